@@ -1,0 +1,159 @@
+// What index.d.ts must accept, infer and reject. `tsc` checks this file; nothing runs it.
+import { spawn as spawnChild } from 'node:child_process';
+import {
+  createRuntime,
+  RuntimeExitedBeforeReadyError,
+  type ExitReason,
+  type ReadinessCheck,
+  type Runtime,
+  type RuntimeError,
+  type RuntimeErrorCode,
+  type RuntimeLogEvent,
+  type RuntimeMetricEvent,
+  type RuntimeOptions,
+  type RuntimeProcess,
+  type RuntimeStats,
+  type RuntimeTransitionEvent,
+  type SpawnBackoff,
+  type SpawnFn,
+  type Tenant,
+  type TenantSource,
+} from '@absolutejs/runtime';
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function assertType<_T extends true>(): void {}
+
+const source: TenantSource = { kind: 'directory', root: 'tenants' };
+
+// Options: only `source` is required, and all of them together are accepted.
+const runtime: Runtime = createRuntime({ source });
+const command = ['bun', 'server.ts'] as const;
+const backoff: SpawnBackoff = { baseMs: 1 };
+const everyOption: Required<RuntimeOptions> = {
+  source,
+  idleAfterMs: 0,
+  maxConcurrent: 1,
+  sweepIntervalMs: 1,
+  observeIntervalMs: 0,
+  command,
+  spawn: async ({ cwd, env }) => Bun.spawn(['bun', 'server.ts'], { cwd, env }),
+  readiness: async ({ key, port, startedAt }) => key.length + port + startedAt > 0,
+  backoff,
+  stopTimeoutMs: 0,
+  env: 'inherit',
+  onLog: () => {},
+  onMetrics: () => {},
+  onTransition: () => {},
+};
+createRuntime(everyOption);
+createRuntime({ source, env: { PATH: '' } });
+createRuntime({ source, env: (key) => ({ TENANT: key }) });
+createRuntime({ source, onLog: async () => {} });
+// @ts-expect-error source is required
+createRuntime({});
+// @ts-expect-error an unknown kind of source
+createRuntime({ source: { kind: 'docker', root: '' } });
+// @ts-expect-error a number, not a string
+createRuntime({ source, idleAfterMs: '5s' });
+// @ts-expect-error a program and its arguments, not one string
+createRuntime({ source, command: 'bun run start' });
+// @ts-expect-error an unknown option
+createRuntime({ source, idleTimeoutMs: 1 });
+
+// Processes: Bun's subprocess fits, whatever its stdio, and so do hand-written ones.
+declare const subprocess: ReturnType<typeof Bun.spawn>;
+const processes: RuntimeProcess[] = [
+  subprocess,
+  Bun.spawn(['true']),
+  Bun.spawn(['true'], { stdout: 'pipe', stderr: 'ignore' }),
+  { pid: 1, exited: Promise.resolve(null), kill: () => {} },
+  { pid: 1, exited: Promise.resolve(0), kill: async () => {}, port: 1, resourceId: 'container' },
+  { pid: 1, exited: Promise.resolve(0), kill: (signal?: string) => void signal },
+  { pid: 1, exited: Promise.resolve(0), kill: (signal?: number | NodeJS.Signals) => void signal },
+];
+processes[0]?.kill();
+processes[0]?.kill('SIGKILL');
+const child = spawnChild('true');
+const fromNode: RuntimeProcess = {
+  pid: child.pid ?? 0,
+  exited: new Promise((resolve) => child.once('exit', resolve)),
+  kill: (signal) => void child.kill(signal),
+};
+// @ts-expect-error without a pid
+const withoutPid: RuntimeProcess = { exited: Promise.resolve(0), kill: () => {} };
+// @ts-expect-error `exited` is a promise
+const withoutPromise: RuntimeProcess = { pid: 1, exited: 0, kill: () => {} };
+
+const spawn: SpawnFn = async ({ key, onLogLine }) => {
+  onLogLine({ key, pid: 1, stream: 'stderr', line: '', at: Date.now() });
+  // @ts-expect-error an unknown stream
+  onLogLine({ key, pid: 1, stream: 'stdlog', line: '', at: Date.now() });
+  return fromNode;
+};
+const readiness: ReadinessCheck = () => Promise.resolve(true);
+// @ts-expect-error a promise of a boolean
+const notAsync: ReadinessCheck = () => true;
+
+// The runtime: its methods can be destructured, and it disposes itself.
+const { ensure, touch, stats, kill, restart, clearBackoff, drain, dispose } = runtime;
+assertType<Equal<typeof ensure, (key: string) => Promise<Tenant>>>();
+assertType<Equal<typeof touch, (key: string) => void>>();
+assertType<Equal<typeof stats, () => RuntimeStats>>();
+assertType<Equal<typeof kill, (key: string) => Promise<void>>>();
+assertType<Equal<typeof restart, (key: string) => Promise<Tenant>>>();
+assertType<Equal<typeof clearBackoff, (key: string) => void>>();
+assertType<Equal<typeof drain, () => void>>();
+assertType<Equal<typeof dispose, () => Promise<void>>>();
+assertType<Equal<RuntimeStats, { running: number; total: number; draining: boolean; backoff: number }>>();
+export async function disposesItself(): Promise<number> {
+  await using pool = createRuntime({ source, spawn, readiness });
+  return pool.stats().running;
+}
+
+// Events: `type` tells which one it is.
+export function describeTransition(event: RuntimeTransitionEvent): string {
+  switch (event.type) {
+    case 'spawn':
+      assertType<Equal<typeof event.resourceId, string | undefined>>();
+      return `${event.key} ${event.pid} ${event.port}`;
+    case 'ready':
+      return `${event.durationMs}`;
+    case 'idle-kill':
+      assertType<Equal<typeof event.reason, 'idle-threshold'>>();
+      return `${event.idleMs}`;
+    case 'lru-evict':
+      assertType<Equal<typeof event.reason, 'max-concurrent'>>();
+      return `${event.pid}`;
+    case 'exit':
+      assertType<Equal<typeof event.reason, ExitReason>>();
+      assertType<Equal<typeof event.exitCode, number | null>>();
+      // @ts-expect-error an exit has no port
+      return `${event.port}`;
+    case 'backoff':
+      return `${event.attempt} ${event.retryAfterMs}`;
+    case 'drain':
+      // @ts-expect-error a drain is about no tenant
+      return `${event.key} ${event.reason}`;
+  }
+}
+export function describeMetric(event: RuntimeMetricEvent): number {
+  // @ts-expect-error only observations have it
+  void event.cpuMs;
+  return event.type === 'observation' ? event.cpuMs + event.rssBytes + event.at : event.durationMs;
+}
+assertType<Equal<RuntimeLogEvent['stream'], 'stdout' | 'stderr'>>();
+
+// Errors.
+export function describeError(error: unknown): string {
+  if (error instanceof RuntimeExitedBeforeReadyError) {
+    assertType<Equal<typeof error.exitCode, number | null>>();
+    return `${error.key}: ${error.message}`;
+  }
+  const { code, retryAfterMs } = error as RuntimeError;
+  assertType<Equal<typeof code, RuntimeErrorCode>>();
+  // @ts-expect-error not one of the codes
+  if (code === 'ERR_RUNTIME_NO_SUCH_CODE') return '';
+  return `${code} ${retryAfterMs ?? 0}`;
+}
+// @ts-expect-error only the runtime makes them
+new RuntimeExitedBeforeReadyError();

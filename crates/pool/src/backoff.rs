@@ -1,0 +1,139 @@
+//! Back-off: which keys are refused for earlier failures, and for how long.
+//!
+//! After `n` failures in a row a key waits `min(max_ms, base_ms * 2^(n-1))`; from `max_failures` on it waits for
+//! `clear`. Becoming ready forgets them.
+
+use crate::{Failure, Key};
+use std::collections::HashMap;
+
+/// Failing keys remembered at most. A router that passes every host name on would otherwise let strangers
+/// fill the memory with names that never existed; past the cap, keys whose window is over go first.
+const REMEMBERED_KEYS: usize = 100_000;
+
+/// How long a failing key waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The wait after the first failure.
+    pub base_ms: u64,
+    /// The longest wait.
+    pub max_ms: u64,
+    /// Failures in a row after which only clearing helps.
+    pub max_failures: u64,
+}
+
+impl Backoff {
+    /// The wait after `failures` in a row, at least one of them.
+    pub fn delay_ms(&self, failures: u64) -> u64 {
+        let doublings = failures.saturating_sub(1).min(63) as u32;
+        self.base_ms.saturating_mul(1u64 << doublings).min(self.max_ms)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Failures {
+    pub count: u64,
+    pub retry_at_ms: u64,
+    pub last: Failure,
+}
+
+/// Why a key is refused right now.
+pub(crate) enum Hold<'a> {
+    Window { failures: &'a Failures, retry_after_ms: u64 },
+    Exhausted { failures: &'a Failures },
+}
+
+#[derive(Debug)]
+pub(crate) struct FailureBook {
+    rules: Backoff,
+    by_key: HashMap<Key, Failures>,
+}
+
+impl FailureBook {
+    pub fn new(rules: Backoff) -> Self {
+        FailureBook { rules, by_key: HashMap::new() }
+    }
+
+    pub fn record(&mut self, key: &Key, now_ms: u64, failure: Failure) {
+        if self.by_key.len() >= REMEMBERED_KEYS && !self.by_key.contains_key(key) {
+            self.by_key.retain(|_, failures| failures.retry_at_ms > now_ms);
+        }
+        let count = self.by_key.get(key).map_or(0, |failures| failures.count) + 1;
+        let retry_at_ms = now_ms.saturating_add(self.rules.delay_ms(count));
+        self.by_key.insert(key.clone(), Failures { count, retry_at_ms, last: failure });
+    }
+
+    pub fn clear(&mut self, key: &str) {
+        self.by_key.remove(key);
+    }
+
+    /// Whether `key` is refused at `now_ms`, and why.
+    pub fn hold(&self, key: &str, now_ms: u64) -> Option<Hold<'_>> {
+        let failures = self.by_key.get(key)?;
+        if failures.count >= self.rules.max_failures {
+            return Some(Hold::Exhausted { failures });
+        }
+        let retry_after_ms = failures.retry_at_ms.checked_sub(now_ms).filter(|wait| *wait > 0)?;
+        Some(Hold::Window { failures, retry_after_ms })
+    }
+
+    /// The keys that are refused at `now_ms`.
+    pub fn held(&self, now_ms: u64) -> impl Iterator<Item = &Key> {
+        let refused = move |failures: &Failures| {
+            failures.count >= self.rules.max_failures || failures.retry_at_ms > now_ms
+        };
+        self.by_key.iter().filter(move |(_, failures)| refused(failures)).map(|(key, _)| key)
+    }
+
+    pub fn max_failures(&self) -> u64 {
+        self.rules.max_failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Backoff = Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 };
+
+    #[test]
+    fn the_wait_doubles_up_to_the_cap() {
+        let waits: Vec<u64> = (1..=8).map(|n| RULES.delay_ms(n)).collect();
+        assert_eq!(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+    }
+
+    #[test]
+    fn the_wait_never_overflows() {
+        let rules = Backoff { base_ms: u64::MAX / 2, max_ms: u64::MAX, max_failures: u64::MAX };
+        assert_eq!(rules.delay_ms(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn a_key_is_held_until_its_window_is_over() {
+        let mut book = FailureBook::new(RULES);
+        let key: Key = "a".into();
+        book.record(&key, 100, Failure::ReadinessTimedOut);
+        assert!(matches!(book.hold("a", 1_099), Some(Hold::Window { retry_after_ms: 1, .. })));
+        assert!(book.hold("a", 1_100).is_none());
+        assert_eq!((book.held(1_099).count(), book.held(1_100).count()), (1, 0));
+    }
+
+    #[test]
+    fn after_max_failures_only_clearing_helps() {
+        let mut book = FailureBook::new(Backoff { max_failures: 2, ..RULES });
+        let key: Key = "a".into();
+        book.record(&key, 0, Failure::ReadinessTimedOut);
+        book.record(&key, 0, Failure::ReadinessTimedOut);
+        assert!(matches!(book.hold("a", u64::MAX), Some(Hold::Exhausted { .. })));
+        book.clear("a");
+        assert!(book.hold("a", 0).is_none());
+    }
+
+    #[test]
+    fn strangers_cannot_fill_the_memory_with_names() {
+        let mut book = FailureBook::new(RULES);
+        for n in 0..REMEMBERED_KEYS + 10 {
+            book.record(&Key::from(n.to_string()), n as u64 * 2_000, Failure::ReadinessTimedOut);
+        }
+        assert!(book.by_key.len() <= 11, "{} keys remembered", book.by_key.len());
+    }
+}

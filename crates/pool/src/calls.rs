@@ -1,0 +1,228 @@
+//! What users ask for: ensure, restart, kill, drain, dispose.
+
+use crate::backoff::Hold;
+use crate::messages::{Event, Outcome, Refusal};
+use crate::pool::{Disposal, Pool, Step};
+use crate::tenant::{Cause, State, Tenant, Waiter, Wants};
+use crate::{Action, CallId, Failure, Key, Processes, RunId, StopStage};
+
+impl Pool {
+    pub(crate) fn ensure(&mut self, step: &mut Step, key: Key, call: CallId) {
+        if self.disposal.is_some() {
+            return self.refuse(call, Refusal::Disposed);
+        }
+        let Some(tenant) = self.tenants.get_mut(&key) else { return self.ensure_new(step, key, call) };
+        let waiter = Waiter { call, wants: Wants::Any };
+        match &mut tenant.state {
+            State::Ready(run) => {
+                let run = run.id;
+                step.leases.touch(run, step.now.wall_ms);
+                self.settle(call, Outcome::Tenant(run));
+            }
+            State::AwaitingRoom { .. }
+            | State::AwaitingGate { .. }
+            | State::Starting(_)
+            | State::Probing(_) => tenant.waiters.push(waiter),
+            // The start has failed and is being cleared away: the call joins those that hear of it.
+            State::Stopping(_, stop) if stop.failure.is_some() => stop.disappointed.push(call),
+            // Somebody has asked for the next process already.
+            State::Stopping(..) if !tenant.waiters.is_empty() => tenant.waiters.push(waiter),
+            State::Stopping(..) | State::Stranded(_) => self.ensure_after_stop(step, key, waiter),
+        }
+    }
+
+    fn ensure_new(&mut self, step: &mut Step, key: Key, call: CallId) {
+        if !self.refuses_new_spawn(step, &key, call) {
+            self.queue_new(key, Waiter { call, wants: Wants::Any });
+        }
+    }
+
+    /// What is there is on its way out, or must be before the key can have a process again.
+    fn ensure_after_stop(&mut self, step: &mut Step, key: Key, waiter: Waiter) {
+        if self.refuses_new_spawn(step, &key, waiter.call) {
+            return;
+        }
+        let tenant = self.tenants.get_mut(&key).expect("looked at just now");
+        tenant.waiters.push(waiter);
+        if let State::Stranded(run) = &tenant.state {
+            let run = run.id;
+            self.stop_again(step, run);
+        }
+    }
+
+    /// Refuses a call that nothing but a new spawn could answer, if there is a reason to.
+    fn refuses_new_spawn(&mut self, step: &Step, key: &Key, call: CallId) -> bool {
+        if self.draining {
+            self.refuse(call, Refusal::Draining);
+            return true;
+        }
+        let max_failures = self.failures.max_failures();
+        match self.failures.hold(key, step.now.steady_ms) {
+            None => return false,
+            Some(Hold::Exhausted { failures }) => {
+                let last = failures.last.clone();
+                self.refuse(call, Refusal::Exhausted { max_failures, last });
+            }
+            Some(Hold::Window { failures, retry_after_ms }) => {
+                let (attempt, last) = (failures.count, failures.last.clone());
+                self.actions.push(Action::Emit(Event::Backoff { key: key.clone(), attempt, retry_after_ms }));
+                self.refuse(call, Refusal::BackingOff { failures: attempt, retry_after_ms, last });
+            }
+        }
+        true
+    }
+
+    /// Whether a failure of the key bears on `ensure` right now: there is nothing that it could join instead.
+    pub(crate) fn heeds_failures(&self, key: &str) -> bool {
+        let Some(tenant) = self.tenants.get(key) else { return true };
+        match &tenant.state {
+            State::Stopping(_, stop) => stop.failure.is_some() || tenant.waiters.is_empty(),
+            State::Stranded(_) => true,
+            State::AwaitingRoom { .. }
+            | State::AwaitingGate { .. }
+            | State::Starting(_)
+            | State::Probing(_)
+            | State::Ready(_) => false,
+        }
+    }
+
+    fn queue_new(&mut self, key: Key, waiter: Waiter) {
+        let state = State::AwaitingRoom { ticket: 0 };
+        let mut tenant = Tenant { key: key.clone(), state, waiters: vec![waiter], kills: Vec::new() };
+        self.queue_for_room(&mut tenant);
+        self.tenants.insert(key, tenant);
+    }
+
+    pub(crate) fn restart(&mut self, step: &mut Step, key: Key, call: CallId) {
+        if self.disposal.is_some() {
+            return self.refuse(call, Refusal::Disposed);
+        }
+        if self.draining {
+            return self.refuse(call, Refusal::Draining);
+        }
+        let waiter = Waiter { call, wants: Wants::Fresh };
+        let Some(tenant) = self.tenants.get_mut(&key) else { return self.queue_new(key, waiter) };
+        tenant.waiters.push(waiter);
+        match &tenant.state {
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } | State::Stopping(..) => {}
+            State::Starting(run) | State::Probing(run) if run.fresh => {}
+            State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
+                let run = run.id;
+                self.begin_stop(step, run, Cause::Restarted);
+            }
+        }
+    }
+
+    pub(crate) fn kill(&mut self, step: &mut Step, key: Key, call: CallId) {
+        let Some(tenant) = self.tenants.get_mut(&key) else { return self.settle(call, Outcome::Done) };
+        match &tenant.state {
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
+                self.cancel_queued(&key, Refusal::StartFailed { run: None, failure: KILLED_BEFORE_START });
+                self.settle(call, Outcome::Done);
+            }
+            State::Stopping(run, _) => {
+                let run = run.id;
+                tenant.kills.push(call);
+                self.cancel_respawn(run);
+            }
+            State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
+                let run = run.id;
+                tenant.kills.push(call);
+                self.begin_stop(step, run, Cause::Killed);
+            }
+        }
+    }
+
+    /// Takes a key out of its queue; nobody ever knew of a process.
+    pub(crate) fn cancel_queued(&mut self, key: &str, refusal: Refusal) {
+        let Some(tenant) = self.tenants.remove(key) else { return };
+        match tenant.state {
+            State::AwaitingRoom { ticket } => self.room.cancel(ticket),
+            State::AwaitingGate { ticket } => {
+                self.gate.cancel(ticket);
+                self.room.occupied -= 1;
+            }
+            _ => unreachable!("only queued keys are cancelled"),
+        }
+        for waiter in tenant.waiters {
+            self.refuse(waiter.call, refusal.clone());
+        }
+    }
+
+    pub(crate) fn drain(&mut self) {
+        if !std::mem::replace(&mut self.draining, true) {
+            self.actions.push(Action::Emit(Event::Drain));
+        }
+    }
+
+    pub(crate) fn dispose(&mut self, step: &mut Step, call: Option<CallId>) {
+        self.disposal.get_or_insert_with(Disposal::default).calls.extend(call);
+        let mut keys: Vec<Key> = self.tenants.keys().cloned().collect();
+        // The order of a hash map would make two runs of one story differ.
+        keys.sort();
+        for key in keys {
+            self.dispose_tenant(step, &key);
+        }
+    }
+
+    fn dispose_tenant(&mut self, step: &mut Step, key: &Key) {
+        let tenant = self.tenants.get_mut(key).expect("keys of this moment");
+        match &mut tenant.state {
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
+                return self.cancel_queued(key, Refusal::Disposed);
+            }
+            State::Stopping(_, stop) => {
+                let disappointed = std::mem::take(&mut stop.disappointed);
+                let waiters = std::mem::take(&mut tenant.waiters);
+                let calls = disappointed.into_iter().chain(waiters.into_iter().map(|waiter| waiter.call));
+                calls.for_each(|call| self.refuse(call, Refusal::Disposed));
+            }
+            State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
+                let run = run.id;
+                let waiters = std::mem::take(&mut tenant.waiters);
+                waiters.into_iter().for_each(|waiter| self.refuse(waiter.call, Refusal::Disposed));
+                self.begin_stop(step, run, Cause::Disposed);
+            }
+        }
+    }
+
+    /// Answers `dispose` once nothing is being stopped any more. Ends every step.
+    pub(crate) fn settle_disposal(&mut self) {
+        let Some(disposal) = &mut self.disposal else { return };
+        if disposal.calls.is_empty() {
+            return;
+        }
+        let stopping = |tenant: &Tenant| matches!(tenant.state, State::Stopping(..));
+        if !self.tenants.is_empty() && self.tenants.values().any(stopping) {
+            return;
+        }
+        let calls = std::mem::take(&mut disposal.calls);
+        let mut refused = std::mem::take(&mut disposal.refused);
+        refused.retain(|(run, _)| self.runs.contains_key(run));
+        for call in calls {
+            let outcome = if refused.is_empty() {
+                Outcome::Done
+            } else {
+                Outcome::Refused(Refusal::StillTracked { refused: refused.clone() })
+            };
+            self.settle(call, outcome);
+        }
+    }
+
+    /// Nobody is left who could wait or be told: force every process of ours, let go of the others.
+    pub(crate) fn abandon(&mut self, step: &mut Step) {
+        self.config.stop_timeout_ms = 0;
+        self.dispose(step, None);
+        let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
+        runs.sort();
+        for run in runs {
+            match self.config.processes {
+                Processes::Own => self.actions.push(Action::Stop { run, stage: StopStage::Force }),
+                Processes::External => self.exited(step, run, crate::Exit { exit_code: None, cpu_ms: None }),
+            }
+        }
+    }
+}
+
+/// What callers hear whose start was called off before there was a process.
+const KILLED_BEFORE_START: Failure = Failure::ExitedEarly { exit_code: None };

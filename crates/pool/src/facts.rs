@@ -1,0 +1,212 @@
+//! What happens to runs: started, ready, gone.
+
+use crate::messages::{Event, Exit, ExitReason, Fact, Outcome, Refusal};
+use crate::pool::{Pool, Step};
+use crate::tenant::{Run, State, Tenant};
+use crate::{Action, Failure, RunId, Touch};
+
+impl Pool {
+    /// A fact about a run that is over is dropped here, at the door.
+    pub(crate) fn fact(&mut self, step: &mut Step, run: RunId, fact: Fact) {
+        if !self.runs.contains_key(&run) {
+            return;
+        }
+        match fact {
+            Fact::Started { pid, port } => self.started(step, run, pid, port),
+            Fact::StartFailed(failure) => self.start_failed(step, run, failure),
+            Fact::Ready => self.ready(step, run),
+            Fact::NotReady(failure) => self.not_ready(step, run, failure),
+            Fact::Exited(exit) => self.exited(step, run, exit),
+            Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
+            Fact::Sampled { cpu_ms, rss_bytes } => self.sampled(run, cpu_ms, rss_bytes),
+        }
+    }
+
+    fn started(&mut self, step: &mut Step, id: RunId, pid: u32, port: u16) {
+        let tenant = self.tenant_of(id);
+        let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
+        run.pid = Some(pid);
+        let starting = matches!(tenant.state, State::Starting(_));
+        self.actions.push(Action::Emit(Event::Spawn { run: id, pid, port }));
+        if starting {
+            let tenant = self.tenant_of(id);
+            let State::Starting(run) = take_state(tenant) else { unreachable!("checked above") };
+            tenant.state = State::Probing(run);
+            self.actions.push(Action::Probe { run: id });
+        } else {
+            self.process_to_stop_appeared(step, id);
+        }
+        if self.observe_at_ms.is_none() {
+            self.schedule_observation(step.now.steady_ms);
+        }
+    }
+
+    fn ready(&mut self, step: &mut Step, id: RunId) {
+        let Pool { tenants, runs, timers, gate, room, failures, actions, config, became_ready, .. } = self;
+        let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
+        let State::Probing(run) = &mut tenant.state else { return };
+        gate.leave(run);
+        timers.clear(run);
+        run.was_ready = true;
+        *became_ready += 1;
+        failures.clear(&tenant.key);
+        step.leases.open(id, step.now.wall_ms);
+        room.add_candidate(run, Touch { at_ms: step.now.wall_ms, sequence: 0 });
+        if let Some(idle_after_ms) = config.idle_after_ms {
+            timers.set(run, step.now.steady_ms + idle_after_ms.max(1));
+        }
+        let duration_ms = step.now.steady_ms - run.started_steady_ms;
+        actions.push(Action::Emit(Event::Ready { run: id, duration_ms }));
+        for waiter in std::mem::take(&mut tenant.waiters) {
+            actions.push(Action::Settle { call: waiter.call, outcome: Outcome::Tenant(id) });
+        }
+        if let State::Probing(run) = take_state(tenant) {
+            tenant.state = State::Ready(run);
+        }
+    }
+
+    fn not_ready(&mut self, step: &mut Step, id: RunId, failure: Failure) {
+        let tenant = self.tenant_of(id);
+        if !matches!(tenant.state, State::Probing(_)) {
+            return;
+        }
+        let key = tenant.key.clone();
+        self.failures.record(&key, step.now.steady_ms, failure.clone());
+        self.begin_stop_of_failed_start(step, id, failure);
+    }
+
+    fn start_failed(&mut self, step: &mut Step, id: RunId, failure: Failure) {
+        let tenant = self.tenant_of(id);
+        if tenant.state.run().is_some_and(|run| run.pid.is_some()) {
+            return;
+        }
+        if matches!(tenant.state, State::Starting(_)) {
+            let key = tenant.key.clone();
+            self.failures.record(&key, step.now.steady_ms, failure.clone());
+        }
+        self.over(step, id, failure);
+    }
+
+    /// The process is gone.
+    pub(crate) fn exited(&mut self, step: &mut Step, id: RunId, exit: Exit) {
+        let observing = self.config.observe_interval_ms.is_some();
+        let tenant = self.tenant_of(id);
+        let failed_start = matches!(tenant.state, State::Starting(_) | State::Probing(_));
+        let key = tenant.key.clone();
+        let run = tenant.state.run().expect("an exit belongs to a run");
+        let reason = match (run.cause, exit.exit_code) {
+            (Some(cause), _) => cause.exit_reason(),
+            (None, Some(0)) => ExitReason::ExitedClean,
+            (None, _) => ExitReason::Crashed,
+        };
+        let last_cpu_ms = exit.cpu_ms.map(|cpu_ms| cpu_ms.max(run.cpu_ms));
+        if run.pid.is_some() {
+            if let Some(cpu_ms) = last_cpu_ms.filter(|_| observing) {
+                self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes: 0 }));
+            }
+            self.actions.push(Action::Emit(Event::Exit { run: id, exit_code: exit.exit_code, reason }));
+        }
+        let failure = Failure::ExitedEarly { exit_code: exit.exit_code };
+        if failed_start {
+            self.failures.record(&key, step.now.steady_ms, failure.clone());
+        }
+        self.over(step, id, failure);
+    }
+
+    /// Takes a finished run out of everything and answers whoever waited for its end. `failure` is what callers
+    /// hear who waited for it to become ready.
+    fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
+        let key = self.runs.remove(&id).expect("a live run has a key");
+        let mut tenant = self.tenants.remove(&key).expect("a live run has a tenant");
+        let placeholder = State::AwaitingRoom { ticket: 0 };
+        let keeps_room = match std::mem::replace(&mut tenant.state, placeholder) {
+            State::Stopping(mut run, stop) => {
+                self.let_go(&mut run);
+                let failure = stop.failure.unwrap_or(failure);
+                self.disappoint(id, stop.disappointed, failure);
+                if !stop.keeps_room {
+                    self.room.leaving -= 1;
+                }
+                stop.keeps_room
+            }
+            State::Starting(mut run) | State::Probing(mut run) => {
+                self.let_go(&mut run);
+                let calls = std::mem::take(&mut tenant.waiters).into_iter().map(|waiter| waiter.call);
+                self.disappoint(id, calls.collect(), failure);
+                false
+            }
+            State::Ready(mut run) => {
+                step.leases.claim(id);
+                self.room.remove_candidate(&run);
+                self.let_go(&mut run);
+                false
+            }
+            State::Stranded(mut run) => {
+                self.stranded.remove(&id);
+                self.let_go(&mut run);
+                false
+            }
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
+                unreachable!("a queued key has no run")
+            }
+        };
+        for call in std::mem::take(&mut tenant.kills) {
+            self.settle(call, Outcome::Done);
+        }
+        self.actions.push(Action::Release { run: id });
+        if self.runs.is_empty() {
+            self.observe_at_ms = None;
+        }
+        self.respawn_or_forget(tenant, keeps_room);
+    }
+
+    fn let_go(&mut self, run: &mut Run) {
+        self.became_ready -= usize::from(run.was_ready);
+        self.timers.clear(run);
+        self.gate.leave(run);
+    }
+
+    fn disappoint(&mut self, run: RunId, calls: Vec<u64>, failure: Failure) {
+        for call in calls {
+            let failure = failure.clone();
+            self.refuse(call, Refusal::StartFailed { run: Some(run), failure });
+        }
+    }
+
+    /// After a run is over: whoever asked meanwhile gets a new one. A restart takes its own room over; others
+    /// queue behind those that were promised it.
+    fn respawn_or_forget(&mut self, mut tenant: Tenant, keeps_room: bool) {
+        let wanted = !tenant.waiters.is_empty();
+        if !(wanted && keeps_room) {
+            self.room.occupied -= 1;
+        }
+        if !wanted {
+            return;
+        }
+        if keeps_room {
+            self.queue_for_gate(&mut tenant);
+        } else {
+            self.queue_for_room(&mut tenant);
+        }
+        self.tenants.insert(tenant.key.clone(), tenant);
+    }
+
+    fn sampled(&mut self, id: RunId, cpu_ms: u64, rss_bytes: u64) {
+        let tenant = self.tenant_of(id);
+        let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_some()) else { return };
+        run.cpu_ms = run.cpu_ms.max(cpu_ms);
+        let cpu_ms = run.cpu_ms;
+        if run.was_ready {
+            self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes }));
+        }
+    }
+
+    pub(crate) fn tenant_of(&mut self, run: RunId) -> &mut Tenant {
+        self.tenants.get_mut(&self.runs[&run]).expect("a live run has a tenant")
+    }
+}
+
+/// Moves the state out so that its parts can be moved into the next one, which the caller must set.
+pub(crate) fn take_state(tenant: &mut Tenant) -> State {
+    std::mem::replace(&mut tenant.state, State::AwaitingRoom { ticket: 0 })
+}

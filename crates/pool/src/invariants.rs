@@ -1,0 +1,130 @@
+//! What holds after every step, as prose and as code. The simulation asserts it after each step of each story.
+
+use crate::Pool;
+use crate::tenant::{Stage, State, Tenant};
+
+impl Pool {
+    /// Checks every invariant of the pool's own books; the error says which is broken and how.
+    ///
+    /// What concerns the outside (one process tree per key, one exit per spawn, every call settled, the right
+    /// victim) is asserted by the simulation's world, which sees what the actions do.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        self.runs_and_tenants_name_each_other()?;
+        self.room_is_counted_right_and_never_exceeded()?;
+        self.nobody_waits_for_what_is_free()?;
+        self.queues_hold_exactly_the_waiting_keys()?;
+        self.every_ready_tenant_can_be_evicted()?;
+        self.starts_are_counted_right()?;
+        self.deadlines_belong_to_runs()?;
+        self.calls_wait_only_where_they_will_be_answered()?;
+        self.a_stop_always_goes_on()
+    }
+
+    fn count(&self, wanted: impl Fn(&Tenant) -> bool) -> usize {
+        self.tenants.values().filter(|tenant| wanted(tenant)).count()
+    }
+
+    fn runs_and_tenants_name_each_other(&self) -> Result<(), String> {
+        let with_run = self.count(|tenant| tenant.state.run().is_some());
+        ensure(with_run == self.runs.len(), || {
+            format!("{with_run} runs in tenants, {} known", self.runs.len())
+        })?;
+        for (run, key) in &self.runs {
+            let held = self.tenants.get(key).and_then(|tenant| tenant.state.run()).map(|run| run.id);
+            ensure(held == Some(*run), || format!("{run:?} of {key} is held as {held:?}"))?;
+        }
+        Ok(())
+    }
+
+    fn room_is_counted_right_and_never_exceeded(&self) -> Result<(), String> {
+        let occupied = self.count(|tenant| tenant.state.holds_room());
+        let leaving =
+            self.count(|tenant| matches!(&tenant.state, State::Stopping(_, stop) if !stop.keeps_room));
+        let ready = self.count(|tenant| tenant.state.run().is_some_and(|run| run.was_ready));
+        let max = self.config.max_concurrent;
+        let counted = (self.room.occupied, self.room.leaving, self.became_ready);
+        ensure(counted == (occupied, leaving, ready), || {
+            format!(
+                "(occupied, leaving, became ready): {counted:?} counted, {:?} true",
+                (occupied, leaving, ready)
+            )
+        })?;
+        ensure(occupied <= max, || format!("{occupied} alive of at most {max}"))
+    }
+
+    /// A place that is free is given away at once, and so is a permit; and while somebody waits for room,
+    /// somebody is on the way out, or on the way to where they could be asked to leave.
+    fn nobody_waits_for_what_is_free(&self) -> Result<(), String> {
+        let (waiting, occupied) = (self.room.waiting(), self.room.occupied);
+        ensure(waiting == 0 || occupied == self.config.max_concurrent, || {
+            format!("{waiting} wait for room, but only {occupied} are alive")
+        })?;
+        ensure(waiting == 0 || self.anybody_in_motion(), || format!("{waiting} wait for room for ever"))?;
+        let full = self.config.gate.width.is_some_and(|width| self.gate.starting() >= width);
+        ensure(self.gate.waiting() == 0 || full, || "a start waits at an open gate".into())
+    }
+
+    fn queues_hold_exactly_the_waiting_keys(&self) -> Result<(), String> {
+        let for_room = self.count(|tenant| matches!(tenant.state, State::AwaitingRoom { .. }));
+        let for_gate = self.count(|tenant| matches!(tenant.state, State::AwaitingGate { .. }));
+        let queued = (self.room.waiting(), self.gate.waiting());
+        ensure(queued == (for_room, for_gate), || {
+            format!("{queued:?} queued, {:?} wait", (for_room, for_gate))
+        })
+    }
+
+    fn every_ready_tenant_can_be_evicted(&self) -> Result<(), String> {
+        let ready = self.count(|tenant| matches!(tenant.state, State::Ready(_)));
+        let stranded = self.count(|tenant| matches!(tenant.state, State::Stranded(_)));
+        let indexed = (self.room.candidates(), self.stranded.len());
+        ensure(indexed == (ready, stranded), || {
+            format!("(ready, stranded): {indexed:?} indexed, {:?} true", (ready, stranded))
+        })
+    }
+
+    fn starts_are_counted_right(&self) -> Result<(), String> {
+        let starting = self.count(|tenant| tenant.state.run().is_some_and(|run| run.holds_gate));
+        ensure(starting == self.gate.starting(), || {
+            format!("{starting} hold a permit, {} counted", self.gate.starting())
+        })?;
+        let width = self.config.gate.width.unwrap_or(usize::MAX);
+        ensure(starting <= width, || format!("{starting} starts at once, {width} allowed"))
+    }
+
+    fn deadlines_belong_to_runs(&self) -> Result<(), String> {
+        let set = self.count(|tenant| tenant.state.run().is_some_and(|run| run.deadline_ms.is_some()));
+        ensure(set == self.timers.len(), || format!("{set} deadlines of runs, {} timers", self.timers.len()))
+    }
+
+    fn calls_wait_only_where_they_will_be_answered(&self) -> Result<(), String> {
+        for tenant in self.tenants.values() {
+            let (key, waiters, kills) = (&tenant.key, tenant.waiters.len(), tenant.kills.len());
+            let stopping = matches!(tenant.state, State::Stopping(..));
+            let settled = matches!(tenant.state, State::Ready(_) | State::Stranded(_));
+            ensure(kills == 0 || stopping, || format!("{kills} kills of {key} wait for no stop"))?;
+            ensure(!settled || waiters == 0, || format!("{waiters} calls wait for {key}, which is settled"))?;
+            ensure(tenant.state.run().is_some() || waiters > 0, || format!("{key} is queued for nobody"))?;
+            ensure(self.disposal.is_none() || waiters == 0, || {
+                format!("{waiters} calls wait for {key}, disposed")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A stop that somebody may refuse has a deadline; one that nobody can has either been passed on to the
+    /// kernel or waits for a process that appears within moments.
+    fn a_stop_always_goes_on(&self) -> Result<(), String> {
+        let external = self.config.processes == crate::Processes::External;
+        for tenant in self.tenants.values() {
+            let State::Stopping(run, stop) = &tenant.state else { continue };
+            let timed = run.deadline_ms.is_some();
+            let needed = external || stop.stage == Stage::Asked;
+            ensure(timed || !needed, || format!("the stop of {} has no deadline", tenant.key))?;
+        }
+        Ok(())
+    }
+}
+
+fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}

@@ -1,0 +1,39 @@
+//! The tenant pool: every rule about starting, keeping and stopping tenants, as a value.
+//!
+//! The pool does no I/O, reads no clock and starts no thread. Its owner feeds it what was asked and what
+//! happened, and carries out what comes back:
+//!
+//! ```text
+//! let actions = pool.handle(now, input, &mut leases);   // in this order, without dropping one
+//! let wake_me_at = pool.next_deadline();                 // then: pool.handle(later, Input::Tick, …)
+//! ```
+//!
+//! * [`Input`] is a call of a user or a [`Fact`] about one run (one process from its start to its end).
+//! * [`Action`] is an effect on the world, an [`Event`] for the user, or the settling of a call. They come as
+//!   one ordered list, so the order of effects and of events is one order.
+//! * [`Leases`] is the one thing the pool shares with the outside: the clock of last touches, which callers
+//!   move without asking the pool (see the trait for the protocol that keeps this safe).
+//!
+//! A tenant goes through the states of [`tenant::State`]; `invariants.rs` says in prose, and checks in code,
+//! what holds after every step. The simulation in `tests/` tells random stories with faults to prove it.
+
+mod backoff;
+mod calls;
+mod facts;
+mod gate;
+mod invariants;
+mod messages;
+mod pool;
+mod room;
+mod stops;
+pub(crate) mod tenant;
+mod timers;
+mod types;
+
+pub use backoff::Backoff;
+pub use gate::GateConfig;
+pub use messages::{
+    Action, Callback, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Refusal, StopStage,
+};
+pub use pool::{Pool, Stats};
+pub use types::{CallId, Config, Key, Leases, Now, Processes, RunId, Touch};

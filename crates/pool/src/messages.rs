@@ -1,0 +1,183 @@
+//! What goes into the pool and what comes out of it.
+#![allow(missing_docs, reason = "each variant says what its fields mean")]
+
+use crate::{CallId, Key, RunId};
+
+/// Everything the pool can be told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A tenant is wanted; settles with it or with why not.
+    Ensure { key: Key, call: CallId },
+    /// A fresh process is wanted for the key, whatever runs now.
+    Restart { key: Key, call: CallId },
+    /// The key's process is to end; settles when it has.
+    Kill { key: Key, call: CallId },
+    /// The key's failures are to be forgotten.
+    ClearBackoff { key: Key },
+    /// No new spawns from now on.
+    Drain,
+    /// Everything is to end; settles when it has.
+    Dispose { call: CallId },
+    /// The users of this pool are gone: end everything at once, nobody waits.
+    Abandon,
+    /// Something happened to a run. Facts about runs that are over are dropped.
+    Fact(RunId, Fact),
+    /// A deadline may have passed.
+    Tick,
+}
+
+/// Something that happened to a run.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// The process exists. `port` is the port it is really bound to.
+    Started { pid: u32, port: u16 },
+    /// There is no process and there will be none.
+    StartFailed(Failure),
+    /// It answers.
+    Ready,
+    /// It does not answer, and nobody will ask again.
+    NotReady(Failure),
+    /// The whole process tree is gone and all its output has been passed on.
+    Exited(Exit),
+    /// Ending it in the way asked for failed; it is still there.
+    StopRefused { asked: StopStage, failure: Failure },
+    /// What the process tree has used so far.
+    Sampled { cpu_ms: u64, rss_bytes: u64 },
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// `None` when a signal ended it.
+    pub exit_code: Option<i32>,
+    /// CPU time of the whole tree over its whole life, where it is known.
+    pub cpu_ms: Option<u64>,
+}
+
+/// One of the user's functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callback {
+    /// `spawn`, and what it returned.
+    Spawn,
+    /// `readiness`.
+    Readiness,
+    /// `kill` of a `RuntimeProcess`.
+    Kill,
+}
+
+/// Why a start or a stop failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The process could not be started; the text says which and why.
+    NotStarted { reason: String },
+    /// The process ended before it was ready.
+    ExitedEarly { exit_code: Option<i32> },
+    /// It did not answer in time.
+    ReadinessTimedOut,
+    /// The user's readiness check said no.
+    ReadinessDenied,
+    /// A user's function failed; the error object itself stays with the caller.
+    Thrown { by: Callback, text: String },
+    /// It was still there after it had been asked and forced to end.
+    StopTimedOut,
+}
+
+/// Which of the two ways to end a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopStage {
+    /// Politely: SIGTERM, or `kill()`.
+    Ask,
+    /// At once: SIGKILL, or `kill("SIGKILL")`.
+    Force,
+}
+
+/// Everything the pool can want done, in the order in which it must be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Start a process for the key; facts about it carry `run`.
+    Start { run: RunId, key: Key },
+    /// Find out whether it answers.
+    Probe { run: RunId },
+    /// End it.
+    Stop { run: RunId, stage: StopStage },
+    /// Sample every live process.
+    Observe,
+    /// Tell the user.
+    Emit(Event),
+    /// Answer a call.
+    Settle { call: CallId, outcome: Outcome },
+    /// The run is over: let go of everything that was held for it.
+    Release { run: RunId },
+}
+
+/// The answer to a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// This run is the tenant.
+    Tenant(RunId),
+    /// It is done.
+    Done,
+    /// It was refused or it failed.
+    Refused(Refusal),
+}
+
+/// Why a call was refused, in the order in which reasons are looked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// The runtime has been disposed.
+    Disposed,
+    /// The runtime is draining.
+    Draining,
+    /// Too many failures in a row.
+    Exhausted { max_failures: u64, last: Failure },
+    /// Inside the window after a failure.
+    BackingOff { failures: u64, retry_after_ms: u64, last: Failure },
+    /// The start that the call waited for failed. No `run`: it had not begun.
+    StartFailed { run: Option<RunId>, failure: Failure },
+    /// The stop that the call waited for was refused.
+    StopRefused { run: RunId, failure: Failure },
+    /// Some processes could not be ended.
+    StillTracked { refused: Vec<(RunId, Failure)> },
+}
+
+/// What users are told. `run` stands for the key, pid and port of that run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The process exists.
+    Spawn { run: RunId, pid: u32, port: u16 },
+    /// It answers, `duration_ms` after it was started.
+    Ready { run: RunId, duration_ms: u64 },
+    /// It is being stopped because nobody touched it for `idle_ms`.
+    IdleKill { run: RunId, idle_ms: u64 },
+    /// It is being stopped to make room.
+    LruEvict { run: RunId },
+    /// What it has used so far.
+    Observation { run: RunId, cpu_ms: u64, rss_bytes: u64 },
+    /// It is gone.
+    Exit { run: RunId, exit_code: Option<i32>, reason: ExitReason },
+    /// A call was refused inside the key's back-off window.
+    Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
+    /// No new spawns from now on.
+    Drain,
+}
+
+/// Why a process ended. The first cause wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExitReason {
+    /// By itself, with a code other than 0 or by a signal.
+    Crashed,
+    /// By itself, with code 0.
+    ExitedClean,
+    /// Nobody had touched it.
+    IdleKilled,
+    /// Somebody else needed the room.
+    LruEvicted,
+    /// A user asked for it.
+    Killed,
+    /// It did not become ready.
+    ReadinessTimeout,
+    /// The runtime was disposed.
+    Disposed,
+    /// A user asked for a fresh one.
+    Restarted,
+}

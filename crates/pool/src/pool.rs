@@ -1,0 +1,282 @@
+//! The pool itself: its parts, the one way in, and what every step ends with.
+
+use crate::backoff::FailureBook;
+use crate::gate::Gate;
+use crate::messages::{Action, Event, Input, Outcome, Refusal};
+use crate::room::Room;
+use crate::tenant::{Cause, Run, State, Tenant};
+use crate::timers::Timers;
+use crate::{CallId, Config, Failure, Key, Leases, Now, RunId};
+use std::collections::{BTreeSet, HashMap};
+
+/// How many tenants there are, as users see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Became ready, and their exit is not confirmed.
+    pub running: usize,
+    /// These, and the ones that hold room without having become ready.
+    pub total: usize,
+    /// New spawns are refused.
+    pub draining: bool,
+    /// Keys that `ensure` would refuse right now for earlier failures.
+    pub backoff: usize,
+}
+
+/// The tenants of one runtime. See the crate's page for how to drive it.
+#[derive(Debug)]
+pub struct Pool {
+    pub(crate) config: Config,
+    pub(crate) tenants: HashMap<Key, Tenant>,
+    pub(crate) runs: HashMap<RunId, Key>,
+    pub(crate) room: Room,
+    pub(crate) gate: Gate,
+    pub(crate) timers: Timers,
+    pub(crate) failures: FailureBook,
+    pub(crate) observe_at_ms: Option<u64>,
+    pub(crate) draining: bool,
+    pub(crate) disposal: Option<Disposal>,
+    /// Runs that never became ready and could not be ended.
+    pub(crate) stranded: BTreeSet<RunId>,
+    /// Live runs that became ready.
+    pub(crate) became_ready: usize,
+    /// The last stop that was refused: what callers hear who wait for room that nobody leaves.
+    pub(crate) last_refusal: Option<(RunId, Failure)>,
+    pub(crate) actions: Vec<Action>,
+    last_run: u64,
+    last_ticket: u64,
+}
+
+/// Dispose was called: nothing is started any more.
+#[derive(Debug, Default)]
+pub(crate) struct Disposal {
+    /// Calls to be settled when nothing is being stopped any more.
+    pub calls: Vec<CallId>,
+    /// The runs that could not be ended since these calls came.
+    pub refused: Vec<(RunId, Failure)>,
+}
+
+/// What a step has at hand besides the pool.
+pub(crate) struct Step<'a> {
+    pub now: Now,
+    pub leases: &'a mut dyn Leases,
+}
+
+impl Pool {
+    /// A pool without tenants.
+    pub fn new(config: Config) -> Self {
+        Pool {
+            room: Room::new(config.max_concurrent),
+            gate: Gate::new(config.gate),
+            failures: FailureBook::new(config.backoff),
+            config,
+            tenants: HashMap::new(),
+            runs: HashMap::new(),
+            timers: Timers::default(),
+            observe_at_ms: None,
+            draining: false,
+            disposal: None,
+            stranded: BTreeSet::new(),
+            became_ready: 0,
+            last_refusal: None,
+            actions: Vec::new(),
+            last_run: 0,
+            last_ticket: 0,
+        }
+    }
+
+    /// Takes one step: `input` happened at `now`. The actions are to be carried out in order.
+    pub fn handle(&mut self, now: Now, input: Input, leases: &mut dyn Leases) -> Vec<Action> {
+        let mut step = Step { now, leases };
+        match input {
+            Input::Ensure { key, call } => self.ensure(&mut step, key, call),
+            Input::Restart { key, call } => self.restart(&mut step, key, call),
+            Input::Kill { key, call } => self.kill(&mut step, key, call),
+            Input::ClearBackoff { key } => self.failures.clear(&key),
+            Input::Drain => self.drain(),
+            Input::Dispose { call } => self.dispose(&mut step, Some(call)),
+            Input::Abandon => self.abandon(&mut step),
+            Input::Fact(run, fact) => self.fact(&mut step, run, fact),
+            Input::Tick => self.tick(&mut step),
+        }
+        self.admit(&mut step);
+        self.settle_disposal();
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs' deadlines (see
+    /// `timers.rs`) and the next observation. May change with every step.
+    pub fn next_deadline(&self) -> Option<u64> {
+        match (self.timers.first(), self.observe_at_ms) {
+            (Some(timer), Some(observe)) => Some(timer.min(observe)),
+            (timer, observe) => timer.or(observe),
+        }
+    }
+
+    /// The figures of this moment.
+    pub fn stats(&self, now: Now) -> Stats {
+        Stats {
+            running: self.became_ready,
+            total: self.room.occupied,
+            draining: self.draining,
+            backoff: self.failures.held(now.steady_ms).filter(|key| self.heeds_failures(key)).count(),
+        }
+    }
+
+    /// Whether any run is left, whatever its state.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Whether the run's process is still wanted: asked for, not yet known, and not called off.
+    pub fn is_starting(&self, run: RunId) -> bool {
+        let tenant = self.runs.get(&run).and_then(|key| self.tenants.get(key));
+        tenant.is_some_and(|tenant| matches!(tenant.state, State::Starting(_)))
+    }
+
+    fn tick(&mut self, step: &mut Step) {
+        let now_ms = step.now.steady_ms;
+        if self.observe_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+            self.actions.push(Action::Observe);
+            self.schedule_observation(now_ms);
+        }
+        for run in self.timers.due(now_ms) {
+            self.deadline(step, run);
+        }
+    }
+
+    /// Observations go on for as long as there is a process to observe.
+    pub(crate) fn schedule_observation(&mut self, now_ms: u64) {
+        let interval_ms = self.config.observe_interval_ms.filter(|_| !self.runs.is_empty());
+        self.observe_at_ms = interval_ms.map(|interval_ms| now_ms + interval_ms.max(1));
+    }
+
+    fn deadline(&mut self, step: &mut Step, id: RunId) {
+        let Some(tenant) = self.runs.get(&id).and_then(|key| self.tenants.get_mut(key)) else { return };
+        match &mut tenant.state {
+            State::Starting(run) | State::Probing(run) => {
+                self.timers.clear(run);
+                self.gate.leave(run);
+            }
+            State::Ready(_) => self.consider_idle(step, id),
+            State::Stopping(..) => self.grace_is_over(step, id),
+            State::Stranded(run) => self.timers.clear(run),
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {}
+        }
+    }
+
+    /// A new key, or one whose process is gone, queues for room.
+    pub(crate) fn queue_for_room(&mut self, tenant: &mut Tenant) {
+        let ticket = self.next_ticket();
+        tenant.state = State::AwaitingRoom { ticket };
+        self.room.enqueue(ticket, tenant.key.clone());
+    }
+
+    /// A key that holds room queues for its start.
+    pub(crate) fn queue_for_gate(&mut self, tenant: &mut Tenant) {
+        let ticket = self.next_ticket();
+        tenant.state = State::AwaitingGate { ticket };
+        self.gate.enqueue(ticket, tenant.key.clone());
+    }
+
+    /// Lets in whoever can be let in, and makes room for whoever cannot. Ends every step, so that nothing that
+    /// drains a queue can be forgotten.
+    fn admit(&mut self, step: &mut Step) {
+        loop {
+            while let Some(key) = self.room.admit() {
+                let mut tenant = self.tenants.remove(&key).expect("a queued key has a tenant");
+                self.queue_for_gate(&mut tenant);
+                self.tenants.insert(key, tenant);
+            }
+            while let Some(key) = self.gate.admit() {
+                self.start(step, key);
+            }
+            let Some(since_ticket) = self.room.wanted_since() else { return };
+            if self.evict(step, since_ticket) || self.evict_stranded(step, since_ticket) {
+                continue;
+            }
+            if self.anybody_in_motion() {
+                return;
+            }
+            self.turn_away_first_waiting();
+        }
+    }
+
+    /// Whether some tenant will, sooner or later, leave its room or become one that can be asked to.
+    pub(crate) fn anybody_in_motion(&self) -> bool {
+        self.room.occupied > self.room.candidates() + self.stranded.len()
+    }
+
+    /// Everybody who could leave was asked since this key came, and refused.
+    fn turn_away_first_waiting(&mut self) {
+        let (run, failure) = self.last_refusal.clone().expect("room is only full of refusals after one");
+        let key = self.room.first_waiting().expect("called while somebody waits").clone();
+        self.cancel_queued(&key, Refusal::StopRefused { run, failure });
+    }
+
+    fn start(&mut self, step: &mut Step, key: Key) {
+        self.last_run += 1;
+        let id = RunId(self.last_run);
+        let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
+        let fresh = tenant.waiters.iter().any(|waiter| waiter.wants == crate::tenant::Wants::Fresh);
+        let mut run = Run::new(id, step.now.steady_ms, fresh);
+        if let Some(patience_ms) = self.gate.patience_ms() {
+            self.timers.set(&mut run, step.now.steady_ms + patience_ms.max(1));
+        }
+        tenant.state = State::Starting(run);
+        self.runs.insert(id, key.clone());
+        self.actions.push(Action::Start { run: id, key });
+    }
+
+    /// Stops the least recently touched tenant that has not refused since `since_ticket`. False if there is none.
+    fn evict(&mut self, step: &mut Step, since_ticket: u64) -> bool {
+        loop {
+            let Pool { room, tenants, runs, .. } = self;
+            let mut moves = Vec::new();
+            let victim = room.least_recently_touched(
+                step.leases,
+                |run, touch| moves.push((run, touch)),
+                |run| {
+                    let refused_at = tenants[&runs[&run]].state.run().and_then(|run| run.refused_at_ticket);
+                    refused_at.is_none_or(|ticket| ticket < since_ticket)
+                },
+            );
+            for (id, touch) in moves {
+                let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
+                run.expect("candidates are ready runs").indexed_touch = touch;
+            }
+            let Some(victim) = victim else { return false };
+            let before = step.leases.touched(victim);
+            if step.leases.claim(victim) > before {
+                step.leases.reopen(victim);
+                continue;
+            }
+            self.actions.push(Action::Emit(Event::LruEvict { run: victim }));
+            self.begin_stop(step, victim, Cause::Evicted);
+            return true;
+        }
+    }
+
+    /// When no ready tenant is left to ask: asks again one that could not be ended before.
+    fn evict_stranded(&mut self, step: &mut Step, since_ticket: u64) -> bool {
+        let refused_before = |run: &&RunId| {
+            let run = self.tenants[&self.runs[*run]].state.run();
+            run.and_then(|run| run.refused_at_ticket).is_none_or(|ticket| ticket < since_ticket)
+        };
+        let Some(run) = self.stranded.iter().find(refused_before).copied() else { return false };
+        self.begin_stop(step, run, Cause::Evicted);
+        true
+    }
+
+    pub(crate) fn next_ticket(&mut self) -> u64 {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+
+    pub(crate) fn settle(&mut self, call: CallId, outcome: Outcome) {
+        self.actions.push(Action::Settle { call, outcome });
+    }
+
+    pub(crate) fn refuse(&mut self, call: CallId, refusal: Refusal) {
+        self.settle(call, Outcome::Refused(refusal));
+    }
+}

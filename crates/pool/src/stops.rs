@@ -1,0 +1,235 @@
+//! Ending processes: asking, forcing, and what happens when it is refused.
+
+use crate::facts::take_state;
+use crate::messages::{Event, Outcome, Refusal};
+use crate::pool::{Pool, Step};
+use crate::tenant::{Cause, Run, Stage, State, Stop, Tenant, Wants};
+use crate::{Action, CallId, Failure, Processes, RunId, StopStage};
+
+/// What an external process that was forced gets to end, when the grace is 0 and so says nothing about it.
+const FORCED_GRACE_MS: u64 = 5_000;
+
+impl Pool {
+    /// Starts to end a run that is not being ended yet.
+    pub(crate) fn begin_stop(&mut self, step: &mut Step, id: RunId, cause: Cause) {
+        self.begin(step, id, cause, None);
+    }
+
+    pub(crate) fn begin_stop_of_failed_start(&mut self, step: &mut Step, id: RunId, failure: Failure) {
+        self.begin(step, id, Cause::NotReady, Some(failure));
+    }
+
+    fn begin(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) {
+        let Pool { tenants, runs, timers, gate, room, stranded, .. } = self;
+        let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
+        let mut disappointed = Vec::new();
+        let mut run = match take_state(tenant) {
+            State::Starting(run) | State::Probing(run) => {
+                if cause != Cause::Restarted {
+                    disappointed = calls_of(tenant);
+                }
+                run
+            }
+            State::Ready(run) => {
+                step.leases.claim(id);
+                room.remove_candidate(&run);
+                run
+            }
+            State::Stranded(run) => {
+                stranded.remove(&id);
+                run
+            }
+            other => unreachable!("{other:?} is not stopped twice"),
+        };
+        timers.clear(&mut run);
+        gate.leave(&mut run);
+        run.cause.get_or_insert(cause);
+        let keeps_room = cause == Cause::Restarted;
+        if !keeps_room {
+            room.leaving += 1;
+        }
+        let stop = Stop { stage: Stage::AwaitingProcess, failure, disappointed, keeps_room };
+        let has_process = run.pid.is_some();
+        tenant.state = State::Stopping(run, stop);
+        if has_process {
+            self.ask(step, id);
+        } else {
+            self.await_process(step, id);
+        }
+    }
+
+    /// There is nothing to signal yet. Ours will appear or fail within moments; a user's may never.
+    fn await_process(&mut self, step: &mut Step, id: RunId) {
+        if self.config.processes == Processes::External {
+            let patience_ms = self.grace_ms().saturating_mul(2);
+            self.set_deadline(step, id, patience_ms);
+        }
+    }
+
+    /// A run that was stopped before its process was known has one now.
+    pub(crate) fn process_to_stop_appeared(&mut self, step: &mut Step, id: RunId) {
+        match self.tenant_of(id).state {
+            State::Stopping(..) => self.ask(step, id),
+            State::Stranded(_) => self.stop_again(step, id),
+            _ => {}
+        }
+    }
+
+    /// Starts to end a stranded run once more. Its exit keeps its first cause; its room does not stay with the
+    /// key, even if that cause was a restart: the callers of that restart have had their answer.
+    pub(crate) fn stop_again(&mut self, step: &mut Step, id: RunId) {
+        self.begin_stop(step, id, Cause::Killed);
+    }
+
+    fn ask(&mut self, step: &mut Step, id: RunId) {
+        if self.config.stop_timeout_ms == 0 {
+            return self.force(step, id);
+        }
+        self.set_stage(id, Stage::Asked);
+        self.actions.push(Action::Stop { run: id, stage: StopStage::Ask });
+        self.set_deadline(step, id, self.config.stop_timeout_ms);
+    }
+
+    fn force(&mut self, step: &mut Step, id: RunId) {
+        self.set_stage(id, Stage::Forced);
+        self.actions.push(Action::Stop { run: id, stage: StopStage::Force });
+        match self.config.processes {
+            // SIGKILL cannot be refused: the exit comes when the kernel is done with the tree.
+            Processes::Own => self.clear_deadline(id),
+            Processes::External => self.set_deadline(step, id, self.grace_ms()),
+        }
+    }
+
+    pub(crate) fn grace_is_over(&mut self, step: &mut Step, id: RunId) {
+        match self.tenant_of(id).state {
+            State::Stopping(_, Stop { stage: Stage::Asked, .. }) => self.force(step, id),
+            State::Stopping(..) => self.give_up(step, id, Failure::StopTimedOut),
+            _ => {}
+        }
+    }
+
+    /// The user's `kill` failed. An answer to an earlier stage comes too late to matter.
+    pub(crate) fn stop_refused(&mut self, step: &mut Step, id: RunId, asked: StopStage, failure: Failure) {
+        let State::Stopping(_, stop) = &self.tenant_of(id).state else { return };
+        if matches!((stop.stage, asked), (Stage::Asked, StopStage::Ask) | (Stage::Forced, StopStage::Force)) {
+            self.give_up(step, id, failure);
+        }
+    }
+
+    /// The process is still there and nothing more can be done: whoever waited for its end hears so, and it goes
+    /// back to being a tenant, or is kept apart if it never was one.
+    fn give_up(&mut self, step: &mut Step, id: RunId, failure: Failure) {
+        let ticket = self.next_ticket();
+        let tenant = self.tenant_of(id);
+        let State::Stopping(mut run, stop) = take_state(tenant) else {
+            unreachable!("only stops are given up")
+        };
+        let kills = std::mem::take(&mut tenant.kills);
+        let waiters = std::mem::take(&mut tenant.waiters);
+        let refusal = Refusal::StopRefused { run: id, failure: failure.clone() };
+        kills.into_iter().for_each(|call| self.refuse(call, refusal.clone()));
+        for call in stop.disappointed {
+            let failed_start =
+                stop.failure.clone().map(|failure| Refusal::StartFailed { run: Some(id), failure });
+            self.refuse(call, failed_start.unwrap_or_else(|| refusal.clone()));
+        }
+        for waiter in waiters {
+            if run.was_ready && waiter.wants == Wants::Any {
+                step.leases.touch(id, step.now.wall_ms);
+                self.settle(waiter.call, Outcome::Tenant(id));
+            } else {
+                self.refuse(waiter.call, refusal.clone());
+            }
+        }
+        if !stop.keeps_room {
+            self.room.leaving -= 1;
+        }
+        if let Some(disposal) = &mut self.disposal {
+            disposal.refused.retain(|(run, _)| *run != id);
+            disposal.refused.push((id, failure.clone()));
+        }
+        self.timers.clear(&mut run);
+        run.refused_at_ticket = Some(ticket);
+        if failure != Failure::StopTimedOut && run.was_ready {
+            run.cause = None;
+        }
+        self.last_refusal = Some((id, failure));
+        self.keep(step, run);
+    }
+
+    fn keep(&mut self, step: &mut Step, mut run: Run) {
+        let id = run.id;
+        let state = if run.was_ready {
+            step.leases.reopen(id);
+            self.room.add_candidate(&mut run, step.leases.touched(id));
+            if self.config.idle_after_ms.is_some() && self.disposal.is_none() {
+                self.timers.set(&mut run, step.now.steady_ms + self.config.sweep_interval_ms.max(1));
+            }
+            State::Ready(run)
+        } else {
+            self.stranded.insert(id);
+            State::Stranded(run)
+        };
+        self.tenant_of(id).state = state;
+    }
+
+    /// The idle deadline of a ready tenant has come: stop it, unless it was touched meanwhile.
+    pub(crate) fn consider_idle(&mut self, step: &mut Step, id: RunId) {
+        let Some(idle_after_ms) = self.config.idle_after_ms.filter(|_| self.disposal.is_none()) else {
+            return self.clear_deadline(id);
+        };
+        let idle_since = |at_ms: u64| step.now.wall_ms.saturating_sub(at_ms);
+        let mut idle_ms = idle_since(step.leases.touched(id).at_ms);
+        if idle_ms >= idle_after_ms {
+            idle_ms = idle_since(step.leases.claim(id).at_ms);
+            if idle_ms >= idle_after_ms {
+                self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms }));
+                return self.begin_stop(step, id, Cause::Idle);
+            }
+            step.leases.reopen(id);
+        }
+        self.set_deadline(step, id, idle_after_ms - idle_ms);
+    }
+
+    /// A kill came while the key was being stopped: nothing is to be started after it.
+    pub(crate) fn cancel_respawn(&mut self, id: RunId) {
+        let tenant = self.tenant_of(id);
+        let calls = calls_of(tenant);
+        let State::Stopping(_, stop) = &mut tenant.state else { return };
+        stop.disappointed.extend(calls);
+        if std::mem::take(&mut stop.keeps_room) {
+            self.room.leaving += 1;
+        }
+    }
+
+    fn grace_ms(&self) -> u64 {
+        match self.config.stop_timeout_ms {
+            0 => FORCED_GRACE_MS,
+            grace_ms => grace_ms,
+        }
+    }
+
+    fn set_stage(&mut self, id: RunId, stage: Stage) {
+        if let State::Stopping(_, stop) = &mut self.tenant_of(id).state {
+            stop.stage = stage;
+        }
+    }
+
+    fn set_deadline(&mut self, step: &Step, id: RunId, after_ms: u64) {
+        let Pool { tenants, runs, timers, .. } = self;
+        if let Some(run) = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut()) {
+            timers.set(run, step.now.steady_ms.saturating_add(after_ms.max(1)));
+        }
+    }
+
+    fn clear_deadline(&mut self, id: RunId) {
+        let Pool { tenants, runs, timers, .. } = self;
+        if let Some(run) = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut()) {
+            timers.clear(run);
+        }
+    }
+}
+
+fn calls_of(tenant: &mut Tenant) -> Vec<CallId> {
+    std::mem::take(&mut tenant.waiters).into_iter().map(|waiter| waiter.call).collect()
+}

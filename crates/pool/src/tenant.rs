@@ -1,0 +1,167 @@
+//! One key: its state, and the calls that wait for it.
+
+use crate::{CallId, ExitReason, Failure, Key, RunId, Touch};
+
+/// A key that the pool is doing something about.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub key: Key,
+    pub state: State,
+    /// Calls that want a ready tenant: the one that is starting or, while stopping, the next one.
+    pub waiters: Vec<Waiter>,
+    /// Calls that want the present process gone.
+    pub kills: Vec<CallId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waiter {
+    pub call: CallId,
+    pub wants: Wants,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// Any ready process.
+    Any,
+    /// One that was started after the call.
+    Fresh,
+}
+
+/// | state | process | holds room | left by |
+/// |---|---|---|---|
+/// | `AwaitingRoom` | none | no | room (`Pool::admit`), kill, dispose |
+/// | `AwaitingGate` | none | yes | a gate permit (`Pool::admit`), kill, dispose |
+/// | `Starting` | maybe | yes | `Started`, `StartFailed`, a stop |
+/// | `Probing` | yes | yes | `Ready`, `NotReady`, `Exited`, a stop |
+/// | `Ready` | yes | yes | `Exited`, a stop |
+/// | `Stopping` | yes, or maybe | yes | `Exited`, `StartFailed`, a refusal |
+/// | `Stranded` | yes, or maybe | yes | `Exited`, `Started`, `StartFailed`, another stop |
+#[derive(Debug)]
+pub(crate) enum State {
+    /// Waits until fewer than `max_concurrent` are alive.
+    AwaitingRoom { ticket: u64 },
+    /// Has room; waits because enough others are being started.
+    AwaitingGate { ticket: u64 },
+    /// Asked for; the process is not known yet.
+    Starting(Run),
+    /// The process exists; readiness is being found out.
+    Probing(Run),
+    /// In use.
+    Ready(Run),
+    /// Being ended.
+    Stopping(Run, Stop),
+    /// Never became ready, and ending it was refused. Tracked, never handed out.
+    Stranded(Run),
+}
+
+/// One process from the decision to start it.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub id: RunId,
+    /// Known from `Started` on, which is also when `spawn` is emitted.
+    pub pid: Option<u32>,
+    pub started_steady_ms: u64,
+    pub was_ready: bool,
+    /// Some caller asked for a process newer than its call; later such calls join this one.
+    pub fresh: bool,
+    pub holds_gate: bool,
+    /// The state's one deadline: patience while starting, idleness while ready, the grace while stopping.
+    pub deadline_ms: Option<u64>,
+    /// Where the run stands in the order of eviction.
+    pub indexed_touch: Touch,
+    /// The ticket counter when an eviction of this run was last refused.
+    pub refused_at_ticket: Option<u64>,
+    /// Why it was first stopped, kept when that stop timed out: a later exit still has that cause.
+    pub cause: Option<Cause>,
+    pub cpu_ms: u64,
+}
+
+impl Run {
+    pub fn new(id: RunId, now_ms: u64, fresh: bool) -> Self {
+        Run {
+            id,
+            pid: None,
+            started_steady_ms: now_ms,
+            was_ready: false,
+            fresh,
+            holds_gate: true,
+            deadline_ms: None,
+            indexed_touch: Touch::default(),
+            refused_at_ticket: None,
+            cause: None,
+            cpu_ms: 0,
+        }
+    }
+}
+
+/// A stop under way.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    pub stage: Stage,
+    /// Why the start failed, when that is the cause; otherwise its callers get the exit itself.
+    pub failure: Option<Failure>,
+    /// Calls that waited for this run to become ready; rejected when it is gone.
+    pub disappointed: Vec<CallId>,
+    /// The next process of this key takes the room over.
+    pub keeps_room: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// There is no process yet that could be asked.
+    AwaitingProcess,
+    Asked,
+    Forced,
+}
+
+/// Why we stop a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Idle,
+    Evicted,
+    Killed,
+    NotReady,
+    Disposed,
+    Restarted,
+}
+
+impl Cause {
+    pub fn exit_reason(self) -> ExitReason {
+        match self {
+            Cause::Idle => ExitReason::IdleKilled,
+            Cause::Evicted => ExitReason::LruEvicted,
+            Cause::Killed => ExitReason::Killed,
+            Cause::NotReady => ExitReason::ReadinessTimeout,
+            Cause::Disposed => ExitReason::Disposed,
+            Cause::Restarted => ExitReason::Restarted,
+        }
+    }
+}
+
+impl State {
+    pub fn run(&self) -> Option<&Run> {
+        match self {
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => None,
+            State::Starting(run)
+            | State::Probing(run)
+            | State::Ready(run)
+            | State::Stopping(run, _)
+            | State::Stranded(run) => Some(run),
+        }
+    }
+
+    pub fn run_mut(&mut self) -> Option<&mut Run> {
+        match self {
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => None,
+            State::Starting(run)
+            | State::Probing(run)
+            | State::Ready(run)
+            | State::Stopping(run, _)
+            | State::Stranded(run) => Some(run),
+        }
+    }
+
+    pub fn holds_room(&self) -> bool {
+        !matches!(self, State::AwaitingRoom { .. })
+    }
+}

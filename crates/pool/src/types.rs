@@ -1,0 +1,80 @@
+//! The small values everything else is made of.
+
+use crate::{Backoff, GateConfig};
+use std::sync::Arc;
+
+/// A tenant's name. Shared, because it stands in several indexes at once.
+pub type Key = Arc<str>;
+
+/// One call of a user that waits to be settled; chosen by the caller, echoed in [`crate::Action::Settle`].
+pub type CallId = u64;
+
+/// One process from the decision to start it until its end is confirmed. Never reused within a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+/// The two clocks at one moment. Deadlines count on the steady one; idleness compares wall-clock touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds on a clock that never jumps.
+    pub steady_ms: u64,
+    /// Milliseconds since the epoch.
+    pub wall_ms: u64,
+}
+
+/// When a tenant was last touched. Ordered: by time, then by the order of touches within the millisecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Touch {
+    /// Milliseconds since the epoch.
+    pub at_ms: u64,
+    /// A counter that grows with each touch; 0 for the touch of becoming ready.
+    pub sequence: u64,
+}
+
+/// The touch clocks of ready tenants, shared with callers that do not go through the pool.
+///
+/// A lease is open while callers may be handed the tenant without the pool being asked. The protocol that
+/// leaves no window: the pool *claims* and then looks at the clock once more; a caller *touches* and then looks
+/// whether the lease is still open. Whichever came second sees the other.
+pub trait Leases {
+    /// Opens the lease of a run that became ready, touched at `wall_ms`.
+    fn open(&mut self, run: RunId, wall_ms: u64);
+    /// The last touch, without claiming.
+    fn touched(&self, run: RunId) -> Touch;
+    /// Touches on behalf of a caller that did come through the pool.
+    fn touch(&mut self, run: RunId, wall_ms: u64);
+    /// Closes the lease and returns the last touch as seen after closing.
+    fn claim(&mut self, run: RunId) -> Touch;
+    /// Opens a claimed lease again.
+    fn reopen(&mut self, run: RunId);
+}
+
+/// Who starts and stops the processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processes {
+    /// We do: a stop cannot be refused, a kill ends in an exit.
+    Own,
+    /// The user's functions do: a stop may be refused, hang, or never end.
+    External,
+}
+
+/// The rules of one pool, already validated.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Tenants that hold room at once: spawning, ready and dying ones.
+    pub max_concurrent: usize,
+    /// Stop a tenant this long after its last touch; `None` never.
+    pub idle_after_ms: Option<u64>,
+    /// How soon an idle stop that was refused is tried again.
+    pub sweep_interval_ms: u64,
+    /// How often live tenants are observed; `None` never.
+    pub observe_interval_ms: Option<u64>,
+    /// From asking a process to end until it is forced to; 0 forces at once.
+    pub stop_timeout_ms: u64,
+    /// How long a key that keeps failing is refused.
+    pub backoff: Backoff,
+    /// How many starts run at once.
+    pub gate: GateConfig,
+    /// Whose processes these are.
+    pub processes: Processes,
+}

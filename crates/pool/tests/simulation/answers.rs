@@ -1,0 +1,185 @@
+//! What must hold of the answers to calls, and of the figures.
+
+use super::book::{Ask, Book, CallRecord, Must};
+use super::properties::{Verdict, holds};
+use super::world::key_index;
+use pool::{Action, Event, Now, Outcome, Pool, Processes, Refusal, RunId};
+
+pub fn of_action(book: &Book, action: &Action) -> Verdict {
+    a_backoff_event_is_right(book, action)?;
+    let Action::Settle { call, outcome } = action else { return Ok(()) };
+    let Some(record) = book.calls.get(*call as usize) else {
+        return Err(format!("call {call} was never made"));
+    };
+    holds(!record.settled, || format!("call {call} is settled again: {outcome:?}"))?;
+    the_outcome_fits_the_call(book, record, outcome)
+        .and_then(|()| what_had_to_happen_happened(book, record, outcome))
+        .map_err(|error| format!("call {call} ({:?}) got {outcome:?}: {error}", record.ask))
+}
+
+pub fn of_step(book: &Book, pool: &Pool) -> Verdict {
+    whoever_must_be_answered_at_once_is(book)?;
+    the_figures_are_right(book, pool)
+}
+
+/// At the end of the story.
+pub fn every_call_is_settled(book: &Book) -> Verdict {
+    let waiting = book.calls.iter().position(|call| !call.settled);
+    holds(waiting.is_none(), || {
+        let call = waiting.expect("just seen");
+        format!("call {call} was never answered: {:?}", book.calls[call])
+    })
+}
+
+pub fn a_step_is_never_due_at_once(now: Now, pool: &Pool) -> Verdict {
+    let next_ms = pool.next_deadline();
+    holds(next_ms.is_none_or(|at_ms| at_ms > now.steady_ms), || {
+        format!("after a tick at {} the next is due at {next_ms:?}", now.steady_ms)
+    })
+}
+
+pub fn nothing_is_left(book: &Book, pool: &Pool) -> Verdict {
+    holds(book.alive().next().is_none() && pool.is_empty(), || "a process outlives dispose".into())?;
+    holds(pool.next_deadline().is_none(), || "a deadline outlives dispose".into())?;
+    let unfinished = book.runs.iter().find(|run| !run.told.released || run.told.exit != run.told.spawn);
+    holds(unfinished.is_none(), || format!("unfinished: {unfinished:?}"))
+}
+
+fn whoever_must_be_answered_at_once_is(book: &Book) -> Verdict {
+    let Some(call) = book.calls.last() else { return Ok(()) };
+    holds(call.settled || call.must == Must::Wait, || format!("left waiting: {call:?}"))
+}
+
+fn what_had_to_happen_happened(book: &Book, call: &CallRecord, outcome: &Outcome) -> Verdict {
+    let fits = match (&call.must, outcome) {
+        (Must::BeRefusedAsDisposed, Outcome::Refused(refusal)) => *refusal == Refusal::Disposed,
+        (Must::BeRefusedAsDraining, Outcome::Refused(refusal)) => *refusal == Refusal::Draining,
+        (Must::BeRefusedAsExhausted { last }, Outcome::Refused(refusal)) => {
+            let max_failures = book.config.backoff.max_failures;
+            *refusal == Refusal::Exhausted { max_failures, last: last.clone() }
+        }
+        (Must::BackOff { failures, retry_after_ms, last }, Outcome::Refused(refusal)) => {
+            let (failures, retry_after_ms, last) = (*failures, *retry_after_ms, last.clone());
+            *refusal == Refusal::BackingOff { failures, retry_after_ms, last }
+        }
+        (Must::GetTheTenant(run), outcome) => *outcome == Outcome::Tenant(*run),
+        (Must::BeDoneAtOnce, outcome) => *outcome == Outcome::Done,
+        (Must::Wait, _) => true,
+        _ => false,
+    };
+    holds(fits, || format!("it had to be {:?}", call.must))
+}
+
+fn the_outcome_fits_the_call(book: &Book, call: &CallRecord, outcome: &Outcome) -> Verdict {
+    match (call.ask, outcome) {
+        (Ask::Ensure | Ask::Restart, Outcome::Tenant(run)) => the_tenant_is_fit(book, call, *run),
+        (Ask::Ensure | Ask::Restart, Outcome::Refused(refusal)) => {
+            the_start_is_refused_rightly(book, call, refusal)
+        }
+        (Ask::Kill, Outcome::Done) => the_killed_process_is_gone(book, call),
+        (Ask::Kill, Outcome::Refused(Refusal::StopRefused { run, .. })) => a_stop_was_refused(book, *run),
+        (Ask::Dispose, Outcome::Done) => holds(book.alive().next().is_none(), || {
+            format!("{:?} lives", book.alive().next().map(|run| run.id))
+        }),
+        (Ask::Dispose, Outcome::Refused(Refusal::StillTracked { refused })) => {
+            what_is_still_tracked_is_named(book, refused.iter().map(|(run, _)| *run).collect())
+        }
+        _ => Err("such an answer does not fit such a call".into()),
+    }
+}
+
+fn the_tenant_is_fit(book: &Book, call: &CallRecord, id: RunId) -> Verdict {
+    let Some(run) = book.run(id) else { return Err("no such run".into()) };
+    holds(run.key == call.key, || "another key's run".into())?;
+    holds(run.is_in_use() && run.told.ready, || format!("it is not in use: {run:?}"))?;
+    let new_enough = run.start_step >= call.step || (call.may_join && call.run_then == Some(id));
+    holds(call.ask == Ask::Ensure || new_enough, || "it was started before the restart".into())
+}
+
+fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusal) -> Verdict {
+    match refusal {
+        Refusal::Disposed => holds(book.disposed, || "not disposed".into()),
+        Refusal::Draining => holds(book.draining_since.is_some() && call.step == book.step, || {
+            "accepted, then drained away".into()
+        }),
+        Refusal::Exhausted { max_failures, last } => {
+            let hold = book.hold(call.key).filter(|_| *max_failures == book.config.backoff.max_failures);
+            a_hold_is_right(book, call, hold == Some(Must::BeRefusedAsExhausted { last: last.clone() }))
+        }
+        Refusal::BackingOff { failures, retry_after_ms, last } => {
+            let (failures, retry_after_ms, last) = (*failures, *retry_after_ms, last.clone());
+            let expected = Must::BackOff { failures, retry_after_ms, last };
+            a_hold_is_right(book, call, book.hold(call.key) == Some(expected))
+        }
+        Refusal::StartFailed { run: Some(run), .. } => {
+            let fits = book.run(*run).is_some_and(|run| run.key == call.key && !run.is_in_use());
+            holds(fits, || "that run did not fail, or is another key's".into())
+        }
+        Refusal::StartFailed { run: None, .. } => Ok(()),
+        Refusal::StopRefused { run, .. } => a_stop_was_refused(book, *run),
+        Refusal::StillTracked { .. } => Err("only dispose hears that".into()),
+    }
+}
+
+fn a_hold_is_right(book: &Book, call: &CallRecord, as_it_is: bool) -> Verdict {
+    holds(as_it_is, || format!("in truth: {:?}", book.hold(call.key)))?;
+    holds(call.ask == Ask::Ensure, || "restart ignores the back-off window".into())?;
+    holds(call.step == book.step, || "accepted, then held".into())
+}
+
+fn a_backoff_event_is_right(book: &Book, action: &Action) -> Verdict {
+    let Action::Emit(Event::Backoff { key, attempt, retry_after_ms }) = action else { return Ok(()) };
+    let hold = book.hold(key_index(key));
+    let fits = matches!(&hold, Some(Must::BackOff { failures, retry_after_ms: wait_ms, .. })
+        if failures == attempt && wait_ms == retry_after_ms);
+    holds(fits, || format!("{action:?}, in truth {hold:?}"))
+}
+
+fn the_killed_process_is_gone(book: &Book, call: &CallRecord) -> Verdict {
+    let Some(run) = call.run_then.and_then(|run| book.run(run)) else { return Ok(()) };
+    holds(run.over && run.told.exit == run.told.spawn, || "it is not gone".into())
+}
+
+/// It is still there, it is external, and its stop was just given up (or was, when it was asked last).
+fn a_stop_was_refused(book: &Book, run: RunId) -> Verdict {
+    holds(book.config.processes == Processes::External, || "a stop of our own cannot be refused".into())?;
+    holds(book.run(run).is_some_and(|run| !run.over), || format!("{run:?} is over"))
+}
+
+fn what_is_still_tracked_is_named(book: &Book, mut named: Vec<RunId>) -> Verdict {
+    named.sort();
+    let mut alive: Vec<RunId> = book.alive().map(|run| run.id).collect();
+    alive.sort();
+    holds(named == alive, || format!("{alive:?} are tracked"))
+}
+
+/// A key that waits at the gate holds room without a process that an onlooker could see; how many do is only
+/// known within bounds. So is, while a start is being called off, whether its key would be refused.
+fn the_figures_are_right(book: &Book, pool: &Pool) -> Verdict {
+    let stats = pool.stats(book.now);
+    let alive = book.alive().count();
+    let running = book.alive().filter(|run| run.ready).count();
+    let at_the_gate = if book.config.gate.width.is_some() {
+        book.keys.iter().filter(|key| key.is_waiting()).count()
+    } else {
+        0
+    };
+    let total_fits = stats.total >= alive && stats.total <= alive + at_the_gate;
+    let (mut surely_held, mut perhaps_held) = (0, 0);
+    for key in (0..book.keys.len()).filter(|key| book.hold(*key).is_some()) {
+        match book.live_run_of(key) {
+            None if book.keys[key].is_waiting() => {}
+            None => surely_held += 1,
+            Some(run) if run.ready || run.cause.is_none() => {}
+            Some(_) => perhaps_held += 1,
+        }
+    }
+    let held_fits = stats.backoff >= surely_held && stats.backoff <= surely_held + perhaps_held;
+    holds(stats.running == running && total_fits && held_fits, || {
+        format!(
+            "{stats:?}; in truth {running} run, {alive} live and up to {at_the_gate} are at the gate, \
+             {surely_held} and up to {perhaps_held} more are held"
+        )
+    })?;
+    holds(stats.draining == book.draining_since.is_some(), || format!("{stats:?}; draining?"))
+}

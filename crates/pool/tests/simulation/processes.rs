@@ -1,0 +1,134 @@
+//! The processes of the world: how actions are carried out, and what goes wrong.
+
+use super::world::World;
+use pool::{Action, Callback, Event, Exit, Fact, Failure, Processes, RunId, StopStage};
+
+impl World<'_> {
+    pub(super) fn carry_out(&mut self, action: &Action) {
+        match action {
+            Action::Start { run, .. } => self.start(*run),
+            Action::Probe { run } => self.probe(*run),
+            Action::Stop { run, stage } => self.stop(*run, *stage),
+            Action::Observe => self.observe(),
+            Action::Emit(Event::Ready { run, .. }) => self.hold(*run),
+            Action::Emit(_) | Action::Settle { .. } | Action::Release { .. } => {}
+        }
+    }
+
+    fn external(&self) -> bool {
+        self.book.config.processes == Processes::External
+    }
+
+    fn start(&mut self, run: RunId) {
+        if !self.mending && self.rng.chance(self.faults.start_hangs) {
+            self.hung_starts.push(run);
+            return;
+        }
+        let after_ms = self.rng.delay_ms();
+        self.answer_start(run, after_ms);
+    }
+
+    fn answer_start(&mut self, run: RunId, after_ms: u64) {
+        if self.rng.chance(self.faults.start_fails) {
+            let failure = match self.external() {
+                true => Failure::Thrown { by: Callback::Spawn, text: "no".into() },
+                false => Failure::NotStarted { reason: "no such file".into() },
+            };
+            return self.plan_fact(after_ms, run, Fact::StartFailed(failure));
+        }
+        let pid = 100 + run.0 as u32;
+        self.plan_fact(after_ms, run, Fact::Started { pid, port: 4_000 + run.0 as u16 });
+        // A process of somebody else may be over before its spawn function has told us that it was there.
+        if self.external() && self.rng.chance(self.faults.dies / 10) {
+            let exit = self.exit();
+            self.plan_fact(after_ms.saturating_sub(1), run, Fact::Exited(exit));
+        }
+    }
+
+    /// From its first moment on a process may end.
+    pub(super) fn process_appeared(&mut self, run: RunId) {
+        if self.rng.chance(self.faults.dies) {
+            let after_ms = self.rng.delay_ms();
+            self.end(run, after_ms);
+        }
+    }
+
+    fn end(&mut self, run: RunId, after_ms: u64) {
+        let exit = self.exit();
+        self.plan_fact(after_ms, run, Fact::Exited(exit));
+    }
+
+    fn exit(&mut self) -> Exit {
+        let exit_code = self.rng.pick(&[None, Some(0), Some(1)]);
+        let cpu_ms = if self.rng.chance(50) { Some(self.rng.below(50)) } else { None };
+        Exit { exit_code, cpu_ms }
+    }
+
+    fn probe(&mut self, run: RunId) {
+        if !self.mending && self.rng.chance(self.faults.probe_hangs) {
+            self.hung_probes.push(run);
+            return;
+        }
+        let after_ms = self.rng.delay_ms();
+        self.answer_probe(run, after_ms);
+    }
+
+    fn answer_probe(&mut self, run: RunId, after_ms: u64) {
+        let fact = match self.rng.chance(self.faults.not_ready) {
+            false => Fact::Ready,
+            true => Fact::NotReady(
+                self.rng.pick(&[&Failure::ReadinessTimedOut, &Failure::ReadinessDenied]).clone(),
+            ),
+        };
+        self.plan_fact(after_ms, run, fact);
+    }
+
+    fn stop(&mut self, run: RunId, stage: StopStage) {
+        if !self.book.run(run).is_some_and(|run| run.started) {
+            return;
+        }
+        if self.docile {
+            return self.end(run, 0);
+        }
+        let after_ms = self.rng.delay_ms();
+        if stage == StopStage::Ask && self.rng.chance(self.faults.ask_ignored) {
+            return;
+        }
+        if self.rng.chance(self.faults.stop_refused) {
+            let failure = Failure::Thrown { by: Callback::Kill, text: "not now".into() };
+            self.plan_fact(after_ms, run, Fact::StopRefused { asked: stage, failure });
+            // The process may end all the same, before or after the refusal is heard.
+            if self.rng.chance(80) {
+                return;
+            }
+        } else if self.rng.chance(self.faults.stop_hangs) {
+            return;
+        } else if self.rng.chance(self.faults.stop_late) {
+            let late_ms = self.rng.pick(&[60, 300, 6_000]);
+            return self.end(run, after_ms + late_ms);
+        }
+        let after_ms = self.rng.delay_ms();
+        self.end(run, after_ms);
+    }
+
+    fn observe(&mut self) {
+        let started: Vec<RunId> = self.book.alive().filter(|run| run.started).map(|run| run.id).collect();
+        for run in started {
+            let (after_ms, cpu_ms) = (self.rng.delay_ms(), self.rng.below(100));
+            self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes: 1 });
+        }
+    }
+
+    /// What hung is answered at last, and nothing hangs from now on.
+    pub(super) fn mend(&mut self) {
+        self.mending = true;
+        for run in std::mem::take(&mut self.hung_starts) {
+            let after_ms = self.rng.delay_ms();
+            self.answer_start(run, after_ms);
+        }
+        for run in std::mem::take(&mut self.hung_probes) {
+            let after_ms = self.rng.delay_ms();
+            self.answer_probe(run, after_ms);
+        }
+    }
+}

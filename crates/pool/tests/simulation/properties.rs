@@ -1,0 +1,226 @@
+//! What must hold of runs and their events. One function a property; the error says how it is broken.
+
+use super::book::{Book, RunRecord};
+use super::leases::SharedLeases;
+use super::onlooker::run_of;
+use super::world::key_index;
+use pool::{Action, Event, ExitReason, Leases, Processes, RunId};
+
+pub type Verdict = Result<(), String>;
+
+pub fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Verdict {
+    if condition { Ok(()) } else { Err(otherwise()) }
+}
+
+/// Looks at one action before it is carried out.
+pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
+    at_most_one_process_per_key(book, action)?;
+    starts_are_wanted(book, action)?;
+    starts_come_first_come_first_served(book, action)?;
+    the_gate_is_never_too_full(book, action)?;
+    effects_concern_processes_that_exist(book, action)?;
+    nothing_is_told_after_the_end(book, action)?;
+    events_keep_their_order(book, action)?;
+    nobody_is_evicted_who_is_being_stopped(book, action)?;
+    the_victim_is_the_least_recently_touched(book, leases, action)?;
+    an_idle_stop_comes_after_the_idle_time(book, leases, action)?;
+    the_exit_has_its_first_cause(book, action)?;
+    cpu_time_never_falls(book, action)
+}
+
+/// Looks at everything after a step.
+pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
+    never_more_alive_than_allowed(book)?;
+    every_spawn_has_its_exit(book)?;
+    leases_are_open_exactly_while_in_use(book, leases)?;
+    an_idle_tenant_is_noticed_in_time(book, leases, lag_ms)?;
+    drain_is_told_once(book)
+}
+
+fn at_most_one_process_per_key(book: &Book, action: &Action) -> Verdict {
+    let Action::Start { run, key } = action else { return Ok(()) };
+    let live = book.keys[key_index(key)].live;
+    holds(live.is_none(), || format!("{run:?} starts while {live:?} of {key} lives"))?;
+    holds(run.0 == book.runs.len() as u64 + 1, || format!("{run:?} is not a new run"))
+}
+
+fn never_more_alive_than_allowed(book: &Book) -> Verdict {
+    let (alive, max) = (book.alive().count(), book.config.max_concurrent);
+    holds(alive <= max, || format!("{alive} alive, {max} allowed"))
+}
+
+/// Nothing starts without a call that waits for it; while draining, one that came before the drain.
+fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
+    let Action::Start { run, key } = action else { return Ok(()) };
+    let index = key_index(key);
+    holds(!book.disposed, || format!("{run:?} starts after dispose"))?;
+    holds(book.keys[index].is_waiting(), || format!("{run:?} of {key} starts and nobody waits for it"))?;
+    let Some(draining_since) = book.draining_since else { return Ok(()) };
+    let mut waiting = book.calls.iter().filter(|call| !call.settled && call.key == index);
+    let wanted = waiting.any(|call| call.step < draining_since);
+    holds(wanted, || format!("{run:?} of {key} was not wanted before the drain"))
+}
+
+/// A restart takes its own room over; among those that have to wait for room, nobody overtakes.
+fn starts_come_first_come_first_served(book: &Book, action: &Action) -> Verdict {
+    let Action::Start { key, .. } = action else { return Ok(()) };
+    let starting = &book.keys[key_index(key)];
+    if starting.restarts > 0 {
+        return Ok(());
+    }
+    let since = |waiting_since: Option<u64>| waiting_since.unwrap_or(book.step);
+    let overtaken = book.keys.iter().position(|other| {
+        other.is_waiting()
+            && other.restarts == 0
+            && since(other.waiting_since) < since(starting.waiting_since)
+    });
+    holds(overtaken.is_none(), || format!("{key} overtakes key #{overtaken:?}"))
+}
+
+fn the_gate_is_never_too_full(book: &Book, action: &Action) -> Verdict {
+    let (Action::Start { .. }, Some(width)) = (action, book.config.gate.width) else { return Ok(()) };
+    let patient = |run: &&RunRecord| {
+        let patience_ms = book.config.gate.patience_ms.unwrap_or(u64::MAX);
+        run.is_coming_up() && book.now.steady_ms - run.start_ms < patience_ms
+    };
+    let starting = book.alive().filter(patient).count();
+    holds(starting < width, || format!("one more starts beside {starting}, through a gate for {width}"))
+}
+
+fn effects_concern_processes_that_exist(book: &Book, action: &Action) -> Verdict {
+    let (Action::Stop { run, .. } | Action::Probe { run }) = action else { return Ok(()) };
+    // Whoever abandons the pool wants everything to end that may exist.
+    let exists = book.run(*run).is_some_and(|run| (run.started || book.abandoned) && !run.told.exit);
+    holds(exists, || format!("{action:?} of what is not there"))
+}
+
+fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
+    let run = match action {
+        Action::Emit(event) => run_of(event),
+        Action::Release { run } | Action::Stop { run, .. } | Action::Probe { run } => Some(*run),
+        Action::Start { .. } | Action::Observe | Action::Settle { .. } => None,
+    };
+    let Some(record) = run.and_then(|run| book.run(run)) else {
+        return holds(run.is_none(), || format!("{action:?} of an unknown run"));
+    };
+    let last_word = matches!(action, Action::Release { .. });
+    let finished = record.told.released || (record.told.exit && !last_word);
+    holds(!finished, || format!("{action:?} after the end"))
+}
+
+fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {
+    let Action::Emit(event) = action else { return Ok(()) };
+    let Some(run) = run_of(event).and_then(|run| book.run(run)) else { return Ok(()) };
+    let told = &run.told;
+    let in_order = match event {
+        Event::Spawn { .. } => run.started && !told.spawn,
+        Event::Ready { duration_ms, .. } => {
+            told.spawn && run.ready && !told.ready && *duration_ms == book.now.steady_ms - run.start_ms
+        }
+        Event::IdleKill { .. } | Event::LruEvict { .. } => told.ready && !run.over,
+        Event::Observation { .. } => told.spawn && (told.ready || run.over),
+        Event::Exit { .. } => told.spawn && run.over && !told.exit,
+        Event::Backoff { .. } | Event::Drain => true,
+    };
+    holds(in_order, || format!("{event:?} comes out of order"))
+}
+
+fn every_spawn_has_its_exit(book: &Book) -> Verdict {
+    for run in book.ended.iter().filter_map(|run| book.run(*run)) {
+        let told = &run.told;
+        holds(told.spawn == run.started, || format!("{:?}: {told:?}, started: {}", run.id, run.started))?;
+        holds(told.exit == told.spawn, || format!("{:?} is over, but {told:?}", run.id))?;
+        holds(told.released, || format!("{:?} is over and was not released", run.id))?;
+    }
+    Ok(())
+}
+
+fn nobody_is_evicted_who_is_being_stopped(book: &Book, action: &Action) -> Verdict {
+    let Some(run) = victim(action).and_then(|run| book.run(run)) else { return Ok(()) };
+    holds(run.is_in_use(), || format!("{action:?}, but its stop is {:?}", run.stop))
+}
+
+fn victim(action: &Action) -> Option<RunId> {
+    match action {
+        Action::Emit(Event::LruEvict { run } | Event::IdleKill { run, .. }) => Some(*run),
+        _ => None,
+    }
+}
+
+/// By the clocks of this moment, and leaving aside those that refused since the first waiting key came.
+fn the_victim_is_the_least_recently_touched(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
+    let Action::Emit(Event::LruEvict { run: victim }) = action else { return Ok(()) };
+    let waiting = book.keys.iter().filter(|key| key.is_waiting());
+    let first_waits_since = waiting.map(|key| key.waiting_since.unwrap_or(book.step)).min();
+    let Some(first_waits_since) = first_waits_since else {
+        return Err(format!("{victim:?} leaves for nobody"));
+    };
+    let at_claim = leases.at_claim(*victim);
+    let others = book.alive().filter(|other| other.id != *victim && other.is_in_use());
+    for other in others {
+        let touched = leases.touched(other.id);
+        let refused = other.given_up.is_some_and(|(_, step)| step >= first_waits_since);
+        holds(refused || touched >= at_claim, || {
+            format!("{victim:?} is evicted, touched at {at_claim:?}; {:?} at {touched:?}", other.id)
+        })?;
+    }
+    Ok(())
+}
+
+fn an_idle_stop_comes_after_the_idle_time(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
+    let Action::Emit(Event::IdleKill { run, idle_ms }) = action else { return Ok(()) };
+    let idle_after_ms = book.config.idle_after_ms.unwrap_or(u64::MAX);
+    let true_ms = book.now.wall_ms - leases.at_claim(*run).at_ms;
+    holds(*idle_ms == true_ms && true_ms >= idle_after_ms, || {
+        format!("{run:?} is idle for {true_ms} ms of {idle_after_ms}, told as {idle_ms}")
+    })
+}
+
+fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
+    let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| !book.disposed) else { return Ok(()) };
+    for run in book.alive().filter(|run| run.is_in_use()) {
+        let steady_from_wall_ms = book.now.wall_ms - book.now.steady_ms;
+        let idle_from_ms = leases.touched(run.id).at_ms - steady_from_wall_ms + idle_after_ms;
+        let from_ms = run.given_up.map_or(idle_from_ms, |(given_up_ms, _)| idle_from_ms.max(given_up_ms));
+        let late = book.now.steady_ms.saturating_sub(from_ms);
+        let allowed_ms = book.config.sweep_interval_ms + lag_ms;
+        holds(late <= allowed_ms, || format!("{:?} should have been stopped {late} ms ago", run.id))?;
+    }
+    Ok(())
+}
+
+fn leases_are_open_exactly_while_in_use(book: &Book, leases: &SharedLeases) -> Verdict {
+    let ended = book.ended.iter().filter_map(|run| book.run(*run));
+    for run in book.alive().chain(ended) {
+        let (open, in_use) = (leases.is_open(run.id), run.is_in_use());
+        holds(open == in_use, || format!("the lease of {:?} is open: {open}; in use: {in_use}", run.id))?;
+    }
+    Ok(())
+}
+
+fn the_exit_has_its_first_cause(book: &Book, action: &Action) -> Verdict {
+    let Action::Emit(Event::Exit { run, exit_code, reason }) = action else { return Ok(()) };
+    let Some(record) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+    let by_itself = if record.exit_code == Some(0) { ExitReason::ExitedClean } else { ExitReason::Crashed };
+    let expected = record.cause.unwrap_or(by_itself);
+    holds(*reason == expected, || format!("{run:?} ended as {reason:?}, because of {expected:?}"))?;
+    holds(*exit_code == record.exit_code, || format!("{run:?} ended with {:?}", record.exit_code))
+}
+
+fn cpu_time_never_falls(book: &Book, action: &Action) -> Verdict {
+    let Action::Emit(Event::Observation { run, cpu_ms, .. }) = action else { return Ok(()) };
+    let before = book.run(*run).map_or(0, |run| run.cpu_ms);
+    holds(*cpu_ms >= before, || format!("the CPU time of {run:?} falls from {before} to {cpu_ms}"))?;
+    holds(book.config.observe_interval_ms.is_some(), || "observations are off".into())
+}
+
+fn drain_is_told_once(book: &Book) -> Verdict {
+    let expected = u64::from(book.draining_since.is_some());
+    holds(book.drain_events == expected, || format!("{} drain events, not {expected}", book.drain_events))
+}
+
+/// Only an external process can hold out against being stopped.
+pub fn only_external_processes_refuse(book: &Book) -> Verdict {
+    let refused = book.runs.iter().any(|run| run.given_up.is_some());
+    holds(!refused || book.config.processes == Processes::External, || "our own process refused".into())
+}

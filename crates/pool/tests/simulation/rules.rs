@@ -1,0 +1,89 @@
+//! What one story is like: the pool's configuration, and how much goes wrong.
+
+use super::rng::Rng;
+use pool::{Backoff, Config, GateConfig, Processes};
+
+#[derive(Debug)]
+pub struct Rules {
+    pub config: Config,
+    pub keys: usize,
+    /// Calls and touches that come before the story is wound up.
+    pub calls: u64,
+    pub horizon_ms: u64,
+    /// How late a tick may be.
+    pub lag_ms: u64,
+    pub faults: Faults,
+}
+
+/// In percent of the occasions.
+#[derive(Clone, Copy, Debug)]
+pub struct Faults {
+    pub start_fails: u64,
+    pub start_hangs: u64,
+    pub not_ready: u64,
+    pub probe_hangs: u64,
+    /// The process ends by itself within moments.
+    pub dies: u64,
+    pub ask_ignored: u64,
+    pub stop_refused: u64,
+    pub stop_hangs: u64,
+    /// The stop works, but long after everybody gave up.
+    pub stop_late: u64,
+    pub duplicates: u64,
+    /// A caller touches just before, or just after, the pool claims.
+    pub races: u64,
+}
+
+impl Rules {
+    pub fn draw(rng: &mut Rng) -> Self {
+        let processes = rng.pick(&[Processes::Own, Processes::External]);
+        let idle_after_ms = if rng.chance(60) { Some(rng.between(10, 80)) } else { None };
+        let observe_interval_ms = if rng.chance(30) { Some(rng.between(10, 60)) } else { None };
+        let width = rng.pick(&[None, None, Some(1), Some(2)]);
+        let patience_ms = if rng.chance(50) { Some(rng.between(1, 40)) } else { None };
+        let base_ms = rng.between(1, 60);
+        let backoff = Backoff { base_ms, max_ms: rng.between(base_ms, 150), max_failures: rng.between(1, 5) };
+        let config = Config {
+            max_concurrent: rng.between(1, 6) as usize,
+            idle_after_ms,
+            sweep_interval_ms: rng.between(5, 40),
+            observe_interval_ms,
+            stop_timeout_ms: if rng.chance(30) { 0 } else { rng.between(1, 40) },
+            backoff,
+            gate: GateConfig { width, patience_ms },
+            processes,
+        };
+        Rules {
+            config,
+            keys: rng.between(1, 7) as usize,
+            calls: rng.between(2, 24),
+            horizon_ms: rng.pick(&[40, 150, 400]),
+            lag_ms: rng.pick(&[0, 0, 3]),
+            faults: Faults::draw(rng, processes),
+        }
+    }
+}
+
+impl Faults {
+    /// Some stories are calm, so that what only calm shows is shown too.
+    fn draw(rng: &mut Rng, processes: Processes) -> Self {
+        let mut percent = |choices: &[u64]| rng.pick(choices);
+        let mut faults = Faults {
+            start_fails: percent(&[0, 10, 40]),
+            start_hangs: percent(&[0, 0, 20]),
+            not_ready: percent(&[0, 10, 40]),
+            probe_hangs: percent(&[0, 0, 15]),
+            dies: percent(&[0, 15, 50]),
+            ask_ignored: percent(&[0, 30]),
+            stop_refused: percent(&[0, 15, 60]),
+            stop_hangs: percent(&[0, 15, 30]),
+            stop_late: percent(&[0, 10]),
+            duplicates: percent(&[0, 10]),
+            races: percent(&[0, 10, 40]),
+        };
+        if processes == Processes::Own {
+            faults = Faults { start_hangs: 0, stop_refused: 0, stop_hangs: 0, stop_late: 0, ..faults };
+        }
+        faults
+    }
+}

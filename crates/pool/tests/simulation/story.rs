@@ -1,0 +1,98 @@
+//! One story: random calls at random moments, then the world comes to itself, and in the end all must be well.
+
+use super::answers;
+use super::book::Ask;
+use super::log::Log;
+use super::properties::{self, Verdict};
+use super::rng::Rng;
+use super::rules::Rules;
+use super::world::{Happening, START, World};
+
+/// Longer than any chain of stops that have to be given up.
+const LONG_ENOUGH_MS: u64 = 200_000;
+
+/// Tells the story of `seed`; the error says what was wrong in it.
+pub fn tell(seed: u64, log: &mut Log) -> Verdict {
+    let mut rng = Rng::new(seed);
+    let rules = Rules::draw(&mut rng);
+    log.note(START, || format!("{rules:#?}"));
+    let mut world = World::new(rng, &rules, log);
+    plan_calls(&mut world, &rules);
+    run_until(&mut world, |world| world.now_ms() >= START.steady_ms + rules.horizon_ms)?;
+    wind_up(&mut world)?;
+    if world.rng.chance(50) {
+        dispose(&mut world)?;
+    }
+    properties::only_external_processes_refuse(&world.book)
+}
+
+fn plan_calls(world: &mut World, rules: &Rules) {
+    let keys = rules.keys as u64;
+    let mut left = rules.calls;
+    while left > 0 {
+        let at_ms = world.rng.below(rules.horizon_ms);
+        let burst = if world.rng.chance(25) { world.rng.between(1, left.min(6)) } else { 1 };
+        left -= burst;
+        for _ in 0..burst {
+            let key = world.rng.below(keys) as usize;
+            let happening = random_happening(&mut world.rng, key);
+            world.plan(at_ms, happening);
+        }
+    }
+    for (percent, last_act) in
+        [(10, Happening::Drain), (8, Happening::Call(Ask::Dispose, 0)), (3, Happening::Abandon)]
+    {
+        if world.rng.chance(percent) {
+            let at_ms = world.rng.below(rules.horizon_ms);
+            world.plan(at_ms, last_act);
+        }
+    }
+}
+
+fn random_happening(rng: &mut Rng, key: usize) -> Happening {
+    match rng.below(100) {
+        0..=44 => Happening::Call(Ask::Ensure, key),
+        45..=59 => Happening::QuickEnsure(key),
+        60..=69 => Happening::Touch(key),
+        70..=81 => Happening::Call(Ask::Restart, key),
+        82..=95 => Happening::Call(Ask::Kill, key),
+        96..=97 => Happening::ClearBackoff(key),
+        98 => Happening::Drain,
+        _ => Happening::Call(Ask::Dispose, key),
+    }
+}
+
+fn run_until(world: &mut World, enough: impl Fn(&World) -> bool) -> Verdict {
+    while !enough(world) && world.advance()? {}
+    Ok(())
+}
+
+/// Nothing is called any more and what hung is answered: every call that was accepted must be, too.
+fn wind_up(world: &mut World) -> Verdict {
+    world.mend();
+    let from_ms = world.now_ms();
+    run_until(world, |world| {
+        let passed_ms = world.now_ms() - from_ms;
+        (world.book.unsettled == 0 && passed_ms >= 300) || passed_ms > LONG_ENOUGH_MS
+    })?;
+    answers::every_call_is_settled(&world.book)
+}
+
+/// At first processes may hold out; in the end they do not, and nothing may be left.
+fn dispose(world: &mut World) -> Verdict {
+    if world.rng.chance(50) {
+        dispose_and_wait(world)?;
+    }
+    world.docile = true;
+    dispose_and_wait(world)?;
+    // What was being stopped when the processes were still holding out may have been given up meanwhile.
+    dispose_and_wait(world)?;
+    answers::nothing_is_left(&world.book, &world.pool)
+}
+
+fn dispose_and_wait(world: &mut World) -> Verdict {
+    world.call(Ask::Dispose, 0)?;
+    let from_ms = world.now_ms();
+    run_until(world, |world| world.book.unsettled == 0 || world.now_ms() - from_ms > LONG_ENOUGH_MS)?;
+    answers::every_call_is_settled(&world.book)
+}

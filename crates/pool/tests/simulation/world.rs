@@ -1,0 +1,238 @@
+//! The simulated world: an agenda in simulated time, the pool, and everybody who looks on.
+
+use super::book::{Ask, Book};
+use super::leases::SharedLeases;
+use super::log::Log;
+use super::properties::Verdict;
+use super::rng::Rng;
+use super::rules::{Faults, Rules};
+use super::{answers, properties};
+use pool::{Fact, Input, Key, Now, Pool, RunId};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// More than any story needs, fewer than one that spins takes.
+const ABSURDLY_MANY_STEPS: u64 = 20_000;
+
+pub const START: Now = Now { steady_ms: 1_000, wall_ms: 1_700_000_000_000 };
+
+const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+pub fn key_index(key: &str) -> usize {
+    usize::from(key.as_bytes()[0] - b'a')
+}
+
+/// Something that is going to happen.
+#[derive(Debug)]
+pub enum Happening {
+    /// A call that goes to the pool.
+    Call(Ask, usize),
+    /// A call that tries the shared lease first.
+    QuickEnsure(usize),
+    Touch(usize),
+    ClearBackoff(usize),
+    Drain,
+    Abandon,
+    Fact(RunId, Fact),
+}
+
+pub struct World<'l> {
+    pub rng: Rng,
+    pub faults: Faults,
+    pub lag_ms: u64,
+    pub pool: Pool,
+    pub book: Book,
+    pub leases: SharedLeases,
+    agenda: BinaryHeap<Reverse<Entry>>,
+    entries: u64,
+    pub log: &'l mut Log,
+    keys: Vec<Key>,
+    /// The runs that callers hold a tenant of, by key.
+    held: Vec<Option<RunId>>,
+    /// External starts and probes that nobody answers until the world comes to itself.
+    pub hung_starts: Vec<RunId>,
+    pub hung_probes: Vec<RunId>,
+    /// From now on nothing hangs.
+    pub mending: bool,
+    /// From now on every stop works.
+    pub docile: bool,
+}
+
+/// At the same instant chance decides who is first.
+struct Entry {
+    at_ms: u64,
+    lot: u64,
+    happening: Happening,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at_ms, self.lot) == (other.at_ms, other.lot)
+    }
+}
+impl Eq for Entry {}
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at_ms, self.lot).cmp(&(other.at_ms, other.lot))
+    }
+}
+
+impl<'l> World<'l> {
+    pub fn new(mut rng: Rng, rules: &Rules, log: &'l mut Log) -> Self {
+        World {
+            faults: rules.faults,
+            lag_ms: rules.lag_ms,
+            pool: Pool::new(rules.config.clone()),
+            book: Book::new(rules.config.clone(), rules.keys, START),
+            leases: SharedLeases::new(rng.split(), rules.faults.races),
+            rng,
+            agenda: BinaryHeap::new(),
+            entries: 0,
+            log,
+            keys: KEYS[..rules.keys].iter().map(|name| Key::from(*name)).collect(),
+            held: vec![None; rules.keys],
+            hung_starts: Vec::new(),
+            hung_probes: Vec::new(),
+            mending: false,
+            docile: false,
+        }
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.book.now.steady_ms
+    }
+
+    pub fn plan(&mut self, after_ms: u64, happening: Happening) {
+        self.entries += 1;
+        let lot = self.rng.next() >> 24 << 24 | self.entries;
+        self.agenda.push(Reverse(Entry { at_ms: self.now_ms() + after_ms, lot, happening }));
+    }
+
+    /// A fact, now and then told twice.
+    pub fn plan_fact(&mut self, after_ms: u64, run: RunId, fact: Fact) {
+        if self.rng.chance(self.faults.duplicates) {
+            let again_ms = after_ms + self.rng.delay_ms();
+            self.plan(again_ms, Happening::Fact(run, fact.clone()));
+        }
+        self.plan(after_ms, Happening::Fact(run, fact));
+    }
+
+    /// Jumps to what comes next, a happening or the pool's own deadline. False: nothing ever will.
+    pub fn advance(&mut self) -> Result<bool, String> {
+        let happens_ms = self.agenda.peek().map(|Reverse(entry)| entry.at_ms);
+        let due_ms = self.pool.next_deadline();
+        let tick = match (happens_ms, due_ms) {
+            (None, None) => return Ok(false),
+            (Some(happens_ms), Some(due_ms)) if happens_ms == due_ms => self.rng.chance(50),
+            (Some(happens_ms), Some(due_ms)) => due_ms < happens_ms,
+            (happens_ms, _) => happens_ms.is_none(),
+        };
+        if tick {
+            let mut at_ms = due_ms.expect("a tick is due") + self.rng.between(0, self.lag_ms);
+            at_ms = happens_ms.map_or(at_ms, |happens_ms| at_ms.min(happens_ms));
+            self.move_clock(at_ms);
+            self.handle(Input::Tick)?;
+            answers::a_step_is_never_due_at_once(self.book.now, &self.pool)?;
+        } else {
+            let Reverse(entry) = self.agenda.pop().expect("something happens");
+            self.move_clock(entry.at_ms);
+            self.happen(entry.happening)?;
+        }
+        let steps = self.book.step;
+        properties::holds(steps < ABSURDLY_MANY_STEPS, || format!("{steps} steps and no end"))?;
+        Ok(true)
+    }
+
+    fn move_clock(&mut self, at_ms: u64) {
+        let at_ms = at_ms.max(self.now_ms());
+        self.book.now.wall_ms += at_ms - self.book.now.steady_ms;
+        self.book.now.steady_ms = at_ms;
+        self.leases.wall_ms = self.book.now.wall_ms;
+    }
+
+    fn happen(&mut self, happening: Happening) -> Verdict {
+        match happening {
+            Happening::Call(ask, key) => self.call(ask, key),
+            Happening::QuickEnsure(key) => match self.touch(key)? {
+                true => Ok(()),
+                false => self.call(Ask::Ensure, key),
+            },
+            Happening::Touch(key) => self.touch(key).map(drop),
+            Happening::ClearBackoff(key) => self.handle(Input::ClearBackoff { key: self.keys[key].clone() }),
+            Happening::Drain => self.handle(Input::Drain),
+            Happening::Abandon => self.handle(Input::Abandon),
+            Happening::Fact(run, fact) => self.tell(run, fact),
+        }
+    }
+
+    fn tell(&mut self, run: RunId, fact: Fact) -> Verdict {
+        let appears = matches!(fact, Fact::Started { .. });
+        self.handle(Input::Fact(run, fact))?;
+        if appears {
+            self.process_appeared(run);
+        }
+        Ok(())
+    }
+
+    pub fn call(&mut self, ask: Ask, key: usize) -> Verdict {
+        self.book.step += 1;
+        let call = self.book.open_call(ask, key);
+        let key = self.keys[key].clone();
+        self.step(match ask {
+            Ask::Ensure => Input::Ensure { key, call },
+            Ask::Restart => Input::Restart { key, call },
+            Ask::Kill => Input::Kill { key, call },
+            Ask::Dispose => Input::Dispose { call },
+        })
+    }
+
+    /// Touches as the facade does, past the pool. True: the caller has a tenant.
+    fn touch(&mut self, key: usize) -> Result<bool, String> {
+        let Some(run) = self.held[key] else { return Ok(false) };
+        let open = self.leases.touch_as_caller(run);
+        self.log.note(self.book.now, || format!("·  touch of {run:?}, the lease is open: {open}"));
+        let in_use = self.book.run(run).is_some_and(|run| run.is_in_use());
+        properties::holds(!open || in_use, || format!("{run:?} is handed out and not in use"))?;
+        Ok(open)
+    }
+
+    fn handle(&mut self, input: Input) -> Verdict {
+        self.book.step += 1;
+        self.step(input)
+    }
+
+    fn step(&mut self, input: Input) -> Verdict {
+        let now = self.book.now;
+        self.log.note(now, || format!("-> {input:?}"));
+        self.book.input(&input);
+        let actions = self.pool.handle(now, input, &mut self.leases);
+        for action in &actions {
+            self.log.note(now, || format!("   <- {action:?}"));
+            properties::of_action(&self.book, &self.leases, action)?;
+            answers::of_action(&self.book, action)?;
+            self.book.action(action);
+            self.carry_out(action);
+        }
+        self.pool.check_invariants()?;
+        properties::of_step(&self.book, &self.leases, self.lag_ms)?;
+        answers::of_step(&self.book, &self.pool)?;
+        self.book.close_step();
+        for run in std::mem::take(&mut self.leases.turned_back) {
+            let key = self.book.run(run).expect("it had a lease").key;
+            self.plan(0, Happening::Call(Ask::Ensure, key));
+        }
+        Ok(())
+    }
+
+    /// Callers hold on to the latest tenant they were given or told of.
+    pub fn hold(&mut self, run: RunId) {
+        if let Some(record) = self.book.run(run) {
+            self.held[record.key] = Some(run);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The host's side of the socket: the few system calls that carry the [`protocol`](crate::protocol).
+//!
+//! None of them blocks on a socket that is set to non-blocking; `EAGAIN` is returned as an error like any other.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    recv, send, sendmsg, socketpair,
+};
+
+use crate::protocol::{Command, LAUNCH_FDS, REPORT_BYTES, Report, StopStage};
+use crate::spec::LaunchSpec;
+
+/// Makes the connection: the host's end, closed on exec and non-blocking, and the end that becomes the warden's
+/// descriptor [`HOST_SOCKET_FD`](crate::HOST_SOCKET_FD), closed on exec as well until it is put there.
+pub fn connection() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (host, warden) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    rustix::io::ioctl_fionbio(&host, true)?;
+    Ok((host, warden))
+}
+
+/// Puts a launch specification into a memory file, to be sent with [`send_launch`].
+pub fn memory_file(spec: &LaunchSpec) -> io::Result<OwnedFd> {
+    let file = memfd_create("abs-launch", MemfdFlags::CLOEXEC)?;
+    let bytes = spec.to_bytes();
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, rest))?;
+        rest = &rest[written..];
+    }
+    Ok(file)
+}
+
+/// Asks for the start of a tenant. The host can close its copies of the descriptors afterwards, and must close those of
+/// the write ends, else it never sees the end of the tenant's output.
+pub fn send_launch(
+    socket: impl AsFd,
+    run: u64,
+    memory_file: BorrowedFd<'_>,
+    stdout: BorrowedFd<'_>,
+    stderr: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let fds: [BorrowedFd<'_>; LAUNCH_FDS] = [memory_file, stdout, stderr];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LAUNCH_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let packet = Command::Launch { run }.encode();
+    let packet = [io::IoSlice::new(&packet)];
+    rustix::io::retry_on_intr(|| sendmsg(&socket, &packet, &mut control, SendFlags::NOSIGNAL))?;
+    Ok(())
+}
+
+/// Asks for the end of a tenant.
+pub fn send_stop(socket: impl AsFd, run: u64, stage: StopStage) -> io::Result<()> {
+    let packet = Command::Stop { run, stage }.encode();
+    rustix::io::retry_on_intr(|| send(&socket, &packet, SendFlags::NOSIGNAL))?;
+    Ok(())
+}
+
+/// The next report, or `None` once the warden is gone. A packet that is no report is an error of the kind
+/// [`InvalidData`](io::ErrorKind::InvalidData).
+pub fn receive_report(socket: impl AsFd) -> io::Result<Option<Report>> {
+    // One byte more than a report has, so that a longer packet is refused instead of cut.
+    let mut packet = [0; REPORT_BYTES + 1];
+    let mut receive = || rustix::io::retry_on_intr(|| recv(&socket, &mut packet, RecvFlags::empty()));
+    let received = match receive() {
+        // The warden went before it had read every command. This is said once, ahead of the reports that it had sent
+        // before; they are still there.
+        Err(Errno::CONNRESET) => receive(),
+        received => received,
+    };
+    match received?.0 {
+        0 => Ok(None),
+        length => Report::decode(&packet[..length])
+            .map(Some)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+    }
+}

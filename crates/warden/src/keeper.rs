@@ -1,0 +1,208 @@
+//! The process between the warden and one tenant: it makes the tenant's first process, inherits every orphan of it,
+//! and exits when none is left. It obeys the packets on its link to the warden, and takes a closed link as the order to
+//! kill everything.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper, setpgid, setsid};
+
+use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
+
+use crate::hunt::{Hunt, terminate};
+use crate::launch::{Outfit, become_tenant};
+use crate::link::{self, Received};
+use crate::sys::{self, Ending, Reaped};
+use crate::tree::Scope;
+
+/// Runs a tenant from its launch until its whole tree is gone. The result is the process's exit status: the warden
+/// takes what it needs to know from the reports.
+pub fn keep(run: u64, link: OwnedFd, outfit: Outfit) -> i32 {
+    let fds = [&link, &outfit.memory_file, &outfit.stdout, &outfit.stderr];
+    let [link_fd, spec_fd, out_fd, err_fd] = fds.map(AsRawFd::as_raw_fd);
+    // A copy of the host's socket, or of another keeper's, would hide from its reader that it was closed.
+    sys::close_all_except(&[0, 1, 2, link_fd, spec_fd, out_fd, err_fd]);
+    match Keeper::launch(run, outfit) {
+        Ok(keeper) => keeper.serve(Some(link)),
+        Err(errno) => {
+            let report = Report::LaunchFailed { run, step: LaunchStep::Fork, errno: errno.raw_os_error() };
+            link::transmit(&link, &report.encode());
+        }
+    }
+    0
+}
+
+/// How far the launch has come.
+enum Launch {
+    /// The tenant's process has not executed its program yet; it says why if it fails, and closes this if it succeeds.
+    Pending(OwnedFd),
+    /// The program runs, or ran.
+    Started,
+    /// The program never ran.
+    Failed(Report),
+}
+
+/// How the tree comes to its end.
+enum Phase {
+    /// As soon as the main process ends, everything else is killed.
+    Serving,
+    /// `SIGTERM` was sent. What outlives the main process has its time too.
+    Terminating,
+    /// Everything is killed.
+    Killing(Hunt),
+}
+
+struct Keeper {
+    run: u64,
+    child_signals: OwnedFd,
+    main: Pid,
+    main_ending: Option<Ending>,
+    launch: Launch,
+    phase: Phase,
+}
+
+impl Keeper {
+    fn launch(run: u64, outfit: Outfit) -> Result<Keeper, Errno> {
+        rustix::thread::set_name(c"abs-keeper")?;
+        // A session of its own: no process of one tenant can enter a process group of another.
+        setsid()?;
+        set_child_subreaper(Some(getpid()))?;
+        let child_signals = sys::child_signals()?;
+        let (status, status_writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        let keeper_pid = getpid();
+        let main = sys::fork_into(|| become_tenant(run, keeper_pid, &outfit, &status_writer))?;
+        // Fails if the tenant has executed its program already, and then has done it itself.
+        let _ = setpgid(Some(main), Some(main));
+        let (launch, phase) = (Launch::Pending(status), Phase::Serving);
+        Ok(Keeper { run, child_signals, main, main_ending: None, launch, phase })
+    }
+
+    fn serve(mut self, mut link: Option<OwnedFd>) {
+        while self.reap() {
+            self.hunt();
+            self.wait(&mut link);
+        }
+        self.resolve_launch(link.as_ref());
+        if let Some(link) = link {
+            link::transmit(&link, &self.result().encode());
+        }
+    }
+
+    fn hunt(&mut self) {
+        let Phase::Killing(hunt) = &mut self.phase else { return };
+        let found = hunt.round(link::now_ms(), Scope { root: getpid(), spared: &[] });
+        // There are children, and none is seen: /proc is not there. The main process is ours for as long as it is not
+        // reaped, and what it leaves in its group ends with it.
+        if found == Some(0) && self.main_ending.is_none() {
+            let _ = kill_process_group(self.main, Signal::KILL);
+        }
+    }
+
+    /// Reaps whoever has ended; false if there is nobody left.
+    fn reap(&mut self) -> bool {
+        loop {
+            match sys::reap() {
+                Reaped::NoChildren => return false,
+                Reaped::NothingYet => return true,
+                Reaped::Child { pid, ending, .. } if pid == self.main && self.main_ending.is_none() => {
+                    self.main_ending = Some(ending);
+                    if matches!(self.phase, Phase::Serving) {
+                        self.kill();
+                    }
+                }
+                Reaped::Child { .. } => {}
+            }
+        }
+    }
+
+    fn wait(&mut self, link: &mut Option<OwnedFd>) {
+        let timeout_ms = match &self.phase {
+            Phase::Killing(hunt) => Some(hunt.remaining_ms(link::now_ms())),
+            Phase::Serving | Phase::Terminating => None,
+        };
+        let status = match &self.launch {
+            Launch::Pending(status) => Some(status),
+            Launch::Started | Launch::Failed(_) => None,
+        };
+        let mut fds = vec![PollFd::new(&self.child_signals, PollFlags::IN)];
+        fds.extend(status.into_iter().chain(link.as_ref()).map(|fd| PollFd::new(fd, PollFlags::IN)));
+        link::wait(&mut fds, timeout_ms);
+        let has_event = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        let is_link_ready = has_event(1 + usize::from(status.is_some()));
+        let is_status_ready = status.is_some() && has_event(1);
+        if has_event(0) {
+            link::drain(&self.child_signals);
+        }
+        if is_status_ready {
+            self.resolve_launch(link.as_ref());
+        }
+        if is_link_ready {
+            self.obey(link);
+        }
+    }
+
+    /// Finds out how the launch went; the status pipe has ended or holds the reason of the failure.
+    fn resolve_launch(&mut self, link: Option<&OwnedFd>) {
+        let Launch::Pending(status) = &self.launch else { return };
+        let mut packet = [0; REPORT_BYTES];
+        let length = rustix::io::retry_on_intr(|| rustix::io::read(status, &mut packet)).unwrap_or(0);
+        if let Ok(failure) = Report::decode(&packet[..length]) {
+            self.launch = Launch::Failed(failure);
+            return;
+        }
+        self.launch = Launch::Started;
+        if let Some(link) = link {
+            let report = Report::Started { run: self.run, pid: id(self.main), keeper_pid: id(getpid()) };
+            link::transmit(link, &report.encode());
+        }
+    }
+
+    fn obey(&mut self, link: &mut Option<OwnedFd>) {
+        while let Some(socket) = link {
+            match link::receive(socket) {
+                Received::Nothing => return,
+                Received::Closed => {
+                    *link = None;
+                    self.kill();
+                }
+                Received::Packet { bytes, .. } => match Command::decode(&bytes) {
+                    Ok(Command::Stop { stage: StopStage::Terminate, .. }) => self.terminate(),
+                    Ok(Command::Stop { stage: StopStage::Kill, .. }) => self.kill(),
+                    // The warden, the same program, sends nothing else.
+                    Ok(Command::Launch { .. }) | Err(_) => {}
+                },
+            }
+        }
+    }
+
+    fn terminate(&mut self) {
+        if matches!(self.phase, Phase::Serving) {
+            self.phase = Phase::Terminating;
+            terminate(Scope { root: getpid(), spared: &[] }, self.main);
+        }
+    }
+
+    fn kill(&mut self) {
+        if !matches!(self.phase, Phase::Killing(_)) {
+            self.phase = Phase::Killing(Hunt::new());
+        }
+    }
+
+    fn result(&self) -> Report {
+        if let Launch::Failed(failure) = &self.launch {
+            return *failure;
+        }
+        let (exit_code, signal) = match self.main_ending {
+            Some(Ending::Exited(code)) => (Some(code), None),
+            Some(Ending::Signaled(signal)) => (None, Some(signal)),
+            None => (None, None),
+        };
+        Report::Ended { run: self.run, exit_code, signal, cpu_us: sys::reaped_cpu_us() }
+    }
+}
+
+fn id(pid: Pid) -> u32 {
+    pid.as_raw_pid().cast_unsigned()
+}

@@ -1,0 +1,120 @@
+//! What the tenant's first process does between its making and its program.
+
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, chdir, getppid, set_parent_process_death_signal, setpgid};
+use rustix::stdio;
+
+use warden::protocol::{LaunchStep, Report};
+use warden::spec::LaunchSpec;
+
+use crate::sys;
+
+/// The shell that runs scripts without a `#!` line, as every shell and `execvp` do.
+const SHELL: &CStr = c"/bin/sh";
+
+/// Where programs are searched if the tenant's environment has no `PATH`.
+const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+
+/// The status of a process whose program could not be executed; nobody sees it, the reason goes another way.
+const NOT_EXECUTED_STATUS: i32 = 127;
+
+/// The descriptors a tenant is made with.
+pub struct Outfit {
+    /// Holds the [`LaunchSpec`].
+    pub memory_file: OwnedFd,
+    /// Becomes standard output.
+    pub stdout: OwnedFd,
+    /// Becomes standard error.
+    pub stderr: OwnedFd,
+}
+
+/// Becomes the tenant's program. If that fails, says why on `status`; if it succeeds, `status` closes silently.
+pub fn become_tenant(run: u64, keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> i32 {
+    let Err((step, errno)) = start(keeper, outfit, status);
+    let report = Report::LaunchFailed { run, step, errno: errno.raw_os_error() };
+    // A packet is far smaller than a pipe's capacity, so this is written whole.
+    let _ = rustix::io::write(status, &report.encode());
+    NOT_EXECUTED_STATUS
+}
+
+fn start(keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> Result<Infallible, (LaunchStep, Errno)> {
+    let at = |step| move |errno| (step, errno);
+    // The keeper does this too: whichever comes first, both can rely on it.
+    setpgid(None, None).map_err(at(LaunchStep::Fork))?;
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(LaunchStep::Fork))?;
+    if getppid() != Some(keeper) {
+        // The keeper died before the line above took effect.
+        sys::exit_now(NOT_EXECUTED_STATUS);
+    }
+    let spec = read_spec(&outfit.memory_file).map_err(at(LaunchStep::ReadSpec))?;
+    // Standard input is /dev/null already, as it is the warden's.
+    stdio::dup2_stdout(&outfit.stdout).map_err(at(LaunchStep::Fork))?;
+    stdio::dup2_stderr(&outfit.stderr).map_err(at(LaunchStep::Fork))?;
+    sys::close_all_except(&[0, 1, 2, status.as_raw_fd()]);
+    chdir(spec.cwd.as_c_str()).map_err(at(LaunchStep::ChangeDirectory))?;
+    sys::default_signal_effects();
+    sys::unblock_signals();
+    Err((LaunchStep::Execute, search_and_execute(&spec)))
+}
+
+/// Reads from the start of the file, wherever its position is.
+fn read_spec(memory_file: &OwnedFd) -> Result<LaunchSpec, Errno> {
+    let size_bytes = rustix::fs::fstat(memory_file)?.st_size;
+    let mut bytes = vec![0; usize::try_from(size_bytes).map_err(|_| Errno::FBIG)?];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::io::pread(memory_file, &mut bytes[filled..], filled as u64) {
+            Ok(0) => return Err(Errno::PROTO),
+            Ok(length) => filled += length,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    LaunchSpec::parse(&bytes).map_err(|_| Errno::PROTO)
+}
+
+/// Searches the program as `execvp` does, but in the tenant's `PATH`; returns only to say why it cannot be executed.
+fn search_and_execute(spec: &LaunchSpec) -> Errno {
+    let program = spec.argv[0].as_bytes();
+    if program.is_empty() {
+        return Errno::NOENT;
+    }
+    if program.contains(&b'/') {
+        return execute(&spec.argv[0], spec);
+    }
+    let mut is_denied = false;
+    for directory in search_path(&spec.env).split(|&byte| byte == b':') {
+        match execute(&joined(directory, program), spec) {
+            Errno::ACCESS => is_denied = true,
+            // Not there, or a directory that is not there: the next may have it.
+            Errno::NOENT | Errno::NOTDIR | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT => {}
+            errno => return errno,
+        }
+    }
+    if is_denied { Errno::ACCESS } else { Errno::NOENT }
+}
+
+fn search_path(env: &[CString]) -> &[u8] {
+    env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH=")).unwrap_or(DEFAULT_PATH)
+}
+
+/// An empty directory means the working directory.
+fn joined(directory: &[u8], program: &[u8]) -> CString {
+    let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+    let path = [directory, separator, program].concat();
+    CString::new(path).expect("parts of zero-terminated strings hold no zero byte")
+}
+
+fn execute(path: &CStr, spec: &LaunchSpec) -> Errno {
+    let errno = sys::execute(path, &spec.argv, &spec.env);
+    if errno != Errno::NOEXEC {
+        return errno;
+    }
+    let script = [SHELL.to_owned(), path.to_owned()];
+    let argv: Vec<CString> = script.into_iter().chain(spec.argv.iter().skip(1).cloned()).collect();
+    sys::execute(SHELL, &argv, &spec.env)
+}

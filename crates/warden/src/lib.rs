@@ -1,0 +1,28 @@
+//! What the host and the warden say to each other.
+//!
+//! The warden is a small process between the host and its tenants: the host asks it to [launch] and to [stop] runs, it
+//! [reports] what became of them. The two are connected by a `SOCK_SEQPACKET` socket pair whose one end is the warden's
+//! descriptor [`HOST_SOCKET_FD`]; when the host's end closes, every tenant's tree is killed and the warden exits.
+//!
+//! - [`protocol`] is the packets, pure encoding and decoding;
+//! - [`spec`] is what a tenant's start consists of, and travels in a memory file;
+//! - [`host`] sends and receives these over the socket, for the host's side.
+//!
+//! [launch]: protocol::Command::Launch
+//! [stop]: protocol::Command::Stop
+//! [reports]: protocol::Report
+
+#![forbid(unsafe_code)]
+
+pub mod host;
+pub mod protocol;
+pub mod spec;
+
+pub use protocol::{COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage};
+pub use spec::{LaunchSpec, SpecError};
+
+/// The descriptor on which the warden expects its end of the socket pair.
+pub const HOST_SOCKET_FD: i32 = 0;
+
+/// The file name of the helper's executable.
+pub const BINARY_NAME: &str = "warden";

@@ -1,0 +1,114 @@
+//! Sending, receiving and waiting on packet sockets. Nothing here blocks except [`wait`].
+
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
+};
+
+use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS, REPORT_BYTES};
+
+/// Room for the largest packet and one byte, so that a longer packet is refused instead of cut.
+const PACKET_ROOM_BYTES: usize =
+    if COMMAND_BYTES > REPORT_BYTES { COMMAND_BYTES + 1 } else { REPORT_BYTES + 1 };
+
+/// Room for more descriptors than anybody should send, so that surplus ones are seen.
+const FD_ROOM: usize = LAUNCH_FDS + 5;
+
+/// What a socket had to say.
+pub enum Received {
+    /// A packet, with the descriptors that came along.
+    Packet {
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// The descriptors, closed on exec.
+        fds: Vec<OwnedFd>,
+        /// Descriptors were sent that this process had no room for.
+        fds_lost: bool,
+    },
+    /// Nothing now.
+    Nothing,
+    /// The other end is closed.
+    Closed,
+}
+
+/// Receives one packet, if there is one.
+pub fn receive(socket: impl AsFd) -> Received {
+    match try_receive(&socket) {
+        // The other end was closed before it had read everything. This is said once, ahead of the packets that it had
+        // sent before; they are still there.
+        Err(Errno::CONNRESET) => try_receive(&socket),
+        received => received,
+    }
+    .unwrap_or_else(|errno| match errno {
+        Errno::AGAIN | Errno::INTR | Errno::NOMEM | Errno::NOBUFS => Received::Nothing,
+        _ => Received::Closed,
+    })
+}
+
+fn try_receive(socket: impl AsFd) -> Result<Received, Errno> {
+    let mut room = [0; PACKET_ROOM_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FD_ROOM))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let message = recvmsg(&socket, &mut [IoSliceMut::new(&mut room)], &mut control, flags)?;
+    if message.bytes == 0 {
+        return Ok(Received::Closed);
+    }
+    let mut fds = Vec::new();
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = part {
+            fds.extend(received);
+        }
+    }
+    let fds_lost = message.flags.contains(ReturnFlags::CTRUNC);
+    Ok(Received::Packet { bytes: room[..message.bytes].to_vec(), fds, fds_lost })
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The other end will see it.
+    Yes,
+    /// There is no room for it now.
+    Later,
+    /// The other end is closed.
+    Closed,
+}
+
+/// Sends one packet, if there is room for it.
+pub fn transmit(socket: impl AsFd, packet: &[u8]) -> Sent {
+    match send(&socket, packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Ok(_) => Sent::Yes,
+        Err(Errno::AGAIN | Errno::INTR | Errno::NOMEM | Errno::NOBUFS) => Sent::Later,
+        Err(_) => Sent::Closed,
+    }
+}
+
+/// Waits until one of the descriptors has an event or the time is over.
+pub fn wait(fds: &mut [PollFd<'_>], timeout_ms: Option<u64>) {
+    let timeout = timeout_ms.map(|ms| Timespec {
+        tv_sec: (ms / 1_000).cast_signed(),
+        tv_nsec: i64::from((ms % 1_000) as u32 * 1_000_000),
+    });
+    // An interruption, as by SIGCONT, is an early wake-up without events; whoever waits looks at everything anyway.
+    if poll(fds, timeout.as_ref()).is_err() {
+        fds.iter_mut().for_each(PollFd::clear_revents);
+    }
+}
+
+/// Empties a descriptor of child signals; what they were about is found by reaping.
+pub fn drain(child_signals: impl AsFd) {
+    let mut room = [0; 1024];
+    while rustix::io::read(&child_signals, &mut room).is_ok_and(|length| length > 0) {}
+}
+
+/// The time on a clock that only runs forward.
+pub fn now_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec.cast_unsigned() * 1_000 + now.tv_nsec.cast_unsigned() / 1_000_000
+}

@@ -1,0 +1,41 @@
+//! The warden: starts tenants for the host, reaps them, and leaves nothing behind when the host goes.
+//!
+//! ```text
+//! host ── warden                       one poll loop (service.rs) over what it knows of its keepers (roster.rs)
+//!            └─ keeper of a run        forked, not executed; owns one tenant's tree (keeper.rs)
+//!                  └─ tenant           its main process (launch.rs), in a process group of its own
+//!                        └─ …          whatever it starts, in any shape
+//! ```
+//!
+//! Every keeper is a subreaper: whoever is orphaned below it becomes its child, so a tenant's tree is exactly the
+//! keeper's descendants, whatever they do to their sessions and groups (tree.rs finds them, hunt.rs ends them). A keeper
+//! whose socket to the warden closes kills its tree; the warden whose socket to the host closes does that to all.
+
+#![deny(unsafe_code)]
+
+mod hunt;
+mod keeper;
+mod launch;
+mod link;
+mod roster;
+mod service;
+mod setup;
+#[allow(unsafe_code, reason = "the one place for system calls without a safe wrapper")]
+mod sys;
+mod tree;
+
+use std::process::ExitCode;
+
+/// Started by somebody who is not the host, or by a host of another version.
+const MISUSE_STATUS: u8 = 2;
+
+fn main() -> ExitCode {
+    let served = setup::become_warden().and_then(service::serve);
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("warden: {error}");
+            ExitCode::from(MISUSE_STATUS)
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The warden's poll loop: the host's commands in, the keepers' reports out, and the end when the host is gone.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, getpid};
+
+use warden::protocol::{Command, Report};
+
+use crate::hunt::Hunt;
+use crate::link::{self, Received, Sent};
+use crate::roster::Roster;
+use crate::sys::{self, Reaped};
+use crate::tree::Scope;
+
+/// How long keepers have to clear their trees once the host is gone. They need a few milliseconds; one that does not
+/// finish in this time is being held up by somebody, and the warden does its work instead.
+const KEEPERS_GRACE_MS: u64 = 300;
+
+/// How many commands are taken in one go, so that a host with many does not keep the keepers waiting.
+const COMMANDS_PER_ROUND: usize = 64;
+
+/// Serves the host until it is gone and every process of every tenant with it. A host that speaks another protocol
+/// cannot be served: that ends everything too, and is an error.
+pub fn serve(host: OwnedFd) -> io::Result<()> {
+    let child_signals = sys::child_signals()?;
+    let mut service = Service {
+        host,
+        child_signals,
+        roster: Roster::default(),
+        outbox: VecDeque::new(),
+        strays: None,
+        leaving: None,
+        misuse: None,
+    };
+    service.run();
+    service.misuse.map_or(Ok(()), Err)
+}
+
+/// The host is gone.
+struct Leaving {
+    /// When the keepers are killed; `None` once they are.
+    keepers_due_ms: Option<u64>,
+}
+
+struct Service {
+    host: OwnedFd,
+    child_signals: OwnedFd,
+    roster: Roster,
+    /// Reports that the host has not taken yet, in order.
+    outbox: VecDeque<Report>,
+    /// What is left of lost runs is being killed.
+    strays: Option<Hunt>,
+    leaving: Option<Leaving>,
+    /// Why the warden left although the host was there.
+    misuse: Option<io::Error>,
+}
+
+/// What there was to wake up for.
+struct Events {
+    host: PollFlags,
+    keepers: Vec<Pid>,
+}
+
+impl Service {
+    fn run(&mut self) {
+        loop {
+            let has_children = self.reap();
+            if self.leaving.is_some() && !has_children {
+                return;
+            }
+            self.hurry();
+            self.clear_strays();
+            self.flush();
+            let events = self.wait();
+            for pid in events.keepers {
+                self.relay(|roster, reports| roster.listen(pid, reports));
+            }
+            if events.host.intersects(PollFlags::HUP | PollFlags::ERR) {
+                self.leave();
+            } else if events.host.contains(PollFlags::IN) {
+                self.obey();
+            }
+        }
+    }
+
+    /// Lets the roster add reports to those that wait for the host.
+    fn relay(&mut self, hear: impl FnOnce(&mut Roster, &mut Vec<Report>)) {
+        let mut reports = Vec::new();
+        hear(&mut self.roster, &mut reports);
+        self.outbox.extend(reports);
+    }
+
+    /// Reaps whoever has ended; false if there is no child left.
+    fn reap(&mut self) -> bool {
+        loop {
+            match sys::reap() {
+                Reaped::NoChildren => return false,
+                Reaped::NothingYet => return true,
+                Reaped::Child { pid, cpu_us, .. } => {
+                    self.relay(|roster, reports| roster.reaped(pid, cpu_us, reports));
+                }
+            }
+        }
+    }
+
+    /// Kills every descendant that no keeper answers for. There are some only after a keeper was killed.
+    fn clear_strays(&mut self) {
+        let now_ms = link::now_ms();
+        if !self.roster.has_lost() {
+            self.strays = None;
+            return;
+        }
+        let spared = self.roster.keeper_pids();
+        let scope = Scope { root: getpid(), spared: &spared };
+        let hunt = self.strays.get_or_insert_with(Hunt::new);
+        if hunt.round(now_ms, scope) == Some(0) {
+            self.strays = None;
+            self.relay(Roster::strays_are_gone);
+        }
+    }
+
+    /// Kills the keepers that have not finished in time.
+    fn hurry(&mut self) {
+        if let Some(leaving) = &mut self.leaving
+            && leaving.keepers_due_ms.is_some_and(|due_ms| due_ms <= link::now_ms())
+        {
+            leaving.keepers_due_ms = None;
+            self.roster.kill_keepers();
+        }
+    }
+
+    /// Gives the host what it has room for.
+    fn flush(&mut self) {
+        while let Some(report) = self.outbox.front() {
+            match link::transmit(&self.host, &report.encode()) {
+                Sent::Yes => drop(self.outbox.pop_front()),
+                Sent::Later => return,
+                Sent::Closed => return self.leave(),
+            }
+        }
+    }
+
+    fn wait(&self) -> Events {
+        let mut host_interest = PollFlags::IN;
+        if !self.outbox.is_empty() {
+            host_interest |= PollFlags::OUT;
+        }
+        let pids: Vec<Pid> = self.roster.links().map(|(pid, _)| pid).collect();
+        let links = self.roster.links().map(|(_, link)| PollFd::from_borrowed_fd(link, PollFlags::IN));
+        let mut fds = vec![PollFd::new(&self.child_signals, PollFlags::IN)];
+        fds.extend(links);
+        // Once the host is gone, its socket would wake us for ever.
+        if self.leaving.is_none() {
+            fds.push(PollFd::from_borrowed_fd(self.host.as_fd(), host_interest));
+        }
+        link::wait(&mut fds, self.timeout_ms());
+        if !fds[0].revents().is_empty() {
+            link::drain(&self.child_signals);
+        }
+        let flags: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        let host = flags.get(1 + pids.len()).copied().unwrap_or(PollFlags::empty());
+        let keepers = pids
+            .into_iter()
+            .zip(&flags[1..])
+            .filter(|(_, flags)| !flags.is_empty())
+            .map(|(pid, _)| pid)
+            .collect();
+        Events { host, keepers }
+    }
+
+    fn timeout_ms(&self) -> Option<u64> {
+        let now_ms = link::now_ms();
+        let strays_ms = self.strays.as_ref().map(|hunt| hunt.remaining_ms(now_ms));
+        let keepers_due_ms = self.leaving.as_ref().and_then(|leaving| leaving.keepers_due_ms);
+        let keepers_ms = keepers_due_ms.map(|due_ms| due_ms.saturating_sub(now_ms));
+        [strays_ms, keepers_ms].into_iter().flatten().min()
+    }
+
+    fn obey(&mut self) {
+        for _ in 0..COMMANDS_PER_ROUND {
+            match link::receive(&self.host) {
+                Received::Nothing => return,
+                Received::Closed => return self.leave(),
+                Received::Packet { bytes, fds, fds_lost } => match Command::decode(&bytes) {
+                    Ok(Command::Launch { run }) => self.launch(run, fds, fds_lost),
+                    Ok(Command::Stop { run, stage }) => self.roster.stop(run, stage),
+                    Err(error) => {
+                        self.misuse = Some(io::Error::new(io::ErrorKind::InvalidData, error));
+                        return self.leave();
+                    }
+                },
+            }
+        }
+    }
+
+    fn launch(&mut self, run: u64, fds: Vec<OwnedFd>, fds_lost: bool) {
+        if let Err((step, errno)) = self.roster.launch(run, fds, fds_lost) {
+            self.outbox.push_back(Report::LaunchFailed { run, step, errno: errno.raw_os_error() });
+        }
+    }
+
+    /// The host is gone: nobody reads reports any more, and every tree has to go.
+    fn leave(&mut self) {
+        if self.leaving.is_none() {
+            self.leaving = Some(Leaving { keepers_due_ms: Some(link::now_ms() + KEEPERS_GRACE_MS) });
+            self.outbox.clear();
+            self.roster.dismiss();
+        }
+    }
+}

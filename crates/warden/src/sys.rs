@@ -1,0 +1,200 @@
+//! The system calls that no safe wrapper exists for. All `unsafe` of the warden is in this file.
+//!
+//! The warden and its keepers have exactly one thread each, which is what makes forking without executing sound: the
+//! child may do whatever the parent could.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_uint};
+use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+/// The status of a keeper or a tenant that ended because of a defect in this program.
+const PANIC_STATUS: i32 = 101;
+
+/// Makes a child process that runs `child` and nothing else: whatever the caller holds stays untouched in the child,
+/// and not even a panic returns into the caller's frames.
+pub fn fork_into(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+    // SAFETY: the process has a single thread, so the child's memory, locks included, is in a usable state.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        exit_now(catch_unwind(AssertUnwindSafe(child)).unwrap_or(PANIC_STATUS));
+    }
+    child_id(pid).ok_or_else(last_errno)
+}
+
+/// Ends this process without running anything else in it.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: `_exit` has no preconditions.
+    unsafe { libc::_exit(status) }
+}
+
+/// Replaces this process by a program; returns only to say why not.
+pub fn execute(path: &CStr, argv: &[CString], env: &[CString]) -> Errno {
+    let pointers = |strings: &[CString]| -> Vec<*const c_char> {
+        strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: the path and every element are zero-terminated strings that outlive the call, and both arrays end in null.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    last_errno()
+}
+
+/// Holds back every signal that can be held back, for as long as the process lives or until [`unblock_signals`].
+pub fn block_signals() {
+    let mut every = MaybeUninit::uninit();
+    // SAFETY: `sigfillset` initialises the set that `sigprocmask` then reads; the old mask is not asked for.
+    unsafe {
+        libc::sigfillset(every.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, every.as_ptr(), ptr::null_mut());
+    }
+}
+
+/// Lets every signal through, those that have been held back included.
+pub fn unblock_signals() {
+    let mut none = MaybeUninit::uninit();
+    // SAFETY: `sigemptyset` initialises the set that `sigprocmask` then reads; the old mask is not asked for.
+    unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+    }
+}
+
+/// Gives every signal its default effect. A program inherits what is ignored, so an ignored `SIGPIPE` or `SIGCHLD` of
+/// the host, or of the Rust runtime, would reach every tenant.
+pub fn default_signal_effects() {
+    // The kernel's `sigaction`: no handler, no flags, no mask, with room to spare for every architecture's layout.
+    const DEFAULT: [u64; 8] = [0; 8];
+    const SIGNALS: c_int = 64;
+    const MASK_BYTES: usize = SIGNALS as usize / 8;
+    for signal in 1..=SIGNALS {
+        // SAFETY: the kernel reads a valid `sigaction` and writes nothing. The C library's own function would refuse
+        // the signals it keeps to itself, and these can be inherited as ignored too. That SIGKILL and SIGSTOP are
+        // refused is what we want.
+        unsafe {
+            let (new, old) = (DEFAULT.as_ptr(), ptr::null_mut::<u64>());
+            libc::syscall(libc::SYS_rt_sigaction, signal, new, old, MASK_BYTES);
+        }
+    }
+}
+
+/// A descriptor that is readable when a child may have ended. `SIGCHLD` has to be blocked.
+pub fn child_signals() -> Result<OwnedFd, Errno> {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: `sigemptyset` initialises the set that the other two then use.
+    let fd = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
+        libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
+    if fd < 0 {
+        return Err(last_errno());
+    }
+    // SAFETY: the descriptor was just made and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What [`reap`] found.
+#[derive(Clone, Copy, Debug)]
+pub enum Reaped {
+    /// A child has ended; its pid is free from now on.
+    Child {
+        /// Which.
+        pid: Pid,
+        /// How.
+        ending: Ending,
+        /// Its CPU time, and that of the descendants which were reaped before it.
+        cpu_us: u64,
+    },
+    /// There are children, and all of them live.
+    NothingYet,
+    /// There is no child, so there is no descendant either.
+    NoChildren,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal ended it.
+    Signaled(i32),
+}
+
+/// Reaps one ended child, if there is one.
+pub fn reap() -> Reaped {
+    let mut status: c_int = 0;
+    let mut usage = MaybeUninit::zeroed();
+    // SAFETY: both results are written to places of the right type.
+    let pid = unsafe { libc::wait4(-1, &mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    match child_id(pid) {
+        Some(pid) => {
+            let ending = if libc::WIFSIGNALED(status) {
+                Ending::Signaled(libc::WTERMSIG(status))
+            } else {
+                Ending::Exited(libc::WEXITSTATUS(status))
+            };
+            // SAFETY: all-zero bytes are a valid `rusage`, and the call filled it in.
+            Reaped::Child { pid, ending, cpu_us: cpu_us(unsafe { usage.assume_init() }) }
+        }
+        None if pid < 0 && last_errno() == Errno::CHILD => Reaped::NoChildren,
+        None => Reaped::NothingYet,
+    }
+}
+
+/// The CPU time of all descendants that have been reaped, directly or by their own parents.
+pub fn reaped_cpu_us() -> u64 {
+    let mut usage = MaybeUninit::zeroed();
+    // SAFETY: the result is written to a place of the right type.
+    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr()) };
+    // SAFETY: all-zero bytes are a valid `rusage`, also if the call had failed.
+    cpu_us(unsafe { usage.assume_init() })
+}
+
+fn cpu_us(usage: libc::rusage) -> u64 {
+    let us = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    us(usage.ru_utime) + us(usage.ru_stime)
+}
+
+/// Closes every descriptor of the process but these.
+///
+/// For the moments right after a process has come into being: whatever it inherited has no owner in it.
+pub fn close_all_except(kept: &[RawFd]) {
+    let mut kept = kept.to_vec();
+    kept.sort_unstable();
+    let mut first = 0;
+    for end in kept.iter().copied().chain([RawFd::MAX]) {
+        if first < end && !close_range(first, end - 1) {
+            close_listed(first, end - 1);
+        }
+        first = end.saturating_add(1);
+    }
+}
+
+/// False on kernels before 5.9, and where a sandbox forbids the call.
+fn close_range(first: RawFd, last: RawFd) -> bool {
+    // SAFETY: this system call takes three integers. What is closed has no owner, see `close_all_except`.
+    unsafe { libc::syscall(libc::SYS_close_range, first as c_uint, last as c_uint, 0 as c_uint) == 0 }
+}
+
+fn close_listed(first: RawFd, last: RawFd) {
+    let listed = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let fds: Vec<RawFd> = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in fds.into_iter().filter(|fd| (first..=last).contains(fd)) {
+        // SAFETY: what is closed has no owner, see `close_all_except`. The listing's own descriptor, closed by now, is
+        // refused with an error.
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// Zero and negative results of system calls are no processes.
+fn child_id(result: libc::pid_t) -> Option<Pid> {
+    if result > 0 { Pid::from_raw(result) } else { None }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}

@@ -1,0 +1,157 @@
+//! A launch that fails says at which step and why, and leaves no process.
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use support::{Warden, c_string, exited, process, script, spec};
+use warden::protocol::LaunchStep;
+use warden::spec::LaunchSpec;
+
+const ENOENT: i32 = 2;
+const E2BIG: i32 = 7;
+const EACCES: i32 = 13;
+const EEXIST: i32 = 17;
+const ENOTDIR: i32 = 20;
+const EPROTO: i32 = 71;
+
+fn failure_of(spec: &LaunchSpec) -> (LaunchStep, i32) {
+    let mut warden = Warden::start();
+    let (mut stdout, _stderr) = warden.launch(1, spec);
+    let failure = warden.expect_failure(1);
+    assert_eq!(stdout.rest(), "");
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", warden.pid().as_raw_pid()));
+    assert_eq!(children.unwrap_or_default().trim(), "", "the keeper is left");
+    assert_eq!(warden.surplus_reports(), []);
+    failure
+}
+
+/// A directory of its own for each test.
+fn directory(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+fn file(path: PathBuf, content: &str, mode: u32) -> String {
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_missing_program() {
+    assert_eq!(failure_of(&spec(&["no-such-program"])), (LaunchStep::Execute, ENOENT));
+    assert_eq!(failure_of(&spec(&["/no/such/program"])), (LaunchStep::Execute, ENOENT));
+    assert_eq!(failure_of(&spec(&[""])), (LaunchStep::Execute, ENOENT));
+}
+
+#[test]
+fn a_missing_directory() {
+    let missing = LaunchSpec { cwd: c"/no/such/directory".to_owned(), ..script("true") };
+    assert_eq!(failure_of(&missing), (LaunchStep::ChangeDirectory, ENOENT));
+    let no_directory = LaunchSpec { cwd: c"/etc/passwd".to_owned(), ..script("true") };
+    assert_eq!(failure_of(&no_directory), (LaunchStep::ChangeDirectory, ENOTDIR));
+}
+
+#[test]
+fn a_directory_without_permission() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let closed = directory("closed");
+    fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
+    let spec = LaunchSpec { cwd: c_string(closed.to_str().unwrap()), ..script("true") };
+    assert_eq!(failure_of(&spec), (LaunchStep::ChangeDirectory, EACCES));
+}
+
+#[test]
+fn a_file_that_is_not_executable() {
+    let directory = directory("not-executable");
+    let path = file(directory.join("program"), "#!/bin/sh\n", 0o644);
+    assert_eq!(failure_of(&spec(&[&path])), (LaunchStep::Execute, EACCES));
+    // Found in PATH, it is remembered over its absence elsewhere.
+    let env = vec![c_string(&format!("PATH={}:/usr/bin", directory.display()))];
+    assert_eq!(failure_of(&LaunchSpec { env, ..spec(&["program"]) }), (LaunchStep::Execute, EACCES));
+}
+
+#[test]
+fn arguments_that_are_too_long() {
+    let long = "x".repeat(200_000);
+    assert_eq!(failure_of(&spec(&["/bin/true", &long])), (LaunchStep::Execute, E2BIG));
+}
+
+#[test]
+fn a_memory_file_that_is_no_specification() {
+    let mut warden = Warden::start();
+    let (_reader, writer) = support::output::pipe();
+    let garbage = rustix::fs::memfd_create("garbage", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    rustix::io::write(&garbage, b"garbage").unwrap();
+    warden::host::send_launch(warden.socket(), 1, garbage.as_fd(), writer.as_fd(), writer.as_fd()).unwrap();
+    assert_eq!(warden.expect_failure(1), (LaunchStep::ReadSpec, EPROTO));
+    // A pipe cannot be read from its start.
+    let pipe = writer.as_fd();
+    warden::host::send_launch(warden.socket(), 2, pipe, pipe, pipe).unwrap();
+    assert_eq!(warden.expect_failure(2).0, LaunchStep::ReadSpec);
+}
+
+#[test]
+fn descriptors_that_are_missing() {
+    let mut warden = Warden::start();
+    let packet = warden::Command::Launch { run: 5 }.encode();
+    rustix::net::send(warden.socket(), &packet, rustix::net::SendFlags::NOSIGNAL).unwrap();
+    assert_eq!(warden.expect_failure(5), (LaunchStep::ReadSpec, EPROTO));
+}
+
+#[test]
+fn a_run_that_is_alive_already() {
+    let mut warden = Warden::start();
+    let tenant = warden.start_script(1, "sleep 1000");
+    warden.launch(1, &script("true"));
+    assert_eq!(warden.expect_failure(1), (LaunchStep::ReadSpec, EEXIST));
+    assert!(process::exists(tenant.pid));
+}
+
+#[test]
+fn the_position_of_the_memory_file_does_not_matter() {
+    let mut warden = Warden::start();
+    let (mut reader, writer) = support::output::pipe();
+    let memory_file = warden::host::memory_file(&script("echo read")).unwrap();
+    for position in [0, 5, 1_000_000] {
+        rustix::fs::seek(&memory_file, rustix::fs::SeekFrom::Start(position)).unwrap();
+        let (spec, out) = (memory_file.as_fd(), writer.as_fd());
+        warden::host::send_launch(warden.socket(), position, spec, out, out).unwrap();
+        warden.expect_started(position);
+        assert_eq!(warden.expect_ended(position).how(), exited(0));
+        assert_eq!(reader.line(), "read");
+    }
+}
+
+#[test]
+fn programs_are_searched_as_the_shell_does() {
+    let directory = directory("search");
+    let mut warden = Warden::start();
+    fs::create_dir(directory.join("denied")).unwrap();
+    file(directory.join("denied/tool"), "", 0o644);
+    file(directory.join("tool"), "echo $0 $1\n", 0o755);
+    let with_path = |run: u64, path: &str, program: &str, warden: &mut Warden| {
+        let env = vec![c_string(&format!("PATH={path}"))];
+        let cwd = c_string(directory.to_str().unwrap());
+        let mut tenant = warden.start_tenant(run, &LaunchSpec { cwd, env, ..spec(&[program, "argument"]) });
+        tenant.stdout.rest()
+    };
+    let absolute = directory.display();
+    // A script without an interpreter line runs in the shell; denied and missing places are passed over.
+    let path = format!("/missing:/etc/passwd:denied:{absolute}:/bin");
+    assert_eq!(with_path(1, &path, "tool", &mut warden), format!("{absolute}/tool argument\n"));
+    // An empty place is the working directory, and a program with a slash is relative to it.
+    assert_eq!(with_path(2, "/missing:", "tool", &mut warden), "tool argument\n");
+    assert_eq!(with_path(3, "/missing", "./tool", &mut warden), "./tool argument\n");
+    // Without PATH there is a default.
+    let mut tenant = warden.start_tenant(4, &LaunchSpec { env: vec![], ..spec(&["echo", "found"]) });
+    assert_eq!(tenant.stdout.rest(), "found\n");
+}

@@ -1,0 +1,73 @@
+//! What a launch and a stop cost. Run with
+//! `cargo test --release -p warden --test measurements -- --ignored --nocapture --test-threads=1`.
+
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
+mod support;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+use support::{Tenant, Warden, spec};
+use warden::protocol::StopStage;
+
+const ROUNDS: u64 = 300;
+
+fn print(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    println!("{what}: p50 {p50:?}, p99 {p99:?}");
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn launch_and_stop() {
+    let mut warden = Warden::start();
+    let (mut starts, mut ends, mut stops) = (Vec::new(), Vec::new(), Vec::new());
+    for run in 1..=ROUNDS {
+        let begin = Instant::now();
+        let _tenant = warden.start_tenant(run, &spec(&["/bin/true"]));
+        starts.push(begin.elapsed());
+        warden.expect_ended(run);
+        ends.push(begin.elapsed());
+    }
+    for run in 1..=ROUNDS {
+        let _tenant = warden.start_tenant(run, &spec(&["/bin/sleep", "1000"]));
+        let begin = Instant::now();
+        warden.stop(run, StopStage::Terminate);
+        warden.expect_ended(run);
+        stops.push(begin.elapsed());
+    }
+    print("Launch of /bin/true to Started", starts);
+    print("Launch of /bin/true to Ended", ends);
+    print("Stop(Terminate) of sleep to Ended", stops);
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn the_end_of_sixty_tenants() {
+    let mut warden = Warden::start();
+    let text = "setsid sleep 1000 & sleep 1000 & echo ready; wait";
+    let mut tenants: Vec<Tenant> = (1..=60).map(|run| warden.start_script(run, text)).collect();
+    tenants.iter_mut().for_each(|tenant| assert_eq!(tenant.stdout.line(), "ready"));
+    let begin = Instant::now();
+    warden.close_and_wait();
+    println!("60 tenants of 3 processes gone after {:?}", begin.elapsed());
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn memory() {
+    let mut warden = Warden::start();
+    let tenants: Vec<Tenant> =
+        (1..=60).map(|run| warden.start_tenant(run, &spec(&["/bin/sleep", "1000"]))).collect();
+    let keepers_kb: u64 = tenants.iter().map(|tenant| pss_kb(tenant.keeper)).sum();
+    println!("warden {} kB, keeper {} kB on average of 60 (PSS)", pss_kb(warden.pid()), keepers_kb / 60);
+}
+
+fn pss_kb(pid: Pid) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", pid.as_raw_pid())).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

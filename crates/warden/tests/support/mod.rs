@@ -1,0 +1,226 @@
+//! Starts the real warden with a socket pair as its descriptor 0, and waits for what it does with a deadline.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::disallowed_methods, reason = "tests start processes and measure time")]
+
+pub mod output;
+pub mod process;
+
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
+use warden::protocol::{LaunchStep, Report, StopStage};
+use warden::spec::LaunchSpec;
+
+use output::Output;
+
+/// Far longer than anything here takes on a busy machine; only a failing test waits for it.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A warden with its socket. Dropped, it has to leave by itself.
+pub struct Warden {
+    child: Child,
+    socket: Option<OwnedFd>,
+    unread: VecDeque<Report>,
+}
+
+/// A started run.
+pub struct Tenant {
+    pub run: u64,
+    pub pid: Pid,
+    pub keeper: Pid,
+    pub stdout: Output,
+    pub stderr: Output,
+}
+
+/// The last word about a run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub cpu_us: u64,
+}
+
+impl Ended {
+    pub fn how(&self) -> (Option<i32>, Option<i32>) {
+        (self.exit_code, self.signal)
+    }
+}
+
+pub const SIGKILL: (Option<i32>, Option<i32>) = (None, Some(9));
+pub const SIGTERM: (Option<i32>, Option<i32>) = (None, Some(15));
+
+pub fn exited(code: i32) -> (Option<i32>, Option<i32>) {
+    (Some(code), None)
+}
+
+/// A shell script as a tenant, in `/` and with the usual `PATH`.
+pub fn script(text: &str) -> LaunchSpec {
+    spec(&["/bin/sh", "-c", text])
+}
+
+pub fn spec(argv: &[&str]) -> LaunchSpec {
+    LaunchSpec {
+        cwd: c"/".to_owned(),
+        argv: argv.iter().map(|argument| c_string(argument)).collect(),
+        env: vec![c_string("PATH=/usr/local/bin:/usr/bin:/bin")],
+    }
+}
+
+pub fn c_string(text: &str) -> CString {
+    CString::new(text).expect("no zero byte")
+}
+
+impl Warden {
+    pub fn start() -> Warden {
+        Warden::start_by(Command::new(env!("CARGO_BIN_EXE_warden")))
+    }
+
+    /// Starts it by a command that ends up executing the warden.
+    pub fn start_by(mut command: Command) -> Warden {
+        let (socket, wardens_end) = warden::host::connection().expect("socket pair");
+        let child = command.stdin(Stdio::from(wardens_end)).spawn().expect("the warden starts");
+        // The command holds a copy of the warden's end, which would hide that the warden is gone.
+        drop(command);
+        Warden { child, socket: Some(socket), unread: VecDeque::new() }
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_ref().expect("not closed yet").as_fd()
+    }
+
+    /// Sends a launch and returns the read ends of its output.
+    pub fn launch(&self, run: u64, spec: &LaunchSpec) -> (Output, Output) {
+        let memory_file = warden::host::memory_file(spec).expect("memory file");
+        let (stdout, stdout_writer) = output::pipe();
+        let (stderr, stderr_writer) = output::pipe();
+        let (out, err) = (stdout_writer.as_fd(), stderr_writer.as_fd());
+        warden::host::send_launch(self.socket(), run, memory_file.as_fd(), out, err).expect("launch is sent");
+        (stdout, stderr)
+    }
+
+    /// Launches and waits until it runs.
+    pub fn start_tenant(&mut self, run: u64, spec: &LaunchSpec) -> Tenant {
+        let (stdout, stderr) = self.launch(run, spec);
+        let (pid, keeper) = self.expect_started(run);
+        Tenant { run, pid, keeper, stdout, stderr }
+    }
+
+    pub fn start_script(&mut self, run: u64, text: &str) -> Tenant {
+        self.start_tenant(run, &script(text))
+    }
+
+    pub fn stop(&self, run: u64, stage: StopStage) {
+        warden::host::send_stop(self.socket(), run, stage).expect("stop is sent");
+    }
+
+    pub fn expect_started(&mut self, run: u64) -> (Pid, Pid) {
+        let pid = |raw: u32| Pid::from_raw(raw.cast_signed()).expect("a pid");
+        match self.report_about(run) {
+            Report::Started { pid: main, keeper_pid, .. } => (pid(main), pid(keeper_pid)),
+            other => panic!("expected run {run} to start, got {other:?}"),
+        }
+    }
+
+    pub fn expect_ended(&mut self, run: u64) -> Ended {
+        match self.report_about(run) {
+            Report::Ended { exit_code, signal, cpu_us, .. } => Ended { exit_code, signal, cpu_us },
+            other => panic!("expected run {run} to end, got {other:?}"),
+        }
+    }
+
+    pub fn expect_failure(&mut self, run: u64) -> (LaunchStep, i32) {
+        match self.report_about(run) {
+            Report::LaunchFailed { step, errno, .. } => (step, errno),
+            other => panic!("expected run {run} to fail, got {other:?}"),
+        }
+    }
+
+    /// The next report about a run; those about others are kept for later.
+    pub fn report_about(&mut self, run: u64) -> Report {
+        if let Some(index) = self.unread.iter().position(|report| report.run() == run) {
+            return self.unread.remove(index).expect("just found");
+        }
+        loop {
+            let report =
+                self.next_report().unwrap_or_else(|| panic!("the warden is gone, run {run} is open"));
+            if report.run() == run {
+                return report;
+            }
+            self.unread.push_back(report);
+        }
+    }
+
+    fn next_report(&self) -> Option<Report> {
+        assert!(is_readable(self.socket(), DEADLINE), "no report in time");
+        warden::host::receive_report(self.socket()).expect("a report")
+    }
+
+    /// Reports that nobody has asked for yet, without waiting.
+    pub fn surplus_reports(&mut self) -> Vec<Report> {
+        let mut reports: Vec<Report> = self.unread.drain(..).collect();
+        while is_readable(self.socket(), Duration::ZERO) {
+            reports.extend(self.next_report());
+        }
+        reports
+    }
+
+    /// Closes the socket as the end of the host does, and waits until the warden is gone; returns its exit status.
+    pub fn close_and_wait(&mut self) -> Option<i32> {
+        self.socket = None;
+        self.wait_for_exit()
+    }
+
+    pub fn wait_for_exit(&mut self) -> Option<i32> {
+        assert!(process::wait_for_end(self.pid(), DEADLINE), "the warden did not leave");
+        self.child.wait().expect("its status").code()
+    }
+
+    pub fn kill(&mut self) {
+        kill_process(self.pid(), Signal::KILL).expect("the warden is there");
+        self.child.wait().expect("its status");
+    }
+}
+
+impl Drop for Warden {
+    fn drop(&mut self) {
+        self.socket = None;
+        if self.child.try_wait().is_ok_and(|status| status.is_some()) {
+            return;
+        }
+        let left = process::wait_for_end(self.pid(), DEADLINE);
+        if !left {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+        assert!(left || std::thread::panicking(), "the warden did not leave when its host was gone");
+    }
+}
+
+pub fn is_readable(fd: impl AsFd, patience: Duration) -> bool {
+    let timeout = Timespec::try_from(patience).expect("a short time");
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| poll(&mut fds, Some(&timeout))).expect("poll") > 0
+}
+
+/// Waits for something that no descriptor announces.
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    within(DEADLINE, what, condition);
+}
+
+pub fn within(patience: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < patience, "not within {patience:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,75 @@
+// The live page and the server-sent events that keep it up to date.
+import type { Runtime } from '@absolutejs/runtime';
+import type { Board } from './board.ts';
+import { text } from './refusal.ts';
+
+/** Changes closer together than this reach the page in one update. */
+const UPDATE_EVERY_MS = 150;
+const html = Bun.file(new URL('./live-page.html', import.meta.url));
+
+type Subscriber = ReadableStreamDefaultController<Uint8Array>;
+
+export class LivePage {
+  readonly #board: Board;
+  readonly #runtime: Runtime;
+  readonly #idleAfterMs: number;
+  readonly #subscribers = new Set<Subscriber>();
+  readonly #stopListening: () => void;
+  #updateTimer: Timer | undefined;
+
+  constructor(board: Board, runtime: Runtime, idleAfterMs: number) {
+    this.#board = board;
+    this.#runtime = runtime;
+    this.#idleAfterMs = idleAfterMs;
+    this.#stopListening = board.onChange(() => this.#updateSoon());
+  }
+
+  respond(request: Request): Response {
+    const { pathname } = new URL(request.url);
+    if (pathname === '/') return new Response(html, { headers: { 'cache-control': 'no-cache' } });
+    if (pathname === '/events') return this.#events();
+    return text(404, 'There is nothing here. The page is at /, a tenant at http://<tenant>.localhost.');
+  }
+
+  dispose(): void {
+    this.#stopListening();
+    clearTimeout(this.#updateTimer);
+    for (const subscriber of this.#subscribers) subscriber.close();
+    this.#subscribers.clear();
+  }
+
+  #events(): Response {
+    let subscriber: Subscriber;
+    const stream = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        subscriber = controller;
+        this.#subscribers.add(subscriber);
+        subscriber.enqueue(this.#message());
+      },
+      cancel: () => void this.#subscribers.delete(subscriber),
+    });
+    return new Response(stream, {
+      headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' },
+    });
+  }
+
+  #updateSoon(): void {
+    if (this.#updateTimer || this.#subscribers.size === 0) return;
+    this.#updateTimer = setTimeout(() => {
+      this.#updateTimer = undefined;
+      const message = this.#message();
+      for (const subscriber of this.#subscribers) subscriber.enqueue(message);
+    }, UPDATE_EVERY_MS);
+  }
+
+  #message(): Uint8Array {
+    const snapshot = {
+      now: Date.now(),
+      idleAfterMs: this.#idleAfterMs,
+      stats: this.#runtime.stats(),
+      tenants: this.#board.rows(),
+      transitions: this.#board.transitions,
+    };
+    return new TextEncoder().encode(`data: ${JSON.stringify(snapshot)}\n\n`);
+  }
+}

@@ -1,0 +1,449 @@
+/// <reference lib="esnext.disposable" />
+
+/**
+ * Wakes one process per tenant on request, keeps it while it is used, and stops it, with everything
+ * it started, when it is not.
+ *
+ * Durations are milliseconds; times (`at`, `startedAt`, `lastTouchedAt`) are milliseconds since the
+ * epoch, as `Date.now()` gives them.
+ *
+ * @packageDocumentation
+ */
+
+/**
+ * Creates a pool of tenant processes. Returns at once and starts no process: the first `ensure` does.
+ *
+ * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on bad options, naming the option by its path:
+ * `backoff.baseMs must be …, got …`.
+ *
+ * @example
+ * ```ts
+ * import { createRuntime } from '@absolutejs/runtime';
+ *
+ * await using runtime = createRuntime({
+ *   source: { kind: 'directory', root: './tenants' },
+ *   onLog: ({ key, line }) => console.log(`[${key}] ${line}`),
+ * });
+ *
+ * const tenant = await runtime.ensure('acme'); // starts ./tenants/acme, or finds it running
+ * const response = await fetch(`http://127.0.0.1:${tenant.port}/`);
+ * ```
+ */
+export function createRuntime(options: RuntimeOptions): Runtime;
+
+/** Where tenants come from. */
+export type TenantSource = {
+  /** Every tenant is a directory. */
+  kind: 'directory';
+  /** A tenant's working directory is `root/key`. A relative path is taken from the host's own working directory. */
+  root: string;
+};
+
+/** A tenant that became ready. */
+export type Tenant = {
+  /** The key it was asked for with. */
+  key: string;
+  /** The port of 127.0.0.1 that it listens on. */
+  port: number;
+  /** The process that was started. A start script's server may be a child of it. */
+  pid: number;
+  /** When its process was started. */
+  startedAt: number;
+  /**
+   * When it was last active. Live: `touch` and `ensure` move it on the object that you already hold.
+   * After a restart there is a new object, and the old one no longer moves.
+   */
+  lastTouchedAt: number;
+  /** What the `RuntimeProcess` of your own `spawn` gave (a container's id, say). Absent when it gave none. */
+  resourceId?: string;
+};
+
+/**
+ * Why a process ended. The first cause wins.
+ *
+ * - `crashed`: by itself, with a code other than 0 or by a signal
+ * - `exited-clean`: by itself, with code 0
+ * - `idle-killed`: stopped after `idleAfterMs` without activity
+ * - `lru-evicted`: stopped to make room for another tenant
+ * - `killed`: stopped by `kill`
+ * - `readiness-timeout`: stopped because it did not become ready
+ * - `disposed`: stopped by `dispose`
+ * - `restarted`: stopped by `restart`
+ */
+export type ExitReason =
+  | 'crashed'
+  | 'exited-clean'
+  | 'idle-killed'
+  | 'lru-evicted'
+  | 'killed'
+  | 'readiness-timeout'
+  | 'disposed'
+  | 'restarted';
+
+/** One line of a tenant's output. */
+export type RuntimeLogEvent = {
+  /** The tenant's key. */
+  key: string;
+  /** The process that was started for it; what its children print counts as its output. */
+  pid: number;
+  /** The stream that it was written to. */
+  stream: 'stdout' | 'stderr';
+  /** The line without its ending. Bytes that are not UTF-8 are U+FFFD. */
+  line: string;
+  /** When it was read. */
+  at: number;
+};
+
+/**
+ * A measurement. Told apart by `type`. `key`, `pid`, `port` and `resourceId` are those of the tenant
+ * that it is about, as in `Tenant`.
+ */
+export type RuntimeMetricEvent =
+  | {
+      /** A tenant became ready. */
+      type: 'spawn';
+      key: string;
+      pid: number;
+      port: number;
+      /** From the start of the process until it was ready. */
+      durationMs: number;
+      resourceId?: string;
+    }
+  | {
+      /** What a tenant uses, every `observeIntervalMs` and once more before its `exit`. */
+      type: 'observation';
+      key: string;
+      pid: number;
+      /**
+       * CPU time since its start, over the whole process tree, children that already ended included.
+       * It never goes down.
+       */
+      cpuMs: number;
+      /** Resident memory of the whole process tree now, in bytes. */
+      rssBytes: number;
+      /** When it was taken. */
+      at: number;
+    };
+
+/**
+ * A step in a tenant's life, or the pool's. Told apart by `type`. `key`, `pid`, `port` and
+ * `resourceId` are those of the tenant that it is about, as in `Tenant`.
+ *
+ * One order holds for everything that reaches the callbacks: per key `spawn`, `ready`, …, `exit`;
+ * the `exit` of one process before the `spawn` of the next; all of a process's log lines, and a last
+ * observation, before its `exit`. An event that settles a promise comes before it settles.
+ *
+ * @example
+ * ```ts
+ * const onTransition = (event: RuntimeTransitionEvent) => {
+ *   if (event.type === 'exit' && event.reason === 'crashed') alert(event.key, event.exitCode);
+ * };
+ * ```
+ */
+export type RuntimeTransitionEvent =
+  | {
+      /** A process was started. Exactly one `exit` follows, sooner or later. */
+      type: 'spawn';
+      key: string;
+      pid: number;
+      port: number;
+      resourceId?: string;
+    }
+  | {
+      /** It answered, and `ensure` resolves. */
+      type: 'ready';
+      key: string;
+      pid: number;
+      port: number;
+      /** From the start of the process until it was ready. */
+      durationMs: number;
+      resourceId?: string;
+    }
+  | {
+      /** It is being stopped for want of activity. */
+      type: 'idle-kill';
+      key: string;
+      pid: number;
+      reason: 'idle-threshold';
+      /** How long it had been idle. */
+      idleMs: number;
+    }
+  | {
+      /** It is being stopped, as the least recently active one, to make room for another. */
+      type: 'lru-evict';
+      key: string;
+      pid: number;
+      reason: 'max-concurrent';
+    }
+  | {
+      /** It and everything it started is gone. Nothing about this pid follows. */
+      type: 'exit';
+      key: string;
+      pid: number;
+      /** `null` when a signal ended it. */
+      exitCode: number | null;
+      reason: ExitReason;
+      resourceId?: string;
+    }
+  | {
+      /** `ensure` was refused because of earlier failures. */
+      type: 'backoff';
+      key: string;
+      /** Failures in a row so far. */
+      attempt: number;
+      retryAfterMs: number;
+    }
+  | {
+      /** `drain` was called. Once, however often it is called. */
+      type: 'drain';
+      reason: 'drain-requested';
+    };
+
+/**
+ * Says whether a started process is ready. Called once per start: a retry loop is its own. Resolving
+ * `false`, rejecting and throwing all mean that it is not, and the process is stopped.
+ *
+ * @example
+ * ```ts
+ * const readiness: ReadinessCheck = async ({ port }) => {
+ *   const response = await fetch(`http://127.0.0.1:${port}/health`);
+ *   return response.ok;
+ * };
+ * ```
+ */
+export type ReadinessCheck = (args: {
+  /** The tenant's key. */
+  key: string;
+  /** The port that it should listen on. */
+  port: number;
+  /** When the process was started. */
+  startedAt: number;
+}) => Promise<boolean>;
+
+/**
+ * A process, container or anything else that your own `spawn` started. What `Bun.spawn` returns is one.
+ */
+export type RuntimeProcess = {
+  /** What the tenant and its events carry, and whose process tree is observed. */
+  pid: number;
+  /** Resolves with the exit code, `null` when there is none, once it has ended. */
+  exited: Promise<number | null>;
+  /**
+   * Asks it to stop. Called without an argument at first, and with `"SIGKILL"` when it is still there
+   * `stopTimeoutMs` later. One that rejects or throws keeps the tenant tracked, and it can be killed again.
+   */
+  kill: (signal?: 'SIGTERM' | 'SIGKILL') => void | Promise<void>;
+  /** The port that it really listens on, an integer in 1…65535. By default the one in `env.PORT`. */
+  port?: number;
+  /** Carried through the tenant and its events. */
+  resourceId?: string;
+};
+
+/**
+ * Starts a tenant in your own way. Rejecting and throwing are failed starts, and the error reaches
+ * the caller of `ensure` as the same object.
+ *
+ * @example
+ * ```ts
+ * const spawn: SpawnFn = async ({ cwd, env }) => Bun.spawn(['bun', 'server.ts'], { cwd, env });
+ * ```
+ */
+export type SpawnFn = (args: {
+  /** The tenant's directory. */
+  cwd: string;
+  /** What the tenant's environment should be: `PORT`, `NODE_ENV`, and what the `env` option says. */
+  env: Record<string, string>;
+  /** Passes a line of output to `onLog`. */
+  onLogLine: (event: RuntimeLogEvent) => void;
+  /** The tenant's key. */
+  key: string;
+}) => Promise<RuntimeProcess>;
+
+/**
+ * How long a tenant that does not start is left alone. After `n` failures in a row:
+ * `min(maxMs, baseMs · 2^(n-1))`.
+ */
+export type SpawnBackoff = {
+  /** The wait after the first failure. Default 1 000. */
+  baseMs?: number;
+  /** The longest wait. Default 60 000. */
+  maxMs?: number;
+  /** After this many failures in a row `ensure` is refused until `clearBackoff`. Default 10. */
+  maxFailures?: number;
+};
+
+/** What `createRuntime` takes. Only `source` is required. */
+export type RuntimeOptions = {
+  /** Where tenants come from. */
+  source: TenantSource;
+  /** A tenant is stopped this long after its last activity. 0 or less: never. Default 300 000. */
+  idleAfterMs?: number;
+  /**
+   * Tenants alive at once, those being started included. A further one waits until the least recently
+   * active one has been stopped. Default 100.
+   */
+  maxConcurrent?: number;
+  /** The upper bound on how late an idle tenant is noticed. Never keeps the host process alive. Default 10 000. */
+  sweepIntervalMs?: number;
+  /** Time between observations; 0 or less: none. On Linux, and only with `onMetrics`. Default 30 000. */
+  observeIntervalMs?: number;
+  /** The program and its arguments, run in the tenant's directory. Not used with `spawn`. Default `["bun", "run", "start"]`. */
+  command?: readonly string[];
+  /** Starts tenants in your own way. By default `command` is run with `PORT` and `NODE_ENV=production` set. */
+  spawn?: SpawnFn;
+  /**
+   * Says when a started process is ready. By default a GET of `http://127.0.0.1:PORT/` gets any HTTP
+   * answer, within 30 s of the start.
+   */
+  readiness?: ReadinessCheck;
+  /** How long a tenant that does not start is left alone. */
+  backoff?: SpawnBackoff;
+  /**
+   * How long a process has between SIGTERM, which its whole tree gets, and SIGKILL. 0: SIGKILL at once.
+   * Default 5 000.
+   */
+  stopTimeoutMs?: number;
+  /**
+   * Processes being started at once, from spawn to ready; further ones queue, first come first served, so that a
+   * storm of cold starts does not make every tenant wait for the slowest. 0: no gate. Default: 2 for each core, and a
+   * start that takes longer than a second no longer counts; no gate with a `spawn` of your own.
+   */
+  spawnConcurrency?: number;
+  /**
+   * What tenants get besides `PORT` and `NODE_ENV`: a record, a function of the tenant's key, or
+   * `"inherit"` for the host's whole environment. By default a short list of harmless variables of
+   * the host's (PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER, SHELL, and what Bun needs) and nothing else
+   * of it.
+   *
+   * @example
+   * ```ts
+   * env: (key) => ({ PATH: process.env.PATH ?? '', DATABASE_URL: databaseUrlOf(key) })
+   * ```
+   */
+  env?: 'inherit' | Readonly<Record<string, string>> | ((key: string) => Readonly<Record<string, string>>);
+  /** Every line of every tenant's output. What it throws breaks nothing. */
+  onLog?: (event: RuntimeLogEvent) => void;
+  /** Measurements. What it throws breaks nothing. */
+  onMetrics?: (event: RuntimeMetricEvent) => void;
+  /** Every step in a tenant's life. What it throws breaks nothing. */
+  onTransition?: (event: RuntimeTransitionEvent) => void;
+};
+
+/** The pool in four fields. */
+export type RuntimeStats = {
+  /** Tenants that became ready and whose exit is not yet confirmed. */
+  running: number;
+  /** `running` and those being started. */
+  total: number;
+  /** Whether `drain` was called. */
+  draining: boolean;
+  /** Keys that `ensure` would refuse right now for earlier failures. */
+  backoff: number;
+};
+
+/** A pool. A plain object: its methods need no `this` and can be destructured. */
+export type Runtime = {
+  /**
+   * Finds a tenant running, or starts it, and resolves once it is ready. However many callers ask,
+   * one process is started; a running one is kept from being idle. While the tenant is being stopped
+   * it waits for that, then starts a new one.
+   *
+   * @throws {RuntimeExitedBeforeReadyError} when the process ended before it was ready
+   * @throws {RuntimeError} with `code`
+   * `ERR_RUNTIME_BACKOFF` (with `retryAfterMs` and `attempt`), `ERR_RUNTIME_MAX_FAILURES`,
+   * `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED` and `ERR_RUNTIME_INVALID_KEY` at once, without
+   * starting anything; `ERR_RUNTIME_SPAWN` or `ERR_RUNTIME_READINESS_TIMEOUT` when it did not start.
+   *
+   * @example
+   * ```ts
+   * try {
+   *   const { port } = await runtime.ensure('acme');
+   *   return fetch(`http://127.0.0.1:${port}/`);
+   * } catch (error) {
+   *   const { code, retryAfterMs = 0 } = error as RuntimeError;
+   *   if (code !== 'ERR_RUNTIME_BACKOFF') throw error;
+   *   const seconds = Math.ceil(retryAfterMs / 1000);
+   *   return new Response('try again soon', { status: 503, headers: { 'retry-after': `${seconds}` } });
+   * }
+   * ```
+   */
+  ensure: (key: string) => Promise<Tenant>;
+  /** Notes that a tenant is active. An unknown key: nothing happens. */
+  touch: (key: string) => void;
+  /** The pool in numbers, now. */
+  stats: () => RuntimeStats;
+  /**
+   * Stops a tenant, whether it is running or being started. Resolves when its whole process tree is
+   * gone and its `exit` event has been delivered; for an unknown key at once. Rejects when a
+   * `RuntimeProcess` of yours refuses to be killed: it stays tracked and can be killed again.
+   */
+  kill: (key: string) => Promise<void>;
+  /**
+   * Stops a tenant and starts it afresh, back-off or not; one that is not running is started.
+   * Concurrent calls share one new start. While draining it is refused before anything is killed.
+   *
+   * @throws what `ensure` throws
+   */
+  restart: (key: string) => Promise<Tenant>;
+  /** Forgets a tenant's failures, so that the next `ensure` starts it. */
+  clearBackoff: (key: string) => void;
+  /** Refuses new starts from now on. What runs or is being started goes on, and so do idle stops. */
+  drain: () => void;
+  /**
+   * Stops every tenant and the pool. Idempotent; concurrent calls share one; pending `ensure` calls
+   * reject.
+   *
+   * @throws {AggregateError} when processes of your own `spawn` refuse to be killed: they stay
+   * tracked, and it can be called again
+   */
+  dispose: () => Promise<void>;
+  /** Is `dispose`: `await using runtime = createRuntime(…)`. */
+  [Symbol.asyncDispose]: () => Promise<void>;
+};
+
+/** The `code` of every error that the runtime itself makes. Stable: messages may be reworded, these are not. */
+export type RuntimeErrorCode =
+  /** Bad options. */
+  | 'ERR_RUNTIME_INVALID_OPTION'
+  /** Not a key: empty, absolute, leaving `root`, or the like. */
+  | 'ERR_RUNTIME_INVALID_KEY'
+  /** After `dispose`. */
+  | 'ERR_RUNTIME_DISPOSED'
+  /** After `drain`. */
+  | 'ERR_RUNTIME_DRAINING'
+  /** Too soon after a failure. The error has `retryAfterMs` and `attempt`. */
+  | 'ERR_RUNTIME_BACKOFF'
+  /** Failed `maxFailures` times in a row. */
+  | 'ERR_RUNTIME_MAX_FAILURES'
+  /** The process could not be started. */
+  | 'ERR_RUNTIME_SPAWN'
+  /** It did not become ready in time. */
+  | 'ERR_RUNTIME_READINESS_TIMEOUT'
+  /** It ended before it was ready. */
+  | 'ERR_RUNTIME_EXITED_EARLY';
+
+/**
+ * The shape of every error that the runtime itself makes. A type, not a class: use it to read `code`
+ * in a `catch`. Errors of your own `spawn`, `readiness` and `kill` reach you as they are.
+ */
+export type RuntimeError = Error & {
+  code: RuntimeErrorCode;
+  /** With `ERR_RUNTIME_BACKOFF`: how long until `ensure` tries again. */
+  retryAfterMs?: number;
+  /** With `ERR_RUNTIME_BACKOFF`: failures in a row so far. */
+  attempt?: number;
+};
+
+/**
+ * A process ended before it was ready. The message says how, and ends with the last lines of its
+ * output, which usually say why.
+ */
+export class RuntimeExitedBeforeReadyError extends Error {
+  private constructor();
+  override readonly name: 'RuntimeExitedBeforeReadyError';
+  readonly code: 'ERR_RUNTIME_EXITED_EARLY';
+  /** The tenant's key. */
+  readonly key: string;
+  /** `null` when a signal ended it. */
+  readonly exitCode: number | null;
+}

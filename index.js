@@ -1,0 +1,2 @@
+export { createRuntime } from './lib/runtime.js';
+export { RuntimeExitedBeforeReadyError } from './lib/errors.js';

@@ -1,0 +1,121 @@
+/** What a tenant finds in its environment. */
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { basename, delimiter, dirname, join } from 'node:path';
+import { spawnFailed } from './errors.js';
+
+/**
+ * @typedef {Record<string, string | undefined>} Variables
+ * @typedef {undefined | 'inherit' | Variables | ((key: string) => Variables)} EnvSetting
+ */
+
+/**
+ * Host variables that tell a tenant where it runs and nothing about the host's secrets; the last ones say where Bun
+ * keeps its files.
+ */
+const HARMLESS = [
+  ...['PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'USER', 'LOGNAME', 'SHELL'],
+  ...['BUN_INSTALL', 'BUN_TMPDIR', 'BUN_RUNTIME_TRANSPILER_CACHE_PATH', 'XDG_CACHE_HOME'],
+];
+
+/** @param {string} name */
+const isHarmless = (name) => HARMLESS.includes(name) || name.startsWith('LC_');
+
+/**
+ * The environment of one start. `PORT` and `NODE_ENV` are always ours.
+ * @param {EnvSetting} setting
+ * @param {string} key
+ * @param {number} port
+ * @returns {Record<string, string>}
+ */
+export function tenantEnvironment(setting, key, port) {
+  /** @type {Record<string, string>} */
+  const env = {};
+  for (const [name, value] of Object.entries(chosen(setting, key))) {
+    if (value === undefined) continue;
+    assertVariable(key, name, value);
+    env[name] = value;
+  }
+  env.NODE_ENV = 'production';
+  env.PORT = String(port);
+  return env;
+}
+
+/** @param {EnvSetting} setting @param {string} key @returns {Variables} */
+function chosen(setting, key) {
+  if (setting === 'inherit') return process.env;
+  if (setting === undefined) {
+    return Object.fromEntries(Object.entries(process.env).filter(([name]) => isHarmless(name)));
+  }
+  const variables = typeof setting === 'function' ? setting(key) : setting;
+  if (typeof variables !== 'object' || variables === null) {
+    throw spawnFailed(`env must return a record of strings for tenant "${key}", got ${String(variables)}`);
+  }
+  return variables;
+}
+
+/** @param {string} key @param {string} name @param {unknown} value */
+function assertVariable(key, name, value) {
+  if (typeof value !== 'string' || value.includes('\0')) {
+    throw spawnFailed(`env.${name} of tenant "${key}" must be a string without NUL, got ${typeof value}`);
+  }
+  if (name === '' || name.includes('=') || name.includes('\0')) {
+    throw spawnFailed(`env of tenant "${key}" has the impossible variable name ${JSON.stringify(name)}`);
+  }
+}
+
+/**
+ * Makes `bun` available to a tenant whose PATH does not lead to one, when the host itself is Bun: Bun does not put
+ * itself on PATH, and a start script such as `bun server.ts` needs it there. Returns the command to run.
+ * @param {readonly string[]} command
+ * @param {Record<string, string>} env changed in place
+ * @returns {string[]}
+ */
+export function withHostsBun(command, env) {
+  if (!process.versions.bun || leadsToBun(env.PATH ?? '')) return [...command];
+  const directory = directoryOfHostsBun();
+  if (directory !== undefined) {
+    env.PATH = env.PATH ? `${env.PATH}${delimiter}${directory}` : directory;
+  }
+  return command[0] === 'bun' ? [process.execPath, ...command.slice(1)] : [...command];
+}
+
+/** What is on a PATH seldom changes; a tenant's start must not search it each time. @type {Map<string, boolean>} */
+const searched = new Map();
+const SEARCHED_PATHS = 100;
+
+/** @param {string} path */
+function leadsToBun(path) {
+  const known = searched.get(path);
+  if (known !== undefined) return known;
+  const found = path
+    .split(delimiter)
+    .some((directory) => directory !== '' && isExecutable(join(directory, 'bun')));
+  if (searched.size >= SEARCHED_PATHS) searched.clear();
+  searched.set(path, found);
+  return found;
+}
+
+/** @param {string} file */
+function isExecutable(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Where the running Bun is called `bun`: beside itself, or where npm links it (`node_modules/bun/bin/bun.exe`).
+ * @returns {string | undefined}
+ */
+function directoryOfHostsBun() {
+  const here = dirname(process.execPath);
+  if (basename(process.execPath) === 'bun') return here;
+  const linked = join(here, '..', '..', '.bin');
+  try {
+    return realpathSync(join(linked, 'bun')) === realpathSync(process.execPath) ? linked : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,148 @@
+/** Every error of ours: its message, its code, its fields. The one place where refusals become words. */
+
+/**
+ * A spawned process ended before it was ready. The message ends with the last lines of its output.
+ */
+export class RuntimeExitedBeforeReadyError extends Error {
+  /**
+   * @param {string} key
+   * @param {number | null} exitCode
+   * @param {string} [output] the last lines that the process wrote
+   */
+  constructor(key, exitCode, output = '') {
+    super(exitedEarlyMessage(key, exitCode) + (output === '' ? '' : `\n${output}`));
+    this.name = 'RuntimeExitedBeforeReadyError';
+    this.code = 'ERR_RUNTIME_EXITED_EARLY';
+    this.key = key;
+    this.exitCode = exitCode;
+  }
+}
+
+/** @param {string} key @param {number | null} exitCode */
+function exitedEarlyMessage(key, exitCode) {
+  const how = exitCode === null ? 'no exit code' : `code ${exitCode}`;
+  return `Runtime process for "${key}" exited with ${how} before it was ready`;
+}
+
+/**
+ * @template {Error} E
+ * @param {E} error
+ * @param {string} code
+ * @param {Record<string, unknown>} [fields]
+ */
+function withCode(error, code, fields) {
+  return Object.assign(error, { code: `ERR_RUNTIME_${code}` }, fields);
+}
+
+/** @param {string} message */
+export const invalidOption = (message) => withCode(new TypeError(message), 'INVALID_OPTION');
+
+/** @param {unknown} key @param {string} problem */
+export function invalidKey(key, problem) {
+  const shown = typeof key === 'string' ? ` ${JSON.stringify(key.slice(0, 80))}` : '';
+  return withCode(new TypeError(`Tenant key${shown} ${problem}`), 'INVALID_KEY');
+}
+
+/** @param {string} message */
+export const spawnFailed = (message) => withCode(new Error(message), 'SPAWN');
+
+/** @param {string} message @param {unknown} [cause] */
+export const unsupported = (message, cause) => withCode(new Error(message, { cause }), 'UNSUPPORTED');
+
+/**
+ * Why a start or a stop failed. `error` is what a user's function threw, when that is the failure.
+ * @typedef {{ kind: FailureKind, exitCode: number | null, text: string }} Failure
+ * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut'} FailureKind
+ */
+
+/**
+ * What a failure looks like in one line.
+ * @param {string} key
+ * @param {Failure} failure
+ * @returns {string}
+ */
+export function failureText(key, failure) {
+  switch (failure.kind) {
+    case 'notStarted':
+      return `Tenant "${key}" could not be started: ${failure.text}`;
+    case 'exitedEarly':
+      return exitedEarlyMessage(key, failure.exitCode);
+    case 'readinessTimedOut':
+      return 'Tenant readiness timed out after 30s';
+    case 'readinessDenied':
+      return `Tenant "${key}" is not ready: its readiness check said no`;
+    case 'stopTimedOut':
+      return `Tenant "${key}" could not be stopped: its process did not exit after kill("SIGKILL")`;
+    case 'spawnThrew':
+    case 'readinessThrew':
+    case 'killThrew':
+      return failure.text;
+  }
+}
+
+/**
+ * The error that callers of a failed start or stop get. What a user's function threw is passed on as it is.
+ * @param {string} key
+ * @param {Failure} failure
+ * @param {{ thrown?: unknown, output?: string }} known
+ * @returns {unknown}
+ */
+export function failureError(key, failure, { thrown, output = '' }) {
+  const text = failureText(key, failure);
+  switch (failure.kind) {
+    case 'exitedEarly':
+      return new RuntimeExitedBeforeReadyError(key, failure.exitCode, output);
+    case 'notStarted':
+      return withCode(new Error(text), 'SPAWN');
+    case 'readinessTimedOut':
+    case 'readinessDenied':
+      return withCode(new Error(text), 'READINESS_TIMEOUT');
+    case 'stopTimedOut':
+      return withCode(new Error(text), 'STOP_TIMEOUT');
+    case 'spawnThrew':
+    case 'readinessThrew':
+    case 'killThrew':
+      return thrown;
+  }
+}
+
+export const disposed = () => withCode(new Error('runtime has been disposed'), 'DISPOSED');
+
+export const draining = () => withCode(new Error('runtime is draining; ensure() refused'), 'DRAINING');
+
+/** @param {string} key @param {number} attempt @param {number} retryAfterMs @param {Failure} last */
+export function backingOff(key, attempt, retryAfterMs, last) {
+  const message =
+    `Tenant "${key}" is backing off after ${attempt} failure(s); retry in ${retryAfterMs}ms. ` +
+    `Last error: ${failureText(key, last)}`;
+  return withCode(new Error(message), 'BACKOFF', { attempt, retryAfterMs });
+}
+
+/** @param {string} key @param {number} maxFailures @param {Failure} last */
+export function exhausted(key, maxFailures, last) {
+  const message =
+    `Tenant "${key}" exceeded ${maxFailures} consecutive spawn failures; clearBackoff() to retry. ` +
+    `Last error: ${failureText(key, last)}`;
+  return withCode(new Error(message), 'MAX_FAILURES', { maxFailures });
+}
+
+/** @param {unknown[]} errors one for each process that could not be stopped */
+export function stillTracked(errors) {
+  const message =
+    `runtime could not stop every tenant; ${errors.length} failed processes remain tracked ` +
+    'and dispose() can be called again';
+  return withCode(new AggregateError(errors, message), 'STOP_REFUSED');
+}
+
+/**
+ * What somebody else's error says; never throws.
+ * @param {unknown} error
+ * @returns {string}
+ */
+export function textOf(error) {
+  try {
+    return error instanceof Error ? String(error.message) : String(error);
+  } catch {
+    return 'an error that cannot be shown';
+  }
+}

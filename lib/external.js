@@ -1,0 +1,167 @@
+/**
+ * Processes that the user's own functions start, check and stop. Whatever those do (throw at once, reject, never
+ * settle, return the wrong thing) becomes exactly one fact for the pool, or none.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { invalidOption, textOf } from './errors.js';
+
+/** @typedef {import('./runs.js').Run} Run */
+/** @typedef {import('../index.js').RuntimeProcess} RuntimeProcess */
+/** @typedef {import('../index.js').RuntimeLogEvent} RuntimeLogEvent */
+
+/** Lines of output kept to explain a start that fails. */
+const KEPT_LINES = 20;
+
+/**
+ * Calls the user's `spawn` and follows the process it returns.
+ * @param {Run} run
+ * @param {any} native
+ * @param {import('./options.js').Settings} settings
+ * @param {{ cwd: string, env: Record<string, string> }} where
+ * @param {(event: RuntimeLogEvent) => void} onLog
+ * @param {() => void} wake to be called after facts
+ */
+export async function spawnExternal(run, native, settings, { cwd, env }, onLog, wake) {
+  const { spawn } = settings;
+  const onLogLine = (/** @type {RuntimeLogEvent} */ event) => passOn(run, event, onLog);
+  try {
+    const process = await /** @type {Function} */ (spawn)({ cwd, env, onLogLine, key: run.key });
+    await takeOver(run, process, settings.stopTimeoutMs);
+  } catch (error) {
+    run.startError = error;
+    native.startFailed(run.id, textOf(error));
+    return wake();
+  }
+  const { pid, port, exited } = /** @type {RuntimeProcess} */ (run.process);
+  native.started(run.id, pid, port ?? 0);
+  wake();
+  const exitCode = await exitCodeOf(exited);
+  native.exited(run.id, exitCode);
+  wake();
+}
+
+/**
+ * Checks what `spawn` returned. A process that cannot be used is ended before the error is thrown.
+ * @param {Run} run
+ * @param {unknown} value
+ * @param {number} stopTimeoutMs
+ */
+async function takeOver(run, value, stopTimeoutMs) {
+  const process = /** @type {any} */ (value);
+  const problem = problemOf(process);
+  if (problem !== undefined) {
+    await endUnusable(process, stopTimeoutMs);
+    throw problem;
+  }
+  run.process = process;
+  const { resourceId } = process;
+  if (resourceId !== undefined && resourceId !== null) run.resourceId = String(resourceId);
+}
+
+/** @param {any} process @returns {Error | undefined} */
+function problemOf(process) {
+  const wrong = (/** @type {string} */ what) => invalidOption(`Runtime process returned by spawn ${what}`);
+  if ((typeof process !== 'object' && typeof process !== 'function') || process === null) {
+    return wrong(`must be an object, got ${process === null ? 'null' : typeof process}`);
+  }
+  const { pid, exited, kill, port } = process;
+  if (typeof kill !== 'function') return wrong(`must have a function kill, got ${typeof kill}`);
+  if (typeof exited?.then !== 'function') return wrong(`must have a promise exited, got ${typeof exited}`);
+  if (!isWhole(pid, 1, 2 ** 31 - 1))
+    return wrong(`must have a positive whole number pid, got ${textOf(pid)}`);
+  const hasPort = port !== undefined && port !== null;
+  if (hasPort && !isWhole(port, 1, 65_535)) return new Error('Runtime process returned an invalid port');
+  return undefined;
+}
+
+/** @param {unknown} value @param {number} least @param {number} most */
+const isWhole = (value, least, most) =>
+  Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
+
+/**
+ * Asks it to end, then insists; waits for its end where it can be seen.
+ * @param {any} process
+ * @param {number} stopTimeoutMs
+ */
+async function endUnusable(process, stopTimeoutMs) {
+  for (const signal of [[], ['SIGKILL']]) {
+    try {
+      const asked = Promise.resolve(process?.kill?.(...signal));
+      asked.catch(() => {});
+      if (typeof process?.exited?.then !== 'function') return;
+      const ended = Promise.resolve(process.exited).then(
+        () => true,
+        () => true,
+      );
+      if (await Promise.race([ended, delay(stopTimeoutMs, false, { ref: false })])) return;
+    } catch {
+      // Asked again below; more cannot be done about a process whose own `kill` fails.
+    }
+  }
+}
+
+/** @param {PromiseLike<unknown>} exited @returns {Promise<number | null>} */
+async function exitCodeOf(exited) {
+  try {
+    const code = await exited;
+    return typeof code === 'number' && Number.isInteger(code) ? code | 0 : null;
+  } catch {
+    // It will never be known how it ended; that it did is all there is to hold on to.
+    return null;
+  }
+}
+
+/**
+ * A line that a user's process has written. After the end of the run nothing about it is told any more.
+ * @param {Run} run
+ * @param {RuntimeLogEvent} event
+ * @param {(event: RuntimeLogEvent) => void} onLog
+ */
+function passOn(run, event, onLog) {
+  if (run.isOver) return;
+  const line = String(event?.line);
+  if (run.live === undefined) {
+    run.output.push(line);
+    if (run.output.length > KEPT_LINES) run.output.shift();
+  }
+  const stream = event?.stream === 'stderr' ? 'stderr' : 'stdout';
+  const pid = Number.isInteger(event?.pid) ? event.pid : run.pid;
+  onLog({ key: run.key, pid, stream, line, at: typeof event?.at === 'number' ? event.at : Date.now() });
+}
+
+/**
+ * Calls the user's `readiness`, once.
+ * @param {Run} run
+ * @param {any} native
+ * @param {Function} readiness
+ * @param {() => void} wake
+ */
+export async function askReadiness(run, native, readiness, wake) {
+  const { key, port, startedAt } = run;
+  try {
+    const isReady = await readiness({ key, port, startedAt });
+    native.readiness(run.id, Boolean(isReady));
+  } catch (error) {
+    run.startError = error;
+    native.readinessFailed(run.id, textOf(error));
+  }
+  wake();
+}
+
+/**
+ * Calls `kill` of the user's process. That it worked is seen by its exit; here only its refusal is.
+ * @param {Run} run
+ * @param {any} native
+ * @param {boolean} force
+ * @param {() => void} wake
+ */
+export async function askKill(run, native, force, wake) {
+  const process = /** @type {any} */ (run.process);
+  try {
+    await (force ? process.kill('SIGKILL') : process.kill());
+  } catch (error) {
+    run.killError = error;
+    native.stopRefused(run.id, force, textOf(error));
+    wake();
+  }
+}

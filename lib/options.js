@@ -1,0 +1,174 @@
+/** RuntimeOptions: read once, checked, completed with the defaults. Same names, same order as `binding/options.rs`. */
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { invalidOption } from './errors.js';
+
+/** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
+
+/** Starts at once for each core: a start keeps a core busy for most of its time, and some of it waits. */
+const STARTS_PER_CORE = 2;
+/**
+ * By default a start that takes longer than this no longer counts: it waits for something other than a core, and a few
+ * such tenants must not hold all the others up.
+ */
+const START_PATIENCE_MS = 1_000;
+
+/**
+ * @param {RuntimeOptions} options
+ */
+export function readOptions(options) {
+  if (typeof options !== 'object' || options === null) {
+    throw invalidOption(`options must be an object, got ${shown(options)}`);
+  }
+  const spawn = optional('spawn', options.spawn, isFunction, 'a function');
+  const onMetrics = optional('onMetrics', options.onMetrics, isFunction, 'a function');
+  const gate = number('spawnConcurrency', options.spawnConcurrency, undefined, { least: 0 });
+  return {
+    root: rootOf(options.source),
+    idleAfterMs: number('idleAfterMs', options.idleAfterMs, 300_000),
+    maxConcurrent: number('maxConcurrent', options.maxConcurrent, 100, { least: 1, whole: true }),
+    sweepIntervalMs: number('sweepIntervalMs', options.sweepIntervalMs, 10_000, { least: 0 }),
+    observeIntervalMs: onMetrics ? number('observeIntervalMs', options.observeIntervalMs, 30_000) : 0,
+    stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, { least: 0 }),
+    // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
+    spawnConcurrency: gate ?? (spawn ? 0 : availableParallelism() * STARTS_PER_CORE),
+    spawnPatienceMs: gate === undefined ? START_PATIENCE_MS : undefined,
+    command: commandOf(options.command),
+    env: envOf(options.env),
+    backoff: backoffOf(options.backoff),
+    spawn,
+    readiness: optional('readiness', options.readiness, isFunction, 'a function'),
+    onLog: optional('onLog', options.onLog, isFunction, 'a function'),
+    onMetrics,
+    onTransition: optional('onTransition', options.onTransition, isFunction, 'a function'),
+  };
+}
+
+/** @typedef {ReturnType<typeof readOptions>} Settings */
+
+/**
+ * @param {Settings} settings
+ * @param {string} wardenPath
+ */
+export function nativeOptions(settings, wardenPath) {
+  return {
+    idleAfterMs: neverUnlessPositive(settings.idleAfterMs),
+    maxConcurrent: unlessEndless(settings.maxConcurrent),
+    sweepIntervalMs: settings.sweepIntervalMs,
+    observeIntervalMs: neverUnlessPositive(settings.observeIntervalMs),
+    stopTimeoutMs: settings.stopTimeoutMs,
+    spawnConcurrency: unlessEndless(neverUnlessPositive(settings.spawnConcurrency)),
+    spawnPatienceMs: settings.spawnPatienceMs,
+    backoffBaseMs: settings.backoff.baseMs,
+    backoffMaxMs: settings.backoff.maxMs,
+    backoffMaxFailures: unlessEndless(settings.backoff.maxFailures),
+    customSpawn: settings.spawn !== undefined,
+    customReadiness: settings.readiness !== undefined,
+    hasLog: settings.onLog !== undefined,
+    wardenPath,
+  };
+}
+
+/** @param {number} value */
+const neverUnlessPositive = (value) => (value > 0 && value !== Infinity ? value : undefined);
+
+/** @param {number | undefined} value */
+const unlessEndless = (value) => (value === Infinity ? undefined : value);
+
+/** @param {unknown} source */
+function rootOf(source) {
+  if (typeof source !== 'object' || source === null) {
+    throw invalidOption(`source must be { kind: "directory", root: string }, got ${shown(source)}`);
+  }
+  const { kind, root } = /** @type {Record<string, unknown>} */ (source);
+  if (kind !== 'directory') throw invalidOption(`Unsupported tenant source kind: ${plain(kind)}`);
+  if (typeof root !== 'string' || root === '' || root.includes('\0')) {
+    throw invalidOption(`source.root must be a path, got ${shown(root)}`);
+  }
+  return resolve(root);
+}
+
+/** @param {unknown} command @returns {readonly string[]} */
+function commandOf(command) {
+  if (command === undefined) return ['bun', 'run', 'start'];
+  const isArgument = (/** @type {unknown} */ part) => typeof part === 'string' && !part.includes('\0');
+  if (!Array.isArray(command) || command.length === 0 || !command.every(isArgument) || command[0] === '') {
+    throw invalidOption(`command must be a non-empty array of strings, got ${shown(command)}`);
+  }
+  return [...command];
+}
+
+/** @param {unknown} env @returns {import('./env.js').EnvSetting} */
+function envOf(env) {
+  const fits = env === undefined || env === 'inherit' || isFunction(env) || isRecord(env);
+  if (!fits)
+    throw invalidOption(`env must be "inherit", a record of strings or a function, got ${shown(env)}`);
+  return /** @type {import('./env.js').EnvSetting} */ (
+    isRecord(env) ? { .../** @type {object} */ (env) } : env
+  );
+}
+
+/** @param {unknown} backoff */
+function backoffOf(backoff) {
+  if (backoff !== undefined && !isRecord(backoff)) {
+    throw invalidOption(`backoff must be an object, got ${shown(backoff)}`);
+  }
+  const { baseMs, maxMs, maxFailures } = /** @type {Record<string, unknown>} */ (backoff ?? {});
+  return {
+    baseMs: number('backoff.baseMs', baseMs, 1_000, { least: 0 }),
+    maxMs: number('backoff.maxMs', maxMs, 60_000, { least: 0 }),
+    maxFailures: number('backoff.maxFailures', maxFailures, 10, { least: 1 }),
+  };
+}
+
+/**
+ * @template {number | undefined} D
+ * @param {string} path
+ * @param {unknown} value
+ * @param {D} byDefault
+ * @param {{ least?: number, whole?: boolean }} [limits] without `least`, 0 or less turns something off
+ * @returns {number | D}
+ */
+function number(path, value, byDefault, { least = -Infinity, whole = false } = {}) {
+  if (value === undefined) return byDefault;
+  const fits =
+    typeof value === 'number' && value >= least && (!whole || value === Infinity || Number.isInteger(value));
+  if (fits) return value;
+  const what = whole ? 'a whole number' : 'a number';
+  const range = least === -Infinity ? '' : ` of at least ${least}`;
+  throw invalidOption(`${path} must be ${what}${range}, got ${shown(value)}`);
+}
+
+/**
+ * @template T
+ * @param {string} path
+ * @param {T} value
+ * @param {(value: unknown) => boolean} fits
+ * @param {string} what
+ * @returns {T}
+ */
+function optional(path, value, fits, what) {
+  if (value === undefined || fits(value)) return value;
+  throw invalidOption(`${path} must be ${what}, got ${shown(value)}`);
+}
+
+/** @param {unknown} value */
+const isFunction = (value) => typeof value === 'function';
+
+/** @param {unknown} value */
+const isRecord = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** A value as it is written in code, short. @param {unknown} value @returns {string} */
+function shown(value) {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
+  if (Array.isArray(value))
+    return value.length === 0 ? 'an empty array' : `[${value.map(shown).join(', ').slice(0, 80)}]`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  if (typeof value === 'function') return 'a function';
+  return plain(value);
+}
+
+/** @param {unknown} value @returns {string} */
+function plain(value) {
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}

@@ -1,0 +1,297 @@
+/** `createRuntime`: the public object, and what becomes of each record that Rust sends up. */
+import { createCalls } from './calls.js';
+import { tenantEnvironment, withHostsBun } from './env.js';
+import * as errors from './errors.js';
+import { askKill, askReadiness, spawnExternal } from './external.js';
+import { createInbox, LogText } from './inbox.js';
+import { assertKey, directoryOf } from './keys.js';
+import { native as loadNative } from './native.js';
+import { nativeOptions, readOptions } from './options.js';
+import { createRun } from './runs.js';
+import { createTenants } from './tenants.js';
+
+/** @typedef {import('./records.js').Batch} Batch */
+/** @typedef {import('./runs.js').Run} Run */
+/** @typedef {import('../index.js').Runtime} Runtime */
+
+/**
+ * @param {import('../index.js').RuntimeOptions} options
+ * @returns {Runtime}
+ */
+export function createRuntime(options) {
+  const settings = readOptions(options);
+  const { NativeRuntime, wardenPath } = loadNative();
+  const native = new NativeRuntime(nativeOptions(settings, wardenPath), () => inbox.turn());
+  const calls = createCalls();
+  const tenants = createTenants((chunk) => native.leases(chunk));
+  const inbox = createInbox(
+    native,
+    createHandler(settings, native, calls, tenants, () => inbox.soon()),
+  );
+
+  /**
+   * @template T
+   * @param {string} key
+   * @param {(call: number) => boolean} make
+   * @returns {Promise<T>}
+   */
+  const ask = (key, make) => calls.open(key, (call) => void (make(call) && inbox.soon()));
+
+  /** @type {Promise<void> | undefined} */
+  let disposal;
+  const runtime = {
+    /** @param {string} key */
+    ensure(key) {
+      return tenants.answer(key) ?? forKey(key, (call) => native.ensure(key, call));
+    },
+    /** @param {string} key */
+    touch(key) {
+      tenants.touch(key);
+    },
+    stats() {
+      const [running, total, draining, backoff] = native.stats();
+      return { running, total, draining: draining === 1, backoff };
+    },
+    /** @param {string} key @returns {Promise<void>} */
+    kill(key) {
+      return typeof key === 'string' ? ask(key, (call) => native.kill(key, call)) : Promise.resolve();
+    },
+    /** @param {string} key */
+    restart(key) {
+      return forKey(key, (call) => native.restart(key, call));
+    },
+    /** @param {string} key */
+    clearBackoff(key) {
+      if (typeof key === 'string') native.clearBackoff(key);
+    },
+    drain() {
+      if (native.drain()) inbox.soon();
+    },
+    /** @returns {Promise<void>} */
+    dispose() {
+      disposal ??= ask('', (call) => native.dispose(call));
+      // Where some process could not be ended it may be tried again.
+      disposal.catch(() => (disposal = undefined));
+      return disposal;
+    },
+  };
+
+  /** @param {string} key @param {(call: number) => boolean} make @returns {Promise<any>} */
+  function forKey(key, make) {
+    try {
+      assertKey(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return ask(key, make);
+  }
+
+  if (Symbol.asyncDispose) {
+    Object.defineProperty(runtime, Symbol.asyncDispose, { value: runtime.dispose, enumerable: false });
+  }
+  return /** @type {Runtime} */ (runtime);
+}
+
+/**
+ * What to do with each kind of record; the numbers are those of `src/binding/records.rs`.
+ * @param {import('./options.js').Settings} settings
+ * @param {any} native
+ * @param {import('./calls.js').Calls} calls
+ * @param {ReturnType<typeof createTenants>} tenants
+ * @param {() => void} wake
+ * @returns {(batch: Batch) => LogText | undefined}
+ */
+function createHandler(settings, native, calls, tenants, wake) {
+  /** @type {Map<number, Run>} */
+  const runs = new Map();
+  const onLog = guarded(settings.onLog);
+  const onMetrics = guarded(settings.onMetrics);
+  const onTransition = guarded(settings.onTransition);
+  const runOf = (/** @type {Batch} */ batch) => /** @type {Run} */ (runs.get(batch.number()));
+
+  /** @param {Batch} batch @returns {undefined} */
+  function prepare(batch) {
+    const [id, port, startedAt] = [batch.number(), batch.number(), batch.number()];
+    const run = createRun(id, batch.text(), port, startedAt);
+    runs.set(id, run);
+    const cwd = directoryOf(settings.root, run.key);
+    try {
+      const env = tenantEnvironment(settings.env, run.key, port);
+      if (settings.spawn === undefined) {
+        const command = withHostsBun(settings.command, env);
+        const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+        if (native.launch(id, cwd, command, variables)) wake();
+      } else if (native.begin(id)) {
+        void spawnExternal(run, native, settings, { cwd, env }, onLog, wake);
+      } else wake();
+    } catch (error) {
+      run.startError = error;
+      native.startFailed(id, errors.textOf(error));
+      wake();
+    }
+  }
+
+  /** @param {Batch} batch @returns {undefined} */
+  function spawned(batch) {
+    const run = runOf(batch);
+    run.pid = batch.number();
+    run.port = batch.number();
+    onTransition({ type: 'spawn', key: run.key, pid: run.pid, port: run.port, ...resource(run) });
+  }
+
+  /** @param {Batch} batch @returns {undefined} */
+  function ready(batch) {
+    const run = runOf(batch);
+    const durationMs = batch.number();
+    tenants.open(run, batch.number(), batch.number());
+    run.output = [];
+    const { key, pid, port } = run;
+    onMetrics({ type: 'spawn', key, pid, port, durationMs, ...resource(run) });
+    onTransition({ type: 'ready', key, pid, port, durationMs, ...resource(run) });
+  }
+
+  /** @param {Batch} batch @returns {undefined} */
+  function exited(batch) {
+    const run = runOf(batch);
+    const { key, pid } = run;
+    const [exitCode, reason] = [batch.exitCode(), batch.exitReason()];
+    run.isOver = true;
+    tenants.close(run);
+    onTransition({ type: 'exit', key, pid, exitCode, reason, ...resource(run) });
+  }
+
+  /** @param {Batch} batch @returns {undefined} */
+  function refused(batch) {
+    const call = calls.close(batch.number());
+    const refusal = batch.refusal();
+    call?.reject(errorOf(call.key, refusal));
+  }
+
+  /** @param {string} key @param {import('./records.js').Refusal} refusal @returns {unknown} */
+  function errorOf(key, refusal) {
+    switch (refusal.kind) {
+      case 'disposed':
+        return errors.disposed();
+      case 'draining':
+        return errors.draining();
+      case 'exhausted':
+        return errors.exhausted(key, refusal.maxFailures, refusal.last);
+      case 'backingOff':
+        return errors.backingOff(key, refusal.attempt, refusal.retryAfterMs, refusal.last);
+      case 'startFailed':
+        return failureOf(runs.get(refusal.run), key, refusal.failure, refusal.output);
+      case 'stopRefused':
+        return failureOf(runs.get(refusal.run), key, refusal.failure);
+      case 'stillTracked': {
+        const refusals = refusal.refused.map(({ run, failure }) => failureOf(runs.get(run), key, failure));
+        return errors.stillTracked(refusals);
+      }
+    }
+  }
+
+  return (batch) => {
+    switch (batch.number()) {
+      case 1:
+        return prepare(batch);
+      case 2:
+        return void askReadiness(runOf(batch), native, /** @type {Function} */ (settings.readiness), wake);
+      case 3:
+        return void askKill(runOf(batch), native, batch.number() === 1, wake);
+      case 4:
+        return spawned(batch);
+      case 5:
+        return ready(batch);
+      case 6: {
+        const { key, pid } = runOf(batch);
+        return onTransition({
+          type: 'idle-kill',
+          key,
+          pid,
+          reason: 'idle-threshold',
+          idleMs: batch.number(),
+        });
+      }
+      case 7: {
+        const { key, pid } = runOf(batch);
+        return onTransition({ type: 'lru-evict', key, pid, reason: 'max-concurrent' });
+      }
+      case 8: {
+        const { key, pid } = runOf(batch);
+        const [cpuMs, rssBytes, at] = [batch.number(), batch.number(), batch.number()];
+        return onMetrics({ type: 'observation', key, pid, cpuMs, rssBytes, at });
+      }
+      case 9:
+        return exited(batch);
+      case 10: {
+        const [attempt, retryAfterMs] = [batch.number(), batch.number()];
+        return onTransition({ type: 'backoff', key: batch.text(), attempt, retryAfterMs });
+      }
+      case 11:
+        return onTransition({ type: 'drain', reason: 'drain-requested' });
+      case 12: {
+        const { key, pid } = runOf(batch);
+        const stream =
+          batch.number() === 0 ? /** @type {const} */ ('stdout') : /** @type {const} */ ('stderr');
+        const at = batch.number();
+        return new LogText(batch.text(), (line) => onLog({ key, pid, stream, line, at }));
+      }
+      case 13: {
+        const call = calls.close(batch.number());
+        return void call?.resolve(runOf(batch).live?.tenant);
+      }
+      case 14:
+        return void calls.close(batch.number())?.resolve(undefined);
+      case 15:
+        return refused(batch);
+      case 16:
+        return void runs.delete(batch.number());
+      case 17: {
+        const call = calls.close(batch.number());
+        native.close();
+        return void call?.resolve(undefined);
+      }
+      default:
+        throw new Error('the addon and lib/ of @absolutejs/runtime differ in version; reinstall the package');
+    }
+  };
+}
+
+/**
+ * The error for a failed start or stop. All who waited for the same thing get the same object.
+ * @param {Run | undefined} run
+ * @param {string} key of the caller; a runtime-wide call has none
+ * @param {errors.Failure} failure
+ * @param {string} [output]
+ */
+function failureOf(run, key, failure, output) {
+  if (run === undefined) return errors.failureError(key, failure, {});
+  const known = run.errors.get(failure.kind);
+  if (known !== undefined) return known;
+  const thrown = failure.kind === 'killThrew' ? run.killError : run.startError;
+  const tail = output || run.output.join('\n');
+  const error = errors.failureError(run.key, failure, { thrown, output: tail });
+  if (failure.kind !== 'killThrew') run.errors.set(failure.kind, error);
+  return error;
+}
+
+/** @param {Run} run */
+const resource = ({ resourceId }) => (resourceId === undefined ? {} : { resourceId });
+
+/**
+ * A user's callback that cannot break anything by throwing, or by returning a promise that rejects.
+ * @template E
+ * @param {((event: E) => unknown) | undefined} callback
+ * @returns {(event: E) => undefined}
+ */
+function guarded(callback) {
+  if (callback === undefined) return () => undefined;
+  return (event) => {
+    try {
+      const result = callback(event);
+      if (result !== undefined && result !== null) Promise.resolve(result).catch(() => {});
+    } catch {
+      // The callback's own affair: the pool goes on.
+    }
+    return undefined;
+  };
+}

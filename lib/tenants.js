@@ -1,0 +1,106 @@
+/**
+ * Live tenants. Their touch clocks lie in memory shared with Rust, so that `touch`, and `ensure` of a running key,
+ * never leave JavaScript; see `src/leases.rs` for the protocol.
+ */
+
+/** @typedef {import('../index.js').Tenant} Tenant */
+/** @typedef {{ touchedAt: Float64Array, sequence: Float64Array, claimed: Int32Array }} Leases */
+/** @typedef {import('./runs.js').Run} Run */
+
+/** @param {(chunk: number) => Leases} leasesOf the memory of a chunk */
+export function createTenants(leasesOf) {
+  /** @type {Map<string, Live>} */
+  const byKey = new Map();
+  /** @type {Leases[]} */
+  const chunks = [];
+  let touches = 0;
+
+  return {
+    /** A run became ready: from now on its key is answered here. @param {Run} run @param {number} chunk @param {number} index */
+    open(run, chunk, index) {
+      const live = new Live((chunks[chunk] ??= leasesOf(chunk)), index);
+      live.answer = Promise.resolve((live.tenant = tenantOf(run, live)));
+      run.live = live;
+      byKey.set(run.key, live);
+    },
+
+    /** The run is gone: its tenant stands still, and its lease may be used again. @param {Run} run */
+    close(run) {
+      const { live } = run;
+      if (live === undefined) return;
+      live.stop();
+      if (byKey.get(run.key) === live) byKey.delete(run.key);
+    },
+
+    /** @param {string} key */
+    touch(key) {
+      byKey.get(key)?.touch(++touches);
+    },
+
+    /**
+     * The running tenant, touched; undefined if there is none, or if it is being stopped.
+     * @param {string} key
+     * @returns {Promise<Tenant> | undefined}
+     */
+    answer(key) {
+      const live = byKey.get(key);
+      return live !== undefined && live.touch(++touches) ? live.answer : undefined;
+    },
+  };
+}
+
+/** A lease as long as its run lives. */
+export class Live {
+  /** @type {Tenant | undefined} */
+  tenant;
+  /** @type {Promise<Tenant> | undefined} */
+  answer;
+
+  /** @param {Leases} leases @param {number} index */
+  constructor(leases, index) {
+    this.touchedAt = leases.touchedAt;
+    this.sequence = leases.sequence;
+    this.claimed = leases.claimed;
+    this.index = index;
+    this.stoppedAt = NaN;
+  }
+
+  /** Touches, then looks: whether the tenant may still be handed out. @param {number} count */
+  touch(count) {
+    const { index } = this;
+    this.touchedAt[index] = Date.now();
+    this.sequence[index] = count;
+    return Atomics.or(this.claimed, index, 0) === 0;
+  }
+
+  stop() {
+    this.stoppedAt = this.touchedAt[this.index] ?? NaN;
+    this.index = -1;
+  }
+
+  get lastTouchedAt() {
+    return this.index < 0 ? this.stoppedAt : (this.touchedAt[this.index] ?? NaN);
+  }
+}
+
+/**
+ * An object literal, so that equality, JSON and spread see every field; the live one is a getter of its own.
+ * @param {Run} run
+ * @param {Live} live
+ * @returns {Tenant}
+ */
+function tenantOf({ key, port, pid, startedAt, resourceId }, live) {
+  const tenant = {
+    key,
+    port,
+    pid,
+    startedAt,
+    get lastTouchedAt() {
+      return live.lastTouchedAt;
+    },
+  };
+  return resourceId === undefined ? tenant : Object.defineProperty(tenant, 'resourceId', visible(resourceId));
+}
+
+/** @param {unknown} value */
+const visible = (value) => ({ value, enumerable: true, writable: true, configurable: true });

@@ -1,0 +1,94 @@
+// The checks that `npm test` runs, in order.
+import { existsSync, readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { countAsOneCheck, countBunTests, countCargoTests, countNodeTests } from './count-tests.mjs';
+import { checkForbiddenText } from './forbidden-text.mjs';
+import { bun, localBin, root } from './paths.mjs';
+
+/**
+ * @typedef {object} Step
+ * @property {string} name
+ * @property {string} command
+ * @property {string[]} args
+ * @property {import('./count-tests.mjs').Counter} count
+ * @property {string} [skipBecause]
+ */
+
+export const forbiddenTextStep = { name: 'no addresses of this machine', check: checkForbiddenText };
+
+/** Tests start real processes, on a machine that may be busy; bun's own limit is 5 s a test. */
+const BUN_TEST_TIMEOUT_MS = 30_000;
+
+/** @returns {Step[]} */
+export function steps() {
+  return [
+    cargo('cargo fmt', ['fmt', '--all', '--check']),
+    cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
+    // Without --no-fail-fast the first failing test program would hide the others.
+    cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
+    installed('tsc', ['--noEmit']),
+    installed('prettier', ['--check', '.']),
+    bunTests(),
+    nodeTests(),
+    { name: 'demo --once', command: bun, args: ['examples/host.ts', '--once'], count: countAsOneCheck },
+  ];
+}
+
+/**
+ * @param {string} name
+ * @param {string[]} args
+ * @returns {Step}
+ */
+function cargo(name, args, count = countAsOneCheck) {
+  return { name, command: 'cargo', args, count };
+}
+
+/**
+ * @param {string} tool
+ * @param {string[]} args
+ * @returns {Step}
+ */
+function installed(tool, args) {
+  return { name: tool, command: join(localBin, tool), args, count: countAsOneCheck };
+}
+
+/** @returns {Step} */
+function bunTests() {
+  const files = testFiles('__test__', /\.test\.(?:ts|js|mjs)$/, '__test__/node/');
+  // Paths that begin with ./ are files; without it bun would take them as filters.
+  const args = ['test', `--timeout=${BUN_TEST_TIMEOUT_MS}`, ...files.map((file) => `./${file}`)];
+  return { name: 'bun test', command: bun, args, count: countBunTests, ...skipWithout(files) };
+}
+
+/** @returns {Step} */
+function nodeTests() {
+  const files = testFiles('__test__/node', /\.test\.mjs$/);
+  const args = ['--test', '--test-reporter=spec', ...files];
+  return {
+    name: 'node --test',
+    command: process.execPath,
+    args,
+    count: countNodeTests,
+    ...skipWithout(files),
+  };
+}
+
+/** @param {string[]} files */
+function skipWithout(files) {
+  return files.length > 0 ? {} : { skipBecause: 'there are no tests of this kind yet' };
+}
+
+/**
+ * @param {string} directory below the root
+ * @param {RegExp} pattern
+ * @param {string} [except] the beginning of paths to leave out
+ */
+function testFiles(directory, pattern, except) {
+  const path = join(root, directory);
+  if (!existsSync(path)) return [];
+  return readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .map((name) => relative(root, join(path, name)))
+    .filter((name) => pattern.test(name) && !name.includes('node_modules'))
+    .filter((name) => !except || !name.startsWith(except))
+    .sort();
+}

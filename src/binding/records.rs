@@ -1,0 +1,130 @@
+//! Records as `lib/records.js` reads them: one array of numbers, and the texts in the order in which the numbers call
+//! for them. The tables here and there are the same.
+
+use crate::uplink::{Record, Stream};
+use pool::{Callback, ExitReason, Failure, Outcome, Refusal};
+
+/// The numbers and texts of a batch.
+#[derive(Default)]
+pub struct Encoded {
+    pub numbers: Vec<f64>,
+    pub texts: Vec<String>,
+}
+
+impl Encoded {
+    pub fn of(records: Vec<Record>) -> Encoded {
+        let mut encoded = Encoded::default();
+        records.into_iter().for_each(|record| encoded.record(record));
+        encoded
+    }
+
+    fn numbers<const N: usize>(&mut self, numbers: [f64; N]) {
+        self.numbers.extend(numbers);
+    }
+
+    fn record(&mut self, record: Record) {
+        match record {
+            Record::Prepare { run, key, port, started_at_ms } => {
+                self.numbers([1.0, run.0 as f64, port.into(), started_at_ms as f64]);
+                self.texts.push(key.to_string());
+            }
+            Record::AskReadiness { run } => self.numbers([2.0, run.0 as f64]),
+            Record::AskKill { run, force } => self.numbers([3.0, run.0 as f64, force.into()]),
+            Record::Spawn { run, pid, port } => self.numbers([4.0, run.0 as f64, pid.into(), port.into()]),
+            Record::Ready { run, duration_ms, lease } => {
+                self.numbers([5.0, run.0 as f64, duration_ms as f64, lease.chunk as f64, lease.index as f64])
+            }
+            Record::IdleKill { run, idle_ms } => self.numbers([6.0, run.0 as f64, idle_ms as f64]),
+            Record::LruEvict { run } => self.numbers([7.0, run.0 as f64]),
+            Record::Observation { run, cpu_ms, rss_bytes, at_ms } => {
+                self.numbers([8.0, run.0 as f64, cpu_ms as f64, rss_bytes as f64, at_ms as f64]);
+            }
+            Record::Exit { run, exit_code, reason } => {
+                self.numbers([9.0, run.0 as f64, or_nan(exit_code), exit_reason(reason)]);
+            }
+            Record::Backoff { key, attempt, retry_after_ms } => {
+                self.numbers([10.0, attempt as f64, retry_after_ms as f64]);
+                self.texts.push(key.to_string());
+            }
+            Record::Drain => self.numbers([11.0]),
+            Record::Log { run, stream, at_ms, text } => {
+                let stream = if stream == Stream::Stdout { 0.0 } else { 1.0 };
+                self.numbers([12.0, run.0 as f64, stream, at_ms as f64]);
+                self.texts.push(text);
+            }
+            Record::Settle { call, outcome: Outcome::Tenant(run), .. } => {
+                self.numbers([13.0, call as f64, run.0 as f64]);
+            }
+            Record::Settle { call, outcome: Outcome::Done, .. } => self.numbers([14.0, call as f64]),
+            Record::Settle { call, outcome: Outcome::Refused(refusal), output } => {
+                self.numbers([15.0, call as f64]);
+                self.refusal(refusal, output);
+            }
+            Record::Release { run, .. } => self.numbers([16.0, run.0 as f64]),
+            Record::Disposed { call } => self.numbers([17.0, call as f64]),
+        }
+    }
+
+    fn refusal(&mut self, refusal: Refusal, output: String) {
+        match refusal {
+            Refusal::Disposed => self.numbers([0.0]),
+            Refusal::Draining => self.numbers([1.0]),
+            Refusal::Exhausted { max_failures, last } => {
+                self.numbers([2.0, max_failures as f64]);
+                self.failure(last);
+            }
+            Refusal::BackingOff { failures, retry_after_ms, last } => {
+                self.numbers([3.0, failures as f64, retry_after_ms as f64]);
+                self.failure(last);
+            }
+            Refusal::StartFailed { run, failure } => {
+                self.numbers([4.0, run.map_or(0.0, |run| run.0 as f64)]);
+                self.failure(failure);
+                self.texts.push(output);
+            }
+            Refusal::StopRefused { run, failure } => {
+                self.numbers([5.0, run.0 as f64]);
+                self.failure(failure);
+            }
+            Refusal::StillTracked { refused } => {
+                self.numbers([6.0, refused.len() as f64]);
+                for (run, failure) in refused {
+                    self.numbers([run.0 as f64]);
+                    self.failure(failure);
+                }
+            }
+        }
+    }
+
+    fn failure(&mut self, failure: Failure) {
+        let (kind, exit_code, text) = match failure {
+            Failure::NotStarted { reason } => (0.0, None, reason),
+            Failure::ExitedEarly { exit_code } => (1.0, exit_code, String::new()),
+            Failure::ReadinessTimedOut => (2.0, None, String::new()),
+            Failure::ReadinessDenied => (3.0, None, String::new()),
+            Failure::Thrown { by: Callback::Spawn, text } => (4.0, None, text),
+            Failure::Thrown { by: Callback::Readiness, text } => (5.0, None, text),
+            Failure::Thrown { by: Callback::Kill, text } => (6.0, None, text),
+            Failure::StopTimedOut => (7.0, None, String::new()),
+        };
+        self.numbers([kind, or_nan(exit_code)]);
+        self.texts.push(text);
+    }
+}
+
+fn or_nan(exit_code: Option<i32>) -> f64 {
+    exit_code.map_or(f64::NAN, f64::from)
+}
+
+fn exit_reason(reason: ExitReason) -> f64 {
+    match reason {
+        ExitReason::Crashed => 0.0,
+        ExitReason::ExitedClean => 1.0,
+        ExitReason::IdleKilled => 2.0,
+        ExitReason::LruEvicted => 3.0,
+        ExitReason::Killed => 4.0,
+        ExitReason::ReadinessTimeout => 5.0,
+        ExitReason::Disposed => 6.0,
+        ExitReason::Restarted => 7.0,
+    }
+}

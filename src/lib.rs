@@ -1,0 +1,18 @@
+//! The native half of `@absolutejs/runtime`.
+//!
+//! ```text
+//! binding  →  driver  →  pool (decides)
+//!                     →  os   (does, and reports facts)
+//! ```
+//! Dependencies go this way only. `uplink` is the one way up to JavaScript, `leases` the memory shared with it.
+#![allow(
+    missing_docs,
+    reason = "an addon has no Rust API; modules and what is not plain from its name are documented"
+)]
+
+mod binding;
+mod driver;
+mod leases;
+mod os;
+mod supervision;
+mod uplink;

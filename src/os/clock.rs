@@ -1,0 +1,27 @@
+//! The one place that reads clocks.
+#![allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
+
+use pool::Now;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+fn origin() -> Instant {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    *ORIGIN.get_or_init(Instant::now)
+}
+
+/// Both clocks at this moment.
+pub fn now() -> Now {
+    let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    Now { steady_ms: origin().elapsed().as_millis() as u64, wall_ms }
+}
+
+/// The moment at which the steady clock begins to show `steady_ms`.
+pub fn instant_of(steady_ms: u64) -> tokio::time::Instant {
+    tokio::time::Instant::from_std(origin() + Duration::from_millis(steady_ms))
+}
+
+/// A stopwatch that starts now.
+pub fn start() -> Instant {
+    Instant::now()
+}

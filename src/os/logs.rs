@@ -1,0 +1,289 @@
+//! A tenant's output: bytes from its pipes become whole lines.
+//!
+//! Reading stops while there is no room for what was read, and the kernel then stops the tenant. Lines of up to
+//! 64 KiB arrive whole; of longer ones each 64 KiB is a piece of its own, so that no line can fill the memory.
+
+use crate::os::watched::watch;
+use crate::uplink::{LogRoom, Stream};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use tokio::sync::watch as flag;
+
+/// A line's content, without its end, that is still delivered in one piece.
+pub const LINE_BYTES: usize = 64 << 10;
+/// One read. The default capacity of a pipe.
+const READ_BYTES: usize = 64 << 10;
+/// What is kept of the output to explain a failed start.
+const TAIL_LINES: usize = 20;
+const TAIL_BYTES: usize = 4 << 10;
+
+/// Where lines go. `text` is one or more lines, joined by `\n`, without the last one's end.
+pub trait LineSink: Send + Sync {
+    /// Room for lines to go to JavaScript; `None` if nobody listens there.
+    fn room(&self) -> Option<LogRoom>;
+    fn lines(&self, stream: Stream, text: String, room: Option<crate::uplink::Room>);
+}
+
+/// Passes everything on that comes out of the pipe, until its end. `ended` turns true when the process tree is gone:
+/// from then on an empty pipe is at its end, even if somebody outside the tree has been given the other side.
+pub async fn pump(pipe: OwnedFd, stream: Stream, sink: &dyn LineSink, mut ended: flag::Receiver<bool>) {
+    let mut cutter = LineCutter::default();
+    let room = sink.room();
+    if let Err(error) = read_to_end(pipe, stream, sink, &room, &mut cutter, &mut ended).await {
+        tracing::warn!(%error, ?stream, "reading a tenant's output failed");
+    }
+    if let Some(text) = cutter.finish() {
+        deliver(sink, stream, &room, text).await;
+    }
+}
+
+async fn read_to_end(
+    pipe: OwnedFd,
+    stream: Stream,
+    sink: &dyn LineSink,
+    room: &Option<LogRoom>,
+    cutter: &mut LineCutter,
+    ended: &mut flag::Receiver<bool>,
+) -> io::Result<()> {
+    let pipe = watch(pipe)?;
+    loop {
+        match cutter.read(|buffer| Ok(rustix::io::read(pipe.get_ref(), buffer)?)) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {
+                while let Some(text) = cutter.cut() {
+                    deliver(sink, stream, room, text).await;
+                }
+                // A tenant that writes without end must not keep the others from their turn.
+                tokio::task::yield_now().await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if *ended.borrow() {
+                    return Ok(());
+                }
+                tokio::select! {
+                    ready = pipe.readable() => ready?.clear_ready(),
+                    _ = ended.changed() => {}
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn deliver(sink: &dyn LineSink, stream: Stream, room: &Option<LogRoom>, text: String) {
+    let reserved = match room {
+        Some(room) => room.reserve(text.len()).await,
+        None => None,
+    };
+    sink.lines(stream, text, reserved);
+}
+
+/// Cuts a stream of bytes into lines.
+#[derive(Default)]
+pub struct LineCutter {
+    /// The beginning of a line, then, after a read, more.
+    bytes: Vec<u8>,
+    /// How much of `bytes` is known to hold no line end.
+    searched: usize,
+}
+
+impl LineCutter {
+    /// Reads more. To be followed by [`cut`](Self::cut) until it returns `None`.
+    fn read(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
+        let filled = self.bytes.len();
+        self.bytes.resize(filled + READ_BYTES, 0);
+        let result = read(&mut self.bytes[filled..]);
+        self.bytes.truncate(filled + *result.as_ref().unwrap_or(&0));
+        result
+    }
+
+    /// The next whole lines, or the next piece of a line that is too long.
+    fn cut(&mut self) -> Option<String> {
+        let first_end = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n');
+        let first_end = first_end.map(|offset| self.searched + offset);
+        let line_bytes = match first_end {
+            Some(end) => without_return(&self.bytes[..end]).len(),
+            // A last `\r` may yet turn out to belong to the line's end.
+            None => without_return(&self.bytes).len(),
+        };
+        if line_bytes > LINE_BYTES {
+            let piece = whole_characters(&self.bytes[..LINE_BYTES]);
+            let text = decode(&self.bytes[..piece]);
+            self.bytes.drain(..piece);
+            self.searched = self.searched.saturating_sub(piece);
+            return Some(text);
+        }
+        let Some(first_end) = first_end else {
+            self.searched = self.bytes.len();
+            return None;
+        };
+        // Later lines are shorter than one read.
+        let last_end = self.bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(first_end);
+        let text = joined(&self.bytes[..last_end]);
+        self.bytes.drain(..=last_end);
+        self.searched = self.bytes.len();
+        Some(text)
+    }
+
+    /// The last line, if it had no end.
+    fn finish(&mut self) -> Option<String> {
+        let rest = std::mem::take(&mut self.bytes);
+        (!rest.is_empty()).then(|| decode(&rest))
+    }
+}
+
+/// Lines with `\r\n` or `\n` between them, with `\n` between them.
+fn joined(lines: &[u8]) -> String {
+    if !lines.contains(&b'\r') {
+        return decode(lines);
+    }
+    let mut text = Vec::with_capacity(lines.len());
+    for line in lines.split(|byte| *byte == b'\n') {
+        text.extend_from_slice(without_return(line));
+        text.push(b'\n');
+    }
+    text.pop();
+    decode(&text)
+}
+
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The length of `bytes` without a character that is cut off at the end.
+fn whole_characters(bytes: &[u8]) -> usize {
+    let tail = bytes.len().saturating_sub(3);
+    for start in (tail..bytes.len()).rev() {
+        let needed = match bytes[start] {
+            0x80..=0xbf => continue,
+            0xc2..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf4 => 4,
+            _ => 1,
+        };
+        return if start + needed > bytes.len() { start } else { bytes.len() };
+    }
+    bytes.len()
+}
+
+fn decode(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The last lines of a process's output, for the error that says why it did not start.
+#[derive(Default)]
+pub struct Tail {
+    lines: VecDeque<String>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Tail {
+    pub fn add(&mut self, text: &str) {
+        if self.closed {
+            return;
+        }
+        let newest = text.rsplit('\n').take(TAIL_LINES).collect::<Vec<_>>();
+        for line in newest.into_iter().rev() {
+            let line: String = line.chars().take(TAIL_BYTES / 4).collect();
+            self.bytes += line.len();
+            self.lines.push_back(line);
+        }
+        while self.lines.len() > TAIL_LINES || self.bytes > TAIL_BYTES {
+            self.bytes -= self.lines.pop_front().map_or(0, |line| line.len());
+        }
+    }
+
+    pub fn text(&self) -> String {
+        self.lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Nobody will ask any more.
+    pub fn forget(&mut self) {
+        *self = Tail { closed: true, ..Tail::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines of `input`, read in portions of at most `portion` bytes.
+    fn lines(input: &[u8], portion: usize) -> Vec<String> {
+        let mut cutter = LineCutter::default();
+        let mut lines = Vec::new();
+        for chunk in input.chunks(portion) {
+            let read = |buffer: &mut [u8]| {
+                buffer[..chunk.len()].copy_from_slice(chunk);
+                Ok(chunk.len())
+            };
+            cutter.read(read).unwrap();
+            while let Some(text) = cutter.cut() {
+                lines.extend(text.split('\n').map(str::to_owned));
+            }
+        }
+        lines.extend(cutter.finish());
+        lines
+    }
+
+    #[test]
+    fn line_ends_are_removed_however_the_reads_fall() {
+        let input = "a\r\nb\n\nc\rd\r\n\r\nlast\r".as_bytes();
+        for portion in 1..input.len() + 1 {
+            assert_eq!(lines(input, portion), ["a", "b", "", "c\rd", "", "last\r"], "portions of {portion}");
+        }
+    }
+
+    #[test]
+    fn no_final_newline_and_no_output() {
+        assert_eq!(lines(b"no end", 100), ["no end"]);
+        assert_eq!(lines(b"end\n", 100), ["end"]);
+        assert_eq!(lines(b"", 100), [] as [String; 0]);
+    }
+
+    #[test]
+    fn split_and_invalid_characters() {
+        let input = "grüße 🦀\n".as_bytes();
+        for portion in 1..input.len() + 1 {
+            assert_eq!(lines(input, portion), ["grüße 🦀"]);
+        }
+        assert_eq!(lines(b"a\xffb\xc3\nc\n", 3), ["a\u{fffd}b\u{fffd}", "c"]);
+    }
+
+    #[test]
+    fn lines_of_64_kib_are_whole_and_longer_ones_come_in_pieces() {
+        for portion in [1000, 4096, READ_BYTES] {
+            for end in ["\n", "\r\n", ""] {
+                let whole = "x".repeat(LINE_BYTES);
+                assert_eq!(lines(format!("{whole}{end}").as_bytes(), portion), [whole.clone()]);
+                let longer = format!("{whole}{whole}y");
+                let pieces = [whole.clone(), whole.clone(), "y".into()];
+                assert_eq!(lines(format!("{longer}{end}").as_bytes(), portion), pieces);
+            }
+        }
+    }
+
+    #[test]
+    fn a_piece_never_cuts_a_character() {
+        for shift in 0..4 {
+            let line = format!("{}{}", "x".repeat(shift), "🦀".repeat(40_000));
+            let pieces = lines(format!("{line}\n").as_bytes(), READ_BYTES);
+            assert!(pieces.len() > 1 && pieces.iter().all(|piece| piece.len() <= LINE_BYTES));
+            assert_eq!(pieces.concat(), line);
+        }
+    }
+
+    #[test]
+    fn the_tail_keeps_the_last_lines_only() {
+        let mut tail = Tail::default();
+        for n in 0..100 {
+            tail.add(&format!("line {n}\nand {n}"));
+        }
+        assert_eq!(tail.text().lines().count(), TAIL_LINES);
+        assert!(tail.text().ends_with("line 99\nand 99"));
+        tail.add(&"x".repeat(1 << 20));
+        assert!(tail.text().len() <= TAIL_BYTES);
+    }
+}

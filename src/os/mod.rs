@@ -1,0 +1,14 @@
+//! What the addon does with the operating system. Nothing here decides: each part does one thing and reports the
+//! fact. Linux only.
+
+pub mod accounting;
+pub mod clock;
+pub mod engine;
+pub mod listening;
+pub mod logs;
+mod orphans;
+pub mod ports;
+pub mod readiness;
+pub mod run;
+pub mod warden;
+mod watched;

@@ -1,0 +1,61 @@
+//! What a lost warden leaves behind.
+//!
+//! Its keepers see their sockets close and clear their tenants' trees. In case they were lost too: whatever is still in
+//! the warden's session after a moment is ours, since the warden made that session, and is killed.
+
+use rustix::fs::{Dir, Mode, OFlags, open};
+use rustix::process::{Pid, PidfdFlags, Signal, getsid, pidfd_open, pidfd_send_signal};
+use std::time::Duration;
+
+/// What the keepers get to do their work.
+const KEEPERS_TIME_MS: u64 = 1_000;
+/// After that, how long we kill before we give up on processes that the kernel cannot end.
+const GIVE_UP_AFTER_MS: u64 = 10_000;
+const PAUSE_MS: u64 = 5;
+
+/// Waits until nothing of the session is left, and sees to it.
+pub async fn clear(session: Pid) {
+    for waited_ms in (0..GIVE_UP_AFTER_MS).step_by(PAUSE_MS as usize) {
+        let members = members_of(session);
+        if members.is_empty() {
+            return;
+        }
+        if waited_ms >= KEEPERS_TIME_MS {
+            members.into_iter().for_each(|pid| kill(pid, session));
+        }
+        tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
+    }
+    tracing::error!(
+        session = session.as_raw_nonzero().get(),
+        "processes of a lost warden could not be ended"
+    );
+}
+
+/// The living members; zombies wait for whoever inherited them and do no harm.
+fn members_of(session: Pid) -> Vec<Pid> {
+    let Ok(proc) = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else {
+        return Vec::new();
+    };
+    let entries = Dir::read_from(&proc).into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<i32>().ok());
+    pids.filter_map(Pid::from_raw).filter(|pid| is_member(*pid, session) && !is_zombie(*pid)).collect()
+}
+
+fn is_member(pid: Pid, session: Pid) -> bool {
+    getsid(Some(pid)).is_ok_and(|id| id == session)
+}
+
+fn is_zombie(pid: Pid) -> bool {
+    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let after_name = stat.iter().rposition(|byte| *byte == b')').map(|end| &stat[end + 1..]);
+    after_name.is_none_or(|rest| rest.starts_with(b" Z") || rest.starts_with(b" X"))
+}
+
+/// Through a pidfd, with membership checked after it was opened: a recycled pid is never hit.
+fn kill(pid: Pid, session: Pid) {
+    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
+        if is_member(pid, session) {
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The host's connection to its warden: one process that starts tenants, reaps them and clears their trees (see
+//! `crates/warden`). Started with the first launch, and again with the next one after it was lost.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+use warden::{LaunchSpec, LaunchStep, Report, StopStage, host};
+
+use super::orphans;
+use super::watched::watch;
+
+/// What an idle warden gets to exit after its socket was closed, before it is killed.
+const EXIT_GRACE_MS: u64 = 2_000;
+
+/// A tenant to start.
+pub struct Launch {
+    pub spec: LaunchSpec,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+}
+
+/// A start under way.
+pub struct Launched {
+    /// The number by which [`WardenClient::stop`] knows it.
+    pub number: u64,
+    /// Whether the program runs.
+    pub started: oneshot::Receiver<Result<Started, LaunchError>>,
+    /// The end of the whole tree; always comes after a start.
+    pub ended: oneshot::Receiver<Ended>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    pub pid: u32,
+    pub keeper_pid: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// `None` when a signal ended the process, or when nobody knows because the warden was lost.
+    pub exit_code: Option<i32>,
+    pub cpu_us: Option<u64>,
+}
+
+/// Why a tenant's program does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error("{step:?} failed: {error}")]
+    Step { step: LaunchStep, error: io::Error },
+    #[error("the warden {path:?} could not be started: {error}")]
+    Warden { path: PathBuf, error: io::Error },
+    #[error("the launch could not be handed to the warden: {0}")]
+    HandOver(io::Error),
+    #[error("the warden was lost while the process was being started")]
+    WardenLost,
+}
+
+enum Order {
+    Launch { number: u64, launch: Launch, memory_file: OwnedFd, pending: Pending },
+    Stop { number: u64, stage: StopStage },
+}
+
+struct Pending {
+    started: Option<oneshot::Sender<Result<Started, LaunchError>>>,
+    ended: oneshot::Sender<Ended>,
+}
+
+/// See the module. Must be used on the engine's runtime.
+pub struct WardenClient {
+    path: PathBuf,
+    connection: Mutex<Option<Connection>>,
+    next_number: std::sync::atomic::AtomicU64,
+}
+
+struct Connection {
+    orders: mpsc::UnboundedSender<Order>,
+    closed: tokio::task::JoinHandle<()>,
+}
+
+impl WardenClient {
+    pub fn new(path: PathBuf) -> Self {
+        WardenClient { path, connection: Mutex::new(None), next_number: 1.into() }
+    }
+
+    /// Starts a tenant. What comes of it is in the result's channels.
+    pub fn launch(&self, launch: Launch) -> Result<Launched, LaunchError> {
+        let number = self.next_number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let memory_file = host::memory_file(&launch.spec).map_err(LaunchError::HandOver)?;
+        let (started, started_receiver) = oneshot::channel();
+        let (ended, ended_receiver) = oneshot::channel();
+        let pending = Pending { started: Some(started), ended };
+        self.order(Order::Launch { number, launch, memory_file, pending })?;
+        Ok(Launched { number, started: started_receiver, ended: ended_receiver })
+    }
+
+    /// Asks a tenant to end, or ends it. Nothing happens if it has ended.
+    pub fn stop(&self, number: u64, stage: StopStage) {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = &*connection {
+            // A lost warden ends its tenants by itself.
+            let _ = connection.orders.send(Order::Stop { number, stage });
+        }
+    }
+
+    fn order(&self, order: Order) -> Result<(), LaunchError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = match &*connection {
+            None => order,
+            Some(open) => match open.orders.send(order) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused.0,
+            },
+        };
+        let opened =
+            open(&self.path).map_err(|error| LaunchError::Warden { path: self.path.clone(), error })?;
+        let sent = opened.orders.send(order);
+        *connection = Some(opened);
+        sent.map_err(|_| LaunchError::WardenLost)
+    }
+
+    /// Ends the warden and waits until it is gone.
+    pub async fn close(&self) {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Connection { orders, closed }) = connection {
+            drop(orders);
+            let _ = closed.await;
+        }
+    }
+}
+
+/// Starts a warden. Its address space is small and std starts it without forking, so the size of the host does not
+/// matter; what else it inherits it puts right itself.
+#[allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
+fn open(path: &Path) -> io::Result<Connection> {
+    let (ours, theirs) = host::connection()?;
+    let mut command = std::process::Command::new(path);
+    command.env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+    let pid = rustix::process::Pid::from_child(&command.spawn()?);
+    tracing::debug!(pid = pid.as_raw_nonzero().get(), "warden started");
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+    let socket = watch(ours)?;
+    let (orders, receiver) = mpsc::unbounded_channel();
+    let link = Link { socket, receiver, pending: HashMap::new() };
+    let closed = tokio::spawn(async move {
+        let pending = link.run().await;
+        reap(pidfd).await;
+        // Only with a lost warden: what is left of its tenants goes before anybody is told that it has.
+        if !pending.is_empty() {
+            orphans::clear(pid).await;
+        }
+        for lost in pending.into_values() {
+            lost.tell_lost();
+        }
+    });
+    Ok(Connection { orders, closed })
+}
+
+async fn reap(pidfd: OwnedFd) {
+    let Ok(pidfd) = watch(pidfd) else { return };
+    let exit = tokio::time::timeout(Duration::from_millis(EXIT_GRACE_MS), pidfd.readable());
+    if exit.await.is_err() {
+        tracing::warn!("the warden did not exit when its socket was closed; killing it");
+        let _ = rustix::process::pidfd_send_signal(pidfd.get_ref(), rustix::process::Signal::KILL);
+        let _ = pidfd.readable().await;
+    }
+    let id = rustix::process::WaitId::PidFd(pidfd.get_ref().as_fd());
+    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOHANG;
+    // ECHILD if the host ignores SIGCHLD or reaps everything itself: then it is reaped.
+    let _ = rustix::process::waitid(id, options);
+}
+
+impl Pending {
+    fn tell_lost(mut self) {
+        match self.started.take() {
+            Some(started) => {
+                let _ = started.send(Err(LaunchError::WardenLost));
+            }
+            None => {
+                let _ = self.ended.send(Ended { exit_code: None, cpu_us: None });
+            }
+        }
+    }
+}
+
+/// The two directions of the socket.
+struct Link {
+    socket: AsyncFd<OwnedFd>,
+    receiver: mpsc::UnboundedReceiver<Order>,
+    pending: HashMap<u64, Pending>,
+}
+
+impl Link {
+    /// Runs until the warden is lost, or nobody gives orders any more. Returns what has not ended.
+    async fn run(mut self) -> HashMap<u64, Pending> {
+        loop {
+            tokio::select! {
+                biased;
+                ready = self.socket.readable() => {
+                    let Ok(mut ready) = ready else { break };
+                    ready.clear_ready();
+                    drop(ready);
+                    if !self.receive() {
+                        break;
+                    }
+                }
+                order = self.receiver.recv() => {
+                    let Some(order) = order else { break };
+                    if !self.carry_out(order).await {
+                        break;
+                    }
+                }
+            }
+        }
+        // No order may come that nobody reads.
+        self.receiver.close();
+        while let Some(order) = self.receiver.recv().await {
+            if let Order::Launch { number, pending, .. } = order {
+                self.pending.insert(number, pending);
+            }
+        }
+        self.pending
+    }
+
+    /// Takes every report there is; false when the warden is lost.
+    fn receive(&mut self) -> bool {
+        loop {
+            match host::receive_report(self.socket.get_ref()) {
+                Ok(Some(report)) => self.pass_on(report),
+                Ok(None) => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) => {
+                    tracing::error!(%error, "reading from the warden failed");
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn pass_on(&mut self, report: Report) {
+        tracing::trace!(?report, "warden");
+        match report {
+            Report::Started { run, pid, keeper_pid } => {
+                let started = self.pending.get_mut(&run).and_then(|pending| pending.started.take());
+                started.map(|started| started.send(Ok(Started { pid, keeper_pid })));
+            }
+            Report::LaunchFailed { run, step, errno } => {
+                let started = self.pending.remove(&run).and_then(|pending| pending.started);
+                let error = io::Error::from_raw_os_error(errno);
+                started.map(|started| started.send(Err(LaunchError::Step { step, error })));
+            }
+            Report::Ended { run, exit_code, cpu_us, .. } => {
+                if let Some(pending) = self.pending.remove(&run) {
+                    let _ = pending.ended.send(Ended { exit_code, cpu_us: Some(cpu_us) });
+                }
+            }
+        }
+    }
+
+    /// Sends one order, waiting for room in the socket while reports keep being read. False when the warden is lost.
+    async fn carry_out(&mut self, order: Order) -> bool {
+        let (number, send): (u64, Box<dyn Fn(&OwnedFd) -> io::Result<()> + Send>) = match order {
+            Order::Stop { number, stage } => {
+                (number, Box::new(move |socket| host::send_stop(socket, number, stage)))
+            }
+            Order::Launch { number, launch, memory_file, pending } => {
+                self.pending.insert(number, pending);
+                let send = move |socket: &OwnedFd| {
+                    let (stdout, stderr) = (launch.stdout.as_fd(), launch.stderr.as_fd());
+                    host::send_launch(socket, number, memory_file.as_fd(), stdout, stderr)
+                };
+                (number, Box::new(send))
+            }
+        };
+        loop {
+            match send(self.socket.get_ref()) {
+                Ok(()) => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    tracing::error!(%error, number, "writing to the warden failed");
+                    return false;
+                }
+            }
+            tokio::select! {
+                ready = self.socket.writable() => {
+                    let Ok(mut ready) = ready else { return false };
+                    ready.clear_ready();
+                }
+                ready = self.socket.readable() => {
+                    let Ok(mut ready) = ready else { return false };
+                    ready.clear_ready();
+                    drop(ready);
+                    if !self.receive() {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+}

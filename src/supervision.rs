@@ -1,0 +1,58 @@
+//! What a process of ours reports goes to its driver, as facts about its run.
+
+use crate::driver::Driver;
+use crate::os::clock;
+use crate::os::logs::{LineSink, Tail};
+use crate::os::run::RunSink;
+use crate::os::warden::{Ended, Started};
+use crate::uplink::{LogRoom, Record, Room, Stream};
+use pool::{Exit, Fact, Failure, Input, RunId};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One run's line to its driver.
+pub struct Supervision {
+    driver: Arc<Driver>,
+    run: RunId,
+    tail: Arc<Mutex<Tail>>,
+    log_room: Option<LogRoom>,
+}
+
+impl Supervision {
+    /// Without `log_room` lines are read and dropped, except the last ones of a start.
+    pub fn new(driver: Arc<Driver>, run: RunId, tail: Arc<Mutex<Tail>>, log_room: Option<LogRoom>) -> Self {
+        Supervision { driver, run, tail, log_room }
+    }
+
+    fn report(&self, fact: Fact) {
+        self.driver.feed(Input::Fact(self.run, fact));
+    }
+}
+
+impl LineSink for Supervision {
+    fn room(&self) -> Option<LogRoom> {
+        self.log_room.clone()
+    }
+
+    fn lines(&self, stream: Stream, text: String, room: Option<Room>) {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).add(&text);
+        if let Some(room) = room {
+            let record = Record::Log { run: self.run, stream, at_ms: clock::now().wall_ms, text };
+            self.driver.uplink.push_log(record, room);
+        }
+    }
+}
+
+impl RunSink for Supervision {
+    fn started(&self, number: u64, started: Started) {
+        self.driver.started(self.run, number, started.pid, started.keeper_pid);
+    }
+
+    fn not_started(&self, reason: String) {
+        self.report(Fact::StartFailed(Failure::NotStarted { reason }));
+    }
+
+    fn ended(&self, ended: Ended) {
+        let cpu_ms = ended.cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
+        self.report(Fact::Exited(Exit { exit_code: ended.exit_code, cpu_ms }));
+    }
+}
