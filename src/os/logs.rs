@@ -5,6 +5,8 @@
 
 use crate::os::watched::watch;
 use crate::uplink::{LogRoom, Stream};
+use memchr::{memchr, memchr_iter, memrchr};
+use rustix::buffer::spare_capacity;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -48,7 +50,7 @@ async fn read_to_end(
 ) -> io::Result<()> {
     let pipe = watch(pipe)?;
     loop {
-        match cutter.read(|buffer| Ok(rustix::io::read(pipe.get_ref(), buffer)?)) {
+        match cutter.read(pipe.get_ref()) {
             Ok(0) => return Ok(()),
             Ok(_) => {
                 while let Some(text) = cutter.cut() {
@@ -62,6 +64,7 @@ async fn read_to_end(
                 if *ended.borrow() {
                     return Ok(());
                 }
+                cutter.rest();
                 tokio::select! {
                     ready = pipe.readable() => ready?.clear_ready(),
                     _ = ended.changed() => {}
@@ -91,18 +94,19 @@ pub struct LineCutter {
 
 impl LineCutter {
     /// Reads more. To be followed by [`cut`](Self::cut) until it returns `None`.
-    fn read(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
-        let filled = self.bytes.len();
-        self.bytes.resize(filled + READ_BYTES, 0);
-        let result = read(&mut self.bytes[filled..]);
-        self.bytes.truncate(filled + *result.as_ref().unwrap_or(&0));
-        result
+    fn read(&mut self, pipe: &OwnedFd) -> io::Result<usize> {
+        self.bytes.reserve(READ_BYTES);
+        Ok(rustix::io::read(pipe, spare_capacity(&mut self.bytes))?)
+    }
+
+    /// Gives the memory back while there is nothing to read: most tenants are quiet most of the time.
+    fn rest(&mut self) {
+        self.bytes.shrink_to_fit();
     }
 
     /// The next whole lines, or the next piece of a line that is too long.
     fn cut(&mut self) -> Option<String> {
-        let first_end = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n');
-        let first_end = first_end.map(|offset| self.searched + offset);
+        let first_end = memchr(b'\n', &self.bytes[self.searched..]).map(|offset| self.searched + offset);
         let line_bytes = match first_end {
             Some(end) => without_return(&self.bytes[..end]).len(),
             // A last `\r` may yet turn out to belong to the line's end.
@@ -119,12 +123,27 @@ impl LineCutter {
             self.searched = self.bytes.len();
             return None;
         };
-        // Later lines are shorter than one read.
-        let last_end = self.bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(first_end);
+        let last_end = self.end_of_short_lines(first_end);
         let text = joined(&self.bytes[..last_end]);
         self.bytes.drain(..=last_end);
-        self.searched = self.bytes.len();
+        self.searched = 0;
         Some(text)
+    }
+
+    /// The end of the last line before the first one that is too long, knowing that the first line is not.
+    fn end_of_short_lines(&self, first_end: usize) -> usize {
+        let last_end = memrchr(b'\n', &self.bytes).unwrap_or(first_end);
+        if last_end <= LINE_BYTES {
+            return last_end;
+        }
+        let mut end = first_end;
+        for next in memchr_iter(b'\n', &self.bytes[first_end + 1..]).map(|offset| first_end + 1 + offset) {
+            if without_return(&self.bytes[end + 1..next]).len() > LINE_BYTES {
+                break;
+            }
+            end = next;
+        }
+        end
     }
 
     /// The last line, if it had no end.
@@ -136,7 +155,7 @@ impl LineCutter {
 
 /// Lines with `\r\n` or `\n` between them, with `\n` between them.
 fn joined(lines: &[u8]) -> String {
-    if !lines.contains(&b'\r') {
+    if memchr(b'\r', lines).is_none() {
         return decode(lines);
     }
     let mut text = Vec::with_capacity(lines.len());
@@ -215,11 +234,7 @@ mod tests {
         let mut cutter = LineCutter::default();
         let mut lines = Vec::new();
         for chunk in input.chunks(portion) {
-            let read = |buffer: &mut [u8]| {
-                buffer[..chunk.len()].copy_from_slice(chunk);
-                Ok(chunk.len())
-            };
-            cutter.read(read).unwrap();
+            cutter.bytes.extend_from_slice(chunk);
             while let Some(text) = cutter.cut() {
                 lines.extend(text.split('\n').map(str::to_owned));
             }
@@ -254,7 +269,7 @@ mod tests {
 
     #[test]
     fn lines_of_64_kib_are_whole_and_longer_ones_come_in_pieces() {
-        for portion in [1000, 4096, READ_BYTES] {
+        for portion in [1000, 4096, READ_BYTES, 1 << 20] {
             for end in ["\n", "\r\n", ""] {
                 let whole = "x".repeat(LINE_BYTES);
                 assert_eq!(lines(format!("{whole}{end}").as_bytes(), portion), [whole.clone()]);
@@ -262,6 +277,15 @@ mod tests {
                 let pieces = [whole.clone(), whole.clone(), "y".into()];
                 assert_eq!(lines(format!("{longer}{end}").as_bytes(), portion), pieces);
             }
+        }
+    }
+
+    #[test]
+    fn a_long_line_among_short_ones() {
+        for portion in [1000, READ_BYTES, 1 << 20] {
+            let long = "y".repeat(LINE_BYTES + 1);
+            let found = lines(format!("a\nb\n{long}\nc\n").as_bytes(), portion);
+            assert_eq!(found, ["a", "b", &long[1..], "y", "c"], "portions of {portion}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a lost warden leaves behind.
 //!
 //! Its keepers see their sockets close and clear their tenants' trees. In case they were lost too: whatever is still in
-//! the warden's session after a moment is ours, since the warden made that session, and is killed.
+//! the session of one of them after a moment is ours, since each of them made its session, and is killed.
 
 use rustix::fs::{Dir, Mode, OFlags, open};
 use rustix::process::{Pid, PidfdFlags, Signal, getsid, pidfd_open, pidfd_send_signal};
@@ -13,36 +13,33 @@ const KEEPERS_TIME_MS: u64 = 1_000;
 const GIVE_UP_AFTER_MS: u64 = 10_000;
 const PAUSE_MS: u64 = 5;
 
-/// Waits until nothing of the session is left, and sees to it.
-pub async fn clear(session: Pid) {
+/// Waits until nothing of these sessions is left, and sees to it.
+pub async fn clear(sessions: &[Pid]) {
     for waited_ms in (0..GIVE_UP_AFTER_MS).step_by(PAUSE_MS as usize) {
-        let members = members_of(session);
+        let members = members_of(sessions);
         if members.is_empty() {
             return;
         }
         if waited_ms >= KEEPERS_TIME_MS {
-            members.into_iter().for_each(|pid| kill(pid, session));
+            members.into_iter().for_each(|pid| kill(pid, sessions));
         }
         tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
     }
-    tracing::error!(
-        session = session.as_raw_nonzero().get(),
-        "processes of a lost warden could not be ended"
-    );
+    tracing::error!("processes of a lost warden could not be ended");
 }
 
 /// The living members; zombies wait for whoever inherited them and do no harm.
-fn members_of(session: Pid) -> Vec<Pid> {
+fn members_of(sessions: &[Pid]) -> Vec<Pid> {
     let Ok(proc) = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else {
         return Vec::new();
     };
     let entries = Dir::read_from(&proc).into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<i32>().ok());
-    pids.filter_map(Pid::from_raw).filter(|pid| is_member(*pid, session) && !is_zombie(*pid)).collect()
+    pids.filter_map(Pid::from_raw).filter(|pid| is_member(*pid, sessions) && !is_zombie(*pid)).collect()
 }
 
-fn is_member(pid: Pid, session: Pid) -> bool {
-    getsid(Some(pid)).is_ok_and(|id| id == session)
+fn is_member(pid: Pid, sessions: &[Pid]) -> bool {
+    getsid(Some(pid)).is_ok_and(|id| sessions.contains(&id))
 }
 
 fn is_zombie(pid: Pid) -> bool {
@@ -52,9 +49,9 @@ fn is_zombie(pid: Pid) -> bool {
 }
 
 /// Through a pidfd, with membership checked after it was opened: a recycled pid is never hit.
-fn kill(pid: Pid, session: Pid) {
+fn kill(pid: Pid, sessions: &[Pid]) {
     if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
-        if is_member(pid, session) {
+        if is_member(pid, sessions) {
             let _ = pidfd_send_signal(pidfd, Signal::KILL);
         }
     }

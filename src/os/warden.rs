@@ -1,6 +1,7 @@
 //! The host's connection to its warden: one process that starts tenants, reaps them and clears their trees (see
 //! `crates/warden`). Started with the first launch, and again with the next one after it was lost.
 
+use rustix::process::Pid;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -69,6 +70,8 @@ enum Order {
 struct Pending {
     started: Option<oneshot::Sender<Result<Started, LaunchError>>>,
     ended: oneshot::Sender<Ended>,
+    /// 0 until it is known.
+    keeper_pid: u32,
 }
 
 /// See the module. Must be used on the engine's runtime.
@@ -94,7 +97,7 @@ impl WardenClient {
         let memory_file = host::memory_file(&launch.spec).map_err(LaunchError::HandOver)?;
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
-        let pending = Pending { started: Some(started), ended };
+        let pending = Pending { started: Some(started), ended, keeper_pid: 0 };
         self.order(Order::Launch { number, launch, memory_file, pending })?;
         Ok(Launched { number, started: started_receiver, ended: ended_receiver })
     }
@@ -141,7 +144,7 @@ fn open(path: &Path) -> io::Result<Connection> {
     let (ours, theirs) = host::connection()?;
     let mut command = std::process::Command::new(path);
     command.env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
-    let pid = rustix::process::Pid::from_child(&command.spawn()?);
+    let pid = Pid::from_child(&command.spawn()?);
     tracing::debug!(pid = pid.as_raw_nonzero().get(), "warden started");
     let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
     let socket = watch(ours)?;
@@ -152,7 +155,8 @@ fn open(path: &Path) -> io::Result<Connection> {
         reap(pidfd).await;
         // Only with a lost warden: what is left of its tenants goes before anybody is told that it has.
         if !pending.is_empty() {
-            orphans::clear(pid).await;
+            let keepers = pending.values().filter_map(|pending| Pid::from_raw(pending.keeper_pid as i32));
+            orphans::clear(&keepers.chain([pid]).collect::<Vec<_>>()).await;
         }
         for lost in pending.into_values() {
             lost.tell_lost();
@@ -246,8 +250,9 @@ impl Link {
         tracing::trace!(?report, "warden");
         match report {
             Report::Started { run, pid, keeper_pid } => {
-                let started = self.pending.get_mut(&run).and_then(|pending| pending.started.take());
-                started.map(|started| started.send(Ok(Started { pid, keeper_pid })));
+                let Some(pending) = self.pending.get_mut(&run) else { return };
+                pending.keeper_pid = keeper_pid;
+                pending.started.take().map(|started| started.send(Ok(Started { pid, keeper_pid })));
             }
             Report::LaunchFailed { run, step, errno } => {
                 let started = self.pending.remove(&run).and_then(|pending| pending.started);

@@ -169,7 +169,7 @@ impl Pool {
         let tenant = self.tenants.get_mut(key).expect("keys of this moment");
         match &mut tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
-                return self.cancel_queued(key, Refusal::Disposed);
+                self.cancel_queued(key, Refusal::Disposed);
             }
             State::Stopping(_, stop) => {
                 let disappointed = std::mem::take(&mut stop.disappointed);

@@ -53,7 +53,7 @@ impl Pool {
         step.leases.open(id, step.now.wall_ms);
         room.add_candidate(run, Touch { at_ms: step.now.wall_ms, sequence: 0 });
         if let Some(idle_after_ms) = config.idle_after_ms {
-            timers.set(run, step.now.steady_ms + idle_after_ms.max(1));
+            timers.set(run, step.now.steady_ms.saturating_add(idle_after_ms.max(1)));
         }
         let duration_ms = step.now.steady_ms - run.started_steady_ms;
         actions.push(Action::Emit(Event::Ready { run: id, duration_ms }));

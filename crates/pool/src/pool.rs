@@ -147,7 +147,7 @@ impl Pool {
     /// Observations go on for as long as there is a process to observe.
     pub(crate) fn schedule_observation(&mut self, now_ms: u64) {
         let interval_ms = self.config.observe_interval_ms.filter(|_| !self.runs.is_empty());
-        self.observe_at_ms = interval_ms.map(|interval_ms| now_ms + interval_ms.max(1));
+        self.observe_at_ms = interval_ms.map(|interval_ms| now_ms.saturating_add(interval_ms.max(1)));
     }
 
     fn deadline(&mut self, step: &mut Step, id: RunId) {
@@ -220,7 +220,7 @@ impl Pool {
         let fresh = tenant.waiters.iter().any(|waiter| waiter.wants == crate::tenant::Wants::Fresh);
         let mut run = Run::new(id, step.now.steady_ms, fresh);
         if let Some(patience_ms) = self.gate.patience_ms() {
-            self.timers.set(&mut run, step.now.steady_ms + patience_ms.max(1));
+            self.timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
         }
         tenant.state = State::Starting(run);
         self.runs.insert(id, key.clone());

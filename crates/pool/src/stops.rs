@@ -163,7 +163,8 @@ impl Pool {
             step.leases.reopen(id);
             self.room.add_candidate(&mut run, step.leases.touched(id));
             if self.config.idle_after_ms.is_some() && self.disposal.is_none() {
-                self.timers.set(&mut run, step.now.steady_ms + self.config.sweep_interval_ms.max(1));
+                let retry_ms = step.now.steady_ms.saturating_add(self.config.sweep_interval_ms.max(1));
+                self.timers.set(&mut run, retry_ms);
             }
             State::Ready(run)
         } else {

@@ -54,9 +54,9 @@ fn start(keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> Result<Infallible, (
     // Standard input is /dev/null already, as it is the warden's.
     stdio::dup2_stdout(&outfit.stdout).map_err(at(LaunchStep::Fork))?;
     stdio::dup2_stderr(&outfit.stderr).map_err(at(LaunchStep::Fork))?;
+    // All of it closes on exec too, but entering a directory can take long, and nothing should be held up meanwhile.
     sys::close_all_except(&[0, 1, 2, status.as_raw_fd()]);
     chdir(spec.cwd.as_c_str()).map_err(at(LaunchStep::ChangeDirectory))?;
-    sys::default_signal_effects();
     sys::unblock_signals();
     Err((LaunchStep::Execute, search_and_execute(&spec)))
 }

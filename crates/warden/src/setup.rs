@@ -20,6 +20,7 @@ pub fn become_warden() -> io::Result<OwnedFd> {
     // A Ctrl-C or the service manager's SIGTERM reaches the whole group. The host decides what they mean; the warden
     // goes when the host's socket closes and not before.
     sys::block_signals();
+    // Nothing changes them again, so this is what tenants start with.
     sys::default_signal_effects();
     match setsid() {
         // Already the leader of a group, so a terminal's signals do not reach it either.

@@ -34,10 +34,13 @@ fn termination_is_sent_once_to_each_process_inside_and_outside_of_the_group() {
     let mut tenant = warden.start_script(1, &text);
     assert_eq!((tenant.stdout.line(), tenant.stdout.line()), ("ready".to_owned(), "ready".to_owned()));
     warden.stop(1, StopStage::Terminate);
-    warden.stop(1, StopStage::Terminate);
     let mut heard = [tenant.stdout.line(), tenant.stdout.line()];
     heard.sort();
     assert_eq!(heard, ["inside", "outside"]);
+    warden.stop(1, StopStage::Terminate);
+    // Time enough to hear it again.
+    warden.start_script(2, "sleep 0.1");
+    warden.expect_ended(2);
     warden.stop(1, StopStage::Kill);
     assert_eq!(warden.expect_ended(1).how(), SIGKILL);
     assert_eq!(tenant.stdout.rest(), "", "a second signal was sent");

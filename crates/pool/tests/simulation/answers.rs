@@ -19,6 +19,7 @@ pub fn of_action(book: &Book, action: &Action) -> Verdict {
 
 pub fn of_step(book: &Book, pool: &Pool) -> Verdict {
     whoever_must_be_answered_at_once_is(book)?;
+    whether_a_start_is_still_wanted_is_known(book, pool)?;
     the_figures_are_right(book, pool)
 }
 
@@ -48,6 +49,11 @@ pub fn nothing_is_left(book: &Book, pool: &Pool) -> Verdict {
 fn whoever_must_be_answered_at_once_is(book: &Book) -> Verdict {
     let Some(call) = book.calls.last() else { return Ok(()) };
     holds(call.settled || call.must == Must::Wait, || format!("left waiting: {call:?}"))
+}
+
+fn whether_a_start_is_still_wanted_is_known(book: &Book, pool: &Pool) -> Verdict {
+    let wrong = book.alive().find(|run| pool.is_starting(run.id) != (run.is_coming_up() && !run.started));
+    holds(wrong.is_none(), || format!("the pool says the opposite of {wrong:?}"))
 }
 
 fn what_had_to_happen_happened(book: &Book, call: &CallRecord, outcome: &Outcome) -> Verdict {
@@ -91,6 +97,7 @@ fn the_outcome_fits_the_call(book: &Book, call: &CallRecord, outcome: &Outcome) 
 fn the_tenant_is_fit(book: &Book, call: &CallRecord, id: RunId) -> Verdict {
     let Some(run) = book.run(id) else { return Err("no such run".into()) };
     holds(run.key == call.key, || "another key's run".into())?;
+    holds(!call.killed, || "the key was killed since".into())?;
     holds(run.is_in_use() && run.told.ready, || format!("it is not in use: {run:?}"))?;
     let new_enough = run.start_step >= call.step || (call.may_join && call.run_then == Some(id));
     holds(call.ask == Ask::Ensure || new_enough, || "it was started before the restart".into())
@@ -116,7 +123,13 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
             holds(fits, || "that run did not fail, or is another key's".into())
         }
         Refusal::StartFailed { run: None, .. } => Ok(()),
-        Refusal::StopRefused { run, .. } => a_stop_was_refused(book, *run),
+        Refusal::StopRefused { run, .. } => {
+            a_stop_was_refused(book, *run)?;
+            let turned_away = book.keys[call.key].is_waiting();
+            holds(!turned_away || everybody_refused(book, call.key), || {
+                "not everybody was asked to leave".into()
+            })
+        }
         Refusal::StillTracked { .. } => Err("only dispose hears that".into()),
     }
 }
@@ -144,6 +157,17 @@ fn the_killed_process_is_gone(book: &Book, call: &CallRecord) -> Verdict {
 fn a_stop_was_refused(book: &Book, run: RunId) -> Verdict {
     holds(book.config.processes == Processes::External, || "a stop of our own cannot be refused".into())?;
     holds(book.run(run).is_some_and(|run| !run.over), || format!("{run:?} is over"))
+}
+
+/// Since the key waits. (What never became a process shows an onlooker no refusal.)
+fn everybody_refused(book: &Book, key: usize) -> bool {
+    let waiting_since = book.keys[key].waiting_since.unwrap_or(book.step);
+    let refused = |run: &pool::RunId| {
+        let run = book.run(*run).expect("alive");
+        !run.started || run.given_up.is_some_and(|(_, step)| step >= waiting_since)
+    };
+    let alive: Vec<RunId> = book.alive().map(|run| run.id).collect();
+    alive.len() == book.config.max_concurrent && alive.iter().all(refused)
 }
 
 fn what_is_still_tracked_is_named(book: &Book, mut named: Vec<RunId>) -> Verdict {

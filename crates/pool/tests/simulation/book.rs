@@ -24,6 +24,9 @@ pub struct Book {
     pub unsettled: usize,
     pub draining_since: Option<u64>,
     pub drain_events: u64,
+    pub last_tick_ms: u64,
+    /// When processes were last observed or, if they never were, since when there is one.
+    pub observing_from_ms: Option<u64>,
     pub disposed: bool,
     pub abandoned: bool,
 }
@@ -51,6 +54,8 @@ pub struct RunRecord {
     pub given_up: Option<(u64, u64)>,
     pub exit_code: Option<i32>,
     pub cpu_ms: u64,
+    /// It is being stopped for a restart that takes its room over.
+    pub makes_room_for_restart: bool,
     pub told: Told,
 }
 
@@ -73,6 +78,8 @@ pub struct CallRecord {
     /// That run was itself started for a restart and not ready yet.
     pub may_join: bool,
     pub must: Must,
+    /// A kill of the key came after it.
+    pub killed: bool,
     pub settled: bool,
 }
 
@@ -126,6 +133,8 @@ impl Book {
             unsettled: 0,
             draining_since: None,
             drain_events: 0,
+            last_tick_ms: 0,
+            observing_from_ms: None,
             disposed: false,
             abandoned: false,
         }
@@ -147,6 +156,15 @@ impl Book {
         self.keys.iter().filter_map(|key| self.run(key.live?))
     }
 
+    /// Starts that count at the gate: neither ready nor called off, nor waited for too long.
+    pub fn starts_at_the_gate(&self) -> usize {
+        let patience_ms = self.config.gate.patience_ms.unwrap_or(u64::MAX);
+        let counts = |run: &&RunRecord| {
+            run.is_coming_up() && run.start_ms.saturating_add(patience_ms) > self.last_tick_ms
+        };
+        self.alive().filter(counts).count()
+    }
+
     /// The failures for which a key is refused now.
     pub fn hold(&self, key: usize) -> Option<Must> {
         let record = &self.keys[key];
@@ -163,7 +181,8 @@ impl Book {
         let may_join = live.is_some_and(|run| run.fresh && !run.ready && run.cause.is_none());
         let run_then = live.map(|run| run.id);
         let must = self.must(ask, key);
-        self.calls.push(CallRecord { ask, key, step: self.step, run_then, may_join, must, settled: false });
+        let (step, killed, settled) = (self.step, false, false);
+        self.calls.push(CallRecord { ask, key, step, run_then, may_join, must, killed, settled });
         self.unsettled += 1;
         match ask {
             Ask::Ensure => self.keys[key].ensures += 1,
@@ -216,6 +235,12 @@ impl Book {
     }
 }
 
+impl CallRecord {
+    pub fn wants_a_tenant(&self) -> bool {
+        matches!(self.ask, Ask::Ensure | Ask::Restart) && !self.settled && !self.killed
+    }
+}
+
 impl RunRecord {
     pub fn new(id: RunId, key: usize, step: u64, now_ms: u64, fresh: bool) -> Self {
         RunRecord {
@@ -233,6 +258,7 @@ impl RunRecord {
             given_up: None,
             exit_code: None,
             cpu_ms: 0,
+            makes_room_for_restart: false,
             told: Told::default(),
         }
     }

@@ -1,8 +1,10 @@
 //! How inputs and actions change the book.
 
-use super::book::{Book, RunRecord};
+use super::book::{Ask, Book, RunRecord};
 use super::world::key_index;
-use pool::{Action, Event, Exit, ExitReason, Fact, Failure, Input, Processes, RunId, StopStage};
+use pool::{
+    Action, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Processes, Refusal, RunId, StopStage,
+};
 
 /// What an external process gets to end after it was forced, when the configured grace is 0.
 const FORCED_GRACE_MS: u64 = 5_000;
@@ -12,22 +14,42 @@ impl Book {
     pub fn input(&mut self, input: &Input) {
         match input {
             Input::Restart { key, .. } => self.restart(key_index(key)),
-            Input::Kill { key, .. } => self.cause_of_key(key_index(key), ExitReason::Killed),
+            Input::Kill { key, .. } => self.kill(key_index(key)),
             Input::ClearBackoff { key } => self.forget_failures(key_index(key)),
             Input::Drain => _ = self.draining_since.get_or_insert(self.step),
             Input::Dispose { .. } => self.dispose(),
             Input::Abandon => self.abandon(),
             Input::Fact(run, fact) => self.fact(*run, fact),
-            Input::Tick => self.give_hanging_stops_up(),
+            Input::Tick => self.tick(),
             Input::Ensure { .. } => {}
         }
     }
 
     fn restart(&mut self, key: usize) {
         let joins = self.live_run_of(key).is_some_and(|run| run.fresh && run.is_coming_up());
-        if !joins && !self.disposed && self.draining_since.is_none() {
-            self.cause_of_key(key, ExitReason::Restarted);
+        if joins || self.disposed || self.draining_since.is_some() {
+            return;
         }
+        if let Some(run) = self.keys[key].live.and_then(|run| self.run_mut(run)) {
+            run.makes_room_for_restart |= run.cause.is_none();
+        }
+        self.cause_of_key(key, ExitReason::Restarted);
+    }
+
+    fn kill(&mut self, key: usize) {
+        if let Some(run) = self.keys[key].live.and_then(|run| self.run_mut(run)) {
+            run.makes_room_for_restart = false;
+        }
+        let waiting = self.calls.iter_mut().filter(|call| call.key == key && !call.settled);
+        waiting
+            .filter(|call| matches!(call.ask, Ask::Ensure | Ask::Restart))
+            .for_each(|call| call.killed = true);
+        self.cause_of_key(key, ExitReason::Killed);
+    }
+
+    fn tick(&mut self) {
+        self.last_tick_ms = self.now.steady_ms;
+        self.give_hanging_stops_up();
     }
 
     fn dispose(&mut self) {
@@ -58,7 +80,10 @@ impl Book {
         let Some(run) = self.run_mut(id).filter(|run| !run.over) else { return };
         let (key, coming_up) = (run.key, run.is_coming_up());
         match fact {
-            Fact::Started { .. } => run.started = true,
+            Fact::Started { .. } => {
+                run.started = true;
+                _ = self.observing_from_ms.get_or_insert(self.now.steady_ms);
+            }
             Fact::Ready if coming_up && run.started => {
                 run.ready = true;
                 self.forget_failures(key);
@@ -96,12 +121,15 @@ impl Book {
         let key = run.key;
         self.keys[key].live = None;
         self.ended.push(id);
+        if self.alive().next().is_none() {
+            self.observing_from_ms = None;
+        }
     }
 
     fn give_up(&mut self, id: RunId) {
         let at = (self.now.steady_ms, self.step);
         let run = self.run_mut(id).expect("a live run");
-        (run.stop, run.given_up) = (None, Some(at));
+        (run.stop, run.given_up, run.makes_room_for_restart) = (None, Some(at), false);
     }
 
     /// Nobody waits for ever for an external process that was forced to end.
@@ -148,14 +176,23 @@ impl Book {
                     run.stop = Some((*stage, now_ms));
                 }
             }
-            Action::Settle { call, .. } => self.settle(*call),
+            Action::Settle { call, outcome } => {
+                self.settle(*call);
+                // A stop before there was a process is given up without anything else that could be seen.
+                if let Outcome::Refused(Refusal::StopRefused { run, .. }) = outcome
+                    && let Some(run) = self.run_mut(*run)
+                {
+                    run.makes_room_for_restart = false;
+                }
+            }
             Action::Release { run } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.told.released = true;
                 }
             }
             Action::Emit(event) => self.event(event),
-            Action::Probe { .. } | Action::Observe => {}
+            Action::Observe => self.observing_from_ms = Some(self.now.steady_ms),
+            Action::Probe { .. } => {}
         }
     }
 

@@ -1,10 +1,10 @@
 //! What must hold of runs and their events. One function a property; the error says how it is broken.
 
-use super::book::{Book, RunRecord};
+use super::book::Book;
 use super::leases::SharedLeases;
 use super::onlooker::run_of;
-use super::world::key_index;
-use pool::{Action, Event, ExitReason, Leases, Processes, RunId};
+use super::world::{key_index, key_name};
+use pool::{Action, Event, ExitReason, Leases, Outcome, Processes, RunId};
 
 pub type Verdict = Result<(), String>;
 
@@ -25,12 +25,16 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     the_victim_is_the_least_recently_touched(book, leases, action)?;
     an_idle_stop_comes_after_the_idle_time(book, leases, action)?;
     the_exit_has_its_first_cause(book, action)?;
+    whoever_gets_a_tenant_touches_it(book, leases, action)?;
     cpu_time_never_falls(book, action)
 }
 
 /// Looks at everything after a step.
 pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
     never_more_alive_than_allowed(book)?;
+    nobody_waits_for_what_is_free(book)?;
+    a_restart_takes_its_own_room_over(book)?;
+    observations_go_on(book, lag_ms)?;
     every_spawn_has_its_exit(book)?;
     leases_are_open_exactly_while_in_use(book, leases)?;
     an_idle_tenant_is_noticed_in_time(book, leases, lag_ms)?;
@@ -54,9 +58,9 @@ fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
     let Action::Start { run, key } = action else { return Ok(()) };
     let index = key_index(key);
     holds(!book.disposed, || format!("{run:?} starts after dispose"))?;
-    holds(book.keys[index].is_waiting(), || format!("{run:?} of {key} starts and nobody waits for it"))?;
+    let mut waiting = book.calls.iter().filter(|call| call.wants_a_tenant() && call.key == index);
+    holds(waiting.clone().next().is_some(), || format!("{run:?} of {key} starts and nobody waits for it"))?;
     let Some(draining_since) = book.draining_since else { return Ok(()) };
-    let mut waiting = book.calls.iter().filter(|call| !call.settled && call.key == index);
     let wanted = waiting.any(|call| call.step < draining_since);
     holds(wanted, || format!("{run:?} of {key} was not wanted before the drain"))
 }
@@ -74,17 +78,45 @@ fn starts_come_first_come_first_served(book: &Book, action: &Action) -> Verdict 
             && other.restarts == 0
             && since(other.waiting_since) < since(starting.waiting_since)
     });
-    holds(overtaken.is_none(), || format!("{key} overtakes key #{overtaken:?}"))
+    holds(overtaken.is_none(), || format!("{key} overtakes {:?}", overtaken.map(key_name)))
 }
 
 fn the_gate_is_never_too_full(book: &Book, action: &Action) -> Verdict {
     let (Action::Start { .. }, Some(width)) = (action, book.config.gate.width) else { return Ok(()) };
-    let patient = |run: &&RunRecord| {
-        let patience_ms = book.config.gate.patience_ms.unwrap_or(u64::MAX);
-        run.is_coming_up() && book.now.steady_ms - run.start_ms < patience_ms
-    };
-    let starting = book.alive().filter(patient).count();
+    let starting = book.starts_at_the_gate();
     holds(starting < width, || format!("one more starts beside {starting}, through a gate for {width}"))
+}
+
+fn nobody_waits_for_what_is_free(book: &Book) -> Verdict {
+    let open = book.config.gate.width.is_none_or(|width| book.starts_at_the_gate() < width);
+    let free = open && book.alive().count() < book.config.max_concurrent;
+    let waiting = book.keys.iter().position(|key| key.is_waiting());
+    holds(!free || waiting.is_none(), || {
+        format!("{:?} waits beside free room and an open gate", waiting.map(key_name))
+    })
+}
+
+/// Without a gate the next process starts in the step in which the old one ends.
+fn a_restart_takes_its_own_room_over(book: &Book) -> Verdict {
+    for run in book.ended.iter().filter_map(|run| book.run(*run)) {
+        let waits = book.keys[run.key].is_waiting() && book.config.gate.width.is_none();
+        holds(!(waits && run.makes_room_for_restart), || format!("the room of {:?} was given away", run.id))?;
+    }
+    Ok(())
+}
+
+fn observations_go_on(book: &Book, lag_ms: u64) -> Verdict {
+    let (Some(interval_ms), Some(from_ms)) = (book.config.observe_interval_ms, book.observing_from_ms) else {
+        return Ok(());
+    };
+    let unobserved_ms = book.now.steady_ms - from_ms;
+    holds(unobserved_ms <= interval_ms + lag_ms, || format!("nobody observed for {unobserved_ms} ms"))
+}
+
+fn whoever_gets_a_tenant_touches_it(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
+    let Action::Settle { outcome: Outcome::Tenant(run), .. } = action else { return Ok(()) };
+    let touched = leases.touched(*run);
+    holds(touched.at_ms == book.now.wall_ms, || format!("{run:?} is handed out, last touched at {touched:?}"))
 }
 
 fn effects_concern_processes_that_exist(book: &Book, action: &Action) -> Verdict {
@@ -155,6 +187,11 @@ fn the_victim_is_the_least_recently_touched(book: &Book, leases: &SharedLeases, 
     let Some(first_waits_since) = first_waits_since else {
         return Err(format!("{victim:?} leaves for nobody"));
     };
+    // Without a gate everybody who waits does so for room, and the pool's own question can be asked exactly.
+    let given_up = book.run(*victim).and_then(|run| run.given_up);
+    let asked_before = given_up.is_some_and(|(_, step)| step >= first_waits_since);
+    let known = book.config.gate.width.is_none();
+    holds(!(known && asked_before), || format!("{victim:?} is asked to leave for the same key again"))?;
     let at_claim = leases.at_claim(*victim);
     let others = book.alive().filter(|other| other.id != *victim && other.is_in_use());
     for other in others {

@@ -1,0 +1,22 @@
+//! A time so long that it is meant as "never" is one that never comes, not one that wraps around.
+
+use crate::support::*;
+use pool::*;
+
+#[test]
+fn none_of_the_deadlines_wraps() {
+    let mut bench = Bench::new(Config {
+        idle_after_ms: Some(u64::MAX),
+        sweep_interval_ms: u64::MAX,
+        observe_interval_ms: Some(u64::MAX),
+        stop_timeout_ms: u64::MAX,
+        gate: GateConfig { width: Some(1), patience_ms: Some(u64::MAX) },
+        ..external()
+    });
+    bench.pass(1_000);
+    let run = bench.running("a");
+    let (kill, _) = bench.kill("a");
+    assert!(refusal(&bench.refuse_stop(run, StopStage::Ask), kill).is_some());
+    assert_eq!(bench.pool.next_deadline(), Some(u64::MAX));
+    assert_eq!(bench.handle(Input::Tick), []);
+}

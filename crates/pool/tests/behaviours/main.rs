@@ -1,0 +1,17 @@
+//! The pool's promises one by one: each file is named after the behaviour it shows.
+
+mod a_busy_tenant_is_not_idle;
+mod a_refused_eviction_is_not_taken_as_room;
+mod a_respawn_of_a_stranded_key_queues_for_room;
+mod dispose_names_each_process_once;
+mod dispose_rejects_what_waits;
+mod dispose_stops_in_a_fixed_order;
+mod drain_lets_go_on_what_runs;
+mod endless_times_do_not_overflow;
+mod kill_cancels_the_respawn;
+mod only_what_ensure_refuses_counts_as_backing_off;
+mod restart_shares_one_respawn;
+mod support;
+mod the_first_cause_wins;
+mod the_gate_is_fair;
+mod the_window_holds_while_a_process_cannot_be_ended;

@@ -1,0 +1,160 @@
+//! A pool with a clock that the test moves, and the words the tests are written in.
+
+use pool::*;
+use std::collections::HashMap;
+
+pub struct Bench {
+    pub pool: Pool,
+    pub now: Now,
+    pub leases: Clocks,
+    last_call: CallId,
+}
+
+/// Roomy, without idle stops, observations or a gate; our own processes.
+pub fn config() -> Config {
+    Config {
+        max_concurrent: 10,
+        idle_after_ms: None,
+        sweep_interval_ms: 10_000,
+        observe_interval_ms: None,
+        stop_timeout_ms: 5_000,
+        backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 },
+        gate: GateConfig { width: None, patience_ms: None },
+        processes: Processes::Own,
+    }
+}
+
+pub fn external() -> Config {
+    Config { processes: Processes::External, ..config() }
+}
+
+impl Bench {
+    pub fn new(config: Config) -> Self {
+        let now = Now { steady_ms: 0, wall_ms: 1_000_000 };
+        Bench { pool: Pool::new(config), now, leases: Clocks::default(), last_call: 0 }
+    }
+
+    pub fn handle(&mut self, input: Input) -> Vec<Action> {
+        let actions = self.pool.handle(self.now, input, &mut self.leases);
+        self.pool.check_invariants().expect("invariants");
+        actions
+    }
+
+    pub fn pass(&mut self, ms: u64) {
+        self.now.steady_ms += ms;
+        self.now.wall_ms += ms;
+    }
+
+    /// Moves the clock to the pool's next deadline and ticks.
+    pub fn tick_when_due(&mut self) -> Vec<Action> {
+        let due_ms = self.pool.next_deadline().expect("something is due");
+        self.pass(due_ms.saturating_sub(self.now.steady_ms));
+        self.handle(Input::Tick)
+    }
+
+    pub fn ensure(&mut self, key: &str) -> (CallId, Vec<Action>) {
+        self.call(|call| Input::Ensure { key: key.into(), call })
+    }
+
+    pub fn restart(&mut self, key: &str) -> (CallId, Vec<Action>) {
+        self.call(|call| Input::Restart { key: key.into(), call })
+    }
+
+    pub fn kill(&mut self, key: &str) -> (CallId, Vec<Action>) {
+        self.call(|call| Input::Kill { key: key.into(), call })
+    }
+
+    pub fn dispose(&mut self) -> (CallId, Vec<Action>) {
+        self.call(|call| Input::Dispose { call })
+    }
+
+    fn call(&mut self, input: impl FnOnce(CallId) -> Input) -> (CallId, Vec<Action>) {
+        self.last_call += 1;
+        (self.last_call, self.handle(input(self.last_call)))
+    }
+
+    pub fn fact(&mut self, run: RunId, fact: Fact) -> Vec<Action> {
+        self.handle(Input::Fact(run, fact))
+    }
+
+    pub fn process(&mut self, run: RunId) -> Vec<Action> {
+        self.fact(run, Fact::Started { pid: 100 + run.0 as u32, port: 4_000 })
+    }
+
+    /// Ensures the key and lets its process come up at once.
+    pub fn running(&mut self, key: &str) -> RunId {
+        let run = started(&self.ensure(key).1).expect("it starts");
+        self.process(run);
+        self.fact(run, Fact::Ready);
+        run
+    }
+
+    pub fn exit(&mut self, run: RunId) -> Vec<Action> {
+        self.fact(run, Fact::Exited(Exit { exit_code: None, cpu_ms: None }))
+    }
+
+    pub fn refuse_stop(&mut self, run: RunId, asked: StopStage) -> Vec<Action> {
+        self.fact(run, Fact::StopRefused { asked, failure: unwilling() })
+    }
+}
+
+pub fn unwilling() -> Failure {
+    Failure::Thrown { by: Callback::Kill, text: "not now".into() }
+}
+
+/// The run that the actions start, if they do.
+pub fn started(actions: &[Action]) -> Option<RunId> {
+    actions.iter().find_map(|action| match action {
+        Action::Start { run, .. } => Some(*run),
+        _ => None,
+    })
+}
+
+pub fn starts(actions: &[Action], key: &str) -> bool {
+    actions.iter().any(|action| matches!(action, Action::Start { key: started, .. } if &**started == key))
+}
+
+pub fn answer(actions: &[Action], to: CallId) -> Option<&Outcome> {
+    actions.iter().find_map(|action| match action {
+        Action::Settle { call, outcome } if *call == to => Some(outcome),
+        _ => None,
+    })
+}
+
+pub fn refusal(actions: &[Action], to: CallId) -> Option<&Refusal> {
+    match answer(actions, to) {
+        Some(Outcome::Refused(refusal)) => Some(refusal),
+        _ => None,
+    }
+}
+
+pub fn asks_to_stop(actions: &[Action], run: RunId) -> bool {
+    actions.contains(&Action::Stop { run, stage: StopStage::Ask })
+}
+
+pub fn exit_reason(actions: &[Action]) -> Option<ExitReason> {
+    actions.iter().find_map(|action| match action {
+        Action::Emit(Event::Exit { reason, .. }) => Some(*reason),
+        _ => None,
+    })
+}
+
+/// Touch clocks that nobody races.
+#[derive(Default)]
+pub struct Clocks(HashMap<RunId, Touch>);
+
+impl Leases for Clocks {
+    fn open(&mut self, run: RunId, wall_ms: u64) {
+        self.0.insert(run, Touch { at_ms: wall_ms, sequence: 0 });
+    }
+    fn touched(&self, run: RunId) -> Touch {
+        self.0[&run]
+    }
+    fn touch(&mut self, run: RunId, wall_ms: u64) {
+        self.0.insert(run, Touch { at_ms: wall_ms, sequence: self.0[&run].sequence + 1 });
+    }
+    fn claim(&mut self, run: RunId) -> Touch {
+        self.0[&run]
+    }
+    fn reopen(&mut self, _: RunId) {}
+}
