@@ -272,7 +272,7 @@ mod tests {
         for portion in [1000, 4096, READ_BYTES, 1 << 20] {
             for end in ["\n", "\r\n", ""] {
                 let whole = "x".repeat(LINE_BYTES);
-                assert_eq!(lines(format!("{whole}{end}").as_bytes(), portion), [whole.clone()]);
+                assert_eq!(lines(format!("{whole}{end}").as_bytes(), portion), [whole.as_str()]);
                 let longer = format!("{whole}{whole}y");
                 let pieces = [whole.clone(), whole.clone(), "y".into()];
                 assert_eq!(lines(format!("{longer}{end}").as_bytes(), portion), pieces);

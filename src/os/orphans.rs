@@ -50,9 +50,8 @@ fn is_zombie(pid: Pid) -> bool {
 
 /// Through a pidfd, with membership checked after it was opened: a recycled pid is never hit.
 fn kill(pid: Pid, sessions: &[Pid]) {
-    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
-        if is_member(pid, sessions) {
-            let _ = pidfd_send_signal(pidfd, Signal::KILL);
-        }
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    if is_member(pid, sessions) {
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
     }
 }

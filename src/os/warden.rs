@@ -62,9 +62,28 @@ pub enum LaunchError {
     WardenLost,
 }
 
-enum Order {
-    Launch { number: u64, launch: Launch, memory_file: OwnedFd, pending: Pending },
-    Stop { number: u64, stage: StopStage },
+struct Order {
+    number: u64,
+    packet: Packet,
+    /// Who waits for what comes of a launch.
+    pending: Option<Pending>,
+}
+
+enum Packet {
+    Launch { launch: Launch, memory_file: OwnedFd },
+    Stop(StopStage),
+}
+
+impl Packet {
+    fn send(&self, socket: &OwnedFd, number: u64) -> io::Result<()> {
+        match self {
+            Packet::Launch { launch, memory_file } => {
+                let (stdout, stderr) = (launch.stdout.as_fd(), launch.stderr.as_fd());
+                host::send_launch(socket, number, memory_file.as_fd(), stdout, stderr)
+            }
+            Packet::Stop(stage) => host::send_stop(socket, number, *stage),
+        }
+    }
 }
 
 struct Pending {
@@ -98,7 +117,7 @@ impl WardenClient {
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
         let pending = Pending { started: Some(started), ended, keeper_pid: 0 };
-        self.order(Order::Launch { number, launch, memory_file, pending })?;
+        self.order(Order { number, packet: Packet::Launch { launch, memory_file }, pending: Some(pending) })?;
         Ok(Launched { number, started: started_receiver, ended: ended_receiver })
     }
 
@@ -107,7 +126,7 @@ impl WardenClient {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = &*connection {
             // A lost warden ends its tenants by itself.
-            let _ = connection.orders.send(Order::Stop { number, stage });
+            let _ = connection.orders.send(Order { number, packet: Packet::Stop(stage), pending: None });
         }
     }
 
@@ -224,9 +243,7 @@ impl Link {
         // No order may come that nobody reads.
         self.receiver.close();
         while let Some(order) = self.receiver.recv().await {
-            if let Order::Launch { number, pending, .. } = order {
-                self.pending.insert(number, pending);
-            }
+            self.pending.extend(order.pending.map(|pending| (order.number, pending)));
         }
         self.pending
     }
@@ -269,21 +286,10 @@ impl Link {
 
     /// Sends one order, waiting for room in the socket while reports keep being read. False when the warden is lost.
     async fn carry_out(&mut self, order: Order) -> bool {
-        let (number, send): (u64, Box<dyn Fn(&OwnedFd) -> io::Result<()> + Send>) = match order {
-            Order::Stop { number, stage } => {
-                (number, Box::new(move |socket| host::send_stop(socket, number, stage)))
-            }
-            Order::Launch { number, launch, memory_file, pending } => {
-                self.pending.insert(number, pending);
-                let send = move |socket: &OwnedFd| {
-                    let (stdout, stderr) = (launch.stdout.as_fd(), launch.stderr.as_fd());
-                    host::send_launch(socket, number, memory_file.as_fd(), stdout, stderr)
-                };
-                (number, Box::new(send))
-            }
-        };
+        let Order { number, packet, pending } = order;
+        self.pending.extend(pending.map(|pending| (number, pending)));
         loop {
-            match send(self.socket.get_ref()) {
+            match packet.send(self.socket.get_ref(), number) {
                 Ok(()) => return true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
