@@ -420,7 +420,13 @@ export type RuntimeErrorCode =
   /** It did not become ready in time. */
   | 'ERR_RUNTIME_READINESS_TIMEOUT'
   /** It ended before it was ready. */
-  | 'ERR_RUNTIME_EXITED_EARLY';
+  | 'ERR_RUNTIME_EXITED_EARLY'
+  /** A `RuntimeProcess` of yours did not exit after `kill("SIGKILL")`; it stays tracked. */
+  | 'ERR_RUNTIME_STOP_TIMEOUT'
+  /** `dispose` could not stop every tenant. Its `errors` say why; it can be called again. */
+  | 'ERR_RUNTIME_STOP_REFUSED'
+  /** This machine is none that the package runs on, or its addon is missing. */
+  | 'ERR_RUNTIME_UNSUPPORTED';
 
 /**
  * The shape of every error that the runtime itself makes. A type, not a class: use it to read `code`

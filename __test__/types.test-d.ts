@@ -40,6 +40,7 @@ const everyOption: Required<RuntimeOptions> = {
   readiness: async ({ key, port, startedAt }) => key.length + port + startedAt > 0,
   backoff,
   stopTimeoutMs: 0,
+  spawnConcurrency: 4,
   env: 'inherit',
   onLog: () => {},
   onMetrics: () => {},

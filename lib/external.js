@@ -3,7 +3,7 @@
  * settle, return the wrong thing) becomes exactly one fact for the pool, or none.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { invalidOption, textOf } from './errors.js';
+import { spawnFailed, textOf } from './errors.js';
 
 /** @typedef {import('./runs.js').Run} Run */
 /** @typedef {import('../index.js').RuntimeProcess} RuntimeProcess */
@@ -24,54 +24,64 @@ const KEPT_LINES = 20;
 export async function spawnExternal(run, native, settings, { cwd, env }, onLog, wake) {
   const { spawn } = settings;
   const onLogLine = (/** @type {RuntimeLogEvent} */ event) => passOn(run, event, onLog);
+  /** @type {RuntimeProcess} */
+  let process;
   try {
-    const process = await /** @type {Function} */ (spawn)({ cwd, env, onLogLine, key: run.key });
-    await takeOver(run, process, settings.stopTimeoutMs);
+    const value = await /** @type {Function} */ (spawn)({ cwd, env, onLogLine, key: run.key });
+    process = await takeOver(run, value, settings.stopTimeoutMs);
   } catch (error) {
     run.startError = error;
     native.startFailed(run.id, textOf(error));
     return wake();
   }
-  const { pid, port, exited } = /** @type {RuntimeProcess} */ (run.process);
-  native.started(run.id, pid, port ?? 0);
+  native.started(run.id, process.pid, process.port ?? 0);
   wake();
-  const exitCode = await exitCodeOf(exited);
+  const exitCode = await exitCodeOf(process.exited);
   native.exited(run.id, exitCode);
   wake();
 }
 
 /**
- * Checks what `spawn` returned. A process that cannot be used is ended before the error is thrown.
+ * Checks what `spawn` returned and reads it, once. A process that cannot be used is ended before the error is thrown.
  * @param {Run} run
  * @param {unknown} value
  * @param {number} stopTimeoutMs
+ * @returns {Promise<RuntimeProcess>}
  */
 async function takeOver(run, value, stopTimeoutMs) {
-  const process = /** @type {any} */ (value);
-  const problem = problemOf(process);
-  if (problem !== undefined) {
-    await endUnusable(process, stopTimeoutMs);
-    throw problem;
+  try {
+    const process = usable(value);
+    run.process = /** @type {RuntimeProcess} */ (value);
+    run.resourceId = process.resourceId;
+    return process;
+  } catch (error) {
+    await endUnusable(value, stopTimeoutMs);
+    throw error;
   }
-  run.process = process;
-  const { resourceId } = process;
-  if (resourceId !== undefined && resourceId !== null) run.resourceId = String(resourceId);
 }
 
-/** @param {any} process @returns {Error | undefined} */
-function problemOf(process) {
-  const wrong = (/** @type {string} */ what) => invalidOption(`Runtime process returned by spawn ${what}`);
-  if ((typeof process !== 'object' && typeof process !== 'function') || process === null) {
-    return wrong(`must be an object, got ${process === null ? 'null' : typeof process}`);
+/** What `spawn` returned, if it is a process. @param {any} value @returns {RuntimeProcess} */
+function usable(value) {
+  const wrong = (/** @type {string} */ what) => spawnFailed(`Runtime process returned by spawn ${what}`);
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) {
+    throw wrong(`must be an object, got ${value === null ? 'null' : typeof value}`);
   }
-  const { pid, exited, kill, port } = process;
-  if (typeof kill !== 'function') return wrong(`must have a function kill, got ${typeof kill}`);
-  if (typeof exited?.then !== 'function') return wrong(`must have a promise exited, got ${typeof exited}`);
-  if (!isWhole(pid, 1, 2 ** 31 - 1))
-    return wrong(`must have a positive whole number pid, got ${textOf(pid)}`);
+  const { pid, exited, kill, port, resourceId } = value;
+  if (typeof kill !== 'function') throw wrong(`must have a function kill, got ${typeof kill}`);
+  if (typeof exited?.then !== 'function') throw wrong(`must have a promise exited, got ${typeof exited}`);
+  if (!isWhole(pid, 1, 2 ** 31 - 1)) {
+    throw wrong(`must have a positive whole number pid, got ${textOf(pid)}`);
+  }
   const hasPort = port !== undefined && port !== null;
-  if (hasPort && !isWhole(port, 1, 65_535)) return new Error('Runtime process returned an invalid port');
-  return undefined;
+  if (hasPort && !isWhole(port, 1, 65_535)) throw spawnFailed('Runtime process returned an invalid port');
+  const hasResourceId = resourceId !== undefined && resourceId !== null;
+  return {
+    pid,
+    exited,
+    kill,
+    ...(hasPort ? { port } : {}),
+    ...(hasResourceId ? { resourceId: String(resourceId) } : {}),
+  };
 }
 
 /** @param {unknown} value @param {number} least @param {number} most */
@@ -104,7 +114,7 @@ async function endUnusable(process, stopTimeoutMs) {
 async function exitCodeOf(exited) {
   try {
     const code = await exited;
-    return typeof code === 'number' && Number.isInteger(code) ? code | 0 : null;
+    return isWhole(code, -(2 ** 31), 2 ** 31 - 1) ? Number(code) : null;
   } catch {
     // It will never be known how it ended; that it did is all there is to hold on to.
     return null;
@@ -157,6 +167,7 @@ export async function askReadiness(run, native, readiness, wake) {
  */
 export async function askKill(run, native, force, wake) {
   const process = /** @type {any} */ (run.process);
+  native.stopAsked(run.id, force);
   try {
     await (force ? process.kill('SIGKILL') : process.kill());
   } catch (error) {

@@ -24,22 +24,26 @@ export function createInbox(native, handle) {
   function turn() {
     const watch = new Stopwatch();
     do {
-      if (lines?.deliver(watch)) return later();
-      lines = undefined;
+      if (lines !== undefined) {
+        if (lines.deliver(watch)) break;
+        lines = undefined;
+        continue;
+      }
       if (batch === undefined || batch.isEmpty) {
         const taken = native.take();
         if (taken === null) return (batch = undefined);
         batch = new Batch(taken);
       }
       lines = handle(batch);
-    } while (lines !== undefined || !watch.isOver());
+    } while (!watch.isOver());
     later();
   }
 
   function later() {
-    const next = setImmediate(turn);
     // Whoever waits for an answer keeps the process alive; output alone does not.
-    next.unref?.();
+    setImmediate(turn).unref?.();
+    // In Node such an immediate does not wake an event loop that has gone to sleep; a timer does.
+    setTimeout(() => {}, 1).unref?.();
   }
 
   return {

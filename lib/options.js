@@ -22,13 +22,14 @@ export function readOptions(options) {
   }
   const spawn = optional('spawn', options.spawn, isFunction, 'a function');
   const onMetrics = optional('onMetrics', options.onMetrics, isFunction, 'a function');
-  const gate = number('spawnConcurrency', options.spawnConcurrency, undefined, { least: 0 });
+  const gate = number('spawnConcurrency', options.spawnConcurrency, undefined, { least: 0, whole: true });
+  const observeIntervalMs = number('observeIntervalMs', options.observeIntervalMs, 30_000);
   return {
     root: rootOf(options.source),
     idleAfterMs: number('idleAfterMs', options.idleAfterMs, 300_000),
     maxConcurrent: number('maxConcurrent', options.maxConcurrent, 100, { least: 1, whole: true }),
     sweepIntervalMs: number('sweepIntervalMs', options.sweepIntervalMs, 10_000, { least: 0 }),
-    observeIntervalMs: onMetrics ? number('observeIntervalMs', options.observeIntervalMs, 30_000) : 0,
+    observeIntervalMs: onMetrics ? observeIntervalMs : 0,
     stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, { least: 0 }),
     // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
     spawnConcurrency: gate ?? (spawn ? 0 : availableParallelism() * STARTS_PER_CORE),
@@ -92,10 +93,12 @@ function rootOf(source) {
 function commandOf(command) {
   if (command === undefined) return ['bun', 'run', 'start'];
   const isArgument = (/** @type {unknown} */ part) => typeof part === 'string' && !part.includes('\0');
-  if (!Array.isArray(command) || command.length === 0 || !command.every(isArgument) || command[0] === '') {
+  // A copy has no holes, which `every` would pass over.
+  const parts = Array.isArray(command) ? [...command] : [];
+  if (parts.length === 0 || !parts.every(isArgument) || parts[0] === '') {
     throw invalidOption(`command must be a non-empty array of strings, got ${shown(command)}`);
   }
-  return [...command];
+  return parts;
 }
 
 /** @param {unknown} env @returns {import('./env.js').EnvSetting} */

@@ -22,6 +22,8 @@ export function createRuntime(options) {
   const settings = readOptions(options);
   const { NativeRuntime, wardenPath } = loadNative();
   const native = new NativeRuntime(nativeOptions(settings, wardenPath), () => inbox.turn());
+  /** Running, total, draining, keys with failures: see `src/board.rs`. @type {Float64Array} */
+  const board = native.board();
   const calls = createCalls();
   const tenants = createTenants((chunk) => native.leases(chunk));
   const inbox = createInbox(
@@ -39,22 +41,33 @@ export function createRuntime(options) {
 
   /** @type {Promise<void> | undefined} */
   let disposal;
+  // From the first `dispose` on, also while a process that refused to be ended is still tracked.
+  let isDisposed = false;
+  // Nothing is left, and Rust answers no more calls.
+  let isClosed = false;
   const runtime = {
     /** @param {string} key */
     ensure(key) {
-      return tenants.answer(key) ?? forKey(key, (call) => native.ensure(key, call));
+      const running = isDisposed ? undefined : tenants.answer(key);
+      return running ?? forKey(key, (call) => native.ensure(key, call));
     },
     /** @param {string} key */
     touch(key) {
       tenants.touch(key);
     },
     stats() {
-      const [running, total, draining, backoff] = native.stats();
-      return { running, total, draining: draining === 1, backoff };
+      const failing = board[3] !== 0;
+      return {
+        running: board[0],
+        total: board[1],
+        draining: board[2] === 1,
+        backoff: failing ? native.backingOff() : 0,
+      };
     },
     /** @param {string} key @returns {Promise<void>} */
     kill(key) {
-      return typeof key === 'string' ? ask(key, (call) => native.kill(key, call)) : Promise.resolve();
+      if (isClosed || typeof key !== 'string') return Promise.resolve();
+      return ask(key, (call) => native.kill(key, call));
     },
     /** @param {string} key */
     restart(key) {
@@ -69,9 +82,14 @@ export function createRuntime(options) {
     },
     /** @returns {Promise<void>} */
     dispose() {
-      disposal ??= ask('', (call) => native.dispose(call));
+      if (disposal !== undefined) return disposal;
+      isDisposed = true;
+      disposal = ask('', (call) => native.dispose(call));
       // Where some process could not be ended it may be tried again.
-      disposal.catch(() => (disposal = undefined));
+      disposal.then(
+        () => (isClosed = true),
+        () => (disposal = undefined),
+      );
       return disposal;
     },
   };
@@ -83,7 +101,7 @@ export function createRuntime(options) {
     } catch (error) {
       return Promise.reject(error);
     }
-    return ask(key, make);
+    return isDisposed ? Promise.reject(errors.disposed()) : ask(key, make);
   }
 
   if (Symbol.asyncDispose) {

@@ -19,6 +19,7 @@ export function createTenants(leasesOf) {
     /** A run became ready: from now on its key is answered here. @param {Run} run @param {number} chunk @param {number} index */
     open(run, chunk, index) {
       const live = new Live((chunks[chunk] ??= leasesOf(chunk)), index);
+      live.takeTurn(++touches);
       live.answer = Promise.resolve((live.tenant = tenantOf(run, live)));
       run.live = live;
       byKey.set(run.key, live);
@@ -71,6 +72,11 @@ export class Live {
     this.touchedAt[index] = Date.now();
     this.sequence[index] = count;
     return Atomics.or(this.claimed, index, 0) === 0;
+  }
+
+  /** Becoming ready is activity too: its place among the touches of the same millisecond. @param {number} count */
+  takeTurn(count) {
+    this.sequence[this.index] = count;
   }
 
   stop() {

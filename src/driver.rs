@@ -4,6 +4,7 @@
 //! The pool is behind a lock and takes its steps on whichever thread has something to say, so that what a call
 //! changes can be seen as soon as the call returns. Nothing done under the lock blocks.
 
+use crate::board::Board;
 use crate::leases::LeaseTable;
 use crate::os::accounting::{self, Root};
 use crate::os::clock;
@@ -17,8 +18,8 @@ use crate::uplink::{Record, Uplink};
 use pool::{
     Action, CallId, Config, Event, Fact, Failure, Input, Key, Outcome, Pool, Processes, Refusal, RunId,
 };
-use pool::{Stats, StopStage};
-use std::collections::{HashMap, HashSet, VecDeque};
+use pool::{RunMap, Stats, StopStage};
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -42,6 +43,7 @@ pub struct Settings {
 pub struct Driver {
     settings: Settings,
     pub uplink: Uplink,
+    pub board: Arc<Board>,
     core: Mutex<Core>,
     deadline_moved: Notify,
 }
@@ -49,7 +51,7 @@ pub struct Driver {
 struct Core {
     pool: Pool,
     leases: LeaseTable,
-    runs: HashMap<RunId, RunHandle>,
+    runs: RunMap<RunHandle>,
     /// Ports that live runs were told.
     ports: HashSet<u16>,
     engine: Option<Arc<Engine>>,
@@ -78,7 +80,7 @@ impl Driver {
         let core = Core {
             pool: Pool::new(settings.pool.clone()),
             leases: LeaseTable::default(),
-            runs: HashMap::new(),
+            runs: RunMap::default(),
             ports: HashSet::new(),
             engine: None,
             timer: None,
@@ -88,7 +90,13 @@ impl Driver {
             observing: false,
         };
         let uplink = Uplink::new(ring);
-        Arc::new(Driver { settings, uplink, core: Mutex::new(core), deadline_moved: Notify::new() })
+        Arc::new(Driver {
+            settings,
+            uplink,
+            board: Arc::default(),
+            core: Mutex::new(core),
+            deadline_moved: Notify::new(),
+        })
     }
 
     /// Takes a step of the pool and carries out what comes of it. Records for JavaScript are queued, not announced.
@@ -205,6 +213,7 @@ impl Driver {
                 inputs.extend(self.carry_out(core, action));
             }
         }
+        self.board.show(core.pool.figures());
         let next_ms = core.pool.next_deadline();
         if next_ms.is_some_and(|next_ms| core.armed_ms.is_none_or(|armed_ms| next_ms < armed_ms)) {
             self.deadline_moved.notify_one();

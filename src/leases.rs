@@ -9,8 +9,7 @@
 //! again only after JavaScript has processed the end of the run that had it (see `Uplink::take`).
 
 use crate::os::clock;
-use pool::{Leases, RunId, Touch};
-use std::collections::HashMap;
+use pool::{Leases, RunId, RunMap, Touch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
@@ -38,7 +37,7 @@ pub struct LeaseAddress {
 #[derive(Default)]
 pub struct LeaseTable {
     chunks: Vec<Arc<Chunk>>,
-    by_run: HashMap<RunId, LeaseAddress>,
+    by_run: RunMap<LeaseAddress>,
     free: Vec<LeaseAddress>,
 }
 

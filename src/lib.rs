@@ -11,6 +11,7 @@
 )]
 
 mod binding;
+mod board;
 mod driver;
 mod leases;
 mod os;

@@ -1,5 +1,6 @@
-//! Lease memory as JavaScript sees it.
+//! Memory shared with JavaScript, as it sees it.
 
+use crate::board::{BOARD_NUMBERS, Board};
 use crate::leases::{Chunk, LEASES_PER_CHUNK};
 use napi::bindgen_prelude::{Float64Array, Int32Array};
 use napi_derive::napi;
@@ -39,4 +40,11 @@ impl From<Arc<Chunk>> for NativeLeases {
             }
         }
     }
+}
+
+/// The figures of this moment.
+pub fn board_array(board: Arc<Board>) -> Float64Array {
+    let numbers = board.numbers.as_ptr() as *mut f64;
+    // SAFETY: as above; the board never moves and lives until the array is collected.
+    unsafe { Float64Array::with_external_data(numbers, BOARD_NUMBERS, move |_, _| drop(board)) }
 }

@@ -2,7 +2,7 @@
 //! that JavaScript fetches them without being rung.
 
 use super::guarded;
-use super::memory::NativeLeases;
+use super::memory::{NativeLeases, board_array};
 use super::options::NativeOptions;
 use super::records::Encoded;
 use crate::driver::Driver;
@@ -91,13 +91,16 @@ impl NativeRuntime {
         })
     }
 
-    /// `[running, total, draining, backoff]`
+    /// See `board.rs`.
     #[napi]
-    pub fn stats(&self) -> Result<Vec<u32>> {
-        guarded(|| {
-            let stats = self.driver.stats();
-            vec![stats.running as u32, stats.total as u32, stats.draining.into(), stats.backoff as u32]
-        })
+    pub fn board(&self) -> Result<Float64Array> {
+        guarded(|| board_array(self.driver.board.clone()))
+    }
+
+    /// Keys that `ensure` would refuse right now for earlier failures.
+    #[napi]
+    pub fn backing_off(&self) -> Result<u32> {
+        guarded(|| self.driver.stats().backoff as u32)
     }
 
     /// Starts the program for a run that was to be prepared.
@@ -151,9 +154,15 @@ impl NativeRuntime {
         self.fact(run, Fact::Exited(Exit { exit_code, cpu_ms: None }))
     }
 
+    /// The user's `kill` is about to be called.
+    #[napi]
+    pub fn stop_asked(&self, run: f64, forced: bool) -> Result<bool> {
+        self.fact(run, Fact::StopAsked { stage: stop_stage(forced) })
+    }
+
     #[napi]
     pub fn stop_refused(&self, run: f64, forced: bool, text: String) -> Result<bool> {
-        let asked = if forced { StopStage::Force } else { StopStage::Ask };
+        let asked = stop_stage(forced);
         self.fact(run, Fact::StopRefused { asked, failure: Failure::Thrown { by: Callback::Kill, text } })
     }
 
@@ -187,6 +196,10 @@ impl NativeRuntime {
     pub fn close(&self) -> Result<()> {
         guarded(|| self.driver.close())
     }
+}
+
+fn stop_stage(forced: bool) -> StopStage {
+    if forced { StopStage::Force } else { StopStage::Ask }
 }
 
 fn run_id(run: f64) -> RunId {

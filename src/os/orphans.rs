@@ -15,13 +15,15 @@ const PAUSE_MS: u64 = 5;
 
 /// Waits until nothing of these sessions is left, and sees to it.
 pub async fn clear(sessions: &[Pid]) {
+    // One that somebody had stopped could not do its work.
+    sessions.iter().for_each(|keeper| signal(*keeper, sessions, Signal::CONT));
     for waited_ms in (0..GIVE_UP_AFTER_MS).step_by(PAUSE_MS as usize) {
         let members = members_of(sessions);
         if members.is_empty() {
             return;
         }
         if waited_ms >= KEEPERS_TIME_MS {
-            members.into_iter().for_each(|pid| kill(pid, sessions));
+            members.into_iter().for_each(|pid| signal(pid, sessions, Signal::KILL));
         }
         tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
     }
@@ -49,9 +51,9 @@ fn is_zombie(pid: Pid) -> bool {
 }
 
 /// Through a pidfd, with membership checked after it was opened: a recycled pid is never hit.
-fn kill(pid: Pid, sessions: &[Pid]) {
+fn signal(pid: Pid, sessions: &[Pid], signal: Signal) {
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     if is_member(pid, sessions) {
-        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        let _ = pidfd_send_signal(pidfd, signal);
     }
 }

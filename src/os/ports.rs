@@ -1,13 +1,20 @@
 //! Ports that nobody else is given.
 //!
-//! A port is reserved by binding a socket to it, with `SO_REUSEADDR` and without listening, for as long as the tenant
-//! lives. Servers that set `SO_REUSEADDR`, as Bun and Node do, bind over it; the kernel gives it to nobody who asks
-//! for any free port. (Bind, close and spawn loses the port to somebody else once in a few hundred starts.)
+//! A port is reserved by binding a socket to it, without listening, for as long as the tenant lives. Servers that set
+//! `SO_REUSEADDR`, as Bun and Node do, bind over it; the kernel gives it to nobody who asks for any free port. (Bind,
+//! close and spawn loses the port to somebody else once in a few hundred starts.)
+//!
+//! The ports are taken in turn from the range of the kernel's own choices. Asking the kernel to choose costs half a
+//! millisecond once ten thousand are held, and gives a port that was released a moment ago to the next tenant.
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A reserved port of the loopback address; free again when dropped.
 #[derive(Debug)]
@@ -20,14 +27,38 @@ impl HeldPort {
     /// Reserves a port that nobody uses. Errors: no descriptor or no port left.
     pub fn reserve() -> io::Result<HeldPort> {
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let port = bind_to_next_free(&socket)?;
+        // Only now: with it, the bind would succeed beside a port that another host process holds.
         sockopt::set_socket_reuseaddr(&socket, true)?;
-        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
-        let address = SocketAddrV4::try_from(getsockname(&socket)?)?;
-        Ok(HeldPort { port: address.port(), _socket: socket })
+        Ok(HeldPort { port, _socket: socket })
     }
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+}
+
+fn bind_to_next_free(socket: &OwnedFd) -> io::Result<u16> {
+    static RANGE: LazyLock<RangeInclusive<u16>> = LazyLock::new(local_port_range);
+    // Two hosts that start together must not try the same ports in step.
+    static TURN: LazyLock<AtomicUsize> = LazyLock::new(|| (std::process::id() as usize * 7919).into());
+    for _ in 0..RANGE.len() {
+        let port = RANGE.start() + (TURN.fetch_add(1, Ordering::Relaxed) % RANGE.len()) as u16;
+        match bind(socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)) {
+            Ok(()) => return Ok(port),
+            Err(Errno::ADDRINUSE | Errno::ACCESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Errno::ADDRINUSE.into())
+}
+
+fn local_port_range() -> RangeInclusive<u16> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut bounds = text.split_ascii_whitespace().filter_map(|bound| bound.parse::<u16>().ok());
+    match (bounds.next(), bounds.next()) {
+        (Some(first), Some(last)) if 0 < first && first <= last => first..=last,
+        _ => 32_768..=60_999,
     }
 }
 
@@ -51,8 +82,17 @@ mod tests {
     }
 
     #[test]
+    fn a_port_in_use_is_not_given_away() {
+        let others: Vec<TcpListener> =
+            (0..200).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
+        let taken: Vec<u16> = others.iter().map(|other| other.local_addr().unwrap().port()).collect();
+        let held: Vec<HeldPort> = (0..2_000).map(|_| HeldPort::reserve().unwrap()).collect();
+        assert!(held.iter().all(|held| !taken.contains(&held.port())));
+    }
+
+    #[test]
     fn two_held_ports_differ() {
-        let held: Vec<HeldPort> = (0..100).map(|_| HeldPort::reserve().unwrap()).collect();
+        let held: Vec<HeldPort> = (0..2_000).map(|_| HeldPort::reserve().unwrap()).collect();
         let distinct: std::collections::HashSet<u16> = held.iter().map(HeldPort::port).collect();
         assert_eq!(distinct.len(), held.len());
     }

@@ -84,6 +84,10 @@ impl FailureBook {
         self.by_key.iter().filter(move |(_, failures)| refused(failures)).map(|(key, _)| key)
     }
 
+    pub fn remembered(&self) -> usize {
+        self.by_key.len()
+    }
+
     pub fn max_failures(&self) -> u64 {
         self.rules.max_failures
     }

@@ -17,6 +17,7 @@ impl Pool {
             Fact::Ready => self.ready(step, run),
             Fact::NotReady(failure) => self.not_ready(step, run, failure),
             Fact::Exited(exit) => self.exited(step, run, exit),
+            Fact::StopAsked { stage } => self.stop_asked(step, run, stage),
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
             Fact::Sampled { cpu_ms, rss_bytes } => self.sampled(run, cpu_ms, rss_bytes),
         }

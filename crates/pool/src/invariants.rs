@@ -111,14 +111,19 @@ impl Pool {
         Ok(())
     }
 
-    /// A stop that somebody may refuse has a deadline; one that nobody can has either been passed on to the
-    /// kernel or waits for a process that appears within moments.
+    /// A stop that somebody may refuse has a deadline once they have been asked; one that nobody can has either been
+    /// passed on to the kernel or waits for a process that appears within moments.
     fn a_stop_always_goes_on(&self) -> Result<(), String> {
         let external = self.config.processes == crate::Processes::External;
         for tenant in self.tenants.values() {
             let State::Stopping(run, stop) = &tenant.state else { continue };
             let timed = run.deadline_ms.is_some();
-            let needed = external || stop.stage == Stage::Asked;
+            let needed = match (stop.stage, external) {
+                (Stage::AwaitingProcess, external) => external,
+                (Stage::Asked, false) => true,
+                (Stage::Forced, false) => false,
+                (Stage::Asked | Stage::Forced, true) => stop.is_delivered,
+            };
             ensure(timed || !needed, || format!("the stop of {} has no deadline", tenant.key))?;
         }
         Ok(())

@@ -35,5 +35,5 @@ pub use gate::GateConfig;
 pub use messages::{
     Action, Callback, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Refusal, StopStage,
 };
-pub use pool::{Pool, Stats};
-pub use types::{CallId, Config, Key, Leases, Now, Processes, RunId, Touch};
+pub use pool::{Figures, Pool, Stats};
+pub use types::{CallId, Config, Key, Leases, Now, Processes, RunId, RunMap, Touch};

@@ -39,6 +39,8 @@ pub enum Fact {
     NotReady(Failure),
     /// The whole process tree is gone and all its output has been passed on.
     Exited(Exit),
+    /// The user's `kill` is being called: its grace counts from now. A busy host may get to it late.
+    StopAsked { stage: StopStage },
     /// Ending it in the way asked for failed; it is still there.
     StopRefused { asked: StopStage, failure: Failure },
     /// What the process tree has used so far.

@@ -48,7 +48,8 @@ impl Pool {
         if !keeps_room {
             room.leaving += 1;
         }
-        let stop = Stop { stage: Stage::AwaitingProcess, failure, disappointed, keeps_room };
+        let stop =
+            Stop { stage: Stage::AwaitingProcess, is_delivered: false, failure, disappointed, keeps_room };
         let has_process = run.pid.is_some();
         tenant.state = State::Stopping(run, stop);
         if has_process {
@@ -83,26 +84,35 @@ impl Pool {
 
     fn ask(&mut self, step: &mut Step, id: RunId) {
         if self.config.stop_timeout_ms == 0 {
-            return self.force(step, id);
+            return self.force(id);
         }
         self.set_stage(id, Stage::Asked);
         self.actions.push(Action::Stop { run: id, stage: StopStage::Ask });
-        self.set_deadline(step, id, self.config.stop_timeout_ms);
+        match self.config.processes {
+            Processes::Own => self.set_deadline(step, id, self.config.stop_timeout_ms),
+            Processes::External => self.clear_deadline(id),
+        }
     }
 
-    fn force(&mut self, step: &mut Step, id: RunId) {
+    fn force(&mut self, id: RunId) {
         self.set_stage(id, Stage::Forced);
         self.actions.push(Action::Stop { run: id, stage: StopStage::Force });
-        match self.config.processes {
-            // SIGKILL cannot be refused: the exit comes when the kernel is done with the tree.
-            Processes::Own => self.clear_deadline(id),
-            Processes::External => self.set_deadline(step, id, self.grace_ms()),
+        // SIGKILL cannot be refused: the exit comes when the kernel is done with the tree. A user's process gets its grace
+        // when it has been asked.
+        self.clear_deadline(id);
+    }
+
+    /// The user's `kill` is being called: the grace of this stage begins.
+    pub(crate) fn stop_asked(&mut self, step: &mut Step, id: RunId, asked: StopStage) {
+        let State::Stopping(_, stop) = &mut self.tenant_of(id).state else { return };
+        if stop.stage.is(asked) && !std::mem::replace(&mut stop.is_delivered, true) {
+            self.set_deadline(step, id, self.grace_ms());
         }
     }
 
     pub(crate) fn grace_is_over(&mut self, step: &mut Step, id: RunId) {
         match self.tenant_of(id).state {
-            State::Stopping(_, Stop { stage: Stage::Asked, .. }) => self.force(step, id),
+            State::Stopping(_, Stop { stage: Stage::Asked, .. }) => self.force(id),
             State::Stopping(..) => self.give_up(step, id, Failure::StopTimedOut),
             _ => {}
         }
@@ -111,7 +121,7 @@ impl Pool {
     /// The user's `kill` failed. An answer to an earlier stage comes too late to matter.
     pub(crate) fn stop_refused(&mut self, step: &mut Step, id: RunId, asked: StopStage, failure: Failure) {
         let State::Stopping(_, stop) = &self.tenant_of(id).state else { return };
-        if matches!((stop.stage, asked), (Stage::Asked, StopStage::Ask) | (Stage::Forced, StopStage::Force)) {
+        if stop.stage.is(asked) {
             self.give_up(step, id, failure);
         }
     }
@@ -213,6 +223,7 @@ impl Pool {
     fn set_stage(&mut self, id: RunId, stage: Stage) {
         if let State::Stopping(_, stop) = &mut self.tenant_of(id).state {
             stop.stage = stage;
+            stop.is_delivered = false;
         }
     }
 

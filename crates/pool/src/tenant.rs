@@ -1,6 +1,6 @@
 //! One key: its state, and the calls that wait for it.
 
-use crate::{CallId, ExitReason, Failure, Key, RunId, Touch};
+use crate::{CallId, ExitReason, Failure, Key, RunId, StopStage, Touch};
 
 /// A key that the pool is doing something about.
 #[derive(Debug)]
@@ -98,6 +98,8 @@ impl Run {
 #[derive(Debug)]
 pub(crate) struct Stop {
     pub stage: Stage,
+    /// The user's `kill` has been called for the present stage.
+    pub is_delivered: bool,
     /// Why the start failed, when that is the cause; otherwise its callers get the exit itself.
     pub failure: Option<Failure>,
     /// Calls that waited for this run to become ready; rejected when it is gone.
@@ -112,6 +114,12 @@ pub(crate) enum Stage {
     AwaitingProcess,
     Asked,
     Forced,
+}
+
+impl Stage {
+    pub fn is(self, asked: StopStage) -> bool {
+        matches!((self, asked), (Stage::Asked, StopStage::Ask) | (Stage::Forced, StopStage::Force))
+    }
 }
 
 /// Why we stop a process.

@@ -1,6 +1,8 @@
 //! The small values everything else is made of.
 
 use crate::{Backoff, GateConfig};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 /// A tenant's name. Shared, because it stands in several indexes at once.
@@ -12,6 +14,27 @@ pub type CallId = u64;
 /// One process from the decision to start it until its end is confirmed. Never reused within a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub u64);
+
+/// A map by run. Run ids are counted up by us, so nobody can choose them to collide.
+pub type RunMap<V> = HashMap<RunId, V, BuildHasherDefault<RunHasher>>;
+
+/// Spreads consecutive numbers over all bits.
+#[derive(Default)]
+pub struct RunHasher(u64);
+
+impl Hasher for RunHasher {
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a run id is one number")
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// The two clocks at one moment. Deadlines count on the steady one; idleness compares wall-clock touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,7 +49,8 @@ pub struct RunRecord {
     /// The first reason to stop it that still holds.
     pub cause: Option<ExitReason>,
     /// The stop under way: what was asked last, and when.
-    pub stop: Option<(StopStage, u64)>,
+    /// The stage, and when the user's `kill` was called for it.
+    pub stop: Option<(StopStage, Option<u64>)>,
     /// When, and at which step, a stop of it was last given up.
     pub given_up: Option<(u64, u64)>,
     pub exit_code: Option<i32>,

@@ -105,6 +105,10 @@ impl Book {
                     self.failure(key, Failure::ExitedEarly { exit_code: *exit_code });
                 }
             }
+            Fact::StopAsked { stage } if run.stop == Some((*stage, None)) => {
+                let now_ms = self.now.steady_ms;
+                self.run_mut(id).expect("a live run").stop = Some((*stage, Some(now_ms)));
+            }
             Fact::StopRefused { asked, .. } if run.stop.is_some_and(|(stage, _)| stage == *asked) => {
                 if run.ready {
                     run.cause = None;
@@ -140,7 +144,7 @@ impl Book {
         let grace_ms = Some(self.config.stop_timeout_ms).filter(|ms| *ms > 0).unwrap_or(FORCED_GRACE_MS);
         for key in 0..self.keys.len() {
             let Some(run) = self.live_run_of(key) else { continue };
-            let Some((StopStage::Force, asked_ms)) = run.stop else { continue };
+            let Some((StopStage::Force, Some(asked_ms))) = run.stop else { continue };
             if asked_ms + grace_ms <= self.now.steady_ms {
                 self.give_up(run.id);
             }
@@ -171,9 +175,8 @@ impl Book {
                 self.runs.push(RunRecord::new(*run, key, self.step, self.now.steady_ms, fresh));
             }
             Action::Stop { run, stage } => {
-                let now_ms = self.now.steady_ms;
                 if let Some(run) = self.run_mut(*run) {
-                    run.stop = Some((*stage, now_ms));
+                    run.stop = Some((*stage, None));
                 }
             }
             Action::Settle { call, outcome } => {

@@ -90,7 +90,13 @@ impl World<'_> {
         if self.docile {
             return self.end(run, 0);
         }
-        let after_ms = self.rng.delay_ms();
+        let mut asked_ms = 0;
+        if self.external() {
+            // A user's `kill` is called when the host gets to it, which it does in the end.
+            asked_ms = self.rng.delay_ms();
+            self.plan_fact(asked_ms, run, Fact::StopAsked { stage });
+        }
+        let after_ms = asked_ms + self.rng.delay_ms();
         if stage == StopStage::Ask && self.rng.chance(self.faults.ask_ignored) {
             return;
         }

@@ -1,0 +1,96 @@
+// A `spawn` of processes that exist in memory only, each under the test's control.
+import type { RuntimeProcess, SpawnFn } from '@absolutejs/runtime';
+import { within } from './wait.ts';
+
+export type SpawnArgs = Parameters<SpawnFn>[0];
+export type Signal = 'SIGTERM' | 'SIGKILL' | undefined;
+export type KillBehaviour = (process: FakeProcess, signal: Signal) => void | Promise<void>;
+
+/** Well above what Linux gives to real processes, so that nobody else's is mistaken for one. */
+let lastPid = 2 ** 30;
+
+/** Ends with `code` as soon as it is asked to. */
+export const obeysWith =
+  (code: number | null): KillBehaviour =>
+  (process) =>
+    process.exit(code);
+
+/** Is asked, and goes on. */
+export const ignoresKill: KillBehaviour = () => {};
+
+export class FakeProcess implements RuntimeProcess {
+  readonly pid = ++lastPid;
+  readonly exited: Promise<number | null>;
+  /** What `kill` was called with, call by call. */
+  readonly kills: Signal[] = [];
+  declare port?: number;
+  declare resourceId?: string;
+  onKill: KillBehaviour = obeysWith(null);
+  /** Ends it; a second time is nothing. */
+  readonly exit: (code: number | null) => void;
+  readonly args: SpawnArgs;
+
+  constructor(args: SpawnArgs) {
+    this.args = args;
+    const { promise, resolve } = Promise.withResolvers<number | null>();
+    this.exited = promise;
+    this.exit = resolve;
+  }
+
+  get key(): string {
+    return this.args.key;
+  }
+
+  kill(signal?: Signal): void | Promise<void> {
+    this.kills.push(signal);
+    return this.onKill(this, signal);
+  }
+
+  log(line: string, stream: 'stdout' | 'stderr' = 'stdout'): void {
+    this.args.onLogLine({ key: this.key, pid: this.pid, stream, line, at: Date.now() });
+  }
+}
+
+export class Fleet {
+  readonly processes: FakeProcess[] = [];
+  /** What is asked of each new process before anybody gets it. */
+  prepare: (process: FakeProcess) => void | Promise<void> = () => {};
+  #watchers = new Set<() => void>();
+
+  readonly spawn = async (args: SpawnArgs): Promise<FakeProcess> => {
+    const process = new FakeProcess(args);
+    this.processes.push(process);
+    for (const watcher of this.#watchers) watcher();
+    await this.prepare(process);
+    return process;
+  };
+
+  of(key: string): FakeProcess[] {
+    return this.processes.filter((process) => process.key === key);
+  }
+
+  /** The latest process of the key. */
+  the(key: string): FakeProcess {
+    const process = this.of(key).at(-1);
+    if (process === undefined) throw new Error(`no process of ${key} was started`);
+    return process;
+  }
+
+  /** Resolves when `spawn` has been called for the key the `count`th time. */
+  async called(key: string, count = 1): Promise<FakeProcess> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const watcher = (): void => void (this.of(key).length >= count && resolve());
+    this.#watchers.add(watcher);
+    watcher();
+    await within(`spawn of ${key}`, promise).finally(() => this.#watchers.delete(watcher));
+    return this.of(key)[count - 1]!;
+  }
+
+  /** Whatever they were told to do before: they all end. */
+  release(): void {
+    for (const process of this.processes) {
+      process.onKill = obeysWith(0);
+      process.exit(0);
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import { expect, test } from 'bun:test';
+import { RuntimeExitedBeforeReadyError, type SpawnFn } from '@absolutejs/runtime';
+import { setUp } from '../support/surface/bench.ts';
+import { rejectionOf } from '../support/surface/wait.ts';
+
+const SERVER = `
+  Bun.serve({ hostname: '127.0.0.1', port: process.env.PORT, fetch: () => new Response(process.env.TENANT) });
+`;
+
+/** What a user writes: `Bun.spawn`, and nothing around it. */
+const spawning =
+  (program: string): SpawnFn =>
+  async ({ env, key }) =>
+    Bun.spawn([process.execPath, '-e', program], {
+      env: { ...env, TENANT: key },
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+test('a Bun Subprocess is started, answers, and is killed', async () => {
+  await using bench = setUp({ spawn: spawning(SERVER), readiness: undefined });
+  const tenant = await bench.runtime.ensure('a');
+  const response = await fetch(`http://127.0.0.1:${tenant.port}/`);
+  expect(await response.text()).toBe('a');
+  expect(isAlive(tenant.pid)).toBeTrue();
+  expect(Object.keys(tenant)).toEqual(['key', 'port', 'pid', 'startedAt', 'lastTouchedAt']);
+
+  await bench.runtime.kill('a');
+  expect(isAlive(tenant.pid)).toBeFalse();
+  expect(bench.events.story).toEqual(['spawn a', 'metric spawn a', 'ready a', 'exit a']);
+  expect(bench.events.all('exit')[0]!.reason).toBe('killed');
+});
+
+test('one that ends before it answers rejects with its exit code', async () => {
+  await using bench = setUp({ spawn: spawning('process.exit(3)'), readiness: undefined });
+  const error = await rejectionOf(bench.runtime.ensure('a'));
+  expect(error).toBeInstanceOf(RuntimeExitedBeforeReadyError);
+  expect([error.key, error.exitCode]).toEqual(['a', 3]);
+});
+
+test('one that ignores SIGTERM is killed after stopTimeoutMs', async () => {
+  const stubborn = `process.on('SIGTERM', () => {}); ${SERVER}`;
+  await using bench = setUp({ spawn: spawning(stubborn), readiness: undefined, stopTimeoutMs: 100 });
+  const { pid } = await bench.runtime.ensure('a');
+  const before = performance.now();
+  await bench.runtime.kill('a');
+  expect(performance.now() - before).toBeGreaterThan(97);
+  expect(isAlive(pid)).toBeFalse();
+});
+
+test('one that ends by itself is told with its code', async () => {
+  const program = `${SERVER} process.on('SIGUSR2', () => process.exit(5));`;
+  await using bench = setUp({ spawn: spawning(program), readiness: undefined });
+  const { pid } = await bench.runtime.ensure('a');
+  process.kill(pid, 'SIGUSR2');
+  expect(await bench.events.seen('exit', 'a')).toMatchObject({ pid, exitCode: 5, reason: 'crashed' });
+});

@@ -1,0 +1,108 @@
+import { expect, test } from 'bun:test';
+import { createRuntime, RuntimeExitedBeforeReadyError } from '@absolutejs/runtime';
+import { manualReadiness, setUp } from '../support/surface/bench.ts';
+import { ignoresKill } from '../support/surface/fleet.ts';
+import { rejectionOf } from '../support/surface/wait.ts';
+
+/** An error of ours for each code, as a user meets it. */
+const codes: Record<string, () => Promise<any>> = {
+  ERR_RUNTIME_INVALID_OPTION: async () => {
+    try {
+      createRuntime({} as any);
+    } catch (error) {
+      return error;
+    }
+  },
+  ERR_RUNTIME_INVALID_KEY: async () => {
+    await using bench = setUp();
+    return await rejectionOf(bench.runtime.ensure('..'));
+  },
+  ERR_RUNTIME_DISPOSED: async () => {
+    const bench = setUp();
+    await bench.runtime.dispose();
+    return await rejectionOf(bench.runtime.ensure('a'));
+  },
+  ERR_RUNTIME_DRAINING: async () => {
+    await using bench = setUp();
+    bench.runtime.drain();
+    return await rejectionOf(bench.runtime.ensure('a'));
+  },
+  ERR_RUNTIME_BACKOFF: async () => {
+    await using bench = setUp({ readiness: async () => false });
+    await rejectionOf(bench.runtime.ensure('a'));
+    return await rejectionOf(bench.runtime.ensure('a'));
+  },
+  ERR_RUNTIME_MAX_FAILURES: async () => {
+    await using bench = setUp({ readiness: async () => false, backoff: { maxFailures: 1 } });
+    await rejectionOf(bench.runtime.ensure('a'));
+    return await rejectionOf(bench.runtime.ensure('a'));
+  },
+  ERR_RUNTIME_SPAWN: async () => {
+    await using bench = setUp({ spawn: (async () => null) as any });
+    return await rejectionOf(bench.runtime.ensure('a'));
+  },
+  ERR_RUNTIME_READINESS_TIMEOUT: async () => {
+    await using bench = setUp({ readiness: async () => false });
+    return await rejectionOf(bench.runtime.ensure('a'));
+  },
+  ERR_RUNTIME_EXITED_EARLY: async () => {
+    await using bench = setUp({ readiness: manualReadiness().readiness });
+    const pending = bench.runtime.ensure('a');
+    await bench.events.seen('spawn', 'a');
+    bench.fleet.the('a').exit(1);
+    return await rejectionOf(pending);
+  },
+  ERR_RUNTIME_STOP_TIMEOUT: async () => {
+    await using bench = setUp({ stopTimeoutMs: 5 });
+    await bench.runtime.ensure('a');
+    bench.fleet.the('a').onKill = ignoresKill;
+    return await rejectionOf(bench.runtime.kill('a'));
+  },
+  ERR_RUNTIME_STOP_REFUSED: async () => {
+    await using bench = setUp();
+    await bench.runtime.ensure('a');
+    bench.fleet.the('a').onKill = () => Promise.reject(new Error('no'));
+    return await rejectionOf(bench.runtime.dispose());
+  },
+};
+
+test.each(Object.entries(codes))('%s', async (code, provoke) => {
+  const error = await provoke();
+  expect(error).toBeInstanceOf(Error);
+  expect(error.code).toBe(code);
+  expect(error.message).not.toBe('');
+  expect(error.stack).toContain(error.message.split('\n')[0]);
+});
+
+test('retryAfterMs and attempt are on back-off errors only', async () => {
+  for (const [code, provoke] of Object.entries(codes)) {
+    const error = await provoke();
+    expect([code, 'retryAfterMs' in error]).toEqual([code, code === 'ERR_RUNTIME_BACKOFF']);
+    expect([code, 'attempt' in error]).toEqual([code, code === 'ERR_RUNTIME_BACKOFF']);
+  }
+});
+
+test('RuntimeExitedBeforeReadyError carries name, key, exitCode and code', async () => {
+  const error = await codes.ERR_RUNTIME_EXITED_EARLY!();
+  expect(error).toBeInstanceOf(RuntimeExitedBeforeReadyError);
+  expect(error.name).toBe('RuntimeExitedBeforeReadyError');
+  expect(error.key).toBe('a');
+  expect(error.exitCode).toBe(1);
+  expect(String(error)).toBe(
+    'RuntimeExitedBeforeReadyError: Runtime process for "a" exited with code 1 before it was ready',
+  );
+});
+
+test('each failure makes its own error', async () => {
+  await using bench = setUp({ readiness: async () => false, backoff: { baseMs: 0 } });
+  const first = await rejectionOf(bench.runtime.ensure('a'));
+  const second = await rejectionOf(bench.runtime.ensure('a'));
+  expect(second).not.toBe(first);
+});
+
+test('errors of the user’s own are passed on untouched', async () => {
+  const own = Object.freeze(new TypeError('mine'));
+  await using bench = setUp({ spawn: () => Promise.reject(own) });
+  expect(await rejectionOf(bench.runtime.ensure('a'))).toBe(own);
+  expect(own).not.toHaveProperty('code');
+});

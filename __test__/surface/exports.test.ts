@@ -1,0 +1,12 @@
+import { expect, test } from 'bun:test';
+import * as everything from '@absolutejs/runtime';
+
+test('the package exports two values by name and no default', () => {
+  expect(Object.keys(everything).sort()).toEqual(['RuntimeExitedBeforeReadyError', 'createRuntime']);
+});
+
+test('createRuntime is a function and RuntimeExitedBeforeReadyError an Error class', () => {
+  expect(everything.createRuntime).toBeFunction();
+  expect(everything.RuntimeExitedBeforeReadyError.prototype).toBeInstanceOf(Error);
+  expect(everything.RuntimeExitedBeforeReadyError.name).toBe('RuntimeExitedBeforeReadyError');
+});

@@ -1,0 +1,132 @@
+// How a measured process looks at itself and at its helpers: event loop, CPU time, memory.
+import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const LAG_TIMER_MS = 1;
+const NS_PER_MS = 1e6;
+const KIB_PER_MB = 1024;
+
+export interface LoopLag {
+  /** How late the timer was at most. */
+  lagMs: number;
+  /** The same without the time in which the thread could have run and others had the cores. */
+  heldMs: number;
+}
+
+/** Watches a timer of 1 ms. */
+export function watchLoop(): { stop: () => LoopLag } {
+  const waiting = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
+  const buffer = Buffer.alloc(64);
+  /** How long the JavaScript thread has waited for a core so far. */
+  const waitedMs = () => {
+    const length = readSync(waiting, buffer, 0, buffer.length, 0);
+    return Number(buffer.toString('latin1', 0, length).split(' ')[1]) / NS_PER_MS;
+  };
+  let [last, lastWaitedMs] = [performance.now(), waitedMs()];
+  const most = { lagMs: 0, heldMs: 0 };
+  const look = () => {
+    const [now, nowWaitedMs] = [performance.now(), waitedMs()];
+    const lagMs = now - last - LAG_TIMER_MS;
+    most.lagMs = Math.max(most.lagMs, lagMs);
+    most.heldMs = Math.max(most.heldMs, lagMs - (nowWaitedMs - lastWaitedMs));
+    [last, lastWaitedMs] = [now, nowWaitedMs];
+  };
+  const timer = setInterval(look, LAG_TIMER_MS);
+  return {
+    stop() {
+      look();
+      clearInterval(timer);
+      closeSync(waiting);
+      return most;
+    },
+  };
+}
+
+export interface CpuTimes {
+  /** All threads of this process. */
+  allMs: number;
+  /** Its JavaScript thread, which is its first. */
+  javascriptMs: number;
+  /** Processes that the pool started for itself, tenants not included. */
+  helpersMs: number;
+}
+
+/** @param tenantPids whose trees are not the pool's own; without them helpers are not looked for, which takes time */
+export function cpuTimes(tenantPids?: readonly number[]): CpuTimes {
+  const helpers = tenantPids ? helperPids(tenantPids) : [];
+  const { user, system } = process.cpuUsage();
+  return {
+    allMs: (user + system) / 1e3,
+    javascriptMs: onCpuMs(`/proc/self/task/${process.pid}`),
+    helpersMs: helpers.reduce((sum, pid) => sum + onCpuMs(`/proc/${pid}`), 0),
+  };
+}
+
+export function cpuSince(before: CpuTimes, after: CpuTimes): CpuTimes {
+  return {
+    allMs: after.allMs - before.allMs,
+    javascriptMs: after.javascriptMs - before.javascriptMs,
+    helpersMs: after.helpersMs - before.helpersMs,
+  };
+}
+
+/** Zero for a process that is gone. */
+function onCpuMs(directory: string): number {
+  try {
+    return Number(readFileSync(`${directory}/schedstat`, 'utf8').split(' ')[0]) / NS_PER_MS;
+  } catch {
+    return 0;
+  }
+}
+
+/** Descendants of this process that are not tenants and do not belong to one. */
+function helperPids(tenantPids: readonly number[]): number[] {
+  const childrenOf = new Map<number, number[]>();
+  for (const { pid, parent } of processes()) childrenOf.set(parent, [...(childrenOf.get(parent) ?? []), pid]);
+  const isTenant = new Set(tenantPids);
+  const below = (pid: number): number[] =>
+    (childrenOf.get(pid) ?? [])
+      .filter((child) => !isTenant.has(child))
+      .flatMap((child) => [child, ...below(child)]);
+  return below(process.pid);
+}
+
+function processes(): { pid: number; parent: number }[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+        const parent = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1];
+        return [{ pid: Number(name), parent: Number(parent) }];
+      } catch {
+        return [];
+      }
+    });
+}
+
+/** Starts a measurement of peak memory; the result says by how much the peak exceeds what was resident at first. */
+export function watchMemory(): { growthMb: () => number } {
+  // 5 resets the high-water mark to what is resident now.
+  writeFileSync('/proc/self/clear_refs', '5');
+  const beforeMb = residentMb();
+  return { growthMb: () => statusMb('VmHWM') - beforeMb };
+}
+
+export function residentMb(): number {
+  return statusMb('VmRSS');
+}
+
+function statusMb(field: string): number {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  return Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / KIB_PER_MB;
+}
+
+/** Collects garbage, as far as the host offers it, until there is none left. */
+export async function collectGarbage(): Promise<void> {
+  const collect: (() => void) | undefined = globalThis.Bun ? () => Bun.gc(true) : globalThis.gc;
+  for (let round = 0; round < 4; round += 1) {
+    collect?.();
+    await delay(50);
+  }
+}

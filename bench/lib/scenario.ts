@@ -1,0 +1,89 @@
+// What a scenario is: whom it measures, in which figures, and what is asked of them.
+import type { Runtime, RuntimeOptions } from '@absolutejs/runtime';
+
+/** Whoever has a column of their own in the table. A scenario may also measure references, under names of its own. */
+export const COLUMNS = ['floor', 'plain', 'ours'] as const;
+export type Column = (typeof COLUMNS)[number];
+
+export type Unit = 'ns' | 'µs' | 'ms' | '%' | 'MB' | 'B' | '/s' | '×' | '';
+
+/** One round's figures of one subject: one number each, or every single observation. */
+export type Sample = Record<string, number | readonly number[]>;
+
+export type CreateRuntime = (options: RuntimeOptions) => Runtime;
+
+export interface Context {
+  /** Shorter, for a look: fewer repetitions, the same sizes. */
+  isQuick: boolean;
+}
+
+export type Measure = (context: Context) => Promise<Sample>;
+
+export interface Goal {
+  /** As the table shows it. */
+  text: string;
+  /** The most that is allowed; undefined when what it depends on was not measured. */
+  limit: (figureOf: (subject: string, metric?: string) => number | undefined) => number | undefined;
+}
+
+export interface Metric {
+  id: string;
+  label: string;
+  unit: Unit;
+  goal?: Goal;
+  /** Shown in the chart; only durations can be. */
+  isCharted?: boolean;
+}
+
+export interface Scenario {
+  name: string;
+  title: string;
+  /** What is done, and what the figures mean. */
+  note: string;
+  metrics: readonly Metric[];
+  subjects: Readonly<Record<string, Measure>>;
+  /** Rounds at most, for scenarios that are slow or steady. */
+  mostRounds?: number;
+  /** Subjects that take minutes: measured in the first round only, and not in a quick run. */
+  slow?: readonly string[];
+  /** How long one round of one subject may take. */
+  timeoutMs?: number;
+}
+
+/** Thrown by a measurement that this machine does not allow. */
+export class NotPossible extends Error {}
+
+export const atMost = (value: number, unit: Unit): Goal => ({
+  text: `≤ ${value.toLocaleString('en')}${unit === '%' ? ' %' : ` ${unit}`}`,
+  limit: () => value,
+});
+
+/** The rows of the event loop's lag; see `watchLoop`. */
+export function lagMetrics(goal: { lagMs?: number; heldMs?: number } = {}): Metric[] {
+  const goalOf = (mostMs: number | undefined) => mostMs !== undefined && { goal: atMost(mostMs, 'ms') };
+  return [
+    { id: 'lagMs', label: 'host loop lag, max', unit: 'ms', ...goalOf(goal.lagMs) },
+    { id: 'heldMs', label: '… held, not waiting for a core', unit: 'ms', ...goalOf(goal.heldMs) },
+  ];
+}
+
+/** The same measurement for both pools. */
+export function bothPools(measure: (createRuntime: CreateRuntime, context: Context) => Promise<Sample>) {
+  return {
+    plain: async (context: Context) => measure(await loadPool('plain'), context),
+    ours: async (context: Context) => measure(await loadPool('ours'), context),
+  };
+}
+
+export async function loadPool(pool: 'plain' | 'ours'): Promise<CreateRuntime> {
+  return (await import(poolModule(pool))).createRuntime;
+}
+
+/** Where a pool is imported from. */
+export function poolModule(pool: 'plain' | 'ours'): string {
+  const [path, directory] =
+    pool === 'plain'
+      ? ['bench/plain-pool/index.ts', process.env.BENCH_ROOT]
+      : ['index.js', process.env.BENCH_PACKAGE ?? process.env.BENCH_ROOT];
+  return new URL(path, directory).href;
+}

@@ -1,0 +1,123 @@
+// The benchmarks: every scenario, or those named, for every subject in turn. See `--help`.
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { chart } from './lib/chart.ts';
+import { describeMachine, machineInWords } from './lib/machine.ts';
+import { goalsInWords, markdown, type Measured, progress, table } from './lib/report.ts';
+import type { Sample, Scenario } from './lib/scenario.ts';
+import { bundleForNode, runWorker } from './lib/workers.ts';
+import { runInstructions } from './instructions/run.ts';
+import { scenarios } from './scenarios.ts';
+
+const ROUNDS = 5;
+
+const { values: options, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    node: { type: 'boolean', default: false },
+    before: { type: 'string' },
+    json: { type: 'string' },
+    update: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (options.help) {
+  console.log(help());
+} else if (names.includes('instructions')) {
+  process.exitCode = await runInstructions(options.update);
+} else {
+  await measure(chosenScenarios());
+}
+
+function chosenScenarios(): readonly Scenario[] {
+  const unknown = names.filter((name) => !scenarios.some((scenario) => scenario.name === name));
+  if (unknown.length > 0) {
+    console.error(`✘ no scenario is called ${unknown.join(', ')}\n\n${help()}`);
+    process.exit(1);
+  }
+  return names.length === 0 ? scenarios : scenarios.filter(({ name }) => names.includes(name));
+}
+
+async function measure(chosen: readonly Scenario[]): Promise<void> {
+  const rounds = roundsAsked();
+  const machine = describeMachine();
+  console.log(`${machineInWords(machine)}\n`);
+  if (machine.isBusy) console.log('! other programs are busy: figures will be noisy\n');
+  const nodeWorker = options.node ? await bundleForNode() : undefined;
+  const measured: Measured[] = [];
+  for (const scenario of chosen) measured.push(await measureScenario(scenario, rounds, nodeWorker));
+  const command = ['npm run bench', ...flagsGiven()].join(' ');
+  const run = { machine, command, rounds, isQuick: options.quick, measured };
+  console.log(`\n${table(measured)}\n\n${goalsInWords(measured)}`);
+  if (options.json) writeFileSync(options.json, JSON.stringify(run, null, 2));
+  if (chosen.length < scenarios.length || options.node || options.before) return;
+  writeFileSync(new URL('RESULTS.md', import.meta.url), markdown(run));
+  writeFileSync(new URL('results.svg', import.meta.url), chart(measured));
+  console.log('\nwritten to bench/RESULTS.md and bench/results.svg');
+}
+
+async function measureScenario(
+  scenario: Scenario,
+  mostRounds: number,
+  nodeWorker: string | undefined,
+): Promise<Measured> {
+  const samples: Record<string, (Sample | undefined)[]> = {};
+  const problems = new Map<string, string>();
+  const count = Math.min(mostRounds, scenario.mostRounds ?? mostRounds);
+  console.log(`━━ ${scenario.name}: ${scenario.title.replaceAll('`', '')}`);
+  for (let round = 0; round < count; round += 1) {
+    for (const subject of [...Object.keys(scenario.subjects), ...(options.before ? ['before'] : [])]) {
+      if (scenario.slow?.includes(subject) && (round > 0 || options.quick)) {
+        if (options.quick) problems.set(subject, 'takes minutes: left out of a quick run');
+        continue;
+      }
+      const isOurs = subject !== 'plain' && subject !== 'floor';
+      const result = await runWorker({
+        scenario: scenario.name,
+        subject: subject === 'before' ? 'ours' : subject,
+        packageRoot: subject === 'before' ? options.before : undefined,
+        isQuick: options.quick,
+        nodeWorker: isOurs ? nodeWorker : undefined,
+        timeoutMs: scenario.timeoutMs,
+      });
+      (samples[subject] ??= [])[round] = 'sample' in result ? result.sample : undefined;
+      if ('problem' in result) problems.set(subject, result.problem);
+      const said =
+        'problem' in result ? `not measured: ${result.problem}` : progress(scenario, samples, subject);
+      console.log(`   ${round + 1}/${count} ${subject.padEnd(16)} ${said}`);
+    }
+  }
+  return { scenario, rounds: samples, problems };
+}
+
+function roundsAsked(): number {
+  const rounds = Number(options.rounds ?? (options.quick ? 1 : ROUNDS));
+  if (Number.isInteger(rounds) && rounds > 0) return rounds;
+  console.error(`✘ --rounds must be a whole number of at least 1, got ${options.rounds}`);
+  process.exit(1);
+}
+
+function flagsGiven(): string[] {
+  const flags = [options.quick && '--quick', options.rounds && `--rounds ${options.rounds}`];
+  const given = flags.filter((flag) => typeof flag === 'string' && flag !== '');
+  return given.length > 0 ? ['--', ...(given as string[])] : [];
+}
+
+function help(): string {
+  const list = scenarios.map(({ name, title }) => `  ${name.padEnd(24)} ${title.replaceAll('`', '')}`);
+  return `npm run bench -- [scenario …] [--rounds N] [--quick] [--node] [--before DIR] [--json FILE]
+
+Without a scenario all are measured, and bench/RESULTS.md and bench/results.svg are written.
+  --rounds N   rounds of every scenario (default ${ROUNDS}; slow scenarios take fewer)
+  --quick      one round with few repetitions
+  --node       this package under Node; the plain pool and the floor stay on Bun
+  --before DIR also measures the package built in another checkout, in the same rounds
+  --json FILE  also writes every observation
+
+scenarios:
+${list.join('\n')}
+  ${'instructions'.padEnd(24)} instructions of the pool's hot operations, against their budgets (--update sets these)`;
+}

@@ -1,0 +1,22 @@
+// One measured process: one scenario, one subject, one round. Prints its sample as JSON. It can be run alone, under a
+// profiler say: `bun bench/worker.ts log-lines ours`.
+import { scenarios } from './scenarios.ts';
+import { NotPossible } from './lib/scenario.ts';
+
+process.env.BENCH_ROOT ??= new URL('..', import.meta.url).href;
+const [name, subject = 'ours', mode] = process.argv.slice(2);
+const measure = scenarios.find((scenario) => scenario.name === name)?.subjects[subject];
+if (!measure) throw new Error(`there is no scenario "${name}" with a subject "${subject}"`);
+
+try {
+  print({ sample: await measure({ isQuick: mode === 'quick' }) });
+} catch (error) {
+  if (!(error instanceof NotPossible)) throw error;
+  print({ notPossible: error.message });
+}
+// Whatever the pool still holds ends with this process; `dispose` is measured where it is meant to be.
+process.exit();
+
+function print(result: object): void {
+  console.log(JSON.stringify(result));
+}
