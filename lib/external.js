@@ -36,8 +36,18 @@ export async function spawnExternal(run, native, settings, { cwd, env }, onLog, 
   }
   native.started(run.id, process.pid, process.port ?? 0);
   wake();
-  const exitCode = await exitCodeOf(process.exited);
-  native.exited(run.id, exitCode);
+  void reportExit(run, native, process.exited, wake);
+}
+
+/**
+ * Lives as long as the process, and so holds on to nothing but what it needs.
+ * @param {Run} run
+ * @param {any} native
+ * @param {PromiseLike<unknown>} exited
+ * @param {() => void} wake
+ */
+async function reportExit(run, native, exited, wake) {
+  native.exited(run.id, await exitCodeOf(exited));
   wake();
 }
 
@@ -131,8 +141,8 @@ function passOn(run, event, onLog) {
   if (run.isOver) return;
   const line = String(event?.line);
   if (run.live === undefined) {
-    run.output.push(line);
-    if (run.output.length > KEPT_LINES) run.output.shift();
+    const output = (run.output ??= []);
+    if (output.push(line) > KEPT_LINES) output.shift();
   }
   const stream = event?.stream === 'stderr' ? 'stderr' : 'stdout';
   const pid = Number.isInteger(event?.pid) ? event.pid : run.pid;

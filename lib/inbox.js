@@ -10,53 +10,78 @@ const TURN_MS = 4;
 const MOST_LINES_PER_LOOK = 64;
 const SLOW_MS = 0.5;
 
+/** Where the number of records in Rust's queue stands: see `src/board.rs`. */
+const QUEUED = 4;
+
 /**
- * @param {{ take(): any }} native
+ * @param {{ take(): string[] | null, numbers(): Float64Array }} native
+ * @param {Float64Array} board
  * @param {(batch: Batch) => LogText | undefined} handle takes one record; returns its text if it is one of log lines
  */
-export function createInbox(native, handle) {
-  /** @type {Batch | undefined} */
-  let batch;
+export function createInbox(native, board, handle) {
+  const batch = new Batch(native.numbers());
   /** @type {LogText | undefined} */
   let lines;
+  // Log text takes up room until the next batch is taken.
+  let holdsRoom = false;
   let isScheduled = false;
 
   function turn() {
     const watch = new Stopwatch();
     do {
       if (lines !== undefined) {
-        if (lines.deliver(watch)) break;
+        if (lines.deliver(watch)) return later();
         lines = undefined;
-        continue;
+      } else if (batch.isEmpty) {
+        if (board[QUEUED] === 0 && !holdsRoom) return;
+        batch.begin(native.take());
+        holdsRoom = false;
+      } else {
+        lines = handle(batch);
+        holdsRoom ||= lines !== undefined;
       }
-      if (batch === undefined || batch.isEmpty) {
-        const taken = native.take();
-        if (taken === null) return (batch = undefined);
-        batch = new Batch(taken);
-      }
-      lines = handle(batch);
     } while (!watch.isOver());
     later();
   }
 
+  /** @type {(() => void) | undefined} */
+  let cancelNext;
+
+  /** Goes on in a later turn; only one is ever waited for. */
   function later() {
+    const next = () => {
+      cancelNext?.();
+      turn();
+    };
+    const immediate = setImmediate(next);
+    // In Node an immediate that does not keep the process alive does not wake a sleeping event loop either.
+    const timer = setTimeout(next, 1);
     // Whoever waits for an answer keeps the process alive; output alone does not.
-    setImmediate(turn).unref?.();
-    // In Node such an immediate does not wake an event loop that has gone to sleep; a timer does.
-    setTimeout(() => {}, 1).unref?.();
+    immediate.unref?.();
+    timer.unref?.();
+    cancelNext = () => {
+      cancelNext = undefined;
+      clearImmediate(immediate);
+      clearTimeout(timer);
+    };
+  }
+
+  /** A turn, unless one is coming. */
+  function turnUnlessComing() {
+    if (cancelNext === undefined) turn();
   }
 
   return {
     /** Rust has something. */
-    turn,
+    rung: turnUnlessComing,
 
-    /** Something may have come of a call just made. Soon, but never before that call has returned. */
+    /** Looks whether something came of a call just made: soon, but never before that call has returned. */
     soon() {
-      if (isScheduled) return;
+      if (isScheduled || board[QUEUED] === 0) return;
       isScheduled = true;
       queueMicrotask(() => {
         isScheduled = false;
-        turn();
+        turnUnlessComing();
       });
     },
   };

@@ -21,25 +21,32 @@ const FAILURE_KINDS = [
 
 /** Why a call was refused, with what is known about it. @typedef {ReturnType<Batch['refusal']>} Refusal */
 
-/** One batch, read from front to back. */
+/** The batch taken last, read from front to back. */
 export class Batch {
   #numbers;
-  #texts;
-  #nextNumber = 0;
-  #nextText = 1;
+  /** @type {string[]} */
+  #texts = [];
+  #next = 1;
+  #nextText = 0;
 
-  /** @param {[Float64Array, ...string[]]} batch */
-  constructor(batch) {
-    this.#numbers = batch[0];
-    this.#texts = batch;
+  /** @param {Float64Array} numbers shared with Rust: how many there are, then they */
+  constructor(numbers) {
+    this.#numbers = numbers;
+  }
+
+  /** A new batch has been taken. @param {string[] | null} texts */
+  begin(texts) {
+    this.#texts = texts ?? [];
+    this.#next = 1;
+    this.#nextText = 0;
   }
 
   get isEmpty() {
-    return this.#nextNumber >= this.#numbers.length;
+    return this.#next > /** @type {number} */ (this.#numbers[0]);
   }
 
   number() {
-    return /** @type {number} */ (this.#numbers[this.#nextNumber++]);
+    return /** @type {number} */ (this.#numbers[this.#next++]);
   }
 
   text() {
@@ -79,13 +86,8 @@ export class Batch {
       }
       case 5:
         return { kind: /** @type {const} */ ('stopRefused'), run: this.number(), failure: this.failure() };
-      default: {
-        const refused = Array.from({ length: this.number() }, () => ({
-          run: this.number(),
-          failure: this.failure(),
-        }));
-        return { kind: /** @type {const} */ ('stillTracked'), refused };
-      }
+      default:
+        return { kind: /** @type {const} */ ('stillTracked') };
     }
   }
 }

@@ -12,8 +12,8 @@
  * @property {import('../index.js').RuntimeProcess | undefined} process the user's, from their `spawn`
  * @property {unknown} startError what `spawn` or `readiness` threw
  * @property {unknown} killError what `kill` threw last
- * @property {Map<string, unknown>} errors made so far, so that all who waited for the same thing get the same object
- * @property {string[]} output the last lines of a user's process, until it is ready
+ * @property {Map<string, unknown> | undefined} errors made so far, so that all who waited for the same thing get the same object
+ * @property {string[] | undefined} output the last lines of a user's process, until it is ready
  */
 
 /** @param {number} id @param {string} key @param {number} port @param {number} startedAt @returns {Run} */
@@ -30,7 +30,7 @@ export function createRun(id, key, port, startedAt) {
     process: undefined,
     startError: undefined,
     killError: undefined,
-    errors: new Map(),
-    output: [],
+    errors: undefined,
+    output: undefined,
   };
 }

@@ -21,13 +21,14 @@ import { createTenants } from './tenants.js';
 export function createRuntime(options) {
   const settings = readOptions(options);
   const { NativeRuntime, wardenPath } = loadNative();
-  const native = new NativeRuntime(nativeOptions(settings, wardenPath), () => inbox.turn());
+  const native = new NativeRuntime(nativeOptions(settings, wardenPath), () => inbox.rung());
   /** Running, total, draining, keys with failures: see `src/board.rs`. @type {Float64Array} */
   const board = native.board();
   const calls = createCalls();
   const tenants = createTenants((chunk) => native.leases(chunk));
   const inbox = createInbox(
     native,
+    board,
     createHandler(settings, native, calls, tenants, () => inbox.soon()),
   );
 
@@ -122,6 +123,8 @@ export function createRuntime(options) {
 function createHandler(settings, native, calls, tenants, wake) {
   /** @type {Map<number, Run>} */
   const runs = new Map();
+  /** Why processes could not be stopped: the answer to a `dispose` follows. @type {unknown[]} */
+  const notStopped = [];
   const onLog = guarded(settings.onLog);
   const onMetrics = guarded(settings.onMetrics);
   const onTransition = guarded(settings.onTransition);
@@ -162,7 +165,7 @@ function createHandler(settings, native, calls, tenants, wake) {
     const run = runOf(batch);
     const durationMs = batch.number();
     tenants.open(run, batch.number(), batch.number());
-    run.output = [];
+    run.output = undefined;
     const { key, pid, port } = run;
     onMetrics({ type: 'spawn', key, pid, port, durationMs, ...resource(run) });
     onTransition({ type: 'ready', key, pid, port, durationMs, ...resource(run) });
@@ -200,10 +203,8 @@ function createHandler(settings, native, calls, tenants, wake) {
         return failureOf(runs.get(refusal.run), key, refusal.failure, refusal.output);
       case 'stopRefused':
         return failureOf(runs.get(refusal.run), key, refusal.failure);
-      case 'stillTracked': {
-        const refusals = refusal.refused.map(({ run, failure }) => failureOf(runs.get(run), key, failure));
-        return errors.stillTracked(refusals);
-      }
+      case 'stillTracked':
+        return errors.stillTracked(notStopped.splice(0));
     }
   }
 
@@ -268,6 +269,10 @@ function createHandler(settings, native, calls, tenants, wake) {
         native.close();
         return void call?.resolve(undefined);
       }
+      case 18: {
+        const run = runOf(batch);
+        return void notStopped.push(failureOf(run, run.key, batch.failure()));
+      }
       default:
         throw new Error('the addon and lib/ of @absolutejs/runtime differ in version; reinstall the package');
     }
@@ -283,12 +288,12 @@ function createHandler(settings, native, calls, tenants, wake) {
  */
 function failureOf(run, key, failure, output) {
   if (run === undefined) return errors.failureError(key, failure, {});
-  const known = run.errors.get(failure.kind);
+  const known = run.errors?.get(failure.kind);
   if (known !== undefined) return known;
   const thrown = failure.kind === 'killThrew' ? run.killError : run.startError;
-  const tail = output || run.output.join('\n');
+  const tail = output || run.output?.join('\n');
   const error = errors.failureError(run.key, failure, { thrown, output: tail });
-  if (failure.kind !== 'killThrew') run.errors.set(failure.kind, error);
+  if (failure.kind !== 'killThrew') (run.errors ??= new Map()).set(failure.kind, error);
   return error;
 }
 

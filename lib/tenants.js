@@ -45,7 +45,9 @@ export function createTenants(leasesOf) {
      */
     answer(key) {
       const live = byKey.get(key);
-      return live !== undefined && live.touch(++touches) ? live.answer : undefined;
+      if (live === undefined) return undefined;
+      live.touch(++touches);
+      return live.isOpen() ? live.answer : undefined;
     },
   };
 }
@@ -66,12 +68,16 @@ export class Live {
     this.stoppedAt = NaN;
   }
 
-  /** Touches, then looks: whether the tenant may still be handed out. @param {number} count */
+  /** @param {number} count */
   touch(count) {
     const { index } = this;
     this.touchedAt[index] = Date.now();
     this.sequence[index] = count;
-    return Atomics.or(this.claimed, index, 0) === 0;
+  }
+
+  /** Whether the tenant may be handed out. To be asked after touching it. */
+  isOpen() {
+    return Atomics.or(this.claimed, this.index, 0) === 0;
   }
 
   /** Becoming ready is activity too: its place among the touches of the same millisecond. @param {number} count */

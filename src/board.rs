@@ -4,10 +4,13 @@ use pool::Figures;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many numbers there are.
-pub const BOARD_NUMBERS: usize = 4;
+pub const BOARD_NUMBERS: usize = 5;
+/// The last one: records that wait to be taken.
+const QUEUED: usize = 4;
 
 /// Running, total, draining (0 or 1), and how many keys have failed and are remembered, as the bits of `f64`s. How many of
-/// those are backing off depends on the time, so while there are any, it has to be asked for.
+/// those are backing off depends on the time, so while there are any, it has to be asked for. Then the number of records in
+/// the uplink's queue.
 #[derive(Default)]
 pub struct Board {
     pub numbers: [AtomicU64; BOARD_NUMBERS],
@@ -20,5 +23,9 @@ impl Board {
         for (cell, number) in self.numbers.iter().zip(numbers) {
             cell.store(number.to_bits(), Ordering::Release);
         }
+    }
+
+    pub fn show_queued(&self, records: usize) {
+        self.numbers[QUEUED].store((records as f64).to_bits(), Ordering::Release);
     }
 }

@@ -19,7 +19,7 @@ use pool::{
     Action, CallId, Config, Event, Fact, Failure, Input, Key, Outcome, Pool, Processes, Refusal, RunId,
 };
 use pool::{RunMap, Stats, StopStage};
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -67,7 +67,8 @@ struct Core {
 struct RunHandle {
     port: u16,
     held_port: Option<HeldPort>,
-    tail: Arc<Mutex<Tail>>,
+    /// Of a process of ours.
+    tail: Option<Arc<Mutex<Tail>>>,
     launched: bool,
     /// How the warden knows it.
     number: Option<u64>,
@@ -89,11 +90,11 @@ impl Driver {
             abandoned: false,
             observing: false,
         };
-        let uplink = Uplink::new(ring);
+        let board: Arc<Board> = Arc::default();
         Arc::new(Driver {
             settings,
-            uplink,
-            board: Arc::default(),
+            uplink: Uplink::new(board.clone(), ring),
+            board,
             core: Mutex::new(core),
             deadline_moved: Notify::new(),
         })
@@ -155,9 +156,13 @@ impl Driver {
         if !self.begin(&mut core, run) {
             return;
         }
-        let (Some(engine), Some(handle)) = (core.engine.clone(), core.runs.get(&run)) else { return };
+        let Some((engine, tail)) =
+            core.engine.clone().zip(core.runs.get(&run).and_then(|handle| handle.tail.clone()))
+        else {
+            return;
+        };
         let log_room = self.settings.has_log.then(|| self.uplink.log_room());
-        let supervision = Supervision::new(self.clone(), run, handle.tail.clone(), log_room);
+        let supervision = Supervision::new(self.clone(), run, tail, log_room);
         let shared = engine.clone();
         engine.spawn(async move { supervise(&shared.warden, program, &supervision).await });
     }
@@ -206,12 +211,13 @@ impl Driver {
     }
 
     fn feed_locked(self: &Arc<Self>, core: &mut Core, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let actions = core.pool.handle(clock::now(), input, &mut core.leases);
-            for action in actions {
-                inputs.extend(self.carry_out(core, action));
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let mut followed = Vec::new();
+            for action in core.pool.handle(clock::now(), input, &mut core.leases) {
+                followed.extend(self.carry_out(core, action));
             }
+            inputs.extend(followed.into_iter().rev());
         }
         self.board.show(core.pool.figures());
         let next_ms = core.pool.next_deadline();
@@ -252,7 +258,7 @@ impl Driver {
         let handle = RunHandle {
             port,
             held_port: Some(held_port),
-            tail: Arc::default(),
+            tail: (self.settings.pool.processes == Processes::Own).then(Arc::default),
             launched: false,
             number: None,
             root: None,
@@ -266,14 +272,17 @@ impl Driver {
     /// The port of a user's process is not held once it is ready, so the kernel may offer it again: ask for another.
     fn reserve_port(&self, core: &Core) -> std::io::Result<HeldPort> {
         let mut taken = Vec::new();
+        // Next to a start of ours a reservation costs nothing; a user's may be a matter of microseconds.
+        let stock = core.engine.as_ref().filter(|_| self.settings.pool.processes == Processes::External);
+        let reserve = || stock.map_or_else(HeldPort::reserve, |engine| engine.port());
         for _ in 1..PORT_TRIES {
-            let port = HeldPort::reserve()?;
+            let port = reserve()?;
             if !core.ports.contains(&port.port()) {
                 return Ok(port);
             }
             taken.push(port);
         }
-        HeldPort::reserve()
+        reserve()
     }
 
     fn ensure_engine(self: &Arc<Self>, core: &mut Core) -> std::io::Result<()> {
@@ -371,7 +380,7 @@ impl Driver {
             Event::Spawn { run, pid, port } => Record::Spawn { run, pid, port },
             Event::Ready { run, duration_ms } => {
                 let handle = core.runs.get_mut(&run)?;
-                handle.tail.lock().unwrap_or_else(PoisonError::into_inner).forget();
+                handle.tail.take().inspect(|tail| lock_tail(tail).forget());
                 if self.settings.pool.processes == Processes::External {
                     handle.held_port = None;
                 }
@@ -397,6 +406,11 @@ impl Driver {
         if disposing && outcome == Outcome::Done {
             self.leave_engine(core, Some(call));
             return None;
+        }
+        if let Outcome::Refused(Refusal::StillTracked { refused }) = &outcome {
+            for (run, failure) in refused.iter().cloned() {
+                self.uplink.push(Record::NotStopped { run, failure });
+            }
         }
         let output = match &outcome {
             Outcome::Refused(Refusal::StartFailed { run: Some(run), .. }) => {
@@ -453,8 +467,12 @@ impl RunHandle {
     }
 
     fn output(&self) -> String {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner).text()
+        self.tail.as_ref().map(|tail| lock_tail(tail).text()).unwrap_or_default()
     }
+}
+
+fn lock_tail(tail: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
+    tail.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A start that nobody wants any more never began.

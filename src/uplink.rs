@@ -4,8 +4,9 @@
 //! empty. Log text is the only thing that can come in any amount, so it needs room first (see [`LogRoom`]): when a
 //! tenant has no room left, its pipe is not read, and the tenant waits at its own output while nobody else does.
 
+use crate::board::Board;
 use crate::leases::LeaseAddress;
-use pool::{CallId, ExitReason, Key, Outcome, RunId};
+use pool::{CallId, ExitReason, Failure, Key, Outcome, RunId};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,7 @@ const LOG_ROOM_BYTES: usize = 8 << 20;
 /// Log text of one tenant on its way, so that a noisy one leaves room for the others.
 const LOG_ROOM_PER_RUN_BYTES: usize = 512 << 10;
 /// What a batch holds at most. Small enough that handling it does not hold the event loop for long.
-const BATCH_RECORDS: usize = 512;
+pub const BATCH_RECORDS: usize = 512;
 const BATCH_LOG_BYTES: usize = 256 << 10;
 
 /// Which of a process's two outputs.
@@ -86,6 +87,11 @@ pub enum Record {
         at_ms: u64,
         text: String,
     },
+    /// A process that `dispose` could not end; the answer to the call follows.
+    NotStopped {
+        run: RunId,
+        failure: Failure,
+    },
     /// `output` are the last lines of a process that ended before it was ready.
     Settle {
         call: CallId,
@@ -132,16 +138,18 @@ pub struct Uplink {
     /// `None` once JavaScript is gone.
     ring: Mutex<Option<Bell>>,
     rung: AtomicBool,
+    board: Arc<Board>,
     log_room: Arc<Semaphore>,
 }
 
 impl Uplink {
     /// `ring` must make JavaScript call [`take`](Self::take) soon; it may be called on any thread.
-    pub fn new(ring: impl Fn() + Send + Sync + 'static) -> Uplink {
+    pub fn new(board: Arc<Board>, ring: impl Fn() + Send + Sync + 'static) -> Uplink {
         Uplink {
             queue: Mutex::default(),
             ring: Mutex::new(Some(Arc::new(ring))),
             rung: AtomicBool::new(false),
+            board,
             log_room: Arc::new(Semaphore::new(LOG_ROOM_BYTES)),
         }
     }
@@ -159,6 +167,7 @@ impl Uplink {
         let mut queue = self.lock();
         if !queue.closed {
             queue.entries.push_back(entry);
+            self.board.show_queued(queue.entries.len());
         }
     }
 
@@ -194,6 +203,7 @@ impl Uplink {
             queue.in_work.extend(entry.room);
             batch.push(entry.record);
         }
+        self.board.show_queued(queue.entries.len());
         (batch, recycled)
     }
 
@@ -203,6 +213,7 @@ impl Uplink {
         queue.closed = true;
         queue.entries.clear();
         queue.in_work.clear();
+        self.board.show_queued(0);
         drop(queue);
         self.log_room.close();
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,5 +1,6 @@
 //! Memory shared with JavaScript, as it sees it.
 
+use super::records::{NUMBERS_PER_BATCH, Numbers};
 use crate::board::{BOARD_NUMBERS, Board};
 use crate::leases::{Chunk, LEASES_PER_CHUNK};
 use napi::bindgen_prelude::{Float64Array, Int32Array};
@@ -40,6 +41,13 @@ impl From<Arc<Chunk>> for NativeLeases {
             }
         }
     }
+}
+
+/// The numbers of the batch that was taken last.
+pub fn numbers_array(numbers: Arc<Numbers>) -> Float64Array {
+    let first = numbers.as_ptr() as *mut f64;
+    // SAFETY: as above; the numbers never move and live until the array is collected.
+    unsafe { Float64Array::with_external_data(first, NUMBERS_PER_BATCH, move |_, _| drop(numbers)) }
 }
 
 /// The figures of this moment.

@@ -1,25 +1,53 @@
-//! Records as `lib/records.js` reads them: one array of numbers, and the texts in the order in which the numbers call
+//! Records as `lib/records.js` reads them: numbers in shared memory, and the texts in the order in which the numbers call
 //! for them. The tables here and there are the same.
 
-use crate::uplink::{Record, Stream};
+use crate::uplink::{BATCH_RECORDS, Record, Stream};
 use pool::{Callback, ExitReason, Failure, Outcome, Refusal};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The numbers and texts of a batch.
-#[derive(Default)]
-pub struct Encoded {
-    pub numbers: Vec<f64>,
-    pub texts: Vec<String>,
+/// The numbers of a batch, in memory that JavaScript reads: how many follow, then they.
+pub struct Numbers([AtomicU64; NUMBERS_PER_BATCH]);
+
+/// More than a batch of records can need.
+pub const NUMBERS_PER_BATCH: usize = 16 * BATCH_RECORDS;
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Numbers([const { AtomicU64::new(0) }; NUMBERS_PER_BATCH])
+    }
 }
 
-impl Encoded {
-    pub fn of(records: Vec<Record>) -> Encoded {
-        let mut encoded = Encoded::default();
+impl Numbers {
+    pub fn as_ptr(&self) -> *const AtomicU64 {
+        self.0.as_ptr()
+    }
+
+    fn set(&self, index: usize, number: f64) {
+        self.0[index].store(number.to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// A batch being written.
+pub struct Encoded<'a> {
+    numbers: &'a Numbers,
+    count: usize,
+    texts: Vec<String>,
+}
+
+impl Encoded<'_> {
+    /// Writes the records' numbers and returns their texts.
+    pub fn write(records: Vec<Record>, numbers: &Numbers) -> Vec<String> {
+        let mut encoded = Encoded { numbers, count: 0, texts: Vec::new() };
         records.into_iter().for_each(|record| encoded.record(record));
-        encoded
+        numbers.set(0, encoded.count as f64);
+        encoded.texts
     }
 
     fn numbers<const N: usize>(&mut self, numbers: [f64; N]) {
-        self.numbers.extend(numbers);
+        for number in numbers {
+            self.count += 1;
+            self.numbers.set(self.count, number);
+        }
     }
 
     fn record(&mut self, record: Record) {
@@ -62,6 +90,10 @@ impl Encoded {
             }
             Record::Release { run, .. } => self.numbers([16.0, run.0 as f64]),
             Record::Disposed { call } => self.numbers([17.0, call as f64]),
+            Record::NotStopped { run, failure } => {
+                self.numbers([18.0, run.0 as f64]);
+                self.failure(failure);
+            }
         }
     }
 
@@ -86,13 +118,7 @@ impl Encoded {
                 self.numbers([5.0, run.0 as f64]);
                 self.failure(failure);
             }
-            Refusal::StillTracked { refused } => {
-                self.numbers([6.0, refused.len() as f64]);
-                for (run, failure) in refused {
-                    self.numbers([run.0 as f64]);
-                    self.failure(failure);
-                }
-            }
+            Refusal::StillTracked { .. } => self.numbers([6.0]),
         }
     }
 

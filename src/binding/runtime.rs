@@ -2,9 +2,9 @@
 //! that JavaScript fetches them without being rung.
 
 use super::guarded;
-use super::memory::{NativeLeases, board_array};
+use super::memory::{NativeLeases, board_array, numbers_array};
 use super::options::NativeOptions;
-use super::records::Encoded;
+use super::records::{Encoded, Numbers};
 use crate::driver::Driver;
 use crate::os::run::Program;
 use napi::bindgen_prelude::*;
@@ -19,6 +19,7 @@ type Bell = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
 #[napi]
 pub struct NativeRuntime {
     driver: Arc<Driver>,
+    numbers: Arc<Numbers>,
 }
 
 #[napi]
@@ -44,7 +45,7 @@ impl NativeRuntime {
         env.add_env_cleanup_hook(ending, |ending| {
             let _ = guarded(|| ending.upgrade().inspect(|driver| driver.abandon()));
         })?;
-        Ok(NativeRuntime { driver })
+        Ok(NativeRuntime { driver, numbers: Arc::default() })
     }
 
     fn feed(&self, input: Input) -> Result<bool> {
@@ -166,24 +167,28 @@ impl NativeRuntime {
         self.fact(run, Fact::StopRefused { asked, failure: Failure::Thrown { by: Callback::Kill, text } })
     }
 
-    /// The next batch, see `records.rs`: the numbers, then the texts; null when there is none.
+    /// The numbers of the batch taken last.
+    #[napi]
+    pub fn numbers(&self) -> Result<Float64Array> {
+        guarded(|| numbers_array(self.numbers.clone()))
+    }
+
+    /// Takes the next batch, see `records.rs`: writes its numbers, returns its texts, null if it has none.
     #[napi]
     pub fn take<'env>(&self, env: &'env Env) -> Result<Option<Array<'env>>> {
-        let Encoded { numbers, texts } = guarded(|| Encoded::of(self.driver.take_records()))?;
-        if numbers.is_empty() {
+        let texts = guarded(|| Encoded::write(self.driver.take_records(), &self.numbers))?;
+        if texts.is_empty() {
             return Ok(None);
         }
-        let mut batch = env.create_array(texts.len() as u32 + 1)?;
-        batch.set(0, Float64Array::new(numbers))?;
+        let mut array = env.create_array(texts.len() as u32)?;
         for (index, text) in texts.iter().enumerate() {
-            let index = index as u32 + 1;
             if text.is_ascii() {
-                batch.set(index, env.create_string_latin1(text.as_bytes())?)?;
+                array.set(index as u32, env.create_string_latin1(text.as_bytes())?)?;
             } else {
-                batch.set(index, env.create_string(text)?)?;
+                array.set(index as u32, env.create_string(text)?)?;
             }
         }
-        Ok(Some(batch))
+        Ok(Some(array))
     }
 
     #[napi]

@@ -1,6 +1,7 @@
 //! The one small tokio runtime of the host process, on a thread of its own, shared by all pools: started by the first
 //! that needs it, gone with the last.
 
+use crate::os::ports::{HeldPort, PortStock};
 use crate::os::readiness::Readiness;
 use crate::os::warden::WardenClient;
 use std::future::Future;
@@ -19,6 +20,7 @@ pub struct Engine {
     handle: Handle,
     pub warden: WardenClient,
     pub readiness: Readiness,
+    ports: Arc<PortStock>,
     end: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -44,12 +46,23 @@ impl Engine {
             let _ = runtime.block_on(ended);
         })?;
         let warden = WardenClient::new(warden_path);
-        Ok(Engine { handle, warden, readiness, end: Mutex::new(Some((end, thread))) })
+        let ports = Arc::new(PortStock::default());
+        Ok(Engine { handle, warden, readiness, ports, end: Mutex::new(Some((end, thread))) })
     }
 
     /// Runs a task on the engine's thread.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
         self.handle.spawn(task)
+    }
+
+    /// Reserves a port. The next ones are reserved meanwhile on the engine's thread.
+    pub fn port(&self) -> io::Result<HeldPort> {
+        let (port, is_low) = self.ports.take();
+        if is_low {
+            let ports = self.ports.clone();
+            self.spawn(async move { ports.fill() });
+        }
+        port.map_or_else(HeldPort::reserve, Ok)
     }
 
     /// Runs something slow on a thread of its own.

@@ -13,8 +13,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// A reserved port of the loopback address; free again when dropped.
 #[derive(Debug)]
@@ -35,6 +35,40 @@ impl HeldPort {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+}
+
+/// Ports reserved in advance: three system calls that a start need not wait for.
+#[derive(Default)]
+pub struct PortStock {
+    ports: Mutex<Vec<HeldPort>>,
+    /// Somebody has been told to fill it.
+    filling: AtomicBool,
+}
+
+/// Enough for a burst of starts until more have been reserved; few enough to keep.
+const STOCK: usize = 32;
+
+impl PortStock {
+    /// A port, if there is one, and whether somebody should fill the stock again.
+    pub fn take(&self) -> (Option<HeldPort>, bool) {
+        let mut ports = self.lock();
+        let port = ports.pop();
+        let is_low = ports.len() < STOCK / 2;
+        (port, is_low && !self.filling.swap(true, Ordering::AcqRel))
+    }
+
+    pub fn fill(&self) {
+        // Not under the lock: who takes one meanwhile must not wait for the kernel.
+        while self.lock().len() < STOCK {
+            let Ok(port) = HeldPort::reserve() else { break };
+            self.lock().insert(0, port);
+        }
+        self.filling.store(false, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<HeldPort>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,55 @@
+// A runtime that was never used, that is idle or that is disposed does not keep its host; a call under way does. And the
+// natural end of a host is a clean one, every time.
+import { expect, test } from 'bun:test';
+import {
+  type EngineName,
+  engineNames,
+  slowToListen,
+  startHost,
+  Tenants,
+  until,
+} from '../support/processes/index.ts';
+
+const TIMES = 20;
+const AT_ONCE = 4;
+
+/** Lets the host do it and end by itself. */
+async function run(engine: EngineName, tenants: Tenants, key: string, what: string) {
+  await using host = startHost(engine, 'alive.mjs', [tenants.root, key, what]);
+  const end = await host.end();
+  return { ...end, errors: host.errors, said: host.lines.map((line) => line.split(' ')[0]) };
+}
+
+const ending: Record<string, string[]> = {
+  'never used': [],
+  idle: ['ready'],
+  disposed: ['ready', 'disposed'],
+  'disposed without use': ['disposed'],
+};
+
+for (const engine of engineNames) {
+  for (const [what, said] of Object.entries(ending)) {
+    test(`${engine}: a host whose runtime is ${what} ends cleanly, ${TIMES} times in a row`, async () => {
+      await using tenants = new Tenants().add('app');
+      for (let done = 0; done < TIMES; done += AT_ONCE) {
+        const runs = Array.from({ length: AT_ONCE }, () => run(engine, tenants, 'app', what));
+        for (const end of await Promise.all(runs))
+          expect(end).toEqual({ code: 0, signal: null, errors: '', said });
+      }
+      await until('nothing is left', () => tenants.processes().length === 0);
+    }, 60_000);
+  }
+
+  test(`${engine}: calls under way keep the host`, async () => {
+    await using tenants = new Tenants().add('app', { 'server.ts': slowToListen(400) });
+    for (const [what, said] of [
+      ['pending ensure', 'ready'],
+      ['pending kill', 'killed'],
+      ['pending dispose', 'disposed'],
+    ] as const) {
+      const end = await run(engine, tenants, 'app', what);
+      expect(end).toEqual({ code: 0, signal: null, errors: '', said: [said] });
+    }
+    await until('nothing is left', () => tenants.processes().length === 0);
+  });
+}

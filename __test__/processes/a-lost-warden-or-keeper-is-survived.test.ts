@@ -1,0 +1,133 @@
+// The warden and its keepers can be killed by anybody. Their tenants have then crashed, nothing is left of them by the
+// time that is told, and the runtime goes on.
+import { expect, test } from 'bun:test';
+import {
+  addShapes,
+  assertGone,
+  createPool,
+  keeperOf,
+  type Pool,
+  shapeKeys,
+  slowToListen,
+  startShapes,
+  textOf,
+  treeOf,
+  type Trees,
+  until,
+  wardenOf,
+  watchExits,
+  within,
+} from '../support/processes/index.ts';
+import { untilFree } from '../support/processes/sockets.ts';
+
+const theWarden = () => until('there is a warden', () => wardenOf(process.pid));
+
+async function assertCrashedAndGoesOn(pool: Pool, trees: Trees, problems: string[]) {
+  const keys = [...trees.keys()].map(({ key }) => key);
+  const exits = await Promise.all(keys.map((key) => pool.events.exit(key)));
+  expect(exits.map(({ reason, exitCode }) => [reason, exitCode])).toEqual(keys.map(() => ['crashed', null]));
+  expect(problems).toEqual([]);
+  for (const [{ key, port }, tree] of trees) {
+    assertGone(key, tree);
+    await untilFree(port);
+  }
+  assertGone('marked', pool.tenants.processes());
+  expect(pool.runtime.stats()).toEqual({ running: 0, total: 0, draining: false, backoff: 0 });
+  const again = await within('ensure', Promise.all(keys.map((key) => pool.runtime.ensure(key))));
+  for (const tenant of again) expect(await textOf(tenant)).toBe('hello');
+  await pool.dispose();
+  expect(wardenOf(process.pid)).toBeUndefined();
+}
+
+test('a killed warden: every tenant has crashed, nothing is left, and the next ensure works', async () => {
+  await using pool = createPool({ stopTimeoutMs: 300 });
+  const trees = await startShapes(pool);
+  const problems = watchExits(pool, trees);
+  const warden = await theWarden();
+  process.kill(warden.pid, 'SIGKILL');
+  await assertCrashedAndGoesOn(pool, trees, problems);
+  assertGone('the warden', [warden]);
+});
+
+test('a killed warden whose keepers are stopped', async () => {
+  await using pool = createPool({ stopTimeoutMs: 300 });
+  const trees = await startShapes(pool);
+  const problems = watchExits(pool, trees);
+  for (const [keeper] of trees.values()) if (keeper) process.kill(keeper.pid, 'SIGSTOP');
+  process.kill((await theWarden()).pid, 'SIGKILL');
+  await assertCrashedAndGoesOn(pool, trees, problems);
+});
+
+/** Kills the keepers of the trees and the warden before any of them can do anything about the others. */
+async function killWardenAndKeepers(trees: Trees): Promise<void> {
+  const pids = [(await theWarden()).pid, ...[...trees.values()].flatMap(([keeper]) => keeper?.pid ?? [])];
+  for (const signal of ['SIGSTOP', 'SIGKILL'] as const) pids.forEach((pid) => process.kill(pid, signal));
+}
+
+test('the warden and its keepers killed at once', async () => {
+  await using pool = createPool({ stopTimeoutMs: 300 });
+  // Those that stay in the session they were started in: it is all that is left to find them by.
+  const trees = await startShapes(pool, ['plain', 'under a shell', 'with helpers']);
+  const problems = watchExits(pool, trees);
+  await killWardenAndKeepers(trees);
+  await assertCrashedAndGoesOn(pool, trees, problems);
+});
+
+test('a killed warden while tenants are being started and stopped', async () => {
+  await using pool = createPool({ stopTimeoutMs: 2_000, backoff: { baseMs: 1, maxMs: 1 } });
+  pool.tenants.add('starting', { 'server.ts': slowToListen(60_000) });
+  addShapes(pool.tenants, ['deaf to SIGTERM']);
+  const tenant = await pool.runtime.ensure('deaf-to-SIGTERM');
+  const stopping = pool.runtime.kill('deaf-to-SIGTERM');
+  const starting = pool.runtime.ensure('starting');
+  starting.catch(() => {});
+  await pool.events.line('starting', 'booting');
+  process.kill((await theWarden()).pid, 'SIGKILL');
+  const [started, stopped] = await within('both settle', Promise.allSettled([starting, stopping]));
+  expect(started.status).toBe('rejected');
+  expect((started as PromiseRejectedResult).reason.code).toBe('ERR_RUNTIME_EXITED_EARLY');
+  expect(stopped.status).toBe('fulfilled');
+  expect(pool.events.of('exit', 'deaf-to-SIGTERM')[0]?.reason).toBe('killed');
+  assertGone('marked', pool.tenants.processes());
+  pool.tenants.add('starting');
+  await until('the back-off is over', () => pool.runtime.stats().backoff === 0);
+  const again = await Promise.all(['starting', 'deaf-to-SIGTERM'].map((key) => pool.runtime.ensure(key)));
+  expect(again[1]?.pid).not.toBe(tenant.pid);
+  await pool.dispose();
+});
+
+test('two runtimes share a warden and survive its loss together', async () => {
+  await using one = createPool();
+  await using two = createPool();
+  [one, two].forEach(({ tenants }) => tenants.add('app'));
+  await Promise.all([one, two].map(({ runtime }) => runtime.ensure('app')));
+  process.kill((await theWarden()).pid, 'SIGKILL');
+  await Promise.all([one, two].map(({ events }) => events.exit('app')));
+  await Promise.all([one, two].map(({ runtime }) => runtime.ensure('app')));
+  await one.dispose();
+  // The other's tenants are none of its business.
+  expect(await textOf(await two.runtime.ensure('app'))).toBe('hello');
+  await two.dispose();
+});
+
+test('a killed keeper: its tenant alone has crashed', async () => {
+  await using pool = createPool({ stopTimeoutMs: 300 });
+  const trees = await startShapes(pool);
+  const problems = watchExits(pool, trees);
+  const warden = await theWarden();
+  for (const [tenant, tree] of trees) {
+    const keeper = keeperOf(tenant.pid);
+    process.kill(keeper?.pid ?? 0, 'SIGKILL');
+    expect((await pool.events.exit(tenant.key)).reason).toBe('crashed');
+    assertGone(tenant.key, tree);
+    trees.delete(tenant);
+    // The others are untouched.
+    for (const other of trees.keys()) expect(treeOf(other.pid).length).toBeGreaterThan(0);
+    expect(pool.events.of('exit').length).toBe(shapeKeys.length - trees.size);
+  }
+  expect(problems).toEqual([]);
+  expect(wardenOf(process.pid)?.pid).toBe(warden.pid);
+  const again = await Promise.all(shapeKeys.map((key) => pool.runtime.ensure(key)));
+  expect(again.length).toBe(shapeKeys.length);
+  await pool.dispose();
+});

@@ -1,0 +1,113 @@
+// What observations say about a tenant: the CPU time of its whole tree, children that ended included, and its memory.
+import { expect, test } from 'bun:test';
+import { createPool, SERVER, until } from '../support/processes/index.ts';
+
+/** Burns CPU time until this much is used, and says how much it was in all. */
+const burner = (ms: number) => `
+const used = () => { const { user, system } = process.cpuUsage(); return (user + system) / 1000; };
+while (used() < ${ms});
+console.log('burnt ' + used());`;
+
+const burntIn = (lines: string[]) =>
+  lines.filter((line) => line.startsWith('burnt ')).reduce((sum, line) => sum + Number(line.slice(6)), 0);
+
+test('cpuMs covers the tree, ended children included, never falls, and closes the account before the exit', async () => {
+  await using pool = createPool({ observeIntervalMs: 20, command: ['sh', './start.sh'] });
+  pool.tenants.add('busy', {
+    // In sequence, at once, in a session of its own, and orphaned.
+    'start.sh': `
+      bun burn.ts
+      (setsid sh -c 'bun burn.ts; sleep 1000' &)
+      bun burn.ts & bun burn.ts & wait
+      echo all burnt
+      exec bun server.ts`,
+    'burn.ts': burner(250),
+  });
+  await pool.runtime.ensure('busy');
+  const burnt = await until('all have burnt', () => {
+    const lines = pool.events.lines('busy');
+    return lines.filter((line) => line.startsWith('burnt ')).length === 4 && burntIn(lines);
+  });
+  expect(burnt).toBeGreaterThanOrEqual(1000);
+  // A look that was made after all of that.
+  const seen = pool.events.observations('busy').length;
+  await until('two more observations', () => pool.events.observations('busy').length >= seen + 2);
+  await pool.runtime.kill('busy');
+
+  const observations = pool.events.observations('busy');
+  const cpuMs = observations.map((observation) => observation.cpuMs);
+  expect(cpuMs).toEqual(cpuMs.toSorted((a, b) => a - b));
+  expect(observations.map(({ at }) => at)).toEqual(
+    observations.map(({ at }) => at).toSorted((a, b) => a - b),
+  );
+  // While it ran: within the kernel's resolution. What cannot be told from here is what starting and ending costs.
+  expect(cpuMs.at(seen + 1)).toBeGreaterThan(burnt * 0.9);
+  expect(cpuMs.at(-1)).toBeGreaterThan(burnt * 0.98);
+  expect(cpuMs.at(-1)).toBeLessThan(burnt + 1_000);
+  const [last] = pool.events.told.slice(-2);
+  expect(last?.event).toMatchObject({ type: 'observation', cpuMs: cpuMs.at(-1) });
+  expect(pool.events.told.at(-1)?.event).toMatchObject({ type: 'exit', key: 'busy' });
+  await pool.dispose();
+});
+
+test('a tenant that ends before anybody looked has an exact last observation all the same', async () => {
+  await using pool = createPool({ observeIntervalMs: 600_000, command: ['sh', './start.sh'] });
+  pool.tenants.add('brief', { 'start.sh': 'bun burn.ts; bun burn.ts; exit 3', 'burn.ts': burner(150) });
+  const error = await pool.runtime.ensure('brief').catch((error) => error);
+  expect(error.code).toBe('ERR_RUNTIME_EXITED_EARLY');
+  const burnt = burntIn(pool.events.lines('brief'));
+  const observations = pool.events.observations('brief');
+  expect(observations.length).toBe(1);
+  expect(observations[0]?.cpuMs).toBeGreaterThan(burnt * 0.98);
+  expect(observations[0]?.cpuMs).toBeLessThan(burnt + 500);
+  await pool.dispose();
+});
+
+test('cpuMs does not fall when nobody waits for the children', async () => {
+  await using pool = createPool({ observeIntervalMs: 10, command: ['sh', './start.sh'] });
+  // Children of a process that ignores SIGCHLD vanish from its account.
+  pool.tenants.add('careless', {
+    'start.sh': `trap '' CHLD; bun burn.ts & bun burn.ts & exec bun server.ts`,
+    'burn.ts': burner(200),
+  });
+  await pool.runtime.ensure('careless');
+  await until(
+    'all have burnt',
+    () => pool.events.lines('careless').filter((line) => line.startsWith('burnt ')).length === 2,
+  );
+  const seen = pool.events.observations('careless').length;
+  await until('more observations', () => pool.events.observations('careless').length >= seen + 3);
+  await pool.dispose();
+  const cpuMs = pool.events.observations('careless').map((observation) => observation.cpuMs);
+  expect(cpuMs).toEqual(cpuMs.toSorted((a, b) => a - b));
+  expect(Math.max(...cpuMs)).toBeGreaterThan(200);
+});
+
+test('rssBytes is the memory of the whole tree now', async () => {
+  const MB = 1 << 20;
+  await using pool = createPool({ observeIntervalMs: 20 });
+  const holds = (mb: number) => `globalThis.kept = Buffer.alloc(${mb * MB}, 1);`;
+  pool.tenants.add('large', {
+    'server.ts': `${holds(80)} Bun.spawn(['bun', 'helper.ts'], { stdout: 'inherit' }); ${SERVER}`,
+    'helper.ts': `${holds(120)} console.log('helper holds it'); setInterval(() => {}, 1000);`,
+  });
+  pool.tenants.add('small');
+  await Promise.all(['large', 'small'].map((key) => pool.runtime.ensure(key)));
+  await until('the helper prints', () => pool.events.lines('large').includes('helper holds it'));
+  const seen = pool.events.observations('large').length;
+  await until('two more observations', () => pool.events.observations('large').length >= seen + 2);
+  const now = (key: string) => (pool.events.observations(key).at(-1)?.rssBytes ?? 0) / MB;
+  expect(now('large')).toBeGreaterThan(200);
+  expect(now('large')).toBeLessThan(600);
+  expect(now('small')).toBeGreaterThan(10);
+  expect(now('small')).toBeLessThan(200);
+  await pool.dispose();
+});
+
+test('no observations unless they are asked for', async () => {
+  await using pool = createPool({ observeIntervalMs: 0 });
+  pool.tenants.add('app');
+  await pool.runtime.ensure('app');
+  await pool.dispose();
+  expect(pool.events.observations()).toEqual([]);
+});

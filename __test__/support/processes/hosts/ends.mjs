@@ -1,0 +1,31 @@
+// Starts tenants, and one more that takes its time, and then ends in the way it is told to.
+// Arguments: root, keys that become ready, a key that does not (or nothing).
+import { createRuntime } from '@absolutejs/runtime';
+import { say, told } from './words.mjs';
+
+const [root = '', keys = '', slow] = process.argv.slice(2);
+const runtime = createRuntime({
+  source: { kind: 'directory', root },
+  onLog: ({ key, line }) => key === slow && line === 'booting' && say('booting'),
+});
+await Promise.all(keys.split(',').map((key) => runtime.ensure(key)));
+if (slow) runtime.ensure(slow).catch(() => {});
+say('up');
+
+const how = await told();
+switch (how) {
+  case 'process.exit':
+    process.exit(3);
+  case 'uncaught error':
+    setTimeout(() => {
+      throw new Error('not caught');
+    });
+    break;
+  case 'unhandled rejection':
+    void Promise.reject(new Error('not handled'));
+    break;
+  case 'natural end':
+    break;
+  default:
+    throw new Error(`told to ${how}`);
+}

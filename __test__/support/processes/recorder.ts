@@ -1,0 +1,99 @@
+/** Keeps everything that a runtime tells, in order, and checks what always holds of it. */
+import type {
+  RuntimeLogEvent,
+  RuntimeMetricEvent,
+  RuntimeOptions,
+  RuntimeTransitionEvent,
+} from '@absolutejs/runtime';
+import { until } from './until.ts';
+
+type Told =
+  | { of: 'log'; event: RuntimeLogEvent }
+  | { of: 'metric'; event: RuntimeMetricEvent }
+  | { of: 'transition'; event: RuntimeTransitionEvent };
+type TransitionOf<T extends RuntimeTransitionEvent['type']> = Extract<RuntimeTransitionEvent, { type: T }>;
+
+export class Recorder {
+  readonly told: Told[] = [];
+  #listeners: ((event: RuntimeTransitionEvent | RuntimeLogEvent) => void)[] = [];
+
+  /** To be spread into the options. */
+  readonly callbacks: Required<Pick<RuntimeOptions, 'onLog' | 'onMetrics' | 'onTransition'>> = {
+    onLog: (event) => {
+      this.told.push({ of: 'log', event });
+      this.#listeners.forEach((listener) => listener(event));
+    },
+    onMetrics: (event) => void this.told.push({ of: 'metric', event }),
+    onTransition: (event) => {
+      this.told.push({ of: 'transition', event });
+      this.#listeners.forEach((listener) => listener(event));
+    },
+  };
+
+  /** Called within the callback of the first event that fits. */
+  once(fits: (event: RuntimeTransitionEvent | RuntimeLogEvent) => boolean, act: () => void): void {
+    const listener = (event: RuntimeTransitionEvent | RuntimeLogEvent) => {
+      if (!fits(event)) return;
+      this.#listeners = this.#listeners.filter((other) => other !== listener);
+      act();
+    };
+    this.#listeners.push(listener);
+  }
+
+  of<T extends RuntimeTransitionEvent['type']>(type: T, key?: string): TransitionOf<T>[] {
+    return this.told.flatMap((told) => {
+      if (told.of !== 'transition' || told.event.type !== type) return [];
+      const event = told.event as TransitionOf<T>;
+      return key === undefined || ('key' in event && event.key === key) ? [event] : [];
+    });
+  }
+
+  lines(key?: string, stream?: 'stdout' | 'stderr'): string[] {
+    return this.told.flatMap((told) =>
+      told.of === 'log' &&
+      (key === undefined || told.event.key === key) &&
+      (stream === undefined || told.event.stream === stream)
+        ? [told.event.line]
+        : [],
+    );
+  }
+
+  observations(key?: string) {
+    return this.told.flatMap((told) =>
+      told.of === 'metric' &&
+      told.event.type === 'observation' &&
+      (key === undefined || told.event.key === key)
+        ? [told.event]
+        : [],
+    );
+  }
+
+  exit(key: string, count = 1) {
+    return until(`exit ${count} of ${key}`, () => this.of('exit', key)[count - 1]);
+  }
+
+  line(key: string, text: string) {
+    return until(`${key} prints ${text}`, () => this.lines(key).includes(text));
+  }
+
+  /**
+   * Per key: spawn, then whatever is about that pid, then its exit, then the next spawn. With `all` every spawn has had
+   * its exit.
+   */
+  assertOrder({ all = true } = {}): void {
+    const live = new Map<string, number>();
+    this.told.forEach(({ of, event }, index) => {
+      if (!('pid' in event)) return;
+      const { key, pid } = event;
+      const what = `${of} ${index} of ${key}: ${JSON.stringify(event).slice(0, 200)}`;
+      if (of === 'transition' && event.type === 'spawn') {
+        if (live.has(key)) throw new Error(`a spawn before the exit of ${live.get(key)}; ${what}`);
+        live.set(key, pid);
+        return;
+      }
+      if (live.get(key) !== pid) throw new Error(`not about a live process; ${what}`);
+      if (of === 'transition' && event.type === 'exit') live.delete(key);
+    });
+    if (all && live.size > 0) throw new Error(`no exit for ${[...live].join('; ')}`);
+  }
+}
