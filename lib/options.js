@@ -5,8 +5,10 @@ import { invalidOption } from './errors.js';
 
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
 
-/** Starts at once for each core: with fewer, 60 cold tenants on 2 cores leave a core idle now and then; with more, each of
- * them waits longer and the host gets its turns later. */
+/**
+ * Starts at once for each core: with fewer, 60 cold tenants on 2 cores leave a core idle now and then; with more, each
+ * of them waits longer and the host gets its turns later.
+ */
 const STARTS_PER_CORE = 3;
 /**
  * By default a start that takes longer than this no longer counts: it waits for something other than a core, and a few
