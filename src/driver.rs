@@ -198,12 +198,14 @@ impl Driver {
     /// A process of the user's exists. A port of its own replaces the one it was offered.
     pub fn started_external(self: &Arc<Self>, run: RunId, pid: u32, port: Option<u16>) {
         let mut core = self.lock();
-        let Core { runs, ports, .. } = &mut *core;
+        let Core { runs, ports, engine, .. } = &mut *core;
         let Some(handle) = runs.get_mut(&run) else { return };
         handle.root = Some(Root::Process(pid));
         if let Some(port) = port.filter(|port| *port != handle.port) {
             ports.remove(&handle.port);
-            handle.held_port = None;
+            if let Some((engine, unused)) = engine.as_ref().zip(handle.held_port.take()) {
+                engine.unused_port(unused);
+            }
             handle.port = port;
         }
         let port = handle.port;

@@ -65,6 +65,11 @@ impl Engine {
         port.map_or_else(HeldPort::reserve, Ok)
     }
 
+    /// Gives a port back that nobody has used.
+    pub fn unused_port(&self, port: HeldPort) {
+        self.ports.put(port);
+    }
+
     /// Runs something slow on a thread of its own.
     pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         tokio::task::spawn_blocking(work).await.ok()

@@ -58,6 +58,14 @@ impl PortStock {
         (port, is_low && !self.filling.swap(true, Ordering::AcqRel))
     }
 
+    /// Takes back a port that nobody has used, unless there are enough.
+    pub fn put(&self, port: HeldPort) {
+        let mut ports = self.lock();
+        if ports.len() < STOCK {
+            ports.push(port);
+        }
+    }
+
     pub fn fill(&self) {
         // Not under the lock: who takes one meanwhile must not wait for the kernel.
         while self.lock().len() < STOCK {
