@@ -3,6 +3,7 @@
 
 pub mod accounting;
 pub mod clock;
+pub mod cpu_clock;
 pub mod engine;
 pub mod listening;
 pub mod logs;
