@@ -1,7 +1,6 @@
 /** What a tenant finds in its environment. */
-import { accessSync, constants, realpathSync, statSync } from 'node:fs';
-import { basename, delimiter, dirname, join } from 'node:path';
 import { spawnFailed } from './errors.js';
+import { parentOf } from './paths.js';
 
 /**
  * @typedef {Record<string, string | undefined>} Variables
@@ -83,7 +82,7 @@ export function withHostsBun(command, env) {
   if (!process.versions.bun || leadsToBun(env.PATH ?? '')) return [...command];
   const directory = directoryOfHostsBun();
   if (directory !== undefined) {
-    env.PATH = env.PATH ? `${env.PATH}${delimiter}${directory}` : directory;
+    env.PATH = env.PATH ? `${env.PATH}:${directory}` : directory;
   }
   return command[0] === 'bun' ? [process.execPath, ...command.slice(1)] : [...command];
 }
@@ -96,22 +95,10 @@ const SEARCHED_PATHS = 100;
 function leadsToBun(path) {
   const known = searched.get(path);
   if (known !== undefined) return known;
-  const found = path
-    .split(delimiter)
-    .some((directory) => directory !== '' && isExecutable(join(directory, 'bun')));
+  const found = Bun.which('bun', { PATH: path }) !== null;
   if (searched.size >= SEARCHED_PATHS) searched.clear();
   searched.set(path, found);
   return found;
-}
-
-/** @param {string} file */
-function isExecutable(file) {
-  try {
-    accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
 }
 
 /**
@@ -119,11 +106,13 @@ function isExecutable(file) {
  * @returns {string | undefined}
  */
 function directoryOfHostsBun() {
-  const here = dirname(process.execPath);
-  if (basename(process.execPath) === 'bun') return here;
-  const linked = join(here, '..', '..', '.bin');
+  const here = parentOf(process.execPath);
+  if (process.execPath.endsWith('/bun')) return here;
+  const linked = `${parentOf(parentOf(here))}/.bin`;
+  // Seldom needed, and not loaded at the top: it takes Bun longer than all of this package.
+  const { realpathSync } = process.getBuiltinModule('node:fs');
   try {
-    return realpathSync(join(linked, 'bun')) === realpathSync(process.execPath) ? linked : undefined;
+    return realpathSync(`${linked}/bun`) === realpathSync(process.execPath) ? linked : undefined;
   } catch {
     return undefined;
   }

@@ -2,7 +2,6 @@
  * Processes that the user's own functions start, check and stop. Whatever those do (throw at once, reject, never
  * settle, return the wrong thing) becomes exactly one fact for the pool, or none.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { spawnFailed, textOf } from './errors.js';
 
 /** @typedef {import('./runs.js').Run} Run */
@@ -36,19 +35,30 @@ export async function spawnExternal(run, native, settings, { cwd, env }, onLog, 
   }
   native.started(run.id, process.pid, process.port ?? 0);
   wake();
-  void reportExit(run, native, process.exited, wake);
+  reportExit(run.id, native, process.exited, wake);
 }
 
 /**
- * Lives as long as the process, and so holds on to nothing but what it needs.
- * @param {Run} run
+ * What waits lives as long as the process, and so is as small as can be: an async function would keep several times as
+ * much for each tenant, and what is not needed.
+ * @param {number} run
  * @param {any} native
  * @param {PromiseLike<unknown>} exited
  * @param {() => void} wake
  */
-async function reportExit(run, native, exited, wake) {
-  native.exited(run.id, await exitCodeOf(exited));
-  wake();
+function reportExit(run, native, exited, wake) {
+  /** @param {unknown} code */
+  function over(code) {
+    native.exited(run, exitCodeOf(code));
+    wake();
+  }
+  // It will never be known how it ended; that it did is all there is to hold on to.
+  const lost = () => over(undefined);
+  try {
+    Promise.resolve(exited).then(over, lost);
+  } catch {
+    lost();
+  }
 }
 
 /**
@@ -113,23 +123,18 @@ async function endUnusable(process, stopTimeoutMs) {
         () => true,
         () => true,
       );
-      if (await Promise.race([ended, delay(stopTimeoutMs, false, { ref: false })])) return;
+      if (await Promise.race([ended, isLate(stopTimeoutMs)])) return;
     } catch {
       // Asked again below; more cannot be done about a process whose own `kill` fails.
     }
   }
 }
 
-/** @param {PromiseLike<unknown>} exited @returns {Promise<number | null>} */
-async function exitCodeOf(exited) {
-  try {
-    const code = await exited;
-    return isWhole(code, -(2 ** 31), 2 ** 31 - 1) ? Number(code) : null;
-  } catch {
-    // It will never be known how it ended; that it did is all there is to hold on to.
-    return null;
-  }
-}
+/** False after a time, for which the host is not kept alive. @param {number} ms @returns {Promise<false>} */
+const isLate = (ms) => new Promise((resolve) => setTimeout(resolve, ms, false).unref());
+
+/** @param {unknown} code @returns {number | null} */
+const exitCodeOf = (code) => (isWhole(code, -(2 ** 31), 2 ** 31 - 1) ? Number(code) : null);
 
 /**
  * A line that a user's process has written. After the end of the run nothing about it is told any more.

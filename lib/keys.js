@@ -1,5 +1,4 @@
 /** Keys: which strings name a tenant, and the directory each stands for. */
-import { join } from 'node:path';
 import { invalidKey } from './errors.js';
 
 const LONGEST_KEY_BYTES = 512;
@@ -33,9 +32,9 @@ function problemOf(key) {
 
 /**
  * The directory that a valid key stands for.
- * @param {string} root absolute
+ * @param {string} root as `absolutePath` makes it
  * @param {string} key
  */
 export function directoryOf(root, key) {
-  return join(root, key);
+  return root === '/' ? `/${key}` : `${root}/${key}`;
 }

@@ -1,12 +1,9 @@
 /** Finds and loads the addon for this machine, and the warden beside it. */
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { unsupported } from './errors.js';
+import { parentOf } from './paths.js';
 
-const require = createRequire(import.meta.url);
-const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..');
+const packageRoot = decodeURIComponent(new URL('..', import.meta.url).pathname);
 
 /** @typedef {{ NativeRuntime: any, wardenPath: string }} Native */
 
@@ -20,26 +17,58 @@ export function native() {
 
 /** @returns {Native} */
 function load() {
-  const triple = `${process.platform}-${process.arch}-${libc()}`;
   if (process.platform !== 'linux') {
     throw unsupported(`@absolutejs/runtime runs on Linux; this is ${process.platform} (${process.arch})`);
   }
-  const file = addonFile(triple);
+  return loadUsual() ?? loadFitting();
+}
+
+/**
+ * What is nearly always there: a file in this package, for glibc. Opened without looking first, since looking takes
+ * longer: `node:fs` in Bun, and in Node finding out which libc this is.
+ * @returns {Native | undefined}
+ */
+function loadUsual() {
   try {
-    return { ...require(file), wardenPath: join(dirname(file), 'warden') };
+    return open(builtFile(`linux-${process.arch}-gnu`));
+  } catch {
+    return undefined;
+  }
+}
+
+/** @returns {Native} */
+function loadFitting() {
+  const require = createRequire(import.meta.url);
+  /** @type {typeof import('node:fs')} */
+  const { existsSync } = require('node:fs');
+  const triple = `linux-${process.arch}-${libc(existsSync)}`;
+  const built = builtFile(triple);
+  const file = existsSync(built) ? built : fileOfPlatformPackage(triple, require);
+  try {
+    return open(file);
   } catch (cause) {
     throw unsupported(`@absolutejs/runtime could not load its addon for ${triple} (${file})`, cause);
   }
 }
 
+/** `require` would do the same, and more. @param {string} file @returns {Native} */
+function open(file) {
+  const module = { exports: /** @type {any} */ ({}) };
+  process.dlopen(module, file);
+  return { ...module.exports, wardenPath: `${parentOf(file)}/warden` };
+}
+
 /** @param {string} triple */
-function addonFile(triple) {
-  const name = `runtime.${triple}.node`;
-  const built = join(packageRoot, 'npm', triple, name);
-  if (existsSync(built)) return built;
+const nameOf = (triple) => `runtime.${triple}.node`;
+
+/** @param {string} triple */
+const builtFile = (triple) => `${packageRoot}npm/${triple}/${nameOf(triple)}`;
+
+/** @param {string} triple @param {NodeJS.Require} require */
+function fileOfPlatformPackage(triple, require) {
   const platformPackage = `@absolutejs/runtime-${triple}`;
   try {
-    return require.resolve(`${platformPackage}/${name}`);
+    return require.resolve(`${platformPackage}/${nameOf(triple)}`);
   } catch (cause) {
     throw unsupported(
       `@absolutejs/runtime needs the package ${platformPackage} on this machine; install it`,
@@ -48,7 +77,8 @@ function addonFile(triple) {
   }
 }
 
-function libc() {
+/** @param {(file: string) => boolean} existsSync */
+function libc(existsSync) {
   const report = /** @type {any} */ (process.report?.getReport?.());
   return report?.header?.glibcVersionRuntime
     ? 'gnu'

@@ -1,7 +1,6 @@
 /** RuntimeOptions: read once, checked, completed with the defaults. Same names, same order as `binding/options.rs`. */
-import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
 import { invalidOption } from './errors.js';
+import { absolutePath } from './paths.js';
 
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
 
@@ -35,7 +34,7 @@ export function readOptions(options) {
     observeIntervalMs: onMetrics ? observeIntervalMs : 0,
     stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, { least: 0 }),
     // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
-    spawnConcurrency: gate ?? (spawn ? 0 : availableParallelism() * STARTS_PER_CORE),
+    spawnConcurrency: gate ?? (spawn ? 0 : undefined),
     spawnPatienceMs: gate === undefined ? START_PATIENCE_MS : undefined,
     command: commandOf(options.command),
     env: envOf(options.env),
@@ -52,16 +51,18 @@ export function readOptions(options) {
 
 /**
  * @param {Settings} settings
- * @param {string} wardenPath
+ * @param {import('./native.js').Native} native
  */
-export function nativeOptions(settings, wardenPath) {
+export function nativeOptions(settings, { NativeRuntime, wardenPath }) {
+  const spawnConcurrency =
+    settings.spawnConcurrency ?? NativeRuntime.availableParallelism() * STARTS_PER_CORE;
   return {
     idleAfterMs: neverUnlessPositive(settings.idleAfterMs),
     maxConcurrent: unlessEndless(settings.maxConcurrent),
     sweepIntervalMs: settings.sweepIntervalMs,
     observeIntervalMs: neverUnlessPositive(settings.observeIntervalMs),
     stopTimeoutMs: settings.stopTimeoutMs,
-    spawnConcurrency: unlessEndless(neverUnlessPositive(settings.spawnConcurrency)),
+    spawnConcurrency: unlessEndless(neverUnlessPositive(spawnConcurrency)),
     spawnPatienceMs: settings.spawnPatienceMs,
     backoffBaseMs: settings.backoff.baseMs,
     backoffMaxMs: settings.backoff.maxMs,
@@ -89,7 +90,7 @@ function rootOf(source) {
   if (typeof root !== 'string' || root === '' || root.includes('\0')) {
     throw invalidOption(`source.root must be a path, got ${shown(root)}`);
   }
-  return resolve(root);
+  return absolutePath(root);
 }
 
 /** @param {unknown} command @returns {readonly string[]} */

@@ -10,13 +10,13 @@
  * @property {boolean} isOver its exit has been told
  * @property {InstanceType<typeof import('./tenants.js').Live> | undefined} live from ready on
  * @property {import('../index.js').RuntimeProcess | undefined} process the user's, from their `spawn`
- * @property {unknown} startError what `spawn` or `readiness` threw
- * @property {unknown} killError what `kill` threw last
- * @property {Map<string, unknown> | undefined} errors made so far, so that all who waited for the same thing get the same object
+ * @property {unknown} [startError] what `spawn` or `readiness` threw
+ * @property {unknown} [killError] what `kill` threw last
+ * @property {Map<string, unknown>} [errors] made so far, so that all who waited for the same thing get the same object
  * @property {string[] | undefined} output the last lines of a user's process, until it is ready
  */
 
-/** @param {number} id @param {string} key @param {number} port @param {number} startedAt @returns {Run} */
+/** Without what only failures add: each tenant would keep the room for it. @param {number} id @param {string} key @param {number} port @param {number} startedAt @returns {Run} */
 export function createRun(id, key, port, startedAt) {
   return {
     id,
@@ -28,9 +28,6 @@ export function createRun(id, key, port, startedAt) {
     isOver: false,
     live: undefined,
     process: undefined,
-    startError: undefined,
-    killError: undefined,
-    errors: undefined,
     output: undefined,
   };
 }

@@ -20,8 +20,8 @@ import { createTenants } from './tenants.js';
  */
 export function createRuntime(options) {
   const settings = readOptions(options);
-  const { NativeRuntime, wardenPath } = loadNative();
-  const native = new NativeRuntime(nativeOptions(settings, wardenPath), () => inbox.rung());
+  const addon = loadNative();
+  const native = new addon.NativeRuntime(nativeOptions(settings, addon), () => inbox.rung());
   /** Running, total, draining, keys with failures: see `src/board.rs`. @type {Float64Array} */
   const board = native.board();
   const calls = createCalls();

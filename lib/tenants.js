@@ -96,21 +96,23 @@ export class Live {
 }
 
 /**
- * An object literal, so that equality, JSON and spread see every field; the live one is a getter of its own.
+ * An object literal, so that equality, JSON and spread see every field; the live one is a getter of its own. It holds on
+ * to `live` alone.
  * @param {Run} run
  * @param {Live} live
  * @returns {Tenant}
  */
-function tenantOf({ key, port, pid, startedAt, resourceId }, live) {
+function tenantOf(run, live) {
   const tenant = {
-    key,
-    port,
-    pid,
-    startedAt,
+    key: run.key,
+    port: run.port,
+    pid: run.pid,
+    startedAt: run.startedAt,
     get lastTouchedAt() {
       return live.lastTouchedAt;
     },
   };
+  const { resourceId } = run;
   return resourceId === undefined ? tenant : Object.defineProperty(tenant, 'resourceId', visible(resourceId));
 }
 

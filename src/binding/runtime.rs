@@ -48,6 +48,12 @@ impl NativeRuntime {
         Ok(NativeRuntime { driver, numbers: Arc::default() })
     }
 
+    /// Cores that this process may use, limits of its container included.
+    #[napi]
+    pub fn available_parallelism() -> u32 {
+        std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+    }
+
     fn feed(&self, input: Input) -> Result<bool> {
         guarded(|| {
             self.driver.feed_quietly(input);

@@ -51,7 +51,7 @@ impl Pool {
         let stop =
             Stop { stage: Stage::AwaitingProcess, is_delivered: false, failure, disappointed, keeps_room };
         let has_process = run.pid.is_some();
-        tenant.state = State::Stopping(run, stop);
+        tenant.state = State::Stopping(run, Box::new(stop));
         if has_process {
             self.ask(step, id);
         } else {
@@ -111,8 +111,8 @@ impl Pool {
     }
 
     pub(crate) fn grace_is_over(&mut self, step: &mut Step, id: RunId) {
-        match self.tenant_of(id).state {
-            State::Stopping(_, Stop { stage: Stage::Asked, .. }) => self.force(id),
+        match &self.tenant_of(id).state {
+            State::Stopping(_, stop) if stop.stage == Stage::Asked => self.force(id),
             State::Stopping(..) => self.give_up(step, id, Failure::StopTimedOut),
             _ => {}
         }

@@ -48,8 +48,8 @@ pub(crate) enum State {
     Probing(Run),
     /// In use.
     Ready(Run),
-    /// Being ended.
-    Stopping(Run, Stop),
+    /// Being ended. In a box, since few are at a time, and every tenant would have the room for it.
+    Stopping(Run, Box<Stop>),
     /// Never became ready, and ending it was refused. Tracked, never handed out.
     Stranded(Run),
 }
