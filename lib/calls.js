@@ -42,6 +42,11 @@ export function createCalls() {
       }
       return entry;
     },
+
+    /** Nothing is left that a call could wait for. */
+    resolveAll() {
+      for (const call of [...pending.keys()]) this.close(call)?.resolve(undefined);
+    },
   };
 }
 

@@ -55,6 +55,10 @@ function copyHarmless(env) {
 function chosen(setting, key) {
   if (setting === 'inherit') return process.env;
   const variables = typeof setting === 'function' ? setting(key) : setting;
+  if (typeof (/** @type {any} */ (variables)?.then) === 'function') {
+    Promise.resolve(variables).catch(() => {});
+    throw spawnFailed(`env must return a record of strings for tenant "${key}", got a promise`);
+  }
   if (typeof variables !== 'object' || variables === null) {
     throw spawnFailed(`env must return a record of strings for tenant "${key}", got ${String(variables)}`);
   }
@@ -95,7 +99,9 @@ const SEARCHED_PATHS = 100;
 function leadsToBun(path) {
   const known = searched.get(path);
   if (known !== undefined) return known;
-  const found = Bun.which('bun', { PATH: path }) !== null;
+  // Relative directories are the tenant's, not ours.
+  const absolute = path.split(':').filter((directory) => directory.startsWith('/'));
+  const found = absolute.length > 0 && Bun.which('bun', { PATH: absolute.join(':') }) !== null;
   if (searched.size >= SEARCHED_PATHS) searched.clear();
   searched.set(path, found);
   return found;

@@ -50,7 +50,7 @@ export const spawnFailed = (message) => withCode(new Error(message), 'SPAWN');
 export const unsupported = (message, cause) => withCode(new Error(message, { cause }), 'UNSUPPORTED');
 
 /**
- * Why a start or a stop failed. `error` is what a user's function threw, when that is the failure.
+ * Why a start or a stop failed. `text` is what a user's function threw in words, or why nothing was started.
  * @typedef {{ kind: FailureKind, exitCode: number | null, text: string }} Failure
  * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut'} FailureKind
  */

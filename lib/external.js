@@ -92,7 +92,7 @@ function usable(value) {
   if (!isWhole(pid, 1, 2 ** 31 - 1)) {
     throw wrong(`must have a positive whole number pid, got ${textOf(pid)}`);
   }
-  const hasPort = port !== undefined && port !== null;
+  const hasPort = port !== undefined;
   if (hasPort && !isWhole(port, 1, 65_535)) throw spawnFailed('Runtime process returned an invalid port');
   const hasResourceId = resourceId !== undefined && resourceId !== null;
   return {

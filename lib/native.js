@@ -77,12 +77,14 @@ function fileOfPlatformPackage(triple, require) {
   }
 }
 
+/** Where each libc has its loader. A system with both was made for glibc. */
+const LOADERS = /** @type {Record<string, { musl: string, gnu: string }>} */ ({
+  x64: { musl: '/lib/ld-musl-x86_64.so.1', gnu: '/lib64/ld-linux-x86-64.so.2' },
+  arm64: { musl: '/lib/ld-musl-aarch64.so.1', gnu: '/lib/ld-linux-aarch64.so.1' },
+});
+
 /** @param {(file: string) => boolean} existsSync */
 function libc(existsSync) {
-  const report = /** @type {any} */ (process.report?.getReport?.());
-  return report?.header?.glibcVersionRuntime
-    ? 'gnu'
-    : existsSync('/lib/ld-musl-x86_64.so.1') || existsSync('/lib/ld-musl-aarch64.so.1')
-      ? 'musl'
-      : 'gnu';
+  const loaders = LOADERS[process.arch];
+  return loaders && existsSync(loaders.musl) && !existsSync(loaders.gnu) ? 'musl' : 'gnu';
 }

@@ -57,7 +57,7 @@ export function nativeOptions(settings, { NativeRuntime, wardenPath }) {
   const spawnConcurrency =
     settings.spawnConcurrency ?? NativeRuntime.availableParallelism() * STARTS_PER_CORE;
   return {
-    idleAfterMs: neverUnlessPositive(settings.idleAfterMs),
+    idleAfterMs: neverUnlessPositive(Math.ceil(settings.idleAfterMs)),
     maxConcurrent: unlessEndless(settings.maxConcurrent),
     sweepIntervalMs: settings.sweepIntervalMs,
     observeIntervalMs: neverUnlessPositive(settings.observeIntervalMs),
@@ -124,7 +124,7 @@ function backoffOf(backoff) {
   return {
     baseMs: number('backoff.baseMs', baseMs, 1_000, { least: 0 }),
     maxMs: number('backoff.maxMs', maxMs, 60_000, { least: 0 }),
-    maxFailures: number('backoff.maxFailures', maxFailures, 10, { least: 1 }),
+    maxFailures: number('backoff.maxFailures', maxFailures, 10, { least: 1, whole: true }),
   };
 }
 

@@ -29,7 +29,7 @@ export function createRuntime(options) {
   const inbox = createInbox(
     native,
     board,
-    createHandler(settings, native, calls, tenants, () => inbox.soon()),
+    createHandler(settings, native, calls, tenants, () => inbox.soon(), close),
   );
 
   /**
@@ -39,6 +39,13 @@ export function createRuntime(options) {
    * @returns {Promise<T>}
    */
   const ask = (key, make) => calls.open(key, (call) => void (make(call) && inbox.soon()));
+
+  /** Only kills and the dispose itself can still be waiting: for what is gone. */
+  function close() {
+    isClosed = true;
+    native.close();
+    calls.resolveAll();
+  }
 
   /** @type {Promise<void> | undefined} */
   let disposal;
@@ -87,10 +94,7 @@ export function createRuntime(options) {
       isDisposed = true;
       disposal = ask('', (call) => native.dispose(call));
       // Where some process could not be ended it may be tried again.
-      disposal.then(
-        () => (isClosed = true),
-        () => (disposal = undefined),
-      );
+      disposal.catch(() => (disposal = undefined));
       return disposal;
     },
   };
@@ -118,9 +122,10 @@ export function createRuntime(options) {
  * @param {import('./calls.js').Calls} calls
  * @param {ReturnType<typeof createTenants>} tenants
  * @param {() => void} wake
+ * @param {() => void} close nothing is left
  * @returns {(batch: Batch) => LogText | undefined}
  */
-function createHandler(settings, native, calls, tenants, wake) {
+function createHandler(settings, native, calls, tenants, wake, close) {
   /** @type {Map<number, Run>} */
   const runs = new Map();
   /** Why processes could not be stopped: the answer to a `dispose` follows. @type {unknown[]} */
@@ -264,11 +269,9 @@ function createHandler(settings, native, calls, tenants, wake) {
         return refused(batch);
       case 16:
         return void runs.delete(batch.number());
-      case 17: {
-        const call = calls.close(batch.number());
-        native.close();
-        return void call?.resolve(undefined);
-      }
+      case 17:
+        batch.number();
+        return void close();
       case 18: {
         const run = runOf(batch);
         return void notStopped.push(failureOf(run, run.key, batch.failure()));

@@ -235,3 +235,10 @@ test('dispose from within an event works', async () => {
   await within('dispose', disposed!);
   expect(bench.runtime.stats()).toEqual(empty);
 });
+
+test('a kill made while the last answer is on its way resolves', async () => {
+  const bench = setUp();
+  const kills = bench.runtime.kill('x').then(() => bench.runtime.kill('y'));
+  await bench.runtime.dispose();
+  await within('both kills', Promise.all([kills, bench.runtime.kill('z')]));
+});

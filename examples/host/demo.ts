@@ -23,6 +23,8 @@ export type DemoSettings = Omit<RuntimeOptions, 'source' | 'onLog' | 'onMetrics'
 };
 
 const TENANT_HOST = /^([a-z0-9-]+)\.localhost(?::\d+)?$/i;
+/** The page shows what tenants print: only to whoever came by one of these names. */
+const PAGE_HOST = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/i;
 
 export async function startDemo(settings: DemoSettings, port: number): Promise<Demo> {
   const tenants = await readTenants();
@@ -39,8 +41,11 @@ export async function startDemo(settings: DemoSettings, port: number): Promise<D
   const names = new Set(tenants.map(({ name }) => name));
 
   const server = listen(port, async (request, server) => {
-    const name = TENANT_HOST.exec(request.headers.get('host') ?? '')?.[1]?.toLowerCase();
-    if (name === undefined) return page.respond(request);
+    const host = request.headers.get('host') ?? '';
+    if (PAGE_HOST.test(host)) return page.respond(request);
+    const name = TENANT_HOST.exec(host)?.[1]?.toLowerCase();
+    if (name === undefined)
+      return text(404, 'There is nothing of this name. A tenant is at <tenant>.localhost.');
     if (!names.has(name))
       return text(404, `There is no tenant "${name}". There are: ${[...names].join(', ')}.`);
     return passOn(name, request, server);
@@ -79,7 +84,14 @@ type Handle = (request: Request, server: Server<SocketLink>) => Promise<Response
 function listen(port: number, fetch: Handle): Server<SocketLink> {
   // Requests are held while a tenant starts, and may be silent for long: no idle timeout.
   const serve = (port: number) =>
-    Bun.serve<SocketLink>({ hostname: '127.0.0.1', port, idleTimeout: 0, fetch, websocket: socketHandler });
+    Bun.serve<SocketLink>({
+      hostname: '127.0.0.1',
+      port,
+      idleTimeout: 0,
+      development: false,
+      fetch,
+      websocket: socketHandler,
+    });
   try {
     return serve(port);
   } catch (error) {

@@ -12,9 +12,9 @@ interface Forward {
 }
 
 export async function forward({ request, tenant, clientAddress, onEnd }: Forward): Promise<Response> {
-  const { pathname, search } = new URL(request.url);
   request.signal.addEventListener('abort', onEnd);
   try {
+    const { pathname, search } = new URL(request.url);
     const response = await fetch(`http://127.0.0.1:${tenant.port}${pathname}${search}`, {
       method: request.method,
       headers: requestHeaders(request, clientAddress),

@@ -7,8 +7,11 @@ use crate::{Failure, Key};
 use std::collections::HashMap;
 
 /// Failing keys remembered at most. A router that passes every host name on would otherwise let strangers
-/// fill the memory with names that never existed; past the cap, keys whose window is over go first.
+/// fill the memory with names that never existed. At the cap, keys whose window is over are forgotten; if that is not
+/// enough, further keys are not remembered, and `ensure` tries them again at once.
 const REMEMBERED_KEYS: usize = 100_000;
+/// A pass over all of them takes a few milliseconds.
+const FORGETTING_INTERVAL_MS: u64 = 1_000;
 
 /// How long a failing key waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,20 +49,33 @@ pub(crate) enum Hold<'a> {
 pub(crate) struct FailureBook {
     rules: Backoff,
     by_key: HashMap<Key, Failures>,
+    /// Forgetting looks at every key, so not more often than this allows.
+    next_forgetting_ms: u64,
 }
 
 impl FailureBook {
     pub fn new(rules: Backoff) -> Self {
-        FailureBook { rules, by_key: HashMap::new() }
+        FailureBook { rules, by_key: HashMap::new(), next_forgetting_ms: 0 }
     }
 
     pub fn record(&mut self, key: &Key, now_ms: u64, failure: Failure) {
         if self.by_key.len() >= REMEMBERED_KEYS && !self.by_key.contains_key(key) {
-            self.by_key.retain(|_, failures| failures.retry_at_ms > now_ms);
+            self.forget_the_retried(now_ms);
+            if self.by_key.len() >= REMEMBERED_KEYS {
+                return;
+            }
         }
         let count = self.by_key.get(key).map_or(0, |failures| failures.count) + 1;
         let retry_at_ms = now_ms.saturating_add(self.rules.delay_ms(count));
         self.by_key.insert(key.clone(), Failures { count, retry_at_ms, last: failure });
+    }
+
+    fn forget_the_retried(&mut self, now_ms: u64) {
+        if now_ms >= self.next_forgetting_ms {
+            self.next_forgetting_ms = now_ms + FORGETTING_INTERVAL_MS;
+            let max_failures = self.rules.max_failures;
+            self.by_key.retain(|_, failures| failures.retry_at_ms > now_ms || failures.count >= max_failures);
+        }
     }
 
     pub fn clear(&mut self, key: &str) {
