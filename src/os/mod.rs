@@ -8,6 +8,7 @@ pub mod engine;
 pub mod listening;
 pub mod logs;
 mod orphans;
+mod pause;
 pub mod ports;
 pub mod readiness;
 pub mod run;

@@ -2,17 +2,17 @@
 
 use crate::os::clock;
 use crate::os::listening::Listening;
+use crate::os::pause::Pause;
 use std::time::{Duration, Instant};
-use tokio::time::sleep;
 
 /// In all, from the spawn.
 const TIMEOUT_MS: u64 = 30_000;
 /// One HTTP request.
 const TRY_TIMEOUT_MS: u64 = 2_000;
-/// Between two looks at a port, and between two requests. A look costs 2–3 µs, so a start of 12 ms is noticed
-/// within a millisecond; one that takes longer is looked at in proportion.
-const SHORTEST_PAUSE_MS: u64 = 1;
-const LONGEST_PAUSE_MS: u64 = 100;
+/// Between two looks at a port, and between two requests. A look costs 2–3 µs and the waking for it some more, so a start
+/// of 12 ms is noticed within half a millisecond; one that takes longer is looked at in proportion.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// The pause as a part of the time waited so far.
 const PAUSE_FRACTION: u32 = 32;
 
@@ -40,22 +40,22 @@ impl Readiness {
 
     /// Resolves when something on the port answers an HTTP GET. Cancel by dropping.
     pub async fn until_answered(&self, port: u16) -> Result<(), TimedOut> {
-        let since = clock::start();
+        let mut patience = Patience::new();
         let patient = async {
             loop {
-                self.until_listening(port, since).await;
+                self.until_listening(port, &mut patience).await;
                 if self.answers(port).await {
                     return;
                 }
-                sleep(pause_after(since)).await;
+                patience.pause().await;
             }
         };
         tokio::time::timeout(Duration::from_millis(TIMEOUT_MS), patient).await.map_err(|_| TimedOut)
     }
 
-    async fn until_listening(&self, port: u16, since: Instant) {
+    async fn until_listening(&self, port: u16, patience: &mut Patience) {
         while self.listening.probe(port) == Some(false) {
-            sleep(pause_after(since)).await;
+            patience.pause().await;
         }
     }
 
@@ -66,7 +66,26 @@ impl Readiness {
     }
 }
 
-fn pause_after(since: Instant) -> Duration {
-    (since.elapsed() / PAUSE_FRACTION)
-        .clamp(Duration::from_millis(SHORTEST_PAUSE_MS), Duration::from_millis(LONGEST_PAUSE_MS))
+/// Pauses that grow with the time waited so far.
+struct Patience {
+    since: Instant,
+    /// `None` without a descriptor to spare: then a millisecond is the shortest pause.
+    pause: Option<Pause>,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Patience { since: clock::start(), pause: Pause::new().ok() }
+    }
+
+    async fn pause(&mut self) {
+        let duration = (self.since.elapsed() / PAUSE_FRACTION).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let paused = match &mut self.pause {
+            Some(pause) => pause.wait(duration).await.is_ok(),
+            None => false,
+        };
+        if !paused {
+            tokio::time::sleep(duration).await;
+        }
+    }
 }
