@@ -28,4 +28,9 @@ impl Board {
     pub fn show_queued(&self, records: usize) {
         self.numbers[QUEUED].store((records as f64).to_bits(), Ordering::Release);
     }
+
+    #[cfg(test)]
+    pub fn queued(&self) -> usize {
+        f64::from_bits(self.numbers[QUEUED].load(Ordering::Acquire)) as usize
+    }
 }

@@ -8,7 +8,6 @@ use crate::board::Board;
 use crate::leases::LeaseAddress;
 use pool::{CallId, ExitReason, Failure, Key, Outcome, RunId};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -127,6 +126,9 @@ struct Queue {
     in_work: Vec<Room>,
     /// The leases of runs whose end is in that batch.
     leases_in_work: Vec<LeaseAddress>,
+    /// The bell was rung for what is in here. Never true for an empty queue: JavaScript does not answer a ring when
+    /// there is nothing left to take, and whoever added the next record would take it to be on its way for ever.
+    rung: bool,
     closed: bool,
 }
 
@@ -137,7 +139,6 @@ pub struct Uplink {
     queue: Mutex<Queue>,
     /// `None` once JavaScript is gone.
     ring: Mutex<Option<Bell>>,
-    rung: AtomicBool,
     board: Arc<Board>,
     log_room: Arc<Semaphore>,
 }
@@ -148,7 +149,6 @@ impl Uplink {
         Uplink {
             queue: Mutex::default(),
             ring: Mutex::new(Some(Arc::new(ring))),
-            rung: AtomicBool::new(false),
             board,
             log_room: Arc::new(Semaphore::new(LOG_ROOM_BYTES)),
         }
@@ -173,10 +173,13 @@ impl Uplink {
 
     /// Rings, unless JavaScript is coming already or there is nothing for it.
     pub fn ring(&self) {
-        if !self.is_empty() && !self.rung.swap(true, Ordering::AcqRel) {
-            let bell = self.ring.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            bell.inspect(|ring| ring());
+        let mut queue = self.lock();
+        if queue.entries.is_empty() || std::mem::replace(&mut queue.rung, true) {
+            return;
         }
+        drop(queue);
+        let bell = self.ring.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        bell.inspect(|ring| ring());
     }
 
     pub fn is_empty(&self) -> bool {
@@ -186,8 +189,8 @@ impl Uplink {
     /// The next batch, in order; empty when there is nothing. What the batch before took up is given back, its leases
     /// to the caller: asking for the next one means that the one before has been dealt with.
     pub fn take(&self) -> (Vec<Record>, Vec<LeaseAddress>) {
-        self.rung.store(false, Ordering::Release);
         let mut queue = self.lock();
+        queue.rung = false;
         queue.in_work.clear();
         let recycled = std::mem::take(&mut queue.leases_in_work);
         let mut batch = Vec::new();
@@ -243,5 +246,45 @@ impl LogRoom {
         let of_run = self.of_run.clone().acquire_many_owned(bytes).await.ok()?;
         let of_all = self.of_all.clone().acquire_many_owned(bytes).await.ok()?;
         Some(Room { _of_run: of_run, _of_all: of_all })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// As JavaScript does it: comes when it is rung, or by itself, and leaves when the board says that nothing waits.
+    fn consume(uplink: &Uplink, board: &Board) -> usize {
+        let mut taken = 0;
+        while board.queued() > 0 {
+            taken += uplink.take().0.len();
+        }
+        taken
+    }
+
+    #[test]
+    fn a_record_added_while_the_queue_is_being_emptied_is_rung_for() {
+        const RECORDS: usize = 200_000;
+        let board: Arc<Board> = Arc::default();
+        let (rings, heard) = mpsc::channel();
+        let uplink = Arc::new(Uplink::new(board.clone(), move || rings.send(()).unwrap()));
+        let producer = uplink.clone();
+        let adding = std::thread::spawn(move || {
+            for _ in 0..RECORDS {
+                producer.push(Record::Drain);
+                producer.ring();
+            }
+        });
+        let mut taken = 0;
+        while taken < RECORDS {
+            let rung = heard.recv_timeout(Duration::from_secs(20));
+            rung.unwrap_or_else(|_| panic!("nobody rang for {} records", RECORDS - taken));
+            taken += consume(&uplink, &board);
+            // A call of the host's also looks whether there is something.
+            taken += consume(&uplink, &board);
+        }
+        adding.join().unwrap();
     }
 }
