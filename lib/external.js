@@ -23,7 +23,6 @@ const KEPT_LINES = 20;
 export async function spawnExternal(run, native, settings, { cwd, env }, onLog, wake) {
   const { spawn } = settings;
   const onLogLine = (/** @type {RuntimeLogEvent} */ event) => passOn(run, event, onLog);
-  /** @type {RuntimeProcess} */
   let process;
   try {
     const value = await /** @type {Function} */ (spawn)({ cwd, env, onLogLine, key: run.key });
@@ -66,7 +65,7 @@ function reportExit(run, native, exited, wake) {
  * @param {Run} run
  * @param {unknown} value
  * @param {number} stopTimeoutMs
- * @returns {Promise<RuntimeProcess>}
+ * @returns {Promise<ReturnType<typeof usable>>}
  */
 async function takeOver(run, value, stopTimeoutMs) {
   try {
@@ -80,7 +79,7 @@ async function takeOver(run, value, stopTimeoutMs) {
   }
 }
 
-/** What `spawn` returned, if it is a process. @param {any} value @returns {RuntimeProcess} */
+/** What `spawn` returned, if it is a process. @param {any} value */
 function usable(value) {
   const wrong = (/** @type {string} */ what) => spawnFailed(`Runtime process returned by spawn ${what}`);
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) {
@@ -92,16 +91,10 @@ function usable(value) {
   if (!isWhole(pid, 1, 2 ** 31 - 1)) {
     throw wrong(`must have a positive whole number pid, got ${textOf(pid)}`);
   }
-  const hasPort = port !== undefined;
-  if (hasPort && !isWhole(port, 1, 65_535)) throw spawnFailed('Runtime process returned an invalid port');
-  const hasResourceId = resourceId !== undefined && resourceId !== null;
-  return {
-    pid,
-    exited,
-    kill,
-    ...(hasPort ? { port } : {}),
-    ...(hasResourceId ? { resourceId: String(resourceId) } : {}),
-  };
+  if (port !== undefined && !isWhole(port, 1, 65_535)) {
+    throw spawnFailed('Runtime process returned an invalid port');
+  }
+  return { pid, exited, kill, port, resourceId: resourceId == null ? undefined : String(resourceId) };
 }
 
 /** @param {unknown} value @param {number} least @param {number} most */

@@ -10,16 +10,19 @@ const TURN_MS = 4;
 const MOST_LINES_PER_LOOK = 64;
 const SLOW_MS = 0.5;
 
+/** Starts in a batch, at most: see `src/uplink.rs`. */
+const MOST_STARTS = 64;
+
 /** Where the number of records in Rust's queue stands: see `src/board.rs`. */
 const QUEUED = 4;
 
 /**
- * @param {{ take(): string[] | null, numbers(): Float64Array }} native
+ * @param {{ take(): string[] | undefined, numbers: Float64Array }} native
  * @param {Float64Array} board
  * @param {(batch: Batch) => LogText | undefined} handle takes one record; returns its text if it is one of log lines
  */
 export function createInbox(native, board, handle) {
-  const batch = new Batch(native.numbers());
+  const batch = new Batch(native.numbers);
   /** @type {LogText | undefined} */
   let lines;
   // Log text takes up room until the next batch is taken.
@@ -33,6 +36,11 @@ export function createInbox(native, board, handle) {
         if (lines.deliver(watch)) return later();
         lines = undefined;
       } else if (batch.isEmpty) {
+        // Each start holds a port until its function has said more: let those functions run first.
+        if (batch.starts >= MOST_STARTS) {
+          batch.starts = 0;
+          return later();
+        }
         if (board[QUEUED] === 0 && !holdsRoom) return;
         batch.begin(native.take());
         holdsRoom = false;

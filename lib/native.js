@@ -5,7 +5,7 @@ import { parentOf } from './paths.js';
 
 const packageRoot = decodeURIComponent(new URL('..', import.meta.url).pathname);
 
-/** @typedef {{ NativeRuntime: any, wardenPath: string }} Native */
+/** @typedef {{ openRuntime: Function, availableParallelism: () => number, wardenPath: string }} Native */
 
 /** @type {Native | undefined} */
 let loaded;

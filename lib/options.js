@@ -53,9 +53,8 @@ export function readOptions(options) {
  * @param {Settings} settings
  * @param {import('./native.js').Native} native
  */
-export function nativeOptions(settings, { NativeRuntime, wardenPath }) {
-  const spawnConcurrency =
-    settings.spawnConcurrency ?? NativeRuntime.availableParallelism() * STARTS_PER_CORE;
+export function nativeOptions(settings, { availableParallelism, wardenPath }) {
+  const spawnConcurrency = settings.spawnConcurrency ?? availableParallelism() * STARTS_PER_CORE;
   return {
     idleAfterMs: neverUnlessPositive(Math.ceil(settings.idleAfterMs)),
     maxConcurrent: unlessEndless(settings.maxConcurrent),

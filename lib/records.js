@@ -28,17 +28,20 @@ export class Batch {
   #texts = [];
   #next = 1;
   #nextText = 0;
+  /** Processes to be started that were in it. */
+  starts = 0;
 
   /** @param {Float64Array} numbers shared with Rust: how many there are, then they */
   constructor(numbers) {
     this.#numbers = numbers;
   }
 
-  /** A new batch has been taken. @param {string[] | null} texts */
+  /** A new batch has been taken. @param {string[] | undefined} texts */
   begin(texts) {
     this.#texts = texts ?? [];
     this.#next = 1;
     this.#nextText = 0;
+    this.starts = 0;
   }
 
   get isEmpty() {

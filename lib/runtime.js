@@ -21,9 +21,9 @@ import { createTenants } from './tenants.js';
 export function createRuntime(options) {
   const settings = readOptions(options);
   const addon = loadNative();
-  const native = new addon.NativeRuntime(nativeOptions(settings, addon), () => inbox.rung());
+  const native = addon.openRuntime(nativeOptions(settings, addon), () => inbox.rung());
   /** Running, total, draining, keys with failures: see `src/board.rs`. @type {Float64Array} */
-  const board = native.board();
+  const board = native.board;
   const calls = createCalls();
   const tenants = createTenants((chunk) => native.leases(chunk));
   const inbox = createInbox(
@@ -35,10 +35,14 @@ export function createRuntime(options) {
   /**
    * @template T
    * @param {string} key
-   * @param {(call: number) => boolean} make
+   * @param {(call: number) => void} make
    * @returns {Promise<T>}
    */
-  const ask = (key, make) => calls.open(key, (call) => void (make(call) && inbox.soon()));
+  const ask = (key, make) =>
+    calls.open(key, (call) => {
+      make(call);
+      inbox.soon();
+    });
 
   /** Only kills and the dispose itself can still be waiting: for what is gone. */
   function close() {
@@ -86,7 +90,8 @@ export function createRuntime(options) {
       if (typeof key === 'string') native.clearBackoff(key);
     },
     drain() {
-      if (native.drain()) inbox.soon();
+      native.drain();
+      inbox.soon();
     },
     /** @returns {Promise<void>} */
     dispose() {
@@ -99,7 +104,7 @@ export function createRuntime(options) {
     },
   };
 
-  /** @param {string} key @param {(call: number) => boolean} make @returns {Promise<any>} */
+  /** @param {string} key @param {(call: number) => void} make @returns {Promise<any>} */
   function forKey(key, make) {
     try {
       assertKey(key);
@@ -137,6 +142,7 @@ function createHandler(settings, native, calls, tenants, wake, close) {
 
   /** @param {Batch} batch @returns {undefined} */
   function prepare(batch) {
+    batch.starts += 1;
     const [id, port, startedAt] = [batch.number(), batch.number(), batch.number()];
     const run = createRun(id, batch.text(), port, startedAt);
     runs.set(id, run);
@@ -146,10 +152,11 @@ function createHandler(settings, native, calls, tenants, wake, close) {
       if (settings.spawn === undefined) {
         const command = withHostsBun(settings.command, env);
         const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-        if (native.launch(id, cwd, command, variables)) wake();
-      } else if (native.begin(id)) {
+        native.launch(id, cwd, command, variables);
+        wake();
+      } else {
         void spawnExternal(run, native, settings, { cwd, env }, onLog, wake);
-      } else wake();
+      }
     } catch (error) {
       run.startError = error;
       native.startFailed(id, errors.textOf(error));
@@ -162,7 +169,7 @@ function createHandler(settings, native, calls, tenants, wake, close) {
     const run = runOf(batch);
     run.pid = batch.number();
     run.port = batch.number();
-    onTransition({ type: 'spawn', key: run.key, pid: run.pid, port: run.port, ...resource(run) });
+    onTransition(withResource(run, { type: 'spawn', key: run.key, pid: run.pid, port: run.port }));
   }
 
   /** @param {Batch} batch @returns {undefined} */
@@ -172,8 +179,8 @@ function createHandler(settings, native, calls, tenants, wake, close) {
     tenants.open(run, batch.number(), batch.number());
     run.output = undefined;
     const { key, pid, port } = run;
-    onMetrics({ type: 'spawn', key, pid, port, durationMs, ...resource(run) });
-    onTransition({ type: 'ready', key, pid, port, durationMs, ...resource(run) });
+    onMetrics(withResource(run, { type: 'spawn', key, pid, port, durationMs }));
+    onTransition(withResource(run, { type: 'ready', key, pid, port, durationMs }));
   }
 
   /** @param {Batch} batch @returns {undefined} */
@@ -183,7 +190,7 @@ function createHandler(settings, native, calls, tenants, wake, close) {
     const [exitCode, reason] = [batch.exitCode(), batch.exitReason()];
     run.isOver = true;
     tenants.close(run);
-    onTransition({ type: 'exit', key, pid, exitCode, reason, ...resource(run) });
+    onTransition(withResource(run, { type: 'exit', key, pid, exitCode, reason }));
   }
 
   /** @param {Batch} batch @returns {undefined} */
@@ -300,8 +307,16 @@ function failureOf(run, key, failure, output) {
   return error;
 }
 
-/** @param {Run} run */
-const resource = ({ resourceId }) => (resourceId === undefined ? {} : { resourceId });
+/**
+ * The event, with the run's resource if it has one.
+ * @template {object} E
+ * @param {Run} run
+ * @param {E & { resourceId?: string }} event
+ */
+function withResource({ resourceId }, event) {
+  if (resourceId !== undefined) event.resourceId = resourceId;
+  return event;
+}
 
 /**
  * A user's callback that cannot break anything by throwing, or by returning a promise that rejects.

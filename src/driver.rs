@@ -10,7 +10,7 @@ use crate::os::accounting::{Root, Sampler};
 use crate::os::clock;
 use crate::os::engine::Engine;
 use crate::os::logs::Tail;
-use crate::os::ports::HeldPort;
+use crate::os::ports::{HeldPort, PortSet};
 use crate::os::readiness::TimedOut;
 use crate::os::run::{Program, supervise};
 use crate::supervision::Supervision;
@@ -58,7 +58,7 @@ struct Core {
     leases: LeaseTable,
     runs: RunMap<RunHandle>,
     /// Ports that live runs were told.
-    ports: HashSet<u16>,
+    ports: PortSet,
     engine: Option<Arc<Engine>>,
     timer: Option<AbortHandle>,
     /// The deadline that the timer sleeps until.
@@ -71,7 +71,10 @@ struct Core {
 
 /// What is held for a run from its start to its release.
 struct RunHandle {
+    /// 0 until it is prepared.
     port: u16,
+    /// The one it was told, if it has not said that it uses another.
+    told_port: Option<u16>,
     held_port: Option<HeldPort>,
     /// Of a process of ours.
     tail: Option<Arc<Mutex<Tail>>>,
@@ -88,7 +91,7 @@ impl Driver {
             pool: Pool::new(settings.pool.clone()),
             leases: LeaseTable::default(),
             runs: RunMap::default(),
-            ports: HashSet::new(),
+            ports: PortSet::default(),
             engine: None,
             timer: None,
             armed_ms: None,
@@ -143,12 +146,16 @@ impl Driver {
     }
 
     /// The next batch of records for JavaScript.
-    pub fn take_records(&self) -> Vec<Record> {
-        let (records, recycled) = self.uplink.take();
-        if !recycled.is_empty() {
-            let mut core = self.lock();
-            recycled.into_iter().for_each(|lease| core.leases.recycle(lease));
-        }
+    pub fn take_records(self: &Arc<Self>) -> Vec<Record> {
+        let (mut records, recycled) = self.uplink.take();
+        let mut core = self.lock();
+        recycled.into_iter().for_each(|lease| core.leases.recycle(lease));
+        records.retain_mut(|record| match record {
+            Record::Prepare { run, port, started_at_ms, .. } => {
+                self.prepare(&mut core, *run, port, started_at_ms)
+            }
+            _ => true,
+        });
         records
     }
 
@@ -159,8 +166,11 @@ impl Driver {
     /// Runs the program for a run that JavaScript was asked to prepare, unless it was called off meanwhile.
     pub fn launch(self: &Arc<Self>, run: RunId, program: Program) {
         let mut core = self.lock();
-        if !self.begin(&mut core, run) {
-            return;
+        let wanted = core.pool.is_starting(run);
+        let Some(handle) = core.runs.get_mut(&run) else { return };
+        handle.launched = wanted;
+        if !wanted {
+            return self.feed_locked(&mut core, Input::Fact(run, called_off()));
         }
         let Some((engine, tail)) =
             core.engine.clone().zip(core.runs.get(&run).and_then(|handle| handle.tail.clone()))
@@ -171,22 +181,6 @@ impl Driver {
         let supervision = Supervision::new(self.clone(), run, tail, log_room);
         let shared = engine.clone();
         engine.spawn(async move { supervise(&shared.warden, program, &supervision).await });
-    }
-
-    /// Whether the user's `spawn` should still be called for the run.
-    pub fn begin_external(self: &Arc<Self>, run: RunId) -> bool {
-        self.begin(&mut self.lock(), run)
-    }
-
-    fn begin(self: &Arc<Self>, core: &mut Core, run: RunId) -> bool {
-        let wanted = core.pool.is_starting(run);
-        if let Some(handle) = core.runs.get_mut(&run) {
-            handle.launched = wanted;
-            if !wanted {
-                self.feed_locked(core, Input::Fact(run, called_off()));
-            }
-        }
-        wanted
     }
 
     /// A process of ours exists.
@@ -208,7 +202,7 @@ impl Driver {
         let Some(handle) = runs.get_mut(&run) else { return };
         handle.root = Some(Root::Process(pid));
         if let Some(port) = port.filter(|port| *port != handle.port) {
-            ports.remove(&handle.port);
+            handle.told_port.take().inspect(|port| ports.remove(*port));
             if let Some((engine, unused)) = engine.as_ref().zip(handle.held_port.take()) {
                 engine.unused_port(unused);
             }
@@ -252,20 +246,13 @@ impl Driver {
     }
 
     fn start(self: &Arc<Self>, core: &mut Core, run: RunId, key: Key) -> Option<Input> {
-        let not_started =
-            |reason: String| Some(Input::Fact(run, Fact::StartFailed(Failure::NotStarted { reason })));
         if let Err(error) = self.ensure_engine(core) {
-            return not_started(format!("the runtime's thread could not be started: {error}"));
+            return not_started(run, format!("the runtime's thread could not be started: {error}"));
         }
-        let held_port = match self.reserve_port(core) {
-            Ok(port) => port,
-            Err(error) => return not_started(format!("no port could be reserved for it: {error}")),
-        };
-        let port = held_port.port();
-        core.ports.insert(port);
         let handle = RunHandle {
-            port,
-            held_port: Some(held_port),
+            port: 0,
+            told_port: None,
+            held_port: None,
             tail: (self.settings.pool.processes == Processes::Own).then(Arc::default),
             launched: false,
             number: None,
@@ -273,8 +260,44 @@ impl Driver {
             probe: None,
         };
         core.runs.insert(run, handle);
-        self.uplink.push(Record::Prepare { run, key, port, started_at_ms: clock::now().wall_ms });
+        self.uplink.push(Record::Prepare { run, key, port: 0, started_at_ms: 0 });
         None
+    }
+
+    /// JavaScript is about to prepare the run: it gets its port now, so that a crowd of starts in one tick does not hold
+    /// one each. False if nobody wants it any more, or it cannot be.
+    fn prepare(
+        self: &Arc<Self>,
+        core: &mut Core,
+        run: RunId,
+        port: &mut u16,
+        started_at_ms: &mut u64,
+    ) -> bool {
+        if !core.runs.contains_key(&run) {
+            return false;
+        }
+        if !core.pool.is_starting(run) {
+            self.feed_locked(core, Input::Fact(run, called_off()));
+            return false;
+        }
+        match self.reserve_port(core) {
+            Ok(held_port) => {
+                let handle = core.runs.get_mut(&run).expect("looked up above");
+                // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
+                handle.launched = self.settings.pool.processes == Processes::External;
+                handle.port = held_port.port();
+                handle.told_port = Some(handle.port);
+                core.ports.insert(handle.port);
+                (*port, *started_at_ms) = (handle.port, clock::now().wall_ms);
+                handle.held_port = Some(held_port);
+                true
+            }
+            Err(error) => {
+                let failed = not_started(run, format!("no port could be reserved for it: {error}"));
+                failed.into_iter().for_each(|input| self.feed_locked(core, input));
+                false
+            }
+        }
     }
 
     /// The port of a user's process is not held once it is ready, so the kernel may offer it again: ask for another.
@@ -285,7 +308,7 @@ impl Driver {
         let reserve = || stock.map_or_else(HeldPort::reserve, |engine| engine.port());
         for _ in 1..PORT_TRIES {
             let port = reserve()?;
-            if !core.ports.contains(&port.port()) {
+            if !core.ports.contains(port.port()) {
                 return Ok(port);
             }
             taken.push(port);
@@ -460,7 +483,7 @@ impl Driver {
     fn release(&self, core: &mut Core, run: RunId) -> Option<Input> {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
-            core.ports.remove(&handle.port);
+            handle.told_port.inspect(|port| core.ports.remove(*port));
         }
         let lease = core.leases.retire(run);
         self.uplink.push(Record::Release { run, lease });
@@ -486,6 +509,10 @@ impl RunHandle {
 
 fn lock_tail(tail: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
     tail.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn not_started(run: RunId, reason: String) -> Option<Input> {
+    Some(Input::Fact(run, Fact::StartFailed(Failure::NotStarted { reason })))
 }
 
 /// A start that nobody wants any more never began.

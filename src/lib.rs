@@ -9,6 +9,10 @@
     missing_docs,
     reason = "an addon has no Rust API; modules and what is not plain from its name are documented"
 )]
+#![cfg_attr(
+    test,
+    allow(dead_code, reason = "a test program exports nothing, so what only JavaScript calls is unused")
+)]
 
 mod binding;
 mod board;

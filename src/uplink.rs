@@ -18,6 +18,9 @@ const LOG_ROOM_PER_RUN_BYTES: usize = 512 << 10;
 /// What a batch holds at most. Small enough that handling it does not hold the event loop for long.
 pub const BATCH_RECORDS: usize = 512;
 const BATCH_LOG_BYTES: usize = 256 << 10;
+/// Starts that JavaScript has in hand at once: each holds a port. After so many it lets their functions run first, see
+/// `lib/inbox.js`.
+const BATCH_STARTS: usize = 64;
 
 /// Which of a process's two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +32,8 @@ pub enum Stream {
 /// One thing for JavaScript to do or to pass on.
 #[derive(Debug)]
 pub enum Record {
-    /// Start a process for the run: call the user's `spawn`, or work out the environment and call `launch`.
+    /// Start a process for the run: call the user's `spawn`, or work out the environment and call `launch`. Port and
+    /// time are filled in when JavaScript takes it.
     Prepare {
         run: RunId,
         key: Key,
@@ -182,10 +186,6 @@ impl Uplink {
         bell.inspect(|ring| ring());
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.lock().entries.is_empty()
-    }
-
     /// The next batch, in order; empty when there is nothing. What the batch before took up is given back, its leases
     /// to the caller: asking for the next one means that the one before has been dealt with.
     pub fn take(&self) -> (Vec<Record>, Vec<LeaseAddress>) {
@@ -194,14 +194,14 @@ impl Uplink {
         queue.in_work.clear();
         let recycled = std::mem::take(&mut queue.leases_in_work);
         let mut batch = Vec::new();
-        let mut log_bytes = 0;
-        while batch.len() < BATCH_RECORDS && log_bytes < BATCH_LOG_BYTES {
+        let (mut log_bytes, mut starts) = (0, 0);
+        while batch.len() < BATCH_RECORDS && log_bytes < BATCH_LOG_BYTES && starts < BATCH_STARTS {
             let Some(entry) = queue.entries.pop_front() else { break };
-            if let Record::Log { text, .. } = &entry.record {
-                log_bytes += text.len();
-            }
-            if let Record::Release { lease, .. } = &entry.record {
-                queue.leases_in_work.extend(*lease);
+            match &entry.record {
+                Record::Log { text, .. } => log_bytes += text.len(),
+                Record::Prepare { .. } => starts += 1,
+                Record::Release { lease, .. } => queue.leases_in_work.extend(*lease),
+                _ => {}
             }
             queue.in_work.extend(entry.room);
             batch.push(entry.record);

@@ -2,6 +2,9 @@
 //! for them. The tables here and there are the same.
 
 use crate::uplink::{BATCH_RECORDS, Record, Stream};
+use napi::Result;
+use napi::bindgen_prelude::{Env, ToNapiValue};
+use napi::sys::{napi_env, napi_value};
 use pool::{Callback, ExitReason, Failure, Outcome, Refusal};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,6 +27,30 @@ impl Numbers {
 
     fn set(&self, index: usize, number: f64) {
         self.0[index].store(number.to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// The texts of a batch.
+pub struct Texts(pub Vec<String>);
+
+impl ToNapiValue for Texts {
+    unsafe fn to_napi_value(env: napi_env, Texts(texts): Texts) -> Result<napi_value> {
+        if texts.is_empty() {
+            // SAFETY: as for this function.
+            return unsafe { ToNapiValue::to_napi_value(env, ()) };
+        }
+        let scope = Env::from_raw(env);
+        let mut array = scope.create_array(texts.len() as u32)?;
+        for (index, text) in (0..).zip(&texts) {
+            // What is known to be ASCII need not be decoded.
+            if text.is_ascii() {
+                array.set(index, scope.create_string_latin1(text.as_bytes())?)?;
+            } else {
+                array.set(index, scope.create_string(text)?)?;
+            }
+        }
+        // SAFETY: as for this function.
+        unsafe { ToNapiValue::to_napi_value(env, array) }
     }
 }
 

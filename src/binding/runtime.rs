@@ -1,10 +1,12 @@
-//! The exported class: one object per runtime. Methods that may have queued records return whether there are any, so
-//! that JavaScript fetches them without being rung.
+//! What `lib/` can call: an object of plain functions per runtime.
+//!
+//! Functions and not the methods of a class, since finding and borrowing the object behind a class's method takes four
+//! times as long as the rest of a call.
 
 use super::guarded;
 use super::memory::{NativeLeases, board_array, numbers_array};
 use super::options::NativeOptions;
-use super::records::{Encoded, Numbers};
+use super::records::{Encoded, Numbers, Texts};
 use crate::driver::Driver;
 use crate::os::run::Program;
 use napi::bindgen_prelude::*;
@@ -16,196 +18,166 @@ use std::sync::{Arc, Weak};
 /// Weak, so that it never keeps the process alive. One ring that nobody has heard yet is enough.
 type Bell = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
 
+/// Cores that this process may use, limits of its container included.
 #[napi]
-pub struct NativeRuntime {
-    driver: Arc<Driver>,
-    numbers: Arc<Numbers>,
+pub fn available_parallelism() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
+/// A runtime's functions. `ring` is called when there are records to `take`, on JavaScript's own thread, at a later
+/// turn; whether a call has queued records at once is on the board.
 #[napi]
-impl NativeRuntime {
-    /// `ring` is called when there are records to `take`, on JavaScript's own thread, at a later turn.
-    #[napi(constructor)]
-    pub fn new(env: Env, options: NativeOptions, ring: Function<(), ()>) -> Result<Self> {
-        init_tracing();
-        let bell: Bell = ring
-            .build_threadsafe_function::<()>()
-            .weak::<true>()
-            .max_queue_size::<1>()
-            .callee_handled::<false>()
-            .build()?;
-        let driver = guarded(|| {
-            Driver::new(options.into(), move || {
-                // A full queue means that a ring is on its way; a closing one, that nobody is there.
-                let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
-            })
+pub fn open_runtime<'env>(
+    env: &'env Env,
+    options: NativeOptions,
+    ring: Function<(), ()>,
+) -> Result<Object<'env>> {
+    init_tracing();
+    let bell: Bell = ring
+        .build_threadsafe_function::<()>()
+        .weak::<true>()
+        .max_queue_size::<1>()
+        .callee_handled::<false>()
+        .build()?;
+    let driver = guarded(|| {
+        Driver::new(options.into(), move || {
+            // A full queue means that a ring is on its way; a closing one, that nobody is there.
+            let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        })
+    })?;
+    // Runs when a worker is terminated, and at a natural end of the host.
+    let ending: Weak<Driver> = Arc::downgrade(&driver);
+    env.add_env_cleanup_hook(ending, |ending| {
+        let _ = guarded(|| ending.upgrade().inspect(|driver| driver.abandon()));
+    })?;
+    let mut functions = Functions { env, driver, object: Object::new(env)? };
+    functions.of_users()?;
+    functions.of_processes()?;
+    functions.of_memory()?;
+    Ok(functions.object)
+}
+
+struct Functions<'env> {
+    env: &'env Env,
+    driver: Arc<Driver>,
+    object: Object<'env>,
+}
+
+impl Functions<'_> {
+    /// Adds a function. A panic in it becomes an exception.
+    fn add<A, R>(&mut self, name: &str, work: impl Fn(&Arc<Driver>, A) -> R + 'static) -> Result<()>
+    where
+        A: TupleFromSliceValues,
+        R: ToNapiValue,
+    {
+        self.define(name, move |driver, call| Ok(work(driver, call.args::<A>()?)))
+    }
+
+    /// Adds a function that takes nothing.
+    fn add_plain<R>(&mut self, name: &str, work: impl Fn(&Arc<Driver>) -> R + 'static) -> Result<()>
+    where
+        R: ToNapiValue,
+    {
+        self.define(name, move |driver, _| Ok(work(driver)))
+    }
+
+    fn define<R>(
+        &mut self,
+        name: &str,
+        work: impl Fn(&Arc<Driver>, FunctionCallContext) -> Result<R> + 'static,
+    ) -> Result<()>
+    where
+        R: ToNapiValue,
+    {
+        let driver = self.driver.clone();
+        let function =
+            self.env.create_function_from_closure::<(), R, _>(name, move |call| work(&driver, call))?;
+        self.object.set(name, function)
+    }
+
+    /// Adds a function that is an input for the pool.
+    fn input<A>(&mut self, name: &str, input: impl Fn(A) -> Input + 'static) -> Result<()>
+    where
+        A: TupleFromSliceValues,
+    {
+        self.add(name, move |driver, arguments: A| driver.feed_quietly(input(arguments)))
+    }
+
+    /// Adds a function that tells a fact about a run, its first argument.
+    fn fact<A>(&mut self, name: &str, fact: impl Fn(A) -> (f64, Fact) + 'static) -> Result<()>
+    where
+        A: TupleFromSliceValues,
+    {
+        self.input(name, move |arguments: A| {
+            let (run, fact) = fact(arguments);
+            Input::Fact(run_id(run), fact)
+        })
+    }
+
+    fn of_users(&mut self) -> Result<()> {
+        self.input("ensure", |(key, call): (String, f64)| Input::Ensure {
+            key: Key::from(key),
+            call: call as u64,
         })?;
-        // Runs when a worker is terminated, and at a natural end of the host.
-        let ending: Weak<Driver> = Arc::downgrade(&driver);
-        env.add_env_cleanup_hook(ending, |ending| {
-            let _ = guarded(|| ending.upgrade().inspect(|driver| driver.abandon()));
+        self.input("restart", |(key, call): (String, f64)| Input::Restart {
+            key: Key::from(key),
+            call: call as u64,
         })?;
-        Ok(NativeRuntime { driver, numbers: Arc::default() })
+        self.input("kill", |(key, call): (String, f64)| Input::Kill {
+            key: Key::from(key),
+            call: call as u64,
+        })?;
+        self.input("clearBackoff", |(key,): (String,)| Input::ClearBackoff { key: Key::from(key) })?;
+        self.add_plain("drain", |driver| driver.feed_quietly(Input::Drain))?;
+        self.add("dispose", |driver, (call,): (f64,)| driver.dispose(call as u64))?;
+        // Keys that `ensure` would refuse right now for earlier failures.
+        self.add_plain("backingOff", |driver| driver.stats().backoff as u32)?;
+        // After `dispose`: lets go of the threads.
+        self.add_plain("close", |driver| driver.close())
     }
 
-    /// Cores that this process may use, limits of its container included.
-    #[napi]
-    pub fn available_parallelism() -> u32 {
-        std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
-    }
-
-    fn feed(&self, input: Input) -> Result<bool> {
-        guarded(|| {
-            self.driver.feed_quietly(input);
-            !self.driver.uplink.is_empty()
-        })
-    }
-
-    fn fact(&self, run: f64, fact: Fact) -> Result<bool> {
-        self.feed(Input::Fact(run_id(run), fact))
-    }
-
-    #[napi]
-    pub fn ensure(&self, key: String, call: f64) -> Result<bool> {
-        self.feed(Input::Ensure { key: Key::from(key), call: call as u64 })
-    }
-
-    #[napi]
-    pub fn restart(&self, key: String, call: f64) -> Result<bool> {
-        self.feed(Input::Restart { key: Key::from(key), call: call as u64 })
-    }
-
-    #[napi]
-    pub fn kill(&self, key: String, call: f64) -> Result<bool> {
-        self.feed(Input::Kill { key: Key::from(key), call: call as u64 })
-    }
-
-    #[napi]
-    pub fn clear_backoff(&self, key: String) -> Result<bool> {
-        self.feed(Input::ClearBackoff { key: Key::from(key) })
-    }
-
-    #[napi]
-    pub fn drain(&self) -> Result<bool> {
-        self.feed(Input::Drain)
-    }
-
-    #[napi]
-    pub fn dispose(&self, call: f64) -> Result<bool> {
-        guarded(|| {
-            self.driver.dispose(call as u64);
-            !self.driver.uplink.is_empty()
-        })
-    }
-
-    /// See `board.rs`.
-    #[napi]
-    pub fn board(&self) -> Result<Float64Array> {
-        guarded(|| board_array(self.driver.board.clone()))
-    }
-
-    /// Keys that `ensure` would refuse right now for earlier failures.
-    #[napi]
-    pub fn backing_off(&self) -> Result<u32> {
-        guarded(|| self.driver.stats().backoff as u32)
-    }
-
-    /// Starts the program for a run that was to be prepared.
-    #[napi]
-    pub fn launch(
-        &self,
-        run: f64,
-        directory: String,
-        command: Vec<String>,
-        environment: Vec<String>,
-    ) -> Result<bool> {
-        guarded(|| {
-            self.driver.launch(run_id(run), Program { directory, command, environment });
-            !self.driver.uplink.is_empty()
-        })
-    }
-
-    /// Whether the user's `spawn` is to be called for a run that was to be prepared.
-    #[napi]
-    pub fn begin(&self, run: f64) -> Result<bool> {
-        guarded(|| self.driver.begin_external(run_id(run)))
-    }
-
-    /// `port` 0: it uses the one it was offered.
-    #[napi]
-    pub fn started(&self, run: f64, pid: u32, port: u32) -> Result<bool> {
-        guarded(|| {
+    fn of_processes(&mut self) -> Result<()> {
+        // Starts the program for a run that was to be prepared.
+        type Launch = (f64, String, Vec<String>, Vec<String>);
+        self.add("launch", |driver, (run, directory, command, environment): Launch| {
+            driver.launch(run_id(run), Program { directory, command, environment });
+        })?;
+        // A process of the user's exists. Port 0: it uses the one it was offered.
+        self.add("started", |driver, (run, pid, port): (f64, u32, u32)| {
             let port = u16::try_from(port).ok().filter(|port| *port != 0);
-            self.driver.started_external(run_id(run), pid, port);
-            !self.driver.uplink.is_empty()
+            driver.started_external(run_id(run), pid, port);
+        })?;
+        self.fact("startFailed", |(run, text): (f64, String)| {
+            (run, Fact::StartFailed(Failure::Thrown { by: Callback::Spawn, text }))
+        })?;
+        self.fact("readiness", |(run, is_ready): (f64, bool)| {
+            (run, if is_ready { Fact::Ready } else { Fact::NotReady(Failure::ReadinessDenied) })
+        })?;
+        self.fact("readinessFailed", |(run, text): (f64, String)| {
+            (run, Fact::NotReady(Failure::Thrown { by: Callback::Readiness, text }))
+        })?;
+        self.fact("exited", |(run, exit_code): (f64, Option<i32>)| {
+            (run, Fact::Exited(Exit { exit_code, cpu_ms: None }))
+        })?;
+        // The user's `kill` is about to be called.
+        self.fact("stopAsked", |(run, forced): (f64, bool)| {
+            (run, Fact::StopAsked { stage: stop_stage(forced) })
+        })?;
+        self.fact("stopRefused", |(run, forced, text): (f64, bool, String)| {
+            let failure = Failure::Thrown { by: Callback::Kill, text };
+            (run, Fact::StopRefused { asked: stop_stage(forced), failure })
         })
     }
 
-    #[napi]
-    pub fn start_failed(&self, run: f64, text: String) -> Result<bool> {
-        self.fact(run, Fact::StartFailed(Failure::Thrown { by: Callback::Spawn, text }))
-    }
-
-    #[napi]
-    pub fn readiness(&self, run: f64, is_ready: bool) -> Result<bool> {
-        self.fact(run, if is_ready { Fact::Ready } else { Fact::NotReady(Failure::ReadinessDenied) })
-    }
-
-    #[napi]
-    pub fn readiness_failed(&self, run: f64, text: String) -> Result<bool> {
-        self.fact(run, Fact::NotReady(Failure::Thrown { by: Callback::Readiness, text }))
-    }
-
-    #[napi]
-    pub fn exited(&self, run: f64, exit_code: Option<i32>) -> Result<bool> {
-        self.fact(run, Fact::Exited(Exit { exit_code, cpu_ms: None }))
-    }
-
-    /// The user's `kill` is about to be called.
-    #[napi]
-    pub fn stop_asked(&self, run: f64, forced: bool) -> Result<bool> {
-        self.fact(run, Fact::StopAsked { stage: stop_stage(forced) })
-    }
-
-    #[napi]
-    pub fn stop_refused(&self, run: f64, forced: bool, text: String) -> Result<bool> {
-        let asked = stop_stage(forced);
-        self.fact(run, Fact::StopRefused { asked, failure: Failure::Thrown { by: Callback::Kill, text } })
-    }
-
-    /// The numbers of the batch taken last.
-    #[napi]
-    pub fn numbers(&self) -> Result<Float64Array> {
-        guarded(|| numbers_array(self.numbers.clone()))
-    }
-
-    /// Takes the next batch, see `records.rs`: writes its numbers, returns its texts, null if it has none.
-    #[napi]
-    pub fn take<'env>(&self, env: &'env Env) -> Result<Option<Array<'env>>> {
-        let texts = guarded(|| Encoded::write(self.driver.take_records(), &self.numbers))?;
-        if texts.is_empty() {
-            return Ok(None);
-        }
-        let mut array = env.create_array(texts.len() as u32)?;
-        for (index, text) in texts.iter().enumerate() {
-            if text.is_ascii() {
-                array.set(index as u32, env.create_string_latin1(text.as_bytes())?)?;
-            } else {
-                array.set(index as u32, env.create_string(text)?)?;
-            }
-        }
-        Ok(Some(array))
-    }
-
-    #[napi]
-    pub fn leases(&self, chunk: u32) -> Result<Option<NativeLeases>> {
-        guarded(|| self.driver.lease_chunk(chunk as usize).map(NativeLeases::from))
-    }
-
-    /// After `dispose`: lets go of the threads.
-    #[napi]
-    pub fn close(&self) -> Result<()> {
-        guarded(|| self.driver.close())
+    fn of_memory(&mut self) -> Result<()> {
+        let numbers: Arc<Numbers> = Arc::default();
+        self.object.set("board", board_array(self.driver.board.clone()))?;
+        self.object.set("numbers", numbers_array(numbers.clone()))?;
+        self.add("leases", |driver, (chunk,): (u32,)| {
+            driver.lease_chunk(chunk as usize).map(NativeLeases::from)
+        })?;
+        // Takes the next batch: writes its numbers, returns its texts, undefined if it has none.
+        self.add_plain("take", move |driver| Texts(Encoded::write(driver.take_records(), &numbers)))
     }
 }
 

@@ -38,6 +38,29 @@ impl HeldPort {
     }
 }
 
+/// Some of all ports.
+pub struct PortSet(Box<[u64; 1024]>);
+
+impl Default for PortSet {
+    fn default() -> Self {
+        PortSet(Box::new([0; 1024]))
+    }
+}
+
+impl PortSet {
+    pub fn insert(&mut self, port: u16) {
+        self.0[usize::from(port / 64)] |= 1 << (port % 64);
+    }
+
+    pub fn remove(&mut self, port: u16) {
+        self.0[usize::from(port / 64)] &= !(1 << (port % 64));
+    }
+
+    pub fn contains(&self, port: u16) -> bool {
+        self.0[usize::from(port / 64)] & 1 << (port % 64) != 0
+    }
+}
+
 /// Ports reserved in advance: three system calls that a start need not wait for.
 #[derive(Default)]
 pub struct PortStock {
@@ -48,6 +71,8 @@ pub struct PortStock {
 
 /// Enough for a burst of starts until more have been reserved; few enough to keep.
 const STOCK: usize = 32;
+/// What is taken back at most: as many as a crowd of starts has in hand at a time (see `uplink.rs`).
+const MOST_IN_STOCK: usize = 128;
 
 impl PortStock {
     /// A port, if there is one, and whether somebody should fill the stock again.
@@ -61,7 +86,7 @@ impl PortStock {
     /// Takes back a port that nobody has used, unless there are enough.
     pub fn put(&self, port: HeldPort) {
         let mut ports = self.lock();
-        if ports.len() < STOCK {
+        if ports.len() < MOST_IN_STOCK {
             ports.push(port);
         }
     }
