@@ -4,7 +4,7 @@
  */
 import { spawnFailed, textOf } from './errors.js';
 
-/** @typedef {import('./runs.js').Run} Run */
+/** @typedef {import('./tenants.js').Run} Run */
 /** @typedef {import('../index.js').RuntimeProcess} RuntimeProcess */
 /** @typedef {import('../index.js').RuntimeLogEvent} RuntimeLogEvent */
 

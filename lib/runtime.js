@@ -4,14 +4,13 @@ import { tenantEnvironment, withHostsBun } from './env.js';
 import * as errors from './errors.js';
 import { askKill, askReadiness, spawnExternal } from './external.js';
 import { createInbox, LogText } from './inbox.js';
-import { assertKey, directoryOf } from './keys.js';
+import { assertKey, directoryOf } from './paths.js';
 import { native as loadNative } from './native.js';
 import { nativeOptions, readOptions } from './options.js';
-import { createRun } from './runs.js';
-import { createTenants } from './tenants.js';
+import { createRun, createTenants } from './tenants.js';
 
-/** @typedef {import('./records.js').Batch} Batch */
-/** @typedef {import('./runs.js').Run} Run */
+/** @typedef {import('./inbox.js').Batch} Batch */
+/** @typedef {import('./tenants.js').Run} Run */
 /** @typedef {import('../index.js').Runtime} Runtime */
 
 /**
@@ -200,7 +199,7 @@ function createHandler(settings, native, calls, tenants, wake, close) {
     call?.reject(errorOf(call.key, refusal));
   }
 
-  /** @param {string} key @param {import('./records.js').Refusal} refusal @returns {unknown} */
+  /** @param {string} key @param {import('./inbox.js').Refusal} refusal @returns {unknown} */
   function errorOf(key, refusal) {
     switch (refusal.kind) {
       case 'disposed':

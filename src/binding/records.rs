@@ -1,4 +1,4 @@
-//! Records as `lib/records.js` reads them: numbers in shared memory, and the texts in the order in which the numbers call
+//! Records as `lib/inbox.js` reads them: numbers in shared memory, and the texts in the order in which the numbers call
 //! for them. The tables here and there are the same.
 
 use crate::uplink::{BATCH_RECORDS, Record, Stream};
