@@ -69,6 +69,7 @@ export type Tenant = {
  * - `readiness-timeout`: stopped because it did not become ready
  * - `disposed`: stopped by `dispose`
  * - `restarted`: stopped by `restart`
+ * - `checkpointed`: stopped after `idleAfterMs` without activity, and saved by `checkpoint.driver`
  */
 export type ExitReason =
   | 'crashed'
@@ -78,7 +79,8 @@ export type ExitReason =
   | 'killed'
   | 'readiness-timeout'
   | 'disposed'
-  | 'restarted';
+  | 'restarted'
+  | 'checkpointed';
 
 /** One line of a tenant's output. */
 export type RuntimeLogEvent = {
@@ -158,6 +160,23 @@ export type RuntimeTransitionEvent =
       /** From the start of the process until it was ready. */
       durationMs: number;
       resourceId?: string;
+    }
+  | {
+      /** `adopt` took a running process over. There was no `spawn` of it; exactly one `exit` follows. */
+      type: 'adopt';
+      key: string;
+      pid: number;
+      port: number;
+      resourceId?: string;
+    }
+  | {
+      /** It was brought back from its snapshot, and `ensure` resolves. In place of `spawn` and `ready`. */
+      type: 'restored';
+      key: string;
+      pid: number;
+      port: number;
+      /** From the decision to restore it until it answered. */
+      durationMs: number;
     }
   | {
       /** It is being stopped for want of activity. */
@@ -321,6 +340,52 @@ export type RuntimeOptions = {
    * ```
    */
   env?: 'inherit' | Readonly<Record<string, string>> | ((key: string) => Readonly<Record<string, string>>);
+  /**
+   * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`: these, and as long as it
+   * is open, any TCP connection to the tenant's port, as the kernel lists them; so a WebSocket or a long download keeps
+   * the tenant although nobody calls `touch`. Connections are looked at every `sweepIntervalMs`, and once more before
+   * the tenant is stopped; one that comes and goes in between is not seen. Not for tenants in another network
+   * namespace.
+   */
+  idle?: 'untouched' | 'connections';
+  /**
+   * Has the last word before an idle tenant is stopped. Only `true` stops it; anything else, a throw or a rejection
+   * keeps it, and it is asked again `sweepIntervalMs` later. Never called twice at once for a key; as long as it has not
+   * answered, the tenant stays. A tenant that was touched meanwhile stays, too.
+   *
+   * @example
+   * ```ts
+   * shouldIdleKill: async ({ key, idleMs }) => idleMs > 3_600_000 || !(await hasOpenJobs(key))
+   * ```
+   */
+  shouldIdleKill?: (args: {
+    /** How long it has been idle. */
+    idleMs: number;
+    /** The tenant's key. */
+    key: string;
+    /** The tenant. */
+    tenant: Tenant;
+  }) => boolean | Promise<boolean>;
+  /**
+   * Saves idle tenants before they are stopped, and brings them back when they are wanted again. Only a stop for idleness
+   * saves; `restart` starts afresh. A tenant is brought back with the port that it had.
+   */
+  checkpoint?: {
+    /** Takes and restores snapshots; see `execCheckpointDriver` for one that runs commands. */
+    driver: CheckpointDriver;
+    /**
+     * How long a snapshot may take to be restored and to answer, and to be taken. After it the tenant is started cold, or
+     * just stopped; a process that comes back later is killed. Default 30 000.
+     */
+    restoreTimeoutMs?: number;
+  };
+  /**
+   * An OpenTelemetry tracer provider, or anything of its shape. Each process gets a span `runtime.spawn` from its start to
+   * its exit, with the attributes `abs.runtime.key`, `.pid`, `.port`, `.readiness_ms`, `.exit_reason` and `.exit_code`;
+   * its status is OK, or ERROR for a process that crashed, did not become ready, or was killed. The tenant finds the W3C
+   * `traceparent` of the span in its environment, as `TRACEPARENT` and as `traceparent`.
+   */
+  tracerProvider?: TracerProvider;
   /** Every line of every tenant's output. What it throws breaks nothing. */
   onLog?: (event: RuntimeLogEvent) => void;
   /** Measurements. What it throws breaks nothing. */
@@ -339,6 +404,132 @@ export type RuntimeStats = {
   draining: boolean;
   /** Keys that `ensure` would refuse right now for earlier failures. */
   backoff: number;
+};
+
+/** Counters since the runtime was created, which outlive `dispose`, and the figures of `stats`. */
+export type RuntimeMetrics = RuntimeStats & {
+  /** Processes started, the ones that did not become ready included; not those adopted or restored. */
+  totalSpawns: number;
+  /** Processes that ended, by reason. Every reason is there. */
+  totalExits: Record<ExitReason, number>;
+  /** How often a key began to back off: each failed start does. */
+  totalBackoffEntries: number;
+  /** How long the last process that became ready took; `null` before the first. */
+  lastSpawnMs: number | null;
+  /** Since the runtime was created; stands still once it is disposed. */
+  uptimeMs: number;
+  /** What came of `checkpoint`. */
+  checkpoints: {
+    /** Tenants saved and stopped. */
+    checkpoints: number;
+    /** Tenants brought back. */
+    restores: number;
+    /** Snapshots that could not be brought back: the tenants were started cold. */
+    restoreFailures: number;
+    /** How long the last restore took; `null` before the first. */
+    lastRestoreMs: number | null;
+  };
+};
+
+/**
+ * What is being done about a key.
+ *
+ * - `queued`: waits for room, or until enough others are ready
+ * - `spawning`: its process is being started, or has not answered yet
+ * - `ready`: in use
+ * - `stopping`: its process is being stopped
+ * - `stuck`: its process did not become ready and cannot be stopped; `kill` and `ensure` try again
+ * - `backing-off`: no process; `ensure` is refused until `retryAt`
+ * - `failed`: no process; `ensure` is refused until `clearBackoff`
+ * - `stopped`: no process; its last start failed, and `ensure` tries again
+ * - `checkpointed`: no process, but a snapshot
+ */
+export type TenantState =
+  | 'queued'
+  | 'spawning'
+  | 'ready'
+  | 'stopping'
+  | 'stuck'
+  | 'backing-off'
+  | 'failed'
+  | 'stopped'
+  | 'checkpointed';
+
+/** One key at one moment. `null` is what there is not, or is not known yet. */
+export type TenantStatus = {
+  key: string;
+  /** What is being done about it. */
+  state: TenantState;
+  pid: number | null;
+  port: number | null;
+  startedAt: number | null;
+  lastTouchedAt: number | null;
+  /** Failed starts in a row. */
+  attempt: number;
+  /** From when on `ensure` is no longer refused for them. */
+  retryAt: number | null;
+  /** What the last of them said. */
+  lastError: string | null;
+  /** As last observed: see `observeIntervalMs`. */
+  cpuMs: number | null;
+  /** As last observed. */
+  rssBytes: number | null;
+  resourceId?: string;
+};
+
+/** What a call that waits may be given. */
+export type CallOptions = {
+  /**
+   * Stops waiting: the call rejects with `ERR_RUNTIME_ABORTED`, whose `cause` is the signal's reason. What was being
+   * started goes on if others wait for it, and is stopped if nobody does.
+   */
+  signal?: AbortSignal;
+};
+
+/** What is known of a process that `adopt` takes over. */
+export type AdoptOptions = {
+  /** Where it listens. Needed unless the process says so itself. */
+  port?: number;
+  /**
+   * When it was started. By default now. A process that is given by its pid alone and was started later than this (by
+   * more than ten seconds) is refused: the pid belongs to another one by now.
+   */
+  startedAt?: number;
+  /** When it was last active. By default now. */
+  lastTouchedAt?: number;
+};
+
+/** Takes and restores snapshots of processes. What its functions throw counts as no. */
+export type CheckpointDriver = {
+  /** Saves the process and everything below it. Whether there is a snapshot now. The process is ended afterwards. */
+  checkpoint: (args: { key: string; pid: number }) => Promise<boolean>;
+  /**
+   * Starts a process from the key's snapshot. Only a process that was started by this very call is taken: the pid of any
+   * other belongs to somebody else.
+   */
+  restore: (args: { key: string }) => Promise<{ pid: number } | null>;
+  /** Removes the key's snapshot. */
+  drop: (key: string) => Promise<void>;
+  /** Whether the key has a snapshot. */
+  has: (key: string) => Promise<boolean>;
+};
+
+/** What is used of OpenTelemetry's `TracerProvider`. */
+export type TracerProvider = {
+  getTracer: (
+    name: string,
+    version?: string,
+  ) => {
+    startSpan: (
+      name: string,
+      options?: { attributes?: Record<string, string | number> },
+    ) => {
+      setAttribute: (name: string, value: string | number) => unknown;
+      setStatus: (status: { code: number; message?: string }) => unknown;
+      end: () => void;
+      spanContext: () => { traceId: string; spanId: string; traceFlags: number };
+    };
+  };
 };
 
 /** A pool. A plain object: its methods need no `this` and can be destructured. */
@@ -367,11 +558,17 @@ export type Runtime = {
    * }
    * ```
    */
-  ensure: (key: string) => Promise<Tenant>;
+  ensure: (key: string, options?: CallOptions) => Promise<Tenant>;
   /** Notes that a tenant is active. An unknown key: nothing happens. */
   touch: (key: string) => void;
   /** The pool in numbers, now. */
   stats: () => RuntimeStats;
+  /** Counters since the runtime was created, and `stats`. Can still be read after `dispose`. */
+  metrics: () => RuntimeMetrics;
+  /** What is known of one key; `null` if nothing is. */
+  inspect: (key: string) => TenantStatus | null;
+  /** What is known of every key, in the order of the keys. */
+  list: () => TenantStatus[];
   /**
    * Stops a tenant, whether it is running or being started. Resolves when its whole process tree is
    * gone and its `exit` event has been delivered; for an unknown key at once. Rejects when a
@@ -384,7 +581,28 @@ export type Runtime = {
    *
    * @throws what `ensure` throws
    */
-  restart: (key: string) => Promise<Tenant>;
+  restart: (key: string, options?: CallOptions) => Promise<Tenant>;
+  /**
+   * Takes over a process that is already running, as the key's tenant: one that survived a restart of its host, say. It
+   * takes part in everything from then on. With a full pool it waits for room first. A process that is given as
+   * `{ pid }` alone is watched and signalled through a pidfd, together with its process group if it leads one.
+   *
+   * @throws {RuntimeError} with `code` `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED`, `ERR_RUNTIME_INVALID_KEY`,
+   * `ERR_RUNTIME_ALREADY_REGISTERED` when the key has a process or is about to, `ERR_RUNTIME_INVALID_OPTION` without a
+   * port, `ERR_RUNTIME_SPAWN` for a process that is gone or cannot be a tenant. The process is left alone then.
+   *
+   * @example
+   * ```ts
+   * for (const { key, pid, port, startedAt } of tenantsOfTheLastHost) {
+   *   await runtime.adopt(key, { pid }, { port, startedAt }).catch(() => runtime.ensure(key));
+   * }
+   * ```
+   */
+  adopt: (
+    key: string,
+    process: RuntimeProcess | { pid: number; resourceId?: string },
+    options?: AdoptOptions,
+  ) => Promise<Tenant>;
   /** Forgets a tenant's failures, so that the next `ensure` starts it. */
   clearBackoff: (key: string) => void;
   /** Refuses new starts from now on. What runs or is being started goes on, and so do idle stops. */
@@ -411,6 +629,12 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_DISPOSED'
   /** After `drain`. */
   | 'ERR_RUNTIME_DRAINING'
+  /** Its `signal` was aborted; the error's `cause` says why. */
+  | 'ERR_RUNTIME_ABORTED'
+  /** A hundred thousand keys wait to be started; no more are let in. */
+  | 'ERR_RUNTIME_OVERLOADED'
+  /** `adopt` of a key that has a process, or is about to. */
+  | 'ERR_RUNTIME_ALREADY_REGISTERED'
   /** Too soon after a failure. The error has `retryAfterMs` and `attempt`. */
   | 'ERR_RUNTIME_BACKOFF'
   /** Failed `maxFailures` times in a row. */

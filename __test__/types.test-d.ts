@@ -2,6 +2,9 @@
 import { spawn as spawnChild } from 'node:child_process';
 import {
   createRuntime,
+  type AdoptOptions,
+  type CallOptions,
+  type CheckpointDriver,
   RuntimeExitedBeforeReadyError,
   type ExitReason,
   type ReadinessCheck,
@@ -10,6 +13,7 @@ import {
   type RuntimeErrorCode,
   type RuntimeLogEvent,
   type RuntimeMetricEvent,
+  type RuntimeMetrics,
   type RuntimeOptions,
   type RuntimeProcess,
   type RuntimeStats,
@@ -18,6 +22,9 @@ import {
   type SpawnFn,
   type Tenant,
   type TenantSource,
+  type TenantState,
+  type TenantStatus,
+  type TracerProvider,
 } from '@absolutejs/runtime';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -29,6 +36,8 @@ const source: TenantSource = { kind: 'directory', root: 'tenants' };
 const runtime: Runtime = createRuntime({ source });
 const command = ['bun', 'server.ts'] as const;
 const backoff: SpawnBackoff = { baseMs: 1 };
+declare const driver: CheckpointDriver;
+declare const tracerProvider: TracerProvider;
 const everyOption: Required<RuntimeOptions> = {
   source,
   idleAfterMs: 0,
@@ -42,6 +51,10 @@ const everyOption: Required<RuntimeOptions> = {
   stopTimeoutMs: 0,
   spawnConcurrency: 4,
   env: 'inherit',
+  idle: 'connections',
+  shouldIdleKill: ({ idleMs, key, tenant }) => idleMs > 0 && key === tenant.key,
+  checkpoint: { driver, restoreTimeoutMs: 1 },
+  tracerProvider,
   onLog: () => {},
   onMetrics: () => {},
   onTransition: () => {},
@@ -97,11 +110,29 @@ const notAsync: ReadinessCheck = () => true;
 
 // The runtime: its methods can be destructured, and it disposes itself.
 const { ensure, touch, stats, kill, restart, clearBackoff, drain, dispose } = runtime;
-assertType<Equal<typeof ensure, (key: string) => Promise<Tenant>>>();
+const { adopt, inspect, list, metrics } = runtime;
+assertType<Equal<typeof ensure, (key: string, options?: CallOptions) => Promise<Tenant>>>();
+assertType<Equal<typeof metrics, () => RuntimeMetrics>>();
+assertType<Equal<typeof inspect, (key: string) => TenantStatus | null>>();
+assertType<Equal<typeof list, () => TenantStatus[]>>();
+assertType<Equal<Parameters<typeof adopt>[2], AdoptOptions | undefined>>();
+assertType<Equal<RuntimeMetrics['totalExits'], Record<ExitReason, number>>>();
+assertType<Equal<TenantStatus['state'], TenantState>>();
+void adopt('a', { pid: 7 }, { port: 3000 });
+void adopt('a', Bun.spawn(['true']), { port: 3000, startedAt: 0, lastTouchedAt: 0 });
+// @ts-expect-error a process has a pid
+void adopt('a', {}, { port: 3000 });
+void ensure('a', { signal: AbortSignal.timeout(1) });
+// @ts-expect-error a signal, not its controller
+void ensure('a', { signal: new AbortController() });
+// @ts-expect-error one of two words
+createRuntime({ source, idle: 'never' });
+// @ts-expect-error a driver has four functions
+createRuntime({ source, checkpoint: { driver: { has: async () => true } } });
 assertType<Equal<typeof touch, (key: string) => void>>();
 assertType<Equal<typeof stats, () => RuntimeStats>>();
 assertType<Equal<typeof kill, (key: string) => Promise<void>>>();
-assertType<Equal<typeof restart, (key: string) => Promise<Tenant>>>();
+assertType<Equal<typeof restart, (key: string, options?: CallOptions) => Promise<Tenant>>>();
 assertType<Equal<typeof clearBackoff, (key: string) => void>>();
 assertType<Equal<typeof drain, () => void>>();
 assertType<Equal<typeof dispose, () => Promise<void>>>();
@@ -119,6 +150,11 @@ export function describeTransition(event: RuntimeTransitionEvent): string {
       return `${event.key} ${event.pid} ${event.port}`;
     case 'ready':
       return `${event.durationMs}`;
+    case 'adopt':
+      return `${event.port}`;
+    case 'restored':
+      // @ts-expect-error what comes from a snapshot has no resource
+      return `${event.durationMs} ${event.resourceId}`;
     case 'idle-kill':
       assertType<Equal<typeof event.reason, 'idle-threshold'>>();
       return `${event.idleMs}`;

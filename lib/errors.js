@@ -108,7 +108,31 @@ export function failureError(key, failure, { thrown, output = '' }) {
 
 export const disposed = () => withCode(new Error('runtime has been disposed'), 'DISPOSED');
 
-export const draining = () => withCode(new Error('runtime is draining; ensure() refused'), 'DRAINING');
+/** @param {'ensure' | 'adopt'} method */
+export const draining = (method) =>
+  withCode(new Error(`runtime is draining; ${method}() refused`), 'DRAINING');
+
+/** @param {string} key */
+export const taken = (key) =>
+  withCode(new Error(`Tenant "${key}" is already registered`), 'ALREADY_REGISTERED');
+
+/** @param {number} waiting */
+export const overloaded = (waiting) =>
+  withCode(
+    new Error(`runtime is overloaded: ${waiting} tenants wait to be started; ensure() refused`),
+    'OVERLOADED',
+  );
+
+/** @param {string} key @param {unknown} reason */
+export function aborted(key, reason) {
+  const error = withCode(new Error(`the call for tenant "${key}" was aborted`, { cause: reason }), 'ABORTED');
+  error.name = 'AbortError';
+  return error;
+}
+
+/** @param {string} key @param {string} why */
+export const notAdopted = (key, why) =>
+  withCode(new Error(`Tenant "${key}" cannot adopt the process: ${why}`), 'SPAWN');
 
 /** @param {string} key @param {number} attempt @param {number} retryAfterMs @param {Failure} last */
 export function backingOff(key, attempt, retryAfterMs, last) {

@@ -2,7 +2,7 @@
  * Processes that the user's own functions start, check and stop. Whatever those do (throw at once, reject, never
  * settle, return the wrong thing) becomes exactly one fact for the pool, or none.
  */
-import { spawnFailed, textOf } from './errors.js';
+import { notAdopted, spawnFailed, textOf } from './errors.js';
 
 /** @typedef {import('./tenants.js').Run} Run */
 /** @typedef {import('../index.js').RuntimeProcess} RuntimeProcess */
@@ -45,7 +45,7 @@ export async function spawnExternal(run, native, settings, { cwd, env }, onLog, 
  * @param {PromiseLike<unknown>} exited
  * @param {() => void} wake
  */
-function reportExit(run, native, exited, wake) {
+export function reportExit(run, native, exited, wake) {
   /** @param {unknown} code */
   function over(code) {
     native.exited(run, exitCodeOf(code));
@@ -80,7 +80,7 @@ async function takeOver(run, value, stopTimeoutMs) {
 }
 
 /** What `spawn` returned, if it is a process. @param {any} value */
-function usable(value) {
+export function usable(value) {
   const wrong = (/** @type {string} */ what) => spawnFailed(`Runtime process returned by spawn ${what}`);
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) {
     throw wrong(`must be an object, got ${value === null ? 'null' : typeof value}`);
@@ -183,4 +183,75 @@ export async function askKill(run, native, force, wake) {
     native.stopRefused(run.id, force, textOf(error));
     wake();
   }
+}
+
+/**
+ * Asks the user whether an idle tenant is to be stopped; anything but `true` keeps it. Never twice at once for a key: a
+ * question that is still open keeps the tenant, too.
+ * @param {Run} run
+ * @param {number} idleMs
+ * @param {any} native
+ * @param {Function} shouldIdleKill
+ * @param {Set<string>} asked keys with an open question
+ * @param {() => void} wake
+ */
+export async function askIdle(run, idleMs, native, shouldIdleKill, asked, wake) {
+  const { key } = run;
+  const tenant = run.live?.tenant;
+  let stop = false;
+  if (!asked.has(key)) {
+    asked.add(key);
+    try {
+      stop = (await shouldIdleKill({ idleMs, key, tenant })) === true;
+    } catch {
+      // Whoever cannot say so keeps it.
+    }
+    asked.delete(key);
+  }
+  native.idleAnswered(run.id, stop);
+  wake();
+}
+
+/** A process of which nothing but the pid is known. @param {any} value */
+export const isBarePid = (value) =>
+  typeof value === 'object' && value !== null && value.exited === undefined && value.kill === undefined;
+
+/**
+ * A process that somebody else has started, by its pid: its end is seen, and it is signalled, through a pidfd, which never
+ * means another process.
+ * @param {import('./runtime.js').Core} core
+ * @param {string} key
+ * @param {number} pid
+ * @param {{ bornAfter?: number, bornBefore?: number, resourceId?: string }} known when it was started, in milliseconds since
+ *   the machine was
+ */
+export function foreignProcess({ native, tickets }, key, pid, { bornAfter = 0, bornBefore, resourceId }) {
+  if (!isWhole(pid, 1, 2 ** 31 - 1))
+    throw notAdopted(key, `its pid must be a positive whole number, got ${textOf(pid)}`);
+  let ticket = 0;
+  /** @type {Promise<number | null>} */
+  const exited = new Promise((resolve) => {
+    ticket = tickets.open((exitCode) => resolve(Number.isNaN(exitCode) ? null : exitCode));
+  });
+  const problem = native.watch(ticket, pid, bornAfter, bornBefore ?? Number.MAX_SAFE_INTEGER);
+  if (problem) {
+    tickets.drop(ticket);
+    throw notAdopted(key, problem);
+  }
+  return {
+    pid,
+    port: undefined,
+    resourceId: resourceId == null ? undefined : String(resourceId),
+    exited,
+    /** @param {'SIGTERM' | 'SIGKILL'} [signal] */
+    kill(signal) {
+      const refusal = native.signal(ticket, signal === 'SIGKILL');
+      if (refusal) throw new Error(`Tenant "${key}" could not be stopped: ${refusal}`);
+    },
+    /** It is not to be a tenant after all. */
+    letGo() {
+      tickets.drop(ticket);
+      native.unwatch(ticket);
+    },
+  };
 }

@@ -145,15 +145,21 @@ export class LogText {
 /** @typedef {import('../index.js').ExitReason} ExitReason */
 
 /** @type {readonly ExitReason[]} */
-const EXIT_REASONS = [
+export const EXIT_REASONS = [
   .../** @type {const} */ (['crashed', 'exited-clean', 'idle-killed', 'lru-evicted']),
-  .../** @type {const} */ (['killed', 'readiness-timeout', 'disposed', 'restarted']),
+  .../** @type {const} */ (['killed', 'readiness-timeout', 'disposed', 'restarted', 'checkpointed']),
 ];
 
 /** @type {readonly FailureKind[]} */
 const FAILURE_KINDS = [
   .../** @type {const} */ (['notStarted', 'exitedEarly', 'readinessTimedOut', 'readinessDenied']),
   .../** @type {const} */ (['spawnThrew', 'readinessThrew', 'killThrew', 'stopTimedOut']),
+];
+
+/** @type {readonly import('../index.js').TenantState[]} */
+const TENANT_STATES = [
+  .../** @type {const} */ (['queued', 'spawning', 'ready', 'stopping', 'stuck']),
+  .../** @type {const} */ (['backing-off', 'failed', 'stopped']),
 ];
 
 /** Why a call was refused, with what is known about it. @typedef {ReturnType<Batch['refusal']>} Refusal */
@@ -193,6 +199,23 @@ export class Batch {
     return /** @type {string} */ (this.#texts[this.#nextText++]);
   }
 
+  /** One of `NativeStatuses`. */
+  status() {
+    const key = this.text();
+    const state = /** @type {import('../index.js').TenantState} */ (TENANT_STATES[this.number()]);
+    const [run, attempt] = [this.number(), this.number()];
+    if (attempt === 0) return { key, state, run, attempt, retryAt: null, last: undefined };
+    const retryAt = this.number();
+    return {
+      key,
+      state,
+      run,
+      attempt,
+      retryAt: Number.isNaN(retryAt) ? null : retryAt,
+      last: this.failure(),
+    };
+  }
+
   exitCode() {
     const code = this.number();
     return Number.isNaN(code) ? null : code;
@@ -226,8 +249,12 @@ export class Batch {
       }
       case 5:
         return { kind: /** @type {const} */ ('stopRefused'), run: this.number(), failure: this.failure() };
-      default:
+      case 6:
         return { kind: /** @type {const} */ ('stillTracked') };
+      case 7:
+        return { kind: /** @type {const} */ ('taken') };
+      default:
+        return { kind: /** @type {const} */ ('overloaded'), waiting: this.number() };
     }
   }
 }

@@ -15,6 +15,11 @@ const STARTS_PER_CORE = 3;
  */
 const START_PATIENCE_MS = 1_000;
 
+/** A snapshot that does not answer after this long is given up; and so is the taking of one. */
+const RESTORE_TIMEOUT_MS = 30_000;
+/** How much later than `startedAt` a process may have been started: it is noted before the start, and clocks are set. */
+const STARTED_AT_SLACK_MS = 10_000;
+
 /**
  * @param {RuntimeOptions} options
  */
@@ -39,6 +44,10 @@ export function readOptions(options) {
     command: commandOf(options.command),
     env: envOf(options.env),
     backoff: backoffOf(options.backoff),
+    shouldIdleKill: optional('shouldIdleKill', options.shouldIdleKill, isFunction, 'a function'),
+    idle: optional('idle', options.idle, isIdle, '"untouched" or "connections"'),
+    checkpoint: checkpointOf(options.checkpoint),
+    tracerProvider: optional('tracerProvider', options.tracerProvider, isTracerProvider, 'a tracer provider'),
     spawn,
     readiness: optional('readiness', options.readiness, isFunction, 'a function'),
     onLog: optional('onLog', options.onLog, isFunction, 'a function'),
@@ -66,6 +75,9 @@ export function nativeOptions(settings, { availableParallelism, wardenPath }) {
     backoffBaseMs: settings.backoff.baseMs,
     backoffMaxMs: settings.backoff.maxMs,
     backoffMaxFailures: unlessEndless(settings.backoff.maxFailures),
+    asksBeforeIdle: settings.shouldIdleKill !== undefined,
+    heedsConnections: settings.idle === 'connections',
+    checkpointTimeoutMs: settings.checkpoint?.restoreTimeoutMs,
     customSpawn: settings.spawn !== undefined,
     customReadiness: settings.readiness !== undefined,
     hasLog: settings.onLog !== undefined,
@@ -90,6 +102,49 @@ function rootOf(source) {
     throw invalidOption(`source.root must be a path, got ${shown(root)}`);
   }
   return absolutePath(root);
+}
+
+const DRIVER_METHODS = /** @type {const} */ (['checkpoint', 'restore', 'drop', 'has']);
+
+/** @param {unknown} checkpoint */
+function checkpointOf(checkpoint) {
+  if (checkpoint === undefined) return undefined;
+  if (!isRecord(checkpoint)) throw invalidOption(`checkpoint must be an object, got ${shown(checkpoint)}`);
+  const { driver, restoreTimeoutMs } = /** @type {Record<string, any>} */ (checkpoint);
+  for (const method of DRIVER_METHODS) {
+    if (isFunction(driver?.[method])) continue;
+    throw invalidOption(`checkpoint.driver.${method} must be a function, got ${shown(driver?.[method])}`);
+  }
+  return {
+    driver: /** @type {import('../index.js').CheckpointDriver} */ (driver),
+    restoreTimeoutMs: number('checkpoint.restoreTimeoutMs', restoreTimeoutMs, RESTORE_TIMEOUT_MS, {
+      least: 1,
+    }),
+  };
+}
+
+/**
+ * How `adopt` is to take a process over, read once and checked.
+ * @param {any} process
+ * @param {any} [options]
+ */
+export function readAdoption(process, options) {
+  if ((typeof process !== 'object' && typeof process !== 'function') || process === null) {
+    throw invalidOption(`process must be a RuntimeProcess or { pid }, got ${shown(process)}`);
+  }
+  const { port = process.port, startedAt, lastTouchedAt } = options ?? {};
+  if (!(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
+    throw invalidOption(`port must be a whole number from 1 to 65535, got ${shown(port)}`);
+  }
+  const now = Date.now();
+  const since = number('startedAt', startedAt, undefined, { least: 0 });
+  return {
+    port: /** @type {number} */ (port),
+    startedAt: since ?? now,
+    lastTouchedAt: Math.min(number('lastTouchedAt', lastTouchedAt, now, { least: 0 }), now),
+    /** Milliseconds before now; one that was started later has been given the pid since. */
+    startedMsAgo: since === undefined ? undefined : Math.max(now - since - STARTED_AT_SLACK_MS, 0),
+  };
 }
 
 /** @param {unknown} command @returns {readonly string[]} */
@@ -160,6 +215,12 @@ function optional(path, value, fits, what) {
 
 /** @param {unknown} value */
 const isFunction = (value) => typeof value === 'function';
+
+/** @param {unknown} value */
+const isIdle = (value) => value === 'untouched' || value === 'connections';
+
+/** @param {any} value */
+const isTracerProvider = (value) => isFunction(value?.getTracer);
 
 /** @param {unknown} value */
 const isRecord = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,17 +1,65 @@
-/** `createRuntime`: the public object, and what becomes of each record that Rust sends up. */
-import { createCalls } from './calls.js';
-import { tenantEnvironment, withHostsBun } from './env.js';
+/** `createRuntime`: the public object. */
+import { createCalls, createTickets, unlessAborted } from './calls.js';
 import * as errors from './errors.js';
-import { askKill, askReadiness, spawnExternal } from './external.js';
-import { createInbox, LogText } from './inbox.js';
-import { assertKey, directoryOf } from './paths.js';
+import { foreignProcess, isBarePid, usable } from './external.js';
+import { createHandler } from './handler.js';
+import { createInbox } from './inbox.js';
 import { native as loadNative } from './native.js';
-import { nativeOptions, readOptions } from './options.js';
-import { createRun, createTenants } from './tenants.js';
+import { nativeOptions, readAdoption, readOptions } from './options.js';
+import { assertKey } from './paths.js';
+import { createCounts, metricsOf, statusesOf } from './status.js';
+import { createTenants } from './tenants.js';
+import { createTracing } from './tracing.js';
 
-/** @typedef {import('./inbox.js').Batch} Batch */
-/** @typedef {import('./tenants.js').Run} Run */
 /** @typedef {import('../index.js').Runtime} Runtime */
+
+/** A process that waits to be a tenant. @typedef {{ process: any, taken: ReturnType<typeof usable>, port: number, startedAt: number }} Adoption */
+
+/**
+ * What the parts of one runtime share.
+ * @typedef {object} Core
+ * @property {import('./options.js').Settings} settings
+ * @property {any} native
+ * @property {Float64Array} board running, total, draining, keys with failures, …: see `src/board.rs`
+ * @property {import('./calls.js').Calls} calls
+ * @property {import('./calls.js').Tickets} tickets
+ * @property {ReturnType<typeof createTenants>} tenants
+ * @property {Map<number, import('./tenants.js').Run>} runs
+ * @property {Map<number, Adoption>} adoptions by call
+ * @property {Set<string>} asked keys whose `shouldIdleKill` has not answered yet
+ * @property {import('./status.js').Counts} counts
+ * @property {ReturnType<typeof createTracing>} tracing
+ * @property {Promise<import('./checkpoint.js').Checkpoints> | undefined} checkpoints loaded only where it is used
+ * @property {Set<string>} images keys that have a snapshot
+ * @property {() => void} wake looks soon whether something came of a call into Rust
+ */
+
+/** @param {import('./options.js').Settings} settings @param {() => void} close nothing is left @returns {Core} */
+function createCore(settings, close) {
+  const addon = loadNative();
+  /** @type {ReturnType<typeof createInbox>} */
+  let inbox;
+  const native = addon.openRuntime(nativeOptions(settings, addon), () => inbox.rung());
+  /** @type {Core} */
+  const core = {
+    settings,
+    native,
+    board: native.board,
+    calls: createCalls(),
+    tickets: createTickets(),
+    tenants: createTenants((chunk) => native.leases(chunk)),
+    runs: new Map(),
+    adoptions: new Map(),
+    asked: new Set(),
+    counts: createCounts(),
+    tracing: createTracing(settings.tracerProvider),
+    checkpoints: undefined,
+    images: new Set(),
+    wake: () => inbox.soon(),
+  };
+  inbox = createInbox(native, core.board, createHandler(core, close));
+  return core;
+}
 
 /**
  * @param {import('../index.js').RuntimeOptions} options
@@ -19,34 +67,35 @@ import { createRun, createTenants } from './tenants.js';
  */
 export function createRuntime(options) {
   const settings = readOptions(options);
-  const addon = loadNative();
-  const native = addon.openRuntime(nativeOptions(settings, addon), () => inbox.rung());
-  /** Running, total, draining, keys with failures: see `src/board.rs`. @type {Float64Array} */
-  const board = native.board;
-  const calls = createCalls();
-  const tenants = createTenants((chunk) => native.leases(chunk));
-  const inbox = createInbox(
-    native,
-    board,
-    createHandler(settings, native, calls, tenants, () => inbox.soon(), close),
-  );
+  const core = createCore(settings, close);
+  const { native, board, calls, tenants, adoptions, counts, wake } = core;
+  if (settings.checkpoint !== undefined) {
+    core.checkpoints = import('./checkpoint.js').then(({ createCheckpoints }) => createCheckpoints(core));
+  }
 
   /**
    * @template T
    * @param {string} key
    * @param {(call: number) => void} make
+   * @param {import('./calls.js').Method} [method]
    * @returns {Promise<T>}
    */
-  const ask = (key, make) =>
-    calls.open(key, (call) => {
-      make(call);
-      inbox.soon();
-    });
+  const ask = (key, make, method) =>
+    calls.open(
+      key,
+      (call) => {
+        make(call);
+        wake();
+      },
+      method,
+    );
 
   /** Only kills and the dispose itself can still be waiting: for what is gone. */
   function close() {
     isClosed = true;
+    counts.closedAt = performance.now();
     native.close();
+    core.tracing?.close();
     calls.resolveAll();
   }
 
@@ -57,10 +106,11 @@ export function createRuntime(options) {
   // Nothing is left, and Rust answers no more calls.
   let isClosed = false;
   const runtime = {
-    /** @param {string} key */
-    ensure(key) {
-      const running = isDisposed ? undefined : tenants.answer(key);
-      return running ?? forKey(key, (call) => native.ensure(key, call));
+    /** @param {string} key @param {import('../index.js').CallOptions} [options] */
+    ensure(key, options) {
+      const signal = signalOf(options);
+      const running = isDisposed || signal?.aborted ? undefined : tenants.answer(key);
+      return running ?? forKey(key, signal, (call) => native.ensure(key, call));
     },
     /** @param {string} key */
     touch(key) {
@@ -69,20 +119,36 @@ export function createRuntime(options) {
     stats() {
       const failing = board[3] !== 0;
       return {
-        running: board[0],
-        total: board[1],
+        running: /** @type {number} */ (board[0]),
+        total: /** @type {number} */ (board[1]),
         draining: board[2] === 1,
         backoff: failing ? native.backingOff() : 0,
       };
     },
+    metrics: () => metricsOf(runtime.stats(), core),
+    /** @param {string} key */
+    inspect(key) {
+      return (typeof key === 'string' && statusesOf(native.inspect(key), core, [key])[0]) || null;
+    },
+    list: () => statusesOf(native.list(), core, core.images),
     /** @param {string} key @returns {Promise<void>} */
     kill(key) {
       if (isClosed || typeof key !== 'string') return Promise.resolve();
       return ask(key, (call) => native.kill(key, call));
     },
-    /** @param {string} key */
-    restart(key) {
-      return forKey(key, (call) => native.restart(key, call));
+    /** @param {string} key @param {import('../index.js').CallOptions} [options] */
+    restart(key, options) {
+      return forKey(key, signalOf(options), (call) => native.restart(key, call));
+    },
+    /** @param {string} key @param {any} process @param {import('../index.js').AdoptOptions} [options] */
+    adopt(key, process, options) {
+      try {
+        assertKey(key);
+        if (isDisposed) throw errors.disposed();
+        return adopt(key, process, readAdoption(process, options));
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
     /** @param {string} key */
     clearBackoff(key) {
@@ -90,7 +156,7 @@ export function createRuntime(options) {
     },
     drain() {
       native.drain();
-      inbox.soon();
+      wake();
     },
     /** @returns {Promise<void>} */
     dispose() {
@@ -103,14 +169,64 @@ export function createRuntime(options) {
     },
   };
 
-  /** @param {string} key @param {(call: number) => void} make @returns {Promise<any>} */
-  function forKey(key, make) {
+  /** @param {string} key @param {AbortSignal | undefined} signal @param {(call: number) => void} make @returns {Promise<any>} */
+  function forKey(key, signal, make) {
     try {
       assertKey(key);
     } catch (error) {
       return Promise.reject(error);
     }
-    return isDisposed ? Promise.reject(errors.disposed()) : ask(key, make);
+    if (isDisposed) return Promise.reject(errors.disposed());
+    if (signal === undefined) return ask(key, make);
+    const noting = (/** @type {(call: number) => void} */ noted) =>
+      ask(key, (call) => {
+        noted(call);
+        make(call);
+      });
+    return unlessAborted(key, signal, noting, (call, error) => giveUp(key, call, error));
+  }
+
+  /** Nobody waits for the call any more. @param {string} key @param {number} call @param {Error} error */
+  function giveUp(key, call, error) {
+    const entry = calls.close(call);
+    if (entry === undefined) return;
+    native.abort(key, call);
+    wake();
+    entry.reject(error);
+  }
+
+  /**
+   * @param {string} key
+   * @param {any} process
+   * @param {ReturnType<typeof readAdoption>} how
+   * @returns {Promise<import('../index.js').Tenant>}
+   */
+  function adopt(key, process, { port, startedAt, lastTouchedAt, startedMsAgo }) {
+    const bornBefore = startedMsAgo === undefined ? undefined : native.sinceBootMs() - startedMsAgo;
+    const watched = isBarePid(process)
+      ? foreignProcess(core, key, process.pid, { bornBefore, resourceId: process.resourceId })
+      : undefined;
+    const taken = watched ?? usable(process);
+    let number = 0;
+    /** @type {Promise<import('../index.js').Tenant>} */
+    const answer = ask(
+      key,
+      (call) => {
+        number = call;
+        adoptions.set(call, { process: watched ?? process, taken, port, startedAt });
+        native.adopt(key, call, taken.pid, port, lastTouchedAt);
+      },
+      'adopt',
+    );
+    const gone = () => {
+      if (adoptions.has(number)) giveUp(key, number, errors.notAdopted(key, 'it has ended'));
+    };
+    Promise.resolve(taken.exited).then(gone, gone);
+    answer.catch(() => {
+      adoptions.delete(number);
+      watched?.letGo();
+    });
+    return answer;
   }
 
   if (Symbol.asyncDispose) {
@@ -119,219 +235,7 @@ export function createRuntime(options) {
   return /** @type {Runtime} */ (runtime);
 }
 
-/**
- * What to do with each kind of record; the numbers are those of `src/binding/records.rs`.
- * @param {import('./options.js').Settings} settings
- * @param {any} native
- * @param {import('./calls.js').Calls} calls
- * @param {ReturnType<typeof createTenants>} tenants
- * @param {() => void} wake
- * @param {() => void} close nothing is left
- * @returns {(batch: Batch) => LogText | undefined}
- */
-function createHandler(settings, native, calls, tenants, wake, close) {
-  /** @type {Map<number, Run>} */
-  const runs = new Map();
-  /** Why processes could not be stopped: the answer to a `dispose` follows. @type {unknown[]} */
-  const notStopped = [];
-  const onLog = guarded(settings.onLog);
-  const onMetrics = guarded(settings.onMetrics);
-  const onTransition = guarded(settings.onTransition);
-  const runOf = (/** @type {Batch} */ batch) => /** @type {Run} */ (runs.get(batch.number()));
-
-  /** @param {Batch} batch @returns {undefined} */
-  function prepare(batch) {
-    batch.starts += 1;
-    const [id, port, startedAt] = [batch.number(), batch.number(), batch.number()];
-    const run = createRun(id, batch.text(), port, startedAt);
-    runs.set(id, run);
-    const cwd = directoryOf(settings.root, run.key);
-    try {
-      const env = tenantEnvironment(settings.env, run.key, port);
-      if (settings.spawn === undefined) {
-        const command = withHostsBun(settings.command, env);
-        const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-        native.launch(id, cwd, command, variables);
-        wake();
-      } else {
-        void spawnExternal(run, native, settings, { cwd, env }, onLog, wake);
-      }
-    } catch (error) {
-      run.startError = error;
-      native.startFailed(id, errors.textOf(error));
-      wake();
-    }
-  }
-
-  /** @param {Batch} batch @returns {undefined} */
-  function spawned(batch) {
-    const run = runOf(batch);
-    run.pid = batch.number();
-    run.port = batch.number();
-    onTransition(withResource(run, { type: 'spawn', key: run.key, pid: run.pid, port: run.port }));
-  }
-
-  /** @param {Batch} batch @returns {undefined} */
-  function ready(batch) {
-    const run = runOf(batch);
-    const durationMs = batch.number();
-    tenants.open(run, batch.number(), batch.number());
-    run.output = undefined;
-    const { key, pid, port } = run;
-    onMetrics(withResource(run, { type: 'spawn', key, pid, port, durationMs }));
-    onTransition(withResource(run, { type: 'ready', key, pid, port, durationMs }));
-  }
-
-  /** @param {Batch} batch @returns {undefined} */
-  function exited(batch) {
-    const run = runOf(batch);
-    const { key, pid } = run;
-    const [exitCode, reason] = [batch.exitCode(), batch.exitReason()];
-    run.isOver = true;
-    tenants.close(run);
-    onTransition(withResource(run, { type: 'exit', key, pid, exitCode, reason }));
-  }
-
-  /** @param {Batch} batch @returns {undefined} */
-  function refused(batch) {
-    const call = calls.close(batch.number());
-    const refusal = batch.refusal();
-    call?.reject(errorOf(call.key, refusal));
-  }
-
-  /** @param {string} key @param {import('./inbox.js').Refusal} refusal @returns {unknown} */
-  function errorOf(key, refusal) {
-    switch (refusal.kind) {
-      case 'disposed':
-        return errors.disposed();
-      case 'draining':
-        return errors.draining();
-      case 'exhausted':
-        return errors.exhausted(key, refusal.maxFailures, refusal.last);
-      case 'backingOff':
-        return errors.backingOff(key, refusal.attempt, refusal.retryAfterMs, refusal.last);
-      case 'startFailed':
-        return failureOf(runs.get(refusal.run), key, refusal.failure, refusal.output);
-      case 'stopRefused':
-        return failureOf(runs.get(refusal.run), key, refusal.failure);
-      case 'stillTracked':
-        return errors.stillTracked(notStopped.splice(0));
-    }
-  }
-
-  return (batch) => {
-    switch (batch.number()) {
-      case 1:
-        return prepare(batch);
-      case 2:
-        return void askReadiness(runOf(batch), native, /** @type {Function} */ (settings.readiness), wake);
-      case 3:
-        return void askKill(runOf(batch), native, batch.number() === 1, wake);
-      case 4:
-        return spawned(batch);
-      case 5:
-        return ready(batch);
-      case 6: {
-        const { key, pid } = runOf(batch);
-        return onTransition({
-          type: 'idle-kill',
-          key,
-          pid,
-          reason: 'idle-threshold',
-          idleMs: batch.number(),
-        });
-      }
-      case 7: {
-        const { key, pid } = runOf(batch);
-        return onTransition({ type: 'lru-evict', key, pid, reason: 'max-concurrent' });
-      }
-      case 8: {
-        const { key, pid } = runOf(batch);
-        const [cpuMs, rssBytes, at] = [batch.number(), batch.number(), batch.number()];
-        return onMetrics({ type: 'observation', key, pid, cpuMs, rssBytes, at });
-      }
-      case 9:
-        return exited(batch);
-      case 10: {
-        const [attempt, retryAfterMs] = [batch.number(), batch.number()];
-        return onTransition({ type: 'backoff', key: batch.text(), attempt, retryAfterMs });
-      }
-      case 11:
-        return onTransition({ type: 'drain', reason: 'drain-requested' });
-      case 12: {
-        const { key, pid } = runOf(batch);
-        const stream =
-          batch.number() === 0 ? /** @type {const} */ ('stdout') : /** @type {const} */ ('stderr');
-        const at = batch.number();
-        return new LogText(batch.text(), (line) => onLog({ key, pid, stream, line, at }));
-      }
-      case 13: {
-        const call = calls.close(batch.number());
-        return void call?.resolve(runOf(batch).live?.tenant);
-      }
-      case 14:
-        return void calls.close(batch.number())?.resolve(undefined);
-      case 15:
-        return refused(batch);
-      case 16:
-        return void runs.delete(batch.number());
-      case 17:
-        batch.number();
-        return void close();
-      case 18: {
-        const run = runOf(batch);
-        return void notStopped.push(failureOf(run, run.key, batch.failure()));
-      }
-      default:
-        throw new Error('the addon and lib/ of @absolutejs/runtime differ in version; reinstall the package');
-    }
-  };
-}
-
-/**
- * The error for a failed start or stop. All who waited for the same thing get the same object.
- * @param {Run | undefined} run
- * @param {string} key of the caller; a runtime-wide call has none
- * @param {errors.Failure} failure
- * @param {string} [output]
- */
-function failureOf(run, key, failure, output) {
-  if (run === undefined) return errors.failureError(key, failure, {});
-  const known = run.errors?.get(failure.kind);
-  if (known !== undefined) return known;
-  const thrown = failure.kind === 'killThrew' ? run.killError : run.startError;
-  const tail = output || run.output?.join('\n');
-  const error = errors.failureError(run.key, failure, { thrown, output: tail });
-  if (failure.kind !== 'killThrew') (run.errors ??= new Map()).set(failure.kind, error);
-  return error;
-}
-
-/**
- * The event, with the run's resource if it has one.
- * @template {object} E
- * @param {Run} run
- * @param {E & { resourceId?: string }} event
- */
-function withResource({ resourceId }, event) {
-  if (resourceId !== undefined) event.resourceId = resourceId;
-  return event;
-}
-
-/**
- * A user's callback that cannot break anything by throwing, or by returning a promise that rejects.
- * @template E
- * @param {((event: E) => unknown) | undefined} callback
- * @returns {(event: E) => undefined}
- */
-function guarded(callback) {
-  if (callback === undefined) return () => undefined;
-  return (event) => {
-    try {
-      const result = callback(event);
-      if (result !== undefined && result !== null) Promise.resolve(result).catch(() => {});
-    } catch {
-      // The callback's own affair: the pool goes on.
-    }
-    return undefined;
-  };
+/** Whatever else is passed on, as `keys.map(runtime.ensure)` does, says nothing. @param {unknown} options @returns {AbortSignal | undefined} */
+function signalOf(options) {
+  return typeof options === 'object' && options !== null ? /** @type {any} */ (options).signal : undefined;
 }

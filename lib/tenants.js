@@ -133,6 +133,7 @@ const visible = (value) => ({ value, enumerable: true, writable: true, configura
  * @property {unknown} [startError] what `spawn` or `readiness` threw
  * @property {unknown} [killError] what `kill` threw last
  * @property {Map<string, unknown>} [errors] made so far, so that all who waited for the same thing get the same object
+ * @property {{ cpuMs: number, rssBytes: number }} [usage] as last observed
  * @property {string[] | undefined} output the last lines of a user's process, until it is ready
  */
 

@@ -8,7 +8,9 @@ use crate::board::Board;
 use crate::leases::LeaseTable;
 use crate::os::accounting::{Root, Sampler};
 use crate::os::clock;
+use crate::os::connections;
 use crate::os::engine::Engine;
+use crate::os::foreign::Foreign;
 use crate::os::logs::Tail;
 use crate::os::ports::{HeldPort, PortSet};
 use crate::os::readiness::TimedOut;
@@ -16,10 +18,10 @@ use crate::os::run::{Program, supervise};
 use crate::supervision::Supervision;
 use crate::uplink::{Record, Uplink};
 use pool::{
-    Action, CallId, Config, Event, Fact, Failure, Input, Key, Outcome, Pool, Processes, Refusal, RunId,
+    Action, Adopted, CallId, Config, Event, ExitReason, Fact, Failure, Input, Key, Outcome, Pool, Processes,
+    Refusal, RunId, RunMap, Stats, Status, StopStage,
 };
-use pool::{RunMap, Stats, StopStage};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,6 +66,10 @@ struct Core {
     /// The deadline that the timer sleeps until.
     armed_ms: Option<u64>,
     dispose_calls: HashSet<CallId>,
+    /// Processes of somebody else, by the ticket that their end is the answer to.
+    foreign: HashMap<u64, (Arc<Foreign>, AbortHandle)>,
+    /// Where tenants listened that were saved: they will again.
+    saved_ports: HashMap<Key, (u16, Option<HeldPort>)>,
     abandoned: bool,
     /// `None` while it takes a sample.
     sampler: Option<Sampler>,
@@ -71,6 +77,8 @@ struct Core {
 
 /// What is held for a run from its start to its release.
 struct RunHandle {
+    key: Key,
+    processes: Processes,
     /// 0 until it is prepared.
     port: u16,
     /// The one it was told, if it has not said that it uses another.
@@ -96,6 +104,8 @@ impl Driver {
             timer: None,
             armed_ms: None,
             dispose_calls: HashSet::new(),
+            foreign: HashMap::new(),
+            saved_ports: HashMap::new(),
             abandoned: false,
             sampler: Some(Sampler::default()),
         };
@@ -124,6 +134,19 @@ impl Driver {
         self.lock().pool.stats(clock::now())
     }
 
+    pub fn status(&self, key: &str) -> Option<Status> {
+        self.lock().pool.status(key, clock::now())
+    }
+
+    pub fn statuses(&self) -> Vec<Status> {
+        self.lock().pool.statuses(clock::now())
+    }
+
+    /// Whether the run is still to be started.
+    pub fn is_starting(&self, run: RunId) -> bool {
+        self.lock().pool.is_starting(run)
+    }
+
     pub fn dispose(self: &Arc<Self>, call: CallId) {
         let mut core = self.lock();
         core.dispose_calls.insert(call);
@@ -141,8 +164,59 @@ impl Driver {
     /// Lets go of everything after `dispose`; ends the engine's thread if nobody else uses it.
     pub fn close(&self) {
         self.uplink.close();
-        let engine = self.lock().engine.take();
+        let mut core = self.lock();
+        core.foreign.drain().for_each(|(_, (_, watching))| watching.abort());
+        core.saved_ports.clear();
+        let engine = core.engine.take();
+        drop(core);
         drop(engine);
+    }
+
+    /// Holds on to somebody else's process that was started within these times; its end is the answer to the ticket.
+    /// Why it is not taken, if it is not.
+    pub fn watch(self: &Arc<Self>, ticket: u64, pid: u32, born: (u64, u64)) -> Result<(), String> {
+        let mut core = self.lock();
+        let foreign = Arc::new(Foreign::open(pid, born)?);
+        self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
+        let (driver, watched) = (self.clone(), foreign.clone());
+        let watching = core.engine.as_ref().expect("ensured above").spawn(async move {
+            let gone = watched.gone().await;
+            if let Err(error) = &gone {
+                tracing::warn!(%error, pid, "the end of a process cannot be seen");
+            }
+            driver.lock().foreign.remove(&ticket);
+            driver.answer(ticket, gone.ok().flatten());
+        });
+        core.foreign.insert(ticket, (foreign, watching.abort_handle()));
+        Ok(())
+    }
+
+    /// Lets go of a process that is watched; nothing will be answered.
+    pub fn unwatch(&self, ticket: u64) {
+        if let Some((_, watching)) = self.lock().foreign.remove(&ticket) {
+            watching.abort();
+        }
+    }
+
+    /// Asks a process that is watched to end. Why it cannot be, if it cannot.
+    pub fn signal(&self, ticket: u64, force: bool) -> Result<(), String> {
+        let foreign = self.lock().foreign.get(&ticket).map(|(foreign, _)| foreign.clone());
+        foreign.map_or(Ok(()), |foreign| foreign.signal(force)).map_err(|error| error.to_string())
+    }
+
+    /// Finds out whether the port answers within this time: 1 or 0 is the answer to the ticket.
+    pub fn ask_ready(self: &Arc<Self>, ticket: u64, port: u16, timeout: Duration) {
+        let Some(engine) = self.lock().engine.clone() else { return self.answer(ticket, Some(0)) };
+        let (driver, shared) = (self.clone(), engine.clone());
+        engine.spawn(async move {
+            let answered = tokio::time::timeout(timeout, shared.readiness.until_answered(port)).await;
+            driver.answer(ticket, Some(i32::from(matches!(answered, Ok(Ok(()))))));
+        });
+    }
+
+    fn answer(&self, ticket: u64, answer: Option<i32>) {
+        self.uplink.push(Record::Answer { ticket, answer });
+        self.uplink.ring();
     }
 
     /// The next batch of records for JavaScript.
@@ -212,6 +286,16 @@ impl Driver {
         self.feed_locked(&mut core, Input::Fact(run, Fact::Started { pid, port }));
     }
 
+    /// A run was brought back from a snapshot: it is the user's process, and listens where it was told to.
+    pub fn restored(self: &Arc<Self>, run: RunId, pid: u32) {
+        let mut core = self.lock();
+        let Some(handle) = core.runs.get_mut(&run) else { return };
+        handle.processes = Processes::External;
+        handle.root = Some(Root::Process(pid));
+        let port = handle.port;
+        self.feed_locked(&mut core, Input::Fact(run, Fact::Restored { pid, port }));
+    }
+
     fn feed_locked(self: &Arc<Self>, core: &mut Core, input: Input) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
@@ -235,7 +319,11 @@ impl Driver {
     fn carry_out(self: &Arc<Self>, core: &mut Core, action: Action) -> Option<Input> {
         tracing::trace!(?action);
         match action {
-            Action::Start { run, key } => self.start(core, run, key),
+            Action::Start { run, key, fresh } => self.start(core, run, key, fresh),
+            Action::Adopt { run, key, call, process } => self.adopt(core, run, key, call, process),
+            Action::AskIdle { run, idle_ms } => self.tell(Record::AskIdle { run, idle_ms }),
+            Action::Checkpoint { run } => self.tell(Record::Checkpoint { run }),
+            Action::LookForConnections => self.look_for_connections(core),
             Action::Probe { run } => self.probe(core, run),
             Action::Stop { run, stage } => self.stop(core, run, stage),
             Action::Observe => self.observe(core),
@@ -245,23 +333,48 @@ impl Driver {
         }
     }
 
-    fn start(self: &Arc<Self>, core: &mut Core, run: RunId, key: Key) -> Option<Input> {
+    fn tell(&self, record: Record) -> Option<Input> {
+        self.uplink.push(record);
+        None
+    }
+
+    fn start(self: &Arc<Self>, core: &mut Core, run: RunId, key: Key, fresh: bool) -> Option<Input> {
         if let Err(error) = self.ensure_engine(core) {
             return not_started(run, format!("the runtime's thread could not be started: {error}"));
         }
+        let processes = self.settings.pool.processes;
         let handle = RunHandle {
+            key: key.clone(),
+            processes,
             port: 0,
             told_port: None,
             held_port: None,
-            tail: (self.settings.pool.processes == Processes::Own).then(Arc::default),
+            tail: (processes == Processes::Own).then(Arc::default),
             launched: false,
             number: None,
             root: None,
             probe: None,
         };
         core.runs.insert(run, handle);
-        self.uplink.push(Record::Prepare { run, key, port: 0, started_at_ms: 0 });
-        None
+        self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh })
+    }
+
+    /// The user's process is a tenant now.
+    fn adopt(&self, core: &mut Core, run: RunId, key: Key, call: CallId, process: Adopted) -> Option<Input> {
+        let handle = RunHandle {
+            key: key.clone(),
+            processes: Processes::External,
+            port: process.port,
+            told_port: None,
+            held_port: None,
+            tail: None,
+            launched: true,
+            number: None,
+            root: Some(Root::Process(process.pid)),
+            probe: None,
+        };
+        core.runs.insert(run, handle);
+        self.tell(Record::Adopted { run, call, key })
     }
 
     /// JavaScript is about to prepare the run: it gets its port now, so that a crowd of starts in one tick does not hold
@@ -273,23 +386,25 @@ impl Driver {
         port: &mut u16,
         started_at_ms: &mut u64,
     ) -> bool {
-        if !core.runs.contains_key(&run) {
-            return false;
-        }
+        let Some(key) = core.runs.get(&run).map(|handle| handle.key.clone()) else { return false };
         if !core.pool.is_starting(run) {
             self.feed_locked(core, Input::Fact(run, called_off()));
             return false;
         }
-        match self.reserve_port(core) {
-            Ok(held_port) => {
+        // A snapshot listens where it did when it was taken.
+        let saved = core.saved_ports.remove(&key).filter(|(port, _)| !core.ports.contains(*port));
+        let reserved =
+            saved.map_or_else(|| self.reserve_port(core).map(|held| (held.port(), Some(held))), Ok);
+        match reserved {
+            Ok((reserved_port, held_port)) => {
                 let handle = core.runs.get_mut(&run).expect("looked up above");
                 // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
                 handle.launched = self.settings.pool.processes == Processes::External;
-                handle.port = held_port.port();
+                handle.port = reserved_port;
                 handle.told_port = Some(handle.port);
                 core.ports.insert(handle.port);
                 (*port, *started_at_ms) = (handle.port, clock::now().wall_ms);
-                handle.held_port = Some(held_port);
+                handle.held_port = held_port;
                 true
             }
             Err(error) => {
@@ -365,9 +480,8 @@ impl Driver {
     fn stop(self: &Arc<Self>, core: &mut Core, run: RunId, stage: StopStage) -> Option<Input> {
         let handle = core.runs.get_mut(&run)?;
         handle.stop_probing();
-        if self.settings.pool.processes == Processes::External {
-            self.uplink.push(Record::AskKill { run, force: stage == StopStage::Force });
-            return None;
+        if handle.processes == Processes::External {
+            return self.tell(Record::AskKill { run, force: stage == StopStage::Force });
         }
         let stage = match stage {
             StopStage::Ask => warden::StopStage::Terminate,
@@ -380,6 +494,22 @@ impl Driver {
             // Its start is under way: the pool stops it when it has come up.
             (None, true) => {}
         }
+        None
+    }
+
+    fn look_for_connections(self: &Arc<Self>, core: &mut Core) -> Option<Input> {
+        let engine = core.engine.clone()?;
+        let ports_of: Vec<(RunId, u16)> = core.runs.iter().map(|(run, handle)| (*run, handle.port)).collect();
+        let driver = self.clone();
+        engine.spawn(async move {
+            let connected = Engine::off_thread(connections::ports).await.and_then(|looked| {
+                looked.inspect_err(|error| tracing::warn!(%error, "connections cannot be seen")).ok()
+            });
+            let seen = connected.is_some();
+            let connected = connected.unwrap_or_default();
+            let open = ports_of.into_iter().filter(|(_, port)| connected.contains(port));
+            driver.feed(Input::Connections { open: open.map(|(run, _)| run).collect(), seen });
+        });
         None
     }
 
@@ -417,24 +547,33 @@ impl Driver {
             Event::Ready { run, duration_ms } => {
                 let handle = core.runs.get_mut(&run)?;
                 handle.tail.take().inspect(|tail| lock_tail(tail).forget());
-                if self.settings.pool.processes == Processes::External {
+                if handle.processes == Processes::External {
                     handle.held_port = None;
                 }
                 Record::Ready { run, duration_ms, lease: core.leases.address(run)? }
+            }
+            Event::Adopt { run, .. } => Record::Adopt { run, lease: core.leases.address(run)? },
+            Event::Restored { run, pid, port, duration_ms } => {
+                Record::Restored { run, pid, port, duration_ms, lease: core.leases.address(run)? }
             }
             Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
             Event::LruEvict { run } => Record::LruEvict { run },
             Event::Observation { run, cpu_ms, rss_bytes } => {
                 Record::Observation { run, cpu_ms, rss_bytes, at_ms: clock::now().wall_ms }
             }
-            Event::Exit { run, exit_code, reason } => Record::Exit { run, exit_code, reason },
+            Event::Exit { run, exit_code, reason } => {
+                if reason == ExitReason::Checkpointed {
+                    let handle = core.runs.get_mut(&run)?;
+                    core.saved_ports.insert(handle.key.clone(), (handle.port, handle.held_port.take()));
+                }
+                Record::Exit { run, exit_code, reason }
+            }
             Event::Backoff { key, attempt, retry_after_ms } => {
                 Record::Backoff { key, attempt, retry_after_ms }
             }
             Event::Drain => Record::Drain,
         };
-        self.uplink.push(record);
-        None
+        self.tell(record)
     }
 
     fn settle(self: &Arc<Self>, core: &mut Core, call: CallId, outcome: Outcome) -> Option<Input> {

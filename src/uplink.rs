@@ -39,6 +39,14 @@ pub enum Record {
         key: Key,
         port: u16,
         started_at_ms: u64,
+        /// Not from a snapshot.
+        fresh: bool,
+    },
+    /// The process that this call handed over is the run.
+    Adopted {
+        run: RunId,
+        call: CallId,
+        key: Key,
     },
     /// Call the user's `readiness`.
     AskReadiness {
@@ -49,10 +57,30 @@ pub enum Record {
         run: RunId,
         force: bool,
     },
+    /// Call the user's `shouldIdleKill`.
+    AskIdle {
+        run: RunId,
+        idle_ms: u64,
+    },
+    /// Call `checkpoint` of the user's driver.
+    Checkpoint {
+        run: RunId,
+    },
     Spawn {
         run: RunId,
         pid: u32,
         port: u16,
+    },
+    Adopt {
+        run: RunId,
+        lease: LeaseAddress,
+    },
+    Restored {
+        run: RunId,
+        pid: u32,
+        port: u16,
+        duration_ms: u64,
+        lease: LeaseAddress,
     },
     Ready {
         run: RunId,
@@ -100,6 +128,11 @@ pub enum Record {
         call: CallId,
         outcome: Outcome,
         output: String,
+    },
+    /// What was asked for under this number has been found out.
+    Answer {
+        ticket: u64,
+        answer: Option<i32>,
     },
     /// Nothing will be heard of the run again.
     Release {

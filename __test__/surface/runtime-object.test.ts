@@ -1,7 +1,10 @@
 import { expect, test } from 'bun:test';
 import { setUp } from '../support/surface/bench.ts';
 
-const MEMBERS = ['ensure', 'touch', 'stats', 'kill', 'restart', 'clearBackoff', 'drain', 'dispose'] as const;
+const MEMBERS = [
+  ...(['ensure', 'touch', 'stats', 'kill', 'restart', 'clearBackoff', 'drain', 'dispose'] as const),
+  ...(['metrics', 'inspect', 'list', 'adopt'] as const),
+] as const;
 
 test('a runtime has exactly the documented members, and all are functions', async () => {
   await using bench = setUp();

@@ -10,7 +10,9 @@ export type Unit = 'ns' | 'µs' | 'ms' | '%' | 'MB' | 'B' | '/s' | '×' | '';
 /** One round's figures of one subject: one number each, or every single observation. */
 export type Sample = Record<string, number | readonly number[]>;
 
-export type CreateRuntime = (options: RuntimeOptions) => Runtime;
+/** What every pool under test can do: the documented surface. */
+export type Pool = Omit<Runtime, 'adopt' | 'inspect' | 'list' | 'metrics'>;
+export type CreateRuntime = (options: RuntimeOptions) => Pool;
 
 export interface Context {
   /** Shorter, for a look: fewer repetitions, the same sizes. */

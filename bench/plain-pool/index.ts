@@ -29,7 +29,9 @@ interface Entry {
   gone: Promise<number | null>;
 }
 
-export function createRuntime(options: RuntimeOptions): Runtime {
+export function createRuntime(
+  options: RuntimeOptions,
+): Omit<Runtime, 'adopt' | 'inspect' | 'list' | 'metrics'> {
   const idleAfterMs = options.idleAfterMs ?? 300_000;
   const maxConcurrent = options.maxConcurrent ?? 100;
   const sweepIntervalMs = options.sweepIntervalMs ?? 10_000;

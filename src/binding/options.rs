@@ -17,6 +17,9 @@ pub struct NativeOptions {
     pub backoff_base_ms: f64,
     pub backoff_max_ms: f64,
     pub backoff_max_failures: Option<f64>,
+    pub asks_before_idle: bool,
+    pub heeds_connections: bool,
+    pub checkpoint_timeout_ms: Option<f64>,
     pub custom_spawn: bool,
     pub custom_readiness: bool,
     pub has_log: bool,
@@ -41,6 +44,9 @@ impl From<NativeOptions> for Settings {
                 width: options.spawn_concurrency.map(|count| count as usize),
                 patience_ms: options.spawn_patience_ms.map(|ms| ms as u64),
             },
+            asks_before_idle: options.asks_before_idle,
+            heeds_connections: options.heeds_connections,
+            checkpoint_timeout_ms: options.checkpoint_timeout_ms.map(|ms| ms as u64),
             processes: if options.custom_spawn { Processes::External } else { Processes::Own },
         };
         Settings {

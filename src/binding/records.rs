@@ -3,9 +3,10 @@
 
 use crate::uplink::{BATCH_RECORDS, Record, Stream};
 use napi::Result;
-use napi::bindgen_prelude::{Env, ToNapiValue};
+use napi::bindgen_prelude::{Env, Float64Array, ToNapiValue};
 use napi::sys::{napi_env, napi_value};
-use pool::{Callback, ExitReason, Failure, Outcome, Refusal};
+use napi_derive::napi;
+use pool::{Callback, ExitReason, Failure, Outcome, Phase, Refusal, Status};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The numbers of a batch, in memory that JavaScript reads: how many follow, then they.
@@ -79,8 +80,8 @@ impl Encoded<'_> {
 
     fn record(&mut self, record: Record) {
         match record {
-            Record::Prepare { run, key, port, started_at_ms } => {
-                self.numbers([1.0, run.0 as f64, port.into(), started_at_ms as f64]);
+            Record::Prepare { run, key, port, started_at_ms, fresh } => {
+                self.numbers([1.0, run.0 as f64, port.into(), started_at_ms as f64, fresh.into()]);
                 self.texts.push(key.to_string());
             }
             Record::AskReadiness { run } => self.numbers([2.0, run.0 as f64]),
@@ -117,6 +118,20 @@ impl Encoded<'_> {
             }
             Record::Release { run, .. } => self.numbers([16.0, run.0 as f64]),
             Record::Disposed { call } => self.numbers([17.0, call as f64]),
+            Record::Adopted { run, call, key } => {
+                self.numbers([19.0, run.0 as f64, call as f64]);
+                self.texts.push(key.to_string());
+            }
+            Record::Adopt { run, lease } => {
+                self.numbers([20.0, run.0 as f64, lease.chunk as f64, lease.index as f64]);
+            }
+            Record::Restored { run, pid, port, duration_ms, lease } => {
+                self.numbers([21.0, run.0 as f64, pid.into(), port.into(), duration_ms as f64]);
+                self.numbers([lease.chunk as f64, lease.index as f64]);
+            }
+            Record::AskIdle { run, idle_ms } => self.numbers([22.0, run.0 as f64, idle_ms as f64]),
+            Record::Checkpoint { run } => self.numbers([23.0, run.0 as f64]),
+            Record::Answer { ticket, answer } => self.numbers([24.0, ticket as f64, or_nan(answer)]),
             Record::NotStopped { run, failure } => {
                 self.numbers([18.0, run.0 as f64]);
                 self.failure(failure);
@@ -146,23 +161,72 @@ impl Encoded<'_> {
                 self.failure(failure);
             }
             Refusal::StillTracked { .. } => self.numbers([6.0]),
+            Refusal::Taken => self.numbers([7.0]),
+            Refusal::Overloaded { waiting } => self.numbers([8.0, waiting as f64]),
         }
     }
 
     fn failure(&mut self, failure: Failure) {
-        let (kind, exit_code, text) = match failure {
-            Failure::NotStarted { reason } => (0.0, None, reason),
-            Failure::ExitedEarly { exit_code } => (1.0, exit_code, String::new()),
-            Failure::ReadinessTimedOut => (2.0, None, String::new()),
-            Failure::ReadinessDenied => (3.0, None, String::new()),
-            Failure::Thrown { by: Callback::Spawn, text } => (4.0, None, text),
-            Failure::Thrown { by: Callback::Readiness, text } => (5.0, None, text),
-            Failure::Thrown { by: Callback::Kill, text } => (6.0, None, text),
-            Failure::StopTimedOut => (7.0, None, String::new()),
-        };
-        self.numbers([kind, or_nan(exit_code)]);
+        let (kind, exit_code, text) = failure_parts(failure);
+        self.numbers([kind, exit_code]);
         self.texts.push(text);
     }
+}
+
+/// Statuses as they are read by `Batch`: how many numbers follow, then for each its phase, run, failures in a row, and if
+/// there are any, when they are forgiven and the last of them.
+#[napi(object, object_from_js = false)]
+pub struct NativeStatuses {
+    pub numbers: Float64Array,
+    pub texts: Vec<String>,
+}
+
+impl NativeStatuses {
+    pub fn of(statuses: Vec<Status>) -> Self {
+        let (mut numbers, mut texts) = (vec![0.0], Vec::with_capacity(statuses.len()));
+        for Status { key, phase, run, failures } in statuses {
+            texts.push(key.to_string());
+            numbers.extend([phase_number(phase), run.map_or(0.0, |run| run.0 as f64)]);
+            let Some(failures) = failures else {
+                numbers.push(0.0);
+                continue;
+            };
+            let retry_at = failures.retry_at_ms.map_or(f64::NAN, |at_ms| at_ms as f64);
+            let (kind, exit_code, text) = failure_parts(failures.last);
+            numbers.extend([failures.count as f64, retry_at, kind, exit_code]);
+            texts.push(text);
+        }
+        numbers[0] = (numbers.len() - 1) as f64;
+        NativeStatuses { numbers: numbers.into(), texts }
+    }
+}
+
+fn phase_number(phase: Phase) -> f64 {
+    match phase {
+        Phase::Queued => 0.0,
+        Phase::Spawning => 1.0,
+        Phase::Ready => 2.0,
+        Phase::Stopping => 3.0,
+        Phase::Stuck => 4.0,
+        Phase::BackingOff => 5.0,
+        Phase::Failed => 6.0,
+        Phase::Stopped => 7.0,
+    }
+}
+
+/// Its kind, the exit code or NaN, and what was thrown or why nothing was started.
+fn failure_parts(failure: Failure) -> (f64, f64, String) {
+    let (kind, exit_code, text) = match failure {
+        Failure::NotStarted { reason } => (0.0, None, reason),
+        Failure::ExitedEarly { exit_code } => (1.0, exit_code, String::new()),
+        Failure::ReadinessTimedOut => (2.0, None, String::new()),
+        Failure::ReadinessDenied => (3.0, None, String::new()),
+        Failure::Thrown { by: Callback::Spawn, text } => (4.0, None, text),
+        Failure::Thrown { by: Callback::Readiness, text } => (5.0, None, text),
+        Failure::Thrown { by: Callback::Kill, text } => (6.0, None, text),
+        Failure::StopTimedOut => (7.0, None, String::new()),
+    };
+    (kind, or_nan(exit_code), text)
 }
 
 fn or_nan(exit_code: Option<i32>) -> f64 {
@@ -179,5 +243,6 @@ fn exit_reason(reason: ExitReason) -> f64 {
         ExitReason::ReadinessTimeout => 5.0,
         ExitReason::Disposed => 6.0,
         ExitReason::Restarted => 7.0,
+        ExitReason::Checkpointed => 8.0,
     }
 }

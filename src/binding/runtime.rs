@@ -6,14 +6,16 @@
 use super::guarded;
 use super::memory::{NativeLeases, board_array, numbers_array};
 use super::options::NativeOptions;
-use super::records::{Encoded, Numbers, Texts};
+use super::records::{Encoded, NativeStatuses, Numbers, Texts};
 use crate::driver::Driver;
+use crate::os::clock;
 use crate::os::run::Program;
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
-use pool::{Callback, Exit, Fact, Failure, Input, Key, RunId, StopStage};
+use pool::{Adopted, Callback, Exit, Fact, Failure, Input, Key, RunId, StopStage};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// Weak, so that it never keeps the process alive. One ring that nobody has heard yet is enough.
 type Bell = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
@@ -53,6 +55,7 @@ pub fn open_runtime<'env>(
     let mut functions = Functions { env, driver, object: Object::new(env)? };
     functions.of_users()?;
     functions.of_processes()?;
+    functions.of_others()?;
     functions.of_memory()?;
     Ok(functions.object)
 }
@@ -123,6 +126,16 @@ impl Functions<'_> {
             key: Key::from(key),
             call: call as u64,
         })?;
+        type Adopt = (String, f64, u32, u32, f64);
+        self.input("adopt", |(key, call, pid, port, touched_at_ms): Adopt| Input::Adopt {
+            key: Key::from(key),
+            call: call as u64,
+            process: Adopted { pid, port: port as u16, touched_at_ms: touched_at_ms as u64 },
+        })?;
+        self.input("abort", |(key, call): (String, f64)| Input::Abort {
+            key: Key::from(key),
+            call: call as u64,
+        })?;
         self.input("kill", |(key, call): (String, f64)| Input::Kill {
             key: Key::from(key),
             call: call as u64,
@@ -132,6 +145,10 @@ impl Functions<'_> {
         self.add("dispose", |driver, (call,): (f64,)| driver.dispose(call as u64))?;
         // Keys that `ensure` would refuse right now for earlier failures.
         self.add_plain("backingOff", |driver| driver.stats().backoff as u32)?;
+        self.add("inspect", |driver, (key,): (String,)| {
+            NativeStatuses::of(driver.status(&key).into_iter().collect())
+        })?;
+        self.add_plain("list", |driver| NativeStatuses::of(driver.statuses()))?;
         // After `dispose`: lets go of the threads.
         self.add_plain("close", |driver| driver.close())
     }
@@ -147,6 +164,9 @@ impl Functions<'_> {
             let port = u16::try_from(port).ok().filter(|port| *port != 0);
             driver.started_external(run_id(run), pid, port);
         })?;
+        // A process has been brought back from a snapshot, and answers.
+        self.add("restored", |driver, (run, pid): (f64, u32)| driver.restored(run_id(run), pid))?;
+        self.add("isStarting", |driver, (run,): (f64,)| driver.is_starting(run_id(run)))?;
         self.fact("startFailed", |(run, text): (f64, String)| {
             (run, Fact::StartFailed(Failure::Thrown { by: Callback::Spawn, text }))
         })?;
@@ -159,6 +179,8 @@ impl Functions<'_> {
         self.fact("exited", |(run, exit_code): (f64, Option<i32>)| {
             (run, Fact::Exited(Exit { exit_code, cpu_ms: None }))
         })?;
+        self.fact("idleAnswered", |(run, stop): (f64, bool)| (run, Fact::IdleAnswered { stop }))?;
+        self.fact("checkpointed", |(run, saved): (f64, bool)| (run, Fact::Checkpointed { saved }))?;
         // The user's `kill` is about to be called.
         self.fact("stopAsked", |(run, forced): (f64, bool)| {
             (run, Fact::StopAsked { stage: stop_stage(forced) })
@@ -167,6 +189,24 @@ impl Functions<'_> {
             let failure = Failure::Thrown { by: Callback::Kill, text };
             (run, Fact::StopRefused { asked: stop_stage(forced), failure })
         })
+    }
+
+    /// Processes that somebody else has started.
+    fn of_others(&mut self) -> Result<()> {
+        // Holds on to one that was started within these times (see `sinceBootMs`); its end is the answer to the ticket.
+        // Returns why it is not taken, if it is not.
+        self.add("watch", |driver, (ticket, pid, born_after, born_before): (f64, f64, f64, f64)| {
+            let born = (born_after as u64, born_before as u64);
+            driver.watch(ticket as u64, pid as u32, born).err()
+        })?;
+        self.add("unwatch", |driver, (ticket,): (f64,)| driver.unwatch(ticket as u64))?;
+        // Returns why it cannot be signalled, if it cannot.
+        self.add("signal", |driver, (ticket, force): (f64, bool)| driver.signal(ticket as u64, force).err())?;
+        // The answer to the ticket is 1 if the port answers within this time.
+        self.add("askReady", |driver, (ticket, port, timeout_ms): (f64, u32, f64)| {
+            driver.ask_ready(ticket as u64, port as u16, Duration::from_millis(timeout_ms as u64));
+        })?;
+        self.add_plain("sinceBootMs", |_| clock::since_boot_ms() as f64)
     }
 
     fn of_memory(&mut self) -> Result<()> {

@@ -25,3 +25,9 @@ pub fn instant_of(steady_ms: u64) -> tokio::time::Instant {
 pub fn start() -> Instant {
     Instant::now()
 }
+
+/// Milliseconds since the machine was started: the clock that the starts of processes are counted on.
+pub fn since_boot_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+}

@@ -3,8 +3,10 @@
 
 pub mod accounting;
 pub mod clock;
+pub mod connections;
 pub mod cpu_clock;
 pub mod engine;
+pub mod foreign;
 pub mod listening;
 pub mod logs;
 mod orphans;
@@ -12,5 +14,6 @@ mod pause;
 pub mod ports;
 pub mod readiness;
 pub mod run;
+mod sock_diag;
 pub mod warden;
 mod watched;

@@ -49,16 +49,19 @@ pub(crate) enum Hold<'a> {
 pub(crate) struct FailureBook {
     rules: Backoff,
     by_key: HashMap<Key, Failures>,
+    /// Failures so far, forgotten ones included.
+    recorded: u64,
     /// Forgetting looks at every key, so not more often than this allows.
     next_forgetting_ms: u64,
 }
 
 impl FailureBook {
     pub fn new(rules: Backoff) -> Self {
-        FailureBook { rules, by_key: HashMap::new(), next_forgetting_ms: 0 }
+        FailureBook { rules, by_key: HashMap::new(), recorded: 0, next_forgetting_ms: 0 }
     }
 
     pub fn record(&mut self, key: &Key, now_ms: u64, failure: Failure) {
+        self.recorded += 1;
         if self.by_key.len() >= REMEMBERED_KEYS && !self.by_key.contains_key(key) {
             self.forget_the_retried(now_ms);
             if self.by_key.len() >= REMEMBERED_KEYS {
@@ -98,6 +101,20 @@ impl FailureBook {
             failures.count >= self.rules.max_failures || failures.retry_at_ms > now_ms
         };
         self.by_key.iter().filter(move |(_, failures)| refused(failures)).map(|(key, _)| key)
+    }
+
+    /// What is remembered of a key.
+    pub fn of(&self, key: &str) -> Option<&Failures> {
+        self.by_key.get(key)
+    }
+
+    /// Every key that has failed and not been ready since.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.by_key.keys()
+    }
+
+    pub fn recorded(&self) -> u64 {
+        self.recorded
     }
 
     pub fn remembered(&self) -> usize {

@@ -3,8 +3,12 @@
 use crate::backoff::Hold;
 use crate::messages::{Event, Outcome, Refusal};
 use crate::pool::{Disposal, Pool, Step};
-use crate::tenant::{Cause, State, Tenant, Waiter, Wants};
-use crate::{Action, CallId, Failure, Key, Processes, RunId, StopStage};
+use crate::tenant::{Cause, Stage, State, Tenant, Waiter, Wants};
+use crate::{Action, Adopted, CallId, Failure, Key, Processes, RunId, StopStage};
+
+/// Keys that wait to be started, at most: a router that passes every host name on would otherwise let strangers fill the
+/// memory.
+const WAITING_KEYS: usize = 100_000;
 
 impl Pool {
     pub(crate) fn ensure(&mut self, step: &mut Step, key: Key, call: CallId) {
@@ -32,9 +36,55 @@ impl Pool {
     }
 
     fn ensure_new(&mut self, step: &mut Step, key: Key, call: CallId) {
-        if !self.refuses_new_spawn(step, &key, call) {
-            self.queue_new(key, Waiter { call, wants: Wants::Any });
+        if !self.refuses_new_spawn(step, &key, call) && !self.refuses_new_key(call) {
+            self.queue_new(key, Waiter { call, wants: Wants::Any }, None);
         }
+    }
+
+    /// Takes a process that is running already in as the key's tenant, as soon as there is room.
+    pub(crate) fn adopt(&mut self, key: Key, call: CallId, process: Adopted) {
+        if self.disposal.is_some() {
+            self.refuse(call, Refusal::Disposed);
+        } else if self.draining {
+            self.refuse(call, Refusal::Draining);
+        } else if self.tenants.contains_key(&key) {
+            self.refuse(call, Refusal::Taken);
+        } else if !self.refuses_new_key(call) {
+            self.queue_new(key, Waiter { call, wants: Wants::Any }, Some(Box::new((call, process))));
+        }
+    }
+
+    /// A caller no longer waits. What was being done for nobody else is called off.
+    pub(crate) fn abort(&mut self, step: &mut Step, key: &Key, call: CallId) {
+        let Some(tenant) = self.tenants.get_mut(key) else { return };
+        let waiting = tenant.waiters.len();
+        tenant.waiters.retain(|waiter| waiter.call != call);
+        if let State::Stopping(_, stop) = &mut tenant.state {
+            stop.disappointed.retain(|disappointed| *disappointed != call);
+        }
+        if tenant.waiters.len() == waiting || !tenant.waiters.is_empty() {
+            return;
+        }
+        match &tenant.state {
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => self.forget_queued(key),
+            State::Starting(run) | State::Probing(run) => {
+                let run = run.id;
+                self.begin_stop(step, run, Cause::Killed);
+            }
+            State::Stopping(run, _) => {
+                let run = run.id;
+                self.cancel_respawn(run);
+            }
+            State::Ready(_) | State::Stranded(_) => {}
+        }
+    }
+
+    fn refuses_new_key(&mut self, call: CallId) -> bool {
+        let waiting = self.room.waiting() + self.gate.waiting();
+        if waiting >= WAITING_KEYS {
+            self.refuse(call, Refusal::Overloaded { waiting });
+        }
+        waiting >= WAITING_KEYS
     }
 
     /// What is there is on its way out, or must be before the key can have a process again.
@@ -86,9 +136,10 @@ impl Pool {
         }
     }
 
-    fn queue_new(&mut self, key: Key, waiter: Waiter) {
+    fn queue_new(&mut self, key: Key, waiter: Waiter, adoption: Option<Box<(CallId, Adopted)>>) {
         let state = State::AwaitingRoom { ticket: 0 };
-        let mut tenant = Tenant { key: key.clone(), state, waiters: vec![waiter], kills: Vec::new() };
+        let mut tenant =
+            Tenant { key: key.clone(), state, waiters: vec![waiter], kills: Vec::new(), adoption };
         self.queue_for_room(&mut tenant);
         self.tenants.insert(key, tenant);
     }
@@ -101,7 +152,12 @@ impl Pool {
             return self.refuse(call, Refusal::Draining);
         }
         let waiter = Waiter { call, wants: Wants::Fresh };
-        let Some(tenant) = self.tenants.get_mut(&key) else { return self.queue_new(key, waiter) };
+        let Some(tenant) = self.tenants.get_mut(&key) else {
+            if !self.refuses_new_key(call) {
+                self.queue_new(key, waiter, None);
+            }
+            return;
+        };
         tenant.waiters.push(waiter);
         match &tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } | State::Stopping(..) => {}
@@ -135,17 +191,21 @@ impl Pool {
 
     /// Takes a key out of its queue; nobody ever knew of a process.
     pub(crate) fn cancel_queued(&mut self, key: &str, refusal: Refusal) {
-        let Some(tenant) = self.tenants.remove(key) else { return };
-        match tenant.state {
-            State::AwaitingRoom { ticket } => self.room.cancel(ticket),
-            State::AwaitingGate { ticket } => {
+        let Some(tenant) = self.tenants.get_mut(key) else { return };
+        for waiter in std::mem::take(&mut tenant.waiters) {
+            self.refuse(waiter.call, refusal.clone());
+        }
+        self.forget_queued(key);
+    }
+
+    fn forget_queued(&mut self, key: &str) {
+        match self.tenants.remove(key).map(|tenant| tenant.state) {
+            Some(State::AwaitingRoom { ticket }) => self.room.cancel(ticket),
+            Some(State::AwaitingGate { ticket }) => {
                 self.gate.cancel(ticket);
                 self.room.occupied -= 1;
             }
-            _ => unreachable!("only queued keys are cancelled"),
-        }
-        for waiter in tenant.waiters {
-            self.refuse(waiter.call, refusal.clone());
+            state => unreachable!("only queued keys are cancelled, not {state:?}"),
         }
     }
 
@@ -216,9 +276,12 @@ impl Pool {
         let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
         runs.sort();
         for run in runs {
-            match self.config.processes {
-                Processes::Own => self.actions.push(Action::Stop { run, stage: StopStage::Force }),
-                Processes::External => self.exited(step, run, crate::Exit { exit_code: None, cpu_ms: None }),
+            match self.tenant_of(run).state.run().map(|run| run.processes) {
+                Some(Processes::External) => {
+                    self.set_stage(run, Stage::Forced);
+                    self.exited(step, run, crate::Exit { exit_code: None, cpu_ms: None });
+                }
+                _ => self.actions.push(Action::Stop { run, stage: StopStage::Force }),
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::messages::{Event, Exit, ExitReason, Fact, Outcome, Refusal};
 use crate::pool::{Pool, Step};
-use crate::tenant::{Run, State, Tenant};
-use crate::{Action, Failure, RunId, Touch};
+use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
+use crate::{Action, Adopted, CallId, Failure, Key, Processes, RunId, Touch};
 
 impl Pool {
     /// A fact about a run that is over is dropped here, at the door.
@@ -13,12 +13,15 @@ impl Pool {
         }
         match fact {
             Fact::Started { pid, port } => self.started(step, run, pid, port),
+            Fact::Restored { pid, port } => self.restored(step, run, pid, port),
             Fact::StartFailed(failure) => self.start_failed(step, run, failure),
             Fact::Ready => self.ready(step, run),
             Fact::NotReady(failure) => self.not_ready(step, run, failure),
             Fact::Exited(exit) => self.exited(step, run, exit),
             Fact::StopAsked { stage } => self.stop_asked(step, run, stage),
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
+            Fact::IdleAnswered { stop } => self.idle_answered(step, run, stop),
+            Fact::Checkpointed { saved } => self.checkpointed(step, run, saved),
             Fact::Sampled { cpu_ms, rss_bytes } => self.sampled(run, cpu_ms, rss_bytes),
         }
     }
@@ -37,12 +40,62 @@ impl Pool {
         } else {
             self.process_to_stop_appeared(step, id);
         }
+        self.schedule_first_observation(step);
+    }
+
+    /// It came back from a snapshot: nothing had to be spawned, and it has answered.
+    fn restored(&mut self, step: &mut Step, id: RunId, pid: u32, port: u16) {
+        let tenant = self.tenant_of(id);
+        let starting = matches!(tenant.state, State::Starting(_));
+        let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
+        run.processes = Processes::External;
+        if !starting {
+            return self.started(step, id, pid, port);
+        }
+        run.pid = Some(pid);
+        let duration_ms = step.now.steady_ms - run.started_steady_ms;
+        if let State::Starting(run) = take_state(tenant) {
+            tenant.state = State::Probing(run);
+        }
+        self.becomes_ready(step, id, step.now.wall_ms, Event::Restored { run: id, pid, port, duration_ms });
+        self.schedule_first_observation(step);
+    }
+
+    /// A process that its owner handed over becomes the tenant of its key, which has been given room.
+    pub(crate) fn take_in(&mut self, step: &mut Step, key: Key, call: CallId, process: Adopted) {
+        let id = self.next_run();
+        let mut run = Run::new(id, Processes::External, step.now.steady_ms, false);
+        run.pid = Some(process.pid);
+        run.holds_gate = false;
+        let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
+        tenant.state = State::Probing(run);
+        self.runs.insert(id, key.clone());
+        self.actions.push(Action::Adopt { run: id, key, call, process });
+        let Adopted { pid, port, touched_at_ms } = process;
+        let wants_fresh: Vec<Waiter> =
+            self.tenant_of(id).waiters.extract_if(.., |waiter| waiter.wants == Wants::Fresh).collect();
+        self.becomes_ready(step, id, touched_at_ms, Event::Adopt { run: id, pid, port });
+        self.schedule_first_observation(step);
+        if !wants_fresh.is_empty() {
+            self.tenant_of(id).waiters = wants_fresh;
+            self.begin_stop(step, id, Cause::Restarted);
+        }
+    }
+
+    fn schedule_first_observation(&mut self, step: &Step) {
         if self.observe_at_ms.is_none() {
             self.schedule_observation(step.now.steady_ms);
         }
     }
 
     fn ready(&mut self, step: &mut Step, id: RunId) {
+        let State::Probing(run) = &self.tenant_of(id).state else { return };
+        let duration_ms = step.now.steady_ms - run.started_steady_ms;
+        self.becomes_ready(step, id, step.now.wall_ms, Event::Ready { run: id, duration_ms });
+    }
+
+    /// From now on the run is its key's tenant, last touched at `touched_at_ms`; `event` says so.
+    fn becomes_ready(&mut self, step: &mut Step, id: RunId, touched_at_ms: u64, event: Event) {
         let Pool { tenants, runs, timers, gate, room, failures, actions, config, became_ready, .. } = self;
         let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
         let State::Probing(run) = &mut tenant.state else { return };
@@ -51,19 +104,20 @@ impl Pool {
         run.was_ready = true;
         *became_ready += 1;
         failures.clear(&tenant.key);
-        step.leases.open(id, step.now.wall_ms);
-        room.add_candidate(run, Touch { at_ms: step.now.wall_ms, sequence: 0 });
+        step.leases.open(id, touched_at_ms);
+        room.add_candidate(run, Touch { at_ms: touched_at_ms, sequence: 0 });
         if let Some(idle_after_ms) = config.idle_after_ms {
-            timers.set(run, step.now.steady_ms.saturating_add(idle_after_ms.max(1)));
+            let left_ms = idle_after_ms.saturating_sub(step.now.wall_ms.saturating_sub(touched_at_ms));
+            timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
         }
-        let duration_ms = step.now.steady_ms - run.started_steady_ms;
-        actions.push(Action::Emit(Event::Ready { run: id, duration_ms }));
+        actions.push(Action::Emit(event));
         for waiter in std::mem::take(&mut tenant.waiters) {
             actions.push(Action::Settle { call: waiter.call, outcome: Outcome::Tenant(id) });
         }
         if let State::Probing(run) = take_state(tenant) {
             tenant.state = State::Ready(run);
         }
+        self.schedule_look(step.now.steady_ms);
     }
 
     fn not_ready(&mut self, step: &mut Step, id: RunId, failure: Failure) {
@@ -92,6 +146,13 @@ impl Pool {
     pub(crate) fn exited(&mut self, step: &mut Step, id: RunId, exit: Exit) {
         let observing = self.config.observe_interval_ms.is_some();
         let tenant = self.tenant_of(id);
+        if let State::Stopping(_, stop) = &mut tenant.state
+            && stop.stage == Stage::Saving
+        {
+            // Many tools end what they have saved; whether they did save it is still to be heard.
+            stop.exit.get_or_insert(exit);
+            return;
+        }
         let failed_start = matches!(tenant.state, State::Starting(_) | State::Probing(_));
         let key = tenant.key.clone();
         let run = tenant.state.run().expect("an exit belongs to a run");

@@ -114,11 +114,12 @@ impl Pool {
     /// A stop that somebody may refuse has a deadline once they have been asked; one that nobody can has either been
     /// passed on to the kernel or waits for a process that appears within moments.
     fn a_stop_always_goes_on(&self) -> Result<(), String> {
-        let external = self.config.processes == crate::Processes::External;
         for tenant in self.tenants.values() {
             let State::Stopping(run, stop) = &tenant.state else { continue };
+            let external = run.processes == crate::Processes::External;
             let timed = run.deadline_ms.is_some();
             let needed = match (stop.stage, external) {
+                (Stage::Saving, _) => true,
                 (Stage::AwaitingProcess, external) => external,
                 (Stage::Asked, false) => true,
                 (Stage::Forced, false) => false,

@@ -21,10 +21,12 @@ mod backoff;
 mod calls;
 mod facts;
 mod gate;
+mod idle;
 mod invariants;
 mod messages;
 mod pool;
 mod room;
+mod status;
 mod stops;
 pub(crate) mod tenant;
 mod timers;
@@ -36,4 +38,5 @@ pub use messages::{
     Action, Callback, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Refusal, StopStage,
 };
 pub use pool::{Figures, Pool, Stats};
-pub use types::{CallId, Config, Key, Leases, Now, Processes, RunId, RunMap, Touch};
+pub use status::{FailureStatus, Phase, Status};
+pub use types::{Adopted, CallId, Config, Key, Leases, Now, Processes, RunId, RunMap, Touch};

@@ -1,7 +1,7 @@
 //! What goes into the pool and what comes out of it.
 #![allow(missing_docs, reason = "each variant says what its fields mean")]
 
-use crate::{CallId, Key, RunId};
+use crate::{Adopted, CallId, Key, RunId};
 
 /// Everything the pool can be told.
 #[derive(Clone, Debug)]
@@ -10,6 +10,10 @@ pub enum Input {
     Ensure { key: Key, call: CallId },
     /// A fresh process is wanted for the key, whatever runs now.
     Restart { key: Key, call: CallId },
+    /// A process that is running already is to be the key's tenant; settles with it or with why not.
+    Adopt { key: Key, call: CallId, process: Adopted },
+    /// The caller of `ensure`, `restart` or `adopt` no longer waits, and needs no answer.
+    Abort { key: Key, call: CallId },
     /// The key's process is to end; settles when it has.
     Kill { key: Key, call: CallId },
     /// The key's failures are to be forgotten.
@@ -22,6 +26,8 @@ pub enum Input {
     Abandon,
     /// Something happened to a run. Facts about runs that are over are dropped.
     Fact(RunId, Fact),
+    /// The runs that had an open connection when it was last looked; whether that could be seen at all.
+    Connections { open: Vec<RunId>, seen: bool },
     /// A deadline may have passed.
     Tick,
 }
@@ -31,6 +37,8 @@ pub enum Input {
 pub enum Fact {
     /// The process exists. `port` is the port it is really bound to.
     Started { pid: u32, port: u16 },
+    /// It was brought back from a snapshot, and answers. It is the user's process.
+    Restored { pid: u32, port: u16 },
     /// There is no process and there will be none.
     StartFailed(Failure),
     /// It answers.
@@ -43,6 +51,10 @@ pub enum Fact {
     StopAsked { stage: StopStage },
     /// Ending it in the way asked for failed; it is still there.
     StopRefused { asked: StopStage, failure: Failure },
+    /// Whoever has the last word about an idle tenant has said it.
+    IdleAnswered { stop: bool },
+    /// The attempt to save it is over; whether there is a snapshot.
+    Checkpointed { saved: bool },
     /// What the process tree has used so far.
     Sampled { cpu_ms: u64, rss_bytes: u64 },
 }
@@ -96,12 +108,20 @@ pub enum StopStage {
 /// Everything the pool can want done, in the order in which it must be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Start a process for the key; facts about it carry `run`.
-    Start { run: RunId, key: Key },
+    /// Start a process for the key; facts about it carry `run`. `fresh`: not from a snapshot.
+    Start { run: RunId, key: Key, fresh: bool },
+    /// The process that this call handed over is the run.
+    Adopt { run: RunId, key: Key, call: CallId, process: Adopted },
     /// Find out whether it answers.
     Probe { run: RunId },
     /// End it.
     Stop { run: RunId, stage: StopStage },
+    /// Ask whoever has the last word whether it is really idle.
+    AskIdle { run: RunId, idle_ms: u64 },
+    /// Save it, before it is ended.
+    Checkpoint { run: RunId },
+    /// Find out which runs have open connections.
+    LookForConnections,
     /// Sample every live process.
     Observe,
     /// Tell the user.
@@ -130,6 +150,10 @@ pub enum Refusal {
     Disposed,
     /// The runtime is draining.
     Draining,
+    /// The key to be adopted has a process already, or is about to.
+    Taken,
+    /// So many keys wait to be started that no more are let in.
+    Overloaded { waiting: usize },
     /// Too many failures in a row.
     Exhausted { max_failures: u64, last: Failure },
     /// Inside the window after a failure.
@@ -149,6 +173,10 @@ pub enum Event {
     Spawn { run: RunId, pid: u32, port: u16 },
     /// It answers, `duration_ms` after it was started.
     Ready { run: RunId, duration_ms: u64 },
+    /// A process that was running already is a tenant now.
+    Adopt { run: RunId, pid: u32, port: u16 },
+    /// It was brought back from a snapshot, and answers.
+    Restored { run: RunId, pid: u32, port: u16, duration_ms: u64 },
     /// It is being stopped because nobody touched it for `idle_ms`.
     IdleKill { run: RunId, idle_ms: u64 },
     /// It is being stopped to make room.
@@ -182,4 +210,6 @@ pub enum ExitReason {
     Disposed,
     /// A user asked for a fresh one.
     Restarted,
+    /// Nobody had touched it, and it was saved.
+    Checkpointed,
 }

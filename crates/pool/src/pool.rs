@@ -2,6 +2,7 @@
 
 use crate::backoff::FailureBook;
 use crate::gate::Gate;
+use crate::idle::{IdleStep, Looks};
 use crate::messages::{Action, Event, Input, Outcome, Refusal};
 use crate::room::Room;
 use crate::tenant::{Cause, Run, State, Tenant};
@@ -33,6 +34,8 @@ pub struct Figures {
     pub draining: bool,
     /// Keys whose failures are remembered: without any, none is backing off.
     pub failing: usize,
+    /// Failures of starts so far: each begins a back-off.
+    pub failures: u64,
 }
 
 /// The tenants of one runtime. See the crate's page for how to drive it.
@@ -46,6 +49,7 @@ pub struct Pool {
     pub(crate) timers: Timers,
     pub(crate) failures: FailureBook,
     pub(crate) observe_at_ms: Option<u64>,
+    pub(crate) looks: Looks,
     pub(crate) draining: bool,
     pub(crate) disposal: Option<Disposal>,
     /// Runs that never became ready and could not be ended.
@@ -86,6 +90,7 @@ impl Pool {
             runs: RunMap::default(),
             timers: Timers::default(),
             observe_at_ms: None,
+            looks: Looks::default(),
             draining: false,
             disposal: None,
             stranded: BTreeSet::new(),
@@ -103,12 +108,15 @@ impl Pool {
         match input {
             Input::Ensure { key, call } => self.ensure(&mut step, key, call),
             Input::Restart { key, call } => self.restart(&mut step, key, call),
+            Input::Adopt { key, call, process } => self.adopt(key, call, process),
+            Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),
             Input::ClearBackoff { key } => self.failures.clear(&key),
             Input::Drain => self.drain(),
             Input::Dispose { call } => self.dispose(&mut step, Some(call)),
             Input::Abandon => self.abandon(&mut step),
             Input::Fact(run, fact) => self.fact(&mut step, run, fact),
+            Input::Connections { open, seen } => self.connections_seen(&mut step, open, seen),
             Input::Tick => self.tick(&mut step),
         }
         self.admit(&mut step);
@@ -117,12 +125,9 @@ impl Pool {
     }
 
     /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs' deadlines (see
-    /// `timers.rs`) and the next observation. May change with every step.
+    /// `timers.rs`), the next observation and the next look for connections. May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
-        match (self.timers.first(), self.observe_at_ms) {
-            (Some(timer), Some(observe)) => Some(timer.min(observe)),
-            (timer, observe) => timer.or(observe),
-        }
+        [self.timers.first(), self.observe_at_ms, self.looks.at_ms].into_iter().flatten().min()
     }
 
     /// The figures of this moment.
@@ -135,13 +140,14 @@ impl Pool {
         }
     }
 
-    /// What does not depend on the time, for the price of four loads.
+    /// What does not depend on the time, for the price of five loads.
     pub fn figures(&self) -> Figures {
         Figures {
             running: self.became_ready,
             total: self.room.occupied,
             draining: self.draining,
             failing: self.failures.remembered(),
+            failures: self.failures.recorded(),
         }
     }
 
@@ -162,6 +168,7 @@ impl Pool {
             self.actions.push(Action::Observe);
             self.schedule_observation(now_ms);
         }
+        self.look_regularly(step);
         for run in self.timers.due(now_ms) {
             self.deadline(step, run);
         }
@@ -180,7 +187,7 @@ impl Pool {
                 self.timers.clear(run);
                 self.gate.leave(run);
             }
-            State::Ready(_) => self.consider_idle(step, id),
+            State::Ready(_) => self.consider_idle(step, id, IdleStep::Clock),
             State::Stopping(..) => self.grace_is_over(step, id),
             State::Stranded(run) => self.timers.clear(run),
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {}
@@ -207,8 +214,15 @@ impl Pool {
         loop {
             while let Some(key) = self.room.admit() {
                 let mut tenant = self.tenants.remove(&key).expect("a queued key has a tenant");
-                self.queue_for_gate(&mut tenant);
-                self.tenants.insert(key, tenant);
+                let adoption = tenant.adoption.take();
+                if adoption.is_none() {
+                    self.queue_for_gate(&mut tenant);
+                }
+                self.tenants.insert(key.clone(), tenant);
+                if let Some(adoption) = adoption {
+                    let (call, process) = *adoption;
+                    self.take_in(step, key, call, process);
+                }
             }
             while let Some(key) = self.gate.admit() {
                 self.start(step, key);
@@ -237,17 +251,17 @@ impl Pool {
     }
 
     fn start(&mut self, step: &mut Step, key: Key) {
-        self.last_run += 1;
-        let id = RunId(self.last_run);
+        let id = self.next_run();
+        let processes = self.config.processes;
         let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
         let fresh = tenant.waiters.iter().any(|waiter| waiter.wants == crate::tenant::Wants::Fresh);
-        let mut run = Run::new(id, step.now.steady_ms, fresh);
+        let mut run = Run::new(id, processes, step.now.steady_ms, fresh);
         if let Some(patience_ms) = self.gate.patience_ms() {
             self.timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
         }
         tenant.state = State::Starting(run);
         self.runs.insert(id, key.clone());
-        self.actions.push(Action::Start { run: id, key });
+        self.actions.push(Action::Start { run: id, key, fresh });
     }
 
     /// Stops the least recently touched tenant that has not refused since `since_ticket`. False if there is none.
@@ -288,6 +302,11 @@ impl Pool {
         let Some(run) = self.stranded.iter().find(refused_before).copied() else { return false };
         self.begin_stop(step, run, Cause::Evicted);
         true
+    }
+
+    pub(crate) fn next_run(&mut self) -> RunId {
+        self.last_run += 1;
+        RunId(self.last_run)
     }
 
     pub(crate) fn next_ticket(&mut self) -> u64 {

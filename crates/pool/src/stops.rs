@@ -1,7 +1,7 @@
 //! Ending processes: asking, forcing, and what happens when it is refused.
 
 use crate::facts::take_state;
-use crate::messages::{Event, Outcome, Refusal};
+use crate::messages::{Outcome, Refusal};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Run, Stage, State, Stop, Tenant, Wants};
 use crate::{Action, CallId, Failure, Processes, RunId, StopStage};
@@ -19,7 +19,41 @@ impl Pool {
         self.begin(step, id, Cause::NotReady, Some(failure));
     }
 
+    /// Saves an idle tenant, and ends it when that is done, has failed, or takes too long.
+    pub(crate) fn begin_saving(&mut self, step: &mut Step, id: RunId, timeout_ms: u64) {
+        self.part(step, id, Cause::Idle, None);
+        self.set_stage(id, Stage::Saving);
+        self.set_deadline(step, id, timeout_ms);
+        self.actions.push(Action::Checkpoint { run: id });
+    }
+
+    /// It is known whether it was saved. What was saved is ended at once, so that it does not change any more.
+    pub(crate) fn checkpointed(&mut self, step: &mut Step, id: RunId, saved: bool) {
+        let State::Stopping(run, stop) = &mut self.tenant_of(id).state else { return };
+        if stop.stage != Stage::Saving {
+            return;
+        }
+        if saved {
+            run.cause = Some(Cause::Saved);
+        }
+        stop.stage = Stage::Asked;
+        match stop.exit.take() {
+            Some(exit) => self.exited(step, id, exit),
+            None if saved => self.force(id),
+            None => self.ask(step, id),
+        }
+    }
+
     fn begin(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) {
+        if self.part(step, id, cause, failure) {
+            self.ask(step, id);
+        } else {
+            self.await_process(step, id);
+        }
+    }
+
+    /// From now on nobody is handed the run any more. Whether there is a process.
+    fn part(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) -> bool {
         let Pool { tenants, runs, timers, gate, room, stranded, .. } = self;
         let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
         let mut disappointed = Vec::new();
@@ -48,20 +82,16 @@ impl Pool {
         if !keeps_room {
             room.leaving += 1;
         }
-        let stop =
-            Stop { stage: Stage::AwaitingProcess, is_delivered: false, failure, disappointed, keeps_room };
+        let stage = Stage::AwaitingProcess;
+        let stop = Stop { stage, is_delivered: false, failure, disappointed, keeps_room, exit: None };
         let has_process = run.pid.is_some();
         tenant.state = State::Stopping(run, Box::new(stop));
-        if has_process {
-            self.ask(step, id);
-        } else {
-            self.await_process(step, id);
-        }
+        has_process
     }
 
     /// There is nothing to signal yet. Ours will appear or fail within moments; a user's may never.
     fn await_process(&mut self, step: &mut Step, id: RunId) {
-        if self.config.processes == Processes::External {
+        if self.processes_of(id) == Processes::External {
             let patience_ms = self.grace_ms().saturating_mul(2);
             self.set_deadline(step, id, patience_ms);
         }
@@ -88,7 +118,7 @@ impl Pool {
         }
         self.set_stage(id, Stage::Asked);
         self.actions.push(Action::Stop { run: id, stage: StopStage::Ask });
-        match self.config.processes {
+        match self.processes_of(id) {
             Processes::Own => self.set_deadline(step, id, self.config.stop_timeout_ms),
             Processes::External => self.clear_deadline(id),
         }
@@ -113,6 +143,7 @@ impl Pool {
     pub(crate) fn grace_is_over(&mut self, step: &mut Step, id: RunId) {
         match &self.tenant_of(id).state {
             State::Stopping(_, stop) if stop.stage == Stage::Asked => self.force(id),
+            State::Stopping(_, stop) if stop.stage == Stage::Saving => self.checkpointed(step, id, false),
             State::Stopping(..) => self.give_up(step, id, Failure::StopTimedOut),
             _ => {}
         }
@@ -184,24 +215,6 @@ impl Pool {
         self.tenant_of(id).state = state;
     }
 
-    /// The idle deadline of a ready tenant has come: stop it, unless it was touched meanwhile.
-    pub(crate) fn consider_idle(&mut self, step: &mut Step, id: RunId) {
-        let Some(idle_after_ms) = self.config.idle_after_ms.filter(|_| self.disposal.is_none()) else {
-            return self.clear_deadline(id);
-        };
-        let idle_since = |at_ms: u64| step.now.wall_ms.saturating_sub(at_ms);
-        let mut idle_ms = idle_since(step.leases.touched(id).at_ms);
-        if idle_ms >= idle_after_ms {
-            idle_ms = idle_since(step.leases.claim(id).at_ms);
-            if idle_ms >= idle_after_ms {
-                self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms }));
-                return self.begin_stop(step, id, Cause::Idle);
-            }
-            step.leases.reopen(id);
-        }
-        self.set_deadline(step, id, idle_after_ms - idle_ms);
-    }
-
     /// A kill came while the key was being stopped: nothing is to be started after it.
     pub(crate) fn cancel_respawn(&mut self, id: RunId) {
         let tenant = self.tenant_of(id);
@@ -220,21 +233,25 @@ impl Pool {
         }
     }
 
-    fn set_stage(&mut self, id: RunId, stage: Stage) {
+    fn processes_of(&mut self, id: RunId) -> Processes {
+        self.tenant_of(id).state.run().expect("a stop is of a run").processes
+    }
+
+    pub(crate) fn set_stage(&mut self, id: RunId, stage: Stage) {
         if let State::Stopping(_, stop) = &mut self.tenant_of(id).state {
             stop.stage = stage;
             stop.is_delivered = false;
         }
     }
 
-    fn set_deadline(&mut self, step: &Step, id: RunId, after_ms: u64) {
+    pub(crate) fn set_deadline(&mut self, step: &Step, id: RunId, after_ms: u64) {
         let Pool { tenants, runs, timers, .. } = self;
         if let Some(run) = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut()) {
             timers.set(run, step.now.steady_ms.saturating_add(after_ms.max(1)));
         }
     }
 
-    fn clear_deadline(&mut self, id: RunId) {
+    pub(crate) fn clear_deadline(&mut self, id: RunId) {
         let Pool { tenants, runs, timers, .. } = self;
         if let Some(run) = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut()) {
             timers.clear(run);

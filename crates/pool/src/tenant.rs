@@ -1,6 +1,6 @@
 //! One key: its state, and the calls that wait for it.
 
-use crate::{CallId, ExitReason, Failure, Key, RunId, StopStage, Touch};
+use crate::{Adopted, CallId, Exit, ExitReason, Failure, Key, Processes, RunId, StopStage, Touch};
 
 /// A key that the pool is doing something about.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Tenant {
     pub waiters: Vec<Waiter>,
     /// Calls that want the present process gone.
     pub kills: Vec<CallId>,
+    /// A process that is running already waits for room, handed over by this call.
+    pub adoption: Option<Box<(CallId, Adopted)>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +31,9 @@ pub(crate) enum Wants {
 
 /// | state | process | holds room | left by |
 /// |---|---|---|---|
-/// | `AwaitingRoom` | none | no | room (`Pool::admit`), kill, dispose |
-/// | `AwaitingGate` | none | yes | a gate permit (`Pool::admit`), kill, dispose |
-/// | `Starting` | maybe | yes | `Started`, `StartFailed`, a stop |
+/// | `AwaitingRoom` | none of ours | no | room (`Pool::admit`), kill, dispose, the last caller's abort |
+/// | `AwaitingGate` | none | yes | a gate permit (`Pool::admit`), kill, dispose, the last caller's abort |
+/// | `Starting` | maybe | yes | `Started`, `Restored`, `StartFailed`, a stop |
 /// | `Probing` | yes | yes | `Ready`, `NotReady`, `Exited`, a stop |
 /// | `Ready` | yes | yes | `Exited`, a stop |
 /// | `Stopping` | yes, or maybe | yes | `Exited`, `StartFailed`, a refusal |
@@ -58,6 +60,8 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) struct Run {
     pub id: RunId,
+    /// Whose process it is.
+    pub processes: Processes,
     /// Known from `Started` on, which is also when `spawn` is emitted.
     pub pid: Option<u32>,
     pub started_steady_ms: u64,
@@ -74,12 +78,17 @@ pub(crate) struct Run {
     /// Why it was first stopped, kept when that stop timed out: a later exit still has that cause.
     pub cause: Option<Cause>,
     pub cpu_ms: u64,
+    /// When an open connection was last seen, on the wall clock; 0 never.
+    pub connected_at_ms: u64,
+    /// Somebody is being asked whether it is idle.
+    pub idle_is_asked: bool,
 }
 
 impl Run {
-    pub fn new(id: RunId, now_ms: u64, fresh: bool) -> Self {
+    pub fn new(id: RunId, processes: Processes, now_ms: u64, fresh: bool) -> Self {
         Run {
             id,
+            processes,
             pid: None,
             started_steady_ms: now_ms,
             was_ready: false,
@@ -90,6 +99,8 @@ impl Run {
             refused_at_ticket: None,
             cause: None,
             cpu_ms: 0,
+            connected_at_ms: 0,
+            idle_is_asked: false,
         }
     }
 }
@@ -106,10 +117,14 @@ pub(crate) struct Stop {
     pub disappointed: Vec<CallId>,
     /// The next process of this key takes the room over.
     pub keeps_room: bool,
+    /// It ended while it was being saved: told when it is known whether it was.
+    pub exit: Option<Exit>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// It is being saved.
+    Saving,
     /// There is no process yet that could be asked.
     AwaitingProcess,
     Asked,
@@ -131,6 +146,7 @@ pub(crate) enum Cause {
     NotReady,
     Disposed,
     Restarted,
+    Saved,
 }
 
 impl Cause {
@@ -142,6 +158,7 @@ impl Cause {
             Cause::NotReady => ExitReason::ReadinessTimeout,
             Cause::Disposed => ExitReason::Disposed,
             Cause::Restarted => ExitReason::Restarted,
+            Cause::Saved => ExitReason::Checkpointed,
         }
     }
 }

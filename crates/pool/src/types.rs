@@ -72,7 +72,7 @@ pub trait Leases {
     fn reopen(&mut self, run: RunId);
 }
 
-/// Who starts and stops the processes.
+/// Who starts and stops a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processes {
     /// We do: a stop cannot be refused, a kill ends in an exit.
@@ -98,6 +98,23 @@ pub struct Config {
     pub backoff: Backoff,
     /// How many starts run at once.
     pub gate: GateConfig,
-    /// Whose processes these are.
+    /// Whose processes are started here. Those that are adopted or restored are always the user's.
     pub processes: Processes,
+    /// Somebody has a last word before an idle tenant is stopped.
+    pub asks_before_idle: bool,
+    /// An open connection to a tenant counts as activity, too.
+    pub heeds_connections: bool,
+    /// An idle tenant is saved before it is stopped: how long that may take; `None` it is not.
+    pub checkpoint_timeout_ms: Option<u64>,
+}
+
+/// A process that is running already, as its owner hands it over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// Its process.
+    pub pid: u32,
+    /// Where it listens.
+    pub port: u16,
+    /// When it was last active, in milliseconds since the epoch.
+    pub touched_at_ms: u64,
 }

@@ -71,6 +71,9 @@ impl World {
             backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 },
             gate: GateConfig { width: Some(4), patience_ms: Some(1_000) },
             processes: Processes::Own,
+            asks_before_idle: false,
+            heeds_connections: false,
+            checkpoint_timeout_ms: None,
         };
         let now = Now { steady_ms: 1, wall_ms: 1_000_000_000 };
         let mut world =

@@ -21,6 +21,9 @@ pub fn config() -> Config {
         backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 },
         gate: GateConfig { width: None, patience_ms: None },
         processes: Processes::Own,
+        asks_before_idle: false,
+        heeds_connections: false,
+        checkpoint_timeout_ms: None,
     }
 }
 

@@ -130,6 +130,8 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
                 "not everybody was asked to leave".into()
             })
         }
+        Refusal::Taken => Err("only adopt hears that".into()),
+        Refusal::Overloaded { .. } => Err("too few wait for that".into()),
         Refusal::StillTracked { .. } => Err("only dispose hears that".into()),
     }
 }

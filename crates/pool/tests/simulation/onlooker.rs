@@ -22,6 +22,7 @@ impl Book {
             Input::Fact(run, fact) => self.fact(*run, fact),
             Input::Tick => self.tick(),
             Input::Ensure { .. } => {}
+            Input::Adopt { .. } | Input::Abort { .. } | Input::Connections { .. } => {}
         }
     }
 
@@ -168,7 +169,7 @@ impl Book {
     /// After the properties have looked at it.
     pub fn action(&mut self, action: &Action) {
         match action {
-            Action::Start { run, key } => {
+            Action::Start { run, key, .. } => {
                 let key = key_index(key);
                 let fresh = self.keys[key].restarts > 0;
                 self.keys[key].live = Some(*run);
@@ -195,7 +196,11 @@ impl Book {
             }
             Action::Emit(event) => self.event(event),
             Action::Observe => self.observing_from_ms = Some(self.now.steady_ms),
-            Action::Probe { .. } => {}
+            Action::Adopt { .. }
+            | Action::Probe { .. }
+            | Action::AskIdle { .. }
+            | Action::Checkpoint { .. }
+            | Action::LookForConnections => {}
         }
     }
 
@@ -206,6 +211,9 @@ impl Book {
         let Some(run) = run_of(event).and_then(|run| self.run_mut(run)) else { return };
         match event {
             Event::Spawn { .. } => run.told.spawn = true,
+            Event::Adopt { .. } | Event::Restored { .. } => {
+                (run.told.spawn, run.told.ready) = (true, true);
+            }
             Event::Ready { .. } => run.told.ready = true,
             Event::Exit { .. } => run.told.exit = true,
             Event::IdleKill { .. } => _ = run.cause.get_or_insert(ExitReason::IdleKilled),
@@ -220,6 +228,8 @@ pub fn run_of(event: &Event) -> Option<RunId> {
     match event {
         Event::Spawn { run, .. }
         | Event::Ready { run, .. }
+        | Event::Adopt { run, .. }
+        | Event::Restored { run, .. }
         | Event::IdleKill { run, .. }
         | Event::LruEvict { run }
         | Event::Observation { run, .. }

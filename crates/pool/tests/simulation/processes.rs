@@ -11,6 +11,10 @@ impl World<'_> {
             Action::Stop { run, stage } => self.stop(*run, *stage),
             Action::Observe => self.observe(),
             Action::Emit(Event::Ready { run, .. }) => self.hold(*run),
+            Action::Adopt { .. }
+            | Action::AskIdle { .. }
+            | Action::Checkpoint { .. }
+            | Action::LookForConnections => {}
             Action::Emit(_) | Action::Settle { .. } | Action::Release { .. } => {}
         }
     }

@@ -42,7 +42,7 @@ pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
 }
 
 fn at_most_one_process_per_key(book: &Book, action: &Action) -> Verdict {
-    let Action::Start { run, key } = action else { return Ok(()) };
+    let Action::Start { run, key, .. } = action else { return Ok(()) };
     let live = book.keys[key_index(key)].live;
     holds(live.is_none(), || format!("{run:?} starts while {live:?} of {key} lives"))?;
     holds(run.0 == book.runs.len() as u64 + 1, || format!("{run:?} is not a new run"))
@@ -55,7 +55,7 @@ fn never_more_alive_than_allowed(book: &Book) -> Verdict {
 
 /// Nothing starts without a call that waits for it; while draining, one that came before the drain.
 fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
-    let Action::Start { run, key } = action else { return Ok(()) };
+    let Action::Start { run, key, .. } = action else { return Ok(()) };
     let index = key_index(key);
     holds(!book.disposed, || format!("{run:?} starts after dispose"))?;
     let mut waiting = book.calls.iter().filter(|call| call.wants_a_tenant() && call.key == index);
@@ -129,8 +129,16 @@ fn effects_concern_processes_that_exist(book: &Book, action: &Action) -> Verdict
 fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
     let run = match action {
         Action::Emit(event) => run_of(event),
-        Action::Release { run } | Action::Stop { run, .. } | Action::Probe { run } => Some(*run),
-        Action::Start { .. } | Action::Observe | Action::Settle { .. } => None,
+        Action::Release { run }
+        | Action::Stop { run, .. }
+        | Action::Probe { run }
+        | Action::AskIdle { run, .. }
+        | Action::Checkpoint { run } => Some(*run),
+        Action::Start { .. }
+        | Action::Adopt { .. }
+        | Action::LookForConnections
+        | Action::Observe
+        | Action::Settle { .. } => None,
     };
     let Some(record) = run.and_then(|run| book.run(run)) else {
         return holds(run.is_none(), || format!("{action:?} of an unknown run"));
@@ -149,6 +157,7 @@ fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {
         Event::Ready { duration_ms, .. } => {
             told.spawn && run.ready && !told.ready && *duration_ms == book.now.steady_ms - run.start_ms
         }
+        Event::Adopt { .. } | Event::Restored { .. } => run.ready && !told.spawn,
         Event::IdleKill { .. } | Event::LruEvict { .. } => told.ready && !run.over,
         Event::Observation { .. } => told.spawn && (told.ready || run.over),
         Event::Exit { .. } => told.spawn && run.over && !told.exit,

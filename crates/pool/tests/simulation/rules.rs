@@ -52,6 +52,9 @@ impl Rules {
             backoff,
             gate: GateConfig { width, patience_ms },
             processes,
+            asks_before_idle: false,
+            heeds_connections: false,
+            checkpoint_timeout_ms: None,
         };
         Rules {
             config,

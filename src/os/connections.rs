@@ -1,0 +1,106 @@
+//! Which ports have an open connection, asked of the kernel: one list of all of them, through `sock_diag`, or where that
+//! is not to be had from `/proc/net`.
+
+use crate::os::sock_diag::{self, DUMP, Question, TCP_ESTABLISHED};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, recv};
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// More than the kernel puts into one answer.
+const ANSWER_BYTES: usize = 64 << 10;
+
+/// The local ports of all established TCP connections. Takes as long as there are connections: not for a thread that
+/// must not block.
+pub fn ports() -> io::Result<HashSet<u16>> {
+    asked().or_else(|error| {
+        tracing::debug!(%error, "sock_diag gave no connections; reading /proc/net instead");
+        read()
+    })
+}
+
+fn asked() -> io::Result<HashSet<u16>> {
+    let socket = sock_diag::open(SocketFlags::empty())?;
+    let mut ports = HashSet::new();
+    // A server on all addresses has IPv4 connections on an IPv6 socket.
+    for family in [AddressFamily::INET, AddressFamily::INET6] {
+        let question = Question { family, flags: DUMP, states: 1 << TCP_ESTABLISHED, bound_to: None };
+        sock_diag::ask(&socket, &question)?;
+        receive(&socket, &mut ports)?;
+    }
+    Ok(ports)
+}
+
+fn receive(socket: &OwnedFd, ports: &mut HashSet<u16>) -> io::Result<()> {
+    let mut answer = vec![0u8; ANSWER_BYTES];
+    loop {
+        let (length, whole) = recv(socket, &mut answer[..], RecvFlags::TRUNC)?;
+        if whole > length {
+            return Err(io::Error::other("an answer of the kernel was cut off"));
+        }
+        for message in sock_diag::messages(&answer[..length]) {
+            if message.is_last() {
+                return Ok(());
+            }
+            if message.is_error() {
+                return Err(io::Error::other("the kernel refused to list its sockets"));
+            }
+            ports.extend(message.socket().map(|socket| socket.local_port));
+        }
+    }
+}
+
+fn read() -> io::Result<HashSet<u16>> {
+    let mut ports = HashSet::new();
+    for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
+        match std::fs::read_to_string(table) {
+            Ok(text) => ports.extend(text.lines().skip(1).filter_map(established_port)),
+            // A host without IPv6.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && table.ends_with('6') => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ports)
+}
+
+/// `  0: 0100007F:1F90 0100007F:C350 01 …`: number, local, remote address, state.
+fn established_port(line: &str) -> Option<u16> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let (local, state) = (fields.next()?, fields.nth(1)?);
+    let is_established = u8::from_str_radix(state, 16) == Ok(TCP_ESTABLISHED);
+    u16::from_str_radix(local.rsplit(':').next()?, 16).ok().filter(|_| is_established)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn a_port_has_a_connection_from_connect_to_close() {
+        for look in [asked as fn() -> io::Result<HashSet<u16>>, read] {
+            for address in ["127.0.0.1:0", "[::]:0"] {
+                let server = TcpListener::bind(address).unwrap();
+                let port = server.local_addr().unwrap().port();
+                assert!(!look().unwrap().contains(&port), "{address} listens, and nobody has connected");
+                let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                let (accepted, _) = server.accept().unwrap();
+                assert!(look().unwrap().contains(&port), "{address} has a connection");
+                drop((client, accepted));
+                assert!(!look().unwrap().contains(&port), "{address}: the connection is closed");
+            }
+        }
+    }
+
+    #[test]
+    fn hundreds_of_connections_are_all_seen() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let connections: Vec<(TcpStream, TcpStream)> =
+            (0..400).map(|_| (TcpStream::connect(address).unwrap(), server.accept().unwrap().0)).collect();
+        let ports = ports().unwrap();
+        for (client, _) in &connections {
+            assert!(ports.contains(&client.local_addr().unwrap().port()));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Processes that somebody else has started: watched and signalled through a pidfd, which never means another process,
+//! even when the kernel gives the pid away again.
+
+use crate::os::watched::watch;
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitid,
+};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// `PIDFD_SIGNAL_PROCESS_GROUP`, of Linux 6.9.
+const TO_GROUP: u32 = 4;
+const MS_PER_S: u64 = 1_000;
+
+/// See the module.
+pub struct Foreign {
+    pid: Pid,
+    pidfd: OwnedFd,
+    /// It leads a process group of its own, which is signalled with it.
+    leads_group: bool,
+}
+
+impl Foreign {
+    /// Holds on to a process that was started within these times, in milliseconds since the machine was. The error says
+    /// why it is not taken.
+    pub fn open(pid: u32, born: (u64, u64)) -> Result<Foreign, String> {
+        let own = std::process::id();
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 1 && pid != own);
+        let pid = number.ok_or_else(|| format!("pid {pid} can be no tenant's"))?;
+        let shown = pid.as_raw_nonzero();
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| match error {
+            Errno::SRCH => format!("there is no process {shown}"),
+            Errno::NOSYS => "this kernel has no pidfds (Linux 5.3 has)".into(),
+            error => format!("process {shown} cannot be watched: {error}"),
+        })?;
+        let leads_group = getpgid(Some(pid)).is_ok_and(|group| group == pid);
+        let foreign = Foreign { pid, pidfd, leads_group };
+        let started_ms = started_since_boot_ms(pid).filter(|_| !foreign.is_gone());
+        let started_ms = started_ms.ok_or_else(|| format!("there is no process {shown} any more"))?;
+        if started_ms < born.0 {
+            return Err(format!("process {shown} was there before and belongs to somebody else"));
+        }
+        if started_ms > born.1 {
+            return Err(format!("pid {shown} has been given to another process since"));
+        }
+        Ok(foreign)
+    }
+
+    /// Asks it, and its group if it leads one, to end.
+    pub fn signal(&self, force: bool) -> io::Result<()> {
+        let signal = if force { Signal::KILL } else { Signal::TERM };
+        let sent = if self.leads_group {
+            self.signal_group(signal)
+        } else {
+            Ok(pidfd_send_signal(&self.pidfd, signal)?)
+        };
+        // One that is gone has done what it was asked to.
+        sent.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
+    }
+
+    fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        match send_to_group(&self.pidfd, signal) {
+            // Before Linux 6.9 a group can be named by its number only, which is its own while its leader lives.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                if self.is_gone() {
+                    Ok(())
+                } else {
+                    Ok(kill_process_group(self.pid, signal)?)
+                }
+            }
+            sent => sent,
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        let mut fds = [rustix::event::PollFd::new(&self.pidfd, rustix::event::PollFlags::IN)];
+        let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Resolves when it has ended, with its exit code where that can be known: only a parent is told. What is left of its
+    /// group is ended with it.
+    pub async fn gone(&self) -> io::Result<Option<i32>> {
+        let watched = watch(self.pidfd.try_clone()?)?;
+        watched.readable().await?.retain_ready();
+        if self.leads_group {
+            let _ = send_to_group(&self.pidfd, Signal::KILL);
+        }
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let status = waitid(WaitId::PidFd(self.pidfd.as_fd()), options).ok().flatten();
+        Ok(status.and_then(|status| status.exit_status()))
+    }
+}
+
+fn send_to_group(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+    // SAFETY: the descriptor is open, there is no `siginfo` to read, and the kernel checks the rest.
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal.as_raw(),
+            std::ptr::null::<libc::siginfo_t>(),
+            TO_GROUP,
+        )
+    };
+    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// When it was started, counted from the start of the machine, to a hundredth of a second.
+fn started_since_boot_ms(pid: Pid) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // The name in parentheses may hold anything; the start is the twentieth field after it.
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let fields = std::str::from_utf8(&stat[after_name..]).ok()?;
+    let ticks: u64 = fields.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    Some(ticks * MS_PER_S / rustix::param::clock_ticks_per_second())
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the processes that are watched must come from somewhere")]
+mod tests {
+    use super::*;
+    use crate::os::clock;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    const ANY_TIME: (u64, u64) = (0, u64::MAX);
+
+    fn wait_for_end(foreign: &Foreign) -> Option<i32> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(foreign.gone()).unwrap()
+    }
+
+    #[test]
+    fn the_end_of_a_child_is_seen_with_its_exit_code() {
+        let mut child =
+            Command::new("sh").args(["-c", "read _; exit 7"]).stdin(Stdio::piped()).spawn().unwrap();
+        let foreign = Foreign::open(child.id(), ANY_TIME).unwrap();
+        drop(child.stdin.take());
+        assert_eq!(wait_for_end(&foreign), Some(7));
+        child.wait().unwrap();
+        assert!(Foreign::open(child.id(), ANY_TIME).is_err());
+    }
+
+    #[test]
+    fn a_group_is_ended_with_its_leader_and_nobody_else_is() {
+        let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+        let script = "sleep 60 & echo started; wait";
+        let mut leader = Command::new("sh");
+        let leader = leader.args(["-c", script]).process_group(0).stdout(Stdio::piped());
+        let mut leader = leader.spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(leader.stdout.take().unwrap()), &mut line)
+            .unwrap();
+        let foreign = Foreign::open(leader.id(), ANY_TIME).unwrap();
+        foreign.signal(false).unwrap();
+        assert_eq!(wait_for_end(&foreign), None);
+        leader.wait().unwrap();
+        let group = Pid::from_raw(leader.id() as i32).unwrap();
+        while rustix::process::test_kill_process_group(group).is_ok() {
+            std::thread::yield_now();
+        }
+        assert!(other.try_wait().unwrap().is_none());
+        foreign.signal(true).unwrap();
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+
+    #[test]
+    fn processes_that_cannot_be_tenants_are_not_taken() {
+        for pid in [0, 1, std::process::id(), u32::MAX, i32::MAX as u32] {
+            assert!(Foreign::open(pid, ANY_TIME).is_err(), "pid {pid}");
+        }
+    }
+
+    #[test]
+    fn a_process_of_another_time_is_not_taken() {
+        let before_ms = clock::since_boot_ms();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let after_ms = clock::since_boot_ms() + 1;
+        assert!(Foreign::open(child.id(), (before_ms.saturating_sub(10), after_ms)).is_ok());
+        assert!(Foreign::open(child.id(), (after_ms + 100, u64::MAX)).is_err());
+        assert!(Foreign::open(child.id(), (0, before_ms.saturating_sub(100))).is_err());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,97 @@
+//! The kernel's own list of sockets, asked for through netlink's `sock_diag`.
+
+use rustix::net::netlink::{self, SocketAddrNetlink};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sendto, socket_with};
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+
+pub const TCP_ESTABLISHED: u8 = 1;
+pub const TCP_LISTEN: u8 = 10;
+/// Every socket that fits, in as many messages as it takes.
+pub const DUMP: u16 = 0x300;
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLM_F_REQUEST: u16 = 1;
+const IPPROTO_TCP: u8 = 6;
+const REQUEST_BYTES: usize = 72;
+const HEADER_BYTES: usize = 16;
+
+/// Which TCP sockets are meant.
+pub struct Question {
+    pub family: AddressFamily,
+    pub flags: u16,
+    /// A bit for each state.
+    pub states: u32,
+    pub bound_to: Option<(Ipv4Addr, u16)>,
+}
+
+pub fn open(flags: SocketFlags) -> io::Result<OwnedFd> {
+    let flags = flags | SocketFlags::CLOEXEC;
+    Ok(socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?)
+}
+
+pub fn ask(socket: &OwnedFd, question: &Question) -> io::Result<()> {
+    let kernel = SocketAddrNetlink::new(0, 0);
+    sendto(socket, &request(question), SendFlags::empty(), &kernel)?;
+    Ok(())
+}
+
+/// A `nlmsghdr` and an `inet_diag_req_v2`.
+fn request(question: &Question) -> [u8; REQUEST_BYTES] {
+    let mut bytes = [0u8; REQUEST_BYTES];
+    let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
+    put(0, &(REQUEST_BYTES as u32).to_ne_bytes());
+    put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    put(6, &(NLM_F_REQUEST | question.flags).to_ne_bytes());
+    put(HEADER_BYTES, &[question.family.as_raw() as u8, IPPROTO_TCP]);
+    put(HEADER_BYTES + 4, &question.states.to_ne_bytes());
+    if let Some((address, port)) = question.bound_to {
+        put(HEADER_BYTES + 8, &port.to_be_bytes());
+        put(HEADER_BYTES + 12, &address.octets());
+    }
+    put(REQUEST_BYTES - 8, &[0xff; 8]); // no cookie
+    bytes
+}
+
+/// One message of an answer.
+pub struct Message<'a> {
+    kind: u16,
+    body: &'a [u8],
+}
+
+/// A socket, as far as it is needed here.
+pub struct Socket {
+    pub state: u8,
+    pub local_port: u16,
+}
+
+impl Message<'_> {
+    /// An `inet_diag_msg`: family, state, timer, retransmits, then the local port in network order.
+    pub fn socket(&self) -> Option<Socket> {
+        let bytes = self.body.get(..6).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
+        Some(Socket { state: bytes[1], local_port: u16::from_be_bytes([bytes[4], bytes[5]]) })
+    }
+
+    pub fn is_last(&self) -> bool {
+        self.kind == NLMSG_DONE
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.kind == NLMSG_ERROR
+    }
+}
+
+/// The messages in what was received at once.
+pub fn messages(mut received: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let header = received.get(..HEADER_BYTES)?;
+        let length = u32::from_ne_bytes(header[..4].try_into().ok()?) as usize;
+        let kind = u16::from_ne_bytes(header[4..6].try_into().ok()?);
+        let body = received.get(HEADER_BYTES..length)?;
+        received = received.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(Message { kind, body })
+    })
+}
