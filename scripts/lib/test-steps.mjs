@@ -28,8 +28,9 @@ export function steps() {
     cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
     installed('tsc', ['--noEmit']),
     installed('prettier', ['--check', '.']),
-    bunTests(),
+    bunTests('bun test', '__test__', ['__test__/node/', '__test__/readme/']),
     nodeTests(),
+    bunTests('README', '__test__/readme'),
     { name: 'demo --once', command: bun, args: ['examples/host.ts', '--once'], count: countAsOneCheck },
   ];
 }
@@ -52,12 +53,17 @@ function installed(tool, args) {
   return { name: tool, command: join(localBin, tool), args, count: countAsOneCheck };
 }
 
-/** @returns {Step} */
-function bunTests() {
-  const files = testFiles('__test__', /\.test\.(?:ts|js|mjs)$/, '__test__/node/');
+/**
+ * @param {string} name
+ * @param {string} directory
+ * @param {string[]} [except]
+ * @returns {Step}
+ */
+function bunTests(name, directory, except) {
+  const files = testFiles(directory, /\.test\.(?:ts|js|mjs)$/, except);
   // Paths that begin with ./ are files; without it bun would take them as filters.
   const args = ['test', `--timeout=${BUN_TEST_TIMEOUT_MS}`, ...files.map((file) => `./${file}`)];
-  return { name: 'bun test', command: bun, args, count: countBunTests, ...skipWithout(files) };
+  return { name, command: bun, args, count: countBunTests, ...skipWithout(files) };
 }
 
 /** @returns {Step} */
@@ -81,14 +87,14 @@ function skipWithout(files) {
 /**
  * @param {string} directory below the root
  * @param {RegExp} pattern
- * @param {string} [except] the beginning of paths to leave out
+ * @param {string[]} [except] the beginnings of paths to leave out
  */
-function testFiles(directory, pattern, except) {
+function testFiles(directory, pattern, except = []) {
   const path = join(root, directory);
   if (!existsSync(path)) return [];
   return readdirSync(path, { recursive: true, encoding: 'utf8' })
     .map((name) => relative(root, join(path, name)))
     .filter((name) => pattern.test(name) && !name.includes('node_modules'))
-    .filter((name) => !except || !name.startsWith(except))
+    .filter((name) => !except.some((beginning) => name.startsWith(beginning)))
     .sort();
 }

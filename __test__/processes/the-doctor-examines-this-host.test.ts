@@ -1,0 +1,68 @@
+import { expect, test } from 'bun:test';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startTrialTenant } from '../../lib/doctor/trial.js';
+import { binDirectory, engines, markedWith } from '../support/processes/index.ts';
+
+const program = join(import.meta.dir, '..', '..', 'bin', 'absolutejs-runtime.js');
+const withBun = { ...process.env, PATH: `${binDirectory}:${process.env.PATH}`, NO_COLOR: '' };
+
+function doctor(engine: string, args: string[], env: NodeJS.ProcessEnv = withBun) {
+  const { status, stdout, stderr } = spawnSync(engine, [program, ...args], { env, encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+test.each(Object.entries(engines))('%s: tenants can run here', (_, engine) => {
+  const { status, stdout, stderr } = doctor(engine, ['doctor']);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(stdout).toMatch(/✔ trial start +a tenant answered \d+ ms after it was asked for, and stopped/);
+  expect(stdout).toContain('this host can run tenants');
+  expect(stdout).not.toContain('\x1b');
+});
+
+test('started through a link, as npx does', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'doctor-link-'));
+  try {
+    const link = join(directory, 'absolutejs-runtime');
+    symlinkSync(program, link);
+    const { status, stdout } = spawnSync(link, ['doctor', '--json'], { env: withBun, encoding: 'utf8' });
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout).ok).toBeTrue();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('a wrong call ends with 2 and its usage on stderr', () => {
+  const { status, stdout, stderr } = doctor('node', ['docter']);
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+  expect(stderr).toStartWith('Unknown command: docter\n\nUsage: ');
+});
+
+test('a Bun that cannot run tenants is seen', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'doctor-broken-bun-'));
+  try {
+    writeFileSync(join(directory, 'bun'), '#!/bin/sh\necho broken >&2\nexit 3\n');
+    chmodSync(join(directory, 'bun'), 0o755);
+    const { status, stdout } = doctor('node', ['doctor', '--json'], {
+      ...process.env,
+      PATH: `${directory}:${process.env.PATH}`,
+    });
+    expect(status).toBe(1);
+    const { findings } = JSON.parse(stdout);
+    expect(findings).toContainEqual(expect.objectContaining({ check: 'bun', level: 'warning' }));
+    const trial = findings.find(({ check }: { check: string }) => check === 'trial start');
+    expect(trial.level).toBe('problem');
+    expect(trial.found).toMatch(/exited with code 3 before it was ready\n.*broken/);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('a trial start leaves nothing behind', async () => {
+  const trial = await startTrialTenant([process.execPath, 'server.mjs']);
+  expect(trial).toEqual({ readyMs: expect.any(Number), asksKernel: expect.any(Boolean) });
+  expect(markedWith('absolutejs-doctor-')).toEqual([]);
+});

@@ -1,0 +1,67 @@
+/** The host that is examined: everything the checks may look at, and nothing else. Tests bring a host of their own. */
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { native } from '../native.js';
+import { startTrialTenant } from './trial.js';
+
+/**
+ * @typedef {object} Host
+ * @property {string} platform
+ * @property {string} arch
+ * @property {number} pid
+ * @property {number} uid
+ * @property {number} cores that this process may use
+ * @property {string} execPath
+ * @property {string} nodeVersion what the engine says it is compatible with
+ * @property {string | undefined} bunVersion set when the engine is Bun
+ * @property {Record<string, string | undefined>} env
+ * @property {(path: string) => string | undefined} read a file's text; undefined when it cannot be read
+ * @property {(path: string) => string[]} list the names in a directory; none when it cannot be read
+ * @property {(path: string) => boolean} exists
+ * @property {(path: string) => boolean} isExecutable
+ * @property {(program: string, args: string[]) => string | undefined} outputOf trimmed stdout; undefined when it failed
+ * @property {() => { wardenPath: string }} loadAddon throws when there is none that loads
+ * @property {(command: string[] | undefined) => Promise<import('./trial.js').Trial>} startTenant
+ * @property {(ms: number) => Promise<void>} pause
+ */
+
+const VERSION_TIMEOUT_MS = 10_000;
+
+/** @returns {Host} this machine, as this process sees it */
+export function thisHost() {
+  return {
+    platform: process.platform,
+    arch: process.arch,
+    pid: process.pid,
+    uid: process.getuid?.() ?? -1,
+    cores: availableParallelism(),
+    execPath: process.execPath,
+    nodeVersion: process.versions.node,
+    bunVersion: process.versions.bun,
+    env: process.env,
+    read: (path) => attempt(() => readFileSync(path, 'utf8')),
+    list: (path) => attempt(() => readdirSync(path)) ?? [],
+    exists: existsSync,
+    isExecutable: (path) => attempt(() => (accessSync(path, constants.X_OK), true)) ?? false,
+    outputOf,
+    loadAddon: native,
+    startTenant: startTrialTenant,
+    pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  };
+}
+
+/** @param {string} program @param {string[]} args */
+function outputOf(program, args) {
+  const { status, stdout } = spawnSync(program, args, { encoding: 'utf8', timeout: VERSION_TIMEOUT_MS });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+/** @template T @param {() => T} look @returns {T | undefined} */
+function attempt(look) {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
+}

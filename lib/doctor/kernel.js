@@ -1,0 +1,116 @@
+/** What the kernel offers, and what it forbids. */
+import { note, ok, problem, warning } from './findings.js';
+import { isAtLeast } from './programs.js';
+
+/** @typedef {import('./host.js').Host} Host */
+/** @typedef {import('./findings.js').Finding} Finding */
+/** @typedef {import('./trial.js').Trial} Trial */
+
+/** The first with `pidfd_open`: a process that is signalled through one is never mistaken for another. */
+const OLDEST_KERNEL = '5.3';
+/** The first with `close_range`: a start closes what it inherited with one call. */
+const CLOSE_RANGE_KERNEL = '5.9';
+
+/** @param {Host} host @param {Trial} trial @returns {Finding} */
+export function kernel(host, trial) {
+  const release = host.read('/proc/sys/kernel/osrelease')?.trim();
+  if (release === undefined)
+    return note('kernel', 'does not say its version', 'the trial start tells whether it will do');
+  if (!isAtLeast(release, OLDEST_KERNEL)) return oldKernel(release, trial);
+  if (!isAtLeast(release, CLOSE_RANGE_KERNEL)) {
+    const means = `before ${CLOSE_RANGE_KERNEL} it has no close_range, so each start closes descriptors one by one`;
+    return note('kernel', `Linux ${release}`, means);
+  }
+  return ok('kernel', `Linux ${release}`, 'it has everything that is used (pidfd_open, close_range)');
+}
+
+/** Some vendors bring new calls to old kernels. @param {string} release @param {Trial} trial @returns {Finding} */
+function oldKernel(release, trial) {
+  const advice = `use Linux ${OLDEST_KERNEL} or newer`;
+  if (trial.readyMs !== undefined) {
+    const means = `older than ${OLDEST_KERNEL}, but a tenant could be started: its vendor has added what is missing`;
+    return warning('kernel', `Linux ${release}`, means, advice);
+  }
+  return problem('kernel', `Linux ${release}`, `before ${OLDEST_KERNEL} it has no pidfd_open`, advice);
+}
+
+/** @param {Host} host @returns {Finding} */
+export function procfs(host) {
+  if (host.read('/proc/self/stat') === undefined) {
+    const means = "a tenant's helpers could not be found, and nothing be measured";
+    return problem('/proc', 'is not mounted', means, 'mount it: mount -t proc proc /proc');
+  }
+  const options = procOptions(host);
+  const hidden = options.find((option) => /^hidepid=(?!0$|off$)/.test(option));
+  if (hidden !== undefined) {
+    const means =
+      'processes of other users cannot be seen: a tenant that changes its user is not measured, and its helpers not found';
+    const advice =
+      "run the host as root, put its group into the mount's gid=, or let tenants keep their user";
+    return host.uid === 0
+      ? ok('/proc', `mounted with ${hidden}`, 'root sees all')
+      : note('/proc', `mounted with ${hidden}`, means, advice);
+  }
+  if (host.read(`/proc/self/task/${host.pid}/children`) === undefined) {
+    const means =
+      'without lists of children (CONFIG_PROC_CHILDREN) every stop looks through all processes: slower, not wrong';
+    return note('/proc', 'mounted, without task/*/children', means);
+  }
+  return ok('/proc', 'mounted, with task/*/children', 'process trees can be seen whole');
+}
+
+/** @param {Host} host */
+function procOptions(host) {
+  const mounts = (host.read('/proc/self/mounts') ?? '').split('\n').map((line) => line.split(' '));
+  return mounts.findLast(([, point]) => point === '/proc')?.[3]?.split(',') ?? [];
+}
+
+/** @param {Trial} trial @returns {Finding[]} nothing when no tenant could be started: then nobody asked */
+export function sockDiag(trial) {
+  if (!trial.asksKernel) {
+    const means = 'readiness connects to the port instead: tenants are found ready a little later';
+    const advice = 'load the kernel modules inet_diag and tcp_diag, or allow netlink sockets in the sandbox';
+    return [note('sock_diag', 'not available', means, advice)];
+  }
+  if (trial.readyMs === undefined) return [];
+  return [ok('sock_diag', 'answers', 'the kernel tells when a port begins to listen')];
+}
+
+/** @param {Host} host @param {Trial} trial @returns {Finding[]} */
+export function restrictions(host, trial) {
+  const status = host.read('/proc/self/status') ?? '';
+  const isOn = (/** @type {string} */ name) =>
+    Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(status)?.[1] ?? 0) > 0;
+  const findings = [];
+  if (isOn('NoNewPrivs')) {
+    findings.push(
+      note('privileges', 'no_new_privs is set', 'setuid programs (sudo, ping) do not work in tenants'),
+    );
+  }
+  if (!isOn('Seccomp')) findings.push(ok('seccomp', 'no filter', 'every system call is allowed'));
+  else if (trial.readyMs !== undefined) {
+    findings.push(
+      ok('seccomp', 'a filter is in force', 'it allows all that a start takes; tenants have it too'),
+    );
+  } else {
+    const means = 'it may be what keeps the trial start from working';
+    const advice =
+      'allow pidfd_open, pidfd_send_signal, memfd_create, signalfd4, prctl and netlink sockets, then look again';
+    findings.push(warning('seccomp', 'a filter is in force', means, advice));
+  }
+  return findings;
+}
+
+/** @param {Host} host @returns {Finding} */
+export function landlock(host) {
+  const list = host.read('/sys/kernel/security/lsm')?.trim();
+  const means = 'this package uses no Landlock; your own `spawn` or start script may confine tenants with it';
+  if (list === undefined)
+    return note('landlock', 'unknown: the list of security modules cannot be read', means);
+  if (list.split(',').includes('landlock')) return ok('landlock', `on (${list})`, means);
+  return note(
+    'landlock',
+    `off (${list})`,
+    'this package uses no Landlock, and tenants cannot be confined with it',
+  );
+}

@@ -1,0 +1,79 @@
+/** Where the host runs: as whom, in what, and under which first process. */
+import { note, ok, warning } from './findings.js';
+
+/** @typedef {import('./host.js').Host} Host */
+/** @typedef {import('./findings.js').Finding} Finding */
+
+/** A process that has just ended is reaped by then, if anybody does it. */
+const REAPING_MS = 200;
+/** What a first process is called that is no init: somebody's program, which reaps nothing. */
+const NO_INIT = /^(?:node|bun|deno|npm|npx|bunx)\b/;
+
+/** @param {Host} host @returns {Finding} */
+export function user(host) {
+  if (host.uid !== 0) return ok('user', `uid ${host.uid}`, 'tenants run as this user too');
+  const means = "tenants run as root too: other people's code may then do anything on this machine";
+  return warning(
+    'user',
+    'root',
+    means,
+    'run the host as a user of its own (User= of a systemd unit, USER of an image)',
+  );
+}
+
+/** @param {Host} host @returns {Finding} */
+export function container(host) {
+  const kind = containerKind(host);
+  if (kind === undefined)
+    return ok('container', 'none seen', 'limits are those of this machine and of its services');
+  return note('container', kind, 'limits above are those inside; what is set outside may be narrower');
+}
+
+/** @param {Host} host @returns {string | undefined} */
+function containerKind({ env, exists, read }) {
+  if (env.KUBERNETES_SERVICE_HOST) return 'Kubernetes';
+  if (exists('/.dockerenv')) return 'Docker';
+  if (exists('/run/.containerenv')) return 'Podman';
+  if (env.container) return env.container;
+  const groups = read('/proc/1/cgroup') ?? '';
+  return /docker|kubepods|containerd|libpod|lxc/.exec(groups)?.[0];
+}
+
+/**
+ * Nothing of a running host's needs the first process; what a host leaves at its own end does.
+ *
+ * @param {Host} host
+ * @returns {Promise<Finding>}
+ */
+export async function firstProcess(host) {
+  const name = host.read('/proc/1/comm')?.trim();
+  const unreaped = await unreapedByInit(host);
+  const advice = 'start the container with an init (docker run --init, or tini as its entry point)';
+  if (unreaped > 0) {
+    const means = 'it does not reap the processes that it inherits; each keeps a place in the process table';
+    return warning('PID 1', `${name}, with ${unreaped} ended processes unreaped`, means, advice);
+  }
+  if (name !== undefined && NO_INIT.test(name)) {
+    const means = 'no init: processes that outlive their parents would never be reaped';
+    return warning('PID 1', name, means, advice);
+  }
+  return ok('PID 1', name ?? 'cannot be seen', 'no ended process is left unreaped');
+}
+
+/** Zombies of the first process that are there at two looks. @param {Host} host */
+async function unreapedByInit(host) {
+  const first = zombiesOfInit(host);
+  if (first.length === 0) return 0;
+  await host.pause(REAPING_MS);
+  const second = new Set(zombiesOfInit(host));
+  return first.filter((pid) => second.has(pid)).length;
+}
+
+/** @param {Host} host */
+function zombiesOfInit({ list, read }) {
+  return list('/proc').filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    const stat = read(`/proc/${name}/stat`) ?? '';
+    return /^ Z 1 /.test(stat.slice(stat.lastIndexOf(')') + 1));
+  });
+}
