@@ -1,9 +1,18 @@
-/** Finds and loads the addon for this machine, and the warden beside it. */
+/**
+ * Finds and loads the addon for this machine, and the warden beside it.
+ *
+ * Each machine has a package of its own, `@absolutejs/runtime-linux-x64-gnu`, say, which package managers install as an
+ * optional dependency. Bun installs those of both libcs, so which one fits is decided here.
+ */
 import { createRequire } from 'node:module';
 import { unsupported } from './errors.js';
 import { parentOf } from './paths.js';
 
-const packageRoot = decodeURIComponent(new URL('..', import.meta.url).pathname);
+/** The addon must be of this version, too. Changed by `npm version`. */
+const VERSION = '0.1.0';
+
+/** Undefined where a bundler made a CommonJS module of this. @type {string | undefined} */
+const ownUrl = import.meta.url;
 
 /** @typedef {{ openRuntime: Function, availableParallelism: () => number, wardenPath: string }} Native */
 
@@ -17,74 +26,149 @@ export function native() {
 
 /** @returns {Native} */
 function load() {
-  if (process.platform !== 'linux') {
-    throw unsupported(`@absolutejs/runtime runs on Linux; this is ${process.platform} (${process.arch})`);
+  const { platform, arch } = process;
+  if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) {
+    throw unsupported(
+      `@absolutejs/runtime ${VERSION} runs on Linux, on x64 and arm64; this is ${platform} on ${arch}, ` +
+        'for which there is no package',
+    );
   }
-  return loadUsual() ?? loadFitting();
+  return loadUsual(`linux-${arch}-gnu`) ?? loadFitting(`linux-${arch}`);
 }
 
 /**
- * What is nearly always there: a file in this package, for glibc. Opened without looking first, since looking takes
- * longer: `node:fs` in Bun, and in Node finding out which libc this is.
+ * What is nearly always there. Opened without looking first, since looking takes longer: `node:fs` in Bun, and in Node
+ * finding out which libc this is. A build for glibc does not load on another libc.
+ * @param {string} triple
  * @returns {Native | undefined}
  */
-function loadUsual() {
-  try {
-    return open(builtFile(`linux-${process.arch}-gnu`));
-  } catch {
-    return undefined;
+function loadUsual(triple) {
+  for (const file of usualFiles(triple)) {
+    try {
+      return open(file);
+    } catch {
+      // Not there, or not of this machine: `loadFitting` finds out.
+    }
   }
+  return undefined;
 }
 
-/** @returns {Native} */
-function loadFitting() {
-  const require = createRequire(import.meta.url);
+/** @param {string} system @returns {Native} */
+function loadFitting(system) {
   /** @type {typeof import('node:fs')} */
-  const { existsSync } = require('node:fs');
-  const triple = `linux-${process.arch}-${libc(existsSync)}`;
-  const built = builtFile(triple);
-  const file = existsSync(built) ? built : fileOfPlatformPackage(triple, require);
-  try {
-    return open(file);
-  } catch (cause) {
-    throw unsupported(`@absolutejs/runtime could not load its addon for ${triple} (${file})`, cause);
+  const { existsSync, readFileSync } = createRequire(ownUrl ?? startInWorkingDirectory())('node:fs');
+  const libc = libcOf(() => readFileSync('/proc/self/maps', 'latin1'));
+  const triple = `${system}-${libc}`;
+  const { files, notFound } = filesOfPlatformPackage(triple);
+  /** Why the last one that is there does not do. @type {unknown} */
+  let failure;
+  for (const file of new Set([...usualFiles(triple).filter(existsSync), ...files])) {
+    try {
+      return open(file);
+    } catch (error) {
+      failure = error;
+    }
   }
+  throw notLoaded(system, libc, failure, notFound);
+}
+
+/**
+ * @param {string} system
+ * @param {'gnu' | 'musl'} libc
+ * @param {unknown} failure why the addon that is installed did not load; undefined when there is none
+ * @param {unknown} notFound
+ */
+function notLoaded(system, libc, failure, notFound) {
+  const needed = `@absolutejs/runtime-${system}-${libc}@${VERSION}`;
+  const machine = `${system.replace('-', ', ')}, ${libc === 'gnu' ? 'glibc' : 'musl'}`;
+  const why =
+    failure === undefined
+      ? 'which is not installed. It is an optional dependency: install without leaving those out, or add it to ' +
+        'your own dependencies'
+      : `and what is installed cannot be used: ${failure instanceof Error ? failure.message : failure}`;
+  return unsupported(
+    `@absolutejs/runtime needs the package ${needed} on this machine (${machine}), ${why}`,
+    failure ?? notFound,
+  );
 }
 
 /** `require` would do the same, and more. @param {string} file @returns {Native} */
 function open(file) {
   const module = { exports: /** @type {any} */ ({}) };
   process.dlopen(module, file);
-  return { ...module.exports, wardenPath: `${parentOf(file)}/warden` };
+  const addon = module.exports;
+  const version = addon.version?.();
+  if (version !== VERSION) {
+    throw new Error(`${file} is of version ${version ?? 'unknown'}, and @absolutejs/runtime of ${VERSION}`);
+  }
+  return { ...addon, wardenPath: addon.wardenBeside(file) };
 }
 
 /** @param {string} triple */
 const nameOf = (triple) => `runtime.${triple}.node`;
 
-/** @param {string} triple */
-const builtFile = (triple) => `${packageRoot}npm/${triple}/${nameOf(triple)}`;
-
-/** @param {string} triple @param {NodeJS.Require} require */
-function fileOfPlatformPackage(triple, require) {
-  const platformPackage = `@absolutejs/runtime-${triple}`;
-  try {
-    return require.resolve(`${platformPackage}/${nameOf(triple)}`);
-  } catch (cause) {
-    throw unsupported(
-      `@absolutejs/runtime needs the package ${platformPackage} on this machine; install it`,
-      cause,
-    );
-  }
+/**
+ * Where the addon is without any looking around: built in this checkout; or in the package that npm, Bun and pnpm place
+ * beside this one.
+ * @param {string} triple
+ */
+function usualFiles(triple) {
+  if (!ownUrl) return [];
+  const packageRoot = parentOf(parentOf(pathOf(ownUrl)));
+  return [
+    `${packageRoot}/npm/${triple}/${nameOf(triple)}`,
+    `${parentOf(packageRoot)}/runtime-${triple}/${nameOf(triple)}`,
+  ];
 }
 
-/** Where each libc has its loader. A system with both was made for glibc. */
-const LOADERS = /** @type {Record<string, { musl: string, gnu: string }>} */ ({
-  x64: { musl: '/lib/ld-musl-x86_64.so.1', gnu: '/lib64/ld-linux-x86-64.so.2' },
-  arm64: { musl: '/lib/ld-musl-aarch64.so.1', gnu: '/lib/ld-linux-aarch64.so.1' },
-});
+/**
+ * `new URL` with a relative path would make bundlers look for a file there; and decoding, which takes Bun a tenth of a
+ * millisecond, is rarely needed.
+ * @param {string} fileUrl
+ */
+function pathOf(fileUrl) {
+  const [path = ''] = fileUrl.slice('file://'.length).split(/[?#]/, 1);
+  return path.includes('%') ? decodeURIComponent(path) : path;
+}
 
-/** @param {(file: string) => boolean} existsSync */
-function libc(existsSync) {
-  const loaders = LOADERS[process.arch];
-  return loaders && existsSync(loaders.musl) && !existsSync(loaders.gnu) ? 'musl' : 'gnu';
+/**
+ * Looks from here, which after bundling is the bundle; from the working directory, for a bundle that was put elsewhere;
+ * and from the package itself as seen from either, since only it may see what it depends on (pnpm).
+ * @param {string} triple
+ * @returns {{ files: string[], notFound: unknown }}
+ */
+function filesOfPlatformPackage(triple) {
+  const addon = `@absolutejs/runtime-${triple}/${nameOf(triple)}`;
+  /** @type {string[]} */
+  const files = [];
+  /** @type {unknown} */
+  let notFound;
+  for (const start of ownUrl ? [ownUrl, startInWorkingDirectory()] : [startInWorkingDirectory()]) {
+    const { resolve } = createRequire(start);
+    const fromPackage = () => createRequire(resolve('@absolutejs/runtime/package.json')).resolve(addon);
+    for (const look of [() => resolve(addon), fromPackage]) {
+      try {
+        files.push(look());
+      } catch (error) {
+        notFound ??= error;
+      }
+    }
+  }
+  return { files, notFound };
+}
+
+/** Any file there would do; it need not exist. */
+const startInWorkingDirectory = () => `${process.cwd()}/package.json`;
+
+/**
+ * The libc of this very process. A machine may have both.
+ * @param {() => string} readMaps what is mapped into this process
+ * @returns {'gnu' | 'musl'}
+ */
+export function libcOf(readMaps) {
+  try {
+    return /\/libc(?:\.so\.6|-2\.\d+\.so)$/m.test(readMaps()) ? 'gnu' : 'musl';
+  } catch {
+    return 'gnu';
+  }
 }

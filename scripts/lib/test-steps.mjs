@@ -4,6 +4,8 @@ import { join, relative } from 'node:path';
 import { countAsOneCheck, countBunTests, countCargoTests, countNodeTests } from './count-tests.mjs';
 import { checkForbiddenText } from './forbidden-text.mjs';
 import { bun, localBin, root } from './paths.mjs';
+import { platformTriple } from './platform.mjs';
+import { checkVersions } from './versions.mjs';
 
 /**
  * @typedef {object} Step
@@ -14,7 +16,11 @@ import { bun, localBin, root } from './paths.mjs';
  * @property {string} [skipBecause]
  */
 
-export const forbiddenTextStep = { name: 'no addresses of this machine', check: checkForbiddenText };
+/** Checks that are JavaScript of ours. They throw when something is wrong. */
+export const ownSteps = [
+  { name: 'no addresses of this machine', check: checkForbiddenText },
+  { name: 'one version', check: checkVersions },
+];
 
 /** Tests start real processes, on a machine that may be busy; bun's own limit is 5 s a test. */
 const BUN_TEST_TIMEOUT_MS = 30_000;
@@ -31,6 +37,7 @@ export function steps() {
     bunTests('bun test', '__test__', ['__test__/node/', '__test__/readme/']),
     nodeTests(),
     bunTests('README', '__test__/readme'),
+    installationTests(),
     { name: 'demo --once', command: bun, args: ['examples/host.ts', '--once'], count: countAsOneCheck },
   ];
 }
@@ -76,6 +83,21 @@ function nodeTests() {
     args,
     count: countNodeTests,
     ...skipWithout(files),
+  };
+}
+
+/**
+ * The packages as users get them: with every engine and package manager.
+ *
+ * @returns {Step}
+ */
+function installationTests() {
+  return {
+    name: 'installation',
+    command: process.execPath,
+    args: ['--test', '--test-reporter=spec', '__test__/install/installation.mjs'],
+    count: countNodeTests,
+    ...(/^linux-.*-gnu$/.test(platformTriple()) ? {} : { skipBecause: 'its engines are made for glibc' }),
   };
 }
 

@@ -1,5 +1,6 @@
 //! The boundary: converts, and nothing else. Its one user is `lib/`, which keeps it from everybody else.
 
+mod installation;
 mod memory;
 mod options;
 mod records;

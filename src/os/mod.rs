@@ -16,4 +16,5 @@ pub mod readiness;
 pub mod run;
 mod sock_diag;
 pub mod warden;
+pub mod warden_program;
 mod watched;

@@ -1,0 +1,5 @@
+import { createRuntime } from '@absolutejs/runtime';
+
+const runtime = createRuntime({ source: { kind: 'directory', root: './tenants' } });
+await runtime.dispose();
+postMessage('disposed');
