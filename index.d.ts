@@ -31,6 +31,30 @@
  */
 export function createRuntime(options: RuntimeOptions): Runtime;
 
+/**
+ * What a process and everything below it use: the same accounting as in observations, for any pid. Linux only.
+ *
+ * @returns `null` if there is no such process
+ * @throws {RuntimeError} `ERR_RUNTIME_UNSUPPORTED` on other systems
+ *
+ * @example
+ * ```ts
+ * const stats = await readProcessTreeStats(process.pid);
+ * if (stats !== null) console.log(`${stats.processes} processes, ${stats.rssBytes >> 20} MiB`);
+ * ```
+ */
+export function readProcessTreeStats(pid: number): Promise<ProcessTreeStats | null>;
+
+/** What a process tree uses. */
+export type ProcessTreeStats = {
+  /** CPU time since their start, in milliseconds, children that already ended included. */
+  cpuMs: number;
+  /** Resident memory now. */
+  rssBytes: number;
+  /** How many processes there are, the one asked for included. */
+  processes: number;
+};
+
 /** Where tenants come from. */
 export type TenantSource = {
   /** Every tenant is a directory. */

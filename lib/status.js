@@ -1,11 +1,13 @@
 /** What users can see of the pool at a moment: counters, and the state of each key. */
 import { failureText } from './errors.js';
 import { Batch, EXIT_REASONS } from './inbox.js';
+import { native } from './native.js';
 
 /** @typedef {import('./runtime.js').Core} Core */
 /** @typedef {import('../index.js').TenantStatus} TenantStatus */
 /** @typedef {ReturnType<typeof createCounts>} Counts */
 
+const LARGEST_PID = 2 ** 31 - 1;
 /** Where the number of failed starts stands: see `src/board.rs`. */
 const FAILURES = 5;
 
@@ -100,4 +102,14 @@ function known(run) {
     rssBytes: usage?.rssBytes ?? null,
     ...(resourceId === undefined ? {} : { resourceId }),
   };
+}
+
+/**
+ * What a process and everything below it use: the accounting of observations, for any pid.
+ * @param {number} pid
+ * @returns {Promise<import('../index.js').ProcessTreeStats | null>}
+ */
+export async function readProcessTreeStats(pid) {
+  if (!Number.isInteger(pid) || pid < 1 || pid > LARGEST_PID) return null;
+  return new Promise((resolve) => native().readTree(pid, resolve));
 }

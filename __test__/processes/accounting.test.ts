@@ -1,5 +1,6 @@
 // What observations say about a tenant: the CPU time of its whole tree, children that ended included, and its memory.
 import { expect, test } from 'bun:test';
+import { readProcessTreeStats } from '@absolutejs/runtime';
 import { createPool, SERVER, until } from '../support/processes/index.ts';
 
 /** Burns CPU time until this much is used, and says how much it was in all. */
@@ -110,4 +111,20 @@ test('no observations unless they are asked for', async () => {
   await pool.runtime.ensure('app');
   await pool.dispose();
   expect(pool.events.observations()).toEqual([]);
+});
+
+test('the tree of any pid can be read without a runtime, and that of none is null', async () => {
+  await using pool = createPool();
+  pool.tenants.add('a');
+  const { pid } = await pool.runtime.ensure('a');
+  const [wrapper, server] = [await readProcessTreeStats(pid), await readProcessTreeStats(process.pid)];
+  expect(Object.keys(wrapper ?? {})).toEqual(['cpuMs', 'rssBytes', 'processes']);
+  expect(wrapper?.processes).toBeGreaterThanOrEqual(1);
+  expect(wrapper?.rssBytes).toBeGreaterThan(1_000_000);
+  expect(server?.processes).toBeGreaterThan(0);
+  await pool.runtime.kill('a');
+  expect(await readProcessTreeStats(pid)).toBeNull();
+  for (const none of [0, -1, 1.5, NaN, Infinity, 2 ** 31, '1', null] as number[]) {
+    expect(await readProcessTreeStats(none)).toBeNull();
+  }
 });

@@ -1,8 +1,14 @@
 import { expect, test } from 'bun:test';
 import * as everything from '@absolutejs/runtime';
 
-test('the package exports two values by name and no default', () => {
-  expect(Object.keys(everything).sort()).toEqual(['RuntimeExitedBeforeReadyError', 'createRuntime']);
+test('the package exports its values by name and no default', () => {
+  expect(Object.keys(everything).sort()).toEqual([
+    'EgressDeniedError',
+    'RuntimeExitedBeforeReadyError',
+    'createEgressGuard',
+    'createRuntime',
+    'readProcessTreeStats',
+  ]);
 });
 
 test('createRuntime is a function and RuntimeExitedBeforeReadyError an Error class', () => {

@@ -77,29 +77,21 @@ function taskLimits(host) {
 /** @param {Host} host @param {number} planned @returns {Finding[]} */
 export function ports(host, planned) {
   const [first = 32_768, last = 60_999] = numbersIn(host, '/proc/sys/net/ipv4/ip_local_port_range');
-  const found = `${first} to ${last}`;
+  const reserved = reservedBetween(host, first, last);
+  const found = `${first} to ${last}${reserved === 0 ? '' : `, ${inWords(reserved)} of them reserved`}`;
   const advice = 'widen it: sysctl net.ipv4.ip_local_port_range';
   const each = 'one; outgoing connections use them too';
-  return [
-    roomFor('ports', { found, tenants: last - first + 1, planned, each, advice }),
-    ...reservedPorts(host, first, last),
-  ];
+  return [roomFor('ports', { found, tenants: last - first + 1 - reserved, planned, each, advice })];
 }
 
-/** A tenant's port is bound by its number, which the reservation does not keep from. @param {Host} host @param {number} first @param {number} last @returns {Finding[]} */
-function reservedPorts(host, first, last) {
-  const reserved = (host.read('/proc/sys/net/ipv4/ip_local_reserved_ports') ?? '').trim();
-  const inside = reserved
-    .split(',')
-    .filter(Boolean)
-    .filter((range) => {
-      const [from = 0, to = from] = range.split('-').map(Number);
-      return from <= last && to >= first;
-    });
-  if (inside.length === 0) return [];
-  const means = 'they lie in the range, and tenants may be given them as well';
-  const advice = 'start the services they are reserved for before the host, or move the range';
-  return [warning('reserved ports', inside.join(', '), means, advice)];
+/** Ports of the range that tenants are not given. @param {Host} host @param {number} first @param {number} last */
+function reservedBetween(host, first, last) {
+  const ranges = (host.read('/proc/sys/net/ipv4/ip_local_reserved_ports') ?? '').trim().split(',');
+  const inside = ranges.filter(Boolean).map((range) => {
+    const [from = 0, to = from] = range.split('-').map(Number);
+    return Math.max(Math.min(to, last) - Math.max(from, first) + 1, 0);
+  });
+  return inside.reduce((sum, count) => sum + count, 0);
 }
 
 /** @param {Host} host @returns {Finding[]} */

@@ -5,6 +5,7 @@ mod memory;
 mod options;
 mod records;
 mod runtime;
+mod tree;
 
 use napi::{Error, Result, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};

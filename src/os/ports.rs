@@ -106,11 +106,11 @@ impl PortStock {
 }
 
 fn bind_to_next_free(socket: &OwnedFd) -> io::Result<u16> {
-    static RANGE: LazyLock<RangeInclusive<u16>> = LazyLock::new(local_port_range);
+    static CHOICE: LazyLock<Vec<u16>> = LazyLock::new(ports_to_choose_from);
     // Two hosts that start together must not try the same ports in step.
     static TURN: LazyLock<AtomicUsize> = LazyLock::new(|| (std::process::id() as usize * 7919).into());
-    for _ in 0..RANGE.len() {
-        let port = RANGE.start() + (TURN.fetch_add(1, Ordering::Relaxed) % RANGE.len()) as u16;
+    for _ in 0..CHOICE.len() {
+        let port = CHOICE[TURN.fetch_add(1, Ordering::Relaxed) % CHOICE.len()];
         match bind(socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)) {
             Ok(()) => return Ok(port),
             Err(Errno::ADDRINUSE | Errno::ACCESS) => {}
@@ -120,13 +120,29 @@ fn bind_to_next_free(socket: &OwnedFd) -> io::Result<u16> {
     Err(Errno::ADDRINUSE.into())
 }
 
-fn local_port_range() -> RangeInclusive<u16> {
-    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+/// What the kernel itself would choose from.
+fn ports_to_choose_from() -> Vec<u16> {
+    let read = |name| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap_or_default();
+    let reserved = ranges(&read("ip_local_reserved_ports"));
+    let is_reserved = |port: &u16| reserved.iter().any(|range| range.contains(port));
+    local_port_range(&read("ip_local_port_range")).filter(|port| !is_reserved(port)).collect()
+}
+
+fn local_port_range(text: &str) -> RangeInclusive<u16> {
     let mut bounds = text.split_ascii_whitespace().filter_map(|bound| bound.parse::<u16>().ok());
     match (bounds.next(), bounds.next()) {
         (Some(first), Some(last)) if 0 < first && first <= last => first..=last,
         _ => 32_768..=60_999,
     }
+}
+
+/// `8080,9148-9150`.
+fn ranges(text: &str) -> Vec<RangeInclusive<u16>> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    };
+    text.trim().split(',').filter_map(range).collect()
 }
 
 #[cfg(test)]
@@ -155,6 +171,14 @@ mod tests {
         let taken: Vec<u16> = others.iter().map(|other| other.local_addr().unwrap().port()).collect();
         let held: Vec<HeldPort> = (0..200).map(|_| HeldPort::reserve().unwrap()).collect();
         assert!(held.iter().all(|held| !taken.contains(&held.port())));
+    }
+
+    #[test]
+    fn reserved_ports_are_read_as_the_kernel_prints_them() {
+        assert_eq!(ranges("8080,9148-9150\n"), [8080..=8080, 9148..=9150]);
+        assert_eq!(ranges("\n"), []);
+        assert_eq!(local_port_range("50000\t50009\n"), 50_000..=50_009);
+        assert_eq!(local_port_range(""), 32_768..=60_999);
     }
 
     #[test]
