@@ -674,7 +674,11 @@ export type RuntimeErrorCode =
   /** `dispose` could not stop every tenant. Its `errors` say why; it can be called again. */
   | 'ERR_RUNTIME_STOP_REFUSED'
   /** This machine is none that the package runs on, or its addon is missing. */
-  | 'ERR_RUNTIME_UNSUPPORTED';
+  | 'ERR_RUNTIME_UNSUPPORTED'
+  /** The egress guard refused a request: an `EgressDeniedError`. */
+  | 'ERR_RUNTIME_EGRESS_DENIED'
+  /** A request that the egress guard let through failed, as `fetch` fails: a `TypeError`, with its `cause`. */
+  | 'ERR_RUNTIME_EGRESS_FAILED';
 
 /**
  * The shape of every error that the runtime itself makes. A type, not a class: use it to read `code`
@@ -700,4 +704,172 @@ export class RuntimeExitedBeforeReadyError extends Error {
   readonly key: string;
   /** `null` when a signal ended it. */
   readonly exitCode: number | null;
+}
+
+/**
+ * Creates a guard that hands out a `fetch` for each tenant. With it, code that acts for a tenant reaches the public
+ * Internet and nothing else: no private, loopback, link-local, carrier-NAT, multicast, reserved or cloud-metadata
+ * address, however it is written, and whatever name it hides behind.
+ *
+ * Every request, and every redirect that it follows, is treated like this:
+ *
+ * 1. Its URL is checked: only `http:` and `https:`, no user name or password, no port of another protocol (mail and
+ *    the like, as in the Fetch standard), a host that the lists admit.
+ * 2. Its host is looked up, and every address is checked. One that is denied denies the request.
+ * 3. One of the checked addresses is dialled as it is: the name is not resolved again. TLS and the `Host` header are
+ *    those of the name. The certificate must be valid, whatever `NODE_TLS_REJECT_UNAUTHORIZED` says.
+ *
+ * An IPv6 address that leads to an IPv4 address (mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP) is as good
+ * as that IPv4 address. Connections are never used twice. Proxies named in the environment are not used.
+ *
+ * It bounds code that uses the given `fetch`. It is no sandbox: a process that opens sockets of its own is not held.
+ *
+ * Keeps nothing per tenant or request when there is no `budget`.
+ *
+ * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on bad options, naming the option by its path.
+ *
+ * @example
+ * ```ts
+ * import { createEgressGuard, EgressDeniedError } from '@absolutejs/runtime';
+ *
+ * const guard = createEgressGuard({ budget: { maxRequests: 600, maxBytes: 100_000_000 } });
+ * const fetch = guard.fetchFor('acme');
+ *
+ * try {
+ *   const response = await fetch('http://169.254.169.254/latest/meta-data/');
+ * } catch (error) {
+ *   if (!(error instanceof EgressDeniedError)) throw error;
+ *   console.log(error.reason, error.address); // address 169.254.169.254
+ * }
+ * ```
+ */
+export function createEgressGuard(options?: EgressGuardOptions): EgressGuard;
+
+/** How much of the network tenants may reach. Without options: all that is public, as much as they like. */
+export type EgressGuardOptions = {
+  /**
+   * Addresses and ranges of addresses (`'10.1.2.3'`, `'10.1.2.0/24'`, `'fd00::/8'`) that may be reached although they
+   * are not public. Default: none.
+   *
+   * It holds for addresses, not for names: there is no way to admit whatever a name resolves to, since whoever
+   * controls the name could let it resolve to anything. An address of a cloud metadata service is only admitted by an
+   * entry for that one address, not by a range around it.
+   */
+  allow?: readonly string[];
+  /**
+   * What may not be reached, whatever the other lists say: host names (`'example.com'`), all names below one
+   * (`'*.example.com'`), addresses, and ranges of addresses, which also deny the names that resolve to them.
+   * Default: none.
+   */
+  deny?: readonly string[];
+  /**
+   * The only hosts that a URL may name, written as in `deny`. It admits nothing that is otherwise denied.
+   * Default: any host.
+   */
+  only?: readonly string[];
+  /** What each tenant may use. Default: no bounds, and nothing is counted. */
+  budget?: EgressBudget;
+  /**
+   * Resolves a host name (lower case, ASCII, no trailing dot) to all of its addresses. Their order is that in which
+   * they are tried, up to eight of them. Default: the system's, `lookup` of `node:dns/promises`.
+   */
+  lookup?: (
+    hostname: string,
+  ) =>
+    | readonly (string | { readonly address: string })[]
+    | Promise<readonly (string | { readonly address: string })[]>;
+  /** Is told of every refusal, also of a body that was cut off. What it throws is ignored. */
+  onDenied?: (error: EgressDeniedError) => void;
+};
+
+/**
+ * What one tenant may use within any `windowMs`. Uses are counted in steps of a tenth of the window: they leave it at
+ * most one step late, never early.
+ */
+export type EgressBudget = {
+  /** 60 000. */
+  windowMs?: number;
+  /**
+   * Requests, each redirect that is followed included. Those that are refused for their URL alone do not count, those
+   * that are refused for what their host resolves to do. Default: `Infinity`.
+   */
+  maxRequests?: number;
+  /**
+   * Bytes sent and received: heads and bodies as they are on the wire, so compressed bodies count as compressed.
+   * What TLS and chunking add does not count. Default: `Infinity`.
+   *
+   * The length of a body to be sent, if it is known, is reserved before anything is sent. Otherwise bytes count as they
+   * flow, and a body that goes beyond the budget is cut off: its stream fails with an `EgressDeniedError`.
+   */
+  maxBytes?: number;
+};
+
+/** A plain object. Its methods need no `this` and can be destructured. */
+export type EgressGuard = {
+  /**
+   * The global `fetch` for a tenant, within bounds. `input` and `init` are read once, before it returns.
+   *
+   * As the global one: `method`, `headers`, `body` of every kind, `redirect`, `signal`; the answer is a `Response` with
+   * a streamed, decoded body (gzip, deflate, br), `url` and `redirected`. Different from it: `redirect: 'manual'` gives
+   * the answer as it is; an `Authorization`, `Cookie` or `Proxy-Authorization` header is not sent on to another
+   * origin; `integrity` is refused; what else `init` may say (`proxy`, `unix`, `tls`, `dispatcher`, …) has no effect.
+   * Of a connection on which nothing has moved for five minutes the body fails.
+   *
+   * @param key a tenant's key, as for `ensure`
+   * @throws {EgressDeniedError} when it is refused
+   * @throws {TypeError} (`ERR_RUNTIME_EGRESS_FAILED`) when it fails as any request may: no such host, no connection, a
+   * certificate that does not fit, more than 20 redirects
+   * @throws {TypeError} (`ERR_RUNTIME_INVALID_KEY`) when `key` is none
+   * @throws the reason of `signal` once that is aborted, at any stage
+   *
+   * @example
+   * ```ts
+   * const response = await guard.fetch('acme', 'https://example.com/');
+   * ```
+   */
+  fetch: (key: string, input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+  /**
+   * A `fetch` that is bound to a tenant, to be handed to code that takes one.
+   *
+   * @throws {TypeError} (`ERR_RUNTIME_INVALID_KEY`) when `key` is none
+   *
+   * @example
+   * ```ts
+   * const client = new ApiClient({ fetch: guard.fetchFor('acme') });
+   * ```
+   */
+  fetchFor: (key: string) => (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+  /** What a tenant has used within the window. Zeros when there is no `budget`. */
+  usage: (key: string) => { requests: number; bytes: number };
+  /** Forgets what a tenant has used: its budget is whole again. */
+  reset: (key: string) => void;
+};
+
+/**
+ * Why a request was refused.
+ *
+ * - `scheme`: neither `http:` nor `https:`
+ * - `credentials`: a user name or password in the URL
+ * - `port`: a port of another protocol
+ * - `host`: a name that the lists do not admit, or that of a cloud metadata service
+ * - `address`: an address that is not public, given as such or behind a name
+ * - `requests-budget`, `bytes-budget`: too much within the window
+ */
+export type EgressDenialReason =
+  'scheme' | 'credentials' | 'port' | 'host' | 'address' | 'requests-budget' | 'bytes-budget';
+
+/** The egress guard refused a request, or cut its body off. */
+export class EgressDeniedError extends Error {
+  private constructor();
+  override readonly name: 'EgressDeniedError';
+  readonly code: 'ERR_RUNTIME_EGRESS_DENIED';
+  /** The tenant's key. */
+  readonly key: string;
+  /** The URL that was refused, without user name and password: that of the redirect, if one led there. */
+  readonly url: string;
+  readonly reason: EgressDenialReason;
+  /** With reason `address`: the address that is denied. */
+  readonly address?: string;
+  /** With a budget: how long until there is room. Absent when the request is larger than the whole budget. */
+  readonly retryAfterMs?: number;
 }

@@ -1,3 +1,4 @@
 export { createRuntime } from './lib/runtime.js';
-export { RuntimeExitedBeforeReadyError } from './lib/errors.js';
+export { EgressDeniedError, RuntimeExitedBeforeReadyError } from './lib/errors.js';
+export { createEgressGuard } from './lib/egress/guard.js';
 export { readProcessTreeStats } from './lib/status.js';

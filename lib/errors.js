@@ -158,6 +158,40 @@ export function stillTracked(errors) {
   return withCode(new AggregateError(errors, message), 'STOP_REFUSED');
 }
 
+/** The guard refused a request, or ended one that it had let through. */
+export class EgressDeniedError extends Error {
+  /**
+   * @param {{ key: string, url: URL, reason: import('../index.js').EgressDenialReason, why: string, address?: string, retryAfterMs?: number }} denial
+   */
+  constructor({ key, url, reason, why, address, retryAfterMs }) {
+    super(`Egress of tenant "${key}" to ${url.host || url.protocol} denied: ${why}`);
+    this.name = /** @type {const} */ ('EgressDeniedError');
+    this.code = /** @type {const} */ ('ERR_RUNTIME_EGRESS_DENIED');
+    this.key = key;
+    this.url = withoutCredentials(url);
+    this.reason = reason;
+    if (address !== undefined) this.address = address;
+    if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** @param {URL} url */
+function withoutCredentials(url) {
+  const copy = new URL(url);
+  copy.username = '';
+  copy.password = '';
+  return copy.href;
+}
+
+/**
+ * What `fetch` rejects with when a request cannot be made or fails on its way: a TypeError, as from the global one.
+ * @param {string} message
+ * @param {unknown} [cause]
+ */
+export function egressFailed(message, cause) {
+  return withCode(new TypeError(`fetch failed: ${message}`, { cause }), 'EGRESS_FAILED');
+}
+
 /**
  * What somebody else's error says; never throws.
  * @param {unknown} error

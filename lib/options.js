@@ -190,7 +190,7 @@ function backoffOf(backoff) {
  * @param {{ least?: number, whole?: boolean }} [limits] without `least`, 0 or less turns something off
  * @returns {number | D}
  */
-function number(path, value, byDefault, { least = -Infinity, whole = false } = {}) {
+export function number(path, value, byDefault, { least = -Infinity, whole = false } = {}) {
   if (value === undefined) return byDefault;
   const fits =
     typeof value === 'number' && value >= least && (!whole || value === Infinity || Number.isInteger(value));
@@ -208,13 +208,13 @@ function number(path, value, byDefault, { least = -Infinity, whole = false } = {
  * @param {string} what
  * @returns {T}
  */
-function optional(path, value, fits, what) {
+export function optional(path, value, fits, what) {
   if (value === undefined || fits(value)) return value;
   throw invalidOption(`${path} must be ${what}, got ${shown(value)}`);
 }
 
 /** @param {unknown} value */
-const isFunction = (value) => typeof value === 'function';
+export const isFunction = (value) => typeof value === 'function';
 
 /** @param {unknown} value */
 const isIdle = (value) => value === 'untouched' || value === 'connections';
@@ -223,10 +223,10 @@ const isIdle = (value) => value === 'untouched' || value === 'connections';
 const isTracerProvider = (value) => isFunction(value?.getTracer);
 
 /** @param {unknown} value */
-const isRecord = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isRecord = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** A value as it is written in code, short. @param {unknown} value @returns {string} */
-function shown(value) {
+export function shown(value) {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
   if (Array.isArray(value))
     return value.length === 0 ? 'an empty array' : `[${value.map(shown).join(', ').slice(0, 80)}]`;

@@ -3,13 +3,20 @@ import { test } from 'node:test';
 import * as everything from '@absolutejs/runtime';
 import { source } from '../support/surface/node.mjs';
 
-test('the package exports two values by name and no default', () => {
-  assert.deepEqual(Object.keys(everything).sort(), ['RuntimeExitedBeforeReadyError', 'createRuntime']);
+test('the package exports these values by name and no default', () => {
+  assert.deepEqual(Object.keys(everything).sort(), [
+    'EgressDeniedError',
+    'RuntimeExitedBeforeReadyError',
+    'createEgressGuard',
+    'createRuntime',
+    'readProcessTreeStats',
+  ]);
 });
 
 test('a runtime has exactly the documented members', async () => {
   const runtime = everything.createRuntime({ source });
-  const members = ['clearBackoff', 'dispose', 'drain', 'ensure', 'kill', 'restart', 'stats', 'touch'];
+  const documented = ['clearBackoff', 'dispose', 'drain', 'ensure', 'kill', 'restart', 'stats', 'touch'];
+  const members = [...documented, 'adopt', 'inspect', 'list', 'metrics'].sort();
   assert.deepEqual(Object.keys(runtime).sort(), members);
   assert.deepEqual(runtime.stats(), { running: 0, total: 0, draining: false, backoff: 0 });
   await runtime.dispose();

@@ -1,0 +1,170 @@
+/**
+ * The egress guard as its user sees it: a request is read here and handed on to `engine.js`, which is loaded with the
+ * first one. Files are few and large in what the package loads at once, since each of them takes its time.
+ */
+import { egressFailed } from '../errors.js';
+import { assertKey } from '../paths.js';
+import { readEgressOptions } from './options.js';
+
+/** @typedef {import('../../index.js').EgressGuard} EgressGuard */
+/** @typedef {import('./engine.js').Engine} Engine */
+
+/**
+ * @typedef {object} EgressRequest
+ * @property {URL} url
+ * @property {string} method
+ * @property {Headers} headers
+ * @property {GivenBody | undefined} body
+ * @property {'follow' | 'manual' | 'error'} redirect
+ * @property {AbortSignal | undefined} signal
+ */
+/**
+ * A body as the caller gave it: `whole` has a length and can be sent again; a `stream` neither, unless its end turns out
+ * to be near (`mayBeShort`, the body of a Request, which is a stream even when it was made from a string).
+ * @typedef {{ whole: () => Promise<Blob> } | { stream: ReadableStream, mayBeShort: boolean }} GivenBody
+ */
+
+const refusedMethods = ['CONNECT', 'TRACE', 'TRACK'];
+const redirectModes = ['follow', 'manual', 'error'];
+const isToken = /^[!#$%&'*+\-.^_`|~\dA-Z]+$/;
+
+/**
+ * @param {import('../../index.js').EgressGuardOptions} [options]
+ * @returns {EgressGuard}
+ */
+export function createEgressGuard(options = {}) {
+  const settings = readEgressOptions(options);
+  /** @type {Engine | undefined} */
+  let engine;
+  /** @type {Promise<Engine> | undefined} */
+  let loading;
+  const load = async () => (engine = (await import('./engine.js')).createEngine(settings));
+
+  /** @type {EgressGuard['fetch']} */
+  async function guardedFetch(key, input, init) {
+    assertKey(key);
+    // Before anything is awaited: what the caller changes from here on has no effect.
+    const request = readRequest(input, init);
+    return (engine ?? (await (loading ??= load()))).fetch(key, request);
+  }
+
+  return {
+    fetch: guardedFetch,
+    fetchFor(key) {
+      assertKey(key);
+      return (input, init) => guardedFetch(key, input, init);
+    },
+    usage(key) {
+      assertKey(key);
+      return engine?.usage(key) ?? { requests: 0, bytes: 0 };
+    },
+    reset(key) {
+      assertKey(key);
+      engine?.reset(key);
+    },
+  };
+}
+
+/**
+ * What a caller asks for, read once: whatever gives another answer when asked again is asked only here.
+ * @param {unknown} input
+ * @param {RequestInit | undefined} init
+ * @returns {EgressRequest}
+ */
+function readRequest(input, init) {
+  const request = input instanceof Request ? input : undefined;
+  const address = request ? request.url : String(input);
+  if (!URL.canParse(address)) {
+    throw egressFailed(`${JSON.stringify(address.slice(0, 200))} is not an absolute URL`);
+  }
+
+  const { method, headers, body, redirect, signal, integrity } = init ?? {};
+  if (integrity) throw egressFailed('the egress guard does not check `integrity`');
+  const read = {
+    url: new URL(address),
+    method: methodOf(method ?? request?.method ?? 'GET'),
+    headers: new Headers(headers ?? request?.headers),
+    body: body == null ? bodyOfRequest(request) : readBody(body),
+    redirect: redirectOf(redirect ?? request?.redirect ?? 'follow'),
+    signal: signalOf(signal === undefined ? request?.signal : signal),
+  };
+  if (read.body && (read.method === 'GET' || read.method === 'HEAD')) {
+    throw egressFailed(`a ${read.method} request cannot have a body`);
+  }
+  return read;
+}
+
+/** @param {unknown} value */
+function methodOf(value) {
+  const method = String(value).toUpperCase();
+  if (!isToken.test(method) || refusedMethods.includes(method)) {
+    throw egressFailed(`the method ${JSON.stringify(method.slice(0, 80))} is not allowed`);
+  }
+  return method;
+}
+
+/** @param {unknown} value */
+function redirectOf(value) {
+  const mode = String(value);
+  if (redirectModes.includes(mode)) return /** @type {'follow' | 'manual' | 'error'} */ (mode);
+  throw egressFailed(
+    `redirect must be one of ${redirectModes.join(', ')}, got ${JSON.stringify(mode.slice(0, 80))}`,
+  );
+}
+
+/** @param {unknown} value */
+function signalOf(value) {
+  if (value == null) return undefined;
+  if (value instanceof AbortSignal) return value;
+  throw egressFailed('signal must be an AbortSignal');
+}
+
+/** @param {Request | undefined} request @returns {GivenBody | undefined} */
+function bodyOfRequest(request) {
+  if (request?.bodyUsed) throw egressFailed('the body of the Request has already been read');
+  const stream = request?.body;
+  return stream ? { stream, mayBeShort: true } : undefined;
+}
+
+/** Copies what could still change. @param {any} body @returns {GivenBody} */
+function readBody(body) {
+  if (body instanceof ReadableStream) {
+    if (body.locked) throw egressFailed('the stream given as body is already being read');
+    return { stream: body, mayBeShort: false };
+  }
+  if (body instanceof FormData) {
+    const encoded = new Response(body);
+    return { whole: () => encoded.blob() };
+  }
+  const blob = blobOf(body);
+  if (blob) return { whole: async () => blob };
+  return { stream: streamOf(body), mayBeShort: false };
+}
+
+/** @param {any} body @returns {Blob | undefined} undefined if it gives its parts one by one */
+function blobOf(body) {
+  if (body instanceof Blob) return body;
+  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) {
+    return new Blob([/** @type {ArrayBuffer} */ (body)]);
+  }
+  if (body instanceof URLSearchParams) {
+    return new Blob([String(body)], { type: 'application/x-www-form-urlencoded;charset=UTF-8' });
+  }
+  if (typeof body === 'object' && Symbol.asyncIterator in body) return undefined;
+  return new Blob([String(body)], { type: 'text/plain;charset=UTF-8' });
+}
+
+/** @param {AsyncIterable<unknown>} iterable */
+function streamOf(iterable) {
+  const iterator = iterable[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel(reason) {
+      await iterator.return?.(reason);
+    },
+  });
+}

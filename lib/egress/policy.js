@@ -1,0 +1,213 @@
+/** What may be reached. Everything here is decided from the URL and the addresses alone; nothing is sent. */
+import { ipaddr, parseAddress, parseRange } from './options.js';
+
+/** @typedef {import('./options.js').Address} Address */
+/** @typedef {import('./options.js').Range} Range */
+/** @typedef {import('./options.js').EgressSettings} EgressSettings */
+/** @typedef {{ reason: import('../../index.js').EgressDenialReason, why: string, address?: string }} Problem */
+
+/** Names under which clouds serve a machine's credentials to whoever asks from that machine. */
+const metadataNames = new Set([
+  'metadata',
+  'metadata.google.internal',
+  'metadata.goog',
+  'instance-data',
+  'instance-data.ec2.internal',
+  'metadata.azure.internal',
+  'metadata.platformequinix.com',
+  'metadata.packet.net',
+  'metadata.tencentyun.com',
+]);
+
+/**
+ * The addresses of such services. Ranges that someone allows for another purpose contain some of them, and one
+ * (Azure's) is in the middle of the public Internet: only an entry for that one address in `allow` admits them.
+ */
+const metadataAddresses = [
+  '169.254.169.254', // most clouds
+  '169.254.169.253', // AWS: resolver
+  '169.254.170.2', // AWS: container credentials
+  '169.254.170.23', // AWS: pod identity
+  '169.254.0.23', // Tencent
+  '100.100.100.200', // Alibaba
+  '168.63.129.16', // Azure: wire server
+  '192.0.0.192', // Oracle
+  'fd00:ec2::254', // AWS
+  'fd00:ec2::253',
+  'fd00:ec2::23',
+  'fd20:ce::254', // Google
+  'fe80::a9fe:a9fe', // OpenStack
+];
+
+/** Ports of other protocols, which the Fetch standard keeps HTTP clients away from: mail, IRC, X11 and the like. */
+const refusedPorts = new Set(
+  (
+    '1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 123 ' +
+    '135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 990 993 ' +
+    '995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080'
+  ).split(' '),
+);
+
+/** @param {EgressSettings} settings */
+export function createPolicy({ allow, deny, only }) {
+  const metadata = metadataAddresses.map(rangeOf);
+  const globalUnicast = rangeOf('2000::/3');
+  const nat64 = rangeOf('64:ff9b::/96');
+
+  /**
+   * Why an address may not be reached, if it may not.
+   * @param {Address} address
+   * @returns {string | undefined}
+   */
+  function problemOf(address) {
+    for (const part of [address, ...embeddedIn(address)]) {
+      const problem = problemOfOne(part);
+      if (problem) return part === address ? problem : `${problem}, as ${part} within it`;
+    }
+    return undefined;
+  }
+
+  /** @param {Address} address */
+  function problemOfOne(address) {
+    if (isWithin(address, deny.ranges)) return 'in the list `deny`';
+    if (isWithin(address, metadata)) {
+      const named = allow.filter(([base, bits]) => bits === (base.kind() === 'ipv4' ? 32 : 128));
+      return isWithin(address, named) ? undefined : 'a cloud metadata service';
+    }
+    if (isWithin(address, allow)) return undefined;
+    return kindUnlessPublic(address);
+  }
+
+  /** @param {Address} address */
+  function kindUnlessPublic(address) {
+    const kind = /** @type {string} */ (address.range());
+    if (kind !== 'unicast') {
+      // Where there is only IPv6, this is how every public IPv4 address looks: what is embedded decides.
+      return isWithin(address, [nat64]) ? undefined : nameOfKind(kind);
+    }
+    // The rest of the space is not assigned to anybody, and the library takes it for unicast.
+    const isAssigned = address.kind() === 'ipv4' || isWithin(address, [globalUnicast]);
+    return isAssigned ? undefined : 'unassigned';
+  }
+
+  return {
+    /**
+     * Why a URL may not be reached, as far as it can be known without looking the name up.
+     * @param {URL} url
+     * @returns {Problem | undefined}
+     */
+    problemOfUrl(url) {
+      if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+        return { reason: 'scheme', why: `only http: and https: can be reached, not ${url.protocol}` };
+      }
+      if (url.username !== '' || url.password !== '') {
+        return { reason: 'credentials', why: 'the URL contains a user name or password; use a header' };
+      }
+      if (refusedPorts.has(url.port)) {
+        return { reason: 'port', why: `port ${url.port} belongs to another protocol` };
+      }
+      const host = hostOf(url);
+      const address = parseAddress(host);
+      return address ? problemOfLiteral(address) : problemOfName(host);
+    },
+
+    /**
+     * Why a name that resolves to these addresses may not be reached. One that is denied is enough: a name that
+     * stands for both kinds has no honest use.
+     * @param {Address[]} addresses
+     * @returns {Problem | undefined}
+     */
+    problemOfAddresses(addresses) {
+      for (const address of addresses) {
+        const why = problemOf(address);
+        if (why) return denied(address, `it resolves to ${address}, which is ${why}`);
+      }
+      return undefined;
+    },
+  };
+
+  /** @param {Address} address @returns {Problem | undefined} */
+  function problemOfLiteral(address) {
+    const why = problemOf(address);
+    if (why) return denied(address, `it is ${why}`);
+    const isAmong = !only || isWithin(address, only.ranges);
+    return isAmong ? undefined : { reason: 'host', why: 'it is not in the list `only`' };
+  }
+
+  /** @param {string} name @returns {Problem | undefined} */
+  function problemOfName(name) {
+    const why = whyNotNamed(name);
+    return why === undefined ? undefined : { reason: 'host', why };
+  }
+
+  /** @param {string} name */
+  function whyNotNamed(name) {
+    // A last label of digits would be an address to some resolvers; the URL parser leaves none, so this one is odd.
+    if (name.split('.').includes('') || /(^|\.)(\d+|0x[\da-f]*)$/i.test(name)) return 'it is not a host name';
+    if (metadataNames.has(name)) return 'it is the name of a cloud metadata service';
+    if (isNamed(name, deny)) return 'it is in the list `deny`';
+    if (only && !isNamed(name, only)) return 'it is not in the list `only`';
+    return undefined;
+  }
+}
+
+/** @typedef {ReturnType<typeof createPolicy>} Policy */
+
+/**
+ * The host of a URL without what writes the same host differently: brackets and the trailing dot.
+ * @param {URL} url
+ */
+export function hostOf({ hostname }) {
+  return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname.replace(/\.$/, '');
+}
+
+/** @param {string} name @param {import('./options.js').Hosts} hosts */
+function isNamed(name, { names, suffixes }) {
+  return names.has(name) || suffixes.some((suffix) => name.endsWith(suffix));
+}
+
+/** @param {Address} address @param {readonly Range[]} ranges */
+function isWithin(address, ranges) {
+  return ranges.some(([base, bits]) => base.kind() === address.kind() && address.match(base, bits));
+}
+
+/**
+ * The IPv4 addresses at which a packet to this IPv6 address may come out. (Mapped ones are IPv4 since `parseAddress`.)
+ * @param {Address} address
+ * @returns {Address[]}
+ */
+function embeddedIn(address) {
+  if (address.kind() === 'ipv4') return [];
+  const { parts } = /** @type {import('ipaddr.js').IPv6} */ (address);
+  const at = (/** @type {number} */ index, flip = 0) => {
+    const pair = [(parts[index] ?? 0) ^ flip, (parts[index + 1] ?? 0) ^ flip];
+    const { IPv4 } = ipaddr();
+    return new IPv4(pair.flatMap((part) => [part >> 8, part & 0xff]));
+  };
+  const [a, b, c, d, e, f] = parts;
+  if (a === 0x2002) return [at(1)]; // 6to4
+  if (a === 0x2001 && b === 0) return [at(2), at(6, 0xffff)]; // Teredo: its server, and the client inverted
+  if (a === 0x64 && b === 0xff9b) return [at(6)]; // NAT64
+  if ((a || b || c || d || f) === 0 && (e === 0xffff || (e === 0 && parts[6] !== 0))) {
+    return [at(6)]; // IPv4-translated, and IPv4-compatible, which `::` and `::1` are not
+  }
+  if ((e === 0 || e === 0x200) && f === 0x5efe) return [at(6)]; // ISATAP
+  return [];
+}
+
+/** @param {Address} address @param {string} why @returns {Problem} */
+function denied(address, why) {
+  return { reason: 'address', why, address: address.toString() };
+}
+
+/** `carrierGradeNat` in words. @param {string} kind */
+function nameOfKind(kind) {
+  return `in a range that is not public (${kind.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)})`;
+}
+
+/** @param {string} text */
+function rangeOf(text) {
+  const range = parseRange(text);
+  if (range) return range;
+  throw new Error(`not a range of addresses: ${text}`);
+}

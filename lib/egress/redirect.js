@@ -1,0 +1,37 @@
+/** Where a redirect leads, and what of the request goes there, as the Fetch standard says. */
+import { egressFailed } from '../errors.js';
+
+/** @typedef {import('./exchange.js').Step} Step */
+
+const redirectStatuses = [301, 302, 303, 307, 308];
+const headersOfBody = ['content-encoding', 'content-language', 'content-location', 'content-type'];
+const headersOfOrigin = ['authorization', 'cookie', 'proxy-authorization'];
+
+/**
+ * The request that follows a redirect; undefined if the answer is none.
+ * @param {Step} step
+ * @param {import('node:http').IncomingMessage} message
+ * @returns {Step | undefined}
+ */
+export function nextStep(step, { statusCode = 0, headers }) {
+  if (!redirectStatuses.includes(statusCode) || headers.location === undefined) return undefined;
+  // Headers are read as Latin-1, and servers write UTF-8.
+  const location = Buffer.from(headers.location, 'latin1').toString();
+  const url = URL.canParse(location, step.url.href) ? new URL(location, step.url.href) : undefined;
+  if (!url) throw egressFailed(`redirected to ${JSON.stringify(location.slice(0, 200))}, which is not a URL`);
+  if (url.hash === '') url.hash = step.url.hash;
+
+  const becomesGet =
+    statusCode === 303
+      ? step.method !== 'GET' && step.method !== 'HEAD'
+      : statusCode <= 302 && step.method === 'POST';
+  if (step.body && 'chunks' in step.body && statusCode !== 303) {
+    throw egressFailed('redirected, and the body is a stream, which cannot be sent again');
+  }
+  const kept = new Headers(step.headers);
+  if (becomesGet) for (const name of headersOfBody) kept.delete(name);
+  if (url.origin !== step.url.origin) for (const name of headersOfOrigin) kept.delete(name);
+  return becomesGet
+    ? { url, method: 'GET', headers: kept, body: undefined }
+    : { url, method: step.method, headers: kept, body: step.body };
+}
