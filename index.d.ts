@@ -523,21 +523,6 @@ export type AdoptOptions = {
   lastTouchedAt?: number;
 };
 
-/** Takes and restores snapshots of processes. What its functions throw counts as no. */
-export type CheckpointDriver = {
-  /** Saves the process and everything below it. Whether there is a snapshot now. The process is ended afterwards. */
-  checkpoint: (args: { key: string; pid: number }) => Promise<boolean>;
-  /**
-   * Starts a process from the key's snapshot. Only a process that was started by this very call is taken: the pid of any
-   * other belongs to somebody else.
-   */
-  restore: (args: { key: string }) => Promise<{ pid: number } | null>;
-  /** Removes the key's snapshot. */
-  drop: (key: string) => Promise<void>;
-  /** Whether the key has a snapshot. */
-  has: (key: string) => Promise<boolean>;
-};
-
 /** What is used of OpenTelemetry's `TracerProvider`. */
 export type TracerProvider = {
   getTracer: (
@@ -673,6 +658,8 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_STOP_TIMEOUT'
   /** `dispose` could not stop every tenant. Its `errors` say why; it can be called again. */
   | 'ERR_RUNTIME_STOP_REFUSED'
+  /** A command of `execCheckpointDriver` failed, or what it left or said is of no use. */
+  | 'ERR_RUNTIME_CHECKPOINT'
   /** This machine is none that the package runs on, or its addon is missing. */
   | 'ERR_RUNTIME_UNSUPPORTED'
   /** The egress guard refused a request: an `EgressDeniedError`. */
@@ -873,3 +860,93 @@ export class EgressDeniedError extends Error {
   /** With a budget: how long until there is room. Absent when the request is larger than the whole budget. */
   readonly retryAfterMs?: number;
 }
+
+/**
+ * Saves a tenant's process with all its memory, and makes a process of it again later. One image is kept for a key;
+ * a rejected promise is an operation that failed. `execCheckpointDriver` makes one out of two commands.
+ */
+export type CheckpointDriver = {
+  /**
+   * Saves the process tree of `pid` as the image of `key`, in place of an older one. `false`: it could not be done,
+   * nothing was saved, and an older image is as it was. The process is ended afterwards, if it has not ended.
+   */
+  checkpoint: (args: { key: string; pid: number }) => Promise<boolean>;
+  /**
+   * Makes a process of the image of `key`, which is kept. `null`: there is no image, or it could not be done. Only a
+   * process that was started by this very call is taken: the pid of any other belongs to somebody else.
+   */
+  restore: (args: { key: string }) => Promise<{ pid: number } | null>;
+  /** Removes the image of `key`, if there is one. */
+  drop: (key: string) => Promise<void>;
+  /** Whether there is an image of `key`. */
+  has: (key: string) => Promise<boolean>;
+};
+
+/**
+ * What `execCheckpointDriver` takes.
+ *
+ * In every part of the two commands, the program's name included, `{key}` stands for the tenant's key, `{pid}` for the
+ * process to be saved (in `restoreCommand`: the one that was saved) and `{dir}` for the absolute path of the image's
+ * directory, the same when it is restored as when it was saved. What is filled in is not looked at again; other words
+ * in braces stay as they are.
+ *
+ * There is no shell. If you run one, hand the key to its script as an argument, since keys may contain anything that a
+ * shell acts upon: `['sh', '-c', 'save "$1"', 'sh', '{key}']`. A key may also begin with `-`.
+ *
+ * The commands have the host's user, environment and working directory, and no standard input.
+ */
+export type ExecCheckpointDriverOptions = {
+  /**
+   * Saves the process `{pid}` in the directory `{dir}`, which is there and empty. It has done so if it ends with 0.
+   * What the process does after that is not in the image.
+   */
+  checkpointCommand: readonly string[];
+  /**
+   * Makes a process of what is in `{dir}` and prints, on a line of its own on its standard output,
+   * `RESTORED_PID=<n>`: the last thing to do. It may end then, with 0, or stay for as long as the process lives; its
+   * output is read, and thrown away, until nobody has it open.
+   */
+  restoreCommand: readonly string[];
+  /**
+   * Where the images are, a directory for each key. Made when it is needed, for the host's user alone: an image holds
+   * all that its tenant had in memory. One host process at a time may use it. A relative path is taken from the host's
+   * working directory when the driver is made.
+   */
+  imageDir: string;
+  /**
+   * A command that takes longer is killed with its process group, and the call rejects. `Infinity`: no limit. Default
+   * 60 000.
+   */
+  timeoutMs?: number;
+  /**
+   * Told of every checkpoint, restore and drop that failed, before its promise settles: which command, how it ended,
+   * and the last lines of its standard error. What it throws breaks nothing. By default a warning of the process.
+   */
+  onError?: (error: RuntimeError) => void;
+};
+
+/**
+ * A `CheckpointDriver` that runs a command to save a process and another one to restore it.
+ *
+ * A command that ends with anything other than 0 is told to `onError`, and the call resolves with `false` or `null`.
+ * Operations on one key wait for each other. An image that counts is whole, also after the host was killed or lost its
+ * power, and it is never another key's.
+ *
+ * A host that is killed leaves a command that it was running behind; that command ends by itself, and what it saved does
+ * not count. A `restoreCommand` that fails or takes too long after it made a process must end that process itself.
+ *
+ * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on bad options, naming the option. The driver's methods reject with
+ * `ERR_RUNTIME_INVALID_KEY`, or with `ERR_RUNTIME_CHECKPOINT` when a command could not be started, took too long, or
+ * named no pid, several, or one that cannot be a tenant's (less than 2, or the host's own).
+ *
+ * @example
+ * ```ts
+ * const driver = execCheckpointDriver({
+ *   checkpointCommand: ['criu', 'dump', '--tree', '{pid}', '--images-dir', '{dir}', '--tcp-close'],
+ *   // criu gives a process the pid that it had.
+ *   restoreCommand: ['sh', '-c', 'criu restore -d -D "$1" --tcp-close && echo "RESTORED_PID=$2"', 'sh', '{dir}', '{pid}'],
+ *   imageDir: '/var/lib/runtime/images',
+ * });
+ * ```
+ */
+export function execCheckpointDriver(options: ExecCheckpointDriverOptions): CheckpointDriver;

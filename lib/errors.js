@@ -46,6 +46,15 @@ export function invalidKey(key, problem) {
 /** @param {string} message */
 export const spawnFailed = (message) => withCode(new Error(message), 'SPAWN');
 
+/**
+ * @param {string} message
+ * @param {Record<string, unknown>} [fields]
+ * @returns {import('../index.js').RuntimeError}
+ */
+export function checkpointFailed(message, fields) {
+  return Object.assign(new Error(message), { code: /** @type {const} */ ('ERR_RUNTIME_CHECKPOINT') }, fields);
+}
+
 /** @param {string} message @param {unknown} [cause] */
 export const unsupported = (message, cause) => withCode(new Error(message, { cause }), 'UNSUPPORTED');
 

@@ -98,10 +98,15 @@ function rootOf(source) {
   }
   const { kind, root } = /** @type {Record<string, unknown>} */ (source);
   if (kind !== 'directory') throw invalidOption(`Unsupported tenant source kind: ${plain(kind)}`);
-  if (typeof root !== 'string' || root === '' || root.includes('\0')) {
-    throw invalidOption(`source.root must be a path, got ${shown(root)}`);
+  return directoryAt('source.root', root);
+}
+
+/** @param {string} path of the option @param {unknown} value @returns {string} absolute */
+export function directoryAt(path, value) {
+  if (typeof value !== 'string' || value === '' || value.includes('\0')) {
+    throw invalidOption(`${path} must be a path, got ${shown(value)}`);
   }
-  return absolutePath(root);
+  return absolutePath(value);
 }
 
 const DRIVER_METHODS = /** @type {const} */ (['checkpoint', 'restore', 'drop', 'has']);
@@ -149,12 +154,16 @@ export function readAdoption(process, options) {
 
 /** @param {unknown} command @returns {readonly string[]} */
 function commandOf(command) {
-  if (command === undefined) return ['bun', 'run', 'start'];
+  return command === undefined ? ['bun', 'run', 'start'] : commandAt('command', command);
+}
+
+/** @param {string} path of the option @param {unknown} value @returns {readonly string[]} a copy */
+export function commandAt(path, value) {
   const isArgument = (/** @type {unknown} */ part) => typeof part === 'string' && !part.includes('\0');
   // A copy has no holes, which `every` would pass over.
-  const parts = Array.isArray(command) ? [...command] : [];
+  const parts = Array.isArray(value) ? [...value] : [];
   if (parts.length === 0 || !parts.every(isArgument) || parts[0] === '') {
-    throw invalidOption(`command must be a non-empty array of strings, got ${shown(command)}`);
+    throw invalidOption(`${path} must be a non-empty array of strings, got ${shown(value)}`);
   }
   return parts;
 }

@@ -29,7 +29,7 @@ import { createTracing } from './tracing.js';
  * @property {Set<string>} asked keys whose `shouldIdleKill` has not answered yet
  * @property {import('./status.js').Counts} counts
  * @property {ReturnType<typeof createTracing>} tracing
- * @property {Promise<import('./checkpoint.js').Checkpoints> | undefined} checkpoints loaded only where it is used
+ * @property {Promise<import('./checkpoint/checkpoints.js').Checkpoints> | undefined} checkpoints loaded only where it is used
  * @property {Set<string>} images keys that have a snapshot
  * @property {() => void} wake looks soon whether something came of a call into Rust
  */
@@ -70,7 +70,9 @@ export function createRuntime(options) {
   const core = createCore(settings, close);
   const { native, board, calls, tenants, adoptions, counts, wake } = core;
   if (settings.checkpoint !== undefined) {
-    core.checkpoints = import('./checkpoint.js').then(({ createCheckpoints }) => createCheckpoints(core));
+    core.checkpoints = import('./checkpoint/checkpoints.js').then(({ createCheckpoints }) =>
+      createCheckpoints(core),
+    );
   }
 
   /**

@@ -9,6 +9,7 @@ test('the package exports these values by name and no default', () => {
     'RuntimeExitedBeforeReadyError',
     'createEgressGuard',
     'createRuntime',
+    'execCheckpointDriver',
     'readProcessTreeStats',
   ]);
 });

@@ -7,6 +7,7 @@ test('the package exports its values by name and no default', () => {
     'RuntimeExitedBeforeReadyError',
     'createEgressGuard',
     'createRuntime',
+    'execCheckpointDriver',
     'readProcessTreeStats',
   ]);
 });

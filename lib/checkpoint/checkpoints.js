@@ -4,11 +4,11 @@
  * One thing at a time happens to a key's snapshot, and no process of the key is started while it does. A snapshot counts
  * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it.
  */
-import { notAdopted, textOf } from './errors.js';
-import { foreignProcess } from './external.js';
+import { notAdopted, textOf } from '../errors.js';
+import { foreignProcess } from '../external.js';
 
-/** @typedef {import('./runtime.js').Core} Core */
-/** @typedef {import('./tenants.js').Run} Run */
+/** @typedef {import('../runtime.js').Core} Core */
+/** @typedef {import('../tenants.js').Run} Run */
 /** @typedef {ReturnType<typeof createCheckpoints>} Checkpoints */
 
 /** How long a restored process that does not answer gets to end. */
@@ -62,7 +62,7 @@ export function createCheckpoints(core) {
     wake();
   }
 
-  /** Its process is gone. @param {Run} run @param {import('../index.js').ExitReason} reason */
+  /** Its process is gone. @param {Run} run @param {import('../../index.js').ExitReason} reason */
   function exited(run, reason) {
     const wasSaved = saved.delete(run.id);
     const cameFromImage = fromImage.delete(run.id);
