@@ -46,7 +46,8 @@ export class Project {
     this.#write('package.json', JSON.stringify({ name: 'reader', private: true, type: 'module' }));
     this.#write('tsconfig.json', JSON.stringify(TSCONFIG));
     this.#link('node_modules/@absolutejs/runtime', checkout);
-    this.#link('node_modules/@types', join(checkout, 'node_modules', '@types'));
+    for (const name of ['@types', '@opentelemetry', 'prom-client'])
+      this.#link(`node_modules/${name}`, join(checkout, 'node_modules', name));
     const { bin } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8'));
     for (const [name, path] of Object.entries<string>(bin))
       this.#link(`node_modules/.bin/${name}`, join(checkout, path));

@@ -1,0 +1,1 @@
+export { createRuntimeCollector } from './lib/prometheus/collector.js';
