@@ -35,6 +35,7 @@ export const engines = [
 ];
 
 export const pnpm = join(here, 'node_modules', 'pnpm', 'bin', 'pnpm.cjs');
+export const toolsBin = join(here, 'node_modules', '.bin');
 export const tsc = join(root, 'node_modules', '.bin', 'tsc');
 
 /** Installs what is not there yet: some 600 MB, of which npm keeps a packed copy for the next time. */
