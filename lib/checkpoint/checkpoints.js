@@ -122,7 +122,8 @@ export function createCheckpoints(core) {
   async function bringBack(run) {
     const { key } = run;
     const deadline = performance.now() + restoreTimeoutMs;
-    const bornAfter = native.sinceBootMs();
+    // The starts of processes are known to a hundredth of a second, rounded down.
+    const bornAfter = Math.floor(native.sinceBootMs() / 10) * 10;
     const restoring = inTurn(key, async () => driver.restore({ key }));
     let restored;
     try {
