@@ -16,6 +16,8 @@ use napi_derive::napi;
 use pool::{Adopted, Callback, Exit, Fact, Failure, Input, Key, RunId, StopStage};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 /// Weak, so that it never keeps the process alive. One ring that nobody has heard yet is enough.
 type Bell = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
@@ -234,8 +236,10 @@ fn init_tracing() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let Ok(filter) = std::env::var("ABSOLUTE_RUNTIME_LOG") else { return };
-        let filter = tracing_subscriber::EnvFilter::new(filter);
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        let _ = subscriber.try_init();
+        let Ok(targets) = filter.parse::<Targets>() else {
+            return eprintln!("ABSOLUTE_RUNTIME_LOG is not a filter such as debug or absolutejs_runtime::os=trace: {filter:?}");
+        };
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let _ = tracing_subscriber::registry().with(lines.with_filter(targets)).try_init();
     });
 }
