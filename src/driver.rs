@@ -360,7 +360,18 @@ impl Driver {
     }
 
     /// The user's process is a tenant now.
-    fn adopt(&self, core: &mut Core, run: RunId, key: Key, call: CallId, process: Adopted) -> Option<Input> {
+    fn adopt(
+        self: &Arc<Self>,
+        core: &mut Core,
+        run: RunId,
+        key: Key,
+        call: CallId,
+        process: Adopted,
+    ) -> Option<Input> {
+        // It may be the first thing that happens, and its deadlines must be kept.
+        if let Err(error) = self.ensure_engine(core) {
+            tracing::error!(%error, "the runtime's thread could not be started");
+        }
         let handle = RunHandle {
             key: key.clone(),
             processes: Processes::External,
@@ -498,7 +509,9 @@ impl Driver {
     }
 
     fn look_for_connections(self: &Arc<Self>, core: &mut Core) -> Option<Input> {
-        let engine = core.engine.clone()?;
+        let Some(engine) = core.engine.clone() else {
+            return Some(Input::Connections { open: Vec::new(), seen: false });
+        };
         let ports_of: Vec<(RunId, u16)> = core.runs.iter().map(|(run, handle)| (*run, handle.port)).collect();
         let driver = self.clone();
         engine.spawn(async move {

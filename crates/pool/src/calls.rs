@@ -59,6 +59,8 @@ impl Pool {
         let Some(tenant) = self.tenants.get_mut(key) else { return };
         let waiting = tenant.waiters.len();
         tenant.waiters.retain(|waiter| waiter.call != call);
+        // What it handed over is its owner's again; others that wait for the key get a process of ours.
+        tenant.adoption.take_if(|adoption| adoption.0 == call);
         if let State::Stopping(_, stop) = &mut tenant.state {
             stop.disappointed.retain(|disappointed| *disappointed != call);
         }
@@ -276,10 +278,14 @@ impl Pool {
         let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
         runs.sort();
         for run in runs {
-            match self.tenant_of(run).state.run().map(|run| run.processes) {
-                Some(Processes::External) => {
+            match &self.tenant_of(run).state {
+                state if state.run().is_some_and(|run| run.processes == Processes::External) => {
                     self.set_stage(run, Stage::Forced);
                     self.exited(step, run, crate::Exit { exit_code: None, cpu_ms: None });
+                }
+                // Nobody is left who could say whether it is saved.
+                State::Stopping(_, stop) if stop.stage == Stage::Saving => {
+                    self.checkpointed(step, run, false)
                 }
                 _ => self.actions.push(Action::Stop { run, stage: StopStage::Force }),
             }

@@ -74,6 +74,10 @@ impl Pool {
         let Adopted { pid, port, touched_at_ms } = process;
         let wants_fresh: Vec<Waiter> =
             self.tenant_of(id).waiters.extract_if(.., |waiter| waiter.wants == Wants::Fresh).collect();
+        // Whoever asked for the tenant meanwhile touches it. And its owner's clock may be ahead of ours.
+        let others_want_it = self.tenant_of(id).waiters.iter().any(|waiter| waiter.call != call);
+        let now_ms = step.now.wall_ms;
+        let touched_at_ms = if others_want_it { now_ms } else { touched_at_ms.min(now_ms) };
         self.becomes_ready(step, id, touched_at_ms, Event::Adopt { run: id, pid, port });
         self.schedule_first_observation(step);
         if !wants_fresh.is_empty() {
@@ -117,7 +121,6 @@ impl Pool {
         if let State::Probing(run) = take_state(tenant) {
             tenant.state = State::Ready(run);
         }
-        self.schedule_look(step.now.steady_ms);
     }
 
     fn not_ready(&mut self, step: &mut Step, id: RunId, failure: Failure) {

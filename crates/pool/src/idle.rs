@@ -31,9 +31,9 @@ pub(crate) struct Looks {
     /// When the next regular look is due.
     pub at_ms: Option<u64>,
     is_under_way: bool,
-    /// Idle runs that wait for the answer.
+    /// Idle runs that wait for its answer.
     asking: Vec<RunId>,
-    /// Idle runs that came after the look had begun: they need the next one.
+    /// Idle runs that wait for the next look: the one under way had begun before they were idle.
     asking_next: Vec<RunId>,
 }
 
@@ -76,7 +76,7 @@ impl Pool {
         }
         self.clear_deadline(id);
         if looks {
-            self.look_for(id);
+            self.looks.asking_next.push(id);
         } else {
             if let Some(run) = self.tenant_of(id).state.run_mut() {
                 run.idle_is_asked = true;
@@ -88,8 +88,11 @@ impl Pool {
 
     /// Whoever has the last word has said it. Kept tenants are asked about again a sweep later.
     pub(crate) fn idle_answered(&mut self, step: &mut Step, id: RunId, stop: bool) {
-        let State::Ready(run) = &mut self.tenant_of(id).state else { return };
-        if !std::mem::take(&mut run.idle_is_asked) {
+        let state = &mut self.tenant_of(id).state;
+        let is_ready = matches!(state, State::Ready(_));
+        // The question is answered in any case, also if somebody tries to stop the run meanwhile.
+        let is_asked = state.run_mut().is_some_and(|run| std::mem::take(&mut run.idle_is_asked));
+        if !(is_ready && is_asked) {
             return;
         }
         if stop {
@@ -99,43 +102,34 @@ impl Pool {
         }
     }
 
-    fn is_ready(&self, id: RunId) -> bool {
-        self.runs.get(&id).is_some_and(|key| matches!(self.tenants[key].state, State::Ready(_)))
+    /// Whether the run still waits for a look: not if it was to be stopped meanwhile, and is back with a new deadline.
+    fn waits_for_look(&self, id: RunId) -> bool {
+        let state = self.runs.get(&id).map(|key| &self.tenants[key].state);
+        matches!(state, Some(State::Ready(run)) if run.deadline_ms.is_none())
     }
 
-    fn look_for(&mut self, id: RunId) {
-        if self.looks.is_under_way {
-            self.looks.asking_next.push(id);
-        } else {
-            self.looks.asking.push(id);
-            self.look();
-        }
-    }
-
-    fn look(&mut self) {
-        self.looks.is_under_way = true;
-        self.looks.at_ms = None;
-        self.actions.push(Action::LookForConnections);
-    }
-
-    /// A regular look may be due.
-    pub(crate) fn look_regularly(&mut self, step: &Step) {
-        if self.looks.at_ms.is_some_and(|at_ms| at_ms <= step.now.steady_ms) {
-            self.look();
-        }
-    }
-
-    /// Connections are looked for as long as there is a tenant that could be idle.
-    pub(crate) fn schedule_look(&mut self, now_ms: u64) {
+    /// Looks for connections if an idle run waits for it or it is time to, and sees to it that there is a next time for
+    /// as long as there is a tenant that could be idle. Ends every step.
+    pub(crate) fn look(&mut self, step: &Step) {
         let Some(idle_after_ms) = self.config.idle_after_ms.filter(|_| self.config.heeds_connections) else {
             return;
         };
-        if self.looks.is_under_way || self.looks.at_ms.is_some() {
+        let (looks, now_ms) = (&mut self.looks, step.now.steady_ms);
+        if looks.is_under_way {
             return;
         }
-        let wanted = self.room.candidates() > 0 && self.disposal.is_none();
-        let interval_ms = self.config.sweep_interval_ms.min(idle_after_ms / 2).max(1);
-        self.looks.at_ms = wanted.then(|| now_ms.saturating_add(interval_ms));
+        if self.room.candidates() == 0 || self.disposal.is_some() {
+            looks.asking_next.clear();
+            looks.at_ms = None;
+        } else if !looks.asking_next.is_empty() || looks.at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+            looks.asking = std::mem::take(&mut looks.asking_next);
+            looks.is_under_way = true;
+            looks.at_ms = None;
+            self.actions.push(Action::LookForConnections);
+        } else {
+            let interval_ms = self.config.sweep_interval_ms.min(idle_after_ms / 2).max(1);
+            looks.at_ms.get_or_insert(now_ms.saturating_add(interval_ms));
+        }
     }
 
     /// It is known which runs have an open connection. Where that could not be seen, nobody is taken to be idle.
@@ -151,7 +145,7 @@ impl Pool {
         }
         let open: HashSet<RunId> = open.into_iter().collect();
         for id in std::mem::take(&mut self.looks.asking) {
-            if !self.is_ready(id) {
+            if !self.waits_for_look(id) {
                 continue;
             }
             if seen {
@@ -161,10 +155,10 @@ impl Pool {
                 self.set_deadline(step, id, self.config.sweep_interval_ms);
             }
         }
-        self.looks.asking = std::mem::take(&mut self.looks.asking_next);
-        if !self.looks.asking.is_empty() {
-            self.look();
+        for id in std::mem::take(&mut self.looks.asking_next) {
+            if self.waits_for_look(id) {
+                self.consider_idle(step, id, IdleStep::Clock);
+            }
         }
-        self.schedule_look(step.now.steady_ms);
     }
 }

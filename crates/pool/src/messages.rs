@@ -152,12 +152,12 @@ pub enum Refusal {
     Draining,
     /// The key to be adopted has a process already, or is about to.
     Taken,
-    /// So many keys wait to be started that no more are let in.
-    Overloaded { waiting: usize },
     /// Too many failures in a row.
     Exhausted { max_failures: u64, last: Failure },
     /// Inside the window after a failure.
     BackingOff { failures: u64, retry_after_ms: u64, last: Failure },
+    /// So many keys wait to be started that no more are let in.
+    Overloaded { waiting: usize },
     /// The start that the call waited for failed. No `run`: it had not begun.
     StartFailed { run: Option<RunId>, failure: Failure },
     /// The stop that the call waited for was refused.

@@ -120,6 +120,7 @@ impl Pool {
             Input::Tick => self.tick(&mut step),
         }
         self.admit(&mut step);
+        self.look(&step);
         self.settle_disposal();
         std::mem::take(&mut self.actions)
     }
@@ -168,7 +169,6 @@ impl Pool {
             self.actions.push(Action::Observe);
             self.schedule_observation(now_ms);
         }
-        self.look_regularly(step);
         for run in self.timers.due(now_ms) {
             self.deadline(step, run);
         }

@@ -92,7 +92,8 @@ impl Pool {
     fn failure_status(&self, key: &str, now: Now) -> Option<FailureStatus> {
         let failures = self.failures.of(key)?;
         let is_final = failures.count >= self.failures.max_failures();
-        let retry_at_ms = (now.wall_ms + failures.retry_at_ms).saturating_sub(now.steady_ms);
+        let steady_from_wall_ms = now.wall_ms.saturating_sub(now.steady_ms);
+        let retry_at_ms = steady_from_wall_ms.saturating_add(failures.retry_at_ms);
         Some(FailureStatus {
             count: failures.count,
             retry_at_ms: (!is_final).then_some(retry_at_ms),

@@ -194,6 +194,10 @@ impl Pool {
         if failure != Failure::StopTimedOut && run.was_ready {
             run.cause = None;
         }
+        if run.cause == Some(Cause::Saved) {
+            // It is in use again, and from now on no longer as it was saved.
+            run.cause = Some(Cause::Idle);
+        }
         self.last_refusal = Some((id, failure));
         self.keep(step, run);
     }

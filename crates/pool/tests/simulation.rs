@@ -8,13 +8,19 @@
 mod simulation {
     pub mod answers;
     pub mod book;
+    pub mod effects;
+    pub mod idleness;
     pub mod leases;
     pub mod log;
     pub mod onlooker;
+    pub mod origins;
     pub mod processes;
     pub mod properties;
+    pub mod questions;
+    pub mod records;
     pub mod rng;
     pub mod rules;
+    pub mod statuses;
     pub mod story;
     pub mod world;
 }

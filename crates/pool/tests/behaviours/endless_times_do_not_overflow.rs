@@ -20,3 +20,14 @@ fn none_of_the_deadlines_wraps() {
     assert_eq!(bench.pool.next_deadline(), Some(u64::MAX));
     assert_eq!(bench.handle(Input::Tick), []);
 }
+
+#[test]
+fn nor_does_the_end_of_the_wait_after_a_failure() {
+    let backoff = Backoff { base_ms: u64::MAX, max_ms: u64::MAX, max_failures: 10 };
+    let mut bench = Bench::new(Config { backoff, ..config() });
+    let run = started(&bench.ensure("a").1).expect("it starts");
+    bench.fact(run, Fact::StartFailed(unwilling()));
+    let status = bench.pool.status("a", bench.now).expect("it has failed");
+    assert_eq!(status.phase, Phase::BackingOff);
+    assert_eq!(status.failures.and_then(|failures| failures.retry_at_ms), Some(u64::MAX));
+}

@@ -63,6 +63,20 @@ impl Bench {
         self.call(|call| Input::Restart { key: key.into(), call })
     }
 
+    /// Hands a process over that was last active just now.
+    pub fn adopt(&mut self, key: &str) -> (CallId, Vec<Action>) {
+        self.adopt_touched_at(key, self.now.wall_ms)
+    }
+
+    pub fn adopt_touched_at(&mut self, key: &str, touched_at_ms: u64) -> (CallId, Vec<Action>) {
+        let process = Adopted { touched_at_ms, ..HANDED_OVER };
+        self.call(|call| Input::Adopt { key: key.into(), call, process })
+    }
+
+    pub fn abort(&mut self, key: &str, call: CallId) -> Vec<Action> {
+        self.handle(Input::Abort { key: key.into(), call })
+    }
+
     pub fn kill(&mut self, key: &str) -> (CallId, Vec<Action>) {
         self.call(|call| Input::Kill { key: key.into(), call })
     }
@@ -92,6 +106,15 @@ impl Bench {
         run
     }
 
+    /// A process that was handed over and is a tenant.
+    pub fn adopted(&mut self, key: &str) -> RunId {
+        adopted(&self.adopt(key).1).expect("there is room")
+    }
+
+    pub fn restore(&mut self, run: RunId) -> Vec<Action> {
+        self.fact(run, Fact::Restored { pid: 100 + run.0 as u32, port: 4_000 })
+    }
+
     pub fn exit(&mut self, run: RunId) -> Vec<Action> {
         self.fact(run, Fact::Exited(Exit { exit_code: None, cpu_ms: None }))
     }
@@ -101,6 +124,8 @@ impl Bench {
     }
 }
 
+pub const HANDED_OVER: Adopted = Adopted { pid: 9, port: 9_000, touched_at_ms: 0 };
+
 pub fn unwilling() -> Failure {
     Failure::Thrown { by: Callback::Kill, text: "not now".into() }
 }
@@ -109,6 +134,14 @@ pub fn unwilling() -> Failure {
 pub fn started(actions: &[Action]) -> Option<RunId> {
     actions.iter().find_map(|action| match action {
         Action::Start { run, .. } => Some(*run),
+        _ => None,
+    })
+}
+
+/// The run that the actions adopt, if they do.
+pub fn adopted(actions: &[Action]) -> Option<RunId> {
+    actions.iter().find_map(|action| match action {
+        Action::Adopt { run, .. } => Some(*run),
         _ => None,
     })
 }
@@ -133,6 +166,10 @@ pub fn refusal(actions: &[Action], to: CallId) -> Option<&Refusal> {
 
 pub fn asks_to_stop(actions: &[Action], run: RunId) -> bool {
     actions.contains(&Action::Stop { run, stage: StopStage::Ask })
+}
+
+pub fn forces_to_stop(actions: &[Action], run: RunId) -> bool {
+    actions.contains(&Action::Stop { run, stage: StopStage::Force })
 }
 
 pub fn exit_reason(actions: &[Action]) -> Option<ExitReason> {

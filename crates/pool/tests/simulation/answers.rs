@@ -1,9 +1,9 @@
-//! What must hold of the answers to calls, and of the figures.
+//! What must hold of the answers to calls.
 
-use super::book::{Ask, Book, CallRecord, Must};
+use super::book::{Ask, Book, CallRecord, Must, Origin};
 use super::properties::{Verdict, holds};
 use super::world::key_index;
-use pool::{Action, Event, Now, Outcome, Pool, Processes, Refusal, RunId};
+use pool::{Action, Event, Now, Outcome, Pool, Refusal, RunId};
 
 pub fn of_action(book: &Book, action: &Action) -> Verdict {
     a_backoff_event_is_right(book, action)?;
@@ -11,16 +11,15 @@ pub fn of_action(book: &Book, action: &Action) -> Verdict {
     let Some(record) = book.calls.get(*call as usize) else {
         return Err(format!("call {call} was never made"));
     };
+    holds(record.aborted.is_none(), || format!("call {call} was aborted and is answered: {outcome:?}"))?;
     holds(!record.settled, || format!("call {call} is settled again: {outcome:?}"))?;
     the_outcome_fits_the_call(book, record, outcome)
         .and_then(|()| what_had_to_happen_happened(book, record, outcome))
         .map_err(|error| format!("call {call} ({:?}) got {outcome:?}: {error}", record.ask))
 }
 
-pub fn of_step(book: &Book, pool: &Pool) -> Verdict {
-    whoever_must_be_answered_at_once_is(book)?;
-    whether_a_start_is_still_wanted_is_known(book, pool)?;
-    the_figures_are_right(book, pool)
+pub fn of_step(book: &Book) -> Verdict {
+    whoever_must_be_answered_at_once_is(book)
 }
 
 /// At the end of the story.
@@ -51,15 +50,11 @@ fn whoever_must_be_answered_at_once_is(book: &Book) -> Verdict {
     holds(call.settled || call.must == Must::Wait, || format!("left waiting: {call:?}"))
 }
 
-fn whether_a_start_is_still_wanted_is_known(book: &Book, pool: &Pool) -> Verdict {
-    let wrong = book.alive().find(|run| pool.is_starting(run.id) != (run.is_coming_up() && !run.started));
-    holds(wrong.is_none(), || format!("the pool says the opposite of {wrong:?}"))
-}
-
 fn what_had_to_happen_happened(book: &Book, call: &CallRecord, outcome: &Outcome) -> Verdict {
     let fits = match (&call.must, outcome) {
         (Must::BeRefusedAsDisposed, Outcome::Refused(refusal)) => *refusal == Refusal::Disposed,
         (Must::BeRefusedAsDraining, Outcome::Refused(refusal)) => *refusal == Refusal::Draining,
+        (Must::BeRefusedAsTaken, Outcome::Refused(refusal)) => *refusal == Refusal::Taken,
         (Must::BeRefusedAsExhausted { last }, Outcome::Refused(refusal)) => {
             let max_failures = book.config.backoff.max_failures;
             *refusal == Refusal::Exhausted { max_failures, last: last.clone() }
@@ -78,6 +73,8 @@ fn what_had_to_happen_happened(book: &Book, call: &CallRecord, outcome: &Outcome
 
 fn the_outcome_fits_the_call(book: &Book, call: &CallRecord, outcome: &Outcome) -> Verdict {
     match (call.ask, outcome) {
+        (Ask::Adopt, Outcome::Tenant(run)) => the_tenant_is_what_was_handed_over(book, call, *run),
+        (Ask::Adopt, Outcome::Refused(refusal)) => the_adoption_is_refused_rightly(book, call, refusal),
         (Ask::Ensure | Ask::Restart, Outcome::Tenant(run)) => the_tenant_is_fit(book, call, *run),
         (Ask::Ensure | Ask::Restart, Outcome::Refused(refusal)) => {
             the_start_is_refused_rightly(book, call, refusal)
@@ -100,7 +97,24 @@ fn the_tenant_is_fit(book: &Book, call: &CallRecord, id: RunId) -> Verdict {
     holds(!call.killed, || "the key was killed since".into())?;
     holds(run.is_in_use() && run.told.ready, || format!("it is not in use: {run:?}"))?;
     let new_enough = run.start_step >= call.step || (call.may_join && call.run_then == Some(id));
-    holds(call.ask == Ask::Ensure || new_enough, || "it was started before the restart".into())
+    let spawned = run.origin != Origin::Adopted;
+    holds(call.ask == Ask::Ensure || (new_enough && spawned), || "it was started before the restart".into())
+}
+
+fn the_tenant_is_what_was_handed_over(book: &Book, call: &CallRecord, id: RunId) -> Verdict {
+    let Some(run) = book.run(id) else { return Err("no such run".into()) };
+    let just_adopted = run.origin == Origin::Adopted && run.start_step == book.step;
+    holds(run.key == call.key && run.is_in_use() && just_adopted, || format!("{run:?} was not adopted"))
+}
+
+/// What runs already cannot fail to start.
+fn the_adoption_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusal) -> Verdict {
+    match refusal {
+        Refusal::StartFailed { run: Some(run), .. } => Err(format!("it has nothing to do with {run:?}")),
+        Refusal::StartFailed { run: None, .. } => holds(call.killed, || "nobody called it off".into()),
+        Refusal::Exhausted { .. } | Refusal::BackingOff { .. } => Err("it is no start".into()),
+        refusal => the_start_is_refused_rightly(book, call, refusal),
+    }
 }
 
 fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusal) -> Verdict {
@@ -130,7 +144,9 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
                 "not everybody was asked to leave".into()
             })
         }
-        Refusal::Taken => Err("only adopt hears that".into()),
+        Refusal::Taken => {
+            holds(call.must == Must::BeRefusedAsTaken, || "only adopt hears that, and at once".into())
+        }
         Refusal::Overloaded { .. } => Err("too few wait for that".into()),
         Refusal::StillTracked { .. } => Err("only dispose hears that".into()),
     }
@@ -157,8 +173,8 @@ fn the_killed_process_is_gone(book: &Book, call: &CallRecord) -> Verdict {
 
 /// It is still there, it is external, and its stop was just given up (or was, when it was asked last).
 fn a_stop_was_refused(book: &Book, run: RunId) -> Verdict {
-    holds(book.config.processes == Processes::External, || "a stop of our own cannot be refused".into())?;
-    holds(book.run(run).is_some_and(|run| !run.over), || format!("{run:?} is over"))
+    let Some(run) = book.run(run).filter(|run| !run.over) else { return Err(format!("{run:?} is over")) };
+    holds(run.external, || "a stop of our own cannot be refused".into())
 }
 
 /// Since the key waits. (What never became a process shows an onlooker no refusal.)
@@ -177,35 +193,4 @@ fn what_is_still_tracked_is_named(book: &Book, mut named: Vec<RunId>) -> Verdict
     let mut alive: Vec<RunId> = book.alive().map(|run| run.id).collect();
     alive.sort();
     holds(named == alive, || format!("{alive:?} are tracked"))
-}
-
-/// A key that waits at the gate holds room without a process that an onlooker could see; how many do is only
-/// known within bounds. So is, while a start is being called off, whether its key would be refused.
-fn the_figures_are_right(book: &Book, pool: &Pool) -> Verdict {
-    let stats = pool.stats(book.now);
-    let alive = book.alive().count();
-    let running = book.alive().filter(|run| run.ready).count();
-    let at_the_gate = if book.config.gate.width.is_some() {
-        book.keys.iter().filter(|key| key.is_waiting()).count()
-    } else {
-        0
-    };
-    let total_fits = stats.total >= alive && stats.total <= alive + at_the_gate;
-    let (mut surely_held, mut perhaps_held) = (0, 0);
-    for key in (0..book.keys.len()).filter(|key| book.hold(*key).is_some()) {
-        match book.live_run_of(key) {
-            None if book.keys[key].is_waiting() => {}
-            None => surely_held += 1,
-            Some(run) if run.ready || run.cause.is_none() => {}
-            Some(_) => perhaps_held += 1,
-        }
-    }
-    let held_fits = stats.backoff >= surely_held && stats.backoff <= surely_held + perhaps_held;
-    holds(stats.running == running && total_fits && held_fits, || {
-        format!(
-            "{stats:?}; in truth {running} run, {alive} live and up to {at_the_gate} are at the gate, \
-             {surely_held} and up to {perhaps_held} more are held"
-        )
-    })?;
-    holds(stats.draining == book.draining_since.is_some(), || format!("{stats:?}; draining?"))
 }

@@ -1,10 +1,8 @@
-//! How inputs and actions change the book.
+//! How inputs change the book.
 
-use super::book::{Ask, Book, RunRecord};
+use super::book::{Book, Origin};
 use super::world::key_index;
-use pool::{
-    Action, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Processes, Refusal, RunId, StopStage,
-};
+use pool::{CallId, Exit, ExitReason, Fact, Failure, Input, RunId, StopStage};
 
 /// What an external process gets to end after it was forced, when the configured grace is 0.
 const FORCED_GRACE_MS: u64 = 5_000;
@@ -15,14 +13,15 @@ impl Book {
         match input {
             Input::Restart { key, .. } => self.restart(key_index(key)),
             Input::Kill { key, .. } => self.kill(key_index(key)),
+            Input::Abort { call, .. } => self.abort(*call),
             Input::ClearBackoff { key } => self.forget_failures(key_index(key)),
             Input::Drain => _ = self.draining_since.get_or_insert(self.step),
             Input::Dispose { .. } => self.dispose(),
             Input::Abandon => self.abandon(),
             Input::Fact(run, fact) => self.fact(*run, fact),
+            Input::Connections { open, seen } => self.connections(open, *seen),
             Input::Tick => self.tick(),
-            Input::Ensure { .. } => {}
-            Input::Adopt { .. } | Input::Abort { .. } | Input::Connections { .. } => {}
+            Input::Ensure { .. } | Input::Adopt { .. } => {}
         }
     }
 
@@ -31,26 +30,48 @@ impl Book {
         if joins || self.disposed || self.draining_since.is_some() {
             return;
         }
-        if let Some(run) = self.keys[key].live.and_then(|run| self.run_mut(run)) {
-            run.makes_room_for_restart |= run.cause.is_none();
+        if let Some(run) = self.live_run_of_mut(key) {
+            // What timed out before keeps its cause.
+            let was_given_up = run.given_up.is_some() && run.stop.is_none() && run.saving.is_none();
+            run.makes_room_for_restart |= run.cause.is_none() || was_given_up;
         }
         self.cause_of_key(key, ExitReason::Restarted);
     }
 
     fn kill(&mut self, key: usize) {
-        if let Some(run) = self.keys[key].live.and_then(|run| self.run_mut(run)) {
+        if let Some(run) = self.live_run_of_mut(key) {
             run.makes_room_for_restart = false;
         }
         let waiting = self.calls.iter_mut().filter(|call| call.key == key && !call.settled);
-        waiting
-            .filter(|call| matches!(call.ask, Ask::Ensure | Ask::Restart))
-            .for_each(|call| call.killed = true);
+        waiting.filter(|call| call.ask.is_for_a_tenant()).for_each(|call| call.killed = true);
         self.cause_of_key(key, ExitReason::Killed);
+    }
+
+    /// What nobody else waits for is called off.
+    fn abort(&mut self, call: CallId) {
+        let step = self.step;
+        let record = &mut self.calls[call as usize];
+        if record.settled {
+            return;
+        }
+        record.aborted = Some(step);
+        let key = record.key;
+        self.settle(call);
+        if self.keys[key].calls() > 0 {
+            return;
+        }
+        if let Some(run) = self.live_run_of_mut(key) {
+            run.makes_room_for_restart = false;
+            if run.is_coming_up() {
+                run.cause = Some(ExitReason::Killed);
+            }
+        }
     }
 
     fn tick(&mut self) {
         self.last_tick_ms = self.now.steady_ms;
         self.give_hanging_stops_up();
+        self.give_long_saves_up();
     }
 
     fn dispose(&mut self) {
@@ -58,32 +79,39 @@ impl Book {
         (0..self.keys.len()).for_each(|key| self.cause_of_key(key, ExitReason::Disposed));
     }
 
-    /// Our own processes are still to be reaped; the others are let go of.
+    /// Our own processes are still to be reaped, and no save is waited for; the others are let go of.
     fn abandon(&mut self) {
         self.dispose();
         self.abandoned = true;
-        if self.config.processes == Processes::External {
-            (0..self.keys.len())
-                .filter_map(|key| self.keys[key].live)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .for_each(|run| self.over(run, None));
-        }
+        self.config.stop_timeout_ms = 0;
+        let external: Vec<RunId> = self.alive().filter(|run| run.external).map(|run| run.id).collect();
+        external.into_iter().for_each(|run| self.over(run, None));
+        let ours: Vec<RunId> = self.alive().map(|run| run.id).collect();
+        ours.into_iter().for_each(|run| self.save_is_over(run, false));
     }
 
     fn cause_of_key(&mut self, key: usize, cause: ExitReason) {
-        if let Some(run) = self.keys[key].live.and_then(|run| self.run_mut(run)) {
+        if let Some(run) = self.live_run_of_mut(key) {
             run.cause.get_or_insert(cause);
         }
     }
 
     fn fact(&mut self, id: RunId, fact: &Fact) {
+        let (now_ms, step) = (self.now.steady_ms, self.step);
         let Some(run) = self.run_mut(id).filter(|run| !run.over) else { return };
         let (key, coming_up) = (run.key, run.is_coming_up());
         match fact {
             Fact::Started { .. } => {
                 run.started = true;
-                _ = self.observing_from_ms.get_or_insert(self.now.steady_ms);
+                _ = self.observing_from_ms.get_or_insert(now_ms);
+            }
+            Fact::Restored { .. } if !run.started => {
+                (run.started, run.external, run.ready) = (true, true, coming_up);
+                if coming_up {
+                    run.origin = Origin::Restored;
+                    self.forget_failures(key);
+                }
+                _ = self.observing_from_ms.get_or_insert(now_ms);
             }
             Fact::Ready if coming_up && run.started => {
                 run.ready = true;
@@ -101,14 +129,18 @@ impl Book {
                 }
             }
             Fact::Exited(Exit { exit_code, .. }) => {
+                // What ends while it is being saved is over when it is known whether it was.
+                if let Some(saving) = &mut run.saving {
+                    _ = saving.exit.get_or_insert(*exit_code);
+                    return;
+                }
                 self.over(id, *exit_code);
                 if coming_up {
                     self.failure(key, Failure::ExitedEarly { exit_code: *exit_code });
                 }
             }
             Fact::StopAsked { stage } if run.stop == Some((*stage, None)) => {
-                let now_ms = self.now.steady_ms;
-                self.run_mut(id).expect("a live run").stop = Some((*stage, Some(now_ms)));
+                run.stop = Some((*stage, Some(now_ms)));
             }
             Fact::StopRefused { asked, .. } if run.stop.is_some_and(|(stage, _)| stage == *asked) => {
                 if run.ready {
@@ -116,35 +148,81 @@ impl Book {
                 }
                 self.give_up(id);
             }
+            Fact::IdleAnswered { stop } if std::mem::take(&mut run.idleness.is_asked) => match stop {
+                true => run.idleness.condemned_step = step,
+                false => run.idleness.kept_ms = Some(now_ms),
+            },
+            Fact::Checkpointed { saved } => self.save_is_over(id, *saved),
             _ => {}
+        }
+    }
+
+    fn save_is_over(&mut self, id: RunId, saved: bool) {
+        let step = self.step;
+        let run = self.run_mut(id).expect("a live run");
+        let Some(saving) = run.saving.take() else { return };
+        if saved {
+            (run.cause, run.saved_step) = (Some(ExitReason::Checkpointed), step);
+        }
+        if let Some(exit_code) = saving.exit {
+            self.over(id, exit_code);
+        }
+    }
+
+    /// Nobody waits for ever for a process to be saved.
+    fn give_long_saves_up(&mut self) {
+        let Some(timeout_ms) = self.config.checkpoint_timeout_ms else { return };
+        for key in 0..self.keys.len() {
+            let Some(run) = self.live_run_of(key) else { continue };
+            let Some(saving) = &run.saving else { continue };
+            if saving.since_ms + timeout_ms <= self.now.steady_ms {
+                self.save_is_over(run.id, false);
+            }
+        }
+    }
+
+    fn connections(&mut self, open: &[RunId], seen: bool) {
+        let Some(idle_then) = self.looking.take() else { return };
+        let (step, wall_ms) = (self.step, self.now.wall_ms);
+        self.looked_ms = Some(self.now.steady_ms);
+        for run in open {
+            if let Some(run) = self.run_mut(*run).filter(|run| run.is_in_use()) {
+                run.idleness.connected_at_ms = wall_ms;
+            }
+        }
+        for run in idle_then.iter().filter(|run| seen && !open.contains(run)) {
+            self.run_mut(*run).expect("it was there").idleness.unconnected_step = step;
         }
     }
 
     fn over(&mut self, id: RunId, exit_code: Option<i32>) {
         let run = self.run_mut(id).expect("a live run");
         (run.over, run.exit_code) = (true, exit_code);
+        // A stop before there was a process may have been given up unseen, and a restart have tried again.
+        let inherits_room = run.makes_room_for_restart || (run.external && !run.started);
         let key = run.key;
-        self.keys[key].live = None;
+        (self.keys[key].live, self.keys[key].inherits_room) = (None, inherits_room);
         self.ended.push(id);
         if self.alive().next().is_none() {
             self.observing_from_ms = None;
         }
     }
 
+    /// It goes back to where it was, and is no longer as it was saved.
     fn give_up(&mut self, id: RunId) {
         let at = (self.now.steady_ms, self.step);
         let run = self.run_mut(id).expect("a live run");
         (run.stop, run.given_up, run.makes_room_for_restart) = (None, Some(at), false);
+        if run.cause == Some(ExitReason::Checkpointed) {
+            run.cause = Some(ExitReason::IdleKilled);
+        }
     }
 
     /// Nobody waits for ever for an external process that was forced to end.
     fn give_hanging_stops_up(&mut self) {
-        if self.config.processes == Processes::Own {
-            return;
-        }
         let grace_ms = Some(self.config.stop_timeout_ms).filter(|ms| *ms > 0).unwrap_or(FORCED_GRACE_MS);
         for key in 0..self.keys.len() {
-            let Some(run) = self.live_run_of(key) else { continue };
+            let Some(run) = self.live_run_of(key).filter(|run| run.external) else { continue };
             let Some((StopStage::Force, Some(asked_ms))) = run.stop else { continue };
             if asked_ms + grace_ms <= self.now.steady_ms {
                 self.give_up(run.id);
@@ -153,6 +231,7 @@ impl Book {
     }
 
     fn failure(&mut self, key: usize, failure: Failure) {
+        self.failures += 1;
         let backoff = self.config.backoff;
         let record = &mut self.keys[key];
         record.failures += 1;
@@ -162,78 +241,7 @@ impl Book {
         record.last_failure = Some(failure);
     }
 
-    fn forget_failures(&mut self, key: usize) {
+    pub fn forget_failures(&mut self, key: usize) {
         (self.keys[key].failures, self.keys[key].last_failure) = (0, None);
-    }
-
-    /// After the properties have looked at it.
-    pub fn action(&mut self, action: &Action) {
-        match action {
-            Action::Start { run, key, .. } => {
-                let key = key_index(key);
-                let fresh = self.keys[key].restarts > 0;
-                self.keys[key].live = Some(*run);
-                self.runs.push(RunRecord::new(*run, key, self.step, self.now.steady_ms, fresh));
-            }
-            Action::Stop { run, stage } => {
-                if let Some(run) = self.run_mut(*run) {
-                    run.stop = Some((*stage, None));
-                }
-            }
-            Action::Settle { call, outcome } => {
-                self.settle(*call);
-                // A stop before there was a process is given up without anything else that could be seen.
-                if let Outcome::Refused(Refusal::StopRefused { run, .. }) = outcome
-                    && let Some(run) = self.run_mut(*run)
-                {
-                    run.makes_room_for_restart = false;
-                }
-            }
-            Action::Release { run } => {
-                if let Some(run) = self.run_mut(*run) {
-                    run.told.released = true;
-                }
-            }
-            Action::Emit(event) => self.event(event),
-            Action::Observe => self.observing_from_ms = Some(self.now.steady_ms),
-            Action::Adopt { .. }
-            | Action::Probe { .. }
-            | Action::AskIdle { .. }
-            | Action::Checkpoint { .. }
-            | Action::LookForConnections => {}
-        }
-    }
-
-    fn event(&mut self, event: &Event) {
-        if *event == Event::Drain {
-            self.drain_events += 1;
-        }
-        let Some(run) = run_of(event).and_then(|run| self.run_mut(run)) else { return };
-        match event {
-            Event::Spawn { .. } => run.told.spawn = true,
-            Event::Adopt { .. } | Event::Restored { .. } => {
-                (run.told.spawn, run.told.ready) = (true, true);
-            }
-            Event::Ready { .. } => run.told.ready = true,
-            Event::Exit { .. } => run.told.exit = true,
-            Event::IdleKill { .. } => _ = run.cause.get_or_insert(ExitReason::IdleKilled),
-            Event::LruEvict { .. } => _ = run.cause.get_or_insert(ExitReason::LruEvicted),
-            Event::Observation { cpu_ms, .. } => run.cpu_ms = *cpu_ms,
-            Event::Backoff { .. } | Event::Drain => {}
-        }
-    }
-}
-
-pub fn run_of(event: &Event) -> Option<RunId> {
-    match event {
-        Event::Spawn { run, .. }
-        | Event::Ready { run, .. }
-        | Event::Adopt { run, .. }
-        | Event::Restored { run, .. }
-        | Event::IdleKill { run, .. }
-        | Event::LruEvict { run }
-        | Event::Observation { run, .. }
-        | Event::Exit { run, .. } => Some(*run),
-        Event::Backoff { .. } | Event::Drain => None,
     }
 }

@@ -1,49 +1,63 @@
 //! The processes of the world: how actions are carried out, and what goes wrong.
 
-use super::world::World;
+use super::world::{Hung, World};
 use pool::{Action, Callback, Event, Exit, Fact, Failure, Processes, RunId, StopStage};
 
 impl World<'_> {
     pub(super) fn carry_out(&mut self, action: &Action) {
         match action {
-            Action::Start { run, .. } => self.start(*run),
+            Action::Start { run, fresh, .. } => self.start(*run, *fresh),
+            Action::Adopt { run, .. } => self.process_appeared(*run),
             Action::Probe { run } => self.probe(*run),
             Action::Stop { run, stage } => self.stop(*run, *stage),
             Action::Observe => self.observe(),
-            Action::Emit(Event::Ready { run, .. }) => self.hold(*run),
-            Action::Adopt { .. }
-            | Action::AskIdle { .. }
-            | Action::Checkpoint { .. }
-            | Action::LookForConnections => {}
+            Action::AskIdle { run, .. } => self.ask_idle(*run),
+            Action::Checkpoint { run } => self.save(*run),
+            Action::LookForConnections => self.look(),
+            Action::Emit(
+                Event::Ready { run, .. } | Event::Adopt { run, .. } | Event::Restored { run, .. },
+            ) => self.hold(*run),
             Action::Emit(_) | Action::Settle { .. } | Action::Release { .. } => {}
         }
     }
 
-    fn external(&self) -> bool {
-        self.book.config.processes == Processes::External
-    }
-
-    fn start(&mut self, run: RunId) {
-        if !self.mending && self.rng.chance(self.faults.start_hangs) {
-            self.hung_starts.push(run);
+    /// A user's function is called, which may never answer.
+    fn start(&mut self, run: RunId, fresh: bool) {
+        let restores = !fresh && self.rng.chance(self.faults.restores);
+        let by_user = restores || self.book.config.processes == Processes::External;
+        if by_user && self.hangs(self.faults.start_hangs, Hung::Start { run, restores }) {
             return;
         }
-        let after_ms = self.rng.delay_ms();
-        self.answer_start(run, after_ms);
+        self.answer_start(run, restores);
     }
 
-    fn answer_start(&mut self, run: RunId, after_ms: u64) {
+    /// Whether nobody answers until the world comes to itself.
+    pub(super) fn hangs(&mut self, percent: u64, what: Hung) -> bool {
+        let hangs = !self.mending && self.rng.chance(percent);
+        if hangs {
+            self.hung.push(what);
+        }
+        hangs
+    }
+
+    fn answer_start(&mut self, run: RunId, restores: bool) {
+        let after_ms = self.rng.delay_ms();
+        let by_user = restores || self.book.config.processes == Processes::External;
         if self.rng.chance(self.faults.start_fails) {
-            let failure = match self.external() {
+            let failure = match by_user {
                 true => Failure::Thrown { by: Callback::Spawn, text: "no".into() },
                 false => Failure::NotStarted { reason: "no such file".into() },
             };
             return self.plan_fact(after_ms, run, Fact::StartFailed(failure));
         }
-        let pid = 100 + run.0 as u32;
-        self.plan_fact(after_ms, run, Fact::Started { pid, port: 4_000 + run.0 as u16 });
+        let (pid, port) = (100 + run.0 as u32, 4_000 + run.0 as u16);
+        let fact = match restores {
+            true => Fact::Restored { pid, port },
+            false => Fact::Started { pid, port },
+        };
+        self.plan_fact(after_ms, run, fact);
         // A process of somebody else may be over before its spawn function has told us that it was there.
-        if self.external() && self.rng.chance(self.faults.dies / 10) {
+        if by_user && self.rng.chance(self.faults.dies / 10) {
             let exit = self.exit();
             self.plan_fact(after_ms.saturating_sub(1), run, Fact::Exited(exit));
         }
@@ -57,7 +71,7 @@ impl World<'_> {
         }
     }
 
-    fn end(&mut self, run: RunId, after_ms: u64) {
+    pub(super) fn end(&mut self, run: RunId, after_ms: u64) {
         let exit = self.exit();
         self.plan_fact(after_ms, run, Fact::Exited(exit));
     }
@@ -69,15 +83,13 @@ impl World<'_> {
     }
 
     fn probe(&mut self, run: RunId) {
-        if !self.mending && self.rng.chance(self.faults.probe_hangs) {
-            self.hung_probes.push(run);
-            return;
+        if !self.hangs(self.faults.probe_hangs, Hung::Probe(run)) {
+            self.answer_probe(run);
         }
-        let after_ms = self.rng.delay_ms();
-        self.answer_probe(run, after_ms);
     }
 
-    fn answer_probe(&mut self, run: RunId, after_ms: u64) {
+    fn answer_probe(&mut self, run: RunId) {
+        let after_ms = self.rng.delay_ms();
         let fact = match self.rng.chance(self.faults.not_ready) {
             false => Fact::Ready,
             true => Fact::NotReady(
@@ -88,14 +100,14 @@ impl World<'_> {
     }
 
     fn stop(&mut self, run: RunId, stage: StopStage) {
-        if !self.book.run(run).is_some_and(|run| run.started) {
+        let Some(external) = self.book.run(run).filter(|run| run.started).map(|run| run.external) else {
             return;
-        }
+        };
         if self.docile {
             return self.end(run, 0);
         }
         let mut asked_ms = 0;
-        if self.external() {
+        if external {
             // A user's `kill` is called when the host gets to it, which it does in the end.
             asked_ms = self.rng.delay_ms();
             self.plan_fact(asked_ms, run, Fact::StopAsked { stage });
@@ -104,16 +116,16 @@ impl World<'_> {
         if stage == StopStage::Ask && self.rng.chance(self.faults.ask_ignored) {
             return;
         }
-        if self.rng.chance(self.faults.stop_refused) {
+        if external && self.rng.chance(self.faults.stop_refused) {
             let failure = Failure::Thrown { by: Callback::Kill, text: "not now".into() };
             self.plan_fact(after_ms, run, Fact::StopRefused { asked: stage, failure });
             // The process may end all the same, before or after the refusal is heard.
             if self.rng.chance(80) {
                 return;
             }
-        } else if self.rng.chance(self.faults.stop_hangs) {
+        } else if external && self.rng.chance(self.faults.stop_hangs) {
             return;
-        } else if self.rng.chance(self.faults.stop_late) {
+        } else if external && self.rng.chance(self.faults.stop_late) {
             let late_ms = self.rng.pick(&[60, 300, 6_000]);
             return self.end(run, after_ms + late_ms);
         }
@@ -132,13 +144,14 @@ impl World<'_> {
     /// What hung is answered at last, and nothing hangs from now on.
     pub(super) fn mend(&mut self) {
         self.mending = true;
-        for run in std::mem::take(&mut self.hung_starts) {
-            let after_ms = self.rng.delay_ms();
-            self.answer_start(run, after_ms);
-        }
-        for run in std::mem::take(&mut self.hung_probes) {
-            let after_ms = self.rng.delay_ms();
-            self.answer_probe(run, after_ms);
+        for what in std::mem::take(&mut self.hung) {
+            match what {
+                Hung::Start { run, restores } => self.answer_start(run, restores),
+                Hung::Probe(run) => self.answer_probe(run),
+                Hung::Question(run) => self.answer_question(run),
+                Hung::Save(run) => self.answer_save(run),
+                Hung::Look => self.answer_look(),
+            }
         }
     }
 }

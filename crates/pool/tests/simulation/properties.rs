@@ -1,10 +1,10 @@
 //! What must hold of runs and their events. One function a property; the error says how it is broken.
 
 use super::book::Book;
+use super::effects::run_of;
 use super::leases::SharedLeases;
-use super::onlooker::run_of;
 use super::world::{key_index, key_name};
-use pool::{Action, Event, ExitReason, Leases, Outcome, Processes, RunId};
+use pool::{Action, Event, ExitReason, Leases, Outcome, RunId};
 
 pub type Verdict = Result<(), String>;
 
@@ -23,7 +23,6 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     events_keep_their_order(book, action)?;
     nobody_is_evicted_who_is_being_stopped(book, action)?;
     the_victim_is_the_least_recently_touched(book, leases, action)?;
-    an_idle_stop_comes_after_the_idle_time(book, leases, action)?;
     the_exit_has_its_first_cause(book, action)?;
     whoever_gets_a_tenant_touches_it(book, leases, action)?;
     cpu_time_never_falls(book, action)
@@ -37,14 +36,13 @@ pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
     observations_go_on(book, lag_ms)?;
     every_spawn_has_its_exit(book)?;
     leases_are_open_exactly_while_in_use(book, leases)?;
-    an_idle_tenant_is_noticed_in_time(book, leases, lag_ms)?;
     drain_is_told_once(book)
 }
 
 fn at_most_one_process_per_key(book: &Book, action: &Action) -> Verdict {
-    let Action::Start { run, key, .. } = action else { return Ok(()) };
+    let (Action::Start { run, key, .. } | Action::Adopt { run, key, .. }) = action else { return Ok(()) };
     let live = book.keys[key_index(key)].live;
-    holds(live.is_none(), || format!("{run:?} starts while {live:?} of {key} lives"))?;
+    holds(live.is_none(), || format!("{run:?} begins while {live:?} of {key} lives"))?;
     holds(run.0 == book.runs.len() as u64 + 1, || format!("{run:?} is not a new run"))
 }
 
@@ -53,15 +51,19 @@ fn never_more_alive_than_allowed(book: &Book) -> Verdict {
     holds(alive <= max, || format!("{alive} alive, {max} allowed"))
 }
 
-/// Nothing starts without a call that waits for it; while draining, one that came before the drain.
+/// Nothing starts without a call that waits for it; while draining, one that came before the drain, or that joined one
+/// which did and was aborted since.
 fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
     let Action::Start { run, key, .. } = action else { return Ok(()) };
     let index = key_index(key);
     holds(!book.disposed, || format!("{run:?} starts after dispose"))?;
-    let mut waiting = book.calls.iter().filter(|call| call.wants_a_tenant() && call.key == index);
-    holds(waiting.clone().next().is_some(), || format!("{run:?} of {key} starts and nobody waits for it"))?;
+    let waiting = book.calls.iter().any(|call| call.wants_a_tenant() && call.key == index);
+    holds(waiting, || format!("{run:?} of {key} starts and nobody waits for it"))?;
     let Some(draining_since) = book.draining_since else { return Ok(()) };
-    let wanted = waiting.any(|call| call.step < draining_since);
+    let wanted =
+        book.calls.iter().filter(|call| call.key == index && call.step < draining_since).any(|call| {
+            call.wants_a_tenant() || (!call.killed && call.aborted.is_some_and(|step| step > draining_since))
+        });
     holds(wanted, || format!("{run:?} of {key} was not wanted before the drain"))
 }
 
@@ -69,13 +71,14 @@ fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
 fn starts_come_first_come_first_served(book: &Book, action: &Action) -> Verdict {
     let Action::Start { key, .. } = action else { return Ok(()) };
     let starting = &book.keys[key_index(key)];
-    if starting.restarts > 0 {
+    if starting.restarts > 0 || starting.inherits_room {
         return Ok(());
     }
     let since = |waiting_since: Option<u64>| waiting_since.unwrap_or(book.step);
     let overtaken = book.keys.iter().position(|other| {
         other.is_waiting()
             && other.restarts == 0
+            && !other.inherits_room
             && since(other.waiting_since) < since(starting.waiting_since)
     });
     holds(overtaken.is_none(), || format!("{key} overtakes {:?}", overtaken.map(key_name)))
@@ -113,10 +116,14 @@ fn observations_go_on(book: &Book, lag_ms: u64) -> Verdict {
     holds(unobserved_ms <= interval_ms + lag_ms, || format!("nobody observed for {unobserved_ms} ms"))
 }
 
+/// Whoever hands one over says when it was last active.
 fn whoever_gets_a_tenant_touches_it(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
-    let Action::Settle { outcome: Outcome::Tenant(run), .. } = action else { return Ok(()) };
-    let touched = leases.touched(*run);
-    holds(touched.at_ms == book.now.wall_ms, || format!("{run:?} is handed out, last touched at {touched:?}"))
+    let Action::Settle { outcome: Outcome::Tenant(run), call } = action else { return Ok(()) };
+    let touched_at_ms = leases.touched(*run).at_ms;
+    let handed_over = book.calls.get(*call as usize).and_then(|call| call.process);
+    let expected = touched_at_ms == book.now.wall_ms
+        || handed_over.is_some_and(|process| process.touched_at_ms == touched_at_ms);
+    holds(expected, || format!("{run:?} is handed out, last touched at {touched_at_ms}"))
 }
 
 fn effects_concern_processes_that_exist(book: &Book, action: &Action) -> Verdict {
@@ -153,11 +160,14 @@ fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {
     let Some(run) = run_of(event).and_then(|run| book.run(run)) else { return Ok(()) };
     let told = &run.told;
     let in_order = match event {
-        Event::Spawn { .. } => run.started && !told.spawn,
+        Event::Spawn { .. } => run.started && !run.ready && !told.spawn,
+        Event::Restored { duration_ms, .. } => {
+            run.ready && !told.spawn && *duration_ms == book.now.steady_ms - run.start_ms
+        }
         Event::Ready { duration_ms, .. } => {
             told.spawn && run.ready && !told.ready && *duration_ms == book.now.steady_ms - run.start_ms
         }
-        Event::Adopt { .. } | Event::Restored { .. } => run.ready && !told.spawn,
+        Event::Adopt { .. } => run.ready && !told.spawn,
         Event::IdleKill { .. } | Event::LruEvict { .. } => told.ready && !run.over,
         Event::Observation { .. } => told.spawn && (told.ready || run.over),
         Event::Exit { .. } => told.spawn && run.over && !told.exit,
@@ -213,28 +223,6 @@ fn the_victim_is_the_least_recently_touched(book: &Book, leases: &SharedLeases, 
     Ok(())
 }
 
-fn an_idle_stop_comes_after_the_idle_time(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
-    let Action::Emit(Event::IdleKill { run, idle_ms }) = action else { return Ok(()) };
-    let idle_after_ms = book.config.idle_after_ms.unwrap_or(u64::MAX);
-    let true_ms = book.now.wall_ms - leases.at_claim(*run).at_ms;
-    holds(*idle_ms == true_ms && true_ms >= idle_after_ms, || {
-        format!("{run:?} is idle for {true_ms} ms of {idle_after_ms}, told as {idle_ms}")
-    })
-}
-
-fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
-    let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| !book.disposed) else { return Ok(()) };
-    for run in book.alive().filter(|run| run.is_in_use()) {
-        let steady_from_wall_ms = book.now.wall_ms - book.now.steady_ms;
-        let idle_from_ms = leases.touched(run.id).at_ms - steady_from_wall_ms + idle_after_ms;
-        let from_ms = run.given_up.map_or(idle_from_ms, |(given_up_ms, _)| idle_from_ms.max(given_up_ms));
-        let late = book.now.steady_ms.saturating_sub(from_ms);
-        let allowed_ms = book.config.sweep_interval_ms + lag_ms;
-        holds(late <= allowed_ms, || format!("{:?} should have been stopped {late} ms ago", run.id))?;
-    }
-    Ok(())
-}
-
 fn leases_are_open_exactly_while_in_use(book: &Book, leases: &SharedLeases) -> Verdict {
     let ended = book.ended.iter().filter_map(|run| book.run(*run));
     for run in book.alive().chain(ended) {
@@ -267,6 +255,6 @@ fn drain_is_told_once(book: &Book) -> Verdict {
 
 /// Only an external process can hold out against being stopped.
 pub fn only_external_processes_refuse(book: &Book) -> Verdict {
-    let refused = book.runs.iter().any(|run| run.given_up.is_some());
-    holds(!refused || book.config.processes == Processes::External, || "our own process refused".into())
+    let refused = book.runs.iter().find(|run| run.given_up.is_some() && !run.external);
+    holds(refused.is_none(), || format!("our own process refused: {refused:?}"))
 }

@@ -10,18 +10,22 @@ pub struct Rules {
     /// Calls and touches that come before the story is wound up.
     pub calls: u64,
     pub horizon_ms: u64,
+    /// Of the calls, in percent.
+    pub adoptions: u64,
     /// How late a tick may be.
     pub lag_ms: u64,
     pub faults: Faults,
 }
 
-/// In percent of the occasions.
+/// In percent of the occasions. What only a user's process can do, only those do.
 #[derive(Clone, Copy, Debug)]
 pub struct Faults {
     pub start_fails: u64,
     pub start_hangs: u64,
     pub not_ready: u64,
     pub probe_hangs: u64,
+    /// It comes back from a snapshot.
+    pub restores: u64,
     /// The process ends by itself within moments.
     pub dies: u64,
     pub ask_ignored: u64,
@@ -29,6 +33,19 @@ pub struct Faults {
     pub stop_hangs: u64,
     /// The stop works, but long after everybody gave up.
     pub stop_late: u64,
+    /// Questions about idle tenants, looks and saves that nobody answers.
+    pub question_hangs: u64,
+    /// It is not idle, says whoever has the last word.
+    pub kept: u64,
+    /// It has an open connection.
+    pub connected: u64,
+    /// Who has open connections cannot be seen.
+    pub unseen: u64,
+    pub not_saved: u64,
+    /// What is saved ends by itself.
+    pub ends_with_the_save: u64,
+    /// The caller goes away.
+    pub aborts: u64,
     pub duplicates: u64,
     /// A caller touches just before, or just after, the pool claims.
     pub races: u64,
@@ -52,41 +69,47 @@ impl Rules {
             backoff,
             gate: GateConfig { width, patience_ms },
             processes,
-            asks_before_idle: false,
-            heeds_connections: false,
-            checkpoint_timeout_ms: None,
+            asks_before_idle: rng.chance(25),
+            heeds_connections: rng.chance(20),
+            checkpoint_timeout_ms: if rng.chance(30) { Some(rng.between(1, 60)) } else { None },
         };
+        let saves = config.checkpoint_timeout_ms.is_some();
         Rules {
             config,
             keys: rng.between(1, 7) as usize,
             calls: rng.between(2, 24),
             horizon_ms: rng.pick(&[40, 150, 400]),
             lag_ms: rng.pick(&[0, 0, 3]),
-            faults: Faults::draw(rng, processes),
+            adoptions: rng.pick(&[0, 0, 10, 30]),
+            faults: Faults::draw(rng, saves),
         }
     }
 }
 
 impl Faults {
     /// Some stories are calm, so that what only calm shows is shown too.
-    fn draw(rng: &mut Rng, processes: Processes) -> Self {
+    fn draw(rng: &mut Rng, saves: bool) -> Self {
         let mut percent = |choices: &[u64]| rng.pick(choices);
-        let mut faults = Faults {
+        Faults {
             start_fails: percent(&[0, 10, 40]),
             start_hangs: percent(&[0, 0, 20]),
             not_ready: percent(&[0, 10, 40]),
             probe_hangs: percent(&[0, 0, 15]),
+            restores: if saves { percent(&[0, 30, 80]) } else { 0 },
             dies: percent(&[0, 15, 50]),
             ask_ignored: percent(&[0, 30]),
             stop_refused: percent(&[0, 15, 60]),
             stop_hangs: percent(&[0, 15, 30]),
             stop_late: percent(&[0, 10]),
+            question_hangs: percent(&[0, 0, 15]),
+            kept: percent(&[0, 30, 70]),
+            connected: percent(&[0, 20, 60]),
+            unseen: percent(&[0, 0, 20]),
+            not_saved: percent(&[0, 20, 60]),
+            ends_with_the_save: percent(&[0, 40, 100]),
+            aborts: percent(&[0, 0, 15, 40]),
             duplicates: percent(&[0, 10]),
             races: percent(&[0, 10, 40]),
-        };
-        if processes == Processes::Own {
-            faults = Faults { start_hangs: 0, stop_refused: 0, stop_hangs: 0, stop_late: 0, ..faults };
         }
-        faults
     }
 }

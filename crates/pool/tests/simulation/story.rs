@@ -35,7 +35,10 @@ fn plan_calls(world: &mut World, rules: &Rules) {
         left -= burst;
         for _ in 0..burst {
             let key = world.rng.below(keys) as usize;
-            let happening = random_happening(&mut world.rng, key);
+            let happening = match world.rng.chance(rules.adoptions) {
+                true => Happening::Call(Ask::Adopt, key),
+                false => random_happening(&mut world.rng, key),
+            };
             world.plan(at_ms, happening);
         }
     }
@@ -73,7 +76,9 @@ fn wind_up(world: &mut World) -> Verdict {
     let from_ms = world.now_ms();
     run_until(world, |world| {
         let passed_ms = world.now_ms() - from_ms;
-        (world.book.unsettled == 0 && passed_ms >= 300) || passed_ms > LONG_ENOUGH_MS
+        // A start whose callers all went away is still to be answered.
+        let nothing_is_open = world.book.unsettled == 0 && world.book.alive().all(|run| run.started);
+        (nothing_is_open && passed_ms >= 300) || passed_ms > LONG_ENOUGH_MS
     })?;
     answers::every_call_is_settled(&world.book)
 }

@@ -6,8 +6,8 @@ use super::log::Log;
 use super::properties::Verdict;
 use super::rng::Rng;
 use super::rules::{Faults, Rules};
-use super::{answers, properties};
-use pool::{Fact, Input, Key, Now, Pool, RunId};
+use super::{answers, idleness, origins, properties, statuses};
+use pool::{CallId, Fact, Input, Key, Now, Pool, RunId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -37,7 +37,10 @@ pub enum Happening {
     ClearBackoff(usize),
     Drain,
     Abandon,
+    Abort(CallId),
     Fact(RunId, Fact),
+    /// It is seen who has open connections.
+    Look,
 }
 
 pub struct World<'l> {
@@ -53,13 +56,22 @@ pub struct World<'l> {
     keys: Vec<Key>,
     /// The runs that callers hold a tenant of, by key.
     held: Vec<Option<RunId>>,
-    /// External starts and probes that nobody answers until the world comes to itself.
-    pub hung_starts: Vec<RunId>,
-    pub hung_probes: Vec<RunId>,
+    /// What nobody answers until the world comes to itself.
+    pub hung: Vec<Hung>,
     /// From now on nothing hangs.
     pub mending: bool,
     /// From now on every stop works, and no refusal is on its way any more.
     pub docile: bool,
+}
+
+/// What the pool waits for.
+#[derive(Clone, Copy, Debug)]
+pub enum Hung {
+    Start { run: RunId, restores: bool },
+    Probe(RunId),
+    Question(RunId),
+    Save(RunId),
+    Look,
 }
 
 /// At the same instant chance decides who is first.
@@ -100,8 +112,7 @@ impl<'l> World<'l> {
             log,
             keys: KEYS[..rules.keys].iter().map(|name| Key::from(*name)).collect(),
             held: vec![None; rules.keys],
-            hung_starts: Vec::new(),
-            hung_probes: Vec::new(),
+            hung: Vec::new(),
             mending: false,
             docile: false,
         }
@@ -170,7 +181,9 @@ impl<'l> World<'l> {
             Happening::ClearBackoff(key) => self.handle(Input::ClearBackoff { key: self.keys[key].clone() }),
             Happening::Drain => self.handle(Input::Drain),
             Happening::Abandon => self.handle(Input::Abandon),
+            Happening::Abort(call) => self.abort(call),
             Happening::Fact(run, fact) => self.tell(run, fact),
+            Happening::Look => self.see_connections(),
         }
     }
 
@@ -178,7 +191,7 @@ impl<'l> World<'l> {
         if self.docile && matches!(fact, Fact::StopRefused { .. }) {
             return Ok(());
         }
-        let appears = matches!(fact, Fact::Started { .. });
+        let appears = matches!(fact, Fact::Started { .. } | Fact::Restored { .. });
         self.handle(Input::Fact(run, fact))?;
         if appears {
             self.process_appeared(run);
@@ -189,13 +202,33 @@ impl<'l> World<'l> {
     pub fn call(&mut self, ask: Ask, key: usize) -> Verdict {
         self.book.step += 1;
         let call = self.book.open_call(ask, key);
+        if ask.is_for_a_tenant() {
+            self.plan_abort(call);
+        }
         let key = self.keys[key].clone();
-        self.step(match ask {
+        let input = match ask {
             Ask::Ensure => Input::Ensure { key, call },
             Ask::Restart => Input::Restart { key, call },
+            Ask::Adopt => Input::Adopt { key, call, process: self.hand_over(call) },
             Ask::Kill => Input::Kill { key, call },
             Ask::Dispose => Input::Dispose { call },
-        })
+        };
+        self.step(input)
+    }
+
+    /// Some callers go away, before or after they are answered, and some say so twice.
+    fn plan_abort(&mut self, call: CallId) {
+        let mut percent = self.faults.aborts;
+        while self.rng.chance(percent) {
+            let after_ms = self.rng.delay_ms();
+            self.plan(after_ms, Happening::Abort(call));
+            percent = self.faults.duplicates;
+        }
+    }
+
+    fn abort(&mut self, call: CallId) -> Verdict {
+        let key = self.keys[self.book.calls[call as usize].key].clone();
+        self.handle(Input::Abort { key, call })
     }
 
     /// Touches as the facade does, past the pool. True: the caller has a tenant.
@@ -208,7 +241,7 @@ impl<'l> World<'l> {
         Ok(open)
     }
 
-    fn handle(&mut self, input: Input) -> Verdict {
+    pub fn handle(&mut self, input: Input) -> Verdict {
         self.book.step += 1;
         self.step(input)
     }
@@ -221,13 +254,18 @@ impl<'l> World<'l> {
         for action in &actions {
             self.log.note(now, || format!("   <- {action:?}"));
             properties::of_action(&self.book, &self.leases, action)?;
+            origins::of_action(&self.book, action)?;
+            idleness::of_action(&self.book, &self.leases, action)?;
             answers::of_action(&self.book, action)?;
             self.book.action(action);
             self.carry_out(action);
         }
         self.pool.check_invariants()?;
         properties::of_step(&self.book, &self.leases, self.lag_ms)?;
-        answers::of_step(&self.book, &self.pool)?;
+        origins::of_step(&self.book)?;
+        idleness::of_step(&self.book, &self.leases, self.lag_ms)?;
+        answers::of_step(&self.book)?;
+        statuses::of_step(&self.book, &self.pool)?;
         self.book.close_step();
         for run in std::mem::take(&mut self.leases.turned_back) {
             let key = self.book.run(run).expect("it had a lease").key;

@@ -1,0 +1,105 @@
+//! How actions change the book.
+
+use super::book::{Book, Origin, RunRecord, Saving};
+use super::world::key_index;
+use pool::{Action, Event, ExitReason, Outcome, Processes, Refusal, RunId};
+
+impl Book {
+    /// After the properties have looked at it.
+    pub fn action(&mut self, action: &Action) {
+        let (now_ms, step) = (self.now.steady_ms, self.step);
+        match action {
+            Action::Start { run, key, fresh } => {
+                let external = self.config.processes == Processes::External;
+                self.begin(*run, key_index(key), external).fresh = *fresh;
+            }
+            Action::Adopt { run, key, .. } => self.adopt(*run, key_index(key)),
+            Action::Stop { run, stage } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.stop = Some((*stage, None));
+                }
+            }
+            Action::AskIdle { run, .. } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.idleness.is_asked = true;
+                }
+            }
+            Action::Checkpoint { run } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.saving = Some(Saving { since_ms: now_ms, exit: None });
+                }
+            }
+            Action::Settle { call, outcome } => {
+                self.settle(*call);
+                // A stop before there was a process is given up without anything else that could be seen.
+                if let Outcome::Refused(Refusal::StopRefused { run, .. }) = outcome
+                    && let Some(run) = self.run_mut(*run)
+                {
+                    run.makes_room_for_restart = false;
+                }
+            }
+            Action::Release { run } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.told.released = true;
+                }
+            }
+            Action::Emit(event) => self.event(event, step),
+            // The last process may have ended in this very step.
+            Action::Observe if self.alive().next().is_some() => self.observing_from_ms = Some(now_ms),
+            // Who is idle now is noted by whoever has the clocks.
+            Action::LookForConnections | Action::Observe | Action::Probe { .. } => {}
+        }
+    }
+
+    fn begin(&mut self, run: RunId, key: usize, external: bool) -> &mut RunRecord {
+        (self.keys[key].live, self.keys[key].inherits_room) = (Some(run), false);
+        self.runs.push(RunRecord::new(run, key, self.step, self.now.steady_ms, external));
+        self.runs.last_mut().expect("just pushed")
+    }
+
+    /// A restart that came meanwhile wants another process all the same.
+    fn adopt(&mut self, run: RunId, key: usize) {
+        let wanted_fresh = self.keys[key].restarts > 0;
+        let run = self.begin(run, key, true);
+        (run.origin, run.started, run.ready) = (Origin::Adopted, true, true);
+        if wanted_fresh {
+            (run.cause, run.makes_room_for_restart) = (Some(ExitReason::Restarted), true);
+        }
+        self.forget_failures(key);
+        _ = self.observing_from_ms.get_or_insert(self.now.steady_ms);
+    }
+
+    fn event(&mut self, event: &Event, step: u64) {
+        if *event == Event::Drain {
+            self.drain_events += 1;
+        }
+        let Some(run) = run_of(event).and_then(|run| self.run_mut(run)) else { return };
+        match event {
+            Event::Spawn { .. } => run.told.spawn = true,
+            Event::Adopt { .. } | Event::Restored { .. } => (run.told.spawn, run.told.ready) = (true, true),
+            Event::Ready { .. } => run.told.ready = true,
+            Event::Exit { .. } => run.told.exit = true,
+            Event::IdleKill { .. } => {
+                run.idleness.stop_step = step;
+                run.cause.get_or_insert(ExitReason::IdleKilled);
+            }
+            Event::LruEvict { .. } => _ = run.cause.get_or_insert(ExitReason::LruEvicted),
+            Event::Observation { cpu_ms, .. } => run.cpu_ms = *cpu_ms,
+            Event::Backoff { .. } | Event::Drain => {}
+        }
+    }
+}
+
+pub fn run_of(event: &Event) -> Option<RunId> {
+    match event {
+        Event::Spawn { run, .. }
+        | Event::Ready { run, .. }
+        | Event::Adopt { run, .. }
+        | Event::Restored { run, .. }
+        | Event::IdleKill { run, .. }
+        | Event::LruEvict { run }
+        | Event::Observation { run, .. }
+        | Event::Exit { run, .. } => Some(*run),
+        Event::Backoff { .. } | Event::Drain => None,
+    }
+}

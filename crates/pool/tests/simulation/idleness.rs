@@ -1,0 +1,175 @@
+//! What must hold of idle tenants: who is asked before they are stopped, and how they are saved.
+
+use super::book::{Book, RunRecord};
+use super::leases::SharedLeases;
+use super::properties::{Verdict, holds};
+use pool::{Action, Event, Leases, StopStage};
+
+/// Looks at one action before it is carried out.
+pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
+    match action {
+        Action::Emit(Event::IdleKill { run, idle_ms }) => {
+            let Some(run) = book.run(*run) else { return Ok(()) };
+            an_idle_stop_comes_after_the_idle_time(book, leases, run, *idle_ms)?;
+            the_last_word_is_heard(book, run)?;
+            holds(book.config.asks_before_idle, || "nobody asks".into())
+                .or_else(|_| connections_are_looked_for_first(book, run))
+        }
+        Action::AskIdle { run, idle_ms } => {
+            let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+            nobody_is_asked_twice_at_once(book, run)?;
+            a_question_is_about_an_idle_tenant(book, leases, run, *idle_ms)?;
+            whoever_was_kept_is_left_alone_for_a_sweep(book, run)?;
+            connections_are_looked_for_first(book, run)
+        }
+        Action::LookForConnections => a_look_is_for_somebody_and_the_only_one(book),
+        Action::Checkpoint { run } => {
+            let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+            only_idle_stops_save(book, run)
+        }
+        Action::Stop { run, stage } => {
+            let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+            an_idle_tenant_is_saved_before_it_is_stopped(book, run)?;
+            what_is_saved_is_ended_at_once(book, run, *stage)
+        }
+        Action::Start { key, .. } | Action::Adopt { key, .. } => nothing_starts_beside_a_save(book, key),
+        _ => Ok(()),
+    }
+}
+
+/// Looks at everything after a step.
+pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
+    an_idle_tenant_is_noticed_in_time(book, leases, lag_ms)?;
+    connections_are_looked_for_regularly(book, lag_ms)?;
+    a_save_ends_in_time(book, lag_ms)
+}
+
+/// A touch is activity, and so is a connection that was seen.
+fn an_idle_stop_comes_after_the_idle_time(
+    book: &Book,
+    leases: &SharedLeases,
+    run: &RunRecord,
+    idle_ms: u64,
+) -> Verdict {
+    let idle_after_ms = book.config.idle_after_ms.unwrap_or(u64::MAX);
+    let true_ms = book.idle_ms(run, leases.at_claim(run.id));
+    holds(idle_ms == true_ms && true_ms >= idle_after_ms, || {
+        format!("{:?} is idle for {true_ms} ms of {idle_after_ms}, told as {idle_ms}", run.id)
+    })
+}
+
+fn the_last_word_is_heard(book: &Book, run: &RunRecord) -> Verdict {
+    let heard = !book.config.asks_before_idle || run.idleness.condemned_step == book.step;
+    holds(heard, || format!("{:?} is stopped without the last word: {:?}", run.id, run.idleness))
+}
+
+fn nobody_is_asked_twice_at_once(book: &Book, run: &RunRecord) -> Verdict {
+    holds(book.config.asks_before_idle && !book.disposed, || "nobody is to be asked".into())?;
+    holds(!run.idleness.is_asked, || format!("a second question about {:?}", run.id))
+}
+
+/// A racing caller may have touched it later in this very step.
+fn a_question_is_about_an_idle_tenant(
+    book: &Book,
+    leases: &SharedLeases,
+    run: &RunRecord,
+    idle_ms: u64,
+) -> Verdict {
+    let true_ms = book.idle_ms(run, leases.touched(run.id));
+    let idle = book.config.idle_after_ms.is_some_and(|idle_after_ms| idle_ms >= idle_after_ms);
+    holds(idle && run.is_in_use() && (idle_ms == true_ms || true_ms == 0), || {
+        format!("{:?} is said to be idle for {idle_ms} ms, in truth {true_ms}: {run:?}", run.id)
+    })
+}
+
+fn whoever_was_kept_is_left_alone_for_a_sweep(book: &Book, run: &RunRecord) -> Verdict {
+    let Some(kept_ms) = run.idleness.kept_ms else { return Ok(()) };
+    let since_ms = book.now.steady_ms - kept_ms;
+    holds(since_ms >= book.config.sweep_interval_ms, || {
+        format!("{:?} was kept {since_ms} ms ago and is asked about again", run.id)
+    })
+}
+
+/// In this step a look has shown that it has none, and it was idle already when that look began.
+fn connections_are_looked_for_first(book: &Book, run: &RunRecord) -> Verdict {
+    let looked = !book.config.heeds_connections || run.idleness.unconnected_step == book.step;
+    holds(looked, || format!("nobody has looked for connections of {:?}", run.id))
+}
+
+fn a_look_is_for_somebody_and_the_only_one(book: &Book) -> Verdict {
+    holds(book.config.heeds_connections && book.config.idle_after_ms.is_some(), || {
+        "connections do not matter".into()
+    })?;
+    holds(book.looking.is_none(), || "a look is under way".into())?;
+    holds(book.alive().next().is_some(), || "there is nobody who could have connections".into())
+}
+
+fn only_idle_stops_save(book: &Book, run: &RunRecord) -> Verdict {
+    let idle_stop = run.idleness.stop_step == book.step && run.is_in_use();
+    holds(book.config.checkpoint_timeout_ms.is_some() && idle_stop, || {
+        format!("{run:?} is saved, and is no idle tenant that is stopped")
+    })
+}
+
+fn an_idle_tenant_is_saved_before_it_is_stopped(book: &Book, run: &RunRecord) -> Verdict {
+    holds(run.saving.is_none(), || format!("{:?} is being saved", run.id))?;
+    let saves = book.config.checkpoint_timeout_ms.is_some();
+    let unsaved = saves && run.idleness.stop_step == book.step;
+    holds(!unsaved, || format!("{:?} is idle and not saved", run.id))
+}
+
+fn what_is_saved_is_ended_at_once(book: &Book, run: &RunRecord, stage: StopStage) -> Verdict {
+    let politely = run.saved_step == book.step && stage == StopStage::Ask;
+    holds(!politely, || format!("{:?} may still change, and has been saved", run.id))
+}
+
+fn nothing_starts_beside_a_save(book: &Book, key: &str) -> Verdict {
+    let live = book.live_run_of(super::world::key_index(key));
+    holds(live.is_none_or(|run| run.saving.is_none()), || format!("{key} is still being saved"))
+}
+
+/// Counting from when it was last looked at with the answer that it is to stay.
+fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
+    let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| !book.disposed) else { return Ok(()) };
+    if book.looking.is_some() {
+        return Ok(());
+    }
+    let looked_ms = book.looked_ms.filter(|_| book.config.heeds_connections);
+    for run in book.alive().filter(|run| run.is_in_use() && !run.idleness.is_asked) {
+        let given_up_ms = run.given_up.map(|(given_up_ms, _)| given_up_ms);
+        let adopted_ms = run.start_ms;
+        let looked_at = [Some(adopted_ms), given_up_ms, run.idleness.kept_ms, looked_ms];
+        let looked_at_ms = looked_at.into_iter().flatten().max().unwrap_or(0);
+        let idle_ms = book.idle_ms(run, leases.touched(run.id));
+        let late_ms = idle_ms.saturating_sub(idle_after_ms).min(book.now.steady_ms - looked_at_ms);
+        let allowed_ms = book.config.sweep_interval_ms + lag_ms;
+        holds(late_ms <= allowed_ms, || {
+            format!("{:?} should have been stopped {late_ms} ms ago: {run:?}", run.id)
+        })?;
+    }
+    Ok(())
+}
+
+/// So that it is known when one was last open.
+fn connections_are_looked_for_regularly(book: &Book, lag_ms: u64) -> Verdict {
+    let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| book.config.heeds_connections) else {
+        return Ok(());
+    };
+    let Some(looked_ms) = book.looked_ms.filter(|_| book.looking.is_none() && !book.disposed) else {
+        return Ok(());
+    };
+    let unseen_ms = book.now.steady_ms - looked_ms;
+    let interval_ms = book.config.sweep_interval_ms.min(idle_after_ms / 2).max(1);
+    holds(unseen_ms <= interval_ms + lag_ms, || format!("nobody looked for connections for {unseen_ms} ms"))
+}
+
+/// Kills, dispose and those who wait for the next process can rely on it.
+fn a_save_ends_in_time(book: &Book, lag_ms: u64) -> Verdict {
+    let Some(timeout_ms) = book.config.checkpoint_timeout_ms else { return Ok(()) };
+    for run in book.alive() {
+        let Some(saving) = &run.saving else { continue };
+        let saving_ms = book.now.steady_ms - saving.since_ms;
+        holds(saving_ms <= timeout_ms + lag_ms, || format!("{:?} is saved for {saving_ms} ms", run.id))?;
+    }
+    Ok(())
+}

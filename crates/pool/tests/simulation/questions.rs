@@ -1,0 +1,79 @@
+//! What the pool wants to know about idle tenants, and what is handed over to it.
+
+use super::properties::Verdict;
+use super::world::{Happening, Hung, World};
+use pool::{Adopted, CallId, Fact, Input, Leases, RunId};
+
+impl World<'_> {
+    pub(super) fn ask_idle(&mut self, run: RunId) {
+        if !self.hangs(self.faults.question_hangs, Hung::Question(run)) {
+            self.answer_question(run);
+        }
+    }
+
+    pub(super) fn answer_question(&mut self, run: RunId) {
+        let (after_ms, stop) = (self.rng.delay_ms(), !self.rng.chance(self.faults.kept));
+        self.plan_fact(after_ms, run, Fact::IdleAnswered { stop });
+    }
+
+    /// It may end by itself before, or after, it is known whether it is saved.
+    pub(super) fn save(&mut self, run: RunId) {
+        if self.rng.chance(self.faults.ends_with_the_save) {
+            let after_ms = self.rng.delay_ms();
+            self.end(run, after_ms);
+        }
+        if !self.hangs(self.faults.question_hangs, Hung::Save(run)) {
+            self.answer_save(run);
+        }
+    }
+
+    pub(super) fn answer_save(&mut self, run: RunId) {
+        let (after_ms, saved) = (self.rng.delay_ms(), !self.rng.chance(self.faults.not_saved));
+        self.plan_fact(after_ms, run, Fact::Checkpointed { saved });
+    }
+
+    /// Who is idle by the clocks of this moment is noted: of the others this look says nothing. (Who is touched right
+    /// now may have been idle earlier in this step.)
+    pub(super) fn look(&mut self) {
+        let idle_after_ms = self.book.config.idle_after_ms.unwrap_or(u64::MAX);
+        let used = self.book.alive().filter(|run| run.is_in_use());
+        let idle = used.filter(|run| {
+            let idle_ms = self.book.idle_ms(run, self.leases.touched(run.id));
+            idle_ms >= idle_after_ms || idle_ms == 0
+        });
+        self.book.looking = Some(idle.map(|run| run.id).collect());
+        if !self.hangs(self.faults.question_hangs, Hung::Look) {
+            self.answer_look();
+        }
+    }
+
+    pub(super) fn answer_look(&mut self) {
+        let after_ms = self.rng.delay_ms();
+        if self.rng.chance(self.faults.duplicates) {
+            self.plan(after_ms, Happening::Look);
+        }
+        self.plan(after_ms, Happening::Look);
+    }
+
+    /// Also of runs that are over, or not yet in use.
+    pub(super) fn see_connections(&mut self) -> Verdict {
+        let seen = !self.rng.chance(self.faults.unseen);
+        let latest = self.book.runs.iter().rev().take(8).map(|run| run.id);
+        let (rng, percent) = (&mut self.rng, self.faults.connected);
+        let open = latest.filter(|_| seen && rng.chance(percent)).collect();
+        self.handle(Input::Connections { open, seen })
+    }
+
+    /// A process of the user's that has run for a while, by a clock that may be a little fast.
+    pub(super) fn hand_over(&mut self, call: CallId) -> Adopted {
+        let wall_ms = self.book.now.wall_ms;
+        let touched_at_ms = match self.rng.below(10) {
+            0 => wall_ms + self.rng.below(20),
+            1..=4 => wall_ms,
+            _ => wall_ms - self.rng.below(200),
+        };
+        let process = Adopted { pid: 10_000 + call as u32, port: 10_000 + call as u16, touched_at_ms };
+        self.book.calls[call as usize].process = Some(process);
+        process
+    }
+}

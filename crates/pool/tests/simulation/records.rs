@@ -1,0 +1,215 @@
+//! What the book holds of each run, call and key.
+
+use pool::{Adopted, ExitReason, Failure, RunId, StopStage};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    Ensure,
+    Restart,
+    Adopt,
+    Kill,
+    Dispose,
+}
+
+impl Ask {
+    pub fn is_for_a_tenant(self) -> bool {
+        matches!(self, Ask::Ensure | Ask::Restart | Ask::Adopt)
+    }
+}
+
+/// How a run came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Spawned,
+    Adopted,
+    Restored,
+}
+
+#[derive(Debug)]
+pub struct RunRecord {
+    pub id: RunId,
+    pub key: usize,
+    pub start_step: u64,
+    pub start_ms: u64,
+    pub origin: Origin,
+    /// It is the user's process: it may hold out against being stopped.
+    pub external: bool,
+    /// Started while a restart was waiting.
+    pub fresh: bool,
+    /// The pool was told of the process.
+    pub started: bool,
+    pub ready: bool,
+    /// The pool was told of the end, or told that there was no beginning.
+    pub over: bool,
+    /// Readiness failed.
+    pub failed: bool,
+    /// The first reason to stop it that still holds.
+    pub cause: Option<ExitReason>,
+    pub idleness: Idleness,
+    pub saving: Option<Saving>,
+    /// The step in which it was heard that it is saved.
+    pub saved_step: u64,
+    /// The stop under way: what was asked last, and when the user's `kill` was called for it.
+    pub stop: Option<(StopStage, Option<u64>)>,
+    /// When, and at which step, a stop of it was last given up.
+    pub given_up: Option<(u64, u64)>,
+    pub exit_code: Option<i32>,
+    pub cpu_ms: u64,
+    /// It is being stopped for a restart that takes its room over.
+    pub makes_room_for_restart: bool,
+    pub told: Told,
+}
+
+/// What has been found out about whether a tenant is idle.
+#[derive(Debug, Default)]
+pub struct Idleness {
+    /// Somebody is being asked whether it is.
+    pub is_asked: bool,
+    /// When the answer was last that it is not.
+    pub kept_ms: Option<u64>,
+    /// The step in which the answer was that it is.
+    pub condemned_step: u64,
+    /// When an open connection was last seen, on the wall clock.
+    pub connected_at_ms: u64,
+    /// The step in which a look that began when it was idle showed no connection.
+    pub unconnected_step: u64,
+    /// The step in which its idle stop began.
+    pub stop_step: u64,
+}
+
+/// It is being saved.
+#[derive(Debug)]
+pub struct Saving {
+    pub since_ms: u64,
+    /// It has ended meanwhile, with this code.
+    pub exit: Option<Option<i32>>,
+}
+
+/// The events and effects of a run so far.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Its beginning, as whatever it was.
+    pub spawn: bool,
+    pub ready: bool,
+    pub exit: bool,
+    pub released: bool,
+}
+
+#[derive(Debug)]
+pub struct CallRecord {
+    pub ask: Ask,
+    pub key: usize,
+    pub step: u64,
+    /// The key's run when the call came.
+    pub run_then: Option<RunId>,
+    /// That run was itself started for a restart and not ready yet.
+    pub may_join: bool,
+    pub must: Must,
+    /// What it hands over.
+    pub process: Option<Adopted>,
+    /// A kill of the key came after it.
+    pub killed: bool,
+    /// The step in which its caller went away, before it was answered.
+    pub aborted: Option<u64>,
+    /// Answered, or aborted.
+    pub settled: bool,
+}
+
+/// What the surface says about a call at the moment it comes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Must {
+    BeRefusedAsDisposed,
+    BeRefusedAsDraining,
+    BeRefusedAsTaken,
+    BeRefusedAsExhausted {
+        last: Failure,
+    },
+    BackOff {
+        failures: u64,
+        retry_after_ms: u64,
+        last: Failure,
+    },
+    GetTheTenant(RunId),
+    BeDoneAtOnce,
+    /// Accepted: settled later, or at once for a reason that came after it.
+    Wait,
+}
+
+#[derive(Default)]
+pub struct KeyRecord {
+    pub live: Option<RunId>,
+    pub ensures: usize,
+    pub restarts: usize,
+    pub adoptions: usize,
+    /// The step since which calls wait for a start and there is no run.
+    pub waiting_since: Option<u64>,
+    /// The run before made room for a restart, or may have.
+    pub inherits_room: bool,
+    pub failures: u64,
+    pub retry_at_ms: u64,
+    pub last_failure: Option<Failure>,
+}
+
+impl KeyRecord {
+    /// Calls that wait for a tenant.
+    pub fn calls(&self) -> usize {
+        self.ensures + self.restarts + self.adoptions
+    }
+
+    pub fn calls_of(&mut self, ask: Ask) -> Option<&mut usize> {
+        match ask {
+            Ask::Ensure => Some(&mut self.ensures),
+            Ask::Restart => Some(&mut self.restarts),
+            Ask::Adopt => Some(&mut self.adoptions),
+            Ask::Kill | Ask::Dispose => None,
+        }
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        self.live.is_none() && self.calls() > 0
+    }
+}
+
+impl CallRecord {
+    pub fn wants_a_tenant(&self) -> bool {
+        self.ask.is_for_a_tenant() && !self.settled && !self.killed
+    }
+}
+
+impl RunRecord {
+    pub fn new(id: RunId, key: usize, step: u64, now_ms: u64, external: bool) -> Self {
+        RunRecord {
+            id,
+            key,
+            start_step: step,
+            start_ms: now_ms,
+            origin: Origin::Spawned,
+            external,
+            fresh: false,
+            started: false,
+            ready: false,
+            over: false,
+            failed: false,
+            cause: None,
+            idleness: Idleness::default(),
+            saving: None,
+            saved_step: 0,
+            stop: None,
+            given_up: None,
+            exit_code: None,
+            cpu_ms: 0,
+            makes_room_for_restart: false,
+            told: Told::default(),
+        }
+    }
+
+    /// Ready, and nobody is ending it.
+    pub fn is_in_use(&self) -> bool {
+        self.ready && !self.over && self.stop.is_none() && self.saving.is_none()
+    }
+
+    /// Neither ready, nor over, nor called off.
+    pub fn is_coming_up(&self) -> bool {
+        !self.ready && !self.over && self.cause.is_none()
+    }
+}
