@@ -74,8 +74,9 @@ describe('the packages', () => {
       assert.deepEqual({ os, cpu, libc }, { os: ['linux'], cpu: [target.cpu], libc: [target.libc] });
       assert.deepEqual([scripts, manifest.version, manifest.dependencies], [undefined, version, undefined]);
       const modes = new Map(filesIn(tarball).map(({ name, mode }) => [name, mode]));
-      modes.delete('package/LICENSE');
       assert.deepEqual([...modes.keys()].sort(), [
+        'package/LICENSE',
+        'package/THIRD-PARTY-NOTICES',
         'package/package.json',
         `package/${addonOf(target)}`,
         `package/${WARDEN}`,

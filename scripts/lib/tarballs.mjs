@@ -1,6 +1,7 @@
 // Makes the packages that are published, as tarballs.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { thirdPartyNotices } from './notices.mjs';
 import { root } from './paths.mjs';
 import { run, ScriptError } from './run.mjs';
 import { addonOf, packageOf, targets, WARDEN } from './targets.mjs';
@@ -11,6 +12,7 @@ import { packageVersion } from './versions.mjs';
 /** @typedef {{ name: string; path: string; bytes: number; files: string[] }} Tarball */
 
 const LICENSE = 'LICENSE';
+const NOTICES = 'THIRD-PARTY-NOTICES';
 
 /**
  * The JavaScript, the types and the loader.
@@ -37,7 +39,8 @@ export async function packPlatform(target, binaries, directory) {
   writeManifest(stage, withRepository(readManifest(join('npm', target.triple, 'package.json'))));
   copyInto(stage, addonOf(target), binaries.addon);
   copyInto(stage, WARDEN, binaries.warden);
-  if (existsSync(join(root, LICENSE))) copyInto(stage, LICENSE, join(root, LICENSE));
+  copyInto(stage, LICENSE, join(root, LICENSE));
+  writeFileSync(join(stage, NOTICES), thirdPartyNotices(target));
   return npmPack(stage, directory);
 }
 
