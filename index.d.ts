@@ -505,7 +505,8 @@ export type TenantStatus = {
 export type CallOptions = {
   /**
    * Stops waiting: the call rejects with `ERR_RUNTIME_ABORTED`, whose `cause` is the signal's reason. What was being
-   * started goes on if others wait for it, and is stopped if nobody does.
+   * started goes on if others wait for it, and is stopped if nobody does: its exit says `killed`, and it does not count as
+   * a failure.
    */
   signal?: AbortSignal;
 };
@@ -586,7 +587,8 @@ export type Runtime = {
   kill: (key: string) => Promise<void>;
   /**
    * Stops a tenant and starts it afresh, back-off or not; one that is not running is started.
-   * Concurrent calls share one new start. While draining it is refused before anything is killed.
+   * Concurrent calls share one new start. While draining it is refused before anything is killed. When its `signal` is
+   * aborted meanwhile, the old process is stopped all the same.
    *
    * @throws what `ensure` throws
    */
@@ -594,7 +596,9 @@ export type Runtime = {
   /**
    * Takes over a process that is already running, as the key's tenant: one that survived a restart of its host, say. It
    * takes part in everything from then on. With a full pool it waits for room first. A process that is given as
-   * `{ pid }` alone is watched and signalled through a pidfd, together with its process group if it leads one.
+   * `{ pid }` alone is watched and signalled through a pidfd, together with its process group if it leads one (never the
+   * one that the host is in). Its exit code is known if it is a child of the host; otherwise it is `null`, and an end of its
+   * own counts as `crashed`. It is nothing that we have started: when the host ends without `dispose`, it runs on.
    *
    * @throws {RuntimeError} with `code` `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED`, `ERR_RUNTIME_INVALID_KEY`,
    * `ERR_RUNTIME_ALREADY_REGISTERED` when the key has a process or is about to, `ERR_RUNTIME_INVALID_OPTION` without a

@@ -125,10 +125,10 @@ export const draining = (method) =>
 export const taken = (key) =>
   withCode(new Error(`Tenant "${key}" is already registered`), 'ALREADY_REGISTERED');
 
-/** @param {number} waiting */
-export const overloaded = (waiting) =>
+/** @param {'ensure' | 'adopt'} method @param {number} waiting */
+export const overloaded = (method, waiting) =>
   withCode(
-    new Error(`runtime is overloaded: ${waiting} tenants wait to be started; ensure() refused`),
+    new Error(`runtime is overloaded: ${waiting} tenants wait to be started; ${method}() refused`),
     'OVERLOADED',
   );
 

@@ -69,7 +69,7 @@ export function reportExit(run, native, exited, wake) {
  */
 async function takeOver(run, value, stopTimeoutMs) {
   try {
-    const process = usable(value);
+    const process = usable(value, 'returned by spawn');
     run.process = /** @type {RuntimeProcess} */ (value);
     run.resourceId = process.resourceId;
     return process;
@@ -79,9 +79,9 @@ async function takeOver(run, value, stopTimeoutMs) {
   }
 }
 
-/** What `spawn` returned, if it is a process. @param {any} value */
-export function usable(value) {
-  const wrong = (/** @type {string} */ what) => spawnFailed(`Runtime process returned by spawn ${what}`);
+/** The user's process, if it is one. @param {any} value @param {string} origin how it came to us */
+export function usable(value, origin) {
+  const wrong = (/** @type {string} */ what) => spawnFailed(`Runtime process ${origin} ${what}`);
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) {
     throw wrong(`must be an object, got ${value === null ? 'null' : typeof value}`);
   }

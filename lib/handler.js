@@ -148,6 +148,10 @@ export function createHandler(core, close) {
     run.isOver = true;
     tenants.close(run);
     counts.totalExits[reason] += 1;
+    if (reason === 'checkpointed') {
+      counts.checkpoints.checkpoints += 1;
+      core.images.add(key);
+    }
     tracing?.exited(run, exitCode, reason);
     core.checkpoints?.then(
       (checkpoints) => checkpoints.exited(run, reason),
@@ -180,7 +184,7 @@ export function createHandler(core, close) {
       case 'taken':
         return errors.taken(key);
       case 'overloaded':
-        return errors.overloaded(refusal.waiting);
+        return errors.overloaded(method, refusal.waiting);
       case 'exhausted':
         return errors.exhausted(key, refusal.maxFailures, refusal.last);
       case 'backingOff':

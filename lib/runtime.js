@@ -111,7 +111,8 @@ export function createRuntime(options) {
     /** @param {string} key @param {import('../index.js').CallOptions} [options] */
     ensure(key, options) {
       const signal = signalOf(options);
-      const running = isDisposed || signal?.aborted ? undefined : tenants.answer(key);
+      const mayWait = signal === undefined || signal?.aborted === false;
+      const running = mayWait && !isDisposed ? tenants.answer(key) : undefined;
       return running ?? forKey(key, signal, (call) => native.ensure(key, call));
     },
     /** @param {string} key */
@@ -208,7 +209,7 @@ export function createRuntime(options) {
     const watched = isBarePid(process)
       ? foreignProcess(core, key, process.pid, { bornBefore, resourceId: process.resourceId })
       : undefined;
-    const taken = watched ?? usable(process);
+    const taken = watched ?? usable(process, 'given to adopt');
     let number = 0;
     /** @type {Promise<import('../index.js').Tenant>} */
     const answer = ask(
@@ -221,7 +222,10 @@ export function createRuntime(options) {
       'adopt',
     );
     const gone = () => {
-      if (adoptions.has(number)) giveUp(key, number, errors.notAdopted(key, 'it has ended'));
+      // One that Rust has taken in already ends like every tenant.
+      if (!adoptions.has(number) || !native.abort(key, number)) return;
+      wake();
+      calls.close(number)?.reject(errors.notAdopted(key, 'it has ended'));
     };
     Promise.resolve(taken.exited).then(gone, gone);
     answer.catch(() => {

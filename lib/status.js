@@ -69,7 +69,8 @@ export function statusesOf({ numbers, texts }, { runs, images }, asked) {
   for (const key of asked) {
     if (images.has(key) && !byKey.has(key)) byKey.set(key, nothing(key, 'checkpointed'));
   }
-  return [...byKey.values()];
+  // Those with nothing but a snapshot have come last.
+  return [...byKey.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
 }
 
 /** @param {string} key @param {import('../index.js').TenantState} state @returns {TenantStatus} */

@@ -147,6 +147,14 @@ impl Driver {
         self.lock().pool.is_starting(run)
     }
 
+    /// A caller no longer waits. False if it did not any more: its answer is on the way.
+    pub fn abort(self: &Arc<Self>, key: Key, call: CallId) -> bool {
+        let mut core = self.lock();
+        let was_waiting = core.pool.is_waiting(&key, call);
+        self.feed_locked(&mut core, Input::Abort { key, call });
+        was_waiting
+    }
+
     pub fn dispose(self: &Arc<Self>, call: CallId) {
         let mut core = self.lock();
         core.dispose_calls.insert(call);
@@ -158,6 +166,7 @@ impl Driver {
         self.uplink.close();
         let mut core = self.lock();
         core.abandoned = true;
+        core.let_go_of_foreign();
         self.feed_locked(&mut core, Input::Abandon);
     }
 
@@ -165,7 +174,7 @@ impl Driver {
     pub fn close(&self) {
         self.uplink.close();
         let mut core = self.lock();
-        core.foreign.drain().for_each(|(_, (_, watching))| watching.abort());
+        core.let_go_of_foreign();
         core.saved_ports.clear();
         let engine = core.engine.take();
         drop(core);
@@ -644,6 +653,12 @@ impl Driver {
 
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Core {
+    fn let_go_of_foreign(&mut self) {
+        self.foreign.drain().for_each(|(_, (_, watching))| watching.abort());
     }
 }
 

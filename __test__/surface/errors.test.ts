@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { createRuntime, RuntimeExitedBeforeReadyError } from '@absolutejs/runtime';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
-import { ignoresKill } from '../support/surface/fleet.ts';
+import { handedOver, ignoresKill } from '../support/surface/fleet.ts';
 import { rejectionOf } from '../support/surface/wait.ts';
 
 /** An error of ours for each code, as a user meets it. */
@@ -58,6 +58,15 @@ const codes: Record<string, () => Promise<any>> = {
     bench.fleet.the('a').onKill = ignoresKill;
     return await rejectionOf(bench.runtime.kill('a'));
   },
+  ERR_RUNTIME_ABORTED: async () => {
+    await using bench = setUp();
+    return await rejectionOf(bench.runtime.ensure('a', { signal: AbortSignal.abort() }));
+  },
+  ERR_RUNTIME_ALREADY_REGISTERED: async () => {
+    await using bench = setUp();
+    await bench.runtime.ensure('a');
+    return await rejectionOf(bench.runtime.adopt('a', handedOver(), { port: 4000 }));
+  },
   ERR_RUNTIME_STOP_REFUSED: async () => {
     await using bench = setUp();
     await bench.runtime.ensure('a');
@@ -91,6 +100,21 @@ test('RuntimeExitedBeforeReadyError carries name, key, exitCode and code', async
   expect(String(error)).toBe(
     'RuntimeExitedBeforeReadyError: Runtime process for "a" exited with code 1 before it was ready',
   );
+});
+
+test('each code has its fields, and no others', async () => {
+  const fields: Record<string, string[]> = {
+    ERR_RUNTIME_BACKOFF: ['attempt', 'retryAfterMs'],
+    ERR_RUNTIME_MAX_FAILURES: ['maxFailures'],
+    ERR_RUNTIME_EXITED_EARLY: ['exitCode', 'key', 'name'],
+    ERR_RUNTIME_ABORTED: ['name'],
+  };
+  for (const [code, provoke] of Object.entries(codes)) {
+    const error = await provoke();
+    expect([code, Object.keys(error).sort()]).toEqual([code, ['code', ...(fields[code] ?? [])].sort()]);
+    const type = code.includes('INVALID') ? TypeError : code.includes('REFUSED') ? AggregateError : Error;
+    expect([code, error instanceof type]).toEqual([code, true]);
+  }
 });
 
 test('each failure makes its own error', async () => {

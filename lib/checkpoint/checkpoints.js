@@ -66,12 +66,7 @@ export function createCheckpoints(core) {
   function exited(run, reason) {
     const wasSaved = saved.delete(run.id);
     const cameFromImage = fromImage.delete(run.id);
-    if (reason === 'checkpointed') {
-      counts.checkpoints.checkpoints += 1;
-      images.add(run.key);
-    } else if (wasSaved || cameFromImage) {
-      void drop(run.key);
-    }
+    if (reason !== 'checkpointed' && (wasSaved || cameFromImage)) void drop(run.key);
   }
 
   /** Restores the key's snapshot, or starts it cold. @param {Run} run @param {boolean} isFresh @param {() => void} startCold */

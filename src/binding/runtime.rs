@@ -134,10 +134,8 @@ impl Functions<'_> {
             call: call as u64,
             process: Adopted { pid, port: port as u16, touched_at_ms: touched_at_ms as u64 },
         })?;
-        self.input("abort", |(key, call): (String, f64)| Input::Abort {
-            key: Key::from(key),
-            call: call as u64,
-        })?;
+        // Returns whether the call still waited.
+        self.add("abort", |driver, (key, call): (String, f64)| driver.abort(Key::from(key), call as u64))?;
         self.input("kill", |(key, call): (String, f64)| Input::Kill {
             key: Key::from(key),
             call: call as u64,

@@ -1,25 +1,33 @@
 //! Processes that somebody else has started: watched and signalled through a pidfd, which never means another process,
 //! even when the kernel gives the pid away again.
 
-use crate::os::watched::watch;
+use crate::os::watched::watch_shared;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, kill_process_group, pidfd_open,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, getpgrp, kill_process_group, pidfd_open,
     pidfd_send_signal, waitid,
 };
+use rustix::time::Timespec;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 /// `PIDFD_SIGNAL_PROCESS_GROUP`, of Linux 6.9.
 const TO_GROUP: u32 = 4;
 const MS_PER_S: u64 = 1_000;
+/// It takes microseconds.
+const REAPED_WITHIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// See the module.
 pub struct Foreign {
     pid: Pid,
-    pidfd: OwnedFd,
-    /// It leads a process group of its own, which is signalled with it.
+    pidfd: Arc<OwnedFd>,
+    /// It leads a process group that we are not in, which is signalled with it.
     leads_group: bool,
+    /// We have started it, so we are told how it ends.
+    is_child: bool,
 }
 
 impl Foreign {
@@ -35,10 +43,15 @@ impl Foreign {
             Errno::NOSYS => "this kernel has no pidfds (Linux 5.3 has)".into(),
             error => format!("process {shown} cannot be watched: {error}"),
         })?;
-        let leads_group = getpgid(Some(pid)).is_ok_and(|group| group == pid);
-        let foreign = Foreign { pid, pidfd, leads_group };
-        let started_ms = started_since_boot_ms(pid).filter(|_| !foreign.is_gone());
-        let started_ms = started_ms.ok_or_else(|| format!("there is no process {shown} any more"))?;
+        // A leader of our own group, such as what has started us, must not take us along.
+        let leads_group = getpgid(Some(pid)).is_ok_and(|group| group == pid) && getpgrp() != pid;
+        let origin = Origin::of(pid);
+        let is_child = origin.as_ref().is_some_and(|origin| origin.parent == own);
+        let foreign = Foreign { pid, pidfd: Arc::new(pidfd), leads_group, is_child };
+        // What was read of the pid was read of this process: it had it all the time.
+        let origin = origin.filter(|_| !foreign.is_gone());
+        let Origin { started_ms, .. } =
+            origin.ok_or_else(|| format!("there is no process {shown} any more"))?;
         if started_ms < born.0 {
             return Err(format!("process {shown} was there before and belongs to somebody else"));
         }
@@ -75,23 +88,47 @@ impl Foreign {
     }
 
     fn is_gone(&self) -> bool {
-        let mut fds = [rustix::event::PollFd::new(&self.pidfd, rustix::event::PollFlags::IN)];
-        let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
-        rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&NOW)).is_ok_and(|ready| ready > 0)
     }
 
     /// Resolves when it has ended, with its exit code where that can be known: only a parent is told. What is left of its
     /// group is ended with it.
     pub async fn gone(&self) -> io::Result<Option<i32>> {
-        let watched = watch(self.pidfd.try_clone()?)?;
+        let watched = watch_shared(self.pidfd.clone())?;
         watched.readable().await?.retain_ready();
         if self.leads_group {
             let _ = send_to_group(&self.pidfd, Signal::KILL);
         }
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let status = waitid(WaitId::PidFd(self.pidfd.as_fd()), options).ok().flatten();
-        Ok(status.and_then(|status| status.exit_status()))
+        Ok(self.exit_code().filter(|_| self.is_child))
     }
+
+    /// The host reaps its children, and may have been faster than we are; newer kernels tell us all the same.
+    fn exit_code(&self) -> Option<i32> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        if let Ok(status) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+            return status?.exit_status();
+        }
+        let mut status = status_of_reaped(&self.pidfd).ok()?;
+        if status.is_none() {
+            // It is being reaped on another core this moment.
+            let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::empty())], Some(&REAPED_WITHIN));
+            status = status_of_reaped(&self.pidfd).ok()?;
+        }
+        status.filter(|status| libc::WIFEXITED(*status)).map(|status| libc::WEXITSTATUS(status))
+    }
+}
+
+/// What a parent has been told of a child that it has reaped. Fails before Linux 6.15.
+fn status_of_reaped(pidfd: &OwnedFd) -> io::Result<Option<libc::c_int>> {
+    // SAFETY: all zeroes are a value of this struct of numbers.
+    let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
+    info.mask = libc::PIDFD_INFO_EXIT.into();
+    // SAFETY: the descriptor is open, and the kernel writes no more than the size that is part of the request's number.
+    let asked = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO as _, &mut info) };
+    if asked != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0).then_some(info.exit_code))
 }
 
 fn send_to_group(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
@@ -108,14 +145,24 @@ fn send_to_group(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
     if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// When it was started, counted from the start of the machine, to a hundredth of a second.
-fn started_since_boot_ms(pid: Pid) -> Option<u64> {
-    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // The name in parentheses may hold anything; the start is the twentieth field after it.
-    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
-    let fields = std::str::from_utf8(&stat[after_name..]).ok()?;
-    let ticks: u64 = fields.split_ascii_whitespace().nth(19)?.parse().ok()?;
-    Some(ticks * MS_PER_S / rustix::param::clock_ticks_per_second())
+/// Where a process comes from.
+struct Origin {
+    parent: u32,
+    /// Counted from the start of the machine, to a hundredth of a second.
+    started_ms: u64,
+}
+
+impl Origin {
+    fn of(pid: Pid) -> Option<Origin> {
+        let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        // The name in parentheses may hold anything; after it come the state, the parent, and as the twentieth the start.
+        let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+        let mut fields = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace();
+        let parent = fields.nth(1)?.parse().ok()?;
+        let ticks: u64 = fields.nth(17)?.parse().ok()?;
+        let started_ms = ticks * MS_PER_S / rustix::param::clock_ticks_per_second();
+        Some(Origin { parent, started_ms })
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ type Told =
   | { of: 'transition'; event: RuntimeTransitionEvent };
 type TransitionOf<T extends RuntimeTransitionEvent['type']> = Extract<RuntimeTransitionEvent, { type: T }>;
 
+const begins = ({ type }: RuntimeTransitionEvent) => type === 'spawn' || type === 'adopt';
+
 export class Recorder {
   readonly told: Told[] = [];
   #listeners: ((event: RuntimeTransitionEvent | RuntimeLogEvent) => void)[] = [];
@@ -77,8 +79,8 @@ export class Recorder {
   }
 
   /**
-   * Per key: spawn, then whatever is about that pid, then its exit, then the next spawn. With `all` every spawn has had
-   * its exit.
+   * Per key: a beginning (spawn, or adopt), then whatever is about that pid, then its exit, then the next beginning. With
+   * `all` every beginning has had its exit.
    */
   assertOrder({ all = true } = {}): void {
     const live = new Map<string, number>();
@@ -86,8 +88,8 @@ export class Recorder {
       if (!('pid' in event)) return;
       const { key, pid } = event;
       const what = `${of} ${index} of ${key}: ${JSON.stringify(event).slice(0, 200)}`;
-      if (of === 'transition' && event.type === 'spawn') {
-        if (live.has(key)) throw new Error(`a spawn before the exit of ${live.get(key)}; ${what}`);
+      if (of === 'transition' && begins(event)) {
+        if (live.has(key)) throw new Error(`a ${event.type} before the exit of ${live.get(key)}; ${what}`);
         live.set(key, pid);
         return;
       }

@@ -51,6 +51,12 @@ export class FakeProcess implements RuntimeProcess {
   }
 }
 
+/** One that somebody else has started, to be adopted. */
+export function handedOver(has: { port?: number; resourceId?: string } = {}): FakeProcess {
+  const key = 'of somebody else';
+  return Object.assign(new FakeProcess({ key, cwd: '', env: {}, onLogLine() {} }), has);
+}
+
 export class Fleet {
   readonly processes: FakeProcess[] = [];
   /** What is asked of each new process before anybody gets it. */

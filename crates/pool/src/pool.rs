@@ -163,6 +163,12 @@ impl Pool {
         tenant.is_some_and(|tenant| matches!(tenant.state, State::Starting(_)))
     }
 
+    /// Whether the call waits for the key's tenant: it has not been answered, nor is it about to be told of a failure.
+    pub fn is_waiting(&self, key: &str, call: CallId) -> bool {
+        let tenant = self.tenants.get(key);
+        tenant.is_some_and(|tenant| tenant.waiters.iter().any(|waiter| waiter.call == call))
+    }
+
     fn tick(&mut self, step: &mut Step) {
         let now_ms = step.now.steady_ms;
         if self.observe_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {

@@ -30,6 +30,12 @@ switch (what) {
   case 'pending ensure':
     void runtime.ensure(key).then(() => say('ready'));
     break;
+  case 'aborted ensure': {
+    // A signal keeps nobody: the call does, until the signal comes.
+    const signal = AbortSignal.timeout(200);
+    runtime.ensure(key, { signal }).catch(({ code }) => say('aborted', code));
+    break;
+  }
   case 'pending kill':
     await runtime.ensure(key);
     void runtime.kill(key).then(() => say('killed'));

@@ -1,0 +1,162 @@
+// The signals themselves: which are taken, who listens to them for how long, and what they do before and after a call.
+import { expect, test } from 'bun:test';
+import { CountingSignal, expectAborted } from '../support/surface/aborted.ts';
+import { manualReadiness, setUp } from '../support/surface/bench.ts';
+import { aFewTurns, nextMillisecond, rejectionOf } from '../support/surface/wait.ts';
+
+test('a signal that is aborted already: refused at once, and nothing else happens', async () => {
+  await using bench = setUp();
+  const { runtime } = bench;
+  const reason = new Error('the client went away');
+  const signal = AbortSignal.abort(reason);
+  await expectAborted(runtime.ensure('a', { signal }), 'a', reason);
+  await expectAborted(runtime.restart('a', { signal }), 'a', reason);
+  expect(bench.fleet.processes).toEqual([]);
+  expect(runtime.list()).toEqual([]);
+
+  const tenant = await runtime.ensure('a');
+  const { lastTouchedAt } = tenant;
+  await nextMillisecond();
+  await expectAborted(runtime.ensure('a', { signal }), 'a', reason);
+  expect(tenant.lastTouchedAt).toBe(lastTouchedAt);
+  await expectAborted(runtime.restart('a', { signal }), 'a', reason);
+  expect(bench.fleet.the('a').kills).toEqual([]);
+  expect(bench.events.story).toEqual(['spawn a', 'metric spawn a', 'ready a']);
+});
+
+test('an aborted signal without a reason of its own has the usual one', async () => {
+  await using bench = setUp();
+  const error = await rejectionOf(bench.runtime.ensure('a', { signal: AbortSignal.abort() }));
+  expect(error.cause).toBeInstanceOf(DOMException);
+  expect(error.cause.name).toBe('AbortError');
+});
+
+test('what is wrong with the call itself is said first', async () => {
+  await using bench = setUp();
+  const signal = AbortSignal.abort();
+  expect((await rejectionOf(bench.runtime.ensure('..', { signal }))).code).toBe('ERR_RUNTIME_INVALID_KEY');
+  await bench.runtime.dispose();
+  expect((await rejectionOf(bench.runtime.ensure('a', { signal }))).code).toBe('ERR_RUNTIME_DISPOSED');
+});
+
+test('a signal that stays silent changes nothing', async () => {
+  await using bench = setUp();
+  const { signal } = new AbortController();
+  const tenant = await bench.runtime.ensure('a', { signal });
+  const { lastTouchedAt } = tenant;
+  await nextMillisecond();
+  expect(await bench.runtime.ensure('a', { signal })).toBe(tenant);
+  expect(tenant.lastTouchedAt).toBeGreaterThan(lastTouchedAt);
+  expect(await bench.runtime.restart('a', { signal })).not.toBe(tenant);
+});
+
+test('afterwards it is nothing', async () => {
+  await using bench = setUp({ readiness: async ({ key }) => key !== 'bad' });
+  const controller = new AbortController();
+  const tenant = await bench.runtime.ensure('a', { signal: controller.signal });
+  const failed = bench.runtime.ensure('bad', { signal: controller.signal });
+  expect((await rejectionOf(failed)).code).toBe('ERR_RUNTIME_READINESS_TIMEOUT');
+  controller.abort();
+  await aFewTurns();
+  expect(await bench.runtime.ensure('a')).toBe(tenant);
+  expect(bench.fleet.the('a').kills).toEqual([]);
+});
+
+test('nobody listens to the signal any more once the call is over, whatever came of it', async () => {
+  const { readiness, answer } = manualReadiness();
+  await using bench = setUp({ readiness });
+  const signal = new CountingSignal();
+  const options = { signal: signal.asSignal };
+
+  const ready = bench.runtime.ensure('a', options);
+  expect(signal.listeners).toBe(1);
+  answer('a', true);
+  await ready;
+  expect(signal.listeners).toBe(0);
+  // A tenant that is there is handed out without listening.
+  const again = bench.runtime.ensure('a', options);
+  expect(signal.listeners).toBe(0);
+  await again;
+
+  const denied = bench.runtime.ensure('b', options);
+  expect(signal.listeners).toBe(1);
+  answer('b', false);
+  await rejectionOf(denied);
+  expect(signal.listeners).toBe(0);
+
+  const killed = bench.runtime.restart('c', options);
+  await bench.runtime.kill('c');
+  await rejectionOf(killed);
+  expect(signal.listeners).toBe(0);
+
+  const aborted = bench.runtime.ensure('d', options);
+  signal.abort('enough');
+  await expectAborted(aborted, 'd', 'enough');
+  expect(signal.listeners).toBe(0);
+});
+
+test('dispose comes first: the abort that follows is nothing', async () => {
+  const { readiness } = manualReadiness();
+  await using bench = setUp({ readiness });
+  const controller = new AbortController();
+  const pending = bench.runtime.ensure('a', { signal: controller.signal });
+  await bench.events.seen('spawn', 'a');
+  const disposed = bench.runtime.dispose();
+  expect((await rejectionOf(pending)).code).toBe('ERR_RUNTIME_DISPOSED');
+  controller.abort();
+  await disposed;
+  controller.signal.dispatchEvent(new Event('abort'));
+});
+
+test('AbortSignal.timeout says so in the cause', async () => {
+  const { readiness } = manualReadiness();
+  await using bench = setUp({ readiness });
+  const error = await rejectionOf(bench.runtime.ensure('a', { signal: AbortSignal.timeout(5) }));
+  expect([error.name, error.code]).toEqual(['AbortError', 'ERR_RUNTIME_ABORTED']);
+  expect(error.cause.name).toBe('TimeoutError');
+});
+
+test('AbortSignal.any', async () => {
+  const { readiness } = manualReadiness();
+  await using bench = setUp({ readiness });
+  const controller = new AbortController();
+  const signal = AbortSignal.any([controller.signal, AbortSignal.timeout(1_000_000)]);
+  const pending = bench.runtime.ensure('a', { signal });
+  await bench.events.seen('spawn', 'a');
+  controller.abort('gone');
+  await expectAborted(pending, 'a', 'gone');
+});
+
+test('a second argument that is no record of options says nothing: keys.map(runtime.ensure) works', async () => {
+  await using bench = setUp();
+  const keys = ['a', 'b', 'c'];
+  const tenants = await Promise.all(
+    keys.map(bench.runtime.ensure as (key: string) => Promise<{ key: string }>),
+  );
+  expect(tenants.map(({ key }) => key)).toEqual(keys);
+  const restarted = await Promise.all(keys.map(bench.runtime.restart as (key: string) => Promise<object>));
+  expect(restarted.length).toBe(3);
+  for (const options of [undefined, null, 0, 'signal', true, () => {}, {}, { signal: undefined }]) {
+    expect((await bench.runtime.ensure('a', options as any)).key).toBe('a');
+  }
+});
+
+test('what is no signal is refused, whether the tenant is there or not', async () => {
+  await using bench = setUp();
+  const { ensure, restart, kill } = bench.runtime;
+  for (const signal of [null, 7, 'abort', true, {}, [], new AbortController(), () => {}] as any[]) {
+    for (const isThere of [false, true]) {
+      if (isThere) await ensure('a');
+      for (const call of [ensure, restart]) {
+        const error = await rejectionOf(call('a', { signal }));
+        expect([error.code, error.message]).toEqual([
+          'ERR_RUNTIME_INVALID_OPTION',
+          'signal must be an AbortSignal',
+        ]);
+      }
+      expect(bench.runtime.stats().total).toBe(isThere ? 1 : 0);
+    }
+    await kill('a');
+  }
+  expect(bench.events.all('exit').every(({ reason }) => reason === 'killed')).toBe(true);
+});
