@@ -17,15 +17,17 @@ const PAUSE_FIRST_MS: u64 = 2;
 /// The longest pause, for processes that cannot die just now because a device or a network file system holds them.
 const PAUSE_MAX_MS: u64 = 500;
 
-/// Sends `SIGTERM` once to every process of the group, and to every descendant of `scope` that is not in it. Stopped
-/// processes are continued, else they would see it only after they were killed.
-///
-/// The group first: for most tenants that is all there is, and looking for others means asking about every thread.
-pub fn terminate(scope: Scope<'_>, group: Pid) {
+/// Sends `SIGTERM` once to every process of the group. Stopped processes are continued, else they would see it only after
+/// they were killed.
+pub fn terminate_group(group: Pid) {
     for signal in [Signal::TERM, Signal::CONT] {
         // Fails only if every process of the group has ended.
         let _ = kill_process_group(group, signal);
     }
+}
+
+/// The same for every descendant of `scope` that is not in the group. Finding them means asking about every thread.
+pub fn terminate_outsiders(scope: Scope<'_>, group: Pid) {
     let members: HashSet<Pid> = descendants(scope).into_iter().collect();
     let is_outside = |pid: &&Pid| Stat::of(**pid).is_some_and(|stat| stat.group != Some(group));
     for &pid in members.iter().filter(is_outside) {

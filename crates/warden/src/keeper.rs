@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreap
 
 use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
-use crate::hunt::{Hunt, terminate};
+use crate::hunt::{Hunt, terminate_group, terminate_outsiders};
 use crate::launch::{Outfit, become_tenant};
 use crate::link::{self, Received};
 use crate::sys::{self, Ending, Reaped};
@@ -34,6 +34,11 @@ pub fn keep(run: u64, link: OwnedFd, outfit: Outfit) -> i32 {
     0
 }
 
+/// From the signal to the group until outsiders are looked for. Most tenants are gone by then; to look for outsiders in
+/// each of many that end at once costs as much as all their ends, since the kernel has to forget every file of `/proc`
+/// that was looked at.
+const OUTSIDERS_AFTER_MS: u64 = 20;
+
 /// How far the launch has come.
 enum Launch {
     /// The tenant's process has not executed its program yet; it says why if it fails, and closes this if it succeeds.
@@ -48,8 +53,9 @@ enum Launch {
 enum Phase {
     /// As soon as the main process ends, everything else is killed.
     Serving,
-    /// `SIGTERM` was sent. What outlives the main process has its time too.
-    Terminating,
+    /// `SIGTERM` was sent to the group, and at `Some` time will be to whoever has left it. What outlives the main process
+    /// has its time too.
+    Terminating { outsiders_due_ms: Option<u64> },
     /// Everything is killed.
     Killing(Hunt),
 }
@@ -82,6 +88,7 @@ impl Keeper {
     fn serve(mut self, mut link: Option<OwnedFd>) {
         while self.reap() {
             self.hunt();
+            self.terminate_outsiders();
             self.wait(&mut link);
         }
         self.resolve_launch(link.as_ref());
@@ -120,7 +127,10 @@ impl Keeper {
     fn wait(&mut self, link: &mut Option<OwnedFd>) {
         let timeout_ms = match &self.phase {
             Phase::Killing(hunt) => Some(hunt.remaining_ms(link::now_ms())),
-            Phase::Serving | Phase::Terminating => None,
+            Phase::Terminating { outsiders_due_ms: Some(due_ms) } => {
+                Some(due_ms.saturating_sub(link::now_ms()))
+            }
+            Phase::Serving | Phase::Terminating { outsiders_due_ms: None } => None,
         };
         let status = match &self.launch {
             Launch::Pending(status) => Some(status),
@@ -179,8 +189,17 @@ impl Keeper {
 
     fn terminate(&mut self) {
         if matches!(self.phase, Phase::Serving) {
-            self.phase = Phase::Terminating;
-            terminate(Scope { root: getpid(), spared: &[] }, self.main);
+            terminate_group(self.main);
+            self.phase = Phase::Terminating { outsiders_due_ms: Some(link::now_ms() + OUTSIDERS_AFTER_MS) };
+        }
+    }
+
+    /// Not before the group has had its time, unless its first process is gone and others are not.
+    fn terminate_outsiders(&mut self) {
+        let Phase::Terminating { outsiders_due_ms: due_ms @ Some(_) } = &mut self.phase else { return };
+        if self.main_ending.is_some() || due_ms.is_some_and(|due_ms| due_ms <= link::now_ms()) {
+            *due_ms = None;
+            terminate_outsiders(Scope { root: getpid(), spared: &[] }, self.main);
         }
     }
 
