@@ -681,6 +681,8 @@ export type RuntimeError = Error & {
   retryAfterMs?: number;
   /** With `ERR_RUNTIME_BACKOFF`: failures in a row so far. */
   attempt?: number;
+  /** With `ERR_RUNTIME_MAX_FAILURES`: how many failures in a row are too many. */
+  maxFailures?: number;
 };
 
 /**
