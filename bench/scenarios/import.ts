@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Context, poolModule, type Sample, type Scenario } from '../lib/scenario.ts';
+import { builtFiles } from '../../scripts/lib/paths.mjs';
+import { type Context, poolModule, type Scenario } from '../lib/scenario.ts';
 
 const RUNS = 20;
 const QUICK_RUNS = 8;
@@ -14,7 +15,8 @@ export const importPackage: Scenario = {
   title: 'Import and first `createRuntime`',
   note:
     'Wall time of a whole program, from its start to its end by itself: one that imports the pool and calls ' +
-    '`createRuntime` once. The floor is an empty one.',
+    '`createRuntime` once. The floor is an empty one; what one that imports an empty module takes, and one that only loads ' +
+    'the addon, says how much of the rest is not ours to save.',
   metrics: [
     {
       id: 'totalMs',
@@ -23,11 +25,17 @@ export const importPackage: Scenario = {
       isCharted: true,
       goal: { text: '≤ empty script + 5 ms', limit: (of) => (of('floor') ?? NaN) + 5 },
     },
+    { id: 'moduleMs', label: '… that imports an empty module', unit: 'ms' },
+    { id: 'addonMs', label: '… that only loads the addon', unit: 'ms' },
   ],
   subjects: {
-    floor: async (context) => runs(context, ''),
-    plain: async (context) => runs(context, program('plain')),
-    ours: async (context) => runs(context, program('ours')),
+    floor: async (context) => ({
+      totalMs: runs(context, ''),
+      moduleMs: runs(context, "import './module.mjs';"),
+      addonMs: runs(context, `process.dlopen({ exports: {} }, ${JSON.stringify(builtFiles().addon)});`),
+    }),
+    plain: async (context) => ({ totalMs: runs(context, program('plain')) }),
+    ours: async (context) => ({ totalMs: runs(context, program('ours')) }),
   },
 };
 
@@ -37,16 +45,17 @@ const runtime = createRuntime({ source: { kind: 'directory', root: '.' } });
 if (runtime.stats().total !== 0) throw new Error('not a new pool');
 `;
 
-function runs({ isQuick }: Context, source: string): Sample {
+function runs({ isQuick }: Context, source: string): number[] {
   const directory = mkdtempSync(join(tmpdir(), 'runtime-bench-'));
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   const file = join(directory, 'program.mjs');
   writeFileSync(file, source);
+  writeFileSync(join(directory, 'module.mjs'), '');
   const times = Array.from({ length: WARM_UPS + (isQuick ? QUICK_RUNS : RUNS) }, () => {
     const startedAt = performance.now();
     const { status } = spawnSync(process.execPath, [file], { stdio: ['ignore', 'ignore', 'inherit'] });
     if (status !== 0) throw new Error(`the program ended with exit code ${status}`);
     return performance.now() - startedAt;
   });
-  return { totalMs: times.slice(WARM_UPS) };
+  return times.slice(WARM_UPS);
 }
