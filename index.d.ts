@@ -367,9 +367,9 @@ export type RuntimeOptions = {
   /**
    * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`: these, and as long as it
    * is open, any TCP connection to the tenant's port, as the kernel lists them; so a WebSocket or a long download keeps
-   * the tenant although nobody calls `touch`. Connections are looked at every `sweepIntervalMs`, and once more before
-   * the tenant is stopped; one that comes and goes in between is not seen. Not for tenants in another network
-   * namespace.
+   * the tenant although nobody calls `touch`, and so does an HTTP connection that its client keeps alive. Connections are
+   * looked at every `sweepIntervalMs`, and once more before the tenant is stopped; one that comes and goes in between is
+   * not seen. Not for tenants in another network namespace.
    */
   idle?: 'untouched' | 'connections';
   /**
@@ -399,7 +399,8 @@ export type RuntimeOptions = {
     driver: CheckpointDriver;
     /**
      * How long a snapshot may take to be restored and to answer, and to be taken. After it the tenant is started cold, or
-     * just stopped; a process that comes back later is killed. Default 30 000.
+     * just stopped; a process that comes back later is killed. As long as the driver is still at work on a key, nothing is
+     * started for it: after the same time once more `ensure` rejects with `ERR_RUNTIME_SPAWN`. Default 30 000.
      */
     restoreTimeoutMs?: number;
   };

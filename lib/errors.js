@@ -117,6 +117,13 @@ export function failureError(key, failure, { thrown, output = '' }) {
 
 export const disposed = () => withCode(new Error('runtime has been disposed'), 'DISPOSED');
 
+/** @param {string} key @param {number} ms */
+export const driverIsLate = (key, ms) =>
+  withCode(
+    new Error(`Tenant "${key}" was not started: its checkpoint driver has not answered for ${ms} ms`),
+    'SPAWN',
+  );
+
 /** @param {'ensure' | 'adopt'} method */
 export const draining = (method) =>
   withCode(new Error(`runtime is draining; ${method}() refused`), 'DRAINING');

@@ -86,7 +86,9 @@ function traceparentOf(context) {
 /** @template T @param {() => T} call @returns {T | undefined} */
 function guarded(call) {
   try {
-    return call();
+    const result = call();
+    if (result instanceof Promise) result.catch(() => {});
+    return result;
   } catch {
     return undefined;
   }

@@ -66,11 +66,13 @@ struct Core {
     /// The deadline that the timer sleeps until.
     armed_ms: Option<u64>,
     dispose_calls: HashSet<CallId>,
-    /// Processes of somebody else, by the ticket that their end is the answer to.
-    foreign: HashMap<u64, (Arc<Foreign>, AbortHandle)>,
+    /// Processes of somebody else, by the ticket that their end is the answer to. Nobody watches for it any more when the
+    /// runtime is closed.
+    foreign: HashMap<u64, (Arc<Foreign>, Option<AbortHandle>)>,
     /// Where tenants listened that were saved: they will again.
     saved_ports: HashMap<Key, (u16, Option<HeldPort>)>,
     abandoned: bool,
+    closed: bool,
     /// `None` while it takes a sample.
     sampler: Option<Sampler>,
 }
@@ -87,6 +89,8 @@ struct RunHandle {
     /// Of a process of ours.
     tail: Option<Arc<Mutex<Tail>>>,
     launched: bool,
+    /// Its port is the one that its key was saved with.
+    has_saved_port: bool,
     /// How the warden knows it.
     number: Option<u64>,
     root: Option<Root>,
@@ -107,6 +111,7 @@ impl Driver {
             foreign: HashMap::new(),
             saved_ports: HashMap::new(),
             abandoned: false,
+            closed: false,
             sampler: Some(Sampler::default()),
         };
         let board: Arc<Board> = Arc::default();
@@ -174,6 +179,7 @@ impl Driver {
     pub fn close(&self) {
         self.uplink.close();
         let mut core = self.lock();
+        core.closed = true;
         core.let_go_of_foreign();
         core.saved_ports.clear();
         let engine = core.engine.take();
@@ -186,6 +192,11 @@ impl Driver {
     pub fn watch(self: &Arc<Self>, ticket: u64, pid: u32, born: (u64, u64)) -> Result<(), String> {
         let mut core = self.lock();
         let foreign = Arc::new(Foreign::open(pid, born)?);
+        if core.closed {
+            // It can still be signalled, which is all that may be wanted of one that came too late.
+            core.foreign.insert(ticket, (foreign, None));
+            return Ok(());
+        }
         self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
         let (driver, watched) = (self.clone(), foreign.clone());
         let watching = core.engine.as_ref().expect("ensured above").spawn(async move {
@@ -196,13 +207,13 @@ impl Driver {
             driver.lock().foreign.remove(&ticket);
             driver.answer(ticket, gone.ok().flatten());
         });
-        core.foreign.insert(ticket, (foreign, watching.abort_handle()));
+        core.foreign.insert(ticket, (foreign, Some(watching.abort_handle())));
         Ok(())
     }
 
     /// Lets go of a process that is watched; nothing will be answered.
     pub fn unwatch(&self, ticket: u64) {
-        if let Some((_, watching)) = self.lock().foreign.remove(&ticket) {
+        if let Some((_, Some(watching))) = self.lock().foreign.remove(&ticket) {
             watching.abort();
         }
     }
@@ -360,6 +371,7 @@ impl Driver {
             held_port: None,
             tail: (processes == Processes::Own).then(Arc::default),
             launched: false,
+            has_saved_port: false,
             number: None,
             root: None,
             probe: None,
@@ -389,6 +401,7 @@ impl Driver {
             held_port: None,
             tail: None,
             launched: true,
+            has_saved_port: false,
             number: None,
             root: Some(Root::Process(process.pid)),
             probe: None,
@@ -413,6 +426,7 @@ impl Driver {
         }
         // A snapshot listens where it did when it was taken.
         let saved = core.saved_ports.remove(&key).filter(|(port, _)| !core.ports.contains(*port));
+        let has_saved_port = saved.is_some();
         let reserved =
             saved.map_or_else(|| self.reserve_port(core).map(|held| (held.port(), Some(held))), Ok);
         match reserved {
@@ -421,6 +435,7 @@ impl Driver {
                 // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
                 handle.launched = self.settings.pool.processes == Processes::External;
                 handle.port = reserved_port;
+                handle.has_saved_port = has_saved_port;
                 handle.told_port = Some(handle.port);
                 core.ports.insert(handle.port);
                 (*port, *started_at_ms) = (handle.port, clock::now().wall_ms);
@@ -586,7 +601,9 @@ impl Driver {
             Event::Exit { run, exit_code, reason } => {
                 if reason == ExitReason::Checkpointed {
                     let handle = core.runs.get_mut(&run)?;
-                    core.saved_ports.insert(handle.key.clone(), (handle.port, handle.held_port.take()));
+                    // The port of a user's process is not held while it runs.
+                    let held_port = handle.held_port.take().or_else(|| HeldPort::hold(handle.port).ok());
+                    core.saved_ports.insert(handle.key.clone(), (handle.port, held_port));
                 }
                 Record::Exit { run, exit_code, reason }
             }
@@ -645,6 +662,10 @@ impl Driver {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
             handle.told_port.inspect(|port| core.ports.remove(*port));
+            if handle.has_saved_port && handle.root.is_none() {
+                // Called off before anything came of it: what was saved still listens there.
+                core.saved_ports.insert(handle.key, (handle.port, handle.held_port));
+            }
         }
         let lease = core.leases.retire(run);
         self.uplink.push(Record::Release { run, lease });
@@ -658,7 +679,7 @@ impl Driver {
 
 impl Core {
     fn let_go_of_foreign(&mut self) {
-        self.foreign.drain().for_each(|(_, (_, watching))| watching.abort());
+        self.foreign.drain().filter_map(|(_, (_, watching))| watching).for_each(|watching| watching.abort());
     }
 }
 

@@ -4,7 +4,7 @@
  * One thing at a time happens to a key's snapshot, and no process of the key is started while it does. A snapshot counts
  * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it.
  */
-import { notAdopted, textOf } from '../errors.js';
+import { driverIsLate, notAdopted, textOf } from '../errors.js';
 import { foreignProcess } from '../external.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
@@ -13,6 +13,8 @@ import { foreignProcess } from '../external.js';
 
 /** How long a restored process that does not answer gets to end. */
 const GONE_MS = 5_000;
+/** A timer of more fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** @param {Core} core */
 export function createCheckpoints(core) {
@@ -22,6 +24,8 @@ export function createCheckpoints(core) {
   );
   /** What is being done to a key's snapshot. @type {Map<string, Promise<unknown>>} */
   const busy = new Map();
+  /** Keys whose tenant has moved past whatever snapshot there may be: it is to be dropped. @type {Set<string>} */
+  const stale = new Set();
   /** Runs that the driver has saved. @type {Set<number>} */
   const saved = new Set();
   /** Runs that came from a snapshot. @type {Set<number>} */
@@ -44,20 +48,43 @@ export function createCheckpoints(core) {
     return turn;
   }
 
+  /** Until nothing is being done to the key's snapshot any more. @param {string} key */
+  function quiet(key) {
+    return within(restoreTimeoutMs, busy.get(key) ?? Promise.resolve()).catch(() => {
+      throw driverIsLate(key, restoreTimeoutMs);
+    });
+  }
+
   /** @param {string} key */
   function drop(key) {
     images.delete(key);
-    return inTurn(key, async () => driver.drop(key)).catch(() => {});
+    stale.add(key);
+    inTurn(key, async () => {
+      await driver.drop(key);
+      stale.delete(key);
+    }).catch(() => {});
   }
 
   /** Takes a snapshot of a tenant that is about to be stopped, and says whether there is one. @param {Run} run */
   async function save(run) {
     const { key, pid } = run;
-    const isSaved = await inTurn(key, async () => (await driver.checkpoint({ key, pid })) === true).catch(
-      () => false,
-    );
-    if (isSaved && run.isOver) return void drop(key);
-    if (isSaved) saved.add(run.id);
+    const isSaved = await inTurn(key, async () => {
+      try {
+        if ((await driver.checkpoint({ key, pid })) !== true) return false;
+      } catch {
+        // Half a snapshot may be there.
+        stale.add(key);
+        return false;
+      }
+      if (run.isOver) {
+        stale.add(key);
+      } else {
+        stale.delete(key);
+        saved.add(run.id);
+      }
+      return true;
+    });
+    if (stale.has(key)) drop(key);
     native.checkpointed(run.id, isSaved);
     wake();
   }
@@ -66,72 +93,75 @@ export function createCheckpoints(core) {
   function exited(run, reason) {
     const wasSaved = saved.delete(run.id);
     const cameFromImage = fromImage.delete(run.id);
-    if (reason !== 'checkpointed' && (wasSaved || cameFromImage)) void drop(run.key);
+    if (reason !== 'checkpointed' && (wasSaved || cameFromImage)) drop(run.key);
   }
 
   /** Restores the key's snapshot, or starts it cold. @param {Run} run @param {boolean} isFresh @param {() => void} startCold */
   async function restoreOr(run, isFresh, startCold) {
     try {
-      if (isFresh) await within(restoreTimeoutMs, drop(run.key));
+      if (isFresh) drop(run.key);
       else if (await restore(run)) return;
       // What was being done to the snapshot is done: no second process while it was.
-      await within(restoreTimeoutMs, busy.get(run.key) ?? Promise.resolve());
-      startCold();
+      await quiet(run.key);
+      if (native.isStarting(run.id)) return startCold();
+      native.exited(run.id, null);
     } catch (error) {
       run.startError = error;
       native.startFailed(run.id, textOf(error));
-      wake();
     }
+    wake();
   }
 
   /** Whether the run is being taken care of. @param {Run} run */
   async function restore(run) {
     const { key } = run;
-    const before = busy.get(key) ?? Promise.resolve();
-    await within(restoreTimeoutMs, before);
-    const hasImage = await within(
-      restoreTimeoutMs,
-      inTurn(key, async () => driver.has(key)),
-    ).catch(() => false);
-    if (hasImage !== true || !native.isStarting(run.id)) return false;
+    await quiet(key);
+    if (!(await hasImage(run))) return false;
     const process = await bringBack(run);
     if (process === undefined) {
       counts.checkpoints.restoreFailures += 1;
-      await within(restoreTimeoutMs, drop(key)).catch(() => {});
+      drop(key);
       return false;
     }
     images.delete(key);
     fromImage.add(run.id);
     run.process = process;
     native.restored(run.id, process.pid);
-    const over = (/** @type {number | null} */ code) => {
+    void process.exited.then((code) => {
       native.exited(run.id, code);
       wake();
-    };
-    void process.exited.then(over);
+    });
     wake();
     return true;
+  }
+
+  /** Whether there is a snapshot for the run to come back from, and it is still wanted. @param {Run} run */
+  async function hasImage({ id, key }) {
+    if (stale.has(key)) {
+      drop(key);
+      return false;
+    }
+    const asked = inTurn(key, async () => driver.has(key));
+    const answer = await within(restoreTimeoutMs, asked).catch(() => 'unknown');
+    if (!native.isStarting(id)) return false;
+    if (answer === 'unknown') stale.add(key);
+    return answer === true;
   }
 
   /** The restored process, once it answers. @param {Run} run */
   async function bringBack(run) {
     const { key } = run;
     const deadline = performance.now() + restoreTimeoutMs;
-    // The starts of processes are known to a hundredth of a second, rounded down.
-    const bornAfter = Math.floor(native.sinceBootMs() / 10) * 10;
-    const restoring = inTurn(key, async () => driver.restore({ key }));
-    let restored;
-    try {
-      restored = await within(restoreTimeoutMs, restoring);
-    } catch {
-      // Whenever it comes after all, it comes too late.
-      restoring.then(
-        (late) => end(key, late, bornAfter),
-        () => {},
-      );
+    let isLate = false;
+    const restoring = inTurn(key, async () => {
+      // The starts of processes are known to a hundredth of a second, rounded down.
+      const bornAfter = Math.floor(native.sinceBootMs() / 10) * 10;
+      const process = take(key, await driver.restore({ key }), bornAfter);
+      if (!isLate || process === undefined) return process;
+      await stop(process);
       return undefined;
-    }
-    const process = take(key, restored, bornAfter);
+    });
+    const process = await within(restoreTimeoutMs, restoring).catch(() => void (isLate = true));
     if (process === undefined) return undefined;
     if (await isReady(run, process, deadline - performance.now())) return process;
     await stop(process);
@@ -149,26 +179,23 @@ export function createCheckpoints(core) {
     }
   }
 
-  /** @param {string} key @param {any} restored @param {number} bornAfter */
-  function end(key, restored, bornAfter) {
-    const process = take(key, restored, bornAfter);
-    if (process !== undefined) void stop(process);
-  }
-
   /** @param {ReturnType<typeof foreignProcess>} process */
   async function stop(process) {
     try {
       process.kill('SIGKILL');
-      await within(GONE_MS, process.exited);
+      // After `dispose` nobody sees its end, and nothing is started that would have to wait for it.
+      if (counts.closedAt === undefined) await within(GONE_MS, process.exited);
     } catch {
       // It is not ours to insist.
     }
+    process.letGo();
   }
 
   /** @param {Run} run @param {ReturnType<typeof foreignProcess>} process @param {number} timeoutMs */
   async function isReady({ key, port, startedAt }, process, timeoutMs) {
-    const answers = settings.readiness
-      ? Promise.resolve(settings.readiness({ key, port, startedAt })).then(Boolean)
+    const { readiness } = settings;
+    const answers = readiness
+      ? Promise.resolve({ key, port, startedAt }).then(readiness).then(Boolean)
       : answering(port, timeoutMs);
     const gone = process.exited.then(() => false);
     return within(timeoutMs, Promise.race([answers, gone])).catch(() => false);
@@ -194,8 +221,8 @@ export function createCheckpoints(core) {
  */
 function within(ms, promise) {
   return new Promise((resolve, reject) => {
-    const late = () => reject(new Error(`the checkpoint driver did not answer within ${ms} ms`));
-    const timer = setTimeout(late, ms);
+    const late = () => reject(new Error(`not within ${ms} ms`));
+    const timer = setTimeout(late, Math.min(ms, LONGEST_TIMER_MS));
     timer.unref?.();
     const over = () => clearTimeout(timer);
     promise.then(resolve, reject).finally(over);

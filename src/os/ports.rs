@@ -33,6 +33,15 @@ impl HeldPort {
         Ok(HeldPort { port, _socket: socket })
     }
 
+    /// Holds a port that is known, and that nobody listens on.
+    pub fn hold(port: u16) -> io::Result<HeldPort> {
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // Before the bind: closed connections of the one who had it linger on the port for a minute.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+        Ok(HeldPort { port, _socket: socket })
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -179,6 +188,19 @@ mod tests {
         assert_eq!(ranges("\n"), []);
         assert_eq!(local_port_range("50000\t50009\n"), 50_000..=50_009);
         assert_eq!(local_port_range(""), 32_768..=60_999);
+    }
+
+    #[test]
+    fn a_port_can_be_held_again_after_its_server_and_its_connections_are_gone() {
+        let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = server.local_addr().unwrap().port();
+        assert!(HeldPort::hold(port).is_err(), "somebody listens");
+        let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        drop(server.accept().unwrap());
+        drop((server, client));
+        let held = HeldPort::hold(port).unwrap();
+        assert_eq!(held.port(), port);
+        assert!(TcpListener::bind(("127.0.0.1", port)).is_ok(), "its server can come back");
     }
 
     #[test]

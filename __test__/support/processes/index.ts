@@ -5,3 +5,5 @@ export * from './tenants.ts';
 export * from './until.ts';
 export * from './pool.ts';
 export * from './hosts.ts';
+export * from './snapshots.ts';
+export * from './connections.ts';

@@ -13,7 +13,8 @@ type Told =
   | { of: 'transition'; event: RuntimeTransitionEvent };
 type TransitionOf<T extends RuntimeTransitionEvent['type']> = Extract<RuntimeTransitionEvent, { type: T }>;
 
-const begins = ({ type }: RuntimeTransitionEvent) => type === 'spawn' || type === 'adopt';
+const begins = ({ type }: RuntimeTransitionEvent) =>
+  type === 'spawn' || type === 'adopt' || type === 'restored';
 
 export class Recorder {
   readonly told: Told[] = [];
@@ -79,7 +80,7 @@ export class Recorder {
   }
 
   /**
-   * Per key: a beginning (spawn, or adopt), then whatever is about that pid, then its exit, then the next beginning. With
+   * Per key: a beginning (spawn, adopt, or restored), then whatever is about that pid, then its exit, then the next beginning. With
    * `all` every beginning has had its exit.
    */
   assertOrder({ all = true } = {}): void {

@@ -6,7 +6,8 @@
 //! 1. the clock of touches, and of connections that were seen;
 //! 2. with `heeds_connections`: whether it has an open connection right now;
 //! 3. with `asks_before_idle`: whoever has the last word;
-//! 4. the claim of its lease, after which nobody can be handed the tenant any more.
+//! 4. with both: its connections once more, since the answer may have taken its time;
+//! 5. the claim of its lease, after which nobody can be handed the tenant any more.
 //!
 //! Connections are looked for in all tenants at once, since the kernel lists them all at once: regularly, so that it is
 //! known when one was last open, and once more before a tenant is stopped.
@@ -23,6 +24,14 @@ pub(crate) enum IdleStep {
     Clock,
     Connections,
     Asked,
+    ConnectionsAgain,
+}
+
+impl IdleStep {
+    /// What a look for connections completes.
+    fn looked(self) -> IdleStep {
+        if self < IdleStep::Asked { IdleStep::Connections } else { IdleStep::ConnectionsAgain }
+    }
 }
 
 /// Looking for open connections.
@@ -31,10 +40,10 @@ pub(crate) struct Looks {
     /// When the next regular look is due.
     pub at_ms: Option<u64>,
     is_under_way: bool,
-    /// Idle runs that wait for its answer.
-    asking: Vec<RunId>,
+    /// Idle runs that wait for its answer, and how far they had come before.
+    asking: Vec<(RunId, IdleStep)>,
     /// Idle runs that wait for the next look: the one under way had begun before they were idle.
-    asking_next: Vec<RunId>,
+    asking_next: Vec<(RunId, IdleStep)>,
 }
 
 impl Pool {
@@ -69,14 +78,14 @@ impl Pool {
 
     /// Whether somebody is to be asked before the run is stopped. It has no deadline until they answer.
     fn asks_first(&mut self, id: RunId, done: IdleStep, idle_ms: u64) -> bool {
-        let looks = self.config.heeds_connections && done < IdleStep::Connections;
+        let looks = self.config.heeds_connections && done != done.looked();
         let asks = self.config.asks_before_idle && done < IdleStep::Asked;
         if !(looks || asks) {
             return false;
         }
         self.clear_deadline(id);
         if looks {
-            self.looks.asking_next.push(id);
+            self.looks.asking_next.push((id, done));
         } else {
             if let Some(run) = self.tenant_of(id).state.run_mut() {
                 run.idle_is_asked = true;
@@ -144,20 +153,20 @@ impl Pool {
             }
         }
         let open: HashSet<RunId> = open.into_iter().collect();
-        for id in std::mem::take(&mut self.looks.asking) {
+        for (id, done) in std::mem::take(&mut self.looks.asking) {
             if !self.waits_for_look(id) {
                 continue;
             }
             if seen {
-                let done = if open.contains(&id) { IdleStep::Clock } else { IdleStep::Connections };
+                let done = if open.contains(&id) { IdleStep::Clock } else { done.looked() };
                 self.consider_idle(step, id, done);
             } else {
                 self.set_deadline(step, id, self.config.sweep_interval_ms);
             }
         }
-        for id in std::mem::take(&mut self.looks.asking_next) {
+        for (id, done) in std::mem::take(&mut self.looks.asking_next) {
             if self.waits_for_look(id) {
-                self.consider_idle(step, id, IdleStep::Clock);
+                self.consider_idle(step, id, done);
             }
         }
     }

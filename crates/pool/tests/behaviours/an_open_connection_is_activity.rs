@@ -105,10 +105,50 @@ fn nobody_looks_when_nobody_is_there() {
 }
 
 #[test]
-fn the_last_word_comes_after_the_look() {
+fn the_last_word_comes_after_the_look_and_before_one_more() {
     let mut bench = Bench::new(Config { asks_before_idle: true, ..heeding(1_000) });
     let run = bench.running("a");
     let actions = until_something_happens(&mut bench, &[]);
     assert_eq!(actions, [Action::AskIdle { run, idle_ms: 1_000 }]);
-    assert_eq!(bench.fact(run, Fact::IdleAnswered { stop: true }).len(), 2, "it is told and stopped");
+    assert_eq!(bench.fact(run, Fact::IdleAnswered { stop: true }), [Action::LookForConnections]);
+    assert_eq!(bench.handle(seen(&[])).len(), 2, "it is told and stopped");
+}
+
+#[test]
+fn a_connection_since_it_was_asked_about_keeps_it() {
+    let mut bench = Bench::new(Config { asks_before_idle: true, ..heeding(1_000) });
+    let run = bench.running("a");
+    until_something_happens(&mut bench, &[]);
+    bench.fact(run, Fact::IdleAnswered { stop: true });
+    assert_eq!(bench.handle(seen(&[run])), []);
+    let actions = until_something_happens(&mut bench, &[]);
+    assert_eq!(actions, [Action::AskIdle { run, idle_ms: 1_000 }], "all over again");
+}
+
+#[test]
+fn an_answer_during_a_look_waits_for_the_next_one_and_is_not_asked_for_again() {
+    let mut bench = Bench::new(Config { asks_before_idle: true, ..heeding(1_000) });
+    let run = bench.running("a");
+    until_something_happens(&mut bench, &[]);
+    assert_eq!(bench.tick_when_due(), [Action::LookForConnections], "the regular one");
+    assert_eq!(bench.fact(run, Fact::IdleAnswered { stop: true }), []);
+    assert_eq!(bench.handle(seen(&[])), [Action::LookForConnections]);
+    assert_eq!(bench.handle(seen(&[])).len(), 2, "it is told and stopped");
+}
+
+#[test]
+fn there_is_a_look_in_each_sweep_and_in_half_the_idle_time_at_least() {
+    for (sweep_interval_ms, expected_ms) in [(300, 300), (60_000, 500), (0, 1)] {
+        let mut bench = Bench::new(Config { sweep_interval_ms, ..heeding(1_000) });
+        let run = bench.running("a");
+        let mut looked_at_ms = Vec::new();
+        while looked_at_ms.len() < 5 {
+            // The moment at which it would have been idle may come in between.
+            if bench.tick_when_due() == [Action::LookForConnections] {
+                looked_at_ms.push(bench.now.steady_ms);
+                assert_eq!(bench.handle(seen(&[run])), []);
+            }
+        }
+        assert_eq!(looked_at_ms, [1, 2, 3, 4, 5].map(|look| look * expected_ms));
+    }
 }

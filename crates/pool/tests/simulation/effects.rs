@@ -22,6 +22,7 @@ impl Book {
             Action::AskIdle { run, .. } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.idleness.is_asked = true;
+                    run.idleness.condemned_step = 0;
                 }
             }
             Action::Checkpoint { run } => {

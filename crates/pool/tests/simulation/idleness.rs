@@ -12,8 +12,7 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
             let Some(run) = book.run(*run) else { return Ok(()) };
             an_idle_stop_comes_after_the_idle_time(book, leases, run, *idle_ms)?;
             the_last_word_is_heard(book, run)?;
-            holds(book.config.asks_before_idle, || "nobody asks".into())
-                .or_else(|_| connections_are_looked_for_first(book, run))
+            connections_are_looked_for_first(book, run)
         }
         Action::AskIdle { run, idle_ms } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
@@ -58,8 +57,11 @@ fn an_idle_stop_comes_after_the_idle_time(
     })
 }
 
+/// In this step, or before the look that comes after it.
 fn the_last_word_is_heard(book: &Book, run: &RunRecord) -> Verdict {
-    let heard = !book.config.asks_before_idle || run.idleness.condemned_step == book.step;
+    let condemned_step = run.idleness.condemned_step;
+    let in_time = condemned_step == book.step || (book.config.heeds_connections && condemned_step > 0);
+    let heard = !book.config.asks_before_idle || in_time;
     holds(heard, || format!("{:?} is stopped without the last word: {:?}", run.id, run.idleness))
 }
 
