@@ -117,17 +117,17 @@ export function createCheckpoints(core) {
     const { key } = run;
     await quiet(key);
     if (!(await hasImage(run))) return false;
-    const process = await bringBack(run);
-    if (process === undefined) {
+    const brought = await bringBack(run);
+    if (brought === undefined || !native.restored(run.id, brought.process.pid, brought.port)) {
       counts.checkpoints.restoreFailures += 1;
+      if (brought !== undefined) await stop(brought.process);
       drop(key);
       return false;
     }
     images.delete(key);
     fromImage.add(run.id);
-    run.process = process;
-    native.restored(run.id, process.pid);
-    void process.exited.then((code) => {
+    run.process = brought.process;
+    void brought.process.exited.then((code) => {
       native.exited(run.id, code);
       wake();
     });
@@ -148,7 +148,7 @@ export function createCheckpoints(core) {
     return answer === true;
   }
 
-  /** The restored process, once it answers. @param {Run} run */
+  /** The restored process, once it answers, and where. @param {Run} run */
   async function bringBack(run) {
     const { key } = run;
     const deadline = performance.now() + restoreTimeoutMs;
@@ -163,9 +163,21 @@ export function createCheckpoints(core) {
     });
     const process = await within(restoreTimeoutMs, restoring).catch(() => void (isLate = true));
     if (process === undefined) return undefined;
-    if (await isReady(run, process, deadline - performance.now())) return process;
+    const left = () => deadline - performance.now();
+    // The port of a snapshot that another host has taken is not known here.
+    const isUnknown = !images.has(key) && settings.readiness === undefined;
+    const port = isUnknown ? await portOf(process, left()) : run.port;
+    if (port !== 0 && (await isReady(run, port, process, left()))) return { process, port };
     await stop(process);
     return undefined;
+  }
+
+  /** Where it listens; 0 if it ends first, or does not within this time. @param {ReturnType<typeof foreignProcess>} process @param {number} timeoutMs @returns {Promise<number>} */
+  function portOf(process, timeoutMs) {
+    const found = new Promise((resolve) => {
+      native.findPort(core.tickets.open(resolve), process.pid, Math.max(timeoutMs, 1));
+    });
+    return Promise.race([found, process.exited.then(() => 0)]);
   }
 
   /** Only a process that the driver has just started: any other pid is somebody else's. @param {string} key @param {any} restored @param {number} bornAfter */
@@ -191,8 +203,8 @@ export function createCheckpoints(core) {
     process.letGo();
   }
 
-  /** @param {Run} run @param {ReturnType<typeof foreignProcess>} process @param {number} timeoutMs */
-  async function isReady({ key, port, startedAt }, process, timeoutMs) {
+  /** @param {Run} run @param {number} port @param {ReturnType<typeof foreignProcess>} process @param {number} timeoutMs */
+  async function isReady({ key, startedAt }, port, process, timeoutMs) {
     const { readiness } = settings;
     const answers = readiness
       ? Promise.resolve({ key, port, startedAt }).then(readiness).then(Boolean)

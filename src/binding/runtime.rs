@@ -165,7 +165,10 @@ impl Functions<'_> {
             driver.started_external(run_id(run), pid, port);
         })?;
         // A process has been brought back from a snapshot, and answers.
-        self.add("restored", |driver, (run, pid): (f64, u32)| driver.restored(run_id(run), pid))?;
+        // Returns whether it can be taken.
+        self.add("restored", |driver, (run, pid, port): (f64, u32, u32)| {
+            driver.restored(run_id(run), pid, port as u16)
+        })?;
         self.add("isStarting", |driver, (run,): (f64,)| driver.is_starting(run_id(run)))?;
         self.fact("startFailed", |(run, text): (f64, String)| {
             (run, Fact::StartFailed(Failure::Thrown { by: Callback::Spawn, text }))
@@ -205,6 +208,10 @@ impl Functions<'_> {
         // The answer to the ticket is 1 if the port answers within this time.
         self.add("askReady", |driver, (ticket, port, timeout_ms): (f64, u32, f64)| {
             driver.ask_ready(ticket as u64, port as u16, Duration::from_millis(timeout_ms as u64));
+        })?;
+        // The answer to the ticket is the port that the process listens on, or 0 if there is none within this time.
+        self.add("findPort", |driver, (ticket, pid, timeout_ms): (f64, u32, f64)| {
+            driver.find_port(ticket as u64, pid, Duration::from_millis(timeout_ms as u64));
         })?;
         self.add_plain("sinceBootMs", |_| clock::since_boot_ms() as f64)
     }

@@ -7,6 +7,7 @@ pub mod connections;
 pub mod cpu_clock;
 pub mod engine;
 pub mod foreign;
+pub mod listeners;
 pub mod listening;
 pub mod logs;
 mod orphans;

@@ -65,6 +65,9 @@ export function isThere({ pid, startedAt }: Process): boolean {
   return now !== undefined && now.startedAt === startedAt && !(now.state === 'Z' && now.parent === 1);
 }
 
+/** Whether that very process has not ended, reaped or not. */
+export const isRunning = (process: Process) => isThere(process) && processOf(process.pid)?.state !== 'Z';
+
 export const shown = (list: readonly Process[]) =>
   list.map(({ pid, parent, state, name }) => `${name} ${pid} (${state}, child of ${parent})`).join(', ');
 

@@ -1,0 +1,338 @@
+//! Between the pool and the world: every input goes through [`Driver::feed`], every action is carried out here, in
+//! order. Decides nothing.
+//!
+//! The pool is behind a lock and takes its steps on whichever thread has something to say, so that what a call
+//! changes can be seen as soon as the call returns. Nothing done under the lock blocks.
+
+mod foreign;
+mod reports;
+mod starts;
+
+use crate::board::Board;
+use crate::leases::LeaseTable;
+use crate::os::accounting::{Root, Sampler};
+use crate::os::clock;
+use crate::os::connections;
+use crate::os::engine::Engine;
+use crate::os::foreign::Foreign;
+use crate::os::listeners;
+use crate::os::logs::Tail;
+use crate::os::ports::{HeldPort, PortSet};
+use crate::os::readiness::TimedOut;
+use crate::os::run::{Program, supervise};
+use crate::supervision::Supervision;
+use crate::uplink::{Record, Uplink};
+use pool::{
+    Action, Adopted, CallId, Config, Event, ExitReason, Fact, Failure, Input, Key, Outcome, Pool, Processes,
+    Refusal, RunId, RunMap, Stats, Status, StopStage,
+};
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+/// What one runtime is made of, besides the pool's rules.
+pub struct Settings {
+    pub pool: Config,
+    /// The helper program beside the addon.
+    pub warden_path: PathBuf,
+    /// Somebody wants the log lines.
+    pub has_log: bool,
+    /// The user's `readiness` is asked instead of the port.
+    pub custom_readiness: bool,
+}
+
+/// See the module.
+pub struct Driver {
+    settings: Settings,
+    pub uplink: Uplink,
+    pub board: Arc<Board>,
+    core: Mutex<Core>,
+    deadline_moved: Notify,
+}
+
+struct Core {
+    pool: Pool,
+    leases: LeaseTable,
+    runs: RunMap<RunHandle>,
+    /// Ports that live runs were told.
+    ports: PortSet,
+    engine: Option<Arc<Engine>>,
+    timer: Option<AbortHandle>,
+    /// The deadline that the timer sleeps until.
+    armed_ms: Option<u64>,
+    dispose_calls: HashSet<CallId>,
+    /// Processes of somebody else, by the ticket that their end is the answer to. Nobody watches for it any more when the
+    /// runtime is closed.
+    foreign: HashMap<u64, (Arc<Foreign>, Option<AbortHandle>)>,
+    /// Where tenants listened that were saved: they will again.
+    saved_ports: HashMap<Key, (u16, Option<HeldPort>)>,
+    abandoned: bool,
+    closed: bool,
+    /// `None` while it takes a sample.
+    sampler: Option<Sampler>,
+}
+
+/// What is held for a run from its start to its release.
+struct RunHandle {
+    key: Key,
+    processes: Processes,
+    /// 0 until it is prepared.
+    port: u16,
+    /// The one it was told, if it has not said that it uses another.
+    told_port: Option<u16>,
+    held_port: Option<HeldPort>,
+    /// Of a process of ours.
+    tail: Option<Arc<Mutex<Tail>>>,
+    launched: bool,
+    /// Its port is the one that its key was saved with.
+    has_saved_port: bool,
+    /// How the warden knows it.
+    number: Option<u64>,
+    root: Option<Root>,
+    probe: Option<AbortHandle>,
+}
+
+impl Driver {
+    pub fn new(settings: Settings, ring: impl Fn() + Send + Sync + 'static) -> Arc<Driver> {
+        let core = Core {
+            pool: Pool::new(settings.pool.clone()),
+            leases: LeaseTable::default(),
+            runs: RunMap::default(),
+            ports: PortSet::default(),
+            engine: None,
+            timer: None,
+            armed_ms: None,
+            dispose_calls: HashSet::new(),
+            foreign: HashMap::new(),
+            saved_ports: HashMap::new(),
+            abandoned: false,
+            closed: false,
+            sampler: Some(Sampler::default()),
+        };
+        let board: Arc<Board> = Arc::default();
+        Arc::new(Driver {
+            settings,
+            uplink: Uplink::new(board.clone(), ring),
+            board,
+            core: Mutex::new(core),
+            deadline_moved: Notify::new(),
+        })
+    }
+
+    /// Takes a step of the pool and carries out what comes of it. Records for JavaScript are queued, not announced.
+    pub fn feed_quietly(self: &Arc<Self>, input: Input) {
+        self.feed_locked(&mut self.lock(), input);
+    }
+
+    /// The same, and JavaScript is told.
+    pub fn feed(self: &Arc<Self>, input: Input) {
+        self.feed_quietly(input);
+        self.uplink.ring();
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.lock().pool.stats(clock::now())
+    }
+
+    pub fn status(&self, key: &str) -> Option<Status> {
+        self.lock().pool.status(key, clock::now())
+    }
+
+    pub fn statuses(&self) -> Vec<Status> {
+        self.lock().pool.statuses(clock::now())
+    }
+
+    /// Whether the run is still to be started.
+    pub fn is_starting(&self, run: RunId) -> bool {
+        self.lock().pool.is_starting(run)
+    }
+
+    /// A caller no longer waits. False if it did not any more: its answer is on the way.
+    pub fn abort(self: &Arc<Self>, key: Key, call: CallId) -> bool {
+        let mut core = self.lock();
+        let was_waiting = core.pool.is_waiting(&key, call);
+        self.feed_locked(&mut core, Input::Abort { key, call });
+        was_waiting
+    }
+
+    pub fn dispose(self: &Arc<Self>, call: CallId) {
+        let mut core = self.lock();
+        core.dispose_calls.insert(call);
+        self.feed_locked(&mut core, Input::Dispose { call });
+    }
+
+    /// JavaScript is gone (a terminated worker, say): everything ends at once, and nobody is told.
+    pub fn abandon(self: &Arc<Self>) {
+        self.uplink.close();
+        let mut core = self.lock();
+        core.abandoned = true;
+        core.let_go_of_foreign();
+        self.feed_locked(&mut core, Input::Abandon);
+    }
+
+    /// Lets go of everything after `dispose`; ends the engine's thread if nobody else uses it.
+    pub fn close(&self) {
+        self.uplink.close();
+        let mut core = self.lock();
+        core.closed = true;
+        core.let_go_of_foreign();
+        core.saved_ports.clear();
+        let engine = core.engine.take();
+        drop(core);
+        drop(engine);
+    }
+
+    pub fn lease_chunk(&self, index: usize) -> Option<Arc<crate::leases::Chunk>> {
+        self.lock().leases.chunk(index)
+    }
+
+    fn feed_locked(self: &Arc<Self>, core: &mut Core, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let mut followed = Vec::new();
+            for action in core.pool.handle(clock::now(), input, &mut core.leases) {
+                followed.extend(self.carry_out(core, action));
+            }
+            inputs.extend(followed.into_iter().rev());
+        }
+        self.board.show(core.pool.figures());
+        let next_ms = core.pool.next_deadline();
+        if next_ms.is_some_and(|next_ms| core.armed_ms.is_none_or(|armed_ms| next_ms < armed_ms)) {
+            self.deadline_moved.notify_one();
+        }
+        if core.abandoned && core.pool.is_empty() {
+            self.leave_engine(core, None);
+        }
+    }
+
+    /// What follows at once, if anything does, is a fact about the same run.
+    fn carry_out(self: &Arc<Self>, core: &mut Core, action: Action) -> Option<Input> {
+        tracing::trace!(?action);
+        match action {
+            Action::Start { run, key, fresh } => self.start(core, run, key, fresh),
+            Action::Adopt { run, key, call, process } => self.adopt(core, run, key, call, process),
+            Action::AskIdle { run, idle_ms } => self.tell(Record::AskIdle { run, idle_ms }),
+            Action::Checkpoint { run } => self.tell(Record::Checkpoint { run }),
+            Action::LookForConnections => self.look_for_connections(core),
+            Action::Probe { run } => self.probe(core, run),
+            Action::Stop { run, stage } => self.stop(core, run, stage),
+            Action::Observe => self.observe(core),
+            Action::Emit(event) => self.emit(core, event),
+            Action::Settle { call, outcome } => self.settle(core, call, outcome),
+            Action::Release { run } => self.release(core, run),
+        }
+    }
+
+    fn tell(&self, record: Record) -> Option<Input> {
+        self.uplink.push(record);
+        None
+    }
+
+    fn ensure_engine(self: &Arc<Self>, core: &mut Core) -> std::io::Result<()> {
+        if core.engine.is_none() {
+            let engine = Engine::share(self.settings.warden_path.clone())?;
+            let driver = self.clone();
+            core.timer = Some(engine.spawn(async move { driver.keep_deadlines().await }).abort_handle());
+            core.engine = Some(engine);
+        }
+        Ok(())
+    }
+
+    async fn keep_deadlines(self: Arc<Self>) {
+        loop {
+            let deadline_ms = {
+                let mut core = self.lock();
+                core.armed_ms = core.pool.next_deadline();
+                core.armed_ms
+            };
+            let Some(deadline_ms) = deadline_ms else {
+                self.deadline_moved.notified().await;
+                continue;
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(clock::instant_of(deadline_ms)) => self.feed(Input::Tick),
+                () = self.deadline_moved.notified() => {}
+            }
+        }
+    }
+
+    fn stop(self: &Arc<Self>, core: &mut Core, run: RunId, stage: StopStage) -> Option<Input> {
+        let handle = core.runs.get_mut(&run)?;
+        handle.stop_probing();
+        if handle.processes == Processes::External {
+            return self.tell(Record::AskKill { run, force: stage == StopStage::Force });
+        }
+        let stage = match stage {
+            StopStage::Ask => warden::StopStage::Terminate,
+            StopStage::Force => warden::StopStage::Kill,
+        };
+        match (handle.number, handle.launched) {
+            (Some(number), _) => core.engine.as_ref()?.warden.stop(number, stage),
+            // Abandoned before JavaScript had prepared it.
+            (None, false) => return Some(Input::Fact(run, called_off())),
+            // Its start is under way: the pool stops it when it has come up.
+            (None, true) => {}
+        }
+        None
+    }
+
+    /// Gives the engine back; for the last user its warden is gone before the call is answered.
+    fn leave_engine(self: &Arc<Self>, core: &mut Core, call: Option<CallId>) {
+        if let Some(timer) = core.timer.take() {
+            timer.abort();
+            let engine = core.engine.clone().expect("a timer runs on an engine");
+            if core.abandoned {
+                core.engine = None;
+            }
+            let driver = self.clone();
+            let shared = engine.clone();
+            engine.spawn(async move {
+                shared.release().await;
+                if let Some(call) = call {
+                    driver.uplink.push(Record::Disposed { call });
+                    driver.uplink.ring();
+                }
+            });
+        } else if let Some(call) = call {
+            self.uplink.push(Record::Disposed { call });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Core {
+    fn let_go_of_foreign(&mut self) {
+        self.foreign.drain().filter_map(|(_, (_, watching))| watching).for_each(|watching| watching.abort());
+    }
+}
+
+impl RunHandle {
+    fn stop_probing(&mut self) {
+        if let Some(probe) = self.probe.take() {
+            probe.abort();
+        }
+    }
+
+    fn output(&self) -> String {
+        self.tail.as_ref().map(|tail| lock_tail(tail).text()).unwrap_or_default()
+    }
+}
+
+fn lock_tail(tail: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
+    tail.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn not_started(run: RunId, reason: String) -> Option<Input> {
+    Some(Input::Fact(run, Fact::StartFailed(Failure::NotStarted { reason })))
+}
+
+/// A start that nobody wants any more never began.
+fn called_off() -> Fact {
+    Fact::StartFailed(Failure::NotStarted { reason: "it was stopped before it was started".into() })
+}
