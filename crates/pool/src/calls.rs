@@ -140,8 +140,7 @@ impl Pool {
 
     fn queue_new(&mut self, key: Key, waiter: Waiter, adoption: Option<Box<(CallId, Adopted)>>) {
         let state = State::AwaitingRoom { ticket: 0 };
-        let mut tenant =
-            Tenant { key: key.clone(), state, waiters: vec![waiter], kills: Vec::new(), adoption };
+        let mut tenant = Tenant { key: key.clone(), state, waiters: vec![waiter], adoption };
         self.queue_for_room(&mut tenant);
         self.tenants.insert(key, tenant);
     }
@@ -172,7 +171,7 @@ impl Pool {
     }
 
     pub(crate) fn kill(&mut self, step: &mut Step, key: Key, call: CallId) {
-        let Some(tenant) = self.tenants.get_mut(&key) else { return self.settle(call, Outcome::Done) };
+        let Some(tenant) = self.tenants.get(&key) else { return self.settle(call, Outcome::Done) };
         match &tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
                 self.cancel_queued(&key, Refusal::StartFailed { run: None, failure: KILLED_BEFORE_START });
@@ -180,14 +179,20 @@ impl Pool {
             }
             State::Stopping(run, _) => {
                 let run = run.id;
-                tenant.kills.push(call);
+                self.wait_for_end(run, call);
                 self.cancel_respawn(run);
             }
             State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
                 let run = run.id;
-                tenant.kills.push(call);
                 self.begin_stop(step, run, Cause::Killed);
+                self.wait_for_end(run, call);
             }
+        }
+    }
+
+    fn wait_for_end(&mut self, run: RunId, call: CallId) {
+        if let State::Stopping(_, stop) = &mut self.tenant_of(run).state {
+            stop.kills.push(call);
         }
     }
 

@@ -186,9 +186,11 @@ impl Pool {
         let placeholder = State::AwaitingRoom { ticket: 0 };
         let keeps_room = match std::mem::replace(&mut tenant.state, placeholder) {
             State::Stopping(mut run, stop) => {
+                let stop = *stop;
                 self.let_go(&mut run);
                 let failure = stop.failure.unwrap_or(failure);
                 self.disappoint(id, stop.disappointed, failure);
+                stop.kills.into_iter().for_each(|call| self.settle(call, Outcome::Done));
                 if !stop.keeps_room {
                     self.room.leaving -= 1;
                 }
@@ -215,9 +217,6 @@ impl Pool {
                 unreachable!("a queued key has no run")
             }
         };
-        for call in std::mem::take(&mut tenant.kills) {
-            self.settle(call, Outcome::Done);
-        }
         self.actions.push(Action::Release { run: id });
         if self.runs.is_empty() {
             self.observe_at_ms = None;

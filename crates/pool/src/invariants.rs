@@ -98,10 +98,8 @@ impl Pool {
 
     fn calls_wait_only_where_they_will_be_answered(&self) -> Result<(), String> {
         for tenant in self.tenants.values() {
-            let (key, waiters, kills) = (&tenant.key, tenant.waiters.len(), tenant.kills.len());
-            let stopping = matches!(tenant.state, State::Stopping(..));
+            let (key, waiters) = (&tenant.key, tenant.waiters.len());
             let settled = matches!(tenant.state, State::Ready(_) | State::Stranded(_));
-            ensure(kills == 0 || stopping, || format!("{kills} kills of {key} wait for no stop"))?;
             ensure(!settled || waiters == 0, || format!("{waiters} calls wait for {key}, which is settled"))?;
             ensure(tenant.state.run().is_some() || waiters > 0, || format!("{key} is queued for nobody"))?;
             ensure(self.disposal.is_none() || waiters == 0, || {

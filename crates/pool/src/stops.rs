@@ -83,7 +83,15 @@ impl Pool {
             room.leaving += 1;
         }
         let stage = Stage::AwaitingProcess;
-        let stop = Stop { stage, is_delivered: false, failure, disappointed, keeps_room, exit: None };
+        let stop = Stop {
+            stage,
+            is_delivered: false,
+            failure,
+            disappointed,
+            keeps_room,
+            kills: Vec::new(),
+            exit: None,
+        };
         let has_process = run.pid.is_some();
         tenant.state = State::Stopping(run, Box::new(stop));
         has_process
@@ -165,10 +173,10 @@ impl Pool {
         let State::Stopping(mut run, stop) = take_state(tenant) else {
             unreachable!("only stops are given up")
         };
-        let kills = std::mem::take(&mut tenant.kills);
+        let stop = *stop;
         let waiters = std::mem::take(&mut tenant.waiters);
         let refusal = Refusal::StopRefused { run: id, failure: failure.clone() };
-        kills.into_iter().for_each(|call| self.refuse(call, refusal.clone()));
+        stop.kills.into_iter().for_each(|call| self.refuse(call, refusal.clone()));
         for call in stop.disappointed {
             let failed_start =
                 stop.failure.clone().map(|failure| Refusal::StartFailed { run: Some(id), failure });

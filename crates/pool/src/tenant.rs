@@ -9,8 +9,6 @@ pub(crate) struct Tenant {
     pub state: State,
     /// Calls that want a ready tenant: the one that is starting or, while stopping, the next one.
     pub waiters: Vec<Waiter>,
-    /// Calls that want the present process gone.
-    pub kills: Vec<CallId>,
     /// A process that is running already waits for room, handed over by this call.
     pub adoption: Option<Box<(CallId, Adopted)>>,
 }
@@ -117,6 +115,8 @@ pub(crate) struct Stop {
     pub disappointed: Vec<CallId>,
     /// The next process of this key takes the room over.
     pub keeps_room: bool,
+    /// Calls that want the process gone.
+    pub kills: Vec<CallId>,
     /// It ended while it was being saved: told when it is known whether it was.
     pub exit: Option<Exit>,
 }
