@@ -45,7 +45,8 @@ export function metricsOf(stats, { counts, board }) {
     totalExits: { ...counts.totalExits },
     totalBackoffEntries: /** @type {number} */ (board[FAILURES]),
     lastSpawnMs: counts.lastSpawnMs,
-    uptimeMs: Math.round((counts.closedAt ?? performance.now()) - counts.openedAt),
+    // Whole milliseconds, the one that has begun included.
+    uptimeMs: Math.ceil((counts.closedAt ?? performance.now()) - counts.openedAt),
     checkpoints: { ...counts.checkpoints },
   };
 }
