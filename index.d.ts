@@ -392,7 +392,8 @@ export type RuntimeOptions = {
   }) => boolean | Promise<boolean>;
   /**
    * Saves idle tenants before they are stopped, and brings them back when they are wanted again. Only a stop for idleness
-   * saves; `restart` starts afresh. A tenant is brought back with the port that it had.
+   * saves; `restart` starts afresh. A tenant is brought back with the port that it had; of a snapshot that an earlier host
+   * took it is found out from the process, unless `readiness` is your own: that is asked about the port on offer.
    */
   checkpoint?: {
     /** Takes and restores snapshots; see `execCheckpointDriver` for one that runs commands. */
