@@ -662,7 +662,10 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_EXITED_EARLY'
   /** A `RuntimeProcess` of yours did not exit after `kill("SIGKILL")`; it stays tracked. */
   | 'ERR_RUNTIME_STOP_TIMEOUT'
-  /** `dispose` could not stop every tenant. Its `errors` say why; it can be called again. */
+  /**
+   * A process that was given by its pid may not be signalled; or `dispose` could not stop every tenant: its `errors` say
+   * why, and it can be called again.
+   */
   | 'ERR_RUNTIME_STOP_REFUSED'
   /** A command of `execCheckpointDriver` failed, or what it left or said is of no use. */
   | 'ERR_RUNTIME_CHECKPOINT'

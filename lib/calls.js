@@ -1,8 +1,8 @@
 /** Calls that have been made and not yet answered. While there are any, the host process stays alive. */
 import { aborted, invalidOption } from './errors.js';
 
-/** So long that it never fires; its being there is what counts. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** A timer of more fires at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** @typedef {{ key: string, method: Method, resolve: (value: any) => void, reject: (error: unknown) => void }} Call */
 /** What was called, where a refusal names it. @typedef {'ensure' | 'adopt'} Method */
@@ -27,6 +27,7 @@ export function createCalls() {
       const call = ++last;
       return new Promise((resolve, reject) => {
         pending.set(call, { key, method, resolve, reject });
+        // It never fires; its being there is what counts.
         keepAlive ??= setInterval(() => {}, LONGEST_TIMER_MS);
         try {
           make(call);
@@ -61,13 +62,12 @@ export function createCalls() {
  * A call that its caller may stop waiting for.
  * @template T
  * @param {string} key
- * @param {AbortSignal | undefined} signal
+ * @param {AbortSignal} signal
  * @param {(noted: (call: number) => void) => Promise<T>} make makes the call and notes its number
  * @param {(call: number, error: Error) => void} giveUp nobody waits any more
  * @returns {Promise<T>}
  */
 export function unlessAborted(key, signal, make, giveUp) {
-  if (signal === undefined) return make(() => {});
   if (typeof signal?.addEventListener !== 'function') {
     return Promise.reject(invalidOption('signal must be an AbortSignal'));
   }

@@ -166,6 +166,10 @@ export function exhausted(key, maxFailures, last) {
   return withCode(new Error(message), 'MAX_FAILURES', { maxFailures });
 }
 
+/** @param {string} key @param {string} why */
+export const notStopped = (key, why) =>
+  withCode(new Error(`Tenant "${key}" could not be stopped: ${why}`), 'STOP_REFUSED');
+
 /** @param {unknown[]} errors one for each process that could not be stopped */
 export function stillTracked(errors) {
   const message =

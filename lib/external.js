@@ -2,7 +2,7 @@
  * Processes that the user's own functions start, check and stop. Whatever those do (throw at once, reject, never
  * settle, return the wrong thing) becomes exactly one fact for the pool, or none.
  */
-import { notAdopted, spawnFailed, textOf } from './errors.js';
+import { notAdopted, notStopped, spawnFailed, textOf } from './errors.js';
 
 /** @typedef {import('./tenants.js').Run} Run */
 /** @typedef {import('../index.js').RuntimeProcess} RuntimeProcess */
@@ -28,13 +28,18 @@ export async function spawnExternal(run, native, settings, { cwd, env }, onLog, 
     const value = await /** @type {Function} */ (spawn)({ cwd, env, onLogLine, key: run.key });
     process = await takeOver(run, value, settings.stopTimeoutMs);
   } catch (error) {
-    run.startError = error;
-    native.startFailed(run.id, textOf(error));
-    return wake();
+    return failStart(run, native, error, wake);
   }
   native.started(run.id, process.pid, process.port ?? 0);
   wake();
   reportExit(run.id, native, process.exited, wake);
+}
+
+/** There is no process, and there will be none. @param {Run} run @param {any} native @param {unknown} error @param {() => void} wake */
+export function failStart(run, native, error, wake) {
+  run.startError = error;
+  native.startFailed(run.id, textOf(error));
+  wake();
 }
 
 /**
@@ -88,10 +93,10 @@ export function usable(value, origin) {
   const { pid, exited, kill, port, resourceId } = value;
   if (typeof kill !== 'function') throw wrong(`must have a function kill, got ${typeof kill}`);
   if (typeof exited?.then !== 'function') throw wrong(`must have a promise exited, got ${typeof exited}`);
-  if (!isWhole(pid, 1, 2 ** 31 - 1)) {
+  if (!isPid(pid)) {
     throw wrong(`must have a positive whole number pid, got ${textOf(pid)}`);
   }
-  if (port !== undefined && !isWhole(port, 1, 65_535)) {
+  if (port !== undefined && !isPort(port)) {
     throw spawnFailed('Runtime process returned an invalid port');
   }
   return { pid, exited, kill, port, resourceId: resourceId == null ? undefined : String(resourceId) };
@@ -100,6 +105,12 @@ export function usable(value, origin) {
 /** @param {unknown} value @param {number} least @param {number} most */
 const isWhole = (value, least, most) =>
   Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
+
+/** Whether a process can have it. @param {unknown} value */
+export const isPid = (value) => isWhole(value, 1, 2 ** 31 - 1);
+
+/** @param {unknown} value */
+export const isPort = (value) => isWhole(value, 1, 65_535);
 
 /**
  * Asks it to end, then insists; waits for its end where it can be seen.
@@ -226,8 +237,7 @@ export const isBarePid = (value) =>
  *   the machine was
  */
 export function foreignProcess({ native, tickets }, key, pid, { bornAfter = 0, bornBefore, resourceId }) {
-  if (!isWhole(pid, 1, 2 ** 31 - 1))
-    throw notAdopted(key, `its pid must be a positive whole number, got ${textOf(pid)}`);
+  if (!isPid(pid)) throw notAdopted(key, `its pid must be a positive whole number, got ${textOf(pid)}`);
   let ticket = 0;
   /** @type {Promise<number | null>} */
   const exited = new Promise((resolve) => {
@@ -246,7 +256,7 @@ export function foreignProcess({ native, tickets }, key, pid, { bornAfter = 0, b
     /** @param {'SIGTERM' | 'SIGKILL'} [signal] */
     kill(signal) {
       const refusal = native.signal(ticket, signal === 'SIGKILL');
-      if (refusal) throw new Error(`Tenant "${key}" could not be stopped: ${refusal}`);
+      if (refusal) throw notStopped(key, refusal);
     },
     /** It is not to be a tenant after all. */
     letGo() {

@@ -1,7 +1,7 @@
 /** What becomes of each record that Rust sends up; the numbers are those of `src/binding/records.rs`. */
 import { tenantEnvironment, withHostsBun } from './env.js';
 import * as errors from './errors.js';
-import { askIdle, askKill, askReadiness, reportExit, spawnExternal } from './external.js';
+import { askIdle, askKill, askReadiness, failStart, reportExit, spawnExternal } from './external.js';
 import { LogText } from './inbox.js';
 import { directoryOf } from './paths.js';
 import { createRun } from './tenants.js';
@@ -35,7 +35,7 @@ export function createHandler(core, close) {
     if (core.checkpoints === undefined) return start(run);
     core.checkpoints.then(
       (checkpoints) => checkpoints.restoreOr(run, isFresh, () => start(run)),
-      (error) => failStart(run, error),
+      (error) => failStart(run, native, error, wake),
     );
   }
 
@@ -54,15 +54,8 @@ export function createHandler(core, close) {
         void spawnExternal(run, native, settings, { cwd, env }, onLog, wake);
       }
     } catch (error) {
-      failStart(run, error);
+      failStart(run, native, error, wake);
     }
-  }
-
-  /** @param {Run} run @param {unknown} error */
-  function failStart(run, error) {
-    run.startError = error;
-    native.startFailed(run.id, errors.textOf(error));
-    wake();
   }
 
   /** @param {Batch} batch @returns {undefined} */

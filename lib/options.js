@@ -1,5 +1,6 @@
 /** RuntimeOptions: read once, checked, completed with the defaults. Same names, same order as `binding/options.rs`. */
 import { invalidOption } from './errors.js';
+import { isPort } from './external.js';
 import { absolutePath } from './paths.js';
 
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
@@ -138,7 +139,7 @@ export function readAdoption(process, options) {
     throw invalidOption(`process must be a RuntimeProcess or { pid }, got ${shown(process)}`);
   }
   const { port = process.port, startedAt, lastTouchedAt } = options ?? {};
-  if (!(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
+  if (!isPort(port)) {
     throw invalidOption(`port must be a whole number from 1 to 65535, got ${shown(port)}`);
   }
   const now = Date.now();

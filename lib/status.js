@@ -1,5 +1,6 @@
 /** What users can see of the pool at a moment: counters, and the state of each key. */
 import { failureText } from './errors.js';
+import { isPid } from './external.js';
 import { Batch, EXIT_REASONS } from './inbox.js';
 import { native } from './native.js';
 
@@ -7,7 +8,6 @@ import { native } from './native.js';
 /** @typedef {import('../index.js').TenantStatus} TenantStatus */
 /** @typedef {ReturnType<typeof createCounts>} Counts */
 
-const LARGEST_PID = 2 ** 31 - 1;
 /** Where the number of failed starts stands: see `src/board.rs`. */
 const FAILURES = 5;
 
@@ -112,6 +112,6 @@ function known(run) {
  * @returns {Promise<import('../index.js').ProcessTreeStats | null>}
  */
 export async function readProcessTreeStats(pid) {
-  if (!Number.isInteger(pid) || pid < 1 || pid > LARGEST_PID) return null;
+  if (!isPid(pid)) return null;
   return new Promise((resolve) => native().readTree(pid, resolve));
 }

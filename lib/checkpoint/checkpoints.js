@@ -4,8 +4,9 @@
  * One thing at a time happens to a key's snapshot, and no process of the key is started while it does. A snapshot counts
  * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it.
  */
-import { driverIsLate, notAdopted, textOf } from '../errors.js';
-import { foreignProcess } from '../external.js';
+import { LONGEST_TIMER_MS } from '../calls.js';
+import { driverIsLate, notAdopted } from '../errors.js';
+import { failStart, foreignProcess, reportExit } from '../external.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../tenants.js').Run} Run */
@@ -13,8 +14,6 @@ import { foreignProcess } from '../external.js';
 
 /** How long a restored process that does not answer gets to end. */
 const GONE_MS = 5_000;
-/** A timer of more fires at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** @param {Core} core */
 export function createCheckpoints(core) {
@@ -105,11 +104,10 @@ export function createCheckpoints(core) {
       await quiet(run.key);
       if (native.isStarting(run.id)) return startCold();
       native.exited(run.id, null);
+      wake();
     } catch (error) {
-      run.startError = error;
-      native.startFailed(run.id, textOf(error));
+      failStart(run, native, error, wake);
     }
-    wake();
   }
 
   /** Whether the run is being taken care of. @param {Run} run */
@@ -127,10 +125,7 @@ export function createCheckpoints(core) {
     images.delete(key);
     fromImage.add(run.id);
     run.process = brought.process;
-    void brought.process.exited.then((code) => {
-      native.exited(run.id, code);
-      wake();
-    });
+    reportExit(run.id, native, brought.process.exited, wake);
     wake();
     return true;
   }

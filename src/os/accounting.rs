@@ -12,7 +12,8 @@
 
 use crate::os::clock;
 use crate::os::cpu_clock;
-use rustix::fs::{Dir, Mode, OFlags, open, openat};
+use crate::os::stat::Stat;
+use rustix::fs::{Dir, Mode, OFlags, open};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -34,17 +35,6 @@ pub struct Usage {
     pub cpu_ms: u64,
     pub rss_bytes: u64,
     pub processes: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stat {
-    pid: u32,
-    parent: u32,
-    own_ticks: u64,
-    waited_ticks: u64,
-    started_at_ticks: u64,
-    rss_pages: u64,
-    is_zombie: bool,
 }
 
 /// A process as it was read.
@@ -90,7 +80,7 @@ impl Table {
         for pid in pids {
             let ran_ns = cpu_clock::of_process(pid);
             let known = last.seen(pid).filter(|known| table.is_good(known, ran_ns, now_ms)).copied();
-            let read = || Some(Seen { stat: read_stat(proc, pid)?, ran_ns, read_at_ms: now_ms });
+            let read = || Some(Seen { stat: Stat::read(proc, pid)?, ran_ns, read_at_ms: now_ms });
             if let Some(seen) = known.or_else(read) {
                 table.add(seen);
             }
@@ -154,56 +144,13 @@ impl Table {
 }
 
 fn still_exists(proc: BorrowedFd, stat: &Stat) -> bool {
-    let now = read_stat(proc, stat.pid);
+    let now = Stat::read(proc, stat.pid);
     now.is_some_and(|now| now.started_at_ticks == stat.started_at_ticks && now.parent == stat.parent)
-}
-
-fn read_stat(proc: BorrowedFd, pid: u32) -> Option<Stat> {
-    let file = openat(proc, format!("{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let mut buffer = [0u8; 1024];
-    let length = rustix::io::read(&file, &mut buffer).ok()?;
-    parse_stat(std::str::from_utf8(&buffer[..length]).ok().or_else(|| after_name(&buffer[..length]))?, pid)
-}
-
-/// The name in parentheses may hold any bytes; only what follows it is needed.
-fn after_name(stat: &[u8]) -> Option<&str> {
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    std::str::from_utf8(&stat[end..]).ok()
-}
-
-fn parse_stat(text: &str, pid: u32) -> Option<Stat> {
-    // Fields are numbered from 1 in proc(5); the one after the name is number 3.
-    let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
-    let is_zombie = matches!(fields.next()?, "Z" | "X");
-    let parent = fields.next()?.parse().ok()?;
-    let mut number = |skip: usize| fields.nth(skip)?.parse::<u64>().ok();
-    let own_ticks = number(9)? + number(0)?;
-    let waited_ticks = number(0)? + number(0)?;
-    let started_at_ticks = number(4)?;
-    let rss_pages = number(1)?;
-    Some(Stat { pid, parent, own_ticks, waited_ticks, started_at_ticks, rss_pages, is_zombie })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stat_line_is_read_whatever_the_name() {
-        let line =
-            "7 (a) S (b)) R 5 7 7 0 -1 4194304 1 2 3 4 11 22 33 44 20 0 1 0 987 1000 55 18446744073709551615";
-        let stat = parse_stat(line, 7).unwrap();
-        let expected = Stat {
-            pid: 7,
-            parent: 5,
-            own_ticks: 33,
-            waited_ticks: 77,
-            started_at_ticks: 987,
-            rss_pages: 55,
-            is_zombie: false,
-        };
-        assert_eq!(stat, expected);
-    }
 
     #[test]
     fn this_process_uses_memory_and_the_unknown_is_none() {

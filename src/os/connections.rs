@@ -1,6 +1,7 @@
 //! Which ports have an open connection, asked of the kernel: one list of all of them, through `sock_diag`, or where that
 //! is not to be had from `/proc/net`.
 
+use crate::os::proc_net;
 use crate::os::sock_diag::{self, DUMP, Question, TCP_ESTABLISHED};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, recv};
 use std::collections::HashSet;
@@ -51,24 +52,9 @@ fn receive(socket: &OwnedFd, ports: &mut HashSet<u16>) -> io::Result<()> {
 }
 
 fn read() -> io::Result<HashSet<u16>> {
-    let mut ports = HashSet::new();
-    for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
-        match std::fs::read_to_string(table) {
-            Ok(text) => ports.extend(text.lines().skip(1).filter_map(established_port)),
-            // A host without IPv6.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && table.ends_with('6') => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(ports)
-}
-
-/// `  0: 0100007F:1F90 0100007F:C350 01 …`: number, local, remote address, state.
-fn established_port(line: &str) -> Option<u16> {
-    let mut fields = line.split_ascii_whitespace().skip(1);
-    let (local, state) = (fields.next()?, fields.nth(1)?);
-    let is_established = u8::from_str_radix(state, 16) == Ok(TCP_ESTABLISHED);
-    u16::from_str_radix(local.rsplit(':').next()?, 16).ok().filter(|_| is_established)
+    let sockets = proc_net::tcp_sockets("self")?;
+    let established = sockets.iter().filter(|socket| socket.state == TCP_ESTABLISHED);
+    Ok(established.map(|socket| socket.local_port).collect())
 }
 
 #[cfg(test)]

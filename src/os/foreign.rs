@@ -1,6 +1,7 @@
 //! Processes that somebody else has started: watched and signalled through a pidfd, which never means another process,
 //! even when the kernel gives the pid away again.
 
+use crate::os::stat::Stat;
 use crate::os::watched::watch_shared;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -15,7 +16,6 @@ use std::sync::Arc;
 
 /// `PIDFD_SIGNAL_PROCESS_GROUP`, of Linux 6.9.
 const TO_GROUP: u32 = 4;
-const MS_PER_S: u64 = 1_000;
 /// It takes microseconds.
 const REAPED_WITHIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -45,13 +45,13 @@ impl Foreign {
         })?;
         // A leader of our own group, such as what has started us, must not take us along.
         let leads_group = getpgid(Some(pid)).is_ok_and(|group| group == pid) && getpgrp() != pid;
-        let origin = Origin::of(pid);
-        let is_child = origin.as_ref().is_some_and(|origin| origin.parent == own);
+        let stat = Stat::of(pid.as_raw_pid().cast_unsigned());
+        let is_child = stat.is_some_and(|stat| stat.parent == own);
         let foreign = Foreign { pid, pidfd: Arc::new(pidfd), leads_group, is_child };
         // What was read of the pid was read of this process: it had it all the time.
-        let origin = origin.filter(|_| !foreign.is_gone());
-        let Origin { started_ms, .. } =
-            origin.ok_or_else(|| format!("there is no process {shown} any more"))?;
+        let stat = stat.filter(|_| !foreign.is_gone());
+        let stat = stat.ok_or_else(|| format!("there is no process {shown} any more"))?;
+        let started_ms = stat.started_since_boot_ms();
         if started_ms < born.0 {
             return Err(format!("process {shown} was there before and belongs to somebody else"));
         }
@@ -143,26 +143,6 @@ fn send_to_group(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
         )
     };
     if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Where a process comes from.
-struct Origin {
-    parent: u32,
-    /// Counted from the start of the machine, to a hundredth of a second.
-    started_ms: u64,
-}
-
-impl Origin {
-    fn of(pid: Pid) -> Option<Origin> {
-        let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-        // The name in parentheses may hold anything; after it come the state, the parent, and as the twentieth the start.
-        let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
-        let mut fields = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace();
-        let parent = fields.nth(1)?.parse().ok()?;
-        let ticks: u64 = fields.nth(17)?.parse().ok()?;
-        let started_ms = ticks * MS_PER_S / rustix::param::clock_ticks_per_second();
-        Some(Origin { parent, started_ms })
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Where the processes of a tree listen: for those that nobody has told a port.
 
+use crate::os::proc_net;
+use crate::os::sock_diag::TCP_LISTEN;
 use std::collections::HashSet;
 use std::fs;
-
-const TCP_LISTEN: &str = "0A";
 
 /// The ports on which the process or one below it listens, lowest first.
 pub fn ports_of(pid: u32) -> Vec<u16> {
@@ -13,10 +13,9 @@ pub fn ports_of(pid: u32) -> Vec<u16> {
         sockets.extend(sockets_of(pid));
         to_visit.extend(children_of(pid));
     }
-    let tables = ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/{pid}/net/{table}")));
-    let lines = tables.iter().flatten().flat_map(|table| table.lines().skip(1));
-    let listeners = lines.filter_map(listener).filter(|(inode, _)| sockets.contains(inode));
-    let mut ports: Vec<u16> = listeners.map(|(_, port)| port).collect();
+    let listening = proc_net::tcp_sockets(&pid.to_string()).unwrap_or_default().into_iter();
+    let listening = listening.filter(|socket| socket.state == TCP_LISTEN && sockets.contains(&socket.inode));
+    let mut ports: Vec<u16> = listening.map(|socket| socket.local_port).collect();
     ports.sort_unstable();
     ports.dedup();
     ports
@@ -37,14 +36,6 @@ fn children_of(pid: u32) -> Vec<u32> {
     lists
         .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
         .collect()
-}
-
-/// `  0: 0100007F:1F90 00000000:0000 0A … uid timeout inode …`: the inode and the local port of a socket that listens.
-fn listener(line: &str) -> Option<(u64, u16)> {
-    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-    let port = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
-    (*state == TCP_LISTEN).then_some((inode.parse().ok()?, port))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Its keepers see their sockets close and clear their tenants' trees. In case they were lost too: whatever is still in
 //! the session of one of them after a moment is ours, since each of them made its session, and is killed.
 
+use crate::os::stat::Stat;
 use rustix::fs::{Dir, Mode, OFlags, open};
 use rustix::process::{Pid, PidfdFlags, Signal, getsid, pidfd_open, pidfd_send_signal};
 use std::time::Duration;
@@ -45,9 +46,7 @@ fn is_member(pid: Pid, sessions: &[Pid]) -> bool {
 }
 
 fn is_zombie(pid: Pid) -> bool {
-    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    let after_name = stat.iter().rposition(|byte| *byte == b')').map(|end| &stat[end + 1..]);
-    after_name.is_none_or(|rest| rest.starts_with(b" Z") || rest.starts_with(b" X"))
+    Stat::of(pid.as_raw_pid().cast_unsigned()).is_none_or(|stat| stat.is_zombie)
 }
 
 /// Through a pidfd, with membership checked after it was opened: a recycled pid is never hit.
