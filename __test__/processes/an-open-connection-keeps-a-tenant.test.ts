@@ -61,6 +61,23 @@ const CLIENTS: Record<string, (port: number) => Promise<Connection>> = {
   'HTTP kept alive': (port) => openTcp(port, '/'),
 };
 
+test('a tenant is idle from the end of its connection on, and not from the last look at it', async () => {
+  await using pool = createWatchfulPool({ idleAfterMs: 400, sweepIntervalMs: 200 });
+  for (const key of ['a', 'b', 'c']) {
+    const connection = (await connected(pool, [key], (_, port) => openTcp(port, '/download'))).get(key);
+    // Into the time between two looks, whenever these are.
+    await pause(450 + Math.random() * 200);
+    const closedAt = Date.now();
+    connection!.close();
+    await pool.events.exit(key);
+    const told = pool.events.of('idle-kill', key)[0]!;
+    expect(told.idleMs).toBeGreaterThanOrEqual(400);
+    // Both clocks are whole milliseconds.
+    expect(Date.now() - closedAt).toBeGreaterThanOrEqual(400 - 2);
+  }
+  await pool.dispose();
+});
+
 test('whatever the connection is, it keeps the tenant; when it is closed, the tenant is stopped', async () => {
   await using pool = createWatchfulPool();
   const keys = Object.keys(CLIENTS);

@@ -10,7 +10,7 @@
 //! 5. the claim of its lease, after which nobody can be handed the tenant any more.
 //!
 //! Connections are looked for in all tenants at once, since the kernel lists them all at once: regularly, so that it is
-//! known when one was last open, and once more before a tenant is stopped.
+//! known when one has closed (a look late, never early), and once more before a tenant is stopped.
 
 use crate::RunId;
 use crate::messages::{Action, Event};
@@ -40,6 +40,9 @@ pub(crate) struct Looks {
     /// When the next regular look is due.
     pub at_ms: Option<u64>,
     is_under_way: bool,
+    /// The runs that had an open connection at the last look: whoever has none any more was active until now, since it
+    /// is not known when it closed.
+    open: HashSet<RunId>,
     /// Idle runs that wait for its answer, and how far they had come before.
     asking: Vec<(RunId, IdleStep)>,
     /// Idle runs that wait for the next look: the one under way had begun before they were idle.
@@ -146,19 +149,21 @@ impl Pool {
         if !std::mem::take(&mut self.looks.is_under_way) {
             return;
         }
-        for id in &open {
-            let tenant = self.runs.get(id).and_then(|key| self.tenants.get_mut(key));
-            if let Some(State::Ready(run)) = tenant.map(|tenant| &mut tenant.state) {
-                run.connected_at_ms = step.now.wall_ms;
+        if seen {
+            let before = std::mem::replace(&mut self.looks.open, open.into_iter().collect());
+            for id in before.union(&self.looks.open) {
+                let tenant = self.runs.get(id).and_then(|key| self.tenants.get_mut(key));
+                if let Some(State::Ready(run)) = tenant.map(|tenant| &mut tenant.state) {
+                    run.connected_at_ms = step.now.wall_ms;
+                }
             }
         }
-        let open: HashSet<RunId> = open.into_iter().collect();
         for (id, done) in std::mem::take(&mut self.looks.asking) {
             if !self.waits_for_look(id) {
                 continue;
             }
             if seen {
-                let done = if open.contains(&id) { IdleStep::Clock } else { done.looked() };
+                let done = if self.looks.open.contains(&id) { IdleStep::Clock } else { done.looked() };
                 self.consider_idle(step, id, done);
             } else {
                 self.set_deadline(step, id, self.config.sweep_interval_ms);

@@ -76,7 +76,7 @@ pub(crate) struct Run {
     /// Why it was first stopped, kept when that stop timed out: a later exit still has that cause.
     pub cause: Option<Cause>,
     pub cpu_ms: u64,
-    /// When an open connection was last seen, on the wall clock; 0 never.
+    /// Until when it is known to have had an open connection, on the wall clock; 0 never.
     pub connected_at_ms: u64,
     /// Somebody is being asked whether it is idle.
     pub idle_is_asked: bool,

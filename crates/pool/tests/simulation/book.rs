@@ -10,6 +10,8 @@ pub struct Book {
     pub step: u64,
     /// By `RunId`, of which the pool's first is 1.
     pub runs: Vec<RunRecord>,
+    /// The runs that had an open connection when it was last seen.
+    pub connected: Vec<RunId>,
     pub calls: Vec<CallRecord>,
     pub keys: Vec<KeyRecord>,
     /// The runs that ended in this step.
@@ -37,6 +39,7 @@ impl Book {
             now,
             step: 0,
             runs: Vec::new(),
+            connected: Vec::new(),
             calls: Vec::new(),
             keys: (0..keys).map(|_| KeyRecord::default()).collect(),
             ended: Vec::new(),

@@ -185,9 +185,13 @@ impl Book {
         let Some(idle_then) = self.looking.take() else { return };
         let (step, wall_ms) = (self.step, self.now.wall_ms);
         self.looked_ms = Some(self.now.steady_ms);
-        for run in open {
-            if let Some(run) = self.run_mut(*run).filter(|run| run.is_in_use()) {
-                run.idleness.connected_at_ms = wall_ms;
+        if seen {
+            // One that was open the last time may have closed a moment ago.
+            let before = std::mem::replace(&mut self.connected, open.to_vec());
+            for run in before.iter().chain(open) {
+                if let Some(run) = self.run_mut(*run).filter(|run| run.is_in_use()) {
+                    run.idleness.connected_at_ms = wall_ms;
+                }
             }
         }
         for run in idle_then.iter().filter(|run| seen && !open.contains(run)) {

@@ -69,7 +69,7 @@ pub struct Idleness {
     pub kept_ms: Option<u64>,
     /// The step in which the answer was that it is.
     pub condemned_step: u64,
-    /// When an open connection was last seen, on the wall clock.
+    /// When an open connection was last seen, or was first seen to have closed, on the wall clock.
     pub connected_at_ms: u64,
     /// The step in which a look that began when it was idle showed no connection.
     pub unconnected_step: u64,
