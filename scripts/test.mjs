@@ -2,12 +2,12 @@
 // fails does not keep the next ones from running. The last line is `N passed, N failed`.
 import { build } from './build.mjs';
 import { setup } from './setup.mjs';
-import { countAsOneCheck } from './lib/count-tests.mjs';
+import { countAsOneCheck, failuresIn } from './lib/count-tests.mjs';
 import { runScript, run, ScriptError } from './lib/run.mjs';
 import { ownSteps, steps } from './lib/test-steps.mjs';
 
 /** @typedef {import('./lib/count-tests.mjs').Counts} Counts */
-/** @typedef {{ name: string; passed: number; failed: number; seconds: number; note: string }} Result */
+/** @typedef {{ name: string; passed: number; failed: number; seconds: number; note: string; failures: string[] }} Result */
 
 await runScript(async () => {
   const results = [await runStep('setup', () => runOwn(setup)), await runStep('build', () => runOwn(build))];
@@ -18,15 +18,15 @@ await runScript(async () => {
 
 /**
  * @param {string} name
- * @param {() => Promise<Counts & { note?: string }>} action
+ * @param {() => Promise<Counts & { note?: string; failures?: string[] }>} action
  * @returns {Promise<Result>}
  */
 async function runStep(name, action) {
   console.log(`\n━━ ${name} ${'━'.repeat(Math.max(0, 76 - name.length))}`);
   const startedAt = performance.now();
-  const { passed, failed, note = '' } = await action();
+  const { passed, failed, note = '', failures = [] } = await action();
   const seconds = (performance.now() - startedAt) / 1000;
-  return { name, passed, failed, seconds, note };
+  return { name, passed, failed, seconds, note, failures };
 }
 
 /**
@@ -55,7 +55,7 @@ async function runProgram({ command, args, count, skipBecause }) {
   try {
     const { exitCode } = await run(command, args, { onOutput: (text) => (output += text) });
     const { passed, failed } = count(output, exitCode);
-    if (failed > 0) return { passed, failed };
+    if (failed > 0) return { passed, failed, failures: failuresIn(output) };
     if (exitCode !== 0) return { passed, failed: 1, note: `ended with exit code ${exitCode}` };
     if (passed === 0) return { passed, failed: 1, note: 'ran no test' };
     return { passed, failed };
@@ -71,6 +71,9 @@ async function runProgram({ command, args, count, skipBecause }) {
  */
 function printSummary(results) {
   const widest = Math.max(...results.map(({ name }) => name.length));
+  for (const { name, failures } of results) {
+    if (failures.length > 0) console.log(`\n━━ failed: ${name}\n${failures.join('\n')}`);
+  }
   console.log(`\n━━ summary ${'━'.repeat(69)}`);
   for (const { name, passed, failed, seconds, note } of results) {
     const mark = failed > 0 ? '✘' : note === 'skipped' ? '-' : '✔';

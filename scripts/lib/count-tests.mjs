@@ -40,6 +40,28 @@ export function countNodeTests(output) {
   return sumMatches(output, /^[#ℹ] pass (\d+)$/gm, /^[#ℹ] (?:fail|cancelled) (\d+)$/gm);
 }
 
+/** How much of what was printed before a failed test's own line is repeated with it. */
+const LINES_OF_A_FAILURE = 30;
+const END_OF_A_TEST = /^(?:\(\w+\) | *[✔✖] |test .+ \.\.\. )/;
+const FAILED_TEST = /^(?:\(fail\) | *✖ |test .+ \.\.\. FAILED)/;
+
+/**
+ * The failed tests of a runner's output: the line that names each, after what was printed for it. A
+ * long output is often cut where it is kept, so these are worth repeating at its end.
+ *
+ * @param {string} output
+ * @returns {string[]}
+ */
+export function failuresIn(output) {
+  const lines = plain(output).split('\n');
+  return lines.flatMap((line, index) => {
+    if (!FAILED_TEST.test(line)) return [];
+    const before = lines.slice(Math.max(0, index - LINES_OF_A_FAILURE), index);
+    const previousTest = before.findLastIndex((text) => END_OF_A_TEST.test(text));
+    return [[...before.slice(previousTest + 1), line].join('\n')];
+  });
+}
+
 /**
  * @param {string} output
  * @param {RegExp} passedPattern
@@ -47,8 +69,13 @@ export function countNodeTests(output) {
  * @returns {Counts}
  */
 function sumMatches(output, passedPattern, failedPattern) {
-  const plain = output.replaceAll(/\x1b\[[0-9;]*m/g, '');
+  const text = plain(output);
   const sum = (/** @type {RegExp} */ pattern) =>
-    [...plain.matchAll(pattern)].reduce((total, match) => total + Number(match[1]), 0);
+    [...text.matchAll(pattern)].reduce((total, match) => total + Number(match[1]), 0);
   return { passed: sum(passedPattern), failed: sum(failedPattern) };
+}
+
+/** @param {string} output with the colours of a terminal */
+function plain(output) {
+  return output.replaceAll(/\x1b\[[0-9;]*m/g, '');
 }
