@@ -13,11 +13,13 @@ use rustix::time::Timespec;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// `PIDFD_SIGNAL_PROCESS_GROUP`, of Linux 6.9.
 const TO_GROUP: u32 = 4;
-/// It takes microseconds.
-const REAPED_WITHIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+/// Reaping takes microseconds, unless the machine has something else to do.
+const REAPED_WITHIN: Duration = Duration::from_secs(1);
+const REAPING_PAUSE: Duration = Duration::from_millis(1);
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// See the module.
@@ -99,34 +101,47 @@ impl Foreign {
         if self.leads_group {
             let _ = send_to_group(&self.pidfd, Signal::KILL);
         }
-        Ok(self.exit_code().filter(|_| self.is_child))
+        if !self.is_child {
+            return Ok(None);
+        }
+        Ok(self.exit_code().await)
     }
 
     /// The host reaps its children, and may have been faster than we are; newer kernels tell us all the same.
-    fn exit_code(&self) -> Option<i32> {
+    async fn exit_code(&self) -> Option<i32> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        if let Ok(status) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
-            return status?.exit_status();
+        if let Ok(Some(status)) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+            return status.exit_status();
         }
-        let mut status = status_of_reaped(&self.pidfd).ok()?;
-        if status.is_none() {
-            // It is being reaped on another core this moment.
-            let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::empty())], Some(&REAPED_WITHIN));
-            status = status_of_reaped(&self.pidfd).ok()?;
+        let status = settled(|| status_of_reaped(&self.pidfd));
+        let status = tokio::time::timeout(REAPED_WITHIN, status).await.ok().flatten()?;
+        libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status))
+    }
+}
+
+/// What `ask` says in the end of a process that is reaped at this very moment: nothing as long as that lasts, perhaps
+/// once that there is no such process, and then how it has ended, if the kernel ever says so.
+async fn settled(mut ask: impl FnMut() -> Result<Option<libc::c_int>, Errno>) -> Option<libc::c_int> {
+    let mut is_known_to_be_gone = false;
+    loop {
+        match ask() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) => tokio::time::sleep(REAPING_PAUSE).await,
+            Err(Errno::SRCH) if !is_known_to_be_gone => is_known_to_be_gone = true,
+            Err(_) => return None,
         }
-        status.filter(|status| libc::WIFEXITED(*status)).map(|status| libc::WEXITSTATUS(status))
     }
 }
 
 /// What a parent has been told of a child that it has reaped. Fails before Linux 6.15.
-fn status_of_reaped(pidfd: &OwnedFd) -> io::Result<Option<libc::c_int>> {
+fn status_of_reaped(pidfd: &OwnedFd) -> Result<Option<libc::c_int>, Errno> {
     // SAFETY: all zeroes are a value of this struct of numbers.
     let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
     info.mask = libc::PIDFD_INFO_EXIT.into();
     // SAFETY: the descriptor is open, and the kernel writes no more than the size that is part of the request's number.
     let asked = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO as _, &mut info) };
     if asked != 0 {
-        return Err(io::Error::last_os_error());
+        return Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO));
     }
     Ok((info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0).then_some(info.exit_code))
 }
@@ -155,9 +170,12 @@ mod tests {
 
     const ANY_TIME: (u64, u64) = (0, u64::MAX);
 
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
     fn wait_for_end(foreign: &Foreign) -> Option<i32> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(foreign.gone()).unwrap()
+        block_on(foreign.gone()).unwrap()
     }
 
     #[test]
@@ -169,6 +187,34 @@ mod tests {
         assert_eq!(wait_for_end(&foreign), Some(7));
         child.wait().unwrap();
         assert!(Foreign::open(child.id(), ANY_TIME).is_err());
+    }
+
+    #[test]
+    fn the_exit_code_is_known_at_whatever_moment_somebody_else_reaps() {
+        for round in 0..200 {
+            let code = round % 5;
+            let script = format!("read _; exit {code}");
+            let mut child = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+            let foreign = Foreign::open(child.id(), ANY_TIME).unwrap();
+            let input = child.stdin.take();
+            let reaper = std::thread::spawn(move || child.wait().unwrap());
+            drop(input);
+            assert_eq!(wait_for_end(&foreign), Some(code), "round {round}");
+            reaper.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_child_that_is_being_reaped_is_asked_for_again() {
+        let settle = |answers: &[Result<Option<i32>, Errno>]| {
+            let mut answers = answers.iter();
+            block_on(settled(|| *answers.next().unwrap()))
+        };
+        assert_eq!(settle(&[Ok(Some(7))]), Some(7));
+        assert_eq!(settle(&[Ok(None), Ok(None), Ok(Some(7))]), Some(7));
+        assert_eq!(settle(&[Err(Errno::SRCH), Ok(Some(7))]), Some(7));
+        assert_eq!(settle(&[Ok(None), Err(Errno::SRCH), Err(Errno::SRCH)]), None);
+        assert_eq!(settle(&[Err(Errno::NOTTY)]), None);
     }
 
     #[test]

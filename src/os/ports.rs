@@ -4,19 +4,22 @@
 //! `SO_REUSEADDR`, as Bun and Node do, bind over it; the kernel gives it to nobody who asks for any free port. (Bind,
 //! close and spawn loses the port to somebody else once in a few hundred starts.)
 //!
+//! It is reserved at every address of the machine, IPv6 included: a tenant that listens on all of them would not get a port
+//! that anything uses at any of them, an outgoing connection of another program included.
+//!
 //! The ports are taken in turn from the range of the kernel's own choices. Asking the kernel to choose costs half a
 //! millisecond once ten thousand are held, and gives a port that was released a moment ago to the next tenant.
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// A reserved port of the loopback address; free again when dropped.
+/// A reserved port; free again when dropped.
 #[derive(Debug)]
 pub struct HeldPort {
     port: u16,
@@ -26,8 +29,8 @@ pub struct HeldPort {
 impl HeldPort {
     /// Reserves a port that nobody uses. Errors: no descriptor or no port left.
     pub fn reserve() -> io::Result<HeldPort> {
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        let port = bind_to_next_free(&socket)?;
+        let (socket, everywhere) = open_socket()?;
+        let port = bind_to_next_free(&socket, everywhere)?;
         // Only now: with it, the bind would succeed beside a port that another host process holds.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         Ok(HeldPort { port, _socket: socket })
@@ -35,10 +38,10 @@ impl HeldPort {
 
     /// Holds a port that is known, and that nobody listens on.
     pub fn hold(port: u16) -> io::Result<HeldPort> {
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let (socket, everywhere) = open_socket()?;
         // Before the bind: closed connections of the one who had it linger on the port for a minute.
         sockopt::set_socket_reuseaddr(&socket, true)?;
-        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+        bind(&socket, &SocketAddr::new(everywhere, port))?;
         Ok(HeldPort { port, _socket: socket })
     }
 
@@ -114,13 +117,26 @@ impl PortStock {
     }
 }
 
-fn bind_to_next_free(socket: &OwnedFd) -> io::Result<u16> {
+/// A socket, and the address that stands for all of them: those of IPv4 only where the kernel has no IPv6.
+fn open_socket() -> io::Result<(OwnedFd, IpAddr)> {
+    let open = |family| socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    match open(AddressFamily::INET6) {
+        Ok(socket) => {
+            sockopt::set_ipv6_v6only(&socket, false)?;
+            Ok((socket, Ipv6Addr::UNSPECIFIED.into()))
+        }
+        Err(Errno::AFNOSUPPORT) => Ok((open(AddressFamily::INET)?, Ipv4Addr::UNSPECIFIED.into())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn bind_to_next_free(socket: &OwnedFd, everywhere: IpAddr) -> io::Result<u16> {
     static CHOICE: LazyLock<Vec<u16>> = LazyLock::new(ports_to_choose_from);
     // Two hosts that start together must not try the same ports in step.
     static TURN: LazyLock<AtomicUsize> = LazyLock::new(|| (std::process::id() as usize * 7919).into());
     for _ in 0..CHOICE.len() {
         let port = CHOICE[TURN.fetch_add(1, Ordering::Relaxed) % CHOICE.len()];
-        match bind(socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)) {
+        match bind(socket, &SocketAddr::new(everywhere, port)) {
             Ok(()) => return Ok(port),
             Err(Errno::ADDRINUSE | Errno::ACCESS) => {}
             Err(error) => return Err(error.into()),
@@ -159,27 +175,46 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
+    fn hold(count: usize) -> Vec<HeldPort> {
+        (0..count).map(|_| HeldPort::reserve().unwrap()).collect()
+    }
+
+    fn port_of(listener: &TcpListener) -> u16 {
+        listener.local_addr().unwrap().port()
+    }
+
     #[test]
-    fn a_server_can_listen_on_a_held_port_and_nobody_else_gets_it() {
+    fn a_server_can_listen_on_a_held_port() {
         let held = HeldPort::reserve().unwrap();
-        for address in ["127.0.0.1", "0.0.0.0", "::"] {
+        for address in ["127.0.0.1", "0.0.0.0", "::1", "::"] {
             // std sets SO_REUSEADDR, as Bun and Node do.
             let server = TcpListener::bind((address, held.port()));
             assert!(server.is_ok(), "{address}: {server:?}");
         }
-        let others: Vec<u16> = (0..200)
-            .map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port())
-            .collect();
-        assert!(!others.contains(&held.port()));
     }
 
     #[test]
-    fn a_port_in_use_is_not_given_away() {
-        let others: Vec<TcpListener> =
-            (0..200).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
-        let taken: Vec<u16> = others.iter().map(|other| other.local_addr().unwrap().port()).collect();
-        let held: Vec<HeldPort> = (0..200).map(|_| HeldPort::reserve().unwrap()).collect();
-        assert!(held.iter().all(|held| !taken.contains(&held.port())));
+    fn a_port_in_use_at_any_address_is_not_given_away() {
+        for address in ["127.0.0.1", "127.0.0.2", "0.0.0.0", "::1", "::"] {
+            let next = HeldPort::reserve().unwrap().port();
+            let ports = (1..=50).map(|distance| next.wrapping_add(distance));
+            let taken: Vec<TcpListener> =
+                ports.filter_map(|port| TcpListener::bind((address, port)).ok()).collect();
+            assert!(taken.len() > 10, "{address}");
+            let held: Vec<u16> = hold(100).iter().map(HeldPort::port).collect();
+            assert!(taken.iter().all(|other| !held.contains(&port_of(other))), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_held_port_is_given_to_nobody_at_any_address() {
+        let held = hold(200);
+        for address in ["127.0.0.1", "127.0.0.2", "0.0.0.0", "::1", "::"] {
+            let others: Vec<TcpListener> =
+                (0..200).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
+            let ports: Vec<u16> = others.iter().map(port_of).collect();
+            assert!(held.iter().all(|held| !ports.contains(&held.port())), "{address}");
+        }
     }
 
     #[test]
@@ -205,7 +240,7 @@ mod tests {
 
     #[test]
     fn two_held_ports_differ() {
-        let held: Vec<HeldPort> = (0..200).map(|_| HeldPort::reserve().unwrap()).collect();
+        let held = hold(200);
         let distinct: std::collections::HashSet<u16> = held.iter().map(HeldPort::port).collect();
         assert_eq!(distinct.len(), held.len());
     }
