@@ -10,7 +10,7 @@ export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export function createCalls() {
   /** @type {Map<number, Call>} */
   const pending = new Map();
-  /** @type {ReturnType<typeof setInterval> | undefined} */
+  /** It never fires; its being there is what counts. @type {ReturnType<typeof setInterval> | undefined} */
   let keepAlive;
   let last = 0;
 
@@ -27,8 +27,8 @@ export function createCalls() {
       const call = ++last;
       return new Promise((resolve, reject) => {
         pending.set(call, { key, method, resolve, reject });
-        // It never fires; its being there is what counts.
-        keepAlive ??= setInterval(() => {}, LONGEST_TIMER_MS);
+        if (keepAlive === undefined) keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
+        else if (pending.size === 1) keepAlive.ref();
         try {
           make(call);
         } catch (error) {
@@ -42,16 +42,15 @@ export function createCalls() {
     close(call) {
       const entry = pending.get(call);
       pending.delete(call);
-      if (pending.size === 0) {
-        clearInterval(keepAlive);
-        keepAlive = undefined;
-      }
+      if (pending.size === 0) keepAlive?.unref();
       return entry;
     },
 
     /** Nothing is left that a call could wait for. */
     resolveAll() {
       for (const call of [...pending.keys()]) this.close(call)?.resolve(undefined);
+      clearInterval(keepAlive);
+      keepAlive = undefined;
     },
   };
 }

@@ -11,10 +11,10 @@ import { parentOf } from './paths.js';
  * Host variables, besides LC_*, that tell a tenant where it runs and nothing about the host's secrets; the last ones
  * say where Bun keeps its files.
  */
-const HARMLESS = [
+const HARMLESS = new Set([
   ...['PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'USER', 'LOGNAME', 'SHELL'],
   ...['BUN_INSTALL', 'BUN_TMPDIR', 'BUN_RUNTIME_TRANSPILER_CACHE_PATH', 'XDG_CACHE_HOME'],
-];
+]);
 
 /**
  * The environment of one start. `PORT` and `NODE_ENV` are always ours.
@@ -40,14 +40,10 @@ export function tenantEnvironment(setting, key, port) {
   return env;
 }
 
-/** Reads only what it copies: the values of a whole environment would take ten times as long. @param {Variables} env */
+/** Reads no value that it does not copy, which takes longer than all the rest. @param {Variables} env */
 function copyHarmless(env) {
-  for (const name of HARMLESS) {
-    const value = process.env[name];
-    if (value !== undefined) env[name] = value;
-  }
   for (const name of Object.keys(process.env)) {
-    if (name.startsWith('LC_')) env[name] = process.env[name];
+    if (HARMLESS.has(name) || name.startsWith('LC_')) env[name] = process.env[name];
   }
 }
 

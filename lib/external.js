@@ -12,12 +12,12 @@ import { notAdopted, notStopped, spawnFailed, textOf } from './errors.js';
 const KEPT_LINES = 20;
 
 /**
- * Calls the user's `spawn` and follows the process it returns.
+ * Calls the user's `spawn` and follows the process it returns; one that cannot be used is ended before its start fails.
  * @param {Run} run
  * @param {any} native
  * @param {import('./options.js').Settings} settings
  * @param {{ cwd: string, env: Record<string, string> }} where
- * @param {(event: RuntimeLogEvent) => void} onLog
+ * @param {((event: RuntimeLogEvent) => void) | undefined} onLog
  * @param {() => void} wake to be called after facts
  */
 export async function spawnExternal(run, native, settings, { cwd, env }, onLog, wake) {
@@ -26,7 +26,14 @@ export async function spawnExternal(run, native, settings, { cwd, env }, onLog, 
   let process;
   try {
     const value = await /** @type {Function} */ (spawn)({ cwd, env, onLogLine, key: run.key });
-    process = await takeOver(run, value, settings.stopTimeoutMs);
+    try {
+      process = usable(value, 'returned by spawn');
+    } catch (error) {
+      await endUnusable(value, settings.stopTimeoutMs);
+      throw error;
+    }
+    run.process = value;
+    run.resourceId = process.resourceId;
   } catch (error) {
     return failStart(run, native, error, wake);
   }
@@ -65,26 +72,7 @@ export function reportExit(run, native, exited, wake) {
   }
 }
 
-/**
- * Checks what `spawn` returned and reads it, once. A process that cannot be used is ended before the error is thrown.
- * @param {Run} run
- * @param {unknown} value
- * @param {number} stopTimeoutMs
- * @returns {Promise<ReturnType<typeof usable>>}
- */
-async function takeOver(run, value, stopTimeoutMs) {
-  try {
-    const process = usable(value, 'returned by spawn');
-    run.process = /** @type {RuntimeProcess} */ (value);
-    run.resourceId = process.resourceId;
-    return process;
-  } catch (error) {
-    await endUnusable(value, stopTimeoutMs);
-    throw error;
-  }
-}
-
-/** The user's process, if it is one. @param {any} value @param {string} origin how it came to us */
+/** The user's process, if it is one, read once. @param {any} value @param {string} origin how it came to us */
 export function usable(value, origin) {
   const wrong = (/** @type {string} */ what) => spawnFailed(`Runtime process ${origin} ${what}`);
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) {
@@ -144,7 +132,7 @@ const exitCodeOf = (code) => (isWhole(code, -(2 ** 31), 2 ** 31 - 1) ? Number(co
  * A line that a user's process has written. After the end of the run nothing about it is told any more.
  * @param {Run} run
  * @param {RuntimeLogEvent} event
- * @param {(event: RuntimeLogEvent) => void} onLog
+ * @param {((event: RuntimeLogEvent) => void) | undefined} onLog
  */
 function passOn(run, event, onLog) {
   if (run.isOver) return;
@@ -155,7 +143,7 @@ function passOn(run, event, onLog) {
   }
   const stream = event?.stream === 'stderr' ? 'stderr' : 'stdout';
   const pid = Number.isInteger(event?.pid) ? event.pid : run.pid;
-  onLog({ key: run.key, pid, stream, line, at: typeof event?.at === 'number' ? event.at : Date.now() });
+  onLog?.({ key: run.key, pid, stream, line, at: typeof event?.at === 'number' ? event.at : Date.now() });
 }
 
 /**

@@ -65,7 +65,7 @@ export function createHandler(core, close) {
     run.port = batch.number();
     counts.totalSpawns += 1;
     tracing?.spawned(run);
-    onTransition(withResource(run, { type: 'spawn', key: run.key, pid: run.pid, port: run.port }));
+    onTransition?.(withResource(run, { type: 'spawn', key: run.key, pid: run.pid, port: run.port }));
   }
 
   /** @param {Batch} batch @returns {undefined} */
@@ -77,8 +77,8 @@ export function createHandler(core, close) {
     counts.lastSpawnMs = durationMs;
     tracing?.ready(run, durationMs);
     const { key, pid, port } = run;
-    onMetrics(withResource(run, { type: 'spawn', key, pid, port, durationMs }));
-    onTransition(withResource(run, { type: 'ready', key, pid, port, durationMs }));
+    onMetrics?.(withResource(run, { type: 'spawn', key, pid, port, durationMs }));
+    onTransition?.(withResource(run, { type: 'ready', key, pid, port, durationMs }));
   }
 
   /** The process that a call of `adopt` handed over is a run. @param {Batch} batch @returns {undefined} */
@@ -101,7 +101,7 @@ export function createHandler(core, close) {
     const run = runOf(batch);
     tenants.open(run, batch.number(), batch.number());
     const { key, pid, port } = run;
-    onTransition(withResource(run, { type: 'adopt', key, pid, port }));
+    onTransition?.(withResource(run, { type: 'adopt', key, pid, port }));
   }
 
   /** @param {Batch} batch @returns {undefined} */
@@ -116,7 +116,7 @@ export function createHandler(core, close) {
     tracing?.spawned(run);
     tracing?.ready(run, durationMs);
     const { key, pid, port } = run;
-    onTransition(withResource(run, { type: 'restored', key, pid, port, durationMs }));
+    onTransition?.(withResource(run, { type: 'restored', key, pid, port, durationMs }));
   }
 
   /** @param {Run} run @param {number} idleMs @returns {undefined} */
@@ -150,7 +150,7 @@ export function createHandler(core, close) {
       (checkpoints) => checkpoints.exited(run, reason),
       () => {},
     );
-    onTransition(withResource(run, { type: 'exit', key, pid, exitCode, reason }));
+    onTransition?.(withResource(run, { type: 'exit', key, pid, exitCode, reason }));
   }
 
   /** @param {number} id @returns {undefined} */
@@ -205,7 +205,7 @@ export function createHandler(core, close) {
         return ready(batch);
       case 6: {
         const { key, pid } = runOf(batch);
-        return onTransition({
+        return onTransition?.({
           type: 'idle-kill',
           key,
           pid,
@@ -215,29 +215,29 @@ export function createHandler(core, close) {
       }
       case 7: {
         const { key, pid } = runOf(batch);
-        return onTransition({ type: 'lru-evict', key, pid, reason: 'max-concurrent' });
+        return onTransition?.({ type: 'lru-evict', key, pid, reason: 'max-concurrent' });
       }
       case 8: {
         const run = runOf(batch);
         const { key, pid } = run;
         const [cpuMs, rssBytes, at] = [batch.number(), batch.number(), batch.number()];
         run.usage = { cpuMs, rssBytes };
-        return onMetrics({ type: 'observation', key, pid, cpuMs, rssBytes, at });
+        return onMetrics?.({ type: 'observation', key, pid, cpuMs, rssBytes, at });
       }
       case 9:
         return exited(batch);
       case 10: {
         const [attempt, retryAfterMs] = [batch.number(), batch.number()];
-        return onTransition({ type: 'backoff', key: batch.text(), attempt, retryAfterMs });
+        return onTransition?.({ type: 'backoff', key: batch.text(), attempt, retryAfterMs });
       }
       case 11:
-        return onTransition({ type: 'drain', reason: 'drain-requested' });
+        return onTransition?.({ type: 'drain', reason: 'drain-requested' });
       case 12: {
         const { key, pid } = runOf(batch);
         const stream =
           batch.number() === 0 ? /** @type {const} */ ('stdout') : /** @type {const} */ ('stderr');
         const at = batch.number();
-        return new LogText(batch.text(), (line) => onLog({ key, pid, stream, line, at }));
+        return new LogText(batch.text(), (line) => onLog?.({ key, pid, stream, line, at }));
       }
       case 13: {
         const call = calls.close(batch.number());
@@ -307,10 +307,10 @@ function withResource({ resourceId }, event) {
  * A user's callback that cannot break anything by throwing, or by returning a promise that rejects.
  * @template E
  * @param {((event: E) => unknown) | undefined} callback
- * @returns {(event: E) => undefined}
+ * @returns {((event: E) => undefined) | undefined}
  */
 function guarded(callback) {
-  if (callback === undefined) return () => undefined;
+  if (callback === undefined) return undefined;
   return (event) => {
     try {
       const result = callback(event);

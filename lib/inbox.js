@@ -29,9 +29,10 @@ export function createInbox(native, board, handle) {
   // Log text takes up room until the next batch is taken.
   let holdsRoom = false;
   let isScheduled = false;
+  const watch = new Stopwatch();
 
   function turn() {
-    const watch = new Stopwatch();
+    watch.start();
     do {
       if (lines !== undefined) {
         if (lines.deliver(watch)) return later();
@@ -80,6 +81,11 @@ export function createInbox(native, board, handle) {
     if (cancelNext === undefined) turn();
   }
 
+  function scheduled() {
+    isScheduled = false;
+    turnUnlessComing();
+  }
+
   return {
     /** Rust has something. */
     rung: turnUnlessComing,
@@ -88,26 +94,34 @@ export function createInbox(native, board, handle) {
     soon() {
       if (isScheduled || board[QUEUED] === 0) return;
       isScheduled = true;
-      queueMicrotask(() => {
-        isScheduled = false;
-        turnUnlessComing();
-      });
+      queueMicrotask(scheduled);
     },
   };
 }
 
-/** How long a turn has taken, looked at as seldom as it may be. */
+/** How long a turn has taken, looked at as seldom as it may be: a turn of one record never looks at the clock. */
 class Stopwatch {
-  #startedAt = performance.now();
-  #lookedAt = this.#startedAt;
-  #untilLook = 1;
+  #startedAt = 0;
+  #lookedAt = 0;
+  #untilLook = 0;
   #stride = 1;
+
+  start() {
+    this.#startedAt = 0;
+    this.#untilLook = 2;
+    this.#stride = 1;
+  }
 
   /** Counts one record or line; true when the turn's time is up. */
   isOver() {
     if (--this.#untilLook > 0) return false;
     const now = performance.now();
-    this.#stride = now - this.#lookedAt > SLOW_MS ? 1 : Math.min(this.#stride * 2, MOST_LINES_PER_LOOK);
+    if (this.#startedAt === 0) {
+      this.#startedAt = now;
+    } else {
+      const isSlow = now - this.#lookedAt > SLOW_MS;
+      this.#stride = isSlow ? 1 : Math.min(this.#stride * 2, MOST_LINES_PER_LOOK);
+    }
     this.#untilLook = this.#stride;
     this.#lookedAt = now;
     return now - this.#startedAt > TURN_MS;
