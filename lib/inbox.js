@@ -33,11 +33,15 @@ export function createInbox(native, board, handle) {
 
   function turn() {
     watch.start();
-    do {
+    for (;;) {
       if (lines !== undefined) {
         if (lines.deliver(watch)) return later();
         lines = undefined;
-      } else if (batch.isEmpty) {
+      } else if (!batch.isEmpty) {
+        if (watch.isOver()) return later();
+        lines = handle(batch);
+        holdsRoom ||= lines !== undefined;
+      } else {
         // Each start holds a port until its function has said more: let those functions run first.
         if (batch.starts >= MOST_STARTS) {
           batch.starts = 0;
@@ -46,12 +50,8 @@ export function createInbox(native, board, handle) {
         if (board[QUEUED] === 0 && !holdsRoom) return;
         batch.begin(native.take());
         holdsRoom = false;
-      } else {
-        lines = handle(batch);
-        holdsRoom ||= lines !== undefined;
       }
-    } while (!watch.isOver());
-    later();
+    }
   }
 
   /** @type {(() => void) | undefined} */
@@ -112,7 +112,7 @@ class Stopwatch {
     this.#stride = 1;
   }
 
-  /** Counts one record or line; true when the turn's time is up. */
+  /** Counts a record or line, and says whether the turn's time was up before it. */
   isOver() {
     if (--this.#untilLook > 0) return false;
     const now = performance.now();

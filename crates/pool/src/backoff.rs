@@ -3,8 +3,7 @@
 //! After `n` failures in a row a key waits `min(max_ms, base_ms * 2^(n-1))`; from `max_failures` on it waits for
 //! `clear`. Becoming ready forgets them.
 
-use crate::{Failure, Key};
-use std::collections::HashMap;
+use crate::{Failure, Key, KeyMap};
 
 /// Failing keys remembered at most. A router that passes every host name on would otherwise let strangers
 /// fill the memory with names that never existed. At the cap, keys whose window is over are forgotten; if that is not
@@ -48,7 +47,7 @@ pub(crate) enum Hold<'a> {
 #[derive(Debug)]
 pub(crate) struct FailureBook {
     rules: Backoff,
-    by_key: HashMap<Key, Failures>,
+    by_key: KeyMap<Failures>,
     /// Failures so far, forgotten ones included.
     recorded: u64,
     /// Forgetting looks at every key, so not more often than this allows.
@@ -57,7 +56,7 @@ pub(crate) struct FailureBook {
 
 impl FailureBook {
     pub fn new(rules: Backoff) -> Self {
-        FailureBook { rules, by_key: HashMap::new(), recorded: 0, next_forgetting_ms: 0 }
+        FailureBook { rules, by_key: KeyMap::default(), recorded: 0, next_forgetting_ms: 0 }
     }
 
     pub fn record(&mut self, key: &Key, now_ms: u64, failure: Failure) {

@@ -39,4 +39,4 @@ pub use messages::{
 };
 pub use pool::{Figures, Pool, Stats};
 pub use status::{FailureStatus, Phase, Status};
-pub use types::{Adopted, CallId, Config, Key, Leases, Now, Processes, RunId, RunMap, Touch};
+pub use types::{Adopted, CallId, Config, Key, KeyMap, Leases, Now, Processes, RunId, RunMap, Touch};

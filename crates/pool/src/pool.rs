@@ -7,8 +7,8 @@ use crate::messages::{Action, Event, Input, Outcome, Refusal};
 use crate::room::Room;
 use crate::tenant::{Cause, Run, State, Tenant};
 use crate::timers::Timers;
-use crate::{CallId, Config, Failure, Key, Leases, Now, RunId, RunMap};
-use std::collections::{BTreeSet, HashMap};
+use crate::{CallId, Config, Failure, Key, KeyMap, Leases, Now, RunId, RunMap};
+use std::collections::BTreeSet;
 
 /// How many tenants there are, as users see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Figures {
 #[derive(Debug)]
 pub struct Pool {
     pub(crate) config: Config,
-    pub(crate) tenants: HashMap<Key, Tenant>,
+    pub(crate) tenants: KeyMap<Tenant>,
     pub(crate) runs: RunMap<Key>,
     pub(crate) room: Room,
     pub(crate) gate: Gate,
@@ -86,7 +86,7 @@ impl Pool {
             gate: Gate::new(config.gate),
             failures: FailureBook::new(config.backoff),
             config,
-            tenants: HashMap::new(),
+            tenants: KeyMap::default(),
             runs: RunMap::default(),
             timers: Timers::default(),
             observe_at_ms: None,

@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// A tenant's name. Shared, because it stands in several indexes at once.
 pub type Key = Arc<str>;
 
+/// A map by key. Seeded at random, so that nobody who chooses keys can choose them to collide.
+pub type KeyMap<V> = HashMap<Key, V, foldhash::fast::RandomState>;
+
 /// One call of a user that waits to be settled; chosen by the caller, echoed in [`crate::Action::Settle`].
 pub type CallId = u64;
 
