@@ -4,7 +4,7 @@ use super::*;
 
 /// Observations that are passed on at once, and the time until the next ones: what JavaScript handles in a fraction of
 /// a millisecond, and time for its other work.
-const OBSERVATIONS_AT_ONCE: usize = 512;
+const OBSERVATIONS_AT_ONCE: usize = 256;
 const OBSERVATIONS_PAUSE: Duration = Duration::from_millis(1);
 
 impl Driver {
