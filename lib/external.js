@@ -4,7 +4,7 @@
  */
 import { notAdopted, notStopped, spawnFailed, textOf } from './errors.js';
 
-/** @typedef {import('./tenants.js').Run} Run */
+/** @typedef {import('./ledger.js').Run} Run */
 /** @typedef {import('../index.js').RuntimeProcess} RuntimeProcess */
 /** @typedef {import('../index.js').RuntimeLogEvent} RuntimeLogEvent */
 

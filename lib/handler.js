@@ -1,13 +1,12 @@
 /** What becomes of each record that Rust sends up; the numbers are those of `src/binding/records.rs`. */
-import { tenantEnvironment, withHostsBun } from './env.js';
 import * as errors from './errors.js';
 import { askIdle, askKill, askReadiness, failStart, reportExit, spawnExternal } from './external.js';
 import { LogText } from './inbox.js';
-import { directoryOf } from './paths.js';
-import { createRun } from './tenants.js';
+import { createRun } from './ledger.js';
+import { directoryOf, tenantEnvironment, withHostsBun } from './place.js';
 
 /** @typedef {import('./inbox.js').Batch} Batch */
-/** @typedef {import('./tenants.js').Run} Run */
+/** @typedef {import('./ledger.js').Run} Run */
 /** @typedef {import('./runtime.js').Core} Core */
 
 /**
@@ -19,6 +18,7 @@ export function createHandler(core, close) {
   const { settings, native, calls, tickets, tenants, runs, adoptions, counts, tracing, wake } = core;
   /** Why processes could not be stopped: the answer to a `dispose` follows. @type {unknown[]} */
   const notStopped = [];
+  // Called with what has been read before: where nobody listens, arguments are not even evaluated.
   const onLog = guarded(settings.onLog);
   const onMetrics = guarded(settings.onMetrics);
   const onTransition = guarded(settings.onTransition);
@@ -32,11 +32,9 @@ export function createHandler(core, close) {
     const run = createRun(id, batch.text(), port, startedAt);
     runs.set(id, run);
     tracing?.begin(run);
-    if (core.checkpoints === undefined) return start(run);
-    core.checkpoints.then(
-      (checkpoints) => checkpoints.restoreOr(run, isFresh, () => start(run)),
-      (error) => failStart(run, native, error, wake),
-    );
+    const { checkpoints } = core;
+    if (checkpoints === undefined) return start(run);
+    void checkpoints.restoreOr(run, isFresh, () => start(run));
   }
 
   /** @param {Run} run @returns {undefined} */
@@ -124,15 +122,6 @@ export function createHandler(core, close) {
     void askIdle(run, idleMs, native, /** @type {Function} */ (settings.shouldIdleKill), core.asked, wake);
   }
 
-  /** @param {Run} run @returns {undefined} */
-  function save(run) {
-    const failed = () => {
-      native.checkpointed(run.id, false);
-      wake();
-    };
-    core.checkpoints?.then((checkpoints) => checkpoints.save(run), failed);
-  }
-
   /** @param {Batch} batch @returns {undefined} */
   function exited(batch) {
     const run = runOf(batch);
@@ -146,10 +135,7 @@ export function createHandler(core, close) {
       core.images.add(key);
     }
     tracing?.exited(run, exitCode, reason);
-    core.checkpoints?.then(
-      (checkpoints) => checkpoints.exited(run, reason),
-      () => {},
-    );
+    core.checkpoints?.exited(run, reason);
     onTransition?.(withResource(run, { type: 'exit', key, pid, exitCode, reason }));
   }
 
@@ -167,7 +153,7 @@ export function createHandler(core, close) {
     call?.reject(errorOf(call, refusal));
   }
 
-  /** @param {import('./calls.js').Call} call @param {import('./inbox.js').Refusal} refusal @returns {unknown} */
+  /** @param {import('./ledger.js').Call} call @param {import('./inbox.js').Refusal} refusal @returns {unknown} */
   function errorOf({ key, method }, refusal) {
     switch (refusal.kind) {
       case 'disposed':
@@ -205,13 +191,8 @@ export function createHandler(core, close) {
         return ready(batch);
       case 6: {
         const { key, pid } = runOf(batch);
-        return onTransition?.({
-          type: 'idle-kill',
-          key,
-          pid,
-          reason: 'idle-threshold',
-          idleMs: batch.number(),
-        });
+        const idleMs = batch.number();
+        return onTransition?.({ type: 'idle-kill', key, pid, reason: 'idle-threshold', idleMs });
       }
       case 7: {
         const { key, pid } = runOf(batch);
@@ -227,8 +208,8 @@ export function createHandler(core, close) {
       case 9:
         return exited(batch);
       case 10: {
-        const [attempt, retryAfterMs] = [batch.number(), batch.number()];
-        return onTransition?.({ type: 'backoff', key: batch.text(), attempt, retryAfterMs });
+        const [attempt, retryAfterMs, key] = [batch.number(), batch.number(), batch.text()];
+        return onTransition?.({ type: 'backoff', key, attempt, retryAfterMs });
       }
       case 11:
         return onTransition?.({ type: 'drain', reason: 'drain-requested' });
@@ -265,7 +246,7 @@ export function createHandler(core, close) {
       case 22:
         return ask(runOf(batch), batch.number());
       case 23:
-        return save(runOf(batch));
+        return void core.checkpoints?.save(runOf(batch));
       case 24:
         return void tickets.close(batch.number(), batch.number());
       default:

@@ -6,7 +6,7 @@
  */
 import { createRequire } from 'node:module';
 import { unsupported } from './errors.js';
-import { parentOf } from './paths.js';
+import { parentOf } from './place.js';
 
 /** The addon must be of this version, too. Changed by `npm version`. */
 const VERSION = '0.1.0';

@@ -1,7 +1,7 @@
 /** RuntimeOptions: read once, checked, completed with the defaults. Same names, same order as `binding/options.rs`. */
 import { invalidOption } from './errors.js';
 import { isPort } from './external.js';
-import { absolutePath } from './paths.js';
+import { absolutePath } from './place.js';
 
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
 
@@ -169,12 +169,12 @@ export function commandAt(path, value) {
   return parts;
 }
 
-/** @param {unknown} env @returns {import('./env.js').EnvSetting} */
+/** @param {unknown} env @returns {import('./place.js').EnvSetting} */
 function envOf(env) {
   const fits = env === undefined || env === 'inherit' || isFunction(env) || isRecord(env);
   if (!fits)
     throw invalidOption(`env must be "inherit", a record of strings or a function, got ${shown(env)}`);
-  return /** @type {import('./env.js').EnvSetting} */ (
+  return /** @type {import('./place.js').EnvSetting} */ (
     isRecord(env) ? { .../** @type {object} */ (env) } : env
   );
 }

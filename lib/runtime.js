@@ -1,15 +1,14 @@
 /** `createRuntime`: the public object. */
-import { createCalls, createTickets, unlessAborted } from './calls.js';
+import { createCheckpoints } from './checkpoint/checkpoints.js';
 import * as errors from './errors.js';
 import { foreignProcess, isBarePid, usable } from './external.js';
 import { createHandler } from './handler.js';
 import { createInbox } from './inbox.js';
+import { createCalls, createTenants, createTickets, unlessAborted } from './ledger.js';
 import { native as loadNative } from './native.js';
 import { nativeOptions, readAdoption, readOptions } from './options.js';
-import { assertKey } from './paths.js';
-import { createCounts, metricsOf, statusesOf } from './status.js';
-import { createTenants } from './tenants.js';
-import { createTracing } from './tracing.js';
+import { assertKey } from './place.js';
+import { createCounts, createTracing, metricsOf, statusesOf } from './telemetry.js';
 
 /** @typedef {import('../index.js').Runtime} Runtime */
 
@@ -21,15 +20,15 @@ import { createTracing } from './tracing.js';
  * @property {import('./options.js').Settings} settings
  * @property {any} native
  * @property {Float64Array} board running, total, draining, keys with failures, …: see `src/board.rs`
- * @property {import('./calls.js').Calls} calls
- * @property {import('./calls.js').Tickets} tickets
+ * @property {import('./ledger.js').Calls} calls
+ * @property {import('./ledger.js').Tickets} tickets
  * @property {ReturnType<typeof createTenants>} tenants
- * @property {Map<number, import('./tenants.js').Run>} runs
+ * @property {Map<number, import('./ledger.js').Run>} runs
  * @property {Map<number, Adoption>} adoptions by call
  * @property {Set<string>} asked keys whose `shouldIdleKill` has not answered yet
- * @property {import('./status.js').Counts} counts
+ * @property {import('./telemetry.js').Counts} counts
  * @property {ReturnType<typeof createTracing>} tracing
- * @property {Promise<import('./checkpoint/checkpoints.js').Checkpoints> | undefined} checkpoints loaded only where it is used
+ * @property {import('./checkpoint/checkpoints.js').Checkpoints | undefined} checkpoints
  * @property {Set<string>} images keys that have a snapshot
  * @property {() => void} wake looks soon whether something came of a call into Rust
  */
@@ -57,6 +56,7 @@ function createCore(settings, close) {
     images: new Set(),
     wake: () => inbox.soon(),
   };
+  if (settings.checkpoint !== undefined) core.checkpoints = createCheckpoints(core);
   inbox = createInbox(native, core.board, createHandler(core, close));
   return core;
 }
@@ -69,17 +69,12 @@ export function createRuntime(options) {
   const settings = readOptions(options);
   const core = createCore(settings, close);
   const { native, board, calls, tenants, adoptions, counts, wake } = core;
-  if (settings.checkpoint !== undefined) {
-    core.checkpoints = import('./checkpoint/checkpoints.js').then(({ createCheckpoints }) =>
-      createCheckpoints(core),
-    );
-  }
 
   /**
    * @template T
    * @param {string} key
    * @param {(call: number) => void} make
-   * @param {import('./calls.js').Method} [method]
+   * @param {import('./ledger.js').Method} [method]
    * @returns {Promise<T>}
    */
   const ask = (key, make, method) =>

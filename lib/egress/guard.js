@@ -3,7 +3,7 @@
  * first one. Files are few and large in what the package loads at once, since each of them takes its time.
  */
 import { egressFailed } from '../errors.js';
-import { assertKey } from '../paths.js';
+import { assertKey } from '../place.js';
 import { readEgressOptions } from './options.js';
 
 /** @typedef {import('../../index.js').EgressGuard} EgressGuard */
