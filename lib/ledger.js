@@ -11,7 +11,8 @@ export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** @typedef {{ key: string, method: Method, resolve: (value: any) => void, reject: (error: unknown) => void }} Call */
 /** What was called, where a refusal names it. @typedef {'ensure' | 'adopt'} Method */
 
-export function createCalls() {
+/** @param {() => void} wake looks soon whether something came of a call into Rust */
+export function createCalls(wake) {
   /** @type {Map<number, Call>} */
   const pending = new Map();
   /** It never fires; its being there is what counts. @type {ReturnType<typeof setInterval> | undefined} */
@@ -23,7 +24,7 @@ export function createCalls() {
      * A promise for the answer. `make` gets the call's number; if it throws, the promise rejects.
      * @template T
      * @param {string} key
-     * @param {(call: number) => void} make
+     * @param {(key: string, call: number) => void} make
      * @param {Method} [method]
      * @returns {Promise<T>}
      */
@@ -34,7 +35,8 @@ export function createCalls() {
         if (keepAlive === undefined) keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
         else if (pending.size === 1) keepAlive.ref();
         try {
-          make(call);
+          make(key, call);
+          wake();
         } catch (error) {
           this.close(call);
           reject(error);

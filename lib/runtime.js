@@ -38,13 +38,14 @@ function createCore(settings, close) {
   const addon = loadNative();
   /** @type {ReturnType<typeof createInbox>} */
   let inbox;
+  const wake = () => inbox.soon();
   const native = addon.openRuntime(nativeOptions(settings, addon), () => inbox.rung());
   /** @type {Core} */
   const core = {
     settings,
     native,
     board: native.board,
-    calls: createCalls(),
+    calls: createCalls(wake),
     tickets: createTickets(),
     tenants: createTenants((chunk) => native.leases(chunk)),
     runs: new Map(),
@@ -54,7 +55,7 @@ function createCore(settings, close) {
     tracing: createTracing(settings.tracerProvider),
     checkpoints: undefined,
     images: new Set(),
-    wake: () => inbox.soon(),
+    wake,
   };
   if (settings.checkpoint !== undefined) core.checkpoints = createCheckpoints(core);
   inbox = createInbox(native, core.board, createHandler(core, close));
@@ -69,23 +70,6 @@ export function createRuntime(options) {
   const settings = readOptions(options);
   const core = createCore(settings, close);
   const { native, board, calls, tenants, adoptions, counts, wake } = core;
-
-  /**
-   * @template T
-   * @param {string} key
-   * @param {(call: number) => void} make
-   * @param {import('./ledger.js').Method} [method]
-   * @returns {Promise<T>}
-   */
-  const ask = (key, make, method) =>
-    calls.open(
-      key,
-      (call) => {
-        make(call);
-        wake();
-      },
-      method,
-    );
 
   /** Only kills and the dispose itself can still be waiting: for what is gone. */
   function close() {
@@ -108,7 +92,7 @@ export function createRuntime(options) {
       const signal = signalOf(options);
       const mayWait = signal === undefined || signal?.aborted === false;
       const running = mayWait && !isDisposed ? tenants.answer(key) : undefined;
-      return running ?? forKey(key, signal, (call) => native.ensure(key, call));
+      return running ?? forKey(key, signal, native.ensure);
     },
     /** @param {string} key */
     touch(key) {
@@ -132,11 +116,11 @@ export function createRuntime(options) {
     /** @param {string} key @returns {Promise<void>} */
     kill(key) {
       if (isClosed || typeof key !== 'string') return Promise.resolve();
-      return ask(key, (call) => native.kill(key, call));
+      return calls.open(key, native.kill);
     },
     /** @param {string} key @param {import('../index.js').CallOptions} [options] */
     restart(key, options) {
-      return forKey(key, signalOf(options), (call) => native.restart(key, call));
+      return forKey(key, signalOf(options), native.restart);
     },
     /** @param {string} key @param {any} process @param {import('../index.js').AdoptOptions} [options] */
     adopt(key, process, options) {
@@ -160,14 +144,14 @@ export function createRuntime(options) {
     dispose() {
       if (disposal !== undefined) return disposal;
       isDisposed = true;
-      disposal = ask('', (call) => native.dispose(call));
+      disposal = calls.open('', (_, call) => native.dispose(call));
       // Where some process could not be ended it may be tried again.
       disposal.catch(() => (disposal = undefined));
       return disposal;
     },
   };
 
-  /** @param {string} key @param {AbortSignal | undefined} signal @param {(call: number) => void} make @returns {Promise<any>} */
+  /** @param {string} key @param {AbortSignal | undefined} signal @param {(key: string, call: number) => void} make @returns {Promise<any>} */
   function forKey(key, signal, make) {
     try {
       assertKey(key);
@@ -175,11 +159,11 @@ export function createRuntime(options) {
       return Promise.reject(error);
     }
     if (isDisposed) return Promise.reject(errors.disposed());
-    if (signal === undefined) return ask(key, make);
+    if (signal === undefined) return calls.open(key, make);
     const noting = (/** @type {(call: number) => void} */ noted) =>
-      ask(key, (call) => {
+      calls.open(key, (_, call) => {
         noted(call);
-        make(call);
+        make(key, call);
       });
     return unlessAborted(key, signal, noting, (call, error) => giveUp(key, call, error));
   }
@@ -207,9 +191,9 @@ export function createRuntime(options) {
     const taken = watched ?? usable(process, 'given to adopt');
     let number = 0;
     /** @type {Promise<import('../index.js').Tenant>} */
-    const answer = ask(
+    const answer = calls.open(
       key,
-      (call) => {
+      (_, call) => {
         number = call;
         adoptions.set(call, { process: watched ?? process, taken, port, startedAt });
         native.adopt(key, call, taken.pid, port, lastTouchedAt);
