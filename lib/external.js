@@ -74,21 +74,24 @@ export function reportExit(run, native, exited, wake) {
 
 /** The user's process, if it is one, read once. @param {any} value @param {string} origin how it came to us */
 export function usable(value, origin) {
-  const wrong = (/** @type {string} */ what) => spawnFailed(`Runtime process ${origin} ${what}`);
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) {
-    throw wrong(`must be an object, got ${value === null ? 'null' : typeof value}`);
+    throw wrong(origin, `must be an object, got ${value === null ? 'null' : typeof value}`);
   }
   const { pid, exited, kill, port, resourceId } = value;
-  if (typeof kill !== 'function') throw wrong(`must have a function kill, got ${typeof kill}`);
-  if (typeof exited?.then !== 'function') throw wrong(`must have a promise exited, got ${typeof exited}`);
+  if (typeof kill !== 'function') throw wrong(origin, `must have a function kill, got ${typeof kill}`);
+  if (typeof exited?.then !== 'function')
+    throw wrong(origin, `must have a promise exited, got ${typeof exited}`);
   if (!isPid(pid)) {
-    throw wrong(`must have a positive whole number pid, got ${textOf(pid)}`);
+    throw wrong(origin, `must have a positive whole number pid, got ${textOf(pid)}`);
   }
   if (port !== undefined && !isPort(port)) {
     throw spawnFailed('Runtime process returned an invalid port');
   }
   return { pid, exited, kill, port, resourceId: resourceId == null ? undefined : String(resourceId) };
 }
+
+/** @param {string} origin @param {string} what */
+const wrong = (origin, what) => spawnFailed(`Runtime process ${origin} ${what}`);
 
 /** @param {unknown} value @param {number} least @param {number} most */
 const isWhole = (value, least, most) =>

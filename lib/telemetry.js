@@ -68,47 +68,46 @@ export function statusesOf({ numbers, texts }, { runs, images }, asked) {
   /** @type {Map<string, TenantStatus>} */
   const byKey = new Map();
   while (!batch.isEmpty) {
-    const { key, state, run, attempt, retryAt, last } = batch.status();
-    const lastError = last === undefined ? null : failureText(key, last);
-    byKey.set(key, { ...nothing(key, state), ...known(runs.get(run)), attempt, retryAt, lastError });
+    const status = batch.status();
+    byKey.set(status.key, statusOf(status, runs.get(status.run)));
   }
   for (const key of asked) {
-    if (images.has(key) && !byKey.has(key)) byKey.set(key, nothing(key, 'checkpointed'));
+    if (images.has(key) && !byKey.has(key)) byKey.set(key, statusOf({ key, ...NOTHING_BUT_A_SNAPSHOT }));
   }
   // Those with nothing but a snapshot have come last.
   return [...byKey.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
 }
 
-/** @param {string} key @param {import('../index.js').TenantState} state @returns {TenantStatus} */
-function nothing(key, state) {
-  return {
+const NOTHING_BUT_A_SNAPSHOT = {
+  state: /** @type {const} */ ('checkpointed'),
+  attempt: 0,
+  retryAt: null,
+  last: undefined,
+};
+
+/**
+ * @param {Pick<ReturnType<Batch['status']>, 'key' | 'attempt' | 'retryAt' | 'last'> & { state: import('../index.js').TenantState }} status
+ * @param {Run} [run] the process, if there is one
+ * @returns {TenantStatus}
+ */
+function statusOf({ key, state, attempt, retryAt, last }, run) {
+  const started = run === undefined || run.pid === 0 ? undefined : run;
+  /** @type {TenantStatus} */
+  const status = {
     key,
     state,
-    pid: null,
-    port: null,
-    startedAt: null,
-    lastTouchedAt: null,
-    attempt: 0,
-    retryAt: null,
-    lastError: null,
-    cpuMs: null,
-    rssBytes: null,
+    pid: started?.pid ?? null,
+    port: started?.port ?? null,
+    startedAt: started?.startedAt ?? null,
+    lastTouchedAt: started?.live?.lastTouchedAt ?? null,
+    attempt,
+    retryAt,
+    lastError: last === undefined ? null : failureText(key, last),
+    cpuMs: started?.usage?.cpuMs ?? null,
+    rssBytes: started?.usage?.rssBytes ?? null,
   };
-}
-
-/** @param {import('./ledger.js').Run | undefined} run */
-function known(run) {
-  if (run === undefined || run.pid === 0) return {};
-  const { pid, port, startedAt, live, usage, resourceId } = run;
-  return {
-    pid,
-    port,
-    startedAt,
-    lastTouchedAt: live?.lastTouchedAt ?? null,
-    cpuMs: usage?.cpuMs ?? null,
-    rssBytes: usage?.rssBytes ?? null,
-    ...(resourceId === undefined ? {} : { resourceId }),
-  };
+  if (started?.resourceId !== undefined) status.resourceId = started.resourceId;
+  return status;
 }
 
 /**
