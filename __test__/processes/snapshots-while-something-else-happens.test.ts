@@ -17,7 +17,7 @@ import {
   within,
 } from '../support/processes/index.ts';
 
-const SOON_MS = 300;
+const SOON_MS = 1_000;
 
 /** A driver whose `checkpoint` or `restore` waits until the test lets it go on. */
 function heldUp(pool: SavingPool, method: 'checkpoint' | 'restore') {
