@@ -66,16 +66,16 @@ export function readOptions(options) {
 export function nativeOptions(settings, { availableParallelism, wardenPath }) {
   const spawnConcurrency = settings.spawnConcurrency ?? availableParallelism() * STARTS_PER_CORE;
   return {
-    idleAfterMs: neverUnlessPositive(Math.ceil(settings.idleAfterMs)),
-    maxConcurrent: unlessEndless(settings.maxConcurrent),
+    idleAfterMs: limit(Math.ceil(settings.idleAfterMs)),
+    maxConcurrent: limit(settings.maxConcurrent),
     sweepIntervalMs: settings.sweepIntervalMs,
-    observeIntervalMs: neverUnlessPositive(settings.observeIntervalMs),
+    observeIntervalMs: limit(settings.observeIntervalMs),
     stopTimeoutMs: settings.stopTimeoutMs,
-    spawnConcurrency: unlessEndless(neverUnlessPositive(spawnConcurrency)),
+    spawnConcurrency: limit(spawnConcurrency),
     spawnPatienceMs: settings.spawnPatienceMs,
     backoffBaseMs: settings.backoff.baseMs,
     backoffMaxMs: settings.backoff.maxMs,
-    backoffMaxFailures: unlessEndless(settings.backoff.maxFailures),
+    backoffMaxFailures: limit(settings.backoff.maxFailures),
     asksBeforeIdle: settings.shouldIdleKill !== undefined,
     heedsConnections: settings.idle === 'connections',
     checkpointTimeoutMs: settings.checkpoint?.restoreTimeoutMs,
@@ -86,11 +86,8 @@ export function nativeOptions(settings, { availableParallelism, wardenPath }) {
   };
 }
 
-/** @param {number} value */
-const neverUnlessPositive = (value) => (value > 0 && value !== Infinity ? value : undefined);
-
-/** @param {number | undefined} value */
-const unlessEndless = (value) => (value === Infinity ? undefined : value);
+/** None where it is 0, less, or endless. @param {number} value */
+const limit = (value) => (value > 0 && value !== Infinity ? value : undefined);
 
 /** @param {unknown} source */
 function rootOf(source) {
