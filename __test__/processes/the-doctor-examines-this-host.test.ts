@@ -64,5 +64,5 @@ test('a Bun that cannot run tenants is seen', () => {
 test('a trial start leaves nothing behind', async () => {
   const trial = await startTrialTenant([process.execPath, 'server.mjs']);
   expect(trial).toEqual({ readyMs: expect.any(Number), asksKernel: expect.any(Boolean) });
-  expect(markedWith('absolutejs-doctor-')).toEqual([]);
+  expect(markedWith(`absolutejs-doctor-${process.pid}-`)).toEqual([]);
 });

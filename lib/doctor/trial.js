@@ -30,7 +30,7 @@ createServer((request, response) => response.end('ok')).listen(Number(process.en
 export async function startTrialTenant(command) {
   let directory;
   try {
-    directory = mkdtempSync(join(tmpdir(), 'absolutejs-doctor-'));
+    directory = mkdtempSync(join(tmpdir(), `absolutejs-doctor-${process.pid}-`));
     const tenant = join(directory, 'trial');
     mkdirSync(tenant);
     writeFileSync(join(tenant, TRIAL_SERVER), SERVER_PROGRAM);
