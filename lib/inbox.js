@@ -31,8 +31,9 @@ export function createInbox(native, board, handle) {
   let isScheduled = false;
   const watch = new Stopwatch();
 
-  function turn() {
-    watch.start();
+  /** @param {boolean} goesOn in the middle of what the turn before it had no time for */
+  function turn(goesOn) {
+    watch.start(goesOn);
     for (;;) {
       if (lines !== undefined) {
         if (lines.deliver(watch)) return later();
@@ -61,7 +62,7 @@ export function createInbox(native, board, handle) {
   function later() {
     const next = () => {
       cancelNext?.();
-      turn();
+      turn(true);
     };
     const immediate = setImmediate(next);
     // In Node an immediate that does not keep the process alive does not wake a sleeping event loop either.
@@ -78,7 +79,7 @@ export function createInbox(native, board, handle) {
 
   /** A turn, unless one is coming. */
   function turnUnlessComing() {
-    if (cancelNext === undefined) turn();
+    if (cancelNext === undefined) turn(false);
   }
 
   function scheduled() {
@@ -99,20 +100,22 @@ export function createInbox(native, board, handle) {
   };
 }
 
-/** How long a turn has taken, looked at as seldom as it may be: a turn of one record never looks at the clock. */
+/** How long a turn has taken, looked at as seldom as it may be: one that has a single record to do never looks. */
 class Stopwatch {
   #startedAt = 0;
   #lookedAt = 0;
   #untilLook = 0;
   #stride = 1;
 
-  start() {
-    this.#startedAt = 0;
+  /** @param {boolean} atOnce the time runs from now on, and not from the first look */
+  start(atOnce) {
+    this.#startedAt = atOnce ? performance.now() : 0;
+    this.#lookedAt = this.#startedAt;
     this.#untilLook = 2;
     this.#stride = 1;
   }
 
-  /** Counts a record or line, and says whether the turn's time was up before it. */
+  /** To be asked before each record and each line: whether the turn's time is up. Never before the first one. */
   isOver() {
     if (--this.#untilLook > 0) return false;
     const now = performance.now();
@@ -141,7 +144,8 @@ export class LogText {
   /** Delivers lines until they or the turn are over. True if there are more. @param {Stopwatch} watch */
   deliver(watch) {
     const { text, each } = this;
-    for (;;) {
+    // For the first line the turn was asked as for the record.
+    while (this.#from === 0 || !watch.isOver()) {
       const end = text.indexOf('\n', this.#from);
       if (end < 0) {
         each(this.#from === 0 ? text : text.slice(this.#from));
@@ -149,8 +153,8 @@ export class LogText {
       }
       each(text.slice(this.#from, end));
       this.#from = end + 1;
-      if (watch.isOver()) return true;
     }
+    return true;
   }
 }
 

@@ -15,8 +15,9 @@ export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export function createCalls(wake) {
   /** @type {Map<number, Call>} */
   const pending = new Map();
-  /** It never fires; its being there is what counts. @type {ReturnType<typeof setInterval> | undefined} */
-  let keepAlive;
+  // It never fires; its being there is what counts. Made here, so that it belongs to no caller's asynchronous context.
+  const keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
+  keepAlive.unref?.();
   let last = 0;
 
   return {
@@ -32,8 +33,7 @@ export function createCalls(wake) {
       const call = ++last;
       return new Promise((resolve, reject) => {
         pending.set(call, { key, method, resolve, reject });
-        if (keepAlive === undefined) keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
-        else if (pending.size === 1) keepAlive.ref();
+        if (pending.size === 1) keepAlive.ref?.();
         try {
           make(key, call);
           wake();
@@ -48,7 +48,7 @@ export function createCalls(wake) {
     close(call) {
       const entry = pending.get(call);
       pending.delete(call);
-      if (pending.size === 0) keepAlive?.unref();
+      if (pending.size === 0) keepAlive.unref?.();
       return entry;
     },
 
@@ -56,7 +56,6 @@ export function createCalls(wake) {
     resolveAll() {
       for (const call of [...pending.keys()]) this.close(call)?.resolve(undefined);
       clearInterval(keepAlive);
-      keepAlive = undefined;
     },
   };
 }

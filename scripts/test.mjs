@@ -56,7 +56,9 @@ async function runProgram({ command, args, count, skipBecause }) {
     const { exitCode } = await run(command, args, { onOutput: (text) => (output += text) });
     const { passed, failed } = count(output, exitCode);
     if (failed > 0) return { passed, failed, failures: failuresIn(output) };
-    if (exitCode !== 0) return { passed, failed: 1, note: `ended with exit code ${exitCode}` };
+    if (exitCode !== 0) {
+      return { passed, failed: 1, note: `ended with exit code ${exitCode}`, failures: failuresIn(output) };
+    }
     if (passed === 0) return { passed, failed: 1, note: 'ran no test' };
     return { passed, failed };
   } catch (error) {

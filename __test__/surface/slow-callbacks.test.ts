@@ -1,5 +1,7 @@
 import { expect, test } from 'bun:test';
+import { createInbox, LogText } from '../../lib/inbox.js';
 import { setUp } from '../support/surface/bench.ts';
+import { within } from '../support/surface/wait.ts';
 
 /** Longer than one turn of the event loop is given to events. */
 const SLOW_MS = 8;
@@ -24,4 +26,48 @@ test('callbacks that take their time hold nothing up longer than that', async ()
   expect(performance.now() - before).toBeWithin(8 * SLOW_MS, STALLED_MS);
   const life = ['spawn', 'metric spawn', 'ready', 'exit'];
   expect(story).toEqual([...life, ...life]);
+});
+
+/** Callbacks in each turn of the event loop, for so many records of so many lines. */
+async function slowOnesPerTurn(records: number, lines: number): Promise<number[]> {
+  const [numbers, board] = [new Float64Array(1 + records), new Float64Array(8)];
+  const QUEUED = 4;
+  board[QUEUED] = records;
+  const take = () => {
+    numbers[0] = board[QUEUED]!;
+    board[QUEUED] = 0;
+    return [];
+  };
+  const perTurn: number[] = [];
+  let left = records * Math.max(lines, 1);
+  const { promise: done, resolve } = Promise.withResolvers<void>();
+  const callback = () => {
+    takeTime();
+    perTurn[perTurn.length - 1]! += 1;
+    if (--left === 0) resolve();
+  };
+  const inbox = createInbox({ numbers, take }, board, (batch) => {
+    batch.number();
+    if (lines > 0) return new LogText(Array(lines).fill('line').join('\n'), callback);
+    return void callback();
+  });
+  const nextTurn = () => {
+    perTurn.push(0);
+    if (left > 0) setImmediate(nextTurn);
+  };
+  nextTurn();
+  inbox.rung();
+  await within('all callbacks', done);
+  return perTurn.filter((count) => count > 0);
+}
+
+test.each([
+  ['events', 20, 0],
+  ['lines of one text', 1, 20],
+  ['lines of several texts', 10, 2],
+])('what else the host does gets its turn between slow callbacks: %s', async (_, records, lines) => {
+  const [first, ...others] = await slowOnesPerTurn(records, lines);
+  // How slow they are is not known before the second one.
+  expect(first).toBeLessThanOrEqual(2);
+  expect(Math.max(...others)).toBe(1);
 });

@@ -40,26 +40,30 @@ export function countNodeTests(output) {
   return sumMatches(output, /^[#ℹ] pass (\d+)$/gm, /^[#ℹ] (?:fail|cancelled) (\d+)$/gm);
 }
 
-/** How much of what was printed before a failed test's own line is repeated with it. */
-const LINES_OF_A_FAILURE = 30;
-const END_OF_A_TEST = /^(?:\(\w+\) | *[✔✖] |test .+ \.\.\. )/;
-const FAILED_TEST = /^(?:\(fail\) | *✖ |test .+ \.\.\. FAILED)/;
+/** How much is repeated of an output that names no failed test, and of what bun prints for one. */
+const MOST_LINES = 30;
+const END_OF_A_TEST_IN_BUN = /^\((?:pass|fail|skip|todo)\) /;
 
 /**
- * The failed tests of a runner's output: the line that names each, after what was printed for it. A
- * long output is often cut where it is kept, so these are worth repeating at its end.
+ * What a runner's output says of the tests that failed. A long output is often cut where it is kept, so this is worth
+ * repeating at its end. node and cargo print it together, after all tests; bun before the line that names the test.
  *
  * @param {string} output
  * @returns {string[]}
  */
 export function failuresIn(output) {
-  const lines = plain(output).split('\n');
-  return lines.flatMap((line, index) => {
-    if (!FAILED_TEST.test(line)) return [];
-    const before = lines.slice(Math.max(0, index - LINES_OF_A_FAILURE), index);
-    const previousTest = before.findLastIndex((text) => END_OF_A_TEST.test(text));
+  const text = plain(output).trimEnd();
+  const together =
+    text.match(/^✖ failing tests:\n[^]*/m) ?? text.match(/^failures:\n[^]*?^test result: .*/gm);
+  if (together) return [...together];
+  const lines = text.split('\n');
+  const ofBun = lines.flatMap((line, index) => {
+    if (!line.startsWith('(fail) ')) return [];
+    const before = lines.slice(Math.max(0, index - MOST_LINES), index);
+    const previousTest = before.findLastIndex((other) => END_OF_A_TEST_IN_BUN.test(other));
     return [[...before.slice(previousTest + 1), line].join('\n')];
   });
+  return ofBun.length > 0 ? [...new Set(ofBun)] : [lines.slice(-MOST_LINES).join('\n')];
 }
 
 /**

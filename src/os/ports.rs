@@ -36,12 +36,17 @@ impl HeldPort {
         Ok(HeldPort { port, _socket: socket })
     }
 
-    /// Holds a port that is known, and that nobody listens on.
+    /// Holds a port that is known, and that nobody listens on: at 127.0.0.1 alone where something uses it elsewhere.
     pub fn hold(port: u16) -> io::Result<HeldPort> {
         let (socket, everywhere) = open_socket()?;
+        HeldPort::hold_at(everywhere, port, socket)
+            .or_else(|_| HeldPort::hold_at(Ipv4Addr::LOCALHOST.into(), port, open(AddressFamily::INET)?))
+    }
+
+    fn hold_at(address: IpAddr, port: u16, socket: OwnedFd) -> io::Result<HeldPort> {
         // Before the bind: closed connections of the one who had it linger on the port for a minute.
         sockopt::set_socket_reuseaddr(&socket, true)?;
-        bind(&socket, &SocketAddr::new(everywhere, port))?;
+        bind(&socket, &SocketAddr::new(address, port))?;
         Ok(HeldPort { port, _socket: socket })
     }
 
@@ -117,16 +122,18 @@ impl PortStock {
     }
 }
 
-/// A socket, and the address that stands for all of them: those of IPv4 only where the kernel has no IPv6.
+fn open(family: AddressFamily) -> Result<OwnedFd, Errno> {
+    socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+}
+
+/// A socket, and the address that stands for all of them: those of IPv4 only where there is no IPv6, or it is not allowed.
 fn open_socket() -> io::Result<(OwnedFd, IpAddr)> {
-    let open = |family| socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     match open(AddressFamily::INET6) {
         Ok(socket) => {
             sockopt::set_ipv6_v6only(&socket, false)?;
             Ok((socket, Ipv6Addr::UNSPECIFIED.into()))
         }
-        Err(Errno::AFNOSUPPORT) => Ok((open(AddressFamily::INET)?, Ipv4Addr::UNSPECIFIED.into())),
-        Err(error) => Err(error.into()),
+        Err(_) => Ok((open(AddressFamily::INET)?, Ipv4Addr::UNSPECIFIED.into())),
     }
 }
 
@@ -230,9 +237,13 @@ mod tests {
         let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = server.local_addr().unwrap().port();
         assert!(HeldPort::hold(port).is_err(), "somebody listens");
+        let elsewhere = TcpListener::bind(("127.0.0.2", port)).unwrap();
         let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
         drop(server.accept().unwrap());
         drop((server, client));
+        let held = HeldPort::hold(port).unwrap();
+        assert_eq!(held.port(), port);
+        drop((held, elsewhere));
         let held = HeldPort::hold(port).unwrap();
         assert_eq!(held.port(), port);
         assert!(TcpListener::bind(("127.0.0.1", port)).is_ok(), "its server can come back");

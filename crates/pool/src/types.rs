@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// A tenant's name. Shared, because it stands in several indexes at once.
 pub type Key = Arc<str>;
 
-/// A map by key. Seeded at random, so that nobody who chooses keys can choose them to collide.
+/// A map by key. Seeded at random, so that keys that collide are not found beforehand.
 pub type KeyMap<V> = HashMap<Key, V, foldhash::fast::RandomState>;
 
 /// One call of a user that waits to be settled; chosen by the caller, echoed in [`crate::Action::Settle`].
