@@ -1,10 +1,15 @@
 /**
  * Processes that the user's own functions start, check and stop. Whatever those do (throw at once, reject, never
  * settle, return the wrong thing) becomes exactly one fact for the pool, or none.
+ *
+ * What is on the way of every start uses `then`, and functions that hold on to `run` alone: `await`, and variables of
+ * their own, would make twice as many objects.
  */
 import { notAdopted, notStopped, spawnFailed, textOf } from './errors.js';
+import { LONGEST_TIMER_MS } from './ledger.js';
 
 /** @typedef {import('./ledger.js').Run} Run */
+/** @typedef {import('./runtime.js').Core} Core */
 /** @typedef {import('../index.js').RuntimeProcess} RuntimeProcess */
 /** @typedef {import('../index.js').RuntimeLogEvent} RuntimeLogEvent */
 
@@ -12,65 +17,138 @@ import { notAdopted, notStopped, spawnFailed, textOf } from './errors.js';
 const KEPT_LINES = 20;
 
 /**
- * Calls the user's `spawn` and follows the process it returns; one that cannot be used is ended before its start fails.
- * @param {Run} run
- * @param {any} native
- * @param {import('./options.js').Settings} settings
- * @param {{ cwd: string, env: Record<string, string> }} where
- * @param {((event: RuntimeLogEvent) => void) | undefined} onLog
- * @param {() => void} wake to be called after facts
+ * The user's functions of one runtime.
+ * @param {Core} core
  */
-export async function spawnExternal(run, native, settings, { cwd, env }, onLog, wake) {
-  const { spawn } = settings;
-  const onLogLine = (/** @type {RuntimeLogEvent} */ event) => passOn(run, event, onLog);
-  let process;
-  try {
-    const value = await /** @type {Function} */ (spawn)({ cwd, env, onLogLine, key: run.key });
+export function createExternal({ native, settings, onLog, wake }) {
+  const { spawn, readiness, shouldIdleKill, stopTimeoutMs } = /** @type {Record<string, any>} */ (settings);
+  /** Keys whose `shouldIdleKill` has not answered yet. @type {Set<string>} */
+  const asked = new Set();
+
+  /**
+   * Calls `spawn` and follows the process it returns; one that cannot be used is ended before its start fails.
+   * @param {Run} run
+   * @param {string} cwd
+   * @param {Record<string, string>} env
+   */
+  function start(run, cwd, env) {
+    const onLogLine = (/** @type {RuntimeLogEvent} */ event) => passOn(run, event);
+    const failed = (/** @type {unknown} */ error) => failStart(run, error);
     try {
-      process = usable(value, 'returned by spawn');
+      const started = spawn({ cwd, env, onLogLine, key: run.key });
+      Promise.resolve(started).then((process) => follow(run, process), failed);
     } catch (error) {
-      await endUnusable(value, settings.stopTimeoutMs);
-      throw error;
+      failed(error);
     }
-    run.process = value;
-    run.resourceId = process.resourceId;
-  } catch (error) {
-    return failStart(run, native, error, wake);
   }
-  native.started(run.id, process.pid, process.port ?? 0);
-  wake();
-  reportExit(run.id, native, process.exited, wake);
+
+  /** @param {Run} run @param {any} process what `spawn` has returned */
+  function follow(run, process) {
+    /** @type {ReturnType<typeof usable>} */
+    let taken;
+    try {
+      taken = usable(process, 'returned by spawn');
+    } catch (error) {
+      return void refuse(run, process, error);
+    }
+    run.process = process;
+    run.resourceId = taken.resourceId;
+    wake(native.started(run.id, taken.pid, taken.port ?? 0));
+    reportExit(run.id, taken.exited);
+  }
+
+  /** @param {Run} run @param {any} process @param {unknown} error */
+  async function refuse(run, process, error) {
+    await endUnusable(process, stopTimeoutMs);
+    failStart(run, error);
+  }
+
+  /** There is no process, and there will be none. @param {Run} run @param {unknown} error */
+  function failStart(run, error) {
+    run.startError = error;
+    wake(native.startFailed(run.id, textOf(error)));
+  }
+
+  /**
+   * What waits lives as long as the process, and so is as small as can be.
+   * @param {number} run
+   * @param {PromiseLike<unknown>} exited
+   */
+  function reportExit(run, exited) {
+    const over = (/** @type {unknown} */ code) => wake(native.exited(run, exitCodeOf(code)));
+    // It will never be known how it ended; that it did is all there is to hold on to.
+    const lost = () => wake(native.exited(run, null));
+    try {
+      Promise.resolve(exited).then(over, lost);
+    } catch {
+      lost();
+    }
+  }
+
+  /** A line that a process has written. After the end of the run nothing about it is told any more. @param {Run} run @param {RuntimeLogEvent} event */
+  function passOn(run, event) {
+    if (run.isOver) return;
+    const line = String(event?.line);
+    if (run.live === undefined) {
+      const output = (run.output ??= []);
+      if (output.push(line) > KEPT_LINES) output.shift();
+    }
+    const stream = event?.stream === 'stderr' ? 'stderr' : 'stdout';
+    const pid = Number.isInteger(event?.pid) ? event.pid : run.pid;
+    onLog?.({ key: run.key, pid, stream, line, at: typeof event?.at === 'number' ? event.at : Date.now() });
+  }
+
+  /** Calls `readiness`, once. @param {Run} run */
+  function askReadiness(run) {
+    const failed = (/** @type {unknown} */ error) => {
+      run.startError = error;
+      wake(native.readinessFailed(run.id, textOf(error)));
+    };
+    try {
+      const answer = readiness({ key: run.key, port: run.port, startedAt: run.startedAt });
+      Promise.resolve(answer).then((isReady) => wake(native.readiness(run.id, Boolean(isReady))), failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** Calls `kill` of the process. That it worked is seen by its exit; here only its refusal is. @param {Run} run @param {boolean} force */
+  async function askKill(run, force) {
+    const process = /** @type {any} */ (run.process);
+    native.stopAsked(run.id, force);
+    try {
+      await (force ? process.kill('SIGKILL') : process.kill());
+    } catch (error) {
+      run.killError = error;
+      wake(native.stopRefused(run.id, force, textOf(error)));
+    }
+  }
+
+  /**
+   * Asks whether an idle tenant is to be stopped; anything but `true` keeps it. Never twice at once for a key: a question
+   * that is still open keeps the tenant, too.
+   * @param {Run} run
+   * @param {number} idleMs
+   */
+  async function askIdle(run, idleMs) {
+    const { key } = run;
+    let stop = false;
+    if (!asked.has(key)) {
+      asked.add(key);
+      try {
+        stop = (await shouldIdleKill({ idleMs, key, tenant: run.live?.tenant })) === true;
+      } catch {
+        // Whoever cannot say so keeps it.
+      }
+      asked.delete(key);
+    }
+    wake(native.idleAnswered(run.id, stop));
+  }
+
+  return { start, failStart, reportExit, askReadiness, askKill, askIdle };
 }
 
-/** There is no process, and there will be none. @param {Run} run @param {any} native @param {unknown} error @param {() => void} wake */
-export function failStart(run, native, error, wake) {
-  run.startError = error;
-  native.startFailed(run.id, textOf(error));
-  wake();
-}
-
-/**
- * What waits lives as long as the process, and so is as small as can be: an async function would keep several times as
- * much for each tenant, and what is not needed.
- * @param {number} run
- * @param {any} native
- * @param {PromiseLike<unknown>} exited
- * @param {() => void} wake
- */
-export function reportExit(run, native, exited, wake) {
-  /** @param {unknown} code */
-  function over(code) {
-    native.exited(run, exitCodeOf(code));
-    wake();
-  }
-  // It will never be known how it ended; that it did is all there is to hold on to.
-  const lost = () => over(undefined);
-  try {
-    Promise.resolve(exited).then(over, lost);
-  } catch {
-    lost();
-  }
-}
+/** @typedef {ReturnType<typeof createExternal>} External */
 
 /** The user's process, if it is one, read once. @param {any} value @param {string} origin how it came to us */
 export function usable(value, origin) {
@@ -126,93 +204,11 @@ async function endUnusable(process, stopTimeoutMs) {
 }
 
 /** False after a time, for which the host is not kept alive. @param {number} ms @returns {Promise<false>} */
-const isLate = (ms) => new Promise((resolve) => setTimeout(resolve, ms, false).unref());
+const isLate = (ms) =>
+  new Promise((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS), false).unref?.());
 
 /** @param {unknown} code @returns {number | null} */
 const exitCodeOf = (code) => (isWhole(code, -(2 ** 31), 2 ** 31 - 1) ? Number(code) : null);
-
-/**
- * A line that a user's process has written. After the end of the run nothing about it is told any more.
- * @param {Run} run
- * @param {RuntimeLogEvent} event
- * @param {((event: RuntimeLogEvent) => void) | undefined} onLog
- */
-function passOn(run, event, onLog) {
-  if (run.isOver) return;
-  const line = String(event?.line);
-  if (run.live === undefined) {
-    const output = (run.output ??= []);
-    if (output.push(line) > KEPT_LINES) output.shift();
-  }
-  const stream = event?.stream === 'stderr' ? 'stderr' : 'stdout';
-  const pid = Number.isInteger(event?.pid) ? event.pid : run.pid;
-  onLog?.({ key: run.key, pid, stream, line, at: typeof event?.at === 'number' ? event.at : Date.now() });
-}
-
-/**
- * Calls the user's `readiness`, once.
- * @param {Run} run
- * @param {any} native
- * @param {Function} readiness
- * @param {() => void} wake
- */
-export async function askReadiness(run, native, readiness, wake) {
-  const { key, port, startedAt } = run;
-  try {
-    const isReady = await readiness({ key, port, startedAt });
-    native.readiness(run.id, Boolean(isReady));
-  } catch (error) {
-    run.startError = error;
-    native.readinessFailed(run.id, textOf(error));
-  }
-  wake();
-}
-
-/**
- * Calls `kill` of the user's process. That it worked is seen by its exit; here only its refusal is.
- * @param {Run} run
- * @param {any} native
- * @param {boolean} force
- * @param {() => void} wake
- */
-export async function askKill(run, native, force, wake) {
-  const process = /** @type {any} */ (run.process);
-  native.stopAsked(run.id, force);
-  try {
-    await (force ? process.kill('SIGKILL') : process.kill());
-  } catch (error) {
-    run.killError = error;
-    native.stopRefused(run.id, force, textOf(error));
-    wake();
-  }
-}
-
-/**
- * Asks the user whether an idle tenant is to be stopped; anything but `true` keeps it. Never twice at once for a key: a
- * question that is still open keeps the tenant, too.
- * @param {Run} run
- * @param {number} idleMs
- * @param {any} native
- * @param {Function} shouldIdleKill
- * @param {Set<string>} asked keys with an open question
- * @param {() => void} wake
- */
-export async function askIdle(run, idleMs, native, shouldIdleKill, asked, wake) {
-  const { key } = run;
-  const tenant = run.live?.tenant;
-  let stop = false;
-  if (!asked.has(key)) {
-    asked.add(key);
-    try {
-      stop = (await shouldIdleKill({ idleMs, key, tenant })) === true;
-    } catch {
-      // Whoever cannot say so keeps it.
-    }
-    asked.delete(key);
-  }
-  native.idleAnswered(run.id, stop);
-  wake();
-}
 
 /** A process of which nothing but the pid is known. @param {any} value */
 export const isBarePid = (value) =>

@@ -1,6 +1,5 @@
 /** What becomes of each record that Rust sends up; the numbers are those of `src/binding/records.rs`. */
 import * as errors from './errors.js';
-import { askIdle, askKill, askReadiness, failStart, reportExit, spawnExternal } from './external.js';
 import { LogText } from './inbox.js';
 import { createRun } from './ledger.js';
 import { directoryOf, tenantEnvironment, withHostsBun } from './place.js';
@@ -16,10 +15,10 @@ import { directoryOf, tenantEnvironment, withHostsBun } from './place.js';
  */
 export function createHandler(core, close) {
   const { settings, native, calls, tickets, tenants, runs, adoptions, counts, tracing, wake } = core;
+  const { onLog, external } = core;
   /** Why processes could not be stopped: the answer to a `dispose` follows. @type {unknown[]} */
   const notStopped = [];
   // Called with what has been read before: where nobody listens, arguments are not even evaluated.
-  const onLog = guarded(settings.onLog);
   const onMetrics = guarded(settings.onMetrics);
   const onTransition = guarded(settings.onTransition);
   const runOf = (/** @type {Batch} */ batch) => /** @type {Run} */ (runs.get(batch.number()));
@@ -27,13 +26,19 @@ export function createHandler(core, close) {
   /** @param {Batch} batch @returns {undefined} */
   function prepare(batch) {
     batch.starts += 1;
-    const [id, port, startedAt] = [batch.number(), batch.number(), batch.number()];
+    const id = batch.number();
+    const port = batch.number();
+    const startedAt = batch.number();
     const isFresh = batch.number() === 1;
     const run = createRun(id, batch.text(), port, startedAt);
     runs.set(id, run);
     tracing?.begin(run);
-    const { checkpoints } = core;
-    if (checkpoints === undefined) return start(run);
+    if (core.checkpoints === undefined) start(run);
+    else restoreOrStart(core.checkpoints, run, isFresh);
+  }
+
+  /** @param {import('./checkpoint/checkpoints.js').Checkpoints} checkpoints @param {Run} run @param {boolean} isFresh */
+  function restoreOrStart(checkpoints, run, isFresh) {
     void checkpoints.restoreOr(run, isFresh, () => start(run));
   }
 
@@ -49,10 +54,10 @@ export function createHandler(core, close) {
         native.launch(run.id, cwd, command, variables);
         wake();
       } else {
-        void spawnExternal(run, native, settings, { cwd, env }, onLog, wake);
+        external.start(run, cwd, env);
       }
     } catch (error) {
-      failStart(run, native, error, wake);
+      external.failStart(run, error);
     }
   }
 
@@ -91,7 +96,7 @@ export function createHandler(core, close) {
     run.process = process;
     run.resourceId = taken.resourceId;
     runs.set(id, run);
-    reportExit(id, native, taken.exited, wake);
+    external.reportExit(id, taken.exited);
   }
 
   /** @param {Batch} batch @returns {undefined} */
@@ -115,11 +120,6 @@ export function createHandler(core, close) {
     tracing?.ready(run, durationMs);
     const { key, pid, port } = run;
     onTransition?.(withResource(run, { type: 'restored', key, pid, port, durationMs }));
-  }
-
-  /** @param {Run} run @param {number} idleMs @returns {undefined} */
-  function ask(run, idleMs) {
-    void askIdle(run, idleMs, native, /** @type {Function} */ (settings.shouldIdleKill), core.asked, wake);
   }
 
   /** @param {Batch} batch @returns {undefined} */
@@ -182,9 +182,9 @@ export function createHandler(core, close) {
       case 1:
         return prepare(batch);
       case 2:
-        return void askReadiness(runOf(batch), native, /** @type {Function} */ (settings.readiness), wake);
+        return void external.askReadiness(runOf(batch));
       case 3:
-        return void askKill(runOf(batch), native, batch.number() === 1, wake);
+        return void external.askKill(runOf(batch), batch.number() === 1);
       case 4:
         return spawned(batch);
       case 5:
@@ -244,7 +244,7 @@ export function createHandler(core, close) {
       case 21:
         return restored(batch);
       case 22:
-        return ask(runOf(batch), batch.number());
+        return void external.askIdle(runOf(batch), batch.number());
       case 23:
         return void core.checkpoints?.save(runOf(batch));
       case 24:
@@ -290,7 +290,7 @@ function withResource({ resourceId }, event) {
  * @param {((event: E) => unknown) | undefined} callback
  * @returns {((event: E) => undefined) | undefined}
  */
-function guarded(callback) {
+export function guarded(callback) {
   if (callback === undefined) return undefined;
   return (event) => {
     try {

@@ -48,6 +48,7 @@ export function createInbox(native, board, handle) {
           batch.starts = 0;
           return later();
         }
+        batch.end();
         if (board[QUEUED] === 0 && !holdsRoom) return;
         batch.begin(native.take());
         holdsRoom = false;
@@ -91,9 +92,13 @@ export function createInbox(native, board, handle) {
     /** Rust has something. */
     rung: turnUnlessComing,
 
-    /** Looks whether something came of a call just made: soon, but never before that call has returned. */
-    soon() {
-      if (isScheduled || board[QUEUED] === 0) return;
+    /**
+     * Looks whether something came of a call just made: soon, but never before that call has returned.
+     * @param {string[]} [texts] what the call returned, if it was a report: it may have brought the next batch along
+     */
+    soon(texts) {
+      if (texts !== undefined) batch.begin(texts);
+      if (isScheduled || (board[QUEUED] === 0 && batch.isEmpty)) return;
       isScheduled = true;
       queueMicrotask(scheduled);
     },
@@ -182,11 +187,13 @@ const TENANT_STATES = [
 
 /** Why a call was refused, with what is known about it. @typedef {ReturnType<Batch['refusal']>} Refusal */
 
+/** @type {string[]} */
+const NO_TEXTS = [];
+
 /** The batch taken last, read from front to back. */
 export class Batch {
   #numbers;
-  /** @type {string[]} */
-  #texts = [];
+  #texts = NO_TEXTS;
   #next = 1;
   #nextText = 0;
   /** Processes to be started that were in it. */
@@ -197,11 +204,16 @@ export class Batch {
     this.#numbers = numbers;
   }
 
-  /** A new batch has been taken. @param {string[] | undefined} texts */
-  begin(texts) {
-    this.#texts = texts ?? [];
-    this.#next = 1;
+  /** The texts of the next one. @param {string[]} [texts] */
+  begin(texts = NO_TEXTS) {
+    this.#texts = texts;
     this.#nextText = 0;
+  }
+
+  /** All of it has been read: from now on Rust may bring the next one along with its answer to a report. */
+  end() {
+    this.#numbers[0] = 0;
+    this.#next = 1;
     this.starts = 0;
   }
 

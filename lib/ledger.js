@@ -5,7 +5,7 @@
  */
 import { aborted, invalidOption } from './errors.js';
 
-/** A timer of more fires at once. */
+/** `setTimeout` fires at once when it is given more. */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** @typedef {{ key: string, method: Method, resolve: (value: any) => void, reject: (error: unknown) => void }} Call */
@@ -19,6 +19,15 @@ export function createCalls(wake) {
   const keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
   keepAlive.unref?.();
   let last = 0;
+  /** @type {Call['resolve']} */
+  let resolve;
+  /** @type {Call['reject']} */
+  let reject;
+  /** One for all promises: each of its own would be two objects more. @param {Call['resolve']} fulfil @param {Call['reject']} refuse */
+  const executor = (fulfil, refuse) => {
+    resolve = fulfil;
+    reject = refuse;
+  };
 
   return {
     /**
@@ -31,17 +40,16 @@ export function createCalls(wake) {
      */
     open(key, make, method = 'ensure') {
       const call = ++last;
-      return new Promise((resolve, reject) => {
-        pending.set(call, { key, method, resolve, reject });
-        if (pending.size === 1) keepAlive.ref?.();
-        try {
-          make(key, call);
-          wake();
-        } catch (error) {
-          this.close(call);
-          reject(error);
-        }
-      });
+      const answer = new Promise(executor);
+      pending.set(call, { key, method, resolve, reject });
+      if (pending.size === 1) keepAlive.ref?.();
+      try {
+        make(key, call);
+        wake();
+      } catch (error) {
+        this.close(call)?.reject(error);
+      }
+      return answer;
     },
 
     /** Takes a call out, to be answered. @param {number} call */
@@ -127,7 +135,7 @@ export function createTenants(leasesOf) {
     open(run, chunk, index) {
       const live = new Live((chunks[chunk] ??= leasesOf(chunk)), index);
       live.takeTurn(++touches);
-      live.answer = Promise.resolve((live.tenant = tenantOf(run, live)));
+      live.tenant = tenantOf(run, live);
       run.live = live;
       byKey.set(run.key, live);
     },
@@ -154,7 +162,9 @@ export function createTenants(leasesOf) {
       const live = byKey.get(key);
       if (live === undefined) return undefined;
       live.touch(++touches);
-      return live.isOpen() ? live.answer : undefined;
+      return live.isOpen()
+        ? (live.answer ??= Promise.resolve(/** @type {Tenant} */ (live.tenant)))
+        : undefined;
     },
   };
 }
@@ -163,7 +173,7 @@ export function createTenants(leasesOf) {
 export class Live {
   /** @type {Tenant | undefined} */
   tenant;
-  /** @type {Promise<Tenant> | undefined} */
+  /** The same for all callers; made for the first one. @type {Promise<Tenant> | undefined} */
   answer;
 
   /** @param {Leases} leases @param {number} index */

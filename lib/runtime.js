@@ -1,8 +1,8 @@
 /** `createRuntime`: the public object. */
 import { createCheckpoints } from './checkpoint/checkpoints.js';
 import * as errors from './errors.js';
-import { foreignProcess, isBarePid, usable } from './external.js';
-import { createHandler } from './handler.js';
+import { createExternal, foreignProcess, isBarePid, usable } from './external.js';
+import { createHandler, guarded } from './handler.js';
 import { createInbox } from './inbox.js';
 import { createCalls, createTenants, createTickets, unlessAborted } from './ledger.js';
 import { native as loadNative } from './native.js';
@@ -25,12 +25,13 @@ import { createCounts, createTracing, metricsOf, statusesOf } from './telemetry.
  * @property {ReturnType<typeof createTenants>} tenants
  * @property {Map<number, import('./ledger.js').Run>} runs
  * @property {Map<number, Adoption>} adoptions by call
- * @property {Set<string>} asked keys whose `shouldIdleKill` has not answered yet
+ * @property {((event: import('../index.js').RuntimeLogEvent) => void) | undefined} onLog the user's, which cannot throw
  * @property {import('./telemetry.js').Counts} counts
  * @property {ReturnType<typeof createTracing>} tracing
+ * @property {import('./external.js').External} external the user's other functions
  * @property {import('./checkpoint/checkpoints.js').Checkpoints | undefined} checkpoints
  * @property {Set<string>} images keys that have a snapshot
- * @property {() => void} wake looks soon whether something came of a call into Rust
+ * @property {(texts?: string[]) => void} wake looks soon whether something came of a call into Rust, which returned this
  */
 
 /** @param {import('./options.js').Settings} settings @param {() => void} close nothing is left @returns {Core} */
@@ -38,7 +39,8 @@ function createCore(settings, close) {
   const addon = loadNative();
   /** @type {ReturnType<typeof createInbox>} */
   let inbox;
-  const wake = () => inbox.soon();
+  /** @param {string[]} [texts] */
+  const wake = (texts) => inbox.soon(texts);
   const native = addon.openRuntime(nativeOptions(settings, addon), () => inbox.rung());
   /** @type {Core} */
   const core = {
@@ -50,13 +52,15 @@ function createCore(settings, close) {
     tenants: createTenants((chunk) => native.leases(chunk)),
     runs: new Map(),
     adoptions: new Map(),
-    asked: new Set(),
     counts: createCounts(),
     tracing: createTracing(settings.tracerProvider),
+    onLog: guarded(settings.onLog),
+    external: /** @type {any} */ (undefined),
     checkpoints: undefined,
     images: new Set(),
     wake,
   };
+  core.external = createExternal(core);
   if (settings.checkpoint !== undefined) core.checkpoints = createCheckpoints(core);
   inbox = createInbox(native, core.board, createHandler(core, close));
   return core;
@@ -159,7 +163,11 @@ export function createRuntime(options) {
       return Promise.reject(error);
     }
     if (isDisposed) return Promise.reject(errors.disposed());
-    if (signal === undefined) return calls.open(key, make);
+    return signal === undefined ? calls.open(key, make) : abortable(key, signal, make);
+  }
+
+  /** @param {string} key @param {AbortSignal} signal @param {(key: string, call: number) => void} make @returns {Promise<any>} */
+  function abortable(key, signal, make) {
     const noting = (/** @type {(call: number) => void} */ noted) =>
       calls.open(key, (_, call) => {
         noted(call);

@@ -184,6 +184,21 @@ test('a process with an invalid port that does not go is asked once more with SI
   expect(bench.fleet.the('a').kills).toEqual([undefined, 'SIGKILL']);
 });
 
+test.each([Infinity, 2 ** 31])(
+  'with a stopTimeoutMs of %p it is given that long, and not none',
+  async (stopTimeoutMs) => {
+    await using bench = setUp({ stopTimeoutMs });
+    const end = Promise.withResolvers<void>();
+    const slowToEnd = () => void setTimeout(end.resolve, 20);
+    bench.fleet.prepare = (process) => void Object.assign(process, { port: 0, onKill: slowToEnd });
+    const refused = rejectionOf(bench.runtime.ensure('a'));
+    await within('its end', end.promise);
+    bench.fleet.the('a').exit(0);
+    await refused;
+    expect(bench.fleet.the('a').kills).toEqual([undefined]);
+  },
+);
+
 test('a process with an invalid port whose kill fails is a failed spawn all the same', async () => {
   await using bench = setUp({ stopTimeoutMs: 10 });
   bench.fleet.prepare = (process) =>

@@ -5,7 +5,7 @@
  * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it.
  */
 import { driverIsLate, invalidOption, notAdopted } from '../errors.js';
-import { failStart, foreignProcess, reportExit } from '../external.js';
+import { foreignProcess } from '../external.js';
 import { LONGEST_TIMER_MS } from '../ledger.js';
 import { commandAt, directoryAt, isFunction, number, optional, shown } from '../options.js';
 import { assertKey } from '../place.js';
@@ -19,7 +19,7 @@ const GONE_MS = 5_000;
 
 /** @param {Core} core */
 export function createCheckpoints(core) {
-  const { native, settings, counts, images, wake } = core;
+  const { native, settings, counts, images, external, wake } = core;
   const { driver, restoreTimeoutMs } = /** @type {NonNullable<typeof settings.checkpoint>} */ (
     settings.checkpoint
   );
@@ -86,8 +86,7 @@ export function createCheckpoints(core) {
       return true;
     });
     if (stale.has(key)) drop(key);
-    native.checkpointed(run.id, isSaved);
-    wake();
+    wake(native.checkpointed(run.id, isSaved));
   }
 
   /** Its process is gone. @param {Run} run @param {import('../../index.js').ExitReason} reason */
@@ -105,10 +104,9 @@ export function createCheckpoints(core) {
       // What was being done to the snapshot is done: no second process while it was.
       await quiet(run.key);
       if (native.isStarting(run.id)) return startCold();
-      native.exited(run.id, null);
-      wake();
+      wake(native.exited(run.id, null));
     } catch (error) {
-      failStart(run, native, error, wake);
+      external.failStart(run, error);
     }
   }
 
@@ -127,7 +125,7 @@ export function createCheckpoints(core) {
     images.delete(key);
     fromImage.add(run.id);
     run.process = brought.process;
-    reportExit(run.id, native, brought.process.exited, wake);
+    external.reportExit(run.id, brought.process.exited);
     wake();
     return true;
   }

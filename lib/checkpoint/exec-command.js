@@ -2,9 +2,8 @@
 import { spawn } from 'node:child_process';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { textOf } from '../errors.js';
+import { LONGEST_TIMER_MS } from '../ledger.js';
 
-/** A timer that is to run for longer fires at once instead. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** How soon a command fails that has said what was waited for and fails nevertheless. */
 const SETTLE_MS = 50;
 /**

@@ -29,9 +29,15 @@ impl Numbers {
     fn set(&self, index: usize, number: f64) {
         self.0[index].store(number.to_bits(), Ordering::Relaxed);
     }
+
+    /// JavaScript has no more use for them, and has said so.
+    pub fn are_read(&self) -> bool {
+        self.0[0].load(Ordering::Relaxed) == 0
+    }
 }
 
 /// The texts of a batch.
+#[derive(Default)]
 pub struct Texts(pub Vec<String>);
 
 impl ToNapiValue for Texts {

@@ -54,7 +54,7 @@ pub fn open_runtime<'env>(
     env.add_env_cleanup_hook(ending, |ending| {
         let _ = guarded(|| ending.upgrade().inspect(|driver| driver.abandon()));
     })?;
-    let mut functions = Functions { env, driver, object: Object::new(env)? };
+    let mut functions = Functions { env, driver, numbers: Arc::default(), object: Object::new(env)? };
     functions.of_users()?;
     functions.of_processes()?;
     functions.of_others()?;
@@ -65,6 +65,7 @@ pub fn open_runtime<'env>(
 struct Functions<'env> {
     env: &'env Env,
     driver: Arc<Driver>,
+    numbers: Arc<Numbers>,
     object: Object<'env>,
 }
 
@@ -108,14 +109,27 @@ impl Functions<'_> {
         self.add(name, move |driver, arguments: A| driver.feed_quietly(input(arguments)))
     }
 
+    /// Adds a function that tells something of a process. Nearly always something comes of it at once, so it returns what
+    /// `take` would, unless JavaScript has not read all of the batch before.
+    fn report<A>(&mut self, name: &str, report: impl Fn(&Arc<Driver>, A) + 'static) -> Result<()>
+    where
+        A: TupleFromSliceValues,
+    {
+        let numbers = self.numbers.clone();
+        self.add(name, move |driver, arguments: A| {
+            report(driver, arguments);
+            if numbers.are_read() { next_batch(driver, &numbers) } else { Texts::default() }
+        })
+    }
+
     /// Adds a function that tells a fact about a run, its first argument.
     fn fact<A>(&mut self, name: &str, fact: impl Fn(A) -> (f64, Fact) + 'static) -> Result<()>
     where
         A: TupleFromSliceValues,
     {
-        self.input(name, move |arguments: A| {
+        self.report(name, move |driver, arguments: A| {
             let (run, fact) = fact(arguments);
-            Input::Fact(run_id(run), fact)
+            driver.feed_quietly(Input::Fact(run_id(run), fact));
         })
     }
 
@@ -160,7 +174,7 @@ impl Functions<'_> {
             driver.launch(run_id(run), Program { directory, command, environment });
         })?;
         // A process of the user's exists. Port 0: it uses the one it was offered.
-        self.add("started", |driver, (run, pid, port): (f64, u32, u32)| {
+        self.report("started", |driver, (run, pid, port): (f64, u32, u32)| {
             let port = u16::try_from(port).ok().filter(|port| *port != 0);
             driver.started_external(run_id(run), pid, port);
         })?;
@@ -217,15 +231,19 @@ impl Functions<'_> {
     }
 
     fn of_memory(&mut self) -> Result<()> {
-        let numbers: Arc<Numbers> = Arc::default();
+        let numbers = self.numbers.clone();
         self.object.set("board", board_array(self.driver.board.clone()))?;
         self.object.set("numbers", numbers_array(numbers.clone()))?;
         self.add("leases", |driver, (chunk,): (u32,)| {
             driver.lease_chunk(chunk as usize).map(NativeLeases::from)
         })?;
         // Takes the next batch: writes its numbers, returns its texts, undefined if it has none.
-        self.add_plain("take", move |driver| Texts(Encoded::write(driver.take_records(), &numbers)))
+        self.add_plain("take", move |driver| next_batch(driver, &numbers))
     }
+}
+
+fn next_batch(driver: &Arc<Driver>, numbers: &Numbers) -> Texts {
+    Texts(Encoded::write(driver.take_records(), numbers))
 }
 
 fn stop_stage(forced: bool) -> StopStage {
