@@ -2,7 +2,7 @@
  * Takes batches from Rust and hands out what is in them, without holding the event loop for long: after its time is
  * up it goes on in a later turn, in the middle of a batch or of a text of many lines if need be.
  *
- * The tables of records here and in `src/binding/records.rs` are the same.
+ * The lists of names here and the enumerations in `src/binding/records.rs` are the same, in the same order.
  */
 
 /** What one turn may take, so that timers and requests of the host get theirs. */
@@ -167,6 +167,12 @@ export class LogText {
 /** @typedef {import('./errors.js').FailureKind} FailureKind */
 /** @typedef {import('../index.js').ExitReason} ExitReason */
 
+export const RECORDS = [
+  ...['prepare', 'spawn', 'askReadiness', 'ready', 'tenant', 'done', 'refused', 'log', 'observation'],
+  ...['askIdle', 'idleKill', 'lruEvict', 'checkpoint', 'askKill', 'exit', 'release', 'adopted', 'adopt'],
+  ...['restored', 'backoff', 'drain', 'answer', 'notStopped', 'disposed'],
+];
+
 /** @type {readonly ExitReason[]} */
 export const EXIT_REASONS = [
   .../** @type {const} */ (['crashed', 'exited-clean', 'idle-killed', 'lru-evicted']),
@@ -174,16 +180,21 @@ export const EXIT_REASONS = [
 ];
 
 /** @type {readonly FailureKind[]} */
-const FAILURE_KINDS = [
+export const FAILURE_KINDS = [
   .../** @type {const} */ (['notStarted', 'exitedEarly', 'readinessTimedOut', 'readinessDenied']),
   .../** @type {const} */ (['spawnThrew', 'readinessThrew', 'killThrew', 'stopTimedOut']),
 ];
 
 /** @type {readonly import('../index.js').TenantState[]} */
-const TENANT_STATES = [
+export const TENANT_STATES = [
   .../** @type {const} */ (['queued', 'spawning', 'ready', 'stopping', 'stuck']),
   .../** @type {const} */ (['backing-off', 'failed', 'stopped']),
 ];
+
+export const REFUSALS = /** @type {const} */ ([
+  ...['disposed', 'draining', 'exhausted', 'backingOff', 'startFailed', 'stopRefused', 'stillTracked'],
+  ...['taken', 'overloaded'],
+]);
 
 /** Why a call was refused, with what is known about it. @typedef {ReturnType<Batch['refusal']>} Refusal */
 
@@ -196,6 +207,9 @@ export class Batch {
   #texts = NO_TEXTS;
   #next = 1;
   #nextText = 0;
+  /** Where the record in hand ends. */
+  #end = 1;
+  #endOfTexts = 0;
   /** Processes to be started that were in it. */
   starts = 0;
 
@@ -207,18 +221,27 @@ export class Batch {
   /** The texts of the next one. @param {string[]} [texts] */
   begin(texts = NO_TEXTS) {
     this.#texts = texts;
-    this.#nextText = 0;
   }
 
   /** All of it has been read: from now on Rust may bring the next one along with its answer to a report. */
   end() {
     this.#numbers[0] = 0;
-    this.#next = 1;
+    this.#end = 1;
+    this.#endOfTexts = 0;
     this.starts = 0;
   }
 
   get isEmpty() {
-    return this.#next > /** @type {number} */ (this.#numbers[0]);
+    return this.#end > /** @type {number} */ (this.#numbers[0]);
+  }
+
+  /** Passes on to the next record, wherever the reader of the one before has stopped. Returns its place in `RECORDS`. */
+  open() {
+    this.#next = this.#end;
+    this.#nextText = this.#endOfTexts;
+    this.#end = this.number() + 1;
+    this.#endOfTexts = this.number();
+    return this.number();
   }
 
   number() {
@@ -229,7 +252,11 @@ export class Batch {
     return /** @type {string} */ (this.#texts[this.#nextText++]);
   }
 
-  /** One of `NativeStatuses`. */
+  /** All of `NativeStatuses`. */
+  *statuses() {
+    while (this.#next <= /** @type {number} */ (this.#numbers[0])) yield this.status();
+  }
+
   status() {
     const key = this.text();
     const state = /** @type {import('../index.js').TenantState} */ (TENANT_STATES[this.number()]);
@@ -262,29 +289,24 @@ export class Batch {
   }
 
   refusal() {
-    switch (this.number()) {
-      case 0:
-        return { kind: /** @type {const} */ ('disposed') };
-      case 1:
-        return { kind: /** @type {const} */ ('draining') };
-      case 2:
-        return { kind: /** @type {const} */ ('exhausted'), maxFailures: this.number(), last: this.failure() };
-      case 3: {
+    const kind = /** @type {(typeof REFUSALS)[number]} */ (REFUSALS[this.number()]);
+    switch (kind) {
+      case 'exhausted':
+        return { kind, maxFailures: this.number(), last: this.failure() };
+      case 'backingOff': {
         const [attempt, retryAfterMs] = [this.number(), this.number()];
-        return { kind: /** @type {const} */ ('backingOff'), attempt, retryAfterMs, last: this.failure() };
+        return { kind, attempt, retryAfterMs, last: this.failure() };
       }
-      case 4: {
+      case 'startFailed': {
         const [run, failure] = [this.number(), this.failure()];
-        return { kind: /** @type {const} */ ('startFailed'), run, failure, output: this.text() };
+        return { kind, run, failure, output: this.text() };
       }
-      case 5:
-        return { kind: /** @type {const} */ ('stopRefused'), run: this.number(), failure: this.failure() };
-      case 6:
-        return { kind: /** @type {const} */ ('stillTracked') };
-      case 7:
-        return { kind: /** @type {const} */ ('taken') };
+      case 'stopRefused':
+        return { kind, run: this.number(), failure: this.failure() };
+      case 'overloaded':
+        return { kind, waiting: this.number() };
       default:
-        return { kind: /** @type {const} */ ('overloaded'), waiting: this.number() };
+        return { kind };
     }
   }
 }

@@ -25,7 +25,9 @@ import { createCounts, createTracing, metricsOf, statusesOf } from './telemetry.
  * @property {ReturnType<typeof createTenants>} tenants
  * @property {Map<number, import('./ledger.js').Run>} runs
  * @property {Map<number, Adoption>} adoptions by call
- * @property {((event: import('../index.js').RuntimeLogEvent) => void) | undefined} onLog the user's, which cannot throw
+ * @property {((event: import('../index.js').RuntimeLogEvent) => void) | undefined} onLog the user's, which cannot break anything
+ * @property {((event: import('../index.js').RuntimeMetricEvent) => void) | undefined} onMetrics
+ * @property {((event: import('../index.js').RuntimeTransitionEvent) => void) | undefined} onTransition
  * @property {import('./telemetry.js').Counts} counts
  * @property {ReturnType<typeof createTracing>} tracing
  * @property {import('./external.js').External} external the user's other functions
@@ -55,6 +57,8 @@ function createCore(settings, close) {
     counts: createCounts(),
     tracing: createTracing(settings.tracerProvider),
     onLog: guarded(settings.onLog),
+    onMetrics: guarded(settings.onMetrics),
+    onTransition: guarded(settings.onTransition),
     external: /** @type {any} */ (undefined),
     checkpoints: undefined,
     images: new Set(),

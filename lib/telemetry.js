@@ -67,8 +67,7 @@ export function statusesOf({ numbers, texts }, { runs, images }, asked) {
   batch.begin(texts);
   /** @type {Map<string, TenantStatus>} */
   const byKey = new Map();
-  while (!batch.isEmpty) {
-    const status = batch.status();
+  for (const status of batch.statuses()) {
     byKey.set(status.key, statusOf(status, runs.get(status.run)));
   }
   for (const key of asked) {

@@ -3,7 +3,7 @@ import { expect, test } from 'bun:test';
 import { expectAborted } from '../support/surface/aborted.ts';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { ignoresKill } from '../support/surface/fleet.ts';
-import { aFewTurns, isPending, rejectionOf } from '../support/surface/wait.ts';
+import { aFewTurns, isPending, rejectionOf, within } from '../support/surface/wait.ts';
 
 test('while it waits for room: nothing is started, and nobody has to leave for it any more', async () => {
   const { readiness, answer } = manualReadiness();
@@ -166,6 +166,30 @@ test('within the ready event: the call is aborted, and the tenant is there', asy
   const { pid } = await bench.runtime.ensure('a');
   expect(pid).toBe(bench.fleet.the('a').pid);
   expect(bench.fleet.of('a').length).toBe(1);
+});
+
+// What is left unread of the answer to an aborted call was once taken for the next record: a number of a run for its kind.
+test('within the ready event: nothing else comes of it, whatever the number of the run', async () => {
+  const controllers = new Map<string, AbortController>();
+  await using bench = setUp({
+    onTransition(event) {
+      bench.events.callbacks.onTransition(event);
+      if (event.type === 'ready') controllers.get(event.key)?.abort();
+    },
+  });
+  for (let run = 1; run <= 60; run += 2) {
+    const controller = new AbortController();
+    controllers.set(`a${run}`, controller);
+    const aborted = bench.runtime.ensure(`a${run}`, { signal: controller.signal });
+    const answered = bench.runtime.ensure(`b${run}`);
+    await expectAborted(aborted, `a${run}`);
+    expect((await within('an answer', answered)).key).toBe(`b${run}`);
+  }
+  expect(bench.fleet.processes.length).toBe(60);
+  expect(bench.runtime.stats()).toEqual({ running: 60, total: 60, draining: false, backoff: 0 });
+  const types = bench.events.transitions.map(({ type }) => type);
+  expect(types.toSorted()).toEqual([...Array(60).fill('ready'), ...Array(60).fill('spawn')]);
+  await within('dispose', bench.runtime.dispose());
 });
 
 test('a wait for a stop: the stop goes on, and nothing follows', async () => {

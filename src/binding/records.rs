@@ -1,5 +1,5 @@
 //! Records as `lib/inbox.js` reads them: numbers in shared memory, and the texts in the order in which the numbers call
-//! for them. The tables here and there are the same.
+//! for them. The enumerations here and the lists of names there are the same, in the same order; a test compares them.
 
 use crate::uplink::{BATCH_RECORDS, Record, Stream};
 use napi::Result;
@@ -36,6 +36,49 @@ impl Numbers {
     }
 }
 
+/// What a record is: see `RECORDS` in `lib/inbox.js`.
+#[derive(Clone, Copy)]
+enum Kind {
+    Prepare,
+    Spawn,
+    AskReadiness,
+    Ready,
+    Tenant,
+    Done,
+    Refused,
+    Log,
+    Observation,
+    AskIdle,
+    IdleKill,
+    LruEvict,
+    Checkpoint,
+    AskKill,
+    Exit,
+    Release,
+    Adopted,
+    Adopt,
+    Restored,
+    Backoff,
+    Drain,
+    Answer,
+    NotStopped,
+    Disposed,
+}
+
+/// Why a call was refused: `REFUSALS` there.
+#[derive(Clone, Copy)]
+enum RefusalKind {
+    Disposed,
+    Draining,
+    Exhausted,
+    BackingOff,
+    StartFailed,
+    StopRefused,
+    StillTracked,
+    Taken,
+    Overloaded,
+}
+
 /// The texts of a batch.
 #[derive(Default)]
 pub struct Texts(pub Vec<String>);
@@ -69,12 +112,29 @@ pub struct Encoded<'a> {
 }
 
 impl Encoded<'_> {
-    /// Writes the records' numbers and returns their texts.
+    /// Writes the records' numbers and returns their texts. Each begins with how many numbers and texts there are up to its
+    /// end, so that one that is not read to its end spoils none of those that follow.
     pub fn write(records: Vec<Record>, numbers: &Numbers) -> Vec<String> {
         let mut encoded = Encoded { numbers, count: 0, texts: Vec::new() };
-        records.into_iter().for_each(|record| encoded.record(record));
+        for record in records {
+            let begin = encoded.count;
+            encoded.count += 2;
+            encoded.record(record);
+            numbers.set(begin + 1, encoded.count as f64);
+            numbers.set(begin + 2, encoded.texts.len() as f64);
+        }
         numbers.set(0, encoded.count as f64);
         encoded.texts
+    }
+
+    fn begin<const N: usize>(&mut self, kind: Kind, numbers: [f64; N]) {
+        self.numbers([f64::from(kind as u8)]);
+        self.numbers(numbers);
+    }
+
+    fn refused<const N: usize>(&mut self, kind: RefusalKind, numbers: [f64; N]) {
+        self.numbers([f64::from(kind as u8)]);
+        self.numbers(numbers);
     }
 
     fn numbers<const N: usize>(&mut self, numbers: [f64; N]) {
@@ -87,59 +147,59 @@ impl Encoded<'_> {
     fn record(&mut self, record: Record) {
         match record {
             Record::Prepare { run, key, port, started_at_ms, fresh } => {
-                self.numbers([1.0, run.0 as f64, port.into(), started_at_ms as f64, fresh.into()]);
+                self.begin(Kind::Prepare, [run.0 as f64, port.into(), started_at_ms as f64, fresh.into()]);
                 self.texts.push(key.to_string());
             }
-            Record::AskReadiness { run } => self.numbers([2.0, run.0 as f64]),
-            Record::AskKill { run, force } => self.numbers([3.0, run.0 as f64, force.into()]),
-            Record::Spawn { run, pid, port } => self.numbers([4.0, run.0 as f64, pid.into(), port.into()]),
+            Record::AskReadiness { run } => self.begin(Kind::AskReadiness, [run.0 as f64]),
+            Record::AskKill { run, force } => self.begin(Kind::AskKill, [run.0 as f64, force.into()]),
+            Record::Spawn { run, pid, port } => self.begin(Kind::Spawn, [run.0 as f64, pid.into(), port.into()]),
             Record::Ready { run, duration_ms, lease } => {
-                self.numbers([5.0, run.0 as f64, duration_ms as f64, lease.chunk as f64, lease.index as f64])
+                self.begin(Kind::Ready, [run.0 as f64, duration_ms as f64, lease.chunk as f64, lease.index as f64])
             }
-            Record::IdleKill { run, idle_ms } => self.numbers([6.0, run.0 as f64, idle_ms as f64]),
-            Record::LruEvict { run } => self.numbers([7.0, run.0 as f64]),
+            Record::IdleKill { run, idle_ms } => self.begin(Kind::IdleKill, [run.0 as f64, idle_ms as f64]),
+            Record::LruEvict { run } => self.begin(Kind::LruEvict, [run.0 as f64]),
             Record::Observation { run, cpu_ms, rss_bytes, at_ms } => {
-                self.numbers([8.0, run.0 as f64, cpu_ms as f64, rss_bytes as f64, at_ms as f64]);
+                self.begin(Kind::Observation, [run.0 as f64, cpu_ms as f64, rss_bytes as f64, at_ms as f64]);
             }
             Record::Exit { run, exit_code, reason } => {
-                self.numbers([9.0, run.0 as f64, or_nan(exit_code), exit_reason(reason)]);
+                self.begin(Kind::Exit, [run.0 as f64, or_nan(exit_code), exit_reason(reason)]);
             }
             Record::Backoff { key, attempt, retry_after_ms } => {
-                self.numbers([10.0, attempt as f64, retry_after_ms as f64]);
+                self.begin(Kind::Backoff, [attempt as f64, retry_after_ms as f64]);
                 self.texts.push(key.to_string());
             }
-            Record::Drain => self.numbers([11.0]),
+            Record::Drain => self.begin(Kind::Drain, []),
             Record::Log { run, stream, at_ms, text } => {
                 let stream = if stream == Stream::Stdout { 0.0 } else { 1.0 };
-                self.numbers([12.0, run.0 as f64, stream, at_ms as f64]);
+                self.begin(Kind::Log, [run.0 as f64, stream, at_ms as f64]);
                 self.texts.push(text);
             }
             Record::Settle { call, outcome: Outcome::Tenant(run), .. } => {
-                self.numbers([13.0, call as f64, run.0 as f64]);
+                self.begin(Kind::Tenant, [call as f64, run.0 as f64]);
             }
-            Record::Settle { call, outcome: Outcome::Done, .. } => self.numbers([14.0, call as f64]),
+            Record::Settle { call, outcome: Outcome::Done, .. } => self.begin(Kind::Done, [call as f64]),
             Record::Settle { call, outcome: Outcome::Refused(refusal), output } => {
-                self.numbers([15.0, call as f64]);
+                self.begin(Kind::Refused, [call as f64]);
                 self.refusal(refusal, output);
             }
-            Record::Release { run, .. } => self.numbers([16.0, run.0 as f64]),
-            Record::Disposed { call } => self.numbers([17.0, call as f64]),
+            Record::Release { run, .. } => self.begin(Kind::Release, [run.0 as f64]),
+            Record::Disposed { call } => self.begin(Kind::Disposed, [call as f64]),
             Record::Adopted { run, call, key } => {
-                self.numbers([19.0, run.0 as f64, call as f64]);
+                self.begin(Kind::Adopted, [run.0 as f64, call as f64]);
                 self.texts.push(key.to_string());
             }
             Record::Adopt { run, lease } => {
-                self.numbers([20.0, run.0 as f64, lease.chunk as f64, lease.index as f64]);
+                self.begin(Kind::Adopt, [run.0 as f64, lease.chunk as f64, lease.index as f64]);
             }
             Record::Restored { run, pid, port, duration_ms, lease } => {
-                self.numbers([21.0, run.0 as f64, pid.into(), port.into(), duration_ms as f64]);
+                self.begin(Kind::Restored, [run.0 as f64, pid.into(), port.into(), duration_ms as f64]);
                 self.numbers([lease.chunk as f64, lease.index as f64]);
             }
-            Record::AskIdle { run, idle_ms } => self.numbers([22.0, run.0 as f64, idle_ms as f64]),
-            Record::Checkpoint { run } => self.numbers([23.0, run.0 as f64]),
-            Record::Answer { ticket, answer } => self.numbers([24.0, ticket as f64, or_nan(answer)]),
+            Record::AskIdle { run, idle_ms } => self.begin(Kind::AskIdle, [run.0 as f64, idle_ms as f64]),
+            Record::Checkpoint { run } => self.begin(Kind::Checkpoint, [run.0 as f64]),
+            Record::Answer { ticket, answer } => self.begin(Kind::Answer, [ticket as f64, or_nan(answer)]),
             Record::NotStopped { run, failure } => {
-                self.numbers([18.0, run.0 as f64]);
+                self.begin(Kind::NotStopped, [run.0 as f64]);
                 self.failure(failure);
             }
         }
@@ -147,28 +207,28 @@ impl Encoded<'_> {
 
     fn refusal(&mut self, refusal: Refusal, output: String) {
         match refusal {
-            Refusal::Disposed => self.numbers([0.0]),
-            Refusal::Draining => self.numbers([1.0]),
+            Refusal::Disposed => self.refused(RefusalKind::Disposed, []),
+            Refusal::Draining => self.refused(RefusalKind::Draining, []),
             Refusal::Exhausted { max_failures, last } => {
-                self.numbers([2.0, max_failures as f64]);
+                self.refused(RefusalKind::Exhausted, [max_failures as f64]);
                 self.failure(last);
             }
             Refusal::BackingOff { failures, retry_after_ms, last } => {
-                self.numbers([3.0, failures as f64, retry_after_ms as f64]);
+                self.refused(RefusalKind::BackingOff, [failures as f64, retry_after_ms as f64]);
                 self.failure(last);
             }
             Refusal::StartFailed { run, failure } => {
-                self.numbers([4.0, run.map_or(0.0, |run| run.0 as f64)]);
+                self.refused(RefusalKind::StartFailed, [run.map_or(0.0, |run| run.0 as f64)]);
                 self.failure(failure);
                 self.texts.push(output);
             }
             Refusal::StopRefused { run, failure } => {
-                self.numbers([5.0, run.0 as f64]);
+                self.refused(RefusalKind::StopRefused, [run.0 as f64]);
                 self.failure(failure);
             }
-            Refusal::StillTracked { .. } => self.numbers([6.0]),
-            Refusal::Taken => self.numbers([7.0]),
-            Refusal::Overloaded { waiting } => self.numbers([8.0, waiting as f64]),
+            Refusal::StillTracked { .. } => self.refused(RefusalKind::StillTracked, []),
+            Refusal::Taken => self.refused(RefusalKind::Taken, []),
+            Refusal::Overloaded { waiting } => self.refused(RefusalKind::Overloaded, [waiting as f64]),
         }
     }
 
