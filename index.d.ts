@@ -223,7 +223,7 @@ export type RuntimeTransitionEvent =
       type: 'exit';
       key: string;
       pid: number;
-      /** `null` when a signal ended it. */
+      /** `null` when a signal ended it: for a Bun `Subprocess`, too, whose `exited` gives 128 and the signal's number. */
       exitCode: number | null;
       reason: ExitReason;
       resourceId?: string;

@@ -54,7 +54,7 @@ export function createExternal({ native, settings, onLog, wake }) {
     run.process = process;
     run.resourceId = taken.resourceId;
     wake(native.started(run.id, taken.pid, taken.port ?? 0));
-    reportExit(run.id, taken.exited);
+    reportExit(run, taken.exited);
   }
 
   /** @param {Run} run @param {any} process @param {unknown} error */
@@ -71,13 +71,13 @@ export function createExternal({ native, settings, onLog, wake }) {
 
   /**
    * What waits lives as long as the process, and so is as small as can be.
-   * @param {number} run
+   * @param {Run} run
    * @param {PromiseLike<unknown>} exited
    */
   function reportExit(run, exited) {
-    const over = (/** @type {unknown} */ code) => wake(native.exited(run, exitCodeOf(code)));
+    const over = (/** @type {unknown} */ code) => wake(native.exited(run.id, exitCodeOf(run.process, code)));
     // It will never be known how it ended; that it did is all there is to hold on to.
-    const lost = () => wake(native.exited(run, null));
+    const lost = () => wake(native.exited(run.id, null));
     try {
       Promise.resolve(exited).then(over, lost);
     } catch {
@@ -207,8 +207,16 @@ async function endUnusable(process, stopTimeoutMs) {
 const isLate = (ms) =>
   new Promise((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS), false).unref?.());
 
-/** @param {unknown} code @returns {number | null} */
-const exitCodeOf = (code) => (isWhole(code, -(2 ** 31), 2 ** 31 - 1) ? Number(code) : null);
+/** None where a signal ended it: Bun makes a number of that, and says so beside it. @param {any} process @param {unknown} code @returns {number | null} */
+function exitCodeOf(process, code) {
+  if (!isWhole(code, -(2 ** 31), 2 ** 31 - 1)) return null;
+  try {
+    if (typeof process.signalCode === 'string') return null;
+  } catch {
+    // Then what it resolved to is all that is known.
+  }
+  return Number(code);
+}
 
 /** A process of which nothing but the pid is known. @param {any} value */
 export const isBarePid = (value) =>

@@ -98,7 +98,7 @@ function ofStarts(
       run.process = process;
       run.resourceId = taken.resourceId;
       runs.set(id, run);
-      external.reportExit(id, taken.exited);
+      external.reportExit(run, taken.exited);
     },
   };
 }
@@ -224,8 +224,9 @@ function ofCalls({ calls, tickets, runs, onTransition }, runOf, close) {
 
   return {
     tenant(batch) {
-      const [call, run] = [calls.close(batch.number()), runOf(batch)];
-      call?.resolve(run.live?.tenant);
+      const call = calls.close(batch.number());
+      const { live } = runOf(batch);
+      call?.resolve(live?.tenant);
     },
     done: (batch) => calls.close(batch.number())?.resolve(undefined),
     refused(batch) {

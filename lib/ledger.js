@@ -133,9 +133,8 @@ export function createTenants(leasesOf) {
   return {
     /** A run became ready: from now on its key is answered here. @param {Run} run @param {number} chunk @param {number} index */
     open(run, chunk, index) {
-      const live = new Live((chunks[chunk] ??= leasesOf(chunk)), index);
+      const live = new Live(run, (chunks[chunk] ??= leasesOf(chunk)), index);
       live.takeTurn(++touches);
-      live.tenant = tenantOf(run, live);
       run.live = live;
       byKey.set(run.key, live);
     },
@@ -162,22 +161,19 @@ export function createTenants(leasesOf) {
       const live = byKey.get(key);
       if (live === undefined) return undefined;
       live.touch(++touches);
-      return live.isOpen()
-        ? (live.answer ??= Promise.resolve(/** @type {Tenant} */ (live.tenant)))
-        : undefined;
+      return live.isOpen() ? (live.answer ??= Promise.resolve(live.tenant)) : undefined;
     },
   };
 }
 
 /** A lease as long as its run lives. */
 export class Live {
-  /** @type {Tenant | undefined} */
-  tenant;
   /** The same for all callers; made for the first one. @type {Promise<Tenant> | undefined} */
   answer;
 
-  /** @param {Leases} leases @param {number} index */
-  constructor(leases, index) {
+  /** @param {Run} run @param {Leases} leases @param {number} index */
+  constructor(run, leases, index) {
+    this.tenant = tenantOf(run, leases.touchedAt[index] ?? NaN);
     this.touchedAt = leases.touchedAt;
     this.sequence = leases.sequence;
     this.claimed = leases.claimed;
@@ -188,8 +184,14 @@ export class Live {
   /** @param {number} count */
   touch(count) {
     const { index } = this;
-    this.touchedAt[index] = Date.now();
+    const now = Date.now();
+    this.touchedAt[index] = now;
     this.sequence[index] = count;
+    try {
+      this.tenant.lastTouchedAt = now;
+    } catch {
+      // Whoever has frozen the object wants it to stand still.
+    }
   }
 
   /** Whether the tenant may be handed out. To be asked after touching it. */
@@ -212,29 +214,13 @@ export class Live {
   }
 }
 
-/**
- * An object literal, so that equality, JSON and spread see every field; the live one is a getter of its own. It holds on
- * to `live` alone.
- * @param {Run} run
- * @param {Live} live
- * @returns {Tenant}
- */
-function tenantOf(run, live) {
-  const tenant = {
-    key: run.key,
-    port: run.port,
-    pid: run.pid,
-    startedAt: run.startedAt,
-    get lastTouchedAt() {
-      return live.lastTouchedAt;
-    },
-  };
-  const { resourceId } = run;
-  return resourceId === undefined ? tenant : Object.defineProperty(tenant, 'resourceId', visible(resourceId));
+/** @param {Run} run @param {number} lastTouchedAt moves on with each touch @returns {Tenant} */
+function tenantOf({ key, port, pid, startedAt, resourceId }, lastTouchedAt) {
+  /** @type {Tenant} */
+  const tenant = { key, port, pid, startedAt, lastTouchedAt };
+  if (resourceId !== undefined) tenant.resourceId = resourceId;
+  return tenant;
 }
-
-/** @param {unknown} value */
-const visible = (value) => ({ value, enumerable: true, writable: true, configurable: true });
 
 /**
  * What JavaScript knows of one process from the decision to start it until nothing will be heard of it again.

@@ -55,6 +55,13 @@ test('one that ignores SIGTERM is killed after stopTimeoutMs', async () => {
   expect(isAlive(pid)).toBeFalse();
 });
 
+test.each(['SIGTERM', 'SIGKILL', 'SIGSEGV'] as const)('one that %s ends has no exit code', async (signal) => {
+  await using bench = setUp({ spawn: spawning(SERVER), readiness: undefined });
+  const { pid } = await bench.runtime.ensure('a');
+  process.kill(pid, signal);
+  expect(await bench.events.seen('exit', 'a')).toMatchObject({ exitCode: null, reason: 'crashed' });
+});
+
 test('one that ends by itself is told with its code', async () => {
   const program = `${SERVER} process.on('SIGUSR2', () => process.exit(5));`;
   await using bench = setUp({ spawn: spawning(program), readiness: undefined });

@@ -1,7 +1,6 @@
 import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-// @ts-expect-error: its types are for this package alone
 import { EXIT_REASONS, FAILURE_KINDS, RECORDS, REFUSALS, TENANT_STATES } from '../../lib/inbox.js';
 
 const records = readFileSync(join(import.meta.dir, '../../src/binding/records.rs'), 'utf8');

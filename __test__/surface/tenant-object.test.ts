@@ -57,6 +57,26 @@ test('equality, JSON, spread and structuredClone see every field', async () => {
   expect(tenant).not.toEqual({ ...expected, lastTouchedAt: expected.lastTouchedAt + 1 });
 });
 
+test('its fields are plain data, shown as such', async () => {
+  await using bench = setUp();
+  const tenant = await bench.runtime.ensure('a');
+  const fields = Object.values(Object.getOwnPropertyDescriptors(tenant));
+  for (const field of fields)
+    expect(field).toMatchObject({ enumerable: true, writable: true, configurable: true });
+  expect(Bun.inspect(tenant)).toContain(`lastTouchedAt: ${tenant.lastTouchedAt}`);
+});
+
+test('one that is frozen stands still, and its key can be touched all the same', async () => {
+  await using bench = setUp();
+  const tenant = Object.freeze(await bench.runtime.ensure('a'));
+  const before = tenant.lastTouchedAt;
+  await nextMillisecond();
+  bench.runtime.touch('a');
+  expect(await bench.runtime.ensure('a')).toBe(tenant);
+  expect(tenant.lastTouchedAt).toBe(before);
+  expect(bench.runtime.inspect('a')!.lastTouchedAt).toBeGreaterThan(before);
+});
+
 test('a copy stands still', async () => {
   await using bench = setUp();
   const tenant = await bench.runtime.ensure('a');

@@ -125,7 +125,7 @@ export function createCheckpoints(core) {
     images.delete(key);
     fromImage.add(run.id);
     run.process = brought.process;
-    external.reportExit(run.id, brought.process.exited);
+    external.reportExit(run, brought.process.exited);
     wake();
     return true;
   }

@@ -152,10 +152,13 @@ impl Encoded<'_> {
             }
             Record::AskReadiness { run } => self.begin(Kind::AskReadiness, [run.0 as f64]),
             Record::AskKill { run, force } => self.begin(Kind::AskKill, [run.0 as f64, force.into()]),
-            Record::Spawn { run, pid, port } => self.begin(Kind::Spawn, [run.0 as f64, pid.into(), port.into()]),
-            Record::Ready { run, duration_ms, lease } => {
-                self.begin(Kind::Ready, [run.0 as f64, duration_ms as f64, lease.chunk as f64, lease.index as f64])
+            Record::Spawn { run, pid, port } => {
+                self.begin(Kind::Spawn, [run.0 as f64, pid.into(), port.into()])
             }
+            Record::Ready { run, duration_ms, lease } => self.begin(
+                Kind::Ready,
+                [run.0 as f64, duration_ms as f64, lease.chunk as f64, lease.index as f64],
+            ),
             Record::IdleKill { run, idle_ms } => self.begin(Kind::IdleKill, [run.0 as f64, idle_ms as f64]),
             Record::LruEvict { run } => self.begin(Kind::LruEvict, [run.0 as f64]),
             Record::Observation { run, cpu_ms, rss_bytes, at_ms } => {
