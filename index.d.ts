@@ -157,7 +157,8 @@ export type RuntimeMetricEvent =
  *
  * One order holds for everything that reaches the callbacks: per key `spawn`, `ready`, …, `exit`;
  * the `exit` of one process before the `spawn` of the next; all of a process's log lines, and a last
- * observation, before its `exit`. An event that settles a promise comes before it settles.
+ * observation, before its `exit`. An event that settles a promise comes before it settles. Lines
+ * that `onLog` has no time for at once are overtaken by everything else.
  *
  * @example
  * ```ts

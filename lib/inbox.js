@@ -1,6 +1,7 @@
 /**
  * Takes batches from Rust and hands out what is in them, without holding the event loop for long: after its time is
- * up it goes on in a later turn, in the middle of a batch or of a text of many lines if need be.
+ * up it goes on in a later turn, in the middle of a batch or of a text of many lines if need be. Whatever is not output
+ * overtakes the lines that are left by then: nobody waits for another tenant's lines, however slow `onLog` is.
  *
  * The lists of names here and the enumerations in `src/binding/records.rs` are the same, in the same order.
  */
@@ -18,7 +19,7 @@ const MOST_STARTS = 64;
 const QUEUED = 4;
 
 /**
- * @param {{ take(): string[] | undefined, numbers: Float64Array }} native
+ * @param {{ take(hasLines: boolean): string[] | undefined, numbers: Float64Array }} native
  * @param {Float64Array} board
  * @param {(batch: Batch) => LogText | undefined} handle takes one record; returns its text if it is one of log lines
  */
@@ -26,6 +27,8 @@ export function createInbox(native, board, handle) {
   const batch = new Batch(native.numbers);
   /** @type {LogText | undefined} */
   let lines;
+  /** What is in the batch comes before what is left of the lines. */
+  let overtakes = false;
   // Log text takes up room until the next batch is taken.
   let holdsRoom = false;
   let isScheduled = false;
@@ -34,14 +37,20 @@ export function createInbox(native, board, handle) {
   /** @param {boolean} goesOn in the middle of what the turn before it had no time for */
   function turn(goesOn) {
     watch.start(goesOn);
+    if (lines !== undefined && batch.isEmpty && board[QUEUED] !== 0) {
+      batch.begin(native.take(true));
+      batch.hold();
+      overtakes = true;
+    }
     for (;;) {
-      if (lines !== undefined) {
+      if (!batch.isEmpty && (lines === undefined || overtakes)) {
+        if (watch.isOver()) return later();
+        lines = handle(batch) ?? lines;
+        holdsRoom ||= lines !== undefined;
+      } else if (lines !== undefined) {
+        overtakes = false;
         if (lines.deliver(watch)) return later();
         lines = undefined;
-      } else if (!batch.isEmpty) {
-        if (watch.isOver()) return later();
-        lines = handle(batch);
-        holdsRoom ||= lines !== undefined;
       } else {
         // Each start holds a port until its function has said more: let those functions run first.
         if (batch.starts >= MOST_STARTS) {
@@ -50,7 +59,7 @@ export function createInbox(native, board, handle) {
         }
         batch.end();
         if (board[QUEUED] === 0 && !holdsRoom) return;
-        batch.begin(native.take());
+        batch.begin(native.take(false));
         holdsRoom = false;
       }
     }
@@ -146,11 +155,10 @@ export class LogText {
     this.each = each;
   }
 
-  /** Delivers lines until they or the turn are over. True if there are more. @param {Stopwatch} watch */
+  /** Delivers lines until they or the turn are over, one at least. True if there are more. @param {Stopwatch} watch */
   deliver(watch) {
     const { text, each } = this;
-    // For the first line the turn was asked as for the record.
-    while (this.#from === 0 || !watch.isOver()) {
+    do {
       const end = text.indexOf('\n', this.#from);
       if (end < 0) {
         each(this.#from === 0 ? text : text.slice(this.#from));
@@ -158,7 +166,7 @@ export class LogText {
       }
       each(text.slice(this.#from, end));
       this.#from = end + 1;
-    }
+    } while (!watch.isOver());
     return true;
   }
 }
@@ -218,17 +226,23 @@ export class Batch {
     this.#numbers = numbers;
   }
 
-  /** The texts of the next one. @param {string[]} [texts] */
+  /** The next one, with these texts. @param {string[]} [texts] */
   begin(texts = NO_TEXTS) {
     this.#texts = texts;
+    this.#end = 1;
+    this.#endOfTexts = 0;
+    this.starts = 0;
   }
 
   /** All of it has been read: from now on Rust may bring the next one along with its answer to a report. */
   end() {
     this.#numbers[0] = 0;
-    this.#end = 1;
-    this.#endOfTexts = 0;
-    this.starts = 0;
+    this.begin();
+  }
+
+  /** Rust may not, even if there was nothing in it. */
+  hold() {
+    this.#numbers[0] ||= -1;
   }
 
   get isEmpty() {

@@ -37,7 +37,7 @@ impl LineSink for Supervision {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).add(&text);
         if let Some(room) = room {
             let record = Record::Log { run: self.run, stream, at_ms: clock::now().wall_ms, text };
-            self.driver.uplink.push_log(record, room);
+            self.driver.uplink.push_log(self.run, record, room);
         }
     }
 }

@@ -3,10 +3,14 @@
 //! Whoever adds a record from another thread rings the bell once; JavaScript then takes batches until the queue is
 //! empty. Log text is the only thing that can come in any amount, so it needs room first (see [`LogRoom`]): when a
 //! tenant has no room left, its pipe is not read, and the tenant waits at its own output while nobody else does.
+//!
+//! Nor does anybody wait for another tenant's lines where they are slow to be handled: what JavaScript has no time for in
+//! one turn is overtaken in the next by everything that is not output. Only a run's exit never overtakes its own lines;
+//! they come before those of others then, and what happened after the exit waits for it.
 
 use crate::board::Board;
 use crate::leases::LeaseAddress;
-use pool::{CallId, ExitReason, Failure, Key, Outcome, RunId};
+use pool::{CallId, ExitReason, Failure, Key, Outcome, RunId, RunMap};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,7 +21,11 @@ const LOG_ROOM_BYTES: usize = 8 << 20;
 const LOG_ROOM_PER_RUN_BYTES: usize = 512 << 10;
 /// What a batch holds at most. Small enough that handling it does not hold the event loop for long.
 pub const BATCH_RECORDS: usize = 512;
-const BATCH_LOG_BYTES: usize = 256 << 10;
+/// With so much log text a batch ends, so that nothing is behind lines that may be slow to be handled. Not with less: a
+/// call for each line of many quiet tenants would cost more than the line.
+const BATCH_LOG_BYTES: usize = 2 << 10;
+/// What a line takes up besides its text: short lines are as much work as others.
+const LINE_BYTES: usize = 64;
 /// Starts that JavaScript has in hand at once: each holds a port. After so many it lets their functions run first, see
 /// `lib/inbox.js`.
 const BATCH_STARTS: usize = 64;
@@ -145,9 +153,12 @@ pub enum Record {
     },
 }
 
-struct Entry {
+/// Log text, in the order of arrival among all records.
+struct Lines {
+    number: u64,
+    run: RunId,
     record: Record,
-    room: Option<Room>,
+    room: Room,
 }
 
 /// Room that a log record takes up until JavaScript is done with it.
@@ -158,9 +169,14 @@ pub struct Room {
 
 #[derive(Default)]
 struct Queue {
-    entries: VecDeque<Entry>,
-    /// The room of the batch that JavaScript is working on.
-    in_work: Vec<Room>,
+    /// All but log text, each with its number in the order of arrival.
+    records: VecDeque<(u64, Record)>,
+    lines: VecDeque<Lines>,
+    /// How many of `lines` are of a run.
+    lines_of: RunMap<usize>,
+    arrived: u64,
+    /// The room of the log text that JavaScript is working on, and whose it is.
+    in_work: Vec<(RunId, Room)>,
     /// The leases of runs whose end is in that batch.
     leases_in_work: Vec<LeaseAddress>,
     /// The bell was rung for what is in here. Never true for an empty queue: JavaScript does not answer a ring when
@@ -192,26 +208,31 @@ impl Uplink {
     }
 
     pub fn push(&self, record: Record) {
-        self.push_entry(Entry { record, room: None });
-    }
-
-    pub fn push_log(&self, record: Record, room: Room) {
-        self.push_entry(Entry { record, room: Some(room) });
-        self.ring();
-    }
-
-    fn push_entry(&self, entry: Entry) {
         let mut queue = self.lock();
         if !queue.closed {
-            queue.entries.push_back(entry);
-            self.board.show_queued(queue.entries.len());
+            let number = queue.next_number();
+            queue.records.push_back((number, record));
+            self.board.show_queued(queue.len());
         }
+    }
+
+    /// Log text of a run, and the room that it takes up.
+    pub fn push_log(&self, run: RunId, record: Record, room: Room) {
+        let mut queue = self.lock();
+        if !queue.closed {
+            let number = queue.next_number();
+            queue.lines.push_back(Lines { number, run, record, room });
+            *queue.lines_of.entry(run).or_default() += 1;
+            self.board.show_queued(queue.len());
+        }
+        drop(queue);
+        self.ring();
     }
 
     /// Rings, unless JavaScript is coming already or there is nothing for it.
     pub fn ring(&self) {
         let mut queue = self.lock();
-        if queue.entries.is_empty() || std::mem::replace(&mut queue.rung, true) {
+        if queue.len() == 0 || std::mem::replace(&mut queue.rung, true) {
             return;
         }
         drop(queue);
@@ -219,27 +240,29 @@ impl Uplink {
         bell.inspect(|ring| ring());
     }
 
-    /// The next batch, in order; empty when there is nothing. What the batch before took up is given back, its leases
-    /// to the caller: asking for the next one means that the one before has been dealt with.
-    pub fn take(&self) -> (Vec<Record>, Vec<LeaseAddress>) {
+    /// The next batch; empty when there is nothing. What the batch before took up is given back, its leases to the
+    /// caller: asking for the next one means that the one before has been dealt with, but for log text if `has_lines` is
+    /// left of it. Then there is none in this one.
+    pub fn take(&self, has_lines: bool) -> (Vec<Record>, Vec<LeaseAddress>) {
         let mut queue = self.lock();
         queue.rung = false;
-        queue.in_work.clear();
+        if !has_lines {
+            queue.in_work.clear();
+        }
         let recycled = std::mem::take(&mut queue.leases_in_work);
         let mut batch = Vec::new();
         let (mut log_bytes, mut starts) = (0, 0);
         while batch.len() < BATCH_RECORDS && log_bytes < BATCH_LOG_BYTES && starts < BATCH_STARTS {
-            let Some(entry) = queue.entries.pop_front() else { break };
-            match &entry.record {
+            let Some(record) = queue.next(has_lines) else { break };
+            match &record {
                 Record::Log { text, .. } => log_bytes += text.len(),
                 Record::Prepare { .. } => starts += 1,
                 Record::Release { lease, .. } => queue.leases_in_work.extend(*lease),
                 _ => {}
             }
-            queue.in_work.extend(entry.room);
-            batch.push(entry.record);
+            batch.push(record);
         }
-        self.board.show_queued(queue.entries.len());
+        self.board.show_queued(queue.len());
         (batch, recycled)
     }
 
@@ -247,7 +270,8 @@ impl Uplink {
     pub fn close(&self) {
         let mut queue = self.lock();
         queue.closed = true;
-        queue.entries.clear();
+        queue.records.clear();
+        queue.lines.clear();
         queue.in_work.clear();
         self.board.show_queued(0);
         drop(queue);
@@ -265,6 +289,74 @@ impl Uplink {
     }
 }
 
+impl Queue {
+    fn len(&self) -> usize {
+        self.records.len() + self.lines.len()
+    }
+
+    /// From 2 on: see [`bring_forward`](Self::bring_forward).
+    fn next_number(&mut self) -> u64 {
+        self.arrived += 1;
+        self.arrived + 1
+    }
+
+    /// In the order of arrival; or what overtakes the lines that JavaScript still has.
+    fn next(&mut self, has_lines: bool) -> Option<Record> {
+        let exit = self.records.front().and_then(|(_, record)| match record {
+            Record::Exit { run, .. } => Some(*run),
+            _ => None,
+        });
+        if let Some(run) = exit.filter(|run| self.lines_of.contains_key(run))
+            && self.lines.front().is_some_and(|lines| lines.number > 0)
+        {
+            self.bring_forward(run);
+        }
+        let oldest_lines = self.lines.front().map_or(u64::MAX, |lines| lines.number);
+        let comes_next = match self.records.front() {
+            None => false,
+            Some(_) if has_lines => {
+                exit.is_none_or(|run| !self.lines_of.contains_key(&run) && !self.is_in_work(run))
+            }
+            Some((number, _)) => *number < oldest_lines,
+        };
+        if comes_next {
+            self.records.pop_front().map(|(_, record)| record)
+        } else if has_lines {
+            None
+        } else {
+            self.next_lines()
+        }
+    }
+
+    fn is_in_work(&self, run: RunId) -> bool {
+        self.in_work.iter().any(|(of, _)| *of == run)
+    }
+
+    fn next_lines(&mut self) -> Option<Record> {
+        let Lines { run, record, room, .. } = self.lines.pop_front()?;
+        if let Some(left) = self.lines_of.get_mut(&run) {
+            *left -= 1;
+            if *left == 0 {
+                self.lines_of.remove(&run);
+            }
+        }
+        self.in_work.push((run, room));
+        Some(record)
+    }
+
+    /// What is next is the exit of a run: its lines, and then itself, come before the lines of others.
+    fn bring_forward(&mut self, run: RunId) {
+        let (mut of_run, of_others): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.lines).into_iter().partition(|lines| lines.run == run);
+        of_run.iter_mut().for_each(|lines| lines.number = 0);
+        self.lines = of_run;
+        self.lines.extend(of_others);
+        if let Some((number, _)) = self.records.front_mut() {
+            *number = 1;
+        }
+    }
+}
+
 /// The room that one run's log text has. Both semaphores serve in order of arrival, so no tenant starves.
 #[derive(Clone)]
 pub struct LogRoom {
@@ -273,9 +365,10 @@ pub struct LogRoom {
 }
 
 impl LogRoom {
-    /// Waits until there is room for `bytes`; `None` if JavaScript is gone.
-    pub async fn reserve(&self, bytes: usize) -> Option<Room> {
-        let bytes = bytes.clamp(1, LOG_ROOM_PER_RUN_BYTES) as u32;
+    /// Waits until there is room for the text; `None` if JavaScript is gone.
+    pub async fn reserve(&self, text: &str) -> Option<Room> {
+        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
+        let bytes = (text.len() + lines * LINE_BYTES).min(LOG_ROOM_PER_RUN_BYTES) as u32;
         let of_run = self.of_run.clone().acquire_many_owned(bytes).await.ok()?;
         let of_all = self.of_all.clone().acquire_many_owned(bytes).await.ok()?;
         Some(Room { _of_run: of_run, _of_all: of_all })
@@ -292,9 +385,106 @@ mod tests {
     fn consume(uplink: &Uplink, board: &Board) -> usize {
         let mut taken = 0;
         while board.queued() > 0 {
-            taken += uplink.take().0.len();
+            taken += uplink.take(false).0.len();
         }
         taken
+    }
+
+    fn lines(uplink: &Uplink, run: u64, text: &str) {
+        let record = Record::Log { run: RunId(run), stream: Stream::Stdout, at_ms: 0, text: text.into() };
+        uplink.push_log(RunId(run), record, reserved(&uplink.log_room(), text));
+    }
+
+    fn reserved(room: &LogRoom, text: &str) -> Room {
+        let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        tokio.block_on(room.reserve(text)).unwrap()
+    }
+
+    fn exit(uplink: &Uplink, run: u64) {
+        uplink.push(Record::Exit { run: RunId(run), exit_code: None, reason: ExitReason::Killed });
+    }
+
+    /// `l1` for lines of run 1, `x1` for its exit, `d` for anything else.
+    fn taken(uplink: &Uplink, has_lines: bool) -> Vec<String> {
+        let name = |record: &Record| match record {
+            Record::Log { run, .. } => format!("l{}", run.0),
+            Record::Exit { run, .. } => format!("x{}", run.0),
+            _ => "d".to_owned(),
+        };
+        uplink.take(has_lines).0.iter().map(name).collect()
+    }
+
+    fn uplink() -> Uplink {
+        Uplink::new(Arc::default(), || ())
+    }
+
+    #[test]
+    fn records_come_in_the_order_in_which_they_arrived() {
+        let uplink = uplink();
+        uplink.push(Record::Drain);
+        lines(&uplink, 1, "a");
+        exit(&uplink, 2);
+        lines(&uplink, 3, "b");
+        assert_eq!(taken(&uplink, false), ["d", "l1", "x2", "l3"]);
+        assert!(taken(&uplink, false).is_empty());
+    }
+
+    #[test]
+    fn a_batch_ends_with_much_text() {
+        let uplink = uplink();
+        lines(&uplink, 1, &"a".repeat(BATCH_LOG_BYTES));
+        uplink.push(Record::Drain);
+        assert_eq!(taken(&uplink, false), ["l1"]);
+        assert_eq!(taken(&uplink, false), ["d"]);
+    }
+
+    #[test]
+    fn lines_that_are_left_are_overtaken_by_all_but_lines() {
+        let uplink = uplink();
+        lines(&uplink, 1, &"a".repeat(BATCH_LOG_BYTES));
+        lines(&uplink, 2, "b");
+        uplink.push(Record::Drain);
+        exit(&uplink, 3);
+        assert_eq!(taken(&uplink, false), ["l1"]);
+        assert_eq!(taken(&uplink, true), ["d", "x3"]);
+        assert!(taken(&uplink, true).is_empty());
+        assert_eq!(taken(&uplink, false), ["l2"]);
+    }
+
+    #[test]
+    fn an_exit_never_overtakes_lines_of_its_own_run_nor_does_what_followed_it() {
+        let uplink = uplink();
+        lines(&uplink, 1, &"a".repeat(BATCH_LOG_BYTES));
+        exit(&uplink, 1);
+        uplink.push(Record::Drain);
+        assert_eq!(taken(&uplink, false), ["l1"]);
+        assert!(taken(&uplink, true).is_empty());
+        assert_eq!(taken(&uplink, false), ["x1", "d"]);
+    }
+
+    #[test]
+    fn the_lines_of_a_run_that_is_over_come_before_those_of_others() {
+        let uplink = uplink();
+        for run in [1, 2, 1, 3] {
+            lines(&uplink, run, &"a".repeat(BATCH_LOG_BYTES));
+        }
+        lines(&uplink, 3, "b");
+        assert_eq!(taken(&uplink, false), ["l1"]);
+        exit(&uplink, 3);
+        assert!(taken(&uplink, true).is_empty());
+        assert_eq!(taken(&uplink, false), ["l3"]);
+        assert_eq!(taken(&uplink, false), ["l3", "x3", "l2"]);
+        assert_eq!(taken(&uplink, false), ["l1"]);
+    }
+
+    #[test]
+    fn short_lines_take_up_room_as_others_do() {
+        let room = uplink().log_room();
+        let text = "\n".repeat(LOG_ROOM_PER_RUN_BYTES / (LINE_BYTES + 1) - 1);
+        let held = reserved(&room, &text);
+        assert!(room.of_run.available_permits() <= LINE_BYTES + 1);
+        drop(held);
+        assert_eq!(room.of_run.available_permits(), LOG_ROOM_PER_RUN_BYTES);
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Functions<'_> {
         let numbers = self.numbers.clone();
         self.add(name, move |driver, arguments: A| {
             report(driver, arguments);
-            if numbers.are_read() { next_batch(driver, &numbers) } else { Texts::default() }
+            if numbers.are_read() { next_batch(driver, &numbers, false) } else { Texts::default() }
         })
     }
 
@@ -237,13 +237,14 @@ impl Functions<'_> {
         self.add("leases", |driver, (chunk,): (u32,)| {
             driver.lease_chunk(chunk as usize).map(NativeLeases::from)
         })?;
-        // Takes the next batch: writes its numbers, returns its texts, undefined if it has none.
-        self.add_plain("take", move |driver| next_batch(driver, &numbers))
+        // Takes the next batch: writes its numbers, returns its texts, undefined if it has none. With lines left of the
+        // one before there are none in this one.
+        self.add("take", move |driver, (has_lines,): (bool,)| next_batch(driver, &numbers, has_lines))
     }
 }
 
-fn next_batch(driver: &Arc<Driver>, numbers: &Numbers) -> Texts {
-    Texts(Encoded::write(driver.take_records(), numbers))
+fn next_batch(driver: &Arc<Driver>, numbers: &Numbers, has_lines: bool) -> Texts {
+    Texts(Encoded::write(driver.take_records(has_lines), numbers))
 }
 
 fn stop_stage(forced: bool) -> StopStage {

@@ -6,9 +6,9 @@ use super::*;
 const PORT_TRIES: usize = 8;
 
 impl Driver {
-    /// The next batch of records for JavaScript.
-    pub fn take_records(self: &Arc<Self>) -> Vec<Record> {
-        let (mut records, recycled) = self.uplink.take();
+    /// The next batch of records for JavaScript, which may still have lines of the one before.
+    pub fn take_records(self: &Arc<Self>, has_lines: bool) -> Vec<Record> {
+        let (mut records, recycled) = self.uplink.take(has_lines);
         let mut core = self.lock();
         recycled.into_iter().for_each(|lease| core.leases.recycle(lease));
         records.retain_mut(|record| match record {

@@ -77,7 +77,7 @@ async fn read_to_end(
 
 async fn deliver(sink: &dyn LineSink, stream: Stream, room: &Option<LogRoom>, text: String) {
     let reserved = match room {
-        Some(room) => room.reserve(text.len()).await,
+        Some(room) => room.reserve(&text).await,
         None => None,
     };
     sink.lines(stream, text, reserved);

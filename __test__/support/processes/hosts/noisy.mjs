@@ -1,0 +1,62 @@
+// One tenant writes short lines without end to an onLog that takes its time; another comes and goes meanwhile.
+// Arguments: root, key of the noisy tenant, key of the quiet one.
+import { createRuntime } from '@absolutejs/runtime';
+import { say } from './words.mjs';
+
+const [root = '', noisy = '', quiet = ''] = process.argv.slice(2);
+const BUSY_MS = 0.2;
+/** More than a turn has time for. */
+const UNTIL_BEHIND = 20_000;
+let lines = 0;
+let previous = 0;
+let isInOrder = true;
+let linesAfterExit = 0;
+let hasExited = false;
+/** @type {(value?: unknown) => void} */
+let onBehind = () => {};
+const behind = new Promise((resolve) => (onBehind = resolve));
+
+const runtime = createRuntime({
+  source: { kind: 'directory', root },
+  command: ['sh', './start.sh'],
+  stopTimeoutMs: 100,
+  onLog({ key, line }) {
+    if (key !== noisy || !/^\d+$/.test(line)) return;
+    if (hasExited) linesAfterExit++;
+    lines++;
+    // The last one may have been cut off.
+    isInOrder &&= previous === lines - 1;
+    previous = Number(line);
+    if (lines === UNTIL_BEHIND) onBehind();
+    if (lines < UNTIL_BEHIND) return;
+    const until = performance.now() + BUSY_MS;
+    while (performance.now() < until);
+  },
+  onTransition(event) {
+    if (event.type === 'exit' && event.key === noisy) hasExited = true;
+  },
+});
+
+/** How many lines of the noisy one were handled meanwhile. @param {() => Promise<unknown>} work */
+async function linesDuring(work) {
+  const before = lines;
+  await work();
+  return lines - before;
+}
+
+// Output alone does not keep the process.
+const alive = setInterval(() => {}, 1_000_000);
+const { pid } = await runtime.ensure(noisy);
+process.kill(pid, 'SIGUSR2');
+await behind;
+const seen = {
+  duringEnsure: await linesDuring(() => runtime.ensure(quiet)),
+  duringKill: await linesDuring(() => runtime.kill(quiet)),
+  untilItsOwnEnd: await linesDuring(() => runtime.kill(noisy)),
+  lines,
+  isInOrder,
+  linesAfterExit,
+};
+clearInterval(alive);
+await runtime.dispose();
+say('seen', seen);
