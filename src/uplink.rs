@@ -216,7 +216,9 @@ impl Uplink {
         }
         drop(queue);
         let bell = self.ring.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        bell.inspect(|ring| ring());
+        if let Some(ring) = bell {
+            ring();
+        }
     }
 
     /// The next batch, in order; empty when there is nothing. What the batch before took up is given back, its leases
