@@ -175,7 +175,7 @@ fn open(path: &Path) -> io::Result<Connection> {
         // Only with a lost warden: what is left of its tenants goes before anybody is told that it has.
         if !pending.is_empty() {
             let keepers = pending.values().filter_map(|pending| Pid::from_raw(pending.keeper_pid as i32));
-            orphans::clear(&keepers.chain([pid]).collect::<Vec<_>>()).await;
+            orphans::clear(keepers.chain([pid]).collect()).await;
         }
         for lost in pending.into_values() {
             lost.tell_lost();
