@@ -5,6 +5,7 @@
 //!                     →  os   (does, and reports facts)
 //! ```
 //! Dependencies go this way only. `uplink` is the one way up to JavaScript, `leases` the memory shared with it.
+#![deny(unsafe_code)]
 #![allow(
     missing_docs,
     reason = "an addon has no Rust API; modules and what is not plain from its name are documented"

@@ -47,7 +47,7 @@ impl Driver {
         let engine = self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
         let (driver, watched) = (self.clone(), process.clone());
         let watching = engine.spawn(async move {
-            let gone = watched.gone().await;
+            let gone = watched.outlive_and_clear_group().await;
             if let Err(error) = &gone {
                 tracing::warn!(%error, pid, "the end of a process cannot be seen");
             }
