@@ -6,6 +6,7 @@
 
 use crate::board::Board;
 use crate::leases::LeaseAddress;
+use crate::os::logs::Stream;
 use pool::{CallId, ExitReason, Failure, Key, Outcome, RunId};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,13 +22,6 @@ const BATCH_LOG_BYTES: usize = 256 << 10;
 /// Starts that JavaScript has in hand at once: each holds a port. After so many it lets their functions run first, see
 /// `lib/inbox.js`.
 const BATCH_STARTS: usize = 64;
-
-/// Which of a process's two outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    Stdout,
-    Stderr,
-}
 
 /// One thing for JavaScript to do or to pass on.
 #[derive(Debug)]
