@@ -255,6 +255,23 @@ impl Driver {
 }
 
 impl RunHandle {
+    /// Nothing has been done for it yet.
+    fn new(key: Key, processes: Processes) -> RunHandle {
+        RunHandle {
+            key,
+            processes,
+            port: 0,
+            told_port: None,
+            held_port: None,
+            tail: (processes == Processes::Own).then(Arc::default),
+            launched: false,
+            has_saved_port: false,
+            number: None,
+            root: None,
+            probe: None,
+        }
+    }
+
     fn stop_probing(&mut self) {
         if let Some(probe) = self.probe.take() {
             probe.abort();

@@ -116,21 +116,7 @@ impl Driver {
         if let Err(error) = self.ensure_engine(core) {
             return not_started(run, format!("the runtime's thread could not be started: {error}"));
         }
-        let processes = self.settings.pool.processes;
-        let handle = RunHandle {
-            key: key.clone(),
-            processes,
-            port: 0,
-            told_port: None,
-            held_port: None,
-            tail: (processes == Processes::Own).then(Arc::default),
-            launched: false,
-            has_saved_port: false,
-            number: None,
-            root: None,
-            probe: None,
-        };
-        core.runs.insert(run, handle);
+        core.runs.insert(run, RunHandle::new(key.clone(), self.settings.pool.processes));
         self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh })
     }
 
@@ -148,17 +134,10 @@ impl Driver {
             tracing::error!(%error, "the runtime's thread could not be started");
         }
         let handle = RunHandle {
-            key: key.clone(),
-            processes: Processes::External,
             port: process.port,
-            told_port: None,
-            held_port: None,
-            tail: None,
             launched: true,
-            has_saved_port: false,
-            number: None,
             root: Some(Root::Process(process.pid)),
-            probe: None,
+            ..RunHandle::new(key.clone(), Processes::External)
         };
         core.runs.insert(run, handle);
         self.tell(Record::Adopted { run, call, key })
