@@ -185,7 +185,7 @@ mod tests {
             sets.effective -= CapabilitySet::SYS_RESOURCE | CapabilitySet::SYS_ADMIN;
             set_capabilities(None, sets).unwrap();
             let limit = getrlimit(Resource::Nofile);
-            let current = limit.current.map(|count| count.min(4_096));
+            let current = Some(limit.current.map_or(4_096, |count| count.min(4_096)));
             setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
             let null = File::open("/dev/null").unwrap();
             let mut crowd = Vec::new();
