@@ -8,7 +8,6 @@
 //! Leases come in chunks that never move and are never freed while either side can reach them. A lease is used
 //! again only after JavaScript has processed the end of the run that had it (see `Uplink::take`).
 
-use crate::os::clock;
 use pool::{Leases, RunId, RunMap, Touch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -98,8 +97,9 @@ impl Leases for LeaseTable {
     }
 
     fn touch(&mut self, run: RunId, wall_ms: u64) {
-        // Only the JavaScript thread gets here with an open lease, so nobody else writes at the same time.
-        self.with(run, (), |chunk, index| store(&chunk.touched_at[index], wall_ms.max(clock::now().wall_ms)));
+        // JavaScript's thread may store a time at this moment, too, while the engine's takes a step (a stop that is given
+        // up). Both are times of this moment, and one of the two stays.
+        self.with(run, (), |chunk, index| store(&chunk.touched_at[index], wall_ms));
     }
 
     fn claim(&mut self, run: RunId) -> Touch {

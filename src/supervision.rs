@@ -2,10 +2,10 @@
 
 use crate::driver::Driver;
 use crate::os::clock;
-use crate::os::logs::{LineSink, Tail};
+use crate::os::logs::{LineSink, Stream, Tail};
 use crate::os::run::RunSink;
 use crate::os::warden::{Ended, Started};
-use crate::uplink::{LogRoom, Record, Room, Stream};
+use crate::uplink::{LogRoom, Record};
 use pool::{Exit, Fact, Failure, Input, RunId};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,11 +29,11 @@ impl Supervision {
 }
 
 impl LineSink for Supervision {
-    fn room(&self) -> Option<LogRoom> {
-        self.log_room.clone()
-    }
-
-    fn lines(&self, stream: Stream, text: String, room: Option<Room>) {
+    async fn deliver(&self, stream: Stream, text: String) {
+        let room = match &self.log_room {
+            Some(log_room) => log_room.reserve(&text).await,
+            None => None,
+        };
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).add(&text);
         if let Some(room) = room {
             let record = Record::Log { run: self.run, stream, at_ms: clock::now().wall_ms, text };

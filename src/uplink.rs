@@ -10,6 +10,7 @@
 
 use crate::board::Board;
 use crate::leases::LeaseAddress;
+use crate::os::logs::Stream;
 use pool::{CallId, ExitReason, Failure, Key, Outcome, RunId, RunMap};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,13 +30,6 @@ const LINE_BYTES: usize = 64;
 /// Starts that JavaScript has in hand at once: each holds a port. After so many it lets their functions run first, see
 /// `lib/inbox.js`.
 const BATCH_STARTS: usize = 64;
-
-/// Which of a process's two outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    Stdout,
-    Stderr,
-}
 
 /// One thing for JavaScript to do or to pass on.
 #[derive(Debug)]
@@ -237,7 +231,9 @@ impl Uplink {
         }
         drop(queue);
         let bell = self.ring.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        bell.inspect(|ring| ring());
+        if let Some(ring) = bell {
+            ring();
+        }
     }
 
     /// The next batch; empty when there is nothing. What the batch before took up is given back, its leases to the

@@ -1,8 +1,11 @@
 //! The boundary: converts, and nothing else. Its one user is `lib/`, which keeps it from everybody else.
 
+mod environment;
 mod installation;
+#[allow(unsafe_code, reason = "memory is shared with JavaScript")]
 mod memory;
 mod options;
+#[allow(unsafe_code, reason = "the conversion to a JavaScript value is an unsafe trait method")]
 mod records;
 mod runtime;
 mod tree;

@@ -1,7 +1,8 @@
 //! Records as `lib/inbox.js` reads them: numbers in shared memory, and the texts in the order in which the numbers call
 //! for them. The enumerations here and the lists of names there are the same, in the same order; a test compares them.
 
-use crate::uplink::{BATCH_RECORDS, Record, Stream};
+use crate::os::logs::Stream;
+use crate::uplink::{BATCH_RECORDS, Record};
 use napi::Result;
 use napi::bindgen_prelude::{Env, Float64Array, ToNapiValue};
 use napi::sys::{napi_env, napi_value};

@@ -3,6 +3,7 @@
 //! Functions and not the methods of a class, since finding and borrowing the object behind a class's method takes four
 //! times as long as the rest of a call.
 
+use super::environment;
 use super::guarded;
 use super::memory::{NativeLeases, board_array, numbers_array};
 use super::options::NativeOptions;
@@ -14,7 +15,7 @@ use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use pool::{Adopted, Callback, Exit, Fact, Failure, Input, Key, RunId, StopStage};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -49,11 +50,7 @@ pub fn open_runtime<'env>(
             let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
         })
     })?;
-    // Runs when a worker is terminated, and at a natural end of the host.
-    let ending: Weak<Driver> = Arc::downgrade(&driver);
-    env.add_env_cleanup_hook(ending, |ending| {
-        let _ = guarded(|| ending.upgrade().inspect(|driver| driver.abandon()));
-    })?;
+    environment::add(env, &driver)?;
     let mut functions = Functions { env, driver, numbers: Arc::default(), object: Object::new(env)? };
     functions.of_users()?;
     functions.of_processes()?;
@@ -164,7 +161,10 @@ impl Functions<'_> {
         })?;
         self.add_plain("list", |driver| NativeStatuses::of(driver.statuses()))?;
         // After `dispose`: lets go of the threads.
-        self.add_plain("close", |driver| driver.close())
+        self.add_plain("close", |driver| {
+            driver.close();
+            environment::remove(driver);
+        })
     }
 
     fn of_processes(&mut self) -> Result<()> {

@@ -1,51 +1,79 @@
 //! Questions about processes that somebody else has started; the answers go up as numbered tickets.
 
-use super::*;
+use super::{Core, Driver};
+use crate::os::engine::Engine;
+use crate::os::foreign::Foreign;
+use crate::os::listeners;
+use crate::uplink::Record;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::AbortHandle;
 
 /// Between two looks at where a process listens: each reads all of its descriptors.
 const PORT_LOOK_PAUSE: Duration = Duration::from_millis(10);
+
+/// A process of somebody else's that JavaScript has a ticket for.
+pub(super) struct Watched {
+    process: Arc<Foreign>,
+    /// Answers the ticket when the process has ended.
+    watching: Option<AbortHandle>,
+}
+
+impl Watched {
+    fn let_go(self) {
+        if let Some(watching) = self.watching {
+            watching.abort();
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn let_go_of_foreign(&mut self) {
+        self.foreign.drain().for_each(|(_, watched)| watched.let_go());
+    }
+}
 
 impl Driver {
     /// Holds on to somebody else's process that was started within these times; its end is the answer to the ticket.
     /// Why it is not taken, if it is not.
     pub fn watch(self: &Arc<Self>, ticket: u64, pid: u32, born: (u64, u64)) -> Result<(), String> {
         let mut core = self.lock();
-        let foreign = Arc::new(Foreign::open(pid, born)?);
-        if core.closed {
+        let process = Arc::new(Foreign::open(pid, born)?);
+        if core.engine.is_over() {
             // It can still be signalled, which is all that may be wanted of one that came too late.
-            core.foreign.insert(ticket, (foreign, None));
+            core.foreign.insert(ticket, Watched { process, watching: None });
             return Ok(());
         }
-        self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
-        let (driver, watched) = (self.clone(), foreign.clone());
-        let watching = core.engine.as_ref().expect("ensured above").spawn(async move {
-            let gone = watched.gone().await;
+        let engine = self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
+        let (driver, watched) = (self.clone(), process.clone());
+        let watching = engine.spawn(async move {
+            let gone = watched.outlive_and_clear_group().await;
             if let Err(error) = &gone {
                 tracing::warn!(%error, pid, "the end of a process cannot be seen");
             }
             driver.lock().foreign.remove(&ticket);
             driver.answer(ticket, gone.ok().flatten());
         });
-        core.foreign.insert(ticket, (foreign, Some(watching.abort_handle())));
+        core.foreign.insert(ticket, Watched { process, watching: Some(watching.abort_handle()) });
         Ok(())
     }
 
     /// Lets go of a process that is watched; nothing will be answered.
     pub fn unwatch(&self, ticket: u64) {
-        if let Some((_, Some(watching))) = self.lock().foreign.remove(&ticket) {
-            watching.abort();
+        if let Some(watched) = self.lock().foreign.remove(&ticket) {
+            watched.let_go();
         }
     }
 
     /// Asks a process that is watched to end. Why it cannot be, if it cannot.
     pub fn signal(&self, ticket: u64, force: bool) -> Result<(), String> {
-        let foreign = self.lock().foreign.get(&ticket).map(|(foreign, _)| foreign.clone());
-        foreign.map_or(Ok(()), |foreign| foreign.signal(force)).map_err(|error| error.to_string())
+        let process = self.lock().foreign.get(&ticket).map(|watched| watched.process.clone());
+        process.map_or(Ok(()), |process| process.signal(force)).map_err(|error| error.to_string())
     }
 
     /// Finds out whether the port answers within this time: 1 or 0 is the answer to the ticket.
     pub fn ask_ready(self: &Arc<Self>, ticket: u64, port: u16, timeout: Duration) {
-        let Some(engine) = self.lock().engine.clone() else { return self.answer(ticket, Some(0)) };
+        let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             let answered = tokio::time::timeout(timeout, shared.readiness.until_answered(port)).await;
@@ -55,7 +83,7 @@ impl Driver {
 
     /// Finds out where the process listens: the port, or 0 if it does nowhere within this time, is the answer to the ticket.
     pub fn find_port(self: &Arc<Self>, ticket: u64, pid: u32, timeout: Duration) {
-        let Some(engine) = self.lock().engine.clone() else { return self.answer(ticket, Some(0)) };
+        let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
         let driver = self.clone();
         engine.spawn(async move {
             let looking = async {

@@ -4,6 +4,7 @@
 //! The pool is behind a lock and takes its steps on whichever thread has something to say, so that what a call
 //! changes can be seen as soon as the call returns. Nothing done under the lock blocks.
 
+mod ending;
 mod foreign;
 mod reports;
 mod starts;
@@ -12,24 +13,20 @@ use crate::board::Board;
 use crate::leases::LeaseTable;
 use crate::os::accounting::{Root, Sampler};
 use crate::os::clock;
-use crate::os::connections;
 use crate::os::engine::Engine;
-use crate::os::foreign::Foreign;
-use crate::os::listeners;
 use crate::os::logs::Tail;
 use crate::os::ports::{HeldPort, PortSet};
-use crate::os::readiness::TimedOut;
-use crate::os::run::{Program, supervise};
-use crate::supervision::Supervision;
 use crate::uplink::{Record, Uplink};
+use ending::EngineUse;
+use foreign::Watched;
 use pool::{
-    Action, Adopted, CallId, Config, Event, ExitReason, Fact, Failure, Input, Key, Outcome, Pool, Processes,
-    Refusal, RunId, RunMap, Stats, Status, StopStage,
+    Action, CallId, Config, Fact, Failure, Input, Key, Pool, Processes, RunId, RunMap, Stats, Status,
+    StopStage,
 };
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -59,18 +56,16 @@ struct Core {
     runs: RunMap<RunHandle>,
     /// Ports that live runs were told.
     ports: PortSet,
-    engine: Option<Arc<Engine>>,
-    timer: Option<AbortHandle>,
+    engine: EngineUse,
     /// The deadline that the timer sleeps until.
     armed_ms: Option<u64>,
     dispose_calls: HashSet<CallId>,
     /// Processes of somebody else, by the ticket that their end is the answer to. Nobody watches for it any more when the
     /// runtime is closed.
-    foreign: HashMap<u64, (Arc<Foreign>, Option<AbortHandle>)>,
+    foreign: HashMap<u64, Watched>,
     /// Where tenants listened that were saved: they will again.
     saved_ports: HashMap<Key, (u16, Option<HeldPort>)>,
     abandoned: bool,
-    closed: bool,
     /// `None` while it takes a sample.
     sampler: Option<Sampler>,
 }
@@ -102,14 +97,12 @@ impl Driver {
             leases: LeaseTable::default(),
             runs: RunMap::default(),
             ports: PortSet::default(),
-            engine: None,
-            timer: None,
+            engine: EngineUse::NotYet,
             armed_ms: None,
             dispose_calls: HashSet::new(),
             foreign: HashMap::new(),
             saved_ports: HashMap::new(),
             abandoned: false,
-            closed: false,
             sampler: Some(Sampler::default()),
         };
         let board: Arc<Board> = Arc::default();
@@ -158,33 +151,6 @@ impl Driver {
         was_waiting
     }
 
-    pub fn dispose(self: &Arc<Self>, call: CallId) {
-        let mut core = self.lock();
-        core.dispose_calls.insert(call);
-        self.feed_locked(&mut core, Input::Dispose { call });
-    }
-
-    /// JavaScript is gone (a terminated worker, say): everything ends at once, and nobody is told.
-    pub fn abandon(self: &Arc<Self>) {
-        self.uplink.close();
-        let mut core = self.lock();
-        core.abandoned = true;
-        core.let_go_of_foreign();
-        self.feed_locked(&mut core, Input::Abandon);
-    }
-
-    /// Lets go of everything after `dispose`; ends the engine's thread if nobody else uses it.
-    pub fn close(&self) {
-        self.uplink.close();
-        let mut core = self.lock();
-        core.closed = true;
-        core.let_go_of_foreign();
-        core.saved_ports.clear();
-        let engine = core.engine.take();
-        drop(core);
-        drop(engine);
-    }
-
     pub fn lease_chunk(&self, index: usize) -> Option<Arc<crate::leases::Chunk>> {
         self.lock().leases.chunk(index)
     }
@@ -231,14 +197,18 @@ impl Driver {
         None
     }
 
-    fn ensure_engine(self: &Arc<Self>, core: &mut Core) -> std::io::Result<()> {
-        if core.engine.is_none() {
-            let engine = Engine::share(self.settings.warden_path.clone())?;
-            let driver = self.clone();
-            core.timer = Some(engine.spawn(async move { driver.keep_deadlines().await }).abort_handle());
-            core.engine = Some(engine);
+    fn ensure_engine(self: &Arc<Self>, core: &mut Core) -> io::Result<Arc<Engine>> {
+        match &core.engine {
+            EngineUse::InUse { engine, .. } => Ok(engine.clone()),
+            EngineUse::Ending { .. } | EngineUse::Over(_) => Err(io::Error::other("the runtime is closed")),
+            EngineUse::NotYet => {
+                let engine = Engine::share(self.settings.warden_path.clone())?;
+                let driver = self.clone();
+                let timer = engine.spawn(async move { driver.keep_deadlines().await }).abort_handle();
+                core.engine = EngineUse::InUse { engine: engine.clone(), timer };
+                Ok(engine)
+            }
         }
-        Ok(())
     }
 
     async fn keep_deadlines(self: Arc<Self>) {
@@ -270,7 +240,7 @@ impl Driver {
             StopStage::Force => warden::StopStage::Kill,
         };
         match (handle.number, handle.launched) {
-            (Some(number), _) => core.engine.as_ref()?.warden.stop(number, stage),
+            (Some(number), _) => core.engine.engine()?.warden.stop(number, stage),
             // Abandoned before JavaScript had prepared it.
             (None, false) => return Some(Input::Fact(run, called_off())),
             // Its start is under way: the pool stops it when it has come up.
@@ -279,40 +249,29 @@ impl Driver {
         None
     }
 
-    /// Gives the engine back; for the last user its warden is gone before the call is answered.
-    fn leave_engine(self: &Arc<Self>, core: &mut Core, call: Option<CallId>) {
-        if let Some(timer) = core.timer.take() {
-            timer.abort();
-            let engine = core.engine.clone().expect("a timer runs on an engine");
-            if core.abandoned {
-                core.engine = None;
-            }
-            let driver = self.clone();
-            let shared = engine.clone();
-            engine.spawn(async move {
-                shared.release().await;
-                if let Some(call) = call {
-                    driver.uplink.push(Record::Disposed { call });
-                    driver.uplink.ring();
-                }
-            });
-        } else if let Some(call) = call {
-            self.uplink.push(Record::Disposed { call });
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Core {
-    fn let_go_of_foreign(&mut self) {
-        self.foreign.drain().filter_map(|(_, (_, watching))| watching).for_each(|watching| watching.abort());
-    }
-}
-
 impl RunHandle {
+    /// Nothing has been done for it yet.
+    fn new(key: Key, processes: Processes) -> RunHandle {
+        RunHandle {
+            key,
+            processes,
+            port: 0,
+            told_port: None,
+            held_port: None,
+            tail: (processes == Processes::Own).then(Arc::default),
+            launched: false,
+            has_saved_port: false,
+            number: None,
+            root: None,
+            probe: None,
+        }
+    }
+
     fn stop_probing(&mut self) {
         if let Some(probe) = self.probe.take() {
             probe.abort();

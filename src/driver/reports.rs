@@ -1,6 +1,15 @@
 //! What users are told, and what has to be found out for it.
 
-use super::*;
+use super::{Core, Driver, RunHandle, lock_tail};
+use crate::os::accounting::Root;
+use crate::os::clock;
+use crate::os::connections;
+use crate::os::engine::Engine;
+use crate::os::ports::HeldPort;
+use crate::uplink::Record;
+use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Processes, Refusal, RunId};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Observations that are passed on at once, and the time until the next ones: what JavaScript handles in a fraction of
 /// a millisecond, and time for its other work.
@@ -9,7 +18,7 @@ const OBSERVATIONS_PAUSE: Duration = Duration::from_millis(1);
 
 impl Driver {
     pub(super) fn observe(self: &Arc<Self>, core: &mut Core) -> Option<Input> {
-        let engine = core.engine.clone()?;
+        let engine = core.engine.engine().cloned()?;
         let mut sampler = core.sampler.take()?;
         let (runs, roots): (Vec<RunId>, Vec<Root>) =
             core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?))).unzip();
@@ -37,15 +46,20 @@ impl Driver {
     }
 
     pub(super) fn look_for_connections(self: &Arc<Self>, core: &mut Core) -> Option<Input> {
-        let Some(engine) = core.engine.clone() else {
+        let Some(engine) = core.engine.engine().cloned() else {
             return Some(Input::Connections { open: Vec::new(), seen: false });
         };
         let ports_of: Vec<(RunId, u16)> = core.runs.iter().map(|(run, handle)| (*run, handle.port)).collect();
         let driver = self.clone();
         engine.spawn(async move {
-            let connected = Engine::off_thread(connections::ports).await.and_then(|looked| {
-                looked.inspect_err(|error| tracing::warn!(%error, "connections cannot be seen")).ok()
-            });
+            let connected = match Engine::off_thread(connections::ports).await {
+                Some(Ok(ports)) => Some(ports),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "connections cannot be seen");
+                    None
+                }
+                None => None,
+            };
             let seen = connected.is_some();
             let connected = connected.unwrap_or_default();
             let open = ports_of.into_iter().filter(|(_, port)| connected.contains(port));
@@ -59,7 +73,9 @@ impl Driver {
             Event::Spawn { run, pid, port } => Record::Spawn { run, pid, port },
             Event::Ready { run, duration_ms } => {
                 let handle = core.runs.get_mut(&run)?;
-                handle.tail.take().inspect(|tail| lock_tail(tail).forget());
+                if let Some(tail) = handle.tail.take() {
+                    lock_tail(&tail).forget();
+                }
                 if handle.processes == Processes::External {
                     handle.held_port = None;
                 }
@@ -115,7 +131,9 @@ impl Driver {
     pub(super) fn release(&self, core: &mut Core, run: RunId) -> Option<Input> {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
-            handle.told_port.inspect(|port| core.ports.remove(*port));
+            if let Some(port) = handle.told_port {
+                core.ports.remove(port);
+            }
             if handle.has_saved_port && handle.root.is_none() {
                 // Called off before anything came of it: what was saved still listens there.
                 core.saved_ports.insert(handle.key, (handle.port, handle.held_port));

@@ -1,6 +1,16 @@
 //! From the decision to start a run until its process is known.
 
-use super::*;
+use super::{Core, Driver, RunHandle, called_off, not_started};
+use crate::os::accounting::Root;
+use crate::os::clock;
+use crate::os::ports::HeldPort;
+use crate::os::readiness::TimedOut;
+use crate::os::run::{Program, supervise};
+use crate::supervision::Supervision;
+use crate::uplink::Record;
+use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
+use std::io;
+use std::sync::Arc;
 
 /// How often a port that another live run was told is exchanged for another one.
 const PORT_TRIES: usize = 8;
@@ -30,7 +40,7 @@ impl Driver {
             return self.feed_locked(&mut core, Input::Fact(run, called_off()));
         }
         let Some((engine, tail)) =
-            core.engine.clone().zip(core.runs.get(&run).and_then(|handle| handle.tail.clone()))
+            core.engine.engine().cloned().zip(core.runs.get(&run).and_then(|handle| handle.tail.clone()))
         else {
             return;
         };
@@ -59,8 +69,10 @@ impl Driver {
         let Some(handle) = runs.get_mut(&run) else { return };
         handle.root = Some(Root::Process(pid));
         if let Some(port) = port.filter(|port| *port != handle.port) {
-            handle.told_port.take().inspect(|port| ports.remove(*port));
-            if let Some((engine, unused)) = engine.as_ref().zip(handle.held_port.take()) {
+            if let Some(told) = handle.told_port.take() {
+                ports.remove(told);
+            }
+            if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
                 engine.unused_port(unused);
             }
             handle.port = port;
@@ -79,9 +91,11 @@ impl Driver {
             if ports.contains(port) {
                 return false;
             }
-            handle.told_port.replace(port).inspect(|port| ports.remove(*port));
+            if let Some(told) = handle.told_port.replace(port) {
+                ports.remove(told);
+            }
             ports.insert(port);
-            if let Some((engine, unused)) = engine.as_ref().zip(handle.held_port.take()) {
+            if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
                 engine.unused_port(unused);
             }
             handle.port = port;
@@ -102,21 +116,7 @@ impl Driver {
         if let Err(error) = self.ensure_engine(core) {
             return not_started(run, format!("the runtime's thread could not be started: {error}"));
         }
-        let processes = self.settings.pool.processes;
-        let handle = RunHandle {
-            key: key.clone(),
-            processes,
-            port: 0,
-            told_port: None,
-            held_port: None,
-            tail: (processes == Processes::Own).then(Arc::default),
-            launched: false,
-            has_saved_port: false,
-            number: None,
-            root: None,
-            probe: None,
-        };
-        core.runs.insert(run, handle);
+        core.runs.insert(run, RunHandle::new(key.clone(), self.settings.pool.processes));
         self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh })
     }
 
@@ -134,17 +134,10 @@ impl Driver {
             tracing::error!(%error, "the runtime's thread could not be started");
         }
         let handle = RunHandle {
-            key: key.clone(),
-            processes: Processes::External,
             port: process.port,
-            told_port: None,
-            held_port: None,
-            tail: None,
             launched: true,
-            has_saved_port: false,
-            number: None,
             root: Some(Root::Process(process.pid)),
-            probe: None,
+            ..RunHandle::new(key.clone(), Processes::External)
         };
         core.runs.insert(run, handle);
         self.tell(Record::Adopted { run, call, key })
@@ -191,10 +184,10 @@ impl Driver {
     }
 
     /// The port of a user's process is not held once it is ready, so the kernel may offer it again: ask for another.
-    pub(super) fn reserve_port(&self, core: &Core) -> std::io::Result<HeldPort> {
+    pub(super) fn reserve_port(&self, core: &Core) -> io::Result<HeldPort> {
         let mut taken = Vec::new();
         // Next to a start of ours a reservation costs nothing; a user's may be a matter of microseconds.
-        let stock = core.engine.as_ref().filter(|_| self.settings.pool.processes == Processes::External);
+        let stock = core.engine.engine().filter(|_| self.settings.pool.processes == Processes::External);
         let reserve = || stock.map_or_else(HeldPort::reserve, |engine| engine.port());
         for _ in 1..PORT_TRIES {
             let port = reserve()?;
@@ -211,7 +204,7 @@ impl Driver {
             self.uplink.push(Record::AskReadiness { run });
             return None;
         }
-        let (engine, handle) = (core.engine.clone()?, core.runs.get_mut(&run)?);
+        let (engine, handle) = (core.engine.engine().cloned()?, core.runs.get_mut(&run)?);
         let (driver, port, shared) = (self.clone(), handle.port, engine.clone());
         let probe = engine.spawn(async move {
             let fact = match shared.readiness.until_answered(port).await {

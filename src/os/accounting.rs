@@ -166,6 +166,7 @@ mod tests {
             stat: Stat {
                 pid,
                 parent,
+                session: 1,
                 own_ticks: 0,
                 waited_ticks: 0,
                 started_at_ticks,

@@ -21,11 +21,15 @@ pub struct Engine {
     pub warden: WardenClient,
     pub readiness: Readiness,
     ports: Arc<PortStock>,
-    end: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    /// Taken by the last user. Dropping the engine itself waits for nothing, so it may happen anywhere.
+    end: Mutex<Option<(oneshot::Sender<Then>, JoinHandle<()>)>>,
 }
 
+/// What the thread calls before it exits.
+type Then = Box<dyn FnOnce() + Send>;
+
 impl Engine {
-    /// The shared engine, started if there is none. To be given back with [`release`](Self::release).
+    /// The shared engine, started if there is none. To be given back with [`give_back`](Self::give_back).
     pub fn share(warden_path: PathBuf) -> io::Result<Arc<Engine>> {
         let mut shared = shared();
         if let Some((engine, users)) = &mut *shared {
@@ -41,9 +45,14 @@ impl Engine {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let readiness = Readiness::new().map_err(io::Error::other)?;
-        let (end, ended) = oneshot::channel();
+        let (end, ended) = oneshot::channel::<Then>();
         let thread = std::thread::Builder::new().name("abs-runtime".into()).spawn(move || {
-            let _ = runtime.block_on(ended);
+            let then = runtime.block_on(ended);
+            // Waits for what runs on other threads, a look through `/proc` for example, and drops all tasks.
+            drop(runtime);
+            if let Ok(then) = then {
+                then();
+            }
         })?;
         let warden = WardenClient::new(warden_path);
         let ports = Arc::new(PortStock::default());
@@ -75,40 +84,84 @@ impl Engine {
         tokio::task::spawn_blocking(work).await.ok()
     }
 
-    /// Gives the engine back. For the last user the warden is ended first; the thread ends when the last reference is
-    /// dropped, and a drop on another thread waits for that.
-    pub async fn release(self: Arc<Engine>) {
-        let last = {
-            let mut shared = shared();
-            match &mut *shared {
-                Some((engine, users)) if Arc::ptr_eq(engine, &self) => {
-                    *users -= 1;
-                    if *users == 0 {
-                        *shared = None;
-                    }
-                    shared.is_none()
-                }
-                _ => false,
-            }
-        };
-        if last {
-            self.warden.close().await;
+    /// Gives the engine back. The last user gets what it takes to end it, and must.
+    pub fn give_back(self: Arc<Engine>) -> Option<LastUse> {
+        let mut shared = shared();
+        let (engine, users) = shared.as_mut()?;
+        if !Arc::ptr_eq(engine, &self) {
+            return None;
         }
+        *users -= 1;
+        if *users > 0 {
+            return None;
+        }
+        *shared = None;
+        drop(shared);
+        let (end, thread) = self.end.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(LastUse { engine: self, end, thread })
     }
 }
 
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let Some((end, thread)) = self.end.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return;
-        };
-        let _ = end.send(());
-        if thread.thread().id() != std::thread::current().id() {
-            let _ = thread.join();
-        }
+/// See [`Engine::give_back`].
+pub struct LastUse {
+    engine: Arc<Engine>,
+    end: oneshot::Sender<Then>,
+    thread: JoinHandle<()>,
+}
+
+impl LastUse {
+    /// Ends the warden, all tasks, and all that runs off the thread, without waiting for it here. Then, as the last thing it
+    /// does, the engine's thread calls `then`: who waits for the thread after that does not wait.
+    pub fn end(self, then: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+        let LastUse { engine, end, thread } = self;
+        let handle = engine.handle.clone();
+        handle.spawn(async move {
+            engine.warden.close().await;
+            // Its descriptors are to be gone as well.
+            drop(engine);
+            let _ = end.send(Box::new(then));
+        });
+        thread
     }
 }
 
 fn shared() -> MutexGuard<'static, Option<(Arc<Engine>, usize)>> {
     SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn the_last_user_does_not_wait_for_the_end_and_is_told_when_nothing_is_left() {
+        let share = || Engine::share("/no/such/program".into()).unwrap();
+        let (first, last) = (share(), share());
+        let (begun, has_begun) = mpsc::channel();
+        let (let_go, is_let_go) = mpsc::channel::<()>();
+        let held = Arc::new(());
+        let in_task = held.clone();
+        last.spawn(async move {
+            let _in_task = in_task;
+            let work = move || {
+                begun.send(()).unwrap();
+                is_let_go.recv_timeout(LONG)
+            };
+            let _ = Engine::off_thread(work).await;
+            std::future::pending::<()>().await;
+        });
+        has_begun.recv_timeout(LONG).unwrap();
+        assert!(first.give_back().is_none(), "somebody else uses it");
+        let (tell, told) = mpsc::channel();
+        let in_then = held.clone();
+        let thread = last.give_back().unwrap().end(move || tell.send(Arc::strong_count(&in_then)).unwrap());
+        assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "work off the thread still runs");
+        let_go.send(()).unwrap();
+        assert_eq!(told.recv_timeout(LONG), Ok(2), "the task is gone before that is said");
+        thread.join().unwrap();
+    }
 }

@@ -1,6 +1,7 @@
 //! Processes that somebody else has started: watched and signalled through a pidfd, which never means another process,
 //! even when the kernel gives the pid away again.
 
+use crate::os::pidfd::{send_to_group, status_of_reaped};
 use crate::os::stat::Stat;
 use crate::os::watched::watch_shared;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -11,12 +12,10 @@ use rustix::process::{
 };
 use rustix::time::Timespec;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// `PIDFD_SIGNAL_PROCESS_GROUP`, of Linux 6.9.
-const TO_GROUP: u32 = 4;
 /// Reaping takes microseconds, unless the machine has something else to do.
 const REAPED_WITHIN: Duration = Duration::from_secs(1);
 const REAPING_PAUSE: Duration = Duration::from_millis(1);
@@ -93,9 +92,9 @@ impl Foreign {
         poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&NOW)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Resolves when it has ended, with its exit code where that can be known: only a parent is told. What is left of its
-    /// group is ended with it.
-    pub async fn gone(&self) -> io::Result<Option<i32>> {
+    /// Waits for its end and kills what is left of its group then. Returns its exit code where that can be known: only a
+    /// parent is told.
+    pub async fn outlive_and_clear_group(&self) -> io::Result<Option<i32>> {
         let watched = watch_shared(self.pidfd.clone())?;
         watched.readable().await?.retain_ready();
         if self.leads_group {
@@ -133,33 +132,6 @@ async fn settled(mut ask: impl FnMut() -> Result<Option<libc::c_int>, Errno>) ->
     }
 }
 
-/// What a parent has been told of a child that it has reaped. Fails before Linux 6.15.
-fn status_of_reaped(pidfd: &OwnedFd) -> Result<Option<libc::c_int>, Errno> {
-    // SAFETY: all zeroes are a value of this struct of numbers.
-    let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
-    info.mask = libc::PIDFD_INFO_EXIT.into();
-    // SAFETY: the descriptor is open, and the kernel writes no more than the size that is part of the request's number.
-    let asked = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO as _, &mut info) };
-    if asked != 0 {
-        return Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO));
-    }
-    Ok((info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0).then_some(info.exit_code))
-}
-
-fn send_to_group(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
-    // SAFETY: the descriptor is open, there is no `siginfo` to read, and the kernel checks the rest.
-    let sent = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            signal.as_raw(),
-            std::ptr::null::<libc::siginfo_t>(),
-            TO_GROUP,
-        )
-    };
-    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "the processes that are watched must come from somewhere")]
 mod tests {
@@ -175,7 +147,7 @@ mod tests {
     }
 
     fn wait_for_end(foreign: &Foreign) -> Option<i32> {
-        block_on(foreign.gone()).unwrap()
+        block_on(foreign.outlive_and_clear_group()).unwrap()
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! A tenant's output: bytes from its pipes become whole lines.
 //!
-//! Reading stops while there is no room for what was read, and the kernel then stops the tenant. Lines of up to
+//! Reading stops while nobody takes what was read, and the kernel then stops the tenant. Lines of up to
 //! 64 KiB arrive whole; of longer ones each 64 KiB is a piece of its own, so that no line can fill the memory.
 
 use crate::os::watched::watch;
-use crate::uplink::{LogRoom, Stream};
 use memchr::{memchr, memchr_iter, memrchr};
 use rustix::buffer::spare_capacity;
 use std::collections::VecDeque;
@@ -20,31 +19,35 @@ const READ_BYTES: usize = 64 << 10;
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4 << 10;
 
-/// Where lines go. `text` is one or more lines, joined by `\n`, without the last one's end.
-pub trait LineSink: Send + Sync {
-    /// Room for lines to go to JavaScript; `None` if nobody listens there.
-    fn room(&self) -> Option<LogRoom>;
-    fn lines(&self, stream: Stream, text: String, room: Option<crate::uplink::Room>);
+/// Which of a process's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Where lines go.
+pub trait LineSink: Sync {
+    /// Takes one or more lines, joined by `\n`, without the last one's end. Nothing more is read until that is done.
+    fn deliver(&self, stream: Stream, text: String) -> impl Future<Output = ()> + Send;
 }
 
 /// Passes everything on that comes out of the pipe, until its end. `ended` turns true when the process tree is gone:
 /// from then on an empty pipe is at its end, even if somebody outside the tree has been given the other side.
-pub async fn pump(pipe: OwnedFd, stream: Stream, sink: &dyn LineSink, mut ended: flag::Receiver<bool>) {
+pub async fn pump(pipe: OwnedFd, stream: Stream, sink: &impl LineSink, mut ended: flag::Receiver<bool>) {
     let mut cutter = LineCutter::default();
-    let room = sink.room();
-    if let Err(error) = read_to_end(pipe, stream, sink, &room, &mut cutter, &mut ended).await {
+    if let Err(error) = read_to_end(pipe, stream, sink, &mut cutter, &mut ended).await {
         tracing::warn!(%error, ?stream, "reading a tenant's output failed");
     }
     if let Some(text) = cutter.finish() {
-        deliver(sink, stream, &room, text).await;
+        sink.deliver(stream, text).await;
     }
 }
 
 async fn read_to_end(
     pipe: OwnedFd,
     stream: Stream,
-    sink: &dyn LineSink,
-    room: &Option<LogRoom>,
+    sink: &impl LineSink,
     cutter: &mut LineCutter,
     ended: &mut flag::Receiver<bool>,
 ) -> io::Result<()> {
@@ -54,7 +57,7 @@ async fn read_to_end(
             Ok(0) => return Ok(()),
             Ok(_) => {
                 while let Some(text) = cutter.cut() {
-                    deliver(sink, stream, room, text).await;
+                    sink.deliver(stream, text).await;
                 }
                 // A tenant that writes without end must not keep the others from their turn.
                 tokio::task::yield_now().await;
@@ -73,14 +76,6 @@ async fn read_to_end(
             Err(error) => return Err(error),
         }
     }
-}
-
-async fn deliver(sink: &dyn LineSink, stream: Stream, room: &Option<LogRoom>, text: String) {
-    let reserved = match room {
-        Some(room) => room.reserve(&text).await,
-        None => None,
-    };
-    sink.lines(stream, text, reserved);
 }
 
 /// Cuts a stream of bytes into lines.

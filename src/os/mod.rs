@@ -4,6 +4,7 @@
 pub mod accounting;
 pub mod clock;
 pub mod connections;
+#[allow(unsafe_code, reason = "the CPU clock of another process has no safe wrapper")]
 pub mod cpu_clock;
 pub mod engine;
 pub mod foreign;
@@ -12,6 +13,8 @@ pub mod listening;
 pub mod logs;
 mod orphans;
 mod pause;
+#[allow(unsafe_code, reason = "a pidfd can do more than there are safe wrappers for")]
+mod pidfd;
 pub mod ports;
 mod proc_net;
 pub mod readiness;
@@ -20,4 +23,5 @@ mod sock_diag;
 mod stat;
 pub mod warden;
 pub mod warden_program;
+#[allow(unsafe_code, reason = "tokio must be promised that a descriptor stays what it is")]
 mod watched;

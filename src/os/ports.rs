@@ -13,10 +13,11 @@
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use std::io;
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// A reserved port; free again when dropped.
@@ -81,44 +82,69 @@ impl PortSet {
 /// Ports reserved in advance: three system calls that a start need not wait for.
 #[derive(Default)]
 pub struct PortStock {
-    ports: Mutex<Vec<HeldPort>>,
+    stock: Mutex<Stock>,
+}
+
+#[derive(Default)]
+struct Stock {
+    /// Those that are taken first are at the end.
+    ports: Vec<HeldPort>,
+    /// How many were asked for since it was filled last.
+    taken: usize,
     /// Somebody has been told to fill it.
-    filling: AtomicBool,
+    filling: bool,
 }
 
 /// Enough for a burst of starts until more have been reserved; few enough to keep.
 const STOCK: usize = 32;
-/// What is taken back at most: as many as a crowd of starts has in hand at a time (see `uplink.rs`).
+/// Twice as many as JavaScript takes at once (`BATCH_STARTS` in `uplink.rs`), so that a crowd of starts, once it was met,
+/// finds its next batch here: while JavaScript has one batch in hand, the engine's thread reserves for the next.
 const MOST_IN_STOCK: usize = 128;
+
+impl Stock {
+    /// How many there should be: twice as many as were asked for lately.
+    fn wanted(&self) -> usize {
+        (2 * self.taken).clamp(STOCK, MOST_IN_STOCK)
+    }
+
+    fn is_filled(&mut self) {
+        (self.taken, self.filling) = (0, false);
+    }
+}
 
 impl PortStock {
     /// A port, if there is one, and whether somebody should fill the stock again.
     pub fn take(&self) -> (Option<HeldPort>, bool) {
-        let mut ports = self.lock();
-        let port = ports.pop();
-        let is_low = ports.len() < STOCK / 2;
-        (port, is_low && !self.filling.swap(true, Ordering::AcqRel))
+        let mut stock = self.lock();
+        let port = stock.ports.pop();
+        stock.taken += 1;
+        let is_low = stock.ports.len() < stock.wanted() / 2;
+        (port, is_low && !mem::replace(&mut stock.filling, true))
     }
 
     /// Takes back a port that nobody has used, unless there are enough.
     pub fn put(&self, port: HeldPort) {
-        let mut ports = self.lock();
-        if ports.len() < MOST_IN_STOCK {
-            ports.push(port);
+        let mut stock = self.lock();
+        if stock.ports.len() < MOST_IN_STOCK {
+            stock.ports.push(port);
         }
     }
 
     pub fn fill(&self) {
-        // Not under the lock: who takes one meanwhile must not wait for the kernel.
-        while self.lock().len() < STOCK {
-            let Ok(port) = HeldPort::reserve() else { break };
-            self.lock().insert(0, port);
+        loop {
+            let mut stock = self.lock();
+            if stock.ports.len() >= stock.wanted() {
+                break stock.is_filled();
+            }
+            // Not under the lock: who takes one meanwhile must not wait for the kernel.
+            drop(stock);
+            let Ok(port) = HeldPort::reserve() else { break self.lock().is_filled() };
+            self.lock().ports.insert(0, port);
         }
-        self.filling.store(false, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<HeldPort>> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,9 +154,15 @@ fn open(family: AddressFamily) -> Result<OwnedFd, Errno> {
 
 /// A socket, and the address that stands for all of them: those of IPv4 only where there is no IPv6, or it is not allowed.
 fn open_socket() -> io::Result<(OwnedFd, IpAddr)> {
+    /// Whether an IPv6 socket stands for IPv6 only unless it is told otherwise, which costs a system call a port.
+    static IS_IPV6_ALONE: LazyLock<bool> = LazyLock::new(|| {
+        std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").map_or(true, |text| text.trim() != "0")
+    });
     match open(AddressFamily::INET6) {
         Ok(socket) => {
-            sockopt::set_ipv6_v6only(&socket, false)?;
+            if *IS_IPV6_ALONE {
+                sockopt::set_ipv6_v6only(&socket, false)?;
+            }
             Ok((socket, Ipv6Addr::UNSPECIFIED.into()))
         }
         Err(_) => Ok((open(AddressFamily::INET)?, Ipv4Addr::UNSPECIFIED.into())),
@@ -247,6 +279,30 @@ mod tests {
         let held = HeldPort::hold(port).unwrap();
         assert_eq!(held.port(), port);
         assert!(TcpListener::bind(("127.0.0.1", port)).is_ok(), "its server can come back");
+    }
+
+    #[test]
+    fn a_stock_is_filled_for_as_many_starts_again_as_there_were() {
+        const BATCH: usize = 64;
+        let stock = PortStock::default();
+        let take = |count: usize| (0..count).filter_map(|_| stock.take().0).collect::<Vec<_>>();
+        let (none, is_low) = stock.take();
+        assert!(none.is_none() && is_low, "empty at first");
+        assert!(!stock.take().1, "it is asked for once");
+        stock.fill();
+        assert_eq!(take(BATCH).len(), STOCK, "the first batch of a crowd was not to be foreseen");
+        stock.fill();
+        for _ in 0..3 {
+            assert_eq!(take(BATCH).len(), BATCH, "the next ones were");
+            stock.fill();
+        }
+        assert_eq!(stock.lock().ports.len(), MOST_IN_STOCK);
+        let calm = take(MOST_IN_STOCK - 1);
+        stock.lock().is_filled();
+        assert!(stock.take().1);
+        stock.fill();
+        assert_eq!(stock.lock().ports.len(), STOCK, "and when they are few again, few are kept");
+        drop(calm);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! One tenant's process from its launch to its end, as a series of facts.
 
-use crate::os::logs::{LineSink, pump};
+use crate::os::logs::{LineSink, Stream, pump};
 use crate::os::warden::{Ended, Launch, LaunchError, Started, WardenClient};
-use crate::uplink::Stream;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::{CString, NulError};
 use std::io;
@@ -31,7 +30,7 @@ pub trait RunSink: LineSink {
 }
 
 /// Runs the program to its end. Every error ends in `not_started`.
-pub async fn supervise(warden: &WardenClient, program: Program, sink: &dyn RunSink) {
+pub async fn supervise(warden: &WardenClient, program: Program, sink: &impl RunSink) {
     let (launch, stdout, stderr) = match prepare(&program) {
         Ok(prepared) => prepared,
         Err(error) => return sink.not_started(format!("its launch could not be prepared: {error}")),

@@ -9,6 +9,7 @@ const MS_PER_S: u64 = 1_000;
 pub struct Stat {
     pub pid: u32,
     pub parent: u32,
+    pub session: u32,
     pub own_ticks: u64,
     pub waited_ticks: u64,
     pub started_at_ticks: u64,
@@ -49,12 +50,13 @@ fn parse(text: &str, pid: u32) -> Option<Stat> {
     let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
     let is_zombie = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
     let mut number = |skip: usize| fields.nth(skip)?.parse::<u64>().ok();
-    let own_ticks = number(9)? + number(0)?;
+    let own_ticks = number(7)? + number(0)?;
     let waited_ticks = number(0)? + number(0)?;
     let started_at_ticks = number(4)?;
     let rss_pages = number(1)?;
-    Some(Stat { pid, parent, own_ticks, waited_ticks, started_at_ticks, rss_pages, is_zombie })
+    Some(Stat { pid, parent, session, own_ticks, waited_ticks, started_at_ticks, rss_pages, is_zombie })
 }
 
 #[cfg(test)]
@@ -64,11 +66,12 @@ mod tests {
     #[test]
     fn a_stat_line_is_read_whatever_the_name() {
         let line =
-            "7 (a) S (b)) R 5 7 7 0 -1 4194304 1 2 3 4 11 22 33 44 20 0 1 0 987 1000 55 18446744073709551615";
+            "7 (a) S (b)) R 5 7 6 0 -1 4194304 1 2 3 4 11 22 33 44 20 0 1 0 987 1000 55 18446744073709551615";
         let stat = parse(line, 7).unwrap();
         let expected = Stat {
             pid: 7,
             parent: 5,
+            session: 6,
             own_ticks: 33,
             waited_ticks: 77,
             started_at_ticks: 987,

@@ -1,18 +1,19 @@
 //! The host's connection to its warden: one process that starts tenants, reaps them and clears their trees (see
 //! `crates/warden`). Started with the first launch, and again with the next one after it was lost.
 
+mod link;
+
 use rustix::process::Pid;
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
-use warden::{LaunchSpec, LaunchStep, Report, StopStage, host};
+use warden::{LaunchSpec, LaunchStep, StopStage, host};
 
+use self::link::Link;
 use super::orphans;
 use super::watched::watch;
 
@@ -166,16 +167,15 @@ fn open(path: &Path) -> io::Result<Connection> {
     let pid = Pid::from_child(&command.spawn()?);
     tracing::debug!(pid = pid.as_raw_nonzero().get(), "warden started");
     let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
-    let socket = watch(ours)?;
     let (orders, receiver) = mpsc::unbounded_channel();
-    let link = Link { socket, receiver, pending: HashMap::new() };
+    let link = Link::new(watch(ours)?, receiver);
     let closed = tokio::spawn(async move {
         let pending = link.run().await;
         reap(pidfd).await;
         // Only with a lost warden: what is left of its tenants goes before anybody is told that it has.
         if !pending.is_empty() {
             let keepers = pending.values().filter_map(|pending| Pid::from_raw(pending.keeper_pid as i32));
-            orphans::clear(&keepers.chain([pid]).collect::<Vec<_>>()).await;
+            orphans::clear(keepers.chain([pid]).collect()).await;
         }
         for lost in pending.into_values() {
             lost.tell_lost();
@@ -206,110 +206,6 @@ impl Pending {
             }
             None => {
                 let _ = self.ended.send(Ended { exit_code: None, cpu_us: None });
-            }
-        }
-    }
-}
-
-/// The two directions of the socket.
-struct Link {
-    socket: AsyncFd<OwnedFd>,
-    receiver: mpsc::UnboundedReceiver<Order>,
-    pending: HashMap<u64, Pending>,
-}
-
-impl Link {
-    /// Runs until the warden is lost, or nobody gives orders any more. Returns what has not ended.
-    async fn run(mut self) -> HashMap<u64, Pending> {
-        loop {
-            tokio::select! {
-                biased;
-                ready = self.socket.readable() => {
-                    let Ok(mut ready) = ready else { break };
-                    ready.clear_ready();
-                    drop(ready);
-                    if !self.receive() {
-                        break;
-                    }
-                }
-                order = self.receiver.recv() => {
-                    let Some(order) = order else { break };
-                    if !self.carry_out(order).await {
-                        break;
-                    }
-                }
-            }
-        }
-        // No order may come that nobody reads.
-        self.receiver.close();
-        while let Some(order) = self.receiver.recv().await {
-            self.pending.extend(order.pending.map(|pending| (order.number, pending)));
-        }
-        self.pending
-    }
-
-    /// Takes every report there is; false when the warden is lost.
-    fn receive(&mut self) -> bool {
-        loop {
-            match host::receive_report(self.socket.get_ref()) {
-                Ok(Some(report)) => self.pass_on(report),
-                Ok(None) => return false,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(error) => {
-                    tracing::error!(%error, "reading from the warden failed");
-                    return false;
-                }
-            }
-        }
-    }
-
-    fn pass_on(&mut self, report: Report) {
-        tracing::trace!(?report, "warden");
-        match report {
-            Report::Started { run, pid, keeper_pid } => {
-                let Some(pending) = self.pending.get_mut(&run) else { return };
-                pending.keeper_pid = keeper_pid;
-                pending.started.take().map(|started| started.send(Ok(Started { pid, keeper_pid })));
-            }
-            Report::LaunchFailed { run, step, errno } => {
-                let started = self.pending.remove(&run).and_then(|pending| pending.started);
-                let error = io::Error::from_raw_os_error(errno);
-                started.map(|started| started.send(Err(LaunchError::Step { step, error })));
-            }
-            Report::Ended { run, exit_code, cpu_us, .. } => {
-                if let Some(pending) = self.pending.remove(&run) {
-                    let _ = pending.ended.send(Ended { exit_code, cpu_us: Some(cpu_us) });
-                }
-            }
-        }
-    }
-
-    /// Sends one order, waiting for room in the socket while reports keep being read. False when the warden is lost.
-    async fn carry_out(&mut self, order: Order) -> bool {
-        let Order { number, packet, pending } = order;
-        self.pending.extend(pending.map(|pending| (number, pending)));
-        loop {
-            match packet.send(self.socket.get_ref(), number) {
-                Ok(()) => return true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => {
-                    tracing::error!(%error, number, "writing to the warden failed");
-                    return false;
-                }
-            }
-            tokio::select! {
-                ready = self.socket.writable() => {
-                    let Ok(mut ready) = ready else { return false };
-                    ready.clear_ready();
-                }
-                ready = self.socket.readable() => {
-                    let Ok(mut ready) = ready else { return false };
-                    ready.clear_ready();
-                    drop(ready);
-                    if !self.receive() {
-                        return false;
-                    }
-                }
             }
         }
     }

@@ -17,6 +17,8 @@
 //! A tenant goes through the states of [`tenant::State`]; `invariants.rs` says in prose, and checks in code,
 //! what holds after every step. The simulation in `tests/` tells random stories with faults to prove it.
 
+#![forbid(unsafe_code)]
+
 mod backoff;
 mod calls;
 mod facts;

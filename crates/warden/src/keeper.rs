@@ -11,9 +11,11 @@ use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreap
 
 use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
+use crate::clock;
 use crate::hunt::{Hunt, terminate_group, terminate_outsiders};
 use crate::launch::{Outfit, become_tenant};
 use crate::link::{self, Received};
+use crate::outbox::Outbox;
 use crate::sys::{self, Ending, Reaped};
 use crate::tree::Scope;
 
@@ -28,7 +30,9 @@ pub fn keep(run: u64, link: OwnedFd, outfit: Outfit) -> i32 {
         Ok(keeper) => keeper.serve(Some(link)),
         Err(errno) => {
             let report = Report::LaunchFailed { run, step: LaunchStep::Fork, errno: errno.raw_os_error() };
-            link::transmit(&link, &report.encode());
+            let mut outbox = Outbox::default();
+            outbox.push(report);
+            send_all(outbox, &link);
         }
     }
     0
@@ -67,6 +71,8 @@ struct Keeper {
     main_ending: Option<Ending>,
     launch: Launch,
     phase: Phase,
+    /// For the warden.
+    outbox: Outbox,
 }
 
 impl Keeper {
@@ -82,24 +88,30 @@ impl Keeper {
         // Fails if the tenant has executed its program already, and then has done it itself.
         let _ = setpgid(Some(main), Some(main));
         let (launch, phase) = (Launch::Pending(status), Phase::Serving);
-        Ok(Keeper { run, child_signals, main, main_ending: None, launch, phase })
+        let outbox = Outbox::default();
+        Ok(Keeper { run, child_signals, main, main_ending: None, launch, phase, outbox })
     }
 
     fn serve(mut self, mut link: Option<OwnedFd>) {
         while self.reap() {
             self.hunt();
             self.terminate_outsiders();
+            if let Some(link) = &link {
+                // A closed link is noticed where it is read from.
+                self.outbox.flush(link);
+            }
             self.wait(&mut link);
         }
-        self.resolve_launch(link.as_ref());
+        self.resolve_launch();
+        self.outbox.push(self.result());
         if let Some(link) = link {
-            link::transmit(&link, &self.result().encode());
+            send_all(self.outbox, &link);
         }
     }
 
     fn hunt(&mut self) {
         let Phase::Killing(hunt) = &mut self.phase else { return };
-        let found = hunt.round(link::now_ms(), Scope { root: getpid(), spared: &[] });
+        let found = hunt.round(clock::now_ms(), Scope { root: getpid(), spared: &[] });
         // There are children, and none is seen: /proc is not there. The main process is ours for as long as it is not
         // reaped, and what it leaves in its group ends with it.
         if found == Some(0) && self.main_ending.is_none() {
@@ -126,9 +138,9 @@ impl Keeper {
 
     fn wait(&mut self, link: &mut Option<OwnedFd>) {
         let timeout_ms = match &self.phase {
-            Phase::Killing(hunt) => Some(hunt.remaining_ms(link::now_ms())),
+            Phase::Killing(hunt) => Some(hunt.remaining_ms(clock::now_ms())),
             Phase::Terminating { outsiders_due_ms: Some(due_ms) } => {
-                Some(due_ms.saturating_sub(link::now_ms()))
+                Some(due_ms.saturating_sub(clock::now_ms()))
             }
             Phase::Serving | Phase::Terminating { outsiders_due_ms: None } => None,
         };
@@ -137,7 +149,8 @@ impl Keeper {
             Launch::Started | Launch::Failed(_) => None,
         };
         let mut fds = vec![PollFd::new(&self.child_signals, PollFlags::IN)];
-        fds.extend(status.into_iter().chain(link.as_ref()).map(|fd| PollFd::new(fd, PollFlags::IN)));
+        fds.extend(status.map(|status| PollFd::new(status, PollFlags::IN)));
+        fds.extend(link.as_ref().map(|link| PollFd::new(link, PollFlags::IN | self.outbox.interest())));
         link::wait(&mut fds, timeout_ms);
         let has_event = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
         let is_link_ready = has_event(1 + usize::from(status.is_some()));
@@ -146,7 +159,7 @@ impl Keeper {
             link::drain(&self.child_signals);
         }
         if is_status_ready {
-            self.resolve_launch(link.as_ref());
+            self.resolve_launch();
         }
         if is_link_ready {
             self.obey(link);
@@ -154,7 +167,7 @@ impl Keeper {
     }
 
     /// Finds out how the launch went; the status pipe has ended or holds the reason of the failure.
-    fn resolve_launch(&mut self, link: Option<&OwnedFd>) {
+    fn resolve_launch(&mut self) {
         let Launch::Pending(status) = &self.launch else { return };
         let mut packet = [0; REPORT_BYTES];
         let length = rustix::io::retry_on_intr(|| rustix::io::read(status, &mut packet)).unwrap_or(0);
@@ -163,10 +176,8 @@ impl Keeper {
             return;
         }
         self.launch = Launch::Started;
-        if let Some(link) = link {
-            let report = Report::Started { run: self.run, pid: id(self.main), keeper_pid: id(getpid()) };
-            link::transmit(link, &report.encode());
-        }
+        let (pid, keeper_pid) = (id(self.main), id(getpid()));
+        self.outbox.push(Report::Started { run: self.run, pid, keeper_pid });
     }
 
     fn obey(&mut self, link: &mut Option<OwnedFd>) {
@@ -190,14 +201,14 @@ impl Keeper {
     fn terminate(&mut self) {
         if matches!(self.phase, Phase::Serving) {
             terminate_group(self.main);
-            self.phase = Phase::Terminating { outsiders_due_ms: Some(link::now_ms() + OUTSIDERS_AFTER_MS) };
+            self.phase = Phase::Terminating { outsiders_due_ms: Some(clock::now_ms() + OUTSIDERS_AFTER_MS) };
         }
     }
 
     /// Not before the group has had its time, unless its first process is gone and others are not.
     fn terminate_outsiders(&mut self) {
         let Phase::Terminating { outsiders_due_ms: due_ms @ Some(_) } = &mut self.phase else { return };
-        if self.main_ending.is_some() || due_ms.is_some_and(|due_ms| due_ms <= link::now_ms()) {
+        if self.main_ending.is_some() || due_ms.is_some_and(|due_ms| due_ms <= clock::now_ms()) {
             *due_ms = None;
             terminate_outsiders(Scope { root: getpid(), spared: &[] }, self.main);
         }
@@ -219,6 +230,13 @@ impl Keeper {
             None => (None, None),
         };
         Report::Ended { run: self.run, exit_code, signal, cpu_us: sys::reaped_cpu_us() }
+    }
+}
+
+/// Waits until the warden has taken every report, or is gone.
+fn send_all(mut outbox: Outbox, link: &OwnedFd) {
+    while outbox.flush(link) && !outbox.is_empty() {
+        link::wait(&mut [PollFd::new(link, outbox.interest())], None);
     }
 }
 

@@ -6,7 +6,8 @@
 //!
 //! - [`protocol`] is the packets, pure encoding and decoding;
 //! - [`spec`] is what a tenant's start consists of, and travels in a memory file;
-//! - [`host`] sends and receives these over the socket, for the host's side.
+//! - [`host`] sends and receives these over the socket, for the host's side;
+//! - [`setback`] says what an error of the socket means, for both sides.
 //!
 //! [launch]: protocol::Command::Launch
 //! [stop]: protocol::Command::Stop
@@ -16,9 +17,11 @@
 
 pub mod host;
 pub mod protocol;
+pub mod setback;
 pub mod spec;
 
 pub use protocol::{COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage};
+pub use setback::Setback;
 pub use spec::{LaunchSpec, SpecError};
 
 /// The descriptor on which the warden expects its end of the socket pair.

@@ -11,6 +11,7 @@ use rustix::net::{
 };
 
 use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS, REPORT_BYTES};
+use warden::setback::Setback;
 
 /// Room for the largest packet and one byte, so that a longer packet is refused instead of cut.
 const PACKET_ROOM_BYTES: usize =
@@ -44,9 +45,9 @@ pub fn receive(socket: impl AsFd) -> Received {
         Err(Errno::CONNRESET) => try_receive(&socket),
         received => received,
     }
-    .unwrap_or_else(|errno| match errno {
-        Errno::AGAIN | Errno::INTR | Errno::NOMEM | Errno::NOBUFS => Received::Nothing,
-        _ => Received::Closed,
+    .unwrap_or_else(|errno| match Setback::from(errno) {
+        Setback::NotReady | Setback::Passing => Received::Nothing,
+        Setback::Closed | Setback::Refused => Received::Closed,
     })
 }
 
@@ -74,7 +75,7 @@ fn try_receive(socket: impl AsFd) -> Result<Received, Errno> {
 pub enum Sent {
     /// The other end will see it.
     Yes,
-    /// There is no room for it now.
+    /// There is no room for it now, or the kernel is short of memory: to be tried again once the socket is writable.
     Later,
     /// The other end is closed.
     Closed,
@@ -84,8 +85,11 @@ pub enum Sent {
 pub fn transmit(socket: impl AsFd, packet: &[u8]) -> Sent {
     match send(&socket, packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
         Ok(_) => Sent::Yes,
-        Err(Errno::AGAIN | Errno::INTR | Errno::NOMEM | Errno::NOBUFS) => Sent::Later,
-        Err(_) => Sent::Closed,
+        Err(errno) => match Setback::from(errno) {
+            Setback::NotReady | Setback::Passing => Sent::Later,
+            // All packets are alike: if one cannot be sent, none can.
+            Setback::Closed | Setback::Refused => Sent::Closed,
+        },
     }
 }
 
@@ -107,8 +111,29 @@ pub fn drain(child_signals: impl AsFd) {
     while rustix::io::read(&child_signals, &mut room).is_ok_and(|length| length > 0) {}
 }
 
-/// The time on a clock that only runs forward.
-pub fn now_ms() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec.cast_unsigned() * 1_000 + now.tv_nsec.cast_unsigned() / 1_000_000
+/// Sockets for tests of what happens when one is full.
+#[cfg(test)]
+pub mod testing {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    pub fn pair() -> (OwnedFd, OwnedFd) {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .expect("a socket pair")
+    }
+
+    /// Until nothing more can be sent.
+    pub fn fill(socket: &OwnedFd) {
+        while transmit(socket, b"surplus") == Sent::Yes {}
+    }
+
+    /// What there is, and then room again.
+    pub fn read_all(socket: &OwnedFd) -> Vec<Vec<u8>> {
+        let mut packets = Vec::new();
+        while let Received::Packet { bytes, .. } = receive(socket) {
+            packets.push(bytes);
+        }
+        packets
+    }
 }

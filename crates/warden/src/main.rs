@@ -13,10 +13,12 @@
 
 #![deny(unsafe_code)]
 
+mod clock;
 mod hunt;
 mod keeper;
 mod launch;
 mod link;
+mod outbox;
 mod roster;
 mod service;
 mod setup;

@@ -54,8 +54,8 @@ pub enum Command {
     },
 }
 
-/// How a tenant is asked to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a tenant is asked to go; the later one says more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopStage {
     /// `SIGTERM` to every process of the tree, once; then the tree has all the time it wants.
     Terminate,

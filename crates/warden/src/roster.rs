@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,7 +12,7 @@ use warden::protocol::{Command, LAUNCH_FDS, LaunchStep, Report, StopStage};
 
 use crate::keeper;
 use crate::launch::Outfit;
-use crate::link::{self, Received};
+use crate::link::{self, Received, Sent};
 use crate::sys;
 
 /// The error number for a run whose keeper somebody killed before the program ran.
@@ -26,8 +27,9 @@ struct Keeper {
     has_started: bool,
     /// The last word about the run. The host gets it when the keeper is reaped too.
     result: Option<Report>,
-    terminate_is_sent: bool,
-    kill_is_sent: bool,
+    /// The last stop that was asked for, and the last one that the keeper was sent.
+    stop_asked: Option<StopStage>,
+    stop_sent: Option<StopStage>,
 }
 
 /// A run whose keeper died without a result: somebody killed it. What is left of the tenant is ours to clear.
@@ -68,8 +70,8 @@ impl Roster {
             link: Some(link),
             has_started: false,
             result: None,
-            terminate_is_sent: false,
-            kill_is_sent: false,
+            stop_asked: None,
+            stop_sent: None,
         });
         Ok(())
     }
@@ -78,24 +80,26 @@ impl Roster {
         self.keepers.iter().any(|keeper| keeper.run == run) || self.lost.iter().any(|lost| lost.run == run)
     }
 
-    /// Passes a stop on to the run's keeper. Each stage is passed on once, so a link never fills up.
+    /// Passes a stop on to the run's keeper, now or with [`pass_on_stops`](Self::pass_on_stops). Each stage is passed on
+    /// once, so a link never fills up.
     pub fn stop(&mut self, run: u64, stage: StopStage) {
-        let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.run == run) else { return };
-        let is_sent = match stage {
-            StopStage::Terminate => &mut keeper.terminate_is_sent,
-            StopStage::Kill => &mut keeper.kill_is_sent,
-        };
-        if !std::mem::replace(is_sent, true) {
-            if let Some(link) = &keeper.link {
-                link::transmit(link, &Command::Stop { run, stage }.encode());
-            }
-            signal(keeper, Signal::CONT);
+        if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.run == run) {
+            keeper.stop_asked = keeper.stop_asked.max(Some(stage));
+            keeper.pass_on_stop();
         }
     }
 
-    /// The links to wait on, by the keepers' pids.
-    pub fn links(&self) -> impl Iterator<Item = (Pid, BorrowedFd<'_>)> {
-        self.keepers.iter().filter_map(|keeper| Some((keeper.pid, keeper.link.as_ref()?.as_fd())))
+    /// Passes on the stops that could not be sent earlier.
+    pub fn pass_on_stops(&mut self) {
+        self.keepers.iter_mut().for_each(Keeper::pass_on_stop);
+    }
+
+    /// The links to wait on and what for, by the keepers' pids.
+    pub fn links(&self) -> impl Iterator<Item = (Pid, BorrowedFd<'_>, PollFlags)> {
+        self.keepers.iter().filter_map(|keeper| {
+            let interest = if keeper.unsent_stop().is_some() { PollFlags::OUT } else { PollFlags::empty() };
+            Some((keeper.pid, keeper.link.as_ref()?.as_fd(), PollFlags::IN | interest))
+        })
     }
 
     /// The children of the warden that are not to be killed with the strays.
@@ -155,6 +159,22 @@ impl Roster {
 }
 
 impl Keeper {
+    fn unsent_stop(&self) -> Option<StopStage> {
+        self.stop_asked.filter(|_| self.stop_asked > self.stop_sent)
+    }
+
+    fn pass_on_stop(&mut self) {
+        let Some(stage) = self.unsent_stop() else { return };
+        // Without a link the keeper kills by itself.
+        let sent = self.link.as_ref().map_or(Sent::Closed, |link| {
+            link::transmit(link, &Command::Stop { run: self.run, stage }.encode())
+        });
+        if sent != Sent::Later {
+            self.stop_sent = Some(stage);
+        }
+        signal(self, Signal::CONT);
+    }
+
     fn listen(&mut self, reports: &mut Vec<Report>) {
         while let Some(link) = &self.link {
             match link::receive(link) {
@@ -189,4 +209,42 @@ impl Lost {
 /// The keeper is our unreaped child, so its pid is its own.
 fn signal(keeper: &Keeper, signal: Signal) {
     let _ = kill_process(keeper.pid, signal);
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::getpid;
+
+    use super::*;
+    use crate::link::testing::{fill, pair, read_all};
+
+    #[test]
+    fn a_stop_that_there_is_no_room_for_is_sent_later_and_once() {
+        let (ours, theirs) = pair();
+        let mut roster = Roster::default();
+        roster.keepers.push(Keeper {
+            run: 1,
+            // Is only ever told to continue.
+            pid: getpid(),
+            link: Some(ours),
+            has_started: true,
+            result: None,
+            stop_asked: None,
+            stop_sent: None,
+        });
+        let interest = |roster: &Roster| roster.links().next().expect("the one").2;
+        fill(roster.keepers[0].link.as_ref().expect("open"));
+        roster.stop(1, StopStage::Terminate);
+        roster.stop(1, StopStage::Kill);
+        assert_eq!(interest(&roster), PollFlags::IN | PollFlags::OUT);
+        read_all(&theirs);
+        roster.pass_on_stops();
+        let kill = Command::Stop { run: 1, stage: StopStage::Kill }.encode();
+        assert_eq!(read_all(&theirs), [kill]);
+        assert_eq!(interest(&roster), PollFlags::IN);
+        roster.stop(1, StopStage::Kill);
+        roster.stop(1, StopStage::Terminate);
+        roster.pass_on_stops();
+        assert!(read_all(&theirs).is_empty());
+    }
 }

@@ -1,6 +1,5 @@
 //! The warden's poll loop: the host's commands in, the keepers' reports out, and the end when the host is gone.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -9,8 +8,10 @@ use rustix::process::{Pid, getpid};
 
 use warden::protocol::{Command, Report};
 
+use crate::clock;
 use crate::hunt::Hunt;
-use crate::link::{self, Received, Sent};
+use crate::link::{self, Received};
+use crate::outbox::Outbox;
 use crate::roster::Roster;
 use crate::sys::{self, Reaped};
 use crate::tree::Scope;
@@ -30,7 +31,7 @@ pub fn serve(host: OwnedFd) -> io::Result<()> {
         host,
         child_signals,
         roster: Roster::default(),
-        outbox: VecDeque::new(),
+        outbox: Outbox::default(),
         strays: None,
         leaving: None,
         misuse: None,
@@ -49,8 +50,8 @@ struct Service {
     host: OwnedFd,
     child_signals: OwnedFd,
     roster: Roster,
-    /// Reports that the host has not taken yet, in order.
-    outbox: VecDeque<Report>,
+    /// For the host.
+    outbox: Outbox,
     /// What is left of lost runs is being killed.
     strays: Option<Hunt>,
     leaving: Option<Leaving>,
@@ -73,6 +74,7 @@ impl Service {
             }
             self.hurry();
             self.clear_strays();
+            self.roster.pass_on_stops();
             self.flush();
             let events = self.wait();
             for pid in events.keepers {
@@ -108,7 +110,7 @@ impl Service {
 
     /// Kills every descendant that no keeper answers for. There are some only after a keeper was killed.
     fn clear_strays(&mut self) {
-        let now_ms = link::now_ms();
+        let now_ms = clock::now_ms();
         if !self.roster.has_lost() {
             self.strays = None;
             return;
@@ -125,7 +127,7 @@ impl Service {
     /// Kills the keepers that have not finished in time.
     fn hurry(&mut self) {
         if let Some(leaving) = &mut self.leaving
-            && leaving.keepers_due_ms.is_some_and(|due_ms| due_ms <= link::now_ms())
+            && leaving.keepers_due_ms.is_some_and(|due_ms| due_ms <= clock::now_ms())
         {
             leaving.keepers_due_ms = None;
             self.roster.kill_keepers();
@@ -134,27 +136,20 @@ impl Service {
 
     /// Gives the host what it has room for.
     fn flush(&mut self) {
-        while let Some(report) = self.outbox.front() {
-            match link::transmit(&self.host, &report.encode()) {
-                Sent::Yes => drop(self.outbox.pop_front()),
-                Sent::Later => return,
-                Sent::Closed => return self.leave(),
-            }
+        if !self.outbox.flush(&self.host) {
+            self.leave();
         }
     }
 
     fn wait(&self) -> Events {
-        let mut host_interest = PollFlags::IN;
-        if !self.outbox.is_empty() {
-            host_interest |= PollFlags::OUT;
-        }
-        let pids: Vec<Pid> = self.roster.links().map(|(pid, _)| pid).collect();
-        let links = self.roster.links().map(|(_, link)| PollFd::from_borrowed_fd(link, PollFlags::IN));
+        let pids: Vec<Pid> = self.roster.links().map(|(pid, _, _)| pid).collect();
+        let links = self.roster.links().map(|(_, link, interest)| PollFd::from_borrowed_fd(link, interest));
         let mut fds = vec![PollFd::new(&self.child_signals, PollFlags::IN)];
         fds.extend(links);
         // Once the host is gone, its socket would wake us for ever.
         if self.leaving.is_none() {
-            fds.push(PollFd::from_borrowed_fd(self.host.as_fd(), host_interest));
+            let interest = PollFlags::IN | self.outbox.interest();
+            fds.push(PollFd::from_borrowed_fd(self.host.as_fd(), interest));
         }
         link::wait(&mut fds, self.timeout_ms());
         if !fds[0].revents().is_empty() {
@@ -172,7 +167,7 @@ impl Service {
     }
 
     fn timeout_ms(&self) -> Option<u64> {
-        let now_ms = link::now_ms();
+        let now_ms = clock::now_ms();
         let strays_ms = self.strays.as_ref().map(|hunt| hunt.remaining_ms(now_ms));
         let keepers_due_ms = self.leaving.as_ref().and_then(|leaving| leaving.keepers_due_ms);
         let keepers_ms = keepers_due_ms.map(|due_ms| due_ms.saturating_sub(now_ms));
@@ -198,14 +193,14 @@ impl Service {
 
     fn launch(&mut self, run: u64, fds: Vec<OwnedFd>, fds_lost: bool) {
         if let Err((step, errno)) = self.roster.launch(run, fds, fds_lost) {
-            self.outbox.push_back(Report::LaunchFailed { run, step, errno: errno.raw_os_error() });
+            self.outbox.push(Report::LaunchFailed { run, step, errno: errno.raw_os_error() });
         }
     }
 
     /// The host is gone: nobody reads reports any more, and every tree has to go.
     fn leave(&mut self) {
         if self.leaving.is_none() {
-            self.leaving = Some(Leaving { keepers_due_ms: Some(link::now_ms() + KEEPERS_GRACE_MS) });
+            self.leaving = Some(Leaving { keepers_due_ms: Some(clock::now_ms() + KEEPERS_GRACE_MS) });
             self.outbox.clear();
             self.roster.dismiss();
         }

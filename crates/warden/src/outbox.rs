@@ -1,0 +1,79 @@
+//! Reports on their way over a socket: none is lost because there is no room at the moment.
+
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+
+use rustix::event::PollFlags;
+
+use warden::protocol::Report;
+
+use crate::link::{self, Sent};
+
+/// Reports that the other end has not taken yet, in order.
+#[derive(Default)]
+pub struct Outbox {
+    reports: VecDeque<Report>,
+}
+
+impl Outbox {
+    /// Adds a report; it goes with the next [`flush`](Self::flush).
+    pub fn push(&mut self, report: Report) {
+        self.reports.push_back(report);
+    }
+
+    /// Sends what there is room for. False if the other end is closed.
+    pub fn flush(&mut self, socket: impl AsFd) -> bool {
+        while let Some(report) = self.reports.front() {
+            match link::transmit(&socket, &report.encode()) {
+                Sent::Yes => drop(self.reports.pop_front()),
+                Sent::Later => return true,
+                Sent::Closed => return false,
+            }
+        }
+        true
+    }
+
+    /// Nobody will read them.
+    pub fn clear(&mut self) {
+        self.reports.clear();
+    }
+
+    /// Whether everything has been sent.
+    pub fn is_empty(&self) -> bool {
+        self.reports.is_empty()
+    }
+
+    /// What to wait for on the socket, beside what arrives on it.
+    pub fn interest(&self) -> PollFlags {
+        if self.is_empty() { PollFlags::empty() } else { PollFlags::OUT }
+    }
+}
+
+impl Extend<Report> for Outbox {
+    fn extend<T: IntoIterator<Item = Report>>(&mut self, reports: T) {
+        self.reports.extend(reports);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::testing::{fill, pair, read_all};
+
+    #[test]
+    fn reports_wait_for_room_and_keep_their_order() {
+        let (ours, theirs) = pair();
+        fill(&ours);
+        let reports = [1, 2].map(|run| Report::Started { run, pid: 7, keeper_pid: 6 });
+        let mut outbox = Outbox::default();
+        outbox.extend(reports);
+        assert!(outbox.flush(&ours) && !outbox.is_empty());
+        assert_eq!(outbox.interest(), PollFlags::OUT);
+        read_all(&theirs);
+        assert!(outbox.flush(&ours) && outbox.is_empty());
+        assert_eq!(read_all(&theirs), reports.map(|report| report.encode().to_vec()));
+        drop(theirs);
+        outbox.extend(reports);
+        assert!(!outbox.flush(&ours), "nobody is there any more");
+    }
+}

@@ -1,0 +1,37 @@
+//! What only a system call without a safe wrapper can do with a pidfd.
+
+use rustix::io::Errno;
+use rustix::process::Signal;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// `PIDFD_SIGNAL_PROCESS_GROUP`, of Linux 6.9.
+const TO_GROUP: u32 = 4;
+
+/// Signals the process group of a process. `EINVAL` before Linux 6.9.
+pub fn send_to_group(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+    // SAFETY: the descriptor is open, there is no `siginfo` to read, and the kernel checks the rest.
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal.as_raw(),
+            std::ptr::null::<libc::siginfo_t>(),
+            TO_GROUP,
+        )
+    };
+    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The status, as of `wait`, that a parent has been told of a child that it has reaped. Fails before Linux 6.15.
+pub fn status_of_reaped(pidfd: &OwnedFd) -> Result<Option<libc::c_int>, Errno> {
+    // SAFETY: all zeroes are a value of this struct of numbers.
+    let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
+    info.mask = libc::PIDFD_INFO_EXIT.into();
+    // SAFETY: the descriptor is open, and the kernel writes no more than the size that is part of the request's number.
+    let asked = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO as _, &mut info) };
+    if asked != 0 {
+        return Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO));
+    }
+    Ok((info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0).then_some(info.exit_code))
+}
