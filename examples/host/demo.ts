@@ -82,13 +82,15 @@ export async function startDemo(settings: DemoSettings, port: number): Promise<D
 type Handle = (request: Request, server: Server<SocketLink>) => Promise<Response | undefined>;
 
 function listen(port: number, fetch: Handle): Server<SocketLink> {
-  // Requests are held while a tenant starts, and may be silent for long: no idle timeout.
+  // Requests are held while a tenant starts, and may be silent for long: no idle timeout. Without `development` Bun shares
+  // the port with whoever has it already, unless told not to.
   const serve = (port: number) =>
     Bun.serve<SocketLink>({
       hostname: '127.0.0.1',
       port,
       idleTimeout: 0,
       development: false,
+      reusePort: false,
       fetch,
       websocket: socketHandler,
     });
