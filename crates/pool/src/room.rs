@@ -2,11 +2,15 @@
 //!
 //! A key that needs room waits in the queue, first come first served. The queue is drained by: a free place; an
 //! exit or a failed start (a place becomes free); a tenant becoming ready, or an eviction being refused
-//! (another victim can be chosen). All of these are steps of the pool, and every step ends in `Pool::admit`.
+//! (another victim can be chosen); a kill, `dispose` or the abort of its last caller (the key stops waiting). All of these
+//! are steps of the pool, and every step ends in `Pool::admit`.
 
-use crate::tenant::Run;
+use crate::messages::{Action, Event, Refusal};
+use crate::pool::{Pool, Step};
+use crate::tenant::{Cause, Run, State, Tenant};
 use crate::{Key, Leases, RunId, Touch};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -84,9 +88,7 @@ impl Room {
         loop {
             let next = match after {
                 None => self.by_touch.first(),
-                Some(entry) => {
-                    self.by_touch.range((std::ops::Bound::Excluded(entry), std::ops::Bound::Unbounded)).next()
-                }
+                Some(entry) => self.by_touch.range((Bound::Excluded(entry), Bound::Unbounded)).next(),
             };
             let entry @ (indexed, run) = *next?;
             let touch = leases.touched(run);
@@ -100,5 +102,80 @@ impl Room {
                 after = Some(entry);
             }
         }
+    }
+}
+
+impl Pool {
+    /// A new key, or one whose process is gone, queues for room.
+    pub(crate) fn queue_for_room(&mut self, tenant: &mut Tenant) {
+        let ticket = self.next_ticket();
+        tenant.state = State::AwaitingRoom { ticket };
+        self.room.enqueue(ticket, tenant.key.clone());
+    }
+
+    /// Asks somebody to leave if more keys wait than places are about to become free, and turns away whom nobody leaves
+    /// for. Whether it did either.
+    pub(crate) fn make_room(&mut self, step: &mut Step) -> bool {
+        let Some(since_ticket) = self.room.wanted_since() else { return false };
+        if self.evict(step, since_ticket) || self.evict_stranded(step, since_ticket) {
+            return true;
+        }
+        if self.anybody_in_motion() {
+            return false;
+        }
+        self.turn_away_first_waiting();
+        true
+    }
+
+    /// Whether some tenant will, sooner or later, leave its room or become one that can be asked to.
+    pub(crate) fn anybody_in_motion(&self) -> bool {
+        self.room.occupied > self.room.candidates() + self.stranded.len()
+    }
+
+    /// Everybody who could leave was asked since this key came, and refused.
+    fn turn_away_first_waiting(&mut self) {
+        let (run, failure) = self.last_refusal.clone().expect("room is only full of refusals after one");
+        let key = self.room.first_waiting().expect("called while somebody waits").clone();
+        self.cancel_queued(&key, Refusal::StopRefused { run, failure });
+    }
+
+    /// Stops the least recently touched tenant that has not refused since `since_ticket`. False if there is none.
+    fn evict(&mut self, step: &mut Step, since_ticket: u64) -> bool {
+        loop {
+            let Pool { room, tenants, runs, .. } = self;
+            let mut moves = Vec::new();
+            let victim = room.least_recently_touched(
+                step.leases,
+                |run, touch| moves.push((run, touch)),
+                |run| {
+                    let refused_at = tenants[&runs[&run]].state.run().and_then(|run| run.refused_at_ticket);
+                    refused_at.is_none_or(|ticket| ticket < since_ticket)
+                },
+            );
+            for (id, touch) in moves {
+                let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
+                run.expect("candidates are ready runs").indexed_touch = touch;
+            }
+            let Some(victim) = victim else { return false };
+            let before = step.leases.touched(victim);
+            if step.leases.claim(victim) > before {
+                step.leases.reopen(victim);
+                continue;
+            }
+            self.actions.push(Action::Emit(Event::LruEvict { run: victim }));
+            self.begin_stop(step, victim, Cause::Evicted);
+            return true;
+        }
+    }
+
+    /// When no ready tenant is left to ask: asks again one that could not be ended before.
+    fn evict_stranded(&mut self, step: &mut Step, since_ticket: u64) -> bool {
+        let refused_before = |run: &&RunId| {
+            let run = self.tenants[&self.runs[*run]].state.run();
+            run.and_then(|run| run.refused_at_ticket).is_none_or(|ticket| ticket < since_ticket)
+        };
+        let Some(run) = self.stranded.iter().find(refused_before).copied() else { return false };
+        self.begin_stop(step, run, Cause::Evicted);
+        true
     }
 }
