@@ -139,10 +139,8 @@ impl Pool {
     }
 
     fn queue_new(&mut self, key: Key, waiter: Waiter, adoption: Option<Box<(CallId, Adopted)>>) {
-        let state = State::AwaitingRoom { ticket: 0 };
-        let mut tenant = Tenant { key: key.clone(), state, waiters: vec![waiter], adoption };
-        self.queue_for_room(&mut tenant);
-        self.tenants.insert(key, tenant);
+        let state = self.queue_for_room(&key);
+        self.tenants.insert(key.clone(), Tenant { key, state, waiters: vec![waiter], adoption });
     }
 
     pub(crate) fn restart(&mut self, step: &mut Step, key: Key, call: CallId) {

@@ -30,12 +30,9 @@ impl Pool {
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
         run.pid = Some(pid);
-        let starting = matches!(tenant.state, State::Starting(_));
+        let wanted = tenant.state.has_process_now();
         self.actions.push(Action::Emit(Event::Spawn { run: id, pid, port }));
-        if starting {
-            let tenant = self.tenant_of(id);
-            let State::Starting(run) = take_state(tenant) else { unreachable!("checked above") };
-            tenant.state = State::Probing(run);
+        if wanted {
             self.actions.push(Action::Probe { run: id });
         } else {
             self.process_to_stop_appeared(step, id);
@@ -54,9 +51,7 @@ impl Pool {
         }
         run.pid = Some(pid);
         let duration_ms = step.now.steady_ms - run.started_steady_ms;
-        if let State::Starting(run) = take_state(tenant) {
-            tenant.state = State::Probing(run);
-        }
+        tenant.state.has_process_now();
         self.becomes_ready(step, id, step.now.wall_ms, Event::Restored { run: id, pid, port, duration_ms });
         self.schedule_first_observation(step);
     }
@@ -118,9 +113,10 @@ impl Pool {
         for waiter in std::mem::take(&mut tenant.waiters) {
             actions.push(Action::Settle { call: waiter.call, outcome: Outcome::Tenant(id) });
         }
-        if let State::Probing(run) = take_state(tenant) {
-            tenant.state = State::Ready(run);
-        }
+        tenant.state.change(|state| match state {
+            State::Probing(run) => (State::Ready(run), ()),
+            other => unreachable!("{other:?} was `Probing` above"),
+        });
     }
 
     fn not_ready(&mut self, step: &mut Step, id: RunId, failure: Failure) {
@@ -182,9 +178,8 @@ impl Pool {
     /// hear who waited for it to become ready.
     fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let key = self.runs.remove(&id).expect("a live run has a key");
-        let mut tenant = self.tenants.remove(&key).expect("a live run has a tenant");
-        let placeholder = State::AwaitingRoom { ticket: 0 };
-        let keeps_room = match std::mem::replace(&mut tenant.state, placeholder) {
+        let Tenant { state, mut waiters, .. } = self.tenants.remove(&key).expect("a live run has a tenant");
+        let keeps_room = match state {
             State::Stopping(mut run, stop) => {
                 let stop = *stop;
                 self.let_go(&mut run);
@@ -198,8 +193,7 @@ impl Pool {
             }
             State::Starting(mut run) | State::Probing(mut run) => {
                 self.let_go(&mut run);
-                let calls = std::mem::take(&mut tenant.waiters).into_iter().map(|waiter| waiter.call);
-                self.disappoint(id, calls.collect(), failure);
+                self.disappoint(id, waiters.drain(..).map(|waiter| waiter.call).collect(), failure);
                 false
             }
             State::Ready(mut run) => {
@@ -221,7 +215,7 @@ impl Pool {
         if self.runs.is_empty() {
             self.observe_at_ms = None;
         }
-        self.respawn_or_forget(tenant, keeps_room);
+        self.respawn_or_forget(key, waiters, keeps_room);
     }
 
     fn let_go(&mut self, run: &mut Run) {
@@ -239,20 +233,16 @@ impl Pool {
 
     /// After a run is over: whoever asked meanwhile gets a new one. A restart takes its own room over; others
     /// queue behind those that were promised it.
-    fn respawn_or_forget(&mut self, mut tenant: Tenant, keeps_room: bool) {
-        let wanted = !tenant.waiters.is_empty();
+    fn respawn_or_forget(&mut self, key: Key, waiters: Vec<Waiter>, keeps_room: bool) {
+        let wanted = !waiters.is_empty();
         if !(wanted && keeps_room) {
             self.room.occupied -= 1;
         }
         if !wanted {
             return;
         }
-        if keeps_room {
-            self.queue_for_gate(&mut tenant);
-        } else {
-            self.queue_for_room(&mut tenant);
-        }
-        self.tenants.insert(tenant.key.clone(), tenant);
+        let state = if keeps_room { self.queue_for_gate(&key) } else { self.queue_for_room(&key) };
+        self.tenants.insert(key.clone(), Tenant { key, state, waiters, adoption: None });
     }
 
     fn sampled(&mut self, id: RunId, cpu_ms: u64, rss_bytes: u64) {
@@ -268,9 +258,4 @@ impl Pool {
     pub(crate) fn tenant_of(&mut self, run: RunId) -> &mut Tenant {
         self.tenants.get_mut(&self.runs[&run]).expect("a live run has a tenant")
     }
-}
-
-/// Moves the state out so that its parts can be moved into the next one, which the caller must set.
-pub(crate) fn take_state(tenant: &mut Tenant) -> State {
-    std::mem::replace(&mut tenant.state, State::AwaitingRoom { ticket: 0 })
 }

@@ -200,11 +200,11 @@ impl Pool {
         }
     }
 
-    /// A key that holds room queues for its start.
-    pub(crate) fn queue_for_gate(&mut self, tenant: &mut Tenant) {
+    /// A key that holds room queues for its start; this is its state then.
+    pub(crate) fn queue_for_gate(&mut self, key: &Key) -> State {
         let ticket = self.next_ticket();
-        tenant.state = State::AwaitingGate { ticket };
-        self.gate.enqueue(ticket, tenant.key.clone());
+        self.gate.enqueue(ticket, key.clone());
+        State::AwaitingGate { ticket }
     }
 
     /// Lets in whoever can be let in, and makes room for whoever cannot. Ends every step, so that nothing that
@@ -212,15 +212,12 @@ impl Pool {
     fn admit(&mut self, step: &mut Step) {
         loop {
             while let Some(key) = self.room.admit() {
-                let mut tenant = self.tenants.remove(&key).expect("a queued key has a tenant");
-                let adoption = tenant.adoption.take();
-                if adoption.is_none() {
-                    self.queue_for_gate(&mut tenant);
-                }
-                self.tenants.insert(key.clone(), tenant);
-                if let Some(adoption) = adoption {
+                if let Some(adoption) = self.queued(&key).adoption.take() {
                     let (call, process) = *adoption;
                     self.take_in(step, key, call, process);
+                } else {
+                    let state = self.queue_for_gate(&key);
+                    self.queued(&key).state = state;
                 }
             }
             while let Some(key) = self.gate.admit() {
@@ -230,6 +227,10 @@ impl Pool {
                 return;
             }
         }
+    }
+
+    fn queued(&mut self, key: &str) -> &mut Tenant {
+        self.tenants.get_mut(key).expect("a queued key has a tenant")
     }
 
     fn start(&mut self, step: &mut Step, key: Key) {

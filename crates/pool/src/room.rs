@@ -7,7 +7,7 @@
 
 use crate::messages::{Action, Event, Refusal};
 use crate::pool::{Pool, Step};
-use crate::tenant::{Cause, Run, State, Tenant};
+use crate::tenant::{Cause, Run, State};
 use crate::{Key, Leases, RunId, Touch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -106,11 +106,11 @@ impl Room {
 }
 
 impl Pool {
-    /// A new key, or one whose process is gone, queues for room.
-    pub(crate) fn queue_for_room(&mut self, tenant: &mut Tenant) {
+    /// A new key, or one whose process is gone, queues for room; this is its state then.
+    pub(crate) fn queue_for_room(&mut self, key: &Key) -> State {
         let ticket = self.next_ticket();
-        tenant.state = State::AwaitingRoom { ticket };
-        self.room.enqueue(ticket, tenant.key.clone());
+        self.room.enqueue(ticket, key.clone());
+        State::AwaitingRoom { ticket }
     }
 
     /// Asks somebody to leave if more keys wait than places are about to become free, and turns away whom nobody leaves

@@ -164,6 +164,23 @@ impl Cause {
 }
 
 impl State {
+    /// Exchanges the state for what `change` makes of it: the next one cannot be forgotten.
+    pub fn change<T>(&mut self, change: impl FnOnce(State) -> (State, T)) -> T {
+        // Nobody sees what stands in while `change` has the state.
+        let stand_in = State::AwaitingRoom { ticket: u64::MAX };
+        let (next, result) = change(std::mem::replace(self, stand_in));
+        *self = next;
+        result
+    }
+
+    /// From `Starting` to `Probing`; whether it was there.
+    pub fn has_process_now(&mut self) -> bool {
+        self.change(|state| match state {
+            State::Starting(run) => (State::Probing(run), true),
+            other => (other, false),
+        })
+    }
+
     pub fn run(&self) -> Option<&Run> {
         match self {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => None,
