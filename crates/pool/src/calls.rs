@@ -19,6 +19,9 @@ impl Pool {
         let waiter = Waiter { call, wants: Wants::Any };
         match &mut tenant.state {
             State::Ready(run) => {
+                if self.room.waiting() > 0 {
+                    self.room.hand_out(run, step.now.steady_ms);
+                }
                 let run = run.id;
                 step.leases.touch(run, step.now.wall_ms);
                 self.settle(call, Outcome::Tenant(run));

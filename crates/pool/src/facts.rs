@@ -104,7 +104,7 @@ impl Pool {
         *became_ready += 1;
         failures.clear(&tenant.key);
         step.leases.open(id, touched_at_ms);
-        room.add_candidate(run, Touch { at_ms: touched_at_ms, sequence: 0 });
+        room.begin_tenure(run, Touch { at_ms: touched_at_ms, sequence: 0 }, step.now.steady_ms);
         if let Some(idle_after_ms) = config.idle_after_ms {
             let left_ms = idle_after_ms.saturating_sub(step.now.wall_ms.saturating_sub(touched_at_ms));
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
@@ -198,7 +198,7 @@ impl Pool {
             }
             State::Ready(mut run) => {
                 step.leases.claim(id);
-                self.room.remove_candidate(&run);
+                self.room.remove_ready(&run);
                 self.let_go(&mut run);
                 false
             }

@@ -130,7 +130,7 @@ impl Pool {
         if looks.is_under_way {
             return;
         }
-        if self.room.candidates() == 0 || self.disposal.is_some() {
+        if self.room.ready() == 0 || self.disposal.is_some() {
             looks.asking_next.clear();
             looks.at_ms = None;
         } else if !looks.asking_next.is_empty() || looks.at_ms.is_some_and(|at_ms| at_ms <= now_ms) {

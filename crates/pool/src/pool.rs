@@ -126,9 +126,14 @@ impl Pool {
     }
 
     /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs' deadlines (see
-    /// `timers.rs`), the next observation and the next look for connections. May change with every step.
+    /// `timers.rs`), the end of a tenure that somebody waits for, the next observation and the next look for connections.
+    /// May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
-        [self.timers.first(), self.observe_at_ms, self.looks.at_ms].into_iter().flatten().min()
+        let end_of_tenure_ms = self.room.awaited_end_of_tenure_ms();
+        [self.timers.first(), end_of_tenure_ms, self.observe_at_ms, self.looks.at_ms]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The figures of this moment.

@@ -67,7 +67,7 @@ impl Pool {
                 }
                 State::Ready(run) => {
                     step.leases.claim(id);
-                    room.remove_candidate(&run);
+                    room.remove_ready(&run);
                     run
                 }
                 State::Stranded(run) => {
@@ -174,8 +174,13 @@ impl Pool {
             State::Stopping(run, stop) => (State::Stranded(run), *stop),
             other => unreachable!("{other:?} is no stop that could be given up"),
         });
-        let is_tenant = matches!(tenant.state, State::Ready(_));
         let waiters = std::mem::take(&mut tenant.waiters);
+        let is_tenant = matches!(tenant.state, State::Ready(_));
+        if let State::Ready(run) = &mut tenant.state
+            && waiters.iter().any(|waiter| waiter.wants == Wants::Any)
+        {
+            run.stay_for_a_moment(step.now.steady_ms);
+        }
         let refusal = Refusal::StopRefused { run: id, failure: failure.clone() };
         stop.kills.into_iter().for_each(|call| self.refuse(call, refusal.clone()));
         for call in stop.disappointed {
@@ -221,7 +226,7 @@ impl Pool {
             return;
         }
         step.leases.reopen(id);
-        room.add_candidate(run, step.leases.touched(id));
+        room.add_ready(run, step.leases.touched(id));
         if config.idle_after_ms.is_some() && disposal.is_none() {
             timers.set(run, step.now.steady_ms.saturating_add(config.sweep_interval_ms.max(1)));
         }

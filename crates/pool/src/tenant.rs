@@ -69,6 +69,8 @@ pub(crate) struct Run {
     pub holds_gate: bool,
     /// The state's one deadline: patience while starting, idleness while ready, the grace while stopping.
     pub deadline_ms: Option<u64>,
+    /// Until then it is not evicted; set when it becomes ready.
+    pub tenure_ends_ms: u64,
     /// Where the run stands in the order of eviction.
     pub indexed_touch: Touch,
     /// The ticket counter when an eviction of this run was last refused.
@@ -93,6 +95,7 @@ impl Run {
             fresh,
             holds_gate: true,
             deadline_ms: None,
+            tenure_ends_ms: 0,
             indexed_touch: Touch::default(),
             refused_at_ticket: None,
             cause: None,

@@ -106,15 +106,16 @@ impl Book {
                 _ = self.observing_from_ms.get_or_insert(now_ms);
             }
             Fact::Restored { .. } if !run.started => {
-                (run.started, run.external, run.ready) = (true, true, coming_up);
+                (run.started, run.external) = (true, true);
                 if coming_up {
+                    run.become_ready(now_ms);
                     run.origin = Origin::Restored;
                     self.forget_failures(key);
                 }
                 _ = self.observing_from_ms.get_or_insert(now_ms);
             }
             Fact::Ready if coming_up && run.started => {
-                run.ready = true;
+                run.become_ready(now_ms);
                 self.forget_failures(key);
             }
             Fact::NotReady(failure) if coming_up && run.started => {
