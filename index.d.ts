@@ -660,7 +660,7 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_SPAWN'
   /** It did not become ready in time. */
   | 'ERR_RUNTIME_READINESS_TIMEOUT'
-  /** It ended before it was ready. */
+  /** It ended before it was ready, or its start was stopped before that, by `kill` for example. */
   | 'ERR_RUNTIME_EXITED_EARLY'
   /** A `RuntimeProcess` of yours did not exit after `kill("SIGKILL")`; it stays tracked. */
   | 'ERR_RUNTIME_STOP_TIMEOUT'
@@ -694,7 +694,8 @@ export type RuntimeError = Error & {
 
 /**
  * A process ended before it was ready. The message says how, and ends with the last lines of its
- * output, which usually say why.
+ * output, which usually say why. Also for whoever waited for a start that was stopped, by `kill` for
+ * example, before there was a process: then the message says so.
  */
 export class RuntimeExitedBeforeReadyError extends Error {
   private constructor();
@@ -702,7 +703,7 @@ export class RuntimeExitedBeforeReadyError extends Error {
   readonly code: 'ERR_RUNTIME_EXITED_EARLY';
   /** The tenant's key. */
   readonly key: string;
-  /** `null` when a signal ended it. */
+  /** `null` when a signal ended it, and when there was no process. */
   readonly exitCode: number | null;
 }
 

@@ -175,7 +175,7 @@ impl Pool {
         let Some(tenant) = self.tenants.get(&key) else { return self.settle(call, Outcome::Done) };
         match &tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
-                self.cancel_queued(&key, Refusal::StartFailed { run: None, failure: KILLED_BEFORE_START });
+                self.cancel_queued(&key, Refusal::StartFailed { run: None, failure: Failure::CalledOff });
                 self.settle(call, Outcome::Done);
             }
             State::Stopping(run, _) => {
@@ -298,6 +298,3 @@ impl Pool {
         }
     }
 }
-
-/// What callers hear whose start was called off before there was a process.
-const KILLED_BEFORE_START: Failure = Failure::ExitedEarly { exit_code: None };

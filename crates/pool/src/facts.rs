@@ -175,7 +175,7 @@ impl Pool {
     }
 
     /// Takes a finished run out of everything and answers whoever waited for its end. `failure` is what callers
-    /// hear who waited for it to become ready.
+    /// hear who waited for it to become ready and did not see that called off.
     fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let key = self.runs.remove(&id).expect("a live run has a key");
         let Tenant { state, mut waiters, .. } = self.tenants.remove(&key).expect("a live run has a tenant");
@@ -183,7 +183,7 @@ impl Pool {
             State::Stopping(mut run, stop) => {
                 let stop = *stop;
                 self.let_go(&mut run);
-                let failure = stop.failure.unwrap_or(failure);
+                let failure = stop.failure.unwrap_or_else(|| of_called_off(&run, failure));
                 self.disappoint(id, stop.disappointed, failure);
                 stop.kills.into_iter().for_each(|call| self.settle(call, Outcome::Done));
                 if !stop.keeps_room {
@@ -258,4 +258,12 @@ impl Pool {
     pub(crate) fn tenant_of(&mut self, run: RunId) -> &mut Tenant {
         self.tenants.get_mut(&self.runs[&run]).expect("a live run has a tenant")
     }
+}
+
+/// What callers hear whose start was stopped before it was ready, when the run ends like this. Where there was a process, how
+/// it ended; where there was none, or only the one before theirs, just that. And what the user's own function threw reaches
+/// its callers as it is.
+fn of_called_off(run: &Run, end: Failure) -> Failure {
+    let is_theirs = run.pid.is_some() && !run.was_ready;
+    if is_theirs || matches!(end, Failure::Thrown { .. }) { end } else { Failure::CalledOff }
 }
