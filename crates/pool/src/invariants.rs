@@ -111,7 +111,7 @@ impl Pool {
     }
 
     /// A stop that somebody may refuse has a deadline once they have been asked; one that nobody can has either been
-    /// passed on to the kernel or waits for a process that appears within moments.
+    /// passed on to the kernel or waits for a process of ours, which appears or fails (`Pool::await_process` says when).
     fn a_stop_always_goes_on(&self) -> Result<(), String> {
         for tenant in self.tenants.values() {
             let State::Stopping(run, stop) = &tenant.state else { continue };

@@ -96,7 +96,9 @@ impl Pool {
         })
     }
 
-    /// There is nothing to signal yet. Ours will appear or fail within moments; a user's may never.
+    /// There is nothing to signal yet. Ours appears or fails when JavaScript has prepared it and the warden has answered; with
+    /// checkpoints that is after the driver has answered, for which `lib/checkpoint` sets a limit of its own each time. A user's
+    /// may never.
     fn await_process(&mut self, step: &mut Step, id: RunId) {
         if self.processes_of(id) == Processes::External {
             let patience_ms = self.grace_ms().saturating_mul(2);

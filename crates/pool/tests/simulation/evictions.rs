@@ -11,7 +11,7 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
         return Ok(());
     };
     let Some(run) = book.run(*run) else { return Err(format!("{action:?} of nobody")) };
-    holds(run.is_in_use(), || format!("{action:?}, but its stop is {:?}", run.stop))?;
+    nobody_is_evicted_who_is_being_stopped(run)?;
     if matches!(action, Action::Emit(Event::IdleKill { .. })) {
         return Ok(());
     }
@@ -24,6 +24,11 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
 pub fn of_step(book: &Book, pool: &Pool) -> Verdict {
     nobody_waits_beyond_a_tenure(book)?;
     an_awaited_end_of_a_tenure_is_a_deadline(book, pool)
+}
+
+/// Nor stopped for being idle.
+fn nobody_is_evicted_who_is_being_stopped(victim: &RunRecord) -> Verdict {
+    holds(victim.is_in_use(), || format!("{victim:?} is to make room, or is idle"))
 }
 
 fn nobody_is_handed_out_and_evicted_in_one_step(book: &Book, victim: &RunRecord) -> Verdict {
