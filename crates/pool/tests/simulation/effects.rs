@@ -41,7 +41,7 @@ impl Book {
                     // A stop before there was a process is given up without anything else that could be seen.
                     Outcome::Refused(Refusal::StopRefused { run, .. }) => {
                         if let Some(run) = self.run_mut(*run) {
-                            run.makes_room_for_restart = false;
+                            run.makes_no_room_for_restart();
                         }
                     }
                     _ => {}

@@ -34,13 +34,14 @@ impl Book {
             // What timed out before keeps its cause.
             let was_given_up = run.given_up.is_some() && run.stop.is_none() && run.saving.is_none();
             run.makes_room_for_restart |= run.cause.is_none() || was_given_up;
+            run.may_make_room_for_restart |= run.external && !run.started;
         }
         self.cause_of_key(key, ExitReason::Restarted);
     }
 
     fn kill(&mut self, key: usize) {
         if let Some(run) = self.live_run_of_mut(key) {
-            run.makes_room_for_restart = false;
+            run.makes_no_room_for_restart();
         }
         let waiting = self.calls.iter_mut().filter(|call| call.key == key && !call.settled);
         waiting.filter(|call| call.ask.is_for_a_tenant()).for_each(|call| call.killed = true);
@@ -61,7 +62,7 @@ impl Book {
             return;
         }
         if let Some(run) = self.live_run_of_mut(key) {
-            run.makes_room_for_restart = false;
+            run.makes_no_room_for_restart();
             if run.is_coming_up() {
                 run.cause = Some(ExitReason::Killed);
             }
@@ -204,7 +205,8 @@ impl Book {
         let run = self.run_mut(id).expect("a live run");
         (run.over, run.exit_code) = (true, exit_code);
         // A stop before there was a process may have been given up unseen, and a restart have tried again.
-        let inherits_room = run.makes_room_for_restart || (run.external && !run.started);
+        let perhaps = run.may_make_room_for_restart || (run.external && !run.started);
+        let inherits_room = run.makes_room_for_restart || perhaps;
         let key = run.key;
         (self.keys[key].live, self.keys[key].inherits_room) = (None, inherits_room);
         self.ended.push(id);
@@ -217,7 +219,8 @@ impl Book {
     fn give_up(&mut self, id: RunId) {
         let at = (self.now.steady_ms, self.step);
         let run = self.run_mut(id).expect("a live run");
-        (run.stop, run.given_up, run.makes_room_for_restart) = (None, Some(at), false);
+        (run.stop, run.given_up) = (None, Some(at));
+        run.makes_no_room_for_restart();
         if run.cause == Some(ExitReason::Checkpointed) {
             run.cause = Some(ExitReason::IdleKilled);
         }

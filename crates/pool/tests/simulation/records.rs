@@ -61,6 +61,8 @@ pub struct RunRecord {
     pub cpu_ms: u64,
     /// It is being stopped for a restart that takes its room over.
     pub makes_room_for_restart: bool,
+    /// Perhaps: it had no process yet, so that nobody could see whether an earlier stop of it had been given up.
+    pub may_make_room_for_restart: bool,
     pub told: Told,
 }
 
@@ -205,12 +207,17 @@ impl RunRecord {
             exit_code: None,
             cpu_ms: 0,
             makes_room_for_restart: false,
+            may_make_room_for_restart: false,
             told: Told::default(),
         }
     }
 
     pub fn become_ready(&mut self, now_ms: u64) {
         (self.ready, self.ready_ms) = (true, now_ms);
+    }
+
+    pub fn makes_no_room_for_restart(&mut self) {
+        (self.makes_room_for_restart, self.may_make_room_for_restart) = (false, false);
     }
 
     /// Until then it is not evicted: it stays for as long as its start took.
