@@ -216,6 +216,7 @@ impl Pool {
     /// drains a queue can be forgotten.
     fn admit(&mut self, step: &mut Step) {
         loop {
+            self.start_admitted(step);
             while let Some(key) = self.room.admit() {
                 if let Some(adoption) = self.queued(&key).adoption.take() {
                     let (call, process) = *adoption;
@@ -223,10 +224,9 @@ impl Pool {
                 } else {
                     let state = self.queue_for_gate(&key);
                     self.queued(&key).state = state;
+                    // At once, so that nobody who came later is adopted before it.
+                    self.start_admitted(step);
                 }
-            }
-            while let Some(key) = self.gate.admit() {
-                self.start(step, key);
             }
             if !self.make_room(step) {
                 return;
@@ -236,6 +236,12 @@ impl Pool {
 
     fn queued(&mut self, key: &str) -> &mut Tenant {
         self.tenants.get_mut(key).expect("a queued key has a tenant")
+    }
+
+    fn start_admitted(&mut self, step: &mut Step) {
+        while let Some(key) = self.gate.admit() {
+            self.start(step, key);
+        }
     }
 
     fn start(&mut self, step: &mut Step, key: Key) {
