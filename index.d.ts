@@ -324,7 +324,9 @@ export type RuntimeOptions = {
   idleAfterMs?: number;
   /**
    * Tenants alive at once, those being started included. A further one waits until the least recently
-   * active one has been stopped. Default 100.
+   * active one has been stopped. A ready tenant is not stopped for that before it has been ready for as long as its
+   * start took, 1 ms at least and 1 s at most: so keys that take turns in too little room are used, and not only
+   * started. Default 100.
    */
   maxConcurrent?: number;
   /** The upper bound on how late an idle tenant is noticed. Never keeps the host process alive. Default 10 000. */
@@ -659,7 +661,7 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_SPAWN'
   /** It did not become ready in time. */
   | 'ERR_RUNTIME_READINESS_TIMEOUT'
-  /** It ended before it was ready. */
+  /** It ended before it was ready, or its start was stopped before that, by `kill` for example. */
   | 'ERR_RUNTIME_EXITED_EARLY'
   /** A `RuntimeProcess` of yours did not exit after `kill("SIGKILL")`; it stays tracked. */
   | 'ERR_RUNTIME_STOP_TIMEOUT'
@@ -693,7 +695,8 @@ export type RuntimeError = Error & {
 
 /**
  * A process ended before it was ready. The message says how, and ends with the last lines of its
- * output, which usually say why.
+ * output, which usually say why. Also for whoever waited for a start that was stopped, by `kill` for
+ * example, before there was a process: then the message says so.
  */
 export class RuntimeExitedBeforeReadyError extends Error {
   private constructor();
@@ -701,7 +704,7 @@ export class RuntimeExitedBeforeReadyError extends Error {
   readonly code: 'ERR_RUNTIME_EXITED_EARLY';
   /** The tenant's key. */
   readonly key: string;
-  /** `null` when a signal ended it. */
+  /** `null` when a signal ended it, and when there was no process. */
   readonly exitCode: number | null;
 }
 

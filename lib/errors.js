@@ -1,22 +1,26 @@
 /** Every error of ours: its message, its code, its fields. The one place where refusals become words. */
 
 /**
- * A spawned process ended before it was ready. The message ends with the last lines of its output.
+ * A spawned process ended before it was ready, or its start was stopped before there was one. The message ends with the last
+ * lines of its output, or says so.
  */
 export class RuntimeExitedBeforeReadyError extends Error {
   /**
    * @param {string} key
    * @param {number | null} exitCode
-   * @param {string} [output] the last lines that the process wrote
+   * @param {string} [more] what the message ends with
    */
-  constructor(key, exitCode, output = '') {
-    super(exitedEarlyMessage(key, exitCode) + (output === '' ? '' : `\n${output}`));
+  constructor(key, exitCode, more = '') {
+    super(exitedEarlyMessage(key, exitCode) + more);
     this.name = 'RuntimeExitedBeforeReadyError';
     this.code = 'ERR_RUNTIME_EXITED_EARLY';
     this.key = key;
     this.exitCode = exitCode;
   }
 }
+
+/** There was no process that could have exited. */
+const CALLED_OFF = ': it was stopped before it was started';
 
 /** @param {string} key @param {number | null} exitCode */
 function exitedEarlyMessage(key, exitCode) {
@@ -61,7 +65,7 @@ export const unsupported = (message, cause) => withCode(new Error(message, { cau
 /**
  * Why a start or a stop failed. `text` is what a user's function threw in words, or why nothing was started.
  * @typedef {{ kind: FailureKind, exitCode: number | null, text: string }} Failure
- * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut'} FailureKind
+ * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff'} FailureKind
  */
 
 /**
@@ -76,6 +80,8 @@ export function failureText(key, failure) {
       return `Tenant "${key}" could not be started: ${failure.text}`;
     case 'exitedEarly':
       return exitedEarlyMessage(key, failure.exitCode);
+    case 'calledOff':
+      return exitedEarlyMessage(key, null) + CALLED_OFF;
     case 'readinessTimedOut':
       return 'Tenant readiness timed out after 30s';
     case 'readinessDenied':
@@ -100,7 +106,9 @@ export function failureError(key, failure, { thrown, output = '' }) {
   const text = failureText(key, failure);
   switch (failure.kind) {
     case 'exitedEarly':
-      return new RuntimeExitedBeforeReadyError(key, failure.exitCode, output);
+      return new RuntimeExitedBeforeReadyError(key, failure.exitCode, output && `\n${output}`);
+    case 'calledOff':
+      return new RuntimeExitedBeforeReadyError(key, null, CALLED_OFF);
     case 'notStarted':
       return withCode(new Error(text), 'SPAWN');
     case 'readinessTimedOut':

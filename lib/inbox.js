@@ -190,7 +190,7 @@ export const EXIT_REASONS = [
 /** @type {readonly FailureKind[]} */
 export const FAILURE_KINDS = [
   .../** @type {const} */ (['notStarted', 'exitedEarly', 'readinessTimedOut', 'readinessDenied']),
-  .../** @type {const} */ (['spawnThrew', 'readinessThrew', 'killThrew', 'stopTimedOut']),
+  .../** @type {const} */ (['spawnThrew', 'readinessThrew', 'killThrew', 'stopTimedOut', 'calledOff']),
 ];
 
 /** @type {readonly import('../index.js').TenantState[]} */

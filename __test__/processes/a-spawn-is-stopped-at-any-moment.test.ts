@@ -1,7 +1,7 @@
 // kill, restart, dispose and drain at every moment of a spawn, alone and all at once: every promise settles, every spawn
 // has one exit, and nothing is left.
 import { expect, test } from 'bun:test';
-import type { Tenant } from '@absolutejs/runtime';
+import { RuntimeExitedBeforeReadyError, type Tenant } from '@absolutejs/runtime';
 import {
   assertGone,
   createPool,
@@ -54,7 +54,16 @@ for (const moment of Object.keys(moments)) {
       expect(pool.runtime.stats()).toEqual({ running: 0, total: 0, draining: false, backoff: 0 });
     });
     expect(acting.status).toBe('fulfilled');
-    if (!isReady) expect(ensuring.status).toBe('rejected');
+    if (!isReady) {
+      // The same error at any moment; it says so when nothing had been started.
+      const { reason } = ensuring as PromiseRejectedResult;
+      expect(reason).toBeInstanceOf(RuntimeExitedBeforeReadyError);
+      const hasProcess = pool.events.of('spawn').length > 0;
+      const beginning = 'Runtime process for "app" exited with ';
+      const ending = 'before it was ready: it was stopped before it was started';
+      expect(reason.message).toStartWith(beginning);
+      expect(reason.message.endsWith(ending)).toBe(!hasProcess);
+    }
     expect(pool.events.of('exit').every(({ reason }) => reason === 'killed')).toBe(true);
     // A kill is not a failure: the next ensure starts it afresh.
     expect(isAlive(await within('ensure after kill', pool.runtime.ensure('app')))).toBe(true);

@@ -1,13 +1,15 @@
 import { expect, test } from 'bun:test';
+import { RuntimeExitedBeforeReadyError } from '@absolutejs/runtime';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { ignoresKill } from '../support/surface/fleet.ts';
-import { isPending, nextMillisecond, rejectionOf, within } from '../support/surface/wait.ts';
+import { aFewTurns, isPending, nextMillisecond, rejectionOf, within } from '../support/surface/wait.ts';
 
 test('the least recently touched tenant makes room, and lru-evict comes before its exit', async () => {
   await using bench = setUp({ maxConcurrent: 2 });
   await bench.runtime.ensure('a');
   await nextMillisecond();
   await bench.runtime.ensure('b');
+  await bench.tenuresEnd();
   await bench.runtime.ensure('c');
   const { pid } = bench.fleet.the('a');
   expect(bench.events.transitions.slice(4)).toEqual([
@@ -26,6 +28,7 @@ test('touch and ensure keep a tenant from being the victim', async () => {
   bench.runtime.touch('a');
   await nextMillisecond();
   await bench.runtime.ensure('b');
+  await bench.tenuresEnd();
   await bench.runtime.ensure('d');
   await bench.runtime.ensure('e');
   expect(bench.events.all('lru-evict').map(({ key }) => key)).toEqual(['c', 'a']);
@@ -39,6 +42,7 @@ test('touches within the same millisecond keep their order', async () => {
   do {
     for (const key of ['c', 'a', 'd', 'b']) bench.runtime.touch(key);
   } while (!areSame());
+  await bench.tenuresEnd();
   for (const key of ['e', 'f', 'g', 'h']) await bench.runtime.ensure(key);
   expect(bench.events.all('lru-evict').map(({ key }) => key)).toEqual(['c', 'a', 'd', 'b']);
 });
@@ -58,11 +62,30 @@ test('a tenant that becomes ready in the millisecond of a touch counts as the la
     answer('fresh', true);
     const fresh = await pending;
     if (fresh.lastTouchedAt !== touched.lastTouchedAt) continue;
+    await bench.tenuresEnd();
     await bench.runtime.ensure('third');
     expect(bench.events.all('lru-evict').map(({ key }) => key)).toEqual(['touched']);
     return;
   }
   throw new Error('never happened within one millisecond');
+});
+
+test('whoever waits gets the room of a tenant that has been ready for as long as its start took', async () => {
+  const { readiness, answer } = manualReadiness();
+  answer('b', true);
+  await using bench = setUp({ maxConcurrent: 1, readiness });
+  const first = bench.runtime.ensure('a');
+  const second = bench.runtime.ensure('b');
+  await bench.events.seen('spawn', 'a');
+  // Longer than the few turns that follow take.
+  await Bun.sleep(500);
+  answer('a', true);
+  await first;
+  await aFewTurns();
+  expect(bench.events.all('lru-evict')).toEqual([]);
+  expect(bench.fleet.the('a').kills).toEqual([]);
+  expect((await second).key).toBe('b');
+  expect(bench.events.all('lru-evict').map(({ key }) => key)).toEqual(['a']);
 });
 
 test('the newcomer waits until its victim has really ended', async () => {
@@ -129,6 +152,7 @@ test('each victim is asked once, and as many leave as come', async () => {
     bench.fleet.the(key).onKill = ignoresKill;
     await nextMillisecond();
   }
+  await bench.tenuresEnd();
   const pending = ['e', 'f', 'g'].map((key) => bench.runtime.ensure(key));
   await bench.events.seen('lru-evict', undefined, 3);
   expect(await isPending(Promise.race(pending))).toBeTrue();
@@ -145,6 +169,7 @@ test('each victim is asked once, and as many leave as come', async () => {
 test('a tenant that ends by itself while others are being evicted spares one of them', async () => {
   await using bench = setUp({ maxConcurrent: 2 });
   for (const key of ['a', 'b']) await bench.runtime.ensure(key);
+  await bench.tenuresEnd();
   bench.fleet.the('a').onKill = ignoresKill;
   const pending = bench.runtime.ensure('c');
   await bench.events.seen('lru-evict', 'a');
@@ -159,6 +184,7 @@ test('a refused eviction is not taken as room: the next one is asked', async () 
     await bench.runtime.ensure(key);
     await nextMillisecond();
   }
+  await bench.tenuresEnd();
   bench.fleet.the('a').onKill = () => Promise.reject(new Error('a stays'));
   expect((await bench.runtime.ensure('c')).key).toBe('c');
   expect(bench.events.all('lru-evict').map(({ key }) => key)).toEqual(['a', 'b']);
@@ -222,7 +248,12 @@ test('a key that is still waiting for room can be killed: nothing was started, i
   const pending = bench.runtime.ensure('b');
   await bench.events.seen('lru-evict', 'a');
   await bench.runtime.kill('b');
-  await rejectionOf(pending);
+  const error = await rejectionOf(pending);
+  expect(error).toBeInstanceOf(RuntimeExitedBeforeReadyError);
+  expect(error).toMatchObject({ key: 'b', exitCode: null, code: 'ERR_RUNTIME_EXITED_EARLY' });
+  expect(error.message).toBe(
+    'Runtime process for "b" exited with no exit code before it was ready: it was stopped before it was started',
+  );
   bench.fleet.the('a').exit(0);
   await bench.events.seen('exit', 'a');
   expect(bench.fleet.of('b')).toHaveLength(0);
@@ -232,6 +263,7 @@ test('a key that is still waiting for room can be killed: nothing was started, i
 test('the evicted key can be asked for again, and waits for its turn', async () => {
   await using bench = setUp({ maxConcurrent: 1 });
   const first = await bench.runtime.ensure('a');
+  await bench.tenuresEnd();
   const [b, a] = await Promise.all([bench.runtime.ensure('b'), bench.runtime.ensure('a')]);
   expect([b.key, a.key]).toEqual(['b', 'a']);
   expect(a).not.toBe(first);

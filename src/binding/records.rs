@@ -295,6 +295,7 @@ fn failure_parts(failure: Failure) -> (f64, f64, String) {
         Failure::Thrown { by: Callback::Readiness, text } => (5.0, None, text),
         Failure::Thrown { by: Callback::Kill, text } => (6.0, None, text),
         Failure::StopTimedOut => (7.0, None, String::new()),
+        Failure::CalledOff => (8.0, None, String::new()),
     };
     (kind, or_nan(exit_code), text)
 }

@@ -293,5 +293,5 @@ fn not_started(run: RunId, reason: String) -> Option<Input> {
 
 /// A start that nobody wants any more never began.
 fn called_off() -> Fact {
-    Fact::StartFailed(Failure::NotStarted { reason: "it was stopped before it was started".into() })
+    Fact::StartFailed(Failure::CalledOff)
 }

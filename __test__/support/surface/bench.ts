@@ -19,6 +19,13 @@ export class Bench implements AsyncDisposable {
     this.runtime = createRuntime({ ...base, ...options });
   }
 
+  /** Until every tenant has been ready for as long as its start took: before that, none is evicted. */
+  async tenuresEnd(): Promise<void> {
+    const startsMs = this.events.all('ready').map(({ durationMs }) => durationMs);
+    // The pool's clock shows whole milliseconds.
+    await Bun.sleep(Math.max(1, ...startsMs) + 2);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const release of this.releases) release();
     this.fleet.release();

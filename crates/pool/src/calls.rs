@@ -19,6 +19,9 @@ impl Pool {
         let waiter = Waiter { call, wants: Wants::Any };
         match &mut tenant.state {
             State::Ready(run) => {
+                if self.room.waiting() > 0 {
+                    self.room.hand_out(run, step.now.steady_ms);
+                }
                 let run = run.id;
                 step.leases.touch(run, step.now.wall_ms);
                 self.settle(call, Outcome::Tenant(run));
@@ -139,10 +142,8 @@ impl Pool {
     }
 
     fn queue_new(&mut self, key: Key, waiter: Waiter, adoption: Option<Box<(CallId, Adopted)>>) {
-        let state = State::AwaitingRoom { ticket: 0 };
-        let mut tenant = Tenant { key: key.clone(), state, waiters: vec![waiter], adoption };
-        self.queue_for_room(&mut tenant);
-        self.tenants.insert(key, tenant);
+        let state = self.queue_for_room(&key);
+        self.tenants.insert(key.clone(), Tenant { key, state, waiters: vec![waiter], adoption });
     }
 
     pub(crate) fn restart(&mut self, step: &mut Step, key: Key, call: CallId) {
@@ -174,7 +175,7 @@ impl Pool {
         let Some(tenant) = self.tenants.get(&key) else { return self.settle(call, Outcome::Done) };
         match &tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
-                self.cancel_queued(&key, Refusal::StartFailed { run: None, failure: KILLED_BEFORE_START });
+                self.cancel_queued(&key, Refusal::StartFailed { run: None, failure: Failure::CalledOff });
                 self.settle(call, Outcome::Done);
             }
             State::Stopping(run, _) => {
@@ -297,6 +298,3 @@ impl Pool {
         }
     }
 }
-
-/// What callers hear whose start was called off before there was a process.
-const KILLED_BEFORE_START: Failure = Failure::ExitedEarly { exit_code: None };

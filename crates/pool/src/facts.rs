@@ -30,12 +30,9 @@ impl Pool {
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
         run.pid = Some(pid);
-        let starting = matches!(tenant.state, State::Starting(_));
+        let wanted = tenant.state.has_process_now();
         self.actions.push(Action::Emit(Event::Spawn { run: id, pid, port }));
-        if starting {
-            let tenant = self.tenant_of(id);
-            let State::Starting(run) = take_state(tenant) else { unreachable!("checked above") };
-            tenant.state = State::Probing(run);
+        if wanted {
             self.actions.push(Action::Probe { run: id });
         } else {
             self.process_to_stop_appeared(step, id);
@@ -54,9 +51,7 @@ impl Pool {
         }
         run.pid = Some(pid);
         let duration_ms = step.now.steady_ms - run.started_steady_ms;
-        if let State::Starting(run) = take_state(tenant) {
-            tenant.state = State::Probing(run);
-        }
+        tenant.state.has_process_now();
         self.becomes_ready(step, id, step.now.wall_ms, Event::Restored { run: id, pid, port, duration_ms });
         self.schedule_first_observation(step);
     }
@@ -109,7 +104,7 @@ impl Pool {
         *became_ready += 1;
         failures.clear(&tenant.key);
         step.leases.open(id, touched_at_ms);
-        room.add_candidate(run, Touch { at_ms: touched_at_ms, sequence: 0 });
+        room.begin_tenure(run, Touch { at_ms: touched_at_ms, sequence: 0 }, step.now.steady_ms);
         if let Some(idle_after_ms) = config.idle_after_ms {
             let left_ms = idle_after_ms.saturating_sub(step.now.wall_ms.saturating_sub(touched_at_ms));
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
@@ -118,9 +113,10 @@ impl Pool {
         for waiter in std::mem::take(&mut tenant.waiters) {
             actions.push(Action::Settle { call: waiter.call, outcome: Outcome::Tenant(id) });
         }
-        if let State::Probing(run) = take_state(tenant) {
-            tenant.state = State::Ready(run);
-        }
+        tenant.state.change(|state| match state {
+            State::Probing(run) => (State::Ready(run), ()),
+            other => unreachable!("{other:?} was `Probing` above"),
+        });
     }
 
     fn not_ready(&mut self, step: &mut Step, id: RunId, failure: Failure) {
@@ -179,16 +175,15 @@ impl Pool {
     }
 
     /// Takes a finished run out of everything and answers whoever waited for its end. `failure` is what callers
-    /// hear who waited for it to become ready.
+    /// hear who waited for it to become ready and did not see that called off.
     fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let key = self.runs.remove(&id).expect("a live run has a key");
-        let mut tenant = self.tenants.remove(&key).expect("a live run has a tenant");
-        let placeholder = State::AwaitingRoom { ticket: 0 };
-        let keeps_room = match std::mem::replace(&mut tenant.state, placeholder) {
+        let Tenant { state, mut waiters, .. } = self.tenants.remove(&key).expect("a live run has a tenant");
+        let keeps_room = match state {
             State::Stopping(mut run, stop) => {
                 let stop = *stop;
                 self.let_go(&mut run);
-                let failure = stop.failure.unwrap_or(failure);
+                let failure = stop.failure.unwrap_or_else(|| of_called_off(&run, failure));
                 self.disappoint(id, stop.disappointed, failure);
                 stop.kills.into_iter().for_each(|call| self.settle(call, Outcome::Done));
                 if !stop.keeps_room {
@@ -198,13 +193,12 @@ impl Pool {
             }
             State::Starting(mut run) | State::Probing(mut run) => {
                 self.let_go(&mut run);
-                let calls = std::mem::take(&mut tenant.waiters).into_iter().map(|waiter| waiter.call);
-                self.disappoint(id, calls.collect(), failure);
+                self.disappoint(id, waiters.drain(..).map(|waiter| waiter.call).collect(), failure);
                 false
             }
             State::Ready(mut run) => {
                 step.leases.claim(id);
-                self.room.remove_candidate(&run);
+                self.room.remove_ready(&run);
                 self.let_go(&mut run);
                 false
             }
@@ -221,7 +215,7 @@ impl Pool {
         if self.runs.is_empty() {
             self.observe_at_ms = None;
         }
-        self.respawn_or_forget(tenant, keeps_room);
+        self.respawn_or_forget(key, waiters, keeps_room);
     }
 
     fn let_go(&mut self, run: &mut Run) {
@@ -239,20 +233,16 @@ impl Pool {
 
     /// After a run is over: whoever asked meanwhile gets a new one. A restart takes its own room over; others
     /// queue behind those that were promised it.
-    fn respawn_or_forget(&mut self, mut tenant: Tenant, keeps_room: bool) {
-        let wanted = !tenant.waiters.is_empty();
+    fn respawn_or_forget(&mut self, key: Key, waiters: Vec<Waiter>, keeps_room: bool) {
+        let wanted = !waiters.is_empty();
         if !(wanted && keeps_room) {
             self.room.occupied -= 1;
         }
         if !wanted {
             return;
         }
-        if keeps_room {
-            self.queue_for_gate(&mut tenant);
-        } else {
-            self.queue_for_room(&mut tenant);
-        }
-        self.tenants.insert(tenant.key.clone(), tenant);
+        let state = if keeps_room { self.queue_for_gate(&key) } else { self.queue_for_room(&key) };
+        self.tenants.insert(key.clone(), Tenant { key, state, waiters, adoption: None });
     }
 
     fn sampled(&mut self, id: RunId, cpu_ms: u64, rss_bytes: u64) {
@@ -270,7 +260,10 @@ impl Pool {
     }
 }
 
-/// Moves the state out so that its parts can be moved into the next one, which the caller must set.
-pub(crate) fn take_state(tenant: &mut Tenant) -> State {
-    std::mem::replace(&mut tenant.state, State::AwaitingRoom { ticket: 0 })
+/// What callers hear whose start was stopped before it was ready, when the run ends like this. Where there was a process, how
+/// it ended; where there was none, or only the one before theirs, just that. And what the user's own function threw reaches
+/// its callers as it is.
+fn of_called_off(run: &Run, end: Failure) -> Failure {
+    let is_theirs = run.pid.is_some() && !run.was_ready;
+    if is_theirs || matches!(end, Failure::Thrown { .. }) { end } else { Failure::CalledOff }
 }

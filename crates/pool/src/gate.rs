@@ -1,5 +1,10 @@
 //! The gate: how many starts run at once, so that a storm of cold starts does not make every tenant wait for
 //! the slowest one.
+//!
+//! A key that has room waits in the queue, first come first served. The queue is drained by a permit that comes back: a
+//! start becomes ready, fails, is called off, or takes longer than the gate's patience; and by a kill, `dispose` or the
+//! abort of its last caller (the key stops waiting). All of these are steps of the pool, and every step ends in
+//! `Pool::admit`. An adoption never comes here: what runs already needs no processor to start.
 
 use crate::Key;
 use crate::tenant::Run;

@@ -130,7 +130,7 @@ impl Pool {
         if looks.is_under_way {
             return;
         }
-        if self.room.candidates() == 0 || self.disposal.is_some() {
+        if self.room.ready() == 0 || self.disposal.is_some() {
             looks.asking_next.clear();
             looks.at_ms = None;
         } else if !looks.asking_next.is_empty() || looks.at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
@@ -158,8 +158,11 @@ impl Pool {
                 }
             }
         }
+        let asking_next = std::mem::take(&mut self.looks.asking_next);
+        // Whoever was to be stopped meanwhile, held out and is idle again waits for the next look: this one had begun before.
+        let idle_again: HashSet<RunId> = asking_next.iter().map(|(id, _)| *id).collect();
         for (id, done) in std::mem::take(&mut self.looks.asking) {
-            if !self.waits_for_look(id) {
+            if idle_again.contains(&id) || !self.waits_for_look(id) {
                 continue;
             }
             if seen {
@@ -169,7 +172,7 @@ impl Pool {
                 self.set_deadline(step, id, self.config.sweep_interval_ms);
             }
         }
-        for (id, done) in std::mem::take(&mut self.looks.asking_next) {
+        for (id, done) in asking_next {
             if self.waits_for_look(id) {
                 self.consider_idle(step, id, done);
             }

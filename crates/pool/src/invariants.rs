@@ -6,8 +6,9 @@ use crate::tenant::{Stage, State, Tenant};
 impl Pool {
     /// Checks every invariant of the pool's own books; the error says which is broken and how.
     ///
-    /// What concerns the outside (one process tree per key, one exit per spawn, every call settled, the right
-    /// victim) is asserted by the simulation's world, which sees what the actions do.
+    /// What concerns the outside is asserted by the simulation's world, which sees what the actions do: one process tree per
+    /// key, one exit per spawn, every call settled, and the right victim: of the ready tenants whose tenure is over, the least
+    /// recently touched, and nobody in the step that hands it out.
     pub fn check_invariants(&self) -> Result<(), String> {
         self.runs_and_tenants_name_each_other()?;
         self.room_is_counted_right_and_never_exceeded()?;
@@ -53,7 +54,7 @@ impl Pool {
     }
 
     /// A place that is free is given away at once, and so is a permit; and while somebody waits for room,
-    /// somebody is on the way out, or on the way to where they could be asked to leave.
+    /// somebody is on the way out, or on the way to where they could be asked to leave: they start, or are in their tenure.
     fn nobody_waits_for_what_is_free(&self) -> Result<(), String> {
         let (waiting, occupied) = (self.room.waiting(), self.room.occupied);
         ensure(waiting == 0 || occupied == self.config.max_concurrent, || {
@@ -76,7 +77,7 @@ impl Pool {
     fn every_ready_tenant_can_be_evicted(&self) -> Result<(), String> {
         let ready = self.count(|tenant| matches!(tenant.state, State::Ready(_)));
         let stranded = self.count(|tenant| matches!(tenant.state, State::Stranded(_)));
-        let indexed = (self.room.candidates(), self.stranded.len());
+        let indexed = (self.room.ready(), self.stranded.len());
         ensure(indexed == (ready, stranded), || {
             format!("(ready, stranded): {indexed:?} indexed, {:?} true", (ready, stranded))
         })
@@ -110,7 +111,7 @@ impl Pool {
     }
 
     /// A stop that somebody may refuse has a deadline once they have been asked; one that nobody can has either been
-    /// passed on to the kernel or waits for a process that appears within moments.
+    /// passed on to the kernel or waits for a process of ours, which appears or fails (`Pool::await_process` says when).
     fn a_stop_always_goes_on(&self) -> Result<(), String> {
         for tenant in self.tenants.values() {
             let State::Stopping(run, stop) = &tenant.state else { continue };

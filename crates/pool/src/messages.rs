@@ -86,6 +86,8 @@ pub enum Failure {
     NotStarted { reason: String },
     /// The process ended before it was ready.
     ExitedEarly { exit_code: Option<i32> },
+    /// The start was stopped before there was a process.
+    CalledOff,
     /// It did not answer in time.
     ReadinessTimedOut,
     /// The user's readiness check said no.

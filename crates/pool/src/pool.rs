@@ -3,9 +3,9 @@
 use crate::backoff::FailureBook;
 use crate::gate::Gate;
 use crate::idle::{IdleStep, Looks};
-use crate::messages::{Action, Event, Input, Outcome, Refusal};
+use crate::messages::{Action, Input, Outcome, Refusal};
 use crate::room::Room;
-use crate::tenant::{Cause, Run, State, Tenant};
+use crate::tenant::{Run, State, Tenant, Wants};
 use crate::timers::Timers;
 use crate::{CallId, Config, Failure, Key, KeyMap, Leases, Now, RunId, RunMap};
 use std::collections::BTreeSet;
@@ -126,9 +126,14 @@ impl Pool {
     }
 
     /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs' deadlines (see
-    /// `timers.rs`), the next observation and the next look for connections. May change with every step.
+    /// `timers.rs`), the end of a tenure that somebody waits for, the next observation and the next look for connections.
+    /// May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
-        [self.timers.first(), self.observe_at_ms, self.looks.at_ms].into_iter().flatten().min()
+        let end_of_tenure_ms = self.room.awaited_end_of_tenure_ms();
+        [self.timers.first(), end_of_tenure_ms, self.observe_at_ms, self.looks.at_ms]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The figures of this moment.
@@ -200,67 +205,50 @@ impl Pool {
         }
     }
 
-    /// A new key, or one whose process is gone, queues for room.
-    pub(crate) fn queue_for_room(&mut self, tenant: &mut Tenant) {
+    /// A key that holds room queues for its start; this is its state then.
+    pub(crate) fn queue_for_gate(&mut self, key: &Key) -> State {
         let ticket = self.next_ticket();
-        tenant.state = State::AwaitingRoom { ticket };
-        self.room.enqueue(ticket, tenant.key.clone());
-    }
-
-    /// A key that holds room queues for its start.
-    pub(crate) fn queue_for_gate(&mut self, tenant: &mut Tenant) {
-        let ticket = self.next_ticket();
-        tenant.state = State::AwaitingGate { ticket };
-        self.gate.enqueue(ticket, tenant.key.clone());
+        self.gate.enqueue(ticket, key.clone());
+        State::AwaitingGate { ticket }
     }
 
     /// Lets in whoever can be let in, and makes room for whoever cannot. Ends every step, so that nothing that
     /// drains a queue can be forgotten.
     fn admit(&mut self, step: &mut Step) {
         loop {
+            self.start_admitted(step);
             while let Some(key) = self.room.admit() {
-                let mut tenant = self.tenants.remove(&key).expect("a queued key has a tenant");
-                let adoption = tenant.adoption.take();
-                if adoption.is_none() {
-                    self.queue_for_gate(&mut tenant);
-                }
-                self.tenants.insert(key.clone(), tenant);
-                if let Some(adoption) = adoption {
+                if let Some(adoption) = self.queued(&key).adoption.take() {
                     let (call, process) = *adoption;
                     self.take_in(step, key, call, process);
+                } else {
+                    let state = self.queue_for_gate(&key);
+                    self.queued(&key).state = state;
+                    // At once, so that nobody who came later is adopted before it.
+                    self.start_admitted(step);
                 }
             }
-            while let Some(key) = self.gate.admit() {
-                self.start(step, key);
-            }
-            let Some(since_ticket) = self.room.wanted_since() else { return };
-            if self.evict(step, since_ticket) || self.evict_stranded(step, since_ticket) {
-                continue;
-            }
-            if self.anybody_in_motion() {
+            if !self.make_room(step) {
                 return;
             }
-            self.turn_away_first_waiting();
         }
     }
 
-    /// Whether some tenant will, sooner or later, leave its room or become one that can be asked to.
-    pub(crate) fn anybody_in_motion(&self) -> bool {
-        self.room.occupied > self.room.candidates() + self.stranded.len()
+    fn queued(&mut self, key: &str) -> &mut Tenant {
+        self.tenants.get_mut(key).expect("a queued key has a tenant")
     }
 
-    /// Everybody who could leave was asked since this key came, and refused.
-    fn turn_away_first_waiting(&mut self) {
-        let (run, failure) = self.last_refusal.clone().expect("room is only full of refusals after one");
-        let key = self.room.first_waiting().expect("called while somebody waits").clone();
-        self.cancel_queued(&key, Refusal::StopRefused { run, failure });
+    fn start_admitted(&mut self, step: &mut Step) {
+        while let Some(key) = self.gate.admit() {
+            self.start(step, key);
+        }
     }
 
     fn start(&mut self, step: &mut Step, key: Key) {
         let id = self.next_run();
         let processes = self.config.processes;
         let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
-        let fresh = tenant.waiters.iter().any(|waiter| waiter.wants == crate::tenant::Wants::Fresh);
+        let fresh = tenant.waiters.iter().any(|waiter| waiter.wants == Wants::Fresh);
         let mut run = Run::new(id, processes, step.now.steady_ms, fresh);
         if let Some(patience_ms) = self.gate.patience_ms() {
             self.timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
@@ -268,46 +256,6 @@ impl Pool {
         tenant.state = State::Starting(run);
         self.runs.insert(id, key.clone());
         self.actions.push(Action::Start { run: id, key, fresh });
-    }
-
-    /// Stops the least recently touched tenant that has not refused since `since_ticket`. False if there is none.
-    fn evict(&mut self, step: &mut Step, since_ticket: u64) -> bool {
-        loop {
-            let Pool { room, tenants, runs, .. } = self;
-            let mut moves = Vec::new();
-            let victim = room.least_recently_touched(
-                step.leases,
-                |run, touch| moves.push((run, touch)),
-                |run| {
-                    let refused_at = tenants[&runs[&run]].state.run().and_then(|run| run.refused_at_ticket);
-                    refused_at.is_none_or(|ticket| ticket < since_ticket)
-                },
-            );
-            for (id, touch) in moves {
-                let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
-                run.expect("candidates are ready runs").indexed_touch = touch;
-            }
-            let Some(victim) = victim else { return false };
-            let before = step.leases.touched(victim);
-            if step.leases.claim(victim) > before {
-                step.leases.reopen(victim);
-                continue;
-            }
-            self.actions.push(Action::Emit(Event::LruEvict { run: victim }));
-            self.begin_stop(step, victim, Cause::Evicted);
-            return true;
-        }
-    }
-
-    /// When no ready tenant is left to ask: asks again one that could not be ended before.
-    fn evict_stranded(&mut self, step: &mut Step, since_ticket: u64) -> bool {
-        let refused_before = |run: &&RunId| {
-            let run = self.tenants[&self.runs[*run]].state.run();
-            run.and_then(|run| run.refused_at_ticket).is_none_or(|ticket| ticket < since_ticket)
-        };
-        let Some(run) = self.stranded.iter().find(refused_before).copied() else { return false };
-        self.begin_stop(step, run, Cause::Evicted);
-        true
     }
 
     pub(crate) fn next_run(&mut self) -> RunId {

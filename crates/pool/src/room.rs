@@ -1,12 +1,27 @@
 //! Room: who holds it, who waits for it, and who is asked to leave.
 //!
+//! A ready tenant can be asked to leave when its tenure is over: it stays for as long as its start, or its restore, took. So
+//! where keys take turns in too little room, whoever asked for one gets to use it, and no more than half of the time goes
+//! into starts (of up to a second each). Of those who can be asked, the least recently touched is.
+//!
 //! A key that needs room waits in the queue, first come first served. The queue is drained by: a free place; an
 //! exit or a failed start (a place becomes free); a tenant becoming ready, or an eviction being refused
-//! (another victim can be chosen). All of these are steps of the pool, and every step ends in `Pool::admit`.
+//! (another victim can be chosen); the end of a tenure (likewise); a kill, `dispose` or the abort of its last caller (the key stops waiting). All of these
+//! are steps of the pool, and every step ends in `Pool::admit`.
 
-use crate::tenant::Run;
+use crate::messages::{Action, Event, Refusal};
+use crate::pool::{Pool, Step};
+use crate::tenant::{Cause, Run, State};
 use crate::{Key, Leases, RunId, Touch};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+/// The shortest tenure. The clock counts whole milliseconds, so a run is never evicted in the step that made it ready, and its
+/// callers were told; where starts cost nothing, it holds up nobody for longer than the clock can show.
+const SHORTEST_TENURE_MS: u64 = 1;
+/// The longest. Time enough for the requests that a tenant was started for, however slowly it starts; and a tenant that takes
+/// half a minute to start must not keep others out for as long again. The gate's patience with a slow start is the same.
+const LONGEST_TENURE_MS: u64 = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -16,13 +31,22 @@ pub(crate) struct Room {
     /// Of these, the ones being stopped whose room nobody takes over.
     pub leaving: usize,
     queue: BTreeMap<u64, Key>,
-    /// Ready runs, least recently touched first as far as was known when they were last looked at.
+    /// Ready runs in their tenure, by its end, with the touch that they will stand in `by_touch` with.
+    in_tenure: BTreeMap<(u64, RunId), Touch>,
+    /// The other ready runs, least recently touched first as far as was known when they were last looked at.
     by_touch: BTreeSet<(Touch, RunId)>,
 }
 
 impl Room {
     pub fn new(capacity: usize) -> Self {
-        Room { capacity, occupied: 0, leaving: 0, queue: BTreeMap::new(), by_touch: BTreeSet::new() }
+        Room {
+            capacity,
+            occupied: 0,
+            leaving: 0,
+            queue: BTreeMap::new(),
+            in_tenure: BTreeMap::new(),
+            by_touch: BTreeSet::new(),
+        }
     }
 
     pub fn enqueue(&mut self, ticket: u64, key: Key) {
@@ -57,20 +81,68 @@ impl Room {
         self.queue.len()
     }
 
-    pub fn add_candidate(&mut self, run: &mut Run, touch: Touch) {
+    /// A run is ready: its tenure begins, which is as long as its start took. So what was started is used for a while before
+    /// it makes room, however many take turns.
+    pub fn begin_tenure(&mut self, run: &mut Run, touch: Touch, now_ms: u64) {
+        let start_ms = now_ms.saturating_sub(run.started_steady_ms);
+        let tenure_ms = start_ms.clamp(SHORTEST_TENURE_MS, LONGEST_TENURE_MS);
+        run.tenure_ends_ms = now_ms.saturating_add(tenure_ms);
+        // So that the next eviction does not find them all at once: each start costs one move.
+        self.end_tenures(now_ms);
+        self.add_ready(run, touch);
+    }
+
+    /// A run is ready again.
+    pub fn add_ready(&mut self, run: &mut Run, touch: Touch) {
         run.indexed_touch = touch;
-        self.by_touch.insert((touch, run.id));
+        self.in_tenure.insert((run.tenure_ends_ms, run.id), touch);
     }
 
-    pub fn remove_candidate(&mut self, run: &Run) {
-        self.by_touch.remove(&(run.indexed_touch, run.id));
+    pub fn remove_ready(&mut self, run: &Run) {
+        if self.in_tenure.remove(&(run.tenure_ends_ms, run.id)).is_none() {
+            self.by_touch.remove(&(run.indexed_touch, run.id));
+        }
     }
 
-    pub fn candidates(&self) -> usize {
+    /// The pool hands a ready run out once more. If its tenure is over, and it only was not evicted yet, it has a moment.
+    pub fn hand_out(&mut self, run: &mut Run, now_ms: u64) {
+        if run.tenure_ends_ms > now_ms {
+            return;
+        }
+        if let Some(touch) = self.in_tenure.remove(&(run.tenure_ends_ms, run.id)) {
+            run.stay_for_a_moment(now_ms);
+            self.in_tenure.insert((run.tenure_ends_ms, run.id), touch);
+        }
+    }
+
+    /// Whose tenure is over can be asked to leave.
+    fn end_tenures(&mut self, now_ms: u64) {
+        while let Some(first) = self.in_tenure.first_entry() {
+            let (ends_ms, run) = *first.key();
+            if ends_ms > now_ms {
+                return;
+            }
+            self.by_touch.insert((first.remove(), run));
+        }
+    }
+
+    /// When the first tenure ends, if somebody waits for room that nobody is about to leave.
+    pub fn awaited_end_of_tenure_ms(&self) -> Option<u64> {
+        self.wanted_since()?;
+        self.in_tenure.first_key_value().map(|((ends_ms, _), _)| *ends_ms)
+    }
+
+    /// Ready runs.
+    pub fn ready(&self) -> usize {
+        self.in_tenure.len() + self.by_touch.len()
+    }
+
+    /// Those that can be asked to leave.
+    fn candidates(&self) -> usize {
         self.by_touch.len()
     }
 
-    /// The least recently touched run that `eligible` accepts, by the touch clocks of this moment.
+    /// The least recently touched run whose tenure is over and that `eligible` accepts, by the touch clocks of this moment.
     ///
     /// The index is brought up to date only where it is looked at: a run that was touched since moves back, so
     /// each touch costs at most one move, and a look-up next to nothing.
@@ -84,9 +156,7 @@ impl Room {
         loop {
             let next = match after {
                 None => self.by_touch.first(),
-                Some(entry) => {
-                    self.by_touch.range((std::ops::Bound::Excluded(entry), std::ops::Bound::Unbounded)).next()
-                }
+                Some(entry) => self.by_touch.range((Bound::Excluded(entry), Bound::Unbounded)).next(),
             };
             let entry @ (indexed, run) = *next?;
             let touch = leases.touched(run);
@@ -100,5 +170,90 @@ impl Room {
                 after = Some(entry);
             }
         }
+    }
+}
+
+impl Run {
+    /// Whoever was just handed it does not see it evicted in the same step.
+    pub fn stay_for_a_moment(&mut self, now_ms: u64) {
+        self.tenure_ends_ms = self.tenure_ends_ms.max(now_ms.saturating_add(SHORTEST_TENURE_MS));
+    }
+}
+
+impl Pool {
+    /// A new key, or one whose process is gone, queues for room; this is its state then.
+    pub(crate) fn queue_for_room(&mut self, key: &Key) -> State {
+        let ticket = self.next_ticket();
+        self.room.enqueue(ticket, key.clone());
+        State::AwaitingRoom { ticket }
+    }
+
+    /// Asks somebody to leave if more keys wait than places are about to become free, and turns away whom nobody leaves
+    /// for. Whether it did either.
+    pub(crate) fn make_room(&mut self, step: &mut Step) -> bool {
+        let Some(since_ticket) = self.room.wanted_since() else { return false };
+        if self.evict(step, since_ticket) || self.evict_stranded(step, since_ticket) {
+            return true;
+        }
+        if self.anybody_in_motion() {
+            return false;
+        }
+        self.turn_away_first_waiting();
+        true
+    }
+
+    /// Whether some tenant will, sooner or later, leave its room or become one that can be asked to: it starts, is in its
+    /// tenure, or is being stopped.
+    pub(crate) fn anybody_in_motion(&self) -> bool {
+        self.room.occupied > self.room.candidates() + self.stranded.len()
+    }
+
+    /// Everybody who could leave was asked since this key came, and refused.
+    fn turn_away_first_waiting(&mut self) {
+        let (run, failure) = self.last_refusal.clone().expect("room is only full of refusals after one");
+        let key = self.room.first_waiting().expect("called while somebody waits").clone();
+        self.cancel_queued(&key, Refusal::StopRefused { run, failure });
+    }
+
+    /// Stops the least recently touched tenant whose tenure is over and that has not refused since `since_ticket`. False if
+    /// there is none.
+    fn evict(&mut self, step: &mut Step, since_ticket: u64) -> bool {
+        self.room.end_tenures(step.now.steady_ms);
+        loop {
+            let Pool { room, tenants, runs, .. } = self;
+            let mut moves = Vec::new();
+            let victim = room.least_recently_touched(
+                step.leases,
+                |run, touch| moves.push((run, touch)),
+                |run| {
+                    let refused_at = tenants[&runs[&run]].state.run().and_then(|run| run.refused_at_ticket);
+                    refused_at.is_none_or(|ticket| ticket < since_ticket)
+                },
+            );
+            for (id, touch) in moves {
+                let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
+                run.expect("candidates are ready runs").indexed_touch = touch;
+            }
+            let Some(victim) = victim else { return false };
+            let before = step.leases.touched(victim);
+            if step.leases.claim(victim) > before {
+                step.leases.reopen(victim);
+                continue;
+            }
+            self.actions.push(Action::Emit(Event::LruEvict { run: victim }));
+            self.begin_stop(step, victim, Cause::Evicted);
+            return true;
+        }
+    }
+
+    /// When no ready tenant is left to ask: asks again one that could not be ended before.
+    fn evict_stranded(&mut self, step: &mut Step, since_ticket: u64) -> bool {
+        let refused_before = |run: &&RunId| {
+            let run = self.tenants[&self.runs[*run]].state.run();
+            run.and_then(|run| run.refused_at_ticket).is_none_or(|ticket| ticket < since_ticket)
+        };
+        let Some(run) = self.stranded.iter().find(refused_before).copied() else { return false };
+        self.begin_stop(step, run, Cause::Evicted);
+        true
     }
 }

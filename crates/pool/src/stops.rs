@@ -1,9 +1,8 @@
 //! Ending processes: asking, forcing, and what happens when it is refused.
 
-use crate::facts::take_state;
 use crate::messages::{Outcome, Refusal};
 use crate::pool::{Pool, Step};
-use crate::tenant::{Cause, Run, Stage, State, Stop, Tenant, Wants};
+use crate::tenant::{Cause, Stage, State, Stop, Tenant, Waiter, Wants};
 use crate::{Action, CallId, Failure, Processes, RunId, StopStage};
 
 /// What an external process that was forced gets to end, when the grace is 0 and so says nothing about it.
@@ -55,49 +54,51 @@ impl Pool {
     /// From now on nobody is handed the run any more. Whether there is a process.
     fn part(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) -> bool {
         let Pool { tenants, runs, timers, gate, room, stranded, .. } = self;
-        let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
-        let mut disappointed = Vec::new();
-        let mut run = match take_state(tenant) {
-            State::Starting(run) | State::Probing(run) => {
-                if cause != Cause::Restarted {
-                    disappointed = calls_of(tenant);
-                }
-                run
-            }
-            State::Ready(run) => {
-                step.leases.claim(id);
-                room.remove_candidate(&run);
-                run
-            }
-            State::Stranded(run) => {
-                stranded.remove(&id);
-                run
-            }
-            other => unreachable!("{other:?} is not stopped twice"),
-        };
-        timers.clear(&mut run);
-        gate.leave(&mut run);
-        run.cause.get_or_insert(cause);
+        let Tenant { state, waiters, .. } = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
         let keeps_room = cause == Cause::Restarted;
-        if !keeps_room {
-            room.leaving += 1;
-        }
-        let stage = Stage::AwaitingProcess;
-        let stop = Stop {
-            stage,
-            is_delivered: false,
-            failure,
-            disappointed,
-            keeps_room,
-            kills: Vec::new(),
-            exit: None,
-        };
-        let has_process = run.pid.is_some();
-        tenant.state = State::Stopping(run, Box::new(stop));
-        has_process
+        let mut disappointed = Vec::new();
+        state.change(|state| {
+            let mut run = match state {
+                State::Starting(run) | State::Probing(run) => {
+                    if !keeps_room {
+                        disappointed = calls_of(waiters);
+                    }
+                    run
+                }
+                State::Ready(run) => {
+                    step.leases.claim(id);
+                    room.remove_ready(&run);
+                    run
+                }
+                State::Stranded(run) => {
+                    stranded.remove(&id);
+                    run
+                }
+                other => unreachable!("{other:?} is not stopped twice"),
+            };
+            timers.clear(&mut run);
+            gate.leave(&mut run);
+            run.cause.get_or_insert(cause);
+            if !keeps_room {
+                room.leaving += 1;
+            }
+            let stop = Stop {
+                stage: Stage::AwaitingProcess,
+                is_delivered: false,
+                failure,
+                disappointed,
+                keeps_room,
+                kills: Vec::new(),
+                exit: None,
+            };
+            let has_process = run.pid.is_some();
+            (State::Stopping(run, Box::new(stop)), has_process)
+        })
     }
 
-    /// There is nothing to signal yet. Ours will appear or fail within moments; a user's may never.
+    /// There is nothing to signal yet. Ours appears or fails when JavaScript has prepared it and the warden has answered; with
+    /// checkpoints that is after the driver has answered, for which `lib/checkpoint` sets a limit of its own each time. A user's
+    /// may never.
     fn await_process(&mut self, step: &mut Step, id: RunId) {
         if self.processes_of(id) == Processes::External {
             let patience_ms = self.grace_ms().saturating_mul(2);
@@ -170,11 +171,18 @@ impl Pool {
     fn give_up(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let ticket = self.next_ticket();
         let tenant = self.tenant_of(id);
-        let State::Stopping(mut run, stop) = take_state(tenant) else {
-            unreachable!("only stops are given up")
-        };
-        let stop = *stop;
+        let stop = tenant.state.change(|state| match state {
+            State::Stopping(run, stop) if run.was_ready => (State::Ready(run), *stop),
+            State::Stopping(run, stop) => (State::Stranded(run), *stop),
+            other => unreachable!("{other:?} is no stop that could be given up"),
+        });
         let waiters = std::mem::take(&mut tenant.waiters);
+        let is_tenant = matches!(tenant.state, State::Ready(_));
+        if let State::Ready(run) = &mut tenant.state
+            && waiters.iter().any(|waiter| waiter.wants == Wants::Any)
+        {
+            run.stay_for_a_moment(step.now.steady_ms);
+        }
         let refusal = Refusal::StopRefused { run: id, failure: failure.clone() };
         stop.kills.into_iter().for_each(|call| self.refuse(call, refusal.clone()));
         for call in stop.disappointed {
@@ -183,7 +191,7 @@ impl Pool {
             self.refuse(call, failed_start.unwrap_or_else(|| refusal.clone()));
         }
         for waiter in waiters {
-            if run.was_ready && waiter.wants == Wants::Any {
+            if is_tenant && waiter.wants == Wants::Any {
                 step.leases.touch(id, step.now.wall_ms);
                 self.settle(waiter.call, Outcome::Tenant(id));
             } else {
@@ -197,40 +205,39 @@ impl Pool {
             disposal.refused.retain(|(run, _)| *run != id);
             disposal.refused.push((id, failure.clone()));
         }
-        self.timers.clear(&mut run);
-        run.refused_at_ticket = Some(ticket);
-        if failure != Failure::StopTimedOut && run.was_ready {
-            run.cause = None;
-        }
-        if run.cause == Some(Cause::Saved) {
-            // It is in use again, and from now on no longer as it was saved.
-            run.cause = Some(Cause::Idle);
-        }
+        self.keep(step, id, ticket, &failure);
         self.last_refusal = Some((id, failure));
-        self.keep(step, run);
     }
 
-    fn keep(&mut self, step: &mut Step, mut run: Run) {
-        let id = run.id;
-        let state = if run.was_ready {
-            step.leases.reopen(id);
-            self.room.add_candidate(&mut run, step.leases.touched(id));
-            if self.config.idle_after_ms.is_some() && self.disposal.is_none() {
-                let retry_ms = step.now.steady_ms.saturating_add(self.config.sweep_interval_ms.max(1));
-                self.timers.set(&mut run, retry_ms);
-            }
-            State::Ready(run)
-        } else {
-            self.stranded.insert(id);
-            State::Stranded(run)
+    /// The run of a stop that was given up stands where it did before, or with the stranded ones.
+    fn keep(&mut self, step: &mut Step, id: RunId, ticket: u64, failure: &Failure) {
+        let Pool { tenants, runs, timers, room, stranded, config, disposal, .. } = self;
+        let state = &mut tenants.get_mut(&runs[&id]).expect("a live run has a tenant").state;
+        let is_tenant = matches!(state, State::Ready(_));
+        let run = state.run_mut().expect("a stop is of a run");
+        timers.clear(run);
+        run.refused_at_ticket = Some(ticket);
+        run.cause = match run.cause {
+            _ if is_tenant && *failure != Failure::StopTimedOut => None,
+            // It is in use again, and from now on no longer as it was saved.
+            Some(Cause::Saved) => Some(Cause::Idle),
+            cause => cause,
         };
-        self.tenant_of(id).state = state;
+        if !is_tenant {
+            stranded.insert(id);
+            return;
+        }
+        step.leases.reopen(id);
+        room.add_ready(run, step.leases.touched(id));
+        if config.idle_after_ms.is_some() && disposal.is_none() {
+            timers.set(run, step.now.steady_ms.saturating_add(config.sweep_interval_ms.max(1)));
+        }
     }
 
     /// A kill came while the key was being stopped: nothing is to be started after it.
     pub(crate) fn cancel_respawn(&mut self, id: RunId) {
         let tenant = self.tenant_of(id);
-        let calls = calls_of(tenant);
+        let calls = calls_of(&mut tenant.waiters);
         let State::Stopping(_, stop) = &mut tenant.state else { return };
         stop.disappointed.extend(calls);
         if std::mem::take(&mut stop.keeps_room) {
@@ -271,6 +278,6 @@ impl Pool {
     }
 }
 
-fn calls_of(tenant: &mut Tenant) -> Vec<CallId> {
-    std::mem::take(&mut tenant.waiters).into_iter().map(|waiter| waiter.call).collect()
+fn calls_of(waiters: &mut Vec<Waiter>) -> Vec<CallId> {
+    std::mem::take(waiters).into_iter().map(|waiter| waiter.call).collect()
 }

@@ -29,13 +29,15 @@ pub(crate) enum Wants {
 
 /// | state | process | holds room | left by |
 /// |---|---|---|---|
-/// | `AwaitingRoom` | none of ours | no | room (`Pool::admit`), kill, dispose, the last caller's abort |
+/// | `AwaitingRoom` | none of ours; an adopted one | no | room (`Pool::admit`), kill, dispose, the last caller's abort, everybody having refused to leave |
 /// | `AwaitingGate` | none | yes | a gate permit (`Pool::admit`), kill, dispose, the last caller's abort |
-/// | `Starting` | maybe | yes | `Started`, `Restored`, `StartFailed`, a stop |
-/// | `Probing` | yes | yes | `Ready`, `NotReady`, `Exited`, a stop |
+/// | `Starting` | perhaps | yes | `Started`, `Restored`, `StartFailed`, `Exited`, a stop |
+/// | `Probing` | yes | yes | `Ready`, `NotReady` (a stop), `Exited`, a stop |
 /// | `Ready` | yes | yes | `Exited`, a stop |
-/// | `Stopping` | yes, or maybe | yes | `Exited`, `StartFailed`, a refusal |
-/// | `Stranded` | yes, or maybe | yes | `Exited`, `Started`, `StartFailed`, another stop |
+/// | `Stopping` | yes, or perhaps | yes | `Exited`, `StartFailed`, a refusal or no end in time (back to `Ready`, or `Stranded`) |
+/// | `Stranded` | yes, or perhaps | yes | `Exited`, `StartFailed`, another stop, which `Started` and `Restored` begin, too |
+///
+/// While `Stopping` is at [`Stage::Saving`], an `Exited` is put off until it is known whether it was saved.
 #[derive(Debug)]
 pub(crate) enum State {
     /// Waits until fewer than `max_concurrent` are alive.
@@ -67,8 +69,10 @@ pub(crate) struct Run {
     /// Some caller asked for a process newer than its call; later such calls join this one.
     pub fresh: bool,
     pub holds_gate: bool,
-    /// The state's one deadline: patience while starting, idleness while ready, the grace while stopping.
+    /// The state's one deadline: `timers.rs` says which.
     pub deadline_ms: Option<u64>,
+    /// Until then it is not evicted; set when it becomes ready.
+    pub tenure_ends_ms: u64,
     /// Where the run stands in the order of eviction.
     pub indexed_touch: Touch,
     /// The ticket counter when an eviction of this run was last refused.
@@ -93,6 +97,7 @@ impl Run {
             fresh,
             holds_gate: true,
             deadline_ms: None,
+            tenure_ends_ms: 0,
             indexed_touch: Touch::default(),
             refused_at_ticket: None,
             cause: None,
@@ -164,6 +169,23 @@ impl Cause {
 }
 
 impl State {
+    /// Exchanges the state for what `change` makes of it: the next one cannot be forgotten.
+    pub fn change<T>(&mut self, change: impl FnOnce(State) -> (State, T)) -> T {
+        // Nobody sees what stands in while `change` has the state.
+        let stand_in = State::AwaitingRoom { ticket: u64::MAX };
+        let (next, result) = change(std::mem::replace(self, stand_in));
+        *self = next;
+        result
+    }
+
+    /// From `Starting` to `Probing`; whether it was there.
+    pub fn has_process_now(&mut self) -> bool {
+        self.change(|state| match state {
+            State::Starting(run) => (State::Probing(run), true),
+            other => (other, false),
+        })
+    }
+
     pub fn run(&self) -> Option<&Run> {
         match self {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => None,

@@ -1,10 +1,16 @@
 //! The deadlines of runs. Each run has at most one; what it means follows from the run's state:
 //!
-//! | state | the deadline is when … |
-//! |---|---|
-//! | `Starting`, `Probing` | the gate stops counting this start |
-//! | `Ready` | the tenant would be idle if nobody touched it |
-//! | `Stopping` | the grace is over: force, or give the stop up |
+//! | state | the deadline is when … | there is none |
+//! |---|---|---|
+//! | `Starting`, `Probing` | the gate stops counting this start | without a gate, or its patience; once it has passed |
+//! | `Ready` | the tenant would be idle if nobody touched it; a sweep after somebody wanted it kept, or it refused a stop | without idle stops; while somebody is asked whether it is idle, or its connections are looked for |
+//! | `Stopping`: saving | the save has taken too long: it counts as failed | |
+//! | `Stopping`: awaiting a process | the user's function has had its time: the stop is given up | for a process of ours |
+//! | `Stopping`: asked | the grace is over: it is forced | for a user's process, until its `kill` is being called |
+//! | `Stopping`: forced | the grace is over: the stop is given up | for a process of ours; for a user's, until its `kill` is being called |
+//! | `Stranded` | | always |
+//!
+//! The end of a tenure is no such deadline: `room.rs` keeps those, and only somebody who waits for room makes one of them due.
 
 use crate::RunId;
 use crate::tenant::Run;

@@ -9,6 +9,7 @@ mod simulation {
     pub mod answers;
     pub mod book;
     pub mod effects;
+    pub mod evictions;
     pub mod idleness;
     pub mod leases;
     pub mod log;

@@ -132,8 +132,11 @@ impl World {
         self.pool.stats(self.now)
     }
 
+    /// Within a millisecond, which the tenant then has for itself before it can be evicted.
     fn bring_up(&mut self, run: RunId) -> RunId {
         self.handle(Input::Fact(run, Fact::Started { pid: run.0 as u32, port: 1_024 }));
+        self.now.steady_ms += 1;
+        self.now.wall_ms += 1;
         self.handle(Input::Fact(run, Fact::Ready));
         run
     }

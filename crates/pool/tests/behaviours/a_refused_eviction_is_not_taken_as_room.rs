@@ -9,6 +9,7 @@ fn the_next_victim_is_asked_and_then_the_caller_hears_of_the_refusal() {
     let oldest = bench.running("a");
     bench.pass(1);
     let newer = bench.running("b");
+    bench.pass(1);
     let (waiting, actions) = bench.ensure("c");
     assert!(asks_to_stop(&actions, oldest));
 

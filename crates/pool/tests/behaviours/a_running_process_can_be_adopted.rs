@@ -127,3 +127,21 @@ fn an_abandoned_pool_lets_go_of_it_and_forces_its_own() {
     assert_eq!(exit_reason(&bench.exit(ours)), Some(ExitReason::Disposed));
     assert!(bench.pool.is_empty());
 }
+
+#[test]
+fn it_does_not_overtake_a_start_that_gets_room_in_the_same_step() {
+    let (idle_after_ms, checkpoint_timeout_ms) = (Some(1_000), Some(300));
+    let mut bench =
+        Bench::new(Config { max_concurrent: 2, idle_after_ms, checkpoint_timeout_ms, ..config() });
+    let saved = [bench.running("a"), bench.running("b")];
+    bench.tick_when_due();
+    for run in saved {
+        assert_eq!(bench.exit(run), [], "it is not known yet whether it is saved");
+    }
+    bench.ensure("first");
+    bench.adopt("second");
+    let actions = bench.tick_when_due();
+    let begins = |action: &&Action| matches!(action, Action::Start { .. } | Action::Adopt { .. });
+    let begun: Vec<&Action> = actions.iter().filter(begins).collect();
+    assert!(matches!(begun[..], [Action::Start { .. }, Action::Adopt { .. }]), "{begun:?}");
+}

@@ -111,6 +111,7 @@ fn no_other_stop_saves() {
     let checkpoint_timeout_ms = Some(300);
     let mut bench = Bench::new(Config { max_concurrent: 1, checkpoint_timeout_ms, ..config() });
     let evicted = bench.running("a");
+    bench.pass(1);
     assert!(asks_to_stop(&bench.ensure("b").1, evicted));
     let starting = started(&bench.exit(evicted)).expect("it is its turn");
     bench.process(starting);

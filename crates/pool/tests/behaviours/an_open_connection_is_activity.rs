@@ -153,3 +153,18 @@ fn there_is_a_look_in_each_sweep_and_in_half_the_idle_time_at_least() {
         assert_eq!(looked_at_ms, [1, 2, 3, 4, 5].map(|look| look * expected_ms));
     }
 }
+
+/// The look under way had begun when it was about to be stopped, and says nothing about what has happened since.
+#[test]
+fn one_that_held_out_and_is_idle_again_is_looked_at_again() {
+    let mut bench = Bench::new(heeding(1_000));
+    let run = bench.running("a");
+    bench.pass(1_000);
+    assert_eq!(bench.handle(Input::Tick), [Action::LookForConnections]);
+    bench.kill("a");
+    bench.refuse_stop(run, StopStage::Ask);
+    bench.pass(100);
+    assert_eq!(bench.handle(Input::Tick), [], "it is idle again, and a look is under way");
+    assert_eq!(bench.handle(seen(&[])), [Action::LookForConnections]);
+    assert!(asks_to_stop(&bench.handle(seen(&[])), run));
+}

@@ -11,6 +11,7 @@ fn phase(bench: &Bench, key: &str) -> Option<Phase> {
 fn from_the_queue_to_the_end() {
     let mut bench = Bench::new(Config { max_concurrent: 1, ..config() });
     let before = bench.running("before");
+    bench.pass(1);
     assert_eq!(phase(&bench, "a"), None);
     bench.ensure("a");
     assert_eq!((phase(&bench, "before"), phase(&bench, "a")), (Some(Phase::Stopping), Some(Phase::Queued)));

@@ -1,9 +1,9 @@
 //! What must hold of the answers to calls.
 
-use super::book::{Ask, Book, CallRecord, Must, Origin};
+use super::book::{Ask, Book, CallRecord, Must, Origin, RunRecord};
 use super::properties::{Verdict, holds};
 use super::world::key_index;
-use pool::{Action, Event, Now, Outcome, Pool, Refusal, RunId};
+use pool::{Action, Event, Failure, Now, Outcome, Pool, Refusal, RunId};
 
 pub fn of_action(book: &Book, action: &Action) -> Verdict {
     a_backoff_event_is_right(book, action)?;
@@ -132,11 +132,14 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
             let expected = Must::BackOff { failures, retry_after_ms, last };
             a_hold_is_right(book, call, book.hold(call.key) == Some(expected))
         }
-        Refusal::StartFailed { run: Some(run), .. } => {
-            let fits = book.run(*run).is_some_and(|run| run.key == call.key && !run.is_in_use());
-            holds(fits, || "that run did not fail, or is another key's".into())
+        Refusal::StartFailed { run: Some(run), failure } => {
+            let run = book.run(*run).filter(|run| run.key == call.key && !run.is_in_use());
+            let Some(run) = run else { return Err("that run did not fail, or is another key's".into()) };
+            a_start_that_was_called_off_is_told_as_such(run, failure)
         }
-        Refusal::StartFailed { run: None, .. } => Ok(()),
+        Refusal::StartFailed { run: None, failure } => {
+            holds(call.killed && *failure == Failure::CalledOff, || "nobody called it off".into())
+        }
         Refusal::StopRefused { run, .. } => {
             a_stop_was_refused(book, *run)?;
             let turned_away = book.keys[call.key].is_waiting();
@@ -150,6 +153,20 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
         Refusal::Overloaded { .. } => Err("too few wait for that".into()),
         Refusal::StillTracked { .. } => Err("only dispose hears that".into()),
     }
+}
+
+/// What was called off had a process and is told how that ended, or had none. The user's own errors are told in any case.
+fn a_start_that_was_called_off_is_told_as_such(run: &RunRecord, failure: &Failure) -> Verdict {
+    let called_off = run.cause.is_some() && !run.failed;
+    let fits = match failure {
+        Failure::CalledOff => called_off && (!run.started || run.ready),
+        Failure::ExitedEarly { exit_code } => {
+            *exit_code == run.exit_code && !run.ready && (run.started || !called_off)
+        }
+        Failure::NotStarted { .. } => !called_off,
+        _ => true,
+    };
+    holds(fits, || format!("{failure:?} is told of {run:?}"))
 }
 
 fn a_hold_is_right(book: &Book, call: &CallRecord, as_it_is: bool) -> Verdict {

@@ -32,11 +32,19 @@ impl Book {
             }
             Action::Settle { call, outcome } => {
                 self.settle(*call);
-                // A stop before there was a process is given up without anything else that could be seen.
-                if let Outcome::Refused(Refusal::StopRefused { run, .. }) = outcome
-                    && let Some(run) = self.run_mut(*run)
-                {
-                    run.makes_room_for_restart = false;
+                match outcome {
+                    Outcome::Tenant(run) => {
+                        if let Some(run) = self.run_mut(*run) {
+                            run.handed_out = Some((now_ms, step));
+                        }
+                    }
+                    // A stop before there was a process is given up without anything else that could be seen.
+                    Outcome::Refused(Refusal::StopRefused { run, .. }) => {
+                        if let Some(run) = self.run_mut(*run) {
+                            run.makes_no_room_for_restart();
+                        }
+                    }
+                    _ => {}
                 }
             }
             Action::Release { run } => {
@@ -60,9 +68,10 @@ impl Book {
 
     /// A restart that came meanwhile wants another process all the same.
     fn adopt(&mut self, run: RunId, key: usize) {
-        let wanted_fresh = self.keys[key].restarts > 0;
+        let (wanted_fresh, now_ms) = (self.keys[key].restarts > 0, self.now.steady_ms);
         let run = self.begin(run, key, true);
-        (run.origin, run.started, run.ready) = (Origin::Adopted, true, true);
+        (run.origin, run.started) = (Origin::Adopted, true);
+        run.become_ready(now_ms);
         if wanted_fresh {
             (run.cause, run.makes_room_for_restart) = (Some(ExitReason::Restarted), true);
         }

@@ -34,13 +34,14 @@ impl Book {
             // What timed out before keeps its cause.
             let was_given_up = run.given_up.is_some() && run.stop.is_none() && run.saving.is_none();
             run.makes_room_for_restart |= run.cause.is_none() || was_given_up;
+            run.may_make_room_for_restart |= run.external && !run.started;
         }
         self.cause_of_key(key, ExitReason::Restarted);
     }
 
     fn kill(&mut self, key: usize) {
         if let Some(run) = self.live_run_of_mut(key) {
-            run.makes_room_for_restart = false;
+            run.makes_no_room_for_restart();
         }
         let waiting = self.calls.iter_mut().filter(|call| call.key == key && !call.settled);
         waiting.filter(|call| call.ask.is_for_a_tenant()).for_each(|call| call.killed = true);
@@ -61,7 +62,7 @@ impl Book {
             return;
         }
         if let Some(run) = self.live_run_of_mut(key) {
-            run.makes_room_for_restart = false;
+            run.makes_no_room_for_restart();
             if run.is_coming_up() {
                 run.cause = Some(ExitReason::Killed);
             }
@@ -106,15 +107,16 @@ impl Book {
                 _ = self.observing_from_ms.get_or_insert(now_ms);
             }
             Fact::Restored { .. } if !run.started => {
-                (run.started, run.external, run.ready) = (true, true, coming_up);
+                (run.started, run.external) = (true, true);
                 if coming_up {
+                    run.become_ready(now_ms);
                     run.origin = Origin::Restored;
                     self.forget_failures(key);
                 }
                 _ = self.observing_from_ms.get_or_insert(now_ms);
             }
             Fact::Ready if coming_up && run.started => {
-                run.ready = true;
+                run.become_ready(now_ms);
                 self.forget_failures(key);
             }
             Fact::NotReady(failure) if coming_up && run.started => {
@@ -203,7 +205,8 @@ impl Book {
         let run = self.run_mut(id).expect("a live run");
         (run.over, run.exit_code) = (true, exit_code);
         // A stop before there was a process may have been given up unseen, and a restart have tried again.
-        let inherits_room = run.makes_room_for_restart || (run.external && !run.started);
+        let perhaps = run.may_make_room_for_restart || (run.external && !run.started);
+        let inherits_room = run.makes_room_for_restart || perhaps;
         let key = run.key;
         (self.keys[key].live, self.keys[key].inherits_room) = (None, inherits_room);
         self.ended.push(id);
@@ -216,7 +219,8 @@ impl Book {
     fn give_up(&mut self, id: RunId) {
         let at = (self.now.steady_ms, self.step);
         let run = self.run_mut(id).expect("a live run");
-        (run.stop, run.given_up, run.makes_room_for_restart) = (None, Some(at), false);
+        (run.stop, run.given_up) = (None, Some(at));
+        run.makes_no_room_for_restart();
         if run.cause == Some(ExitReason::Checkpointed) {
             run.cause = Some(ExitReason::IdleKilled);
         }

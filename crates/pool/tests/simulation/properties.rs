@@ -4,7 +4,7 @@ use super::book::Book;
 use super::effects::run_of;
 use super::leases::SharedLeases;
 use super::world::{key_index, key_name};
-use pool::{Action, Event, ExitReason, Leases, Outcome, RunId};
+use pool::{Action, Event, ExitReason, Leases, Outcome};
 
 pub type Verdict = Result<(), String>;
 
@@ -21,8 +21,6 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     effects_concern_processes_that_exist(book, action)?;
     nothing_is_told_after_the_end(book, action)?;
     events_keep_their_order(book, action)?;
-    nobody_is_evicted_who_is_being_stopped(book, action)?;
-    the_victim_is_the_least_recently_touched(book, leases, action)?;
     the_exit_has_its_first_cause(book, action)?;
     whoever_gets_a_tenant_touches_it(book, leases, action)?;
     cpu_time_never_falls(book, action)
@@ -182,43 +180,6 @@ fn every_spawn_has_its_exit(book: &Book) -> Verdict {
         holds(told.spawn == run.started, || format!("{:?}: {told:?}, started: {}", run.id, run.started))?;
         holds(told.exit == told.spawn, || format!("{:?} is over, but {told:?}", run.id))?;
         holds(told.released, || format!("{:?} is over and was not released", run.id))?;
-    }
-    Ok(())
-}
-
-fn nobody_is_evicted_who_is_being_stopped(book: &Book, action: &Action) -> Verdict {
-    let Some(run) = victim(action).and_then(|run| book.run(run)) else { return Ok(()) };
-    holds(run.is_in_use(), || format!("{action:?}, but its stop is {:?}", run.stop))
-}
-
-fn victim(action: &Action) -> Option<RunId> {
-    match action {
-        Action::Emit(Event::LruEvict { run } | Event::IdleKill { run, .. }) => Some(*run),
-        _ => None,
-    }
-}
-
-/// By the clocks of this moment, and leaving aside those that refused since the first waiting key came.
-fn the_victim_is_the_least_recently_touched(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
-    let Action::Emit(Event::LruEvict { run: victim }) = action else { return Ok(()) };
-    let waiting = book.keys.iter().filter(|key| key.is_waiting());
-    let first_waits_since = waiting.map(|key| key.waiting_since.unwrap_or(book.step)).min();
-    let Some(first_waits_since) = first_waits_since else {
-        return Err(format!("{victim:?} leaves for nobody"));
-    };
-    // Without a gate everybody who waits does so for room, and the pool's own question can be asked exactly.
-    let given_up = book.run(*victim).and_then(|run| run.given_up);
-    let asked_before = given_up.is_some_and(|(_, step)| step >= first_waits_since);
-    let known = book.config.gate.width.is_none();
-    holds(!(known && asked_before), || format!("{victim:?} is asked to leave for the same key again"))?;
-    let at_claim = leases.at_claim(*victim);
-    let others = book.alive().filter(|other| other.id != *victim && other.is_in_use());
-    for other in others {
-        let touched = leases.touched(other.id);
-        let refused = other.given_up.is_some_and(|(_, step)| step >= first_waits_since);
-        holds(refused || touched >= at_claim, || {
-            format!("{victim:?} is evicted, touched at {at_claim:?}; {:?} at {touched:?}", other.id)
-        })?;
     }
     Ok(())
 }

@@ -39,6 +39,10 @@ pub struct RunRecord {
     /// The pool was told of the process.
     pub started: bool,
     pub ready: bool,
+    /// When it became ready.
+    pub ready_ms: u64,
+    /// When, and at which step, the pool last answered somebody with it.
+    pub handed_out: Option<(u64, u64)>,
     /// The pool was told of the end, or told that there was no beginning.
     pub over: bool,
     /// Readiness failed.
@@ -57,6 +61,8 @@ pub struct RunRecord {
     pub cpu_ms: u64,
     /// It is being stopped for a restart that takes its room over.
     pub makes_room_for_restart: bool,
+    /// Perhaps: it had no process yet, so that nobody could see whether an earlier stop of it had been given up.
+    pub may_make_room_for_restart: bool,
     pub told: Told,
 }
 
@@ -188,6 +194,8 @@ impl RunRecord {
             fresh: false,
             started: false,
             ready: false,
+            ready_ms: 0,
+            handed_out: None,
             over: false,
             failed: false,
             cause: None,
@@ -199,8 +207,22 @@ impl RunRecord {
             exit_code: None,
             cpu_ms: 0,
             makes_room_for_restart: false,
+            may_make_room_for_restart: false,
             told: Told::default(),
         }
+    }
+
+    pub fn become_ready(&mut self, now_ms: u64) {
+        (self.ready, self.ready_ms) = (true, now_ms);
+    }
+
+    pub fn makes_no_room_for_restart(&mut self) {
+        (self.makes_room_for_restart, self.may_make_room_for_restart) = (false, false);
+    }
+
+    /// Until then it is not evicted: it stays for as long as its start took.
+    pub fn tenure_ends_ms(&self) -> u64 {
+        self.ready_ms + (self.ready_ms - self.start_ms).clamp(1, 1_000)
     }
 
     /// Ready, and nobody is ending it.

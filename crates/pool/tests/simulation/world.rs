@@ -6,7 +6,7 @@ use super::log::Log;
 use super::properties::Verdict;
 use super::rng::Rng;
 use super::rules::{Faults, Rules};
-use super::{answers, idleness, origins, properties, statuses};
+use super::{answers, evictions, idleness, origins, properties, statuses};
 use pool::{CallId, Fact, Input, Key, Now, Pool, RunId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -254,6 +254,7 @@ impl<'l> World<'l> {
         for action in &actions {
             self.log.note(now, || format!("   <- {action:?}"));
             properties::of_action(&self.book, &self.leases, action)?;
+            evictions::of_action(&self.book, &self.leases, action)?;
             origins::of_action(&self.book, action)?;
             idleness::of_action(&self.book, &self.leases, action)?;
             answers::of_action(&self.book, action)?;
@@ -262,6 +263,7 @@ impl<'l> World<'l> {
         }
         self.pool.check_invariants()?;
         properties::of_step(&self.book, &self.leases, self.lag_ms)?;
+        evictions::of_step(&self.book, &self.pool)?;
         origins::of_step(&self.book)?;
         idleness::of_step(&self.book, &self.leases, self.lag_ms)?;
         answers::of_step(&self.book)?;

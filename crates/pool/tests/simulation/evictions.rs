@@ -1,0 +1,109 @@
+//! What must hold of evictions: who makes room, and when.
+
+use super::book::{Book, RunRecord};
+use super::leases::SharedLeases;
+use super::properties::{Verdict, holds};
+use pool::{Action, Event, Leases, Pool};
+
+/// Looks at one action before it is carried out.
+pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
+    let (Action::Emit(Event::LruEvict { run }) | Action::Emit(Event::IdleKill { run, .. })) = action else {
+        return Ok(());
+    };
+    let Some(run) = book.run(*run) else { return Err(format!("{action:?} of nobody")) };
+    nobody_is_evicted_who_is_being_stopped(run)?;
+    if matches!(action, Action::Emit(Event::IdleKill { .. })) {
+        return Ok(());
+    }
+    nobody_is_handed_out_and_evicted_in_one_step(book, run)?;
+    nobody_is_evicted_in_its_tenure(book, run)?;
+    the_victim_is_the_least_recently_touched(book, leases, run)
+}
+
+/// Looks at everything after a step.
+pub fn of_step(book: &Book, pool: &Pool) -> Verdict {
+    nobody_waits_beyond_a_tenure(book)?;
+    an_awaited_end_of_a_tenure_is_a_deadline(book, pool)
+}
+
+/// Nor stopped for being idle.
+fn nobody_is_evicted_who_is_being_stopped(victim: &RunRecord) -> Verdict {
+    holds(victim.is_in_use(), || format!("{victim:?} is to make room, or is idle"))
+}
+
+fn nobody_is_handed_out_and_evicted_in_one_step(book: &Book, victim: &RunRecord) -> Verdict {
+    let handed_out_now = victim.handed_out.is_some_and(|(_, step)| step == book.step);
+    holds(!handed_out_now, || format!("{:?} is evicted, and was handed out a moment ago", victim.id))
+}
+
+fn nobody_is_evicted_in_its_tenure(book: &Book, victim: &RunRecord) -> Verdict {
+    let left_ms = victim.tenure_ends_ms().saturating_sub(book.now.steady_ms);
+    holds(left_ms == 0, || format!("{:?} is evicted {left_ms} ms too early", victim.id))
+}
+
+/// Of those whose tenure is over, by the clocks of this moment, and leaving aside those that refused since the first waiting
+/// key came.
+fn the_victim_is_the_least_recently_touched(
+    book: &Book,
+    leases: &SharedLeases,
+    victim: &RunRecord,
+) -> Verdict {
+    let Some(first_waits_since) = first_waits_since(book) else {
+        return Err(format!("{:?} leaves for nobody", victim.id));
+    };
+    // Without a gate everybody who waits does so for room, and the pool's own question can be asked exactly.
+    let known = book.config.gate.width.is_none();
+    holds(!(known && has_refused(victim, first_waits_since)), || {
+        format!("{:?} is asked to leave for the same key again", victim.id)
+    })?;
+    let at_claim = leases.at_claim(victim.id);
+    let others = book.alive().filter(|other| other.id != victim.id && other.is_in_use());
+    for other in others {
+        let touched = leases.touched(other.id);
+        let stays =
+            has_refused(other, first_waits_since) || evictable_from_ms(book, other) > book.now.steady_ms;
+        holds(stays || touched >= at_claim, || {
+            format!("{:?} is evicted, touched at {at_claim:?}; {:?} at {touched:?}", victim.id, other.id)
+        })?;
+    }
+    Ok(())
+}
+
+fn nobody_waits_beyond_a_tenure(book: &Book) -> Verdict {
+    let overdue = those_who_could_leave(book).find(|run| evictable_from_ms(book, run) <= book.now.steady_ms);
+    holds(overdue.is_none(), || format!("somebody waits for room, and {overdue:?} is not asked for it"))
+}
+
+fn an_awaited_end_of_a_tenure_is_a_deadline(book: &Book, pool: &Pool) -> Verdict {
+    let Some(first_ms) = those_who_could_leave(book).map(|run| evictable_from_ms(book, run)).min() else {
+        return Ok(());
+    };
+    let next_ms = pool.next_deadline();
+    holds(next_ms.is_some_and(|next_ms| next_ms <= first_ms), || {
+        format!("a tenure that somebody waits for ends at {first_ms}, the next deadline is {next_ms:?}")
+    })
+}
+
+/// If more keys wait for room than there are tenants on their way out: the others that have not refused since. (Where there is
+/// a gate, some may wait for that.)
+fn those_who_could_leave(book: &Book) -> impl Iterator<Item = &RunRecord> {
+    let waiting = book.keys.iter().filter(|key| key.is_waiting()).count();
+    let leaving = book.alive().filter(|run| !run.is_in_use() && !run.is_coming_up()).count();
+    let since = first_waits_since(book).filter(|_| waiting > leaving && book.config.gate.width.is_none());
+    book.alive().filter(move |run| run.is_in_use() && since.is_some_and(|since| !has_refused(run, since)))
+}
+
+fn first_waits_since(book: &Book) -> Option<u64> {
+    let waiting = book.keys.iter().filter(|key| key.is_waiting());
+    waiting.map(|key| key.waiting_since.unwrap_or(book.step)).min()
+}
+
+fn has_refused(run: &RunRecord, since_step: u64) -> bool {
+    run.given_up.is_some_and(|(_, step)| step >= since_step)
+}
+
+/// Whoever is handed out at the end of its tenure stays for a moment.
+fn evictable_from_ms(book: &Book, run: &RunRecord) -> u64 {
+    let handed_out_now = run.handed_out.is_some_and(|(at_ms, _)| at_ms == book.now.steady_ms);
+    run.tenure_ends_ms().max(book.now.steady_ms + u64::from(handed_out_now))
+}
