@@ -9,9 +9,8 @@ test('the second demo at a port', async () => {
   const second = await startDemo({ idleAfterMs: 1_000 }, first.port);
   const { port } = second;
   await Promise.all([first.stop(), second.stop()]);
+  const lines = said.mock.calls.flat();
   said.mockRestore();
   expect(port).not.toBe(first.port);
-  expect(said.mock.calls).toEqual([
-    [`Port ${first.port} is taken by another program: using port ${port} instead.`],
-  ]);
+  expect(lines).toEqual([`Port ${first.port} is taken by another program: using port ${port} instead.`]);
 });
