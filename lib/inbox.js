@@ -48,6 +48,7 @@ export function createInbox(native, board, handle) {
         lines = handle(batch) ?? lines;
         holdsRoom ||= lines !== undefined;
       } else if (lines !== undefined) {
+        if (overtakes) watch.grantOne();
         overtakes = false;
         if (lines.deliver(watch)) return later();
         lines = undefined;
@@ -129,6 +130,11 @@ class Stopwatch {
     this.#stride = 1;
   }
 
+  /** Whatever the turn has done before: it has time for one more. */
+  grantOne() {
+    this.#untilLook = 2;
+  }
+
   /** To be asked before each record and each line: whether the turn's time is up. Never before the first one. */
   isOver() {
     if (--this.#untilLook > 0) return false;
@@ -155,10 +161,11 @@ export class LogText {
     this.each = each;
   }
 
-  /** Delivers lines until they or the turn are over, one at least. True if there are more. @param {Stopwatch} watch */
+  /** Delivers lines until they or the turn are over. True if there are more. @param {Stopwatch} watch */
   deliver(watch) {
     const { text, each } = this;
-    do {
+    // For the first line the turn was asked as for the record.
+    while (this.#from === 0 || !watch.isOver()) {
       const end = text.indexOf('\n', this.#from);
       if (end < 0) {
         each(this.#from === 0 ? text : text.slice(this.#from));
@@ -166,7 +173,7 @@ export class LogText {
       }
       each(text.slice(this.#from, end));
       this.#from = end + 1;
-    } while (!watch.isOver());
+    }
     return true;
   }
 }

@@ -30,11 +30,13 @@ test('callbacks that take their time hold nothing up longer than that', async ()
 
 /** Callbacks that run without anything else between them, for so many records of so many lines. */
 async function slowOnesPerTurn(records: number, lines: number): Promise<number[]> {
-  const [numbers, board] = [new Float64Array(1 + records), new Float64Array(8)];
+  // Each record: where its numbers and its texts end, and of which kind it is.
+  const batch = Array.from({ length: records }, (_, index) => [3 * (index + 1), 0, 0]).flat();
+  const [numbers, board] = [new Float64Array(1 + batch.length), new Float64Array(8)];
   const QUEUED = 4;
   board[QUEUED] = records;
   const take = () => {
-    numbers[0] = board[QUEUED]!;
+    numbers.set(board[QUEUED] === 0 ? [0] : [batch.length, ...batch]);
     board[QUEUED] = 0;
     return [];
   };
@@ -54,7 +56,7 @@ async function slowOnesPerTurn(records: number, lines: number): Promise<number[]
     if (--left === 0) resolve();
   };
   const inbox = createInbox({ numbers, take }, board, (batch) => {
-    batch.number();
+    batch.open();
     if (lines > 0) return new LogText(Array(lines).fill('line').join('\n'), callback);
     return void callback();
   });
