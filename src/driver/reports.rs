@@ -76,8 +76,10 @@ impl Driver {
                 if let Some(tail) = handle.tail.take() {
                     lock_tail(&tail).forget();
                 }
-                if handle.processes == Processes::External {
-                    handle.held_port = None;
+                if handle.processes == Processes::External
+                    && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
+                {
+                    engine.let_go_of_port(held_port);
                 }
                 Record::Ready { run, duration_ms, lease: core.leases.address(run)? }
             }

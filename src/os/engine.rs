@@ -68,10 +68,21 @@ impl Engine {
     pub fn port(&self) -> io::Result<HeldPort> {
         let (port, is_low) = self.ports.take();
         if is_low {
-            let ports = self.ports.clone();
-            self.spawn(async move { ports.fill() });
+            self.fill_stock();
         }
         port.map_or_else(HeldPort::reserve, Ok)
+    }
+
+    /// Closes a port that need not be held any longer: soon, and on the engine's thread.
+    pub fn let_go_of_port(&self, port: HeldPort) {
+        if self.ports.let_go(port) {
+            self.fill_stock();
+        }
+    }
+
+    fn fill_stock(&self) {
+        let ports = self.ports.clone();
+        self.spawn(async move { ports.fill() });
     }
 
     /// Gives a port back that nobody has used.

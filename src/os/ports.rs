@@ -89,10 +89,13 @@ pub struct PortStock {
 struct Stock {
     /// Those that are taken first are at the end.
     ports: Vec<HeldPort>,
-    /// How many were asked for since it was filled last.
+    /// How many were asked for since it was filled last, and between the two times before.
     taken: usize,
+    taken_before: usize,
     /// Somebody has been told to fill it.
     filling: bool,
+    /// Not held any longer: to be closed by whoever fills it.
+    let_go: Vec<HeldPort>,
 }
 
 /// Enough for a burst of starts until more have been reserved; few enough to keep.
@@ -104,11 +107,12 @@ const MOST_IN_STOCK: usize = 128;
 impl Stock {
     /// How many there should be: twice as many as were asked for lately.
     fn wanted(&self) -> usize {
-        (2 * self.taken).clamp(STOCK, MOST_IN_STOCK)
+        (2 * self.taken.max(self.taken_before)).clamp(STOCK, MOST_IN_STOCK)
     }
 
     fn is_filled(&mut self) {
-        (self.taken, self.filling) = (0, false);
+        self.taken_before = mem::take(&mut self.taken);
+        self.filling = false;
     }
 }
 
@@ -122,6 +126,14 @@ impl PortStock {
         (port, is_low && !mem::replace(&mut stock.filling, true))
     }
 
+    /// A port that need not be held any longer. Returns whether somebody should fill the stock, which closes it: that takes as
+    /// long as to reserve one.
+    pub fn let_go(&self, port: HeldPort) -> bool {
+        let mut stock = self.lock();
+        stock.let_go.push(port);
+        stock.let_go.len() >= STOCK && !mem::replace(&mut stock.filling, true)
+    }
+
     /// Takes back a port that nobody has used, unless there are enough.
     pub fn put(&self, port: HeldPort) {
         let mut stock = self.lock();
@@ -133,6 +145,12 @@ impl PortStock {
     pub fn fill(&self) {
         loop {
             let mut stock = self.lock();
+            let closing = mem::take(&mut stock.let_go);
+            if !closing.is_empty() {
+                drop(stock);
+                drop(closing);
+                continue;
+            }
             if stock.ports.len() >= stock.wanted() {
                 break stock.is_filled();
             }
@@ -297,12 +315,22 @@ mod tests {
             stock.fill();
         }
         assert_eq!(stock.lock().ports.len(), MOST_IN_STOCK);
-        let calm = take(MOST_IN_STOCK - 1);
-        stock.lock().is_filled();
-        assert!(stock.take().1);
-        stock.fill();
+        drop(take(MOST_IN_STOCK / 2));
+        for _ in 0..3 {
+            stock.lock().ports.clear();
+            stock.fill();
+        }
         assert_eq!(stock.lock().ports.len(), STOCK, "and when they are few again, few are kept");
-        drop(calm);
+    }
+
+    #[test]
+    fn a_port_that_is_let_go_is_closed_by_who_fills_the_stock() {
+        let stock = PortStock::default();
+        stock.fill();
+        let ports = hold(2 * STOCK).into_iter().map(|port| stock.let_go(port));
+        assert_eq!(ports.filter(|should_fill| *should_fill).count(), 1, "it is asked for once");
+        stock.fill();
+        assert!(stock.lock().let_go.is_empty());
     }
 
     #[test]
