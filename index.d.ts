@@ -558,7 +558,8 @@ export type Runtime = {
    * @throws {RuntimeError} with `code`
    * `ERR_RUNTIME_BACKOFF` (with `retryAfterMs` and `attempt`), `ERR_RUNTIME_MAX_FAILURES`,
    * `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED` and `ERR_RUNTIME_INVALID_KEY` at once, without
-   * starting anything; `ERR_RUNTIME_SPAWN` or `ERR_RUNTIME_READINESS_TIMEOUT` when it did not start.
+   * starting anything, and so `ERR_RUNTIME_OVERLOADED` when 100,000 keys wait already; `ERR_RUNTIME_SPAWN` or `ERR_RUNTIME_READINESS_TIMEOUT` when it did not start;
+   * `ERR_RUNTIME_ABORTED` when its `signal` was.
    *
    * @example
    * ```ts
@@ -574,20 +575,41 @@ export type Runtime = {
    * ```
    */
   ensure: (key: string, options?: CallOptions) => Promise<Tenant>;
-  /** Notes that a tenant is active. An unknown key: nothing happens. */
+  /**
+   * Notes that a tenant is active. An unknown key, or one that is none: nothing happens.
+   *
+   * @example
+   * ```ts
+   * const busy = setInterval(() => runtime.touch('acme'), 60_000); // while a download runs, say
+   * ```
+   */
   touch: (key: string) => void;
   /** The pool in numbers, now. */
   stats: () => RuntimeStats;
   /** Counters since the runtime was created, and `stats`. Can still be read after `dispose`. */
   metrics: () => RuntimeMetrics;
-  /** What is known of one key; `null` if nothing is. */
+  /**
+   * What is known of one key; `null` if nothing is.
+   *
+   * @example
+   * ```ts
+   * const { state, lastError } = runtime.inspect('acme') ?? { state: 'stopped', lastError: null };
+   * ```
+   */
   inspect: (key: string) => TenantStatus | null;
   /** What is known of every key, in the order of the keys. */
   list: () => TenantStatus[];
   /**
    * Stops a tenant, whether it is running or being started. Resolves when its whole process tree is
-   * gone and its `exit` event has been delivered; for an unknown key at once. Rejects when a
-   * `RuntimeProcess` of yours refuses to be killed: it stays tracked and can be killed again.
+   * gone and its `exit` event has been delivered; for an unknown key, or one that is none, at once. Rejects when
+   * a `RuntimeProcess` of yours refuses to be killed: it stays tracked and can be killed again.
+   *
+   * @throws what its `kill` threw, or a {@link RuntimeError} with `code` `ERR_RUNTIME_STOP_TIMEOUT` when it did not end
+   *
+   * @example
+   * ```ts
+   * await runtime.kill('acme'); // no process of it is left
+   * ```
    */
   kill: (key: string) => Promise<void>;
   /**
@@ -596,6 +618,11 @@ export type Runtime = {
    * aborted meanwhile, the old process is stopped all the same.
    *
    * @throws what `ensure` throws
+   *
+   * @example
+   * ```ts
+   * const { port } = await runtime.restart('acme'); // a new release was deployed
+   * ```
    */
   restart: (key: string, options?: CallOptions) => Promise<Tenant>;
   /**
@@ -621,9 +648,21 @@ export type Runtime = {
     process: RuntimeProcess | { pid: number; resourceId?: string },
     options?: AdoptOptions,
   ) => Promise<Tenant>;
-  /** Forgets a tenant's failures, so that the next `ensure` starts it. */
+  /** Forgets a tenant's failures, so that the next `ensure` starts it. An unknown key: nothing happens. */
   clearBackoff: (key: string) => void;
-  /** Refuses new starts from now on. What runs or is being started goes on, and so do idle stops. */
+  /**
+   * Refuses new starts from now on. What runs or is being started goes on, and so do idle stops. Calls made before are
+   * answered as they would have been: who waits for room gets it.
+   *
+   * @example
+   * ```ts
+   * process.once('SIGTERM', async () => {
+   *   runtime.drain();
+   *   await requestsInFlight();
+   *   await runtime.dispose();
+   * });
+   * ```
+   */
   drain: () => void;
   /**
    * Stops every tenant and the pool. Idempotent; concurrent calls share one; pending `ensure` calls
@@ -631,6 +670,11 @@ export type Runtime = {
    *
    * @throws {AggregateError} when processes of your own `spawn` refuse to be killed: they stay
    * tracked, and it can be called again
+   *
+   * @example
+   * ```ts
+   * await runtime.dispose(); // nothing of it is left, and nothing keeps the process alive
+   * ```
    */
   dispose: () => Promise<void>;
   /** Is `dispose`: `await using runtime = createRuntime(…)`. */
