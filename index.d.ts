@@ -558,7 +558,8 @@ export type Runtime = {
    * @throws {RuntimeError} with `code`
    * `ERR_RUNTIME_BACKOFF` (with `retryAfterMs` and `attempt`), `ERR_RUNTIME_MAX_FAILURES`,
    * `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED` and `ERR_RUNTIME_INVALID_KEY` at once, without
-   * starting anything, and so `ERR_RUNTIME_OVERLOADED` when 100,000 keys wait already; `ERR_RUNTIME_SPAWN` or `ERR_RUNTIME_READINESS_TIMEOUT` when it did not start;
+   * starting anything, and so `ERR_RUNTIME_OVERLOADED` when 100,000 keys wait already;
+   * `ERR_RUNTIME_SPAWN` or `ERR_RUNTIME_READINESS_TIMEOUT` when it did not start;
    * `ERR_RUNTIME_ABORTED` when its `signal` was.
    *
    * @example

@@ -1,7 +1,7 @@
 /**
  * Where a tenant runs: its key, the directory that the key stands for, and its environment.
  *
- * Paths are treated here as far as they are needed: absolute, and of Linux. `node:path` would do the same, but a host
+ * Only absolute Linux paths are dealt with, which is all that is needed. `node:path` would do the same, but a host
  * written for Bun may have no use for it, and loading it takes Bun longer than loading all of this package.
  */
 import { invalidKey, spawnFailed } from './errors.js';

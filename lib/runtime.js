@@ -232,7 +232,7 @@ export function createRuntime(options) {
   return /** @type {Runtime} */ (runtime);
 }
 
-/** Whatever else is passed on, as `keys.map(runtime.ensure)` does, says nothing. @param {unknown} options @returns {AbortSignal | undefined} */
+/** What is no object is ignored: `keys.map(runtime.ensure)` passes an index. @param {unknown} options @returns {AbortSignal | undefined} */
 function signalOf(options) {
   return typeof options === 'object' && options !== null ? /** @type {any} */ (options).signal : undefined;
 }
