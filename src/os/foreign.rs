@@ -2,7 +2,6 @@
 //! even when the kernel gives the pid away again.
 
 use crate::os::pidfd::{send_to_group, status_of_reaped};
-use crate::os::stat::Stat;
 use crate::os::watched::watch_shared;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -15,6 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
+use warden::Stat;
 
 /// Reaping takes microseconds, unless the machine has something else to do.
 const REAPED_WITHIN: Duration = Duration::from_secs(1);

@@ -20,7 +20,6 @@ mod proc_net;
 pub mod readiness;
 pub mod run;
 mod sock_diag;
-mod stat;
 pub mod warden;
 pub mod warden_program;
 #[allow(unsafe_code, reason = "tokio must be promised that a descriptor stays what it is")]

@@ -6,7 +6,7 @@
 
 use crate::os::clock;
 use crate::os::engine::Engine;
-use crate::os::stat::Stat;
+use warden::Stat;
 use rustix::fs::{Dir, Mode, OFlags, open};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::time::Duration;
@@ -62,7 +62,7 @@ fn members_of(sessions: &[Pid]) -> Vec<(Pid, Pid)> {
 ///
 /// Not by `getsid`, as rustix takes no session, which is what the kernel's own threads have, for a process.
 fn session_of(pid: Pid, sessions: &[Pid]) -> Option<Pid> {
-    let stat = Stat::of(pid.as_raw_pid().cast_unsigned()).filter(|stat| !stat.is_zombie)?;
+    let stat = Stat::of(pid.as_raw_pid().cast_unsigned()).filter(|stat| !stat.has_ended)?;
     sessions.iter().copied().find(|session| session.as_raw_pid().cast_unsigned() == stat.session)
 }
 
