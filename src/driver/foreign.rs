@@ -1,7 +1,6 @@
 //! Questions about processes that somebody else has started; the answers go up as numbered tickets.
 
 use super::{Core, Driver};
-use crate::os::engine::Engine;
 use crate::os::foreign::Foreign;
 use crate::os::listeners;
 use crate::uplink::Record;
@@ -84,12 +83,11 @@ impl Driver {
     /// Finds out where the process listens: the port, or 0 if it does nowhere within this time, is the answer to the ticket.
     pub fn find_port(self: &Arc<Self>, ticket: u64, pid: u32, timeout: Duration) {
         let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
-        let driver = self.clone();
+        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
         engine.spawn(async move {
             let looking = async {
                 loop {
-                    let found =
-                        Engine::off_thread(move || listeners::ports_of(pid)).await.unwrap_or_default();
+                    let found = off_thread.run(move || listeners::ports_of(pid)).await.unwrap_or_default();
                     if let [port, ..] = found[..] {
                         return port;
                     }

@@ -11,6 +11,7 @@ pub mod foreign;
 pub mod listeners;
 pub mod listening;
 pub mod logs;
+pub mod off_thread;
 mod orphans;
 mod pause;
 #[allow(unsafe_code, reason = "a pidfd can do more than there are safe wrappers for")]

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use warden::{LaunchSpec, LaunchStep, StopStage, host};
 
 use self::link::Link;
+use super::off_thread::OffThread;
 use super::orphans;
 use super::watched::watch;
 
@@ -97,6 +98,7 @@ struct Pending {
 /// See the module. Must be used on the engine's runtime.
 pub struct WardenClient {
     path: PathBuf,
+    off_thread: OffThread,
     connection: Mutex<Option<Connection>>,
     next_number: std::sync::atomic::AtomicU64,
 }
@@ -107,8 +109,8 @@ struct Connection {
 }
 
 impl WardenClient {
-    pub fn new(path: PathBuf) -> Self {
-        WardenClient { path, connection: Mutex::new(None), next_number: 1.into() }
+    pub fn new(path: PathBuf, off_thread: OffThread) -> Self {
+        WardenClient { path, off_thread, connection: Mutex::new(None), next_number: 1.into() }
     }
 
     /// Starts a tenant. What comes of it is in the result's channels.
@@ -140,8 +142,8 @@ impl WardenClient {
                 Err(refused) => refused.0,
             },
         };
-        let opened =
-            open(&self.path).map_err(|error| LaunchError::Warden { path: self.path.clone(), error })?;
+        let opened = open(&self.path, self.off_thread.clone())
+            .map_err(|error| LaunchError::Warden { path: self.path.clone(), error })?;
         let sent = opened.orders.send(order);
         *connection = Some(opened);
         sent.map_err(|_| LaunchError::WardenLost)
@@ -160,7 +162,7 @@ impl WardenClient {
 /// Starts a warden. Its address space is small and std starts it without forking, so the size of the host does not
 /// matter; what else it inherits it puts right itself.
 #[allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
-fn open(path: &Path) -> io::Result<Connection> {
+fn open(path: &Path, off_thread: OffThread) -> io::Result<Connection> {
     let (ours, theirs) = host::connection()?;
     let mut command = std::process::Command::new(path);
     command.env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
@@ -175,7 +177,7 @@ fn open(path: &Path) -> io::Result<Connection> {
         // Only with a lost warden: what is left of its tenants goes before anybody is told that it has.
         if !pending.is_empty() {
             let keepers = pending.values().filter_map(|pending| Pid::from_raw(pending.keeper_pid as i32));
-            orphans::clear(keepers.chain([pid]).collect()).await;
+            orphans::clear(keepers.chain([pid]).collect(), off_thread).await;
         }
         for lost in pending.into_values() {
             lost.tell_lost();
