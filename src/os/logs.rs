@@ -6,6 +6,7 @@
 use crate::os::watched::watch;
 use memchr::{memchr, memchr_iter, memrchr};
 use rustix::buffer::spare_capacity;
+use rustix::pipe::fcntl_getpipe_size;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -32,8 +33,8 @@ pub trait LineSink: Sync {
     fn deliver(&self, stream: Stream, text: String) -> impl Future<Output = ()> + Send;
 }
 
-/// Passes everything on that comes out of the pipe, until its end. `ended` turns true when the process tree is gone:
-/// from then on an empty pipe is at its end, even if somebody outside the tree has been given the other side.
+/// Passes everything on that comes out of the pipe, until its end. `ended` turns true when the process tree is gone: from
+/// then on only what the pipe can hold is read, even if somebody outside the tree has been given the other side.
 pub async fn pump(pipe: OwnedFd, stream: Stream, sink: &impl LineSink, mut ended: flag::Receiver<bool>) {
     let mut cutter = LineCutter::default();
     if let Err(error) = read_to_end(pipe, stream, sink, &mut cutter, &mut ended).await {
@@ -52,10 +53,19 @@ async fn read_to_end(
     ended: &mut flag::Receiver<bool>,
 ) -> io::Result<()> {
     let pipe = watch(pipe)?;
+    // What the tree can have left behind, once it is gone.
+    let mut left_bytes = None;
     loop {
+        if left_bytes.is_none() && *ended.borrow() {
+            left_bytes = Some(fcntl_getpipe_size(pipe.get_ref())?);
+        }
+        if left_bytes == Some(0) {
+            return Ok(());
+        }
         match cutter.read(pipe.get_ref()) {
             Ok(0) => return Ok(()),
-            Ok(_) => {
+            Ok(bytes) => {
+                left_bytes = left_bytes.map(|left_bytes| left_bytes.saturating_sub(bytes));
                 while let Some(text) = cutter.cut() {
                     sink.deliver(stream, text).await;
                 }
@@ -64,7 +74,7 @@ async fn read_to_end(
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if *ended.borrow() {
+                if left_bytes.is_some() {
                     return Ok(());
                 }
                 cutter.rest();
@@ -308,5 +318,33 @@ mod tests {
         assert!(tail.text().ends_with("line 99\nand 99"));
         tail.add(&"x".repeat(1 << 20));
         assert!(tail.text().len() <= TAIL_BYTES);
+    }
+
+    struct Lines(std::sync::Mutex<Vec<String>>);
+
+    impl LineSink for Lines {
+        async fn deliver(&self, _: Stream, text: String) {
+            self.0.lock().unwrap().extend(text.split('\n').map(str::to_owned));
+            // Slower than whoever writes.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_outsider_writes_without_end_does_not_keep_what_has_ended() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reader, true).unwrap();
+        rustix::io::write(&writer, b"from the tree\n").unwrap();
+        let outsider = std::thread::spawn(move || {
+            let noise = b"noise\n".repeat(1_000);
+            while rustix::io::write(&writer, &noise).is_ok() {}
+        });
+        let lines = Lines(Default::default());
+        let (_tell, ended) = flag::channel(true);
+        pump(reader, Stream::Stdout, &lines, ended).await;
+        outsider.join().unwrap();
+        let lines = lines.0.into_inner().unwrap();
+        assert_eq!(lines[0], "from the tree");
+        assert!(lines.len() * 6 < 4 * READ_BYTES, "{} lines", lines.len());
     }
 }
