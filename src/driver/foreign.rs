@@ -46,12 +46,9 @@ impl Driver {
         let engine = self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
         let (driver, watched) = (self.clone(), process.clone());
         let watching = engine.spawn(async move {
-            let gone = watched.outlive_and_clear_group().await;
-            if let Err(error) = &gone {
-                tracing::warn!(%error, pid, "the end of a process cannot be seen");
-            }
+            let exit_code = watched.outlive_and_clear_group().await;
             driver.lock().foreign.remove(&ticket);
-            driver.answer(ticket, gone.ok().flatten());
+            driver.answer(ticket, exit_code);
         });
         core.foreign.insert(ticket, Watched { process, watching: Some(watching.abort_handle()) });
         Ok(())

@@ -197,11 +197,19 @@ fn open(path: &Path, off_thread: OffThread) -> io::Result<Connection> {
     let mut command = std::process::Command::new(path);
     command.env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
     // Its death signal is sent when the thread ends that starts it: the engine's, which is there as long as it is.
-    let pid = Pid::from_child(&command.spawn()?);
+    let mut warden = command.spawn()?;
+    // It holds a descriptor, and there may be no other to be had.
+    drop(command);
+    let pid = Pid::from_child(&warden);
     tracing::debug!(pid = pid.as_raw_nonzero().get(), "warden started");
-    let process = Arc::new(pidfd_open(pid, PidfdFlags::empty())?);
+    let connected = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
+    let (process, socket) = connected.and_then(|process| Ok((process, watch(ours)?))).inspect_err(|_| {
+        // It has not done anything yet, so this takes no time.
+        let _ = warden.kill().and_then(|()| warden.wait());
+    })?;
+    let process = Arc::new(process);
     let (orders, receiver) = mpsc::unbounded_channel();
-    let link = Link::new(watch(ours)?, receiver);
+    let link = Link::new(socket, receiver);
     let ending = process.clone();
     let closed = tokio::spawn(async move {
         let pending = link.run().await;
