@@ -14,7 +14,7 @@ process.exit(9);
 
 for (const why of ['stderr', 'stdout']) {
   test(`the last line of ${why} is in the error, however much the other stream wrote after it`, async () => {
-    await using pool = createPool({ command: ['bun', 'start.ts'], env: { WHY: why, PATH: process.env.PATH } });
+    await using pool = createPool({ command: ['bun', 'start.ts'], env: { WHY: why } });
     pool.tenants.add('app', { 'start.ts': START });
     const error = await pool.runtime.ensure('app').catch((error) => error);
     expect(error.code).toBe('ERR_RUNTIME_EXITED_EARLY');

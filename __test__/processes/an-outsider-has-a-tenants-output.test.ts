@@ -10,7 +10,7 @@ test('a tenant ends although somebody writes to its output faster than it is tak
     onLog({ line }) {
       if (!line.startsWith('noise')) return;
       lines++;
-      for (const begin = performance.now(); performance.now() - begin < 1; );
+      for (const begin = performance.now(); performance.now() - begin < 1;);
     },
   });
   pool.tenants.add('app');
