@@ -30,11 +30,11 @@ impl Supervision {
 
 impl LineSink for Supervision {
     async fn deliver(&self, stream: Stream, text: String) {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).add(stream, &text);
         let room = match &self.log_room {
             Some(log_room) => log_room.reserve(&text).await,
             None => None,
         };
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner).add(&text);
         if let Some(room) = room {
             let record = Record::Log { run: self.run, stream, at_ms: clock::now().wall_ms, text };
             self.driver.uplink.push_log(self.run, record, room);

@@ -1,7 +1,7 @@
 // What observations say about a tenant: the CPU time of its whole tree, children that ended included, and its memory.
 import { expect, test } from 'bun:test';
 import { readProcessTreeStats } from '@absolutejs/runtime';
-import { createPool, SERVER, until } from '../support/processes/index.ts';
+import { createPool, SERVER, threadsOf, until, within } from '../support/processes/index.ts';
 
 /** Burns CPU time until this much is used, and says how much it was in all. */
 const burner = (ms: number) => `
@@ -127,4 +127,15 @@ test('the tree of any pid can be read without a runtime, and that of none is nul
   for (const none of [0, -1, 1.5, NaN, Infinity, 2 ** 31, '1', null] as number[]) {
     expect(await readProcessTreeStats(none)).toBeNull();
   }
+});
+
+test('many questions at once share a thread', async () => {
+  const pids = [process.pid, process.ppid, 2 ** 30];
+  const asked = Array.from({ length: 600 }, (_, index) => readProcessTreeStats(pids[index % 3] ?? 0));
+  expect(threadsOf('self').filter((name) => name === 'abs-tree').length).toBeLessThanOrEqual(1);
+  const answers = await within('all answers', Promise.all(asked));
+  expect(answers[0]?.processes).toBeGreaterThanOrEqual(1);
+  expect(answers.filter((answer) => answer === null)).toHaveLength(200);
+  answers.forEach((answer, index) => expect(answer === null).toBe(index % 3 === 2));
+  expect(await readProcessTreeStats(process.pid)).not.toBeNull();
 });

@@ -2,8 +2,10 @@
 
 use crate::os::accounting::{Root, Sampler, Usage};
 use napi::bindgen_prelude::*;
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[napi(object, object_from_js = false)]
 pub struct NativeUsage {
@@ -22,16 +24,56 @@ impl From<Usage> for NativeUsage {
     }
 }
 
+type Answer = ThreadsafeFunction<Option<NativeUsage>, (), Option<NativeUsage>, Status, false>;
+
+/// Who waits for the next pass, and whether one is being made.
+#[derive(Default)]
+struct Waiting {
+    calls: Vec<(u32, Answer)>,
+    is_read: bool,
+}
+
+static WAITING: Mutex<Waiting> = Mutex::new(Waiting { calls: Vec::new(), is_read: false });
+
 /// Calls back once, at a later turn, with what the tree uses, or null if there is no such process. Keeps the host process
-/// alive until then. Reads on a thread of its own, since a pass over a full `/proc` takes its time.
+/// alive until then. Reads on a thread of its own, since a pass over a full `/proc` takes its time; all calls that come
+/// while one is made share the next.
 #[napi]
 pub fn read_tree(pid: u32, answer: Function<Option<NativeUsage>, ()>) -> Result<()> {
     let answer =
         answer.build_threadsafe_function::<Option<NativeUsage>>().callee_handled::<false>().build()?;
-    let reading = move || {
-        let usage = Sampler::default().sample(&[Root::Process(pid)]).pop().flatten();
-        answer.call(usage.map(NativeUsage::from), ThreadsafeFunctionCallMode::NonBlocking);
-    };
-    let thread = std::thread::Builder::new().name("abs-tree".into()).spawn(reading);
-    thread.map(drop).map_err(|error| Error::new(Status::GenericFailure, format!("no thread: {error}")))
+    let mut waiting = waiting();
+    waiting.calls.push((pid, answer));
+    if !waiting.is_read {
+        let thread = std::thread::Builder::new().name("abs-tree".into()).spawn(read_until_nobody_waits);
+        if let Err(error) = thread {
+            // Nobody but this call: without a thread there is no pass that others would wait for.
+            waiting.calls.clear();
+            return Err(Error::new(Status::GenericFailure, format!("no thread: {error}")));
+        }
+        waiting.is_read = true;
+    }
+    Ok(())
+}
+
+fn read_until_nobody_waits() {
+    loop {
+        let calls = {
+            let mut waiting = waiting();
+            waiting.is_read = !waiting.calls.is_empty();
+            mem::take(&mut waiting.calls)
+        };
+        if calls.is_empty() {
+            return;
+        }
+        let roots: Vec<Root> = calls.iter().map(|(pid, _)| Root::Process(*pid)).collect();
+        let usages = Sampler::default().sample(&roots);
+        for ((_, answer), usage) in calls.into_iter().zip(usages) {
+            answer.call(usage.map(NativeUsage::from), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+}
+
+fn waiting() -> MutexGuard<'static, Waiting> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
 }

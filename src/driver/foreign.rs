@@ -1,7 +1,6 @@
 //! Questions about processes that somebody else has started; the answers go up as numbered tickets.
 
 use super::{Core, Driver};
-use crate::os::engine::Engine;
 use crate::os::foreign::Foreign;
 use crate::os::listeners;
 use crate::uplink::Record;
@@ -47,12 +46,9 @@ impl Driver {
         let engine = self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
         let (driver, watched) = (self.clone(), process.clone());
         let watching = engine.spawn(async move {
-            let gone = watched.outlive_and_clear_group().await;
-            if let Err(error) = &gone {
-                tracing::warn!(%error, pid, "the end of a process cannot be seen");
-            }
+            let exit_code = watched.outlive_and_clear_group().await;
             driver.lock().foreign.remove(&ticket);
-            driver.answer(ticket, gone.ok().flatten());
+            driver.answer(ticket, exit_code);
         });
         core.foreign.insert(ticket, Watched { process, watching: Some(watching.abort_handle()) });
         Ok(())
@@ -84,12 +80,11 @@ impl Driver {
     /// Finds out where the process listens: the port, or 0 if it does nowhere within this time, is the answer to the ticket.
     pub fn find_port(self: &Arc<Self>, ticket: u64, pid: u32, timeout: Duration) {
         let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
-        let driver = self.clone();
+        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
         engine.spawn(async move {
             let looking = async {
                 loop {
-                    let found =
-                        Engine::off_thread(move || listeners::ports_of(pid)).await.unwrap_or_default();
+                    let found = off_thread.run(move || listeners::ports_of(pid)).await.unwrap_or_default();
                     if let [port, ..] = found[..] {
                         return port;
                     }

@@ -4,10 +4,10 @@ use super::{Core, Driver, RunHandle, lock_tail};
 use crate::os::accounting::Root;
 use crate::os::clock;
 use crate::os::connections;
-use crate::os::engine::Engine;
 use crate::os::ports::HeldPort;
 use crate::uplink::Record;
 use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Processes, Refusal, RunId};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,10 +22,14 @@ impl Driver {
         let mut sampler = core.sampler.take()?;
         let (runs, roots): (Vec<RunId>, Vec<Root>) =
             core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?))).unzip();
-        let driver = self.clone();
+        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
         engine.spawn(async move {
-            let sampling = Engine::off_thread(move || (sampler.sample(&roots), sampler));
-            let (usages, sampler) = sampling.await.unwrap_or_default();
+            let sampling = off_thread.run(move || (sampler.sample(&roots), sampler));
+            // One that cannot be taken is missing: the next is taken all the same.
+            let (usages, sampler) = sampling.await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "tenants cannot be observed");
+                Default::default()
+            });
             let observed: Vec<_> =
                 runs.into_iter().zip(usages).filter_map(|(run, usage)| Some((run, usage?))).collect();
             for (index, portion) in observed.chunks(OBSERVATIONS_AT_ONCE).enumerate() {
@@ -50,18 +54,14 @@ impl Driver {
             return Some(Input::Connections { open: Vec::new(), seen: false });
         };
         let ports_of: Vec<(RunId, u16)> = core.runs.iter().map(|(run, handle)| (*run, handle.port)).collect();
-        let driver = self.clone();
+        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
         engine.spawn(async move {
-            let connected = match Engine::off_thread(connections::ports).await {
-                Some(Ok(ports)) => Some(ports),
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "connections cannot be seen");
-                    None
-                }
-                None => None,
-            };
-            let seen = connected.is_some();
-            let connected = connected.unwrap_or_default();
+            let connected = off_thread.run(connections::ports).await.and_then(|looked| looked);
+            let seen = connected.is_ok();
+            let connected = connected.unwrap_or_else(|error| {
+                tracing::warn!(%error, "connections cannot be seen");
+                HashSet::new()
+            });
             let open = ports_of.into_iter().filter(|(_, port)| connected.contains(port));
             driver.feed(Input::Connections { open: open.map(|(run, _)| run).collect(), seen });
         });

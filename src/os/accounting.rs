@@ -12,10 +12,10 @@
 
 use crate::os::clock;
 use crate::os::cpu_clock;
-use crate::os::stat::Stat;
 use rustix::fs::{Dir, Mode, OFlags, open};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use warden::Stat;
 
 /// For how long what was read of a sleeping process is good: memory can be taken from it meanwhile.
 const GOOD_FOR_MS: u64 = 5_000;
@@ -80,7 +80,7 @@ impl Table {
         for pid in pids {
             let ran_ns = cpu_clock::of_process(pid);
             let known = last.seen(pid).filter(|known| table.is_good(known, ran_ns, now_ms)).copied();
-            let read = || Some(Seen { stat: Stat::read(proc, pid)?, ran_ns, read_at_ms: now_ms });
+            let read = || Some(Seen { stat: Stat::read(proc, pid).ok()??, ran_ns, read_at_ms: now_ms });
             if let Some(seen) = known.or_else(read) {
                 table.add(seen);
             }
@@ -105,7 +105,7 @@ impl Table {
         let has_not_run = ran_ns.is_some() && ran_ns == known.ran_ns;
         let keeps_parent = || {
             self.seen(known.stat.parent).is_some_and(|parent| {
-                !parent.stat.is_zombie && parent.stat.started_at_ticks <= known.stat.started_at_ticks
+                !parent.stat.has_ended && parent.stat.started_at_ticks <= known.stat.started_at_ticks
             })
         };
         has_not_run && now_ms < known.read_at_ms + GOOD_FOR_MS && keeps_parent()
@@ -144,7 +144,7 @@ impl Table {
 }
 
 fn still_exists(proc: BorrowedFd, stat: &Stat) -> bool {
-    let now = Stat::read(proc, stat.pid);
+    let now = Stat::read(proc, stat.pid).ok().flatten();
     now.is_some_and(|now| now.started_at_ticks == stat.started_at_ticks && now.parent == stat.parent)
 }
 
@@ -162,16 +162,17 @@ mod tests {
 
     #[test]
     fn what_was_read_counts_again_only_for_a_process_that_slept_under_the_same_parent() {
-        let seen = |pid, parent, started_at_ticks, is_zombie| Seen {
+        let seen = |pid, parent, started_at_ticks, has_ended| Seen {
             stat: Stat {
                 pid,
                 parent,
+                group: 1,
                 session: 1,
                 own_ticks: 0,
                 waited_ticks: 0,
                 started_at_ticks,
                 rss_pages: 0,
-                is_zombie,
+                has_ended,
             },
             ran_ns: Some(1_000),
             read_at_ms: 0,

@@ -1,6 +1,7 @@
 //! The one small tokio runtime of the host process, on a thread of its own, shared by all pools: started by the first
 //! that needs it, gone with the last.
 
+use crate::os::off_thread::OffThread;
 use crate::os::ports::{HeldPort, PortStock};
 use crate::os::readiness::Readiness;
 use crate::os::warden::WardenClient;
@@ -21,6 +22,7 @@ pub struct Engine {
     pub warden: WardenClient,
     pub readiness: Readiness,
     ports: Arc<PortStock>,
+    pub off_thread: OffThread,
     /// Taken by the last user. Dropping the engine itself waits for nothing, so it may happen anywhere.
     end: Mutex<Option<(oneshot::Sender<Then>, JoinHandle<()>)>>,
 }
@@ -46,17 +48,20 @@ impl Engine {
         let handle = runtime.handle().clone();
         let readiness = Readiness::new().map_err(io::Error::other)?;
         let (end, ended) = oneshot::channel::<Then>();
+        let off_thread = OffThread::default();
+        let running = off_thread.clone();
         let thread = std::thread::Builder::new().name("abs-runtime".into()).spawn(move || {
             let then = runtime.block_on(ended);
-            // Waits for what runs on other threads, a look through `/proc` for example, and drops all tasks.
+            // Drops all tasks, so that nothing is begun off the thread any more.
             drop(runtime);
+            running.finish();
             if let Ok(then) = then {
                 then();
             }
         })?;
-        let warden = WardenClient::new(warden_path);
+        let warden = WardenClient::new(warden_path, off_thread.clone());
         let ports = Arc::new(PortStock::default());
-        Ok(Engine { handle, warden, readiness, ports, end: Mutex::new(Some((end, thread))) })
+        Ok(Engine { handle, warden, readiness, ports, off_thread, end: Mutex::new(Some((end, thread))) })
     }
 
     /// Runs a task on the engine's thread.
@@ -88,11 +93,6 @@ impl Engine {
     /// Gives a port back that nobody has used.
     pub fn unused_port(&self, port: HeldPort) {
         self.ports.put(port);
-    }
-
-    /// Runs something slow on a thread of its own.
-    pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        tokio::task::spawn_blocking(work).await.ok()
     }
 
     /// Gives the engine back. The last user gets what it takes to end it, and must.
@@ -156,13 +156,14 @@ mod tests {
         let (let_go, is_let_go) = mpsc::channel::<()>();
         let held = Arc::new(());
         let in_task = held.clone();
+        let off_thread = last.off_thread.clone();
         last.spawn(async move {
             let _in_task = in_task;
             let work = move || {
                 begun.send(()).unwrap();
                 is_let_go.recv_timeout(LONG)
             };
-            let _ = Engine::off_thread(work).await;
+            let _ = off_thread.run(work).await;
             std::future::pending::<()>().await;
         });
         has_begun.recv_timeout(LONG).unwrap();

@@ -2,7 +2,6 @@
 //! even when the kernel gives the pid away again.
 
 use crate::os::pidfd::{send_to_group, status_of_reaped};
-use crate::os::stat::Stat;
 use crate::os::watched::watch_shared;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -15,10 +14,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
+use warden::Stat;
 
 /// Reaping takes microseconds, unless the machine has something else to do.
 const REAPED_WITHIN: Duration = Duration::from_secs(1);
 const REAPING_PAUSE: Duration = Duration::from_millis(1);
+/// Between two looks at a process whose end the kernel does not tell.
+const UNTOLD_PAUSE: Duration = Duration::from_millis(100);
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// See the module.
@@ -94,16 +96,25 @@ impl Foreign {
 
     /// Waits for its end and kills what is left of its group then. Returns its exit code where that can be known: only a
     /// parent is told.
-    pub async fn outlive_and_clear_group(&self) -> io::Result<Option<i32>> {
-        let watched = watch_shared(self.pidfd.clone())?;
-        watched.readable().await?.retain_ready();
+    pub async fn outlive_and_clear_group(&self) -> Option<i32> {
+        self.outlive().await;
         if self.leads_group {
             let _ = send_to_group(&self.pidfd, Signal::KILL);
         }
         if !self.is_child {
-            return Ok(None);
+            return None;
         }
-        Ok(self.exit_code().await)
+        self.exit_code().await
+    }
+
+    /// A kernel that is short of memory may refuse to tell of the end; that does not mean that it has come.
+    async fn outlive(&self) {
+        if let Ok(watched) = watch_shared(self.pidfd.clone()) {
+            let _ = watched.readable().await;
+        }
+        while !self.is_gone() {
+            tokio::time::sleep(UNTOLD_PAUSE).await;
+        }
     }
 
     /// The host reaps its children, and may have been faster than we are; newer kernels tell us all the same.
@@ -147,7 +158,7 @@ mod tests {
     }
 
     fn wait_for_end(foreign: &Foreign) -> Option<i32> {
-        block_on(foreign.outlive_and_clear_group()).unwrap()
+        block_on(foreign.outlive_and_clear_group())
     }
 
     #[test]

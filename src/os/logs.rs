@@ -6,6 +6,7 @@
 use crate::os::watched::watch;
 use memchr::{memchr, memchr_iter, memrchr};
 use rustix::buffer::spare_capacity;
+use rustix::pipe::fcntl_getpipe_size;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,9 +16,11 @@ use tokio::sync::watch as flag;
 pub const LINE_BYTES: usize = 64 << 10;
 /// One read. The default capacity of a pipe.
 const READ_BYTES: usize = 64 << 10;
-/// What is kept of the output to explain a failed start.
+/// What is kept of the output to explain a failed start. Half of it is for either stream, whatever the other one writes.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4 << 10;
+/// Of one line.
+const TAIL_LINE_BYTES: usize = 1 << 10;
 
 /// Which of a process's two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +35,8 @@ pub trait LineSink: Sync {
     fn deliver(&self, stream: Stream, text: String) -> impl Future<Output = ()> + Send;
 }
 
-/// Passes everything on that comes out of the pipe, until its end. `ended` turns true when the process tree is gone:
-/// from then on an empty pipe is at its end, even if somebody outside the tree has been given the other side.
+/// Passes everything on that comes out of the pipe, until its end. `ended` turns true when the process tree is gone: from
+/// then on only what the pipe can hold is read, even if somebody outside the tree has been given the other side.
 pub async fn pump(pipe: OwnedFd, stream: Stream, sink: &impl LineSink, mut ended: flag::Receiver<bool>) {
     let mut cutter = LineCutter::default();
     if let Err(error) = read_to_end(pipe, stream, sink, &mut cutter, &mut ended).await {
@@ -52,10 +55,19 @@ async fn read_to_end(
     ended: &mut flag::Receiver<bool>,
 ) -> io::Result<()> {
     let pipe = watch(pipe)?;
+    // What the tree can have left behind, once it is gone.
+    let mut left_bytes = None;
     loop {
+        if left_bytes.is_none() && *ended.borrow() {
+            left_bytes = Some(fcntl_getpipe_size(pipe.get_ref())?);
+        }
+        if left_bytes == Some(0) {
+            return Ok(());
+        }
         match cutter.read(pipe.get_ref()) {
             Ok(0) => return Ok(()),
-            Ok(_) => {
+            Ok(bytes) => {
+                left_bytes = left_bytes.map(|left_bytes| left_bytes.saturating_sub(bytes));
                 while let Some(text) = cutter.cut() {
                     sink.deliver(stream, text).await;
                 }
@@ -64,7 +76,7 @@ async fn read_to_end(
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if *ended.borrow() {
+                if left_bytes.is_some() {
                     return Ok(());
                 }
                 cutter.rest();
@@ -166,6 +178,11 @@ fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
+/// What is shown of a line where there is little room.
+fn beginning_of(line: &str) -> &str {
+    &line[..whole_characters(&line.as_bytes()[..line.len().min(TAIL_LINE_BYTES)])]
+}
+
 /// The length of `bytes` without a character that is cut off at the end.
 fn whole_characters(bytes: &[u8]) -> usize {
     let tail = bytes.len().saturating_sub(3);
@@ -193,29 +210,41 @@ fn decode(bytes: &[u8]) -> String {
 /// The last lines of a process's output, for the error that says why it did not start.
 #[derive(Default)]
 pub struct Tail {
-    lines: VecDeque<String>,
-    bytes: usize,
+    /// In the order in which they were read.
+    lines: VecDeque<(Stream, String)>,
     closed: bool,
 }
 
 impl Tail {
-    pub fn add(&mut self, text: &str) {
+    pub fn add(&mut self, stream: Stream, text: &str) {
         if self.closed {
             return;
         }
         let newest = text.rsplit('\n').take(TAIL_LINES).collect::<Vec<_>>();
         for line in newest.into_iter().rev() {
-            let line: String = line.chars().take(TAIL_BYTES / 4).collect();
-            self.bytes += line.len();
-            self.lines.push_back(line);
-        }
-        while self.lines.len() > TAIL_LINES || self.bytes > TAIL_BYTES {
-            self.bytes -= self.lines.pop_front().map_or(0, |line| line.len());
+            self.lines.push_back((stream, beginning_of(line).to_owned()));
+            while !self.fits(&[Stream::Stdout, Stream::Stderr], 1) {
+                self.forget_one();
+            }
         }
     }
 
+    /// Whether what these streams wrote takes no more than this part of the room.
+    fn fits(&self, streams: &[Stream], part: usize) -> bool {
+        let lengths =
+            || self.lines.iter().filter(|(stream, _)| streams.contains(stream)).map(|(_, line)| line.len());
+        lengths().count() <= TAIL_LINES / part && lengths().sum::<usize>() <= TAIL_BYTES / part
+    }
+
+    /// The oldest line of a stream that has more than its half.
+    fn forget_one(&mut self) {
+        let loud = [Stream::Stdout, Stream::Stderr].map(|stream| (stream, !self.fits(&[stream], 2)));
+        let oldest = self.lines.iter().position(|(stream, _)| loud.contains(&(*stream, true)));
+        self.lines.remove(oldest.unwrap_or(0));
+    }
+
     pub fn text(&self) -> String {
-        self.lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+        self.lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
     /// Nobody will ask any more.
@@ -302,11 +331,61 @@ mod tests {
     fn the_tail_keeps_the_last_lines_only() {
         let mut tail = Tail::default();
         for n in 0..100 {
-            tail.add(&format!("line {n}\nand {n}"));
+            tail.add(Stream::Stdout, &format!("line {n}\nand {n}"));
         }
         assert_eq!(tail.text().lines().count(), TAIL_LINES);
         assert!(tail.text().ends_with("line 99\nand 99"));
-        tail.add(&"x".repeat(1 << 20));
-        assert!(tail.text().len() <= TAIL_BYTES);
+        for line in ["x".repeat(1 << 20), "🦀".repeat(1 << 10), format!("x{}", "🦀".repeat(1 << 10))] {
+            for _ in 0..10 {
+                tail.add(Stream::Stdout, &line);
+                assert!(tail.text().len() <= TAIL_BYTES + TAIL_LINES);
+                assert!(line.starts_with(tail.text().lines().last().unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn neither_stream_pushes_the_last_lines_of_the_other_out_of_the_tail() {
+        for (quiet, loud) in [(Stream::Stderr, Stream::Stdout), (Stream::Stdout, Stream::Stderr)] {
+            let mut tail = Tail::default();
+            tail.add(loud, "before");
+            tail.add(quiet, "why\nit ends");
+            for n in 0..1_000 {
+                tail.add(loud, &format!("noise {n}"));
+            }
+            let text = tail.text();
+            assert!(text.starts_with("why\nit ends\nnoise 982\n") && text.ends_with("\nnoise 999"), "{text}");
+            tail.add(quiet, &"more\n".repeat(1_000));
+            let lines = tail.text().lines().filter(|line| line.starts_with("noise")).count();
+            assert_eq!(lines, TAIL_LINES / 2, "each has its half");
+        }
+    }
+
+    struct Lines(std::sync::Mutex<Vec<String>>);
+
+    impl LineSink for Lines {
+        async fn deliver(&self, _: Stream, text: String) {
+            self.0.lock().unwrap().extend(text.split('\n').map(str::to_owned));
+            // Slower than whoever writes.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_outsider_writes_without_end_does_not_keep_what_has_ended() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reader, true).unwrap();
+        rustix::io::write(&writer, b"from the tree\n").unwrap();
+        let outsider = std::thread::spawn(move || {
+            let noise = b"noise\n".repeat(1_000);
+            while rustix::io::write(&writer, &noise).is_ok() {}
+        });
+        let lines = Lines(Default::default());
+        let (_tell, ended) = flag::channel(true);
+        pump(reader, Stream::Stdout, &lines, ended).await;
+        outsider.join().unwrap();
+        let lines = lines.0.into_inner().unwrap();
+        assert_eq!(lines[0], "from the tree");
+        assert!(lines.len() * 6 < 4 * READ_BYTES, "{} lines", lines.len());
     }
 }

@@ -11,6 +11,7 @@ pub mod foreign;
 pub mod listeners;
 pub mod listening;
 pub mod logs;
+pub mod off_thread;
 mod orphans;
 mod pause;
 #[allow(unsafe_code, reason = "a pidfd can do more than there are safe wrappers for")]
@@ -20,7 +21,6 @@ mod proc_net;
 pub mod readiness;
 pub mod run;
 mod sock_diag;
-mod stat;
 pub mod warden;
 pub mod warden_program;
 #[allow(unsafe_code, reason = "tokio must be promised that a descriptor stays what it is")]

@@ -5,11 +5,14 @@
 //! which nobody is left is over: its number may be somebody else's from then on.
 
 use crate::os::clock;
-use crate::os::engine::Engine;
-use crate::os::stat::Stat;
+use crate::os::off_thread::OffThread;
 use rustix::fs::{Dir, Mode, OFlags, open};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
+use warden::Stat;
 
 /// What the keepers get to do their work.
 const KEEPERS_TIME: Duration = Duration::from_secs(1);
@@ -18,20 +21,17 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Waits until nothing of these sessions is left, and sees to it.
-pub async fn clear(mut sessions: Vec<Pid>) {
-    // One that somebody had stopped could not do its work.
-    sessions.iter().for_each(|keeper| signal(*keeper, &sessions, Signal::CONT));
+pub async fn clear(mut sessions: Vec<Pid>, off_thread: OffThread) {
     let since = clock::start();
     while since.elapsed() < GIVE_UP_AFTER {
         let kills = since.elapsed() >= KEEPERS_TIME;
         // A thread of its own, since a full `/proc` takes its time.
-        let looked = Engine::off_thread(move || {
-            look(&mut sessions, kills);
-            sessions
-        });
-        sessions = looked.await.unwrap_or_default();
-        if sessions.is_empty() {
-            return;
+        let looked_at = sessions.clone();
+        match off_thread.run(move || look(looked_at, kills)).await.and_then(|looked| looked) {
+            Ok(left) if left.is_empty() => return,
+            Ok(left) => sessions = left,
+            // Who is left is not known. The next look will tell.
+            Err(error) => tracing::warn!(%error, "what a lost warden has left cannot be seen"),
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -39,38 +39,42 @@ pub async fn clear(mut sessions: Vec<Pid>) {
 }
 
 /// Leaves out the sessions in which nobody lives any more, and kills who lives in the others if that is wanted.
-fn look(sessions: &mut Vec<Pid>, kills: bool) {
-    let members = members_of(sessions);
+fn look(mut sessions: Vec<Pid>, kills: bool) -> io::Result<Vec<Pid>> {
+    let proc = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let members = members_of(&sessions, proc.as_fd())?;
     sessions.retain(|session| members.iter().any(|(_, of)| of == session));
     if kills {
-        members.into_iter().for_each(|(pid, _)| signal(pid, sessions, Signal::KILL));
+        members.into_iter().for_each(|(pid, _)| kill(pid, &sessions, proc.as_fd()));
     }
+    Ok(sessions)
 }
 
 /// The living members, each with its session.
-fn members_of(sessions: &[Pid]) -> Vec<(Pid, Pid)> {
-    let Ok(proc) = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else {
-        return Vec::new();
-    };
-    let entries = Dir::read_from(&proc).into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<i32>().ok());
-    pids.filter_map(|pid| Pid::from_raw(pid).and_then(|pid| Some((pid, session_of(pid, sessions)?))))
-        .collect()
+fn members_of(sessions: &[Pid], proc: BorrowedFd) -> io::Result<Vec<(Pid, Pid)>> {
+    let mut members = Vec::new();
+    for entry in Dir::read_from(proc)? {
+        let pid = entry?.file_name().to_str().ok().and_then(|name| Pid::from_raw(name.parse().ok()?));
+        let Some(pid) = pid else { continue };
+        members.extend(session_of(pid, sessions, proc)?.map(|session| (pid, session)));
+    }
+    Ok(members)
 }
 
 /// Its session, if it is one of these and the process lives; zombies wait for whoever inherited them and do no harm.
 ///
 /// Not by `getsid`, as rustix takes no session, which is what the kernel's own threads have, for a process.
-fn session_of(pid: Pid, sessions: &[Pid]) -> Option<Pid> {
-    let stat = Stat::of(pid.as_raw_pid().cast_unsigned()).filter(|stat| !stat.is_zombie)?;
-    sessions.iter().copied().find(|session| session.as_raw_pid().cast_unsigned() == stat.session)
+fn session_of(pid: Pid, sessions: &[Pid], proc: BorrowedFd) -> Result<Option<Pid>, Errno> {
+    let stat = Stat::read(proc, pid.as_raw_pid().cast_unsigned())?.filter(|stat| !stat.has_ended);
+    let is_its =
+        |session: &Pid| stat.is_some_and(|stat| stat.session == session.as_raw_pid().cast_unsigned());
+    Ok(sessions.iter().copied().find(is_its))
 }
 
 /// Through a pidfd, with membership checked after it was opened: a recycled pid is never hit.
-fn signal(pid: Pid, sessions: &[Pid], signal: Signal) {
+fn kill(pid: Pid, sessions: &[Pid], proc: BorrowedFd) {
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    if session_of(pid, sessions).is_some() {
-        let _ = pidfd_send_signal(pidfd, signal);
+    if matches!(session_of(pid, sessions, proc), Ok(Some(_))) {
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
     }
 }
 
@@ -84,7 +88,7 @@ mod tests {
     fn lonely() -> (Child, Pid) {
         let child = Command::new("setsid").args(["sleep", "60"]).spawn().unwrap();
         let pid = Pid::from_child(&child);
-        while session_of(pid, &[pid]).is_none() {
+        while look(vec![pid], false).unwrap().is_empty() {
             std::thread::yield_now();
         }
         (child, pid)
@@ -93,14 +97,12 @@ mod tests {
     #[test]
     fn a_session_seen_empty_is_never_looked_at_again() {
         let ((mut one, first), (mut other, second)) = (lonely(), lonely());
-        let mut sessions = vec![first, second];
         one.kill().unwrap();
         one.wait().unwrap();
-        look(&mut sessions, false);
-        assert_eq!(sessions, [second], "whoever gets the other's number is left alone");
-        look(&mut sessions, true);
+        let left = look(vec![first, second], false).unwrap();
+        assert_eq!(left, [second], "whoever gets the other's number is left alone");
+        assert_eq!(look(left.clone(), true).unwrap(), [second]);
         other.wait().unwrap();
-        look(&mut sessions, true);
-        assert_eq!(sessions, []);
+        assert_eq!(look(left, true).unwrap(), []);
     }
 }

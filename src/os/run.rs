@@ -39,7 +39,7 @@ pub async fn supervise(warden: &WardenClient, program: Program, sink: &impl RunS
         Ok(launched) => launched,
         Err(error) => return sink.not_started(error.to_string()),
     };
-    match launched.started.await.unwrap_or(Err(LaunchError::WardenLost)) {
+    match warden.outcome(launched.started).await {
         Ok(started) => sink.started(launched.number, started),
         Err(error) => return sink.not_started(explain(&program, error)),
     }

@@ -3,22 +3,28 @@
 
 mod link;
 
-use rustix::process::Pid;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use warden::{LaunchSpec, LaunchStep, StopStage, host};
 
 use self::link::Link;
+use super::off_thread::OffThread;
 use super::orphans;
-use super::watched::watch;
+use super::watched::{watch, watch_shared};
 
 /// What an idle warden gets to exit after its socket was closed, before it is killed.
 const EXIT_GRACE_MS: u64 = 2_000;
+
+/// After so long an answer that takes milliseconds is late.
+const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// A tenant to start.
 pub struct Launch {
@@ -97,18 +103,20 @@ struct Pending {
 /// See the module. Must be used on the engine's runtime.
 pub struct WardenClient {
     path: PathBuf,
+    off_thread: OffThread,
     connection: Mutex<Option<Connection>>,
     next_number: std::sync::atomic::AtomicU64,
 }
 
 struct Connection {
+    process: Arc<OwnedFd>,
     orders: mpsc::UnboundedSender<Order>,
     closed: tokio::task::JoinHandle<()>,
 }
 
 impl WardenClient {
-    pub fn new(path: PathBuf) -> Self {
-        WardenClient { path, connection: Mutex::new(None), next_number: 1.into() }
+    pub fn new(path: PathBuf, off_thread: OffThread) -> Self {
+        WardenClient { path, off_thread, connection: Mutex::new(None), next_number: 1.into() }
     }
 
     /// Starts a tenant. What comes of it is in the result's channels.
@@ -124,15 +132,30 @@ impl WardenClient {
 
     /// Asks a tenant to end, or ends it. Nothing happens if it has ended.
     pub fn stop(&self, number: u64, stage: StopStage) {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connection) = &*connection {
+        if let Some(connection) = &*self.lock() {
             // A lost warden ends its tenants by itself.
             let _ = connection.orders.send(Order { number, packet: Packet::Stop(stage), pending: None });
+            wake(&connection.process);
+        }
+    }
+
+    /// Waits until it is known whether the program runs.
+    pub async fn outcome(
+        &self,
+        mut started: oneshot::Receiver<Result<Started, LaunchError>>,
+    ) -> Result<Started, LaunchError> {
+        loop {
+            if let Ok(outcome) = tokio::time::timeout(LATE_AFTER, &mut started).await {
+                return outcome.unwrap_or(Err(LaunchError::WardenLost));
+            }
+            if let Some(connection) = &*self.lock() {
+                wake(&connection.process);
+            }
         }
     }
 
     fn order(&self, order: Order) -> Result<(), LaunchError> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.lock();
         let order = match &*connection {
             None => order,
             Some(open) => match open.orders.send(order) {
@@ -140,8 +163,8 @@ impl WardenClient {
                 Err(refused) => refused.0,
             },
         };
-        let opened =
-            open(&self.path).map_err(|error| LaunchError::Warden { path: self.path.clone(), error })?;
+        let opened = open(&self.path, self.off_thread.clone())
+            .map_err(|error| LaunchError::Warden { path: self.path.clone(), error })?;
         let sent = opened.orders.send(order);
         *connection = Some(opened);
         sent.map_err(|_| LaunchError::WardenLost)
@@ -149,53 +172,72 @@ impl WardenClient {
 
     /// Ends the warden and waits until it is gone.
     pub async fn close(&self) {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Connection { orders, closed }) = connection {
+        let connection = self.lock().take();
+        if let Some(Connection { orders, closed, .. }) = connection {
             drop(orders);
             let _ = closed.await;
         }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Continues a warden that somebody has stopped, so that it sees what it is sent. If the host ends, the kernel does this.
+fn wake(process: &OwnedFd) {
+    let _ = pidfd_send_signal(process, Signal::CONT);
 }
 
 /// Starts a warden. Its address space is small and std starts it without forking, so the size of the host does not
 /// matter; what else it inherits it puts right itself.
 #[allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
-fn open(path: &Path) -> io::Result<Connection> {
+fn open(path: &Path, off_thread: OffThread) -> io::Result<Connection> {
     let (ours, theirs) = host::connection()?;
     let mut command = std::process::Command::new(path);
     command.env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
-    let pid = Pid::from_child(&command.spawn()?);
+    // Its death signal is sent when the thread ends that starts it: the engine's, which is there as long as it is.
+    let mut warden = command.spawn()?;
+    // It holds a descriptor, and there may be no other to be had.
+    drop(command);
+    let pid = Pid::from_child(&warden);
     tracing::debug!(pid = pid.as_raw_nonzero().get(), "warden started");
-    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+    let connected = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
+    let (process, socket) = connected.and_then(|process| Ok((process, watch(ours)?))).inspect_err(|_| {
+        // It has not done anything yet, so this takes no time.
+        let _ = warden.kill().and_then(|()| warden.wait());
+    })?;
+    let process = Arc::new(process);
     let (orders, receiver) = mpsc::unbounded_channel();
-    let link = Link::new(watch(ours)?, receiver);
+    let link = Link::new(socket, receiver);
+    let ending = process.clone();
     let closed = tokio::spawn(async move {
         let pending = link.run().await;
-        reap(pidfd).await;
+        reap(ending).await;
         // Only with a lost warden: what is left of its tenants goes before anybody is told that it has.
         if !pending.is_empty() {
             let keepers = pending.values().filter_map(|pending| Pid::from_raw(pending.keeper_pid as i32));
-            orphans::clear(keepers.chain([pid]).collect()).await;
+            orphans::clear(keepers.chain([pid]).collect(), off_thread).await;
         }
         for lost in pending.into_values() {
             lost.tell_lost();
         }
     });
-    Ok(Connection { orders, closed })
+    Ok(Connection { process, orders, closed })
 }
 
-async fn reap(pidfd: OwnedFd) {
-    let Ok(pidfd) = watch(pidfd) else { return };
-    let exit = tokio::time::timeout(Duration::from_millis(EXIT_GRACE_MS), pidfd.readable());
+async fn reap(process: Arc<OwnedFd>) {
+    wake(&process);
+    let Ok(watched) = watch_shared(process.clone()) else { return };
+    let exit = tokio::time::timeout(Duration::from_millis(EXIT_GRACE_MS), watched.readable());
     if exit.await.is_err() {
         tracing::warn!("the warden did not exit when its socket was closed; killing it");
-        let _ = rustix::process::pidfd_send_signal(pidfd.get_ref(), rustix::process::Signal::KILL);
-        let _ = pidfd.readable().await;
+        let _ = pidfd_send_signal(&process, Signal::KILL);
+        let _ = watched.readable().await;
     }
-    let id = rustix::process::WaitId::PidFd(pidfd.get_ref().as_fd());
-    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOHANG;
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     // ECHILD if the host ignores SIGCHLD or reaps everything itself: then it is reaped.
-    let _ = rustix::process::waitid(id, options);
+    let _ = waitid(WaitId::PidFd(process.as_fd()), options);
 }
 
 impl Pending {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::tree::{Scope, Stat, descendants, signal_member};
+use crate::tree::{Scope, descendants, pid_of, signal_member, stat_of};
 
 /// How often a tree is looked at until no new member shows up. A tree that still grows after that is growing faster
 /// than it can be stopped, and is better thinned out first.
@@ -29,7 +29,7 @@ pub fn terminate_group(group: Pid) {
 /// The same for every descendant of `scope` that is not in the group. Finding them means asking about every thread.
 pub fn terminate_outsiders(scope: Scope<'_>, group: Pid) {
     let members: HashSet<Pid> = descendants(scope).into_iter().collect();
-    let is_outside = |pid: &&Pid| Stat::of(**pid).is_some_and(|stat| stat.group != Some(group));
+    let is_outside = |pid: &&Pid| stat_of(**pid).is_some_and(|stat| pid_of(stat.group) != Some(group));
     for &pid in members.iter().filter(is_outside) {
         for signal in [Signal::TERM, Signal::CONT] {
             signal_member(pid, scope, &members, signal);

@@ -7,7 +7,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper, setpgid, setsid};
+use rustix::process::{
+    Pid, Signal, getpid, kill_process_group, set_child_subreaper, set_parent_process_death_signal, setpgid,
+    setsid,
+};
 
 use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
@@ -81,6 +84,8 @@ impl Keeper {
         // A session of its own: no process of one tenant can enter a process group of another.
         setsid()?;
         set_child_subreaper(Some(getpid()))?;
+        // Somebody may have stopped it by the time that the warden is lost.
+        set_parent_process_death_signal(Some(Signal::CONT))?;
         let child_signals = sys::child_signals()?;
         let (status, status_writer) = pipe_with(PipeFlags::CLOEXEC)?;
         let keeper_pid = getpid();

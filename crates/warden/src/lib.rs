@@ -7,7 +7,8 @@
 //! - [`protocol`] is the packets, pure encoding and decoding;
 //! - [`spec`] is what a tenant's start consists of, and travels in a memory file;
 //! - [`host`] sends and receives these over the socket, for the host's side;
-//! - [`setback`] says what an error of the socket means, for both sides.
+//! - [`setback`] says what an error of the socket means, for both sides;
+//! - [`stat`] says what the kernel knows of a process, for both sides.
 //!
 //! [launch]: protocol::Command::Launch
 //! [stop]: protocol::Command::Stop
@@ -19,10 +20,12 @@ pub mod host;
 pub mod protocol;
 pub mod setback;
 pub mod spec;
+pub mod stat;
 
 pub use protocol::{COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage};
 pub use setback::Setback;
 pub use spec::{LaunchSpec, SpecError};
+pub use stat::Stat;
 
 /// The descriptor on which the warden expects its end of the socket pair.
 pub const HOST_SOCKET_FD: i32 = 0;

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use warden::protocol::{Command, LAUNCH_FDS, LaunchStep, Report, StopStage};
 
+use crate::clock;
 use crate::keeper;
 use crate::launch::Outfit;
 use crate::link::{self, Received, Sent};
@@ -18,6 +19,9 @@ use crate::sys;
 /// The error number for a run whose keeper somebody killed before the program ran.
 const KEEPER_LOST: Errno = Errno::IO;
 
+/// How long a launch takes at most, unless the keeper was stopped or the tenant's directory is slow to enter.
+const LATE_AFTER_MS: u64 = 1_000;
+
 /// One live keeper: our child, not reaped yet, so that its pid cannot mean anybody else.
 struct Keeper {
     run: u64,
@@ -25,6 +29,8 @@ struct Keeper {
     /// `None` once either side has closed it.
     link: Option<OwnedFd>,
     has_started: bool,
+    /// When it is continued, in case somebody has stopped it, if it has not said by then that its tenant has started.
+    late_ms: u64,
     /// The last word about the run. The host gets it when the keeper is reaped too.
     result: Option<Report>,
     /// The last stop that was asked for, and the last one that the keeper was sent.
@@ -69,6 +75,7 @@ impl Roster {
             pid,
             link: Some(link),
             has_started: false,
+            late_ms: clock::now_ms() + LATE_AFTER_MS,
             result: None,
             stop_asked: None,
             stop_sent: None,
@@ -92,6 +99,22 @@ impl Roster {
     /// Passes on the stops that could not be sent earlier.
     pub fn pass_on_stops(&mut self) {
         self.keepers.iter_mut().for_each(Keeper::pass_on_stop);
+    }
+
+    /// Continues every keeper that is late with its first report.
+    pub fn continue_late(&mut self) {
+        let now_ms = clock::now_ms();
+        for keeper in &mut self.keepers {
+            if !keeper.has_started && keeper.late_ms <= now_ms {
+                signal(keeper, Signal::CONT);
+                keeper.late_ms = now_ms + LATE_AFTER_MS;
+            }
+        }
+    }
+
+    /// When the next one will be late.
+    pub fn next_late_ms(&self) -> Option<u64> {
+        self.keepers.iter().filter(|keeper| !keeper.has_started).map(|keeper| keeper.late_ms).min()
     }
 
     /// The links to wait on and what for, by the keepers' pids.
@@ -228,6 +251,7 @@ mod tests {
             pid: getpid(),
             link: Some(ours),
             has_started: true,
+            late_ms: 0,
             result: None,
             stop_asked: None,
             stop_sent: None,

@@ -75,6 +75,7 @@ impl Service {
             self.hurry();
             self.clear_strays();
             self.roster.pass_on_stops();
+            self.roster.continue_late();
             self.flush();
             let events = self.wait();
             for pid in events.keepers {
@@ -171,7 +172,8 @@ impl Service {
         let strays_ms = self.strays.as_ref().map(|hunt| hunt.remaining_ms(now_ms));
         let keepers_due_ms = self.leaving.as_ref().and_then(|leaving| leaving.keepers_due_ms);
         let keepers_ms = keepers_due_ms.map(|due_ms| due_ms.saturating_sub(now_ms));
-        [strays_ms, keepers_ms].into_iter().flatten().min()
+        let late_ms = self.roster.next_late_ms().map(|late_ms| late_ms.saturating_sub(now_ms));
+        [strays_ms, keepers_ms, late_ms].into_iter().flatten().min()
     }
 
     fn obey(&mut self) {

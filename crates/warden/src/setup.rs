@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SocketType;
-use rustix::process::{chdir, getpid, set_child_subreaper, setsid};
+use rustix::process::{Signal, chdir, getpid, set_child_subreaper, set_parent_process_death_signal, setsid};
 use rustix::stdio;
 
 use crate::sys;
@@ -30,6 +30,8 @@ pub fn become_warden() -> io::Result<OwnedFd> {
     // Keeps no file system busy.
     chdir("/")?;
     set_child_subreaper(Some(getpid()))?;
+    // Somebody may have stopped it by the time that the host ends.
+    set_parent_process_death_signal(Some(Signal::CONT))?;
     rustix::thread::set_name(c"abs-warden")?;
     sys::close_all_except(&[0, 1, 2]);
     let host = rustix::io::fcntl_dupfd_cloexec(stdio::stdin(), 3)?;

@@ -6,6 +6,8 @@ use std::fs;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
+use warden::Stat;
+
 /// Whose descendants are meant: those of `root`, without `spared` children and all that is below these.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
@@ -16,36 +18,14 @@ pub struct Scope<'a> {
     pub spared: &'a [Pid],
 }
 
-/// What `/proc/<pid>/stat` says about a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stat {
-    /// The state's letter; `Z` has ended and waits to be reaped.
-    pub state: u8,
-    /// The parent, if it can be seen.
-    pub parent: Option<Pid>,
-    /// The process group.
-    pub group: Option<Pid>,
+/// What the kernel says of a process; `None` if there is none.
+pub fn stat_of(pid: Pid) -> Option<Stat> {
+    Stat::of(pid.as_raw_pid().cast_unsigned())
 }
 
-impl Stat {
-    /// Looks at a process; `None` if there is none.
-    pub fn of(pid: Pid) -> Option<Stat> {
-        Stat::parse(&fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?)
-    }
-
-    /// The name, in parentheses, can itself hold spaces and parentheses: the fields start behind the last one.
-    fn parse(line: &[u8]) -> Option<Stat> {
-        let name_end = line.iter().rposition(|&byte| byte == b')')?;
-        let mut fields = std::str::from_utf8(&line[name_end + 1..]).ok()?.split_ascii_whitespace();
-        let state = *fields.next()?.as_bytes().first()?;
-        let mut pid = || Some(pid_from(fields.next()?));
-        Some(Stat { state, parent: pid()?, group: pid()? })
-    }
-
-    /// Whether the process has ended, so that no signal means anything to it.
-    pub fn has_ended(&self) -> bool {
-        matches!(self.state, b'Z' | b'X' | b'x')
-    }
+/// `None` stands for a process that cannot be seen from here.
+pub fn pid_of(id: u32) -> Option<Pid> {
+    Pid::from_raw(id.cast_signed())
 }
 
 /// One look at the tree, parents before children. Processes that come and go meanwhile may be missed; those that stay
@@ -91,7 +71,7 @@ fn children_by_scan() -> impl Fn(Pid) -> Vec<Pid> {
     let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(pid_from);
-        let parent = pid.and_then(|pid| Stat::of(pid)?.parent);
+        let parent = pid.and_then(|pid| pid_of(stat_of(pid)?.parent));
         if let (Some(pid), Some(parent)) = (pid, parent) {
             children.entry(parent).or_default().push(pid);
         }
@@ -116,10 +96,9 @@ pub fn signal_member(pid: Pid, scope: Scope<'_>, members: &HashSet<Pid>, signal:
         // Gone, or no descriptor to spare just now: the next look will tell.
         Err(_) => return,
     };
-    let is_member = Stat::of(pid).is_some_and(|stat| {
-        let has_parent_inside =
-            stat.parent.is_some_and(|parent| parent == scope.root || members.contains(&parent));
-        has_parent_inside && !stat.has_ended()
+    let is_member = stat_of(pid).is_some_and(|stat| {
+        let is_inside = |parent| parent == scope.root || members.contains(&parent);
+        pid_of(stat.parent).is_some_and(is_inside) && !stat.has_ended
     });
     if !is_member {
         return;
@@ -139,23 +118,6 @@ mod tests {
     use rustix::process::getpid;
 
     use super::*;
-
-    fn pid(raw: i32) -> Option<Pid> {
-        Pid::from_raw(raw)
-    }
-
-    #[test]
-    fn names_may_hold_anything() {
-        let stat = |line: &str| Stat::parse(line.as_bytes());
-        let expected = Some(Stat { state: b'S', parent: pid(7), group: pid(8) });
-        assert_eq!(stat("9 (sh) S 7 8 6 0 -1 4194304"), expected);
-        assert_eq!(stat("9 (a b) R 1 2 ) S 7 8 6 0 -1"), expected);
-        assert_eq!(stat("9 (\u{fffd}\n(() ) S 7 8 6"), expected);
-        assert_eq!(stat("9 (kthread) S 0 0 0"), Some(Stat { state: b'S', parent: None, group: None }));
-        for broken in ["", "9 (sh", "9 (sh)", "9 (sh) S", "9 (sh) S 7"] {
-            assert_eq!(stat(broken), None, "{broken:?}");
-        }
-    }
 
     fn family() -> Child {
         let mut command = Command::new("sh");
@@ -181,7 +143,7 @@ mod tests {
         let known: HashSet<Pid> = members.iter().copied().collect();
         let stranger = Scope { root: getpid(), spared: &[] };
         signal_member(members[0], stranger, &HashSet::new(), Signal::KILL);
-        assert!(Stat::of(members[0]).is_some_and(|stat| !stat.has_ended()), "no member of that tree");
+        assert!(stat_of(members[0]).is_some_and(|stat| !stat.has_ended), "no member of that tree");
         for &member in members.iter().rev() {
             signal_member(member, scope, &known, Signal::KILL);
         }

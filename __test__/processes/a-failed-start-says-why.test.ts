@@ -1,0 +1,27 @@
+// The error of a start that failed ends with what the process wrote last, and what it wrote to stderr says why.
+import { expect, test } from 'bun:test';
+import { createPool } from '../support/processes/index.ts';
+
+/** Writes much to one stream, and before that a line to the other. */
+const START = `
+import { writeSync } from 'node:fs';
+const [first, second] = process.env.WHY === 'stdout' ? [1, 2] : [2, 1];
+writeSync(first, 'FATAL: DATABASE_URL is missing\\n');
+const noise = Buffer.from(Array.from({ length: 20_000 }, (_, index) => 'line ' + index + '\\n').join(''));
+for (let rest = noise; rest.length > 0; ) rest = rest.subarray(writeSync(second, rest));
+process.exit(9);
+`;
+
+for (const why of ['stderr', 'stdout']) {
+  test(`the last line of ${why} is in the error, however much the other stream wrote after it`, async () => {
+    await using pool = createPool({ command: ['bun', 'start.ts'], env: { WHY: why } });
+    pool.tenants.add('app', { 'start.ts': START });
+    const error = await pool.runtime.ensure('app').catch((error) => error);
+    expect(error.code).toBe('ERR_RUNTIME_EXITED_EARLY');
+    const [, ...lines] = error.message.split('\n');
+    expect(lines).toHaveLength(20);
+    expect(lines).toContain('FATAL: DATABASE_URL is missing');
+    expect(lines.at(-1)).toBe('line 19999');
+    await pool.dispose();
+  });
+}

@@ -1,0 +1,64 @@
+// A process whose first thread has ended while others go on looks like a zombie in the process table, and is none.
+import { expect, test } from 'bun:test';
+import {
+  assertGone,
+  createPool,
+  descendantsOf,
+  type Pool,
+  processOf,
+  until,
+  within,
+} from '../support/processes/index.ts';
+
+/** Deaf to SIGTERM; a thread of its own keeps it alive when the first one is gone. */
+const HEADLESS = `
+import { dlopen } from 'bun:ffi';
+const EXIT_OF_A_THREAD = process.arch === 'arm64' ? 93 : 60;
+const { syscall } = dlopen('libc.so.6', { syscall: { args: ['i64', 'i64'], returns: 'i64' } }).symbols;
+process.on('SIGTERM', () => {});
+const worker = new Worker(URL.createObjectURL(new Blob(['setInterval(() => {}, 1000); postMessage("up")'])));
+worker.onmessage = () => syscall(EXIT_OF_A_THREAD, 0);
+`;
+
+const headlessBelow = (pid: number) =>
+  until('its first thread has ended', () => {
+    const tree = descendantsOf(processOf(pid)?.parent ?? 0);
+    return tree.some(({ state, name }) => state === 'Z' && name !== 'sh') && tree;
+  });
+
+const endings: Record<string, (pool: Pool, pid: number) => Promise<unknown>> = {
+  kill: ({ runtime }) => runtime.kill('app'),
+  restart: ({ runtime }) => runtime.restart('app'),
+  dispose: ({ runtime }) => runtime.dispose(),
+  crash({ events }, pid) {
+    process.kill(pid, 'SIGKILL');
+    return events.exit('app');
+  },
+};
+
+for (const [how, end] of Object.entries(endings)) {
+  test(`a helper in a session of its own goes with its tenant: ${how}`, async () => {
+    await using pool = createPool({ stopTimeoutMs: 300 });
+    pool.tenants.add('app', { start: 'setsid bun headless.ts & bun server.ts', 'headless.ts': HEADLESS });
+    const { pid } = await pool.runtime.ensure('app');
+    const tree = await headlessBelow(pid);
+    await within(how, end(pool, pid));
+    assertGone(how, tree);
+    await pool.dispose();
+  });
+}
+
+test('a tenant is ended', async () => {
+  await using pool = createPool({
+    stopTimeoutMs: 300,
+    command: ['bun', 'headless.ts'],
+    readiness: async () => true,
+  });
+  pool.tenants.add('app', { 'headless.ts': HEADLESS });
+  const { pid } = await pool.runtime.ensure('app');
+  const tree = await headlessBelow(pid);
+  expect(pool.runtime.stats().running).toBe(1);
+  await within('kill', pool.runtime.kill('app'));
+  assertGone('kill', tree);
+  await pool.dispose();
+});

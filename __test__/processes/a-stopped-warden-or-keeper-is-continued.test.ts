@@ -1,0 +1,101 @@
+// Whoever may signal the warden and its keepers can stop them (SIGSTOP). What they are told to do happens all the same,
+// and when the host ends, so do its tenants.
+import { expect, test } from 'bun:test';
+import {
+  createPool,
+  descendantsOf,
+  engineNames,
+  keeperOf,
+  pause,
+  processOf,
+  startHost,
+  Tenants,
+  textOf,
+  until,
+  untilGone,
+  wardenOf,
+  within,
+} from '../support/processes/index.ts';
+
+function stop(pid: number) {
+  process.kill(pid, 'SIGSTOP');
+  return until('it is stopped', () => processOf(pid)?.state === 'T');
+}
+
+const stopWarden = () => stop(wardenOf(process.pid)?.pid ?? 0);
+
+test('with a stopped warden a tenant is killed, another is started, and dispose leaves nothing', async () => {
+  await using pool = createPool({ stopTimeoutMs: 300 });
+  ['app', 'other'].forEach((key) => pool.tenants.add(key));
+  await pool.runtime.ensure('app');
+  await stopWarden();
+  await within('kill', pool.runtime.kill('app'));
+  await stopWarden();
+  expect(await textOf(await within('ensure', pool.runtime.ensure('other')))).toBe('hello');
+  await stopWarden();
+  await pool.dispose();
+  expect(wardenOf(process.pid)).toBeUndefined();
+});
+
+test('with a stopped warden an idle one goes with dispose', async () => {
+  await using pool = createPool();
+  pool.tenants.add('app');
+  await pool.runtime.ensure('app');
+  await pool.runtime.kill('app');
+  await stopWarden();
+  await pool.dispose();
+  expect(wardenOf(process.pid)).toBeUndefined();
+});
+
+test('with a stopped warden a start is called off', async () => {
+  await using pool = createPool();
+  ['app', 'other'].forEach((key) => pool.tenants.add(key));
+  await pool.runtime.ensure('app');
+  await stopWarden();
+  const starting = pool.runtime.ensure('other');
+  starting.catch(() => {});
+  // By then it has been handed to the warden.
+  await pause(50);
+  await within('kill', pool.runtime.kill('other'));
+  await expect(starting).rejects.toThrow();
+  await pool.dispose();
+});
+
+test('a tenant with a stopped keeper is killed', async () => {
+  await using pool = createPool({ stopTimeoutMs: 300 });
+  pool.tenants.add('app');
+  const { pid } = await pool.runtime.ensure('app');
+  await stop(keeperOf(pid)?.pid ?? 0);
+  await within('kill', pool.runtime.kill('app'));
+  await pool.dispose();
+});
+
+for (const engine of engineNames) {
+  test(`${engine}: a killed host with a stopped warden and a stopped keeper takes everything along`, async () => {
+    await using tenants = new Tenants().add('app').add('other');
+    await using host = startHost(engine, 'ends.mjs', [tenants.root, 'app,other', '']);
+    await host.said('up');
+    const warden = wardenOf(host.pid);
+    if (!warden) throw new Error('there is a warden');
+    const all = [warden, ...descendantsOf(warden.pid)];
+    await stop(all.find(({ name }) => name === 'abs-keeper')?.pid ?? 0);
+    await stop(warden.pid);
+    host.kill('SIGKILL');
+    await until('the host ends', () => host.hasEnded);
+    await untilGone('a moment after the host', all);
+  });
+}
+
+test('a killed host and a killed warden with stopped keepers take everything along', async () => {
+  await using tenants = new Tenants().add('app', { start: 'setsid sleep 1000 & bun server.ts' });
+  await using host = startHost('Node', 'ends.mjs', [tenants.root, 'app', '']);
+  await host.said('up');
+  const warden = wardenOf(host.pid);
+  if (!warden) throw new Error('there is a warden');
+  const all = [warden, ...descendantsOf(warden.pid)];
+  for (const { pid } of all.filter(({ name }) => name === 'abs-keeper')) await stop(pid);
+  host.kill('SIGKILL');
+  process.kill(warden.pid, 'SIGKILL');
+  await until('the host ends', () => host.hasEnded);
+  await untilGone('a moment after both', all);
+});
