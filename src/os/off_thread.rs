@@ -1,41 +1,101 @@
 //! What takes too long for the engine's thread: a look through `/proc`, or at all connections.
 //!
-//! Each gets a thread of its own. Where the machine has no thread to spare, that one look fails, and the next may succeed;
-//! tokio's own threads for this purpose would take the loop that wanted it along.
+//! It is done on one thread more, in turn, which is started for the first look and kept: a new one for each would have to
+//! fetch its memory from the kernel anew. Where the machine has no thread to spare, that one look fails, and the next may
+//! succeed; tokio's own threads for this purpose would take the loop that wanted it along.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use tokio::sync::oneshot;
+
+type Work = Box<dyn FnOnce() + Send>;
 
 /// Where such work is begun, and how its end is waited for.
 #[derive(Clone, Default)]
 pub struct OffThread {
-    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    worker: Arc<Mutex<Option<Worker>>>,
+}
+
+struct Worker {
+    work: Sender<Work>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    fn start() -> io::Result<Worker> {
+        let (work, to_do) = channel::<Work>();
+        let thread = Builder::new().name("abs-look".into()).spawn(move || {
+            to_do.iter().for_each(|work| work());
+        })?;
+        Ok(Worker { work, thread })
+    }
 }
 
 impl OffThread {
     /// Runs this, and waits for it without blocking. Who no longer waits does not stop it.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         let (tell, told) = oneshot::channel();
-        let thread = Builder::new().name("abs-look".into()).spawn(move || {
+        self.begin(Box::new(move || {
             let _ = tell.send(work());
-        })?;
-        self.with_threads(|threads| {
-            threads.retain(|thread| !thread.is_finished());
-            threads.push(thread);
-        });
+        }))?;
         told.await.map_err(io::Error::other)
+    }
+
+    fn begin(&self, work: Work) -> io::Result<()> {
+        let mut kept = self.lock();
+        // One that has panicked takes nothing more.
+        if let Some(worker) = kept.take_if(|worker| worker.thread.is_finished()) {
+            let _ = worker.thread.join();
+        }
+        let worker = match &mut *kept {
+            Some(worker) => worker,
+            none => none.insert(Worker::start()?),
+        };
+        worker.work.send(work).map_err(|_| io::Error::other("the thread for it has ended"))
     }
 
     /// Waits, blocking, until nothing runs any more. To be called when nothing can be begun any more.
     pub fn finish(&self) {
-        for thread in self.with_threads(std::mem::take) {
+        let worker = self.lock().take();
+        if let Some(Worker { work, thread }) = worker {
+            drop(work);
             let _ = thread.join();
         }
     }
 
-    fn with_threads<T>(&self, act: impl FnOnce(&mut Vec<JoinHandle<()>>) -> T) -> T {
-        act(&mut self.threads.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Option<Worker>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn work_that_panics_fails_and_the_next_is_done() {
+        let off_thread = OffThread::default();
+        assert!(wait(off_thread.run(|| panic!("as it should"))).is_err());
+        while off_thread.lock().as_ref().is_some_and(|worker| !worker.thread.is_finished()) {
+            std::thread::yield_now();
+        }
+        assert_eq!(wait(off_thread.run(|| 7)).unwrap(), 7);
+        off_thread.finish();
+    }
+
+    #[test]
+    fn all_of_it_is_done_on_one_thread_which_ends_with_the_last() {
+        let off_thread = OffThread::default();
+        let here = || std::thread::current().id();
+        let [first, second] = [(); 2].map(|()| wait(off_thread.run(here)).unwrap());
+        assert_eq!(first, second);
+        off_thread.finish();
+        assert!(off_thread.lock().is_none());
     }
 }
