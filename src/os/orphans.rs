@@ -25,7 +25,7 @@ pub async fn clear(mut sessions: Vec<Pid>, off_thread: OffThread) {
     let since = clock::start();
     while since.elapsed() < GIVE_UP_AFTER {
         let kills = since.elapsed() >= KEEPERS_TIME;
-        // A thread of its own, since a full `/proc` takes its time.
+        // Off this thread, since a full `/proc` takes its time.
         let looked_at = sessions.clone();
         match off_thread.run(move || look(looked_at, kills)).await.and_then(|looked| looked) {
             Ok(left) if left.is_empty() => return,
