@@ -8,247 +8,228 @@ import { directoryOf, tenantEnvironment, withHostsBun } from './place.js';
 /** @typedef {import('./ledger.js').Run} Run */
 /** @typedef {import('./runtime.js').Core} Core */
 
-/** Reads the rest of its record and acts on it; log lines are left to the reader of the batch. @typedef {(batch: Batch) => LogText | void} Handler */
-/** @typedef {(batch: Batch) => Run} RunOf */
+/** Reads the rest of its record and acts on it; log lines are left to the reader of the batch. @typedef {(core: Core, batch: Batch) => LogText | void} Handler */
 
-/**
- * @param {Core} core
- * @param {() => void} close nothing is left
- * @returns {(batch: Batch) => LogText | undefined}
- */
-export function createHandler(core, close) {
-  const runOf = (/** @type {Batch} */ batch) => /** @type {Run} */ (core.runs.get(batch.number()));
-  /** @type {Record<string, Handler>} */
-  const handlers = {
-    ...ofStarts(core, runOf),
-    ...ofTenants(core, runOf),
-    ...ofEnds(core, runOf),
-    ...ofCalls(core, runOf, close),
-  };
-  const byNumber = RECORDS.map((name) => /** @type {Handler} */ (handlers[name]));
-  return (batch) => {
-    const take = byNumber[batch.open()];
-    if (take === undefined) throw new Error('the addon and lib/ of @absolutejs/runtime differ; reinstall it');
-    return take(batch) || undefined;
-  };
+/** @param {Core} core @param {Batch} batch @returns {LogText | undefined} */
+export function handle(core, batch) {
+  const take = BY_NUMBER[batch.open()];
+  if (take === undefined) throw new Error('the addon and lib/ of @absolutejs/runtime differ; reinstall it');
+  return take(core, batch) || undefined;
 }
 
-/** Until there is a process. @param {Core} core @param {RunOf} runOf @returns {Record<string, Handler>} */
-function ofStarts(
-  { settings, native, runs, adoptions, counts, tracing, checkpoints, external, onTransition, wake },
-  runOf,
-) {
-  /** @param {Run} run */
-  function start(run) {
-    try {
-      const cwd = directoryOf(settings.root, run.key);
-      const env = tenantEnvironment(settings.env, run.key, run.port);
-      tracing?.hand(run, env);
-      if (settings.spawn === undefined) launch(run, cwd, env);
-      else external.start(run, cwd, env);
-    } catch (error) {
-      external.failStart(run, error);
+/** The process that the record is about. @param {Core} core @param {Batch} batch */
+const runOf = ({ runs }, batch) => /** @type {Run} */ (runs.get(batch.number()));
+
+/** Until there is a process. @type {Record<string, Handler>} */
+const STARTS = {
+  prepare(core, batch) {
+    const { tracing, checkpoints } = core;
+    batch.starts += 1;
+    const id = batch.number();
+    const port = batch.number();
+    const startedAt = batch.number();
+    const isFresh = batch.number() === 1;
+    const run = createRun(id, batch.text(), port, startedAt);
+    core.runs.set(id, run);
+    tracing?.begin(run);
+    if (checkpoints === undefined) start(core, run);
+    else restoreOrStart(core, checkpoints, run, isFresh);
+  },
+  spawn(core, batch) {
+    const run = runOf(core, batch);
+    run.pid = batch.number();
+    run.port = batch.number();
+    core.counts.totalSpawns += 1;
+    core.tracing?.spawned(run);
+    core.onTransition?.(withResource(run, { type: 'spawn', key: run.key, pid: run.pid, port: run.port }));
+  },
+  askReadiness: (core, batch) => core.external.askReadiness(runOf(core, batch)),
+  /** The process that a call of `adopt` handed over is a run. */
+  adopted({ runs, adoptions, external }, batch) {
+    const [id, call] = [batch.number(), batch.number()];
+    const { process, taken, port, startedAt } = /** @type {import('./runtime.js').Adoption} */ (
+      adoptions.get(call)
+    );
+    adoptions.delete(call);
+    const run = createRun(id, batch.text(), port, startedAt);
+    run.pid = taken.pid;
+    run.process = process;
+    run.resourceId = taken.resourceId;
+    runs.set(id, run);
+    external.reportExit(run, taken.exited);
+  },
+};
+
+/** @param {Core} core @param {Run} run */
+function start(core, run) {
+  const { settings, external } = core;
+  try {
+    const cwd = directoryOf(settings.root, run.key);
+    const env = tenantEnvironment(settings.env, run.key, run.port);
+    core.tracing?.hand(run, env);
+    if (settings.spawn === undefined) launch(core, run, cwd, env);
+    else external.start(run, cwd, env);
+  } catch (error) {
+    external.failStart(run, error);
+  }
+}
+
+/** @param {Core} core @param {Run} run @param {string} cwd @param {Record<string, string>} env */
+function launch({ settings, native, wake }, run, cwd, env) {
+  const command = withHostsBun(settings.command, env);
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  native.launch(run.id, cwd, command, variables);
+  wake();
+}
+
+/** @param {Core} core @param {import('./checkpoint/checkpoints.js').Checkpoints} images @param {Run} run @param {boolean} isFresh */
+function restoreOrStart(core, images, run, isFresh) {
+  void images.restoreOr(run, isFresh, () => start(core, run));
+}
+
+/** While a tenant is there. @type {Record<string, Handler>} */
+const TENANTS = {
+  ready(core, batch) {
+    const run = runOf(core, batch);
+    const durationMs = batch.number();
+    core.tenants.open(run, batch.number(), batch.number());
+    run.output = undefined;
+    core.counts.lastSpawnMs = durationMs;
+    core.tracing?.ready(run, durationMs);
+    const { key, pid, port } = run;
+    core.onMetrics?.(withResource(run, { type: 'spawn', key, pid, port, durationMs }));
+    core.onTransition?.(withResource(run, { type: 'ready', key, pid, port, durationMs }));
+  },
+  adopt(core, batch) {
+    const run = runOf(core, batch);
+    core.tenants.open(run, batch.number(), batch.number());
+    const { key, pid, port } = run;
+    core.onTransition?.(withResource(run, { type: 'adopt', key, pid, port }));
+  },
+  restored(core, batch) {
+    const { counts, tracing } = core;
+    const run = runOf(core, batch);
+    run.pid = batch.number();
+    run.port = batch.number();
+    const durationMs = batch.number();
+    core.tenants.open(run, batch.number(), batch.number());
+    counts.checkpoints.restores += 1;
+    counts.checkpoints.lastRestoreMs = durationMs;
+    tracing?.spawned(run);
+    tracing?.ready(run, durationMs);
+    const { key, pid, port } = run;
+    core.onTransition?.(withResource(run, { type: 'restored', key, pid, port, durationMs }));
+  },
+  log(core, batch) {
+    const { onLog } = core;
+    const { key, pid } = runOf(core, batch);
+    const stream = batch.number() === 0 ? /** @type {const} */ ('stdout') : /** @type {const} */ ('stderr');
+    const at = batch.number();
+    return new LogText(batch.text(), (line) => onLog?.({ key, pid, stream, line, at }));
+  },
+  observation(core, batch) {
+    const run = runOf(core, batch);
+    const { key, pid } = run;
+    const [cpuMs, rssBytes, at] = [batch.number(), batch.number(), batch.number()];
+    run.usage = { cpuMs, rssBytes };
+    core.onMetrics?.({ type: 'observation', key, pid, cpuMs, rssBytes, at });
+  },
+};
+
+/** From the decision to stop a tenant on. @type {Record<string, Handler>} */
+const ENDS = {
+  askIdle: (core, batch) => void core.external.askIdle(runOf(core, batch), batch.number()),
+  idleKill(core, batch) {
+    const { key, pid } = runOf(core, batch);
+    const idleMs = batch.number();
+    core.onTransition?.({ type: 'idle-kill', key, pid, reason: 'idle-threshold', idleMs });
+  },
+  lruEvict(core, batch) {
+    const { key, pid } = runOf(core, batch);
+    core.onTransition?.({ type: 'lru-evict', key, pid, reason: 'max-concurrent' });
+  },
+  checkpoint: (core, batch) => void core.checkpoints?.save(runOf(core, batch)),
+  askKill: (core, batch) => void core.external.askKill(runOf(core, batch), batch.number() === 1),
+  exit(core, batch) {
+    const { counts } = core;
+    const run = runOf(core, batch);
+    const { key, pid } = run;
+    const exitCode = batch.exitCode();
+    const reason = batch.exitReason();
+    run.isOver = true;
+    core.tenants.close(run);
+    counts.totalExits[reason] += 1;
+    if (reason === 'checkpointed') {
+      counts.checkpoints.checkpoints += 1;
+      core.images.add(key);
     }
+    core.tracing?.exited(run, exitCode, reason);
+    core.checkpoints?.exited(run, reason);
+    core.onTransition?.(withResource(run, { type: 'exit', key, pid, exitCode, reason }));
+  },
+  /** Nothing will be heard of it again. */
+  release({ runs, tracing }, batch) {
+    const id = batch.number();
+    const run = runs.get(id);
+    runs.delete(id);
+    if (run !== undefined) tracing?.over(run);
+  },
+};
+
+/** Answers, and what belongs to no run. @type {Record<string, Handler>} */
+const CALLS = {
+  tenant(core, batch) {
+    const call = core.calls.close(batch.number());
+    const { live } = runOf(core, batch);
+    call?.resolve(live?.tenant);
+  },
+  done: ({ calls }, batch) => calls.close(batch.number())?.resolve(undefined),
+  refused(core, batch) {
+    const call = core.calls.close(batch.number());
+    const refusal = batch.refusal();
+    call?.reject(errorOf(core, call, refusal));
+  },
+  notStopped(core, batch) {
+    const run = runOf(core, batch);
+    core.notStopped.push(failureOf(run, run.key, batch.failure()));
+  },
+  disposed(core, batch) {
+    batch.number();
+    core.close();
+  },
+  answer: ({ tickets }, batch) => tickets.close(batch.number(), batch.number()),
+  backoff({ onTransition }, batch) {
+    const [attempt, retryAfterMs, key] = [batch.number(), batch.number(), batch.text()];
+    onTransition?.({ type: 'backoff', key, attempt, retryAfterMs });
+  },
+  drain: ({ onTransition }) => onTransition?.({ type: 'drain', reason: 'drain-requested' }),
+};
+
+const BY_NAME = { ...STARTS, ...TENANTS, ...ENDS, ...CALLS };
+const BY_NUMBER = RECORDS.map((name) => BY_NAME[name]);
+
+/** @param {Core} core @param {import('./ledger.js').Call} call @param {import('./inbox.js').Refusal} refusal @returns {unknown} */
+function errorOf({ runs, notStopped }, { key, method }, refusal) {
+  switch (refusal.kind) {
+    case 'disposed':
+      return errors.disposed();
+    case 'draining':
+      return errors.draining(method);
+    case 'taken':
+      return errors.taken(key);
+    case 'overloaded':
+      return errors.overloaded(method, refusal.waiting);
+    case 'exhausted':
+      return errors.exhausted(key, refusal.maxFailures, refusal.last);
+    case 'backingOff':
+      return errors.backingOff(key, refusal.attempt, refusal.retryAfterMs, refusal.last);
+    case 'startFailed':
+      return failureOf(runs.get(refusal.run), key, refusal.failure, refusal.output);
+    case 'stopRefused':
+      return failureOf(runs.get(refusal.run), key, refusal.failure);
+    case 'stillTracked':
+      return errors.stillTracked(notStopped.splice(0));
   }
-
-  /** @param {Run} run @param {string} cwd @param {Record<string, string>} env */
-  function launch(run, cwd, env) {
-    const command = withHostsBun(settings.command, env);
-    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-    native.launch(run.id, cwd, command, variables);
-    wake();
-  }
-
-  /** @param {import('./checkpoint/checkpoints.js').Checkpoints} images @param {Run} run @param {boolean} isFresh */
-  function restoreOrStart(images, run, isFresh) {
-    void images.restoreOr(run, isFresh, () => start(run));
-  }
-
-  return {
-    prepare(batch) {
-      batch.starts += 1;
-      const id = batch.number();
-      const port = batch.number();
-      const startedAt = batch.number();
-      const isFresh = batch.number() === 1;
-      const run = createRun(id, batch.text(), port, startedAt);
-      runs.set(id, run);
-      tracing?.begin(run);
-      if (checkpoints === undefined) start(run);
-      else restoreOrStart(checkpoints, run, isFresh);
-    },
-    spawn(batch) {
-      const run = runOf(batch);
-      run.pid = batch.number();
-      run.port = batch.number();
-      counts.totalSpawns += 1;
-      tracing?.spawned(run);
-      onTransition?.(withResource(run, { type: 'spawn', key: run.key, pid: run.pid, port: run.port }));
-    },
-    askReadiness: (batch) => external.askReadiness(runOf(batch)),
-    /** The process that a call of `adopt` handed over is a run. */
-    adopted(batch) {
-      const [id, call] = [batch.number(), batch.number()];
-      const { process, taken, port, startedAt } = /** @type {import('./runtime.js').Adoption} */ (
-        adoptions.get(call)
-      );
-      adoptions.delete(call);
-      const run = createRun(id, batch.text(), port, startedAt);
-      run.pid = taken.pid;
-      run.process = process;
-      run.resourceId = taken.resourceId;
-      runs.set(id, run);
-      external.reportExit(run, taken.exited);
-    },
-  };
-}
-
-/** While a tenant is there. @param {Core} core @param {RunOf} runOf @returns {Record<string, Handler>} */
-function ofTenants({ tenants, counts, tracing, onLog, onMetrics, onTransition }, runOf) {
-  return {
-    ready(batch) {
-      const run = runOf(batch);
-      const durationMs = batch.number();
-      tenants.open(run, batch.number(), batch.number());
-      run.output = undefined;
-      counts.lastSpawnMs = durationMs;
-      tracing?.ready(run, durationMs);
-      const { key, pid, port } = run;
-      onMetrics?.(withResource(run, { type: 'spawn', key, pid, port, durationMs }));
-      onTransition?.(withResource(run, { type: 'ready', key, pid, port, durationMs }));
-    },
-    adopt(batch) {
-      const run = runOf(batch);
-      tenants.open(run, batch.number(), batch.number());
-      const { key, pid, port } = run;
-      onTransition?.(withResource(run, { type: 'adopt', key, pid, port }));
-    },
-    restored(batch) {
-      const run = runOf(batch);
-      run.pid = batch.number();
-      run.port = batch.number();
-      const durationMs = batch.number();
-      tenants.open(run, batch.number(), batch.number());
-      counts.checkpoints.restores += 1;
-      counts.checkpoints.lastRestoreMs = durationMs;
-      tracing?.spawned(run);
-      tracing?.ready(run, durationMs);
-      const { key, pid, port } = run;
-      onTransition?.(withResource(run, { type: 'restored', key, pid, port, durationMs }));
-    },
-    log(batch) {
-      const { key, pid } = runOf(batch);
-      const stream = batch.number() === 0 ? /** @type {const} */ ('stdout') : /** @type {const} */ ('stderr');
-      const at = batch.number();
-      return new LogText(batch.text(), (line) => onLog?.({ key, pid, stream, line, at }));
-    },
-    observation(batch) {
-      const run = runOf(batch);
-      const { key, pid } = run;
-      const [cpuMs, rssBytes, at] = [batch.number(), batch.number(), batch.number()];
-      run.usage = { cpuMs, rssBytes };
-      onMetrics?.({ type: 'observation', key, pid, cpuMs, rssBytes, at });
-    },
-  };
-}
-
-/** From the decision to stop a tenant on. @param {Core} core @param {RunOf} runOf @returns {Record<string, Handler>} */
-function ofEnds({ runs, tenants, images, counts, tracing, checkpoints, external, onTransition }, runOf) {
-  return {
-    askIdle: (batch) => void external.askIdle(runOf(batch), batch.number()),
-    idleKill(batch) {
-      const { key, pid } = runOf(batch);
-      const idleMs = batch.number();
-      onTransition?.({ type: 'idle-kill', key, pid, reason: 'idle-threshold', idleMs });
-    },
-    lruEvict(batch) {
-      const { key, pid } = runOf(batch);
-      onTransition?.({ type: 'lru-evict', key, pid, reason: 'max-concurrent' });
-    },
-    checkpoint: (batch) => void checkpoints?.save(runOf(batch)),
-    askKill: (batch) => void external.askKill(runOf(batch), batch.number() === 1),
-    exit(batch) {
-      const run = runOf(batch);
-      const { key, pid } = run;
-      const exitCode = batch.exitCode();
-      const reason = batch.exitReason();
-      run.isOver = true;
-      tenants.close(run);
-      counts.totalExits[reason] += 1;
-      if (reason === 'checkpointed') {
-        counts.checkpoints.checkpoints += 1;
-        images.add(key);
-      }
-      tracing?.exited(run, exitCode, reason);
-      checkpoints?.exited(run, reason);
-      onTransition?.(withResource(run, { type: 'exit', key, pid, exitCode, reason }));
-    },
-    /** Nothing will be heard of it again. */
-    release(batch) {
-      const id = batch.number();
-      const run = runs.get(id);
-      runs.delete(id);
-      if (run !== undefined) tracing?.over(run);
-    },
-  };
-}
-
-/** Answers, and what belongs to no run. @param {Core} core @param {RunOf} runOf @param {() => void} close @returns {Record<string, Handler>} */
-function ofCalls({ calls, tickets, runs, onTransition }, runOf, close) {
-  /** Why processes could not be stopped: the answer to a `dispose` follows. @type {unknown[]} */
-  const notStopped = [];
-
-  /** @param {import('./ledger.js').Call} call @param {import('./inbox.js').Refusal} refusal @returns {unknown} */
-  function errorOf({ key, method }, refusal) {
-    switch (refusal.kind) {
-      case 'disposed':
-        return errors.disposed();
-      case 'draining':
-        return errors.draining(method);
-      case 'taken':
-        return errors.taken(key);
-      case 'overloaded':
-        return errors.overloaded(method, refusal.waiting);
-      case 'exhausted':
-        return errors.exhausted(key, refusal.maxFailures, refusal.last);
-      case 'backingOff':
-        return errors.backingOff(key, refusal.attempt, refusal.retryAfterMs, refusal.last);
-      case 'startFailed':
-        return failureOf(runs.get(refusal.run), key, refusal.failure, refusal.output);
-      case 'stopRefused':
-        return failureOf(runs.get(refusal.run), key, refusal.failure);
-      case 'stillTracked':
-        return errors.stillTracked(notStopped.splice(0));
-    }
-  }
-
-  return {
-    tenant(batch) {
-      const call = calls.close(batch.number());
-      const { live } = runOf(batch);
-      call?.resolve(live?.tenant);
-    },
-    done: (batch) => calls.close(batch.number())?.resolve(undefined),
-    refused(batch) {
-      const call = calls.close(batch.number());
-      const refusal = batch.refusal();
-      call?.reject(errorOf(call, refusal));
-    },
-    notStopped(batch) {
-      const run = runOf(batch);
-      notStopped.push(failureOf(run, run.key, batch.failure()));
-    },
-    disposed(batch) {
-      batch.number();
-      close();
-    },
-    answer: (batch) => tickets.close(batch.number(), batch.number()),
-    backoff(batch) {
-      const [attempt, retryAfterMs, key] = [batch.number(), batch.number(), batch.text()];
-      onTransition?.({ type: 'backoff', key, attempt, retryAfterMs });
-    },
-    drain: () => onTransition?.({ type: 'drain', reason: 'drain-requested' }),
-  };
 }
 
 /**

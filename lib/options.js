@@ -1,4 +1,4 @@
-/** RuntimeOptions: read once, checked, completed with the defaults. Same names, same order as `binding/options.rs`. */
+/** RuntimeOptions: read once, checked, completed with the defaults. Rust takes its part from the result: `binding/options.rs`. */
 import { invalidOption } from './errors.js';
 import { isPort } from './external.js';
 import { absolutePath } from './place.js';
@@ -6,15 +6,13 @@ import { absolutePath } from './place.js';
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
 
 /**
- * Starts at once for each core: with fewer, 60 cold tenants on 2 cores leave a core idle now and then; with more, each
- * of them waits longer and the host gets its turns later.
- */
-const STARTS_PER_CORE = 3;
-/**
  * By default a start that takes longer than this no longer counts: it waits for something other than a core, and a few
  * such tenants must not hold all the others up.
  */
 const START_PATIENCE_MS = 1_000;
+
+const COMMAND = /** @type {readonly string[]} */ (['bun', 'run', 'start']);
+const BACKOFF = { baseMs: 1_000, maxMs: 60_000, maxFailures: 10 };
 
 /** A snapshot that does not answer after this long is given up; and so is the taking of one. */
 const RESTORE_TIMEOUT_MS = 30_000;
@@ -22,12 +20,14 @@ const RESTORE_TIMEOUT_MS = 30_000;
 const STARTED_AT_SLACK_MS = 10_000;
 
 /**
+ * What is not given is not looked at any further: Bun compiles a function when it is first called.
  * @param {RuntimeOptions} options
  */
 export function readOptions(options) {
   if (typeof options !== 'object' || options === null) {
     throw invalidOption(`options must be an object, got ${shown(options)}`);
   }
+  const { command, env, backoff, checkpoint } = options;
   const spawn = optional('spawn', options.spawn, isFunction, 'a function');
   const onMetrics = optional('onMetrics', options.onMetrics, isFunction, 'a function');
   const gate = number('spawnConcurrency', options.spawnConcurrency, undefined, { least: 0, whole: true });
@@ -42,12 +42,12 @@ export function readOptions(options) {
     // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
     spawnConcurrency: gate ?? (spawn ? 0 : undefined),
     spawnPatienceMs: gate === undefined ? START_PATIENCE_MS : undefined,
-    command: commandOf(options.command),
-    env: envOf(options.env),
-    backoff: backoffOf(options.backoff),
+    command: command === undefined ? COMMAND : commandAt('command', command),
+    env: env === undefined ? undefined : envOf(env),
+    backoff: backoff === undefined ? BACKOFF : backoffOf(backoff),
     shouldIdleKill: optional('shouldIdleKill', options.shouldIdleKill, isFunction, 'a function'),
     idle: optional('idle', options.idle, isIdle, '"untouched" or "connections"'),
-    checkpoint: checkpointOf(options.checkpoint),
+    checkpoint: checkpoint === undefined ? undefined : checkpointOf(checkpoint),
     tracerProvider: optional('tracerProvider', options.tracerProvider, isTracerProvider, 'a tracer provider'),
     spawn,
     readiness: optional('readiness', options.readiness, isFunction, 'a function'),
@@ -58,36 +58,6 @@ export function readOptions(options) {
 }
 
 /** @typedef {ReturnType<typeof readOptions>} Settings */
-
-/**
- * @param {Settings} settings
- * @param {import('./native.js').Native} native
- */
-export function nativeOptions(settings, { availableParallelism, wardenPath }) {
-  const spawnConcurrency = settings.spawnConcurrency ?? availableParallelism() * STARTS_PER_CORE;
-  return {
-    idleAfterMs: limit(Math.ceil(settings.idleAfterMs)),
-    maxConcurrent: limit(settings.maxConcurrent),
-    sweepIntervalMs: settings.sweepIntervalMs,
-    observeIntervalMs: limit(settings.observeIntervalMs),
-    stopTimeoutMs: settings.stopTimeoutMs,
-    spawnConcurrency: limit(spawnConcurrency),
-    spawnPatienceMs: settings.spawnPatienceMs,
-    backoffBaseMs: settings.backoff.baseMs,
-    backoffMaxMs: settings.backoff.maxMs,
-    backoffMaxFailures: limit(settings.backoff.maxFailures),
-    asksBeforeIdle: settings.shouldIdleKill !== undefined,
-    heedsConnections: settings.idle === 'connections',
-    checkpointTimeoutMs: settings.checkpoint?.restoreTimeoutMs,
-    customSpawn: settings.spawn !== undefined,
-    customReadiness: settings.readiness !== undefined,
-    hasLog: settings.onLog !== undefined,
-    wardenPath,
-  };
-}
-
-/** None where it is 0, less, or endless. @param {number} value */
-const limit = (value) => (value > 0 && value !== Infinity ? value : undefined);
 
 /** @param {unknown} source */
 function rootOf(source) {
@@ -111,7 +81,6 @@ const DRIVER_METHODS = /** @type {const} */ (['checkpoint', 'restore', 'drop', '
 
 /** @param {unknown} checkpoint */
 function checkpointOf(checkpoint) {
-  if (checkpoint === undefined) return undefined;
   if (!isRecord(checkpoint)) throw invalidOption(`checkpoint must be an object, got ${shown(checkpoint)}`);
   const { driver, restoreTimeoutMs } = /** @type {Record<string, any>} */ (checkpoint);
   for (const method of DRIVER_METHODS) {
@@ -150,11 +119,6 @@ export function readAdoption(process, options) {
   };
 }
 
-/** @param {unknown} command @returns {readonly string[]} */
-function commandOf(command) {
-  return command === undefined ? ['bun', 'run', 'start'] : commandAt('command', command);
-}
-
 /** @param {string} path of the option @param {unknown} value @returns {readonly string[]} a copy */
 export function commandAt(path, value) {
   const isArgument = (/** @type {unknown} */ part) => typeof part === 'string' && !part.includes('\0');
@@ -168,24 +132,19 @@ export function commandAt(path, value) {
 
 /** @param {unknown} env @returns {import('./place.js').EnvSetting} */
 function envOf(env) {
-  const fits = env === undefined || env === 'inherit' || isFunction(env) || isRecord(env);
-  if (!fits)
-    throw invalidOption(`env must be "inherit", a record of strings or a function, got ${shown(env)}`);
-  return /** @type {import('./place.js').EnvSetting} */ (
-    isRecord(env) ? { .../** @type {object} */ (env) } : env
-  );
+  if (isRecord(env)) return { .../** @type {Record<string, string>} */ (env) };
+  if (env === 'inherit' || isFunction(env)) return /** @type {import('./place.js').EnvSetting} */ (env);
+  throw invalidOption(`env must be "inherit", a record of strings or a function, got ${shown(env)}`);
 }
 
 /** @param {unknown} backoff */
 function backoffOf(backoff) {
-  if (backoff !== undefined && !isRecord(backoff)) {
-    throw invalidOption(`backoff must be an object, got ${shown(backoff)}`);
-  }
-  const { baseMs, maxMs, maxFailures } = /** @type {Record<string, unknown>} */ (backoff ?? {});
+  if (!isRecord(backoff)) throw invalidOption(`backoff must be an object, got ${shown(backoff)}`);
+  const { baseMs, maxMs, maxFailures } = /** @type {Record<string, unknown>} */ (backoff);
   return {
-    baseMs: number('backoff.baseMs', baseMs, 1_000, { least: 0 }),
-    maxMs: number('backoff.maxMs', maxMs, 60_000, { least: 0 }),
-    maxFailures: number('backoff.maxFailures', maxFailures, 10, { least: 1, whole: true }),
+    baseMs: number('backoff.baseMs', baseMs, BACKOFF.baseMs, { least: 0 }),
+    maxMs: number('backoff.maxMs', maxMs, BACKOFF.maxMs, { least: 0 }),
+    maxFailures: number('backoff.maxFailures', maxFailures, BACKOFF.maxFailures, { least: 1, whole: true }),
   };
 }
 

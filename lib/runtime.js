@@ -2,11 +2,11 @@
 import { createCheckpoints } from './checkpoint/checkpoints.js';
 import * as errors from './errors.js';
 import { createExternal, foreignProcess, isBarePid, usable } from './external.js';
-import { createHandler, guarded } from './handler.js';
+import { guarded, handle } from './handler.js';
 import { createInbox } from './inbox.js';
 import { createCalls, createTenants, createTickets, unlessAborted } from './ledger.js';
 import { native as loadNative } from './native.js';
-import { nativeOptions, readAdoption, readOptions } from './options.js';
+import { readAdoption, readOptions } from './options.js';
 import { assertKey } from './place.js';
 import { createCounts, createTracing, metricsOf, statusesOf } from './telemetry.js';
 
@@ -29,21 +29,23 @@ import { createCounts, createTracing, metricsOf, statusesOf } from './telemetry.
  * @property {((event: import('../index.js').RuntimeMetricEvent) => void) | undefined} onMetrics
  * @property {((event: import('../index.js').RuntimeTransitionEvent) => void) | undefined} onTransition
  * @property {import('./telemetry.js').Counts} counts
- * @property {ReturnType<typeof createTracing>} tracing
+ * @property {ReturnType<typeof createTracing> | undefined} tracing
  * @property {import('./external.js').External} external the user's other functions
  * @property {import('./checkpoint/checkpoints.js').Checkpoints | undefined} checkpoints
  * @property {Set<string>} images keys that have a snapshot
+ * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
+ * @property {() => void} close nothing is left
  * @property {(texts?: string[]) => void} wake looks soon whether something came of a call into Rust, which returned this
  */
 
-/** @param {import('./options.js').Settings} settings @param {() => void} close nothing is left @returns {Core} */
+/** @param {import('./options.js').Settings} settings @param {Core['close']} close @returns {Core} */
 function createCore(settings, close) {
   const addon = loadNative();
   /** @type {ReturnType<typeof createInbox>} */
   let inbox;
   /** @param {string[]} [texts] */
   const wake = (texts) => inbox.soon(texts);
-  const native = addon.openRuntime(nativeOptions(settings, addon), () => inbox.rung());
+  const native = addon.openRuntime(settings, addon.wardenPath, () => inbox.rung());
   /** @type {Core} */
   const core = {
     settings,
@@ -55,18 +57,20 @@ function createCore(settings, close) {
     runs: new Map(),
     adoptions: new Map(),
     counts: createCounts(),
-    tracing: createTracing(settings.tracerProvider),
+    tracing: settings.tracerProvider === undefined ? undefined : createTracing(settings.tracerProvider),
     onLog: guarded(settings.onLog),
     onMetrics: guarded(settings.onMetrics),
     onTransition: guarded(settings.onTransition),
     external: /** @type {any} */ (undefined),
     checkpoints: undefined,
     images: new Set(),
+    notStopped: [],
+    close,
     wake,
   };
   core.external = createExternal(core);
   if (settings.checkpoint !== undefined) core.checkpoints = createCheckpoints(core);
-  inbox = createInbox(native, core.board, createHandler(core, close));
+  inbox = createInbox(native, core.board, (batch) => handle(core, batch));
   return core;
 }
 

@@ -127,7 +127,6 @@ const UNPLANNED = new Set(/** @type {const} */ (['crashed', 'readiness-timeout',
 
 /** @param {any} tracerProvider shaped like OpenTelemetry's API */
 export function createTracing(tracerProvider) {
-  if (tracerProvider === undefined) return undefined;
   const tracer = guarded(() => tracerProvider.getTracer('@absolutejs/runtime'));
   /** Spans that have not been ended, by run. @type {Map<number, any>} */
   const open = new Map();

@@ -4,6 +4,7 @@ mod environment;
 mod installation;
 #[allow(unsafe_code, reason = "memory is shared with JavaScript")]
 mod memory;
+#[allow(unsafe_code, reason = "the conversion from a JavaScript value is an unsafe trait method")]
 mod options;
 #[allow(unsafe_code, reason = "the conversion to a JavaScript value is an unsafe trait method")]
 mod records;

@@ -1,59 +1,119 @@
-//! The options as `lib/options.js` hands them over: complete and validated. Same names, same order.
+//! What Rust takes of the options as `lib/options.js` has read them: validated and complete, by the names they have there.
 
 use crate::driver::Settings;
+use napi::bindgen_prelude::{FromNapiValue, Result};
+use napi::sys;
 use napi_derive::napi;
 use pool::{Backoff, Config, GateConfig, Processes};
+use std::path::PathBuf;
 
-/// Numbers that mean "never" or "without limit" arrive as `None`.
+/// Starts at once for each core: with fewer, 60 cold tenants on 2 cores leave a core idle now and then; with more, each
+/// of them waits longer and the host gets its turns later.
+const STARTS_PER_CORE: usize = 3;
+
 #[napi(object, object_to_js = false)]
 pub struct NativeOptions {
-    pub idle_after_ms: Option<f64>,
-    pub max_concurrent: Option<f64>,
+    pub idle_after_ms: f64,
+    pub max_concurrent: f64,
     pub sweep_interval_ms: f64,
-    pub observe_interval_ms: Option<f64>,
+    pub observe_interval_ms: f64,
     pub stop_timeout_ms: f64,
+    /// `None`: by the cores there are.
     pub spawn_concurrency: Option<f64>,
     pub spawn_patience_ms: Option<f64>,
-    pub backoff_base_ms: f64,
-    pub backoff_max_ms: f64,
-    pub backoff_max_failures: Option<f64>,
-    pub asks_before_idle: bool,
-    pub heeds_connections: bool,
-    pub checkpoint_timeout_ms: Option<f64>,
-    pub custom_spawn: bool,
-    pub custom_readiness: bool,
-    pub has_log: bool,
-    pub warden_path: String,
+    pub backoff: NativeBackoff,
+    pub idle: Option<String>,
+    pub checkpoint: Option<NativeCheckpoint>,
+    pub should_idle_kill: Option<Given>,
+    pub spawn: Option<Given>,
+    pub readiness: Option<Given>,
+    pub on_log: Option<Given>,
 }
 
-impl From<NativeOptions> for Settings {
-    fn from(options: NativeOptions) -> Settings {
+#[napi(object, object_to_js = false)]
+pub struct NativeBackoff {
+    pub base_ms: f64,
+    pub max_ms: f64,
+    pub max_failures: f64,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeCheckpoint {
+    pub restore_timeout_ms: f64,
+}
+
+/// A function of the user's. It stays in JavaScript; that there is one is all that is known here.
+pub struct Given;
+
+impl FromNapiValue for Given {
+    unsafe fn from_napi_value(_: sys::napi_env, _: sys::napi_value) -> Result<Given> {
+        Ok(Given)
+    }
+}
+
+impl NativeOptions {
+    pub fn settings(self, warden_path: PathBuf) -> Settings {
         // `as` saturates, which is what a number of that size means.
         let pool = Config {
-            max_concurrent: options.max_concurrent.map_or(usize::MAX, |count| count as usize),
-            idle_after_ms: options.idle_after_ms.map(|ms| ms as u64),
-            sweep_interval_ms: options.sweep_interval_ms as u64,
-            observe_interval_ms: options.observe_interval_ms.map(|ms| ms as u64),
-            stop_timeout_ms: options.stop_timeout_ms as u64,
+            max_concurrent: self.max_concurrent as usize,
+            idle_after_ms: limit(self.idle_after_ms),
+            sweep_interval_ms: self.sweep_interval_ms as u64,
+            observe_interval_ms: limit(self.observe_interval_ms),
+            stop_timeout_ms: self.stop_timeout_ms as u64,
             backoff: Backoff {
-                base_ms: options.backoff_base_ms as u64,
-                max_ms: options.backoff_max_ms as u64,
-                max_failures: options.backoff_max_failures.map_or(u64::MAX, |count| count as u64),
+                base_ms: self.backoff.base_ms as u64,
+                max_ms: self.backoff.max_ms as u64,
+                max_failures: self.backoff.max_failures as u64,
             },
             gate: GateConfig {
-                width: options.spawn_concurrency.map(|count| count as usize),
-                patience_ms: options.spawn_patience_ms.map(|ms| ms as u64),
+                width: gate_width(self.spawn_concurrency),
+                patience_ms: self.spawn_patience_ms.map(|ms| ms as u64),
             },
-            asks_before_idle: options.asks_before_idle,
-            heeds_connections: options.heeds_connections,
-            checkpoint_timeout_ms: options.checkpoint_timeout_ms.map(|ms| ms as u64),
-            processes: if options.custom_spawn { Processes::External } else { Processes::Own },
+            asks_before_idle: self.should_idle_kill.is_some(),
+            heeds_connections: self.idle.as_deref() == Some("connections"),
+            checkpoint_timeout_ms: self.checkpoint.map(|checkpoint| checkpoint.restore_timeout_ms as u64),
+            processes: if self.spawn.is_some() { Processes::External } else { Processes::Own },
         };
         Settings {
             pool,
-            warden_path: options.warden_path.into(),
-            has_log: options.has_log,
-            custom_readiness: options.custom_readiness,
+            warden_path,
+            has_log: self.on_log.is_some(),
+            custom_readiness: self.readiness.is_some(),
         }
+    }
+}
+
+/// None where it is 0, less, or endless.
+fn limit(value: f64) -> Option<u64> {
+    (value > 0.0 && value.is_finite()).then_some(value.ceil() as u64)
+}
+
+fn gate_width(spawn_concurrency: Option<f64>) -> Option<usize> {
+    match spawn_concurrency {
+        Some(starts) => limit(starts).map(|starts| starts as usize),
+        // Limits of the container included.
+        None => Some(std::thread::available_parallelism().map_or(1, usize::from) * STARTS_PER_CORE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_and_less_and_endless_turn_something_off() {
+        for value in [0.0, -1.0, f64::NEG_INFINITY, f64::INFINITY] {
+            assert_eq!(limit(value), None, "{value}");
+        }
+        assert_eq!(limit(7.0), Some(7));
+        assert_eq!(limit(0.5), Some(1));
+    }
+
+    #[test]
+    fn starts_at_once_are_limited_by_the_cores_unless_something_else_is_said() {
+        assert!(gate_width(None).is_some_and(|width| width >= STARTS_PER_CORE));
+        assert_eq!(gate_width(Some(7.0)), Some(7));
+        assert_eq!(gate_width(Some(0.0)), None);
+        assert_eq!(gate_width(Some(f64::INFINITY)), None);
     }
 }

@@ -23,18 +23,13 @@ use tracing_subscriber::prelude::*;
 /// Weak, so that it never keeps the process alive. One ring that nobody has heard yet is enough.
 type Bell = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
 
-/// Cores that this process may use, limits of its container included.
-#[napi]
-pub fn available_parallelism() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
-}
-
 /// A runtime's functions. `ring` is called when there are records to `take`, on JavaScript's own thread, at a later
 /// turn; whether a call has queued records at once is on the board.
 #[napi]
 pub fn open_runtime<'env>(
     env: &'env Env,
     options: NativeOptions,
+    warden_path: String,
     ring: Function<(), ()>,
 ) -> Result<Object<'env>> {
     init_tracing();
@@ -45,7 +40,7 @@ pub fn open_runtime<'env>(
         .callee_handled::<false>()
         .build()?;
     let driver = guarded(|| {
-        Driver::new(options.into(), move || {
+        Driver::new(options.settings(warden_path.into()), move || {
             // A full queue means that a ring is on its way; a closing one, that nobody is there.
             let _ = bell.call((), ThreadsafeFunctionCallMode::NonBlocking);
         })
