@@ -186,6 +186,8 @@ export function stillTracked(errors) {
   return withCode(new AggregateError(errors, message), 'STOP_REFUSED');
 }
 
+const EGRESS_DENIED = /** @type {const} */ ('ERR_RUNTIME_EGRESS_DENIED');
+
 /** The guard refused a request, or ended one that it had let through. */
 export class EgressDeniedError extends Error {
   /**
@@ -194,7 +196,7 @@ export class EgressDeniedError extends Error {
   constructor({ key, url, reason, why, address, retryAfterMs }) {
     super(`Egress of tenant "${key}" to ${url.host || url.protocol} denied: ${why}`);
     this.name = /** @type {const} */ ('EgressDeniedError');
-    this.code = /** @type {const} */ ('ERR_RUNTIME_EGRESS_DENIED');
+    this.code = EGRESS_DENIED;
     this.key = key;
     this.url = withoutCredentials(url);
     this.reason = reason;
@@ -202,6 +204,9 @@ export class EgressDeniedError extends Error {
     if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
   }
 }
+
+/** By its code, since what is loaded later has another copy of the class. @param {unknown} error */
+export const isDenial = (error) => error instanceof Error && Reflect.get(error, 'code') === EGRESS_DENIED;
 
 /** @param {URL} url */
 function withoutCredentials(url) {

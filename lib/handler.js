@@ -20,8 +20,10 @@ export function handle(core, batch) {
 /** The process that the record is about. @param {Core} core @param {Batch} batch */
 const runOf = ({ runs }, batch) => /** @type {Run} */ (runs.get(batch.number()));
 
-/** Until there is a process. @type {Record<string, Handler>} */
-const STARTS = {
+/** @type {Record<string, Handler>} */
+const HANDLERS = {
+  // Until there is a process.
+
   prepare(core, batch) {
     const { tracing, checkpoints } = core;
     batch.starts += 1;
@@ -58,37 +60,9 @@ const STARTS = {
     runs.set(id, run);
     external.reportExit(run, taken.exited);
   },
-};
 
-/** @param {Core} core @param {Run} run */
-function start(core, run) {
-  const { settings, external } = core;
-  try {
-    const cwd = directoryOf(settings.root, run.key);
-    const env = tenantEnvironment(settings.env, run.key, run.port);
-    core.tracing?.hand(run, env);
-    if (settings.spawn === undefined) launch(core, run, cwd, env);
-    else external.start(run, cwd, env);
-  } catch (error) {
-    external.failStart(run, error);
-  }
-}
+  // While a tenant is there.
 
-/** @param {Core} core @param {Run} run @param {string} cwd @param {Record<string, string>} env */
-function launch({ settings, native, wake }, run, cwd, env) {
-  const command = withHostsBun(settings.command, env);
-  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  native.launch(run.id, cwd, command, variables);
-  wake();
-}
-
-/** @param {Core} core @param {import('./checkpoint/checkpoints.js').Checkpoints} images @param {Run} run @param {boolean} isFresh */
-function restoreOrStart(core, images, run, isFresh) {
-  void images.restoreOr(run, isFresh, () => start(core, run));
-}
-
-/** While a tenant is there. @type {Record<string, Handler>} */
-const TENANTS = {
   ready(core, batch) {
     const run = runOf(core, batch);
     const durationMs = batch.number();
@@ -134,10 +108,9 @@ const TENANTS = {
     run.usage = { cpuMs, rssBytes };
     core.onMetrics?.({ type: 'observation', key, pid, cpuMs, rssBytes, at });
   },
-};
 
-/** From the decision to stop a tenant on. @type {Record<string, Handler>} */
-const ENDS = {
+  // From the decision to stop a tenant on.
+
   askIdle: (core, batch) => void core.external.askIdle(runOf(core, batch), batch.number()),
   idleKill(core, batch) {
     const { key, pid } = runOf(core, batch);
@@ -174,10 +147,9 @@ const ENDS = {
     runs.delete(id);
     if (run !== undefined) tracing?.over(run);
   },
-};
 
-/** Answers, and what belongs to no run. @type {Record<string, Handler>} */
-const CALLS = {
+  // Answers, and what belongs to no run.
+
   tenant(core, batch) {
     const call = core.calls.close(batch.number());
     const { live } = runOf(core, batch);
@@ -205,8 +177,34 @@ const CALLS = {
   drain: ({ onTransition }) => onTransition?.({ type: 'drain', reason: 'drain-requested' }),
 };
 
-const BY_NAME = { ...STARTS, ...TENANTS, ...ENDS, ...CALLS };
-const BY_NUMBER = RECORDS.map((name) => BY_NAME[name]);
+const BY_NUMBER = RECORDS.map((name) => HANDLERS[name]);
+
+/** @param {Core} core @param {Run} run */
+function start(core, run) {
+  const { settings, external } = core;
+  try {
+    const cwd = directoryOf(settings.root, run.key);
+    const env = tenantEnvironment(settings.env, run.key, run.port);
+    core.tracing?.hand(run, env);
+    if (settings.spawn === undefined) launch(core, run, cwd, env);
+    else external.start(run, cwd, env);
+  } catch (error) {
+    external.failStart(run, error);
+  }
+}
+
+/** @param {Core} core @param {Run} run @param {string} cwd @param {Record<string, string>} env */
+function launch({ settings, native, wake }, run, cwd, env) {
+  const command = withHostsBun(settings.command, env);
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  native.launch(run.id, cwd, command, variables);
+  wake();
+}
+
+/** @param {Core} core @param {import('./checkpoint/checkpoints.js').Checkpoints} images @param {Run} run @param {boolean} isFresh */
+function restoreOrStart(core, images, run, isFresh) {
+  void images.restoreOr(run, isFresh, () => start(core, run));
+}
 
 /** @param {Core} core @param {import('./ledger.js').Call} call @param {import('./inbox.js').Refusal} refusal @returns {unknown} */
 function errorOf({ runs, notStopped }, { key, method }, refusal) {

@@ -182,33 +182,36 @@ export class LogText {
 /** @typedef {import('./errors.js').FailureKind} FailureKind */
 /** @typedef {import('../index.js').ExitReason} ExitReason */
 
+// prettier-ignore
 export const RECORDS = [
-  ...['prepare', 'spawn', 'askReadiness', 'ready', 'tenant', 'done', 'refused', 'log', 'observation'],
-  ...['askIdle', 'idleKill', 'lruEvict', 'checkpoint', 'askKill', 'exit', 'release', 'adopted', 'adopt'],
-  ...['restored', 'backoff', 'drain', 'answer', 'notStopped', 'disposed'],
+  'prepare', 'spawn', 'askReadiness', 'ready', 'tenant', 'done', 'refused', 'log', 'observation', 'askIdle', 'idleKill',
+  'lruEvict', 'checkpoint', 'askKill', 'exit', 'release', 'adopted', 'adopt', 'restored', 'backoff', 'drain', 'answer',
+  'notStopped', 'disposed',
 ];
 
+// prettier-ignore
 /** @type {readonly ExitReason[]} */
 export const EXIT_REASONS = [
-  .../** @type {const} */ (['crashed', 'exited-clean', 'idle-killed', 'lru-evicted']),
-  .../** @type {const} */ (['killed', 'readiness-timeout', 'disposed', 'restarted', 'checkpointed']),
+  'crashed', 'exited-clean', 'idle-killed', 'lru-evicted', 'killed', 'readiness-timeout', 'disposed', 'restarted',
+  'checkpointed',
 ];
 
+// prettier-ignore
 /** @type {readonly FailureKind[]} */
 export const FAILURE_KINDS = [
-  .../** @type {const} */ (['notStarted', 'exitedEarly', 'readinessTimedOut', 'readinessDenied']),
-  .../** @type {const} */ (['spawnThrew', 'readinessThrew', 'killThrew', 'stopTimedOut', 'calledOff']),
+  'notStarted', 'exitedEarly', 'readinessTimedOut', 'readinessDenied', 'spawnThrew', 'readinessThrew', 'killThrew',
+  'stopTimedOut', 'calledOff',
 ];
 
+// prettier-ignore
 /** @type {readonly import('../index.js').TenantState[]} */
 export const TENANT_STATES = [
-  .../** @type {const} */ (['queued', 'spawning', 'ready', 'stopping', 'stuck']),
-  .../** @type {const} */ (['backing-off', 'failed', 'stopped']),
+  'queued', 'spawning', 'ready', 'stopping', 'stuck', 'backing-off', 'failed', 'stopped',
 ];
 
+// prettier-ignore
 export const REFUSALS = /** @type {const} */ ([
-  ...['disposed', 'draining', 'exhausted', 'backingOff', 'startFailed', 'stopRefused', 'stillTracked'],
-  ...['taken', 'overloaded'],
+  'disposed', 'draining', 'exhausted', 'backingOff', 'startFailed', 'stopRefused', 'stillTracked', 'taken', 'overloaded',
 ]);
 
 /** Why a call was refused, with what is known about it. @typedef {ReturnType<Batch['refusal']>} Refusal */

@@ -114,7 +114,9 @@ const nameOf = (triple) => `runtime.${triple}.node`;
  */
 function usualFiles(triple) {
   if (!ownUrl) return [];
-  const packageRoot = parentOf(parentOf(pathOf(ownUrl)));
+  const path = pathOf(ownUrl);
+  // In `index.js`, and for the doctor in a file of its own.
+  const packageRoot = path.endsWith('/lib/native.js') ? parentOf(parentOf(path)) : parentOf(path);
   return [
     `${packageRoot}/npm/${triple}/${nameOf(triple)}`,
     `${parentOf(packageRoot)}/runtime-${triple}/${nameOf(triple)}`,

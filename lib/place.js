@@ -33,12 +33,10 @@ export function assertKey(key) {
   if (problem !== undefined) throw invalidKey(key, problem);
 }
 
-/** What most keys are: one look is enough. */
-const PLAIN_WORD = /^[a-z0-9_-]{1,100}$/i;
-
 /** @param {unknown} key @returns {string | undefined} */
 function problemOf(key) {
-  if (typeof key === 'string' && PLAIN_WORD.test(key)) return undefined;
+  // What most keys are: one look is enough.
+  if (typeof key === 'string' && /^[a-z0-9_-]{1,100}$/i.test(key)) return undefined;
   if (typeof key !== 'string') return `must be a string, got ${key === null ? 'null' : typeof key}`;
   if (key === '') return 'must not be empty';
   if (Buffer.byteLength(key) > LONGEST_KEY_BYTES) return `must not be longer than ${LONGEST_KEY_BYTES} bytes`;

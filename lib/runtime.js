@@ -1,5 +1,5 @@
 /** `createRuntime`: the public object. */
-import { createCheckpoints } from './checkpoint/checkpoints.js';
+import { loadCheckpoints } from './checkpoint/late.js';
 import * as errors from './errors.js';
 import { createExternal, foreignProcess, isBarePid, usable } from './external.js';
 import { guarded, handle } from './handler.js';
@@ -69,7 +69,7 @@ function createCore(settings, close) {
     wake,
   };
   core.external = createExternal(core);
-  if (settings.checkpoint !== undefined) core.checkpoints = createCheckpoints(core);
+  if (settings.checkpoint !== undefined) core.checkpoints = loadCheckpoints(core);
   inbox = createInbox(native, core.board, (batch) => handle(core, batch));
   return core;
 }

@@ -18,14 +18,14 @@ const FAILURES = 5;
 
 /** Counted as events are delivered, so that they agree with them. They outlive `dispose`. */
 export function createCounts() {
+  const totalExits = /** @type {Record<ExitReason, number>} */ ({});
+  for (const reason of EXIT_REASONS) totalExits[reason] = 0;
   return {
     openedAt: performance.now(),
     /** @type {number | undefined} */
     closedAt: undefined,
     totalSpawns: 0,
-    totalExits: /** @type {Record<import('../index.js').ExitReason, number>} */ (
-      Object.fromEntries(EXIT_REASONS.map((reason) => [reason, 0]))
-    ),
+    totalExits,
     /** @type {number | null} */
     lastSpawnMs: null,
     checkpoints: {

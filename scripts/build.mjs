@@ -1,10 +1,12 @@
-// `npm run build`: a release build of the addon and the warden, put where `index.js` loads them from.
+// `npm run build`: a release build of the addon and the warden, put where the package loads them from, and its bundle.
 // cargo decides what is stale, so running it when nothing changed takes a fraction of a second.
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { relative } from 'node:path';
+import { bundle } from './lib/bundle.mjs';
 import { cargoBuild, requireCargo } from './lib/cargo.mjs';
 import { builtFiles, root } from './lib/paths.mjs';
 import { isProgram, runScript } from './lib/run.mjs';
+import { setup } from './setup.mjs';
 
 export async function build() {
   requireCargo();
@@ -14,6 +16,8 @@ export async function build() {
   mkdirSync(directory, { recursive: true });
   place(built.addon, addon);
   place(built.warden, warden);
+  console.log('› bundling lib/');
+  await bundle();
 }
 
 /**
@@ -36,4 +40,9 @@ function place(from, to) {
   console.log(`  ${shown} written`);
 }
 
-if (isProgram(import.meta.url)) await runScript(build);
+if (isProgram(import.meta.url)) {
+  await runScript(async () => {
+    await setup();
+    await build();
+  });
+}

@@ -192,8 +192,8 @@ describe('an installation that is not as it should be', { concurrency }, () => {
 
     test(`${engine.name}: an addon of another version is refused`, async () => {
       const cwd = copyOfProject(`version-${engine.kind}`);
-      const loader = join(cwd, 'node_modules', '@absolutejs', 'runtime', 'lib', 'native.js');
-      const changed = readFileSync(loader, 'utf8').replace(`VERSION = '${version}'`, "VERSION = '99.0.0'");
+      const loader = join(cwd, 'node_modules', '@absolutejs', 'runtime', 'index.js');
+      const changed = readFileSync(loader, 'utf8').replace(`VERSION = "${version}"`, 'VERSION = "99.0.0"');
       writeFileSync(loader, changed);
       const { code, message } = await refusalOf(engine, cwd);
       assert.equal(code, 'ERR_RUNTIME_UNSUPPORTED');

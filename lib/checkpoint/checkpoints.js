@@ -3,12 +3,12 @@
  *
  * One thing at a time happens to a key's snapshot, and no process of the key is started while it does. A snapshot counts
  * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it.
+ *
+ * Loaded for a runtime that has a driver: see `late.js`.
  */
-import { driverIsLate, invalidOption, notAdopted } from '../errors.js';
+import { driverIsLate, notAdopted } from '../errors.js';
 import { foreignProcess } from '../external.js';
 import { LONGEST_TIMER_MS } from '../ledger.js';
-import { commandAt, directoryAt, isFunction, number, optional, shown } from '../options.js';
-import { assertKey } from '../place.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../ledger.js').Run} Run */
@@ -234,56 +234,4 @@ function within(ms, promise) {
     const over = () => clearTimeout(timer);
     promise.then(resolve, reject).finally(over);
   });
-}
-
-/**
- * A driver that checkpoints and restores with two commands of the operator's, `criu` for one. Here is what is read at
- * once; the work, and what it needs of Node, is loaded with the first call.
- * @param {import('../../index.js').ExecCheckpointDriverOptions} options
- * @returns {import('../../index.js').CheckpointDriver}
- */
-export function execCheckpointDriver(options) {
-  const settings = readSettings(options);
-  /** @type {Promise<typeof import('./exec-operations.js')> | undefined} */
-  let loading;
-  const operations = () => (loading ??= import('./exec-operations.js'));
-  return {
-    async checkpoint({ key, pid }) {
-      assertKey(key);
-      return (await operations()).checkpoint(settings, key, pid);
-    },
-    async restore({ key }) {
-      assertKey(key);
-      return (await operations()).restore(settings, key);
-    },
-    async drop(key) {
-      assertKey(key);
-      return (await operations()).drop(settings, key);
-    },
-    async has(key) {
-      assertKey(key);
-      return (await operations()).has(settings, key);
-    },
-  };
-}
-
-/** @param {import('../../index.js').ExecCheckpointDriverOptions} options */
-function readSettings(options) {
-  if (typeof options !== 'object' || options === null) {
-    throw invalidOption(`options must be an object, got ${shown(options)}`);
-  }
-  return {
-    checkpointCommand: commandAt('checkpointCommand', options.checkpointCommand),
-    restoreCommand: commandAt('restoreCommand', options.restoreCommand),
-    imageDir: directoryAt('imageDir', options.imageDir),
-    timeoutMs: number('timeoutMs', options.timeoutMs, 60_000, { least: 1 }),
-    onError: optional('onError', options.onError, isFunction, 'a function') ?? warn,
-  };
-}
-
-/** @typedef {ReturnType<typeof readSettings>} ExecSettings */
-
-/** @param {Error} error */
-function warn(error) {
-  process.emitWarning(error.message, 'RuntimeCheckpointWarning');
 }

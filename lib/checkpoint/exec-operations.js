@@ -4,7 +4,7 @@ import { shown } from '../options.js';
 import { run } from './exec-command.js';
 import * as images from './exec-images.js';
 
-/** @typedef {import('./checkpoints.js').ExecSettings} ExecSettings */
+/** @typedef {import('./exec-driver.js').ExecSettings} ExecSettings */
 /** @typedef {import('../../index.js').RuntimeError} RuntimeError */
 
 /**

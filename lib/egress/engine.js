@@ -2,7 +2,7 @@
 import { abandon, bodyToSend, lengthOf } from './body.js';
 import { createBudgets } from './budget.js';
 import { addressesOf, connect } from './connect.js';
-import { EgressDeniedError, egressFailed } from '../errors.js';
+import { egressFailed } from '../errors.js';
 import { exchange, headBytes, headersToSend } from './exchange.js';
 import { createLife } from './life.js';
 import { createMeter } from './meter.js';
@@ -16,8 +16,13 @@ import { headBytesOf, responseOf } from './response.js';
 /** As many as the Fetch standard lets a request follow. */
 const MOST_REDIRECTS = 20;
 
-/** @param {import('./options.js').EgressSettings} settings */
-export function createEngine(settings) {
+/** @typedef {import('../errors.js').EgressDeniedError} EgressDeniedError */
+
+/**
+ * @param {import('./options.js').EgressSettings} settings
+ * @param {typeof import('../errors.js').EgressDeniedError} Denied the class that users know: imported here, it would be another
+ */
+export function createEngine(settings, Denied) {
   const policy = createPolicy(settings);
   const budgets = settings.budget && createBudgets(settings.budget);
 
@@ -111,7 +116,7 @@ export function createEngine(settings) {
    * @param {import('./policy.js').Problem & { retryAfterMs?: number }} problem
    */
   function denied(key, url, problem) {
-    const error = new EgressDeniedError({ key, url, ...problem });
+    const error = new Denied({ key, url, ...problem });
     tell(settings.onDenied, error);
     return error;
   }

@@ -2,7 +2,7 @@
  * The egress guard as its user sees it: a request is read here and handed on to `engine.js`, which is loaded with the
  * first one. Files are few and large in what the package loads at once, since each of them takes its time.
  */
-import { egressFailed } from '../errors.js';
+import { EgressDeniedError, egressFailed } from '../errors.js';
 import { assertKey } from '../place.js';
 import { readEgressOptions } from './options.js';
 
@@ -26,7 +26,6 @@ import { readEgressOptions } from './options.js';
 
 const refusedMethods = ['CONNECT', 'TRACE', 'TRACK'];
 const redirectModes = ['follow', 'manual', 'error'];
-const isToken = /^[!#$%&'*+\-.^_`|~\dA-Z]+$/;
 
 /**
  * @param {import('../../index.js').EgressGuardOptions} [options]
@@ -38,7 +37,8 @@ export function createEgressGuard(options = {}) {
   let engine;
   /** @type {Promise<Engine> | undefined} */
   let loading;
-  const load = async () => (engine = (await import('./engine.js')).createEngine(settings));
+  const load = async () =>
+    (engine = (await import('#egress-engine')).createEngine(settings, EgressDeniedError));
 
   /** @type {EgressGuard['fetch']} */
   async function guardedFetch(key, input, init) {
@@ -97,7 +97,8 @@ function readRequest(input, init) {
 /** @param {unknown} value */
 function methodOf(value) {
   const method = String(value).toUpperCase();
-  if (!isToken.test(method) || refusedMethods.includes(method)) {
+  const isToken = /^[!#$%&'*+\-.^_`|~\dA-Z]+$/.test(method);
+  if (!isToken || refusedMethods.includes(method)) {
     throw egressFailed(`the method ${JSON.stringify(method.slice(0, 80))} is not allowed`);
   }
   return method;

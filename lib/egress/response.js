@@ -1,7 +1,7 @@
 /** From an answer on the wire to a Response, as the global fetch gives it. */
 import { Readable, pipeline } from 'node:stream';
 import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
-import { EgressDeniedError, egressFailed } from '../errors.js';
+import { egressFailed, isDenial } from '../errors.js';
 
 /** @typedef {import('node:http').IncomingMessage} IncomingMessage */
 /** @typedef {AsyncIterable<Uint8Array>} Chunks */
@@ -103,7 +103,7 @@ function streamOf(chunks, { signal, end }) {
 
 /** @param {unknown} error */
 function bodyFailure(error) {
-  if (error instanceof EgressDeniedError) return error;
+  if (isDenial(error)) return error;
   return egressFailed(
     `the body of the answer broke off: ${error instanceof Error ? error.message : error}`,
     error,

@@ -8,7 +8,7 @@ export const nodeModules = join(root, 'node_modules');
 export const localBin = join(nodeModules, '.bin');
 export const bun = join(localBin, 'bun');
 
-/** The built addon and warden: what `npm run build` makes and `index.js` loads. */
+/** The built addon and warden: what `npm run build` makes and the package loads. */
 export function builtFiles() {
   const triple = platformTriple();
   const directory = join(root, 'npm', triple);

@@ -1,6 +1,7 @@
 // Makes the packages that are published, as tarballs.
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { bundle } from './bundle.mjs';
 import { thirdPartyNotices } from './notices.mjs';
 import { root } from './paths.mjs';
 import { run, ScriptError } from './run.mjs';
@@ -22,6 +23,7 @@ const NOTICES = 'THIRD-PARTY-NOTICES';
  */
 export async function packMain(directory) {
   const manifest = readManifest('package.json');
+  await bundle();
   const stage = emptyStage('main');
   for (const name of await filesOfMain()) copyInto(stage, name, join(root, name));
   writeManifest(stage, publishedMain(manifest));
