@@ -90,7 +90,7 @@ impl Driver {
             Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
             Event::LruEvict { run } => Record::LruEvict { run },
             Event::Observation { run, cpu_ms, rss_bytes } => {
-                Record::Observation { run, cpu_ms, rss_bytes, at_ms: clock::now().wall_ms }
+                Record::Observation { run, cpu_ms, rss_bytes, at_ms: clock::wall_ms() }
             }
             Event::Exit { run, exit_code, reason } => {
                 if reason == ExitReason::Checkpointed {

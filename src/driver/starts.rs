@@ -171,7 +171,7 @@ impl Driver {
                 handle.has_saved_port = has_saved_port;
                 handle.told_port = Some(handle.port);
                 core.ports.insert(handle.port);
-                (*port, *started_at_ms) = (handle.port, clock::now().wall_ms);
+                (*port, *started_at_ms) = (handle.port, clock::wall_ms());
                 handle.held_port = held_port;
                 true
             }
