@@ -53,7 +53,8 @@ pub struct Driver {
 struct Core {
     pool: Pool,
     leases: LeaseTable,
-    runs: RunMap<RunHandle>,
+    /// In boxes, as in the pool.
+    runs: RunMap<Box<RunHandle>>,
     /// Ports that live runs were told.
     ports: PortSet,
     engine: EngineUse,

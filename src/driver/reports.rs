@@ -1,6 +1,6 @@
 //! What users are told, and what has to be found out for it.
 
-use super::{Core, Driver, RunHandle, lock_tail};
+use super::{Core, Driver, lock_tail};
 use crate::os::accounting::Root;
 use crate::os::clock;
 use crate::os::connections;
@@ -122,7 +122,7 @@ impl Driver {
         }
         let output = match &outcome {
             Outcome::Refused(Refusal::StartFailed { run: Some(run), .. }) => {
-                core.runs.get(run).map(RunHandle::output)
+                core.runs.get(run).map(|handle| handle.output())
             }
             _ => None,
         };
