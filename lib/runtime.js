@@ -33,7 +33,7 @@ import { createCounts, createTracing, metricsOf, statusesOf } from './telemetry.
  * @property {import('./external.js').External} external the user's other functions
  * @property {import('./checkpoint/checkpoints.js').Checkpoints | undefined} checkpoints
  * @property {Set<string>} images keys that have a snapshot
- * @property {(texts?: string[]) => void} wake looks soon whether something came of a call into Rust, which returned this
+ * @property {(texts?: import('./inbox.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
  */
 
 /** @param {import('./options.js').Settings} settings @param {() => void} close nothing is left @returns {Core} */
@@ -41,7 +41,7 @@ function createCore(settings, close) {
   const addon = loadNative();
   /** @type {ReturnType<typeof createInbox>} */
   let inbox;
-  /** @param {string[]} [texts] */
+  /** @param {import('./inbox.js').Texts} [texts] */
   const wake = (texts) => inbox.soon(texts);
   const native = addon.openRuntime(nativeOptions(settings, addon), () => inbox.rung());
   /** @type {Core} */
