@@ -19,7 +19,7 @@ const MOST_STARTS = 64;
 const QUEUED = 4;
 
 /**
- * @param {{ take(hasLines: boolean): string[] | undefined, numbers: Float64Array }} native
+ * @param {{ take(hasLines: boolean): Texts | undefined, numbers: Float64Array }} native
  * @param {Float64Array} board
  * @param {(batch: Batch) => LogText | undefined} handle takes one record; returns its text if it is one of log lines
  */
@@ -104,7 +104,7 @@ export function createInbox(native, board, handle) {
 
     /**
      * Looks whether something came of a call just made: soon, but never before that call has returned.
-     * @param {string[]} [texts] what the call returned, if it was a report: it may have brought the next batch along
+     * @param {Texts} [texts] what the call returned, if it was a report: it may have brought the next batch along
      */
     soon(texts) {
       if (texts !== undefined) batch.begin(texts);
@@ -216,7 +216,9 @@ export const REFUSALS = /** @type {const} */ ([
 
 /** Why a call was refused, with what is known about it. @typedef {ReturnType<Batch['refusal']>} Refusal */
 
-/** @type {string[]} */
+/** Those of a batch; the only one is in no array. @typedef {string | string[]} Texts */
+
+/** @type {Texts} */
 const NO_TEXTS = [];
 
 /** The batch taken last, read from front to back. */
@@ -236,7 +238,7 @@ export class Batch {
     this.#numbers = numbers;
   }
 
-  /** The next one, with these texts. @param {string[]} [texts] */
+  /** The next one, with these texts. @param {Texts} [texts] */
   begin(texts = NO_TEXTS) {
     this.#texts = texts;
     this.#end = 1;
@@ -273,7 +275,8 @@ export class Batch {
   }
 
   text() {
-    return /** @type {string} */ (this.#texts[this.#nextText++]);
+    const texts = this.#texts;
+    return typeof texts === 'string' ? texts : /** @type {string} */ (texts[this.#nextText++]);
   }
 
   /** All of `NativeStatuses`. */

@@ -35,7 +35,7 @@ import { createCounts, createTracing, metricsOf, statusesOf } from './telemetry.
  * @property {Set<string>} images keys that have a snapshot
  * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
  * @property {() => void} close nothing is left
- * @property {(texts?: string[]) => void} wake looks soon whether something came of a call into Rust, which returned this
+ * @property {(texts?: import('./inbox.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
  */
 
 /** @param {import('./options.js').Settings} settings @param {Core['close']} close @returns {Core} */
@@ -43,7 +43,7 @@ function createCore(settings, close) {
   const addon = loadNative();
   /** @type {ReturnType<typeof createInbox>} */
   let inbox;
-  /** @param {string[]} [texts] */
+  /** @param {import('./inbox.js').Texts} [texts] */
   const wake = (texts) => inbox.soon(texts);
   const native = addon.openRuntime(settings, addon.wardenPath, () => inbox.rung());
   /** @type {Core} */

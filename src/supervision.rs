@@ -36,7 +36,7 @@ impl LineSink for Supervision {
             None => None,
         };
         if let Some(room) = room {
-            let record = Record::Log { run: self.run, stream, at_ms: clock::now().wall_ms, text };
+            let record = Record::Log { run: self.run, stream, at_ms: clock::wall_ms(), text };
             self.driver.uplink.push_log(self.run, record, room);
         }
     }

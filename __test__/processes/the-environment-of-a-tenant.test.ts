@@ -69,6 +69,21 @@ test('by default: a short list of harmless variables, PORT and NODE_ENV', async 
   await pool.dispose();
 });
 
+test('by default: as the host has them at each start', async () => {
+  await using pool = createPool();
+  const { env } = await environmentOf(pool, 'first');
+  expect(env).toMatchObject(HARMLESS);
+  process.env.TZ = 'Europe/Rome';
+  expect((await environmentOf(pool, 'changed')).env).toMatchObject({ ...HARMLESS, TZ: 'Europe/Rome' });
+  // As many variables as before.
+  delete process.env[Object.keys(SECRETS)[0] ?? ''];
+  process.env.LC_MONETARY = 'fr_FR.UTF-8';
+  expect((await environmentOf(pool, 'added')).env).toMatchObject({ LC_MONETARY: 'fr_FR.UTF-8' });
+  delete process.env.LC_MONETARY;
+  expect((await environmentOf(pool, 'taken-away')).env).not.toHaveProperty('LC_MONETARY');
+  await pool.dispose();
+});
+
 test('"inherit": all of it, with PORT and NODE_ENV of its own, as it is at each start', async () => {
   await using pool = createPool({ env: 'inherit' });
   const { env, port } = await environmentOf(pool);

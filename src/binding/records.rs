@@ -3,9 +3,9 @@
 
 use crate::os::logs::Stream;
 use crate::uplink::{BATCH_RECORDS, Record};
-use napi::Result;
 use napi::bindgen_prelude::{Env, Float64Array, ToNapiValue};
 use napi::sys::{napi_env, napi_value};
+use napi::{JsString, Result};
 use napi_derive::napi;
 use pool::{Callback, ExitReason, Failure, Outcome, Phase, Refusal, Status};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,29 +80,33 @@ enum RefusalKind {
     Overloaded,
 }
 
-/// The texts of a batch.
+/// The texts of a batch: none, the only one, or an array of several, which most batches are spared.
 #[derive(Default)]
 pub struct Texts(pub Vec<String>);
 
 impl ToNapiValue for Texts {
     unsafe fn to_napi_value(env: napi_env, Texts(texts): Texts) -> Result<napi_value> {
-        if texts.is_empty() {
-            // SAFETY: as for this function.
-            return unsafe { ToNapiValue::to_napi_value(env, ()) };
-        }
         let scope = Env::from_raw(env);
-        let mut array = scope.create_array(texts.len() as u32)?;
-        for (index, text) in (0..).zip(&texts) {
-            // What is known to be ASCII need not be decoded.
-            if text.is_ascii() {
-                array.set(index, scope.create_string_latin1(text.as_bytes())?)?;
-            } else {
-                array.set(index, scope.create_string(text)?)?;
+        match &texts[..] {
+            // SAFETY: as for this function.
+            [] => unsafe { ToNapiValue::to_napi_value(env, ()) },
+            // SAFETY: as for this function.
+            [text] => unsafe { ToNapiValue::to_napi_value(env, string(&scope, text)?) },
+            several => {
+                let mut array = scope.create_array(several.len() as u32)?;
+                for (index, text) in (0..).zip(several) {
+                    array.set(index, string(&scope, text)?)?;
+                }
+                // SAFETY: as for this function.
+                unsafe { ToNapiValue::to_napi_value(env, array) }
             }
         }
-        // SAFETY: as for this function.
-        unsafe { ToNapiValue::to_napi_value(env, array) }
     }
+}
+
+fn string<'env>(scope: &'env Env, text: &str) -> Result<JsString<'env>> {
+    // What is known to be ASCII need not be decoded.
+    if text.is_ascii() { scope.create_string_latin1(text.as_bytes()) } else { scope.create_string(text) }
 }
 
 /// A batch being written.

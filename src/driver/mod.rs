@@ -23,7 +23,7 @@ use pool::{
     Action, CallId, Config, Fact, Failure, Input, Key, Pool, Processes, RunId, RunMap, Stats, Status,
     StopStage,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,18 +53,20 @@ pub struct Driver {
 struct Core {
     pool: Pool,
     leases: LeaseTable,
-    runs: RunMap<RunHandle>,
+    /// In boxes, as in the pool.
+    runs: RunMap<Box<RunHandle>>,
     /// Ports that live runs were told.
     ports: PortSet,
     engine: EngineUse,
     /// The deadline that the timer sleeps until.
     armed_ms: Option<u64>,
-    dispose_calls: HashSet<CallId>,
+    /// A tree, as below: nearly always empty, and to look into one that is costs nothing.
+    dispose_calls: BTreeSet<CallId>,
     /// Processes of somebody else, by the ticket that their end is the answer to. Nobody watches for it any more when the
     /// runtime is closed.
     foreign: HashMap<u64, Watched>,
     /// Where tenants listened that were saved: they will again.
-    saved_ports: HashMap<Key, (u16, Option<HeldPort>)>,
+    saved_ports: BTreeMap<Key, (u16, Option<HeldPort>)>,
     abandoned: bool,
     /// `None` while it takes a sample.
     sampler: Option<Sampler>,
@@ -99,9 +101,9 @@ impl Driver {
             ports: PortSet::default(),
             engine: EngineUse::NotYet,
             armed_ms: None,
-            dispose_calls: HashSet::new(),
+            dispose_calls: BTreeSet::new(),
             foreign: HashMap::new(),
-            saved_ports: HashMap::new(),
+            saved_ports: BTreeMap::new(),
             abandoned: false,
             sampler: Some(Sampler::default()),
         };
@@ -156,13 +158,16 @@ impl Driver {
     }
 
     fn feed_locked(self: &Arc<Self>, core: &mut Core, input: Input) {
-        let mut inputs = vec![input];
-        while let Some(input) = inputs.pop() {
-            let mut followed = Vec::new();
+        let mut next = Some(input);
+        // What follows from a step comes before what follows from those before it, in its order.
+        let mut following = Vec::new();
+        while let Some(input) = next {
+            let first = following.len();
             for action in core.pool.handle(clock::now(), input, &mut core.leases) {
-                followed.extend(self.carry_out(core, action));
+                following.extend(self.carry_out(core, action));
             }
-            inputs.extend(followed.into_iter().rev());
+            following[first..].reverse();
+            next = following.pop();
         }
         self.board.show(core.pool.figures());
         let next_ms = core.pool.next_deadline();

@@ -1,6 +1,6 @@
 //! What users are told, and what has to be found out for it.
 
-use super::{Core, Driver, RunHandle, lock_tail};
+use super::{Core, Driver, lock_tail};
 use crate::os::accounting::Root;
 use crate::os::clock;
 use crate::os::connections;
@@ -90,7 +90,7 @@ impl Driver {
             Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
             Event::LruEvict { run } => Record::LruEvict { run },
             Event::Observation { run, cpu_ms, rss_bytes } => {
-                Record::Observation { run, cpu_ms, rss_bytes, at_ms: clock::now().wall_ms }
+                Record::Observation { run, cpu_ms, rss_bytes, at_ms: clock::wall_ms() }
             }
             Event::Exit { run, exit_code, reason } => {
                 if reason == ExitReason::Checkpointed {
@@ -122,7 +122,7 @@ impl Driver {
         }
         let output = match &outcome {
             Outcome::Refused(Refusal::StartFailed { run: Some(run), .. }) => {
-                core.runs.get(run).map(RunHandle::output)
+                core.runs.get(run).map(|handle| handle.output())
             }
             _ => None,
         };

@@ -116,7 +116,8 @@ impl Driver {
         if let Err(error) = self.ensure_engine(core) {
             return not_started(run, format!("the runtime's thread could not be started: {error}"));
         }
-        core.runs.insert(run, RunHandle::new(key.clone(), self.settings.pool.processes));
+        let handle = RunHandle::new(key.clone(), self.settings.pool.processes);
+        core.runs.insert(run, Box::new(handle));
         self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh })
     }
 
@@ -139,7 +140,7 @@ impl Driver {
             root: Some(Root::Process(process.pid)),
             ..RunHandle::new(key.clone(), Processes::External)
         };
-        core.runs.insert(run, handle);
+        core.runs.insert(run, Box::new(handle));
         self.tell(Record::Adopted { run, call, key })
     }
 
@@ -171,7 +172,7 @@ impl Driver {
                 handle.has_saved_port = has_saved_port;
                 handle.told_port = Some(handle.port);
                 core.ports.insert(handle.port);
-                (*port, *started_at_ms) = (handle.port, clock::now().wall_ms);
+                (*port, *started_at_ms) = (handle.port, clock::wall_ms());
                 handle.held_port = held_port;
                 true
             }

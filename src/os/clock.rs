@@ -12,8 +12,12 @@ fn origin() -> Instant {
 
 /// Both clocks at this moment.
 pub fn now() -> Now {
-    let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-    Now { steady_ms: origin().elapsed().as_millis() as u64, wall_ms }
+    Now { steady_ms: origin().elapsed().as_millis() as u64, wall_ms: wall_ms() }
+}
+
+/// Milliseconds since the epoch.
+pub fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 /// The moment at which the steady clock begins to show `steady_ms`.

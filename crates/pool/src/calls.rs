@@ -143,7 +143,8 @@ impl Pool {
 
     fn queue_new(&mut self, key: Key, waiter: Waiter, adoption: Option<Box<(CallId, Adopted)>>) {
         let state = self.queue_for_room(&key);
-        self.tenants.insert(key.clone(), Tenant { key, state, waiters: vec![waiter], adoption });
+        let tenant = Tenant { key: key.clone(), state, waiters: vec![waiter], adoption };
+        self.tenants.insert(key, Box::new(tenant));
     }
 
     pub(crate) fn restart(&mut self, step: &mut Step, key: Key, call: CallId) {
@@ -260,8 +261,8 @@ impl Pool {
         if disposal.calls.is_empty() {
             return;
         }
-        let stopping = |tenant: &Tenant| matches!(tenant.state, State::Stopping(..));
-        if !self.tenants.is_empty() && self.tenants.values().any(stopping) {
+        let mut tenants = self.tenants.values();
+        if !self.tenants.is_empty() && tenants.any(|tenant| matches!(tenant.state, State::Stopping(..))) {
             return;
         }
         let calls = std::mem::take(&mut disposal.calls);

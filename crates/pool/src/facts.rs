@@ -178,7 +178,7 @@ impl Pool {
     /// hear who waited for it to become ready and did not see that called off.
     fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let key = self.runs.remove(&id).expect("a live run has a key");
-        let Tenant { state, mut waiters, .. } = self.tenants.remove(&key).expect("a live run has a tenant");
+        let Tenant { state, mut waiters, .. } = *self.tenants.remove(&key).expect("a live run has a tenant");
         let keeps_room = match state {
             State::Stopping(mut run, stop) => {
                 let stop = *stop;
@@ -242,7 +242,8 @@ impl Pool {
             return;
         }
         let state = if keeps_room { self.queue_for_gate(&key) } else { self.queue_for_room(&key) };
-        self.tenants.insert(key.clone(), Tenant { key, state, waiters, adoption: None });
+        let tenant = Tenant { key: key.clone(), state, waiters, adoption: None };
+        self.tenants.insert(key, Box::new(tenant));
     }
 
     fn sampled(&mut self, id: RunId, cpu_ms: u64, rss_bytes: u64) {

@@ -7,8 +7,8 @@
 //! `Pool::admit`. An adoption never comes here: what runs already needs no processor to start.
 
 use crate::Key;
+use crate::queue::Queue;
 use crate::tenant::Run;
-use std::collections::BTreeMap;
 
 /// How many starts run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,20 +24,20 @@ pub struct GateConfig {
 pub(crate) struct Gate {
     config: GateConfig,
     starting: usize,
-    queue: BTreeMap<u64, Key>,
+    queue: Queue,
 }
 
 impl Gate {
     pub fn new(config: GateConfig) -> Self {
-        Gate { config, starting: 0, queue: BTreeMap::new() }
+        Gate { config, starting: 0, queue: Queue::default() }
     }
 
     pub fn enqueue(&mut self, ticket: u64, key: Key) {
-        self.queue.insert(ticket, key);
+        self.queue.enqueue(ticket, key);
     }
 
     pub fn cancel(&mut self, ticket: u64) {
-        self.queue.remove(&ticket);
+        self.queue.cancel(ticket);
     }
 
     /// Takes a permit for the key that has waited longest, if there is one and the gate is open.
@@ -45,7 +45,7 @@ impl Gate {
         if self.config.width.is_some_and(|width| self.starting >= width) {
             return None;
         }
-        let (_, key) = self.queue.pop_first()?;
+        let key = self.queue.pop_first()?;
         self.starting += 1;
         Some(key)
     }

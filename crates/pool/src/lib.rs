@@ -27,6 +27,7 @@ mod idle;
 mod invariants;
 mod messages;
 mod pool;
+mod queue;
 mod room;
 mod status;
 mod stops;

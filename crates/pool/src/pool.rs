@@ -42,7 +42,8 @@ pub struct Figures {
 #[derive(Debug)]
 pub struct Pool {
     pub(crate) config: Config,
-    pub(crate) tenants: KeyMap<Tenant>,
+    /// In boxes: a map that grows moves all that is in it, and has room for twice as much.
+    pub(crate) tenants: KeyMap<Box<Tenant>>,
     pub(crate) runs: RunMap<Key>,
     pub(crate) room: Room,
     pub(crate) gate: Gate,

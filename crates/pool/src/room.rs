@@ -11,6 +11,7 @@
 
 use crate::messages::{Action, Event, Refusal};
 use crate::pool::{Pool, Step};
+use crate::queue::Queue;
 use crate::tenant::{Cause, Run, State};
 use crate::{Key, Leases, RunId, Touch};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +31,7 @@ pub(crate) struct Room {
     pub occupied: usize,
     /// Of these, the ones being stopped whose room nobody takes over.
     pub leaving: usize,
-    queue: BTreeMap<u64, Key>,
+    queue: Queue,
     /// Ready runs in their tenure, by its end, with the touch that they will stand in `by_touch` with.
     in_tenure: BTreeMap<(u64, RunId), Touch>,
     /// The other ready runs, least recently touched first as far as was known when they were last looked at.
@@ -43,18 +44,18 @@ impl Room {
             capacity,
             occupied: 0,
             leaving: 0,
-            queue: BTreeMap::new(),
+            queue: Queue::default(),
             in_tenure: BTreeMap::new(),
             by_touch: BTreeSet::new(),
         }
     }
 
     pub fn enqueue(&mut self, ticket: u64, key: Key) {
-        self.queue.insert(ticket, key);
+        self.queue.enqueue(ticket, key);
     }
 
     pub fn cancel(&mut self, ticket: u64) {
-        self.queue.remove(&ticket);
+        self.queue.cancel(ticket);
     }
 
     /// Gives a free place to the key that has waited longest.
@@ -62,19 +63,19 @@ impl Room {
         if self.occupied >= self.capacity {
             return None;
         }
-        let (_, key) = self.queue.pop_first()?;
+        let key = self.queue.pop_first()?;
         self.occupied += 1;
         Some(key)
     }
 
     /// Whether more keys wait than places are about to become free, and since when the first of them does.
     pub fn wanted_since(&self) -> Option<u64> {
-        let (ticket, _) = self.queue.first_key_value()?;
-        (self.queue.len() > self.leaving).then_some(*ticket)
+        let (ticket, _) = self.queue.first()?;
+        (self.queue.len() > self.leaving).then_some(ticket)
     }
 
     pub fn first_waiting(&self) -> Option<&Key> {
-        self.queue.first_key_value().map(|(_, key)| key)
+        self.queue.first().map(|(_, key)| key)
     }
 
     pub fn waiting(&self) -> usize {

@@ -54,7 +54,8 @@ impl Pool {
     /// From now on nobody is handed the run any more. Whether there is a process.
     fn part(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) -> bool {
         let Pool { tenants, runs, timers, gate, room, stranded, .. } = self;
-        let Tenant { state, waiters, .. } = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
+        let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
+        let Tenant { state, waiters, .. } = &mut **tenant;
         let keeps_room = cause == Cause::Restarted;
         let mut disappointed = Vec::new();
         state.change(|state| {

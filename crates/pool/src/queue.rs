@@ -1,0 +1,91 @@
+//! Keys that wait, first come first served.
+
+use crate::Key;
+use std::collections::VecDeque;
+
+/// So many places of keys that no longer wait are not worth the clearing up.
+const FEW_GAPS: usize = 16;
+
+/// Keys by ticket. Most starts come here for an instant, so to come and go costs next to nothing; that somebody in the middle
+/// stops waiting is rare, and leaves a gap.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    /// In the order of their tickets. The first one waits.
+    places: VecDeque<(u64, Option<Key>)>,
+    waiting: usize,
+}
+
+impl Queue {
+    /// Tickets are counted up: each is greater than those before.
+    pub fn enqueue(&mut self, ticket: u64, key: Key) {
+        debug_assert!(self.places.back().is_none_or(|(last, _)| *last < ticket));
+        self.places.push_back((ticket, Some(key)));
+        self.waiting += 1;
+    }
+
+    /// The one that has waited longest, with its ticket.
+    pub fn first(&self) -> Option<(u64, &Key)> {
+        let (ticket, key) = self.places.front()?;
+        Some((*ticket, key.as_ref()?))
+    }
+
+    pub fn pop_first(&mut self) -> Option<Key> {
+        let key = self.places.pop_front()?.1;
+        self.has_left();
+        key
+    }
+
+    pub fn cancel(&mut self, ticket: u64) {
+        let Ok(place) = self.places.binary_search_by_key(&ticket, |(ticket, _)| *ticket) else { return };
+        if self.places[place].1.take().is_some() {
+            self.has_left();
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.waiting
+    }
+
+    fn has_left(&mut self) {
+        self.waiting -= 1;
+        while self.places.front().is_some_and(|(_, key)| key.is_none()) {
+            self.places.pop_front();
+        }
+        if self.places.len() > 2 * self.waiting + FEW_GAPS {
+            self.places.retain(|(_, key)| key.is_some());
+            self.places.shrink_to(2 * self.waiting);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(tickets: std::ops::Range<u64>) -> Queue {
+        let mut queue = Queue::default();
+        tickets.for_each(|ticket| queue.enqueue(ticket, ticket.to_string().into()));
+        queue
+    }
+
+    #[test]
+    fn whoever_came_first_goes_first_and_the_cancelled_never() {
+        let mut queue = queue(0..6);
+        [0, 3, 3, 5, 9].into_iter().for_each(|ticket| queue.cancel(ticket));
+        assert_eq!(queue.first().map(|(ticket, key)| (ticket, &**key)), Some((1, "1")));
+        assert_eq!(queue.len(), 3);
+        let left: Vec<String> = std::iter::from_fn(|| queue.pop_first()).map(|key| key.to_string()).collect();
+        assert_eq!(left, ["1", "2", "4"]);
+        assert_eq!((queue.len(), queue.first()), (0, None));
+    }
+
+    #[test]
+    fn those_who_come_and_give_up_behind_one_who_waits_fill_no_memory() {
+        let mut queue = queue(0..1);
+        for ticket in 1..10_000 {
+            queue.enqueue(ticket, "stranger".into());
+            queue.cancel(ticket);
+        }
+        assert!(queue.places.len() <= 2 + FEW_GAPS, "{} places", queue.places.len());
+    }
+}
