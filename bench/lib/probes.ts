@@ -51,23 +51,35 @@ export interface CpuTimes {
   helpersMs: number;
 }
 
-/** @param tenantPids whose trees are not the pool's own; without them helpers are not looked for, which takes time */
-export function cpuTimes(tenantPids?: readonly number[]): CpuTimes {
-  const helpers = tenantPids ? helperPids(tenantPids) : [];
-  const { user, system } = process.cpuUsage();
+/**
+ * Starts a measurement of CPU time. To look for helpers takes time itself, milliseconds of it beside many processes, which
+ * does not count: it comes before the start and after the end.
+ *
+ * @param tenantPids whose trees are not the pool's own; without them helpers are not looked for
+ */
+export function watchCpu(tenantPids?: readonly number[]): { used: () => CpuTimes } {
+  const helpersBeforeMs = helpersMs(tenantPids);
+  const before = ownTimes();
   return {
-    allMs: (user + system) / 1e3,
-    javascriptMs: onCpuMs(`/proc/self/task/${process.pid}`),
-    helpersMs: helpers.reduce((sum, pid) => sum + onCpuMs(`/proc/${pid}`), 0),
+    used() {
+      const after = ownTimes();
+      return {
+        allMs: after.allMs - before.allMs,
+        javascriptMs: after.javascriptMs - before.javascriptMs,
+        helpersMs: helpersMs(tenantPids) - helpersBeforeMs,
+      };
+    },
   };
 }
 
-export function cpuSince(before: CpuTimes, after: CpuTimes): CpuTimes {
-  return {
-    allMs: after.allMs - before.allMs,
-    javascriptMs: after.javascriptMs - before.javascriptMs,
-    helpersMs: after.helpersMs - before.helpersMs,
-  };
+function ownTimes() {
+  const { user, system } = process.cpuUsage();
+  return { allMs: (user + system) / 1e3, javascriptMs: onCpuMs(`/proc/self/task/${process.pid}`) };
+}
+
+function helpersMs(tenantPids?: readonly number[]): number {
+  const helpers = tenantPids ? helperPids(tenantPids) : [];
+  return helpers.reduce((sum, pid) => sum + onCpuMs(`/proc/${pid}`), 0);
 }
 
 /** Zero for a process that is gone. */

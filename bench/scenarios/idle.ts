@@ -1,6 +1,6 @@
 // A pool of many tenants to which nothing happens.
 import { setTimeout as delay } from 'node:timers/promises';
-import { collectGarbage, cpuSince, cpuTimes, residentMb } from '../lib/probes.ts';
+import { collectGarbage, residentMb, watchCpu } from '../lib/probes.ts';
 import { bothPools, type Context, type Sample, type Scenario } from '../lib/scenario.ts';
 import { pretendedProcess, pretendedTenants } from '../lib/tenants.ts';
 
@@ -51,9 +51,9 @@ async function idle({ isQuick }: Context, start: (key: string) => Promise<unknow
   for (let index = 0; index < TENANTS; index += 1) await start(`tenant-${index}`);
   await collectGarbage();
   const bytes = ((residentMb() - beforeMb) * BYTES_PER_MB) / TENANTS;
-  const [before, startedAt] = [cpuTimes(), performance.now()];
+  const [watched, startedAt] = [watchCpu(), performance.now()];
   await delay(isQuick ? QUICK_WINDOW_MS : WINDOW_MS);
   const durationMs = performance.now() - startedAt;
-  const { allMs } = cpuSince(before, cpuTimes());
+  const { allMs } = watched.used();
   return { cpuPercent: (100 * allMs) / durationMs, bytes };
 }

@@ -1,7 +1,7 @@
 // Output: a million short lines, and one that is too long.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpuSince, cpuTimes, watchLoop, watchMemory } from '../lib/probes.ts';
+import { watchCpu, watchLoop, watchMemory } from '../lib/probes.ts';
 import { atMost, bothPools, lagMetrics, type Context, type Sample, type Scenario } from '../lib/scenario.ts';
 import { answersOk, COMMAND, firstOk, realTenants, tenantRoot, tenantVariables } from '../lib/tenants.ts';
 import { freePort } from './cold.ts';
@@ -68,12 +68,12 @@ interface Writer {
 
 async function manyLines(writer: Writer): Promise<Sample> {
   await Promise.all([answersOk(writer.port, `/?lines=${WARM_UP_LINES}`), writer.lines(WARM_UP_LINES)]);
-  const [grown, loop, before] = [watchMemory(), watchLoop(), cpuTimes([writer.pid])];
+  const [grown, loop, watched] = [watchMemory(), watchLoop(), watchCpu([writer.pid])];
   const startedAt = performance.now();
   const asked = answersOk(writer.port, `/?lines=${LINES}`);
   await writer.lines(WARM_UP_LINES + LINES);
   const durationMs = performance.now() - startedAt;
-  const cpu = cpuSince(before, cpuTimes([writer.pid]));
+  const cpu = watched.used();
   const lag = loop.stop();
   const memoryMb = grown.growthMb();
   await asked;

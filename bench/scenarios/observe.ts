@@ -1,7 +1,7 @@
 // Observations: what it costs to know what every tenant uses.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RuntimeOptions } from '@absolutejs/runtime';
-import { cpuSince, cpuTimes, watchLoop } from '../lib/probes.ts';
+import { watchCpu, watchLoop } from '../lib/probes.ts';
 import {
   atMost,
   bothPools,
@@ -100,11 +100,11 @@ async function observeFew(
   const tenants = await Promise.all(keys.map((key) => runtime.ensure(key)));
   const pids = tenants.map(({ pid }) => pid);
   await delay(4 * FEW_INTERVAL_MS);
-  const [before, observedBefore, startedAt] = [cpuTimes(pids), observed, performance.now()];
+  const [watched, observedBefore, startedAt] = [watchCpu(pids), observed, performance.now()];
   await delay(isQuick ? QUICK_WINDOW_MS : WINDOW_MS);
   const durationMs = performance.now() - startedAt;
   const perSecond = (observed - observedBefore) / (durationMs / 1e3);
-  const cpu = cpuSince(before, cpuTimes(pids));
+  const cpu = watched.used();
   await runtime.dispose();
   const percent = (ms: number) => (100 * ms) / durationMs;
   return {
@@ -129,12 +129,12 @@ async function observeMany(createRuntime: CreateRuntime): Promise<Sample> {
   // One pass to warm up, then the one that counts.
   await pass.next(pids.length);
   await delay(AFTER_A_PASS_MS);
-  const before = cpuTimes();
+  const watched = watchCpu();
   const loop = watchLoop();
   const deliveredMs = await pass.next(pids.length);
   await delay(AFTER_A_PASS_MS);
   const lag = loop.stop();
-  const cpu = cpuSince(before, cpuTimes());
+  const cpu = watched.used();
   await stop();
   const offThreadMs = cpu.allMs - cpu.javascriptMs;
   return { offThreadMs, javascriptMs: cpu.javascriptMs, deliveredMs, ...lag, processes: pids.length };

@@ -3,10 +3,11 @@
 //! Reading stops while nobody takes what was read, and the kernel then stops the tenant. Lines of up to
 //! 64 KiB arrive whole; of longer ones each 64 KiB is a piece of its own, so that no line can fill the memory.
 
+use crate::os::clock;
 use crate::os::watched::watch;
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memrchr};
 use rustix::buffer::spare_capacity;
-use rustix::pipe::fcntl_getpipe_size;
+use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,8 +15,15 @@ use tokio::sync::watch as flag;
 
 /// A line's content, without its end, that is still delivered in one piece.
 pub const LINE_BYTES: usize = 64 << 10;
-/// One read. The default capacity of a pipe.
-const READ_BYTES: usize = 64 << 10;
+/// The default capacity of a pipe.
+const PIPE_BYTES: usize = 64 << 10;
+/// That of the pipe of a tenant that floods it: each time that it is found full or empty somebody has to be woken, and with
+/// this that happens a fourth as often. Not for all, as the kernel counts what the pipes of a user can hold.
+const FLOODED_PIPE_BYTES: usize = 256 << 10;
+/// So much in so little time is a flood. It is more than there is room for on the way to JavaScript, so lines that are slow
+/// to be handled are none: there a larger pipe would hold nothing but more of them that an exit has to wait for.
+const FLOOD_BYTES: usize = 1 << 20;
+const FLOOD_MS: u64 = 20;
 /// What is kept of the output to explain a failed start. Half of it is for either stream, whatever the other one writes.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4 << 10;
@@ -57,6 +65,7 @@ async fn read_to_end(
     let pipe = watch(pipe)?;
     // What the tree can have left behind, once it is gone.
     let mut left_bytes = None;
+    let (mut pipe_bytes, mut flow) = (PIPE_BYTES, Flow::default());
     loop {
         if left_bytes.is_none() && *ended.borrow() {
             left_bytes = Some(fcntl_getpipe_size(pipe.get_ref())?);
@@ -64,10 +73,14 @@ async fn read_to_end(
         if left_bytes == Some(0) {
             return Ok(());
         }
-        match cutter.read(pipe.get_ref()) {
+        match cutter.read(pipe.get_ref(), pipe_bytes) {
             Ok(0) => return Ok(()),
             Ok(bytes) => {
                 left_bytes = left_bytes.map(|left_bytes| left_bytes.saturating_sub(bytes));
+                if let Some(is_flood) = flow.add(bytes, clock::now().steady_ms) {
+                    let wanted_bytes = if is_flood { FLOODED_PIPE_BYTES } else { PIPE_BYTES };
+                    pipe_bytes = resized(pipe.get_ref(), pipe_bytes, wanted_bytes);
+                }
                 while let Some(text) = cutter.cut() {
                     sink.deliver(stream, text).await;
                 }
@@ -79,6 +92,7 @@ async fn read_to_end(
                 if left_bytes.is_some() {
                     return Ok(());
                 }
+                pipe_bytes = resized(pipe.get_ref(), pipe_bytes, PIPE_BYTES);
                 cutter.rest();
                 tokio::select! {
                     ready = pipe.readable() => ready?.clear_ready(),
@@ -90,74 +104,99 @@ async fn read_to_end(
     }
 }
 
+/// How fast output comes, and is taken.
+#[derive(Default)]
+struct Flow {
+    bytes: usize,
+    since_ms: u64,
+}
+
+impl Flow {
+    /// Counts what has been read. Once that is enough to tell, says whether it is a flood, and begins anew.
+    fn add(&mut self, bytes: usize, now_ms: u64) -> Option<bool> {
+        self.bytes += bytes;
+        if self.bytes < FLOOD_BYTES {
+            return None;
+        }
+        let is_flood = now_ms - self.since_ms <= FLOOD_MS;
+        *self = Flow { bytes: 0, since_ms: now_ms };
+        Some(is_flood)
+    }
+}
+
+/// The pipe's new capacity, or the one it had where the kernel does not allow another.
+fn resized(pipe: &OwnedFd, now_bytes: usize, bytes: usize) -> usize {
+    if now_bytes == bytes {
+        return now_bytes;
+    }
+    fcntl_setpipe_size(pipe, bytes).unwrap_or(now_bytes)
+}
+
 /// Cuts a stream of bytes into lines.
 #[derive(Default)]
 pub struct LineCutter {
-    /// The beginning of a line, then, after a read, more.
+    /// What has been cut off already, then the beginning of a line, then, after a read, more.
     bytes: Vec<u8>,
-    /// How much of `bytes` is known to hold no line end.
+    /// How much of `bytes` has been cut off.
+    cut: usize,
+    /// How much of what follows is known to hold no line end.
     searched: usize,
 }
 
 impl LineCutter {
-    /// Reads more. To be followed by [`cut`](Self::cut) until it returns `None`.
-    fn read(&mut self, pipe: &OwnedFd) -> io::Result<usize> {
-        self.bytes.reserve(READ_BYTES);
+    /// Reads so much more, if it is there. To be followed by [`cut`](Self::cut) until it returns `None`.
+    fn read(&mut self, pipe: &OwnedFd, bytes: usize) -> io::Result<usize> {
+        self.drop_cut();
+        self.bytes.reserve(bytes);
         Ok(rustix::io::read(pipe, spare_capacity(&mut self.bytes))?)
     }
 
     /// Gives the memory back while there is nothing to read: most tenants are quiet most of the time.
     fn rest(&mut self) {
+        self.drop_cut();
         self.bytes.shrink_to_fit();
     }
 
-    /// The next whole lines, or the next piece of a line that is too long.
+    fn drop_cut(&mut self) {
+        self.bytes.drain(..std::mem::take(&mut self.cut));
+    }
+
+    /// The next whole lines, as many as are no longer together than one may be, or the next piece of a line that is too
+    /// long.
     fn cut(&mut self) -> Option<String> {
-        let first_end = memchr(b'\n', &self.bytes[self.searched..]).map(|offset| self.searched + offset);
-        let line_bytes = match first_end {
-            Some(end) => without_return(&self.bytes[..end]).len(),
-            // A last `\r` may yet turn out to belong to the line's end.
-            None => without_return(&self.bytes).len(),
-        };
-        if line_bytes > LINE_BYTES {
-            let piece = whole_characters(&self.bytes[..LINE_BYTES]);
-            let text = decode(&self.bytes[..piece]);
-            self.bytes.drain(..piece);
-            self.searched = self.searched.saturating_sub(piece);
-            return Some(text);
-        }
-        let Some(first_end) = first_end else {
-            self.searched = self.bytes.len();
+        let left = &self.bytes[self.cut..];
+        let (text, bytes) = if let Some(end) = last_end(left, self.searched) {
+            (joined(&left[..end]), end + 1)
+        } else if is_too_long(left) {
+            let piece = whole_characters(&left[..LINE_BYTES]);
+            (decode(&left[..piece]), piece)
+        } else {
+            self.searched = left.len();
             return None;
         };
-        let last_end = self.end_of_short_lines(first_end);
-        let text = joined(&self.bytes[..last_end]);
-        self.bytes.drain(..=last_end);
+        self.cut += bytes;
         self.searched = 0;
         Some(text)
     }
 
-    /// The end of the last line before the first one that is too long, knowing that the first line is not.
-    fn end_of_short_lines(&self, first_end: usize) -> usize {
-        let last_end = memrchr(b'\n', &self.bytes).unwrap_or(first_end);
-        if last_end <= LINE_BYTES {
-            return last_end;
-        }
-        let mut end = first_end;
-        for next in memchr_iter(b'\n', &self.bytes[first_end + 1..]).map(|offset| first_end + 1 + offset) {
-            if without_return(&self.bytes[end + 1..next]).len() > LINE_BYTES {
-                break;
-            }
-            end = next;
-        }
-        end
-    }
-
     /// The last line, if it had no end.
     fn finish(&mut self) -> Option<String> {
+        self.drop_cut();
         let rest = std::mem::take(&mut self.bytes);
         (!rest.is_empty()).then(|| decode(&rest))
     }
+}
+
+/// Where the last line ends of those that together are no longer than one may be. There is no end in what was searched.
+fn last_end(bytes: &[u8], searched: usize) -> Option<usize> {
+    let window = &bytes[searched..bytes.len().min(LINE_BYTES + 1)];
+    let end_of_longest = || bytes.get(LINE_BYTES..)?.starts_with(b"\r\n").then_some(LINE_BYTES + 1);
+    memrchr(b'\n', window).map(|offset| searched + offset).or_else(end_of_longest)
+}
+
+/// Whether a line that does not end in these bytes is too long. A last `\r` may yet turn out to belong to its end.
+fn is_too_long(bytes: &[u8]) -> bool {
+    bytes.get(LINE_BYTES..).is_some_and(|more| !matches!(more, b"" | b"\r"))
 }
 
 /// Lines with `\r\n` or `\n` between them, with `\n` between them.
@@ -297,7 +336,7 @@ mod tests {
 
     #[test]
     fn lines_of_64_kib_are_whole_and_longer_ones_come_in_pieces() {
-        for portion in [1000, 4096, READ_BYTES, 1 << 20] {
+        for portion in [1000, 4096, PIPE_BYTES, 1 << 20] {
             for end in ["\n", "\r\n", ""] {
                 let whole = "x".repeat(LINE_BYTES);
                 assert_eq!(lines(format!("{whole}{end}").as_bytes(), portion), [whole.as_str()]);
@@ -310,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_long_line_among_short_ones() {
-        for portion in [1000, READ_BYTES, 1 << 20] {
+        for portion in [1000, PIPE_BYTES, 1 << 20] {
             let long = "y".repeat(LINE_BYTES + 1);
             let found = lines(format!("a\nb\n{long}\nc\n").as_bytes(), portion);
             assert_eq!(found, ["a", "b", &long[1..], "y", "c"], "portions of {portion}");
@@ -321,7 +360,7 @@ mod tests {
     fn a_piece_never_cuts_a_character() {
         for shift in 0..4 {
             let line = format!("{}{}", "x".repeat(shift), "🦀".repeat(40_000));
-            let pieces = lines(format!("{line}\n").as_bytes(), READ_BYTES);
+            let pieces = lines(format!("{line}\n").as_bytes(), PIPE_BYTES);
             assert!(pieces.len() > 1 && pieces.iter().all(|piece| piece.len() <= LINE_BYTES));
             assert_eq!(pieces.concat(), line);
         }
@@ -386,6 +425,47 @@ mod tests {
         outsider.join().unwrap();
         let lines = lines.0.into_inner().unwrap();
         assert_eq!(lines[0], "from the tree");
-        assert!(lines.len() * 6 < 4 * READ_BYTES, "{} lines", lines.len());
+        assert!(lines.len() * 6 < 4 * PIPE_BYTES, "{} lines", lines.len());
+    }
+
+    #[test]
+    fn much_in_little_time_is_a_flood() {
+        let mut flow = Flow::default();
+        assert_eq!(flow.add(FLOOD_BYTES, 1_000), Some(false));
+        assert_eq!(flow.add(FLOOD_BYTES - 1, 1_000), None);
+        assert_eq!(flow.add(1, 1_000 + FLOOD_MS), Some(true));
+        assert_eq!(flow.add(FLOOD_BYTES - 1, 1_000 + FLOOD_MS), None);
+        assert_eq!(flow.add(PIPE_BYTES, 1_001 + 2 * FLOOD_MS), Some(false));
+    }
+
+    struct Nowhere;
+
+    impl LineSink for Nowhere {
+        async fn deliver(&self, _: Stream, _: String) {}
+    }
+
+    #[tokio::test]
+    async fn a_flooded_pipe_holds_more_until_it_is_found_empty() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reader, true).unwrap();
+        let (tell, ended) = flag::channel(false);
+        let tenant = std::thread::spawn(move || {
+            let text = "a line\n".repeat(FLOODED_PIPE_BYTES);
+            let capacity = || fcntl_getpipe_size(&writer).unwrap();
+            let most = loop {
+                rustix::io::write(&writer, text.as_bytes()).unwrap();
+                match capacity() {
+                    PIPE_BYTES => {}
+                    more => break more,
+                }
+            };
+            while capacity() != PIPE_BYTES {
+                std::thread::yield_now();
+            }
+            tell.send(true).unwrap();
+            most
+        });
+        pump(reader, Stream::Stdout, &Nowhere, ended).await;
+        assert_eq!(tenant.join().unwrap(), FLOODED_PIPE_BYTES);
     }
 }
