@@ -62,16 +62,12 @@ function isOldEnough(version) {
 }
 
 /**
- * An engine's functions are looked up when the addon is loaded, in whatever program loads it: none may be linked.
- *
  * @param {Elf} elf
  * @param {Target} target
  */
 function addonProblems({ imports, exports }, { libc }) {
-  const linked = imports.filter((name) => name.startsWith('napi_'));
   return [
     ...(exports.includes(ADDON_ENTRY) ? [] : [`does not export ${ADDON_ENTRY}`]),
-    ...(linked.length > 0 ? [`is linked against ${linked.join(', ')}`] : []),
     ...(libc === 'musl' || imports.includes(GLIBC_ONLY) ? [] : [`would load on musl: no ${GLIBC_ONLY}`]),
   ];
 }
