@@ -65,7 +65,7 @@ async fn read_to_end(
     let pipe = watch(pipe)?;
     // What the tree can have left behind, once it is gone.
     let mut left_bytes = None;
-    let (mut pipe_bytes, mut flow) = (PIPE_BYTES, Flow::default());
+    let mut capacity = Capacity::new();
     loop {
         if left_bytes.is_none() && *ended.borrow() {
             left_bytes = Some(fcntl_getpipe_size(pipe.get_ref())?);
@@ -73,14 +73,11 @@ async fn read_to_end(
         if left_bytes == Some(0) {
             return Ok(());
         }
-        match cutter.read(pipe.get_ref(), pipe_bytes) {
+        match cutter.read(pipe.get_ref(), capacity.bytes) {
             Ok(0) => return Ok(()),
             Ok(bytes) => {
                 left_bytes = left_bytes.map(|left_bytes| left_bytes.saturating_sub(bytes));
-                if let Some(is_flood) = flow.add(bytes, clock::now().steady_ms) {
-                    let wanted_bytes = if is_flood { FLOODED_PIPE_BYTES } else { PIPE_BYTES };
-                    pipe_bytes = resized(pipe.get_ref(), pipe_bytes, wanted_bytes);
-                }
+                capacity.after_read(pipe.get_ref(), bytes, clock::now().steady_ms);
                 while let Some(text) = cutter.cut() {
                     sink.deliver(stream, text).await;
                 }
@@ -92,7 +89,7 @@ async fn read_to_end(
                 if left_bytes.is_some() {
                     return Ok(());
                 }
-                pipe_bytes = resized(pipe.get_ref(), pipe_bytes, PIPE_BYTES);
+                capacity.found_empty(pipe.get_ref());
                 cutter.rest();
                 tokio::select! {
                     ready = pipe.readable() => ready?.clear_ready(),
@@ -104,32 +101,37 @@ async fn read_to_end(
     }
 }
 
-/// How fast output comes, and is taken.
-#[derive(Default)]
-struct Flow {
+/// How much the pipe holds, by how fast output comes and is taken.
+struct Capacity {
     bytes: usize,
+    read_bytes: usize,
     since_ms: u64,
 }
 
-impl Flow {
-    /// Counts what has been read. Once that is enough to tell, says whether it is a flood, and begins anew.
-    fn add(&mut self, bytes: usize, now_ms: u64) -> Option<bool> {
-        self.bytes += bytes;
-        if self.bytes < FLOOD_BYTES {
-            return None;
-        }
-        let is_flood = now_ms - self.since_ms <= FLOOD_MS;
-        *self = Flow { bytes: 0, since_ms: now_ms };
-        Some(is_flood)
+impl Capacity {
+    fn new() -> Capacity {
+        Capacity { bytes: PIPE_BYTES, read_bytes: 0, since_ms: 0 }
     }
-}
 
-/// The pipe's new capacity, or the one it had where the kernel does not allow another.
-fn resized(pipe: &OwnedFd, now_bytes: usize, bytes: usize) -> usize {
-    if now_bytes == bytes {
-        return now_bytes;
+    fn after_read(&mut self, pipe: &OwnedFd, bytes: usize, now_ms: u64) {
+        self.read_bytes += bytes;
+        if self.read_bytes >= FLOOD_BYTES {
+            let is_flood = now_ms - self.since_ms <= FLOOD_MS;
+            (self.read_bytes, self.since_ms) = (0, now_ms);
+            self.set(pipe, if is_flood { FLOODED_PIPE_BYTES } else { PIPE_BYTES });
+        }
     }
-    fcntl_setpipe_size(pipe, bytes).unwrap_or(now_bytes)
+
+    fn found_empty(&mut self, pipe: &OwnedFd) {
+        self.set(pipe, PIPE_BYTES);
+    }
+
+    /// It stays what it is where the kernel does not allow another, as when more is in the pipe by now.
+    fn set(&mut self, pipe: &OwnedFd, bytes: usize) {
+        if self.bytes != bytes {
+            self.bytes = fcntl_setpipe_size(pipe, bytes).unwrap_or(self.bytes);
+        }
+    }
 }
 
 /// Cuts a stream of bytes into lines.
@@ -429,43 +431,23 @@ mod tests {
     }
 
     #[test]
-    fn much_in_little_time_is_a_flood() {
-        let mut flow = Flow::default();
-        assert_eq!(flow.add(FLOOD_BYTES, 1_000), Some(false));
-        assert_eq!(flow.add(FLOOD_BYTES - 1, 1_000), None);
-        assert_eq!(flow.add(1, 1_000 + FLOOD_MS), Some(true));
-        assert_eq!(flow.add(FLOOD_BYTES - 1, 1_000 + FLOOD_MS), None);
-        assert_eq!(flow.add(PIPE_BYTES, 1_001 + 2 * FLOOD_MS), Some(false));
-    }
-
-    struct Nowhere;
-
-    impl LineSink for Nowhere {
-        async fn deliver(&self, _: Stream, _: String) {}
-    }
-
-    #[tokio::test]
-    async fn a_flooded_pipe_holds_more_until_it_is_found_empty() {
-        let (reader, writer) = rustix::pipe::pipe().unwrap();
-        rustix::io::ioctl_fionbio(&reader, true).unwrap();
-        let (tell, ended) = flag::channel(false);
-        let tenant = std::thread::spawn(move || {
-            let text = "a line\n".repeat(FLOODED_PIPE_BYTES);
-            let capacity = || fcntl_getpipe_size(&writer).unwrap();
-            let most = loop {
-                rustix::io::write(&writer, text.as_bytes()).unwrap();
-                match capacity() {
-                    PIPE_BYTES => {}
-                    more => break more,
-                }
-            };
-            while capacity() != PIPE_BYTES {
-                std::thread::yield_now();
+    fn a_pipe_holds_more_while_much_comes_in_little_time_and_it_is_not_found_empty() {
+        let (pipe, _writer) = rustix::pipe::pipe().unwrap();
+        let mut capacity = Capacity::new();
+        let mut after = |bytes, now_ms| {
+            match bytes {
+                0 => capacity.found_empty(&pipe),
+                bytes => capacity.after_read(&pipe, bytes, now_ms),
             }
-            tell.send(true).unwrap();
-            most
-        });
-        pump(reader, Stream::Stdout, &Nowhere, ended).await;
-        assert_eq!(tenant.join().unwrap(), FLOODED_PIPE_BYTES);
+            assert_eq!(fcntl_getpipe_size(&pipe).unwrap(), capacity.bytes);
+            capacity.bytes
+        };
+        assert_eq!(after(FLOOD_BYTES, 1_000), PIPE_BYTES);
+        assert_eq!(after(FLOOD_BYTES - 1, 1_000), PIPE_BYTES);
+        assert_eq!(after(1, 1_000 + FLOOD_MS), FLOODED_PIPE_BYTES);
+        assert_eq!(after(FLOOD_BYTES - 1, 1_000 + FLOOD_MS), FLOODED_PIPE_BYTES);
+        assert_eq!(after(1, 1_001 + 2 * FLOOD_MS), PIPE_BYTES, "it comes slower");
+        assert_eq!(after(FLOOD_BYTES, 1_001 + 2 * FLOOD_MS), FLOODED_PIPE_BYTES);
+        assert_eq!(after(0, 1_001 + 2 * FLOOD_MS), PIPE_BYTES, "it is empty");
     }
 }
