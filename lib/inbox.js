@@ -117,43 +117,43 @@ export function createInbox(native, board, handle) {
 
 /** How long a turn has taken, looked at as seldom as it may be: one that has a single record to do never looks. */
 class Stopwatch {
-  #startedAt = 0;
-  #lookedAt = 0;
-  #untilLook = 0;
-  #stride = 1;
+  startedAt = 0;
+  lookedAt = 0;
+  untilLook = 0;
+  stride = 1;
 
   /** @param {boolean} atOnce the time runs from now on, and not from the first look */
   start(atOnce) {
-    this.#startedAt = atOnce ? performance.now() : 0;
-    this.#lookedAt = this.#startedAt;
-    this.#untilLook = 2;
-    this.#stride = 1;
+    this.startedAt = atOnce ? performance.now() : 0;
+    this.lookedAt = this.startedAt;
+    this.untilLook = 2;
+    this.stride = 1;
   }
 
   /** Whatever the turn has done before: it has time for one more. */
   grantOne() {
-    this.#untilLook = 2;
+    this.untilLook = 2;
   }
 
   /** To be asked before each record and each line: whether the turn's time is up. Never before the first one. */
   isOver() {
-    if (--this.#untilLook > 0) return false;
+    if (--this.untilLook > 0) return false;
     const now = performance.now();
-    if (this.#startedAt === 0) {
-      this.#startedAt = now;
+    if (this.startedAt === 0) {
+      this.startedAt = now;
     } else {
-      const isSlow = now - this.#lookedAt > SLOW_MS;
-      this.#stride = isSlow ? 1 : Math.min(this.#stride * 2, MOST_LINES_PER_LOOK);
+      const isSlow = now - this.lookedAt > SLOW_MS;
+      this.stride = isSlow ? 1 : Math.min(this.stride * 2, MOST_LINES_PER_LOOK);
     }
-    this.#untilLook = this.#stride;
-    this.#lookedAt = now;
-    return now - this.#startedAt > TURN_MS;
+    this.untilLook = this.stride;
+    this.lookedAt = now;
+    return now - this.startedAt > TURN_MS;
   }
 }
 
 /** One or more lines in one text. */
 export class LogText {
-  #from = 0;
+  from = 0;
 
   /** @param {string} text lines with \n between them @param {(line: string) => void} each */
   constructor(text, each) {
@@ -165,14 +165,14 @@ export class LogText {
   deliver(watch) {
     const { text, each } = this;
     // For the first line the turn was asked as for the record.
-    while (this.#from === 0 || !watch.isOver()) {
-      const end = text.indexOf('\n', this.#from);
+    while (this.from === 0 || !watch.isOver()) {
+      const end = text.indexOf('\n', this.from);
       if (end < 0) {
-        each(this.#from === 0 ? text : text.slice(this.#from));
+        each(this.from === 0 ? text : text.slice(this.from));
         return false;
       }
-      each(text.slice(this.#from, end));
-      this.#from = end + 1;
+      each(text.slice(this.from, end));
+      this.from = end + 1;
     }
     return true;
   }
@@ -223,65 +223,65 @@ const NO_TEXTS = [];
 
 /** The batch taken last, read from front to back. */
 export class Batch {
-  #numbers;
-  #texts = NO_TEXTS;
-  #next = 1;
-  #nextText = 0;
+  numbers;
+  texts = NO_TEXTS;
+  next = 1;
+  nextText = 0;
   /** Where the record in hand ends. */
-  #end = 1;
-  #endOfTexts = 0;
+  endOfNumbers = 1;
+  endOfTexts = 0;
   /** Processes to be started that were in it. */
   starts = 0;
 
   /** @param {Float64Array} numbers shared with Rust: how many there are, then they */
   constructor(numbers) {
-    this.#numbers = numbers;
+    this.numbers = numbers;
   }
 
   /** The next one, with these texts. @param {Texts} [texts] */
   begin(texts = NO_TEXTS) {
-    this.#texts = texts;
-    this.#end = 1;
-    this.#endOfTexts = 0;
+    this.texts = texts;
+    this.endOfNumbers = 1;
+    this.endOfTexts = 0;
     this.starts = 0;
   }
 
   /** All of it has been read: from now on Rust may bring the next one along with its answer to a report. */
   end() {
-    this.#numbers[0] = 0;
+    this.numbers[0] = 0;
     this.begin();
   }
 
   /** Rust may not, even if there was nothing in it. */
   hold() {
-    this.#numbers[0] ||= -1;
+    this.numbers[0] ||= -1;
   }
 
   get isEmpty() {
-    return this.#end > /** @type {number} */ (this.#numbers[0]);
+    return this.endOfNumbers > /** @type {number} */ (this.numbers[0]);
   }
 
   /** Passes on to the next record, wherever the reader of the one before has stopped. Returns its place in `RECORDS`. */
   open() {
-    this.#next = this.#end;
-    this.#nextText = this.#endOfTexts;
-    this.#end = this.number() + 1;
-    this.#endOfTexts = this.number();
+    this.next = this.endOfNumbers;
+    this.nextText = this.endOfTexts;
+    this.endOfNumbers = this.number() + 1;
+    this.endOfTexts = this.number();
     return this.number();
   }
 
   number() {
-    return /** @type {number} */ (this.#numbers[this.#next++]);
+    return /** @type {number} */ (this.numbers[this.next++]);
   }
 
   text() {
-    const texts = this.#texts;
-    return typeof texts === 'string' ? texts : /** @type {string} */ (texts[this.#nextText++]);
+    const texts = this.texts;
+    return typeof texts === 'string' ? texts : /** @type {string} */ (texts[this.nextText++]);
   }
 
   /** All of `NativeStatuses`. */
   *statuses() {
-    while (this.#next <= /** @type {number} */ (this.#numbers[0])) yield this.status();
+    while (this.next <= /** @type {number} */ (this.numbers[0])) yield this.status();
   }
 
   status() {

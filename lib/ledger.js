@@ -15,9 +15,15 @@ export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export function createCalls(wake) {
   /** @type {Map<number, Call>} */
   const pending = new Map();
-  // It never fires; its being there is what counts. Made here, so that it belongs to no caller's asynchronous context.
-  const keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
-  keepAlive.unref?.();
+  // It never fires; its being there is what counts. Made after the first call, and yet in the asynchronous context of this
+  // moment: it would keep a caller's for good.
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  let keepAlive;
+  let begin = () => {};
+  void new Promise((resolve) => (begin = () => resolve(undefined))).then(() => {
+    keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
+    if (pending.size === 0) keepAlive.unref?.();
+  });
   let last = 0;
   /** @type {Call['resolve']} */
   let resolve;
@@ -42,7 +48,8 @@ export function createCalls(wake) {
       const call = ++last;
       const answer = new Promise(executor);
       pending.set(call, { key, method, resolve, reject });
-      if (pending.size === 1) keepAlive.ref?.();
+      if (keepAlive === undefined) begin();
+      else if (pending.size === 1) keepAlive.ref?.();
       try {
         make(key, call);
         wake();
@@ -56,7 +63,7 @@ export function createCalls(wake) {
     close(call) {
       const entry = pending.get(call);
       pending.delete(call);
-      if (pending.size === 0) keepAlive.unref?.();
+      if (pending.size === 0) keepAlive?.unref?.();
       return entry;
     },
 

@@ -1,0 +1,37 @@
+// What a host keeps in an AsyncLocalStorage while it handles a request is gone with the request.
+import { expect, test } from 'bun:test';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { type Bench, setUp } from '../support/surface/bench.ts';
+
+const RUNTIMES = 40;
+/** Whatever still lies on the stack is not collected. */
+const FEW = 10;
+
+const contexts = new AsyncLocalStorage<object>();
+
+/** The first call of each, made in a context of its own. It leaves no process, whose end would be waited for in that context. */
+async function firstCalls(benches: Bench[]): Promise<WeakRef<object>[]> {
+  const made = benches.map(({ runtime }) => {
+    const context = { request: {} };
+    return {
+      first: contexts.run(context, () => runtime.ensure('a').catch(() => {})),
+      context: new WeakRef(context),
+    };
+  });
+  await Promise.all(made.map(({ first }) => first));
+  return made.map(({ context }) => context);
+}
+
+test('no runtime holds on to the context of its first caller', async () => {
+  const benches = Array.from({ length: RUNTIMES }, () =>
+    setUp({ spawn: () => Promise.reject(new Error('no process')) }),
+  );
+  const kept = await firstCalls(benches);
+  const left = () => kept.filter((context) => context.deref() !== undefined).length;
+  for (let tries = 0; tries < 100 && left() > FEW; tries += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    Bun.gc(true);
+  }
+  expect(left()).toBeLessThanOrEqual(FEW);
+  for (const bench of benches) await bench[Symbol.asyncDispose]();
+});
