@@ -1,6 +1,6 @@
 /**
  * The egress guard as its user sees it: a request is read here and handed on to `engine.js`, which is loaded with the
- * first one. Files are few and large in what the package loads at once, since each of them takes its time.
+ * first one.
  */
 import { EgressDeniedError, egressFailed } from '../errors.js';
 import { assertKey } from '../place.js';

@@ -100,6 +100,42 @@ fn gate_width(spawn_concurrency: Option<f64>) -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn options(number: f64) -> NativeOptions {
+        NativeOptions {
+            idle_after_ms: number,
+            max_concurrent: number,
+            sweep_interval_ms: number,
+            observe_interval_ms: number,
+            stop_timeout_ms: number,
+            spawn_concurrency: Some(number),
+            spawn_patience_ms: None,
+            backoff: NativeBackoff { base_ms: number, max_ms: number, max_failures: number },
+            idle: None,
+            checkpoint: None,
+            should_idle_kill: None,
+            spawn: None,
+            readiness: None,
+            on_log: None,
+        }
+    }
+
+    #[test]
+    fn what_can_be_turned_off_is_and_what_has_no_limit_gets_none() {
+        let off = options(0.0).settings("warden".into()).pool;
+        assert_eq!((off.idle_after_ms, off.observe_interval_ms, off.gate.width), (None, None, None));
+        let endless = options(f64::INFINITY).settings("warden".into()).pool;
+        assert_eq!(
+            (endless.idle_after_ms, endless.observe_interval_ms, endless.gate.width),
+            (None, None, None)
+        );
+        assert_eq!((endless.max_concurrent, endless.backoff.max_failures), (usize::MAX, u64::MAX));
+        let seven = options(7.0).settings("warden".into()).pool;
+        assert_eq!(
+            (seven.idle_after_ms, seven.observe_interval_ms, seven.gate.width),
+            (Some(7), Some(7), Some(7))
+        );
+    }
+
     #[test]
     fn zero_and_less_and_endless_turn_something_off() {
         for value in [0.0, -1.0, f64::NEG_INFINITY, f64::INFINITY] {
