@@ -59,6 +59,13 @@ export function checkpointFailed(message, fields) {
   return Object.assign(new Error(message), { code: /** @type {const} */ ('ERR_RUNTIME_CHECKPOINT') }, fields);
 }
 
+/** A part that is loaded late is missing. @param {unknown} cause */
+export const incomplete = (cause) =>
+  unsupported(
+    `@absolutejs/runtime is incomplete (${textOf(cause)}); reinstall it, or let the bundler see its package.json`,
+    cause,
+  );
+
 /** @param {string} message @param {unknown} [cause] */
 export const unsupported = (message, cause) => withCode(new Error(message, { cause }), 'UNSUPPORTED');
 

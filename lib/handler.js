@@ -1,10 +1,11 @@
 /** What becomes of each record that Rust sends up: one function for each of `RECORDS`. */
+import { RECORDS } from './batch.js';
 import * as errors from './errors.js';
-import { LogText, RECORDS } from './inbox.js';
+import { LogText } from './inbox.js';
 import { createRun } from './ledger.js';
 import { directoryOf, tenantEnvironment, withHostsBun } from './place.js';
 
-/** @typedef {import('./inbox.js').Batch} Batch */
+/** @typedef {import('./batch.js').Batch} Batch */
 /** @typedef {import('./ledger.js').Run} Run */
 /** @typedef {import('./runtime.js').Core} Core */
 
@@ -163,7 +164,7 @@ const HANDLERS = {
   },
   notStopped(core, batch) {
     const run = runOf(core, batch);
-    core.notStopped.push(failureOf(run, run.key, batch.failure()));
+    core.notStopped.push(failureOf(core, run, run.key, batch.failure()));
   },
   disposed(core, batch) {
     batch.number();
@@ -206,8 +207,9 @@ function restoreOrStart(core, images, run, isFresh) {
   void images.restoreOr(run, isFresh, () => start(core, run));
 }
 
-/** @param {Core} core @param {import('./ledger.js').Call} call @param {import('./inbox.js').Refusal} refusal @returns {unknown} */
-function errorOf({ runs, notStopped }, { key, method }, refusal) {
+/** @param {Core} core @param {import('./ledger.js').Call} call @param {import('./batch.js').Refusal} refusal @returns {unknown} */
+function errorOf(core, { key, method }, refusal) {
+  const { runs, notStopped } = core;
   switch (refusal.kind) {
     case 'disposed':
       return errors.disposed();
@@ -222,9 +224,9 @@ function errorOf({ runs, notStopped }, { key, method }, refusal) {
     case 'backingOff':
       return errors.backingOff(key, refusal.attempt, refusal.retryAfterMs, refusal.last);
     case 'startFailed':
-      return failureOf(runs.get(refusal.run), key, refusal.failure, refusal.output);
+      return failureOf(core, runs.get(refusal.run), key, refusal.failure, refusal.output);
     case 'stopRefused':
-      return failureOf(runs.get(refusal.run), key, refusal.failure);
+      return failureOf(core, runs.get(refusal.run), key, refusal.failure);
     case 'stillTracked':
       return errors.stillTracked(notStopped.splice(0));
   }
@@ -232,18 +234,19 @@ function errorOf({ runs, notStopped }, { key, method }, refusal) {
 
 /**
  * The error for a failed start or stop. All who waited for the same thing get the same object.
+ * @param {Core} core
  * @param {Run | undefined} run
  * @param {string} key of the caller; a runtime-wide call has none
  * @param {errors.Failure} failure
  * @param {string} [output]
  */
-function failureOf(run, key, failure, output) {
-  if (run === undefined) return errors.failureError(key, failure, {});
+function failureOf(core, run, key, failure, output) {
+  if (run === undefined) return core.failureError(key, failure, {});
   const known = run.errors?.get(failure.kind);
   if (known !== undefined) return known;
   const thrown = failure.kind === 'killThrew' ? run.killError : run.startError;
   const tail = output || run.output?.join('\n');
-  const error = errors.failureError(run.key, failure, { thrown, output: tail });
+  const error = core.failureError(run.key, failure, { thrown, output: tail });
   if (failure.kind !== 'killThrew') (run.errors ??= new Map()).set(failure.kind, error);
   return error;
 }

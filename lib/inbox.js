@@ -2,9 +2,10 @@
  * Takes batches from Rust and hands out what is in them, without holding the event loop for long: after its time is
  * up it goes on in a later turn, in the middle of a batch or of a text of many lines if need be. Whatever is not output
  * overtakes the lines that are left by then: nobody waits for another tenant's lines, however slow `onLog` is.
- *
- * The lists of names here and the enumerations in `src/binding/records.rs` are the same, in the same order.
  */
+import { Batch } from './batch.js';
+
+/** @typedef {import('./batch.js').Texts} Texts */
 
 /** What one turn may take, so that timers and requests of the host get theirs. */
 const TURN_MS = 4;
@@ -115,6 +116,8 @@ export function createInbox(native, board, handle) {
   };
 }
 
+/** @typedef {ReturnType<typeof createInbox>} Inbox */
+
 /** How long a turn has taken, looked at as seldom as it may be: one that has a single record to do never looks. */
 class Stopwatch {
   startedAt = 0;
@@ -175,165 +178,5 @@ export class LogText {
       this.from = end + 1;
     }
     return true;
-  }
-}
-
-/** @typedef {import('./errors.js').Failure} Failure */
-/** @typedef {import('./errors.js').FailureKind} FailureKind */
-/** @typedef {import('../index.js').ExitReason} ExitReason */
-
-// prettier-ignore
-export const RECORDS = [
-  'prepare', 'spawn', 'askReadiness', 'ready', 'tenant', 'done', 'refused', 'log', 'observation', 'askIdle', 'idleKill',
-  'lruEvict', 'checkpoint', 'askKill', 'exit', 'release', 'adopted', 'adopt', 'restored', 'backoff', 'drain', 'answer',
-  'notStopped', 'disposed',
-];
-
-// prettier-ignore
-/** @type {readonly ExitReason[]} */
-export const EXIT_REASONS = [
-  'crashed', 'exited-clean', 'idle-killed', 'lru-evicted', 'killed', 'readiness-timeout', 'disposed', 'restarted',
-  'checkpointed',
-];
-
-// prettier-ignore
-/** @type {readonly FailureKind[]} */
-export const FAILURE_KINDS = [
-  'notStarted', 'exitedEarly', 'readinessTimedOut', 'readinessDenied', 'spawnThrew', 'readinessThrew', 'killThrew',
-  'stopTimedOut', 'calledOff',
-];
-
-// prettier-ignore
-/** @type {readonly import('../index.js').TenantState[]} */
-export const TENANT_STATES = [
-  'queued', 'spawning', 'ready', 'stopping', 'stuck', 'backing-off', 'failed', 'stopped',
-];
-
-// prettier-ignore
-export const REFUSALS = /** @type {const} */ ([
-  'disposed', 'draining', 'exhausted', 'backingOff', 'startFailed', 'stopRefused', 'stillTracked', 'taken', 'overloaded',
-]);
-
-/** Why a call was refused, with what is known about it. @typedef {ReturnType<Batch['refusal']>} Refusal */
-
-/** Those of a batch; the only one is in no array. @typedef {string | string[]} Texts */
-
-/** @type {Texts} */
-const NO_TEXTS = [];
-
-/** The batch taken last, read from front to back. */
-export class Batch {
-  numbers;
-  texts = NO_TEXTS;
-  next = 1;
-  nextText = 0;
-  /** Where the record in hand ends. */
-  endOfNumbers = 1;
-  endOfTexts = 0;
-  /** Processes to be started that were in it. */
-  starts = 0;
-
-  /** @param {Float64Array} numbers shared with Rust: how many there are, then they */
-  constructor(numbers) {
-    this.numbers = numbers;
-  }
-
-  /** The next one, with these texts. @param {Texts} [texts] */
-  begin(texts = NO_TEXTS) {
-    this.texts = texts;
-    this.endOfNumbers = 1;
-    this.endOfTexts = 0;
-    this.starts = 0;
-  }
-
-  /** All of it has been read: from now on Rust may bring the next one along with its answer to a report. */
-  end() {
-    this.numbers[0] = 0;
-    this.begin();
-  }
-
-  /** Rust may not, even if there was nothing in it. */
-  hold() {
-    this.numbers[0] ||= -1;
-  }
-
-  get isEmpty() {
-    return this.endOfNumbers > /** @type {number} */ (this.numbers[0]);
-  }
-
-  /** Passes on to the next record, wherever the reader of the one before has stopped. Returns its place in `RECORDS`. */
-  open() {
-    this.next = this.endOfNumbers;
-    this.nextText = this.endOfTexts;
-    this.endOfNumbers = this.number() + 1;
-    this.endOfTexts = this.number();
-    return this.number();
-  }
-
-  number() {
-    return /** @type {number} */ (this.numbers[this.next++]);
-  }
-
-  text() {
-    const texts = this.texts;
-    return typeof texts === 'string' ? texts : /** @type {string} */ (texts[this.nextText++]);
-  }
-
-  /** All of `NativeStatuses`. */
-  *statuses() {
-    while (this.next <= /** @type {number} */ (this.numbers[0])) yield this.status();
-  }
-
-  status() {
-    const key = this.text();
-    const state = /** @type {import('../index.js').TenantState} */ (TENANT_STATES[this.number()]);
-    const [run, attempt] = [this.number(), this.number()];
-    if (attempt === 0) return { key, state, run, attempt, retryAt: null, last: undefined };
-    const retryAt = this.number();
-    return {
-      key,
-      state,
-      run,
-      attempt,
-      retryAt: Number.isNaN(retryAt) ? null : retryAt,
-      last: this.failure(),
-    };
-  }
-
-  exitCode() {
-    const code = this.number();
-    return Number.isNaN(code) ? null : code;
-  }
-
-  exitReason() {
-    return /** @type {ExitReason} */ (EXIT_REASONS[this.number()]);
-  }
-
-  /** @returns {Failure} */
-  failure() {
-    const kind = /** @type {FailureKind} */ (FAILURE_KINDS[this.number()]);
-    return { kind, exitCode: this.exitCode(), text: this.text() };
-  }
-
-  refusal() {
-    const kind = /** @type {(typeof REFUSALS)[number]} */ (REFUSALS[this.number()]);
-    switch (kind) {
-      case 'exhausted':
-        return { kind, maxFailures: this.number(), last: this.failure() };
-      case 'backingOff': {
-        const [attempt, retryAfterMs] = [this.number(), this.number()];
-        return { kind, attempt, retryAfterMs, last: this.failure() };
-      }
-      case 'startFailed': {
-        const [run, failure] = [this.number(), this.failure()];
-        return { kind, run, failure, output: this.text() };
-      }
-      case 'stopRefused':
-        return { kind, run: this.number(), failure: this.failure() };
-      case 'overloaded':
-        return { kind, waiting: this.number() };
-      default:
-        return { kind };
-    }
   }
 }

@@ -15,15 +15,9 @@ export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export function createCalls(wake) {
   /** @type {Map<number, Call>} */
   const pending = new Map();
-  // It never fires; its being there is what counts. Made after the first call, and yet in the asynchronous context of this
-  // moment: it would keep a caller's for good.
+  // It never fires; its being there is what counts.
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let keepAlive;
-  let begin = () => {};
-  void new Promise((resolve) => (begin = () => resolve(undefined))).then(() => {
-    keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
-    if (pending.size === 0) keepAlive.unref?.();
-  });
   let last = 0;
   /** @type {Call['resolve']} */
   let resolve;
@@ -48,8 +42,7 @@ export function createCalls(wake) {
       const call = ++last;
       const answer = new Promise(executor);
       pending.set(call, { key, method, resolve, reject });
-      if (keepAlive === undefined) begin();
-      else if (pending.size === 1) keepAlive.ref?.();
+      if (pending.size === 1) keepAlive?.ref?.();
       try {
         make(key, call);
         wake();
@@ -65,6 +58,17 @@ export function createCalls(wake) {
       pending.delete(call);
       if (pending.size === 0) keepAlive?.unref?.();
       return entry;
+    },
+
+    /** From now on, while calls wait. Whatever the asynchronous context of this moment holds is held as long. */
+    keepHostAlive() {
+      keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
+      if (pending.size === 0) keepAlive.unref?.();
+    },
+
+    /** None can ever be answered. @param {Error} error */
+    rejectAll(error) {
+      for (const call of [...pending.keys()]) this.close(call)?.reject(error);
     },
 
     /** Nothing is left that a call could wait for. */

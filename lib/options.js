@@ -1,7 +1,7 @@
 /** RuntimeOptions: read once, checked, completed with the defaults. Rust takes its part from the result: `binding/options.rs`. */
 import { invalidOption } from './errors.js';
-import { isPort } from './external.js';
 import { absolutePath } from './place.js';
+import { isPort } from './processes.js';
 
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
 
@@ -30,15 +30,15 @@ export function readOptions(options) {
   const { command, env, backoff, checkpoint } = options;
   const spawn = optional('spawn', options.spawn, isFunction, 'a function');
   const onMetrics = optional('onMetrics', options.onMetrics, isFunction, 'a function');
-  const gate = number('spawnConcurrency', options.spawnConcurrency, undefined, { least: 0, whole: true });
+  const gate = wholeNumber('spawnConcurrency', options.spawnConcurrency, undefined, 0);
   const observeIntervalMs = number('observeIntervalMs', options.observeIntervalMs, 30_000);
   return {
     root: rootOf(options.source),
     idleAfterMs: number('idleAfterMs', options.idleAfterMs, 300_000),
-    maxConcurrent: number('maxConcurrent', options.maxConcurrent, 100, { least: 1, whole: true }),
-    sweepIntervalMs: number('sweepIntervalMs', options.sweepIntervalMs, 10_000, { least: 0 }),
+    maxConcurrent: wholeNumber('maxConcurrent', options.maxConcurrent, 100, 1),
+    sweepIntervalMs: number('sweepIntervalMs', options.sweepIntervalMs, 10_000, 0),
     observeIntervalMs: onMetrics ? observeIntervalMs : 0,
-    stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, { least: 0 }),
+    stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, 0),
     // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
     spawnConcurrency: gate ?? (spawn ? 0 : undefined),
     spawnPatienceMs: gate === undefined ? START_PATIENCE_MS : undefined,
@@ -89,9 +89,7 @@ function checkpointOf(checkpoint) {
   }
   return {
     driver: /** @type {import('../index.js').CheckpointDriver} */ (driver),
-    restoreTimeoutMs: number('checkpoint.restoreTimeoutMs', restoreTimeoutMs, RESTORE_TIMEOUT_MS, {
-      least: 1,
-    }),
+    restoreTimeoutMs: number('checkpoint.restoreTimeoutMs', restoreTimeoutMs, RESTORE_TIMEOUT_MS, 1),
   };
 }
 
@@ -109,11 +107,11 @@ export function readAdoption(process, options) {
     throw invalidOption(`port must be a whole number from 1 to 65535, got ${shown(port)}`);
   }
   const now = Date.now();
-  const since = number('startedAt', startedAt, undefined, { least: 0 });
+  const since = number('startedAt', startedAt, undefined, 0);
   return {
     port: /** @type {number} */ (port),
     startedAt: since ?? now,
-    lastTouchedAt: Math.min(number('lastTouchedAt', lastTouchedAt, now, { least: 0 }), now),
+    lastTouchedAt: Math.min(number('lastTouchedAt', lastTouchedAt, now, 0), now),
     /** Milliseconds before now; one that was started later has been given the pid since. */
     startedMsAgo: since === undefined ? undefined : Math.max(now - since - STARTED_AT_SLACK_MS, 0),
   };
@@ -142,9 +140,9 @@ function backoffOf(backoff) {
   if (!isRecord(backoff)) throw invalidOption(`backoff must be an object, got ${shown(backoff)}`);
   const { baseMs, maxMs, maxFailures } = /** @type {Record<string, unknown>} */ (backoff);
   return {
-    baseMs: number('backoff.baseMs', baseMs, BACKOFF.baseMs, { least: 0 }),
-    maxMs: number('backoff.maxMs', maxMs, BACKOFF.maxMs, { least: 0 }),
-    maxFailures: number('backoff.maxFailures', maxFailures, BACKOFF.maxFailures, { least: 1, whole: true }),
+    baseMs: number('backoff.baseMs', baseMs, BACKOFF.baseMs, 0),
+    maxMs: number('backoff.maxMs', maxMs, BACKOFF.maxMs, 0),
+    maxFailures: wholeNumber('backoff.maxFailures', maxFailures, BACKOFF.maxFailures, 1),
   };
 }
 
@@ -153,17 +151,34 @@ function backoffOf(backoff) {
  * @param {string} path
  * @param {unknown} value
  * @param {D} byDefault
- * @param {{ least?: number, whole?: boolean }} [limits] without `least`, 0 or less turns something off
+ * @param {number} [least] without it, 0 or less turns something off
  * @returns {number | D}
  */
-export function number(path, value, byDefault, { least = -Infinity, whole = false } = {}) {
+export function number(path, value, byDefault, least = -Infinity) {
   if (value === undefined) return byDefault;
-  const fits =
-    typeof value === 'number' && value >= least && (!whole || value === Infinity || Number.isInteger(value));
-  if (fits) return value;
-  const what = whole ? 'a whole number' : 'a number';
+  if (typeof value === 'number' && value >= least) return value;
+  throw notNumber(path, value, 'a number', least);
+}
+
+/**
+ * @template {number | undefined} D
+ * @param {string} path
+ * @param {unknown} value
+ * @param {D} byDefault
+ * @param {number} least
+ * @returns {number | D} Infinity, too
+ */
+export function wholeNumber(path, value, byDefault, least) {
+  if (value === undefined) return byDefault;
+  const isWhole = Number.isInteger(value) || value === Infinity;
+  if (isWhole && Number(value) >= least) return Number(value);
+  throw notNumber(path, value, 'a whole number', least);
+}
+
+/** @param {string} path @param {unknown} value @param {string} what @param {number} least */
+function notNumber(path, value, what, least) {
   const range = least === -Infinity ? '' : ` of at least ${least}`;
-  throw invalidOption(`${path} must be ${what}${range}, got ${shown(value)}`);
+  return invalidOption(`${path} must be ${what}${range}, got ${shown(value)}`);
 }
 
 /**

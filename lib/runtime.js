@@ -1,21 +1,19 @@
 /** `createRuntime`: the public object. */
-import { loadCheckpoints } from './checkpoint/late.js';
 import * as errors from './errors.js';
-import { createExternal, foreignProcess, isBarePid, usable } from './external.js';
-import { guarded, handle } from './handler.js';
-import { createInbox } from './inbox.js';
+import { createLateInbox } from './late.js';
 import { createCalls, createTenants, createTickets, unlessAborted } from './ledger.js';
 import { native as loadNative } from './native.js';
 import { readAdoption, readOptions } from './options.js';
 import { assertKey } from './place.js';
-import { createCounts, createTracing, metricsOf, statusesOf } from './telemetry.js';
+import { foreignProcess, isBarePid, usable } from './processes.js';
+import { createCounts, metricsOf, statusesOf } from './telemetry.js';
 
 /** @typedef {import('../index.js').Runtime} Runtime */
 
 /** A process that waits to be a tenant. @typedef {{ process: any, taken: ReturnType<typeof usable>, port: number, startedAt: number }} Adoption */
 
 /**
- * What the parts of one runtime share.
+ * What the parts of one runtime share. What `tenancy.js` adds is undefined until the runtime is used.
  * @typedef {object} Core
  * @property {import('./options.js').Settings} settings
  * @property {any} native
@@ -25,27 +23,28 @@ import { createCounts, createTracing, metricsOf, statusesOf } from './telemetry.
  * @property {ReturnType<typeof createTenants>} tenants
  * @property {Map<number, import('./ledger.js').Run>} runs
  * @property {Map<number, Adoption>} adoptions by call
- * @property {((event: import('../index.js').RuntimeLogEvent) => void) | undefined} onLog the user's, which cannot break anything
- * @property {((event: import('../index.js').RuntimeMetricEvent) => void) | undefined} onMetrics
- * @property {((event: import('../index.js').RuntimeTransitionEvent) => void) | undefined} onTransition
  * @property {import('./telemetry.js').Counts} counts
- * @property {ReturnType<typeof createTracing> | undefined} tracing
- * @property {import('./external.js').External} external the user's other functions
- * @property {import('./checkpoint/checkpoints.js').Checkpoints | undefined} checkpoints
  * @property {Set<string>} images keys that have a snapshot
  * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
  * @property {() => void} close nothing is left
- * @property {(texts?: import('./inbox.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
+ * @property {(texts?: import('./batch.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
+ * @property {typeof errors.failureError} failureError what is loaded late would make errors of a class that users do not have
+ * @property {((event: import('../index.js').RuntimeLogEvent) => void) | undefined} onLog the user's, which cannot break anything
+ * @property {((event: import('../index.js').RuntimeMetricEvent) => void) | undefined} onMetrics
+ * @property {((event: import('../index.js').RuntimeTransitionEvent) => void) | undefined} onTransition
+ * @property {import('./external.js').External} external the user's other functions
+ * @property {ReturnType<typeof import('./tracing.js').createTracing> | undefined} tracing
+ * @property {import('./checkpoint/checkpoints.js').Checkpoints | undefined} checkpoints
  */
 
 /** @param {import('./options.js').Settings} settings @param {Core['close']} close @returns {Core} */
 function createCore(settings, close) {
   const addon = loadNative();
-  /** @type {ReturnType<typeof createInbox>} */
+  /** @type {ReturnType<typeof createLateInbox>} */
   let inbox;
-  /** @param {import('./inbox.js').Texts} [texts] */
-  const wake = (texts) => inbox.soon(texts);
   const native = addon.openRuntime(settings, addon.wardenPath, () => inbox.rung());
+  /** @type {Core['wake']} */
+  const wake = (texts) => inbox.soon(texts);
   /** @type {Core} */
   const core = {
     settings,
@@ -57,20 +56,19 @@ function createCore(settings, close) {
     runs: new Map(),
     adoptions: new Map(),
     counts: createCounts(),
-    tracing: settings.tracerProvider === undefined ? undefined : createTracing(settings.tracerProvider),
-    onLog: guarded(settings.onLog),
-    onMetrics: guarded(settings.onMetrics),
-    onTransition: guarded(settings.onTransition),
-    external: /** @type {any} */ (undefined),
-    checkpoints: undefined,
     images: new Set(),
     notStopped: [],
     close,
     wake,
+    failureError: errors.failureError,
+    onLog: undefined,
+    onMetrics: undefined,
+    onTransition: undefined,
+    external: /** @type {any} */ (undefined),
+    tracing: undefined,
+    checkpoints: undefined,
   };
-  core.external = createExternal(core);
-  if (settings.checkpoint !== undefined) core.checkpoints = loadCheckpoints(core);
-  inbox = createInbox(native, core.board, (batch) => handle(core, batch));
+  inbox = createLateInbox(core);
   return core;
 }
 

@@ -1,11 +1,8 @@
-/**
- * What users can see of the pool: counters and the state of each key at a moment, and a span for each process, from the
- * decision to start it until its end. Whatever a tracer does breaks nothing.
- */
+/** What users can see of the pool: counters, and the state of each key at a moment. */
+import { Batch, EXIT_REASONS } from './batch.js';
 import { failureText } from './errors.js';
-import { isPid } from './external.js';
-import { Batch, EXIT_REASONS } from './inbox.js';
 import { native } from './native.js';
+import { isPid } from './processes.js';
 
 /** @typedef {import('./ledger.js').Run} Run */
 /** @typedef {import('../index.js').ExitReason} ExitReason */
@@ -117,94 +114,4 @@ function statusOf({ key, state, attempt, retryAt, last }, run) {
 export async function readProcessTreeStats(pid) {
   if (!isPid(pid)) return null;
   return new Promise((resolve) => native().readTree(pid, resolve));
-}
-
-const OK = 1;
-const ERROR = 2;
-
-/** @type {ReadonlySet<ExitReason>} */
-const UNPLANNED = new Set(/** @type {const} */ (['crashed', 'readiness-timeout', 'killed']));
-
-/** @param {any} tracerProvider shaped like OpenTelemetry's API */
-export function createTracing(tracerProvider) {
-  const tracer = guarded(() => tracerProvider.getTracer('@absolutejs/runtime'));
-  /** Spans that have not been ended, by run. @type {Map<number, any>} */
-  const open = new Map();
-
-  /** @param {Run} run @param {Record<string, string | number>} attributes */
-  function note(run, attributes) {
-    const span = open.get(run.id);
-    for (const [name, value] of Object.entries(attributes)) {
-      guarded(() => span?.setAttribute(`abs.runtime.${name}`, value));
-    }
-  }
-
-  /** @param {Run} run @param {{ code: number, message?: string }} status */
-  function end(run, status) {
-    const span = open.get(run.id);
-    if (span === undefined) return;
-    open.delete(run.id);
-    guarded(() => span.setStatus(status));
-    guarded(() => span.end());
-  }
-
-  return {
-    /** A process is about to be started. @param {Run} run */
-    begin(run) {
-      const attributes = { 'abs.runtime.key': run.key };
-      const span = guarded(() => tracer.startSpan('runtime.spawn', { attributes }));
-      if (span) open.set(run.id, span);
-    },
-
-    /** The tenant finds the span that it belongs to in its environment. @param {Run} run @param {Record<string, string>} env */
-    hand(run, env) {
-      const traceparent = guarded(() => traceparentOf(open.get(run.id)?.spanContext()));
-      if (traceparent !== undefined) env.TRACEPARENT = env.traceparent = traceparent;
-    },
-
-    /** @param {Run} run */
-    spawned(run) {
-      note(run, { pid: run.pid, port: run.port });
-    },
-
-    /** @param {Run} run @param {number} readinessMs from the start of the process */
-    ready(run, readinessMs) {
-      note(run, { readiness_ms: readinessMs });
-    },
-
-    /** @param {Run} run @param {number | null} exitCode @param {ExitReason} reason */
-    exited(run, exitCode, reason) {
-      note(run, { exit_reason: reason, ...(exitCode === null ? {} : { exit_code: exitCode }) });
-      end(run, UNPLANNED.has(reason) ? { code: ERROR, message: reason } : { code: OK });
-    },
-
-    /** Nothing will be heard of the run: a span that is still open is that of a start that came to nothing. @param {Run} run */
-    over(run) {
-      end(run, { code: ERROR, message: 'the process was not started' });
-    },
-
-    /** The runtime is gone. */
-    close() {
-      for (const span of open.values()) guarded(() => span.end());
-      open.clear();
-    },
-  };
-}
-
-/** W3C Trace Context. @param {any} context @returns {string | undefined} */
-function traceparentOf(context) {
-  const { traceId, spanId, traceFlags = 0 } = context ?? {};
-  if (!/^(?!0{32})[0-9a-f]{32}$/.test(traceId) || !/^(?!0{16})[0-9a-f]{16}$/.test(spanId)) return undefined;
-  return `00-${traceId}-${spanId}-${(traceFlags & 0xff).toString(16).padStart(2, '0')}`;
-}
-
-/** @template T @param {() => T} call @returns {T | undefined} */
-function guarded(call) {
-  try {
-    const result = call();
-    if (result instanceof Promise) result.catch(() => {});
-    return result;
-  } catch {
-    return undefined;
-  }
 }

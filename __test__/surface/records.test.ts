@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { EXIT_REASONS, FAILURE_KINDS, RECORDS, REFUSALS, TENANT_STATES } from '../../lib/inbox.js';
+import { EXIT_REASONS, FAILURE_KINDS, RECORDS, REFUSALS, TENANT_STATES } from '../../lib/batch.js';
 
 const records = readFileSync(join(import.meta.dir, '../../src/binding/records.rs'), 'utf8');
 const inCamelCase = (name: string) => name.slice(0, 1).toLowerCase() + name.slice(1);

@@ -4,11 +4,11 @@
  * One thing at a time happens to a key's snapshot, and no process of the key is started while it does. A snapshot counts
  * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it.
  *
- * Loaded for a runtime that has a driver: see `late.js`.
+ * Loaded for a runtime that has a driver: see `../tenancy.js`.
  */
 import { driverIsLate, notAdopted } from '../errors.js';
-import { foreignProcess } from '../external.js';
 import { LONGEST_TIMER_MS } from '../ledger.js';
+import { foreignProcess } from '../processes.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../ledger.js').Run} Run */

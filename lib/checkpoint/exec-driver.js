@@ -42,7 +42,7 @@ function readSettings(options) {
     checkpointCommand: commandAt('checkpointCommand', options.checkpointCommand),
     restoreCommand: commandAt('restoreCommand', options.restoreCommand),
     imageDir: directoryAt('imageDir', options.imageDir),
-    timeoutMs: number('timeoutMs', options.timeoutMs, 60_000, { least: 1 }),
+    timeoutMs: number('timeoutMs', options.timeoutMs, 60_000, 1),
     onError: optional('onError', options.onError, isFunction, 'a function') ?? warn,
   };
 }

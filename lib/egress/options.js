@@ -1,7 +1,7 @@
 /** EgressGuardOptions: read once, checked, completed with the defaults; and addresses as text, which the lists consist of. */
 import { createRequire } from 'node:module';
 import { invalidOption } from '../errors.js';
-import { isFunction, isRecord, number, optional, shown } from '../options.js';
+import { isFunction, isRecord, number, optional, shown, wholeNumber } from '../options.js';
 
 /** @typedef {import('../../index.js').EgressGuardOptions} EgressGuardOptions */
 /**
@@ -106,9 +106,9 @@ function budgetOf(budget) {
   refuseUnknown('budget.', /** @type {object} */ (budget), knownBudgetOptions);
   const { windowMs, maxRequests, maxBytes } = /** @type {Record<string, unknown>} */ (budget);
   const read = {
-    windowMs: number('budget.windowMs', windowMs, 60_000, { least: 1 }),
-    maxRequests: number('budget.maxRequests', maxRequests, Infinity, { least: 0, whole: true }),
-    maxBytes: number('budget.maxBytes', maxBytes, Infinity, { least: 0, whole: true }),
+    windowMs: number('budget.windowMs', windowMs, 60_000, 1),
+    maxRequests: wholeNumber('budget.maxRequests', maxRequests, Infinity, 0),
+    maxBytes: wholeNumber('budget.maxBytes', maxBytes, Infinity, 0),
   };
   if (read.windowMs === Infinity) throw invalidOption('budget.windowMs must be finite, got Infinity');
   return read;

@@ -1,4 +1,4 @@
-//! Records as `lib/inbox.js` reads them: numbers in shared memory, and the texts in the order in which the numbers call
+//! Records as `lib/batch.js` reads them: numbers in shared memory, and the texts in the order in which the numbers call
 //! for them. The enumerations here and the lists of names there are the same, in the same order; a test compares them.
 
 use crate::os::logs::Stream;
@@ -37,7 +37,7 @@ impl Numbers {
     }
 }
 
-/// What a record is: see `RECORDS` in `lib/inbox.js`.
+/// What a record is: see `RECORDS` in `lib/batch.js`.
 #[derive(Clone, Copy)]
 enum Kind {
     Prepare,

@@ -1,0 +1,24 @@
+/**
+ * What a runtime needs to have tenants, loaded when it is used: see `late.js`. A bundle of its own, with copies of what
+ * it shares with `index.js`; what either keeps, and the classes that users compare, are in `core`.
+ */
+import { createExternal } from './external.js';
+import { guarded, handle } from './handler.js';
+import { createInbox } from './inbox.js';
+import { createTracing } from './tracing.js';
+
+/** Completes the core, and takes what has come up by now. @param {import('./runtime.js').Core} core */
+export async function openInbox(core) {
+  const { settings, native, board, calls } = core;
+  core.onLog = guarded(settings.onLog);
+  core.onMetrics = guarded(settings.onMetrics);
+  core.onTransition = guarded(settings.onTransition);
+  core.external = createExternal(core);
+  if (settings.tracerProvider !== undefined) core.tracing = createTracing(settings.tracerProvider);
+  if (settings.checkpoint !== undefined) {
+    const { createCheckpoints } = await import('#checkpoints');
+    core.checkpoints = createCheckpoints(core);
+  }
+  calls.keepHostAlive();
+  return createInbox(native, board, (batch) => handle(core, batch));
+}
