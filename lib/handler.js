@@ -96,11 +96,10 @@ const HANDLERS = {
     core.onTransition?.(withResource(run, { type: 'restored', key, pid, port, durationMs }));
   },
   log(core, batch) {
-    const { onLog } = core;
     const { key, pid } = runOf(core, batch);
     const stream = batch.number() === 0 ? /** @type {const} */ ('stdout') : /** @type {const} */ ('stderr');
     const at = batch.number();
-    return new LogText(batch.text(), (line) => onLog?.({ key, pid, stream, line, at }));
+    return new LogText(batch.text(), key, pid, stream, at, core.settings.onLog);
   },
   observation(core, batch) {
     const run = runOf(core, batch);
@@ -260,23 +259,4 @@ function failureOf(core, run, key, failure, output) {
 function withResource({ resourceId }, event) {
   if (resourceId !== undefined) event.resourceId = resourceId;
   return event;
-}
-
-/**
- * A user's callback that cannot break anything by throwing, or by returning a promise that rejects.
- * @template E
- * @param {((event: E) => unknown) | undefined} callback
- * @returns {((event: E) => undefined) | undefined}
- */
-export function guarded(callback) {
-  if (callback === undefined) return undefined;
-  return (event) => {
-    try {
-      const result = callback(event);
-      if (result !== undefined && result !== null) Promise.resolve(result).catch(() => {});
-    } catch {
-      // The callback's own affair: the pool goes on.
-    }
-    return undefined;
-  };
 }

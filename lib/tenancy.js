@@ -2,8 +2,9 @@
  * What a runtime needs to have tenants, loaded when it is used: see `late.js`. A bundle of its own, with copies of what
  * it shares with `index.js`; what either keeps, and the classes that users compare, are in `core`.
  */
+import { guarded } from './callbacks.js';
 import { createExternal } from './external.js';
-import { guarded, handle } from './handler.js';
+import { handle } from './handler.js';
 import { createInbox } from './inbox.js';
 import { createTracing } from './tracing.js';
 

@@ -57,7 +57,7 @@ async function slowOnesPerTurn(records: number, lines: number): Promise<number[]
   };
   const inbox = createInbox({ numbers, take }, board, (batch) => {
     batch.open();
-    if (lines > 0) return new LogText(Array(lines).fill('line').join('\n'), callback);
+    if (lines > 0) return new LogText(Array(lines).fill('line').join('\n'), 'a', 1, 'stdout', 0, callback);
     return void callback();
   });
   inbox.rung();
