@@ -11,10 +11,6 @@ import { incomplete } from './errors.js';
 /** Once it is there, no runtime waits for it any more. @type {typeof import('./tenancy.js') | undefined} */
 let tenancy;
 
-async function load() {
-  return (tenancy = await import('#tenancy'));
-}
-
 /** @param {Core} core @returns {Inbox} */
 export function createLateInbox(core) {
   /** @type {Inbox | undefined} */
@@ -22,24 +18,26 @@ export function createLateInbox(core) {
   /** @type {Error | undefined} */
   let failure;
   let begin = () => {};
-  // What follows has the asynchronous context of this moment: that of the first caller would be kept for good.
-  void new Promise((resolve) => (begin = () => resolve(undefined)))
-    .then(() => tenancy ?? load())
-    .then(({ openInbox }) => openInbox(core))
-    .then(
-      (opened) => (inbox = opened).rung(),
-      (error) => {
-        failure = incomplete(error);
-        wait();
-      },
-    );
-  function wait() {
-    if (failure === undefined) begin();
-    else core.calls.rejectAll(failure);
-  }
+  // `open` has the asynchronous context of this moment: that of the first caller would be kept for good.
+  void new Promise((resolve) => (begin = () => resolve(undefined))).then(open);
   if (tenancy === undefined) setTimeout(begin).unref?.();
-  return {
-    rung: () => (inbox === undefined ? wait() : inbox.rung()),
-    soon: (texts) => (inbox === undefined ? wait() : inbox.soon(texts)),
-  };
+
+  async function open() {
+    try {
+      tenancy ??= await import('#tenancy');
+      inbox = await tenancy.openInbox(core);
+    } catch (error) {
+      failure = incomplete(error);
+    }
+    look();
+  }
+
+  /** @param {import('./batch.js').Texts} [texts] */
+  function look(texts) {
+    if (inbox !== undefined) inbox.soon(texts);
+    else if (failure !== undefined) core.calls.rejectAll(failure);
+    else begin();
+  }
+
+  return { rung: () => (inbox === undefined ? look() : inbox.rung()), soon: look };
 }

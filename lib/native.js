@@ -19,13 +19,31 @@ const ownUrl = import.meta.url;
 /** @type {Native | undefined} */
 let loaded;
 
-/** Loads at the first use, so that importing the package works everywhere. */
+/** As the URL has it: where the path is written otherwise, `loadFitting` finds the addon. */
+const ownDirectory = ownUrl?.slice('file://'.length, ownUrl.lastIndexOf('/'));
+
+/**
+ * Loads at the first use, so that importing the package works everywhere. What is nearly always there is opened without
+ * looking first, since looking takes longer: `node:fs` in Bun, and in Node finding out which libc this is. A build for
+ * glibc does not load on another libc. Few functions are on the way: Bun takes 40 µs for each one's first call.
+ * @returns {Native}
+ */
 export function native() {
-  return (loaded ??= load());
+  if (loaded !== undefined) return loaded;
+  if (process.platform === 'linux') {
+    for (const file of usualFiles(ownDirectory, `linux-${process.arch}-gnu`)) {
+      try {
+        return (loaded = open(file));
+      } catch {
+        // Not there, or not of this machine: `loadFitting` finds out.
+      }
+    }
+  }
+  return (loaded = loadFitting());
 }
 
 /** @returns {Native} */
-function load() {
+function loadFitting() {
   const { platform, arch } = process;
   if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) {
     throw unsupported(
@@ -33,36 +51,15 @@ function load() {
         'for which there is no package',
     );
   }
-  return loadUsual(`linux-${arch}-gnu`) ?? loadFitting(`linux-${arch}`);
-}
-
-/**
- * What is nearly always there. Opened without looking first, since looking takes longer: `node:fs` in Bun, and in Node
- * finding out which libc this is. A build for glibc does not load on another libc.
- * @param {string} triple
- * @returns {Native | undefined}
- */
-function loadUsual(triple) {
-  for (const file of usualFiles(triple)) {
-    try {
-      return open(file);
-    } catch {
-      // Not there, or not of this machine: `loadFitting` finds out.
-    }
-  }
-  return undefined;
-}
-
-/** @param {string} system @returns {Native} */
-function loadFitting(system) {
   /** @type {typeof import('node:fs')} */
   const { existsSync, readFileSync } = createRequire(ownUrl ?? startInWorkingDirectory())('node:fs');
   const libc = libcOf(() => readFileSync('/proc/self/maps', 'latin1'));
+  const system = `linux-${arch}`;
   const triple = `${system}-${libc}`;
   const { files, notFound } = filesOfPlatformPackage(triple);
   /** Why the last one that is there does not do. @type {unknown} */
   let failure;
-  for (const file of new Set([...usualFiles(triple).filter(existsSync), ...files])) {
+  for (const file of new Set([...usualFiles(packageDirectory(), triple).filter(existsSync), ...files])) {
     try {
       return open(file);
     } catch (error) {
@@ -104,30 +101,26 @@ function open(file) {
   return { ...addon, wardenPath: addon.wardenBeside(file) };
 }
 
-/** @param {string} triple */
-const nameOf = (triple) => `runtime.${triple}.node`;
-
 /**
  * Where the addon is without any looking around: built in this checkout; or in the package that npm, Bun and pnpm place
  * beside this one.
+ * @param {string | undefined} directory of this package
  * @param {string} triple
  */
-function usualFiles(triple) {
-  if (!ownUrl) return [];
-  const path = pathOf(ownUrl);
-  // In `index.js`, and for the doctor in a file of its own.
-  const packageRoot = path.endsWith('/lib/native.js') ? parentOf(parentOf(path)) : parentOf(path);
-  return [
-    `${packageRoot}/npm/${triple}/${nameOf(triple)}`,
-    `${parentOf(packageRoot)}/runtime-${triple}/${nameOf(triple)}`,
-  ];
+function usualFiles(directory, triple) {
+  if (directory === undefined) return [];
+  const file = `runtime.${triple}.node`;
+  return [`${directory}/npm/${triple}/${file}`, `${directory}/../runtime-${triple}/${file}`];
 }
 
-/**
- * `new URL` with a relative path would make bundlers look for a file there; and what is rarely needed takes Bun a tenth of a
- * millisecond each.
- * @param {string} fileUrl
- */
+function packageDirectory() {
+  if (!ownUrl) return undefined;
+  const path = pathOf(ownUrl);
+  // In `index.js`, and for the doctor in a file of its own.
+  return path.endsWith('/lib/native.js') ? parentOf(parentOf(path)) : parentOf(path);
+}
+
+/** `new URL` with a relative path would make bundlers look for a file there. @param {string} fileUrl */
 function pathOf(fileUrl) {
   let path = fileUrl.slice('file://'.length);
   if (path.includes('?') || path.includes('#')) [path = ''] = path.split(/[?#]/, 1);
@@ -141,7 +134,7 @@ function pathOf(fileUrl) {
  * @returns {{ files: string[], notFound: unknown }}
  */
 function filesOfPlatformPackage(triple) {
-  const addon = `@absolutejs/runtime-${triple}/${nameOf(triple)}`;
+  const addon = `@absolutejs/runtime-${triple}/runtime.${triple}.node`;
   /** @type {string[]} */
   const files = [];
   /** @type {unknown} */

@@ -1,6 +1,5 @@
 /** RuntimeOptions: read once, checked, completed with the defaults. Rust takes its part from the result: `binding/options.rs`. */
 import { invalidOption } from './errors.js';
-import { absolutePath } from './place.js';
 import { isPort } from './processes.js';
 
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
@@ -69,12 +68,23 @@ function rootOf(source) {
   return directoryAt('source.root', root);
 }
 
-/** @param {string} path of the option @param {unknown} value @returns {string} absolute */
+/**
+ * `node:path` would do the same, but a host written for Bun may have no use for it, and loading it takes longer than all
+ * of this package.
+ * @param {string} path of the option
+ * @param {unknown} value
+ * @returns {string} absolute, without `.`, `..` and a slash at its end
+ */
 export function directoryAt(path, value) {
   if (typeof value !== 'string' || value === '' || value.includes('\0')) {
     throw invalidOption(`${path} must be a path, got ${shown(value)}`);
   }
-  return absolutePath(value);
+  const segments = [];
+  for (const segment of (value.startsWith('/') ? value : `${process.cwd()}/${value}`).split('/')) {
+    if (segment === '..') segments.pop();
+    else if (segment !== '' && segment !== '.') segments.push(segment);
+  }
+  return `/${segments.join('/')}`;
 }
 
 const DRIVER_METHODS = /** @type {const} */ (['checkpoint', 'restore', 'drop', 'has']);

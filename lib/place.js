@@ -1,21 +1,5 @@
-/**
- * Where a tenant runs: its key, the directory that the key stands for, and its environment.
- *
- * Only absolute Linux paths are dealt with, which is all that is needed. `node:path` would do the same, but a host
- * written for Bun may have no use for it, and loading it takes Bun longer than loading all of this package.
- */
+/** Where a tenant runs: its key, the directory that the key stands for, and its environment. */
 import { invalidKey, spawnFailed } from './errors.js';
-
-/** Absolute, without `.`, `..` and empty segments. @param {string} path */
-export function absolutePath(path) {
-  /** @type {string[]} */
-  const segments = [];
-  for (const segment of (path.startsWith('/') ? path : `${process.cwd()}/${path}`).split('/')) {
-    if (segment === '..') segments.pop();
-    else if (segment !== '' && segment !== '.') segments.push(segment);
-  }
-  return `/${segments.join('/')}`;
-}
 
 /** @param {string} path absolute */
 export const parentOf = (path) => path.slice(0, path.lastIndexOf('/')) || '/';
@@ -53,7 +37,7 @@ function problemOf(key) {
 
 /**
  * The directory that a valid key stands for.
- * @param {string} root as `absolutePath` makes it
+ * @param {string} root as `directoryAt` makes it
  * @param {string} key
  */
 export function directoryOf(root, key) {
