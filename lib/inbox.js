@@ -21,11 +21,12 @@ const MOST_STARTS = 64;
 const QUEUED = 4;
 
 /**
- * @param {{ take(hasLines: boolean): Texts | undefined, numbers: Float64Array }} native
- * @param {Float64Array} board
- * @param {(batch: Batch) => LogText | undefined} handle takes one record; returns its text if it is one of log lines
+ * @template {{ native: { take(hasLines: boolean): Texts | undefined, numbers: Float64Array }, board: Float64Array }} C
+ * @param {C} core
+ * @param {(core: C, batch: Batch) => LogText | undefined} handle takes one record; returns its text if it is one of log lines
  */
-export function createInbox(native, board, handle) {
+export function createInbox(core, handle) {
+  const { native, board } = core;
   const batch = new Batch(native.numbers);
   /** @type {LogText | undefined} */
   let lines;
@@ -47,7 +48,7 @@ export function createInbox(native, board, handle) {
     for (;;) {
       if (!batch.isEmpty && (lines === undefined || overtakes)) {
         if (watch.isOver()) return later();
-        lines = handle(batch) ?? lines;
+        lines = handle(core, batch) ?? lines;
         holdsRoom ||= lines !== undefined;
       } else if (lines !== undefined) {
         if (overtakes) watch.grantOne();

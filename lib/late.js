@@ -11,10 +11,8 @@ import { incomplete } from './errors.js';
 /** Once it is there, no runtime waits for it any more. @type {typeof import('./tenancy.js') | undefined} */
 let tenancy;
 
-/** @param {Core} core @returns {Inbox} */
-export function createLateInbox(core) {
-  /** @type {Inbox | undefined} */
-  let inbox;
+/** @param {Core} core @param {(inbox: Inbox) => void} replaceBy @returns {Inbox} */
+export function createLateInbox(core, replaceBy) {
   /** @type {Error | undefined} */
   let failure;
   let begin = () => {};
@@ -25,19 +23,16 @@ export function createLateInbox(core) {
   async function open() {
     try {
       tenancy ??= await import('#tenancy');
-      inbox = await tenancy.openInbox(core);
+      replaceBy(await tenancy.openInbox(core));
     } catch (error) {
       failure = incomplete(error);
     }
-    look();
+    core.wake();
   }
 
-  /** @param {import('./batch.js').Texts} [texts] */
-  function look(texts) {
-    if (inbox !== undefined) inbox.soon(texts);
-    else if (failure !== undefined) core.calls.rejectAll(failure);
-    else begin();
+  function wait() {
+    if (failure === undefined) begin();
+    else core.calls.rejectAll(failure);
   }
-
-  return { rung: () => (inbox === undefined ? look() : inbox.rung()), soon: look };
+  return { rung: wait, soon: wait };
 }

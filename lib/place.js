@@ -84,27 +84,37 @@ function checkedVariables(setting, key) {
 
 /**
  * What the host had when a tenant was started last: to see that it still has takes half as long as to copy it one by one.
- * @type {{ names: string[], harmless: Variables }}
+ * `values` stand where the `names` do, undefined for what is not passed on: to read that would take longer than all the rest.
+ * @type {{ names: string[], values: (string | undefined)[], harmless: Variables }}
  */
-let last = { names: [], harmless: {} };
+let last = { names: [], values: [], harmless: {} };
 
-/** Reads no value that it does not pass on, which takes longer than all the rest. */
 function harmlessVariables() {
-  const names = Object.keys(process.env);
-  if (!isAsBefore(names)) {
-    const harmless = names.filter((name) => HARMLESS.has(name) || name.startsWith('LC_'));
-    last = { names, harmless: Object.fromEntries(harmless.map((name) => [name, process.env[name]])) };
-  }
+  const { env } = process;
+  const names = Object.keys(env);
+  if (!isAsBefore(env, names)) last = { names, ...harmlessOf(env, names) };
   return last.harmless;
 }
 
-/** @param {string[]} names of all that the host has */
-function isAsBefore(names) {
-  return (
-    names.length === last.names.length &&
-    names.every((name, index) => name === last.names[index]) &&
-    Object.keys(last.harmless).every((name) => process.env[name] === last.harmless[name])
-  );
+/** @param {NodeJS.ProcessEnv} env @param {string[]} names */
+function harmlessOf(env, names) {
+  const isHarmless = (/** @type {string} */ name) => HARMLESS.has(name) || name.startsWith('LC_');
+  return {
+    values: names.map((name) => (isHarmless(name) ? env[name] : undefined)),
+    harmless: Object.fromEntries(names.filter(isHarmless).map((name) => [name, env[name]])),
+  };
+}
+
+/** @param {NodeJS.ProcessEnv} env @param {string[]} names of all that is in it */
+function isAsBefore(env, names) {
+  const { names: namesBefore, values } = last;
+  if (names.length !== namesBefore.length) return false;
+  for (let index = 0; index < names.length; index += 1) {
+    const name = /** @type {string} */ (names[index]);
+    if (name !== namesBefore[index]) return false;
+    if (values[index] !== undefined && env[name] !== values[index]) return false;
+  }
+  return true;
 }
 
 /** @param {Exclude<EnvSetting, undefined>} setting @param {string} key @returns {Variables} */

@@ -40,7 +40,7 @@ import { createCounts, metricsOf, statusesOf } from './telemetry.js';
 /** @param {import('./options.js').Settings} settings @param {Core['close']} close @returns {Core} */
 function createCore(settings, close) {
   const addon = loadNative();
-  /** @type {ReturnType<typeof createLateInbox>} */
+  /** @type {import('./inbox.js').Inbox} */
   let inbox;
   const native = addon.openRuntime(settings, addon.wardenPath, () => inbox.rung());
   /** @type {Core['wake']} */
@@ -68,7 +68,7 @@ function createCore(settings, close) {
     tracing: undefined,
     checkpoints: undefined,
   };
-  inbox = createLateInbox(core);
+  inbox = createLateInbox(core, (opened) => (inbox = opened));
   return core;
 }
 

@@ -10,7 +10,7 @@ import { createTracing } from './tracing.js';
 
 /** Completes the core, and takes what has come up by now. @param {import('./runtime.js').Core} core */
 export async function openInbox(core) {
-  const { settings, native, board, calls } = core;
+  const { settings, calls } = core;
   core.onLog = guarded(settings.onLog);
   core.onMetrics = guarded(settings.onMetrics);
   core.onTransition = guarded(settings.onTransition);
@@ -21,5 +21,5 @@ export async function openInbox(core) {
     core.checkpoints = createCheckpoints(core);
   }
   calls.keepHostAlive();
-  return createInbox(native, board, (batch) => handle(core, batch));
+  return createInbox(core, handle);
 }

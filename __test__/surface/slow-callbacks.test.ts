@@ -55,7 +55,7 @@ async function slowOnesPerTurn(records: number, lines: number): Promise<number[]
     perTurn[perTurn.length - 1]! += 1;
     if (--left === 0) resolve();
   };
-  const inbox = createInbox({ numbers, take }, board, (batch) => {
+  const inbox = createInbox({ native: { numbers, take }, board }, (_, batch) => {
     batch.open();
     if (lines > 0) return new LogText(Array(lines).fill('line').join('\n'), 'a', 1, 'stdout', 0, callback);
     return void callback();
