@@ -8,7 +8,7 @@ import { handle } from './handler.js';
 import { createInbox } from './inbox.js';
 import { createTracing } from './tracing.js';
 
-/** Completes the core, and takes what has come up by now. @param {import('./runtime.js').Core} core */
+/** Completes the core. @param {import('./runtime.js').Core} core */
 export async function openInbox(core) {
   const { settings, calls } = core;
   core.onLog = guarded(settings.onLog);
