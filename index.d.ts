@@ -351,7 +351,7 @@ export type RuntimeOptions = {
   stopTimeoutMs?: number;
   /**
    * Processes being started at once, from spawn to ready; further ones queue, first come first served, so that a
-   * storm of cold starts does not make every tenant wait for the slowest. 0: no gate. Default: 3 for each core, and a
+   * storm of cold starts does not make every tenant wait for the slowest. 0: no gate. Default: 2 for each core, and a
    * start that takes longer than a second no longer counts; no gate with a `spawn` of your own.
    */
   spawnConcurrency?: number;

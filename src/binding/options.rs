@@ -7,9 +7,10 @@ use napi_derive::napi;
 use pool::{Backoff, Config, GateConfig, Processes};
 use std::path::PathBuf;
 
-/// Starts at once for each core: with fewer, 60 cold tenants on 2 cores leave a core idle now and then; with more, each
-/// of them waits longer and the host gets its turns later.
-const STARTS_PER_CORE: usize = 3;
+/// Starts at once for each core. For 60 cold tenants on 2 cores it makes no difference to when the last one is ready; with 3
+/// the host's event loop waits twice as long for a core. With 1, starts that wait for something else than a core would
+/// leave it idle.
+const STARTS_PER_CORE: usize = 2;
 
 #[napi(object, object_to_js = false)]
 pub struct NativeOptions {
