@@ -59,10 +59,11 @@ export function checkpointFailed(message, fields) {
   return Object.assign(new Error(message), { code: /** @type {const} */ ('ERR_RUNTIME_CHECKPOINT') }, fields);
 }
 
-/** A part that is loaded late is missing. @param {unknown} cause */
-export const incomplete = (cause) =>
+/** What is loaded late is missing, or cannot be read. @param {unknown} cause */
+export const partNotLoaded = (cause) =>
   unsupported(
-    `@absolutejs/runtime is incomplete (${textOf(cause)}); reinstall it, or let the bundler see its package.json`,
+    `@absolutejs/runtime cannot load a part of itself: ${textOf(cause)}. If it is not there, reinstall the package, or let ` +
+      'the bundler see its package.json',
     cause,
   );
 

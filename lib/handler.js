@@ -1,9 +1,10 @@
 /** What becomes of each record that Rust sends up: one function for each of `RECORDS`. */
 import { RECORDS } from './batch.js';
+import { tenantEnvironment, withHostsBun } from './environment.js';
 import * as errors from './errors.js';
 import { LogText } from './inbox.js';
 import { createRun } from './ledger.js';
-import { directoryOf, tenantEnvironment, withHostsBun } from './place.js';
+import { directoryOf } from './place.js';
 
 /** @typedef {import('./batch.js').Batch} Batch */
 /** @typedef {import('./ledger.js').Run} Run */

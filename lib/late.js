@@ -3,7 +3,7 @@
  * needs it before it has asked for a tenant: it is loaded with the first call, or when the program that has created the
  * runtime has nothing else to do, whichever comes first.
  */
-import { incomplete } from './errors.js';
+import { partNotLoaded } from './errors.js';
 
 /** @typedef {import('./runtime.js').Core} Core */
 /** @typedef {import('./inbox.js').Inbox} Inbox */
@@ -13,26 +13,34 @@ let tenancy;
 
 /** @param {Core} core @param {(inbox: Inbox) => void} replaceBy @returns {Inbox} */
 export function createLateInbox(core, replaceBy) {
-  /** @type {Error | undefined} */
-  let failure;
   let begin = () => {};
-  // `open` has the asynchronous context of this moment: that of the first caller would be kept for good.
-  void new Promise((resolve) => (begin = () => resolve(undefined))).then(open);
-  if (tenancy === undefined) setTimeout(begin).unref?.();
+  /** @type {Promise<boolean>} */
+  let opened;
+  prepare();
+  if (tenancy === undefined) setTimeout(() => begin()).unref?.();
 
+  /** `open` has the asynchronous context of this moment: that of the first caller would be kept for good. */
+  function prepare() {
+    opened = new Promise((resolve) => (begin = () => resolve(undefined))).then(open);
+  }
+
+  /** Whether it worked. If not, the next call tries again. */
   async function open() {
     try {
       tenancy ??= await import('#tenancy');
       replaceBy(await tenancy.openInbox(core));
+      return true;
     } catch (error) {
-      failure = incomplete(error);
+      prepare();
+      core.calls.rejectAll(partNotLoaded(error));
+      return false;
     }
-    core.wake();
   }
 
+  /** Looks then in the asynchronous context of this caller, as later calls do. */
   function wait() {
-    if (failure === undefined) begin();
-    else core.calls.rejectAll(failure);
+    begin();
+    void opened.then((isOpen) => isOpen && core.wake());
   }
   return { rung: wait, soon: wait };
 }

@@ -66,7 +66,7 @@ export function createCalls(wake) {
       if (pending.size === 0) keepAlive.unref?.();
     },
 
-    /** None can ever be answered. @param {Error} error */
+    /** None can be answered. @param {Error} error */
     rejectAll(error) {
       for (const call of [...pending.keys()]) this.close(call)?.reject(error);
     },

@@ -138,10 +138,10 @@ export function commandAt(path, value) {
   return parts;
 }
 
-/** @param {unknown} env @returns {import('./place.js').EnvSetting} */
+/** @param {unknown} env @returns {import('./environment.js').EnvSetting} */
 function envOf(env) {
   if (isRecord(env)) return { .../** @type {Record<string, string>} */ (env) };
-  if (env === 'inherit' || isFunction(env)) return /** @type {import('./place.js').EnvSetting} */ (env);
+  if (env === 'inherit' || isFunction(env)) return /** @type {import('./environment.js').EnvSetting} */ (env);
   throw invalidOption(`env must be "inherit", a record of strings or a function, got ${shown(env)}`);
 }
 

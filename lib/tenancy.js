@@ -1,6 +1,6 @@
 /**
  * What a runtime needs to have tenants, loaded when it is used: see `late.js`. A bundle of its own, with copies of what
- * it shares with `index.js`; what either keeps, and the classes that users compare, are in `core`.
+ * it shares with `index.js`; what both need to know, and the classes that users compare, are in `core`.
  */
 import { guarded } from './callbacks.js';
 import { createExternal } from './external.js';

@@ -25,7 +25,7 @@ test.each(['bun', 'node'])('%s: a package without its late part refuses every ca
     expect(lines).toHaveLength(4);
     for (const line of lines) {
       expect(line).toMatch(
-        /^ERR_RUNTIME_UNSUPPORTED @absolutejs\/runtime is incomplete \(.*tenancy.*\); reinstall it/,
+        /^ERR_RUNTIME_UNSUPPORTED @absolutejs\/runtime cannot load a part of itself: .*tenancy.*\. If it is not there, reinstall/,
       );
     }
     expect(exitCode).toBe(0);

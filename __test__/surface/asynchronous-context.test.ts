@@ -1,6 +1,7 @@
-// What a host keeps in an AsyncLocalStorage while it handles a request is gone with the request.
+// What a host keeps in an AsyncLocalStorage while it handles a request is there for what it calls, and gone with the request.
 import { expect, test } from 'bun:test';
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { root } from '../../scripts/lib/paths.mjs';
 import { type Bench, setUp } from '../support/surface/bench.ts';
 
 const RUNTIMES = 40;
@@ -35,3 +36,24 @@ test('no runtime holds on to the context of its first caller', async () => {
   expect(left()).toBeLessThanOrEqual(FEW);
   for (const bench of benches) await bench[Symbol.asyncDispose]();
 });
+
+const PROGRAM = `
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createRuntime } from '${root}/index.js';
+const contexts = new AsyncLocalStorage();
+const spawn = async ({ key }) => {
+  console.log(key, contexts.getStore());
+  throw new Error('no process');
+};
+const runtime = createRuntime({ source: { kind: 'directory', root: '.' }, spawn });
+for (const key of ['a', 'b']) await contexts.run('of ' + key, () => runtime.ensure(key).catch(() => {}));
+await runtime.dispose();
+`;
+
+test.each(['bun -e', 'node --input-type=module -e'])(
+  '%s: `spawn` has the context of its caller, for the first call of a program too',
+  (command) => {
+    const { stdout } = Bun.spawnSync([...command.split(' '), PROGRAM]);
+    expect(stdout.toString()).toBe('a of a\nb of b\n');
+  },
+);

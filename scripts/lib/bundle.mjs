@@ -10,14 +10,13 @@ const BUNDLES = ['index.js', 'tenancy.js'];
 const FLAGS = ['--target=node', '--external=#*', '--banner=// @bun'];
 
 export async function bundle() {
-  // Nobody ever sees half of one.
   const directory = join(root, `bundles.${process.pid}.tmp`);
   for (const name of BUNDLES) {
-    const { exitCode } = await run(bun, ['build', `lib/${name}`, `--outdir=${directory}`, ...FLAGS], {
-      collectStdout: true,
-    });
+    const args = ['build', `lib/${name}`, `--outdir=${directory}`, ...FLAGS];
+    const { exitCode } = await run(bun, args, { collectStdout: true });
     if (exitCode !== 0) throw new ScriptError(`lib/${name} could not be bundled (exit code ${exitCode})`);
-    renameSync(join(directory, name), join(root, name));
   }
+  // Nobody ever sees half of one, nor for long a new one beside an old one.
+  for (const name of BUNDLES) renameSync(join(directory, name), join(root, name));
   rmSync(directory, { recursive: true });
 }

@@ -1,0 +1,149 @@
+/** The environment of a tenant, and how it finds Bun. */
+import { spawnFailed } from './errors.js';
+import { parentOf } from './place.js';
+
+/**
+ * @typedef {Record<string, string | undefined>} Variables
+ * @typedef {undefined | 'inherit' | Variables | ((key: string) => Variables)} EnvSetting
+ */
+
+/**
+ * Host variables, besides LC_*, that tell a tenant where it runs and nothing about the host's secrets; the last ones
+ * say where Bun keeps its files.
+ */
+const HARMLESS = new Set([
+  ...['PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'USER', 'LOGNAME', 'SHELL'],
+  ...['BUN_INSTALL', 'BUN_TMPDIR', 'BUN_RUNTIME_TRANSPILER_CACHE_PATH', 'XDG_CACHE_HOME'],
+]);
+
+/**
+ * The environment of one start. `PORT` and `NODE_ENV` are always ours.
+ * @param {EnvSetting} setting
+ * @param {string} key
+ * @param {number} port
+ * @returns {Record<string, string>}
+ */
+export function tenantEnvironment(setting, key, port) {
+  const variables = setting === undefined ? harmlessVariables() : checkedVariables(setting, key);
+  return { ...variables, NODE_ENV: 'production', PORT: String(port) };
+}
+
+/** @param {Exclude<EnvSetting, undefined>} setting @param {string} key */
+function checkedVariables(setting, key) {
+  /** @type {Record<string, string>} */
+  const checked = {};
+  for (const [name, value] of Object.entries(chosen(setting, key))) {
+    if (value === undefined) continue;
+    assertVariable(key, name, value);
+    checked[name] = value;
+  }
+  return checked;
+}
+
+/**
+ * What the host had when a tenant was started last: to see that it still has takes half as long as to copy it one by one.
+ * `values` stand where the `names` do, null for what is not passed on: to read that would take longer than all the rest.
+ * @type {{ names: string[], values: (string | undefined | null)[], harmless: Variables }}
+ */
+let last = { names: [], values: [], harmless: {} };
+
+function harmlessVariables() {
+  const { env } = process;
+  const names = Object.keys(env);
+  if (!isAsBefore(env, names)) last = { names, ...harmlessOf(env, names) };
+  return last.harmless;
+}
+
+/** @param {NodeJS.ProcessEnv} env @param {string[]} names */
+function harmlessOf(env, names) {
+  const isHarmless = (/** @type {string} */ name) => HARMLESS.has(name) || name.startsWith('LC_');
+  return {
+    values: names.map((name) => (isHarmless(name) ? env[name] : null)),
+    harmless: Object.fromEntries(names.filter(isHarmless).map((name) => [name, env[name]])),
+  };
+}
+
+/** @param {NodeJS.ProcessEnv} env @param {string[]} names of all that is in it */
+function isAsBefore(env, names) {
+  const { names: namesBefore, values } = last;
+  if (names.length !== namesBefore.length) return false;
+  for (let index = 0; index < names.length; index += 1) {
+    const name = /** @type {string} */ (names[index]);
+    if (name !== namesBefore[index]) return false;
+    if (values[index] !== null && env[name] !== values[index]) return false;
+  }
+  return true;
+}
+
+/** @param {Exclude<EnvSetting, undefined>} setting @param {string} key @returns {Variables} */
+function chosen(setting, key) {
+  if (setting === 'inherit') return process.env;
+  const variables = typeof setting === 'function' ? setting(key) : setting;
+  if (typeof (/** @type {any} */ (variables)?.then) === 'function') {
+    Promise.resolve(variables).catch(() => {});
+    throw spawnFailed(`env must return a record of strings for tenant "${key}", got a promise`);
+  }
+  if (typeof variables !== 'object' || variables === null) {
+    throw spawnFailed(`env must return a record of strings for tenant "${key}", got ${String(variables)}`);
+  }
+  return variables;
+}
+
+/** @param {string} key @param {string} name @param {unknown} value */
+function assertVariable(key, name, value) {
+  if (typeof value !== 'string' || value.includes('\0')) {
+    throw spawnFailed(`env.${name} of tenant "${key}" must be a string without NUL, got ${typeof value}`);
+  }
+  if (name === '' || name.includes('=') || name.includes('\0')) {
+    throw spawnFailed(`env of tenant "${key}" has the impossible variable name ${JSON.stringify(name)}`);
+  }
+}
+
+/**
+ * Makes `bun` available to a tenant whose PATH does not lead to one, when the host itself is Bun: Bun does not put
+ * itself on PATH, and a start script such as `bun server.ts` needs it there. Returns the command to run.
+ * @param {readonly string[]} command
+ * @param {Record<string, string>} env changed in place
+ * @returns {string[]}
+ */
+export function withHostsBun(command, env) {
+  if (!process.versions.bun || leadsToBun(env.PATH ?? '')) return [...command];
+  const directory = directoryOfHostsBun();
+  if (directory !== undefined) {
+    env.PATH = env.PATH ? `${env.PATH}:${directory}` : directory;
+  }
+  return command[0] === 'bun' ? [process.execPath, ...command.slice(1)] : [...command];
+}
+
+/** What is on a PATH seldom changes; a tenant's start must not search it each time. @type {Map<string, boolean>} */
+const searched = new Map();
+const SEARCHED_PATHS = 100;
+
+/** @param {string} path */
+function leadsToBun(path) {
+  const known = searched.get(path);
+  if (known !== undefined) return known;
+  // Relative directories are the tenant's, not ours.
+  const absolute = path.split(':').filter((directory) => directory.startsWith('/'));
+  const found = absolute.length > 0 && Bun.which('bun', { PATH: absolute.join(':') }) !== null;
+  if (searched.size >= SEARCHED_PATHS) searched.clear();
+  searched.set(path, found);
+  return found;
+}
+
+/**
+ * Where the running Bun is called `bun`: beside itself, or where npm links it (`node_modules/bun/bin/bun.exe`).
+ * @returns {string | undefined}
+ */
+function directoryOfHostsBun() {
+  const here = parentOf(process.execPath);
+  if (process.execPath.endsWith('/bun')) return here;
+  const linked = `${parentOf(parentOf(here))}/.bin`;
+  // Seldom needed, and not loaded at the top: it takes Bun longer than all of this package.
+  const { realpathSync } = process.getBuiltinModule('node:fs');
+  try {
+    return realpathSync(`${linked}/bun`) === realpathSync(process.execPath) ? linked : undefined;
+  } catch {
+    return undefined;
+  }
+}
