@@ -14,7 +14,7 @@
  * Creates a pool of tenant processes. Returns at once and starts no process: the first `ensure` does.
  *
  * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on bad options, naming the option by its path:
- * `backoff.baseMs must be …, got …`.
+ * `backoff.baseMs must be …, got …`, `idleAfterMS is not an option; did you mean idleAfterMs?`.
  *
  * @example
  * ```ts
@@ -67,7 +67,7 @@ export type TenantSource = {
 export type Tenant = {
   /** The key it was asked for with. */
   key: string;
-  /** The port of 127.0.0.1 that it listens on. */
+  /** The port of 127.0.0.1 that it listens on; 0 for one that was adopted without a port. */
   port: number;
   /** The process that was started. A start script's server may be a child of it. */
   pid: number;
@@ -243,9 +243,33 @@ export type RuntimeTransitionEvent =
       reason: 'drain-requested';
     };
 
+/** The event `spawn` of `onTransition`. */
+export type RuntimeSpawnEvent = Extract<RuntimeTransitionEvent, { type: 'spawn' }>;
+/** The event `ready`. */
+export type RuntimeReadyEvent = Extract<RuntimeTransitionEvent, { type: 'ready' }>;
+/** The event `adopt`. */
+export type RuntimeAdoptEvent = Extract<RuntimeTransitionEvent, { type: 'adopt' }>;
+/** The event `restored`. */
+export type RuntimeRestoredEvent = Extract<RuntimeTransitionEvent, { type: 'restored' }>;
+/** The event `idle-kill`. */
+export type RuntimeIdleKillEvent = Extract<RuntimeTransitionEvent, { type: 'idle-kill' }>;
+/** The event `lru-evict`. */
+export type RuntimeLruEvictEvent = Extract<RuntimeTransitionEvent, { type: 'lru-evict' }>;
+/** The event `exit`. */
+export type RuntimeExitEvent = Extract<RuntimeTransitionEvent, { type: 'exit' }>;
+/** The event `backoff`. */
+export type RuntimeBackoffEvent = Extract<RuntimeTransitionEvent, { type: 'backoff' }>;
+/** The event `drain`. */
+export type RuntimeDrainEvent = Extract<RuntimeTransitionEvent, { type: 'drain' }>;
+/** The event `spawn` of `onMetrics`. */
+export type RuntimeSpawnMetricEvent = Extract<RuntimeMetricEvent, { type: 'spawn' }>;
+/** The event `observation` of `onMetrics`. */
+export type RuntimeObservationEvent = Extract<RuntimeMetricEvent, { type: 'observation' }>;
+
 /**
  * Says whether a started process is ready. Called once per start: a retry loop is its own. Resolving
- * `false`, rejecting and throwing all mean that it is not, and the process is stopped.
+ * `false`, rejecting and throwing all mean that it is not, and the process is stopped; anything else, nothing included,
+ * that it is.
  *
  * @example
  * ```ts
@@ -357,7 +381,7 @@ export type RuntimeOptions = {
   spawnConcurrency?: number;
   /**
    * What tenants get besides `PORT` and `NODE_ENV`: a record, a function of the tenant's key, or
-   * `"inherit"` for the host's whole environment. By default a short list of harmless variables of
+   * `"inherit"` for the host's whole environment. What is undefined in it is left out. By default a short list of harmless variables of
    * the host's (PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER, SHELL, and what Bun needs) and nothing else
    * of it.
    *
@@ -366,7 +390,10 @@ export type RuntimeOptions = {
    * env: (key) => ({ PATH: process.env.PATH ?? '', DATABASE_URL: databaseUrlOf(key) })
    * ```
    */
-  env?: 'inherit' | Readonly<Record<string, string>> | ((key: string) => Readonly<Record<string, string>>);
+  env?:
+    | 'inherit'
+    | Readonly<Record<string, string | undefined>>
+    | ((key: string) => Readonly<Record<string, string | undefined>>);
   /**
    * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`: these, and as long as it
    * is open, any TCP connection to the tenant's port, as the kernel lists them; so a WebSocket or a long download keeps
@@ -385,29 +412,13 @@ export type RuntimeOptions = {
    * shouldIdleKill: async ({ key, idleMs }) => idleMs > 3_600_000 || !(await hasOpenJobs(key))
    * ```
    */
-  shouldIdleKill?: (args: {
-    /** How long it has been idle. */
-    idleMs: number;
-    /** The tenant's key. */
-    key: string;
-    /** The tenant. */
-    tenant: Tenant;
-  }) => boolean | Promise<boolean>;
+  shouldIdleKill?: ShouldIdleKill;
   /**
    * Saves idle tenants before they are stopped, and brings them back when they are wanted again. Only a stop for idleness
    * saves; `restart` starts afresh. A tenant is brought back with the port that it had; of a snapshot that an earlier host
    * took it is found out from the process, unless `readiness` is your own: that is asked about the port on offer.
    */
-  checkpoint?: {
-    /** Takes and restores snapshots; see `execCheckpointDriver` for one that runs commands. */
-    driver: CheckpointDriver;
-    /**
-     * How long a snapshot may take to be restored and to answer, and to be taken. After it the tenant is started cold, or
-     * just stopped; a process that comes back later is killed. As long as the driver is still at work on a key, nothing is
-     * started for it: after the same time once more `ensure` rejects with `ERR_RUNTIME_SPAWN`. Default 30 000.
-     */
-    restoreTimeoutMs?: number;
-  };
+  checkpoint?: RuntimeCheckpointOptions;
   /**
    * An OpenTelemetry tracer provider, or anything of its shape. Each process gets a span `runtime.spawn` from its start to
    * its exit, with the attributes `abs.runtime.key`, `.pid`, `.port`, `.readiness_ms`, `.exit_reason` and `.exit_code`;
@@ -421,6 +432,28 @@ export type RuntimeOptions = {
   onMetrics?: (event: RuntimeMetricEvent) => void;
   /** Every step in a tenant's life. What it throws breaks nothing. */
   onTransition?: (event: RuntimeTransitionEvent) => void;
+};
+
+/** Says whether an idle tenant may be stopped: the option of this name. */
+export type ShouldIdleKill = (args: {
+  /** How long it has been idle. */
+  idleMs: number;
+  /** The tenant's key. */
+  key: string;
+  /** The tenant. */
+  tenant: Tenant;
+}) => boolean | Promise<boolean>;
+
+/** The option `checkpoint`. */
+export type RuntimeCheckpointOptions = {
+  /** Takes and restores snapshots; see `execCheckpointDriver` for one that runs commands. */
+  driver: CheckpointDriver;
+  /**
+   * How long a snapshot may take to be restored and to answer, and to be taken. After it the tenant is started cold, or
+   * just stopped; a process that comes back later is killed. As long as the driver is still at work on a key, nothing is
+   * started for it: after the same time once more `ensure` rejects with `ERR_RUNTIME_SPAWN`. Default 30 000.
+   */
+  restoreTimeoutMs?: number;
 };
 
 /** The pool in four fields. */
@@ -448,16 +481,19 @@ export type RuntimeMetrics = RuntimeStats & {
   /** Since the runtime was created; stands still once it is disposed. */
   uptimeMs: number;
   /** What came of `checkpoint`. */
-  checkpoints: {
-    /** Tenants saved and stopped. */
-    checkpoints: number;
-    /** Tenants brought back. */
-    restores: number;
-    /** Snapshots that could not be brought back: the tenants were started cold. */
-    restoreFailures: number;
-    /** How long the last restore took; `null` before the first. */
-    lastRestoreMs: number | null;
-  };
+  checkpoints: CheckpointMetrics;
+};
+
+/** What came of the option `checkpoint`. All zero without it. */
+export type CheckpointMetrics = {
+  /** Tenants saved and stopped. */
+  checkpoints: number;
+  /** Tenants brought back. */
+  restores: number;
+  /** Snapshots that could not be brought back: the tenants were started cold. */
+  restoreFailures: number;
+  /** How long the last restore took; `null` before the first. */
+  lastRestoreMs: number | null;
 };
 
 /**
@@ -518,7 +554,10 @@ export type CallOptions = {
 
 /** What is known of a process that `adopt` takes over. */
 export type AdoptOptions = {
-  /** Where it listens. Needed unless the process says so itself. */
+  /**
+   * Where it listens. Without one, here or of the process itself, it is routed by other means: the tenant's port is 0, and
+   * is asked neither for an answer nor for connections.
+   */
   port?: number;
   /**
    * When it was started. By default now. A process that is given by its pid alone and was started later than this (by
@@ -540,7 +579,7 @@ export type TracerProvider = {
       options?: { attributes?: Record<string, string | number> },
     ) => {
       setAttribute: (name: string, value: string | number) => unknown;
-      setStatus: (status: { code: number; message?: string }) => unknown;
+      setStatus: (status: { code: 0 | 1 | 2; message?: string }) => unknown;
       end: () => void;
       spanContext: () => { traceId: string; spanId: string; traceFlags: number };
     };
@@ -634,8 +673,10 @@ export type Runtime = {
    * own counts as `crashed`. It is nothing that we have started: when the host ends without `dispose`, it runs on.
    *
    * @throws {RuntimeError} with `code` `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED`, `ERR_RUNTIME_INVALID_KEY`,
-   * `ERR_RUNTIME_ALREADY_REGISTERED` when the key has a process or is about to, `ERR_RUNTIME_INVALID_OPTION` without a
-   * port, `ERR_RUNTIME_SPAWN` for a process that is gone or cannot be a tenant. The process is left alone then.
+   * `ERR_RUNTIME_ALREADY_REGISTERED` when the key has a process or is about to, `ERR_RUNTIME_INVALID_OPTION` for a port
+   * or a time that is none, `ERR_RUNTIME_SPAWN` for a process that is gone or cannot be a tenant,
+   * `ERR_RUNTIME_EXITED_EARLY` (a {@link RuntimeExitedBeforeReadyError}) when `kill` called it off while it waited for
+   * room. The process is left alone then.
    *
    * @example
    * ```ts
@@ -684,7 +725,7 @@ export type Runtime = {
 
 /** The `code` of every error that the runtime itself makes. Stable: messages may be reworded, these are not. */
 export type RuntimeErrorCode =
-  /** Bad options. */
+  /** Bad options: a wrong value, or an option that does not exist. */
   | 'ERR_RUNTIME_INVALID_OPTION'
   /** Not a key: empty, absolute, leaving `root`, or the like. */
   | 'ERR_RUNTIME_INVALID_KEY'
@@ -706,7 +747,7 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_SPAWN'
   /** It did not become ready in time. */
   | 'ERR_RUNTIME_READINESS_TIMEOUT'
-  /** It ended before it was ready, or its start was stopped before that, by `kill` for example. */
+  /** It ended before it was ready, or its start or adoption was called off before that, by `kill` for example. */
   | 'ERR_RUNTIME_EXITED_EARLY'
   /** A `RuntimeProcess` of yours did not exit after `kill("SIGKILL")`; it stays tracked. */
   | 'ERR_RUNTIME_STOP_TIMEOUT'
@@ -730,6 +771,8 @@ export type RuntimeErrorCode =
  */
 export type RuntimeError = Error & {
   code: RuntimeErrorCode;
+  /** The key that it is about. Absent when it is about none: bad options, say, or `dispose`. */
+  key?: string;
   /** With `ERR_RUNTIME_BACKOFF`: how long until `ensure` tries again. */
   retryAfterMs?: number;
   /** With `ERR_RUNTIME_BACKOFF`: failures in a row so far. */
@@ -739,12 +782,32 @@ export type RuntimeError = Error & {
 };
 
 /**
+ * Whether an error is one that the runtime itself has made, and of that code if one is given. It holds for every copy of the
+ * package, bundled or not, and for every realm, where `instanceof` does not.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   return await runtime.ensure('acme');
+ * } catch (error) {
+ *   if (isRuntimeError(error, 'ERR_RUNTIME_BACKOFF')) return retryIn(error.retryAfterMs);
+ *   throw error;
+ * }
+ * ```
+ */
+export function isRuntimeError<Code extends RuntimeErrorCode = RuntimeErrorCode>(
+  error: unknown,
+  code?: Code,
+): error is RuntimeError & { code: Code };
+
+/**
  * A process ended before it was ready. The message says how, and ends with the last lines of its
  * output, which usually say why. Also for whoever waited for a start that was stopped, by `kill` for
  * example, before there was a process: then the message says so.
  */
 export class RuntimeExitedBeforeReadyError extends Error {
-  private constructor();
+  /** For tests of your own. */
+  constructor(key: string, exitCode: number | null);
   override readonly name: 'RuntimeExitedBeforeReadyError';
   readonly code: 'ERR_RUNTIME_EXITED_EARLY';
   /** The tenant's key. */

@@ -5,19 +5,34 @@ import {
   type AdoptOptions,
   type CallOptions,
   type CheckpointDriver,
+  type CheckpointMetrics,
+  isRuntimeError,
   RuntimeExitedBeforeReadyError,
   type ExitReason,
   type ReadinessCheck,
   type Runtime,
+  type RuntimeAdoptEvent,
+  type RuntimeBackoffEvent,
+  type RuntimeCheckpointOptions,
+  type RuntimeDrainEvent,
   type RuntimeError,
   type RuntimeErrorCode,
+  type RuntimeExitEvent,
+  type RuntimeIdleKillEvent,
   type RuntimeLogEvent,
+  type RuntimeLruEvictEvent,
   type RuntimeMetricEvent,
   type RuntimeMetrics,
+  type RuntimeObservationEvent,
   type RuntimeOptions,
   type RuntimeProcess,
+  type RuntimeReadyEvent,
+  type RuntimeRestoredEvent,
+  type RuntimeSpawnEvent,
+  type RuntimeSpawnMetricEvent,
   type RuntimeStats,
   type RuntimeTransitionEvent,
+  type ShouldIdleKill,
   type SpawnBackoff,
   type SpawnFn,
   type Tenant,
@@ -192,5 +207,64 @@ export function describeError(error: unknown): string {
   if (code === 'ERR_RUNTIME_NO_SUCH_CODE') return '';
   return `${code} ${retryAfterMs ?? 0}`;
 }
-// @ts-expect-error only the runtime makes them
+void new RuntimeExitedBeforeReadyError('acme', null).exitCode;
+// @ts-expect-error of which key, and how
 new RuntimeExitedBeforeReadyError();
+export function waitOf(error: unknown): number {
+  if (isRuntimeError(error, 'ERR_RUNTIME_BACKOFF')) {
+    assertType<Equal<typeof error.code, 'ERR_RUNTIME_BACKOFF'>>();
+    return error.retryAfterMs ?? 0;
+  }
+  // @ts-expect-error not one of the codes
+  isRuntimeError(error, 'ERR_RUNTIME_NO_SUCH_CODE');
+  return isRuntimeError(error) ? error.message.length + (error.key?.length ?? 0) : 0;
+}
+
+// Each event, and each option that is a function or an object, has a name of its own.
+assertType<Equal<RuntimeSpawnEvent['type'], 'spawn'>>();
+assertType<Equal<RuntimeReadyEvent['durationMs'], number>>();
+assertType<Equal<RuntimeAdoptEvent['port'], number>>();
+assertType<Equal<RuntimeRestoredEvent['type'], 'restored'>>();
+assertType<Equal<RuntimeIdleKillEvent['idleMs'], number>>();
+assertType<Equal<RuntimeLruEvictEvent['reason'], 'max-concurrent'>>();
+assertType<Equal<RuntimeExitEvent['reason'], ExitReason>>();
+assertType<Equal<RuntimeBackoffEvent['attempt'], number>>();
+assertType<Equal<RuntimeDrainEvent['reason'], 'drain-requested'>>();
+assertType<Equal<RuntimeSpawnMetricEvent['durationMs'], number>>();
+assertType<Equal<RuntimeObservationEvent['cpuMs'], number>>();
+assertType<Equal<RuntimeMetrics['checkpoints'], CheckpointMetrics>>();
+const checkpoint: RuntimeCheckpointOptions = { driver };
+const shouldIdleKill: ShouldIdleKill = async ({ tenant }) => tenant.port > 0;
+createRuntime({ source, checkpoint, shouldIdleKill });
+
+// What is undefined in a record of the environment is left out.
+createRuntime({ source, env: { PATH: process.env.PATH, EDITOR: undefined } });
+createRuntime({ source, env: (key) => ({ TENANT: key, PATH: process.env.PATH }) });
+// @ts-expect-error a number is no variable
+createRuntime({ source, env: { LEVEL: 1 } });
+void adopt('a', Bun.spawn(['true']));
+
+// A tracer whose status is one of three numbers, and nothing wider, is one.
+type NarrowSpan = {
+  setAttribute(name: string, value: string | number | boolean): NarrowSpan;
+  setStatus(status: { code: 0 | 1 | 2; message?: string }): NarrowSpan;
+  spanContext(): { traceId: string; spanId: string; traceFlags: number };
+  end(endTime?: number): void;
+};
+type NarrowStatus = (status: { code: 0 | 1 | 2; message?: string }) => NarrowSpan;
+declare const narrow: { getTracer(name: string, version?: string): { startSpan(name: string): NarrowSpan } };
+declare const setStatus: NarrowStatus;
+createRuntime({ source, tracerProvider: narrow });
+createRuntime({
+  source,
+  tracerProvider: {
+    getTracer: () => ({
+      startSpan: () => ({
+        setAttribute() {},
+        setStatus,
+        end() {},
+        spanContext: () => ({ traceId: '', spanId: '', traceFlags: 0 }),
+      }),
+    }),
+  },
+});

@@ -1,5 +1,6 @@
 /** The environment of a tenant, and how it finds Bun. */
 import { spawnFailed } from './errors.js';
+import { problemOfVariable } from './options.js';
 import { parentOf } from './place.js';
 
 /**
@@ -34,7 +35,8 @@ function checkedVariables(setting, key) {
   const checked = {};
   for (const [name, value] of Object.entries(chosen(setting, key))) {
     if (value === undefined) continue;
-    assertVariable(key, name, value);
+    const problem = problemOfVariable(name, value);
+    if (problem !== undefined) throw spawnFailed(`env${problem}, for tenant "${key}"`, { key });
     checked[name] = value;
   }
   return checked;
@@ -79,24 +81,16 @@ function isAsBefore(env, names) {
 function chosen(setting, key) {
   if (setting === 'inherit') return process.env;
   const variables = typeof setting === 'function' ? setting(key) : setting;
+  const refuse = (/** @type {string} */ got) =>
+    spawnFailed(`env must return a record of strings for tenant "${key}", got ${got}`, { key });
   if (typeof (/** @type {any} */ (variables)?.then) === 'function') {
     Promise.resolve(variables).catch(() => {});
-    throw spawnFailed(`env must return a record of strings for tenant "${key}", got a promise`);
+    throw refuse('a promise');
   }
   if (typeof variables !== 'object' || variables === null) {
-    throw spawnFailed(`env must return a record of strings for tenant "${key}", got ${String(variables)}`);
+    throw refuse(String(variables));
   }
   return variables;
-}
-
-/** @param {string} key @param {string} name @param {unknown} value */
-function assertVariable(key, name, value) {
-  if (typeof value !== 'string' || value.includes('\0')) {
-    throw spawnFailed(`env.${name} of tenant "${key}" must be a string without NUL, got ${typeof value}`);
-  }
-  if (name === '' || name.includes('=') || name.includes('\0')) {
-    throw spawnFailed(`env of tenant "${key}" has the impossible variable name ${JSON.stringify(name)}`);
-  }
 }
 
 /**

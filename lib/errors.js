@@ -1,5 +1,27 @@
 /** Every error of ours: its message, its code, its fields. The one place where refusals become words. */
 
+/** On every error of ours. In the registry of symbols, since users may have several copies of these classes. */
+const BRAND = Symbol.for('@absolutejs/runtime.error');
+
+/**
+ * Whether an error is one of ours, and of this code if one is given; whichever copy of the package, or realm, made it.
+ * @param {unknown} error
+ * @param {string} [code]
+ * @returns {error is any}
+ */
+export function isRuntimeError(error, code) {
+  try {
+    const { [BRAND]: isOurs, code: its } = /** @type {any} */ (error);
+    return isOurs === true && typeof its === 'string' && (code === undefined || its === code);
+  } catch {
+    // Nothing, or what cannot be looked into.
+    return false;
+  }
+}
+
+/** @template {object} E @param {E} error or what errors inherit from @returns {E} */
+const branded = (error) => Object.defineProperty(error, BRAND, { value: true });
+
 /**
  * A spawned process ended before it was ready, or its start was stopped before there was one. The message ends with the last
  * lines of its output, or says so.
@@ -19,6 +41,8 @@ export class RuntimeExitedBeforeReadyError extends Error {
   }
 }
 
+branded(RuntimeExitedBeforeReadyError.prototype);
+
 /** There was no process that could have exited. */
 const CALLED_OFF = ': it was stopped before it was started';
 
@@ -35,20 +59,32 @@ function exitedEarlyMessage(key, exitCode) {
  * @param {Record<string, unknown>} [fields]
  */
 function withCode(error, code, fields) {
-  return Object.assign(error, { code: `ERR_RUNTIME_${code}` }, fields);
+  return branded(Object.assign(error, { code: `ERR_RUNTIME_${code}` }, fields));
 }
 
-/** @param {string} message */
-export const invalidOption = (message) => withCode(new TypeError(message), 'INVALID_OPTION');
+/** @param {string} message @param {ErrorOptions} [options] */
+export const invalidOption = (message, options) =>
+  withCode(new TypeError(message, options), 'INVALID_OPTION');
+
+/**
+ * What was thrown while an option was read: a refusal of ours, or what a getter or a proxy of the user's has thrown.
+ * @param {string} path of the option
+ * @param {unknown} thrown
+ */
+export function unreadable(path, thrown) {
+  if (isRuntimeError(thrown)) return thrown;
+  return invalidOption(`${path} cannot be read: ${textOf(thrown)}`, { cause: thrown });
+}
 
 /** @param {unknown} key @param {string} problem */
 export function invalidKey(key, problem) {
-  const shown = typeof key === 'string' ? ` ${JSON.stringify(key.slice(0, 80))}` : '';
-  return withCode(new TypeError(`Tenant key${shown} ${problem}`), 'INVALID_KEY');
+  if (typeof key !== 'string') return withCode(new TypeError(`Tenant key ${problem}`), 'INVALID_KEY');
+  const shown = JSON.stringify(key.slice(0, 80));
+  return withCode(new TypeError(`Tenant key ${shown} ${problem}`), 'INVALID_KEY', { key });
 }
 
-/** @param {string} message */
-export const spawnFailed = (message) => withCode(new Error(message), 'SPAWN');
+/** @param {string} message @param {Record<string, unknown>} [fields] */
+export const spawnFailed = (message, fields) => withCode(new Error(message), 'SPAWN', fields);
 
 /**
  * @param {string} message
@@ -56,7 +92,8 @@ export const spawnFailed = (message) => withCode(new Error(message), 'SPAWN');
  * @returns {import('../index.js').RuntimeError}
  */
 export function checkpointFailed(message, fields) {
-  return Object.assign(new Error(message), { code: /** @type {const} */ ('ERR_RUNTIME_CHECKPOINT') }, fields);
+  const error = { code: /** @type {const} */ ('ERR_RUNTIME_CHECKPOINT') };
+  return branded(Object.assign(new Error(message), error, fields));
 }
 
 /** What is loaded late is missing, or cannot be read. @param {unknown} cause */
@@ -118,12 +155,12 @@ export function failureError(key, failure, { thrown, output = '' }) {
     case 'calledOff':
       return new RuntimeExitedBeforeReadyError(key, null, CALLED_OFF);
     case 'notStarted':
-      return withCode(new Error(text), 'SPAWN');
+      return withCode(new Error(text), 'SPAWN', { key });
     case 'readinessTimedOut':
     case 'readinessDenied':
-      return withCode(new Error(text), 'READINESS_TIMEOUT');
+      return withCode(new Error(text), 'READINESS_TIMEOUT', { key });
     case 'stopTimedOut':
-      return withCode(new Error(text), 'STOP_TIMEOUT');
+      return withCode(new Error(text), 'STOP_TIMEOUT', { key });
     case 'spawnThrew':
     case 'readinessThrew':
     case 'killThrew':
@@ -131,47 +168,52 @@ export function failureError(key, failure, { thrown, output = '' }) {
   }
 }
 
-export const disposed = () => withCode(new Error('runtime has been disposed'), 'DISPOSED');
+/** @param {string} key of the call; empty for one that is about none */
+export const disposed = (key) =>
+  withCode(new Error('runtime has been disposed'), 'DISPOSED', key === '' ? {} : { key });
 
 /** @param {string} key @param {number} ms */
 export const driverIsLate = (key, ms) =>
   withCode(
     new Error(`Tenant "${key}" was not started: its checkpoint driver has not answered for ${ms} ms`),
     'SPAWN',
+    { key },
   );
 
-/** @param {'ensure' | 'adopt'} method */
-export const draining = (method) =>
-  withCode(new Error(`runtime is draining; ${method}() refused`), 'DRAINING');
+/** @param {string} key @param {'ensure' | 'adopt'} method */
+export const draining = (key, method) =>
+  withCode(new Error(`runtime is draining; ${method}() refused`), 'DRAINING', { key });
 
 /** @param {string} key */
 export const taken = (key) =>
-  withCode(new Error(`Tenant "${key}" is already registered`), 'ALREADY_REGISTERED');
+  withCode(new Error(`Tenant "${key}" is already registered`), 'ALREADY_REGISTERED', { key });
 
-/** @param {'ensure' | 'adopt'} method @param {number} waiting */
-export const overloaded = (method, waiting) =>
+/** @param {string} key @param {'ensure' | 'adopt'} method @param {number} waiting */
+export const overloaded = (key, method, waiting) =>
   withCode(
     new Error(`runtime is overloaded: ${waiting} tenants wait to be started; ${method}() refused`),
     'OVERLOADED',
+    { key },
   );
 
 /** @param {string} key @param {unknown} reason */
 export function aborted(key, reason) {
-  const error = withCode(new Error(`the call for tenant "${key}" was aborted`, { cause: reason }), 'ABORTED');
+  const message = `the call for tenant "${key}" was aborted`;
+  const error = withCode(new Error(message, { cause: reason }), 'ABORTED', { key });
   error.name = 'AbortError';
   return error;
 }
 
 /** @param {string} key @param {string} why */
 export const notAdopted = (key, why) =>
-  withCode(new Error(`Tenant "${key}" cannot adopt the process: ${why}`), 'SPAWN');
+  withCode(new Error(`Tenant "${key}" cannot adopt the process: ${why}`), 'SPAWN', { key });
 
 /** @param {string} key @param {number} attempt @param {number} retryAfterMs @param {Failure} last */
 export function backingOff(key, attempt, retryAfterMs, last) {
   const message =
     `Tenant "${key}" is backing off after ${attempt} failure(s); retry in ${retryAfterMs}ms. ` +
     `Last error: ${failureText(key, last)}`;
-  return withCode(new Error(message), 'BACKOFF', { attempt, retryAfterMs });
+  return withCode(new Error(message), 'BACKOFF', { key, attempt, retryAfterMs });
 }
 
 /** @param {string} key @param {number} maxFailures @param {Failure} last */
@@ -179,12 +221,12 @@ export function exhausted(key, maxFailures, last) {
   const message =
     `Tenant "${key}" exceeded ${maxFailures} consecutive spawn failures; clearBackoff() to retry. ` +
     `Last error: ${failureText(key, last)}`;
-  return withCode(new Error(message), 'MAX_FAILURES', { maxFailures });
+  return withCode(new Error(message), 'MAX_FAILURES', { key, maxFailures });
 }
 
 /** @param {string} key @param {string} why */
 export const notStopped = (key, why) =>
-  withCode(new Error(`Tenant "${key}" could not be stopped: ${why}`), 'STOP_REFUSED');
+  withCode(new Error(`Tenant "${key}" could not be stopped: ${why}`), 'STOP_REFUSED', { key });
 
 /** @param {unknown[]} errors one for each process that could not be stopped */
 export function stillTracked(errors) {
@@ -199,19 +241,22 @@ const EGRESS_DENIED = /** @type {const} */ ('ERR_RUNTIME_EGRESS_DENIED');
 /** The guard refused a request, or ended one that it had let through. */
 export class EgressDeniedError extends Error {
   /**
-   * @param {{ key: string, url: URL, reason: import('../index.js').EgressDenialReason, why: string, address?: string, retryAfterMs?: number }} denial
+   * @param {{ key?: string, tenant?: string, url: URL, reason: import('../index.js').EgressDenialReason, why?: string, address?: string, retryAfterMs?: number }} denial
    */
-  constructor({ key, url, reason, why, address, retryAfterMs }) {
+  constructor({ tenant = '', key = tenant, url, reason, why = reason, address, retryAfterMs }) {
     super(`Egress of tenant "${key}" to ${url.host || url.protocol} denied: ${why}`);
     this.name = /** @type {const} */ ('EgressDeniedError');
     this.code = EGRESS_DENIED;
     this.key = key;
+    this.tenant = key;
     this.url = withoutCredentials(url);
     this.reason = reason;
     if (address !== undefined) this.address = address;
     if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
   }
 }
+
+branded(EgressDeniedError.prototype);
 
 /** By its code, since what is loaded later has another copy of the class. @param {unknown} error */
 export const isDenial = (error) => error instanceof Error && Reflect.get(error, 'code') === EGRESS_DENIED;

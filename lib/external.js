@@ -48,7 +48,7 @@ export function createExternal({ native, settings, onLog, wake }) {
     /** @type {ReturnType<typeof usable>} */
     let taken;
     try {
-      taken = usable(process, 'returned by spawn');
+      taken = usable(process, 'returned by spawn', run.key);
     } catch (error) {
       return void refuse(run, process, error);
     }
@@ -107,7 +107,8 @@ export function createExternal({ native, settings, onLog, wake }) {
     };
     try {
       const answer = readiness({ key: run.key, port: run.port, startedAt: run.startedAt });
-      Promise.resolve(answer).then((isReady) => wake(native.readiness(run.id, Boolean(isReady))), failed);
+      // Only `false` says no: a check that says nothing has found nothing wrong.
+      Promise.resolve(answer).then((isReady) => wake(native.readiness(run.id, isReady !== false)), failed);
     } catch (error) {
       failed(error);
     }

@@ -212,13 +212,13 @@ function errorOf(core, { key, method }, refusal) {
   const { runs, notStopped } = core;
   switch (refusal.kind) {
     case 'disposed':
-      return errors.disposed();
+      return errors.disposed(key);
     case 'draining':
-      return errors.draining(method);
+      return errors.draining(key, method);
     case 'taken':
       return errors.taken(key);
     case 'overloaded':
-      return errors.overloaded(method, refusal.waiting);
+      return errors.overloaded(key, method, refusal.waiting);
     case 'exhausted':
       return errors.exhausted(key, refusal.maxFailures, refusal.last);
     case 'backingOff':

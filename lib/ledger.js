@@ -3,7 +3,7 @@
  * host process stays alive. The touch clocks of tenants lie in memory shared with Rust, so that `touch`, and `ensure` of a
  * running key, never leave JavaScript; see `src/leases.rs` for the protocol.
  */
-import { aborted, invalidOption } from './errors.js';
+import { aborted, unreadable } from './errors.js';
 
 /** `setTimeout` fires at once when it is given more. */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -91,16 +91,18 @@ export function createCalls(wake) {
  * @returns {Promise<T>}
  */
 export function unlessAborted(key, signal, make, giveUp) {
-  if (typeof signal?.addEventListener !== 'function') {
-    return Promise.reject(invalidOption('signal must be an AbortSignal'));
-  }
   if (signal.aborted) return Promise.reject(aborted(key, signal.reason));
   let number = 0;
-  const answer = make((call) => (number = call));
   const abort = () => giveUp(number, aborted(key, signal.reason));
-  signal.addEventListener('abort', abort, { once: true });
+  try {
+    // First: what only looks like a signal throws here, before there is a call.
+    signal.addEventListener('abort', abort, { once: true });
+  } catch (error) {
+    return Promise.reject(unreadable('signal', error));
+  }
+  const answer = make((call) => (number = call));
   const over = () => signal.removeEventListener('abort', abort);
-  answer.then(over, over);
+  answer.then(over, over).catch(() => {});
   return answer;
 }
 

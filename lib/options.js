@@ -1,5 +1,6 @@
 /** RuntimeOptions: read once, checked, completed with the defaults. Rust takes its part from the result: `binding/options.rs`. */
-import { invalidOption } from './errors.js';
+import { invalidOption, unreadable } from './errors.js';
+import { nearest } from './nearest.js';
 import { isPort } from './processes.js';
 
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
@@ -18,14 +19,35 @@ const RESTORE_TIMEOUT_MS = 30_000;
 /** How much later than `startedAt` a process may have been started: it is noted before the start, and clocks are set. */
 const STARTED_AT_SLACK_MS = 10_000;
 
+/** Every option of `createRuntime`: another one is refused. @type {(keyof RuntimeOptions)[]} */
+const RUNTIME_OPTIONS = [
+  'source',
+  'idleAfterMs',
+  'maxConcurrent',
+  'sweepIntervalMs',
+  'observeIntervalMs',
+  'stopTimeoutMs',
+  'spawnConcurrency',
+  'command',
+  'env',
+  'backoff',
+  'idle',
+  'shouldIdleKill',
+  'checkpoint',
+  'tracerProvider',
+  'spawn',
+  'readiness',
+  'onLog',
+  'onMetrics',
+  'onTransition',
+];
+
 /**
  * What is not given is not looked at any further: Bun compiles a function when it is first called.
- * @param {RuntimeOptions} options
+ * @param {RuntimeOptions} given
  */
-export function readOptions(options) {
-  if (typeof options !== 'object' || options === null) {
-    throw invalidOption(`options must be an object, got ${shown(options)}`);
-  }
+export function readOptions(given) {
+  const options = fieldsOf('', given, RUNTIME_OPTIONS);
   const { command, env, backoff, checkpoint } = options;
   const spawn = optional('spawn', options.spawn, isFunction, 'a function');
   const onMetrics = optional('onMetrics', options.onMetrics, isFunction, 'a function');
@@ -41,8 +63,8 @@ export function readOptions(options) {
     // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
     spawnConcurrency: gate ?? (spawn ? 0 : undefined),
     spawnPatienceMs: gate === undefined ? START_PATIENCE_MS : undefined,
-    command: command === undefined ? COMMAND : commandAt('command', command),
-    env: env === undefined ? undefined : envOf(env),
+    command: command === undefined ? COMMAND : readAt('command', command, commandAt),
+    env: env === undefined ? undefined : readAt('env', env, envAt),
     backoff: backoff === undefined ? BACKOFF : backoffOf(backoff),
     shouldIdleKill: optional('shouldIdleKill', options.shouldIdleKill, isFunction, 'a function'),
     idle: optional('idle', options.idle, isIdle, '"untouched" or "connections"'),
@@ -58,12 +80,68 @@ export function readOptions(options) {
 
 /** @typedef {ReturnType<typeof readOptions>} Settings */
 
+/**
+ * The fields of an object that a user gave, each read once, so that whatever it is (a proxy, an object with getters) it
+ * cannot give another answer later, nor throw anything that does not name the option. A field that is none is refused: a
+ * misspelt option must not pass for one that was left out.
+ * @template {object} T
+ * @param {string} path of the option that the object is; empty for the options themselves
+ * @param {T} value
+ * @param {readonly (keyof T & string)[]} names of all fields that there are
+ * @returns {T}
+ */
+export function fieldsOf(path, value, names) {
+  let reading = path || 'options';
+  const inside = path && `${path}.`;
+  /** @type {any} */
+  const fields = {};
+  try {
+    if (!isRecord(value)) throw invalidOption(`${reading} must be an object, got ${shown(value)}`);
+    for (const name of Object.keys(value)) {
+      if (!names.includes(/** @type {any} */ (name))) throw unknownOption(inside, name, names);
+    }
+    for (const name of names) {
+      reading = inside + name;
+      fields[name] = value[name];
+    }
+  } catch (error) {
+    throw unreadable(reading, error);
+  }
+  return fields;
+}
+
+/** @param {string} inside what it is in, with a dot @param {string} name @param {readonly string[]} names */
+function unknownOption(inside, name, names) {
+  const near = nearest(name, names);
+  const hint = near === undefined ? `; there are ${names.join(', ')}` : `; did you mean ${inside}${near}?`;
+  return invalidOption(`${inside}${name.slice(0, 80)} is not an option${hint}`);
+}
+
+/**
+ * What `read` makes of a value. What cannot be looked into (a revoked proxy, say) is refused as well.
+ * @template T
+ * @param {string} path
+ * @param {(path: string, value: unknown) => T} read
+ * @param {unknown} value
+ * @returns {T}
+ */
+export function readAt(path, value, read) {
+  try {
+    return read(path, value);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
 /** @param {unknown} source */
 function rootOf(source) {
   if (typeof source !== 'object' || source === null) {
     throw invalidOption(`source must be { kind: "directory", root: string }, got ${shown(source)}`);
   }
-  const { kind, root } = /** @type {Record<string, unknown>} */ (source);
+  const { kind, root } = fieldsOf('source', /** @type {Record<string, unknown>} */ (source), [
+    'kind',
+    'root',
+  ]);
   if (kind !== 'directory') throw invalidOption(`Unsupported tenant source kind: ${plain(kind)}`);
   return directoryAt('source.root', root);
 }
@@ -91,17 +169,42 @@ const DRIVER_METHODS = /** @type {const} */ (['checkpoint', 'restore', 'drop', '
 
 /** @param {unknown} checkpoint */
 function checkpointOf(checkpoint) {
-  if (!isRecord(checkpoint)) throw invalidOption(`checkpoint must be an object, got ${shown(checkpoint)}`);
-  const { driver, restoreTimeoutMs } = /** @type {Record<string, any>} */ (checkpoint);
+  const fields = ['driver', 'restoreTimeoutMs'];
+  const { driver, restoreTimeoutMs } = fieldsOf(
+    'checkpoint',
+    /** @type {Record<string, any>} */ (checkpoint),
+    fields,
+  );
   for (const method of DRIVER_METHODS) {
-    if (isFunction(driver?.[method])) continue;
-    throw invalidOption(`checkpoint.driver.${method} must be a function, got ${shown(driver?.[method])}`);
+    readAt(`checkpoint.driver.${method}`, driver, (path) => {
+      const given = driver?.[method];
+      if (!isFunction(given)) throw invalidOption(`${path} must be a function, got ${shown(given)}`);
+    });
   }
   return {
     driver: /** @type {import('../index.js').CheckpointDriver} */ (driver),
     restoreTimeoutMs: number('checkpoint.restoreTimeoutMs', restoreTimeoutMs, RESTORE_TIMEOUT_MS, 1),
   };
 }
+
+/**
+ * The signal of a call. What is no object is ignored: `keys.map(runtime.ensure)` passes an index.
+ * @param {unknown} options
+ * @returns {AbortSignal | undefined}
+ */
+export function signalOf(options) {
+  if (typeof options !== 'object' || options === null) return undefined;
+  if (readAt('options', options, () => 'aborted' in options)) {
+    throw invalidOption('options must be { signal }, got an AbortSignal itself');
+  }
+  const { signal } = fieldsOf('', /** @type {{ signal?: AbortSignal }} */ (options), ['signal']);
+  return optional('signal', signal, isSignal, 'an AbortSignal');
+}
+
+/** @param {any} value */
+const isSignal = (value) => isFunction(value?.addEventListener) && typeof value.aborted === 'boolean';
+
+const ADOPT_OPTIONS = ['port', 'startedAt', 'lastTouchedAt'];
 
 /**
  * How `adopt` is to take a process over, read once and checked.
@@ -112,9 +215,14 @@ export function readAdoption(process, options) {
   if ((typeof process !== 'object' && typeof process !== 'function') || process === null) {
     throw invalidOption(`process must be a RuntimeProcess or { pid }, got ${shown(process)}`);
   }
-  const { port = process.port, startedAt, lastTouchedAt } = options ?? {};
-  if (!isPort(port)) {
-    throw invalidOption(`port must be a whole number from 1 to 65535, got ${shown(port)}`);
+  const given = options === undefined || options === null ? {} : fieldsOf('', options, ADOPT_OPTIONS);
+  const { startedAt, lastTouchedAt } = given;
+  // Without a port it is routed by other means; 0 says the same.
+  const ofProcess =
+    given.port === undefined ? readAt('process.port', process, () => process.port) : undefined;
+  const port = given.port === undefined ? (ofProcess ?? 0) : given.port;
+  if (port !== 0 && !isPort(port)) {
+    throw invalidOption(`port must be a whole number from 1 to 65535, or 0 for none, got ${shown(port)}`);
   }
   const now = Date.now();
   const since = number('startedAt', startedAt, undefined, 0);
@@ -127,28 +235,70 @@ export function readAdoption(process, options) {
   };
 }
 
+/** More than any program is given: what is longer is no command, and would only take long to copy. */
+const MOST_ARGUMENTS = 10_000;
+
 /** @param {string} path of the option @param {unknown} value @returns {readonly string[]} a copy */
 export function commandAt(path, value) {
   const isArgument = (/** @type {unknown} */ part) => typeof part === 'string' && !part.includes('\0');
-  // A copy has no holes, which `every` would pass over.
-  const parts = Array.isArray(value) ? [...value] : [];
-  if (parts.length === 0 || !parts.every(isArgument) || parts[0] === '') {
+  const parts = copyOf(value, MOST_ARGUMENTS);
+  if (parts === undefined || parts.length === 0 || !parts.every(isArgument) || parts[0] === '') {
     throw invalidOption(`${path} must be a non-empty array of strings, got ${shown(value)}`);
   }
-  return parts;
+  return /** @type {string[]} */ (parts);
 }
 
-/** @param {unknown} env @returns {import('./environment.js').EnvSetting} */
-function envOf(env) {
-  if (isRecord(env)) return { .../** @type {Record<string, string>} */ (env) };
+/**
+ * A copy of an array, without holes, which `every` would pass over; undefined if it is none, or too long. By its length
+ * and not by its iterator, which may be the user's and never end.
+ * @param {unknown} value
+ * @param {number} most
+ * @returns {unknown[] | undefined}
+ */
+export function copyOf(value, most) {
+  if (!Array.isArray(value) || value.length > most) return undefined;
+  const { length } = value;
+  return Array.from({ length }, (_, index) => value[index]);
+}
+
+/** @param {string} path @param {unknown} env @returns {import('./environment.js').EnvSetting} */
+function envAt(path, env) {
   if (env === 'inherit' || isFunction(env)) return /** @type {import('./environment.js').EnvSetting} */ (env);
-  throw invalidOption(`env must be "inherit", a record of strings or a function, got ${shown(env)}`);
+  if (!isRecord(env)) {
+    throw invalidOption(`${path} must be "inherit", a record of strings or a function, got ${shown(env)}`);
+  }
+  const variables = { .../** @type {Record<string, string | undefined>} */ (env) };
+  for (const [name, value] of Object.entries(variables)) {
+    const problem = problemOfVariable(name, value);
+    if (problem !== undefined) throw invalidOption(`${path}${problem}`);
+  }
+  return variables;
+}
+
+/**
+ * Why this cannot be a variable of a tenant's environment, to be read after where it came from. One that is undefined is
+ * left out.
+ * @param {string} name
+ * @param {unknown} value
+ * @returns {string | undefined}
+ */
+export function problemOfVariable(name, value) {
+  if (value !== undefined && (typeof value !== 'string' || value.includes('\0'))) {
+    return `.${name.slice(0, 80)} must be a string without NUL, got ${typeof value}`;
+  }
+  if (name === '' || name.includes('=') || name.includes('\0')) {
+    return ` has the impossible variable name ${JSON.stringify(name.slice(0, 80))}`;
+  }
+  return undefined;
 }
 
 /** @param {unknown} backoff */
 function backoffOf(backoff) {
-  if (!isRecord(backoff)) throw invalidOption(`backoff must be an object, got ${shown(backoff)}`);
-  const { baseMs, maxMs, maxFailures } = /** @type {Record<string, unknown>} */ (backoff);
+  const { baseMs, maxMs, maxFailures } = fieldsOf(
+    'backoff',
+    /** @type {import('../index.js').SpawnBackoff} */ (backoff),
+    ['baseMs', 'maxMs', 'maxFailures'],
+  );
   return {
     baseMs: number('backoff.baseMs', baseMs, BACKOFF.baseMs, 0),
     maxMs: number('backoff.maxMs', maxMs, BACKOFF.maxMs, 0),
@@ -200,7 +350,11 @@ function notNumber(path, value, what, least) {
  * @returns {T}
  */
 export function optional(path, value, fits, what) {
-  if (value === undefined || fits(value)) return value;
+  try {
+    if (value === undefined || fits(value)) return value;
+  } catch (error) {
+    throw unreadable(path, error);
+  }
   throw invalidOption(`${path} must be ${what}, got ${shown(value)}`);
 }
 
@@ -211,22 +365,34 @@ export const isFunction = (value) => typeof value === 'function';
 const isIdle = (value) => value === 'untouched' || value === 'connections';
 
 /** @param {any} value */
-const isTracerProvider = (value) => isFunction(value?.getTracer);
+export const isTracerProvider = (value) => isFunction(value?.getTracer);
 
 /** @param {unknown} value */
 export const isRecord = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** A value as it is written in code, short. @param {unknown} value @returns {string} */
+/** How much of an array is shown. */
+const SHOWN_ENTRIES = 10;
+
+/** A value as it is written in code, short; never an error of its own. @param {unknown} value @returns {string} */
 export function shown(value) {
+  try {
+    if (!Array.isArray(value)) return shownOne(value);
+    if (value.length === 0) return 'an empty array';
+    const entries = Array.prototype.slice.call(value, 0, SHOWN_ENTRIES).map(shownOne);
+    return `[${entries.join(', ').slice(0, 80)}]`;
+  } catch {
+    return 'what cannot be looked into';
+  }
+}
+
+/** What is in it is not: it may be itself. @param {unknown} value */
+function shownOne(value) {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
-  if (Array.isArray(value))
-    return value.length === 0 ? 'an empty array' : `[${value.map(shown).join(', ').slice(0, 80)}]`;
-  if (typeof value === 'object' && value !== null) return 'an object';
   if (typeof value === 'function') return 'a function';
-  return plain(value);
+  return Array.isArray(value) ? 'an array' : plain(value);
 }
 
 /** @param {unknown} value @returns {string} */
 function plain(value) {
-  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+  return typeof value === 'object' && value !== null ? 'an object' : String(value).slice(0, 80);
 }

@@ -1,26 +1,29 @@
 /** Processes that the pool has not started itself, as they are handed to it: by `spawn`, or to `adopt`. */
 import { notAdopted, notStopped, spawnFailed, textOf } from './errors.js';
 
-/** The user's process, if it is one, read once. @param {any} value @param {string} origin how it came to us */
-export function usable(value, origin) {
+/**
+ * The user's process, if it is one, read once.
+ * @param {any} value
+ * @param {string} origin how it came to us
+ * @param {string} key
+ */
+export function usable(value, origin, key) {
+  const wrong = (/** @type {string} */ what) => spawnFailed(`Runtime process ${origin} ${what}`, { key });
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) {
-    throw wrong(origin, `must be an object, got ${value === null ? 'null' : typeof value}`);
+    throw wrong(`must be an object, got ${value === null ? 'null' : typeof value}`);
   }
   const { pid, exited, kill, port, resourceId } = value;
-  if (typeof kill !== 'function') throw wrong(origin, `must have a function kill, got ${typeof kill}`);
-  if (typeof exited?.then !== 'function')
-    throw wrong(origin, `must have a promise exited, got ${typeof exited}`);
-  if (!isPid(pid)) {
-    throw wrong(origin, `must have a positive whole number pid, got ${textOf(pid)}`);
-  }
+  if (typeof kill !== 'function') throw wrong(`must have a function kill, got ${typeof kill}`);
+  if (typeof exited?.then !== 'function') throw wrong(`must have a promise exited, got ${typeof exited}`);
+  if (!isPid(pid)) throw wrong(`must have a positive whole number pid, got ${textOf(pid)}`);
   if (port !== undefined && !isPort(port)) {
-    throw spawnFailed('Runtime process returned an invalid port');
+    throw spawnFailed('Runtime process returned an invalid port', { key });
   }
-  return { pid, exited, kill, port, resourceId: resourceId == null ? undefined : String(resourceId) };
+  return { pid, exited: Promise.resolve(exited), kill, port, resourceId: resourceIdOf(resourceId) };
 }
 
-/** @param {string} origin @param {string} what */
-const wrong = (origin, what) => spawnFailed(`Runtime process ${origin} ${what}`);
+/** @param {unknown} given @returns {string | undefined} */
+const resourceIdOf = (given) => (given == null ? undefined : String(given));
 
 /** @param {unknown} value @param {number} least @param {number} most */
 export const isWhole = (value, least, most) =>
@@ -47,6 +50,8 @@ export const isBarePid = (value) =>
  */
 export function foreignProcess({ native, tickets }, key, pid, { bornAfter = 0, bornBefore, resourceId }) {
   if (!isPid(pid)) throw notAdopted(key, `its pid must be a positive whole number, got ${textOf(pid)}`);
+  // Before it is watched: the user's `toString` may throw.
+  const resource = resourceIdOf(resourceId);
   let ticket = 0;
   /** @type {Promise<number | null>} */
   const exited = new Promise((resolve) => {
@@ -60,7 +65,7 @@ export function foreignProcess({ native, tickets }, key, pid, { bornAfter = 0, b
   return {
     pid,
     port: undefined,
-    resourceId: resourceId == null ? undefined : String(resourceId),
+    resourceId: resource,
     exited,
     /** @param {'SIGTERM' | 'SIGKILL'} [signal] */
     kill(signal) {

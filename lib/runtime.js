@@ -3,7 +3,7 @@ import * as errors from './errors.js';
 import { createLateInbox } from './late.js';
 import { createCalls, createTenants, createTickets, unlessAborted } from './ledger.js';
 import { native as loadNative } from './native.js';
-import { readAdoption, readOptions } from './options.js';
+import { readAdoption, readOptions, signalOf } from './options.js';
 import { assertKey } from './place.js';
 import { foreignProcess, isBarePid, usable } from './processes.js';
 import { createCounts, metricsOf, statusesOf } from './telemetry.js';
@@ -99,7 +99,15 @@ export function createRuntime(options) {
   const runtime = {
     /** @param {string} key @param {import('../index.js').CallOptions} [options] */
     ensure(key, options) {
-      const signal = signalOf(options);
+      /** @type {AbortSignal | undefined} */
+      let signal;
+      if (options !== undefined) {
+        try {
+          signal = signalOf(options);
+        } catch (error) {
+          return Promise.reject(error);
+        }
+      }
       const mayWait = signal === undefined || signal?.aborted === false;
       const running = mayWait && !isDisposed ? tenants.answer(key) : undefined;
       return running ?? forKey(key, signal, native.ensure);
@@ -130,16 +138,20 @@ export function createRuntime(options) {
     },
     /** @param {string} key @param {import('../index.js').CallOptions} [options] */
     restart(key, options) {
-      return forKey(key, signalOf(options), native.restart);
+      try {
+        return forKey(key, signalOf(options), native.restart);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
     /** @param {string} key @param {any} process @param {import('../index.js').AdoptOptions} [options] */
     adopt(key, process, options) {
       try {
         assertKey(key);
-        if (isDisposed) throw errors.disposed();
+        if (isDisposed) throw errors.disposed(key);
         return adopt(key, process, readAdoption(process, options));
       } catch (error) {
-        return Promise.reject(error);
+        return Promise.reject(errors.unreadable('process', error));
       }
     },
     /** @param {string} key */
@@ -168,7 +180,7 @@ export function createRuntime(options) {
     } catch (error) {
       return Promise.reject(error);
     }
-    if (isDisposed) return Promise.reject(errors.disposed());
+    if (isDisposed) return Promise.reject(errors.disposed(key));
     return signal === undefined ? calls.open(key, make) : abortable(key, signal, make);
   }
 
@@ -202,7 +214,7 @@ export function createRuntime(options) {
     const watched = isBarePid(process)
       ? foreignProcess(core, key, process.pid, { bornBefore, resourceId: process.resourceId })
       : undefined;
-    const taken = watched ?? usable(process, 'given to adopt');
+    const taken = watched ?? usable(process, 'given to adopt', key);
     let number = 0;
     /** @type {Promise<import('../index.js').Tenant>} */
     const answer = calls.open(
@@ -220,7 +232,7 @@ export function createRuntime(options) {
       wake();
       calls.close(number)?.reject(errors.notAdopted(key, 'it has ended'));
     };
-    Promise.resolve(taken.exited).then(gone, gone);
+    taken.exited.then(gone, gone);
     answer.catch(() => {
       adoptions.delete(number);
       watched?.letGo();
@@ -232,9 +244,4 @@ export function createRuntime(options) {
     Object.defineProperty(runtime, Symbol.asyncDispose, { value: runtime.dispose, enumerable: false });
   }
   return /** @type {Runtime} */ (runtime);
-}
-
-/** What is no object is ignored: `keys.map(runtime.ensure)` passes an index. @param {unknown} options @returns {AbortSignal | undefined} */
-function signalOf(options) {
-  return typeof options === 'object' && options !== null ? /** @type {any} */ (options).signal : undefined;
 }

@@ -149,10 +149,8 @@ test('what is no signal is refused, whether the tenant is there or not', async (
       if (isThere) await ensure('a');
       for (const call of [ensure, restart]) {
         const error = await rejectionOf(call('a', { signal }));
-        expect([error.code, error.message]).toEqual([
-          'ERR_RUNTIME_INVALID_OPTION',
-          'signal must be an AbortSignal',
-        ]);
+        expect(error.code).toBe('ERR_RUNTIME_INVALID_OPTION');
+        expect(error.message).toStartWith('signal must be an AbortSignal, got ');
       }
       expect(bench.runtime.stats().total).toBe(isThere ? 1 : 0);
     }

@@ -105,28 +105,16 @@ test.each([undefined, null, '', '..', '/a', 'a/../b', 7])('%p is no key', async 
   expect(process.kills).toEqual([]);
 });
 
-test.each([undefined, null, 0, -1, 1.5, 65_536, NaN, Infinity, '4000', {}, 4000n])(
-  '%p is no port',
-  async (port) => {
-    await using bench = setUp();
-    const process = handedOver();
-    for (const one of [process, { pid: process.pid }]) {
-      const [code, message] = await refusal(bench.runtime.adopt('a', one, { port: port as any }));
-      expect(code).toBe('ERR_RUNTIME_INVALID_OPTION');
-      expect(message).toStartWith('port must be a whole number from 1 to 65535, got ');
-    }
-    expect(process.kills).toEqual([]);
-    expect(bench.runtime.inspect('a')).toBeNull();
-  },
-);
-
-test('without options, a port must come from the process', async () => {
+test.each([null, -1, 1.5, 65_536, NaN, Infinity, '4000', {}, 4000n])('%p is no port', async (port) => {
   await using bench = setUp();
-  expect(await refusal(bench.runtime.adopt('a', handedOver()))).toEqual([
-    'ERR_RUNTIME_INVALID_OPTION',
-    'port must be a whole number from 1 to 65535, got undefined',
-  ]);
-  expect((await bench.runtime.adopt('a', handedOver({ port: 4001 }))).port).toBe(4001);
+  const process = handedOver();
+  for (const one of [process, { pid: process.pid }]) {
+    const [code, message] = await refusal(bench.runtime.adopt('a', one, { port: port as any }));
+    expect(code).toBe('ERR_RUNTIME_INVALID_OPTION');
+    expect(message).toStartWith('port must be a whole number from 1 to 65535, or 0 for none, got ');
+  }
+  expect(process.kills).toEqual([]);
+  expect(bench.runtime.inspect('a')).toBeNull();
 });
 
 test.each(['startedAt', 'lastTouchedAt'] as const)('a %s that is no time', async (name) => {
@@ -189,9 +177,11 @@ test.each([
   expect(bench.runtime.inspect('a')).toBeNull();
 });
 
-test('it never throws: whatever is wrong, the promise rejects', async () => {
+test('it never throws: whatever is wrong, the promise rejects with an error of ours', async () => {
   await using bench = setUp();
   const adopt = bench.runtime.adopt as (...values: unknown[]) => Promise<unknown>;
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
   const trap = new Proxy(
     {},
     {
@@ -200,8 +190,24 @@ test('it never throws: whatever is wrong, the promise rejects', async () => {
       },
     },
   );
-  for (const values of [[], ['a'], ['a', trap], ['a', handedOver(), trap], [trap, trap, trap]]) {
-    expect(await rejectionOf(adopt(...values))).toBeInstanceOf(Error);
-  }
+  const unprintable = handedOver({ resourceId: { toString: null } as any });
+  const promise = Object.defineProperty(Promise.resolve(0), 'constructor', {
+    get() {
+      throw new Error('trapped');
+    },
+  });
+  const refused: [string, unknown[]][] = [
+    ['ERR_RUNTIME_INVALID_KEY', []],
+    ['ERR_RUNTIME_INVALID_KEY', [trap, trap, trap]],
+    ['ERR_RUNTIME_INVALID_OPTION', ['a']],
+    ['ERR_RUNTIME_INVALID_OPTION', ['a', trap]],
+    ['ERR_RUNTIME_INVALID_OPTION', ['a', revoked.proxy]],
+    ['ERR_RUNTIME_INVALID_OPTION', ['a', handedOver(), trap]],
+    ['ERR_RUNTIME_INVALID_OPTION', ['a', handedOver(), revoked.proxy]],
+    ['ERR_RUNTIME_INVALID_OPTION', ['a', unprintable, { port: 4000 }]],
+    ['ERR_RUNTIME_INVALID_OPTION', ['a', { pid: 7, resourceId: unprintable.resourceId }, { port: 4000 }]],
+    ['ERR_RUNTIME_INVALID_OPTION', ['a', { pid: 7, kill() {}, exited: promise }, { port: 4000 }]],
+  ];
+  for (const [code, values] of refused) expect((await rejectionOf(adopt(...values))).code).toBe(code);
   expect(bench.runtime.list()).toEqual([]);
 });

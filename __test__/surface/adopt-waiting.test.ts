@@ -159,7 +159,12 @@ test('kill calls an adoption that waits for room off, and leaves the process alo
   const process = handedOver();
   const adopted = bench.runtime.adopt('b', process, { port: 4000 });
   await bench.runtime.kill('b');
-  await rejectionOf(adopted);
+  expect(await rejectionOf(adopted)).toMatchObject({
+    code: 'ERR_RUNTIME_EXITED_EARLY',
+    key: 'b',
+    exitCode: null,
+    message: expect.stringContaining('it was stopped before it was started'),
+  });
   expect(process.kills).toEqual([]);
   bench.fleet.the('a').exit(0);
   await bench.events.seen('exit', 'a');

@@ -8,6 +8,7 @@ test('the package exports its values by name and no default', () => {
     'createEgressGuard',
     'createRuntime',
     'execCheckpointDriver',
+    'isRuntimeError',
     'readProcessTreeStats',
   ]);
 });

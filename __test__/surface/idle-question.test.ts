@@ -46,7 +46,7 @@ async function isKept({ runtime, fleet, events }: Bench, tenant: Tenant): Promis
 
 test('asked once it is idle, with how long, its key and the very tenant; true stops it', async () => {
   const asked = new Asked(() => true);
-  await using bench = setUp({ ...idle, ...asked });
+  await using bench = setUp({ ...idle, shouldIdleKill: asked.shouldIdleKill });
   const tenant = await bench.runtime.ensure('a');
   const exit = await bench.events.seen('exit', 'a');
   const [question] = asked.questions;
@@ -101,7 +101,7 @@ const REFUSALS: [string, () => unknown][] = [
 for (const [name, answer] of REFUSALS) {
   test(`${name} keeps it, and it is asked again until the answer is true`, async () => {
     const asked = new Asked(answer);
-    await using bench = setUp({ ...idle, ...asked });
+    await using bench = setUp({ ...idle, shouldIdleKill: asked.shouldIdleKill });
     const tenant = await bench.runtime.ensure('a');
     await asked.times(3);
     expect(bench.fleet.the('a').kills).toEqual([]);
@@ -116,7 +116,7 @@ for (const [name, answer] of REFUSALS) {
 test('a kept tenant is asked about a sweep later, not sooner', async () => {
   const sweepIntervalMs = 60;
   const asked = new Asked(() => false);
-  await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs, ...asked });
+  await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs, shouldIdleKill: asked.shouldIdleKill });
   await bench.runtime.ensure('a');
   await asked.times(4);
   const pauses = asked.at.slice(1).map((at, index) => at - asked.at[index]!);
@@ -129,7 +129,7 @@ test('a kept tenant is asked about a sweep later, not sooner', async () => {
 test('a kept tenant that is touched is left alone for idleAfterMs', async () => {
   const idleAfterMs = 150;
   const asked = new Asked(() => false);
-  await using bench = setUp({ idleAfterMs, sweepIntervalMs: 1, ...asked });
+  await using bench = setUp({ idleAfterMs, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
   await bench.runtime.ensure('a');
   await asked.times(1);
   await aFewTurns();
@@ -147,7 +147,7 @@ test('touched while it is being asked: the answer true no longer stops it', asyn
     const answer = Promise.withResolvers<boolean>();
     const asked = new Asked(() => answer.promise);
     const idleAfterMs = 200;
-    await using bench = setUp({ idleAfterMs, sweepIntervalMs: 1, ...asked });
+    await using bench = setUp({ idleAfterMs, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
     const tenant = await bench.runtime.ensure('a');
     await asked.times(1);
     await bench.runtime[act]('a');
@@ -166,7 +166,7 @@ test('touched while it is being asked: the answer true no longer stops it', asyn
 
 test('touched by the question itself: it stays', async () => {
   const asked = new Asked(({ key }) => (bench.runtime.touch(key), true));
-  await using bench = setUp({ idleAfterMs: 40, sweepIntervalMs: 1, ...asked });
+  await using bench = setUp({ idleAfterMs: 40, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
   const tenant = await bench.runtime.ensure('a');
   await asked.times(3);
   expect(await isKept(bench, tenant)).toBeTrue();
@@ -174,7 +174,7 @@ test('touched by the question itself: it stays', async () => {
 
 test('an unanswered question keeps the tenant, and no other is asked meanwhile', async () => {
   const asked = new Asked(() => new Promise(() => {}));
-  await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs: 1, ...asked });
+  await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
   const tenant = await bench.runtime.ensure('a');
   await asked.times(1);
   await Bun.sleep(60);
@@ -200,7 +200,7 @@ for (const [name, stop] of [
       answers.push(Promise.withResolvers());
       return answers.at(-1)!.promise;
     });
-    await using bench = setUp({ ...idle, ...asked, maxConcurrent: 1 });
+    await using bench = setUp({ ...idle, shouldIdleKill: asked.shouldIdleKill, maxConcurrent: 1 });
     await bench.runtime.ensure('a');
     await asked.times(1);
     await stop(bench);
@@ -226,7 +226,7 @@ for (const how of ['restart', 'kill and ensure'] as const) {
       open -= 1;
       return answer;
     });
-    await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs: 5, ...asked });
+    await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs: 5, shouldIdleKill: asked.shouldIdleKill });
     const old = await bench.runtime.ensure('a');
     await asked.times(1);
     if (how === 'kill and ensure') await bench.runtime.kill('a');
@@ -246,7 +246,7 @@ for (const how of ['restart', 'kill and ensure'] as const) {
 test('each key has its own question; a slow answer for one holds up no other', async () => {
   const keys = Array.from({ length: 50 }, (_, index) => `t${index}`);
   const asked = new Asked(({ key }) => (key === 't0' ? new Promise(() => {}) : true));
-  await using bench = setUp({ ...idle, ...asked });
+  await using bench = setUp({ ...idle, shouldIdleKill: asked.shouldIdleKill });
   await Promise.all(keys.map((key) => bench.runtime.ensure(key)));
   await bench.events.until('all but one are gone', () => bench.events.all('exit').length === 49);
   expect(asked.questions.map(({ key }) => key).sort()).toEqual(keys.toSorted());
@@ -265,7 +265,7 @@ for (const [name, reason, act] of [
       outcome ??= act(bench);
       return true;
     });
-    await using bench = setUp({ ...idle, ...asked });
+    await using bench = setUp({ ...idle, shouldIdleKill: asked.shouldIdleKill });
     await bench.runtime.ensure('a');
     await asked.times(1);
     await within(name, outcome!);
@@ -275,7 +275,7 @@ for (const [name, reason, act] of [
 
 test('it is asked while draining, too', async () => {
   const asked = new Asked(() => true);
-  await using bench = setUp({ ...idle, ...asked });
+  await using bench = setUp({ ...idle, shouldIdleKill: asked.shouldIdleKill });
   await bench.runtime.ensure('a');
   bench.runtime.drain();
   expect((await bench.events.seen('exit', 'a')).reason).toBe('idle-killed');
@@ -285,7 +285,7 @@ test('it is asked while draining, too', async () => {
 test('after dispose nobody is asked, and an answer that comes then is nothing', async () => {
   const answer = Promise.withResolvers<boolean>();
   const asked = new Asked(() => answer.promise);
-  await using bench = setUp({ ...idle, ...asked });
+  await using bench = setUp({ ...idle, shouldIdleKill: asked.shouldIdleKill });
   await bench.runtime.ensure('a');
   await asked.times(1);
   await within('dispose', bench.runtime.dispose());
@@ -298,7 +298,7 @@ test('after dispose nobody is asked, and an answer that comes then is nothing', 
 
 test('an idle stop that is refused by the process is asked about anew', async () => {
   const asked = new Asked(() => true);
-  await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs: 10, ...asked });
+  await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs: 10, shouldIdleKill: asked.shouldIdleKill });
   await bench.runtime.ensure('a');
   const process = bench.fleet.the('a');
   process.onKill = () => {
@@ -312,7 +312,7 @@ test('an idle stop that is refused by the process is asked about anew', async ()
 
 test('without idle stops nobody is asked', async () => {
   const asked = new Asked(() => true);
-  await using bench = setUp({ idleAfterMs: 0, sweepIntervalMs: 1, ...asked });
+  await using bench = setUp({ idleAfterMs: 0, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
   await bench.runtime.ensure('a');
   await Bun.sleep(40);
   expect(asked.questions).toEqual([]);

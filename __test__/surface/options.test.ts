@@ -170,10 +170,6 @@ test('the ends of every range are accepted', async () => {
   }
 });
 
-test('unknown options are ignored', async () => {
-  await createRuntime({ source, ...{ idleTimeoutMs: 'never' } }).dispose();
-});
-
 test('each option is read once, when the runtime is created', async () => {
   const reads: string[] = [];
   const counting = <T extends object>(prefix: string, values: T): T =>

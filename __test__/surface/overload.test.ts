@@ -28,7 +28,7 @@ test('a hundred thousand keys may wait; one more is refused, by whatever call', 
       'ERR_RUNTIME_OVERLOADED',
       `runtime is overloaded: ${MOST_WAITING} tenants wait to be started; ${method}() refused`,
     ]);
-    expect(Object.keys(error)).toEqual(['code']);
+    expect(Object.keys(error)).toEqual(['code', 'key']);
   }
   expect(runtime.inspect('more')).toBeNull();
   expect(runtime.list().length).toBe(MOST_WAITING + 1);

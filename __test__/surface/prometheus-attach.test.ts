@@ -106,7 +106,8 @@ test('bad options are refused by name', () => {
   for (const name of ['key', 'state', 'reason', 'le']) {
     refuses({ labels: { [name]: '' } }, new RegExp(`^labels\\.${name} is given out by the collector itself`));
   }
-  refuses({ perTenant: true }, /^perTenant\.max must be a whole number of at least 1, got undefined$/);
+  refuses({ perTenant: true }, /^perTenant must be an object, got true$/);
+  refuses({ perTenant: {} }, /^perTenant\.max must be a whole number of at least 1, got undefined$/);
   refuses({ perTenant: { max: 0 } }, /^perTenant\.max must be a whole number of at least 1, got 0$/);
   refuses({ registers: [{}] }, /^registers must be an array of prom-client registries/);
   expect(() => attachTo(createRuntimeCollector(), {}, { le: '' })).toThrow(

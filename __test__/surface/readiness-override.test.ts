@@ -44,6 +44,16 @@ test('a check that answers without a promise counts', async () => {
   await rejectionOf(bench.runtime.ensure('bad'));
 });
 
+test.each([undefined, null, 0, '', 'no', {}])(
+  'a check that resolves with %p has found nothing wrong',
+  async (answer) => {
+    for (const readiness of [() => answer, async () => answer]) {
+      await using bench = setUp({ readiness: readiness as any });
+      expect((await bench.runtime.ensure('a')).key).toBe('a');
+    }
+  },
+);
+
 test('of a thenable only the first answer counts', async () => {
   await using bench = setUp({
     readiness: (() => ({

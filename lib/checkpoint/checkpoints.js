@@ -202,7 +202,9 @@ export function createCheckpoints(core) {
   async function isReady({ key, startedAt }, port, process, timeoutMs) {
     const { readiness } = settings;
     const answers = readiness
-      ? Promise.resolve({ key, port, startedAt }).then(readiness).then(Boolean)
+      ? Promise.resolve({ key, port, startedAt })
+          .then(readiness)
+          .then((isReady) => isReady !== false)
       : answering(port, timeoutMs);
     const gone = process.exited.then(() => false);
     return within(timeoutMs, Promise.race([answers, gone])).catch(() => false);

@@ -1,6 +1,5 @@
 /** `execCheckpointDriver`: what is read at once. The work, and what it needs of Node, is loaded with the first call. */
-import { invalidOption } from '../errors.js';
-import { commandAt, directoryAt, isFunction, number, optional, shown } from '../options.js';
+import { commandAt, directoryAt, fieldsOf, isFunction, number, optional, readAt } from '../options.js';
 import { assertKey } from '../place.js';
 
 /**
@@ -33,14 +32,15 @@ export function execCheckpointDriver(options) {
   };
 }
 
-/** @param {import('../../index.js').ExecCheckpointDriverOptions} options */
-function readSettings(options) {
-  if (typeof options !== 'object' || options === null) {
-    throw invalidOption(`options must be an object, got ${shown(options)}`);
-  }
+/** @type {(keyof import('../../index.js').ExecCheckpointDriverOptions)[]} */
+const OPTIONS = ['checkpointCommand', 'restoreCommand', 'imageDir', 'timeoutMs', 'onError'];
+
+/** @param {import('../../index.js').ExecCheckpointDriverOptions} given */
+function readSettings(given) {
+  const options = fieldsOf('', given, OPTIONS);
   return {
-    checkpointCommand: commandAt('checkpointCommand', options.checkpointCommand),
-    restoreCommand: commandAt('restoreCommand', options.restoreCommand),
+    checkpointCommand: readAt('checkpointCommand', options.checkpointCommand, commandAt),
+    restoreCommand: readAt('restoreCommand', options.restoreCommand, commandAt),
     imageDir: directoryAt('imageDir', options.imageDir),
     timeoutMs: number('timeoutMs', options.timeoutMs, 60_000, 1),
     onError: optional('onError', options.onError, isFunction, 'a function') ?? warn,

@@ -3,7 +3,8 @@ import { invalidOption } from '../errors.js';
 import { exposition, formatFor } from './exposition.js';
 import { familiesOf } from './families.js';
 import { createObserver } from './observer.js';
-import { labelsOf, readOptions, shown } from './options.js';
+import { readAt, shown } from '../options.js';
+import { labelsOf, readOptions } from './options.js';
 import { registerWith } from './prom-client.js';
 
 /** @typedef {import('../../prometheus.js').RuntimeCollector} RuntimeCollector */
@@ -28,16 +29,20 @@ export function createRuntimeCollector(options = {}) {
 
   /** @type {RuntimeCollector['attach']} */
   function attach(create, runtimeOptions, labels = {}) {
-    const own = { ...settings.labels, ...labelsOf('labels', labels) };
+    const own = { ...settings.labels, ...readAt('labels', labels, labelsOf) };
     const identity = identityOf(own);
     if ([...attached.values()].some((other) => other.identity === identity)) {
       throw invalidOption(
-        `labels ${shown(own)} are those of a runtime that is attached already; ` +
+        `labels ${JSON.stringify(own).slice(0, 80)} are those of a runtime that is attached already; ` +
           'series must differ: give each runtime labels of its own, or detach() the other one first',
       );
     }
-    const observer = createObserver(own, runtimeOptions?.maxConcurrent);
-    const runtime = create({ ...runtimeOptions, ...observer.callbacks(runtimeOptions) });
+    if (typeof create !== 'function') {
+      throw invalidOption(`create must be a function, got ${shown(create)}`);
+    }
+    const options = readAt('options', runtimeOptions, () => ({ ...runtimeOptions }));
+    const observer = createObserver(own, options.maxConcurrent);
+    const runtime = create({ ...options, ...observer.callbacks(options) });
     if (typeof runtime?.metrics !== 'function' || typeof runtime.list !== 'function') {
       throw invalidOption(`create must return a runtime, got ${shown(runtime)}`);
     }

@@ -1,33 +1,46 @@
 /** What users give a collector: read once, checked, completed with the defaults. */
 import { invalidOption } from '../errors.js';
+import { copyOf, fieldsOf, readAt, shown } from '../options.js';
 
 /** Label names that the collector gives out itself. */
 const OURS = ['key', 'le', 'reason', 'state'];
 
-/** @param {import('../../prometheus.js').RuntimeCollectorOptions} options */
-export function readOptions(options) {
-  if (typeof options !== 'object' || options === null) {
-    throw invalidOption(`options must be an object, got ${shown(options)}`);
-  }
-  const { prefix = 'absolute_runtime_', labels = {}, registers = [] } = options;
+/** @type {(keyof import('../../prometheus.js').RuntimeCollectorOptions)[]} */
+const OPTIONS = ['prefix', 'labels', 'perTenant', 'registers'];
+
+/** @param {import('../../prometheus.js').RuntimeCollectorOptions} given */
+export function readOptions(given) {
+  const {
+    prefix = 'absolute_runtime_',
+    labels = {},
+    registers = [],
+    perTenant,
+  } = fieldsOf('', given, OPTIONS);
   if (typeof prefix !== 'string' || !/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(prefix)) {
     throw invalidOption(`prefix must be the beginning of a metric name, got ${shown(prefix)}`);
   }
-  if (!Array.isArray(registers) || !registers.every(isRegistry)) {
-    throw invalidOption(`registers must be an array of prom-client registries, got ${shown(registers)}`);
-  }
   return {
     prefix,
-    labels: labelsOf('labels', labels),
-    registers,
-    perTenantMax: perTenantMaxOf(options.perTenant),
+    labels: readAt('labels', labels, labelsOf),
+    registers: readAt('registers', registers, registersAt),
+    perTenantMax: perTenantMaxOf(perTenant),
   };
+}
+
+/** Nobody has as many. */
+const MOST_REGISTERS = 1_000;
+
+/** @param {string} path @param {unknown} registers */
+function registersAt(path, registers) {
+  const all = copyOf(registers, MOST_REGISTERS);
+  if (all?.every(isRegistry)) return /** @type {import('../../prometheus.js').PromClientRegistry[]} */ (all);
+  throw invalidOption(`${path} must be an array of prom-client registries, got ${shown(registers)}`);
 }
 
 /** @param {unknown} perTenant @returns {number} 0: no series per tenant */
 function perTenantMaxOf(perTenant) {
   if (perTenant === undefined) return 0;
-  const max = Object(perTenant).max;
+  const { max } = fieldsOf('perTenant', /** @type {{ max: number }} */ (perTenant), ['max']);
   if (!Number.isInteger(max) || max < 1) {
     throw invalidOption(`perTenant.max must be a whole number of at least 1, got ${shown(max)}`);
   }
@@ -43,7 +56,8 @@ export function labelsOf(path, labels) {
   if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) {
     throw invalidOption(`${path} must be a record of strings, got ${shown(labels)}`);
   }
-  for (const [name, value] of Object.entries(labels)) {
+  const copy = /** @type {Record<string, string>} */ ({ ...labels });
+  for (const [name, value] of Object.entries(copy)) {
     if (!/^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) {
       throw invalidOption(`${path} has ${shown(name)}, which is no label name of Prometheus`);
     }
@@ -54,17 +68,8 @@ export function labelsOf(path, labels) {
       throw invalidOption(`${path}.${name} must be a string, got ${shown(value)}`);
     }
   }
-  return { ...labels };
+  return copy;
 }
 
 /** @param {unknown} value */
 const isRegistry = (value) => typeof Object(value).registerMetric === 'function';
-
-/** A value in a message: short, and never an error of its own. @param {unknown} value */
-export function shown(value) {
-  try {
-    return (JSON.stringify(value) ?? String(value)).slice(0, 80);
-  } catch {
-    return typeof value;
-  }
-}

@@ -53,7 +53,12 @@ impl Driver {
         let Some(engine) = core.engine.engine().cloned() else {
             return Some(Input::Connections { open: Vec::new(), seen: false });
         };
-        let ports_of: Vec<(RunId, u16)> = core.runs.iter().map(|(run, handle)| (*run, handle.port)).collect();
+        let ports_of: Vec<(RunId, u16)> = core
+            .runs
+            .iter()
+            .map(|(run, handle)| (*run, handle.port))
+            .filter(|(_, port)| *port != 0)
+            .collect();
         let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
         engine.spawn(async move {
             let connected = off_thread.run(connections::ports).await.and_then(|looked| looked);
@@ -95,9 +100,12 @@ impl Driver {
             Event::Exit { run, exit_code, reason } => {
                 if reason == ExitReason::Checkpointed {
                     let handle = core.runs.get_mut(&run)?;
-                    // The port of a user's process is not held while it runs.
-                    let held_port = handle.held_port.take().or_else(|| HeldPort::hold(handle.port).ok());
-                    core.saved_ports.insert(handle.key.clone(), (handle.port, held_port));
+                    // One that was adopted without a port has none to come back to.
+                    if handle.port != 0 {
+                        // The port of a user's process is not held while it runs.
+                        let held_port = handle.held_port.take().or_else(|| HeldPort::hold(handle.port).ok());
+                        core.saved_ports.insert(handle.key.clone(), (handle.port, held_port));
+                    }
                 }
                 Record::Exit { run, exit_code, reason }
             }
