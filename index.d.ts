@@ -864,8 +864,12 @@ export type EgressGuardOptions = {
    * It holds for addresses, not for names: there is no way to admit whatever a name resolves to, since whoever
    * controls the name could let it resolve to anything. An address of a cloud metadata service is only admitted by an
    * entry for that one address, not by a range around it.
+   *
+   * Or a function, which decides instead of the lists and of what is public: it is asked about every URL, those of
+   * redirects included, and must answer at once. A name that it admits may resolve to anything but a cloud metadata
+   * service.
    */
-  allow?: readonly string[];
+  allow?: readonly string[] | ((tenant: string, url: URL) => boolean);
   /**
    * What may not be reached, whatever the other lists say: host names (`'example.com'`), all names below one
    * (`'*.example.com'`), addresses, and ranges of addresses, which also deny the names that resolve to them.
@@ -890,6 +894,58 @@ export type EgressGuardOptions = {
     | Promise<readonly (string | { readonly address: string })[]>;
   /** Is told of every refusal, also of a body that was cut off. What it throws is ignored. */
   onDenied?: (error: EgressDeniedError) => void;
+  /** `budget`, by the names that the TypeScript package of this name has for it. */
+  budgets?: EgressBudgets;
+  /** Is told of every refusal, in the words of the TypeScript package. What it throws is ignored. */
+  onDeny?: (info: EgressDenyInfo) => void;
+  /**
+   * Carries requests out in place of the guard's own connections: for tests. It is called with what the caller gave, once
+   * the URL and all addresses of its host have passed, and again for each redirect. The guard cannot say what it connects
+   * to: it looks the name up again. So names that are private by convention (`localhost`, `*.internal`) are refused, and
+   * one that the system cannot look up is left to it. Of the bytes, those of the bodies that it answers with count.
+   */
+  fetchImpl?: FetchLike;
+  /** The clock that budgets go by, in milliseconds: for tests. Default: one that never goes back. */
+  now?: () => number;
+  /** Gets a span `runtime.egress_fetch` for each request, with `abs.tenant`, `abs.egress.host`, `.allowed`, `.deny_reason`. */
+  tracerProvider?: TracerProvider;
+};
+
+/** A function like the global `fetch`. */
+export type FetchLike = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
+/** `EgressBudget` by the names of the TypeScript package. */
+export type EgressBudgets = {
+  /** `maxRequests` of `EgressBudget`. */
+  requests?: number;
+  /** `maxBytes` of `EgressBudget`. */
+  bytes?: number;
+  /** As in `EgressBudget`. */
+  windowMs?: number;
+};
+
+/** Why a request was refused, in the words of the TypeScript package. */
+export type EgressDenyReason = 'not-allowed' | 'requests-budget' | 'bytes-budget';
+
+/** What `onDeny` is told, and what an `EgressDeniedError` can be made of. */
+export type EgressDenyInfo = {
+  /** The tenant's key. */
+  tenant: string;
+  /** The URL that was refused. */
+  url: URL;
+  reason: EgressDenyReason;
+};
+
+/** What a guard has done since it was created. */
+export type EgressGuardMetrics = {
+  /** Tenants of which something is in the window; 0 without a budget. */
+  tenants: number;
+  /** Requests that were let through, redirects included. */
+  requests: number;
+  /** Requests that were refused, and bodies that were cut off. */
+  denied: Record<EgressDenyReason, number>;
+  /** Bytes received. */
+  bytesEgress: number;
 };
 
 /**
@@ -948,11 +1004,13 @@ export type EgressGuard = {
    * const client = new ApiClient({ fetch: guard.fetchFor('acme') });
    * ```
    */
-  fetchFor: (key: string) => (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+  fetchFor: (key: string) => FetchLike;
   /** What a tenant has used within the window. Zeros when there is no `budget`. */
   usage: (key: string) => { requests: number; bytes: number };
-  /** Forgets what a tenant has used: its budget is whole again. */
-  reset: (key: string) => void;
+  /** Forgets what a tenant has used, or without a key what all have: their budget is whole again. */
+  reset: (key?: string) => void;
+  /** Counters of the whole guard. */
+  metrics: () => EgressGuardMetrics;
 };
 
 /**
@@ -964,17 +1022,23 @@ export type EgressGuard = {
  * - `host`: a name that the lists do not admit, or that of a cloud metadata service
  * - `address`: an address that is not public, given as such or behind a name
  * - `requests-budget`, `bytes-budget`: too much within the window
+ * - `not-allowed`: in place of the first five, from a guard that was told something in the words of the TypeScript package
+ *   (`budgets`, `onDeny`, `fetchImpl`, `now`, a function `allow`) and nothing in its own (`budget`, `onDenied`, `deny`,
+ *   `only`, a list `allow`)
  */
 export type EgressDenialReason =
-  'scheme' | 'credentials' | 'port' | 'host' | 'address' | 'requests-budget' | 'bytes-budget';
+  'scheme' | 'credentials' | 'port' | 'host' | 'address' | 'requests-budget' | 'bytes-budget' | 'not-allowed';
 
 /** The egress guard refused a request, or cut its body off. */
 export class EgressDeniedError extends Error {
-  private constructor();
+  /** For tests of your own. */
+  constructor(info: EgressDenyInfo);
   override readonly name: 'EgressDeniedError';
   readonly code: 'ERR_RUNTIME_EGRESS_DENIED';
   /** The tenant's key. */
   readonly key: string;
+  /** The same as `key`. */
+  readonly tenant: string;
   /** The URL that was refused, without user name and password: that of the redirect, if one led there. */
   readonly url: string;
   readonly reason: EgressDenialReason;

@@ -4,10 +4,16 @@ import {
   createEgressGuard,
   EgressDeniedError,
   type EgressBudget,
+  type EgressBudgets,
   type EgressDenialReason,
+  type EgressDenyInfo,
+  type EgressDenyReason,
   type EgressGuard,
+  type EgressGuardMetrics,
   type EgressGuardOptions,
+  type FetchLike,
   type RuntimeErrorCode,
+  type TracerProvider,
 } from '@absolutejs/runtime';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -15,6 +21,7 @@ function assertType<_T extends true>(): void {}
 
 // Options: none is required, and all of them together are accepted.
 const guard: EgressGuard = createEgressGuard();
+declare const tracerProvider: TracerProvider;
 const budget: Required<EgressBudget> = { windowMs: 60_000, maxRequests: 1, maxBytes: Infinity };
 const everyOption: Required<EgressGuardOptions> = {
   allow: ['10.1.2.0/24', 'fd00::/8'],
@@ -23,7 +30,17 @@ const everyOption: Required<EgressGuardOptions> = {
   budget,
   lookup: async () => ['1.1.1.1'],
   onDenied: (error) => void error.reason,
+  budgets: { requests: 1, bytes: 1, windowMs: 1_000 },
+  onDeny: ({ tenant, url, reason }) => {
+    assertType<Equal<typeof reason, EgressDenyReason>>();
+    void [tenant.length, url.hostname];
+  },
+  fetchImpl: globalThis.fetch,
+  now: Date.now,
+  tracerProvider,
 };
+createEgressGuard({ allow: (tenant, url) => tenant === 'acme' && url.protocol === 'https:' });
+createEgressGuard({ fetchImpl: async (input) => new Response(String(input)), budgets: { requests: 1 } });
 createEgressGuard(everyOption);
 createEgressGuard({ lookup: (hostname) => lookup(hostname, { all: true }) });
 createEgressGuard({ lookup: () => [{ address: '1.1.1.1', family: 4 }, '::1'] });
@@ -38,7 +55,12 @@ createEgressGuard({ budget: { windowMs: '1m' } });
 createEgressGuard({ denny: [] });
 
 // The guard: a plain object whose fetch fits where a fetch is taken.
-const { fetch, fetchFor, usage, reset } = guard;
+const { fetch, fetchFor, usage, reset, metrics } = guard;
+assertType<Equal<ReturnType<typeof metrics>, EgressGuardMetrics>>();
+assertType<Equal<ReturnType<typeof fetchFor>, FetchLike>>();
+assertType<Equal<EgressGuardMetrics['denied'], Record<EgressDenyReason, number>>>();
+reset();
+reset('acme');
 declare function takesFetch(
   fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>,
 ): void;
@@ -80,9 +102,13 @@ const reasons: Record<EgressDenialReason, true> = {
   address: true,
   'requests-budget': true,
   'bytes-budget': true,
+  'not-allowed': true,
 };
 void reasons;
 const failed: RuntimeErrorCode = 'ERR_RUNTIME_EGRESS_FAILED';
 void failed;
-// @ts-expect-error only the guard makes them
+const info: EgressDenyInfo = { tenant: 'acme', url: new URL('http://10.0.0.1'), reason: 'not-allowed' };
+const byOthers: EgressBudgets = { windowMs: 1 };
+void [new EgressDeniedError(info).tenant, byOthers];
+// @ts-expect-error of what, and why
 new EgressDeniedError();

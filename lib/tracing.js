@@ -83,7 +83,7 @@ function traceparentOf(context) {
 }
 
 /** @template T @param {() => T} call @returns {T | undefined} */
-function guarded(call) {
+export function guarded(call) {
   try {
     const result = call();
     if (result instanceof Promise) result.catch(() => {});

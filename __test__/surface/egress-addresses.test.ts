@@ -11,7 +11,8 @@ import { rejectionOf } from '../support/surface/wait.ts';
 function problemOf(address: string, options: EgressGuardOptions = {}): string | undefined {
   const parsed = parseAddress(address);
   if (!parsed) throw new Error(`not an address: ${address}`);
-  return createPolicy(readEgressOptions(options)).problemOfAddresses([parsed])?.why;
+  return createPolicy(readEgressOptions(options)).problemOfAddresses(new URL('http://name.test'), [parsed])
+    ?.why;
 }
 
 /** The first and last address of every range that is not public, and what it is. */

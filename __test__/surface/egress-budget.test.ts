@@ -311,6 +311,18 @@ test('retryAfterMs is when there is room, and not a step earlier', () => {
   expect(budgets.takeRequest('acme')).toBeUndefined();
 });
 
+test('what was used in one step leaves the window together, when the last of it does', () => {
+  const { clock, budgets } = at(0);
+  for (const ms of [10, 90]) {
+    clock.nowMs = ms;
+    budgets.takeRequest('acme');
+  }
+  clock.nowMs = 1_089;
+  expect(budgets.usage('acme').requests).toBe(2);
+  clock.nowMs = 1_090;
+  expect(budgets.usage('acme').requests).toBe(0);
+});
+
 test('bytes need as much room as they are', () => {
   const { clock, budgets } = at(0);
   budgets.takeBytes('acme', 300);
@@ -318,8 +330,8 @@ test('bytes need as much room as they are', () => {
   budgets.takeBytes('acme', 600);
   expect(budgets.hold('acme', 100)).toBeUndefined();
   budgets.settle('acme', 100, 0);
-  expect(budgets.hold('acme', 101)).toMatchObject({ reason: 'bytes-budget', retryAfterMs: 600 });
-  expect(budgets.hold('acme', 401)).toMatchObject({ retryAfterMs: 1_100 });
+  expect(budgets.hold('acme', 101)).toMatchObject({ reason: 'bytes-budget', retryAfterMs: 500 });
+  expect(budgets.hold('acme', 401)).toMatchObject({ retryAfterMs: 1_000 });
   expect(budgets.hold('acme', 1_001)!.retryAfterMs).toBeUndefined();
 });
 
@@ -364,9 +376,9 @@ test('a tenant with bytes held is not idle', () => {
 test('a long pause leaves nothing of the past', () => {
   const { clock, budgets } = at(0);
   budgets.takeBytes('acme', 1_000);
-  clock.nowMs = 1_099;
+  clock.nowMs = 999;
   expect(budgets.usage('acme').bytes).toBe(1_000);
-  clock.nowMs = 1_100;
+  clock.nowMs = 1_000;
   expect(budgets.usage('acme').bytes).toBe(0);
   budgets.takeBytes('acme', 1_000);
   clock.nowMs = 1e12;

@@ -442,10 +442,13 @@ test('keys are those of tenants', async () => {
 
 test('a guard is a plain object whose methods need no this', async () => {
   await using server = await echo();
-  const { fetch, fetchFor, usage, reset, ...rest } = guardOf(['127.0.0.1'], { allow: ['127.0.0.1'] });
+  const { fetch, fetchFor, usage, reset, metrics, ...rest } = guardOf(['127.0.0.1'], {
+    allow: ['127.0.0.1'],
+  });
   expect(rest).toEqual({});
   expect((await fetch('acme', server.at('app.test'))).status).toBe(200);
   expect((await fetchFor('acme')(server.at('app.test'))).status).toBe(200);
   expect(usage('acme')).toEqual({ requests: 0, bytes: 0 });
   expect(reset('acme')).toBeUndefined();
+  expect(metrics().requests).toBe(2);
 });

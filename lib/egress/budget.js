@@ -4,17 +4,17 @@
  */
 
 /**
- * A window is counted in this many steps. Uses leave it a step at a time, and never before their time: up to a tenth
- * of a window late.
+ * A window is counted in this many steps. Uses leave it a step at a time, when the last of the step does: up to a tenth of a
+ * window late, and never before their time.
  */
 const STEPS = 10;
 /** One more than a window has, since the window begins in the middle of a step. */
 const SLOTS = STEPS + 1;
 
 /**
- * `slot` is the number of the newest step; a step's counts are at its number modulo SLOTS. `held` are bytes that were
- * promised to requests under way and not yet sent.
- * @typedef {{ slot: number, requests: Float64Array, bytes: Float64Array, held: number }} Usage
+ * `slot` is the number of the newest step; a step's counts are at its number modulo SLOTS, and beside them when the last of
+ * them came (`lastAt`). `held` are bytes that were promised to requests under way and not yet sent.
+ * @typedef {{ slot: number, requests: Float64Array, bytes: Float64Array, lastAt: Float64Array, held: number }} Usage
  */
 /** @typedef {{ reason: 'requests-budget' | 'bytes-budget', why: string, retryAfterMs?: number }} Overrun */
 
@@ -41,12 +41,13 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
 
   /** Empties the slots of steps that are out of the window. @param {Usage} usage */
   function moveOn(usage) {
-    const slot = currentSlot();
-    for (let gone = Math.max(usage.slot + 1, slot - STEPS); gone <= slot; gone++) {
-      usage.requests[gone % SLOTS] = 0;
-      usage.bytes[gone % SLOTS] = 0;
+    const begin = now() - windowMs;
+    for (const [at, lastAt] of usage.lastAt.entries()) {
+      if (lastAt > begin) continue;
+      usage.requests[at] = 0;
+      usage.bytes[at] = 0;
     }
-    usage.slot = Math.max(usage.slot, slot);
+    usage.slot = Math.max(usage.slot, currentSlot());
   }
 
   /** Without a timer of its own: whoever comes by after a window sweeps for all. */
@@ -68,8 +69,11 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
     if (needed > max) return undefined;
     let used = sum(counts) + held;
     for (let slot = usage.slot - STEPS; slot <= usage.slot; slot++) {
-      used -= counts[(slot + SLOTS) % SLOTS] ?? 0;
-      if (used + needed <= max) return Math.max(1, Math.ceil((slot + SLOTS) * stepMs - now()));
+      const at = (slot + SLOTS) % SLOTS;
+      used -= counts[at] ?? 0;
+      if (used + needed <= max) {
+        return Math.max(1, Math.ceil((usage.lastAt[at] ?? 0) + windowMs - now()));
+      }
     }
     return Math.ceil(stepMs);
   }
@@ -88,6 +92,7 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
   function addBytes(usage, bytes) {
     const at = usage.slot % SLOTS;
     usage.bytes[at] = (usage.bytes[at] ?? 0) + bytes;
+    usage.lastAt[at] = now();
   }
 
   /** @param {Usage} usage */
@@ -107,6 +112,7 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
       }
       const at = usage.slot % SLOTS;
       usage.requests[at] = (usage.requests[at] ?? 0) + 1;
+      usage.lastAt[at] = now();
       return undefined;
     },
 
@@ -151,12 +157,13 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
       return { requests: sum(usage.requests), bytes: sum(usage.bytes) };
     },
 
-    /** Forgets what was used; what requests under way have reserved stays reserved. @param {string} key */
+    /** Forgets what was used; what requests under way have reserved stays reserved. @param {string} [key] without it, for all */
     reset(key) {
-      const usage = tenants.get(key);
-      if (!usage) return;
-      usage.requests.fill(0);
-      usage.bytes.fill(0);
+      const usages = key === undefined ? tenants.values() : [tenants.get(key)];
+      for (const usage of usages) {
+        usage?.requests.fill(0);
+        usage?.bytes.fill(0);
+      }
     },
 
     /** How many tenants there are records of. */
@@ -168,7 +175,8 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
 
 /** @param {number} slot @returns {Usage} */
 function emptyUsage(slot) {
-  return { slot, requests: new Float64Array(SLOTS), bytes: new Float64Array(SLOTS), held: 0 };
+  const slots = () => new Float64Array(SLOTS);
+  return { slot, requests: slots(), bytes: slots(), lastAt: slots().fill(-Infinity), held: 0 };
 }
 
 /** @param {Float64Array} counts */

@@ -4,11 +4,13 @@ import { createBudgets } from './budget.js';
 import { addressesOf, connect } from './connect.js';
 import { egressFailed } from '../errors.js';
 import { exchange, headBytes, headersToSend } from './exchange.js';
+import { createGivenFetch } from './given-fetch.js';
 import { createLife } from './life.js';
 import { createMeter } from './meter.js';
 import { createPolicy } from './policy.js';
 import { nextStep } from './redirect.js';
 import { headBytesOf, responseOf } from './response.js';
+import { createTraced } from './spans.js';
 
 /** @typedef {import('./guard.js').EgressRequest} EgressRequest */
 /** @typedef {import('./exchange.js').Step} Step */
@@ -24,7 +26,11 @@ const MOST_REDIRECTS = 20;
  */
 export function createEngine(settings, Denied) {
   const policy = createPolicy(settings);
-  const budgets = settings.budget && createBudgets(settings.budget);
+  const budgets = settings.budget && createBudgets(settings.budget, settings.now);
+  const traced = createTraced(settings.tracerProvider);
+  const { fetchImpl } = settings;
+  const throughGiven = fetchImpl && createGivenFetch({ fetchImpl, admit, count });
+  const totals = { requests: 0, bytesEgress: 0, denied: noDenials() };
 
   return {
     /**
@@ -32,23 +38,55 @@ export function createEngine(settings, Denied) {
      * @param {EgressRequest} request
      * @returns {Promise<Response>}
      */
-    async fetch(key, request) {
-      const { signal, redirect } = request;
-      signal?.throwIfAborted();
-      assertReachable(key, request.url);
-      /** @type {Step} */
-      const step = { ...request, body: request.body && (await bodyToSend(request.body)) };
-      setContentType(step);
-      try {
-        return await follow(key, step, redirect, signal);
-      } catch (error) {
-        abandon(step.body);
-        throw error;
-      }
-    },
+    fetch: (key, request) => traced(key, request.url, () => (throughGiven ?? send)(key, request)),
     usage: (/** @type {string} */ key) => budgets?.usage(key),
-    reset: (/** @type {string} */ key) => budgets?.reset(key),
+    reset: (/** @type {string | undefined} */ key) => budgets?.reset(key),
+    metrics: () => ({ tenants: budgets?.size() ?? 0, ...totals, denied: { ...totals.denied } }),
   };
+
+  /** @param {string} key @param {EgressRequest} request */
+  async function send(key, request) {
+    const { signal, redirect } = request;
+    signal?.throwIfAborted();
+    assertReachable(key, request.url);
+    /** @type {Step} */
+    const step = { ...request, body: request.body && (await bodyToSend(request.body)) };
+    setContentType(step);
+    try {
+      return await follow(key, step, redirect, signal);
+    } catch (error) {
+      abandon(step.body);
+      throw error;
+    }
+  }
+
+  /** A request that somebody else's `fetch` is about to make. @param {string} key @param {URL} url @param {AbortSignal | undefined} signal */
+  async function admit(key, url, signal) {
+    signal?.throwIfAborted();
+    assertReachable(key, url);
+    const overrun = budgets?.wouldOverrun(key, 1) ?? budgets?.takeRequest(key);
+    if (overrun) throw denied(key, url, overrun);
+    const life = createLife(signal);
+    try {
+      const addresses = await addressesOf(url, settings.lookup, life.signal).catch((error) => {
+        signal?.throwIfAborted();
+        // A name that the system cannot look up has no address to be denied. The user's `fetch` looks it up again anyway.
+        if (settings.lookup) throw failure(url, error);
+        return [];
+      });
+      const problem = policy.problemOfAddresses(url, addresses);
+      if (problem) throw denied(key, url, problem);
+    } finally {
+      life.end();
+    }
+    totals.requests += 1;
+  }
+
+  /** @param {string} key @param {number} bytes */
+  function count(key, bytes) {
+    totals.bytesEgress += bytes;
+    budgets?.takeBytes(key, bytes);
+  }
 
   /**
    * @param {string} key
@@ -82,15 +120,17 @@ export function createEngine(settings, Denied) {
     assertReachable(key, url);
     const overrun = budgets?.takeRequest(key);
     if (overrun) throw denied(key, url, overrun);
-    const meter = createMeter(budgets, key, (problem) => denied(key, url, problem));
+    const refusal = (/** @type {import('./budget.js').Overrun} */ problem) => denied(key, url, problem);
+    const meter = createMeter(budgets, key, refusal, (bytes) => (totals.bytesEgress += bytes));
     const headers = headersToSend(step);
     const head = headBytes(step, headers);
     meter.reserve(head + (lengthOf(step.body) ?? 0));
     const life = createLife(signal);
     try {
       const addresses = await addressesOf(url, settings.lookup, life.signal);
-      const problem = policy.problemOfAddresses(addresses);
+      const problem = policy.problemOfAddresses(url, addresses);
       if (problem) throw denied(key, url, problem);
+      totals.requests += 1;
       const socket = await connect(url, addresses, life.signal);
       meter.sent(head);
       const message = await exchange(socket, step, headers, meter, life);
@@ -106,7 +146,7 @@ export function createEngine(settings, Denied) {
 
   /** @param {string} key @param {URL} url */
   function assertReachable(key, url) {
-    const problem = policy.problemOfUrl(url);
+    const problem = policy.problemOfUrl(key, url);
     if (problem) throw denied(key, url, problem);
   }
 
@@ -116,21 +156,35 @@ export function createEngine(settings, Denied) {
    * @param {import('./policy.js').Problem & { retryAfterMs?: number }} problem
    */
   function denied(key, url, problem) {
-    const error = new Denied({ key, url, ...problem });
+    const reason = coarse(problem.reason);
+    totals.denied[reason] += 1;
+    const told = settings.isCoarse ? { ...problem, reason, why: `${problem.why} (${reason})` } : problem;
+    const error = new Denied({ key, url, ...told });
     tell(settings.onDenied, error);
+    tell(settings.onDeny, { tenant: key, url: new URL(url), reason });
     return error;
   }
 }
+
+/** @typedef {import('../../index.js').EgressDenyReason} EgressDenyReason */
+
+/** @returns {Record<EgressDenyReason, number>} */
+const noDenials = () => ({ 'not-allowed': 0, 'requests-budget': 0, 'bytes-budget': 0 });
+
+/** A reason in the words of the TypeScript package. @param {import('../../index.js').EgressDenialReason} reason @returns {EgressDenyReason} */
+const coarse = (reason) =>
+  reason === 'requests-budget' || reason === 'bytes-budget' ? reason : 'not-allowed';
 
 /** @typedef {ReturnType<typeof createEngine>} Engine */
 
 /**
  * What a callback throws, or rejects with, is its own affair.
- * @param {((error: EgressDeniedError) => unknown) | undefined} onDenied @param {EgressDeniedError} error
+ * @template T
+ * @param {((what: T) => unknown) | undefined} callback @param {T} what
  */
-async function tell(onDenied, error) {
+async function tell(callback, what) {
   try {
-    await onDenied?.(error);
+    await callback?.(what);
   } catch {}
 }
 

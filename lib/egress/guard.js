@@ -17,6 +17,7 @@ import { readEgressOptions } from './options.js';
  * @property {GivenBody | undefined} body
  * @property {'follow' | 'manual' | 'error'} redirect
  * @property {AbortSignal | undefined} signal
+ * @property {{ input: unknown, init: RequestInit | undefined } | undefined} given for a `fetch` of the user's
  */
 /**
  * A body as the caller gave it: `whole` has a length and can be sent again; a `stream` neither, unless its end turns out
@@ -44,7 +45,8 @@ export function createEgressGuard(options = {}) {
   async function guardedFetch(key, input, init) {
     assertKey(key);
     // Before anything is awaited: what the caller changes from here on has no effect.
-    const request = readRequest(input, init);
+    const given = settings.fetchImpl && { input, init: init && { ...init } };
+    const request = { ...readRequest(input, given ? given.init : init), given };
     return (engine ?? (await (loading ??= load()))).fetch(key, request);
   }
 
@@ -59,8 +61,12 @@ export function createEgressGuard(options = {}) {
       return engine?.usage(key) ?? { requests: 0, bytes: 0 };
     },
     reset(key) {
-      assertKey(key);
+      if (key !== undefined) assertKey(key);
       engine?.reset(key);
+    },
+    metrics() {
+      const denied = { 'not-allowed': 0, 'requests-budget': 0, 'bytes-budget': 0 };
+      return engine?.metrics() ?? { tenants: 0, requests: 0, denied, bytesEgress: 0 };
     },
   };
 }
@@ -69,7 +75,7 @@ export function createEgressGuard(options = {}) {
  * What a caller asks for, read once: whatever gives another answer when asked again is asked only here.
  * @param {unknown} input
  * @param {RequestInit | undefined} init
- * @returns {EgressRequest}
+ * @returns {Omit<EgressRequest, 'given'>}
  */
 function readRequest(input, init) {
   const request = input instanceof Request ? input : undefined;

@@ -13,17 +13,17 @@
 
 const nothing = () => {};
 
-/** Without a budget nothing is counted. @type {Meter} */
-const unlimited = { reserve: nothing, sent: nothing, sentAll: nothing, expect: nothing, received: nothing };
-
 /**
- * @param {import('./budget.js').Budgets | undefined} budgets
+ * @param {import('./budget.js').Budgets | undefined} budgets without one, only what is received is counted
  * @param {string} key
  * @param {(overrun: Overrun) => Error} refusal what all but `sentAll` throw beyond the budget
+ * @param {(bytes: number) => void} counted told of all that is received
  * @returns {Meter}
  */
-export function createMeter(budgets, key, refusal) {
-  if (!budgets) return unlimited;
+export function createMeter(budgets, key, refusal, counted) {
+  if (!budgets) {
+    return { reserve: nothing, sent: nothing, sentAll: nothing, expect: nothing, received: counted };
+  }
   let reserved = 0;
 
   /** @param {Overrun | undefined} overrun */
@@ -50,6 +50,7 @@ export function createMeter(budgets, key, refusal) {
       refuse(budgets.wouldOverrun(key, bytes));
     },
     received(bytes) {
+      counted(bytes);
       refuse(budgets.takeBytes(key, bytes));
     },
   };

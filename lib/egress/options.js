@@ -1,7 +1,8 @@
 /** EgressGuardOptions: read once, checked, completed with the defaults; and addresses as text, which the lists consist of. */
 import { createRequire } from 'node:module';
 import { invalidOption } from '../errors.js';
-import { isFunction, isRecord, number, optional, shown, wholeNumber } from '../options.js';
+import { copyOf, fieldsOf, isFunction, isTracerProvider, number } from '../options.js';
+import { optional, readAt, shown, wholeNumber } from '../options.js';
 
 /** @typedef {import('../../index.js').EgressGuardOptions} EgressGuardOptions */
 /**
@@ -9,52 +10,77 @@ import { isFunction, isRecord, number, optional, shown, wholeNumber } from '../o
  * @typedef {{ names: Set<string>, suffixes: string[], ranges: Range[] }} Hosts
  */
 
-const knownOptions = ['allow', 'deny', 'only', 'budget', 'lookup', 'onDenied'];
-const knownBudgetOptions = ['windowMs', 'maxRequests', 'maxBytes'];
+/** What a guard has been told in words of its own: see `isCoarse`. @type {(keyof EgressGuardOptions)[]} */
+const OWN = ['deny', 'only', 'budget', 'onDenied'];
+/** What the guard of the TypeScript package takes. @type {(keyof EgressGuardOptions)[]} */
+const OTHERS = ['budgets', 'onDeny', 'fetchImpl', 'now', 'tracerProvider'];
+/** @type {(keyof EgressGuardOptions)[]} */
+const OPTIONS = ['allow', 'deny', 'only', 'budget', 'lookup', 'onDenied', ...OTHERS];
 
-/** @param {EgressGuardOptions} options */
-export function readEgressOptions(options) {
-  if (!isRecord(options)) throw invalidOption(`options must be an object, got ${shown(options)}`);
-  refuseUnknown('', options, knownOptions);
+/** @typedef {{ windowMs: number, maxRequests: number, maxBytes: number }} Budget */
+
+/** @param {EgressGuardOptions} given */
+export function readEgressOptions(given) {
+  const options = fieldsOf('', given, OPTIONS);
+  const { allow, budget, budgets, now } = options;
+  const decide = isFunction(allow) ? /** @type {(key: string, url: URL) => unknown} */ (allow) : undefined;
+  if (decide && (options.deny !== undefined || options.only !== undefined)) {
+    throw invalidOption('allow is a function, which decides alone: leave out deny and only');
+  }
+  if (budget !== undefined && budgets !== undefined) {
+    throw invalidOption('budget and budgets are two names for one thing: give one of them');
+  }
   return {
-    allow: rangesOf(options.allow),
-    deny: hostsOf('deny', options.deny) ?? { names: new Set(), suffixes: [], ranges: [] },
-    only: hostsOf('only', options.only),
-    budget: budgetOf(options.budget),
+    decide,
+    allow: decide ? [] : readAt('allow', allow, rangesAt),
+    deny: readAt('deny', options.deny, hostsAt) ?? { names: new Set(), suffixes: [], ranges: [] },
+    only: readAt('only', options.only, hostsAt),
+    budget: budgets === undefined ? budgetOf(budget) : budgetsOf(budgets),
     lookup: optional('lookup', options.lookup, isFunction, 'a function'),
     onDenied: optional('onDenied', options.onDenied, isFunction, 'a function'),
+    onDeny: optional('onDeny', options.onDeny, isFunction, 'a function'),
+    fetchImpl: optional('fetchImpl', options.fetchImpl, isFunction, 'a function'),
+    now: optional('now', now, isFunction, 'a function') && (() => timeOf(now)),
+    tracerProvider: optional('tracerProvider', options.tracerProvider, isTracerProvider, 'a tracer provider'),
+    isCoarse: isCoarse(options),
   };
 }
 
 /** @typedef {ReturnType<typeof readEgressOptions>} EgressSettings */
-/** @typedef {NonNullable<ReturnType<typeof budgetOf>>} Budget */
 
 /**
- * A misspelt `deny` must not pass for no `deny`.
- * @param {string} path @param {object} options @param {string[]} known
+ * Whether its refusals are told in the fewer words of the TypeScript package: when nothing was said in the guard's own, and
+ * something in those.
+ * @param {EgressGuardOptions} options
  */
-function refuseUnknown(path, options, known) {
-  const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown === undefined) return;
-  throw invalidOption(
-    `${path}${unknown} is not an option of the egress guard; there are ${known.join(', ')}`,
+function isCoarse(options) {
+  const isGiven = (/** @type {keyof EgressGuardOptions} */ name) => options[name] !== undefined;
+  return (
+    !OWN.some(isGiven) && !Array.isArray(options.allow) && (isFunction(options.allow) || OTHERS.some(isGiven))
   );
 }
 
-/** @param {unknown} list @returns {Range[]} */
-function rangesOf(list) {
-  return entriesOf('allow', list).map((entry, index) => {
+/** A clock that says nothing must not open a budget. @param {(() => number) | undefined} now */
+function timeOf(now) {
+  const time = now?.();
+  if (Number.isFinite(time)) return /** @type {number} */ (time);
+  throw invalidOption(`now must return a number, got ${shown(time)}`);
+}
+
+/** @param {string} path @param {unknown} list @returns {Range[]} */
+function rangesAt(path, list) {
+  return entriesOf(path, list).map((entry, index) => {
     const range = parseRange(entry);
     if (range) return range;
     throw invalidOption(
-      `allow[${index}] must be an address or a range of addresses such as "10.1.2.0/24", got ${shown(entry)}; ` +
+      `${path}[${index}] must be an address or a range of addresses such as "10.1.2.0/24", got ${shown(entry)}; ` +
         'to admit certain host names only, use the option only',
     );
   });
 }
 
 /** @param {string} path @param {unknown} list @returns {Hosts | undefined} */
-function hostsOf(path, list) {
+function hostsAt(path, list) {
   if (list === undefined) return undefined;
   /** @type {Hosts} */
   const hosts = { names: new Set(), suffixes: [], ranges: [] };
@@ -90,28 +116,47 @@ function nameOf(entry) {
   return isName ? name : undefined;
 }
 
+/** Every request is compared with all of them. */
+const MOST_ENTRIES = 100_000;
+
 /** @param {string} path @param {unknown} list @returns {string[]} */
 function entriesOf(path, list) {
   if (list === undefined) return [];
-  // A copy has no holes, which `every` would pass over.
-  const entries = Array.isArray(list) ? [...list] : undefined;
+  const entries = copyOf(list, MOST_ENTRIES);
   if (entries?.every((entry) => typeof entry === 'string')) return entries;
   throw invalidOption(`${path} must be an array of strings, got ${shown(list)}`);
 }
 
-/** @param {unknown} budget */
+/** @param {EgressGuardOptions['budget']} budget @returns {Budget | undefined} */
 function budgetOf(budget) {
   if (budget === undefined) return undefined;
-  if (!isRecord(budget)) throw invalidOption(`budget must be an object, got ${shown(budget)}`);
-  refuseUnknown('budget.', /** @type {object} */ (budget), knownBudgetOptions);
-  const { windowMs, maxRequests, maxBytes } = /** @type {Record<string, unknown>} */ (budget);
-  const read = {
-    windowMs: number('budget.windowMs', windowMs, 60_000, 1),
+  const { windowMs, maxRequests, maxBytes } = fieldsOf('budget', budget, [
+    'windowMs',
+    'maxRequests',
+    'maxBytes',
+  ]);
+  return {
+    windowMs: windowAt('budget.windowMs', windowMs),
     maxRequests: wholeNumber('budget.maxRequests', maxRequests, Infinity, 0),
     maxBytes: wholeNumber('budget.maxBytes', maxBytes, Infinity, 0),
   };
-  if (read.windowMs === Infinity) throw invalidOption('budget.windowMs must be finite, got Infinity');
-  return read;
+}
+
+/** The same by the names that the TypeScript package has for it. @param {import('../../index.js').EgressBudgets} budgets @returns {Budget} */
+function budgetsOf(budgets) {
+  const { windowMs, requests, bytes } = fieldsOf('budgets', budgets, ['windowMs', 'requests', 'bytes']);
+  return {
+    windowMs: windowAt('budgets.windowMs', windowMs),
+    maxRequests: wholeNumber('budgets.requests', requests, Infinity, 0),
+    maxBytes: wholeNumber('budgets.bytes', bytes, Infinity, 0),
+  };
+}
+
+/** @param {string} path @param {unknown} value */
+function windowAt(path, value) {
+  const windowMs = number(path, value, 60_000, 1);
+  if (windowMs === Infinity) throw invalidOption(`${path} must be finite, got Infinity`);
+  return windowMs;
 }
 
 /** @typedef {import('ipaddr.js').IPv4 | import('ipaddr.js').IPv6} Address */

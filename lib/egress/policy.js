@@ -48,8 +48,13 @@ const refusedPorts = new Set(
   ).split(' '),
 );
 
+/** Names that stand for addresses of a private network, or of this machine, wherever they can be looked up. */
+const PRIVATE_NAME = /(^|\.)(localhost|internal)$/;
+
 /** @param {EgressSettings} settings */
-export function createPolicy({ allow, deny, only }) {
+export function createPolicy({ allow, deny, only, decide, fetchImpl }) {
+  // A `fetch` of the user's looks names up once more: what they stand for here is not all that counts.
+  const trustsNames = fetchImpl === undefined || allow.length > 0;
   const metadata = metadataAddresses.map(rangeOf);
   const globalUnicast = rangeOf('2000::/3');
   const nat64 = rangeOf('64:ff9b::/96');
@@ -78,6 +83,12 @@ export function createPolicy({ allow, deny, only }) {
     return kindUnlessPublic(address);
   }
 
+  /** Nobody means these by a name, whatever a function says of it. @param {Address} address */
+  function metadataIn(address) {
+    const isOne = [address, ...embeddedIn(address)].some((part) => isWithin(part, metadata));
+    return isOne ? 'a cloud metadata service' : undefined;
+  }
+
   /** @param {Address} address */
   function kindUnlessPublic(address) {
     const kind = /** @type {string} */ (address.range());
@@ -92,11 +103,12 @@ export function createPolicy({ allow, deny, only }) {
 
   return {
     /**
-     * Why a URL may not be reached, as far as it can be known without looking the name up.
+     * Why a tenant may not reach a URL, as far as it can be known without looking the name up.
+     * @param {string} key
      * @param {URL} url
      * @returns {Problem | undefined}
      */
-    problemOfUrl(url) {
+    problemOfUrl(key, url) {
       if (url.protocol !== 'http:' && url.protocol !== 'https:') {
         return { reason: 'scheme', why: `only http: and https: can be reached, not ${url.protocol}` };
       }
@@ -106,6 +118,7 @@ export function createPolicy({ allow, deny, only }) {
       if (refusedPorts.has(url.port)) {
         return { reason: 'port', why: `port ${url.port} belongs to another protocol` };
       }
+      if (decide) return problemOfDecision(decide(key, new URL(url)));
       const host = hostOf(url);
       const address = parseAddress(host);
       return address ? problemOfLiteral(address) : problemOfName(host);
@@ -113,13 +126,15 @@ export function createPolicy({ allow, deny, only }) {
 
     /**
      * Why a name that resolves to these addresses may not be reached. One that is denied is enough: a name that
-     * stands for both kinds has no honest use.
+     * stands for both kinds has no honest use. Where a function decides, it has admitted the name, or the address itself.
+     * @param {URL} url
      * @param {Address[]} addresses
      * @returns {Problem | undefined}
      */
-    problemOfAddresses(addresses) {
+    problemOfAddresses(url, addresses) {
+      if (decide && parseAddress(hostOf(url))) return undefined;
       for (const address of addresses) {
-        const why = problemOf(address);
+        const why = decide ? metadataIn(address) : problemOf(address);
         if (why) return denied(address, `it resolves to ${address}, which is ${why}`);
       }
       return undefined;
@@ -145,6 +160,7 @@ export function createPolicy({ allow, deny, only }) {
     // A last label of digits would be an address to some resolvers; the URL parser leaves none, so this one is odd.
     if (name.split('.').includes('') || /(^|\.)(\d+|0x[\da-f]*)$/i.test(name)) return 'it is not a host name';
     if (metadataNames.has(name)) return 'it is the name of a cloud metadata service';
+    if (!trustsNames && PRIVATE_NAME.test(name)) return 'it is a name of this machine or a private network';
     if (isNamed(name, deny)) return 'it is in the list `deny`';
     if (only && !isNamed(name, only)) return 'it is not in the list `only`';
     return undefined;
@@ -152,6 +168,17 @@ export function createPolicy({ allow, deny, only }) {
 }
 
 /** @typedef {ReturnType<typeof createPolicy>} Policy */
+
+/** A promise is no answer: it would be as good as true. @param {unknown} answer of a function given as `allow` @returns {Problem | undefined} */
+function problemOfDecision(answer) {
+  const isPromise = typeof (/** @type {any} */ (answer)?.then) === 'function';
+  if (answer && !isPromise) return undefined;
+  if (isPromise) Promise.resolve(answer).catch(() => {});
+  const why = isPromise
+    ? 'the function `allow` must answer at once, and gave a promise'
+    : 'the function `allow` said no';
+  return { reason: 'host', why };
+}
 
 /**
  * The host of a URL without what writes the same host differently: brackets and the trailing dot.

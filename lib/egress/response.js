@@ -51,7 +51,7 @@ export function headBytesOf({ rawHeaders, statusMessage = '' }) {
  * A Response that was not made by the global fetch cannot know these, and neither can its copies.
  * @param {Response} response @param {string} url @param {boolean} redirected @returns {Response}
  */
-function describe(response, url, redirected) {
+export function describe(response, url, redirected) {
   return Object.defineProperties(response, {
     url: { value: url, configurable: true },
     redirected: { value: redirected, configurable: true },
