@@ -10,6 +10,7 @@ test('the package exports these values by name and no default', () => {
     'createEgressGuard',
     'createRuntime',
     'execCheckpointDriver',
+    'isRuntimeError',
     'readProcessTreeStats',
   ]);
 });
