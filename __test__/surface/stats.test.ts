@@ -141,3 +141,15 @@ test('after dispose the figures can still be read', async () => {
   await bench.runtime.dispose();
   expect(bench.runtime.stats()).toStrictEqual(empty);
 });
+
+test('what programs of the TypeScript package read in it is there, and is no key', async () => {
+  await using bench = setUp();
+  await bench.runtime.ensure('a');
+  const stats = bench.runtime.stats();
+  expect((stats as any).checkpoints).toEqual(bench.runtime.metrics().checkpoints);
+  expect(Object.keys(stats)).toEqual(['running', 'total', 'draining', 'backoff']);
+  for (const copy of [{ ...stats }, structuredClone(stats), JSON.parse(JSON.stringify(stats))]) {
+    expect(copy).not.toHaveProperty('checkpoints');
+  }
+  expect(stats).toStrictEqual({ running: 1, total: 1, draining: false, backoff: 0 });
+});
