@@ -57,7 +57,8 @@ pub enum Command {
 /// How a tenant is asked to go; the later one says more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopStage {
-    /// `SIGTERM` to every process of the tree, once; then the tree has all the time it wants.
+    /// `SIGTERM` to the main process and, when it is gone, to those that it leaves, to each once; the tree has all the
+    /// time it wants.
     Terminate,
     /// `SIGKILL` until no process of the tree is left.
     Kill,

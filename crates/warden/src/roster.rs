@@ -165,7 +165,7 @@ impl Roster {
         reports.extend(self.lost.drain(..).map(|lost| lost.last_word()));
     }
 
-    /// Tells every keeper to kill its tree. They may have been stopped by somebody; they have to run for this.
+    /// Tells every keeper to end its tree by itself. They may have been stopped by somebody; they have to run for this.
     pub fn dismiss(&mut self) {
         for keeper in &mut self.keepers {
             keeper.link = None;
