@@ -83,8 +83,7 @@ impl Book {
     /// Our own processes are still to be reaped, and no save is waited for; the others are let go of.
     fn abandon(&mut self) {
         self.dispose();
-        self.abandoned = true;
-        self.config.stop_timeout_ms = 0;
+        self.abandoned_ms.get_or_insert(self.now.steady_ms);
         let external: Vec<RunId> = self.alive().filter(|run| run.external).map(|run| run.id).collect();
         external.into_iter().for_each(|run| self.over(run, None));
         let ours: Vec<RunId> = self.alive().map(|run| run.id).collect();

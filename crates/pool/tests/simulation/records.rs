@@ -55,6 +55,8 @@ pub struct RunRecord {
     pub saved_step: u64,
     /// The stop under way: what was asked last, and when the user's `kill` was called for it.
     pub stop: Option<(StopStage, Option<u64>)>,
+    /// When it was last asked to end.
+    pub asked_ms: u64,
     /// When, and at which step, a stop of it was last given up.
     pub given_up: Option<(u64, u64)>,
     pub exit_code: Option<i32>,
@@ -203,6 +205,7 @@ impl RunRecord {
             saving: None,
             saved_step: 0,
             stop: None,
+            asked_ms: 0,
             given_up: None,
             exit_code: None,
             cpu_ms: 0,
