@@ -209,7 +209,7 @@ impl Keeper {
                     Ok(Command::Stop { stage: StopStage::Terminate, .. }) => self.terminate(),
                     Ok(Command::Stop { stage: StopStage::Kill, .. }) => self.kill(),
                     // The warden, the same program, sends nothing else.
-                    Ok(Command::Launch { .. }) | Err(_) => {}
+                    Ok(Command::Launch { .. } | Command::Continue) | Err(_) => {}
                 },
             }
         }

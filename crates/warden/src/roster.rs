@@ -112,6 +112,13 @@ impl Roster {
         }
     }
 
+    /// Continues every keeper.
+    pub fn continue_all(&self) {
+        for keeper in &self.keepers {
+            signal(keeper, Signal::CONT);
+        }
+    }
+
     /// When the next one will be late.
     pub fn next_late_ms(&self) -> Option<u64> {
         self.keepers.iter().filter(|keeper| !keeper.has_started).map(|keeper| keeper.late_ms).min()

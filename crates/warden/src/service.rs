@@ -184,6 +184,7 @@ impl Service {
                 Received::Packet { bytes, fds, fds_lost } => match Command::decode(&bytes) {
                     Ok(Command::Launch { run }) => self.launch(run, fds, fds_lost),
                     Ok(Command::Stop { run, stage }) => self.roster.stop(run, stage),
+                    Ok(Command::Continue) => self.roster.continue_all(),
                     Err(error) => {
                         self.misuse = Some(io::Error::new(io::ErrorKind::InvalidData, error));
                         return self.leave();

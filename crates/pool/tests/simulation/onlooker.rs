@@ -33,7 +33,8 @@ impl Book {
         if let Some(run) = self.live_run_of_mut(key) {
             // What timed out before keeps its cause.
             let was_given_up = run.given_up.is_some() && run.stop.is_none() && run.saving.is_none();
-            run.makes_room_for_restart |= run.cause.is_none() || was_given_up;
+            let is_first_cause = run.cause.is_none() && !run.ends_by_itself;
+            run.makes_room_for_restart |= is_first_cause || was_given_up;
             run.may_make_room_for_restart |= run.external && !run.started;
         }
         self.cause_of_key(key, ExitReason::Restarted);
@@ -92,7 +93,7 @@ impl Book {
 
     fn cause_of_key(&mut self, key: usize, cause: ExitReason) {
         if let Some(run) = self.live_run_of_mut(key) {
-            run.cause.get_or_insert(cause);
+            run.cause = run.cause.or(Some(cause).filter(|_| !run.ends_by_itself));
         }
     }
 
@@ -114,7 +115,11 @@ impl Book {
                 }
                 _ = self.observing_from_ms.get_or_insert(now_ms);
             }
-            Fact::Ready if coming_up && run.started => {
+            Fact::MainEnded => {
+                run.ends_by_itself |= run.is_in_use();
+                run.main_ended = true;
+            }
+            Fact::Ready if coming_up && run.started && !run.main_ended => {
                 run.become_ready(now_ms);
                 self.forget_failures(key);
             }

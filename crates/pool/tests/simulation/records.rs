@@ -45,6 +45,10 @@ pub struct RunRecord {
     pub handed_out: Option<(u64, u64)>,
     /// The pool was told of the end, or told that there was no beginning.
     pub over: bool,
+    /// The pool was told that its main process has ended.
+    pub main_ended: bool,
+    /// It was in use then, so that this is why it ends.
+    pub ends_by_itself: bool,
     /// Readiness failed.
     pub failed: bool,
     /// The first reason to stop it that still holds.
@@ -199,6 +203,8 @@ impl RunRecord {
             ready_ms: 0,
             handed_out: None,
             over: false,
+            main_ended: false,
+            ends_by_itself: false,
             failed: false,
             cause: None,
             idleness: Idleness::default(),
@@ -230,7 +236,7 @@ impl RunRecord {
 
     /// Ready, and nobody is ending it.
     pub fn is_in_use(&self) -> bool {
-        self.ready && !self.over && self.stop.is_none() && self.saving.is_none()
+        self.ready && !self.over && !self.ends_by_itself && self.stop.is_none() && self.saving.is_none()
     }
 
     /// Neither ready, nor over, nor called off.
