@@ -369,7 +369,9 @@ export type RuntimeOptions = {
   /** How long a tenant that does not start is left alone. */
   backoff?: SpawnBackoff;
   /**
-   * How long a process has between SIGTERM, which its whole tree gets, and SIGKILL. 0: SIGKILL at once.
+   * How long a tenant has between SIGTERM and SIGKILL, which its whole tree gets. 0: SIGKILL at once. SIGTERM goes to the
+   * main process and, when it is gone, to whoever is left: to each process once, and not to one that has had it from
+   * a parent that passes its own on, as `bun run` does.
    * Default 5 000.
    */
   stopTimeoutMs?: number;

@@ -51,6 +51,10 @@ impl RunSink for Supervision {
         self.report(Fact::StartFailed(Failure::NotStarted { reason }));
     }
 
+    fn main_ended(&self) {
+        self.report(Fact::MainEnded);
+    }
+
     fn ended(&self, ended: Ended) {
         let cpu_ms = ended.cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
         self.report(Fact::Exited(Exit { exit_code: ended.exit_code, cpu_ms }));

@@ -8,6 +8,7 @@ import {
   keeperOf,
   pause,
   processOf,
+  slowToListen,
   startHost,
   Tenants,
   textOf,
@@ -69,6 +70,36 @@ test('a tenant with a stopped keeper is killed', async () => {
   await within('kill', pool.runtime.kill('app'));
   await pool.dispose();
 });
+
+for (const warden of ['running', 'stopped']) {
+  test(`a tenant that dies below a stopped keeper and a ${warden} warden is not handed out`, async () => {
+    // No sweep comes in time to help.
+    await using pool = createPool({ sweepIntervalMs: 60_000 });
+    pool.tenants.add('app');
+    const { pid } = await pool.runtime.ensure('app');
+    await stop(keeperOf(pid)?.pid ?? 0);
+    if (warden === 'stopped') await stopWarden();
+    process.kill(pid, 'SIGKILL');
+    await pool.events.exit('app');
+    const next = await within('ensure', pool.runtime.ensure('app'));
+    expect(next.pid).not.toBe(pid);
+    expect(await textOf(next)).toBe('hello');
+    await pool.dispose();
+  });
+
+  test(`a start that dies below a stopped keeper and a ${warden} warden fails at a sweep`, async () => {
+    await using pool = createPool({ sweepIntervalMs: 200 });
+    pool.tenants.add('app', { start: 'exec bun server.ts', 'server.ts': slowToListen(60_000) });
+    const starting = pool.runtime.ensure('app');
+    starting.catch(() => {});
+    const { pid } = await until('it is spawned', () => pool.events.of('spawn', 'app')[0]);
+    await stop(keeperOf(pid)?.pid ?? 0);
+    if (warden === 'stopped') await stopWarden();
+    process.kill(pid, 'SIGKILL');
+    await expect(within('ensure', starting)).rejects.toThrow('before it was ready');
+    await pool.dispose();
+  });
+}
 
 for (const engine of engineNames) {
   test(`${engine}: a killed host with a stopped warden and a stopped keeper takes everything along`, async () => {

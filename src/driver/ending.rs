@@ -50,7 +50,7 @@ impl Driver {
         self.feed_locked(&mut core, Input::Dispose { call });
     }
 
-    /// JavaScript is gone (a terminated worker, say): everything ends at once, and nobody is told.
+    /// JavaScript is gone (a terminated worker, say): everything ends soon, and nobody is told.
     pub fn abandon(self: &Arc<Self>) {
         self.uplink.close();
         let mut core = self.lock();

@@ -27,8 +27,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+/// Continuing all keepers costs a system call each; a shorter interval of the user's is for idle tenants.
+const SWEEP_INTERVAL_MIN_MS: u64 = 100;
 
 /// What one runtime is made of, besides the pool's rules.
 pub struct Settings {
@@ -209,14 +213,17 @@ impl Driver {
             EngineUse::NotYet => {
                 let engine = Engine::share(self.settings.warden_path.clone())?;
                 let driver = self.clone();
-                let timer = engine.spawn(async move { driver.keep_deadlines().await }).abort_handle();
+                let timer = engine.spawn(async move {
+                    tokio::join!(driver.keep_deadlines(), driver.sweep());
+                });
+                let timer = timer.abort_handle();
                 core.engine = EngineUse::InUse { engine: engine.clone(), timer };
                 Ok(engine)
             }
         }
     }
 
-    async fn keep_deadlines(self: Arc<Self>) {
+    async fn keep_deadlines(self: &Arc<Self>) {
         loop {
             let deadline_ms = {
                 let mut core = self.lock();
@@ -230,6 +237,18 @@ impl Driver {
             tokio::select! {
                 () = tokio::time::sleep_until(clock::instant_of(deadline_ms)) => self.feed(Input::Tick),
                 () = self.deadline_moved.notified() => {}
+            }
+        }
+    }
+
+    /// The warden, or a keeper, may have been stopped while nobody asks anything of it.
+    async fn sweep(&self) {
+        let interval_ms = self.settings.pool.sweep_interval_ms.max(SWEEP_INTERVAL_MIN_MS);
+        loop {
+            tokio::time::sleep(Duration::from_millis(interval_ms)).await;
+            let core = self.lock();
+            if let Some(engine) = core.engine.engine().filter(|_| !core.runs.is_empty()) {
+                engine.warden.continue_helpers();
             }
         }
     }

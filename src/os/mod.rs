@@ -11,6 +11,7 @@ pub mod foreign;
 pub mod listeners;
 pub mod listening;
 pub mod logs;
+mod main_process;
 pub mod off_thread;
 mod orphans;
 mod pause;

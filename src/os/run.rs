@@ -1,6 +1,7 @@
 //! One tenant's process from its launch to its end, as a series of facts.
 
 use crate::os::logs::{LineSink, Stream, pump};
+use crate::os::main_process::MainProcess;
 use crate::os::warden::{Ended, Launch, LaunchError, Started, WardenClient};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::{CString, NulError};
@@ -25,6 +26,8 @@ pub trait RunSink: LineSink {
     fn started(&self, number: u64, started: Started);
     /// It does not and will not; the reason is for people.
     fn not_started(&self, reason: String);
+    /// Its main process is gone; the rest of its tree follows.
+    fn main_ended(&self);
     /// The tree is gone and everything it had written has been passed on.
     fn ended(&self, ended: Ended);
 }
@@ -39,10 +42,14 @@ pub async fn supervise(warden: &WardenClient, program: Program, sink: &impl RunS
         Ok(launched) => launched,
         Err(error) => return sink.not_started(error.to_string()),
     };
-    match warden.outcome(launched.started).await {
-        Ok(started) => sink.started(launched.number, started),
+    let main = match warden.outcome(launched.started).await {
+        Ok(started) => {
+            let main = MainProcess::of(started);
+            sink.started(launched.number, started);
+            main
+        }
         Err(error) => return sink.not_started(explain(&program, error)),
-    }
+    };
     let (tell_ended, ended) = watch::channel(false);
     let end = async {
         let lost = Ended { exit_code: None, cpu_us: None };
@@ -50,12 +57,23 @@ pub async fn supervise(warden: &WardenClient, program: Program, sink: &impl RunS
         let _ = tell_ended.send(true);
         end
     };
-    let (end, (), ()) = tokio::join!(
+    let (end, (), (), ()) = tokio::join!(
         end,
+        watch_main(main, sink, ended.clone()),
         pump(stdout, Stream::Stdout, sink, ended.clone()),
         pump(stderr, Stream::Stderr, sink, ended.clone()),
     );
     sink.ended(end);
+}
+
+/// Says that the main process has ended, even if its keeper, being stopped, does not.
+async fn watch_main(main: Option<MainProcess>, sink: &impl RunSink, mut ended: watch::Receiver<bool>) {
+    let Some(main) = main else { return };
+    tokio::select! {
+        biased;
+        _ = ended.wait_for(|ended| *ended) => {}
+        () = main.end() => sink.main_ended(),
+    }
 }
 
 fn prepare(program: &Program) -> io::Result<(Launch, OwnedFd, OwnedFd)> {

@@ -79,6 +79,7 @@ struct Order {
 enum Packet {
     Launch { launch: Launch, memory_file: OwnedFd },
     Stop(StopStage),
+    Continue,
 }
 
 impl Packet {
@@ -89,6 +90,7 @@ impl Packet {
                 host::send_launch(socket, number, memory_file.as_fd(), stdout, stderr)
             }
             Packet::Stop(stage) => host::send_stop(socket, number, *stage),
+            Packet::Continue => host::send_continue(socket),
         }
     }
 }
@@ -136,6 +138,14 @@ impl WardenClient {
             // A lost warden ends its tenants by itself.
             let _ = connection.orders.send(Order { number, packet: Packet::Stop(stage), pending: None });
             wake(&connection.process);
+        }
+    }
+
+    /// Continues the warden and its keepers, in case somebody has stopped them.
+    pub fn continue_helpers(&self) {
+        if let Some(connection) = &*self.lock() {
+            wake(&connection.process);
+            let _ = connection.orders.send(Order { number: 0, packet: Packet::Continue, pending: None });
         }
     }
 

@@ -10,6 +10,9 @@ use crate::{Action, Adopted, CallId, Failure, Key, Processes, RunId, StopStage};
 /// memory.
 const WAITING_KEYS: usize = 100_000;
 
+/// What processes of ours get to end when JavaScript is gone: within a second of that nothing is to be left of them.
+const ABANDONED_GRACE_MS: u64 = 600;
+
 impl Pool {
     pub(crate) fn ensure(&mut self, step: &mut Step, key: Key, call: CallId) {
         if self.disposal.is_some() {
@@ -278,10 +281,11 @@ impl Pool {
         }
     }
 
-    /// Nobody is left who could wait or be told: force every process of ours, let go of the others.
+    /// Nobody is left who could wait or be told: end every process of ours soon, let go of the others.
     pub(crate) fn abandon(&mut self, step: &mut Step) {
-        self.config.stop_timeout_ms = 0;
+        self.config.stop_timeout_ms = self.config.stop_timeout_ms.min(ABANDONED_GRACE_MS);
         self.dispose(step, None);
+        let due_ms = step.now.steady_ms.saturating_add(ABANDONED_GRACE_MS);
         let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
         runs.sort();
         for run in runs {
@@ -294,7 +298,15 @@ impl Pool {
                 State::Stopping(_, stop) if stop.stage == Stage::Saving => {
                     self.checkpointed(step, run, false)
                 }
-                _ => self.actions.push(Action::Stop { run, stage: StopStage::Force }),
+                // Nobody prepares it any more.
+                State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess => {
+                    self.actions.push(Action::Stop { run, stage: StopStage::Force })
+                }
+                // It was being stopped already, and had more time.
+                State::Stopping(stopping, _) if stopping.deadline_ms.is_some_and(|ms| ms > due_ms) => {
+                    self.set_deadline(step, run, ABANDONED_GRACE_MS)
+                }
+                _ => {}
             }
         }
     }

@@ -17,6 +17,7 @@ impl Pool {
             Fact::StartFailed(failure) => self.start_failed(step, run, failure),
             Fact::Ready => self.ready(step, run),
             Fact::NotReady(failure) => self.not_ready(step, run, failure),
+            Fact::MainEnded => self.main_ended(step, run),
             Fact::Exited(exit) => self.exited(step, run, exit),
             Fact::StopAsked { stage } => self.stop_asked(step, run, stage),
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
@@ -89,6 +90,9 @@ impl Pool {
 
     fn ready(&mut self, step: &mut Step, id: RunId) {
         let State::Probing(run) = &self.tenant_of(id).state else { return };
+        if run.main_has_ended {
+            return;
+        }
         let duration_ms = step.now.steady_ms - run.started_steady_ms;
         self.becomes_ready(step, id, step.now.wall_ms, Event::Ready { run: id, duration_ms });
     }
@@ -139,6 +143,16 @@ impl Pool {
             self.failures.record(&key, step.now.steady_ms, failure.clone());
         }
         self.over(step, id, failure);
+    }
+
+    /// What is left of it does not serve any more: nobody is handed it, and it is on its way out by itself.
+    fn main_ended(&mut self, step: &mut Step, id: RunId) {
+        let tenant = self.tenant_of(id);
+        let Some(run) = tenant.state.run_mut() else { return };
+        run.main_has_ended = true;
+        if matches!(tenant.state, State::Ready(_)) {
+            self.begin_clearing(step, id);
+        }
     }
 
     /// The process is gone.

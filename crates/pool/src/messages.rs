@@ -22,7 +22,7 @@ pub enum Input {
     Drain,
     /// Everything is to end; settles when it has.
     Dispose { call: CallId },
-    /// The users of this pool are gone: end everything at once, nobody waits.
+    /// The users of this pool are gone: end everything soon, nobody waits.
     Abandon,
     /// Something happened to a run. Facts about runs that are over are dropped.
     Fact(RunId, Fact),
@@ -45,6 +45,8 @@ pub enum Fact {
     Ready,
     /// It does not answer, and nobody will ask again.
     NotReady(Failure),
+    /// The main process is gone, and the rest will be: an `Exited` follows. Only of a process of ours.
+    MainEnded,
     /// The whole process tree is gone and all its output has been passed on.
     Exited(Exit),
     /// The user's `kill` is being called: its grace counts from now. A busy host may get to it late.

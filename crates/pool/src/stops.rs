@@ -18,9 +18,15 @@ impl Pool {
         self.begin(step, id, Cause::NotReady, Some(failure));
     }
 
+    /// Ends what is left of a run whose main process has ended by itself, which is why it ends.
+    pub(crate) fn begin_clearing(&mut self, step: &mut Step, id: RunId) {
+        self.part(step, id, None, None);
+        self.force(id);
+    }
+
     /// Saves an idle tenant, and ends it when that is done, has failed, or takes too long.
     pub(crate) fn begin_saving(&mut self, step: &mut Step, id: RunId, timeout_ms: u64) {
-        self.part(step, id, Cause::Idle, None);
+        self.part(step, id, Some(Cause::Idle), None);
         self.set_stage(id, Stage::Saving);
         self.set_deadline(step, id, timeout_ms);
         self.actions.push(Action::Checkpoint { run: id });
@@ -44,7 +50,7 @@ impl Pool {
     }
 
     fn begin(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) {
-        if self.part(step, id, cause, failure) {
+        if self.part(step, id, Some(cause), failure) {
             self.ask(step, id);
         } else {
             self.await_process(step, id);
@@ -52,11 +58,11 @@ impl Pool {
     }
 
     /// From now on nobody is handed the run any more. Whether there is a process.
-    fn part(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) -> bool {
+    fn part(&mut self, step: &mut Step, id: RunId, cause: Option<Cause>, failure: Option<Failure>) -> bool {
         let Pool { tenants, runs, timers, gate, room, stranded, .. } = self;
         let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
         let Tenant { state, waiters, .. } = &mut **tenant;
-        let keeps_room = cause == Cause::Restarted;
+        let keeps_room = cause == Some(Cause::Restarted);
         let mut disappointed = Vec::new();
         state.change(|state| {
             let mut run = match state {
@@ -79,7 +85,7 @@ impl Pool {
             };
             timers.clear(&mut run);
             gate.leave(&mut run);
-            run.cause.get_or_insert(cause);
+            run.cause = run.cause.or(cause);
             if !keeps_room {
                 room.leaving += 1;
             }

@@ -33,7 +33,7 @@ pub(crate) enum Wants {
 /// | `AwaitingGate` | none | yes | a gate permit (`Pool::admit`), kill, dispose, the last caller's abort |
 /// | `Starting` | perhaps | yes | `Started`, `Restored`, `StartFailed`, `Exited`, a stop |
 /// | `Probing` | yes | yes | `Ready`, `NotReady` (a stop), `Exited`, a stop |
-/// | `Ready` | yes | yes | `Exited`, a stop |
+/// | `Ready` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop |
 /// | `Stopping` | yes, or perhaps | yes | `Exited`, `StartFailed`, a refusal or no end in time (back to `Ready`, or `Stranded`) |
 /// | `Stranded` | yes, or perhaps | yes | `Exited`, `StartFailed`, another stop, which `Started` and `Restored` begin, too |
 ///
@@ -66,6 +66,8 @@ pub(crate) struct Run {
     pub pid: Option<u32>,
     pub started_steady_ms: u64,
     pub was_ready: bool,
+    /// Its process is gone; others of its tree may not be.
+    pub main_has_ended: bool,
     /// Some caller asked for a process newer than its call; later such calls join this one.
     pub fresh: bool,
     pub holds_gate: bool,
@@ -94,6 +96,7 @@ impl Run {
             pid: None,
             started_steady_ms: now_ms,
             was_ready: false,
+            main_has_ended: false,
             fresh,
             holds_gate: true,
             deadline_ms: None,

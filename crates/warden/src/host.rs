@@ -64,6 +64,13 @@ pub fn send_stop(socket: impl AsFd, run: u64, stage: StopStage) -> io::Result<()
     Ok(())
 }
 
+/// Asks for stopped keepers to be continued.
+pub fn send_continue(socket: impl AsFd) -> io::Result<()> {
+    let packet = Command::Continue.encode();
+    rustix::io::retry_on_intr(|| send(&socket, &packet, SendFlags::NOSIGNAL))?;
+    Ok(())
+}
+
 /// The next report, or `None` once the warden is gone. A packet that is no report is an error of the kind
 /// [`InvalidData`](io::ErrorKind::InvalidData).
 pub fn receive_report(socket: impl AsFd) -> io::Result<Option<Report>> {

@@ -1,10 +1,10 @@
-//! Signalling whole trees: once, politely, or until nothing is left.
+//! Killing a whole tree, until nothing of it is left.
 
 use std::collections::HashSet;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal};
 
-use crate::tree::{Scope, descendants, pid_of, signal_member, stat_of};
+use crate::tree::{Scope, descendants, signal_member};
 
 /// How often a tree is looked at until no new member shows up. A tree that still grows after that is growing faster
 /// than it can be stopped, and is better thinned out first.
@@ -16,26 +16,6 @@ const PAUSE_FIRST_MS: u64 = 2;
 
 /// The longest pause, for processes that cannot die just now because a device or a network file system holds them.
 const PAUSE_MAX_MS: u64 = 500;
-
-/// Sends `SIGTERM` once to every process of the group. Stopped processes are continued, else they would see it only after
-/// they were killed.
-pub fn terminate_group(group: Pid) {
-    for signal in [Signal::TERM, Signal::CONT] {
-        // Fails only if every process of the group has ended.
-        let _ = kill_process_group(group, signal);
-    }
-}
-
-/// The same for every descendant of `scope` that is not in the group. Finding them means asking about every thread.
-pub fn terminate_outsiders(scope: Scope<'_>, group: Pid) {
-    let members: HashSet<Pid> = descendants(scope).into_iter().collect();
-    let is_outside = |pid: &&Pid| stat_of(**pid).is_some_and(|stat| pid_of(stat.group) != Some(group));
-    for &pid in members.iter().filter(is_outside) {
-        for signal in [Signal::TERM, Signal::CONT] {
-            signal_member(pid, scope, &members, signal);
-        }
-    }
-}
 
 /// The killing of a tree, round by round, until the caller finds that it is gone.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The process between the warden and one tenant: it makes the tenant's first process, inherits every orphan of it,
 //! and exits when none is left. It obeys the packets on its link to the warden, and takes a closed link as the order to
-//! kill everything.
+//! end everything soon.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -14,8 +14,9 @@ use rustix::process::{
 
 use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
+use crate::asking::Asking;
 use crate::clock;
-use crate::hunt::{Hunt, terminate_group, terminate_outsiders};
+use crate::hunt::Hunt;
 use crate::launch::{Outfit, become_tenant};
 use crate::link::{self, Received};
 use crate::outbox::Outbox;
@@ -41,10 +42,12 @@ pub fn keep(run: u64, link: OwnedFd, outfit: Outfit) -> i32 {
     0
 }
 
-/// From the signal to the group until outsiders are looked for. Most tenants are gone by then; to look for outsiders in
-/// each of many that end at once costs as much as all their ends, since the kernel has to forget every file of `/proc`
-/// that was looked at.
-const OUTSIDERS_AFTER_MS: u64 = 20;
+/// What a tree that has been asked to end gets when nobody is left to say how long: the host, or the warden, is gone. All
+/// of it has to be over within a second of that.
+const LAST_GRACE_MS: u64 = 600;
+
+/// How often it is looked for processes whose parents have gone after the main process. Nothing tells of these.
+const ORPHANS_EVERY_MS: u64 = 20;
 
 /// How far the launch has come.
 enum Launch {
@@ -60,9 +63,8 @@ enum Launch {
 enum Phase {
     /// As soon as the main process ends, everything else is killed.
     Serving,
-    /// `SIGTERM` was sent to the group, and at `Some` time will be to whoever has left it. What outlives the main process
-    /// has its time too.
-    Terminating { outsiders_due_ms: Option<u64> },
+    /// The main process was asked to end; when it is gone, what outlives it is. At `Some` time everything is killed.
+    Terminating { asking: Asking, kill_due_ms: Option<u64> },
     /// Everything is killed.
     Killing(Hunt),
 }
@@ -99,8 +101,8 @@ impl Keeper {
 
     fn serve(mut self, mut link: Option<OwnedFd>) {
         while self.reap() {
+            self.go_on_asking();
             self.hunt();
-            self.terminate_outsiders();
             if let Some(link) = &link {
                 // A closed link is noticed where it is read from.
                 self.outbox.flush(link);
@@ -130,25 +132,23 @@ impl Keeper {
             match sys::reap() {
                 Reaped::NoChildren => return false,
                 Reaped::NothingYet => return true,
-                Reaped::Child { pid, ending, .. } if pid == self.main && self.main_ending.is_none() => {
-                    self.main_ending = Some(ending);
-                    if matches!(self.phase, Phase::Serving) {
-                        self.kill();
+                Reaped::Child { pid, ending, .. } => {
+                    if let Phase::Terminating { asking, .. } = &mut self.phase {
+                        asking.reaped(pid);
+                    }
+                    if pid == self.main && self.main_ending.is_none() {
+                        self.main_ending = Some(ending);
+                        if matches!(self.phase, Phase::Serving) {
+                            self.kill();
+                        }
                     }
                 }
-                Reaped::Child { .. } => {}
             }
         }
     }
 
     fn wait(&mut self, link: &mut Option<OwnedFd>) {
-        let timeout_ms = match &self.phase {
-            Phase::Killing(hunt) => Some(hunt.remaining_ms(clock::now_ms())),
-            Phase::Terminating { outsiders_due_ms: Some(due_ms) } => {
-                Some(due_ms.saturating_sub(clock::now_ms()))
-            }
-            Phase::Serving | Phase::Terminating { outsiders_due_ms: None } => None,
-        };
+        let timeout_ms = self.timeout_ms();
         let status = match &self.launch {
             Launch::Pending(status) => Some(status),
             Launch::Started | Launch::Failed(_) => None,
@@ -168,6 +168,18 @@ impl Keeper {
         }
         if is_link_ready {
             self.obey(link);
+        }
+    }
+
+    fn timeout_ms(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Serving => None,
+            Phase::Terminating { kill_due_ms, .. } => {
+                let kill_ms = kill_due_ms.map(|due_ms| due_ms.saturating_sub(clock::now_ms()));
+                let orphans_ms = self.main_ending.map(|_| ORPHANS_EVERY_MS);
+                kill_ms.into_iter().chain(orphans_ms).min()
+            }
+            Phase::Killing(hunt) => Some(hunt.remaining_ms(clock::now_ms())),
         }
     }
 
@@ -191,13 +203,13 @@ impl Keeper {
                 Received::Nothing => return,
                 Received::Closed => {
                     *link = None;
-                    self.kill();
+                    self.end_alone();
                 }
                 Received::Packet { bytes, .. } => match Command::decode(&bytes) {
                     Ok(Command::Stop { stage: StopStage::Terminate, .. }) => self.terminate(),
                     Ok(Command::Stop { stage: StopStage::Kill, .. }) => self.kill(),
                     // The warden, the same program, sends nothing else.
-                    Ok(Command::Launch { .. }) | Err(_) => {}
+                    Ok(Command::Launch { .. } | Command::Continue) | Err(_) => {}
                 },
             }
         }
@@ -205,17 +217,25 @@ impl Keeper {
 
     fn terminate(&mut self) {
         if matches!(self.phase, Phase::Serving) {
-            terminate_group(self.main);
-            self.phase = Phase::Terminating { outsiders_due_ms: Some(clock::now_ms() + OUTSIDERS_AFTER_MS) };
+            self.phase = Phase::Terminating { asking: Asking::of(self.main), kill_due_ms: None };
         }
     }
 
-    /// Not before the group has had its time, unless its first process is gone and others are not.
-    fn terminate_outsiders(&mut self) {
-        let Phase::Terminating { outsiders_due_ms: due_ms @ Some(_) } = &mut self.phase else { return };
-        if self.main_ending.is_some() || due_ms.is_some_and(|due_ms| due_ms <= clock::now_ms()) {
-            *due_ms = None;
-            terminate_outsiders(Scope { root: getpid(), spared: &[] }, self.main);
+    /// Nobody will say any more when everything is to be killed.
+    fn end_alone(&mut self) {
+        let now_ms = clock::now_ms();
+        self.terminate();
+        if let Phase::Terminating { kill_due_ms, .. } = &mut self.phase {
+            *kill_due_ms = Some(now_ms + LAST_GRACE_MS);
+        }
+    }
+
+    fn go_on_asking(&mut self) {
+        let Phase::Terminating { asking, kill_due_ms } = &mut self.phase else { return };
+        if kill_due_ms.is_some_and(|due_ms| due_ms <= clock::now_ms()) {
+            self.kill();
+        } else if self.main_ending.is_some() {
+            asking.go_on();
         }
     }
 

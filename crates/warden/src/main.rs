@@ -8,12 +8,14 @@
 //! ```
 //!
 //! Every keeper is a subreaper: whoever is orphaned below it becomes its child, so a tenant's tree is exactly the
-//! keeper's descendants, whatever they do to their sessions and groups (tree.rs finds them, hunt.rs ends them). A keeper
+//! keeper's descendants, whatever they do to their sessions and groups (tree.rs finds them, asking.rs asks them to end, hunt.rs ends them). A keeper
 //! whose socket to the warden closes kills its tree; the warden whose socket to the host closes does that to all.
 
 #![deny(unsafe_code)]
 
+mod asking;
 mod clock;
+mod disposition;
 mod hunt;
 mod keeper;
 mod launch;

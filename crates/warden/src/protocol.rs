@@ -29,6 +29,7 @@ pub const LAUNCH_FDS: usize = 3;
 
 const TAG_LAUNCH: u8 = 1;
 const TAG_STOP: u8 = 2;
+const TAG_CONTINUE: u8 = 3;
 const TAG_STARTED: u8 = 1;
 const TAG_LAUNCH_FAILED: u8 = 2;
 const TAG_ENDED: u8 = 3;
@@ -52,12 +53,15 @@ pub enum Command {
         /// How.
         stage: StopStage,
     },
+    /// Continue the keepers, in case they were stopped.
+    Continue,
 }
 
 /// How a tenant is asked to go; the later one says more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopStage {
-    /// `SIGTERM` to every process of the tree, once; then the tree has all the time it wants.
+    /// `SIGTERM` to the main process and, when it is gone, to those that it leaves, to each once; the tree has all the
+    /// time it wants.
     Terminate,
     /// `SIGKILL` until no process of the tree is left.
     Kill,
@@ -138,10 +142,11 @@ pub enum ProtocolError {
 }
 
 impl Command {
-    /// The run this command is about.
+    /// The run this command is about; 0 for all.
     pub fn run(&self) -> u64 {
         match *self {
             Command::Launch { run } | Command::Stop { run, .. } => run,
+            Command::Continue => 0,
         }
     }
 
@@ -154,6 +159,7 @@ impl Command {
                 packet[0] = TAG_STOP;
                 packet[1] = stage.to_byte();
             }
+            Command::Continue => packet[0] = TAG_CONTINUE,
         }
         put(&mut packet, 8, self.run().to_le_bytes());
         packet
@@ -166,6 +172,10 @@ impl Command {
         let run = u64::from_le_bytes(take(packet, 8));
         match packet[0] {
             TAG_LAUNCH => require_zero(packet, 1..2).map(|()| Command::Launch { run }),
+            TAG_CONTINUE => {
+                require_zero(packet, 1..2)?;
+                require_zero(packet, 8..COMMAND_BYTES).map(|()| Command::Continue)
+            }
             TAG_STOP => Ok(Command::Stop { run, stage: StopStage::from_byte(packet[1])? }),
             value => Err(ProtocolError::Unknown { field: "the command's tag", value }),
         }

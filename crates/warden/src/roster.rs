@@ -112,6 +112,13 @@ impl Roster {
         }
     }
 
+    /// Continues every keeper.
+    pub fn continue_all(&self) {
+        for keeper in &self.keepers {
+            signal(keeper, Signal::CONT);
+        }
+    }
+
     /// When the next one will be late.
     pub fn next_late_ms(&self) -> Option<u64> {
         self.keepers.iter().filter(|keeper| !keeper.has_started).map(|keeper| keeper.late_ms).min()
@@ -165,7 +172,7 @@ impl Roster {
         reports.extend(self.lost.drain(..).map(|lost| lost.last_word()));
     }
 
-    /// Tells every keeper to kill its tree. They may have been stopped by somebody; they have to run for this.
+    /// Tells every keeper to end its tree by itself. They may have been stopped by somebody; they have to run for this.
     pub fn dismiss(&mut self) {
         for keeper in &mut self.keepers {
             keeper.link = None;

@@ -16,9 +16,9 @@ use crate::roster::Roster;
 use crate::sys::{self, Reaped};
 use crate::tree::Scope;
 
-/// How long keepers have to clear their trees once the host is gone. They need a few milliseconds; one that does not
-/// finish in this time is being held up by somebody, and the warden does its work instead.
-const KEEPERS_GRACE_MS: u64 = 300;
+/// How long keepers have to end their trees once the host is gone: the last grace of these, and the time to kill what has
+/// not used it. One that does not finish in this time is being held up, and the warden does its work instead.
+const KEEPERS_GRACE_MS: u64 = 850;
 
 /// How many commands are taken in one go, so that a host with many does not keep the keepers waiting.
 const COMMANDS_PER_ROUND: usize = 64;
@@ -184,6 +184,7 @@ impl Service {
                 Received::Packet { bytes, fds, fds_lost } => match Command::decode(&bytes) {
                     Ok(Command::Launch { run }) => self.launch(run, fds, fds_lost),
                     Ok(Command::Stop { run, stage }) => self.roster.stop(run, stage),
+                    Ok(Command::Continue) => self.roster.continue_all(),
                     Err(error) => {
                         self.misuse = Some(io::Error::new(io::ErrorKind::InvalidData, error));
                         return self.leave();

@@ -11,8 +11,8 @@ use warden::Stat;
 /// Whose descendants are meant: those of `root`, without `spared` children and all that is below these.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
-    /// The process at the top, itself not a member. Has to be this process: its own children cannot vanish or be
-    /// replaced unless it reaps them, which is what the walk relies on.
+    /// The process at the top, itself not a member. Has to be this process or a child that it has not reaped: then its
+    /// number is its own, which is what the walk relies on.
     pub root: Pid,
     /// Children of the root that are left alone.
     pub spared: &'a [Pid],
@@ -36,6 +36,15 @@ pub fn descendants(scope: Scope<'_>) -> Vec<Pid> {
     } else {
         // A kernel without these lists (CONFIG_PROC_CHILDREN).
         walk(scope, children_by_scan())
+    }
+}
+
+/// Those of one process.
+pub fn children_of(parent: Pid) -> Vec<Pid> {
+    if thread_children(parent, parent.as_raw_pid()).is_some() {
+        children_by_list(parent)
+    } else {
+        children_by_scan()(parent)
     }
 }
 

@@ -73,6 +73,16 @@ fn a_killed_warden_takes_everything_with_it() {
 }
 
 #[test]
+fn tenants_of_a_killed_warden_can_save_what_they_have() {
+    let mut warden = Warden::start();
+    let text = "trap 'sleep 0.2; echo saved; exit' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut tenant = warden.start_script(1, text);
+    tenant.stdout.line();
+    warden.kill();
+    assert_eq!(tenant.stdout.rest(), "saved\n");
+}
+
+#[test]
 fn a_tenant_whose_keeper_and_warden_cannot_help_dies_all_the_same() {
     let mut warden = Warden::start();
     let tenant = warden.start_script(1, "exec sleep 1000");

@@ -8,6 +8,7 @@ fn commands() -> Vec<Command> {
         Command::Launch { run: u64::MAX },
         Command::Stop { run: 7, stage: StopStage::Terminate },
         Command::Stop { run: 1 << 40, stage: StopStage::Kill },
+        Command::Continue,
     ]
 }
 

@@ -44,3 +44,18 @@ fn it_is_continued() {
     }
     panic!("none of {TRIES} keepers was stopped in time");
 }
+
+#[test]
+fn it_is_continued_when_the_host_says_so() {
+    let mut warden = Warden::start();
+    let tenants = [1, 2].map(|run| warden.start_script(run, "exec sleep 1000"));
+    for tenant in &tenants {
+        kill_process(tenant.keeper, Signal::STOP).unwrap();
+        support::eventually("it is stopped", || is_stopped(tenant.keeper));
+        kill_process(tenant.pid, Signal::KILL).unwrap();
+    }
+    warden::host::send_continue(warden.socket()).unwrap();
+    for tenant in &tenants {
+        assert_eq!(warden.expect_ended(tenant.run).how(), support::SIGKILL);
+    }
+}

@@ -118,12 +118,12 @@ fn a_pool_that_drains_or_is_disposed_takes_nobody_in() {
 }
 
 #[test]
-fn an_abandoned_pool_lets_go_of_it_and_forces_its_own() {
+fn an_abandoned_pool_lets_go_of_it_and_ends_its_own() {
     let mut bench = Bench::new(config());
     let (adopted, ours) = (bench.adopted("adopted"), bench.running("ours"));
     let actions = bench.handle(Input::Abandon);
     assert!(actions.contains(&Action::Release { run: adopted }));
-    assert!(forces_to_stop(&actions, ours));
+    assert!(asks_to_stop(&actions, ours));
     assert_eq!(exit_reason(&bench.exit(ours)), Some(ExitReason::Disposed));
     assert!(bench.pool.is_empty());
 }

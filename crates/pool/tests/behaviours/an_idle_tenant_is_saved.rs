@@ -88,7 +88,7 @@ fn dispose_waits_for_the_save() {
 #[test]
 fn an_abandoned_pool_waits_for_no_save() {
     let (mut bench, run) = saving();
-    assert_eq!(bench.handle(Input::Abandon), [Action::Stop { run, stage: StopStage::Force }]);
+    assert_eq!(bench.handle(Input::Abandon), [Action::Stop { run, stage: StopStage::Ask }]);
     assert_eq!(exit_reason(&bench.exit(run)), Some(ExitReason::IdleKilled));
 
     let (mut bench, run) = saving();

@@ -1,12 +1,14 @@
 //! The pool's promises one by one: each file is named after the behaviour it shows.
 
 mod a_busy_tenant_is_not_idle;
+mod a_dead_process_is_not_handed_out;
 mod a_ready_tenant_stays_for_a_while;
 mod a_refused_eviction_is_not_taken_as_room;
 mod a_respawn_of_a_stranded_key_queues_for_room;
 mod a_running_process_can_be_adopted;
 mod a_snapshot_comes_back_ready;
 mod a_start_that_is_called_off_is_told_as_such;
+mod an_abandoned_pool_ends_soon;
 mod an_aborted_call_is_not_answered;
 mod an_idle_tenant_is_asked_about;
 mod an_idle_tenant_is_saved;

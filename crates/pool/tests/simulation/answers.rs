@@ -157,7 +157,7 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
 
 /// What was called off had a process and is told how that ended, or had none. The user's own errors are told in any case.
 fn a_start_that_was_called_off_is_told_as_such(run: &RunRecord, failure: &Failure) -> Verdict {
-    let called_off = run.cause.is_some() && !run.failed;
+    let called_off = (run.cause.is_some() || run.ends_by_itself) && !run.failed;
     let fits = match failure {
         Failure::CalledOff => called_off && (!run.started || run.ready),
         Failure::ExitedEarly { exit_code } => {

@@ -29,7 +29,7 @@ pub struct Book {
     /// When it was last known who has connections or, if it never was, since when there is a tenant.
     pub looked_ms: Option<u64>,
     pub disposed: bool,
-    pub abandoned: bool,
+    pub abandoned_ms: Option<u64>,
 }
 
 impl Book {
@@ -52,7 +52,7 @@ impl Book {
             looking: None,
             looked_ms: None,
             disposed: false,
-            abandoned: false,
+            abandoned_ms: None,
         }
     }
 

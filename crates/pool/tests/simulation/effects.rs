@@ -17,6 +17,7 @@ impl Book {
             Action::Stop { run, stage } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.stop = Some((*stage, None));
+                    run.asked_ms = now_ms;
                 }
             }
             Action::AskIdle { run, .. } => {

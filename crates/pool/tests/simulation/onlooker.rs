@@ -33,7 +33,8 @@ impl Book {
         if let Some(run) = self.live_run_of_mut(key) {
             // What timed out before keeps its cause.
             let was_given_up = run.given_up.is_some() && run.stop.is_none() && run.saving.is_none();
-            run.makes_room_for_restart |= run.cause.is_none() || was_given_up;
+            let is_first_cause = run.cause.is_none() && !run.ends_by_itself;
+            run.makes_room_for_restart |= is_first_cause || was_given_up;
             run.may_make_room_for_restart |= run.external && !run.started;
         }
         self.cause_of_key(key, ExitReason::Restarted);
@@ -83,8 +84,7 @@ impl Book {
     /// Our own processes are still to be reaped, and no save is waited for; the others are let go of.
     fn abandon(&mut self) {
         self.dispose();
-        self.abandoned = true;
-        self.config.stop_timeout_ms = 0;
+        self.abandoned_ms.get_or_insert(self.now.steady_ms);
         let external: Vec<RunId> = self.alive().filter(|run| run.external).map(|run| run.id).collect();
         external.into_iter().for_each(|run| self.over(run, None));
         let ours: Vec<RunId> = self.alive().map(|run| run.id).collect();
@@ -93,7 +93,7 @@ impl Book {
 
     fn cause_of_key(&mut self, key: usize, cause: ExitReason) {
         if let Some(run) = self.live_run_of_mut(key) {
-            run.cause.get_or_insert(cause);
+            run.cause = run.cause.or(Some(cause).filter(|_| !run.ends_by_itself));
         }
     }
 
@@ -115,7 +115,11 @@ impl Book {
                 }
                 _ = self.observing_from_ms.get_or_insert(now_ms);
             }
-            Fact::Ready if coming_up && run.started => {
+            Fact::MainEnded => {
+                run.ends_by_itself |= run.is_in_use();
+                run.main_ended = true;
+            }
+            Fact::Ready if coming_up && run.started && !run.main_ended => {
                 run.become_ready(now_ms);
                 self.forget_failures(key);
             }

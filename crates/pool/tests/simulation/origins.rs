@@ -57,8 +57,8 @@ fn adoptions_do_not_overtake(book: &Book, key: usize) -> Verdict {
 }
 
 fn nothing_is_stopped_without_a_cause(book: &Book, run: RunId) -> Verdict {
-    let cause = book.run(run).and_then(|run| run.cause);
-    holds(cause.is_some(), || format!("{run:?} is stopped for no reason"))
+    let has_cause = book.run(run).is_some_and(|run| run.cause.is_some() || run.ends_by_itself);
+    holds(has_cause, || format!("{run:?} is stopped for no reason"))
 }
 
 /// One that came too late to be handed out is told as spawned.

@@ -73,6 +73,12 @@ impl World<'_> {
 
     pub(super) fn end(&mut self, run: RunId, after_ms: u64) {
         let exit = self.exit();
+        // That the main process has ended may be known before the rest of its tree is gone.
+        let is_ours = self.book.run(run).is_some_and(|run| !run.external);
+        if is_ours && self.rng.chance(50) {
+            let before_ms = self.rng.below(after_ms + 1);
+            self.plan_fact(before_ms, run, Fact::MainEnded);
+        }
         self.plan_fact(after_ms, run, Fact::Exited(exit));
     }
 

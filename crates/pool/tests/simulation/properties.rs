@@ -4,7 +4,10 @@ use super::book::Book;
 use super::effects::run_of;
 use super::leases::SharedLeases;
 use super::world::{key_index, key_name};
-use pool::{Action, Event, ExitReason, Leases, Outcome};
+use pool::{Action, Event, ExitReason, Leases, Outcome, StopStage};
+
+/// From the end of JavaScript until what it has left is forced.
+const ABANDONED_GRACE_MS: u64 = 600;
 
 pub type Verdict = Result<(), String>;
 
@@ -33,6 +36,7 @@ pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
     a_restart_takes_its_own_room_over(book)?;
     observations_go_on(book, lag_ms)?;
     every_spawn_has_its_exit(book)?;
+    an_abandoned_pool_waits_for_nobody_long(book, lag_ms)?;
     leases_are_open_exactly_while_in_use(book, leases)?;
     drain_is_told_once(book)
 }
@@ -127,7 +131,8 @@ fn whoever_gets_a_tenant_touches_it(book: &Book, leases: &SharedLeases, action: 
 fn effects_concern_processes_that_exist(book: &Book, action: &Action) -> Verdict {
     let (Action::Stop { run, .. } | Action::Probe { run }) = action else { return Ok(()) };
     // Whoever abandons the pool wants everything to end that may exist.
-    let exists = book.run(*run).is_some_and(|run| (run.started || book.abandoned) && !run.told.exit);
+    let exists =
+        book.run(*run).is_some_and(|run| (run.started || book.abandoned_ms.is_some()) && !run.told.exit);
     holds(exists, || format!("{action:?} of what is not there"))
 }
 
@@ -151,6 +156,17 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
     let last_word = matches!(action, Action::Release { .. });
     let finished = record.told.released || (record.told.exit && !last_word);
     holds(!finished, || format!("{action:?} after the end"))
+}
+
+/// What was asked to end, at whatever time, is forced soon after JavaScript has gone.
+fn an_abandoned_pool_waits_for_nobody_long(book: &Book, lag_ms: u64) -> Verdict {
+    let Some(abandoned_ms) = book.abandoned_ms else { return Ok(()) };
+    let late = book.alive().find(|run| {
+        let is_only_asked = matches!(run.stop, Some((StopStage::Ask, _))) && !run.external;
+        let due_ms = run.asked_ms.max(abandoned_ms) + ABANDONED_GRACE_MS + lag_ms;
+        is_only_asked && book.now.steady_ms > due_ms
+    });
+    holds(late.is_none(), || format!("{:?} is waited for", late.map(|run| run.id)))
 }
 
 fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {

@@ -45,6 +45,10 @@ pub struct RunRecord {
     pub handed_out: Option<(u64, u64)>,
     /// The pool was told of the end, or told that there was no beginning.
     pub over: bool,
+    /// The pool was told that its main process has ended.
+    pub main_ended: bool,
+    /// It was in use then, so that this is why it ends.
+    pub ends_by_itself: bool,
     /// Readiness failed.
     pub failed: bool,
     /// The first reason to stop it that still holds.
@@ -55,6 +59,8 @@ pub struct RunRecord {
     pub saved_step: u64,
     /// The stop under way: what was asked last, and when the user's `kill` was called for it.
     pub stop: Option<(StopStage, Option<u64>)>,
+    /// When it was last asked to end.
+    pub asked_ms: u64,
     /// When, and at which step, a stop of it was last given up.
     pub given_up: Option<(u64, u64)>,
     pub exit_code: Option<i32>,
@@ -197,12 +203,15 @@ impl RunRecord {
             ready_ms: 0,
             handed_out: None,
             over: false,
+            main_ended: false,
+            ends_by_itself: false,
             failed: false,
             cause: None,
             idleness: Idleness::default(),
             saving: None,
             saved_step: 0,
             stop: None,
+            asked_ms: 0,
             given_up: None,
             exit_code: None,
             cpu_ms: 0,
@@ -227,7 +236,7 @@ impl RunRecord {
 
     /// Ready, and nobody is ending it.
     pub fn is_in_use(&self) -> bool {
-        self.ready && !self.over && self.stop.is_none() && self.saving.is_none()
+        self.ready && !self.over && !self.ends_by_itself && self.stop.is_none() && self.saving.is_none()
     }
 
     /// Neither ready, nor over, nor called off.

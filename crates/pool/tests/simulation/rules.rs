@@ -59,13 +59,14 @@ impl Rules {
         let width = rng.pick(&[None, None, Some(1), Some(2)]);
         let patience_ms = if rng.chance(50) { Some(rng.between(1, 40)) } else { None };
         let base_ms = rng.between(1, 60);
+        let grace_ms = rng.between(1, 40);
         let backoff = Backoff { base_ms, max_ms: rng.between(base_ms, 150), max_failures: rng.between(1, 5) };
         let config = Config {
             max_concurrent: rng.between(1, 6) as usize,
             idle_after_ms,
             sweep_interval_ms: rng.between(5, 40),
             observe_interval_ms,
-            stop_timeout_ms: if rng.chance(30) { 0 } else { rng.between(1, 40) },
+            stop_timeout_ms: rng.pick(&[0, 0, grace_ms, grace_ms, grace_ms, grace_ms, 2_000]),
             backoff,
             gate: GateConfig { width, patience_ms },
             processes,

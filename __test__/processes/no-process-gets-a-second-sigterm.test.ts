@@ -1,0 +1,135 @@
+// Whatever stands between the runtime and a server, a stop sends it exactly one SIGTERM, and it ends in its own time:
+// many programs take a second one as "at once".
+import { expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { createPool, until } from '../support/processes/index.ts';
+
+/** Notes each SIGTERM in a file, and ends when its grace is over; meanwhile it serves on. */
+const recorder = (graceMs: number, on: 'on' | 'once' = 'on') => `
+import { appendFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+const answer = (request, response) =>
+  setTimeout(() => response.end('ok'), request.url === '/slow' ? ${graceMs / 2} : 0);
+let asked = false;
+process.${on}('SIGTERM', () => {
+  appendFileSync('terms', 'TERM\\n');
+  if (asked) return;
+  asked = true;
+  setTimeout(() => {
+    appendFileSync('terms', 'finished\\n');
+    process.exit(0);
+  }, ${graceMs});
+});
+createServer(answer).listen(Number(process.env.PORT), '127.0.0.1');
+`;
+
+/** Starts the server, and does with SIGTERM what it says. */
+const leader = (onTerm: string) => `
+import { spawn } from 'node:child_process';
+const child = spawn('node', ['server.mjs'], { stdio: 'inherit' });
+process.on('SIGTERM', () => { ${onTerm} });
+child.on('exit', () => process.exit(0));
+`;
+
+type Start = { start: string; command?: string[]; onTerm?: string };
+
+const hasPnpm = spawnSync('pnpm', ['--version']).status === 0;
+/** Since Node 22. */
+const hasNodeRun = spawnSync('node', ['--help']).stdout.includes('--run');
+
+const starts: Record<string, Start | undefined> = {
+  'bun run': { start: 'bun server.mjs' },
+  'bun run node': { start: 'node server.mjs' },
+  'bun run with more to do': { start: 'true && node server.mjs && true' },
+  'npm start': { start: 'node server.mjs', command: ['npm', 'start'] },
+  'pnpm start': hasPnpm ? { start: 'node server.mjs', command: ['pnpm', 'start'] } : undefined,
+  'node --run': hasNodeRun ? { start: 'node server.mjs', command: ['node', '--run', 'start'] } : undefined,
+  'a shell that waits': { start: '', command: ['sh', '-c', 'node server.mjs & wait'] },
+  'a wrapper below a shell': { start: 'bun server.mjs', command: ['sh', '-c', 'bun run start & wait'] },
+  'a session of its own': { start: '', command: ['sh', '-c', 'setsid node server.mjs & wait'] },
+  'a shell that leaves at once': {
+    start: '',
+    command: ['sh', '-c', "trap 'exit 0' TERM; node server.mjs & wait"],
+  },
+  'a shell that passes it on and leaves': {
+    start: '',
+    command: ['sh', '-c', "trap 'kill $child; exit 0' TERM; node server.mjs & child=$!; wait"],
+  },
+  'a leader that passes nothing on': {
+    start: '',
+    command: ['node', 'leader.mjs'],
+    onTerm: 'setTimeout(() => process.exit(0), 200)',
+  },
+  'a leader that passes it on and waits': {
+    start: '',
+    command: ['node', 'leader.mjs'],
+    onTerm: "child.kill('SIGTERM')",
+  },
+  'a leader that passes it on and leaves': {
+    start: '',
+    command: ['node', 'leader.mjs'],
+    onTerm: "child.kill('SIGTERM'); process.exit(0)",
+  },
+};
+
+async function stopped(name: string, { start, command, onTerm }: Start, server: string, load = false) {
+  await using pool = createPool({ stopTimeoutMs: 20_000, ...(command && { command }) });
+  pool.tenants.add('app', { start, 'server.mjs': server, 'leader.mjs': leader(onTerm ?? '') });
+  const { port } = await pool.runtime.ensure('app');
+  let isOver = false;
+  const answered = load
+    ? fetch(`http://127.0.0.1:${port}/slow`).then((response) => response.text())
+    : Promise.resolve('ok');
+  const visitor = (async () => {
+    while (load && !isOver) await fetch(`http://127.0.0.1:${port}/`).catch(() => {});
+  })();
+  // The slow request is under way once another is answered.
+  if (load) await fetch(`http://127.0.0.1:${port}/`);
+  await pool.runtime.kill('app');
+  isOver = true;
+  await visitor;
+  const terms = readFileSync(join(pool.tenants.root, 'app', 'terms'), 'utf8');
+  expect({ name, terms, answer: await answered }).toEqual({ name, terms: 'TERM\nfinished\n', answer: 'ok' });
+  await pool.dispose();
+}
+
+for (const [name, start] of Object.entries(starts)) {
+  test.skipIf(start === undefined).concurrent(`${name}: three seconds under load`, async () => {
+    if (start) await stopped(name, start, recorder(3_000), true);
+  });
+  test.skipIf(start === undefined).concurrent(`${name}: a handler that is there for one signal`, async () => {
+    if (start) await stopped(name, start, recorder(300, 'once'));
+  });
+}
+
+test('workers of a server that tells them itself', async () => {
+  await using pool = createPool({ command: ['node', 'cluster.mjs'], stopTimeoutMs: 20_000 });
+  pool.tenants.add('app', {
+    'cluster.mjs': `
+      import cluster from 'node:cluster';
+      import { appendFileSync } from 'node:fs';
+      import { createServer } from 'node:http';
+      if (cluster.isPrimary) {
+        const workers = [cluster.fork(), cluster.fork()];
+        process.on('SIGTERM', () => workers.forEach((worker) => worker.process.kill('SIGTERM')));
+        cluster.on('exit', () => Object.keys(cluster.workers).length === 0 && process.exit(0));
+      } else {
+        process.on('SIGTERM', () => {
+          appendFileSync('terms', 'TERM\\n');
+          setTimeout(() => process.exit(0), 300);
+        });
+        createServer((_, response) => response.end('ok')).listen(process.env.PORT, '127.0.0.1', () =>
+          appendFileSync('up', 'up\\n'),
+        );
+      }`,
+    up: '',
+  });
+  await pool.runtime.ensure('app');
+  const read = (file: string) => readFileSync(join(pool.tenants.root, 'app', file), 'utf8');
+  await until('both workers are up', () => read('up') === 'up\nup\n');
+  await pool.runtime.kill('app');
+  expect(read('terms')).toBe('TERM\nTERM\n');
+  await pool.dispose();
+});

@@ -1,0 +1,43 @@
+//! From the moment that the main process is known to have ended, nobody is handed it, whenever the rest of its tree is gone.
+
+use crate::support::*;
+use pool::*;
+
+#[test]
+fn who_asks_for_it_waits_for_the_next_one() {
+    let mut bench = Bench::new(config());
+    let run = bench.running("a");
+    assert_eq!(bench.fact(run, Fact::MainEnded), [Action::Stop { run, stage: StopStage::Force }]);
+    let (call, actions) = bench.ensure("a");
+    assert_eq!(actions, []);
+    let actions = bench.exit(run);
+    assert_eq!(exit_reason(&actions), Some(ExitReason::Crashed), "nobody stopped it");
+    let next = started(&actions).expect("the next one starts");
+    bench.process(next);
+    assert_eq!(answer(&bench.fact(next, Fact::Ready), call), Some(&Outcome::Tenant(next)));
+}
+
+#[test]
+fn it_has_ended_by_itself_whatever_is_asked_of_it_then() {
+    let mut bench = Bench::new(config());
+    let run = bench.running("a");
+    bench.fact(run, Fact::MainEnded);
+    let (kill, actions) = bench.kill("a");
+    assert_eq!(actions, []);
+    let actions = bench.fact(run, Fact::Exited(Exit { exit_code: Some(0), cpu_ms: None }));
+    assert_eq!(exit_reason(&actions), Some(ExitReason::ExitedClean));
+    assert_eq!(answer(&actions, kill), Some(&Outcome::Done));
+}
+
+#[test]
+fn one_that_has_ended_does_not_become_ready() {
+    let mut bench = Bench::new(config());
+    let (call, actions) = bench.ensure("a");
+    let run = started(&actions).expect("it starts");
+    bench.process(run);
+    assert_eq!(bench.fact(run, Fact::MainEnded), []);
+    assert_eq!(bench.fact(run, Fact::Ready), [], "another process has answered on its port");
+    let failure = Failure::ExitedEarly { exit_code: None };
+    let refused = Refusal::StartFailed { run: Some(run), failure };
+    assert_eq!(refusal(&bench.exit(run), call), Some(&refused));
+}

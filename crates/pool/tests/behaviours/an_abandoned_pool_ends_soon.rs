@@ -1,0 +1,48 @@
+//! When JavaScript is gone, its processes are asked to end, and forced within a second, whatever `stop_timeout_ms` says.
+
+use crate::support::*;
+use pool::*;
+
+const GRACE_MS: u64 = 600;
+
+fn force_is_due(bench: &mut Bench, run: RunId, at_ms: u64) {
+    assert_eq!(bench.pool.next_deadline(), Some(at_ms));
+    assert_eq!(bench.tick_when_due(), [Action::Stop { run, stage: StopStage::Force }]);
+}
+
+#[test]
+fn what_runs_has_a_short_grace() {
+    let mut bench = Bench::new(config());
+    let run = bench.running("a");
+    assert_eq!(bench.handle(Input::Abandon), [Action::Stop { run, stage: StopStage::Ask }]);
+    let due_ms = bench.now.steady_ms + GRACE_MS;
+    force_is_due(&mut bench, run, due_ms);
+    bench.exit(run);
+    assert!(bench.pool.is_empty());
+}
+
+#[test]
+fn what_was_being_stopped_has_no_longer() {
+    let mut bench = Bench::new(config());
+    let run = bench.running("a");
+    bench.kill("a");
+    bench.pass(1_000);
+    assert_eq!(bench.handle(Input::Abandon), [], "it has been asked");
+    let due_ms = bench.now.steady_ms + GRACE_MS;
+    force_is_due(&mut bench, run, due_ms);
+}
+
+#[test]
+fn what_has_less_time_left_keeps_that() {
+    let mut bench = Bench::new(config());
+    let run = bench.running("a");
+    bench.kill("a");
+    let due_ms = bench.pool.next_deadline().unwrap();
+    bench.pass(4_900);
+    bench.handle(Input::Abandon);
+    force_is_due(&mut bench, run, due_ms);
+
+    let mut bench = Bench::new(Config { stop_timeout_ms: 0, ..config() });
+    let run = bench.running("a");
+    assert_eq!(bench.handle(Input::Abandon), [Action::Stop { run, stage: StopStage::Force }]);
+}

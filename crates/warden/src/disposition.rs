@@ -1,0 +1,102 @@
+//! What a process does about `SIGTERM`, from `/proc/<pid>/status`.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal};
+
+/// See the module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Disposition {
+    /// One letter, of the first thread; `proc(5)` lists them.
+    pub state: u8,
+    /// It has been sent one and has not taken it yet.
+    pub is_pending: bool,
+    /// Code of its own may hear of one: by a handler, or by asking for it while it is held back.
+    pub listens: bool,
+    /// It will never hear of one.
+    pub ignores: bool,
+    /// How often its first thread has gone off a processor.
+    pub switches: u64,
+}
+
+impl Disposition {
+    /// `None` if there is no such process, or it cannot be looked at.
+    pub fn of(pid: Pid) -> Option<Disposition> {
+        parse(&fs::read(format!("/proc/{}/status", pid.as_raw_pid())).ok()?)
+    }
+
+    /// It runs no code of its own until it is continued.
+    pub fn is_frozen(&self) -> bool {
+        !matches!(self.state, b'R' | b'S')
+    }
+
+    /// It is over, but for its parent's looking after it.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+}
+
+/// The name in the first line is escaped by the kernel, so no line of it can pass for another.
+fn parse(text: &[u8]) -> Option<Disposition> {
+    let (mut found, mut is_caught, mut is_blocked) = (Disposition::default(), false, false);
+    for line in text.split(|&byte| byte == b'\n') {
+        let Some((name, value)) = split(line) else { continue };
+        match name {
+            b"State" => found.state = *value.first()?,
+            b"SigPnd" | b"ShdPnd" => found.is_pending |= has_term(value)?,
+            b"SigBlk" => is_blocked = has_term(value)?,
+            b"SigIgn" => found.ignores = has_term(value)?,
+            b"SigCgt" => is_caught = has_term(value)?,
+            b"voluntary_ctxt_switches" | b"nonvoluntary_ctxt_switches" => {
+                found.switches += std::str::from_utf8(value).ok()?.parse::<u64>().ok()?;
+            }
+            _ => {}
+        }
+    }
+    found.listens = (is_caught || is_blocked) && !found.ignores;
+    (found.state != 0).then_some(found)
+}
+
+fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    Some((&line[..colon], line[colon + 1..].trim_ascii()))
+}
+
+fn has_term(mask: &[u8]) -> Option<bool> {
+    let mask = u64::from_str_radix(std::str::from_utf8(mask).ok()?, 16).ok()?;
+    Some(mask >> (Signal::TERM.as_raw() - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(pending: u64, blocked: u64, ignored: u64, caught: u64) -> String {
+        format!(
+            "Name:\ta\\nState: Z\nState:\tS (sleeping)\nPid:\t7\nSigQ:\t0/7\nSigPnd:\t{:016x}\n\
+             ShdPnd:\t{pending:016x}\nSigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\n\
+             SigCgt:\t{caught:016x}\nvoluntary_ctxt_switches:\t40\nnonvoluntary_ctxt_switches:\t2\n",
+            0
+        )
+    }
+
+    #[test]
+    fn what_a_process_does_about_the_signal_is_read() {
+        const TERM: u64 = 0x4000;
+        let of = |text: String| parse(text.as_bytes()).expect("complete");
+        let plain = of(status(0, 0, 0, !TERM));
+        assert_eq!(plain, Disposition { state: b'S', switches: 42, ..Disposition::default() });
+        assert!(of(status(TERM, 0, 0, 0)).is_pending && !plain.is_pending);
+        assert!(of(status(0, TERM, 0, 0)).listens && of(status(0, 0, 0, TERM)).listens);
+        let deaf = of(status(0, TERM, TERM, 0));
+        assert!(deaf.ignores && !deaf.listens);
+        for broken in ["", "Name:\tsh\n", "State:\n", "State:\tS\nSigCgt:\tx\n"] {
+            assert_eq!(parse(broken.as_bytes()), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_can_be_looked_at() {
+        assert!(Disposition::of(rustix::process::getpid()).is_some_and(|own| !own.has_ended()));
+    }
+}
