@@ -210,7 +210,7 @@ mod tests {
     fn launch(number: u64) -> (Order, Launched) {
         let null = || OwnedFd::from(File::open("/dev/null").unwrap());
         let empty = || CStr::to_owned(c"");
-        let spec = LaunchSpec { cwd: empty(), argv: vec![empty()], env: Vec::new() };
+        let spec = LaunchSpec { cwd: empty(), umask: 0o022, argv: vec![empty()], env: Vec::new() };
         let launch = Launch { spec, stdout: null(), stderr: null() };
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
