@@ -73,7 +73,7 @@ export const unsupported = (message, cause) => withCode(new Error(message, { cau
 /**
  * Why a start or a stop failed. `text` is what a user's function threw in words, or why nothing was started.
  * @typedef {{ kind: FailureKind, exitCode: number | null, text: string }} Failure
- * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff'} FailureKind
+ * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported'} FailureKind
  */
 
 /**
@@ -85,6 +85,7 @@ export const unsupported = (message, cause) => withCode(new Error(message, { cau
 export function failureText(key, failure) {
   switch (failure.kind) {
     case 'notStarted':
+    case 'unsupported':
       return `Tenant "${key}" could not be started: ${failure.text}`;
     case 'exitedEarly':
       return exitedEarlyMessage(key, failure.exitCode);
@@ -119,6 +120,8 @@ export function failureError(key, failure, { thrown, output = '' }) {
       return new RuntimeExitedBeforeReadyError(key, null, CALLED_OFF);
     case 'notStarted':
       return withCode(new Error(text), 'SPAWN');
+    case 'unsupported':
+      return unsupported(text);
     case 'readinessTimedOut':
     case 'readinessDenied':
       return withCode(new Error(text), 'READINESS_TIMEOUT');
