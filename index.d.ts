@@ -357,7 +357,10 @@ export type RuntimeOptions = {
   sweepIntervalMs?: number;
   /** Time between observations; 0 or less: none. On Linux, and only with `onMetrics`. Default 30 000. */
   observeIntervalMs?: number;
-  /** The program and its arguments, run in the tenant's directory. Not used with `spawn`. Default `["bun", "run", "start"]`. */
+  /**
+   * The program and its arguments, run in the tenant's directory, with the user, the umask, the limits and the priority that
+   * the host has at that moment. Not used with `spawn`. Default `["bun", "run", "start"]`.
+   */
   command?: readonly string[];
   /** Starts tenants in your own way. By default `command` is run with `PORT` and `NODE_ENV=production` set. */
   spawn?: SpawnFn;
@@ -760,7 +763,7 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_STOP_REFUSED'
   /** A command of `execCheckpointDriver` failed, or what it left or said is of no use. */
   | 'ERR_RUNTIME_CHECKPOINT'
-  /** This machine is none that the package runs on, or its addon is missing. */
+  /** This machine is none that the package runs on, its addon is missing, or `/proc` is or hides processes. */
   | 'ERR_RUNTIME_UNSUPPORTED'
   /** The egress guard refused a request: an `EgressDeniedError`. */
   | 'ERR_RUNTIME_EGRESS_DENIED'

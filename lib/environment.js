@@ -96,12 +96,25 @@ function chosen(setting, key) {
 /**
  * Makes `bun` available to a tenant whose PATH does not lead to one, when the host itself is Bun: Bun does not put
  * itself on PATH, and a start script such as `bun server.ts` needs it there. Returns the command to run.
+ *
+ * A host made by `bun build --compile` runs in Bun and is none: whatever it is started with, it starts itself. Told by
+ * BUN_BE_BUN it would act as one, but a Bun that does not know this variable would start hosts without end, and whoever
+ * inherits it could start no program of that kind any more. So such a host needs a Bun on the tenants' PATH.
  * @param {readonly string[]} command
  * @param {Record<string, string>} env changed in place
  * @returns {string[]}
  */
 export function withHostsBun(command, env) {
-  if (!process.versions.bun || leadsToBun(env.PATH ?? '')) return [...command];
+  if (!process.versions.bun) return [...command];
+  const isCompiled = isCompiledHost();
+  if (leadsToBun(env.PATH ?? '', isCompiled)) return [...command];
+  if (isCompiled) {
+    if (command[0] !== 'bun') return [...command];
+    throw spawnFailed(
+      `there is no bun on PATH (${env.PATH ?? 'not set'}), and this host (${process.execPath}), which was made by ` +
+        '`bun build --compile`, cannot take its place: install Bun beside it, or give `command` the path of one',
+    );
+  }
   const directory = directoryOfHostsBun();
   if (directory !== undefined) {
     env.PATH = env.PATH ? `${env.PATH}:${directory}` : directory;
@@ -113,16 +126,41 @@ export function withHostsBun(command, env) {
 const searched = new Map();
 const SEARCHED_PATHS = 100;
 
-/** @param {string} path */
-function leadsToBun(path) {
+/** @param {string} path @param {boolean} isCompiled */
+function leadsToBun(path, isCompiled) {
   const known = searched.get(path);
   if (known !== undefined) return known;
   // Relative directories are the tenant's, not ours.
   const absolute = path.split(':').filter((directory) => directory.startsWith('/'));
-  const found = absolute.length > 0 && Bun.which('bun', { PATH: absolute.join(':') }) !== null;
+  const bun = absolute.length > 0 ? Bun.which('bun', { PATH: absolute.join(':') }) : null;
+  // A host that was compiled may well be called `bun`, and then the tenant would find that.
+  const found = bun !== null && !(isCompiled && isSameFile(bun, process.execPath));
   if (searched.size >= SEARCHED_PATHS) searched.clear();
   searched.set(path, found);
   return found;
+}
+
+/**
+ * Whether this process was made by `bun build --compile`. Bun 1.4 says so. Before, the name that such a program goes by
+ * gives it away, which otherwise is its path; under BUN_BE_BUN nothing does but the variable.
+ */
+function isCompiledHost() {
+  const { isStandaloneExecutable, main } = /** @type {{ isStandaloneExecutable?: boolean, main: string }} */ (
+    Bun
+  );
+  if (process.env.BUN_BE_BUN !== undefined) return true;
+  return isStandaloneExecutable ?? (process.argv[0] === 'bun' || main.startsWith('/$bunfs/'));
+}
+
+/** @param {string} one @param {string} other */
+function isSameFile(one, other) {
+  const { statSync } = process.getBuiltinModule('node:fs');
+  try {
+    const [first, second] = [statSync(one), statSync(other)];
+    return first.dev === second.dev && first.ino === second.ino;
+  } catch {
+    return false;
+  }
 }
 
 /**

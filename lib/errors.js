@@ -110,7 +110,7 @@ export const unsupported = (message, cause) => withCode(new Error(message, { cau
 /**
  * Why a start or a stop failed. `text` is what a user's function threw in words, or why nothing was started.
  * @typedef {{ kind: FailureKind, exitCode: number | null, text: string }} Failure
- * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff'} FailureKind
+ * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported'} FailureKind
  */
 
 /**
@@ -122,6 +122,7 @@ export const unsupported = (message, cause) => withCode(new Error(message, { cau
 export function failureText(key, failure) {
   switch (failure.kind) {
     case 'notStarted':
+    case 'unsupported':
       return `Tenant "${key}" could not be started: ${failure.text}`;
     case 'exitedEarly':
       return exitedEarlyMessage(key, failure.exitCode);
@@ -156,6 +157,8 @@ export function failureError(key, failure, { thrown, output = '' }) {
       return new RuntimeExitedBeforeReadyError(key, null, CALLED_OFF);
     case 'notStarted':
       return withCode(new Error(text), 'SPAWN', { key });
+    case 'unsupported':
+      return unsupported(text);
     case 'readinessTimedOut':
     case 'readinessDenied':
       return withCode(new Error(text), 'READINESS_TIMEOUT', { key });

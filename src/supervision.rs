@@ -55,6 +55,14 @@ impl RunSink for Supervision {
         self.report(Fact::MainEnded);
     }
 
+    fn unsupported(&self, reason: String) {
+        self.report(Fact::StartFailed(Failure::Unsupported { reason }));
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.driver.is_starting(self.run)
+    }
+
     fn ended(&self, ended: Ended) {
         let cpu_ms = ended.cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
         self.report(Fact::Exited(Exit { exit_code: ended.exit_code, cpu_ms }));

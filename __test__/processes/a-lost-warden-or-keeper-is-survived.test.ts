@@ -5,6 +5,7 @@ import {
   addShapes,
   assertGone,
   createPool,
+  descriptorsOf,
   keeperOf,
   type Pool,
   shapeKeys,
@@ -93,6 +94,25 @@ test('a killed warden while tenants are being started and stopped', async () => 
   await until('the back-off is over', () => pool.runtime.stats().backoff === 0);
   const again = await Promise.all(['starting', 'deaf-to-SIGTERM'].map((key) => pool.runtime.ensure(key)));
   expect(again[1]?.pid).not.toBe(tenant.pid);
+  await pool.dispose();
+});
+
+test('a start that the killed warden had not read is made once more, and nobody hears of it', async () => {
+  await using pool = createPool();
+  pool.tenants.add('first').add('second');
+  await pool.runtime.ensure('first');
+  const pipes = () => descriptorsOf('self').filter((link) => link === 'pipe').length;
+  const before = pipes();
+  const { pid } = await theWarden();
+  process.kill(pid, 'SIGSTOP');
+  const starting = pool.runtime.ensure('second');
+  // Its output's: from then on it is on its way.
+  await until('the start is under way', () => pipes() > before);
+  process.kill(pid, 'SIGKILL');
+  expect(await textOf(await within('ensure', starting))).toBe('hello');
+  expect((await pool.events.exit('first')).reason).toBe('crashed');
+  const told = pool.events.of('spawn', 'second').length;
+  expect([told, pool.events.of('backoff').length, pool.runtime.stats().backoff]).toEqual([1, 0, 0]);
   await pool.dispose();
 });
 

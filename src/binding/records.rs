@@ -300,6 +300,7 @@ fn failure_parts(failure: Failure) -> (f64, f64, String) {
         Failure::Thrown { by: Callback::Kill, text } => (6.0, None, text),
         Failure::StopTimedOut => (7.0, None, String::new()),
         Failure::CalledOff => (8.0, None, String::new()),
+        Failure::Unsupported { reason } => (9.0, None, reason),
     };
     (kind, or_nan(exit_code), text)
 }

@@ -6,6 +6,7 @@ use crate::os::clock;
 use crate::os::ports::HeldPort;
 use crate::os::readiness::TimedOut;
 use crate::os::run::{Program, supervise};
+use crate::os::surroundings::Noted;
 use crate::supervision::Supervision;
 use crate::uplink::Record;
 use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
@@ -32,6 +33,7 @@ impl Driver {
 
     /// Runs the program for a run that JavaScript was asked to prepare, unless it was called off meanwhile.
     pub fn launch(self: &Arc<Self>, run: RunId, program: Program) {
+        let noted = Noted::here();
         let mut core = self.lock();
         let wanted = core.pool.is_starting(run);
         let Some(handle) = core.runs.get_mut(&run) else { return };
@@ -47,7 +49,7 @@ impl Driver {
         let log_room = self.settings.has_log.then(|| self.uplink.log_room());
         let supervision = Supervision::new(self.clone(), run, tail, log_room);
         let shared = engine.clone();
-        engine.spawn(async move { supervise(&shared.warden, program, &supervision).await });
+        engine.spawn(async move { supervise(&shared.warden, program, noted, &supervision).await });
     }
 
     /// A process of ours exists.

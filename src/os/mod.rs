@@ -18,10 +18,12 @@ mod pause;
 #[allow(unsafe_code, reason = "a pidfd can do more than there are safe wrappers for")]
 mod pidfd;
 pub mod ports;
+mod proc_check;
 mod proc_net;
 pub mod readiness;
 pub mod run;
 mod sock_diag;
+pub mod surroundings;
 pub mod warden;
 pub mod warden_program;
 #[allow(unsafe_code, reason = "tokio must be promised that a descriptor stays what it is")]

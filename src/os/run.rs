@@ -2,13 +2,22 @@
 
 use crate::os::logs::{LineSink, Stream, pump};
 use crate::os::main_process::MainProcess;
-use crate::os::warden::{Ended, Launch, LaunchError, Started, WardenClient};
+use crate::os::proc_check;
+use crate::os::surroundings::{Noted, Surroundings};
+use crate::os::warden::{Ended, Launch, LaunchError, Launched, Started, WardenClient};
+use crate::os::watched::watch;
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::{CString, NulError};
 use std::io;
 use std::os::fd::OwnedFd;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch as channel};
 use warden::{LaunchSpec, LaunchStep};
+
+/// What a lost start's processes get to be gone. Its keeper ends them as soon as the warden is; if they are not gone by
+/// then, there is no second try beside them.
+const LOST_START_TIME: Duration = Duration::from_secs(1);
 
 /// What to run, and where.
 pub struct Program {
@@ -28,32 +37,36 @@ pub trait RunSink: LineSink {
     fn not_started(&self, reason: String);
     /// Its main process is gone; the rest of its tree follows.
     fn main_ended(&self);
+    /// Neither does any other on this machine, as it is set up.
+    fn unsupported(&self, reason: String);
+    /// Whether the start has not been called off.
+    fn is_wanted(&self) -> bool;
     /// The tree is gone and everything it had written has been passed on.
     fn ended(&self, ended: Ended);
 }
 
-/// Runs the program to its end. Every error ends in `not_started`.
-pub async fn supervise(warden: &WardenClient, program: Program, sink: &impl RunSink) {
-    let (launch, stdout, stderr) = match prepare(&program) {
-        Ok(prepared) => prepared,
-        Err(error) => return sink.not_started(format!("its launch could not be prepared: {error}")),
-    };
-    let launched = match warden.launch(launch) {
-        Ok(launched) => launched,
-        Err(error) => return sink.not_started(error.to_string()),
-    };
-    let main = match warden.outcome(launched.started).await {
-        Ok(started) => {
-            let main = MainProcess::of(started);
-            sink.started(launched.number, started);
-            main
+/// Runs the program to its end, with the rights and limits that were noted. Every error ends in `not_started` or
+/// `unsupported`.
+pub async fn supervise(warden: &WardenClient, program: Program, noted: Noted, sink: &impl RunSink) {
+    let tried = match start(warden, &program, &noted).await {
+        Err(failed) if failed.may_pass() && sink.is_wanted() && failed.is_over().await => {
+            start(warden, &program, &noted.again()).await
         }
-        Err(error) => return sink.not_started(explain(&program, error)),
+        tried => tried,
     };
-    let (tell_ended, ended) = watch::channel(false);
+    let (main, Start { ended: tree_ended, stdout, stderr }) = match tried {
+        Ok((number, started, start)) => {
+            let main = MainProcess::of(started);
+            sink.started(number, started);
+            (main, start)
+        }
+        Err(Failed { error: LaunchError::Unsupported(reason), .. }) => return sink.unsupported(reason),
+        Err(Failed { error, .. }) => return sink.not_started(explain(&program, error)),
+    };
+    let (tell_ended, ended) = channel::channel(false);
     let end = async {
         let lost = Ended { exit_code: None, cpu_us: None };
-        let end = launched.ended.await.unwrap_or(lost);
+        let end = tree_ended.await.unwrap_or(lost);
         let _ = tell_ended.send(true);
         end
     };
@@ -67,7 +80,7 @@ pub async fn supervise(warden: &WardenClient, program: Program, sink: &impl RunS
 }
 
 /// Says that the main process has ended, even if its keeper, being stopped, does not.
-async fn watch_main(main: Option<MainProcess>, sink: &impl RunSink, mut ended: watch::Receiver<bool>) {
+async fn watch_main(main: Option<MainProcess>, sink: &impl RunSink, mut ended: channel::Receiver<bool>) {
     let Some(main) = main else { return };
     tokio::select! {
         biased;
@@ -76,7 +89,77 @@ async fn watch_main(main: Option<MainProcess>, sink: &impl RunSink, mut ended: w
     }
 }
 
-fn prepare(program: &Program) -> io::Result<(Launch, OwnedFd, OwnedFd)> {
+/// What is left to wait for when the program runs.
+struct Start {
+    ended: oneshot::Receiver<Ended>,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+/// A start that came to nothing.
+struct Failed {
+    error: LaunchError,
+    /// Where its output would have come from, if it has got that far.
+    outputs: Vec<OwnedFd>,
+}
+
+impl From<LaunchError> for Failed {
+    fn from(error: LaunchError) -> Failed {
+        Failed { error, outputs: Vec::new() }
+    }
+}
+
+impl Failed {
+    /// Nothing is wrong with the tenant: its start met the loss of the warden, say. Such a one is made once more.
+    fn may_pass(&self) -> bool {
+        self.error.may_pass()
+    }
+
+    /// Waits until nothing of it is left. A lost warden's last start may have got as far as to run.
+    async fn is_over(&self) -> bool {
+        let silent = async {
+            for output in &self.outputs {
+                until_closed(output).await?;
+            }
+            Ok::<(), io::Error>(())
+        };
+        matches!(tokio::time::timeout(LOST_START_TIME, silent).await, Ok(Ok(())))
+    }
+}
+
+/// Reads to the end of what nobody wants.
+async fn until_closed(output: &OwnedFd) -> io::Result<()> {
+    let output = watch(output.try_clone()?)?;
+    let mut room = [0; 4_096];
+    loop {
+        let mut ready = output.readable().await?;
+        match rustix::io::read(output.get_ref(), &mut room) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => ready.clear_ready(),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+async fn start(
+    warden: &WardenClient,
+    program: &Program,
+    noted: &Noted,
+) -> Result<(u64, Started, Start), Failed> {
+    let surroundings = noted.surroundings().map_err(|error| match proc_check::require_own() {
+        Err(reason) => LaunchError::Unsupported(reason),
+        Ok(()) => LaunchError::Prepare(error),
+    })?;
+    let (launch, stdout, stderr) = prepare(program, &surroundings).map_err(LaunchError::Prepare)?;
+    let Launched { number, started, ended } = warden.launch(launch, &surroundings)?;
+    match warden.outcome(started).await {
+        Ok(started) => Ok((number, started, Start { ended, stdout, stderr })),
+        Err(error) => Err(Failed { error, outputs: vec![stdout, stderr] }),
+    }
+}
+
+fn prepare(program: &Program, surroundings: &Surroundings) -> io::Result<(Launch, OwnedFd, OwnedFd)> {
     let (stdout_reader, stdout) = output_pipe()?;
     let (stderr_reader, stderr) = output_pipe()?;
     let strings = |strings: &[String]| -> Result<Vec<CString>, NulError> {
@@ -84,6 +167,7 @@ fn prepare(program: &Program) -> io::Result<(Launch, OwnedFd, OwnedFd)> {
     };
     let spec = LaunchSpec {
         cwd: CString::new(program.directory.as_str())?,
+        umask: surroundings.umask,
         argv: strings(&program.command)?,
         env: strings(&program.environment)?,
     };
@@ -115,5 +199,8 @@ fn explain(program: &Program, error: LaunchError) -> String {
         }
         LaunchStep::Fork => format!("no process could be made for it: {error}"),
         LaunchStep::ReadSpec => format!("the warden could not read what to start: {error}"),
+        LaunchStep::CheckUser => {
+            format!("the host becomes another user again and again while it is started: {error}")
+        }
     }
 }

@@ -1,14 +1,21 @@
 //! The host's connection to its warden: one process that starts tenants, reaps them and clears their trees (see
 //! `crates/warden`). Started with the first launch, and again with the next one after it was lost.
+//!
+//! What a warden starts has the rights and limits that the host had when it started the warden. A host that has others by
+//! now (it has dropped its privileges, say) gets another warden; the one before goes when its last tenant has ended, and
+//! until then stops these as ever.
 
+mod heirs;
 mod link;
 
+use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,6 +25,9 @@ use warden::{LaunchSpec, LaunchStep, StopStage, host};
 use self::link::Link;
 use super::off_thread::OffThread;
 use super::orphans;
+use super::proc_check;
+use super::surroundings::Surroundings;
+use super::warden_program::Program;
 use super::watched::{watch, watch_shared};
 
 /// What an idle warden gets to exit after its socket was closed, before it is killed.
@@ -59,6 +69,8 @@ pub struct Ended {
 /// Why a tenant's program does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
+    #[error("its launch could not be prepared: {0}")]
+    Prepare(io::Error),
     #[error("{step:?} failed: {error}")]
     Step { step: LaunchStep, error: io::Error },
     #[error("the warden {path:?} could not be started: {error}")]
@@ -67,6 +79,30 @@ pub enum LaunchError {
     HandOver(io::Error),
     #[error("the warden was lost while the process was being started")]
     WardenLost,
+    #[error("{0}")]
+    Surroundings(String),
+    /// Nothing can be started on this machine as it is set up.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+impl LaunchError {
+    /// Whether another try, with what the host is by then, may well succeed.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            LaunchError::WardenLost
+                | LaunchError::Surroundings(_)
+                | LaunchError::Step { step: LaunchStep::CheckUser, .. }
+        )
+    }
+}
+
+/// What the warden's link is told.
+enum Errand {
+    Order(Order),
+    /// There is another warden for what comes. A launch all the same calls this off.
+    LeaveWhenIdle,
 }
 
 struct Order {
@@ -106,46 +142,53 @@ struct Pending {
 pub struct WardenClient {
     path: PathBuf,
     off_thread: OffThread,
-    connection: Mutex<Option<Connection>>,
+    /// One, unless the host has changed its rights or limits. Those that are closed stay until their end has been seen.
+    connections: Mutex<Vec<Connection>>,
     next_number: std::sync::atomic::AtomicU64,
 }
 
 struct Connection {
+    surroundings: Surroundings,
+    pid: Pid,
     process: Arc<OwnedFd>,
-    orders: mpsc::UnboundedSender<Order>,
+    errands: mpsc::UnboundedSender<Errand>,
     closed: tokio::task::JoinHandle<()>,
 }
 
 impl WardenClient {
     pub fn new(path: PathBuf, off_thread: OffThread) -> Self {
-        WardenClient { path, off_thread, connection: Mutex::new(None), next_number: 1.into() }
+        WardenClient { path, off_thread, connections: Mutex::default(), next_number: 1.into() }
     }
 
     /// Starts a tenant. What comes of it is in the result's channels.
-    pub fn launch(&self, launch: Launch) -> Result<Launched, LaunchError> {
+    pub fn launch(&self, launch: Launch, surroundings: &Surroundings) -> Result<Launched, LaunchError> {
         let number = self.next_number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let memory_file = host::memory_file(&launch.spec).map_err(LaunchError::HandOver)?;
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
         let pending = Pending { started: Some(started), ended, keeper_pid: 0 };
-        self.order(Order { number, packet: Packet::Launch { launch, memory_file }, pending: Some(pending) })?;
+        let packet = Packet::Launch { launch, memory_file };
+        self.order(Order { number, packet, pending: Some(pending) }, surroundings)?;
         Ok(Launched { number, started: started_receiver, ended: ended_receiver })
     }
 
     /// Asks a tenant to end, or ends it. Nothing happens if it has ended.
     pub fn stop(&self, number: u64, stage: StopStage) {
-        if let Some(connection) = &*self.lock() {
+        // Only one of them knows the number; to the others it means nothing.
+        for connection in &*self.lock() {
             // A lost warden ends its tenants by itself.
-            let _ = connection.orders.send(Order { number, packet: Packet::Stop(stage), pending: None });
+            let order = Order { number, packet: Packet::Stop(stage), pending: None };
+            let _ = connection.errands.send(Errand::Order(order));
             wake(&connection.process);
         }
     }
 
-    /// Continues the warden and its keepers, in case somebody has stopped them.
+    /// Continues the wardens and their keepers, in case they were stopped.
     pub fn continue_helpers(&self) {
-        if let Some(connection) = &*self.lock() {
+        for connection in &*self.lock() {
             wake(&connection.process);
-            let _ = connection.orders.send(Order { number: 0, packet: Packet::Continue, pending: None });
+            let order = Order { number: 0, packet: Packet::Continue, pending: None };
+            let _ = connection.errands.send(Errand::Order(order));
         }
     }
 
@@ -158,39 +201,49 @@ impl WardenClient {
             if let Ok(outcome) = tokio::time::timeout(LATE_AFTER, &mut started).await {
                 return outcome.unwrap_or(Err(LaunchError::WardenLost));
             }
-            if let Some(connection) = &*self.lock() {
-                wake(&connection.process);
-            }
+            self.lock().iter().for_each(|connection| wake(&connection.process));
         }
     }
 
-    fn order(&self, order: Order) -> Result<(), LaunchError> {
-        let mut connection = self.lock();
-        let order = match &*connection {
-            None => order,
-            Some(open) => match open.orders.send(order) {
+    fn order(&self, order: Order, surroundings: &Surroundings) -> Result<(), LaunchError> {
+        let mut connections = self.lock();
+        connections.retain(|connection| !connection.closed.is_finished());
+        let mut errand = Errand::Order(order);
+        for connection in connections.iter().filter(|open| open.surroundings.are_those_of(surroundings)) {
+            match connection.errands.send(errand) {
                 Ok(()) => return Ok(()),
-                Err(refused) => refused.0,
-            },
-        };
-        let opened = open(&self.path, self.off_thread.clone())
-            .map_err(|error| LaunchError::Warden { path: self.path.clone(), error })?;
-        let sent = opened.orders.send(order);
-        *connection = Some(opened);
+                Err(refused) => errand = refused.0,
+            }
+        }
+        let opened = self.open(surroundings, &connections)?;
+        for other in &*connections {
+            let _ = other.errands.send(Errand::LeaveWhenIdle);
+        }
+        let sent = opened.errands.send(errand);
+        connections.push(opened);
         sent.map_err(|_| LaunchError::WardenLost)
     }
 
-    /// Ends the warden and waits until it is gone.
+    fn open(&self, surroundings: &Surroundings, known: &[Connection]) -> Result<Connection, LaunchError> {
+        proc_check::require_own().map_err(LaunchError::Unsupported)?;
+        surroundings.assume().map_err(LaunchError::Surroundings)?;
+        heirs::reap_except(&known.iter().map(|connection| connection.pid).collect::<Vec<_>>());
+        let opened = Program::held(&self.path)
+            .and_then(|program| open(&program, surroundings.clone(), self.off_thread.clone()));
+        opened.map_err(|error| LaunchError::Warden { path: self.path.clone(), error })
+    }
+
+    /// Ends every warden and waits until it is gone.
     pub async fn close(&self) {
-        let connection = self.lock().take();
-        if let Some(Connection { orders, closed, .. }) = connection {
-            drop(orders);
+        let connections = std::mem::take(&mut *self.lock());
+        let closed: Vec<_> = connections.into_iter().map(|connection| connection.closed).collect();
+        for closed in closed {
             let _ = closed.await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -202,10 +255,15 @@ fn wake(process: &OwnedFd) {
 /// Starts a warden. Its address space is small and std starts it without forking, so the size of the host does not
 /// matter; what else it inherits it puts right itself.
 #[allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
-fn open(path: &Path, off_thread: OffThread) -> io::Result<Connection> {
+fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) -> io::Result<Connection> {
     let (ours, theirs) = host::connection()?;
-    let mut command = std::process::Command::new(path);
-    command.env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut command = std::process::Command::new(program.executable()?);
+    command
+        .arg0(program.path())
+        .env_clear()
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     // Its death signal is sent when the thread ends that starts it: the engine's, which is there as long as it is.
     let mut warden = command.spawn()?;
     // It holds a descriptor, and there may be no other to be had.
@@ -218,8 +276,8 @@ fn open(path: &Path, off_thread: OffThread) -> io::Result<Connection> {
         let _ = warden.kill().and_then(|()| warden.wait());
     })?;
     let process = Arc::new(process);
-    let (orders, receiver) = mpsc::unbounded_channel();
-    let link = Link::new(socket, receiver);
+    let (errands, receiver) = mpsc::unbounded_channel();
+    let link = Link::new(socket, pid, receiver);
     let ending = process.clone();
     let closed = tokio::spawn(async move {
         let pending = link.run().await;
@@ -233,7 +291,7 @@ fn open(path: &Path, off_thread: OffThread) -> io::Result<Connection> {
             lost.tell_lost();
         }
     });
-    Ok(Connection { process, orders, closed })
+    Ok(Connection { surroundings, pid, process, errands, closed })
 }
 
 async fn reap(process: Arc<OwnedFd>) {
@@ -242,9 +300,19 @@ async fn reap(process: Arc<OwnedFd>) {
     let exit = tokio::time::timeout(Duration::from_millis(EXIT_GRACE_MS), watched.readable());
     if exit.await.is_err() {
         tracing::warn!("the warden did not exit when its socket was closed; killing it");
-        let _ = pidfd_send_signal(&process, Signal::KILL);
+        if let Err(error) = pidfd_send_signal(&process, Signal::KILL)
+            && error != Errno::SRCH
+        {
+            // It runs as somebody whom the host was before. It goes when its tenants are gone, and nobody waits for that.
+            return tracing::error!(%error, "the warden cannot be killed");
+        }
         let _ = watched.readable().await;
     }
+    forget(&process);
+}
+
+/// Reaps a child that has ended.
+fn forget(process: &OwnedFd) {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     // ECHILD if the host ignores SIGCHLD or reaps everything itself: then it is reaped.
     let _ = waitid(WaitId::PidFd(process.as_fd()), options);

@@ -1,9 +1,63 @@
-//! Finds the warden's program, and sees that it can be run before anything depends on it.
+//! Finds the warden's program, sees that it can be run before anything depends on it, and holds on to it.
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, Mode, OFlags, access, fstat, open};
+use std::collections::HashMap;
 use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The programs of the addons that this process has loaded: one.
+static HELD: Mutex<Option<HashMap<PathBuf, Arc<Program>>>> = Mutex::new(None);
+
+/// The file that a warden is made of. It stays open for as long as the process lives: a package that is deleted or
+/// replaced meanwhile would otherwise give no further warden, or one of another version.
+pub struct Program {
+    path: PathBuf,
+    file: OwnedFd,
+    written: Written,
+}
+
+/// Changes when something is written to the file. (A file that is deleted or replaced stays as it is.)
+type Written = (i64, i64, i64);
+
+impl Program {
+    /// The program at this path as it was when it was asked for first.
+    pub fn held(path: &Path) -> io::Result<Arc<Program>> {
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = held.get_or_insert_default();
+        if let Some(program) = held.get(path) {
+            return Ok(program.clone());
+        }
+        let file = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let written = written(&file)?;
+        let program = Arc::new(Program { path: path.into(), file, written });
+        held.insert(path.into(), program.clone());
+        Ok(program)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What to execute: the file, wherever it is by now, and whoever may still find it by its path.
+    pub fn executable(&self) -> io::Result<PathBuf> {
+        if written(&self.file)? != self.written {
+            let shown = self.path.display();
+            return Err(io::Error::other(format!(
+                "{shown} was overwritten while this process ran, and may be of another version; start the process anew"
+            )));
+        }
+        Ok(format!("/proc/self/fd/{}", self.file.as_raw_fd()).into())
+    }
+}
+
+fn written(file: &OwnedFd) -> io::Result<Written> {
+    let stat = fstat(file)?;
+    Ok((stat.st_size, stat.st_mtime, stat.st_mtime_nsec as i64))
+}
 
 const PROGRAM_NAME: &str = "warden";
 const PROGRAM_MODE: u32 = 0o755;
@@ -29,6 +83,7 @@ pub fn beside(addon: &Path) -> Result<PathBuf, String> {
             format!("{shown} may not be executed ({error}): run `chmod +x {shown}` as the owner of the file")
         })?;
     }
+    Program::held(&program).map_err(|error| format!("{shown} cannot be opened: {error}"))?;
     Ok(program)
 }
 

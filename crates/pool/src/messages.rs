@@ -86,6 +86,8 @@ pub enum Callback {
 pub enum Failure {
     /// The process could not be started; the text says which and why.
     NotStarted { reason: String },
+    /// No process can be started on this machine, as it is set up; the text says why.
+    Unsupported { reason: String },
     /// The process ended before it was ready.
     ExitedEarly { exit_code: Option<i32> },
     /// The start was stopped before there was a process.

@@ -2,16 +2,18 @@
 //!
 //! None of them blocks on a socket that is set to non-blocking; `EAGAIN` is returned as an error like any other.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-    recv, send, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, send, sendmsg, socketpair,
 };
+use rustix::process::Pid;
 
 use crate::protocol::{Command, LAUNCH_FDS, REPORT_BYTES, Report, StopStage};
 use crate::spec::LaunchSpec;
@@ -19,9 +21,20 @@ use crate::spec::LaunchSpec;
 /// Makes the connection: the host's end, closed on exec and non-blocking, and the end that becomes the warden's
 /// descriptor [`HOST_SOCKET_FD`](crate::HOST_SOCKET_FD), closed on exec as well until it is put there.
 pub fn connection() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (host, warden) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let (host, warden) = signed_pair()?;
     rustix::io::ioctl_fionbio(&host, true)?;
     Ok((host, warden))
+}
+
+/// A pair of packet sockets on which the kernel says of each packet which process has sent it. A process that has got
+/// hold of a descriptor of another (by `pidfd_getfd`, say) can send on it, but not in the other's name.
+///
+/// Both ends ask for it before there is a packet: the kernel notes the sender when a packet is sent.
+pub fn signed_pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    set_socket_passcred(&one, true)?;
+    set_socket_passcred(&other, true)?;
+    Ok((one, other))
 }
 
 /// Puts a launch specification into a memory file, to be sent with [`send_launch`].
@@ -71,22 +84,40 @@ pub fn send_continue(socket: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// The next report, or `None` once the warden is gone. A packet that is no report is an error of the kind
-/// [`InvalidData`](io::ErrorKind::InvalidData).
-pub fn receive_report(socket: impl AsFd) -> io::Result<Option<Report>> {
+/// The next report of this warden, or `None` once it is gone. A packet that is no report is an error of the kind
+/// [`InvalidData`](io::ErrorKind::InvalidData); what another process has sent is passed over.
+pub fn receive_report(socket: impl AsFd, warden: Pid) -> io::Result<Option<Report>> {
     // One byte more than a report has, so that a longer packet is refused instead of cut.
     let mut packet = [0; REPORT_BYTES + 1];
-    let mut receive = || rustix::io::retry_on_intr(|| recv(&socket, &mut packet, RecvFlags::empty()));
-    let received = match receive() {
-        // The warden went before it had read every command. This is said once, ahead of the reports that it had sent
-        // before; they are still there.
-        Err(Errno::CONNRESET) => receive(),
-        received => received,
-    };
-    match received?.0 {
-        0 => Ok(None),
-        length => Report::decode(&packet[..length])
-            .map(Some)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+    loop {
+        let received = match receive_signed(&socket, &mut packet) {
+            // The warden went before it had read every command. This is said once, ahead of the reports that it had
+            // sent before; they are still there.
+            Err(Errno::CONNRESET) => receive_signed(&socket, &mut packet),
+            received => received,
+        };
+        let (length, sender) = received?;
+        if length == 0 {
+            return Ok(None);
+        }
+        if sender == Some(warden) {
+            return Report::decode(&packet[..length])
+                .map(Some)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+        }
     }
+}
+
+/// A packet's length, and which process has sent it.
+fn receive_signed(socket: impl AsFd, packet: &mut [u8]) -> Result<(usize, Option<Pid>), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut room = [IoSliceMut::new(packet)];
+    let receive = || recvmsg(&socket, &mut room, &mut control, RecvFlags::CMSG_CLOEXEC);
+    let length = rustix::io::retry_on_intr(receive)?.bytes;
+    let sender = control.drain().find_map(|part| match part {
+        RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid),
+        _ => None,
+    });
+    Ok((length, sender))
 }

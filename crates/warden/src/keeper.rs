@@ -25,12 +25,12 @@ use crate::tree::Scope;
 
 /// Runs a tenant from its launch until its whole tree is gone. The result is the process's exit status: the warden
 /// takes what it needs to know from the reports.
-pub fn keep(run: u64, link: OwnedFd, outfit: Outfit) -> i32 {
+pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
     let fds = [&link, &outfit.memory_file, &outfit.stdout, &outfit.stderr];
     let [link_fd, spec_fd, out_fd, err_fd] = fds.map(AsRawFd::as_raw_fd);
     // A copy of the host's socket, or of another keeper's, would hide from its reader that it was closed.
     sys::close_all_except(&[0, 1, 2, link_fd, spec_fd, out_fd, err_fd]);
-    match Keeper::launch(run, outfit) {
+    match Keeper::launch(run, warden, outfit) {
         Ok(keeper) => keeper.serve(Some(link)),
         Err(errno) => {
             let report = Report::LaunchFailed { run, step: LaunchStep::Fork, errno: errno.raw_os_error() };
@@ -71,6 +71,7 @@ enum Phase {
 
 struct Keeper {
     run: u64,
+    warden: Pid,
     child_signals: OwnedFd,
     main: Pid,
     main_ending: Option<Ending>,
@@ -81,7 +82,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn launch(run: u64, outfit: Outfit) -> Result<Keeper, Errno> {
+    fn launch(run: u64, warden: Pid, outfit: Outfit) -> Result<Keeper, Errno> {
         rustix::thread::set_name(c"abs-keeper")?;
         // A session of its own: no process of one tenant can enter a process group of another.
         setsid()?;
@@ -96,7 +97,7 @@ impl Keeper {
         let _ = setpgid(Some(main), Some(main));
         let (launch, phase) = (Launch::Pending(status), Phase::Serving);
         let outbox = Outbox::default();
-        Ok(Keeper { run, child_signals, main, main_ending: None, launch, phase, outbox })
+        Ok(Keeper { run, warden, child_signals, main, main_ending: None, launch, phase, outbox })
     }
 
     fn serve(mut self, mut link: Option<OwnedFd>) {
@@ -199,7 +200,8 @@ impl Keeper {
 
     fn obey(&mut self, link: &mut Option<OwnedFd>) {
         while let Some(socket) = link {
-            match link::receive(socket) {
+            match link::receive(socket, self.warden) {
+                Received::Forged => {}
                 Received::Nothing => return,
                 Received::Closed => {
                     *link = None;

@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, chdir, getppid, set_parent_process_death_signal, setpgid};
+use rustix::process::{Pid, Signal, chdir, getppid, set_parent_process_death_signal, setpgid, umask};
 use rustix::stdio;
 
 use warden::protocol::{LaunchStep, Report};
@@ -56,6 +57,7 @@ fn start(keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> Result<Infallible, (
     stdio::dup2_stderr(&outfit.stderr).map_err(at(LaunchStep::Fork))?;
     // All of it closes on exec too, but entering a directory can take long, and nothing should be held up meanwhile.
     sys::close_all_except(&[0, 1, 2, status.as_raw_fd()]);
+    umask(Mode::from_raw_mode(spec.umask));
     chdir(spec.cwd.as_c_str()).map_err(at(LaunchStep::ChangeDirectory))?;
     sys::unblock_signals();
     Err((LaunchStep::Execute, search_and_execute(&spec)))

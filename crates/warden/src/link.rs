@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
 };
+use rustix::process::{Pid, Uid};
 
 use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS, REPORT_BYTES};
 use warden::setback::Setback;
@@ -26,23 +27,28 @@ pub enum Received {
     Packet {
         /// Its bytes.
         bytes: Vec<u8>,
+        /// The user that the sender is (its real one).
+        user: Uid,
         /// The descriptors, closed on exec.
         fds: Vec<OwnedFd>,
         /// Descriptors were sent that this process had no room for.
         fds_lost: bool,
     },
+    /// A packet that another process than the one at the other end has sent: it has got hold of a descriptor, and what
+    /// it says is dropped.
+    Forged,
     /// Nothing now.
     Nothing,
     /// The other end is closed.
     Closed,
 }
 
-/// Receives one packet, if there is one.
-pub fn receive(socket: impl AsFd) -> Received {
-    match try_receive(&socket) {
+/// Receives one packet, if there is one. Only what `sender` has sent counts; the kernel says who that was.
+pub fn receive(socket: impl AsFd, sender: Pid) -> Received {
+    match try_receive(&socket, sender) {
         // The other end was closed before it had read everything. This is said once, ahead of the packets that it had
         // sent before; they are still there.
-        Err(Errno::CONNRESET) => try_receive(&socket),
+        Err(Errno::CONNRESET) => try_receive(&socket, sender),
         received => received,
     }
     .unwrap_or_else(|errno| match Setback::from(errno) {
@@ -51,9 +57,9 @@ pub fn receive(socket: impl AsFd) -> Received {
     })
 }
 
-fn try_receive(socket: impl AsFd) -> Result<Received, Errno> {
+fn try_receive(socket: impl AsFd, sender: Pid) -> Result<Received, Errno> {
     let mut room = [0; PACKET_ROOM_BYTES];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FD_ROOM))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(FD_ROOM))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let message = recvmsg(&socket, &mut [IoSliceMut::new(&mut room)], &mut control, flags)?;
@@ -61,13 +67,17 @@ fn try_receive(socket: impl AsFd) -> Result<Received, Errno> {
         return Ok(Received::Closed);
     }
     let mut fds = Vec::new();
+    let mut signed = None;
     for part in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = part {
-            fds.extend(received);
+        match part {
+            RecvAncillaryMessage::ScmRights(received) => fds.extend(received),
+            RecvAncillaryMessage::ScmCredentials(credentials) => signed = Some(credentials),
+            _ => {}
         }
     }
+    let Some(signed) = signed.filter(|signed| signed.pid == sender) else { return Ok(Received::Forged) };
     let fds_lost = message.flags.contains(ReturnFlags::CTRUNC);
-    Ok(Received::Packet { bytes: room[..message.bytes].to_vec(), fds, fds_lost })
+    Ok(Received::Packet { bytes: room[..message.bytes].to_vec(), user: signed.uid, fds, fds_lost })
 }
 
 /// What became of a packet.
@@ -114,13 +124,12 @@ pub fn drain(child_signals: impl AsFd) {
 /// Sockets for tests of what happens when one is full.
 #[cfg(test)]
 pub mod testing {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use rustix::process::getpid;
 
     use super::*;
 
     pub fn pair() -> (OwnedFd, OwnedFd) {
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .expect("a socket pair")
+        warden::host::signed_pair().expect("a socket pair")
     }
 
     /// Until nothing more can be sent.
@@ -131,7 +140,7 @@ pub mod testing {
     /// What there is, and then room again.
     pub fn read_all(socket: &OwnedFd) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
-        while let Received::Packet { bytes, .. } = receive(socket) {
+        while let Received::Packet { bytes, .. } = receive(socket, getpid()) {
             packets.push(bytes);
         }
         packets

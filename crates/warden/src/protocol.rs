@@ -112,6 +112,8 @@ pub enum LaunchStep {
     ChangeDirectory,
     /// The program could not be executed.
     Execute,
+    /// The host has become another user since it started the warden.
+    CheckUser,
 }
 
 /// A packet that neither side would send.
@@ -277,6 +279,7 @@ impl LaunchStep {
             LaunchStep::Fork => 2,
             LaunchStep::ChangeDirectory => 3,
             LaunchStep::Execute => 4,
+            LaunchStep::CheckUser => 5,
         }
     }
 
@@ -286,6 +289,7 @@ impl LaunchStep {
             2 => Ok(LaunchStep::Fork),
             3 => Ok(LaunchStep::ChangeDirectory),
             4 => Ok(LaunchStep::Execute),
+            5 => Ok(LaunchStep::CheckUser),
             _ => Err(ProtocolError::Unknown { field: "the launch's step", value }),
         }
     }

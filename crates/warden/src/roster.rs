@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 
+use warden::host::signed_pair;
 use warden::protocol::{Command, LAUNCH_FDS, LaunchStep, Report, StopStage};
 
 use crate::clock;
@@ -66,10 +66,9 @@ impl Roster {
         }
         let outfit = Outfit { memory_file, stdout, stderr };
         let at_fork = |errno| (LaunchStep::Fork, errno);
-        let (link, keepers_end) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .map_err(at_fork)?;
-        let pid = sys::fork_into(|| keeper::keep(run, keepers_end, outfit)).map_err(at_fork)?;
+        let (link, keepers_end) = signed_pair().map_err(at_fork)?;
+        let warden = getpid();
+        let pid = sys::fork_into(|| keeper::keep(run, warden, keepers_end, outfit)).map_err(at_fork)?;
         self.keepers.push(Keeper {
             run,
             pid,
@@ -207,7 +206,8 @@ impl Keeper {
 
     fn listen(&mut self, reports: &mut Vec<Report>) {
         while let Some(link) = &self.link {
-            match link::receive(link) {
+            match link::receive(link, self.pid) {
+                Received::Forged => {}
                 Received::Nothing => return,
                 Received::Closed => self.link = None,
                 Received::Packet { bytes, .. } => match Report::decode(&bytes) {
@@ -243,8 +243,6 @@ fn signal(keeper: &Keeper, signal: Signal) {
 
 #[cfg(test)]
 mod tests {
-    use rustix::process::getpid;
-
     use super::*;
     use crate::link::testing::{fill, pair, read_all};
 

@@ -4,9 +4,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, getpid};
+use rustix::io::Errno;
+use rustix::process::{Pid, Uid, getpid, getuid};
 
-use warden::protocol::{Command, Report};
+use warden::protocol::{Command, LaunchStep, Report};
 
 use crate::clock;
 use crate::hunt::Hunt;
@@ -25,10 +26,11 @@ const COMMANDS_PER_ROUND: usize = 64;
 
 /// Serves the host until it is gone and every process of every tenant with it. A host that speaks another protocol
 /// cannot be served: that ends everything too, and is an error.
-pub fn serve(host: OwnedFd) -> io::Result<()> {
+pub fn serve((host, host_pid): (OwnedFd, Pid)) -> io::Result<()> {
     let child_signals = sys::child_signals()?;
     let mut service = Service {
         host,
+        host_pid,
         child_signals,
         roster: Roster::default(),
         outbox: Outbox::default(),
@@ -48,11 +50,12 @@ struct Leaving {
 
 struct Service {
     host: OwnedFd,
+    host_pid: Pid,
     child_signals: OwnedFd,
     roster: Roster,
     /// For the host.
     outbox: Outbox,
-    /// What is left of lost runs is being killed.
+    /// What no keeper answers for is being killed.
     strays: Option<Hunt>,
     leaving: Option<Leaving>,
     /// Why the warden left although the host was there.
@@ -109,10 +112,11 @@ impl Service {
         }
     }
 
-    /// Kills every descendant that no keeper answers for. There are some only after a keeper was killed.
+    /// Kills every descendant that no keeper answers for. There should be some only after a keeper was killed; before
+    /// the warden leaves it looks all the same, since nothing of a tenant may be left then, whatever has happened.
     fn clear_strays(&mut self) {
         let now_ms = clock::now_ms();
-        if !self.roster.has_lost() {
+        if !self.roster.has_lost() && self.leaving.is_none() {
             self.strays = None;
             return;
         }
@@ -178,11 +182,12 @@ impl Service {
 
     fn obey(&mut self) {
         for _ in 0..COMMANDS_PER_ROUND {
-            match link::receive(&self.host) {
+            match link::receive(&self.host, self.host_pid) {
+                Received::Forged => {}
                 Received::Nothing => return,
                 Received::Closed => return self.leave(),
-                Received::Packet { bytes, fds, fds_lost } => match Command::decode(&bytes) {
-                    Ok(Command::Launch { run }) => self.launch(run, fds, fds_lost),
+                Received::Packet { bytes, user, fds, fds_lost } => match Command::decode(&bytes) {
+                    Ok(Command::Launch { run }) => self.launch(run, user, fds, fds_lost),
                     Ok(Command::Stop { run, stage }) => self.roster.stop(run, stage),
                     Ok(Command::Continue) => self.roster.continue_all(),
                     Err(error) => {
@@ -194,8 +199,15 @@ impl Service {
         }
     }
 
-    fn launch(&mut self, run: u64, fds: Vec<OwnedFd>, fds_lost: bool) {
-        if let Err((step, errno)) = self.roster.launch(run, fds, fds_lost) {
+    /// A host that is another user by now than when it started the warden gets nothing started by it: tenants must have
+    /// no privileges that their host has given up. What runs it can still stop.
+    fn launch(&mut self, run: u64, user: Uid, fds: Vec<OwnedFd>, fds_lost: bool) {
+        let launched = if user == getuid() {
+            self.roster.launch(run, fds, fds_lost)
+        } else {
+            Err((LaunchStep::CheckUser, Errno::PERM))
+        };
+        if let Err((step, errno)) = launched {
             self.outbox.push(Report::LaunchFailed { run, step, errno: errno.raw_os_error() });
         }
     }

@@ -6,13 +6,19 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SocketType;
-use rustix::process::{Signal, chdir, getpid, set_child_subreaper, set_parent_process_death_signal, setsid};
+use rustix::process::{
+    DumpableBehavior, Pid, Signal, chdir, getpid, set_child_subreaper, set_dumpable_behavior,
+    set_parent_process_death_signal, setsid,
+};
 use rustix::stdio;
 
 use crate::sys;
 
-/// Turns the process into a warden and returns the socket to the host.
-pub fn become_warden() -> io::Result<OwnedFd> {
+/// Turns the process into a warden and returns the socket to the host, and the host's pid.
+pub fn become_warden() -> io::Result<(OwnedFd, Pid)> {
+    // First of all, since tenants of the same user may be there already: none of them can trace the process, take its
+    // descriptors, or read its memory. Keepers inherit it; a tenant's own program does not.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     if rustix::net::sockopt::socket_type(stdio::stdin()).ok() != Some(SocketType::SEQPACKET) {
         let message = "standard input is not the host's socket: this program is started by @absolutejs/runtime, not by hand";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -36,7 +42,9 @@ pub fn become_warden() -> io::Result<OwnedFd> {
     sys::close_all_except(&[0, 1, 2]);
     let host = rustix::io::fcntl_dupfd_cloexec(stdio::stdin(), 3)?;
     silence_stdio()?;
-    Ok(host)
+    // Who made the pair. Only what this process sends is obeyed.
+    let host_pid = rustix::net::sockopt::socket_peercred(&host)?.pid;
+    Ok((host, host_pid))
 }
 
 /// Keeps 0, 1 and 2 occupied, so that no socket or pipe ever gets one of these numbers.

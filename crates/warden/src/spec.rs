@@ -1,21 +1,23 @@
 //! What a tenant's start consists of. It can be megabytes of environment, more than a packet holds, so it travels in a
 //! memory file beside the [`Launch`](crate::protocol::Command::Launch) packet.
 //!
-//! Layout: four little-endian words (magic, number of arguments, number of environment entries, number of bytes that
-//! follow), then the working directory, the arguments and the environment entries, each ended by a zero byte.
+//! Layout: five little-endian words (magic, number of arguments, number of environment entries, number of bytes that
+//! follow, umask), then the working directory, the arguments and the environment entries, each ended by a zero byte.
 
 use std::ffi::{CStr, CString};
 
 use thiserror::Error;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"ABS1");
-const HEADER_BYTES: usize = 16;
+const MAGIC: u32 = u32::from_le_bytes(*b"ABS2");
+const HEADER_BYTES: usize = 20;
 
 /// A program and the surroundings it is started in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchSpec {
     /// The directory the program starts in. Relative paths below are relative to it.
     pub cwd: CString,
+    /// The file mode creation mask. It travels with each start, as hosts change theirs for moments at a time.
+    pub umask: u32,
     /// The program and its arguments. A program without a slash is searched in the `PATH` of `env`.
     pub argv: Vec<CString>,
     /// The whole environment, as `KEY=value` entries.
@@ -59,7 +61,8 @@ impl LaunchSpec {
         let strings = || std::iter::once(&self.cwd).chain(&self.argv).chain(&self.env);
         let strings_bytes: usize = strings().map(|string| string.as_bytes_with_nul().len()).sum();
         let mut bytes = Vec::with_capacity(HEADER_BYTES + strings_bytes);
-        for word in [MAGIC, word(self.argv.len()), word(self.env.len()), word(strings_bytes)] {
+        let counts = [self.argv.len(), self.env.len(), strings_bytes].map(word);
+        for word in [MAGIC].into_iter().chain(counts).chain([self.umask]) {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         for string in strings() {
@@ -74,12 +77,12 @@ impl LaunchSpec {
         let word_at = |index: usize| {
             let start = index * 4;
             u32::from_le_bytes([header[start], header[start + 1], header[start + 2], header[start + 3]])
-                as usize
         };
-        if word_at(0) != MAGIC as usize {
+        if word_at(0) != MAGIC {
             return Err(SpecError::Header);
         }
-        let (argument_count, entry_count, announced) = (word_at(1), word_at(2), word_at(3));
+        let umask = word_at(4);
+        let [argument_count, entry_count, announced] = [1, 2, 3].map(|index| word_at(index) as usize);
         if announced != strings.len() {
             return Err(SpecError::Length { announced, actual: strings.len() });
         }
@@ -90,7 +93,7 @@ impl LaunchSpec {
         if let Some(index) = env.iter().position(|entry| !is_assignment(entry)) {
             return Err(SpecError::Environment { index });
         }
-        Ok(LaunchSpec { cwd, argv, env })
+        Ok(LaunchSpec { cwd, umask, argv, env })
     }
 }
 

@@ -7,6 +7,7 @@ use warden::spec::{LaunchSpec, SpecError};
 fn sample() -> LaunchSpec {
     LaunchSpec {
         cwd: c"/srv/app".to_owned(),
+        umask: 0o027,
         argv: vec![c"bun".to_owned(), c"".to_owned(), CString::new([0xff, b'x']).unwrap()],
         env: vec![c"A=".to_owned(), c"B=C=D".to_owned()],
     }
@@ -16,7 +17,7 @@ fn sample() -> LaunchSpec {
 fn it_survives() {
     let spec = sample();
     assert_eq!(LaunchSpec::parse(&spec.to_bytes()), Ok(spec));
-    let bare = LaunchSpec { cwd: c"".to_owned(), argv: vec![c"x".to_owned()], env: vec![] };
+    let bare = LaunchSpec { cwd: c"".to_owned(), umask: 0, argv: vec![c"x".to_owned()], env: vec![] };
     assert_eq!(LaunchSpec::parse(&bare.to_bytes()), Ok(bare));
 }
 
@@ -28,7 +29,7 @@ fn every_cut_is_refused() {
     }
     let mut longer = bytes.clone();
     longer.push(0);
-    let announced = bytes.len() - 16;
+    let announced = bytes.len() - 20;
     assert_eq!(LaunchSpec::parse(&longer), Err(SpecError::Length { announced, actual: announced + 1 }));
 }
 

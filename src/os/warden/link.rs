@@ -1,6 +1,7 @@
 //! The two directions of the socket to the warden: orders go out in the order in which they were given, reports are passed
 //! on to those who wait for them.
 
+use rustix::process::Pid;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use warden::{Report, Setback, host};
 
-use super::{Ended, LaunchError, Order, Packet, Pending, Started};
+use super::{Ended, Errand, LaunchError, Order, Packet, Pending, Started};
 use crate::os::clock;
 
 /// Between two tries of what failed for a shortage that nobody tells the end of. One that passes does so in about the time
@@ -22,50 +23,57 @@ const LAUNCH_PATIENCE: Duration = Duration::from_secs(2);
 /// See the module.
 pub struct Link {
     socket: AsyncFd<OwnedFd>,
-    receiver: mpsc::UnboundedReceiver<Order>,
+    /// Only what it reports counts.
+    warden: Pid,
+    receiver: mpsc::UnboundedReceiver<Errand>,
     pending: HashMap<u64, Pending>,
+    leaves_when_idle: bool,
 }
 
 /// There is no warden any more.
 struct Lost;
 
 impl Link {
-    pub fn new(socket: AsyncFd<OwnedFd>, receiver: mpsc::UnboundedReceiver<Order>) -> Link {
-        Link { socket, receiver, pending: HashMap::new() }
+    pub fn new(socket: AsyncFd<OwnedFd>, warden: Pid, receiver: mpsc::UnboundedReceiver<Errand>) -> Link {
+        Link { socket, warden, receiver, pending: HashMap::new(), leaves_when_idle: false }
     }
 
-    /// Runs until the warden is lost, or nobody gives orders any more. Returns what has not ended.
+    /// Runs until the warden is lost, or is to leave and has nothing left to do, or nobody gives orders any more. Returns what has not ended.
     pub async fn run(mut self) -> HashMap<u64, Pending> {
         // Either is an end.
         let (Ok(()) | Err(Lost)) = self.serve().await;
         // No order may come that nobody reads.
         self.receiver.close();
-        while let Some(order) = self.receiver.recv().await {
-            self.pending.extend(order.pending.map(|pending| (order.number, pending)));
+        while let Some(errand) = self.receiver.recv().await {
+            if let Errand::Order(order) = errand {
+                self.pending.extend(order.pending.map(|pending| (order.number, pending)));
+            }
         }
         self.pending
     }
 
     async fn serve(&mut self) -> Result<(), Lost> {
-        loop {
+        while !(self.leaves_when_idle && self.pending.is_empty()) {
             tokio::select! {
                 biased;
                 ready = self.socket.readable() => {
                     ready.map_err(|_| Lost)?.clear_ready();
                     self.receive().await?;
                 }
-                order = self.receiver.recv() => match order {
-                    Some(order) => self.carry_out(order).await?,
+                errand = self.receiver.recv() => match errand {
+                    Some(Errand::Order(order)) => self.carry_out(order).await?,
+                    Some(Errand::LeaveWhenIdle) => self.leaves_when_idle = true,
                     None => return Ok(()),
                 },
             }
         }
+        Ok(())
     }
 
     /// Takes every report there is.
     async fn receive(&mut self) -> Result<(), Lost> {
         loop {
-            let error = match host::receive_report(self.socket.get_ref()) {
+            let error = match host::receive_report(self.socket.get_ref(), self.warden) {
                 Ok(Some(report)) => {
                     self.pass_on(report);
                     continue;
@@ -115,6 +123,7 @@ impl Link {
     /// Sends one order. Until there is room for it reports keep being read.
     async fn carry_out(&mut self, order: Order) -> Result<(), Lost> {
         let Order { number, packet, pending } = order;
+        self.leaves_when_idle &= matches!(packet, Packet::Stop(_));
         self.pending.extend(pending.map(|pending| (number, pending)));
         let since = clock::start();
         while let Err(error) = packet.send(self.socket.get_ref(), number) {
@@ -167,7 +176,7 @@ mod tests {
     use crate::os::warden::{Launch, Launched};
     use crate::os::watched::watch;
     use rustix::net::{RecvFlags, recv};
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     use std::ffi::CStr;
     use std::fs::File;
@@ -210,7 +219,7 @@ mod tests {
     fn launch(number: u64) -> (Order, Launched) {
         let null = || OwnedFd::from(File::open("/dev/null").unwrap());
         let empty = || CStr::to_owned(c"");
-        let spec = LaunchSpec { cwd: empty(), argv: vec![empty()], env: Vec::new() };
+        let spec = LaunchSpec { cwd: empty(), umask: 0o022, argv: vec![empty()], env: Vec::new() };
         let launch = Launch { spec, stdout: null(), stderr: null() };
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
@@ -241,8 +250,8 @@ mod tests {
     async fn a_shortage_delays_orders_or_fails_a_launch_and_never_loses_the_warden() {
         let (ours, warden) = host::connection().unwrap();
         let (orders, receiver) = mpsc::unbounded_channel();
-        let link = tokio::spawn(Link::new(watch(ours).unwrap(), receiver).run());
-        let give = |order| assert!(orders.send(order).is_ok());
+        let link = tokio::spawn(Link::new(watch(ours).unwrap(), getpid(), receiver).run());
+        let give = |order| assert!(orders.send(Errand::Order(order)).is_ok());
         let stop_of = |run| Command::Stop { run, stage: StopStage::Kill };
         let crowd = Crowd::gather();
 

@@ -67,6 +67,7 @@ pub fn script(text: &str) -> LaunchSpec {
 pub fn spec(argv: &[&str]) -> LaunchSpec {
     LaunchSpec {
         cwd: c"/".to_owned(),
+        umask: 0o022,
         argv: argv.iter().map(|argument| c_string(argument)).collect(),
         env: vec![c_string("PATH=/usr/local/bin:/usr/bin:/bin")],
     }
@@ -162,7 +163,7 @@ impl Warden {
 
     fn next_report(&self) -> Option<Report> {
         assert!(is_readable(self.socket(), DEADLINE), "no report in time");
-        warden::host::receive_report(self.socket()).expect("a report")
+        warden::host::receive_report(self.socket(), self.pid()).expect("a report")
     }
 
     /// Reports that nobody has asked for yet, without waiting.

@@ -1,0 +1,39 @@
+// Without its own /proc nobody can say which processes belong to a tenant, so none is started.
+import { expect, test } from 'bun:test';
+import { engineNames, startHost, Tenants } from '../support/processes/index.ts';
+
+const unshared = Bun.spawnSync(['unshare', '-m', '-p', '-f', 'mount', '-t', 'proc', 'proc', '/proc']);
+
+/** How the host is started, what it does before it asks for a tenant, and why it is refused then. */
+const CASES = {
+  // The engines need one to begin with.
+  'there is none': { by: 'unshare -m', script: 'mount -t tmpfs none /proc', why: 'there is no /proc here' },
+  'it is that of another pid namespace': {
+    by: 'unshare -p -f',
+    script: 'true',
+    why: 'another pid namespace',
+  },
+  'it hides processes': {
+    by: 'unshare -m setpriv --bounding-set -sys_ptrace',
+    script: 'mount -t proc -o hidepid=2 proc /proc',
+    why: 'mounted with rw,hidepid=',
+  },
+};
+
+for (const engine of engineNames) {
+  for (const [name, { by, script, why }] of Object.entries(CASES)) {
+    test.skipIf(unshared.exitCode !== 0)(`${engine}: ${name}`, async () => {
+      await using tenants = new Tenants().add('app');
+      await using host = startHost(engine, 'refused.mjs', [tenants.root, script], {
+        before: `set -- ${by} "$@"`,
+      });
+      expect(await host.saidJson('refused')).toEqual({
+        code: 'ERR_RUNTIME_UNSUPPORTED',
+        message: expect.stringContaining(why),
+      });
+      await host.said('disposed');
+      expect((await host.end()).code).toBe(0);
+      expect(tenants.processes()).toEqual([]);
+    });
+  }
+}

@@ -1,0 +1,19 @@
+// Does something in a shell, asks for a tenant, says what came of it, and goes. Arguments: root, shell script.
+import { createRuntime } from '@absolutejs/runtime';
+import { spawnSync } from 'node:child_process';
+import { say } from './words.mjs';
+
+const [root = '', script = ''] = process.argv.slice(2);
+const runtime = createRuntime({
+  source: { kind: 'directory', root },
+  command: ['sh', '-c', 'setsid sleep 1000 & exec sleep 1000'],
+  readiness: async () => true,
+});
+if (spawnSync('sh', ['-c', script]).status !== 0) throw new Error(`not done: ${script}`);
+await runtime.ensure('app').then(
+  () => say('started'),
+  ({ code, message }) => say('refused', { code, message }),
+);
+await runtime.kill('app');
+await runtime.dispose();
+say('disposed');

@@ -1,0 +1,233 @@
+//! What a program inherits from the thread that starts it: the rights it has, and its share of the machine.
+//!
+//! Tenants are to start with what the host is at that moment. Their warden has what the host was when it started the
+//! warden, so that moment's surroundings are noted with each start and compared: others need another warden.
+//!
+//! Of capabilities only those count that a program keeps when it is executed; the others follow from its user.
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, getpriority_process, getrlimit, setpriority_process};
+use rustix::thread::{gettid, sched_getaffinity, sched_setaffinity};
+use std::fs;
+use std::io;
+
+/// Lines of `/proc/<pid>/status`, and how many of their words count: of the four user ids the real and the effective
+/// one, since the other two follow these in a new program.
+const STATUS_LINES: [(&str, usize); 12] = [
+    ("Uid", 2),
+    ("Gid", 2),
+    ("Groups", usize::MAX),
+    ("CapInh", 1),
+    ("CapBnd", 1),
+    ("CapAmb", 1),
+    ("NoNewPrivs", 1),
+    ("Seccomp", 1),
+    ("Seccomp_filters", 1),
+    (CPUS, 1),
+    ("Mems_allowed", 1),
+    ("THP_enabled", 1),
+];
+const CPUS: &str = "Cpus_allowed";
+const NICE: &str = "nice";
+const POLICY: &str = "scheduling policy and priority";
+
+/// They are a share of the machine and no rights. A thread may be allowed less of these than another of its process has.
+const SHARES: [&str; 3] = [CPUS, NICE, POLICY];
+
+const LIMITS: [Resource; 16] = [
+    Resource::Cpu,
+    Resource::Fsize,
+    Resource::Data,
+    Resource::Stack,
+    Resource::Core,
+    Resource::Rss,
+    Resource::Nproc,
+    Resource::Nofile,
+    Resource::Memlock,
+    Resource::As,
+    Resource::Locks,
+    Resource::Sigpending,
+    Resource::Msgqueue,
+    Resource::Nice,
+    Resource::Rtprio,
+    Resource::Rttime,
+];
+
+/// What the thread that asks for a start has, as far as another thread could not find it out later: of the umask, which
+/// programs change for moments at a time, and of rights that are a thread's own.
+pub struct Noted {
+    thread: Pid,
+    /// Its `/proc/<pid>/status`. The error is told when the start is made.
+    status: io::Result<String>,
+}
+
+impl Noted {
+    /// Of this thread, now. Takes some 10 µs.
+    pub fn here() -> Noted {
+        Noted { thread: gettid(), status: fs::read_to_string("/proc/thread-self/status") }
+    }
+
+    /// The same thread as it is by now.
+    pub fn again(&self) -> Noted {
+        Noted { thread: self.thread, status: status_of(self.thread) }
+    }
+
+    /// With what is the same for the whole process, or can be asked for from any thread.
+    pub fn surroundings(&self) -> io::Result<Surroundings> {
+        let status = self.status.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+        Surroundings::of(self.thread, status)
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    thread: Pid,
+    pub umask: u32,
+    inherited: Vec<(&'static str, String)>,
+}
+
+impl Surroundings {
+    fn of(thread: Pid, status: &str) -> io::Result<Surroundings> {
+        let umask = line_of(status, "Umask").and_then(|umask| u32::from_str_radix(umask, 8).ok());
+        let umask = umask.ok_or_else(|| io::Error::other("/proc/thread-self/status has no Umask"))?;
+        let mut inherited: Vec<(&'static str, String)> = Vec::with_capacity(STATUS_LINES.len() + 6);
+        for (name, words) in STATUS_LINES {
+            let line = line_of(status, name).unwrap_or("");
+            let words: Vec<&str> = line.split_ascii_whitespace().take(words).collect();
+            inherited.push((name, words.join(" ")));
+        }
+        let read = |file: &str| fs::read_to_string(format!("/proc/self/{file}"));
+        inherited.push((NICE, getpriority_process(Some(thread))?.to_string()));
+        inherited.push((POLICY, policy_of(thread)?));
+        inherited.push(("limits", limits()));
+        inherited.push(("oom_score_adj", read("oom_score_adj").unwrap_or_default()));
+        inherited.push(("control groups", read("cgroup").unwrap_or_default()));
+        Ok(Surroundings { thread, umask, inherited })
+    }
+
+    /// Whether a program inherits the same in both. The umask is not part of it: it goes with each start.
+    pub fn are_those_of(&self, other: &Surroundings) -> bool {
+        self.inherited == other.inherited
+    }
+
+    /// Sees to it that what this thread starts has these surroundings. The error says what it would have instead.
+    ///
+    /// The process may have threads with different rights, and then this one can do nothing about it. Its share of the
+    /// machine it changes, as far as it may: to be of a lower priority than the host is no reason not to start.
+    pub fn assume(&self) -> Result<(), String> {
+        let cannot_be_seen = |error: io::Error| format!("what it would inherit cannot be found out: {error}");
+        let own = || {
+            let thread = gettid();
+            Surroundings::of(thread, &status_of(thread)?)
+        };
+        let before = own().map_err(cannot_be_seen)?;
+        if self.are_those_of(&before) {
+            return Ok(());
+        }
+        if let Err(error) = self.assume_shares() {
+            tracing::warn!(%error, "the host's priority or processors cannot be passed on to tenants");
+        }
+        let after = own().map_err(cannot_be_seen)?;
+        let pairs = self.inherited.iter().zip(&after.inherited);
+        let mut differing = pairs.filter(|(one, other)| one != other && !SHARES.contains(&one.0));
+        differing.next().map_or(Ok(()), |((name, wanted), (_, found))| {
+            Err(format!(
+                "it would not inherit what the host is: {name} of the thread that asked for it is {:?}, and of the \
+                 thread that would start it {:?}; change such things for the whole process, as setuid() does",
+                wanted.trim(),
+                found.trim(),
+            ))
+        })
+    }
+
+    fn assume_shares(&self) -> Result<(), Errno> {
+        sched_setaffinity(None, &sched_getaffinity(Some(self.thread))?)?;
+        let nice = getpriority_process(Some(self.thread))?;
+        if nice != getpriority_process(Some(gettid()))? {
+            setpriority_process(Some(gettid()), nice)?;
+        }
+        Ok(())
+    }
+}
+
+fn status_of(thread: Pid) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/self/task/{}/status", thread.as_raw_pid()))
+}
+
+fn line_of<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// Fields 40 and 41 of its `stat`, counted from 1: the real-time priority and the policy.
+fn policy_of(thread: Pid) -> io::Result<String> {
+    let stat = fs::read(format!("/proc/self/task/{}/stat", thread.as_raw_pid()))?;
+    let name_end = stat.iter().rposition(|&byte| byte == b')').unwrap_or(0);
+    let fields = String::from_utf8_lossy(&stat[name_end..]);
+    // The first is the rest of the name, which is field 2.
+    Ok(fields.split_ascii_whitespace().skip(38).take(2).collect::<Vec<_>>().join(" "))
+}
+
+fn limits() -> String {
+    let limits = LIMITS.map(getrlimit);
+    limits.map(|limit| format!("{:?}:{:?}", limit.current, limit.maximum)).join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Rlimit, setrlimit};
+    use rustix::thread::{CapabilitySet, CpuSet, capabilities, set_capabilities};
+
+    fn here() -> Surroundings {
+        Noted::here().surroundings().unwrap()
+    }
+
+    #[test]
+    fn a_thread_assumes_the_share_of_another_and_refuses_other_rights() {
+        let before = here();
+        assert!(before.are_those_of(&here()));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let nice = getpriority_process(Some(gettid())).unwrap() + 1;
+                setpriority_process(Some(gettid()), nice).unwrap();
+                let mut one = CpuSet::new();
+                let all = sched_getaffinity(None).unwrap();
+                one.set((0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu)).unwrap());
+                sched_setaffinity(None, &one).unwrap();
+                let nicer = here();
+                assert!(!nicer.are_those_of(&before));
+                let assumed = || {
+                    nicer.assume().unwrap();
+                    nicer.are_those_of(&here())
+                };
+                assert!(std::thread::scope(|scope| scope.spawn(assumed).join().unwrap()));
+            });
+        });
+        assert!(before.are_those_of(&here()), "the other thread's are its own");
+        std::thread::spawn(move || {
+            let mut sets = capabilities(None).unwrap();
+            if !sets.permitted.contains(CapabilitySet::CHOWN) {
+                return;
+            }
+            sets.inheritable |= CapabilitySet::CHOWN;
+            set_capabilities(None, sets).unwrap();
+            let refused = before.assume().unwrap_err();
+            assert!(refused.contains("CapInh of the thread"), "{refused}");
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn other_limits_are_other_surroundings() {
+        let before = here();
+        let limit = getrlimit(Resource::Core);
+        let lower =
+            Rlimit { current: limit.current.map_or(Some(1 << 40), |bytes| bytes.checked_sub(1)), ..limit };
+        setrlimit(Resource::Core, lower).unwrap();
+        let is_same = before.are_those_of(&here());
+        setrlimit(Resource::Core, limit).unwrap();
+        assert!(!is_same || lower.current == limit.current);
+    }
+}
