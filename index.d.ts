@@ -26,7 +26,7 @@
  * });
  *
  * const tenant = await runtime.ensure('acme'); // starts ./tenants/acme, or finds it running
- * const response = await fetch(`http://127.0.0.1:${tenant.port}/`);
+ * console.log(`it answers at http://127.0.0.1:${tenant.port}/`);
  * ```
  */
 export function createRuntime(options: RuntimeOptions): Runtime;
@@ -273,6 +273,8 @@ export type RuntimeObservationEvent = Extract<RuntimeMetricEvent, { type: 'obser
  *
  * @example
  * ```ts
+ * process.env.no_proxy = '127.0.0.1'; // or Bun's fetch asks the proxy of the environment
+ *
  * const readiness: ReadinessCheck = async ({ port }) => {
  *   const response = await fetch(`http://127.0.0.1:${port}/health`);
  *   return response.ok;
@@ -388,7 +390,8 @@ export type RuntimeOptions = {
    * What tenants get besides `PORT` and `NODE_ENV`: a record, a function of the tenant's key, or
    * `"inherit"` for the host's whole environment. What is undefined in it is left out. By default a short list of harmless variables of
    * the host's (PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER, SHELL, and what Bun needs) and nothing else
-   * of it.
+   * of it. This decides what is handed down, and hides nothing: a tenant that runs as the host's user can read the
+   * host's environment in `/proc`.
    *
    * @example
    * ```ts
@@ -609,8 +612,7 @@ export type Runtime = {
    * @example
    * ```ts
    * try {
-   *   const { port } = await runtime.ensure('acme');
-   *   return fetch(`http://127.0.0.1:${port}/`);
+   *   return await forward(request, await runtime.ensure('acme')); // `forward` is in README.md
    * } catch (error) {
    *   const { code, retryAfterMs = 0 } = error as RuntimeError;
    *   if (code !== 'ERR_RUNTIME_BACKOFF') throw error;

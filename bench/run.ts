@@ -1,43 +1,37 @@
 // The benchmarks: every scenario, or those named, for every subject in turn. See `--help`.
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { chart } from './lib/chart.ts';
 import { describeMachine, machineInWords } from './lib/machine.ts';
 import { goalsInWords, markdown, type Measured, progress, table } from './lib/report.ts';
 import type { Sample, Scenario } from './lib/scenario.ts';
 import { bundleForNode, runWorker } from './lib/workers.ts';
 import { runInstructions } from './instructions/run.ts';
+import { readArguments, wrongUse } from '../scripts/lib/arguments.mjs';
 import { scenarios } from './scenarios.ts';
 
 const ROUNDS = 5;
 
-const { values: options, positionals: names } = parseArgs({
-  allowPositionals: true,
-  options: {
+const { values: options, words: names } = readArguments({
+  usage: help(),
+  flags: {
     rounds: { type: 'string' },
     quick: { type: 'boolean', default: false },
     node: { type: 'boolean', default: false },
     before: { type: 'string' },
     json: { type: 'string' },
     update: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
   },
+  words: { kind: 'scenario', known: [...scenarios.map(({ name }) => name), 'instructions'] },
+  mostWords: Infinity,
 });
 
-if (options.help) {
-  console.log(help());
-} else if (names.includes('instructions')) {
+if (names.includes('instructions')) {
   process.exitCode = await runInstructions(options.update);
 } else {
   await measure(chosenScenarios());
 }
 
 function chosenScenarios(): readonly Scenario[] {
-  const unknown = names.filter((name) => !scenarios.some((scenario) => scenario.name === name));
-  if (unknown.length > 0) {
-    console.error(`✘ no scenario is called ${unknown.join(', ')}\n\n${help()}`);
-    process.exit(1);
-  }
   return names.length === 0 ? scenarios : scenarios.filter(({ name }) => names.includes(name));
 }
 
@@ -96,8 +90,7 @@ async function measureScenario(
 function roundsAsked(): number {
   const rounds = Number(options.rounds ?? (options.quick ? 1 : ROUNDS));
   if (Number.isInteger(rounds) && rounds > 0) return rounds;
-  console.error(`✘ --rounds must be a whole number of at least 1, got ${options.rounds}`);
-  process.exit(1);
+  return wrongUse(`--rounds must be a whole number of at least 1, got ${options.rounds}`, help());
 }
 
 function flagsGiven(): string[] {

@@ -1,11 +1,12 @@
 // `npm run demo`: serves the tenants of examples/tenants, each woken by its first request.
 // With `--once` it tries everything itself, tells what happened, and exits.
+import { isOnce } from './host/arguments.mjs';
 import { once } from './host/once.ts';
 import { startDemo } from './host/demo.ts';
 
 const PORT = 3_000;
 
-if (process.argv.includes('--once')) process.exit(await once());
+if (isOnce()) process.exit(await once());
 
 const demo = await startDemo(
   {

@@ -2,6 +2,7 @@
 // cargo decides what is stale, so running it when nothing changed takes a fraction of a second.
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { relative } from 'node:path';
+import { readArguments } from './lib/arguments.mjs';
 import { bundle } from './lib/bundle.mjs';
 import { cargoBuild, requireCargo } from './lib/cargo.mjs';
 import { builtFiles, root } from './lib/paths.mjs';
@@ -41,6 +42,7 @@ function place(from, to) {
 }
 
 if (isProgram(import.meta.url)) {
+  readArguments({ usage: 'usage: npm run build' });
   await runScript(async () => {
     await setup();
     await build();

@@ -2,17 +2,31 @@
 // for every machine that this one can build for. `--target linux-x64-gnu` (repeatable) builds for those only.
 import { mkdirSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { unknown } from '../lib/doctor/arguments.js';
+import { readArguments, wrongUse } from './lib/arguments.mjs';
 import { buildableTargets, buildForShipping } from './lib/dist-build.mjs';
 import { runScript, ScriptError } from './lib/run.mjs';
 import { packMain, packPlatform } from './lib/tarballs.mjs';
 import { targets } from './lib/targets.mjs';
 import { checkVersions } from './lib/versions.mjs';
 
-const USAGE = `usage: npm run pack:all -- DIR [--target <${targets.map(({ triple }) => triple).join('|')}>]…`;
+const triples = targets.map(({ triple }) => triple);
+const USAGE = `usage: npm run pack:all -- DIR [--target <${triples.join('|')}>]…`;
+
+const asked = readArguments({
+  usage: USAGE,
+  flags: { target: { type: 'string', multiple: true } },
+  mostWords: 1,
+});
+const [asDirectory] = asked.words;
+if (asDirectory === undefined) wrongUse('DIR is missing', USAGE);
+const unknownTarget = asked.values.target?.find((triple) => !triples.includes(triple));
+if (unknownTarget !== undefined) wrongUse(unknown('target', unknownTarget, triples), USAGE);
+// npm runs scripts in the package's directory, wherever it was called.
+const directory = resolve(process.env.INIT_CWD ?? '.', asDirectory);
 
 await runScript(async () => {
-  const { directory, wanted } = readArguments();
+  const wanted = wantedTargets(asked.values.target);
   checkVersions();
   // Everything is built before anything is written: DIR never holds half of a release.
   const built = [];
@@ -27,37 +41,23 @@ await runScript(async () => {
   for (const { path, bytes } of tarballs) report(basename(path), bytes);
 });
 
-function readArguments() {
-  const { values, positionals } = parsed();
-  const [directory] = positionals;
-  if (!directory || positionals.length > 1) throw new ScriptError(USAGE);
-  // npm runs scripts in the package's directory, wherever it was called.
-  return { directory: resolve(process.env.INIT_CWD ?? '.', directory), wanted: wantedTargets(values.target) };
-}
-
-function parsed() {
-  try {
-    return parseArgs({ options: { target: { type: 'string', multiple: true } }, allowPositionals: true });
-  } catch (error) {
-    throw new ScriptError(`${error instanceof Error ? error.message : error}\n  ${USAGE}`);
-  }
-}
-
-/** @param {string[] | undefined} triples */
-function wantedTargets(triples) {
+/** @param {string[] | undefined} wanted triples that there are */
+function wantedTargets(wanted) {
   const buildable = buildableTargets();
-  if (!triples) {
+  if (!wanted) {
     for (const { triple, rustTarget } of targets.filter((target) => !buildable.includes(target))) {
       console.log(`› not for ${triple}: that needs rustup target add ${rustTarget}`);
     }
     return buildable;
   }
-  return triples.map((triple) => {
-    const target = targets.find((target) => target.triple === triple);
-    if (!target) throw new ScriptError(`there is no target ${triple}\n  ${USAGE}`);
-    if (buildable.includes(target)) return target;
-    throw new ScriptError(`to build for ${triple}, run rustup target add ${target.rustTarget} before`);
-  });
+  return targets
+    .filter(({ triple }) => wanted.includes(triple))
+    .map((target) => {
+      if (buildable.includes(target)) return target;
+      throw new ScriptError(
+        `to build for ${target.triple}, run rustup target add ${target.rustTarget} before`,
+      );
+    });
 }
 
 /** @param {string} what @param {number} bytes */

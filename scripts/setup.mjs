@@ -3,6 +3,7 @@
 import { copyFileSync, existsSync, linkSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { readArguments } from './lib/arguments.mjs';
 import { bun, nodeModules, root } from './lib/paths.mjs';
 import { bunBinaryPackage } from './lib/platform.mjs';
 import { isProgram, run, runScript, ScriptError } from './lib/run.mjs';
@@ -92,4 +93,7 @@ function linkOrCopy(from, to) {
   }
 }
 
-if (isProgram(import.meta.url)) await runScript(setup);
+if (isProgram(import.meta.url)) {
+  readArguments({ usage: 'usage: npm run setup' });
+  await runScript(setup);
+}

@@ -2,12 +2,19 @@
 // fails does not keep the next ones from running. The last line is `N passed, N failed`.
 import { build } from './build.mjs';
 import { setup } from './setup.mjs';
+import { readArguments } from './lib/arguments.mjs';
 import { countAsOneCheck, failuresIn } from './lib/count-tests.mjs';
 import { runScript, run, ScriptError } from './lib/run.mjs';
 import { ownSteps, steps } from './lib/test-steps.mjs';
 
 /** @typedef {import('./lib/count-tests.mjs').Counts} Counts */
 /** @typedef {{ name: string; passed: number; failed: number; seconds: number; note: string; failures: string[] }} Result */
+
+const USAGE = `usage: npm test
+
+It runs everything, and takes no arguments. CONTRIBUTING.md, "Running less than everything", says how to run a part.`;
+
+readArguments({ usage: USAGE });
 
 await runScript(async () => {
   const results = [await runStep('setup', () => runOwn(setup)), await runStep('build', () => runOwn(build))];

@@ -15,6 +15,28 @@ test('the doctor runs in Node and finds that tenants can run here', () => {
   assert.equal(levels['trial start'], 'ok');
 });
 
+test('in an older Node it says so, and ends with 1', () => {
+  // Stands in for Node 18: what it does not know is taken away.
+  const older = `
+    import os from 'node:os';
+    import { syncBuiltinESMExports } from 'node:module';
+    Object.defineProperty(process.versions, 'node', { value: '18.20.8' });
+    for (const name of ['toSorted', 'toReversed', 'toSpliced', 'with']) delete Array.prototype[name];
+    delete os.availableParallelism;
+    syncBuiltinESMExports();
+  `;
+  const preload = `--import=data:text/javascript,${encodeURIComponent(older)}`;
+  for (const flags of [[], ['--json']]) {
+    const args = [preload, program, 'doctor', ...flags];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8' });
+    assert.equal(status, 1, stderr);
+    assert.match(stdout, /Node 18\.20\.8/);
+    assert.match(stdout, /older than Node 20\.0\.0/);
+    assert.match(stdout, /update Node/);
+    assert.equal(stderr, '');
+  }
+});
+
 test('an unknown command ends with 2', () => {
   const { status, stderr } = spawnSync(program, ['cure'], { env, encoding: 'utf8' });
   assert.equal(status, 2);

@@ -74,9 +74,13 @@ test('--help and --version print on stdout', async () => {
 
 test.each([
   [[], 'A command is missing.'],
-  [['docter'], 'Unknown command: docter'],
+  [['docter'], 'Unknown command: docter; did you mean doctor?'],
+  [['cure'], 'Unknown command: cure\n'],
   [['doctor', 'now'], 'Unknown command: doctor now'],
-  [['doctor', '--verbose'], '--verbose'],
+  [['doctor', '--jsn'], 'Unknown flag: --jsn; did you mean --json?'],
+  [['doctor', '--tenant=5'], 'Unknown flag: --tenant; did you mean --tenants?'],
+  [['doctor', '--verbose'], 'Unknown flag: --verbose\n'],
+  [['doctor', '-x'], 'Unknown flag: -x\n'],
   [['doctor', '--tenants', 'many'], '--tenants must be a whole number above 0, got many'],
   [['doctor', '--tenants', '0'], '--tenants must be a whole number above 0, got 0'],
 ])('called as %j it says what is wrong and how it is used, and ends with 2', async (args, complaint) => {

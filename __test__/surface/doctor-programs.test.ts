@@ -22,6 +22,15 @@ test('another system than Linux is a problem, and nothing else of it is looked a
   expect(findings[0]!.means).toContain('ERR_RUNTIME_UNSUPPORTED');
 });
 
+test('in an engine that is too old nothing else is looked at', async () => {
+  const loadAddon = () => {
+    throw new Error('looked at');
+  };
+  const findings = await findingsOf({ nodeVersion: '18.20.8', bunVersion: undefined, loadAddon });
+  expect(findings.map(({ check, level }) => `${check} ${level}`)).toEqual(['platform ok', 'engine problem']);
+  expect(findings[1]).toMatchObject({ found: 'Node 18.20.8', advice: 'update Node' });
+});
+
 test('the C library is the one that this process uses', async () => {
   const files = { '/proc/self/maps': '7f00-7f01 r--p 00000000 08:01 1 /lib/ld-musl-x86_64.so.1' };
   expect((await finding('platform', { files })).found).toBe('Linux x64, musl');

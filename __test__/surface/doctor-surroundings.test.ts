@@ -20,6 +20,20 @@ const zombie = (pid: number, parent: number): Files => ({
   [`/proc/${pid}/stat`]: `${pid} (a) Z) Z ${parent} 1`,
 });
 
+test("a proxy that Bun's fetch would send tenants' requests to is a warning", async () => {
+  const PATH = '/opt/bun/bin';
+  for (const name of ['HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']) {
+    const env = { PATH, [name]: 'http://proxy.example:3128' };
+    expect(await finding('proxy', { env })).toMatchObject({ level: 'warning', found: `${name} is set` });
+    for (const exceptions of ['*', '127.0.0.1', 'localhost, 127.0.0.1,[::1]']) {
+      expect((await finding('proxy', { env: { ...env, NO_PROXY: exceptions } })).level).toBe('ok');
+      // The lower-case name comes first.
+      const both = { ...env, NO_PROXY: exceptions, no_proxy: 'example.com' };
+      expect((await finding('proxy', { env: both })).level).toBe('warning');
+    }
+  }
+});
+
 test('ended processes that PID 1 leaves unreaped are a warning', async () => {
   const files = { ...zombie(50, 1), ...zombie(51, 1), ...zombie(52, 7), '/proc/1/comm': 'sh\n' };
   expect(await finding('PID 1', { files })).toMatchObject({

@@ -1,5 +1,6 @@
 // Passing a request on to a tenant, and its response back, both as streams.
 import type { Tenant } from '@absolutejs/runtime';
+import './no-proxy.ts';
 import { requestHeaders, withoutHopByHop } from './headers.ts';
 import { text } from './refusal.ts';
 

@@ -1,5 +1,6 @@
 // Talking to a tenant the way any program can: the host is named in the Host header.
 import type { Demo } from './demo.ts';
+import './no-proxy.ts';
 
 const REQUEST_TIMEOUT_MS = 20_000;
 

@@ -2,6 +2,7 @@
 // should be.
 import type { RuntimeTransitionEvent } from '@absolutejs/runtime';
 import type { Demo } from './demo.ts';
+import './no-proxy.ts';
 import { request, Socket } from './once-client.ts';
 import { isAlive, processTree } from './once-processes.ts';
 

@@ -1,6 +1,6 @@
 /** The command line: what was asked for, what is printed, and with which code it ends. */
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { readFlags, unknown } from './arguments.js';
 import { examine } from './examine.js';
 import { asText } from './report.js';
 
@@ -58,26 +58,18 @@ export async function runCommand(args, host, terminal) {
  * @returns {{ command: 'help' | 'version' } | { command: 'doctor', json: boolean, tenants: number } | { error: string }}
  */
 function parse(args) {
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        json: { type: 'boolean', default: false },
-        tenants: { type: 'string', default: String(DEFAULT_TENANTS) },
-        help: { type: 'boolean', short: 'h', default: false },
-        version: { type: 'boolean', short: 'v', default: false },
-      },
-    });
-  } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
-  }
-  const { values, positionals } = parsed;
+  const given = readFlags(args, {
+    json: { type: 'boolean', default: false },
+    tenants: { type: 'string', default: String(DEFAULT_TENANTS) },
+    help: { type: 'boolean', short: 'h', default: false },
+    version: { type: 'boolean', short: 'v', default: false },
+  });
+  if ('error' in given) return given;
+  const { values, words } = given;
   if (values.help) return { command: 'help' };
   if (values.version) return { command: 'version' };
-  if (positionals.length === 0) return { error: 'A command is missing.' };
-  if (positionals.join(' ') !== 'doctor') return { error: `Unknown command: ${positionals.join(' ')}` };
+  if (words.length === 0) return { error: 'A command is missing.' };
+  if (words.join(' ') !== 'doctor') return { error: unknown('command', words.join(' '), ['doctor']) };
   const tenants = Number(values.tenants);
   if (!Number.isInteger(tenants) || tenants < 1) {
     return { error: `--tenants must be a whole number above 0, got ${values.tenants}` };

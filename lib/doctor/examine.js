@@ -16,7 +16,8 @@ import * as surroundings from './surroundings.js';
  */
 export async function examine(host, { tenants }) {
   const basis = [programs.platform(host), programs.engine(host)];
-  if (host.platform !== 'linux') return [{ title: 'What runs', findings: basis }];
+  // There nothing else can be looked at, and an engine that is too old may not know what looking takes.
+  if (basis.some(({ level }) => level === 'problem')) return [{ title: 'What runs', findings: basis }];
   const addon = programs.addon(host);
   const hasAddon = addon.every(({ level }) => level !== 'problem');
   const trial = hasAddon ? await programs.tryTenant(host) : { asksKernel: true };
@@ -54,6 +55,7 @@ export async function examine(host, { tenants }) {
         memory.shortage(host),
         ...memory.oomScore(host),
         surroundings.user(host),
+        ...surroundings.proxy(host),
         surroundings.container(host),
         await surroundings.firstProcess(host),
       ],

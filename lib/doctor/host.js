@@ -1,7 +1,7 @@
 /** The host that is examined: everything the checks may look at, and nothing else. Tests bring a host of their own. */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import os from 'node:os';
 import { native } from '../native.js';
 import { startTrialTenant } from './trial.js';
 
@@ -35,7 +35,8 @@ export function thisHost() {
     arch: process.arch,
     pid: process.pid,
     uid: process.getuid?.() ?? -1,
-    cores: availableParallelism(),
+    // Node 16, which is told to be too old, does not have it.
+    cores: os.availableParallelism?.() ?? os.cpus().length,
     execPath: process.execPath,
     nodeVersion: process.versions.node,
     bunVersion: process.versions.bun,

@@ -40,7 +40,8 @@ export function engine(host) {
     : /** @type {const} */ (['Node', nodeVersion, OLDEST_NODE]);
   const found = `${name} ${version}`;
   if (isAtLeast(version, oldest)) return ok('engine', found, 'it can be the host');
-  return problem('engine', found, `older than ${name} ${oldest}`, `update ${name}`);
+  const means = `older than ${name} ${oldest}, so the package does not run in it; nothing else was looked at`;
+  return problem('engine', found, means, `update ${name}`);
 }
 
 /**

@@ -21,6 +21,26 @@ export function user(host) {
   );
 }
 
+/**
+ * Bun's `fetch` asks the proxy of the environment even for what is at 127.0.0.1, so a router's requests would leave the
+ * machine, with their cookies. The lower-case names come first.
+ *
+ * @param {Host} host
+ * @returns {Finding[]}
+ */
+export function proxy({ env }) {
+  const name = ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'].find((name) => env[name]);
+  if (name === undefined) return [];
+  const exceptions = (env.no_proxy || env.NO_PROXY || '').split(',').map((host) => host.trim());
+  if (exceptions.includes('127.0.0.1') || exceptions.includes('*')) {
+    return [ok('proxy', `${name} is set, 127.0.0.1 excepted`, 'requests to tenants go to them directly')];
+  }
+  const means =
+    "Bun's fetch sends what is meant for tenants to it, cookies included, unless it is told not to";
+  const advice = 'set no_proxy to 127.0.0.1,[::1], in the host itself or around it';
+  return [warning('proxy', `${name} is set`, means, advice)];
+}
+
 /** @param {Host} host @returns {Finding} */
 export function container(host) {
   const kind = containerKind(host);

@@ -21,8 +21,11 @@ export function builtFiles() {
 
 /**
  * The environment for everything that the scripts start. Tenants are started with `bun`, which a
- * machine may have only here.
+ * machine may have only here. Tests and benchmarks talk to this machine only, so no proxy is asked
+ * for it, whatever one there is.
  */
 export function environment() {
-  return { ...process.env, PATH: `${localBin}${delimiter}${process.env.PATH ?? ''}` };
+  const { no_proxy, NO_PROXY } = process.env;
+  const excepted = [no_proxy || NO_PROXY, '127.0.0.1', 'localhost', '[::1]'].filter(Boolean).join();
+  return { ...process.env, no_proxy: excepted, PATH: `${localBin}${delimiter}${process.env.PATH ?? ''}` };
 }

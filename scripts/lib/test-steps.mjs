@@ -31,6 +31,7 @@ export function steps() {
     cargo('cargo fmt', ['fmt', '--all', '--check']),
     cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
     // Without --no-fail-fast the first failing test program would hide the others.
+    fuzzTargets(),
     cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
     installed('tsc', ['--noEmit']),
     installed('prettier', ['--check', '.']),
@@ -49,6 +50,18 @@ export function steps() {
  */
 function cargo(name, args, count = countAsOneCheck) {
   return { name, command: 'cargo', args, count };
+}
+
+/**
+ * That they still fit what they fuzz; to run them takes cargo-fuzz, see CONTRIBUTING.md.
+ *
+ * @returns {Step}
+ */
+function fuzzTargets() {
+  const clippy = ['cargo', 'clippy', '--manifest-path', 'fuzz/Cargo.toml', '--', '-D', 'warnings'];
+  // Nothing is linked, so libFuzzer need not be there: with this its C++ is not compiled.
+  const args = ['CUSTOM_LIBFUZZER_PATH=/lib/libFuzzer.a', ...clippy];
+  return { name: 'fuzz targets', command: 'env', args, count: countAsOneCheck };
 }
 
 /**

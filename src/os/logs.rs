@@ -147,14 +147,14 @@ pub struct LineCutter {
 
 impl LineCutter {
     /// Reads so much more, if it is there. To be followed by [`cut`](Self::cut) until it returns `None`.
-    fn read(&mut self, pipe: &OwnedFd, bytes: usize) -> io::Result<usize> {
+    pub fn read(&mut self, pipe: &OwnedFd, bytes: usize) -> io::Result<usize> {
         self.drop_cut();
         self.bytes.reserve(bytes);
         Ok(rustix::io::read(pipe, spare_capacity(&mut self.bytes))?)
     }
 
     /// Gives the memory back while there is nothing to read: most tenants are quiet most of the time.
-    fn rest(&mut self) {
+    pub fn rest(&mut self) {
         self.drop_cut();
         self.bytes.shrink_to_fit();
     }
@@ -165,7 +165,7 @@ impl LineCutter {
 
     /// The next whole lines, as many as are no longer together than one may be, or the next piece of a line that is too
     /// long.
-    fn cut(&mut self) -> Option<String> {
+    pub fn cut(&mut self) -> Option<String> {
         let left = &self.bytes[self.cut..];
         let (text, bytes) = if let Some(end) = last_end(left, self.searched) {
             (joined(&left[..end]), end + 1)
@@ -182,7 +182,7 @@ impl LineCutter {
     }
 
     /// The last line, if it had no end.
-    fn finish(&mut self) -> Option<String> {
+    pub fn finish(&mut self) -> Option<String> {
         self.drop_cut();
         let rest = std::mem::take(&mut self.bytes);
         (!rest.is_empty()).then(|| decode(&rest))

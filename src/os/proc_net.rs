@@ -26,7 +26,7 @@ pub fn tcp_sockets(pid: &str) -> io::Result<Vec<Socket>> {
 }
 
 /// `  0: 0100007F:1F90 0100007F:C350 01 …`: number, local and remote address, state, then the inode as the tenth field.
-fn parse(line: &str) -> Option<Socket> {
+pub fn parse(line: &str) -> Option<Socket> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let (local, state, inode) = (fields.next()?, fields.nth(1)?, fields.nth(5)?);
     Some(Socket {

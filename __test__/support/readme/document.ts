@@ -16,10 +16,12 @@ export class MarkdownDocument implements Disposable {
   #runs = new Map<Block, Promise<string>>();
 
   #leavingPatienceMs: number;
+  #env: NodeJS.ProcessEnv;
 
   /** Tenants go within a second of their host, but on a busy machine that can be a long one. */
-  constructor(markdown: string, { leavingPatienceMs = 20_000 } = {}) {
+  constructor(markdown: string, { leavingPatienceMs = 20_000, env = {} as NodeJS.ProcessEnv } = {}) {
     this.#leavingPatienceMs = leavingPatienceMs;
+    this.#env = env;
     this.blocks = parseBlocks(markdown);
     this.#project = new Project(this.blocks);
   }
@@ -62,7 +64,8 @@ export class MarkdownDocument implements Disposable {
     const isInCheckout = head.run === 'checkout';
     const cwd = isInCheckout ? checkout : this.directory;
     const patienceMs = isInCheckout ? CHECKOUT_PATIENCE_MS : PATIENCE_MS;
-    await using program = new Program(this.#command(head), { cwd, mark: this.directory, patienceMs });
+    const options = { cwd, mark: this.directory, patienceMs, env: this.#env };
+    await using program = new Program(this.#command(head), options);
     const isEndless = 'signal' in ends;
     if (isEndless || answers.length > 0) await program.hasSaid(prints, answers);
     const ending = await (isEndless ? program.stop(ends.signal) : program.ended());

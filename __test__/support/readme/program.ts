@@ -15,6 +15,8 @@ interface Options {
   /** What everything that the program starts has in its environment, arguments or working directory. */
   mark: string;
   patienceMs: number;
+  /** Added to the environment; what is undefined is taken away. */
+  env?: NodeJS.ProcessEnv;
 }
 
 export class Program implements AsyncDisposable {
@@ -25,9 +27,9 @@ export class Program implements AsyncDisposable {
   #options: Options;
 
   constructor([command = '', ...args]: string[], options: Options) {
-    const { cwd, mark } = options;
+    const { cwd, mark, env: added } = options;
     const PATH = `${binDirectory}:${process.env.PATH}`;
-    const env = { ...process.env, PATH, CHECKOUT: checkout, README_PROJECT: mark, NO_COLOR: '1' };
+    const env = { ...process.env, PATH, CHECKOUT: checkout, README_PROJECT: mark, NO_COLOR: '1', ...added };
     // A group of its own, so that all of it can be ended.
     this.#child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#options = options;

@@ -38,7 +38,7 @@ pub struct Stat {
 impl Stat {
     /// When it was started, counted from the start of the machine, to a hundredth of a second.
     pub fn started_since_boot_ms(&self) -> u64 {
-        self.started_at_ticks * MS_PER_S / rustix::param::clock_ticks_per_second()
+        self.started_at_ticks.saturating_mul(MS_PER_S) / rustix::param::clock_ticks_per_second()
     }
 
     /// Looks at a process; `None` if there is none, or it cannot be looked at just now.
@@ -63,9 +63,11 @@ fn read_line(proc: BorrowedFd<'_>, pid: u32, room: &mut [u8]) -> Result<usize, E
     rustix::io::read(&file, room)
 }
 
+/// What a line says; `None` if it is none.
+///
 /// The name, in parentheses, can itself hold spaces, parentheses and bytes that are no text: the fields start behind the
 /// last one.
-fn parse(line: &[u8], pid: u32) -> Option<Stat> {
+pub fn parse(line: &[u8], pid: u32) -> Option<Stat> {
     let name_end = line.iter().rposition(|&byte| byte == b')')?;
     // proc(5) numbers them from 1; the one after the name is number 3.
     let mut fields = std::str::from_utf8(&line[name_end + 1..]).ok()?.split_ascii_whitespace();
@@ -73,8 +75,9 @@ fn parse(line: &[u8], pid: u32) -> Option<Stat> {
     let mut id = |skipped: usize| fields.nth(skipped)?.parse::<u32>().ok();
     let (parent, group, session) = (id(0)?, id(0)?, id(0)?);
     let mut number = |skipped: usize| fields.nth(skipped)?.parse::<u64>().ok();
-    let own_ticks = number(7)? + number(0)?;
-    let waited_ticks = number(0)? + number(0)?;
+    // No kernel counts so far, but a line is what it is.
+    let own_ticks = number(7)?.saturating_add(number(0)?);
+    let waited_ticks = number(0)?.saturating_add(number(0)?);
     let threads = number(2)?;
     let started_at_ticks = number(1)?;
     let rss_pages = number(1)?;
@@ -119,6 +122,16 @@ mod tests {
         for broken in ["", "7 (sh", "7 (sh)", "7 (sh) S", "7 (sh) S 5 7"] {
             assert_eq!(parse(broken.as_bytes(), 7), None, "{broken:?}");
         }
+    }
+
+    #[test]
+    fn numbers_that_no_kernel_prints_are_the_largest_and_no_panic() {
+        let largest = u64::MAX.to_string();
+        let line =
+            format!("7 (sh) S {}", REST.replace(" 11 22 33 44 ", &format!(" {largest} 22 33 {largest} ")));
+        let stat = parse(line.replace(" 987 ", &format!(" {largest} ")).as_bytes(), 7).expect("a line");
+        assert_eq!((stat.own_ticks, stat.waited_ticks), (u64::MAX, u64::MAX));
+        assert!(stat.started_since_boot_ms() > 0);
     }
 
     #[test]

@@ -72,7 +72,12 @@ fn children_by_list(parent: Pid) -> Vec<Pid> {
 
 fn thread_children(parent: Pid, thread: i32) -> Option<Vec<Pid>> {
     let list = fs::read_to_string(format!("/proc/{}/task/{thread}/children", parent.as_raw_pid())).ok()?;
-    Some(list.split_ascii_whitespace().filter_map(pid_from).collect())
+    Some(pids_in(&list).collect())
+}
+
+/// The pids of a list as the kernel prints it.
+pub fn pids_in(list: &str) -> impl Iterator<Item = Pid> {
+    list.split_ascii_whitespace().filter_map(pid_from)
 }
 
 /// Looks once at every process of the system and asks for its parent.

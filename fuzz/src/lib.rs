@@ -1,0 +1,27 @@
+//! What the fuzz targets reach of the addon and of the warden's program. Neither is a library, so the files themselves
+//! are compiled here, under the paths that they know each other by.
+
+#![allow(dead_code, reason = "of each file a target uses a part")]
+
+pub mod os;
+
+#[path = "../../crates/warden/src/clock.rs"]
+mod clock;
+#[path = "../../crates/warden/src/hunt.rs"]
+mod hunt;
+#[path = "../../crates/warden/src/keeper.rs"]
+mod keeper;
+#[path = "../../crates/warden/src/launch.rs"]
+mod launch;
+#[path = "../../crates/warden/src/link.rs"]
+mod link;
+#[path = "../../crates/warden/src/outbox.rs"]
+mod outbox;
+#[path = "../../crates/warden/src/roster.rs"]
+mod roster;
+#[path = "../../crates/warden/src/service.rs"]
+pub mod service;
+#[path = "../../crates/warden/src/sys.rs"]
+pub mod sys;
+#[path = "../../crates/warden/src/tree.rs"]
+pub mod tree;

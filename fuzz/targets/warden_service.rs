@@ -1,0 +1,272 @@
+//! The whole warden in one process with a host that sends whatever it likes: packets of any bytes, launches with too few
+//! descriptors or none, stops of anything, keepers killed in between. Each launch gets exactly one last word, and when
+//! the host has gone no child is left.
+
+#![no_main]
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+
+use arbitrary::Arbitrary;
+use fuzz::{service, sys};
+use libfuzzer_sys::fuzz_target;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper};
+use warden::{Command, LaunchSpec, Report, Stat, StopStage, host};
+
+/// A story with more steps says no more, and each launch takes a millisecond.
+const STEPS_MAX: usize = 12;
+const FDS_MAX: usize = 10;
+/// Far longer than any answer takes on a busy machine.
+const PATIENCE_S: i64 = 60;
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Launch {
+        run: u8,
+        program: Program,
+    },
+    /// With descriptors that it does not take: fewer, more, or others.
+    LaunchWith {
+        run: u8,
+        fds: u8,
+        has_memory_file: bool,
+    },
+    Stop {
+        run: u8,
+        is_kill: bool,
+    },
+    KillKeeper {
+        run: u8,
+    },
+    Listen,
+    /// Mostly nothing that means something, which ends the service.
+    Packet {
+        bytes: Vec<u8>,
+        fds: u8,
+    },
+}
+
+#[derive(Arbitrary, Debug)]
+enum Program {
+    Ends,
+    Stays,
+    HasChild,
+    IsMissing,
+    HasNoDirectory,
+    IsGarbage(Vec<u8>),
+}
+
+fuzz_target!(init: prepare(), |steps: Vec<Step>| {
+    let (ours, wardens) = host::connection().expect("a pair of sockets");
+    let host = std::thread::spawn(move || Host::new(ours).play(&steps));
+    let served = service::serve(wardens);
+    let is_misused = host.join().expect("the host's assertions hold");
+    assert_eq!(served.is_err(), is_misused);
+    assert!(matches!(sys::reap(), sys::Reaped::NoChildren), "something is left");
+});
+
+/// Before libFuzzer starts a thread of its own: the signal must be blocked in all of them.
+fn prepare() {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: `sigemptyset` initialises the set that the other two use; threads made later inherit the mask.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+    }
+    set_child_subreaper(Some(getpid())).expect("the warden is one");
+}
+
+#[derive(Default)]
+struct Told {
+    launches: usize,
+    keeper: Option<u32>,
+    started: usize,
+    last_words: usize,
+}
+
+struct Host {
+    socket: OwnedFd,
+    runs: HashMap<u64, Told>,
+}
+
+impl Host {
+    fn new(socket: OwnedFd) -> Host {
+        Host { socket, runs: HashMap::new() }
+    }
+
+    /// Returns whether the warden was sent something that it must end for.
+    fn play(mut self, steps: &[Step]) -> bool {
+        for step in steps.iter().take(STEPS_MAX) {
+            if !self.take(step) {
+                // It has closed its end, and answers for nothing any more.
+                while self.receive(true).is_some() {}
+                return true;
+            }
+        }
+        let runs: Vec<u64> = self.runs.keys().copied().collect();
+        for run in runs {
+            self.send(&Command::Stop { run, stage: StopStage::Kill }.encode(), &[]);
+        }
+        while self.runs.values().any(|told| told.last_words < told.launches) {
+            let report = self.receive(true).expect("the warden has not gone");
+            self.note(report);
+        }
+        false
+    }
+
+    /// False if that was no packet of the protocol.
+    fn take(&mut self, step: &Step) -> bool {
+        match step {
+            Step::Launch { run, program } => {
+                let memory_file = memory_file(program);
+                let fds = [memory_file.as_fd(), null(), null()];
+                self.launch((*run).into(), &fds);
+            }
+            Step::LaunchWith { run, fds, has_memory_file } => {
+                let memory_file = memory_file(&Program::Ends);
+                let mut sent = vec![null(); usize::from(*fds) % FDS_MAX];
+                if let Some(first) = sent.first_mut().filter(|_| *has_memory_file) {
+                    *first = memory_file.as_fd();
+                }
+                self.launch((*run).into(), &sent);
+            }
+            Step::Stop { run, is_kill } => {
+                let stage = if *is_kill { StopStage::Kill } else { StopStage::Terminate };
+                self.send(&Command::Stop { run: (*run).into(), stage }.encode(), &[]);
+            }
+            Step::KillKeeper { run } => self.kill_keeper((*run).into()),
+            Step::Listen => {
+                while let Some(report) = self.receive(false) {
+                    self.note(report);
+                }
+            }
+            Step::Packet { bytes, fds } => return self.take_packet(bytes, usize::from(*fds) % FDS_MAX),
+        }
+        true
+    }
+
+    fn take_packet(&mut self, bytes: &[u8], fds: usize) -> bool {
+        // An empty packet is the end of the connection, for a reader.
+        if bytes.is_empty() {
+            return true;
+        }
+        let command = Command::decode(bytes);
+        if let Ok(Command::Launch { run }) = command {
+            self.runs.entry(run).or_default().launches += 1;
+        }
+        self.send(bytes, &vec![null(); fds]);
+        command.is_ok()
+    }
+
+    fn launch(&mut self, run: u64, fds: &[BorrowedFd<'_>]) {
+        self.runs.entry(run).or_default().launches += 1;
+        self.send(&Command::Launch { run }.encode(), fds);
+    }
+
+    fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
+        send(&self.socket, bytes, fds);
+    }
+
+    fn note(&mut self, report: Report) {
+        let told = self.runs.get_mut(&report.run()).expect("of a run that was asked for");
+        match report {
+            Report::Started { keeper_pid, .. } => {
+                told.started += 1;
+                told.keeper = Some(keeper_pid);
+            }
+            Report::LaunchFailed { .. } => told.last_words += 1,
+            Report::Ended { .. } => {
+                assert!(told.started > 0, "an end without a start");
+                told.started -= 1;
+                told.last_words += 1;
+                told.keeper = None;
+            }
+        }
+        assert!(told.last_words <= told.launches, "two last words");
+    }
+
+    /// Only what is certainly a child of this process: its number may be somebody else's by now.
+    fn kill_keeper(&self, run: u64) {
+        let id = self.runs.get(&run).and_then(|told| told.keeper);
+        let Some(pid) = id.and_then(|id| Pid::from_raw(id.cast_signed())) else { return };
+        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+        let own = getpid().as_raw_pid().cast_unsigned();
+        if id.and_then(Stat::of).is_some_and(|stat| stat.parent == own) {
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        }
+    }
+
+    /// The next report; `None` if there is none now, or the warden has gone.
+    fn receive(&self, waits: bool) -> Option<Report> {
+        loop {
+            match host::receive_report(&self.socket) {
+                Ok(report) => return report,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && waits => {
+                    self.wait(PollFlags::IN)
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => panic!("{error}"),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn wait(&self, flags: PollFlags) {
+        wait(&self.socket, flags);
+    }
+}
+
+fn wait(socket: &OwnedFd, flags: PollFlags) {
+    let patience = Timespec { tv_sec: PATIENCE_S, tv_nsec: 0 };
+    let ready = poll(&mut [PollFd::new(socket, flags)], Some(&patience));
+    assert_ne!(ready, Ok(0), "the warden does nothing");
+}
+
+/// Into a closed end it goes nowhere, as everything does.
+fn send(socket: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
+    }
+    while sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) == Err(Errno::AGAIN) {
+        wait(socket, PollFlags::OUT);
+    }
+}
+
+fn null() -> BorrowedFd<'static> {
+    static NULL: OnceLock<OwnedFd> = OnceLock::new();
+    let open =
+        || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).expect("/dev/null");
+    NULL.get_or_init(open).as_fd()
+}
+
+fn memory_file(program: &Program) -> OwnedFd {
+    let (cwd, command): (&str, &[&str]) = match program {
+        Program::Ends => ("/", &["/bin/true"]),
+        Program::Stays => ("/", &["/bin/sleep", "1000"]),
+        Program::HasChild => ("/", &["/bin/sh", "-c", "sleep 1000 & setsid sleep 1000 & wait"]),
+        Program::IsMissing => ("/", &["no-such-program"]),
+        Program::HasNoDirectory => ("/no/such/directory", &["/bin/true"]),
+        Program::IsGarbage(bytes) => return garbage(bytes),
+    };
+    let string = |text: &str| CString::new(text).expect("no zero byte");
+    let argv = command.iter().map(|part| string(part)).collect();
+    let env = vec![string("PATH=/usr/bin:/bin")];
+    host::memory_file(&LaunchSpec { cwd: string(cwd), argv, env }).expect("a memory file")
+}
+
+fn garbage(bytes: &[u8]) -> OwnedFd {
+    let file = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC).expect("a memory file");
+    rustix::io::write(&file, bytes).expect("memory");
+    file
+}
