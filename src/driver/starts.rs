@@ -36,6 +36,7 @@ impl Driver {
         let wanted = core.pool.is_starting(run);
         let Some(handle) = core.runs.get_mut(&run) else { return };
         handle.launched = wanted;
+        let forced = handle.forced.insert(Arc::default()).clone();
         if !wanted {
             return self.feed_locked(&mut core, Input::Fact(run, called_off()));
         }
@@ -45,7 +46,7 @@ impl Driver {
             return;
         };
         let log_room = self.settings.has_log.then(|| self.uplink.log_room());
-        let supervision = Supervision::new(self.clone(), run, tail, log_room);
+        let supervision = Supervision::new(self.clone(), run, tail, log_room, forced);
         let shared = engine.clone();
         engine.spawn(async move { supervise(&shared.warden, program, &supervision).await });
     }

@@ -3,6 +3,7 @@
 use crate::os::logs::{LineSink, Stream, pump};
 use crate::os::warden::{Ended, Launch, LaunchError, Started, WardenClient};
 use rustix::pipe::{PipeFlags, pipe_with};
+use std::convert::Infallible;
 use std::ffi::{CString, NulError};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,8 +26,10 @@ pub trait RunSink: LineSink {
     fn started(&self, number: u64, started: Started);
     /// It does not and will not; the reason is for people.
     fn not_started(&self, reason: String);
-    /// The tree is gone and everything it had written has been passed on.
-    fn ended(&self, ended: Ended);
+    /// The tree is gone. What it has written is still passed on; this is dropped when that is done.
+    fn tree_ended(&self) -> impl Future<Output = Infallible> + Send;
+    /// The tree is gone and everything it had written has been delivered.
+    fn ended(&self, ended: Ended) -> impl Future<Output = ()> + Send;
 }
 
 /// Runs the program to its end. Every error ends in `not_started`.
@@ -50,12 +53,23 @@ pub async fn supervise(warden: &WardenClient, program: Program, sink: &impl RunS
         let _ = tell_ended.send(true);
         end
     };
-    let (end, (), ()) = tokio::join!(
-        end,
-        pump(stdout, Stream::Stdout, sink, ended.clone()),
-        pump(stderr, Stream::Stderr, sink, ended.clone()),
-    );
-    sink.ended(end);
+    let pass_on = async {
+        let (end, (), ()) = tokio::join!(
+            end,
+            pump(stdout, Stream::Stdout, sink, ended.clone()),
+            pump(stderr, Stream::Stderr, sink, ended.clone()),
+        );
+        sink.ended(end).await;
+    };
+    let mut is_ended = ended.clone();
+    let meanwhile = async {
+        let _ = is_ended.wait_for(|ended| *ended).await;
+        sink.tree_ended().await
+    };
+    tokio::select! {
+        () = pass_on => {}
+        never = meanwhile => match never {},
+    }
 }
 
 fn prepare(program: &Program) -> io::Result<(Launch, OwnedFd, OwnedFd)> {

@@ -19,7 +19,8 @@ const behind = new Promise((resolve) => (onBehind = resolve));
 const runtime = createRuntime({
   source: { kind: 'directory', root },
   command: ['sh', './start.sh'],
-  stopTimeoutMs: 100,
+  // So long that no stop is forced: then all lines come before the exit.
+  stopTimeoutMs: 60_000,
   onLog({ key, line }) {
     if (key !== noisy || !/^\d+$/.test(line)) return;
     if (hasExited) linesAfterExit++;
