@@ -158,7 +158,8 @@ export type RuntimeMetricEvent =
  * One order holds for everything that reaches the callbacks: per key `spawn`, `ready`, …, `exit`;
  * the `exit` of one process before the `spawn` of the next; all of a process's log lines, and a last
  * observation, before its `exit`. An event that settles a promise comes before it settles. Lines
- * that `onLog` has no time for at once are overtaken by everything else.
+ * that `onLog` has no time for at once are overtaken by everything else, and tenants take turns with
+ * theirs.
  *
  * @example
  * ```ts
@@ -377,7 +378,7 @@ export type RuntimeOptions = {
    * How long a tenant has between SIGTERM and SIGKILL, which its whole tree gets. 0: SIGKILL at once. SIGTERM goes to the
    * main process and, when it is gone, to whoever is left: to each process once, and not to one that has had it from
    * a parent that passes its own on, as `bun run` does.
-   * Default 5 000.
+   * Default 5 000. `onLog` has as long, and 200 ms more, for the output that is left; see there.
    */
   stopTimeoutMs?: number;
   /**
@@ -434,7 +435,11 @@ export type RuntimeOptions = {
    * `traceparent` of the span in its environment, as `TRACEPARENT` and as `traceparent`.
    */
   tracerProvider?: TracerProvider;
-  /** Every line of every tenant's output. What it throws breaks nothing. */
+  /**
+   * Every line of every tenant's output. What it throws breaks nothing. Only where `stopTimeoutMs` has passed, and 200 ms
+   * more in which `onLog` was called, is anything dropped: then the last line of that process, on `stderr`, is
+   * `[… 1234 lines dropped …]`, and its `exit` follows.
+   */
   onLog?: (event: RuntimeLogEvent) => void;
   /** Measurements. What it throws breaks nothing. */
   onMetrics?: (event: RuntimeMetricEvent) => void;

@@ -4,29 +4,32 @@
 //! empty. Log text is the only thing that can come in any amount, so it needs room first (see [`LogRoom`]): when a
 //! tenant has no room left, its pipe is not read, and the tenant waits at its own output while nobody else does.
 //!
-//! Nor does anybody wait for another tenant's lines where they are slow to be handled: what JavaScript has no time for in
-//! one turn is overtaken in the next by everything that is not output. Only a run's exit never overtakes its own lines;
-//! they come before those of others then, and what happened after the exit waits for it.
+//! Nor does anybody wait for another tenant's lines where they are slow to be handled. What JavaScript has no time for in
+//! one turn, or in one batch, is overtaken in the next by everything that is not output, and tenants take turns with
+//! their lines ([`lines`]). A run's exit is not even told to the pool before JavaScript is done with its lines
+//! (`supervision.rs`), so no record in here ever waits for lines.
+
+mod lines;
+mod log_room;
 
 use crate::board::Board;
 use crate::leases::LeaseAddress;
 use crate::os::logs::Stream;
-use pool::{CallId, ExitReason, Failure, Key, Outcome, RunId, RunMap};
+use lines::{LineQueue, Portion};
+use log_room::{Room, SharedRoom};
+use pool::{CallId, ExitReason, Failure, Key, Outcome, RunId};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Log text of all tenants on its way to JavaScript.
-const LOG_ROOM_BYTES: usize = 8 << 20;
-/// Log text of one tenant on its way, so that a noisy one leaves room for the others.
-const LOG_ROOM_PER_RUN_BYTES: usize = 512 << 10;
+pub use lines::Text;
+pub use log_room::{LogRoom, charge};
+
 /// What a batch holds at most. Small enough that handling it does not hold the event loop for long.
 pub const BATCH_RECORDS: usize = 512;
-/// With so much log text a batch ends, so that nothing is behind lines that may be slow to be handled. Not with less: a
-/// call for each line of many quiet tenants would cost more than the line.
-const BATCH_LOG_BYTES: usize = 2 << 10;
-/// What a line takes up besides its text: short lines are as much work as others.
-const LINE_BYTES: usize = 64;
+/// With lines that cost so much a batch ends, so that nothing is behind lines that may be slow to be handled. Not with
+/// less: a call for each line of many quiet tenants would cost more than the line.
+const BATCH_LOG_CHARGE: usize = 4 << 10;
 /// Starts that JavaScript has in hand at once: each holds a port. After so many it lets their functions run first, see
 /// `lib/inbox.js`.
 const BATCH_STARTS: usize = 64;
@@ -147,30 +150,17 @@ pub enum Record {
     },
 }
 
-/// Log text, in the order of arrival among all records.
-struct Lines {
-    number: u64,
-    run: RunId,
-    record: Record,
-    room: Room,
-}
-
-/// Room that a log record takes up until JavaScript is done with it.
-pub struct Room {
-    _of_run: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
-}
-
 #[derive(Default)]
 struct Queue {
     /// All but log text, each with its number in the order of arrival.
     records: VecDeque<(u64, Record)>,
-    lines: VecDeque<Lines>,
-    /// How many of `lines` are of a run.
-    lines_of: RunMap<usize>,
+    lines: LineQueue,
     arrived: u64,
-    /// The room of the log text that JavaScript is working on, and whose it is.
-    in_work: Vec<(RunId, Room)>,
+    /// Up to this number, lines were there already when the batch before was made.
+    left_behind: u64,
+    /// The room of the log text that JavaScript is working on.
+    in_work: Vec<Room>,
+    portion: Portion,
     /// The leases of runs whose end is in that batch.
     leases_in_work: Vec<LeaseAddress>,
     /// The bell was rung for what is in here. Never true for an empty queue: JavaScript does not answer a ring when
@@ -187,7 +177,9 @@ pub struct Uplink {
     /// `None` once JavaScript is gone.
     ring: Mutex<Option<Bell>>,
     board: Arc<Board>,
-    log_room: Arc<Semaphore>,
+    log_room: SharedRoom,
+    /// How often JavaScript has come.
+    turns: AtomicU64,
 }
 
 impl Uplink {
@@ -197,7 +189,8 @@ impl Uplink {
             queue: Mutex::default(),
             ring: Mutex::new(Some(Arc::new(ring))),
             board,
-            log_room: Arc::new(Semaphore::new(LOG_ROOM_BYTES)),
+            log_room: SharedRoom::new(),
+            turns: AtomicU64::new(0),
         }
     }
 
@@ -210,17 +203,30 @@ impl Uplink {
         }
     }
 
-    /// Log text of a run, and the room that it takes up.
-    pub fn push_log(&self, run: RunId, record: Record, room: Room) {
+    /// Log text of a run. Must not be more lines than are cut at once.
+    pub fn push_log(&self, run: RunId, text: Text) {
         let mut queue = self.lock();
         if !queue.closed {
             let number = queue.next_number();
-            queue.lines.push_back(Lines { number, run, record, room });
-            *queue.lines_of.entry(run).or_default() += 1;
+            queue.lines.push(number, run, text);
             self.board.show_queued(queue.len());
         }
         drop(queue);
         self.ring();
+    }
+
+    /// A run is over, and its exit waits for its lines: they come sooner.
+    pub fn hurry_log(&self, run: RunId) {
+        self.lock().lines.hurry(run);
+    }
+
+    /// Drops what JavaScript has not been given of a run's log text. Returns how many lines that were. To be called with
+    /// the end of each run, too.
+    pub fn remove_log(&self, run: RunId) -> usize {
+        let mut queue = self.lock();
+        let lines = queue.lines.remove(run);
+        self.board.show_queued(queue.len());
+        lines
     }
 
     /// Rings, unless JavaScript is coming already or there is nothing for it.
@@ -242,22 +248,31 @@ impl Uplink {
     pub fn take(&self, has_lines: bool) -> (Vec<Record>, Vec<LeaseAddress>) {
         let mut queue = self.lock();
         queue.rung = false;
-        if !has_lines {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        if has_lines {
+            queue.portion.goes_on();
+        } else {
             queue.in_work.clear();
+            queue.portion.next();
         }
         let recycled = std::mem::take(&mut queue.leases_in_work);
         let mut batch = Vec::new();
-        let (mut log_bytes, mut starts) = (0, 0);
-        while batch.len() < BATCH_RECORDS && log_bytes < BATCH_LOG_BYTES && starts < BATCH_STARTS {
-            let Some(record) = queue.next(has_lines) else { break };
+        let (mut log_charge, mut starts) = (0, 0);
+        while batch.len() < BATCH_RECORDS
+            && log_charge < BATCH_LOG_CHARGE
+            && (has_lines || queue.portion.left() > 0)
+            && starts < BATCH_STARTS
+        {
+            let Some((record, cost)) = queue.next(has_lines) else { break };
+            log_charge += cost;
             match &record {
-                Record::Log { text, .. } => log_bytes += text.len(),
                 Record::Prepare { .. } => starts += 1,
                 Record::Release { lease, .. } => queue.leases_in_work.extend(*lease),
                 _ => {}
             }
             batch.push(record);
         }
+        queue.left_behind = queue.arrived;
         self.board.show_queued(queue.len());
         (batch, recycled)
     }
@@ -267,7 +282,7 @@ impl Uplink {
         let mut queue = self.lock();
         queue.closed = true;
         queue.records.clear();
-        queue.lines.clear();
+        queue.lines = LineQueue::default();
         queue.in_work.clear();
         self.board.show_queued(0);
         drop(queue);
@@ -277,7 +292,12 @@ impl Uplink {
 
     /// Room for the log text of one run.
     pub fn log_room(&self) -> LogRoom {
-        LogRoom { of_run: Arc::new(Semaphore::new(LOG_ROOM_PER_RUN_BYTES)), of_all: self.log_room.clone() }
+        self.log_room.of_run()
+    }
+
+    /// Grows each time that JavaScript takes something, also in the middle of lines that are slow to be handled.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -290,92 +310,37 @@ impl Queue {
         self.records.len() + self.lines.len()
     }
 
-    /// From 2 on: see [`bring_forward`](Self::bring_forward).
     fn next_number(&mut self) -> u64 {
         self.arrived += 1;
-        self.arrived + 1
+        self.arrived
     }
 
-    /// In the order of arrival; or what overtakes the lines that JavaScript still has.
-    fn next(&mut self, has_lines: bool) -> Option<Record> {
-        let exit = self.records.front().and_then(|(_, record)| match record {
-            Record::Exit { run, .. } => Some(*run),
-            _ => None,
-        });
-        if let Some(run) = exit.filter(|run| self.lines_of.contains_key(run))
-            && self.lines.front().is_some_and(|lines| lines.number > 0)
-        {
-            self.bring_forward(run);
+    /// What is next, and what it costs if it is log text: in the order of arrival, but that tenants take turns with their
+    /// lines, and that everything else overtakes the lines that JavaScript still has, and those that it was behind with.
+    fn next(&mut self, has_lines: bool) -> Option<(Record, usize)> {
+        let lines_number = self.lines.next_number().filter(|number| !has_lines && *number > self.left_behind);
+        let comes_first = |number| lines_number.is_none_or(|lines_number| number < lines_number);
+        if self.records.front().is_some_and(|(number, _)| comes_first(*number)) {
+            return self.records.pop_front().map(|(_, record)| (record, 0));
         }
-        let oldest_lines = self.lines.front().map_or(u64::MAX, |lines| lines.number);
-        let comes_next = match self.records.front() {
-            None => false,
-            Some(_) if has_lines => {
-                exit.is_none_or(|run| !self.lines_of.contains_key(&run) && !self.is_in_work(run))
-            }
-            Some((number, _)) => *number < oldest_lines,
-        };
-        if comes_next {
-            self.records.pop_front().map(|(_, record)| record)
-        } else if has_lines {
-            None
-        } else {
-            self.next_lines()
+        if has_lines {
+            return None;
         }
-    }
-
-    fn is_in_work(&self, run: RunId) -> bool {
-        self.in_work.iter().any(|(of, _)| *of == run)
-    }
-
-    fn next_lines(&mut self) -> Option<Record> {
-        let Lines { run, record, room, .. } = self.lines.pop_front()?;
-        if let Some(left) = self.lines_of.get_mut(&run) {
-            *left -= 1;
-            if *left == 0 {
-                self.lines_of.remove(&run);
-            }
-        }
-        self.in_work.push((run, room));
-        Some(record)
-    }
-
-    /// What is next is the exit of a run: its lines, and then itself, come before the lines of others.
-    fn bring_forward(&mut self, run: RunId) {
-        let (mut of_run, of_others): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.lines).into_iter().partition(|lines| lines.run == run);
-        of_run.iter_mut().for_each(|lines| lines.number = 0);
-        self.lines = of_run;
-        self.lines.extend(of_others);
-        if let Some((number, _)) = self.records.front_mut() {
-            *number = 1;
-        }
-    }
-}
-
-/// The room that one run's log text has. Both semaphores serve in order of arrival, so no tenant starves.
-#[derive(Clone)]
-pub struct LogRoom {
-    of_run: Arc<Semaphore>,
-    of_all: Arc<Semaphore>,
-}
-
-impl LogRoom {
-    /// Waits until there is room for the text; `None` if JavaScript is gone.
-    pub async fn reserve(&self, text: &str) -> Option<Room> {
-        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
-        let bytes = (text.len() + lines * LINE_BYTES).min(LOG_ROOM_PER_RUN_BYTES) as u32;
-        let of_run = self.of_run.clone().acquire_many_owned(bytes).await.ok()?;
-        let of_all = self.of_all.clone().acquire_many_owned(bytes).await.ok()?;
-        Some(Room { _of_run: of_run, _of_all: of_all })
+        let (record, cost, room) = self.lines.pop(&mut self.portion)?;
+        self.in_work.push(room);
+        Some((record, cost))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::logs::MOST_LINES;
     use std::sync::mpsc;
     use std::time::Duration;
+
+    /// More than fit into a batch as long as nothing is known of how slow lines are.
+    const FEW_LINES: usize = 64;
 
     /// As JavaScript does it: comes when it is rung, or by itself, and leaves when the board says that nothing waits.
     fn consume(uplink: &Uplink, board: &Board) -> usize {
@@ -386,14 +351,16 @@ mod tests {
         taken
     }
 
-    fn lines(uplink: &Uplink, run: u64, text: &str) {
-        let record = Record::Log { run: RunId(run), stream: Stream::Stdout, at_ms: 0, text: text.into() };
-        uplink.push_log(RunId(run), record, reserved(&uplink.log_room(), text));
+    /// So many lines of `x` from a run.
+    fn push_lines(uplink: &Uplink, run: u64, lines: usize) {
+        push_text(uplink, run, &vec!["x"; lines].join("\n"), lines);
     }
 
-    fn reserved(room: &LogRoom, text: &str) -> Room {
+    fn push_text(uplink: &Uplink, run: u64, text: &str, lines: usize) {
         let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        tokio.block_on(room.reserve(text)).unwrap()
+        let room = tokio.block_on(uplink.log_room().reserve(charge(text.len(), lines))).unwrap();
+        let text = Text { stream: Stream::Stdout, at_ms: 0, text: text.to_owned(), lines, room };
+        uplink.push_log(RunId(run), text);
     }
 
     fn exit(uplink: &Uplink, run: u64) {
@@ -418,27 +385,29 @@ mod tests {
     fn records_come_in_the_order_in_which_they_arrived() {
         let uplink = uplink();
         uplink.push(Record::Drain);
-        lines(&uplink, 1, "a");
+        push_lines(&uplink, 1, 1);
         exit(&uplink, 2);
-        lines(&uplink, 3, "b");
+        push_lines(&uplink, 3, 1);
         assert_eq!(taken(&uplink, false), ["d", "l1", "x2", "l3"]);
         assert!(taken(&uplink, false).is_empty());
     }
 
     #[test]
-    fn a_batch_ends_with_much_text() {
-        let uplink = uplink();
-        lines(&uplink, 1, &"a".repeat(BATCH_LOG_BYTES));
-        uplink.push(Record::Drain);
-        assert_eq!(taken(&uplink, false), ["l1"]);
-        assert_eq!(taken(&uplink, false), ["d"]);
+    fn a_batch_ends_with_much_text_or_many_lines() {
+        for (text, lines) in [("a".repeat(BATCH_LOG_CHARGE), 1), ("\n".repeat(FEW_LINES - 1), FEW_LINES)] {
+            let uplink = uplink();
+            push_text(&uplink, 1, &text, lines);
+            uplink.push(Record::Drain);
+            assert_eq!(taken(&uplink, false), ["l1"]);
+            assert_eq!(taken(&uplink, false), ["d"]);
+        }
     }
 
     #[test]
     fn lines_that_are_left_are_overtaken_by_all_but_lines() {
         let uplink = uplink();
-        lines(&uplink, 1, &"a".repeat(BATCH_LOG_BYTES));
-        lines(&uplink, 2, "b");
+        push_lines(&uplink, 1, FEW_LINES);
+        push_lines(&uplink, 2, 1);
         uplink.push(Record::Drain);
         exit(&uplink, 3);
         assert_eq!(taken(&uplink, false), ["l1"]);
@@ -448,39 +417,122 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_never_overtakes_lines_of_its_own_run_nor_does_what_followed_it() {
+    fn lines_that_a_batch_has_left_behind_are_overtaken_by_all_but_lines() {
         let uplink = uplink();
-        lines(&uplink, 1, &"a".repeat(BATCH_LOG_BYTES));
-        exit(&uplink, 1);
+        push_lines(&uplink, 1, FEW_LINES);
+        push_lines(&uplink, 2, FEW_LINES);
+        assert_eq!(taken(&uplink, false), ["l1"]);
         uplink.push(Record::Drain);
-        assert_eq!(taken(&uplink, false), ["l1"]);
-        assert!(taken(&uplink, true).is_empty());
-        assert_eq!(taken(&uplink, false), ["x1", "d"]);
+        push_lines(&uplink, 3, 1);
+        assert_eq!(taken(&uplink, false)[0], "d");
     }
 
     #[test]
-    fn the_lines_of_a_run_that_is_over_come_before_those_of_others() {
+    fn tenants_take_turns_and_one_with_few_lines_is_next() {
         let uplink = uplink();
-        for run in [1, 2, 1, 3] {
-            lines(&uplink, run, &"a".repeat(BATCH_LOG_BYTES));
+        for _ in 0..3 {
+            push_lines(&uplink, 1, MOST_LINES);
+            push_lines(&uplink, 2, MOST_LINES);
         }
-        lines(&uplink, 3, "b");
-        assert_eq!(taken(&uplink, false), ["l1"]);
-        exit(&uplink, 3);
-        assert!(taken(&uplink, true).is_empty());
-        assert_eq!(taken(&uplink, false), ["l3"]);
-        assert_eq!(taken(&uplink, false), ["l3", "x3", "l2"]);
-        assert_eq!(taken(&uplink, false), ["l1"]);
+        let turns: Vec<_> = (0..4).map(|_| taken(&uplink, false).concat()).collect();
+        assert_eq!(turns, ["l1", "l2", "l1", "l2"]);
+        for _ in 0..2 {
+            push_lines(&uplink, 3, 3);
+            assert_eq!(taken(&uplink, false)[0], "l3", "who has written little does not wait");
+        }
     }
 
     #[test]
-    fn short_lines_take_up_room_as_others_do() {
-        let room = uplink().log_room();
-        let text = "\n".repeat(LOG_ROOM_PER_RUN_BYTES / (LINE_BYTES + 1) - 1);
-        let held = reserved(&room, &text);
-        assert!(room.of_run.available_permits() <= LINE_BYTES + 1);
-        drop(held);
-        assert_eq!(room.of_run.available_permits(), LOG_ROOM_PER_RUN_BYTES);
+    fn who_was_quiet_has_not_saved_up_all_the_time_in_which_it_was() {
+        let uplink = uplink();
+        for run in [1, 2].repeat(20) {
+            push_lines(&uplink, run, MOST_LINES);
+            assert_eq!(taken(&uplink, false).len(), 1);
+        }
+        for run in [1, 2, 3].repeat(4) {
+            push_lines(&uplink, run, MOST_LINES);
+        }
+        let turns: Vec<_> = (0..9).map(|_| taken(&uplink, false).concat()).collect();
+        let of_quiet = turns.iter().filter(|turn| *turn == "l3").count();
+        assert!(turns[0] == "l3" && of_quiet <= 4, "{turns:?}");
+    }
+
+    #[test]
+    fn the_lines_of_a_run_that_is_over_come_sooner_than_those_of_others() {
+        let uplink = uplink();
+        for _ in 0..10 {
+            push_lines(&uplink, 1, FEW_LINES);
+            push_lines(&uplink, 2, FEW_LINES);
+        }
+        uplink.hurry_log(RunId(2));
+        let turns: String = (0..12).map(|_| taken(&uplink, false).concat()).collect();
+        assert!(turns.starts_with(&format!("l1{}", "l2".repeat(10))), "{turns}");
+    }
+
+    #[test]
+    fn lines_that_are_slow_to_be_handled_come_in_smaller_and_smaller_portions() {
+        let uplink = uplink();
+        for _ in 0..4 {
+            push_lines(&uplink, 1, MOST_LINES);
+        }
+        let lines = || -> usize {
+            let texts = uplink.take(false).0.into_iter().map(|record| match record {
+                Record::Log { text, .. } => text.split('\n').count(),
+                other => panic!("{other:?}"),
+            });
+            texts.sum()
+        };
+        let first = lines();
+        assert!(first < MOST_LINES / 2);
+        assert_eq!(lines(), 2 * first, "there was time for more");
+        uplink.take(true);
+        assert_eq!(lines(), 2 * first, "the end of a turn can come within any text");
+        for _ in 0..20 {
+            uplink.take(true);
+        }
+        assert_eq!(lines(), 1);
+        let rest: usize = (0..20).map(|_| lines()).sum();
+        assert_eq!(rest, 4 * MOST_LINES - 5 * first - 1);
+    }
+
+    #[test]
+    fn few_lines_do_not_say_how_fast_they_are_handled() {
+        let uplink = uplink();
+        let before = uplink.lock().portion.left();
+        for _ in 0..10 {
+            push_lines(&uplink, 1, 1);
+            uplink.take(false);
+        }
+        uplink.take(false);
+        assert_eq!(uplink.lock().portion.left(), before);
+    }
+
+    #[test]
+    fn what_is_dropped_of_a_run_is_counted_and_its_room_given_back() {
+        let uplink = uplink();
+        let (of_run, of_other) = (uplink.log_room(), uplink.log_room());
+        let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let push = |room: &LogRoom, run| {
+            let text = "\n".repeat(MOST_LINES - 1);
+            let room = tokio.block_on(room.reserve(charge(text.len(), MOST_LINES))).unwrap();
+            let text = Text { stream: Stream::Stdout, at_ms: 0, text, lines: MOST_LINES, room };
+            uplink.push_log(RunId(run), text);
+        };
+        push(&of_run, 1);
+        push(&of_run, 1);
+        push(&of_other, 2);
+        let given = uplink.lock().portion.left();
+        assert_eq!(taken(&uplink, false), ["l1"]);
+        assert_eq!(uplink.remove_log(RunId(1)), 2 * MOST_LINES - given);
+        let emptied = || {
+            tokio.block_on(async {
+                tokio::select! { biased; () = of_run.emptied() => true, () = std::future::ready(()) => false }
+            })
+        };
+        assert!(!emptied(), "JavaScript has the beginning of a text");
+        assert_eq!(taken(&uplink, false), ["l2"]);
+        assert!(emptied());
+        assert_eq!(uplink.remove_log(RunId(1)), 0);
     }
 
     #[test]

@@ -88,6 +88,8 @@ struct RunHandle {
     /// Of a process of ours.
     tail: Option<Arc<Mutex<Tail>>>,
     launched: bool,
+    /// Told of a forced stop of a process of ours.
+    forced: Option<Arc<Notify>>,
     /// Its port is the one that its key was saved with.
     has_saved_port: bool,
     /// How the warden knows it.
@@ -261,7 +263,10 @@ impl Driver {
         }
         let stage = match stage {
             StopStage::Ask => warden::StopStage::Terminate,
-            StopStage::Force => warden::StopStage::Kill,
+            StopStage::Force => {
+                handle.forced.iter().for_each(|forced| forced.notify_one());
+                warden::StopStage::Kill
+            }
         };
         match (handle.number, handle.launched) {
             (Some(number), _) => core.engine.engine()?.warden.stop(number, stage),
@@ -289,6 +294,7 @@ impl RunHandle {
             held_port: None,
             tail: (processes == Processes::Own).then(Arc::default),
             launched: false,
+            forced: None,
             has_saved_port: false,
             number: None,
             root: None,

@@ -38,6 +38,7 @@ impl Driver {
         let wanted = core.pool.is_starting(run);
         let Some(handle) = core.runs.get_mut(&run) else { return };
         handle.launched = wanted;
+        let forced = handle.forced.insert(Arc::default()).clone();
         if !wanted {
             return self.feed_locked(&mut core, Input::Fact(run, called_off()));
         }
@@ -47,7 +48,7 @@ impl Driver {
             return;
         };
         let log_room = self.settings.has_log.then(|| self.uplink.log_room());
-        let supervision = Supervision::new(self.clone(), run, tail, log_room);
+        let supervision = Supervision::new(self.clone(), run, tail, log_room, forced);
         let shared = engine.clone();
         engine.spawn(async move { supervise(&shared.warden, program, noted, &supervision).await });
     }

@@ -5,7 +5,7 @@
 
 use crate::os::clock;
 use crate::os::watched::watch;
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 use rustix::buffer::spare_capacity;
 use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 use std::collections::VecDeque;
@@ -15,6 +15,10 @@ use tokio::sync::watch as flag;
 
 /// A line's content, without its end, that is still delivered in one piece.
 pub const LINE_BYTES: usize = 64 << 10;
+/// Lines that are delivered at once, at most, however short they are: each is work for whoever takes them.
+pub const MOST_LINES: usize = 1 << 10;
+/// Lines after which the engine's thread has something else to do, even in the middle of what was read at once.
+const LINES_PER_TURN: usize = 4 * MOST_LINES;
 /// The default capacity of a pipe.
 const PIPE_BYTES: usize = 64 << 10;
 /// That of the pipe of a tenant that floods it: each time that it is found full or empty somebody has to be woken, and with
@@ -37,10 +41,17 @@ pub enum Stream {
     Stderr,
 }
 
+/// One or more lines, joined by `\n`, without the last one's end.
+#[derive(Debug)]
+pub struct Lines {
+    pub text: String,
+    pub count: usize,
+}
+
 /// Where lines go.
 pub trait LineSink: Sync {
-    /// Takes one or more lines, joined by `\n`, without the last one's end. Nothing more is read until that is done.
-    fn deliver(&self, stream: Stream, text: String) -> impl Future<Output = ()> + Send;
+    /// Takes lines. Nothing more is read until that is done.
+    fn deliver(&self, stream: Stream, lines: Lines) -> impl Future<Output = ()> + Send;
 }
 
 /// Passes everything on that comes out of the pipe, until its end. `ended` turns true when the process tree is gone: from
@@ -50,8 +61,8 @@ pub async fn pump(pipe: OwnedFd, stream: Stream, sink: &impl LineSink, mut ended
     if let Err(error) = read_to_end(pipe, stream, sink, &mut cutter, &mut ended).await {
         tracing::warn!(%error, ?stream, "reading a tenant's output failed");
     }
-    if let Some(text) = cutter.finish() {
-        sink.deliver(stream, text).await;
+    if let Some(lines) = cutter.finish() {
+        sink.deliver(stream, lines).await;
     }
 }
 
@@ -78,10 +89,17 @@ async fn read_to_end(
             Ok(bytes) => {
                 left_bytes = left_bytes.map(|left_bytes| left_bytes.saturating_sub(bytes));
                 capacity.after_read(pipe.get_ref(), bytes, clock::now().steady_ms);
-                while let Some(text) = cutter.cut() {
-                    sink.deliver(stream, text).await;
+                // A tenant that writes without end must not keep the others from their turn, nor must one whose lines
+                // are so short that a single read brings very many.
+                let mut lines_left = LINES_PER_TURN;
+                while let Some(lines) = cutter.cut() {
+                    if lines_left < lines.count {
+                        tokio::task::yield_now().await;
+                        lines_left = LINES_PER_TURN;
+                    }
+                    lines_left -= lines.count;
+                    sink.deliver(stream, lines).await;
                 }
-                // A tenant that writes without end must not keep the others from their turn.
                 tokio::task::yield_now().await;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -163,30 +181,43 @@ impl LineCutter {
         self.bytes.drain(..std::mem::take(&mut self.cut));
     }
 
-    /// The next whole lines, as many as are no longer together than one may be, or the next piece of a line that is too
-    /// long.
-    pub fn cut(&mut self) -> Option<String> {
+    /// The next whole lines, as many as are no longer together than one may be and no more than [`MOST_LINES`], or the
+    /// next piece of a line that is too long.
+    pub fn cut(&mut self) -> Option<Lines> {
         let left = &self.bytes[self.cut..];
-        let (text, bytes) = if let Some(end) = last_end(left, self.searched) {
-            (joined(&left[..end]), end + 1)
+        let (text, count, bytes) = if let Some(last) = last_end(left, self.searched) {
+            let (end, count) = end_of_most(&left[..last]);
+            (joined(&left[..end]), count, end + 1)
         } else if is_too_long(left) {
             let piece = whole_characters(&left[..LINE_BYTES]);
-            (decode(&left[..piece]), piece)
+            (decode(&left[..piece]), 1, piece)
         } else {
             self.searched = left.len();
             return None;
         };
         self.cut += bytes;
         self.searched = 0;
-        Some(text)
+        Some(Lines { text, count })
     }
 
     /// The last line, if it had no end.
-    pub fn finish(&mut self) -> Option<String> {
+    pub fn finish(&mut self) -> Option<Lines> {
         self.drop_cut();
         let rest = std::mem::take(&mut self.bytes);
-        (!rest.is_empty()).then(|| decode(&rest))
+        (!rest.is_empty()).then(|| Lines { text: decode(&rest), count: 1 })
     }
+}
+
+/// Where the last of these lines ends that are delivered at once, and how many they are.
+fn end_of_most(lines: &[u8]) -> (usize, usize) {
+    // To find that there are many takes looking at few of them.
+    let ends = || memchr_iter(b'\n', lines);
+    if lines.len() >= MOST_LINES
+        && let Some(end) = ends().nth(MOST_LINES - 1)
+    {
+        return (end, MOST_LINES);
+    }
+    (lines.len(), ends().count() + 1)
 }
 
 /// Where the last line ends of those that together are no longer than one may be. There is no end in what was searched.
@@ -304,11 +335,13 @@ mod tests {
         let mut lines = Vec::new();
         for chunk in input.chunks(portion) {
             cutter.bytes.extend_from_slice(chunk);
-            while let Some(text) = cutter.cut() {
+            while let Some(Lines { text, count }) = cutter.cut() {
+                assert_eq!(text.split('\n').count(), count);
+                assert!(count <= MOST_LINES);
                 lines.extend(text.split('\n').map(str::to_owned));
             }
         }
-        lines.extend(cutter.finish());
+        lines.extend(cutter.finish().map(|last| last.text));
         lines
     }
 
@@ -345,6 +378,16 @@ mod tests {
                 let longer = format!("{whole}{whole}y");
                 let pieces = [whole.clone(), whole.clone(), "y".into()];
                 assert_eq!(lines(format!("{longer}{end}").as_bytes(), portion), pieces);
+            }
+        }
+    }
+
+    #[test]
+    fn very_short_lines_are_not_more_at_once_than_others() {
+        for more in [0, 1, MOST_LINES - 1, MOST_LINES, 64 * MOST_LINES] {
+            for end in ["\n", "\r\n"] {
+                let input = end.repeat(MOST_LINES + more);
+                assert_eq!(lines(input.as_bytes(), input.len()), vec![""; MOST_LINES + more]);
             }
         }
     }
@@ -402,11 +445,11 @@ mod tests {
         }
     }
 
-    struct Lines(std::sync::Mutex<Vec<String>>);
+    struct Seen(std::sync::Mutex<Vec<String>>);
 
-    impl LineSink for Lines {
-        async fn deliver(&self, _: Stream, text: String) {
-            self.0.lock().unwrap().extend(text.split('\n').map(str::to_owned));
+    impl LineSink for Seen {
+        async fn deliver(&self, _: Stream, lines: Lines) {
+            self.0.lock().unwrap().extend(lines.text.split('\n').map(str::to_owned));
             // Slower than whoever writes.
             tokio::task::yield_now().await;
         }
@@ -421,13 +464,44 @@ mod tests {
             let noise = b"noise\n".repeat(1_000);
             while rustix::io::write(&writer, &noise).is_ok() {}
         });
-        let lines = Lines(Default::default());
+        let lines = Seen(Default::default());
         let (_tell, ended) = flag::channel(true);
         pump(reader, Stream::Stdout, &lines, ended).await;
         outsider.join().unwrap();
         let lines = lines.0.into_inner().unwrap();
         assert_eq!(lines[0], "from the tree");
         assert!(lines.len() * 6 < 4 * PIPE_BYTES, "{} lines", lines.len());
+    }
+
+    #[tokio::test]
+    async fn very_many_lines_in_one_pipe_leave_turns_to_others() {
+        const LINES: usize = 16 * LINES_PER_TURN;
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reader, true).unwrap();
+        fcntl_setpipe_size(&writer, LINES).unwrap();
+        assert_eq!(rustix::io::write(&writer, &b"\n".repeat(LINES)).unwrap(), LINES);
+        drop(writer);
+
+        struct Counted(std::sync::atomic::AtomicUsize);
+        impl LineSink for Counted {
+            async fn deliver(&self, _: Stream, lines: Lines) {
+                self.0.fetch_add(lines.count, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let counted = Counted(Default::default());
+        let (_tell, ended) = flag::channel(true);
+        let count = || counted.0.load(std::sync::atomic::Ordering::Relaxed);
+        let others = async {
+            let mut most_between = 0;
+            while count() < LINES {
+                let before = count();
+                tokio::task::yield_now().await;
+                most_between = most_between.max(count() - before);
+            }
+            most_between
+        };
+        let ((), most_between) = tokio::join!(biased; pump(reader, Stream::Stdout, &counted, ended), others);
+        assert!(most_between <= LINES_PER_TURN, "{most_between} lines in a row");
     }
 
     #[test]

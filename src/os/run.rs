@@ -8,6 +8,7 @@ use crate::os::warden::{Ended, Launch, LaunchError, Launched, Started, WardenCli
 use crate::os::watched::watch;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use std::convert::Infallible;
 use std::ffi::{CString, NulError};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -41,8 +42,10 @@ pub trait RunSink: LineSink {
     fn unsupported(&self, reason: String);
     /// Whether the start has not been called off.
     fn is_wanted(&self) -> bool;
-    /// The tree is gone and everything it had written has been passed on.
-    fn ended(&self, ended: Ended);
+    /// The tree is gone. What it has written is still passed on; this is dropped when that is done.
+    fn tree_ended(&self) -> impl Future<Output = Infallible> + Send;
+    /// The tree is gone and everything it had written has been delivered.
+    fn ended(&self, ended: Ended) -> impl Future<Output = ()> + Send;
 }
 
 /// Runs the program to its end, with the rights and limits that were noted. Every error ends in `not_started` or
@@ -70,13 +73,24 @@ pub async fn supervise(warden: &WardenClient, program: Program, noted: Noted, si
         let _ = tell_ended.send(true);
         end
     };
-    let (end, (), (), ()) = tokio::join!(
-        end,
-        watch_main(main, sink, ended.clone()),
-        pump(stdout, Stream::Stdout, sink, ended.clone()),
-        pump(stderr, Stream::Stderr, sink, ended.clone()),
-    );
-    sink.ended(end);
+    let pass_on = async {
+        let (end, (), (), ()) = tokio::join!(
+            end,
+            watch_main(main, sink, ended.clone()),
+            pump(stdout, Stream::Stdout, sink, ended.clone()),
+            pump(stderr, Stream::Stderr, sink, ended.clone()),
+        );
+        sink.ended(end).await;
+    };
+    let mut is_ended = ended.clone();
+    let meanwhile = async {
+        let _ = is_ended.wait_for(|ended| *ended).await;
+        sink.tree_ended().await
+    };
+    tokio::select! {
+        () = pass_on => {}
+        never = meanwhile => match never {},
+    }
 }
 
 /// Says that the main process has ended, even if its keeper, being stopped, does not.
