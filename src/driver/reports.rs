@@ -81,7 +81,9 @@ impl Driver {
                 {
                     engine.let_go_of_port(held_port);
                 }
-                Record::Ready { run, duration_ms, lease: core.leases.address(run)? }
+                handle.was_ready = true;
+                let at_ipv6 = handle.at_ipv6;
+                Record::Ready { run, duration_ms, lease: core.leases.address(run)?, at_ipv6 }
             }
             Event::Adopt { run, .. } => Record::Adopt { run, lease: core.leases.address(run)? },
             Event::Restored { run, pid, port, duration_ms } => {

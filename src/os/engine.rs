@@ -46,9 +46,9 @@ impl Engine {
     fn start(warden_path: PathBuf) -> io::Result<Engine> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
-        let readiness = Readiness::new().map_err(io::Error::other)?;
         let (end, ended) = oneshot::channel::<Then>();
         let off_thread = OffThread::default();
+        let readiness = Readiness::new(off_thread.clone());
         let running = off_thread.clone();
         let thread = std::thread::Builder::new().name("abs-runtime".into()).spawn(move || {
             let then = runtime.block_on(ended);

@@ -2,6 +2,7 @@
 //! fact. Linux only.
 
 pub mod accounting;
+mod beginning;
 pub mod clock;
 pub mod connections;
 #[allow(unsafe_code, reason = "the CPU clock of another process has no safe wrapper")]
@@ -13,12 +14,14 @@ pub mod listening;
 pub mod logs;
 pub mod off_thread;
 mod orphans;
+pub mod ownership;
 mod pause;
 #[allow(unsafe_code, reason = "a pidfd can do more than there are safe wrappers for")]
 mod pidfd;
 pub mod ports;
 mod proc_net;
 pub mod readiness;
+mod request;
 pub mod run;
 mod sock_diag;
 pub mod warden;
