@@ -6,6 +6,7 @@
 
 mod ending;
 mod foreign;
+mod port_book;
 mod reports;
 mod starts;
 
@@ -15,7 +16,7 @@ use crate::os::accounting::{Root, Sampler};
 use crate::os::clock::{self, Sleep};
 use crate::os::engine::Engine;
 use crate::os::logs::Tail;
-use crate::os::ports::{HeldPort, PortSet};
+use crate::os::ports::HeldPort;
 use crate::uplink::{Record, Uplink};
 use ending::EngineUse;
 use foreign::Watched;
@@ -23,7 +24,8 @@ use pool::{
     Action, CallId, Config, Fact, Failure, Input, Key, Pool, Processes, RunId, RunMap, Stats, Status,
     StopStage,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use port_book::PortBook;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,8 +60,7 @@ struct Core {
     leases: LeaseTable,
     /// In boxes, as in the pool.
     runs: RunMap<Box<RunHandle>>,
-    /// Ports that live runs were told.
-    ports: PortSet,
+    ports: PortBook<HeldPort>,
     engine: EngineUse,
     /// The deadline that the timer sleeps until.
     armed_ms: Option<u64>,
@@ -68,8 +69,6 @@ struct Core {
     /// Processes of somebody else, by the ticket that their end is the answer to. Nobody watches for it any more when the
     /// runtime is closed.
     foreign: HashMap<u64, Watched>,
-    /// Where tenants listened that were saved: they will again.
-    saved_ports: BTreeMap<Key, (u16, Option<HeldPort>)>,
     abandoned: bool,
     /// Times in which the host did not run that the pool knows of.
     absences: u64,
@@ -110,12 +109,11 @@ impl Driver {
             pool: Pool::new(settings.pool.clone()),
             leases: LeaseTable::default(),
             runs: RunMap::default(),
-            ports: PortSet::default(),
+            ports: PortBook::default(),
             engine: EngineUse::NotYet,
             armed_ms: None,
             dispose_calls: BTreeSet::new(),
             foreign: HashMap::new(),
-            saved_ports: BTreeMap::new(),
             abandoned: false,
             absences: clock::last_absence().0,
             sampler: Some(Sampler::default()),

@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_port_listens_from_listen_to_close() {
         let listening = Listening::open();
-        let held = crate::os::ports::HeldPort::reserve().unwrap();
+        let held = crate::os::ports::HeldPort::reserve(1_000, |_| true).unwrap();
         assert_eq!(listening.place(held.port()), Some(None), "held, but nobody listens");
         for (address, place) in
             [("127.0.0.1", LOOPBACK[0]), ("0.0.0.0", LOOPBACK[0]), ("::", LOOPBACK[0]), ("::1", LOOPBACK[1])]

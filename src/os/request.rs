@@ -24,6 +24,8 @@ const REQUEST_BYTES: usize = 1024;
 /// there again, so each request begins with the next.
 const SOURCES: u32 = 4;
 const SOURCE_ADDRESSES: u32 = 250;
+/// Ports that are tried for it; without one, connections come from whichever the kernel chooses.
+const SOURCE_TRIES: usize = 64;
 /// What is taken of an answer, besides its beginning: 64 KiB, which takes microseconds.
 const CLEARED_AT_ONCE_BYTES: usize = 4 << 10;
 const MOST_CLEARED: usize = 16;
@@ -122,7 +124,7 @@ impl Requests {
     fn source_for(&self, server: IpAddr, number: u32) -> Option<SocketAddr> {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         if source.is_none() {
-            *source = HeldPort::reserve().ok();
+            *source = HeldPort::reserve(SOURCE_TRIES, |_| true).ok();
         }
         let host = 1 + (number % SOURCE_ADDRESSES) as u8;
         let address = match server {
