@@ -67,8 +67,12 @@ export type TenantSource = {
 export type Tenant = {
   /** The key it was asked for with. */
   key: string;
-  /** The port of 127.0.0.1 that it listens on; 0 for one that was adopted without a port. */
+  /**
+   * The port that it listens on: at 127.0.0.1, unless `host` says otherwise. 0 for one that was adopted without a port.
+   */
   port: number;
+  /** Present only when it does not listen at 127.0.0.1 but at `::1`. */
+  host?: '::1';
   /** The process that was started. A start script's server may be a child of it. */
   pid: number;
   /** When its process was started. */
@@ -306,7 +310,10 @@ export type RuntimeProcess = {
   kill: (signal?: 'SIGTERM' | 'SIGKILL') => void | Promise<void>;
   /** The port that it really listens on, an integer in 1…65535. By default the one in `env.PORT`. */
   port?: number;
-  /** Carried through the tenant and its events. */
+  /**
+   * Carried through the tenant and its events. With it the process stands for something elsewhere (a container), and whose
+   * the socket is that listens on `port` is not looked at.
+   */
   resourceId?: string;
 };
 
@@ -368,10 +375,14 @@ export type RuntimeOptions = {
   /** Starts tenants in your own way. By default `command` is run with `PORT` and `NODE_ENV=production` set. */
   spawn?: SpawnFn;
   /**
-   * Says when a started process is ready. By default a GET of `http://127.0.0.1:PORT/` gets any HTTP
-   * answer, within 30 s of the start.
+   * Says when a started process is ready. By default a GET of `http://127.0.0.1:PORT/`, or of `http://[::1]:PORT/` when
+   * it does not listen at 127.0.0.1, gets any HTTP/1 answer, within `readinessTimeoutMs` of the start. The request is made
+   * once, and once more whenever its connection breaks. Whatever is asked, a tenant is only ready when it is the process
+   * that listens on its port: if another does, the start fails with `ERR_RUNTIME_PORT_TAKEN`.
    */
   readiness?: ReadinessCheck;
+  /** How long the default readiness waits, from the start. Default 30 000. */
+  readinessTimeoutMs?: number;
   /** How long a tenant that does not start is left alone. */
   backoff?: SpawnBackoff;
   /**
@@ -757,8 +768,15 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_MAX_FAILURES'
   /** The process could not be started. */
   | 'ERR_RUNTIME_SPAWN'
-  /** It did not become ready in time. */
+  /** It did not become ready in time. The message says what was found instead of an answer. */
   | 'ERR_RUNTIME_READINESS_TIMEOUT'
+  /**
+   * Another process listens on its port; the message names it. Nothing was sent there, and the next start gets another port.
+   * Not a failure of the key, unless it happens more than three times in a row.
+   */
+  | 'ERR_RUNTIME_PORT_TAKEN'
+  /** No TCP port is free. Never a failure of the key. */
+  | 'ERR_RUNTIME_NO_PORT'
   /** It ended before it was ready, or its start or adoption was called off before that, by `kill` for example. */
   | 'ERR_RUNTIME_EXITED_EARLY'
   /** A `RuntimeProcess` of yours did not exit after `kill("SIGKILL")`; it stays tracked. */

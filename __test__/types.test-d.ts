@@ -64,6 +64,7 @@ const everyOption: Required<RuntimeOptions> = {
   readiness: async ({ key, port, startedAt }) => key.length + port + startedAt > 0,
   backoff,
   stopTimeoutMs: 0,
+  readinessTimeoutMs: 30_000,
   spawnConcurrency: 4,
   env: 'inherit',
   idle: 'connections',

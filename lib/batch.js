@@ -25,7 +25,7 @@ export const EXIT_REASONS = [
 /** @type {readonly FailureKind[]} */
 export const FAILURE_KINDS = [
   'notStarted', 'exitedEarly', 'readinessTimedOut', 'readinessDenied', 'spawnThrew', 'readinessThrew', 'killThrew',
-  'stopTimedOut', 'calledOff', 'unsupported',
+  'stopTimedOut', 'calledOff', 'unsupported', 'portTaken', 'noPort',
 ];
 
 // prettier-ignore

@@ -108,9 +108,10 @@ export const partNotLoaded = (cause) =>
 export const unsupported = (message, cause) => withCode(new Error(message, { cause }), 'UNSUPPORTED');
 
 /**
- * Why a start or a stop failed. `text` is what a user's function threw in words, or why nothing was started.
+ * Why a start or a stop failed. `text` is what a user's function threw in words, why nothing was started, what was found
+ * instead of an answer, or who listens on the port.
  * @typedef {{ kind: FailureKind, exitCode: number | null, text: string }} Failure
- * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported'} FailureKind
+ * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported' | 'portTaken' | 'noPort'} FailureKind
  */
 
 /**
@@ -129,7 +130,11 @@ export function failureText(key, failure) {
     case 'calledOff':
       return exitedEarlyMessage(key, null) + CALLED_OFF;
     case 'readinessTimedOut':
-      return 'Tenant readiness timed out after 30s';
+      return `Tenant readiness timed out ${failure.text}`;
+    case 'portTaken':
+      return `Tenant "${key}" was not started: ${failure.text}, which was to be the tenant's own; the next start gets another port`;
+    case 'noPort':
+      return `Tenant "${key}" was not started: no TCP port is free, see /proc/sys/net/ipv4/ip_local_port_range`;
     case 'readinessDenied':
       return `Tenant "${key}" is not ready: its readiness check said no`;
     case 'stopTimedOut':
@@ -160,8 +165,13 @@ export function failureError(key, failure, { thrown, output = '' }) {
     case 'unsupported':
       return unsupported(text);
     case 'readinessTimedOut':
+      return withCode(new Error(output ? `${text}\n${output}` : text), 'READINESS_TIMEOUT', { key });
     case 'readinessDenied':
       return withCode(new Error(text), 'READINESS_TIMEOUT', { key });
+    case 'portTaken':
+      return withCode(new Error(text), 'PORT_TAKEN', { key });
+    case 'noPort':
+      return withCode(new Error(text), 'NO_PORT', { key });
     case 'stopTimedOut':
       return withCode(new Error(text), 'STOP_TIMEOUT', { key });
     case 'spawnThrew':

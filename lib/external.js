@@ -54,7 +54,7 @@ export function createExternal({ native, settings, onLog, wake }) {
     }
     run.process = process;
     run.resourceId = taken.resourceId;
-    wake(native.started(run.id, taken.pid, taken.port ?? 0));
+    wake(native.started(run.id, taken.pid, taken.port ?? 0, taken.resourceId !== undefined));
     reportExit(run, taken.exited);
   }
 

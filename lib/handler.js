@@ -68,6 +68,7 @@ const HANDLERS = {
   ready(core, batch) {
     const run = runOf(core, batch);
     const durationMs = batch.number();
+    if (batch.number() === 1) run.host = '::1';
     core.tenants.open(run, batch.number(), batch.number());
     run.output = undefined;
     core.counts.lastSpawnMs = durationMs;

@@ -228,9 +228,10 @@ export class Live {
 }
 
 /** @param {Run} run @param {number} lastTouchedAt moves on with each touch @returns {Tenant} */
-function tenantOf({ key, port, pid, startedAt, resourceId }, lastTouchedAt) {
+function tenantOf({ key, host, port, pid, startedAt, resourceId }, lastTouchedAt) {
   /** @type {Tenant} */
   const tenant = { key, port, pid, startedAt, lastTouchedAt };
+  if (host !== undefined) tenant.host = host;
   if (resourceId !== undefined) tenant.resourceId = resourceId;
   return tenant;
 }
@@ -242,6 +243,7 @@ function tenantOf({ key, port, pid, startedAt, resourceId }, lastTouchedAt) {
  * @property {string} key
  * @property {number} pid 0 until it is known
  * @property {number} port the one it was offered, then the one it really uses
+ * @property {'::1'} [host] where it listens, if not at 127.0.0.1
  * @property {number} startedAt
  * @property {string | undefined} resourceId
  * @property {boolean} isOver its exit has been told

@@ -60,6 +60,7 @@ export function readOptions(given) {
     sweepIntervalMs: number('sweepIntervalMs', options.sweepIntervalMs, 10_000, 0),
     observeIntervalMs: onMetrics ? observeIntervalMs : 0,
     stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, 0),
+    readinessTimeoutMs: number('readinessTimeoutMs', options.readinessTimeoutMs, 30_000, 1),
     // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
     spawnConcurrency: gate ?? (spawn ? 0 : undefined),
     spawnPatienceMs: gate === undefined ? START_PATIENCE_MS : undefined,

@@ -164,6 +164,6 @@ impl RunSink for Supervision {
             self.pass_on(output).await;
         }
         let cpu_ms = ended.cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
-        self.report(Fact::Exited(Exit { exit_code: ended.exit_code, cpu_ms }));
+        self.driver.ended(self.run, Exit { exit_code: ended.exit_code, cpu_ms });
     }
 }

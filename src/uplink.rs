@@ -91,6 +91,8 @@ pub enum Record {
         run: RunId,
         duration_ms: u64,
         lease: LeaseAddress,
+        /// It is reached at `::1`, and not at 127.0.0.1.
+        at_ipv6: bool,
     },
     IdleKill {
         run: RunId,

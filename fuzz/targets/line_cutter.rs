@@ -65,8 +65,8 @@ fuzz_target!(|parts: Vec<Part>| {
         for piece in pending.chunks(PIPE_BYTES) {
             assert_eq!(rustix::io::write(&writer, piece).expect("room in the pipe"), piece.len());
             assert_eq!(cutter.read(&pipe, PIPE_BYTES).expect("what was written"), piece.len());
-            while let Some(text) = cutter.cut() {
-                lines.extend(text.split('\n').map(str::to_owned));
+            while let Some(cut) = cutter.cut() {
+                lines.extend(cut.text.split('\n').map(str::to_owned));
             }
         }
         pending.clear();
@@ -87,8 +87,8 @@ fuzz_target!(|parts: Vec<Part>| {
         pending.extend_from_slice(&bytes);
     }
     read(&mut pending, &mut lines);
-    if let Some(text) = cutter.finish() {
-        lines.push(text);
+    if let Some(last) = cutter.finish() {
+        lines.push(last.text);
     }
     assert_eq!(lines, plainly(&all));
     // No character is cut in two.

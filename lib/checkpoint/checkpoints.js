@@ -205,16 +205,16 @@ export function createCheckpoints(core) {
       ? Promise.resolve({ key, port, startedAt })
           .then(readiness)
           .then((isReady) => isReady !== false)
-      : answering(port, timeoutMs);
+      : answering(port, process.pid, timeoutMs);
     const gone = process.exited.then(() => false);
     return within(timeoutMs, Promise.race([answers, gone])).catch(() => false);
   }
 
-  /** @param {number} port @param {number} timeoutMs @returns {Promise<boolean>} */
-  function answering(port, timeoutMs) {
+  /** @param {number} port @param {number} pid @param {number} timeoutMs @returns {Promise<boolean>} */
+  function answering(port, pid, timeoutMs) {
     return new Promise((resolve) => {
       const ticket = core.tickets.open((answer) => resolve(answer === 1));
-      native.askReady(ticket, port, Math.max(timeoutMs, 1));
+      native.askReady(ticket, port, pid, Math.max(timeoutMs, 1));
     });
   }
 

@@ -6,6 +6,7 @@ use napi::sys;
 use napi_derive::napi;
 use pool::{Backoff, Config, GateConfig, Processes};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Starts at once for each core. For 60 cold tenants on 2 cores it makes no difference to when the last one is ready; with 3
 /// the host's event loop waits twice as long for a core. With 1, starts that wait for something else than a core would
@@ -19,6 +20,7 @@ pub struct NativeOptions {
     pub sweep_interval_ms: f64,
     pub observe_interval_ms: f64,
     pub stop_timeout_ms: f64,
+    pub readiness_timeout_ms: f64,
     /// `None`: by the cores there are.
     pub spawn_concurrency: Option<f64>,
     pub spawn_patience_ms: Option<f64>,
@@ -80,6 +82,7 @@ impl NativeOptions {
             warden_path,
             has_log: self.on_log.is_some(),
             custom_readiness: self.readiness.is_some(),
+            readiness_timeout: Duration::from_millis(self.readiness_timeout_ms as u64),
         }
     }
 }
@@ -108,6 +111,7 @@ mod tests {
             sweep_interval_ms: number,
             observe_interval_ms: number,
             stop_timeout_ms: number,
+            readiness_timeout_ms: number,
             spawn_concurrency: Some(number),
             spawn_patience_ms: None,
             backoff: NativeBackoff { base_ms: number, max_ms: number, max_failures: number },

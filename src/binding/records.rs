@@ -160,10 +160,10 @@ impl Encoded<'_> {
             Record::Spawn { run, pid, port } => {
                 self.begin(Kind::Spawn, [run.0 as f64, pid.into(), port.into()])
             }
-            Record::Ready { run, duration_ms, lease } => self.begin(
-                Kind::Ready,
-                [run.0 as f64, duration_ms as f64, lease.chunk as f64, lease.index as f64],
-            ),
+            Record::Ready { run, duration_ms, lease, at_ipv6 } => {
+                self.begin(Kind::Ready, [run.0 as f64, duration_ms as f64, at_ipv6.into()]);
+                self.numbers([lease.chunk as f64, lease.index as f64]);
+            }
             Record::IdleKill { run, idle_ms } => self.begin(Kind::IdleKill, [run.0 as f64, idle_ms as f64]),
             Record::LruEvict { run } => self.begin(Kind::LruEvict, [run.0 as f64]),
             Record::Observation { run, cpu_ms, rss_bytes, at_ms } => {
@@ -293,7 +293,7 @@ fn failure_parts(failure: Failure) -> (f64, f64, String) {
     let (kind, exit_code, text) = match failure {
         Failure::NotStarted { reason } => (0.0, None, reason),
         Failure::ExitedEarly { exit_code } => (1.0, exit_code, String::new()),
-        Failure::ReadinessTimedOut => (2.0, None, String::new()),
+        Failure::ReadinessTimedOut { found } => (2.0, None, found),
         Failure::ReadinessDenied => (3.0, None, String::new()),
         Failure::Thrown { by: Callback::Spawn, text } => (4.0, None, text),
         Failure::Thrown { by: Callback::Readiness, text } => (5.0, None, text),
@@ -301,6 +301,8 @@ fn failure_parts(failure: Failure) -> (f64, f64, String) {
         Failure::StopTimedOut => (7.0, None, String::new()),
         Failure::CalledOff => (8.0, None, String::new()),
         Failure::Unsupported { reason } => (9.0, None, reason),
+        Failure::PortTaken { by } => (10.0, None, by),
+        Failure::NoPort => (11.0, None, String::new()),
     };
     (kind, or_nan(exit_code), text)
 }

@@ -169,9 +169,10 @@ impl Functions<'_> {
             driver.launch(run_id(run), Program { directory, command, environment });
         })?;
         // A process of the user's exists. Port 0: it uses the one it was offered.
-        self.report("started", |driver, (run, pid, port): (f64, u32, u32)| {
+        // One that stands for a resource elsewhere may not have the port itself.
+        self.report("started", |driver, (run, pid, port, is_elsewhere): (f64, u32, u32, bool)| {
             let port = u16::try_from(port).ok().filter(|port| *port != 0);
-            driver.started_external(run_id(run), pid, port);
+            driver.started_external(run_id(run), pid, port, is_elsewhere);
         })?;
         // A process has been brought back from a snapshot, and answers.
         // Returns whether it can be taken.
@@ -182,8 +183,8 @@ impl Functions<'_> {
         self.fact("startFailed", |(run, text): (f64, String)| {
             (run, Fact::StartFailed(Failure::Thrown { by: Callback::Spawn, text }))
         })?;
-        self.fact("readiness", |(run, is_ready): (f64, bool)| {
-            (run, if is_ready { Fact::Ready } else { Fact::NotReady(Failure::ReadinessDenied) })
+        self.report("readiness", |driver, (run, is_ready): (f64, bool)| {
+            driver.readiness_answered(run_id(run), is_ready);
         })?;
         self.fact("readinessFailed", |(run, text): (f64, String)| {
             (run, Fact::NotReady(Failure::Thrown { by: Callback::Readiness, text }))
@@ -215,8 +216,9 @@ impl Functions<'_> {
         // Returns why it cannot be signalled, if it cannot.
         self.add("signal", |driver, (ticket, force): (f64, bool)| driver.signal(ticket as u64, force).err())?;
         // The answer to the ticket is 1 if the port answers within this time.
-        self.add("askReady", |driver, (ticket, port, timeout_ms): (f64, u32, f64)| {
-            driver.ask_ready(ticket as u64, port as u16, Duration::from_millis(timeout_ms as u64));
+        self.add("askReady", |driver, (ticket, port, pid, timeout_ms): (f64, u32, u32, f64)| {
+            let timeout = Duration::from_millis(timeout_ms as u64);
+            driver.ask_ready(ticket as u64, port as u16, pid, timeout);
         })?;
         // The answer to the ticket is the port that the process listens on, or 0 if there is none within this time.
         self.add("findPort", |driver, (ticket, pid, timeout_ms): (f64, u32, f64)| {

@@ -64,7 +64,7 @@ impl Driver {
         self.uplink.close();
         let mut core = self.lock();
         core.let_go_of_foreign();
-        core.saved_ports.clear();
+        core.ports.close();
         self.leave_engine(&mut core, None);
         let thread = match &mut core.engine {
             EngineUse::Over(thread) => thread.take(),

@@ -1,8 +1,11 @@
 //! Questions about processes that somebody else has started; the answers go up as numbered tickets.
 
 use super::{Core, Driver};
+use crate::os::accounting::Root;
+use crate::os::clock;
 use crate::os::foreign::Foreign;
 use crate::os::listeners;
+use crate::os::ownership::Owner;
 use crate::uplink::Record;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,13 +70,15 @@ impl Driver {
         process.map_or(Ok(()), |process| process.signal(force)).map_err(|error| error.to_string())
     }
 
-    /// Finds out whether the port answers within this time: 1 or 0 is the answer to the ticket.
-    pub fn ask_ready(self: &Arc<Self>, ticket: u64, port: u16, timeout: Duration) {
+    /// Finds out whether the process answers on the port within this time: 1 or 0 is the answer to the ticket.
+    pub fn ask_ready(self: &Arc<Self>, ticket: u64, port: u16, pid: u32, timeout: Duration) {
         let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
-            let answered = tokio::time::timeout(timeout, shared.readiness.until_answered(port)).await;
-            driver.answer(ticket, Some(i32::from(matches!(answered, Ok(Ok(()))))));
+            // It has just been brought back, so any time will do that its start may be compared with.
+            let owner = Owner { root: Root::Process(pid), since_boot_ms: Some(0) };
+            let answered = shared.readiness.until_answered(port, owner, timeout).await;
+            driver.answer(ticket, Some(i32::from(answered.is_ok())));
         });
     }
 
@@ -91,7 +96,7 @@ impl Driver {
                     tokio::time::sleep(PORT_LOOK_PAUSE).await;
                 }
             };
-            let port = tokio::time::timeout(timeout, looking).await.unwrap_or(0);
+            let port = clock::timeout(timeout, looking).await.unwrap_or(0);
             driver.answer(ticket, Some(port.into()));
         });
     }

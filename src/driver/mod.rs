@@ -6,16 +6,17 @@
 
 mod ending;
 mod foreign;
+mod port_book;
 mod reports;
 mod starts;
 
 use crate::board::Board;
 use crate::leases::LeaseTable;
 use crate::os::accounting::{Root, Sampler};
-use crate::os::clock;
+use crate::os::clock::{self, Sleep};
 use crate::os::engine::Engine;
 use crate::os::logs::Tail;
-use crate::os::ports::{HeldPort, PortSet};
+use crate::os::ports::HeldPort;
 use crate::uplink::{Record, Uplink};
 use ending::EngineUse;
 use foreign::Watched;
@@ -23,7 +24,8 @@ use pool::{
     Action, CallId, Config, Fact, Failure, Input, Key, Pool, Processes, RunId, RunMap, Stats, Status,
     StopStage,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use port_book::PortBook;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +45,8 @@ pub struct Settings {
     pub has_log: bool,
     /// The user's `readiness` is asked instead of the port.
     pub custom_readiness: bool,
+    /// How long the port is asked.
+    pub readiness_timeout: Duration,
 }
 
 /// See the module.
@@ -59,8 +63,7 @@ struct Core {
     leases: LeaseTable,
     /// In boxes, as in the pool.
     runs: RunMap<Box<RunHandle>>,
-    /// Ports that live runs were told.
-    ports: PortSet,
+    ports: PortBook<HeldPort>,
     engine: EngineUse,
     /// The deadline that the timer sleeps until.
     armed_ms: Option<u64>,
@@ -69,9 +72,9 @@ struct Core {
     /// Processes of somebody else, by the ticket that their end is the answer to. Nobody watches for it any more when the
     /// runtime is closed.
     foreign: HashMap<u64, Watched>,
-    /// Where tenants listened that were saved: they will again.
-    saved_ports: BTreeMap<Key, (u16, Option<HeldPort>)>,
     abandoned: bool,
+    /// Times in which the host did not run that the pool knows of.
+    absences: u64,
     /// `None` while it takes a sample.
     sampler: Option<Sampler>,
 }
@@ -95,6 +98,13 @@ struct RunHandle {
     /// How the warden knows it.
     number: Option<u64>,
     root: Option<Root>,
+    /// When it was prepared, in milliseconds since the machine was started.
+    prepared_since_boot_ms: u64,
+    /// The user's process stands for something elsewhere, which has the port.
+    is_elsewhere: bool,
+    was_ready: bool,
+    /// It answers at `::1`, and not at 127.0.0.1.
+    at_ipv6: bool,
     probe: Option<AbortHandle>,
 }
 
@@ -104,13 +114,13 @@ impl Driver {
             pool: Pool::new(settings.pool.clone()),
             leases: LeaseTable::default(),
             runs: RunMap::default(),
-            ports: PortSet::default(),
+            ports: PortBook::default(),
             engine: EngineUse::NotYet,
             armed_ms: None,
             dispose_calls: BTreeSet::new(),
             foreign: HashMap::new(),
-            saved_ports: BTreeMap::new(),
             abandoned: false,
+            absences: clock::last_absence().0,
             sampler: Some(Sampler::default()),
         };
         let board: Arc<Board> = Arc::default();
@@ -227,17 +237,23 @@ impl Driver {
 
     async fn keep_deadlines(self: &Arc<Self>) {
         loop {
-            let deadline_ms = {
+            let (deadline_ms, is_busy) = {
                 let mut core = self.lock();
                 core.armed_ms = core.pool.next_deadline();
-                core.armed_ms
+                (core.armed_ms, core.pool.is_busy())
             };
             let Some(deadline_ms) = deadline_ms else {
                 self.deadline_moved.notified().await;
                 continue;
             };
+            let how = if is_busy { Sleep::Attentive } else { Sleep::Sound };
             tokio::select! {
-                () = tokio::time::sleep_until(clock::instant_of(deadline_ms)) => self.feed(Input::Tick),
+                is_due = clock::sleep_until(deadline_ms, how) => {
+                    self.notice_absence();
+                    if is_due {
+                        self.feed(Input::Tick);
+                    }
+                }
                 () = self.deadline_moved.notified() => {}
             }
         }
@@ -252,6 +268,15 @@ impl Driver {
             if let Some(engine) = core.engine.engine().filter(|_| !core.runs.is_empty()) {
                 engine.warden.continue_helpers();
             }
+        }
+    }
+
+    /// Tells the pool if the host did not run for a while.
+    fn notice_absence(self: &Arc<Self>) {
+        let mut core = self.lock();
+        let (absences, (from_ms, to_ms)) = clock::last_absence();
+        if std::mem::replace(&mut core.absences, absences) != absences {
+            self.feed_locked(&mut core, Input::Absent { from_ms, to_ms });
         }
     }
 
@@ -298,6 +323,10 @@ impl RunHandle {
             has_saved_port: false,
             number: None,
             root: None,
+            prepared_since_boot_ms: 0,
+            is_elsewhere: false,
+            was_ready: false,
+            at_ipv6: false,
             probe: None,
         }
     }
@@ -315,6 +344,14 @@ impl RunHandle {
 
 fn lock_tail(tail: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
     tail.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The words of a readiness that timed out: they follow "Tenant readiness timed out".
+fn timed_out(handle: &RunHandle, after: Duration, found: &str) -> Failure {
+    let (key, port, seconds) = (&handle.key, handle.port, after.as_secs_f64());
+    let found =
+        format!("after {seconds}s: tenant {key:?} has not answered GET / on its port {port}: {found}");
+    Failure::ReadinessTimedOut { found }
 }
 
 fn not_started(run: RunId, reason: String) -> Option<Input> {

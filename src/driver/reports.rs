@@ -86,7 +86,9 @@ impl Driver {
                 {
                     engine.let_go_of_port(held_port);
                 }
-                Record::Ready { run, duration_ms, lease: core.leases.address(run)? }
+                handle.was_ready = true;
+                let at_ipv6 = handle.at_ipv6;
+                Record::Ready { run, duration_ms, lease: core.leases.address(run)?, at_ipv6 }
             }
             Event::Adopt { run, .. } => Record::Adopt { run, lease: core.leases.address(run)? },
             Event::Restored { run, pid, port, duration_ms } => {
@@ -104,7 +106,7 @@ impl Driver {
                     if handle.port != 0 {
                         // The port of a user's process is not held while it runs.
                         let held_port = handle.held_port.take().or_else(|| HeldPort::hold(handle.port).ok());
-                        core.saved_ports.insert(handle.key.clone(), (handle.port, held_port));
+                        core.ports.keep(handle.key.clone(), handle.port, held_port);
                     }
                 }
                 Record::Exit { run, exit_code, reason }
@@ -142,11 +144,13 @@ impl Driver {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
             if let Some(port) = handle.told_port {
-                core.ports.remove(port);
+                core.ports.forget(port);
             }
             if handle.has_saved_port && handle.root.is_none() {
                 // Called off before anything came of it: what was saved still listens there.
-                core.saved_ports.insert(handle.key, (handle.port, handle.held_port));
+                core.ports.keep(handle.key, handle.port, handle.held_port);
+            } else if let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port) {
+                engine.let_go_of_port(held_port);
             }
         }
         let lease = core.leases.retire(run);

@@ -1,20 +1,24 @@
 //! From the decision to start a run until its process is known.
 
-use super::{Core, Driver, RunHandle, called_off, not_started};
+use super::{Core, Driver, RunHandle, called_off, not_started, timed_out};
 use crate::os::accounting::Root;
 use crate::os::clock;
+use crate::os::ownership::{Owner, Stranger};
 use crate::os::ports::HeldPort;
-use crate::os::readiness::TimedOut;
+use crate::os::readiness::NotReady;
 use crate::os::run::{Program, supervise};
 use crate::os::surroundings::Noted;
 use crate::supervision::Supervision;
 use crate::uplink::Record;
-use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
+use pool::{Adopted, CallId, Exit, Fact, Failure, Input, Key, Processes, RunId};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-/// How often a port that another live run was told is exchanged for another one.
-const PORT_TRIES: usize = 8;
+/// The starts of processes are known to a hundredth of a second, rounded down.
+const CLOCK_TICK_MS: u64 = 10;
+/// Ports that are tried on JavaScript's thread, at 1 µs each: all but a few are free on nearly every host.
+const QUICK_PORT_TRIES: usize = 8;
 
 impl Driver {
     /// The next batch of records for JavaScript, which may still have lines of the one before.
@@ -23,8 +27,8 @@ impl Driver {
         let mut core = self.lock();
         recycled.into_iter().for_each(|lease| core.leases.recycle(lease));
         records.retain_mut(|record| match record {
-            Record::Prepare { run, port, started_at_ms, .. } => {
-                self.prepare(&mut core, *run, port, started_at_ms)
+            Record::Prepare { run, port, started_at_ms, fresh, .. } => {
+                self.prepare(&mut core, *run, *fresh, port, started_at_ms)
             }
             _ => true,
         });
@@ -66,14 +70,15 @@ impl Driver {
     }
 
     /// A process of the user's exists. A port of its own replaces the one it was offered.
-    pub fn started_external(self: &Arc<Self>, run: RunId, pid: u32, port: Option<u16>) {
+    pub fn started_external(self: &Arc<Self>, run: RunId, pid: u32, port: Option<u16>, is_elsewhere: bool) {
         let mut core = self.lock();
         let Core { runs, ports, engine, .. } = &mut *core;
         let Some(handle) = runs.get_mut(&run) else { return };
         handle.root = Some(Root::Process(pid));
+        handle.is_elsewhere = is_elsewhere;
         if let Some(port) = port.filter(|port| *port != handle.port) {
             if let Some(told) = handle.told_port.take() {
-                ports.remove(told);
+                ports.forget(told);
             }
             if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
                 engine.unused_port(unused);
@@ -91,13 +96,13 @@ impl Driver {
         let Core { runs, ports, engine, .. } = &mut *core;
         let Some(handle) = runs.get_mut(&run) else { return true };
         if port != handle.port {
-            if ports.contains(port) {
+            if !ports.is_free(port) {
                 return false;
             }
             if let Some(told) = handle.told_port.replace(port) {
-                ports.remove(told);
+                ports.forget(told);
             }
-            ports.insert(port);
+            ports.tell(port);
             if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
                 engine.unused_port(unused);
             }
@@ -148,59 +153,86 @@ impl Driver {
     }
 
     /// JavaScript is about to prepare the run: it gets its port now, so that a crowd of starts in one tick does not hold
-    /// one each. False if nobody wants it any more, or it cannot be.
-    pub(super) fn prepare(
+    /// one each. False if nobody wants it any more, it cannot be, or a port has to be looked for first.
+    fn prepare(
         self: &Arc<Self>,
         core: &mut Core,
         run: RunId,
+        fresh: bool,
         port: &mut u16,
         started_at_ms: &mut u64,
     ) -> bool {
-        let Some(key) = core.runs.get(&run).map(|handle| handle.key.clone()) else { return false };
+        if !core.runs.contains_key(&run) {
+            return false;
+        }
         if !core.pool.is_starting(run) {
             self.feed_locked(core, Input::Fact(run, called_off()));
             return false;
         }
-        // A snapshot listens where it did when it was taken.
-        let saved = core.saved_ports.remove(&key).filter(|(port, _)| !core.ports.contains(*port));
-        let has_saved_port = saved.is_some();
-        let reserved =
-            saved.map_or_else(|| self.reserve_port(core).map(|held| (held.port(), Some(held))), Ok);
-        match reserved {
-            Ok((reserved_port, held_port)) => {
-                let handle = core.runs.get_mut(&run).expect("looked up above");
-                // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
-                handle.launched = self.settings.pool.processes == Processes::External;
-                handle.port = reserved_port;
-                handle.has_saved_port = has_saved_port;
-                handle.told_port = Some(handle.port);
-                core.ports.insert(handle.port);
-                (*port, *started_at_ms) = (handle.port, clock::wall_ms());
-                handle.held_port = held_port;
-                true
-            }
-            Err(error) => {
-                let failed = not_started(run, format!("no port could be reserved for it: {error}"));
-                failed.into_iter().for_each(|input| self.feed_locked(core, input));
-                false
-            }
+        if !self.has_port(core, run) {
+            self.look_for_port(core, run, fresh);
+            return false;
         }
+        let Core { runs, ports, .. } = core;
+        let handle = runs.get_mut(&run).expect("looked up above");
+        // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
+        handle.launched = self.settings.pool.processes == Processes::External;
+        handle.told_port = Some(handle.port);
+        handle.prepared_since_boot_ms = clock::since_boot_ms();
+        ports.tell(handle.port);
+        (*port, *started_at_ms) = (handle.port, clock::wall_ms());
+        true
     }
 
-    /// The port of a user's process is not held once it is ready, so the kernel may offer it again: ask for another.
-    pub(super) fn reserve_port(&self, core: &Core) -> io::Result<HeldPort> {
-        let mut taken = Vec::new();
-        // Next to a start of ours a reservation costs nothing; a user's may be a matter of microseconds.
-        let stock = core.engine.engine().filter(|_| self.settings.pool.processes == Processes::External);
-        let reserve = || stock.map_or_else(HeldPort::reserve, |engine| engine.port());
-        for _ in 1..PORT_TRIES {
-            let port = reserve()?;
-            if !core.ports.contains(port.port()) {
-                return Ok(port);
-            }
-            taken.push(port);
+    /// Whether the run has a port, or can be given one without looking for it.
+    fn has_port(&self, core: &mut Core, run: RunId) -> bool {
+        let Core { runs, ports, engine, .. } = core;
+        let handle = runs.get_mut(&run).expect("it is being prepared");
+        if handle.held_port.as_ref().is_some_and(|held| ports.is_free(held.port())) {
+            return true;
         }
-        reserve()
+        // A snapshot listens where it did when it was taken.
+        if let Some((port, held_port)) = ports.take_kept(&handle.key) {
+            (handle.port, handle.held_port, handle.has_saved_port) = (port, held_port, true);
+            return true;
+        }
+        // Next to a start of ours a reservation costs nothing; a user's may be a matter of microseconds.
+        let stock = engine.engine().filter(|_| self.settings.pool.processes == Processes::External);
+        let is_free = |port| ports.is_free(port);
+        let from_stock = stock.and_then(|engine| engine.port(is_free));
+        let held = from_stock.or_else(|| HeldPort::reserve(QUICK_PORT_TRIES, is_free).ok());
+        handle.port = held.as_ref().map_or(0, HeldPort::port);
+        handle.held_port = held;
+        handle.held_port.is_some()
+    }
+
+    /// Looks for a port where one is hard to find, and not on JavaScript's thread. The run is prepared when there is one.
+    fn look_for_port(self: &Arc<Self>, core: &Core, run: RunId, fresh: bool) {
+        let Some(engine) = core.engine.engine().cloned() else { return };
+        let (driver, shared) = (self.clone(), engine.clone());
+        engine.spawn(async move {
+            let found = shared.look_for_port(|port| driver.lock().ports.is_free(port)).await;
+            let mut core = driver.lock();
+            let Some(handle) = core.runs.get_mut(&run) else { return };
+            match found {
+                Ok(held) => {
+                    (handle.port, handle.held_port) = (held.port(), Some(held));
+                    let key = handle.key.clone();
+                    driver.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh });
+                }
+                Err(error) => {
+                    let failure = match error.kind() {
+                        io::ErrorKind::AddrInUse => Failure::NoPort,
+                        _ => Failure::NotStarted {
+                            reason: format!("no port could be reserved for it: {error}"),
+                        },
+                    };
+                    driver.feed_locked(&mut core, Input::Fact(run, Fact::StartFailed(failure)));
+                }
+            }
+            drop(core);
+            driver.uplink.ring();
+        });
     }
 
     pub(super) fn probe(self: &Arc<Self>, core: &mut Core, run: RunId) -> Option<Input> {
@@ -209,15 +241,88 @@ impl Driver {
             return None;
         }
         let (engine, handle) = (core.engine.engine().cloned()?, core.runs.get_mut(&run)?);
-        let (driver, port, shared) = (self.clone(), handle.port, engine.clone());
+        let (driver, port, owner, shared) = (self.clone(), handle.port, handle.owner()?, engine.clone());
+        let limit = self.settings.readiness_timeout;
         let probe = engine.spawn(async move {
-            let fact = match shared.readiness.until_answered(port).await {
-                Ok(()) => Fact::Ready,
-                Err(TimedOut) => Fact::NotReady(Failure::ReadinessTimedOut),
-            };
-            driver.feed(Input::Fact(run, fact));
+            let answered = shared.readiness.until_answered(port, owner, limit).await;
+            driver.probed(run, answered);
         });
         handle.probe = Some(probe.abort_handle());
         None
     }
+
+    fn probed(self: &Arc<Self>, run: RunId, answered: Result<IpAddr, NotReady>) {
+        let mut core = self.lock();
+        let Some(handle) = core.runs.get_mut(&run) else { return };
+        let fact = match answered {
+            Ok(address) => {
+                handle.at_ipv6 = address.is_ipv6();
+                Fact::Ready
+            }
+            Err(NotReady::Taken(stranger)) => taken(handle.port, &stranger),
+            Err(NotReady::TimedOut { found }) => {
+                Fact::NotReady(timed_out(handle, self.settings.readiness_timeout, &found))
+            }
+        };
+        self.feed_locked(&mut core, Input::Fact(run, fact));
+        drop(core);
+        self.uplink.ring();
+    }
+
+    /// A process of ours has ended. If that was before it was ready, and somebody listens on its port, it may well have ended
+    /// because that was taken.
+    pub fn ended(self: &Arc<Self>, run: RunId, exit: Exit) {
+        let core = self.lock();
+        let handle = core.runs.get(&run).filter(|handle| !handle.was_ready);
+        let suspicion = handle.zip(core.engine.engine().cloned()).and_then(|(handle, engine)| {
+            Some((engine.readiness.place(handle.port)?, handle.port, handle.owner()?, engine))
+        });
+        drop(core);
+        let Some((address, port, owner, engine)) = suspicion else {
+            return self.feed(Input::Fact(run, Fact::Exited(exit)));
+        };
+        let (driver, shared) = (self.clone(), engine.clone());
+        engine.spawn(async move {
+            if let Err(stranger) = shared.readiness.is_owned(owner, address, port).await {
+                driver.feed_quietly(Input::Fact(run, taken(port, &stranger)));
+            }
+            driver.feed(Input::Fact(run, Fact::Exited(exit)));
+        });
+    }
+
+    /// The user's readiness check has said so. Where anybody listens on the port, it must be the tenant.
+    pub fn readiness_answered(self: &Arc<Self>, run: RunId, is_ready: bool) {
+        let mut core = self.lock();
+        if !is_ready {
+            let fact = Fact::NotReady(Failure::ReadinessDenied);
+            return self.feed_locked(&mut core, Input::Fact(run, fact));
+        }
+        let Core { runs, engine, .. } = &mut *core;
+        let Some((engine, handle)) = engine.engine().cloned().zip(runs.get_mut(&run)) else { return };
+        let (Some(owner), Some(address)) = (handle.owner(), engine.readiness.place(handle.port)) else {
+            return self.feed_locked(&mut core, Input::Fact(run, Fact::Ready));
+        };
+        let (driver, port, shared) = (self.clone(), handle.port, engine.clone());
+        let probe = engine.spawn(async move {
+            let answered = match shared.readiness.is_owned(owner, address, port).await {
+                Ok(_) => Ok(address),
+                Err(stranger) => Err(NotReady::Taken(stranger)),
+            };
+            driver.probed(run, answered);
+        });
+        handle.probe = Some(probe.abort_handle());
+    }
+}
+
+impl RunHandle {
+    /// Whose the sockets on its port must be.
+    fn owner(&self) -> Option<Owner> {
+        let since_boot_ms =
+            (!self.is_elsewhere).then_some(self.prepared_since_boot_ms / CLOCK_TICK_MS * CLOCK_TICK_MS);
+        Some(Owner { root: self.root?, since_boot_ms })
+    }
+}
+
+fn taken(port: u16, stranger: &Stranger) -> Fact {
+    Fact::NotReady(Failure::PortTaken { by: format!("{stranger} listens on port {port}") })
 }

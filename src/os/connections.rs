@@ -3,13 +3,9 @@
 
 use crate::os::proc_net;
 use crate::os::sock_diag::{self, DUMP, Question, TCP_ESTABLISHED};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, recv};
+use rustix::net::{AddressFamily, SocketFlags};
 use std::collections::HashSet;
 use std::io;
-use std::os::fd::OwnedFd;
-
-/// More than the kernel puts into one answer.
-const ANSWER_BYTES: usize = 64 << 10;
 
 /// The local ports of all established TCP connections. Takes as long as there are connections: not for a thread that
 /// must not block.
@@ -27,28 +23,11 @@ fn asked() -> io::Result<HashSet<u16>> {
     for family in [AddressFamily::INET, AddressFamily::INET6] {
         let question = Question { family, flags: DUMP, states: 1 << TCP_ESTABLISHED, bound_to: None };
         sock_diag::ask(&socket, &question)?;
-        receive(&socket, &mut ports)?;
+        sock_diag::receive_dump(&socket, |socket| {
+            ports.insert(socket.local_port);
+        })?;
     }
     Ok(ports)
-}
-
-fn receive(socket: &OwnedFd, ports: &mut HashSet<u16>) -> io::Result<()> {
-    let mut answer = vec![0u8; ANSWER_BYTES];
-    loop {
-        let (length, whole) = recv(socket, &mut answer[..], RecvFlags::TRUNC)?;
-        if whole > length {
-            return Err(io::Error::other("an answer of the kernel was cut off"));
-        }
-        for message in sock_diag::messages(&answer[..length]) {
-            if message.is_last() {
-                return Ok(());
-            }
-            if message.is_error() {
-                return Err(io::Error::other("the kernel refused to list its sockets"));
-            }
-            ports.extend(message.socket().map(|socket| socket.local_port));
-        }
-    }
 }
 
 fn read() -> io::Result<HashSet<u16>> {

@@ -27,6 +27,11 @@ pub struct Engine {
     end: Mutex<Option<(oneshot::Sender<Then>, JoinHandle<()>)>>,
 }
 
+/// Ports that are tried for one start before it fails: where only one in a hundred is free, nearly every start finds it. They
+/// take a millisecond in all, and others a turn in between.
+const MOST_PORT_TRIES: usize = 512;
+const PORT_TRIES_AT_ONCE: usize = 64;
+
 /// What the thread calls before it exits.
 type Then = Box<dyn FnOnce() + Send>;
 
@@ -46,9 +51,9 @@ impl Engine {
     fn start(warden_path: PathBuf) -> io::Result<Engine> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
-        let readiness = Readiness::new().map_err(io::Error::other)?;
         let (end, ended) = oneshot::channel::<Then>();
         let off_thread = OffThread::default();
+        let readiness = Readiness::new(off_thread.clone());
         let running = off_thread.clone();
         let thread = std::thread::Builder::new().name("abs-runtime".into()).spawn(move || {
             let then = runtime.block_on(ended);
@@ -69,16 +74,28 @@ impl Engine {
         self.handle.spawn(task)
     }
 
-    /// Reserves a port. The next ones are reserved meanwhile on the engine's thread.
-    pub fn port(&self) -> io::Result<HeldPort> {
-        let (port, is_low) = self.ports.take();
+    /// A port that was reserved in advance and fits, if there is one. The next ones are reserved meanwhile on the engine's thread.
+    pub fn port(&self, is_free: impl Fn(u16) -> bool) -> Option<HeldPort> {
+        let (port, is_low) = self.ports.take(is_free);
         if is_low {
             self.fill_stock();
         }
-        port.map_or_else(HeldPort::reserve, Ok)
+        port
     }
 
-    /// Closes a port that need not be held any longer: soon, and on the engine's thread.
+    /// Reserves a port where one is hard to find: tries many, and then one that a tenant had a moment ago. Not for
+    /// JavaScript's thread.
+    pub async fn look_for_port(&self, is_free: impl Fn(u16) -> bool) -> io::Result<HeldPort> {
+        for _ in 0..MOST_PORT_TRIES / PORT_TRIES_AT_ONCE {
+            match HeldPort::reserve(PORT_TRIES_AT_ONCE, &is_free) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => tokio::task::yield_now().await,
+                result => return result,
+            }
+        }
+        self.ports.take_released(is_free).ok_or_else(|| io::ErrorKind::AddrInUse.into())
+    }
+
+    /// Closes a port that need not be held any longer: later, and on the engine's thread.
     pub fn let_go_of_port(&self, port: HeldPort) {
         if self.ports.let_go(port) {
             self.fill_stock();

@@ -1,35 +1,100 @@
-//! Where the processes of a tree listen: for those that nobody has told a port.
+//! Where the processes of a tree listen: for those that nobody has told a port, and for people who look for one that does
+//! not listen where it should.
 
+use crate::os::accounting::Root;
 use crate::os::proc_net;
 use crate::os::sock_diag::TCP_LISTEN;
 use std::collections::HashSet;
-use std::fs;
+use std::net::SocketAddr;
+use std::{fs, io};
+
+/// Listening sockets that are named to people, at most.
+const MOST_NAMED: usize = 8;
 
 /// The ports on which the process or one below it listens, lowest first.
 pub fn ports_of(pid: u32) -> Vec<u16> {
-    let mut sockets = HashSet::new();
-    let mut to_visit = vec![pid];
-    while let Some(pid) = to_visit.pop() {
-        sockets.extend(sockets_of(pid));
-        to_visit.extend(children_of(pid));
-    }
-    let listening = proc_net::tcp_sockets(&pid.to_string()).unwrap_or_default().into_iter();
-    let listening = listening.filter(|socket| socket.state == TCP_LISTEN && sockets.contains(&socket.inode));
-    let mut ports: Vec<u16> = listening.map(|socket| socket.local_port).collect();
+    let mut ports: Vec<u16> = listening(Root::Process(pid)).iter().map(SocketAddr::port).collect();
     ports.sort_unstable();
     ports.dedup();
     ports
 }
 
-/// The inodes of its open sockets: its descriptors lead to `socket:[1234]`.
-fn sockets_of(pid: u32) -> Vec<u64> {
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let targets = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
-    targets
-        .filter_map(|target| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
-        .collect()
+/// Where a tree listens, for people: `127.0.0.1:3999`, `the unix socket /run/a.sock`. Looks through `/proc`: not for a thread
+/// that must not block.
+pub fn named(root: Root) -> Vec<String> {
+    let sockets = sockets_of_tree(root);
+    let unix = fs::read_to_string(in_its_namespace(root, "unix")).unwrap_or_default();
+    let unix = unix.lines().filter_map(listening_unix).filter(|(inode, _)| sockets.contains(inode));
+    let mut names: Vec<String> = listening(root).iter().map(SocketAddr::to_string).collect();
+    names.extend(unix.map(|(_, path)| format!("the unix socket {path}")));
+    names.sort();
+    names.dedup();
+    names.truncate(MOST_NAMED);
+    names
 }
 
+fn listening(root: Root) -> Vec<SocketAddr> {
+    let sockets = sockets_of_tree(root);
+    let all = proc_net::tcp_sockets(&first_of(root).to_string()).unwrap_or_default().into_iter();
+    let listening = all.filter(|socket| socket.state == TCP_LISTEN && sockets.contains(&socket.inode));
+    listening.map(|socket| SocketAddr::new(socket.address, socket.local_port)).collect()
+}
+
+/// A process whose network is the tree's.
+fn first_of(root: Root) -> u32 {
+    match root {
+        Root::Process(pid) => pid,
+        Root::Keeper(keeper) => children_of(keeper).first().copied().unwrap_or(keeper),
+    }
+}
+
+fn in_its_namespace(root: Root, table: &str) -> String {
+    format!("/proc/{}/net/{table}", first_of(root))
+}
+
+/// `0000: 00000002 00000000 00010000 0001 01 23456 /run/a.sock`: the fourth field says whether it listens, the seventh is the
+/// inode.
+fn listening_unix(line: &str) -> Option<(u64, &str)> {
+    const ACCEPTS_CONNECTIONS: u32 = 1 << 16;
+    let mut fields = line.split_ascii_whitespace();
+    let flags = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
+    let (inode, path) = (fields.nth(2)?.parse().ok()?, fields.next()?);
+    (flags & ACCEPTS_CONNECTIONS != 0).then_some((inode, path))
+}
+
+fn sockets_of_tree(root: Root) -> HashSet<u64> {
+    processes(root).flat_map(|pid| sockets_of(pid).unwrap_or_default()).collect()
+}
+
+/// The processes of a tree, each when it is asked for: the main process, then its youngest children first.
+pub fn processes(root: Root) -> impl Iterator<Item = u32> {
+    let mut to_visit = match root {
+        Root::Process(pid) => vec![pid],
+        Root::Keeper(keeper) => children_of(keeper),
+    };
+    to_visit.reverse();
+    let mut expanding = None;
+    std::iter::from_fn(move || {
+        // Its children are looked for only when nothing was found in the process itself.
+        to_visit.extend(expanding.take().map(children_of).unwrap_or_default());
+        expanding = to_visit.pop();
+        expanding
+    })
+}
+
+/// The inodes of its open sockets: its descriptors lead to `socket:[1234]`. Empty if it has ended; an error if it may not be
+/// looked at.
+pub fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
+    let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+        descriptors => descriptors.into_iter().flatten().flatten(),
+    };
+    let targets = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+    let inode = |target: &str| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
+    Ok(targets.filter_map(|target| inode(target.to_str()?)).collect())
+}
+
+/// Oldest first.
 fn children_of(pid: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
@@ -42,6 +107,7 @@ fn children_of(pid: u32) -> Vec<u32> {
 mod tests {
     use super::*;
     use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixListener;
 
     #[test]
     fn this_process_listens_where_it_does_and_not_where_it_is_connected() {
@@ -52,5 +118,20 @@ mod tests {
         assert!(expected.iter().all(|port| found.contains(port)), "{expected:?} in {found:?}");
         assert!(!found.contains(&client.local_addr().unwrap().port()));
         assert!(ports_of(u32::MAX).is_empty());
+    }
+
+    #[test]
+    fn a_unix_socket_is_named_by_its_path_if_it_listens() {
+        let line = "0000: 00000002 00000000 00010000 0001 01 23456 /run/a.sock";
+        assert_eq!(listening_unix(line), Some((23_456, "/run/a.sock")));
+        assert_eq!(listening_unix("0000: 00000003 00000000 00000000 0001 03 23456 /run/a.sock"), None);
+        let path = std::env::temp_dir().join(format!("listeners-{}.sock", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let _server = UnixListener::bind(&path).unwrap();
+        let inode = fs::metadata(&path).map(|_| sockets_of(std::process::id()).unwrap());
+        assert!(!inode.unwrap().is_empty());
+        let table = fs::read_to_string("/proc/self/net/unix").unwrap();
+        assert!(table.lines().filter_map(listening_unix).any(|(_, found)| found == path.to_str().unwrap()));
+        fs::remove_file(path).unwrap();
     }
 }

@@ -2,6 +2,7 @@
 //! fact. Linux only.
 
 pub mod accounting;
+mod beginning;
 pub mod clock;
 pub mod connections;
 #[allow(unsafe_code, reason = "the CPU clock of another process has no safe wrapper")]
@@ -14,6 +15,7 @@ pub mod logs;
 mod main_process;
 pub mod off_thread;
 mod orphans;
+pub mod ownership;
 mod pause;
 #[allow(unsafe_code, reason = "a pidfd can do more than there are safe wrappers for")]
 mod pidfd;
@@ -21,6 +23,7 @@ pub mod ports;
 mod proc_check;
 mod proc_net;
 pub mod readiness;
+mod request;
 pub mod run;
 mod sock_diag;
 pub mod surroundings;

@@ -7,11 +7,18 @@
 //! It is reserved at every address of the machine, IPv6 included: a tenant that listens on all of them would not get a port
 //! that anything uses at any of them, an outgoing connection of another program included.
 //!
-//! The ports are taken in turn from the range of the kernel's own choices. Asking the kernel to choose costs half a
-//! millisecond once ten thousand are held, and gives a port that was released a moment ago to the next tenant.
+//! The ports are taken from the range of the kernel's own choices, each once in a round, in an order that is drawn at random
+//! when the first is taken. Asking the kernel to choose costs half a millisecond once ten thousand are held, and gives a port
+//! that was released a moment ago to the next tenant.
+//!
+//! A port whose connections were closed by its server cannot be reserved for a minute, so that at hundreds of starts a second
+//! none would be left. The last ones that were released are therefore still held, and given out again where there is no
+//! other.
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,10 +35,10 @@ pub struct HeldPort {
 }
 
 impl HeldPort {
-    /// Reserves a port that nobody uses. Errors: no descriptor or no port left.
-    pub fn reserve() -> io::Result<HeldPort> {
+    /// Reserves a port that nobody uses, and that fits. Errors: no descriptor, or none found in so many tries.
+    pub fn reserve(tries: usize, fits: impl Fn(u16) -> bool) -> io::Result<HeldPort> {
         let (socket, everywhere) = open_socket()?;
-        let port = bind_to_next_free(&socket, everywhere)?;
+        let port = bind_to_next_free(&socket, everywhere, tries, fits)?;
         // Only now: with it, the bind would succeed beside a port that another host process holds.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         Ok(HeldPort { port, _socket: socket })
@@ -94,8 +101,8 @@ struct Stock {
     taken_before: usize,
     /// Somebody has been told to fill it.
     filling: bool,
-    /// Not held any longer: to be closed by whoever fills it.
-    let_go: Vec<HeldPort>,
+    /// Not needed any longer, the one that was released first in front: those that are too many are closed when it is filled.
+    released: VecDeque<HeldPort>,
 }
 
 /// Enough for a burst of starts until more have been reserved; few enough to keep.
@@ -103,6 +110,11 @@ const STOCK: usize = 32;
 /// Twice as many as JavaScript takes at once (`BATCH_STARTS` in `uplink.rs`), so that a crowd of starts, once it was met,
 /// finds its next batch here: while JavaScript has one batch in hand, the engine's thread reserves for the next.
 const MOST_IN_STOCK: usize = 128;
+
+/// Released ports that are still held.
+const KEPT_RELEASED: usize = 64;
+/// Ports that are tried for one of the stock.
+const FILL_TRIES: usize = 64;
 
 impl Stock {
     /// How many there should be: twice as many as were asked for lately.
@@ -117,21 +129,36 @@ impl Stock {
 }
 
 impl PortStock {
-    /// A port, if there is one, and whether somebody should fill the stock again.
-    pub fn take(&self) -> (Option<HeldPort>, bool) {
+    /// A port that fits, if there is one, and whether somebody should fill the stock again.
+    pub fn take(&self, fits: impl Fn(u16) -> bool) -> (Option<HeldPort>, bool) {
         let mut stock = self.lock();
-        let port = stock.ports.pop();
+        let position = stock.ports.iter().rposition(|held| fits(held.port()));
+        let port = position.map(|position| stock.ports.remove(position));
         stock.taken += 1;
         let is_low = stock.ports.len() < stock.wanted() / 2;
         (port, is_low && !mem::replace(&mut stock.filling, true))
     }
 
-    /// A port that need not be held any longer. Returns whether somebody should fill the stock, which closes it: that takes as
-    /// long as to reserve one.
+    /// A port that need not be held any longer. Returns whether somebody should fill the stock, which closes what is too much:
+    /// that takes as long as to reserve one.
     pub fn let_go(&self, port: HeldPort) -> bool {
         let mut stock = self.lock();
-        stock.let_go.push(port);
-        stock.let_go.len() >= STOCK && !mem::replace(&mut stock.filling, true)
+        stock.released.push_back(port);
+        stock.released.len() >= KEPT_RELEASED + STOCK && !mem::replace(&mut stock.filling, true)
+    }
+
+    /// The port that was released first, of those that fit.
+    pub fn take_released(&self, fits: impl Fn(u16) -> bool) -> Option<HeldPort> {
+        let count = self.lock().released.len();
+        for _ in 0..count {
+            let held = self.lock().released.pop_front()?;
+            // Not under the lock: it may need another one.
+            if fits(held.port()) {
+                return Some(held);
+            }
+            self.lock().released.push_back(held);
+        }
+        None
     }
 
     /// Takes back a port that nobody has used, unless there are enough.
@@ -145,7 +172,8 @@ impl PortStock {
     pub fn fill(&self) {
         loop {
             let mut stock = self.lock();
-            let closing = mem::take(&mut stock.let_go);
+            let too_many = stock.released.len().saturating_sub(KEPT_RELEASED);
+            let closing: Vec<HeldPort> = stock.released.drain(..too_many).collect();
             if !closing.is_empty() {
                 drop(stock);
                 drop(closing);
@@ -156,7 +184,7 @@ impl PortStock {
             }
             // Not under the lock: who takes one meanwhile must not wait for the kernel.
             drop(stock);
-            let Ok(port) = HeldPort::reserve() else { break self.lock().is_filled() };
+            let Ok(port) = HeldPort::reserve(FILL_TRIES, |_| true) else { break self.lock().is_filled() };
             self.lock().ports.insert(0, port);
         }
     }
@@ -187,12 +215,19 @@ fn open_socket() -> io::Result<(OwnedFd, IpAddr)> {
     }
 }
 
-fn bind_to_next_free(socket: &OwnedFd, everywhere: IpAddr) -> io::Result<u16> {
-    static CHOICE: LazyLock<Vec<u16>> = LazyLock::new(ports_to_choose_from);
-    // Two hosts that start together must not try the same ports in step.
-    static TURN: LazyLock<AtomicUsize> = LazyLock::new(|| (std::process::id() as usize * 7919).into());
-    for _ in 0..CHOICE.len() {
+fn bind_to_next_free(
+    socket: &OwnedFd,
+    everywhere: IpAddr,
+    tries: usize,
+    fits: impl Fn(u16) -> bool,
+) -> io::Result<u16> {
+    static CHOICE: LazyLock<Vec<u16>> = LazyLock::new(|| shuffled(ports_to_choose_from()));
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    for _ in 0..tries.min(CHOICE.len()) {
         let port = CHOICE[TURN.fetch_add(1, Ordering::Relaxed) % CHOICE.len()];
+        if !fits(port) {
+            continue;
+        }
         match bind(socket, &SocketAddr::new(everywhere, port)) {
             Ok(()) => return Ok(port),
             Err(Errno::ADDRINUSE | Errno::ACCESS) => {}
@@ -200,6 +235,13 @@ fn bind_to_next_free(socket: &OwnedFd, everywhere: IpAddr) -> io::Result<u16> {
         }
     }
     Err(Errno::ADDRINUSE.into())
+}
+
+/// So that two hosts that start together do not try the same ports in step, and a neighbour cannot tell the next one.
+fn shuffled(mut ports: Vec<u16>) -> Vec<u16> {
+    let random = RandomState::new();
+    ports.sort_by_cached_key(|port| random.hash_one(port));
+    ports
 }
 
 /// What the kernel itself would choose from.
@@ -233,7 +275,11 @@ mod tests {
     use std::net::TcpListener;
 
     fn hold(count: usize) -> Vec<HeldPort> {
-        (0..count).map(|_| HeldPort::reserve().unwrap()).collect()
+        (0..count).map(|_| reserve()).collect()
+    }
+
+    fn reserve() -> HeldPort {
+        HeldPort::reserve(1_000, |_| true).unwrap()
     }
 
     fn port_of(listener: &TcpListener) -> u16 {
@@ -242,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_server_can_listen_on_a_held_port() {
-        let held = HeldPort::reserve().unwrap();
+        let held = reserve();
         for address in ["127.0.0.1", "0.0.0.0", "::1", "::"] {
             // std sets SO_REUSEADDR, as Bun and Node do.
             let server = TcpListener::bind((address, held.port()));
@@ -253,14 +299,33 @@ mod tests {
     #[test]
     fn a_port_in_use_at_any_address_is_not_given_away() {
         for address in ["127.0.0.1", "127.0.0.2", "0.0.0.0", "::1", "::"] {
-            let next = HeldPort::reserve().unwrap().port();
-            let ports = (1..=50).map(|distance| next.wrapping_add(distance));
-            let taken: Vec<TcpListener> =
-                ports.filter_map(|port| TcpListener::bind((address, port)).ok()).collect();
-            assert!(taken.len() > 10, "{address}");
-            let held: Vec<u16> = hold(100).iter().map(HeldPort::port).collect();
-            assert!(taken.iter().all(|other| !held.contains(&port_of(other))), "{address}");
+            let other = TcpListener::bind((address, 0)).unwrap();
+            let (socket, everywhere) = open_socket().unwrap();
+            let in_use = bind(&socket, &SocketAddr::new(everywhere, port_of(&other)));
+            assert_eq!(in_use, Err(Errno::ADDRINUSE), "{address}");
         }
+    }
+
+    #[test]
+    fn only_so_many_ports_are_tried_and_only_those_that_fit() {
+        let tried = Mutex::new(Vec::new());
+        let none = HeldPort::reserve(7, |port| {
+            tried.lock().unwrap().push(port);
+            false
+        });
+        assert_eq!(none.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(tried.lock().unwrap().len(), 7);
+        let held = HeldPort::reserve(1_000, |port| port % 2 == 0).unwrap();
+        assert_eq!(held.port() % 2, 0);
+    }
+
+    #[test]
+    fn ports_are_tried_in_an_order_of_each_hosts_own_and_each_once() {
+        let range: Vec<u16> = (50_000..50_100).collect();
+        let [mut one, other] = [shuffled(range.clone()), shuffled(range.clone())];
+        assert_ne!(one, other);
+        one.sort_unstable();
+        assert_eq!(one, range);
     }
 
     #[test]
@@ -303,10 +368,10 @@ mod tests {
     fn a_stock_is_filled_for_as_many_starts_again_as_there_were() {
         const BATCH: usize = 64;
         let stock = PortStock::default();
-        let take = |count: usize| (0..count).filter_map(|_| stock.take().0).collect::<Vec<_>>();
-        let (none, is_low) = stock.take();
+        let take = |count: usize| (0..count).filter_map(|_| stock.take(|_| true).0).collect::<Vec<_>>();
+        let (none, is_low) = stock.take(|_| true);
         assert!(none.is_none() && is_low, "empty at first");
-        assert!(!stock.take().1, "it is asked for once");
+        assert!(!stock.take(|_| true).1, "it is asked for once");
         stock.fill();
         assert_eq!(take(BATCH).len(), STOCK, "the first batch of a crowd was not to be foreseen");
         stock.fill();
@@ -324,13 +389,28 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_let_go_is_closed_by_who_fills_the_stock() {
+    fn a_port_of_the_stock_fits_or_stays() {
         let stock = PortStock::default();
         stock.fill();
-        let ports = hold(2 * STOCK).into_iter().map(|port| stock.let_go(port));
-        assert_eq!(ports.filter(|should_fill| *should_fill).count(), 1, "it is asked for once");
+        let last = stock.lock().ports.last().unwrap().port();
+        let (port, _) = stock.take(|port| port != last);
+        assert_ne!(port.unwrap().port(), last);
+        assert_eq!(stock.take(|_| true).0.unwrap().port(), last);
+    }
+
+    #[test]
+    fn the_last_ports_that_were_released_are_held_and_given_out_again() {
+        let stock = PortStock::default();
+        let ports = hold(KEPT_RELEASED + STOCK);
+        let numbers: Vec<u16> = ports.iter().map(HeldPort::port).collect();
+        let asks = ports.into_iter().map(|port| stock.let_go(port));
+        assert_eq!(asks.filter(|should_fill| *should_fill).count(), 1, "it is asked for once");
         stock.fill();
-        assert!(stock.lock().let_go.is_empty());
+        assert_eq!(stock.lock().released.len(), KEPT_RELEASED);
+        let oldest = &numbers[STOCK..];
+        assert_eq!(stock.take_released(|port| port != oldest[0]).unwrap().port(), oldest[1]);
+        assert_eq!(stock.take_released(|_| true).unwrap().port(), oldest[2]);
+        assert!(stock.take_released(|_| false).is_none());
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! The kernel's own list of sockets, asked for through netlink's `sock_diag`.
 
 use rustix::net::netlink::{self, SocketAddrNetlink};
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sendto, socket_with};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 
 pub const TCP_ESTABLISHED: u8 = 1;
 pub const TCP_LISTEN: u8 = 10;
 /// Every socket that fits, in as many messages as it takes.
 pub const DUMP: u16 = 0x300;
+
+/// More than the kernel puts into one answer.
+const ANSWER_BYTES: usize = 64 << 10;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
@@ -18,6 +21,10 @@ const NLM_F_REQUEST: u16 = 1;
 const IPPROTO_TCP: u8 = 6;
 const REQUEST_BYTES: usize = 72;
 const HEADER_BYTES: usize = 16;
+/// An `inet_diag_msg`; attributes follow.
+const SOCKET_BYTES: usize = 72;
+/// Of an IPv6 socket that listens: whether it takes IPv6 connections only.
+const INET_DIAG_SKV6ONLY: u16 = 11;
 
 /// Which TCP sockets are meant.
 pub struct Question {
@@ -25,7 +32,8 @@ pub struct Question {
     pub flags: u16,
     /// A bit for each state.
     pub states: u32,
-    pub bound_to: Option<(Ipv4Addr, u16)>,
+    /// Without `DUMP`, the one socket that would get what is sent there; with it, all of this port, whatever the address.
+    pub bound_to: Option<(IpAddr, u16)>,
 }
 
 pub fn open(flags: SocketFlags) -> io::Result<OwnedFd> {
@@ -50,7 +58,10 @@ fn request(question: &Question) -> [u8; REQUEST_BYTES] {
     put(HEADER_BYTES + 4, &question.states.to_ne_bytes());
     if let Some((address, port)) = question.bound_to {
         put(HEADER_BYTES + 8, &port.to_be_bytes());
-        put(HEADER_BYTES + 12, &address.octets());
+        match address {
+            IpAddr::V4(address) => put(HEADER_BYTES + 12, &address.octets()),
+            IpAddr::V6(address) => put(HEADER_BYTES + 12, &address.octets()),
+        }
     }
     put(REQUEST_BYTES - 8, &[0xff; 8]); // no cookie
     bytes
@@ -63,16 +74,46 @@ pub struct Message<'a> {
 }
 
 /// A socket, as far as it is needed here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Socket {
     pub state: u8,
     pub local_port: u16,
+    pub address: IpAddr,
+    /// 0: no process has it, as a connection that has not been accepted.
+    pub inode: u64,
+    /// An IPv6 socket that takes IPv6 connections only.
+    pub is_ipv6_only: bool,
 }
 
 impl Message<'_> {
-    /// An `inet_diag_msg`: family, state, timer, retransmits, then the local port in network order.
+    /// An `inet_diag_msg`: family, state, timer, retransmits, local and remote port in network order, local and remote
+    /// address, and so on, the inode last.
     pub fn socket(&self) -> Option<Socket> {
-        let bytes = self.body.get(..6).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
-        Some(Socket { state: bytes[1], local_port: u16::from_be_bytes([bytes[4], bytes[5]]) })
+        let bytes = self.body.get(..SOCKET_BYTES).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
+        let address: [u8; 16] = bytes[8..24].try_into().ok()?;
+        let is_ipv4 = u16::from(bytes[0]) == AddressFamily::INET.as_raw();
+        let octets: [u8; 4] = address[..4].try_into().ok()?;
+        Some(Socket {
+            state: bytes[1],
+            local_port: u16::from_be_bytes([bytes[4], bytes[5]]),
+            address: if is_ipv4 { Ipv4Addr::from(octets).into() } else { Ipv6Addr::from(address).into() },
+            inode: u32::from_ne_bytes(bytes[68..].try_into().ok()?).into(),
+            is_ipv6_only: self.attribute(INET_DIAG_SKV6ONLY).is_some_and(|value| value.first() == Some(&1)),
+        })
+    }
+
+    /// Attributes are a length, which counts itself, a type and a value, each at a multiple of four.
+    fn attribute(&self, wanted: u16) -> Option<&[u8]> {
+        let mut rest = self.body.get(SOCKET_BYTES..)?;
+        loop {
+            let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
+            let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
+            let value = rest.get(4..length)?;
+            if kind == wanted {
+                return Some(value);
+            }
+            rest = rest.get(length.next_multiple_of(4)..)?;
+        }
     }
 
     pub fn is_last(&self) -> bool {
@@ -81,6 +122,26 @@ impl Message<'_> {
 
     pub fn is_error(&self) -> bool {
         self.kind == NLMSG_ERROR
+    }
+}
+
+/// Receives the answer to a question with `DUMP`, whole, from a socket that blocks.
+pub fn receive_dump(socket: &OwnedFd, mut take: impl FnMut(Socket)) -> io::Result<()> {
+    let mut answer = vec![0u8; ANSWER_BYTES];
+    loop {
+        let (length, whole) = recv(socket, &mut answer[..], RecvFlags::TRUNC)?;
+        if whole > length {
+            return Err(io::Error::other("an answer of the kernel was cut off"));
+        }
+        for message in messages(&answer[..length]) {
+            if message.is_last() {
+                return Ok(());
+            }
+            if message.is_error() {
+                return Err(io::Error::other("the kernel refused to list its sockets"));
+            }
+            message.socket().into_iter().for_each(&mut take);
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! After `n` failures in a row a key waits `min(max_ms, base_ms * 2^(n-1))`; from `max_failures` on it waits for
 //! `clear`. Becoming ready forgets them.
+//!
+//! What is not the key's own failure does not count: the next start gets another port. But each such start costs a process, so
+//! where a thief takes one port after the other, the key waits from the fourth on as if it had failed itself.
 
 use crate::{Failure, Key, KeyMap};
 
@@ -11,6 +14,9 @@ use crate::{Failure, Key, KeyMap};
 const REMEMBERED_KEYS: usize = 100_000;
 /// A pass over all of them takes a few milliseconds.
 const FORGETTING_INTERVAL_MS: u64 = 1_000;
+
+/// Starts in a row that may fail for what others have done, before they count as failures of the key.
+const PARDONED_IN_A_ROW: u64 = 3;
 
 /// How long a failing key waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub(crate) enum Hold<'a> {
 pub(crate) struct FailureBook {
     rules: Backoff,
     by_key: KeyMap<Failures>,
+    /// How many failures in a row have been pardoned, by key; bounded as `by_key` is.
+    pardoned: KeyMap<u64>,
     /// Failures so far, forgotten ones included.
     recorded: u64,
     /// Forgetting looks at every key, so not more often than this allows.
@@ -56,10 +64,19 @@ pub(crate) struct FailureBook {
 
 impl FailureBook {
     pub fn new(rules: Backoff) -> Self {
-        FailureBook { rules, by_key: KeyMap::default(), recorded: 0, next_forgetting_ms: 0 }
+        FailureBook {
+            rules,
+            by_key: KeyMap::default(),
+            pardoned: KeyMap::default(),
+            recorded: 0,
+            next_forgetting_ms: 0,
+        }
     }
 
     pub fn record(&mut self, key: &Key, now_ms: u64, failure: Failure) {
+        if !failure.is_the_keys_own() && self.pardons(key, &failure) {
+            return;
+        }
         self.recorded += 1;
         if self.by_key.len() >= REMEMBERED_KEYS && !self.by_key.contains_key(key) {
             self.forget_the_retried(now_ms);
@@ -72,6 +89,19 @@ impl FailureBook {
         self.by_key.insert(key.clone(), Failures { count, retry_at_ms, last: failure });
     }
 
+    /// Nothing was started where there was no port, so that is pardoned always.
+    fn pardons(&mut self, key: &Key, failure: &Failure) -> bool {
+        if *failure == Failure::NoPort {
+            return true;
+        }
+        if self.pardoned.len() >= REMEMBERED_KEYS {
+            self.pardoned.clear();
+        }
+        let pardoned = self.pardoned.entry(key.clone()).or_default();
+        *pardoned += 1;
+        *pardoned <= PARDONED_IN_A_ROW
+    }
+
     fn forget_the_retried(&mut self, now_ms: u64) {
         if now_ms >= self.next_forgetting_ms {
             self.next_forgetting_ms = now_ms + FORGETTING_INTERVAL_MS;
@@ -82,6 +112,9 @@ impl FailureBook {
 
     pub fn clear(&mut self, key: &str) {
         self.by_key.remove(key);
+        if !self.pardoned.is_empty() {
+            self.pardoned.remove(key);
+        }
     }
 
     /// Whether `key` is refused at `now_ms`, and why.
@@ -147,7 +180,7 @@ mod tests {
     fn a_key_is_held_until_its_window_is_over() {
         let mut book = FailureBook::new(RULES);
         let key: Key = "a".into();
-        book.record(&key, 100, Failure::ReadinessTimedOut);
+        book.record(&key, 100, Failure::StopTimedOut);
         assert!(matches!(book.hold("a", 1_099), Some(Hold::Window { retry_after_ms: 1, .. })));
         assert!(book.hold("a", 1_100).is_none());
         assert_eq!((book.held(1_099).count(), book.held(1_100).count()), (1, 0));
@@ -157,10 +190,32 @@ mod tests {
     fn after_max_failures_only_clearing_helps() {
         let mut book = FailureBook::new(Backoff { max_failures: 2, ..RULES });
         let key: Key = "a".into();
-        book.record(&key, 0, Failure::ReadinessTimedOut);
-        book.record(&key, 0, Failure::ReadinessTimedOut);
+        book.record(&key, 0, Failure::StopTimedOut);
+        book.record(&key, 0, Failure::StopTimedOut);
         assert!(matches!(book.hold("a", u64::MAX), Some(Hold::Exhausted { .. })));
         book.clear("a");
+        assert!(book.hold("a", 0).is_none());
+    }
+
+    #[test]
+    fn what_others_have_done_counts_only_when_it_goes_on() {
+        let mut book = FailureBook::new(RULES);
+        let key: Key = "a".into();
+        let taken = || Failure::PortTaken { by: "process 7".into() };
+        for _ in 0..PARDONED_IN_A_ROW {
+            book.record(&key, 0, taken());
+        }
+        assert!(book.of("a").is_none() && book.recorded() == 0);
+        book.record(&key, 0, taken());
+        assert!(matches!(book.hold("a", 0), Some(Hold::Window { retry_after_ms: 1_000, .. })));
+        book.record(&key, 0, taken());
+        assert!(matches!(book.hold("a", 0), Some(Hold::Window { retry_after_ms: 2_000, .. })));
+        book.clear("a");
+        book.record(&key, 0, taken());
+        assert!(book.hold("a", 0).is_none(), "forgotten with the failures");
+        for _ in 0..100 {
+            book.record(&key, 0, Failure::NoPort);
+        }
         assert!(book.hold("a", 0).is_none());
     }
 
@@ -168,7 +223,7 @@ mod tests {
     fn strangers_cannot_fill_the_memory_with_names() {
         let mut book = FailureBook::new(RULES);
         for n in 0..REMEMBERED_KEYS + 10 {
-            book.record(&Key::from(n.to_string()), n as u64 * 2_000, Failure::ReadinessTimedOut);
+            book.record(&Key::from(n.to_string()), n as u64 * 2_000, Failure::StopTimedOut);
         }
         assert!(book.by_key.len() <= 11, "{} keys remembered", book.by_key.len());
     }

@@ -16,7 +16,33 @@ use crate::RunId;
 use crate::messages::{Action, Event};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, State};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+
+/// Absences of the host that are remembered: the last ones. Older ones are counted as time in which it ran.
+const REMEMBERED_ABSENCES: usize = 16;
+
+/// When the host did not run, in milliseconds since the epoch, the earliest first. A tenant that nobody could touch is not
+/// idle for that.
+#[derive(Debug, Default)]
+pub(crate) struct Absences(VecDeque<(u64, u64)>);
+
+impl Absences {
+    pub fn add(&mut self, from_ms: u64, to_ms: u64) {
+        if self.0.len() == REMEMBERED_ABSENCES {
+            self.0.pop_front();
+        }
+        self.0.push_back((from_ms, to_ms));
+    }
+
+    /// How much of the time between these two the host has run.
+    fn running_ms(&self, since_ms: u64, now_ms: u64) -> u64 {
+        let away = self.0.iter().map(|(from_ms, to_ms)| {
+            let (from_ms, to_ms) = ((*from_ms).max(since_ms), (*to_ms).min(now_ms));
+            to_ms.saturating_sub(from_ms)
+        });
+        now_ms.saturating_sub(since_ms).saturating_sub(away.sum())
+    }
+}
 
 /// How far an idle tenant has been looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,13 +86,15 @@ impl Pool {
             return self.clear_deadline(id);
         }
         let connected_at_ms = run.connected_at_ms;
-        let idle_ms = |at_ms: u64| step.now.wall_ms.saturating_sub(at_ms.max(connected_at_ms));
-        let mut idle_for_ms = idle_ms(step.leases.touched(id).at_ms);
+        let now_ms = step.now.wall_ms;
+        let mut idle_for_ms =
+            self.absences.running_ms(step.leases.touched(id).at_ms.max(connected_at_ms), now_ms);
         if idle_for_ms >= idle_after_ms {
             if self.asks_first(id, done, idle_for_ms) {
                 return;
             }
-            idle_for_ms = idle_ms(step.leases.claim(id).at_ms);
+            let touched_at_ms = step.leases.claim(id).at_ms;
+            idle_for_ms = self.absences.running_ms(touched_at_ms.max(connected_at_ms), now_ms);
             if idle_for_ms >= idle_after_ms {
                 self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: idle_for_ms }));
                 return match self.config.checkpoint_timeout_ms {

@@ -28,6 +28,8 @@ pub enum Input {
     Fact(RunId, Fact),
     /// The runs that had an open connection when it was last looked; whether that could be seen at all.
     Connections { open: Vec<RunId>, seen: bool },
+    /// The host did not run between these times, in milliseconds since the epoch: nobody could touch a tenant then.
+    Absent { from_ms: u64, to_ms: u64 },
     /// A deadline may have passed.
     Tick,
 }
@@ -92,14 +94,25 @@ pub enum Failure {
     ExitedEarly { exit_code: Option<i32> },
     /// The start was stopped before there was a process.
     CalledOff,
-    /// It did not answer in time.
-    ReadinessTimedOut,
+    /// It did not answer in time; the text says how long, and what was found instead.
+    ReadinessTimedOut { found: String },
+    /// Another process listens on the port that it was given; the text names it.
+    PortTaken { by: String },
+    /// No port was left for it.
+    NoPort,
     /// The user's readiness check said no.
     ReadinessDenied,
     /// A user's function failed; the error object itself stays with the caller.
     Thrown { by: Callback, text: String },
     /// It was still there after it had been asked and forced to end.
     StopTimedOut,
+}
+
+impl Failure {
+    /// Whether the key's own program or options are to blame, so that trying again at once would lead to the same.
+    pub fn is_the_keys_own(&self) -> bool {
+        !matches!(self, Failure::PortTaken { .. } | Failure::NoPort)
+    }
 }
 
 /// Which of the two ways to end a process.

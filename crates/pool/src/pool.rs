@@ -2,7 +2,7 @@
 
 use crate::backoff::FailureBook;
 use crate::gate::Gate;
-use crate::idle::{IdleStep, Looks};
+use crate::idle::{Absences, IdleStep, Looks};
 use crate::messages::{Action, Input, Outcome, Refusal};
 use crate::room::Room;
 use crate::tenant::{Run, State, Tenant, Wants};
@@ -51,6 +51,7 @@ pub struct Pool {
     pub(crate) failures: FailureBook,
     pub(crate) observe_at_ms: Option<u64>,
     pub(crate) looks: Looks,
+    pub(crate) absences: Absences,
     pub(crate) draining: bool,
     pub(crate) disposal: Option<Disposal>,
     /// Runs that never became ready and could not be ended.
@@ -92,6 +93,7 @@ impl Pool {
             timers: Timers::default(),
             observe_at_ms: None,
             looks: Looks::default(),
+            absences: Absences::default(),
             draining: false,
             disposal: None,
             stranded: BTreeSet::new(),
@@ -118,6 +120,7 @@ impl Pool {
             Input::Abandon => self.abandon(&mut step),
             Input::Fact(run, fact) => self.fact(&mut step, run, fact),
             Input::Connections { open, seen } => self.connections_seen(&mut step, open, seen),
+            Input::Absent { from_ms, to_ms } => self.absences.add(from_ms, to_ms),
             Input::Tick => self.tick(&mut step),
         }
         self.admit(&mut step);
@@ -156,6 +159,11 @@ impl Pool {
             failing: self.failures.remembered(),
             failures: self.failures.recorded(),
         }
+    }
+
+    /// Whether anything is being started or stopped: then deadlines are a matter of seconds.
+    pub fn is_busy(&self) -> bool {
+        self.runs.len() > self.room.ready()
     }
 
     /// Whether any run is left, whatever its state.

@@ -19,6 +19,8 @@ pub struct Book {
     pub unsettled: usize,
     /// Failures of starts so far.
     pub failures: u64,
+    /// When the host did not run, on the wall clock.
+    pub absences: Vec<(u64, u64)>,
     pub draining_since: Option<u64>,
     pub drain_events: u64,
     pub last_tick_ms: u64,
@@ -45,6 +47,7 @@ impl Book {
             ended: Vec::new(),
             unsettled: 0,
             failures: 0,
+            absences: Vec::new(),
             draining_since: None,
             drain_events: 0,
             last_tick_ms: 0,
@@ -85,9 +88,12 @@ impl Book {
         self.alive().filter(counts).count()
     }
 
-    /// How long nothing has been seen of a tenant that was last touched then.
+    /// How long nothing has been seen of a tenant that was last touched then, while the host ran.
     pub fn idle_ms(&self, run: &RunRecord, touched: Touch) -> u64 {
-        self.now.wall_ms - touched.at_ms.max(run.idleness.connected_at_ms)
+        let since_ms = touched.at_ms.max(run.idleness.connected_at_ms);
+        let after = self.absences.iter().filter(|(_, to_ms)| *to_ms > since_ms);
+        let absent_ms: u64 = after.map(|(from_ms, to_ms)| to_ms - (*from_ms).max(since_ms)).sum();
+        self.now.wall_ms - since_ms - absent_ms
     }
 
     /// The failures for which a key is refused now.

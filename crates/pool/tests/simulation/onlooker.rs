@@ -20,6 +20,7 @@ impl Book {
             Input::Abandon => self.abandon(),
             Input::Fact(run, fact) => self.fact(*run, fact),
             Input::Connections { open, seen } => self.connections(open, *seen),
+            Input::Absent { from_ms, to_ms } => self.absences.push((*from_ms, *to_ms)),
             Input::Tick => self.tick(),
             Input::Ensure { .. } | Input::Adopt { .. } => {}
         }
@@ -243,6 +244,9 @@ impl Book {
     }
 
     fn failure(&mut self, key: usize, failure: Failure) {
+        if self.is_pardoned(key, &failure) {
+            return;
+        }
         self.failures += 1;
         let backoff = self.config.backoff;
         let record = &mut self.keys[key];
@@ -253,7 +257,19 @@ impl Book {
         record.last_failure = Some(failure);
     }
 
+    /// What others have done does not count, a stolen port not the first three times.
+    fn is_pardoned(&mut self, key: usize, failure: &Failure) -> bool {
+        let record = &mut self.keys[key];
+        record.stolen_ports += u64::from(matches!(failure, Failure::PortTaken { .. }));
+        match failure {
+            Failure::NoPort => true,
+            Failure::PortTaken { .. } => record.stolen_ports <= 3,
+            _ => false,
+        }
+    }
+
     pub fn forget_failures(&mut self, key: usize) {
-        (self.keys[key].failures, self.keys[key].last_failure) = (0, None);
+        let record = &mut self.keys[key];
+        (record.failures, record.last_failure, record.stolen_ports) = (0, None, 0);
     }
 }

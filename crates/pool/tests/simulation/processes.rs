@@ -46,6 +46,7 @@ impl World<'_> {
         if self.rng.chance(self.faults.start_fails) {
             let failure = match by_user {
                 true => Failure::Thrown { by: Callback::Spawn, text: "no".into() },
+                false if self.rng.chance(30) => Failure::NoPort,
                 false => Failure::NotStarted { reason: "no such file".into() },
             };
             return self.plan_fact(after_ms, run, Fact::StartFailed(failure));
@@ -98,11 +99,17 @@ impl World<'_> {
         let after_ms = self.rng.delay_ms();
         let fact = match self.rng.chance(self.faults.not_ready) {
             false => Fact::Ready,
-            true => Fact::NotReady(
-                self.rng.pick(&[&Failure::ReadinessTimedOut, &Failure::ReadinessDenied]).clone(),
-            ),
+            true => Fact::NotReady(self.why_not_ready()),
         };
         self.plan_fact(after_ms, run, fact);
+    }
+
+    fn why_not_ready(&mut self) -> Failure {
+        match self.rng.below(3) {
+            0 => Failure::ReadinessTimedOut { found: "nothing".into() },
+            1 => Failure::ReadinessDenied,
+            _ => Failure::PortTaken { by: "a thief".into() },
+        }
     }
 
     fn stop(&mut self, run: RunId, stage: StopStage) {

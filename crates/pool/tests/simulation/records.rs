@@ -158,6 +158,8 @@ pub struct KeyRecord {
     /// The run before made room for a restart, or may have.
     pub inherits_room: bool,
     pub failures: u64,
+    /// Starts in a row whose port another process had.
+    pub stolen_ports: u64,
     pub retry_at_ms: u64,
     pub last_failure: Option<Failure>,
 }

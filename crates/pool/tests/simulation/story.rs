@@ -55,7 +55,8 @@ fn plan_calls(world: &mut World, rules: &Rules) {
 fn random_happening(rng: &mut Rng, key: usize) -> Happening {
     match rng.below(100) {
         0..=44 => Happening::Call(Ask::Ensure, key),
-        45..=59 => Happening::QuickEnsure(key),
+        45..=58 => Happening::QuickEnsure(key),
+        59 => Happening::Absence(rng.between(1, 500)),
         60..=69 => Happening::Touch(key),
         70..=81 => Happening::Call(Ask::Restart, key),
         82..=95 => Happening::Call(Ask::Kill, key),

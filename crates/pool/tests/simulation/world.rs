@@ -41,6 +41,8 @@ pub enum Happening {
     Fact(RunId, Fact),
     /// It is seen who has open connections.
     Look,
+    /// The host does not run for this long: the steady clock stands still.
+    Absence(u64),
 }
 
 pub struct World<'l> {
@@ -184,7 +186,15 @@ impl<'l> World<'l> {
             Happening::Abort(call) => self.abort(call),
             Happening::Fact(run, fact) => self.tell(run, fact),
             Happening::Look => self.see_connections(),
+            Happening::Absence(ms) => self.be_absent(ms),
         }
+    }
+
+    fn be_absent(&mut self, ms: u64) -> Verdict {
+        let from_ms = self.book.now.wall_ms;
+        let to_ms = from_ms + ms;
+        (self.book.now.wall_ms, self.leases.wall_ms) = (to_ms, to_ms);
+        self.handle(Input::Absent { from_ms, to_ms })
     }
 
     fn tell(&mut self, run: RunId, fact: Fact) -> Verdict {

@@ -1,0 +1,156 @@
+// Any program may listen on a held port, so that something answers is no proof that it is the tenant. A start whose port
+// another process listens on fails at once and names it, nothing is sent there, and the next start gets another port.
+import { expect, test } from 'bun:test';
+import type { RuntimeOptions } from '@absolutejs/runtime';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createPool, SERVER, textOf, until } from '../support/processes/index.ts';
+
+/** Listens as it is told to, says so, and says whenever it was connected to. Ends with its standard input. */
+const THIEF = `
+const { createServer } = require('node:net');
+const [port, host] = process.argv.slice(1);
+const server = createServer((socket) => {
+  console.log('connected');
+  socket.end('HTTP/1.1 200 OK\\r\\ncontent-length: 5\\r\\n\\r\\nthief');
+});
+server.listen(Number(port), host, () => console.log('listening'));
+process.stdin.on('end', () => process.exit()).resume();
+`;
+
+async function steal(port: number, host: string) {
+  const child = spawn('node', ['-e', THIEF, `${port}`, host], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let said = '';
+  child.stdout.on('data', (text) => (said += text));
+  await until('the thief listens', () => said.includes('listening'));
+  return {
+    pid: child.pid,
+    wasConnectedTo: () => said.includes('connected'),
+    async [Symbol.asyncDispose]() {
+      child.stdin.end();
+      if (child.exitCode === null) await once(child, 'exit');
+    },
+  };
+}
+
+/** Listens where `HOST` says once there is a file `go`, and until then waits. */
+const WAITING = `
+import { existsSync } from 'node:fs';
+console.log('booting');
+while (!existsSync('go')) await Bun.sleep(5);
+${SERVER.replace('port:', 'hostname: process.env.HOST, port:')}
+`;
+
+type Case = { at: string; thiefAt: string };
+
+async function whileStolen({ at, thiefAt }: Case, options: Partial<RuntimeOptions> = {}) {
+  const pool = createPool({ command: ['bun', 'server.ts'], env: { HOST: at }, ...options });
+  pool.tenants.add('app', { 'server.ts': WAITING });
+  const pending = pool.runtime.ensure('app').catch((error) => error);
+  const { port } = await until('it is spawned', () => pool.events.of('spawn')[0]);
+  return { pool, pending, port, thief: () => steal(port, thiefAt) };
+}
+
+test.each<Case>([
+  { at: '127.0.0.1', thiefAt: '127.0.0.1' },
+  { at: '0.0.0.0', thiefAt: '127.0.0.1' },
+  { at: '127.0.0.1', thiefAt: '::' },
+  { at: '127.0.0.1', thiefAt: '::1' },
+])('a port that another listens on first fails the start at once: %p', async (who) => {
+  const stolen = await whileStolen(who);
+  await using pool = stolen.pool;
+  await using thief = await stolen.thief();
+  const error = await stolen.pending;
+  expect(error.code).toBe('ERR_RUNTIME_PORT_TAKEN');
+  expect(error.key).toBe('app');
+  expect(error.message).toMatch(
+    new RegExp(`process ${thief.pid} \\(.*node\\) listens on port ${stolen.port}`),
+  );
+  expect(thief.wasConnectedTo()).toBeFalse();
+  // It was not the key's failure: the next start is let in at once, and gets another port.
+  expect(pool.runtime.stats().backoff).toBe(0);
+  pool.tenants.write('app/go', '');
+  const tenant = await pool.runtime.ensure('app');
+  expect(tenant.port).not.toBe(stolen.port);
+  expect(await textOf(tenant)).toBe('hello');
+  await pool.dispose();
+});
+
+test('a tenant that could not listen because its port was taken, and ended, is told so', async () => {
+  const stolen = await whileStolen(
+    { at: '127.0.0.1', thiefAt: '127.0.0.1' },
+    { readiness: () => new Promise(() => {}) },
+  );
+  await using pool = stolen.pool;
+  await using thief = await stolen.thief();
+  // It finds its port in use.
+  pool.tenants.write('app/go', '');
+  const error = await stolen.pending;
+  expect(error.code).toBe('ERR_RUNTIME_PORT_TAKEN');
+  expect(error.message).toContain(`process ${thief.pid} `);
+  expect(pool.runtime.stats().backoff).toBe(0);
+  await pool.dispose();
+});
+
+test("a readiness of the user's own does not make a thief the tenant", async () => {
+  const asked = Promise.withResolvers<boolean>();
+  const stolen = await whileStolen(
+    { at: '127.0.0.1', thiefAt: '127.0.0.1' },
+    { readiness: () => asked.promise },
+  );
+  await using pool = stolen.pool;
+  await using thief = await stolen.thief();
+  asked.resolve(true);
+  expect((await stolen.pending).code).toBe('ERR_RUNTIME_PORT_TAKEN');
+  expect(thief.wasConnectedTo()).toBeFalse();
+  await pool.dispose();
+});
+
+/** Starts tenants as a user would. */
+const ownSpawn: RuntimeOptions['spawn'] = async ({ cwd, env }) =>
+  Bun.spawn([process.execPath, 'server.ts'], { cwd, env, stdout: 'ignore', stderr: 'ignore' });
+
+test('of a process that the user has started the same holds', async () => {
+  const stolen = await whileStolen({ at: '127.0.0.1', thiefAt: '127.0.0.1' }, { spawn: ownSpawn });
+  await using pool = stolen.pool;
+  {
+    await using thief = await stolen.thief();
+    const error = await stolen.pending;
+    expect(error.code).toBe('ERR_RUNTIME_PORT_TAKEN');
+    expect(error.message).toContain(`process ${thief.pid} `);
+    expect(thief.wasConnectedTo()).toBeFalse();
+  }
+  pool.tenants.write('app/go', '');
+  expect(await textOf(await pool.runtime.ensure('app'))).toBe('hello');
+  await pool.dispose();
+});
+
+test('a process that stands for a resource elsewhere need not listen itself', async () => {
+  const spawn: RuntimeOptions['spawn'] = async (args) =>
+    Object.assign(await ownSpawn(args), { resourceId: 'container-7' });
+  const stolen = await whileStolen({ at: '127.0.0.1', thiefAt: '127.0.0.1' }, { spawn });
+  await using pool = stolen.pool;
+  await using proxy = await stolen.thief();
+  expect((await stolen.pending).resourceId).toBe('container-7');
+  expect(proxy.wasConnectedTo()).toBeTrue();
+  await pool.dispose();
+});
+
+test('a thief that comes back again and again makes the key wait in the end', async () => {
+  const stolen = await whileStolen({ at: '127.0.0.1', thiefAt: '127.0.0.1' });
+  await using pool = stolen.pool;
+  let { pending, port } = stolen;
+  const pardoned = 3;
+  for (let times = 1; times <= pardoned + 1; times++) {
+    await using _ = await steal(port, '127.0.0.1');
+    expect((await pending).code).toBe('ERR_RUNTIME_PORT_TAKEN');
+    expect(pool.runtime.stats().backoff).toBe(times <= pardoned ? 0 : 1);
+    if (times > pardoned) break;
+    pending = pool.runtime.ensure('app').catch((error) => error);
+    ({ port } = await until('it is spawned again', () => pool.events.of('spawn')[times]));
+  }
+  const error = await pool.runtime.ensure('app').catch((error) => error);
+  expect(error.code).toBe('ERR_RUNTIME_BACKOFF');
+  expect(error.message).toContain(`listens on port ${port}`);
+  await pool.dispose();
+});

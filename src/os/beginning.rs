@@ -1,0 +1,98 @@
+//! What the first bytes of an answer say it is. A value: bytes in, verdict out.
+
+/// The most that is ever read of an answer: enough to tell all of these apart.
+pub const ENOUGH_BYTES: usize = 256;
+
+/// What an answer begins like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// HTTP/1, whatever its status: the tenant serves.
+    Http1,
+    Tls,
+    Http2,
+    /// Something else.
+    Foreign,
+    /// More bytes are needed to tell.
+    Undecided,
+}
+
+impl Beginning {
+    pub fn of(bytes: &[u8]) -> Beginning {
+        // Empty lines before the first are to be passed over.
+        let text = bytes.trim_ascii_start();
+        let is_like = |whole: &[u8]| whole.starts_with(&text[..text.len().min(whole.len())]);
+        let verdict = if is_like(b"HTTP/1.") {
+            if text.len() < b"HTTP/1.".len() { Beginning::Undecided } else { Beginning::Http1 }
+        } else if is_tls(bytes) {
+            Beginning::Tls
+        } else {
+            http2(bytes)
+        };
+        // Whoever keeps us waiting with nothing but blanks speaks something else.
+        if verdict == Beginning::Undecided && bytes.len() >= ENOUGH_BYTES {
+            Beginning::Foreign
+        } else {
+            verdict
+        }
+    }
+}
+
+/// A record of a handshake or an alert, of version 3.
+fn is_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x15 | 0x16, 3, ..])
+}
+
+/// A server begins with a SETTINGS frame: three bytes of length, its type, flags, and stream 0.
+fn http2(bytes: &[u8]) -> Beginning {
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    let fits = |(index, byte): (usize, &u8)| match index {
+        0 | 5..9 => *byte == 0,
+        3 => matches!(*byte, SETTINGS | GOAWAY),
+        _ => true,
+    };
+    match bytes {
+        [0x15 | 0x16] => Beginning::Undecided,
+        _ if !bytes.iter().take(9).enumerate().all(fits) => Beginning::Foreign,
+        _ if bytes.len() < 9 => Beginning::Undecided,
+        _ => Beginning::Http2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_begins_like_http_1_is_an_answer() {
+        for answer in [
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.0 500\n",
+            "\r\n\r\nHTTP/1.1 103 Early Hints\r\n",
+            "HTTP/1.1 000 Nope",
+            "HTTP/1.",
+        ] {
+            assert_eq!(Beginning::of(answer.as_bytes()), Beginning::Http1, "{answer:?}");
+        }
+        for part in ["", "\r\n", "H", "HTTP/1"] {
+            assert_eq!(Beginning::of(part.as_bytes()), Beginning::Undecided, "{part:?}");
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_told_apart() {
+        for other in ["SSH-2.0-OpenSSH_9.6\r\n", "ok", "HTTP/2 200", "ICY 200 OK", "\u{0}\u{0}\u{6}\u{9}"] {
+            assert_eq!(Beginning::of(other.as_bytes()), Beginning::Foreign, "{other:?}");
+        }
+        assert_eq!(Beginning::of(&[0x15, 3, 1, 0, 2, 2, 70]), Beginning::Tls);
+        assert_eq!(Beginning::of(&[0x16]), Beginning::Undecided);
+        assert_eq!(Beginning::of(&[0, 0, 18, 4, 0, 0, 0, 0, 0, 0, 3]), Beginning::Http2);
+        assert_eq!(Beginning::of(&[0, 0, 18, 4]), Beginning::Undecided);
+    }
+
+    #[test]
+    fn nobody_keeps_the_verdict_waiting_with_blanks() {
+        assert_eq!(Beginning::of(&[b'\n'; ENOUGH_BYTES - 1]), Beginning::Undecided);
+        assert_eq!(Beginning::of(&[b'\n'; ENOUGH_BYTES]), Beginning::Foreign);
+    }
+}
