@@ -27,6 +27,7 @@ const RUNTIME_OPTIONS = [
   'sweepIntervalMs',
   'observeIntervalMs',
   'stopTimeoutMs',
+  'readinessTimeoutMs',
   'spawnConcurrency',
   'command',
   'env',
