@@ -42,8 +42,11 @@ struct Steady {
     shown_ms: u64,
     /// Those who look at it regularly; without any, a gap says nothing.
     attentive: u32,
-    gaps: u64,
-    last_gap_ms: u64,
+    /// For how long the machine has been suspended so far, which the clock leaves out by itself; `None` before the first look.
+    suspended_ms: Option<u64>,
+    absences: u64,
+    /// The last one, on the wall clock.
+    last_absence: (u64, u64),
 }
 
 static STEADY: Mutex<Steady> = Mutex::new(Steady::NEW);
@@ -55,8 +58,9 @@ impl Steady {
         lost_until_ms: 0,
         shown_ms: 0,
         attentive: 0,
-        gaps: 0,
-        last_gap_ms: 0,
+        suspended_ms: None,
+        absences: 0,
+        last_absence: (0, 0),
     };
 
     /// A look at `raw_ms`. Returns the time that counts.
@@ -85,9 +89,23 @@ impl Steady {
         if gap_ms > LONGEST_GAP_MS {
             tracing::debug!(gap_ms, "the host did not run");
             self.lost_ms += gap_ms;
-            self.last_gap_ms = gap_ms;
-            self.gaps += 1;
+            self.was_absent(gap_ms);
         }
+    }
+
+    /// The machine has been suspended for this long so far.
+    fn suspended(&mut self, suspended_ms: u64) {
+        let before_ms = self.suspended_ms.replace(suspended_ms).unwrap_or(suspended_ms);
+        let more_ms = suspended_ms.saturating_sub(before_ms);
+        if more_ms > LONGEST_GAP_MS {
+            self.was_absent(more_ms);
+        }
+    }
+
+    fn was_absent(&mut self, for_ms: u64) {
+        let now_ms = wall_ms();
+        self.last_absence = (now_ms.saturating_sub(for_ms), now_ms);
+        self.absences += 1;
     }
 }
 
@@ -103,6 +121,7 @@ impl Attention {
         let mut steady = steady();
         steady.look(raw_ms());
         steady.attentive += 1;
+        drop(steady);
         Attention
     }
 }
@@ -115,7 +134,8 @@ impl Drop for Attention {
 
 /// Both clocks at this moment.
 pub fn now() -> Now {
-    Now { steady_ms: steady().look(raw_ms()), wall_ms: wall_ms() }
+    let raw_ms = raw_ms();
+    Now { steady_ms: steady().look(raw_ms), wall_ms: wall_ms() }
 }
 
 /// How a sleeper heeds time in which the host did not run: see the module.
@@ -131,12 +151,15 @@ pub enum Sleep {
 /// time was found to be left out meanwhile. Returns whether the time has come.
 pub async fn sleep_until(steady_ms: u64, how: Sleep) -> bool {
     let _attention = (how == Sleep::Attentive).then(Attention::begin);
+    steady().suspended(suspended_ms());
     let wait = Duration::from_millis(steady_ms.saturating_sub(now().steady_ms));
     let wait = if how == Sleep::Attentive { wait.min(BEAT) } else { wait };
     let due = origin() + Duration::from_millis(raw_ms()) + wait;
     tokio::time::sleep_until(due.into()).await;
     let due_ms = (due - origin()).as_millis() as u64;
-    steady().fired(due_ms, raw_ms()) >= steady_ms
+    let mut steady = steady();
+    steady.suspended(suspended_ms());
+    steady.fired(due_ms, raw_ms()) >= steady_ms
 }
 
 /// What comes of the work within this time, in which the host runs; `None` if nothing does.
@@ -156,9 +179,8 @@ pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Optio
 /// A time in which the host did not run: how often that has happened, and in milliseconds since the epoch, when the last one
 /// began and ended.
 pub fn last_absence() -> (u64, (u64, u64)) {
-    let Steady { gaps, last_gap_ms, .. } = *steady();
-    let now_ms = wall_ms();
-    (gaps, (now_ms.saturating_sub(last_gap_ms), now_ms))
+    let Steady { absences, last_absence, .. } = *steady();
+    (absences, last_absence)
 }
 
 /// Milliseconds since the epoch.
@@ -169,6 +191,13 @@ pub fn wall_ms() -> u64 {
 /// A stopwatch that starts now.
 pub fn start() -> Instant {
     Instant::now()
+}
+
+/// For how long the machine has been suspended since it was started: one clock counts that, the other does not.
+fn suspended_ms() -> u64 {
+    let running = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let running_ms = running.tv_sec as u64 * 1000 + running.tv_nsec as u64 / 1_000_000;
+    since_boot_ms().saturating_sub(running_ms)
 }
 
 /// Milliseconds since the machine was started: the clock that the starts of processes are counted on.
@@ -190,7 +219,9 @@ mod tests {
         assert_eq!(steady.fired(1_250, 34_000), 1_000, "once, whoever notices it");
         assert_eq!(steady.look(34_250), 1_250);
         assert_eq!(steady.look(34_100), 1_250, "it never goes back");
-        assert_eq!((steady.gaps, steady.last_gap_ms), (1, 33_000));
+        assert_eq!(steady.absences, 1);
+        let (from_ms, to_ms) = steady.last_absence;
+        assert_eq!(to_ms - from_ms, 33_000);
     }
 
     #[test]
@@ -204,6 +235,16 @@ mod tests {
         assert_eq!(steady.look(130_500), 100_500, "another thread looks first");
         assert_eq!(steady.fired(110_500, 130_600), 100_500, "it never goes back");
         assert_eq!(steady.look(150_700), 100_600);
+    }
+
+    #[test]
+    fn a_suspended_machine_is_an_absence_that_the_clock_leaves_out_by_itself() {
+        let mut steady = Steady::NEW;
+        steady.suspended(60_000);
+        steady.suspended(60_001);
+        assert_eq!(steady.absences, 0, "the two clocks are not read at once");
+        steady.suspended(90_001);
+        assert_eq!((steady.absences, steady.lost_ms), (1, 0));
     }
 
     #[tokio::test]

@@ -44,7 +44,7 @@ fn listening(root: Root) -> Vec<SocketAddr> {
 fn first_of(root: Root) -> u32 {
     match root {
         Root::Process(pid) => pid,
-        Root::Keeper(keeper) => children_of(keeper).first().copied().unwrap_or(keeper),
+        Root::Keeper(keeper) => children_of(keeper, 1).first().copied().unwrap_or(keeper),
     }
 }
 
@@ -63,11 +63,13 @@ fn listening_unix(line: &str) -> Option<(u64, &str)> {
 }
 
 fn sockets_of_tree(root: Root) -> HashSet<u64> {
-    processes(root).flat_map(|pid| sockets_of(pid).unwrap_or_default()).collect()
+    processes(root, usize::MAX).flat_map(|pid| sockets_of(pid).unwrap_or_default()).collect()
 }
 
-/// The processes of a tree, each when it is asked for: the main process, then its youngest children first.
-pub fn processes(root: Root) -> impl Iterator<Item = u32> {
+/// The processes of a tree, each when it is asked for: the main process, then its youngest children first. Only the children
+/// of so many threads of each are looked for.
+pub fn processes(root: Root, most_threads: usize) -> impl Iterator<Item = u32> {
+    let children_of = move |pid| children_of(pid, most_threads);
     let mut to_visit = match root {
         Root::Process(pid) => vec![pid],
         Root::Keeper(keeper) => children_of(keeper),
@@ -76,7 +78,7 @@ pub fn processes(root: Root) -> impl Iterator<Item = u32> {
     let mut expanding = None;
     std::iter::from_fn(move || {
         // Its children are looked for only when nothing was found in the process itself.
-        to_visit.extend(expanding.take().map(children_of).unwrap_or_default());
+        to_visit.extend(expanding.take().map(&children_of).unwrap_or_default());
         expanding = to_visit.pop();
         expanding
     })
@@ -85,9 +87,14 @@ pub fn processes(root: Root) -> impl Iterator<Item = u32> {
 /// The inodes of its open sockets: its descriptors lead to `socket:[1234]`. Empty if it has ended; an error if it may not be
 /// looked at.
 pub fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
+    sockets_among(pid, usize::MAX)
+}
+
+/// The same, of its first descriptors only.
+pub fn sockets_among(pid: u32, most_descriptors: usize) -> io::Result<Vec<u64>> {
     let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
-        descriptors => descriptors.into_iter().flatten().flatten(),
+        descriptors => descriptors.into_iter().flatten().flatten().take(most_descriptors),
     };
     let targets = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
     let inode = |target: &str| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
@@ -95,8 +102,9 @@ pub fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
 }
 
 /// Oldest first.
-fn children_of(pid: u32) -> Vec<u32> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+fn children_of(pid: u32, most_threads: usize) -> Vec<u32> {
+    let threads =
+        fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().take(most_threads);
     let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     lists
         .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())

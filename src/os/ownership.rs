@@ -8,7 +8,7 @@
 //! this start, lives where we live, and can be looked into.
 
 use crate::os::accounting::Root;
-use crate::os::listeners::{processes, sockets_of};
+use crate::os::listeners::{processes, sockets_among, sockets_of};
 use crate::os::listening;
 use std::collections::HashSet;
 use std::fmt;
@@ -18,6 +18,18 @@ use warden::Stat;
 
 /// The longest chain of parents that is followed.
 const MOST_ANCESTORS: usize = 64;
+
+/// How much of a tree is looked at: the first processes, the first threads and descriptors of each.
+struct Bounds {
+    processes: usize,
+    threads: usize,
+    descriptors: usize,
+}
+
+/// On the engine's thread: a millisecond or so, however large a tenant makes its tree. A server's socket is among its first
+/// descriptors.
+const AT_ONCE: Bounds = Bounds { processes: 8, threads: 64, descriptors: 128 };
+const ALL: Bounds = Bounds { processes: usize::MAX, threads: usize::MAX, descriptors: usize::MAX };
 
 /// Whose sockets are the tenant's.
 #[derive(Clone, Copy, Debug)]
@@ -62,13 +74,13 @@ impl Owner {
     /// Whether the tenant has all of these sockets. The way that nearly every start takes: it ends with the process that has
     /// them, which mostly is the first or the second that is looked at.
     pub fn has(&self, sockets: &[u64]) -> bool {
-        self.lacks(sockets).is_empty()
+        self.lacks(sockets, &AT_ONCE).is_empty()
     }
 
-    fn lacks(&self, sockets: &[u64]) -> HashSet<u64> {
+    fn lacks(&self, sockets: &[u64], within: &Bounds) -> HashSet<u64> {
         let mut missing: HashSet<u64> = sockets.iter().copied().collect();
-        for pid in processes(self.root) {
-            for socket in sockets_of(pid).unwrap_or_default() {
+        for pid in processes(self.root, within.threads).take(within.processes) {
+            for socket in sockets_among(pid, within.descriptors).unwrap_or_default() {
                 missing.remove(&socket);
             }
             if missing.is_empty() {
@@ -86,7 +98,7 @@ impl Owner {
             return Listener::Nobody;
         }
         // Once more, since a process that passes a socket on to a child may have been missed.
-        let missing = self.lacks(&sockets);
+        let missing = self.lacks(&sockets, &ALL);
         if missing.is_empty() {
             return Listener::Tenant;
         }
@@ -119,7 +131,7 @@ impl Owner {
     }
 
     fn is_readable(&self) -> bool {
-        processes(self.root).all(|pid| sockets_of(pid).is_ok())
+        processes(self.root, usize::MAX).all(|pid| sockets_of(pid).is_ok())
     }
 
     /// Whether a process is below the root, or is it.
@@ -187,6 +199,16 @@ mod tests {
         assert_eq!(ours.find(LOCALHOST, port), Listener::Tenant);
         drop(server);
         assert_eq!(ours.find(LOCALHOST, port), Listener::Nobody);
+    }
+
+    #[test]
+    fn a_large_tree_is_looked_at_in_part_at_first_and_whole_off_the_thread() {
+        let many: Vec<TcpListener> =
+            (0..2 * AT_ONCE.descriptors).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let port = many.last().unwrap().local_addr().unwrap().port();
+        let ours = of_user(std::process::id(), 0);
+        assert!(!ours.has(&listening::reached_at(LOCALHOST, port).unwrap()));
+        assert_eq!(ours.find(LOCALHOST, port), Listener::Tenant);
     }
 
     #[test]

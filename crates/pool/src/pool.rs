@@ -163,7 +163,7 @@ impl Pool {
 
     /// Whether anything is being started or stopped: then deadlines are a matter of seconds.
     pub fn is_busy(&self) -> bool {
-        self.runs.len() > self.room.ready()
+        self.runs.len() > self.room.ready() + self.stranded.len()
     }
 
     /// Whether any run is left, whatever its state.
