@@ -335,7 +335,8 @@ export type RuntimeOptions = {
   observeIntervalMs?: number;
   /**
    * The program and its arguments, run in the tenant's directory, with the user, the umask, the limits and the priority that
-   * the host has at that moment. Not used with `spawn`. Default `["bun", "run", "start"]`.
+   * the host has at that moment. Not used with `spawn`. Default `["bun", "run", "start"]`: the directory must then have a
+   * `package.json` of its own with a `start` script, or the start fails with `ERR_RUNTIME_SPAWN`.
    */
   command?: readonly string[];
   /** Starts tenants in your own way. By default `command` is run with `PORT` and `NODE_ENV=production` set. */

@@ -198,7 +198,7 @@ function start(core, run) {
 function launch({ settings, native, wake }, run, cwd, env) {
   const command = withHostsBun(settings.command, env);
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  native.launch(run.id, cwd, command, variables);
+  native.launch(run.id, cwd, command, variables, settings.runsStartScript);
   wake();
 }
 

@@ -42,6 +42,8 @@ export function readOptions(options) {
     spawnConcurrency: gate ?? (spawn ? 0 : undefined),
     spawnPatienceMs: gate === undefined ? START_PATIENCE_MS : undefined,
     command: command === undefined ? COMMAND : commandAt('command', command),
+    /** Then a tenant's directory must have a start script: Bun would take that of a directory above. */
+    runsStartScript: command === undefined,
     env: env === undefined ? undefined : envOf(env),
     backoff: backoff === undefined ? BACKOFF : backoffOf(backoff),
     shouldIdleKill: optional('shouldIdleKill', options.shouldIdleKill, isFunction, 'a function'),

@@ -22,6 +22,7 @@ mod proc_net;
 pub mod readiness;
 pub mod run;
 mod sock_diag;
+mod start_script;
 pub mod surroundings;
 pub mod warden;
 pub mod warden_program;

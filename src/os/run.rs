@@ -2,6 +2,7 @@
 
 use crate::os::logs::{LineSink, Stream, pump};
 use crate::os::proc_check;
+use crate::os::start_script;
 use crate::os::surroundings::{Noted, Surroundings};
 use crate::os::warden::{Ended, Launch, LaunchError, Launched, Started, WardenClient};
 use crate::os::watched::watch;
@@ -26,6 +27,8 @@ pub struct Program {
     pub command: Vec<String>,
     /// `KEY=value`.
     pub environment: Vec<String>,
+    /// It runs the start script of its directory, which has to have one.
+    pub runs_start_script: bool,
 }
 
 /// Told what happens, in order.
@@ -45,6 +48,9 @@ pub trait RunSink: LineSink {
 /// Runs the program to its end, with the rights and limits that were noted. Every error ends in `not_started` or
 /// `unsupported`.
 pub async fn supervise(warden: &WardenClient, program: Program, noted: Noted, sink: &impl RunSink) {
+    if let Err(reason) = check(warden, &program).await {
+        return sink.not_started(reason);
+    }
     let tried = match start(warden, &program, &noted).await {
         Err(failed) if failed.may_pass() && sink.is_wanted() && failed.is_over().await => {
             start(warden, &program, &noted.again()).await
@@ -72,6 +78,16 @@ pub async fn supervise(warden: &WardenClient, program: Program, noted: Noted, si
         pump(stderr, Stream::Stderr, sink, ended.clone()),
     );
     sink.ended(end);
+}
+
+async fn check(warden: &WardenClient, program: &Program) -> Result<(), String> {
+    if !program.runs_start_script {
+        return Ok(());
+    }
+    let directory = program.directory.clone();
+    // Its file system may be slow. Without a thread to spare it holds up this one.
+    let checked = warden.off_thread().run(move || start_script::require(&directory)).await;
+    checked.unwrap_or_else(|_| start_script::require(&program.directory))
 }
 
 /// What is left to wait for when the program runs.
