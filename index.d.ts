@@ -59,7 +59,11 @@ export type ProcessTreeStats = {
 export type TenantSource = {
   /** Every tenant is a directory. */
   kind: 'directory';
-  /** A tenant's working directory is `root/key`. A relative path is taken from the host's own working directory. */
+  /**
+   * A tenant's working directory is `root/key`. A relative path is taken from the host's own working directory. One root is
+   * for one runtime: a second one, in this process or another, starts the same tenants again, and says so when it starts its
+   * first (`process.emitWarning` with the code `ABS_RUNTIME_SHARED_ROOT` and the other's pid).
+   */
   root: string;
 };
 

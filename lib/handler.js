@@ -170,6 +170,7 @@ const HANDLERS = {
     batch.number();
     core.close();
   },
+  sharedRoot: ({ settings }, batch) => warnOfSharedRoot(settings.root, batch.number()),
   answer: ({ tickets }, batch) => tickets.close(batch.number(), batch.number()),
   backoff({ onTransition }, batch) {
     const [attempt, retryAfterMs, key] = [batch.number(), batch.number(), batch.text()];
@@ -179,6 +180,18 @@ const HANDLERS = {
 };
 
 const BY_NUMBER = RECORDS.map((name) => HANDLERS[name]);
+
+/** @param {string} root @param {number} pid whose other runtime has it; 0 where that is unknown */
+function warnOfSharedRoot(root, pid) {
+  const other =
+    pid === process.pid
+      ? 'another runtime of this process: dispose the one that is not needed (after a reload of `bun --hot` the one before)'
+      : `another runtime, of ${pid === 0 ? 'a process that cannot be seen from here' : `process ${pid}`}`;
+  process.emitWarning(
+    `the tenants in ${root} are started by ${other}. Neither knows of the other, so a tenant may run twice on the same files`,
+    { type: 'RuntimeWarning', code: 'ABS_RUNTIME_SHARED_ROOT' },
+  );
+}
 
 /** @param {Core} core @param {Run} run */
 function start(core, run) {

@@ -14,6 +14,7 @@ const STARTS_PER_CORE: usize = 2;
 
 #[napi(object, object_to_js = false)]
 pub struct NativeOptions {
+    pub root: String,
     pub idle_after_ms: f64,
     pub max_concurrent: f64,
     pub sweep_interval_ms: f64,
@@ -77,6 +78,7 @@ impl NativeOptions {
         };
         Settings {
             pool,
+            root: self.root.into(),
             warden_path,
             has_log: self.on_log.is_some(),
             custom_readiness: self.readiness.is_some(),
@@ -103,6 +105,7 @@ mod tests {
 
     fn options(number: f64) -> NativeOptions {
         NativeOptions {
+            root: "/".into(),
             idle_after_ms: number,
             max_concurrent: number,
             sweep_interval_ms: number,

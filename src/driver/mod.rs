@@ -16,6 +16,7 @@ use crate::os::clock;
 use crate::os::engine::Engine;
 use crate::os::logs::Tail;
 use crate::os::ports::{HeldPort, PortSet};
+use crate::os::root_claim::{Claimed, RootClaim};
 use crate::uplink::{Record, Uplink};
 use ending::EngineUse;
 use foreign::Watched;
@@ -33,6 +34,8 @@ use tokio::task::AbortHandle;
 /// What one runtime is made of, besides the pool's rules.
 pub struct Settings {
     pub pool: Config,
+    /// The tenants' directories are below it.
+    pub root: PathBuf,
     /// The helper program beside the addon.
     pub warden_path: PathBuf,
     /// Somebody wants the log lines.
@@ -58,6 +61,8 @@ struct Core {
     /// Ports that live runs were told.
     ports: PortSet,
     engine: EngineUse,
+    /// Held while the engine is used, if no other runtime had the root first.
+    root_claim: Option<RootClaim>,
     /// The deadline that the timer sleeps until.
     armed_ms: Option<u64>,
     /// A tree, as below: nearly always empty, and to look into one that is costs nothing.
@@ -100,6 +105,7 @@ impl Driver {
             runs: RunMap::default(),
             ports: PortSet::default(),
             engine: EngineUse::NotYet,
+            root_claim: None,
             armed_ms: None,
             dispose_calls: BTreeSet::new(),
             foreign: HashMap::new(),
@@ -211,9 +217,29 @@ impl Driver {
                 let driver = self.clone();
                 let timer = engine.spawn(async move { driver.keep_deadlines().await }).abort_handle();
                 core.engine = EngineUse::InUse { engine: engine.clone(), timer };
+                self.claim_root(&engine);
                 Ok(engine)
             }
         }
+    }
+
+    /// Finds out, off all threads that have something else to do, whether another runtime starts the same tenants.
+    fn claim_root(self: &Arc<Self>, engine: &Arc<Engine>) {
+        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
+        engine.spawn(async move {
+            let root = driver.settings.root.clone();
+            match off_thread.run(move || RootClaim::try_new(&root)).await.and_then(|claimed| claimed) {
+                Ok(Claimed::First(claim)) => {
+                    let mut core = driver.lock();
+                    core.root_claim = core.engine.engine().map(|_| claim);
+                }
+                Ok(Claimed::Taken(pid)) => {
+                    driver.uplink.push(Record::SharedRoot { pid });
+                    driver.uplink.ring();
+                }
+                Err(error) => tracing::debug!(%error, "whether the root is shared cannot be found out"),
+            }
+        });
     }
 
     async fn keep_deadlines(self: Arc<Self>) {

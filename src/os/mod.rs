@@ -20,6 +20,7 @@ pub mod ports;
 mod proc_check;
 mod proc_net;
 pub mod readiness;
+pub mod root_claim;
 pub mod run;
 mod sock_diag;
 mod start_script;
