@@ -59,7 +59,11 @@ export type ProcessTreeStats = {
 export type TenantSource = {
   /** Every tenant is a directory. */
   kind: 'directory';
-  /** A tenant's working directory is `root/key`. A relative path is taken from the host's own working directory. */
+  /**
+   * A tenant's working directory is `root/key`. A relative path is taken from the host's own working directory. One root is
+   * for one runtime: a second one, in this process or another, starts the same tenants again, and says so when it starts its
+   * first (`process.emitWarning` with the code `ABS_RUNTIME_SHARED_ROOT` and the other's pid).
+   */
   root: string;
 };
 
@@ -369,7 +373,8 @@ export type RuntimeOptions = {
   observeIntervalMs?: number;
   /**
    * The program and its arguments, run in the tenant's directory, with the user, the umask, the limits and the priority that
-   * the host has at that moment. Not used with `spawn`. Default `["bun", "run", "start"]`.
+   * the host has at that moment. Not used with `spawn`. Default `["bun", "run", "start"]`: the directory must then have a
+   * `package.json` of its own with a `start` script, or the start fails with `ERR_RUNTIME_SPAWN`.
    */
   command?: readonly string[];
   /** Starts tenants in your own way. By default `command` is run with `PORT` and `NODE_ENV=production` set. */

@@ -11,7 +11,7 @@
 export const RECORDS = [
   'prepare', 'spawn', 'askReadiness', 'ready', 'tenant', 'done', 'refused', 'log', 'observation', 'askIdle', 'idleKill',
   'lruEvict', 'checkpoint', 'askKill', 'exit', 'release', 'adopted', 'adopt', 'restored', 'backoff', 'drain', 'answer',
-  'notStopped', 'disposed',
+  'notStopped', 'disposed', 'sharedRoot',
 ];
 
 // prettier-ignore

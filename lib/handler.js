@@ -171,6 +171,7 @@ const HANDLERS = {
     batch.number();
     core.close();
   },
+  sharedRoot: ({ settings }, batch) => warnOfSharedRoot(settings.root, batch.number()),
   answer: ({ tickets }, batch) => tickets.close(batch.number(), batch.number()),
   backoff({ onTransition }, batch) {
     const [attempt, retryAfterMs, key] = [batch.number(), batch.number(), batch.text()];
@@ -180,6 +181,18 @@ const HANDLERS = {
 };
 
 const BY_NUMBER = RECORDS.map((name) => HANDLERS[name]);
+
+/** @param {string} root @param {number} pid whose other runtime has it; 0 where that is unknown */
+function warnOfSharedRoot(root, pid) {
+  const other =
+    pid === process.pid
+      ? 'another runtime of this process: dispose the one that is not needed (after a reload of `bun --hot` the one before)'
+      : `another runtime, of ${pid === 0 ? 'a process that cannot be seen from here' : `process ${pid}`}`;
+  process.emitWarning(
+    `the tenants in ${root} are started by ${other}. Neither knows of the other, so a tenant may run twice on the same files`,
+    { type: 'RuntimeWarning', code: 'ABS_RUNTIME_SHARED_ROOT' },
+  );
+}
 
 /** @param {Core} core @param {Run} run */
 function start(core, run) {
@@ -199,7 +212,7 @@ function start(core, run) {
 function launch({ settings, native, wake }, run, cwd, env) {
   const command = withHostsBun(settings.command, env);
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  native.launch(run.id, cwd, command, variables);
+  native.launch(run.id, cwd, command, variables, settings.runsStartScript);
   wake();
 }
 

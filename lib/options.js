@@ -66,6 +66,8 @@ export function readOptions(given) {
     spawnConcurrency: gate ?? (spawn ? 0 : undefined),
     spawnPatienceMs: gate === undefined ? START_PATIENCE_MS : undefined,
     command: command === undefined ? COMMAND : readAt('command', command, commandAt),
+    /** Then a tenant's directory must have a start script: Bun would take that of a directory above. */
+    runsStartScript: command === undefined,
     env: env === undefined ? undefined : readAt('env', env, envAt),
     backoff: backoff === undefined ? BACKOFF : backoffOf(backoff),
     shouldIdleKill: optional('shouldIdleKill', options.shouldIdleKill, isFunction, 'a function'),

@@ -150,6 +150,10 @@ pub enum Record {
     Disposed {
         call: CallId,
     },
+    /// Another runtime starts the tenants of the same root: of this process, where that is known.
+    SharedRoot {
+        pid: Option<u32>,
+    },
 }
 
 #[derive(Default)]

@@ -39,12 +39,13 @@ test('a program that is not there: an error that names it', async () => {
   }
 });
 
-test('a start script that is not there: an early exit with what was said about it', async () => {
+test('a start script that is not there: refused before anything is started', async () => {
   await using pool = createPool();
   pool.tenants.write('bare/package.json', '{}');
   const error = await pool.runtime.ensure('bare').catch((error) => error);
-  expect(error.code).toBe('ERR_RUNTIME_EXITED_EARLY');
-  expect(error.message).toContain('start');
+  expect(error.code).toBe('ERR_RUNTIME_SPAWN');
+  expect(error.message).toContain('has no script "start"');
+  expect(pool.events.of('spawn')).toEqual([]);
   await pool.dispose();
 });
 

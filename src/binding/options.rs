@@ -15,6 +15,7 @@ const STARTS_PER_CORE: usize = 2;
 
 #[napi(object, object_to_js = false)]
 pub struct NativeOptions {
+    pub root: String,
     pub idle_after_ms: f64,
     pub max_concurrent: f64,
     pub sweep_interval_ms: f64,
@@ -79,6 +80,7 @@ impl NativeOptions {
         };
         Settings {
             pool,
+            root: self.root.into(),
             warden_path,
             has_log: self.on_log.is_some(),
             custom_readiness: self.readiness.is_some(),
@@ -106,6 +108,7 @@ mod tests {
 
     fn options(number: f64) -> NativeOptions {
         NativeOptions {
+            root: "/".into(),
             idle_after_ms: number,
             max_concurrent: number,
             sweep_interval_ms: number,

@@ -64,6 +64,7 @@ enum Kind {
     Answer,
     NotStopped,
     Disposed,
+    SharedRoot,
 }
 
 /// Why a call was refused: `REFUSALS` there.
@@ -192,6 +193,7 @@ impl Encoded<'_> {
             }
             Record::Release { run, .. } => self.begin(Kind::Release, [run.0 as f64]),
             Record::Disposed { call } => self.begin(Kind::Disposed, [call as f64]),
+            Record::SharedRoot { pid } => self.begin(Kind::SharedRoot, [pid.unwrap_or(0).into()]),
             Record::Adopted { run, call, key } => {
                 self.begin(Kind::Adopted, [run.0 as f64, call as f64]);
                 self.texts.push(key.to_string());

@@ -164,9 +164,10 @@ impl Functions<'_> {
 
     fn of_processes(&mut self) -> Result<()> {
         // Starts the program for a run that was to be prepared.
-        type Launch = (f64, String, Vec<String>, Vec<String>);
-        self.add("launch", |driver, (run, directory, command, environment): Launch| {
-            driver.launch(run_id(run), Program { directory, command, environment });
+        type Launch = (f64, String, Vec<String>, Vec<String>, bool);
+        self.add("launch", |driver, (run, directory, command, environment, runs_start_script): Launch| {
+            let program = Program { directory, command, environment, runs_start_script };
+            driver.launch(run_id(run), program);
         })?;
         // A process of the user's exists. Port 0: it uses the one it was offered.
         // One that stands for a resource elsewhere may not have the port itself.

@@ -17,6 +17,7 @@ use crate::os::clock::{self, Sleep};
 use crate::os::engine::Engine;
 use crate::os::logs::Tail;
 use crate::os::ports::HeldPort;
+use crate::os::root_claim::{Claimed, RootClaim};
 use crate::uplink::{Record, Uplink};
 use ending::EngineUse;
 use foreign::Watched;
@@ -39,6 +40,8 @@ const SWEEP_INTERVAL_MIN_MS: u64 = 100;
 /// What one runtime is made of, besides the pool's rules.
 pub struct Settings {
     pub pool: Config,
+    /// The tenants' directories are below it.
+    pub root: PathBuf,
     /// The helper program beside the addon.
     pub warden_path: PathBuf,
     /// Somebody wants the log lines.
@@ -65,6 +68,8 @@ struct Core {
     runs: RunMap<Box<RunHandle>>,
     ports: PortBook<HeldPort>,
     engine: EngineUse,
+    /// Held while the engine is used, if no other runtime had the root first.
+    root_claim: Option<RootClaim>,
     /// The deadline that the timer sleeps until.
     armed_ms: Option<u64>,
     /// A tree, as below: nearly always empty, and to look into one that is costs nothing.
@@ -116,6 +121,7 @@ impl Driver {
             runs: RunMap::default(),
             ports: PortBook::default(),
             engine: EngineUse::NotYet,
+            root_claim: None,
             armed_ms: None,
             dispose_calls: BTreeSet::new(),
             foreign: HashMap::new(),
@@ -230,9 +236,29 @@ impl Driver {
                 });
                 let timer = timer.abort_handle();
                 core.engine = EngineUse::InUse { engine: engine.clone(), timer };
+                self.claim_root(&engine);
                 Ok(engine)
             }
         }
+    }
+
+    /// Finds out, off all threads that have something else to do, whether another runtime starts the same tenants.
+    fn claim_root(self: &Arc<Self>, engine: &Arc<Engine>) {
+        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
+        engine.spawn(async move {
+            let root = driver.settings.root.clone();
+            match off_thread.run(move || RootClaim::try_new(&root)).await.and_then(|claimed| claimed) {
+                Ok(Claimed::First(claim)) => {
+                    let mut core = driver.lock();
+                    core.root_claim = core.engine.engine().map(|_| claim);
+                }
+                Ok(Claimed::Taken(pid)) => {
+                    driver.uplink.push(Record::SharedRoot { pid });
+                    driver.uplink.ring();
+                }
+                Err(error) => tracing::debug!(%error, "whether the root is shared cannot be found out"),
+            }
+        });
     }
 
     async fn keep_deadlines(self: &Arc<Self>) {

@@ -3,6 +3,7 @@
 use crate::os::logs::{LineSink, Stream, pump};
 use crate::os::main_process::MainProcess;
 use crate::os::proc_check;
+use crate::os::start_script;
 use crate::os::surroundings::{Noted, Surroundings};
 use crate::os::warden::{Ended, Launch, LaunchError, Launched, Started, WardenClient};
 use crate::os::watched::watch;
@@ -28,6 +29,8 @@ pub struct Program {
     pub command: Vec<String>,
     /// `KEY=value`.
     pub environment: Vec<String>,
+    /// It runs the start script of its directory, which has to have one.
+    pub runs_start_script: bool,
 }
 
 /// Told what happens, in order.
@@ -51,6 +54,9 @@ pub trait RunSink: LineSink {
 /// Runs the program to its end, with the rights and limits that were noted. Every error ends in `not_started` or
 /// `unsupported`.
 pub async fn supervise(warden: &WardenClient, program: Program, noted: Noted, sink: &impl RunSink) {
+    if let Err(reason) = check(warden, &program).await {
+        return sink.not_started(reason);
+    }
     let tried = match start(warden, &program, &noted).await {
         Err(failed) if failed.may_pass() && sink.is_wanted() && failed.is_over().await => {
             start(warden, &program, &noted.again()).await
@@ -101,6 +107,16 @@ async fn watch_main(main: Option<MainProcess>, sink: &impl RunSink, mut ended: c
         _ = ended.wait_for(|ended| *ended) => {}
         () = main.end() => sink.main_ended(),
     }
+}
+
+async fn check(warden: &WardenClient, program: &Program) -> Result<(), String> {
+    if !program.runs_start_script {
+        return Ok(());
+    }
+    let directory = program.directory.clone();
+    // Its file system may be slow. Without a thread to spare it holds up this one.
+    let checked = warden.off_thread().run(move || start_script::require(&directory)).await;
+    checked.unwrap_or_else(|_| start_script::require(&program.directory))
 }
 
 /// What is left to wait for when the program runs.

@@ -160,6 +160,11 @@ impl WardenClient {
         WardenClient { path, off_thread, connections: Mutex::default(), next_number: 1.into() }
     }
 
+    /// Where a start's slow steps are done.
+    pub fn off_thread(&self) -> &OffThread {
+        &self.off_thread
+    }
+
     /// Starts a tenant. What comes of it is in the result's channels.
     pub fn launch(&self, launch: Launch, surroundings: &Surroundings) -> Result<Launched, LaunchError> {
         let number = self.next_number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

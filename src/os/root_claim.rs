@@ -1,0 +1,85 @@
+//! Who runs the tenants of a directory. Two runtimes on one root, in one process or in two, know nothing of each other:
+//! each starts its own process for the same tenant, with the same files. The second is to be told.
+//!
+//! A claim is a socket with a name made of the root's identity. The kernel gives a name to one socket only, says whose
+//! that is, and takes it back when its process ends in whatever way; nothing is left on any disk. Seen are runtimes in
+//! the same network namespace, whoever's they are.
+
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Those who ask whose it is wait in the queue for ever: nobody takes them out. With a full one whose it is stays unknown.
+const QUEUE: i32 = 4_096;
+
+/// As long as it is held, others find the root taken.
+pub struct RootClaim {
+    _socket: OwnedFd,
+}
+
+/// What came of a claim.
+pub enum Claimed {
+    First(RootClaim),
+    /// By this process, where that can be known.
+    Taken(Option<u32>),
+}
+
+impl RootClaim {
+    /// Fails for a root that is not there (yet), and where such sockets are forbidden.
+    pub fn try_new(root: &Path) -> io::Result<Claimed> {
+        let of_root = fs::metadata(root)?;
+        let name = format!("absolutejs-runtime/root/{}:{}", of_root.dev(), of_root.ino());
+        let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
+        let socket = new_socket()?;
+        match bind(&socket, &address) {
+            Ok(()) => {
+                listen(&socket, QUEUE)?;
+                Ok(Claimed::First(RootClaim { _socket: socket }))
+            }
+            Err(Errno::ADDRINUSE) => Ok(Claimed::Taken(owner(&address))),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+fn new_socket() -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+}
+
+/// Unknown in another pid namespace, and in the moment before the other one listens.
+fn owner(address: &SocketAddrUnix) -> Option<u32> {
+    let socket = new_socket().ok()?;
+    connect(&socket, address).ok()?;
+    let pid = socket_peercred(&socket).ok()?.pid.as_raw_pid().cast_unsigned();
+    Path::new(&format!("/proc/{pid}")).exists().then_some(pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_claimed_once_by_whatever_path_until_it_is_let_go() {
+        let root = std::env::temp_dir().join(format!("root-claim-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap();
+        let link = root.with_extension("link");
+        std::os::unix::fs::symlink(&root, &link).unwrap();
+        let first = RootClaim::try_new(&root).unwrap();
+        assert!(matches!(first, Claimed::First(_)));
+        let own = Some(std::process::id());
+        assert!(matches!(RootClaim::try_new(&link).unwrap(), Claimed::Taken(pid) if pid == own));
+        drop(first);
+        assert!(matches!(RootClaim::try_new(&link).unwrap(), Claimed::First(_)));
+        fs::remove_file(&link).unwrap();
+        fs::remove_dir(&root).unwrap();
+        assert!(RootClaim::try_new(&root).is_err());
+    }
+}
