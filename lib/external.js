@@ -89,14 +89,12 @@ export function createExternal({ native, settings, onLog, wake }) {
   /** A line that a process has written. After the end of the run nothing about it is told any more. @param {Run} run @param {RuntimeLogEvent} event */
   function passOn(run, event) {
     if (run.isOver) return;
-    const line = String(event?.line);
+    const { line, stream, pid, at } = lineOf(event);
     if (run.live === undefined) {
       const output = (run.output ??= []);
       if (output.push(line) > KEPT_LINES) output.shift();
     }
-    const stream = event?.stream === 'stderr' ? 'stderr' : 'stdout';
-    const pid = Number.isInteger(event?.pid) ? event.pid : run.pid;
-    onLog?.({ key: run.key, pid, stream, line, at: typeof event?.at === 'number' ? event.at : Date.now() });
+    onLog?.({ key: run.key, pid: pid ?? run.pid, stream, line, at });
   }
 
   /** Calls `readiness`, once. @param {Run} run */
@@ -151,6 +149,22 @@ export function createExternal({ native, settings, onLog, wake }) {
 }
 
 /** @typedef {ReturnType<typeof createExternal>} External */
+
+/** What is in a line of the user's, read once; whatever it is, it breaks nothing. @param {any} event */
+function lineOf(event) {
+  try {
+    const { line, stream, pid, at } = event;
+    return {
+      line: textOf(line),
+      stream: stream === 'stderr' ? /** @type {const} */ ('stderr') : /** @type {const} */ ('stdout'),
+      pid: Number.isInteger(pid) ? /** @type {number} */ (pid) : undefined,
+      at: typeof at === 'number' ? at : Date.now(),
+    };
+  } catch (error) {
+    const line = `a line that cannot be read: ${textOf(error)}`;
+    return { line, stream: /** @type {const} */ ('stdout'), pid: undefined, at: Date.now() };
+  }
+}
 
 /**
  * Asks it to end, then insists; waits for its end where it can be seen.

@@ -23,7 +23,10 @@ export function usable(value, origin, key) {
 }
 
 /** @param {unknown} given @returns {string | undefined} */
-const resourceIdOf = (given) => (given == null ? undefined : String(given));
+function resourceIdOf(given) {
+  if (given == null) return undefined;
+  return Array.isArray(given) ? textOf(given) : String(given);
+}
 
 /** @param {unknown} value @param {number} least @param {number} most */
 export const isWhole = (value, least, most) =>

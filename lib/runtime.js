@@ -118,7 +118,10 @@ export function createRuntime(options) {
     },
     // Programs of the TypeScript package read `checkpoints` here. It is no key: there are four, and a copy has no more.
     stats: () =>
-      Object.defineProperty(figures(), 'checkpoints', { value: { ...counts.checkpoints }, enumerable: false }),
+      Object.defineProperty(figures(), 'checkpoints', {
+        value: { ...counts.checkpoints },
+        enumerable: false,
+      }),
     metrics: () => metricsOf(figures(), core),
     /** @param {string} key */
     inspect(key) {
