@@ -81,9 +81,10 @@ export function created(where, create) {
  * Calls what returns a promise: it must not throw, and the promise must settle.
  * @param {string} where
  * @param {() => Promise<unknown>} call
+ * @param {number} [patienceMs] Infinity where it may wait for a function of the user's that never answers
  * @returns {Promise<{ value?: any, error?: unknown }>}
  */
-export async function settled(where, call) {
+export async function settled(where, call, patienceMs = NEVER_MS) {
   counts.calls += 1;
   /** @type {Promise<unknown>} */
   let promise;
@@ -96,7 +97,8 @@ export async function settled(where, call) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Broken(`${where} never settles`)), NEVER_MS);
+    if (patienceMs === Infinity) return;
+    timer = setTimeout(() => reject(new Broken(`${where} never settles`)), patienceMs);
   });
   try {
     return await Promise.race([

@@ -266,8 +266,10 @@ export async function egress(random) {
       : odd(random);
     const key = random.chance(0.8) ? 'a' : odd(random);
     if (isWithoutEnd(init)) continue;
-    const answer = settled('fetch', () =>
-      guard.fetch(/** @type {any} */ (key), /** @type {any} */ (input), init),
+    const answer = settled(
+      'fetch',
+      () => guard.fetch(/** @type {any} */ (key), /** @type {any} */ (input), init),
+      Infinity,
     );
     // A lookup may never answer.
     setTimeout(() => controller.abort(), 5);
