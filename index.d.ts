@@ -309,7 +309,8 @@ export type RuntimeProcess = {
   exited: Promise<number | null>;
   /**
    * Asks it to stop. Called without an argument at first, and with `"SIGKILL"` when it is still there
-   * `stopTimeoutMs` later. One that rejects or throws keeps the tenant tracked, and it can be killed again.
+   * `stopTimeoutMs` later. One that rejects or throws keeps the tenant tracked, and it can be killed again. Also called,
+   * once and without waiting for it, for a process that ended by itself before it was ready: there may be something to clear up.
    */
   kill: (signal?: 'SIGTERM' | 'SIGKILL') => void | Promise<void>;
   /** The port that it really listens on, an integer in 1…65535. By default the one in `env.PORT`. */

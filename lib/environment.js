@@ -1,6 +1,6 @@
 /** The environment of a tenant, and how it finds Bun. */
 import { spawnFailed } from './errors.js';
-import { problemOfVariable } from './options.js';
+import { problemOfVariable, shown } from './options.js';
 import { parentOf } from './place.js';
 
 /**
@@ -88,7 +88,7 @@ function chosen(setting, key) {
     throw refuse('a promise');
   }
   if (typeof variables !== 'object' || variables === null) {
-    throw refuse(String(variables));
+    throw refuse(shown(variables));
   }
   return variables;
 }

@@ -292,13 +292,15 @@ export function egressFailed(message, cause) {
 }
 
 /**
- * What somebody else's error says; never throws.
+ * What somebody else's error, or another value of theirs, says in words; never throws, and never takes long: to write a huge
+ * array out would.
  * @param {unknown} error
  * @returns {string}
  */
 export function textOf(error) {
   try {
-    return error instanceof Error ? String(error.message) : String(error);
+    const words = error instanceof Error ? error.message : error;
+    return Array.isArray(words) ? `an array of ${words.length}` : String(words);
   } catch {
     return 'an error that cannot be shown';
   }

@@ -76,9 +76,9 @@ export function createExternal({ native, settings, onLog, wake }) {
    * @param {PromiseLike<unknown>} exited
    */
   function reportExit(run, exited) {
-    const over = (/** @type {unknown} */ code) => wake(native.exited(run.id, exitCodeOf(run.process, code)));
+    const over = (/** @type {unknown} */ code) => gone(run, exitCodeOf(run.process, code));
     // It will never be known how it ended; that it did is all there is to hold on to.
-    const lost = () => wake(native.exited(run.id, null));
+    const lost = () => gone(run, null);
     try {
       Promise.resolve(exited).then(over, lost);
     } catch {
@@ -86,17 +86,21 @@ export function createExternal({ native, settings, onLog, wake }) {
     }
   }
 
+  /** @param {Run} run @param {number | null} exitCode */
+  function gone(run, exitCode) {
+    if (run.live === undefined && !run.isAskedToStop) clearUp(run.process);
+    wake(native.exited(run.id, exitCode));
+  }
+
   /** A line that a process has written. After the end of the run nothing about it is told any more. @param {Run} run @param {RuntimeLogEvent} event */
   function passOn(run, event) {
     if (run.isOver) return;
-    const line = String(event?.line);
+    const { line, stream, pid, at } = lineOf(event);
     if (run.live === undefined) {
       const output = (run.output ??= []);
       if (output.push(line) > KEPT_LINES) output.shift();
     }
-    const stream = event?.stream === 'stderr' ? 'stderr' : 'stdout';
-    const pid = Number.isInteger(event?.pid) ? event.pid : run.pid;
-    onLog?.({ key: run.key, pid, stream, line, at: typeof event?.at === 'number' ? event.at : Date.now() });
+    onLog?.({ key: run.key, pid: pid ?? run.pid, stream, line, at });
   }
 
   /** Calls `readiness`, once. @param {Run} run */
@@ -117,6 +121,7 @@ export function createExternal({ native, settings, onLog, wake }) {
   /** Calls `kill` of the process. That it worked is seen by its exit; here only its refusal is. @param {Run} run @param {boolean} force */
   async function askKill(run, force) {
     const process = /** @type {any} */ (run.process);
+    run.isAskedToStop = true;
     native.stopAsked(run.id, force);
     try {
       await (force ? process.kill('SIGKILL') : process.kill());
@@ -151,6 +156,35 @@ export function createExternal({ native, settings, onLog, wake }) {
 }
 
 /** @typedef {ReturnType<typeof createExternal>} External */
+
+/** What is in a line of the user's, read once; whatever it is, it breaks nothing. @param {any} event */
+function lineOf(event) {
+  try {
+    const { line, stream, pid, at } = event;
+    return {
+      line: textOf(line),
+      stream: stream === 'stderr' ? /** @type {const} */ ('stderr') : /** @type {const} */ ('stdout'),
+      pid: Number.isInteger(pid) ? /** @type {number} */ (pid) : undefined,
+      at: typeof at === 'number' ? at : Date.now(),
+    };
+  } catch (error) {
+    const line = `a line that cannot be read: ${textOf(error)}`;
+    return { line, stream: /** @type {const} */ ('stdout'), pid: undefined, at: Date.now() };
+  }
+}
+
+/**
+ * One that ended before it was ready has its `kill` called once, as the TypeScript package does: an adapter may have
+ * something to remove, a container for one. What comes of it is not waited for.
+ * @param {any} process
+ */
+function clearUp(process) {
+  try {
+    Promise.resolve(process.kill()).catch(() => {});
+  } catch {
+    // There is nothing left that would have to end.
+  }
+}
 
 /**
  * Asks it to end, then insists; waits for its end where it can be seen.

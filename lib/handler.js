@@ -159,13 +159,20 @@ const HANDLERS = {
   },
   done: ({ calls }, batch) => calls.close(batch.number())?.resolve(undefined),
   refused(core, batch) {
-    const call = core.calls.close(batch.number());
+    const number = batch.number();
     const refusal = batch.refusal();
+    if (refusal.kind === 'stillTracked' && core.notStopped.length === 0) {
+      // All of it were starts that had not begun and have been called off since: now there is nothing left.
+      return core.native.dispose(number);
+    }
+    const call = core.calls.close(number);
     call?.reject(errorOf(core, call, refusal));
   },
   notStopped(core, batch) {
-    const run = runOf(core, batch);
-    core.notStopped.push(failureOf(core, run, run.key, batch.failure()));
+    const run = core.runs.get(batch.number());
+    const failure = batch.failure();
+    // One that is not known was called off before it was prepared.
+    if (run !== undefined) core.notStopped.push(failureOf(core, run, run.key, failure));
   },
   disposed(core, batch) {
     batch.number();

@@ -251,6 +251,7 @@ function tenantOf({ key, host, port, pid, startedAt, resourceId }, lastTouchedAt
  * @property {import('../index.js').RuntimeProcess | undefined} process the user's, from their `spawn`
  * @property {unknown} [startError] what `spawn` or `readiness` threw
  * @property {unknown} [killError] what `kill` threw last
+ * @property {boolean} [isAskedToStop] `kill` has been called
  * @property {Map<string, unknown>} [errors] made so far, so that all who waited for the same thing get the same object
  * @property {{ cpuMs: number, rssBytes: number }} [usage] as last observed
  * @property {string[] | undefined} output the last lines of a user's process, until it is ready

@@ -15,7 +15,7 @@ export function usable(value, origin, key) {
   const { pid, exited, kill, port, resourceId } = value;
   if (typeof kill !== 'function') throw wrong(`must have a function kill, got ${typeof kill}`);
   if (typeof exited?.then !== 'function') throw wrong(`must have a promise exited, got ${typeof exited}`);
-  if (!isPid(pid)) throw wrong(`must have a positive whole number pid, got ${textOf(pid)}`);
+  if (!isPid(pid)) throw wrong(`must have a positive whole number pid, got ${textOf(pid).slice(0, 80)}`);
   if (port !== undefined && !isPort(port)) {
     throw spawnFailed('Runtime process returned an invalid port', { key });
   }
@@ -23,7 +23,10 @@ export function usable(value, origin, key) {
 }
 
 /** @param {unknown} given @returns {string | undefined} */
-const resourceIdOf = (given) => (given == null ? undefined : String(given));
+function resourceIdOf(given) {
+  if (given == null) return undefined;
+  return Array.isArray(given) ? textOf(given) : String(given);
+}
 
 /** @param {unknown} value @param {number} least @param {number} most */
 export const isWhole = (value, least, most) =>
@@ -49,7 +52,8 @@ export const isBarePid = (value) =>
  *   the machine was
  */
 export function foreignProcess({ native, tickets }, key, pid, { bornAfter = 0, bornBefore, resourceId }) {
-  if (!isPid(pid)) throw notAdopted(key, `its pid must be a positive whole number, got ${textOf(pid)}`);
+  if (!isPid(pid))
+    throw notAdopted(key, `its pid must be a positive whole number, got ${textOf(pid).slice(0, 80)}`);
   // Before it is watched: the user's `toString` may throw.
   const resource = resourceIdOf(resourceId);
   let ticket = 0;

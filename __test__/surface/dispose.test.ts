@@ -242,3 +242,16 @@ test('a kill made while the last answer is on its way resolves', async () => {
   await bench.runtime.dispose();
   await within('both kills', Promise.all([kills, bench.runtime.kill('z')]));
 });
+
+test('a start that the host was too busy to begin is nothing that could be left', async () => {
+  const bench = setUp({ stopTimeoutMs: 1 });
+  await bench.runtime.ensure('warm');
+  await bench.runtime.kill('warm');
+  const pending = rejectionOf(bench.runtime.ensure('a'));
+  const disposed = bench.runtime.dispose();
+  const busyUntil = performance.now() + 200;
+  while (performance.now() < busyUntil);
+  await disposed;
+  expect((await pending).code).toBe('ERR_RUNTIME_DISPOSED');
+  expect(bench.fleet.of('a')).toEqual([]);
+});

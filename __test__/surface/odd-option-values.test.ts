@@ -193,3 +193,46 @@ test('a record for env is looked through when the runtime is created; what is un
   await bench.runtime.ensure('a');
   expect(Object.keys(bench.fleet.the('a').args.env).sort()).toEqual(['A', 'NODE_ENV', 'PORT']);
 });
+
+test('what a function of theirs throws reaches the caller as it is, and is told in few words, however large it is', async () => {
+  for (const [thrown, words] of [
+    [new Array(2 ** 32 - 1), 'an array of 4294967295'],
+    [cyclic, 'an array of 2'],
+    [Object.assign(new Error(), { message: new Array(2 ** 32 - 1) }), 'an array of 4294967295'],
+    [Object.create(null), 'an error that cannot be shown'],
+    [revoked({}), 'an error that cannot be shown'],
+  ] as [unknown, string][]) {
+    await using bench = setUp({ spawn: () => Promise.reject(thrown) });
+    const caught: any = await bench.runtime.ensure('a').then(null, (error) => ({ error }));
+    expect(caught.error === thrown).toBeTrue();
+    expect(bench.runtime.inspect('a')!.lastError).toBe(words);
+  }
+});
+
+test('a line of output that is none breaks nothing', async () => {
+  const lines: string[] = [];
+  await using bench = setUp({ onLog: ({ line }) => void lines.push(line) });
+  await bench.runtime.ensure('a');
+  const { onLogLine } = bench.fleet.the('a').args as any;
+  for (const event of [
+    undefined,
+    null,
+    7,
+    {},
+    { line: new Array(2 ** 32 - 1) },
+    { line: Object.create(null) },
+  ]) {
+    onLogLine(event);
+  }
+  for (const event of [revoked({}), throwing({})]) onLogLine(event);
+  expect(lines.map((line) => line.split(':')[0]!)).toEqual([
+    'a line that cannot be read',
+    'a line that cannot be read',
+    'undefined',
+    'undefined',
+    'an array of 4294967295',
+    'an error that cannot be shown',
+    'a line that cannot be read',
+    'a line that cannot be read',
+  ]);
+});

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { never, setUp } from '../support/surface/bench.ts';
+import { manualReadiness, never, setUp } from '../support/surface/bench.ts';
 import { FakeProcess, ignoresKill, obeysWith } from '../support/surface/fleet.ts';
 import { aFewTurns, isPending, rejectionOf, within } from '../support/surface/wait.ts';
 
@@ -270,4 +270,22 @@ test('an env function that throws, or returns something else, fails the spawn', 
   }
   expect(bench.fleet.processes).toEqual([]);
   expect(bench.runtime.stats()).toEqual({ ...empty, backoff: 3 });
+});
+
+test('one that ends before it is ready has its kill called once, whatever comes of that; one that was ready has not', async () => {
+  for (const kill of [() => {}, () => Promise.reject(boom), () => never<void>()]) {
+    const { readiness, answer } = manualReadiness();
+    await using bench = setUp({ readiness });
+    const pending = rejectionOf(bench.runtime.ensure('early'));
+    await bench.events.seen('spawn', 'early');
+    bench.fleet.the('early').onKill = kill;
+    bench.fleet.the('early').exit(3);
+    expect(await pending).toMatchObject({ code: 'ERR_RUNTIME_EXITED_EARLY', exitCode: 3 });
+    expect(bench.fleet.the('early').kills).toHaveLength(1);
+    answer('late', true);
+    await bench.runtime.ensure('late');
+    bench.fleet.the('late').exit(3);
+    await bench.events.seen('exit', 'late');
+    expect(bench.fleet.the('late').kills).toHaveLength(0);
+  }
 });

@@ -3,7 +3,7 @@ import { lookup as lookupInSystem } from 'node:dns/promises';
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { parseAddress } from './options.js';
-import { egressFailed } from '../errors.js';
+import { egressFailed, textOf } from '../errors.js';
 import { unlessAborted } from './life.js';
 import { hostOf } from './policy.js';
 
@@ -40,7 +40,7 @@ export async function addressesOf(url, lookup, signal) {
 /** @param {unknown} entry */
 function addressOf(entry) {
   const given = typeof entry === 'string' ? entry : /** @type {any} */ (entry)?.address;
-  const text = String(given);
+  const text = textOf(given);
   const address = parseAddress(text);
   if (address) return address;
   throw egressFailed(`the lookup gave ${JSON.stringify(text.slice(0, 80))}, which is not an IP address`);

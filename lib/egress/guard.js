@@ -2,7 +2,7 @@
  * The egress guard as its user sees it: a request is read here and handed on to `engine.js`, which is loaded with the
  * first one.
  */
-import { EgressDeniedError, egressFailed } from '../errors.js';
+import { EgressDeniedError, egressFailed, textOf } from '../errors.js';
 import { assertKey } from '../place.js';
 import { readEgressOptions } from './options.js';
 
@@ -79,7 +79,7 @@ export function createEgressGuard(options = {}) {
  */
 function readRequest(input, init) {
   const request = input instanceof Request ? input : undefined;
-  const address = request ? request.url : String(input);
+  const address = request ? request.url : textOf(input);
   if (!URL.canParse(address)) {
     throw egressFailed(`${JSON.stringify(address.slice(0, 200))} is not an absolute URL`);
   }
@@ -102,7 +102,7 @@ function readRequest(input, init) {
 
 /** @param {unknown} value */
 function methodOf(value) {
-  const method = String(value).toUpperCase();
+  const method = textOf(value).toUpperCase();
   const isToken = /^[!#$%&'*+\-.^_`|~\dA-Z]+$/.test(method);
   if (!isToken || refusedMethods.includes(method)) {
     throw egressFailed(`the method ${JSON.stringify(method.slice(0, 80))} is not allowed`);
@@ -112,7 +112,7 @@ function methodOf(value) {
 
 /** @param {unknown} value */
 function redirectOf(value) {
-  const mode = String(value);
+  const mode = textOf(value);
   if (redirectModes.includes(mode)) return /** @type {'follow' | 'manual' | 'error'} */ (mode);
   throw egressFailed(
     `redirect must be one of ${redirectModes.join(', ')}, got ${JSON.stringify(mode.slice(0, 80))}`,
