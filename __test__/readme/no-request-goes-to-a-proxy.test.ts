@@ -7,7 +7,7 @@ import type { Block } from '../support/readme/blocks.ts';
 import { MarkdownDocument } from '../support/readme/document.ts';
 import { Program } from '../support/readme/program.ts';
 import { checkout } from '../support/readme/project.ts';
-import { PROXY_VARIABLES, ProxyTrap } from '../support/readme/proxy-trap.ts';
+import { PROXY_VARIABLES, ProxyTrap } from '../support/readme/proxy-trap.mjs';
 
 const readme = readFileSync(join(checkout, 'README.md'), 'utf8');
 const PATIENCE_MS = 120_000;
