@@ -35,10 +35,16 @@ const sanitizer = values.sanitizer ?? 'none';
 if (!['none', 'address'].includes(sanitizer))
   wrongUse(`--sanitizer must be none or address, got ${sanitizer}`, USAGE);
 
+// The signal itself is passed on to the target that runs.
+let isStopped = false;
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => (isStopped = true));
+
 await runScript(async () => {
   requireCargoFuzz();
   const results = [];
-  for (const target of words.length > 0 ? words : targets) results.push(await fuzz(target));
+  for (const target of words.length > 0 ? words : targets) {
+    if (!isStopped) results.push(await fuzz(target));
+  }
   console.log(`\n${table(results)}`);
   return results.every(({ isGood }) => isGood) ? 0 : 1;
 });
@@ -79,7 +85,8 @@ function last(pattern, output) {
 /** @param {Result[]} results */
 function table(results) {
   const rows = results.map(({ target, executions, perSecond, edges, inputs, isGood }) => {
-    const found = isGood ? 'nothing' : `see above, and fuzz/artifacts/${target}`;
+    const bad = isStopped ? 'stopped early' : `see above, and fuzz/artifacts/${target}`;
+    const found = isGood ? 'nothing' : bad;
     const figures = [executions, perSecond, edges, inputs].map((figure) => figure.toLocaleString('en'));
     return `| \`${target}\` | ${figures.join(' | ')} | ${found} |`;
   });

@@ -7,9 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { addonOf, packageOf, targets, WARDEN } from '../../scripts/lib/targets.mjs';
+import { PROXY_VARIABLES, ProxyTrap } from '../support/readme/proxy-trap.mjs';
 import { checkoutBun, engines, requireEngines, toolsBin, tsc } from './support/engines.mjs';
 import { tarballs } from './support/packages.mjs';
 import { createProject, managers, run } from './support/projects.mjs';
+import { writeQuickStart } from './support/quick-start.mjs';
 import { manifestIn, serveTarballs } from './support/registry.mjs';
 
 /** @typedef {import('./support/engines.mjs').Engine} Engine */
@@ -120,6 +122,33 @@ for (const [manager, install] of Object.entries(managers)) {
     }
   });
 }
+
+// Behind a proxy, too: Bun would send it what is meant for tenants.
+describe("a new user does what README.md's quick start says", { concurrency }, () => {
+  const cwd = projectOf('reader');
+  let expected = /(?!)/;
+  before(async () => {
+    createProject(cwd, registry.url);
+    const installed = await managers.npm?.(cwd, version);
+    assert.ok(installed);
+    assert.equal(installed.code, 0, installed.output);
+    rmSync(join(cwd, 'tenants'), { recursive: true });
+    expected = writeQuickStart(cwd);
+  });
+
+  for (const engine of engines) {
+    for (const names of [[], ...PROXY_VARIABLES.map((name) => [name])]) {
+      test(`${engine.name}${names.length > 0 ? ` with ${names}` : ''}`, async () => {
+        const trap = await ProxyTrap.open();
+        const env = trap.environment(names);
+        const { code, output } = await run(engine.program, ['host.mjs'], { cwd, env });
+        await trap.close();
+        assert.match(output, expected);
+        assert.deepEqual([code, trap.seen], [0, []]);
+      });
+    }
+  }
+});
 
 /**
  * Where the package is within reach of the bundle, and where it is only of the working directory.

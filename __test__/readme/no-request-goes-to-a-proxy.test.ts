@@ -7,7 +7,7 @@ import type { Block } from '../support/readme/blocks.ts';
 import { MarkdownDocument } from '../support/readme/document.ts';
 import { Program } from '../support/readme/program.ts';
 import { checkout } from '../support/readme/project.ts';
-import { PROXY_VARIABLES, ProxyTrap } from '../support/readme/proxy-trap.ts';
+import { PROXY_VARIABLES, ProxyTrap } from '../support/readme/proxy-trap.mjs';
 
 const readme = readFileSync(join(checkout, 'README.md'), 'utf8');
 const PATIENCE_MS = 120_000;
@@ -34,10 +34,11 @@ for (const name of PROXY_VARIABLES) {
 }
 
 test(
-  'neither does any other example that asks tenants',
+  'neither does any other example that asks something on this machine',
   async () => {
     // With the commands that make what they use.
-    const asksTenants = ({ code }: Block) => /\bforward\(|\bfetch\(`http:\/\/127|^mkdir/.test(code);
+    const asksTenants = ({ code }: Block) =>
+      /\bforward\(|\bfetch\(`http:\/\/127|fetch\(`\$\{lokiUrl|^mkdir/.test(code);
     const isOther = (block: Block) => asksTenants(block) && !isRouter(block) && !isQuickStart(block);
     expect(await asked(PROXY_VARIABLES, isOther)).toEqual([]);
   },

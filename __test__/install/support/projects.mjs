@@ -65,7 +65,7 @@ const LIMIT_MS = 120_000;
  *
  * @param {string} program
  * @param {string[]} args
- * @param {{ cwd: string, env?: Record<string, string> }} options
+ * @param {{ cwd: string, env?: NodeJS.ProcessEnv }} options
  * @returns {Promise<Ended>}
  */
 export function run(program, args, { cwd, env = {} }) {
