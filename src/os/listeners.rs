@@ -2,16 +2,17 @@
 
 use crate::os::proc_net;
 use crate::os::sock_diag::TCP_LISTEN;
+use procfs::process::{FDTarget, Process};
 use std::collections::HashSet;
-use std::fs;
 
 /// The ports on which the process or one below it listens, lowest first.
 pub fn ports_of(pid: u32) -> Vec<u16> {
     let mut sockets = HashSet::new();
     let mut to_visit = vec![pid];
     while let Some(pid) = to_visit.pop() {
-        sockets.extend(sockets_of(pid));
-        to_visit.extend(children_of(pid));
+        let Some(process) = pid.try_into().ok().and_then(|pid| Process::new(pid).ok()) else { continue };
+        sockets.extend(sockets_of(&process));
+        to_visit.extend(children_of(&process));
     }
     let listening = proc_net::tcp_sockets(&pid.to_string()).unwrap_or_default().into_iter();
     let listening = listening.filter(|socket| socket.state == TCP_LISTEN && sockets.contains(&socket.inode));
@@ -21,21 +22,20 @@ pub fn ports_of(pid: u32) -> Vec<u16> {
     ports
 }
 
-/// The inodes of its open sockets: its descriptors lead to `socket:[1234]`.
-fn sockets_of(pid: u32) -> Vec<u64> {
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let targets = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
-    targets
-        .filter_map(|target| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+/// The inodes of its open sockets.
+fn sockets_of(process: &Process) -> Vec<u64> {
+    let descriptors = process.fd().into_iter().flatten().flatten();
+    descriptors
+        .filter_map(|descriptor| match descriptor.target {
+            FDTarget::Socket(inode) => Some(inode),
+            _ => None,
+        })
         .collect()
 }
 
-fn children_of(pid: u32) -> Vec<u32> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
-        .collect()
+fn children_of(process: &Process) -> Vec<u32> {
+    let threads = process.tasks().into_iter().flatten().flatten();
+    threads.filter_map(|thread| thread.children().ok()).flatten().collect()
 }
 
 #[cfg(test)]

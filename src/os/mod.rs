@@ -18,6 +18,7 @@ mod pause;
 mod pidfd;
 pub mod ports;
 mod proc_net;
+mod proc_stat;
 pub mod readiness;
 pub mod run;
 mod sock_diag;
