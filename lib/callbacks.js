@@ -18,7 +18,11 @@ export function guarded(callback) {
   };
 }
 
+/** How many results have been disregarded since somebody has set it to 0. */
+export const disregarded = { promises: 0 };
+
 /** What a callback has returned instead of nothing. @param {unknown} result */
 export function disregard(result) {
+  disregarded.promises += 1;
   Promise.resolve(result).catch(() => {});
 }

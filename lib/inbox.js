@@ -4,7 +4,7 @@
  * overtakes the lines that are left by then: nobody waits for another tenant's lines, however slow `onLog` is.
  */
 import { Batch } from './batch.js';
-import { disregard } from './callbacks.js';
+import { disregard, disregarded } from './callbacks.js';
 
 /** @typedef {import('./batch.js').Texts} Texts */
 
@@ -13,6 +13,11 @@ const TURN_MS = 4;
 /** Lines between two looks at the clock, unless lines turn out to be slow: a look costs as much as half a line. */
 const MOST_LINES_PER_LOOK = 64;
 const SLOW_MS = 0.5;
+/**
+ * Callbacks in a turn that may return a promise, or little more, as this is looked at together with the clock. What such
+ * functions still have to do comes right after the turn, before anything else of the host, and the clock does not show it.
+ */
+const MOST_PROMISES = 64;
 
 /** Starts in a batch, at most: see `src/uplink.rs`. */
 const MOST_STARTS = 64;
@@ -133,6 +138,7 @@ class Stopwatch {
     this.lookedAt = this.startedAt;
     this.untilLook = 2;
     this.stride = 1;
+    disregarded.promises = 0;
   }
 
   /** Whatever the turn has done before: it has time for one more. */
@@ -156,7 +162,7 @@ class Stopwatch {
     }
     this.untilLook = this.stride;
     this.lookedAt = now;
-    return now - this.startedAt > TURN_MS;
+    return now - this.startedAt > TURN_MS || disregarded.promises >= MOST_PROMISES;
   }
 }
 

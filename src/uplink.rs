@@ -231,6 +231,7 @@ impl Uplink {
     pub fn remove_log(&self, run: RunId) -> usize {
         let mut queue = self.lock();
         let lines = queue.lines.remove(run);
+        queue.rung &= queue.len() > 0;
         self.board.show_queued(queue.len());
         lines
     }
@@ -539,6 +540,19 @@ mod tests {
         assert_eq!(taken(&uplink, false), ["l2"]);
         assert!(emptied());
         assert_eq!(uplink.remove_log(RunId(1)), 0);
+    }
+
+    #[test]
+    fn a_record_added_to_a_queue_that_was_emptied_by_dropping_lines_is_rung_for() {
+        let (rings, heard) = mpsc::channel();
+        let uplink = Uplink::new(Arc::default(), move || rings.send(()).unwrap());
+        push_lines(&uplink, 1, 1);
+        assert!(heard.try_recv().is_ok());
+        // JavaScript finds nothing to take.
+        assert_eq!(uplink.remove_log(RunId(1)), 1);
+        uplink.push(Record::Drain);
+        uplink.ring();
+        assert!(heard.try_recv().is_ok());
     }
 
     #[test]

@@ -4,8 +4,6 @@
 pub mod clock;
 #[path = "../../src/os/logs.rs"]
 pub mod logs;
-#[path = "../../src/os/proc_net.rs"]
-pub mod proc_net;
 #[path = "../../src/os/sock_diag.rs"]
 pub mod sock_diag;
 #[path = "../../src/os/watched.rs"]

@@ -1,10 +1,9 @@
-//! The text files of `/proc`, of which a tenant decides a part: its name, its children, its sockets. Whatever they hold,
+//! The text files of `/proc`, of which a tenant decides a part: its name and its children. Whatever they hold,
 //! nothing panics; and a name, however it is chosen, changes no other field.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
-use fuzz::os::proc_net;
 use fuzz::tree;
 use libfuzzer_sys::fuzz_target;
 use warden::stat;
@@ -20,14 +19,6 @@ enum Input {
         threads: u8,
         started_at: u64,
         pages: u64,
-    },
-    NetLine(String),
-    Net {
-        port: u16,
-        state: u8,
-        inode: u64,
-        address: [u32; 4],
-        has_long_address: bool,
     },
     ChildrenText(String),
     Children(Vec<u16>),
@@ -62,16 +53,6 @@ fuzz_target!(|input: Input| match input {
         assert_eq!(read.waited_ticks, waited_user.saturating_add(waited_system));
         assert_eq!((read.started_at_ticks, read.rss_pages), (started_at, pages));
         assert_eq!(read.has_ended, matches!(state, State::Zombie | State::Dead) && threads <= 1);
-    }
-    Input::NetLine(line) => drop(proc_net::parse(&line)),
-    Input::Net { port, state, inode, address: [a, b, c, d], has_long_address } => {
-        let address =
-            if has_long_address { format!("{a:08X}{b:08X}{c:08X}{d:08X}") } else { format!("{a:08X}") };
-        let line = format!(
-            "   0: {address}:{port:04X} {address}:0000 {state:02X} 00000000:00000000 00:00000000 00000000  0  0 {inode} 1 0"
-        );
-        let read = proc_net::parse(&line).expect("a line as the kernel prints it");
-        assert_eq!((read.local_port, read.state, read.inode), (port, state, inode), "{line}");
     }
     Input::ChildrenText(text) => assert!(tree::pids_in(&text).all(|pid| pid.as_raw_pid() > 0)),
     Input::Children(pids) => {

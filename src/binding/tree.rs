@@ -1,6 +1,6 @@
 //! What a process tree uses, for any pid, without a runtime.
 
-use crate::os::accounting::{Root, Sampler, Usage};
+use crate::os::accounting::{Root, Usage, sample_once};
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
@@ -67,7 +67,7 @@ fn read_until_nobody_waits() {
             return;
         }
         let roots: Vec<Root> = calls.iter().map(|(pid, _)| Root::Process(*pid)).collect();
-        let usages = Sampler::default().sample(&roots);
+        let usages = sample_once(&roots);
         for ((_, answer), usage) in calls.into_iter().zip(usages) {
             answer.call(usage.map(NativeUsage::from), ThreadsafeFunctionCallMode::NonBlocking);
         }

@@ -5,13 +5,15 @@
 //! puts right, and never counted twice, which nothing could put right. `/proc` lists by pid, and parents mostly have
 //! the lower one; where they have not, the child is read again.
 //!
-//! To read a process costs 9 µs, as the kernel opens a file and prints it; to ask for its CPU clock a twentieth of
+//! To read a process costs 9 µs, as the kernel opens a file and prints it, and 13 µs through `procfs`, which opens its
+//! directory, too, and reads all of the line. So `procfs` is for a single look, and here the line is read by hand. To ask for its CPU clock a twentieth of
 //! that. A process whose clock stands where it stood has not run, so it has used and waited for nothing more, and what
 //! was read of it counts as read now. Others can only change its parent, which shows in the parent, and its memory,
 //! for which it is read again after a while. A clock too coarse to show that it ran makes a sum too low until then.
 
 use crate::os::clock;
 use crate::os::cpu_clock;
+use crate::os::proc_stat;
 use rustix::fs::{Dir, Mode, OFlags, open};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -60,8 +62,17 @@ impl Sampler {
             return vec![None; roots.len()];
         };
         self.table = Table::read(proc.as_fd(), &self.table, clock::now().steady_ms);
-        roots.iter().map(|root| self.table.usage(proc.as_fd(), *root)).collect()
+        let look = |pid| Stat::read(proc.as_fd(), pid).ok().flatten();
+        roots.iter().map(|root| self.table.usage(*root, look)).collect()
     }
+}
+
+/// The same for a single look, after which none may follow.
+pub fn sample_once(roots: &[Root]) -> Vec<Option<Usage>> {
+    let Ok(stats) = proc_stat::of_all() else { return vec![None; roots.len()] };
+    let mut table = Table::default();
+    stats.for_each(|stat| table.add(Seen { stat, ran_ns: None, read_at_ms: 0 }));
+    roots.iter().map(|root| table.usage(*root, proc_stat::of)).collect()
 }
 
 #[derive(Default)]
@@ -111,7 +122,8 @@ impl Table {
         has_not_run && now_ms < known.read_at_ms + GOOD_FOR_MS && keeps_parent()
     }
 
-    fn usage(&self, proc: BorrowedFd, root: Root) -> Option<Usage> {
+    /// `look` reads a process again.
+    fn usage(&self, root: Root, look: impl Fn(u32) -> Option<Stat>) -> Option<Usage> {
         let (Root::Process(pid) | Root::Keeper(pid)) = root;
         let root_position = *self.position_of.get(&pid)?;
         let root_stat = self.seen[root_position].stat;
@@ -126,7 +138,7 @@ impl Table {
         while let Some((parent, ancestors_read_until)) = to_visit.pop() {
             for position in self.children_of.get(&parent).into_iter().flatten().copied() {
                 let stat = self.seen[position].stat;
-                if position < ancestors_read_until && !still_exists(proc, &stat) {
+                if position < ancestors_read_until && !is_still(&stat, look(stat.pid)) {
                     continue;
                 }
                 ticks += stat.own_ticks + stat.waited_ticks;
@@ -143,9 +155,9 @@ impl Table {
     }
 }
 
-fn still_exists(proc: BorrowedFd, stat: &Stat) -> bool {
-    let now = Stat::read(proc, stat.pid).ok().flatten();
-    now.is_some_and(|now| now.started_at_ticks == stat.started_at_ticks && now.parent == stat.parent)
+/// Whether the process is the one that was seen, and where it was.
+fn is_still(seen: &Stat, now: Option<Stat>) -> bool {
+    now.is_some_and(|now| now.started_at_ticks == seen.started_at_ticks && now.parent == seen.parent)
 }
 
 #[cfg(test)]
@@ -154,10 +166,37 @@ mod tests {
 
     #[test]
     fn this_process_uses_memory_and_the_unknown_is_none() {
-        let usages = Sampler::default().sample(&[Root::Process(std::process::id()), Root::Process(u32::MAX)]);
-        let own = usages[0].unwrap();
-        assert!(own.rss_bytes > 100_000 && own.processes >= 1);
-        assert_eq!(usages[1], None);
+        let roots = [Root::Process(std::process::id()), Root::Process(u32::MAX)];
+        for usages in [Sampler::default().sample(&roots), sample_once(&roots)] {
+            let own = usages[0].unwrap();
+            assert!(own.rss_bytes > 100_000 && own.processes >= 1);
+            assert_eq!(usages[1], None);
+        }
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the tree must come from somewhere")]
+    fn a_single_look_sees_what_a_sampler_sees() {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+        let script =
+            "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 600 & sleep 600 & echo up; wait";
+        let mut tree = Command::new("sh");
+        let tree = std::os::unix::process::CommandExt::process_group(tree.args(["-c", script]), 0);
+        let mut tree = tree.stdout(Stdio::piped()).spawn().unwrap();
+        BufReader::new(tree.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        for root in [Root::Process(tree.id()), Root::Keeper(tree.id())] {
+            let look = || (Sampler::default().sample(&[root])[0].unwrap(), sample_once(&[root])[0].unwrap());
+            // The last of them may still be on their way.
+            let mut seen = look();
+            while seen.0.processes < 2 || seen.0 != seen.1 {
+                std::thread::yield_now();
+                seen = look();
+            }
+        }
+        let group = rustix::process::Pid::from_child(&tree);
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+        tree.wait().unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! even when the kernel gives the pid away again.
 
 use crate::os::pidfd::{send_to_group, status_of_reaped};
+use crate::os::proc_stat;
 use crate::os::watched::watch_shared;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -14,7 +15,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use warden::Stat;
 
 /// Reaping takes microseconds, unless the machine has something else to do.
 const REAPED_WITHIN: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ impl Foreign {
         })?;
         // A leader of our own group, such as what has started us, must not take us along.
         let leads_group = getpgid(Some(pid)).is_ok_and(|group| group == pid) && getpgrp() != pid;
-        let stat = Stat::of(pid.as_raw_pid().cast_unsigned());
+        let stat = proc_stat::of(pid.as_raw_pid().cast_unsigned());
         let is_child = stat.is_some_and(|stat| stat.parent == own);
         let foreign = Foreign { pid, pidfd: Arc::new(pidfd), leads_group, is_child };
         // What was read of the pid was read of this process: it had it all the time.

@@ -91,6 +91,8 @@ pub fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
 }
 
 /// The same, of its first descriptors only.
+///
+/// A start waits for this, so it reads less than the crate `procfs`, which opens and examines each descriptor besides.
 pub fn sockets_among(pid: u32, most_descriptors: usize) -> io::Result<Vec<u64>> {
     let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
@@ -114,6 +116,7 @@ fn children_of(pid: u32, most_threads: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procfs::process::FDTarget;
     use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixListener;
 
@@ -126,6 +129,21 @@ mod tests {
         assert!(expected.iter().all(|port| found.contains(port)), "{expected:?} in {found:?}");
         assert!(!found.contains(&client.local_addr().unwrap().port()));
         assert!(ports_of(u32::MAX).is_empty());
+    }
+
+    #[test]
+    fn procfs_sees_the_same_sockets() {
+        let _server = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Other tests open and close sockets meanwhile.
+        let process = procfs::process::Process::myself().unwrap();
+        let seen_by_procfs = || -> HashSet<u64> {
+            let targets = process.fd().unwrap().flatten().map(|descriptor| descriptor.target);
+            targets
+                .filter_map(|target| if let FDTarget::Socket(inode) = target { Some(inode) } else { None })
+                .collect()
+        };
+        let seen = || HashSet::from_iter(sockets_of(std::process::id()).unwrap());
+        assert!((0..100).any(|_| seen_by_procfs() == seen()), "{:?} and {:?}", seen_by_procfs(), seen());
     }
 
     #[test]

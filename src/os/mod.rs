@@ -22,6 +22,7 @@ mod pidfd;
 pub mod ports;
 mod proc_check;
 mod proc_net;
+mod proc_stat;
 pub mod readiness;
 mod request;
 pub mod root_claim;

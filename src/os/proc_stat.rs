@@ -1,0 +1,104 @@
+//! `/proc/<pid>/stat` as `procfs` reads it: for a look now and then. Who looks at thousands of processes again and again, or
+//! is the small warden, reads the line with [`Stat`] itself, which says what that saves.
+
+use procfs::ProcResult;
+use procfs::process::{Process, all_processes};
+use std::io;
+use warden::Stat;
+
+/// Looks at a process; `None` if there is none, or it cannot be looked at.
+pub fn of(pid: u32) -> Option<Stat> {
+    read(Process::new(pid.try_into().ok()?)).ok()
+}
+
+/// All processes that can be looked at, in the order of `/proc`.
+pub fn of_all() -> io::Result<impl Iterator<Item = Stat>> {
+    let processes = all_processes().map_err(io::Error::other)?;
+    Ok(processes.filter_map(|process| read(process).ok()))
+}
+
+fn read(process: ProcResult<Process>) -> ProcResult<Stat> {
+    process?.stat().map(from)
+}
+
+/// A number that the kernel prints as negative stands for none.
+fn from(stat: procfs::process::Stat) -> Stat {
+    let id = |number: i32| number.try_into().unwrap_or(0);
+    let ticks = |number: i64| u64::try_from(number).unwrap_or(0);
+    Stat {
+        pid: id(stat.pid),
+        parent: id(stat.ppid),
+        group: id(stat.pgrp),
+        session: id(stat.session),
+        own_ticks: stat.utime + stat.stime,
+        waited_ticks: ticks(stat.cutime) + ticks(stat.cstime),
+        started_at_ticks: stat.starttime,
+        rss_pages: stat.rss,
+        has_ended: matches!(stat.state, 'Z' | 'X' | 'x') && stat.num_threads <= 1,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the processes that are looked at must come from somewhere")]
+mod tests {
+    use super::*;
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::os::fd::AsFd;
+    use std::process::{Child, Command};
+
+    fn read_by_hand(pid: u32) -> Option<Stat> {
+        let proc = open("/proc", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        Stat::read(proc.as_fd(), pid).unwrap()
+    }
+
+    /// Of a process that does nothing meanwhile.
+    fn assert_agreed(pid: u32) -> Stat {
+        let stat = of(pid).unwrap();
+        assert_eq!(Some(stat), read_by_hand(pid));
+        assert_eq!(of_all().unwrap().find(|stat| stat.pid == pid), Some(stat));
+        stat
+    }
+
+    /// Ended and reaped, also where the test fails: a stopped process would stay.
+    struct Ended(Child);
+
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn wait_until(child: &Child, holds: impl Fn(&Stat) -> bool) {
+        while !of(child.id()).is_some_and(|stat| holds(&stat)) {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn both_readers_say_the_same_of_a_stopped_process_a_busy_one_and_a_zombie() {
+        let directory = std::env::temp_dir().join(format!("abs-stat-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let program = directory.join("a) S (1 2");
+        std::os::unix::fs::symlink("/bin/sh", &program).unwrap();
+        let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; kill -STOP $$";
+        let mut ended = Ended(Command::new(&program).args(["-c", script]).spawn().unwrap());
+        let Ended(child) = &mut ended;
+        let pid = Pid::from_child(child);
+        // It has used something, and then stops itself.
+        let is_stopped =
+            || procfs::process::Process::new(pid.as_raw_pid()).unwrap().stat().unwrap().state == 'T';
+        while !is_stopped() {
+            std::thread::yield_now();
+        }
+        let stat = assert_agreed(child.id());
+        assert!(stat.own_ticks > 0 && stat.rss_pages > 0 && stat.parent == std::process::id());
+        kill_process(pid, Signal::KILL).unwrap();
+        wait_until(child, |stat| stat.has_ended);
+        assert!(assert_agreed(child.id()).has_ended);
+        child.wait().unwrap();
+        assert_eq!((of(child.id()), read_by_hand(child.id())), (None, None));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}
