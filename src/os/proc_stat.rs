@@ -35,6 +35,7 @@ fn from(stat: procfs::process::Stat) -> Stat {
         started_at_ticks: stat.starttime,
         rss_pages: stat.rss,
         has_ended: matches!(stat.state, 'Z' | 'X' | 'x') && stat.num_threads <= 1,
+        is_stopped: matches!(stat.state, 'T' | 't'),
     }
 }
 

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use warden::{LaunchSpec, LaunchStep, StopStage, host};
@@ -28,7 +28,7 @@ use super::orphans;
 use super::proc_check;
 use super::surroundings::Surroundings;
 use super::warden_program::Program;
-use super::watched::{watch, watch_shared};
+use super::watched::watch_shared;
 
 /// What an idle warden gets to exit after its socket was closed, before it is killed.
 const EXIT_GRACE_MS: u64 = 2_000;
@@ -151,6 +151,8 @@ struct Connection {
     surroundings: Surroundings,
     pid: Pid,
     process: Arc<OwnedFd>,
+    /// Of the link, which alone decides when it is closed.
+    socket: Weak<OwnedFd>,
     errands: mpsc::UnboundedSender<Errand>,
     closed: tokio::task::JoinHandle<()>,
 }
@@ -181,9 +183,16 @@ impl WardenClient {
     pub fn stop(&self, number: u64, stage: StopStage) {
         // Only one of them knows the number; to the others it means nothing.
         for connection in &*self.lock() {
-            // A lost warden ends its tenants by itself.
-            let order = Order { number, packet: Packet::Stop(stage), pending: None };
-            let _ = connection.errands.send(Errand::Order(order));
+            let packet = Packet::Stop(stage);
+            // From this thread if there is room: on a busy machine the engine's may wait long for a processor. That it overtakes
+            // an order does no harm: a run is stopped once it is known to have started, and of two stops the later stage counts.
+            let is_sent =
+                connection.socket.upgrade().is_some_and(|socket| packet.send(&socket, number).is_ok());
+            if !is_sent {
+                // A lost warden ends its tenants by itself.
+                let order = Order { number, packet, pending: None };
+                let _ = connection.errands.send(Errand::Order(order));
+            }
             wake(&connection.process);
         }
     }
@@ -276,13 +285,16 @@ fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) ->
     let pid = Pid::from_child(&warden);
     tracing::debug!(pid = pid.as_raw_nonzero().get(), "warden started");
     let connected = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
-    let (process, socket) = connected.and_then(|process| Ok((process, watch(ours)?))).inspect_err(|_| {
-        // It has not done anything yet, so this takes no time.
-        let _ = warden.kill().and_then(|()| warden.wait());
-    })?;
+    let ours = Arc::new(ours);
+    let socket = Arc::downgrade(&ours);
+    let (process, watched) =
+        connected.and_then(|process| Ok((process, watch_shared(ours)?))).inspect_err(|_| {
+            // It has not done anything yet, so this takes no time.
+            let _ = warden.kill().and_then(|()| warden.wait());
+        })?;
     let process = Arc::new(process);
     let (errands, receiver) = mpsc::unbounded_channel();
-    let link = Link::new(socket, pid, receiver);
+    let link = Link::new(watched, pid, receiver);
     let ending = process.clone();
     let closed = tokio::spawn(async move {
         let pending = link.run().await;
@@ -296,7 +308,7 @@ fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) ->
             lost.tell_lost();
         }
     });
-    Ok(Connection { surroundings, pid, process, errands, closed })
+    Ok(Connection { surroundings, pid, process, socket, errands, closed })
 }
 
 async fn reap(process: Arc<OwnedFd>) {

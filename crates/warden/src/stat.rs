@@ -36,6 +36,8 @@ pub struct Stat {
     pub rss_pages: u64,
     /// It only waits to be reaped, and no signal means anything to it.
     pub has_ended: bool,
+    /// It was stopped, by a signal or a debugger.
+    pub is_stopped: bool,
 }
 
 impl Stat {
@@ -86,6 +88,7 @@ pub fn parse(line: &[u8], pid: u32) -> Option<Stat> {
     let rss_pages = number(1)?;
     // The state is that of the first thread. Others may go on without it, and then nothing has ended.
     let has_ended = matches!(state, "Z" | "X" | "x") && threads <= 1;
+    let is_stopped = matches!(state, "T" | "t");
     Some(Stat {
         pid,
         parent,
@@ -96,6 +99,7 @@ pub fn parse(line: &[u8], pid: u32) -> Option<Stat> {
         started_at_ticks,
         rss_pages,
         has_ended,
+        is_stopped,
     })
 }
 
@@ -117,6 +121,7 @@ mod tests {
             started_at_ticks: 987,
             rss_pages: 55,
             has_ended: false,
+            is_stopped: false,
         };
         for name in ["sh", "a) S (b)", "a b) R 1 2 ", "\u{fffd}\n(() "] {
             assert_eq!(parse(format!("7 ({name}) S {REST}").as_bytes(), 7), Some(expected), "{name:?}");

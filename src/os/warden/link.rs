@@ -5,6 +5,7 @@ use rustix::process::Pid;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
@@ -22,7 +23,7 @@ const LAUNCH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub struct Link {
-    socket: AsyncFd<OwnedFd>,
+    socket: AsyncFd<Arc<OwnedFd>>,
     /// Only what it reports counts.
     warden: Pid,
     receiver: mpsc::UnboundedReceiver<Errand>,
@@ -34,7 +35,11 @@ pub struct Link {
 struct Lost;
 
 impl Link {
-    pub fn new(socket: AsyncFd<OwnedFd>, warden: Pid, receiver: mpsc::UnboundedReceiver<Errand>) -> Link {
+    pub fn new(
+        socket: AsyncFd<Arc<OwnedFd>>,
+        warden: Pid,
+        receiver: mpsc::UnboundedReceiver<Errand>,
+    ) -> Link {
         Link { socket, warden, receiver, pending: HashMap::new(), leaves_when_idle: false }
     }
 
@@ -174,7 +179,7 @@ impl Packet {
 mod tests {
     use super::*;
     use crate::os::warden::{Launch, Launched};
-    use crate::os::watched::watch;
+    use crate::os::watched::watch_shared;
     use rustix::net::{RecvFlags, recv};
     use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -250,7 +255,7 @@ mod tests {
     async fn a_shortage_delays_orders_or_fails_a_launch_and_never_loses_the_warden() {
         let (ours, warden) = host::connection().unwrap();
         let (orders, receiver) = mpsc::unbounded_channel();
-        let link = tokio::spawn(Link::new(watch(ours).unwrap(), getpid(), receiver).run());
+        let link = tokio::spawn(Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver).run());
         let give = |order| assert!(orders.send(Errand::Order(order)).is_ok());
         let stop_of = |run| Command::Stop { run, stage: StopStage::Kill };
         let crowd = Crowd::gather();
