@@ -189,6 +189,20 @@ async function untilAnswered(tenant: { port: number }): Promise<boolean> {
   }
 }
 
+test('a restore that is late because the event loop was blocked is not given up', async () => {
+  await using pool = createSavingPool({ restoreTimeoutMs: SOON_MS });
+  pool.add('a');
+  await pool.saved('a');
+  pool.snapshots.instead.restore = async (args) => {
+    // What comes back needs some time more.
+    Bun.sleepSync(SOON_MS + 1_500);
+    return pool.snapshots.bringBack(args);
+  };
+  expect(await answerOf(await pool.runtime.ensure('a'))).toBe('image of a');
+  expect(pool.runtime.metrics().checkpoints).toMatchObject({ restores: 1, restoreFailures: 0 });
+  await pool.dispose();
+});
+
 test('a restore that comes too late is ended, and the tenant is started cold after it', async () => {
   // After being given up it has the same time again to come; on a busy machine that takes a while.
   const restoreTimeoutMs = 1_500;

@@ -7,7 +7,6 @@
  * Loaded for a runtime that has a driver: see `../tenancy.js`.
  */
 import { driverIsLate, notAdopted } from '../errors.js';
-import { LONGEST_TIMER_MS } from '../ledger.js';
 import { foreignProcess } from '../processes.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
@@ -16,6 +15,12 @@ import { foreignProcess } from '../processes.js';
 
 /** How long a restored process that does not answer gets to end. */
 const GONE_MS = 5_000;
+/**
+ * A wait is counted in steps of this length, and a step that ends later than that by more than a second does not count: then
+ * the host did not run, or its event loop was blocked, and whoever is waited for may have answered long ago.
+ */
+const STEP_MS = 250;
+const LATE_MS = 1_000;
 
 /** @param {Core} core */
 export function createCheckpoints(core) {
@@ -146,7 +151,7 @@ export function createCheckpoints(core) {
   /** The restored process, once it answers, and where. @param {Run} run */
   async function bringBack(run) {
     const { key } = run;
-    const deadline = performance.now() + restoreTimeoutMs;
+    const patience = { leftMs: restoreTimeoutMs };
     let isLate = false;
     const restoring = inTurn(key, async () => {
       // The starts of processes are known to a hundredth of a second, rounded down.
@@ -156,23 +161,22 @@ export function createCheckpoints(core) {
       await stop(process);
       return undefined;
     });
-    const process = await within(restoreTimeoutMs, restoring).catch(() => void (isLate = true));
+    const process = await within(patience, restoring).catch(() => void (isLate = true));
     if (process === undefined) return undefined;
-    const left = () => deadline - performance.now();
     // The port of a snapshot that another host has taken is not known here.
     const isUnknown = !images.has(key) && settings.readiness === undefined;
-    const port = isUnknown ? await portOf(process, left()) : run.port;
-    if (port !== 0 && (await isReady(run, port, process, left()))) return { process, port };
+    const port = isUnknown ? await portOf(process, patience) : run.port;
+    if (port !== 0 && (await isReady(run, port, process, patience))) return { process, port };
     await stop(process);
     return undefined;
   }
 
-  /** Where it listens; 0 if it ends first, or does not within this time. @param {ReturnType<typeof foreignProcess>} process @param {number} timeoutMs @returns {Promise<number>} */
-  function portOf(process, timeoutMs) {
+  /** Where it listens; 0 if it ends first, or does not within this time. @param {ReturnType<typeof foreignProcess>} process @param {Patience} patience @returns {Promise<number>} */
+  function portOf(process, patience) {
     const found = new Promise((resolve) => {
-      native.findPort(core.tickets.open(resolve), process.pid, Math.max(timeoutMs, 1));
+      native.findPort(core.tickets.open(resolve), process.pid, Math.max(patience.leftMs, 1));
     });
-    return Promise.race([found, process.exited.then(() => 0)]);
+    return within(patience, Promise.race([found, process.exited.then(() => 0)])).catch(() => 0);
   }
 
   /** Only a process that the driver has just started: any other pid is somebody else's. @param {string} key @param {any} restored @param {number} bornAfter */
@@ -198,22 +202,26 @@ export function createCheckpoints(core) {
     process.letGo();
   }
 
-  /** @param {Run} run @param {number} port @param {ReturnType<typeof foreignProcess>} process @param {number} timeoutMs */
-  async function isReady({ key, startedAt }, port, process, timeoutMs) {
+  /** @param {Run} run @param {number} port @param {ReturnType<typeof foreignProcess>} process @param {Patience} patience */
+  async function isReady(run, port, process, patience) {
+    const { key, startedAt } = run;
     const { readiness } = settings;
     const answers = readiness
       ? Promise.resolve({ key, port, startedAt })
           .then(readiness)
           .then((isReady) => isReady !== false)
-      : answering(port, process.pid, timeoutMs);
+      : answering(run, port, process.pid, patience.leftMs);
     const gone = process.exited.then(() => false);
-    return within(timeoutMs, Promise.race([answers, gone])).catch(() => false);
+    return within(patience, Promise.race([answers, gone])).catch(() => false);
   }
 
-  /** @param {number} port @param {number} pid @param {number} timeoutMs @returns {Promise<boolean>} */
-  function answering(port, pid, timeoutMs) {
+  /** @param {Run} run @param {number} port @param {number} pid @param {number} timeoutMs @returns {Promise<boolean>} */
+  function answering(run, port, pid, timeoutMs) {
     return new Promise((resolve) => {
-      const ticket = core.tickets.open((answer) => resolve(answer === 1));
+      const ticket = core.tickets.open((answer) => {
+        if (answer === 2) run.host = '::1';
+        resolve(answer > 0);
+      });
       native.askReady(ticket, port, pid, Math.max(timeoutMs, 1));
     });
   }
@@ -221,19 +229,37 @@ export function createCheckpoints(core) {
   return { save, exited, restoreOr };
 }
 
+/** What is left of a time that several waits share. @typedef {{ leftMs: number }} Patience */
+
 /**
  * The promise's outcome, or an error after that long. Does not keep the host process alive.
  * @template T
- * @param {number} ms
+ * @param {number | Patience} time
  * @param {Promise<T>} promise
  * @returns {Promise<T>}
  */
-function within(ms, promise) {
+function within(time, promise) {
+  const patience = typeof time === 'number' ? { leftMs: time } : time;
+  const limitMs = patience.leftMs;
   return new Promise((resolve, reject) => {
-    const late = () => reject(new Error(`not within ${ms} ms`));
-    const timer = setTimeout(late, Math.min(ms, LONGEST_TIMER_MS));
-    timer.unref?.();
-    const over = () => clearTimeout(timer);
+    /** @type {ReturnType<typeof setTimeout>} */
+    let timer;
+    let begun = 0;
+    const step = () => {
+      const stepMs = Math.min(patience.leftMs, STEP_MS);
+      begun = performance.now();
+      timer = setTimeout(() => {
+        if (performance.now() - begun < stepMs + LATE_MS) patience.leftMs -= stepMs;
+        if (patience.leftMs > 0) step();
+        else reject(new Error(`not within ${limitMs} ms`));
+      }, stepMs);
+      timer.unref?.();
+    };
+    step();
+    const over = () => {
+      clearTimeout(timer);
+      patience.leftMs -= Math.min(performance.now() - begun, STEP_MS);
+    };
     promise.then(resolve, reject).finally(over);
   });
 }

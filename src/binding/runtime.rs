@@ -216,7 +216,7 @@ impl Functions<'_> {
         self.add("unwatch", |driver, (ticket,): (f64,)| driver.unwatch(ticket as u64))?;
         // Returns why it cannot be signalled, if it cannot.
         self.add("signal", |driver, (ticket, force): (f64, bool)| driver.signal(ticket as u64, force).err())?;
-        // The answer to the ticket is 1 if the port answers within this time.
+        // The answer to the ticket is 1 if the port answers within this time at 127.0.0.1, 2 if it does at ::1, else 0.
         self.add("askReady", |driver, (ticket, port, pid, timeout_ms): (f64, u32, u32, f64)| {
             let timeout = Duration::from_millis(timeout_ms as u64);
             driver.ask_ready(ticket as u64, port as u16, pid, timeout);

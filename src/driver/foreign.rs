@@ -70,7 +70,8 @@ impl Driver {
         process.map_or(Ok(()), |process| process.signal(force)).map_err(|error| error.to_string())
     }
 
-    /// Finds out whether the process answers on the port within this time: 1 or 0 is the answer to the ticket.
+    /// Finds out whether the process answers on the port within this time. The answer to the ticket: 0 if it does not, 1 at
+    /// 127.0.0.1, 2 at `::1`.
     pub fn ask_ready(self: &Arc<Self>, ticket: u64, port: u16, pid: u32, timeout: Duration) {
         let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
         let (driver, shared) = (self.clone(), engine.clone());
@@ -78,7 +79,7 @@ impl Driver {
             // It has just been brought back, so any time will do that its start may be compared with.
             let owner = Owner { root: Root::Process(pid), since_boot_ms: Some(0) };
             let answered = shared.readiness.until_answered(port, owner, timeout).await;
-            driver.answer(ticket, Some(i32::from(answered.is_ok())));
+            driver.answer(ticket, Some(answered.map_or(0, |address| if address.is_ipv6() { 2 } else { 1 })));
         });
     }
 

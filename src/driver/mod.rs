@@ -7,6 +7,7 @@
 mod ending;
 mod foreign;
 mod port_book;
+mod readiness;
 mod reports;
 mod starts;
 
@@ -370,14 +371,6 @@ impl RunHandle {
 
 fn lock_tail(tail: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
     tail.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The words of a readiness that timed out: they follow "Tenant readiness timed out".
-fn timed_out(handle: &RunHandle, after: Duration, found: &str) -> Failure {
-    let (key, port, seconds) = (&handle.key, handle.port, after.as_secs_f64());
-    let found =
-        format!("after {seconds}s: tenant {key:?} has not answered GET / on its port {port}: {found}");
-    Failure::ReadinessTimedOut { found }
 }
 
 fn not_started(run: RunId, reason: String) -> Option<Input> {

@@ -1,22 +1,17 @@
 //! From the decision to start a run until its process is known.
 
-use super::{Core, Driver, RunHandle, called_off, not_started, timed_out};
+use super::{Core, Driver, RunHandle, called_off, not_started};
 use crate::os::accounting::Root;
 use crate::os::clock;
-use crate::os::ownership::{Owner, Stranger};
 use crate::os::ports::HeldPort;
-use crate::os::readiness::NotReady;
 use crate::os::run::{Program, supervise};
 use crate::os::surroundings::Noted;
 use crate::supervision::Supervision;
 use crate::uplink::Record;
-use pool::{Adopted, CallId, Exit, Fact, Failure, Input, Key, Processes, RunId};
+use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The starts of processes are known to a hundredth of a second, rounded down.
-const CLOCK_TICK_MS: u64 = 10;
 /// Ports that are tried on JavaScript's thread, at 1 µs each: all but a few are free on nearly every host.
 const QUICK_PORT_TRIES: usize = 8;
 
@@ -234,95 +229,4 @@ impl Driver {
             driver.uplink.ring();
         });
     }
-
-    pub(super) fn probe(self: &Arc<Self>, core: &mut Core, run: RunId) -> Option<Input> {
-        if self.settings.custom_readiness {
-            self.uplink.push(Record::AskReadiness { run });
-            return None;
-        }
-        let (engine, handle) = (core.engine.engine().cloned()?, core.runs.get_mut(&run)?);
-        let (driver, port, owner, shared) = (self.clone(), handle.port, handle.owner()?, engine.clone());
-        let limit = self.settings.readiness_timeout;
-        let probe = engine.spawn(async move {
-            let answered = shared.readiness.until_answered(port, owner, limit).await;
-            driver.probed(run, answered);
-        });
-        handle.probe = Some(probe.abort_handle());
-        None
-    }
-
-    fn probed(self: &Arc<Self>, run: RunId, answered: Result<IpAddr, NotReady>) {
-        let mut core = self.lock();
-        let Some(handle) = core.runs.get_mut(&run) else { return };
-        let fact = match answered {
-            Ok(address) => {
-                handle.at_ipv6 = address.is_ipv6();
-                Fact::Ready
-            }
-            Err(NotReady::Taken(stranger)) => taken(handle.port, &stranger),
-            Err(NotReady::TimedOut { found }) => {
-                Fact::NotReady(timed_out(handle, self.settings.readiness_timeout, &found))
-            }
-        };
-        self.feed_locked(&mut core, Input::Fact(run, fact));
-        drop(core);
-        self.uplink.ring();
-    }
-
-    /// A process of ours has ended. If that was before it was ready, and somebody listens on its port, it may well have ended
-    /// because that was taken.
-    pub fn ended(self: &Arc<Self>, run: RunId, exit: Exit) {
-        let core = self.lock();
-        let handle = core.runs.get(&run).filter(|handle| !handle.was_ready);
-        let suspicion = handle.zip(core.engine.engine().cloned()).and_then(|(handle, engine)| {
-            Some((engine.readiness.place(handle.port)?, handle.port, handle.owner()?, engine))
-        });
-        drop(core);
-        let Some((address, port, owner, engine)) = suspicion else {
-            return self.feed(Input::Fact(run, Fact::Exited(exit)));
-        };
-        let (driver, shared) = (self.clone(), engine.clone());
-        engine.spawn(async move {
-            if let Err(stranger) = shared.readiness.is_owned(owner, address, port).await {
-                driver.feed_quietly(Input::Fact(run, taken(port, &stranger)));
-            }
-            driver.feed(Input::Fact(run, Fact::Exited(exit)));
-        });
-    }
-
-    /// The user's readiness check has said so. Where anybody listens on the port, it must be the tenant.
-    pub fn readiness_answered(self: &Arc<Self>, run: RunId, is_ready: bool) {
-        let mut core = self.lock();
-        if !is_ready {
-            let fact = Fact::NotReady(Failure::ReadinessDenied);
-            return self.feed_locked(&mut core, Input::Fact(run, fact));
-        }
-        let Core { runs, engine, .. } = &mut *core;
-        let Some((engine, handle)) = engine.engine().cloned().zip(runs.get_mut(&run)) else { return };
-        let (Some(owner), Some(address)) = (handle.owner(), engine.readiness.place(handle.port)) else {
-            return self.feed_locked(&mut core, Input::Fact(run, Fact::Ready));
-        };
-        let (driver, port, shared) = (self.clone(), handle.port, engine.clone());
-        let probe = engine.spawn(async move {
-            let answered = match shared.readiness.is_owned(owner, address, port).await {
-                Ok(_) => Ok(address),
-                Err(stranger) => Err(NotReady::Taken(stranger)),
-            };
-            driver.probed(run, answered);
-        });
-        handle.probe = Some(probe.abort_handle());
-    }
-}
-
-impl RunHandle {
-    /// Whose the sockets on its port must be.
-    fn owner(&self) -> Option<Owner> {
-        let since_boot_ms =
-            (!self.is_elsewhere).then_some(self.prepared_since_boot_ms / CLOCK_TICK_MS * CLOCK_TICK_MS);
-        Some(Owner { root: self.root?, since_boot_ms })
-    }
-}
-
-fn taken(port: u16, stranger: &Stranger) -> Fact {
-    Fact::NotReady(Failure::PortTaken { by: format!("{stranger} listens on port {port}") })
 }
