@@ -324,9 +324,8 @@ export type RuntimeOptions = {
   idleAfterMs?: number;
   /**
    * Tenants alive at once, those being started included. A further one waits until the least recently
-   * active one has been stopped. A ready tenant is not stopped for that before it has been ready for as long as its
-   * start took, 1 ms at least and 1 s at most: so keys that take turns in too little room are used, and not only
-   * started. Default 100.
+   * active one has been stopped. That one is not stopped before it has been ready for as long as its start took, 1 ms at
+   * least and 1 s at most: so keys that take turns in too little room are used, and not only started. Default 100.
    */
   maxConcurrent?: number;
   /** The upper bound on how late an idle tenant is noticed. Never keeps the host process alive. Default 10 000. */

@@ -20,7 +20,7 @@ impl Pool {
         match &mut tenant.state {
             State::Ready(run) => {
                 if self.room.waiting() > 0 {
-                    self.room.hand_out(run, step.now.steady_ms);
+                    run.stay_for_a_moment(step.now.steady_ms);
                 }
                 let run = run.id;
                 step.leases.touch(run, step.now.wall_ms);

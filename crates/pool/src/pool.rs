@@ -127,7 +127,7 @@ impl Pool {
     }
 
     /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs' deadlines (see
-    /// `timers.rs`), the end of a tenure that somebody waits for, the next observation and the next look for connections.
+    /// `timers.rs`), the end of the victim's tenure, the next observation and the next look for connections.
     /// May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
         let end_of_tenure_ms = self.room.awaited_end_of_tenure_ms();

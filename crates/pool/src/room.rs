@@ -1,12 +1,13 @@
 //! Room: who holds it, who waits for it, and who is asked to leave.
 //!
-//! A ready tenant can be asked to leave when its tenure is over: it stays for as long as its start, or its restore, took. So
-//! where keys take turns in too little room, whoever asked for one gets to use it, and no more than half of the time goes
-//! into starts (of up to a second each). Of those who can be asked, the least recently touched is.
+//! The victim is the least recently touched of the ready tenants. A ready tenant has a tenure: it stays for as long as its
+//! start, or its restore, took. So where keys take turns in too little room, whoever asked for one gets to use it, and no
+//! more than half of the time goes into starts (of up to a second each). If the victim is in its tenure, its end is waited
+//! for, and nobody who was used more recently leaves instead; who is the victim is then looked at once more.
 //!
 //! A key that needs room waits in the queue, first come first served. The queue is drained by: a free place; an
 //! exit or a failed start (a place becomes free); a tenant becoming ready, or an eviction being refused
-//! (another victim can be chosen); the end of a tenure (likewise); a kill, `dispose` or the abort of its last caller (the key stops waiting). All of these
+//! (another victim can be chosen); the end of the victim's tenure (likewise); a kill, `dispose` or the abort of its last caller (the key stops waiting). All of these
 //! are steps of the pool, and every step ends in `Pool::admit`.
 
 use crate::messages::{Action, Event, Refusal};
@@ -14,7 +15,7 @@ use crate::pool::{Pool, Step};
 use crate::queue::Queue;
 use crate::tenant::{Cause, Run, State};
 use crate::{Key, Leases, RunId, Touch};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 /// The shortest tenure. The clock counts whole milliseconds, so a run is never evicted in the step that made it ready, and its
@@ -32,10 +33,10 @@ pub(crate) struct Room {
     /// Of these, the ones being stopped whose room nobody takes over.
     pub leaving: usize,
     queue: Queue,
-    /// Ready runs in their tenure, by its end, with the touch that they will stand in `by_touch` with.
-    in_tenure: BTreeMap<(u64, RunId), Touch>,
-    /// The other ready runs, least recently touched first as far as was known when they were last looked at.
+    /// Ready runs, least recently touched first as far as was known when they were last looked at.
     by_touch: BTreeSet<(Touch, RunId)>,
+    /// The end of the victim's tenure, if that is what the first key in the queue waits for.
+    awaited_ms: Option<u64>,
 }
 
 impl Room {
@@ -45,8 +46,8 @@ impl Room {
             occupied: 0,
             leaving: 0,
             queue: Queue::default(),
-            in_tenure: BTreeMap::new(),
             by_touch: BTreeSet::new(),
+            awaited_ms: None,
         }
     }
 
@@ -88,62 +89,30 @@ impl Room {
         let start_ms = now_ms.saturating_sub(run.started_steady_ms);
         let tenure_ms = start_ms.clamp(SHORTEST_TENURE_MS, LONGEST_TENURE_MS);
         run.tenure_ends_ms = now_ms.saturating_add(tenure_ms);
-        // So that the next eviction does not find them all at once: each start costs one move.
-        self.end_tenures(now_ms);
         self.add_ready(run, touch);
     }
 
     /// A run is ready again.
     pub fn add_ready(&mut self, run: &mut Run, touch: Touch) {
         run.indexed_touch = touch;
-        self.in_tenure.insert((run.tenure_ends_ms, run.id), touch);
+        self.by_touch.insert((touch, run.id));
     }
 
     pub fn remove_ready(&mut self, run: &Run) {
-        if self.in_tenure.remove(&(run.tenure_ends_ms, run.id)).is_none() {
-            self.by_touch.remove(&(run.indexed_touch, run.id));
-        }
+        self.by_touch.remove(&(run.indexed_touch, run.id));
     }
 
-    /// The pool hands a ready run out once more. If its tenure is over, and it only was not evicted yet, it has a moment.
-    pub fn hand_out(&mut self, run: &mut Run, now_ms: u64) {
-        if run.tenure_ends_ms > now_ms {
-            return;
-        }
-        if let Some(touch) = self.in_tenure.remove(&(run.tenure_ends_ms, run.id)) {
-            run.stay_for_a_moment(now_ms);
-            self.in_tenure.insert((run.tenure_ends_ms, run.id), touch);
-        }
-    }
-
-    /// Whose tenure is over can be asked to leave.
-    fn end_tenures(&mut self, now_ms: u64) {
-        while let Some(first) = self.in_tenure.first_entry() {
-            let (ends_ms, run) = *first.key();
-            if ends_ms > now_ms {
-                return;
-            }
-            self.by_touch.insert((first.remove(), run));
-        }
-    }
-
-    /// When the first tenure ends, if somebody waits for room that nobody is about to leave.
+    /// When the victim's tenure ends, if somebody waits for room that nobody is about to leave.
     pub fn awaited_end_of_tenure_ms(&self) -> Option<u64> {
-        self.wanted_since()?;
-        self.in_tenure.first_key_value().map(|((ends_ms, _), _)| *ends_ms)
+        self.awaited_ms
     }
 
     /// Ready runs.
     pub fn ready(&self) -> usize {
-        self.in_tenure.len() + self.by_touch.len()
-    }
-
-    /// Those that can be asked to leave.
-    fn candidates(&self) -> usize {
         self.by_touch.len()
     }
 
-    /// The least recently touched run whose tenure is over and that `eligible` accepts, by the touch clocks of this moment.
+    /// The least recently touched run that `eligible` accepts, by the touch clocks of this moment.
     ///
     /// The index is brought up to date only where it is looked at: a run that was touched since moves back, so
     /// each touch costs at most one move, and a look-up next to nothing.
@@ -174,6 +143,16 @@ impl Room {
     }
 }
 
+/// What came of choosing a victim.
+enum Eviction {
+    /// It is being stopped.
+    Begun,
+    /// It is in its tenure, which ends then.
+    AtTheEndOfTenure(u64),
+    /// Nobody is ready who has not refused.
+    Impossible,
+}
+
 impl Run {
     /// Whoever was just handed it does not see it evicted in the same step.
     pub fn stay_for_a_moment(&mut self, now_ms: u64) {
@@ -192,8 +171,17 @@ impl Pool {
     /// Asks somebody to leave if more keys wait than places are about to become free, and turns away whom nobody leaves
     /// for. Whether it did either.
     pub(crate) fn make_room(&mut self, step: &mut Step) -> bool {
+        self.room.awaited_ms = None;
         let Some(since_ticket) = self.room.wanted_since() else { return false };
-        if self.evict(step, since_ticket) || self.evict_stranded(step, since_ticket) {
+        match self.evict(step, since_ticket) {
+            Eviction::Begun => return true,
+            Eviction::AtTheEndOfTenure(ends_ms) => {
+                self.room.awaited_ms = Some(ends_ms);
+                return false;
+            }
+            Eviction::Impossible => {}
+        }
+        if self.evict_stranded(step, since_ticket) {
             return true;
         }
         if self.anybody_in_motion() {
@@ -203,10 +191,10 @@ impl Pool {
         true
     }
 
-    /// Whether some tenant will, sooner or later, leave its room or become one that can be asked to: it starts, is in its
-    /// tenure, or is being stopped.
+    /// Whether some tenant will, sooner or later, leave its room or become one that can be asked to: it starts, is to leave
+    /// at the end of its tenure, or is being stopped.
     pub(crate) fn anybody_in_motion(&self) -> bool {
-        self.room.occupied > self.room.candidates() + self.stranded.len()
+        self.room.awaited_ms.is_some() || self.room.occupied > self.room.ready() + self.stranded.len()
     }
 
     /// Everybody who could leave was asked since this key came, and refused.
@@ -216,10 +204,8 @@ impl Pool {
         self.cancel_queued(&key, Refusal::StopRefused { run, failure });
     }
 
-    /// Stops the least recently touched tenant whose tenure is over and that has not refused since `since_ticket`. False if
-    /// there is none.
-    fn evict(&mut self, step: &mut Step, since_ticket: u64) -> bool {
-        self.room.end_tenures(step.now.steady_ms);
+    /// Stops the least recently touched tenant that has not refused since `since_ticket`, unless it is in its tenure.
+    fn evict(&mut self, step: &mut Step, since_ticket: u64) -> Eviction {
         loop {
             let Pool { room, tenants, runs, .. } = self;
             let mut moves = Vec::new();
@@ -235,7 +221,11 @@ impl Pool {
                 let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
                 run.expect("candidates are ready runs").indexed_touch = touch;
             }
-            let Some(victim) = victim else { return false };
+            let Some(victim) = victim else { return Eviction::Impossible };
+            let ends_ms = self.tenure_ends_ms(victim);
+            if ends_ms > step.now.steady_ms {
+                return Eviction::AtTheEndOfTenure(ends_ms);
+            }
             let before = step.leases.touched(victim);
             if step.leases.claim(victim) > before {
                 step.leases.reopen(victim);
@@ -243,8 +233,12 @@ impl Pool {
             }
             self.actions.push(Action::Emit(Event::LruEvict { run: victim }));
             self.begin_stop(step, victim, Cause::Evicted);
-            return true;
+            return Eviction::Begun;
         }
+    }
+
+    fn tenure_ends_ms(&mut self, run: RunId) -> u64 {
+        self.tenant_of(run).state.run().expect("candidates are ready runs").tenure_ends_ms
     }
 
     /// When no ready tenant is left to ask: asks again one that could not be ended before.
