@@ -5,16 +5,20 @@
 //! more than half of the time goes into starts (of up to a second each). If the victim is in its tenure, its end is waited
 //! for, and nobody who was used more recently leaves instead; who is the victim is then looked at once more.
 //!
+//! With `heeds_connections` an open connection is activity, too: a tenant that has one leaves only when every other has
+//! refused. So before somebody is asked to leave, the connections are looked at once more (`idle.rs`), one look for all
+//! who are to leave then.
+//!
 //! A key that needs room waits in the queue, first come first served. The queue is drained by: a free place; an
 //! exit or a failed start (a place becomes free); a tenant becoming ready, or an eviction being refused
-//! (another victim can be chosen); the end of the victim's tenure (likewise); a kill, `dispose` or the abort of its last caller (the key stops waiting). All of these
+//! (another victim can be chosen); the end of the victim's tenure, or of the look for connections (likewise); a kill, `dispose` or the abort of its last caller (the key stops waiting). All of these
 //! are steps of the pool, and every step ends in `Pool::admit`.
 
 use crate::messages::{Action, Event, Refusal};
 use crate::pool::{Pool, Step};
 use crate::queue::Queue;
 use crate::tenant::{Cause, Run, State};
-use crate::{Key, Leases, RunId, Touch};
+use crate::{Key, RunId, Touch};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
@@ -112,13 +116,13 @@ impl Room {
         self.by_touch.len()
     }
 
-    /// The least recently touched run that `eligible` accepts, by the touch clocks of this moment.
+    /// The least recently active run that `eligible` accepts, by what `activity` says at this moment.
     ///
     /// The index is brought up to date only where it is looked at: a run that was touched since moves back, so
     /// each touch costs at most one move, and a look-up next to nothing.
-    pub fn least_recently_touched(
+    pub fn least_recently_active(
         &mut self,
-        leases: &dyn Leases,
+        activity: impl Fn(RunId) -> Touch,
         mut moved: impl FnMut(RunId, Touch),
         eligible: impl Fn(RunId) -> bool,
     ) -> Option<RunId> {
@@ -129,7 +133,7 @@ impl Room {
                 Some(entry) => self.by_touch.range((Bound::Excluded(entry), Bound::Unbounded)).next(),
             };
             let entry @ (indexed, run) = *next?;
-            let touch = leases.touched(run);
+            let touch = activity(run);
             if touch > indexed {
                 self.by_touch.remove(&entry);
                 self.by_touch.insert((touch, run));
@@ -149,6 +153,8 @@ enum Eviction {
     Begun,
     /// It is in its tenure, which ends then.
     AtTheEndOfTenure(u64),
+    /// It is to be known first who has open connections.
+    AfterALook,
     /// Nobody is ready who has not refused.
     Impossible,
 }
@@ -172,11 +178,16 @@ impl Pool {
     /// for. Whether it did either.
     pub(crate) fn make_room(&mut self, step: &mut Step) -> bool {
         self.room.awaited_ms = None;
+        self.looks.is_wanted_for_room = false;
         let Some(since_ticket) = self.room.wanted_since() else { return false };
         match self.evict(step, since_ticket) {
             Eviction::Begun => return true,
             Eviction::AtTheEndOfTenure(ends_ms) => {
                 self.room.awaited_ms = Some(ends_ms);
+                return false;
+            }
+            Eviction::AfterALook => {
+                self.looks.is_wanted_for_room = true;
                 return false;
             }
             Eviction::Impossible => {}
@@ -192,9 +203,10 @@ impl Pool {
     }
 
     /// Whether some tenant will, sooner or later, leave its room or become one that can be asked to: it starts, is to leave
-    /// at the end of its tenure, or is being stopped.
+    /// at the end of its tenure or after a look, or is being stopped.
     pub(crate) fn anybody_in_motion(&self) -> bool {
-        self.room.awaited_ms.is_some() || self.room.occupied > self.room.ready() + self.stranded.len()
+        let is_to_leave = self.room.awaited_ms.is_some() || self.looks.is_wanted_for_room;
+        is_to_leave || self.room.occupied > self.room.ready() + self.stranded.len()
     }
 
     /// Everybody who could leave was asked since this key came, and refused.
@@ -204,27 +216,16 @@ impl Pool {
         self.cancel_queued(&key, Refusal::StopRefused { run, failure });
     }
 
-    /// Stops the least recently touched tenant that has not refused since `since_ticket`, unless it is in its tenure.
+    /// Stops the least recently active tenant that has not refused since `since_ticket`, unless it is in its tenure.
     fn evict(&mut self, step: &mut Step, since_ticket: u64) -> Eviction {
         loop {
-            let Pool { room, tenants, runs, .. } = self;
-            let mut moves = Vec::new();
-            let victim = room.least_recently_touched(
-                step.leases,
-                |run, touch| moves.push((run, touch)),
-                |run| {
-                    let refused_at = tenants[&runs[&run]].state.run().and_then(|run| run.refused_at_ticket);
-                    refused_at.is_none_or(|ticket| ticket < since_ticket)
-                },
-            );
-            for (id, touch) in moves {
-                let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
-                run.expect("candidates are ready runs").indexed_touch = touch;
-            }
-            let Some(victim) = victim else { return Eviction::Impossible };
+            let Some(victim) = self.victim(step, since_ticket) else { return Eviction::Impossible };
             let ends_ms = self.tenure_ends_ms(victim);
             if ends_ms > step.now.steady_ms {
                 return Eviction::AtTheEndOfTenure(ends_ms);
+            }
+            if self.config.heeds_connections && !self.looks.is_fresh {
+                return Eviction::AfterALook;
             }
             let before = step.leases.touched(victim);
             if step.leases.claim(victim) > before {
@@ -235,6 +236,36 @@ impl Pool {
             self.begin_stop(step, victim, Cause::Evicted);
             return Eviction::Begun;
         }
+    }
+
+    /// Of those who have an open connection only if there is nobody else.
+    fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<RunId> {
+        let victim = self.least_recently_active(step, since_ticket, false);
+        let may_be_connected = victim.is_none() && self.looks.anybody_connected();
+        if may_be_connected { self.least_recently_active(step, since_ticket, true) } else { victim }
+    }
+
+    fn least_recently_active(&mut self, step: &Step, since_ticket: u64, connected: bool) -> Option<RunId> {
+        let Pool { room, tenants, runs, looks, config, .. } = self;
+        let run_of = |id: RunId| tenants[&runs[&id]].state.run().expect("candidates are ready runs");
+        let mut moves = Vec::new();
+        let victim = room.least_recently_active(
+            |id| {
+                let Touch { at_ms, sequence } = step.leases.touched(id);
+                let connected_at_ms = if config.heeds_connections { run_of(id).connected_at_ms } else { 0 };
+                Touch { at_ms: at_ms.max(connected_at_ms), sequence }
+            },
+            |id, touch| moves.push((id, touch)),
+            |id| {
+                let refused_at = run_of(id).refused_at_ticket;
+                refused_at.is_none_or(|ticket| ticket < since_ticket) && looks.is_connected(id) == connected
+            },
+        );
+        for (id, touch) in moves {
+            let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
+            run.expect("candidates are ready runs").indexed_touch = touch;
+        }
+        victim
     }
 
     fn tenure_ends_ms(&mut self, run: RunId) -> u64 {

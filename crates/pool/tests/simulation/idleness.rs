@@ -99,9 +99,9 @@ fn connections_are_looked_for_first(book: &Book, run: &RunRecord) -> Verdict {
 }
 
 fn a_look_is_for_somebody_and_the_only_one(book: &Book) -> Verdict {
-    holds(book.config.heeds_connections && book.config.idle_after_ms.is_some(), || {
-        "connections do not matter".into()
-    })?;
+    let somebody_waits = book.keys.iter().any(|key| key.is_waiting());
+    let matters = book.config.idle_after_ms.is_some() || somebody_waits;
+    holds(book.config.heeds_connections && matters, || "connections do not matter".into())?;
     holds(book.looking.is_none(), || "a look is under way".into())?;
     holds(book.alive().next().is_some(), || "there is nobody who could have connections".into())
 }

@@ -186,7 +186,7 @@ impl Book {
     fn connections(&mut self, open: &[RunId], seen: bool) {
         let Some(idle_then) = self.looking.take() else { return };
         let (step, wall_ms) = (self.step, self.now.wall_ms);
-        self.looked_ms = Some(self.now.steady_ms);
+        (self.looked_step, self.looked_ms) = (self.step, Some(self.now.steady_ms));
         if seen {
             // One that was open the last time may have closed a moment ago.
             let before = std::mem::replace(&mut self.connected, open.to_vec());
