@@ -204,7 +204,7 @@ export type RuntimeTransitionEvent =
       durationMs: number;
     }
   | {
-      /** It is being stopped for want of activity. */
+      /** It is being stopped for want of activity, and is not saved: what `checkpoint` has saved is not told so. */
       type: 'idle-kill';
       key: string;
       pid: number;
@@ -274,7 +274,8 @@ export type RuntimeProcess = {
   exited: Promise<number | null>;
   /**
    * Asks it to stop. Called without an argument at first, and with `"SIGKILL"` when it is still there
-   * `stopTimeoutMs` later. One that rejects or throws keeps the tenant tracked, and it can be killed again.
+   * `stopTimeoutMs` later. While its promise is pending the stop is not given up, for a minute at most. One that rejects or
+   * throws keeps the tenant tracked, and it can be killed again.
    */
   kill: (signal?: 'SIGTERM' | 'SIGKILL') => void | Promise<void>;
   /** The port that it really listens on, an integer in 1…65535. By default the one in `env.PORT`. */
@@ -350,8 +351,9 @@ export type RuntimeOptions = {
   stopTimeoutMs?: number;
   /**
    * Processes being started at once, from spawn to ready; further ones queue, first come first served, so that a
-   * storm of cold starts does not make every tenant wait for the slowest. 0: no gate. Default: 2 for each core, and a
-   * start that takes longer than a second no longer counts; no gate with a `spawn` of your own.
+   * storm of cold starts does not make every tenant wait for the slowest. A start that takes longer than a second no longer
+   * counts: it waits for something other than a core. 0: no gate. Default: 2 for each core; no gate with a `spawn` of your
+   * own.
    */
   spawnConcurrency?: number;
   /**
@@ -395,7 +397,8 @@ export type RuntimeOptions = {
   /**
    * Saves idle tenants before they are stopped, and brings them back when they are wanted again. Only a stop for idleness
    * saves; `restart` starts afresh. A tenant is brought back with the port that it had; of a snapshot that an earlier host
-   * took it is found out from the process, unless `readiness` is your own: that is asked about the port on offer.
+   * took it is found out from the process, unless `readiness` is your own: that is asked about the port on offer. A snapshot
+   * is dropped once it has been restored.
    */
   checkpoint?: {
     /** Takes and restores snapshots; see `execCheckpointDriver` for one that runs commands. */
@@ -403,7 +406,7 @@ export type RuntimeOptions = {
     /**
      * How long a snapshot may take to be restored and to answer, and to be taken. After it the tenant is started cold, or
      * just stopped; a process that comes back later is killed. As long as the driver is still at work on a key, nothing is
-     * started for it: after the same time once more `ensure` rejects with `ERR_RUNTIME_SPAWN`. Default 30 000.
+     * started for it: after the same time once more `ensure` rejects with `ERR_RUNTIME_SPAWN`. 0: no limit. Default 30 000.
      */
     restoreTimeoutMs?: number;
   };
@@ -442,8 +445,8 @@ export type RuntimeMetrics = RuntimeStats & {
   totalExits: Record<ExitReason, number>;
   /** How often a key began to back off: each failed start does. */
   totalBackoffEntries: number;
-  /** How long the last process that became ready took; `null` before the first. */
-  lastSpawnMs: number | null;
+  /** How long the last process that became ready took; 0 before the first. */
+  lastSpawnMs: number;
   /** Since the runtime was created; stands still once it is disposed. */
   uptimeMs: number;
   /** What came of `checkpoint`. */
@@ -454,8 +457,8 @@ export type RuntimeMetrics = RuntimeStats & {
     restores: number;
     /** Snapshots that could not be brought back: the tenants were started cold. */
     restoreFailures: number;
-    /** How long the last restore took; `null` before the first. */
-    lastRestoreMs: number | null;
+    /** How long the last restore took; 0 before the first. */
+    lastRestoreMs: number;
   };
 };
 

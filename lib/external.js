@@ -119,6 +119,7 @@ export function createExternal({ native, settings, onLog, wake }) {
     native.stopAsked(run.id, force);
     try {
       await (force ? process.kill('SIGKILL') : process.kill());
+      if (!run.isOver) wake(native.stopAnswered(run.id, force));
     } catch (error) {
       run.killError = error;
       wake(native.stopRefused(run.id, force, textOf(error)));

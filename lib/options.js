@@ -5,8 +5,8 @@ import { isPort } from './processes.js';
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
 
 /**
- * By default a start that takes longer than this no longer counts: it waits for something other than a core, and a few
- * such tenants must not hold all the others up.
+ * A start that takes longer than this no longer counts at the gate, whoever set its width: it waits for something other
+ * than a core, and a few such tenants must not hold all the others up.
  */
 const START_PATIENCE_MS = 1_000;
 
@@ -40,7 +40,7 @@ export function readOptions(options) {
     stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, 0),
     // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
     spawnConcurrency: gate ?? (spawn ? 0 : undefined),
-    spawnPatienceMs: gate === undefined ? START_PATIENCE_MS : undefined,
+    spawnPatienceMs: START_PATIENCE_MS,
     command: command === undefined ? COMMAND : commandAt('command', command),
     env: env === undefined ? undefined : envOf(env),
     backoff: backoff === undefined ? BACKOFF : backoffOf(backoff),
@@ -99,7 +99,9 @@ function checkpointOf(checkpoint) {
   }
   return {
     driver: /** @type {import('../index.js').CheckpointDriver} */ (driver),
-    restoreTimeoutMs: number('checkpoint.restoreTimeoutMs', restoreTimeoutMs, RESTORE_TIMEOUT_MS, 1),
+    // 0 is no limit.
+    restoreTimeoutMs:
+      number('checkpoint.restoreTimeoutMs', restoreTimeoutMs, RESTORE_TIMEOUT_MS, 0) || Infinity,
   };
 }
 

@@ -23,14 +23,12 @@ export function createCounts() {
     closedAt: undefined,
     totalSpawns: 0,
     totalExits,
-    /** @type {number | null} */
-    lastSpawnMs: null,
+    lastSpawnMs: 0,
     checkpoints: {
       checkpoints: 0,
       restores: 0,
       restoreFailures: 0,
-      /** @type {number | null} */
-      lastRestoreMs: null,
+      lastRestoreMs: 0,
     },
   };
 }

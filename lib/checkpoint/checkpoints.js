@@ -2,7 +2,8 @@
  * Snapshots of idle tenants: taken before they are stopped, restored when they are wanted again, by the user's driver.
  *
  * One thing at a time happens to a key's snapshot, and no process of the key is started while it does. A snapshot counts
- * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it.
+ * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it. It
+ * is dropped as soon as it has been restored, so that it never is again, whatever becomes of the tenant or the host.
  *
  * Loaded for a runtime that has a driver: see `../tenancy.js`.
  */
@@ -29,8 +30,6 @@ export function createCheckpoints(core) {
   const stale = new Set();
   /** Runs that the driver has saved. @type {Set<number>} */
   const saved = new Set();
-  /** Runs that came from a snapshot. @type {Set<number>} */
-  const fromImage = new Set();
 
   /**
    * After whatever else is being done to the key's snapshot.
@@ -92,8 +91,7 @@ export function createCheckpoints(core) {
   /** Its process is gone. @param {Run} run @param {import('../../index.js').ExitReason} reason */
   function exited(run, reason) {
     const wasSaved = saved.delete(run.id);
-    const cameFromImage = fromImage.delete(run.id);
-    if (reason !== 'checkpointed' && (wasSaved || cameFromImage)) drop(run.key);
+    if (reason !== 'checkpointed' && wasSaved) drop(run.key);
   }
 
   /** Restores the key's snapshot, or starts it cold. @param {Run} run @param {boolean} isFresh @param {() => void} startCold */
@@ -116,14 +114,13 @@ export function createCheckpoints(core) {
     await quiet(key);
     if (!(await hasImage(run))) return false;
     const brought = await bringBack(run);
+    // Whatever came of it: what has been restored once moves on from it, and what could not be will not be.
+    drop(key);
     if (brought === undefined || !native.restored(run.id, brought.process.pid, brought.port)) {
       counts.checkpoints.restoreFailures += 1;
       if (brought !== undefined) await stop(brought.process);
-      drop(key);
       return false;
     }
-    images.delete(key);
-    fromImage.add(run.id);
     run.process = brought.process;
     external.reportExit(run, brought.process.exited);
     wake();
@@ -227,6 +224,7 @@ export function createCheckpoints(core) {
  * @returns {Promise<T>}
  */
 function within(ms, promise) {
+  if (ms === Infinity) return promise;
   return new Promise((resolve, reject) => {
     const late = () => reject(new Error(`not within ${ms} ms`));
     const timer = setTimeout(late, Math.min(ms, LONGEST_TIMER_MS));

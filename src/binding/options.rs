@@ -12,6 +12,10 @@ use std::path::PathBuf;
 /// leave it idle.
 const STARTS_PER_CORE: usize = 2;
 
+/// So long a user's `kill` may be under way while its stop is not given up: longer than a container engine gives a container
+/// to end, which is ten seconds by default and rarely more than thirty.
+const KILL_PATIENCE_MS: u64 = 60_000;
+
 #[napi(object, object_to_js = false)]
 pub struct NativeOptions {
     pub idle_after_ms: f64,
@@ -61,6 +65,7 @@ impl NativeOptions {
             sweep_interval_ms: self.sweep_interval_ms as u64,
             observe_interval_ms: limit(self.observe_interval_ms),
             stop_timeout_ms: self.stop_timeout_ms as u64,
+            kill_patience_ms: KILL_PATIENCE_MS,
             backoff: Backoff {
                 base_ms: self.backoff.base_ms as u64,
                 max_ms: self.backoff.max_ms as u64,

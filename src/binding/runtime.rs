@@ -197,6 +197,10 @@ impl Functions<'_> {
         self.fact("stopAsked", |(run, forced): (f64, bool)| {
             (run, Fact::StopAsked { stage: stop_stage(forced) })
         })?;
+        // It has settled.
+        self.fact("stopAnswered", |(run, forced): (f64, bool)| {
+            (run, Fact::StopAnswered { asked: stop_stage(forced) })
+        })?;
         self.fact("stopRefused", |(run, forced, text): (f64, bool, String)| {
             let failure = Failure::Thrown { by: Callback::Kill, text };
             (run, Fact::StopRefused { asked: stop_stage(forced), failure })

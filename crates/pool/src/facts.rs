@@ -19,6 +19,7 @@ impl Pool {
             Fact::NotReady(failure) => self.not_ready(step, run, failure),
             Fact::Exited(exit) => self.exited(step, run, exit),
             Fact::StopAsked { stage } => self.stop_asked(step, run, stage),
+            Fact::StopAnswered { asked } => self.stop_answered(step, run, asked),
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
             Fact::IdleAnswered { stop } => self.idle_answered(step, run, stop),
             Fact::Checkpointed { saved } => self.checkpointed(step, run, saved),

@@ -86,10 +86,12 @@ impl Pool {
             }
             idle_for_ms = idle_ms(step.leases.claim(id).at_ms);
             if idle_for_ms >= idle_after_ms {
-                self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: idle_for_ms }));
                 return match self.config.checkpoint_timeout_ms {
-                    Some(timeout_ms) => self.begin_saving(step, id, timeout_ms),
-                    None => self.begin_stop(step, id, Cause::Idle),
+                    Some(timeout_ms) => self.begin_saving(step, id, timeout_ms, idle_for_ms),
+                    None => {
+                        self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: idle_for_ms }));
+                        self.begin_stop(step, id, Cause::Idle);
+                    }
                 };
             }
             step.leases.reopen(id);

@@ -49,6 +49,8 @@ pub enum Fact {
     Exited(Exit),
     /// The user's `kill` is being called: its grace counts from now. A busy host may get to it late.
     StopAsked { stage: StopStage },
+    /// The user's `kill` has settled. The process may be there for a moment more.
+    StopAnswered { asked: StopStage },
     /// Ending it in the way asked for failed; it is still there.
     StopRefused { asked: StopStage, failure: Failure },
     /// Whoever has the last word about an idle tenant has said it.

@@ -114,6 +114,10 @@ pub(crate) struct Stop {
     pub stage: Stage,
     /// The user's `kill` has been called for the present stage.
     pub is_delivered: bool,
+    /// From then on, when that is known.
+    pub grace_ends_ms: u64,
+    /// When the user's `kill` was called that has not settled: to ask, and to force.
+    pub open_kills_ms: [Option<u64>; 2],
     /// Why the start failed, when that is the cause; otherwise its callers get the exit itself.
     pub failure: Option<Failure>,
     /// Calls that waited for this run to become ready; rejected when it is gone.
@@ -122,8 +126,23 @@ pub(crate) struct Stop {
     pub keeps_room: bool,
     /// Calls that want the process gone.
     pub kills: Vec<CallId>,
+    /// For how long it was idle when it began to be saved.
+    pub idle_ms: u64,
     /// It ended while it was being saved: told when it is known whether it was.
     pub exit: Option<Exit>,
+}
+
+impl Stop {
+    pub fn open_kill_ms(&mut self, stage: StopStage) -> &mut Option<u64> {
+        &mut self.open_kills_ms[usize::from(stage == StopStage::Force)]
+    }
+
+    /// Until when calls of the user's `kill` that have not settled hold off giving up.
+    pub fn held_until_ms(&self, patience_ms: u64) -> Option<u64> {
+        let ends_ms =
+            self.open_kills_ms.iter().flatten().map(|called_ms| called_ms.saturating_add(patience_ms));
+        ends_ms.max()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

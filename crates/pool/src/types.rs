@@ -97,6 +97,8 @@ pub struct Config {
     pub observe_interval_ms: Option<u64>,
     /// From asking a process to end until it is forced to; 0 forces at once.
     pub stop_timeout_ms: u64,
+    /// While a user's `kill` has not settled its stop is not given up, for this long at most.
+    pub kill_patience_ms: u64,
     /// How long a key that keeps failing is refused.
     pub backoff: Backoff,
     /// How many starts run at once.

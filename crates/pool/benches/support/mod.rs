@@ -68,6 +68,7 @@ impl World {
             sweep_interval_ms: 10_000,
             observe_interval_ms: Some(30_000),
             stop_timeout_ms: 5_000,
+            kill_patience_ms: 60_000,
             backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 },
             gate: GateConfig { width: Some(4), patience_ms: Some(1_000) },
             processes: Processes::Own,

@@ -217,7 +217,9 @@ fn whoever_is_given_one_that_held_out_has_it_for_a_moment() {
     bench.ensure("b");
     bench.fact(unwilling, Fact::StopAsked { stage: StopStage::Ask });
     assert!(forces_to_stop(&bench.tick_when_due(), unwilling));
+    bench.fact(unwilling, Fact::StopAnswered { asked: StopStage::Ask });
     bench.fact(unwilling, Fact::StopAsked { stage: StopStage::Force });
+    bench.fact(unwilling, Fact::StopAnswered { asked: StopStage::Force });
 
     bench.pass(60_000);
     let actions = bench.handle(Input::Tick);

@@ -18,6 +18,7 @@ mod drain_lets_go_on_what_runs;
 mod endless_times_do_not_overflow;
 mod every_key_has_a_status;
 mod kill_cancels_the_respawn;
+mod nothing_is_given_up_while_kill_is_pending;
 mod one_in_use_makes_room_last;
 mod only_what_ensure_refuses_counts_as_backing_off;
 mod restart_shares_one_respawn;

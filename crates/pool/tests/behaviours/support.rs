@@ -18,6 +18,7 @@ pub fn config() -> Config {
         sweep_interval_ms: 10_000,
         observe_interval_ms: None,
         stop_timeout_ms: 5_000,
+        kill_patience_ms: 60_000,
         backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 },
         gate: GateConfig { width: None, patience_ms: None },
         processes: Processes::Own,

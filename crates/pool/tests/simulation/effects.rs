@@ -28,6 +28,8 @@ impl Book {
             Action::Checkpoint { run } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.saving = Some(Saving { since_ms: now_ms, exit: None });
+                    run.idleness.stop_step = step;
+                    run.cause.get_or_insert(ExitReason::IdleKilled);
                 }
             }
             Action::Settle { call, outcome } => {
@@ -83,6 +85,7 @@ impl Book {
         if *event == Event::Drain {
             self.drain_events += 1;
         }
+        let saves = self.config.checkpoint_timeout_ms.is_some();
         let Some(run) = run_of(event).and_then(|run| self.run_mut(run)) else { return };
         match event {
             Event::Spawn { .. } => run.told.spawn = true,
@@ -90,8 +93,11 @@ impl Book {
             Event::Ready { .. } => run.told.ready = true,
             Event::Exit { .. } => run.told.exit = true,
             Event::IdleKill { .. } => {
-                run.idleness.stop_step = step;
-                run.cause.get_or_insert(ExitReason::IdleKilled);
+                run.idleness.told_step = step;
+                if !saves {
+                    run.idleness.stop_step = step;
+                    run.cause.get_or_insert(ExitReason::IdleKilled);
+                }
             }
             Event::LruEvict { .. } => _ = run.cause.get_or_insert(ExitReason::LruEvicted),
             Event::Observation { cpu_ms, .. } => run.cpu_ms = *cpu_ms,

@@ -7,12 +7,18 @@ use pool::{Action, Event, Leases, Pool};
 
 /// Looks at one action before it is carried out.
 pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
-    let (Action::Emit(Event::LruEvict { run }) | Action::Emit(Event::IdleKill { run, .. })) = action else {
+    let saves = book.config.checkpoint_timeout_ms.is_some();
+    let (Action::Emit(Event::LruEvict { run } | Event::IdleKill { run, .. }) | Action::Checkpoint { run }) =
+        action
+    else {
         return Ok(());
     };
     let Some(run) = book.run(*run) else { return Err(format!("{action:?} of nobody")) };
-    nobody_is_evicted_who_is_being_stopped(run)?;
-    if matches!(action, Action::Emit(Event::IdleKill { .. })) {
+    // What is to be saved first is told to be idle only when that has failed.
+    if !(saves && matches!(action, Action::Emit(Event::IdleKill { .. }))) {
+        nobody_is_evicted_who_is_being_stopped(run)?;
+    }
+    if !matches!(action, Action::Emit(Event::LruEvict { .. })) {
         return Ok(());
     }
     nobody_is_handed_out_and_evicted_in_one_step(book, run)?;

@@ -99,6 +99,7 @@ impl Book {
 
     fn fact(&mut self, id: RunId, fact: &Fact) {
         let (now_ms, step) = (self.now.steady_ms, self.step);
+        let patience_ms = self.config.kill_patience_ms;
         let Some(run) = self.run_mut(id).filter(|run| !run.over) else { return };
         let (key, coming_up) = (run.key, run.is_coming_up());
         match fact {
@@ -141,14 +142,24 @@ impl Book {
                     self.failure(key, Failure::ExitedEarly { exit_code: *exit_code });
                 }
             }
-            Fact::StopAsked { stage } if run.stop == Some((*stage, None)) => {
-                run.stop = Some((*stage, Some(now_ms)));
-            }
-            Fact::StopRefused { asked, .. } if run.stop.is_some_and(|(stage, _)| stage == *asked) => {
-                if run.ready {
-                    run.cause = None;
+            Fact::StopAsked { stage } if run.stop.is_some() => {
+                run.open_kills_ms[usize::from(*stage == StopStage::Force)] = Some(now_ms);
+                if run.stop == Some((*stage, None)) {
+                    run.stop = Some((*stage, Some(now_ms)));
                 }
-                self.give_up(id);
+            }
+            Fact::StopAnswered { asked } if run.stop.is_some() => {
+                run.kill_settled(*asked, patience_ms, now_ms)
+            }
+            Fact::StopRefused { asked, .. } => {
+                let Some((stage, _)) = run.stop else { return };
+                run.kill_settled(*asked, patience_ms, now_ms);
+                if stage == *asked {
+                    if run.ready {
+                        run.cause = None;
+                    }
+                    self.give_up(id);
+                }
             }
             Fact::IdleAnswered { stop } if std::mem::take(&mut run.idleness.is_asked) => match stop {
                 true => run.idleness.condemned_step = step,
@@ -220,20 +231,23 @@ impl Book {
         let at = (self.now.steady_ms, self.step);
         let run = self.run_mut(id).expect("a live run");
         (run.stop, run.given_up) = (None, Some(at));
+        run.open_kills_ms = [None; 2];
         run.makes_no_room_for_restart();
         if run.cause == Some(ExitReason::Checkpointed) {
             run.cause = Some(ExitReason::IdleKilled);
         }
     }
 
-    /// Nobody waits for ever for an external process that was forced to end.
+    /// Nobody waits for ever for an external process that was forced to end, nor for a `kill` that does not settle.
     fn give_hanging_stops_up(&mut self) {
         let grace_ms = Some(self.config.stop_timeout_ms).filter(|ms| *ms > 0).unwrap_or(FORCED_GRACE_MS);
         for key in 0..self.keys.len() {
             let Some(run) = self.live_run_of(key).filter(|run| run.external) else { continue };
             let Some((StopStage::Force, Some(asked_ms))) = run.stop else { continue };
-            if asked_ms + grace_ms <= self.now.steady_ms {
-                self.give_up(run.id);
+            let (id, now_ms) = (run.id, self.now.steady_ms);
+            let grace_is_over = asked_ms.max(run.kill_settled_ms) + grace_ms <= now_ms;
+            if grace_is_over && !run.has_open_kill(self.config.kill_patience_ms, now_ms) {
+                self.give_up(id);
             }
         }
     }

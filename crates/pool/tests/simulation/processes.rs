@@ -113,10 +113,15 @@ impl World<'_> {
             self.plan_fact(asked_ms, run, Fact::StopAsked { stage });
         }
         let after_ms = asked_ms + self.rng.delay_ms();
-        if stage == StopStage::Ask && self.rng.chance(self.faults.ask_ignored) {
+        let refuses = external && self.rng.chance(self.faults.stop_refused);
+        if external && !refuses && !self.rng.chance(self.faults.kill_hangs) {
+            let settled_ms = asked_ms + self.rng.delay_ms();
+            self.plan_fact(settled_ms, run, Fact::StopAnswered { asked: stage });
+        }
+        if stage == StopStage::Ask && !refuses && self.rng.chance(self.faults.ask_ignored) {
             return;
         }
-        if external && self.rng.chance(self.faults.stop_refused) {
+        if refuses {
             let failure = Failure::Thrown { by: Callback::Kill, text: "not now".into() };
             self.plan_fact(after_ms, run, Fact::StopRefused { asked: stage, failure });
             // The process may end all the same, before or after the refusal is heard.

@@ -4,7 +4,7 @@ use super::book::Book;
 use super::effects::run_of;
 use super::leases::SharedLeases;
 use super::world::{key_index, key_name};
-use pool::{Action, Event, ExitReason, Leases, Outcome};
+use pool::{Action, Event, ExitReason, Failure, Leases, Outcome, Refusal};
 
 pub type Verdict = Result<(), String>;
 
@@ -23,6 +23,7 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     events_keep_their_order(book, action)?;
     the_exit_has_its_first_cause(book, action)?;
     whoever_gets_a_tenant_touches_it(book, leases, action)?;
+    nothing_is_given_up_while_a_kill_is_open(book, action)?;
     cpu_time_never_falls(book, action)
 }
 
@@ -166,7 +167,9 @@ fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {
             told.spawn && run.ready && !told.ready && *duration_ms == book.now.steady_ms - run.start_ms
         }
         Event::Adopt { .. } => run.ready && !told.spawn,
-        Event::IdleKill { .. } | Event::LruEvict { .. } => told.ready && !run.over,
+        // What has ended while it was being saved is told when it is known that it is not.
+        Event::IdleKill { .. } => told.ready && !told.exit,
+        Event::LruEvict { .. } => told.ready && !run.over,
         Event::Observation { .. } => told.spawn && (told.ready || run.over),
         Event::Exit { .. } => told.spawn && run.over && !told.exit,
         Event::Backoff { .. } | Event::Drain => true,
@@ -212,6 +215,20 @@ fn cpu_time_never_falls(book: &Book, action: &Action) -> Verdict {
 fn drain_is_told_once(book: &Book) -> Verdict {
     let expected = u64::from(book.draining_since.is_some());
     holds(book.drain_events == expected, || format!("{} drain events, not {expected}", book.drain_events))
+}
+
+/// While the user's `kill` has not settled, nobody hears that it takes too long; but not for ever.
+fn nothing_is_given_up_while_a_kill_is_open(book: &Book, action: &Action) -> Verdict {
+    let Action::Settle { outcome: Outcome::Refused(Refusal::StopRefused { run, failure }), .. } = action
+    else {
+        return Ok(());
+    };
+    if *failure != Failure::StopTimedOut {
+        return Ok(());
+    }
+    let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+    let open = run.stop.is_some() && run.has_open_kill(book.config.kill_patience_ms, book.now.steady_ms);
+    holds(!open, || format!("a stop is given up, and `kill` has not settled: {run:?}"))
 }
 
 /// Only an external process can hold out against being stopped.

@@ -55,6 +55,10 @@ pub struct RunRecord {
     pub saved_step: u64,
     /// The stop under way: what was asked last, and when the user's `kill` was called for it.
     pub stop: Option<(StopStage, Option<u64>)>,
+    /// When the user's `kill` was called that has not settled: to ask, and to force.
+    pub open_kills_ms: [Option<u64>; 2],
+    /// When the last of them settled.
+    pub kill_settled_ms: u64,
     /// When, and at which step, a stop of it was last given up.
     pub given_up: Option<(u64, u64)>,
     pub exit_code: Option<i32>,
@@ -81,6 +85,10 @@ pub struct Idleness {
     pub unconnected_step: u64,
     /// The step in which its idle stop began.
     pub stop_step: u64,
+    /// For how long it was idle when it began to be saved.
+    pub saved_idle_ms: Option<u64>,
+    /// The step in which it was last told that it is stopped for being idle.
+    pub told_step: u64,
 }
 
 /// It is being saved.
@@ -203,6 +211,8 @@ impl RunRecord {
             saving: None,
             saved_step: 0,
             stop: None,
+            open_kills_ms: [None; 2],
+            kill_settled_ms: 0,
             given_up: None,
             exit_code: None,
             cpu_ms: 0,
@@ -214,6 +224,18 @@ impl RunRecord {
 
     pub fn become_ready(&mut self, now_ms: u64) {
         (self.ready, self.ready_ms) = (true, now_ms);
+    }
+
+    pub fn kill_settled(&mut self, asked: StopStage, patience_ms: u64, now_ms: u64) {
+        self.open_kills_ms[usize::from(asked == StopStage::Force)] = None;
+        if !self.has_open_kill(patience_ms, now_ms) {
+            self.kill_settled_ms = now_ms;
+        }
+    }
+
+    /// One that was called a short while ago.
+    pub fn has_open_kill(&self, patience_ms: u64, now_ms: u64) -> bool {
+        self.open_kills_ms.iter().flatten().any(|called_ms| called_ms + patience_ms > now_ms)
     }
 
     pub fn makes_no_room_for_restart(&mut self) {

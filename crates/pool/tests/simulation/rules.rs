@@ -31,6 +31,8 @@ pub struct Faults {
     pub ask_ignored: u64,
     pub stop_refused: u64,
     pub stop_hangs: u64,
+    /// The user's `kill` never settles.
+    pub kill_hangs: u64,
     /// The stop works, but long after everybody gave up.
     pub stop_late: u64,
     /// Questions about idle tenants, looks and saves that nobody answers.
@@ -66,6 +68,7 @@ impl Rules {
             sweep_interval_ms: rng.between(5, 40),
             observe_interval_ms,
             stop_timeout_ms: if rng.chance(30) { 0 } else { rng.between(1, 40) },
+            kill_patience_ms: rng.between(1, 100),
             backoff,
             gate: GateConfig { width, patience_ms },
             processes,
@@ -100,6 +103,7 @@ impl Faults {
             ask_ignored: percent(&[0, 30]),
             stop_refused: percent(&[0, 15, 60]),
             stop_hangs: percent(&[0, 15, 30]),
+            kill_hangs: percent(&[0, 0, 30, 80]),
             stop_late: percent(&[0, 10]),
             question_hangs: percent(&[0, 0, 15]),
             kept: percent(&[0, 30, 70]),
