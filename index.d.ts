@@ -226,6 +226,13 @@ export type RuntimeTransitionEvent =
       pid: number;
       /** `null` when a signal ended it: for a Bun `Subprocess`, too, whose `exited` gives 128 and the signal's number. */
       exitCode: number | null;
+      /**
+       * The signal that ended its first process, by name (`"SIGSEGV"`), if neither we nor your `kill` sent it. Absent
+       * otherwise. A start script's server is a child of it: `bun run` ends itself by the signal that ended the server,
+       * while `sh` and `npm` exit with 128 and the signal's number, which is `exitCode` then. Out of memory looks like any
+       * other SIGKILL.
+       */
+      signal?: string;
       reason: ExitReason;
       resourceId?: string;
     }
@@ -315,6 +322,11 @@ export type SpawnBackoff = {
   maxMs?: number;
   /** After this many failures in a row `ensure` is refused until `clearBackoff`. Default 10. */
   maxFailures?: number;
+  /**
+   * A crash sooner than this after becoming ready counts as a failed start, and failures are forgotten only by a process that
+   * has been ready for as long. So what answers once and dies is not started again and again. Default 0.
+   */
+  minUptimeMs?: number;
 };
 
 /** What `createRuntime` takes. Only `source` is required. */
@@ -472,7 +484,7 @@ export type RuntimeMetrics = RuntimeStats & {
  * - `stuck`: its process did not become ready and cannot be stopped; `kill` and `ensure` try again
  * - `backing-off`: no process; `ensure` is refused until `retryAt`
  * - `failed`: no process; `ensure` is refused until `clearBackoff`
- * - `stopped`: no process; its last start failed, and `ensure` tries again
+ * - `stopped`: no process; `ensure` starts it
  * - `checkpointed`: no process, but a snapshot
  */
 export type TenantState =
@@ -499,13 +511,35 @@ export type TenantStatus = {
   attempt: number;
   /** From when on `ensure` is no longer refused for them. */
   retryAt: number | null;
-  /** What the last of them said. */
+  /** What the last of them said, with the last lines of its output. */
   lastError: string | null;
-  /** As last observed: see `observeIntervalMs`. */
+  /** Processes started so far; not those adopted or restored. */
+  starts: number;
+  /** How many of its processes have crashed. */
+  crashes: number;
+  /**
+   * How its last process ended. Of the latest 100,000 keys, and 32 MiB of last lines, this is remembered when there is no
+   * process any more.
+   */
+  lastExit: TenantExit | null;
+  /** CPU time of its process tree so far: when it became ready, and every `observeIntervalMs`. */
   cpuMs: number | null;
-  /** As last observed. */
+  /** Resident memory of its process tree, likewise. */
   rssBytes: number | null;
   resourceId?: string;
+};
+
+/** How a process ended. */
+export type TenantExit = {
+  /** As in the event `exit`. */
+  exitCode: number | null;
+  /** As in the event `exit`; `null` for none. */
+  signal: string | null;
+  reason: ExitReason;
+  /** When. */
+  at: number;
+  /** The last lines of its output, 20 at most and 4 KiB in all, oldest first. */
+  lines: string[];
 };
 
 /** What a call that waits may be given. */
@@ -753,6 +787,8 @@ export class RuntimeExitedBeforeReadyError extends Error {
   readonly key: string;
   /** `null` when a signal ended it, and when there was no process. */
   readonly exitCode: number | null;
+  /** The signal that ended it, by name, as in the event `exit`. Absent otherwise. */
+  readonly signal?: string;
 }
 
 /**

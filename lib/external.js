@@ -5,6 +5,7 @@
  * What is on the way of every start uses `then`, and functions that hold on to `run` alone: `await`, and variables of
  * their own, would make twice as many objects.
  */
+import { signalNumber } from './batch.js';
 import { textOf } from './errors.js';
 import { LONGEST_TIMER_MS } from './ledger.js';
 import { isWhole, usable } from './processes.js';
@@ -14,8 +15,9 @@ import { isWhole, usable } from './processes.js';
 /** @typedef {import('../index.js').RuntimeProcess} RuntimeProcess */
 /** @typedef {import('../index.js').RuntimeLogEvent} RuntimeLogEvent */
 
-/** Lines of output kept to explain a start that fails. */
+/** Lines of output kept to explain how a process has ended, and how much of each: as of a process of ours. */
 const KEPT_LINES = 20;
+const KEPT_LENGTH = 1_024;
 
 /**
  * The user's functions of one runtime.
@@ -76,9 +78,13 @@ export function createExternal({ native, settings, onLog, wake }) {
    * @param {PromiseLike<unknown>} exited
    */
   function reportExit(run, exited) {
-    const over = (/** @type {unknown} */ code) => wake(native.exited(run.id, exitCodeOf(run.process, code)));
+    const over = (/** @type {unknown} */ code) => {
+      const signal = signalOf(run.process);
+      const exitCode = signal === undefined && isWhole(code, -(2 ** 31), 2 ** 31 - 1) ? Number(code) : null;
+      wake(native.exited(run.id, exitCode, signalNumber(signal), run.output?.join('\n') ?? ''));
+    };
     // It will never be known how it ended; that it did is all there is to hold on to.
-    const lost = () => wake(native.exited(run.id, null));
+    const lost = () => wake(native.exited(run.id, null, 0, run.output?.join('\n') ?? ''));
     try {
       Promise.resolve(exited).then(over, lost);
     } catch {
@@ -90,10 +96,8 @@ export function createExternal({ native, settings, onLog, wake }) {
   function passOn(run, event) {
     if (run.isOver) return;
     const line = String(event?.line);
-    if (run.live === undefined) {
-      const output = (run.output ??= []);
-      if (output.push(line) > KEPT_LINES) output.shift();
-    }
+    const output = (run.output ??= []);
+    if (output.push(line.length > KEPT_LENGTH ? line.slice(0, KEPT_LENGTH) : line) > KEPT_LINES) output.shift();
     const stream = event?.stream === 'stderr' ? 'stderr' : 'stdout';
     const pid = Number.isInteger(event?.pid) ? event.pid : run.pid;
     onLog?.({ key: run.key, pid, stream, line, at: typeof event?.at === 'number' ? event.at : Date.now() });
@@ -178,13 +182,11 @@ async function endUnusable(process, stopTimeoutMs) {
 const isLate = (ms) =>
   new Promise((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS), false).unref?.());
 
-/** None where a signal ended it: Bun makes a number of that, and says so beside it. @param {any} process @param {unknown} code @returns {number | null} */
-function exitCodeOf(process, code) {
-  if (!isWhole(code, -(2 ** 31), 2 ** 31 - 1)) return null;
+/** The signal that ended it, where it says so, as a Bun `Subprocess` does. @param {any} process @returns {string | undefined} */
+function signalOf(process) {
   try {
-    if (typeof process.signalCode === 'string') return null;
+    return typeof process?.signalCode === 'string' ? process.signalCode : undefined;
   } catch {
-    // Then what it resolved to is all that is known.
+    return undefined;
   }
-  return Number(code);
 }

@@ -11,7 +11,7 @@ import { isPort } from './processes.js';
 const START_PATIENCE_MS = 1_000;
 
 const COMMAND = /** @type {readonly string[]} */ (['bun', 'run', 'start']);
-const BACKOFF = { baseMs: 1_000, maxMs: 60_000, maxFailures: 10 };
+const BACKOFF = { baseMs: 1_000, maxMs: 60_000, maxFailures: 10, minUptimeMs: 0 };
 
 /** A snapshot that does not answer after this long is given up; and so is the taking of one. */
 const RESTORE_TIMEOUT_MS = 30_000;
@@ -150,11 +150,12 @@ function envOf(env) {
 /** @param {unknown} backoff */
 function backoffOf(backoff) {
   if (!isRecord(backoff)) throw invalidOption(`backoff must be an object, got ${shown(backoff)}`);
-  const { baseMs, maxMs, maxFailures } = /** @type {Record<string, unknown>} */ (backoff);
+  const { baseMs, maxMs, maxFailures, minUptimeMs } = /** @type {Record<string, unknown>} */ (backoff);
   return {
     baseMs: number('backoff.baseMs', baseMs, BACKOFF.baseMs, 0),
     maxMs: number('backoff.maxMs', maxMs, BACKOFF.maxMs, 0),
     maxFailures: wholeNumber('backoff.maxFailures', maxFailures, BACKOFF.maxFailures, 1),
+    minUptimeMs: number('backoff.minUptimeMs', minUptimeMs, BACKOFF.minUptimeMs, 0),
   };
 }
 

@@ -18,7 +18,7 @@ pub struct Supervision {
 }
 
 impl Supervision {
-    /// Without `log_room` lines are read and dropped, except the last ones of a start.
+    /// Without `log_room` lines are read and dropped, except the last ones.
     pub fn new(driver: Arc<Driver>, run: RunId, tail: Arc<Mutex<Tail>>, log_room: Option<LogRoom>) -> Self {
         Supervision { driver, run, tail, log_room }
     }
@@ -52,7 +52,10 @@ impl RunSink for Supervision {
     }
 
     fn ended(&self, ended: Ended) {
-        let cpu_ms = ended.cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
-        self.report(Fact::Exited(Exit { exit_code: ended.exit_code, cpu_ms }));
+        let Ended { exit_code, signal, cpu_us } = ended;
+        let cpu_ms = cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
+        // All that was written has been passed on.
+        let output = self.tail.lock().unwrap_or_else(PoisonError::into_inner).text().into();
+        self.report(Fact::Exited(Exit { exit_code, signal, output, cpu_ms }));
     }
 }

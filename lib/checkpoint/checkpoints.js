@@ -102,7 +102,7 @@ export function createCheckpoints(core) {
       // What was being done to the snapshot is done: no second process while it was.
       await quiet(run.key);
       if (native.isStarting(run.id)) return startCold();
-      wake(native.exited(run.id, null));
+      wake(native.exited(run.id, null, 0, ''));
     } catch (error) {
       external.failStart(run, error);
     }

@@ -40,6 +40,7 @@ pub struct NativeBackoff {
     pub base_ms: f64,
     pub max_ms: f64,
     pub max_failures: f64,
+    pub min_uptime_ms: f64,
 }
 
 #[napi(object, object_to_js = false)]
@@ -70,6 +71,7 @@ impl NativeOptions {
                 base_ms: self.backoff.base_ms as u64,
                 max_ms: self.backoff.max_ms as u64,
                 max_failures: self.backoff.max_failures as u64,
+                min_uptime_ms: self.backoff.min_uptime_ms as u64,
             },
             gate: GateConfig {
                 width: gate_width(self.spawn_concurrency),
@@ -115,7 +117,12 @@ mod tests {
             stop_timeout_ms: number,
             spawn_concurrency: Some(number),
             spawn_patience_ms: None,
-            backoff: NativeBackoff { base_ms: number, max_ms: number, max_failures: number },
+            backoff: NativeBackoff {
+                base_ms: number,
+                max_ms: number,
+                max_failures: number,
+                min_uptime_ms: number,
+            },
             idle: None,
             checkpoint: None,
             should_idle_kill: None,

@@ -188,8 +188,11 @@ impl Functions<'_> {
         self.fact("readinessFailed", |(run, text): (f64, String)| {
             (run, Fact::NotReady(Failure::Thrown { by: Callback::Readiness, text }))
         })?;
-        self.fact("exited", |(run, exit_code): (f64, Option<i32>)| {
-            (run, Fact::Exited(Exit { exit_code, cpu_ms: None }))
+        // Signal 0: none that is known.
+        type Exited = (f64, Option<i32>, i32, String);
+        self.fact("exited", |(run, exit_code, signal, output): Exited| {
+            let signal = Some(signal).filter(|signal| *signal > 0);
+            (run, Fact::Exited(Exit { exit_code, signal, output: output.into(), cpu_ms: None }))
         })?;
         self.fact("idleAnswered", |(run, stop): (f64, bool)| (run, Fact::IdleAnswered { stop }))?;
         self.fact("checkpointed", |(run, saved): (f64, bool)| (run, Fact::Checkpointed { saved }))?;

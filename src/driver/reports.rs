@@ -1,6 +1,6 @@
 //! What users are told, and what has to be found out for it.
 
-use super::{Core, Driver, lock_tail};
+use super::{Core, Driver};
 use crate::os::accounting::Root;
 use crate::os::clock;
 use crate::os::connections;
@@ -73,9 +73,6 @@ impl Driver {
             Event::Spawn { run, pid, port } => Record::Spawn { run, pid, port },
             Event::Ready { run, duration_ms } => {
                 let handle = core.runs.get_mut(&run)?;
-                if let Some(tail) = handle.tail.take() {
-                    lock_tail(&tail).forget();
-                }
                 if handle.processes == Processes::External
                     && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
                 {
@@ -92,14 +89,14 @@ impl Driver {
             Event::Observation { run, cpu_ms, rss_bytes } => {
                 Record::Observation { run, cpu_ms, rss_bytes, at_ms: clock::wall_ms() }
             }
-            Event::Exit { run, exit_code, reason } => {
+            Event::Exit { run, exit_code, signal, reason } => {
                 if reason == ExitReason::Checkpointed {
                     let handle = core.runs.get_mut(&run)?;
                     // The port of a user's process is not held while it runs.
                     let held_port = handle.held_port.take().or_else(|| HeldPort::hold(handle.port).ok());
                     core.saved_ports.insert(handle.key.clone(), (handle.port, held_port));
                 }
-                Record::Exit { run, exit_code, reason }
+                Record::Exit { run, exit_code, signal, reason }
             }
             Event::Backoff { key, attempt, retry_after_ms } => {
                 Record::Backoff { key, attempt, retry_after_ms }

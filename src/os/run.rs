@@ -45,7 +45,7 @@ pub async fn supervise(warden: &WardenClient, program: Program, sink: &impl RunS
     }
     let (tell_ended, ended) = watch::channel(false);
     let end = async {
-        let lost = Ended { exit_code: None, cpu_us: None };
+        let lost = Ended { exit_code: None, signal: None, cpu_us: None };
         let end = launched.ended.await.unwrap_or(lost);
         let _ = tell_ended.send(true);
         end

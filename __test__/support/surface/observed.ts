@@ -58,7 +58,17 @@ export class Observed implements ObservedRuntime {
       cpuMs: null,
       rssBytes: null,
     };
-    return { key, state: 'ready', attempt: 0, retryAt: null, lastError: null, ...nothing };
+    return {
+      key,
+      state: 'ready',
+      attempt: 0,
+      retryAt: null,
+      lastError: null,
+      starts: 0,
+      crashes: 0,
+      lastExit: null,
+      ...nothing,
+    };
   }
 
   transition(event: RuntimeTransitionEvent): void {

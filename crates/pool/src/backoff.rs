@@ -1,9 +1,10 @@
 //! Back-off: which keys are refused for earlier failures, and for how long.
 //!
 //! After `n` failures in a row a key waits `min(max_ms, base_ms * 2^(n-1))`; from `max_failures` on it waits for
-//! `clear`. Becoming ready forgets them.
+//! `clear`. Becoming ready forgets them; with `min_uptime_ms`, having been ready for that long, and a crash before that is
+//! one more.
 
-use crate::{Failure, Key, KeyMap};
+use crate::{Failure, Key, KeyMap, RunId};
 
 /// Failing keys remembered at most. A router that passes every host name on would otherwise let strangers
 /// fill the memory with names that never existed. At the cap, keys whose window is over are forgotten; if that is not
@@ -21,6 +22,8 @@ pub struct Backoff {
     pub max_ms: u64,
     /// Failures in a row after which only clearing helps.
     pub max_failures: u64,
+    /// A crash sooner than this after becoming ready is a failure, too.
+    pub min_uptime_ms: u64,
 }
 
 impl Backoff {
@@ -36,6 +39,8 @@ pub(crate) struct Failures {
     pub count: u64,
     pub retry_at_ms: u64,
     pub last: Failure,
+    /// The run that failed last.
+    pub run: RunId,
 }
 
 /// Why a key is refused right now.
@@ -59,7 +64,7 @@ impl FailureBook {
         FailureBook { rules, by_key: KeyMap::default(), recorded: 0, next_forgetting_ms: 0 }
     }
 
-    pub fn record(&mut self, key: &Key, now_ms: u64, failure: Failure) {
+    pub fn record(&mut self, key: &Key, now_ms: u64, run: RunId, last: Failure) {
         self.recorded += 1;
         if self.by_key.len() >= REMEMBERED_KEYS && !self.by_key.contains_key(key) {
             self.forget_the_retried(now_ms);
@@ -69,7 +74,7 @@ impl FailureBook {
         }
         let count = self.by_key.get(key).map_or(0, |failures| failures.count) + 1;
         let retry_at_ms = now_ms.saturating_add(self.rules.delay_ms(count));
-        self.by_key.insert(key.clone(), Failures { count, retry_at_ms, last: failure });
+        self.by_key.insert(key.clone(), Failures { count, retry_at_ms, last, run });
     }
 
     fn forget_the_retried(&mut self, now_ms: u64) {
@@ -129,7 +134,7 @@ impl FailureBook {
 mod tests {
     use super::*;
 
-    const RULES: Backoff = Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 };
+    const RULES: Backoff = Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 };
 
     #[test]
     fn the_wait_doubles_up_to_the_cap() {
@@ -139,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_wait_never_overflows() {
-        let rules = Backoff { base_ms: u64::MAX / 2, max_ms: u64::MAX, max_failures: u64::MAX };
+        let rules = Backoff { base_ms: u64::MAX / 2, max_ms: u64::MAX, max_failures: u64::MAX, ..RULES };
         assert_eq!(rules.delay_ms(u64::MAX), u64::MAX);
     }
 
@@ -147,7 +152,7 @@ mod tests {
     fn a_key_is_held_until_its_window_is_over() {
         let mut book = FailureBook::new(RULES);
         let key: Key = "a".into();
-        book.record(&key, 100, Failure::ReadinessTimedOut);
+        book.record(&key, 100, RunId(1), Failure::ReadinessTimedOut);
         assert!(matches!(book.hold("a", 1_099), Some(Hold::Window { retry_after_ms: 1, .. })));
         assert!(book.hold("a", 1_100).is_none());
         assert_eq!((book.held(1_099).count(), book.held(1_100).count()), (1, 0));
@@ -157,8 +162,8 @@ mod tests {
     fn after_max_failures_only_clearing_helps() {
         let mut book = FailureBook::new(Backoff { max_failures: 2, ..RULES });
         let key: Key = "a".into();
-        book.record(&key, 0, Failure::ReadinessTimedOut);
-        book.record(&key, 0, Failure::ReadinessTimedOut);
+        book.record(&key, 0, RunId(1), Failure::ReadinessTimedOut);
+        book.record(&key, 0, RunId(1), Failure::ReadinessTimedOut);
         assert!(matches!(book.hold("a", u64::MAX), Some(Hold::Exhausted { .. })));
         book.clear("a");
         assert!(book.hold("a", 0).is_none());
@@ -168,7 +173,7 @@ mod tests {
     fn strangers_cannot_fill_the_memory_with_names() {
         let mut book = FailureBook::new(RULES);
         for n in 0..REMEMBERED_KEYS + 10 {
-            book.record(&Key::from(n.to_string()), n as u64 * 2_000, Failure::ReadinessTimedOut);
+            book.record(&Key::from(n.to_string()), n as u64 * 2_000, RunId(1), Failure::ReadinessTimedOut);
         }
         assert!(book.by_key.len() <= 11, "{} keys remembered", book.by_key.len());
     }

@@ -4,7 +4,7 @@ use crate::backoff::Hold;
 use crate::messages::{Event, Outcome, Refusal};
 use crate::pool::{Disposal, Pool, Step};
 use crate::tenant::{Cause, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, Processes, RunId, StopStage};
+use crate::{Action, Adopted, CallId, Failure, Key, Processes, RunId};
 
 /// Keys that wait to be started, at most: a router that passes every host name on would otherwise let strangers fill the
 /// memory.
@@ -288,13 +288,13 @@ impl Pool {
             match &self.tenant_of(run).state {
                 state if state.run().is_some_and(|run| run.processes == Processes::External) => {
                     self.set_stage(run, Stage::Forced);
-                    self.exited(step, run, crate::Exit { exit_code: None, cpu_ms: None });
+                    self.exited(step, run, crate::Exit::default());
                 }
                 // Nobody is left who could say whether it is saved.
                 State::Stopping(_, stop) if stop.stage == Stage::Saving => {
                     self.checkpointed(step, run, false)
                 }
-                _ => self.actions.push(Action::Stop { run, stage: StopStage::Force }),
+                _ => self.force(run),
             }
         }
     }

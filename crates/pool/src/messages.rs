@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "each variant says what its fields mean")]
 
 use crate::{Adopted, CallId, Key, RunId};
+use std::sync::Arc;
 
 /// Everything the pool can be told.
 #[derive(Clone, Debug)]
@@ -62,10 +63,14 @@ pub enum Fact {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exit {
     /// `None` when a signal ended it.
     pub exit_code: Option<i32>,
+    /// The signal that ended it, where it is known.
+    pub signal: Option<i32>,
+    /// The last lines that it wrote.
+    pub output: Arc<str>,
     /// CPU time of the whole tree over its whole life, where it is known.
     pub cpu_ms: Option<u64>,
 }
@@ -87,7 +92,9 @@ pub enum Failure {
     /// The process could not be started; the text says which and why.
     NotStarted { reason: String },
     /// The process ended before it was ready.
-    ExitedEarly { exit_code: Option<i32> },
+    ExitedEarly { exit_code: Option<i32>, signal: Option<i32> },
+    /// It crashed so soon after it had become ready that this counts as a failure of its start.
+    CrashedSoon { exit_code: Option<i32>, signal: Option<i32>, uptime_ms: u64 },
     /// The start was stopped before there was a process.
     CalledOff,
     /// It did not answer in time.
@@ -187,8 +194,8 @@ pub enum Event {
     LruEvict { run: RunId },
     /// What it has used so far.
     Observation { run: RunId, cpu_ms: u64, rss_bytes: u64 },
-    /// It is gone.
-    Exit { run: RunId, exit_code: Option<i32>, reason: ExitReason },
+    /// It is gone. The signal is one that neither we nor the user's `kill` may have sent.
+    Exit { run: RunId, exit_code: Option<i32>, signal: Option<i32>, reason: ExitReason },
     /// A call was refused inside the key's back-off window.
     Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
     /// No new spawns from now on.

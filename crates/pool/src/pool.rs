@@ -2,6 +2,7 @@
 
 use crate::backoff::FailureBook;
 use crate::gate::Gate;
+use crate::history::HistoryBook;
 use crate::idle::{IdleStep, Looks};
 use crate::messages::{Action, Input, Outcome, Refusal};
 use crate::room::Room;
@@ -49,6 +50,7 @@ pub struct Pool {
     pub(crate) gate: Gate,
     pub(crate) timers: Timers,
     pub(crate) failures: FailureBook,
+    pub(crate) histories: HistoryBook,
     pub(crate) observe_at_ms: Option<u64>,
     pub(crate) looks: Looks,
     pub(crate) draining: bool,
@@ -86,6 +88,7 @@ impl Pool {
             room: Room::new(config.max_concurrent),
             gate: Gate::new(config.gate),
             failures: FailureBook::new(config.backoff),
+            histories: HistoryBook::default(),
             config,
             tenants: KeyMap::default(),
             runs: RunMap::default(),

@@ -145,7 +145,7 @@ impl Pool {
         }
     }
 
-    fn force(&mut self, id: RunId) {
+    pub(crate) fn force(&mut self, id: RunId) {
         self.set_stage(id, Stage::Forced);
         self.actions.push(Action::Stop { run: id, stage: StopStage::Force });
         // SIGKILL cannot be refused: the exit comes when the kernel is done with the tree. A user's process gets its grace

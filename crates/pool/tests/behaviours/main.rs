@@ -1,6 +1,7 @@
 //! The pool's promises one by one: each file is named after the behaviour it shows.
 
 mod a_busy_tenant_is_not_idle;
+mod a_crash_soon_after_the_start_is_a_failure;
 mod a_ready_tenant_stays_for_a_while;
 mod a_refused_eviction_is_not_taken_as_room;
 mod a_respawn_of_a_stranded_key_queues_for_room;
@@ -28,3 +29,4 @@ mod support;
 mod the_first_cause_wins;
 mod the_gate_is_fair;
 mod the_window_holds_while_a_process_cannot_be_ended;
+mod what_has_ended_is_remembered;

@@ -19,7 +19,7 @@ pub fn config() -> Config {
         observe_interval_ms: None,
         stop_timeout_ms: 5_000,
         kill_patience_ms: 60_000,
-        backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 },
+        backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
         gate: GateConfig { width: None, patience_ms: None },
         processes: Processes::Own,
         asks_before_idle: false,
@@ -117,7 +117,7 @@ impl Bench {
     }
 
     pub fn exit(&mut self, run: RunId) -> Vec<Action> {
-        self.fact(run, Fact::Exited(Exit { exit_code: None, cpu_ms: None }))
+        self.fact(run, Fact::Exited(Exit::default()))
     }
 
     pub fn refuse_stop(&mut self, run: RunId, asked: StopStage) -> Vec<Action> {

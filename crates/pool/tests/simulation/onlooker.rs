@@ -2,7 +2,7 @@
 
 use super::book::{Book, Origin};
 use super::world::key_index;
-use pool::{CallId, Exit, ExitReason, Fact, Failure, Input, RunId, StopStage};
+use pool::{CallId, Exit, ExitReason, Fact, Failure, Input, LastExit, RunId, StopStage};
 
 /// What an external process gets to end after it was forced, when the configured grace is 0.
 const FORCED_GRACE_MS: u64 = 5_000;
@@ -86,7 +86,7 @@ impl Book {
         self.abandoned = true;
         self.config.stop_timeout_ms = 0;
         let external: Vec<RunId> = self.alive().filter(|run| run.external).map(|run| run.id).collect();
-        external.into_iter().for_each(|run| self.over(run, None));
+        external.into_iter().for_each(|run| self.over(run, &Exit::default()));
         let ours: Vec<RunId> = self.alive().map(|run| run.id).collect();
         ours.into_iter().for_each(|run| self.save_is_over(run, false));
     }
@@ -103,43 +103,42 @@ impl Book {
         let Some(run) = self.run_mut(id).filter(|run| !run.over) else { return };
         let (key, coming_up) = (run.key, run.is_coming_up());
         match fact {
-            Fact::Started { .. } => {
-                run.started = true;
-                _ = self.observing_from_ms.get_or_insert(now_ms);
-            }
-            Fact::Restored { .. } if !run.started => {
-                (run.started, run.external) = (true, true);
-                if coming_up {
+            Fact::Started { .. } | Fact::Restored { .. } if !run.started => {
+                (run.started, run.external) = (true, run.external || matches!(fact, Fact::Restored { .. }));
+                if coming_up && matches!(fact, Fact::Restored { .. }) {
                     run.become_ready(now_ms);
                     run.origin = Origin::Restored;
-                    self.forget_failures(key);
+                    self.forget_failures_of_ready(key);
+                } else {
+                    self.keys[key].history.starts += 1;
                 }
                 _ = self.observing_from_ms.get_or_insert(now_ms);
             }
             Fact::Ready if coming_up && run.started => {
                 run.become_ready(now_ms);
-                self.forget_failures(key);
+                self.forget_failures_of_ready(key);
             }
             Fact::NotReady(failure) if coming_up && run.started => {
                 run.failed = true;
                 run.cause = Some(ExitReason::ReadinessTimeout);
-                self.failure(key, failure.clone());
+                self.failure(key, id, failure.clone());
             }
             Fact::StartFailed(failure) if !run.started => {
-                self.over(id, None);
+                self.over(id, &Exit::default());
                 if coming_up {
-                    self.failure(key, failure.clone());
+                    self.failure(key, id, failure.clone());
                 }
             }
-            Fact::Exited(Exit { exit_code, .. }) => {
+            Fact::Exited(exit) => {
                 // What ends while it is being saved is over when it is known whether it was.
                 if let Some(saving) = &mut run.saving {
-                    _ = saving.exit.get_or_insert(*exit_code);
+                    _ = saving.exit.get_or_insert(exit.clone());
                     return;
                 }
-                self.over(id, *exit_code);
+                self.over(id, exit);
                 if coming_up {
-                    self.failure(key, Failure::ExitedEarly { exit_code: *exit_code });
+                    let (exit_code, signal) = (exit.exit_code, exit.signal);
+                    self.failure(key, id, Failure::ExitedEarly { exit_code, signal });
                 }
             }
             Fact::StopAsked { stage } if run.stop.is_some() => {
@@ -177,8 +176,8 @@ impl Book {
         if saved {
             (run.cause, run.saved_step) = (Some(ExitReason::Checkpointed), step);
         }
-        if let Some(exit_code) = saving.exit {
-            self.over(id, exit_code);
+        if let Some(exit) = saving.exit {
+            self.over(id, &exit);
         }
     }
 
@@ -212,9 +211,11 @@ impl Book {
         }
     }
 
-    fn over(&mut self, id: RunId, exit_code: Option<i32>) {
+    fn over(&mut self, id: RunId, exit: &Exit) {
+        self.history(id, exit);
+        self.uptime(id, exit);
         let run = self.run_mut(id).expect("a live run");
-        (run.over, run.exit_code) = (true, exit_code);
+        (run.over, run.exit_code, run.signal) = (true, exit.exit_code, run.signal_of_others(exit.signal));
         // A stop before there was a process may have been given up unseen, and a restart have tried again.
         let perhaps = run.may_make_room_for_restart || (run.external && !run.started);
         let inherits_room = run.makes_room_for_restart || perhaps;
@@ -223,6 +224,34 @@ impl Book {
         self.ended.push(id);
         if self.alive().next().is_none() {
             self.observing_from_ms = None;
+        }
+    }
+
+    /// What is remembered of its key.
+    fn history(&mut self, id: RunId, exit: &Exit) {
+        let at_ms = self.now.wall_ms;
+        let run = self.run(id).expect("a live run");
+        let signal = run.signal_of_others(exit.signal);
+        let (key, started, reason) = (run.key, run.started, run.reason(exit.exit_code));
+        if started {
+            let history = &mut self.keys[key].history;
+            history.crashes += u64::from(reason == ExitReason::Crashed);
+            let (exit_code, output) = (exit.exit_code, exit.output.clone());
+            history.last_exit = Some(LastExit { run: id, exit_code, signal, reason, at_ms, output });
+        }
+    }
+
+    /// A crash soon after it was ready is a failure; having been ready for longer forgets them.
+    fn uptime(&mut self, id: RunId, exit: &Exit) {
+        let min_uptime_ms = self.config.backoff.min_uptime_ms;
+        let run = self.run(id).filter(|run| run.ready).map(|run| (run.key, run.ready_ms, run));
+        let Some((key, ready_ms, run)) = run else { return };
+        let (exit_code, signal) = (exit.exit_code, run.signal_of_others(exit.signal));
+        let uptime_ms = self.now.steady_ms - ready_ms;
+        if self.now.steady_ms >= run.proven_at_ms(min_uptime_ms) {
+            self.forget_failures(key);
+        } else if run.reason(exit_code) == ExitReason::Crashed {
+            self.failure(key, id, Failure::CrashedSoon { exit_code, signal, uptime_ms });
         }
     }
 
@@ -252,7 +281,7 @@ impl Book {
         }
     }
 
-    fn failure(&mut self, key: usize, failure: Failure) {
+    fn failure(&mut self, key: usize, run: RunId, failure: Failure) {
         self.failures += 1;
         let backoff = self.config.backoff;
         let record = &mut self.keys[key];
@@ -260,7 +289,14 @@ impl Book {
         let wait_ms =
             (1..record.failures).fold(backoff.base_ms, |wait_ms, _| (wait_ms * 2).min(backoff.max_ms));
         record.retry_at_ms = self.now.steady_ms + wait_ms;
-        record.last_failure = Some(failure);
+        (record.last_failure, record.failed_run) = (Some(failure), Some(run));
+    }
+
+    /// Becoming ready is enough unless it has to stay so for a while.
+    fn forget_failures_of_ready(&mut self, key: usize) {
+        if self.config.backoff.min_uptime_ms == 0 {
+            self.forget_failures(key);
+        }
     }
 
     pub fn forget_failures(&mut self, key: usize) {

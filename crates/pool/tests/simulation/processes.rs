@@ -79,7 +79,9 @@ impl World<'_> {
     fn exit(&mut self) -> Exit {
         let exit_code = self.rng.pick(&[None, Some(0), Some(1)]);
         let cpu_ms = if self.rng.chance(50) { Some(self.rng.below(50)) } else { None };
-        Exit { exit_code, cpu_ms }
+        let signal =
+            if exit_code.is_none() { self.rng.pick(&[None, Some(9), Some(11), Some(15)]) } else { None };
+        Exit { exit_code, signal, cpu_ms, output: "last words".into() }
     }
 
     fn probe(&mut self, run: RunId) {

@@ -4,7 +4,7 @@ use super::book::Book;
 use super::effects::run_of;
 use super::leases::SharedLeases;
 use super::world::{key_index, key_name};
-use pool::{Action, Event, ExitReason, Failure, Leases, Outcome, Refusal};
+use pool::{Action, Event, Failure, Leases, Outcome, Refusal};
 
 pub type Verdict = Result<(), String>;
 
@@ -197,11 +197,11 @@ fn leases_are_open_exactly_while_in_use(book: &Book, leases: &SharedLeases) -> V
 }
 
 fn the_exit_has_its_first_cause(book: &Book, action: &Action) -> Verdict {
-    let Action::Emit(Event::Exit { run, exit_code, reason }) = action else { return Ok(()) };
+    let Action::Emit(Event::Exit { run, exit_code, signal, reason }) = action else { return Ok(()) };
     let Some(record) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
-    let by_itself = if record.exit_code == Some(0) { ExitReason::ExitedClean } else { ExitReason::Crashed };
-    let expected = record.cause.unwrap_or(by_itself);
+    let expected = record.reason(record.exit_code);
     holds(*reason == expected, || format!("{run:?} ended as {reason:?}, because of {expected:?}"))?;
+    holds(*signal == record.signal, || format!("{run:?} ended by {signal:?}, in truth {:?}", record.signal))?;
     holds(*exit_code == record.exit_code, || format!("{run:?} ended with {:?}", record.exit_code))
 }
 

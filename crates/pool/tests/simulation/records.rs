@@ -1,6 +1,6 @@
 //! What the book holds of each run, call and key.
 
-use pool::{Adopted, ExitReason, Failure, RunId, StopStage};
+use pool::{Adopted, Exit, ExitReason, Failure, History, RunId, StopStage};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -62,6 +62,7 @@ pub struct RunRecord {
     /// When, and at which step, a stop of it was last given up.
     pub given_up: Option<(u64, u64)>,
     pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
     pub cpu_ms: u64,
     /// It is being stopped for a restart that takes its room over.
     pub makes_room_for_restart: bool,
@@ -95,8 +96,8 @@ pub struct Idleness {
 #[derive(Debug)]
 pub struct Saving {
     pub since_ms: u64,
-    /// It has ended meanwhile, with this code.
-    pub exit: Option<Option<i32>>,
+    /// It has ended meanwhile.
+    pub exit: Option<Exit>,
 }
 
 /// The events and effects of a run so far.
@@ -162,6 +163,9 @@ pub struct KeyRecord {
     pub failures: u64,
     pub retry_at_ms: u64,
     pub last_failure: Option<Failure>,
+    /// The run that failed last.
+    pub failed_run: Option<RunId>,
+    pub history: History,
 }
 
 impl KeyRecord {
@@ -215,6 +219,7 @@ impl RunRecord {
             kill_settled_ms: 0,
             given_up: None,
             exit_code: None,
+            signal: None,
             cpu_ms: 0,
             makes_room_for_restart: false,
             may_make_room_for_restart: false,
@@ -247,9 +252,34 @@ impl RunRecord {
         self.ready_ms + (self.ready_ms - self.start_ms).clamp(1, 1_000)
     }
 
+    /// When it has been ready for so long that its start was no failure.
+    pub fn proven_at_ms(&self, min_uptime_ms: u64) -> u64 {
+        match self.ready {
+            true if self.origin == Origin::Adopted => self.ready_ms,
+            true => self.ready_ms + min_uptime_ms,
+            false => u64::MAX,
+        }
+    }
+
+    /// With this signal; neither we nor the user's `kill` can have sent it. SIGSEGV is what the kernel sends here.
+    pub fn signal_of_others(&self, signal: Option<i32>) -> Option<i32> {
+        let is_forced = matches!(self.stop, Some((StopStage::Force, _)));
+        signal.filter(|signal| match self.cause {
+            None => true,
+            Some(cause) if self.external || cause == ExitReason::Checkpointed => *signal == 11,
+            Some(_) => *signal == 11 || (*signal == 9 && !is_forced),
+        })
+    }
+
     /// Ready, and nobody is ending it.
     pub fn is_in_use(&self) -> bool {
         self.ready && !self.over && self.stop.is_none() && self.saving.is_none()
+    }
+
+    /// Why it ends, when it ends with this code.
+    pub fn reason(&self, exit_code: Option<i32>) -> ExitReason {
+        let by_itself = if exit_code == Some(0) { ExitReason::ExitedClean } else { ExitReason::Crashed };
+        self.cause.unwrap_or(by_itself)
     }
 
     /// Neither ready, nor over, nor called off.

@@ -61,7 +61,12 @@ impl Rules {
         let width = rng.pick(&[None, None, Some(1), Some(2)]);
         let patience_ms = if rng.chance(50) { Some(rng.between(1, 40)) } else { None };
         let base_ms = rng.between(1, 60);
-        let backoff = Backoff { base_ms, max_ms: rng.between(base_ms, 150), max_failures: rng.between(1, 5) };
+        let backoff = Backoff {
+            base_ms,
+            max_ms: rng.between(base_ms, 150),
+            max_failures: rng.between(1, 5),
+            min_uptime_ms: if rng.chance(40) { rng.between(1, 60) } else { 0 },
+        };
         let config = Config {
             max_concurrent: rng.between(1, 6) as usize,
             idle_after_ms,
