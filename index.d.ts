@@ -136,7 +136,10 @@ export type RuntimeMetricEvent =
       resourceId?: string;
     }
   | {
-      /** What a tenant uses, every `observeIntervalMs` and once more before its `exit`. */
+      /**
+       * What a tenant uses, every `observeIntervalMs` and once more before its `exit`: what it has used in all or, of a
+       * process of your own `spawn` or `adopt`, what it had right before your `kill` was called, or when last seen.
+       */
       type: 'observation';
       key: string;
       pid: number;
@@ -343,7 +346,10 @@ export type RuntimeOptions = {
   maxConcurrent?: number;
   /** The upper bound on how late an idle tenant is noticed. Never keeps the host process alive. Default 10 000. */
   sweepIntervalMs?: number;
-  /** Time between observations; 0 or less: none. On Linux, and only with `onMetrics`. Default 30 000. */
+  /**
+   * Time between observations, which `inspect` and `list` tell, and `onMetrics` if there is one; 0 or less: none. On Linux.
+   * Default 30 000.
+   */
   observeIntervalMs?: number;
   /** The program and its arguments, run in the tenant's directory. Not used with `spawn`. Default `["bun", "run", "start"]`. */
   command?: readonly string[];

@@ -97,7 +97,8 @@ export function createExternal({ native, settings, onLog, wake }) {
     if (run.isOver) return;
     const line = String(event?.line);
     const output = (run.output ??= []);
-    if (output.push(line.length > KEPT_LENGTH ? line.slice(0, KEPT_LENGTH) : line) > KEPT_LINES) output.shift();
+    if (output.push(line.length > KEPT_LENGTH ? line.slice(0, KEPT_LENGTH) : line) > KEPT_LINES)
+      output.shift();
     const stream = event?.stream === 'stderr' ? 'stderr' : 'stdout';
     const pid = Number.isInteger(event?.pid) ? event.pid : run.pid;
     onLog?.({ key: run.key, pid, stream, line, at: typeof event?.at === 'number' ? event.at : Date.now() });

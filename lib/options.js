@@ -30,13 +30,12 @@ export function readOptions(options) {
   const spawn = optional('spawn', options.spawn, isFunction, 'a function');
   const onMetrics = optional('onMetrics', options.onMetrics, isFunction, 'a function');
   const gate = wholeNumber('spawnConcurrency', options.spawnConcurrency, undefined, 0);
-  const observeIntervalMs = number('observeIntervalMs', options.observeIntervalMs, 30_000);
   return {
     root: rootOf(options.source),
     idleAfterMs: number('idleAfterMs', options.idleAfterMs, 300_000),
     maxConcurrent: wholeNumber('maxConcurrent', options.maxConcurrent, 100, 1),
     sweepIntervalMs: number('sweepIntervalMs', options.sweepIntervalMs, 10_000, 0),
-    observeIntervalMs: onMetrics ? observeIntervalMs : 0,
+    observeIntervalMs: number('observeIntervalMs', options.observeIntervalMs, 30_000),
     stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, 0),
     // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
     spawnConcurrency: gate ?? (spawn ? 0 : undefined),

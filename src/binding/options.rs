@@ -33,6 +33,7 @@ pub struct NativeOptions {
     pub spawn: Option<Given>,
     pub readiness: Option<Given>,
     pub on_log: Option<Given>,
+    pub on_metrics: Option<Given>,
 }
 
 #[napi(object, object_to_js = false)]
@@ -65,6 +66,7 @@ impl NativeOptions {
             idle_after_ms: limit(self.idle_after_ms),
             sweep_interval_ms: self.sweep_interval_ms as u64,
             observe_interval_ms: limit(self.observe_interval_ms),
+            tells_observations: self.on_metrics.is_some(),
             stop_timeout_ms: self.stop_timeout_ms as u64,
             kill_patience_ms: KILL_PATIENCE_MS,
             backoff: Backoff {
@@ -129,6 +131,7 @@ mod tests {
             spawn: None,
             readiness: None,
             on_log: None,
+            on_metrics: None,
         }
     }
 

@@ -197,8 +197,10 @@ impl Functions<'_> {
         self.fact("idleAnswered", |(run, stop): (f64, bool)| (run, Fact::IdleAnswered { stop }))?;
         self.fact("checkpointed", |(run, saved): (f64, bool)| (run, Fact::Checkpointed { saved }))?;
         // The user's `kill` is about to be called.
-        self.fact("stopAsked", |(run, forced): (f64, bool)| {
-            (run, Fact::StopAsked { stage: stop_stage(forced) })
+        self.report("stopAsked", |driver, (run, forced): (f64, bool)| {
+            driver.sample_before_stop(run_id(run));
+            let fact = Fact::StopAsked { stage: stop_stage(forced) };
+            driver.feed_quietly(Input::Fact(run_id(run), fact));
         })?;
         // It has settled.
         self.fact("stopAnswered", |(run, forced): (f64, bool)| {

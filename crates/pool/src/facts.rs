@@ -23,7 +23,7 @@ impl Pool {
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
             Fact::IdleAnswered { stop } => self.idle_answered(step, run, stop),
             Fact::Checkpointed { saved } => self.checkpointed(step, run, saved),
-            Fact::Sampled { cpu_ms, rss_bytes } => self.sampled(run, cpu_ms, rss_bytes),
+            Fact::Sampled { cpu_ms, rss_bytes, regular } => self.sampled(run, cpu_ms, rss_bytes, regular),
         }
     }
 
@@ -121,6 +121,7 @@ impl Pool {
         for waiter in std::mem::take(&mut tenant.waiters) {
             actions.push(Action::Settle { call: waiter.call, outcome: Outcome::Tenant(id) });
         }
+        actions.push(Action::Sample { run: id });
         tenant.state.change(|state| match state {
             State::Probing(run) => (State::Ready(run), ()),
             other => unreachable!("{other:?} was `Probing` above"),
@@ -151,7 +152,7 @@ impl Pool {
 
     /// The process is gone.
     pub(crate) fn exited(&mut self, step: &mut Step, id: RunId, exit: Exit) {
-        let observing = self.config.observe_interval_ms.is_some();
+        let observing = self.tells_observations();
         let tenant = self.tenant_of(id);
         if let State::Stopping(_, stop) = &mut tenant.state
             && stop.stage == Stage::Saving
@@ -171,10 +172,12 @@ impl Pool {
         let Exit { exit_code, output, .. } = exit;
         let signal = exit.signal.filter(|signal| !tenant.state.may_have_sent(*signal));
         let (was_ready, proven_at_ms, has_process) = (run.was_ready, run.proven_at_ms, run.pid.is_some());
-        let last_cpu_ms = exit.cpu_ms.map(|cpu_ms| cpu_ms.max(run.cpu_ms));
+        // What a process of ours has used is known exactly; of a user's, what was last seen.
+        let used = exit.cpu_ms.map(|cpu_ms| Usage { cpu_ms: cpu_ms.max(run.cpu_ms), rss_bytes: 0 });
+        let last_usage = used.or(run.usage).filter(|_| observing);
         if has_process {
-            if let Some(cpu_ms) = last_cpu_ms.filter(|_| observing) {
-                self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes: 0 }));
+            if let Some(Usage { cpu_ms, rss_bytes }) = last_usage {
+                self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes }));
             }
             let at_ms = step.now.wall_ms;
             self.histories.ended(&key, LastExit { run: id, exit_code, signal, reason, at_ms, output });
@@ -266,13 +269,18 @@ impl Pool {
         self.tenants.insert(key, Box::new(tenant));
     }
 
-    fn sampled(&mut self, id: RunId, cpu_ms: u64, rss_bytes: u64) {
+    fn tells_observations(&self) -> bool {
+        self.config.tells_observations && self.config.observe_interval_ms.is_some()
+    }
+
+    fn sampled(&mut self, id: RunId, cpu_ms: u64, rss_bytes: u64, regular: bool) {
+        let is_told = regular && self.tells_observations();
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_some()) else { return };
         run.cpu_ms = run.cpu_ms.max(cpu_ms);
         let cpu_ms = run.cpu_ms;
         run.usage = Some(Usage { cpu_ms, rss_bytes });
-        if run.was_ready {
+        if is_told && run.was_ready {
             self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes }));
         }
     }

@@ -58,8 +58,8 @@ pub enum Fact {
     IdleAnswered { stop: bool },
     /// The attempt to save it is over; whether there is a snapshot.
     Checkpointed { saved: bool },
-    /// What the process tree has used so far.
-    Sampled { cpu_ms: u64, rss_bytes: u64 },
+    /// What the process tree has used so far. `regular`: it was to be observed, with all the others.
+    Sampled { cpu_ms: u64, rss_bytes: u64, regular: bool },
 }
 
 /// How a process ended.
@@ -135,6 +135,8 @@ pub enum Action {
     LookForConnections,
     /// Sample every live process.
     Observe,
+    /// Sample this one, so that it is known what it uses before it is first observed.
+    Sample { run: RunId },
     /// Tell the user.
     Emit(Event),
     /// Answer a call.

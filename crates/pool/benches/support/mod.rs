@@ -67,6 +67,7 @@ impl World {
             idle_after_ms: Some(300_000),
             sweep_interval_ms: 10_000,
             observe_interval_ms: Some(30_000),
+            tells_observations: true,
             stop_timeout_ms: 5_000,
             kill_patience_ms: 60_000,
             backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },

@@ -30,3 +30,4 @@ mod the_first_cause_wins;
 mod the_gate_is_fair;
 mod the_window_holds_while_a_process_cannot_be_ended;
 mod what_has_ended_is_remembered;
+mod what_was_used_is_told_in_the_end;

@@ -58,7 +58,7 @@ impl Book {
             // The last process may have ended in this very step.
             Action::Observe if self.alive().next().is_some() => self.observing_from_ms = Some(now_ms),
             // Who is idle now is noted by whoever has the clocks.
-            Action::LookForConnections | Action::Observe | Action::Probe { .. } => {}
+            Action::LookForConnections | Action::Observe | Action::Sample { .. } | Action::Probe { .. } => {}
         }
     }
 
@@ -100,7 +100,7 @@ impl Book {
                 }
             }
             Event::LruEvict { .. } => _ = run.cause.get_or_insert(ExitReason::LruEvicted),
-            Event::Observation { cpu_ms, .. } => run.cpu_ms = *cpu_ms,
+            Event::Observation { cpu_ms, .. } => (run.cpu_ms, run.observed_step) = (*cpu_ms, step),
             Event::Backoff { .. } | Event::Drain => {}
         }
     }

@@ -164,6 +164,7 @@ impl Book {
                 true => run.idleness.condemned_step = step,
                 false => run.idleness.kept_ms = Some(now_ms),
             },
+            Fact::Sampled { .. } => run.sampled |= run.started,
             Fact::Checkpointed { saved } => self.save_is_over(id, *saved),
             _ => {}
         }

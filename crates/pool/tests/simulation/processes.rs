@@ -11,6 +11,7 @@ impl World<'_> {
             Action::Probe { run } => self.probe(*run),
             Action::Stop { run, stage } => self.stop(*run, *stage),
             Action::Observe => self.observe(),
+            Action::Sample { run } => self.sample(*run),
             Action::AskIdle { run, .. } => self.ask_idle(*run),
             Action::Checkpoint { run } => self.save(*run),
             Action::LookForConnections => self.look(),
@@ -144,8 +145,13 @@ impl World<'_> {
         let started: Vec<RunId> = self.book.alive().filter(|run| run.started).map(|run| run.id).collect();
         for run in started {
             let (after_ms, cpu_ms) = (self.rng.delay_ms(), self.rng.below(100));
-            self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes: 1 });
+            self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes: 1, regular: true });
         }
+    }
+
+    fn sample(&mut self, run: RunId) {
+        let (after_ms, cpu_ms) = (self.rng.delay_ms(), self.rng.below(100));
+        self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes: 1, regular: false });
     }
 
     /// What hung is answered at last, and nothing hangs from now on.

@@ -24,6 +24,7 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     the_exit_has_its_first_cause(book, action)?;
     whoever_gets_a_tenant_touches_it(book, leases, action)?;
     nothing_is_given_up_while_a_kill_is_open(book, action)?;
+    an_exit_comes_after_a_last_observation(book, action)?;
     cpu_time_never_falls(book, action)
 }
 
@@ -139,6 +140,7 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
         | Action::Stop { run, .. }
         | Action::Probe { run }
         | Action::AskIdle { run, .. }
+        | Action::Sample { run }
         | Action::Checkpoint { run } => Some(*run),
         Action::Start { .. }
         | Action::Adopt { .. }
@@ -209,7 +211,18 @@ fn cpu_time_never_falls(book: &Book, action: &Action) -> Verdict {
     let Action::Emit(Event::Observation { run, cpu_ms, .. }) = action else { return Ok(()) };
     let before = book.run(*run).map_or(0, |run| run.cpu_ms);
     holds(*cpu_ms >= before, || format!("the CPU time of {run:?} falls from {before} to {cpu_ms}"))?;
-    holds(book.config.observe_interval_ms.is_some(), || "observations are off".into())
+    let told = book.config.observe_interval_ms.is_some() && book.config.tells_observations;
+    holds(told, || "observations are off".into())
+}
+
+/// Whatever was seen of it, however short its life.
+fn an_exit_comes_after_a_last_observation(book: &Book, action: &Action) -> Verdict {
+    let Action::Emit(Event::Exit { run, .. }) = action else { return Ok(()) };
+    let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+    let told = book.config.observe_interval_ms.is_some() && book.config.tells_observations;
+    holds(!(told && run.sampled) || run.observed_step == book.step, || {
+        format!("{:?} ends, and what it has used was last told in step {}", run.id, run.observed_step)
+    })
 }
 
 fn drain_is_told_once(book: &Book) -> Verdict {

@@ -64,6 +64,10 @@ pub struct RunRecord {
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
     pub cpu_ms: u64,
+    /// It was seen what it uses.
+    pub sampled: bool,
+    /// The step in which that was last told.
+    pub observed_step: u64,
     /// It is being stopped for a restart that takes its room over.
     pub makes_room_for_restart: bool,
     /// Perhaps: it had no process yet, so that nobody could see whether an earlier stop of it had been given up.
@@ -221,6 +225,8 @@ impl RunRecord {
             exit_code: None,
             signal: None,
             cpu_ms: 0,
+            sampled: false,
+            observed_step: 0,
             makes_room_for_restart: false,
             may_make_room_for_restart: false,
             told: Told::default(),

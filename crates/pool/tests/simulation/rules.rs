@@ -72,6 +72,7 @@ impl Rules {
             idle_after_ms,
             sweep_interval_ms: rng.between(5, 40),
             observe_interval_ms,
+            tells_observations: rng.chance(70),
             stop_timeout_ms: if rng.chance(30) { 0 } else { rng.between(1, 40) },
             kill_patience_ms: rng.between(1, 100),
             backoff,
