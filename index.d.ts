@@ -144,7 +144,10 @@ export type RuntimeMetricEvent =
       resourceId?: string;
     }
   | {
-      /** What a tenant uses, every `observeIntervalMs` and once more before its `exit`. */
+      /**
+       * What a tenant uses, every `observeIntervalMs` and once more before its `exit`: what it has used in all or, of a
+       * process of your own `spawn` or `adopt`, what it had right before your `kill` was called, or when last seen.
+       */
       type: 'observation';
       key: string;
       pid: number;
@@ -213,7 +216,7 @@ export type RuntimeTransitionEvent =
       durationMs: number;
     }
   | {
-      /** It is being stopped for want of activity. */
+      /** It is being stopped for want of activity, and is not saved: what `checkpoint` has saved is not told so. */
       type: 'idle-kill';
       key: string;
       pid: number;
@@ -235,6 +238,13 @@ export type RuntimeTransitionEvent =
       pid: number;
       /** `null` when a signal ended it: for a Bun `Subprocess`, too, whose `exited` gives 128 and the signal's number. */
       exitCode: number | null;
+      /**
+       * The signal that ended its first process, by name (`"SIGSEGV"`), if neither we nor your `kill` sent it. Absent
+       * otherwise. A start script's server is a child of it: `bun run` ends itself by the signal that ended the server,
+       * while `sh` and `npm` exit with 128 and the signal's number, which is `exitCode` then. Out of memory looks like any
+       * other SIGKILL.
+       */
+      signal?: string;
       reason: ExitReason;
       resourceId?: string;
     }
@@ -309,7 +319,7 @@ export type RuntimeProcess = {
   exited: Promise<number | null>;
   /**
    * Asks it to stop. Called without an argument at first, and with `"SIGKILL"` when it is still there
-   * `stopTimeoutMs` later. One that rejects or throws keeps the tenant tracked, and it can be killed again. Also called,
+   * `stopTimeoutMs` later. While its promise is pending the stop is not given up, for a minute at most. One that rejects or throws keeps the tenant tracked, and it can be killed again. Also called,
    * once and without waiting for it, for a process that ended by itself before it was ready: there may be something to clear up.
    */
   kill: (signal?: 'SIGTERM' | 'SIGKILL') => void | Promise<void>;
@@ -353,6 +363,11 @@ export type SpawnBackoff = {
   maxMs?: number;
   /** After this many failures in a row `ensure` is refused until `clearBackoff`. Default 10. */
   maxFailures?: number;
+  /**
+   * A crash sooner than this after becoming ready counts as a failed start, and failures are forgotten only by a process that
+   * has been ready for as long. So what answers once and dies is not started again and again. Default 0.
+   */
+  minUptimeMs?: number;
 };
 
 /** What `createRuntime` takes. Only `source` is required. */
@@ -363,14 +378,16 @@ export type RuntimeOptions = {
   idleAfterMs?: number;
   /**
    * Tenants alive at once, those being started included. A further one waits until the least recently
-   * active one has been stopped. A ready tenant is not stopped for that before it has been ready for as long as its
-   * start took, 1 ms at least and 1 s at most: so keys that take turns in too little room are used, and not only
-   * started. Default 100.
+   * active one has been stopped. That one is not stopped before it has been ready for as long as its start took, 1 ms at
+   * least and 1 s at most: so keys that take turns in too little room are used, and not only started. Default 100.
    */
   maxConcurrent?: number;
   /** The upper bound on how late an idle tenant is noticed. Never keeps the host process alive. Default 10 000. */
   sweepIntervalMs?: number;
-  /** Time between observations; 0 or less: none. On Linux, and only with `onMetrics`. Default 30 000. */
+  /**
+   * Time between observations, which `inspect` and `list` tell, and `onMetrics` if there is one; 0 or less: none. On Linux.
+   * Default 30 000.
+   */
   observeIntervalMs?: number;
   /**
    * The program and its arguments, run in the tenant's directory, with the user, the umask, the limits and the priority that
@@ -400,8 +417,9 @@ export type RuntimeOptions = {
   stopTimeoutMs?: number;
   /**
    * Processes being started at once, from spawn to ready; further ones queue, first come first served, so that a
-   * storm of cold starts does not make every tenant wait for the slowest. 0: no gate. Default: 2 for each core, and a
-   * start that takes longer than a second no longer counts; no gate with a `spawn` of your own.
+   * storm of cold starts does not make every tenant wait for the slowest. A start that takes longer than a second no longer
+   * counts: it waits for something other than a core. 0: no gate. Default: 2 for each core; no gate with a `spawn` of your
+   * own.
    */
   spawnConcurrency?: number;
   /**
@@ -423,9 +441,9 @@ export type RuntimeOptions = {
   /**
    * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`: these, and as long as it
    * is open, any TCP connection to the tenant's port, as the kernel lists them; so a WebSocket or a long download keeps
-   * the tenant although nobody calls `touch`, and so does an HTTP connection that its client keeps alive. Connections are
-   * looked at every `sweepIntervalMs`, and once more before the tenant is stopped; one that comes and goes in between is
-   * not seen. Not for tenants in another network namespace.
+   * the tenant although nobody calls `touch`, and so does an HTTP connection that its client keeps alive. Room for another
+   * tenant is made by one without a connection, as long as there is one. Connections are looked at every
+   * `sweepIntervalMs`, and once more before a tenant is stopped; one that comes and goes in between is not seen. Not for tenants in another network namespace.
    */
   idle?: 'untouched' | 'connections';
   /**
@@ -442,7 +460,8 @@ export type RuntimeOptions = {
   /**
    * Saves idle tenants before they are stopped, and brings them back when they are wanted again. Only a stop for idleness
    * saves; `restart` starts afresh. A tenant is brought back with the port that it had; of a snapshot that an earlier host
-   * took it is found out from the process, unless `readiness` is your own: that is asked about the port on offer.
+   * took it is found out from the process, unless `readiness` is your own: that is asked about the port on offer. A snapshot
+   * is dropped once it has been restored.
    */
   checkpoint?: RuntimeCheckpointOptions;
   /**
@@ -506,8 +525,8 @@ export type RuntimeMetrics = RuntimeStats & {
   totalExits: Record<ExitReason, number>;
   /** How often a key began to back off: each failed start does. */
   totalBackoffEntries: number;
-  /** How long the last process that became ready took; `null` before the first. */
-  lastSpawnMs: number | null;
+  /** How long the last process that became ready took; 0 before the first. */
+  lastSpawnMs: number;
   /** Since the runtime was created; stands still once it is disposed. */
   uptimeMs: number;
   /** What came of `checkpoint`. */
@@ -522,8 +541,8 @@ export type CheckpointMetrics = {
   restores: number;
   /** Snapshots that could not be brought back: the tenants were started cold. */
   restoreFailures: number;
-  /** How long the last restore took; `null` before the first. */
-  lastRestoreMs: number | null;
+  /** How long the last restore took; 0 before the first. */
+  lastRestoreMs: number;
 };
 
 /**
@@ -536,7 +555,7 @@ export type CheckpointMetrics = {
  * - `stuck`: its process did not become ready and cannot be stopped; `kill` and `ensure` try again
  * - `backing-off`: no process; `ensure` is refused until `retryAt`
  * - `failed`: no process; `ensure` is refused until `clearBackoff`
- * - `stopped`: no process; its last start failed, and `ensure` tries again
+ * - `stopped`: no process; `ensure` starts it
  * - `checkpointed`: no process, but a snapshot
  */
 export type TenantState =
@@ -563,13 +582,35 @@ export type TenantStatus = {
   attempt: number;
   /** From when on `ensure` is no longer refused for them. */
   retryAt: number | null;
-  /** What the last of them said. */
+  /** What the last of them said, with the last lines of its output. */
   lastError: string | null;
-  /** As last observed: see `observeIntervalMs`. */
+  /** Processes started so far; not those adopted or restored. */
+  starts: number;
+  /** How many of its processes have crashed. */
+  crashes: number;
+  /**
+   * How its last process ended. Of the latest 100,000 keys, and 32 MiB of last lines, this is remembered when there is no
+   * process any more.
+   */
+  lastExit: TenantExit | null;
+  /** CPU time of its process tree so far: when it became ready, and every `observeIntervalMs`. */
   cpuMs: number | null;
-  /** As last observed. */
+  /** Resident memory of its process tree, likewise. */
   rssBytes: number | null;
   resourceId?: string;
+};
+
+/** How a process ended. */
+export type TenantExit = {
+  /** As in the event `exit`. */
+  exitCode: number | null;
+  /** As in the event `exit`; `null` for none. */
+  signal: string | null;
+  reason: ExitReason;
+  /** When. */
+  at: number;
+  /** The last lines of its output, 20 at most and 4 KiB in all, oldest first. */
+  lines: string[];
 };
 
 /** What a call that waits may be given. */
@@ -850,6 +891,8 @@ export class RuntimeExitedBeforeReadyError extends Error {
   readonly key: string;
   /** `null` when a signal ended it, and when there was no process. */
   readonly exitCode: number | null;
+  /** The signal that ended it, by name, as in the event `exit`. Absent otherwise. */
+  readonly signal?: string;
 }
 
 /**

@@ -25,8 +25,19 @@ export const EXIT_REASONS = [
 /** @type {readonly FailureKind[]} */
 export const FAILURE_KINDS = [
   'notStarted', 'exitedEarly', 'readinessTimedOut', 'readinessDenied', 'spawnThrew', 'readinessThrew', 'killThrew',
-  'stopTimedOut', 'calledOff', 'unsupported', 'portTaken', 'noPort',
+  'stopTimedOut', 'calledOff', 'unsupported', 'portTaken', 'noPort', 'crashedSoon',
 ];
+
+// prettier-ignore
+/** By their numbers on Linux, the same on all machines that we run on. */
+const SIGNALS = [
+  '', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGKILL', 'SIGUSR1', 'SIGSEGV',
+  'SIGUSR2', 'SIGPIPE', 'SIGALRM', 'SIGTERM', 'SIGSTKFLT', 'SIGCHLD', 'SIGCONT', 'SIGSTOP', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU',
+  'SIGURG', 'SIGXCPU', 'SIGXFSZ', 'SIGVTALRM', 'SIGPROF', 'SIGWINCH', 'SIGIO', 'SIGPWR', 'SIGSYS',
+];
+
+/** 0 if there is none of that name. @param {unknown} name */
+export const signalNumber = (name) => Math.max(0, SIGNALS.indexOf(/** @type {string} */ (name)));
 
 // prettier-ignore
 /** @type {readonly import('../index.js').TenantState[]} */
@@ -112,22 +123,35 @@ export class Batch {
   status() {
     const key = this.text();
     const state = /** @type {import('../index.js').TenantState} */ (TENANT_STATES[this.number()]);
-    const [run, attempt] = [this.number(), this.number()];
-    if (attempt === 0) return { key, state, run, attempt, retryAt: null, last: undefined };
-    const retryAt = this.number();
+    const [run, cpuMs, rssBytes] = [this.number(), this.numberOrNull(), this.numberOrNull()];
+    const [starts, crashes, attempt] = [this.number(), this.number(), this.number()];
+    const hasFailed = attempt > 0;
+    const retryAt = hasFailed ? this.numberOrNull() : null;
+    const last = hasFailed ? this.failure() : undefined;
+    const isOfLastExit = hasFailed && this.number() === 1;
+    const lastExit = this.number() === 1 ? this.lastExit() : null;
     return {
-      key,
-      state,
-      run,
-      attempt,
-      retryAt: Number.isNaN(retryAt) ? null : retryAt,
-      last: this.failure(),
+      ...{ key, state, run, attempt, retryAt, last, isOfLastExit },
+      ...{ starts, crashes, lastExit, cpuMs, rssBytes },
     };
   }
 
-  exitCode() {
-    const code = this.number();
-    return Number.isNaN(code) ? null : code;
+  /** @returns {NonNullable<import('../index.js').TenantStatus['lastExit']>} */
+  lastExit() {
+    const [exitCode, signal] = [this.numberOrNull(), this.signal() ?? null];
+    const [reason, at, output] = [this.exitReason(), this.number(), this.text()];
+    return { exitCode, signal, reason, at, lines: output === '' ? [] : output.split('\n') };
+  }
+
+  numberOrNull() {
+    const number = this.number();
+    return Number.isNaN(number) ? null : number;
+  }
+
+  /** Its name, where there is one. @returns {string | undefined} */
+  signal() {
+    const number = this.number();
+    return number === 0 ? undefined : (SIGNALS[number] ?? `SIG${number}`);
   }
 
   exitReason() {
@@ -137,7 +161,8 @@ export class Batch {
   /** @returns {Failure} */
   failure() {
     const kind = /** @type {FailureKind} */ (FAILURE_KINDS[this.number()]);
-    return { kind, exitCode: this.exitCode(), text: this.text() };
+    const [exitCode, signal, uptimeMs] = [this.numberOrNull(), this.signal(), this.number()];
+    return { kind, exitCode, signal, uptimeMs, text: this.text() };
   }
 
   refusal() {

@@ -110,8 +110,8 @@ export const unsupported = (message, cause) => withCode(new Error(message, { cau
 /**
  * Why a start or a stop failed. `text` is what a user's function threw in words, why nothing was started, what was found
  * instead of an answer, or who listens on the port.
- * @typedef {{ kind: FailureKind, exitCode: number | null, text: string }} Failure
- * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported' | 'portTaken' | 'noPort'} FailureKind
+ * @typedef {{ kind: FailureKind, exitCode: number | null, signal: string | undefined, uptimeMs: number, text: string }} Failure
+ * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported' | 'portTaken' | 'noPort' | 'crashedSoon'} FailureKind
  */
 
 /**
@@ -129,6 +129,10 @@ export function failureText(key, failure) {
       return exitedEarlyMessage(key, failure.exitCode);
     case 'calledOff':
       return exitedEarlyMessage(key, null) + CALLED_OFF;
+    case 'crashedSoon': {
+      const how = failure.signal ?? (failure.exitCode === null ? 'no exit code' : `code ${failure.exitCode}`);
+      return `Runtime process for "${key}" exited with ${how} ${failure.uptimeMs} ms after it was ready`;
+    }
     case 'readinessTimedOut':
       return `Tenant readiness timed out ${failure.text}`;
     case 'portTaken':
@@ -157,7 +161,10 @@ export function failureError(key, failure, { thrown, output = '' }) {
   const text = failureText(key, failure);
   switch (failure.kind) {
     case 'exitedEarly':
-      return new RuntimeExitedBeforeReadyError(key, failure.exitCode, output && `\n${output}`);
+    case 'crashedSoon': {
+      const error = new RuntimeExitedBeforeReadyError(key, failure.exitCode, output && `\n${output}`);
+      return failure.signal === undefined ? error : Object.assign(error, { signal: failure.signal });
+    }
     case 'calledOff':
       return new RuntimeExitedBeforeReadyError(key, null, CALLED_OFF);
     case 'notStarted':

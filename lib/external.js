@@ -5,6 +5,7 @@
  * What is on the way of every start uses `then`, and functions that hold on to `run` alone: `await`, and variables of
  * their own, would make twice as many objects.
  */
+import { signalNumber } from './batch.js';
 import { textOf } from './errors.js';
 import { LONGEST_TIMER_MS } from './ledger.js';
 import { isWhole, usable } from './processes.js';
@@ -14,8 +15,9 @@ import { isWhole, usable } from './processes.js';
 /** @typedef {import('../index.js').RuntimeProcess} RuntimeProcess */
 /** @typedef {import('../index.js').RuntimeLogEvent} RuntimeLogEvent */
 
-/** Lines of output kept to explain a start that fails. */
+/** Lines of output kept to explain how a process has ended, and how much of each: as of a process of ours. */
 const KEPT_LINES = 20;
+const KEPT_LENGTH = 1_024;
 
 /**
  * The user's functions of one runtime.
@@ -76,9 +78,10 @@ export function createExternal({ native, settings, onLog, wake }) {
    * @param {PromiseLike<unknown>} exited
    */
   function reportExit(run, exited) {
-    const over = (/** @type {unknown} */ code) => gone(run, exitCodeOf(run.process, code));
+    const over = (/** @type {unknown} */ code) =>
+      gone(run, exitCodeOf(run.process, code), signalOf(run.process));
     // It will never be known how it ended; that it did is all there is to hold on to.
-    const lost = () => gone(run, null);
+    const lost = () => gone(run, null, undefined);
     try {
       Promise.resolve(exited).then(over, lost);
     } catch {
@@ -86,20 +89,19 @@ export function createExternal({ native, settings, onLog, wake }) {
     }
   }
 
-  /** @param {Run} run @param {number | null} exitCode */
-  function gone(run, exitCode) {
+  /** @param {Run} run @param {number | null} exitCode @param {string | undefined} signal */
+  function gone(run, exitCode, signal) {
     if (run.live === undefined && !run.isAskedToStop) clearUp(run.process);
-    wake(native.exited(run.id, exitCode));
+    wake(native.exited(run.id, exitCode, signalNumber(signal), run.output?.join('\n') ?? ''));
   }
 
   /** A line that a process has written. After the end of the run nothing about it is told any more. @param {Run} run @param {RuntimeLogEvent} event */
   function passOn(run, event) {
     if (run.isOver) return;
     const { line, stream, pid, at } = lineOf(event);
-    if (run.live === undefined) {
-      const output = (run.output ??= []);
-      if (output.push(line) > KEPT_LINES) output.shift();
-    }
+    const output = (run.output ??= []);
+    const kept = line.length > KEPT_LENGTH ? line.slice(0, KEPT_LENGTH) : line;
+    if (output.push(kept) > KEPT_LINES) output.shift();
     onLog?.({ key: run.key, pid: pid ?? run.pid, stream, line, at });
   }
 
@@ -125,6 +127,7 @@ export function createExternal({ native, settings, onLog, wake }) {
     native.stopAsked(run.id, force);
     try {
       await (force ? process.kill('SIGKILL') : process.kill());
+      if (!run.isOver) wake(native.stopAnswered(run.id, force));
     } catch (error) {
       run.killError = error;
       wake(native.stopRefused(run.id, force, textOf(error)));
@@ -214,11 +217,15 @@ const isLate = (ms) =>
 
 /** None where a signal ended it: Bun makes a number of that, and says so beside it. @param {any} process @param {unknown} code @returns {number | null} */
 function exitCodeOf(process, code) {
-  if (!isWhole(code, -(2 ** 31), 2 ** 31 - 1)) return null;
-  try {
-    if (typeof process.signalCode === 'string') return null;
-  } catch {
-    // Then what it resolved to is all that is known.
-  }
+  if (signalOf(process) !== undefined || !isWhole(code, -(2 ** 31), 2 ** 31 - 1)) return null;
   return Number(code);
+}
+
+/** The signal that ended it, where it says so, as a Bun `Subprocess` does. @param {any} process @returns {string | undefined} */
+function signalOf(process) {
+  try {
+    return typeof process?.signalCode === 'string' ? process.signalCode : undefined;
+  } catch {
+    return undefined;
+  }
 }

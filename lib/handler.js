@@ -70,7 +70,6 @@ const HANDLERS = {
     const durationMs = batch.number();
     if (batch.number() === 1) run.host = '::1';
     core.tenants.open(run, batch.number(), batch.number());
-    run.output = undefined;
     core.counts.lastSpawnMs = durationMs;
     core.tracing?.ready(run, durationMs);
     const { key, pid, port } = run;
@@ -107,7 +106,6 @@ const HANDLERS = {
     const run = runOf(core, batch);
     const { key, pid } = run;
     const [cpuMs, rssBytes, at] = [batch.number(), batch.number(), batch.number()];
-    run.usage = { cpuMs, rssBytes };
     core.onMetrics?.({ type: 'observation', key, pid, cpuMs, rssBytes, at });
   },
 
@@ -129,7 +127,8 @@ const HANDLERS = {
     const { counts } = core;
     const run = runOf(core, batch);
     const { key, pid } = run;
-    const exitCode = batch.exitCode();
+    const exitCode = batch.numberOrNull();
+    const signal = batch.signal();
     const reason = batch.exitReason();
     run.isOver = true;
     core.tenants.close(run);
@@ -140,7 +139,10 @@ const HANDLERS = {
     }
     core.tracing?.exited(run, exitCode, reason);
     core.checkpoints?.exited(run, reason);
-    core.onTransition?.(withResource(run, { type: 'exit', key, pid, exitCode, reason }));
+    /** @type {import('../index.js').RuntimeTransitionEvent & { type: 'exit' }} */
+    const event = { type: 'exit', key, pid, exitCode, reason };
+    if (signal !== undefined) event.signal = signal;
+    core.onTransition?.(withResource(run, event));
   },
   /** Nothing will be heard of it again. */
   release({ runs, tracing }, batch) {

@@ -253,8 +253,7 @@ function tenantOf({ key, host, port, pid, startedAt, resourceId }, lastTouchedAt
  * @property {unknown} [killError] what `kill` threw last
  * @property {boolean} [isAskedToStop] `kill` has been called
  * @property {Map<string, unknown>} [errors] made so far, so that all who waited for the same thing get the same object
- * @property {{ cpuMs: number, rssBytes: number }} [usage] as last observed
- * @property {string[] | undefined} output the last lines of a user's process, until it is ready
+ * @property {string[] | undefined} output the last lines of a user's process
  */
 
 /** Without what only failures add: each tenant would keep the room for it. @param {number} id @param {string} key @param {number} port @param {number} startedAt @returns {Run} */

@@ -6,13 +6,13 @@ import { isPort } from './processes.js';
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
 
 /**
- * By default a start that takes longer than this no longer counts: it waits for something other than a core, and a few
- * such tenants must not hold all the others up.
+ * A start that takes longer than this no longer counts at the gate, whoever set its width: it waits for something other
+ * than a core, and a few such tenants must not hold all the others up.
  */
 const START_PATIENCE_MS = 1_000;
 
 const COMMAND = /** @type {readonly string[]} */ (['bun', 'run', 'start']);
-const BACKOFF = { baseMs: 1_000, maxMs: 60_000, maxFailures: 10 };
+const BACKOFF = { baseMs: 1_000, maxMs: 60_000, maxFailures: 10, minUptimeMs: 0 };
 
 /** A snapshot that does not answer after this long is given up; and so is the taking of one. */
 const RESTORE_TIMEOUT_MS = 30_000;
@@ -53,18 +53,17 @@ export function readOptions(given) {
   const spawn = optional('spawn', options.spawn, isFunction, 'a function');
   const onMetrics = optional('onMetrics', options.onMetrics, isFunction, 'a function');
   const gate = wholeNumber('spawnConcurrency', options.spawnConcurrency, undefined, 0);
-  const observeIntervalMs = number('observeIntervalMs', options.observeIntervalMs, 30_000);
   return {
     root: rootOf(options.source),
     idleAfterMs: number('idleAfterMs', options.idleAfterMs, 300_000),
     maxConcurrent: wholeNumber('maxConcurrent', options.maxConcurrent, 100, 1),
     sweepIntervalMs: number('sweepIntervalMs', options.sweepIntervalMs, 10_000, 0),
-    observeIntervalMs: onMetrics ? observeIntervalMs : 0,
+    observeIntervalMs: number('observeIntervalMs', options.observeIntervalMs, 30_000),
     stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, 0),
     readinessTimeoutMs: number('readinessTimeoutMs', options.readinessTimeoutMs, 30_000, 1),
     // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
     spawnConcurrency: gate ?? (spawn ? 0 : undefined),
-    spawnPatienceMs: gate === undefined ? START_PATIENCE_MS : undefined,
+    spawnPatienceMs: START_PATIENCE_MS,
     command: command === undefined ? COMMAND : readAt('command', command, commandAt),
     /** Then a tenant's directory must have a start script: Bun would take that of a directory above. */
     runsStartScript: command === undefined,
@@ -187,7 +186,9 @@ function checkpointOf(checkpoint) {
   }
   return {
     driver: /** @type {import('../index.js').CheckpointDriver} */ (driver),
-    restoreTimeoutMs: number('checkpoint.restoreTimeoutMs', restoreTimeoutMs, RESTORE_TIMEOUT_MS, 1),
+    // 0 is no limit.
+    restoreTimeoutMs:
+      number('checkpoint.restoreTimeoutMs', restoreTimeoutMs, RESTORE_TIMEOUT_MS, 0) || Infinity,
   };
 }
 
@@ -298,15 +299,16 @@ export function problemOfVariable(name, value) {
 
 /** @param {unknown} backoff */
 function backoffOf(backoff) {
-  const { baseMs, maxMs, maxFailures } = fieldsOf(
+  const { baseMs, maxMs, maxFailures, minUptimeMs } = fieldsOf(
     'backoff',
     /** @type {import('../index.js').SpawnBackoff} */ (backoff),
-    ['baseMs', 'maxMs', 'maxFailures'],
+    ['baseMs', 'maxMs', 'maxFailures', 'minUptimeMs'],
   );
   return {
     baseMs: number('backoff.baseMs', baseMs, BACKOFF.baseMs, 0),
     maxMs: number('backoff.maxMs', maxMs, BACKOFF.maxMs, 0),
     maxFailures: wholeNumber('backoff.maxFailures', maxFailures, BACKOFF.maxFailures, 1),
+    minUptimeMs: number('backoff.minUptimeMs', minUptimeMs, BACKOFF.minUptimeMs, 0),
   };
 }
 

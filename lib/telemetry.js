@@ -23,14 +23,12 @@ export function createCounts() {
     closedAt: undefined,
     totalSpawns: 0,
     totalExits,
-    /** @type {number | null} */
-    lastSpawnMs: null,
+    lastSpawnMs: 0,
     checkpoints: {
       checkpoints: 0,
       restores: 0,
       restoreFailures: 0,
-      /** @type {number | null} */
-      lastRestoreMs: null,
+      lastRestoreMs: 0,
     },
   };
 }
@@ -68,25 +66,28 @@ export function statusesOf({ numbers, texts }, { runs, images }, asked) {
     byKey.set(status.key, statusOf(status, runs.get(status.run)));
   }
   for (const key of asked) {
-    if (images.has(key) && !byKey.has(key)) byKey.set(key, statusOf({ key, ...NOTHING_BUT_A_SNAPSHOT }));
+    if (!images.has(key)) continue;
+    const known = byKey.get(key);
+    if (known === undefined) byKey.set(key, statusOf({ key, ...NOTHING_BUT_A_SNAPSHOT }));
+    else if (known.state === 'stopped' && known.attempt === 0) known.state = 'checkpointed';
   }
   // Those with nothing but a snapshot have come last.
   return [...byKey.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
 }
 
 const NOTHING_BUT_A_SNAPSHOT = {
-  state: /** @type {const} */ ('checkpointed'),
-  attempt: 0,
-  retryAt: null,
-  last: undefined,
+  state: /** @type {import('../index.js').TenantState} */ ('checkpointed'),
+  ...{ attempt: 0, retryAt: null, last: undefined, isOfLastExit: false },
+  ...{ starts: 0, crashes: 0, lastExit: null, cpuMs: null, rssBytes: null },
 };
 
 /**
- * @param {Pick<ReturnType<Batch['status']>, 'key' | 'attempt' | 'retryAt' | 'last'> & { state: import('../index.js').TenantState }} status
+ * @param {Omit<ReturnType<Batch['status']>, 'run'>} known
  * @param {Run} [run] the process, if there is one
  * @returns {TenantStatus}
  */
-function statusOf({ key, state, attempt, retryAt, last }, run) {
+function statusOf({ last, isOfLastExit, ...known }, run) {
+  const { key, state, attempt, retryAt, starts, crashes, lastExit, cpuMs, rssBytes } = known;
   const started = run === undefined || run.pid === 0 ? undefined : run;
   /** @type {TenantStatus} */
   const status = {
@@ -99,12 +100,21 @@ function statusOf({ key, state, attempt, retryAt, last }, run) {
     attempt,
     retryAt,
     lastError: last === undefined ? null : failureText(key, last),
-    cpuMs: started?.usage?.cpuMs ?? null,
-    rssBytes: started?.usage?.rssBytes ?? null,
+    starts,
+    crashes,
+    lastExit,
+    cpuMs,
+    rssBytes,
   };
+  if (isOfLastExit && lastExit !== null && status.lastError !== null && !isThrown(last)) {
+    status.lastError = [status.lastError, ...lastExit.lines].join('\n');
+  }
   if (started?.resourceId !== undefined) status.resourceId = started.resourceId;
   return status;
 }
+
+/** What a function of the user's threw is told as it is. @param {import('./errors.js').Failure | undefined} failure */
+const isThrown = (failure) => failure?.kind.endsWith('Threw') === true;
 
 /**
  * What a process and everything below it use: the accounting of observations, for any pid.

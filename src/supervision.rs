@@ -41,7 +41,7 @@ struct Output {
 }
 
 impl Supervision {
-    /// Without `room` lines are read and dropped, except the last ones of a start. `forced` is notified of a forced stop.
+    /// Without `room` lines are read and dropped, except the last ones. `forced` is notified of a forced stop.
     pub fn new(
         driver: Arc<Driver>,
         run: RunId,
@@ -163,7 +163,10 @@ impl RunSink for Supervision {
         if let Some(output) = &self.output {
             self.pass_on(output).await;
         }
-        let cpu_ms = ended.cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
-        self.driver.ended(self.run, Exit { exit_code: ended.exit_code, cpu_ms });
+        let Ended { exit_code, signal, cpu_us } = ended;
+        let cpu_ms = cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
+        // All that was written has been passed on.
+        let output = self.tail.lock().unwrap_or_else(PoisonError::into_inner).text().into();
+        self.driver.ended(self.run, Exit { exit_code, signal, output, cpu_ms });
     }
 }

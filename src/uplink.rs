@@ -110,6 +110,7 @@ pub enum Record {
     Exit {
         run: RunId,
         exit_code: Option<i32>,
+        signal: Option<i32>,
         reason: ExitReason,
     },
     Backoff {
@@ -371,7 +372,12 @@ mod tests {
     }
 
     fn exit(uplink: &Uplink, run: u64) {
-        uplink.push(Record::Exit { run: RunId(run), exit_code: None, reason: ExitReason::Killed });
+        uplink.push(Record::Exit {
+            run: RunId(run),
+            exit_code: None,
+            signal: None,
+            reason: ExitReason::Killed,
+        });
     }
 
     /// `l1` for lines of run 1, `x1` for its exit, `d` for anything else.

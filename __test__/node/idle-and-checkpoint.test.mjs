@@ -142,7 +142,7 @@ test('an idle tenant is saved and brought back on its port, and started cold whe
   assert.equal(await answerOf(second), 'image of a');
   assert.deepEqual(
     events.map(({ type }) => type),
-    ['spawn', 'ready', 'idle-kill', 'exit', 'restored'],
+    ['spawn', 'ready', 'exit', 'restored'],
   );
   process.kill(second.pid, 'SIGKILL');
   assert.equal((await seen('exit', 2)).reason, 'crashed');

@@ -25,7 +25,7 @@ test('metrics, inspect and list tell what the events do, within them and after d
     },
   });
   const { lastSpawnMs, totalExits } = runtime.metrics();
-  assert.deepEqual([lastSpawnMs, Object.values(totalExits)], [null, Array(9).fill(0)]);
+  assert.deepEqual([lastSpawnMs, Object.values(totalExits)], [0, Array(9).fill(0)]);
   const { pid, port } = await runtime.ensure('a');
   await rejectionOf(runtime.ensure('bad'));
   assert.deepEqual(seen, [

@@ -40,7 +40,7 @@ async function expectColdStart(
   expect(runtime.metrics().checkpoints).toMatchObject({
     restores: 0,
     restoreFailures: 1,
-    lastRestoreMs: null,
+    lastRestoreMs: 0,
   });
   expect(runtime.stats()).toEqual({ running: 1, total: 1, draining: false, backoff: 0 });
   snapshots.instead = {};
@@ -341,7 +341,7 @@ test('a snapshot of an earlier host that listens nowhere is given up', async () 
   await pool.dispose();
 });
 
-test.each([Infinity, 2 ** 40])('restoreTimeoutMs %p is as long as it says', async (restoreTimeoutMs) => {
+test.each([0, Infinity, 2 ** 40])('restoreTimeoutMs %p is as long as it says', async (restoreTimeoutMs) => {
   await using pool = createSavingPool({ restoreTimeoutMs });
   pool.add('a');
   await pool.saved('a');

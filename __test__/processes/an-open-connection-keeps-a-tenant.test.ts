@@ -317,3 +317,18 @@ test('touch and ensure count as before', async () => {
   expect(idleMs).toBeGreaterThanOrEqual(500);
   await pool.dispose();
 });
+
+test('room is made by a tenant that nobody is connected to, although it was used later', async () => {
+  await using pool = createWatchfulPool({ idleAfterMs: 60_000, sweepIntervalMs: 60_000, maxConcurrent: 2 });
+  const connection = (await connected(pool, ['download'], (_, port) => openTcp(port, '/download'))).get(
+    'download',
+  )!;
+  pool.tenants.add('unused', patientServer);
+  await pool.runtime.ensure('unused');
+  pool.tenants.add('third', patientServer);
+  await pool.runtime.ensure('third');
+  expect(pool.events.of('lru-evict').map(({ key }) => key)).toEqual(['unused']);
+  expect(running(pool)).toEqual(['download', 'third']);
+  connection.close();
+  await pool.dispose();
+});

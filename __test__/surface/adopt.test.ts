@@ -91,7 +91,7 @@ test('inspect, list, stats and metrics know it', async () => {
   const { pid } = await bench.runtime.adopt('a', handedOver(), { port: 4000, startedAt: 1 });
   expect(bench.runtime.inspect('a')).toMatchObject({ state: 'ready', pid, port: 4000, startedAt: 1 });
   expect(bench.runtime.list().map(({ key }) => key)).toEqual(['a']);
-  expect(bench.runtime.metrics()).toMatchObject({ running: 1, total: 1, totalSpawns: 0, lastSpawnMs: null });
+  expect(bench.runtime.metrics()).toMatchObject({ running: 1, total: 1, totalSpawns: 0, lastSpawnMs: 0 });
   await bench.runtime.dispose();
   expect(bench.runtime.metrics().totalExits).toMatchObject({ disposed: 1 });
 });

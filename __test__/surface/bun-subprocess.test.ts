@@ -34,7 +34,9 @@ test('a Bun Subprocess is started, answers, and is killed', async () => {
 
   await bench.runtime.kill('a');
   expect(isAlive(tenant.pid)).toBeFalse();
-  expect(bench.events.story).toEqual(['spawn a', 'metric spawn a', 'ready a', 'exit a']);
+  const observed = 'metric observation a';
+  expect(bench.events.story).toEqual(['spawn a', 'metric spawn a', 'ready a', observed, 'exit a']);
+  expect(bench.events.all('exit')[0]).not.toHaveProperty('signal');
   expect(bench.events.all('exit')[0]!.reason).toBe('killed');
 });
 
@@ -68,4 +70,37 @@ test('one that ends by itself is told with its code', async () => {
   const { pid } = await bench.runtime.ensure('a');
   process.kill(pid, 'SIGUSR2');
   expect(await bench.events.seen('exit', 'a')).toMatchObject({ pid, exitCode: 5, reason: 'crashed' });
+});
+
+test('one that a signal of its own ends says which', async () => {
+  await using bench = setUp({ spawn: spawning(SERVER), readiness: undefined });
+  const { pid } = await bench.runtime.ensure('a');
+  process.kill(pid, 'SIGSEGV');
+  expect(await bench.events.seen('exit', 'a')).toMatchObject({ exitCode: null, signal: 'SIGSEGV' });
+});
+
+for (const [how, end] of [
+  ['is stopped', (bench) => bench.runtime.kill('a')],
+  ['ends by itself', (bench) => (process.kill(bench.runtime.inspect('a')!.pid!, 'SIGKILL'), undefined)],
+] as [string, (bench: ReturnType<typeof setUp>) => Promise<void> | undefined][]) {
+  test(`what one has used that ${how} is told before its exit, however short its life`, async () => {
+    const busy = `while (performance.now() < 60_000 && process.cpuUsage().user < 100_000) for (let n = 0; n < 1e6; n++); ${SERVER}`;
+    await using bench = setUp({ spawn: spawning(busy), readiness: undefined, observeIntervalMs: 600_000 });
+    const { pid } = await bench.runtime.ensure('a');
+    expect(bench.runtime.inspect('a')!.cpuMs).toBeGreaterThan(50);
+    await end(bench);
+    await bench.events.seen('exit', 'a');
+    expect(bench.events.story.slice(-2)).toEqual(['metric observation a', 'exit a']);
+    const told = bench.events.metrics.filter((event) => event.type === 'observation');
+    expect(told).toMatchObject([{ type: 'observation', key: 'a', pid }]);
+    expect(told[0]!.cpuMs).toBeGreaterThan(50);
+  });
+}
+
+test('list and inspect have figures from the first moment, although nobody is told', async () => {
+  await using bench = setUp({ spawn: spawning(SERVER), readiness: undefined, onMetrics: undefined });
+  await bench.runtime.ensure('a');
+  const [listed] = bench.runtime.list();
+  expect(listed!.rssBytes).toBeGreaterThan(1 << 20);
+  expect(listed!.cpuMs).toBeNumber();
 });

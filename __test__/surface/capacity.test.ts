@@ -283,3 +283,14 @@ test('never more than maxConcurrent live at once', async () => {
   expect(most).toBe(3);
   expect(bench.runtime.stats()).toEqual({ running: 3, total: 3, draining: false, backoff: 0 });
 });
+
+test('a start that never becomes ready does not hold the others up, whoever set spawnConcurrency', async () => {
+  const { readiness, answer } = manualReadiness();
+  await using bench = setUp({ spawnConcurrency: 1, readiness });
+  const stuck = rejectionOf(bench.runtime.ensure('stuck'));
+  answer('b', true);
+  expect((await bench.runtime.ensure('b')).key).toBe('b');
+  expect(bench.runtime.inspect('stuck')!.state).toBe('spawning');
+  answer('stuck', false);
+  await stuck;
+});

@@ -16,6 +16,9 @@ const status = (key: string, known: Partial<TenantStatus>): TenantStatus => ({
   attempt: 0,
   retryAt: null,
   lastError: null,
+  starts: 0,
+  crashes: 0,
+  lastExit: null,
   cpuMs: null,
   rssBytes: null,
   ...known,
@@ -32,9 +35,58 @@ test('what nothing is known of is null', async () => {
   }
   await runtime.ensure('a');
   expect(runtime.inspect('b')).toBeNull();
+  expect(runtime.list()).toHaveLength(1);
+});
+
+test('what has ended is remembered: how, when and why, with its last lines, and how often it was started', async () => {
+  await using bench = setUp();
+  const { runtime, fleet } = bench;
+  await runtime.ensure('a');
+  for (let line = 1; line <= 30; line++) fleet.the('a').log(`line ${line}`);
+  const before = Date.now();
+  fleet.the('a').exit(7);
+  await bench.events.seen('exit', 'a');
+  const lines = Array.from({ length: 20 }, (_, index) => `line ${index + 11}`);
+  const crash = { exitCode: 7, signal: null, reason: 'crashed' as const, at: expect.any(Number), lines };
+  const stopped = status('a', { state: 'stopped', starts: 1, crashes: 1, lastExit: crash });
+  expect(runtime.inspect('a')).toStrictEqual(stopped);
+  expect(runtime.inspect('a')!.lastExit!.at).toBeWithin(before - 1, Date.now() + 1);
+  expect(runtime.list()).toStrictEqual([stopped]);
+
+  await runtime.ensure('a');
+  expect(runtime.inspect('a')).toMatchObject({ state: 'ready', starts: 2, crashes: 1, lastExit: crash });
   await runtime.kill('a');
-  expect(runtime.inspect('a')).toBeNull();
-  expect(runtime.list()).toEqual([]);
+  runtime.clearBackoff('a');
+  const killed = { exitCode: null, signal: null, reason: 'killed' as const, lines: [] };
+  expect(runtime.inspect('a')).toMatchObject({ state: 'stopped', starts: 2, crashes: 1, lastExit: killed });
+  await runtime.dispose();
+  expect(runtime.list()).toMatchObject([{ key: 'a', starts: 2 }]);
+});
+
+test('a failed start is told with the last lines of its output', async () => {
+  await using bench = setUp({ readiness: never });
+  bench.fleet.prepare = (process) => process.log('no database');
+  const failed = rejectionOf(bench.runtime.ensure('a'));
+  await bench.events.seen('spawn', 'a');
+  bench.fleet.the('a').exit(3);
+  await failed;
+  expect(bench.runtime.inspect('a')!.lastError).toBe(
+    'Runtime process for "a" exited with code 3 before it was ready\nno database',
+  );
+});
+
+test('a crash sooner than backoff.minUptimeMs is a failed start', async () => {
+  await using bench = setUp({ backoff: { minUptimeMs: 600_000 } });
+  await bench.runtime.ensure('a');
+  bench.fleet.the('a').log('segfault at 0');
+  bench.fleet.the('a').exit(1);
+  await bench.events.seen('exit', 'a');
+  expect((await rejectionOf(bench.runtime.ensure('a'))).code).toBe('ERR_RUNTIME_BACKOFF');
+  const { state, attempt, lastError } = bench.runtime.inspect('a')!;
+  expect([state, attempt]).toEqual(['backing-off', 1]);
+  expect(lastError).toMatch(
+    /^Runtime process for "a" exited with code 1 \d+ ms after it was ready\nsegfault at 0$/,
+  );
 });
 
 test('ready: everything about the process', async () => {
@@ -42,7 +94,7 @@ test('ready: everything about the process', async () => {
   const tenant = await bench.runtime.ensure('a');
   const { pid, port, startedAt, lastTouchedAt } = tenant;
   const seen = bench.runtime.inspect('a')!;
-  expect(seen).toStrictEqual(status('a', { state: 'ready', pid, port, startedAt, lastTouchedAt }));
+  expect(seen).toStrictEqual(status('a', { state: 'ready', pid, port, startedAt, lastTouchedAt, starts: 1 }));
   expect(Object.keys(seen)).toEqual(FIELDS);
 
   await nextMillisecond();
@@ -84,7 +136,7 @@ test('queued for room, and spawning: before and after the process is known', asy
   const { pid, port } = await bench.events.seen('spawn', 'a');
   const spawning = runtime.inspect('a')!;
   expect(spawning).toStrictEqual(
-    status('a', { state: 'spawning', pid, port, startedAt: expect.any(Number) }),
+    status('a', { state: 'spawning', pid, port, startedAt: expect.any(Number), starts: 1 }),
   );
   expect(spawning.startedAt).toBeWithin(Date.now() - 60_000, Date.now() + 1);
   expect(runtime.inspect('b')!.state).toBe('queued');
@@ -93,7 +145,7 @@ test('queued for room, and spawning: before and after the process is known', asy
   answer('b', true);
   expect((await first).startedAt).toBe(spawning.startedAt!);
   await second;
-  expect(runtime.inspect('a')).toBeNull();
+  expect(runtime.inspect('a')!.state).toBe('stopped');
   expect(runtime.inspect('b')!.state).toBe('ready');
 });
 
@@ -115,7 +167,7 @@ test('stopping: the process is still known, also while its successor is waited f
   const { pid, port, startedAt, lastTouchedAt } = await bench.runtime.ensure('a');
   bench.fleet.the('a').onKill = ignoresKill;
   const restarted = bench.runtime.restart('a');
-  const stopping = status('a', { state: 'stopping', pid, port, startedAt, lastTouchedAt });
+  const stopping = status('a', { state: 'stopping', pid, port, startedAt, lastTouchedAt, starts: 1 });
   expect(bench.runtime.inspect('a')).toStrictEqual(stopping);
   await aFewTurns();
   expect(bench.runtime.inspect('a')).toStrictEqual(stopping);
@@ -132,7 +184,7 @@ test('stuck: it was never ready, and refuses to be killed', async () => {
   const stuck = bench.runtime.inspect('a')!;
   expect(stuck).toStrictEqual(
     status('a', {
-      ...{ state: 'stuck', pid, port, startedAt: expect.any(Number), attempt: 1 },
+      ...{ state: 'stuck', pid, port, startedAt: expect.any(Number), attempt: 1, starts: 1 },
       retryAt: expect.any(Number),
       lastError: 'Tenant "a" is not ready: its readiness check said no',
     }),
@@ -141,7 +193,8 @@ test('stuck: it was never ready, and refuses to be killed', async () => {
   await bench.runtime.kill('a');
   expect(bench.runtime.inspect('a')).toStrictEqual(
     status('a', {
-      ...{ state: 'backing-off', attempt: 1, lastError: stuck.lastError },
+      ...{ state: 'backing-off', attempt: 1, lastError: stuck.lastError, starts: 1 },
+      lastExit: expect.objectContaining({ exitCode: 0, reason: 'readiness-timeout' }),
       retryAt: expect.any(Number),
     }),
   );
@@ -170,7 +223,10 @@ test('backing off: attempt, retryAt and lastError say how often, until when and 
   const after = Date.now();
   const seen = bench.runtime.inspect('a')!;
   expect(seen).toStrictEqual(
-    status('a', { state: 'backing-off', attempt: 1, retryAt: expect.any(Number), lastError: why }),
+    status('a', {
+      ...{ state: 'backing-off', attempt: 1, retryAt: expect.any(Number), lastError: why },
+      ...{ starts: 1, lastExit: expect.any(Object) },
+    }),
   );
   // The clock that counts is another one: the two may differ by a millisecond.
   expect(seen.retryAt).toBeWithin(before + baseMs - 2, after + baseMs + 3);
@@ -184,8 +240,7 @@ test('backing off: attempt, retryAt and lastError say how often, until when and 
   expect(again.retryAt! - Date.now()).toBeWithin(2 * baseMs - 60_000, 2 * baseMs + 3);
 
   bench.runtime.clearBackoff('a');
-  expect(bench.runtime.inspect('a')).toBeNull();
-  expect(bench.runtime.list()).toEqual([]);
+  expect(bench.runtime.inspect('a')).toMatchObject({ state: 'stopped', attempt: 0, lastError: null });
 });
 
 test('stopped: its last start has failed, and ensure would try again', async () => {
@@ -205,7 +260,7 @@ test('failed: nothing but clearBackoff helps, so there is no retryAt', async () 
   await nextMillisecond();
   expect(bench.runtime.inspect('a')).toStrictEqual(
     status('a', {
-      ...{ state: 'failed', attempt: 1, retryAt: null },
+      ...{ state: 'failed', attempt: 1, retryAt: null, starts: 1, lastExit: expect.any(Object) },
       lastError: 'Tenant "a" is not ready: its readiness check said no',
     }),
   );
@@ -251,8 +306,10 @@ test('checkpointed: no process, but a snapshot; and list stays in the order of t
   });
   for (const key of ['c', 'a', 'b']) await bench.runtime.ensure(key);
   await bench.events.seen('exit', 'b');
-  expect(within).toStrictEqual([status('b', { state: 'checkpointed' }), 1]);
-  expect(bench.runtime.inspect('b')).toStrictEqual(status('b', { state: 'checkpointed' }));
+  const lastExit = expect.objectContaining({ reason: 'checkpointed' });
+  const checkpointed = status('b', { state: 'checkpointed', starts: 1, lastExit });
+  expect(within).toStrictEqual([checkpointed, 1]);
+  expect(bench.runtime.inspect('b')).toStrictEqual(checkpointed);
   expect(bench.runtime.list().map(({ key, state }) => [key, state])).toEqual([
     ['a', 'ready'],
     ['b', 'checkpointed'],
@@ -291,15 +348,17 @@ test('it can be called in every callback, and never names a process that has end
   expect(seen).toEqual([
     ['spawn', 'spawning', pid],
     ['ready', 'ready', pid],
-    ['exit', undefined, undefined],
+    ['exit', 'stopped', null],
   ]);
 });
 
-test('after dispose there are only the failures that are remembered', async () => {
+test('after dispose there is only what is remembered', async () => {
   await using bench = setUp({ readiness: async ({ key }) => key !== 'bad' });
   await bench.runtime.ensure('a');
   await rejectionOf(bench.runtime.ensure('bad'));
   await bench.runtime.dispose();
-  expect(bench.runtime.inspect('a')).toBeNull();
-  expect(bench.runtime.list()).toMatchObject([{ key: 'bad', state: 'backing-off', pid: null, attempt: 1 }]);
+  expect(bench.runtime.list()).toMatchObject([
+    { key: 'a', state: 'stopped', pid: null },
+    { key: 'bad', state: 'backing-off', pid: null, attempt: 1 },
+  ]);
 });

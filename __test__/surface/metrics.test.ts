@@ -28,8 +28,8 @@ const atFirst = {
   totalSpawns: 0,
   totalExits: noExits,
   totalBackoffEntries: 0,
-  lastSpawnMs: null,
-  checkpoints: { checkpoints: 0, restores: 0, restoreFailures: 0, lastRestoreMs: null },
+  lastSpawnMs: 0,
+  checkpoints: { checkpoints: 0, restores: 0, restoreFailures: 0, lastRestoreMs: 0 },
 };
 
 test('a new runtime has every field, in order, and every exit reason at 0', async () => {
@@ -166,9 +166,9 @@ test('a refused ensure is no new entry', async () => {
   expect(bench.runtime.metrics().totalBackoffEntries).toBe(1);
 });
 
-test('lastSpawnMs is null until something was ready, then what the latest ready event says', async () => {
+test('lastSpawnMs is 0 until something was ready, then what the latest ready event says', async () => {
   const { readiness, answer, forget } = manualReadiness();
-  const within: (number | null)[] = [];
+  const within: number[] = [];
   await using bench = setUp({
     readiness,
     onTransition(event) {
@@ -184,7 +184,7 @@ test('lastSpawnMs is null until something was ready, then what the latest ready 
   await first;
   const { durationMs } = await bench.events.seen('ready', 'a');
   expect(durationMs).toBeGreaterThanOrEqual(1);
-  expect(within).toEqual([null, durationMs]);
+  expect(within).toEqual([0, durationMs]);
 
   forget('a');
   answer('a', true);

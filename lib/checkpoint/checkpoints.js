@@ -2,7 +2,8 @@
  * Snapshots of idle tenants: taken before they are stopped, restored when they are wanted again, by the user's driver.
  *
  * One thing at a time happens to a key's snapshot, and no process of the key is started while it does. A snapshot counts
- * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it.
+ * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it. It
+ * is dropped as soon as it has been restored, so that it never is again, whatever becomes of the tenant or the host.
  *
  * Loaded for a runtime that has a driver: see `../tenancy.js`.
  */
@@ -34,8 +35,6 @@ export function createCheckpoints(core) {
   const stale = new Set();
   /** Runs that the driver has saved. @type {Set<number>} */
   const saved = new Set();
-  /** Runs that came from a snapshot. @type {Set<number>} */
-  const fromImage = new Set();
 
   /**
    * After whatever else is being done to the key's snapshot.
@@ -97,8 +96,7 @@ export function createCheckpoints(core) {
   /** Its process is gone. @param {Run} run @param {import('../../index.js').ExitReason} reason */
   function exited(run, reason) {
     const wasSaved = saved.delete(run.id);
-    const cameFromImage = fromImage.delete(run.id);
-    if (reason !== 'checkpointed' && (wasSaved || cameFromImage)) drop(run.key);
+    if (reason !== 'checkpointed' && wasSaved) drop(run.key);
   }
 
   /** Restores the key's snapshot, or starts it cold. @param {Run} run @param {boolean} isFresh @param {() => void} startCold */
@@ -109,7 +107,7 @@ export function createCheckpoints(core) {
       // What was being done to the snapshot is done: no second process while it was.
       await quiet(run.key);
       if (native.isStarting(run.id)) return startCold();
-      wake(native.exited(run.id, null));
+      wake(native.exited(run.id, null, 0, ''));
     } catch (error) {
       external.failStart(run, error);
     }
@@ -121,14 +119,13 @@ export function createCheckpoints(core) {
     await quiet(key);
     if (!(await hasImage(run))) return false;
     const brought = await bringBack(run);
+    // Whatever came of it: what has been restored once moves on from it, and what could not be will not be.
+    drop(key);
     if (brought === undefined || !native.restored(run.id, brought.process.pid, brought.port)) {
       counts.checkpoints.restoreFailures += 1;
       if (brought !== undefined) await stop(brought.process);
-      drop(key);
       return false;
     }
-    images.delete(key);
-    fromImage.add(run.id);
     run.process = brought.process;
     external.reportExit(run, brought.process.exited);
     wake();
@@ -239,6 +236,7 @@ export function createCheckpoints(core) {
  * @returns {Promise<T>}
  */
 function within(time, promise) {
+  if (time === Infinity) return promise;
   const patience = typeof time === 'number' ? { leftMs: time } : time;
   const limitMs = patience.leftMs;
   return new Promise((resolve, reject) => {

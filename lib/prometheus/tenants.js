@@ -16,7 +16,10 @@ export function summaryOf(tenants, max) {
   /** @type {Record<string, number>} */
   const byState = {};
   for (const state of STATES) byState[state] = 0;
-  for (const { state } of tenants) byState[state] = (byState[state] ?? 0) + 1;
+  for (const { state, attempt } of tenants) {
+    // One that has ended and did not fail is remembered, and is no tenant.
+    if (state !== 'stopped' || attempt > 0) byState[state] = (byState[state] ?? 0) + 1;
+  }
   const live = max === 0 ? [] : tenants.filter(({ pid }) => pid !== null);
   return { byState, heaviest: heaviest(live, max), withoutSeries: Math.max(0, live.length - max) };
 }

@@ -13,6 +13,10 @@ use std::time::Duration;
 /// leave it idle.
 const STARTS_PER_CORE: usize = 2;
 
+/// So long a user's `kill` may be under way while its stop is not given up: longer than a container engine gives a container
+/// to end, which is ten seconds by default and rarely more than thirty.
+const KILL_PATIENCE_MS: u64 = 60_000;
+
 #[napi(object, object_to_js = false)]
 pub struct NativeOptions {
     pub root: String,
@@ -32,6 +36,7 @@ pub struct NativeOptions {
     pub spawn: Option<Given>,
     pub readiness: Option<Given>,
     pub on_log: Option<Given>,
+    pub on_metrics: Option<Given>,
 }
 
 #[napi(object, object_to_js = false)]
@@ -39,6 +44,7 @@ pub struct NativeBackoff {
     pub base_ms: f64,
     pub max_ms: f64,
     pub max_failures: f64,
+    pub min_uptime_ms: f64,
 }
 
 #[napi(object, object_to_js = false)]
@@ -63,11 +69,14 @@ impl NativeOptions {
             idle_after_ms: limit(self.idle_after_ms),
             sweep_interval_ms: self.sweep_interval_ms as u64,
             observe_interval_ms: limit(self.observe_interval_ms),
+            tells_observations: self.on_metrics.is_some(),
             stop_timeout_ms: self.stop_timeout_ms as u64,
+            kill_patience_ms: KILL_PATIENCE_MS,
             backoff: Backoff {
                 base_ms: self.backoff.base_ms as u64,
                 max_ms: self.backoff.max_ms as u64,
                 max_failures: self.backoff.max_failures as u64,
+                min_uptime_ms: self.backoff.min_uptime_ms as u64,
             },
             gate: GateConfig {
                 width: gate_width(self.spawn_concurrency),
@@ -117,13 +126,19 @@ mod tests {
             readiness_timeout_ms: number,
             spawn_concurrency: Some(number),
             spawn_patience_ms: None,
-            backoff: NativeBackoff { base_ms: number, max_ms: number, max_failures: number },
+            backoff: NativeBackoff {
+                base_ms: number,
+                max_ms: number,
+                max_failures: number,
+                min_uptime_ms: number,
+            },
             idle: None,
             checkpoint: None,
             should_idle_kill: None,
             spawn: None,
             readiness: None,
             on_log: None,
+            on_metrics: None,
         }
     }
 

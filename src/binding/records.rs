@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{Env, Float64Array, ToNapiValue};
 use napi::sys::{napi_env, napi_value};
 use napi::{JsString, Result};
 use napi_derive::napi;
-use pool::{Callback, ExitReason, Failure, Outcome, Phase, Refusal, Status};
+use pool::{Callback, ExitReason, Failure, History, LastExit, Outcome, Phase, Refusal, Status};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The numbers of a batch, in memory that JavaScript reads: how many follow, then they.
@@ -170,8 +170,9 @@ impl Encoded<'_> {
             Record::Observation { run, cpu_ms, rss_bytes, at_ms } => {
                 self.begin(Kind::Observation, [run.0 as f64, cpu_ms as f64, rss_bytes as f64, at_ms as f64]);
             }
-            Record::Exit { run, exit_code, reason } => {
-                self.begin(Kind::Exit, [run.0 as f64, or_nan(exit_code), exit_reason(reason)]);
+            Record::Exit { run, exit_code, signal, reason } => {
+                let signal = signal_number(signal);
+                self.begin(Kind::Exit, [run.0 as f64, or_nan(exit_code), signal, exit_reason(reason)]);
             }
             Record::Backoff { key, attempt, retry_after_ms } => {
                 self.begin(Kind::Backoff, [attempt as f64, retry_after_ms as f64]);
@@ -243,14 +244,15 @@ impl Encoded<'_> {
     }
 
     fn failure(&mut self, failure: Failure) {
-        let (kind, exit_code, text) = failure_parts(failure);
-        self.numbers([kind, exit_code]);
+        let (numbers, text) = failure_parts(failure);
+        self.numbers(numbers);
         self.texts.push(text);
     }
 }
 
-/// Statuses as they are read by `Batch`: how many numbers follow, then for each its phase, run, failures in a row, and if
-/// there are any, when they are forgiven and the last of them.
+/// Statuses as they are read by `Batch`: how many numbers follow, then for each its phase, run, usage, starts and crashes;
+/// failures in a row, and if there are any, when they are forgiven, the last of them, and whether that was the last exit; and
+/// whether there is one, and how that was.
 #[napi(object, object_from_js = false)]
 pub struct NativeStatuses {
     pub numbers: Float64Array,
@@ -260,17 +262,27 @@ pub struct NativeStatuses {
 impl NativeStatuses {
     pub fn of(statuses: Vec<Status>) -> Self {
         let (mut numbers, mut texts) = (vec![0.0], Vec::with_capacity(statuses.len()));
-        for Status { key, phase, run, failures } in statuses {
+        for Status { key, phase, run, failures, usage, history } in statuses {
             texts.push(key.to_string());
+            let History { starts, crashes, last_exit } = history;
             numbers.extend([phase_number(phase), run.map_or(0.0, |run| run.0 as f64)]);
-            let Some(failures) = failures else {
-                numbers.push(0.0);
-                continue;
-            };
-            let retry_at = failures.retry_at_ms.map_or(f64::NAN, |at_ms| at_ms as f64);
-            let (kind, exit_code, text) = failure_parts(failures.last);
-            numbers.extend([failures.count as f64, retry_at, kind, exit_code]);
-            texts.push(text);
+            let usage = usage.map(|usage| [usage.cpu_ms as f64, usage.rss_bytes as f64]);
+            numbers.extend(usage.unwrap_or([f64::NAN; 2]));
+            numbers.extend([starts as f64, crashes as f64]);
+            numbers.push(failures.as_ref().map_or(0.0, |failures| failures.count as f64));
+            if let Some(failures) = failures {
+                numbers.push(failures.retry_at_ms.map_or(f64::NAN, |at_ms| at_ms as f64));
+                let (last, text) = failure_parts(failures.last);
+                numbers.extend(last);
+                numbers.push(failures.is_of_last_exit.into());
+                texts.push(text);
+            }
+            numbers.push(last_exit.is_some().into());
+            if let Some(LastExit { exit_code, signal, reason, at_ms, output, .. }) = last_exit {
+                let (code, signal) = (or_nan(exit_code), signal_number(signal));
+                numbers.extend([code, signal, exit_reason(reason), at_ms as f64]);
+                texts.push(output.to_string());
+            }
         }
         numbers[0] = (numbers.len() - 1) as f64;
         NativeStatuses { numbers: numbers.into(), texts }
@@ -290,23 +302,34 @@ fn phase_number(phase: Phase) -> f64 {
     }
 }
 
-/// Its kind, the exit code or NaN, and what was thrown or why nothing was started.
-fn failure_parts(failure: Failure) -> (f64, f64, String) {
-    let (kind, exit_code, text) = match failure {
-        Failure::NotStarted { reason } => (0.0, None, reason),
-        Failure::ExitedEarly { exit_code } => (1.0, exit_code, String::new()),
-        Failure::ReadinessTimedOut { found } => (2.0, None, found),
-        Failure::ReadinessDenied => (3.0, None, String::new()),
-        Failure::Thrown { by: Callback::Spawn, text } => (4.0, None, text),
-        Failure::Thrown { by: Callback::Readiness, text } => (5.0, None, text),
-        Failure::Thrown { by: Callback::Kill, text } => (6.0, None, text),
-        Failure::StopTimedOut => (7.0, None, String::new()),
-        Failure::CalledOff => (8.0, None, String::new()),
-        Failure::Unsupported { reason } => (9.0, None, reason),
-        Failure::PortTaken { by } => (10.0, None, by),
-        Failure::NoPort => (11.0, None, String::new()),
+/// Its kind, the exit code or NaN, the signal or 0, how long it had been ready; and what was thrown or why nothing was started.
+fn failure_parts(failure: Failure) -> ([f64; 4], String) {
+    let (exit_code, signal, uptime_ms) = match failure {
+        Failure::ExitedEarly { exit_code, signal } => (exit_code, signal, 0),
+        Failure::CrashedSoon { exit_code, signal, uptime_ms } => (exit_code, signal, uptime_ms),
+        _ => (None, None, 0),
     };
-    (kind, or_nan(exit_code), text)
+    let (kind, text) = match failure {
+        Failure::NotStarted { reason } => (0.0, reason),
+        Failure::ExitedEarly { .. } => (1.0, String::new()),
+        Failure::ReadinessTimedOut { found } => (2.0, found),
+        Failure::ReadinessDenied => (3.0, String::new()),
+        Failure::Thrown { by: Callback::Spawn, text } => (4.0, text),
+        Failure::Thrown { by: Callback::Readiness, text } => (5.0, text),
+        Failure::Thrown { by: Callback::Kill, text } => (6.0, text),
+        Failure::StopTimedOut => (7.0, String::new()),
+        Failure::CalledOff => (8.0, String::new()),
+        Failure::Unsupported { reason } => (9.0, reason),
+        Failure::PortTaken { by } => (10.0, by),
+        Failure::NoPort => (11.0, String::new()),
+        Failure::CrashedSoon { .. } => (12.0, String::new()),
+    };
+    ([kind, or_nan(exit_code), signal_number(signal), uptime_ms as f64], text)
+}
+
+/// As Linux counts them, from 1 on.
+fn signal_number(signal: Option<i32>) -> f64 {
+    signal.map_or(0.0, f64::from)
 }
 
 fn or_nan(exit_code: Option<i32>) -> f64 {

@@ -190,14 +190,23 @@ impl Functions<'_> {
         self.fact("readinessFailed", |(run, text): (f64, String)| {
             (run, Fact::NotReady(Failure::Thrown { by: Callback::Readiness, text }))
         })?;
-        self.fact("exited", |(run, exit_code): (f64, Option<i32>)| {
-            (run, Fact::Exited(Exit { exit_code, cpu_ms: None }))
+        // Signal 0: none that is known.
+        type Exited = (f64, Option<i32>, i32, String);
+        self.fact("exited", |(run, exit_code, signal, output): Exited| {
+            let signal = Some(signal).filter(|signal| *signal > 0);
+            (run, Fact::Exited(Exit { exit_code, signal, output: output.into(), cpu_ms: None }))
         })?;
         self.fact("idleAnswered", |(run, stop): (f64, bool)| (run, Fact::IdleAnswered { stop }))?;
         self.fact("checkpointed", |(run, saved): (f64, bool)| (run, Fact::Checkpointed { saved }))?;
         // The user's `kill` is about to be called.
-        self.fact("stopAsked", |(run, forced): (f64, bool)| {
-            (run, Fact::StopAsked { stage: stop_stage(forced) })
+        self.report("stopAsked", |driver, (run, forced): (f64, bool)| {
+            driver.sample_before_stop(run_id(run));
+            let fact = Fact::StopAsked { stage: stop_stage(forced) };
+            driver.feed_quietly(Input::Fact(run_id(run), fact));
+        })?;
+        // It has settled.
+        self.fact("stopAnswered", |(run, forced): (f64, bool)| {
+            (run, Fact::StopAnswered { asked: stop_stage(forced) })
         })?;
         self.fact("stopRefused", |(run, forced, text): (f64, bool, String)| {
             let failure = Failure::Thrown { by: Callback::Kill, text };

@@ -27,6 +27,7 @@ use pool::{
     StopStage,
 };
 use port_book::PortBook;
+use reports::SAMPLED_AT_ONCE;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
@@ -83,6 +84,8 @@ struct Core {
     absences: u64,
     /// `None` while it takes a sample.
     sampler: Option<Sampler>,
+    /// Runs that are to be sampled alone; `None` while nobody does.
+    to_sample: Option<Vec<RunId>>,
 }
 
 /// What is held for a run from its start to its release.
@@ -129,6 +132,7 @@ impl Driver {
             abandoned: false,
             absences: clock::last_absence().0,
             sampler: Some(Sampler::default()),
+            to_sample: None,
         };
         let board: Arc<Board> = Arc::default();
         Arc::new(Driver {
@@ -155,12 +159,18 @@ impl Driver {
         self.lock().pool.stats(clock::now())
     }
 
-    pub fn status(&self, key: &str) -> Option<Status> {
-        self.lock().pool.status(key, clock::now())
+    /// With figures from the first moment on.
+    pub fn status(self: &Arc<Self>, key: &str) -> Option<Status> {
+        let mut status = self.lock().pool.status(key, clock::now())?;
+        self.complete(&mut status);
+        Some(status)
     }
 
-    pub fn statuses(&self) -> Vec<Status> {
-        self.lock().pool.statuses(clock::now())
+    pub fn statuses(self: &Arc<Self>) -> Vec<Status> {
+        let mut statuses = self.lock().pool.statuses(clock::now());
+        let unknown = statuses.iter_mut().filter(|status| status.run.is_some() && status.usage.is_none());
+        unknown.take(SAMPLED_AT_ONCE).for_each(|status| self.complete(status));
+        statuses
     }
 
     /// Whether the run is still to be started.
@@ -214,6 +224,7 @@ impl Driver {
             Action::Probe { run } => self.probe(core, run),
             Action::Stop { run, stage } => self.stop(core, run, stage),
             Action::Observe => self.observe(core),
+            Action::Sample { run } => self.sample(core, run),
             Action::Emit(event) => self.emit(core, event),
             Action::Settle { call, outcome } => self.settle(core, call, outcome),
             Action::Release { run } => self.release(core, run),

@@ -1,12 +1,12 @@
 //! What users are told, and what has to be found out for it.
 
-use super::{Core, Driver, lock_tail};
-use crate::os::accounting::Root;
+use super::{Core, Driver};
+use crate::os::accounting::{self, Root, of_tree};
 use crate::os::clock;
 use crate::os::connections;
 use crate::os::ports::HeldPort;
 use crate::uplink::Record;
-use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Processes, Refusal, RunId};
+use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Phase, Processes, Refusal, RunId, Status};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,62 @@ use std::time::Duration;
 const OBSERVATIONS_AT_ONCE: usize = 256;
 const OBSERVATIONS_PAUSE: Duration = Duration::from_millis(1);
 
+/// Trees that `list` reads itself, since nobody has yet: each takes a tenth of a millisecond.
+pub(super) const SAMPLED_AT_ONCE: usize = 64;
+
 impl Driver {
+    /// One that has become ready is sampled off the thread, with those that become ready meanwhile.
+    pub(super) fn sample(self: &Arc<Self>, core: &mut Core, run: RunId) -> Option<Input> {
+        if let Some(to_sample) = &mut core.to_sample {
+            to_sample.push(run);
+            return None;
+        }
+        let engine = core.engine.engine().cloned()?;
+        core.to_sample = Some(vec![run]);
+        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
+        engine.spawn(async move {
+            while let Some(roots) = driver.take_roots_to_sample() {
+                let sample = move || roots.into_iter().map(|(run, root)| (run, of_tree(root))).collect();
+                let usages: Vec<_> = off_thread.run(sample).await.unwrap_or_default();
+                usages.into_iter().for_each(|(run, usage)| driver.sampled_alone(run, usage));
+            }
+        });
+        None
+    }
+
+    fn take_roots_to_sample(&self) -> Option<Vec<(RunId, Root)>> {
+        let mut core = self.lock();
+        let runs = core.to_sample.take().filter(|runs| !runs.is_empty())?;
+        core.to_sample = Some(Vec::new());
+        Some(runs.into_iter().filter_map(|run| Some((run, core.runs.get(&run)?.root?))).collect())
+    }
+
+    fn sampled_alone(self: &Arc<Self>, run: RunId, usage: Option<accounting::Usage>) {
+        if let Some(accounting::Usage { cpu_ms, rss_bytes, .. }) = usage {
+            self.feed(Input::Fact(run, Fact::Sampled { cpu_ms, rss_bytes, regular: false }));
+        }
+    }
+
+    /// Somebody asks what a tenant uses that has only just become ready.
+    pub(super) fn complete(self: &Arc<Self>, status: &mut Status) {
+        let Some(run) = status.run.filter(|_| status.phase == Phase::Ready && status.usage.is_none()) else {
+            return;
+        };
+        let Some(root) = self.lock().runs.get(&run).and_then(|handle| handle.root) else { return };
+        let usage = of_tree(root);
+        status.usage = usage.map(|usage| pool::Usage { cpu_ms: usage.cpu_ms, rss_bytes: usage.rss_bytes });
+        self.sampled_alone(run, usage);
+    }
+
+    /// The user's `kill` is about to be called: what the process has used until now is what it is billed.
+    pub fn sample_before_stop(self: &Arc<Self>, run: RunId) {
+        if !self.settings.pool.tells_observations || self.settings.pool.observe_interval_ms.is_none() {
+            return;
+        }
+        let root = self.lock().runs.get(&run).and_then(|handle| handle.root);
+        self.sampled_alone(run, root.and_then(of_tree));
+    }
+
     pub(super) fn observe(self: &Arc<Self>, core: &mut Core) -> Option<Input> {
         let engine = core.engine.engine().cloned()?;
         let mut sampler = core.sampler.take()?;
@@ -38,7 +93,8 @@ impl Driver {
                 }
                 let mut core = driver.lock();
                 for (run, usage) in portion {
-                    let fact = Fact::Sampled { cpu_ms: usage.cpu_ms, rss_bytes: usage.rss_bytes };
+                    let accounting::Usage { cpu_ms, rss_bytes, .. } = *usage;
+                    let fact = Fact::Sampled { cpu_ms, rss_bytes, regular: true };
                     driver.feed_locked(&mut core, Input::Fact(*run, fact));
                 }
                 drop(core);
@@ -78,9 +134,6 @@ impl Driver {
             Event::Spawn { run, pid, port } => Record::Spawn { run, pid, port },
             Event::Ready { run, duration_ms } => {
                 let handle = core.runs.get_mut(&run)?;
-                if let Some(tail) = handle.tail.take() {
-                    lock_tail(&tail).forget();
-                }
                 if handle.processes == Processes::External
                     && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
                 {
@@ -99,7 +152,7 @@ impl Driver {
             Event::Observation { run, cpu_ms, rss_bytes } => {
                 Record::Observation { run, cpu_ms, rss_bytes, at_ms: clock::wall_ms() }
             }
-            Event::Exit { run, exit_code, reason } => {
+            Event::Exit { run, exit_code, signal, reason } => {
                 if reason == ExitReason::Checkpointed {
                     let handle = core.runs.get_mut(&run)?;
                     // One that was adopted without a port has none to come back to.
@@ -109,7 +162,7 @@ impl Driver {
                         core.ports.keep(handle.key.clone(), handle.port, held_port);
                     }
                 }
-                Record::Exit { run, exit_code, reason }
+                Record::Exit { run, exit_code, signal, reason }
             }
             Event::Backoff { key, attempt, retry_after_ms } => {
                 Record::Backoff { key, attempt, retry_after_ms }

@@ -16,6 +16,7 @@ use crate::os::cpu_clock;
 use crate::os::proc_stat;
 use rustix::fs::{Dir, Mode, OFlags, open};
 use std::collections::HashMap;
+use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use warden::Stat;
 
@@ -73,6 +74,47 @@ pub fn sample_once(roots: &[Root]) -> Vec<Option<Usage>> {
     let mut table = Table::default();
     stats.for_each(|stat| table.add(Seen { stat, ran_ns: None, read_at_ms: 0 }));
     roots.iter().map(|root| table.usage(*root, proc_stat::of)).collect()
+}
+
+/// The usage of one tree alone, whatever else runs on the machine; `None` if its root does not exist. Each process is read
+/// after its ancestors, as above.
+pub fn of_tree(root: Root) -> Option<Usage> {
+    let proc = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let (Root::Process(pid) | Root::Keeper(pid)) = root;
+    let (mut ticks, mut pages, mut processes) = (0, 0, 0);
+    let mut to_visit = vec![pid];
+    while let Some(next) = to_visit.pop() {
+        let stat = match Stat::read(proc.as_fd(), next) {
+            Ok(Some(stat)) => stat,
+            _ if next == pid => return None,
+            _ => continue,
+        };
+        ticks += stat.waited_ticks;
+        if next != pid || matches!(root, Root::Process(_)) {
+            ticks += stat.own_ticks;
+            pages += stat.rss_pages;
+            processes += 1;
+        }
+        to_visit.extend(children_of(next));
+    }
+    Some(Usage::of(ticks, pages, processes))
+}
+
+fn children_of(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let pids = |list: String| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    lists.flat_map::<Vec<u32>, _>(pids).collect()
+}
+
+impl Usage {
+    fn of(ticks: u64, pages: u64, processes: usize) -> Usage {
+        Usage {
+            cpu_ms: ticks * 1000 / rustix::param::clock_ticks_per_second(),
+            rss_bytes: pages * rustix::param::page_size() as u64,
+            processes,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -147,11 +189,7 @@ impl Table {
                 to_visit.push((stat.pid, position.max(ancestors_read_until)));
             }
         }
-        Some(Usage {
-            cpu_ms: ticks * 1000 / rustix::param::clock_ticks_per_second(),
-            rss_bytes: pages * rustix::param::page_size() as u64,
-            processes,
-        })
+        Some(Usage::of(ticks, pages, processes))
     }
 }
 
@@ -197,6 +235,22 @@ mod tests {
         let group = rustix::process::Pid::from_child(&tree);
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
         tree.wait().unwrap();
+    }
+
+    #[test]
+    fn a_tree_alone_is_what_it_is_among_all_others() {
+        let mut child = sleeper();
+        let root = Root::Process(std::process::id());
+        let (alone, among) = (of_tree(root).unwrap(), Sampler::default().sample(&[root])[0].unwrap());
+        child.kill().and_then(|()| child.wait()).unwrap();
+        assert!(alone.processes >= 2 && among.cpu_ms.abs_diff(alone.cpu_ms) < 1_000);
+        assert!(alone.rss_bytes > 100_000);
+        assert_eq!(of_tree(Root::Process(u32::MAX)), None);
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "a test needs a child")]
+    fn sleeper() -> std::process::Child {
+        std::process::Command::new("sleep").arg("100").spawn().unwrap()
     }
 
     #[test]

@@ -28,7 +28,7 @@ const FLOODED_PIPE_BYTES: usize = 256 << 10;
 /// to be handled are none: there a larger pipe would hold nothing but more of them that an exit has to wait for.
 const FLOOD_BYTES: usize = 1 << 20;
 const FLOOD_MS: u64 = 20;
-/// What is kept of the output to explain a failed start. Half of it is for either stream, whatever the other one writes.
+/// What is kept of the output to explain a failed start, or an end. Half of it is for either stream, whatever the other one writes.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4 << 10;
 /// Of one line.
@@ -279,19 +279,15 @@ fn decode(bytes: &[u8]) -> String {
     }
 }
 
-/// The last lines of a process's output, for the error that says why it did not start.
+/// The last lines of a process's output, which usually say why it did not start, or why it ended.
 #[derive(Default)]
 pub struct Tail {
     /// In the order in which they were read.
     lines: VecDeque<(Stream, String)>,
-    closed: bool,
 }
 
 impl Tail {
     pub fn add(&mut self, stream: Stream, text: &str) {
-        if self.closed {
-            return;
-        }
         let newest = text.rsplit('\n').take(TAIL_LINES).collect::<Vec<_>>();
         for line in newest.into_iter().rev() {
             self.lines.push_back((stream, beginning_of(line).to_owned()));
@@ -317,11 +313,6 @@ impl Tail {
 
     pub fn text(&self) -> String {
         self.lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
-    }
-
-    /// Nobody will ask any more.
-    pub fn forget(&mut self) {
-        *self = Tail { closed: true, ..Tail::default() };
     }
 }
 

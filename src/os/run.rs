@@ -74,7 +74,7 @@ pub async fn supervise(warden: &WardenClient, program: Program, noted: Noted, si
     };
     let (tell_ended, ended) = channel::channel(false);
     let end = async {
-        let lost = Ended { exit_code: None, cpu_us: None };
+        let lost = Ended { exit_code: None, signal: None, cpu_us: None };
         let end = tree_ended.await.unwrap_or(lost);
         let _ = tell_ended.send(true);
         end

@@ -63,6 +63,8 @@ pub struct Started {
 pub struct Ended {
     /// `None` when a signal ended the process, or when nobody knows because the warden was lost.
     pub exit_code: Option<i32>,
+    /// The one that ended it, where that is known.
+    pub signal: Option<i32>,
     pub cpu_us: Option<u64>,
 }
 
@@ -342,7 +344,7 @@ impl Pending {
                 let _ = started.send(Err(LaunchError::WardenLost));
             }
             None => {
-                let _ = self.ended.send(Ended { exit_code: None, cpu_us: None });
+                let _ = self.ended.send(Ended { exit_code: None, signal: None, cpu_us: None });
             }
         }
     }

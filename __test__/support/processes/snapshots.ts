@@ -25,6 +25,8 @@ export class Snapshots {
   readonly images = new Map<string, string>();
   /** As CRIU does unless it is told to leave it running. */
   endsTree = true;
+  /** Told of each `checkpoint`, which is how the stop of an idle tenant begins. */
+  onCheckpoint: (key: string) => void = () => {};
   /** What a test has the driver do. */
   instead: Partial<CheckpointDriver> = {};
   #tenants: Tenants;
@@ -34,8 +36,10 @@ export class Snapshots {
   }
 
   readonly driver: CheckpointDriver = {
-    checkpoint: (args) =>
-      this.#noted('checkpoint', args.key, () => (this.instead.checkpoint ?? this.save)(args)),
+    checkpoint: (args) => {
+      this.onCheckpoint(args.key);
+      return this.#noted('checkpoint', args.key, () => (this.instead.checkpoint ?? this.save)(args));
+    },
     restore: (args) => this.#noted('restore', args.key, () => (this.instead.restore ?? this.bringBack)(args)),
     drop: (key) => this.#noted('drop', key, () => (this.instead.drop ?? this.remove)(key)),
     has: (key) => this.#noted('has', key, () => (this.instead.has ?? this.knows)(key)),
@@ -109,6 +113,11 @@ export function createSavingPool({
     ...options,
   });
   snapshots = new Snapshots(pool.tenants);
+  const waiting = new Map<string, () => void>();
+  snapshots.onCheckpoint = (key) => {
+    idle.delete(key);
+    waiting.get(key)?.();
+  };
   return Object.assign(pool, {
     snapshots,
 
@@ -119,12 +128,7 @@ export function createSavingPool({
     /** Lets the key's tenant be idle; resolves when its stop has begun. */
     async becomesIdle(key: string): Promise<void> {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const isIt = (event: object) =>
-        'type' in event && event.type === 'idle-kill' && 'key' in event && event.key === key;
-      pool.events.once(isIt, () => {
-        idle.delete(key);
-        resolve();
-      });
+      waiting.set(key, resolve);
       idle.add(key);
       await within(`${key} becomes idle`, promise);
     },

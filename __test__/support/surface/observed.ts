@@ -29,9 +29,9 @@ export class Observed implements ObservedRuntime {
     totalSpawns: 0,
     totalExits: noExits,
     totalBackoffEntries: 0,
-    lastSpawnMs: null,
+    lastSpawnMs: 0,
     uptimeMs: 1_500,
-    checkpoints: { checkpoints: 0, restores: 0, restoreFailures: 0, lastRestoreMs: null },
+    checkpoints: { checkpoints: 0, restores: 0, restoreFailures: 0, lastRestoreMs: 0 },
   };
   /** What the runtime was created with. */
   options: RuntimeOptions = { source };
@@ -58,7 +58,17 @@ export class Observed implements ObservedRuntime {
       cpuMs: null,
       rssBytes: null,
     };
-    return { key, state: 'ready', attempt: 0, retryAt: null, lastError: null, ...nothing };
+    return {
+      key,
+      state: 'ready',
+      attempt: 0,
+      retryAt: null,
+      lastError: null,
+      starts: 0,
+      crashes: 0,
+      lastExit: null,
+      ...nothing,
+    };
   }
 
   transition(event: RuntimeTransitionEvent): void {

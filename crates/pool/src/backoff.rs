@@ -1,12 +1,13 @@
 //! Back-off: which keys are refused for earlier failures, and for how long.
 //!
 //! After `n` failures in a row a key waits `min(max_ms, base_ms * 2^(n-1))`; from `max_failures` on it waits for
-//! `clear`. Becoming ready forgets them.
+//! `clear`. Becoming ready forgets them; with `min_uptime_ms`, having been ready for that long, and a crash before that is
+//! one more.
 //!
 //! What is not the key's own failure does not count: the next start gets another port. But each such start costs a process, so
 //! where a thief takes one port after the other, the key waits from the fourth on as if it had failed itself.
 
-use crate::{Failure, Key, KeyMap};
+use crate::{Failure, Key, KeyMap, RunId};
 
 /// Failing keys remembered at most. A router that passes every host name on would otherwise let strangers
 /// fill the memory with names that never existed. At the cap, keys whose window is over are forgotten; if that is not
@@ -27,6 +28,8 @@ pub struct Backoff {
     pub max_ms: u64,
     /// Failures in a row after which only clearing helps.
     pub max_failures: u64,
+    /// A crash sooner than this after becoming ready is a failure, too.
+    pub min_uptime_ms: u64,
 }
 
 impl Backoff {
@@ -42,6 +45,8 @@ pub(crate) struct Failures {
     pub count: u64,
     pub retry_at_ms: u64,
     pub last: Failure,
+    /// The run that failed last.
+    pub run: RunId,
 }
 
 /// Why a key is refused right now.
@@ -73,8 +78,8 @@ impl FailureBook {
         }
     }
 
-    pub fn record(&mut self, key: &Key, now_ms: u64, failure: Failure) {
-        if !failure.is_the_keys_own() && self.pardons(key, &failure) {
+    pub fn record(&mut self, key: &Key, now_ms: u64, run: RunId, last: Failure) {
+        if !last.is_the_keys_own() && self.pardons(key, &last) {
             return;
         }
         self.recorded += 1;
@@ -86,7 +91,7 @@ impl FailureBook {
         }
         let count = self.by_key.get(key).map_or(0, |failures| failures.count) + 1;
         let retry_at_ms = now_ms.saturating_add(self.rules.delay_ms(count));
-        self.by_key.insert(key.clone(), Failures { count, retry_at_ms, last: failure });
+        self.by_key.insert(key.clone(), Failures { count, retry_at_ms, last, run });
     }
 
     /// Nothing was started where there was no port, so that is pardoned always.
@@ -162,7 +167,7 @@ impl FailureBook {
 mod tests {
     use super::*;
 
-    const RULES: Backoff = Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 };
+    const RULES: Backoff = Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 };
 
     #[test]
     fn the_wait_doubles_up_to_the_cap() {
@@ -172,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_wait_never_overflows() {
-        let rules = Backoff { base_ms: u64::MAX / 2, max_ms: u64::MAX, max_failures: u64::MAX };
+        let rules = Backoff { base_ms: u64::MAX / 2, max_ms: u64::MAX, max_failures: u64::MAX, ..RULES };
         assert_eq!(rules.delay_ms(u64::MAX), u64::MAX);
     }
 
@@ -180,7 +185,7 @@ mod tests {
     fn a_key_is_held_until_its_window_is_over() {
         let mut book = FailureBook::new(RULES);
         let key: Key = "a".into();
-        book.record(&key, 100, Failure::StopTimedOut);
+        book.record(&key, 100, RunId(1), Failure::StopTimedOut);
         assert!(matches!(book.hold("a", 1_099), Some(Hold::Window { retry_after_ms: 1, .. })));
         assert!(book.hold("a", 1_100).is_none());
         assert_eq!((book.held(1_099).count(), book.held(1_100).count()), (1, 0));
@@ -190,8 +195,8 @@ mod tests {
     fn after_max_failures_only_clearing_helps() {
         let mut book = FailureBook::new(Backoff { max_failures: 2, ..RULES });
         let key: Key = "a".into();
-        book.record(&key, 0, Failure::StopTimedOut);
-        book.record(&key, 0, Failure::StopTimedOut);
+        book.record(&key, 0, RunId(1), Failure::StopTimedOut);
+        book.record(&key, 0, RunId(1), Failure::StopTimedOut);
         assert!(matches!(book.hold("a", u64::MAX), Some(Hold::Exhausted { .. })));
         book.clear("a");
         assert!(book.hold("a", 0).is_none());
@@ -203,18 +208,18 @@ mod tests {
         let key: Key = "a".into();
         let taken = || Failure::PortTaken { by: "process 7".into() };
         for _ in 0..PARDONED_IN_A_ROW {
-            book.record(&key, 0, taken());
+            book.record(&key, 0, RunId(1), taken());
         }
         assert!(book.of("a").is_none() && book.recorded() == 0);
-        book.record(&key, 0, taken());
+        book.record(&key, 0, RunId(1), taken());
         assert!(matches!(book.hold("a", 0), Some(Hold::Window { retry_after_ms: 1_000, .. })));
-        book.record(&key, 0, taken());
+        book.record(&key, 0, RunId(1), taken());
         assert!(matches!(book.hold("a", 0), Some(Hold::Window { retry_after_ms: 2_000, .. })));
         book.clear("a");
-        book.record(&key, 0, taken());
+        book.record(&key, 0, RunId(1), taken());
         assert!(book.hold("a", 0).is_none(), "forgotten with the failures");
         for _ in 0..100 {
-            book.record(&key, 0, Failure::NoPort);
+            book.record(&key, 0, RunId(1), Failure::NoPort);
         }
         assert!(book.hold("a", 0).is_none());
     }
@@ -223,7 +228,7 @@ mod tests {
     fn strangers_cannot_fill_the_memory_with_names() {
         let mut book = FailureBook::new(RULES);
         for n in 0..REMEMBERED_KEYS + 10 {
-            book.record(&Key::from(n.to_string()), n as u64 * 2_000, Failure::StopTimedOut);
+            book.record(&Key::from(n.to_string()), n as u64 * 2_000, RunId(1), Failure::StopTimedOut);
         }
         assert!(book.by_key.len() <= 11, "{} keys remembered", book.by_key.len());
     }

@@ -23,7 +23,7 @@ impl Pool {
         match &mut tenant.state {
             State::Ready(run) => {
                 if self.room.waiting() > 0 {
-                    self.room.hand_out(run, step.now.steady_ms);
+                    run.stay_for_a_moment(step.now.steady_ms);
                 }
                 let run = run.id;
                 step.leases.touch(run, step.now.wall_ms);
@@ -292,7 +292,7 @@ impl Pool {
             match &self.tenant_of(run).state {
                 state if state.run().is_some_and(|run| run.processes == Processes::External) => {
                     self.set_stage(run, Stage::Forced);
-                    self.exited(step, run, crate::Exit { exit_code: None, cpu_ms: None });
+                    self.exited(step, run, crate::Exit::default());
                 }
                 // Nobody is left who could say whether it is saved.
                 State::Stopping(_, stop) if stop.stage == Stage::Saving => {

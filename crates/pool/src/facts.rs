@@ -3,7 +3,7 @@
 use crate::messages::{Event, Exit, ExitReason, Fact, Outcome, Refusal};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, Processes, RunId, Touch};
+use crate::{Action, Adopted, CallId, Failure, Key, LastExit, Processes, RunId, Touch, Usage};
 
 impl Pool {
     /// A fact about a run that is over is dropped here, at the door.
@@ -20,10 +20,11 @@ impl Pool {
             Fact::MainEnded => self.main_ended(step, run),
             Fact::Exited(exit) => self.exited(step, run, exit),
             Fact::StopAsked { stage } => self.stop_asked(step, run, stage),
+            Fact::StopAnswered { asked } => self.stop_answered(step, run, asked),
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
             Fact::IdleAnswered { stop } => self.idle_answered(step, run, stop),
             Fact::Checkpointed { saved } => self.checkpointed(step, run, saved),
-            Fact::Sampled { cpu_ms, rss_bytes } => self.sampled(run, cpu_ms, rss_bytes),
+            Fact::Sampled { cpu_ms, rss_bytes, regular } => self.sampled(run, cpu_ms, rss_bytes, regular),
         }
     }
 
@@ -32,6 +33,8 @@ impl Pool {
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
         run.pid = Some(pid);
         let wanted = tenant.state.has_process_now();
+        let key = tenant.key.clone();
+        self.histories.started(&key);
         self.actions.push(Action::Emit(Event::Spawn { run: id, pid, port }));
         if wanted {
             self.actions.push(Action::Probe { run: id });
@@ -106,7 +109,12 @@ impl Pool {
         timers.clear(run);
         run.was_ready = true;
         *became_ready += 1;
-        failures.clear(&tenant.key);
+        let is_start = !matches!(event, Event::Adopt { .. });
+        let min_uptime_ms = if is_start { config.backoff.min_uptime_ms } else { 0 };
+        run.proven_at_ms = step.now.steady_ms.saturating_add(min_uptime_ms);
+        if min_uptime_ms == 0 {
+            failures.clear(&tenant.key);
+        }
         step.leases.open(id, touched_at_ms);
         room.begin_tenure(run, Touch { at_ms: touched_at_ms, sequence: 0 }, step.now.steady_ms);
         if let Some(idle_after_ms) = config.idle_after_ms {
@@ -117,6 +125,7 @@ impl Pool {
         for waiter in std::mem::take(&mut tenant.waiters) {
             actions.push(Action::Settle { call: waiter.call, outcome: Outcome::Tenant(id) });
         }
+        actions.push(Action::Sample { run: id });
         tenant.state.change(|state| match state {
             State::Probing(run) => (State::Ready(run), ()),
             other => unreachable!("{other:?} was `Probing` above"),
@@ -129,7 +138,7 @@ impl Pool {
             return;
         }
         let key = tenant.key.clone();
-        self.failures.record(&key, step.now.steady_ms, failure.clone());
+        self.failures.record(&key, step.now.steady_ms, id, failure.clone());
         self.begin_stop_of_failed_start(step, id, failure);
     }
 
@@ -140,7 +149,7 @@ impl Pool {
         }
         if matches!(tenant.state, State::Starting(_)) {
             let key = tenant.key.clone();
-            self.failures.record(&key, step.now.steady_ms, failure.clone());
+            self.failures.record(&key, step.now.steady_ms, id, failure.clone());
         }
         self.over(step, id, failure);
     }
@@ -157,7 +166,7 @@ impl Pool {
 
     /// The process is gone.
     pub(crate) fn exited(&mut self, step: &mut Step, id: RunId, exit: Exit) {
-        let observing = self.config.observe_interval_ms.is_some();
+        let observing = self.tells_observations();
         let tenant = self.tenant_of(id);
         if let State::Stopping(_, stop) = &mut tenant.state
             && stop.stage == Stage::Saving
@@ -174,16 +183,30 @@ impl Pool {
             (None, Some(0)) => ExitReason::ExitedClean,
             (None, _) => ExitReason::Crashed,
         };
-        let last_cpu_ms = exit.cpu_ms.map(|cpu_ms| cpu_ms.max(run.cpu_ms));
-        if run.pid.is_some() {
-            if let Some(cpu_ms) = last_cpu_ms.filter(|_| observing) {
-                self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes: 0 }));
+        let Exit { exit_code, output, .. } = exit;
+        let signal = exit.signal.filter(|signal| !tenant.state.may_have_sent(*signal));
+        let (was_ready, proven_at_ms, has_process) = (run.was_ready, run.proven_at_ms, run.pid.is_some());
+        // What a process of ours has used is known exactly; of a user's, what was last seen.
+        let used = exit.cpu_ms.map(|cpu_ms| Usage { cpu_ms: cpu_ms.max(run.cpu_ms), rss_bytes: 0 });
+        let last_usage = used.or(run.usage).filter(|_| observing);
+        if has_process {
+            if let Some(Usage { cpu_ms, rss_bytes }) = last_usage {
+                self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes }));
             }
-            self.actions.push(Action::Emit(Event::Exit { run: id, exit_code: exit.exit_code, reason }));
+            let at_ms = step.now.wall_ms;
+            self.histories.ended(&key, LastExit { run: id, exit_code, signal, reason, at_ms, output });
+            self.actions.push(Action::Emit(Event::Exit { run: id, exit_code, signal, reason }));
         }
-        let failure = Failure::ExitedEarly { exit_code: exit.exit_code };
+        let failure = Failure::ExitedEarly { exit_code, signal };
+        let now_ms = step.now.steady_ms;
         if failed_start {
-            self.failures.record(&key, step.now.steady_ms, failure.clone());
+            self.failures.record(&key, now_ms, id, failure.clone());
+        } else if was_ready && now_ms >= proven_at_ms {
+            self.failures.clear(&key);
+        } else if was_ready && reason == ExitReason::Crashed {
+            let ready_at_ms = proven_at_ms.saturating_sub(self.config.backoff.min_uptime_ms);
+            let uptime_ms = now_ms.saturating_sub(ready_at_ms);
+            self.failures.record(&key, now_ms, id, Failure::CrashedSoon { exit_code, signal, uptime_ms });
         }
         self.over(step, id, failure);
     }
@@ -260,12 +283,18 @@ impl Pool {
         self.tenants.insert(key, Box::new(tenant));
     }
 
-    fn sampled(&mut self, id: RunId, cpu_ms: u64, rss_bytes: u64) {
+    fn tells_observations(&self) -> bool {
+        self.config.tells_observations && self.config.observe_interval_ms.is_some()
+    }
+
+    fn sampled(&mut self, id: RunId, cpu_ms: u64, rss_bytes: u64, regular: bool) {
+        let is_told = regular && self.tells_observations();
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_some()) else { return };
         run.cpu_ms = run.cpu_ms.max(cpu_ms);
         let cpu_ms = run.cpu_ms;
-        if run.was_ready {
+        run.usage = Some(Usage { cpu_ms, rss_bytes });
+        if is_told && run.was_ready {
             self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes }));
         }
     }

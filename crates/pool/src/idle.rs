@@ -10,7 +10,8 @@
 //! 5. the claim of its lease, after which nobody can be handed the tenant any more.
 //!
 //! Connections are looked for in all tenants at once, since the kernel lists them all at once: regularly, so that it is
-//! known when one has closed (a look late, never early), and once more before a tenant is stopped.
+//! known when one has closed (a look late, never early), and once more before a tenant is stopped, for being idle or to
+//! make room (`room.rs`).
 
 use crate::RunId;
 use crate::messages::{Action, Event};
@@ -66,6 +67,12 @@ pub(crate) struct Looks {
     /// When the next regular look is due.
     pub at_ms: Option<u64>,
     is_under_way: bool,
+    /// Somebody is to make room: who, is chosen in the step that brings the answer of a look that began for it.
+    pub is_wanted_for_room: bool,
+    /// The look under way began for that.
+    serves_room: bool,
+    /// This step has brought the answer of such a look.
+    pub is_fresh: bool,
     /// The runs that had an open connection at the last look: whoever has none any more was active until now, since it
     /// is not known when it closed.
     open: HashSet<RunId>,
@@ -73,6 +80,17 @@ pub(crate) struct Looks {
     asking: Vec<(RunId, IdleStep)>,
     /// Idle runs that wait for the next look: the one under way had begun before they were idle.
     asking_next: Vec<(RunId, IdleStep)>,
+}
+
+impl Looks {
+    /// Whether it had an open connection at the last look.
+    pub fn is_connected(&self, run: RunId) -> bool {
+        self.open.contains(&run)
+    }
+
+    pub fn anybody_connected(&self) -> bool {
+        !self.open.is_empty()
+    }
 }
 
 impl Pool {
@@ -96,10 +114,12 @@ impl Pool {
             let touched_at_ms = step.leases.claim(id).at_ms;
             idle_for_ms = self.absences.running_ms(touched_at_ms.max(connected_at_ms), now_ms);
             if idle_for_ms >= idle_after_ms {
-                self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: idle_for_ms }));
                 return match self.config.checkpoint_timeout_ms {
-                    Some(timeout_ms) => self.begin_saving(step, id, timeout_ms),
-                    None => self.begin_stop(step, id, Cause::Idle),
+                    Some(timeout_ms) => self.begin_saving(step, id, timeout_ms, idle_for_ms),
+                    None => {
+                        self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: idle_for_ms }));
+                        self.begin_stop(step, id, Cause::Idle);
+                    }
                 };
             }
             step.leases.reopen(id);
@@ -148,35 +168,37 @@ impl Pool {
         matches!(state, Some(State::Ready(run)) if run.deadline_ms.is_none())
     }
 
-    /// Looks for connections if an idle run waits for it or it is time to, and sees to it that there is a next time for
-    /// as long as there is a tenant that could be idle. Ends every step.
+    /// Looks for connections if an idle run waits for it, somebody is to make room or it is time to, and sees to it that
+    /// there is a next time for as long as there is a tenant that could be idle. Ends every step.
     pub(crate) fn look(&mut self, step: &Step) {
-        let Some(idle_after_ms) = self.config.idle_after_ms.filter(|_| self.config.heeds_connections) else {
-            return;
-        };
         let (looks, now_ms) = (&mut self.looks, step.now.steady_ms);
-        if looks.is_under_way {
+        looks.is_fresh = false;
+        if !self.config.heeds_connections || looks.is_under_way {
             return;
         }
+        let is_due = looks.at_ms.is_some_and(|at_ms| at_ms <= now_ms);
         if self.room.ready() == 0 || self.disposal.is_some() {
             looks.asking_next.clear();
             looks.at_ms = None;
-        } else if !looks.asking_next.is_empty() || looks.at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+        } else if is_due || looks.is_wanted_for_room || !looks.asking_next.is_empty() {
+            looks.serves_room = looks.is_wanted_for_room;
             looks.asking = std::mem::take(&mut looks.asking_next);
             looks.is_under_way = true;
             looks.at_ms = None;
             self.actions.push(Action::LookForConnections);
-        } else {
+        } else if let Some(idle_after_ms) = self.config.idle_after_ms {
             let interval_ms = self.config.sweep_interval_ms.min(idle_after_ms / 2).max(1);
             looks.at_ms.get_or_insert(now_ms.saturating_add(interval_ms));
         }
     }
 
-    /// It is known which runs have an open connection. Where that could not be seen, nobody is taken to be idle.
+    /// It is known which runs have an open connection. Where that could not be seen, nobody is taken to be idle, and room
+    /// is made by what was known before.
     pub(crate) fn connections_seen(&mut self, step: &mut Step, open: Vec<RunId>, seen: bool) {
         if !std::mem::take(&mut self.looks.is_under_way) {
             return;
         }
+        self.looks.is_fresh = self.looks.serves_room;
         if seen {
             let before = std::mem::replace(&mut self.looks.open, open.into_iter().collect());
             for id in before.union(&self.looks.open) {

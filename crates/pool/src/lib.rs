@@ -23,6 +23,7 @@ mod backoff;
 mod calls;
 mod facts;
 mod gate;
+mod history;
 mod idle;
 mod invariants;
 mod messages;
@@ -37,9 +38,10 @@ mod types;
 
 pub use backoff::Backoff;
 pub use gate::GateConfig;
+pub use history::{History, LastExit};
 pub use messages::{
     Action, Callback, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Refusal, StopStage,
 };
 pub use pool::{Figures, Pool, Stats};
-pub use status::{FailureStatus, Phase, Status};
+pub use status::{FailureStatus, Phase, Status, Usage};
 pub use types::{Adopted, CallId, Config, Key, KeyMap, Leases, Now, Processes, RunId, RunMap, Touch};

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "each variant says what its fields mean")]
 
 use crate::{Adopted, CallId, Key, RunId};
+use std::sync::Arc;
 
 /// Everything the pool can be told.
 #[derive(Clone, Debug)]
@@ -53,21 +54,27 @@ pub enum Fact {
     Exited(Exit),
     /// The user's `kill` is being called: its grace counts from now. A busy host may get to it late.
     StopAsked { stage: StopStage },
+    /// The user's `kill` has settled. The process may be there for a moment more.
+    StopAnswered { asked: StopStage },
     /// Ending it in the way asked for failed; it is still there.
     StopRefused { asked: StopStage, failure: Failure },
     /// Whoever has the last word about an idle tenant has said it.
     IdleAnswered { stop: bool },
     /// The attempt to save it is over; whether there is a snapshot.
     Checkpointed { saved: bool },
-    /// What the process tree has used so far.
-    Sampled { cpu_ms: u64, rss_bytes: u64 },
+    /// What the process tree has used so far. `regular`: it was to be observed, with all the others.
+    Sampled { cpu_ms: u64, rss_bytes: u64, regular: bool },
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exit {
     /// `None` when a signal ended it.
     pub exit_code: Option<i32>,
+    /// The signal that ended it, where it is known.
+    pub signal: Option<i32>,
+    /// The last lines that it wrote.
+    pub output: Arc<str>,
     /// CPU time of the whole tree over its whole life, where it is known.
     pub cpu_ms: Option<u64>,
 }
@@ -91,7 +98,9 @@ pub enum Failure {
     /// No process can be started on this machine, as it is set up; the text says why.
     Unsupported { reason: String },
     /// The process ended before it was ready.
-    ExitedEarly { exit_code: Option<i32> },
+    ExitedEarly { exit_code: Option<i32>, signal: Option<i32> },
+    /// It crashed so soon after it had become ready that this counts as a failure of its start.
+    CrashedSoon { exit_code: Option<i32>, signal: Option<i32>, uptime_ms: u64 },
     /// The start was stopped before there was a process.
     CalledOff,
     /// It did not answer in time; the text says how long, and what was found instead.
@@ -143,6 +152,8 @@ pub enum Action {
     LookForConnections,
     /// Sample every live process.
     Observe,
+    /// Sample this one, so that it is known what it uses before it is first observed.
+    Sample { run: RunId },
     /// Tell the user.
     Emit(Event),
     /// Answer a call.
@@ -202,8 +213,8 @@ pub enum Event {
     LruEvict { run: RunId },
     /// What it has used so far.
     Observation { run: RunId, cpu_ms: u64, rss_bytes: u64 },
-    /// It is gone.
-    Exit { run: RunId, exit_code: Option<i32>, reason: ExitReason },
+    /// It is gone. The signal is one that neither we nor the user's `kill` may have sent.
+    Exit { run: RunId, exit_code: Option<i32>, signal: Option<i32>, reason: ExitReason },
     /// A call was refused inside the key's back-off window.
     Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
     /// No new spawns from now on.

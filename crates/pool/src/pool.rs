@@ -2,6 +2,7 @@
 
 use crate::backoff::FailureBook;
 use crate::gate::Gate;
+use crate::history::HistoryBook;
 use crate::idle::{Absences, IdleStep, Looks};
 use crate::messages::{Action, Input, Outcome, Refusal};
 use crate::room::Room;
@@ -49,6 +50,7 @@ pub struct Pool {
     pub(crate) gate: Gate,
     pub(crate) timers: Timers,
     pub(crate) failures: FailureBook,
+    pub(crate) histories: HistoryBook,
     pub(crate) observe_at_ms: Option<u64>,
     pub(crate) looks: Looks,
     pub(crate) absences: Absences,
@@ -87,6 +89,7 @@ impl Pool {
             room: Room::new(config.max_concurrent),
             gate: Gate::new(config.gate),
             failures: FailureBook::new(config.backoff),
+            histories: HistoryBook::default(),
             config,
             tenants: KeyMap::default(),
             runs: RunMap::default(),
@@ -130,7 +133,7 @@ impl Pool {
     }
 
     /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs' deadlines (see
-    /// `timers.rs`), the end of a tenure that somebody waits for, the next observation and the next look for connections.
+    /// `timers.rs`), the end of the victim's tenure, the next observation and the next look for connections.
     /// May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
         let end_of_tenure_ms = self.room.awaited_end_of_tenure_ms();

@@ -1,20 +1,25 @@
 //! Room: who holds it, who waits for it, and who is asked to leave.
 //!
-//! A ready tenant can be asked to leave when its tenure is over: it stays for as long as its start, or its restore, took. So
-//! where keys take turns in too little room, whoever asked for one gets to use it, and no more than half of the time goes
-//! into starts (of up to a second each). Of those who can be asked, the least recently touched is.
+//! The victim is the least recently touched of the ready tenants. A ready tenant has a tenure: it stays for as long as its
+//! start, or its restore, took. So where keys take turns in too little room, whoever asked for one gets to use it, and no
+//! more than half of the time goes into starts (of up to a second each). If the victim is in its tenure, its end is waited
+//! for, and nobody who was used more recently leaves instead; who is the victim is then looked at once more.
+//!
+//! With `heeds_connections` an open connection is activity, too: a tenant that has one leaves only when every other has
+//! refused. So before somebody is asked to leave, the connections are looked at once more (`idle.rs`), one look for all
+//! who are to leave then.
 //!
 //! A key that needs room waits in the queue, first come first served. The queue is drained by: a free place; an
 //! exit or a failed start (a place becomes free); a tenant becoming ready, or an eviction being refused
-//! (another victim can be chosen); the end of a tenure (likewise); a kill, `dispose` or the abort of its last caller (the key stops waiting). All of these
+//! (another victim can be chosen); the end of the victim's tenure, or of the look for connections (likewise); a kill, `dispose` or the abort of its last caller (the key stops waiting). All of these
 //! are steps of the pool, and every step ends in `Pool::admit`.
 
 use crate::messages::{Action, Event, Refusal};
 use crate::pool::{Pool, Step};
 use crate::queue::Queue;
 use crate::tenant::{Cause, Run, State};
-use crate::{Key, Leases, RunId, Touch};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{Key, RunId, Touch};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 /// The shortest tenure. The clock counts whole milliseconds, so a run is never evicted in the step that made it ready, and its
@@ -32,10 +37,10 @@ pub(crate) struct Room {
     /// Of these, the ones being stopped whose room nobody takes over.
     pub leaving: usize,
     queue: Queue,
-    /// Ready runs in their tenure, by its end, with the touch that they will stand in `by_touch` with.
-    in_tenure: BTreeMap<(u64, RunId), Touch>,
-    /// The other ready runs, least recently touched first as far as was known when they were last looked at.
+    /// Ready runs, least recently touched first as far as was known when they were last looked at.
     by_touch: BTreeSet<(Touch, RunId)>,
+    /// The end of the victim's tenure, if that is what the first key in the queue waits for.
+    awaited_ms: Option<u64>,
 }
 
 impl Room {
@@ -45,8 +50,8 @@ impl Room {
             occupied: 0,
             leaving: 0,
             queue: Queue::default(),
-            in_tenure: BTreeMap::new(),
             by_touch: BTreeSet::new(),
+            awaited_ms: None,
         }
     }
 
@@ -88,68 +93,36 @@ impl Room {
         let start_ms = now_ms.saturating_sub(run.started_steady_ms);
         let tenure_ms = start_ms.clamp(SHORTEST_TENURE_MS, LONGEST_TENURE_MS);
         run.tenure_ends_ms = now_ms.saturating_add(tenure_ms);
-        // So that the next eviction does not find them all at once: each start costs one move.
-        self.end_tenures(now_ms);
         self.add_ready(run, touch);
     }
 
     /// A run is ready again.
     pub fn add_ready(&mut self, run: &mut Run, touch: Touch) {
         run.indexed_touch = touch;
-        self.in_tenure.insert((run.tenure_ends_ms, run.id), touch);
+        self.by_touch.insert((touch, run.id));
     }
 
     pub fn remove_ready(&mut self, run: &Run) {
-        if self.in_tenure.remove(&(run.tenure_ends_ms, run.id)).is_none() {
-            self.by_touch.remove(&(run.indexed_touch, run.id));
-        }
+        self.by_touch.remove(&(run.indexed_touch, run.id));
     }
 
-    /// The pool hands a ready run out once more. If its tenure is over, and it only was not evicted yet, it has a moment.
-    pub fn hand_out(&mut self, run: &mut Run, now_ms: u64) {
-        if run.tenure_ends_ms > now_ms {
-            return;
-        }
-        if let Some(touch) = self.in_tenure.remove(&(run.tenure_ends_ms, run.id)) {
-            run.stay_for_a_moment(now_ms);
-            self.in_tenure.insert((run.tenure_ends_ms, run.id), touch);
-        }
-    }
-
-    /// Whose tenure is over can be asked to leave.
-    fn end_tenures(&mut self, now_ms: u64) {
-        while let Some(first) = self.in_tenure.first_entry() {
-            let (ends_ms, run) = *first.key();
-            if ends_ms > now_ms {
-                return;
-            }
-            self.by_touch.insert((first.remove(), run));
-        }
-    }
-
-    /// When the first tenure ends, if somebody waits for room that nobody is about to leave.
+    /// When the victim's tenure ends, if somebody waits for room that nobody is about to leave.
     pub fn awaited_end_of_tenure_ms(&self) -> Option<u64> {
-        self.wanted_since()?;
-        self.in_tenure.first_key_value().map(|((ends_ms, _), _)| *ends_ms)
+        self.awaited_ms
     }
 
     /// Ready runs.
     pub fn ready(&self) -> usize {
-        self.in_tenure.len() + self.by_touch.len()
-    }
-
-    /// Those that can be asked to leave.
-    fn candidates(&self) -> usize {
         self.by_touch.len()
     }
 
-    /// The least recently touched run whose tenure is over and that `eligible` accepts, by the touch clocks of this moment.
+    /// The least recently active run that `eligible` accepts, by what `activity` says at this moment.
     ///
     /// The index is brought up to date only where it is looked at: a run that was touched since moves back, so
     /// each touch costs at most one move, and a look-up next to nothing.
-    pub fn least_recently_touched(
+    pub fn least_recently_active(
         &mut self,
-        leases: &dyn Leases,
+        activity: impl Fn(RunId) -> Touch,
         mut moved: impl FnMut(RunId, Touch),
         eligible: impl Fn(RunId) -> bool,
     ) -> Option<RunId> {
@@ -160,7 +133,7 @@ impl Room {
                 Some(entry) => self.by_touch.range((Bound::Excluded(entry), Bound::Unbounded)).next(),
             };
             let entry @ (indexed, run) = *next?;
-            let touch = leases.touched(run);
+            let touch = activity(run);
             if touch > indexed {
                 self.by_touch.remove(&entry);
                 self.by_touch.insert((touch, run));
@@ -172,6 +145,18 @@ impl Room {
             }
         }
     }
+}
+
+/// What came of choosing a victim.
+enum Eviction {
+    /// It is being stopped.
+    Begun,
+    /// It is in its tenure, which ends then.
+    AtTheEndOfTenure(u64),
+    /// It is to be known first who has open connections.
+    AfterALook,
+    /// Nobody is ready who has not refused.
+    Impossible,
 }
 
 impl Run {
@@ -192,8 +177,22 @@ impl Pool {
     /// Asks somebody to leave if more keys wait than places are about to become free, and turns away whom nobody leaves
     /// for. Whether it did either.
     pub(crate) fn make_room(&mut self, step: &mut Step) -> bool {
+        self.room.awaited_ms = None;
+        self.looks.is_wanted_for_room = false;
         let Some(since_ticket) = self.room.wanted_since() else { return false };
-        if self.evict(step, since_ticket) || self.evict_stranded(step, since_ticket) {
+        match self.evict(step, since_ticket) {
+            Eviction::Begun => return true,
+            Eviction::AtTheEndOfTenure(ends_ms) => {
+                self.room.awaited_ms = Some(ends_ms);
+                return false;
+            }
+            Eviction::AfterALook => {
+                self.looks.is_wanted_for_room = true;
+                return false;
+            }
+            Eviction::Impossible => {}
+        }
+        if self.evict_stranded(step, since_ticket) {
             return true;
         }
         if self.anybody_in_motion() {
@@ -203,10 +202,11 @@ impl Pool {
         true
     }
 
-    /// Whether some tenant will, sooner or later, leave its room or become one that can be asked to: it starts, is in its
-    /// tenure, or is being stopped.
+    /// Whether some tenant will, sooner or later, leave its room or become one that can be asked to: it starts, is to leave
+    /// at the end of its tenure or after a look, or is being stopped.
     pub(crate) fn anybody_in_motion(&self) -> bool {
-        self.room.occupied > self.room.candidates() + self.stranded.len()
+        let is_to_leave = self.room.awaited_ms.is_some() || self.looks.is_wanted_for_room;
+        is_to_leave || self.room.occupied > self.room.ready() + self.stranded.len()
     }
 
     /// Everybody who could leave was asked since this key came, and refused.
@@ -216,26 +216,17 @@ impl Pool {
         self.cancel_queued(&key, Refusal::StopRefused { run, failure });
     }
 
-    /// Stops the least recently touched tenant whose tenure is over and that has not refused since `since_ticket`. False if
-    /// there is none.
-    fn evict(&mut self, step: &mut Step, since_ticket: u64) -> bool {
-        self.room.end_tenures(step.now.steady_ms);
+    /// Stops the least recently active tenant that has not refused since `since_ticket`, unless it is in its tenure.
+    fn evict(&mut self, step: &mut Step, since_ticket: u64) -> Eviction {
         loop {
-            let Pool { room, tenants, runs, .. } = self;
-            let mut moves = Vec::new();
-            let victim = room.least_recently_touched(
-                step.leases,
-                |run, touch| moves.push((run, touch)),
-                |run| {
-                    let refused_at = tenants[&runs[&run]].state.run().and_then(|run| run.refused_at_ticket);
-                    refused_at.is_none_or(|ticket| ticket < since_ticket)
-                },
-            );
-            for (id, touch) in moves {
-                let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
-                run.expect("candidates are ready runs").indexed_touch = touch;
+            let Some(victim) = self.victim(step, since_ticket) else { return Eviction::Impossible };
+            let ends_ms = self.tenure_ends_ms(victim);
+            if ends_ms > step.now.steady_ms {
+                return Eviction::AtTheEndOfTenure(ends_ms);
             }
-            let Some(victim) = victim else { return false };
+            if self.config.heeds_connections && !self.looks.is_fresh {
+                return Eviction::AfterALook;
+            }
             let before = step.leases.touched(victim);
             if step.leases.claim(victim) > before {
                 step.leases.reopen(victim);
@@ -243,8 +234,42 @@ impl Pool {
             }
             self.actions.push(Action::Emit(Event::LruEvict { run: victim }));
             self.begin_stop(step, victim, Cause::Evicted);
-            return true;
+            return Eviction::Begun;
         }
+    }
+
+    /// Of those who have an open connection only if there is nobody else.
+    fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<RunId> {
+        let victim = self.least_recently_active(step, since_ticket, false);
+        let may_be_connected = victim.is_none() && self.looks.anybody_connected();
+        if may_be_connected { self.least_recently_active(step, since_ticket, true) } else { victim }
+    }
+
+    fn least_recently_active(&mut self, step: &Step, since_ticket: u64, connected: bool) -> Option<RunId> {
+        let Pool { room, tenants, runs, looks, config, .. } = self;
+        let run_of = |id: RunId| tenants[&runs[&id]].state.run().expect("candidates are ready runs");
+        let mut moves = Vec::new();
+        let victim = room.least_recently_active(
+            |id| {
+                let Touch { at_ms, sequence } = step.leases.touched(id);
+                let connected_at_ms = if config.heeds_connections { run_of(id).connected_at_ms } else { 0 };
+                Touch { at_ms: at_ms.max(connected_at_ms), sequence }
+            },
+            |id, touch| moves.push((id, touch)),
+            |id| {
+                let refused_at = run_of(id).refused_at_ticket;
+                refused_at.is_none_or(|ticket| ticket < since_ticket) && looks.is_connected(id) == connected
+            },
+        );
+        for (id, touch) in moves {
+            let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
+            run.expect("candidates are ready runs").indexed_touch = touch;
+        }
+        victim
+    }
+
+    fn tenure_ends_ms(&mut self, run: RunId) -> u64 {
+        self.tenant_of(run).state.run().expect("candidates are ready runs").tenure_ends_ms
     }
 
     /// When no ready tenant is left to ask: asks again one that could not be ended before.

@@ -2,7 +2,7 @@
 
 use crate::pool::Pool;
 use crate::tenant::{State, Tenant};
-use crate::{Failure, Key, Now, RunId};
+use crate::{Failure, History, Key, Now, RunId};
 
 /// One key, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,19 @@ pub struct Status {
     pub run: Option<RunId>,
     /// Its failures since it was last ready.
     pub failures: Option<FailureStatus>,
+    /// What its process tree has used and uses, as last seen.
+    pub usage: Option<Usage>,
+    /// Its processes so far.
+    pub history: History,
+}
+
+/// What a process tree has used, and uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time since its start.
+    pub cpu_ms: u64,
+    /// Memory.
+    pub rss_bytes: u64,
 }
 
 /// What is being done about a key.
@@ -34,7 +47,7 @@ pub enum Phase {
     BackingOff,
     /// Nothing, and `ensure` is refused until the failures are cleared.
     Failed,
-    /// Nothing; it has failed, and the next `ensure` tries again.
+    /// Nothing; the next `ensure` starts it.
     Stopped,
 }
 
@@ -47,6 +60,8 @@ pub struct FailureStatus {
     pub retry_at_ms: Option<u64>,
     /// The last of them.
     pub last: Failure,
+    /// It was the process whose end is the key's last: what that wrote last is what this one did.
+    pub is_of_last_exit: bool,
 }
 
 impl Pool {
@@ -54,15 +69,17 @@ impl Pool {
     pub fn status(&self, key: &str, now: Now) -> Option<Status> {
         match self.tenants.get(key) {
             Some(tenant) => Some(self.of_tenant(tenant, now)),
-            None => self.of_failed(key, now),
+            None => self.without_process(key, now),
         }
     }
 
     /// What is known of every key, in the order of the keys.
     pub fn statuses(&self, now: Now) -> Vec<Status> {
-        let without = self.failures.keys().filter(|key| !self.tenants.contains_key(*key));
+        let failed = self.failures.keys();
+        let ended = self.histories.keys().filter(|key| self.failures.of(key).is_none());
+        let without = failed.chain(ended).filter(|key| !self.tenants.contains_key(*key));
         let mut all: Vec<Status> = self.tenants.values().map(|tenant| self.of_tenant(tenant, now)).collect();
-        all.extend(without.filter_map(|key| self.of_failed(key, now)));
+        all.extend(without.filter_map(|key| self.without_process(key, now)));
         all.sort_by(|one, other| one.key.cmp(&other.key));
         all
     }
@@ -75,18 +92,27 @@ impl Pool {
             State::Stopping(..) => Phase::Stopping,
             State::Stranded(_) => Phase::Stuck,
         };
-        let run = tenant.state.run().map(|run| run.id);
-        Status { key: tenant.key.clone(), phase, run, failures: self.failure_status(&tenant.key, now) }
+        let run = tenant.state.run();
+        // Its start was no failure, and nothing but its end will clear the book.
+        let is_proven = run.is_some_and(|run| run.was_ready && run.proven_at_ms <= now.steady_ms);
+        let failures = if is_proven { None } else { self.failure_status(&tenant.key, now) };
+        let (usage, history) = (run.and_then(|run| run.usage), self.history(&tenant.key));
+        Status { key: tenant.key.clone(), phase, run: run.map(|run| run.id), failures, usage, history }
     }
 
-    fn of_failed(&self, key: &str, now: Now) -> Option<Status> {
-        let failures = self.failure_status(key, now)?;
-        let phase = match failures.retry_at_ms {
-            None => Phase::Failed,
-            Some(at_ms) if at_ms > now.wall_ms => Phase::BackingOff,
-            Some(_) => Phase::Stopped,
+    fn without_process(&self, key: &str, now: Now) -> Option<Status> {
+        let (failures, history) = (self.failure_status(key, now), self.histories.of(key));
+        let phase = match failures.as_ref().map(|failures| failures.retry_at_ms) {
+            None => history.map(|_| Phase::Stopped)?,
+            Some(None) => Phase::Failed,
+            Some(Some(at_ms)) if at_ms > now.wall_ms => Phase::BackingOff,
+            Some(Some(_)) => Phase::Stopped,
         };
-        Some(Status { key: key.into(), phase, run: None, failures: Some(failures) })
+        Some(Status { key: key.into(), phase, run: None, failures, usage: None, history: self.history(key) })
+    }
+
+    fn history(&self, key: &str) -> History {
+        self.histories.of(key).cloned().unwrap_or_default()
     }
 
     fn failure_status(&self, key: &str, now: Now) -> Option<FailureStatus> {
@@ -98,6 +124,9 @@ impl Pool {
             count: failures.count,
             retry_at_ms: (!is_final).then_some(retry_at_ms),
             last: failures.last.clone(),
+            is_of_last_exit: self.histories.of(key).is_some_and(|history| {
+                history.last_exit.as_ref().is_some_and(|exit| exit.run == failures.run)
+            }),
         })
     }
 }

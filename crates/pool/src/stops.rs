@@ -1,6 +1,6 @@
 //! Ending processes: asking, forcing, and what happens when it is refused.
 
-use crate::messages::{Outcome, Refusal};
+use crate::messages::{Event, Outcome, Refusal};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Stage, State, Stop, Tenant, Waiter, Wants};
 use crate::{Action, CallId, Failure, Processes, RunId, StopStage};
@@ -24,9 +24,13 @@ impl Pool {
         self.force(id);
     }
 
-    /// Saves an idle tenant, and ends it when that is done, has failed, or takes too long.
-    pub(crate) fn begin_saving(&mut self, step: &mut Step, id: RunId, timeout_ms: u64) {
+    /// Saves an idle tenant, and ends it when that is done, has failed, or takes too long. As long as it is not known whether
+    /// it is saved, nobody is told that it is stopped for being idle.
+    pub(crate) fn begin_saving(&mut self, step: &mut Step, id: RunId, timeout_ms: u64, idle_ms: u64) {
         self.part(step, id, Some(Cause::Idle), None);
+        if let State::Stopping(_, stop) = &mut self.tenant_of(id).state {
+            stop.idle_ms = idle_ms;
+        }
         self.set_stage(id, Stage::Saving);
         self.set_deadline(step, id, timeout_ms);
         self.actions.push(Action::Checkpoint { run: id });
@@ -42,7 +46,11 @@ impl Pool {
             run.cause = Some(Cause::Saved);
         }
         stop.stage = Stage::Asked;
-        match stop.exit.take() {
+        let (idle_ms, exit) = (stop.idle_ms, stop.exit.take());
+        if !saved {
+            self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms }));
+        }
+        match exit {
             Some(exit) => self.exited(step, id, exit),
             None if saved => self.force(id),
             None => self.ask(step, id),
@@ -92,10 +100,13 @@ impl Pool {
             let stop = Stop {
                 stage: Stage::AwaitingProcess,
                 is_delivered: false,
+                grace_ends_ms: 0,
+                open_kills_ms: [None; 2],
                 failure,
                 disappointed,
                 keeps_room,
                 kills: Vec::new(),
+                idle_ms: 0,
                 exit: None,
             };
             let has_process = run.pid.is_some();
@@ -140,7 +151,7 @@ impl Pool {
         }
     }
 
-    fn force(&mut self, id: RunId) {
+    pub(crate) fn force(&mut self, id: RunId) {
         self.set_stage(id, Stage::Forced);
         self.actions.push(Action::Stop { run: id, stage: StopStage::Force });
         // SIGKILL cannot be refused: the exit comes when the kernel is done with the tree. A user's process gets its grace
@@ -150,10 +161,43 @@ impl Pool {
 
     /// The user's `kill` is being called: the grace of this stage begins.
     pub(crate) fn stop_asked(&mut self, step: &mut Step, id: RunId, asked: StopStage) {
+        let grace_ends_ms = step.now.steady_ms.saturating_add(self.grace_ms());
         let State::Stopping(_, stop) = &mut self.tenant_of(id).state else { return };
-        if stop.stage.is(asked) && !std::mem::replace(&mut stop.is_delivered, true) {
-            self.set_deadline(step, id, self.grace_ms());
+        if !matches!(stop.stage, Stage::Asked | Stage::Forced) {
+            return;
         }
+        *stop.open_kill_ms(asked) = Some(step.now.steady_ms);
+        if stop.stage.is(asked) && !std::mem::replace(&mut stop.is_delivered, true) {
+            stop.grace_ends_ms = grace_ends_ms;
+        }
+        self.schedule_end_of_grace(step, id);
+    }
+
+    /// The user's `kill` has done what it does. The process gets its grace once more, to be seen to end.
+    pub(crate) fn stop_answered(&mut self, step: &mut Step, id: RunId, asked: StopStage) {
+        let (patience_ms, now_ms) = (self.config.kill_patience_ms, step.now.steady_ms);
+        let grace_ends_ms = now_ms.saturating_add(self.grace_ms());
+        let State::Stopping(_, stop) = &mut self.tenant_of(id).state else { return };
+        *stop.open_kill_ms(asked) = None;
+        if stop.stage == Stage::Forced {
+            if stop.held_until_ms(patience_ms).is_none_or(|until_ms| until_ms <= now_ms) {
+                stop.grace_ends_ms = grace_ends_ms;
+            }
+            self.schedule_end_of_grace(step, id);
+        }
+    }
+
+    /// When a user's process that was asked is forced; and when one that was forced is given up, which no call of its `kill`
+    /// holds off any more then.
+    fn schedule_end_of_grace(&mut self, step: &Step, id: RunId) {
+        let (patience_ms, now_ms) = (self.config.kill_patience_ms, step.now.steady_ms);
+        let State::Stopping(_, stop) = &self.tenant_of(id).state else { return };
+        if !stop.is_delivered {
+            return;
+        }
+        let held_until_ms = stop.held_until_ms(patience_ms).filter(|_| stop.stage == Stage::Forced);
+        let ends_ms = stop.grace_ends_ms.max(held_until_ms.unwrap_or(0));
+        self.set_deadline(step, id, ends_ms.saturating_sub(now_ms));
     }
 
     pub(crate) fn grace_is_over(&mut self, step: &mut Step, id: RunId) {
@@ -165,11 +209,13 @@ impl Pool {
         }
     }
 
-    /// The user's `kill` failed. An answer to an earlier stage comes too late to matter.
+    /// The user's `kill` failed. That asking failed comes too late to matter when it is being forced.
     pub(crate) fn stop_refused(&mut self, step: &mut Step, id: RunId, asked: StopStage, failure: Failure) {
         let State::Stopping(_, stop) = &self.tenant_of(id).state else { return };
         if stop.stage.is(asked) {
             self.give_up(step, id, failure);
+        } else {
+            self.stop_answered(step, id, asked);
         }
     }
 
@@ -212,13 +258,13 @@ impl Pool {
             disposal.refused.retain(|(run, _)| *run != id);
             disposal.refused.push((id, failure.clone()));
         }
-        self.keep(step, id, ticket, &failure);
+        self.keep(step, id, ticket, &failure, stop.idle_ms);
         self.last_refusal = Some((id, failure));
     }
 
     /// The run of a stop that was given up stands where it did before, or with the stranded ones.
-    fn keep(&mut self, step: &mut Step, id: RunId, ticket: u64, failure: &Failure) {
-        let Pool { tenants, runs, timers, room, stranded, config, disposal, .. } = self;
+    fn keep(&mut self, step: &mut Step, id: RunId, ticket: u64, failure: &Failure, idle_ms: u64) {
+        let Pool { tenants, runs, timers, room, stranded, config, disposal, actions, .. } = self;
         let state = &mut tenants.get_mut(&runs[&id]).expect("a live run has a tenant").state;
         let is_tenant = matches!(state, State::Ready(_));
         let run = state.run_mut().expect("a stop is of a run");
@@ -227,7 +273,10 @@ impl Pool {
         run.cause = match run.cause {
             _ if is_tenant && *failure != Failure::StopTimedOut => None,
             // It is in use again, and from now on no longer as it was saved.
-            Some(Cause::Saved) => Some(Cause::Idle),
+            Some(Cause::Saved) => {
+                actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms }));
+                Some(Cause::Idle)
+            }
             cause => cause,
         };
         if !is_tenant {

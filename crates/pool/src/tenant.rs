@@ -1,6 +1,6 @@
 //! One key: its state, and the calls that wait for it.
 
-use crate::{Adopted, CallId, Exit, ExitReason, Failure, Key, Processes, RunId, StopStage, Touch};
+use crate::{Adopted, CallId, Exit, ExitReason, Failure, Key, Processes, RunId, StopStage, Touch, Usage};
 
 /// A key that the pool is doing something about.
 #[derive(Debug)]
@@ -75,6 +75,8 @@ pub(crate) struct Run {
     pub deadline_ms: Option<u64>,
     /// Until then it is not evicted; set when it becomes ready.
     pub tenure_ends_ms: u64,
+    /// When it has been ready for so long that its start was no failure.
+    pub proven_at_ms: u64,
     /// Where the run stands in the order of eviction.
     pub indexed_touch: Touch,
     /// The ticket counter when an eviction of this run was last refused.
@@ -82,6 +84,8 @@ pub(crate) struct Run {
     /// Why it was first stopped, kept when that stop timed out: a later exit still has that cause.
     pub cause: Option<Cause>,
     pub cpu_ms: u64,
+    /// What its tree used when it was last looked at.
+    pub usage: Option<Usage>,
     /// Until when it is known to have had an open connection, on the wall clock; 0 never.
     pub connected_at_ms: u64,
     /// Somebody is being asked whether it is idle.
@@ -101,15 +105,23 @@ impl Run {
             holds_gate: true,
             deadline_ms: None,
             tenure_ends_ms: 0,
+            proven_at_ms: u64::MAX,
             indexed_touch: Touch::default(),
             refused_at_ticket: None,
             cause: None,
             cpu_ms: 0,
+            usage: None,
             connected_at_ms: 0,
             idle_is_asked: false,
         }
     }
 }
+
+/// As Linux numbers them on all our machines.
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+/// What the kernel sends to a process for what it has done: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
+const FAULTS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
 
 /// A stop under way.
 #[derive(Debug)]
@@ -117,6 +129,10 @@ pub(crate) struct Stop {
     pub stage: Stage,
     /// The user's `kill` has been called for the present stage.
     pub is_delivered: bool,
+    /// From then on, when that is known.
+    pub grace_ends_ms: u64,
+    /// When the user's `kill` was called that has not settled: to ask, and to force.
+    pub open_kills_ms: [Option<u64>; 2],
     /// Why the start failed, when that is the cause; otherwise its callers get the exit itself.
     pub failure: Option<Failure>,
     /// Calls that waited for this run to become ready; rejected when it is gone.
@@ -125,8 +141,23 @@ pub(crate) struct Stop {
     pub keeps_room: bool,
     /// Calls that want the process gone.
     pub kills: Vec<CallId>,
+    /// For how long it was idle when it began to be saved.
+    pub idle_ms: u64,
     /// It ended while it was being saved: told when it is known whether it was.
     pub exit: Option<Exit>,
+}
+
+impl Stop {
+    pub fn open_kill_ms(&mut self, stage: StopStage) -> &mut Option<u64> {
+        &mut self.open_kills_ms[usize::from(stage == StopStage::Force)]
+    }
+
+    /// Until when calls of the user's `kill` that have not settled hold off giving up.
+    pub fn held_until_ms(&self, patience_ms: u64) -> Option<u64> {
+        let ends_ms =
+            self.open_kills_ms.iter().flatten().map(|called_ms| called_ms.saturating_add(patience_ms));
+        ends_ms.max()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +239,20 @@ impl State {
             | State::Ready(run)
             | State::Stopping(run, _)
             | State::Stranded(run) => Some(run),
+        }
+    }
+
+    /// Whether the signal that ended the run may have been sent to stop it, by us or by the user's functions. What those send
+    /// is not known.
+    pub fn may_have_sent(&self, signal: i32) -> bool {
+        let Some((run, cause)) = self.run().and_then(|run| Some((run, run.cause?))) else { return false };
+        match self {
+            _ if run.processes == Processes::External || cause == Cause::Saved => !FAULTS.contains(&signal),
+            State::Stopping(_, stop) => match stop.stage {
+                Stage::Forced => [SIGTERM, SIGKILL].contains(&signal),
+                _ => signal == SIGTERM,
+            },
+            _ => false,
         }
     }
 

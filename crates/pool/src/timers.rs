@@ -7,7 +7,7 @@
 //! | `Stopping`: saving | the save has taken too long: it counts as failed | |
 //! | `Stopping`: awaiting a process | the user's function has had its time: the stop is given up | for a process of ours |
 //! | `Stopping`: asked | the grace is over: it is forced | for a user's process, until its `kill` is being called |
-//! | `Stopping`: forced | the grace is over: the stop is given up | for a process of ours; for a user's, until its `kill` is being called |
+//! | `Stopping`: forced | the grace, and what a `kill` that has not settled may take, is over: the stop is given up | for a process of ours; for a user's, until its `kill` is being called |
 //! | `Stranded` | | always |
 //!
 //! The end of a tenure is no such deadline: `room.rs` keeps those, and only somebody who waits for room makes one of them due.

@@ -95,8 +95,12 @@ pub struct Config {
     pub sweep_interval_ms: u64,
     /// How often live tenants are observed; `None` never.
     pub observe_interval_ms: Option<u64>,
+    /// Whether users are told what is observed; it is known in any case.
+    pub tells_observations: bool,
     /// From asking a process to end until it is forced to; 0 forces at once.
     pub stop_timeout_ms: u64,
+    /// While a user's `kill` has not settled its stop is not given up, for this long at most.
+    pub kill_patience_ms: u64,
     /// How long a key that keeps failing is refused.
     pub backoff: Backoff,
     /// How many starts run at once.

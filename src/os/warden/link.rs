@@ -111,9 +111,9 @@ impl Link {
             Report::LaunchFailed { run, step, errno } => {
                 self.fail(run, LaunchError::Step { step, error: io::Error::from_raw_os_error(errno) });
             }
-            Report::Ended { run, exit_code, cpu_us, .. } => {
+            Report::Ended { run, exit_code, signal, cpu_us } => {
                 if let Some(pending) = self.pending.remove(&run) {
-                    let _ = pending.ended.send(Ended { exit_code, cpu_us: Some(cpu_us) });
+                    let _ = pending.ended.send(Ended { exit_code, signal, cpu_us: Some(cpu_us) });
                 }
             }
         }

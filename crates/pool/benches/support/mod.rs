@@ -67,8 +67,10 @@ impl World {
             idle_after_ms: Some(300_000),
             sweep_interval_ms: 10_000,
             observe_interval_ms: Some(30_000),
+            tells_observations: true,
             stop_timeout_ms: 5_000,
-            backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 },
+            kill_patience_ms: 60_000,
+            backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
             gate: GateConfig { width: Some(4), patience_ms: Some(1_000) },
             processes: Processes::Own,
             asks_before_idle: false,
@@ -142,7 +144,7 @@ impl World {
     }
 
     fn end(&mut self, run: RunId) -> Vec<Action> {
-        let exit = Exit { exit_code: Some(0), cpu_ms: Some(1) };
+        let exit = Exit { exit_code: Some(0), cpu_ms: Some(1), ..Exit::default() };
         self.handle(Input::Fact(run, Fact::Exited(exit)))
     }
 }

@@ -24,7 +24,7 @@ fn it_has_ended_by_itself_whatever_is_asked_of_it_then() {
     bench.fact(run, Fact::MainEnded);
     let (kill, actions) = bench.kill("a");
     assert_eq!(actions, []);
-    let actions = bench.fact(run, Fact::Exited(Exit { exit_code: Some(0), cpu_ms: None }));
+    let actions = bench.fact(run, Fact::Exited(Exit { exit_code: Some(0), ..Exit::default() }));
     assert_eq!(exit_reason(&actions), Some(ExitReason::ExitedClean));
     assert_eq!(answer(&actions, kill), Some(&Outcome::Done));
 }
@@ -37,7 +37,7 @@ fn one_that_has_ended_does_not_become_ready() {
     bench.process(run);
     assert_eq!(bench.fact(run, Fact::MainEnded), []);
     assert_eq!(bench.fact(run, Fact::Ready), [], "another process has answered on its port");
-    let failure = Failure::ExitedEarly { exit_code: None };
+    let failure = Failure::ExitedEarly { exit_code: None, signal: None };
     let refused = Refusal::StartFailed { run: Some(run), failure };
     assert_eq!(refusal(&bench.exit(run), call), Some(&refused));
 }

@@ -82,16 +82,42 @@ fn one_that_was_adopted_stays_for_a_millisecond() {
 }
 
 #[test]
-fn it_is_passed_over_for_one_that_was_touched_later() {
+fn as_the_least_recently_touched_it_is_waited_for_and_nobody_else_leaves() {
     let mut bench = full_with(2);
     let long_ready = bench.running("a");
     let newcomer = bench.comes_up_in("b", 50);
     bench.pass(10);
     bench.leases.touch(long_ready, bench.now.wall_ms);
-    assert!(evicts(&bench.ensure("c").1, long_ready));
+    assert_eq!(bench.ensure("c").1, []);
+    assert_eq!(bench.pool.next_deadline(), Some(100), "it is to leave, and may stay until then");
+    assert!(evicts(&bench.tick_when_due(), newcomer));
     assert_eq!(bench.pool.stats(bench.now).running, 2);
-    bench.pass(40);
-    assert!(evicts(&bench.ensure("d").1, newcomer));
+}
+
+#[test]
+fn one_that_is_touched_while_it_is_waited_for_stays() {
+    let mut bench = full_with(2);
+    let long_ready = bench.running("a");
+    let newcomer = bench.comes_up_in("b", 50);
+    bench.pass(10);
+    bench.leases.touch(long_ready, bench.now.wall_ms);
+    bench.ensure("c");
+    bench.pass(10);
+    bench.leases.touch(newcomer, bench.now.wall_ms);
+    assert!(evicts(&bench.tick_when_due(), long_ready));
+}
+
+#[test]
+fn all_that_are_to_leave_do_when_the_first_of_them_may() {
+    let mut bench = full_with(2);
+    let long_ready = bench.running("a");
+    let newcomer = bench.comes_up_in("b", 50);
+    bench.pass(10);
+    bench.leases.touch(long_ready, bench.now.wall_ms);
+    bench.ensure("c");
+    assert_eq!(bench.ensure("d").1, []);
+    let actions = bench.tick_when_due();
+    assert!(asks_to_stop(&actions, newcomer) && asks_to_stop(&actions, long_ready));
 }
 
 #[test]
@@ -191,7 +217,9 @@ fn whoever_is_given_one_that_held_out_has_it_for_a_moment() {
     bench.ensure("b");
     bench.fact(unwilling, Fact::StopAsked { stage: StopStage::Ask });
     assert!(forces_to_stop(&bench.tick_when_due(), unwilling));
+    bench.fact(unwilling, Fact::StopAnswered { asked: StopStage::Ask });
     bench.fact(unwilling, Fact::StopAsked { stage: StopStage::Force });
+    bench.fact(unwilling, Fact::StopAnswered { asked: StopStage::Force });
 
     bench.pass(60_000);
     let actions = bench.handle(Input::Tick);

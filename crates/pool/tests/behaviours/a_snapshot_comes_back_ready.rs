@@ -11,8 +11,8 @@ fn whoever_waits_gets_it_at_once() {
     bench.pass(30);
     let actions = bench.restore(run);
     let restored = Event::Restored { run, pid: 101, port: 4_000, duration_ms: 30 };
-    let expected = [Action::Emit(restored), Action::Settle { call, outcome: Outcome::Tenant(run) }];
-    assert_eq!(actions, expected);
+    let settled = Action::Settle { call, outcome: Outcome::Tenant(run) };
+    assert_eq!(actions, [Action::Emit(restored), settled, Action::Sample { run }]);
     assert_eq!(exit_reason(&bench.exit(run)), Some(ExitReason::Crashed));
 }
 

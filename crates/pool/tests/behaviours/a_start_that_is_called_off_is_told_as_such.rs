@@ -54,9 +54,9 @@ fn when_there_is_one_it_counts_how_that_ended() {
     let run = started(&actions).expect("it starts");
     bench.process(run);
     bench.kill("a");
-    let exit = Exit { exit_code: Some(143), cpu_ms: None };
+    let exit = Exit { exit_code: Some(143), ..Exit::default() };
     let actions = bench.fact(run, Fact::Exited(exit));
-    assert_eq!(failure(&actions, call), Some(&Failure::ExitedEarly { exit_code: Some(143) }));
+    assert_eq!(failure(&actions, call), Some(&Failure::ExitedEarly { exit_code: Some(143), signal: None }));
     assert_eq!(bench.pool.stats(bench.now).backoff, 0);
 }
 

@@ -1,6 +1,7 @@
 //! The pool's promises one by one: each file is named after the behaviour it shows.
 
 mod a_busy_tenant_is_not_idle;
+mod a_crash_soon_after_the_start_is_a_failure;
 mod a_dead_process_is_not_handed_out;
 mod a_ready_tenant_stays_for_a_while;
 mod a_refused_eviction_is_not_taken_as_room;
@@ -21,6 +22,8 @@ mod drain_lets_go_on_what_runs;
 mod endless_times_do_not_overflow;
 mod every_key_has_a_status;
 mod kill_cancels_the_respawn;
+mod nothing_is_given_up_while_kill_is_pending;
+mod one_in_use_makes_room_last;
 mod only_what_ensure_refuses_counts_as_backing_off;
 mod restart_shares_one_respawn;
 mod somebody_has_the_last_word;
@@ -29,3 +32,5 @@ mod support;
 mod the_first_cause_wins;
 mod the_gate_is_fair;
 mod the_window_holds_while_a_process_cannot_be_ended;
+mod what_has_ended_is_remembered;
+mod what_was_used_is_told_in_the_end;

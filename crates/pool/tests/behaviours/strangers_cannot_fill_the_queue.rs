@@ -34,7 +34,7 @@ fn further_keys_are_refused() {
         "it waits with the other call"
     );
 
-    let exit = Fact::Exited(Exit { exit_code: Some(0), cpu_ms: None });
+    let exit = Fact::Exited(Exit { exit_code: Some(0), ..Exit::default() });
     assert!(starts(&call(&mut bench, Input::Fact(run, exit)), "0"));
     assert_eq!(refusal(&call(&mut bench, Input::Ensure { key, call: 3 }), 3), None, "there is a place again");
 }

@@ -17,8 +17,10 @@ pub fn config() -> Config {
         idle_after_ms: None,
         sweep_interval_ms: 10_000,
         observe_interval_ms: None,
+        tells_observations: true,
         stop_timeout_ms: 5_000,
-        backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10 },
+        kill_patience_ms: 60_000,
+        backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
         gate: GateConfig { width: None, patience_ms: None },
         processes: Processes::Own,
         asks_before_idle: false,
@@ -116,7 +118,7 @@ impl Bench {
     }
 
     pub fn exit(&mut self, run: RunId) -> Vec<Action> {
-        self.fact(run, Fact::Exited(Exit { exit_code: None, cpu_ms: None }))
+        self.fact(run, Fact::Exited(Exit::default()))
     }
 
     pub fn refuse_stop(&mut self, run: RunId, asked: StopStage) -> Vec<Action> {

@@ -160,8 +160,8 @@ fn a_start_that_was_called_off_is_told_as_such(run: &RunRecord, failure: &Failur
     let called_off = (run.cause.is_some() || run.ends_by_itself) && !run.failed;
     let fits = match failure {
         Failure::CalledOff => called_off && (!run.started || run.ready),
-        Failure::ExitedEarly { exit_code } => {
-            *exit_code == run.exit_code && !run.ready && (run.started || !called_off)
+        Failure::ExitedEarly { exit_code, signal } => {
+            (*exit_code, *signal) == (run.exit_code, run.signal) && !run.ready && (run.started || !called_off)
         }
         Failure::NotStarted { .. } => !called_off,
         _ => true,

@@ -28,6 +28,8 @@ pub struct Book {
     pub observing_from_ms: Option<u64>,
     /// Somebody looks for connections; the runs that were idle when the look began.
     pub looking: Option<Vec<RunId>>,
+    /// The step in which a look was last answered.
+    pub looked_step: u64,
     /// When it was last known who has connections or, if it never was, since when there is a tenant.
     pub looked_ms: Option<u64>,
     pub disposed: bool,
@@ -53,6 +55,7 @@ impl Book {
             last_tick_ms: 0,
             observing_from_ms: None,
             looking: None,
+            looked_step: 0,
             looked_ms: None,
             disposed: false,
             abandoned_ms: None,
@@ -94,6 +97,15 @@ impl Book {
         let after = self.absences.iter().filter(|(_, to_ms)| *to_ms > since_ms);
         let absent_ms: u64 = after.map(|(from_ms, to_ms)| to_ms - (*from_ms).max(since_ms)).sum();
         self.now.wall_ms - since_ms - absent_ms
+    }
+
+    /// In the order in which tenants make room: whether it had an open connection when that was last seen, and when it was
+    /// last active.
+    pub fn activity(&self, run: &RunRecord, touched: Touch) -> (bool, Touch) {
+        let heeds = self.config.heeds_connections;
+        let connected_at_ms = if heeds { run.idleness.connected_at_ms } else { 0 };
+        let at_ms = touched.at_ms.max(connected_at_ms);
+        (heeds && self.connected.contains(&run.id), Touch { at_ms, ..touched })
     }
 
     /// The failures for which a key is refused now.

@@ -29,6 +29,8 @@ impl Book {
             Action::Checkpoint { run } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.saving = Some(Saving { since_ms: now_ms, exit: None });
+                    run.idleness.stop_step = step;
+                    run.cause.get_or_insert(ExitReason::IdleKilled);
                 }
             }
             Action::Settle { call, outcome } => {
@@ -57,7 +59,7 @@ impl Book {
             // The last process may have ended in this very step.
             Action::Observe if self.alive().next().is_some() => self.observing_from_ms = Some(now_ms),
             // Who is idle now is noted by whoever has the clocks.
-            Action::LookForConnections | Action::Observe | Action::Probe { .. } => {}
+            Action::LookForConnections | Action::Observe | Action::Sample { .. } | Action::Probe { .. } => {}
         }
     }
 
@@ -84,6 +86,7 @@ impl Book {
         if *event == Event::Drain {
             self.drain_events += 1;
         }
+        let saves = self.config.checkpoint_timeout_ms.is_some();
         let Some(run) = run_of(event).and_then(|run| self.run_mut(run)) else { return };
         match event {
             Event::Spawn { .. } => run.told.spawn = true,
@@ -91,11 +94,14 @@ impl Book {
             Event::Ready { .. } => run.told.ready = true,
             Event::Exit { .. } => run.told.exit = true,
             Event::IdleKill { .. } => {
-                run.idleness.stop_step = step;
-                run.cause.get_or_insert(ExitReason::IdleKilled);
+                run.idleness.told_step = step;
+                if !saves {
+                    run.idleness.stop_step = step;
+                    run.cause.get_or_insert(ExitReason::IdleKilled);
+                }
             }
             Event::LruEvict { .. } => _ = run.cause.get_or_insert(ExitReason::LruEvicted),
-            Event::Observation { cpu_ms, .. } => run.cpu_ms = *cpu_ms,
+            Event::Observation { cpu_ms, .. } => (run.cpu_ms, run.observed_step) = (*cpu_ms, step),
             Event::Backoff { .. } | Event::Drain => {}
         }
     }

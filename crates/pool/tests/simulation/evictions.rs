@@ -7,23 +7,30 @@ use pool::{Action, Event, Leases, Pool};
 
 /// Looks at one action before it is carried out.
 pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
-    let (Action::Emit(Event::LruEvict { run }) | Action::Emit(Event::IdleKill { run, .. })) = action else {
+    let saves = book.config.checkpoint_timeout_ms.is_some();
+    let (Action::Emit(Event::LruEvict { run } | Event::IdleKill { run, .. }) | Action::Checkpoint { run }) =
+        action
+    else {
         return Ok(());
     };
     let Some(run) = book.run(*run) else { return Err(format!("{action:?} of nobody")) };
-    nobody_is_evicted_who_is_being_stopped(run)?;
-    if matches!(action, Action::Emit(Event::IdleKill { .. })) {
+    // What is to be saved first is told to be idle only when that has failed.
+    if !(saves && matches!(action, Action::Emit(Event::IdleKill { .. }))) {
+        nobody_is_evicted_who_is_being_stopped(run)?;
+    }
+    if !matches!(action, Action::Emit(Event::LruEvict { .. })) {
         return Ok(());
     }
     nobody_is_handed_out_and_evicted_in_one_step(book, run)?;
     nobody_is_evicted_in_its_tenure(book, run)?;
-    the_victim_is_the_least_recently_touched(book, leases, run)
+    connections_are_looked_for_before_somebody_makes_room(book, run)?;
+    the_victim_is_the_least_recently_active(book, leases, run)
 }
 
 /// Looks at everything after a step.
-pub fn of_step(book: &Book, pool: &Pool) -> Verdict {
-    nobody_waits_beyond_a_tenure(book)?;
-    an_awaited_end_of_a_tenure_is_a_deadline(book, pool)
+pub fn of_step(book: &Book, leases: &SharedLeases, pool: &Pool) -> Verdict {
+    nobody_waits_beyond_the_tenure_of_the_victim(book, leases)?;
+    an_awaited_end_of_a_tenure_is_a_deadline(book, leases, pool)
 }
 
 /// Nor stopped for being idle.
@@ -41,9 +48,15 @@ fn nobody_is_evicted_in_its_tenure(book: &Book, victim: &RunRecord) -> Verdict {
     holds(left_ms == 0, || format!("{:?} is evicted {left_ms} ms too early", victim.id))
 }
 
-/// Of those whose tenure is over, by the clocks of this moment, and leaving aside those that refused since the first waiting
-/// key came.
-fn the_victim_is_the_least_recently_touched(
+/// In this step a look has shown who has some, or that this cannot be seen.
+fn connections_are_looked_for_before_somebody_makes_room(book: &Book, victim: &RunRecord) -> Verdict {
+    let looked = !book.config.heeds_connections || book.looked_step == book.step;
+    holds(looked, || format!("{:?} makes room, and nobody has looked for its connections", victim.id))
+}
+
+/// By the clocks of this moment, in its tenure or not, and leaving aside those that refused since the first waiting key came.
+/// Whoever has an open connection comes last.
+fn the_victim_is_the_least_recently_active(
     book: &Book,
     leases: &SharedLeases,
     victim: &RunRecord,
@@ -56,12 +69,11 @@ fn the_victim_is_the_least_recently_touched(
     holds(!(known && has_refused(victim, first_waits_since)), || {
         format!("{:?} is asked to leave for the same key again", victim.id)
     })?;
-    let at_claim = leases.at_claim(victim.id);
+    let at_claim = book.activity(victim, leases.at_claim(victim.id));
     let others = book.alive().filter(|other| other.id != victim.id && other.is_in_use());
     for other in others {
-        let touched = leases.touched(other.id);
-        let stays =
-            has_refused(other, first_waits_since) || evictable_from_ms(book, other) > book.now.steady_ms;
+        let touched = book.activity(other, leases.touched(other.id));
+        let stays = has_refused(other, first_waits_since);
         holds(stays || touched >= at_claim, || {
             format!("{:?} is evicted, touched at {at_claim:?}; {:?} at {touched:?}", victim.id, other.id)
         })?;
@@ -69,19 +81,25 @@ fn the_victim_is_the_least_recently_touched(
     Ok(())
 }
 
-fn nobody_waits_beyond_a_tenure(book: &Book) -> Verdict {
-    let overdue = those_who_could_leave(book).find(|run| evictable_from_ms(book, run) <= book.now.steady_ms);
+/// Nor beyond a look for connections.
+fn nobody_waits_beyond_the_tenure_of_the_victim(book: &Book, leases: &SharedLeases) -> Verdict {
+    let overdue = next_victim(book, leases).filter(|run| evictable_from_ms(book, run) <= book.now.steady_ms);
+    let overdue = overdue.filter(|_| book.looking.is_none());
     holds(overdue.is_none(), || format!("somebody waits for room, and {overdue:?} is not asked for it"))
 }
 
-fn an_awaited_end_of_a_tenure_is_a_deadline(book: &Book, pool: &Pool) -> Verdict {
-    let Some(first_ms) = those_who_could_leave(book).map(|run| evictable_from_ms(book, run)).min() else {
-        return Ok(());
-    };
-    let next_ms = pool.next_deadline();
-    holds(next_ms.is_some_and(|next_ms| next_ms <= first_ms), || {
-        format!("a tenure that somebody waits for ends at {first_ms}, the next deadline is {next_ms:?}")
+fn an_awaited_end_of_a_tenure_is_a_deadline(book: &Book, leases: &SharedLeases, pool: &Pool) -> Verdict {
+    let victim = next_victim(book, leases).filter(|_| book.looking.is_none());
+    let Some(victim) = victim else { return Ok(()) };
+    let (ends_ms, next_ms) = (evictable_from_ms(book, victim), pool.next_deadline());
+    holds(next_ms.is_some_and(|next_ms| next_ms <= ends_ms), || {
+        format!("a tenure that somebody waits for ends at {ends_ms}, the next deadline is {next_ms:?}")
     })
+}
+
+/// The one that is to leave, if somebody waits for that.
+fn next_victim<'b>(book: &'b Book, leases: &SharedLeases) -> Option<&'b RunRecord> {
+    those_who_could_leave(book).min_by_key(|run| (book.activity(run, leases.touched(run.id)), run.id))
 }
 
 /// If more keys wait for room than there are tenants on their way out: the others that have not refused since. (Where there is

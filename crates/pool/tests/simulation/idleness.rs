@@ -1,18 +1,30 @@
 //! What must hold of idle tenants: who is asked before they are stopped, and how they are saved.
 
-use super::book::{Book, RunRecord};
+use super::book::{Book, Idleness, RunRecord};
 use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
-use pool::{Action, Event, Leases, StopStage};
+use pool::{Action, Event, ExitReason, Leases, StopStage};
 
 /// Looks at one action before it is carried out.
 pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
     match action {
         Action::Emit(Event::IdleKill { run, idle_ms }) => {
             let Some(run) = book.run(*run) else { return Ok(()) };
+            if book.config.checkpoint_timeout_ms.is_some() {
+                return what_could_not_be_saved_is_idle_since_then(run, *idle_ms);
+            }
             an_idle_stop_comes_after_the_idle_time(book, leases, run, *idle_ms)?;
             the_last_word_is_heard(book, run)?;
             connections_are_looked_for_first(book, run)
+        }
+        Action::Emit(Event::Exit { run, reason, .. }) => {
+            let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+            // Whoever abandons the pool is told nothing any more.
+            if book.abandoned_ms.is_some() {
+                Ok(())
+            } else {
+                an_idle_stop_is_told_unless_it_was_saved(run, *reason)
+            }
         }
         Action::AskIdle { run, idle_ms } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
@@ -24,7 +36,11 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
         Action::LookForConnections => a_look_is_for_somebody_and_the_only_one(book),
         Action::Checkpoint { run } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
-            only_idle_stops_save(book, run)
+            only_idle_stops_save(book, run)?;
+            let idle_ms = book.idle_ms(run, leases.at_claim(run.id));
+            an_idle_stop_comes_after_the_idle_time(book, leases, run, idle_ms)?;
+            the_last_word_is_heard(book, run)?;
+            connections_are_looked_for_first(book, run)
         }
         Action::Stop { run, stage } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
@@ -99,18 +115,35 @@ fn connections_are_looked_for_first(book: &Book, run: &RunRecord) -> Verdict {
 }
 
 fn a_look_is_for_somebody_and_the_only_one(book: &Book) -> Verdict {
-    holds(book.config.heeds_connections && book.config.idle_after_ms.is_some(), || {
-        "connections do not matter".into()
-    })?;
+    let somebody_waits = book.keys.iter().any(|key| key.is_waiting());
+    let matters = book.config.idle_after_ms.is_some() || somebody_waits;
+    holds(book.config.heeds_connections && matters, || "connections do not matter".into())?;
     holds(book.looking.is_none(), || "a look is under way".into())?;
     holds(book.alive().next().is_some(), || "there is nobody who could have connections".into())
 }
 
 fn only_idle_stops_save(book: &Book, run: &RunRecord) -> Verdict {
-    let idle_stop = run.idleness.stop_step == book.step && run.is_in_use();
-    holds(book.config.checkpoint_timeout_ms.is_some() && idle_stop, || {
+    holds(book.config.checkpoint_timeout_ms.is_some() && run.is_in_use(), || {
         format!("{run:?} is saved, and is no idle tenant that is stopped")
     })
+}
+
+fn what_could_not_be_saved_is_idle_since_then(run: &RunRecord, idle_ms: u64) -> Verdict {
+    let expected_ms = run.idleness.saved_idle_ms;
+    holds(expected_ms == Some(idle_ms) && run.saving.is_none(), || {
+        format!("{run:?} is told to be idle for {idle_ms} ms")
+    })
+}
+
+/// What was saved is not told to be stopped for being idle.
+fn an_idle_stop_is_told_unless_it_was_saved(run: &RunRecord, reason: ExitReason) -> Verdict {
+    let Idleness { stop_step, told_step, .. } = run.idleness;
+    let fits = match reason {
+        ExitReason::IdleKilled => told_step > 0,
+        ExitReason::Checkpointed => told_step < stop_step,
+        _ => true,
+    };
+    holds(fits, || format!("{:?} ends as {reason:?}: {:?}", run.id, run.idleness))
 }
 
 fn an_idle_tenant_is_saved_before_it_is_stopped(book: &Book, run: &RunRecord) -> Verdict {

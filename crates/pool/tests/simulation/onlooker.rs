@@ -2,7 +2,7 @@
 
 use super::book::{Book, Origin};
 use super::world::key_index;
-use pool::{CallId, Exit, ExitReason, Fact, Failure, Input, RunId, StopStage};
+use pool::{CallId, Exit, ExitReason, Fact, Failure, Input, LastExit, RunId, StopStage};
 
 /// What an external process gets to end after it was forced, when the configured grace is 0.
 const FORCED_GRACE_MS: u64 = 5_000;
@@ -87,7 +87,7 @@ impl Book {
         self.dispose();
         self.abandoned_ms.get_or_insert(self.now.steady_ms);
         let external: Vec<RunId> = self.alive().filter(|run| run.external).map(|run| run.id).collect();
-        external.into_iter().for_each(|run| self.over(run, None));
+        external.into_iter().for_each(|run| self.over(run, &Exit::default()));
         let ours: Vec<RunId> = self.alive().map(|run| run.id).collect();
         ours.into_iter().for_each(|run| self.save_is_over(run, false));
     }
@@ -100,19 +100,18 @@ impl Book {
 
     fn fact(&mut self, id: RunId, fact: &Fact) {
         let (now_ms, step) = (self.now.steady_ms, self.step);
+        let patience_ms = self.config.kill_patience_ms;
         let Some(run) = self.run_mut(id).filter(|run| !run.over) else { return };
         let (key, coming_up) = (run.key, run.is_coming_up());
         match fact {
-            Fact::Started { .. } => {
-                run.started = true;
-                _ = self.observing_from_ms.get_or_insert(now_ms);
-            }
-            Fact::Restored { .. } if !run.started => {
-                (run.started, run.external) = (true, true);
-                if coming_up {
+            Fact::Started { .. } | Fact::Restored { .. } if !run.started => {
+                (run.started, run.external) = (true, run.external || matches!(fact, Fact::Restored { .. }));
+                if coming_up && matches!(fact, Fact::Restored { .. }) {
                     run.become_ready(now_ms);
                     run.origin = Origin::Restored;
-                    self.forget_failures(key);
+                    self.forget_failures_of_ready(key);
+                } else {
+                    self.keys[key].history.starts += 1;
                 }
                 _ = self.observing_from_ms.get_or_insert(now_ms);
             }
@@ -122,43 +121,55 @@ impl Book {
             }
             Fact::Ready if coming_up && run.started && !run.main_ended => {
                 run.become_ready(now_ms);
-                self.forget_failures(key);
+                self.forget_failures_of_ready(key);
             }
             Fact::NotReady(failure) if coming_up && run.started => {
                 run.failed = true;
                 run.cause = Some(ExitReason::ReadinessTimeout);
-                self.failure(key, failure.clone());
+                self.failure(key, id, failure.clone());
             }
             Fact::StartFailed(failure) if !run.started => {
-                self.over(id, None);
+                self.over(id, &Exit::default());
                 if coming_up {
-                    self.failure(key, failure.clone());
+                    self.failure(key, id, failure.clone());
                 }
             }
-            Fact::Exited(Exit { exit_code, .. }) => {
+            Fact::Exited(exit) => {
                 // What ends while it is being saved is over when it is known whether it was.
                 if let Some(saving) = &mut run.saving {
-                    _ = saving.exit.get_or_insert(*exit_code);
+                    _ = saving.exit.get_or_insert(exit.clone());
                     return;
                 }
-                self.over(id, *exit_code);
+                self.over(id, exit);
                 if coming_up {
-                    self.failure(key, Failure::ExitedEarly { exit_code: *exit_code });
+                    let (exit_code, signal) = (exit.exit_code, exit.signal);
+                    self.failure(key, id, Failure::ExitedEarly { exit_code, signal });
                 }
             }
-            Fact::StopAsked { stage } if run.stop == Some((*stage, None)) => {
-                run.stop = Some((*stage, Some(now_ms)));
-            }
-            Fact::StopRefused { asked, .. } if run.stop.is_some_and(|(stage, _)| stage == *asked) => {
-                if run.ready {
-                    run.cause = None;
+            Fact::StopAsked { stage } if run.stop.is_some() => {
+                run.open_kills_ms[usize::from(*stage == StopStage::Force)] = Some(now_ms);
+                if run.stop == Some((*stage, None)) {
+                    run.stop = Some((*stage, Some(now_ms)));
                 }
-                self.give_up(id);
+            }
+            Fact::StopAnswered { asked } if run.stop.is_some() => {
+                run.kill_settled(*asked, patience_ms, now_ms)
+            }
+            Fact::StopRefused { asked, .. } => {
+                let Some((stage, _)) = run.stop else { return };
+                run.kill_settled(*asked, patience_ms, now_ms);
+                if stage == *asked {
+                    if run.ready {
+                        run.cause = None;
+                    }
+                    self.give_up(id);
+                }
             }
             Fact::IdleAnswered { stop } if std::mem::take(&mut run.idleness.is_asked) => match stop {
                 true => run.idleness.condemned_step = step,
                 false => run.idleness.kept_ms = Some(now_ms),
             },
+            Fact::Sampled { .. } => run.sampled |= run.started,
             Fact::Checkpointed { saved } => self.save_is_over(id, *saved),
             _ => {}
         }
@@ -171,8 +182,8 @@ impl Book {
         if saved {
             (run.cause, run.saved_step) = (Some(ExitReason::Checkpointed), step);
         }
-        if let Some(exit_code) = saving.exit {
-            self.over(id, exit_code);
+        if let Some(exit) = saving.exit {
+            self.over(id, &exit);
         }
     }
 
@@ -191,7 +202,7 @@ impl Book {
     fn connections(&mut self, open: &[RunId], seen: bool) {
         let Some(idle_then) = self.looking.take() else { return };
         let (step, wall_ms) = (self.step, self.now.wall_ms);
-        self.looked_ms = Some(self.now.steady_ms);
+        (self.looked_step, self.looked_ms) = (self.step, Some(self.now.steady_ms));
         if seen {
             // One that was open the last time may have closed a moment ago.
             let before = std::mem::replace(&mut self.connected, open.to_vec());
@@ -206,9 +217,11 @@ impl Book {
         }
     }
 
-    fn over(&mut self, id: RunId, exit_code: Option<i32>) {
+    fn over(&mut self, id: RunId, exit: &Exit) {
+        self.history(id, exit);
+        self.uptime(id, exit);
         let run = self.run_mut(id).expect("a live run");
-        (run.over, run.exit_code) = (true, exit_code);
+        (run.over, run.exit_code, run.signal) = (true, exit.exit_code, run.signal_of_others(exit.signal));
         // A stop before there was a process may have been given up unseen, and a restart have tried again.
         let perhaps = run.may_make_room_for_restart || (run.external && !run.started);
         let inherits_room = run.makes_room_for_restart || perhaps;
@@ -220,30 +233,61 @@ impl Book {
         }
     }
 
+    /// What is remembered of its key.
+    fn history(&mut self, id: RunId, exit: &Exit) {
+        let at_ms = self.now.wall_ms;
+        let run = self.run(id).expect("a live run");
+        let signal = run.signal_of_others(exit.signal);
+        let (key, started, reason) = (run.key, run.started, run.reason(exit.exit_code));
+        if started {
+            let history = &mut self.keys[key].history;
+            history.crashes += u64::from(reason == ExitReason::Crashed);
+            let (exit_code, output) = (exit.exit_code, exit.output.clone());
+            history.last_exit = Some(LastExit { run: id, exit_code, signal, reason, at_ms, output });
+        }
+    }
+
+    /// A crash soon after it was ready is a failure; having been ready for longer forgets them.
+    fn uptime(&mut self, id: RunId, exit: &Exit) {
+        let min_uptime_ms = self.config.backoff.min_uptime_ms;
+        let run = self.run(id).filter(|run| run.ready).map(|run| (run.key, run.ready_ms, run));
+        let Some((key, ready_ms, run)) = run else { return };
+        let (exit_code, signal) = (exit.exit_code, run.signal_of_others(exit.signal));
+        let uptime_ms = self.now.steady_ms - ready_ms;
+        if self.now.steady_ms >= run.proven_at_ms(min_uptime_ms) {
+            self.forget_failures(key);
+        } else if run.reason(exit_code) == ExitReason::Crashed {
+            self.failure(key, id, Failure::CrashedSoon { exit_code, signal, uptime_ms });
+        }
+    }
+
     /// It goes back to where it was, and is no longer as it was saved.
     fn give_up(&mut self, id: RunId) {
         let at = (self.now.steady_ms, self.step);
         let run = self.run_mut(id).expect("a live run");
         (run.stop, run.given_up) = (None, Some(at));
+        run.open_kills_ms = [None; 2];
         run.makes_no_room_for_restart();
         if run.cause == Some(ExitReason::Checkpointed) {
             run.cause = Some(ExitReason::IdleKilled);
         }
     }
 
-    /// Nobody waits for ever for an external process that was forced to end.
+    /// Nobody waits for ever for an external process that was forced to end, nor for a `kill` that does not settle.
     fn give_hanging_stops_up(&mut self) {
         let grace_ms = Some(self.config.stop_timeout_ms).filter(|ms| *ms > 0).unwrap_or(FORCED_GRACE_MS);
         for key in 0..self.keys.len() {
             let Some(run) = self.live_run_of(key).filter(|run| run.external) else { continue };
             let Some((StopStage::Force, Some(asked_ms))) = run.stop else { continue };
-            if asked_ms + grace_ms <= self.now.steady_ms {
-                self.give_up(run.id);
+            let (id, now_ms) = (run.id, self.now.steady_ms);
+            let grace_is_over = asked_ms.max(run.kill_settled_ms) + grace_ms <= now_ms;
+            if grace_is_over && !run.has_open_kill(self.config.kill_patience_ms, now_ms) {
+                self.give_up(id);
             }
         }
     }
 
-    fn failure(&mut self, key: usize, failure: Failure) {
+    fn failure(&mut self, key: usize, run: RunId, failure: Failure) {
         if self.is_pardoned(key, &failure) {
             return;
         }
@@ -254,7 +298,14 @@ impl Book {
         let wait_ms =
             (1..record.failures).fold(backoff.base_ms, |wait_ms, _| (wait_ms * 2).min(backoff.max_ms));
         record.retry_at_ms = self.now.steady_ms + wait_ms;
-        record.last_failure = Some(failure);
+        (record.last_failure, record.failed_run) = (Some(failure), Some(run));
+    }
+
+    /// Becoming ready is enough unless it has to stay so for a while.
+    fn forget_failures_of_ready(&mut self, key: usize) {
+        if self.config.backoff.min_uptime_ms == 0 {
+            self.forget_failures(key);
+        }
     }
 
     /// What others have done does not count, a stolen port not the first three times.

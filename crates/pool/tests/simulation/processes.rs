@@ -11,6 +11,7 @@ impl World<'_> {
             Action::Probe { run } => self.probe(*run),
             Action::Stop { run, stage } => self.stop(*run, *stage),
             Action::Observe => self.observe(),
+            Action::Sample { run } => self.sample(*run),
             Action::AskIdle { run, .. } => self.ask_idle(*run),
             Action::Checkpoint { run } => self.save(*run),
             Action::LookForConnections => self.look(),
@@ -86,7 +87,9 @@ impl World<'_> {
     fn exit(&mut self) -> Exit {
         let exit_code = self.rng.pick(&[None, Some(0), Some(1)]);
         let cpu_ms = if self.rng.chance(50) { Some(self.rng.below(50)) } else { None };
-        Exit { exit_code, cpu_ms }
+        let signal =
+            if exit_code.is_none() { self.rng.pick(&[None, Some(9), Some(11), Some(15)]) } else { None };
+        Exit { exit_code, signal, cpu_ms, output: "last words".into() }
     }
 
     fn probe(&mut self, run: RunId) {
@@ -126,10 +129,15 @@ impl World<'_> {
             self.plan_fact(asked_ms, run, Fact::StopAsked { stage });
         }
         let after_ms = asked_ms + self.rng.delay_ms();
-        if stage == StopStage::Ask && self.rng.chance(self.faults.ask_ignored) {
+        let refuses = external && self.rng.chance(self.faults.stop_refused);
+        if external && !refuses && !self.rng.chance(self.faults.kill_hangs) {
+            let settled_ms = asked_ms + self.rng.delay_ms();
+            self.plan_fact(settled_ms, run, Fact::StopAnswered { asked: stage });
+        }
+        if stage == StopStage::Ask && !refuses && self.rng.chance(self.faults.ask_ignored) {
             return;
         }
-        if external && self.rng.chance(self.faults.stop_refused) {
+        if refuses {
             let failure = Failure::Thrown { by: Callback::Kill, text: "not now".into() };
             self.plan_fact(after_ms, run, Fact::StopRefused { asked: stage, failure });
             // The process may end all the same, before or after the refusal is heard.
@@ -150,8 +158,13 @@ impl World<'_> {
         let started: Vec<RunId> = self.book.alive().filter(|run| run.started).map(|run| run.id).collect();
         for run in started {
             let (after_ms, cpu_ms) = (self.rng.delay_ms(), self.rng.below(100));
-            self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes: 1 });
+            self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes: 1, regular: true });
         }
+    }
+
+    fn sample(&mut self, run: RunId) {
+        let (after_ms, cpu_ms) = (self.rng.delay_ms(), self.rng.below(100));
+        self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes: 1, regular: false });
     }
 
     /// What hung is answered at last, and nothing hangs from now on.

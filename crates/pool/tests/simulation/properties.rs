@@ -4,7 +4,7 @@ use super::book::Book;
 use super::effects::run_of;
 use super::leases::SharedLeases;
 use super::world::{key_index, key_name};
-use pool::{Action, Event, ExitReason, Leases, Outcome, StopStage};
+use pool::{Action, Event, Failure, Leases, Outcome, Refusal, StopStage};
 
 /// From the end of JavaScript until what it has left is forced.
 const ABANDONED_GRACE_MS: u64 = 600;
@@ -26,6 +26,8 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     events_keep_their_order(book, action)?;
     the_exit_has_its_first_cause(book, action)?;
     whoever_gets_a_tenant_touches_it(book, leases, action)?;
+    nothing_is_given_up_while_a_kill_is_open(book, action)?;
+    an_exit_comes_after_a_last_observation(book, action)?;
     cpu_time_never_falls(book, action)
 }
 
@@ -143,6 +145,7 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
         | Action::Stop { run, .. }
         | Action::Probe { run }
         | Action::AskIdle { run, .. }
+        | Action::Sample { run }
         | Action::Checkpoint { run } => Some(*run),
         Action::Start { .. }
         | Action::Adopt { .. }
@@ -182,7 +185,9 @@ fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {
             told.spawn && run.ready && !told.ready && *duration_ms == book.now.steady_ms - run.start_ms
         }
         Event::Adopt { .. } => run.ready && !told.spawn,
-        Event::IdleKill { .. } | Event::LruEvict { .. } => told.ready && !run.over,
+        // What has ended while it was being saved is told when it is known that it is not.
+        Event::IdleKill { .. } => told.ready && !told.exit,
+        Event::LruEvict { .. } => told.ready && !run.over,
         Event::Observation { .. } => told.spawn && (told.ready || run.over),
         Event::Exit { .. } => told.spawn && run.over && !told.exit,
         Event::Backoff { .. } | Event::Drain => true,
@@ -210,11 +215,11 @@ fn leases_are_open_exactly_while_in_use(book: &Book, leases: &SharedLeases) -> V
 }
 
 fn the_exit_has_its_first_cause(book: &Book, action: &Action) -> Verdict {
-    let Action::Emit(Event::Exit { run, exit_code, reason }) = action else { return Ok(()) };
+    let Action::Emit(Event::Exit { run, exit_code, signal, reason }) = action else { return Ok(()) };
     let Some(record) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
-    let by_itself = if record.exit_code == Some(0) { ExitReason::ExitedClean } else { ExitReason::Crashed };
-    let expected = record.cause.unwrap_or(by_itself);
+    let expected = record.reason(record.exit_code);
     holds(*reason == expected, || format!("{run:?} ended as {reason:?}, because of {expected:?}"))?;
+    holds(*signal == record.signal, || format!("{run:?} ended by {signal:?}, in truth {:?}", record.signal))?;
     holds(*exit_code == record.exit_code, || format!("{run:?} ended with {:?}", record.exit_code))
 }
 
@@ -222,12 +227,37 @@ fn cpu_time_never_falls(book: &Book, action: &Action) -> Verdict {
     let Action::Emit(Event::Observation { run, cpu_ms, .. }) = action else { return Ok(()) };
     let before = book.run(*run).map_or(0, |run| run.cpu_ms);
     holds(*cpu_ms >= before, || format!("the CPU time of {run:?} falls from {before} to {cpu_ms}"))?;
-    holds(book.config.observe_interval_ms.is_some(), || "observations are off".into())
+    let told = book.config.observe_interval_ms.is_some() && book.config.tells_observations;
+    holds(told, || "observations are off".into())
+}
+
+/// Whatever was seen of it, however short its life.
+fn an_exit_comes_after_a_last_observation(book: &Book, action: &Action) -> Verdict {
+    let Action::Emit(Event::Exit { run, .. }) = action else { return Ok(()) };
+    let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+    let told = book.config.observe_interval_ms.is_some() && book.config.tells_observations;
+    holds(!(told && run.sampled) || run.observed_step == book.step, || {
+        format!("{:?} ends, and what it has used was last told in step {}", run.id, run.observed_step)
+    })
 }
 
 fn drain_is_told_once(book: &Book) -> Verdict {
     let expected = u64::from(book.draining_since.is_some());
     holds(book.drain_events == expected, || format!("{} drain events, not {expected}", book.drain_events))
+}
+
+/// While the user's `kill` has not settled, nobody hears that it takes too long; but not for ever.
+fn nothing_is_given_up_while_a_kill_is_open(book: &Book, action: &Action) -> Verdict {
+    let Action::Settle { outcome: Outcome::Refused(Refusal::StopRefused { run, failure }), .. } = action
+    else {
+        return Ok(());
+    };
+    if *failure != Failure::StopTimedOut {
+        return Ok(());
+    }
+    let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+    let open = run.stop.is_some() && run.has_open_kill(book.config.kill_patience_ms, book.now.steady_ms);
+    holds(!open, || format!("a stop is given up, and `kill` has not settled: {run:?}"))
 }
 
 /// Only an external process can hold out against being stopped.

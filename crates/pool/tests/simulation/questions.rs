@@ -18,6 +18,9 @@ impl World<'_> {
 
     /// It may end by itself before, or after, it is known whether it is saved.
     pub(super) fn save(&mut self, run: RunId) {
+        let record = self.book.run(run).expect("it is saved");
+        let idle_ms = self.book.idle_ms(record, self.leases.at_claim(run));
+        self.book.run_mut(run).expect("just seen").idleness.saved_idle_ms = Some(idle_ms);
         if self.rng.chance(self.faults.ends_with_the_save) {
             let after_ms = self.rng.delay_ms();
             self.end(run, after_ms);

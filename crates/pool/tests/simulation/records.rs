@@ -1,6 +1,6 @@
 //! What the book holds of each run, call and key.
 
-use pool::{Adopted, ExitReason, Failure, RunId, StopStage};
+use pool::{Adopted, Exit, ExitReason, Failure, History, RunId, StopStage};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -61,10 +61,19 @@ pub struct RunRecord {
     pub stop: Option<(StopStage, Option<u64>)>,
     /// When it was last asked to end.
     pub asked_ms: u64,
+    /// When the user's `kill` was called that has not settled: to ask, and to force.
+    pub open_kills_ms: [Option<u64>; 2],
+    /// When the last of them settled.
+    pub kill_settled_ms: u64,
     /// When, and at which step, a stop of it was last given up.
     pub given_up: Option<(u64, u64)>,
     pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
     pub cpu_ms: u64,
+    /// It was seen what it uses.
+    pub sampled: bool,
+    /// The step in which that was last told.
+    pub observed_step: u64,
     /// It is being stopped for a restart that takes its room over.
     pub makes_room_for_restart: bool,
     /// Perhaps: it had no process yet, so that nobody could see whether an earlier stop of it had been given up.
@@ -87,14 +96,18 @@ pub struct Idleness {
     pub unconnected_step: u64,
     /// The step in which its idle stop began.
     pub stop_step: u64,
+    /// For how long it was idle when it began to be saved.
+    pub saved_idle_ms: Option<u64>,
+    /// The step in which it was last told that it is stopped for being idle.
+    pub told_step: u64,
 }
 
 /// It is being saved.
 #[derive(Debug)]
 pub struct Saving {
     pub since_ms: u64,
-    /// It has ended meanwhile, with this code.
-    pub exit: Option<Option<i32>>,
+    /// It has ended meanwhile.
+    pub exit: Option<Exit>,
 }
 
 /// The events and effects of a run so far.
@@ -162,6 +175,9 @@ pub struct KeyRecord {
     pub stolen_ports: u64,
     pub retry_at_ms: u64,
     pub last_failure: Option<Failure>,
+    /// The run that failed last.
+    pub failed_run: Option<RunId>,
+    pub history: History,
 }
 
 impl KeyRecord {
@@ -214,9 +230,14 @@ impl RunRecord {
             saved_step: 0,
             stop: None,
             asked_ms: 0,
+            open_kills_ms: [None; 2],
+            kill_settled_ms: 0,
             given_up: None,
             exit_code: None,
+            signal: None,
             cpu_ms: 0,
+            sampled: false,
+            observed_step: 0,
             makes_room_for_restart: false,
             may_make_room_for_restart: false,
             told: Told::default(),
@@ -225,6 +246,18 @@ impl RunRecord {
 
     pub fn become_ready(&mut self, now_ms: u64) {
         (self.ready, self.ready_ms) = (true, now_ms);
+    }
+
+    pub fn kill_settled(&mut self, asked: StopStage, patience_ms: u64, now_ms: u64) {
+        self.open_kills_ms[usize::from(asked == StopStage::Force)] = None;
+        if !self.has_open_kill(patience_ms, now_ms) {
+            self.kill_settled_ms = now_ms;
+        }
+    }
+
+    /// One that was called a short while ago.
+    pub fn has_open_kill(&self, patience_ms: u64, now_ms: u64) -> bool {
+        self.open_kills_ms.iter().flatten().any(|called_ms| called_ms + patience_ms > now_ms)
     }
 
     pub fn makes_no_room_for_restart(&mut self) {
@@ -236,9 +269,34 @@ impl RunRecord {
         self.ready_ms + (self.ready_ms - self.start_ms).clamp(1, 1_000)
     }
 
+    /// When it has been ready for so long that its start was no failure.
+    pub fn proven_at_ms(&self, min_uptime_ms: u64) -> u64 {
+        match self.ready {
+            true if self.origin == Origin::Adopted => self.ready_ms,
+            true => self.ready_ms + min_uptime_ms,
+            false => u64::MAX,
+        }
+    }
+
+    /// With this signal; neither we nor the user's `kill` can have sent it. SIGSEGV is what the kernel sends here.
+    pub fn signal_of_others(&self, signal: Option<i32>) -> Option<i32> {
+        let is_forced = matches!(self.stop, Some((StopStage::Force, _)));
+        signal.filter(|signal| match self.cause {
+            None => true,
+            Some(cause) if self.external || cause == ExitReason::Checkpointed => *signal == 11,
+            Some(_) => *signal == 11 || (*signal == 9 && !is_forced),
+        })
+    }
+
     /// Ready, and nobody is ending it.
     pub fn is_in_use(&self) -> bool {
         self.ready && !self.over && !self.ends_by_itself && self.stop.is_none() && self.saving.is_none()
+    }
+
+    /// Why it ends, when it ends with this code.
+    pub fn reason(&self, exit_code: Option<i32>) -> ExitReason {
+        let by_itself = if exit_code == Some(0) { ExitReason::ExitedClean } else { ExitReason::Crashed };
+        self.cause.unwrap_or(by_itself)
     }
 
     /// Neither ready, nor over, nor called off.

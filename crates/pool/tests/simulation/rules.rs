@@ -31,6 +31,8 @@ pub struct Faults {
     pub ask_ignored: u64,
     pub stop_refused: u64,
     pub stop_hangs: u64,
+    /// The user's `kill` never settles.
+    pub kill_hangs: u64,
     /// The stop works, but long after everybody gave up.
     pub stop_late: u64,
     /// Questions about idle tenants, looks and saves that nobody answers.
@@ -60,13 +62,20 @@ impl Rules {
         let patience_ms = if rng.chance(50) { Some(rng.between(1, 40)) } else { None };
         let base_ms = rng.between(1, 60);
         let grace_ms = rng.between(1, 40);
-        let backoff = Backoff { base_ms, max_ms: rng.between(base_ms, 150), max_failures: rng.between(1, 5) };
+        let backoff = Backoff {
+            base_ms,
+            max_ms: rng.between(base_ms, 150),
+            max_failures: rng.between(1, 5),
+            min_uptime_ms: if rng.chance(40) { rng.between(1, 60) } else { 0 },
+        };
         let config = Config {
             max_concurrent: rng.between(1, 6) as usize,
             idle_after_ms,
             sweep_interval_ms: rng.between(5, 40),
             observe_interval_ms,
+            tells_observations: rng.chance(70),
             stop_timeout_ms: rng.pick(&[0, 0, grace_ms, grace_ms, grace_ms, grace_ms, 2_000]),
+            kill_patience_ms: rng.between(1, 100),
             backoff,
             gate: GateConfig { width, patience_ms },
             processes,
@@ -101,6 +110,7 @@ impl Faults {
             ask_ignored: percent(&[0, 30]),
             stop_refused: percent(&[0, 15, 60]),
             stop_hangs: percent(&[0, 15, 30]),
+            kill_hangs: percent(&[0, 0, 30, 80]),
             stop_late: percent(&[0, 10]),
             question_hangs: percent(&[0, 0, 15]),
             kept: percent(&[0, 30, 70]),

@@ -1,9 +1,9 @@
 //! What must hold of the figures and of what can be seen of the keys.
 
-use super::book::{Book, Must};
+use super::book::{Book, Must, RunRecord};
 use super::properties::{Verdict, holds};
 use super::world::key_name;
-use pool::{FailureStatus, Figures, Phase, Pool, Stats};
+use pool::{FailureStatus, Figures, History, Phase, Pool, Stats};
 
 /// Looking at every key after every step would take longer than everything else together.
 const STEPS_BETWEEN_LOOKS: u64 = 8;
@@ -36,7 +36,7 @@ fn the_stats_are_right(book: &Book, stats: Stats) -> Verdict {
         match book.live_run_of(key) {
             None if book.keys[key].is_waiting() => {}
             None => surely_held += 1,
-            Some(run) if run.ready || run.cause.is_none() => {}
+            Some(run) if run.is_in_use() || run.is_coming_up() => {}
             Some(_) => perhaps_held += 1,
         }
     }
@@ -73,7 +73,8 @@ fn the_statuses_are_right(book: &Book, pool: &Pool) -> Verdict {
         let right = &*status.key == key_name(key)
             && phases.contains(&status.phase)
             && status.run == book.keys[key].live
-            && status.failures == failures;
+            && status.failures == failures
+            && status.history == book.keys[key].history;
         holds(right, || format!("{status:?}; in truth {phases:?}, {failures:?}"))?;
         holds(pool.status(key_name(key), book.now) == Some(status), || "alone it looks different".into())?;
     }
@@ -94,6 +95,7 @@ fn phases(book: &Book, key: usize) -> &'static [Phase] {
             (Some(Must::BeRefusedAsExhausted { .. }), _) => &[Phase::Failed],
             (Some(_), _) => &[Phase::BackingOff],
             (None, Some(_)) => &[Phase::Stopped],
+            (None, None) if book.keys[key].history != History::default() => &[Phase::Stopped],
             (None, None) => &[],
         },
     }
@@ -102,7 +104,19 @@ fn phases(book: &Book, key: usize) -> &'static [Phase] {
 fn failure_status(book: &Book, key: usize) -> Option<FailureStatus> {
     let record = &book.keys[key];
     let last = record.last_failure.clone()?;
+    let min_uptime_ms = book.config.backoff.min_uptime_ms;
+    let is_proven = |run: &RunRecord| run.ready && run.proven_at_ms(min_uptime_ms) <= book.now.steady_ms;
+    if book.live_run_of(key).is_some_and(is_proven) {
+        return None;
+    }
+    let last_exit = record.history.last_exit.as_ref();
+    let is_of_last_exit = last_exit.is_some_and(|exit| Some(exit.run) == record.failed_run);
     let is_final = record.failures >= book.config.backoff.max_failures;
     let retry_at_ms = book.now.wall_ms - book.now.steady_ms + record.retry_at_ms;
-    Some(FailureStatus { count: record.failures, retry_at_ms: (!is_final).then_some(retry_at_ms), last })
+    Some(FailureStatus {
+        count: record.failures,
+        retry_at_ms: (!is_final).then_some(retry_at_ms),
+        last,
+        is_of_last_exit,
+    })
 }

@@ -273,7 +273,7 @@ impl<'l> World<'l> {
         }
         self.pool.check_invariants()?;
         properties::of_step(&self.book, &self.leases, self.lag_ms)?;
-        evictions::of_step(&self.book, &self.pool)?;
+        evictions::of_step(&self.book, &self.leases, &self.pool)?;
         origins::of_step(&self.book)?;
         idleness::of_step(&self.book, &self.leases, self.lag_ms)?;
         answers::of_step(&self.book)?;

@@ -1,0 +1,137 @@
+//! What is remembered of a key's processes when they are gone: how often it was started and crashed, how the last one ended
+//! and what it wrote last.
+
+use crate::{ExitReason, Key, KeyMap, RunId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Keys remembered at most, as with failures (`backoff.rs`). The ones that go are those of which nothing has been heard for
+/// longest.
+const REMEMBERED_KEYS: usize = 100_000;
+/// Of last lines, which are the most of it: some 4 KiB a key.
+const REMEMBERED_OUTPUT_BYTES: usize = 32 << 20;
+
+/// How a key's last process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastExit {
+    /// Which one that was.
+    pub run: RunId,
+    /// `None` when a signal ended it, or when it is not known.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it, unless we, or the user's `kill`, may have sent it.
+    pub signal: Option<i32>,
+    /// Why.
+    pub reason: ExitReason,
+    /// When, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// The last lines that it wrote.
+    pub output: Arc<str>,
+}
+
+/// What is remembered of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Processes started so far; those that were adopted or restored are none.
+    pub starts: u64,
+    /// How many of its processes have crashed.
+    pub crashes: u64,
+    /// The end of the last one, if one has ended.
+    pub last_exit: Option<LastExit>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    history: History,
+    /// Where it stands in `by_age`.
+    changed: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct HistoryBook {
+    by_key: KeyMap<Entry>,
+    by_age: BTreeMap<u64, Key>,
+    changes: u64,
+    output_bytes: usize,
+}
+
+impl HistoryBook {
+    /// A process of the key has been started.
+    pub fn started(&mut self, key: &Key) {
+        self.change(key).starts += 1;
+    }
+
+    /// A process of the key is gone.
+    pub fn ended(&mut self, key: &Key, exit: LastExit) {
+        self.output_bytes += exit.output.len();
+        let history = self.change(key);
+        history.crashes += u64::from(exit.reason == ExitReason::Crashed);
+        let before = history.last_exit.replace(exit);
+        self.output_bytes -= before.map_or(0, |exit| exit.output.len());
+        self.forget_the_oldest();
+    }
+
+    pub fn of(&self, key: &str) -> Option<&History> {
+        self.by_key.get(key).map(|entry| &entry.history)
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.by_key.keys()
+    }
+
+    fn change(&mut self, key: &Key) -> &mut History {
+        self.changes += 1;
+        let changed = self.changes;
+        let entry = self.by_key.entry(key.clone()).or_default();
+        let key = self.by_age.remove(&entry.changed).unwrap_or_else(|| key.clone());
+        self.by_age.insert(changed, key);
+        entry.changed = changed;
+        &mut entry.history
+    }
+
+    fn forget_the_oldest(&mut self) {
+        while self.by_key.len() > REMEMBERED_KEYS || self.output_bytes > REMEMBERED_OUTPUT_BYTES {
+            let Some((_, key)) = self.by_age.pop_first() else { return };
+            let entry = self.by_key.remove(&key);
+            let last_exit = entry.and_then(|entry| entry.history.last_exit);
+            self.output_bytes -= last_exit.map_or(0, |exit| exit.output.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(output: &str) -> LastExit {
+        let reason = ExitReason::Crashed;
+        LastExit { run: RunId(1), exit_code: None, signal: None, reason, at_ms: 0, output: output.into() }
+    }
+
+    #[test]
+    fn of_too_many_keys_the_oldest_go() {
+        let mut book = HistoryBook::default();
+        let key = |n: usize| Key::from(n.to_string());
+        for n in 0..REMEMBERED_KEYS {
+            book.ended(&key(n), exit(""));
+        }
+        book.started(&key(0));
+        book.ended(&key(REMEMBERED_KEYS), exit(""));
+        assert_eq!((book.by_key.len(), book.by_age.len()), (REMEMBERED_KEYS, REMEMBERED_KEYS));
+        assert!(book.of("1").is_none() && book.of("2").is_some());
+        assert_eq!(book.of("0").map(|history| (history.starts, history.crashes)), Some((1, 1)));
+    }
+
+    #[test]
+    fn of_too_many_last_lines_the_oldest_go() {
+        let mut book = HistoryBook::default();
+        let megabyte = "x".repeat(1 << 20);
+        for n in 0..100 {
+            book.ended(&Key::from(n.to_string()), exit(&megabyte));
+            book.ended(&"again".into(), exit("short"));
+        }
+        assert_eq!(book.of("again").map(|history| history.crashes), Some(100));
+        assert_eq!(book.by_key.len(), 32, "and 31 with a megabyte each");
+        assert!(book.of("99").is_some() && book.of("60").is_none());
+        assert!(book.output_bytes <= REMEMBERED_OUTPUT_BYTES);
+    }
+}
