@@ -1,8 +1,11 @@
 //! Finding the descendants of a process and signalling them without ever hitting somebody else.
+//!
+//! Paths are relative: the warden and its keepers have the `/proc` that they were started with as their working directory.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
@@ -20,7 +23,7 @@ pub struct Scope<'a> {
 
 /// What the kernel says of a process; `None` if there is none.
 pub fn stat_of(pid: Pid) -> Option<Stat> {
-    Stat::of(pid.as_raw_pid().cast_unsigned())
+    Stat::read(CWD, pid.as_raw_pid().cast_unsigned()).ok().flatten()
 }
 
 /// `None` stands for a process that cannot be seen from here.
@@ -56,20 +59,20 @@ fn walk(scope: Scope<'_>, children_of: impl Fn(Pid) -> Vec<Pid>) -> Vec<Pid> {
 
 /// Each thread has a list of the children that it made.
 fn children_by_list(parent: Pid) -> Vec<Pid> {
-    let threads = fs::read_dir(format!("/proc/{}/task", parent.as_raw_pid())).into_iter().flatten().flatten();
+    let threads = fs::read_dir(format!("{}/task", parent.as_raw_pid())).into_iter().flatten().flatten();
     let ids = threads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     ids.filter_map(|thread| thread_children(parent, thread)).flatten().collect()
 }
 
 fn thread_children(parent: Pid, thread: i32) -> Option<Vec<Pid>> {
-    let list = fs::read_to_string(format!("/proc/{}/task/{thread}/children", parent.as_raw_pid())).ok()?;
+    let list = fs::read_to_string(format!("{}/task/{thread}/children", parent.as_raw_pid())).ok()?;
     Some(list.split_ascii_whitespace().filter_map(pid_from).collect())
 }
 
 /// Looks once at every process of the system and asks for its parent.
 fn children_by_scan() -> impl Fn(Pid) -> Vec<Pid> {
     let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+    for entry in fs::read_dir(".").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(pid_from);
         let parent = pid.and_then(|pid| pid_of(stat_of(pid)?.parent));
         if let (Some(pid), Some(parent)) = (pid, parent) {
@@ -130,6 +133,7 @@ mod tests {
 
     #[test]
     fn both_ways_of_looking_see_the_same() {
+        std::env::set_current_dir("/proc").expect("as the warden does");
         let mut family = family();
         // The tests share one process, so the walk starts at a child of it.
         let scope = Scope { root: Pid::from_child(&family), spared: &[] };
