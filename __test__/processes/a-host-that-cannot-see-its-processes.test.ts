@@ -37,3 +37,21 @@ for (const engine of engineNames) {
     });
   }
 }
+
+for (const engine of engineNames) {
+  test.skipIf(unshared.exitCode !== 0)(
+    `${engine}: what runs when it goes is ended all the same`,
+    async () => {
+      await using tenants = new Tenants().add('one').add('two');
+      await using host = startHost(engine, 'hides.mjs', [tenants.root, 'mount -t tmpfs none /proc'], {
+        before: 'set -- unshare -m "$@"',
+      });
+      await host.said('started');
+      expect(tenants.processes().length).toBeGreaterThanOrEqual(4);
+      host.say('go on');
+      await host.said('killed');
+      await host.said('disposed');
+      expect(tenants.processes()).toEqual([]);
+    },
+  );
+}

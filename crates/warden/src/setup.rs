@@ -33,8 +33,8 @@ pub fn become_warden() -> io::Result<(OwnedFd, Pid)> {
         Ok(_) | Err(Errno::PERM) => {}
         Err(errno) => return Err(errno.into()),
     }
-    // Keeps no file system busy.
-    chdir("/")?;
+    // Everything about processes is read from here (tree.rs), also when something else is mounted at /proc one day.
+    chdir("/proc")?;
     set_child_subreaper(Some(getpid()))?;
     // Somebody may have stopped it by the time that the host ends.
     set_parent_process_death_signal(Some(Signal::CONT))?;

@@ -1,9 +1,12 @@
 //! Finding the descendants of a process and signalling them without ever hitting somebody else.
+//!
+//! Paths are relative: the warden and its keepers have the `/proc` that they were started with as their working directory.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
@@ -24,7 +27,7 @@ pub struct Scope<'a> {
 
 /// What the kernel says of a process; `None` if there is none.
 pub fn stat_of(pid: Pid) -> Option<Stat> {
-    Stat::of(pid.as_raw_pid().cast_unsigned())
+    Stat::read(CWD, pid.as_raw_pid().cast_unsigned()).ok().flatten()
 }
 
 /// `None` stands for a process that cannot be seen from here.
@@ -81,7 +84,7 @@ fn walk(scope: Scope<'_>, kinship: &Kinship) -> Vec<Pid> {
 fn listed_children(parent: Pid) -> Vec<Pid> {
     let first = parent.as_raw_pid();
     let mut children = thread_children(parent, first).unwrap_or_default();
-    let directory = format!("/proc/{first}/task");
+    let directory = format!("{first}/task");
     if fs::metadata(&directory).is_ok_and(|directory| directory.nlink() > LINKS_OF_ONE_THREAD) {
         let threads = fs::read_dir(directory).into_iter().flatten().flatten();
         let ids = threads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -92,7 +95,7 @@ fn listed_children(parent: Pid) -> Vec<Pid> {
 }
 
 fn thread_children(parent: Pid, thread: i32) -> Option<Vec<Pid>> {
-    let list = fs::read_to_string(format!("/proc/{}/task/{thread}/children", parent.as_raw_pid())).ok()?;
+    let list = fs::read_to_string(format!("{}/task/{thread}/children", parent.as_raw_pid())).ok()?;
     Some(pids_in(&list).collect())
 }
 
@@ -103,7 +106,7 @@ pub fn pids_in(list: &str) -> impl Iterator<Item = Pid> {
 
 fn scan() -> HashMap<Pid, Vec<Pid>> {
     let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+    for entry in fs::read_dir(".").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(pid_from);
         let parent = pid.and_then(|pid| pid_of(stat_of(pid)?.parent));
         if let (Some(pid), Some(parent)) = (pid, parent) {
@@ -175,6 +178,7 @@ mod tests {
 
     #[test]
     fn both_ways_of_looking_see_the_same() {
+        std::env::set_current_dir("/proc").expect("as the warden does");
         let mut family = family();
         // The tests share one process, so the walk starts at a child of it.
         let scope = Scope { root: Pid::from_child(&family), spared: &[] };
