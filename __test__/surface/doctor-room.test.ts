@@ -4,18 +4,18 @@ import { CGROUP_2, finding, findingsOf, limits } from '../support/surface/inject
 const GB = 2 ** 30;
 const OWN = '/sys/fs/cgroup/system.slice/host.service';
 
-test('descriptors: three a tenant beside those of the host', async () => {
+test('descriptors: four a tenant beside those of the host', async () => {
   const files = (text: string) => ({
     '/proc/self/limits': limits({ files: text, processes: '60000 60000' }),
   });
   expect(await finding('open files', { files: files('1024 524288') })).toMatchObject({
     level: 'ok',
     found: '1,024 (at most 524,288)',
-    tenants: 256,
+    tenants: 192,
   });
   expect(await finding('open files', { files: files('512 512') })).toMatchObject({
     level: 'warning',
-    tenants: 85,
+    tenants: 64,
   });
   expect(await finding('open files', { files: files('256 256') })).toMatchObject({
     level: 'problem',
@@ -25,10 +25,10 @@ test('descriptors: three a tenant beside those of the host', async () => {
 });
 
 test('how many tenants are planned decides what is too little', async () => {
-  expect((await finding('open files', {}, 20_000)).level).toBe('ok');
+  expect((await finding('open files', {}, 15_000)).level).toBe('ok');
   expect(await finding('open files', {}, 30_000)).toMatchObject({
     level: 'warning',
-    means: expect.stringContaining('room for 21,760 of 30,000 planned tenants'),
+    means: expect.stringContaining('room for 16,320 of 30,000 planned tenants'),
     advice: expect.stringContaining('LimitNOFILE='),
   });
 });

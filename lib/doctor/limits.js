@@ -5,11 +5,11 @@ import { inWords, note, ok, roomFor, warning } from './findings.js';
 /** @typedef {import('./host.js').Host} Host */
 /** @typedef {import('./findings.js').Finding} Finding */
 
-/** Its port, and the ends of the two pipes that its output comes through. */
-const DESCRIPTORS_IN_HOST = 3;
+/** Its port, the ends of the two pipes that its output comes through, and its process. */
+const DESCRIPTORS_IN_HOST = 4;
 /** The engine's own, ports in stock, starts under way, and some requests that are being passed on. */
 const DESCRIPTORS_OF_HOST = 256;
-/** The host's three, the warden's one, and what an idle `bun run start`, its server and its keeper have open. */
+/** The host's four, the warden's one, and what an idle `bun run start`, its server and its keeper have open. */
 const DESCRIPTORS_IN_ALL = 20;
 /** The keeper, `bun run`, and a server with three threads are five; a server at work makes some more. */
 const TASKS = 10;
