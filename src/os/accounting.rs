@@ -173,6 +173,7 @@ mod tests {
                 started_at_ticks,
                 rss_pages: 0,
                 has_ended,
+                is_stopped: false,
             },
             ran_ns: Some(1_000),
             read_at_ms: 0,

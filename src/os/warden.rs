@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use warden::{LaunchSpec, LaunchStep, StopStage, host};
@@ -18,7 +18,7 @@ use warden::{LaunchSpec, LaunchStep, StopStage, host};
 use self::link::Link;
 use super::off_thread::OffThread;
 use super::orphans;
-use super::watched::{watch, watch_shared};
+use super::watched::watch_shared;
 
 /// What an idle warden gets to exit after its socket was closed, before it is killed.
 const EXIT_GRACE_MS: u64 = 2_000;
@@ -112,6 +112,8 @@ pub struct WardenClient {
 
 struct Connection {
     process: Arc<OwnedFd>,
+    /// Of the link, which alone decides when it is closed.
+    socket: Weak<OwnedFd>,
     orders: mpsc::UnboundedSender<Order>,
     closed: tokio::task::JoinHandle<()>,
 }
@@ -135,8 +137,15 @@ impl WardenClient {
     /// Asks a tenant to end, or ends it. Nothing happens if it has ended.
     pub fn stop(&self, number: u64, stage: StopStage) {
         if let Some(connection) = &*self.lock() {
-            // A lost warden ends its tenants by itself.
-            let _ = connection.orders.send(Order { number, packet: Packet::Stop(stage), pending: None });
+            let packet = Packet::Stop(stage);
+            // From this thread if there is room: on a busy machine the engine's may wait long for a processor. That it overtakes
+            // an order does no harm: a run is stopped once it is known to have started, and of two stops the later stage counts.
+            let is_sent =
+                connection.socket.upgrade().is_some_and(|socket| packet.send(&socket, number).is_ok());
+            if !is_sent {
+                // A lost warden ends its tenants by itself.
+                let _ = connection.orders.send(Order { number, packet, pending: None });
+            }
             wake(&connection.process);
         }
     }
@@ -213,13 +222,16 @@ fn open(path: &Path, off_thread: OffThread) -> io::Result<Connection> {
     let pid = Pid::from_child(&warden);
     tracing::debug!(pid = pid.as_raw_nonzero().get(), "warden started");
     let connected = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
-    let (process, socket) = connected.and_then(|process| Ok((process, watch(ours)?))).inspect_err(|_| {
-        // It has not done anything yet, so this takes no time.
-        let _ = warden.kill().and_then(|()| warden.wait());
-    })?;
+    let ours = Arc::new(ours);
+    let socket = Arc::downgrade(&ours);
+    let (process, watched) =
+        connected.and_then(|process| Ok((process, watch_shared(ours)?))).inspect_err(|_| {
+            // It has not done anything yet, so this takes no time.
+            let _ = warden.kill().and_then(|()| warden.wait());
+        })?;
     let process = Arc::new(process);
     let (orders, receiver) = mpsc::unbounded_channel();
-    let link = Link::new(socket, receiver);
+    let link = Link::new(watched, receiver);
     let ending = process.clone();
     let closed = tokio::spawn(async move {
         let pending = link.run().await;
@@ -233,7 +245,7 @@ fn open(path: &Path, off_thread: OffThread) -> io::Result<Connection> {
             lost.tell_lost();
         }
     });
-    Ok(Connection { process, orders, closed })
+    Ok(Connection { process, socket, orders, closed })
 }
 
 async fn reap(process: Arc<OwnedFd>) {

@@ -13,12 +13,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
 use crate::clock;
 use crate::disposition::Disposition;
 use crate::link;
-use crate::tree::{Scope, children_of, descendants, signal_member, stat_of};
+use crate::tree::{Kinship, Scope, descendants, signal_member, stat_of};
 
 /// How long it may take until those below have stopped. They need a turn on a processor for it.
 const FREEZE_MS: u64 = 200;
@@ -56,7 +56,8 @@ impl Asking {
 
     /// The main process is gone: asks those that have become our children.
     pub fn go_on(&mut self) {
-        for child in children_of(rustix::process::getpid()) {
+        let keeper = getpid();
+        for child in Kinship::look(keeper).children_of(keeper) {
             if !self.asked.insert(child) {
                 continue;
             }
@@ -87,26 +88,26 @@ impl Asking {
 
     /// Sends it to a child of ours, and sees to whom it is passed on at once.
     fn ask(&mut self, child: Pid) {
-        let scope = Scope { root: child, spared: &[] };
         let may_pass_it_on = Disposition::of(child).is_some_and(|it| it.listens);
-        let members = if may_pass_it_on { descendants(scope) } else { Vec::new() };
+        let members =
+            if may_pass_it_on { descendants(Scope { root: child, spared: &[] }) } else { Vec::new() };
         let listens = |pid: &Pid| Disposition::of(*pid).is_some_and(|it| it.listens && !it.has_ended());
         let listening: Vec<Pid> = members.iter().copied().filter(listens).collect();
         let members: HashSet<Pid> = members.into_iter().collect();
+        let signal = |pid, signal| signal_member(pid, child, |parent| members.contains(&parent), signal);
         for &pid in &listening {
-            signal_member(pid, scope, &members, Signal::STOP);
+            signal(pid, Signal::STOP);
         }
         await_stop(&listening);
-        for signal in [Signal::TERM, Signal::CONT] {
-            // Our unreaped child, so its pid is its own.
-            let _ = kill_process(child, signal);
-        }
+        // Our unreaped child, so its pid is its own.
+        let _ = kill_process(child, Signal::TERM);
+        let _ = kill_process(child, Signal::CONT);
         if !listening.is_empty() {
             await_reaction(child);
         }
         for pid in listening {
             self.note(pid);
-            signal_member(pid, scope, &members, Signal::CONT);
+            signal(pid, Signal::CONT);
         }
         // Fails if it leads no group.
         let _ = kill_process_group(child, Signal::CONT);

@@ -1,14 +1,16 @@
 //! Killing a whole tree, until nothing of it is left.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, VecDeque};
 
 use rustix::process::{Pid, Signal};
 
-use crate::tree::{Scope, descendants, signal_member};
+use crate::clock;
+use crate::priority;
+use crate::tree::{Kinship, Scope, Signalled, signal_member, stat_of};
 
-/// How often a tree is looked at until no new member shows up. A tree that still grows after that is growing faster
-/// than it can be stopped, and is better thinned out first.
-const LOOKS_MAX: usize = 16;
+/// How often a tree is looked at until no new member shows up. A tree that still grows after that is growing faster than it can
+/// be stopped, or is so large that its last processes take a while to get their turn and stop; it is better thinned out first.
+const LOOKS_MAX: usize = 4;
 
 /// The first pause between two rounds of killing. Killed processes are gone in far less; it matters only for those
 /// that appeared during a round.
@@ -17,18 +19,23 @@ const PAUSE_FIRST_MS: u64 = 2;
 /// The longest pause, for processes that cannot die just now because a device or a network file system holds them.
 const PAUSE_MAX_MS: u64 = 500;
 
+/// From so many on they die one behind the other; fewer are gone in no time.
+const CROWD: usize = 100;
+
 /// The killing of a tree, round by round, until the caller finds that it is gone.
 #[derive(Debug)]
 pub struct Hunt {
     due_ms: u64,
     pause_ms: u64,
-    struck: HashSet<Pid>,
+    /// Those that were killed, by when they were started. They may take a while to be gone, but make no process any more,
+    /// and need no second signal.
+    struck: HashMap<Pid, u64>,
 }
 
 impl Hunt {
     /// A hunt whose first round is due at once.
     pub fn new() -> Self {
-        Hunt { due_ms: 0, pause_ms: PAUSE_FIRST_MS, struck: HashSet::new() }
+        Hunt { due_ms: 0, pause_ms: PAUSE_FIRST_MS, struck: HashMap::new() }
     }
 
     /// How long until the next round.
@@ -36,37 +43,109 @@ impl Hunt {
         self.due_ms.saturating_sub(now_ms)
     }
 
-    /// If a round is due, stops every member of the tree, then kills them all; returns how many there were, ended but
-    /// unreaped ones included.
+    /// If a round is due, stops every member of the tree, then kills them all; returns how many children the root had, ended
+    /// but unreaped ones included.
     pub fn round(&mut self, now_ms: u64, scope: Scope<'_>) -> Option<usize> {
         if now_ms < self.due_ms {
             return None;
         }
         // Stopped first, so that nobody multiplies or restarts the others while they are killed.
-        let members = settle(scope, |pid, members| signal_member(pid, scope, members, Signal::STOP));
-        for &pid in &members {
-            signal_member(pid, scope, &members, Signal::KILL);
+        let mut prey = Prey { root: scope.root, struck: &self.struck, members: HashMap::new() };
+        let children = prey.look(scope);
+        for _ in 1..LOOKS_MAX {
+            let before = prey.members.len();
+            prey.look(scope);
+            if prey.members.len() == before {
+                break;
+            }
         }
-        let has_grown = members.iter().any(|pid| !self.struck.contains(pid));
-        self.pause_ms = if has_grown { PAUSE_FIRST_MS } else { (self.pause_ms * 2).min(PAUSE_MAX_MS) };
-        self.due_ms = now_ms + self.pause_ms;
-        self.struck = members;
-        Some(self.struck.len())
+        let new = prey.kill();
+        self.pause_ms = if new.is_empty() { (self.pause_ms * 2).min(PAUSE_MAX_MS) } else { PAUSE_FIRST_MS };
+        // Those that were killed want a processor: a round that took long is not followed by another one soon.
+        let end_ms = clock::now_ms();
+        self.due_ms = end_ms + self.pause_ms.max(end_ms - now_ms);
+        self.struck.extend(new);
+        Some(children)
     }
 }
 
-/// Looks at the tree until no new member shows up.
-fn settle(scope: Scope<'_>, mut on_new: impl FnMut(Pid, &HashSet<Pid>)) -> HashSet<Pid> {
-    let mut members = HashSet::new();
-    for _ in 0..LOOKS_MAX {
-        let new: Vec<Pid> = descendants(scope).into_iter().filter(|pid| !members.contains(pid)).collect();
-        if new.is_empty() {
-            break;
+/// The tree as it is found in one round.
+struct Prey<'a> {
+    root: Pid,
+    struck: &'a HashMap<Pid, u64>,
+    members: HashMap<Pid, Member>,
+}
+
+struct Member {
+    started_at_ticks: u64,
+    /// It was killed in an earlier round.
+    is_struck: bool,
+    /// It could make no process any more when its children were last listed.
+    is_complete: bool,
+}
+
+impl Prey<'_> {
+    /// Walks the tree, parents before children, and stops whoever is new. Returns how many children the root has.
+    fn look(&mut self, scope: Scope<'_>) -> usize {
+        let kinship = Kinship::look(scope.root);
+        let mut children = kinship.children_of(scope.root);
+        children.retain(|child| !scope.spared.contains(child));
+        let count = children.len();
+        let incomplete = |(pid, member): (&Pid, &Member)| (!member.is_complete).then_some(*pid);
+        let mut parents: VecDeque<Pid> = self.members.iter().filter_map(incomplete).collect();
+        parents.extend(self.meet(children));
+        while let Some(parent) = parents.pop_front() {
+            let is_complete = self.is_at_rest(parent);
+            let new = self.meet(kinship.children_of(parent));
+            parents.extend(new);
+            if let Some(member) = self.members.get_mut(&parent) {
+                member.is_complete = is_complete;
+            }
         }
-        members.extend(new.iter().copied());
-        for pid in new {
-            on_new(pid, &members);
-        }
+        count
     }
-    members
+
+    /// Adds those that are not known yet to the members, and stops them.
+    fn meet(&mut self, pids: Vec<Pid>) -> Vec<Pid> {
+        pids.into_iter().filter(|pid| !self.members.contains_key(pid) && self.add(*pid)).collect()
+    }
+
+    fn add(&mut self, pid: Pid) -> bool {
+        let of_struck = |ticks: &u64| stat_of(pid).filter(|stat| stat.started_at_ticks == *ticks);
+        let struck = self.struck.get(&pid).and_then(of_struck);
+        let stop = || self.signal(pid, Signal::STOP).map(|stopped| stopped.stat);
+        let Some(stat) = struck.or_else(stop) else { return false };
+        let member = Member {
+            started_at_ticks: stat.started_at_ticks,
+            is_struck: struck.is_some(),
+            is_complete: false,
+        };
+        self.members.insert(pid, member);
+        true
+    }
+
+    fn is_at_rest(&self, pid: Pid) -> bool {
+        let is_struck = self.members.get(&pid).is_some_and(|member| member.is_struck);
+        is_struck || stat_of(pid).is_none_or(|stat| stat.is_stopped || stat.has_ended)
+    }
+
+    fn signal(&self, pid: Pid, signal: Signal) -> Option<Signalled> {
+        signal_member(pid, self.root, |parent| self.members.contains_key(&parent), signal)
+    }
+
+    /// Kills those that were not killed before, and returns them.
+    fn kill(&self) -> Vec<(Pid, u64)> {
+        let mut killed = Vec::new();
+        let is_crowd = self.members.len() >= CROWD;
+        for (&pid, member) in self.members.iter().filter(|(_, member)| !member.is_struck) {
+            if is_crowd {
+                // Stopped, as its parent is, so that the number is still its own.
+                priority::hasten(pid);
+            }
+            if self.signal(pid, Signal::KILL).is_some_and(|signalled| signalled.needs_no_more) {
+                killed.push((pid, member.started_at_ticks));
+            }
+        }
+        killed
+    }
 }

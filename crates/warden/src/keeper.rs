@@ -20,6 +20,7 @@ use crate::hunt::Hunt;
 use crate::launch::{Outfit, become_tenant};
 use crate::link::{self, Received};
 use crate::outbox::Outbox;
+use crate::priority;
 use crate::sys::{self, Ending, Reaped};
 use crate::tree::Scope;
 
@@ -83,6 +84,7 @@ struct Keeper {
 impl Keeper {
     fn launch(run: u64, outfit: Outfit) -> Result<Keeper, Errno> {
         rustix::thread::set_name(c"abs-keeper")?;
+        priority::get_ahead();
         // A session of its own: no process of one tenant can enter a process group of another.
         setsid()?;
         set_child_subreaper(Some(getpid()))?;
@@ -91,7 +93,10 @@ impl Keeper {
         let child_signals = sys::child_signals()?;
         let (status, status_writer) = pipe_with(PipeFlags::CLOEXEC)?;
         let keeper_pid = getpid();
-        let main = sys::fork_into(|| become_tenant(run, keeper_pid, &outfit, &status_writer))?;
+        let main = sys::fork_into(|| {
+            priority::fall_back();
+            become_tenant(run, keeper_pid, &outfit, &status_writer)
+        })?;
         // Fails if the tenant has executed its program already, and then has done it itself.
         let _ = setpgid(Some(main), Some(main));
         let (launch, phase) = (Launch::Pending(status), Phase::Serving);

@@ -21,6 +21,7 @@ mod keeper;
 mod launch;
 mod link;
 mod outbox;
+mod priority;
 mod roster;
 mod service;
 mod setup;

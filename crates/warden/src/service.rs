@@ -12,6 +12,7 @@ use crate::clock;
 use crate::hunt::Hunt;
 use crate::link::{self, Received};
 use crate::outbox::Outbox;
+use crate::priority;
 use crate::roster::Roster;
 use crate::sys::{self, Reaped};
 use crate::tree::Scope;
@@ -26,6 +27,7 @@ const COMMANDS_PER_ROUND: usize = 64;
 /// Serves the host until it is gone and every process of every tenant with it. A host that speaks another protocol
 /// cannot be served: that ends everything too, and is an error.
 pub fn serve(host: OwnedFd) -> io::Result<()> {
+    priority::get_ahead();
     let child_signals = sys::child_signals()?;
     let mut service = Service {
         host,

@@ -33,6 +33,8 @@ pub struct Stat {
     pub rss_pages: u64,
     /// It only waits to be reaped, and no signal means anything to it.
     pub has_ended: bool,
+    /// It was stopped, by a signal or a debugger.
+    pub is_stopped: bool,
 }
 
 impl Stat {
@@ -80,6 +82,7 @@ fn parse(line: &[u8], pid: u32) -> Option<Stat> {
     let rss_pages = number(1)?;
     // The state is that of the first thread. Others may go on without it, and then nothing has ended.
     let has_ended = matches!(state, "Z" | "X" | "x") && threads <= 1;
+    let is_stopped = matches!(state, "T" | "t");
     Some(Stat {
         pid,
         parent,
@@ -90,6 +93,7 @@ fn parse(line: &[u8], pid: u32) -> Option<Stat> {
         started_at_ticks,
         rss_pages,
         has_ended,
+        is_stopped,
     })
 }
 
@@ -111,6 +115,7 @@ mod tests {
             started_at_ticks: 987,
             rss_pages: 55,
             has_ended: false,
+            is_stopped: false,
         };
         for name in ["sh", "a) S (b)", "a b) R 1 2 ", "\u{fffd}\n(() "] {
             assert_eq!(parse(format!("7 ({name}) S {REST}").as_bytes(), 7), Some(expected), "{name:?}");

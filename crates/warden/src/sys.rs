@@ -81,6 +81,50 @@ pub fn default_signal_effects() {
     }
 }
 
+/// How the kernel shares processors out to a process, beside its niceness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    number: c_int,
+    /// 0 unless it is real-time.
+    priority: c_int,
+}
+
+impl Policy {
+    /// Before all ordinary processes, taking turns with those of the same priority.
+    pub fn real_time(priority: i32) -> Policy {
+        Policy { number: libc::SCHED_RR, priority }
+    }
+
+    /// The same for a process whose children are to start as ordinary ones that are not preferred.
+    pub fn reset_on_fork(self) -> Policy {
+        Policy { number: self.number | libc::SCHED_RESET_ON_FORK, ..self }
+    }
+}
+
+/// That of this process.
+///
+/// By system calls, here and below: the functions of musl do nothing.
+pub fn policy() -> Result<Policy, Errno> {
+    // SAFETY: the call takes an integer.
+    let number = unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) };
+    let mut priority: c_int = 0;
+    // SAFETY: the kernel's `sched_param` is one integer, and there is room for it.
+    let result = unsafe { libc::syscall(libc::SYS_sched_getparam, 0, &raw mut priority) };
+    if number < 0 || result < 0 {
+        return Err(last_errno());
+    }
+    Ok(Policy { number: number as c_int, priority })
+}
+
+/// Changes that of this process, or of the first thread of another one.
+pub fn set_policy(process: Option<Pid>, policy: Policy) -> Result<(), Errno> {
+    let Policy { number, priority } = policy;
+    let pid = Pid::as_raw(process);
+    // SAFETY: the kernel's `sched_param` is one integer, which it reads.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setscheduler, pid, number, &raw const priority) };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
 /// A descriptor that is readable when a child may have ended. `SIGCHLD` has to be blocked.
 pub fn child_signals() -> Result<OwnedFd, Errno> {
     let mut set = MaybeUninit::uninit();

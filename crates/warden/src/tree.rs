@@ -2,11 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use warden::Stat;
+
+/// How many links the directory of the threads has where there is one.
+const LINKS_OF_ONE_THREAD: u64 = 3;
 
 /// Whose descendants are meant: those of `root`, without `spared` children and all that is below these.
 #[derive(Clone, Copy, Debug)]
@@ -28,33 +32,42 @@ pub fn pid_of(id: u32) -> Option<Pid> {
     Pid::from_raw(id.cast_signed())
 }
 
-/// One look at the tree, parents before children. Processes that come and go meanwhile may be missed; those that stay
-/// are not.
+/// Who is whose child, as of one look.
+pub enum Kinship {
+    /// The kernel keeps lists, which are read as they are asked for.
+    Listed,
+    /// It does not (no CONFIG_PROC_CHILDREN): every process of the system was asked for its parent.
+    Scanned(HashMap<Pid, Vec<Pid>>),
+}
+
+impl Kinship {
+    /// A look that can be taken from this process or a child of it.
+    pub fn look(root: Pid) -> Kinship {
+        let has_lists = thread_children(root, root.as_raw_pid()).is_some();
+        if has_lists { Kinship::Listed } else { Kinship::Scanned(scan()) }
+    }
+
+    /// Processes that come and go meanwhile may be missed; those that stay are not.
+    pub fn children_of(&self, parent: Pid) -> Vec<Pid> {
+        match self {
+            Kinship::Listed => listed_children(parent),
+            Kinship::Scanned(children) => children.get(&parent).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// One look at the tree, parents before children.
 pub fn descendants(scope: Scope<'_>) -> Vec<Pid> {
-    if thread_children(scope.root, scope.root.as_raw_pid()).is_some() {
-        walk(scope, children_by_list)
-    } else {
-        // A kernel without these lists (CONFIG_PROC_CHILDREN).
-        walk(scope, children_by_scan())
-    }
+    walk(scope, &Kinship::look(scope.root))
 }
 
-/// Those of one process.
-pub fn children_of(parent: Pid) -> Vec<Pid> {
-    if thread_children(parent, parent.as_raw_pid()).is_some() {
-        children_by_list(parent)
-    } else {
-        children_by_scan()(parent)
-    }
-}
-
-fn walk(scope: Scope<'_>, children_of: impl Fn(Pid) -> Vec<Pid>) -> Vec<Pid> {
+fn walk(scope: Scope<'_>, kinship: &Kinship) -> Vec<Pid> {
     let mut seen: HashSet<Pid> = scope.spared.iter().copied().chain([scope.root]).collect();
     let mut found = Vec::new();
     let mut parent = scope.root;
     let mut next = 0;
     loop {
-        found.extend(children_of(parent).into_iter().filter(|&child| seen.insert(child)));
+        found.extend(kinship.children_of(parent).into_iter().filter(|&child| seen.insert(child)));
         match found.get(next) {
             Some(&pid) => parent = pid,
             None => return found,
@@ -63,11 +76,19 @@ fn walk(scope: Scope<'_>, children_of: impl Fn(Pid) -> Vec<Pid>) -> Vec<Pid> {
     }
 }
 
-/// Each thread has a list of the children that it made.
-fn children_by_list(parent: Pid) -> Vec<Pid> {
-    let threads = fs::read_dir(format!("/proc/{}/task", parent.as_raw_pid())).into_iter().flatten().flatten();
-    let ids = threads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    ids.filter_map(|thread| thread_children(parent, thread)).flatten().collect()
+/// Each thread has a list of the children that it made. Most processes have one thread, which the links of the directory
+/// tell for less than to list it.
+fn listed_children(parent: Pid) -> Vec<Pid> {
+    let first = parent.as_raw_pid();
+    let mut children = thread_children(parent, first).unwrap_or_default();
+    let directory = format!("/proc/{first}/task");
+    if fs::metadata(&directory).is_ok_and(|directory| directory.nlink() > LINKS_OF_ONE_THREAD) {
+        let threads = fs::read_dir(directory).into_iter().flatten().flatten();
+        let ids = threads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let others = ids.filter(|&thread: &i32| thread != first);
+        children.extend(others.filter_map(|thread| thread_children(parent, thread)).flatten());
+    }
+    children
 }
 
 fn thread_children(parent: Pid, thread: i32) -> Option<Vec<Pid>> {
@@ -75,8 +96,7 @@ fn thread_children(parent: Pid, thread: i32) -> Option<Vec<Pid>> {
     Some(list.split_ascii_whitespace().filter_map(pid_from).collect())
 }
 
-/// Looks once at every process of the system and asks for its parent.
-fn children_by_scan() -> impl Fn(Pid) -> Vec<Pid> {
+fn scan() -> HashMap<Pid, Vec<Pid>> {
     let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(pid_from);
@@ -85,7 +105,7 @@ fn children_by_scan() -> impl Fn(Pid) -> Vec<Pid> {
             children.entry(parent).or_default().push(pid);
         }
     }
-    move |parent| children.get(&parent).cloned().unwrap_or_default()
+    children
 }
 
 /// Zero stands for a process that cannot be seen from here.
@@ -93,30 +113,41 @@ fn pid_from(text: &str) -> Option<Pid> {
     text.parse().ok().filter(|&raw: &i32| raw > 0).and_then(Pid::from_raw)
 }
 
+/// A member of a tree that a signal was for.
+#[derive(Clone, Copy, Debug)]
+pub struct Signalled {
+    /// As it was just before.
+    pub stat: Stat,
+    /// It has got the signal, or has ended.
+    pub needs_no_more: bool,
+}
+
 /// Sends a signal to a process if it is still a member of the tree whose members were found as `members`.
 ///
 /// The pidfd pins down one process; that its parent is in the tree, looked up afterwards, proves that this process is
-/// the one that was found and not a stranger that got its number.
-pub fn signal_member(pid: Pid, scope: Scope<'_>, members: &HashSet<Pid>, signal: Signal) {
+/// the one that was found and not a stranger that got its number. Returns what was seen of it, if it is a member.
+pub fn signal_member(
+    pid: Pid,
+    root: Pid,
+    is_member: impl Fn(Pid) -> bool,
+    signal: Signal,
+) -> Option<Signalled> {
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => Some(pidfd),
         // A kernel before 5.3, or a sandbox that forbids the call.
         Err(Errno::NOSYS | Errno::PERM) => None,
         // Gone, or no descriptor to spare just now: the next look will tell.
-        Err(_) => return,
+        Err(_) => return None,
     };
-    let is_member = stat_of(pid).is_some_and(|stat| {
-        let is_inside = |parent| parent == scope.root || members.contains(&parent);
-        pid_of(stat.parent).is_some_and(is_inside) && !stat.has_ended
-    });
-    if !is_member {
-        return;
-    }
-    // That it has ended meanwhile, or may not be signalled, cannot be helped; whoever needs it gone looks again.
-    let _ = match pidfd {
+    let is_inside = |parent| parent == root || is_member(parent);
+    let stat = stat_of(pid).filter(|stat| pid_of(stat.parent).is_some_and(is_inside))?;
+    let sent = match pidfd {
+        _ if stat.has_ended => Ok(()),
         Some(pidfd) => pidfd_send_signal(pidfd, signal),
         None => kill_process(pid, signal),
     };
+    // If it may not be signalled now, it may later, when it has become another user's.
+    Some(Signalled { stat, needs_no_more: matches!(sent, Ok(()) | Err(Errno::SRCH)) })
 }
 
 #[cfg(test)]
@@ -144,17 +175,16 @@ mod tests {
         let scope = Scope { root: Pid::from_child(&family), spared: &[] };
         let members = descendants(scope);
         assert_eq!(members.len(), 4);
-        let scanned: HashSet<Pid> = walk(scope, children_by_scan()).into_iter().collect();
+        let scanned: HashSet<Pid> = walk(scope, &Kinship::Scanned(scan())).into_iter().collect();
         assert_eq!(scanned, members.iter().copied().collect());
         let spared = [members[0], members[2]];
         assert!(descendants(Scope { spared: &spared, ..scope }).iter().all(|pid| !spared.contains(pid)));
 
         let known: HashSet<Pid> = members.iter().copied().collect();
-        let stranger = Scope { root: getpid(), spared: &[] };
-        signal_member(members[0], stranger, &HashSet::new(), Signal::KILL);
+        signal_member(members[0], getpid(), |_| false, Signal::KILL);
         assert!(stat_of(members[0]).is_some_and(|stat| !stat.has_ended), "no member of that tree");
         for &member in members.iter().rev() {
-            signal_member(member, scope, &known, Signal::KILL);
+            signal_member(member, scope.root, |pid| known.contains(&pid), Signal::KILL);
         }
         family.kill().expect("our child");
         family.wait().expect("our child");

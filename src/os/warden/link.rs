@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ const LAUNCH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub struct Link {
-    socket: AsyncFd<OwnedFd>,
+    socket: AsyncFd<Arc<OwnedFd>>,
     receiver: mpsc::UnboundedReceiver<Order>,
     pending: HashMap<u64, Pending>,
 }
@@ -30,7 +31,7 @@ pub struct Link {
 struct Lost;
 
 impl Link {
-    pub fn new(socket: AsyncFd<OwnedFd>, receiver: mpsc::UnboundedReceiver<Order>) -> Link {
+    pub fn new(socket: AsyncFd<Arc<OwnedFd>>, receiver: mpsc::UnboundedReceiver<Order>) -> Link {
         Link { socket, receiver, pending: HashMap::new() }
     }
 
@@ -165,7 +166,7 @@ impl Packet {
 mod tests {
     use super::*;
     use crate::os::warden::{Launch, Launched};
-    use crate::os::watched::watch;
+    use crate::os::watched::watch_shared;
     use rustix::net::{RecvFlags, recv};
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -241,7 +242,7 @@ mod tests {
     async fn a_shortage_delays_orders_or_fails_a_launch_and_never_loses_the_warden() {
         let (ours, warden) = host::connection().unwrap();
         let (orders, receiver) = mpsc::unbounded_channel();
-        let link = tokio::spawn(Link::new(watch(ours).unwrap(), receiver).run());
+        let link = tokio::spawn(Link::new(watch_shared(Arc::new(ours)).unwrap(), receiver).run());
         let give = |order| assert!(orders.send(order).is_ok());
         let stop_of = |run| Command::Stop { run, stage: StopStage::Kill };
         let crowd = Crowd::gather();

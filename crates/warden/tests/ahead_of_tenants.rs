@@ -1,0 +1,65 @@
+//! The warden and its keepers run ahead of their tenants where they may, and a tenant has no share in that: it starts as a
+//! child of the host's would.
+
+#![allow(clippy::disallowed_methods, reason = "tests start processes")]
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use rustix::process::Pid;
+use support::{Warden, script};
+
+/// Its priority and niceness, its real-time priority and policy, as the kernel numbers them, and its timer slack.
+const LOOK: &str = "set -- $(sed 's/.*) //' /proc/self/stat); echo ${16} ${17} ${38} ${39}; \
+    cat /proc/$$/timerslack_ns";
+
+/// What a host can be like.
+const HOSTS: [&[&str]; 7] = [
+    &[],
+    &["nice", "-n", "5"],
+    &["chrt", "--batch", "0"],
+    &["chrt", "--idle", "0"],
+    // These take root.
+    &["nice", "-n", "-3"],
+    &["chrt", "--fifo", "7"],
+    &["setpriv", "--bounding-set=-sys_nice", "nice", "-n", "2"],
+];
+
+fn below(host: &[&str], program: &[&str]) -> Command {
+    let mut words = host.iter().chain(program);
+    let mut command = Command::new(words.next().expect("a program"));
+    command.args(words);
+    command
+}
+
+fn works(host: &[&str]) -> bool {
+    below(host, &["true"]).output().is_ok_and(|output| output.status.success() && output.stderr.is_empty())
+}
+
+fn is_real_time(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).expect("it is there");
+    stat[stat.rfind(')').expect("a name")..].split(' ').nth(38) != Some("0")
+}
+
+#[test]
+fn a_tenant_starts_as_a_child_of_the_host_would() {
+    for host in HOSTS.into_iter().filter(|host| works(host)) {
+        let expected = below(host, &["sh", "-c", LOOK]).output().expect("it runs").stdout;
+        let mut warden = Warden::start_by(below(host, &[env!("CARGO_BIN_EXE_warden")]));
+        let mut tenant = warden.start_script(1, LOOK);
+        assert_eq!(tenant.stdout.rest(), String::from_utf8_lossy(&expected), "below {host:?}");
+        warden.expect_ended(1);
+    }
+}
+
+#[test]
+fn the_warden_and_the_keepers_are_ahead_where_they_may() {
+    if !works(&["chrt", "--rr", "1"]) {
+        return eprintln!("skipped: no real-time priority to be had");
+    }
+    let mut warden = Warden::start();
+    let tenant = warden.start_tenant(1, &script("exec sleep 1000"));
+    assert!(is_real_time(warden.pid()) && is_real_time(tenant.keeper) && !is_real_time(tenant.pid));
+}
