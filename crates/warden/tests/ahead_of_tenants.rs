@@ -40,7 +40,7 @@ fn works(host: &[&str]) -> bool {
 
 fn is_real_time(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).expect("it is there");
-    stat[stat.rfind(')').expect("a name")..].split(' ').nth(38) == Some("1")
+    stat[stat.rfind(')').expect("a name")..].split(' ').nth(38) != Some("0")
 }
 
 #[test]
