@@ -22,7 +22,7 @@ pub fn ports_of(pid: u32) -> Vec<u16> {
 }
 
 /// The inodes of its open sockets: its descriptors lead to `socket:[1234]`.
-fn sockets_of(pid: u32) -> Vec<u64> {
+pub(super) fn sockets_of(pid: u32) -> Vec<u64> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let targets = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
     targets
@@ -30,7 +30,7 @@ fn sockets_of(pid: u32) -> Vec<u64> {
         .collect()
 }
 
-fn children_of(pid: u32) -> Vec<u32> {
+pub(super) fn children_of(pid: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     lists

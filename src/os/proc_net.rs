@@ -1,5 +1,7 @@
 //! The tables of TCP sockets in `/proc`, for where `sock_diag` is not to be had or does not say enough.
 
+use crate::os::sock_diag::{Connection, TCP_ESTABLISHED};
+use std::net::{IpAddr, SocketAddr};
 use std::{fs, io};
 
 /// A socket, as far as it is needed here.
@@ -9,6 +11,41 @@ pub struct Socket {
     /// As the kernel numbers it.
     pub state: u8,
     pub inode: u64,
+}
+
+/// Both ends of each established connection that this process sees, as `sock_diag` has them.
+pub fn connections() -> io::Result<Vec<Connection>> {
+    let mut connections = Vec::new();
+    for table in ["tcp", "tcp6"] {
+        match fs::read_to_string(format!("/proc/self/net/{table}")) {
+            Ok(text) => connections.extend(text.lines().skip(1).filter_map(parse_connection)),
+            // A host without IPv6.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && table == "tcp6" => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(connections)
+}
+
+fn parse_connection(line: &str) -> Option<Connection> {
+    let Socket { state, inode, .. } = parse(line)?;
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let (local, remote) = (address(fields.next()?)?, address(fields.next()?)?);
+    (state == TCP_ESTABLISHED).then_some(Connection { local, remote, inode })
+}
+
+/// `0100007F:1F90`: words of four bytes as numbers of this machine, then the port.
+fn address(field: &str) -> Option<SocketAddr> {
+    let (words, port) = field.split_once(':')?;
+    let word = |at: usize| u32::from_str_radix(words.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    let address = match words.len() {
+        8 => IpAddr::from(word(0)?),
+        _ => {
+            let bytes = [word(0)?, word(8)?, word(16)?, word(24)?].concat();
+            IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?).to_canonical()
+        }
+    };
+    Some(SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?))
 }
 
 /// The sockets that a process sees; `self` stands for this one.

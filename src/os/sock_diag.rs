@@ -3,7 +3,7 @@
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sendto, socket_with};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 pub const TCP_ESTABLISHED: u8 = 1;
@@ -65,14 +65,38 @@ pub struct Message<'a> {
 /// A socket, as far as it is needed here.
 pub struct Socket {
     pub state: u8,
-    pub local_port: u16,
+}
+
+/// One end of a connection. IPv4 addresses that a socket for IPv6 has are IPv4 addresses here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    pub inode: u64,
 }
 
 impl Message<'_> {
-    /// An `inet_diag_msg`: family, state, timer, retransmits, then the local port in network order.
+    /// An `inet_diag_msg`: family, state, timer, retransmits, then the local and the remote port in network order.
     pub fn socket(&self) -> Option<Socket> {
         let bytes = self.body.get(..6).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
-        Some(Socket { state: bytes[1], local_port: u16::from_be_bytes([bytes[4], bytes[5]]) })
+        Some(Socket { state: bytes[1] })
+    }
+
+    /// Both ends of a connection, and the inode of this one: after the ports (network order) come the two addresses in 16 bytes
+    /// each, the interface, the cookie, four numbers, and the inode.
+    pub fn connection(&self) -> Option<Connection> {
+        let bytes = self.body.get(..72).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
+        let end = |port_at: usize, address_at: usize| {
+            let port = u16::from_be_bytes([bytes[port_at], bytes[port_at + 1]]);
+            let address: [u8; 16] = bytes[address_at..address_at + 16].try_into().ok()?;
+            let address = match u16::from(bytes[0]) == AddressFamily::INET.as_raw() {
+                true => IpAddr::from([address[0], address[1], address[2], address[3]]),
+                false => IpAddr::from(address).to_canonical(),
+            };
+            Some(SocketAddr::new(address, port))
+        };
+        let inode = u32::from_ne_bytes(bytes[68..72].try_into().ok()?).into();
+        Some(Connection { local: end(4, 8)?, remote: end(6, 24)?, inode })
     }
 
     pub fn is_last(&self) -> bool {
