@@ -441,7 +441,8 @@ export type RuntimeOptions = {
   /**
    * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`: these, and as long as it
    * is open, any TCP connection to the tenant's port, as the kernel lists them; so a WebSocket or a long download keeps
-   * the tenant although nobody calls `touch`, and so does an HTTP connection that its client keeps alive. Room for another
+   * the tenant although nobody calls `touch`, and so does an HTTP connection that its client keeps alive; one that the tenant
+   * has to itself does not. Room for another
    * tenant is made by one without a connection, as long as there is one. Connections are looked at every
    * `sweepIntervalMs`, and once more before a tenant is stopped; one that comes and goes in between is not seen. Not for tenants in another network namespace.
    */

@@ -94,7 +94,7 @@ test('the end of an adopted child is seen by itself', async (context) => {
   child.stdin.end();
   await within('exit', exited);
   assert.equal(events.at(-1)?.type, 'exit');
-  assert.equal(runtime.inspect('a'), null);
+  assert.equal(runtime.inspect('a')?.state, 'stopped');
 });
 
 test('adopt refuses what cannot be a tenant, and a key that has one', async (context) => {

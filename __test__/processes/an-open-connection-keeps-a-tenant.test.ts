@@ -332,3 +332,26 @@ test('room is made by a tenant that nobody is connected to, although it was used
   connection.close();
   await pool.dispose();
 });
+
+test('a connection that a tenant, or a process of its, has to itself does not keep it', async () => {
+  const talksToItself = {
+    'server.ts': `
+import { connect } from 'node:net';
+const port = Number(process.env.PORT);
+const dial = \`require('node:net').connect(\${port}, '127.0.0.1').write('GET / HTTP/1.1\\\\r\\\\nhost: x\\\\r\\\\n\\\\r\\\\n'); setInterval(() => {}, 1000)\`;
+Bun.serve({ port, hostname: '127.0.0.1', idleTimeout: 0, fetch: () => new Response('hello') });
+connect(port, '127.0.0.1').write('GET / HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n');
+Bun.spawn([process.execPath, '-e', dial]);`,
+  };
+  await using pool = createWatchfulPool();
+  pool.tenants.add('alone', talksToItself);
+  pool.tenants.add('visited', talksToItself);
+  await pool.runtime.ensure('alone');
+  const { port } = await pool.runtime.ensure('visited');
+  const connection = await openTcp(port, '/');
+  await pool.events.exit('alone');
+  expect(running(pool)).toEqual(['visited']);
+  connection.close();
+  await pool.events.exit('visited');
+  await pool.dispose();
+});

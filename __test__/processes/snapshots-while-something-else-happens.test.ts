@@ -75,7 +75,7 @@ for (const [name, checkpoint] of [
     await pool.saved('a');
     expect(reasons(pool)).toEqual(['idle-killed']);
     expect(pool.runtime.metrics().checkpoints.checkpoints).toBe(0);
-    expect(pool.runtime.inspect('a')).toBeNull();
+    expect(pool.runtime.inspect('a')?.state ?? 'stopped').toBe('stopped');
     expect(await answerOf(await pool.runtime.ensure('a'))).toBe('cold');
     expect(pool.snapshots.callsOf('restore')).toEqual([]);
     await pool.dispose();

@@ -50,7 +50,7 @@ test('while it is being started: stopped as killed, and no failure is remembered
   await expectAborted(pending, 'a', reason);
   expect((await bench.events.seen('exit', 'a')).reason).toBe('killed');
   expect(bench.fleet.the('a').kills).toEqual([undefined]);
-  expect(bench.runtime.inspect('a')).toBeNull();
+  expect(bench.runtime.inspect('a')).toMatchObject({ state: 'stopped', attempt: 0 });
   expect(bench.runtime.metrics()).toMatchObject({ total: 0, backoff: 0, totalBackoffEntries: 0 });
 
   forget('a');

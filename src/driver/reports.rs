@@ -7,7 +7,6 @@ use crate::os::connections;
 use crate::os::ports::HeldPort;
 use crate::uplink::Record;
 use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Phase, Processes, Refusal, RunId, Status};
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,21 +108,18 @@ impl Driver {
         let Some(engine) = core.engine.engine().cloned() else {
             return Some(Input::Connections { open: Vec::new(), seen: false });
         };
-        let ports_of: Vec<(RunId, u16)> = core
-            .runs
-            .iter()
-            .map(|(run, handle)| (*run, handle.port))
-            .filter(|(_, port)| *port != 0)
-            .collect();
+        let (runs, tenants): (Vec<RunId>, Vec<(u16, Option<Root>)>) =
+            core.runs.iter().map(|(run, handle)| (*run, (handle.port, handle.root))).unzip();
         let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
         engine.spawn(async move {
-            let connected = off_thread.run(connections::ports).await.and_then(|looked| looked);
+            let look = move || connections::of_tenants(&tenants);
+            let connected = off_thread.run(look).await.and_then(|looked| looked);
             let seen = connected.is_ok();
             let connected = connected.unwrap_or_else(|error| {
                 tracing::warn!(%error, "connections cannot be seen");
-                HashSet::new()
+                Vec::new()
             });
-            let open = ports_of.into_iter().filter(|(_, port)| connected.contains(port));
+            let open = runs.into_iter().zip(connected).filter(|(_, is_connected)| *is_connected);
             driver.feed(Input::Connections { open: open.map(|(run, _)| run).collect(), seen });
         });
         None

@@ -62,7 +62,8 @@ fn listening_unix(line: &str) -> Option<(u64, &str)> {
     (flags & ACCEPTS_CONNECTIONS != 0).then_some((inode, path))
 }
 
-fn sockets_of_tree(root: Root) -> HashSet<u64> {
+/// The inodes of the open sockets of a whole tree, as far as it may be looked at.
+pub fn sockets_of_tree(root: Root) -> HashSet<u64> {
     processes(root, usize::MAX).flat_map(|pid| sockets_of(pid).unwrap_or_default()).collect()
 }
 

@@ -112,11 +112,8 @@ fn listed(port: u16) -> io::Result<Vec<Socket>> {
         };
         sock_diag::ask(&socket, &question)?;
         // Some kernels list more than was asked for.
-        sock_diag::receive_dump(&socket, |socket| {
-            if socket.local_port == port && socket.state == TCP_LISTEN {
-                listening.push(socket);
-            }
-        })?;
+        let is_meant = |socket: &Socket| socket.local_port == port && socket.state == TCP_LISTEN;
+        sock_diag::receive_dump(&socket, |message| listening.extend(message.socket().filter(is_meant)))?;
     }
     Ok(listening)
 }

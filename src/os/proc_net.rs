@@ -1,9 +1,11 @@
 //! The tables of TCP sockets in `/proc`, for where `sock_diag` is not to be had or does not say enough.
 
+use crate::os::sock_diag::{Connection, TCP_ESTABLISHED};
+use procfs::net::TcpNetEntry;
 use procfs::process::Process;
 use procfs::{ProcError, ProcResult};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 /// A socket, as far as it is needed here.
@@ -16,28 +18,45 @@ pub struct Socket {
     pub inode: u64,
 }
 
+/// Both ends of each established connection that this process sees, as `sock_diag` has them.
+pub fn connections() -> io::Result<Vec<Connection>> {
+    let established = entries("self")?.into_iter().filter(|entry| entry.state.to_u8() == TCP_ESTABLISHED);
+    let end = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    Ok(established
+        .map(|entry| Connection {
+            local: end(entry.local_address),
+            remote: end(entry.remote_address),
+            inode: entry.inode,
+        })
+        .collect())
+}
+
 /// The sockets that a process sees; `self` stands for this one.
 pub fn tcp_sockets(pid: &str) -> io::Result<Vec<Socket>> {
+    let sockets = entries(pid)?.into_iter();
+    Ok(sockets
+        .map(|entry| Socket {
+            address: entry.local_address.ip(),
+            local_port: entry.local_address.port(),
+            state: entry.state.to_u8(),
+            inode: entry.inode,
+        })
+        .collect())
+}
+
+fn entries(pid: &str) -> io::Result<Vec<TcpNetEntry>> {
     let tables = || -> ProcResult<_> {
         let process = Process::new_with_root(Path::new("/proc").join(pid))?;
-        let mut sockets = process.tcp()?;
+        let mut entries = process.tcp()?;
         match process.tcp6() {
-            Ok(more) => sockets.extend(more),
+            Ok(more) => entries.extend(more),
             // A host without IPv6.
             Err(ProcError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok(sockets)
+        Ok(entries)
     };
-    let sockets = tables().map_err(io::Error::other)?.into_iter();
-    Ok(sockets
-        .map(|socket| Socket {
-            address: socket.local_address.ip(),
-            local_port: socket.local_address.port(),
-            state: socket.state.to_u8(),
-            inode: socket.inode,
-        })
-        .collect())
+    tables().map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 pub const TCP_ESTABLISHED: u8 = 1;
@@ -85,6 +85,14 @@ pub struct Socket {
     pub is_ipv6_only: bool,
 }
 
+/// One end of a connection. IPv4 addresses that a socket for IPv6 has are IPv4 addresses here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    pub inode: u64,
+}
+
 impl Message<'_> {
     /// An `inet_diag_msg`: family, state, timer, retransmits, local and remote port in network order, local and remote
     /// address, and so on, the inode last.
@@ -100,6 +108,23 @@ impl Message<'_> {
             inode: u32::from_ne_bytes(bytes[68..].try_into().ok()?).into(),
             is_ipv6_only: self.attribute(INET_DIAG_SKV6ONLY).is_some_and(|value| value.first() == Some(&1)),
         })
+    }
+
+    /// Both ends of a connection, and the inode of this one: after the ports (network order) come the two addresses in 16 bytes
+    /// each, the interface, the cookie, four numbers, and the inode.
+    pub fn connection(&self) -> Option<Connection> {
+        let bytes = self.body.get(..72).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
+        let end = |port_at: usize, address_at: usize| {
+            let port = u16::from_be_bytes([bytes[port_at], bytes[port_at + 1]]);
+            let address: [u8; 16] = bytes[address_at..address_at + 16].try_into().ok()?;
+            let address = match u16::from(bytes[0]) == AddressFamily::INET.as_raw() {
+                true => IpAddr::from([address[0], address[1], address[2], address[3]]),
+                false => IpAddr::from(address).to_canonical(),
+            };
+            Some(SocketAddr::new(address, port))
+        };
+        let inode = u32::from_ne_bytes(bytes[68..72].try_into().ok()?).into();
+        Some(Connection { local: end(4, 8)?, remote: end(6, 24)?, inode })
     }
 
     /// Attributes are a length, which counts itself, a type and a value, each at a multiple of four.
@@ -125,8 +150,8 @@ impl Message<'_> {
     }
 }
 
-/// Receives the answer to a question with `DUMP`, whole, from a socket that blocks.
-pub fn receive_dump(socket: &OwnedFd, mut take: impl FnMut(Socket)) -> io::Result<()> {
+/// Receives the answer to a question with `DUMP`, whole, from a socket that blocks: a message for each socket.
+pub fn receive_dump(socket: &OwnedFd, mut take: impl FnMut(Message<'_>)) -> io::Result<()> {
     let mut answer = vec![0u8; ANSWER_BYTES];
     loop {
         let (length, whole) = recv(socket, &mut answer[..], RecvFlags::TRUNC)?;
@@ -140,7 +165,7 @@ pub fn receive_dump(socket: &OwnedFd, mut take: impl FnMut(Socket)) -> io::Resul
             if message.is_error() {
                 return Err(io::Error::other("the kernel refused to list its sockets"));
             }
-            message.socket().into_iter().for_each(&mut take);
+            take(message);
         }
     }
 }
