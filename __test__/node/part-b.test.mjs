@@ -105,7 +105,7 @@ test('adopt refuses what cannot be a tenant, and a key that has one', async (con
   await runtime.adopt('a', { pid }, { port: 4000 });
   for (const [key, processLike, options, code] of /** @type {[string, any, any, string][]} */ ([
     ['a', { pid }, { port: 4000 }, 'ERR_RUNTIME_ALREADY_REGISTERED'],
-    ['b', { pid }, {}, 'ERR_RUNTIME_INVALID_OPTION'],
+    ['b', { pid }, { port: -1 }, 'ERR_RUNTIME_INVALID_OPTION'],
     ['b', { pid: process.pid }, { port: 4000 }, 'ERR_RUNTIME_SPAWN'],
     ['b', { pid: 1 }, { port: 4000 }, 'ERR_RUNTIME_SPAWN'],
     ['b', { pid: 2 ** 31 - 1 }, { port: 4000 }, 'ERR_RUNTIME_SPAWN'],

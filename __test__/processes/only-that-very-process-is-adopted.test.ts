@@ -108,7 +108,7 @@ test('a refused process goes on, and nobody holds on to it', async () => {
     const refusals = await Promise.all([
       refusal(pool.runtime.adopt('taken', { pid }, { port: 4000 })),
       refusal(pool.runtime.adopt('adopted', { pid }, { port: 4000 })),
-      refusal(pool.runtime.adopt('app', { pid }, { port: 0 })),
+      refusal(pool.runtime.adopt('app', { pid }, { port: -1 })),
       refusal(pool.runtime.adopt('app', { pid }, { port: 4000, startedAt })),
       refusal(pool.runtime.adopt('..', { pid }, { port: 4000 })),
     ]);

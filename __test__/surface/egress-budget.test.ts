@@ -311,6 +311,17 @@ test('retryAfterMs is when there is room, and not a step earlier', () => {
   expect(budgets.takeRequest('acme')).toBeUndefined();
 });
 
+test.each([-(2 ** 53) + 1, -123_456.7, 2 ** 53 - 1])(
+  'a clock that says %d opens no budget, and ends',
+  (nowMs) => {
+    const { clock, budgets } = at(nowMs);
+    for (let n = 0; n < 10; n++) expect(budgets.takeRequest('acme')).toBeUndefined();
+    expect(budgets.takeRequest('acme')).toMatchObject({ reason: 'requests-budget' });
+    expect(budgets.usage('acme').requests).toBe(10);
+    expect(clock.nowMs).toBe(nowMs);
+  },
+);
+
 test('what was used in one step leaves the window together, when the last of it does', () => {
   const { clock, budgets } = at(0);
   for (const ms of [10, 90]) {

@@ -149,6 +149,13 @@ test('a name that the system cannot look up is left to it; one that `lookup` can
   expect((await rejectionOf(guard.fetch('acme', nowhere))).code).toBe('ERR_RUNTIME_EGRESS_FAILED');
 });
 
+test('a lookup that gives more than any name has gives none', async () => {
+  const { calls, fetchImpl } = fake();
+  const guard = createEgressGuard({ fetchImpl, lookup: () => new Array(2 ** 32 - 1) });
+  const error = await rejectionOf(guard.fetch('acme', 'http://app.test/'));
+  expect([error.code, calls.length]).toEqual(['ERR_RUNTIME_EGRESS_FAILED', 0]);
+});
+
 test('a signal that is aborted ends the wait before it is called', async () => {
   const { calls, fetchImpl } = fake();
   const controller = new AbortController();

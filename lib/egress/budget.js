@@ -68,8 +68,9 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
   function msUntilFree(usage, counts, needed, max, held = 0) {
     if (needed > max) return undefined;
     let used = sum(counts) + held;
-    for (let slot = usage.slot - STEPS; slot <= usage.slot; slot++) {
-      const at = (slot + SLOTS) % SLOTS;
+    // Not by counting slots up: of a clock that is far off, the next number may be the same.
+    for (let back = STEPS; back >= 0; back--) {
+      const at = placeOf(usage.slot - back);
       used -= counts[at] ?? 0;
       if (used + needed <= max) {
         return Math.max(1, Math.ceil((usage.lastAt[at] ?? 0) + windowMs - now()));
@@ -90,7 +91,7 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
 
   /** @param {Usage} usage @param {number} bytes */
   function addBytes(usage, bytes) {
-    const at = usage.slot % SLOTS;
+    const at = placeOf(usage.slot);
     usage.bytes[at] = (usage.bytes[at] ?? 0) + bytes;
     usage.lastAt[at] = now();
   }
@@ -110,7 +111,7 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
           retryAfterMs,
         };
       }
-      const at = usage.slot % SLOTS;
+      const at = placeOf(usage.slot);
       usage.requests[at] = (usage.requests[at] ?? 0) + 1;
       usage.lastAt[at] = now();
       return undefined;
@@ -178,6 +179,9 @@ function emptyUsage(slot) {
   const slots = () => new Float64Array(SLOTS);
   return { slot, requests: slots(), bytes: slots(), lastAt: slots().fill(-Infinity), held: 0 };
 }
+
+/** Where the counts of a step are: a clock may be before its zero. @param {number} slot */
+const placeOf = (slot) => ((slot % SLOTS) + SLOTS) % SLOTS;
 
 /** @param {Float64Array} counts */
 function sum(counts) {

@@ -5,6 +5,7 @@ import { connect as connectTls } from 'node:tls';
 import { parseAddress } from './options.js';
 import { egressFailed, textOf } from '../errors.js';
 import { unlessAborted } from './life.js';
+import { copyOf } from '../options.js';
 import { hostOf } from './policy.js';
 
 /** @typedef {import('./options.js').Address} Address */
@@ -16,6 +17,9 @@ const NEXT_ADDRESS_MS = 3_000;
 const CONNECT_MS = 10_000;
 /** However many addresses a name has, one request tries no more than these. */
 const MOST_ADDRESSES_TRIED = 8;
+
+/** No name has as many; what gives more is no answer. */
+const MOST_ADDRESSES = 10_000;
 
 /** @type {Lookup} */
 const lookupByDefault = (hostname) => lookupInSystem(hostname, { all: true });
@@ -32,7 +36,7 @@ export async function addressesOf(url, lookup, signal) {
   const literal = parseAddress(host);
   if (literal) return [literal];
   const found = await unlessAborted(Promise.resolve((lookup ?? lookupByDefault)(host)), signal);
-  const addresses = Array.isArray(found) ? found.map(addressOf) : [];
+  const addresses = (copyOf(found, MOST_ADDRESSES) ?? []).map(addressOf);
   if (addresses.length === 0) throw egressFailed(`${host} has no address`);
   return addresses;
 }
