@@ -1,7 +1,13 @@
 // The checks that `npm test` runs, in order.
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { countAsOneCheck, countBunTests, countCargoTests, countNodeTests } from './count-tests.mjs';
+import {
+  countAsOneCheck,
+  countBunTests,
+  countCargoTests,
+  countNodeTests,
+  countSoakHosts,
+} from './count-tests.mjs';
 import { checkForbiddenText } from './forbidden-text.mjs';
 import { bun, localBin, root } from './paths.mjs';
 import { platformTriple } from './platform.mjs';
@@ -38,6 +44,7 @@ export function steps() {
     nodeTests(),
     bunTests('README', '__test__/readme'),
     installationTests(),
+    soak(),
     { name: 'demo --once', command: bun, args: ['examples/host.ts', '--once'], count: countAsOneCheck },
   ];
 }
@@ -99,6 +106,17 @@ function installationTests() {
     count: countNodeTests,
     ...(/^linux-.*-gnu$/.test(platformTriple()) ? {} : { skipBecause: 'its engines are made for glibc' }),
   };
+}
+
+/**
+ * A minute of it: what it finds in that time depends on the seed, which is another one each day.
+ *
+ * @returns {Step}
+ */
+function soak() {
+  const seed = new Date().toISOString().slice(0, 10);
+  const args = ['scripts/soak.mjs', '--minutes', '1', '--seed', seed];
+  return { name: 'soak', command: process.execPath, args, count: countSoakHosts };
 }
 
 /** @param {string[]} files */

@@ -1,0 +1,95 @@
+/** Hosts that live for a second or two and end in every way, one after another: nothing of theirs may be left. */
+import { readFileSync } from 'node:fs';
+import { Host } from './hosts.ts';
+import { Rng } from './host/rng.mjs';
+import type { Run } from './steady.ts';
+import { orphans, type Process, shown, untilNone } from './processes.ts';
+
+/** How a host ends; `sigkill` and `sigterm` come from outside. */
+const ENDINGS = ['dispose', 'drain', 'exit', 'throw', 'sigkill', 'sigterm'] as const;
+type Ending = (typeof ENDINGS)[number];
+
+export type Rough = {
+  hosts: Record<Ending, number>;
+  starts: number;
+  outcomes: Record<string, number>;
+  /** The longest time from a host's end until nothing of it was left. */
+  longestMs: number;
+  /** Processes that were the user's own, and live on without their host as documented. */
+  letGo: number;
+};
+
+const PATIENCE_MS = 90_000;
+/** A second is promised; the machine is as busy as can be. */
+const GONE_MS = 10_000;
+const LANES = 6;
+
+export async function roughHosts(run: Run): Promise<Rough> {
+  const hosts = Object.fromEntries(ENDINGS.map((ending) => [ending, 0])) as Record<Ending, number>;
+  const told: Rough = { hosts, starts: 0, outcomes: {}, longestMs: 0, letGo: 0 };
+  for (let index = 0; !run.isOver; index++) {
+    const rng = new Rng(`${run.seed}/rough/${index}`);
+    const ending = rng.pick(ENDINGS);
+    await roughHost(run, `${run.seed}/rough/${index}`, ending, 500 + rng.below(1_500), told);
+  }
+  return told;
+}
+
+async function roughHost(run: Run, seed: string, ending: Ending, lifeMs: number, told: Rough): Promise<void> {
+  const isKilled = ending === 'sigkill' || ending === 'sigterm';
+  const itself = isKilled ? 'wait' : ending;
+  const host = new Host(
+    run.engine,
+    {
+      seed,
+      place: run.place,
+      lanes: LANES,
+      rough: true,
+      roundMs: lifeMs,
+      roundStarts: 1_000_000,
+      ending: itself,
+    },
+    run.violation,
+  );
+  run.children.add(host.pid);
+  await host.hears('ready', PATIENCE_MS);
+  host.say('go');
+  if (isKilled) {
+    await Bun.sleep(lifeMs);
+    host.kill(ending === 'sigkill' ? 'SIGKILL' : 'SIGTERM');
+  }
+  await Promise.race([host.ended, Bun.sleep(PATIENCE_MS)]);
+  if (!host.hasEnded) {
+    run.violation(`${seed}: the host does not end by ${ending}: ${host.errors}`);
+    host.kill('SIGKILL');
+  }
+  const { code, signal } = await host.ended;
+  const isPlanned = isKilled ? signal !== null : code === (ending === 'throw' ? 1 : 0);
+  if (!isPlanned) run.violation(`${seed}: ${ending} ended the host with ${code ?? signal}: ${host.errors}`);
+  run.children.delete(host.pid);
+  const others = () => orphans(run.children).filter((one) => !isUsers(one) || isDisposed(ending));
+  const { tookMs, left } = await untilNone(others, GONE_MS);
+  if (left.length > 0) run.violation(`${seed}: left ${GONE_MS} ms after ${ending}: ${shown(left)}`);
+  told.hosts[ending]++;
+  told.starts += host.figures.starts;
+  told.longestMs = Math.max(told.longestMs, tookMs);
+  for (const [outcome, count] of Object.entries(host.figures.outcomes)) {
+    told.outcomes[outcome] = (told.outcomes[outcome] ?? 0) + count;
+  }
+  for (const { pid } of orphans(run.children)) {
+    told.letGo++;
+    process.kill(pid, 'SIGKILL');
+  }
+  await untilNone(() => orphans(run.children), GONE_MS);
+}
+
+const isDisposed = (ending: Ending) => ending === 'dispose' || ending === 'drain';
+
+/** Whether it was started by the user's own `spawn`, or adopted: such a process is let go with its host. */
+function isUsers({ pid }: Process): boolean {
+  try {
+    return /\0SOAK_KEY=(?:own|adopted)-/.test(`\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`);
+  } catch {
+    return true;
+  }
+}
