@@ -31,6 +31,9 @@ export const ownSteps = [
 /** Tests start real processes, on a machine that may be busy; bun's own limit is 5 s a test. */
 const BUN_TEST_TIMEOUT_MS = 30_000;
 
+/** The pool's simulation with bugs that can be switched on; `planted` is the test that does so. */
+const POOL_WITH_BUGS = ['test', '--package', 'pool', '--features', 'planted', '--test', 'simulation'];
+
 /** @returns {Step[]} */
 export function steps() {
   return [
@@ -38,6 +41,8 @@ export function steps() {
     cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
     // Without --no-fail-fast the first failing test program would hide the others.
     cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
+    // Whether the simulation would find what the pool could get wrong.
+    cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
     installed('tsc', ['--noEmit']),
     installed('prettier', ['--check', '.']),
     bunTests('bun test', '__test__', ['__test__/node/', '__test__/readme/']),

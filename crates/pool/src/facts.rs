@@ -1,6 +1,7 @@
 //! What happens to runs: started, ready, gone.
 
 use crate::messages::{Event, Exit, ExitReason, Fact, Outcome, Refusal};
+use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
 use crate::{Action, Adopted, CallId, Failure, Key, Processes, RunId, Touch};
@@ -110,8 +111,10 @@ impl Pool {
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
         }
         actions.push(Action::Emit(event));
+        let of_another = runs.keys().copied().min().filter(|_| planted(Bug::AnothersTenant));
         for waiter in std::mem::take(&mut tenant.waiters) {
-            actions.push(Action::Settle { call: waiter.call, outcome: Outcome::Tenant(id) });
+            let outcome = Outcome::Tenant(of_another.unwrap_or(id));
+            actions.push(Action::Settle { call: waiter.call, outcome });
         }
         tenant.state.change(|state| match state {
             State::Probing(run) => (State::Ready(run), ()),
@@ -125,7 +128,9 @@ impl Pool {
             return;
         }
         let key = tenant.key.clone();
-        self.failures.record(&key, step.now.steady_ms, failure.clone());
+        if !planted(Bug::FailureIsForgotten) {
+            self.failures.record(&key, step.now.steady_ms, failure.clone());
+        }
         self.begin_stop_of_failed_start(step, id, failure);
     }
 
@@ -147,6 +152,7 @@ impl Pool {
         let tenant = self.tenant_of(id);
         if let State::Stopping(_, stop) = &mut tenant.state
             && stop.stage == Stage::Saving
+            && !planted(Bug::SaveIsNotAwaited)
         {
             // Many tools end what they have saved; whether they did save it is still to be heard.
             stop.exit.get_or_insert(exit);
@@ -160,12 +166,16 @@ impl Pool {
             (None, Some(0)) => ExitReason::ExitedClean,
             (None, _) => ExitReason::Crashed,
         };
+        let is_told = !(planted(Bug::ExitIsNotTold) && run.cause == Some(Cause::Restarted));
         let last_cpu_ms = exit.cpu_ms.map(|cpu_ms| cpu_ms.max(run.cpu_ms));
-        if run.pid.is_some() {
+        if run.pid.is_some() && is_told {
             if let Some(cpu_ms) = last_cpu_ms.filter(|_| observing) {
                 self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes: 0 }));
             }
             self.actions.push(Action::Emit(Event::Exit { run: id, exit_code: exit.exit_code, reason }));
+            if planted(Bug::ToldAfterExit) {
+                self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: 0 }));
+            }
         }
         let failure = Failure::ExitedEarly { exit_code: exit.exit_code };
         if failed_start {
@@ -220,8 +230,12 @@ impl Pool {
 
     fn let_go(&mut self, run: &mut Run) {
         self.became_ready -= usize::from(run.was_ready);
-        self.timers.clear(run);
-        self.gate.leave(run);
+        if !planted(Bug::DeadlineStays) {
+            self.timers.clear(run);
+        }
+        if !planted(Bug::PermitIsLost) {
+            self.gate.leave(run);
+        }
     }
 
     fn disappoint(&mut self, run: RunId, calls: Vec<u64>, failure: Failure) {
@@ -249,7 +263,7 @@ impl Pool {
     fn sampled(&mut self, id: RunId, cpu_ms: u64, rss_bytes: u64) {
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_some()) else { return };
-        run.cpu_ms = run.cpu_ms.max(cpu_ms);
+        run.cpu_ms = if planted(Bug::CpuTimeFalls) { cpu_ms } else { run.cpu_ms.max(cpu_ms) };
         let cpu_ms = run.cpu_ms;
         if run.was_ready {
             self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes }));

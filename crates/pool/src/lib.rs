@@ -26,6 +26,7 @@ mod gate;
 mod idle;
 mod invariants;
 mod messages;
+mod planted;
 mod pool;
 mod queue;
 mod room;
@@ -40,6 +41,8 @@ pub use gate::GateConfig;
 pub use messages::{
     Action, Callback, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Refusal, StopStage,
 };
+#[cfg(feature = "planted")]
+pub use planted::{ALL as BUGS, Bug, plant};
 pub use pool::{Figures, Pool, Stats};
 pub use status::{FailureStatus, Phase, Status};
 pub use types::{Adopted, CallId, Config, Key, KeyMap, Leases, Now, Processes, RunId, RunMap, Touch};
