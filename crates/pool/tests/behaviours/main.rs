@@ -1,6 +1,7 @@
 //! The pool's promises one by one: each file is named after the behaviour it shows.
 
 mod a_busy_tenant_is_not_idle;
+mod a_clock_that_is_set;
 mod a_ready_tenant_stays_for_a_while;
 mod a_refused_eviction_is_not_taken_as_room;
 mod a_respawn_of_a_stranded_key_queues_for_room;
