@@ -43,8 +43,8 @@ export class Host {
     createInterface({ input: this.#child.stdout! }).on('line', (line) => {
       const said = parse(line);
       if (said === undefined) return;
+      if (said.starts !== undefined) this.figures = { ...this.figures, ...said };
       if (said.word === 'violation') violation(`${assignment.seed}: ${said.text}`);
-      if (said.starts !== undefined) this.figures = said as HostFigures;
       this.#waiting.get(said.word)?.(said);
       this.#waiting.delete(said.word);
     });

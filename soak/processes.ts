@@ -56,6 +56,18 @@ export function orphans(known: ReadonlySet<number>): Process[] {
   });
 }
 
+/** Kills them; one that has ended meanwhile is as good. */
+export function killed(list: Process[]): Process[] {
+  for (const { pid } of list) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // There is none by that pid any more.
+    }
+  }
+  return list;
+}
+
 export type Figures = { rssKb: number; descriptors: number; threads: number };
 
 export function figuresOf(pid: number): Figures | undefined {
@@ -71,8 +83,13 @@ export function figuresOf(pid: number): Figures | undefined {
   }
 }
 
-export const shown = (list: readonly Process[]) =>
-  list.map(({ pid, parent, state, name }) => `${name} ${pid} (${state}, child of ${parent})`).join(', ');
+/** Some of them say as much as all. */
+export function shown(list: readonly Process[]): string {
+  const some = list
+    .slice(0, 8)
+    .map(({ pid, parent, state, name }) => `${name} ${pid} (${state}, child of ${parent})`);
+  return some.join(', ') + (list.length > some.length ? ` and ${list.length - some.length} more` : '');
+}
 
 /** Resolves with how long it took until `look` finds nothing, or with what it finds in the end. */
 export async function untilNone(

@@ -53,7 +53,8 @@ export function print({ run, steady, rough, violations }: Outcome): number {
     line('what was done', list(figures.outcomes));
     line('in the other hosts', list(rough.outcomes));
   }
-  const found = [...violations, ...growth(measured, starts)];
+  growth(measured, starts).forEach(run.violation);
+  const found = [...violations];
   for (const text of found.slice(0, 100)) console.log(`✘ ${text}`);
   const hosts = 1 + Object.values(rough.hosts).reduce((sum, count) => sum + count, 0);
   // A violation names the seed of its host; what is found only in the end is the measured one's.

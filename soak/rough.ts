@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Host } from './hosts.ts';
 import { Rng } from './host/rng.mjs';
 import type { Run } from './steady.ts';
-import { orphans, type Process, shown, untilNone } from './processes.ts';
+import { killed, orphans, type Process, shown, untilNone } from './processes.ts';
 
 /** How a host ends; `sigkill` and `sigterm` come from outside. */
 const ENDINGS = ['dispose', 'drain', 'exit', 'throw', 'sigkill', 'sigterm'] as const;
@@ -52,6 +52,7 @@ async function roughHost(run: Run, seed: string, ending: Ending, lifeMs: number,
     run.violation,
   );
   run.children.add(host.pid);
+  run.hosts.push(host);
   await host.hears('ready', PATIENCE_MS);
   host.say('go');
   if (isKilled) {
@@ -76,10 +77,7 @@ async function roughHost(run: Run, seed: string, ending: Ending, lifeMs: number,
   for (const [outcome, count] of Object.entries(host.figures.outcomes)) {
     told.outcomes[outcome] = (told.outcomes[outcome] ?? 0) + count;
   }
-  for (const { pid } of orphans(run.children)) {
-    told.letGo++;
-    process.kill(pid, 'SIGKILL');
-  }
+  told.letGo += killed(orphans(run.children)).length;
   await untilNone(() => orphans(run.children), GONE_MS);
 }
 

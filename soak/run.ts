@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type EngineName, engines } from './hosts.ts';
 import { keysOf, kinds } from './host/kinds.mjs';
-import { becomeSubreaper, orphans, shown } from './processes.ts';
+import { becomeSubreaper, killed, orphans, shown, untilNone } from './processes.ts';
 import { print } from './report.ts';
 import { roughHosts } from './rough.ts';
 import { type Run, steadyHost } from './steady.ts';
@@ -20,6 +20,7 @@ const HELP = `usage: npm run soak -- [--minutes N | --starts N] [--seed S] [--en
   --seed S      what is done, and to whom, follows from it (default 1); when it is done does not
   --engine E    what the hosts run in (default bun)
   --lanes N     callers at once in the measured host (default 24)
+  --until-found ends with the first thing that is not as it should be, and says how many starts that took
   --verbose     says everything that was done and how it ended
 
 Ends with exit code 1 when anything is not as it should be.`;
@@ -32,6 +33,7 @@ function readArguments() {
       seed: { type: 'string', default: '1' },
       engine: { type: 'string', default: 'bun' },
       lanes: { type: 'string', default: '24' },
+      'until-found': { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -73,13 +75,16 @@ async function main(): Promise<number> {
   const root = mkdtempSync(join(tmpdir(), 'runtime-soak-'));
   makeTenants(root);
   const violations: string[] = [];
+  const found = Promise.withResolvers<void>();
   const run: Run = {
     ...args,
     startedAt: performance.now(),
     place: { tenant, root, run: root },
     children: new Set(),
+    hosts: [],
     violation(text) {
       violations.push(text);
+      found.resolve();
       // Many of one kind say no more than some.
       if (violations.length <= MOST_TOLD) console.log(`✘ ${text}`);
     },
@@ -87,26 +92,39 @@ async function main(): Promise<number> {
   };
   console.log(`› soak: seed ${args.seed}, hosts in ${args.engine}, tenants in ${root}`);
   try {
-    const rough = roughHosts(run);
-    const steady = await steadyHost(run);
-    run.isOver = true;
-    const roughly = await rough;
-    const left = orphans(run.children);
-    if (left.length > 0) run.violation(`left in the end: ${shown(left)}`);
-    return print({ run, steady, rough: roughly, violations });
+    const soaked = soak(run, violations);
+    if (!args['until-found']) return await soaked;
+    const exitCode = await Promise.race([soaked, found.promise]);
+    const starts = run.hosts.reduce((sum, host) => sum + host.figures.starts, 0);
+    console.log(
+      violations.length > 0 ? `found in ${starts} starts: ${violations[0]}` : `nothing in ${starts} starts`,
+    );
+    return exitCode ?? 1;
   } finally {
-    for (const { pid } of orphans(new Set())) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It ended meanwhile.
-      }
-    }
+    await endEverything(run);
     rmSync(root, { recursive: true, force: true });
   }
 }
 
+async function soak(run: Run, violations: string[]): Promise<number> {
+  const steadily = steadyHost(run).finally(() => (run.isOver = true));
+  const [steady, roughly] = await Promise.all([steadily, roughHosts(run)]);
+  const left = orphans(run.children);
+  if (left.length > 0) run.violation(`left in the end: ${shown(left)}`);
+  return print({ run, steady, rough: roughly, violations });
+}
+
+/** Nothing of a run outlives it, whatever it has found. */
+async function endEverything(run: Run): Promise<void> {
+  run.isOver = true;
+  const left = run.hosts.filter((host) => !host.hasEnded);
+  left.forEach((host) => host.kill('SIGKILL'));
+  await Promise.all(left.map((host) => host.ended));
+  await untilNone(() => killed(orphans(new Set())), ENDING_MS);
+}
+
 const MOST_TOLD = 20;
+const ENDING_MS = 10_000;
 
 try {
   process.exit(await main());

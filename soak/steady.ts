@@ -14,6 +14,8 @@ export type Run = {
   place: Place;
   /** The hosts that live now: everything else below this process was left behind. */
   children: Set<number>;
+  /** All of them, the ended ones included. */
+  hosts: Host[];
   violation: (text: string) => void;
   isOver: boolean;
 };
@@ -38,6 +40,7 @@ export async function steadyHost(run: Run): Promise<Steady> {
     run.violation,
   );
   run.children.add(host.pid);
+  run.hosts.push(host);
   const from = performance.now();
   const samples: Sample[] = [];
   const isOver = () =>

@@ -8,6 +8,7 @@ use crate::os::warden::{Ended, Started};
 use crate::uplink::{LogRoom, Record};
 use pool::{Exit, Fact, Failure, Input, RunId};
 use std::sync::{Arc, Mutex, PoisonError};
+use warden::planted::{Bug, planted_once_in};
 
 /// One run's line to its driver.
 pub struct Supervision {
@@ -31,12 +32,17 @@ impl Supervision {
 impl LineSink for Supervision {
     async fn deliver(&self, stream: Stream, text: String) {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).add(stream, &text);
+        if planted_once_in(500, Bug::LineIsLost) {
+            return;
+        }
         let room = match &self.log_room {
             Some(log_room) => log_room.reserve(&text).await,
             None => None,
         };
         if let Some(room) = room {
-            let record = Record::Log { run: self.run, stream, at_ms: clock::wall_ms(), text };
+            let is_mixed_up = planted_once_in(50, Bug::AnothersOutput) && self.run.0 > 1;
+            let run = if is_mixed_up { RunId(self.run.0 - 1) } else { self.run };
+            let record = Record::Log { run, stream, at_ms: clock::wall_ms(), text };
             self.driver.uplink.push_log(self.run, record, room);
         }
     }

@@ -32,7 +32,7 @@ export const ownSteps = [
 const BUN_TEST_TIMEOUT_MS = 30_000;
 
 /** The pool's simulation with bugs that can be switched on; `planted` is the test that does so. */
-const POOL_WITH_BUGS = ['test', '--package', 'pool', '--features', 'planted', '--test', 'simulation'];
+export const POOL_WITH_BUGS = ['test', '--package', 'pool', '--features', 'planted', '--test', 'simulation'];
 
 /** @returns {Step[]} */
 export function steps() {

@@ -33,7 +33,7 @@ const { seed, place, rough } = assignment;
 
 /** @param {string} word @param {object} [more] */
 const say = (word, more) => void process.stdout.write(`${JSON.stringify({ word, ...more })}\n`);
-const violation = (/** @type {string} */ text) => say('violation', { text });
+const violation = (/** @type {string} */ text) => say('violation', { text, starts: starts() });
 const own = () => ({
   descriptors: readdirSync('/proc/self/fd').length,
   threads: readdirSync('/proc/self/task').length,

@@ -8,6 +8,7 @@
  * @property {number} weight how often it is chosen
  * @property {string} [does] what the compiled tenant does
  * @property {Record<string, string>} [files] a tenant of Bun's: its directory, with `start` as the start script
+ * @property {[number, number]} [says] lines on stdout and stderr before it listens
  * @property {boolean} [absent] there is no directory
  * @property {readonly string[]} [fails] the codes that its starts fail with, without anything having happened to it
  */
@@ -34,13 +35,27 @@ const FAILS_TO_START = ['ERR_RUNTIME_EXITED_EARLY', 'ERR_RUNTIME_BACKOFF', 'ERR_
 /** @type {readonly Kind[]} */
 export const kinds = [
   { name: 'hello', keys: 16, homes: ['steady', 'crowded', 'idle'], weight: 40, does: '' },
-  { name: 'talker', keys: 12, homes: ['steady', 'crowded', 'idle'], weight: 15, does: 'lines=3' },
+  {
+    name: 'talker',
+    keys: 12,
+    homes: ['steady', 'crowded', 'idle'],
+    weight: 15,
+    does: 'lines=3',
+    says: [3, 3],
+  },
   { name: 'slow', keys: 4, homes: ['steady', 'idle'], weight: 3, does: 'slow=30' },
   { name: 'burner', keys: 3, homes: ['steady'], weight: 2, does: 'burn=10' },
   { name: 'family', keys: 4, homes: ['steady', 'crowded'], weight: 3, does: 'children=3' },
   { name: 'daemons', keys: 4, homes: ['steady', 'idle'], weight: 3, does: 'children=1,daemons=2' },
   { name: 'deaf', keys: 3, homes: ['steady'], weight: 2, does: 'deaf' },
-  { name: 'graceful', keys: 4, homes: ['steady', 'crowded'], weight: 3, does: 'graceful,lines=1' },
+  {
+    name: 'graceful',
+    keys: 4,
+    homes: ['steady', 'crowded'],
+    weight: 3,
+    does: 'graceful,lines=1',
+    says: [1, 1],
+  },
   {
     name: 'stillborn',
     keys: 3,
@@ -65,7 +80,7 @@ export const kinds = [
     absent: true,
     fails: ['ERR_RUNTIME_SPAWN', 'ERR_RUNTIME_BACKOFF', 'ERR_RUNTIME_MAX_FAILURES'],
   },
-  { name: 'asked', keys: 4, homes: ['asked'], weight: 4, does: 'lines=1' },
+  { name: 'asked', keys: 4, homes: ['asked'], weight: 4, does: 'lines=1', says: [1, 1] },
   { name: 'own', keys: 4, homes: ['own'], weight: 2, does: '' },
   { name: 'adopted', keys: 4, homes: ['adopting'], weight: 2, does: '' },
   { name: 'bun', keys: 3, homes: ['bun'], weight: 0.5, files: { 'server.ts': BUN_SERVER } },
@@ -75,6 +90,7 @@ export const kinds = [
     homes: ['bun'],
     weight: 0.3,
     files: { 'server.ts': BUN_LINES + BUN_SERVER, start: 'bun server.ts' },
+    says: [3, 0],
   },
   {
     name: 'bun-family',

@@ -32,12 +32,13 @@ export class Model {
   reasons = {};
   #name;
   #violation;
+  /** @type {(key: string) => import("./kinds.mjs").Kind} */
   #kindOf;
 
   /**
    * @param {string} name of the runtime
    * @param {(text: string) => void} violation is told what does not hold
-   * @param {(key: string) => { files?: unknown }} kindOf
+   * @param {(key: string) => import('./kinds.mjs').Kind} kindOf
    */
   constructor(name, violation, kindOf) {
     this.#name = name;
@@ -104,7 +105,12 @@ export class Model {
     this.reasons[reason] = (this.reasons[reason] ?? 0) + 1;
     this.runs.delete(key);
     if (ports.get(run.port) === `${this.#name}/${key} ${pid}`) ports.delete(run.port);
-    const lines = run.lines[0] + run.lines[1];
+    const [out, err] = run.lines;
+    const lines = out + err;
+    const [leastOut, leastErr] = (run.state === 'ready' && this.#kindOf(key).says) || [0, 0];
+    if (out < leastOut || err < leastErr) {
+      this.#violation(`${key} (${pid}) was ready, and only lines ${out} and ${err} of it have come`);
+    }
     if (run.bye !== undefined && run.bye !== lines) {
       this.#violation(`${key} (${pid}) wrote ${run.bye} lines, and ${lines} have come`);
     }

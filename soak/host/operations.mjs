@@ -79,6 +79,9 @@ async function visit(target, path = '/') {
   await delay(GONE_MS);
   if (!isThere()) return found;
   const again = await answerOf(found.port, path);
+  if (/** @type {{ code?: string }} */ (error).code === 'ECONNREFUSED' && isThere()) {
+    violation(`${tenant} (${found.pid}) was said to be ready, and refused a connection`);
+  }
   if (again.body === undefined && isThere()) {
     violation(`${tenant} (${found.pid}) is ready and does not answer: ${error}, then ${again.error}`);
   }

@@ -11,6 +11,7 @@ use crate::uplink::Record;
 use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
 use std::io;
 use std::sync::Arc;
+use warden::planted::{Bug, planted, planted_once_in};
 
 /// How often a port that another live run was told is exchanged for another one.
 const PORT_TRIES: usize = 8;
@@ -165,6 +166,10 @@ impl Driver {
             saved.map_or_else(|| self.reserve_port(core).map(|held| (held.port(), Some(held))), Ok);
         match reserved {
             Ok((reserved_port, held_port)) => {
+                let reserved_port = match planted_once_in(50, Bug::SamePort) {
+                    true => core.runs.values().map(|run| run.port).max().unwrap_or(reserved_port),
+                    false => reserved_port,
+                };
                 let handle = core.runs.get_mut(&run).expect("looked up above");
                 // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
                 handle.launched = self.settings.pool.processes == Processes::External;
@@ -207,6 +212,9 @@ impl Driver {
         }
         let (engine, handle) = (core.engine.engine().cloned()?, core.runs.get_mut(&run)?);
         let (driver, port, shared) = (self.clone(), handle.port, engine.clone());
+        if planted(Bug::ReadyTooSoon) {
+            return Some(Input::Fact(run, Fact::Ready));
+        }
         let probe = engine.spawn(async move {
             let fact = match shared.readiness.until_answered(port).await {
                 Ok(()) => Fact::Ready,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use warden::planted::{Bug, planted};
 
 use crate::tree::{Scope, descendants, pid_of, signal_member, stat_of};
 
@@ -20,6 +21,10 @@ const PAUSE_MAX_MS: u64 = 500;
 /// Sends `SIGTERM` once to every process of the group. Stopped processes are continued, else they would see it only after
 /// they were killed.
 pub fn terminate_group(group: Pid) {
+    if planted(Bug::TermIsSentTwice) {
+        let _ = kill_process_group(group, Signal::TERM);
+        std::thread::yield_now();
+    }
     for signal in [Signal::TERM, Signal::CONT] {
         // Fails only if every process of the group has ended.
         let _ = kill_process_group(group, signal);
