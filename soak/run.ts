@@ -76,6 +76,7 @@ async function main(): Promise<number> {
   makeTenants(root);
   const violations: string[] = [];
   const found = Promise.withResolvers<void>();
+  const isCalledOff = Promise.withResolvers<number>();
   const run: Run = {
     ...args,
     startedAt: performance.now(),
@@ -90,10 +91,17 @@ async function main(): Promise<number> {
     },
     isOver: false,
   };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      console.log(`✘ called off by ${signal}`);
+      found.resolve();
+      isCalledOff.resolve(1);
+    });
+  }
   console.log(`› soak: seed ${args.seed}, hosts in ${args.engine}, tenants in ${root}`);
   try {
     const soaked = soak(run, violations);
-    if (!args['until-found']) return await soaked;
+    if (!args['until-found']) return await Promise.race([soaked, isCalledOff.promise]);
     const exitCode = await Promise.race([soaked, found.promise]);
     const starts = run.hosts.reduce((sum, host) => sum + host.figures.starts, 0);
     console.log(
