@@ -47,8 +47,9 @@ export function print({ run, steady, rough, violations }: Outcome): number {
     const slope = `${Math.round(slopeOf(measured, value))} ${unit}`.trim();
     line(name, `${first} → ${last} ${unit}`.trim().padEnd(24) + `  ${slope} per 100,000 starts`);
   }
-  const failures = Object.entries(figures.outcomes).filter(([name]) => !name.startsWith(':'));
-  line('failures, all expected', list(Object.fromEntries(failures)) || 'none');
+  line('failures, by code', 'all of them such as the kind of tenant, or what others did to it, explains');
+  for (const [code, kinds] of Object.entries(failuresByCode(figures.outcomes)))
+    line(`  ${code}`, list(kinds));
   if (run.verbose) {
     line('what was done', list(figures.outcomes));
     line('in the other hosts', list(rough.outcomes));
@@ -94,6 +95,18 @@ function slopeOf(samples: readonly Sample[], value: Value): number {
   const covariance = mean(samples.map((sample) => (sample.starts - x) * (value(sample) - y)));
   const variance = mean(samples.map(({ starts }) => (starts - x) ** 2));
   return variance === 0 ? 0 : (covariance / variance) * 100_000;
+}
+
+/** An outcome is `operation kind code`; what was done is `: operation`. */
+function failuresByCode(outcomes: Record<string, number>): Record<string, Record<string, number>> {
+  const byCode: Record<string, Record<string, number>> = {};
+  for (const [outcome, count] of Object.entries(outcomes)) {
+    const [, kind, code] = / ([^ ]+) ([^ ]+)$/.exec(outcome.startsWith(':') ? '' : outcome) ?? [];
+    if (kind === undefined || code === undefined) continue;
+    const kinds = (byCode[code.replace('ERR_RUNTIME_', '')] ??= {});
+    kinds[kind] = (kinds[kind] ?? 0) + count;
+  }
+  return byCode;
 }
 
 const list = (counts: Record<string, number>) =>
