@@ -56,7 +56,8 @@ export function print({ run, steady, rough, violations }: Outcome): number {
   }
   growth(measured, starts).forEach(run.violation);
   const found = [...violations];
-  for (const text of found.slice(0, 100)) console.log(`✘ ${text}`);
+  for (const [text, count] of byKind(found))
+    console.log(`✘ ${count > 1 ? `${count} times, first: ` : ''}${text}`);
   const hosts = 1 + Object.values(rough.hosts).reduce((sum, count) => sum + count, 0);
   // A violation names the seed of its host; what is found only in the end is the measured one's.
   const failed = new Set(found.map((text) => /^[^ ]+\/rough\/\d+/.exec(text)?.[0] ?? 'steady')).size;
@@ -95,6 +96,17 @@ function slopeOf(samples: readonly Sample[], value: Value): number {
   const covariance = mean(samples.map((sample) => (sample.starts - x) * (value(sample) - y)));
   const variance = mean(samples.map(({ starts }) => (starts - x) ** 2));
   return variance === 0 ? 0 : (covariance / variance) * 100_000;
+}
+
+/** Those that differ in numbers only say the same: the first of them, and how many there are. */
+function byKind(violations: readonly string[]): [first: string, count: number][] {
+  const kinds = new Map<string, [string, number]>();
+  for (const text of violations) {
+    const kind = text.replace(/^[^ ]+: /, '').replaceAll(/\d+/g, 'N');
+    const [first, count] = kinds.get(kind) ?? [text, 0];
+    kinds.set(kind, [first, count + 1]);
+  }
+  return [...kinds.values()];
 }
 
 /** An outcome is `operation kind code`; what was done is `: operation`. */

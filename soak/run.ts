@@ -131,7 +131,7 @@ async function endEverything(run: Run): Promise<void> {
   await untilNone(() => killed(orphans(new Set())), ENDING_MS);
 }
 
-const MOST_TOLD = 20;
+const MOST_TOLD = 10;
 const ENDING_MS = 10_000;
 
 try {
