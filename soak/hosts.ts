@@ -10,6 +10,7 @@ export type HostFigures = {
   counts: Record<string, number>;
   reasons: Record<string, number>;
   outcomes: Record<string, number>;
+  slowest: Record<string, number>;
 };
 export type Said = { word: string; text?: string; own?: Record<string, number> } & Partial<HostFigures>;
 
@@ -23,7 +24,7 @@ export class Host {
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   readonly assignment: Assignment;
   /** As it last said. */
-  figures: HostFigures = { starts: 0, live: 0, counts: {}, reasons: {}, outcomes: {} };
+  figures: HostFigures = { starts: 0, live: 0, counts: {}, reasons: {}, outcomes: {}, slowest: {} };
   #child: ChildProcess;
   #waiting = new Map<string, (said: Said) => void>();
   #errors = '';

@@ -35,6 +35,7 @@ export function print({ run, steady, rough, violations }: Outcome): number {
   );
   line('its events', list(counts));
   line('its exits', list(reasons));
+  line('its slowest calls', `${list(figures.slowest)} ms`);
   line(
     'other hosts',
     `${list(rough.hosts)}; all of theirs gone after ${Math.round(rough.longestMs)} ms at most`,

@@ -22,6 +22,8 @@ export class Calls {
   #disturbances = new Map();
   /** @type {Record<string, number>} */
   outcomes = {};
+  /** The longest that a call took, in milliseconds. @type {Record<string, number>} */
+  slowest = {};
   #violation;
   /** Whether wardens and keepers are killed. */
   isRough;
@@ -63,7 +65,8 @@ export class Calls {
   async track(operation, kind, tenant, promise, also = []) {
     const id = ++this.#last;
     const before = this.disturbancesOf(tenant);
-    this.#pending.set(id, { what: `${operation} of ${tenant}`, since: performance.now() });
+    const since = performance.now();
+    this.#pending.set(id, { what: `${operation} of ${tenant}`, since });
     try {
       return await promise;
     } catch (error) {
@@ -81,6 +84,8 @@ export class Calls {
       return undefined;
     } finally {
       this.#pending.delete(id);
+      const tookMs = Math.round(performance.now() - since);
+      this.slowest[operation] = Math.max(this.slowest[operation] ?? 0, tookMs);
     }
   }
 

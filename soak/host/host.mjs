@@ -64,7 +64,14 @@ function figures() {
       reasons[reason] = (reasons[reason] ?? 0) + count;
     for (const [name, count] of Object.entries(model.counts)) counts[name] = (counts[name] ?? 0) + count;
   }
-  return { starts: starts(), live: live(), counts, reasons, outcomes: calls.outcomes };
+  return {
+    starts: starts(),
+    live: live(),
+    counts,
+    reasons,
+    outcomes: calls.outcomes,
+    slowest: calls.slowest,
+  };
 }
 
 /** One caller: one thing after another, all of them chosen by its own random numbers. @param {Rng} rng @param {() => boolean} isOver */

@@ -47,6 +47,7 @@ export const kinds = [
   { name: 'burner', keys: 3, homes: ['steady'], weight: 2, does: 'burn=10' },
   { name: 'family', keys: 4, homes: ['steady', 'crowded'], weight: 3, does: 'children=3' },
   { name: 'daemons', keys: 4, homes: ['steady', 'idle'], weight: 3, does: 'children=1,daemons=2' },
+  { name: 'crowd', keys: 1, homes: ['steady'], weight: 0.3, does: 'children=150,daemons=30' },
   { name: 'deaf', keys: 3, homes: ['steady'], weight: 2, does: 'deaf' },
   {
     name: 'graceful',

@@ -179,6 +179,23 @@ export const operations = [
     run: (target) => visit(target, `/flood?${1 + target.rng.below(3_000)}`),
   },
   {
+    name: 'flood of empty lines',
+    weight: 0.5,
+    fits: (target) => speaks(target) && !target.kind.files,
+    run: (target) => visit(target, `/blank?${1 + target.rng.below(5_000)}`),
+  },
+  {
+    name: 'stop and kill',
+    weight: 1,
+    fits: isOurs,
+    async run(target) {
+      const found = await ensure(target);
+      const run = target.model.runs.get(target.key);
+      if (found && run?.pid === found.pid && keeperOf(found.pid)) signal(target, found.pid, 'SIGSTOP');
+      await kill(target);
+    },
+  },
+  {
     name: 'kill from outside',
     weight: 2,
     fits: isOurs,

@@ -100,7 +100,7 @@ fn main() {
     }
 }
 
-/// `/` says whose this is; `/exit?3` ends it, `/abort` too; `/flood?1000` writes lines; `/bye` counts them and ends it.
+/// `/` says whose this is; `/exit?3` ends it, `/abort` too; `/flood?1000` writes lines, `/blank?1000` empty ones; `/bye` counts them and ends it.
 fn answer(mut connection: TcpStream, key: &str) -> std::io::Result<()> {
     let mut head = [0; 1024];
     let length = connection.read(&mut head)?;
@@ -112,6 +112,7 @@ fn answer(mut connection: TcpStream, key: &str) -> std::io::Result<()> {
         "/exit" => std::process::exit(i32::try_from(number).unwrap_or(1)),
         "/abort" => std::process::abort(),
         "/flood" => say(0, key, number),
+        "/blank" => write_all(2, &vec![b'\n'; usize::try_from(number).unwrap_or(0)]),
         "/bye" => {
             let written = WRITTEN.each_ref().map(|written| written.load(Ordering::Relaxed));
             write_all(1, format!("bye {} {}\n", written[0] + written[1], key).as_bytes());
