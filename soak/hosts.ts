@@ -28,6 +28,8 @@ export class Host {
   #child: ChildProcess;
   #waiting = new Map<string, (said: Said) => void>();
   #errors = '';
+  #done: string[] = [];
+  readonly #startedAt = performance.now();
   hasEnded = false;
 
   constructor(engine: EngineName, assignment: Assignment, violation: (text: string) => void) {
@@ -46,6 +48,7 @@ export class Host {
       if (said === undefined) return;
       if (said.starts !== undefined) this.figures = { ...this.figures, ...said };
       if (said.word === 'violation') violation(`${assignment.seed}: ${said.text}`);
+      if (said.word === 'did') this.#note(said.text ?? '');
       this.#waiting.get(said.word)?.(said);
       this.#waiting.delete(said.word);
     });
@@ -66,6 +69,16 @@ export class Host {
   /** The end of what it wrote to stderr. */
   get errors(): string {
     return this.#errors.trim();
+  }
+
+  /** The last things that were done to its wardens and keepers, by the time since its start. */
+  get lastDone(): string {
+    return this.#done.join(', ') || 'nothing to its wardens and keepers';
+  }
+
+  #note(what: string): void {
+    const atMs = Math.round(performance.now() - this.#startedAt);
+    this.#done = [...this.#done, `${what} at ${atMs} ms`].slice(-6);
   }
 
   say(word: 'go' | 'end'): void {

@@ -51,6 +51,7 @@ async function roughHost(run: Run, seed: string, ending: Ending, lifeMs: number,
     },
     run.violation,
   );
+  const startedMs = performance.now();
   run.children.add(host.pid);
   run.hosts.push(host);
   await host.hears('ready', PATIENCE_MS);
@@ -65,12 +66,19 @@ async function roughHost(run: Run, seed: string, ending: Ending, lifeMs: number,
     host.kill('SIGKILL');
   }
   const { code, signal } = await host.ended;
+  const endedMs = performance.now() - startedMs;
   const isPlanned = isKilled ? signal !== null : code === (ending === 'throw' ? 1 : 0);
   if (!isPlanned) run.violation(`${seed}: ${ending} ended the host with ${code ?? signal}: ${host.errors}`);
   run.children.delete(host.pid);
   const others = () => orphans(run.children).filter((one) => !isUsers(one) || isDisposed(ending));
   const { tookMs, left } = await untilNone(others, GONE_MS);
-  if (left.length > 0) run.violation(`${seed}: left ${GONE_MS} ms after ${ending}: ${shown(left)}`);
+  if (left.length > 0) {
+    const what = left.map(keyOf).filter((key) => key !== '');
+    const before = `${host.lastDone}; it ended at ${Math.round(endedMs)} ms`;
+    run.violation(
+      `${seed}: left ${GONE_MS} ms after ${ending}: ${shown(left)} of ${what.join(', ')}; before: ${before}`,
+    );
+  }
   told.hosts[ending]++;
   told.starts += host.figures.starts;
   told.longestMs = Math.max(told.longestMs, tookMs);
@@ -84,10 +92,13 @@ async function roughHost(run: Run, seed: string, ending: Ending, lifeMs: number,
 const isDisposed = (ending: Ending) => ending === 'dispose' || ending === 'drain';
 
 /** Whether it was started by the user's own `spawn`, or adopted: such a process is let go with its host. */
-function isUsers({ pid }: Process): boolean {
+const isUsers = (process: Process) => /^(?:own|adopted)-/.test(keyOf(process));
+
+/** The tenant that a process belongs to, as its environment says. */
+function keyOf({ pid }: Process): string {
   try {
-    return /\0SOAK_KEY=(?:own|adopted)-/.test(`\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`);
+    return /\0SOAK_KEY=([^\0]+)/.exec(`\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`)?.[1] ?? '';
   } catch {
-    return true;
+    return '';
   }
 }

@@ -97,6 +97,7 @@ async function lane(rng, isOver) {
     const fitting = operations.filter((one) => (rough || !one.rough) && (one.fits?.(target) ?? true));
     const operation = rng.weighted(fitting);
     calls.note(`: ${operation.name}`);
+    if (operation.rough) say('did', { text: `${operation.name} (${target.tenant})` });
     await operation.run(target);
   }
 }
