@@ -23,6 +23,9 @@ const PATIENCE_MS = 90_000;
 /** A second is promised; the machine is as busy as can be. */
 const GONE_MS = 10_000;
 const LANES = 6;
+/** Whose helpers are killed: who loses both at once may leave processes in sessions of their own, as documented. */
+const HELPERS = ['keepers', 'wardens', 'both'] as const;
+type Helpers = (typeof HELPERS)[number];
 
 export async function roughHosts(run: Run): Promise<Rough> {
   const hosts = Object.fromEntries(ENDINGS.map((ending) => [ending, 0])) as Record<Ending, number>;
@@ -30,12 +33,20 @@ export async function roughHosts(run: Run): Promise<Rough> {
   for (let index = 0; !run.isOver; index++) {
     const rng = new Rng(`${run.seed}/rough/${index}`);
     const ending = rng.pick(ENDINGS);
-    await roughHost(run, `${run.seed}/rough/${index}`, ending, 500 + rng.below(1_500), told);
+    const lifeMs = 500 + rng.below(1_500);
+    await roughHost(run, `${run.seed}/rough/${index}`, { ending, lifeMs, helpers: rng.pick(HELPERS) }, told);
   }
   return told;
 }
 
-async function roughHost(run: Run, seed: string, ending: Ending, lifeMs: number, told: Rough): Promise<void> {
+type Life = { ending: Ending; lifeMs: number; helpers: Helpers };
+
+async function roughHost(
+  run: Run,
+  seed: string,
+  { ending, lifeMs, helpers }: Life,
+  told: Rough,
+): Promise<void> {
   const isKilled = ending === 'sigkill' || ending === 'sigterm';
   const itself = isKilled ? 'wait' : ending;
   const host = new Host(
@@ -44,7 +55,7 @@ async function roughHost(run: Run, seed: string, ending: Ending, lifeMs: number,
       seed,
       place: run.place,
       lanes: LANES,
-      rough: true,
+      rough: helpers,
       roundMs: lifeMs,
       roundStarts: 1_000_000,
       ending: itself,
@@ -70,7 +81,9 @@ async function roughHost(run: Run, seed: string, ending: Ending, lifeMs: number,
   const isPlanned = isKilled ? signal !== null : code === (ending === 'throw' ? 1 : 0);
   if (!isPlanned) run.violation(`${seed}: ${ending} ended the host with ${code ?? signal}: ${host.errors}`);
   run.children.delete(host.pid);
-  const others = () => orphans(run.children).filter((one) => !isUsers(one) || isDisposed(ending));
+  const mayStay = (one: Process) =>
+    (isUsers(one) && !isDisposed(ending)) || (helpers === 'both' && hasOwnSession(one));
+  const others = () => orphans(run.children).filter((one) => !mayStay(one));
   const { tookMs, left } = await untilNone(others, GONE_MS);
   if (left.length > 0) {
     const what = left.map(keyOf).filter((key) => key !== '');
@@ -93,6 +106,9 @@ const isDisposed = (ending: Ending) => ending === 'dispose' || ending === 'drain
 
 /** Whether it was started by the user's own `spawn`, or adopted: such a process is let go with its host. */
 const isUsers = (process: Process) => /^(?:own|adopted)-/.test(keyOf(process));
+
+/** Whether it may be a process that its tenant has started in a session of its own. */
+const hasOwnSession = (process: Process) => /^(?:daemons|crowd|bun-family)-/.test(keyOf(process));
 
 /** The tenant that a process belongs to, as its environment says. */
 function keyOf({ pid }: Process): string {

@@ -36,7 +36,7 @@ export async function steadyHost(run: Run): Promise<Steady> {
   const { seed, engine, lanes, place } = run;
   const host = new Host(
     engine,
-    { seed, place, lanes, rough: false, roundMs: ROUND_MS, roundStarts: ROUND_STARTS, ending: 'dispose' },
+    { seed, place, lanes, rough: '', roundMs: ROUND_MS, roundStarts: ROUND_STARTS, ending: 'dispose' },
     run.violation,
   );
   run.children.add(host.pid);

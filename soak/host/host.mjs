@@ -17,7 +17,7 @@ import { common, runtimes } from './runtimes.mjs';
  * @typedef {object} Assignment
  * @property {string} seed
  * @property {import('./runtimes.mjs').Place} place
- * @property {boolean} rough its warden and keepers are killed
+ * @property {'' | 'keepers' | 'wardens' | 'both'} rough which of its helpers are killed and stopped
  * @property {number} lanes callers at once
  * @property {number} roundMs a round is over after so long, or
  * @property {number} roundStarts after so many starts
@@ -39,7 +39,7 @@ const own = () => ({
   threads: readdirSync('/proc/self/task').length,
 });
 
-const calls = new Calls(violation, rough);
+const calls = new Calls(violation, rough !== '');
 /** @type {Map<string, { model: Model; runtime: import('@absolutejs/runtime').Runtime }>} */
 const open = new Map();
 for (const [name, options] of Object.entries(runtimes)) {
@@ -94,12 +94,18 @@ async function lane(rng, isOver) {
       place,
       violation,
     };
-    const fitting = operations.filter((one) => (rough || !one.rough) && (one.fits?.(target) ?? true));
+    const fitting = operations.filter((one) => isAllowed(one) && (one.fits?.(target) ?? true));
     const operation = rng.weighted(fitting);
     calls.note(`: ${operation.name}`);
     if (operation.rough) say('did', { text: `${operation.name} (${target.tenant})` });
     await operation.run(target);
   }
+}
+
+/** @param {import('./operations.mjs').Operation} operation */
+function isAllowed({ rough: which }) {
+  if (which === undefined || rough === '') return which === undefined;
+  return which === 'any' || rough === 'both' || rough === which;
 }
 
 async function round(/** @type {number} */ index) {

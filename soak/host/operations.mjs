@@ -22,7 +22,7 @@ import { startOutside, variablesOf } from './runtimes.mjs';
  * @typedef {object} Operation
  * @property {string} name
  * @property {number} weight
- * @property {boolean} [rough] only in hosts whose wardens and keepers are killed
+ * @property {'keepers' | 'wardens' | 'any'} [rough] only in hosts that are treated like this
  * @property {(target: Target) => boolean} [fits]
  * @property {(target: Target) => Promise<unknown>} run
  */
@@ -239,7 +239,7 @@ export const operations = [
   {
     name: 'kill its keeper',
     weight: 1,
-    rough: true,
+    rough: 'keepers',
     fits: isOurs,
     async run(target) {
       const found = await ensure(target);
@@ -249,7 +249,7 @@ export const operations = [
   {
     name: 'stop its keeper',
     weight: 1,
-    rough: true,
+    rough: 'keepers',
     fits: isOurs,
     async run(target) {
       const found = await ensure(target);
@@ -257,17 +257,22 @@ export const operations = [
       await kill(target);
     },
   },
-  { name: 'kill the warden', weight: 0.3, rough: true, run: async (target) => signal(target, wardenOf()) },
+  {
+    name: 'kill the warden',
+    weight: 0.3,
+    rough: 'wardens',
+    run: async (target) => signal(target, wardenOf()),
+  },
   {
     name: 'stop the warden',
     weight: 0.3,
-    rough: true,
+    rough: 'wardens',
     run: async (target) => signal(target, wardenOf(), 'SIGSTOP'),
   },
   {
     name: 'block the host',
     weight: 0.5,
-    rough: true,
+    rough: 'any',
     async run({ rng }) {
       const until = performance.now() + rng.below(300);
       while (performance.now() < until);
