@@ -40,7 +40,10 @@ export function print({ run, steady, rough, violations }: Outcome): number {
     'other hosts',
     `${list(rough.hosts)}; all of theirs gone after ${Math.round(rough.longestMs)} ms at most`,
   );
-  line('let go as documented', `${rough.letGo} processes that were adopted or of the user's own spawn`);
+  line(
+    'let go as documented',
+    `${rough.letGo} processes: adopted, of the user's own spawn, or left when all their keepers were killed`,
+  );
   const measured = samples.slice(Math.floor(samples.length * WARM_UP));
   for (const [name, value, unit] of FIGURES) {
     if (measured.length < 2) break;
