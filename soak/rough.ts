@@ -21,7 +21,7 @@ export type Rough = {
 
 const PATIENCE_MS = 90_000;
 /** A second is promised; the machine is as busy as can be. */
-const GONE_MS = 10_000;
+const GONE_MS = 20_000;
 const LANES = 6;
 /**
  * Which helpers are killed. Where a warden and a keeper are lost within moments, processes in sessions of their own may be
