@@ -60,6 +60,7 @@ export async function steadyHost(run: Run): Promise<Steady> {
     const seconds = (performance.now() - from) / 1000;
     console.log(`  ${starts} starts, ${Math.round(starts / seconds)}/s; ${memory(samples.at(-1))}`);
   }
+  if (samples.length === 0) run.violation('the host and its warden were not measured');
   const seconds = (performance.now() - from) / 1000;
   await end(host, run, atFirst);
   return { samples, figures: host.figures, seconds };

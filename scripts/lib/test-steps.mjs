@@ -109,7 +109,7 @@ function installationTests() {
     command: process.execPath,
     args: ['--test', '--test-reporter=spec', '__test__/install/installation.mjs'],
     count: countNodeTests,
-    ...(/^linux-.*-gnu$/.test(platformTriple()) ? {} : { skipBecause: 'its engines are made for glibc' }),
+    ...(isGlibc() ? {} : { skipBecause: 'its engines are made for glibc' }),
   };
 }
 
@@ -121,8 +121,11 @@ function installationTests() {
 function soak() {
   const seed = new Date().toISOString().slice(0, 10);
   const args = ['scripts/soak.mjs', '--minutes', '1', '--seed', seed];
-  return { name: 'soak', command: process.execPath, args, count: countSoakHosts };
+  const skip = isGlibc() ? {} : { skipBecause: 'it calls functions of glibc' };
+  return { name: 'soak', command: process.execPath, args, count: countSoakHosts, ...skip };
 }
+
+const isGlibc = () => /^linux-.*-gnu$/.test(platformTriple());
 
 /** @param {string[]} files */
 function skipWithout(files) {
