@@ -30,6 +30,14 @@ Bun.serve({
   },
 });
 `;
+/** Says how often it was asked to end. */
+const BUN_COUNTS_TERMS = `
+let terms = 0;
+process.on('SIGTERM', () => {
+  if (terms++ > 0) return;
+  setTimeout(() => (console.log(\`terms \${terms}\`), process.exit(0)), 50);
+});
+`;
 const FAILS_TO_START = ['ERR_RUNTIME_EXITED_EARLY', 'ERR_RUNTIME_BACKOFF', 'ERR_RUNTIME_MAX_FAILURES'];
 
 /** @type {readonly Kind[]} */
@@ -99,6 +107,20 @@ export const kinds = [
     homes: ['bun'],
     weight: 0.3,
     files: { 'server.ts': BUN_SERVER, start: "sh -c 'sleep 1000 & setsid sleep 1000 & exec bun server.ts'" },
+  },
+  {
+    name: 'bun-asked',
+    keys: 2,
+    homes: ['bun'],
+    weight: 0.3,
+    files: { 'server.ts': BUN_COUNTS_TERMS + BUN_SERVER },
+  },
+  {
+    name: 'bun-behind-a-shell',
+    keys: 2,
+    homes: ['bun'],
+    weight: 0.3,
+    files: { 'server.ts': BUN_COUNTS_TERMS + BUN_SERVER, start: "sh -c 'bun server.ts & wait'" },
   },
   {
     name: 'bun-broken',

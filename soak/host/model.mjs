@@ -14,12 +14,16 @@
  * @property {string} cut the last line, if it was none of ours: only the last one may be
  * @property {number | undefined} bye how many lines it says that it has written
  * @property {number} cpuMs
+ * @property {number} observations
  */
 
 /** @typedef {import('@absolutejs/runtime').RuntimeTransitionEvent} Transition */
 
 /** Words that tenants say besides numbered lines, and what a runtime adds to their output. */
 const OTHER_LINES = /^(?:terms 1$|\$ |error: |\[…? ?\d+ lines|Bun v|\s|\d+ \||$)/;
+
+/** What ends a tenant that we stop: a sample is taken right before. */
+const STOPPED = new Set(['killed', 'restarted', 'disposed', 'idle-killed', 'lru-evicted']);
 
 /** Live tenants by port, in all runtimes of the host. @type {Map<number, string>} */
 const ports = new Map();
@@ -30,6 +34,8 @@ export class Model {
   counts = { spawns: 0, adopts: 0, readies: 0, exits: 0, lines: 0, observations: 0 };
   /** @type {Record<string, number>} */
   reasons = {};
+  /** What the runtime knows of its tenants, if that is to be looked at. @type {(() => import('@absolutejs/runtime').TenantStatus[]) | undefined} */
+  list;
   #name;
   #violation;
   /** @type {(key: string) => import("./kinds.mjs").Kind} */
@@ -76,6 +82,7 @@ export class Model {
         cut: '',
         bye: undefined,
         cpuMs: 0,
+        observations: 0,
       });
       // What is adopted says its port itself.
       if (type === 'spawn') this.#takePort(event.port, `${this.#name}/${key} ${pid}`);
@@ -92,11 +99,22 @@ export class Model {
       run.state = 'ready';
     } else if (type === 'exit') {
       this.#exit(event, run);
+    } else if (type === 'lru-evict' && !this.#isLeastRecentlyActive(key)) {
+      this.#violation(`${key} (${pid}) makes room, and another was active less recently`);
     } else if (run.state !== 'ready' || run.leaving) {
       this.#violation(`${type} of ${key} (${pid}), which is ${run.leaving ? 'leaving' : run.state}`);
     } else {
       run.leaving = true;
     }
+  }
+
+  /** What was touched since the choice is more recent all the more. @param {string} victim */
+  #isLeastRecentlyActive(victim) {
+    const statuses = this.list?.() ?? [];
+    const touchedAt = statuses.find(({ key }) => key === victim)?.lastTouchedAt ?? 0;
+    return statuses.every(
+      ({ state, lastTouchedAt }) => state !== 'ready' || (lastTouchedAt ?? 0) >= touchedAt,
+    );
   }
 
   /** @param {Extract<Transition, { type: 'exit' }>} event @param {Run} run */
@@ -105,6 +123,10 @@ export class Model {
     this.reasons[reason] = (this.reasons[reason] ?? 0) + 1;
     this.runs.delete(key);
     if (ports.get(run.port) === `${this.#name}/${key} ${pid}`) ports.delete(run.port);
+    const isOfUsers = this.#name === 'own' || this.#name === 'adopting';
+    if (isOfUsers && run.state === 'ready' && STOPPED.has(reason) && run.observations === 0) {
+      this.#violation(`${key} (${pid}) was stopped (${reason}) without a last observation`);
+    }
     const [out, err] = run.lines;
     const lines = out + err;
     const [leastOut, leastErr] = (run.state === 'ready' && this.#kindOf(key).says) || [0, 0];
@@ -134,6 +156,7 @@ export class Model {
       run.measured = true;
     } else {
       this.counts.observations++;
+      run.observations++;
       if (event.cpuMs < run.cpuMs) {
         this.#violation(`the CPU time of ${key} (${pid}) falls from ${run.cpuMs} to ${event.cpuMs}`);
       }
