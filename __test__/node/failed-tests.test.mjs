@@ -1,7 +1,7 @@
 // What `npm test` repeats of each runner's output at its end.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { failuresIn } from '../../scripts/lib/count-tests.mjs';
+import { countSoakHosts, failuresIn } from '../../scripts/lib/count-tests.mjs';
 
 test('bun: what was printed before the line that names the test, and after the one before it', () => {
   const output = 'a.test.ts:\n(pass) one [1.00ms]\nerror: two is three\n(fail) two [2.00ms]\n(pass) three\n';
@@ -24,6 +24,11 @@ test('cargo: the failures of each test program', () => {
     `failures:\n\n---- ${name} stdout ----\nthread panicked\n\nfailures:\n    ${name}\n\ntest result: FAILED. 0 passed; 1 failed`;
   const output = `test a ... FAILED\n\n${failures('a')}\n\ntest b ... ok\n\ntest result: ok. 1 passed\n\n${failures('c')}\n`;
   assert.deepEqual(failuresIn(output), [failures('a'), failures('c')]);
+});
+
+test('soak: its hosts are its tests', () => {
+  const output = '✘ 3 things were not well\nsoak: 30 hosts passed, 2 failed\n';
+  assert.deepEqual(countSoakHosts(output, 1), { passed: 30, failed: 2 });
 });
 
 test('what names no test: the end of its output', () => {

@@ -5,8 +5,12 @@
 
 pub mod os;
 
+#[path = "../../crates/warden/src/asking.rs"]
+mod asking;
 #[path = "../../crates/warden/src/clock.rs"]
 mod clock;
+#[path = "../../crates/warden/src/disposition.rs"]
+mod disposition;
 #[path = "../../crates/warden/src/hunt.rs"]
 mod hunt;
 #[path = "../../crates/warden/src/keeper.rs"]
@@ -17,6 +21,8 @@ mod launch;
 mod link;
 #[path = "../../crates/warden/src/outbox.rs"]
 mod outbox;
+#[path = "../../crates/warden/src/priority.rs"]
+mod priority;
 #[path = "../../crates/warden/src/roster.rs"]
 mod roster;
 #[path = "../../crates/warden/src/service.rs"]

@@ -67,7 +67,7 @@ enum Program {
 fuzz_target!(init: prepare(), |steps: Vec<Step>| {
     let (ours, wardens) = host::connection().expect("a pair of sockets");
     let host = std::thread::spawn(move || Host::new(ours).play(&steps));
-    let served = service::serve(wardens);
+    let served = service::serve((wardens, getpid()));
     let is_misused = host.join().expect("the host's assertions hold");
     assert_eq!(served.is_err(), is_misused);
     assert!(matches!(sys::reap(), sys::Reaped::NoChildren), "something is left");
@@ -208,7 +208,7 @@ impl Host {
     /// The next report; `None` if there is none now, or the warden has gone.
     fn receive(&self, waits: bool) -> Option<Report> {
         loop {
-            match host::receive_report(&self.socket) {
+            match host::receive_report(&self.socket, getpid()) {
                 Ok(report) => return report,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && waits => {
                     self.wait(PollFlags::IN)
@@ -262,7 +262,7 @@ fn memory_file(program: &Program) -> OwnedFd {
     let string = |text: &str| CString::new(text).expect("no zero byte");
     let argv = command.iter().map(|part| string(part)).collect();
     let env = vec![string("PATH=/usr/bin:/bin")];
-    host::memory_file(&LaunchSpec { cwd: string(cwd), argv, env }).expect("a memory file")
+    host::memory_file(&LaunchSpec { cwd: string(cwd), umask: 0o022, argv, env }).expect("a memory file")
 }
 
 fn garbage(bytes: &[u8]) -> OwnedFd {

@@ -28,15 +28,38 @@ export async function cargoBuild([command = '', ...subcommand], args, env) {
     { collectStdout: true, env },
   );
   if (exitCode !== 0) throw new ScriptError(`cargo build failed (exit code ${exitCode})`);
-  const artifacts = stdout
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line))
-    .filter(({ reason }) => reason === 'compiler-artifact');
+  const artifacts = artifactsIn(stdout);
   return {
     addon: fileOf(artifacts, 'absolutejs_runtime', 'cdylib'),
     warden: fileOf(artifacts, 'warden', 'bin'),
   };
+}
+
+/**
+ * Builds the compiled tenant of the soak.
+ *
+ * @param {string[]} [args]
+ * @returns {Promise<string>} where it is
+ */
+export async function buildSoakTenant(args = []) {
+  const build = ['build', '--release', '--package', 'warden', '--example', 'soak-tenant', ...args];
+  const { exitCode, stdout } = await run('cargo', [...build, '--message-format=json-render-diagnostics'], {
+    collectStdout: true,
+  });
+  if (exitCode !== 0) throw new ScriptError(`cargo build failed (exit code ${exitCode})`);
+  return fileOf(artifactsIn(stdout), 'soak-tenant', 'example');
+}
+
+/**
+ * @param {string} stdout of cargo
+ * @returns {Artifact[]}
+ */
+function artifactsIn(stdout) {
+  return stdout
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line))
+    .filter(({ reason }) => reason === 'compiler-artifact');
 }
 
 /**

@@ -40,6 +40,15 @@ export function countNodeTests(output) {
   return sumMatches(output, /^[#ℹ] pass (\d+)$/gm, /^[#ℹ] (?:fail|cancelled) (\d+)$/gm);
 }
 
+/**
+ * The soak ends with `soak: 30 hosts passed, 0 failed`.
+ *
+ * @type {Counter}
+ */
+export function countSoakHosts(output) {
+  return sumMatches(output, /^soak: (\d+) hosts passed/gm, /^soak: \d+ hosts passed, (\d+) failed$/gm);
+}
+
 /** How much is repeated of an output that names no failed test, and of what bun prints for one. */
 const MOST_LINES = 30;
 const END_OF_A_TEST_IN_BUN = /^\((?:pass|fail|skip|todo)\) /;

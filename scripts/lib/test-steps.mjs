@@ -1,7 +1,13 @@
 // The checks that `npm test` runs, in order.
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { countAsOneCheck, countBunTests, countCargoTests, countNodeTests } from './count-tests.mjs';
+import {
+  countAsOneCheck,
+  countBunTests,
+  countCargoTests,
+  countNodeTests,
+  countSoakHosts,
+} from './count-tests.mjs';
 import { checkForbiddenText } from './forbidden-text.mjs';
 import { bun, localBin, root } from './paths.mjs';
 import { platformTriple } from './platform.mjs';
@@ -25,6 +31,9 @@ export const ownSteps = [
 /** Tests start real processes, on a machine that may be busy; bun's own limit is 5 s a test. */
 const BUN_TEST_TIMEOUT_MS = 30_000;
 
+/** The pool's simulation with bugs that can be switched on; `planted` is the test that does so. */
+export const POOL_WITH_BUGS = ['test', '--package', 'pool', '--features', 'planted', '--test', 'simulation'];
+
 /** @returns {Step[]} */
 export function steps() {
   return [
@@ -33,12 +42,15 @@ export function steps() {
     // Without --no-fail-fast the first failing test program would hide the others.
     fuzzTargets(),
     cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
+    // Whether the simulation would find what the pool could get wrong.
+    cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
     installed('tsc', ['--noEmit']),
     installed('prettier', ['--check', '.']),
     bunTests('bun test', '__test__', ['__test__/node/', '__test__/readme/']),
     nodeTests(),
     bunTests('README', '__test__/readme'),
     installationTests(),
+    soak(),
     { name: 'demo --once', command: bun, args: ['examples/host.ts', '--once'], count: countAsOneCheck },
   ];
 }
@@ -110,9 +122,23 @@ function installationTests() {
     command: process.execPath,
     args: ['--test', '--test-reporter=spec', '__test__/install/installation.mjs'],
     count: countNodeTests,
-    ...(/^linux-.*-gnu$/.test(platformTriple()) ? {} : { skipBecause: 'its engines are made for glibc' }),
+    ...(isGlibc() ? {} : { skipBecause: 'its engines are made for glibc' }),
   };
 }
+
+/**
+ * A minute of it: what it finds in that time depends on the seed, which is another one each day.
+ *
+ * @returns {Step}
+ */
+function soak() {
+  const seed = new Date().toISOString().slice(0, 10);
+  const args = ['scripts/soak.mjs', '--minutes', '1', '--seed', seed];
+  const skip = isGlibc() ? {} : { skipBecause: 'it calls functions of glibc' };
+  return { name: 'soak', command: process.execPath, args, count: countSoakHosts, ...skip };
+}
+
+const isGlibc = () => /^linux-.*-gnu$/.test(platformTriple());
 
 /** @param {string[]} files */
 function skipWithout(files) {

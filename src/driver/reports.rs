@@ -9,6 +9,7 @@ use crate::uplink::Record;
 use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Phase, Processes, Refusal, RunId, Status};
 use std::sync::Arc;
 use std::time::Duration;
+use warden::planted::{Bug, planted, planted_once_in};
 
 /// Observations that are passed on at once, and the time until the next ones: what JavaScript handles in a fraction of
 /// a millisecond, and time for its other work.
@@ -185,6 +186,9 @@ impl Driver {
             }
             _ => None,
         };
+        if planted_once_in(300, Bug::AnswerIsLost) {
+            return None;
+        }
         self.uplink.push(Record::Settle { call, outcome, output: output.unwrap_or_default() });
         None
     }
@@ -192,6 +196,12 @@ impl Driver {
     pub(super) fn release(&self, core: &mut Core, run: RunId) -> Option<Input> {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
+            if planted_once_in(20, Bug::DescriptorStays) {
+                std::mem::forget(handle.held_port.take());
+            }
+            if planted(Bug::MemoryGrows) {
+                vec![1_u8; 32 << 10].leak();
+            }
             if let Some(port) = handle.told_port {
                 core.ports.forget(port);
             }

@@ -11,6 +11,7 @@ use crate::uplink::Record;
 use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
 use std::io;
 use std::sync::Arc;
+use warden::planted::{Bug, planted_once_in};
 
 /// Ports that are tried on JavaScript's thread, at 1 µs each: all but a few are free on nearly every host.
 const QUICK_PORT_TRIES: usize = 8;
@@ -169,6 +170,10 @@ impl Driver {
             return false;
         }
         let Core { runs, ports, .. } = core;
+        if planted_once_in(50, Bug::SamePort) {
+            let anothers = runs.values().map(|run| run.port).max();
+            runs.get_mut(&run).expect("looked up above").port = anothers.unwrap_or_default();
+        }
         let handle = runs.get_mut(&run).expect("looked up above");
         // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
         handle.launched = self.settings.pool.processes == Processes::External;

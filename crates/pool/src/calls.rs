@@ -2,6 +2,7 @@
 
 use crate::backoff::Hold;
 use crate::messages::{Event, Outcome, Refusal};
+use crate::planted::{Bug, planted};
 use crate::pool::{Disposal, Pool, Step};
 use crate::tenant::{Cause, Stage, State, Tenant, Waiter, Wants};
 use crate::{Action, Adopted, CallId, Failure, Key, Processes, RunId, StopStage};
@@ -15,7 +16,7 @@ const ABANDONED_GRACE_MS: u64 = 600;
 
 impl Pool {
     pub(crate) fn ensure(&mut self, step: &mut Step, key: Key, call: CallId) {
-        if self.disposal.is_some() {
+        if self.disposal.is_some() && !planted(Bug::StartsAfterDispose) {
             return self.refuse(call, Refusal::Disposed);
         }
         let Some(tenant) = self.tenants.get_mut(&key) else { return self.ensure_new(step, key, call) };
@@ -34,7 +35,11 @@ impl Pool {
             | State::Starting(_)
             | State::Probing(_) => tenant.waiters.push(waiter),
             // The start has failed and is being cleared away: the call joins those that hear of it.
-            State::Stopping(_, stop) if stop.failure.is_some() => stop.disappointed.push(call),
+            State::Stopping(_, stop) if stop.failure.is_some() => {
+                if !planted(Bug::FailureIsNotHeard) {
+                    stop.disappointed.push(call);
+                }
+            }
             // Somebody has asked for the next process already.
             State::Stopping(..) if !tenant.waiters.is_empty() => tenant.waiters.push(waiter),
             State::Stopping(..) | State::Stranded(_) => self.ensure_after_stop(step, key, waiter),
@@ -64,7 +69,7 @@ impl Pool {
     pub(crate) fn abort(&mut self, step: &mut Step, key: &Key, call: CallId) {
         let Some(tenant) = self.tenants.get_mut(key) else { return };
         let waiting = tenant.waiters.len();
-        tenant.waiters.retain(|waiter| waiter.call != call);
+        tenant.waiters.retain(|waiter| waiter.call != call && !planted(Bug::AbortForgetsOthers));
         // What it handed over is its owner's again; others that wait for the key get a process of ours.
         tenant.adoption.take_if(|adoption| adoption.0 == call);
         if let State::Stopping(_, stop) = &mut tenant.state {
@@ -222,7 +227,7 @@ impl Pool {
     }
 
     pub(crate) fn drain(&mut self) {
-        if !std::mem::replace(&mut self.draining, true) {
+        if !std::mem::replace(&mut self.draining, true) || planted(Bug::DrainIsToldAgain) {
             self.actions.push(Action::Emit(Event::Drain));
         }
     }

@@ -1,6 +1,7 @@
 //! What happens to runs: started, ready, gone.
 
 use crate::messages::{Event, Exit, ExitReason, Fact, Outcome, Refusal};
+use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
 use crate::{Action, Adopted, CallId, Failure, Key, LastExit, Processes, RunId, Touch, Usage};
@@ -122,8 +123,10 @@ impl Pool {
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
         }
         actions.push(Action::Emit(event));
+        let of_another = runs.keys().copied().min().filter(|_| planted(Bug::AnothersTenant));
         for waiter in std::mem::take(&mut tenant.waiters) {
-            actions.push(Action::Settle { call: waiter.call, outcome: Outcome::Tenant(id) });
+            let outcome = Outcome::Tenant(of_another.unwrap_or(id));
+            actions.push(Action::Settle { call: waiter.call, outcome });
         }
         actions.push(Action::Sample { run: id });
         tenant.state.change(|state| match state {
@@ -138,7 +141,9 @@ impl Pool {
             return;
         }
         let key = tenant.key.clone();
-        self.failures.record(&key, step.now.steady_ms, id, failure.clone());
+        if !planted(Bug::FailureIsForgotten) {
+            self.failures.record(&key, step.now.steady_ms, id, failure.clone());
+        }
         self.begin_stop_of_failed_start(step, id, failure);
     }
 
@@ -170,6 +175,7 @@ impl Pool {
         let tenant = self.tenant_of(id);
         if let State::Stopping(_, stop) = &mut tenant.state
             && stop.stage == Stage::Saving
+            && !planted(Bug::SaveIsNotAwaited)
         {
             // Many tools end what they have saved; whether they did save it is still to be heard.
             stop.exit.get_or_insert(exit);
@@ -189,13 +195,17 @@ impl Pool {
         // What a process of ours has used is known exactly; of a user's, what was last seen.
         let used = exit.cpu_ms.map(|cpu_ms| Usage { cpu_ms: cpu_ms.max(run.cpu_ms), rss_bytes: 0 });
         let last_usage = used.or(run.usage).filter(|_| observing);
-        if has_process {
+        let is_told = !(planted(Bug::ExitIsNotTold) && run.cause == Some(Cause::Restarted));
+        if has_process && is_told {
             if let Some(Usage { cpu_ms, rss_bytes }) = last_usage {
                 self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes }));
             }
             let at_ms = step.now.wall_ms;
             self.histories.ended(&key, LastExit { run: id, exit_code, signal, reason, at_ms, output });
             self.actions.push(Action::Emit(Event::Exit { run: id, exit_code, signal, reason }));
+            if planted(Bug::ToldAfterExit) {
+                self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: 0 }));
+            }
         }
         let failure = Failure::ExitedEarly { exit_code, signal };
         let now_ms = step.now.steady_ms;
@@ -257,8 +267,12 @@ impl Pool {
 
     fn let_go(&mut self, run: &mut Run) {
         self.became_ready -= usize::from(run.was_ready);
-        self.timers.clear(run);
-        self.gate.leave(run);
+        if !planted(Bug::DeadlineStays) {
+            self.timers.clear(run);
+        }
+        if !planted(Bug::PermitIsLost) {
+            self.gate.leave(run);
+        }
     }
 
     fn disappoint(&mut self, run: RunId, calls: Vec<u64>, failure: Failure) {
@@ -291,7 +305,7 @@ impl Pool {
         let is_told = regular && self.tells_observations();
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_some()) else { return };
-        run.cpu_ms = run.cpu_ms.max(cpu_ms);
+        run.cpu_ms = if planted(Bug::CpuTimeFalls) { cpu_ms } else { run.cpu_ms.max(cpu_ms) };
         let cpu_ms = run.cpu_ms;
         run.usage = Some(Usage { cpu_ms, rss_bytes });
         if is_told && run.was_ready {

@@ -15,6 +15,7 @@
 
 use crate::RunId;
 use crate::messages::{Action, Event};
+use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, State};
 use std::collections::{HashSet, VecDeque};
@@ -99,8 +100,9 @@ impl Pool {
         let Some(idle_after_ms) = self.config.idle_after_ms.filter(|_| self.disposal.is_none()) else {
             return self.clear_deadline(id);
         };
+        let idle_after_ms = if planted(Bug::IdleTooSoon) { idle_after_ms / 2 } else { idle_after_ms };
         let State::Ready(run) = &mut self.tenant_of(id).state else { return };
-        if run.idle_is_asked {
+        if run.idle_is_asked && !planted(Bug::AskedTwice) {
             return self.clear_deadline(id);
         }
         let connected_at_ms = run.connected_at_ms;
@@ -131,7 +133,7 @@ impl Pool {
     fn asks_first(&mut self, id: RunId, done: IdleStep, idle_ms: u64) -> bool {
         let looks = self.config.heeds_connections && done != done.looked();
         let asks = self.config.asks_before_idle && done < IdleStep::Asked;
-        if !(looks || asks) {
+        if planted(Bug::LastWordIsIgnored) || !(looks || asks) {
             return false;
         }
         self.clear_deadline(id);

@@ -27,6 +27,7 @@ mod history;
 mod idle;
 mod invariants;
 mod messages;
+mod planted;
 mod pool;
 mod queue;
 mod room;
@@ -42,6 +43,8 @@ pub use history::{History, LastExit};
 pub use messages::{
     Action, Callback, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Refusal, StopStage,
 };
+#[cfg(feature = "planted")]
+pub use planted::{ALL as BUGS, Bug, plant};
 pub use pool::{Figures, Pool, Stats};
 pub use status::{FailureStatus, Phase, Status, Usage};
 pub use types::{Adopted, CallId, Config, Key, KeyMap, Leases, Now, Processes, RunId, RunMap, Touch};

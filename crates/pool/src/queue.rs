@@ -1,6 +1,7 @@
 //! Keys that wait, first come first served.
 
 use crate::Key;
+use crate::planted::{Bug, planted};
 use std::collections::VecDeque;
 
 /// So many places of keys that no longer wait are not worth the clearing up.
@@ -30,7 +31,9 @@ impl Queue {
     }
 
     pub fn pop_first(&mut self) -> Option<Key> {
-        let key = self.places.pop_front()?.1;
+        let overtakes =
+            planted(Bug::LastComeFirstServed) && self.places.back().is_some_and(|(_, key)| key.is_some());
+        let key = if overtakes { self.places.pop_back() } else { self.places.pop_front() }?.1;
         self.has_left();
         key
     }

@@ -15,6 +15,7 @@
 //! are steps of the pool, and every step ends in `Pool::admit`.
 
 use crate::messages::{Action, Event, Refusal};
+use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::queue::Queue;
 use crate::tenant::{Cause, Run, State};
@@ -65,7 +66,7 @@ impl Room {
 
     /// Gives a free place to the key that has waited longest.
     pub fn admit(&mut self) -> Option<Key> {
-        if self.occupied >= self.capacity {
+        if self.occupied >= self.capacity + usize::from(planted(Bug::OneTooMany)) {
             return None;
         }
         let key = self.queue.pop_first()?;
@@ -92,6 +93,7 @@ impl Room {
     pub fn begin_tenure(&mut self, run: &mut Run, touch: Touch, now_ms: u64) {
         let start_ms = now_ms.saturating_sub(run.started_steady_ms);
         let tenure_ms = start_ms.clamp(SHORTEST_TENURE_MS, LONGEST_TENURE_MS);
+        let tenure_ms = if planted(Bug::NoTenure) { 0 } else { tenure_ms };
         run.tenure_ends_ms = now_ms.saturating_add(tenure_ms);
         self.add_ready(run, touch);
     }
@@ -129,6 +131,7 @@ impl Room {
         let mut after: Option<(Touch, RunId)> = None;
         loop {
             let next = match after {
+                None if planted(Bug::MostRecentLeaves) => self.by_touch.last(),
                 None => self.by_touch.first(),
                 Some(entry) => self.by_touch.range((Bound::Excluded(entry), Bound::Unbounded)).next(),
             };
@@ -228,12 +231,15 @@ impl Pool {
                 return Eviction::AfterALook;
             }
             let before = step.leases.touched(victim);
-            if step.leases.claim(victim) > before {
+            if step.leases.claim(victim) > before && !planted(Bug::ClaimIsBlind) {
                 step.leases.reopen(victim);
                 continue;
             }
             self.actions.push(Action::Emit(Event::LruEvict { run: victim }));
-            self.begin_stop(step, victim, Cause::Evicted);
+            match self.config.checkpoint_timeout_ms.filter(|_| planted(Bug::EvictionSaves)) {
+                Some(timeout_ms) => self.begin_saving(step, victim, timeout_ms, 0),
+                None => self.begin_stop(step, victim, Cause::Evicted),
+            }
             return Eviction::Begun;
         }
     }

@@ -1,6 +1,7 @@
 //! Ending processes: asking, forcing, and what happens when it is refused.
 
 use crate::messages::{Event, Outcome, Refusal};
+use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Stage, State, Stop, Tenant, Waiter, Wants};
 use crate::{Action, CallId, Failure, Processes, RunId, StopStage};
@@ -70,7 +71,7 @@ impl Pool {
         let Pool { tenants, runs, timers, gate, room, stranded, .. } = self;
         let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
         let Tenant { state, waiters, .. } = &mut **tenant;
-        let keeps_room = cause == Some(Cause::Restarted);
+        let keeps_room = cause == Some(Cause::Restarted) && !planted(Bug::RestartLosesRoom);
         let mut disappointed = Vec::new();
         state.change(|state| {
             let mut run = match state {
@@ -81,7 +82,9 @@ impl Pool {
                     run
                 }
                 State::Ready(run) => {
-                    step.leases.claim(id);
+                    if !planted(Bug::LeaseStaysOpen) {
+                        step.leases.claim(id);
+                    }
                     room.remove_ready(&run);
                     run
                 }
@@ -93,6 +96,9 @@ impl Pool {
             };
             timers.clear(&mut run);
             gate.leave(&mut run);
+            if planted(Bug::LastCauseWins) {
+                run.cause = cause;
+            }
             run.cause = run.cause.or(cause);
             if !keeps_room {
                 room.leaving += 1;
@@ -202,6 +208,9 @@ impl Pool {
 
     pub(crate) fn grace_is_over(&mut self, step: &mut Step, id: RunId) {
         match &self.tenant_of(id).state {
+            State::Stopping(_, stop) if stop.stage == Stage::Asked && planted(Bug::GraceIsTheEnd) => {
+                self.exited(step, id, crate::Exit::default());
+            }
             State::Stopping(_, stop) if stop.stage == Stage::Asked => self.force(id),
             State::Stopping(_, stop) if stop.stage == Stage::Saving => self.checkpointed(step, id, false),
             State::Stopping(..) => self.give_up(step, id, Failure::StopTimedOut),
@@ -225,7 +234,9 @@ impl Pool {
         let ticket = self.next_ticket();
         let tenant = self.tenant_of(id);
         let stop = tenant.state.change(|state| match state {
-            State::Stopping(run, stop) if run.was_ready => (State::Ready(run), *stop),
+            State::Stopping(run, stop) if run.was_ready || planted(Bug::StrandedIsHandedOut) => {
+                (State::Ready(run), *stop)
+            }
             State::Stopping(run, stop) => (State::Stranded(run), *stop),
             other => unreachable!("{other:?} is no stop that could be given up"),
         });
@@ -322,7 +333,8 @@ impl Pool {
     pub(crate) fn set_deadline(&mut self, step: &Step, id: RunId, after_ms: u64) {
         let Pool { tenants, runs, timers, .. } = self;
         if let Some(run) = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut()) {
-            timers.set(run, step.now.steady_ms.saturating_add(after_ms.max(1)));
+            let after_ms = if planted(Bug::DueAtOnce) { 0 } else { after_ms.max(1) };
+            timers.set(run, step.now.steady_ms.saturating_add(after_ms));
         }
     }
 

@@ -15,6 +15,8 @@ mod simulation {
     pub mod log;
     pub mod onlooker;
     pub mod origins;
+    #[cfg(feature = "planted")]
+    pub mod planted;
     pub mod processes;
     pub mod properties;
     pub mod questions;

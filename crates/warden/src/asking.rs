@@ -15,6 +15,8 @@ use std::collections::{HashMap, HashSet};
 
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
+use warden::planted::{Bug, planted};
+
 use crate::clock;
 use crate::disposition::Disposition;
 use crate::link;
@@ -102,6 +104,10 @@ impl Asking {
         // Our unreaped child, so its pid is its own.
         let _ = kill_process(child, Signal::TERM);
         let _ = kill_process(child, Signal::CONT);
+        if planted(Bug::TermIsSentTwice) {
+            await_reaction(child);
+            let _ = kill_process(child, Signal::TERM);
+        }
         if !listening.is_empty() {
             await_reaction(child);
         }

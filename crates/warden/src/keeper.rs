@@ -12,6 +12,7 @@ use rustix::process::{
     setsid,
 };
 
+use warden::planted::{Bug, planted};
 use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
@@ -137,7 +138,7 @@ impl Keeper {
         loop {
             match sys::reap() {
                 Reaped::NoChildren => return false,
-                Reaped::NothingYet => return true,
+                Reaped::NothingYet => return !(planted(Bug::DaemonsStay) && self.main_ending.is_some()),
                 Reaped::Child { pid, ending, .. } => {
                     if let Phase::Terminating { asking, .. } = &mut self.phase {
                         asking.reaped(pid);
@@ -247,6 +248,9 @@ impl Keeper {
     }
 
     fn kill(&mut self) {
+        if planted(Bug::KillIsLost) && self.main_ending.is_none() {
+            return;
+        }
         if !matches!(self.phase, Phase::Killing(_)) {
             self.phase = Phase::Killing(Hunt::new());
         }

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod host;
+pub mod planted;
 pub mod protocol;
 pub mod setback;
 pub mod spec;

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use warden::host::signed_pair;
+use warden::planted::{Bug, planted_once_in};
 use warden::protocol::{Command, LAUNCH_FDS, LaunchStep, Report, StopStage};
 
 use crate::clock;
@@ -63,6 +64,9 @@ impl Roster {
             <[OwnedFd; LAUNCH_FDS]>::try_from(fds).map_err(|_| (LaunchStep::ReadSpec, Errno::PROTO))?;
         if self.is_known(run) {
             return Err((LaunchStep::ReadSpec, Errno::EXIST));
+        }
+        if planted_once_in(10, Bug::WardenKeepsDescriptors) {
+            std::mem::forget(memory_file.try_clone());
         }
         let outfit = Outfit { memory_file, stdout, stderr };
         let at_fork = |errno| (LaunchStep::Fork, errno);

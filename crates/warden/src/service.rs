@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Uid, getpid, getuid};
 
+use warden::planted::{Bug, planted};
 use warden::protocol::{Command, LaunchStep, Report};
 
 use crate::clock;
@@ -216,7 +217,7 @@ impl Service {
 
     /// The host is gone: nobody reads reports any more, and every tree has to go.
     fn leave(&mut self) {
-        if self.leaving.is_none() {
+        if self.leaving.is_none() && !planted(Bug::WardenStays) {
             self.leaving = Some(Leaving { keepers_due_ms: Some(clock::now_ms() + KEEPERS_GRACE_MS) });
             self.outbox.clear();
             self.roster.dismiss();

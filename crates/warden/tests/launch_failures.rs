@@ -16,6 +16,8 @@ const E2BIG: i32 = 7;
 const EACCES: i32 = 13;
 const EEXIST: i32 = 17;
 const ENOTDIR: i32 = 20;
+const ETXTBSY: i32 = 26;
+const ELOOP: i32 = 40;
 const EPROTO: i32 = 71;
 
 fn failure_of(spec: &LaunchSpec) -> (LaunchStep, i32) {
@@ -83,6 +85,33 @@ fn a_file_that_is_not_executable() {
 fn arguments_that_are_too_long() {
     let long = "x".repeat(200_000);
     assert_eq!(failure_of(&spec(&["/bin/true", &long])), (LaunchStep::Execute, E2BIG));
+}
+
+#[test]
+fn a_script_whose_interpreter_is_missing() {
+    let path = file(directory("interpreter").join("program"), "#!/no/such/interpreter\n", 0o755);
+    assert_eq!(failure_of(&spec(&[&path])), (LaunchStep::Execute, ENOENT));
+}
+
+#[test]
+fn a_program_that_is_a_directory() {
+    let path = directory("program-that-is-none");
+    assert_eq!(failure_of(&spec(&[path.to_str().unwrap()])), (LaunchStep::Execute, EACCES));
+}
+
+#[test]
+fn a_program_that_leads_to_itself() {
+    let path = directory("loop").join("program");
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    assert_eq!(failure_of(&spec(&[path.to_str().unwrap()])), (LaunchStep::Execute, ELOOP));
+}
+
+#[test]
+fn a_program_that_is_being_written() {
+    let path = directory("busy").join("program");
+    fs::copy("/bin/true", &path).unwrap();
+    let _writer = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    assert_eq!(failure_of(&spec(&[path.to_str().unwrap()])), (LaunchStep::Execute, ETXTBSY));
 }
 
 #[test]

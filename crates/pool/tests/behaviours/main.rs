@@ -1,6 +1,7 @@
 //! The pool's promises one by one: each file is named after the behaviour it shows.
 
 mod a_busy_tenant_is_not_idle;
+mod a_clock_that_is_set;
 mod a_crash_soon_after_the_start_is_a_failure;
 mod a_dead_process_is_not_handed_out;
 mod a_ready_tenant_stays_for_a_while;

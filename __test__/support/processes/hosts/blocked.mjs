@@ -1,0 +1,30 @@
+// Blocks its JavaScript thread while tenants start, write, end and are being stopped; then says everything that was told.
+// Arguments: root, how many milliseconds.
+import { createRuntime } from '@absolutejs/runtime';
+import { say } from './words.mjs';
+
+const [root = '', blockedMs = '0'] = process.argv.slice(2);
+/** @type {object[]} */
+const told = [];
+/** @type {Record<string, string[]>} */
+const lines = {};
+const runtime = createRuntime({
+  source: { kind: 'directory', root },
+  idleAfterMs: 0,
+  stopTimeoutMs: 3_000,
+  onLog: ({ key, line }) => void (lines[key] ??= []).push(line),
+  onTransition: (event) => void told.push(event),
+});
+
+await Promise.all(['writes', 'ends', 'stays', 'stopped'].map((key) => runtime.ensure(key)));
+// Both are asked for now, and go on while nobody here can listen.
+const started = runtime.ensure('starts');
+const killed = runtime.kill('stopped');
+const until = performance.now() + Number(blockedMs);
+while (performance.now() < until);
+await killed;
+const { port } = await started;
+const body = await (await fetch(`http://127.0.0.1:${port}/`)).text();
+say('unblocked', { body, told, lines, stats: runtime.stats() });
+await runtime.dispose();
+say('disposed');

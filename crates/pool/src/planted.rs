@@ -1,0 +1,125 @@
+//! Bugs on purpose: each breaks one rule at the place where the pool keeps it, so that it is known which mistakes the
+//! simulation would find, and how soon.
+//!
+//! They are in tests only: without the feature `planted` no bug can be chosen, [`planted`] is the constant `false`, and the
+//! compiler leaves nothing of them.
+
+/// What is wrong. One bug at a time is planted, for the thread that asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Invariant 1: who has had its grace counts as gone, and the key is started beside it.
+    GraceIsTheEnd,
+    /// Invariant 2: one more than `max_concurrent` gets room.
+    OneTooMany,
+    /// Invariant 3: the exit of what was restarted is not told.
+    ExitIsNotTold,
+    /// Invariant 3: something is told of a process after its exit.
+    ToldAfterExit,
+    /// Invariant 4: the abort of one call forgets those that wait with it.
+    AbortForgetsOthers,
+    /// Invariant 4: a call that comes while a failed start is cleared away is never answered.
+    FailureIsNotHeard,
+    /// Invariant 6: the deadline of what is gone stays.
+    DeadlineStays,
+    /// Invariant 6: what is asked for after `dispose` is started.
+    StartsAfterDispose,
+    /// Invariant 7: the most recently touched tenant makes room.
+    MostRecentLeaves,
+    /// Invariant 7: a tenant can be evicted the moment that it is ready.
+    NoTenure,
+    /// Invariant 7: whoever touches while a victim is chosen loses its tenant.
+    ClaimIsBlind,
+    /// Invariant 8: callers are given the tenant of another key.
+    AnothersTenant,
+    /// Invariant 10: a deadline is set for this very moment.
+    DueAtOnce,
+    /// Invariant 11: tenants are idle after half the time.
+    IdleTooSoon,
+    /// Invariant 11: nobody is asked before an idle stop.
+    LastWordIsIgnored,
+    /// Invariant 11: somebody is asked again who has not answered.
+    AskedTwice,
+    /// Invariant 12: what ends while it is being saved is gone at once.
+    SaveIsNotAwaited,
+    /// Invariant 12: an eviction saves.
+    EvictionSaves,
+    /// A later cause of an exit replaces the first.
+    LastCauseWins,
+    /// A tenant that is being stopped can still be taken from its lease.
+    LeaseStaysOpen,
+    /// The CPU time of a tenant falls.
+    CpuTimeFalls,
+    /// A tenant that did not become ready is not backed off from.
+    FailureIsForgotten,
+    /// A start that is over keeps its permit.
+    PermitIsLost,
+    /// Whoever comes last is let in first.
+    LastComeFirstServed,
+    /// A restart gives its room away.
+    RestartLosesRoom,
+    /// What never became ready and refuses to end is handed out.
+    StrandedIsHandedOut,
+    /// `drain` is told each time.
+    DrainIsToldAgain,
+}
+
+/// Whether the bug is there.
+#[cfg(not(feature = "planted"))]
+pub(crate) const fn planted(_: Bug) -> bool {
+    false
+}
+
+#[cfg(feature = "planted")]
+pub(crate) use chosen::planted;
+#[cfg(feature = "planted")]
+pub use chosen::{ALL, plant};
+
+#[cfg(feature = "planted")]
+mod chosen {
+    use super::Bug;
+    use std::cell::Cell;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Plants a bug in all pools of this thread, in place of the one before.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+
+    pub(crate) fn planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+
+    /// Every bug there is.
+    pub const ALL: &[Bug] = &[
+        Bug::GraceIsTheEnd,
+        Bug::OneTooMany,
+        Bug::ExitIsNotTold,
+        Bug::ToldAfterExit,
+        Bug::AbortForgetsOthers,
+        Bug::FailureIsNotHeard,
+        Bug::DeadlineStays,
+        Bug::StartsAfterDispose,
+        Bug::MostRecentLeaves,
+        Bug::NoTenure,
+        Bug::ClaimIsBlind,
+        Bug::AnothersTenant,
+        Bug::DueAtOnce,
+        Bug::IdleTooSoon,
+        Bug::LastWordIsIgnored,
+        Bug::AskedTwice,
+        Bug::SaveIsNotAwaited,
+        Bug::EvictionSaves,
+        Bug::LastCauseWins,
+        Bug::LeaseStaysOpen,
+        Bug::CpuTimeFalls,
+        Bug::FailureIsForgotten,
+        Bug::PermitIsLost,
+        Bug::LastComeFirstServed,
+        Bug::RestartLosesRoom,
+        Bug::StrandedIsHandedOut,
+        Bug::DrainIsToldAgain,
+    ];
+}

@@ -1,0 +1,87 @@
+//! Bugs on purpose, in what the pool's simulation cannot see: ports, output, descriptors, memory, processes. The soak must
+//! find each (`npm run planted`).
+//!
+//! They are in a build for that alone: without the feature `planted`, [`planted`] is the constant `false`, and the compiler
+//! leaves nothing of them. With it, the one is there that `ABSOLUTE_RUNTIME_PLANTED` names in the environment of the host.
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Invariant 5: some tenants get the port of another one.
+    SamePort,
+    /// Invariant 6: the port of some tenants stays held.
+    DescriptorStays,
+    /// Invariant 6: something is kept of each tenant.
+    MemoryGrows,
+    /// Invariant 6: what a tenant has started outlives it.
+    DaemonsStay,
+    /// Invariant 6: the warden and its tenants outlive the host.
+    WardenStays,
+    /// Invariant 6: the warden keeps a descriptor of some launches.
+    WardenKeepsDescriptors,
+    /// Invariant 4: some answers are lost.
+    AnswerIsLost,
+    /// Invariant 4: who does not heed SIGTERM is not killed.
+    KillIsLost,
+    /// Invariant 3: the exit is told before the last lines.
+    LinesAfterExit,
+    /// Invariant 8: some output is told as that of another one.
+    AnothersOutput,
+    /// Invariant 9: some pieces of output are lost.
+    LineIsLost,
+    /// A tenant counts as ready before it listens.
+    ReadyTooSoon,
+    /// A tenant gets SIGTERM twice.
+    TermIsSentTwice,
+}
+
+/// Whether the bug is there.
+#[cfg(not(feature = "planted"))]
+pub const fn planted(_: Bug) -> bool {
+    false
+}
+
+/// Whether it is there, and this is one of the occasions, one in `occasions`, on which it shows.
+#[cfg(not(feature = "planted"))]
+pub const fn planted_once_in(_: usize, _: Bug) -> bool {
+    false
+}
+
+#[cfg(feature = "planted")]
+pub use chosen::{planted, planted_once_in};
+
+#[cfg(feature = "planted")]
+mod chosen {
+    use super::Bug;
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Whether the bug is there.
+    pub fn planted(bug: Bug) -> bool {
+        static NAME: LazyLock<Option<String>> = LazyLock::new(chosen);
+        NAME.as_ref().is_some_and(|name| *name == format!("{bug:?}"))
+    }
+
+    /// Whether it is there, and this is one of the occasions, one in `occasions`, on which it shows.
+    pub fn planted_once_in(occasions: usize, bug: Bug) -> bool {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        planted(bug) && COUNT.fetch_add(1, Ordering::Relaxed) % occasions == occasions - 1
+    }
+
+    /// The warden's environment is empty, and a keeper is a fork of it: the host above them has the name.
+    fn chosen() -> Option<String> {
+        let mut process = String::from("self");
+        for _ in 0..3 {
+            let environment = std::fs::read(format!("/proc/{process}/environ")).ok()?;
+            let named = environment
+                .split(|byte| *byte == 0)
+                .find_map(|one| one.strip_prefix(b"ABSOLUTE_RUNTIME_PLANTED="));
+            if let Some(name) = named {
+                return String::from_utf8(name.to_owned()).ok();
+            }
+            let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+            process = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.to_owned();
+        }
+        None
+    }
+}

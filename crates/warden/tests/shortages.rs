@@ -1,0 +1,122 @@
+//! What the warden runs short of fails the launch that needs it, which says so; what runs goes on, and the next launch works
+//! as soon as there is enough again.
+
+#![allow(clippy::disallowed_methods, reason = "tests start processes")]
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use rustix::process::{Pid, Resource, Rlimit, geteuid, getrlimit, prlimit};
+use support::{SIGKILL, Tenant, Warden, process, script};
+use warden::protocol::{LaunchStep, Report, StopStage};
+
+const EAGAIN: i32 = 11;
+const EMFILE: i32 = 24;
+
+/// Gives a process less of something; returns what it had.
+fn limit(pid: Pid, resource: Resource, current: u64) -> Rlimit {
+    let before = getrlimit(resource);
+    prlimit(Some(pid), resource, Rlimit { current: Some(current), ..before }).unwrap()
+}
+
+fn give_back(pid: Pid, resource: Resource, before: Rlimit) {
+    prlimit(Some(pid), resource, before).unwrap();
+}
+
+fn assert_goes_on(warden: &mut Warden, tenant: Tenant, next: u64) {
+    assert!(process::exists(tenant.pid), "what ran before has ended");
+    warden.start_script(next, "exit 0");
+    assert_eq!(warden.expect_ended(next).how(), support::exited(0));
+    warden.stop(tenant.run, StopStage::Kill);
+    assert_eq!(warden.expect_ended(tenant.run).how(), SIGKILL);
+}
+
+/// From none to spare to just enough, every launch fails with what is missing, until one does not.
+#[test]
+fn of_descriptors() {
+    let mut warden = Warden::start();
+    let tenant = warden.start_script(1, "sleep 1000");
+    let mut failures = Vec::new();
+    for run in 6..40 {
+        let before = limit(warden.pid(), Resource::Nofile, run);
+        warden.launch(run, &script("exit 0"));
+        let outcome = warden.report_about(run);
+        give_back(warden.pid(), Resource::Nofile, before);
+        match outcome {
+            Report::LaunchFailed { step, errno, .. } => failures.push((step, errno)),
+            Report::Started { .. } => {
+                assert_eq!(warden.expect_ended(run).how(), support::exited(0));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // The three descriptors of a launch do not arrive; then there is none for the keeper's socket, or the tenant's pipe.
+    assert!(failures.len() >= 4, "{failures:?}");
+    assert!(failures.iter().all(|(_, errno)| *errno == EMFILE), "{failures:?}");
+    assert!(failures.contains(&(LaunchStep::ReadSpec, EMFILE)), "{failures:?}");
+    assert!(failures.contains(&(LaunchStep::Fork, EMFILE)), "{failures:?}");
+    assert_goes_on(&mut warden, tenant, 100);
+}
+
+/// Neither the keeper can be forked nor, with room for one more, the tenant. The limit is one of users who are not root.
+#[test]
+fn of_processes() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let somebody = Somebody(50_000 + std::process::id() % 10_000);
+    let mut warden = Warden::start_by(somebody.command(&[env!("CARGO_BIN_EXE_warden")]));
+    let tenant = warden.start_script(1, "exec sleep 1000");
+    // The warden, a keeper and its tenant.
+    for (run, room) in [(2, 3), (3, 4)] {
+        somebody.may_have(&room.to_string(), &warden);
+        warden.launch(run, &script("exit 0"));
+        assert_eq!(warden.expect_failure(run), (LaunchStep::Fork, EAGAIN), "room for {room}");
+        somebody.may_have("1000", &warden);
+    }
+    assert_goes_on(&mut warden, tenant, 100);
+}
+
+/// A user who has no processes but ours: each test run is another one.
+struct Somebody(u32);
+
+impl Somebody {
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("setpriv");
+        command.arg(format!("--reuid={}", self.0)).arg("--clear-groups").args(words);
+        command
+    }
+
+    fn may_have(&self, processes: &str, warden: &Warden) {
+        let of = format!("--pid={}", warden.pid().as_raw_pid());
+        // `prlimit` is a process of this user itself, and is over by then.
+        let status = self.command(&["prlimit", &of, &format!("--nproc={processes}:")]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+/// A specification that there is no memory for fails its own launch, in the tenant-to-be.
+#[test]
+fn of_memory() {
+    let mut warden = Warden::start();
+    let tenant = warden.start_script(1, "sleep 1000");
+    let status = fs::read_to_string(format!("/proc/{}/status", warden.pid().as_raw_pid())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    let size_kb: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+    let long = support::c_string(&format!("LONG={}", "x".repeat(100_000)));
+    let spec = warden::LaunchSpec { env: vec![long; 15], ..script("exit 0") };
+    let before = limit(warden.pid(), Resource::As, (size_kb + 256) * 1024);
+    warden.launch(2, &spec);
+    let outcome = warden.report_about(2);
+    give_back(warden.pid(), Resource::As, before);
+    match outcome {
+        Report::LaunchFailed { .. } => {}
+        // It ended in the middle of becoming the tenant, and no program of it has run.
+        Report::Started { .. } => assert_ne!(warden.expect_ended(2).how(), support::exited(0)),
+        other => panic!("{other:?}"),
+    }
+    assert_goes_on(&mut warden, tenant, 100);
+}

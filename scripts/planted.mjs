@@ -1,0 +1,87 @@
+// `npm run planted`: breaks the rules one at a time, on purpose, and sees that the tests find each. What the pool decides is
+// broken in its simulation; what only real processes show (ports, output, descriptors, memory, trees), in an addon and a
+// warden of their own, which the soak runs. `npm run planted -- NAME…` plants these only, by their names in
+// crates/warden/src/planted.rs.
+import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildSoakTenant, cargoBuild } from './lib/cargo.mjs';
+import { bun, builtFiles, root } from './lib/paths.mjs';
+import { run, runScript, ScriptError } from './lib/run.mjs';
+import { POOL_WITH_BUGS } from './lib/test-steps.mjs';
+import { build } from './build.mjs';
+import { setup } from './setup.mjs';
+
+/** Starts of the measured host in which a bug must show; what grows needs some to be seen. */
+const STARTS = 5_000;
+/** Fewer are enough to see that nothing is found where nothing is planted. */
+const STARTS_WITHOUT = 2_000;
+const TARGET = join(root, 'target', 'planted');
+const PACKAGE = join(TARGET, 'package');
+
+await runScript(async () => {
+  const wanted = process.argv.slice(2);
+  const bugs = wanted.length > 0 ? wanted : bugsOfTheWarden();
+  await setup();
+  await build();
+  if (wanted.length === 0) await plantInPool();
+  const tenant = await buildSoakTenant();
+  await buildPlanted();
+  console.log(`› without a bug, ${STARTS_WITHOUT} starts`);
+  const clean = await soak(tenant, '', STARTS_WITHOUT);
+  if (clean.exitCode !== 0) throw new ScriptError(`without any bug: ${clean.verdict}`);
+  console.log(`  ${clean.verdict}`);
+  const missed = [];
+  for (const bug of bugs) {
+    const { exitCode, verdict } = await soak(tenant, bug, STARTS);
+    console.log(`${bug}: ${verdict}`);
+    if (exitCode === 0) missed.push(bug);
+  }
+  if (missed.length > 0) throw new ScriptError(`not found: ${missed.join(', ')}`);
+});
+
+/** The variants of its enumeration. */
+function bugsOfTheWarden() {
+  const source = readFileSync(join(root, 'crates', 'warden', 'src', 'planted.rs'), 'utf8');
+  const body = /pub enum Bug \{([^}]*)\}/.exec(source)?.[1] ?? '';
+  return [...body.matchAll(/^ {4}(\w+),$/gm)].map(([, name = '']) => name);
+}
+
+async function plantInPool() {
+  const test = [...POOL_WITH_BUGS, 'planted', '--', '--nocapture'];
+  const { exitCode } = await run('cargo', test);
+  if (exitCode !== 0) throw new ScriptError('the simulation does not find every bug');
+}
+
+/** A copy of the package whose addon and warden can be broken. They are not optimised as what is shipped is: that takes minutes. */
+async function buildPlanted() {
+  console.log('› building an addon and a warden that can be broken');
+  const features = ['--features', 'absolutejs-runtime/planted,warden/planted'];
+  const quick = { CARGO_PROFILE_RELEASE_LTO: 'off', CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16' };
+  const built = await cargoBuild(
+    ['cargo', 'build'],
+    ['--release', '--target-dir', TARGET, ...features],
+    quick,
+  );
+  rmSync(PACKAGE, { recursive: true, force: true });
+  const copy = (/** @type {string} */ from, /** @type {string} */ to) =>
+    cpSync(from, join(PACKAGE, to), { recursive: true });
+  mkdirSync(PACKAGE, { recursive: true });
+  for (const part of ['package.json', 'index.js', 'tenancy.js', 'lib', 'soak']) copy(join(root, part), part);
+  const { addon, warden } = builtFiles();
+  copy(built.addon, addon.slice(root.length));
+  copy(built.warden, warden.slice(root.length));
+}
+
+/**
+ * @param {string} tenant
+ * @param {string} bug
+ * @param {number} starts
+ */
+async function soak(tenant, bug, starts) {
+  const args = [join(PACKAGE, 'soak', 'run.ts'), '--starts', String(starts), '--until-found'];
+  const env = { SOAK_TENANT: tenant, ABSOLUTE_RUNTIME_PLANTED: bug };
+  const { exitCode, stdout } = await run(bun, args, { collectStdout: true, env });
+  const verdict =
+    stdout.split('\n').find((line) => /^(?:found|nothing) in /.test(line)) ?? stdout.slice(-500);
+  return { exitCode, verdict };
+}

@@ -1,0 +1,192 @@
+// What must hold of everything that a runtime tells, looked at as it comes: a model of one runtime.
+//
+// Per key `spawn` (or `adopt`) → metric `spawn` → `ready` → … → `exit`; exactly one exit for each; nothing about a pid
+// after its exit; all lines before it, each once and in order; CPU time that never falls; no two live tenants on one port.
+
+/**
+ * @typedef {object} Run
+ * @property {number} pid
+ * @property {number} port
+ * @property {'spawned' | 'ready'} state
+ * @property {boolean} measured the metric `spawn` has come
+ * @property {boolean} leaving an `idle-kill` or `lru-evict` has come
+ * @property {[number, number]} lines on stdout and stderr so far
+ * @property {string} cut the last line, if it was none of ours: only the last one may be
+ * @property {number | undefined} bye how many lines it says that it has written
+ * @property {number} cpuMs
+ * @property {number} observations
+ */
+
+/** @typedef {import('@absolutejs/runtime').RuntimeTransitionEvent} Transition */
+
+/** Words that tenants say besides numbered lines, and what a runtime adds to their output. */
+const OTHER_LINES = /^(?:terms 1$|\$ |error: |\[…? ?\d+ lines|Bun v|\s|\d+ \||$)/;
+
+/** What ends a tenant that we stop: a sample is taken right before. */
+const STOPPED = new Set(['killed', 'restarted', 'disposed', 'idle-killed', 'lru-evicted']);
+
+/** Live tenants by port, in all runtimes of the host. @type {Map<number, string>} */
+const ports = new Map();
+
+export class Model {
+  /** @type {Map<string, Run>} */
+  runs = new Map();
+  counts = { spawns: 0, adopts: 0, readies: 0, exits: 0, lines: 0, observations: 0 };
+  /** @type {Record<string, number>} */
+  reasons = {};
+  /** What the runtime knows of its tenants, if that is to be looked at. @type {(() => import('@absolutejs/runtime').TenantStatus[]) | undefined} */
+  list;
+  #name;
+  #violation;
+  /** @type {(key: string) => import("./kinds.mjs").Kind} */
+  #kindOf;
+
+  /**
+   * @param {string} name of the runtime
+   * @param {(text: string) => void} violation is told what does not hold
+   * @param {(key: string) => import('./kinds.mjs').Kind} kindOf
+   */
+  constructor(name, violation, kindOf) {
+    this.#name = name;
+    this.#violation = (/** @type {string} */ text) => violation(`${name}: ${text}`);
+    this.#kindOf = kindOf;
+  }
+
+  /** To be spread into the options of the runtime. */
+  callbacks = {
+    /** @param {import('@absolutejs/runtime').RuntimeLogEvent} event */
+    onLog: (event) => this.#line(event),
+    /** @param {import('@absolutejs/runtime').RuntimeMetricEvent} event */
+    onMetrics: (event) => this.#metric(event),
+    /** @param {Transition} event */
+    onTransition: (event) => this.#transition(event),
+  };
+
+  /** @param {Transition} event */
+  #transition(event) {
+    if (!('pid' in event)) return;
+    const { key, pid, type } = event;
+    const run = this.runs.get(key);
+    if (type === 'spawn' || type === 'adopt' || type === 'restored') {
+      if (run) this.#violation(`${type} of ${key} (${pid}) before the exit of ${run.pid}`);
+      if (type === 'spawn') this.counts.spawns++;
+      else this.counts.adopts++;
+      const state = type === 'spawn' ? 'spawned' : 'ready';
+      this.runs.set(key, {
+        pid,
+        port: event.port,
+        state,
+        measured: type !== 'spawn',
+        leaving: false,
+        lines: [0, 0],
+        cut: '',
+        bye: undefined,
+        cpuMs: 0,
+        observations: 0,
+      });
+      // What is adopted says its port itself.
+      if (type === 'spawn') this.#takePort(event.port, `${this.#name}/${key} ${pid}`);
+      return;
+    }
+    if (run?.pid !== pid) {
+      this.#violation(`${type} of ${key} (${pid}), whose process is ${run?.pid ?? 'none'}`);
+      return;
+    }
+    if (type === 'ready') {
+      this.counts.readies++;
+      if (run.state !== 'spawned') this.#violation(`a second ready of ${key} (${pid})`);
+      if (!run.measured) this.#violation(`ready of ${key} (${pid}) before its metric`);
+      run.state = 'ready';
+    } else if (type === 'exit') {
+      this.#exit(event, run);
+    } else if (type === 'lru-evict' && !this.#isLeastRecentlyActive(key)) {
+      this.#violation(`${key} (${pid}) makes room, and another was active less recently`);
+    } else if (run.state !== 'ready' || run.leaving) {
+      this.#violation(`${type} of ${key} (${pid}), which is ${run.leaving ? 'leaving' : run.state}`);
+    } else {
+      run.leaving = true;
+    }
+  }
+
+  /** What was touched since the choice is more recent all the more. @param {string} victim */
+  #isLeastRecentlyActive(victim) {
+    const statuses = this.list?.() ?? [];
+    const touchedAt = statuses.find(({ key }) => key === victim)?.lastTouchedAt ?? 0;
+    return statuses.every(
+      ({ state, lastTouchedAt }) => state !== 'ready' || (lastTouchedAt ?? 0) >= touchedAt,
+    );
+  }
+
+  /** @param {Extract<Transition, { type: 'exit' }>} event @param {Run} run */
+  #exit({ key, pid, reason }, run) {
+    this.counts.exits++;
+    this.reasons[reason] = (this.reasons[reason] ?? 0) + 1;
+    this.runs.delete(key);
+    if (ports.get(run.port) === `${this.#name}/${key} ${pid}`) ports.delete(run.port);
+    const isOfUsers = this.#name === 'own' || this.#name === 'adopting';
+    if (isOfUsers && run.state === 'ready' && STOPPED.has(reason) && run.observations === 0) {
+      this.#violation(`${key} (${pid}) was stopped (${reason}) without a last observation`);
+    }
+    const [out, err] = run.lines;
+    const lines = out + err;
+    const [leastOut, leastErr] = (run.state === 'ready' && this.#kindOf(key).says) || [0, 0];
+    if (out < leastOut || err < leastErr) {
+      this.#violation(`${key} (${pid}) was ready, and only lines ${out} and ${err} of it have come`);
+    }
+    if (run.bye !== undefined && run.bye !== lines) {
+      this.#violation(`${key} (${pid}) wrote ${run.bye} lines, and ${lines} have come`);
+    }
+  }
+
+  /** @param {number} port @param {string} owner */
+  #takePort(port, owner) {
+    const other = ports.get(port);
+    if (other) this.#violation(`port ${port} of ${owner} is that of ${other}`);
+    ports.set(port, owner);
+  }
+
+  /** @param {import('@absolutejs/runtime').RuntimeMetricEvent} event */
+  #metric(event) {
+    const { key, pid, type } = event;
+    const run = this.runs.get(key);
+    if (run?.pid !== pid) {
+      this.#violation(`metric ${type} of ${key} (${pid}), whose process is ${run?.pid ?? 'none'}`);
+    } else if (type === 'spawn') {
+      if (run.measured) this.#violation(`a second metric spawn of ${key} (${pid})`);
+      run.measured = true;
+    } else {
+      this.counts.observations++;
+      run.observations++;
+      if (event.cpuMs < run.cpuMs) {
+        this.#violation(`the CPU time of ${key} (${pid}) falls from ${run.cpuMs} to ${event.cpuMs}`);
+      }
+      run.cpuMs = event.cpuMs;
+    }
+  }
+
+  /** @param {import('@absolutejs/runtime').RuntimeLogEvent} event */
+  #line({ key, pid, stream, line }) {
+    const run = this.runs.get(key);
+    if (run?.pid !== pid) {
+      this.#violation(`a line of ${key} (${pid}), whose process is ${run?.pid ?? 'none'}: ${line}`);
+      return;
+    }
+    this.counts.lines++;
+    if (run.cut !== '') this.#violation(`${key} (${pid}) goes on after a line that was cut: ${run.cut}`);
+    const [number, of, end] = line.split(' ');
+    const index = stream === 'stdout' ? 0 : 1;
+    if (end === '.') {
+      if (of !== key) this.#violation(`a line of ${of} came as one of ${key} (${pid})`);
+      if (Number(number) !== run.lines[index]) {
+        this.#violation(`${key} (${pid}): line ${number} of ${stream} came as number ${run.lines[index]}`);
+      }
+      run.lines[index] = Number(number) + 1;
+    } else if (number === 'bye') {
+      run.bye = Number(of);
+    } else if (number === 'terms' && of !== '1') {
+      this.#violation(`${key} (${pid}) got ${of} SIGTERMs`);
+    } else if (!OTHER_LINES.test(line) && !this.#kindOf(key).files) {
+      run.cut = line;
+    }
+  }
+}

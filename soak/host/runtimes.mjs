@@ -1,0 +1,85 @@
+// The runtimes of a host, each with options that the others do not have. A new one is one more entry.
+import { spawn as spawnChild } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ask } from './ask.mjs';
+import { kindOf } from './kinds.mjs';
+
+/** @typedef {import('@absolutejs/runtime').RuntimeOptions} RuntimeOptions */
+/** @typedef {{ tenant: string; root: string; run: string }} Place the compiled tenant, the directory, the run's mark */
+
+/** How long the `asked` runtime's own check waits. */
+const OWN_READINESS_MS = 400;
+
+/** What a tenant of a key is started with. @param {Place} place @param {string} key */
+export function variablesOf({ run }, key) {
+  return {
+    PATH: process.env.PATH ?? '',
+    SOAK_RUN: run,
+    SOAK_KEY: key,
+    SOAK_DO: kindOf(key).does ?? '',
+  };
+}
+
+/** A process that no runtime has started. @param {Place} place @param {string} key @param {Record<string, string>} env */
+export function startOutside(place, key, env) {
+  const child = spawnChild(place.tenant, [], {
+    cwd: `${place.root}/${key}`,
+    env,
+    stdio: 'ignore',
+    detached: true,
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('spawn', () =>
+      resolve({
+        pid: child.pid ?? 0,
+        exited: new Promise((settle) => child.once('exit', (code) => settle(code))),
+        kill: (/** @type {NodeJS.Signals | undefined} */ signal) => void child.kill(signal ?? 'SIGTERM'),
+      }),
+    );
+  });
+}
+
+/** @param {{ port: number }} args */
+async function answersSoon({ port }) {
+  const deadline = performance.now() + OWN_READINESS_MS;
+  while (performance.now() < deadline) {
+    try {
+      await ask(port);
+      return true;
+    } catch {
+      await delay(10);
+    }
+  }
+  const error = Object.assign(new Error('not in time'), { code: 'ERR_RUNTIME_READINESS_TIMEOUT' });
+  throw error;
+}
+
+/** @type {Record<string, (place: Place) => Partial<RuntimeOptions>>} */
+export const runtimes = {
+  steady: ({ tenant }) => ({ command: [tenant], maxConcurrent: 1_000, observeIntervalMs: 200 }),
+  crowded: ({ tenant }) => ({ command: [tenant], maxConcurrent: 6 }),
+  idle: ({ tenant }) => ({
+    command: [tenant],
+    idleAfterMs: 100,
+    sweepIntervalMs: 50,
+    idle: 'connections',
+    shouldIdleKill: async ({ key, idleMs }) => !key.endsWith('-1') || Math.round(idleMs) % 2 === 0,
+    observeIntervalMs: 100,
+  }),
+  asked: ({ tenant }) => ({ command: [tenant], readiness: answersSoon }),
+  own: (place) => ({
+    spawn: ({ key, env }) => startOutside(place, key, env),
+    observeIntervalMs: 200,
+  }),
+  adopting: () => ({ idleAfterMs: 2_000, sweepIntervalMs: 500 }),
+  bun: () => ({ maxConcurrent: 8, idleAfterMs: 3_000, sweepIntervalMs: 500 }),
+};
+
+/** What all of them have. @param {Place} place @returns {RuntimeOptions} */
+export const common = (place) => ({
+  source: { kind: 'directory', root: place.root },
+  env: (key) => variablesOf(place, key),
+  stopTimeoutMs: 300,
+  backoff: { baseMs: 1, maxMs: 20, maxFailures: 6 },
+});

@@ -1,0 +1,142 @@
+/**
+ * The soak: a host that lives through it all and is measured, and beside it short-lived ones whose wardens and keepers are
+ * killed and stopped and that end in every way. `npm run soak -- --help` says more.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type EngineName, engines } from './hosts.ts';
+import { keysOf, kinds } from './host/kinds.mjs';
+import { becomeSubreaper, killed, orphans, shown, untilNone } from './processes.ts';
+import { print } from './report.ts';
+import { roughHosts } from './rough.ts';
+import { type Run, steadyHost } from './steady.ts';
+
+const HELP = `usage: npm run soak -- [--minutes N | --starts N] [--seed S] [--engine bun|node] [--lanes N]
+
+  --minutes N   goes on for so long (default 1)
+  --starts N    goes on until the measured host has started so many tenants
+  --seed S      what is done, and to whom, follows from it (default 1); when it is done does not
+  --engine E    what the hosts run in (default bun)
+  --lanes N     callers at once in the measured host (default 24)
+  --until-found ends with the first thing that is not as it should be, and says how many starts that took
+  --verbose     says everything that was done and how it ended
+
+Ends with exit code 1 when anything is not as it should be.`;
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string' },
+      starts: { type: 'string' },
+      seed: { type: 'string', default: '1' },
+      engine: { type: 'string', default: 'bun' },
+      lanes: { type: 'string', default: '24' },
+      'until-found': { type: 'boolean', default: false },
+      verbose: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const number = (name: 'minutes' | 'starts' | 'lanes') => {
+    const value = Number(values[name] ?? Infinity);
+    if (!(value > 0)) throw new Error(`--${name} must be a number greater than 0, got ${values[name]}`);
+    return value;
+  };
+  if (!(values.engine in engines)) throw new Error(`--engine must be bun or node, got ${values.engine}`);
+  const minutes = values.starts === undefined && values.minutes === undefined ? 1 : number('minutes');
+  const engine = values.engine as EngineName;
+  return { ...values, engine, minutes, starts: number('starts'), lanes: number('lanes') };
+}
+
+/** The directories of all tenants. */
+function makeTenants(root: string): void {
+  for (const kind of kinds) {
+    if (kind.absent) continue;
+    for (const key of keysOf(kind)) {
+      mkdirSync(join(root, key), { recursive: true });
+      const { start = 'bun server.ts', ...files } = kind.files ?? {};
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(root, key, name), text);
+      if (kind.files) writeFileSync(join(root, key, 'package.json'), JSON.stringify({ scripts: { start } }));
+    }
+  }
+}
+
+async function main(): Promise<number> {
+  const args = readArguments();
+  if (args.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const tenant = process.env.SOAK_TENANT;
+  if (!tenant)
+    throw new Error('SOAK_TENANT must name the compiled tenant; `npm run soak` builds it and says where');
+  becomeSubreaper();
+  const root = mkdtempSync(join(tmpdir(), 'runtime-soak-'));
+  makeTenants(root);
+  const violations: string[] = [];
+  const found = Promise.withResolvers<void>();
+  const isCalledOff = Promise.withResolvers<number>();
+  const run: Run = {
+    ...args,
+    startedAt: performance.now(),
+    place: { tenant, root, run: root },
+    children: new Set(),
+    hosts: [],
+    violation(text) {
+      violations.push(text);
+      found.resolve();
+      // Many of one kind say no more than some.
+      if (violations.length <= MOST_TOLD) console.log(`✘ ${text}`);
+    },
+    isOver: false,
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      console.log(`✘ called off by ${signal}`);
+      found.resolve();
+      isCalledOff.resolve(1);
+    });
+  }
+  console.log(`› soak: seed ${args.seed}, hosts in ${args.engine}, tenants in ${root}`);
+  try {
+    const soaked = soak(run, violations);
+    if (!args['until-found']) return await Promise.race([soaked, isCalledOff.promise]);
+    const exitCode = await Promise.race([soaked, found.promise]);
+    const starts = run.hosts.reduce((sum, host) => sum + host.figures.starts, 0);
+    console.log(
+      violations.length > 0 ? `found in ${starts} starts: ${violations[0]}` : `nothing in ${starts} starts`,
+    );
+    return exitCode ?? 1;
+  } finally {
+    await endEverything(run);
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+async function soak(run: Run, violations: string[]): Promise<number> {
+  const steadily = steadyHost(run).finally(() => (run.isOver = true));
+  const [steady, roughly] = await Promise.all([steadily, roughHosts(run)]);
+  const left = orphans(run.children);
+  if (left.length > 0) run.violation(`left in the end: ${shown(left)}`);
+  return print({ run, steady, rough: roughly, violations });
+}
+
+/** Nothing of a run outlives it, whatever it has found. */
+async function endEverything(run: Run): Promise<void> {
+  run.isOver = true;
+  const left = run.hosts.filter((host) => !host.hasEnded);
+  left.forEach((host) => host.kill('SIGKILL'));
+  await Promise.all(left.map((host) => host.ended));
+  await untilNone(() => killed(orphans(new Set())), ENDING_MS);
+}
+
+const MOST_TOLD = 10;
+const ENDING_MS = 10_000;
+
+try {
+  process.exit(await main());
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}
