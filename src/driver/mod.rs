@@ -223,6 +223,7 @@ impl Driver {
             Action::LookForConnections => self.look_for_connections(core),
             Action::Probe { run } => self.probe(core, run),
             Action::Stop { run, stage } => self.stop(core, run, stage),
+            Action::Clear { run } => self.clear(core, run),
             Action::Observe => self.observe(core),
             Action::Sample { run } => self.sample(core, run),
             Action::Emit(event) => self.emit(core, event),
@@ -315,6 +316,8 @@ impl Driver {
         let (absences, (from_ms, to_ms)) = clock::last_absence();
         if std::mem::replace(&mut core.absences, absences) != absences {
             self.feed_locked(&mut core, Input::Absent { from_ms, to_ms });
+            drop(core);
+            self.uplink.ring();
         }
     }
 
@@ -338,6 +341,13 @@ impl Driver {
             // Its start is under way: the pool stops it when it has come up.
             (None, true) => {}
         }
+        None
+    }
+
+    /// Its keeper does this by itself, unless it was stopped: an order continues it.
+    fn clear(&self, core: &mut Core, run: RunId) -> Option<Input> {
+        let number = core.runs.get(&run)?.number?;
+        core.engine.engine()?.warden.stop(number, warden::StopStage::Kill);
         None
     }
 

@@ -119,6 +119,11 @@ impl Pool {
             self.refuse(call, Refusal::Draining);
             return true;
         }
+        self.refuses_for_failures(step, key, call)
+    }
+
+    /// Refuses a call that an earlier failure of the key bears on.
+    pub(crate) fn refuses_for_failures(&mut self, step: &Step, key: &Key, call: CallId) -> bool {
         let max_failures = self.failures.max_failures();
         match self.failures.hold(key, step.now.steady_ms) {
             None => return false,
@@ -171,7 +176,11 @@ impl Pool {
         };
         tenant.waiters.push(waiter);
         match &tenant.state {
-            State::AwaitingRoom { .. } | State::AwaitingGate { .. } | State::Stopping(..) => {}
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {}
+            State::Stopping(run, _) => {
+                let run = run.id;
+                self.hurry_clearing(run);
+            }
             State::Starting(run) | State::Probing(run) if run.fresh => {}
             State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
                 let run = run.id;
@@ -191,6 +200,7 @@ impl Pool {
                 let run = run.id;
                 self.wait_for_end(run, call);
                 self.cancel_respawn(run);
+                self.hurry_clearing(run);
             }
             State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
                 let run = run.id;
@@ -248,11 +258,13 @@ impl Pool {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
                 self.cancel_queued(key, Refusal::Disposed);
             }
-            State::Stopping(_, stop) => {
+            State::Stopping(run, stop) => {
+                let run = run.id;
                 let disappointed = std::mem::take(&mut stop.disappointed);
                 let waiters = std::mem::take(&mut tenant.waiters);
                 let calls = disappointed.into_iter().chain(waiters.into_iter().map(|waiter| waiter.call));
                 calls.for_each(|call| self.refuse(call, Refusal::Disposed));
+                self.hurry_clearing(run);
             }
             State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
                 let run = run.id;

@@ -94,7 +94,7 @@ impl Pool {
 
     fn ready(&mut self, step: &mut Step, id: RunId) {
         let State::Probing(run) = &self.tenant_of(id).state else { return };
-        if run.main_has_ended {
+        if run.main_ended_ms.is_some() {
             return;
         }
         let duration_ms = step.now.steady_ms - run.started_steady_ms;
@@ -163,7 +163,7 @@ impl Pool {
     fn main_ended(&mut self, step: &mut Step, id: RunId) {
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut() else { return };
-        run.main_has_ended = true;
+        run.main_ended_ms.get_or_insert(step.now.steady_ms);
         if matches!(tenant.state, State::Ready(_)) {
             self.begin_clearing(step, id);
         }
@@ -191,7 +191,10 @@ impl Pool {
         };
         let Exit { exit_code, output, .. } = exit;
         let signal = exit.signal.filter(|signal| !tenant.state.may_have_sent(*signal));
-        let (was_ready, proven_at_ms, has_process) = (run.was_ready, run.proven_at_ms, run.pid.is_some());
+        let has_process = run.pid.is_some();
+        // Its output may have taken long to be passed on.
+        let ended_ms = run.main_ended_ms.unwrap_or(step.now.steady_ms);
+        let uptime = run.was_ready.then_some(Uptime { ended_ms, proven_at_ms: run.proven_at_ms });
         // What a process of ours has used is known exactly; of a user's, what was last seen.
         let used = exit.cpu_ms.map(|cpu_ms| Usage { cpu_ms: cpu_ms.max(run.cpu_ms), rss_bytes: 0 });
         let last_usage = used.or(run.usage).filter(|_| observing);
@@ -208,17 +211,32 @@ impl Pool {
             }
         }
         let failure = Failure::ExitedEarly { exit_code, signal };
-        let now_ms = step.now.steady_ms;
-        if failed_start {
-            self.failures.record(&key, now_ms, id, failure.clone());
-        } else if was_ready && now_ms >= proven_at_ms {
-            self.failures.clear(&key);
-        } else if was_ready && reason == ExitReason::Crashed {
-            let ready_at_ms = proven_at_ms.saturating_sub(self.config.backoff.min_uptime_ms);
-            let uptime_ms = now_ms.saturating_sub(ready_at_ms);
-            self.failures.record(&key, now_ms, id, Failure::CrashedSoon { exit_code, signal, uptime_ms });
+        match uptime {
+            _ if failed_start => self.failures.record(&key, step.now.steady_ms, id, failure.clone()),
+            Some(uptime) if uptime.ended_ms >= uptime.proven_at_ms => self.failures.clear(&key),
+            Some(uptime) if reason == ExitReason::Crashed => {
+                let uptime_ms = uptime.ms(self.config.backoff.min_uptime_ms);
+                let crash = Failure::CrashedSoon { exit_code, signal, uptime_ms };
+                self.failures.record(&key, step.now.steady_ms, id, crash);
+                self.hold_back_waiters(step, &key);
+            }
+            Some(_) | None => {}
         }
         self.over(step, id, failure);
+    }
+
+    /// Who has asked since the crash waits no longer than who asks now, unless a restart was asked for as well.
+    fn hold_back_waiters(&mut self, step: &Step, key: &Key) {
+        let waiters = &mut self.tenant_at(key).waiters;
+        if waiters.iter().any(|waiter| waiter.wants == Wants::Fresh) {
+            return;
+        }
+        let waiters = std::mem::take(waiters);
+        for waiter in waiters {
+            if !self.refuses_for_failures(step, key, waiter.call) {
+                self.tenant_at(key).waiters.push(waiter);
+            }
+        }
     }
 
     /// Takes a finished run out of everything and answers whoever waited for its end. `failure` is what callers
@@ -315,6 +333,18 @@ impl Pool {
 
     pub(crate) fn tenant_of(&mut self, run: RunId) -> &mut Tenant {
         self.tenants.get_mut(&self.runs[&run]).expect("a live run has a tenant")
+    }
+}
+
+/// How long a run was ready.
+struct Uptime {
+    ended_ms: u64,
+    proven_at_ms: u64,
+}
+
+impl Uptime {
+    fn ms(&self, min_uptime_ms: u64) -> u64 {
+        (self.ended_ms + min_uptime_ms).saturating_sub(self.proven_at_ms)
     }
 }
 

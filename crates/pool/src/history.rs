@@ -74,8 +74,9 @@ impl HistoryBook {
         self.by_key.get(key).map(|entry| &entry.history)
     }
 
-    pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.by_key.keys()
+    /// The keys of which something was heard last come first.
+    pub fn latest(&self) -> impl Iterator<Item = &Key> {
+        self.by_age.values().rev()
     }
 
     fn change(&mut self, key: &Key) -> &mut History {

@@ -121,7 +121,8 @@ impl Pool {
                 (Stage::Saving, _) => true,
                 (Stage::AwaitingProcess, external) => external,
                 (Stage::Asked, false) => true,
-                (Stage::Forced, false) => false,
+                // Only of a process of ours, and its exit is on the way.
+                (Stage::Clearing, _) | (Stage::Forced, false) => false,
                 (Stage::Asked | Stage::Forced, true) => stop.is_delivered,
             };
             ensure(timed || !needed, || format!("the stop of {} has no deadline", tenant.key))?;

@@ -144,6 +144,8 @@ pub enum Action {
     Probe { run: RunId },
     /// End it.
     Stop { run: RunId, stage: StopStage },
+    /// Its main process has ended by itself: see that the rest of its tree does, too. Its output is waited for.
+    Clear { run: RunId },
     /// Ask whoever has the last word whether it is really idle.
     AskIdle { run: RunId, idle_ms: u64 },
     /// Save it, before it is ended.

@@ -230,12 +230,12 @@ impl Pool {
         loop {
             self.start_admitted(step);
             while let Some(key) = self.room.admit() {
-                if let Some(adoption) = self.queued(&key).adoption.take() {
+                if let Some(adoption) = self.tenant_at(&key).adoption.take() {
                     let (call, process) = *adoption;
                     self.take_in(step, key, call, process);
                 } else {
                     let state = self.queue_for_gate(&key);
-                    self.queued(&key).state = state;
+                    self.tenant_at(&key).state = state;
                     // At once, so that nobody who came later is adopted before it.
                     self.start_admitted(step);
                 }
@@ -246,8 +246,8 @@ impl Pool {
         }
     }
 
-    fn queued(&mut self, key: &str) -> &mut Tenant {
-        self.tenants.get_mut(key).expect("a queued key has a tenant")
+    pub(crate) fn tenant_at(&mut self, key: &str) -> &mut Tenant {
+        self.tenants.get_mut(key).expect("a key that is queued or has a run has a tenant")
     }
 
     fn start_admitted(&mut self, step: &mut Step) {

@@ -4,6 +4,9 @@ use crate::pool::Pool;
 use crate::tenant::{State, Tenant};
 use crate::{Failure, History, Key, Now, RunId};
 
+/// Ended tenants in a list, at most: whoever lists them does so again and again, and most look for those that live.
+const LISTED_ENDS: usize = 1_000;
+
 /// One key, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -73,11 +76,13 @@ impl Pool {
         }
     }
 
-    /// What is known of every key, in the order of the keys.
+    /// What is known of every key that has a process or failures, and of the [`LISTED_ENDS`] that ended last, in the order
+    /// of the keys.
     pub fn statuses(&self, now: Now) -> Vec<Status> {
-        let failed = self.failures.keys();
-        let ended = self.histories.keys().filter(|key| self.failures.of(key).is_none());
-        let without = failed.chain(ended).filter(|key| !self.tenants.contains_key(*key));
+        let is_over = |key: &&Key| !self.tenants.contains_key(*key);
+        let has_failed = |key: &&Key| self.failures.of(key).is_some();
+        let ended = self.histories.latest().filter(is_over).filter(|key| !has_failed(key)).take(LISTED_ENDS);
+        let without = self.failures.keys().filter(is_over).chain(ended);
         let mut all: Vec<Status> = self.tenants.values().map(|tenant| self.of_tenant(tenant, now)).collect();
         all.extend(without.filter_map(|key| self.without_process(key, now)));
         all.sort_by(|one, other| one.key.cmp(&other.key));

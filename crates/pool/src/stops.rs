@@ -22,7 +22,17 @@ impl Pool {
     /// Ends what is left of a run whose main process has ended by itself, which is why it ends.
     pub(crate) fn begin_clearing(&mut self, step: &mut Step, id: RunId) {
         self.part(step, id, None, None);
-        self.force(id);
+        self.set_stage(id, Stage::Clearing);
+        self.actions.push(Action::Clear { run: id });
+    }
+
+    /// What has ended by itself is to be over now: its output is not waited for any longer than after a forced stop.
+    pub(crate) fn hurry_clearing(&mut self, id: RunId) {
+        if let State::Stopping(_, stop) = &self.tenant_of(id).state
+            && stop.stage == Stage::Clearing
+        {
+            self.force(id);
+        }
     }
 
     /// Saves an idle tenant, and ends it when that is done, has failed, or takes too long. As long as it is not known whether
@@ -68,9 +78,12 @@ impl Pool {
 
     /// From now on nobody is handed the run any more. Whether there is a process.
     fn part(&mut self, step: &mut Step, id: RunId, cause: Option<Cause>, failure: Option<Failure>) -> bool {
-        let Pool { tenants, runs, timers, gate, room, stranded, .. } = self;
+        let Pool { tenants, runs, timers, gate, room, stranded, failures, .. } = self;
         let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
-        let Tenant { state, waiters, .. } = &mut **tenant;
+        let Tenant { key, state, waiters, .. } = &mut **tenant;
+        if matches!(state, State::Ready(run) if run.proven_at_ms <= step.now.steady_ms) {
+            failures.clear(key);
+        }
         let keeps_room = cause == Some(Cause::Restarted) && !planted(Bug::RestartLosesRoom);
         let mut disappointed = Vec::new();
         state.change(|state| {

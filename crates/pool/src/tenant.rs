@@ -67,7 +67,7 @@ pub(crate) struct Run {
     pub started_steady_ms: u64,
     pub was_ready: bool,
     /// Its process is gone; others of its tree may not be.
-    pub main_has_ended: bool,
+    pub main_ended_ms: Option<u64>,
     /// Some caller asked for a process newer than its call; later such calls join this one.
     pub fresh: bool,
     pub holds_gate: bool,
@@ -100,7 +100,7 @@ impl Run {
             pid: None,
             started_steady_ms: now_ms,
             was_ready: false,
-            main_has_ended: false,
+            main_ended_ms: None,
             fresh,
             holds_gate: true,
             deadline_ms: None,
@@ -167,6 +167,8 @@ pub(crate) enum Stage {
     /// There is no process yet that could be asked.
     AwaitingProcess,
     Asked,
+    /// Its main process has ended by itself; the rest of its tree is being ended.
+    Clearing,
     Forced,
 }
 

@@ -59,3 +59,58 @@ fn only_crashes_count() {
     crash(&mut bench, run);
     assert_eq!(attempts(&bench), None, "what was adopted was not started");
 }
+
+#[test]
+fn who_asks_between_the_crash_and_the_exit_is_held_back_as_well() {
+    let mut bench = proving();
+    let run = bench.running("a");
+    bench.pass(50);
+    bench.fact(run, Fact::MainEnded);
+    let (call, actions) = bench.ensure("a");
+    assert_eq!(actions, []);
+    let actions = crash(&mut bench, run);
+    let last = Failure::CrashedSoon { exit_code: Some(1), signal: None, uptime_ms: 50 };
+    let expected = Refusal::BackingOff { failures: 1, retry_after_ms: 1_000, last };
+    assert_eq!(refusal(&actions, call), Some(&expected));
+    assert!(!starts(&actions, "a"));
+}
+
+#[test]
+fn who_waits_together_with_a_restart_gets_what_that_gets() {
+    let mut bench = proving();
+    let run = bench.running("a");
+    bench.fact(run, Fact::MainEnded);
+    let (call, _) = bench.ensure("a");
+    bench.restart("a");
+    let actions = crash(&mut bench, run);
+    assert!(starts(&actions, "a") && refusal(&actions, call).is_none());
+}
+
+#[test]
+fn the_time_that_its_output_takes_is_no_uptime() {
+    let mut bench = proving();
+    let run = bench.running("a");
+    bench.pass(50);
+    bench.fact(run, Fact::MainEnded);
+    bench.pass(60_000);
+    crash(&mut bench, run);
+    assert_eq!(attempts(&bench), Some(1));
+}
+
+#[test]
+fn one_that_has_lasted_is_not_refused_while_it_is_stopped() {
+    let mut bench = Bench::new(Config {
+        backoff: Backoff { min_uptime_ms: 5_000, max_failures: 1, ..config().backoff },
+        ..config()
+    });
+    let run = bench.running("a");
+    crash(&mut bench, run);
+    let (_, actions) = bench.restart("a");
+    let run = started(&actions).expect("a restart ignores failures");
+    bench.process(run);
+    bench.fact(run, Fact::Ready);
+    bench.pass(5_000);
+    bench.kill("a");
+    let (call, actions) = bench.ensure("a");
+    assert_eq!(refusal(&actions, call), None, "its failures are over");
+}

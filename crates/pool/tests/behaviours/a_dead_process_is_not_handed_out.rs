@@ -7,7 +7,7 @@ use pool::*;
 fn who_asks_for_it_waits_for_the_next_one() {
     let mut bench = Bench::new(config());
     let run = bench.running("a");
-    assert_eq!(bench.fact(run, Fact::MainEnded), [Action::Stop { run, stage: StopStage::Force }]);
+    assert_eq!(bench.fact(run, Fact::MainEnded), [Action::Clear { run }]);
     let (call, actions) = bench.ensure("a");
     assert_eq!(actions, []);
     let actions = bench.exit(run);
@@ -23,7 +23,8 @@ fn it_has_ended_by_itself_whatever_is_asked_of_it_then() {
     let run = bench.running("a");
     bench.fact(run, Fact::MainEnded);
     let (kill, actions) = bench.kill("a");
-    assert_eq!(actions, []);
+    let hurry = [Action::Stop { run, stage: StopStage::Force }];
+    assert_eq!(actions, hurry, "its output is not waited for any longer");
     let actions = bench.fact(run, Fact::Exited(Exit { exit_code: Some(0), ..Exit::default() }));
     assert_eq!(exit_reason(&actions), Some(ExitReason::ExitedClean));
     assert_eq!(answer(&actions, kill), Some(&Outcome::Done));

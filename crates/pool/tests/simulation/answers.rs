@@ -172,7 +172,8 @@ fn a_start_that_was_called_off_is_told_as_such(run: &RunRecord, failure: &Failur
 fn a_hold_is_right(book: &Book, call: &CallRecord, as_it_is: bool) -> Verdict {
     holds(as_it_is, || format!("in truth: {:?}", book.hold(call.key)))?;
     holds(call.ask == Ask::Ensure, || "restart ignores the back-off window".into())?;
-    holds(call.step == book.step, || "accepted, then held".into())
+    let crashed_since = book.keys[call.key].crashed_soon_step == book.step;
+    holds(call.step == book.step || crashed_since, || "accepted, then held".into())
 }
 
 fn a_backoff_event_is_right(book: &Book, action: &Action) -> Verdict {

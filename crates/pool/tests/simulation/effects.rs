@@ -2,7 +2,7 @@
 
 use super::book::{Book, Origin, RunRecord, Saving};
 use super::world::key_index;
-use pool::{Action, Event, ExitReason, Outcome, Processes, Refusal, RunId};
+use pool::{Action, Event, ExitReason, Outcome, Processes, Refusal, RunId, StopStage};
 
 impl Book {
     /// After the properties have looked at it.
@@ -15,9 +15,16 @@ impl Book {
             }
             Action::Adopt { run, key, .. } => self.adopt(*run, key_index(key)),
             Action::Stop { run, stage } => {
+                self.leaves_service(*run);
                 if let Some(run) = self.run_mut(*run) {
                     run.stop = Some((*stage, None));
                     run.asked_ms = now_ms;
+                }
+            }
+            Action::Clear { run } => {
+                self.leaves_service(*run);
+                if let Some(run) = self.run_mut(*run) {
+                    run.stop = Some((StopStage::Force, None));
                 }
             }
             Action::AskIdle { run, .. } => {
@@ -27,6 +34,7 @@ impl Book {
                 }
             }
             Action::Checkpoint { run } => {
+                self.leaves_service(*run);
                 if let Some(run) = self.run_mut(*run) {
                     run.saving = Some(Saving { since_ms: now_ms, exit: None });
                     run.idleness.stop_step = step;

@@ -117,9 +117,9 @@ impl Book {
             }
             Fact::MainEnded => {
                 run.ends_by_itself |= run.is_in_use();
-                run.main_ended = true;
+                run.main_ended_ms.get_or_insert(now_ms);
             }
-            Fact::Ready if coming_up && run.started && !run.main_ended => {
+            Fact::Ready if coming_up && run.started && run.main_ended_ms.is_none() => {
                 run.become_ready(now_ms);
                 self.forget_failures_of_ready(key);
             }
@@ -253,11 +253,24 @@ impl Book {
         let run = self.run(id).filter(|run| run.ready).map(|run| (run.key, run.ready_ms, run));
         let Some((key, ready_ms, run)) = run else { return };
         let (exit_code, signal) = (exit.exit_code, run.signal_of_others(exit.signal));
-        let uptime_ms = self.now.steady_ms - ready_ms;
-        if self.now.steady_ms >= run.proven_at_ms(min_uptime_ms) {
+        let ended_ms = run.main_ended_ms.unwrap_or(self.now.steady_ms);
+        let uptime_ms = ended_ms - ready_ms;
+        if ended_ms >= run.proven_at_ms(min_uptime_ms) {
             self.forget_failures(key);
         } else if run.reason(exit_code) == ExitReason::Crashed {
             self.failure(key, id, Failure::CrashedSoon { exit_code, signal, uptime_ms });
+            self.keys[key].crashed_soon_step = self.step;
+        }
+    }
+
+    /// It is ready no longer. What failed before it is forgotten if it was ready for long enough.
+    pub fn leaves_service(&mut self, id: RunId) {
+        let min_uptime_ms = self.config.backoff.min_uptime_ms;
+        let now_ms = self.now.steady_ms;
+        let Some(run) = self.run_mut(id) else { return };
+        if std::mem::take(&mut run.in_service) && now_ms >= run.proven_at_ms(min_uptime_ms) {
+            let key = run.key;
+            self.forget_failures(key);
         }
     }
 
@@ -266,6 +279,7 @@ impl Book {
         let at = (self.now.steady_ms, self.step);
         let run = self.run_mut(id).expect("a live run");
         (run.stop, run.given_up) = (None, Some(at));
+        run.in_service = run.ready;
         run.open_kills_ms = [None; 2];
         run.makes_no_room_for_restart();
         if run.cause == Some(ExitReason::Checkpointed) {

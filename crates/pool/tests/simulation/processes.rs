@@ -10,6 +10,7 @@ impl World<'_> {
             Action::Adopt { run, .. } => self.process_appeared(*run),
             Action::Probe { run } => self.probe(*run),
             Action::Stop { run, stage } => self.stop(*run, *stage),
+            Action::Clear { run } => self.stop(*run, StopStage::Force),
             Action::Observe => self.observe(),
             Action::Sample { run } => self.sample(*run),
             Action::AskIdle { run, .. } => self.ask_idle(*run),

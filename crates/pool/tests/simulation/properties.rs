@@ -3,6 +3,7 @@
 use super::book::Book;
 use super::effects::run_of;
 use super::leases::SharedLeases;
+use super::records::Ask;
 use super::world::{key_index, key_name};
 use pool::{Action, Event, Failure, Leases, Outcome, Refusal, StopStage};
 
@@ -19,6 +20,7 @@ pub fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Verdict {
 pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
     at_most_one_process_per_key(book, action)?;
     starts_are_wanted(book, action)?;
+    starts_heed_the_back_off(book, action)?;
     starts_come_first_come_first_served(book, action)?;
     the_gate_is_never_too_full(book, action)?;
     effects_concern_processes_that_exist(book, action)?;
@@ -130,6 +132,18 @@ fn whoever_gets_a_tenant_touches_it(book: &Book, leases: &SharedLeases, action: 
     holds(expected, || format!("{run:?} is handed out, last touched at {touched_at_ms}"))
 }
 
+/// Only a restart starts what failed a moment ago, and who has joined an adoption that was called off.
+fn starts_heed_the_back_off(book: &Book, action: &Action) -> Verdict {
+    let Action::Start { key, .. } = action else { return Ok(()) };
+    let key = key_index(key);
+    let hold = book.hold(key);
+    let is_excepted = book.calls.iter().any(|call| {
+        let heeds_none = matches!(call.ask, Ask::Restart | Ask::Adopt);
+        call.key == key && heeds_none && (!call.settled || call.aborted.is_some())
+    });
+    holds(hold.is_none() || is_excepted, || format!("{} is started, and {hold:?}", key_name(key)))
+}
+
 fn effects_concern_processes_that_exist(book: &Book, action: &Action) -> Verdict {
     let (Action::Stop { run, .. } | Action::Probe { run }) = action else { return Ok(()) };
     // Whoever abandons the pool wants everything to end that may exist.
@@ -143,6 +157,7 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
         Action::Emit(event) => run_of(event),
         Action::Release { run }
         | Action::Stop { run, .. }
+        | Action::Clear { run }
         | Action::Probe { run }
         | Action::AskIdle { run, .. }
         | Action::Sample { run }

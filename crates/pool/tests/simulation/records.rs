@@ -46,7 +46,9 @@ pub struct RunRecord {
     /// The pool was told of the end, or told that there was no beginning.
     pub over: bool,
     /// The pool was told that its main process has ended.
-    pub main_ended: bool,
+    pub main_ended_ms: Option<u64>,
+    /// Ready, and not asked to end.
+    pub in_service: bool,
     /// It was in use then, so that this is why it ends.
     pub ends_by_itself: bool,
     /// Readiness failed.
@@ -175,6 +177,8 @@ pub struct KeyRecord {
     pub stolen_ports: u64,
     pub retry_at_ms: u64,
     pub last_failure: Option<Failure>,
+    /// The step in which a crash of its tenant was a failure.
+    pub crashed_soon_step: u64,
     /// The run that failed last.
     pub failed_run: Option<RunId>,
     pub history: History,
@@ -221,7 +225,8 @@ impl RunRecord {
             ready_ms: 0,
             handed_out: None,
             over: false,
-            main_ended: false,
+            main_ended_ms: None,
+            in_service: false,
             ends_by_itself: false,
             failed: false,
             cause: None,
@@ -245,6 +250,7 @@ impl RunRecord {
     }
 
     pub fn become_ready(&mut self, now_ms: u64) {
+        self.in_service = true;
         (self.ready, self.ready_ms) = (true, now_ms);
     }
 
