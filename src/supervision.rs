@@ -68,16 +68,14 @@ impl Supervision {
         tokio::select! {
             biased;
             () = output.room.emptied() => {}
-            () = output.until_given_up() => {
-                output.drop_lines(self.driver.uplink.remove_log(self.run));
-                let dropped = output.dropped_lines.load(Ordering::Relaxed);
-                if dropped > 0 {
-                    self.pass_on_notice(output, dropped).await;
-                }
-                // JavaScript may still have some in hand.
-                output.room.emptied().await;
-            }
+            () = output.until_given_up() => output.drop_lines(self.driver.uplink.remove_log(self.run)),
         }
+        let dropped = output.dropped_lines.load(Ordering::Relaxed);
+        if dropped > 0 {
+            self.pass_on_notice(output, dropped).await;
+        }
+        // JavaScript may still have some in hand.
+        output.room.emptied().await;
         self.driver.uplink.remove_log(self.run);
     }
 

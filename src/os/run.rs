@@ -58,7 +58,7 @@ pub async fn supervise(warden: &WardenClient, program: Program, noted: Noted, si
         return sink.not_started(reason);
     }
     let tried = match start(warden, &program, &noted).await {
-        Err(failed) if failed.may_pass() && sink.is_wanted() && failed.is_over().await => {
+        Err(failed) if failed.may_pass() && failed.is_over().await && sink.is_wanted() => {
             start(warden, &program, &noted.again()).await
         }
         tried => tried,

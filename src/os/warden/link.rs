@@ -128,7 +128,7 @@ impl Link {
     /// Sends one order. Until there is room for it reports keep being read.
     async fn carry_out(&mut self, order: Order) -> Result<(), Lost> {
         let Order { number, packet, pending } = order;
-        self.leaves_when_idle &= matches!(packet, Packet::Stop(_));
+        self.leaves_when_idle &= !matches!(packet, Packet::Launch { .. });
         self.pending.extend(pending.map(|pending| (number, pending)));
         let since = clock::start();
         while let Err(error) = packet.send(self.socket.get_ref(), number) {
