@@ -15,24 +15,8 @@ use warden::protocol::{LaunchStep, StopStage};
 /// A user without privileges; root may do everything.
 const NOBODY: u32 = 65_534;
 
-/// Runs one of the tests below, which are ignored otherwise, as a user without privileges.
-#[allow(clippy::disallowed_methods, reason = "tests start processes")]
 fn as_plain_user(test: &str) {
-    let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", test, "--ignored", "--nocapture"]).current_dir("/");
-    if getuid().is_root() {
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    match command.output() {
-        Ok(output) => {
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success() && text.contains("1 passed"), "{text}\n{errors}");
-        }
-        // The checkout lies where only its owner may go.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => eprintln!("skipped: {error}"),
-        Err(error) => panic!("{error}"),
-    }
+    support::as_user(NOBODY, test);
 }
 
 #[test]

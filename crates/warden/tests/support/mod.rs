@@ -8,12 +8,14 @@ pub mod process;
 
 use std::collections::VecDeque;
 use std::ffi::CString;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getuid, kill_process};
 use warden::protocol::{LaunchStep, Report, StopStage};
 use warden::spec::LaunchSpec;
 
@@ -21,6 +23,25 @@ use output::Output;
 
 /// Far longer than anything here takes on a busy machine; only a failing test waits for it.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Runs one of a file's tests, which is ignored otherwise, as a user without privileges: this one, where the tests run as root.
+pub fn as_user(user: u32, test: &str) {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", test, "--ignored", "--nocapture"]).current_dir("/");
+    if getuid().is_root() {
+        command.uid(user).gid(user);
+    }
+    match command.output() {
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success() && text.contains("1 passed"), "{text}\n{errors}");
+        }
+        // The checkout lies where only its owner may go.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => eprintln!("skipped: {error}"),
+        Err(error) => panic!("{error}"),
+    }
+}
 
 /// A warden with its socket. Dropped, it has to leave by itself.
 pub struct Warden {
