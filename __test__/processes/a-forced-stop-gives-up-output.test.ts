@@ -50,6 +50,20 @@ test('nothing is dropped of a stop that was not forced', async () => {
   expect(recorded.lines('app', 'stderr')).toEqual([]);
 });
 
+test('nothing is dropped of a tenant that crashes, however long onLog takes', async () => {
+  const lines = 1_500;
+  const { pool, recorded } = createSlowPool(1, 100);
+  await using _ = pool;
+  const start = `trap "yes '' | head -n ${lines}; kill -KILL $$" USR2; bun server.ts & while :; do wait; done`;
+  pool.tenants.add('app', { 'start.sh': start });
+  const { pid } = await pool.runtime.ensure('app');
+  process.kill(pid, 'SIGUSR2');
+  const { reason, signal } = await recorded.exit('app');
+  expect({ reason, signal }).toEqual({ reason: 'crashed', signal: 'SIGKILL' });
+  expect(recorded.lines('app', 'stdout')).toHaveLength(lines);
+  expect(recorded.lines('app', 'stderr')).toEqual([]);
+});
+
 test('time in which the host does something else does not count', async () => {
   const { pool, recorded } = createSlowPool(0, 0);
   await using _ = pool;

@@ -19,7 +19,7 @@ import {
   watchExits,
   within,
 } from '../support/processes/index.ts';
-import { untilFree } from '../support/processes/sockets.ts';
+import { untilUnused } from '../support/processes/sockets.ts';
 
 const theWarden = () => until('there is a warden', () => wardenOf(process.pid));
 
@@ -30,7 +30,7 @@ async function assertCrashedAndGoesOn(pool: Pool, trees: Trees, problems: string
   expect(problems).toEqual([]);
   for (const [{ key, port }, tree] of trees) {
     assertGone(key, tree);
-    await untilFree(port);
+    await untilUnused(port);
   }
   assertGone('marked', pool.tenants.processes());
   expect(pool.runtime.stats()).toEqual({ running: 0, total: 0, draining: false, backoff: 0 });

@@ -18,14 +18,14 @@ import {
   watchExits,
   within,
 } from '../support/processes/index.ts';
-import { untilFree } from '../support/processes/sockets.ts';
+import { untilUnused } from '../support/processes/sockets.ts';
 
 const STOP_TIMEOUT_MS = 300;
 
 async function assertNothingIsLeft(pool: Pool, trees: Map<{ key: string; port: number }, Process[]>) {
   for (const [{ key, port }, tree] of trees) {
     assertGone(key, tree);
-    await untilFree(port);
+    await untilUnused(port);
   }
   assertGone('marked', pool.tenants.processes());
 }

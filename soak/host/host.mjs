@@ -165,6 +165,7 @@ async function dispose(drained) {
   patience.abort();
   calls.tellOverdue(0);
   if (live() > 0) violation(`${live()} tenants have had no exit after dispose`);
+  models().forEach((model) => model.judgeEvictions());
 }
 
 setInterval(() => {

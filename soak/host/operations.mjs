@@ -33,6 +33,7 @@ const GONE_MS = 3_000;
 /** @param {Target} target @param {AbortSignal} [signal] @param {readonly string[]} [also] */
 async function ensure(target, signal, also) {
   const { calls, runtime, key, kind, tenant, model, violation } = target;
+  model.willBeTouched(key);
   const call = runtime.ensure(key, signal ? { signal } : undefined);
   const found = await calls.track('ensure', kind, tenant, call, also);
   // What led to the answer was told before it, and nothing can have been told in between.
@@ -132,7 +133,10 @@ export const operations = [
   {
     name: 'touch',
     weight: 5,
-    run: async ({ runtime, key }) => runtime.touch(key),
+    async run({ runtime, key, model }) {
+      model.willBeTouched(key);
+      runtime.touch(key);
+    },
   },
   { name: 'kill', weight: 10, run: kill },
   {

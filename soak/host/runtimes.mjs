@@ -8,7 +8,7 @@ import { kindOf } from './kinds.mjs';
 /** @typedef {{ tenant: string; root: string; run: string }} Place the compiled tenant, the directory, the run's mark */
 
 /** How long the `asked` runtime's own check waits. */
-const OWN_READINESS_MS = 400;
+const OWN_READINESS_MS = 3_000;
 
 /** What a tenant of a key is started with. @param {Place} place @param {string} key */
 export function variablesOf({ run }, key) {

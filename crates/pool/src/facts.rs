@@ -164,8 +164,11 @@ impl Pool {
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut() else { return };
         run.main_ended_ms.get_or_insert(step.now.steady_ms);
-        if matches!(tenant.state, State::Ready(_)) {
-            self.begin_clearing(step, id);
+        match tenant.state {
+            State::Ready(_) => self.begin_clearing(step, id),
+            // It cannot become ready any more. Its callers wait for the exit, which a keeper that was stopped does not tell.
+            State::Probing(_) => self.actions.push(Action::Clear { run: id }),
+            _ => {}
         }
     }
 

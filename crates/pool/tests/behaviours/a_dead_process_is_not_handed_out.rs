@@ -36,7 +36,8 @@ fn one_that_has_ended_does_not_become_ready() {
     let (call, actions) = bench.ensure("a");
     let run = started(&actions).expect("it starts");
     bench.process(run);
-    assert_eq!(bench.fact(run, Fact::MainEnded), []);
+    let clears = [Action::Clear { run }];
+    assert_eq!(bench.fact(run, Fact::MainEnded), clears, "a keeper that was stopped is continued");
     assert_eq!(bench.fact(run, Fact::Ready), [], "another process has answered on its port");
     let failure = Failure::ExitedEarly { exit_code: None, signal: None };
     let refused = Refusal::StartFailed { run: Some(run), failure };

@@ -23,7 +23,7 @@ impl Book {
             }
             Action::Clear { run } => {
                 self.leaves_service(*run);
-                if let Some(run) = self.run_mut(*run) {
+                if let Some(run) = self.run_mut(*run).filter(|run| run.ready) {
                     run.stop = Some((StopStage::Force, None));
                 }
             }
