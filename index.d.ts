@@ -577,6 +577,8 @@ export type TenantStatus = {
   state: TenantState;
   pid: number | null;
   port: number | null;
+  /** Where it listens, if not at 127.0.0.1: as in `Tenant`. */
+  host?: '::1';
   startedAt: number | null;
   lastTouchedAt: number | null;
   /** Failed starts in a row. */
@@ -631,6 +633,8 @@ export type AdoptOptions = {
    * is asked neither for an answer nor for connections.
    */
   port?: number;
+  /** For one that listens at `::1` alone, as its `Tenant` and `TenantStatus` said. By default 127.0.0.1. */
+  host?: '::1';
   /**
    * When it was started. By default now. A process that is given by its pid alone and was started later than this (by
    * more than ten seconds) is refused: the pid belongs to another one by now.
@@ -751,8 +755,8 @@ export type Runtime = {
    *
    * @example
    * ```ts
-   * for (const { key, pid, port, startedAt } of tenantsOfTheLastHost) {
-   *   await runtime.adopt(key, { pid }, { port, startedAt }).catch(() => runtime.ensure(key));
+   * for (const { key, pid, port, host, startedAt } of tenantsOfTheLastHost) {
+   *   await runtime.adopt(key, { pid }, { port, host, startedAt }).catch(() => runtime.ensure(key));
    * }
    * ```
    */
