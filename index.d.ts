@@ -26,7 +26,8 @@
  * });
  *
  * const tenant = await runtime.ensure('acme'); // starts ./tenants/acme, or finds it running
- * console.log(`it answers at http://127.0.0.1:${tenant.port}/`);
+ * const host = tenant.host ? `[${tenant.host}]` : '127.0.0.1';
+ * console.log(`it answers at http://${host}:${tenant.port}/`);
  * ```
  */
 export function createRuntime(options: RuntimeOptions): Runtime;
@@ -319,8 +320,9 @@ export type RuntimeProcess = {
   exited: Promise<number | null>;
   /**
    * Asks it to stop. Called without an argument at first, and with `"SIGKILL"` when it is still there
-   * `stopTimeoutMs` later. While its promise is pending the stop is not given up, for a minute at most. One that rejects or throws keeps the tenant tracked, and it can be killed again. Also called,
-   * once and without waiting for it, for a process that ended by itself before it was ready: there may be something to clear up.
+   * `stopTimeoutMs` later. While its promise is pending the stop is not given up, for a minute at most. One that rejects or
+   * throws keeps the tenant tracked, and it can be killed again. Also called, once and without waiting for it, for a process
+   * that ended by itself before it was ready: there may be something to clear up.
    */
   kill: (signal?: 'SIGTERM' | 'SIGKILL') => void | Promise<void>;
   /** The port that it really listens on, an integer in 1…65535. By default the one in `env.PORT`. */
@@ -424,8 +426,8 @@ export type RuntimeOptions = {
   spawnConcurrency?: number;
   /**
    * What tenants get besides `PORT` and `NODE_ENV`: a record, a function of the tenant's key, or
-   * `"inherit"` for the host's whole environment. What is undefined in it is left out. By default a short list of harmless variables of
-   * the host's (PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER, SHELL, and what Bun needs) and nothing else
+   * `"inherit"` for the host's whole environment. What is undefined in it is left out. By default a short list of harmless
+   * variables of the host's (PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER, SHELL, and what Bun needs) and nothing else
    * of it. This decides what is handed down, and hides nothing: a tenant that runs as the host's user can read the
    * host's environment in `/proc`.
    *
@@ -442,9 +444,9 @@ export type RuntimeOptions = {
    * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`: these, and as long as it
    * is open, any TCP connection to the tenant's port, as the kernel lists them; so a WebSocket or a long download keeps
    * the tenant although nobody calls `touch`, and so does an HTTP connection that its client keeps alive; one that the tenant
-   * has to itself does not. Room for another
-   * tenant is made by one without a connection, as long as there is one. Connections are looked at every
-   * `sweepIntervalMs`, and once more before a tenant is stopped; one that comes and goes in between is not seen. Not for tenants in another network namespace.
+   * has to itself does not. Room for another tenant is made by one without a connection, as long as there is one.
+   * Connections are looked at every `sweepIntervalMs`, and once more before a tenant is stopped; one that comes and goes in
+   * between is not seen. Not for tenants in another network namespace.
    */
   idle?: 'untouched' | 'connections';
   /**
@@ -501,7 +503,7 @@ export type RuntimeCheckpointOptions = {
   /**
    * How long a snapshot may take to be restored and to answer, and to be taken. After it the tenant is started cold, or
    * just stopped; a process that comes back later is killed. As long as the driver is still at work on a key, nothing is
-   * started for it: after the same time once more `ensure` rejects with `ERR_RUNTIME_SPAWN`. Default 30 000.
+   * started for it: after the same time once more `ensure` rejects with `ERR_RUNTIME_SPAWN`. 0: no limit. Default 30 000.
    */
   restoreTimeoutMs?: number;
 };
@@ -577,6 +579,8 @@ export type TenantStatus = {
   state: TenantState;
   pid: number | null;
   port: number | null;
+  /** Where it listens, if not at 127.0.0.1: as in `Tenant`. */
+  host?: '::1';
   startedAt: number | null;
   lastTouchedAt: number | null;
   /** Failed starts in a row. */
@@ -631,6 +635,8 @@ export type AdoptOptions = {
    * is asked neither for an answer nor for connections.
    */
   port?: number;
+  /** For one that listens at `::1` alone, as its `Tenant` and `TenantStatus` said. By default 127.0.0.1. */
+  host?: '::1';
   /**
    * When it was started. By default now. A process that is given by its pid alone and was started later than this (by
    * more than ten seconds) is refused: the pid belongs to another one by now.
@@ -670,8 +676,10 @@ export type Runtime = {
    * `ERR_RUNTIME_BACKOFF` (with `retryAfterMs` and `attempt`), `ERR_RUNTIME_MAX_FAILURES`,
    * `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED` and `ERR_RUNTIME_INVALID_KEY` at once, without
    * starting anything, and so `ERR_RUNTIME_OVERLOADED` when 100,000 keys wait already;
-   * `ERR_RUNTIME_SPAWN` or `ERR_RUNTIME_READINESS_TIMEOUT` when it did not start;
-   * `ERR_RUNTIME_ABORTED` when its `signal` was.
+   * `ERR_RUNTIME_SPAWN`, `ERR_RUNTIME_READINESS_TIMEOUT`, `ERR_RUNTIME_PORT_TAKEN` or `ERR_RUNTIME_NO_PORT` when it did
+   * not start; `ERR_RUNTIME_UNSUPPORTED` when nothing can be started on this host; `ERR_RUNTIME_INVALID_OPTION` when its
+   * options are none, and `ERR_RUNTIME_ABORTED` when its `signal` was.
+   * @throws what your own `spawn` or `readiness` threw
    *
    * @example
    * ```ts
@@ -700,7 +708,8 @@ export type Runtime = {
   /** Counters since the runtime was created, and `stats`. Can still be read after `dispose`. */
   metrics: () => RuntimeMetrics;
   /**
-   * What is known of one key; `null` if nothing is.
+   * What is known of one key, also when it has no process any more; `null` if it was never started, or is forgotten: see
+   * `lastExit`.
    *
    * @example
    * ```ts
@@ -708,7 +717,7 @@ export type Runtime = {
    * ```
    */
   inspect: (key: string) => TenantStatus | null;
-  /** What is known of every key, in the order of the keys. */
+  /** What is known of every key, in the order of the keys; those that have ended are `stopped`. */
   list: () => TenantStatus[];
   /**
    * Stops a tenant, whether it is running or being started. Resolves when its whole process tree is
@@ -751,8 +760,8 @@ export type Runtime = {
    *
    * @example
    * ```ts
-   * for (const { key, pid, port, startedAt } of tenantsOfTheLastHost) {
-   *   await runtime.adopt(key, { pid }, { port, startedAt }).catch(() => runtime.ensure(key));
+   * for (const { key, pid, port, host, startedAt } of tenantsOfTheLastHost) {
+   *   await runtime.adopt(key, { pid }, { port, host, startedAt }).catch(() => runtime.ensure(key));
    * }
    * ```
    */
@@ -820,7 +829,7 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_READINESS_TIMEOUT'
   /**
    * Another process listens on its port; the message names it. Nothing was sent there, and the next start gets another port.
-   * Not a failure of the key, unless it happens more than three times in a row.
+   * Not a failure of the key for the first three times in a row.
    */
   | 'ERR_RUNTIME_PORT_TAKEN'
   /** No TCP port is free. Never a failure of the key. */
@@ -836,7 +845,10 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_STOP_REFUSED'
   /** A command of `execCheckpointDriver` failed, or what it left or said is of no use. */
   | 'ERR_RUNTIME_CHECKPOINT'
-  /** This machine is none that the package runs on, its addon is missing, or `/proc` is or hides processes. */
+  /**
+   * This machine is none that the package runs on; its addon, or a part of it that is loaded later, is missing; or `/proc` is
+   * not there, is another pid namespace's, or hides processes.
+   */
   | 'ERR_RUNTIME_UNSUPPORTED'
   /** The egress guard refused a request: an `EgressDeniedError`. */
   | 'ERR_RUNTIME_EGRESS_DENIED'

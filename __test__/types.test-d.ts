@@ -134,6 +134,8 @@ assertType<Equal<typeof list, () => TenantStatus[]>>();
 assertType<Equal<Parameters<typeof adopt>[2], AdoptOptions | undefined>>();
 assertType<Equal<RuntimeMetrics['totalExits'], Record<ExitReason, number>>>();
 assertType<Equal<TenantStatus['state'], TenantState>>();
+assertType<Equal<TenantStatus['host'], Tenant['host']>>();
+assertType<Equal<AdoptOptions['host'], Tenant['host']>>();
 void adopt('a', { pid: 7 }, { port: 3000 });
 void adopt('a', Bun.spawn(['true']), { port: 3000, startedAt: 0, lastTouchedAt: 0 });
 // @ts-expect-error a process has a pid

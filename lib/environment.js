@@ -102,9 +102,10 @@ function chosen(setting, key) {
  * inherits it could start no program of that kind any more. So such a host needs a Bun on the tenants' PATH.
  * @param {readonly string[]} command
  * @param {Record<string, string>} env changed in place
+ * @param {string} key
  * @returns {string[]}
  */
-export function withHostsBun(command, env) {
+export function withHostsBun(command, env, key) {
   if (!process.versions.bun) return [...command];
   const isCompiled = isCompiledHost();
   if (leadsToBun(env.PATH ?? '', isCompiled)) return [...command];
@@ -113,6 +114,7 @@ export function withHostsBun(command, env) {
     throw spawnFailed(
       `there is no bun on PATH (${env.PATH ?? 'not set'}), and this host (${process.execPath}), which was made by ` +
         '`bun build --compile`, cannot take its place: install Bun beside it, or give `command` the path of one',
+      { key },
     );
   }
   const directory = directoryOfHostsBun();

@@ -104,8 +104,9 @@ export const partNotLoaded = (cause) =>
     cause,
   );
 
-/** @param {string} message @param {unknown} [cause] */
-export const unsupported = (message, cause) => withCode(new Error(message, { cause }), 'UNSUPPORTED');
+/** @param {string} message @param {unknown} [cause] @param {Record<string, unknown>} [fields] */
+export const unsupported = (message, cause, fields) =>
+  withCode(new Error(message, { cause }), 'UNSUPPORTED', fields);
 
 /**
  * Why a start or a stop failed. `text` is what a user's function threw in words, why nothing was started, what was found
@@ -160,8 +161,7 @@ export function failureText(key, failure) {
 export function failureError(key, failure, { thrown, output = '' }) {
   const text = failureText(key, failure);
   switch (failure.kind) {
-    case 'exitedEarly':
-    case 'crashedSoon': {
+    case 'exitedEarly': {
       const error = new RuntimeExitedBeforeReadyError(key, failure.exitCode, output && `\n${output}`);
       return failure.signal === undefined ? error : Object.assign(error, { signal: failure.signal });
     }
@@ -170,7 +170,7 @@ export function failureError(key, failure, { thrown, output = '' }) {
     case 'notStarted':
       return withCode(new Error(text), 'SPAWN', { key });
     case 'unsupported':
-      return unsupported(text);
+      return unsupported(text, undefined, { key });
     case 'readinessTimedOut':
       return withCode(new Error(output ? `${text}\n${output}` : text), 'READINESS_TIMEOUT', { key });
     case 'readinessDenied':
@@ -185,6 +185,9 @@ export function failureError(key, failure, { thrown, output = '' }) {
     case 'readinessThrew':
     case 'killThrew':
       return thrown;
+    case 'crashedSoon':
+      // No call waits for a tenant that is ready: it is only told as the last error of a back-off.
+      return withCode(new Error(text), 'SPAWN', { key });
   }
 }
 
@@ -296,6 +299,17 @@ function withoutCredentials(url) {
  */
 export function egressFailed(message, cause) {
   return withCode(new TypeError(`fetch failed: ${message}`, { cause }), 'EGRESS_FAILED');
+}
+
+/**
+ * The tenant of a failed request, where that was not known: what reads a request, or its answer, knows no keys.
+ * @param {string} key
+ * @param {unknown} error
+ */
+export function egressFailedFor(key, error) {
+  return isRuntimeError(error, 'ERR_RUNTIME_EGRESS_FAILED') && !('key' in error)
+    ? Object.assign(error, { key })
+    : error;
 }
 
 /**

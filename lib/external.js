@@ -8,7 +8,7 @@
 import { signalNumber } from './batch.js';
 import { textOf } from './errors.js';
 import { LONGEST_TIMER_MS } from './ledger.js';
-import { isWhole, usable } from './processes.js';
+import { isWhole, spawned } from './processes.js';
 
 /** @typedef {import('./ledger.js').Run} Run */
 /** @typedef {import('./runtime.js').Core} Core */
@@ -47,10 +47,10 @@ export function createExternal({ native, settings, onLog, wake }) {
 
   /** @param {Run} run @param {any} process what `spawn` has returned */
   function follow(run, process) {
-    /** @type {ReturnType<typeof usable>} */
+    /** @type {ReturnType<typeof spawned>} */
     let taken;
     try {
-      taken = usable(process, 'returned by spawn', run.key);
+      taken = spawned(process, run.key);
     } catch (error) {
       return void refuse(run, process, error);
     }

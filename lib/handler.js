@@ -51,12 +51,13 @@ const HANDLERS = {
   /** The process that a call of `adopt` handed over is a run. */
   adopted({ runs, adoptions, external }, batch) {
     const [id, call] = [batch.number(), batch.number()];
-    const { process, taken, port, startedAt } = /** @type {import('./runtime.js').Adoption} */ (
+    const { process, taken, port, host, startedAt } = /** @type {import('./runtime.js').Adoption} */ (
       adoptions.get(call)
     );
     adoptions.delete(call);
     const run = createRun(id, batch.text(), port, startedAt);
     run.pid = taken.pid;
+    if (host !== undefined) run.host = host;
     run.process = process;
     run.resourceId = taken.resourceId;
     runs.set(id, run);
@@ -219,7 +220,7 @@ function start(core, run) {
 
 /** @param {Core} core @param {Run} run @param {string} cwd @param {Record<string, string>} env */
 function launch({ settings, native, wake }, run, cwd, env) {
-  const command = withHostsBun(settings.command, env);
+  const command = withHostsBun(settings.command, env, run.key);
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   native.launch(run.id, cwd, command, variables, settings.runsStartScript);
   wake();

@@ -91,10 +91,10 @@ export function createCalls(wake) {
  * @returns {Promise<T>}
  */
 export function unlessAborted(key, signal, make, giveUp) {
-  if (signal.aborted) return Promise.reject(aborted(key, signal.reason));
   let number = 0;
-  const abort = () => giveUp(number, aborted(key, signal.reason));
+  const abort = () => giveUp(number, aborted(key, reasonOf(signal)));
   try {
+    if (signal.aborted) return Promise.reject(aborted(key, reasonOf(signal)));
     // First: what only looks like a signal throws here, before there is a call.
     signal.addEventListener('abort', abort, { once: true });
   } catch (error) {
@@ -104,6 +104,15 @@ export function unlessAborted(key, signal, make, giveUp) {
   const over = () => signal.removeEventListener('abort', abort);
   answer.then(over, over).catch(() => {});
   return answer;
+}
+
+/** What a getter of the user's throws is as good a reason as any. @param {AbortSignal} signal @returns {unknown} */
+function reasonOf(signal) {
+  try {
+    return signal.reason;
+  } catch (error) {
+    return error;
+  }
 }
 
 /** Questions to Rust that nobody is kept alive for: each is answered once, with a number. */

@@ -91,9 +91,10 @@ export function readOptions(given) {
  * @param {string} path of the option that the object is; empty for the options themselves
  * @param {T} value
  * @param {readonly (keyof T & string)[]} names of all fields that there are
+ * @param {readonly (keyof T & string)[]} [wanted] those that are read, all by default
  * @returns {T}
  */
-export function fieldsOf(path, value, names) {
+export function fieldsOf(path, value, names, wanted = names) {
   let reading = path || 'options';
   const inside = path && `${path}.`;
   /** @type {any} */
@@ -103,7 +104,7 @@ export function fieldsOf(path, value, names) {
     for (const name of Object.keys(value)) {
       if (!names.includes(/** @type {any} */ (name))) throw unknownOption(inside, name, names);
     }
-    for (const name of names) {
+    for (const name of wanted) {
       reading = inside + name;
       fields[name] = value[name];
     }
@@ -141,13 +142,17 @@ function rootOf(source) {
   if (typeof source !== 'object' || source === null) {
     throw invalidOption(`source must be { kind: "directory", root: string }, got ${shown(source)}`);
   }
-  const { kind, root } = fieldsOf('source', /** @type {Record<string, unknown>} */ (source), [
-    'kind',
-    'root',
-  ]);
-  if (kind !== 'directory') throw invalidOption(`Unsupported tenant source kind: ${plain(kind)}`);
+  const given = /** @type {Record<string, unknown>} */ (source);
+  const kind = readAt('source.kind', given, () => given.kind);
+  // Before its fields: those of another kind are unknown here, and to say so would lead astray.
+  if (kind !== undefined && kind !== 'directory') throw unsupportedKind(kind);
+  const { root } = fieldsOf('source', given, ['kind', 'root'], ['root']);
+  if (kind === undefined) throw unsupportedKind(kind);
   return directoryAt('source.root', root);
 }
+
+/** @param {unknown} kind */
+const unsupportedKind = (kind) => invalidOption(`Unsupported tenant source kind: ${plain(kind)}`);
 
 /**
  * `node:path` would do the same, but a host written for Bun may have no use for it, and loading it takes longer than all
@@ -209,7 +214,7 @@ export function signalOf(options) {
 /** @param {any} value */
 const isSignal = (value) => isFunction(value?.addEventListener) && typeof value.aborted === 'boolean';
 
-const ADOPT_OPTIONS = ['port', 'startedAt', 'lastTouchedAt'];
+const ADOPT_OPTIONS = ['port', 'host', 'startedAt', 'lastTouchedAt'];
 
 /**
  * How `adopt` is to take a process over, read once and checked.
@@ -221,7 +226,7 @@ export function readAdoption(process, options) {
     throw invalidOption(`process must be a RuntimeProcess or { pid }, got ${shown(process)}`);
   }
   const given = options === undefined || options === null ? {} : fieldsOf('', options, ADOPT_OPTIONS);
-  const { startedAt, lastTouchedAt } = given;
+  const { host, startedAt, lastTouchedAt } = given;
   // Without a port it is routed by other means; 0 says the same.
   const ofProcess =
     given.port === undefined ? readAt('process.port', process, () => process.port) : undefined;
@@ -229,10 +234,14 @@ export function readAdoption(process, options) {
   if (port !== 0 && !isPort(port)) {
     throw invalidOption(`port must be a whole number from 1 to 65535, or 0 for none, got ${shown(port)}`);
   }
+  if (host !== undefined && host !== '::1') {
+    throw invalidOption(`host must be "::1", or left out for 127.0.0.1, got ${shown(host)}`);
+  }
   const now = Date.now();
   const since = number('startedAt', startedAt, undefined, 0);
   return {
     port: /** @type {number} */ (port),
+    host: /** @type {'::1' | undefined} */ (host),
     startedAt: since ?? now,
     lastTouchedAt: Math.min(number('lastTouchedAt', lastTouchedAt, now, 0), now),
     /** Milliseconds before now; one that was started later has been given the pid since. */

@@ -2,7 +2,7 @@
 import { notAdopted, notStopped, spawnFailed, textOf } from './errors.js';
 
 /**
- * The user's process, if it is one, read once.
+ * The user's process, if it is one, read once. Whether its port will do is up to whoever asks.
  * @param {any} value
  * @param {string} origin how it came to us
  * @param {string} key
@@ -16,10 +16,14 @@ export function usable(value, origin, key) {
   if (typeof kill !== 'function') throw wrong(`must have a function kill, got ${typeof kill}`);
   if (typeof exited?.then !== 'function') throw wrong(`must have a promise exited, got ${typeof exited}`);
   if (!isPid(pid)) throw wrong(`must have a positive whole number pid, got ${textOf(pid).slice(0, 80)}`);
-  if (port !== undefined && !isPort(port)) {
-    throw spawnFailed('Runtime process returned an invalid port', { key });
-  }
   return { pid, exited: Promise.resolve(exited), kill, port, resourceId: resourceIdOf(resourceId) };
+}
+
+/** What a `spawn` of the user's has returned: a port of its own is the one really bound. @param {unknown} value @param {string} key */
+export function spawned(value, key) {
+  const taken = usable(value, 'returned by spawn', key);
+  if (taken.port === undefined || isPort(taken.port)) return taken;
+  throw spawnFailed('Runtime process returned an invalid port', { key });
 }
 
 /** @param {unknown} given @returns {string | undefined} */

@@ -10,7 +10,7 @@ import { createCounts, metricsOf, statusesOf } from './telemetry.js';
 
 /** @typedef {import('../index.js').Runtime} Runtime */
 
-/** A process that waits to be a tenant. @typedef {{ process: any, taken: ReturnType<typeof usable>, port: number, startedAt: number }} Adoption */
+/** A process that waits to be a tenant. @typedef {{ process: any, taken: ReturnType<typeof usable>, port: number, host: '::1' | undefined, startedAt: number }} Adoption */
 
 /**
  * What the parts of one runtime share. What `tenancy.js` adds is undefined until the runtime is used.
@@ -101,14 +101,15 @@ export function createRuntime(options) {
     ensure(key, options) {
       /** @type {AbortSignal | undefined} */
       let signal;
+      let mayWait = true;
       if (options !== undefined) {
         try {
           signal = signalOf(options);
+          mayWait = signal === undefined || signal.aborted === false;
         } catch (error) {
-          return Promise.reject(error);
+          return Promise.reject(errors.unreadable('signal', error));
         }
       }
-      const mayWait = signal === undefined || signal?.aborted === false;
       const running = mayWait && !isDisposed ? tenants.answer(key) : undefined;
       return running ?? forKey(key, signal, native.ensure);
     },
@@ -116,12 +117,7 @@ export function createRuntime(options) {
     touch(key) {
       tenants.touch(key);
     },
-    // Programs of the TypeScript package read `checkpoints` here. It is no key: there are four, and a copy has no more.
-    stats: () =>
-      Object.defineProperty(figures(), 'checkpoints', {
-        value: { ...counts.checkpoints },
-        enumerable: false,
-      }),
+    stats: figures,
     metrics: () => metricsOf(figures(), core),
     /** @param {string} key */
     inspect(key) {
@@ -216,7 +212,7 @@ export function createRuntime(options) {
    * @param {ReturnType<typeof readAdoption>} how
    * @returns {Promise<import('../index.js').Tenant>}
    */
-  function adopt(key, process, { port, startedAt, lastTouchedAt, startedMsAgo }) {
+  function adopt(key, process, { port, host, startedAt, lastTouchedAt, startedMsAgo }) {
     const bornBefore = startedMsAgo === undefined ? undefined : native.sinceBootMs() - startedMsAgo;
     const watched = isBarePid(process)
       ? foreignProcess(core, key, process.pid, { bornBefore, resourceId: process.resourceId })
@@ -228,7 +224,7 @@ export function createRuntime(options) {
       key,
       (_, call) => {
         number = call;
-        adoptions.set(call, { process: watched ?? process, taken, port, startedAt });
+        adoptions.set(call, { process: watched ?? process, taken, port, host, startedAt });
         native.adopt(key, call, taken.pid, port, lastTouchedAt);
       },
       'adopt',

@@ -109,6 +109,7 @@ function statusOf({ last, isOfLastExit, ...known }, run) {
   if (isOfLastExit && lastExit !== null && status.lastError !== null && !isThrown(last)) {
     status.lastError = [status.lastError, ...lastExit.lines].join('\n');
   }
+  if (started?.host !== undefined) status.host = started.host;
   if (started?.resourceId !== undefined) status.resourceId = started.resourceId;
   return status;
 }

@@ -1,22 +1,22 @@
 // Structured fuzz of all that a user can give: options, keys, calls, processes and functions. Runs in Bun and in Node.
-//
-//   node scripts/fuzz-surface.mjs --seconds 60 [--seed 1]     or with bun
-//   node scripts/fuzz-surface.mjs --rounds 1 --seed 4711      one round again
-import { parseArgs } from 'node:util';
+import { readArguments, wrongUse } from './lib/arguments.mjs';
 import { Broken, broken, counts, uncaught } from './lib/fuzz/checks.mjs';
 import { createRandom } from './lib/fuzz/random.mjs';
 import * as rounds from './lib/fuzz/rounds.mjs';
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '10' },
-    rounds: { type: 'string', default: 'Infinity' },
-    seed: { type: 'string' },
-  },
+const USAGE = `usage: node scripts/fuzz-surface.mjs [--seconds N] [--rounds N] [--seed S]     or with bun
+
+  --seconds N  goes on for so long (default 10)
+  --rounds N   at most so many rounds
+  --seed S     of the first round (default: another one each time); --rounds 1 --seed S is one round again`;
+
+const { values } = readArguments({
+  usage: USAGE,
+  flags: { seconds: { type: 'string' }, rounds: { type: 'string' }, seed: { type: 'string' } },
 });
-const end = performance.now() + Number(values.seconds) * 1_000;
-const first = Number(values.seed ?? Date.now() % 2 ** 31);
-const most = Number(values.rounds);
+const end = performance.now() + numberOf('seconds', 10) * 1_000;
+const first = numberOf('seed', Date.now() % 2 ** 31);
+const most = numberOf('rounds', Infinity);
 const kinds = Object.entries(rounds);
 
 const engine = process.versions.bun ? `Bun ${process.versions.bun}` : `Node ${process.versions.node}`;
@@ -40,6 +40,12 @@ console.log(
   `${engine}: ${counts.rounds} rounds from seed ${first}, ${counts.calls} calls, ${counts.refused} refused, none broken`,
 );
 process.exit();
+
+/** @param {'seconds' | 'rounds' | 'seed'} name @param {number} byDefault */
+function numberOf(name, byDefault) {
+  const number = Number(values[name] ?? byDefault);
+  return number >= 0 ? number : wrongUse(`--${name} must be a number, got ${values[name]}`, USAGE);
+}
 
 /** @param {unknown} error */
 function show(error) {

@@ -1,9 +1,9 @@
 // `npm run planted`: breaks the rules one at a time, on purpose, and sees that the tests find each. What the pool decides is
 // broken in its simulation; what only real processes show (ports, output, descriptors, memory, trees), in an addon and a
-// warden of their own, which the soak runs. `npm run planted -- NAME…` plants these only, by their names in
-// crates/warden/src/planted.rs.
+// warden of their own, which the soak runs.
 import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { readArguments } from './lib/arguments.mjs';
 import { buildSoakTenant, cargoBuild } from './lib/cargo.mjs';
 import { bun, builtFiles, root } from './lib/paths.mjs';
 import { run, runScript, ScriptError } from './lib/run.mjs';
@@ -18,9 +18,19 @@ const STARTS_WITHOUT = 2_000;
 const TARGET = join(root, 'target', 'planted');
 const PACKAGE = join(TARGET, 'package');
 
+const known = bugsOfTheWarden();
+const { words: wanted } = readArguments({
+  usage: `usage: npm run planted -- [NAME …]
+
+  NAME  plants these only, by their names in crates/warden/src/planted.rs
+
+names: ${known.join(', ')}`,
+  words: { kind: 'bug', known },
+  mostWords: Infinity,
+});
+
 await runScript(async () => {
-  const wanted = process.argv.slice(2);
-  const bugs = wanted.length > 0 ? wanted : bugsOfTheWarden();
+  const bugs = wanted.length > 0 ? wanted : known;
   await setup();
   await build();
   if (wanted.length === 0) await plantInPool();
@@ -66,7 +76,8 @@ async function buildPlanted() {
   const copy = (/** @type {string} */ from, /** @type {string} */ to) =>
     cpSync(from, join(PACKAGE, to), { recursive: true });
   mkdirSync(PACKAGE, { recursive: true });
-  for (const part of ['package.json', 'index.js', 'tenancy.js', 'lib', 'soak']) copy(join(root, part), part);
+  const parts = ['package.json', 'index.js', 'tenancy.js', 'lib', 'soak', 'scripts/lib/arguments.mjs'];
+  for (const part of parts) copy(join(root, part), part);
   const { addon, warden } = builtFiles();
   copy(built.addon, addon.slice(root.length));
   copy(built.warden, warden.slice(root.length));

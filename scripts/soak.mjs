@@ -1,11 +1,13 @@
-// `npm run soak`: sets up what is missing, builds what is stale, and soaks. Arguments go to soak/run.ts:
-// `npm run soak -- --help`.
+// `npm run soak`: sets up what is missing, builds what is stale, and soaks. Arguments go to soak/run.ts, once they have been
+// looked at: `npm run soak -- --help`.
+import { readSoakArguments } from '../soak/arguments.mjs';
 import { setup } from './setup.mjs';
 import { build } from './build.mjs';
 import { buildSoakTenant } from './lib/cargo.mjs';
 import { bun } from './lib/paths.mjs';
 import { run, runScript } from './lib/run.mjs';
 
+readSoakArguments();
 await runScript(async () => {
   await setup();
   await build();

@@ -5,49 +5,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { type EngineName, engines } from './hosts.ts';
+import { readSoakArguments } from './arguments.mjs';
 import { keysOf, kinds } from './host/kinds.mjs';
 import { becomeSubreaper, killed, orphans, shown, untilNone } from './processes.ts';
 import { print } from './report.ts';
 import { roughHosts } from './rough.ts';
 import { type Run, steadyHost } from './steady.ts';
-
-const HELP = `usage: npm run soak -- [--minutes N | --starts N] [--seed S] [--engine bun|node] [--lanes N]
-
-  --minutes N   goes on for so long (default 1)
-  --starts N    goes on until the measured host has started so many tenants
-  --seed S      what is done, and to whom, follows from it (default 1); when it is done does not
-  --engine E    what the hosts run in (default bun)
-  --lanes N     callers at once in the measured host (default 24)
-  --until-found ends with the first thing that is not as it should be, and says how many starts that took
-  --verbose     says everything that was done and how it ended
-
-Ends with exit code 1 when anything is not as it should be.`;
-
-function readArguments() {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: 'string' },
-      starts: { type: 'string' },
-      seed: { type: 'string', default: '1' },
-      engine: { type: 'string', default: 'bun' },
-      lanes: { type: 'string', default: '24' },
-      'until-found': { type: 'boolean', default: false },
-      verbose: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  const number = (name: 'minutes' | 'starts' | 'lanes') => {
-    const value = Number(values[name] ?? Infinity);
-    if (!(value > 0)) throw new Error(`--${name} must be a number greater than 0, got ${values[name]}`);
-    return value;
-  };
-  if (!(values.engine in engines)) throw new Error(`--engine must be bun or node, got ${values.engine}`);
-  const minutes = values.starts === undefined && values.minutes === undefined ? 1 : number('minutes');
-  const engine = values.engine as EngineName;
-  return { ...values, engine, minutes, starts: number('starts'), lanes: number('lanes') };
-}
 
 /** The directories of all tenants. */
 function makeTenants(root: string): void {
@@ -63,11 +26,7 @@ function makeTenants(root: string): void {
 }
 
 async function main(): Promise<number> {
-  const args = readArguments();
-  if (args.help) {
-    console.log(HELP);
-    return 0;
-  }
+  const args = readSoakArguments();
   const tenant = process.env.SOAK_TENANT;
   if (!tenant)
     throw new Error('SOAK_TENANT must name the compiled tenant; `npm run soak` builds it and says where');

@@ -4,13 +4,13 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdtempSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { addonOf, packageOf, targets, WARDEN } from '../../scripts/lib/targets.mjs';
 import { PROXY_VARIABLES, ProxyTrap } from '../support/readme/proxy-trap.mjs';
 import { checkoutBun, engines, requireEngines, toolsBin, tsc } from './support/engines.mjs';
 import { tarballs } from './support/packages.mjs';
-import { createProject, managers, run } from './support/projects.mjs';
+import { createProject, managers, placeOf, run } from './support/projects.mjs';
 import { writeQuickStart } from './support/quick-start.mjs';
 import { manifestIn, serveTarballs } from './support/registry.mjs';
 
@@ -32,17 +32,18 @@ const concurrency = 2;
 const SHORT_RUNS = 50;
 const EXPORTS = [
   ...['EgressDeniedError', 'RuntimeExitedBeforeReadyError', 'createEgressGuard', 'createRuntime'],
-  ...['execCheckpointDriver', 'readProcessTreeStats'],
+  ...['execCheckpointDriver', 'isRuntimeError', 'readProcessTreeStats'],
 ];
 
 /**
  * @param {{ program: string }} engine
- * @param {string} program
- * @param {string} expected
- * @param {string} cwd
+ * @param {string} program of the project, or an absolute path
+ * @param {string} expected all that it prints
+ * @param {string} project
  */
-async function prints(engine, program, expected, cwd) {
-  assert.deepEqual(await run(engine.program, [program], { cwd }), { code: 0, output: `${expected}\n` });
+async function prints(engine, program, expected, project) {
+  const ended = await run(engine.program, [resolve(project, program)], { cwd: placeOf(project) });
+  assert.deepEqual(ended, { code: 0, output: `${expected}\n` });
 }
 
 describe('the packages', () => {
@@ -141,7 +142,10 @@ describe("a new user does what README.md's quick start says", { concurrency }, (
       test(`${engine.name}${names.length > 0 ? ` with ${names}` : ''}`, async () => {
         const trap = await ProxyTrap.open();
         const env = trap.environment(names);
-        const { code, output } = await run(engine.program, ['host.mjs'], { cwd, env });
+        const { code, output } = await run(engine.program, [join(cwd, 'host.mjs')], {
+          cwd: placeOf(cwd),
+          env,
+        });
         await trap.close();
         assert.match(output, expected);
         assert.deepEqual([code, trap.seen], [0, []]);

@@ -33,6 +33,21 @@ const refused = [
   ['node', 'scripts/pack.mjs', /^✘ DIR is missing\n/],
   ['node', 'scripts/fuzz.mjs protocl', /^✘ Unknown target: protocl; did you mean protocol\?\n/],
   ['node', 'scripts/fuzz.mjs --seconds soon', /^✘ --seconds must be a whole number above 0, got soon\n/],
+  [
+    'node',
+    'scripts/planted.mjs SamePor',
+    /^✘ Unknown bug: SamePor; did you mean SamePort\?\n\nusage: npm run planted/,
+  ],
+  [
+    'node',
+    'scripts/soak.mjs --minuts 1',
+    /^✘ Unknown flag: --minuts; did you mean --minutes\?\n\nusage: npm run soak/,
+  ],
+  ['node', 'scripts/soak.mjs --lanes none', /^✘ --lanes must be a number greater than 0, got none\n/],
+  ['bun', 'soak/run.ts --engine nod', /^✘ --engine must be bun or node, got nod\n/],
+  ['bun', 'scripts/fuzz-surface.mjs --second 1', /^✘ Unknown flag: --second; did you mean --seconds\?\n/],
+  ['node', 'scripts/fuzz-surface.mjs 60', /^✘ Unknown argument: 60\n/],
+  ['node', 'scripts/fuzz-surface.mjs --seconds soon', /^✘ --seconds must be a number, got soon\n/],
   ['node', 'scripts/test.mjs pool', /^✘ Unknown argument: pool\n\nusage: npm test\n/],
   ['node', 'scripts/build.mjs --relase', /^✘ Unknown flag: --relase\n/],
   ['node', 'scripts/setup.mjs now', /^✘ Unknown argument: now\n/],
@@ -50,7 +65,8 @@ for (const [engine, command, complaint] of refused) {
 }
 
 test('--help says how each is called, and ends with 0', () => {
-  for (const script of ['build', 'demo', 'fuzz', 'pack', 'set-version', 'setup', 'test']) {
+  const ours = ['build', 'demo', 'fuzz', 'fuzz-surface', 'pack', 'planted', 'set-version', 'setup', 'soak'];
+  for (const script of [...ours, 'test']) {
     const args = [`scripts/${script}.mjs`, '--help'];
     const { status, stdout } = spawnSync(process.execPath, args, { cwd, encoding: 'utf8' });
     assert.equal(status, 0, script);

@@ -38,7 +38,7 @@ test('started through a link, as npx does', () => {
 test('a wrong call ends with 2 and its usage on stderr', () => {
   const { status, stdout, stderr } = doctor('node', ['docter']);
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
-  expect(stderr).toStartWith('Unknown command: docter\n\nUsage: ');
+  expect(stderr).toStartWith('Unknown command: docter; did you mean doctor?\n\nUsage: ');
 });
 
 test('a Bun that cannot run tenants is seen', () => {

@@ -24,6 +24,46 @@ test('a signal that is aborted already: refused at once, and nothing else happen
   expect(bench.events.story).toEqual(['spawn a', 'metric spawn a', 'ready a']);
 });
 
+// `restart` looks once less: it has no fast path.
+test.each([
+  ['ensure', 0],
+  ['ensure', 1],
+  ['ensure', 2],
+  ['restart', 0],
+  ['restart', 1],
+] as const)('%s with a signal that cannot be looked at more than %p times rejects', async (call, most) => {
+  await using bench = setUp();
+  let looks = 0;
+  const signal = new CountingSignal();
+  Object.defineProperty(signal, 'aborted', {
+    get() {
+      if (looks++ === most) throw new Error('no more');
+      return false;
+    },
+  });
+  const error = await rejectionOf(bench.runtime[call]('a', { signal: signal.asSignal }));
+  expect([error.code, error.cause.message]).toEqual(['ERR_RUNTIME_INVALID_OPTION', 'no more']);
+  expect([bench.fleet.processes, signal.listeners]).toEqual([[], 0]);
+});
+
+test('a reason that cannot be read is what reading it has thrown', async () => {
+  const { readiness } = manualReadiness();
+  await using bench = setUp({ readiness });
+  const signal = new CountingSignal();
+  const unreadable = new Error('no reason');
+  Object.defineProperty(signal, 'reason', {
+    set() {},
+    get() {
+      throw unreadable;
+    },
+  });
+  const pending = expectAborted(bench.runtime.ensure('a', { signal: signal.asSignal }), 'a', unreadable);
+  await bench.events.seen('spawn', 'a');
+  signal.abort('enough');
+  await pending;
+  await expectAborted(bench.runtime.ensure('a', { signal: signal.asSignal }), 'a', unreadable);
+});
+
 test('an aborted signal without a reason of its own has the usual one', async () => {
   await using bench = setUp();
   const error = await rejectionOf(bench.runtime.ensure('a', { signal: AbortSignal.abort() }));

@@ -22,6 +22,14 @@ test.each([undefined, {}, { port: undefined }, { port: 0 }])('with options %p', 
   expect((await bench.runtime.adopt('a', handedOver(), options)).port).toBe(0);
 });
 
+test.each([undefined, null, 0])('with a process whose port is %p', async (port) => {
+  await using bench = setUp();
+  const process = Object.assign(handedOver(), { port: port as any });
+  expect((await bench.runtime.adopt('a', process)).port).toBe(0);
+  const child = Bun.spawn(['sleep', '1000']);
+  expect((await bench.runtime.adopt('b', { pid: child.pid, port } as any)).port).toBe(0);
+});
+
 test('the port that the process has itself counts, unless the options say another', async () => {
   await using bench = setUp();
   expect((await bench.runtime.adopt('a', handedOver({ port: 4001 }))).port).toBe(4001);
@@ -36,7 +44,7 @@ test('many of them share their having none, and each can be stopped', async () =
   expect(bench.runtime.stats().running).toBe(20);
   await Promise.all(keys.map((key) => bench.runtime.kill(key)));
   expect(bench.events.all('exit')).toHaveLength(20);
-  expect(bench.runtime.list()).toEqual([]);
+  expect(bench.runtime.list().map(({ state }) => state)).toEqual(keys.map(() => 'stopped'));
 });
 
 test('after a restart it has a port like any other', async () => {

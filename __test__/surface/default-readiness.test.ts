@@ -245,8 +245,10 @@ test('a server at ::1 alone is ready, and its tenant says so', async () => {
   };
   const { host, port } = await bench.runtime.ensure('six');
   expect(host).toBe('::1');
+  expect(bench.runtime.inspect('six')!.host).toBe('::1');
   expect(await (await fetch(`http://[${host}]:${port}/`)).text()).toBe('::1');
   expect(Object.keys(await bench.runtime.ensure('four'))).not.toContain('host');
+  expect(Object.keys(bench.runtime.inspect('four')!)).not.toContain('host');
 });
 
 const certificateFile = (name: string) => readFileSync(join(import.meta.dir, '../support/surface/tls', name));

@@ -403,7 +403,7 @@ test.each([
   const response = await localGuard().fetch('acme', server.url);
   const error = await rejectionOf(response.text());
   expect(error).toBeInstanceOf(TypeError);
-  expect(error.code).toBe('ERR_RUNTIME_EGRESS_FAILED');
+  expect([error.code, error.key]).toEqual(['ERR_RUNTIME_EGRESS_FAILED', 'acme']);
 });
 
 test('a body that ends with its connection is whole', async () => {
@@ -427,7 +427,11 @@ test('a connection that is refused fails with its cause', async () => {
   await server[Symbol.asyncDispose]();
   const error = await rejectionOf(localGuard().fetch('acme', url));
   expect(error).toBeInstanceOf(TypeError);
-  expect(error).toMatchObject({ code: 'ERR_RUNTIME_EGRESS_FAILED', cause: { code: 'ECONNREFUSED' } });
+  expect(error).toMatchObject({
+    code: 'ERR_RUNTIME_EGRESS_FAILED',
+    key: 'acme',
+    cause: { code: 'ECONNREFUSED' },
+  });
 });
 
 test('keys are those of tenants', async () => {

@@ -156,6 +156,24 @@ test('a lookup that gives more than any name has gives none', async () => {
   expect([error.code, calls.length]).toEqual(['ERR_RUNTIME_EGRESS_FAILED', 0]);
 });
 
+test('an answer that has no body is charged nothing for the length that it tells', async () => {
+  const headers = { 'content-length': '1000000' };
+  const { guard } = guardWith(
+    {
+      'http://app.test/head': () => new Response('a body all the same', { headers }),
+      'http://app.test/304': () => new Response(null, { status: 304, headers }),
+      'http://app.test/moved': redirectTo('http://app.test/head'),
+    },
+    { budget: { maxBytes: 100 } },
+  );
+  await guard.fetch('acme', 'http://app.test/head', { method: 'HEAD' });
+  await guard.fetch('acme', 'http://app.test/moved', { method: 'HEAD' });
+  await guard.fetch('acme', 'http://app.test/304');
+  expect([guard.usage('acme').bytes, guard.metrics().bytesEgress]).toEqual([0, 0]);
+  await guard.fetch('acme', 'http://app.test/head');
+  expect(guard.metrics().bytesEgress).toBe(1_000_000);
+});
+
 test('a signal that is aborted ends the wait before it is called', async () => {
   const { calls, fetchImpl } = fake();
   const controller = new AbortController();

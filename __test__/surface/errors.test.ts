@@ -1,5 +1,7 @@
 import { expect, test } from 'bun:test';
-import { createRuntime, RuntimeExitedBeforeReadyError } from '@absolutejs/runtime';
+import { createEgressGuard, createRuntime, RuntimeExitedBeforeReadyError } from '@absolutejs/runtime';
+import { FAILURE_KINDS } from '../../lib/batch.js';
+import { failureError } from '../../lib/errors.js';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { handedOver, ignoresKill } from '../support/surface/fleet.ts';
 import { rejectionOf } from '../support/surface/wait.ts';
@@ -73,7 +75,23 @@ const codes: Record<string, () => Promise<any>> = {
     bench.fleet.the('a').onKill = () => Promise.reject(new Error('no'));
     return await rejectionOf(bench.runtime.dispose());
   },
+  ERR_RUNTIME_PORT_TAKEN: async () => {
+    // Somebody else's process listens where that of the tenant should.
+    const serve =
+      "console.log(Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response() }).port)";
+    using thief = killed(Bun.spawn([process.execPath, '-e', serve], { stdout: 'pipe' }));
+    const { value } = await thief.stdout.getReader().read();
+    const port = Number(new TextDecoder().decode(value));
+    const spawn = async () => Object.assign(Bun.spawn(['sleep', '1000']), { port });
+    await using bench = setUp({ spawn });
+    return await rejectionOf(bench.runtime.ensure('a'));
+  },
+  ERR_RUNTIME_EGRESS_DENIED: async () => rejectionOf(createEgressGuard().fetch('a', 'http://127.0.0.1/')),
+  ERR_RUNTIME_EGRESS_FAILED: async () => rejectionOf(createEgressGuard().fetch('a', 'nowhere')),
 };
+
+const killed = <P extends { kill: () => void }>(process: P): P & Disposable =>
+  Object.assign(process, { [Symbol.dispose]: () => process.kill() });
 
 test.each(Object.entries(codes))('%s', async (code, provoke) => {
   const error = await provoke();
@@ -108,7 +126,9 @@ test('each code has its fields, and no others', async () => {
     ERR_RUNTIME_MAX_FAILURES: ['maxFailures'],
     ERR_RUNTIME_EXITED_EARLY: ['exitCode', 'name'],
     ERR_RUNTIME_ABORTED: ['name'],
+    ERR_RUNTIME_EGRESS_DENIED: ['address', 'name', 'reason', 'tenant', 'url'],
   };
+  const typeErrors = ['ERR_RUNTIME_INVALID_OPTION', 'ERR_RUNTIME_INVALID_KEY', 'ERR_RUNTIME_EGRESS_FAILED'];
   const aboutNoKey = ['ERR_RUNTIME_INVALID_OPTION', 'ERR_RUNTIME_STOP_REFUSED'];
   for (const [code, provoke] of Object.entries(codes)) {
     const error = await provoke();
@@ -118,10 +138,19 @@ test('each code has its fields, and no others', async () => {
       ['code', ...key, ...(fields[code] ?? [])].sort(),
     ]);
     if (key.length > 0) expect([code, error.key]).toEqual([code, code.includes('INVALID') ? '..' : 'a']);
-    const type = code.includes('INVALID') ? TypeError : code.includes('REFUSED') ? AggregateError : Error;
+    const type = typeErrors.includes(code) ? TypeError : code.includes('REFUSED') ? AggregateError : Error;
     expect([code, error instanceof type]).toEqual([code, true]);
   }
 });
+
+// Some of them take a machine without ports, or without /proc, to be brought about.
+test.each(FAILURE_KINDS.filter((kind) => !kind.endsWith('Threw')))(
+  'a failure of kind %s has the key',
+  (kind) => {
+    const failure = { kind, exitCode: null, signal: undefined, uptimeMs: 1, text: 'why' };
+    expect(failureError('a', failure, {})).toMatchObject({ key: 'a', code: expect.any(String) });
+  },
+);
 
 test('each failure makes its own error', async () => {
   await using bench = setUp({ readiness: async () => false, backoff: { baseMs: 0 } });

@@ -100,6 +100,12 @@ test.each(['docker', 'Directory', '', undefined, null, 3])('source.kind: %p is u
   expectRefused({ source: { kind, root: 'x' } }, `Unsupported tenant source kind: ${kind}`);
 });
 
+test('a kind that is unsupported is named, whatever fields it would have', () => {
+  const source = { kind: 's3', bucket: 'tenants', region: 'eu' };
+  expectRefused({ source }, 'Unsupported tenant source kind: s3');
+  expectRefused({ source: { knd: 'directory', root: 'x' } }, /^source.knd is not an option; did you mean/);
+});
+
 test.each([
   [undefined, 'undefined'],
   ['', '""'],

@@ -142,14 +142,9 @@ test('after dispose the figures can still be read', async () => {
   expect(bench.runtime.stats()).toStrictEqual(empty);
 });
 
-test('what programs of the TypeScript package read in it is there, and is no key', async () => {
+test('there is nothing else in it: what came of checkpoints is in metrics', async () => {
   await using bench = setUp();
-  await bench.runtime.ensure('a');
   const stats = bench.runtime.stats();
-  expect((stats as any).checkpoints).toEqual(bench.runtime.metrics().checkpoints);
-  expect(Object.keys(stats)).toEqual(['running', 'total', 'draining', 'backoff']);
-  for (const copy of [{ ...stats }, structuredClone(stats), JSON.parse(JSON.stringify(stats))]) {
-    expect(copy).not.toHaveProperty('checkpoints');
-  }
-  expect(stats).toStrictEqual({ running: 1, total: 1, draining: false, backoff: 0 });
+  expect(Reflect.ownKeys(stats)).toEqual(['running', 'total', 'draining', 'backoff']);
+  expect(Object.getPrototypeOf(stats)).toBe(Object.prototype);
 });

@@ -55,7 +55,7 @@ test.each([
 
 test('one that is like none: all that there are', () => {
   expect(inRuntime({ backoff: { wait: 1 } })().message).toBe(
-    'backoff.wait is not an option; there are baseMs, maxMs, maxFailures',
+    'backoff.wait is not an option; there are baseMs, maxMs, maxFailures, minUptimeMs',
   );
   expect(inRuntime({ colour: 1 })().message).toStartWith('colour is not an option; there are source, ');
 });

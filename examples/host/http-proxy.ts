@@ -4,6 +4,9 @@ import './no-proxy.ts';
 import { requestHeaders, withoutHopByHop } from './headers.ts';
 import { text } from './refusal.ts';
 
+/** Where a tenant listens, as a URL has it. */
+export const hostOf = ({ host, port }: Tenant) => `${host ? `[${host}]` : '127.0.0.1'}:${port}`;
+
 interface Forward {
   request: Request;
   tenant: Tenant;
@@ -16,7 +19,7 @@ export async function forward({ request, tenant, clientAddress, onEnd }: Forward
   request.signal.addEventListener('abort', onEnd);
   try {
     const { pathname, search } = new URL(request.url);
-    const response = await fetch(`http://127.0.0.1:${tenant.port}${pathname}${search}`, {
+    const response = await fetch(`http://${hostOf(tenant)}${pathname}${search}`, {
       method: request.method,
       headers: requestHeaders(request, clientAddress),
       body: request.body,

@@ -3,6 +3,7 @@
 import type { Server, ServerWebSocket, WebSocketHandler } from 'bun';
 import type { Tenant } from '@absolutejs/runtime';
 import { requestHeaders } from './headers.ts';
+import { hostOf } from './http-proxy.ts';
 import { text } from './refusal.ts';
 
 /** Codes that say how a connection ended and are never sent: nothing said, lost, no TLS. */
@@ -51,7 +52,7 @@ function openUpstream({ request, tenant, clientAddress }: ForwardSocket): WebSoc
   const headers = requestHeaders(request, clientAddress);
   for (const name of [...headers.keys()]) if (HANDSHAKE.test(name)) headers.delete(name);
   const protocols = request.headers.get('sec-websocket-protocol')?.split(',') ?? [];
-  const upstream = new WebSocket(`ws://127.0.0.1:${tenant.port}${pathname}${search}`, {
+  const upstream = new WebSocket(`ws://${hostOf(tenant)}${pathname}${search}`, {
     headers: headers.toJSON(),
     protocols: protocols.map((protocol) => protocol.trim()),
   });

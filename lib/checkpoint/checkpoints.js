@@ -23,6 +23,9 @@ const GONE_MS = 5_000;
 const STEP_MS = 250;
 const LATE_MS = 1_000;
 
+/** An answer at `::1`; see `ask_ready` in `src/driver/foreign.rs`. */
+const AT_IPV6 = 2;
+
 /** @param {Core} core */
 export function createCheckpoints(core) {
   const { native, settings, counts, images, external, wake } = core;
@@ -127,6 +130,7 @@ export function createCheckpoints(core) {
       return false;
     }
     run.process = brought.process;
+    if (brought.isAtIpv6) run.host = '::1';
     external.reportExit(run, brought.process.exited);
     wake();
     return true;
@@ -163,7 +167,8 @@ export function createCheckpoints(core) {
     // The port of a snapshot that another host has taken is not known here.
     const isUnknown = !images.has(key) && settings.readiness === undefined;
     const port = isUnknown ? await portOf(process, patience) : run.port;
-    if (port !== 0 && (await isReady(run, port, process, patience))) return { process, port };
+    const answer = port === 0 ? false : await readinessOf(run, port, process, patience);
+    if (answer !== false) return { process, port, isAtIpv6: answer === AT_IPV6 };
     await stop(process);
     return undefined;
   }
@@ -199,26 +204,23 @@ export function createCheckpoints(core) {
     process.letGo();
   }
 
-  /** @param {Run} run @param {number} port @param {ReturnType<typeof foreignProcess>} process @param {Patience} patience */
-  async function isReady(run, port, process, patience) {
+  /** False if it is not ready. @param {Run} run @param {number} port @param {ReturnType<typeof foreignProcess>} process @param {Patience} patience */
+  async function readinessOf(run, port, process, patience) {
     const { key, startedAt } = run;
     const { readiness } = settings;
     const answers = readiness
       ? Promise.resolve({ key, port, startedAt })
           .then(readiness)
           .then((isReady) => isReady !== false)
-      : answering(run, port, process.pid, patience.leftMs);
+      : answering(port, process.pid, patience.leftMs);
     const gone = process.exited.then(() => false);
     return within(patience, Promise.race([answers, gone])).catch(() => false);
   }
 
-  /** @param {Run} run @param {number} port @param {number} pid @param {number} timeoutMs @returns {Promise<boolean>} */
-  function answering(run, port, pid, timeoutMs) {
+  /** Where it answers, as `ask_ready` of `src/driver/foreign.rs` counts it. @param {number} port @param {number} pid @param {number} timeoutMs @returns {Promise<number | false>} */
+  function answering(port, pid, timeoutMs) {
     return new Promise((resolve) => {
-      const ticket = core.tickets.open((answer) => {
-        if (answer === 2) run.host = '::1';
-        resolve(answer > 0);
-      });
+      const ticket = core.tickets.open((answer) => resolve(answer > 0 && answer));
       native.askReady(ticket, port, pid, Math.max(timeoutMs, 1));
     });
   }

@@ -180,7 +180,7 @@ function pidProblem(pid) {
 }
 
 /**
- * The file system's errors become ours.
+ * The file system's errors become ours, and all have the key.
  * @param {unknown} error
  * @param {string} key
  * @param {string} directory
@@ -188,7 +188,7 @@ function pidProblem(pid) {
  */
 function asOurs(error, key, directory) {
   const { code } = /** @type {{ code?: unknown }} */ (error);
-  if (code === 'ERR_RUNTIME_CHECKPOINT') return /** @type {RuntimeError} */ (error);
+  if (code === 'ERR_RUNTIME_CHECKPOINT') return Object.assign(/** @type {RuntimeError} */ (error), { key });
   return checkpointFailed(`image of "${key}" in ${directory}: ${textOf(error)}`, { key, cause: error });
 }
 

@@ -15,9 +15,6 @@ import { createTraced } from './spans.js';
 /** @typedef {import('./guard.js').EgressRequest} EgressRequest */
 /** @typedef {import('./exchange.js').Step} Step */
 
-/** As many as the Fetch standard lets a request follow. */
-const MOST_REDIRECTS = 20;
-
 /** @typedef {import('../errors.js').EgressDeniedError} EgressDeniedError */
 
 /**
@@ -66,7 +63,7 @@ export function createEngine(settings, Denied) {
     assertReachable(key, url);
     const overrun = budgets?.wouldOverrun(key, 1) ?? budgets?.takeRequest(key);
     if (overrun) throw denied(key, url, overrun);
-    const life = createLife(signal);
+    const life = createLife(key, signal);
     try {
       const addresses = await addressesOf(url, settings.lookup, life.signal).catch((error) => {
         signal?.throwIfAborted();
@@ -98,10 +95,8 @@ export function createEngine(settings, Denied) {
     for (let redirects = 0; ; redirects++) {
       const { message, meter, life } = await sendOne(key, step, signal);
       try {
-        const next = mode === 'manual' ? undefined : nextStep(step, message);
+        const next = nextStep(step, message, mode, redirects);
         if (!next) return responseOf(message, { ...step, isRedirected: redirects > 0, meter, life });
-        if (mode === 'error') throw egressFailed(`redirected to ${next.url.origin}`);
-        if (redirects === MOST_REDIRECTS) throw egressFailed(`redirected more than ${MOST_REDIRECTS} times`);
         life.end();
         step = next;
       } catch (error) {
@@ -125,7 +120,7 @@ export function createEngine(settings, Denied) {
     const headers = headersToSend(step);
     const head = headBytes(step, headers);
     meter.reserve(head + (lengthOf(step.body) ?? 0));
-    const life = createLife(signal);
+    const life = createLife(key, signal);
     try {
       const addresses = await addressesOf(url, settings.lookup, life.signal);
       const problem = policy.problemOfAddresses(url, addresses);

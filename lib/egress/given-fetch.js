@@ -2,16 +2,12 @@
  * Requests that a `fetch` of the user's carries out. It gets what the caller gave, once that has passed; redirects are
  * followed here, so that they pass as well. What its answers weigh is all that is known of the bytes.
  */
-import { egressFailed } from '../errors.js';
 import { nextStep } from './redirect.js';
 import { describe } from './response.js';
 
 /** @typedef {import('./guard.js').EgressRequest} EgressRequest */
 /** @typedef {import('./exchange.js').Step} Step */
-/** @typedef {(input: string | URL | Request, init?: RequestInit) => Promise<Response>} FetchLike */
-
-/** As many as the Fetch standard lets a request follow. */
-const MOST_REDIRECTS = 20;
+/** @typedef {import('../../index.js').FetchLike} FetchLike */
 
 /**
  * @param {object} guard
@@ -28,16 +24,15 @@ export function createGivenFetch({ fetchImpl, admit, count }) {
     /** @type {Step | undefined} */
     let step;
     for (let redirects = 0; mode !== 'manual'; redirects++) {
-      const next = nextStep((step ??= await stepOf(request)), headOf(response));
+      const next = nextStep((step ??= await stepOf(request)), headOf(response), mode, redirects);
       if (!next) break;
-      if (mode === 'error') throw egressFailed(`redirected to ${next.url.origin}`);
-      if (redirects === MOST_REDIRECTS) throw egressFailed(`redirected more than ${MOST_REDIRECTS} times`);
       response.body?.cancel().catch(() => {});
       step = next;
       await admit(key, step.url, signal);
       response = await fetchImpl(step.url.href, initOf(step, signal));
     }
-    const counted = weighed(response, (bytes) => count(key, bytes));
+    const { method } = step ?? request;
+    const counted = method === 'HEAD' ? response : weighed(response, (bytes) => count(key, bytes));
     return step && step.url !== url ? describe(counted, step.url.href, true) : counted;
   };
 }
@@ -83,6 +78,8 @@ function headOf({ status, headers }) {
  * @returns {Response}
  */
 function weighed(response, count) {
+  // What it says of its length is that of a body that does not come: an answer with 304, say.
+  if (response.body === null) return response;
   const length = Number(response.headers?.get?.('content-length') ?? 0);
   if (length > 0) count(length);
   if (length > 0 || !response.body) return response;

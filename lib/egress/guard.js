@@ -2,7 +2,7 @@
  * The egress guard as its user sees it: a request is read here and handed on to `engine.js`, which is loaded with the
  * first one.
  */
-import { EgressDeniedError, egressFailed, textOf } from '../errors.js';
+import { EgressDeniedError, egressFailed, egressFailedFor, textOf } from '../errors.js';
 import { assertKey } from '../place.js';
 import { readEgressOptions } from './options.js';
 
@@ -45,9 +45,13 @@ export function createEgressGuard(options = {}) {
   async function guardedFetch(key, input, init) {
     assertKey(key);
     // Before anything is awaited: what the caller changes from here on has no effect.
-    const given = settings.fetchImpl && { input, init: init && { ...init } };
-    const request = { ...readRequest(input, given ? given.init : init), given };
-    return (engine ?? (await (loading ??= load()))).fetch(key, request);
+    try {
+      const given = settings.fetchImpl && { input, init: init && { ...init } };
+      const request = { ...readRequest(input, given ? given.init : init), given };
+      return await (engine ?? (await (loading ??= load()))).fetch(key, request);
+    } catch (error) {
+      throw egressFailedFor(key, error);
+    }
   }
 
   return {

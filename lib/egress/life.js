@@ -1,4 +1,5 @@
 /** One hop of a request, from its lookup to the last byte of its answer: what ends it ends all its parts. */
+import { egressFailedFor } from '../errors.js';
 
 /**
  * @typedef {object} Life
@@ -7,16 +8,17 @@
  */
 
 /**
+ * @param {string} key whose request it is: a failure that ends it has the key
  * @param {AbortSignal | undefined} parent ends it, too. Nothing is left on it afterwards: it may live for long
  * @returns {Life}
  */
-export function createLife(parent) {
+export function createLife(key, parent) {
   const controller = new AbortController();
   const { signal } = controller;
   const endWithParent = () => end(parent?.reason);
   function end(/** @type {unknown} */ reason = 'the request is over') {
     parent?.removeEventListener('abort', endWithParent);
-    controller.abort(reason);
+    controller.abort(egressFailedFor(key, reason));
   }
   if (parent?.aborted) endWithParent();
   else parent?.addEventListener('abort', endWithParent, { once: true });

@@ -7,13 +7,27 @@ const redirectStatuses = [301, 302, 303, 307, 308];
 const headersOfBody = ['content-encoding', 'content-language', 'content-location', 'content-type'];
 const headersOfOrigin = ['authorization', 'cookie', 'proxy-authorization'];
 
+/** As many as the Fetch standard lets a request follow. */
+const MOST_REDIRECTS = 20;
+
 /**
- * The request that follows a redirect; undefined if the answer is none.
+ * The request that follows a redirect; undefined if the answer is none, or is wanted as it is. Throws if none may follow.
  * @param {Step} step
  * @param {import('node:http').IncomingMessage} message
+ * @param {import('./guard.js').EgressRequest['redirect']} mode
+ * @param {number} redirects that have been followed so far
  * @returns {Step | undefined}
  */
-export function nextStep(step, { statusCode = 0, headers }) {
+export function nextStep(step, message, mode, redirects) {
+  const next = mode === 'manual' ? undefined : redirected(step, message);
+  if (next === undefined) return undefined;
+  if (mode === 'error') throw egressFailed(`redirected to ${next.url.origin}`);
+  if (redirects === MOST_REDIRECTS) throw egressFailed(`redirected more than ${MOST_REDIRECTS} times`);
+  return next;
+}
+
+/** @param {Step} step @param {import('node:http').IncomingMessage} message @returns {Step | undefined} */
+function redirected(step, { statusCode = 0, headers }) {
   if (!redirectStatuses.includes(statusCode) || headers.location === undefined) return undefined;
   // Headers are read as Latin-1, and servers write UTF-8.
   const location = Buffer.from(headers.location, 'latin1').toString();

@@ -39,8 +39,8 @@ export function steps() {
   return [
     cargo('cargo fmt', ['fmt', '--all', '--check']),
     cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
-    // Without --no-fail-fast the first failing test program would hide the others.
     fuzzTargets(),
+    // Without --no-fail-fast the first failing test program would hide the others.
     cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
     // Whether the simulation would find what the pool could get wrong.
     cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),

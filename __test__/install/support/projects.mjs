@@ -57,6 +57,21 @@ export function createProject(directory, registryUrl) {
   symlinkSync(checkoutBun.program, join(directory, 'bin', 'bun'));
 }
 
+let places = 0;
+
+/**
+ * A working directory of one program of the project, with tenants of its own: of two hosts on one root the second is warned.
+ *
+ * @param {string} project
+ */
+export function placeOf(project) {
+  const place = join(project, 'places', String((places += 1)));
+  mkdirSync(place, { recursive: true });
+  cpSync(join(project, 'tenants'), join(place, 'tenants'), { recursive: true });
+  for (const name of ['bin', 'node_modules']) symlinkSync(join(project, name), join(place, name));
+  return place;
+}
+
 /** For how long a program may run. Nothing here takes more than a second or two on an idle machine. */
 const LIMIT_MS = 120_000;
 

@@ -1,0 +1,44 @@
+// A snapshot that answered at ::1 and was not taken after all says nothing of where the process is that is started instead.
+import { expect, test } from 'bun:test';
+import { createCheckpoints } from '../../lib/checkpoint/checkpoints.js';
+import { createRun, createTickets } from '../../lib/ledger.js';
+import { createCounts } from '../../lib/telemetry.js';
+
+/** All that a restore needs; the process answers at ::1 at once. */
+function restoring(isTaken: boolean) {
+  const tickets = createTickets();
+  const native = {
+    sinceBootMs: () => 0,
+    watch() {},
+    unwatch() {},
+    signal() {},
+    isStarting: () => true,
+    askReady: (ticket: number) => tickets.close(ticket, 2),
+    restored: () => isTaken,
+  };
+  const driver = { has: async () => true, restore: async () => ({ pid: 4_000 }), drop: async () => {} };
+  const settings = { checkpoint: { driver, restoreTimeoutMs: Infinity } };
+  const external = { reportExit() {}, failStart: (_: unknown, error: unknown) => void failures.push(error) };
+  const failures: unknown[] = [];
+  const counts = { ...createCounts(), closedAt: 0 };
+  const images = new Set(['a']);
+  const core: any = { native, settings, counts, images, external, tickets, wake() {} };
+  const run = createRun(1, 'a', 4_000, 0);
+  const started: unknown[] = [];
+  const done = createCheckpoints(core).restoreOr(run, false, () => void started.push(run.host));
+  return { run, done, started, failures };
+}
+
+test('the process that is started cold is not at ::1 for that', async () => {
+  const { run, done, started, failures } = restoring(false);
+  await done;
+  expect([started, failures]).toEqual([[undefined], []]);
+  expect(run.host).toBeUndefined();
+});
+
+test('one that is taken is at ::1', async () => {
+  const { run, done, started, failures } = restoring(true);
+  await done;
+  expect([started, failures]).toEqual([[], []]);
+  expect(run.host).toBe('::1');
+});
