@@ -81,6 +81,8 @@ pub enum LaunchError {
     HandOver(io::Error),
     #[error("the warden was lost while the process was being started")]
     WardenLost,
+    #[error("its program was not reached in time")]
+    NoAnswer,
     #[error("{0}")]
     Surroundings(String),
     /// Nothing can be started on this machine as it is set up.
@@ -164,11 +166,6 @@ impl WardenClient {
         WardenClient { path, off_thread, connections: Mutex::default(), next_number: 1.into() }
     }
 
-    /// Where a start's slow steps are done.
-    pub fn off_thread(&self) -> &OffThread {
-        &self.off_thread
-    }
-
     /// Starts a tenant. What comes of it is in the result's channels.
     pub fn launch(&self, launch: Launch, surroundings: &Surroundings) -> Result<Launched, LaunchError> {
         let number = self.next_number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -208,17 +205,17 @@ impl WardenClient {
         }
     }
 
-    /// Waits until it is known whether the program runs.
+    /// Waits until it is known whether the program runs, but for no longer than a second: if it is not known then, whoever
+    /// should have said it may have been stopped, and is continued.
     pub async fn outcome(
         &self,
-        mut started: oneshot::Receiver<Result<Started, LaunchError>>,
-    ) -> Result<Started, LaunchError> {
-        loop {
-            if let Ok(outcome) = tokio::time::timeout(LATE_AFTER, &mut started).await {
-                return outcome.unwrap_or(Err(LaunchError::WardenLost));
-            }
-            self.lock().iter().for_each(|connection| wake(&connection.process));
+        started: &mut oneshot::Receiver<Result<Started, LaunchError>>,
+    ) -> Option<Result<Started, LaunchError>> {
+        if let Ok(outcome) = tokio::time::timeout(LATE_AFTER, started).await {
+            return Some(outcome.unwrap_or(Err(LaunchError::WardenLost)));
         }
+        self.lock().iter().for_each(|connection| wake(&connection.process));
+        None
     }
 
     fn order(&self, order: Order, surroundings: &Surroundings) -> Result<(), LaunchError> {

@@ -25,6 +25,7 @@ mod priority;
 mod roster;
 mod service;
 mod setup;
+mod start_script;
 #[allow(unsafe_code, reason = "the one place for system calls without a safe wrapper")]
 mod sys;
 mod tree;
