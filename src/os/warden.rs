@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use warden::{LaunchSpec, LaunchStep, StopStage, host};
 
+use self::heirs::Heirs;
 use self::link::Link;
 use super::off_thread::OffThread;
 use super::orphans;
@@ -148,6 +149,7 @@ pub struct WardenClient {
     off_thread: OffThread,
     /// One, unless the host has changed its rights or limits. Those that are closed stay until their end has been seen.
     connections: Mutex<Vec<Connection>>,
+    heirs: Heirs,
     next_number: std::sync::atomic::AtomicU64,
 }
 
@@ -163,7 +165,13 @@ struct Connection {
 
 impl WardenClient {
     pub fn new(path: PathBuf, off_thread: OffThread) -> Self {
-        WardenClient { path, off_thread, connections: Mutex::default(), next_number: 1.into() }
+        WardenClient {
+            path,
+            off_thread,
+            connections: Mutex::default(),
+            heirs: Heirs::default(),
+            next_number: 1.into(),
+        }
     }
 
     /// Starts a tenant. What comes of it is in the result's channels.
@@ -218,17 +226,12 @@ impl WardenClient {
         None
     }
 
+    /// Only the engine's thread gives launches, so there is never another warden being started at the same time.
     fn order(&self, order: Order, surroundings: &Surroundings) -> Result<(), LaunchError> {
+        let Some(errand) = self.order_of_open(Errand::Order(order), surroundings) else { return Ok(()) };
+        // Not under the lock: JavaScript's thread takes it for each stop, and a start lasts until the program is executed.
+        let opened = self.open(surroundings)?;
         let mut connections = self.lock();
-        connections.retain(|connection| !connection.closed.is_finished());
-        let mut errand = Errand::Order(order);
-        for connection in connections.iter().filter(|open| open.surroundings.are_those_of(surroundings)) {
-            match connection.errands.send(errand) {
-                Ok(()) => return Ok(()),
-                Err(refused) => errand = refused.0,
-            }
-        }
-        let opened = self.open(surroundings, &connections)?;
         for other in &*connections {
             let _ = other.errands.send(Errand::LeaveWhenIdle);
         }
@@ -237,10 +240,24 @@ impl WardenClient {
         sent.map_err(|_| LaunchError::WardenLost)
     }
 
-    fn open(&self, surroundings: &Surroundings, known: &[Connection]) -> Result<Connection, LaunchError> {
+    /// Gives it to a warden that there is, or back.
+    fn order_of_open(&self, mut errand: Errand, surroundings: &Surroundings) -> Option<Errand> {
+        let mut connections = self.lock();
+        connections.retain(|connection| !connection.closed.is_finished());
+        for connection in connections.iter().filter(|open| open.surroundings.are_those_of(surroundings)) {
+            match connection.errands.send(errand) {
+                Ok(()) => return None,
+                Err(refused) => errand = refused.0,
+            }
+        }
+        Some(errand)
+    }
+
+    fn open(&self, surroundings: &Surroundings) -> Result<Connection, LaunchError> {
         proc_check::require_own().map_err(LaunchError::Unsupported)?;
         surroundings.assume().map_err(LaunchError::Surroundings)?;
-        heirs::reap_except(&known.iter().map(|connection| connection.pid).collect::<Vec<_>>());
+        let known: Vec<Pid> = self.lock().iter().map(|connection| connection.pid).collect();
+        self.heirs.reap_except(&known);
         let opened = Program::held(&self.path)
             .and_then(|program| open(&program, surroundings.clone(), self.off_thread.clone()));
         opened.map_err(|error| LaunchError::Warden { path: self.path.clone(), error })
