@@ -73,7 +73,9 @@ impl Asking {
     /// Returns whether others are left.
     pub fn go_on(&mut self, link: Option<&OwnedFd>) -> bool {
         let keeper = getpid();
-        for child in Kinship::look(keeper).children_of(keeper) {
+        // Without a look there is another one soon.
+        let children = Kinship::look(keeper).and_then(|kinship| kinship.children_of_root(keeper));
+        for child in children.unwrap_or_default() {
             if !self.asked.insert(child) {
                 continue;
             }

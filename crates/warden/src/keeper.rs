@@ -17,7 +17,7 @@ use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
 use crate::clock;
-use crate::hunt::Hunt;
+use crate::hunt::{Found, Hunt};
 use crate::launch::{Outfit, become_tenant};
 use crate::link::{self, Received};
 use crate::outbox::Outbox;
@@ -126,9 +126,9 @@ impl Keeper {
     fn hunt(&mut self) {
         let Phase::Killing(hunt) = &mut self.phase else { return };
         let found = hunt.round(clock::now_ms(), Scope { root: getpid(), spared: &[] });
-        // There are children, and none is seen: /proc is not there. The main process is ours for as long as it is not
+        // There are children, and none is seen: /proc is not there, or cannot be read. The main process is ours for as long as it is not
         // reaped, and what it leaves in its group ends with it.
-        if found == Some(0) && self.main_ending.is_none() {
+        if matches!(found, Found::Nobody | Found::Unseen) && self.main_ending.is_none() {
             let _ = kill_process_group(self.main, Signal::KILL);
         }
     }
