@@ -47,7 +47,7 @@ pub trait RunSink: LineSink {
     fn not_started(&self, reason: String);
     /// Its main process is gone; the rest of its tree follows.
     fn main_ended(&self);
-    /// Neither does any other on this machine, as it is set up.
+    /// It does not, and no other can be started on this machine as it is set up.
     fn unsupported(&self, reason: String);
     /// Whether the start has not been called off.
     fn is_wanted(&self) -> bool;
