@@ -50,7 +50,10 @@ impl Driver {
         let log_room = self.settings.has_log.then(|| self.uplink.log_room());
         let supervision = Supervision::new(self.clone(), run, tail, log_room, forced);
         let shared = engine.clone();
-        engine.spawn(async move { supervise(&shared.warden, program, noted, &supervision).await });
+        let patience = self.settings.readiness_timeout;
+        engine.spawn(async move {
+            supervise(&shared.warden, program, noted, patience, &supervision).await;
+        });
     }
 
     /// A process of ours exists.

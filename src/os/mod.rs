@@ -28,7 +28,6 @@ mod request;
 pub mod root_claim;
 pub mod run;
 mod sock_diag;
-mod start_script;
 pub mod surroundings;
 pub mod warden;
 pub mod warden_program;

@@ -3,7 +3,6 @@
 use crate::os::logs::{LineSink, Stream, pump};
 use crate::os::main_process::MainProcess;
 use crate::os::proc_check;
-use crate::os::start_script;
 use crate::os::surroundings::{Noted, Surroundings};
 use crate::os::warden::{Ended, Launch, LaunchError, Launched, Started, WardenClient};
 use crate::os::watched::watch;
@@ -15,11 +14,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch as channel};
-use warden::{LaunchSpec, LaunchStep};
+use warden::{LaunchSpec, LaunchStep, StopStage};
 
 /// What a lost start's processes get to be gone. Its keeper ends them as soon as the warden is; if they are not gone by
 /// then, there is no second try beside them.
 const LOST_START_TIME: Duration = Duration::from_secs(1);
+
+/// What a launch gets at least to come as far as its program. It takes milliseconds, and seconds on a machine that is busy
+/// with other launches.
+const PATIENCE_MIN: Duration = Duration::from_secs(10);
+
+/// What a pipe holds.
+const OUTPUT_ROOM_BYTES: usize = 64 << 10;
 
 /// What to run, and where.
 pub struct Program {
@@ -41,7 +47,7 @@ pub trait RunSink: LineSink {
     fn not_started(&self, reason: String);
     /// Its main process is gone; the rest of its tree follows.
     fn main_ended(&self);
-    /// Neither does any other on this machine, as it is set up.
+    /// It does not, and no other can be started on this machine as it is set up.
     fn unsupported(&self, reason: String);
     /// Whether the start has not been called off.
     fn is_wanted(&self) -> bool;
@@ -52,14 +58,17 @@ pub trait RunSink: LineSink {
 }
 
 /// Runs the program to its end, with the rights and limits that were noted. Every error ends in `not_started` or
-/// `unsupported`.
-pub async fn supervise(warden: &WardenClient, program: Program, noted: Noted, sink: &impl RunSink) {
-    if let Err(reason) = check(warden, &program).await {
-        return sink.not_started(reason);
-    }
-    let tried = match start(warden, &program, &noted).await {
+/// `unsupported`. A launch has so much patience to get as far as to the program.
+pub async fn supervise(
+    warden: &WardenClient,
+    program: Program,
+    noted: Noted,
+    patience: Duration,
+    sink: &impl RunSink,
+) {
+    let tried = match start(warden, &program, &noted, patience, sink).await {
         Err(failed) if failed.may_pass() && failed.is_over().await && sink.is_wanted() => {
-            start(warden, &program, &noted.again()).await
+            start(warden, &program, &noted.again(), patience, sink).await
         }
         tried => tried,
     };
@@ -70,7 +79,7 @@ pub async fn supervise(warden: &WardenClient, program: Program, noted: Noted, si
             (main, start)
         }
         Err(Failed { error: LaunchError::Unsupported(reason), .. }) => return sink.unsupported(reason),
-        Err(Failed { error, .. }) => return sink.not_started(explain(&program, error)),
+        Err(Failed { error, outputs }) => return sink.not_started(explain(&program, error, &outputs)),
     };
     let (tell_ended, ended) = channel::channel(false);
     let end = async {
@@ -107,16 +116,6 @@ async fn watch_main(main: Option<MainProcess>, sink: &impl RunSink, mut ended: c
         _ = ended.wait_for(|ended| *ended) => {}
         () = main.end() => sink.main_ended(),
     }
-}
-
-async fn check(warden: &WardenClient, program: &Program) -> Result<(), String> {
-    if !program.runs_start_script {
-        return Ok(());
-    }
-    let directory = program.directory.clone();
-    // Its file system may be slow. Without a thread to spare it holds up this one.
-    let checked = warden.off_thread().run(move || start_script::require(&directory)).await;
-    checked.unwrap_or_else(|_| start_script::require(&program.directory))
 }
 
 /// What is left to wait for when the program runs.
@@ -157,6 +156,13 @@ impl Failed {
     }
 }
 
+/// What has been written so far, if it is anything.
+fn written(output: &OwnedFd) -> Option<String> {
+    let mut room = vec![0; OUTPUT_ROOM_BYTES];
+    let length = rustix::io::read(output, &mut room).ok().filter(|length| *length > 0)?;
+    Some(String::from_utf8_lossy(&room[..length]).into_owned())
+}
+
 /// Reads to the end of what nobody wants.
 async fn until_closed(output: &OwnedFd) -> io::Result<()> {
     let output = watch(output.try_clone()?)?;
@@ -176,16 +182,52 @@ async fn start(
     warden: &WardenClient,
     program: &Program,
     noted: &Noted,
+    patience: Duration,
+    sink: &impl RunSink,
 ) -> Result<(u64, Started, Start), Failed> {
     let surroundings = noted.surroundings().map_err(|error| match proc_check::require_own() {
         Err(reason) => LaunchError::Unsupported(reason),
         Ok(()) => LaunchError::Prepare(error),
     })?;
     let (launch, stdout, stderr) = prepare(program, &surroundings).map_err(LaunchError::Prepare)?;
-    let Launched { number, started, ended } = warden.launch(launch, &surroundings)?;
-    match warden.outcome(started).await {
-        Ok(started) => Ok((number, started, Start { ended, stdout, stderr })),
+    let mut launched = warden.launch(launch, &surroundings)?;
+    match outcome(warden, &mut launched, patience, sink).await {
+        Ok(started) => Ok((launched.number, started, Start { ended: launched.ended, stdout, stderr })),
         Err(error) => Err(Failed { error, outputs: vec![stdout, stderr] }),
+    }
+}
+
+/// Waits until it is known whether the program runs. A launch that does not come so far, as when a file system does not
+/// answer, is ended when it is not wanted any more or has had its time. It is not the tenant's program yet, so there is
+/// nothing in it to be asked first.
+async fn outcome(
+    warden: &WardenClient,
+    launched: &mut Launched,
+    patience: Duration,
+    sink: &impl RunSink,
+) -> Result<Started, LaunchError> {
+    // Looks are counted and not time: a host that is stopped meanwhile makes none.
+    let mut looks_left = patience.max(PATIENCE_MIN).as_secs();
+    loop {
+        if let Some(outcome) = warden.outcome(&mut launched.started).await {
+            return outcome;
+        }
+        looks_left = looks_left.saturating_sub(1);
+        if looks_left == 0 || !sink.is_wanted() {
+            break;
+        }
+    }
+    loop {
+        // Again each time: a stop that overtakes its launch is lost.
+        warden.stop(launched.number, StopStage::Kill);
+        match warden.outcome(&mut launched.started).await {
+            Some(Ok(_)) => {
+                let _ = (&mut launched.ended).await;
+                return Err(LaunchError::NoAnswer);
+            }
+            Some(failed) => return failed,
+            None => {}
+        }
     }
 }
 
@@ -198,6 +240,7 @@ fn prepare(program: &Program, surroundings: &Surroundings) -> io::Result<(Launch
     let spec = LaunchSpec {
         cwd: CString::new(program.directory.as_str())?,
         umask: surroundings.umask,
+        needs_start_script: program.runs_start_script,
         argv: strings(&program.command)?,
         env: strings(&program.environment)?,
     };
@@ -212,9 +255,17 @@ fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Names the directory or the program, and what to do.
-fn explain(program: &Program, error: LaunchError) -> String {
-    let LaunchError::Step { step, error } = error else { return error.to_string() };
+fn explain(program: &Program, error: LaunchError, outputs: &[OwnedFd]) -> String {
     let (directory, name) = (&program.directory, &program.command[0]);
+    let (step, error) = match error {
+        LaunchError::Step { step, error } => (step, error),
+        LaunchError::NoAnswer => {
+            return format!(
+                "its directory {directory:?} or its program {name:?} could not be reached in time:                  a file system does not answer"
+            );
+        }
+        other => return other.to_string(),
+    };
     let missing = error.kind() == io::ErrorKind::NotFound;
     match step {
         LaunchStep::ChangeDirectory if missing => {
@@ -227,6 +278,7 @@ fn explain(program: &Program, error: LaunchError) -> String {
         LaunchStep::Execute => {
             format!("the program {name:?} could not be executed in {directory:?}: {error}")
         }
+        LaunchStep::CheckStartScript => outputs.last().and_then(written).unwrap_or(error.to_string()),
         LaunchStep::Fork => format!("no process could be made for it: {error}"),
         LaunchStep::ReadSpec => format!("the warden could not read what to start: {error}"),
         LaunchStep::CheckUser => {

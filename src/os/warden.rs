@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use warden::{LaunchSpec, LaunchStep, StopStage, host};
 
+use self::heirs::Heirs;
 use self::link::Link;
 use super::off_thread::OffThread;
 use super::orphans;
@@ -81,6 +82,8 @@ pub enum LaunchError {
     HandOver(io::Error),
     #[error("the warden was lost while the process was being started")]
     WardenLost,
+    #[error("its program was not reached in time")]
+    NoAnswer,
     #[error("{0}")]
     Surroundings(String),
     /// Nothing can be started on this machine as it is set up.
@@ -146,6 +149,7 @@ pub struct WardenClient {
     off_thread: OffThread,
     /// One, unless the host has changed its rights or limits. Those that are closed stay until their end has been seen.
     connections: Mutex<Vec<Connection>>,
+    heirs: Heirs,
     next_number: std::sync::atomic::AtomicU64,
 }
 
@@ -161,12 +165,13 @@ struct Connection {
 
 impl WardenClient {
     pub fn new(path: PathBuf, off_thread: OffThread) -> Self {
-        WardenClient { path, off_thread, connections: Mutex::default(), next_number: 1.into() }
-    }
-
-    /// Where a start's slow steps are done.
-    pub fn off_thread(&self) -> &OffThread {
-        &self.off_thread
+        WardenClient {
+            path,
+            off_thread,
+            connections: Mutex::default(),
+            heirs: Heirs::default(),
+            next_number: 1.into(),
+        }
     }
 
     /// Starts a tenant. What comes of it is in the result's channels.
@@ -208,30 +213,25 @@ impl WardenClient {
         }
     }
 
-    /// Waits until it is known whether the program runs.
+    /// Waits until it is known whether the program runs, but for no longer than a second: if it is not known then, whoever
+    /// should have said it may have been stopped, and is continued.
     pub async fn outcome(
         &self,
-        mut started: oneshot::Receiver<Result<Started, LaunchError>>,
-    ) -> Result<Started, LaunchError> {
-        loop {
-            if let Ok(outcome) = tokio::time::timeout(LATE_AFTER, &mut started).await {
-                return outcome.unwrap_or(Err(LaunchError::WardenLost));
-            }
-            self.lock().iter().for_each(|connection| wake(&connection.process));
+        started: &mut oneshot::Receiver<Result<Started, LaunchError>>,
+    ) -> Option<Result<Started, LaunchError>> {
+        if let Ok(outcome) = tokio::time::timeout(LATE_AFTER, started).await {
+            return Some(outcome.unwrap_or(Err(LaunchError::WardenLost)));
         }
+        self.lock().iter().for_each(|connection| wake(&connection.process));
+        None
     }
 
+    /// Only the engine's thread gives launches, so there is never another warden being started at the same time.
     fn order(&self, order: Order, surroundings: &Surroundings) -> Result<(), LaunchError> {
+        let Some(errand) = self.order_of_open(Errand::Order(order), surroundings) else { return Ok(()) };
+        // Not under the lock: JavaScript's thread takes it for each stop, and a start lasts until the program is executed.
+        let opened = self.open(surroundings)?;
         let mut connections = self.lock();
-        connections.retain(|connection| !connection.closed.is_finished());
-        let mut errand = Errand::Order(order);
-        for connection in connections.iter().filter(|open| open.surroundings.are_those_of(surroundings)) {
-            match connection.errands.send(errand) {
-                Ok(()) => return Ok(()),
-                Err(refused) => errand = refused.0,
-            }
-        }
-        let opened = self.open(surroundings, &connections)?;
         for other in &*connections {
             let _ = other.errands.send(Errand::LeaveWhenIdle);
         }
@@ -240,10 +240,24 @@ impl WardenClient {
         sent.map_err(|_| LaunchError::WardenLost)
     }
 
-    fn open(&self, surroundings: &Surroundings, known: &[Connection]) -> Result<Connection, LaunchError> {
+    /// Gives it to a warden that there is, or back.
+    fn order_of_open(&self, mut errand: Errand, surroundings: &Surroundings) -> Option<Errand> {
+        let mut connections = self.lock();
+        connections.retain(|connection| !connection.closed.is_finished());
+        for connection in connections.iter().filter(|open| open.surroundings.are_those_of(surroundings)) {
+            match connection.errands.send(errand) {
+                Ok(()) => return None,
+                Err(refused) => errand = refused.0,
+            }
+        }
+        Some(errand)
+    }
+
+    fn open(&self, surroundings: &Surroundings) -> Result<Connection, LaunchError> {
         proc_check::require_own().map_err(LaunchError::Unsupported)?;
         surroundings.assume().map_err(LaunchError::Surroundings)?;
-        heirs::reap_except(&known.iter().map(|connection| connection.pid).collect::<Vec<_>>());
+        let known: Vec<Pid> = self.lock().iter().map(|connection| connection.pid).collect();
+        self.heirs.reap_except(&known);
         let opened = Program::held(&self.path)
             .and_then(|program| open(&program, surroundings.clone(), self.off_thread.clone()));
         opened.map_err(|error| LaunchError::Warden { path: self.path.clone(), error })

@@ -10,9 +10,14 @@
 //! it passes on meanwhile waits in them and is seen. (Those that do not listen need no such care: whoever of them was sent
 //! one is dead.) What is passed on later is seen only in programs that let go of their handler with the first signal.
 //! Then they are continued, as everybody in the main process's group is: a stopped process would hear nothing.
+//!
+//! All of that care has [`CARE_MS`] in all, and is dropped as soon as there is something to read on the link: a tree of
+//! many that take their time must not keep its keeper from hearing that it is to be killed.
 
 use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
 use warden::planted::{Bug, planted};
@@ -28,6 +33,11 @@ const FREEZE_MS: u64 = 200;
 /// How long a process has to react while those below it are stopped. Only one that is kept busy needs it all.
 const REACTION_MS: u64 = 100;
 
+/// How long a tree's processes are waited for in all. The first needs no more than the two above, and most trees a few
+/// milliseconds. Those that are left then are asked all the same, and may get a second one from a parent. Less than the
+/// keeper's last grace, so that everybody has been asked by the end of that.
+const CARE_MS: u64 = 500;
+
 /// Between two looks at them.
 const LOOK_MS: u64 = 1;
 
@@ -40,6 +50,8 @@ pub struct Asking {
     asked: HashSet<Pid>,
     /// Who listened when a process above it was asked.
     listeners: HashMap<Pid, Listener>,
+    /// What is left of [`CARE_MS`].
+    care_left_ms: u64,
 }
 
 struct Listener {
@@ -50,26 +62,31 @@ struct Listener {
 
 impl Asking {
     /// Asks the main process.
-    pub fn of(main: Pid) -> Asking {
-        let mut asking = Asking { asked: HashSet::from([main]), listeners: HashMap::new() };
-        asking.ask(main);
+    pub fn of(main: Pid, link: Option<&OwnedFd>) -> Asking {
+        let asked = HashSet::from([main]);
+        let mut asking = Asking { asked, listeners: HashMap::new(), care_left_ms: CARE_MS };
+        asking.ask(main, link);
         asking
     }
 
-    /// The main process is gone: asks those that have become our children.
-    pub fn go_on(&mut self) {
+    /// The main process is gone: asks those that have become our children, but only one of them that has to be waited for.
+    /// Returns whether others are left.
+    pub fn go_on(&mut self, link: Option<&OwnedFd>) -> bool {
         let keeper = getpid();
-        for child in Kinship::look(keeper).children_of(keeper) {
+        // Without a look there is another one soon.
+        let children = Kinship::look(keeper).and_then(|kinship| kinship.children_of_root(keeper));
+        for child in children.unwrap_or_default() {
             if !self.asked.insert(child) {
                 continue;
             }
             if self.was_passed_it(child) {
                 // It may have been stopped since.
                 let _ = kill_process(child, Signal::CONT);
-            } else {
-                self.ask(child);
+            } else if self.ask(child, link) {
+                return true;
             }
         }
+        false
     }
 
     /// The pid is free from now on.
@@ -88,9 +105,11 @@ impl Asking {
             || Disposition::of(pid).is_some_and(|now| now.is_pending || !now.listens)
     }
 
-    /// Sends it to a child of ours, and sees to whom it is passed on at once.
-    fn ask(&mut self, child: Pid) {
-        let may_pass_it_on = Disposition::of(child).is_some_and(|it| it.listens);
+    /// Sends it to a child of ours, and sees to whom it is passed on at once. Returns whether that was waited for.
+    fn ask(&mut self, child: Pid, link: Option<&OwnedFd>) -> bool {
+        let begun_ms = clock::now_ms();
+        let care = Care { link, due_ms: begun_ms + self.care_left_ms };
+        let may_pass_it_on = self.care_left_ms > 0 && Disposition::of(child).is_some_and(|it| it.listens);
         let members =
             if may_pass_it_on { descendants(Scope { root: child, spared: &[] }) } else { Vec::new() };
         let listens = |pid: &Pid| Disposition::of(*pid).is_some_and(|it| it.listens && !it.has_ended());
@@ -100,23 +119,26 @@ impl Asking {
         for &pid in &listening {
             signal(pid, Signal::STOP);
         }
-        await_stop(&listening);
+        care.await_stop(&listening);
         // Our unreaped child, so its pid is its own.
         let _ = kill_process(child, Signal::TERM);
         let _ = kill_process(child, Signal::CONT);
         if planted(Bug::TermIsSentTwice) {
-            await_reaction(child);
+            care.await_reaction(child);
             let _ = kill_process(child, Signal::TERM);
         }
         if !listening.is_empty() {
-            await_reaction(child);
+            care.await_reaction(child);
         }
+        let has_waited = !listening.is_empty();
         for pid in listening {
             self.note(pid);
             signal(pid, Signal::CONT);
         }
         // Fails if it leads no group.
         let _ = kill_process_group(child, Signal::CONT);
+        self.care_left_ms = self.care_left_ms.saturating_sub(clock::now_ms() - begun_ms);
+        has_waited
     }
 
     fn note(&mut self, pid: Pid) {
@@ -128,24 +150,38 @@ impl Asking {
     }
 }
 
-fn await_stop(pids: &[Pid]) {
-    let due_ms = clock::now_ms() + FREEZE_MS;
-    for &pid in pids {
-        while Disposition::of(pid).is_some_and(|it| !it.is_frozen()) && clock::now_ms() < due_ms {
-            link::wait(&mut [], Some(LOOK_MS));
-        }
-    }
+/// For how long processes are waited for.
+struct Care<'a> {
+    /// Until there is something to read on it.
+    link: Option<&'a OwnedFd>,
+    due_ms: u64,
 }
 
-/// Until the process has ended, or has taken the signal and waits for something else.
-fn await_reaction(pid: Pid) {
-    let due_ms = clock::now_ms() + REACTION_MS;
-    let (mut quiet_looks, mut switches) = (0, None);
-    while quiet_looks < QUIET_LOOKS && clock::now_ms() < due_ms {
-        link::wait(&mut [], Some(LOOK_MS));
-        let Some(now) = Disposition::of(pid).filter(|it| !it.has_ended()) else { return };
-        let is_quiet = now.state == b'S' && !now.is_pending && switches == Some(now.switches);
-        quiet_looks = if is_quiet { quiet_looks + 1 } else { 0 };
-        switches = Some(now.switches);
+impl Care<'_> {
+    fn await_stop(&self, pids: &[Pid]) {
+        let due_ms = self.due_ms.min(clock::now_ms() + FREEZE_MS);
+        for &pid in pids {
+            while Disposition::of(pid).is_some_and(|it| !it.is_frozen()) && self.goes_on(due_ms) {}
+        }
+    }
+
+    /// Until the process has ended, or has taken the signal and waits for something else.
+    fn await_reaction(&self, pid: Pid) {
+        let due_ms = self.due_ms.min(clock::now_ms() + REACTION_MS);
+        let (mut quiet_looks, mut switches) = (0, None);
+        while quiet_looks < QUIET_LOOKS && self.goes_on(due_ms) {
+            let Some(now) = Disposition::of(pid).filter(|it| !it.has_ended()) else { return };
+            let is_quiet = now.state == b'S' && !now.is_pending && switches == Some(now.switches);
+            quiet_looks = if is_quiet { quiet_looks + 1 } else { 0 };
+            switches = Some(now.switches);
+        }
+    }
+
+    /// Lets some time pass; false if there is none left, or something else to do.
+    fn goes_on(&self, due_ms: u64) -> bool {
+        let mut link: Vec<PollFd<'_>> =
+            self.link.iter().map(|link| PollFd::new(*link, PollFlags::IN)).collect();
+        link::wait(&mut link, Some(LOOK_MS));
+        clock::now_ms() < due_ms && link.iter().all(|link| link.revents().is_empty())
     }
 }

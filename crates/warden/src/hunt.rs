@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 use crate::clock;
@@ -43,18 +44,17 @@ impl Hunt {
         self.due_ms.saturating_sub(now_ms)
     }
 
-    /// If a round is due, stops every member of the tree, then kills them all; returns how many children the root had, ended
-    /// but unreaped ones included.
-    pub fn round(&mut self, now_ms: u64, scope: Scope<'_>) -> Option<usize> {
+    /// If a round is due, stops every member of the tree, then kills them all.
+    pub fn round(&mut self, now_ms: u64, scope: Scope<'_>) -> Found {
         if now_ms < self.due_ms {
-            return None;
+            return Found::NotLooked;
         }
         // Stopped first, so that nobody multiplies or restarts the others while they are killed.
         let mut prey = Prey { root: scope.root, struck: &self.struck, members: HashMap::new() };
         let children = prey.look(scope);
         for _ in 1..LOOKS_MAX {
             let before = prey.members.len();
-            prey.look(scope);
+            let _ = prey.look(scope);
             if prey.members.len() == before {
                 break;
             }
@@ -65,8 +65,25 @@ impl Hunt {
         let end_ms = clock::now_ms();
         self.due_ms = end_ms + self.pause_ms.max(end_ms - now_ms);
         self.struck.extend(new);
-        Some(children)
+        match children {
+            Ok(0) => Found::Nobody,
+            Ok(_) => Found::Some,
+            Err(_) => Found::Unseen,
+        }
     }
+}
+
+/// The children that the root had, ended but unreaped ones included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No round was due.
+    NotLooked,
+    /// It could not be seen just now whether there are any.
+    Unseen,
+    /// There is none.
+    Nobody,
+    /// There are some.
+    Some,
 }
 
 /// The tree as it is found in one round.
@@ -86,9 +103,9 @@ struct Member {
 
 impl Prey<'_> {
     /// Walks the tree, parents before children, and stops whoever is new. Returns how many children the root has.
-    fn look(&mut self, scope: Scope<'_>) -> usize {
-        let kinship = Kinship::look(scope.root);
-        let mut children = kinship.children_of(scope.root);
+    fn look(&mut self, scope: Scope<'_>) -> Result<usize, Errno> {
+        let kinship = Kinship::look(scope.root)?;
+        let mut children = kinship.children_of_root(scope.root)?;
         children.retain(|child| !scope.spared.contains(child));
         let count = children.len();
         let incomplete = |(pid, member): (&Pid, &Member)| (!member.is_complete).then_some(*pid);
@@ -102,7 +119,7 @@ impl Prey<'_> {
                 member.is_complete = is_complete;
             }
         }
-        count
+        Ok(count)
     }
 
     /// Adds those that are not known yet to the members, and stops them.

@@ -17,7 +17,7 @@ use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
 use crate::clock;
-use crate::hunt::Hunt;
+use crate::hunt::{Found, Hunt};
 use crate::launch::{Outfit, become_tenant};
 use crate::link::{self, Received};
 use crate::outbox::Outbox;
@@ -108,13 +108,13 @@ impl Keeper {
 
     fn serve(mut self, mut link: Option<OwnedFd>) {
         while self.reap() {
-            self.go_on_asking();
+            let has_to_ask = self.go_on_asking(link.as_ref());
             self.hunt();
             if let Some(link) = &link {
                 // A closed link is noticed where it is read from.
                 self.outbox.flush(link);
             }
-            self.wait(&mut link);
+            self.wait(&mut link, has_to_ask);
         }
         self.resolve_launch();
         self.outbox.push(self.result());
@@ -126,9 +126,9 @@ impl Keeper {
     fn hunt(&mut self) {
         let Phase::Killing(hunt) = &mut self.phase else { return };
         let found = hunt.round(clock::now_ms(), Scope { root: getpid(), spared: &[] });
-        // There are children, and none is seen: /proc is not there. The main process is ours for as long as it is not
+        // There are children, and none is seen: /proc is not there, or cannot be read. The main process is ours for as long as it is not
         // reaped, and what it leaves in its group ends with it.
-        if found == Some(0) && self.main_ending.is_none() {
+        if matches!(found, Found::Nobody | Found::Unseen) && self.main_ending.is_none() {
             let _ = kill_process_group(self.main, Signal::KILL);
         }
     }
@@ -154,8 +154,9 @@ impl Keeper {
         }
     }
 
-    fn wait(&mut self, link: &mut Option<OwnedFd>) {
-        let timeout_ms = self.timeout_ms();
+    /// If there is more to do, only what has happened by now.
+    fn wait(&mut self, link: &mut Option<OwnedFd>, has_to_ask: bool) {
+        let timeout_ms = if has_to_ask { Some(0) } else { self.timeout_ms() };
         let status = match &self.launch {
             Launch::Pending(status) => Some(status),
             Launch::Started | Launch::Failed(_) => None,
@@ -206,7 +207,7 @@ impl Keeper {
 
     fn obey(&mut self, link: &mut Option<OwnedFd>) {
         while let Some(socket) = link {
-            match link::receive(socket, self.warden) {
+            match link::receive(&*socket, self.warden) {
                 Received::Forged => {}
                 Received::Nothing => return,
                 Received::Closed => {
@@ -214,7 +215,7 @@ impl Keeper {
                     self.end_alone();
                 }
                 Received::Packet { bytes, .. } => match Command::decode(&bytes) {
-                    Ok(Command::Stop { stage: StopStage::Terminate, .. }) => self.terminate(),
+                    Ok(Command::Stop { stage: StopStage::Terminate, .. }) => self.terminate(Some(&*socket)),
                     Ok(Command::Stop { stage: StopStage::Kill, .. }) => self.kill(),
                     // The warden, the same program, sends nothing else.
                     Ok(Command::Launch { .. } | Command::Continue) | Err(_) => {}
@@ -223,28 +224,29 @@ impl Keeper {
         }
     }
 
-    fn terminate(&mut self) {
+    fn terminate(&mut self, link: Option<&OwnedFd>) {
         if matches!(self.phase, Phase::Serving) {
-            self.phase = Phase::Terminating { asking: Asking::of(self.main), kill_due_ms: None };
+            self.phase = Phase::Terminating { asking: Asking::of(self.main, link), kill_due_ms: None };
         }
     }
 
     /// Nobody will say any more when everything is to be killed.
     fn end_alone(&mut self) {
         let now_ms = clock::now_ms();
-        self.terminate();
+        self.terminate(None);
         if let Phase::Terminating { kill_due_ms, .. } = &mut self.phase {
             *kill_due_ms = Some(now_ms + LAST_GRACE_MS);
         }
     }
 
-    fn go_on_asking(&mut self) {
-        let Phase::Terminating { asking, kill_due_ms } = &mut self.phase else { return };
+    /// Whether it has to be gone on with at once.
+    fn go_on_asking(&mut self, link: Option<&OwnedFd>) -> bool {
+        let Phase::Terminating { asking, kill_due_ms } = &mut self.phase else { return false };
         if kill_due_ms.is_some_and(|due_ms| due_ms <= clock::now_ms()) {
             self.kill();
-        } else if self.main_ending.is_some() {
-            asking.go_on();
+            return false;
         }
+        self.main_ending.is_some() && asking.go_on(link)
     }
 
     fn kill(&mut self) {

@@ -12,6 +12,7 @@ use rustix::stdio;
 use warden::protocol::{LaunchStep, Report};
 use warden::spec::LaunchSpec;
 
+use crate::start_script;
 use crate::sys;
 
 /// The shell that runs scripts without a `#!` line, as every shell and `execvp` do.
@@ -59,8 +60,19 @@ fn start(keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> Result<Infallible, (
     sys::close_all_except(&[0, 1, 2, status.as_raw_fd()]);
     umask(Mode::from_raw_mode(spec.umask));
     chdir(spec.cwd.as_c_str()).map_err(at(LaunchStep::ChangeDirectory))?;
+    if spec.needs_start_script {
+        require_start_script(&spec).map_err(at(LaunchStep::CheckStartScript))?;
+    }
     sys::unblock_signals();
     Err((LaunchStep::Execute, search_and_execute(&spec)))
+}
+
+/// The host reads the reason from standard error once it hears of the failure.
+fn require_start_script(spec: &LaunchSpec) -> Result<(), Errno> {
+    let Err(reason) = start_script::require(&spec.cwd.to_string_lossy()) else { return Ok(()) };
+    // The pipe is empty and holds more than a path and a sentence.
+    let _ = rustix::io::write(stdio::stderr(), reason.as_bytes());
+    Err(Errno::NOENT)
 }
 
 /// Reads from the start of the file, wherever its position is.

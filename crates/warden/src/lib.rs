@@ -2,7 +2,8 @@
 //!
 //! The warden is a small process between the host and its tenants: the host asks it to [launch] and to [stop] runs, it
 //! [reports] what became of them. The two are connected by a `SOCK_SEQPACKET` socket pair whose one end is the warden's
-//! descriptor [`HOST_SOCKET_FD`]; when the host's end closes, every tenant's tree is killed and the warden exits.
+//! descriptor [`HOST_SOCKET_FD`]; when the host's end closes, every tenant's tree is asked to end and killed
+//! 0.6 s later, and the warden exits.
 //!
 //! - [`protocol`] is the packets, pure encoding and decoding;
 //! - [`spec`] is what a tenant's start consists of, and travels in a memory file;

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Every keeper is a subreaper: whoever is orphaned below it becomes its child, so a tenant's tree is exactly the
-//! keeper's descendants, whatever they do to their sessions and groups (tree.rs finds them, asking.rs asks them to end, hunt.rs ends them). A keeper
-//! whose socket to the warden closes kills its tree; the warden whose socket to the host closes does that to all.
+//! keeper's descendants, whatever they do to their sessions and groups (tree.rs finds them, asking.rs asks them to end, hunt.rs
+//! ends them). A keeper whose socket to the warden closes asks its tree to end and kills it 0.6 s later; the warden whose
+//! socket to the host closes has all of them do that, and leaves after them.
 
 #![deny(unsafe_code)]
 
@@ -25,6 +26,7 @@ mod priority;
 mod roster;
 mod service;
 mod setup;
+mod start_script;
 #[allow(unsafe_code, reason = "the one place for system calls without a safe wrapper")]
 mod sys;
 mod tree;

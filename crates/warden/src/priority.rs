@@ -8,7 +8,7 @@
 use std::num::NonZeroU64;
 use std::sync::OnceLock;
 
-use rustix::process::{Pid, getpriority_process, setpriority_process};
+use rustix::process::{Pid, Resource, getpriority_process, getrlimit, setpriority_process};
 use rustix::thread::{current_timer_slack, set_current_timer_slack};
 
 use crate::sys::{self, Policy};
@@ -39,12 +39,18 @@ pub fn get_ahead() {
         // A real-time process has none, and newer kernels let its children inherit that.
         timer_slack: current_timer_slack().ok(),
     });
-    if sys::set_policy(None, Policy::real_time(AHEAD).reset_on_fork()).is_err()
+    if !becomes_real_time(AHEAD)
         && setpriority_process(None, NICE_FIRST).is_ok()
         && let Ok(policy) = sys::policy()
     {
         let _ = sys::set_policy(None, policy.reset_on_fork());
     }
+}
+
+/// Not where real-time processes are killed for what they use (`RLIMIT_RTTIME`): the warden would go with its tenants.
+fn becomes_real_time(priority: i32) -> bool {
+    getrlimit(Resource::Rttime).current.is_none()
+        && sys::set_policy(None, Policy::real_time(priority).reset_on_fork()).is_ok()
 }
 
 /// Lets a process that has been stopped, and is about to be killed, die ahead of others, if that is allowed.

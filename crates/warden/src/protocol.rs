@@ -114,6 +114,8 @@ pub enum LaunchStep {
     Execute,
     /// The host has become another user since it started the warden.
     CheckUser,
+    /// The directory has no start script and needs one. Why is written to the tenant's standard error, as text.
+    CheckStartScript,
 }
 
 /// A packet that neither side would send.
@@ -280,6 +282,7 @@ impl LaunchStep {
             LaunchStep::ChangeDirectory => 3,
             LaunchStep::Execute => 4,
             LaunchStep::CheckUser => 5,
+            LaunchStep::CheckStartScript => 6,
         }
     }
 
@@ -290,6 +293,7 @@ impl LaunchStep {
             3 => Ok(LaunchStep::ChangeDirectory),
             4 => Ok(LaunchStep::Execute),
             5 => Ok(LaunchStep::CheckUser),
+            6 => Ok(LaunchStep::CheckStartScript),
             _ => Err(ProtocolError::Unknown { field: "the launch's step", value }),
         }
     }

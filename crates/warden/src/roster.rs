@@ -198,7 +198,7 @@ impl Keeper {
 
     fn pass_on_stop(&mut self) {
         let Some(stage) = self.unsent_stop() else { return };
-        // Without a link the keeper kills by itself.
+        // Without a link the keeper ends its tree by itself.
         let sent = self.link.as_ref().map_or(Sent::Closed, |link| {
             link::transmit(link, &Command::Stop { run: self.run, stage }.encode())
         });

@@ -11,7 +11,7 @@ use warden::planted::{Bug, planted};
 use warden::protocol::{Command, LaunchStep, Report};
 
 use crate::clock;
-use crate::hunt::Hunt;
+use crate::hunt::{Found, Hunt};
 use crate::link::{self, Received};
 use crate::outbox::Outbox;
 use crate::priority;
@@ -126,7 +126,7 @@ impl Service {
         let spared = self.roster.keeper_pids();
         let scope = Scope { root: getpid(), spared: &spared };
         let hunt = self.strays.get_or_insert_with(Hunt::new);
-        if hunt.round(now_ms, scope) == Some(0) {
+        if hunt.round(now_ms, scope) == Found::Nobody {
             self.strays = None;
             self.relay(Roster::strays_are_gone);
         }

@@ -1,15 +1,15 @@
 //! What a tenant's start consists of. It can be megabytes of environment, more than a packet holds, so it travels in a
 //! memory file beside the [`Launch`](crate::protocol::Command::Launch) packet.
 //!
-//! Layout: five little-endian words (magic, number of arguments, number of environment entries, number of bytes that
-//! follow, umask), then the working directory, the arguments and the environment entries, each ended by a zero byte.
+//! Layout: six little-endian words (magic, number of arguments, number of environment entries, number of bytes that
+//! follow, umask, 1 if a start script is needed), then the working directory, the arguments and the environment entries, each ended by a zero byte.
 
 use std::ffi::{CStr, CString};
 
 use thiserror::Error;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"ABS2");
-const HEADER_BYTES: usize = 20;
+const MAGIC: u32 = u32::from_le_bytes(*b"ABS3");
+const HEADER_BYTES: usize = 24;
 
 /// A program and the surroundings it is started in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct LaunchSpec {
     pub cwd: CString,
     /// The file mode creation mask. It travels with each start, as hosts change theirs for moments at a time.
     pub umask: u32,
+    /// The program runs the start script of the directory, which has to have one.
+    pub needs_start_script: bool,
     /// The program and its arguments. A program without a slash is searched in the `PATH` of `env`.
     pub argv: Vec<CString>,
     /// The whole environment, as `KEY=value` entries.
@@ -62,7 +64,8 @@ impl LaunchSpec {
         let strings_bytes: usize = strings().map(|string| string.as_bytes_with_nul().len()).sum();
         let mut bytes = Vec::with_capacity(HEADER_BYTES + strings_bytes);
         let counts = [self.argv.len(), self.env.len(), strings_bytes].map(word);
-        for word in [MAGIC].into_iter().chain(counts).chain([self.umask]) {
+        for word in [MAGIC].into_iter().chain(counts).chain([self.umask, u32::from(self.needs_start_script)])
+        {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         for string in strings() {
@@ -82,6 +85,11 @@ impl LaunchSpec {
             return Err(SpecError::Header);
         }
         let umask = word_at(4);
+        let needs_start_script = match word_at(5) {
+            0 => false,
+            1 => true,
+            _ => return Err(SpecError::Header),
+        };
         let [argument_count, entry_count, announced] = [1, 2, 3].map(|index| word_at(index) as usize);
         if announced != strings.len() {
             return Err(SpecError::Length { announced, actual: strings.len() });
@@ -93,7 +101,7 @@ impl LaunchSpec {
         if let Some(index) = env.iter().position(|entry| !is_assignment(entry)) {
             return Err(SpecError::Environment { index });
         }
-        Ok(LaunchSpec { cwd, umask, argv, env })
+        Ok(LaunchSpec { cwd, umask, needs_start_script, argv, env })
     }
 }
 

@@ -225,7 +225,9 @@ fn close_range(first: RawFd, last: RawFd) -> bool {
 }
 
 fn close_listed(first: RawFd, last: RawFd) {
-    let listed = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    // Of the working directory, which is the `/proc` that the warden was started with: that of the host's mounts may be another
+    // by now. A tenant-to-be asks before it enters its own.
+    let listed = std::fs::read_dir("self/fd").into_iter().flatten().flatten();
     let fds: Vec<RawFd> = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for fd in fds.into_iter().filter(|fd| (first..=last).contains(fd)) {
         // SAFETY: what is closed has no owner, see `close_all_except`. The listing's own descriptor, closed by now, is

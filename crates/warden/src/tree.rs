@@ -4,13 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use warden::Stat;
+use warden::{Setback, Stat};
 
 /// How many links the directory of the threads has where there is one.
 const LINKS_OF_ONE_THREAD: u64 = 3;
@@ -44,10 +45,23 @@ pub enum Kinship {
 }
 
 impl Kinship {
-    /// A look that can be taken from this process or a child of it.
-    pub fn look(root: Pid) -> Kinship {
-        let has_lists = thread_children(root, root.as_raw_pid()).is_some();
-        if has_lists { Kinship::Listed } else { Kinship::Scanned(scan()) }
+    /// A look that can be taken from this process or a child of it. An error says that nothing can be seen just now, which
+    /// is not that there is nothing.
+    pub fn look(root: Pid) -> Result<Kinship, Errno> {
+        match thread_children(root, root.as_raw_pid()) {
+            Ok(_) => Ok(Kinship::Listed),
+            Err(errno) if Setback::from(errno) == Setback::Passing => Err(errno),
+            Err(_) => scan().map(Kinship::Scanned),
+        }
+    }
+
+    /// The children of the process at the top. Without them nothing is known of the rest either.
+    pub fn children_of_root(&self, root: Pid) -> Result<Vec<Pid>, Errno> {
+        match self {
+            // Its other threads, if it has any, come with the look at all.
+            Kinship::Listed => thread_children(root, root.as_raw_pid()).map(|_| self.children_of(root)),
+            Kinship::Scanned(_) => Ok(self.children_of(root)),
+        }
     }
 
     /// Processes that come and go meanwhile may be missed; those that stay are not.
@@ -59,9 +73,9 @@ impl Kinship {
     }
 }
 
-/// One look at the tree, parents before children.
+/// One look at the tree, parents before children; nobody if nothing can be seen.
 pub fn descendants(scope: Scope<'_>) -> Vec<Pid> {
-    walk(scope, &Kinship::look(scope.root))
+    Kinship::look(scope.root).map(|kinship| walk(scope, &kinship)).unwrap_or_default()
 }
 
 fn walk(scope: Scope<'_>, kinship: &Kinship) -> Vec<Pid> {
@@ -89,14 +103,18 @@ fn listed_children(parent: Pid) -> Vec<Pid> {
         let threads = fs::read_dir(directory).into_iter().flatten().flatten();
         let ids = threads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let others = ids.filter(|&thread: &i32| thread != first);
-        children.extend(others.filter_map(|thread| thread_children(parent, thread)).flatten());
+        children.extend(others.filter_map(|thread| thread_children(parent, thread).ok()).flatten());
     }
     children
 }
 
-fn thread_children(parent: Pid, thread: i32) -> Option<Vec<Pid>> {
-    let list = fs::read_to_string(format!("{}/task/{thread}/children", parent.as_raw_pid())).ok()?;
-    Some(pids_in(&list).collect())
+fn thread_children(parent: Pid, thread: i32) -> Result<Vec<Pid>, Errno> {
+    let list = fs::read_to_string(format!("{}/task/{thread}/children", parent.as_raw_pid()));
+    list.map(|list| pids_in(&list).collect()).map_err(errno_of)
+}
+
+fn errno_of(error: io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
 /// The pids of a list as the kernel prints it.
@@ -104,16 +122,18 @@ pub fn pids_in(list: &str) -> impl Iterator<Item = Pid> {
     list.split_ascii_whitespace().filter_map(pid_from)
 }
 
-fn scan() -> HashMap<Pid, Vec<Pid>> {
+/// All or nothing: a process that was passed over for a shortage could be the only one.
+fn scan() -> Result<HashMap<Pid, Vec<Pid>>, Errno> {
     let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
-    for entry in fs::read_dir(".").into_iter().flatten().flatten() {
-        let pid = entry.file_name().to_str().and_then(pid_from);
-        let parent = pid.and_then(|pid| pid_of(stat_of(pid)?.parent));
-        if let (Some(pid), Some(parent)) = (pid, parent) {
+    for entry in fs::read_dir(".").map_err(errno_of)? {
+        let entry = entry.map_err(errno_of)?;
+        let Some(pid) = entry.file_name().to_str().and_then(pid_from) else { continue };
+        let stat = Stat::read(CWD, pid.as_raw_pid().cast_unsigned())?;
+        if let Some(parent) = stat.and_then(|stat| pid_of(stat.parent)) {
             children.entry(parent).or_default().push(pid);
         }
     }
-    children
+    Ok(children)
 }
 
 /// Zero stands for a process that cannot be seen from here.
@@ -184,7 +204,8 @@ mod tests {
         let scope = Scope { root: Pid::from_child(&family), spared: &[] };
         let members = descendants(scope);
         assert_eq!(members.len(), 4);
-        let scanned: HashSet<Pid> = walk(scope, &Kinship::Scanned(scan())).into_iter().collect();
+        let scanned: HashSet<Pid> =
+            walk(scope, &Kinship::Scanned(scan().expect("it can be read"))).into_iter().collect();
         assert_eq!(scanned, members.iter().copied().collect());
         let spared = [members[0], members[2]];
         assert!(descendants(Scope { spared: &spared, ..scope }).iter().all(|pid| !spared.contains(pid)));

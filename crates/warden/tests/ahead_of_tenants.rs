@@ -63,3 +63,15 @@ fn the_warden_and_the_keepers_are_ahead_where_they_may() {
     let tenant = warden.start_tenant(1, &script("exec sleep 1000"));
     assert!(is_real_time(warden.pid()) && is_real_time(tenant.keeper) && !is_real_time(tenant.pid));
 }
+
+/// A real-time process that uses more than `RLIMIT_RTTIME` without a pause is killed.
+#[test]
+fn the_warden_is_not_real_time_where_that_is_limited() {
+    let limited = ["prlimit", "--rttime=1000000:1000000"];
+    if !works(&limited) {
+        return eprintln!("skipped: no prlimit");
+    }
+    let mut warden = Warden::start_by(below(&limited, &[env!("CARGO_BIN_EXE_warden")]));
+    let tenant = warden.start_tenant(1, &script("exec sleep 1000"));
+    assert!(!is_real_time(warden.pid()) && !is_real_time(tenant.keeper) && !is_real_time(tenant.pid));
+}

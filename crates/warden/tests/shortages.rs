@@ -7,8 +7,8 @@ mod support;
 
 use std::fs;
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use support::{SIGKILL, Tenant, Warden, process, script};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
+use support::{SIGKILL, Tenant, Warden, eventually, process, script};
 use warden::protocol::{LaunchStep, Report, StopStage};
 
 const EAGAIN: i32 = 11;
@@ -58,6 +58,21 @@ fn of_descriptors() {
     assert!(failures.contains(&(LaunchStep::ReadSpec, EMFILE)), "{failures:?}");
     assert!(failures.contains(&(LaunchStep::Fork, EMFILE)), "{failures:?}");
     assert_goes_on(&mut warden, tenant, 100);
+}
+
+/// What cannot be looked at is not taken for gone.
+#[test]
+fn of_descriptors_while_a_lost_keepers_tree_is_cleared() {
+    let mut warden = Warden::start();
+    let mut tenant = warden.start_script(1, "setsid sh -c 'echo $$; exec sleep 1000' & wait");
+    let stray = Pid::from_raw(tenant.stdout.line().parse().unwrap()).unwrap();
+    // No new one; a poll counts those that it is given.
+    let before = limit(warden.pid(), Resource::Nofile, 3);
+    kill_process(tenant.keeper, Signal::KILL).unwrap();
+    eventually("the keeper is reaped", || !process::exists(tenant.keeper));
+    give_back(warden.pid(), Resource::Nofile, before);
+    assert_eq!(warden.expect_ended(1).how(), SIGKILL);
+    assert!(!process::exists(stray), "it was said to have ended");
 }
 
 /// Neither the keeper can be forked nor, with room for one more, the tenant. The limit is one of users who are not root.

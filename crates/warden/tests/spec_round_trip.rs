@@ -8,6 +8,7 @@ fn sample() -> LaunchSpec {
     LaunchSpec {
         cwd: c"/srv/app".to_owned(),
         umask: 0o027,
+        needs_start_script: true,
         argv: vec![c"bun".to_owned(), c"".to_owned(), CString::new([0xff, b'x']).unwrap()],
         env: vec![c"A=".to_owned(), c"B=C=D".to_owned()],
     }
@@ -17,7 +18,13 @@ fn sample() -> LaunchSpec {
 fn it_survives() {
     let spec = sample();
     assert_eq!(LaunchSpec::parse(&spec.to_bytes()), Ok(spec));
-    let bare = LaunchSpec { cwd: c"".to_owned(), umask: 0, argv: vec![c"x".to_owned()], env: vec![] };
+    let bare = LaunchSpec {
+        cwd: c"".to_owned(),
+        umask: 0,
+        needs_start_script: false,
+        argv: vec![c"x".to_owned()],
+        env: vec![],
+    };
     assert_eq!(LaunchSpec::parse(&bare.to_bytes()), Ok(bare));
 }
 
@@ -29,7 +36,7 @@ fn every_cut_is_refused() {
     }
     let mut longer = bytes.clone();
     longer.push(0);
-    let announced = bytes.len() - 20;
+    let announced = bytes.len() - 24;
     assert_eq!(LaunchSpec::parse(&longer), Err(SpecError::Length { announced, actual: announced + 1 }));
 }
 
@@ -64,4 +71,7 @@ fn another_header_is_refused() {
     let mut bytes = sample().to_bytes();
     bytes[3] = b'9';
     assert_eq!(LaunchSpec::parse(&bytes), Err(SpecError::Header));
+    let mut unknown = sample().to_bytes();
+    unknown[20] = 2;
+    assert_eq!(LaunchSpec::parse(&unknown), Err(SpecError::Header));
 }

@@ -159,3 +159,26 @@ fn a_stopped_keeper_still_obeys() {
     warden.stop(1, StopStage::Kill);
     assert_eq!(warden.expect_ended(1).how(), SIGKILL);
 }
+
+/// Each that is asked has to be waited for, since it may pass it on, and is busy when it has heard of it.
+#[test]
+fn a_kill_is_obeyed_while_many_are_still_to_be_asked() {
+    const MANY: usize = 12;
+    let grandchild = "trap : TERM; echo up; while :; do sleep 0.1; done";
+    let child = "sh -c \"$G\" & trap 'echo heard' TERM; echo up; while :; do :; done";
+    let leader =
+        format!("trap 'exit 0' TERM; n=0; while [ $n -lt {MANY} ]; do sh -c \"$C\" & n=$((n+1)); done; wait");
+    let mut warden = Warden::start();
+    let mut spec = script(&leader);
+    spec.env.extend([format!("G={grandchild}"), format!("C={child}")].map(|entry| support::c_string(&entry)));
+    let mut tenant = warden.start_tenant(1, &spec);
+    for _ in 0..2 * MANY {
+        assert_eq!(tenant.stdout.line(), "up");
+    }
+    warden.stop(1, StopStage::Terminate);
+    assert_eq!(tenant.stdout.line(), "heard");
+    warden.stop(1, StopStage::Kill);
+    assert_eq!(warden.expect_ended(1).how(), exited(0));
+    let heard = 1 + tenant.stdout.rest().matches("heard").count();
+    assert!(heard <= MANY / 2, "{heard} were asked before the keeper heard that all are to be killed");
+}

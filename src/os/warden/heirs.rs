@@ -5,24 +5,45 @@
 use super::forget;
 use crate::os::watched::watch_shared;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::collections::HashSet;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a warden calls itself.
 const NAME: &[u8] = b"(abs-warden)";
 
-/// Waits, in the background, for the end of every warden that is a child of this process but these.
-pub fn reap_except(known: &[Pid]) {
-    for pid in children().into_iter().filter(|pid| !known.contains(pid) && is_warden(*pid)) {
-        // Opened while it is our unreaped child, so it is that very process.
-        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()).map(Arc::new) else { continue };
-        let Ok(watched) = watch_shared(process.clone()) else { continue };
-        tokio::spawn(async move {
-            if watched.readable().await.is_ok() {
-                forget(&process);
+/// Those whose end is waited for.
+#[derive(Default)]
+pub struct Heirs {
+    watched: Arc<Mutex<HashSet<Pid>>>,
+}
+
+impl Heirs {
+    /// Waits, in the background, for the end of every warden that is a child of this process but these.
+    pub fn reap_except(&self, known: &[Pid]) {
+        for pid in children().into_iter().filter(|pid| !known.contains(pid) && is_warden(*pid)) {
+            if lock(&self.watched).contains(&pid) {
+                continue;
             }
-        });
+            // Opened while it is our unreaped child, so it is that very process.
+            let Ok(process) = pidfd_open(pid, PidfdFlags::empty()).map(Arc::new) else { continue };
+            let Ok(watched) = watch_shared(process.clone()) else { continue };
+            lock(&self.watched).insert(pid);
+            let heirs = self.watched.clone();
+            tokio::spawn(async move {
+                let has_ended = watched.readable().await.is_ok();
+                // Before the pid can be another's.
+                lock(&heirs).remove(&pid);
+                if has_ended {
+                    forget(&process);
+                }
+            });
+        }
     }
+}
+
+fn lock(watched: &Mutex<HashSet<Pid>>) -> MutexGuard<'_, HashSet<Pid>> {
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Without the kernel's lists of children (CONFIG_PROC_CHILDREN) there are none: a zombie is not worth a look at every

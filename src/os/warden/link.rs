@@ -224,7 +224,13 @@ mod tests {
     fn launch(number: u64) -> (Order, Launched) {
         let null = || OwnedFd::from(File::open("/dev/null").unwrap());
         let empty = || CStr::to_owned(c"");
-        let spec = LaunchSpec { cwd: empty(), umask: 0o022, argv: vec![empty()], env: Vec::new() };
+        let spec = LaunchSpec {
+            cwd: empty(),
+            umask: 0o022,
+            needs_start_script: false,
+            argv: vec![empty()],
+            env: Vec::new(),
+        };
         let launch = Launch { spec, stdout: null(), stderr: null() };
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();

@@ -89,6 +89,7 @@ pub fn spec(argv: &[&str]) -> LaunchSpec {
     LaunchSpec {
         cwd: c"/".to_owned(),
         umask: 0o022,
+        needs_start_script: false,
         argv: argv.iter().map(|argument| c_string(argument)).collect(),
         env: vec![c_string("PATH=/usr/local/bin:/usr/bin:/bin")],
     }

@@ -1,6 +1,9 @@
 //! Whether a directory has a start script of its own. `bun run start` looks for a `package.json` in every directory above,
 //! too, and passes over one that it cannot read: without this a tenant that is not all there would be its host, started
 //! once more, and again by that.
+//!
+//! The tenant's own process looks, before it is the tenant's program: the file system of a tenant's directory may never
+//! answer, and then that tenant alone waits.
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
@@ -19,16 +22,15 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const WHAT_TO_DO: &str =
     r#"give it { "scripts": { "start": "bun server.ts" } } or the like, or set the option `command`"#;
 
-/// Refuses a directory in which `bun run start` would not run a script of that directory; the error says why. One that
-/// is no directory is left to whoever wants to enter it.
+/// Refuses the working directory if `bun run start` would not run a script of it; the error says why, and calls the
+/// directory as it is given here.
 pub fn require(directory: &str) -> Result<(), String> {
     let path = Path::new(directory).join(FILE_NAME);
     let refuse = |why: String| Err(format!("{why}; {WHAT_TO_DO}"));
     let shown = path.display();
     // Not waiting for somebody to write into a named pipe.
-    let file = match open(&path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
+    let file = match open(FILE_NAME, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
         Ok(file) => file,
-        Err(Errno::NOENT | Errno::NOTDIR) if !Path::new(directory).is_dir() => return Ok(()),
         Err(Errno::NOENT) => return refuse(format!("its directory {directory:?} has no {FILE_NAME}")),
         Err(errno) => return refuse(format!("{shown} cannot be read: {errno}")),
     };
