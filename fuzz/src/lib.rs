@@ -27,6 +27,8 @@ mod priority;
 mod roster;
 #[path = "../../crates/warden/src/service.rs"]
 pub mod service;
+#[path = "../../crates/warden/src/start_script.rs"]
+mod start_script;
 #[path = "../../crates/warden/src/sys.rs"]
 pub mod sys;
 #[path = "../../crates/warden/src/tree.rs"]
