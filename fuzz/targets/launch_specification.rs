@@ -12,7 +12,14 @@ use warden::{LaunchSpec, SpecError};
 #[derive(Arbitrary, Debug)]
 enum Input {
     Bytes(Vec<u8>),
-    Spec { cwd: CString, umask: u32, argv: Vec<CString>, env: Vec<CString>, cut_at: usize },
+    Spec {
+        cwd: CString,
+        umask: u32,
+        needs_start_script: bool,
+        argv: Vec<CString>,
+        env: Vec<CString>,
+        cut_at: usize,
+    },
 }
 
 fuzz_target!(|input: Input| match input {
@@ -22,8 +29,8 @@ fuzz_target!(|input: Input| match input {
             assert_eq!(spec.to_bytes(), bytes);
         }
     }
-    Input::Spec { cwd, umask, argv, env, cut_at } => {
-        let spec = LaunchSpec { cwd, umask, argv, env };
+    Input::Spec { cwd, umask, needs_start_script, argv, env, cut_at } => {
+        let spec = LaunchSpec { cwd, umask, needs_start_script, argv, env };
         let bytes = spec.to_bytes();
         match LaunchSpec::parse(&bytes) {
             Ok(read) => assert_eq!(read, spec),

@@ -262,7 +262,8 @@ fn memory_file(program: &Program) -> OwnedFd {
     let string = |text: &str| CString::new(text).expect("no zero byte");
     let argv = command.iter().map(|part| string(part)).collect();
     let env = vec![string("PATH=/usr/bin:/bin")];
-    host::memory_file(&LaunchSpec { cwd: string(cwd), umask: 0o022, argv, env }).expect("a memory file")
+    host::memory_file(&LaunchSpec { cwd: string(cwd), umask: 0o022, needs_start_script: false, argv, env })
+        .expect("a memory file")
 }
 
 fn garbage(bytes: &[u8]) -> OwnedFd {
