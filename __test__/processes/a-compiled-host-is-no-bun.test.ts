@@ -16,7 +16,7 @@ if (readFileSync(starts, 'utf8').split('\\n').length > 5) process.exit(7);
 const runtime = createRuntime({ source: { kind: 'directory', root }, env: { PATH: process.env.PATH, STARTS: starts, ROOT: root } });
 await runtime.ensure('app').then(
   async ({ port }) => console.log(await (await fetch('http://127.0.0.1:' + port)).text()),
-  (error) => console.log(error.code, error.message),
+  (error) => console.log(error.code, error.key, error.message),
 );
 await runtime.dispose();
 `;
@@ -50,7 +50,7 @@ test.skipIf(hasBunThere)('it is refused without a Bun on PATH, and starts tenant
     return stdout.toString().trim() || stderr.toString();
   };
   const refused =
-    /^ERR_RUNTIME_SPAWN there is no bun on PATH .* `bun build --compile`, cannot take its place/;
+    /^ERR_RUNTIME_SPAWN app there is no bun on PATH .* `bun build --compile`, cannot take its place/;
   expect(run(WITHOUT_BUN)).toMatch(refused);
   // One that is called `bun`, and is found.
   mkdirSync(join(project, 'bin'));

@@ -29,6 +29,7 @@ for (const engine of engineNames) {
       });
       expect(await host.saidJson('refused')).toEqual({
         code: 'ERR_RUNTIME_UNSUPPORTED',
+        key: 'app',
         message: expect.stringContaining(why),
       });
       await host.said('disposed');

@@ -179,7 +179,7 @@ test.skipIf(process.getuid?.() !== 0)("another user's images are neither used no
   ];
   for (const call of calls) {
     const error = await rejectionOf(call());
-    expect(error.code).toBe('ERR_RUNTIME_CHECKPOINT');
+    expect(error).toMatchObject({ code: 'ERR_RUNTIME_CHECKPOINT', key: 'app' });
     expect(error.message).toContain(directory);
   }
   expect(existsSync(join(directory, 'current.json'))).toBe(true);

@@ -12,7 +12,7 @@ const runtime = createRuntime({
 if (spawnSync('sh', ['-c', script]).status !== 0) throw new Error(`not done: ${script}`);
 await runtime.ensure('app').then(
   () => say('started'),
-  ({ code, message }) => say('refused', { code, message }),
+  ({ code, key, message }) => say('refused', { code, key, message }),
 );
 await runtime.kill('app');
 await runtime.dispose();
