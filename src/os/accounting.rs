@@ -265,6 +265,7 @@ mod tests {
                 waited_ticks: 0,
                 started_at_ticks,
                 rss_pages: 0,
+                stack_start: 0,
                 has_ended,
                 is_stopped: false,
             },

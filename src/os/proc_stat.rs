@@ -34,6 +34,7 @@ fn from(stat: procfs::process::Stat) -> Stat {
         waited_ticks: ticks(stat.cutime) + ticks(stat.cstime),
         started_at_ticks: stat.starttime,
         rss_pages: stat.rss,
+        stack_start: stat.startstack,
         has_ended: matches!(stat.state, 'Z' | 'X' | 'x') && stat.num_threads <= 1,
         is_stopped: matches!(stat.state, 'T' | 't'),
     }

@@ -8,8 +8,9 @@
 //! tells nobody who got a signal, but it shows who has one pending. So before a process is asked that may pass it on,
 //! those below it that would listen are stopped, for as long as it takes the process to react: a few milliseconds. What
 //! it passes on meanwhile waits in them and is seen. (Those that do not listen need no such care: whoever of them was sent
-//! one is dead.) What is passed on later is seen only in programs that let go of their handler with the first signal.
-//! Then they are continued, as everybody in the main process's group is: a stopped process would hear nothing.
+//! one is dead.) What is passed on later is seen only in programs that let go of their handler with the first signal, and
+//! not in those that have let go of it by executing another: as a shell's child does, which holds all signals back until it
+//! is the command. Then they are continued, as everybody in the main process's group is: a stopped process would hear nothing.
 //!
 //! All of that care has [`CARE_MS`] in all, and is dropped as soon as there is something to read on the link: a tree of
 //! many that take their time must not keep its keeper from hearing that it is to be killed.
@@ -20,6 +21,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
+use warden::Stat;
 use warden::planted::{Bug, planted};
 
 use crate::clock;
@@ -56,6 +58,8 @@ pub struct Asking {
 
 struct Listener {
     started_at_ticks: u64,
+    /// Tells the program that it was then from one that it has executed since, which begins without handlers.
+    stack_start: u64,
     /// The process above it has passed it on.
     was_passed_it: bool,
 }
@@ -96,13 +100,13 @@ impl Asking {
     }
 
     fn was_passed_it(&self, pid: Pid) -> bool {
-        let is_it = |listener: &&Listener| {
-            stat_of(pid).is_some_and(|stat| stat.started_at_ticks == listener.started_at_ticks)
-        };
+        let Some(disposition) = Disposition::of(pid) else { return false };
+        // Looked at later, so what it has executed before the one above is seen here.
+        let Some(stat) = stat_of(pid) else { return false };
+        let is_it = |listener: &&Listener| listener.started_at_ticks == stat.started_at_ticks;
         let Some(listener) = self.listeners.get(&pid).filter(is_it) else { return false };
-        listener.was_passed_it
-            // It has let go of its handler.
-            || Disposition::of(pid).is_some_and(|now| now.is_pending || !now.listens)
+        let has_let_go_of_handler = !disposition.listens && listener.stack_start == stat.stack_start;
+        listener.was_passed_it || disposition.is_pending || has_let_go_of_handler
     }
 
     /// Sends it to a child of ours, and sees to whom it is passed on at once. Returns whether that was waited for.
@@ -112,11 +116,15 @@ impl Asking {
         let may_pass_it_on = self.care_left_ms > 0 && Disposition::of(child).is_some_and(|it| it.listens);
         let members =
             if may_pass_it_on { descendants(Scope { root: child, spared: &[] }) } else { Vec::new() };
-        let listens = |pid: &Pid| Disposition::of(*pid).is_some_and(|it| it.listens && !it.has_ended());
-        let listening: Vec<Pid> = members.iter().copied().filter(listens).collect();
+        // Looked at in this order, so that a listener is never taken for the program that it executes next.
+        let as_listener = |pid| {
+            let stat = stat_of(pid)?;
+            Disposition::of(pid).filter(|it| it.listens && !it.has_ended()).map(|_| (pid, stat))
+        };
+        let listening: Vec<(Pid, Stat)> = members.iter().copied().filter_map(as_listener).collect();
         let members: HashSet<Pid> = members.into_iter().collect();
         let signal = |pid, signal| signal_member(pid, child, |parent| members.contains(&parent), signal);
-        for &pid in &listening {
+        for &(pid, _) in &listening {
             signal(pid, Signal::STOP);
         }
         care.await_stop(&listening);
@@ -131,8 +139,8 @@ impl Asking {
             care.await_reaction(child);
         }
         let has_waited = !listening.is_empty();
-        for pid in listening {
-            self.note(pid);
+        for (pid, stat) in listening {
+            self.note(pid, stat);
             signal(pid, Signal::CONT);
         }
         // Fails if it leads no group.
@@ -141,12 +149,12 @@ impl Asking {
         has_waited
     }
 
-    fn note(&mut self, pid: Pid) {
-        let Some(stat) = stat_of(pid) else { return };
+    fn note(&mut self, pid: Pid, stat: Stat) {
         let is_pending = Disposition::of(pid).is_some_and(|it| it.is_pending);
         let known = self.listeners.get(&pid).filter(|known| known.started_at_ticks == stat.started_at_ticks);
         let was_passed_it = is_pending || known.is_some_and(|known| known.was_passed_it);
-        self.listeners.insert(pid, Listener { started_at_ticks: stat.started_at_ticks, was_passed_it });
+        let Stat { started_at_ticks, stack_start, .. } = stat;
+        self.listeners.insert(pid, Listener { started_at_ticks, stack_start, was_passed_it });
     }
 }
 
@@ -158,9 +166,9 @@ struct Care<'a> {
 }
 
 impl Care<'_> {
-    fn await_stop(&self, pids: &[Pid]) {
+    fn await_stop(&self, processes: &[(Pid, Stat)]) {
         let due_ms = self.due_ms.min(clock::now_ms() + FREEZE_MS);
-        for &pid in pids {
+        for &(pid, _) in processes {
             while Disposition::of(pid).is_some_and(|it| !it.is_frozen()) && self.goes_on(due_ms) {}
         }
     }

@@ -34,6 +34,8 @@ pub struct Stat {
     pub started_at_ticks: u64,
     /// The memory it has in RAM.
     pub rss_pages: u64,
+    /// Where its stack begins, which is elsewhere in each program that it executes; 0 if that cannot be seen from here.
+    pub stack_start: u64,
     /// It only waits to be reaped, and no signal means anything to it.
     pub has_ended: bool,
     /// It was stopped, by a signal or a debugger.
@@ -86,6 +88,7 @@ pub fn parse(line: &[u8], pid: u32) -> Option<Stat> {
     let threads = number(2)?;
     let started_at_ticks = number(1)?;
     let rss_pages = number(1)?;
+    let stack_start = number(3).unwrap_or(0);
     // The state is that of the first thread. Others may go on without it, and then nothing has ended.
     let has_ended = matches!(state, "Z" | "X" | "x") && threads <= 1;
     let is_stopped = matches!(state, "T" | "t");
@@ -98,6 +101,7 @@ pub fn parse(line: &[u8], pid: u32) -> Option<Stat> {
         waited_ticks,
         started_at_ticks,
         rss_pages,
+        stack_start,
         has_ended,
         is_stopped,
     })
@@ -107,7 +111,8 @@ pub fn parse(line: &[u8], pid: u32) -> Option<Stat> {
 mod tests {
     use super::*;
 
-    const REST: &str = "5 7 6 0 -1 4194304 1 2 3 4 11 22 33 44 20 0 1 0 987 1000 55 18446744073709551615";
+    const REST: &str =
+        "5 7 6 0 -1 4194304 1 2 3 4 11 22 33 44 20 0 1 0 987 1000 55 18446744073709551615 1 2 66";
 
     #[test]
     fn a_line_is_read_whatever_the_name() {
@@ -120,6 +125,7 @@ mod tests {
             waited_ticks: 77,
             started_at_ticks: 987,
             rss_pages: 55,
+            stack_start: 66,
             has_ended: false,
             is_stopped: false,
         };

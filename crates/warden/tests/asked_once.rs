@@ -72,6 +72,21 @@ fn a_chain_in_which_each_leaves_its_child_behind() {
     assert_eq!(said("sh -c 'sh -c \"sh -c \\\"\\$R\\\"; :\"; :'; :", 1), ONE);
 }
 
+/// It has let go of its handler, and has not heard of anything.
+#[test]
+fn one_that_executes_another_program_meanwhile_is_asked() {
+    let child = "trap : TERM; trap 'exec sleep 1000' USR1; echo up; while :; do sleep 0.01; done";
+    let leader = format!(
+        "trap 'kill -USR1 $c; while [ \"$(cat /proc/$c/comm)\" != sleep ]; do sleep 0.01; done; exit 3' TERM; \
+         sh -c \"{child}\" & c=$!; wait"
+    );
+    let mut warden = Warden::start();
+    let mut tenant = warden.start_script(1, &leader);
+    assert_eq!(tenant.stdout.line(), "up");
+    warden.stop(1, StopStage::Terminate);
+    assert_eq!(warden.expect_ended(1).how(), exited(3));
+}
+
 /// What still serves the main process is not taken from it.
 #[test]
 fn nobody_is_asked_before_the_main_process_is_gone() {
