@@ -5,6 +5,7 @@ use crate::os::accounting::Root;
 use crate::os::proc_net;
 use crate::os::sock_diag::TCP_LISTEN;
 use std::collections::HashSet;
+use std::fs::DirEntry;
 use std::net::SocketAddr;
 use std::{fs, io};
 
@@ -95,11 +96,19 @@ pub fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
 ///
 /// A start waits for this, so it reads less than the crate `procfs`, which opens and examines each descriptor besides.
 pub fn sockets_among(pid: u32, most_descriptors: usize) -> io::Result<Vec<u64>> {
-    let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
-        descriptors => descriptors.into_iter().flatten().flatten().take(most_descriptors),
+    let of = |thread: u32| match fs::read_dir(format!("/proc/{pid}/task/{thread}/fd")) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        descriptors => Ok(descriptors.into_iter().flatten().flatten().take(most_descriptors).collect()),
     };
-    let targets = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+    let mut descriptors: Vec<DirEntry> = of(pid)?;
+    if descriptors.is_empty() {
+        // Its first thread may have ended, and others go on.
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let threads = threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+        let seen = threads.map(of).find(|seen| seen.as_ref().is_ok_and(|seen| !seen.is_empty()));
+        descriptors = seen.transpose()?.unwrap_or_default();
+    }
+    let targets = descriptors.into_iter().filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
     let inode = |target: &str| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
     Ok(targets.filter_map(|target| inode(target.to_str()?)).collect())
 }

@@ -38,13 +38,18 @@ pub async fn clear(mut sessions: Vec<Pid>, off_thread: OffThread) {
     tracing::error!("processes of a lost warden could not be ended");
 }
 
-/// Leaves out the sessions in which nobody lives any more, and kills who lives in the others if that is wanted.
+/// Leaves out the sessions in which nobody lives any more, and kills who lives in the others if that is wanted. Until then
+/// their keepers, which lead them, are continued in case they were stopped: only they find what has left the session.
 fn look(mut sessions: Vec<Pid>, kills: bool) -> io::Result<Vec<Pid>> {
     let proc = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let members = members_of(&sessions, proc.as_fd())?;
     sessions.retain(|session| members.iter().any(|(_, of)| of == session));
-    if kills {
-        members.into_iter().for_each(|(pid, _)| kill(pid, &sessions, proc.as_fd()));
+    for (pid, session) in members {
+        if kills {
+            signal(pid, &sessions, proc.as_fd(), Signal::KILL);
+        } else if pid == session {
+            signal(pid, &sessions, proc.as_fd(), Signal::CONT);
+        }
     }
     Ok(sessions)
 }
@@ -71,10 +76,10 @@ fn session_of(pid: Pid, sessions: &[Pid], proc: BorrowedFd) -> Result<Option<Pid
 }
 
 /// Through a pidfd, with membership checked after it was opened: a recycled pid is never hit.
-fn kill(pid: Pid, sessions: &[Pid], proc: BorrowedFd) {
+fn signal(pid: Pid, sessions: &[Pid], proc: BorrowedFd, signal: Signal) {
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     if matches!(session_of(pid, sessions, proc), Ok(Some(_))) {
-        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        let _ = pidfd_send_signal(pidfd, signal);
     }
 }
 

@@ -139,9 +139,14 @@ impl Asking {
             care.await_reaction(child);
         }
         let has_waited = !listening.is_empty();
+        // Parents come before their children. One that was passed it may pass it on in its turn, and those below it are
+        // still stopped then.
         for (pid, stat) in listening {
-            self.note(pid, stat);
+            let was_passed_it = self.note(pid, stat);
             signal(pid, Signal::CONT);
+            if was_passed_it {
+                care.await_reaction(pid);
+            }
         }
         // Fails if it leads no group.
         let _ = kill_process_group(child, Signal::CONT);
@@ -149,12 +154,14 @@ impl Asking {
         has_waited
     }
 
-    fn note(&mut self, pid: Pid, stat: Stat) {
+    /// Returns whether it has been passed it.
+    fn note(&mut self, pid: Pid, stat: Stat) -> bool {
         let is_pending = Disposition::of(pid).is_some_and(|it| it.is_pending);
         let known = self.listeners.get(&pid).filter(|known| known.started_at_ticks == stat.started_at_ticks);
         let was_passed_it = is_pending || known.is_some_and(|known| known.was_passed_it);
         let Stat { started_at_ticks, stack_start, .. } = stat;
         self.listeners.insert(pid, Listener { started_at_ticks, stack_start, was_passed_it });
+        was_passed_it
     }
 }
 

@@ -60,6 +60,9 @@ impl Hunt {
             }
         }
         let new = prey.kill();
+        if prey.is_crowd() {
+            priority::rest();
+        }
         self.pause_ms = if new.is_empty() { (self.pause_ms * 2).min(PAUSE_MAX_MS) } else { PAUSE_FIRST_MS };
         // Those that were killed want a processor: a round that took long is not followed by another one soon.
         let end_ms = clock::now_ms();
@@ -138,6 +141,9 @@ impl Prey<'_> {
             is_complete: false,
         };
         self.members.insert(pid, member);
+        if self.members.len() == CROWD {
+            priority::sprint();
+        }
         true
     }
 
@@ -150,12 +156,15 @@ impl Prey<'_> {
         signal_member(pid, self.root, |parent| self.members.contains_key(&parent), signal)
     }
 
+    fn is_crowd(&self) -> bool {
+        self.members.len() >= CROWD
+    }
+
     /// Kills those that were not killed before, and returns them.
     fn kill(&self) -> Vec<(Pid, u64)> {
         let mut killed = Vec::new();
-        let is_crowd = self.members.len() >= CROWD;
         for (&pid, member) in self.members.iter().filter(|(_, member)| !member.is_struck) {
-            if is_crowd {
+            if self.is_crowd() {
                 // Stopped, as its parent is, so that the number is still its own.
                 priority::hasten(pid);
             }

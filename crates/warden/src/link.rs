@@ -14,6 +14,8 @@ use rustix::process::{Pid, Uid};
 use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS, REPORT_BYTES};
 use warden::setback::Setback;
 
+use crate::sys;
+
 /// Room for the largest packet and one byte, so that a longer packet is refused instead of cut.
 const PACKET_ROOM_BYTES: usize =
     if COMMAND_BYTES > REPORT_BYTES { COMMAND_BYTES + 1 } else { REPORT_BYTES + 1 };
@@ -103,15 +105,22 @@ pub fn transmit(socket: impl AsFd, packet: &[u8]) -> Sent {
     }
 }
 
+/// The status of a process that cannot wait for anything any more.
+const DEAF_STATUS: i32 = 1;
+
 /// Waits until one of the descriptors has an event or the time is over.
 pub fn wait(fds: &mut [PollFd<'_>], timeout_ms: Option<u64>) {
     let timeout = timeout_ms.map(|ms| Timespec {
         tv_sec: (ms / 1_000).cast_signed(),
         tv_nsec: i64::from((ms % 1_000) as u32 * 1_000_000),
     });
-    // An interruption, as by SIGCONT, is an early wake-up without events; whoever waits looks at everything anyway.
-    if poll(fds, timeout.as_ref()).is_err() {
-        fds.iter_mut().for_each(PollFd::clear_revents);
+    match poll(fds, timeout.as_ref()) {
+        Ok(_) => {}
+        // More are waited for than the process may have: it was given another limit, by a process of its user. Nothing
+        // more can be heard, of the host's end neither. The end of this one ends the tenants' main processes.
+        Err(Errno::INVAL) => sys::exit_now(DEAF_STATUS),
+        // An interruption, as by SIGCONT, is an early wake-up without events; whoever waits looks at everything anyway.
+        Err(_) => fds.iter_mut().for_each(PollFd::clear_revents),
     }
 }
 

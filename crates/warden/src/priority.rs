@@ -1,9 +1,12 @@
 //! The warden and its keepers run ahead of their tenants: a tenant of thousands of processes must not keep the one that is to
 //! end it from a processor. What a tenant starts with is all the same what the host would have given to a child of its own.
 //!
-//! The lowest of the real-time priorities, or else the highest of the ordinary ones, whichever is allowed; root may both, and
-//! whom `RLIMIT_RTPRIO` or `RLIMIT_NICE` allow it. Nothing is where neither is. Each process sets it for itself: what is
-//! forked starts without (`SCHED_RESET_ON_FORK`), so nothing of it can reach a tenant by an oversight.
+//! The highest of the ordinary priorities, where that is allowed: to root, and to whom `RLIMIT_NICE` allows it. A real-time
+//! one only for as long as a crowd is being stopped ([`sprint`]), and never to reap: in the kernel, a keeper that reaps may wait
+//! for what another process is about to release, without giving its processor up; with real-time priority on all processors
+//! that lasts until the kernel throttles it, for 0.95 s, and the host waits, too.
+//! Each process sets it for itself: what is forked starts without (`SCHED_RESET_ON_FORK`), so nothing of it can reach a tenant
+//! by an oversight.
 
 use std::num::NonZeroU64;
 use std::sync::OnceLock;
@@ -14,7 +17,7 @@ use rustix::thread::{current_timer_slack, set_current_timer_slack};
 use crate::sys::{self, Policy};
 
 /// Ahead of every ordinary process, of what is hastened, and of little else that is real-time.
-const AHEAD: i32 = 2;
+const SPRINT: i32 = 2;
 
 /// Ahead of every ordinary process.
 const HASTENED: i32 = 1;
@@ -36,21 +39,27 @@ pub fn get_ahead() {
     OF_THE_HOST.get_or_init(|| OfTheHost {
         policy: sys::policy().ok(),
         nice: getpriority_process(None).ok(),
-        // A real-time process has none, and newer kernels let its children inherit that.
         timer_slack: current_timer_slack().ok(),
     });
-    if !becomes_real_time(AHEAD)
-        && setpriority_process(None, NICE_FIRST).is_ok()
+    if setpriority_process(None, NICE_FIRST).is_ok()
         && let Ok(policy) = sys::policy()
     {
-        let _ = sys::set_policy(None, policy.reset_on_fork());
+        let _ = sys::set_policy(policy.reset_on_fork());
     }
 }
 
-/// Not where real-time processes are killed for what they use (`RLIMIT_RTTIME`): the warden would go with its tenants.
-fn becomes_real_time(priority: i32) -> bool {
-    getrlimit(Resource::Rttime).current.is_none()
-        && sys::set_policy(None, Policy::real_time(priority).reset_on_fork()).is_ok()
+/// Puts this process before all ordinary ones until it rests. Not where real-time processes are killed for what they use
+/// (`RLIMIT_RTTIME`): its tenants would go with it.
+pub fn sprint() {
+    if getrlimit(Resource::Rttime).current.is_none() {
+        let _ = sys::set_policy(Policy::real_time(SPRINT).reset_on_fork());
+    }
+}
+
+/// Ends a sprint.
+pub fn rest() {
+    let policy = OF_THE_HOST.get().and_then(|of_the_host| of_the_host.policy);
+    let _ = policy.map(|policy| sys::set_policy(policy.reset_on_fork()));
 }
 
 /// Lets a process that has been stopped, and is about to be killed, die ahead of others, if that is allowed.
@@ -58,14 +67,14 @@ fn becomes_real_time(priority: i32) -> bool {
 /// The dead of a crowd unmap the same files and wait for each other at that, so that only one of them wants a processor at a
 /// time; behind other work each would wait some milliseconds for its turn.
 pub fn hasten(dying: Pid) {
-    let _ = sys::set_policy(Some(dying), Policy::real_time(HASTENED));
+    let _ = sys::set_policy_of(dying, Policy::real_time(HASTENED));
 }
 
 /// Gives this process, which is about to become a tenant's, what the host has.
 pub fn fall_back() {
     let Some(OfTheHost { policy, nice, timer_slack }) = OF_THE_HOST.get() else { return };
     if let Some(policy) = policy.filter(|policy| sys::policy() != Ok(*policy)) {
-        let _ = sys::set_policy(None, policy);
+        let _ = sys::set_policy(policy);
     }
     if let Some(nice) = nice.filter(|nice| getpriority_process(None).ok() != Some(*nice)) {
         let _ = setpriority_process(None, nice);

@@ -116,12 +116,20 @@ pub fn policy() -> Result<Policy, Errno> {
     Ok(Policy { number: number as c_int, priority })
 }
 
-/// Changes that of this process, or of the first thread of another one.
-pub fn set_policy(process: Option<Pid>, policy: Policy) -> Result<(), Errno> {
+/// Changes that of this process.
+pub fn set_policy(policy: Policy) -> Result<(), Errno> {
+    set_policy_of_thread(0, policy)
+}
+
+/// Changes that of the first thread of another one.
+pub fn set_policy_of(process: Pid, policy: Policy) -> Result<(), Errno> {
+    set_policy_of_thread(process.as_raw_pid(), policy)
+}
+
+fn set_policy_of_thread(thread: c_int, policy: Policy) -> Result<(), Errno> {
     let Policy { number, priority } = policy;
-    let pid = Pid::as_raw(process);
     // SAFETY: the kernel's `sched_param` is one integer, which it reads.
-    let result = unsafe { libc::syscall(libc::SYS_sched_setscheduler, pid, number, &raw const priority) };
+    let result = unsafe { libc::syscall(libc::SYS_sched_setscheduler, thread, number, &raw const priority) };
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
