@@ -123,7 +123,10 @@ impl Asking {
         };
         let listening: Vec<(Pid, Stat)> = members.iter().copied().filter_map(as_listener).collect();
         let members: HashSet<Pid> = members.into_iter().collect();
-        let signal = |pid, signal| signal_member(pid, child, |parent| members.contains(&parent), signal);
+        // Those whose parents go meanwhile become ours.
+        let keeper = getpid();
+        let is_parent = |parent: Pid| members.contains(&parent) || parent == keeper;
+        let signal = |pid, signal| signal_member(pid, child, is_parent, signal);
         for &(pid, _) in &listening {
             signal(pid, Signal::STOP);
         }

@@ -51,6 +51,20 @@ fn a_leader_that_passes_it_on_and_leaves() {
 }
 
 #[test]
+fn leaders_that_each_pass_it_on_and_leave() {
+    let leader = "trap 'kill $c; exit' TERM; sh -c \"$W\" & c=$!; wait";
+    for _ in 0..10 {
+        assert_eq!(
+            said(
+                &format!("export W='trap \"kill \\$c; exit\" TERM; sh -c \"$R\" & c=$!; wait'; {leader}"),
+                1
+            ),
+            ONE
+        );
+    }
+}
+
+#[test]
 fn a_leader_that_passes_it_on_to_one_of_two() {
     let two = said("trap 'kill $c; exit' TERM; sh -c \"$R\" & sh -c \"$R\" & c=$!; wait", 2);
     assert_eq!((two.matches('T').count(), two.matches("done").count()), (2, 2), "{two}");
