@@ -5,11 +5,40 @@
  */
 import { partNotLoaded } from './errors.js';
 
+/** Where the number of processes and starts stands: see `src/board.rs`. */
+const TOTAL = 1;
+
 /** @typedef {import('./runtime.js').Core} Core */
 /** @typedef {import('./inbox.js').Inbox} Inbox */
 
 /** Once it is there, no runtime waits for it any more. @type {typeof import('./tenancy.js') | undefined} */
 let tenancy;
+
+/**
+ * No call can be answered: starts are refused and taken back. Where nothing was started there is nothing to end, and
+ * `kill` and `dispose` have done their work.
+ * @param {Core} core
+ * @param {unknown} cause
+ */
+function giveUp(core, cause) {
+  const { calls, native, board, settings } = core;
+  const isStop = (/** @type {import('./ledger.js').Call} */ { method }) =>
+    method === 'kill' || method === 'dispose';
+  const waiting = calls.waiting();
+  const stops = waiting.filter(([, entry]) => isStop(entry));
+  for (const [call, entry] of waiting) {
+    if (isStop(entry)) continue;
+    native.abort(entry.key, call);
+    calls.close(call)?.reject(partNotLoaded(cause, entry.key));
+  }
+  // A `spawn` of the user's is called by what could not be loaded.
+  const isEmpty = settings.spawn !== undefined || board[TOTAL] === 0;
+  for (const [call, { key, method }] of stops) {
+    if (!isEmpty) calls.close(call)?.reject(partNotLoaded(cause, method === 'kill' ? key : undefined));
+    else calls.close(call)?.resolve(undefined);
+  }
+  if (isEmpty && stops.some(([, { method }]) => method === 'dispose')) core.close();
+}
 
 /** @param {Core} core @param {(inbox: Inbox) => void} replaceBy @returns {Inbox} */
 export function createLateInbox(core, replaceBy) {
@@ -32,7 +61,7 @@ export function createLateInbox(core, replaceBy) {
       return true;
     } catch (error) {
       prepare();
-      core.calls.rejectAll(partNotLoaded(error));
+      giveUp(core, error);
       return false;
     }
   }

@@ -9,7 +9,7 @@ import { aborted, unreadable } from './errors.js';
 export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** @typedef {{ key: string, method: Method, resolve: (value: any) => void, reject: (error: unknown) => void }} Call */
-/** What was called, where a refusal names it. @typedef {'ensure' | 'adopt'} Method */
+/** What was called: `ensure` stands for `restart`, too. @typedef {'ensure' | 'adopt' | 'kill' | 'dispose'} Method */
 
 /** @param {() => void} wake looks soon whether something came of a call into Rust */
 export function createCalls(wake) {
@@ -66,10 +66,8 @@ export function createCalls(wake) {
       if (pending.size === 0) keepAlive.unref?.();
     },
 
-    /** None can be answered. @param {Error} error */
-    rejectAll(error) {
-      for (const call of [...pending.keys()]) this.close(call)?.reject(error);
-    },
+    /** Those that wait: each with its number. @returns {[number, Call][]} */
+    waiting: () => [...pending],
 
     /** Nothing is left that a call could wait for. */
     resolveAll() {
