@@ -143,7 +143,7 @@ export const unsupported = (message, cause, fields) =>
 
 /**
  * Why a start or a stop failed. `text` is what a user's function threw in words, why nothing was started, what was found
- * instead of an answer, or who listens on the port.
+ * instead of an answer, who listens on the port, or which calls of `kill` are pending.
  * @typedef {{ kind: FailureKind, exitCode: number | null, signal: string | undefined, uptimeMs: number, text: string }} Failure
  * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported' | 'portTaken' | 'noPort' | 'crashedSoon'} FailureKind
  */
@@ -176,7 +176,7 @@ export function failureText(key, failure) {
     case 'readinessDenied':
       return `Tenant "${key}" is not ready: its readiness check said no`;
     case 'stopTimedOut':
-      return `Tenant "${key}" could not be stopped: its process did not exit after kill("SIGKILL")`;
+      return `Tenant "${key}" could not be stopped: its process did not exit after kill("SIGKILL")${failure.text}`;
     case 'spawnThrew':
     case 'readinessThrew':
     case 'killThrew':

@@ -259,6 +259,7 @@ function tenantOf({ key, host, port, pid, startedAt, resourceId }, lastTouchedAt
  * @property {unknown} [startError] what `spawn` or `readiness` threw
  * @property {unknown} [killError] what `kill` threw last
  * @property {boolean} [isAskedToStop] `kill` has been called
+ * @property {Set<string>} [pendingKills] calls of it that have not settled
  * @property {Map<string, unknown>} [errors] made so far, so that all who waited for the same thing get the same object
  * @property {string[] | undefined} output the last lines of a user's process
  */
