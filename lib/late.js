@@ -5,9 +5,6 @@
  */
 import { partNotLoaded } from './errors.js';
 
-/** Where the number of processes and starts stands: see `src/board.rs`. */
-const TOTAL = 1;
-
 /** @typedef {import('./runtime.js').Core} Core */
 /** @typedef {import('./inbox.js').Inbox} Inbox */
 
@@ -15,29 +12,23 @@ const TOTAL = 1;
 let tenancy;
 
 /**
- * No call can be answered: starts are refused and taken back. Where nothing was started there is nothing to end, and
- * `kill` and `dispose` have done their work.
+ * No call can be answered: starts are refused and taken back. Each process is launched by what could not be loaded, so there
+ * is none to end, and `kill` and `dispose` have done their work.
  * @param {Core} core
  * @param {unknown} cause
  */
-function giveUp(core, cause) {
-  const { calls, native, board, settings } = core;
-  const isStop = (/** @type {import('./ledger.js').Call} */ { method }) =>
-    method === 'kill' || method === 'dispose';
-  const waiting = calls.waiting();
-  const stops = waiting.filter(([, entry]) => isStop(entry));
-  for (const [call, entry] of waiting) {
-    if (isStop(entry)) continue;
-    native.abort(entry.key, call);
-    calls.close(call)?.reject(partNotLoaded(cause, entry.key));
+function giveUp({ calls, native, close }, cause) {
+  let isDisposed = false;
+  for (const [call, { key, method }] of calls.waiting()) {
+    if (method === 'kill' || method === 'dispose') {
+      isDisposed ||= method === 'dispose';
+      calls.close(call)?.resolve(undefined);
+    } else {
+      native.abort(key, call);
+      calls.close(call)?.reject(partNotLoaded(cause, key));
+    }
   }
-  // A `spawn` of the user's is called by what could not be loaded.
-  const isEmpty = settings.spawn !== undefined || board[TOTAL] === 0;
-  for (const [call, { key, method }] of stops) {
-    if (!isEmpty) calls.close(call)?.reject(partNotLoaded(cause, method === 'kill' ? key : undefined));
-    else calls.close(call)?.resolve(undefined);
-  }
-  if (isEmpty && stops.some(([, { method }]) => method === 'dispose')) core.close();
+  if (isDisposed) close();
 }
 
 /** @param {Core} core @param {(inbox: Inbox) => void} replaceBy @returns {Inbox} */

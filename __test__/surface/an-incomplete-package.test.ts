@@ -1,6 +1,6 @@
 // What few need is loaded when it is needed; a package that lacks it says so to every caller, and hangs nowhere.
 import { expect, test } from 'bun:test';
-import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../../scripts/lib/paths.mjs';
@@ -22,6 +22,7 @@ function linesOf(program: string, source: string, links = ['npm', 'node_modules'
   try {
     for (const name of ['index.js', 'package.json']) copyFileSync(join(root, name), join(directory, name));
     for (const name of links) symlinkSync(join(root, name), join(directory, name));
+    for (const key of ['a', 'c', 'd', 'e', 'f']) mkdirSync(join(directory, key));
     writeFileSync(join(directory, 'program.mjs'), source);
     const { stdout, stderr, exitCode } = Bun.spawnSync([program, 'program.mjs'], { cwd: directory });
     expect([stderr.toString(), exitCode]).toEqual(['', 0]);
@@ -31,8 +32,9 @@ function linesOf(program: string, source: string, links = ['npm', 'node_modules'
   }
 }
 
-const OWN_SPAWN = `${CREATE}
-const runtime = create({ spawn: () => new Promise(() => {}) });
+const OWN_SPAWN = '{ spawn: () => new Promise(() => {}) }';
+const USED = (options: string) => `${CREATE}
+const runtime = create(${options});
 await Promise.all([runtime.ensure('a').catch(why), runtime.kill('b')]);
 await runtime.ensure('c').catch(why);
 await runtime.restart('d').catch(why);
@@ -44,15 +46,17 @@ await runtime.kill('c');
 await runtime.ensure('f').catch(why);
 `;
 
-test.each(['bun', 'node'])(
-  '%s: without its late part it starts nothing, and has nothing to end',
-  (program) => {
-    const lines = linesOf(program, OWN_SPAWN);
-    expect(lines).toHaveLength(5);
-    for (const [at, key] of ['a', 'c', 'd', 'e'].entries()) expect(lines[at]).toMatch(LACKS(key, 'tenancy'));
-    expect(lines[4]).toStartWith('ERR_RUNTIME_DISPOSED f');
-  },
-);
+test.each([
+  ['bun', OWN_SPAWN],
+  ['node', OWN_SPAWN],
+  ['bun', ''],
+  ['node', ''],
+])('%s: without its late part it starts nothing, and has nothing to end %s', (program, options) => {
+  const lines = linesOf(program, USED(options));
+  expect(lines).toHaveLength(5);
+  for (const [at, key] of ['a', 'c', 'd', 'e'].entries()) expect(lines[at]).toMatch(LACKS(key, 'tenancy'));
+  expect(lines[4]).toStartWith('ERR_RUNTIME_DISPOSED f');
+});
 
 const UNUSED = `${CREATE}
 await create().kill('a');
