@@ -67,6 +67,18 @@ export const invalidOption = (message, options) =>
   withCode(new TypeError(message, options), 'INVALID_OPTION');
 
 /**
+ * What was thrown while the options of a call were read, with the key that the call is about.
+ * @param {unknown} key
+ * @param {string} path
+ * @param {unknown} thrown
+ */
+export function unreadableFor(key, path, thrown) {
+  const error = unreadable(path, thrown);
+  if (typeof key === 'string' && !Object.hasOwn(error, 'key')) Reflect.set(error, 'key', key);
+  return error;
+}
+
+/**
  * What was thrown while an option was read: a refusal of ours, or what a getter or a proxy of the user's has thrown.
  * @param {string} path of the option
  * @param {unknown} thrown
@@ -96,13 +108,34 @@ export function checkpointFailed(message, fields) {
   return branded(Object.assign(new Error(message), error, fields));
 }
 
-/** What is loaded late is missing, or cannot be read. @param {unknown} cause */
-export const partNotLoaded = (cause) =>
+/** What is loaded late is missing, or cannot be read. @param {unknown} cause @param {string} [key] of the call */
+export const partNotLoaded = (cause, key) =>
   unsupported(
     `@absolutejs/runtime cannot load a part of itself: ${textOf(cause)}. If it is not there, reinstall the package, or let ` +
       'the bundler see its package.json',
     cause,
+    key === undefined ? {} : { key },
   );
+
+/**
+ * What `load` imports with the first call that needs it. If that failed, the next call tries again.
+ * @template T
+ * @param {() => Promise<T>} load
+ * @returns {(key: string) => Promise<T>} rejects with the key of the call
+ */
+export function createPart(load) {
+  /** @type {Promise<T> | undefined} */
+  let loading;
+  return async (key) => {
+    const part = (loading ??= load());
+    try {
+      return await part;
+    } catch (error) {
+      if (loading === part) loading = undefined;
+      throw partNotLoaded(error, key);
+    }
+  };
+}
 
 /** @param {string} message @param {unknown} [cause] @param {Record<string, unknown>} [fields] */
 export const unsupported = (message, cause, fields) =>
@@ -110,7 +143,7 @@ export const unsupported = (message, cause, fields) =>
 
 /**
  * Why a start or a stop failed. `text` is what a user's function threw in words, why nothing was started, what was found
- * instead of an answer, or who listens on the port.
+ * instead of an answer, who listens on the port, or which calls of `kill` are pending.
  * @typedef {{ kind: FailureKind, exitCode: number | null, signal: string | undefined, uptimeMs: number, text: string }} Failure
  * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported' | 'portTaken' | 'noPort' | 'crashedSoon'} FailureKind
  */
@@ -143,7 +176,7 @@ export function failureText(key, failure) {
     case 'readinessDenied':
       return `Tenant "${key}" is not ready: its readiness check said no`;
     case 'stopTimedOut':
-      return `Tenant "${key}" could not be stopped: its process did not exit after kill("SIGKILL")`;
+      return `Tenant "${key}" could not be stopped: its process did not exit after kill("SIGKILL")${failure.text}`;
     case 'spawnThrew':
     case 'readinessThrew':
     case 'killThrew':
@@ -203,7 +236,7 @@ export const driverIsLate = (key, ms) =>
     { key },
   );
 
-/** @param {string} key @param {'ensure' | 'adopt'} method */
+/** @param {string} key @param {import('./ledger.js').Method} method */
 export const draining = (key, method) =>
   withCode(new Error(`runtime is draining; ${method}() refused`), 'DRAINING', { key });
 
@@ -211,7 +244,7 @@ export const draining = (key, method) =>
 export const taken = (key) =>
   withCode(new Error(`Tenant "${key}" is already registered`), 'ALREADY_REGISTERED', { key });
 
-/** @param {string} key @param {'ensure' | 'adopt'} method @param {number} waiting */
+/** @param {string} key @param {import('./ledger.js').Method} method @param {number} waiting */
 export const overloaded = (key, method, waiting) =>
   withCode(
     new Error(`runtime is overloaded: ${waiting} tenants wait to be started; ${method}() refused`),

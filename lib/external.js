@@ -125,10 +125,15 @@ export function createExternal({ native, settings, onLog, wake }) {
     const process = /** @type {any} */ (run.process);
     run.isAskedToStop = true;
     native.stopAsked(run.id, force);
+    const call = force ? 'kill("SIGKILL")' : 'kill()';
+    const pending = (run.pendingKills ??= new Set());
+    pending.add(call);
     try {
       await (force ? process.kill('SIGKILL') : process.kill());
+      pending.delete(call);
       if (!run.isOver) wake(native.stopAnswered(run.id, force));
     } catch (error) {
+      pending.delete(call);
       run.killError = error;
       wake(native.stopRefused(run.id, force, textOf(error)));
     }

@@ -264,14 +264,17 @@ function errorOf(core, { key, method }, refusal) {
  * @param {errors.Failure} failure
  * @param {string} [output]
  */
-function failureOf(core, run, key, failure, output) {
+export function failureOf(core, run, key, failure, output) {
   if (run === undefined) return core.failureError(key, failure, {});
-  const known = run.errors?.get(failure.kind);
+  const pending = failure.kind === 'stopTimedOut' ? [...(run.pendingKills ?? [])].join(' and ') : '';
+  if (pending !== '') failure.text = `; still pending: its own ${pending}`;
+  const name = failure.kind + pending;
+  const known = run.errors?.get(name);
   if (known !== undefined) return known;
   const thrown = failure.kind === 'killThrew' ? run.killError : run.startError;
   const tail = output || run.output?.join('\n');
   const error = core.failureError(run.key, failure, { thrown, output: tail });
-  if (failure.kind !== 'killThrew') (run.errors ??= new Map()).set(failure.kind, error);
+  if (failure.kind !== 'killThrew') (run.errors ??= new Map()).set(name, error);
   return error;
 }
 

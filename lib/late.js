@@ -11,6 +11,26 @@ import { partNotLoaded } from './errors.js';
 /** Once it is there, no runtime waits for it any more. @type {typeof import('./tenancy.js') | undefined} */
 let tenancy;
 
+/**
+ * No call can be answered: starts are refused and taken back. Each process is launched by what could not be loaded, so there
+ * is none to end, and `kill` and `dispose` have done their work.
+ * @param {Core} core
+ * @param {unknown} cause
+ */
+function giveUp({ calls, native, close }, cause) {
+  let isDisposed = false;
+  for (const [call, { key, method }] of calls.waiting()) {
+    if (method === 'kill' || method === 'dispose') {
+      isDisposed ||= method === 'dispose';
+      calls.close(call)?.resolve(undefined);
+    } else {
+      native.abort(key, call);
+      calls.close(call)?.reject(partNotLoaded(cause, key));
+    }
+  }
+  if (isDisposed) close();
+}
+
 /** @param {Core} core @param {(inbox: Inbox) => void} replaceBy @returns {Inbox} */
 export function createLateInbox(core, replaceBy) {
   let begin = () => {};
@@ -32,7 +52,7 @@ export function createLateInbox(core, replaceBy) {
       return true;
     } catch (error) {
       prepare();
-      core.calls.rejectAll(partNotLoaded(error));
+      giveUp(core, error);
       return false;
     }
   }

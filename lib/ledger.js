@@ -9,7 +9,7 @@ import { aborted, unreadable } from './errors.js';
 export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** @typedef {{ key: string, method: Method, resolve: (value: any) => void, reject: (error: unknown) => void }} Call */
-/** What was called, where a refusal names it. @typedef {'ensure' | 'adopt'} Method */
+/** What was called: `ensure` stands for `restart`, too. @typedef {'ensure' | 'adopt' | 'kill' | 'dispose'} Method */
 
 /** @param {() => void} wake looks soon whether something came of a call into Rust */
 export function createCalls(wake) {
@@ -66,10 +66,8 @@ export function createCalls(wake) {
       if (pending.size === 0) keepAlive.unref?.();
     },
 
-    /** None can be answered. @param {Error} error */
-    rejectAll(error) {
-      for (const call of [...pending.keys()]) this.close(call)?.reject(error);
-    },
+    /** Those that wait: each with its number. @returns {[number, Call][]} */
+    waiting: () => [...pending],
 
     /** Nothing is left that a call could wait for. */
     resolveAll() {
@@ -261,6 +259,7 @@ function tenantOf({ key, host, port, pid, startedAt, resourceId }, lastTouchedAt
  * @property {unknown} [startError] what `spawn` or `readiness` threw
  * @property {unknown} [killError] what `kill` threw last
  * @property {boolean} [isAskedToStop] `kill` has been called
+ * @property {Set<string>} [pendingKills] calls of it that have not settled
  * @property {Map<string, unknown>} [errors] made so far, so that all who waited for the same thing get the same object
  * @property {string[] | undefined} output the last lines of a user's process
  */

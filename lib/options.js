@@ -183,9 +183,12 @@ function checkpointOf(checkpoint) {
     /** @type {Record<string, any>} */ (checkpoint),
     fields,
   );
+  if ((typeof driver !== 'object' && !isFunction(driver)) || driver === null) {
+    throw invalidOption(`checkpoint.driver must be a checkpoint driver, got ${shown(driver)}`);
+  }
   for (const method of DRIVER_METHODS) {
     readAt(`checkpoint.driver.${method}`, driver, (path) => {
-      const given = driver?.[method];
+      const given = driver[method];
       if (!isFunction(given)) throw invalidOption(`${path} must be a function, got ${shown(given)}`);
     });
   }
@@ -198,13 +201,13 @@ function checkpointOf(checkpoint) {
 }
 
 /**
- * The signal of a call. What is no object is ignored: `keys.map(runtime.ensure)` passes an index.
+ * The signal of a call.
  * @param {unknown} options
  * @returns {AbortSignal | undefined}
  */
 export function signalOf(options) {
-  if (typeof options !== 'object' || options === null) return undefined;
-  if (readAt('options', options, () => 'aborted' in options)) {
+  if (options === undefined || options === null) return undefined;
+  if (typeof options === 'object' && readAt('options', options, () => 'aborted' in options)) {
     throw invalidOption('options must be { signal }, got an AbortSignal itself');
   }
   const { signal } = fieldsOf('', /** @type {{ signal?: AbortSignal }} */ (options), ['signal']);

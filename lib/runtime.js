@@ -107,7 +107,7 @@ export function createRuntime(options) {
           signal = signalOf(options);
           mayWait = signal === undefined || signal.aborted === false;
         } catch (error) {
-          return Promise.reject(errors.unreadable('signal', error));
+          return Promise.reject(errors.unreadableFor(key, 'signal', error));
         }
       }
       const running = mayWait && !isDisposed ? tenants.answer(key) : undefined;
@@ -127,14 +127,14 @@ export function createRuntime(options) {
     /** @param {string} key @returns {Promise<void>} */
     kill(key) {
       if (isClosed || typeof key !== 'string') return Promise.resolve();
-      return calls.open(key, native.kill);
+      return calls.open(key, native.kill, 'kill');
     },
     /** @param {string} key @param {import('../index.js').CallOptions} [options] */
     restart(key, options) {
       try {
         return forKey(key, signalOf(options), native.restart);
       } catch (error) {
-        return Promise.reject(error);
+        return Promise.reject(errors.unreadableFor(key, 'signal', error));
       }
     },
     /** @param {string} key @param {any} process @param {import('../index.js').AdoptOptions} [options] */
@@ -144,7 +144,7 @@ export function createRuntime(options) {
         if (isDisposed) throw errors.disposed(key);
         return adopt(key, process, readAdoption(process, options));
       } catch (error) {
-        return Promise.reject(errors.unreadable('process', error));
+        return Promise.reject(errors.unreadableFor(key, 'process', error));
       }
     },
     /** @param {string} key */
@@ -159,7 +159,7 @@ export function createRuntime(options) {
     dispose() {
       if (disposal !== undefined) return disposal;
       isDisposed = true;
-      disposal = calls.open('', (_, call) => native.dispose(call));
+      disposal = calls.open('', (_, call) => native.dispose(call), 'dispose');
       // Where some process could not be ended it may be tried again.
       disposal.catch(() => (disposal = undefined));
       return disposal;

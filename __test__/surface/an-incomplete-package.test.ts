@@ -1,35 +1,112 @@
-// What a runtime needs once it is used is loaded then; a package that lacks it says so to every caller, and hangs nowhere.
+// What few need is loaded when it is needed; a package that lacks it says so to every caller, and hangs nowhere.
 import { expect, test } from 'bun:test';
-import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../../scripts/lib/paths.mjs';
 
-const PROGRAM = `
+const CREATE = `
 import { createRuntime } from './index.js';
-const runtime = createRuntime({ source: { kind: 'directory', root: '.' }, spawn: () => new Promise(() => {}) });
-const why = ({ code, message }) => console.log(code, message);
-await Promise.all([runtime.ensure('a').catch(why), runtime.kill('b').catch(why)]);
-await runtime.ensure('c').catch(why);
-await runtime.dispose().catch(why);
+const create = (more) => createRuntime({ source: { kind: 'directory', root: '.' }, ...more });
+const why = ({ code, key, message }) => console.log(code, key, message);
 `;
 
-test.each(['bun', 'node'])('%s: a package without its late part refuses every call', (program) => {
+const LACKS = (key: string, part: string) =>
+  new RegExp(
+    `^ERR_RUNTIME_UNSUPPORTED ${key} @absolutejs/runtime cannot load a part of itself: .*${part}.*\\. If it is not there, reinstall`,
+  );
+
+/** What a program prints in a package of which little is left. */
+function linesOf(program: string, source: string, links = ['npm', 'node_modules']) {
   const directory = mkdtempSync(join(tmpdir(), 'runtime-incomplete-'));
   try {
     for (const name of ['index.js', 'package.json']) copyFileSync(join(root, name), join(directory, name));
-    symlinkSync(join(root, 'npm'), join(directory, 'npm'));
-    writeFileSync(join(directory, 'program.mjs'), PROGRAM);
-    const { stdout, exitCode } = Bun.spawnSync([program, 'program.mjs'], { cwd: directory });
-    const lines = stdout.toString().trim().split('\n');
-    expect(lines).toHaveLength(4);
-    for (const line of lines) {
-      expect(line).toMatch(
-        /^ERR_RUNTIME_UNSUPPORTED @absolutejs\/runtime cannot load a part of itself: .*tenancy.*\. If it is not there, reinstall/,
-      );
-    }
-    expect(exitCode).toBe(0);
+    for (const name of links) symlinkSync(join(root, name), join(directory, name));
+    for (const key of ['a', 'c', 'd', 'e', 'f']) mkdirSync(join(directory, key));
+    writeFileSync(join(directory, 'program.mjs'), source);
+    const { stdout, stderr, exitCode } = Bun.spawnSync([program, 'program.mjs'], { cwd: directory });
+    expect([stderr.toString(), exitCode]).toEqual(['', 0]);
+    return stdout.toString().trim().split('\n');
   } finally {
     rmSync(directory, { recursive: true });
   }
+}
+
+const OWN_SPAWN = '{ spawn: () => new Promise(() => {}) }';
+const USED = (options: string) => `${CREATE}
+const runtime = create(${options});
+await Promise.all([runtime.ensure('a').catch(why), runtime.kill('b')]);
+await runtime.ensure('c').catch(why);
+await runtime.restart('d').catch(why);
+await runtime.adopt('e', { pid: 1, exited: new Promise(() => {}), kill() {} }).catch(why);
+await runtime.kill('c');
+await runtime.dispose();
+await runtime.dispose();
+await runtime.kill('c');
+await runtime.ensure('f').catch(why);
+`;
+
+test.each([
+  ['bun', OWN_SPAWN],
+  ['node', OWN_SPAWN],
+  ['bun', ''],
+  ['node', ''],
+])('%s: without its late part it starts nothing, and has nothing to end %s', (program, options) => {
+  const lines = linesOf(program, USED(options));
+  expect(lines).toHaveLength(5);
+  for (const [at, key] of ['a', 'c', 'd', 'e'].entries()) expect(lines[at]).toMatch(LACKS(key, 'tenancy'));
+  expect(lines[4]).toStartWith('ERR_RUNTIME_DISPOSED f');
+});
+
+const UNUSED = `${CREATE}
+await create().kill('a');
+await create().dispose();
+const runtime = create();
+await Promise.all([runtime.kill('a'), runtime.dispose(), runtime.dispose()]);
+console.log('done');
+`;
+
+test.each(['bun', 'node'])(
+  '%s: kill and dispose of a runtime that never started anything resolve',
+  (program) => {
+    expect(linesOf(program, UNUSED)).toEqual(['done']);
+  },
+);
+
+const GUARD_AND_DRIVER = `
+import { createEgressGuard, execCheckpointDriver } from './index.js';
+const why = ({ code, key, message }) => console.log(code, key, message);
+const guard = createEgressGuard();
+await guard.fetch('a', 'https://example.com/').catch(why);
+await guard.fetchFor('b')('https://example.com/').catch(why);
+const command = ['true'];
+const driver = execCheckpointDriver({ checkpointCommand: command, restoreCommand: command, imageDir: '.' });
+await driver.checkpoint({ key: 'c', pid: 1 }).catch(why);
+await driver.restore({ key: 'd' }).catch(why);
+await driver.drop('e').catch(why);
+await driver.has('f').catch(why);
+await driver.has('g').catch(why);
+`;
+
+test.each(['bun', 'node'])('%s: a guard and a driver without their work say so', (program) => {
+  const lines = linesOf(program, GUARD_AND_DRIVER);
+  expect(lines).toHaveLength(7);
+  for (const [at, key] of [...'abcdefg'].entries()) {
+    expect(lines[at]).toMatch(LACKS(key, at < 2 ? 'engine' : 'exec-operations'));
+  }
+});
+
+const RANGES = `
+import { createEgressGuard } from './index.js';
+try {
+  createEgressGuard({ allow: ['10.0.0.0/8'] });
+} catch ({ code, key, message }) {
+  console.log(code, key, message.replaceAll('\\n', ' '));
+}
+`;
+
+// Bun would install what is missing.
+test('node: a guard without the library for addresses says so', () => {
+  const lines = linesOf('node', RANGES, ['npm']);
+  expect(lines).toEqual([expect.stringMatching(LACKS('undefined', 'ipaddr'))]);
 });

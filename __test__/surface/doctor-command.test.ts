@@ -81,8 +81,15 @@ test.each([
   [['doctor', '--tenant=5'], 'Unknown flag: --tenant; did you mean --tenants?'],
   [['doctor', '--verbose'], 'Unknown flag: --verbose\n'],
   [['doctor', '-x'], 'Unknown flag: -x\n'],
-  [['doctor', '--tenants', 'many'], '--tenants must be a whole number above 0, got many'],
-  [['doctor', '--tenants', '0'], '--tenants must be a whole number above 0, got 0'],
+  ...['many', '0', '-5', '1e3', '0x10', '1.5', ' 5', '9'.repeat(20)].map((value): [string[], string] => [
+    ['doctor', '--tenants', value],
+    `--tenants must be a whole number above 0, in digits, got ${value}\n`,
+  ]),
+  [['doctor', '--tenants=-5'], '--tenants must be a whole number above 0, in digits, got -5\n'],
+  [['doctor', '--tenants'], '--tenants needs a value\n'],
+  [['doctor', '--tenants='], '--tenants needs a value\n'],
+  [['doctor', '--tenants', '--json'], '--tenants needs a value\n'],
+  [['doctor', '--json=yes'], '--json takes no value, got yes\n'],
 ])('called as %j it says what is wrong and how it is used, and ends with 2', async (args, complaint) => {
   const { exitCode, printed, complaints } = await run(args);
   expect(exitCode).toBe(2);

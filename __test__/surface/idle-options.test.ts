@@ -14,8 +14,10 @@ const REFUSED: [object, string][] = [
   [{ idle: true }, 'idle must be "untouched" or "connections", got true'],
   [{ checkpoint: null }, 'checkpoint must be an object, got null'],
   [{ checkpoint: 'criu' }, 'checkpoint must be an object, got "criu"'],
-  [{ checkpoint: {} }, 'checkpoint.driver.checkpoint must be a function, got undefined'],
-  [{ checkpoint: { driver: null } }, 'checkpoint.driver.checkpoint must be a function, got undefined'],
+  [{ checkpoint: {} }, 'checkpoint.driver must be a checkpoint driver, got undefined'],
+  [{ checkpoint: { driver: null } }, 'checkpoint.driver must be a checkpoint driver, got null'],
+  [{ checkpoint: { driver: 'criu' } }, 'checkpoint.driver must be a checkpoint driver, got "criu"'],
+  [{ checkpoint: { driver: {} } }, 'checkpoint.driver.checkpoint must be a function, got undefined'],
   ...(['checkpoint', 'restore', 'drop', 'has'] as const).map((method): [object, string] => [
     { checkpoint: { driver: { ...driver, [method]: 'yes' } } },
     `checkpoint.driver.${method} must be a function, got "yes"`,

@@ -1,4 +1,5 @@
 /** `execCheckpointDriver`: what is read at once. The work, and what it needs of Node, is loaded with the first call. */
+import { createPart } from '../errors.js';
 import { commandAt, directoryAt, fieldsOf, isFunction, number, optional, readAt } from '../options.js';
 import { assertKey } from '../place.js';
 
@@ -9,25 +10,23 @@ import { assertKey } from '../place.js';
  */
 export function execCheckpointDriver(options) {
   const settings = readSettings(options);
-  /** @type {Promise<typeof import('./exec-operations.js')> | undefined} */
-  let loading;
-  const operations = () => (loading ??= import('#exec-operations'));
+  const operations = createPart(() => import('#exec-operations'));
   return {
     async checkpoint({ key, pid }) {
       assertKey(key);
-      return (await operations()).checkpoint(settings, key, pid);
+      return (await operations(key)).checkpoint(settings, key, pid);
     },
     async restore({ key }) {
       assertKey(key);
-      return (await operations()).restore(settings, key);
+      return (await operations(key)).restore(settings, key);
     },
     async drop(key) {
       assertKey(key);
-      return (await operations()).drop(settings, key);
+      return (await operations(key)).drop(settings, key);
     },
     async has(key) {
       assertKey(key);
-      return (await operations()).has(settings, key);
+      return (await operations(key)).has(settings, key);
     },
   };
 }

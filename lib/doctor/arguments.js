@@ -19,16 +19,22 @@ export function readFlags(args, flags) {
   const asked = { args: [...args], options: flags, allowPositionals: true };
   const { tokens } = parseArgs({ ...asked, strict: false, tokens: true });
   for (const token of tokens) {
-    if (token.kind !== 'option' || Object.hasOwn(flags, token.name)) continue;
-    const names = Object.keys(flags).map((name) => `--${name}`);
-    return { error: unknown('flag', token.rawName, names) };
+    if (token.kind !== 'option') continue;
+    const { name, rawName, value } = token;
+    if (!Object.hasOwn(flags, name)) {
+      const names = Object.keys(flags).map((known) => `--${known}`);
+      return { error: unknown('flag', rawName, names) };
+    }
+    const takesValue = flags[name]?.type === 'string';
+    if (!takesValue && value !== undefined) return { error: `${rawName} takes no value, got ${value}` };
+    // A number below 0 is a value, wrong or not; another flag in its place is none.
+    if (takesValue && (!value || (!token.inlineValue && /^-(?!\d)/.test(value)))) {
+      return { error: `${rawName} needs a value` };
+    }
   }
-  try {
-    const { values, positionals } = parseArgs(asked);
-    return { values, words: positionals };
-  } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
-  }
+  // Not strictly: that would only refuse `--tenants -5` as ambiguous.
+  const { values, positionals } = parseArgs({ ...asked, strict: false });
+  return { values: /** @type {any} */ (values), words: positionals };
 }
 
 /**

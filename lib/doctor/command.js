@@ -70,9 +70,9 @@ function parse(args) {
   if (values.version) return { command: 'version' };
   if (words.length === 0) return { error: 'A command is missing.' };
   if (words.join(' ') !== 'doctor') return { error: unknown('command', words.join(' '), ['doctor']) };
-  const tenants = Number(values.tenants);
-  if (!Number.isInteger(tenants) || tenants < 1) {
-    return { error: `--tenants must be a whole number above 0, got ${values.tenants}` };
+  const tenants = /^\d+$/.test(values.tenants) ? Number(values.tenants) : NaN;
+  if (!Number.isSafeInteger(tenants) || tenants < 1) {
+    return { error: `--tenants must be a whole number above 0, in digits, got ${values.tenants}` };
   }
   return { command: 'doctor', json: values.json, tenants };
 }

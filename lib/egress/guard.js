@@ -2,7 +2,7 @@
  * The egress guard as its user sees it: a request is read here and handed on to `engine.js`, which is loaded with the
  * first one.
  */
-import { EgressDeniedError, egressFailed, egressFailedFor, textOf } from '../errors.js';
+import { createPart, EgressDeniedError, egressFailed, egressFailedFor, textOf } from '../errors.js';
 import { assertKey } from '../place.js';
 import { readEgressOptions } from './options.js';
 
@@ -36,10 +36,9 @@ export function createEgressGuard(options = {}) {
   const settings = readEgressOptions(options);
   /** @type {Engine | undefined} */
   let engine;
-  /** @type {Promise<Engine> | undefined} */
-  let loading;
-  const load = async () =>
-    (engine = (await import('#egress-engine')).createEngine(settings, EgressDeniedError));
+  const load = createPart(
+    async () => (engine = (await import('#egress-engine')).createEngine(settings, EgressDeniedError)),
+  );
 
   /** @type {EgressGuard['fetch']} */
   async function guardedFetch(key, input, init) {
@@ -48,7 +47,7 @@ export function createEgressGuard(options = {}) {
     try {
       const given = settings.fetchImpl && { input, init: init && { ...init } };
       const request = { ...readRequest(input, given ? given.init : init), given };
-      return await (engine ?? (await (loading ??= load()))).fetch(key, request);
+      return await (engine ?? (await load(key))).fetch(key, request);
     } catch (error) {
       throw egressFailedFor(key, error);
     }

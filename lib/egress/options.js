@@ -1,6 +1,6 @@
 /** EgressGuardOptions: read once, checked, completed with the defaults; and addresses as text, which the lists consist of. */
 import { createRequire } from 'node:module';
-import { invalidOption } from '../errors.js';
+import { invalidOption, partNotLoaded } from '../errors.js';
 import { copyOf, fieldsOf, isFunction, isTracerProvider, number } from '../options.js';
 import { optional, readAt, shown, wholeNumber } from '../options.js';
 
@@ -168,9 +168,13 @@ let library;
 
 /** Loads at the first use, so that importing the package stays fast. */
 export function ipaddr() {
-  return (library ??= /** @type {typeof import('ipaddr.js')} */ (
-    createRequire(import.meta.url)('ipaddr.js')
-  ));
+  try {
+    return (library ??= /** @type {typeof import('ipaddr.js')} */ (
+      createRequire(import.meta.url)('ipaddr.js')
+    ));
+  } catch (error) {
+    throw partNotLoaded(error);
+  }
 }
 
 /**
