@@ -201,13 +201,13 @@ function checkpointOf(checkpoint) {
 }
 
 /**
- * The signal of a call.
+ * The signal of a call. What is no object is ignored: `keys.map(runtime.ensure)` passes an index.
  * @param {unknown} options
  * @returns {AbortSignal | undefined}
  */
 export function signalOf(options) {
-  if (options === undefined || options === null) return undefined;
-  if (typeof options === 'object' && readAt('options', options, () => 'aborted' in options)) {
+  if (typeof options !== 'object' || options === null) return undefined;
+  if (readAt('options', options, () => 'aborted' in options)) {
     throw invalidOption('options must be { signal }, got an AbortSignal itself');
   }
   const { signal } = fieldsOf('', /** @type {{ signal?: AbortSignal }} */ (options), ['signal']);

@@ -84,6 +84,12 @@ test('a call refuses them, too, before anything happens', async () => {
   expect(bench.runtime.list()).toEqual([]);
 });
 
+test('what is no object is no options: an array can be mapped', async () => {
+  await using bench = setUp();
+  const tenants = await Promise.all(['a', 'b'].map(bench.runtime.ensure as any));
+  expect(tenants).toHaveLength(2);
+});
+
 test('options may be inherited, and may be a class with methods', async () => {
   class Options {
     source = source;
