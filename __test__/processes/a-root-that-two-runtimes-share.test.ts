@@ -1,6 +1,7 @@
 // Two runtimes on one root start the same tenant twice. The second is told whose the other is; nothing is refused.
 import { createRuntime } from '@absolutejs/runtime';
 import { afterEach, expect, test } from 'bun:test';
+import { readFileSync, statSync } from 'node:fs';
 import { engineNames, startHost, Tenants, until, within } from '../support/processes/index.ts';
 
 type Warning = Error & { code?: string };
@@ -13,10 +14,20 @@ afterEach(() => void (warnings.length = 0));
 const createPool = ({ source }: Tenants) =>
   createRuntime({ source, command: ['sleep', '1000'], readiness: async () => true });
 
+/** It is claimed beside the first start, and may be a moment later than that. */
+function untilClaimed({ root }: Tenants): Promise<true> {
+  const { dev, ino } = statSync(root);
+  return until(
+    'the root is claimed',
+    () => readFileSync('/proc/net/unix', 'utf8').includes(`/root/${dev}:${ino}\n`) || undefined,
+  );
+}
+
 test('in one process: the second is told, and one that comes after the first is not', async () => {
   await using tenants = new Tenants().add('app');
   const [first, second] = [createPool(tenants), createPool(tenants)];
   await first.ensure('app');
+  await untilClaimed(tenants);
   expect(warnings).toEqual([]);
   await second.ensure('app');
   const warning = await until('a warning', () => warnings[0]);
@@ -38,7 +49,8 @@ for (const engine of engineNames) {
     await using tenants = new Tenants().add('app').add('other');
     const first = createPool(tenants);
     await first.ensure('app');
-    await using host = startHost(engine, 'alive.mjs', [tenants.root, 'other', 'idle']);
+    await untilClaimed(tenants);
+    await using host = startHost(engine, 'alive.mjs', [tenants.root, 'other', 'kept alive']);
     await until('a warning', () => host.errors.includes('ABS_RUNTIME_SHARED_ROOT'));
     expect(host.errors).toContain(`are started by another runtime, of process ${process.pid}.`);
     await host.said('ready');
@@ -50,8 +62,9 @@ for (const engine of engineNames) {
 
   test(`${engine}: a killed process has it no longer`, async () => {
     await using tenants = new Tenants().add('app').add('other');
-    await using host = startHost(engine, 'alive.mjs', [tenants.root, 'other', 'idle']);
+    await using host = startHost(engine, 'alive.mjs', [tenants.root, 'other', 'kept alive']);
     await host.said('ready');
+    await untilClaimed(tenants);
     const second = createPool(tenants);
     await second.ensure('app');
     const warning = await until('a warning', () => warnings[0]);

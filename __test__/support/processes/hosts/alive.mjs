@@ -18,6 +18,10 @@ switch (what) {
   case 'idle':
     say('ready', await runtime.ensure(key));
     break;
+  case 'kept alive':
+    setInterval(() => {}, 1e9);
+    say('ready', await runtime.ensure(key));
+    break;
   case 'disposed':
     say('ready', await runtime.ensure(key));
     await runtime.dispose();
