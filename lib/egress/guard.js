@@ -36,9 +36,9 @@ export function createEgressGuard(options = {}) {
   const settings = readEgressOptions(options);
   /** @type {Engine | undefined} */
   let engine;
-  const load = createPart(
-    async () => (engine = (await import('#egress-engine')).createEngine(settings, EgressDeniedError)),
-  );
+  const part = createPart(() => import('#egress-engine'));
+  const load = async (/** @type {string} */ key) =>
+    (engine ??= (await part(key)).createEngine(settings, EgressDeniedError));
 
   /** @type {EgressGuard['fetch']} */
   async function guardedFetch(key, input, init) {
