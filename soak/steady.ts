@@ -30,7 +30,7 @@ const PATIENCE_MS = 90_000;
 /** Keepers, which go after they have said that their tenants have. */
 const LEAVING_MS = 5_000;
 /** Of the engine itself, after dispose: its own threads and descriptors come and go. */
-const MOST_LEFT = { descriptors: 4, threads: 6 };
+const MOST_LEFT = { descriptors: 8, threads: 6 };
 
 export async function steadyHost(run: Run): Promise<Steady> {
   const { seed, engine, lanes, place } = run;
