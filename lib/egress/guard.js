@@ -37,8 +37,11 @@ export function createEgressGuard(options = {}) {
   /** @type {Engine | undefined} */
   let engine;
   const part = createPart(() => import('#egress-engine'));
-  const load = async (/** @type {string} */ key) =>
-    (engine ??= (await part(key)).createEngine(settings, EgressDeniedError));
+  async function load(/** @type {string} */ key) {
+    const { createEngine } = await part(key);
+    // Calls that load it at once share it.
+    return (engine ??= createEngine(settings, EgressDeniedError));
+  }
 
   /** @type {EgressGuard['fetch']} */
   async function guardedFetch(key, input, init) {
