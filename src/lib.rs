@@ -1,11 +1,12 @@
-//! The native half of `@absolutejs/runtime`.
+//! The native half of `@absolutejs/runtime`: the boundary to JavaScript. It converts, and nothing else. Its one user is
+//! `lib/`, which keeps it from everybody else.
 //!
 //! ```text
-//! binding  →  driver  →  pool (decides)
-//!                     →  os   (does, and reports facts)
+//! this  →  driver  →  pool   (decides)
+//!                  →  linux  (does, and reports facts)
 //! ```
-//! Dependencies go this way only; where no runtime is concerned (what a process tree uses, where the warden is, what time it
-//! is) the binding asks `os` itself, and it converts the plain data of all of them. `uplink` is the one way up to JavaScript, `leases` the memory shared with it.
+//! Dependencies go this way only. Where no runtime is concerned (what a process tree uses, where the warden is, what time
+//! it is) it asks `linux` itself.
 #![deny(unsafe_code)]
 #![allow(
     missing_docs,
@@ -16,10 +17,25 @@
     allow(dead_code, reason = "a test program exports nothing, so what only JavaScript calls is unused")
 )]
 
-mod binding;
-mod board;
-mod driver;
-mod leases;
-mod os;
-mod supervision;
-mod uplink;
+mod environment;
+mod installation;
+#[allow(unsafe_code, reason = "memory is shared with JavaScript")]
+mod memory;
+#[allow(unsafe_code, reason = "the conversion from a JavaScript value is an unsafe trait method")]
+mod options;
+#[allow(unsafe_code, reason = "the conversion to a JavaScript value is an unsafe trait method")]
+mod records;
+mod runtime;
+mod tree;
+
+use napi::{Error, Result, Status};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// No panic crosses into JavaScript: it becomes an exception.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown cause");
+        Error::new(Status::GenericFailure, format!("internal error in @absolutejs/runtime: {text}"))
+    })
+}

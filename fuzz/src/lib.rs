@@ -1,9 +1,7 @@
-//! What the fuzz targets reach of the addon and of the warden's program. Neither is a library, so the files themselves
+//! What the fuzz targets reach of the warden's program. It is no library, so the files themselves
 //! are compiled here, under the paths that they know each other by.
 
 #![allow(dead_code, reason = "of each file a target uses a part")]
-
-pub mod os;
 
 #[path = "../../crates/warden/src/asking.rs"]
 mod asking;

@@ -4,7 +4,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use fuzz::os::logs::{LINE_BYTES, LineCutter};
+use linux::output::lines::{LINE_BYTES, LineCutter};
 use libfuzzer_sys::fuzz_target;
 use rustix::pipe::{PipeFlags, pipe_with};
 

@@ -4,7 +4,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use fuzz::os::sock_diag::{Message, messages};
+use linux::net::sock_diag::{Message, messages};
 use libfuzzer_sys::fuzz_target;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;

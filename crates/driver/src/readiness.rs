@@ -1,0 +1,118 @@
+//! From a process to a tenant: whether it answers, and whether it is the one that listens on its port.
+
+use super::{Core, Driver, RunHandle};
+use crate::uplink::Record;
+use linux::net::ownership::{Owner, Stranger};
+use linux::net::readiness::NotReady;
+use pool::{Exit, Fact, Failure, Input, RunId};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use warden::planted::{Bug, planted};
+
+/// The starts of processes are known to a hundredth of a second, rounded down.
+const CLOCK_TICK_MS: u64 = 10;
+
+impl Driver {
+    pub(super) fn probe(self: &Arc<Self>, core: &mut Core, run: RunId) -> Option<Input> {
+        if self.settings.custom_readiness {
+            self.uplink.push(Record::AskReadiness { run });
+            return None;
+        }
+        if planted(Bug::ReadyTooSoon) {
+            return Some(Input::Fact(run, Fact::Ready));
+        }
+        let (engine, handle) = (core.engine.engine().cloned()?, core.runs.get_mut(&run)?);
+        let (driver, port, owner, shared) = (self.clone(), handle.port, handle.owner()?, engine.clone());
+        let limit = self.settings.readiness_timeout;
+        let probe = engine.spawn(async move {
+            let answered = shared.readiness.until_answered(port, owner, limit).await;
+            driver.probed(run, answered);
+        });
+        handle.probe = Some(probe.abort_handle());
+        None
+    }
+
+    fn probed(self: &Arc<Self>, run: RunId, answered: Result<IpAddr, NotReady>) {
+        let mut core = self.lock();
+        let Some(handle) = core.runs.get_mut(&run) else { return };
+        let fact = match answered {
+            Ok(address) => {
+                handle.at_ipv6 = address.is_ipv6();
+                Fact::Ready
+            }
+            Err(NotReady::Taken(stranger)) => taken(handle.port, &stranger),
+            Err(NotReady::TimedOut { found }) => {
+                Fact::NotReady(timed_out(handle, self.settings.readiness_timeout, &found))
+            }
+        };
+        self.feed_locked(&mut core, Input::Fact(run, fact));
+        drop(core);
+        self.uplink.ring();
+    }
+
+    /// A process of ours has ended. If that was before it was ready, and somebody listens on its port, it may well have ended
+    /// because that was taken.
+    pub fn ended(self: &Arc<Self>, run: RunId, exit: Exit) {
+        let core = self.lock();
+        let handle = core.runs.get(&run).filter(|handle| !handle.was_ready);
+        let suspicion = handle.zip(core.engine.engine().cloned()).and_then(|(handle, engine)| {
+            Some((engine.readiness.place(handle.port)?, handle.port, handle.owner()?, engine))
+        });
+        drop(core);
+        let Some((address, port, owner, engine)) = suspicion else {
+            return self.feed(Input::Fact(run, Fact::Exited(exit)));
+        };
+        let (driver, shared) = (self.clone(), engine.clone());
+        engine.spawn(async move {
+            if let Err(stranger) = shared.readiness.is_owned(owner, address, port).await {
+                driver.feed_quietly(Input::Fact(run, taken(port, &stranger)));
+            }
+            driver.feed(Input::Fact(run, Fact::Exited(exit)));
+        });
+    }
+
+    /// The user's readiness check has said so. Where anybody listens on the port, it must be the tenant.
+    pub fn readiness_answered(self: &Arc<Self>, run: RunId, is_ready: bool) {
+        let mut core = self.lock();
+        if !is_ready {
+            let fact = Fact::NotReady(Failure::ReadinessDenied);
+            return self.feed_locked(&mut core, Input::Fact(run, fact));
+        }
+        let Core { runs, engine, .. } = &mut *core;
+        let Some((engine, handle)) = engine.engine().cloned().zip(runs.get_mut(&run)) else { return };
+        let (Some(owner), Some(address)) = (handle.owner(), engine.readiness.place(handle.port)) else {
+            return self.feed_locked(&mut core, Input::Fact(run, Fact::Ready));
+        };
+        let (driver, port, shared) = (self.clone(), handle.port, engine.clone());
+        let probe = engine.spawn(async move {
+            let answered = match shared.readiness.is_owned(owner, address, port).await {
+                Ok(_) => Ok(address),
+                Err(stranger) => Err(NotReady::Taken(stranger)),
+            };
+            driver.probed(run, answered);
+        });
+        handle.probe = Some(probe.abort_handle());
+    }
+}
+
+impl RunHandle {
+    /// Whose the sockets on its port must be.
+    fn owner(&self) -> Option<Owner> {
+        let since_boot_ms =
+            (!self.is_elsewhere).then_some(self.prepared_since_boot_ms / CLOCK_TICK_MS * CLOCK_TICK_MS);
+        Some(Owner { root: self.root?, since_boot_ms })
+    }
+}
+
+fn taken(port: u16, stranger: &Stranger) -> Fact {
+    Fact::NotReady(Failure::PortTaken { by: format!("{stranger} listens on port {port}") })
+}
+
+/// The words of a readiness that timed out: they follow "Tenant readiness timed out".
+fn timed_out(handle: &RunHandle, after: Duration, found: &str) -> Failure {
+    let (key, port, seconds) = (&handle.key, handle.port, after.as_secs_f64());
+    let found =
+        format!("after {seconds}s: tenant {key:?} has not answered GET / on its port {port}: {found}");
+    Failure::ReadinessTimedOut { found }
+}

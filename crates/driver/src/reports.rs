@@ -1,0 +1,219 @@
+//! What users are told, and what has to be found out for it.
+
+use super::{Core, Driver};
+use crate::uplink::Record;
+use linux::net::connections;
+use linux::net::ports::HeldPort;
+use linux::process::accounting::{self, Root, of_tree};
+use linux::threads::clock;
+use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Phase, Processes, Refusal, RunId, Status};
+use std::sync::Arc;
+use std::time::Duration;
+use warden::planted::{Bug, planted, planted_once_in};
+
+/// Observations that are passed on at once, and the time until the next ones: what JavaScript handles in a fraction of
+/// a millisecond, and time for its other work.
+const OBSERVATIONS_AT_ONCE: usize = 256;
+const OBSERVATIONS_PAUSE: Duration = Duration::from_millis(1);
+
+/// Trees that `list` reads itself, since nobody has yet: each takes a tenth of a millisecond.
+pub(super) const SAMPLED_AT_ONCE: usize = 64;
+
+impl Driver {
+    /// One that has become ready is sampled off the thread, with those that become ready meanwhile.
+    pub(super) fn sample(self: &Arc<Self>, core: &mut Core, run: RunId) -> Option<Input> {
+        if let Some(to_sample) = &mut core.to_sample {
+            to_sample.push(run);
+            return None;
+        }
+        let engine = core.engine.engine().cloned()?;
+        core.to_sample = Some(vec![run]);
+        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
+        engine.spawn(async move {
+            while let Some(roots) = driver.take_roots_to_sample() {
+                let sample = move || roots.into_iter().map(|(run, root)| (run, of_tree(root))).collect();
+                let usages: Vec<_> = off_thread.run(sample).await.unwrap_or_default();
+                usages.into_iter().for_each(|(run, usage)| driver.sampled_alone(run, usage));
+            }
+        });
+        None
+    }
+
+    fn take_roots_to_sample(&self) -> Option<Vec<(RunId, Root)>> {
+        let mut core = self.lock();
+        let runs = core.to_sample.take().filter(|runs| !runs.is_empty())?;
+        core.to_sample = Some(Vec::new());
+        Some(runs.into_iter().filter_map(|run| Some((run, core.runs.get(&run)?.root?))).collect())
+    }
+
+    fn sampled_alone(self: &Arc<Self>, run: RunId, usage: Option<accounting::Usage>) {
+        if let Some(accounting::Usage { cpu_ms, rss_bytes, .. }) = usage {
+            self.feed(Input::Fact(run, Fact::Sampled { cpu_ms, rss_bytes, regular: false }));
+        }
+    }
+
+    /// Somebody asks what a tenant uses that has only just become ready.
+    pub(super) fn complete(self: &Arc<Self>, status: &mut Status) {
+        let Some(run) = status.run.filter(|_| status.phase == Phase::Ready && status.usage.is_none()) else {
+            return;
+        };
+        let Some(root) = self.lock().runs.get(&run).and_then(|handle| handle.root) else { return };
+        let usage = of_tree(root);
+        status.usage = usage.map(|usage| pool::Usage { cpu_ms: usage.cpu_ms, rss_bytes: usage.rss_bytes });
+        self.sampled_alone(run, usage);
+    }
+
+    /// The user's `kill` is about to be called: what the process has used until now is what it is billed.
+    pub fn sample_before_stop(self: &Arc<Self>, run: RunId) {
+        if !self.settings.pool.tells_observations || self.settings.pool.observe_interval_ms.is_none() {
+            return;
+        }
+        let root = self.lock().runs.get(&run).and_then(|handle| handle.root);
+        self.sampled_alone(run, root.and_then(of_tree));
+    }
+
+    pub(super) fn observe(self: &Arc<Self>, core: &mut Core) -> Option<Input> {
+        let engine = core.engine.engine().cloned()?;
+        let mut sampler = core.sampler.take()?;
+        let (runs, roots): (Vec<RunId>, Vec<Root>) =
+            core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?))).unzip();
+        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
+        engine.spawn(async move {
+            let sampling = off_thread.run(move || (sampler.sample(&roots), sampler));
+            // One that cannot be taken is missing: the next is taken all the same.
+            let (usages, sampler) = sampling.await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "tenants cannot be observed");
+                Default::default()
+            });
+            let observed: Vec<_> =
+                runs.into_iter().zip(usages).filter_map(|(run, usage)| Some((run, usage?))).collect();
+            for (index, portion) in observed.chunks(OBSERVATIONS_AT_ONCE).enumerate() {
+                if index > 0 {
+                    tokio::time::sleep(OBSERVATIONS_PAUSE).await;
+                }
+                let mut core = driver.lock();
+                for (run, usage) in portion {
+                    let accounting::Usage { cpu_ms, rss_bytes, .. } = *usage;
+                    let fact = Fact::Sampled { cpu_ms, rss_bytes, regular: true };
+                    driver.feed_locked(&mut core, Input::Fact(*run, fact));
+                }
+                drop(core);
+                driver.uplink.ring();
+            }
+            driver.lock().sampler = Some(sampler);
+        });
+        None
+    }
+
+    pub(super) fn look_for_connections(self: &Arc<Self>, core: &mut Core) -> Option<Input> {
+        let Some(engine) = core.engine.engine().cloned() else {
+            return Some(Input::Connections { open: Vec::new(), seen: false });
+        };
+        let (runs, tenants): (Vec<RunId>, Vec<(u16, Option<Root>)>) =
+            core.runs.iter().map(|(run, handle)| (*run, (handle.port, handle.root))).unzip();
+        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
+        engine.spawn(async move {
+            let look = move || connections::of_tenants(&tenants);
+            let connected = off_thread.run(look).await.and_then(|looked| looked);
+            let seen = connected.is_ok();
+            let connected = connected.unwrap_or_else(|error| {
+                tracing::warn!(%error, "connections cannot be seen");
+                Vec::new()
+            });
+            let open = runs.into_iter().zip(connected).filter(|(_, is_connected)| *is_connected);
+            driver.feed(Input::Connections { open: open.map(|(run, _)| run).collect(), seen });
+        });
+        None
+    }
+
+    pub(super) fn emit(&self, core: &mut Core, event: Event) -> Option<Input> {
+        let record = match event {
+            Event::Spawn { run, pid, port } => Record::Spawn { run, pid, port },
+            Event::Ready { run, duration_ms } => {
+                let handle = core.runs.get_mut(&run)?;
+                if handle.processes == Processes::External
+                    && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
+                {
+                    engine.let_go_of_port(held_port);
+                }
+                handle.was_ready = true;
+                let at_ipv6 = handle.at_ipv6;
+                Record::Ready { run, duration_ms, lease: core.leases.address(run)?, at_ipv6 }
+            }
+            Event::Adopt { run, .. } => Record::Adopt { run, lease: core.leases.address(run)? },
+            Event::Restored { run, pid, port, duration_ms } => {
+                Record::Restored { run, pid, port, duration_ms, lease: core.leases.address(run)? }
+            }
+            Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
+            Event::LruEvict { run } => Record::LruEvict { run },
+            Event::Observation { run, cpu_ms, rss_bytes } => {
+                Record::Observation { run, cpu_ms, rss_bytes, at_ms: clock::wall_ms() }
+            }
+            Event::Exit { run, exit_code, signal, reason } => {
+                if reason == ExitReason::Checkpointed {
+                    let handle = core.runs.get_mut(&run)?;
+                    // One that was adopted without a port has none to come back to.
+                    if handle.port != 0 {
+                        // The port of a user's process is not held while it runs.
+                        let held_port = handle.held_port.take().or_else(|| HeldPort::hold(handle.port).ok());
+                        core.ports.keep(handle.key.clone(), handle.port, held_port);
+                    }
+                }
+                Record::Exit { run, exit_code, signal, reason }
+            }
+            Event::Backoff { key, attempt, retry_after_ms } => {
+                Record::Backoff { key, attempt, retry_after_ms }
+            }
+            Event::Drain => Record::Drain,
+        };
+        self.tell(record)
+    }
+
+    pub(super) fn settle(self: &Arc<Self>, core: &mut Core, call: CallId, outcome: Outcome) -> Option<Input> {
+        let disposing = core.dispose_calls.remove(&call);
+        if disposing && outcome == Outcome::Done {
+            self.leave_engine(core, Some(call));
+            return None;
+        }
+        if let Outcome::Refused(Refusal::StillTracked { refused }) = &outcome {
+            for (run, failure) in refused.iter().cloned() {
+                self.uplink.push(Record::NotStopped { run, failure });
+            }
+        }
+        let output = match &outcome {
+            Outcome::Refused(Refusal::StartFailed { run: Some(run), .. }) => {
+                core.runs.get(run).map(|handle| handle.output())
+            }
+            _ => None,
+        };
+        if planted_once_in(300, Bug::AnswerIsLost) {
+            return None;
+        }
+        self.uplink.push(Record::Settle { call, outcome, output: output.unwrap_or_default() });
+        None
+    }
+
+    pub(super) fn release(&self, core: &mut Core, run: RunId) -> Option<Input> {
+        if let Some(mut handle) = core.runs.remove(&run) {
+            handle.stop_probing();
+            if planted_once_in(20, Bug::DescriptorStays) {
+                std::mem::forget(handle.held_port.take());
+            }
+            if planted(Bug::MemoryGrows) {
+                vec![1_u8; 32 << 10].leak();
+            }
+            if let Some(port) = handle.told_port {
+                core.ports.forget(port);
+            }
+            if handle.has_saved_port && handle.root.is_none() {
+                // Called off before anything came of it: what was saved still listens there.
+                core.ports.keep(handle.key, handle.port, handle.held_port);
+            } else if let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port) {
+                engine.let_go_of_port(held_port);
+            }
+        }
+        let lease = core.leases.retire(run);
+        self.uplink.push(Record::Release { run, lease });
+        None
+    }
+}

@@ -1,0 +1,240 @@
+//! From the decision to start a run until its process is known.
+
+use super::{Core, Driver, RunHandle, called_off, not_started};
+use crate::supervision::Supervision;
+use crate::uplink::Record;
+use linux::net::ports::HeldPort;
+use linux::process::accounting::Root;
+use linux::threads::clock;
+use linux::warden_link::run::{Program, supervise};
+use linux::warden_link::surroundings::Noted;
+use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
+use std::io;
+use std::sync::Arc;
+use warden::planted::{Bug, planted_once_in};
+
+/// Ports that are tried on JavaScript's thread, at 1 µs each: all but a few are free on nearly every host.
+const QUICK_PORT_TRIES: usize = 8;
+
+impl Driver {
+    /// The next batch of records for JavaScript, which may still have lines of the one before.
+    pub fn take_records(self: &Arc<Self>, has_lines: bool) -> Vec<Record> {
+        let (mut records, recycled) = self.uplink.take(has_lines);
+        let mut core = self.lock();
+        recycled.into_iter().for_each(|lease| core.leases.recycle(lease));
+        records.retain_mut(|record| match record {
+            Record::Prepare { run, port, started_at_ms, fresh, .. } => {
+                self.prepare(&mut core, *run, *fresh, port, started_at_ms)
+            }
+            _ => true,
+        });
+        records
+    }
+
+    /// Runs the program for a run that JavaScript was asked to prepare, unless it was called off meanwhile.
+    pub fn launch(self: &Arc<Self>, run: RunId, program: Program) {
+        let noted = Noted::here();
+        let mut core = self.lock();
+        let wanted = core.pool.is_starting(run);
+        let Some(handle) = core.runs.get_mut(&run) else { return };
+        handle.launched = wanted;
+        let forced = handle.forced.insert(Arc::default()).clone();
+        if !wanted {
+            return self.feed_locked(&mut core, Input::Fact(run, called_off()));
+        }
+        let Some((engine, tail)) =
+            core.engine.engine().cloned().zip(core.runs.get(&run).and_then(|handle| handle.tail.clone()))
+        else {
+            return;
+        };
+        let log_room = self.settings.has_log.then(|| self.uplink.log_room());
+        let supervision = Supervision::new(self.clone(), run, tail, log_room, forced);
+        let shared = engine.clone();
+        let patience = self.settings.readiness_timeout;
+        engine.spawn(async move {
+            supervise(&shared.warden, program, noted, patience, &supervision).await;
+        });
+    }
+
+    /// A process of ours exists.
+    pub fn started(self: &Arc<Self>, run: RunId, number: u64, pid: u32, keeper_pid: u32) {
+        let mut core = self.lock();
+        let Some(handle) = core.runs.get_mut(&run) else { return };
+        handle.number = Some(number);
+        handle.root = Some(Root::Keeper(keeper_pid));
+        let port = handle.port;
+        self.feed_locked(&mut core, Input::Fact(run, Fact::Started { pid, port }));
+        drop(core);
+        self.uplink.ring();
+    }
+
+    /// A process of the user's exists. A port of its own replaces the one it was offered.
+    pub fn started_external(self: &Arc<Self>, run: RunId, pid: u32, port: Option<u16>, is_elsewhere: bool) {
+        let mut core = self.lock();
+        let Core { runs, ports, engine, .. } = &mut *core;
+        let Some(handle) = runs.get_mut(&run) else { return };
+        handle.root = Some(Root::Process(pid));
+        handle.is_elsewhere = is_elsewhere;
+        if let Some(port) = port.filter(|port| *port != handle.port) {
+            if let Some(told) = handle.told_port.take() {
+                ports.forget(told);
+            }
+            if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
+                engine.unused_port(unused);
+            }
+            handle.port = port;
+        }
+        let port = handle.port;
+        self.feed_locked(&mut core, Input::Fact(run, Fact::Started { pid, port }));
+    }
+
+    /// A run was brought back from a snapshot: it is the user's process. False if it listens on a port that another live
+    /// run was told, and so cannot be taken.
+    pub fn restored(self: &Arc<Self>, run: RunId, pid: u32, port: u16) -> bool {
+        let mut core = self.lock();
+        let Core { runs, ports, engine, .. } = &mut *core;
+        let Some(handle) = runs.get_mut(&run) else { return true };
+        if port != handle.port {
+            if !ports.is_free(port) {
+                return false;
+            }
+            if let Some(told) = handle.told_port.replace(port) {
+                ports.forget(told);
+            }
+            ports.tell(port);
+            if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
+                engine.unused_port(unused);
+            }
+            handle.port = port;
+        }
+        handle.processes = Processes::External;
+        handle.root = Some(Root::Process(pid));
+        self.feed_locked(&mut core, Input::Fact(run, Fact::Restored { pid, port }));
+        true
+    }
+
+    pub(super) fn start(
+        self: &Arc<Self>,
+        core: &mut Core,
+        run: RunId,
+        key: Key,
+        fresh: bool,
+    ) -> Option<Input> {
+        if let Err(error) = self.ensure_engine(core) {
+            return not_started(run, format!("the runtime's thread could not be started: {error}"));
+        }
+        let handle = RunHandle::new(key.clone(), self.settings.pool.processes);
+        core.runs.insert(run, Box::new(handle));
+        self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh })
+    }
+
+    /// The user's process is a tenant now.
+    pub(super) fn adopt(
+        self: &Arc<Self>,
+        core: &mut Core,
+        run: RunId,
+        key: Key,
+        call: CallId,
+        process: Adopted,
+    ) -> Option<Input> {
+        // It may be the first thing that happens, and its deadlines must be kept.
+        if let Err(error) = self.ensure_engine(core) {
+            tracing::error!(%error, "the runtime's thread could not be started");
+        }
+        let handle = RunHandle {
+            port: process.port,
+            launched: true,
+            root: Some(Root::Process(process.pid)),
+            ..RunHandle::new(key.clone(), Processes::External)
+        };
+        core.runs.insert(run, Box::new(handle));
+        self.tell(Record::Adopted { run, call, key })
+    }
+
+    /// JavaScript is about to prepare the run: it gets its port now, so that a crowd of starts in one tick does not hold
+    /// one each. False if nobody wants it any more, it cannot be, or a port has to be looked for first.
+    fn prepare(
+        self: &Arc<Self>,
+        core: &mut Core,
+        run: RunId,
+        fresh: bool,
+        port: &mut u16,
+        started_at_ms: &mut u64,
+    ) -> bool {
+        if !core.runs.contains_key(&run) {
+            return false;
+        }
+        if !core.pool.is_starting(run) {
+            self.feed_locked(core, Input::Fact(run, called_off()));
+            return false;
+        }
+        if !self.has_port(core, run) {
+            self.look_for_port(core, run, fresh);
+            return false;
+        }
+        let Core { runs, ports, .. } = core;
+        if planted_once_in(50, Bug::SamePort) {
+            let anothers = runs.values().map(|run| run.port).max();
+            runs.get_mut(&run).expect("looked up above").port = anothers.unwrap_or_default();
+        }
+        let handle = runs.get_mut(&run).expect("looked up above");
+        // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
+        handle.launched = self.settings.pool.processes == Processes::External;
+        handle.told_port = Some(handle.port);
+        handle.prepared_since_boot_ms = clock::since_boot_ms();
+        ports.tell(handle.port);
+        (*port, *started_at_ms) = (handle.port, clock::wall_ms());
+        true
+    }
+
+    /// Whether the run has a port, or can be given one without looking for it.
+    fn has_port(&self, core: &mut Core, run: RunId) -> bool {
+        let Core { runs, ports, engine, .. } = core;
+        let handle = runs.get_mut(&run).expect("it is being prepared");
+        if handle.held_port.as_ref().is_some_and(|held| ports.is_free(held.port())) {
+            return true;
+        }
+        // A snapshot listens where it did when it was taken.
+        if let Some((port, held_port)) = ports.take_kept(&handle.key) {
+            (handle.port, handle.held_port, handle.has_saved_port) = (port, held_port, true);
+            return true;
+        }
+        // Next to a start of ours a reservation costs nothing; a user's may be a matter of microseconds.
+        let stock = engine.engine().filter(|_| self.settings.pool.processes == Processes::External);
+        let is_free = |port| ports.is_free(port);
+        let from_stock = stock.and_then(|engine| engine.port(is_free));
+        let held = from_stock.or_else(|| HeldPort::reserve(QUICK_PORT_TRIES, is_free).ok());
+        handle.port = held.as_ref().map_or(0, HeldPort::port);
+        handle.held_port = held;
+        handle.held_port.is_some()
+    }
+
+    /// Looks for a port where one is hard to find, and not on JavaScript's thread. The run is prepared when there is one.
+    fn look_for_port(self: &Arc<Self>, core: &Core, run: RunId, fresh: bool) {
+        let Some(engine) = core.engine.engine().cloned() else { return };
+        let (driver, shared) = (self.clone(), engine.clone());
+        engine.spawn(async move {
+            let found = shared.look_for_port(|port| driver.lock().ports.is_free(port)).await;
+            let mut core = driver.lock();
+            let Some(handle) = core.runs.get_mut(&run) else { return };
+            match found {
+                Ok(held) => {
+                    (handle.port, handle.held_port) = (held.port(), Some(held));
+                    let key = handle.key.clone();
+                    driver.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh });
+                }
+                Err(error) => {
+                    let failure = match error.kind() {
+                        io::ErrorKind::AddrInUse => Failure::NoPort,
+                        _ => Failure::NotStarted {
+                            reason: format!("no port could be reserved for it: {error}"),
+                        },
+                    };
+                    driver.feed_locked(&mut core, Input::Fact(run, Fact::StartFailed(failure)));
+                }
+            }
+            drop(core);
+            driver.uplink.ring();
+        });
+    }
+}

@@ -1,0 +1,196 @@
+//! The one small tokio runtime of the host process, on a thread of its own, shared by all pools: started by the first
+//! that needs it, gone with the last.
+
+use crate::net::ports::{HeldPort, PortStock};
+use crate::net::readiness::Readiness;
+use crate::threads::off_thread::OffThread;
+use crate::warden_link::client::WardenClient;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// The engine that new pools share, and how many use it.
+static SHARED: Mutex<Option<(Arc<Engine>, usize)>> = Mutex::new(None);
+
+/// See the module.
+pub struct Engine {
+    handle: Handle,
+    pub warden: WardenClient,
+    pub readiness: Readiness,
+    ports: Arc<PortStock>,
+    pub off_thread: OffThread,
+    /// Taken by the last user. Dropping the engine itself waits for nothing, so it may happen anywhere.
+    end: Mutex<Option<(oneshot::Sender<Then>, JoinHandle<()>)>>,
+}
+
+/// Ports that are tried for one start before it fails: where only one in a hundred is free, nearly every start finds it. They
+/// take a millisecond in all, and others a turn in between.
+const MOST_PORT_TRIES: usize = 512;
+const PORT_TRIES_AT_ONCE: usize = 64;
+
+/// What the thread calls before it exits.
+type Then = Box<dyn FnOnce() + Send>;
+
+impl Engine {
+    /// The shared engine, started if there is none. To be given back with [`give_back`](Self::give_back).
+    pub fn share(warden_path: PathBuf) -> io::Result<Arc<Engine>> {
+        let mut shared = shared();
+        if let Some((engine, users)) = &mut *shared {
+            *users += 1;
+            return Ok(engine.clone());
+        }
+        let engine = Arc::new(Engine::start(warden_path)?);
+        *shared = Some((engine.clone(), 1));
+        Ok(engine)
+    }
+
+    fn start(warden_path: PathBuf) -> io::Result<Engine> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = oneshot::channel::<Then>();
+        let off_thread = OffThread::default();
+        let readiness = Readiness::new(off_thread.clone());
+        let running = off_thread.clone();
+        let thread = std::thread::Builder::new().name("abs-runtime".into()).spawn(move || {
+            let then = runtime.block_on(ended);
+            // Drops all tasks, so that nothing is begun off the thread any more.
+            drop(runtime);
+            running.finish();
+            if let Ok(then) = then {
+                then();
+            }
+        })?;
+        let warden = WardenClient::new(warden_path, off_thread.clone());
+        let ports = Arc::new(PortStock::default());
+        Ok(Engine { handle, warden, readiness, ports, off_thread, end: Mutex::new(Some((end, thread))) })
+    }
+
+    /// Runs a task on the engine's thread.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+        self.handle.spawn(task)
+    }
+
+    /// A port that was reserved in advance and fits, if there is one. The next ones are reserved meanwhile on the engine's thread.
+    pub fn port(&self, is_free: impl Fn(u16) -> bool) -> Option<HeldPort> {
+        let (port, is_low) = self.ports.take(is_free);
+        if is_low {
+            self.fill_stock();
+        }
+        port
+    }
+
+    /// Reserves a port where one is hard to find: tries many, and then one that a tenant had a moment ago. Not for
+    /// JavaScript's thread.
+    pub async fn look_for_port(&self, is_free: impl Fn(u16) -> bool) -> io::Result<HeldPort> {
+        for _ in 0..MOST_PORT_TRIES / PORT_TRIES_AT_ONCE {
+            match HeldPort::reserve(PORT_TRIES_AT_ONCE, &is_free) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => tokio::task::yield_now().await,
+                result => return result,
+            }
+        }
+        self.ports.take_released(is_free).ok_or_else(|| io::ErrorKind::AddrInUse.into())
+    }
+
+    /// Closes a port that need not be held any longer: later, and on the engine's thread.
+    pub fn let_go_of_port(&self, port: HeldPort) {
+        if self.ports.let_go(port) {
+            self.fill_stock();
+        }
+    }
+
+    fn fill_stock(&self) {
+        let ports = self.ports.clone();
+        self.spawn(async move { ports.fill() });
+    }
+
+    /// Gives a port back that nobody has used.
+    pub fn unused_port(&self, port: HeldPort) {
+        self.ports.put(port);
+    }
+
+    /// Gives the engine back. The last user gets what it takes to end it, and must.
+    pub fn give_back(self: Arc<Engine>) -> Option<LastUse> {
+        let mut shared = shared();
+        let (engine, users) = shared.as_mut()?;
+        if !Arc::ptr_eq(engine, &self) {
+            return None;
+        }
+        *users -= 1;
+        if *users > 0 {
+            return None;
+        }
+        *shared = None;
+        drop(shared);
+        let (end, thread) = self.end.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(LastUse { engine: self, end, thread })
+    }
+}
+
+/// See [`Engine::give_back`].
+pub struct LastUse {
+    engine: Arc<Engine>,
+    end: oneshot::Sender<Then>,
+    thread: JoinHandle<()>,
+}
+
+impl LastUse {
+    /// Ends the warden, all tasks, and all that runs off the thread, without waiting for it here. Then, as the last thing it
+    /// does, the engine's thread calls `then`: who waits for the thread after that does not wait.
+    pub fn end(self, then: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+        let LastUse { engine, end, thread } = self;
+        let handle = engine.handle.clone();
+        handle.spawn(async move {
+            engine.warden.close().await;
+            // Its descriptors are to be gone as well.
+            drop(engine);
+            let _ = end.send(Box::new(then));
+        });
+        thread
+    }
+}
+
+fn shared() -> MutexGuard<'static, Option<(Arc<Engine>, usize)>> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn the_last_user_does_not_wait_for_the_end_and_is_told_when_nothing_is_left() {
+        let share = || Engine::share("/no/such/program".into()).unwrap();
+        let (first, last) = (share(), share());
+        let (begun, has_begun) = mpsc::channel();
+        let (let_go, is_let_go) = mpsc::channel::<()>();
+        let held = Arc::new(());
+        let in_task = held.clone();
+        let off_thread = last.off_thread.clone();
+        last.spawn(async move {
+            let _in_task = in_task;
+            let work = move || {
+                begun.send(()).unwrap();
+                is_let_go.recv_timeout(LONG)
+            };
+            let _ = off_thread.run(work).await;
+            std::future::pending::<()>().await;
+        });
+        has_begun.recv_timeout(LONG).unwrap();
+        assert!(first.give_back().is_none(), "somebody else uses it");
+        let (tell, told) = mpsc::channel();
+        let in_then = held.clone();
+        let thread = last.give_back().unwrap().end(move || tell.send(Arc::strong_count(&in_then)).unwrap());
+        assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "work off the thread still runs");
+        let_go.send(()).unwrap();
+        assert_eq!(told.recv_timeout(LONG), Ok(2), "the task is gone before that is said");
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,173 @@
+//! Where the processes of a tree listen: for those that nobody has told a port, and for people who look for one that does
+//! not listen where it should.
+
+use crate::net::proc_net;
+use crate::net::sock_diag::TCP_LISTEN;
+use crate::process::accounting::Root;
+use std::collections::HashSet;
+use std::fs::DirEntry;
+use std::net::SocketAddr;
+use std::{fs, io};
+
+/// Listening sockets that are named to people, at most.
+const MOST_NAMED: usize = 8;
+
+/// The ports on which the process or one below it listens, lowest first.
+pub fn ports_of(pid: u32) -> Vec<u16> {
+    let mut ports: Vec<u16> = listening(Root::Process(pid)).iter().map(SocketAddr::port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// Where a tree listens, for people: `127.0.0.1:3999`, `the unix socket /run/a.sock`. Looks through `/proc`: not for a thread
+/// that must not block.
+pub fn named(root: Root) -> Vec<String> {
+    let sockets = sockets_of_tree(root);
+    let unix = fs::read_to_string(in_its_namespace(root, "unix")).unwrap_or_default();
+    let unix = unix.lines().filter_map(listening_unix).filter(|(inode, _)| sockets.contains(inode));
+    let mut names: Vec<String> = listening(root).iter().map(SocketAddr::to_string).collect();
+    names.extend(unix.map(|(_, path)| format!("the unix socket {path}")));
+    names.sort();
+    names.dedup();
+    names.truncate(MOST_NAMED);
+    names
+}
+
+fn listening(root: Root) -> Vec<SocketAddr> {
+    let sockets = sockets_of_tree(root);
+    let all = proc_net::tcp_sockets(&first_of(root).to_string()).unwrap_or_default().into_iter();
+    let listening = all.filter(|socket| socket.state == TCP_LISTEN && sockets.contains(&socket.inode));
+    listening.map(|socket| SocketAddr::new(socket.address, socket.local_port)).collect()
+}
+
+/// A process whose network is the tree's.
+fn first_of(root: Root) -> u32 {
+    match root {
+        Root::Process(pid) => pid,
+        Root::Keeper(keeper) => children_of(keeper, 1).first().copied().unwrap_or(keeper),
+    }
+}
+
+fn in_its_namespace(root: Root, table: &str) -> String {
+    format!("/proc/{}/net/{table}", first_of(root))
+}
+
+/// `0000: 00000002 00000000 00010000 0001 01 23456 /run/a.sock`: the fourth field says whether it listens, the seventh is the
+/// inode.
+fn listening_unix(line: &str) -> Option<(u64, &str)> {
+    const ACCEPTS_CONNECTIONS: u32 = 1 << 16;
+    let mut fields = line.split_ascii_whitespace();
+    let flags = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
+    let (inode, path) = (fields.nth(2)?.parse().ok()?, fields.next()?);
+    (flags & ACCEPTS_CONNECTIONS != 0).then_some((inode, path))
+}
+
+/// The inodes of the open sockets of a whole tree, as far as it may be looked at.
+pub fn sockets_of_tree(root: Root) -> HashSet<u64> {
+    processes(root, usize::MAX).flat_map(|pid| sockets_of(pid).unwrap_or_default()).collect()
+}
+
+/// The processes of a tree, each when it is asked for: the main process, then its youngest children first. Only the children
+/// of so many threads of each are looked for.
+pub fn processes(root: Root, most_threads: usize) -> impl Iterator<Item = u32> {
+    let children_of = move |pid| children_of(pid, most_threads);
+    let mut to_visit = match root {
+        Root::Process(pid) => vec![pid],
+        Root::Keeper(keeper) => children_of(keeper),
+    };
+    to_visit.reverse();
+    let mut expanding = None;
+    std::iter::from_fn(move || {
+        // Its children are looked for only when nothing was found in the process itself.
+        to_visit.extend(expanding.take().map(&children_of).unwrap_or_default());
+        expanding = to_visit.pop();
+        expanding
+    })
+}
+
+/// The inodes of its open sockets: its descriptors lead to `socket:[1234]`. Empty if it has ended; an error if it may not be
+/// looked at.
+pub fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
+    sockets_among(pid, usize::MAX)
+}
+
+/// The same, of its first descriptors only.
+///
+/// A start waits for this, so it reads less than the crate `procfs`, which opens and examines each descriptor besides.
+pub fn sockets_among(pid: u32, most_descriptors: usize) -> io::Result<Vec<u64>> {
+    let of = |thread: u32| match fs::read_dir(format!("/proc/{pid}/task/{thread}/fd")) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        descriptors => Ok(descriptors.into_iter().flatten().flatten().take(most_descriptors).collect()),
+    };
+    let mut descriptors: Vec<DirEntry> = of(pid)?;
+    if descriptors.is_empty() {
+        // Its first thread may have ended, and others go on.
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let threads = threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+        let seen = threads.map(of).find(|seen| seen.as_ref().is_ok_and(|seen| !seen.is_empty()));
+        descriptors = seen.transpose()?.unwrap_or_default();
+    }
+    let targets = descriptors.into_iter().filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+    let inode = |target: &str| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
+    Ok(targets.filter_map(|target| inode(target.to_str()?)).collect())
+}
+
+/// Oldest first.
+fn children_of(pid: u32, most_threads: usize) -> Vec<u32> {
+    let threads =
+        fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().take(most_threads);
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use procfs::process::FDTarget;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn this_process_listens_where_it_does_and_not_where_it_is_connected() {
+        let servers = ["127.0.0.1:0", "[::]:0"].map(|address| TcpListener::bind(address).unwrap());
+        let expected = servers.each_ref().map(|server| server.local_addr().unwrap().port());
+        let client = TcpStream::connect(servers[0].local_addr().unwrap()).unwrap();
+        let found = ports_of(std::process::id());
+        assert!(expected.iter().all(|port| found.contains(port)), "{expected:?} in {found:?}");
+        assert!(!found.contains(&client.local_addr().unwrap().port()));
+        assert!(ports_of(u32::MAX).is_empty());
+    }
+
+    #[test]
+    fn procfs_sees_the_same_sockets() {
+        let _server = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Other tests open and close sockets meanwhile.
+        let process = procfs::process::Process::myself().unwrap();
+        let seen_by_procfs = || -> HashSet<u64> {
+            let targets = process.fd().unwrap().flatten().map(|descriptor| descriptor.target);
+            targets
+                .filter_map(|target| if let FDTarget::Socket(inode) = target { Some(inode) } else { None })
+                .collect()
+        };
+        let seen = || HashSet::from_iter(sockets_of(std::process::id()).unwrap());
+        assert!((0..100).any(|_| seen_by_procfs() == seen()), "{:?} and {:?}", seen_by_procfs(), seen());
+    }
+
+    #[test]
+    fn a_unix_socket_is_named_by_its_path_if_it_listens() {
+        let line = "0000: 00000002 00000000 00010000 0001 01 23456 /run/a.sock";
+        assert_eq!(listening_unix(line), Some((23_456, "/run/a.sock")));
+        assert_eq!(listening_unix("0000: 00000003 00000000 00000000 0001 03 23456 /run/a.sock"), None);
+        let path = std::env::temp_dir().join(format!("listeners-{}.sock", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let _server = UnixListener::bind(&path).unwrap();
+        let inode = fs::metadata(&path).map(|_| sockets_of(std::process::id()).unwrap());
+        assert!(!inode.unwrap().is_empty());
+        let table = fs::read_to_string("/proc/self/net/unix").unwrap();
+        assert!(table.lines().filter_map(listening_unix).any(|(_, found)| found == path.to_str().unwrap()));
+        fs::remove_file(path).unwrap();
+    }
+}

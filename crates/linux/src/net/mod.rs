@@ -1,0 +1,12 @@
+//! Ports and sockets.
+
+mod beginning;
+pub mod connections;
+pub mod listeners;
+pub mod listening;
+pub mod ownership;
+pub mod ports;
+mod proc_net;
+pub mod readiness;
+mod request;
+pub mod sock_diag;

@@ -1,0 +1,253 @@
+//! Whose the sockets are that listen on a tenant's port.
+//!
+//! A held port can be listened on by any program that sets `SO_REUSEADDR`, so that it answers is no proof that it is the
+//! tenant who does. That the listening socket is among the descriptors of the tenant's tree is.
+//!
+//! A process of ours is below its keeper whatever becomes of it, so the answer is yes or no. A process of the user's may
+//! stand for something elsewhere (a container, a shared server, another machine): no is only said of one that was started for
+//! this start, lives where we live, and can be looked into.
+
+use crate::net::listeners::{processes, sockets_among, sockets_of};
+use crate::net::listening;
+use crate::process::accounting::Root;
+use std::collections::HashSet;
+use std::fmt;
+use std::fs;
+use std::net::IpAddr;
+use warden::Stat;
+
+/// The longest chain of parents that is followed.
+const MOST_ANCESTORS: usize = 64;
+
+/// How much of a tree is looked at: the first processes, the first threads and descriptors of each.
+struct Bounds {
+    processes: usize,
+    threads: usize,
+    descriptors: usize,
+}
+
+/// On the engine's thread: a millisecond or so, however large a tenant makes its tree. A server's socket is among its first
+/// descriptors.
+const AT_ONCE: Bounds = Bounds { processes: 8, threads: 64, descriptors: 128 };
+const ALL: Bounds = Bounds { processes: usize::MAX, threads: usize::MAX, descriptors: usize::MAX };
+
+/// Whose sockets are the tenant's.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    pub root: Root,
+    /// Of a process of the user's: when its start began, in milliseconds since the machine was started. `None`: it stands for
+    /// something elsewhere.
+    pub since_boot_ms: Option<u64>,
+}
+
+/// Who listens.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// The tenant, and nobody else.
+    Tenant,
+    /// Nobody any more.
+    Nobody,
+    /// Another process.
+    Other(Stranger),
+    /// It may be the tenant, and this cannot be found out.
+    Unknown,
+}
+
+/// A process that listens on the port of a tenant it does not belong to, as far as it can be seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stranger {
+    pub pid: Option<u32>,
+    pub program: Option<String>,
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pid, &self.program) {
+            (Some(pid), Some(program)) => write!(out, "process {pid} ({program})"),
+            (Some(pid), None) => write!(out, "process {pid}"),
+            (None, _) => out.write_str("a process that this host may not look into"),
+        }
+    }
+}
+
+impl Owner {
+    /// Whether the tenant has all of these sockets. The way that nearly every start takes: it ends with the process that has
+    /// them, which mostly is the first or the second that is looked at.
+    pub fn has(&self, sockets: &[u64]) -> bool {
+        self.lacks(sockets, &AT_ONCE).is_empty()
+    }
+
+    fn lacks(&self, sockets: &[u64], within: &Bounds) -> HashSet<u64> {
+        let mut missing: HashSet<u64> = sockets.iter().copied().collect();
+        for pid in processes(self.root, within.threads).take(within.processes) {
+            for socket in sockets_among(pid, within.descriptors).unwrap_or_default() {
+                missing.remove(&socket);
+            }
+            if missing.is_empty() {
+                break;
+            }
+        }
+        missing
+    }
+
+    /// Who listens at this address and port, where it does not seem to be the tenant. Looks through all of `/proc`: not for a
+    /// thread that must not block.
+    pub fn find(&self, address: IpAddr, port: u16) -> Listener {
+        let Ok(sockets) = listening::reached_at(address, port) else { return Listener::Unknown };
+        if sockets.is_empty() {
+            return Listener::Nobody;
+        }
+        // Once more, since a process that passes a socket on to a child may have been missed.
+        let missing = self.lacks(&sockets, &ALL);
+        if missing.is_empty() {
+            return Listener::Tenant;
+        }
+        if !self.can_be_known() {
+            return Listener::Unknown;
+        }
+        let holders = holders(&missing);
+        if let Some(pid) = holders.iter().find(|pid| !self.includes(**pid)) {
+            if matches!(self.root, Root::Process(_)) && *pid == std::process::id() {
+                // The host serves its tenant itself.
+                return Listener::Unknown;
+            }
+            return Listener::Other(Stranger { pid: Some(*pid), program: program(*pid) });
+        }
+        if !holders.is_empty() {
+            return Listener::Tenant;
+        }
+        match listening::reached_at(address, port) {
+            Ok(now) if now != sockets => Listener::Nobody,
+            Ok(_) if self.is_readable() => Listener::Other(Stranger::default()),
+            _ => Listener::Unknown,
+        }
+    }
+
+    fn can_be_known(&self) -> bool {
+        let Root::Process(pid) = self.root else { return true };
+        let Some((since_ms, stat)) = self.since_boot_ms.zip(Stat::of(pid)) else { return false };
+        let lives_here = ["pid", "net"].iter().all(|kind| namespace(pid, kind) == namespace_of_ours(kind));
+        stat.started_since_boot_ms() >= since_ms && lives_here
+    }
+
+    fn is_readable(&self) -> bool {
+        processes(self.root, usize::MAX).all(|pid| sockets_of(pid).is_ok())
+    }
+
+    /// Whether a process is below the root, or is it.
+    fn includes(&self, pid: u32) -> bool {
+        let (Root::Keeper(root) | Root::Process(root)) = self.root;
+        let ancestors = std::iter::successors(Some(pid), |pid| Some(Stat::of(*pid)?.parent));
+        ancestors.take(MOST_ANCESTORS).any(|pid| pid == root)
+    }
+}
+
+fn namespace(pid: u32, kind: &str) -> Option<std::path::PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok()
+}
+
+fn namespace_of_ours(kind: &str) -> Option<std::path::PathBuf> {
+    fs::read_link(format!("/proc/self/ns/{kind}")).ok()
+}
+
+/// The processes that have one of these sockets.
+fn holders(sockets: &HashSet<u64>) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let has_one =
+        |pid: &u32| sockets_of(*pid).is_ok_and(|has| has.iter().any(|socket| sockets.contains(socket)));
+    pids.filter(has_one).collect()
+}
+
+fn program(pid: u32) -> Option<String> {
+    let executable =
+        fs::read_link(format!("/proc/{pid}/exe")).map(|path| path.to_string_lossy().into_owned());
+    executable
+        .or_else(|_| fs::read_to_string(format!("/proc/{pid}/comm")).map(|name| name.trim_end().to_owned()))
+        .ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests start processes")]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::process::{Child, Command};
+
+    const LOCALHOST: IpAddr = listening::LOOPBACK[0];
+
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("1000").spawn().unwrap()
+    }
+
+    fn end(mut child: Child) {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn of_user(pid: u32, since_boot_ms: u64) -> Owner {
+        Owner { root: Root::Process(pid), since_boot_ms: Some(since_boot_ms) }
+    }
+
+    #[test]
+    fn a_socket_is_the_tenants_if_a_process_of_its_tree_has_it() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let sockets = listening::reached_at(LOCALHOST, port).unwrap();
+        let ours = of_user(std::process::id(), 0);
+        assert!(ours.has(&sockets));
+        assert_eq!(ours.find(LOCALHOST, port), Listener::Tenant);
+        drop(server);
+        assert_eq!(ours.find(LOCALHOST, port), Listener::Nobody);
+    }
+
+    #[test]
+    fn a_large_tree_is_looked_at_in_part_at_first_and_whole_off_the_thread() {
+        let many: Vec<TcpListener> =
+            (0..2 * AT_ONCE.descriptors).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let port = many.last().unwrap().local_addr().unwrap().port();
+        let ours = of_user(std::process::id(), 0);
+        assert!(!ours.has(&listening::reached_at(LOCALHOST, port).unwrap()));
+        assert_eq!(ours.find(LOCALHOST, port), Listener::Tenant);
+    }
+
+    #[test]
+    fn who_listens_instead_is_named() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let tenant = sleeper();
+        // Nothing is below it, as below a keeper whose tenant has none of these sockets.
+        let ours = Owner { root: Root::Keeper(tenant.id()), since_boot_ms: None };
+        assert!(!ours.has(&listening::reached_at(LOCALHOST, port).unwrap()));
+        let Listener::Other(stranger) = ours.find(LOCALHOST, port) else { panic!("it is not the tenant's") };
+        assert_eq!(stranger.pid, Some(std::process::id()));
+        let program = std::env::current_exe().unwrap();
+        assert_eq!(stranger.program.as_deref(), program.to_str());
+        end(tenant);
+    }
+
+    #[test]
+    fn of_a_users_process_no_is_said_only_if_it_is_known() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let tenant = sleeper();
+        let started_ms = Stat::of(tenant.id()).unwrap().started_since_boot_ms();
+        for (why, owner) in [
+            ("the host itself serves it", of_user(tenant.id(), started_ms)),
+            ("it is older than the start", of_user(tenant.id(), started_ms + 10)),
+            ("it stands for something else", Owner { since_boot_ms: None, ..of_user(tenant.id(), 0) }),
+            ("there is no such process", of_user(1 << 30, 0)),
+        ] {
+            assert_eq!(owner.find(LOCALHOST, port), Listener::Unknown, "{why}");
+        }
+        end(tenant);
+    }
+
+    #[test]
+    fn a_stranger_is_described_as_far_as_it_is_known() {
+        let stranger = |pid, program: Option<&str>| Stranger { pid, program: program.map(str::to_owned) };
+        assert_eq!(stranger(Some(7), Some("/bin/nc")).to_string(), "process 7 (/bin/nc)");
+        assert_eq!(stranger(Some(7), None).to_string(), "process 7");
+        assert_eq!(stranger(None, None).to_string(), "a process that this host may not look into");
+    }
+}

@@ -1,0 +1,87 @@
+//! The tables of TCP sockets in `/proc`, for where `sock_diag` is not to be had or does not say enough.
+
+use crate::net::sock_diag::{Connection, TCP_ESTABLISHED};
+use procfs::net::TcpNetEntry;
+use procfs::process::Process;
+use procfs::{ProcError, ProcResult};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+/// A socket, as far as it is needed here.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Socket {
+    pub address: IpAddr,
+    pub local_port: u16,
+    /// As the kernel numbers it.
+    pub state: u8,
+    pub inode: u64,
+}
+
+/// Both ends of each established connection that this process sees, as `sock_diag` has them.
+pub fn connections() -> io::Result<Vec<Connection>> {
+    let established = entries("self")?.into_iter().filter(|entry| entry.state.to_u8() == TCP_ESTABLISHED);
+    let end = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    Ok(established
+        .map(|entry| Connection {
+            local: end(entry.local_address),
+            remote: end(entry.remote_address),
+            inode: entry.inode,
+        })
+        .collect())
+}
+
+/// The sockets that a process sees; `self` stands for this one.
+pub fn tcp_sockets(pid: &str) -> io::Result<Vec<Socket>> {
+    let sockets = entries(pid)?.into_iter();
+    Ok(sockets
+        .map(|entry| Socket {
+            address: entry.local_address.ip(),
+            local_port: entry.local_address.port(),
+            state: entry.state.to_u8(),
+            inode: entry.inode,
+        })
+        .collect())
+}
+
+fn entries(pid: &str) -> io::Result<Vec<TcpNetEntry>> {
+    let tables = || -> ProcResult<_> {
+        let process = Process::new_with_root(Path::new("/proc").join(pid))?;
+        let mut entries = process.tcp()?;
+        match process.tcp6() {
+            Ok(more) => entries.extend(more),
+            // A host without IPv6.
+            Err(ProcError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(entries)
+    };
+    tables().map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::sock_diag::TCP_LISTEN;
+    use rustix::fs::fstat;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_server_is_seen_with_its_port_its_state_and_its_inode() {
+        for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
+            let server = TcpListener::bind(address).unwrap();
+            let local = server.local_addr().unwrap();
+            let (address, local_port) = (local.ip(), local.port());
+            let socket =
+                Socket { address, local_port, state: TCP_LISTEN, inode: fstat(&server).unwrap().st_ino };
+            for pid in ["self", &std::process::id().to_string()] {
+                assert!(tcp_sockets(pid).unwrap().contains(&socket), "{local} of {pid}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_has_no_table() {
+        assert!(tcp_sockets("4294967295").is_err());
+    }
+}

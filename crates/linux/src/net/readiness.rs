@@ -1,0 +1,223 @@
+//! Default readiness: wait until the port listens, make sure that it is the tenant who does, then wait until it answers one
+//! HTTP request, whatever the answer.
+//!
+//! The request is made once, and its answer waited for until the time is up; another one is made only if the connection
+//! broke, or what came back was no HTTP/1.
+
+use crate::net::beginning::Beginning;
+use crate::net::listeners;
+use crate::net::listening::{self, LOOPBACK, Listening};
+use crate::net::ownership::{Listener, Owner, Stranger};
+use crate::net::request::Requests;
+use crate::threads::clock;
+use crate::threads::off_thread::OffThread;
+use crate::threads::pause::Pause;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Between two looks at a port, and between two requests. A look costs 2–3 µs and the waking for it some more, so a start
+/// of 12 ms is noticed within half a millisecond; one that takes longer is looked at in proportion, and one of many that
+/// share the cores less often: they need the time themselves.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// The pause as a part of the time waited so far.
+const PAUSE_FRACTION: u32 = 32;
+
+/// The request after which a server that ended all connections is greeted in other protocols, so that it can be told what it
+/// speaks.
+const GREETED_AT: u32 = 3;
+
+/// Why a tenant is not ready.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotReady {
+    /// It did not answer in time. What was found instead, for people.
+    TimedOut { found: String },
+    /// Another process listens on its port.
+    Taken(Stranger),
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// Requests that were made.
+    requests: u32,
+    /// What the last one that is over was answered with; `None` inside: its connection broke.
+    last: Option<Option<Beginning>>,
+    /// What listens there speaks, where that is not HTTP/1.
+    speaks: Option<Beginning>,
+}
+
+/// What readiness needs; made once, shared by all starts.
+pub struct Readiness {
+    listening: Listening,
+    requests: Requests,
+    off_thread: OffThread,
+    /// Starts that are waited for now.
+    waiting: AtomicU32,
+}
+
+impl Readiness {
+    pub fn new(off_thread: OffThread) -> Readiness {
+        Readiness {
+            listening: Listening::open(),
+            requests: Requests::default(),
+            off_thread,
+            waiting: AtomicU32::new(0),
+        }
+    }
+
+    /// Waits until the tenant answers an HTTP GET on the port, and says at which address. Cancel by dropping.
+    pub async fn until_answered(&self, port: u16, owner: Owner, limit: Duration) -> Result<IpAddr, NotReady> {
+        let mut progress = Progress::default();
+        match clock::timeout(limit, self.answered(port, owner, &mut progress)).await {
+            Some(Ok(address)) => Ok(address),
+            Some(Err(stranger)) => Err(NotReady::Taken(stranger)),
+            None => Err(NotReady::TimedOut { found: self.found(port, owner, progress).await }),
+        }
+    }
+
+    async fn answered(&self, port: u16, owner: Owner, progress: &mut Progress) -> Result<IpAddr, Stranger> {
+        let mut patience = Patience::new(&self.waiting);
+        loop {
+            let address = self.until_listening(port, &mut patience).await;
+            if self.is_owned(owner, address, port).await? {
+                let server = SocketAddr::new(address, port);
+                progress.requests += 1;
+                let answer = self.requests.ask(server, progress.requests).await;
+                tracing::debug!(%server, ?answer, "readiness request");
+                let answer = answer.ok();
+                progress.last = Some(answer);
+                progress.speaks = match answer {
+                    Some(known @ (Beginning::Tls | Beginning::Http2)) => Some(known),
+                    None if progress.requests == GREETED_AT => {
+                        self.requests.identify(server, progress.requests).await
+                    }
+                    _ => progress.speaks,
+                };
+                // Whoever closes and comes back may be somebody else by now, or the tenant listen at the usual address, too.
+                if answer == Some(Beginning::Http1)
+                    && self.listening.place(port).is_none_or(|place| place == Some(address))
+                    && self.is_owned(owner, address, port).await?
+                {
+                    return Ok(address);
+                }
+            }
+            patience.pause().await;
+        }
+    }
+
+    async fn until_listening(&self, port: u16, patience: &mut Patience<'_>) -> IpAddr {
+        loop {
+            match self.listening.place(port) {
+                Some(Some(address)) => return address,
+                Some(None) => patience.pause().await,
+                None => return LOOPBACK[0],
+            }
+        }
+    }
+
+    /// Whether a request to this address and port reaches the tenant, as far as that can be known; false if it reaches nobody
+    /// just now, an error if somebody else.
+    pub async fn is_owned(&self, owner: Owner, address: IpAddr, port: u16) -> Result<bool, Stranger> {
+        // Where that cannot be asked, the request itself tells whether anybody listens.
+        let Ok(sockets) = listening::reached_at(address, port) else { return Ok(true) };
+        if sockets.is_empty() {
+            return Ok(false);
+        }
+        if owner.has(&sockets) {
+            return Ok(true);
+        }
+        match self.off_thread.run(move || owner.find(address, port)).await {
+            Ok(Listener::Other(stranger)) => Err(stranger),
+            Ok(Listener::Nobody) => Ok(false),
+            Ok(Listener::Tenant | Listener::Unknown) => Ok(true),
+            // No thread to be had: the next look may have one.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Where anybody listens on the port; `None` if nobody does, or it cannot be known.
+    pub fn place(&self, port: u16) -> Option<IpAddr> {
+        self.listening.place(port).flatten()
+    }
+
+    /// What there is instead of an answer.
+    async fn found(&self, port: u16, owner: Owner, progress: Progress) -> String {
+        let Some(address) = self.listening.place(port).unwrap_or(Some(LOOPBACK[0])) else {
+            let elsewhere = self.off_thread.run(move || listeners::named(owner.root)).await;
+            return match &elsewhere.unwrap_or_default()[..] {
+                [] => "nothing listens there, nor does the tenant anywhere else".into(),
+                places => format!("nothing listens there; the tenant listens on {}", places.join(" and ")),
+            };
+        };
+        match progress.last {
+            None => "it has taken the request and not answered yet".into(),
+            Some(_) if progress.speaks == Some(Beginning::Tls) => {
+                "what listens there speaks TLS, and must speak plain HTTP".into()
+            }
+            Some(_) if progress.speaks == Some(Beginning::Http2) => {
+                "what listens there speaks HTTP/2 alone, and must speak HTTP/1.1, too".into()
+            }
+            Some(Some(Beginning::Http1)) => "it answered and stopped listening".into(),
+            Some(Some(_)) => "what it answers is no HTTP".into(),
+            Some(None) => {
+                format!("{} ends each connection without an answer", SocketAddr::new(address, port))
+            }
+        }
+    }
+}
+
+/// Pauses that grow with the time waited so far.
+struct Patience<'a> {
+    /// All that there are.
+    waiting: &'a AtomicU32,
+    since: Instant,
+    /// `None` without a descriptor to spare: then a millisecond is the shortest pause.
+    pause: Option<Pause>,
+}
+
+impl<'a> Patience<'a> {
+    fn new(waiting: &'a AtomicU32) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Patience { waiting, since: clock::start(), pause: Pause::new().ok() }
+    }
+
+    async fn pause(&mut self) {
+        let duration = pause_after(self.since.elapsed(), self.waiting.load(Ordering::Relaxed));
+        let paused = match &mut self.pause {
+            Some(pause) => pause.wait(duration).await.is_ok(),
+            None => false,
+        };
+        if !paused {
+            tokio::time::sleep(duration).await;
+        }
+    }
+}
+
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn pause_after(waited: Duration, waiting: u32) -> Duration {
+    let shortest = SHORTEST_PAUSE * (1 + waiting) / 2;
+    (waited / PAUSE_FRACTION).max(shortest).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_looked_at_less_often_the_longer_it_takes_and_the_more_there_are() {
+        let (at_once, ms) = (Duration::ZERO, Duration::from_millis);
+        assert_eq!(pause_after(at_once, 1), SHORTEST_PAUSE);
+        assert_eq!(pause_after(ms(320), 1), ms(10));
+        assert_eq!(pause_after(at_once, 7), 4 * SHORTEST_PAUSE);
+        assert_eq!(pause_after(ms(320), 7), ms(10), "which is longer anyway");
+        assert_eq!(pause_after(ms(20_000), 1), LONGEST_PAUSE);
+        assert_eq!(pause_after(at_once, 10_000), LONGEST_PAUSE);
+    }
+}

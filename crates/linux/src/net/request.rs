@@ -1,0 +1,230 @@
+//! The readiness request: one HTTP GET, made by reqwest over a connection that is watched.
+//!
+//! reqwest would read whatever a tenant sends: any number of interim answers, and then a head that it may call too large. So it
+//! does not get the tenant's connection but a socket of ours. What it writes there goes to the tenant. Of what the tenant
+//! sends back, no more is read than tells what it is: that is the answer to the question, however long the rest takes.
+//!
+//! A connection that we close first leaves a port of ours unusable for a minute. At hundreds of starts a second that would
+//! be all there are, so all of these connections come from one port, which is held for it.
+
+use crate::net::beginning::{Beginning, ENOUGH_BYTES};
+use crate::net::ports::HeldPort;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net as blocking;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream, UnixListener, UnixStream};
+
+/// More than the request has.
+const REQUEST_BYTES: usize = 1024;
+/// Addresses of ours that a connection is tried from. A tenant that was connected to from one a moment ago cannot be from
+/// there again, so each request begins with the next.
+const SOURCES: u32 = 4;
+const SOURCE_ADDRESSES: u32 = 250;
+/// Ports that are tried for it; without one, connections come from whichever the kernel chooses.
+const SOURCE_TRIES: usize = 64;
+/// What is taken of an answer, besides its beginning: 64 KiB, which takes microseconds.
+const CLEARED_AT_ONCE_BYTES: usize = 4 << 10;
+const MOST_CLEARED: usize = 16;
+/// What a server gets to answer a greeting in another protocol.
+const GREETING_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A TLS 1.2 handshake begins so: a ClientHello of four cipher suites, a random number of zeros and no extensions.
+const TLS_GREETING: [u8; 56] = {
+    let mut hello = [0; 56];
+    let head = [0x16, 3, 1, 0, 51, 1, 0, 0, 47, 3, 3];
+    let tail = [0, 0, 8, 0xc0, 0x2f, 0xc0, 0x30, 0, 0x9c, 0, 0x2f, 1, 0];
+    let mut index = 0;
+    while index < head.len() {
+        hello[index] = head[index];
+        index += 1;
+    }
+    index = 0;
+    while index < tail.len() {
+        hello[56 - tail.len() + index] = tail[index];
+        index += 1;
+    }
+    hello
+};
+/// The preface of HTTP/2, and empty settings.
+const HTTP2_GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// Makes requests; shared by all starts.
+#[derive(Default)]
+pub struct Requests {
+    /// The port that all connections come from.
+    source: Mutex<Option<HeldPort>>,
+}
+
+impl Requests {
+    /// Asks `GET /`, the `number`th time, and waits for as long as the connection holds. What the answer begins like; an error
+    /// if the connection was refused, or ended before that could be told.
+    pub async fn ask(&self, server: SocketAddr, number: u32) -> io::Result<Beginning> {
+        let connection = self.connect(server, number).await?;
+        let (door, name) = door()?;
+        // Straight to it: no proxy of the host's environment, no redirect followed, no connection kept.
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .unix_socket(format!("\0{name}"))
+            .build()
+            .map_err(io::Error::other)?;
+        let request = client.get(format!("http://{server}/")).send();
+        let passing = async {
+            let request = accept(&door).await?;
+            // Nobody else is let in.
+            drop(door);
+            pass(&request, &connection).await
+        };
+        tokio::select! {
+            beginning = passing => beginning,
+            // It gets no answer, so it ends only if it cannot be made.
+            answer = request => Err(io::Error::other(answer.map_or_else(|error| error, |_| unreachable!("nothing was passed on")))),
+        }
+    }
+
+    /// What a server speaks that does not answer HTTP/1: TLS, HTTP/2, or nothing that is known here.
+    pub async fn identify(&self, server: SocketAddr, number: u32) -> Option<Beginning> {
+        for greeting in [&TLS_GREETING[..], HTTP2_GREETING] {
+            let greeted = async {
+                let connection = self.connect(server, number).await?;
+                write_all(&connection, greeting).await?;
+                beginning(&connection).await
+            };
+            match tokio::time::timeout(GREETING_TIMEOUT, greeted).await {
+                Ok(Ok(known @ (Beginning::Tls | Beginning::Http2))) => return Some(known),
+                other => tracing::debug!(%server, ?other, "greeting in another protocol"),
+            }
+        }
+        None
+    }
+
+    async fn connect(&self, server: SocketAddr, number: u32) -> io::Result<TcpStream> {
+        for index in 0..SOURCES {
+            let Some(source) = self.source_for(server.ip(), number.wrapping_add(index)) else { break };
+            let socket = socket_for(server)?;
+            socket.set_reuseaddr(true)?;
+            let connected = match socket.bind(source) {
+                Ok(()) => socket.connect(server).await,
+                Err(error) => Err(error),
+            };
+            match connected {
+                Err(error) if is_about_source(&error) => {}
+                connected => return connected,
+            }
+        }
+        // From any port there is.
+        socket_for(server)?.connect(server).await
+    }
+
+    fn source_for(&self, server: IpAddr, number: u32) -> Option<SocketAddr> {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if source.is_none() {
+            *source = HeldPort::reserve(SOURCE_TRIES, |_| true).ok();
+        }
+        let host = 1 + (number % SOURCE_ADDRESSES) as u8;
+        let address = match server {
+            IpAddr::V4(_) => Ipv4Addr::new(127, 0, 0, host).into(),
+            IpAddr::V6(address) => address.into(),
+        };
+        Some(SocketAddr::new(address, source.as_ref()?.port()))
+    }
+}
+
+fn socket_for(server: SocketAddr) -> io::Result<TcpSocket> {
+    if server.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+}
+
+/// That the connection cannot come from there, not that there is nobody to connect to.
+fn is_about_source(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
+}
+
+/// Where reqwest connects to: an abstract socket, of which nothing is left in any directory, and its name.
+fn door() -> io::Result<(UnixListener, String)> {
+    // A new hasher has a number of its own, which nobody can foresee.
+    let name = format!("absolutejs-runtime-{:016x}", RandomState::new().hash_one(std::process::id()));
+    let door = blocking::UnixListener::bind_addr(&blocking::SocketAddr::from_abstract_name(&name)?)?;
+    door.set_nonblocking(true)?;
+    Ok((UnixListener::from_std(door)?, name))
+}
+
+/// The connection that was made here.
+async fn accept(door: &UnixListener) -> io::Result<UnixStream> {
+    loop {
+        let (connection, _) = door.accept().await?;
+        if connection.peer_cred()?.pid() == Some(std::process::id().cast_signed()) {
+            return Ok(connection);
+        }
+    }
+}
+
+/// Passes the request on until the answer has begun.
+async fn pass(request: &UnixStream, server: &TcpStream) -> io::Result<Beginning> {
+    let passing_on = async {
+        let mut bytes = [0; REQUEST_BYTES];
+        loop {
+            request.readable().await?;
+            match request.try_read(&mut bytes) {
+                Ok(0) => std::future::pending().await,
+                Ok(length) => write_all(server, &bytes[..length]).await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err::<Beginning, io::Error>(error),
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        beginning = beginning(server) => beginning,
+        failed = passing_on => failed,
+    }
+}
+
+async fn write_all(server: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        server.writable().await?;
+        match server.try_write(bytes) {
+            Ok(length) => bytes = &bytes[length..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// What the server sends begins like this. Reads `ENOUGH_BYTES` at most.
+async fn beginning(server: &TcpStream) -> io::Result<Beginning> {
+    let (mut bytes, mut length) = ([0; ENOUGH_BYTES], 0);
+    loop {
+        server.readable().await?;
+        match server.try_read(&mut bytes[length..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(more) => length += more,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        }
+        match Beginning::of(&bytes[..length]) {
+            Beginning::Undecided => {}
+            decided => {
+                clear(server);
+                return Ok(decided);
+            }
+        }
+    }
+}
+
+/// Takes what has come along with the beginning, within bounds: to close a connection with something unread resets it, which
+/// not every server takes calmly.
+fn clear(server: &TcpStream) {
+    let mut bytes = [0; CLEARED_AT_ONCE_BYTES];
+    for _ in 0..MOST_CLEARED {
+        match server.try_read(&mut bytes) {
+            Ok(length) if length > 0 => {}
+            _ => break,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What tenants write.
+
+pub mod lines;

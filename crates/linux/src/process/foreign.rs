@@ -1,0 +1,255 @@
+//! Processes that somebody else has started: watched and signalled through a pidfd, which never means another process,
+//! even when the kernel gives the pid away again.
+
+use crate::process::pidfd::{send_to_group, status_of_reaped};
+use crate::process::proc_stat;
+use crate::threads::watched::watch_shared;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, getpgrp, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitid,
+};
+use rustix::time::Timespec;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Reaping takes microseconds, unless the machine has something else to do.
+const REAPED_WITHIN: Duration = Duration::from_secs(1);
+const REAPING_PAUSE: Duration = Duration::from_millis(1);
+/// Between two looks at a process whose end the kernel does not tell.
+const UNTOLD_PAUSE: Duration = Duration::from_millis(100);
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// See the module.
+pub struct Foreign {
+    pid: Pid,
+    pidfd: Arc<OwnedFd>,
+    /// It leads a process group that we are not in, which is signalled with it.
+    leads_group: bool,
+    /// We have started it, so we are told how it ends.
+    is_child: bool,
+}
+
+impl Foreign {
+    /// Holds on to a process that was started within these times, in milliseconds since the machine was. The error says
+    /// why it is not taken.
+    pub fn open(pid: u32, born: (u64, u64)) -> Result<Foreign, String> {
+        let own = std::process::id();
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 1 && pid != own);
+        let pid = number.ok_or_else(|| format!("pid {pid} can be no tenant's"))?;
+        let shown = pid.as_raw_nonzero();
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| match error {
+            Errno::SRCH => format!("there is no process {shown}"),
+            Errno::NOSYS => "this kernel has no pidfds (Linux 5.3 has)".into(),
+            error => format!("process {shown} cannot be watched: {error}"),
+        })?;
+        // A leader of our own group, such as what has started us, must not take us along.
+        let leads_group = getpgid(Some(pid)).is_ok_and(|group| group == pid) && getpgrp() != pid;
+        let stat = proc_stat::of(pid.as_raw_pid().cast_unsigned());
+        let is_child = stat.is_some_and(|stat| stat.parent == own);
+        let foreign = Foreign { pid, pidfd: Arc::new(pidfd), leads_group, is_child };
+        // What was read of the pid was read of this process: it had it all the time.
+        let stat = stat.filter(|_| !foreign.is_gone());
+        let stat = stat.ok_or_else(|| format!("there is no process {shown} any more"))?;
+        let started_ms = stat.started_since_boot_ms();
+        if started_ms < born.0 {
+            return Err(format!("process {shown} was there before and belongs to somebody else"));
+        }
+        if started_ms > born.1 {
+            return Err(format!("pid {shown} has been given to another process since"));
+        }
+        Ok(foreign)
+    }
+
+    /// Asks it, and its group if it leads one, to end.
+    pub fn signal(&self, force: bool) -> io::Result<()> {
+        let signal = if force { Signal::KILL } else { Signal::TERM };
+        let sent = if self.leads_group {
+            self.signal_group(signal)
+        } else {
+            Ok(pidfd_send_signal(&self.pidfd, signal)?)
+        };
+        // One that is gone has done what it was asked to.
+        sent.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
+    }
+
+    fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        match send_to_group(&self.pidfd, signal) {
+            // Before Linux 6.9 a group can be named by its number only, which is its own while its leader lives.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                if self.is_gone() {
+                    Ok(())
+                } else {
+                    Ok(kill_process_group(self.pid, signal)?)
+                }
+            }
+            sent => sent,
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&NOW)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Waits for its end and kills what is left of its group then. Returns its exit code where that can be known: only a
+    /// parent is told.
+    pub async fn outlive_and_clear_group(&self) -> Option<i32> {
+        self.outlive().await;
+        if self.leads_group {
+            let _ = send_to_group(&self.pidfd, Signal::KILL);
+        }
+        if !self.is_child {
+            return None;
+        }
+        self.exit_code().await
+    }
+
+    /// A kernel that is short of memory may refuse to tell of the end; that does not mean that it has come.
+    async fn outlive(&self) {
+        if let Ok(watched) = watch_shared(self.pidfd.clone()) {
+            let _ = watched.readable().await;
+        }
+        while !self.is_gone() {
+            tokio::time::sleep(UNTOLD_PAUSE).await;
+        }
+    }
+
+    /// The host reaps its children, and may have been faster than we are; newer kernels tell us all the same.
+    async fn exit_code(&self) -> Option<i32> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        if let Ok(Some(status)) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+            return status.exit_status();
+        }
+        let status = settled(|| status_of_reaped(&self.pidfd));
+        let status = tokio::time::timeout(REAPED_WITHIN, status).await.ok().flatten()?;
+        libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status))
+    }
+}
+
+/// What `ask` says in the end of a process that is reaped at this very moment: nothing as long as that lasts, perhaps
+/// once that there is no such process, and then how it has ended, if the kernel ever says so.
+async fn settled(mut ask: impl FnMut() -> Result<Option<libc::c_int>, Errno>) -> Option<libc::c_int> {
+    let mut is_known_to_be_gone = false;
+    loop {
+        match ask() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) => tokio::time::sleep(REAPING_PAUSE).await,
+            Err(Errno::SRCH) if !is_known_to_be_gone => is_known_to_be_gone = true,
+            Err(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the processes that are watched must come from somewhere")]
+mod tests {
+    use super::*;
+    use crate::threads::clock;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    const ANY_TIME: (u64, u64) = (0, u64::MAX);
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    fn wait_for_end(foreign: &Foreign) -> Option<i32> {
+        block_on(foreign.outlive_and_clear_group())
+    }
+
+    #[test]
+    fn the_end_of_a_child_is_seen_with_its_exit_code() {
+        let mut child =
+            Command::new("sh").args(["-c", "read _; exit 7"]).stdin(Stdio::piped()).spawn().unwrap();
+        let foreign = Foreign::open(child.id(), ANY_TIME).unwrap();
+        drop(child.stdin.take());
+        assert_eq!(wait_for_end(&foreign), Some(7));
+        child.wait().unwrap();
+        assert!(Foreign::open(child.id(), ANY_TIME).is_err());
+    }
+
+    /// Linux 6.15 does.
+    fn kernel_tells_of_the_reaped() -> bool {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        child.wait().unwrap();
+        status_of_reaped(&pidfd).is_ok()
+    }
+
+    #[test]
+    fn the_exit_code_is_known_at_whatever_moment_somebody_else_reaps() {
+        let rounds = if kernel_tells_of_the_reaped() { 200 } else { 0 };
+        for round in 0..rounds {
+            let code = round % 5;
+            let script = format!("read _; exit {code}");
+            let mut child = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+            let foreign = Foreign::open(child.id(), ANY_TIME).unwrap();
+            let input = child.stdin.take();
+            let reaper = std::thread::spawn(move || child.wait().unwrap());
+            drop(input);
+            assert_eq!(wait_for_end(&foreign), Some(code), "round {round}");
+            reaper.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_child_that_is_being_reaped_is_asked_for_again() {
+        let settle = |answers: &[Result<Option<i32>, Errno>]| {
+            let mut answers = answers.iter();
+            block_on(settled(|| *answers.next().unwrap()))
+        };
+        assert_eq!(settle(&[Ok(Some(7))]), Some(7));
+        assert_eq!(settle(&[Ok(None), Ok(None), Ok(Some(7))]), Some(7));
+        assert_eq!(settle(&[Err(Errno::SRCH), Ok(Some(7))]), Some(7));
+        assert_eq!(settle(&[Ok(None), Err(Errno::SRCH), Err(Errno::SRCH)]), None);
+        assert_eq!(settle(&[Err(Errno::NOTTY)]), None);
+    }
+
+    #[test]
+    fn a_group_is_ended_with_its_leader_and_nobody_else_is() {
+        let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+        let script = "sleep 60 & echo started; wait";
+        let mut leader = Command::new("sh");
+        let leader = leader.args(["-c", script]).process_group(0).stdout(Stdio::piped());
+        let mut leader = leader.spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(leader.stdout.take().unwrap()), &mut line)
+            .unwrap();
+        let foreign = Foreign::open(leader.id(), ANY_TIME).unwrap();
+        foreign.signal(false).unwrap();
+        assert_eq!(wait_for_end(&foreign), None);
+        leader.wait().unwrap();
+        let group = Pid::from_raw(leader.id() as i32).unwrap();
+        while rustix::process::test_kill_process_group(group).is_ok() {
+            std::thread::yield_now();
+        }
+        assert!(other.try_wait().unwrap().is_none());
+        foreign.signal(true).unwrap();
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+
+    #[test]
+    fn processes_that_cannot_be_tenants_are_not_taken() {
+        for pid in [0, 1, std::process::id(), u32::MAX, i32::MAX as u32] {
+            assert!(Foreign::open(pid, ANY_TIME).is_err(), "pid {pid}");
+        }
+    }
+
+    #[test]
+    fn a_process_of_another_time_is_not_taken() {
+        let before_ms = clock::since_boot_ms();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let after_ms = clock::since_boot_ms() + 1;
+        assert!(Foreign::open(child.id(), (before_ms.saturating_sub(10), after_ms)).is_ok());
+        assert!(Foreign::open(child.id(), (after_ms + 100, u64::MAX)).is_err());
+        assert!(Foreign::open(child.id(), (0, before_ms.saturating_sub(100))).is_err());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

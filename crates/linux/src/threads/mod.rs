@@ -1,0 +1,7 @@
+//! Time, and where work is done.
+
+pub mod clock;
+pub mod off_thread;
+pub(crate) mod pause;
+#[allow(unsafe_code, reason = "tokio must be promised that a descriptor stays what it is")]
+pub(crate) mod watched;

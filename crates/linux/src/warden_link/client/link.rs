@@ -1,0 +1,296 @@
+//! The two directions of the socket to the warden: orders go out in the order in which they were given, reports are passed
+//! on to those who wait for them.
+
+use rustix::process::Pid;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+use warden::{Report, Setback, host};
+
+use super::{Ended, Errand, LaunchError, Order, Packet, Pending, Started};
+use crate::threads::clock;
+
+/// Between two tries of what failed for a shortage that nobody tells the end of. One that passes does so in about the time
+/// that the warden takes to read what it was sent.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(2);
+/// For so long a launch is tried. Its descriptors may be refused for as long as somebody else keeps many on their way, and
+/// meanwhile it holds up all stops behind it; those carry none and are tried without end.
+const LAUNCH_PATIENCE: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub struct Link {
+    socket: AsyncFd<Arc<OwnedFd>>,
+    /// Only what it reports counts.
+    warden: Pid,
+    receiver: mpsc::UnboundedReceiver<Errand>,
+    pending: HashMap<u64, Pending>,
+    leaves_when_idle: bool,
+}
+
+/// There is no warden any more.
+struct Lost;
+
+impl Link {
+    pub fn new(
+        socket: AsyncFd<Arc<OwnedFd>>,
+        warden: Pid,
+        receiver: mpsc::UnboundedReceiver<Errand>,
+    ) -> Link {
+        Link { socket, warden, receiver, pending: HashMap::new(), leaves_when_idle: false }
+    }
+
+    /// Runs until the warden is lost, or is to leave and has nothing left to do, or nobody gives orders any more. Returns what has not ended.
+    pub async fn run(mut self) -> HashMap<u64, Pending> {
+        // Either is an end.
+        let (Ok(()) | Err(Lost)) = self.serve().await;
+        // No order may come that nobody reads.
+        self.receiver.close();
+        while let Some(errand) = self.receiver.recv().await {
+            if let Errand::Order(order) = errand {
+                self.pending.extend(order.pending.map(|pending| (order.number, pending)));
+            }
+        }
+        self.pending
+    }
+
+    async fn serve(&mut self) -> Result<(), Lost> {
+        while !(self.leaves_when_idle && self.pending.is_empty()) {
+            tokio::select! {
+                biased;
+                ready = self.socket.readable() => {
+                    ready.map_err(|_| Lost)?.clear_ready();
+                    self.receive().await?;
+                }
+                errand = self.receiver.recv() => match errand {
+                    Some(Errand::Order(order)) => self.carry_out(order).await?,
+                    Some(Errand::LeaveWhenIdle) => self.leaves_when_idle = true,
+                    None => return Ok(()),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes every report there is.
+    async fn receive(&mut self) -> Result<(), Lost> {
+        loop {
+            let error = match host::receive_report(self.socket.get_ref(), self.warden) {
+                Ok(Some(report)) => {
+                    self.pass_on(report);
+                    continue;
+                }
+                Ok(None) => return Err(Lost),
+                Err(error) => error,
+            };
+            match Setback::from(&error) {
+                Setback::NotReady => return Ok(()),
+                Setback::Passing => tokio::time::sleep(SHORTAGE_PAUSE).await,
+                // From a socket that cannot be read, or a warden that is not understood, no end of a tenant would be heard.
+                Setback::Closed | Setback::Refused => {
+                    tracing::error!(%error, "reading from the warden failed");
+                    return Err(Lost);
+                }
+            }
+        }
+    }
+
+    fn pass_on(&mut self, report: Report) {
+        tracing::trace!(?report, "warden");
+        match report {
+            Report::Started { run, pid, keeper_pid } => {
+                let Some(pending) = self.pending.get_mut(&run) else { return };
+                pending.keeper_pid = keeper_pid;
+                if let Some(started) = pending.started.take() {
+                    let _ = started.send(Ok(Started { pid, keeper_pid }));
+                }
+            }
+            Report::LaunchFailed { run, step, errno } => {
+                self.fail(run, LaunchError::Step { step, error: io::Error::from_raw_os_error(errno) });
+            }
+            Report::Ended { run, exit_code, signal, cpu_us } => {
+                if let Some(pending) = self.pending.remove(&run) {
+                    let _ = pending.ended.send(Ended { exit_code, signal, cpu_us: Some(cpu_us) });
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, number: u64, error: LaunchError) {
+        if let Some(started) = self.pending.remove(&number).and_then(|pending| pending.started) {
+            let _ = started.send(Err(error));
+        }
+    }
+
+    /// Sends one order. Until there is room for it reports keep being read.
+    async fn carry_out(&mut self, order: Order) -> Result<(), Lost> {
+        let Order { number, packet, pending } = order;
+        self.leaves_when_idle &= !matches!(packet, Packet::Launch { .. });
+        self.pending.extend(pending.map(|pending| (number, pending)));
+        let since = clock::start();
+        while let Err(error) = packet.send(self.socket.get_ref(), number) {
+            match Setback::from(&error) {
+                Setback::NotReady => self.wait_for_room().await?,
+                Setback::Passing if !packet.is_given_up(since) => self.wait_out_shortage().await?,
+                Setback::Passing | Setback::Refused => {
+                    tracing::error!(%error, number, "an order could not be sent to the warden");
+                    // Only a launch has somebody who waits; a stop that can never be sent is all the more a defect.
+                    self.fail(number, LaunchError::HandOver(error));
+                    return Ok(());
+                }
+                Setback::Closed => {
+                    tracing::error!(%error, number, "writing to the warden failed");
+                    return Err(Lost);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait_for_room(&mut self) -> Result<(), Lost> {
+        tokio::select! {
+            ready = self.socket.writable() => {
+                ready.map_err(|_| Lost)?.clear_ready();
+                Ok(())
+            }
+            ready = self.socket.readable() => {
+                ready.map_err(|_| Lost)?.clear_ready();
+                self.receive().await
+            }
+        }
+    }
+
+    async fn wait_out_shortage(&mut self) -> Result<(), Lost> {
+        tokio::time::sleep(SHORTAGE_PAUSE).await;
+        self.receive().await
+    }
+}
+
+impl Packet {
+    fn is_given_up(&self, since: Instant) -> bool {
+        matches!(self, Packet::Launch { .. }) && since.elapsed() >= LAUNCH_PATIENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::threads::watched::watch_shared;
+    use crate::warden_link::client::{Launch, Launched};
+    use rustix::net::{RecvFlags, recv};
+    use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    use std::ffi::CStr;
+    use std::fs::File;
+    use std::os::fd::AsFd;
+    use tokio::sync::oneshot;
+    use warden::{COMMAND_BYTES, Command, LaunchSpec, StopStage};
+
+    /// Descriptors that this user has on their way, more than one may have.
+    struct Crowd(
+        #[expect(dead_code, reason = "they are on their way as long as they are held")]
+        Vec<(OwnedFd, OwnedFd)>,
+    );
+
+    impl Crowd {
+        fn gather() -> Crowd {
+            // Who has these may have as many as they like; they are a matter of the thread.
+            let mut sets = capabilities(None).unwrap();
+            sets.effective -= CapabilitySet::SYS_RESOURCE | CapabilitySet::SYS_ADMIN;
+            set_capabilities(None, sets).unwrap();
+            let limit = getrlimit(Resource::Nofile);
+            let current = Some(limit.current.map_or(4_096, |count| count.min(4_096)));
+            setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
+            let null = File::open("/dev/null").unwrap();
+            let mut crowd = Vec::new();
+            loop {
+                let (ours, theirs) = host::connection().unwrap();
+                let refused = loop {
+                    let fds = [null.as_fd(); 3];
+                    if let Err(error) = host::send_launch(&ours, 0, fds[0], fds[1], fds[2]) {
+                        break error;
+                    }
+                };
+                crowd.push((ours, theirs));
+                match Setback::from(&refused) {
+                    Setback::NotReady => {}
+                    Setback::Passing => return Crowd(crowd),
+                    other => panic!("{refused}: {other:?}"),
+                }
+            }
+        }
+    }
+
+    fn launch(number: u64) -> (Order, Launched) {
+        let null = || OwnedFd::from(File::open("/dev/null").unwrap());
+        let empty = || CStr::to_owned(c"");
+        let spec = LaunchSpec {
+            cwd: empty(),
+            umask: 0o022,
+            needs_start_script: false,
+            argv: vec![empty()],
+            env: Vec::new(),
+        };
+        let launch = Launch { spec, stdout: null(), stderr: null() };
+        let (started, started_receiver) = oneshot::channel();
+        let (ended, ended_receiver) = oneshot::channel();
+        let pending = Some(Pending { started: Some(started), ended, keeper_pid: 0 });
+        let packet = Packet::Launch { launch, memory_file: null() };
+        (
+            Order { number, packet, pending },
+            Launched { number, started: started_receiver, ended: ended_receiver },
+        )
+    }
+
+    fn stop(number: u64) -> Order {
+        Order { number, packet: Packet::Stop(StopStage::Kill), pending: None }
+    }
+
+    /// What the warden has been sent and has not read yet.
+    fn commands(warden: &OwnedFd) -> Vec<Command> {
+        let mut packet = [0; COMMAND_BYTES];
+        let mut commands = Vec::new();
+        while let Ok((length, _)) = recv(warden, &mut packet, RecvFlags::DONTWAIT) {
+            commands.push(Command::decode(&packet[..length]).unwrap());
+        }
+        commands
+    }
+
+    /// One test, since what it makes short is short for the whole user.
+    #[tokio::test]
+    async fn a_shortage_delays_orders_or_fails_a_launch_and_never_loses_the_warden() {
+        let (ours, warden) = host::connection().unwrap();
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let link = tokio::spawn(Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver).run());
+        let give = |order| assert!(orders.send(Errand::Order(order)).is_ok());
+        let stop_of = |run| Command::Stop { run, stage: StopStage::Kill };
+        let crowd = Crowd::gather();
+
+        // One that lasts fails the launch alone.
+        let (order, launched) = launch(1);
+        give(order);
+        give(stop(2));
+        let failed = launched.started.await.unwrap();
+        assert!(matches!(failed, Err(LaunchError::HandOver(_))), "{failed:?}");
+        tokio::time::sleep(10 * SHORTAGE_PAUSE).await;
+        assert_eq!(commands(&warden), [stop_of(2)]);
+
+        // One that passes costs time.
+        let (order, mut launched) = launch(3);
+        give(order);
+        give(stop(4));
+        tokio::time::sleep(10 * SHORTAGE_PAUSE).await;
+        assert!(launched.started.try_recv().is_err());
+        assert_eq!(commands(&warden), [], "the stop keeps its place");
+        drop(crowd);
+        tokio::time::sleep(20 * SHORTAGE_PAUSE).await;
+        assert_eq!(commands(&warden), [Command::Launch { run: 3 }, stop_of(4)]);
+
+        assert!(!link.is_finished(), "the warden is not lost");
+        drop(warden);
+        assert_eq!(link.await.unwrap().into_keys().collect::<Vec<_>>(), [3]);
+    }
+}

@@ -1,0 +1,7 @@
+//! The link to the warden.
+
+pub mod client;
+mod main_process;
+pub mod program;
+pub mod run;
+pub mod surroundings;

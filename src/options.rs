@@ -1,0 +1,178 @@
+//! What Rust takes of the options as `lib/options.js` has read them: validated and complete, by the names they have there.
+
+use driver::Settings;
+use napi::bindgen_prelude::{FromNapiValue, Result};
+use napi::sys;
+use napi_derive::napi;
+use pool::{Backoff, Config, GateConfig, Processes};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Starts at once for each core. For 60 cold tenants on 2 cores it makes no difference to when the last one is ready; with 3
+/// the host's event loop waits twice as long for a core. With 1, starts that wait for something else than a core would
+/// leave it idle.
+const STARTS_PER_CORE: usize = 2;
+
+/// So long a user's `kill` may be under way while its stop is not given up: longer than a container engine gives a container
+/// to end, which is ten seconds by default and rarely more than thirty.
+const KILL_PATIENCE_MS: u64 = 60_000;
+
+#[napi(object, object_to_js = false)]
+pub struct NativeOptions {
+    pub root: String,
+    pub idle_after_ms: f64,
+    pub max_concurrent: f64,
+    pub sweep_interval_ms: f64,
+    pub observe_interval_ms: f64,
+    pub stop_timeout_ms: f64,
+    pub readiness_timeout_ms: f64,
+    /// `None`: by the cores there are.
+    pub spawn_concurrency: Option<f64>,
+    pub spawn_patience_ms: Option<f64>,
+    pub backoff: NativeBackoff,
+    pub idle: Option<String>,
+    pub checkpoint: Option<NativeCheckpoint>,
+    pub should_idle_kill: Option<Given>,
+    pub spawn: Option<Given>,
+    pub readiness: Option<Given>,
+    pub on_log: Option<Given>,
+    pub on_metrics: Option<Given>,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeBackoff {
+    pub base_ms: f64,
+    pub max_ms: f64,
+    pub max_failures: f64,
+    pub min_uptime_ms: f64,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeCheckpoint {
+    pub restore_timeout_ms: f64,
+}
+
+/// A function of the user's. It stays in JavaScript; that there is one is all that is known here.
+pub struct Given;
+
+impl FromNapiValue for Given {
+    unsafe fn from_napi_value(_: sys::napi_env, _: sys::napi_value) -> Result<Given> {
+        Ok(Given)
+    }
+}
+
+impl NativeOptions {
+    pub fn settings(self, warden_path: PathBuf) -> Settings {
+        // `as` saturates, which is what a number of that size means.
+        let pool = Config {
+            max_concurrent: self.max_concurrent as usize,
+            idle_after_ms: limit(self.idle_after_ms),
+            sweep_interval_ms: self.sweep_interval_ms as u64,
+            observe_interval_ms: limit(self.observe_interval_ms),
+            tells_observations: self.on_metrics.is_some(),
+            stop_timeout_ms: self.stop_timeout_ms as u64,
+            kill_patience_ms: KILL_PATIENCE_MS,
+            backoff: Backoff {
+                base_ms: self.backoff.base_ms as u64,
+                max_ms: self.backoff.max_ms as u64,
+                max_failures: self.backoff.max_failures as u64,
+                min_uptime_ms: self.backoff.min_uptime_ms as u64,
+            },
+            gate: GateConfig {
+                width: gate_width(self.spawn_concurrency),
+                patience_ms: self.spawn_patience_ms.map(|ms| ms as u64),
+            },
+            asks_before_idle: self.should_idle_kill.is_some(),
+            heeds_connections: self.idle.as_deref() == Some("connections"),
+            checkpoint_timeout_ms: self.checkpoint.map(|checkpoint| checkpoint.restore_timeout_ms as u64),
+            processes: if self.spawn.is_some() { Processes::External } else { Processes::Own },
+        };
+        Settings {
+            pool,
+            root: self.root.into(),
+            warden_path,
+            has_log: self.on_log.is_some(),
+            custom_readiness: self.readiness.is_some(),
+            readiness_timeout: Duration::from_millis(self.readiness_timeout_ms as u64),
+        }
+    }
+}
+
+/// None where it is 0, less, or endless.
+fn limit(value: f64) -> Option<u64> {
+    (value > 0.0 && value.is_finite()).then_some(value.ceil() as u64)
+}
+
+fn gate_width(spawn_concurrency: Option<f64>) -> Option<usize> {
+    match spawn_concurrency {
+        Some(starts) => limit(starts).map(|starts| starts as usize),
+        // Limits of the container included.
+        None => Some(std::thread::available_parallelism().map_or(1, usize::from) * STARTS_PER_CORE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(number: f64) -> NativeOptions {
+        NativeOptions {
+            root: "/".into(),
+            idle_after_ms: number,
+            max_concurrent: number,
+            sweep_interval_ms: number,
+            observe_interval_ms: number,
+            stop_timeout_ms: number,
+            readiness_timeout_ms: number,
+            spawn_concurrency: Some(number),
+            spawn_patience_ms: None,
+            backoff: NativeBackoff {
+                base_ms: number,
+                max_ms: number,
+                max_failures: number,
+                min_uptime_ms: number,
+            },
+            idle: None,
+            checkpoint: None,
+            should_idle_kill: None,
+            spawn: None,
+            readiness: None,
+            on_log: None,
+            on_metrics: None,
+        }
+    }
+
+    #[test]
+    fn what_can_be_turned_off_is_and_what_has_no_limit_gets_none() {
+        let off = options(0.0).settings("warden".into()).pool;
+        assert_eq!((off.idle_after_ms, off.observe_interval_ms, off.gate.width), (None, None, None));
+        let endless = options(f64::INFINITY).settings("warden".into()).pool;
+        assert_eq!(
+            (endless.idle_after_ms, endless.observe_interval_ms, endless.gate.width),
+            (None, None, None)
+        );
+        assert_eq!((endless.max_concurrent, endless.backoff.max_failures), (usize::MAX, u64::MAX));
+        let seven = options(7.0).settings("warden".into()).pool;
+        assert_eq!(
+            (seven.idle_after_ms, seven.observe_interval_ms, seven.gate.width),
+            (Some(7), Some(7), Some(7))
+        );
+    }
+
+    #[test]
+    fn zero_and_less_and_endless_turn_something_off() {
+        for value in [0.0, -1.0, f64::NEG_INFINITY, f64::INFINITY] {
+            assert_eq!(limit(value), None, "{value}");
+        }
+        assert_eq!(limit(7.0), Some(7));
+        assert_eq!(limit(0.5), Some(1));
+    }
+
+    #[test]
+    fn starts_at_once_are_limited_by_the_cores_unless_something_else_is_said() {
+        assert!(gate_width(None).is_some_and(|width| width >= STARTS_PER_CORE));
+        assert_eq!(gate_width(Some(7.0)), Some(7));
+        assert_eq!(gate_width(Some(0.0)), None);
+        assert_eq!(gate_width(Some(f64::INFINITY)), None);
+    }
+}
