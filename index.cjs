@@ -4,4 +4,4 @@ if (Number.parseInt(process.versions.node) < 20) {
   const message = `@absolutejs/runtime needs Node 20 or newer, or Bun; this is Node ${process.versions.node}`;
   throw Object.assign(new Error(message), { code: 'ERR_RUNTIME_UNSUPPORTED' });
 }
-module.exports = require('./index.js');
+module.exports = require('./dist/index.js');

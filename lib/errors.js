@@ -236,7 +236,7 @@ export const driverIsLate = (key, ms) =>
     { key },
   );
 
-/** @param {string} key @param {import('./ledger.js').Method} method */
+/** @param {string} key @param {import('./tenant/ledger.js').Method} method */
 export const draining = (key, method) =>
   withCode(new Error(`runtime is draining; ${method}() refused`), 'DRAINING', { key });
 
@@ -244,7 +244,7 @@ export const draining = (key, method) =>
 export const taken = (key) =>
   withCode(new Error(`Tenant "${key}" is already registered`), 'ALREADY_REGISTERED', { key });
 
-/** @param {string} key @param {import('./ledger.js').Method} method @param {number} waiting */
+/** @param {string} key @param {import('./tenant/ledger.js').Method} method @param {number} waiting */
 export const overloaded = (key, method, waiting) =>
   withCode(
     new Error(`runtime is overloaded: ${waiting} tenants wait to be started; ${method}() refused`),

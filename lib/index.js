@@ -5,7 +5,7 @@ export { createRuntime } from './runtime.js';
 export { EgressDeniedError, isRuntimeError, RuntimeExitedBeforeReadyError } from './errors.js';
 export { execCheckpointDriver } from './checkpoint/exec-driver.js';
 export { createEgressGuard } from './egress/guard.js';
-export { readProcessTreeStats } from './telemetry.js';
+export { readProcessTreeStats } from './observe/telemetry.js';
 
 // As in package.json; Bun says which Node it stands for. `index.cjs` says the same to those who use `require`.
 if (Number.parseInt(process.versions.node) < 20) {

@@ -1,12 +1,12 @@
 /** `createRuntime`: the public object. */
+import { assertKey } from './checks.js';
 import * as errors from './errors.js';
-import { createLateInbox } from './late.js';
-import { createCalls, createTenants, createTickets, unlessAborted } from './ledger.js';
-import { native as loadNative } from './native.js';
+import { createLateInbox } from './tenant/late.js';
+import { createCalls, createTenants, createTickets, unlessAborted } from './tenant/ledger.js';
+import { native as loadNative } from './bridge/native.js';
 import { readAdoption, readOptions, signalOf } from './options.js';
-import { assertKey } from './place.js';
-import { foreignProcess, isBarePid, usable } from './processes.js';
-import { createCounts, metricsOf, statusesOf } from './telemetry.js';
+import { foreignProcess, isBarePid, usable } from './tenant/processes.js';
+import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
 
 /** @typedef {import('../index.js').Runtime} Runtime */
 
@@ -17,30 +17,30 @@ import { createCounts, metricsOf, statusesOf } from './telemetry.js';
  * @typedef {object} Core
  * @property {import('./options.js').Settings} settings
  * @property {any} native
- * @property {Float64Array} board running, total, draining, keys with failures, …: see `src/board.rs`
- * @property {import('./ledger.js').Calls} calls
- * @property {import('./ledger.js').Tickets} tickets
+ * @property {Float64Array} board running, total, draining, keys with failures, …: see `crates/driver/src/board.rs`
+ * @property {import('./tenant/ledger.js').Calls} calls
+ * @property {import('./tenant/ledger.js').Tickets} tickets
  * @property {ReturnType<typeof createTenants>} tenants
- * @property {Map<number, import('./ledger.js').Run>} runs
+ * @property {Map<number, import('./tenant/ledger.js').Run>} runs
  * @property {Map<number, Adoption>} adoptions by call
- * @property {import('./telemetry.js').Counts} counts
+ * @property {import('./observe/telemetry.js').Counts} counts
  * @property {Set<string>} images keys that have a snapshot
  * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
  * @property {() => void} close nothing is left
- * @property {(texts?: import('./batch.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
+ * @property {(texts?: import('./bridge/batch.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
  * @property {typeof errors.failureError} failureError what is loaded late would make errors of a class that users do not have
  * @property {((event: import('../index.js').RuntimeLogEvent) => void) | undefined} onLog the user's, which cannot break anything
  * @property {((event: import('../index.js').RuntimeMetricEvent) => void) | undefined} onMetrics
  * @property {((event: import('../index.js').RuntimeTransitionEvent) => void) | undefined} onTransition
- * @property {import('./external.js').External} external the user's other functions
- * @property {ReturnType<typeof import('./tracing.js').createTracing> | undefined} tracing
+ * @property {import('./tenant/external.js').External} external the user's other functions
+ * @property {ReturnType<typeof import('./observe/tracing.js').createTracing> | undefined} tracing
  * @property {import('./checkpoint/checkpoints.js').Checkpoints | undefined} checkpoints
  */
 
 /** @param {import('./options.js').Settings} settings @param {Core['close']} close @returns {Core} */
 function createCore(settings, close) {
   const addon = loadNative();
-  /** @type {import('./inbox.js').Inbox} */
+  /** @type {import('./bridge/inbox.js').Inbox} */
   let inbox;
   const native = addon.openRuntime(settings, addon.wardenPath, () => inbox.rung());
   /** @type {Core['wake']} */

@@ -2,11 +2,11 @@
  * What a runtime needs to have tenants, loaded when it is used: see `late.js`. A bundle of its own, with copies of what
  * it shares with `index.js`; what both need to know, and the classes that users compare, are in `core`.
  */
-import { guarded } from './callbacks.js';
-import { createExternal } from './external.js';
-import { handle } from './handler.js';
-import { createInbox } from './inbox.js';
-import { createTracing } from './tracing.js';
+import { guarded } from './bridge/callbacks.js';
+import { createExternal } from './tenant/external.js';
+import { handle } from './tenant/handler.js';
+import { createInbox } from './bridge/inbox.js';
+import { createTracing } from './observe/tracing.js';
 
 /** Completes the core. @param {import('./runtime.js').Core} core */
 export async function openInbox(core) {

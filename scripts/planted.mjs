@@ -76,7 +76,7 @@ async function buildPlanted() {
   const copy = (/** @type {string} */ from, /** @type {string} */ to) =>
     cpSync(from, join(PACKAGE, to), { recursive: true });
   mkdirSync(PACKAGE, { recursive: true });
-  const parts = ['package.json', 'index.js', 'tenancy.js', 'lib', 'soak', 'scripts/lib/arguments.mjs'];
+  const parts = ['package.json', 'dist', 'lib', 'soak', 'scripts/lib/arguments.mjs'];
   for (const part of parts) copy(join(root, part), part);
   const { addon, warden } = builtFiles();
   copy(built.addon, addon.slice(root.length));

@@ -1,8 +1,7 @@
-//! Records as `lib/batch.js` reads them: numbers in shared memory, and the texts in the order in which the numbers call
+//! Records as `lib/bridge/batch.js` reads them: numbers in shared memory, and the texts in the order in which the numbers call
 //! for them. The enumerations here and the lists of names there are the same, in the same order; a test compares them.
 
-use driver::uplink::{BATCH_RECORDS, Record};
-use linux::output::lines::Stream;
+use driver::uplink::{BATCH_RECORDS, Record, Stream};
 use napi::bindgen_prelude::{Env, Float64Array, ToNapiValue};
 use napi::sys::{napi_env, napi_value};
 use napi::{JsString, Result};
@@ -37,7 +36,7 @@ impl Numbers {
     }
 }
 
-/// What a record is: see `RECORDS` in `lib/batch.js`.
+/// What a record is: see `RECORDS` in `lib/bridge/batch.js`.
 #[derive(Clone, Copy)]
 enum Kind {
     Prepare,

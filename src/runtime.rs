@@ -268,7 +268,9 @@ fn init_tracing() {
     ONCE.call_once(|| {
         let Ok(filter) = std::env::var("ABSOLUTE_RUNTIME_LOG") else { return };
         let Ok(targets) = filter.parse::<Targets>() else {
-            return eprintln!("ABSOLUTE_RUNTIME_LOG is not a filter such as debug or linux=trace: {filter:?}");
+            return eprintln!(
+                "ABSOLUTE_RUNTIME_LOG is not a filter such as debug or linux=trace: {filter:?}"
+            );
         };
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let _ = tracing_subscriber::registry().with(lines.with_filter(targets)).try_init();

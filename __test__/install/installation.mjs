@@ -225,7 +225,7 @@ describe('an installation that is not as it should be', { concurrency }, () => {
 
     test(`${engine.name}: an addon of another version is refused`, async () => {
       const cwd = copyOfProject(`version-${engine.kind}`);
-      const loader = join(cwd, 'node_modules', '@absolutejs', 'runtime', 'index.js');
+      const loader = join(cwd, 'node_modules', '@absolutejs', 'runtime', 'dist', 'index.js');
       const changed = readFileSync(loader, 'utf8').replace(`VERSION = "${version}"`, 'VERSION = "99.0.0"');
       writeFileSync(loader, changed);
       const { code, message } = await refusalOf(engine, cwd);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { libcOf } from '../../lib/native.js';
+import { libcOf } from '../../lib/bridge/native.js';
 
 const mapped = (/** @type {string} */ path) => () =>
   `7f0000000000-7f0000001000 r-xp 00000000 fe:00 1    ${path}\n7ffd00000000-7ffd00001000 rw-p 0 0:0 0 [stack]\n`;

@@ -7,7 +7,7 @@ import { root } from '../../scripts/lib/paths.mjs';
 import { engineNames, engines, Host, Tenants, untilGone, wardenOf } from '../support/processes/index.ts';
 
 const HOST = `
-import { createRuntime } from './index.js';
+import { createRuntime } from './dist/index.js';
 import { createInterface } from 'node:readline';
 const runtime = createRuntime({
   source: { kind: 'directory', root: process.argv[2] },
@@ -28,7 +28,7 @@ process.exit();
 /** A copy of all that a host needs. */
 function copyPackage(directory: string) {
   mkdirSync(directory, { recursive: true });
-  for (const name of ['index.js', 'tenancy.js', 'package.json', 'npm']) {
+  for (const name of ['dist', 'package.json', 'npm']) {
     cpSync(join(root, name), join(directory, name), { recursive: true });
   }
   writeFileSync(join(directory, 'host.mjs'), HOST);

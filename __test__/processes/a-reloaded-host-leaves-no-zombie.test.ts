@@ -15,7 +15,7 @@ test('each version of the program has its warden alone', async () => {
   const checkout = join(import.meta.dir, '..', '..');
   const write = (version: number) => tenants.write('host.mjs', HOST(version, tenants.root));
   tenants.write('node_modules/@absolutejs/runtime/package.json', '{"type":"module","main":"index.js"}');
-  tenants.write('node_modules/@absolutejs/runtime/index.js', `export * from '${checkout}/index.js';`);
+  tenants.write('node_modules/@absolutejs/runtime/index.js', `export * from '${checkout}/dist/index.js';`);
   write(1);
   const command = ['--watch', '--no-clear-screen', join(tenants.root, 'host.mjs')];
   await using host = new Host(spawn(process.execPath, command, { stdio: ['pipe', 'pipe', 'pipe'] }));

@@ -1,8 +1,8 @@
 // A snapshot that answered at ::1 and was not taken after all says nothing of where the process is that is started instead.
 import { expect, test } from 'bun:test';
 import { createCheckpoints } from '../../lib/checkpoint/checkpoints.js';
-import { createRun, createTickets } from '../../lib/ledger.js';
-import { createCounts } from '../../lib/telemetry.js';
+import { createRun, createTickets } from '../../lib/tenant/ledger.js';
+import { createCounts } from '../../lib/observe/telemetry.js';
 
 /** All that a restore needs; the process answers at ::1 at once. */
 function restoring(isTaken: boolean) {

@@ -2,9 +2,9 @@
 // without the minute: the parts that keep it and say it.
 import { expect, test } from 'bun:test';
 import { failureError } from '../../lib/errors.js';
-import { createExternal } from '../../lib/external.js';
-import { failureOf } from '../../lib/handler.js';
-import { createRun } from '../../lib/ledger.js';
+import { createExternal } from '../../lib/tenant/external.js';
+import { failureOf } from '../../lib/tenant/handler.js';
+import { createRun } from '../../lib/tenant/ledger.js';
 
 const never = () => new Promise<void>(() => {});
 const native = { stopAsked() {}, stopAnswered() {}, stopRefused() {} };

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { root } from '../../scripts/lib/paths.mjs';
 
 const CREATE = `
-import { createRuntime } from './index.js';
+import { createRuntime } from './dist/index.js';
 const create = (more) => createRuntime({ source: { kind: 'directory', root: '.' }, ...more });
 const why = ({ code, key, message }) => console.log(code, key, message);
 `;
@@ -20,7 +20,9 @@ const LACKS = (key: string, part: string) =>
 function linesOf(program: string, source: string, links = ['npm', 'node_modules']) {
   const directory = mkdtempSync(join(tmpdir(), 'runtime-incomplete-'));
   try {
-    for (const name of ['index.js', 'package.json']) copyFileSync(join(root, name), join(directory, name));
+    mkdirSync(join(directory, 'dist'));
+    for (const name of ['dist/index.js', 'package.json'])
+      copyFileSync(join(root, name), join(directory, name));
     for (const name of links) symlinkSync(join(root, name), join(directory, name));
     for (const key of ['a', 'c', 'd', 'e', 'f']) mkdirSync(join(directory, key));
     writeFileSync(join(directory, 'program.mjs'), source);
@@ -74,7 +76,7 @@ test.each(['bun', 'node'])(
 );
 
 const GUARD_AND_DRIVER = `
-import { createEgressGuard, execCheckpointDriver } from './index.js';
+import { createEgressGuard, execCheckpointDriver } from './dist/index.js';
 const why = ({ code, key, message }) => console.log(code, key, message);
 const guard = createEgressGuard();
 await guard.fetch('a', 'https://example.com/').catch(why);
@@ -97,7 +99,7 @@ test.each(['bun', 'node'])('%s: a guard and a driver without their work say so',
 });
 
 const RANGES = `
-import { createEgressGuard } from './index.js';
+import { createEgressGuard } from './dist/index.js';
 try {
   createEgressGuard({ allow: ['10.0.0.0/8'] });
 } catch ({ code, key, message }) {

@@ -39,7 +39,7 @@ test('no runtime holds on to the context of its first caller', async () => {
 
 const PROGRAM = `
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createRuntime } from '${root}/index.js';
+import { createRuntime } from '${root}/dist/index.js';
 const contexts = new AsyncLocalStorage();
 const spawn = async ({ key }) => {
   console.log(key, contexts.getStore());

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { createEgressGuard, createRuntime, RuntimeExitedBeforeReadyError } from '@absolutejs/runtime';
-import { FAILURE_KINDS } from '../../lib/batch.js';
+import { FAILURE_KINDS } from '../../lib/bridge/batch.js';
 import { failureError } from '../../lib/errors.js';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { handedOver, ignoresKill } from '../support/surface/fleet.ts';

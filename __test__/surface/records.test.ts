@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { EXIT_REASONS, FAILURE_KINDS, RECORDS, REFUSALS, TENANT_STATES } from '../../lib/batch.js';
+import { EXIT_REASONS, FAILURE_KINDS, RECORDS, REFUSALS, TENANT_STATES } from '../../lib/bridge/batch.js';
 
-const records = readFileSync(join(import.meta.dir, '../../src/binding/records.rs'), 'utf8');
+const records = readFileSync(join(import.meta.dir, '../../src/records.rs'), 'utf8');
 const inCamelCase = (name: string) => name.slice(0, 1).toLowerCase() + name.slice(1);
 const inKebabCase = (name: string) =>
   inCamelCase(name).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

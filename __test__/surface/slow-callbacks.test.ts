@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
-import { guarded } from '../../lib/callbacks.js';
-import { createInbox, LogText } from '../../lib/inbox.js';
+import { guarded } from '../../lib/bridge/callbacks.js';
+import { createInbox, LogText } from '../../lib/bridge/inbox.js';
 import { setUp } from '../support/surface/bench.ts';
 import { within } from '../support/surface/wait.ts';
 

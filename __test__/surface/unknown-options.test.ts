@@ -2,7 +2,7 @@
 import { expect, test } from 'bun:test';
 import { createEgressGuard, createRuntime, execCheckpointDriver } from '@absolutejs/runtime';
 import { createRuntimeCollector } from '@absolutejs/runtime/prometheus';
-import { nearest } from '../../lib/nearest.js';
+import { nearest } from '../../lib/checks.js';
 import { setUp, source } from '../support/surface/bench.ts';
 import { handedOver } from '../support/surface/fleet.ts';
 import { rejectionOf } from '../support/surface/wait.ts';

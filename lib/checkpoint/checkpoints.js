@@ -8,10 +8,10 @@
  * Loaded for a runtime that has a driver: see `../tenancy.js`.
  */
 import { driverIsLate, notAdopted } from '../errors.js';
-import { foreignProcess } from '../processes.js';
+import { foreignProcess } from '../tenant/processes.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
-/** @typedef {import('../ledger.js').Run} Run */
+/** @typedef {import('../tenant/ledger.js').Run} Run */
 /** @typedef {ReturnType<typeof createCheckpoints>} Checkpoints */
 
 /** How long a restored process that does not answer gets to end. */
@@ -23,7 +23,7 @@ const GONE_MS = 5_000;
 const STEP_MS = 250;
 const LATE_MS = 1_000;
 
-/** An answer at `::1`; see `ask_ready` in `src/driver/foreign.rs`. */
+/** An answer at `::1`; see `ask_ready` in `crates/driver/src/foreign.rs`. */
 const AT_IPV6 = 2;
 
 /** @param {Core} core */
@@ -217,7 +217,7 @@ export function createCheckpoints(core) {
     return within(patience, Promise.race([answers, gone])).catch(() => false);
   }
 
-  /** Where it answers, as `ask_ready` of `src/driver/foreign.rs` counts it. @param {number} port @param {number} pid @param {number} timeoutMs @returns {Promise<number | false>} */
+  /** Where it answers, as `ask_ready` of `crates/driver/src/foreign.rs` counts it. @param {number} port @param {number} pid @param {number} timeoutMs @returns {Promise<number | false>} */
   function answering(port, pid, timeoutMs) {
     return new Promise((resolve) => {
       const ticket = core.tickets.open((answer) => resolve(answer > 0 && answer));

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { textOf } from '../errors.js';
-import { LONGEST_TIMER_MS } from '../ledger.js';
+import { LONGEST_TIMER_MS } from '../tenant/ledger.js';
 
 /** How soon a command fails that has said what was waited for and fails nevertheless. */
 const SETTLE_MS = 50;

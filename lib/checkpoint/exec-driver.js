@@ -1,7 +1,15 @@
 /** `execCheckpointDriver`: what is read at once. The work, and what it needs of Node, is loaded with the first call. */
 import { createPart } from '../errors.js';
-import { commandAt, directoryAt, fieldsOf, isFunction, number, optional, readAt } from '../options.js';
-import { assertKey } from '../place.js';
+import {
+  assertKey,
+  commandAt,
+  directoryAt,
+  fieldsOf,
+  isFunction,
+  number,
+  optional,
+  readAt,
+} from '../checks.js';
 
 /**
  * A driver that checkpoints and restores with two commands of the operator's, `criu` for one.

@@ -12,7 +12,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { checkpointFailed } from '../errors.js';
-import { parentOf } from '../place.js';
+import { parentOf } from '../checks.js';
 
 /** Images hold the memory of tenants. */
 const OURS_ALONE = 0o700;

@@ -1,6 +1,6 @@
 /** What the driver does for one key: its commands, around its images, one operation at a time. */
 import { checkpointFailed, textOf } from '../errors.js';
-import { shown } from '../options.js';
+import { shown } from '../checks.js';
 import { run } from './exec-command.js';
 import * as images from './exec-images.js';
 

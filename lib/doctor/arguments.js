@@ -3,7 +3,7 @@
  * with the nearest that there is.
  */
 import { parseArgs } from 'node:util';
-import { nearest } from '../nearest.js';
+import { nearest } from '../checks.js';
 
 /** @typedef {import('node:util').ParseArgsOptionsConfig} Flags */
 

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
-import { native } from '../native.js';
+import { native } from '../bridge/native.js';
 import { startTrialTenant } from './trial.js';
 
 /**

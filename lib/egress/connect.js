@@ -5,7 +5,7 @@ import { connect as connectTls } from 'node:tls';
 import { parseAddress } from './options.js';
 import { egressFailed, textOf } from '../errors.js';
 import { unlessAborted } from './life.js';
-import { copyOf } from '../options.js';
+import { copyOf } from '../checks.js';
 import { hostOf } from './policy.js';
 
 /** @typedef {import('./options.js').Address} Address */

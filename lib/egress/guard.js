@@ -3,7 +3,7 @@
  * first one.
  */
 import { createPart, EgressDeniedError, egressFailed, egressFailedFor, textOf } from '../errors.js';
-import { assertKey } from '../place.js';
+import { assertKey } from '../checks.js';
 import { readEgressOptions } from './options.js';
 
 /** @typedef {import('../../index.js').EgressGuard} EgressGuard */

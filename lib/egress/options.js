@@ -1,8 +1,17 @@
 /** EgressGuardOptions: read once, checked, completed with the defaults; and addresses as text, which the lists consist of. */
 import { createRequire } from 'node:module';
 import { invalidOption, partNotLoaded } from '../errors.js';
-import { copyOf, fieldsOf, isFunction, isTracerProvider, number } from '../options.js';
-import { optional, readAt, shown, wholeNumber } from '../options.js';
+import {
+  copyOf,
+  fieldsOf,
+  isFunction,
+  isTracerProvider,
+  number,
+  optional,
+  readAt,
+  shown,
+  wholeNumber,
+} from '../checks.js';
 
 /** @typedef {import('../../index.js').EgressGuardOptions} EgressGuardOptions */
 /**

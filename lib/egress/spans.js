@@ -1,6 +1,6 @@
 /** A span for each request that goes through the guard. Whatever a tracer does breaks nothing. */
 import { isDenial } from '../errors.js';
-import { guarded } from '../tracing.js';
+import { guarded } from '../observe/tracing.js';
 
 const OK = 1;
 const ERROR = 2;

@@ -3,7 +3,7 @@ import { invalidOption } from '../errors.js';
 import { exposition, formatFor } from './exposition.js';
 import { familiesOf } from './families.js';
 import { createObserver } from './observer.js';
-import { readAt, shown } from '../options.js';
+import { readAt, shown } from '../checks.js';
 import { labelsOf, readOptions } from './options.js';
 import { registerWith } from './prom-client.js';
 

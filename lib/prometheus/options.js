@@ -1,6 +1,6 @@
 /** What users give a collector: read once, checked, completed with the defaults. */
 import { invalidOption } from '../errors.js';
-import { copyOf, fieldsOf, readAt, shown } from '../options.js';
+import { copyOf, fieldsOf, readAt, shown } from '../checks.js';
 
 /** Label names that the collector gives out itself. */
 const OURS = ['key', 'le', 'reason', 'state'];

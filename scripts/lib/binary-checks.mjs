@@ -15,7 +15,7 @@ const LIBRARIES = {
   musl: /^libc\.(?:so|musl-\w+\.so\.1)$/,
 };
 const ADDON_ENTRY = 'napi_register_module_v1';
-/** See `require_glibc` in src/os/warden_program.rs. */
+/** See `require_glibc` in crates/linux/src/warden_link/program.rs. */
 const GLIBC_ONLY = 'gnu_get_libc_release';
 
 /**

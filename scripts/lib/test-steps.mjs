@@ -1,6 +1,7 @@
 // The checks that `npm test` runs, in order.
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { checkArrows } from './arrows.mjs';
 import {
   countAsOneCheck,
   countBunTests,
@@ -26,6 +27,7 @@ import { checkVersions } from './versions.mjs';
 export const ownSteps = [
   { name: 'no addresses of this machine', check: checkForbiddenText },
   { name: 'one version', check: checkVersions },
+  { name: 'who knows whom', check: checkArrows },
 ];
 
 /** Tests start real processes, on a machine that may be busy; bun's own limit is 5 s a test. */

@@ -13,7 +13,7 @@ const copies = () => [
     name: `npm/${triple}/package.json`,
     pattern: new RegExp(`(^  "version": ")${VERSION}(")`, 'm'),
   })),
-  { name: 'lib/native.js', pattern: new RegExp(`(const VERSION = ')${VERSION}(')`) },
+  { name: 'lib/bridge/native.js', pattern: new RegExp(`(const VERSION = ')${VERSION}(')`) },
   { name: 'Cargo.toml', pattern: new RegExp(`(\\[workspace\\.package\\]\\nversion = ")${VERSION}(")`) },
   ...['absolutejs-runtime', ...readdirSync(join(root, 'crates'))].map((crate) => ({
     name: 'Cargo.lock',

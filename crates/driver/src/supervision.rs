@@ -5,8 +5,8 @@
 //! says how many lines that were. No other line is ever dropped.
 
 use crate::Driver;
-use crate::uplink::{LogRoom, Text, charge};
-use linux::output::lines::{LineSink, Lines, Stream, Tail};
+use crate::uplink::{self, LogRoom, Text, charge};
+use linux::output::lines::{self, LineSink, Lines, Tail};
 use linux::threads::clock;
 use linux::warden_link::client::{Ended, Started};
 use linux::warden_link::run::RunSink;
@@ -84,9 +84,19 @@ impl Supervision {
         let text = format!("[… {dropped} line{plural} dropped …]");
         if let Some(room) = output.room.reserve(charge(text.len(), 1)).await {
             let at_ms = clock::wall_ms();
-            let text = Text { stream: Stream::Stderr, at_ms, text, lines: 1, room };
+            let text = Text { stream: uplink::Stream::Stderr, at_ms, text, lines: 1, room };
             self.driver.uplink.push_log(self.run, text);
         }
+    }
+}
+
+// What is cut at once must fit into one text.
+const _: () = assert!(lines::MOST_LINES <= uplink::MOST_LINES);
+
+fn stream_of(stream: lines::Stream) -> uplink::Stream {
+    match stream {
+        lines::Stream::Stdout => uplink::Stream::Stdout,
+        lines::Stream::Stderr => uplink::Stream::Stderr,
     }
 }
 
@@ -101,7 +111,7 @@ impl Output {
 }
 
 impl LineSink for Supervision {
-    async fn deliver(&self, stream: Stream, Lines { text, count: lines }: Lines) {
+    async fn deliver(&self, stream: lines::Stream, Lines { text, count: lines }: Lines) {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).add(stream, &text);
         if planted_once_in(500, Bug::LineIsLost) {
             return;
@@ -115,6 +125,7 @@ impl LineSink for Supervision {
         tokio::select! {
             biased;
             room = output.room.reserve(charge(text.len(), lines)) => if let Some(room) = room {
+                let stream = stream_of(stream);
                 let text = Text { stream, at_ms: clock::wall_ms(), text, lines, room };
                 self.driver.uplink.push_log(run, text);
             },

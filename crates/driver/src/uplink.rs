@@ -15,7 +15,6 @@ mod log_room;
 use crate::board::Board;
 use crate::leases::LeaseAddress;
 use lines::{LineQueue, Portion};
-use linux::output::lines::Stream;
 use log_room::{Room, SharedRoom};
 use pool::{CallId, ExitReason, Failure, Key, Outcome, RunId};
 use std::collections::VecDeque;
@@ -31,8 +30,17 @@ pub const BATCH_RECORDS: usize = 512;
 /// less: a call for each line of many quiet tenants would cost more than the line.
 const BATCH_LOG_CHARGE: usize = 4 << 10;
 /// Starts that JavaScript has in hand at once: each holds a port. After so many it lets their functions run first, see
-/// `lib/inbox.js`.
+/// `lib/bridge/inbox.js`.
 const BATCH_STARTS: usize = 64;
+/// Lines that one text may have.
+pub const MOST_LINES: usize = 1 << 10;
+
+/// Which of a process's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
 
 /// One thing for JavaScript to do or to pass on.
 #[derive(Debug)]
@@ -210,7 +218,7 @@ impl Uplink {
         }
     }
 
-    /// Log text of a run. Must not be more lines than are cut at once.
+    /// Log text of a run, of [`MOST_LINES`] at most.
     pub fn push_log(&self, run: RunId, text: Text) {
         let mut queue = self.lock();
         if !queue.closed {
@@ -343,7 +351,6 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use linux::output::lines::MOST_LINES;
     use std::sync::mpsc;
     use std::time::Duration;
 

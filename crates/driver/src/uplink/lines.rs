@@ -7,7 +7,7 @@
 
 use super::Record;
 use super::log_room::{Room, charge};
-use linux::output::lines::{MOST_LINES, Stream};
+use super::{MOST_LINES, Stream};
 use memchr::memchr_iter;
 use pool::{RunId, RunMap};
 use std::collections::{BTreeMap, VecDeque};

@@ -1,7 +1,6 @@
 /** The environment of a tenant, and how it finds Bun. */
-import { spawnFailed } from './errors.js';
-import { problemOfVariable, shown } from './options.js';
-import { parentOf } from './place.js';
+import { spawnFailed } from '../errors.js';
+import { parentOf, problemOfVariable, shown } from '../checks.js';
 
 /**
  * @typedef {Record<string, string | undefined>} Variables

@@ -5,15 +5,15 @@
  * What is on the way of every start uses `then`, and functions that hold on to `run` alone: `await`, and variables of
  * their own, would make twice as many objects.
  */
-import { signalNumber } from './batch.js';
-import { textOf } from './errors.js';
+import { signalNumber } from '../bridge/batch.js';
+import { textOf } from '../errors.js';
 import { LONGEST_TIMER_MS } from './ledger.js';
 import { isWhole, spawned } from './processes.js';
 
 /** @typedef {import('./ledger.js').Run} Run */
-/** @typedef {import('./runtime.js').Core} Core */
-/** @typedef {import('../index.js').RuntimeProcess} RuntimeProcess */
-/** @typedef {import('../index.js').RuntimeLogEvent} RuntimeLogEvent */
+/** @typedef {import('../runtime.js').Core} Core */
+/** @typedef {import('../../index.js').RuntimeProcess} RuntimeProcess */
+/** @typedef {import('../../index.js').RuntimeLogEvent} RuntimeLogEvent */
 
 /** Lines of output kept to explain how a process has ended, and how much of each: as of a process of ours. */
 const KEPT_LINES = 20;

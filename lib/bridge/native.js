@@ -5,8 +5,8 @@
  * optional dependency. Bun installs those of both libcs, so which one fits is decided here.
  */
 import { createRequire } from 'node:module';
-import { unsupported } from './errors.js';
-import { parentOf } from './place.js';
+import { unsupported } from '../errors.js';
+import { parentOf } from '../checks.js';
 
 /** The addon must be of this version, too. Changed by `npm version`. */
 const VERSION = '0.1.0';
@@ -19,8 +19,8 @@ const ownUrl = import.meta.url;
 /** @type {Native | undefined} */
 let loaded;
 
-/** As the URL has it: where the path is written otherwise, `loadFitting` finds the addon. */
-const ownDirectory = ownUrl?.slice('file://'.length, ownUrl.lastIndexOf('/'));
+/** The package's, as the URL has it: where the path is written otherwise, `loadFitting` finds the addon. */
+const ownDirectory = ownUrl && parentOf(parentOf(ownUrl.slice('file://'.length)));
 
 /**
  * Loads at the first use, so that importing the package works everywhere. What is nearly always there is opened without
@@ -116,8 +116,9 @@ function usualFiles(directory, triple) {
 function packageDirectory() {
   if (!ownUrl) return undefined;
   const path = pathOf(ownUrl);
-  // In `index.js`, and for the doctor in a file of its own.
-  return path.endsWith('/lib/native.js') ? parentOf(parentOf(path)) : parentOf(path);
+  const directory = parentOf(parentOf(path));
+  // This file is in a bundle in `dist/`, but for the doctor in `lib/bridge/`.
+  return path.endsWith('/lib/bridge/native.js') ? parentOf(directory) : directory;
 }
 
 /** `new URL` with a relative path would make bundlers look for a file there. @param {string} fileUrl */

@@ -1,7 +1,7 @@
 /** A span for each process, from the decision to start it until its end. Whatever a tracer does breaks nothing. */
 
-/** @typedef {import('./ledger.js').Run} Run */
-/** @typedef {import('../index.js').ExitReason} ExitReason */
+/** @typedef {import('../tenant/ledger.js').Run} Run */
+/** @typedef {import('../../index.js').ExitReason} ExitReason */
 
 const OK = 1;
 const ERROR = 2;

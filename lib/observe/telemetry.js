@@ -1,16 +1,16 @@
 /** What users can see of the pool: counters, and the state of each key at a moment. */
-import { Batch, EXIT_REASONS } from './batch.js';
-import { failureText } from './errors.js';
-import { native } from './native.js';
-import { isPid } from './processes.js';
+import { Batch, EXIT_REASONS } from '../bridge/batch.js';
+import { failureText } from '../errors.js';
+import { native } from '../bridge/native.js';
+import { isPid } from '../tenant/processes.js';
 
-/** @typedef {import('./ledger.js').Run} Run */
-/** @typedef {import('../index.js').ExitReason} ExitReason */
-/** @typedef {import('./runtime.js').Core} Core */
-/** @typedef {import('../index.js').TenantStatus} TenantStatus */
+/** @typedef {import('../tenant/ledger.js').Run} Run */
+/** @typedef {import('../../index.js').ExitReason} ExitReason */
+/** @typedef {import('../runtime.js').Core} Core */
+/** @typedef {import('../../index.js').TenantStatus} TenantStatus */
 /** @typedef {ReturnType<typeof createCounts>} Counts */
 
-/** Where the number of failed starts stands: see `src/board.rs`. */
+/** Where the number of failed starts stands: see `crates/driver/src/board.rs`. */
 const FAILURES = 5;
 
 /** Counted as events are delivered, so that they agree with them. They outlive `dispose`. */
@@ -34,9 +34,9 @@ export function createCounts() {
 }
 
 /**
- * @param {import('../index.js').RuntimeStats} stats
+ * @param {import('../../index.js').RuntimeStats} stats
  * @param {Core} core
- * @returns {import('../index.js').RuntimeMetrics}
+ * @returns {import('../../index.js').RuntimeMetrics}
  */
 export function metricsOf(stats, { counts, board }) {
   return {
@@ -76,7 +76,7 @@ export function statusesOf({ numbers, texts }, { runs, images }, asked) {
 }
 
 const NOTHING_BUT_A_SNAPSHOT = {
-  state: /** @type {import('../index.js').TenantState} */ ('checkpointed'),
+  state: /** @type {import('../../index.js').TenantState} */ ('checkpointed'),
   ...{ attempt: 0, retryAt: null, last: undefined, isOfLastExit: false },
   ...{ starts: 0, crashes: 0, lastExit: null, cpuMs: null, rssBytes: null },
 };
@@ -114,13 +114,13 @@ function statusOf({ last, isOfLastExit, ...known }, run) {
   return status;
 }
 
-/** What a function of the user's threw is told as it is. @param {import('./errors.js').Failure | undefined} failure */
+/** What a function of the user's threw is told as it is. @param {import('../errors.js').Failure | undefined} failure */
 const isThrown = (failure) => failure?.kind.endsWith('Threw') === true;
 
 /**
  * What a process and everything below it use: the accounting of observations, for any pid.
  * @param {number} pid
- * @returns {Promise<import('../index.js').ProcessTreeStats | null>}
+ * @returns {Promise<import('../../index.js').ProcessTreeStats | null>}
  */
 export async function readProcessTreeStats(pid) {
   if (!isPid(pid)) return null;

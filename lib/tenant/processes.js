@@ -1,5 +1,5 @@
 /** Processes that the pool has not started itself, as they are handed to it: by `spawn`, or to `adopt`. */
-import { notAdopted, notStopped, spawnFailed, textOf } from './errors.js';
+import { notAdopted, notStopped, spawnFailed, textOf } from '../errors.js';
 
 /**
  * The user's process, if it is one, read once. Whether its port will do is up to whoever asks.
@@ -49,7 +49,7 @@ export const isBarePid = (value) =>
 /**
  * A process that somebody else has started, by its pid: its end is seen, and it is signalled, through a pidfd, which never
  * means another process.
- * @param {import('./runtime.js').Core} core
+ * @param {import('../runtime.js').Core} core
  * @param {string} key
  * @param {number} pid
  * @param {{ bornAfter?: number, bornBefore?: number, resourceId?: string }} known when it was started, in milliseconds since

@@ -19,10 +19,10 @@ const SLOW_MS = 0.5;
  */
 const MOST_PROMISES = 64;
 
-/** Starts in a batch, at most: see `src/uplink.rs`. */
+/** Starts in a batch, at most: see `crates/driver/src/uplink.rs`. */
 const MOST_STARTS = 64;
 
-/** Where the number of records in Rust's queue stands: see `src/board.rs`. */
+/** Where the number of records in Rust's queue stands: see `crates/driver/src/board.rs`. */
 const QUEUED = 4;
 
 /**
@@ -179,7 +179,7 @@ export class LogText {
    * @param {number} pid
    * @param {'stdout' | 'stderr'} stream
    * @param {number} at
-   * @param {((event: import('../index.js').RuntimeLogEvent) => unknown) | undefined} onLog the user's
+   * @param {((event: import('../../index.js').RuntimeLogEvent) => unknown) | undefined} onLog the user's
    */
   constructor(text, key, pid, stream, at, onLog) {
     this.text = text;

@@ -1,11 +1,11 @@
 /**
- * A batch of records from Rust, decoded. The lists of names here and the enumerations in `src/binding/records.rs` are the
+ * A batch of records from Rust, decoded. The lists of names here and the enumerations in `src/records.rs` are the
  * same, in the same order.
  */
 
-/** @typedef {import('./errors.js').Failure} Failure */
-/** @typedef {import('./errors.js').FailureKind} FailureKind */
-/** @typedef {import('../index.js').ExitReason} ExitReason */
+/** @typedef {import('../errors.js').Failure} Failure */
+/** @typedef {import('../errors.js').FailureKind} FailureKind */
+/** @typedef {import('../../index.js').ExitReason} ExitReason */
 
 // prettier-ignore
 export const RECORDS = [
@@ -40,7 +40,7 @@ const SIGNALS = [
 export const signalNumber = (name) => Math.max(0, SIGNALS.indexOf(/** @type {string} */ (name)));
 
 // prettier-ignore
-/** @type {readonly import('../index.js').TenantState[]} */
+/** @type {readonly import('../../index.js').TenantState[]} */
 export const TENANT_STATES = [
   'queued', 'spawning', 'ready', 'stopping', 'stuck', 'backing-off', 'failed', 'stopped',
 ];
@@ -122,7 +122,7 @@ export class Batch {
 
   status() {
     const key = this.text();
-    const state = /** @type {import('../index.js').TenantState} */ (TENANT_STATES[this.number()]);
+    const state = /** @type {import('../../index.js').TenantState} */ (TENANT_STATES[this.number()]);
     const [run, cpuMs, rssBytes] = [this.number(), this.numberOrNull(), this.numberOrNull()];
     const [starts, crashes, attempt] = [this.number(), this.number(), this.number()];
     const hasFailed = attempt > 0;
@@ -136,7 +136,7 @@ export class Batch {
     };
   }
 
-  /** @returns {NonNullable<import('../index.js').TenantStatus['lastExit']>} */
+  /** @returns {NonNullable<import('../../index.js').TenantStatus['lastExit']>} */
   lastExit() {
     const [exitCode, signal] = [this.numberOrNull(), this.signal() ?? null];
     const [reason, at, output] = [this.exitReason(), this.number(), this.text()];

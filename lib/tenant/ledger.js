@@ -1,9 +1,9 @@
 /**
  * What JavaScript keeps: of calls that have not been answered, of each process, and of live tenants. While a call waits, the
  * host process stays alive. The touch clocks of tenants lie in memory shared with Rust, so that `touch`, and `ensure` of a
- * running key, never leave JavaScript; see `src/leases.rs` for the protocol.
+ * running key, never leave JavaScript; see `crates/driver/src/leases.rs` for the protocol.
  */
-import { aborted, unreadable } from './errors.js';
+import { aborted, unreadable } from '../errors.js';
 
 /** `setTimeout` fires at once when it is given more. */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -139,7 +139,7 @@ export function createTickets() {
 
 /** @typedef {ReturnType<typeof createTickets>} Tickets */
 
-/** @typedef {import('../index.js').Tenant} Tenant */
+/** @typedef {import('../../index.js').Tenant} Tenant */
 /** @typedef {{ touchedAt: Float64Array, sequence: Float64Array, claimed: Int32Array }} Leases */
 
 /** @param {(chunk: number) => Leases} leasesOf the memory of a chunk */
@@ -255,7 +255,7 @@ function tenantOf({ key, host, port, pid, startedAt, resourceId }, lastTouchedAt
  * @property {string | undefined} resourceId
  * @property {boolean} isOver its exit has been told
  * @property {Live | undefined} live from ready on
- * @property {import('../index.js').RuntimeProcess | undefined} process the user's, from their `spawn`
+ * @property {import('../../index.js').RuntimeProcess | undefined} process the user's, from their `spawn`
  * @property {unknown} [startError] what `spawn` or `readiness` threw
  * @property {unknown} [killError] what `kill` threw last
  * @property {boolean} [isAskedToStop] `kill` has been called

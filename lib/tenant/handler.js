@@ -1,14 +1,13 @@
 /** What becomes of each record that Rust sends up: one function for each of `RECORDS`. */
-import { RECORDS } from './batch.js';
+import { RECORDS } from '../bridge/batch.js';
 import { tenantEnvironment, withHostsBun } from './environment.js';
-import * as errors from './errors.js';
-import { LogText } from './inbox.js';
+import * as errors from '../errors.js';
+import { LogText } from '../bridge/inbox.js';
 import { createRun } from './ledger.js';
-import { directoryOf } from './place.js';
 
-/** @typedef {import('./batch.js').Batch} Batch */
+/** @typedef {import('../bridge/batch.js').Batch} Batch */
 /** @typedef {import('./ledger.js').Run} Run */
-/** @typedef {import('./runtime.js').Core} Core */
+/** @typedef {import('../runtime.js').Core} Core */
 
 /** Reads the rest of its record and acts on it; log lines are left to the reader of the batch. @typedef {(core: Core, batch: Batch) => LogText | void} Handler */
 
@@ -18,6 +17,13 @@ export function handle(core, batch) {
   if (take === undefined) throw new Error('the addon and lib/ of @absolutejs/runtime differ; reinstall it');
   return take(core, batch) || undefined;
 }
+
+/**
+ * The directory that a valid key stands for.
+ * @param {string} root as `directoryAt` makes it
+ * @param {string} key
+ */
+const directoryOf = (root, key) => (root === '/' ? `/${key}` : `${root}/${key}`);
 
 /** The process that the record is about. @param {Core} core @param {Batch} batch */
 const runOf = ({ runs }, batch) => /** @type {Run} */ (runs.get(batch.number()));
@@ -51,7 +57,7 @@ const HANDLERS = {
   /** The process that a call of `adopt` handed over is a run. */
   adopted({ runs, adoptions, external }, batch) {
     const [id, call] = [batch.number(), batch.number()];
-    const { process, taken, port, host, startedAt } = /** @type {import('./runtime.js').Adoption} */ (
+    const { process, taken, port, host, startedAt } = /** @type {import('../runtime.js').Adoption} */ (
       adoptions.get(call)
     );
     adoptions.delete(call);
@@ -140,7 +146,7 @@ const HANDLERS = {
     }
     core.tracing?.exited(run, exitCode, reason);
     core.checkpoints?.exited(run, reason);
-    /** @type {import('../index.js').RuntimeTransitionEvent & { type: 'exit' }} */
+    /** @type {import('../../index.js').RuntimeTransitionEvent & { type: 'exit' }} */
     const event = { type: 'exit', key, pid, exitCode, reason };
     if (signal !== undefined) event.signal = signal;
     core.onTransition?.(withResource(run, event));
@@ -226,12 +232,12 @@ function launch({ settings, native, wake }, run, cwd, env) {
   wake();
 }
 
-/** @param {Core} core @param {import('./checkpoint/checkpoints.js').Checkpoints} images @param {Run} run @param {boolean} isFresh */
+/** @param {Core} core @param {import('../checkpoint/checkpoints.js').Checkpoints} images @param {Run} run @param {boolean} isFresh */
 function restoreOrStart(core, images, run, isFresh) {
   void images.restoreOr(run, isFresh, () => start(core, run));
 }
 
-/** @param {Core} core @param {import('./ledger.js').Call} call @param {import('./batch.js').Refusal} refusal @returns {unknown} */
+/** @param {Core} core @param {import('./ledger.js').Call} call @param {import('../bridge/batch.js').Refusal} refusal @returns {unknown} */
 function errorOf(core, { key, method }, refusal) {
   const { runs, notStopped } = core;
   switch (refusal.kind) {

@@ -3,12 +3,12 @@
  * needs it before it has asked for a tenant: it is loaded with the first call, or when the program that has created the
  * runtime has nothing else to do, whichever comes first.
  */
-import { partNotLoaded } from './errors.js';
+import { partNotLoaded } from '../errors.js';
 
-/** @typedef {import('./runtime.js').Core} Core */
-/** @typedef {import('./inbox.js').Inbox} Inbox */
+/** @typedef {import('../runtime.js').Core} Core */
+/** @typedef {import('../bridge/inbox.js').Inbox} Inbox */
 
-/** Once it is there, no runtime waits for it any more. @type {typeof import('./tenancy.js') | undefined} */
+/** Once it is there, no runtime waits for it any more. @type {typeof import('../tenancy.js') | undefined} */
 let tenancy;
 
 /**

@@ -1,0 +1,21 @@
+// The check of who may know whom reads imports as the engines do.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { importsIn } from '../../scripts/lib/arrows.mjs';
+
+test('imports are found wherever they stand, and types are none', () => {
+  const source = `
+import { a } from './a.js';
+import {
+  b,
+} from '../b.js';
+import * as c from './c.js';
+export { d } from './d.js';
+import './e.js';
+const f = () => import('#f');
+import { readFileSync } from 'node:fs';
+/** @typedef {import('./types.js').Type} Type */
+// import './comment.js';
+`;
+  assert.deepEqual(importsIn(source), ['./a.js', '../b.js', './c.js', './d.js', './e.js', '#f']);
+});
