@@ -50,7 +50,7 @@ export function steps() {
     installed('prettier', ['--check', '.']),
     bunTests('bun test', '__test__', ['__test__/node/', '__test__/readme/']),
     nodeTests(),
-    bunTests('README', '__test__/readme'),
+    bunTests('README and docs', '__test__/readme'),
     installationTests(),
     soak(),
     { name: 'demo --once', command: bun, args: ['examples/host.ts', '--once'], count: countAsOneCheck },

@@ -18,12 +18,18 @@ export class MarkdownDocument implements Disposable {
   #leavingPatienceMs: number;
   #env: NodeJS.ProcessEnv;
 
-  /** Tenants go within a second of their host, but on a busy machine that can be a long one. */
-  constructor(markdown: string, { leavingPatienceMs = 20_000, env = {} as NodeJS.ProcessEnv } = {}) {
+  /**
+   * Tenants go within a second of their host, but on a busy machine that can be a long one. `given` are files of another
+   * document, there before all of this one.
+   */
+  constructor(
+    markdown: string,
+    { leavingPatienceMs = 20_000, env = {} as NodeJS.ProcessEnv, given = [] as readonly Block[] } = {},
+  ) {
     this.#leavingPatienceMs = leavingPatienceMs;
     this.#env = env;
     this.blocks = parseBlocks(markdown);
-    this.#project = new Project(this.blocks);
+    this.#project = new Project([...given, ...this.blocks]);
   }
 
   get directory() {
