@@ -9,6 +9,7 @@ pub mod connections;
 pub mod cpu_clock;
 pub mod engine;
 pub mod foreign;
+mod foreign_group;
 pub mod listeners;
 pub mod listening;
 pub mod logs;
