@@ -413,7 +413,8 @@ export type RuntimeOptions = {
   /**
    * How long a tenant has between SIGTERM and SIGKILL, which its whole tree gets. 0: SIGKILL at once. SIGTERM goes to the
    * main process and, when it is gone, to whoever is left: to each process once, and not to one that has had it from
-   * a parent that passes its own on, as `bun run` does.
+   * a parent that passes its own on, as `bun run` does. (A wrapper that sleeps first, passes it on then and ends before its
+   * child cannot be told from one that passes nothing on: its child gets a second one, if it has kept its handler.)
    * Default 5 000. `onLog` has as long, and 200 ms more, for the output that is left; see there.
    */
   stopTimeoutMs?: number;

@@ -26,14 +26,15 @@ createServer(answer).listen(Number(process.env.PORT), '127.0.0.1', () => appendF
 `;
 
 /** Starts the server, and does with SIGTERM what it says. */
-const leader = (onTerm: string) => `
+const leader = ({ onTerm = '', atStart = '' }: Start) => `
 import { spawn } from 'node:child_process';
+${atStart}
 const child = spawn('node', ['server.mjs'], { stdio: 'inherit' });
 process.on('SIGTERM', () => { ${onTerm} });
 child.on('exit', () => process.exit(0));
 `;
 
-type Start = { start: string; command?: string[]; onTerm?: string; leavesGroup?: true };
+type Start = { start: string; command?: string[]; atStart?: string; onTerm?: string; leavesGroup?: true };
 
 const hasPnpm = spawnSync('pnpm', ['--version']).status === 0;
 /** Since Node 22. */
@@ -76,11 +77,32 @@ const starts: Record<string, Start | undefined> = {
     command: ['node', 'leader.mjs'],
     onTerm: "child.kill('SIGTERM'); process.exit(0)",
   },
+  'a leader that passes it on and leaves when a thread of its own is ready': {
+    start: '',
+    command: ['node', 'leader.mjs'],
+    atStart: `
+      import { Worker } from 'node:worker_threads';
+      const turns = new Int32Array(new SharedArrayBuffer(4));
+      const code = \`
+        const { workerData: turns } = require('node:worker_threads');
+        Atomics.wait(turns, 0, 0);
+        for (const end = Date.now() + 30; Date.now() < end; );
+        Atomics.store(turns, 0, 2);
+        Atomics.notify(turns, 0);\`;
+      new Worker(code, { eval: true, workerData: turns });`,
+    onTerm: `
+      Atomics.store(turns, 0, 1);
+      Atomics.notify(turns, 0);
+      Atomics.wait(turns, 0, 1);
+      child.kill('SIGTERM');
+      process.exit(0)`,
+  },
 };
 
-async function stopped(name: string, { start, command, onTerm }: Start, server: string, load = false) {
+async function stopped(name: string, start: Start, server: string, load = false) {
+  const { command } = start;
   await using pool = createPool({ stopTimeoutMs: 20_000, ...(command && { command }) });
-  pool.tenants.add('app', { start, 'server.mjs': server, 'leader.mjs': leader(onTerm ?? '') });
+  pool.tenants.add('app', { start: start.start, 'server.mjs': server, 'leader.mjs': leader(start) });
   const { port } = await pool.runtime.ensure('app');
   let isOver = false;
   const answered = load
@@ -100,9 +122,10 @@ async function stopped(name: string, { start, command, onTerm }: Start, server: 
 }
 
 /** As a host before this one could have left it: nobody's tenant, in a process group of its own. */
-async function stoppedAfterAdoption(name: string, { start, command, onTerm }: Start, server: string) {
+async function stoppedAfterAdoption(name: string, start: Start, server: string) {
+  const { command } = start;
   await using pool = createPool({ stopTimeoutMs: 20_000 });
-  pool.tenants.add('app', { start, 'server.mjs': server, 'leader.mjs': leader(onTerm ?? '') });
+  pool.tenants.add('app', { start: start.start, 'server.mjs': server, 'leader.mjs': leader(start) });
   const cwd = join(pool.tenants.root, 'app');
   const [program = 'bun', ...rest] = command ?? ['bun', 'run', 'start'];
   const env = { ...process.env, PORT: '0' };

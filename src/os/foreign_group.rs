@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use warden::reaction::{CARE_MS, FREEZE_MS, LOOK_MS, REACTION_MS};
+use warden::reaction::{CARE_MS, FREEZE_MS, LOOK_MS, is_at_work};
 use warden::{Disposition, Reaction, Stat};
 
 /// How many are stopped at most while one is asked: each costs some system calls on the engine's thread.
@@ -161,22 +161,24 @@ impl Asking {
     async fn await_stop(&mut self, stopped: &Stopped) {
         let mut looks = FREEZE_MS / LOOK_MS;
         for member in &stopped.0 {
-            while member.disposition().is_some_and(|it| !it.is_frozen()) && self.pause(&mut looks).await {}
+            while looks > 0 && member.disposition().is_some_and(|it| !it.is_frozen()) && self.pause().await {
+                looks -= 1;
+            }
         }
     }
 
     async fn await_reaction(&mut self, member: Member) {
-        let mut looks = REACTION_MS / LOOK_MS;
         let mut reaction = Reaction::default();
-        while self.pause(&mut looks).await && !reaction.is_over(member.disposition()) {}
+        let look = || member.disposition().zip(member.stat());
+        let is_at_work = || is_at_work(Path::new("/proc"), member.pid);
+        while self.pause().await && !reaction.is_over(look(), is_at_work) {}
     }
 
     /// Lets some time pass; false if there is none left.
-    async fn pause(&mut self, looks: &mut u64) -> bool {
-        if *looks == 0 || self.looks_left == 0 {
+    async fn pause(&mut self) -> bool {
+        if self.looks_left == 0 {
             return false;
         }
-        *looks -= 1;
         self.looks_left -= 1;
         tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
         true

@@ -8,7 +8,10 @@
 //! tells nobody who got a signal, but it shows who has one pending. So before a process is asked that may pass it on,
 //! those below it that would listen are stopped, for as long as it takes the process to react: a few milliseconds. What
 //! it passes on meanwhile waits in them and is seen. (Those that do not listen need no such care: whoever of them was sent
-//! one is dead.) What is passed on later is seen only in programs that let go of their handler with the first signal, and
+//! one is dead.) That a process has reacted is when it, all of it, sleeps, or has had its time (`reaction.rs`). So
+//! one that passes it on after it has slept is taken for one that passes nothing on, and nothing that the kernel tells of its
+//! child afterwards makes a difference: a server that was passed one and one that is busy both have run since, and have their
+//! handler. What is passed on later is seen only in programs that let go of their handler with the first signal, and
 //! not in those that have let go of it by executing another: as a shell's child does, which holds all signals back until it
 //! is the command. Then they are continued, as everybody in the main process's group is: a stopped process would hear nothing.
 //!
@@ -23,7 +26,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
 use warden::planted::{Bug, planted};
-use warden::reaction::{CARE_MS, FREEZE_MS, LOOK_MS, REACTION_MS};
+use warden::reaction::{CARE_MS, FREEZE_MS, LOOK_MS, is_at_work};
 use warden::{Disposition, Reaction, Stat};
 
 use crate::clock;
@@ -169,9 +172,10 @@ impl Care<'_> {
 
     /// Until the process has ended, or has taken the signal and waits for something else.
     fn await_reaction(&self, pid: Pid) {
-        let due_ms = self.due_ms.min(clock::now_ms() + REACTION_MS);
         let mut reaction = Reaction::default();
-        while self.goes_on(due_ms) && !reaction.is_over(disposition_of(pid)) {}
+        let look = || disposition_of(pid).zip(stat_of(pid));
+        let is_at_work = || is_at_work(Path::new(""), pid);
+        while self.goes_on(self.due_ms) && !reaction.is_over(look(), is_at_work) {}
     }
 
     /// Lets some time pass; false if there is none left, or something else to do.
