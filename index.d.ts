@@ -413,7 +413,8 @@ export type RuntimeOptions = {
   /**
    * How long a tenant has between SIGTERM and SIGKILL, which its whole tree gets. 0: SIGKILL at once. SIGTERM goes to the
    * main process and, when it is gone, to whoever is left: to each process once, and not to one that has had it from
-   * a parent that passes its own on, as `bun run` does.
+   * a parent that passes its own on, as `bun run` does. (A wrapper that sleeps first, passes it on then and ends before its
+   * child cannot be told from one that passes nothing on: its child gets a second one, if it has kept its handler.)
    * Default 5 000. `onLog` has as long, and 200 ms more, for the output that is left; see there.
    */
   stopTimeoutMs?: number;
@@ -748,9 +749,11 @@ export type Runtime = {
   /**
    * Takes over a process that is already running, as the key's tenant: one that survived a restart of its host, say. It
    * takes part in everything from then on. With a full pool it waits for room first. A process that is given as
-   * `{ pid }` alone is watched and signalled through a pidfd, together with its process group if it leads one (never the
-   * one that the host is in). Its exit code is known if it is a child of the host; otherwise it is `null`, and an end of its
-   * own counts as `crashed`. It is nothing that we have started: when the host ends without `dispose`, it runs on.
+   * `{ pid }` alone is watched and signalled through a pidfd. If it leads a process group (and not the one that the host is
+   * in), that ends with it: a stop sends SIGTERM to its members as `stopTimeoutMs` says, and when it ends by itself, what
+   * it leaves there is killed (by Linux 6.9 and newer). Its exit code is known if it is a child of the host; otherwise it
+   * is `null`, and an end of its own counts as `crashed`. It is nothing that we have started: when the host ends without
+   * `dispose`, it runs on.
    *
    * @throws {RuntimeError} with `code` `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED`, `ERR_RUNTIME_INVALID_KEY`,
    * `ERR_RUNTIME_ALREADY_REGISTERED` when the key has a process or is about to, `ERR_RUNTIME_INVALID_OPTION` for a port

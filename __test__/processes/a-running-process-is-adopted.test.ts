@@ -131,6 +131,22 @@ test('one that is deaf to SIGTERM is forced after stopTimeoutMs', async () => {
   expect(pool.events.of('exit')[0]).toMatchObject({ exitCode: null, reason: 'killed' });
 });
 
+test('what its leader leaves has the rest of the time, is forced then, and is gone when kill resolves', async () => {
+  await using pool = createPool({ ...nothingRegular, stopTimeoutMs: 300 });
+  const script = 'sh -c "trap \'echo asked > asked\' TERM; while :; do sleep 0.01; done" & exec sleep 1000';
+  const { pid } = await orphan(pool.tenants, script, 'own group');
+  const rest = await until('the helper', () => {
+    const helper = descendantsOf(pid).find(({ name }) => name === 'sh');
+    return helper && descendantsOf(helper.pid).length > 0 && helper;
+  });
+  await pool.runtime.adopt('app', { pid }, { port: 4000 });
+  await within('kill', pool.runtime.kill('app'));
+  expect(isAlive(rest.pid)).toBe(false);
+  expect(readFileSync(join(pool.tenants.root, 'asked'), 'utf8')).toBe('asked\n');
+  expect(pool.events.of('exit')).toMatchObject([{ reason: 'killed' }]);
+  await pool.dispose();
+});
+
 test('SIGTERM comes first: one that ends in its own way gets to', async () => {
   await using pool = createPool({ ...nothingRegular, stopTimeoutMs: 20_000 });
   const child = new Child(pool.tenants, "trap 'exit 5' TERM; sleep 1000 & wait", 'own group');

@@ -7,8 +7,6 @@
 mod asking;
 #[path = "../../crates/warden/src/clock.rs"]
 mod clock;
-#[path = "../../crates/warden/src/disposition.rs"]
-mod disposition;
 #[path = "../../crates/warden/src/hunt.rs"]
 mod hunt;
 #[path = "../../crates/warden/src/keeper.rs"]

@@ -47,9 +47,9 @@ impl Driver {
             return Ok(());
         }
         let engine = self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
-        let (driver, watched) = (self.clone(), process.clone());
+        let (driver, watched, off_thread) = (self.clone(), process.clone(), engine.off_thread.clone());
         let watching = engine.spawn(async move {
-            let exit_code = watched.outlive_and_clear_group().await;
+            let exit_code = watched.outlive_and_clear_group(off_thread).await;
             driver.lock().foreign.remove(&ticket);
             driver.answer(ticket, exit_code);
         });
@@ -66,8 +66,12 @@ impl Driver {
 
     /// Asks a process that is watched to end. Why it cannot be, if it cannot.
     pub fn signal(&self, ticket: u64, force: bool) -> Result<(), String> {
-        let process = self.lock().foreign.get(&ticket).map(|watched| watched.process.clone());
-        process.map_or(Ok(()), |process| process.signal(force)).map_err(|error| error.to_string())
+        let core = self.lock();
+        let Some(Watched { process, watching }) = core.foreign.get(&ticket) else { return Ok(()) };
+        let (process, is_waited_for) = (process.clone(), watching.is_some());
+        drop(core);
+        let signalled = if force { process.force() } else { process.ask(is_waited_for) };
+        signalled.map_err(|error| error.to_string())
     }
 
     /// Finds out whether the process answers on the port within this time. The answer to the ticket: 0 if it does not, 1 at

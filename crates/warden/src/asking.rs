@@ -8,7 +8,10 @@
 //! tells nobody who got a signal, but it shows who has one pending. So before a process is asked that may pass it on,
 //! those below it that would listen are stopped, for as long as it takes the process to react: a few milliseconds. What
 //! it passes on meanwhile waits in them and is seen. (Those that do not listen need no such care: whoever of them was sent
-//! one is dead.) What is passed on later is seen only in programs that let go of their handler with the first signal, and
+//! one is dead.) That a process has reacted is when it, all of it, sleeps, or has had its time (`reaction.rs`). So
+//! one that passes it on after it has slept is taken for one that passes nothing on, and nothing that the kernel tells of its
+//! child afterwards makes a difference: a server that was passed one and one that is busy both have run since, and have their
+//! handler. What is passed on later is seen only in programs that let go of their handler with the first signal, and
 //! not in those that have let go of it by executing another: as a shell's child does, which holds all signals back until it
 //! is the command. Then they are continued, as everybody in the main process's group is: a stopped process would hear nothing.
 //!
@@ -17,34 +20,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
-use warden::Stat;
 use warden::planted::{Bug, planted};
+use warden::reaction::{CARE_MS, FREEZE_MS, LOOK_MS, is_at_work};
+use warden::{Disposition, Reaction, Stat};
 
 use crate::clock;
-use crate::disposition::Disposition;
 use crate::link;
 use crate::tree::{Kinship, Scope, descendants, signal_member, stat_of};
-
-/// How long it may take until those below have stopped. They need a turn on a processor for it.
-const FREEZE_MS: u64 = 200;
-
-/// How long a process has to react while those below it are stopped. Only one that is kept busy needs it all.
-const REACTION_MS: u64 = 100;
-
-/// How long a tree's processes are waited for in all. The first needs no more than the two above, and most trees a few
-/// milliseconds. Those that are left then are asked all the same, and may get a second one from a parent. Less than the
-/// keeper's last grace, so that everybody has been asked by the end of that.
-const CARE_MS: u64 = 500;
-
-/// Between two looks at them.
-const LOOK_MS: u64 = 1;
-
-/// How often a process has to be found asleep, without having run in between, to have reacted.
-const QUIET_LOOKS: u32 = 2;
 
 /// See the module.
 pub struct Asking {
@@ -100,7 +87,7 @@ impl Asking {
     }
 
     fn was_passed_it(&self, pid: Pid) -> bool {
-        let Some(disposition) = Disposition::of(pid) else { return false };
+        let Some(disposition) = disposition_of(pid) else { return false };
         // Looked at later, so what it has executed before the one above is seen here.
         let Some(stat) = stat_of(pid) else { return false };
         let is_it = |listener: &&Listener| listener.started_at_ticks == stat.started_at_ticks;
@@ -113,13 +100,13 @@ impl Asking {
     fn ask(&mut self, child: Pid, link: Option<&OwnedFd>) -> bool {
         let begun_ms = clock::now_ms();
         let care = Care { link, due_ms: begun_ms + self.care_left_ms };
-        let may_pass_it_on = self.care_left_ms > 0 && Disposition::of(child).is_some_and(|it| it.listens);
+        let may_pass_it_on = self.care_left_ms > 0 && disposition_of(child).is_some_and(|it| it.listens);
         let members =
             if may_pass_it_on { descendants(Scope { root: child, spared: &[] }) } else { Vec::new() };
         // Looked at in this order, so that a listener is never taken for the program that it executes next.
         let as_listener = |pid| {
             let stat = stat_of(pid)?;
-            Disposition::of(pid).filter(|it| it.listens && !it.has_ended()).map(|_| (pid, stat))
+            disposition_of(pid).filter(|it| it.listens && !it.has_ended()).map(|_| (pid, stat))
         };
         let listening: Vec<(Pid, Stat)> = members.iter().copied().filter_map(as_listener).collect();
         let members: HashSet<Pid> = members.into_iter().collect();
@@ -159,7 +146,7 @@ impl Asking {
 
     /// Returns whether it has been passed it.
     fn note(&mut self, pid: Pid, stat: Stat) -> bool {
-        let is_pending = Disposition::of(pid).is_some_and(|it| it.is_pending);
+        let is_pending = disposition_of(pid).is_some_and(|it| it.is_pending);
         let known = self.listeners.get(&pid).filter(|known| known.started_at_ticks == stat.started_at_ticks);
         let was_passed_it = is_pending || known.is_some_and(|known| known.was_passed_it);
         let Stat { started_at_ticks, stack_start, .. } = stat;
@@ -179,20 +166,16 @@ impl Care<'_> {
     fn await_stop(&self, processes: &[(Pid, Stat)]) {
         let due_ms = self.due_ms.min(clock::now_ms() + FREEZE_MS);
         for &(pid, _) in processes {
-            while Disposition::of(pid).is_some_and(|it| !it.is_frozen()) && self.goes_on(due_ms) {}
+            while disposition_of(pid).is_some_and(|it| !it.is_frozen()) && self.goes_on(due_ms) {}
         }
     }
 
     /// Until the process has ended, or has taken the signal and waits for something else.
     fn await_reaction(&self, pid: Pid) {
-        let due_ms = self.due_ms.min(clock::now_ms() + REACTION_MS);
-        let (mut quiet_looks, mut switches) = (0, None);
-        while quiet_looks < QUIET_LOOKS && self.goes_on(due_ms) {
-            let Some(now) = Disposition::of(pid).filter(|it| !it.has_ended()) else { return };
-            let is_quiet = now.state == b'S' && !now.is_pending && switches == Some(now.switches);
-            quiet_looks = if is_quiet { quiet_looks + 1 } else { 0 };
-            switches = Some(now.switches);
-        }
+        let mut reaction = Reaction::default();
+        let look = || disposition_of(pid).zip(stat_of(pid));
+        let is_at_work = || is_at_work(Path::new(""), pid);
+        while self.goes_on(self.due_ms) && !reaction.is_over(look(), is_at_work) {}
     }
 
     /// Lets some time pass; false if there is none left, or something else to do.
@@ -202,4 +185,8 @@ impl Care<'_> {
         link::wait(&mut link, Some(LOOK_MS));
         clock::now_ms() < due_ms && link.iter().all(|link| link.revents().is_empty())
     }
+}
+
+fn disposition_of(pid: Pid) -> Option<Disposition> {
+    Disposition::read(Path::new(""), pid)
 }

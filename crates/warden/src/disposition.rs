@@ -1,6 +1,7 @@
-//! What a process does about `SIGTERM`, from its `status` in the warden's working directory, which is `/proc`.
+//! What a process does about `SIGTERM`, from its `status` in `/proc`.
 
 use std::fs;
+use std::path::Path;
 
 use rustix::process::{Pid, Signal};
 
@@ -21,8 +22,8 @@ pub struct Disposition {
 
 impl Disposition {
     /// `None` if there is no such process, or it cannot be looked at.
-    pub fn of(pid: Pid) -> Option<Disposition> {
-        parse(&fs::read(format!("{}/status", pid.as_raw_pid())).ok()?)
+    pub fn read(proc: &Path, pid: Pid) -> Option<Disposition> {
+        parse(&fs::read(proc.join(format!("{}/status", pid.as_raw_pid()))).ok()?)
     }
 
     /// It runs no code of its own until it is continued.
@@ -97,8 +98,7 @@ mod tests {
 
     #[test]
     fn a_process_can_be_looked_at() {
-        // As the warden does.
-        std::env::set_current_dir("/proc").expect("there is one");
-        assert!(Disposition::of(rustix::process::getpid()).is_some_and(|own| !own.has_ended()));
+        let own = Disposition::read(Path::new("/proc"), rustix::process::getpid());
+        assert!(own.is_some_and(|own| !own.has_ended()));
     }
 }

@@ -9,7 +9,8 @@
 //! - [`spec`] is what a tenant's start consists of, and travels in a memory file;
 //! - [`host`] sends and receives these over the socket, for the host's side;
 //! - [`setback`] says what an error of the socket means, for both sides;
-//! - [`stat`] says what the kernel knows of a process, for both sides.
+//! - [`stat`] says what the kernel knows of a process, [`disposition`] what the process does about `SIGTERM`, and [`reaction`]
+//!   whether it has done it, for both sides.
 //!
 //! [launch]: protocol::Command::Launch
 //! [stop]: protocol::Command::Stop
@@ -17,14 +18,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod disposition;
 pub mod host;
 pub mod planted;
 pub mod protocol;
+pub mod reaction;
 pub mod setback;
 pub mod spec;
 pub mod stat;
 
+pub use disposition::Disposition;
 pub use protocol::{COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage};
+pub use reaction::Reaction;
 pub use setback::Setback;
 pub use spec::{LaunchSpec, SpecError};
 pub use stat::Stat;

@@ -16,7 +16,6 @@
 
 mod asking;
 mod clock;
-mod disposition;
 mod hunt;
 mod keeper;
 mod launch;

@@ -48,6 +48,11 @@ impl Stat {
         self.started_at_ticks.saturating_mul(MS_PER_S) / rustix::param::clock_ticks_per_second()
     }
 
+    /// The CPU time of all its threads.
+    pub fn own_cpu_ms(&self) -> u64 {
+        self.own_ticks.saturating_mul(MS_PER_S) / rustix::param::clock_ticks_per_second()
+    }
+
     /// Looks at a process; `None` if there is none, or it cannot be looked at just now.
     pub fn of(pid: u32) -> Option<Stat> {
         let proc = open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;

@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs;
+use std::ops::Range;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use support::{SIGKILL, Tenant, Warden, eventually, process, script};
@@ -32,17 +33,18 @@ fn assert_goes_on(warden: &mut Warden, tenant: Tenant, next: u64) {
     assert_eq!(warden.expect_ended(tenant.run).how(), SIGKILL);
 }
 
-/// From none to spare to just enough, every launch fails with what is missing, until one does not.
-#[test]
-fn of_descriptors() {
-    let mut warden = Warden::start();
-    let tenant = warden.start_script(1, "sleep 1000");
+/// How launches fail for which the warden has so much of something, from none to spare to just enough, until one does not.
+fn failures_until_enough(
+    warden: &mut Warden,
+    resource: Resource,
+    limits: Range<u64>,
+) -> Vec<(LaunchStep, i32)> {
     let mut failures = Vec::new();
-    for run in 6..40 {
-        let before = limit(warden.pid(), Resource::Nofile, run);
+    for run in limits {
+        let before = limit(warden.pid(), resource, run);
         warden.launch(run, &script("exit 0"));
         let outcome = warden.report_about(run);
-        give_back(warden.pid(), Resource::Nofile, before);
+        give_back(warden.pid(), resource, before);
         match outcome {
             Report::LaunchFailed { step, errno, .. } => failures.push((step, errno)),
             Report::Started { .. } => {
@@ -52,6 +54,15 @@ fn of_descriptors() {
             other => panic!("{other:?}"),
         }
     }
+    failures
+}
+
+/// Every launch fails with what is missing.
+#[test]
+fn of_descriptors() {
+    let mut warden = Warden::start();
+    let tenant = warden.start_script(1, "sleep 1000");
+    let failures = failures_until_enough(&mut warden, Resource::Nofile, 6..40);
     // The three descriptors of a launch do not arrive; then there is none for the keeper's socket, or the tenant's pipe.
     assert!(failures.len() >= 4, "{failures:?}");
     assert!(failures.iter().all(|(_, errno)| *errno == EMFILE), "{failures:?}");
@@ -87,22 +98,8 @@ fn of_processes() {
 fn no_process_left() {
     let mut warden = Warden::start();
     let tenant = warden.start_script(1, "exec sleep 1000");
-    let mut failures = Vec::new();
     // The limit counts the threads of this test, too.
-    for run in 2..100 {
-        let before = limit(warden.pid(), Resource::Nproc, run);
-        warden.launch(run, &script("exit 0"));
-        let outcome = warden.report_about(run);
-        give_back(warden.pid(), Resource::Nproc, before);
-        match outcome {
-            Report::LaunchFailed { step, errno, .. } => failures.push((step, errno)),
-            Report::Started { .. } => {
-                assert_eq!(warden.expect_ended(run).how(), support::exited(0));
-                break;
-            }
-            other => panic!("{other:?}"),
-        }
-    }
+    let failures = failures_until_enough(&mut warden, Resource::Nproc, 2..100);
     // With the last of these limits there was room for the keeper alone.
     assert!(failures.len() >= 2, "{failures:?}");
     assert!(failures.iter().all(|failure| *failure == (LaunchStep::Fork, EAGAIN)), "{failures:?}");

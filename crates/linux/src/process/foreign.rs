@@ -1,7 +1,9 @@
 //! Processes that somebody else has started: watched and signalled through a pidfd, which never means another process,
 //! even when the kernel gives the pid away again.
 
-use crate::process::pidfd::{send_to_group, status_of_reaped};
+use crate::process::foreign_group::Asking;
+use crate::threads::off_thread::OffThread;
+use crate::process::pidfd::{may_signal, send_to_group, status_of_reaped};
 use crate::process::proc_stat;
 use crate::threads::watched::watch_shared;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -14,7 +16,9 @@ use rustix::time::Timespec;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Reaping takes microseconds, unless the machine has something else to do.
 const REAPED_WITHIN: Duration = Duration::from_secs(1);
@@ -27,10 +31,15 @@ const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 pub struct Foreign {
     pid: Pid,
     pidfd: Arc<OwnedFd>,
-    /// It leads a process group that we are not in, which is signalled with it.
+    /// It leads a process group that we are not in, which is ended with it.
     leads_group: bool,
     /// We have started it, so we are told how it ends.
     is_child: bool,
+    /// It has been asked to end, or is about to be; nothing is asked twice.
+    is_asked: AtomicBool,
+    /// Wakes who waits for its end, to ask it and its group.
+    to_be_asked: Notify,
+    is_forced: AtomicBool,
 }
 
 impl Foreign {
@@ -50,7 +59,15 @@ impl Foreign {
         let leads_group = getpgid(Some(pid)).is_ok_and(|group| group == pid) && getpgrp() != pid;
         let stat = proc_stat::of(pid.as_raw_pid().cast_unsigned());
         let is_child = stat.is_some_and(|stat| stat.parent == own);
-        let foreign = Foreign { pid, pidfd: Arc::new(pidfd), leads_group, is_child };
+        let foreign = Foreign {
+            pid,
+            pidfd: Arc::new(pidfd),
+            leads_group,
+            is_child,
+            is_asked: AtomicBool::new(false),
+            to_be_asked: Notify::new(),
+            is_forced: AtomicBool::new(false),
+        };
         // What was read of the pid was read of this process: it had it all the time.
         let stat = stat.filter(|_| !foreign.is_gone());
         let stat = stat.ok_or_else(|| format!("there is no process {shown} any more"))?;
@@ -64,26 +81,41 @@ impl Foreign {
         Ok(foreign)
     }
 
-    /// Asks it, and its group if it leads one, to end.
-    pub fn signal(&self, force: bool) -> io::Result<()> {
-        let signal = if force { Signal::KILL } else { Signal::TERM };
-        let sent = if self.leads_group {
-            self.signal_group(signal)
+    /// Asks it to end, and what it leaves in its group if it leads one. The second and any further time nothing is sent.
+    /// A group is asked by who waits for its end; where nobody does, its leader is asked alone.
+    pub fn ask(&self, is_waited_for: bool) -> io::Result<()> {
+        if self.is_asked.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let is_left_to_waiter = self.leads_group && is_waited_for;
+        unless_gone(if is_left_to_waiter {
+            may_signal(&self.pidfd)
         } else {
-            Ok(pidfd_send_signal(&self.pidfd, signal)?)
-        };
-        // One that is gone has done what it was asked to.
-        sent.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
+            pidfd_send_signal(&self.pidfd, Signal::TERM).map_err(io::Error::from)
+        })?;
+        self.is_asked.store(true, Ordering::Relaxed);
+        self.to_be_asked.notify_one();
+        Ok(())
     }
 
-    fn signal_group(&self, signal: Signal) -> io::Result<()> {
-        match send_to_group(&self.pidfd, signal) {
+    /// Kills it, and its group if it leads one.
+    pub fn force(&self) -> io::Result<()> {
+        self.is_forced.store(true, Ordering::Relaxed);
+        unless_gone(if self.leads_group {
+            self.kill_group()
+        } else {
+            pidfd_send_signal(&self.pidfd, Signal::KILL).map_err(io::Error::from)
+        })
+    }
+
+    fn kill_group(&self) -> io::Result<()> {
+        match send_to_group(&self.pidfd, Signal::KILL) {
             // Before Linux 6.9 a group can be named by its number only, which is its own while its leader lives.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                 if self.is_gone() {
                     Ok(())
                 } else {
-                    Ok(kill_process_group(self.pid, signal)?)
+                    Ok(kill_process_group(self.pid, Signal::KILL)?)
                 }
             }
             sent => sent,
@@ -94,17 +126,26 @@ impl Foreign {
         poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&NOW)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Waits for its end and kills what is left of its group then. Returns its exit code where that can be known: only a
-    /// parent is told.
-    pub async fn outlive_and_clear_group(&self) -> Option<i32> {
+    /// Waits for its end, and for that of its group if it was asked to end. If it was not, what is left of the group is
+    /// killed then. Returns its exit code where that can be known: only a parent is told.
+    pub async fn outlive_and_clear_group(&self, off_thread: OffThread) -> Option<i32> {
+        let asking = tokio::select! {
+            biased;
+            () = self.outlive() => None,
+            () = self.to_be_asked.notified(), if self.leads_group => {
+                Some(Asking::of(self.pid, self.pidfd.clone(), off_thread).await)
+            }
+        };
         self.outlive().await;
-        if self.leads_group {
+        if asking.is_none() && self.leads_group {
             let _ = send_to_group(&self.pidfd, Signal::KILL);
         }
-        if !self.is_child {
-            return None;
+        // Soon nobody can say it any more.
+        let exit_code = if self.is_child { self.exit_code().await } else { None };
+        if let Some(asking) = asking {
+            asking.outlive_rest(&self.is_forced).await;
         }
-        self.exit_code().await
+        exit_code
     }
 
     /// A kernel that is short of memory may refuse to tell of the end; that does not mean that it has come.
@@ -127,6 +168,11 @@ impl Foreign {
         let status = tokio::time::timeout(REAPED_WITHIN, status).await.ok().flatten()?;
         libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status))
     }
+}
+
+/// One that is gone has done what it was to do.
+fn unless_gone(sent: io::Result<()>) -> io::Result<()> {
+    sent.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
 }
 
 /// What `ask` says in the end of a process that is reaped at this very moment: nothing as long as that lasts, perhaps
@@ -158,7 +204,7 @@ mod tests {
     }
 
     fn wait_for_end(foreign: &Foreign) -> Option<i32> {
-        block_on(foreign.outlive_and_clear_group())
+        block_on(foreign.outlive_and_clear_group(OffThread::default()))
     }
 
     #[test]
@@ -221,7 +267,7 @@ mod tests {
         std::io::BufRead::read_line(&mut std::io::BufReader::new(leader.stdout.take().unwrap()), &mut line)
             .unwrap();
         let foreign = Foreign::open(leader.id(), ANY_TIME).unwrap();
-        foreign.signal(false).unwrap();
+        foreign.ask(true).unwrap();
         assert_eq!(wait_for_end(&foreign), None);
         leader.wait().unwrap();
         let group = Pid::from_raw(leader.id() as i32).unwrap();
@@ -229,9 +275,39 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(other.try_wait().unwrap().is_none());
-        foreign.signal(true).unwrap();
+        foreign.force().unwrap();
         other.kill().unwrap();
         other.wait().unwrap();
+    }
+
+    #[test]
+    fn who_was_asked_is_not_asked_again() {
+        let script = "trap 'echo asked' TERM; trap 'exit 3' WINCH; echo up; while :; do sleep 0.01; done";
+        for is_waited_for in [false, true] {
+            let mut child = Command::new("sh");
+            let mut child =
+                child.args(["-c", script]).process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+            let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
+            let mut line = || {
+                let mut line = String::new();
+                std::io::BufRead::read_line(&mut lines, &mut line).unwrap();
+                line
+            };
+            assert_eq!(line(), "up\n");
+            let foreign = Arc::new(Foreign::open(child.id(), ANY_TIME).unwrap());
+            let waiter = is_waited_for.then(|| {
+                let foreign = foreign.clone();
+                std::thread::spawn(move || wait_for_end(&foreign))
+            });
+            foreign.ask(is_waited_for).unwrap();
+            assert_eq!(line(), "asked\n");
+            foreign.ask(is_waited_for).unwrap();
+            // Has the higher number, so it is taken after a SIGTERM that was sent before.
+            rustix::process::kill_process(Pid::from_child(&child), Signal::WINCH).unwrap();
+            assert_eq!(line(), "");
+            child.wait().unwrap();
+            waiter.map(|waiter| waiter.join().unwrap());
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod accounting;
 #[allow(unsafe_code, reason = "the CPU clock of another process has no safe wrapper")]
 pub mod cpu_clock;
 pub mod foreign;
+mod foreign_group;
 pub(crate) mod orphans;
 #[allow(unsafe_code, reason = "a pidfd can do more than there are safe wrappers for")]
 pub(crate) mod pidfd;

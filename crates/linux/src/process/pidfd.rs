@@ -6,18 +6,37 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// `PIDFD_SIGNAL_PROCESS_GROUP`, of Linux 6.9.
-const TO_GROUP: u32 = 4;
+const TO_GROUP: libc::c_uint = 4;
+/// Nothing is sent; whether it could be is checked.
+const NO_SIGNAL: libc::c_int = 0;
 
 /// Signals the process group of a process. `EINVAL` before Linux 6.9.
 pub fn send_to_group(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+    send(pidfd, signal.as_raw(), TO_GROUP)
+}
+
+/// Whether anything is left of the process group of a process, zombies included. `None` before Linux 6.9.
+pub fn group_is_there(pidfd: &OwnedFd) -> Option<bool> {
+    match send(pidfd, NO_SIGNAL, TO_GROUP).map_err(|error| error.raw_os_error()) {
+        Err(Some(libc::EINVAL)) => None,
+        sent => Some(sent != Err(Some(libc::ESRCH))),
+    }
+}
+
+/// Fails where a signal to the process would.
+pub fn may_signal(pidfd: &OwnedFd) -> io::Result<()> {
+    send(pidfd, NO_SIGNAL, 0)
+}
+
+fn send(pidfd: &OwnedFd, signal: libc::c_int, flags: libc::c_uint) -> io::Result<()> {
     // SAFETY: the descriptor is open, there is no `siginfo` to read, and the kernel checks the rest.
     let sent = unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
             pidfd.as_raw_fd(),
-            signal.as_raw(),
+            signal,
             std::ptr::null::<libc::siginfo_t>(),
-            TO_GROUP,
+            flags,
         )
     };
     if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
