@@ -7,6 +7,8 @@ pub mod clock;
 pub mod connections;
 #[allow(unsafe_code, reason = "the CPU clock of another process has no safe wrapper")]
 pub mod cpu_clock;
+#[allow(unsafe_code, reason = "kcmp has no safe wrapper")]
+mod descriptor_table;
 pub mod engine;
 pub mod foreign;
 pub mod listeners;
