@@ -3,16 +3,20 @@
 import { expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createPool, SERVER } from '../support/processes/index.ts';
+import { createPool, SERVER, until } from '../support/processes/index.ts';
 
-/** Traces all threads of the process whose pid it is given, as debuggers do, says so, and never waits for them. */
+/**
+ * Traces all threads of the process whose pid it is given, as debuggers do, or the first one alone; says so, and never waits for
+ * them.
+ */
 const TRACER = `
 import { dlopen } from 'bun:ffi';
 import { readdirSync } from 'node:fs';
 const PTRACE_SEIZE = 0x4206;
 const ptrace = { args: ['i64', 'i64', 'i64', 'i64'], returns: 'i64' } as const;
 const libc = dlopen('libc.so.6', { ptrace });
-for (const thread of readdirSync('/proc/' + process.argv[2] + '/task')) {
+const [pid, isFirstAlone] = process.argv.slice(2);
+for (const thread of isFirstAlone ? [pid] : readdirSync('/proc/' + pid + '/task')) {
   const answer = Number(libc.symbols.ptrace(PTRACE_SEIZE, Number(thread), 0, 0));
   if (answer !== 0) throw new Error('cannot trace ' + thread);
 }
@@ -35,22 +39,44 @@ test('by a process of its own', async () => {
   await pool.dispose();
 });
 
+/** Another process that traces it, and goes in the end. */
+async function tracerOf(program: string, pid: number, ...more: 'first thread alone'[]) {
+  const tracer = spawn('bun', [program, `${pid}`, ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(tracer.stdout, 'data');
+  return {
+    async [Symbol.asyncDispose]() {
+      tracer.kill('SIGKILL');
+      await once(tracer, 'exit');
+    },
+  };
+}
+
 test('by another process', async () => {
   await using pool = createPool({ command: ['bun', 'server.ts'], stopTimeoutMs: 300 });
   pool.tenants.add('app', { 'tracer.ts': TRACER });
   const { pid } = await pool.runtime.ensure('app');
-  const program = [`${pool.tenants.root}/app/tracer.ts`, `${pid}`];
-  const tracer = spawn('bun', program, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const hasEnded = once(tracer, 'exit');
-  try {
-    await once(tracer.stdout, 'data');
+  {
+    await using _ = await tracerOf(`${pool.tenants.root}/app/tracer.ts`, pid);
     await pool.runtime.kill('app');
-    expect(pool.events.of('exit')).toMatchObject([{ reason: 'killed' }]);
+    expect(pool.events.of('exit')).toMatchObject([{ pid, exitCode: null, reason: 'killed' }]);
     await pool.runtime.ensure('app');
     await pool.runtime.dispose();
-  } finally {
-    tracer.kill('SIGKILL');
-    await hasEnded;
+  }
+  await pool.dispose();
+});
+
+// With all of them traced nothing tells of its end before it is stopped.
+test('by another process, and it ends by itself', async () => {
+  await using pool = createPool({ command: ['bun', 'server.ts'], stopTimeoutMs: 300 });
+  pool.tenants.add('app', { 'tracer.ts': TRACER });
+  const { pid } = await pool.runtime.ensure('app');
+  {
+    await using _ = await tracerOf(`${pool.tenants.root}/app/tracer.ts`, pid, 'first thread alone');
+    process.kill(pid, 'SIGKILL');
+    const exit = await until('it has ended', () => pool.events.of('exit')[0]);
+    expect(exit).toMatchObject({ pid, exitCode: null, reason: 'crashed' });
+    expect((await pool.runtime.ensure('app')).pid).not.toBe(pid);
+    await pool.runtime.dispose();
   }
   await pool.dispose();
 });
