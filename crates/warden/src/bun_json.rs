@@ -295,5 +295,7 @@ fn white_space_length(text: &[u8]) -> usize {
     lengths.next().unwrap_or(0)
 }
 
+// The fuzz targets include this file from elsewhere.
 #[cfg(test)]
+#[path = "bun_json/tests.rs"]
 mod tests;
