@@ -289,7 +289,9 @@ export type RuntimeObservationEvent = Extract<RuntimeMetricEvent, { type: 'obser
 /**
  * Says whether a started process is ready. Called once per start: a retry loop is its own. Resolving
  * `false`, rejecting and throwing all mean that it is not, and the process is stopped; anything else, nothing included,
- * that it is.
+ * that it is. That is believed: a tenant may be ready although nothing listens on its port yet, or ever. But if anything
+ * listens there, at 127.0.0.1 or `::1`, it must be a process of the tenant, or the start fails with
+ * `ERR_RUNTIME_PORT_TAKEN`.
  *
  * @example
  * ```ts
@@ -402,8 +404,9 @@ export type RuntimeOptions = {
   /**
    * Says when a started process is ready. By default a GET of `http://127.0.0.1:PORT/`, or of `http://[::1]:PORT/` when
    * it does not listen at 127.0.0.1, gets any HTTP/1 answer, within `readinessTimeoutMs` of the start. The request is made
-   * once, and once more whenever its connection breaks. Whatever is asked, a tenant is only ready when it is the process
-   * that listens on its port: if another does, the start fails with `ERR_RUNTIME_PORT_TAKEN`.
+   * once, and once more whenever its connection breaks. Whatever is asked, a tenant is not ready while another process
+   * listens on its port: then the start fails with `ERR_RUNTIME_PORT_TAKEN`. A check of your own may call a tenant ready
+   * on whose port nothing listens; requests are then refused until something does.
    */
   readiness?: ReadinessCheck;
   /** How long the default readiness waits, from the start. Default 30 000. */

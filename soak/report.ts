@@ -44,7 +44,7 @@ export function print({ run, steady, rough, violations }: Outcome): number {
     'let go as documented',
     `${rough.letGo} processes: adopted, of the user's own spawn, or left when all their keepers were killed`,
   );
-  const measured = samples.slice(Math.floor(samples.length * WARM_UP));
+  const measured = withoutWarmUp(samples);
   for (const [name, value, unit] of FIGURES) {
     if (measured.length < 2) break;
     const [first, last] = [measured.at(0)!, measured.at(-1)!].map(value) as [number, number];
@@ -70,8 +70,12 @@ export function print({ run, steady, rough, violations }: Outcome): number {
   return found.length === 0 ? 0 : 1;
 }
 
+export function withoutWarmUp(samples: readonly Sample[]): Sample[] {
+  return samples.slice(Math.floor(samples.length * WARM_UP));
+}
+
 /** What has grown although it must not. */
-function growth(samples: Sample[], starts: number): string[] {
+export function growth(samples: readonly Sample[], starts: number): string[] {
   if (samples.length < 3) return [];
   const found: string[] = [];
   const [first, last] = [samples.at(0)!, samples.at(-1)!];

@@ -1,6 +1,7 @@
 /** The host that lives through the whole soak: after each round all its tenants are ended, and it is measured. */
 import { type EngineName, Host, type HostFigures, type Said } from './hosts.ts';
 import { below, type Figures, figuresOf, type Process, shown, untilNone } from './processes.ts';
+import { growth, withoutWarmUp } from './report.ts';
 import type { Place } from './host/runtimes.mjs';
 
 export type Run = {
@@ -10,6 +11,7 @@ export type Run = {
   starts: number;
   lanes: number;
   verbose: boolean;
+  'until-found': boolean;
   startedAt: number;
   place: Place;
   /** The hosts that live now: everything else below this process was left behind. */
@@ -56,6 +58,8 @@ export async function steadyHost(run: Run): Promise<Steady> {
     }
     const sample = await measure(host, run);
     if (sample) samples.push(sample);
+    // A run that goes on to its end says this there, once.
+    if (run['until-found']) growth(withoutWarmUp(samples), host.figures.starts).forEach(run.violation);
     const { starts } = host.figures;
     const seconds = (performance.now() - from) / 1000;
     console.log(`  ${starts} starts, ${Math.round(starts / seconds)}/s; ${memory(samples.at(-1))}`);

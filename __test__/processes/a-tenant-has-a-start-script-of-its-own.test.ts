@@ -1,14 +1,14 @@
 // `bun run start` takes the start script of a directory above where there is none, or none that it can read: the host's.
 import { expect, test } from 'bun:test';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { createPool, engineNames, startHost, Tenants } from '../support/processes/index.ts';
 
 /** What a tenant's package.json may be, and why that is refused. */
 const MANIFESTS: Record<string, [text: string | undefined, why: RegExp]> = {
   absent: [undefined, /its directory ".*\/absent" has no package\.json; give it \{ "scripts"/],
-  broken: ['{ "scripts": ', /broken\/package\.json is not JSON that Bun reads: .* line 1 column 13; give it/],
+  broken: ['{ "scripts": ', /broken\/package\.json is not JSON that Bun reads: .* line 1 column 14; give it/],
   list: ['[]', /list\/package\.json is not JSON that Bun reads: it is no object/],
   other: ['{ "scripts": { "dev": "x" } }', /other\/package\.json has no script "start"; .*option `command`/],
   empty: ['{ "scripts": { "start": "" } }', /empty\/package\.json has no script "start"/],
@@ -32,6 +32,8 @@ test('without one a start fails at once, says which file, and counts', async () 
   mkdirSync(join(root, 'directory', 'package.json'), { recursive: true });
   mkdirSync(join(root, 'pipe'));
   execFileSync('mkfifo', [join(root, 'pipe', 'package.json')]);
+  tenants.write('project/tenants/huge/package.json', '');
+  truncateSync(join(root, 'huge', 'package.json'), (64 << 20) + 1);
   tenants.write('project/tenants/shop/package.json', '{ "scripts": { "start": "sleep 1000" } }');
   mkdirSync(join(root, 'shop', 'node_modules'));
   await using pool = createPool({ source: { kind: 'directory', root } });
@@ -39,6 +41,7 @@ test('without one a start fails at once, says which file, and counts', async () 
     ...Object.entries(MANIFESTS).map(([key, [, why]]) => [key, why] as [string, RegExp]),
     ['directory', /directory\/package\.json is not a file/],
     ['pipe', /pipe\/package\.json is not a file/],
+    ['huge', /huge\/package\.json is larger than 64 MiB/],
     ['shop/node_modules', /node_modules" has no package\.json/],
   ];
   for (const [key, why] of refusals) {
@@ -53,7 +56,7 @@ test('without one a start fails at once, says which file, and counts', async () 
 });
 
 test('what Bun takes beyond JSON is taken, and another command needs none', async () => {
-  const lenient = '\u{feff}// a tenant\n{ "scripts": { /* its own */ "start": "bun ../server.ts", }, }';
+  const lenient = `\u{feff}// a tenant\n{ "scripts": { /* its own */ "start": 'bun ../server.ts', }, "port": 0x1f },\0`;
   await using pool = createPool();
   pool.tenants.add('.');
   pool.tenants.write('lenient/package.json', lenient);

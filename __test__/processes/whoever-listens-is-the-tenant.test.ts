@@ -106,6 +106,35 @@ test("a readiness of the user's own does not make a thief the tenant", async () 
   await pool.dispose();
 });
 
+test("a readiness of the user's own is believed where nobody listens", async () => {
+  await using pool = createPool({ command: ['sleep', '1000'], readiness: async () => true });
+  pool.tenants.add('app');
+  const tenant = await pool.runtime.ensure('app');
+  expect(tenant.port).toBeGreaterThan(0);
+  expect(pool.runtime.stats().running).toBe(1);
+  await pool.dispose();
+});
+
+/** Its server's thread shares no descriptors with the others: what it listens on is in a table of its own. */
+const APART = `
+import { dlopen } from 'bun:ffi';
+const CLONE_FILES = 0x400;
+if (Bun.isMainThread) {
+  new Worker(import.meta.url);
+} else {
+  const libc = dlopen('libc.so.6', { unshare: { args: ['i32'], returns: 'i32' } });
+  if (libc.symbols.unshare(CLONE_FILES) !== 0) throw new Error('cannot unshare');
+  ${SERVER}
+}
+`;
+
+test("a listener that one thread of the tenant has for itself is the tenant's", async () => {
+  await using pool = createPool({ command: ['bun', 'server.ts'] });
+  pool.tenants.add('app', { 'server.ts': APART });
+  expect(await textOf(await pool.runtime.ensure('app'))).toBe('hello');
+  await pool.dispose();
+});
+
 /** Starts tenants as a user would. */
 const ownSpawn: RuntimeOptions['spawn'] = async ({ cwd, env }) =>
   Bun.spawn([process.execPath, 'server.ts'], { cwd, env, stdout: 'ignore', stderr: 'ignore' });

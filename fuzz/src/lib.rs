@@ -5,6 +5,8 @@
 
 #[path = "../../crates/warden/src/asking.rs"]
 mod asking;
+#[path = "../../crates/warden/src/bun_json.rs"]
+pub mod bun_json;
 #[path = "../../crates/warden/src/clock.rs"]
 mod clock;
 #[path = "../../crates/warden/src/hunt.rs"]

@@ -196,7 +196,7 @@ impl Driver {
     pub(super) fn release(&self, core: &mut Core, run: RunId) -> Option<Input> {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
-            if planted_once_in(20, Bug::DescriptorStays) {
+            if planted_once_in(10, Bug::DescriptorStays) {
                 std::mem::forget(handle.held_port.take());
             }
             if planted(Bug::MemoryGrows) {

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::clock;
 use crate::priority;
-use crate::tree::{Kinship, Scope, Signalled, signal_member, stat_of};
+use crate::tree::{Kinship, Scope, Signalled, has_no_thread, signal_member, stat_of};
 
 /// How often a tree is looked at until no new member shows up. A tree that still grows after that is growing faster than it can
 /// be stopped, or is so large that its last processes take a while to get their turn and stop; it is better thinned out first.
@@ -23,6 +23,10 @@ const PAUSE_MAX_MS: u64 = 500;
 /// From so many on they die one behind the other; fewer are gone in no time.
 const CROWD: usize = 100;
 
+/// What has ended and was not reaped for so long cannot be: a tracer that is not of the tree has to wait for it first, and may
+/// never do so. Nothing of it runs any more or holds anything.
+const HELD_AFTER_MS: u64 = 100;
+
 /// The killing of a tree, round by round, until the caller finds that it is gone.
 #[derive(Debug)]
 pub struct Hunt {
@@ -31,12 +35,14 @@ pub struct Hunt {
     /// Those that were killed, by when they were started. They may take a while to be gone, but make no process any more,
     /// and need no second signal.
     struck: HashMap<Pid, u64>,
+    /// Since when all that is left has ended.
+    ended_since_ms: Option<u64>,
 }
 
 impl Hunt {
     /// A hunt whose first round is due at once.
     pub fn new() -> Self {
-        Hunt { due_ms: 0, pause_ms: PAUSE_FIRST_MS, struck: HashMap::new() }
+        Hunt { due_ms: 0, pause_ms: PAUSE_FIRST_MS, struck: HashMap::new(), ended_since_ms: None }
     }
 
     /// How long until the next round.
@@ -63,16 +69,25 @@ impl Hunt {
         if prey.is_crowd() {
             priority::rest();
         }
-        self.pause_ms = if new.is_empty() { (self.pause_ms * 2).min(PAUSE_MAX_MS) } else { PAUSE_FIRST_MS };
+        let is_quiet = new.is_empty();
+        self.pause_ms = if is_quiet { (self.pause_ms * 2).min(PAUSE_MAX_MS) } else { PAUSE_FIRST_MS };
         // Those that were killed want a processor: a round that took long is not followed by another one soon.
         let end_ms = clock::now_ms();
         self.due_ms = end_ms + self.pause_ms.max(end_ms - now_ms);
         self.struck.extend(new);
         match children {
-            Ok(0) => Found::Nobody,
+            Ok(children) if children.is_empty() => Found::Nobody,
+            Ok(children) if is_quiet && self.are_held(&children, end_ms) => Found::Held,
             Ok(_) => Found::Some,
             Err(_) => Found::Unseen,
         }
+    }
+
+    /// Whether the children that are left have ended, all of them, and long enough ago to have been reaped.
+    fn are_held(&mut self, children: &[Pid], now_ms: u64) -> bool {
+        let have_ended = children.iter().all(|child| has_no_thread(*child));
+        self.ended_since_ms = have_ended.then(|| self.ended_since_ms.unwrap_or(now_ms));
+        self.ended_since_ms.is_some_and(|since_ms| now_ms - since_ms >= HELD_AFTER_MS)
     }
 }
 
@@ -85,6 +100,8 @@ pub enum Found {
     Unseen,
     /// There is none.
     Nobody,
+    /// All of them have ended, and somebody else keeps them from being reaped.
+    Held,
     /// There are some.
     Some,
 }
@@ -105,15 +122,14 @@ struct Member {
 }
 
 impl Prey<'_> {
-    /// Walks the tree, parents before children, and stops whoever is new. Returns how many children the root has.
-    fn look(&mut self, scope: Scope<'_>) -> Result<usize, Errno> {
+    /// Walks the tree, parents before children, and stops whoever is new. Returns the children of the root.
+    fn look(&mut self, scope: Scope<'_>) -> Result<Vec<Pid>, Errno> {
         let kinship = Kinship::look(scope.root)?;
         let mut children = kinship.children_of_root(scope.root)?;
         children.retain(|child| !scope.spared.contains(child));
-        let count = children.len();
         let incomplete = |(pid, member): (&Pid, &Member)| (!member.is_complete).then_some(*pid);
         let mut parents: VecDeque<Pid> = self.members.iter().filter_map(incomplete).collect();
-        parents.extend(self.meet(children));
+        parents.extend(self.meet(children.clone()));
         while let Some(parent) = parents.pop_front() {
             let is_complete = self.is_at_rest(parent);
             let new = self.meet(kinship.children_of(parent));
@@ -122,7 +138,7 @@ impl Prey<'_> {
                 member.is_complete = is_complete;
             }
         }
-        Ok(count)
+        Ok(children)
     }
 
     /// Adds those that are not known yet to the members, and stops them.

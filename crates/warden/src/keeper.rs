@@ -109,7 +109,9 @@ impl Keeper {
     fn serve(mut self, mut link: Option<OwnedFd>) {
         while self.reap() {
             let has_to_ask = self.go_on_asking(link.as_ref());
-            self.hunt();
+            if self.hunt() == Found::Held {
+                break;
+            }
             if let Some(link) = &link {
                 // A closed link is noticed where it is read from.
                 self.outbox.flush(link);
@@ -123,14 +125,15 @@ impl Keeper {
         }
     }
 
-    fn hunt(&mut self) {
-        let Phase::Killing(hunt) = &mut self.phase else { return };
+    fn hunt(&mut self) -> Found {
+        let Phase::Killing(hunt) = &mut self.phase else { return Found::NotLooked };
         let found = hunt.round(clock::now_ms(), Scope { root: getpid(), spared: &[] });
         // There are children, and none is seen: /proc is not there, or cannot be read. The main process is ours for as long as it is not
         // reaped, and what it leaves in its group ends with it.
         if matches!(found, Found::Nobody | Found::Unseen) && self.main_ending.is_none() {
             let _ = kill_process_group(self.main, Signal::KILL);
         }
+        found
     }
 
     /// Reaps whoever has ended; false if there is nobody left.

@@ -15,6 +15,7 @@
 #![deny(unsafe_code)]
 
 mod asking;
+mod bun_json;
 mod clock;
 mod hunt;
 mod keeper;

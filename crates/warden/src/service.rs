@@ -79,7 +79,12 @@ impl Service {
                 return;
             }
             self.hurry();
-            self.clear_strays();
+            if self.clear_strays() == Found::Held
+                && self.leaving.is_some()
+                && self.roster.keeper_pids().is_empty()
+            {
+                return;
+            }
             self.roster.pass_on_stops();
             self.roster.continue_late();
             self.flush();
@@ -117,19 +122,21 @@ impl Service {
 
     /// Kills every descendant that no keeper answers for. There should be some only after a keeper was killed; before
     /// the warden leaves it looks all the same, since nothing of a tenant may be left then, whatever has happened.
-    fn clear_strays(&mut self) {
+    fn clear_strays(&mut self) -> Found {
         let now_ms = clock::now_ms();
         if !self.roster.has_lost() && self.leaving.is_none() {
             self.strays = None;
-            return;
+            return Found::NotLooked;
         }
         let spared = self.roster.keeper_pids();
         let scope = Scope { root: getpid(), spared: &spared };
         let hunt = self.strays.get_or_insert_with(Hunt::new);
-        if hunt.round(now_ms, scope) == Found::Nobody {
+        let found = hunt.round(now_ms, scope);
+        if matches!(found, Found::Nobody | Found::Held) {
             self.strays = None;
             self.relay(Roster::strays_are_gone);
         }
+        found
     }
 
     /// Kills the keepers that have not finished in time.

@@ -5,9 +5,9 @@
 //! The tenant's own process looks, before it is the tenant's program: the file system of a tenant's directory may never
 //! answer, and then that tenant alone waits.
 
+use crate::bun_json::{self, Value};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
-use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -15,9 +15,7 @@ use std::path::Path;
 const FILE_NAME: &str = "package.json";
 
 /// Far more than any has; what is read before anything is started must have an end.
-const MOST_BYTES: u64 = 4 << 20;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const MOST_BYTES: usize = 64 << 20;
 
 const WHAT_TO_DO: &str =
     r#"give it { "scripts": { "start": "bun server.ts" } } or the like, or set the option `command`"#;
@@ -40,8 +38,11 @@ pub fn require(directory: &str) -> Result<(), String> {
         return refuse(format!("{shown} is not a file"));
     }
     let mut text = Vec::new();
-    if let Err(error) = File::from(file).take(MOST_BYTES).read_to_end(&mut text) {
+    if let Err(error) = File::from(file).take(MOST_BYTES as u64 + 1).read_to_end(&mut text) {
         return refuse(format!("{shown} cannot be read: {error}"));
+    }
+    if text.len() > MOST_BYTES {
+        return refuse(format!("{shown} is larger than {} MiB", MOST_BYTES >> 20));
     }
     match has_start_script(&text) {
         Ok(true) => Ok(()),
@@ -51,73 +52,19 @@ pub fn require(directory: &str) -> Result<(), String> {
 }
 
 fn has_start_script(text: &[u8]) -> Result<bool, String> {
-    let manifest: Value = serde_json::from_slice(&strict(text)).map_err(|error| error.to_string())?;
-    if !manifest.is_object() {
+    let Value::Object(manifest) = bun_json::parse(text).map_err(|mistake| mistake.to_string())? else {
         // Bun passes over such a file as over one that it cannot read.
         return Err("it is no object".into());
-    }
-    let script = manifest.pointer("/scripts/start").and_then(Value::as_str);
-    Ok(script.is_some_and(|script| !script.trim().is_empty()))
-}
-
-/// The same without what Bun allows beyond JSON and we do: a byte order mark, comments, and commas behind the last of
-/// several. What is left has its place, so that errors name the right line and column.
-fn strict(text: &[u8]) -> Vec<u8> {
-    let mut strict = text.to_vec();
-    if strict.starts_with(BYTE_ORDER_MARK) {
-        strict[..BYTE_ORDER_MARK.len()].fill(b' ');
-    }
-    let mut comma = None;
-    let mut last = b' ';
-    let mut at = 0;
-    while at < strict.len() {
-        let rest = &strict[at..];
-        let length = match rest[0] {
-            b'"' => string_length(rest),
-            b'/' => comment_length(rest).inspect(|length| blank(&mut strict[at..at + length])).unwrap_or(1),
-            _ => 1,
-        };
-        match strict[at] {
-            byte if byte.is_ascii_whitespace() => {}
-            b',' => {
-                // Behind an opening bracket or another comma it is a mistake.
-                comma = (!matches!(last, b'{' | b'[' | b',')).then_some(at);
-                last = b',';
-            }
-            byte => {
-                if let Some(comma) = comma.take()
-                    && matches!(byte, b'}' | b']')
-                {
-                    strict[comma] = b' ';
-                }
-                last = byte;
-            }
-        }
-        at += length;
-    }
-    strict
-}
-
-/// Up to and with the closing quote, or all of it.
-fn string_length(text: &[u8]) -> usize {
-    let mut at = 1;
-    while at < text.len() && text[at] != b'"' {
-        at += if text[at] == b'\\' { 2 } else { 1 };
-    }
-    (at + 1).min(text.len())
-}
-
-/// `None` if it is no comment, or has no end.
-fn comment_length(text: &[u8]) -> Option<usize> {
-    match text.get(1)? {
-        b'/' => Some(text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len())),
-        b'*' => text.windows(2).skip(2).position(|pair| pair == b"*/").map(|at| at + 4),
-        _ => None,
-    }
-}
-
-fn blank(comment: &mut [u8]) {
-    comment.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+    };
+    // Of several `scripts` Bun takes the first, and of that the `start` that has a text.
+    let scripts = match manifest.into_iter().find(|(key, _)| key == "scripts") {
+        Some((_, Value::Object(scripts))) => scripts,
+        _ => return Ok(false),
+    };
+    let is_start = |(key, script): &(String, Value)| {
+        key == "start" && matches!(script, Value::Text(text) if !text.trim().is_empty())
+    };
+    Ok(scripts.iter().any(is_start))
 }
 
 #[cfg(test)]
@@ -134,11 +81,11 @@ mod tests {
     fn what_bun_runs_is_found_and_what_it_passes_over_is_not() {
         for text in [
             r#"{"scripts":{"start":"x"}}"#,
-            "\u{feff}{\"scripts\":{\"start\":\"x\"}}",
-            "// first\n{/* a \" */\"scripts\":{\"start\":\"x\", // } \n}} // end",
-            r#"{"scripts":{"start":"x",},}"#,
-            r#"{"files":["a", /* b */],"scripts":{"start":"http://x /* y */, }"}}"#,
             r#"{"scr\u0069pts":{"start":"say \"x\\"}}"#,
+            r#"{"scr\x69pts":{'start':'x'}}"#,
+            r#"{"scripts":{"start":"x"},"scripts":{"start":""}}"#,
+            r#"{"scripts":{"start":"x"},"scripts":null}"#,
+            r#"{"scripts":{"start":"","start":"x","start":5}}"#,
         ] {
             assert_eq!(found(text), Some(true), "{text}");
         }
@@ -150,31 +97,19 @@ mod tests {
             r#"{"scripts":{"start":" "}}"#,
             r#"{"scripts":{"start":5}}"#,
             r#"{"scripts":{"prestart":"x"}}"#,
+            r#"{"scripts":{},"scripts":{"start":"x"}}"#,
+            r#"{"scripts":null,"scripts":{"start":"x"}}"#,
         ] {
             assert_eq!(found(text), Some(false), "{text}");
         }
-        for text in [
-            "",
-            "[]",
-            "null",
-            r#"{"scripts":"#,
-            r#"{scripts:{start:"x"}}"#,
-            "#!x\n{\"scripts\":{\"start\":\"x\"}}",
-            "{\"a\":\"b\tc\",\"scripts\":{\"start\":\"x\"}}",
-            r#"{,"scripts":{"start":"x"}}"#,
-            r#"{"scripts":{"start":"x",,}}"#,
-            r#"{"a":[,],"scripts":{"start":"x"}}"#,
-            r#"{"scripts":{"start":"x"}} /* no end"#,
-            r#"{"scripts":{"start":"x"}} /"#,
-            r#"{"scripts":{"start":"x"#,
-        ] {
+        for text in ["", "[]", "null", r#"[{"scripts":{"start":"x"}}]"#, r#"{"scripts":{"start":"x""#] {
             assert_eq!(found(text), None, "{text}");
         }
     }
 
     #[test]
     fn an_error_names_its_place() {
-        let error = has_start_script(b"{\n  /* a\n comment */ \"a\": nothing }").unwrap_err();
-        assert!(error.ends_with("at line 3 column 19"), "{error}");
+        let error = has_start_script("{\n  /* ä\n \u{e4}mment */ \"a\": nothing }".as_bytes()).unwrap_err();
+        assert_eq!(error, "a value expected at line 3 column 17");
     }
 }

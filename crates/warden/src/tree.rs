@@ -31,6 +31,18 @@ pub fn stat_of(pid: Pid) -> Option<Stat> {
     Stat::read(CWD, pid.as_raw_pid().cast_unsigned()).ok().flatten()
 }
 
+/// Whether all threads of a process have ended. Those that are traced stay until their tracer has waited for them, so that
+/// [`Stat::has_ended`], which goes by their number, may not say so yet.
+pub fn has_no_thread(pid: Pid) -> bool {
+    let pid = pid.as_raw_pid();
+    let Ok(threads) = fs::read_dir(format!("{pid}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let line = fs::read(thread.path().join("stat")).unwrap_or_default();
+        let name_end = line.iter().rposition(|&byte| byte == b')').unwrap_or(0);
+        matches!(line.get(name_end..), Some([_, b' ', b'Z' | b'X', ..]))
+    })
+}
+
 /// `None` stands for a process that cannot be seen from here.
 pub fn pid_of(id: u32) -> Option<Pid> {
     Pid::from_raw(id.cast_signed())

@@ -4,6 +4,7 @@
 use crate::net::proc_net;
 use crate::net::sock_diag::TCP_LISTEN;
 use crate::process::accounting::Root;
+use crate::process::descriptor_table;
 use std::collections::HashSet;
 use std::fs::DirEntry;
 use std::net::SocketAddr;
@@ -86,31 +87,47 @@ pub fn processes(root: Root, most_threads: usize) -> impl Iterator<Item = u32> {
     })
 }
 
-/// The inodes of its open sockets: its descriptors lead to `socket:[1234]`. Empty if it has ended; an error if it may not be
-/// looked at.
+/// The inodes of its open sockets, those included that one of its threads has for itself. Empty if it has ended; an error if
+/// it may not be looked at.
 pub fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
-    sockets_among(pid, usize::MAX)
+    let mut sockets = sockets_among(pid, usize::MAX)?;
+    for thread in threads_of(pid).filter(|thread| descriptor_table::is_own(pid, *thread)) {
+        sockets.extend(sockets_in(&descriptors(pid, thread, usize::MAX)?));
+    }
+    Ok(sockets)
 }
 
-/// The same, of its first descriptors only.
+/// The same, of the first of the descriptors only that its threads share.
 ///
 /// A start waits for this, so it reads less than the crate `procfs`, which opens and examines each descriptor besides.
 pub fn sockets_among(pid: u32, most_descriptors: usize) -> io::Result<Vec<u64>> {
-    let of = |thread: u32| match fs::read_dir(format!("/proc/{pid}/task/{thread}/fd")) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
-        descriptors => Ok(descriptors.into_iter().flatten().flatten().take(most_descriptors).collect()),
-    };
-    let mut descriptors: Vec<DirEntry> = of(pid)?;
-    if descriptors.is_empty() {
+    let of = |thread| descriptors(pid, thread, most_descriptors);
+    let mut found = of(pid)?;
+    if found.is_empty() {
         // Its first thread may have ended, and others go on.
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        let threads = threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok());
-        let seen = threads.map(of).find(|seen| seen.as_ref().is_ok_and(|seen| !seen.is_empty()));
-        descriptors = seen.transpose()?.unwrap_or_default();
+        let seen = threads_of(pid).map(of).find(|seen| seen.as_ref().is_ok_and(|seen| !seen.is_empty()));
+        found = seen.transpose()?.unwrap_or_default();
     }
-    let targets = descriptors.into_iter().filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+    Ok(sockets_in(&found))
+}
+
+fn threads_of(pid: u32) -> impl Iterator<Item = u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok())
+}
+
+fn descriptors(pid: u32, thread: u32, most: usize) -> io::Result<Vec<DirEntry>> {
+    match fs::read_dir(format!("/proc/{pid}/task/{thread}/fd")) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        descriptors => Ok(descriptors.into_iter().flatten().flatten().take(most).collect()),
+    }
+}
+
+/// Descriptors of sockets lead to `socket:[1234]`.
+fn sockets_in(descriptors: &[DirEntry]) -> Vec<u64> {
+    let targets = descriptors.iter().filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
     let inode = |target: &str| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
-    Ok(targets.filter_map(|target| inode(target.to_str()?)).collect())
+    targets.filter_map(|target| inode(target.to_str()?)).collect()
 }
 
 /// Oldest first.

@@ -13,23 +13,27 @@ use crate::process::accounting::Root;
 use std::collections::HashSet;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 use warden::Stat;
 
 /// The longest chain of parents that is followed.
 const MOST_ANCESTORS: usize = 64;
 
-/// How much of a tree is looked at: the first processes, the first threads and descriptors of each.
+/// How much of a tree is looked at: the first processes, the first threads of each for their children, and its sockets.
 struct Bounds {
     processes: usize,
     threads: usize,
-    descriptors: usize,
+    sockets_of: fn(u32) -> io::Result<Vec<u64>>,
 }
 
-/// On the engine's thread: a millisecond or so, however large a tenant makes its tree. A server's socket is among its first
-/// descriptors.
-const AT_ONCE: Bounds = Bounds { processes: 8, threads: 64, descriptors: 128 };
-const ALL: Bounds = Bounds { processes: usize::MAX, threads: usize::MAX, descriptors: usize::MAX };
+/// A server's socket is among its first descriptors.
+const FIRST_DESCRIPTORS: usize = 128;
+
+/// On the engine's thread: a millisecond or so, however large a tenant makes its tree.
+const AT_ONCE: Bounds =
+    Bounds { processes: 8, threads: 64, sockets_of: |pid| sockets_among(pid, FIRST_DESCRIPTORS) };
+const ALL: Bounds = Bounds { processes: usize::MAX, threads: usize::MAX, sockets_of };
 
 /// Whose sockets are the tenant's.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +84,7 @@ impl Owner {
     fn lacks(&self, sockets: &[u64], within: &Bounds) -> HashSet<u64> {
         let mut missing: HashSet<u64> = sockets.iter().copied().collect();
         for pid in processes(self.root, within.threads).take(within.processes) {
-            for socket in sockets_among(pid, within.descriptors).unwrap_or_default() {
+            for socket in (within.sockets_of)(pid).unwrap_or_default() {
                 missing.remove(&socket);
             }
             if missing.is_empty() {
@@ -204,7 +208,7 @@ mod tests {
     #[test]
     fn a_large_tree_is_looked_at_in_part_at_first_and_whole_off_the_thread() {
         let many: Vec<TcpListener> =
-            (0..2 * AT_ONCE.descriptors).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+            (0..2 * FIRST_DESCRIPTORS).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let port = many.last().unwrap().local_addr().unwrap().port();
         let ours = of_user(std::process::id(), 0);
         assert!(!ours.has(&listening::reached_at(LOCALHOST, port).unwrap()));

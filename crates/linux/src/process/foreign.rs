@@ -2,9 +2,9 @@
 //! even when the kernel gives the pid away again.
 
 use crate::process::foreign_group::Asking;
-use crate::threads::off_thread::OffThread;
 use crate::process::pidfd::{may_signal, send_to_group, status_of_reaped};
 use crate::process::proc_stat;
+use crate::threads::off_thread::OffThread;
 use crate::threads::watched::watch_shared;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;

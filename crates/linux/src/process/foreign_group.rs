@@ -9,9 +9,9 @@
 //! The number of the group is its own for as long as the group is there; so whom a look finds in it counts only if it
 //! is still there after the look.
 
-use crate::threads::off_thread::OffThread;
 use crate::process::pidfd::group_is_there;
 use crate::process::proc_stat;
+use crate::threads::off_thread::OffThread;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;

@@ -3,6 +3,8 @@
 pub mod accounting;
 #[allow(unsafe_code, reason = "the CPU clock of another process has no safe wrapper")]
 pub mod cpu_clock;
+#[allow(unsafe_code, reason = "kcmp has no safe wrapper")]
+pub(crate) mod descriptor_table;
 pub mod foreign;
 mod foreign_group;
 pub(crate) mod orphans;
