@@ -10,12 +10,16 @@
 use crate::net::listeners::{processes, sockets_among, sockets_of};
 use crate::net::listening;
 use crate::process::accounting::Root;
+use crate::process::proc_stat;
 use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
 use warden::Stat;
+
+/// Among the flags of a process in `/proc/<pid>/stat`: it ends.
+const PF_EXITING: u32 = 0x4;
 
 /// The longest chain of parents that is followed.
 const MOST_ANCESTORS: usize = 64;
@@ -122,6 +126,8 @@ impl Owner {
         }
         match listening::reached_at(address, port) {
             Ok(now) if now != sockets => Listener::Nobody,
+            // A process that ends has no descriptors any more, a moment before its sockets are closed.
+            Ok(_) if self.has_ending_process() => Listener::Nobody,
             Ok(_) if self.is_readable() => Listener::Other(Stranger::default()),
             _ => Listener::Unknown,
         }
@@ -136,6 +142,14 @@ impl Owner {
 
     fn is_readable(&self) -> bool {
         processes(self.root, usize::MAX).all(|pid| sockets_of(pid).is_ok())
+    }
+
+    /// Whether a process of the tree is about to be gone, or is only to be reaped.
+    fn has_ending_process(&self) -> bool {
+        processes(self.root, usize::MAX).any(|pid| match proc_stat::flags(pid) {
+            Some(flags) => flags & PF_EXITING != 0,
+            None => true,
+        })
     }
 
     /// Whether a process is below the root, or is it.
@@ -175,10 +189,16 @@ fn program(pid: u32) -> Option<String> {
 #[allow(clippy::disallowed_methods, reason = "tests start processes")]
 mod tests {
     use super::*;
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::io::Read;
     use std::net::TcpListener;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
+    use std::sync::Mutex;
 
     const LOCALHOST: IpAddr = listening::LOOPBACK[0];
+
+    /// Held by tests that look into this process: one of them has more descriptors than a first look sees.
+    static DESCRIPTORS: Mutex<()> = Mutex::new(());
 
     fn sleeper() -> Child {
         Command::new("sleep").arg("1000").spawn().unwrap()
@@ -195,6 +215,7 @@ mod tests {
 
     #[test]
     fn a_socket_is_the_tenants_if_a_process_of_its_tree_has_it() {
+        let _alone = DESCRIPTORS.lock();
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = server.local_addr().unwrap().port();
         let sockets = listening::reached_at(LOCALHOST, port).unwrap();
@@ -207,6 +228,7 @@ mod tests {
 
     #[test]
     fn a_large_tree_is_looked_at_in_part_at_first_and_whole_off_the_thread() {
+        let _alone = DESCRIPTORS.lock();
         let many: Vec<TcpListener> =
             (0..2 * FIRST_DESCRIPTORS).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let port = many.last().unwrap().local_addr().unwrap().port();
@@ -245,6 +267,30 @@ mod tests {
             assert_eq!(owner.find(LOCALHOST, port), Listener::Unknown, "{why}");
         }
         end(tenant);
+    }
+
+    #[test]
+    fn a_tree_with_a_process_that_ends_is_told_from_one_without() {
+        let mut tenant = Command::new("sh");
+        tenant.args(["-c", "sleep 1000 & echo; wait"]).stdout(Stdio::piped());
+        let mut tenant = tenant.spawn().unwrap();
+        let mut said = [0];
+        tenant.stdout.take().unwrap().read_exact(&mut said).unwrap();
+        let ours = Owner { root: Root::Keeper(tenant.id()), since_boot_ms: None };
+        let [sleeper] = processes(ours.root, usize::MAX).collect::<Vec<_>>()[..] else { panic!() };
+        assert!(!ours.has_ending_process());
+        // Its parent is stopped, and so does not reap it.
+        let signal = |pid: u32, signal| {
+            kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+        };
+        signal(tenant.id(), Signal::STOP);
+        signal(sleeper, Signal::KILL);
+        while !Stat::of(sleeper).unwrap().has_ended {
+            std::thread::yield_now();
+        }
+        assert!(ours.has_ending_process());
+        signal(tenant.id(), Signal::KILL);
+        tenant.wait().unwrap();
     }
 
     #[test]

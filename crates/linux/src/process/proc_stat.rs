@@ -11,6 +11,11 @@ pub fn of(pid: u32) -> Option<Stat> {
     read(Process::new(pid.try_into().ok()?)).ok()
 }
 
+/// The flags of a process, as the kernel names them with PF_; `None` if there is none, or it cannot be looked at.
+pub fn flags(pid: u32) -> Option<u32> {
+    Process::new(pid.try_into().ok()?).ok()?.stat().ok().map(|stat| stat.flags)
+}
+
 /// All processes that can be looked at, in the order of `/proc`.
 pub fn of_all() -> io::Result<impl Iterator<Item = Stat>> {
     let processes = all_processes().map_err(io::Error::other)?;

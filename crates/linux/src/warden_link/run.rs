@@ -261,7 +261,8 @@ fn explain(program: &Program, error: LaunchError, outputs: &[OwnedFd]) -> String
         LaunchError::Step { step, error } => (step, error),
         LaunchError::NoAnswer => {
             return format!(
-                "its directory {directory:?} or its program {name:?} could not be reached in time:                  a file system does not answer"
+                "its directory {directory:?} or its program {name:?} could not be reached in time: \
+                 a file system does not answer"
             );
         }
         other => return other.to_string(),
