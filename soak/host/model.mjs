@@ -9,7 +9,8 @@
  * @property {number} port
  * @property {'spawned' | 'ready'} state
  * @property {boolean} measured the metric `spawn` has come
- * @property {boolean} leaving an `idle-kill` or `lru-evict` has come
+ * @property {number} leavingSince when an `idle-kill` or `lru-evict` came; 0 without one
+ * @property {boolean} mayRefuse a stop of it is given up after a while, and it is ready again
  * @property {[number, number]} lines on stdout and stderr so far
  * @property {string} cut the last line, if it was none of ours: only the last one may be
  * @property {number | undefined} bye how many lines it says that it has written
@@ -27,6 +28,9 @@ const MISPLACED_MOST = 0.02;
 
 /** A victim was chosen no longer ago than this when that is told, on a busy machine. */
 const CHOICE_MS = 1_000;
+
+/** A stop that is refused is given up no sooner: twice the `stopTimeoutMs` of all runtimes here. */
+const GIVEN_UP_AFTER_MS = 600;
 
 /** What ends a tenant that we stop: a sample is taken right before. */
 const STOPPED = new Set(['killed', 'restarted', 'disposed', 'idle-killed', 'lru-evicted']);
@@ -87,7 +91,8 @@ export class Model {
         port: event.port,
         state,
         measured: type !== 'spawn',
-        leaving: false,
+        leavingSince: 0,
+        mayRefuse: type !== 'spawn',
         lines: [0, 0],
         cut: '',
         bye: undefined,
@@ -111,12 +116,18 @@ export class Model {
       this.#exit(event, run);
     } else if (type === 'lru-evict' && !this.#isLeastRecentlyActive(key)) {
       this.misplaced.push(`${key} (${pid})`);
-      run.leaving = true;
-    } else if (run.state !== 'ready' || run.leaving) {
-      this.#violation(`${type} of ${key} (${pid}), which is ${run.leaving ? 'leaving' : run.state}`);
+      run.leavingSince = Date.now();
+    } else if (run.state !== 'ready' || this.#isLeaving(run)) {
+      this.#violation(`${type} of ${key} (${pid}), which is ${run.leavingSince ? 'leaving' : run.state}`);
     } else {
-      run.leaving = true;
+      run.leavingSince = Date.now();
     }
+  }
+
+  /** @param {Run} run */
+  #isLeaving({ leavingSince, mayRefuse }) {
+    if (leavingSince === 0) return false;
+    return !(mayRefuse && Date.now() - leavingSince > GIVEN_UP_AFTER_MS);
   }
 
   /** At the end. A choice is told a moment after it was made, so a few may look wrong. */
