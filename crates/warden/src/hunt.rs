@@ -55,6 +55,7 @@ impl Hunt {
         if now_ms < self.due_ms {
             return Found::NotLooked;
         }
+        priority::take_precedence();
         // Stopped first, so that nobody multiplies or restarts the others while they are killed.
         let mut prey = Prey { root: scope.root, struck: &self.struck, members: HashMap::new() };
         let children = prey.look(scope);
@@ -66,9 +67,7 @@ impl Hunt {
             }
         }
         let new = prey.kill();
-        if prey.is_crowd() {
-            priority::rest();
-        }
+        priority::give_way();
         let is_quiet = new.is_empty();
         self.pause_ms = if is_quiet { (self.pause_ms * 2).min(PAUSE_MAX_MS) } else { PAUSE_FIRST_MS };
         // Those that were killed want a processor: a round that took long is not followed by another one soon.
@@ -157,9 +156,6 @@ impl Prey<'_> {
             is_complete: false,
         };
         self.members.insert(pid, member);
-        if self.members.len() == CROWD {
-            priority::sprint();
-        }
         true
     }
 

@@ -107,11 +107,9 @@ impl Keeper {
     }
 
     fn serve(mut self, mut link: Option<OwnedFd>) {
-        while self.reap() {
+        // What it was woken for may be an order to kill: that comes before what it has to give way for.
+        while self.hunt() != Found::Held && self.reap() {
             let has_to_ask = self.go_on_asking(link.as_ref());
-            if self.hunt() == Found::Held {
-                break;
-            }
             if let Some(link) = &link {
                 // A closed link is noticed where it is read from.
                 self.outbox.flush(link);
@@ -136,8 +134,9 @@ impl Keeper {
         found
     }
 
-    /// Reaps whoever has ended; false if there is nobody left.
+    /// Reaps the children that have ended; false if no child is left.
     fn reap(&mut self) -> bool {
+        priority::give_way();
         loop {
             match sys::reap() {
                 Reaped::NoChildren => return false,

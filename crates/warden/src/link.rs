@@ -14,6 +14,7 @@ use rustix::process::{Pid, Uid};
 use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS, REPORT_BYTES};
 use warden::setback::Setback;
 
+use crate::priority;
 use crate::sys;
 
 /// Room for the largest packet and one byte, so that a longer packet is refused instead of cut.
@@ -108,12 +109,14 @@ pub fn transmit(socket: impl AsFd, packet: &[u8]) -> Sent {
 /// The status of a process that cannot wait for anything any more.
 const DEAF_STATUS: i32 = 1;
 
-/// Waits until one of the descriptors has an event or the time is over.
+/// Waits until one of the descriptors has an event or the time is over. Then this process has precedence, until it gives
+/// way: there may be an order.
 pub fn wait(fds: &mut [PollFd<'_>], timeout_ms: Option<u64>) {
     let timeout = timeout_ms.map(|ms| Timespec {
         tv_sec: (ms / 1_000).cast_signed(),
         tv_nsec: i64::from((ms % 1_000) as u32 * 1_000_000),
     });
+    priority::take_precedence();
     match poll(fds, timeout.as_ref()) {
         Ok(_) => {}
         // More are waited for than the process may have: it was given another limit, by a process of its user. Nothing

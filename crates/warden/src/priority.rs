@@ -1,10 +1,15 @@
 //! The warden and its keepers run ahead of their tenants: a tenant of thousands of processes must not keep the one that is to
 //! end it from a processor. What a tenant starts with is all the same what the host would have given to a child of its own.
 //!
-//! The highest of the ordinary priorities, where that is allowed: to root, and to whom `RLIMIT_NICE` allows it. A real-time
-//! one only for as long as a crowd is being stopped ([`sprint`]), and never to reap: in the kernel, a keeper that reaps may wait
-//! for what another process is about to release, without giving its processor up; with real-time priority on all processors
-//! that lasts until the kernel throttles it, for 0.95 s, and the host waits, too.
+//! The highest of the ordinary priorities, where that is allowed: to root, and to a user whom `RLIMIT_NICE` allows it. A
+//! real-time one while it waits for an order and while it kills ([`take_precedence`]). Where each session has a share of the
+//! processors of its own (`sched_autogroup`), an ordinary priority counts among the processes of one session only: a tenant
+//! of 2,000 sessions would let its keeper, and the warden, wait seconds for each turn.
+//!
+//! Never real-time to reap ([`give_way`]): in the kernel, a keeper that reaps may wait for what another process is about to
+//! release, without giving its processor up; with real-time priority on all processors that lasts until the kernel
+//! throttles it, for 0.95 s, and the host waits, too.
+//!
 //! Each process sets it for itself: what is forked starts without (`SCHED_RESET_ON_FORK`), so nothing of it can reach a tenant
 //! by an oversight.
 
@@ -17,7 +22,7 @@ use rustix::thread::{current_timer_slack, set_current_timer_slack};
 use crate::sys::{self, Policy};
 
 /// Ahead of every ordinary process, of what is hastened, and of little else that is real-time.
-const SPRINT: i32 = 2;
+const PRECEDENCE: i32 = 2;
 
 /// Ahead of every ordinary process.
 const HASTENED: i32 = 1;
@@ -48,16 +53,16 @@ pub fn get_ahead() {
     }
 }
 
-/// Puts this process before all ordinary ones until it rests. Not where real-time processes are killed for what they use
-/// (`RLIMIT_RTTIME`): its tenants would go with it.
-pub fn sprint() {
+/// Puts this process before all ordinary ones until it gives way. Not where real-time processes are killed for what they
+/// use (`RLIMIT_RTTIME`): its tenants would go with it.
+pub fn take_precedence() {
     if getrlimit(Resource::Rttime).current.is_none() {
-        let _ = sys::set_policy(Policy::real_time(SPRINT).reset_on_fork());
+        let _ = sys::set_policy(Policy::real_time(PRECEDENCE).reset_on_fork());
     }
 }
 
-/// Ends a sprint.
-pub fn rest() {
+/// Makes this process an ordinary one again.
+pub fn give_way() {
     let policy = OF_THE_HOST.get().and_then(|of_the_host| of_the_host.policy);
     let _ = policy.map(|policy| sys::set_policy(policy.reset_on_fork()));
 }

@@ -107,8 +107,9 @@ impl Service {
         self.outbox.extend(reports);
     }
 
-    /// Reaps whoever has ended; false if there is no child left.
+    /// Reaps the keepers that have ended; false if no child is left.
     fn reap(&mut self) -> bool {
+        priority::give_way();
         loop {
             match sys::reap() {
                 Reaped::NoChildren => return false,
@@ -197,7 +198,10 @@ impl Service {
                 Received::Nothing => return,
                 Received::Closed => return self.leave(),
                 Received::Packet { bytes, user, fds, fds_lost } => match Command::decode(&bytes) {
-                    Ok(Command::Launch { run }) => self.launch(run, user, fds, fds_lost),
+                    Ok(Command::Launch { run }) => {
+                        priority::give_way();
+                        self.launch(run, user, fds, fds_lost);
+                    }
                     Ok(Command::Stop { run, stage }) => self.roster.stop(run, stage),
                     Ok(Command::Continue) => self.roster.continue_all(),
                     Err(error) => {

@@ -9,7 +9,7 @@ use std::fs;
 use std::process::Command;
 
 use rustix::process::Pid;
-use support::{Warden, script};
+use support::{Warden, eventually, script};
 
 /// Its priority and niceness, its real-time priority and policy, as the kernel numbers them, and its timer slack.
 const LOOK: &str = "set -- $(sed 's/.*) //' /proc/self/stat); echo ${16} ${17} ${38} ${39}; \
@@ -38,9 +38,23 @@ fn works(host: &[&str]) -> bool {
     below(host, &["true"]).output().is_ok_and(|output| output.status.success() && output.stderr.is_empty())
 }
 
-fn is_ahead(pid: Pid) -> bool {
+/// The fields of its line behind the name, from the state on.
+fn fields_of(pid: Pid) -> Vec<String> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).expect("it is there");
-    stat[stat.rfind(')').expect("a name")..].split(' ').nth(17) == Some("-20")
+    stat[stat.rfind(')').expect("a name") + 2..].split(' ').map(str::to_owned).collect()
+}
+
+fn is_ahead(pid: Pid) -> bool {
+    fields_of(pid)[16] == "-20"
+}
+
+/// The number of the real-time policy that they have.
+const ROUND_ROBIN: &str = "2";
+
+/// It waits, and would come before all ordinary processes.
+fn waits_with_precedence(pid: Pid) -> bool {
+    let fields = fields_of(pid);
+    fields[0] == "S" && fields[38] == ROUND_ROBIN
 }
 
 #[test]
@@ -62,4 +76,18 @@ fn the_warden_and_the_keepers_are_ahead_where_they_may() {
     let mut warden = Warden::start();
     let tenant = warden.start_tenant(1, &script("exec sleep 1000"));
     assert!(is_ahead(warden.pid()) && is_ahead(tenant.keeper) && !is_ahead(tenant.pid));
+}
+
+#[test]
+fn the_warden_and_the_keepers_wait_for_orders_before_all_ordinary_processes() {
+    if !works(&["chrt", "--fifo", "2"]) {
+        return eprintln!("skipped: no real-time priority to be had");
+    }
+    let mut warden = Warden::start();
+    let tenant = warden.start_tenant(1, &script("exec sleep 1000"));
+    // They give way for a moment each time that they look for children to reap.
+    eventually("they wait with precedence", || {
+        waits_with_precedence(warden.pid()) && waits_with_precedence(tenant.keeper)
+    });
+    assert_ne!(fields_of(tenant.pid)[38], ROUND_ROBIN);
 }
