@@ -1,6 +1,7 @@
 //! The boundary: converts, and nothing else. Its one user is `lib/`, which keeps it from everybody else.
 
 mod environment;
+mod host;
 mod installation;
 #[allow(unsafe_code, reason = "memory is shared with JavaScript")]
 mod memory;

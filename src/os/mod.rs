@@ -9,6 +9,7 @@ pub mod connections;
 pub mod cpu_clock;
 pub mod engine;
 pub mod foreign;
+pub mod host;
 pub mod listeners;
 pub mod listening;
 pub mod logs;
