@@ -3,6 +3,7 @@
 
 pub mod accounting;
 mod beginning;
+mod children;
 pub mod clock;
 pub mod connections;
 #[allow(unsafe_code, reason = "the CPU clock of another process has no safe wrapper")]
@@ -24,6 +25,8 @@ pub mod ports;
 mod proc_check;
 mod proc_net;
 mod proc_stat;
+#[cfg(test)]
+mod reader_costs;
 pub mod readiness;
 mod request;
 pub mod root_claim;
