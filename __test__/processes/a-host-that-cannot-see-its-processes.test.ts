@@ -16,7 +16,7 @@ const CASES = {
   'it hides processes': {
     by: 'unshare -m setpriv --bounding-set -sys_ptrace',
     script: 'mount -t proc -o hidepid=2 proc /proc',
-    why: 'mounted with rw,hidepid=',
+    why: 'mounted with hidepid=',
   },
 };
 

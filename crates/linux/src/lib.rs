@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`engine`] | the thread that everything here runs on, shared by all runtimes of the host |
 //! | [`warden_link`] | the socket to the warden, and what is started over it |
+//! | [`host`] | what the machine offers, and what of it this process may use |
 //! | [`process`] | processes: what they use, whose they are, how one of the user's is watched and ended |
 //! | [`net`] | ports and sockets: which are held, who listens, who is connected, what is answered |
 //! | [`output`] | pipes, cut into lines |
@@ -13,8 +14,11 @@
 #![allow(missing_docs, reason = "the driver is its one user; what is not plain from its name is documented")]
 
 pub mod engine;
+pub mod host;
 pub mod net;
 pub mod output;
 pub mod process;
+#[cfg(test)]
+mod reader_costs;
 pub mod threads;
 pub mod warden_link;

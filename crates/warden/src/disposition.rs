@@ -1,4 +1,6 @@
 //! What a process does about `SIGTERM`, from its `status` in `/proc`.
+//!
+//! Read by hand, as the warden is to stay small. A test compares it with what the crate `procfs` reads.
 
 use std::fs;
 use std::path::Path;
@@ -69,7 +71,13 @@ fn has_term(mask: &[u8]) -> Option<bool> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests start processes")]
 mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    use rustix::process::kill_process_group;
+
     use super::*;
 
     fn status(pending: u64, blocked: u64, ignored: u64, caught: u64) -> String {
@@ -100,5 +108,46 @@ mod tests {
     fn a_process_can_be_looked_at() {
         let own = Disposition::read(Path::new("/proc"), rustix::process::getpid());
         assert!(own.is_some_and(|own| !own.has_ended()));
+    }
+
+    #[test]
+    fn procfs_reads_the_same() {
+        const TERM_BIT: u64 = 1 << (Signal::TERM.as_raw() - 1);
+        std::env::set_current_dir("/proc").expect("as the warden does");
+        for script in
+            ["echo; sleep 600", "trap : TERM; echo; sleep 600 & wait", "trap '' TERM; echo; sleep 600 & wait"]
+        {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdout(Stdio::piped()).process_group(0);
+            let mut shell = command.spawn().expect("sh starts");
+            let pid = Pid::from_child(&shell);
+            std::io::Read::read_exact(shell.stdout.as_mut().expect("piped"), &mut [0]).expect("a line");
+            let process = procfs::process::Process::new(pid.as_raw_pid()).expect("it runs");
+            // It may be on its way to where it waits.
+            let agree = || {
+                let own = Disposition::read(Path::new("/proc"), pid).expect("it runs");
+                let status = process.status().expect("it runs");
+                let has = |mask: u64| mask & TERM_BIT != 0;
+                let switches = status.voluntary_ctxt_switches.zip(status.nonvoluntary_ctxt_switches);
+                let ignores = has(status.sigign);
+                let of_procfs = Disposition {
+                    state: status.state.as_bytes()[0],
+                    is_pending: has(status.sigpnd | status.shdpnd),
+                    listens: has(status.sigcgt | status.sigblk) && !ignores,
+                    ignores,
+                    switches: switches.map_or(0, |(voluntary, not)| voluntary + not),
+                };
+                own == of_procfs
+                    && own.listens == script.starts_with("trap :")
+                    && own.ignores == script.starts_with("trap ''")
+            };
+            let have_agreed = (0..100_000).any(|_| {
+                std::thread::yield_now();
+                agree()
+            });
+            kill_process_group(pid, Signal::KILL).expect("its own group");
+            shell.wait().expect("our child");
+            assert!(have_agreed, "{script}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Finding the descendants of a process and signalling them without ever hitting somebody else.
 //!
 //! Paths are relative: the warden and its keepers have the `/proc` that they were started with as their working directory.
+//! What is there is read by hand, as the warden is to stay small. Tests compare it with what the crate `procfs` reads.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -219,6 +220,12 @@ mod tests {
         let scanned: HashSet<Pid> =
             walk(scope, &Kinship::Scanned(scan().expect("it can be read"))).into_iter().collect();
         assert_eq!(scanned, members.iter().copied().collect());
+        for member in members.iter().copied().chain([scope.root]) {
+            let process = procfs::process::Process::new(member.as_raw_pid()).expect("it runs");
+            let tasks = process.tasks().expect("it has one").flatten();
+            let of_procfs = tasks.flat_map(|task| task.children().expect("a list")).filter_map(pid_of);
+            assert_eq!(listed_children(member), of_procfs.collect::<Vec<_>>());
+        }
         let spared = [members[0], members[2]];
         assert!(descendants(Scope { spared: &spared, ..scope }).iter().all(|pid| !spared.contains(pid)));
 

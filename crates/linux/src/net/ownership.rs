@@ -11,9 +11,11 @@ use crate::net::listeners::{processes, sockets_among, sockets_of};
 use crate::net::listening;
 use crate::process::accounting::Root;
 use crate::process::proc_stat;
+use procfs::ProcResult;
+use procfs::process::{Namespaces, Process};
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::IpAddr;
 use warden::Stat;
@@ -136,7 +138,8 @@ impl Owner {
     fn can_be_known(&self) -> bool {
         let Root::Process(pid) = self.root else { return true };
         let Some((since_ms, stat)) = self.since_boot_ms.zip(Stat::of(pid)) else { return false };
-        let lives_here = ["pid", "net"].iter().all(|kind| namespace(pid, kind) == namespace_of_ours(kind));
+        let [theirs, ours] = [process(pid), Process::myself()].map(namespaces);
+        let lives_here = theirs.is_ok_and(|theirs| ours.is_ok_and(|ours| theirs == ours));
         stat.started_since_boot_ms() >= since_ms && lives_here
     }
 
@@ -160,29 +163,29 @@ impl Owner {
     }
 }
 
-fn namespace(pid: u32, kind: &str) -> Option<std::path::PathBuf> {
-    fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok()
+/// Of the processes and of the sockets that it sees, as the kernel numbers them.
+fn namespaces(process: ProcResult<Process>) -> ProcResult<[Option<u64>; 2]> {
+    let Namespaces(namespaces) = process?.namespaces()?;
+    Ok(["pid", "net"].map(|kind| namespaces.get(OsStr::new(kind)).map(|namespace| namespace.identifier)))
 }
 
-fn namespace_of_ours(kind: &str) -> Option<std::path::PathBuf> {
-    fs::read_link(format!("/proc/self/ns/{kind}")).ok()
+fn process(pid: u32) -> ProcResult<Process> {
+    // No process has a number that does not fit.
+    Process::new(pid.try_into().unwrap_or(i32::MAX))
 }
 
 /// The processes that have one of these sockets.
 fn holders(sockets: &HashSet<u64>) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let pids = proc_stat::of_all().into_iter().flatten().map(|stat| stat.pid);
     let has_one =
         |pid: &u32| sockets_of(*pid).is_ok_and(|has| has.iter().any(|socket| sockets.contains(socket)));
     pids.filter(has_one).collect()
 }
 
 fn program(pid: u32) -> Option<String> {
-    let executable =
-        fs::read_link(format!("/proc/{pid}/exe")).map(|path| path.to_string_lossy().into_owned());
-    executable
-        .or_else(|_| fs::read_to_string(format!("/proc/{pid}/comm")).map(|name| name.trim_end().to_owned()))
-        .ok()
+    let process = process(pid).ok()?;
+    let executable = process.exe().map(|path| path.to_string_lossy().into_owned());
+    executable.or_else(|_| process.stat().map(|stat| stat.comm)).ok()
 }
 
 #[cfg(test)]

@@ -252,7 +252,7 @@ fn ports_to_choose_from() -> Vec<u16> {
     local_port_range(&read("ip_local_port_range")).filter(|port| !is_reserved(port)).collect()
 }
 
-fn local_port_range(text: &str) -> RangeInclusive<u16> {
+pub fn local_port_range(text: &str) -> RangeInclusive<u16> {
     let mut bounds = text.split_ascii_whitespace().filter_map(|bound| bound.parse::<u16>().ok());
     match (bounds.next(), bounds.next()) {
         (Some(first), Some(last)) if 0 < first && first <= last => first..=last,
@@ -261,7 +261,7 @@ fn local_port_range(text: &str) -> RangeInclusive<u16> {
 }
 
 /// `8080,9148-9150`.
-fn ranges(text: &str) -> Vec<RangeInclusive<u16>> {
+pub fn ranges(text: &str) -> Vec<RangeInclusive<u16>> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         Some(first.parse().ok()?..=last.parse().ok()?)

@@ -108,4 +108,12 @@ mod tests {
         assert_eq!((of(child.id()), read_by_hand(child.id())), (None, None));
         std::fs::remove_dir_all(directory).unwrap();
     }
+
+    #[test]
+    #[ignore = "a measurement"]
+    fn what_a_read_costs() {
+        let proc = open("/proc", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let by_hand = || Stat::read(proc.as_fd(), 1).unwrap().unwrap();
+        crate::reader_costs::print("stat", by_hand, || of(1).unwrap());
+    }
 }

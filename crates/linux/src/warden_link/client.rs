@@ -24,8 +24,8 @@ use warden::{LaunchSpec, LaunchStep, StopStage, host};
 
 use self::heirs::Heirs;
 use self::link::Link;
+use crate::host::proc_check;
 use crate::process::orphans;
-use crate::process::proc_check;
 use crate::threads::off_thread::OffThread;
 use crate::threads::watched::watch_shared;
 use crate::warden_link::program::Program;

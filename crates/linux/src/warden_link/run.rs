@@ -1,7 +1,7 @@
 //! One tenant's process from its launch to its end, as a series of facts.
 
+use crate::host::proc_check;
 use crate::output::lines::{LineSink, Stream, pump};
-use crate::process::proc_check;
 use crate::threads::watched::watch;
 use crate::warden_link::client::{Ended, Launch, LaunchError, Launched, Started, WardenClient};
 use crate::warden_link::main_process::MainProcess;

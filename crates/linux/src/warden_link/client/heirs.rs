@@ -3,14 +3,15 @@
 //! unless they are waited for, a zombie of each stays.
 
 use super::forget;
+use crate::process::children::children_of;
 use crate::threads::watched::watch_shared;
+use procfs::process::Process;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashSet;
-use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a warden calls itself.
-const NAME: &[u8] = b"(abs-warden)";
+const NAME: &str = "abs-warden";
 
 /// Those whose end is waited for.
 #[derive(Default)]
@@ -21,7 +22,7 @@ pub struct Heirs {
 impl Heirs {
     /// Waits, in the background, for the end of every warden that is a child of this process but these.
     pub fn reap_except(&self, known: &[Pid]) {
-        for pid in children().into_iter().filter(|pid| !known.contains(pid) && is_warden(*pid)) {
+        for pid in children().filter(|pid| !known.contains(pid) && is_warden(*pid)) {
             if lock(&self.watched).contains(&pid) {
                 continue;
             }
@@ -46,18 +47,13 @@ fn lock(watched: &Mutex<HashSet<Pid>>) -> MutexGuard<'_, HashSet<Pid>> {
     watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Without the kernel's lists of children (CONFIG_PROC_CHILDREN) there are none: a zombie is not worth a look at every
-/// process of the machine.
-fn children() -> Vec<Pid> {
-    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    let pids = lists.flat_map(|list| {
-        list.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect::<Vec<_>>()
-    });
-    pids.collect()
+/// Without the kernel's lists of children there are none: a zombie is not worth a look at every process of the machine.
+fn children() -> impl Iterator<Item = Pid> {
+    let children = children_of(std::process::id(), usize::MAX).into_iter();
+    children.filter_map(|pid| Pid::from_raw(pid.cast_signed()))
 }
 
 fn is_warden(pid: Pid) -> bool {
-    let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
-    stat.windows(NAME.len()).any(|part| part == NAME)
+    let stat = Process::new(pid.as_raw_pid()).and_then(|process| process.stat());
+    stat.is_ok_and(|stat| stat.comm == NAME)
 }
