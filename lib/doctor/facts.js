@@ -1,5 +1,5 @@
 /**
- * What the addon says of this machine, of this process, and of what that may use (`src/binding/host.rs`). No limit is
+ * What the addon says of this machine, of this process, and of what that may use (`src/host.rs`). No limit is
  * `Infinity`. What cannot be read, or is not there, is left out.
  */
 import { native } from '../bridge/native.js';
