@@ -83,11 +83,11 @@ impl Asking {
     /// waits until none is left.
     pub async fn outlive_rest(mut self, is_forced: &AtomicBool) {
         let mut pause = PAUSE_FIRST;
-        loop {
+        // A look goes through all of `/proc`, off the thread; most groups are gone with their leader.
+        while group_is_there(&self.pidfd) != Some(false) {
             let members = match self.look().await {
                 Ok(members) if members.is_empty() => return,
                 Ok(members) => members,
-                Err(_) if group_is_there(&self.pidfd) == Some(false) => return,
                 // Nothing can be seen just now.
                 Err(_) => Vec::new(),
             };
