@@ -40,6 +40,8 @@ pub struct Foreign {
     /// Wakes who waits for its end, to ask it and its group.
     to_be_asked: Notify,
     is_forced: AtomicBool,
+    /// Wakes the task that waits for its end: asking is over.
+    was_forced: Notify,
 }
 
 impl Foreign {
@@ -67,6 +69,7 @@ impl Foreign {
             is_asked: AtomicBool::new(false),
             to_be_asked: Notify::new(),
             is_forced: AtomicBool::new(false),
+            was_forced: Notify::new(),
         };
         // What was read of the pid was read of this process: it had it all the time.
         let stat = stat.filter(|_| !foreign.is_gone());
@@ -101,11 +104,13 @@ impl Foreign {
     /// Kills it, and its group if it leads one.
     pub fn force(&self) -> io::Result<()> {
         self.is_forced.store(true, Ordering::Relaxed);
-        unless_gone(if self.leads_group {
+        let killed = if self.leads_group {
             self.kill_group()
         } else {
             pidfd_send_signal(&self.pidfd, Signal::KILL).map_err(io::Error::from)
-        })
+        };
+        self.was_forced.notify_one();
+        unless_gone(killed)
     }
 
     fn kill_group(&self) -> io::Result<()> {
@@ -132,9 +137,11 @@ impl Foreign {
         let asking = tokio::select! {
             biased;
             () = self.outlive() => None,
-            () = self.to_be_asked.notified(), if self.leads_group => {
-                Some(Asking::of(self.pid, self.pidfd.clone(), off_thread).await)
-            }
+            () = self.to_be_asked.notified(), if self.leads_group => tokio::select! {
+                biased;
+                () = self.outlive_force() => None,
+                asking = Asking::of(self.pid, self.pidfd.clone(), off_thread) => Some(asking),
+            },
         };
         self.outlive().await;
         if asking.is_none() && self.leads_group {
@@ -146,6 +153,11 @@ impl Foreign {
             asking.outlive_rest(&self.is_forced).await;
         }
         exit_code
+    }
+
+    async fn outlive_force(&self) {
+        self.was_forced.notified().await;
+        self.outlive().await;
     }
 
     /// A kernel that is short of memory may refuse to tell of the end; that does not mean that it has come.

@@ -85,6 +85,10 @@ impl Asking {
         let mut pause = PAUSE_FIRST;
         // A look goes through all of `/proc`, off the thread; most groups are gone with their leader.
         while group_is_there(&self.pidfd) != Some(false) {
+            // All of a group get a signal that it is sent, those included that are just being forked.
+            if is_forced.load(Ordering::Relaxed) && self.have_ended() {
+                return;
+            }
             let members = match self.look().await {
                 Ok(members) if members.is_empty() => return,
                 Ok(members) => members,
@@ -98,6 +102,11 @@ impl Asking {
             pause = if has_asked { PAUSE_FIRST } else { (pause * 2).min(PAUSE_MAX) };
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Whether all members of the last look have ended.
+    fn have_ended(&self) -> bool {
+        self.known.iter().all(|member| member.stat().is_none_or(|stat| stat.has_ended))
     }
 
     /// Asks those whose parents are gone, but only one of them that has to be waited for. Returns whether any was asked.
