@@ -97,7 +97,7 @@ for (const [how, end] of [
   });
 }
 
-test('list and inspect have figures from the first moment, although nobody is told', async () => {
+test('list and inspect have figures from the first moment, also without onMetrics', async () => {
   await using bench = setUp({ spawn: spawning(SERVER), readiness: undefined, onMetrics: undefined });
   await bench.runtime.ensure('a');
   const [listed] = bench.runtime.list();

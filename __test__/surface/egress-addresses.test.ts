@@ -299,7 +299,8 @@ test('addresses are read exactly as the sockets read them', () => {
     const text = parts.join([':', '.', ':', '::'][random(4)]);
     const address = parseAddress(text);
     if (address) addresses++;
-    // One engine's URL parser refuses a few IPv6 addresses that end in dotted IPv4 after a gap. No resolver writes them.
+    // One engine's URL parser refuses a few IPv6 addresses that end in dotted IPv4 after a gap. No
+    // resolver writes them.
     const mayBeRefused = text.includes('::') && text.includes('.');
     if (address || !mayBeRefused) expect([text, address !== undefined]).toEqual([text, isIP(text) !== 0]);
     if (address?.kind() === 'ipv6') expect(isIPv6(address.toString())).toBe(true);

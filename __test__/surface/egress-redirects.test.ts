@@ -5,7 +5,10 @@ import { rejectionOf } from '../support/surface/wait.ts';
 
 const target = '/target';
 
-/** A server that redirects `/from` with this status to this location, and answers `reached` elsewhere. */
+/**
+ * A server that redirects `/from` with this status to this location, and answers `reached`
+ * elsewhere.
+ */
 const redirecting = (status: number, location: string | (() => string)) =>
   serve(({ url }, response) => {
     if (url !== '/from') return void response.end('reached');

@@ -56,7 +56,8 @@ for (const [name, act] of [
     act(bench.runtime);
     const { lastTouchedAt, pid } = tenant;
     const idleKill = await bench.events.seen('idle-kill', 'a');
-    // A machine that stood still for idleAfterMs would be a reason to stop it, too; then there is nothing to see.
+    // A machine that stood still for idleAfterMs would be a reason to stop it, too; then there is
+    // nothing to see.
     if (idleKill.pid !== pid) return;
     expect(Date.now() - lastTouchedAt).toBeGreaterThanOrEqual(idleAfterMs);
     expect(idleKill.idleMs).toBeGreaterThanOrEqual(idleAfterMs);

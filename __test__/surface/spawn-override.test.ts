@@ -66,7 +66,7 @@ test('a spawn that never settles: kill and ensure settle all the same', async ()
   await aFewTurns();
   const [killed] = await within('kill', Promise.allSettled([bench.runtime.kill('a')]));
   await rejectionOf(pending);
-  // Nobody can know whether there is a process, so it is not given up for good.
+  // Whether there is a process is not known, so the tenant stays tracked.
   if (killed!.status === 'rejected') expect(bench.runtime.stats().total).toBe(1);
   else expect(bench.runtime.stats().total).toBe(0);
 });

@@ -142,7 +142,7 @@ test('after dispose the figures can still be read', async () => {
   expect(bench.runtime.stats()).toStrictEqual(empty);
 });
 
-test('there is nothing else in it: what came of checkpoints is in metrics', async () => {
+test('counts of checkpoints are in metrics, not in stats', async () => {
   await using bench = setUp();
   const stats = bench.runtime.stats();
   expect(Reflect.ownKeys(stats)).toEqual(['running', 'total', 'draining', 'backoff']);

@@ -1,4 +1,5 @@
-// A runtime with everything a test looks at, cleaned away when the test is over: `await using bench = setUp()`.
+// A runtime with everything a test looks at, cleaned away when the test is over:
+// `await using bench = setUp()`.
 import { createRuntime, type Runtime, type RuntimeOptions } from '@absolutejs/runtime';
 import { Fleet } from './fleet.ts';
 import { Recorder } from './recorder.ts';
@@ -19,7 +20,9 @@ export class Bench implements AsyncDisposable {
     this.runtime = createRuntime({ ...base, ...options });
   }
 
-  /** Until every tenant has been ready for as long as its start took: before that, none is evicted. */
+  /**
+   * Until every tenant has been ready for as long as its start took: before that, none is evicted.
+   */
   async tenuresEnd(): Promise<void> {
     const startsMs = this.events.all('ready').map(({ durationMs }) => durationMs);
     // The pool's clock shows whole milliseconds.

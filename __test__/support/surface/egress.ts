@@ -1,4 +1,5 @@
-// What the tests of the egress guard need: servers on 127.0.0.1, and guards for which names stand for them.
+// What the tests of the egress guard need: servers on 127.0.0.1, and guards for which names stand
+// for them.
 import { createEgressGuard, type EgressDeniedError, type EgressGuardOptions } from '@absolutejs/runtime';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -98,7 +99,10 @@ export function localGuard(options: EgressGuardOptions = {}) {
   return { ...guard, denials };
 }
 
-/** What a name resolves to decides; a port that nothing should ever listen on, should the guard let it through. */
+/**
+ * What a name resolves to decides; a port that nothing should ever listen on, should the guard let
+ * it through.
+ */
 export function guardOf(addresses: string[], options: EgressGuardOptions = {}) {
   return createEgressGuard({ lookup: () => addresses, ...options });
 }

@@ -61,7 +61,10 @@ export function tenantsOnDisk(context, tenants) {
 
 /** Processes in memory, latest last, and the `spawn` that makes them. */
 export function inMemory() {
-  /** @type {(RuntimeProcess & { key: string, kills: unknown[], exit: (code: number | null) => void })[]} */
+  /**
+   * @type {(RuntimeProcess & { key: string, kills: unknown[], exit: (code: number | null) => void
+   * })[]}
+   */
   const processes = [];
   /** @type {import('@absolutejs/runtime').SpawnFn} */
   const spawnInMemory = async ({ key }) => {

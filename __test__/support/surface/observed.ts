@@ -1,4 +1,5 @@
-// A runtime for a collector to look at: the test says what it tells and what happens to its tenants.
+// A runtime for a collector to look at: the test says what it tells and what happens to its
+// tenants.
 import type {
   ExitReason,
   RuntimeMetricEvent,

@@ -4,7 +4,10 @@ import { parser } from '@prometheus-io/lezer-promql';
 import { scrape } from './exposition.ts';
 import { attachTo } from './observed.ts';
 
-/** The metrics that an expression reads, by Prometheus's own grammar; throws where it does not follow it. */
+/**
+ * The metrics that an expression reads, by Prometheus's own grammar; throws where it does not
+ * follow it.
+ */
 export function metricsOf(expr: string): string[] {
   const names: string[] = [];
   parser.parse(expr).iterate({

@@ -1,4 +1,4 @@
-// Everything that a runtime tells its callbacks, in the one order in which it does.
+// Records all events of a runtime, of all callbacks, in their order.
 import type {
   RuntimeLogEvent,
   RuntimeMetricEvent,
