@@ -17,7 +17,7 @@ import {
 type Restore = CheckpointDriver['restore'];
 const SOON_MS = 1_000;
 
-/** Saves `a`, then asks for it with a driver that fails. */
+/** Saves `a`, then ensures it with a driver that fails. */
 async function failsToRestore(pool: SavingPool, instead: Partial<CheckpointDriver>) {
   pool.add('a');
   const { port } = await pool.saved('a');

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { aFewTurns } from '../support/surface/wait.ts';
 
-/** What a busy machine may add. */
+/** How much longer a busy machine may take. */
 const SLACK_MS = 10_000;
 
 test('an idle tenant is stopped, with idle-kill before its exit', async () => {

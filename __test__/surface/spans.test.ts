@@ -209,7 +209,7 @@ for (const how of ['kill', 'dispose', 'abort'] as const) {
   });
 }
 
-test('one end for a process that says more than once that it has ended', async () => {
+test('the span of a process whose exited settles more than once is ended once', async () => {
   const { spans, bench } = traced();
   await using _ = bench;
   await bench.runtime.ensure('a');

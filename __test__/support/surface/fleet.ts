@@ -9,24 +9,24 @@ export type KillBehaviour = (process: FakeProcess, signal: Signal) => void | Pro
 /** Pids above those of Linux, so that no real process has one. */
 let lastPid = 2 ** 30;
 
-/** Ends with `code` as soon as it is asked to. */
+/** A process that ends with `code` as soon as `kill` is called. */
 export const obeysWith =
   (code: number | null): KillBehaviour =>
   (process) =>
     process.exit(code);
 
-/** Is asked, and goes on. */
+/** A process that goes on whatever it is asked. */
 export const ignoresKill: KillBehaviour = () => {};
 
 export class FakeProcess implements RuntimeProcess {
   readonly pid = ++lastPid;
   readonly exited: Promise<number | null>;
-  /** What `kill` was called with, call by call. */
+  /** The arguments of all calls of `kill`. */
   readonly kills: Signal[] = [];
   declare port?: number;
   declare resourceId?: string;
   onKill: KillBehaviour = obeysWith(null);
-  /** Ends it; a second time is nothing. */
+  /** Ends the process; a second call does nothing. */
   readonly exit: (code: number | null) => void;
   readonly args: SpawnArgs;
 

@@ -1,8 +1,8 @@
-// Waiting with a deadline. The machine may be busy: deadlines are generous, they only end a test
-// that would hang.
+// Waiting with a deadline. It is long, as the machine may be busy: it only ends a test that would
+// hang.
 const DEADLINE_MS = 15_000;
 
-/** The promise's value, or an error that says what was waited for in vain. */
+/** The promise's outcome; rejects with what was awaited if it does not settle in time. */
 export async function within<T>(what: string, promise: PromiseLike<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`waited in vain: ${what}`)), DEADLINE_MS);
