@@ -18,7 +18,7 @@ export function isRuntimeError(error, code) {
     const { [BRAND]: isOurs, code: its } = /** @type {any} */ (error);
     return isOurs === true && typeof its === 'string' && (code === undefined || its === code);
   } catch {
-    // null, undefined, or a value that throws when it is looked into.
+    // null, undefined, or a value whose properties throw when they are read.
     return false;
   }
 }

@@ -257,7 +257,7 @@ test('tenants of your own spawn are saved and restored, too', async () => {
     expect([tenant.port, await answerOf(tenant)]).toEqual([port, 'image of a']);
     const before = pool.processesOf('a');
     await pool.runtime.kill('a');
-    // It is this process's child, which reaps it in its own time.
+    // The process is a child of this one, which may reap it later.
     await untilGone('the restored process', before);
   }
   await pool.dispose();

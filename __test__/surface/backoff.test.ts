@@ -161,7 +161,7 @@ test('clearBackoff lets the key be started at once, and counting begins anew', a
   expect((await rejectionOf(bench.runtime.ensure('a'))).attempt).toBe(1);
 });
 
-test('becoming ready forgets the failures, and a crash after that is none', async () => {
+test('becoming ready resets the failures, and a crash after that does not count', async () => {
   let isReady = false;
   await using bench = setUp({ readiness: async () => isReady, backoff: LONG });
   await rejectionOf(bench.runtime.ensure('a'));

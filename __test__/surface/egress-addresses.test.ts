@@ -205,7 +205,7 @@ test.each(embedding)('a range that is allowed does not open what %s addresses em
   expect(problemOf(embed('0101:0101'), { ...everyIPv6, deny: ['1.1.1.0/24'] })).toContain('deny');
 });
 
-test('the client of a Teredo address is looked at behind its inversion', () => {
+test('the inverted client address in a Teredo address is checked', () => {
   expect(problemOf('2001:0:101:101::f5fe:fdfc', { allow: ['2001::/32'] })).toContain('10.1.2.3 within it');
   expect(problemOf('2001:0:101:101::fefe:fefe', { allow: ['2001::/32'] })).toBeUndefined();
 });

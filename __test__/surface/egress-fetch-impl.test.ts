@@ -36,7 +36,7 @@ const redirectTo =
   () =>
     new Response(null, { status, headers: { location } });
 
-test('it gets what the caller gave, after every address of the host was looked at', async () => {
+test('it gets what the caller gave, after every address of the host was checked', async () => {
   const { guard, calls, asked } = guardWith();
   const init = { method: 'POST', body: '{"a":1}', headers: { 'x-mine': '1' } };
   expect(await (await guard.fetch('acme', 'http://app.test/x', init)).text()).toBe('ok');

@@ -243,7 +243,7 @@ for (const how of ['restart', 'kill and ensure'] as const) {
   });
 }
 
-test('each key has its own question; a slow answer for one holds up no other', async () => {
+test('each key is asked about by itself; a slow answer for one delays no other', async () => {
   const keys = Array.from({ length: 50 }, (_, index) => `t${index}`);
   const asked = new Asked(({ key }) => (key === 't0' ? new Promise(() => {}) : true));
   await using bench = setUp({ ...idle, shouldIdleKill: asked.shouldIdleKill });

@@ -203,7 +203,7 @@ export function ipaddr() {
 }
 
 /**
- * Parses an address; undefined if the text is none. IPv4 is accepted as four plain decimals only:
+ * Parses an address; undefined for any other text. IPv4 is accepted as four plain decimals only:
  * parsers read other spellings (`127.1`, `0x7f000001`) differently, and a parsed URL has none
  * left. An IPv4-mapped IPv6 address becomes the IPv4 address, which is what the kernel connects
  * to.

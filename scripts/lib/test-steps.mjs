@@ -44,7 +44,7 @@ export function steps() {
     fuzzTargets(),
     // Without --no-fail-fast the first failing test program would hide the others.
     cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
-    // Whether the simulation finds bugs that are planted in the pool.
+    // Whether the simulation would find what the pool could get wrong.
     cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
     installed('tsc', ['--noEmit']),
     installed('prettier', ['--check', '.']),

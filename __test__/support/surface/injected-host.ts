@@ -1,7 +1,4 @@
-/**
- * A host for the doctor, made of a few files and answers. All findings on it are good unless a
- * test changes it.
- */
+/** A host for the doctor that is made of a few files and answers; everything is as it should be unless a test says otherwise. */
 import { examine } from '../../../lib/doctor/examine.js';
 import type { Finding } from '../../../lib/doctor/findings.js';
 import type { Host } from '../../../lib/doctor/host.js';

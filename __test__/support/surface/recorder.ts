@@ -47,7 +47,7 @@ export class Recorder {
     return this.all(type, key)[count - 1]!;
   }
 
-  /** Resolves as soon as `condition` holds, looked at after each event. */
+  /** Resolves as soon as `condition` holds, which is checked after each event. */
   async until(what: string, condition: () => boolean): Promise<void> {
     if (condition()) return;
     const { promise, resolve } = Promise.withResolvers<void>();
