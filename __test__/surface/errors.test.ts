@@ -6,7 +6,7 @@ import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { handedOver, ignoresKill } from '../support/surface/fleet.ts';
 import { rejectionOf } from '../support/surface/wait.ts';
 
-/** An error of ours for each code, as a user meets it. */
+/** Causes an error of each code. */
 const codes: Record<string, () => Promise<any>> = {
   ERR_RUNTIME_INVALID_OPTION: async () => {
     try {
@@ -76,7 +76,7 @@ const codes: Record<string, () => Promise<any>> = {
     return await rejectionOf(bench.runtime.dispose());
   },
   ERR_RUNTIME_PORT_TAKEN: async () => {
-    // Somebody else's process listens where that of the tenant should.
+    // Another process listens on the tenant's port.
     const serve =
       "console.log(Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response() }).port)";
     using thief = killed(Bun.spawn([process.execPath, '-e', serve], { stdout: 'pipe' }));

@@ -4,9 +4,9 @@ import { createInbox, LogText } from '../../lib/bridge/inbox.js';
 import { setUp } from '../support/surface/bench.ts';
 import { within } from '../support/surface/wait.ts';
 
-/** Longer than one turn of the event loop is given to events. */
+/** Longer than the time for events in one turn of the event loop. */
 const SLOW_MS = 8;
-/** What a stalled event loop would take much longer than. */
+/** Much shorter than a stalled event loop would take. */
 const STALLED_MS = 8_000;
 
 function takeTime(): void {
@@ -14,7 +14,7 @@ function takeTime(): void {
   while (performance.now() < until);
 }
 
-test('callbacks that take their time hold nothing up longer than that', async () => {
+test('slow callbacks delay the event loop by their own time only', async () => {
   const story: string[] = [];
   await using bench = setUp({
     onTransition: (event) => (takeTime(), void story.push(event.type)),
@@ -29,7 +29,7 @@ test('callbacks that take their time hold nothing up longer than that', async ()
   expect(story).toEqual([...life, ...life]);
 });
 
-/** Callbacks that run without anything else between them, for so many records of so many lines. */
+/** How many callbacks run in each turn of the event loop, for so many records of so many lines. */
 async function callsPerTurn(records: number, lines: number, act: () => unknown): Promise<number[]> {
   // Each record: where its numbers and its texts end, and of which kind it is.
   const batch = Array.from({ length: records }, (_, index) => [3 * (index + 1), 0, 0]).flat();

@@ -1,4 +1,4 @@
-/** What users can see of the pool: counters, and the state of each key at a moment. */
+/** `metrics`, `inspect` and `list`: counters, and the present status of each key. */
 import { Batch, EXIT_REASONS } from '../bridge/batch.js';
 import { failureText } from '../errors.js';
 import { native } from '../bridge/native.js';
@@ -10,10 +10,12 @@ import { isPid } from '../tenant/processes.js';
 /** @typedef {import('../../index.js').TenantStatus} TenantStatus */
 /** @typedef {ReturnType<typeof createCounts>} Counts */
 
-/** Where the number of failed starts stands: see `crates/driver/src/board.rs`. */
+/** The index of the number of failed starts on the board: see `crates/driver/src/board.rs`. */
 const FAILURES = 5;
 
-/** Counted as events are delivered, so that they agree with them. They outlive `dispose`. */
+/**
+ * Counters that are updated as events are delivered, so that both agree. They outlive `dispose`.
+ */
 export function createCounts() {
   const totalExits = /** @type {Record<ExitReason, number>} */ ({});
   for (const reason of EXIT_REASONS) totalExits[reason] = 0;
@@ -45,7 +47,7 @@ export function metricsOf(stats, { counts, board }) {
     totalExits: { ...counts.totalExits },
     totalBackoffEntries: /** @type {number} */ (board[FAILURES]),
     lastSpawnMs: counts.lastSpawnMs,
-    // Whole milliseconds, the one that has begun included.
+    // Rounded up to whole milliseconds.
     uptimeMs: Math.ceil((counts.closedAt ?? performance.now()) - counts.openedAt),
     checkpoints: { ...counts.checkpoints },
   };
@@ -54,7 +56,7 @@ export function metricsOf(stats, { counts, board }) {
 /**
  * @param {{ numbers: Float64Array, texts: string[] }} statuses
  * @param {Core} core
- * @param {Iterable<string>} asked keys that may have nothing but a snapshot
+ * @param {Iterable<string>} asked keys to be included even if they have nothing but a snapshot
  * @returns {TenantStatus[]}
  */
 export function statusesOf({ numbers, texts }, { runs, images }, asked) {
@@ -71,7 +73,7 @@ export function statusesOf({ numbers, texts }, { runs, images }, asked) {
     if (known === undefined) byKey.set(key, statusOf({ key, ...NOTHING_BUT_A_SNAPSHOT }));
     else if (known.state === 'stopped' && known.attempt === 0) known.state = 'checkpointed';
   }
-  // Those with nothing but a snapshot have come last.
+  // Sorted, because keys with nothing but a snapshot were added last.
   return [...byKey.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
 }
 
@@ -114,11 +116,14 @@ function statusOf({ last, isOfLastExit, ...known }, run) {
   return status;
 }
 
-/** What a function of the user's threw is told as it is. @param {import('../errors.js').Failure | undefined} failure */
+/**
+ * Whether the failure's text is what a user's function threw: output lines are not added to it.
+ * @param {import('../errors.js').Failure | undefined} failure
+ */
 const isThrown = (failure) => failure?.kind.endsWith('Threw') === true;
 
 /**
- * What a process and everything below it use: the accounting of observations, for any pid.
+ * What a process and its descendants use, counted as in observations, for any pid.
  * @param {number} pid
  * @returns {Promise<import('../../index.js').ProcessTreeStats | null>}
  */

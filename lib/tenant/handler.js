@@ -156,7 +156,7 @@ const HANDLERS = {
     const id = batch.number();
     const run = runs.get(id);
     runs.delete(id);
-    if (run !== undefined) tracing?.over(run);
+    if (run !== undefined) tracing?.release(run);
   },
 
   // Answers, and what belongs to no run.
@@ -216,7 +216,7 @@ function start(core, run) {
   try {
     const cwd = directoryOf(settings.root, run.key);
     const env = tenantEnvironment(settings.env, run.key, run.port);
-    core.tracing?.hand(run, env);
+    core.tracing?.setTraceparent(run, env);
     if (settings.spawn === undefined) launch(core, run, cwd, env);
     else external.start(run, cwd, env);
   } catch (error) {

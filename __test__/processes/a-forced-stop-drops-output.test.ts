@@ -1,4 +1,5 @@
-// A stop that was forced does not wait for an onLog that takes its time: what is left is dropped, and a last line counts it.
+// A forced stop does not wait for a slow onLog: the lines that are left are dropped, and a last
+// line says how many.
 import { expect, test } from 'bun:test';
 import { createPool, Recorder, within } from '../support/processes/index.ts';
 
@@ -10,7 +11,7 @@ function busy(ms: number): void {
   for (const end = performance.now() + ms; performance.now() < end;);
 }
 
-/** A pool whose onLog takes its time. */
+/** A pool with a slow onLog. */
 function createSlowPool(lineMs: number, stopTimeoutMs: number) {
   const recorded = new Recorder();
   const pool = createPool({
@@ -28,7 +29,7 @@ function createSlowPool(lineMs: number, stopTimeoutMs: number) {
 const droppedIn = (line: string | undefined) =>
   Number(/^\[… (\d+) lines? dropped …\]$/.exec(line ?? '')?.[1]);
 
-test('what is dropped is counted, and said in the last line before the exit', async () => {
+test('the last line before the exit says how many lines were dropped', async () => {
   const { pool, recorded } = createSlowPool(1, 0);
   await using _ = pool;
   pool.tenants.add('app', { 'start.sh': WRITES_FIRST });
@@ -40,7 +41,7 @@ test('what is dropped is counted, and said in the last line before the exit', as
   recorded.assertOrder();
 });
 
-test('nothing is dropped of a stop that was not forced', async () => {
+test('a stop that was not forced drops no lines', async () => {
   const { pool, recorded } = createSlowPool(0.05, 60_000);
   await using _ = pool;
   pool.tenants.add('app', { 'start.sh': WRITES_FIRST });
@@ -50,7 +51,7 @@ test('nothing is dropped of a stop that was not forced', async () => {
   expect(recorded.lines('app', 'stderr')).toEqual([]);
 });
 
-test('nothing is dropped of a tenant that crashes, however long onLog takes', async () => {
+test('no line of a tenant that crashes is dropped, however slow onLog is', async () => {
   const lines = 1_500;
   const { pool, recorded } = createSlowPool(1, 100);
   await using _ = pool;
@@ -64,7 +65,7 @@ test('nothing is dropped of a tenant that crashes, however long onLog takes', as
   expect(recorded.lines('app', 'stderr')).toEqual([]);
 });
 
-test('time in which the host does something else does not count', async () => {
+test('time in which the host does not call onLog does not count', async () => {
   const { pool, recorded } = createSlowPool(0, 0);
   await using _ = pool;
   const start = `trap "yes '' | head -n ${LINES}" USR2; bun server.ts & while :; do wait; done`;
@@ -79,7 +80,7 @@ test('time in which the host does something else does not count', async () => {
   expect(recorded.lines('app', 'stdout')).toHaveLength(LINES);
 });
 
-test('a dispose of tenants that flood it with empty lines', async () => {
+test('dispose of tenants that write empty lines without end resolves', async () => {
   const { pool, recorded } = createSlowPool(0.02, 100);
   await using _ = pool;
   const keys = Array.from({ length: FLOODS }, (_, index) => `flood-${index}`);

@@ -1,9 +1,10 @@
-// Whatever is given as options, keys, calls, processes and functions: errors are ours, promises settle, nothing goes uncaught.
-// A few seconds of `scripts/fuzz-surface.mjs` in Bun; in Node it is `__test__/node/whatever-is-given.test.mjs`.
+// A few seconds of `scripts/fuzz-surface.mjs` in Bun (in Node:
+// `__test__/node/surface-fuzz.test.mjs`): for odd options, keys, calls, processes and functions
+// errors are the package's, promises settle, and nothing is uncaught.
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
 
-test('a few seconds of the fuzz break nothing', async () => {
+test('a few seconds of the fuzz break no rule', async () => {
   const script = join(import.meta.dir, '../../scripts/fuzz-surface.mjs');
   const fuzz = Bun.spawn([process.execPath, script, '--seconds', '3'], { stdout: 'pipe', stderr: 'pipe' });
   const [said, complained] = await Promise.all([

@@ -1,8 +1,9 @@
-// Which signal ended a tenant, when it was not one of ours: told by its exit, by the error of a failed start, and afterwards.
+// The signal that ended a tenant, if the runtime did not send it, is in its exit event, in the
+// error of a failed start, and in `inspect`.
 import { expect, test } from 'bun:test';
 import { createPool } from '../support/processes/index.ts';
 
-/** Ends by the signal in SIG, after a word: at once, or when it is asked for /die. */
+/** Prints a line and ends by the signal in SIG: at once, or when /die is requested. */
 const SERVER = `
 const die = () => (console.log('dying'), setTimeout(() => process.kill(process.pid, process.env.SIG), 20));
 if (process.env.WHEN === 'start') die();
@@ -37,7 +38,7 @@ for (const [how, command] of [
   });
 }
 
-test('one that ends before it is ready: the error has the signal', async () => {
+test('the error of a start that a signal ended has the signal', async () => {
   await using pool = createPool({
     command: ['bun', 'server.ts'],
     env: { PATH: process.env.PATH!, SIG: 'SIGSEGV', WHEN: 'start' },
@@ -48,7 +49,7 @@ test('one that ends before it is ready: the error has the signal', async () => {
   await pool.dispose();
 });
 
-test('a stop is no signal of its own', async () => {
+test('the exit of a stopped tenant has no signal', async () => {
   await using pool = createPool({ command: ['bun', 'server.ts'] });
   pool.tenants.add('a', FILES);
   await pool.runtime.ensure('a');

@@ -1,4 +1,4 @@
-// What Bun's tests show at length, once in Node: metrics, inspect, list, adopt and signals.
+// Metrics, inspect, list, adopt and signals in Node. The tests in Bun show them at length.
 import assert from 'node:assert/strict';
 import { spawn as spawnChild } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +10,7 @@ import { inMemory, PATH, rejectionOf, source, tenantsOnDisk, within } from '../s
 
 const readiness = async () => true;
 
-test('metrics, inspect and list tell what the events do, within them and after dispose', async () => {
+test('metrics, inspect and list agree with the events, within callbacks and after dispose', async () => {
   const { spawn, processes } = inMemory();
   /** @type {string[]} */
   const seen = [];
@@ -79,7 +79,7 @@ test('a process is adopted by its pid, and killed with its group', async (contex
   const tenant = await runtime.adopt('a', { pid: child.pid ?? 0 }, { port: 4000 });
   assert.equal(await runtime.ensure('a'), tenant);
   await within('kill', runtime.kill('a'));
-  // Its output is closed only when nobody of the group is left.
+  // Its output is closed once the last process of the group has ended.
   await within('the end of the group', ended);
   assert.deepEqual(events, [
     { type: 'adopt', key: 'a', pid: child.pid, port: 4000 },
@@ -128,12 +128,12 @@ const holdsPidfd = (/** @type {string} */ fd) => {
   }
 };
 
-test('a worker that is terminated holds on to nothing that it has adopted', async (context) => {
+test('a terminated worker releases the keys and pids that it had adopted', async (context) => {
   const { runtime } = adopting(context);
   const children = [1, 2].map(() => spawnChild('sleep', ['1000'], { stdio: 'ignore' }));
   context.after(() => children.forEach((child) => child.kill('SIGKILL')));
   const [pid = 0, other = 0] = children.map((child) => child.pid);
-  // Keeps what the two share.
+  // Keeps the state that the two runtimes share.
   await runtime.adopt('a', { pid }, { port: 4000 });
   const held = () => readdirSync('/proc/self/fd').filter(holdsPidfd).length;
   const before = held();
@@ -156,7 +156,7 @@ test('a worker that is terminated holds on to nothing that it has adopted', asyn
   assert.equal(children[1]?.signalCode, null);
 });
 
-test('a signal ends the wait, and the start that nobody else waits for', async (context) => {
+test('an abort ends the wait, and the start unless another caller waits for it', async (context) => {
   const root = tenantsOnDisk(context, {
     app: { 'package.json': JSON.stringify({ scripts: { start: 'sleep 1000' } }) },
   });

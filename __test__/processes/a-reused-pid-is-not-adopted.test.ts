@@ -1,4 +1,5 @@
-// A pid alone may mean another process by now, or none: then it is refused, nobody is signalled, and nothing is held.
+// A pid may have been reused, or its process may have ended: then adopt refuses it, sends no
+// signal, and keeps nothing.
 import { expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -12,7 +13,7 @@ import {
   until,
   within,
 } from '../support/processes/index.ts';
-import { Child, isAlive, orphan } from '../support/processes/strangers.ts';
+import { Child, isAlive, orphan } from '../support/processes/outside-processes.ts';
 
 const options = { idleAfterMs: 0, sweepIntervalMs: 1e9, observeIntervalMs: 0 };
 
@@ -32,7 +33,7 @@ const cannot = (why: string): [string, string] => [
   `Tenant "app" cannot adopt the process: ${why}`,
 ];
 
-test('one that has ended and been reaped', async () => {
+test('a process that has ended and been reaped is refused', async () => {
   await using pool = createPool(options);
   const child = new Child(pool.tenants, 'exit 0', 'own group');
   await child.ended;
@@ -42,9 +43,9 @@ test('one that has ended and been reaped', async () => {
   );
 });
 
-test('a zombie', async () => {
+test('a zombie is refused', async () => {
   await using pool = createPool(options);
-  // A shell that has turned into something else never waits for its child.
+  // A shell that has executed another program never waits for its child.
   const parent = new Child(pool.tenants, 'exit 0 & exec sleep 1000', 'own group');
   const pid = await until('the zombie', () => zombieBelow(parent.pid));
   expect(await refusal(pool.runtime.adopt('app', { pid }, { port: 4000 }))).toEqual(
@@ -62,7 +63,7 @@ function zombieBelow(parent: number): number | undefined {
   return zombie?.pid;
 }
 
-test('a thread of a process', async () => {
+test('the id of a thread is refused', async () => {
   await using pool = createPool(options);
   const [thread] = readdirSync('/proc/self/task')
     .map(Number)
@@ -72,7 +73,7 @@ test('a thread of a process', async () => {
   expect(message).toStartWith(`Tenant "app" cannot adopt the process: process ${thread} cannot be watched: `);
 });
 
-test('one that was started later than its owner remembers', async () => {
+test('a process that was started later than startedAt says is refused', async () => {
   await using pool = createPool(options);
   const { pid } = await orphan(pool.tenants, 'exec sleep 1000', 'own group');
   const startedAt = Date.now() - 60_000;
@@ -82,19 +83,19 @@ test('one that was started later than its owner remembers', async () => {
   expect(isAlive(pid)).toBe(true);
   expect(pool.runtime.inspect('app')).toBeNull();
 
-  // What its owner remembers of itself may be a few seconds off; and the time is passed on.
+  // startedAt may be a few seconds off, and is passed on.
   const tenant = await pool.runtime.adopt('app', { pid }, { port: 4000, startedAt: Date.now() - 3_000 });
   expect(tenant.startedAt).toBeLessThanOrEqual(Date.now() - 3_000);
 });
 
-test('one that was started long ago is adopted as such', async () => {
+test('a process that was started long ago is adopted with its startedAt', async () => {
   await using pool = createPool(options);
   const { pid } = await orphan(pool.tenants, 'exec sleep 1000', 'own group');
   const startedAt = Date.now() + 3_600_000;
   expect((await pool.runtime.adopt('app', { pid }, { port: 4000, startedAt })).startedAt).toBe(startedAt);
 });
 
-test('a refused process goes on, and nobody holds on to it', async () => {
+test('a refused process goes on, and the runtime keeps no descriptor of it', async () => {
   await using pool = createPool(options);
   pool.tenants.add('taken');
   await pool.runtime.ensure('taken');
@@ -134,7 +135,7 @@ test('a refused process goes on, and nobody holds on to it', async () => {
 
 const pidfds = () => descriptorsOf('self').filter((kind) => kind.includes('pidfd'));
 
-test('dispose lets go of an adoption that waits for room', async () => {
+test('dispose releases the process of an adoption that waits for room', async () => {
   await using pool = createPool({ ...options, maxConcurrent: 1 });
   const waits = await orphan(pool.tenants, 'exec sleep 1000', 'own group');
   const before = pidfds();
@@ -157,13 +158,16 @@ test('a leader of the group that the host is in: it alone is ended', async () =>
   expect(await host.end()).toEqual({ code: null, signal: 'SIGTERM' });
 });
 
-/** A pid namespace of its own, in which the next pid can be chosen; its first process, a shell, reaps. */
+/**
+ * A pid namespace of its own, in which the next pid can be chosen; its first process, a shell,
+ * reaps.
+ */
 const NAMESPACE = 'unshare --user --map-root-user --pid --fork --kill-child --mount-proc sh -c';
 const canChoosePids = spawnSync('sh', ['-c', `${NAMESPACE} 'echo 100 > /proc/sys/kernel/ns_last_pid'`]);
 
 for (const engine of engineNames) {
   test.if(canChoosePids.status === 0)(
-    `${engine}: a pid that was given away again is left alone`,
+    `${engine}: the process that has reused a pid gets no signal`,
     async () => {
       await using pool = createPool(options);
       await using host = startHost(engine, 'recycles.mjs', [pool.tenants.root], {

@@ -1,4 +1,5 @@
-// A package that is deleted or replaced below a running host: its warden stays the one that the host began with.
+// The package of a running host is deleted or replaced: the host keeps the warden that it began
+// with.
 import { expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -25,7 +26,7 @@ await runtime.dispose();
 process.exit();
 `;
 
-/** A copy of all that a host needs. */
+/** Copies the parts of the package that a host needs. */
 function copyPackage(directory: string) {
   mkdirSync(directory, { recursive: true });
   for (const name of ['dist', 'package.json', 'npm']) {
@@ -72,7 +73,7 @@ for (const engine of engineNames) {
     copyPackage(directory);
     const command = [join(directory, 'host.mjs'), tenants.root];
     await using host = new Host(spawn(engines[engine], command, { stdio: ['pipe', 'pipe', 'pipe'] }));
-    // One that cannot be asked for, so that the package is loaded and no warden runs.
+    // An invalid key: the package is loaded, and no warden runs.
     host.say('../outside');
     await host.said('../outside');
     for (const warden of wardensIn(directory)) writeFileSync(warden, '#!/bin/sh\n');

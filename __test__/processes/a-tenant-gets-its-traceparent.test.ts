@@ -35,7 +35,7 @@ const ENVIRONMENTS: [string, RuntimeOptions['env']][] = [
 ];
 
 for (const [name, env] of ENVIRONMENTS) {
-  test(`${name}: with the span of this very start in it`, async () => {
+  test(`${name}: has the traceparent of its own start`, async () => {
     const spans = new Spans();
     await using pool = createPool({ env, tracerProvider: spans.tracerProvider });
     const found = await environmentOf(pool);
@@ -49,7 +49,7 @@ for (const [name, env] of ENVIRONMENTS) {
   });
 }
 
-test('the span of the host does not reach tenants by itself', async () => {
+test('the host’s own traceparent is not passed on by default', async () => {
   await using pool = createPool();
   const found = await environmentOf(pool);
   expect(NAMES.filter((name) => found[name] !== undefined)).toEqual([]);
@@ -57,7 +57,7 @@ test('the span of the host does not reach tenants by itself', async () => {
   await pool.dispose();
 });
 
-test('with "inherit" and no tracer provider it is the host\'s, like the rest', async () => {
+test('with "inherit" and no tracer provider the traceparent is the host\'s', async () => {
   await using pool = createPool({ env: 'inherit' });
   expect((await environmentOf(pool)).TRACEPARENT).toBe(OF_THE_HOST);
   await pool.dispose();
@@ -83,7 +83,7 @@ test('the span of a real tenant, from start to exit', async () => {
   await pool.dispose();
 });
 
-test('one that is saved and brought back has two spans, both by plan', async () => {
+test('a tenant that is saved and restored has two spans, both with status OK', async () => {
   const spans = new Spans();
   await using pool = createSavingPool({ tracerProvider: spans.tracerProvider });
   pool.add('a');
@@ -105,7 +105,7 @@ test('one that is saved and brought back has two spans, both by plan', async () 
   expect(spans.problems()).toEqual([]);
 });
 
-test('a restore that fails and the cold start after it are one span', async () => {
+test('a restore that fails and the cold start after it have one span', async () => {
   const spans = new Spans();
   await using pool = createSavingPool({ tracerProvider: spans.tracerProvider });
   pool.add('a');

@@ -1,8 +1,12 @@
-// Keys that take turns in too little room: whoever asked for a tenant can use it before it makes room for the next one.
+// Keys that take turns in too little room: the caller of `ensure` can use the tenant before it is
+// evicted.
 import { expect, test } from 'bun:test';
 import { createPool, type Pool, slowToListen, textOf, within } from '../support/processes/index.ts';
 
-/** So long its start takes, and as long it stays: longer than a busy machine takes to send a request. */
+/**
+ * How long a start takes, and so how long the tenant stays: longer than a request takes on a busy
+ * machine.
+ */
 const START_MS = 300;
 
 function poolOf(keys: readonly string[]): Pool {
@@ -11,7 +15,7 @@ function poolOf(keys: readonly string[]): Pool {
   return pool;
 }
 
-/** As a host does it: a request as soon as there is a tenant, whoever else waits. */
+/** Sends a request as soon as the tenant is ready, as a host does. */
 const ask = async ({ runtime }: Pool, key: string) => textOf(await runtime.ensure(key));
 
 function assertOneAtATime({ events }: Pool): void {
@@ -23,7 +27,7 @@ function assertOneAtATime({ events }: Pool): void {
   }
 }
 
-test('two cold tenants at once, in room for one: both callers get an answer', async () => {
+test('two cold tenants at once with room for one: both callers get an answer', async () => {
   await using pool = poolOf(['first', 'second']);
   const answers = within('both answers', Promise.all([ask(pool, 'first'), ask(pool, 'second')]));
   expect(await answers).toEqual(['hello', 'hello']);
@@ -32,7 +36,7 @@ test('two cold tenants at once, in room for one: both callers get an answer', as
   await pool.dispose();
 });
 
-test('however often they take turns', async () => {
+test('keys that take turns many times all get an answer', async () => {
   const keys = ['a', 'b', 'c'];
   await using pool = poolOf(keys);
   for (const round of [1, 2]) {

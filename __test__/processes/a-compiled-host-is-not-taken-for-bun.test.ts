@@ -1,12 +1,12 @@
-// A host made by `bun build --compile` runs in Bun, and starts itself when it is started as one: it must never be taken
-// for the `bun` of its tenants.
+// A host made by `bun build --compile` runs in Bun, but its executable starts the host again: it
+// must never be used as the `bun` of its tenants.
 import { expect, test } from 'bun:test';
 import { linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../../scripts/lib/paths.mjs';
 import { binDirectory, Tenants } from '../support/processes/index.ts';
 
-/** Writes down each start, and cuts itself off at the fifth. */
+/** Records each start of itself, and stops at the fifth. */
 const HOST = `
 import { createRuntime } from '@absolutejs/runtime';
 import { appendFileSync, readFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ await runtime.dispose();
 const WITHOUT_BUN = '/usr/bin:/bin';
 const hasBunThere = Bun.which('bun', { PATH: WITHOUT_BUN }) !== null;
 
-test.skipIf(hasBunThere)('it is refused without a Bun on PATH, and starts tenants with one', async () => {
+test.skipIf(hasBunThere)('without a Bun on PATH starts are refused, and with one they work', async () => {
   await using tenants = new Tenants().add('app');
   const project = join(tenants.root, 'project');
   const scope = join(project, 'node_modules', '@absolutejs');
@@ -52,7 +52,7 @@ test.skipIf(hasBunThere)('it is refused without a Bun on PATH, and starts tenant
   const refused =
     /^ERR_RUNTIME_SPAWN app there is no bun on PATH .* `bun build --compile`, cannot take its place/;
   expect(run(WITHOUT_BUN)).toMatch(refused);
-  // One that is called `bun`, and is found.
+  // A program named `bun` on PATH.
   mkdirSync(join(project, 'bin'));
   linkSync(join(project, 'compiled'), join(project, 'bin', 'bun'));
   expect(run(`${project}/bin:${WITHOUT_BUN}`)).toMatch(refused);

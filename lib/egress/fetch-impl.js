@@ -1,6 +1,7 @@
 /**
- * Requests that a `fetch` of the user's carries out. It gets what the caller gave, once that has passed; redirects are
- * followed here, so that they pass as well. What its answers weigh is all that is known of the bytes.
+ * Requests that the user's `fetchImpl` carries out. It gets what the caller gave, once that has
+ * been admitted. Redirects are followed here, so that each is checked, too. Only the bytes of its
+ * answers' bodies are known, so only they are counted.
  */
 import { nextStep } from './redirect.js';
 import { describe } from './response.js';
@@ -12,15 +13,16 @@ import { describe } from './response.js';
 /**
  * @param {object} guard
  * @param {FetchLike} guard.fetchImpl
- * @param {(key: string, url: URL, signal: AbortSignal | undefined) => Promise<void>} guard.admit rejects what may not be reached
- * @param {(key: string, bytes: number) => void} guard.count what came
+ * @param {(key: string, url: URL, signal: AbortSignal | undefined) => Promise<void>} guard.admit
+ * rejects what may not be reached
+ * @param {(key: string, bytes: number) => void} guard.count counts bytes received
  */
-export function createGivenFetch({ fetchImpl, admit, count }) {
+export function createSendThroughImpl({ fetchImpl, admit, count }) {
   /** @param {string} key @param {EgressRequest} request @returns {Promise<Response>} */
   return async (key, request) => {
     const { url, redirect: mode, signal } = request;
     await admit(key, url, signal);
-    let response = await fetchImpl(...asGiven(request));
+    let response = await fetchImpl(...argumentsFor(request));
     /** @type {Step | undefined} */
     let step;
     for (let redirects = 0; mode !== 'manual'; redirects++) {
@@ -32,15 +34,19 @@ export function createGivenFetch({ fetchImpl, admit, count }) {
       response = await fetchImpl(step.url.href, initOf(step, signal));
     }
     const { method } = step ?? request;
-    const counted = method === 'HEAD' ? response : weighed(response, (bytes) => count(key, bytes));
+    const counted = method === 'HEAD' ? response : withBytesCounted(response, (bytes) => count(key, bytes));
     return step && step.url !== url ? describe(counted, step.url.href, true) : counted;
   };
 }
 
-/** What the caller gave, as it was when it was checked. @param {EgressRequest} request @returns {[string | URL | Request, RequestInit]} */
-function asGiven({ given, url }) {
+/**
+ * The arguments for `fetchImpl`: what the caller gave, as it was when it was checked.
+ * @param {EgressRequest} request
+ * @returns {[string | URL | Request, RequestInit]}
+ */
+function argumentsFor({ given, url }) {
   const { input, init } = /** @type {NonNullable<typeof given>} */ (given);
-  // A copy: the `url` of a Request can be made to say something else than where it goes.
+  // A copy: a Request's `url` property can be redefined to differ from the URL that is fetched.
   const copied = input instanceof Request ? new Request(url.href, input) : undefined;
   return [copied ?? (input instanceof URL ? new URL(url) : url.href), { ...init, redirect: 'manual' }];
 }
@@ -48,16 +54,16 @@ function asGiven({ given, url }) {
 /** @param {EgressRequest} request @returns {Promise<Step>} */
 async function stepOf({ url, method, headers, body }) {
   if (body === undefined) return { url, method, headers, body };
-  // A stream has been read by now, and cannot be sent again.
+  // `fetchImpl` has read a stream by now: it cannot be sent again.
   return {
     url,
     method,
     headers,
-    body: 'whole' in body ? { blob: await body.whole() } : { chunks: nothing() },
+    body: 'whole' in body ? { blob: await body.whole() } : { chunks: noChunks() },
   };
 }
 
-async function* nothing() {}
+async function* noChunks() {}
 
 /** @param {Step} step @param {AbortSignal | undefined} signal @returns {RequestInit} */
 function initOf({ method, headers, body }, signal) {
@@ -65,20 +71,21 @@ function initOf({ method, headers, body }, signal) {
   return { method, headers, body: blob, redirect: 'manual', signal };
 }
 
-/** @param {Response} response */
+/** The part of the answer that `nextStep` reads. @param {Response} response */
 function headOf({ status, headers }) {
   const location = headers?.get?.('location') ?? undefined;
   return /** @type {any} */ ({ statusCode: status, headers: { location } });
 }
 
 /**
- * The answer, whose bytes are counted: at once where it says how many there are, and otherwise as they are read.
+ * The answer, with its body's bytes counted: at once if it has a `content-length`, else as they
+ * are read.
  * @param {Response} response
  * @param {(bytes: number) => void} count
  * @returns {Response}
  */
-function weighed(response, count) {
-  // What it says of its length is that of a body that does not come: an answer with 304, say.
+function withBytesCounted(response, count) {
+  // Without a body, as with status 304, `content-length` is that of a body that is not sent.
   if (response.body === null) return response;
   const length = Number(response.headers?.get?.('content-length') ?? 0);
   if (length > 0) count(length);

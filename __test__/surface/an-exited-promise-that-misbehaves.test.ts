@@ -12,7 +12,7 @@ const withExited = (bench: Bench, exited: unknown): void => {
   bench.fleet.prepare = (process) => void Object.defineProperty(process, 'exited', { value: exited });
 };
 
-test('one that rejects is an exit without a code', async () => {
+test('an exited that rejects is an exit without a code', async () => {
   const { promise, reject } = Promise.withResolvers<number>();
   await using bench = setUp();
   withExited(bench, promise);
@@ -28,7 +28,7 @@ test('one that rejects is an exit without a code', async () => {
 });
 
 test.each(['0', undefined, 'SIGTERM', {}, true, NaN, 0.5, Infinity, 2 ** 32, 0n])(
-  'one that resolves to %p is an exit without a code',
+  'an exited that resolves to %p is an exit without a code',
   async (value) => {
     const { promise, resolve } = Promise.withResolvers<unknown>();
     await using bench = setUp();
@@ -39,14 +39,17 @@ test.each(['0', undefined, 'SIGTERM', {}, true, NaN, 0.5, Infinity, 2 ** 32, 0n]
   },
 );
 
-test.each([0, 1, 137, 255, -1, 2 ** 31 - 1])('one that resolves to %p is that exit code', async (code) => {
-  await using bench = setUp();
-  await bench.runtime.ensure('a');
-  bench.fleet.the('a').exit(code);
-  expect((await bench.events.seen('exit', 'a')).exitCode).toBe(code);
-});
+test.each([0, 1, 137, 255, -1, 2 ** 31 - 1])(
+  'an exited that resolves to %p is that exit code',
+  async (code) => {
+    await using bench = setUp();
+    await bench.runtime.ensure('a');
+    bench.fleet.the('a').exit(code);
+    expect((await bench.events.seen('exit', 'a')).exitCode).toBe(code);
+  },
+);
 
-test('one that has already resolved: the process ended before it was ready', async () => {
+test('an exited that has already resolved: the process ended before it was ready', async () => {
   await using bench = setUp({ readiness: () => never() });
   withExited(bench, Promise.resolve(3));
   const error = await rejectionOf(bench.runtime.ensure('a'));
@@ -56,7 +59,7 @@ test('one that has already resolved: the process ended before it was ready', asy
   expect(bench.runtime.stats()).toEqual({ running: 0, total: 0, draining: false, backoff: 1 });
 });
 
-test('one that has already rejected: no exit code', async () => {
+test('an exited that has already rejected: no exit code', async () => {
   await using bench = setUp({ readiness: () => never() });
   bench.fleet.prepare = (process) =>
     void Object.defineProperty(process, 'exited', { value: Promise.reject(new Error('gone')) });

@@ -1,10 +1,10 @@
-// A tenant may give its output to somebody outside its tree, who can write to it for ever.
+// A process outside a tenant's tree may hold its output, and write to it forever.
 import { expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createPool, until, within } from '../support/processes/index.ts';
 
-test('a tenant ends although somebody writes to its output faster than it is taken', async () => {
+test('a tenant ends although an outside process writes to its output faster than it is read', async () => {
   let lines = 0;
   await using pool = createPool({
     onLog({ line }) {
@@ -21,7 +21,7 @@ test('a tenant ends although somebody writes to its output faster than it is tak
     await until('it writes', () => lines > 100);
     await within('kill', pool.runtime.kill('app'));
     expect(pool.events.of('exit', 'app')).toHaveLength(1);
-    await within('nobody reads it any more', ended);
+    await within('the output is no longer read', ended);
     await pool.dispose();
   } finally {
     outsider.kill('SIGKILL');

@@ -1,4 +1,4 @@
-// A disposed runtime has given back every descriptor, thread and child of the host process.
+// A disposed runtime has released every descriptor, thread and child of the host process.
 import { expect, test } from 'bun:test';
 import {
   addShapes,
@@ -23,7 +23,7 @@ for (const engine of engineNames) {
     await using host = startHost(engine, 'cycles.mjs', args);
     const after = await host.saidJson('after', 60_000);
     expect(after).toMatchObject({ descriptors: 0, ours: [], children: '' });
-    // Engines start some of their own at any time; left behind they would be one a round at least.
+    // Engines start threads of their own at any time; a leak would be at least one in each round.
     expect((after as { threads: number }).threads).toBeLessThan(ROUNDS);
     expect(await host.end()).toEqual({ code: 0, signal: null });
     await until('nothing is left', () => tenants.processes().length === 0);

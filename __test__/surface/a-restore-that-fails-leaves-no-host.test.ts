@@ -1,10 +1,11 @@
-// A snapshot that answered at ::1 and was not taken after all says nothing of where the process is that is started instead.
+// A restored process that answered at ::1 but was not accepted: the tenant that is started cold
+// instead has no `host`.
 import { expect, test } from 'bun:test';
 import { createCheckpoints } from '../../lib/checkpoint/checkpoints.js';
 import { createRun, createTickets } from '../../lib/tenant/ledger.js';
 import { createCounts } from '../../lib/observe/telemetry.js';
 
-/** All that a restore needs; the process answers at ::1 at once. */
+/** A ledger and handler for a restore whose process answers at ::1 at once. */
 function restoring(isTaken: boolean) {
   const tickets = createTickets();
   const native = {
@@ -29,14 +30,14 @@ function restoring(isTaken: boolean) {
   return { run, done, started, failures };
 }
 
-test('the process that is started cold is not at ::1 for that', async () => {
+test('the process that is started cold has no host', async () => {
   const { run, done, started, failures } = restoring(false);
   await done;
   expect([started, failures]).toEqual([[undefined], []]);
   expect(run.host).toBeUndefined();
 });
 
-test('one that is taken is at ::1', async () => {
+test('a restored process that is accepted has the host ::1', async () => {
   const { run, done, started, failures } = restoring(true);
   await done;
   expect([started, failures]).toEqual([[], []]);

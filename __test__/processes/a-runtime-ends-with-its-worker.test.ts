@@ -43,7 +43,7 @@ for (const engine of engineNames) {
       await until('the thread is gone', () => !threadsOf(host.pid).includes('abs-runtime'));
       expect(host.hasEnded).toBe(false);
 
-      // The main thread can use the package as if nothing had been.
+      // The main thread can still use the package.
       host.say('go on');
       await host.said('main');
       expect(await host.end()).toEqual({ code: 0, signal: null });

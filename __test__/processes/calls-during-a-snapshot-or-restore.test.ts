@@ -33,7 +33,7 @@ function heldUp(pool: SavingPool, method: 'checkpoint' | 'restore') {
   return { began: within(`${method} begins`, began.promise), goOn: goOn.resolve };
 }
 
-/** Collects what of the key is alive beside each process that is started or brought back for it. */
+/** Collects processes of the key that are alive when another is started or restored for it. */
 function watchForAnother(pool: SavingPool, key: string): string[] {
   const problems: string[] = [];
   const look = () =>
@@ -42,7 +42,7 @@ function watchForAnother(pool: SavingPool, key: string): string[] {
         'type' in event && (event.type === 'spawn' || event.type === 'restored') && event.key === key,
       () => {
         const { pid } = pool.events.told.at(-1)!.event as { pid: number };
-        // In this order: what it starts in between is its own.
+        // The list is read first: processes that appear after it are the new process's own.
         const all = markedWith(join(pool.tenants.root, key));
         const own = new Set([pid, ...treeOf(pid).map((process) => process.pid)]);
         const others = all.filter((process) => !own.has(process.pid));
@@ -91,7 +91,7 @@ test('a checkpoint that never answers: a plain idle stop after restoreTimeoutMs'
   const since = performance.now();
   expect((await pool.events.exit('a')).reason).toBe('idle-killed');
   expect(performance.now() - since).toBeGreaterThanOrEqual(SOON_MS - 20);
-  // The driver still has the key in hand.
+  // The driver is still at work on the key.
   const error = await within(
     'an error',
     pool.runtime.ensure('a').catch((reason: unknown) => reason),
@@ -101,7 +101,7 @@ test('a checkpoint that never answers: a plain idle stop after restoreTimeoutMs'
   await pool.dispose();
 });
 
-test('a checkpoint that comes too late counts for nothing and is dropped', async () => {
+test('a checkpoint that comes too late is dropped', async () => {
   await using pool = createSavingPool({ restoreTimeoutMs: SOON_MS });
   pool.add('a');
   const { began, goOn } = heldUp(pool, 'checkpoint');
@@ -125,7 +125,7 @@ test('a checkpoint that comes too late counts for nothing and is dropped', async
   await pool.dispose();
 });
 
-test('ensure while it is being saved waits, and gets the one that is brought back', async () => {
+test('ensure while it is being saved waits, and gets the restored process', async () => {
   await using pool = createSavingPool();
   pool.add('a');
   const beside = watchForAnother(pool, 'a');
@@ -148,7 +148,7 @@ test('ensure while it is being saved waits, and gets the one that is brought bac
   await pool.dispose();
 });
 
-test('ended by itself while it is being saved: what counts is whether it was saved', async () => {
+test('ended by itself while it is being saved: the reason depends on whether it was saved', async () => {
   for (const [saved, reason] of [
     [true, 'checkpointed'],
     [false, 'idle-killed'],
@@ -240,7 +240,7 @@ test('a tenant that waits for room gets it when the one before it is saved', asy
 });
 
 for (const how of ['kill', 'dispose', 'abort', 'restart'] as const) {
-  test(`${how} while it is being brought back: what comes back does not stay`, async () => {
+  test(`${how} while it is being restored: the restored process is ended`, async () => {
     await using pool = createSavingPool();
     pool.add('a');
     await pool.saved('a');
@@ -268,7 +268,7 @@ for (const how of ['kill', 'dispose', 'abort', 'restart'] as const) {
   });
 }
 
-test('kill before anything was restored: the snapshot stays, and comes back on its port', async () => {
+test('kill before anything was restored: the snapshot stays, and is restored on its port', async () => {
   await using pool = createSavingPool({ restoreTimeoutMs: 2_000 });
   pool.add('a');
   const { port } = await pool.saved('a');
@@ -295,7 +295,7 @@ test('kill before anything was restored: the snapshot stays, and comes back on i
   await pool.dispose();
 });
 
-test('a spawn of your own is not called for what was called off while it was being brought back', async () => {
+test('your own spawn is not called for a start that was cancelled during a restore', async () => {
   const spawned: string[] = [];
   await using pool = createSavingPool({
     spawn: async ({ key, cwd, env }) => {
@@ -322,7 +322,7 @@ test('a spawn of your own is not called for what was called off while it was bei
   await pool.dispose();
 });
 
-test('dispose does not wait for ever for a restore that hangs, and what comes back then is ended', async () => {
+test('dispose does not wait forever for a restore that hangs, and a process restored later is ended', async () => {
   await using pool = createSavingPool({ restoreTimeoutMs: SOON_MS });
   pool.add('a');
   await pool.saved('a');
@@ -338,7 +338,7 @@ test('dispose does not wait for ever for a restore that hangs, and what comes ba
   await untilGone('what came back after dispose', [back]);
 });
 
-test('many tenants are saved and brought back at once, each as itself', async () => {
+test('many tenants are saved and restored at once, each from its own snapshot', async () => {
   await using pool = createSavingPool();
   const keys = Array.from({ length: 8 }, (_, index) => `t${index}`);
   pool.add(...keys);

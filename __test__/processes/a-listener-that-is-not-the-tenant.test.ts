@@ -1,12 +1,15 @@
-// Any program may listen on a held port, so that something answers is no proof that it is the tenant. A start whose port
-// another process listens on fails at once and names it, nothing is sent there, and the next start gets another port.
+// Any program may listen on a held port, so an answer alone does not prove that it is the
+// tenant's. A start on whose port another process listens fails at once and names that process;
+// nothing is sent there, and the next start gets another port.
 import { expect, test } from 'bun:test';
 import type { RuntimeOptions } from '@absolutejs/runtime';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createPool, SERVER, textOf, until } from '../support/processes/index.ts';
 
-/** Listens as it is told to, says so, and says whenever it was connected to. Ends with its standard input. */
+/**
+ * Listens on the given port, reports that and every connection, and ends with its standard input.
+ */
 const THIEF = `
 const { createServer } = require('node:net');
 const [port, host] = process.argv.slice(1);
@@ -76,7 +79,7 @@ test.each<Case>([
   await pool.dispose();
 });
 
-test('a tenant that could not listen because its port was taken, and ended, is told so', async () => {
+test('the error of a tenant that ended because its port was taken says so', async () => {
   const stolen = await whileStolen(
     { at: '127.0.0.1', thiefAt: '127.0.0.1' },
     { readiness: () => new Promise(() => {}) },
@@ -106,7 +109,7 @@ test("a readiness of the user's own does not make a thief the tenant", async () 
   await pool.dispose();
 });
 
-test("a readiness of the user's own is believed where nobody listens", async () => {
+test("a readiness of the user's own counts if no process listens", async () => {
   await using pool = createPool({ command: ['sleep', '1000'], readiness: async () => true });
   pool.tenants.add('app');
   const tenant = await pool.runtime.ensure('app');
@@ -115,7 +118,10 @@ test("a readiness of the user's own is believed where nobody listens", async () 
   await pool.dispose();
 });
 
-/** Its server's thread shares no descriptors with the others: what it listens on is in a table of its own. */
+/**
+ * Its server's thread shares no descriptors with the others: what it listens on is in a table of
+ * its own.
+ */
 const APART = `
 import { dlopen } from 'bun:ffi';
 const CLONE_FILES = 0x400;
@@ -139,7 +145,7 @@ test("a listener that one thread of the tenant has for itself is the tenant's", 
 const ownSpawn: RuntimeOptions['spawn'] = async ({ cwd, env }) =>
   Bun.spawn([process.execPath, 'server.ts'], { cwd, env, stdout: 'ignore', stderr: 'ignore' });
 
-test('of a process that the user has started the same holds', async () => {
+test("the same holds for a process of the user's own spawn", async () => {
   const stolen = await whileStolen({ at: '127.0.0.1', thiefAt: '127.0.0.1' }, { spawn: ownSpawn });
   await using pool = stolen.pool;
   {
@@ -165,7 +171,7 @@ test('a process that stands for a resource elsewhere need not listen itself', as
   await pool.dispose();
 });
 
-test('a thief that comes back again and again makes the key wait in the end', async () => {
+test('a thief that takes the port of every start makes the key back off in the end', async () => {
   const stolen = await whileStolen({ at: '127.0.0.1', thiefAt: '127.0.0.1' });
   await using pool = stolen.pool;
   let { pending, port } = stolen;

@@ -20,7 +20,7 @@ const transitions = ({ events }: SavingPool, key: string): RuntimeTransitionEven
 const NOTHING = { checkpoints: 0, restores: 0, restoreFailures: 0, lastRestoreMs: 0 };
 
 for (const endsTree of [true, false]) {
-  test(`a driver that ${endsTree ? 'ends' : 'leaves'} what it has saved: stopped as checkpointed, brought back on its port`, async () => {
+  test(`a driver that ${endsTree ? 'ends' : 'leaves'} what it has saved: stopped as checkpointed, restored on its port`, async () => {
     await using pool = createSavingPool();
     const { runtime, snapshots } = pool;
     pool.add('a');
@@ -58,14 +58,14 @@ for (const endsTree of [true, false]) {
     expect(runtime.metrics()).toMatchObject({ checkpoints, totalSpawns: 1, running: 1, total: 1 });
     expect(runtime.inspect('a')).toMatchObject({ state: 'ready', pid, port });
     expect(await runtime.ensure('a')).toBe(tenant);
-    // Nothing is left that could be restored once more.
+    // The snapshot is dropped after it was restored.
     expect(snapshots.calls).toEqual(['has a', 'checkpoint a', 'has a', 'restore a', 'drop a']);
     expect(snapshots.images.size).toBe(0);
     await pool.dispose();
   });
 }
 
-test('what was brought back is saved again, and brought back again', async () => {
+test('a restored tenant is saved and restored again', async () => {
   await using pool = createSavingPool();
   pool.add('a');
   const { port } = await pool.saved('a');
@@ -130,7 +130,7 @@ for (const [reason, stop] of Object.entries(STOPS)) {
     await pool.dispose();
   });
 
-  test(`${reason} after it was brought back: gone, and so is its snapshot`, async () => {
+  test(`${reason} after it was restored: the tenant and its snapshot are gone`, async () => {
     await using pool = createSavingPool({ maxConcurrent: 1 });
     pool.add('a', 'b');
     await pool.saved('a');
@@ -164,7 +164,7 @@ test('restart of a saved key drops its snapshot and starts afresh', async () => 
   await pool.dispose();
 });
 
-test('kill of a saved key is nothing to do', async () => {
+test('kill of a saved key resolves, and keeps its snapshot', async () => {
   await using pool = createSavingPool();
   pool.add('a');
   await pool.saved('a');
@@ -189,7 +189,7 @@ test('each key has its own snapshot', async () => {
   await pool.dispose();
 });
 
-test('one that comes back takes room like any other', async () => {
+test('a restored tenant takes room like any other', async () => {
   await using pool = createSavingPool({ maxConcurrent: 1 });
   pool.add('a', 'b');
   await pool.saved('a');
@@ -202,7 +202,7 @@ test('one that comes back takes room like any other', async () => {
   await pool.dispose();
 });
 
-test('many who ask at once get the one that came back', async () => {
+test('concurrent calls of ensure get the one restored tenant', async () => {
   await using pool = createSavingPool();
   pool.add('a');
   await pool.saved('a');
@@ -234,7 +234,7 @@ test('while draining a saved key stays saved', async () => {
   await pool.dispose();
 });
 
-test('tenants that a spawn of your own starts are saved and brought back, too', async () => {
+test('tenants of your own spawn are saved and restored, too', async () => {
   await using pool = createSavingPool({
     spawn: async ({ cwd, env }) => {
       const child = spawnChild(process.execPath, ['server.ts'], {
@@ -257,7 +257,7 @@ test('tenants that a spawn of your own starts are saved and brought back, too', 
     expect([tenant.port, await answerOf(tenant)]).toEqual([port, 'image of a']);
     const before = pool.processesOf('a');
     await pool.runtime.kill('a');
-    // It is this process's child, which reaps it in its own time.
+    // The process is a child of this one, which may reap it later.
     await untilGone('the restored process', before);
   }
   await pool.dispose();

@@ -1,5 +1,6 @@
-// The host is stopped (SIGSTOP; a suspended machine is the same) while a tenant takes its time to end. In that time the host
-// could not have noticed that it has ended, so it does not count: the tenant is not forced when the host goes on.
+// The host is suspended (SIGSTOP, as a suspended machine) while a tenant is ending. That time does
+// not count, since the host could not see the end: the tenant gets no SIGKILL when the host goes
+// on.
 import { expect, test } from 'bun:test';
 import { assertGone, engineNames, SERVER, startHost, Tenants } from '../support/processes/index.ts';
 

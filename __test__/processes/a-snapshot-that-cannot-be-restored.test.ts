@@ -17,7 +17,7 @@ import {
 type Restore = CheckpointDriver['restore'];
 const SOON_MS = 1_000;
 
-/** Saves `a`, then asks for it with a driver that fails. */
+/** Saves `a`, then ensures it with a driver that fails. */
 async function failsToRestore(pool: SavingPool, instead: Partial<CheckpointDriver>) {
   pool.add('a');
   const { port } = await pool.saved('a');
@@ -26,7 +26,10 @@ async function failsToRestore(pool: SavingPool, instead: Partial<CheckpointDrive
   return { tenant, port };
 }
 
-/** It was started cold by the very call that could not bring it back, and all of it can go on from there. */
+/**
+ * Checks that the `ensure` whose restore failed has started the tenant cold, and that the pool
+ * works on.
+ */
 async function expectColdStart(
   pool: SavingPool,
   { tenant, port }: Awaited<ReturnType<typeof failsToRestore>>,
@@ -86,7 +89,7 @@ for (const [name, restore] of NO_PROCESS) {
   });
 }
 
-test('a process that was there before belongs to somebody else: it is neither taken nor signalled', async () => {
+test('a process that existed before the restore is neither taken nor signalled', async () => {
   await using pool = createSavingPool();
   pool.add('b');
   const stranger = pool.snapshots.start('b', DEAF);
@@ -102,7 +105,7 @@ test('a process that was there before belongs to somebody else: it is neither ta
   await pool.dispose();
 });
 
-test('a running tenant of another key is not taken either', async () => {
+test('a running tenant of another key is not taken', async () => {
   await using pool = createSavingPool();
   pool.add('b');
   const other = await pool.runtime.ensure('b');
@@ -114,7 +117,7 @@ test('a running tenant of another key is not taken either', async () => {
   await pool.dispose();
 });
 
-test('a process that is gone already', async () => {
+test('a restored process that has already ended: started cold', async () => {
   await using pool = createSavingPool();
   const restore: Restore = async ({ key }) => {
     const child = pool.snapshots.start(key, ['true']);
@@ -124,7 +127,7 @@ test('a process that is gone already', async () => {
   await expectColdStart(pool, await failsToRestore(pool, { restore }));
 });
 
-test('a process that ends at once', async () => {
+test('a restored process that ends at once: started cold', async () => {
   await using pool = createSavingPool();
   const restore: Restore = async ({ key }) => ({
     pid: pool.snapshots.start(key, ['sh', '-c', 'exit 3']).pid!,
@@ -132,7 +135,7 @@ test('a process that ends at once', async () => {
   await expectColdStart(pool, await failsToRestore(pool, { restore }));
 });
 
-test('a process that does not answer in time is ended before the cold start', async () => {
+test('a restored process that does not answer in time is ended before the cold start', async () => {
   await using pool = createSavingPool({ restoreTimeoutMs: SOON_MS });
   let deaf: Process | undefined;
   pool.events.once(
@@ -157,7 +160,7 @@ for (const [name, readiness] of [
   ['rejects', async () => boom()],
   ['throws', boom],
 ] as [string, () => Promise<boolean>][]) {
-  test(`a readiness check that ${name} about what came back: it is ended, and asked again about the cold start`, async () => {
+  test(`a readiness check that ${name} about the restored process: that is ended, and the check is called again for the cold start`, async () => {
     let isRestoring = false;
     const check = (tenant: { port: number }) => {
       if (!isRestoring) return untilAnswered(tenant);
@@ -189,12 +192,12 @@ async function untilAnswered(tenant: { port: number }): Promise<boolean> {
   }
 }
 
-test('a restore that is late because the event loop was blocked is not given up', async () => {
+test('a restore that is late because the event loop was blocked is waited for', async () => {
   await using pool = createSavingPool({ restoreTimeoutMs: SOON_MS });
   pool.add('a');
   await pool.saved('a');
   pool.snapshots.instead.restore = async (args) => {
-    // What comes back needs some time more.
+    // The restored process needs some more time.
     Bun.sleepSync(SOON_MS + 1_500);
     return pool.snapshots.bringBack(args);
   };
@@ -204,7 +207,7 @@ test('a restore that is late because the event loop was blocked is not given up'
 });
 
 test('a restore that comes too late is ended, and the tenant is started cold after it', async () => {
-  // After being given up it has the same time again to come; on a busy machine that takes a while.
+  // A restore that was given up may still answer within the same time once more.
   const restoreTimeoutMs = 1_500;
   await using pool = createSavingPool({ restoreTimeoutMs });
   const { promise: late, resolve: comes } = Promise.withResolvers<void>();
@@ -245,7 +248,7 @@ test('a restore that never answers: ensure says so, nothing is started beside it
   expect(pool.processesOf('a')).toEqual([]);
   expect(pool.events.of('spawn', 'a')).toHaveLength(1);
   await pool.dispose();
-  // Even then what comes back does not stay.
+  // A process that is restored after dispose is ended, too.
   const child = pool.snapshots.start('a', DEAF);
   const back = processOf(child.pid!)!;
   resolve({ pid: child.pid! });
@@ -281,7 +284,7 @@ test('has that never answers: ensure says so', async () => {
   await pool.dispose();
 });
 
-test('drop that never answers: ensure says so, since the driver is still at it', async () => {
+test('drop that never answers: ensure says that the driver has not answered', async () => {
   await using pool = createSavingPool({ restoreTimeoutMs: SOON_MS });
   pool.add('a');
   await pool.saved('a');
@@ -299,7 +302,7 @@ for (const [name, drop] of [
   ['throws', boom],
   ['rejects', async () => boom()],
 ] as [string, () => Promise<void>][]) {
-  test(`drop ${name}: started cold, and what should be gone is never brought back`, async () => {
+  test(`drop ${name}: started cold, and the snapshot that should be gone is never restored`, async () => {
     await using pool = createSavingPool();
     pool.add('a');
     await pool.saved('a');
@@ -309,7 +312,7 @@ for (const [name, drop] of [
     expect(pool.snapshots.images.has('a')).toBeTrue();
     expect(await answerOf(await pool.runtime.ensure('a'))).toBe('cold');
     expect(pool.snapshots.callsOf('restore')).toEqual([]);
-    // A new snapshot takes its place.
+    // A new snapshot replaces it.
     pool.snapshots.instead = {};
     await pool.saved('a');
     expect(await answerOf(await pool.runtime.ensure('a'))).toBe('image of a');
@@ -317,10 +320,10 @@ for (const [name, drop] of [
   });
 }
 
-test('a snapshot of an earlier host comes back where it listens, although nobody knows its port any more', async () => {
+test('a snapshot of an earlier host, whose port is not known, is restored on the port where it listens', async () => {
   await using pool = createSavingPool();
   pool.add('a');
-  // A port below those that are given out.
+  // A port below the range of those that the runtime gives to tenants.
   pool.snapshots.images.set('a', '20123');
   const tenant = await within('a restore', pool.runtime.ensure('a'));
   expect(tenant.port).toBe(20123);

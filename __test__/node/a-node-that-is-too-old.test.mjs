@@ -1,4 +1,4 @@
-// A Node that is too old is told so when the package is imported, or required.
+// Importing or requiring the package in a Node that is too old throws an error that says so.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -8,7 +8,11 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
-/** What a host on that Node sees. @param {string} version @param {string} load a promise of the package */
+/**
+ * Loads the package in a program that pretends to be that version of Node.
+ * @param {string} version
+ * @param {string} load a promise of the package
+ */
 function hostOn(version, load) {
   const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } });`;
   const tell = (/** @type {string} */ what) => `(${what}) => console.log(JSON.stringify(${what}))`;
@@ -37,7 +41,7 @@ test('Node 20 and newer load it', () => {
   }
 });
 
-test('package.json asks for the same', () => {
+test('engines of package.json has the same version', () => {
   const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   assert.equal(engines.node, '>=20');
 });

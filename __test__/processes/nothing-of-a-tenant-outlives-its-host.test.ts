@@ -1,4 +1,4 @@
-// However the host process ends, within a moment nothing of its tenants is left, the warden and its keepers included.
+// However the host ends, soon no process of its tenants is left, nor the warden and its keepers.
 import { expect, test } from 'bun:test';
 import {
   addShapes,
@@ -18,10 +18,10 @@ import {
 import { untilFree } from '../support/processes/sockets.ts';
 import { readFileSync } from 'node:fs';
 
-/** It takes some ten milliseconds; the rest is for a busy machine. */
+/** It takes about ten milliseconds on an idle machine. */
 const GONE_WITHIN_MS = 3_000;
 
-/** Everything but the plain one, which the others include. */
+/** All shapes but the plain one, which the others include. */
 const shapes: ShapeName[] = shapeNames.filter((name) => name !== 'plain');
 
 const endings: Record<string, { signal?: NodeJS.Signals; code?: number }> = {
@@ -40,7 +40,7 @@ for (const engine of engineNames) {
     test(`${engine}: ${how}`, async () => {
       await using tenants = new Tenants();
       addShapes(tenants, shapes);
-      // Whoever waits for a tenant is no natural end.
+      // A pending start would keep a host alive that is to end naturally.
       const slow = how === 'natural end' ? '' : 'slow';
       tenants.add('slow', { 'server.ts': slowToListen(60_000) });
       await using host = startHost(engine, 'ends.mjs', [tenants.root, shapes.map(keyOf).join(), slow]);

@@ -1,4 +1,5 @@
-// A `fetch` of the user's in place of the guard's own connections: it is called with what has passed, and only with that.
+// The option `fetchImpl`: it is called for admitted requests only, in place of the guard's
+// connections.
 import { expect, test } from 'bun:test';
 import { createEgressGuard, type EgressGuardOptions, type FetchLike } from '@absolutejs/runtime';
 import { Spans } from '../support/surface/spans.ts';
@@ -7,7 +8,7 @@ import { rejectionOf } from '../support/surface/wait.ts';
 
 type Call = { url: string; init: RequestInit | undefined; input: string | URL | Request };
 
-/** Answers as it is told to, and notes what it was called with. */
+/** A `fetchImpl` that gives the test's answers, and records its calls. */
 function fake(answers: Record<string, () => Response> = {}) {
   const calls: Call[] = [];
   const fetchImpl: FetchLike = async (input, init) => {
@@ -35,7 +36,7 @@ const redirectTo =
   () =>
     new Response(null, { status, headers: { location } });
 
-test('it gets what the caller gave, after every address of the host was looked at', async () => {
+test('it gets what the caller gave, after every address of the host was checked', async () => {
   const { guard, calls, asked } = guardWith();
   const init = { method: 'POST', body: '{"a":1}', headers: { 'x-mine': '1' } };
   expect(await (await guard.fetch('acme', 'http://app.test/x', init)).text()).toBe('ok');
@@ -67,7 +68,7 @@ test.each([
   expect(calls).toEqual([]);
 });
 
-test('a Request whose url says something else than where it goes', async () => {
+test('a Request whose url property differs from the URL it goes to', async () => {
   const { guard, calls } = guardWith();
   const request = Object.defineProperty(new Request('http://127.0.0.1/'), 'url', {
     value: 'http://app.test/',
@@ -117,7 +118,8 @@ test('an answer with a length counts at once, another one as it is read', async 
   expect(guard.usage('acme').bytes).toBe(600);
   const response = await guard.fetch('acme', 'http://app.test/stream');
   expect(guard.usage('acme').bytes).toBe(600);
-  // What goes beyond is not cut off, since it is somebody else's connection: the next request is refused.
+  // Bytes beyond the budget are not cut off, as the connection is fetchImpl's: the next request is
+  // refused.
   expect(await response.text()).toHaveLength(500);
   expect(guard.metrics().bytesEgress).toBe(1_100);
   expect((await rejectionOf(guard.fetch('acme', 'http://app.test/known'))).reason).toBe('bytes-budget');
@@ -125,7 +127,7 @@ test('an answer with a length counts at once, another one as it is read', async 
   await guard.fetch('acme', 'http://app.test/known');
 });
 
-test('budgets go by the given clock, and a clock that tells no time opens none', async () => {
+test('budgets use the given clock, and one that returns no number admits nothing', async () => {
   let nowMs = 1_000_000;
   const { guard, calls } = guardWith({}, { budgets: { requests: 1, windowMs: 1_000 }, now: () => nowMs });
   await guard.fetch('acme', 'http://app.test/');
@@ -149,14 +151,14 @@ test('a name that the system cannot look up is left to it; one that `lookup` can
   expect((await rejectionOf(guard.fetch('acme', nowhere))).code).toBe('ERR_RUNTIME_EGRESS_FAILED');
 });
 
-test('a lookup that gives more than any name has gives none', async () => {
+test('a lookup that gives more addresses than any name has is refused', async () => {
   const { calls, fetchImpl } = fake();
   const guard = createEgressGuard({ fetchImpl, lookup: () => new Array(2 ** 32 - 1) });
   const error = await rejectionOf(guard.fetch('acme', 'http://app.test/'));
   expect([error.code, calls.length]).toEqual(['ERR_RUNTIME_EGRESS_FAILED', 0]);
 });
 
-test('an answer that has no body is charged nothing for the length that it tells', async () => {
+test('the content-length of an answer without a body is not counted', async () => {
   const headers = { 'content-length': '1000000' };
   const { guard } = guardWith(
     {

@@ -1,4 +1,7 @@
-/** Processes that no runtime has started, to be adopted: below the tests' mark, so that none outlives its test. */
+/**
+ * Processes that no runtime has started, to be adopted. They carry the tests' mark, so none
+ * outlives its test.
+ */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { isThere, type Process, processOf } from './table.ts';
@@ -29,7 +32,7 @@ export class Child {
   }
 }
 
-/** No child of this process: whoever started it has ended. */
+/** Starts a process that is no child of this one: its parent has ended. */
 export function startOrphan(tenants: Tenants, script: string, group: Group): number {
   const own = group === 'own group' ? 'setsid' : '';
   const outer = `${own} sh -c "$1" </dev/null >/dev/null 2>&1 & echo $!`;
@@ -38,7 +41,7 @@ export function startOrphan(tenants: Tenants, script: string, group: Group): num
   return pid;
 }
 
-/** Starts one and waits until it has turned into what it is to be; then it is known by more than its pid. */
+/** Starts an orphan, and waits until it has executed its program: then its name is known, too. */
 export async function orphan(
   tenants: Tenants,
   script: string,
@@ -59,7 +62,9 @@ export const isAlive = (pid: number) => {
   return process !== undefined && process.state !== 'Z' && isThere(process);
 };
 
-/** Whether the kernel tells how a child ended that somebody else has reaped: since Linux 6.15. */
+/**
+ * Whether a pidfd tells the exit code of a child that has been reaped elsewhere: since Linux 6.15.
+ */
 export function kernelTellsExitCodes(release: string): boolean {
   const [major = 0, minor = 0] = release.split('.').map(Number);
   return major > 6 || (major === 6 && minor >= 15);

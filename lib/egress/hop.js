@@ -1,18 +1,22 @@
-/** One hop of a request, from its lookup to the last byte of its answer: what ends it ends all its parts. */
+/**
+ * A hop: one request of a chain of redirects, from the lookup of its host to the last byte of its
+ * answer. Ending the hop ends its lookup, connection and body.
+ */
 import { egressFailedFor } from '../errors.js';
 
 /**
- * @typedef {object} Life
- * @property {AbortSignal} signal aborted when it is over; its reason is what every part of it rejects with
+ * @typedef {object} Hop
+ * @property {AbortSignal} signal aborted when the hop ends; all its parts reject with the reason
  * @property {(reason?: unknown) => void} end
  */
 
 /**
- * @param {string} key whose request it is: a failure that ends it has the key
- * @param {AbortSignal | undefined} parent ends it, too. Nothing is left on it afterwards: it may live for long
- * @returns {Life}
+ * @param {string} key of the tenant; the error of a failed hop carries it
+ * @param {AbortSignal | undefined} parent ends the hop when it is aborted. No listener stays on it
+ * after the hop: it may live for long
+ * @returns {Hop}
  */
-export function createLife(key, parent) {
+export function createHop(key, parent) {
   const controller = new AbortController();
   const { signal } = controller;
   const endWithParent = () => end(parent?.reason);

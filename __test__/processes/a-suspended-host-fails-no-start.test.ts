@@ -1,5 +1,5 @@
-// A host that does not run for a while (SIGSTOP, a suspended laptop, a debugger) finds its tenants late only by its own
-// absence, and so ends none of them for it.
+// The host does not run for a while (SIGSTOP, a suspended laptop, a debugger). The time does not
+// count against its tenants: a start that took too long because of it does not fail.
 import { expect, test } from 'bun:test';
 import {
   engineNames,
@@ -13,7 +13,8 @@ import {
 for (const engine of engineNames) {
   test(`a start that was slower than allowed because the host was stopped is waited for (${engine})`, async () => {
     await using tenants = new Tenants();
-    // It becomes ready while the host is stopped, or right after, for longer than it may take in all.
+    // It becomes ready while the host is stopped, or right after, for longer than it may take in
+    // all.
     const timeoutMs = 3_000;
     tenants.add('app', { 'server.ts': slowToListen(2_000) });
     await using host = startHost(engine, 'stopped.mjs', [tenants.root, 'app', String(timeoutMs)]);
