@@ -25,6 +25,7 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {Map<number, Adoption>} adoptions by call
  * @property {import('./observe/telemetry.js').Counts} counts
  * @property {Set<string>} images keys that have a snapshot
+ * @property {number} startsInHand processes that the batch in hand has asked to start
  * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
  * @property {() => void} close nothing is left
  * @property {(texts?: import('./bridge/batch.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
@@ -57,6 +58,7 @@ function createCore(settings, close) {
     adoptions: new Map(),
     counts: createCounts(),
     images: new Set(),
+    startsInHand: 0,
     notStopped: [],
     close,
     wake,

@@ -58,7 +58,7 @@ async function callsPerTurn(records: number, lines: number, act: () => unknown):
     return result;
   };
   const event = guarded(callback);
-  const inbox = createInbox({ native: { numbers, take }, board }, (_, batch) => {
+  const inbox = createInbox({ native: { numbers, take }, board, startsInHand: 0 }, (_, batch) => {
     batch.open();
     if (lines > 0) return new LogText(Array(lines).fill('line').join('\n'), 'a', 1, 'stdout', 0, callback);
     return void event?.(undefined);

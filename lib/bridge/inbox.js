@@ -26,7 +26,7 @@ const MOST_STARTS = 64;
 const QUEUED = 4;
 
 /**
- * @template {{ native: { take(hasLines: boolean): Texts | undefined, numbers: Float64Array }, board: Float64Array }} C
+ * @template {{ native: { take(hasLines: boolean): Texts | undefined, numbers: Float64Array }, board: Float64Array, startsInHand: number }} C
  * @param {C} core
  * @param {(core: C, batch: Batch) => LogText | undefined} handle takes one record; returns its text if it is one of log lines
  */
@@ -42,11 +42,17 @@ export function createInbox(core, handle) {
   let isScheduled = false;
   const watch = new Stopwatch();
 
+  /** @param {Texts} [texts] of the batch that Rust has just written */
+  function begin(texts) {
+    batch.begin(texts);
+    core.startsInHand = 0;
+  }
+
   /** @param {boolean} goesOn in the middle of what the turn before it had no time for */
   function turn(goesOn) {
     watch.start(goesOn);
     if (lines !== undefined && batch.isEmpty && board[QUEUED] !== 0) {
-      batch.begin(native.take(true));
+      begin(native.take(true));
       batch.hold();
       overtakes = true;
     }
@@ -62,13 +68,13 @@ export function createInbox(core, handle) {
         lines = undefined;
       } else {
         // Each start holds a port until its function has said more: let those functions run first.
-        if (batch.starts >= MOST_STARTS) {
-          batch.starts = 0;
+        if (core.startsInHand >= MOST_STARTS) {
+          core.startsInHand = 0;
           return later();
         }
         batch.end();
         if (board[QUEUED] === 0 && !holdsRoom) return;
-        batch.begin(native.take(false));
+        begin(native.take(false));
         holdsRoom = false;
       }
     }
@@ -115,7 +121,7 @@ export function createInbox(core, handle) {
      * @param {Texts} [texts] what the call returned, if it was a report: it may have brought the next batch along
      */
     soon(texts) {
-      if (texts !== undefined) batch.begin(texts);
+      if (texts !== undefined) begin(texts);
       if (isScheduled || (board[QUEUED] === 0 && batch.isEmpty)) return;
       isScheduled = true;
       queueMicrotask(scheduled);

@@ -1,5 +1,6 @@
 /** What users can see of the pool: counters, and the state of each key at a moment. */
-import { Batch, EXIT_REASONS } from '../bridge/batch.js';
+import { Batch } from '../bridge/batch.js';
+import { EXIT_REASONS, readStatus } from '../bridge/records.js';
 import { failureText } from '../errors.js';
 import { native } from '../bridge/native.js';
 import { isPid } from '../tenant/processes.js';
@@ -62,60 +63,79 @@ export function statusesOf({ numbers, texts }, { runs, images }, asked) {
   batch.begin(texts);
   /** @type {Map<string, TenantStatus>} */
   const byKey = new Map();
-  for (const status of batch.statuses()) {
-    byKey.set(status.key, statusOf(status, runs.get(status.run)));
+  while (batch.hasNumbers) {
+    const status = readStatus(batch);
+    byKey.set(status.key, statusOf(status, status.run === null ? undefined : runs.get(status.run)));
   }
   for (const key of asked) {
     if (!images.has(key)) continue;
     const known = byKey.get(key);
-    if (known === undefined) byKey.set(key, statusOf({ key, ...NOTHING_BUT_A_SNAPSHOT }));
+    if (known === undefined) byKey.set(key, statusOf({ key, ...NOTHING_BUT_A_SNAPSHOT }, undefined));
     else if (known.state === 'stopped' && known.attempt === 0) known.state = 'checkpointed';
   }
   // Those with nothing but a snapshot have come last.
   return [...byKey.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
 }
 
+/** @type {Omit<Known, 'key'>} */
 const NOTHING_BUT_A_SNAPSHOT = {
-  state: /** @type {import('../../index.js').TenantState} */ ('checkpointed'),
-  ...{ attempt: 0, retryAt: null, last: undefined, isOfLastExit: false },
-  ...{ starts: 0, crashes: 0, lastExit: null, cpuMs: null, rssBytes: null },
+  phase: 'checkpointed',
+  failures: null,
+  usage: null,
+  history: { starts: 0, crashes: 0, lastExit: null },
 };
 
 /**
- * @param {Omit<ReturnType<Batch['status']>, 'run'>} known
- * @param {Run} [run] the process, if there is one
+ * What Rust knows of a key; of snapshots it does not.
+ * @typedef {Omit<import('../bridge/records.js').Status, 'phase' | 'run'> & { phase: TenantStatus['state'] }} Known
+ */
+
+/**
+ * @param {Known} known
+ * @param {Run | undefined} run the process, if there is one
  * @returns {TenantStatus}
  */
-function statusOf({ last, isOfLastExit, ...known }, run) {
-  const { key, state, attempt, retryAt, starts, crashes, lastExit, cpuMs, rssBytes } = known;
+function statusOf({ key, phase, failures, usage, history }, run) {
   const started = run === undefined || run.pid === 0 ? undefined : run;
   /** @type {TenantStatus} */
   const status = {
     key,
-    state,
+    state: phase,
     pid: started?.pid ?? null,
     port: started?.port ?? null,
     startedAt: started?.startedAt ?? null,
     lastTouchedAt: started?.live?.lastTouchedAt ?? null,
-    attempt,
-    retryAt,
-    lastError: last === undefined ? null : failureText(key, last),
-    starts,
-    crashes,
-    lastExit,
-    cpuMs,
-    rssBytes,
+    attempt: failures?.count ?? 0,
+    retryAt: failures?.retryAt ?? null,
+    lastError: failures && lastErrorOf(key, failures, history),
+    starts: history.starts,
+    crashes: history.crashes,
+    lastExit: history.lastExit && lastExitOf(history.lastExit),
+    cpuMs: usage?.cpuMs ?? null,
+    rssBytes: usage?.rssBytes ?? null,
   };
-  if (isOfLastExit && lastExit !== null && status.lastError !== null && !isThrown(last)) {
-    status.lastError = [status.lastError, ...lastExit.lines].join('\n');
-  }
   if (started?.host !== undefined) status.host = started.host;
   if (started?.resourceId !== undefined) status.resourceId = started.resourceId;
   return status;
 }
 
-/** What a function of the user's threw is told as it is. @param {import('../errors.js').Failure | undefined} failure */
-const isThrown = (failure) => failure?.kind.endsWith('Threw') === true;
+/**
+ * In words, with the last lines of a process whose end it was.
+ * @param {string} key
+ * @param {import('../bridge/records.js').FailureStatus} failures
+ * @param {import('../bridge/records.js').History} history
+ */
+function lastErrorOf(key, { last, isOfLastExit }, { lastExit }) {
+  const text = failureText(key, last);
+  // What a function of the user's threw is told as it is.
+  if (!isOfLastExit || !lastExit?.output || last.kind === 'thrown') return text;
+  return `${text}\n${lastExit.output}`;
+}
+
+/** @param {import('../bridge/records.js').LastExit} lastExit @returns {NonNullable<TenantStatus['lastExit']>} */
+function lastExitOf({ exitCode, signal, reason, at, output }) {
+  return { exitCode, signal, reason, at, lines: output === '' ? [] : output.split('\n') };
+}
 
 /**
  * What a process and everything below it use: the accounting of observations, for any pid.
