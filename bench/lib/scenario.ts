@@ -1,5 +1,6 @@
 // What a scenario is: whom it measures, in which figures, and what is asked of them.
 import type { Runtime, RuntimeOptions } from '@absolutejs/runtime';
+import { readFileSync } from 'node:fs';
 
 /** Whoever has a column of their own in the table. A scenario may also measure references, under names of its own. */
 export const COLUMNS = ['floor', 'plain', 'ours'] as const;
@@ -83,9 +84,9 @@ export async function loadPool(pool: 'plain' | 'ours'): Promise<CreateRuntime> {
 
 /** Where a pool is imported from. */
 export function poolModule(pool: 'plain' | 'ours'): string {
-  const [path, directory] =
-    pool === 'plain'
-      ? ['bench/plain-pool/index.ts', process.env.BENCH_ROOT]
-      : ['index.js', process.env.BENCH_PACKAGE ?? process.env.BENCH_ROOT];
-  return new URL(path, directory).href;
+  if (pool === 'plain') return new URL('bench/plain-pool/index.ts', process.env.BENCH_ROOT).href;
+  // Another checkout may have it elsewhere.
+  const directory = process.env.BENCH_PACKAGE ?? process.env.BENCH_ROOT;
+  const manifest = readFileSync(new URL('package.json', directory), 'utf8');
+  return new URL(JSON.parse(manifest).exports['.'].import.default, directory).href;
 }
