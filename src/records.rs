@@ -1,5 +1,5 @@
-//! Records and statuses as `lib/bridge/batch.js` gets them: numbers in shared memory, and texts. What stands in them and
-//! in which order, says `crates/driver/src/uplink/records.rs`.
+//! Records and statuses as `lib/bridge/batch.js` gets them: numbers in shared memory, and texts.
+//! What stands in them and in which order, says `crates/driver/src/uplink/records.rs`.
 
 use driver::uplink::wire::Written;
 use driver::uplink::{BATCH_RECORDS, RECORD_NUMBERS, write_statuses};

@@ -1,4 +1,4 @@
-/** A batch of records from Rust, as numbers and texts; what stands in it is read by `records.js`. */
+/** A batch of records from Rust, as numbers and texts, which `records.js` reads. */
 
 // prettier-ignore
 /** By their numbers on Linux, the same on all machines that we run on. */

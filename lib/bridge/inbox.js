@@ -5,6 +5,7 @@
  */
 import { Batch } from './batch.js';
 import { disregard, disregarded } from './callbacks.js';
+import { BATCH_STARTS, BOARD_QUEUED } from './records.js';
 
 /** @typedef {import('./batch.js').Texts} Texts */
 
@@ -18,12 +19,6 @@ const SLOW_MS = 0.5;
  * functions still have to do comes right after the turn, before anything else of the host, and the clock does not show it.
  */
 const MOST_PROMISES = 64;
-
-/** Starts in a batch, at most: see `crates/driver/src/uplink.rs`. */
-const MOST_STARTS = 64;
-
-/** Where the number of records in Rust's queue stands: see `crates/driver/src/board.rs`. */
-const QUEUED = 4;
 
 /**
  * @template {{ native: { take(hasLines: boolean): Texts | undefined, numbers: Float64Array }, board: Float64Array, startsInHand: number }} C
@@ -51,7 +46,7 @@ export function createInbox(core, handle) {
   /** @param {boolean} goesOn in the middle of what the turn before it had no time for */
   function turn(goesOn) {
     watch.start(goesOn);
-    if (lines !== undefined && batch.isEmpty && board[QUEUED] !== 0) {
+    if (lines !== undefined && batch.isEmpty && board[BOARD_QUEUED] !== 0) {
       begin(native.take(true));
       batch.hold();
       overtakes = true;
@@ -68,12 +63,12 @@ export function createInbox(core, handle) {
         lines = undefined;
       } else {
         // Each start holds a port until its function has said more: let those functions run first.
-        if (core.startsInHand >= MOST_STARTS) {
+        if (core.startsInHand >= BATCH_STARTS) {
           core.startsInHand = 0;
           return later();
         }
         batch.end();
-        if (board[QUEUED] === 0 && !holdsRoom) return;
+        if (board[BOARD_QUEUED] === 0 && !holdsRoom) return;
         begin(native.take(false));
         holdsRoom = false;
       }
@@ -122,7 +117,7 @@ export function createInbox(core, handle) {
      */
     soon(texts) {
       if (texts !== undefined) begin(texts);
-      if (isScheduled || (board[QUEUED] === 0 && batch.isEmpty)) return;
+      if (isScheduled || (board[BOARD_QUEUED] === 0 && batch.isEmpty)) return;
       isScheduled = true;
       queueMicrotask(scheduled);
     },
@@ -180,26 +175,23 @@ export class LogText {
   from = 0;
 
   /**
-   * @param {string} text lines with \n between them
+   * @param {import('./records.js').LogRecord} record
    * @param {string} key
    * @param {number} pid
-   * @param {'stdout' | 'stderr'} stream
-   * @param {number} at
    * @param {((event: import('../../index.js').RuntimeLogEvent) => unknown) | undefined} onLog the user's
    */
-  constructor(text, key, pid, stream, at, onLog) {
-    this.text = text;
+  constructor(record, key, pid, onLog) {
+    this.record = record;
     this.key = key;
     this.pid = pid;
-    this.stream = stream;
-    this.at = at;
     this.onLog = onLog;
   }
 
   /** Delivers lines until they or the turn are over. True if there are more. @param {Stopwatch} watch */
   deliver(watch) {
-    const { text, key, pid, stream, at, onLog } = this;
+    const { key, pid, onLog } = this;
     if (onLog === undefined) return false;
+    const { text, stream, at } = this.record;
     // For the first line the turn was asked as for the record.
     while (this.from === 0 || !watch.isOver()) {
       const end = text.indexOf('\n', this.from);

@@ -1,10 +1,21 @@
 /**
- * What Rust sends, read field by field in the order in which it is written. Made by `npm run records` of the table in
- * `crates/driver/src/uplink/records.rs`: changed there, not here.
+ * What Rust sends, read field by field in the order in which it is written. Made by
+ * `npm run records` of the table in `crates/driver/src/uplink/records.rs`: changed there, not here.
  */
 import { unknown } from './batch.js';
 
 /** @typedef {import('./batch.js').Batch} Batch */
+
+// Places on the board: see `crates/driver/src/board.rs`.
+export const BOARD_RUNNING = 0;
+export const BOARD_TOTAL = 1;
+export const BOARD_DRAINING = 2;
+export const BOARD_FAILING = 3;
+export const BOARD_FAILURES = 4;
+export const BOARD_QUEUED = 5;
+
+/** Starts in a batch, at most. */
+export const BATCH_STARTS = 64;
 
 /**
  * @typedef {object} LeaseAddress

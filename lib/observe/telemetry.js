@@ -1,6 +1,6 @@
 /** What users can see of the pool: counters, and the state of each key at a moment. */
 import { Batch } from '../bridge/batch.js';
-import { EXIT_REASONS, readStatus } from '../bridge/records.js';
+import { BOARD_FAILURES, EXIT_REASONS, readStatus } from '../bridge/records.js';
 import { failureText } from '../errors.js';
 import { native } from '../bridge/native.js';
 import { isPid } from '../tenant/processes.js';
@@ -10,9 +10,6 @@ import { isPid } from '../tenant/processes.js';
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../index.js').TenantStatus} TenantStatus */
 /** @typedef {ReturnType<typeof createCounts>} Counts */
-
-/** Where the number of failed starts stands: see `crates/driver/src/board.rs`. */
-const FAILURES = 5;
 
 /** Counted as events are delivered, so that they agree with them. They outlive `dispose`. */
 export function createCounts() {
@@ -44,7 +41,7 @@ export function metricsOf(stats, { counts, board }) {
     ...stats,
     totalSpawns: counts.totalSpawns,
     totalExits: { ...counts.totalExits },
-    totalBackoffEntries: /** @type {number} */ (board[FAILURES]),
+    totalBackoffEntries: /** @type {number} */ (board[BOARD_FAILURES]),
     lastSpawnMs: counts.lastSpawnMs,
     // Whole milliseconds, the one that has begun included.
     uptimeMs: Math.ceil((counts.closedAt ?? performance.now()) - counts.openedAt),

@@ -1,4 +1,7 @@
-/** What becomes of each record that Rust sends up: one function for each. What is in a record says `records.js`. */
+/**
+ * What becomes of each record that Rust sends: one function for each.
+ * `records.js` says what is in it.
+ */
 import { handleRecord } from '../bridge/records.js';
 import { tenantEnvironment, withHostsBun } from './environment.js';
 import * as errors from '../errors.js';
@@ -97,7 +100,7 @@ const HANDLERS = {
   },
   log(core, record) {
     const { key, pid } = runOf(core, record);
-    return new LogText(record.text, key, pid, record.stream, record.at, core.settings.onLog);
+    return new LogText(record, key, pid, core.settings.onLog);
   },
   observation(core, record) {
     const { key, pid } = runOf(core, record);

@@ -34,7 +34,7 @@ pub const BATCH_RECORDS: usize = 512;
 const BATCH_LOG_CHARGE: usize = 4 << 10;
 /// Starts that JavaScript has in hand at once: each holds a port. After so many it lets their functions run first, see
 /// `lib/bridge/inbox.js`.
-const BATCH_STARTS: usize = 64;
+pub const BATCH_STARTS: usize = 64;
 /// Lines that one text may have.
 pub const MOST_LINES: usize = 1 << 10;
 

@@ -1,8 +1,10 @@
-//! The table of records: all that reaches JavaScript, with its fields in the order in which they are written.
+//! The table of records: all that reaches JavaScript, with its fields in the order in which they
+//! are written.
 //!
-//! A row is all there is to say of a record on this side: `wire.rs` makes of it how it is written, and
-//! `npm run records` the functions in `lib/bridge/records.js` that read it. Names become JavaScript's by a rule:
-//! `retry_after_ms` is `retryAfterMs`, and a time since the epoch such as `retry_at_ms` is `retryAt`.
+//! A row is all there is to say of a record on this side: `wire.rs` makes of it how it is written,
+//! and `npm run records` the functions in `lib/bridge/records.js` that read it. Names become
+//! JavaScript's by a rule: `retry_after_ms` is `retryAfterMs`, and a time since the epoch such as
+//! `retry_at_ms` is `retryAt`.
 
 use super::wire::*;
 use crate::leases::LeaseAddress;
@@ -23,8 +25,8 @@ records! {
     /// One thing for JavaScript to do or to pass on.
     #[derive(Debug)]
     pub enum Record {
-        /// Start a process for the run: call the user's `spawn`, or work out the environment and call `launch`. Port
-        /// and time are filled in when JavaScript takes it.
+        /// Start a process for the run: call the user's `spawn`, or work out the environment and
+        /// call `launch`. Port and time are filled in when JavaScript takes it.
         Prepare {
             run: RunId,
             key: Key,
@@ -95,7 +97,8 @@ records! {
         },
         /// Nothing is left of the runtime: answer these calls.
         Disposed { call: CallId },
-        /// Another runtime starts the tenants of the same root: of this process, where that is known.
+        /// Another runtime starts the tenants of the same root: of this process, where that is
+        /// known.
         SharedRoot { pid: Option<u32> },
     }
 }
@@ -205,11 +208,12 @@ numbers! {
     RunId: |run| run.0 as f64;
 }
 
-/// Numbers that a batch of records has at most, for each: where its numbers end, where its texts end, and the record.
+/// Numbers that a batch of records has at most, for each: where its numbers end, where its texts
+/// end, and the record.
 pub const RECORD_NUMBERS: usize = 2 + Record::SHAPE.most_numbers();
 
-/// A batch of records. Before each stands how many numbers and texts there are up to its end, so that one that is not
-/// read to its end spoils none of those that follow.
+/// A batch of records. Before each stands how many numbers and texts there are up to its end, so
+/// that one that is not read to its end spoils none of those that follow.
 pub fn write_records(records: Vec<Record>) -> Written {
     let mut written = Written { numbers: Vec::with_capacity(8 * records.len()), texts: Vec::new() };
     for record in records {

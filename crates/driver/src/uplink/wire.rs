@@ -1,9 +1,10 @@
-//! How a value reaches JavaScript: as numbers and texts, one after the other, in the order in which its fields are declared.
+//! How a value reaches JavaScript: as numbers and texts, one after the other, in the order in which
+//! its fields are declared.
 //!
-//! A type that can be sent has a [`Kind`], which writes it and has a [`Shape`]. The functions that read it in JavaScript
-//! are printed from that shape (`tests/records_js.rs`), so both sides follow one declaration. The macros here turn the
-//! rows of `records.rs` into kinds. Their patterns name every variant and every field, so a variant or a field that has
-//! no row does not compile.
+//! A type that can be sent has a [`Kind`], which writes it and has a [`Shape`]. The functions that
+//! read it in JavaScript are printed from that shape (`tests/records_js.rs`), so both sides follow
+//! one declaration. The macros here turn the rows of `records.rs` into kinds. Their patterns name
+//! every variant and every field, so a variant or a field that has no row does not compile.
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ pub struct Written {
     pub texts: Vec<String>,
 }
 
-/// How values `V` are written. Nearly always a type's own kind; a row says `as` where it is another one.
+/// How values `V` are written. Nearly always a type's own kind; a row says `as` where it is another
+/// one.
 pub trait Kind<V = Self> {
     const SHAPE: Shape;
     fn write(value: V, to: &mut Written);

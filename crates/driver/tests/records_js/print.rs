@@ -1,7 +1,9 @@
-//! Prints the JavaScript that reads records, as prettier would leave it: plain functions, one for each named shape.
+//! Prints the JavaScript that reads records, as prettier would leave it: plain functions, one for
+//! each named shape.
 
-use driver::uplink::Record;
+use driver::board::PLACES;
 use driver::uplink::wire::{Field, Kind, Shape, Variant};
+use driver::uplink::{BATCH_STARTS, Record};
 use pool::Status;
 use std::fmt::Write;
 
@@ -10,8 +12,8 @@ const MOST_COLUMNS: usize = 100;
 
 const HEAD: &str = "\
 /**
- * What Rust sends, read field by field in the order in which it is written. Made by `npm run records` of the table in
- * `crates/driver/src/uplink/records.rs`: changed there, not here.
+ * What Rust sends, read field by field in the order in which it is written. Made by
+ * `npm run records` of the table in `crates/driver/src/uplink/records.rs`: changed there, not here.
  */
 import { unknown } from './batch.js';
 
@@ -21,6 +23,7 @@ import { unknown } from './batch.js';
 pub fn module() -> String {
     let Shape::OneOf { variants, .. } = Record::SHAPE else { unreachable!("records are of many kinds") };
     let mut module = Module { text: HEAD.to_owned(), named: Vec::new() };
+    module.constants();
     variants.iter().for_each(|variant| module.named_of(variant.fields));
     module.named_in(&Status::SHAPE);
     variants.iter().for_each(|variant| module.record(variant));
@@ -39,6 +42,14 @@ macro_rules! line {
 }
 
 impl Module {
+    fn constants(&mut self) {
+        line!(self, "\n// Places on the board: see `crates/driver/src/board.rs`.");
+        for place in PLACES {
+            line!(self, "export const BOARD_{} = {};", format!("{place:?}").to_uppercase(), place as usize);
+        }
+        line!(self, "\n/** Starts in a batch, at most. */\nexport const BATCH_STARTS = {BATCH_STARTS};");
+    }
+
     fn named_of(&mut self, fields: &[Field]) {
         fields.iter().for_each(|field| self.named_in(&field.shape));
     }
