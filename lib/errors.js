@@ -151,28 +151,20 @@ export function createPart(load) {
 export const unsupported = (message, cause, fields) =>
   withCode(new Error(message, { cause }), 'UNSUPPORTED', fields);
 
-/**
- * Why a start or a stop failed. `text` depends on `kind`: the message of what a user's function
- * threw, why nothing was started, what was found instead of an answer, which process listens on
- * the port, or which calls of `kill` are pending.
- * @typedef {{ kind: FailureKind, exitCode: number | null, signal: string | undefined, uptimeMs:
- * number, text: string }} Failure
- * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew'
- * | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported' | 'portTaken' |
- * 'noPort' | 'crashedSoon'} FailureKind
- */
+/** Why a start or a stop failed. @typedef {import('./bridge/records.js').Failure} Failure */
 
 /**
  * A failure in one line.
  * @param {string} key
  * @param {Failure} failure
+ * @param {string} [pending] calls of the user's `kill` that have not settled
  * @returns {string}
  */
-export function failureText(key, failure) {
+export function failureText(key, failure, pending = '') {
   switch (failure.kind) {
     case 'notStarted':
     case 'unsupported':
-      return `Tenant "${key}" could not be started: ${failure.text}`;
+      return `Tenant "${key}" could not be started: ${failure.reason}`;
     case 'exitedEarly':
       return exitedEarlyMessage(key, failure.exitCode);
     case 'calledOff':
@@ -182,18 +174,18 @@ export function failureText(key, failure) {
       return `Runtime process for "${key}" exited with ${how} ${failure.uptimeMs} ms after it was ready`;
     }
     case 'readinessTimedOut':
-      return `Tenant readiness timed out ${failure.text}`;
+      return `Tenant readiness timed out ${failure.found}`;
     case 'portTaken':
-      return `Tenant "${key}" was not started: ${failure.text}, which was to be the tenant's own; the next start gets another port`;
+      return `Tenant "${key}" was not started: ${failure.by}, which was to be the tenant's own; the next start gets another port`;
     case 'noPort':
       return `Tenant "${key}" was not started: no TCP port is free, see /proc/sys/net/ipv4/ip_local_port_range`;
     case 'readinessDenied':
       return `Tenant "${key}" is not ready: its readiness check said no`;
-    case 'stopTimedOut':
-      return `Tenant "${key}" could not be stopped: its process did not exit after kill("SIGKILL")${failure.text}`;
-    case 'spawnThrew':
-    case 'readinessThrew':
-    case 'killThrew':
+    case 'stopTimedOut': {
+      const text = `Tenant "${key}" could not be stopped: its process did not exit after kill("SIGKILL")`;
+      return pending === '' ? text : `${text}; still pending: its own ${pending}`;
+    }
+    case 'thrown':
       return failure.text;
   }
 }
@@ -203,15 +195,15 @@ export function failureText(key, failure) {
  * as the same value.
  * @param {string} key
  * @param {Failure} failure
- * @param {{ thrown?: unknown, output?: string }} known
+ * @param {{ thrown?: unknown, output?: string, pending?: string }} known
  * @returns {unknown}
  */
-export function failureError(key, failure, { thrown, output = '' }) {
-  const text = failureText(key, failure);
+export function failureError(key, failure, { thrown, output = '', pending }) {
+  const text = failureText(key, failure, pending);
   switch (failure.kind) {
     case 'exitedEarly': {
       const error = new RuntimeExitedBeforeReadyError(key, failure.exitCode, output && `\n${output}`);
-      return failure.signal === undefined ? error : Object.assign(error, { signal: failure.signal });
+      return failure.signal === null ? error : Object.assign(error, { signal: failure.signal });
     }
     case 'calledOff':
       return new RuntimeExitedBeforeReadyError(key, null, CALLED_OFF);
@@ -229,9 +221,7 @@ export function failureError(key, failure, { thrown, output = '' }) {
       return withCode(new Error(text), 'NO_PORT', { key });
     case 'stopTimedOut':
       return withCode(new Error(text), 'STOP_TIMEOUT', { key });
-    case 'spawnThrew':
-    case 'readinessThrew':
-    case 'killThrew':
+    case 'thrown':
       return thrown;
     case 'crashedSoon':
       // No call waits for a tenant that is ready: this is only the last error of a back-off.

@@ -4,6 +4,7 @@ import * as errors from './errors.js';
 import { createLateInbox } from './tenant/late.js';
 import { createCalls, createTenants, createTickets, unlessAborted } from './tenant/ledger.js';
 import { native as loadNative } from './bridge/native.js';
+import { BOARD_DRAINING, BOARD_FAILING, BOARD_RUNNING, BOARD_TOTAL } from './bridge/records.js';
 import { readAdoption, readOptions, signalOf } from './options.js';
 import { foreignProcess, isBarePid, usable } from './tenant/processes.js';
 import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
@@ -17,7 +18,7 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @typedef {object} Core
  * @property {import('./options.js').Settings} settings
  * @property {any} native
- * @property {Float64Array} board running, total, draining, keys with failures, …: see `crates/driver/src/board.rs`
+ * @property {Float64Array} board the figures of this moment: see `crates/driver/src/board.rs`
  * @property {import('./tenant/ledger.js').Calls} calls
  * @property {import('./tenant/ledger.js').Tickets} tickets
  * @property {ReturnType<typeof createTenants>} tenants
@@ -25,6 +26,7 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {Map<number, Adoption>} adoptions by call
  * @property {import('./observe/telemetry.js').Counts} counts
  * @property {Set<string>} images keys that have a snapshot
+ * @property {number} startsInHand processes that the batch in hand has asked to start
  * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
  * @property {() => void} close nothing is left
  * @property {(texts?: import('./bridge/batch.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
@@ -57,6 +59,7 @@ function createCore(settings, close) {
     adoptions: new Map(),
     counts: createCounts(),
     images: new Set(),
+    startsInHand: 0,
     notStopped: [],
     close,
     wake,
@@ -167,11 +170,11 @@ export function createRuntime(options) {
   };
 
   function figures() {
-    const failing = board[3] !== 0;
+    const failing = board[BOARD_FAILING] !== 0;
     return {
-      running: /** @type {number} */ (board[0]),
-      total: /** @type {number} */ (board[1]),
-      draining: board[2] === 1,
+      running: /** @type {number} */ (board[BOARD_RUNNING]),
+      total: /** @type {number} */ (board[BOARD_TOTAL]),
+      draining: board[BOARD_DRAINING] === 1,
       backoff: failing ? native.backingOff() : 0,
     };
   }

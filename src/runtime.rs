@@ -7,8 +7,9 @@ use super::environment;
 use super::guarded;
 use super::memory::{NativeLeases, board_array, numbers_array};
 use super::options::NativeOptions;
-use super::records::{Encoded, NativeStatuses, Numbers, Texts};
+use super::records::{NativeStatuses, Numbers, Texts};
 use driver::Driver;
+use driver::uplink::write_records;
 use linux::threads::clock;
 use linux::warden_link::run::Program;
 use napi::bindgen_prelude::*;
@@ -251,7 +252,9 @@ impl Functions<'_> {
 }
 
 fn next_batch(driver: &Arc<Driver>, numbers: &Numbers, has_lines: bool) -> Texts {
-    Texts(Encoded::write(driver.take_records(has_lines), numbers))
+    let batch = write_records(driver.take_records(has_lines));
+    numbers.store(&batch.numbers);
+    Texts(batch.texts)
 }
 
 fn stop_stage(forced: bool) -> StopStage {

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { guarded } from '../../lib/bridge/callbacks.js';
 import { createInbox, LogText } from '../../lib/bridge/inbox.js';
+import { BOARD_QUEUED } from '../../lib/bridge/records.js';
 import { setUp } from '../support/surface/bench.ts';
 import { within } from '../support/surface/wait.ts';
 
@@ -34,11 +35,10 @@ async function callsPerTurn(records: number, lines: number, act: () => unknown):
   // Each record: where its numbers and its texts end, and of which kind it is.
   const batch = Array.from({ length: records }, (_, index) => [3 * (index + 1), 0, 0]).flat();
   const [numbers, board] = [new Float64Array(1 + batch.length), new Float64Array(8)];
-  const QUEUED = 4;
-  board[QUEUED] = records;
+  board[BOARD_QUEUED] = records;
   const take = () => {
-    numbers.set(board[QUEUED] === 0 ? [0] : [batch.length, ...batch]);
-    board[QUEUED] = 0;
+    numbers.set(board[BOARD_QUEUED] === 0 ? [0] : [batch.length, ...batch]);
+    board[BOARD_QUEUED] = 0;
     return [];
   };
   const perTurn: number[] = [];
@@ -58,9 +58,10 @@ async function callsPerTurn(records: number, lines: number, act: () => unknown):
     return result;
   };
   const event = guarded(callback);
-  const inbox = createInbox({ native: { numbers, take }, board }, (_, batch) => {
+  const inbox = createInbox({ native: { numbers, take }, board, startsInHand: 0 }, (_, batch) => {
     batch.open();
-    if (lines > 0) return new LogText(Array(lines).fill('line').join('\n'), 'a', 1, 'stdout', 0, callback);
+    const text = Array(lines).fill('line').join('\n');
+    if (lines > 0) return new LogText({ run: 1, stream: 'stdout', at: 0, text }, 'a', 1, callback);
     return void event?.(undefined);
   });
   inbox.rung();

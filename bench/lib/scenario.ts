@@ -1,5 +1,6 @@
 // The type of a scenario: its subjects, its metrics, and their goals.
 import type { Runtime, RuntimeOptions } from '@absolutejs/runtime';
+import { readFileSync } from 'node:fs';
 
 /**
  * The subjects with a column in the table. A scenario may also measure references, by other names.
@@ -85,9 +86,9 @@ export async function loadPool(pool: 'plain' | 'ours'): Promise<CreateRuntime> {
 
 /** The module that a pool is imported from. */
 export function poolModule(pool: 'plain' | 'ours'): string {
-  const [path, directory] =
-    pool === 'plain'
-      ? ['bench/plain-pool/index.ts', process.env.BENCH_ROOT]
-      : ['index.js', process.env.BENCH_PACKAGE ?? process.env.BENCH_ROOT];
-  return new URL(path, directory).href;
+  if (pool === 'plain') return new URL('bench/plain-pool/index.ts', process.env.BENCH_ROOT).href;
+  // Another checkout may have it elsewhere.
+  const directory = process.env.BENCH_PACKAGE ?? process.env.BENCH_ROOT;
+  const manifest = readFileSync(new URL('package.json', directory), 'utf8');
+  return new URL(JSON.parse(manifest).exports['.'].import.default, directory).href;
 }
