@@ -40,8 +40,8 @@ const LATE_AFTER: Duration = Duration::from_secs(1);
 /// A tenant to start.
 pub struct Launch {
     pub spec: LaunchSpec,
-    pub stdout: OwnedFd,
-    pub stderr: OwnedFd,
+    /// Those that `spec` speaks of, in its order.
+    pub descriptors: Vec<OwnedFd>,
 }
 
 /// A start under way.
@@ -127,8 +127,8 @@ impl Packet {
     fn send(&self, socket: &OwnedFd, number: u64) -> io::Result<()> {
         match self {
             Packet::Launch { launch, memory_file } => {
-                let (stdout, stderr) = (launch.stdout.as_fd(), launch.stderr.as_fd());
-                host::send_launch(socket, number, memory_file.as_fd(), stdout, stderr)
+                let descriptors: Vec<_> = launch.descriptors.iter().map(AsFd::as_fd).collect();
+                host::send_launch(socket, number, memory_file.as_fd(), &descriptors)
             }
             Packet::Stop(stage) => host::send_stop(socket, number, *stage),
             Packet::Continue => host::send_continue(socket),

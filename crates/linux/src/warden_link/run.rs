@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch as channel};
-use warden::{LaunchSpec, LaunchStep, StopStage};
+use warden::{Descriptor, LaunchSpec, LaunchStep, StopStage};
 
 /// What a lost start's processes get to be gone. Its keeper ends them as soon as the warden is; if they are not gone by
 /// then, there is no second try beside them.
@@ -243,8 +243,10 @@ fn prepare(program: &Program, surroundings: &Surroundings) -> io::Result<(Launch
         needs_start_script: program.runs_start_script,
         argv: strings(&program.command)?,
         env: strings(&program.environment)?,
+        descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
     };
-    Ok((Launch { spec, stdout, stderr }, stdout_reader, stderr_reader))
+    let launch = Launch { spec, descriptors: vec![stdout, stderr] };
+    Ok((launch, stdout_reader, stderr_reader))
 }
 
 /// Our end does not block; the tenant's does, as programs expect.

@@ -187,7 +187,7 @@ mod tests {
     use std::fs::File;
     use std::os::fd::AsFd;
     use tokio::sync::oneshot;
-    use warden::{COMMAND_BYTES, Command, LaunchSpec, StopStage};
+    use warden::{COMMAND_BYTES, Command, Descriptor, LaunchSpec, StopStage};
 
     /// Descriptors that this user has on their way, more than one may have.
     struct Crowd(
@@ -209,8 +209,7 @@ mod tests {
             loop {
                 let (ours, theirs) = host::connection().unwrap();
                 let refused = loop {
-                    let fds = [null.as_fd(); 3];
-                    if let Err(error) = host::send_launch(&ours, 0, fds[0], fds[1], fds[2]) {
+                    if let Err(error) = host::send_launch(&ours, 0, null.as_fd(), &[null.as_fd(); 2]) {
                         break error;
                     }
                 };
@@ -233,8 +232,9 @@ mod tests {
             needs_start_script: false,
             argv: vec![empty()],
             env: Vec::new(),
+            descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
         };
-        let launch = Launch { spec, stdout: null(), stderr: null() };
+        let launch = Launch { spec, descriptors: vec![null(), null()] };
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
         let pending = Some(Pending { started: Some(started), ended, keeper_pid: 0 });
