@@ -428,7 +428,8 @@ export type RuntimeOptions = {
    * What tenants get besides `PORT` and `NODE_ENV`: a record, a function of the tenant's key, or
    * `"inherit"` for the host's whole environment. What is undefined in it is left out. By default a short list of harmless
    * variables of the host's (PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER, SHELL, and what Bun needs) and nothing else
-   * of it. This decides what is handed down, and hides nothing: a tenant that runs as the host's user can read the
+   * of it. The host's variables are those of the moment in which the tenant is asked for; a function is called when the
+   * tenant is started, which may be later. This decides what is handed down, and hides nothing: a tenant that runs as the host's user can read the
    * host's environment in `/proc`.
    *
    * @example

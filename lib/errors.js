@@ -143,9 +143,9 @@ export const unsupported = (message, cause, fields) =>
 
 /**
  * Why a start or a stop failed. `text` is what a user's function threw in words, why nothing was started, what was found
- * instead of an answer, who listens on the port, or which calls of `kill` are pending.
+ * instead of an answer, who listens on the port, the PATH that leads to no Bun, or which calls of `kill` are pending.
  * @typedef {{ kind: FailureKind, exitCode: number | null, signal: string | undefined, uptimeMs: number, text: string }} Failure
- * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported' | 'portTaken' | 'noPort' | 'crashedSoon'} FailureKind
+ * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported' | 'portTaken' | 'noPort' | 'crashedSoon' | 'noBun'} FailureKind
  */
 
 /**
@@ -173,6 +173,11 @@ export function failureText(key, failure) {
       return `Tenant "${key}" was not started: ${failure.text}, which was to be the tenant's own; the next start gets another port`;
     case 'noPort':
       return `Tenant "${key}" was not started: no TCP port is free, see /proc/sys/net/ipv4/ip_local_port_range`;
+    case 'noBun':
+      return (
+        `there is no bun on PATH (${failure.text}), and this host (${process.execPath}), which was made by ` +
+        '`bun build --compile`, cannot take its place: install Bun beside it, or give `command` the path of one'
+      );
     case 'readinessDenied':
       return `Tenant "${key}" is not ready: its readiness check said no`;
     case 'stopTimedOut':
@@ -201,6 +206,7 @@ export function failureError(key, failure, { thrown, output = '' }) {
     case 'calledOff':
       return new RuntimeExitedBeforeReadyError(key, null, CALLED_OFF);
     case 'notStarted':
+    case 'noBun':
       return withCode(new Error(text), 'SPAWN', { key });
     case 'unsupported':
       return unsupported(text, undefined, { key });

@@ -64,6 +64,7 @@ enum Kind {
     NotStopped,
     Disposed,
     SharedRoot,
+    Starting,
 }
 
 /// Why a call was refused: `REFUSALS` there.
@@ -153,6 +154,10 @@ impl Encoded<'_> {
         match record {
             Record::Prepare { run, key, port, started_at_ms, fresh } => {
                 self.begin(Kind::Prepare, [run.0 as f64, port.into(), started_at_ms as f64, fresh.into()]);
+                self.texts.push(key.to_string());
+            }
+            Record::Starting { run, key, port, started_at_ms } => {
+                self.begin(Kind::Starting, [run.0 as f64, port.into(), started_at_ms as f64]);
                 self.texts.push(key.to_string());
             }
             Record::AskReadiness { run } => self.begin(Kind::AskReadiness, [run.0 as f64]),
@@ -322,6 +327,7 @@ fn failure_parts(failure: Failure) -> ([f64; 4], String) {
         Failure::PortTaken { by } => (10.0, by),
         Failure::NoPort => (11.0, String::new()),
         Failure::CrashedSoon { .. } => (12.0, String::new()),
+        Failure::NoBun { path } => (13.0, path.unwrap_or_else(|| "not set".to_owned())),
     };
     ([kind, or_nan(exit_code), signal_number(signal), uptime_ms as f64], text)
 }

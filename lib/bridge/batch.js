@@ -11,7 +11,7 @@
 export const RECORDS = [
   'prepare', 'spawn', 'askReadiness', 'ready', 'tenant', 'done', 'refused', 'log', 'observation', 'askIdle', 'idleKill',
   'lruEvict', 'checkpoint', 'askKill', 'exit', 'release', 'adopted', 'adopt', 'restored', 'backoff', 'drain', 'answer',
-  'notStopped', 'disposed', 'sharedRoot',
+  'notStopped', 'disposed', 'sharedRoot', 'starting',
 ];
 
 // prettier-ignore
@@ -25,7 +25,7 @@ export const EXIT_REASONS = [
 /** @type {readonly FailureKind[]} */
 export const FAILURE_KINDS = [
   'notStarted', 'exitedEarly', 'readinessTimedOut', 'readinessDenied', 'spawnThrew', 'readinessThrew', 'killThrew',
-  'stopTimedOut', 'calledOff', 'unsupported', 'portTaken', 'noPort', 'crashedSoon',
+  'stopTimedOut', 'calledOff', 'unsupported', 'portTaken', 'noPort', 'crashedSoon', 'noBun',
 ];
 
 // prettier-ignore

@@ -1,6 +1,6 @@
 /** What becomes of each record that Rust sends up: one function for each of `RECORDS`. */
 import { RECORDS } from '../bridge/batch.js';
-import { tenantEnvironment, withHostsBun } from './environment.js';
+import { environmentOf, variablesOf } from './environment.js';
 import * as errors from '../errors.js';
 import { LogText } from '../bridge/inbox.js';
 import { createRun } from './ledger.js';
@@ -44,6 +44,10 @@ const HANDLERS = {
     tracing?.begin(run);
     if (checkpoints === undefined) start(core, run);
     else restoreOrStart(core, checkpoints, run, isFresh);
+  },
+  starting(core, batch) {
+    const [id, port, startedAt] = [batch.number(), batch.number(), batch.number()];
+    core.runs.set(id, createRun(id, batch.text(), port, startedAt));
   },
   spawn(core, batch) {
     const run = runOf(core, batch);
@@ -214,21 +218,19 @@ function warnOfSharedRoot(root, pid) {
 function start(core, run) {
   const { settings, external } = core;
   try {
-    const cwd = directoryOf(settings.root, run.key);
-    const env = tenantEnvironment(settings.env, run.key, run.port);
+    if (settings.spawn === undefined) return launch(core, run);
+    const env = environmentOf(settings.env, run.key, run.port);
     core.tracing?.hand(run, env);
-    if (settings.spawn === undefined) launch(core, run, cwd, env);
-    else external.start(run, cwd, env);
+    external.start(run, directoryOf(settings.root, run.key), env);
   } catch (error) {
     external.failStart(run, error);
   }
 }
 
-/** @param {Core} core @param {Run} run @param {string} cwd @param {Record<string, string>} env */
-function launch({ settings, native, wake }, run, cwd, env) {
-  const command = withHostsBun(settings.command, env, run.key);
-  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  native.launch(run.id, cwd, command, variables, settings.runsStartScript);
+/** @param {Core} core @param {Run} run */
+function launch({ settings, native, tracing, wake }, run) {
+  const variables = variablesOf(settings.env, run.key, (env) => tracing?.hand(run, env));
+  native.launch(run.id, variables);
   wake();
 }
 
