@@ -37,7 +37,7 @@ async function run(idle: string, { tenants = 1, runMs = 1_500, closes = false } 
     [process.execPath, '-e', HOST, idle, String(tenants), String(runMs), String(closes)],
     {
       cwd: `${import.meta.dir}/../..`,
-      env: { ...process.env, ABSOLUTE_RUNTIME_LOG: 'absolutejs_runtime::driver=trace' },
+      env: { ...process.env, ABSOLUTE_RUNTIME_LOG: 'driver=trace' },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
