@@ -53,10 +53,10 @@ impl Driver {
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             let turn = shared.warden.turn().await;
-            let begun = driver.begin_with_port(&shared, run).await;
-            driver.uplink.ring();
-            if let Some((begun, noted)) = begun {
-                driver.supervise(&shared, begun, &variables, noted, turn).await;
+            match driver.begin_with_port(&shared, run).await {
+                // JavaScript is told with what comes of it: to wake it for this alone would cost the start a processor.
+                Some((begun, noted)) => driver.supervise(&shared, begun, &variables, noted, turn).await,
+                None => driver.uplink.ring(),
             }
         });
     }
