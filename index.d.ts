@@ -473,8 +473,10 @@ export type RuntimeOptions = {
    * What tenants get besides `PORT` and `NODE_ENV`: a record, a function of the tenant's key, or
    * `"inherit"` for the host's whole environment. Undefined values are left out. By default a
    * short list of harmless variables of the host's (PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER,
-   * SHELL, and what Bun needs) and nothing else of it. This decides what is passed on, and hides
-   * nothing: a tenant that runs as the host's user can read the host's environment in `/proc`.
+   * SHELL, and what Bun needs) and nothing else of it. The host's variables are those of the moment
+   * in which the tenant is asked for; a function is called when the tenant is started, which may be
+   * later. This decides what is passed on, and hides nothing: a tenant that runs as the host's user
+   * can read the host's environment in `/proc`.
    *
    * @example
    * ```ts

@@ -179,6 +179,11 @@ export function failureText(key, failure, pending = '') {
       return `Tenant "${key}" was not started: ${failure.by}, which was to be the tenant's own; the next start gets another port`;
     case 'noPort':
       return `Tenant "${key}" was not started: no TCP port is free, see /proc/sys/net/ipv4/ip_local_port_range`;
+    case 'noBun':
+      return (
+        `there is no bun on PATH (${failure.path ?? 'not set'}), and this host (${process.execPath}), which was made by ` +
+        '`bun build --compile`, cannot take its place: install Bun beside it, or give `command` the path of one'
+      );
     case 'readinessDenied':
       return `Tenant "${key}" is not ready: its readiness check said no`;
     case 'stopTimedOut': {
@@ -208,6 +213,7 @@ export function failureError(key, failure, { thrown, output = '', pending }) {
     case 'calledOff':
       return new RuntimeExitedBeforeReadyError(key, null, CALLED_OFF);
     case 'notStarted':
+    case 'noBun':
       return withCode(new Error(text), 'SPAWN', { key });
     case 'unsupported':
       return unsupported(text, undefined, { key });

@@ -30,6 +30,7 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
  * @property {() => void} close nothing is left
  * @property {(texts?: import('./bridge/batch.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
+ * @property {(() => void) | undefined} handDown tells Rust of the host as it is, so that it can start tenants without asking
  * @property {typeof errors.failureError} failureError what is loaded late would make errors of a class that users do not have
  * @property {((event: import('../index.js').RuntimeLogEvent) => void) | undefined} onLog the user's, which cannot break anything
  * @property {((event: import('../index.js').RuntimeMetricEvent) => void) | undefined} onMetrics
@@ -63,6 +64,7 @@ function createCore(settings, close) {
     notStopped: [],
     close,
     wake,
+    handDown: undefined,
     failureError: errors.failureError,
     onLog: undefined,
     onMetrics: undefined,
@@ -187,6 +189,7 @@ export function createRuntime(options) {
       return Promise.reject(error);
     }
     if (isDisposed) return Promise.reject(errors.disposed(key));
+    if (core.handDown !== undefined && (make !== native.ensure || native.mayStart(key))) core.handDown();
     return signal === undefined ? calls.open(key, make) : abortable(key, signal, make);
   }
 

@@ -152,6 +152,7 @@ const FAILURES: { [K in Exclude<Failure['kind'], 'thrown'>]: Extract<Failure, { 
   readinessTimedOut: { kind: 'readinessTimedOut', found: 'why' },
   portTaken: { kind: 'portTaken', by: 'why' },
   noPort: { kind: 'noPort' },
+  noBun: { kind: 'noBun', path: null },
   readinessDenied: { kind: 'readinessDenied' },
   stopTimedOut: { kind: 'stopTimedOut' },
 };

@@ -60,6 +60,7 @@ export const CALLBACKS = /** @type {const} */ (['spawn', 'readiness', 'kill']);
  *   | { kind: 'readinessTimedOut', found: string }
  *   | { kind: 'portTaken', by: string }
  *   | { kind: 'noPort' }
+ *   | { kind: 'noBun', path: string | null }
  *   | { kind: 'readinessDenied' }
  *   | { kind: 'thrown', by: Callback, text: string }
  *   | { kind: 'stopTimedOut' }
@@ -95,14 +96,16 @@ export function readFailure(batch) {
     case 7:
       return { kind: 'noPort' };
     case 8:
-      return { kind: 'readinessDenied' };
+      return { kind: 'noBun', path: batch.bool() ? batch.text() : null };
     case 9:
+      return { kind: 'readinessDenied' };
+    case 10:
       return {
         kind: 'thrown',
         by: /** @type {Callback} */ (CALLBACKS[batch.number()]),
         text: batch.text(),
       };
-    case 10:
+    case 11:
       return { kind: 'stopTimedOut' };
     default:
       return unknown();
@@ -281,14 +284,23 @@ export function readStatus(batch) {
 }
 
 /**
- * Start a process for the run: call the user's `spawn`, or work out the environment and call
- * `launch`. Port and time are filled in when JavaScript takes it.
+ * A function of the user's has a say in the start of the run: call the user's `spawn`, or work out
+ * the variables and call `launch`. Port and time are filled in when JavaScript takes it.
  * @typedef {object} PrepareRecord
  * @property {number} run
  * @property {string} key
  * @property {number} port
  * @property {number} startedAt
  * @property {boolean} fresh Not from a snapshot.
+ */
+
+/**
+ * A process is being started for the run.
+ * @typedef {object} StartingRecord
+ * @property {number} run
+ * @property {string} key
+ * @property {number} port
+ * @property {number} startedAt
  */
 
 /**
@@ -452,6 +464,7 @@ export function readStatus(batch) {
  * @template C, R
  * @typedef {object} Handlers
  * @property {(core: C, record: PrepareRecord) => R} prepare
+ * @property {(core: C, record: StartingRecord) => R} starting
  * @property {(core: C, record: AdoptedRecord) => R} adopted
  * @property {(core: C, record: AskReadinessRecord) => R} askReadiness
  * @property {(core: C, record: AskKillRecord) => R} askKill
@@ -494,28 +507,35 @@ export function handleRecord(batch, core, handlers) {
         fresh: batch.bool(),
       });
     case 1:
+      return handlers.starting(core, {
+        run: batch.number(),
+        key: batch.text(),
+        port: batch.number(),
+        startedAt: batch.number(),
+      });
+    case 2:
       return handlers.adopted(core, {
         run: batch.number(),
         call: batch.number(),
         key: batch.text(),
       });
-    case 2:
-      return handlers.askReadiness(core, { run: batch.number() });
     case 3:
-      return handlers.askKill(core, { run: batch.number(), force: batch.bool() });
+      return handlers.askReadiness(core, { run: batch.number() });
     case 4:
-      return handlers.askIdle(core, { run: batch.number(), idleMs: batch.number() });
+      return handlers.askKill(core, { run: batch.number(), force: batch.bool() });
     case 5:
-      return handlers.checkpoint(core, { run: batch.number() });
+      return handlers.askIdle(core, { run: batch.number(), idleMs: batch.number() });
     case 6:
+      return handlers.checkpoint(core, { run: batch.number() });
+    case 7:
       return handlers.spawn(core, {
         run: batch.number(),
         pid: batch.number(),
         port: batch.number(),
       });
-    case 7:
-      return handlers.adopt(core, { run: batch.number(), lease: readLeaseAddress(batch) });
     case 8:
+      return handlers.adopt(core, { run: batch.number(), lease: readLeaseAddress(batch) });
+    case 9:
       return handlers.restored(core, {
         run: batch.number(),
         pid: batch.number(),
@@ -523,64 +543,64 @@ export function handleRecord(batch, core, handlers) {
         durationMs: batch.number(),
         lease: readLeaseAddress(batch),
       });
-    case 9:
+    case 10:
       return handlers.ready(core, {
         run: batch.number(),
         durationMs: batch.number(),
         lease: readLeaseAddress(batch),
         atIpv6: batch.bool(),
       });
-    case 10:
-      return handlers.idleKill(core, { run: batch.number(), idleMs: batch.number() });
     case 11:
-      return handlers.lruEvict(core, { run: batch.number() });
+      return handlers.idleKill(core, { run: batch.number(), idleMs: batch.number() });
     case 12:
+      return handlers.lruEvict(core, { run: batch.number() });
+    case 13:
       return handlers.observation(core, {
         run: batch.number(),
         cpuMs: batch.number(),
         rssBytes: batch.number(),
         at: batch.number(),
       });
-    case 13:
+    case 14:
       return handlers.exit(core, {
         run: batch.number(),
         exitCode: batch.bool() ? batch.number() : null,
         signal: batch.bool() ? batch.signal() : null,
         reason: /** @type {ExitReason} */ (EXIT_REASONS[batch.number()]),
       });
-    case 14:
+    case 15:
       return handlers.backoff(core, {
         key: batch.text(),
         attempt: batch.number(),
         retryAfterMs: batch.number(),
       });
-    case 15:
-      return handlers.drain(core);
     case 16:
+      return handlers.drain(core);
+    case 17:
       return handlers.log(core, {
         run: batch.number(),
         stream: /** @type {Stream} */ (STREAMS[batch.number()]),
         at: batch.number(),
         text: batch.text(),
       });
-    case 17:
-      return handlers.notStopped(core, { run: batch.number(), failure: readFailure(batch) });
     case 18:
+      return handlers.notStopped(core, { run: batch.number(), failure: readFailure(batch) });
+    case 19:
       return handlers.settle(core, {
         call: batch.number(),
         outcome: readOutcome(batch),
         output: batch.bool() ? batch.text() : null,
       });
-    case 19:
+    case 20:
       return handlers.answer(core, {
         ticket: batch.number(),
         answer: batch.bool() ? batch.number() : null,
       });
-    case 20:
-      return handlers.release(core, { run: batch.number() });
     case 21:
-      return handlers.disposed(core, { call: batch.number() });
+      return handlers.release(core, { run: batch.number() });
     case 22:
+      return handlers.disposed(core, { call: batch.number() });
+    case 23:
       return handlers.sharedRoot(core, { pid: batch.bool() ? batch.number() : null });
     default:
       return unknown();

@@ -3,7 +3,7 @@
  * `records.js` says what is in it.
  */
 import { handleRecord } from '../bridge/records.js';
-import { tenantEnvironment, withHostsBun } from './environment.js';
+import { environmentOf, variablesOf } from './environment.js';
 import * as errors from '../errors.js';
 import { LogText } from '../bridge/inbox.js';
 import { createRun } from './ledger.js';
@@ -41,6 +41,9 @@ const HANDLERS = {
     tracing?.begin(run);
     if (checkpoints === undefined) start(core, run);
     else restoreOrStart(core, checkpoints, run, fresh);
+  },
+  starting(core, { run, key, port, startedAt }) {
+    core.runs.set(run, createRun(run, key, port, startedAt));
   },
   spawn(core, record) {
     const run = runOf(core, record);
@@ -190,21 +193,19 @@ function warnOfSharedRoot(root, pid) {
 function start(core, run) {
   const { settings, external } = core;
   try {
-    const cwd = directoryOf(settings.root, run.key);
-    const env = tenantEnvironment(settings.env, run.key, run.port);
+    if (settings.spawn === undefined) return launch(core, run);
+    const env = environmentOf(settings.env, run.key, run.port);
     core.tracing?.setTraceparent(run, env);
-    if (settings.spawn === undefined) launch(core, run, cwd, env);
-    else external.start(run, cwd, env);
+    external.start(run, directoryOf(settings.root, run.key), env);
   } catch (error) {
     external.failStart(run, error);
   }
 }
 
-/** @param {Core} core @param {Run} run @param {string} cwd @param {Record<string, string>} env */
-function launch({ settings, native, wake }, run, cwd, env) {
-  const command = withHostsBun(settings.command, env, run.key);
-  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  native.launch(run.id, cwd, command, variables, settings.runsStartScript);
+/** @param {Core} core @param {Run} run */
+function launch({ settings, native, tracing, wake }, run) {
+  const variables = variablesOf(settings.env, run.key, (env) => tracing?.setTraceparent(run, env));
+  native.launch(run.id, variables);
   wake();
 }
 

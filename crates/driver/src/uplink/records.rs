@@ -25,8 +25,9 @@ records! {
     /// One thing for JavaScript to do or to pass on.
     #[derive(Debug)]
     pub enum Record {
-        /// Start a process for the run: call the user's `spawn`, or work out the environment and
-        /// call `launch`. Port and time are filled in when JavaScript takes it.
+        /// A function of the user's has a say in the start of the run: call the user's `spawn`, or
+        /// work out the variables and call `launch`. Port and time are filled in when JavaScript
+        /// takes it.
         Prepare {
             run: RunId,
             key: Key,
@@ -35,6 +36,8 @@ records! {
             /// Not from a snapshot.
             fresh: bool,
         },
+        /// A process is being started for the run.
+        Starting { run: RunId, key: Key, port: u16, started_at_ms: u64 },
         /// The process that this call handed over is the run.
         Adopted { run: RunId, call: CallId, key: Key },
         /// Call the user's `readiness`.
@@ -132,6 +135,7 @@ one_of! {
         ReadinessTimedOut { found: String },
         PortTaken { by: String },
         NoPort,
+        NoBun { path: Option<String> },
         ReadinessDenied,
         Thrown { by: Callback, text: String },
         StopTimedOut,
