@@ -103,7 +103,8 @@ impl Pool {
 
     /// From now on the run is its key's tenant, last touched at `touched_at_ms`; `event` says so.
     fn becomes_ready(&mut self, step: &mut Step, id: RunId, touched_at_ms: u64, event: Event) {
-        let Pool { tenants, runs, timers, gate, room, failures, actions, config, became_ready, .. } = self;
+        let Pool { tenants, runs, timers, gate, candidates, failures, actions, config, became_ready, .. } =
+            self;
         let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
         let State::Probing(run) = &mut tenant.state else { return };
         gate.leave(run);
@@ -117,7 +118,8 @@ impl Pool {
             failures.clear(&tenant.key);
         }
         step.leases.open(id, touched_at_ms);
-        room.begin_tenure(run, Touch { at_ms: touched_at_ms, sequence: 0 }, step.now.steady_ms);
+        run.begin_tenure(step.now.steady_ms);
+        candidates.add(run, Touch { at_ms: touched_at_ms, sequence: 0 });
         if let Some(idle_after_ms) = config.idle_after_ms {
             let left_ms = idle_after_ms.saturating_sub(step.now.wall_ms.saturating_sub(touched_at_ms));
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
@@ -266,7 +268,7 @@ impl Pool {
             }
             State::Ready(mut run) => {
                 step.leases.claim(id);
-                self.room.remove_ready(&run);
+                self.candidates.remove(&run);
                 self.let_go(&mut run);
                 false
             }

@@ -77,7 +77,7 @@ impl Pool {
     fn every_ready_tenant_can_be_evicted(&self) -> Result<(), String> {
         let ready = self.count(|tenant| matches!(tenant.state, State::Ready(_)));
         let stranded = self.count(|tenant| matches!(tenant.state, State::Stranded(_)));
-        let indexed = (self.room.ready(), self.stranded.len());
+        let indexed = (self.candidates.len(), self.stranded.len());
         ensure(indexed == (ready, stranded), || {
             format!("(ready, stranded): {indexed:?} indexed, {:?} true", (ready, stranded))
         })

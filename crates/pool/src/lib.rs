@@ -21,6 +21,7 @@
 
 mod backoff;
 mod calls;
+mod eviction;
 mod facts;
 mod gate;
 mod history;
@@ -34,6 +35,7 @@ mod room;
 mod status;
 mod stops;
 pub(crate) mod tenant;
+mod tenure;
 mod timers;
 mod types;
 

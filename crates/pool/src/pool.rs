@@ -1,6 +1,7 @@
 //! The pool itself: its parts, the one way in, and what every step ends with.
 
 use crate::backoff::FailureBook;
+use crate::eviction::Candidates;
 use crate::gate::Gate;
 use crate::history::HistoryBook;
 use crate::idle::{Absences, IdleStep, Looks};
@@ -47,6 +48,7 @@ pub struct Pool {
     pub(crate) tenants: KeyMap<Box<Tenant>>,
     pub(crate) runs: RunMap<Key>,
     pub(crate) room: Room,
+    pub(crate) candidates: Candidates,
     pub(crate) gate: Gate,
     pub(crate) timers: Timers,
     pub(crate) failures: FailureBook,
@@ -87,6 +89,7 @@ impl Pool {
     pub fn new(config: Config) -> Self {
         Pool {
             room: Room::new(config.max_concurrent),
+            candidates: Candidates::default(),
             gate: Gate::new(config.gate),
             failures: FailureBook::new(config.backoff),
             histories: HistoryBook::default(),
@@ -136,7 +139,7 @@ impl Pool {
     /// `timers.rs`), the end of the victim's tenure, the next observation and the next look for connections.
     /// May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
-        let end_of_tenure_ms = self.room.awaited_end_of_tenure_ms();
+        let end_of_tenure_ms = self.candidates.awaited_end_of_tenure_ms();
         [self.timers.first(), end_of_tenure_ms, self.observe_at_ms, self.looks.at_ms]
             .into_iter()
             .flatten()
@@ -166,7 +169,7 @@ impl Pool {
 
     /// Whether anything is being started or stopped: then deadlines are a matter of seconds.
     pub fn is_busy(&self) -> bool {
-        self.runs.len() > self.room.ready() + self.stranded.len()
+        self.runs.len() > self.candidates.len() + self.stranded.len()
     }
 
     /// Whether any run is left, whatever its state.

@@ -78,7 +78,7 @@ impl Pool {
 
     /// From now on nobody is handed the run any more. Whether there is a process.
     fn part(&mut self, step: &mut Step, id: RunId, cause: Option<Cause>, failure: Option<Failure>) -> bool {
-        let Pool { tenants, runs, timers, gate, room, stranded, failures, .. } = self;
+        let Pool { tenants, runs, timers, gate, room, candidates, stranded, failures, .. } = self;
         let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
         let Tenant { key, state, waiters, .. } = &mut **tenant;
         if matches!(state, State::Ready(run) if run.proven_at_ms <= step.now.steady_ms) {
@@ -98,7 +98,7 @@ impl Pool {
                     if !planted(Bug::LeaseStaysOpen) {
                         step.leases.claim(id);
                     }
-                    room.remove_ready(&run);
+                    candidates.remove(&run);
                     run
                 }
                 State::Stranded(run) => {
@@ -288,7 +288,7 @@ impl Pool {
 
     /// The run of a stop that was given up stands where it did before, or with the stranded ones.
     fn keep(&mut self, step: &mut Step, id: RunId, ticket: u64, failure: &Failure, idle_ms: u64) {
-        let Pool { tenants, runs, timers, room, stranded, config, disposal, actions, .. } = self;
+        let Pool { tenants, runs, timers, candidates, stranded, config, disposal, actions, .. } = self;
         let state = &mut tenants.get_mut(&runs[&id]).expect("a live run has a tenant").state;
         let is_tenant = matches!(state, State::Ready(_));
         let run = state.run_mut().expect("a stop is of a run");
@@ -308,7 +308,7 @@ impl Pool {
             return;
         }
         step.leases.reopen(id);
-        room.add_ready(run, step.leases.touched(id));
+        candidates.add(run, step.leases.touched(id));
         if config.idle_after_ms.is_some() && disposal.is_none() {
             timers.set(run, step.now.steady_ms.saturating_add(config.sweep_interval_ms.max(1)));
         }
