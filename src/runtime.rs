@@ -14,7 +14,7 @@ use linux::warden_link::run::Program;
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
-use pool::{Adopted, Callback, Exit, Fact, Failure, Input, Key, RunId, StopStage};
+use pool::{Adopted, Callback, Custody, Exit, Fact, Failure, Input, Key, RunId, StopStage};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing_subscriber::filter::Targets;
@@ -138,7 +138,12 @@ impl Functions<'_> {
         self.input("adopt", |(key, call, pid, port, touched_at_ms): Adopt| Input::Adopt {
             key: Key::from(key),
             call: call as u64,
-            process: Adopted { pid, port: port as u16, touched_at_ms: touched_at_ms as u64 },
+            process: Adopted {
+                pid,
+                port: port as u16,
+                touched_at_ms: touched_at_ms as u64,
+                custody: Custody::USERS,
+            },
         })?;
         // Returns whether the call still waited.
         self.add("abort", |driver, (key, call): (String, f64)| driver.abort(Key::from(key), call as u64))?;

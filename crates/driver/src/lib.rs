@@ -30,8 +30,8 @@ use linux::process::accounting::{Root, Sampler};
 use linux::process::root_claim::{Claimed, RootClaim};
 use linux::threads::clock::{self, Sleep};
 use pool::{
-    Action, CallId, Config, Fact, Failure, Input, Key, Now, Pool, Processes, RunId, RunMap, Stats, Status,
-    StopStage,
+    Action, CallId, Config, Custody, Fact, Failure, Input, Key, Now, Owner, Pool, RunId, RunMap, Stats,
+    Status, StopStage,
 };
 use port_book::PortBook;
 use reports::SAMPLED_AT_ONCE;
@@ -98,7 +98,8 @@ struct Core {
 /// What is held for a run from its start to its release.
 struct RunHandle {
     key: Key,
-    processes: Processes,
+    /// Whose process it is, and whether it may refuse to be stopped.
+    custody: Custody,
     /// 0 until it is prepared.
     port: u16,
     /// The one it was told, if it has not said that it uses another.
@@ -331,7 +332,7 @@ impl Driver {
     fn stop(self: &Arc<Self>, core: &mut Core, run: RunId, stage: StopStage) -> Option<Input> {
         let handle = core.runs.get_mut(&run)?;
         handle.stop_probing();
-        if handle.processes == Processes::External {
+        if handle.custody.owner == Owner::User {
             return self.tell(Record::AskKill { run, force: stage == StopStage::Force });
         }
         let stage = match stage {
@@ -365,14 +366,14 @@ impl Driver {
 
 impl RunHandle {
     /// Nothing has been done for it yet.
-    fn new(key: Key, processes: Processes) -> RunHandle {
+    fn new(key: Key, custody: Custody) -> RunHandle {
         RunHandle {
             key,
-            processes,
+            custody,
             port: 0,
             told_port: None,
             held_port: None,
-            tail: (processes == Processes::Own).then(Arc::default),
+            tail: (custody.owner == Owner::Us).then(Arc::default),
             launched: false,
             forced: None,
             has_saved_port: false,

@@ -6,7 +6,7 @@ use linux::net::connections;
 use linux::net::ports::HeldPort;
 use linux::process::accounting::{self, Root, of_tree};
 use linux::threads::clock;
-use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Phase, Processes, Refusal, RunId, Status};
+use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Owner, Phase, Refusal, RunId, Status};
 use std::sync::Arc;
 use std::time::Duration;
 use warden::planted::{Bug, planted, planted_once_in};
@@ -131,7 +131,7 @@ impl Driver {
             Event::Spawn { run, pid, port } => Record::Spawn { run, pid, port },
             Event::Ready { run, duration_ms } => {
                 let handle = core.runs.get_mut(&run)?;
-                if handle.processes == Processes::External
+                if handle.custody.owner == Owner::User
                     && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
                 {
                     engine.let_go_of_port(held_port);

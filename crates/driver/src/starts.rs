@@ -8,7 +8,7 @@ use linux::process::accounting::Root;
 use linux::threads::clock;
 use linux::warden_link::run::{Program, supervise};
 use linux::warden_link::surroundings::Noted;
-use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
+use pool::{Adopted, CallId, Custody, Fact, Failure, Input, Key, Owner, RunId};
 use std::io;
 use std::sync::Arc;
 use warden::planted::{Bug, planted_once_in};
@@ -107,7 +107,7 @@ impl Driver {
             }
             handle.port = port;
         }
-        handle.processes = Processes::External;
+        handle.custody = Custody::USERS;
         handle.root = Some(Root::Process(pid));
         self.feed_locked(&mut core, Input::Fact(run, Fact::Restored { pid, port }));
         true
@@ -123,7 +123,7 @@ impl Driver {
         if let Err(error) = self.ensure_engine(core) {
             return not_started(run, format!("the runtime's thread could not be started: {error}"));
         }
-        let handle = RunHandle::new(key.clone(), self.settings.pool.processes);
+        let handle = RunHandle::new(key.clone(), self.settings.pool.custody);
         core.runs.insert(run, Box::new(handle));
         self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh })
     }
@@ -145,7 +145,7 @@ impl Driver {
             port: process.port,
             launched: true,
             root: Some(Root::Process(process.pid)),
-            ..RunHandle::new(key.clone(), Processes::External)
+            ..RunHandle::new(key.clone(), process.custody)
         };
         core.runs.insert(run, Box::new(handle));
         self.tell(Record::Adopted { run, call, key })
@@ -179,7 +179,7 @@ impl Driver {
         }
         let handle = runs.get_mut(&run).expect("looked up above");
         // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
-        handle.launched = self.settings.pool.processes == Processes::External;
+        handle.launched = self.settings.pool.custody.owner == Owner::User;
         handle.told_port = Some(handle.port);
         handle.prepared_since_boot_ms = clock::since_boot_ms();
         ports.tell(handle.port);
@@ -200,7 +200,7 @@ impl Driver {
             return true;
         }
         // Next to a start of ours a reservation costs nothing; a user's may be a matter of microseconds.
-        let stock = engine.engine().filter(|_| self.settings.pool.processes == Processes::External);
+        let stock = engine.engine().filter(|_| self.settings.pool.custody.owner == Owner::User);
         let is_free = |port| ports.is_free(port);
         let from_stock = stock.and_then(|engine| engine.port(is_free));
         let held = from_stock.or_else(|| HeldPort::reserve(QUICK_PORT_TRIES, is_free).ok());

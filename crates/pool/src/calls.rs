@@ -5,7 +5,7 @@ use crate::messages::{Event, Outcome, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Disposal, Pool, Step};
 use crate::tenant::{Cause, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, Processes, RunId, StopStage};
+use crate::{Action, Adopted, CallId, Failure, Key, Owner, RunId, StopStage};
 
 /// Keys that wait to be started, at most: a router that passes every host name on would otherwise let strangers fill the
 /// memory.
@@ -307,7 +307,7 @@ impl Pool {
         runs.sort();
         for run in runs {
             match &self.tenant_of(run).state {
-                state if state.run().is_some_and(|run| run.processes == Processes::External) => {
+                state if state.run().is_some_and(|run| run.custody.owner == Owner::User) => {
                     self.set_stage(run, Stage::Forced);
                     self.exited(step, run, crate::Exit::default());
                 }

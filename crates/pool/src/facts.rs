@@ -4,7 +4,7 @@ use crate::messages::{Event, Exit, ExitReason, Fact, Outcome, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, LastExit, Processes, RunId, Touch, Usage};
+use crate::{Action, Adopted, CallId, Custody, Failure, Key, LastExit, RunId, Touch, Usage};
 
 impl Pool {
     /// A fact about a run that is over is dropped here, at the door.
@@ -50,7 +50,7 @@ impl Pool {
         let tenant = self.tenant_of(id);
         let starting = matches!(tenant.state, State::Starting(_));
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
-        run.processes = Processes::External;
+        run.custody = Custody::USERS;
         if !starting {
             return self.started(step, id, pid, port);
         }
@@ -64,14 +64,14 @@ impl Pool {
     /// A process that its owner handed over becomes the tenant of its key, which has been given room.
     pub(crate) fn take_in(&mut self, step: &mut Step, key: Key, call: CallId, process: Adopted) {
         let id = self.next_run();
-        let mut run = Run::new(id, Processes::External, step.now.steady_ms, false);
+        let mut run = Run::new(id, process.custody, step.now.steady_ms, false);
         run.pid = Some(process.pid);
         run.holds_gate = false;
         let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
         tenant.state = State::Probing(run);
         self.runs.insert(id, key.clone());
         self.actions.push(Action::Adopt { run: id, key, call, process });
-        let Adopted { pid, port, touched_at_ms } = process;
+        let Adopted { pid, port, touched_at_ms, .. } = process;
         let wants_fresh: Vec<Waiter> =
             self.tenant_of(id).waiters.extract_if(.., |waiter| waiter.wants == Wants::Fresh).collect();
         // Whoever asked for the tenant meanwhile touches it. And its owner's clock may be ahead of ours.

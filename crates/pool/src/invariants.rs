@@ -1,7 +1,7 @@
 //! What holds after every step, as prose and as code. The simulation asserts it after each step of each story.
 
-use crate::Pool;
 use crate::tenant::{Stage, State, Tenant};
+use crate::{Custody, Owner, Pool};
 
 impl Pool {
     /// Checks every invariant of the pool's own books; the error says which is broken and how.
@@ -115,11 +115,11 @@ impl Pool {
     fn a_stop_always_goes_on(&self) -> Result<(), String> {
         for tenant in self.tenants.values() {
             let State::Stopping(run, stop) = &tenant.state else { continue };
-            let external = run.processes == crate::Processes::External;
+            let Custody { owner, may_refuse_stop } = run.custody;
             let timed = run.deadline_ms.is_some();
-            let needed = match (stop.stage, external) {
+            let needed = match (stop.stage, may_refuse_stop) {
                 (Stage::Saving, _) => true,
-                (Stage::AwaitingProcess, external) => external,
+                (Stage::AwaitingProcess, _) => owner == Owner::User,
                 (Stage::Asked, false) => true,
                 // Only of a process of ours, and its exit is on the way.
                 (Stage::Clearing, _) | (Stage::Forced, false) => false,

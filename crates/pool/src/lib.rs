@@ -49,4 +49,4 @@ pub use messages::{
 pub use planted::{ALL as BUGS, Bug, plant};
 pub use pool::{Figures, Pool, Stats};
 pub use status::{FailureStatus, Phase, Status, Usage};
-pub use types::{Adopted, CallId, Config, Key, KeyMap, Leases, Now, Processes, RunId, RunMap, Touch};
+pub use types::{Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, RunId, RunMap, Touch};

@@ -261,10 +261,10 @@ impl Pool {
 
     fn start(&mut self, step: &mut Step, key: Key) {
         let id = self.next_run();
-        let processes = self.config.processes;
+        let custody = self.config.custody;
         let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
         let fresh = tenant.waiters.iter().any(|waiter| waiter.wants == Wants::Fresh);
-        let mut run = Run::new(id, processes, step.now.steady_ms, fresh);
+        let mut run = Run::new(id, custody, step.now.steady_ms, fresh);
         if let Some(patience_ms) = self.gate.patience_ms() {
             self.timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
         }

@@ -4,9 +4,9 @@ use crate::messages::{Event, Outcome, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Stage, State, Stop, Tenant, Waiter, Wants};
-use crate::{Action, CallId, Failure, Processes, RunId, StopStage};
+use crate::{Action, CallId, Custody, Failure, Owner, RunId, StopStage};
 
-/// What an external process that was forced gets to end, when the grace is 0 and so says nothing about it.
+/// What a process that may refuse and was forced gets to end, when the grace is 0 and so says nothing about it.
 const FORCED_GRACE_MS: u64 = 5_000;
 
 impl Pool {
@@ -137,7 +137,7 @@ impl Pool {
     /// checkpoints that is after the driver has answered, for which `lib/checkpoint` sets a limit of its own each time. A user's
     /// may never.
     fn await_process(&mut self, step: &mut Step, id: RunId) {
-        if self.processes_of(id) == Processes::External {
+        if self.custody_of(id).owner == Owner::User {
             let patience_ms = self.grace_ms().saturating_mul(2);
             self.set_deadline(step, id, patience_ms);
         }
@@ -164,9 +164,10 @@ impl Pool {
         }
         self.set_stage(id, Stage::Asked);
         self.actions.push(Action::Stop { run: id, stage: StopStage::Ask });
-        match self.processes_of(id) {
-            Processes::Own => self.set_deadline(step, id, self.config.stop_timeout_ms),
-            Processes::External => self.clear_deadline(id),
+        if self.custody_of(id).may_refuse_stop {
+            self.clear_deadline(id);
+        } else {
+            self.set_deadline(step, id, self.config.stop_timeout_ms);
         }
     }
 
@@ -332,8 +333,8 @@ impl Pool {
         }
     }
 
-    fn processes_of(&mut self, id: RunId) -> Processes {
-        self.tenant_of(id).state.run().expect("a stop is of a run").processes
+    fn custody_of(&mut self, id: RunId) -> Custody {
+        self.tenant_of(id).state.run().expect("a stop is of a run").custody
     }
 
     pub(crate) fn set_stage(&mut self, id: RunId, stage: Stage) {

@@ -22,7 +22,7 @@ pub fn config() -> Config {
         kill_patience_ms: 60_000,
         backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
         gate: GateConfig { width: None, patience_ms: None },
-        processes: Processes::Own,
+        custody: Custody::OURS,
         asks_before_idle: false,
         heeds_connections: false,
         checkpoint_timeout_ms: None,
@@ -30,7 +30,7 @@ pub fn config() -> Config {
 }
 
 pub fn external() -> Config {
-    Config { processes: Processes::External, ..config() }
+    Config { custody: Custody::USERS, ..config() }
 }
 
 impl Bench {
@@ -126,7 +126,7 @@ impl Bench {
     }
 }
 
-pub const HANDED_OVER: Adopted = Adopted { pid: 9, port: 9_000, touched_at_ms: 0 };
+pub const HANDED_OVER: Adopted = Adopted { pid: 9, port: 9_000, touched_at_ms: 0, custody: Custody::USERS };
 
 pub fn unwilling() -> Failure {
     Failure::Thrown { by: Callback::Kill, text: "not now".into() }

@@ -2,7 +2,7 @@
 
 use super::book::{Book, Origin, RunRecord, Saving};
 use super::world::key_index;
-use pool::{Action, Event, ExitReason, Outcome, Processes, Refusal, RunId, StopStage};
+use pool::{Action, Custody, Event, ExitReason, Outcome, Refusal, RunId, StopStage};
 
 impl Book {
     /// After the properties have looked at it.
@@ -10,10 +10,9 @@ impl Book {
         let (now_ms, step) = (self.now.steady_ms, self.step);
         match action {
             Action::Start { run, key, fresh } => {
-                let external = self.config.processes == Processes::External;
-                self.begin(*run, key_index(key), external).fresh = *fresh;
+                self.begin(*run, key_index(key), self.config.custody).fresh = *fresh;
             }
-            Action::Adopt { run, key, .. } => self.adopt(*run, key_index(key)),
+            Action::Adopt { run, key, process, .. } => self.adopt(*run, key_index(key), process.custody),
             Action::Stop { run, stage } => {
                 self.leaves_service(*run);
                 if let Some(run) = self.run_mut(*run) {
@@ -71,16 +70,16 @@ impl Book {
         }
     }
 
-    fn begin(&mut self, run: RunId, key: usize, external: bool) -> &mut RunRecord {
+    fn begin(&mut self, run: RunId, key: usize, custody: Custody) -> &mut RunRecord {
         (self.keys[key].live, self.keys[key].inherits_room) = (Some(run), false);
-        self.runs.push(RunRecord::new(run, key, self.step, self.now.steady_ms, external));
+        self.runs.push(RunRecord::new(run, key, self.step, self.now.steady_ms, custody));
         self.runs.last_mut().expect("just pushed")
     }
 
     /// A restart that came meanwhile wants another process all the same.
-    fn adopt(&mut self, run: RunId, key: usize) {
+    fn adopt(&mut self, run: RunId, key: usize, custody: Custody) {
         let (wanted_fresh, now_ms) = (self.keys[key].restarts > 0, self.now.steady_ms);
-        let run = self.begin(run, key, true);
+        let run = self.begin(run, key, custody);
         (run.origin, run.started) = (Origin::Adopted, true);
         run.become_ready(now_ms);
         if wanted_fresh {

@@ -1,7 +1,7 @@
 //! The processes of the world: how actions are carried out, and what goes wrong.
 
 use super::world::{Hung, World};
-use pool::{Action, Callback, Event, Exit, Fact, Failure, Processes, RunId, StopStage};
+use pool::{Action, Callback, Event, Exit, Fact, Failure, Owner, RunId, StopStage};
 
 impl World<'_> {
     pub(super) fn carry_out(&mut self, action: &Action) {
@@ -26,7 +26,7 @@ impl World<'_> {
     /// A user's function is called, which may never answer.
     fn start(&mut self, run: RunId, fresh: bool) {
         let restores = !fresh && self.rng.chance(self.faults.restores);
-        let by_user = restores || self.book.config.processes == Processes::External;
+        let by_user = restores || self.book.config.custody.owner == Owner::User;
         if by_user && self.hangs(self.faults.start_hangs, Hung::Start { run, restores }) {
             return;
         }
@@ -44,7 +44,7 @@ impl World<'_> {
 
     fn answer_start(&mut self, run: RunId, restores: bool) {
         let after_ms = self.rng.delay_ms();
-        let by_user = restores || self.book.config.processes == Processes::External;
+        let by_user = restores || self.book.config.custody.owner == Owner::User;
         if self.rng.chance(self.faults.start_fails) {
             let failure = match by_user {
                 true => Failure::Thrown { by: Callback::Spawn, text: "no".into() },
@@ -77,7 +77,7 @@ impl World<'_> {
     pub(super) fn end(&mut self, run: RunId, after_ms: u64) {
         let exit = self.exit();
         // That the main process has ended may be known before the rest of its tree is gone.
-        let is_ours = self.book.run(run).is_some_and(|run| !run.external);
+        let is_ours = self.book.run(run).is_some_and(|run| !run.custody.may_refuse_stop);
         if is_ours && self.rng.chance(50) {
             let before_ms = self.rng.below(after_ms + 1);
             self.plan_fact(before_ms, run, Fact::MainEnded);
@@ -117,21 +117,20 @@ impl World<'_> {
     }
 
     fn stop(&mut self, run: RunId, stage: StopStage) {
-        let Some(external) = self.book.run(run).filter(|run| run.started).map(|run| run.external) else {
-            return;
-        };
+        let started = self.book.run(run).filter(|run| run.started);
+        let Some(may_refuse) = started.map(|run| run.custody.may_refuse_stop) else { return };
         if self.docile {
             return self.end(run, 0);
         }
         let mut asked_ms = 0;
-        if external {
+        if may_refuse {
             // A user's `kill` is called when the host gets to it, which it does in the end.
             asked_ms = self.rng.delay_ms();
             self.plan_fact(asked_ms, run, Fact::StopAsked { stage });
         }
         let after_ms = asked_ms + self.rng.delay_ms();
-        let refuses = external && self.rng.chance(self.faults.stop_refused);
-        if external && !refuses && !self.rng.chance(self.faults.kill_hangs) {
+        let refuses = may_refuse && self.rng.chance(self.faults.stop_refused);
+        if may_refuse && !refuses && !self.rng.chance(self.faults.kill_hangs) {
             let settled_ms = asked_ms + self.rng.delay_ms();
             self.plan_fact(settled_ms, run, Fact::StopAnswered { asked: stage });
         }
@@ -145,9 +144,9 @@ impl World<'_> {
             if self.rng.chance(80) {
                 return;
             }
-        } else if external && self.rng.chance(self.faults.stop_hangs) {
+        } else if may_refuse && self.rng.chance(self.faults.stop_hangs) {
             return;
-        } else if external && self.rng.chance(self.faults.stop_late) {
+        } else if may_refuse && self.rng.chance(self.faults.stop_late) {
             let late_ms = self.rng.pick(&[60, 300, 6_000]);
             return self.end(run, after_ms + late_ms);
         }

@@ -2,7 +2,10 @@
 
 use super::properties::Verdict;
 use super::world::{Happening, Hung, World};
-use pool::{Adopted, CallId, Fact, Input, Leases, RunId};
+use pool::{Adopted, CallId, Custody, Fact, Input, Leases, Owner, RunId};
+
+/// A tenant of ours of an earlier host.
+const FOUND_AGAIN: Custody = Custody { owner: Owner::Us, may_refuse_stop: true };
 
 impl World<'_> {
     pub(super) fn ask_idle(&mut self, run: RunId) {
@@ -75,7 +78,9 @@ impl World<'_> {
             1..=4 => wall_ms,
             _ => wall_ms - self.rng.below(200),
         };
-        let process = Adopted { pid: 10_000 + call as u32, port: 10_000 + call as u16, touched_at_ms };
+        let custody = self.rng.pick(&[Custody::USERS, Custody::USERS, FOUND_AGAIN]);
+        let (pid, port) = (10_000 + call as u32, 10_000 + call as u16);
+        let process = Adopted { pid, port, touched_at_ms, custody };
         self.book.calls[call as usize].process = Some(process);
         process
     }

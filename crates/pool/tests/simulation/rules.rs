@@ -1,7 +1,7 @@
 //! What one story is like: the pool's configuration, and how much goes wrong.
 
 use super::rng::Rng;
-use pool::{Backoff, Config, GateConfig, Processes};
+use pool::{Backoff, Config, Custody, GateConfig};
 
 #[derive(Debug)]
 pub struct Rules {
@@ -55,7 +55,7 @@ pub struct Faults {
 
 impl Rules {
     pub fn draw(rng: &mut Rng) -> Self {
-        let processes = rng.pick(&[Processes::Own, Processes::External]);
+        let custody = rng.pick(&[Custody::OURS, Custody::USERS]);
         let idle_after_ms = if rng.chance(60) { Some(rng.between(10, 80)) } else { None };
         let observe_interval_ms = if rng.chance(30) { Some(rng.between(10, 60)) } else { None };
         let width = rng.pick(&[None, None, Some(1), Some(2)]);
@@ -78,7 +78,7 @@ impl Rules {
             kill_patience_ms: rng.between(1, 100),
             backoff,
             gate: GateConfig { width, patience_ms },
-            processes,
+            custody,
             asks_before_idle: rng.chance(25),
             heeds_connections: rng.chance(20),
             checkpoint_timeout_ms: if rng.chance(30) { Some(rng.between(1, 60)) } else { None },
