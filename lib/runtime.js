@@ -24,7 +24,6 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {Map<number, import('./tenant/ledger.js').Run>} runs
  * @property {Map<number, Adoption>} adoptions by call
  * @property {import('./observe/telemetry.js').Counts} counts
- * @property {Set<string>} images keys that have a snapshot
  * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
  * @property {() => void} close nothing is left
  * @property {(texts?: import('./bridge/batch.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
@@ -56,7 +55,6 @@ function createCore(settings, close) {
     runs: new Map(),
     adoptions: new Map(),
     counts: createCounts(),
-    images: new Set(),
     notStopped: [],
     close,
     wake,
@@ -121,9 +119,9 @@ export function createRuntime(options) {
     metrics: () => metricsOf(figures(), core),
     /** @param {string} key */
     inspect(key) {
-      return (typeof key === 'string' && statusesOf(native.inspect(key), core, [key])[0]) || null;
+      return (typeof key === 'string' && statusesOf(native.inspect(key), core)[0]) || null;
     },
-    list: () => statusesOf(native.list(), core, core.images),
+    list: () => statusesOf(native.list(), core),
     /** @param {string} key @returns {Promise<void>} */
     kill(key) {
       if (isClosed || typeof key !== 'string') return Promise.resolve();

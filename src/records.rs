@@ -64,6 +64,10 @@ enum Kind {
     NotStopped,
     Disposed,
     SharedRoot,
+    FindImage,
+    RestoreImage,
+    AwaitImage,
+    DropImage,
 }
 
 /// Why a call was refused: `REFUSALS` there.
@@ -151,8 +155,25 @@ impl Encoded<'_> {
 
     fn record(&mut self, record: Record) {
         match record {
-            Record::Prepare { run, key, port, started_at_ms, fresh } => {
-                self.begin(Kind::Prepare, [run.0 as f64, port.into(), started_at_ms as f64, fresh.into()]);
+            Record::Prepare { run, key, port, started_at_ms } => {
+                self.begin(Kind::Prepare, [run.0 as f64, port.into(), started_at_ms as f64]);
+                self.texts.push(key.to_string());
+            }
+            Record::RestoreImage { run, key, port, started_at_ms, is_ours } => {
+                self.begin(Kind::RestoreImage, [run.0 as f64, port.into(), started_at_ms as f64]);
+                self.numbers([is_ours.into()]);
+                self.texts.push(key.to_string());
+            }
+            Record::FindImage { run, key } => {
+                self.begin(Kind::FindImage, [run.0 as f64]);
+                self.texts.push(key.to_string());
+            }
+            Record::AwaitImage { run, key } => {
+                self.begin(Kind::AwaitImage, [run.0 as f64]);
+                self.texts.push(key.to_string());
+            }
+            Record::DropImage { key } => {
+                self.begin(Kind::DropImage, []);
                 self.texts.push(key.to_string());
             }
             Record::AskReadiness { run } => self.begin(Kind::AskReadiness, [run.0 as f64]),
@@ -298,6 +319,7 @@ fn phase_number(phase: Phase) -> f64 {
         Phase::BackingOff => 5.0,
         Phase::Failed => 6.0,
         Phase::Stopped => 7.0,
+        Phase::Checkpointed => 8.0,
     }
 }
 

@@ -11,7 +11,7 @@
 export const RECORDS = [
   'prepare', 'spawn', 'askReadiness', 'ready', 'tenant', 'done', 'refused', 'log', 'observation', 'askIdle', 'idleKill',
   'lruEvict', 'checkpoint', 'askKill', 'exit', 'release', 'adopted', 'adopt', 'restored', 'backoff', 'drain', 'answer',
-  'notStopped', 'disposed', 'sharedRoot',
+  'notStopped', 'disposed', 'sharedRoot', 'findImage', 'restoreImage', 'awaitImage', 'dropImage',
 ];
 
 // prettier-ignore
@@ -42,7 +42,7 @@ export const signalNumber = (name) => Math.max(0, SIGNALS.indexOf(/** @type {str
 // prettier-ignore
 /** @type {readonly import('../../index.js').TenantState[]} */
 export const TENANT_STATES = [
-  'queued', 'spawning', 'ready', 'stopping', 'stuck', 'backing-off', 'failed', 'stopped',
+  'queued', 'spawning', 'ready', 'stopping', 'stuck', 'backing-off', 'failed', 'stopped', 'checkpointed',
 ];
 
 // prettier-ignore

@@ -54,32 +54,14 @@ export function metricsOf(stats, { counts, board }) {
 /**
  * @param {{ numbers: Float64Array, texts: string[] }} statuses
  * @param {Core} core
- * @param {Iterable<string>} asked keys that may have nothing but a snapshot
  * @returns {TenantStatus[]}
  */
-export function statusesOf({ numbers, texts }, { runs, images }, asked) {
+export function statusesOf({ numbers, texts }, { runs }) {
   const batch = new Batch(numbers);
   batch.begin(texts);
-  /** @type {Map<string, TenantStatus>} */
-  const byKey = new Map();
-  for (const status of batch.statuses()) {
-    byKey.set(status.key, statusOf(status, runs.get(status.run)));
-  }
-  for (const key of asked) {
-    if (!images.has(key)) continue;
-    const known = byKey.get(key);
-    if (known === undefined) byKey.set(key, statusOf({ key, ...NOTHING_BUT_A_SNAPSHOT }));
-    else if (known.state === 'stopped' && known.attempt === 0) known.state = 'checkpointed';
-  }
-  // Those with nothing but a snapshot have come last.
-  return [...byKey.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
+  const statuses = Array.from(batch.statuses(), (status) => statusOf(status, runs.get(status.run)));
+  return statuses.sort((one, other) => (one.key < other.key ? -1 : 1));
 }
-
-const NOTHING_BUT_A_SNAPSHOT = {
-  state: /** @type {import('../../index.js').TenantState} */ ('checkpointed'),
-  ...{ attempt: 0, retryAt: null, last: undefined, isOfLastExit: false },
-  ...{ starts: 0, crashes: 0, lastExit: null, cpuMs: null, rssBytes: null },
-};
 
 /**
  * @param {Omit<ReturnType<Batch['status']>, 'run'>} known

@@ -33,18 +33,17 @@ const HANDLERS = {
   // Until there is a process.
 
   prepare(core, batch) {
-    const { tracing, checkpoints } = core;
     batch.starts += 1;
-    const id = batch.number();
-    const port = batch.number();
-    const startedAt = batch.number();
-    const isFresh = batch.number() === 1;
-    const run = createRun(id, batch.text(), port, startedAt);
-    core.runs.set(id, run);
-    tracing?.begin(run);
-    if (checkpoints === undefined) start(core, run);
-    else restoreOrStart(core, checkpoints, run, isFresh);
+    start(core, begin(core, batch.number(), batch.number(), batch.number(), batch.text()));
   },
+  findImage: (core, batch) => core.checkpoints?.find(knownOrNew(core, batch)),
+  awaitImage: (core, batch) => core.checkpoints?.wait(knownOrNew(core, batch)),
+  restoreImage(core, batch) {
+    batch.starts += 1;
+    const run = begin(core, batch.number(), batch.number(), batch.number(), batch.text());
+    void core.checkpoints?.restore(run, batch.number() === 1);
+  },
+  dropImage: ({ checkpoints }, batch) => checkpoints?.drop(batch.text()),
   spawn(core, batch) {
     const run = runOf(core, batch);
     run.pid = batch.number();
@@ -128,7 +127,7 @@ const HANDLERS = {
     const { key, pid } = runOf(core, batch);
     core.onTransition?.({ type: 'lru-evict', key, pid, reason: 'max-concurrent' });
   },
-  checkpoint: (core, batch) => void core.checkpoints?.save(runOf(core, batch)),
+  checkpoint: (core, batch) => core.checkpoints?.save(runOf(core, batch)),
   askKill: (core, batch) => void core.external.askKill(runOf(core, batch), batch.number() === 1),
   exit(core, batch) {
     const { counts } = core;
@@ -140,12 +139,8 @@ const HANDLERS = {
     run.isOver = true;
     core.tenants.close(run);
     counts.totalExits[reason] += 1;
-    if (reason === 'checkpointed') {
-      counts.checkpoints.checkpoints += 1;
-      core.images.add(key);
-    }
+    if (reason === 'checkpointed') counts.checkpoints.checkpoints += 1;
     core.tracing?.exited(run, exitCode, reason);
-    core.checkpoints?.exited(run, reason);
     /** @type {import('../../index.js').RuntimeTransitionEvent & { type: 'exit' }} */
     const event = { type: 'exit', key, pid, exitCode, reason };
     if (signal !== undefined) event.signal = signal;
@@ -210,6 +205,33 @@ function warnOfSharedRoot(root, pid) {
   );
 }
 
+/**
+ * The run, which nothing or little was heard of before.
+ * @param {Core} core
+ * @param {number} id
+ * @param {number} port 0 where it has none yet
+ * @param {number} startedAt
+ * @param {string} key
+ */
+function begin({ runs, tracing }, id, port, startedAt, key) {
+  const known = runs.get(id);
+  if (known !== undefined) {
+    known.port = port;
+    known.startedAt = startedAt;
+    return known;
+  }
+  const run = createRun(id, key, port, startedAt);
+  runs.set(id, run);
+  tracing?.begin(run);
+  return run;
+}
+
+/** The run, which may have no port yet. @param {Core} core @param {Batch} batch */
+function knownOrNew(core, batch) {
+  const id = batch.number();
+  return core.runs.get(id) ?? begin(core, id, 0, Date.now(), batch.text());
+}
+
 /** @param {Core} core @param {Run} run */
 function start(core, run) {
   const { settings, external } = core;
@@ -230,11 +252,6 @@ function launch({ settings, native, wake }, run, cwd, env) {
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   native.launch(run.id, cwd, command, variables, settings.runsStartScript);
   wake();
-}
-
-/** @param {Core} core @param {import('../checkpoint/checkpoints.js').Checkpoints} images @param {Run} run @param {boolean} isFresh */
-function restoreOrStart(core, images, run, isFresh) {
-  void images.restoreOr(run, isFresh, () => start(core, run));
 }
 
 /** @param {Core} core @param {import('./ledger.js').Call} call @param {import('../bridge/batch.js').Refusal} refusal @returns {unknown} */

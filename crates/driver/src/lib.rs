@@ -110,8 +110,6 @@ struct RunHandle {
     launched: bool,
     /// Told of a forced stop of a process of ours.
     forced: Option<Arc<Notify>>,
-    /// Its port is the one that its key was saved with.
-    has_saved_port: bool,
     /// How the warden knows it.
     number: Option<u64>,
     root: Option<Root>,
@@ -186,6 +184,11 @@ impl Driver {
         self.lock().pool.is_starting(run)
     }
 
+    /// Whether the key's image is to be dropped: after `close`, when no record can say so.
+    pub fn is_dropping_image(&self, key: &str) -> bool {
+        self.lock().pool.is_dropping_image(key)
+    }
+
     /// A caller no longer waits. False if it did not any more: its answer is on the way.
     pub fn abort(self: &Arc<Self>, key: Key, call: CallId) -> bool {
         let mut core = self.lock();
@@ -224,10 +227,17 @@ impl Driver {
     fn carry_out(self: &Arc<Self>, core: &mut Core, action: Action) -> Option<Input> {
         tracing::trace!(?action);
         match action {
-            Action::Start { run, key, fresh } => self.start(core, run, key, fresh),
+            Action::Start { run, key, cold } => self.start(core, run, key, cold),
+            Action::StartCold { run } => self.start_cold(core, run),
             Action::Adopt { run, key, call, process } => self.adopt(core, run, key, call, process),
             Action::AskIdle { run, idle_ms } => self.tell(Record::AskIdle { run, idle_ms }),
             Action::Checkpoint { run } => self.tell(Record::Checkpoint { run }),
+            Action::FindImage { run, key } => self.tell(Record::FindImage { run, key }),
+            Action::RestoreImage { run, key, is_ours } => {
+                self.tell(Record::RestoreImage { run, key, port: 0, started_at_ms: 0, is_ours })
+            }
+            Action::AwaitImage { run, key } => self.tell(Record::AwaitImage { run, key }),
+            Action::DropImage { key } => self.tell(Record::DropImage { key }),
             Action::LookForConnections => self.look_for_connections(core),
             Action::Probe { run } => self.probe(core, run),
             Action::Stop { run, stage } => self.stop(core, run, stage),
@@ -236,7 +246,7 @@ impl Driver {
             Action::Sample { run } => self.sample(core, run),
             Action::Emit(event) => self.emit(core, event),
             Action::Settle { call, outcome } => self.settle(core, call, outcome),
-            Action::Release { run } => self.release(core, run),
+            Action::Release { run, keeps_port } => self.release(core, run, keeps_port),
         }
     }
 
@@ -376,7 +386,6 @@ impl RunHandle {
             tail: (custody.owner == Owner::Us).then(Arc::default),
             launched: false,
             forced: None,
-            has_saved_port: false,
             number: None,
             root: None,
             prepared_since_boot_ms: 0,

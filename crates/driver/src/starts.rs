@@ -8,7 +8,7 @@ use linux::process::accounting::Root;
 use linux::threads::clock;
 use linux::warden_link::run::{Program, supervise};
 use linux::warden_link::surroundings::Noted;
-use pool::{Adopted, CallId, Custody, Fact, Failure, Input, Key, Owner, RunId};
+use pool::{Adopted, CallId, Custody, Fact, Failure, ImageAnswer, Input, Key, Owner, RunId};
 use std::io;
 use std::sync::Arc;
 use warden::planted::{Bug, planted_once_in};
@@ -23,8 +23,16 @@ impl Driver {
         let mut core = self.lock();
         recycled.into_iter().for_each(|lease| core.leases.recycle(lease));
         records.retain_mut(|record| match record {
-            Record::Prepare { run, port, started_at_ms, fresh, .. } => {
-                self.prepare(&mut core, *run, *fresh, port, started_at_ms)
+            Record::Prepare { run, port, started_at_ms, .. } => {
+                self.prepare(&mut core, *run, port, started_at_ms)
+            }
+            Record::RestoreImage { run, key, port, started_at_ms, .. } => {
+                let is_wanted = self.prepare_restore(&mut core, *run, port, started_at_ms);
+                if !is_wanted {
+                    let answer = ImageAnswer::Failed;
+                    self.feed_locked(&mut core, Input::Image { key: key.clone(), answer });
+                }
+                is_wanted
             }
             _ => true,
         });
@@ -88,12 +96,12 @@ impl Driver {
         self.feed_locked(&mut core, Input::Fact(run, Fact::Started { pid, port }));
     }
 
-    /// A run was brought back from a snapshot: it is the user's process. False if it listens on a port that another live
-    /// run was told, and so cannot be taken.
+    /// A run was brought back from a snapshot: it is the user's process. False if it cannot be taken: the run is over, or
+    /// another live run was told the port that it listens on.
     pub fn restored(self: &Arc<Self>, run: RunId, pid: u32, port: u16) -> bool {
         let mut core = self.lock();
         let Core { runs, ports, engine, .. } = &mut *core;
-        let Some(handle) = runs.get_mut(&run) else { return true };
+        let Some(handle) = runs.get_mut(&run) else { return false };
         if port != handle.port {
             if !ports.is_free(port) {
                 return false;
@@ -118,14 +126,19 @@ impl Driver {
         core: &mut Core,
         run: RunId,
         key: Key,
-        fresh: bool,
+        cold: bool,
     ) -> Option<Input> {
         if let Err(error) = self.ensure_engine(core) {
             return not_started(run, format!("the runtime's thread could not be started: {error}"));
         }
         let handle = RunHandle::new(key.clone(), self.settings.pool.custody);
         core.runs.insert(run, Box::new(handle));
-        self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh })
+        if cold { self.start_cold(core, run) } else { None }
+    }
+
+    pub(super) fn start_cold(&self, core: &mut Core, run: RunId) -> Option<Input> {
+        let key = core.runs.get(&run)?.key.clone();
+        self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0 })
     }
 
     /// The user's process is a tenant now.
@@ -157,33 +170,40 @@ impl Driver {
         self: &Arc<Self>,
         core: &mut Core,
         run: RunId,
-        fresh: bool,
         port: &mut u16,
         started_at_ms: &mut u64,
     ) -> bool {
-        if !core.runs.contains_key(&run) {
-            return false;
-        }
+        let Some(handle) = core.runs.get(&run) else { return false };
+        // It has a port already if it could not be brought back from its image.
+        let is_told = handle.told_port.is_some();
         if !core.pool.is_starting(run) {
             self.feed_locked(core, Input::Fact(run, called_off()));
             return false;
         }
-        if !self.has_port(core, run) {
-            self.look_for_port(core, run, fresh);
+        if !is_told && !self.has_port(core, run) {
+            self.look_for_port(core, run);
             return false;
         }
-        let Core { runs, ports, .. } = core;
         if planted_once_in(50, Bug::SamePort) {
-            let anothers = runs.values().map(|run| run.port).max();
-            runs.get_mut(&run).expect("looked up above").port = anothers.unwrap_or_default();
+            let anothers = core.runs.values().map(|run| run.port).max();
+            core.runs.get_mut(&run).expect("looked up above").port = anothers.unwrap_or_default();
         }
-        let handle = runs.get_mut(&run).expect("looked up above");
+        let handle = core.runs.get_mut(&run).expect("looked up above");
         // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
         handle.launched = self.settings.pool.custody.owner == Owner::User;
-        handle.told_port = Some(handle.port);
         handle.prepared_since_boot_ms = clock::since_boot_ms();
-        ports.tell(handle.port);
-        (*port, *started_at_ms) = (handle.port, clock::wall_ms());
+        (*port, *started_at_ms) = (tell_port(core, run), clock::wall_ms());
+        true
+    }
+
+    /// JavaScript is about to have the run brought back: it gets the port that its image listens at, where that is known. Where
+    /// no port is left it gets none, and what comes back is asked for its own.
+    fn prepare_restore(&self, core: &mut Core, run: RunId, port: &mut u16, started_at_ms: &mut u64) -> bool {
+        if !core.runs.contains_key(&run) {
+            return false;
+        }
+        *port = if self.has_port(core, run) { tell_port(core, run) } else { 0 };
+        *started_at_ms = clock::wall_ms();
         true
     }
 
@@ -196,7 +216,7 @@ impl Driver {
         }
         // A snapshot listens where it did when it was taken.
         if let Some((port, held_port)) = ports.take_kept(&handle.key) {
-            (handle.port, handle.held_port, handle.has_saved_port) = (port, held_port, true);
+            (handle.port, handle.held_port) = (port, held_port);
             return true;
         }
         // Next to a start of ours a reservation costs nothing; a user's may be a matter of microseconds.
@@ -210,7 +230,7 @@ impl Driver {
     }
 
     /// Looks for a port where one is hard to find, and not on JavaScript's thread. The run is prepared when there is one.
-    fn look_for_port(self: &Arc<Self>, core: &Core, run: RunId, fresh: bool) {
+    fn look_for_port(self: &Arc<Self>, core: &Core, run: RunId) {
         let Some(engine) = core.engine.engine().cloned() else { return };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
@@ -221,7 +241,7 @@ impl Driver {
                 Ok(held) => {
                     (handle.port, handle.held_port) = (held.port(), Some(held));
                     let key = handle.key.clone();
-                    driver.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh });
+                    driver.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0 });
                 }
                 Err(error) => {
                     let failure = match error.kind() {
@@ -237,4 +257,12 @@ impl Driver {
             driver.uplink.ring();
         });
     }
+}
+
+/// From now on no other run is given the port of this one.
+fn tell_port(core: &mut Core, run: RunId) -> u16 {
+    let handle = core.runs.get_mut(&run).expect("it is about to be told");
+    handle.told_port = Some(handle.port);
+    core.ports.tell(handle.port);
+    handle.port
 }

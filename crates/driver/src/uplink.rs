@@ -52,8 +52,29 @@ pub enum Record {
         key: Key,
         port: u16,
         started_at_ms: u64,
-        /// Not from a snapshot.
-        fresh: bool,
+    },
+    /// Call `restore` of the user's snapshot driver. Port and time likewise.
+    RestoreImage {
+        run: RunId,
+        key: Key,
+        port: u16,
+        started_at_ms: u64,
+        /// What comes back listens on that port.
+        is_ours: bool,
+    },
+    /// Call `has` of the user's snapshot driver.
+    FindImage {
+        run: RunId,
+        key: Key,
+    },
+    /// The run waits for the user's snapshot driver.
+    AwaitImage {
+        run: RunId,
+        key: Key,
+    },
+    /// Call `drop` of the user's snapshot driver.
+    DropImage {
+        key: Key,
     },
     /// The process that this call handed over is the run.
     Adopted {
@@ -282,7 +303,7 @@ impl Uplink {
             let Some((record, cost)) = queue.next(has_lines) else { break };
             log_charge += cost;
             match &record {
-                Record::Prepare { .. } => starts += 1,
+                Record::Prepare { .. } | Record::RestoreImage { .. } => starts += 1,
                 Record::Release { lease, .. } => queue.leases_in_work.extend(*lease),
                 _ => {}
             }

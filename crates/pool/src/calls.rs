@@ -306,14 +306,17 @@ impl Pool {
         let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
         runs.sort();
         for run in runs {
+            let awaits_image = self.awaits_image(run);
             match &self.tenant_of(run).state {
                 state if state.run().is_some_and(|run| run.custody.owner == Owner::User) => {
                     self.set_stage(run, Stage::Forced);
                     self.exited(step, run, crate::Exit::default());
                 }
                 // Nobody is left who could say whether it is saved.
-                State::Stopping(_, stop) if stop.stage == Stage::Saving => {
-                    self.checkpointed(step, run, false)
+                State::Stopping(_, stop) if stop.stage == Stage::Saving => self.give_up_save(step, run),
+                // Nobody is left to ask the snapshot driver.
+                State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess && awaits_image => {
+                    self.start_failed(step, run, Failure::CalledOff);
                 }
                 // Nobody prepares it any more.
                 State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess => {

@@ -18,7 +18,13 @@ impl Pool {
         self.starts_are_counted_right()?;
         self.deadlines_belong_to_runs()?;
         self.calls_wait_only_where_they_will_be_answered()?;
+        self.images_belong_to_runs()?;
         self.a_stop_always_goes_on()
+    }
+
+    /// What waits for the snapshot driver is a start of the key, or a save, that lives, and the snapshot driver is at it.
+    fn images_belong_to_runs(&self) -> Result<(), String> {
+        self.images.check(|key, run| self.runs.get(&run).is_some_and(|of| **of == *key))
     }
 
     fn count(&self, wanted: impl Fn(&Tenant) -> bool) -> usize {

@@ -26,12 +26,14 @@ mod facts;
 mod gate;
 mod history;
 mod idle;
+mod images;
 mod invariants;
 mod messages;
 mod planted;
 mod pool;
 mod queue;
 mod room;
+mod snapshots;
 mod status;
 mod stops;
 pub(crate) mod tenant;
@@ -43,7 +45,7 @@ pub use backoff::Backoff;
 pub use gate::GateConfig;
 pub use history::{History, LastExit};
 pub use messages::{
-    Action, Callback, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Refusal, StopStage,
+    Action, Callback, Event, Exit, ExitReason, Fact, Failure, ImageAnswer, Input, Outcome, Refusal, StopStage,
 };
 #[cfg(feature = "planted")]
 pub use planted::{ALL as BUGS, Bug, plant};

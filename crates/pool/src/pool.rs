@@ -5,6 +5,7 @@ use crate::eviction::Candidates;
 use crate::gate::Gate;
 use crate::history::HistoryBook;
 use crate::idle::{Absences, IdleStep, Looks};
+use crate::images::Images;
 use crate::messages::{Action, Input, Outcome, Refusal};
 use crate::room::Room;
 use crate::tenant::{Run, State, Tenant, Wants};
@@ -56,6 +57,7 @@ pub struct Pool {
     pub(crate) observe_at_ms: Option<u64>,
     pub(crate) looks: Looks,
     pub(crate) absences: Absences,
+    pub(crate) images: Images,
     pub(crate) draining: bool,
     pub(crate) disposal: Option<Disposal>,
     /// Runs that never became ready and could not be ended.
@@ -100,6 +102,7 @@ impl Pool {
             observe_at_ms: None,
             looks: Looks::default(),
             absences: Absences::default(),
+            images: Images::default(),
             draining: false,
             disposal: None,
             stranded: BTreeSet::new(),
@@ -125,6 +128,7 @@ impl Pool {
             Input::Dispose { call } => self.dispose(&mut step, Some(call)),
             Input::Abandon => self.abandon(&mut step),
             Input::Fact(run, fact) => self.fact(&mut step, run, fact),
+            Input::Image { key, answer } => self.image_answered(&mut step, &key, answer),
             Input::Connections { open, seen } => self.connections_seen(&mut step, open, seen),
             Input::Absent { from_ms, to_ms } => self.absences.add(from_ms, to_ms),
             Input::Tick => self.tick(&mut step),
@@ -270,7 +274,10 @@ impl Pool {
         }
         tenant.state = State::Starting(run);
         self.runs.insert(id, key.clone());
-        self.actions.push(Action::Start { run: id, key, fresh });
+        self.actions.push(Action::Start { run: id, key: key.clone(), cold: !self.saves() });
+        if self.saves() {
+            self.begin_with_image(&key, id, fresh);
+        }
     }
 
     pub(crate) fn next_run(&mut self) -> RunId {

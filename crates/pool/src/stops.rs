@@ -35,39 +35,6 @@ impl Pool {
         }
     }
 
-    /// Saves an idle tenant, and ends it when that is done, has failed, or takes too long. As long as it is not known whether
-    /// it is saved, nobody is told that it is stopped for being idle.
-    pub(crate) fn begin_saving(&mut self, step: &mut Step, id: RunId, timeout_ms: u64, idle_ms: u64) {
-        self.part(step, id, Some(Cause::Idle), None);
-        if let State::Stopping(_, stop) = &mut self.tenant_of(id).state {
-            stop.idle_ms = idle_ms;
-        }
-        self.set_stage(id, Stage::Saving);
-        self.set_deadline(step, id, timeout_ms);
-        self.actions.push(Action::Checkpoint { run: id });
-    }
-
-    /// It is known whether it was saved. What was saved is ended at once, so that it does not change any more.
-    pub(crate) fn checkpointed(&mut self, step: &mut Step, id: RunId, saved: bool) {
-        let State::Stopping(run, stop) = &mut self.tenant_of(id).state else { return };
-        if stop.stage != Stage::Saving {
-            return;
-        }
-        if saved {
-            run.cause = Some(Cause::Saved);
-        }
-        stop.stage = Stage::Asked;
-        let (idle_ms, exit) = (stop.idle_ms, stop.exit.take());
-        if !saved {
-            self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms }));
-        }
-        match exit {
-            Some(exit) => self.exited(step, id, exit),
-            None if saved => self.force(id),
-            None => self.ask(step, id),
-        }
-    }
-
     fn begin(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) {
         if self.part(step, id, Some(cause), failure) {
             self.ask(step, id);
@@ -77,7 +44,13 @@ impl Pool {
     }
 
     /// From now on nobody is handed the run any more. Whether there is a process.
-    fn part(&mut self, step: &mut Step, id: RunId, cause: Option<Cause>, failure: Option<Failure>) -> bool {
+    pub(crate) fn part(
+        &mut self,
+        step: &mut Step,
+        id: RunId,
+        cause: Option<Cause>,
+        failure: Option<Failure>,
+    ) -> bool {
         let Pool { tenants, runs, timers, gate, room, candidates, stranded, failures, .. } = self;
         let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
         let Tenant { key, state, waiters, .. } = &mut **tenant;
@@ -133,9 +106,8 @@ impl Pool {
         })
     }
 
-    /// There is nothing to signal yet. Ours appears or fails when JavaScript has prepared it and the warden has answered; with
-    /// checkpoints that is after the driver has answered, for which `lib/checkpoint` sets a limit of its own each time. A user's
-    /// may never.
+    /// There is nothing to signal yet. Ours appears or fails when JavaScript has prepared it and the warden has answered; what
+    /// waits for the snapshot driver, when that has answered or is late. A user's may never.
     fn await_process(&mut self, step: &mut Step, id: RunId) {
         if self.custody_of(id).owner == Owner::User {
             let patience_ms = self.grace_ms().saturating_mul(2);
@@ -158,7 +130,7 @@ impl Pool {
         self.begin_stop(step, id, Cause::Killed);
     }
 
-    fn ask(&mut self, step: &mut Step, id: RunId) {
+    pub(crate) fn ask(&mut self, step: &mut Step, id: RunId) {
         if self.config.stop_timeout_ms == 0 {
             return self.force(id);
         }
@@ -226,7 +198,7 @@ impl Pool {
                 self.exited(step, id, crate::Exit::default());
             }
             State::Stopping(_, stop) if stop.stage == Stage::Asked => self.force(id),
-            State::Stopping(_, stop) if stop.stage == Stage::Saving => self.checkpointed(step, id, false),
+            State::Stopping(_, stop) if stop.stage == Stage::Saving => self.give_up_save(step, id),
             State::Stopping(..) => self.give_up(step, id, Failure::StopTimedOut),
             _ => {}
         }
@@ -278,6 +250,9 @@ impl Pool {
         }
         if !stop.keeps_room {
             self.room.leaving -= 1;
+        }
+        if is_tenant {
+            self.leaves_image(id, false);
         }
         if let Some(disposal) = &mut self.disposal {
             disposal.refused.retain(|(run, _)| *run != id);

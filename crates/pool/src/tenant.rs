@@ -252,12 +252,13 @@ impl State {
         let Some((run, cause)) = self.run().and_then(|run| Some((run, run.cause?))) else { return false };
         match self {
             _ if run.custody.owner == Owner::User || cause == Cause::Saved => !FAULTS.contains(&signal),
+            // An earlier stop was given up, and may have worked late.
+            _ if run.refused_at_ticket.is_some() => [SIGTERM, SIGKILL].contains(&signal),
             State::Stopping(_, stop) => match stop.stage {
                 Stage::Forced => [SIGTERM, SIGKILL].contains(&signal),
                 _ => signal == SIGTERM,
             },
-            // Its stop was given up, and may have worked late.
-            _ => [SIGTERM, SIGKILL].contains(&signal),
+            _ => false,
         }
     }
 

@@ -11,6 +11,7 @@ mod simulation {
     pub mod effects;
     pub mod evictions;
     pub mod idleness;
+    pub mod images;
     pub mod leases;
     pub mod log;
     pub mod onlooker;

@@ -100,9 +100,18 @@ impl Bench {
         self.fact(run, Fact::Started { pid: 100 + run.0 as u32, port: 4_000 })
     }
 
-    /// Ensures the key and lets its process come up at once.
+    /// The snapshot driver answers for the key.
+    pub fn image(&mut self, key: &str, answer: ImageAnswer) -> Vec<Action> {
+        self.handle(Input::Image { key: key.into(), answer })
+    }
+
+    /// Ensures the key and lets its process come up at once; there is no image of it.
     pub fn running(&mut self, key: &str) -> RunId {
-        let run = started(&self.ensure(key).1).expect("it starts");
+        let actions = self.ensure(key).1;
+        let run = started(&actions).expect("it starts");
+        if actions.iter().any(|action| matches!(action, Action::FindImage { .. })) {
+            self.image(key, ImageAnswer::No);
+        }
         self.process(run);
         self.fact(run, Fact::Ready);
         run

@@ -3,7 +3,7 @@
 use super::book::{Book, Origin};
 use super::properties::ABANDONED_GRACE_MS;
 use super::world::key_index;
-use pool::{CallId, Custody, Exit, ExitReason, Fact, Failure, Input, LastExit, RunId, StopStage};
+use pool::{CallId, Callback, Custody, Exit, ExitReason, Fact, Failure, Input, LastExit, RunId, StopStage};
 
 /// What a process that may refuse gets to end after it was forced, when the configured grace is 0.
 const FORCED_GRACE_MS: u64 = 5_000;
@@ -16,6 +16,17 @@ impl Book {
             Input::Kill { key, .. } => self.kill(key_index(key)),
             Input::Abort { call, .. } => self.abort(*call),
             Input::ClearBackoff { key } => self.forget_failures(key_index(key)),
+            Input::Image { key, answer } => {
+                let key = key_index(key);
+                if let Some((run, saved)) = self.image_answered(key, *answer) {
+                    self.save_is_over(run, saved);
+                }
+                // Nothing came of what was called off meanwhile.
+                let live = self.live_run_of(key).filter(|run| run.awaits_image && !run.is_coming_up());
+                if let Some(run) = live.map(|run| run.id) {
+                    self.over(run, &Exit::default());
+                }
+            }
             Input::Drain => _ = self.draining_since.get_or_insert(self.step),
             Input::Dispose { .. } => self.dispose(),
             Input::Abandon => self.abandon(),
@@ -88,7 +99,13 @@ impl Book {
         self.dispose();
         self.abandoned_ms.get_or_insert(self.now.steady_ms);
         let users: Vec<RunId> = self.alive().filter(|run| run.is_users()).map(|run| run.id).collect();
-        users.into_iter().for_each(|run| self.over(run, &Exit::default()));
+        for run in users {
+            self.save_is_late(run);
+            self.run_mut(run).expect("it lives").saving = None;
+            self.over(run, &Exit::default());
+        }
+        let waiting: Vec<RunId> = self.alive().filter(|run| run.awaits_image).map(|run| run.id).collect();
+        waiting.into_iter().for_each(|run| self.over(run, &Exit::default()));
         let ours: Vec<RunId> = self.alive().map(|run| run.id).collect();
         ours.into_iter().for_each(|run| self.save_is_over(run, false));
     }
@@ -107,6 +124,9 @@ impl Book {
         match fact {
             Fact::Started { .. } | Fact::Restored { .. } if !run.started => {
                 run.started = true;
+                self.images[key].last_process = Some(id);
+                let run = self.run_mut(id).expect("it lives");
+                run.awaits_image = false;
                 if matches!(fact, Fact::Restored { .. }) {
                     run.custody = Custody::USERS;
                 }
@@ -174,15 +194,24 @@ impl Book {
                 false => run.idleness.kept_ms = Some(now_ms),
             },
             Fact::Sampled { .. } => run.sampled |= run.started,
-            Fact::Checkpointed { saved } => self.save_is_over(id, *saved),
+            Fact::ImageLate { text } if run.awaits_image => {
+                if self.image_is_late(id) {
+                    self.over(id, &Exit::default());
+                    if coming_up {
+                        let failure = Failure::Thrown { by: Callback::Spawn, text: text.clone() };
+                        self.failure(key, id, failure);
+                    }
+                }
+            }
             _ => {}
         }
     }
 
     fn save_is_over(&mut self, id: RunId, saved: bool) {
         let step = self.step;
-        let run = self.run_mut(id).expect("a live run");
-        let Some(saving) = run.saving.take() else { return };
+        let Some(saving) = self.run_mut(id).and_then(|run| run.saving.take()) else { return };
+        self.save_is_late(id);
+        let run = self.run_mut(id).expect("it was being saved");
         if saved {
             (run.cause, run.saved_step) = (Some(ExitReason::Checkpointed), step);
         }

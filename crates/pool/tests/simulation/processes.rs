@@ -1,12 +1,13 @@
 //! The processes of the world: how actions are carried out, and what goes wrong.
 
-use super::world::{Hung, World};
+use super::world::{Hung, World, key_index};
 use pool::{Action, Callback, Event, Exit, Fact, Failure, Owner, RunId, StopStage};
 
 impl World<'_> {
     pub(super) fn carry_out(&mut self, action: &Action) {
         match action {
-            Action::Start { run, fresh, .. } => self.start(*run, *fresh),
+            Action::Start { run, cold: true, .. } | Action::StartCold { run } => self.start(*run),
+            Action::Start { cold: false, .. } => {}
             Action::Adopt { run, .. } => self.process_appeared(*run),
             Action::Probe { run } => self.probe(*run),
             Action::Stop { run, stage } => self.stop(*run, *stage),
@@ -15,6 +16,13 @@ impl World<'_> {
             Action::Sample { run } => self.sample(*run),
             Action::AskIdle { run, .. } => self.ask_idle(*run),
             Action::Checkpoint { run } => self.save(*run),
+            Action::FindImage { run, key } => self.find_image(*run, key_index(key)),
+            Action::RestoreImage { run, key, .. } => self.find_image(*run, key_index(key)),
+            Action::DropImage { key } => self.call_snapshot_driver(key_index(key)),
+            Action::AwaitImage { run, key } => {
+                self.note_idleness(*run);
+                self.await_image(*run, key_index(key));
+            }
             Action::LookForConnections => self.look(),
             Action::Emit(
                 Event::Ready { run, .. } | Event::Adopt { run, .. } | Event::Restored { run, .. },
@@ -24,13 +32,12 @@ impl World<'_> {
     }
 
     /// A user's function is called, which may never answer.
-    fn start(&mut self, run: RunId, fresh: bool) {
-        let restores = !fresh && self.rng.chance(self.faults.restores);
-        let by_user = restores || self.book.config.custody.owner == Owner::User;
-        if by_user && self.hangs(self.faults.start_hangs, Hung::Start { run, restores }) {
+    fn start(&mut self, run: RunId) {
+        let by_user = self.book.config.custody.owner == Owner::User;
+        if by_user && self.hangs(self.faults.start_hangs, Hung::Start(run)) {
             return;
         }
-        self.answer_start(run, restores);
+        self.answer_start(run);
     }
 
     /// Whether nobody answers until the world comes to itself.
@@ -42,9 +49,9 @@ impl World<'_> {
         hangs
     }
 
-    fn answer_start(&mut self, run: RunId, restores: bool) {
+    fn answer_start(&mut self, run: RunId) {
         let after_ms = self.rng.delay_ms();
-        let by_user = restores || self.book.config.custody.owner == Owner::User;
+        let by_user = self.book.config.custody.owner == Owner::User;
         if self.rng.chance(self.faults.start_fails) {
             let failure = match by_user {
                 true => Failure::Thrown { by: Callback::Spawn, text: "no".into() },
@@ -54,11 +61,7 @@ impl World<'_> {
             return self.plan_fact(after_ms, run, Fact::StartFailed(failure));
         }
         let (pid, port) = (100 + run.0 as u32, 4_000 + run.0 as u16);
-        let fact = match restores {
-            true => Fact::Restored { pid, port },
-            false => Fact::Started { pid, port },
-        };
-        self.plan_fact(after_ms, run, fact);
+        self.plan_fact(after_ms, run, Fact::Started { pid, port });
         // A process of somebody else may be over before its spawn function has told us that it was there.
         if by_user && self.rng.chance(self.faults.dies / 10) {
             let exit = self.exit();
@@ -172,10 +175,10 @@ impl World<'_> {
         self.mending = true;
         for what in std::mem::take(&mut self.hung) {
             match what {
-                Hung::Start { run, restores } => self.answer_start(run, restores),
+                Hung::Start(run) => self.answer_start(run),
                 Hung::Probe(run) => self.answer_probe(run),
                 Hung::Question(run) => self.answer_question(run),
-                Hung::Save(run) => self.answer_save(run),
+                Hung::Image(key) => self.answer_image(key),
                 Hung::Look => self.answer_look(),
             }
         }

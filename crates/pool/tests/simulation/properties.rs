@@ -155,15 +155,20 @@ fn effects_concern_processes_that_exist(book: &Book, action: &Action) -> Verdict
 fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
     let run = match action {
         Action::Emit(event) => run_of(event),
-        Action::Release { run }
+        Action::Release { run, .. }
         | Action::Stop { run, .. }
         | Action::Clear { run }
         | Action::Probe { run }
         | Action::AskIdle { run, .. }
         | Action::Sample { run }
-        | Action::Checkpoint { run } => Some(*run),
+        | Action::Checkpoint { run }
+        | Action::StartCold { run }
+        | Action::FindImage { run, .. }
+        | Action::RestoreImage { run, .. }
+        | Action::AwaitImage { run, .. } => Some(*run),
         Action::Start { .. }
         | Action::Adopt { .. }
+        | Action::DropImage { .. }
         | Action::LookForConnections
         | Action::Observe
         | Action::Settle { .. } => None,

@@ -19,23 +19,25 @@ impl World<'_> {
         self.plan_fact(after_ms, run, Fact::IdleAnswered { stop });
     }
 
+    /// Of a run that has just begun to be saved: for how long it was idle.
+    pub(super) fn note_idleness(&mut self, run: RunId) {
+        let step = self.book.step;
+        let Some(record) = self.book.run(run).filter(|run| run.saving.is_some()) else { return };
+        if record.idleness.stop_step == step {
+            let idle_ms = self.book.idle_ms(record, self.leases.at_claim(run));
+            self.book.run_mut(run).expect("just seen").idleness.saved_idle_ms = Some(idle_ms);
+        }
+    }
+
     /// It may end by itself before, or after, it is known whether it is saved.
     pub(super) fn save(&mut self, run: RunId) {
-        let record = self.book.run(run).expect("it is saved");
-        let idle_ms = self.book.idle_ms(record, self.leases.at_claim(run));
-        self.book.run_mut(run).expect("just seen").idleness.saved_idle_ms = Some(idle_ms);
+        self.note_idleness(run);
         if self.rng.chance(self.faults.ends_with_the_save) {
             let after_ms = self.rng.delay_ms();
             self.end(run, after_ms);
         }
-        if !self.hangs(self.faults.question_hangs, Hung::Save(run)) {
-            self.answer_save(run);
-        }
-    }
-
-    pub(super) fn answer_save(&mut self, run: RunId) {
-        let (after_ms, saved) = (self.rng.delay_ms(), !self.rng.chance(self.faults.not_saved));
-        self.plan_fact(after_ms, run, Fact::Checkpointed { saved });
+        let key = self.book.run(run).expect("it is saved").key;
+        self.call_snapshot_driver(key);
     }
 
     /// Who is idle by the clocks of this moment is noted: of the others this look says nothing. (Who is touched right

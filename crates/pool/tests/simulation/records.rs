@@ -36,6 +36,10 @@ pub struct RunRecord {
     pub custody: Custody,
     /// Started while a restart was waiting.
     pub fresh: bool,
+    /// It is not known yet whether it is brought back or started cold.
+    pub awaits_image: bool,
+    /// It has waited for the snapshot driver for as long as it may, and waits once more.
+    pub was_late: bool,
     /// The pool was told of the process.
     pub started: bool,
     pub ready: bool,
@@ -220,6 +224,8 @@ impl RunRecord {
             origin: Origin::Spawned,
             custody,
             fresh: false,
+            awaits_image: false,
+            was_late: false,
             started: false,
             ready: false,
             ready_ms: 0,
@@ -291,8 +297,7 @@ impl RunRecord {
 
     /// With this signal; neither we nor the user's `kill` can have sent it. SIGSEGV is what the kernel sends here.
     pub fn signal_of_others(&self, signal: Option<i32>) -> Option<i32> {
-        let was_given_up = self.stop.is_none() && self.given_up.is_some();
-        let is_forced = was_given_up || matches!(self.stop, Some((StopStage::Force, _)));
+        let is_forced = self.given_up.is_some() || matches!(self.stop, Some((StopStage::Force, _)));
         signal.filter(|signal| match self.cause {
             None => true,
             Some(cause) if self.is_users() || cause == ExitReason::Checkpointed => *signal == 11,

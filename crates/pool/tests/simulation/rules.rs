@@ -24,8 +24,10 @@ pub struct Faults {
     pub start_hangs: u64,
     pub not_ready: u64,
     pub probe_hangs: u64,
-    /// It comes back from a snapshot.
-    pub restores: u64,
+    /// An earlier host has left an image of it.
+    pub earlier_images: u64,
+    /// The snapshot driver fails, or has lost what it had.
+    pub images_fail: u64,
     /// The process ends by itself within moments.
     pub dies: u64,
     pub ask_ignored: u64,
@@ -105,7 +107,8 @@ impl Faults {
             start_hangs: percent(&[0, 0, 20]),
             not_ready: percent(&[0, 10, 40]),
             probe_hangs: percent(&[0, 0, 15]),
-            restores: if saves { percent(&[0, 30, 80]) } else { 0 },
+            earlier_images: if saves { percent(&[0, 30, 80]) } else { 0 },
+            images_fail: percent(&[0, 0, 20, 60]),
             dies: percent(&[0, 15, 50]),
             ask_ignored: percent(&[0, 30]),
             stop_refused: percent(&[0, 15, 60]),
