@@ -29,7 +29,7 @@ impl Driver {
             Record::RestoreImage { run, key, port, started_at_ms, .. } => {
                 let is_wanted = self.prepare_restore(&mut core, *run, port, started_at_ms);
                 if !is_wanted {
-                    let answer = ImageAnswer::Failed;
+                    let answer = ImageAnswer::No;
                     self.feed_locked(&mut core, Input::Image { key: key.clone(), answer });
                 }
                 is_wanted
@@ -197,9 +197,9 @@ impl Driver {
     }
 
     /// JavaScript is about to have the run brought back: it gets the port that its image listens at, where that is known. Where
-    /// no port is left it gets none, and what comes back is asked for its own.
+    /// no port is left it gets none, and what comes back is asked for its own. False if nobody wants it any more.
     fn prepare_restore(&self, core: &mut Core, run: RunId, port: &mut u16, started_at_ms: &mut u64) -> bool {
-        if !core.runs.contains_key(&run) {
+        if !core.pool.is_starting(run) {
             return false;
         }
         *port = if self.has_port(core, run) { tell_port(core, run) } else { 0 };

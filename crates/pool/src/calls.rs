@@ -322,8 +322,10 @@ impl Pool {
                 State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess => {
                     self.actions.push(Action::Stop { run, stage: StopStage::Force })
                 }
-                // It was being stopped already, and had more time.
-                State::Stopping(stopping, _) if stopping.deadline_ms.is_some_and(|ms| ms > due_ms) => {
+                // It was asked to end already, and had more time.
+                State::Stopping(stopping, stop)
+                    if stop.stage == Stage::Asked && stopping.deadline_ms.is_some_and(|ms| ms > due_ms) =>
+                {
                     self.set_deadline(step, run, ABANDONED_GRACE_MS)
                 }
                 _ => {}

@@ -54,8 +54,8 @@ impl Pool {
         let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
         tenant.state = State::Probing(run);
         self.runs.insert(id, key.clone());
-        self.actions.push(Action::Adopt { run: id, key: key.clone(), call, process });
-        self.moves_past_image(&key);
+        self.actions.push(Action::Adopt { run: id, key, call, process });
+        self.moves_past_image(id);
         let Adopted { pid, port, touched_at_ms, .. } = process;
         let wants_fresh: Vec<Waiter> =
             self.tenant_of(id).waiters.extract_if(.., |waiter| waiter.wants == Wants::Fresh).collect();

@@ -8,7 +8,7 @@
 //! | none | none that we know of; an earlier host may have left one, so the snapshot driver is asked at each start | saving, restoring, doubtful |
 //! | saving | one that is being taken of this run, or was taken and counts once the run has ended as saved | saved; none, if there is none after all; doubtful, if the run ends otherwise, goes on, or took too long to save |
 //! | saved | one of the key's last process, which ended with it | restoring, doubtful; none, if the snapshot driver has it no more |
-//! | restoring | one that this run is being brought back from | doubtful, whatever comes of it |
+//! | restoring | one that this run is being brought back from | doubtful, whatever comes of it; what it was, if it was called off before that was tried |
 //! | doubtful | perhaps one that the tenant has moved past, or half of one | none, once it has been dropped; saving |
 //!
 //! Only an image that is not doubtful is restored, and it is doubtful from that moment on, so that it is restored once. A
@@ -20,60 +20,15 @@
 //! JavaScript, which knows whether it was able to hear the answer, and told as `Fact::ImageLate`. An answer that is late
 //! still ends the call.
 
+mod image;
+
 use crate::planted::{Bug, planted};
 use crate::{ImageAnswer, Key, KeyMap, RunId};
+use image::{Call, Image, State, TO_BE_DROPPED, Waiting};
 
 #[derive(Debug, Default)]
 pub(crate) struct Images {
     by_key: KeyMap<Image>,
-}
-
-#[derive(Debug, Default)]
-struct Image {
-    state: State,
-    /// What the snapshot driver is doing for the key.
-    call: Option<Call>,
-    /// What waits for the snapshot driver.
-    waiting: Option<Waiting>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    None,
-    Saving {
-        run: RunId,
-        /// Where dropping failed, what is there if this run cannot be saved.
-        was_doubtful: bool,
-    },
-    Saved,
-    Restoring(RunId),
-    Doubtful {
-        /// It has not been tried yet to drop it, or is to be tried again.
-        is_due: bool,
-    },
-}
-
-const TO_BE_DROPPED: State = State::Doubtful { is_due: true };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Call {
-    Save,
-    Find,
-    Restore,
-    Drop,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
-    Start {
-        run: RunId,
-        /// An image may still be found for it.
-        may_restore: bool,
-        /// The call under way is for this start.
-        has_asked: bool,
-    },
-    Save(RunId),
 }
 
 /// What is to be done about a key next.
@@ -171,7 +126,7 @@ impl Images {
                     answered.next = image.find_answered(run, answer);
                 }
             }
-            Call::Restore => image.restore_is_over(),
+            Call::Restore => image.restore_answered(answer),
             Call::Drop if answer == ImageAnswer::Yes && image.is_doubtful() => image.state = State::None,
             Call::Drop => {}
         }
@@ -193,7 +148,7 @@ impl Images {
         image.waiting.take_if(|waiting| waiting.is_start_of(run));
         if image.call == Some(Call::Restore) {
             image.call = None;
-            image.restore_is_over();
+            image.restore_answered(ImageAnswer::Yes);
         }
         self.next(key)
     }
@@ -221,7 +176,7 @@ impl Images {
         image.waiting.take_if(|waiting| waiting.is_start_of(run) || *waiting == Waiting::Save(run));
         if image.is_saving(run) {
             image.state = if as_saved || planted(Bug::AnyEndCounts) { State::Saved } else { TO_BE_DROPPED };
-        } else if image.state == State::Restoring(run) {
+        } else if matches!(image.state, State::Restoring { run: restored, .. } if restored == run) {
             image.doubt();
         }
         self.next(key)
@@ -307,11 +262,11 @@ impl Images {
     pub fn check(&self, is_live: impl Fn(&str, RunId) -> bool) -> Result<(), String> {
         for (key, image) in &self.by_key {
             let run = match (image.state, image.waiting) {
-                (State::Saving { run, .. } | State::Restoring(run), _) => Some(run),
+                (State::Saving { run, .. } | State::Restoring { run, .. }, _) => Some(run),
                 (_, Some(Waiting::Start { run, .. } | Waiting::Save(run))) => Some(run),
                 (_, None) => None,
             };
-            let restores = matches!(image.state, State::Restoring(_));
+            let restores = matches!(image.state, State::Restoring { .. });
             let holds = run.is_none_or(|run| is_live(key, run))
                 && (image.waiting.is_none() || image.call.is_some())
                 && (!restores || image.call == Some(Call::Restore) && image.has_asked());
@@ -320,92 +275,5 @@ impl Images {
             }
         }
         Ok(())
-    }
-}
-
-impl Image {
-    fn doubt(&mut self) {
-        self.state = TO_BE_DROPPED;
-    }
-
-    fn is_doubtful(&self) -> bool {
-        matches!(self.state, State::Doubtful { .. })
-    }
-
-    fn try_to_drop_again(&mut self) {
-        if self.is_doubtful() && self.call != Some(Call::Drop) {
-            self.doubt();
-        }
-    }
-
-    fn is_saving(&self, saved: RunId) -> bool {
-        matches!(self.state, State::Saving { run, .. } if run == saved)
-    }
-
-    fn waiting_start(&self) -> Option<RunId> {
-        match self.waiting? {
-            Waiting::Start { run, .. } => Some(run),
-            Waiting::Save(_) => None,
-        }
-    }
-
-    fn has_asked(&self) -> bool {
-        matches!(self.waiting, Some(Waiting::Start { has_asked: true, .. }))
-    }
-
-    /// Of a run that is no longer to be saved nobody wants to hear, and its image is doubtful already.
-    fn save_answered(&mut self, answer: ImageAnswer) -> Option<(RunId, bool)> {
-        let State::Saving { run, was_doubtful } = self.state else {
-            if planted(Bug::LateSaveCounts) && answer == ImageAnswer::Yes {
-                self.state = State::Saved;
-            }
-            return None;
-        };
-        match answer {
-            ImageAnswer::Yes => {}
-            ImageAnswer::No if !was_doubtful => self.state = State::None,
-            // Half of one may be there.
-            ImageAnswer::No | ImageAnswer::Failed => self.doubt(),
-        }
-        Some((run, answer == ImageAnswer::Yes))
-    }
-
-    fn find_answered(&mut self, run: RunId, answer: ImageAnswer) -> Next {
-        match answer {
-            ImageAnswer::Yes => {
-                let is_ours = self.state == State::Saved;
-                self.state = State::Restoring(run);
-                self.call = Some(Call::Restore);
-                return Next::Restore { run, is_ours };
-            }
-            ImageAnswer::No => {}
-            ImageAnswer::Failed => self.doubt(),
-        }
-        self.waiting = Some(Waiting::Start { run, may_restore: false, has_asked: false });
-        Next::Nothing
-    }
-
-    /// Whatever came of it: what has been restored once moves on from it, and what could not be will not be.
-    fn restore_is_over(&mut self) {
-        if !planted(Bug::ImageIsKept) {
-            self.doubt();
-        } else if matches!(self.state, State::Restoring(_)) {
-            self.state = State::Saved;
-        }
-        if let Some(Waiting::Start { run, has_asked: true, .. }) = self.waiting {
-            self.waiting = Some(Waiting::Start { run, may_restore: false, has_asked: false });
-        }
-    }
-}
-
-impl Waiting {
-    fn run(&self) -> RunId {
-        match self {
-            Waiting::Start { run, .. } | Waiting::Save(run) => *run,
-        }
-    }
-
-    fn is_start_of(&self, waiting: RunId) -> bool {
-        matches!(self, Waiting::Start { run, .. } if *run == waiting)
     }
 }

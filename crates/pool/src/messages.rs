@@ -74,7 +74,7 @@ pub enum Fact {
 pub enum ImageAnswer {
     /// It is saved; there is an image; it is dropped.
     Yes,
-    /// It is not saved; there is none.
+    /// It is not saved; there is none; the restore was called off before it was tried.
     No,
     /// It failed, or said nothing that could be understood. No process has come of a restore, or it is gone.
     Failed,

@@ -274,9 +274,11 @@ impl Pool {
         }
         tenant.state = State::Starting(run);
         self.runs.insert(id, key.clone());
-        self.actions.push(Action::Start { run: id, key: key.clone(), cold: !self.saves() });
         if self.saves() {
+            self.actions.push(Action::Start { run: id, key: key.clone(), cold: false });
             self.begin_with_image(&key, id, fresh);
+        } else {
+            self.actions.push(Action::Start { run: id, key, cold: true });
         }
     }
 

@@ -127,11 +127,12 @@ impl Pool {
         }
     }
 
-    /// The key's process is none that continues from an image.
-    pub(crate) fn moves_past_image(&mut self, key: &Key) {
+    /// The run is a process that does not continue from its key's image.
+    pub(crate) fn moves_past_image(&mut self, id: RunId) {
         if self.saves() && !planted(Bug::AdoptionKeepsImage) {
-            let next = self.images.moved_past(key);
-            self.see_to_image(key, next);
+            let key = self.runs[&id].clone();
+            let next = self.images.moved_past(&key);
+            self.see_to_image(&key, next);
         }
     }
 

@@ -24,6 +24,7 @@ mod simulation {
     pub mod records;
     pub mod rng;
     pub mod rules;
+    pub mod snapshot_driver;
     pub mod statuses;
     pub mod story;
     pub mod world;

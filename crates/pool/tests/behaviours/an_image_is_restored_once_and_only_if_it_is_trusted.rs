@@ -242,3 +242,12 @@ fn a_key_with_nothing_but_an_image_is_listed_once() {
     let phases: Vec<Phase> = bench.pool.statuses(bench.now).iter().map(|status| status.phase).collect();
     assert_eq!(phases, [Phase::Checkpointed]);
 }
+
+#[test]
+fn one_that_is_called_off_before_that_was_tried_leaves_it_as_it_was() {
+    let (mut bench, _, run) = restoring(config());
+    let (kill, _) = bench.kill("a");
+    let actions = bench.image("a", No);
+    assert_eq!(answer(&actions, kill), Some(&Outcome::Done));
+    assert!(actions.contains(&Action::Release { run, keeps_port: true }) && !drops(&actions));
+}

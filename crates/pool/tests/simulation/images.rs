@@ -1,9 +1,9 @@
-//! The snapshot driver of the world, and what must hold of the images that it has.
+//! What the snapshot driver has, and what must hold of it.
 
 use super::book::{Book, RunRecord};
 use super::properties::{Verdict, holds};
-use super::world::{Happening, Hung, World, key_index, key_name};
-use pool::{Action, Event, ExitReason, Fact, ImageAnswer, Input, RunId};
+use super::world::{key_index, key_name};
+use pool::{Action, Event, ExitReason, ImageAnswer, RunId};
 
 /// What the snapshot driver has of a key, and does for it.
 #[derive(Debug, Default)]
@@ -13,8 +13,8 @@ pub struct ImageRecord {
     /// The last run of the key that had a process.
     pub last_process: Option<RunId>,
     /// What waits for an answer, and which of its waits this is.
-    waiting: Option<(RunId, u64)>,
-    waits: u64,
+    pub waiting: Option<(RunId, u64)>,
+    pub waits: u64,
 }
 
 #[derive(Debug)]
@@ -83,6 +83,11 @@ impl Book {
             }
             Call::Find(_) if answer == ImageAnswer::No => self.images[key].there = None,
             Call::Find(run) if answer == ImageAnswer::Failed => self.distrusts(key, run),
+            Call::Restore { .. } if answer == ImageAnswer::No => {
+                if let Some(image) = &mut self.images[key].there {
+                    image.was_restored = false;
+                }
+            }
             Call::Find(_) | Call::Restore { .. } => {}
             Call::Drop if answer == ImageAnswer::Yes => self.images[key].there = None,
             Call::Drop => {
@@ -214,8 +219,11 @@ fn each_image_is_restored_once(book: &Book, key: usize) -> Verdict {
     holds(!again, || format!("the image of {} is restored again", key_name(key)))
 }
 
+/// Where JavaScript is gone nothing is dropped any more, whatever is said.
 fn a_trusted_image_is_not_dropped(book: &Book, key: usize) -> Verdict {
-    holds(!book.is_trusted(key), || format!("{} is dropped: {:?}", key_name(key), book.images[key]))
+    holds(!book.is_trusted(key) || book.abandoned_ms.is_some(), || {
+        format!("{} is dropped: {:?}", key_name(key), book.images[key])
+    })
 }
 
 fn a_doubtful_image_is_dropped_before_the_next_save(book: &Book, key: usize) -> Verdict {
@@ -248,76 +256,4 @@ fn the_port_of_what_is_saved_is_kept(book: &Book, key: usize, keeps_port: bool) 
     holds(keeps_port == saved, || {
         format!("the port of {} is kept: {keeps_port}; {:?}", key_name(key), book.images[key])
     })
-}
-
-impl World<'_> {
-    pub(super) fn find_image(&mut self, run: RunId, key: usize) {
-        self.await_image(run, key);
-        self.call_snapshot_driver(key);
-    }
-
-    pub(super) fn call_snapshot_driver(&mut self, key: usize) {
-        if !self.hangs(self.faults.question_hangs, Hung::Image(key)) {
-            self.answer_image(key);
-        }
-    }
-
-    /// What it will answer is found out when it does; a restore that brings a process back is answered with that.
-    pub(super) fn answer_image(&mut self, key: usize) {
-        let after_ms = self.rng.delay_ms();
-        self.plan(after_ms, Happening::Image(key));
-    }
-
-    /// JavaScript counts how long the run waits.
-    pub(super) fn await_image(&mut self, run: RunId, key: usize) {
-        let timeout_ms = self.book.config.checkpoint_timeout_ms.unwrap_or(0);
-        let record = &mut self.book.images[key];
-        record.waits += 1;
-        let wait = record.waits;
-        record.waiting = Some((run, wait));
-        self.plan(timeout_ms, Happening::ImageIsLate { run, key, wait });
-    }
-
-    /// The run has waited for so long, unless the answer came meanwhile.
-    pub(super) fn image_is_late(&mut self, run: RunId, key: usize, wait: u64) -> Verdict {
-        let waiting = &mut self.book.images[key].waiting;
-        if waiting.take_if(|waiting| *waiting == (run, wait)).is_none() {
-            return Ok(());
-        }
-        self.handle(Input::Fact(run, Fact::ImageLate { text: "late".into() }))
-    }
-
-    pub(super) fn snapshot_driver_answers(&mut self, key: usize) -> Verdict {
-        let record = &self.book.images[key];
-        let Some(call) = record.call else { return Ok(()) };
-        let (is_there, fails) = (record.there.is_some(), self.rng.chance(self.faults.images_fail));
-        let answer = match call {
-            Call::Restore { run, is_late } => {
-                let comes_back = is_there && !is_late && !fails && self.run_is_live(run);
-                if comes_back {
-                    return self.bring_back(run, key);
-                }
-                ImageAnswer::Failed
-            }
-            _ if fails => ImageAnswer::Failed,
-            Call::Save { .. } if self.rng.chance(self.faults.not_saved) => ImageAnswer::No,
-            Call::Find(_) if !is_there || self.rng.chance(self.faults.images_fail) => ImageAnswer::No,
-            Call::Save { .. } | Call::Find(_) | Call::Drop => ImageAnswer::Yes,
-        };
-        self.handle(Input::Image { key: self.key(key), answer })
-    }
-
-    fn run_is_live(&self, run: RunId) -> bool {
-        self.book.run(run).is_some_and(|run| !run.over)
-    }
-
-    /// Now and then not where it was.
-    fn bring_back(&mut self, run: RunId, key: usize) -> Verdict {
-        let elsewhere = if self.rng.chance(20) { 1_000 } else { 0 };
-        let (pid, port) = (100 + run.0 as u32, 4_000 + elsewhere + run.0 as u16);
-        let record = &mut self.book.images[key];
-        (record.call, record.waiting) = (None, None);
-        self.plan_again(run, Fact::Restored { pid, port });
-        self.tell(run, Fact::Restored { pid, port })
-    }
 }

@@ -194,13 +194,11 @@ impl Book {
                 false => run.idleness.kept_ms = Some(now_ms),
             },
             Fact::Sampled { .. } => run.sampled |= run.started,
-            Fact::ImageLate { text } if run.awaits_image => {
-                if self.image_is_late(id) {
-                    self.over(id, &Exit::default());
-                    if coming_up {
-                        let failure = Failure::Thrown { by: Callback::Spawn, text: text.clone() };
-                        self.failure(key, id, failure);
-                    }
+            Fact::ImageLate { text } if run.awaits_image && self.image_is_late(id) => {
+                self.over(id, &Exit::default());
+                if coming_up {
+                    let failure = Failure::Thrown { by: Callback::Spawn, text: text.clone() };
+                    self.failure(key, id, failure);
                 }
             }
             _ => {}

@@ -17,7 +17,7 @@ impl World<'_> {
             Action::AskIdle { run, .. } => self.ask_idle(*run),
             Action::Checkpoint { run } => self.save(*run),
             Action::FindImage { run, key } => self.find_image(*run, key_index(key)),
-            Action::RestoreImage { run, key, .. } => self.find_image(*run, key_index(key)),
+            Action::RestoreImage { run, key, .. } => self.restore_image(*run, key_index(key)),
             Action::DropImage { key } => self.call_snapshot_driver(key_index(key)),
             Action::AwaitImage { run, key } => {
                 self.note_idleness(*run);

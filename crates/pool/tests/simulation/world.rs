@@ -44,6 +44,8 @@ pub enum Happening {
     Look,
     /// The snapshot driver answers for a key.
     Image(usize),
+    /// JavaScript is about to have a run of the key restored.
+    Restore(RunId, usize),
     /// JavaScript has waited for the snapshot driver.
     ImageIsLate {
         run: RunId,
@@ -209,6 +211,7 @@ impl<'l> World<'l> {
             Happening::Fact(run, fact) => self.tell(run, fact),
             Happening::Look => self.see_connections(),
             Happening::Image(key) => self.snapshot_driver_answers(key),
+            Happening::Restore(run, key) => self.restore_is_taken(run, key),
             Happening::ImageIsLate { run, key, wait } => self.image_is_late(run, key, wait),
             Happening::Absence(ms) => self.be_absent(ms),
         }
