@@ -25,7 +25,6 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {Map<number, import('./tenant/ledger.js').Run>} runs
  * @property {Map<number, Adoption>} adoptions by call
  * @property {import('./observe/telemetry.js').Counts} counts
- * @property {Set<string>} images keys that have a snapshot
  * @property {number} startsInHand processes that the batch in hand has asked to start
  * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
  * @property {() => void} close nothing is left
@@ -59,7 +58,6 @@ function createCore(settings, close) {
     runs: new Map(),
     adoptions: new Map(),
     counts: createCounts(),
-    images: new Set(),
     startsInHand: 0,
     notStopped: [],
     close,
@@ -126,9 +124,9 @@ export function createRuntime(options) {
     metrics: () => metricsOf(figures(), core),
     /** @param {string} key */
     inspect(key) {
-      return (typeof key === 'string' && statusesOf(native.inspect(key), core, [key])[0]) || null;
+      return (typeof key === 'string' && statusesOf(native.inspect(key), core)[0]) || null;
     },
-    list: () => statusesOf(native.list(), core, core.images),
+    list: () => statusesOf(native.list(), core),
     /** @param {string} key @returns {Promise<void>} */
     kill(key) {
       if (isClosed || typeof key !== 'string') return Promise.resolve();

@@ -5,7 +5,7 @@ use driver::recipe::Recipe;
 use napi::bindgen_prelude::{FromNapiValue, Result};
 use napi::sys;
 use napi_derive::napi;
-use pool::{Backoff, Config, GateConfig, Processes};
+use pool::{Backoff, Config, Custody, GateConfig};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ impl NativeOptions {
             asks_before_idle: self.should_idle_kill.is_some(),
             heeds_connections: self.idle.as_deref() == Some("connections"),
             checkpoint_timeout_ms: self.checkpoint.map(|checkpoint| checkpoint.restore_timeout_ms as u64),
-            processes: if self.spawn.is_some() { Processes::External } else { Processes::Own },
+            custody: if self.spawn.is_some() { Custody::USERS } else { Custody::OURS },
         };
         Settings {
             pool,

@@ -15,7 +15,7 @@ use linux::threads::clock;
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
-use pool::{Adopted, Callback, Exit, Fact, Failure, Input, Key, RunId, StopStage};
+use pool::{Adopted, Callback, Custody, Exit, Fact, Failure, ImageAnswer, Input, Key, RunId, StopStage};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing_subscriber::filter::Targets;
@@ -139,7 +139,12 @@ impl Functions<'_> {
         self.input("adopt", |(key, call, pid, port, touched_at_ms): Adopt| Input::Adopt {
             key: Key::from(key),
             call: call as u64,
-            process: Adopted { pid, port: port as u16, touched_at_ms: touched_at_ms as u64 },
+            process: Adopted {
+                pid,
+                port: port as u16,
+                touched_at_ms: touched_at_ms as u64,
+                custody: Custody::USERS,
+            },
         })?;
         // Returns whether the call still waited.
         self.add("abort", |driver, (key, call): (String, f64)| driver.abort(Key::from(key), call as u64))?;
@@ -190,7 +195,6 @@ impl Functions<'_> {
         self.add("restored", |driver, (run, pid, port): (f64, u32, u32)| {
             driver.restored(run_id(run), pid, port as u16)
         })?;
-        self.add("isStarting", |driver, (run,): (f64,)| driver.is_starting(run_id(run)))?;
         self.fact("startFailed", |(run, text): (f64, String)| {
             (run, Fact::StartFailed(Failure::Thrown { by: Callback::Spawn, text }))
         })?;
@@ -207,7 +211,18 @@ impl Functions<'_> {
             (run, Fact::Exited(Exit { exit_code, signal, output: output.into(), cpu_ms: None }))
         })?;
         self.fact("idleAnswered", |(run, stop): (f64, bool)| (run, Fact::IdleAnswered { stop }))?;
-        self.fact("checkpointed", |(run, saved): (f64, bool)| (run, Fact::Checkpointed { saved }))?;
+        // The user's snapshot driver has answered what it was last asked for the key, other than by `restored`.
+        self.report("imageAnswered", |driver, (key, answer): (String, u32)| {
+            let answer = match answer {
+                0 => ImageAnswer::No,
+                1 => ImageAnswer::Yes,
+                _ => ImageAnswer::Failed,
+            };
+            driver.feed_quietly(Input::Image { key: Key::from(key), answer });
+        })?;
+        self.fact("imageLate", |(run, text): (f64, String)| (run, Fact::ImageLate { text }))?;
+        // After `close`, when no record can say so: whether the key's image is to be dropped.
+        self.add("dropsImage", |driver, (key,): (String,)| driver.is_dropping_image(&key))?;
         // The user's `kill` is about to be called.
         self.report("stopAsked", |driver, (run, forced): (f64, bool)| {
             driver.sample_before_stop(run_id(run));

@@ -5,6 +5,9 @@ import { createCheckpoints } from '../../lib/checkpoint/checkpoints.js';
 import { createRun, createTickets } from '../../lib/tenant/ledger.js';
 import { createCounts } from '../../lib/observe/telemetry.js';
 
+/** As `imageAnswered` in `src/runtime.rs` takes it. */
+const FAILED = 2;
+
 /** A ledger and handler for a restore whose process answers at ::1 at once. */
 function restoring(isTaken: boolean) {
   const tickets = createTickets();
@@ -13,33 +16,32 @@ function restoring(isTaken: boolean) {
     watch() {},
     unwatch() {},
     signal() {},
-    isStarting: () => true,
     askReady: (ticket: number) => tickets.close(ticket, 2),
     restored: () => isTaken,
+    imageAnswered: (_: string, answer: number) => void reported.push(answer),
+    dropsImage: () => false,
   };
-  const driver = { has: async () => true, restore: async () => ({ pid: 4_000 }), drop: async () => {} };
+  const driver = { restore: async () => ({ pid: 4_000 }) };
   const settings = { checkpoint: { driver, restoreTimeoutMs: Infinity } };
-  const external = { reportExit() {}, failStart: (_: unknown, error: unknown) => void failures.push(error) };
-  const failures: unknown[] = [];
+  const external = { reportExit() {} };
+  const reported: number[] = [];
   const counts = { ...createCounts(), closedAt: 0 };
-  const images = new Set(['a']);
-  const core: any = { native, settings, counts, images, external, tickets, wake() {} };
+  const core: any = { native, settings, counts, external, tickets, wake() {} };
   const run = createRun(1, 'a', 4_000, 0);
-  const started: unknown[] = [];
-  const done = createCheckpoints(core).restoreOr(run, false, () => void started.push(run.host));
-  return { run, done, started, failures };
+  const done = createCheckpoints(core).restore(run, true);
+  return { run, done, counts, reported };
 }
 
 test('the process that is started cold has no host', async () => {
-  const { run, done, started, failures } = restoring(false);
+  const { run, done, counts, reported } = restoring(false);
   await done;
-  expect([started, failures]).toEqual([[undefined], []]);
+  expect([reported, counts.checkpoints.restoreFailures]).toEqual([[FAILED], 1]);
   expect(run.host).toBeUndefined();
 });
 
 test('a restored process that is accepted has the host ::1', async () => {
-  const { run, done, started, failures } = restoring(true);
+  const { run, done, counts, reported } = restoring(true);
   await done;
-  expect([started, failures]).toEqual([[], []]);
+  expect([reported, counts.checkpoints.restoreFailures]).toEqual([[], 0]);
   expect(run.host).toBe('::1');
 });

@@ -192,6 +192,7 @@ export const PHASES = /** @type {const} */ ([
   'backing-off',
   'failed',
   'stopped',
+  'checkpointed',
 ]);
 
 /** @typedef {(typeof PHASES)[number]} Phase */
@@ -291,7 +292,36 @@ export function readStatus(batch) {
  * @property {string} key
  * @property {number} port
  * @property {number} startedAt
- * @property {boolean} fresh Not from a snapshot.
+ */
+
+/**
+ * Call `restore` of the user's snapshot driver. Port and time are filled in likewise.
+ * @typedef {object} RestoreImageRecord
+ * @property {number} run
+ * @property {string} key
+ * @property {number} port
+ * @property {number} startedAt
+ * @property {boolean} isOurs What is restored listens on that port.
+ */
+
+/**
+ * Call `has` of the user's snapshot driver.
+ * @typedef {object} FindImageRecord
+ * @property {number} run
+ * @property {string} key
+ */
+
+/**
+ * The run waits for the user's snapshot driver.
+ * @typedef {object} AwaitImageRecord
+ * @property {number} run
+ * @property {string} key
+ */
+
+/**
+ * Call `drop` of the user's snapshot driver.
+ * @typedef {object} DropImageRecord
+ * @property {string} key
  */
 
 /**
@@ -464,6 +494,10 @@ export function readStatus(batch) {
  * @template C, R
  * @typedef {object} Handlers
  * @property {(core: C, record: PrepareRecord) => R} prepare
+ * @property {(core: C, record: RestoreImageRecord) => R} restoreImage
+ * @property {(core: C, record: FindImageRecord) => R} findImage
+ * @property {(core: C, record: AwaitImageRecord) => R} awaitImage
+ * @property {(core: C, record: DropImageRecord) => R} dropImage
  * @property {(core: C, record: StartingRecord) => R} starting
  * @property {(core: C, record: AdoptedRecord) => R} adopted
  * @property {(core: C, record: AskReadinessRecord) => R} askReadiness
@@ -504,38 +538,51 @@ export function handleRecord(batch, core, handlers) {
         key: batch.text(),
         port: batch.number(),
         startedAt: batch.number(),
-        fresh: batch.bool(),
       });
     case 1:
+      return handlers.restoreImage(core, {
+        run: batch.number(),
+        key: batch.text(),
+        port: batch.number(),
+        startedAt: batch.number(),
+        isOurs: batch.bool(),
+      });
+    case 2:
+      return handlers.findImage(core, { run: batch.number(), key: batch.text() });
+    case 3:
+      return handlers.awaitImage(core, { run: batch.number(), key: batch.text() });
+    case 4:
+      return handlers.dropImage(core, { key: batch.text() });
+    case 5:
       return handlers.starting(core, {
         run: batch.number(),
         key: batch.text(),
         port: batch.number(),
         startedAt: batch.number(),
       });
-    case 2:
+    case 6:
       return handlers.adopted(core, {
         run: batch.number(),
         call: batch.number(),
         key: batch.text(),
       });
-    case 3:
-      return handlers.askReadiness(core, { run: batch.number() });
-    case 4:
-      return handlers.askKill(core, { run: batch.number(), force: batch.bool() });
-    case 5:
-      return handlers.askIdle(core, { run: batch.number(), idleMs: batch.number() });
-    case 6:
-      return handlers.checkpoint(core, { run: batch.number() });
     case 7:
+      return handlers.askReadiness(core, { run: batch.number() });
+    case 8:
+      return handlers.askKill(core, { run: batch.number(), force: batch.bool() });
+    case 9:
+      return handlers.askIdle(core, { run: batch.number(), idleMs: batch.number() });
+    case 10:
+      return handlers.checkpoint(core, { run: batch.number() });
+    case 11:
       return handlers.spawn(core, {
         run: batch.number(),
         pid: batch.number(),
         port: batch.number(),
       });
-    case 8:
+    case 12:
       return handlers.adopt(core, { run: batch.number(), lease: readLeaseAddress(batch) });
-    case 9:
+    case 13:
       return handlers.restored(core, {
         run: batch.number(),
         pid: batch.number(),
@@ -543,64 +590,64 @@ export function handleRecord(batch, core, handlers) {
         durationMs: batch.number(),
         lease: readLeaseAddress(batch),
       });
-    case 10:
+    case 14:
       return handlers.ready(core, {
         run: batch.number(),
         durationMs: batch.number(),
         lease: readLeaseAddress(batch),
         atIpv6: batch.bool(),
       });
-    case 11:
+    case 15:
       return handlers.idleKill(core, { run: batch.number(), idleMs: batch.number() });
-    case 12:
+    case 16:
       return handlers.lruEvict(core, { run: batch.number() });
-    case 13:
+    case 17:
       return handlers.observation(core, {
         run: batch.number(),
         cpuMs: batch.number(),
         rssBytes: batch.number(),
         at: batch.number(),
       });
-    case 14:
+    case 18:
       return handlers.exit(core, {
         run: batch.number(),
         exitCode: batch.bool() ? batch.number() : null,
         signal: batch.bool() ? batch.signal() : null,
         reason: /** @type {ExitReason} */ (EXIT_REASONS[batch.number()]),
       });
-    case 15:
+    case 19:
       return handlers.backoff(core, {
         key: batch.text(),
         attempt: batch.number(),
         retryAfterMs: batch.number(),
       });
-    case 16:
+    case 20:
       return handlers.drain(core);
-    case 17:
+    case 21:
       return handlers.log(core, {
         run: batch.number(),
         stream: /** @type {Stream} */ (STREAMS[batch.number()]),
         at: batch.number(),
         text: batch.text(),
       });
-    case 18:
+    case 22:
       return handlers.notStopped(core, { run: batch.number(), failure: readFailure(batch) });
-    case 19:
+    case 23:
       return handlers.settle(core, {
         call: batch.number(),
         outcome: readOutcome(batch),
         output: batch.bool() ? batch.text() : null,
       });
-    case 20:
+    case 24:
       return handlers.answer(core, {
         ticket: batch.number(),
         answer: batch.bool() ? batch.number() : null,
       });
-    case 21:
+    case 25:
       return handlers.release(core, { run: batch.number() });
-    case 22:
+    case 26:
       return handlers.disposed(core, { call: batch.number() });
-    case 23:
+    case 27:
       return handlers.sharedRoot(core, { pid: batch.bool() ? batch.number() : null });
     default:
       return unknown();

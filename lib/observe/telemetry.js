@@ -54,35 +54,19 @@ export function metricsOf(stats, { counts, board }) {
 /**
  * @param {{ numbers: Float64Array, texts: string[] }} statuses
  * @param {Core} core
- * @param {Iterable<string>} asked keys to be included even if they have nothing but a snapshot
  * @returns {TenantStatus[]}
  */
-export function statusesOf({ numbers, texts }, { runs, images }, asked) {
+export function statusesOf({ numbers, texts }, { runs }) {
   const batch = new Batch(numbers);
   batch.begin(texts);
-  /** @type {Map<string, TenantStatus>} */
-  const byKey = new Map();
+  /** @type {TenantStatus[]} */
+  const statuses = [];
   while (batch.hasNumbers) {
     const status = readStatus(batch);
-    byKey.set(status.key, statusOf(status, status.run === null ? undefined : runs.get(status.run)));
+    statuses.push(statusOf(status, status.run === null ? undefined : runs.get(status.run)));
   }
-  for (const key of asked) {
-    if (!images.has(key)) continue;
-    const known = byKey.get(key);
-    if (known === undefined) byKey.set(key, statusOf({ key, ...NOTHING_BUT_A_SNAPSHOT }, undefined));
-    else if (known.state === 'stopped' && known.attempt === 0) known.state = 'checkpointed';
-  }
-  // Sorted, because keys with nothing but a snapshot were added last.
-  return [...byKey.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
+  return statuses.sort((one, other) => (one.key < other.key ? -1 : 1));
 }
-
-/** @type {Omit<Known, 'key'>} */
-const NOTHING_BUT_A_SNAPSHOT = {
-  phase: 'checkpointed',
-  failures: null,
-  usage: null,
-  history: { starts: 0, crashes: 0, lastExit: null },
-};
 
 /**
  * What Rust knows of a key; of snapshots it does not.

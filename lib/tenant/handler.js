@@ -33,18 +33,20 @@ const runOf = ({ runs }, record) => /** @type {Run} */ (runs.get(record.run));
 const HANDLERS = {
   // Until there is a process.
 
-  prepare(core, { run: id, key, port, startedAt, fresh }) {
-    const { tracing, checkpoints } = core;
+  prepare(core, record) {
     core.startsInHand += 1;
-    const run = createRun(id, key, port, startedAt);
-    core.runs.set(id, run);
-    tracing?.begin(run);
-    if (checkpoints === undefined) start(core, run);
-    else restoreOrStart(core, checkpoints, run, fresh);
+    start(core, begin(core, record));
   },
   starting(core, { run, key, port, startedAt }) {
     core.runs.set(run, createRun(run, key, port, startedAt));
   },
+  findImage: (core, record) => core.checkpoints?.find(knownOrNew(core, record)),
+  awaitImage: (core, record) => core.checkpoints?.wait(knownOrNew(core, record)),
+  restoreImage(core, record) {
+    core.startsInHand += 1;
+    void core.checkpoints?.restore(begin(core, record), record.isOurs);
+  },
+  dropImage: ({ checkpoints }, { key }) => checkpoints?.drop(key),
   spawn(core, record) {
     const run = runOf(core, record);
     run.pid = record.pid;
@@ -123,7 +125,7 @@ const HANDLERS = {
     const { key, pid } = runOf(core, record);
     core.onTransition?.({ type: 'lru-evict', key, pid, reason: 'max-concurrent' });
   },
-  checkpoint: (core, record) => void core.checkpoints?.save(runOf(core, record)),
+  checkpoint: (core, record) => core.checkpoints?.save(runOf(core, record)),
   askKill: (core, record) => void core.external.askKill(runOf(core, record), record.force),
   exit(core, record) {
     const { counts } = core;
@@ -133,12 +135,8 @@ const HANDLERS = {
     run.isOver = true;
     core.tenants.close(run);
     counts.totalExits[reason] += 1;
-    if (reason === 'checkpointed') {
-      counts.checkpoints.checkpoints += 1;
-      core.images.add(key);
-    }
+    if (reason === 'checkpointed') counts.checkpoints.checkpoints += 1;
     core.tracing?.exited(run, exitCode, reason);
-    core.checkpoints?.exited(run, reason);
     /** @type {import('../../index.js').RuntimeTransitionEvent & { type: 'exit' }} */
     const event = { type: 'exit', key, pid, exitCode, reason };
     if (signal !== null) event.signal = signal;
@@ -189,6 +187,29 @@ function warnOfSharedRoot(root, pid) {
   );
 }
 
+/**
+ * The run that a record of its start is about: new, or known already and without a port so far.
+ * @param {Core} core
+ * @param {{ run: number, key: string, port: number, startedAt: number }} record
+ */
+function begin({ runs, tracing }, { run: id, key, port, startedAt }) {
+  const known = runs.get(id);
+  if (known !== undefined) {
+    known.port = port;
+    known.startedAt = startedAt;
+    return known;
+  }
+  const run = createRun(id, key, port, startedAt);
+  runs.set(id, run);
+  tracing?.begin(run);
+  return run;
+}
+
+/** The run, which may have no port yet. @param {Core} core @param {{ run: number, key: string }} record */
+function knownOrNew(core, { run, key }) {
+  return core.runs.get(run) ?? begin(core, { run, key, port: 0, startedAt: Date.now() });
+}
+
 /** @param {Core} core @param {Run} run */
 function start(core, run) {
   const { settings, external } = core;
@@ -207,11 +228,6 @@ function launch({ settings, native, tracing, wake }, run) {
   const variables = variablesOf(settings.env, run.key, (env) => tracing?.setTraceparent(run, env));
   native.launch(run.id, variables);
   wake();
-}
-
-/** @param {Core} core @param {import('../checkpoint/checkpoints.js').Checkpoints} images @param {Run} run @param {boolean} isFresh */
-function restoreOrStart(core, images, run, isFresh) {
-  void images.restoreOr(run, isFresh, () => start(core, run));
 }
 
 /**

@@ -31,8 +31,8 @@ use linux::process::accounting::{Root, Sampler};
 use linux::process::root_claim::{Claimed, RootClaim};
 use linux::threads::clock::{self, Sleep};
 use pool::{
-    Action, CallId, Config, Fact, Failure, Input, Key, Now, Pool, Processes, RunId, RunMap, Stats, Status,
-    StopStage,
+    Action, CallId, Config, Custody, Fact, Failure, Input, Key, Now, Owner, Pool, RunId, RunMap, Stats,
+    Status, StopStage,
 };
 use port_book::PortBook;
 use recipe::{Host, Recipe};
@@ -101,7 +101,8 @@ struct Core {
 /// What is held for a run from its start to its release.
 struct RunHandle {
     key: Key,
-    processes: Processes,
+    /// Whose process it is, and whether it may refuse to be stopped.
+    custody: Custody,
     /// 0 until it is prepared.
     port: u16,
     /// The one it was told, if it has not said that it uses another.
@@ -112,8 +113,6 @@ struct RunHandle {
     launched: bool,
     /// Told of a forced stop of a process of ours.
     forced: Option<Arc<Notify>>,
-    /// Its port is the one that its key was saved with.
-    has_saved_port: bool,
     /// How the warden knows it.
     number: Option<u64>,
     root: Option<Root>,
@@ -194,6 +193,11 @@ impl Driver {
         self.lock().pool.is_starting(run)
     }
 
+    /// Whether the key's image is to be dropped: after `close`, when no record can say so.
+    pub fn is_dropping_image(&self, key: &str) -> bool {
+        self.lock().pool.is_dropping_image(key)
+    }
+
     /// A caller no longer waits. False if it did not any more: its answer is on the way.
     pub fn abort(self: &Arc<Self>, key: Key, call: CallId) -> bool {
         let mut core = self.lock();
@@ -232,10 +236,20 @@ impl Driver {
     fn carry_out(self: &Arc<Self>, core: &mut Core, action: Action) -> Option<Input> {
         tracing::trace!(?action);
         match action {
-            Action::Start { run, key, fresh } => self.start(core, run, key, fresh),
+            Action::Start { run, key, cold } => self.start(core, run, key, cold),
+            Action::StartCold { run } => {
+                let engine = core.engine.engine()?.clone();
+                self.start_cold(core, &engine, run)
+            }
             Action::Adopt { run, key, call, process } => self.adopt(core, run, key, call, process),
             Action::AskIdle { run, idle_ms } => self.tell(Record::AskIdle { run, idle_ms }),
             Action::Checkpoint { run } => self.tell(Record::Checkpoint { run }),
+            Action::FindImage { run, key } => self.tell(Record::FindImage { run, key }),
+            Action::RestoreImage { run, key, is_ours } => {
+                self.tell(Record::RestoreImage { run, key, port: 0, started_at_ms: 0, is_ours })
+            }
+            Action::AwaitImage { run, key } => self.tell(Record::AwaitImage { run, key }),
+            Action::DropImage { key } => self.tell(Record::DropImage { key }),
             Action::LookForConnections => self.look_for_connections(core),
             Action::Probe { run } => self.probe(core, run),
             Action::Stop { run, stage } => self.stop(core, run, stage),
@@ -244,7 +258,7 @@ impl Driver {
             Action::Sample { run } => self.sample(core, run),
             Action::Emit(event) => self.emit(core, event),
             Action::Settle { call, outcome } => self.settle(core, call, outcome),
-            Action::Release { run } => self.release(core, run),
+            Action::Release { run, keeps_port } => self.release(core, run, keeps_port),
         }
     }
 
@@ -340,7 +354,7 @@ impl Driver {
     fn stop(self: &Arc<Self>, core: &mut Core, run: RunId, stage: StopStage) -> Option<Input> {
         let handle = core.runs.get_mut(&run)?;
         handle.stop_probing();
-        if handle.processes == Processes::External {
+        if handle.custody.owner == Owner::User {
             return self.tell(Record::AskKill { run, force: stage == StopStage::Force });
         }
         let stage = match stage {
@@ -374,17 +388,16 @@ impl Driver {
 
 impl RunHandle {
     /// Nothing has been done for it yet.
-    fn new(key: Key, processes: Processes) -> RunHandle {
+    fn new(key: Key, custody: Custody) -> RunHandle {
         RunHandle {
             key,
-            processes,
+            custody,
             port: 0,
             told_port: None,
             held_port: None,
-            tail: (processes == Processes::Own).then(Arc::default),
+            tail: (custody.owner == Owner::Us).then(Arc::default),
             launched: false,
             forced: None,
-            has_saved_port: false,
             number: None,
             root: None,
             prepared_since_boot_ms: 0,

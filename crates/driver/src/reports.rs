@@ -6,7 +6,7 @@ use linux::net::connections;
 use linux::net::ports::HeldPort;
 use linux::process::accounting::{self, Root, of_tree};
 use linux::threads::clock;
-use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Phase, Processes, Refusal, RunId, Status};
+use pool::{CallId, Event, Fact, Input, Outcome, Owner, Phase, Refusal, RunId, Status};
 use std::sync::Arc;
 use std::time::Duration;
 use warden::planted::{Bug, planted, planted_once_in};
@@ -131,7 +131,7 @@ impl Driver {
             Event::Spawn { run, pid, port } => Record::Spawn { run, pid, port },
             Event::Ready { run, duration_ms } => {
                 let handle = core.runs.get_mut(&run)?;
-                if handle.processes == Processes::External
+                if handle.custody.owner == Owner::User
                     && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
                 {
                     engine.let_go_of_port(held_port);
@@ -149,18 +149,7 @@ impl Driver {
             Event::Observation { run, cpu_ms, rss_bytes } => {
                 Record::Observation { run, cpu_ms, rss_bytes, at_ms: clock::wall_ms() }
             }
-            Event::Exit { run, exit_code, signal, reason } => {
-                if reason == ExitReason::Checkpointed {
-                    let handle = core.runs.get_mut(&run)?;
-                    // One that was adopted without a port has none to come back to.
-                    if handle.port != 0 {
-                        // The port of a user's process is not held while it runs.
-                        let held_port = handle.held_port.take().or_else(|| HeldPort::hold(handle.port).ok());
-                        core.ports.keep(handle.key.clone(), handle.port, held_port);
-                    }
-                }
-                Record::Exit { run, exit_code, signal, reason }
-            }
+            Event::Exit { run, exit_code, signal, reason } => Record::Exit { run, exit_code, signal, reason },
             Event::Backoff { key, attempt, retry_after_ms } => {
                 Record::Backoff { key, attempt, retry_after_ms }
             }
@@ -193,7 +182,8 @@ impl Driver {
         None
     }
 
-    pub(super) fn release(&self, core: &mut Core, run: RunId) -> Option<Input> {
+    /// Of a run that is over; `keeps_port` if its key's image listens there.
+    pub(super) fn release(&self, core: &mut Core, run: RunId, keeps_port: bool) -> Option<Input> {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
             if planted_once_in(10, Bug::DescriptorStays) {
@@ -205,9 +195,11 @@ impl Driver {
             if let Some(port) = handle.told_port {
                 core.ports.forget(port);
             }
-            if handle.has_saved_port && handle.root.is_none() {
-                // Called off before anything came of it: what was saved still listens there.
-                core.ports.keep(handle.key, handle.port, handle.held_port);
+            // One that was adopted without a port has none to come back to.
+            if keeps_port && handle.port != 0 {
+                // The port of a user's process is not held while it runs.
+                let held_port = handle.held_port.or_else(|| HeldPort::hold(handle.port).ok());
+                core.ports.keep(handle.key, handle.port, held_port);
             } else if let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port) {
                 engine.let_go_of_port(held_port);
             }

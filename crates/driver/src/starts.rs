@@ -11,7 +11,7 @@ use linux::threads::clock;
 use linux::warden_link::client::Turn;
 use linux::warden_link::run::supervise;
 use linux::warden_link::surroundings::Noted;
-use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
+use pool::{Adopted, CallId, Custody, Fact, Failure, ImageAnswer, Input, Key, Owner, RunId};
 use std::io;
 use std::sync::Arc;
 use warden::planted::{Bug, planted_once_in};
@@ -26,8 +26,16 @@ impl Driver {
         let mut core = self.lock();
         recycled.into_iter().for_each(|lease| core.leases.recycle(lease));
         records.retain_mut(|record| match record {
-            Record::Prepare { run, port, started_at_ms, fresh, .. } => {
-                self.prepare(&mut core, *run, *fresh, port, started_at_ms)
+            Record::Prepare { run, port, started_at_ms, .. } => {
+                self.prepare(&mut core, *run, port, started_at_ms)
+            }
+            Record::RestoreImage { run, key, port, started_at_ms, .. } => {
+                let is_wanted = self.prepare_restore(&mut core, *run, port, started_at_ms);
+                if !is_wanted {
+                    let answer = ImageAnswer::No;
+                    self.feed_locked(&mut core, Input::Image { key: key.clone(), answer });
+                }
+                is_wanted
             }
             _ => true,
         });
@@ -157,12 +165,12 @@ impl Driver {
         self.feed_locked(&mut core, Input::Fact(run, Fact::Started { pid, port }));
     }
 
-    /// A run was brought back from a snapshot: it is the user's process. False if it listens on a port that another live
-    /// run was told, and so cannot be taken.
+    /// A run was brought back from a snapshot: it is the user's process. False if it cannot be taken: the run is over, or
+    /// another live run was told the port that it listens on.
     pub fn restored(self: &Arc<Self>, run: RunId, pid: u32, port: u16) -> bool {
         let mut core = self.lock();
         let Core { runs, ports, engine, .. } = &mut *core;
-        let Some(handle) = runs.get_mut(&run) else { return true };
+        let Some(handle) = runs.get_mut(&run) else { return false };
         if port != handle.port {
             if !ports.is_free(port) {
                 return false;
@@ -176,7 +184,7 @@ impl Driver {
             }
             handle.port = port;
         }
-        handle.processes = Processes::External;
+        handle.custody = Custody::USERS;
         handle.root = Some(Root::Process(pid));
         self.feed_locked(&mut core, Input::Fact(run, Fact::Restored { pid, port }));
         true
@@ -187,7 +195,7 @@ impl Driver {
         core: &mut Core,
         run: RunId,
         key: Key,
-        fresh: bool,
+        cold: bool,
     ) -> Option<Input> {
         let engine = match self.ensure_engine(core) {
             Ok(engine) => engine,
@@ -195,11 +203,22 @@ impl Driver {
                 return not_started(run, format!("the runtime's thread could not be started: {error}"));
             }
         };
-        let handle = RunHandle::new(key.clone(), self.settings.pool.processes);
+        let handle = RunHandle::new(key, self.settings.pool.custody);
         core.runs.insert(run, Box::new(handle));
+        if cold { self.start_cold(core, &engine, run) } else { None }
+    }
+
+    /// Starts the run with its program, and not from an image.
+    pub(super) fn start_cold(
+        self: &Arc<Self>,
+        core: &mut Core,
+        engine: &Arc<Engine>,
+        run: RunId,
+    ) -> Option<Input> {
+        let key = core.runs.get(&run)?.key.clone();
         match core.host.variables.clone() {
-            Some(variables) => self.start_without_asking(&engine, run, variables),
-            None => return self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh }),
+            Some(variables) => self.start_without_asking(engine, run, variables),
+            None => return self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0 }),
         }
         None
     }
@@ -221,7 +240,7 @@ impl Driver {
             port: process.port,
             launched: true,
             root: Some(Root::Process(process.pid)),
-            ..RunHandle::new(key.clone(), Processes::External)
+            ..RunHandle::new(key.clone(), process.custody)
         };
         core.runs.insert(run, Box::new(handle));
         self.tell(Record::Adopted { run, call, key })
@@ -233,22 +252,37 @@ impl Driver {
         self: &Arc<Self>,
         core: &mut Core,
         run: RunId,
-        fresh: bool,
         port: &mut u16,
         started_at_ms: &mut u64,
     ) -> bool {
         if !self.is_wanted(core, run) {
             return false;
         }
-        if !self.has_port(core, run) {
-            self.prepare_with_port(core, run, fresh);
+        // It has a port already if it could not be restored from its image.
+        let is_told = core.runs.get(&run).is_some_and(|handle| handle.told_port.is_some());
+        if !is_told && !self.has_port(core, run) {
+            self.prepare_with_port(core, run);
             return false;
         }
         *started_at_ms = self.tell_port(core, run);
         let handle = core.runs.get_mut(&run).expect("it is wanted");
         // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
-        handle.launched = self.settings.pool.processes == Processes::External;
+        handle.launched = self.settings.pool.custody.owner == Owner::User;
         *port = handle.port;
+        true
+    }
+
+    /// JavaScript is about to have the run restored: it gets the port that its image listens at, where that is known. Where no
+    /// port is left it gets none, and the restored process is asked for its own. False if the run is not wanted any more.
+    fn prepare_restore(&self, core: &mut Core, run: RunId, port: &mut u16, started_at_ms: &mut u64) -> bool {
+        if !core.pool.is_starting(run) {
+            return false;
+        }
+        *started_at_ms = clock::wall_ms();
+        if self.has_port(core, run) {
+            *started_at_ms = self.tell_port(core, run);
+            *port = core.runs.get(&run).map_or(0, |handle| handle.port);
+        }
         true
     }
 
@@ -275,11 +309,11 @@ impl Driver {
         }
         // A snapshot listens where it did when it was taken.
         if let Some((port, held_port)) = ports.take_kept(&handle.key) {
-            (handle.port, handle.held_port, handle.has_saved_port) = (port, held_port, true);
+            (handle.port, handle.held_port) = (port, held_port);
             return true;
         }
         // Next to a start of ours a reservation costs nothing; a user's may be a matter of microseconds.
-        let stock = engine.engine().filter(|_| self.settings.pool.processes == Processes::External);
+        let stock = engine.engine().filter(|_| self.settings.pool.custody.owner == Owner::User);
         let is_free = |port| ports.is_free(port);
         let from_stock = stock.and_then(|engine| engine.port(is_free));
         let held = from_stock.or_else(|| HeldPort::reserve(QUICK_PORT_TRIES, is_free).ok());
@@ -289,7 +323,7 @@ impl Driver {
     }
 
     /// Looks for a port where one is hard to find, and not on JavaScript's thread. The run is prepared when there is one.
-    fn prepare_with_port(self: &Arc<Self>, core: &Core, run: RunId, fresh: bool) {
+    fn prepare_with_port(self: &Arc<Self>, core: &Core, run: RunId) {
         let Some(engine) = core.engine.engine().cloned() else { return };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
@@ -297,7 +331,7 @@ impl Driver {
                 && let Some(handle) = driver.lock().runs.get(&run)
             {
                 let key = handle.key.clone();
-                driver.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh });
+                driver.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0 });
             }
             driver.uplink.ring();
         });

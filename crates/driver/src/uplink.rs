@@ -155,7 +155,7 @@ impl Uplink {
             let Some((record, cost)) = queue.next(has_lines) else { break };
             log_charge += cost;
             match &record {
-                Record::Prepare { .. } => starts += 1,
+                Record::Prepare { .. } | Record::RestoreImage { .. } => starts += 1,
                 Record::Release { lease, .. } => queue.leases_in_work.extend(*lease),
                 _ => {}
             }

@@ -11,7 +11,7 @@
 //!
 //! Connections are looked for in all tenants at once, since the kernel lists them all at once: regularly, so that it is
 //! known when one has closed (a look late, never early), and once more before a tenant is stopped, for being idle or to
-//! make room (`room.rs`).
+//! make room (`eviction.rs`).
 
 use crate::RunId;
 use crate::messages::{Action, Event};
@@ -179,7 +179,7 @@ impl Pool {
             return;
         }
         let is_due = looks.at_ms.is_some_and(|at_ms| at_ms <= now_ms);
-        if self.room.ready() == 0 || self.disposal.is_some() {
+        if self.candidates.len() == 0 || self.disposal.is_some() {
             looks.asking_next.clear();
             looks.at_ms = None;
         } else if is_due || looks.is_wanted_for_room || !looks.asking_next.is_empty() {

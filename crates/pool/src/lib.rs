@@ -21,19 +21,23 @@
 
 mod backoff;
 mod calls;
+mod eviction;
 mod facts;
 mod gate;
 mod history;
 mod idle;
+mod images;
 mod invariants;
 mod messages;
 mod planted;
 mod pool;
 mod queue;
 mod room;
+mod snapshots;
 mod status;
 mod stops;
 pub(crate) mod tenant;
+mod tenure;
 mod timers;
 mod types;
 
@@ -41,10 +45,10 @@ pub use backoff::Backoff;
 pub use gate::GateConfig;
 pub use history::{History, LastExit};
 pub use messages::{
-    Action, Callback, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Refusal, StopStage,
+    Action, Callback, Event, Exit, ExitReason, Fact, Failure, ImageAnswer, Input, Outcome, Refusal, StopStage,
 };
 #[cfg(feature = "planted")]
 pub use planted::{ALL as BUGS, Bug, plant};
 pub use pool::{Figures, Pool, Stats};
 pub use status::{FailureStatus, Phase, Status, Usage};
-pub use types::{Adopted, CallId, Config, Key, KeyMap, Leases, Now, Processes, RunId, RunMap, Touch};
+pub use types::{Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, RunId, RunMap, Touch};

@@ -43,6 +43,20 @@ pub enum Bug {
     SaveIsNotAwaited,
     /// Invariant 12: an eviction saves.
     EvictionSaves,
+    /// Invariant 12: what has been restored is kept, to be restored again.
+    ImageIsKept,
+    /// Invariant 12: what is doubtful is not dropped.
+    DoubtfulStays,
+    /// Invariant 12: an image counts, however its process has ended.
+    AnyEndCounts,
+    /// Invariant 12: a save that took too long counts when it is done.
+    LateSaveCounts,
+    /// Invariant 12: a key is started while the snapshot driver has it in hand.
+    StartsBesideACall,
+    /// Invariant 12: an adopted process leaves the image of the one before.
+    AdoptionKeepsImage,
+    /// Invariant 12: a start that is called off before anything was restored costs the image.
+    CallingOffDrops,
     /// A later cause of an exit replaces the first.
     LastCauseWins,
     /// A tenant that is being stopped can still be taken from its lease.
@@ -112,6 +126,13 @@ mod chosen {
         Bug::AskedTwice,
         Bug::SaveIsNotAwaited,
         Bug::EvictionSaves,
+        Bug::ImageIsKept,
+        Bug::DoubtfulStays,
+        Bug::AnyEndCounts,
+        Bug::LateSaveCounts,
+        Bug::StartsBesideACall,
+        Bug::AdoptionKeepsImage,
+        Bug::CallingOffDrops,
         Bug::LastCauseWins,
         Bug::LeaseStaysOpen,
         Bug::CpuTimeFalls,

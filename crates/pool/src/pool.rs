@@ -1,9 +1,11 @@
 //! The pool itself: its parts, the one way in, and what every step ends with.
 
 use crate::backoff::FailureBook;
+use crate::eviction::Candidates;
 use crate::gate::Gate;
 use crate::history::HistoryBook;
 use crate::idle::{Absences, IdleStep, Looks};
+use crate::images::Images;
 use crate::messages::{Action, Input, Outcome, Refusal};
 use crate::room::Room;
 use crate::tenant::{Run, State, Tenant, Wants};
@@ -47,6 +49,7 @@ pub struct Pool {
     pub(crate) tenants: KeyMap<Box<Tenant>>,
     pub(crate) runs: RunMap<Key>,
     pub(crate) room: Room,
+    pub(crate) candidates: Candidates,
     pub(crate) gate: Gate,
     pub(crate) timers: Timers,
     pub(crate) failures: FailureBook,
@@ -54,6 +57,7 @@ pub struct Pool {
     pub(crate) observe_at_ms: Option<u64>,
     pub(crate) looks: Looks,
     pub(crate) absences: Absences,
+    pub(crate) images: Images,
     pub(crate) draining: bool,
     pub(crate) disposal: Option<Disposal>,
     /// Runs that never became ready and could not be ended.
@@ -87,6 +91,7 @@ impl Pool {
     pub fn new(config: Config) -> Self {
         Pool {
             room: Room::new(config.max_concurrent),
+            candidates: Candidates::default(),
             gate: Gate::new(config.gate),
             failures: FailureBook::new(config.backoff),
             histories: HistoryBook::default(),
@@ -97,6 +102,7 @@ impl Pool {
             observe_at_ms: None,
             looks: Looks::default(),
             absences: Absences::default(),
+            images: Images::default(),
             draining: false,
             disposal: None,
             stranded: BTreeSet::new(),
@@ -122,6 +128,7 @@ impl Pool {
             Input::Dispose { call } => self.dispose(&mut step, Some(call)),
             Input::Abandon => self.abandon(&mut step),
             Input::Fact(run, fact) => self.fact(&mut step, run, fact),
+            Input::Image { key, answer } => self.image_answered(&mut step, &key, answer),
             Input::Connections { open, seen } => self.connections_seen(&mut step, open, seen),
             Input::Absent { from_ms, to_ms } => self.absences.add(from_ms, to_ms),
             Input::Tick => self.tick(&mut step),
@@ -136,7 +143,7 @@ impl Pool {
     /// `timers.rs`), the end of the victim's tenure, the next observation and the next look for connections.
     /// May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
-        let end_of_tenure_ms = self.room.awaited_end_of_tenure_ms();
+        let end_of_tenure_ms = self.candidates.awaited_end_of_tenure_ms();
         [self.timers.first(), end_of_tenure_ms, self.observe_at_ms, self.looks.at_ms]
             .into_iter()
             .flatten()
@@ -166,7 +173,7 @@ impl Pool {
 
     /// Whether anything is being started or stopped: then deadlines are a matter of seconds.
     pub fn is_busy(&self) -> bool {
-        self.runs.len() > self.room.ready() + self.stranded.len()
+        self.runs.len() > self.candidates.len() + self.stranded.len()
     }
 
     /// Whether any run is left, whatever its state.
@@ -258,16 +265,21 @@ impl Pool {
 
     fn start(&mut self, step: &mut Step, key: Key) {
         let id = self.next_run();
-        let processes = self.config.processes;
+        let custody = self.config.custody;
         let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
         let fresh = tenant.waiters.iter().any(|waiter| waiter.wants == Wants::Fresh);
-        let mut run = Run::new(id, processes, step.now.steady_ms, fresh);
+        let mut run = Run::new(id, custody, step.now.steady_ms, fresh);
         if let Some(patience_ms) = self.gate.patience_ms() {
             self.timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
         }
         tenant.state = State::Starting(run);
         self.runs.insert(id, key.clone());
-        self.actions.push(Action::Start { run: id, key, fresh });
+        if self.saves() {
+            self.actions.push(Action::Start { run: id, key: key.clone(), cold: false });
+            self.begin_with_image(&key, id, fresh);
+        } else {
+            self.actions.push(Action::Start { run: id, key, cold: true });
+        }
     }
 
     pub(crate) fn next_run(&mut self) -> RunId {

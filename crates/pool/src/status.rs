@@ -52,6 +52,8 @@ pub enum Phase {
     Failed,
     /// Nothing; the next `ensure` starts it.
     Stopped,
+    /// Nothing but an image, from which the next `ensure` continues.
+    Checkpointed,
 }
 
 /// Earlier failures of a key.
@@ -76,13 +78,15 @@ impl Pool {
         }
     }
 
-    /// What is known of every key that has a process or failures, and of the [`LISTED_ENDS`] that ended last, in the order
-    /// of the keys.
+    /// What is known of every key that has a process, failures or an image, and of the [`LISTED_ENDS`] others that ended
+    /// last, in the order of the keys.
     pub fn statuses(&self, now: Now) -> Vec<Status> {
         let is_over = |key: &&Key| !self.tenants.contains_key(*key);
         let has_failed = |key: &&Key| self.failures.of(key).is_some();
-        let ended = self.histories.latest().filter(is_over).filter(|key| !has_failed(key)).take(LISTED_ENDS);
-        let without = self.failures.keys().filter(is_over).chain(ended);
+        let saved = self.images.saved().filter(is_over).filter(|key| !has_failed(key));
+        let ended = self.histories.latest().filter(is_over).filter(|key| !has_failed(key));
+        let ended = ended.filter(|key| !self.images.is_saved(key)).take(LISTED_ENDS);
+        let without = self.failures.keys().filter(is_over).chain(saved).chain(ended);
         let mut all: Vec<Status> = self.tenants.values().map(|tenant| self.of_tenant(tenant, now)).collect();
         all.extend(without.filter_map(|key| self.without_process(key, now)));
         all.sort_by(|one, other| one.key.cmp(&other.key));
@@ -108,6 +112,7 @@ impl Pool {
     fn without_process(&self, key: &str, now: Now) -> Option<Status> {
         let (failures, history) = (self.failure_status(key, now), self.histories.of(key));
         let phase = match failures.as_ref().map(|failures| failures.retry_at_ms) {
+            None if self.images.is_saved(key) => Phase::Checkpointed,
             None => history.map(|_| Phase::Stopped)?,
             Some(None) => Phase::Failed,
             Some(Some(at_ms)) if at_ms > now.wall_ms => Phase::BackingOff,

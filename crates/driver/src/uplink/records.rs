@@ -33,9 +33,22 @@ records! {
             key: Key,
             port: u16,
             started_at_ms: u64,
-            /// Not from a snapshot.
-            fresh: bool,
         },
+        /// Call `restore` of the user's snapshot driver. Port and time are filled in likewise.
+        RestoreImage {
+            run: RunId,
+            key: Key,
+            port: u16,
+            started_at_ms: u64,
+            /// What is restored listens on that port.
+            is_ours: bool,
+        },
+        /// Call `has` of the user's snapshot driver.
+        FindImage { run: RunId, key: Key },
+        /// The run waits for the user's snapshot driver.
+        AwaitImage { run: RunId, key: Key },
+        /// Call `drop` of the user's snapshot driver.
+        DropImage { key: Key },
         /// A process is being started for the run.
         Starting { run: RunId, key: Key, port: u16, started_at_ms: u64 },
         /// The process that this call handed over is the run.
@@ -183,6 +196,7 @@ words! {
         BackingOff = "backing-off",
         Failed = "failed",
         Stopped = "stopped",
+        Checkpointed = "checkpointed",
     }
 }
 
@@ -271,7 +285,7 @@ mod tests {
         let thrown = Failure::Thrown { by: Callback::Kill, text: text() };
         let records = vec![
             Record::Drain,
-            Record::Prepare { run, key: "a".into(), port: 1, started_at_ms: 2, fresh: true },
+            Record::Prepare { run, key: "a".into(), port: 1, started_at_ms: 2 },
             Record::Ready { run, duration_ms: 4, lease, at_ipv6: false },
             Record::Exit { run, exit_code: None, signal: Some(9), reason: ExitReason::Checkpointed },
             Record::Log { run, stream: Stream::Stderr, at_ms: 8, text: text() },

@@ -72,7 +72,7 @@ impl World {
             kill_patience_ms: 60_000,
             backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
             gate: GateConfig { width: Some(4), patience_ms: Some(1_000) },
-            processes: Processes::Own,
+            custody: Custody::OURS,
             asks_before_idle: false,
             heeds_connections: false,
             checkpoint_timeout_ms: None,

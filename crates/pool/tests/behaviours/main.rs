@@ -16,6 +16,7 @@ mod an_abandoned_pool_ends_soon;
 mod an_aborted_call_is_not_answered;
 mod an_idle_tenant_is_asked_about;
 mod an_idle_tenant_is_saved;
+mod an_image_is_restored_once_and_only_if_it_is_trusted;
 mod an_open_connection_is_activity;
 mod dispose_names_each_process_once;
 mod dispose_rejects_what_waits;

@@ -22,7 +22,7 @@ pub fn config() -> Config {
         kill_patience_ms: 60_000,
         backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
         gate: GateConfig { width: None, patience_ms: None },
-        processes: Processes::Own,
+        custody: Custody::OURS,
         asks_before_idle: false,
         heeds_connections: false,
         checkpoint_timeout_ms: None,
@@ -30,7 +30,7 @@ pub fn config() -> Config {
 }
 
 pub fn external() -> Config {
-    Config { processes: Processes::External, ..config() }
+    Config { custody: Custody::USERS, ..config() }
 }
 
 impl Bench {
@@ -100,9 +100,18 @@ impl Bench {
         self.fact(run, Fact::Started { pid: 100 + run.0 as u32, port: 4_000 })
     }
 
-    /// Ensures the key and lets its process come up at once.
+    /// The snapshot driver answers for the key.
+    pub fn image(&mut self, key: &str, answer: ImageAnswer) -> Vec<Action> {
+        self.handle(Input::Image { key: key.into(), answer })
+    }
+
+    /// Ensures the key and lets its process come up at once; there is no image of it.
     pub fn running(&mut self, key: &str) -> RunId {
-        let run = started(&self.ensure(key).1).expect("it starts");
+        let actions = self.ensure(key).1;
+        let run = started(&actions).expect("it starts");
+        if actions.iter().any(|action| matches!(action, Action::FindImage { .. })) {
+            self.image(key, ImageAnswer::No);
+        }
         self.process(run);
         self.fact(run, Fact::Ready);
         run
@@ -126,7 +135,7 @@ impl Bench {
     }
 }
 
-pub const HANDED_OVER: Adopted = Adopted { pid: 9, port: 9_000, touched_at_ms: 0 };
+pub const HANDED_OVER: Adopted = Adopted { pid: 9, port: 9_000, touched_at_ms: 0, custody: Custody::USERS };
 
 pub fn unwilling() -> Failure {
     Failure::Thrown { by: Callback::Kill, text: "not now".into() }

@@ -14,6 +14,10 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
         return Ok(());
     };
     let Some(run) = book.run(*run) else { return Err(format!("{action:?} of nobody")) };
+    // It began to be saved before, when the snapshot driver was busy.
+    if matches!(action, Action::Checkpoint { .. }) && run.saving.is_some() {
+        return Ok(());
+    }
     // What is to be saved first is told to be idle only when that has failed.
     if !(saves && matches!(action, Action::Emit(Event::IdleKill { .. }))) {
         nobody_is_evicted_who_is_being_stopped(run)?;

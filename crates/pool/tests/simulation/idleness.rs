@@ -34,8 +34,12 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
             connections_are_looked_for_first(book, run)
         }
         Action::LookForConnections => a_look_is_for_somebody_and_the_only_one(book),
-        Action::Checkpoint { run } => {
+        Action::Checkpoint { run } | Action::AwaitImage { run, .. } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+            // A start that waits; or a save that began before, when the snapshot driver was busy.
+            if !run.ready || run.saving.is_some() {
+                return Ok(());
+            }
             only_idle_stops_save(book, run)?;
             let idle_ms = book.idle_ms(run, leases.at_claim(run.id));
             an_idle_stop_comes_after_the_idle_time(book, leases, run, idle_ms)?;

@@ -1,6 +1,6 @@
 //! What the book holds of each run, call and key.
 
-use pool::{Adopted, Exit, ExitReason, Failure, History, RunId, StopStage};
+use pool::{Adopted, Custody, Exit, ExitReason, Failure, History, Owner, RunId, StopStage};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -32,10 +32,14 @@ pub struct RunRecord {
     pub start_step: u64,
     pub start_ms: u64,
     pub origin: Origin,
-    /// It is the user's process: it may hold out against being stopped.
-    pub external: bool,
+    /// Whose process it is, and whether it may hold out against being stopped.
+    pub custody: Custody,
     /// Started while a restart was waiting.
     pub fresh: bool,
+    /// It is not known yet whether it is brought back or started cold.
+    pub awaits_image: bool,
+    /// It has waited for the snapshot driver for as long as it may, and waits once more.
+    pub was_late: bool,
     /// The pool was told of the process.
     pub started: bool,
     pub ready: bool,
@@ -211,15 +215,17 @@ impl CallRecord {
 }
 
 impl RunRecord {
-    pub fn new(id: RunId, key: usize, step: u64, now_ms: u64, external: bool) -> Self {
+    pub fn new(id: RunId, key: usize, step: u64, now_ms: u64, custody: Custody) -> Self {
         RunRecord {
             id,
             key,
             start_step: step,
             start_ms: now_ms,
             origin: Origin::Spawned,
-            external,
+            custody,
             fresh: false,
+            awaits_image: false,
+            was_late: false,
             started: false,
             ready: false,
             ready_ms: 0,
@@ -247,6 +253,11 @@ impl RunRecord {
             may_make_room_for_restart: false,
             told: Told::default(),
         }
+    }
+
+    /// It is the user's process.
+    pub fn is_users(&self) -> bool {
+        self.custody.owner == Owner::User
     }
 
     pub fn become_ready(&mut self, now_ms: u64) {
@@ -286,10 +297,10 @@ impl RunRecord {
 
     /// With this signal; neither we nor the user's `kill` can have sent it. SIGSEGV is what the kernel sends here.
     pub fn signal_of_others(&self, signal: Option<i32>) -> Option<i32> {
-        let is_forced = matches!(self.stop, Some((StopStage::Force, _)));
+        let is_forced = self.given_up.is_some() || matches!(self.stop, Some((StopStage::Force, _)));
         signal.filter(|signal| match self.cause {
             None => true,
-            Some(cause) if self.external || cause == ExitReason::Checkpointed => *signal == 11,
+            Some(cause) if self.is_users() || cause == ExitReason::Checkpointed => *signal == 11,
             Some(_) => *signal == 11 || (*signal == 9 && !is_forced),
         })
     }

@@ -23,7 +23,7 @@ pub fn tell(seed: u64, log: &mut Log) -> Verdict {
     if world.rng.chance(50) {
         dispose(&mut world)?;
     }
-    properties::only_external_processes_refuse(&world.book)
+    properties::only_those_that_may_refuse_do(&world.book)
 }
 
 fn plan_calls(world: &mut World, rules: &Rules) {

@@ -1,12 +1,13 @@
 //! The simulated world: an agenda in simulated time, the pool, and everybody who looks on.
 
 use super::book::{Ask, Book};
+use super::images::Image;
 use super::leases::SharedLeases;
 use super::log::Log;
 use super::properties::Verdict;
 use super::rng::Rng;
 use super::rules::{Faults, Rules};
-use super::{answers, evictions, idleness, origins, properties, statuses};
+use super::{answers, evictions, idleness, images, origins, properties, statuses};
 use pool::{CallId, Fact, Input, Key, Now, Pool, RunId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -41,6 +42,16 @@ pub enum Happening {
     Fact(RunId, Fact),
     /// It is seen who has open connections.
     Look,
+    /// The snapshot driver answers for a key.
+    Image(usize),
+    /// JavaScript is about to have a run of the key restored.
+    Restore(RunId, usize),
+    /// JavaScript has waited for the snapshot driver.
+    ImageIsLate {
+        run: RunId,
+        key: usize,
+        wait: u64,
+    },
     /// The host does not run for this long: the steady clock stands still.
     Absence(u64),
 }
@@ -69,10 +80,11 @@ pub struct World<'l> {
 /// What the pool waits for.
 #[derive(Clone, Copy, Debug)]
 pub enum Hung {
-    Start { run: RunId, restores: bool },
+    Start(RunId),
     Probe(RunId),
     Question(RunId),
-    Save(RunId),
+    /// What the snapshot driver was asked for a key.
+    Image(usize),
     Look,
 }
 
@@ -102,11 +114,15 @@ impl Ord for Entry {
 
 impl<'l> World<'l> {
     pub fn new(mut rng: Rng, rules: &Rules, log: &'l mut Log) -> Self {
+        let mut book = Book::new(rules.config.clone(), rules.keys, START);
+        for image in &mut book.images {
+            image.there = rng.chance(rules.faults.earlier_images).then(|| Image::new(None, true));
+        }
         World {
             faults: rules.faults,
             lag_ms: rules.lag_ms,
             pool: Pool::new(rules.config.clone()),
-            book: Book::new(rules.config.clone(), rules.keys, START),
+            book,
             leases: SharedLeases::new(rng.split(), rules.faults.races),
             rng,
             agenda: BinaryHeap::new(),
@@ -137,6 +153,14 @@ impl<'l> World<'l> {
             self.plan(again_ms, Happening::Fact(run, fact.clone()));
         }
         self.plan(after_ms, Happening::Fact(run, fact));
+    }
+
+    /// A fact that is told now is told once more, now and then.
+    pub fn plan_again(&mut self, run: RunId, fact: Fact) {
+        if self.rng.chance(self.faults.duplicates) {
+            let again_ms = self.rng.delay_ms();
+            self.plan(again_ms, Happening::Fact(run, fact));
+        }
     }
 
     /// Jumps to what comes next, a happening or the pool's own deadline. False: nothing ever will.
@@ -186,6 +210,9 @@ impl<'l> World<'l> {
             Happening::Abort(call) => self.abort(call),
             Happening::Fact(run, fact) => self.tell(run, fact),
             Happening::Look => self.see_connections(),
+            Happening::Image(key) => self.snapshot_driver_answers(key),
+            Happening::Restore(run, key) => self.restore_is_taken(run, key),
+            Happening::ImageIsLate { run, key, wait } => self.image_is_late(run, key, wait),
             Happening::Absence(ms) => self.be_absent(ms),
         }
     }
@@ -197,7 +224,11 @@ impl<'l> World<'l> {
         self.handle(Input::Absent { from_ms, to_ms })
     }
 
-    fn tell(&mut self, run: RunId, fact: Fact) -> Verdict {
+    pub fn key(&self, index: usize) -> Key {
+        self.keys[index].clone()
+    }
+
+    pub fn tell(&mut self, run: RunId, fact: Fact) -> Verdict {
         if self.docile && matches!(fact, Fact::StopRefused { .. }) {
             return Ok(());
         }
@@ -264,6 +295,7 @@ impl<'l> World<'l> {
         for action in &actions {
             self.log.note(now, || format!("   <- {action:?}"));
             properties::of_action(&self.book, &self.leases, action)?;
+            images::of_action(&self.book, action)?;
             evictions::of_action(&self.book, &self.leases, action)?;
             origins::of_action(&self.book, action)?;
             idleness::of_action(&self.book, &self.leases, action)?;
