@@ -96,6 +96,11 @@ impl Leases for LeaseTable {
         })
     }
 
+    /// JavaScript touches, and has no uses to count.
+    fn is_in_use(&self, _run: RunId) -> bool {
+        false
+    }
+
     fn touch(&mut self, run: RunId, wall_ms: u64) {
         // JavaScript's thread may store a time at this moment, too, while the engine's takes a step (a stop that is given
         // up). Both are times of this moment, and one of the two stays.
