@@ -1,12 +1,13 @@
 //! From the decision to start a run until its process is known.
 
-use super::{Core, Driver, RunHandle, called_off, not_started};
+use crate::Driver;
+use crate::core::{Core, called_off, not_started};
+use crate::machine::{Engine, Machine, Port};
+use crate::run_handle::RunHandle;
 use crate::supervision::Supervision;
 use crate::uplink::Record;
-use linux::net::ports::HeldPort;
 use linux::process::accounting::Root;
-use linux::threads::clock;
-use linux::warden_link::run::{Program, supervise};
+use linux::warden_link::run::Program;
 use linux::warden_link::surroundings::Noted;
 use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
 use std::io;
@@ -16,7 +17,7 @@ use warden::planted::{Bug, planted_once_in};
 /// Ports that are tried on JavaScript's thread, at 1 µs each: all but a few are free on nearly every host.
 const QUICK_PORT_TRIES: usize = 8;
 
-impl Driver {
+impl<M: Machine> Driver<M> {
     /// The next batch of records for JavaScript, which may still have lines of the one before.
     pub fn take_records(self: &Arc<Self>, has_lines: bool) -> Vec<Record> {
         let (mut records, recycled) = self.uplink.take(has_lines);
@@ -49,11 +50,7 @@ impl Driver {
         };
         let log_room = self.settings.has_log.then(|| self.uplink.log_room());
         let supervision = Supervision::new(self.clone(), run, tail, log_room, forced);
-        let shared = engine.clone();
-        let patience = self.settings.readiness_timeout;
-        engine.spawn(async move {
-            supervise(&shared.warden, program, noted, patience, &supervision).await;
-        });
+        engine.launch(program, noted, self.settings.readiness_timeout, supervision);
     }
 
     /// A process of ours exists.
@@ -115,7 +112,7 @@ impl Driver {
 
     pub(super) fn start(
         self: &Arc<Self>,
-        core: &mut Core,
+        core: &mut Core<M>,
         run: RunId,
         key: Key,
         fresh: bool,
@@ -131,7 +128,7 @@ impl Driver {
     /// The user's process is a tenant now.
     pub(super) fn adopt(
         self: &Arc<Self>,
-        core: &mut Core,
+        core: &mut Core<M>,
         run: RunId,
         key: Key,
         call: CallId,
@@ -155,7 +152,7 @@ impl Driver {
     /// one each. False if nobody wants it any more, it cannot be, or a port has to be looked for first.
     fn prepare(
         self: &Arc<Self>,
-        core: &mut Core,
+        core: &mut Core<M>,
         run: RunId,
         fresh: bool,
         port: &mut u16,
@@ -181,17 +178,17 @@ impl Driver {
         // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
         handle.launched = self.settings.pool.processes == Processes::External;
         handle.told_port = Some(handle.port);
-        handle.prepared_since_boot_ms = clock::since_boot_ms();
+        handle.prepared_since_boot_ms = self.machine.since_boot_ms();
         ports.tell(handle.port);
-        (*port, *started_at_ms) = (handle.port, clock::wall_ms());
+        (*port, *started_at_ms) = (handle.port, self.machine.wall_ms());
         true
     }
 
     /// Whether the run has a port, or can be given one without looking for it.
-    fn has_port(&self, core: &mut Core, run: RunId) -> bool {
+    fn has_port(&self, core: &mut Core<M>, run: RunId) -> bool {
         let Core { runs, ports, engine, .. } = core;
         let handle = runs.get_mut(&run).expect("it is being prepared");
-        if handle.held_port.as_ref().is_some_and(|held| ports.is_free(held.port())) {
+        if handle.held_port.as_ref().is_some_and(|held| ports.is_free(held.number())) {
             return true;
         }
         // A snapshot listens where it did when it was taken.
@@ -202,15 +199,15 @@ impl Driver {
         // Next to a start of ours a reservation costs nothing; a user's may be a matter of microseconds.
         let stock = engine.engine().filter(|_| self.settings.pool.processes == Processes::External);
         let is_free = |port| ports.is_free(port);
-        let from_stock = stock.and_then(|engine| engine.port(is_free));
-        let held = from_stock.or_else(|| HeldPort::reserve(QUICK_PORT_TRIES, is_free).ok());
-        handle.port = held.as_ref().map_or(0, HeldPort::port);
+        let from_stock = stock.and_then(|engine| engine.port_in_stock(is_free));
+        let held = from_stock.or_else(|| self.machine.reserve_port(QUICK_PORT_TRIES, is_free));
+        handle.port = held.as_ref().map_or(0, Port::number);
         handle.held_port = held;
         handle.held_port.is_some()
     }
 
     /// Looks for a port where one is hard to find, and not on JavaScript's thread. The run is prepared when there is one.
-    fn look_for_port(self: &Arc<Self>, core: &Core, run: RunId, fresh: bool) {
+    fn look_for_port(self: &Arc<Self>, core: &Core<M>, run: RunId, fresh: bool) {
         let Some(engine) = core.engine.engine().cloned() else { return };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
@@ -219,7 +216,7 @@ impl Driver {
             let Some(handle) = core.runs.get_mut(&run) else { return };
             match found {
                 Ok(held) => {
-                    (handle.port, handle.held_port) = (held.port(), Some(held));
+                    (handle.port, handle.held_port) = (held.number(), Some(held));
                     let key = handle.key.clone();
                     driver.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh });
                 }
