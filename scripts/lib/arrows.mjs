@@ -49,6 +49,8 @@ const MODULES = {
   'crates/driver/src/uplink.rs': ['linux'],
   'crates/driver/src/board.rs': ['linux'],
   'crates/driver/src/leases.rs': ['linux'],
+  'crates/driver/src/directory.rs': ['linux'],
+  'crates/driver/src/callers.rs': ['linux'],
   'crates/linux/src/threads': [
     'crate::process',
     'crate::net',

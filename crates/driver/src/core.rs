@@ -1,6 +1,8 @@
-//! What is behind the driver's lock, and the one way in: a step of the pool, and all that comes of it.
+//! What is behind the driver's lock, and the one way in: a step of the pool, and all that comes of
+//! it.
 
 use crate::Driver;
+use crate::callers::Callers;
 use crate::engine_use::EngineUse;
 use crate::foreign::Watched;
 use crate::leases::LeaseTable;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 pub(crate) struct Core<M: Machine> {
     pub pool: Pool,
     pub leases: LeaseTable,
+    pub callers: Callers,
     /// In boxes, as in the pool.
     pub runs: RunMap<Box<RunHandle<M::Port>>>,
     pub ports: PortBook<M::Port>,
@@ -27,8 +30,8 @@ pub(crate) struct Core<M: Machine> {
     pub armed_ms: Option<u64>,
     /// A tree, as below: nearly always empty, and to look into one that is costs nothing.
     pub dispose_calls: BTreeSet<CallId>,
-    /// Processes of somebody else, by the ticket that their end is the answer to. Nobody watches for it any more when the
-    /// runtime is closed.
+    /// Processes of somebody else, by the ticket that their end is the answer to. Nobody watches
+    /// for it any more when the runtime is closed.
     pub foreign: HashMap<u64, Watched>,
     pub abandoned: bool,
     /// Times in which the host did not run that the pool knows of.

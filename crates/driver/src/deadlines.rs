@@ -1,4 +1,5 @@
-//! What happens because time has passed: the pool's deadlines, and the sweep over what may have been stopped.
+//! What happens because time has passed: the pool's deadlines, and the sweep over what may have
+//! been stopped.
 
 use crate::Driver;
 use crate::machine::{Engine, Machine};
@@ -7,7 +8,8 @@ use pool::Input;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Continuing all keepers costs a system call each; a shorter interval of the user's is for idle tenants.
+/// Continuing all keepers costs a system call each; a shorter interval of the user's is for idle
+/// tenants.
 const SWEEP_INTERVAL_MIN_MS: u64 = 100;
 
 impl<M: Machine> Driver<M> {

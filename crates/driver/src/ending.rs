@@ -45,8 +45,8 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Gives the engine back, and answers the call when nothing is left that was ours to end: for the last user no warden, no
-    /// task and no descriptor.
+    /// Gives the engine back, and answers the call when nothing is left that was ours to end: for
+    /// the last user no warden, no task and no descriptor.
     pub(super) fn leave_engine(self: &Arc<Self>, core: &mut Core<M>, call: Option<CallId>) {
         core.root_claim = None;
         core.engine = match mem::take(&mut core.engine) {

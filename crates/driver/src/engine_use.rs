@@ -63,7 +63,8 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Finds out, off all threads that have something else to do, whether another runtime starts the same tenants.
+    /// Finds out, off all threads that have something else to do, whether another runtime starts
+    /// the same tenants.
     pub(crate) fn claim_root(self: &Arc<Self>, engine: &Arc<M::Engine>) {
         let (driver, root) = (self.clone(), self.settings.root.clone());
         let claiming = engine.off_thread(move || RootClaim::try_new(&root));

@@ -1,15 +1,17 @@
-//! Between the pool and the world: every input goes through [`Driver::feed`], every action is carried out here, in
-//! order. Decides nothing.
+//! Between the pool and the world: every input goes through [`Driver::feed`], every action is
+//! carried out here, in order. Decides nothing.
 //!
-//! The pool is behind a lock and takes its steps on whichever thread has something to say, so that what a call
-//! changes can be seen as soon as the call returns. Nothing done under the lock blocks.
+//! The pool is behind a lock and takes its steps on whichever thread has something to say, so that
+//! what a call changes can be seen as soon as the call returns. Nothing done under the lock blocks.
 
 #![deny(unsafe_code)]
 #![allow(missing_docs, reason = "the addon is its one user; what is not plain from its name is documented")]
 
 pub mod board;
+pub mod callers;
 mod core;
 mod deadlines;
+pub mod directory;
 mod ending;
 mod engine_use;
 mod foreign;
@@ -25,7 +27,9 @@ mod supervision;
 pub mod uplink;
 
 use crate::board::Board;
+use crate::callers::Callers;
 use crate::core::Core;
+use crate::directory::Directory;
 use crate::engine_use::EngineUse;
 use crate::leases::LeaseTable;
 use crate::machine::{Linux, Machine};
@@ -61,6 +65,7 @@ pub struct Driver<M: Machine = Linux> {
     settings: Settings,
     pub uplink: Uplink,
     pub board: Arc<Board>,
+    pub directory: Directory,
     core: Mutex<Core<M>>,
     deadline_moved: Notify,
 }
@@ -80,9 +85,11 @@ impl<M: Machine> Driver<M> {
         settings: Settings,
         ring: impl Fn() + Send + Sync + 'static,
     ) -> Arc<Driver<M>> {
+        let clock = machine.clone();
         let core = Core {
             pool: Pool::new(settings.pool.clone()),
-            leases: LeaseTable::default(),
+            leases: LeaseTable::new(Arc::new(move || clock.wall_ms())),
+            callers: Callers::default(),
             runs: RunMap::default(),
             ports: PortBook::default(),
             engine: EngineUse::NotYet,
@@ -101,12 +108,14 @@ impl<M: Machine> Driver<M> {
             settings,
             uplink: Uplink::new(board.clone(), ring),
             board,
+            directory: Directory::default(),
             core: Mutex::new(core),
             deadline_moved: Notify::new(),
         })
     }
 
-    /// Takes a step of the pool and carries out what comes of it. Records for JavaScript are queued, not announced.
+    /// Takes a step of the pool and carries out what comes of it. Records for JavaScript are
+    /// queued, not announced.
     pub fn feed_quietly(self: &Arc<Self>, input: Input) {
         self.feed_locked(&mut self.lock(), input);
     }

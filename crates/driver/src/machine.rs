@@ -1,7 +1,8 @@
-//! What the driver drives: clocks, ports, processes, and a thread for what takes time. The real ones are `crates/linux`; the
-//! tests of the driver have one without processes.
+//! What the driver drives: clocks, ports, processes, and a thread for what takes time. The real
+//! ones are `crates/linux`; the tests of the driver have one without processes.
 //!
-//! A type parameter and no trait object, so that a start costs the calls that it did before there was a trait.
+//! A type parameter and no trait object, so that a start costs the calls that it did before there
+//! was a trait.
 
 use linux::net::ownership::{Owner, Stranger};
 use linux::net::ports::HeldPort;
@@ -58,7 +59,8 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send + 'static;
-    /// Gives the engine back. For its last user it ends: `then` is the last thing that its thread does.
+    /// Gives the engine back. For its last user it ends: `then` is the last thing that its thread
+    /// does.
     fn give_back(self: Arc<Self>, then: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>>;
 
     /// Starts the program and tells what becomes of it.
@@ -95,7 +97,8 @@ pub trait Engine: Send + Sync + 'static {
     ) -> impl Future<Output = Result<IpAddr, NotReady>> + Send;
     /// Where the port is listened on, as far as that can be seen.
     fn place(&self, port: u16) -> Option<IpAddr>;
-    /// Whether a request to this address and port reaches the owner; an error names who it reaches instead.
+    /// Whether a request to this address and port reaches the owner; an error names who it reaches
+    /// instead.
     fn is_owned(
         &self,
         owner: Owner,

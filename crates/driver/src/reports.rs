@@ -1,6 +1,7 @@
 //! What users are told, and what has to be found out for it.
 
 use crate::Driver;
+use crate::callers::Callers;
 use crate::core::Core;
 use crate::machine::{Engine, Machine};
 use crate::uplink::Record;
@@ -138,10 +139,17 @@ impl<M: Machine> Driver<M> {
                 }
                 handle.was_ready = true;
                 let at_ipv6 = handle.at_ipv6;
+                self.enter_directory(core, run);
                 Record::Ready { run, duration_ms, lease: core.leases.address(run)?, at_ipv6 }
             }
-            Event::Adopt { run, .. } => Record::Adopt { run, lease: core.leases.address(run)? },
+            Event::Adopt { run, .. } => {
+                self.find_address(core, run);
+                self.enter_directory(core, run);
+                Record::Adopt { run, lease: core.leases.address(run)? }
+            }
             Event::Restored { run, pid, port, duration_ms } => {
+                self.find_address(core, run);
+                self.enter_directory(core, run);
                 Record::Restored { run, pid, port, duration_ms, lease: core.leases.address(run)? }
             }
             Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
@@ -176,6 +184,9 @@ impl<M: Machine> Driver<M> {
         call: CallId,
         outcome: Outcome,
     ) -> Option<Input> {
+        if Callers::are_in_rust(call) {
+            return self.settle_in_rust(core, call, outcome);
+        }
         let disposing = core.dispose_calls.remove(&call);
         if disposing && outcome == Outcome::Done {
             self.leave_engine(core, Some(call));
@@ -202,6 +213,9 @@ impl<M: Machine> Driver<M> {
     pub(super) fn release(&self, core: &mut Core<M>, run: RunId) -> Option<Input> {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
+            if let Some(tenant) = handle.tenant.take() {
+                self.directory.remove(&tenant.key, run);
+            }
             if planted_once_in(20, Bug::DescriptorStays) {
                 std::mem::forget(handle.held_port.take());
             }

@@ -1,5 +1,6 @@
 //! What is held for a run, beside what the pool knows of it.
 
+use crate::directory::Tenant;
 use linux::output::lines::Tail;
 use linux::process::accounting::Root;
 use pool::{Key, Processes};
@@ -33,6 +34,8 @@ pub(crate) struct RunHandle<P> {
     pub was_ready: bool,
     /// It answers at `::1`, and not at 127.0.0.1.
     pub at_ipv6: bool,
+    /// As it stands in the directory, from ready on.
+    pub tenant: Option<Arc<Tenant>>,
     pub probe: Option<AbortHandle>,
 }
 
@@ -55,6 +58,7 @@ impl<P> RunHandle<P> {
             is_elsewhere: false,
             was_ready: false,
             at_ipv6: false,
+            tenant: None,
             probe: None,
         }
     }

@@ -1,4 +1,5 @@
-//! `dispose` is answered when the engine's thread has nothing left to do; where JavaScript is gone, nothing is told.
+//! `dispose` is answered when the engine's thread has nothing left to do; where JavaScript is gone,
+//! nothing is told.
 
 use crate::support::*;
 use warden::StopStage;

@@ -1,4 +1,5 @@
-//! A tenant that a caller is counted in use of is not idle, and makes room only when there is no other.
+//! A tenant that a caller is counted in use of is not idle, and makes room only when there is no
+//! other.
 
 use crate::support::*;
 use pool::*;
