@@ -1,6 +1,8 @@
 //! The directory says which tenant serves a key, and hands out none that is being stopped.
 
 use crate::support::*;
+use driver::leases::LeaseAddress;
+use driver::uplink::Record;
 use pool::{Adopted, Fact, Failure, Input, Processes, StopStage};
 use std::net::Ipv6Addr;
 
@@ -50,4 +52,33 @@ async fn the_next_process_of_a_key_takes_the_place_of_the_one_before() {
     house.records();
     let (second, _) = house.running("a").await;
     assert_eq!(house.driver.directory.acquire("a").unwrap().run, second);
+}
+
+#[tokio::test]
+async fn what_is_over_is_in_nothing_and_its_lease_is_used_again() {
+    let mut house = House::new(config());
+    let first = lease_of_next(&mut house, "a").await;
+    let used = house.driver.directory.acquire("a").unwrap();
+    house.kill("a");
+    house.exit(used.run).await;
+    house.records();
+    let second = lease_of_next(&mut house, "b").await;
+    assert_ne!(second, first, "a thread still has it");
+    drop(used);
+    let run = house.driver.directory.acquire("b").unwrap().run;
+    house.kill("b");
+    house.exit(run).await;
+    house.records();
+    let others = [lease_of_next(&mut house, "c").await, lease_of_next(&mut house, "d").await];
+    assert!(others.contains(&first) && others.contains(&second), "{others:?}");
+}
+
+async fn lease_of_next(house: &mut House, key: &str) -> LeaseAddress {
+    let (_, port) = house.process_of(key);
+    house.answers(port, Ipv6Addr::LOCALHOST.into()).await;
+    let lease = house.records().into_iter().find_map(|record| match record {
+        Record::Ready { lease, .. } => Some(lease),
+        _ => None,
+    });
+    lease.expect("it is ready")
 }
