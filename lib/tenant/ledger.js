@@ -140,7 +140,10 @@ export function createTickets() {
 /** @typedef {ReturnType<typeof createTickets>} Tickets */
 
 /** @typedef {import('../../index.js').Tenant} Tenant */
-/** @typedef {{ touchedAt: Float64Array, sequence: Float64Array, claimed: Int32Array }} Leases */
+/**
+ * `touchedAt` and `sequence` are written here alone, `touchedInRust` and `claimed` by Rust alone.
+ * @typedef {{ touchedAt: Float64Array, sequence: Float64Array, touchedInRust: Float64Array, claimed: Int32Array }} Leases
+ */
 
 /** @param {(chunk: number) => Leases} leasesOf the memory of a chunk */
 export function createTenants(leasesOf) {
@@ -197,7 +200,8 @@ export class Live {
 
   /** @param {Run} run @param {Leases} leases @param {number} index */
   constructor(run, leases, index) {
-    this.tenant = tenantOf(run, leases.touchedAt[index] ?? NaN);
+    this.tenant = tenantOf(run, lastTouch(leases, index));
+    this.leases = leases;
     this.touchedAt = leases.touchedAt;
     this.sequence = leases.sequence;
     this.claimed = leases.claimed;
@@ -229,13 +233,18 @@ export class Live {
   }
 
   stop() {
-    this.stoppedAt = this.touchedAt[this.index] ?? NaN;
+    this.stoppedAt = this.lastTouchedAt;
     this.index = -1;
   }
 
   get lastTouchedAt() {
-    return this.index < 0 ? this.stoppedAt : (this.touchedAt[this.index] ?? NaN);
+    return this.index < 0 ? this.stoppedAt : lastTouch(this.leases, this.index);
   }
+}
+
+/** The last touch of either side counts. @param {Leases} leases @param {number} index */
+function lastTouch({ touchedAt, touchedInRust }, index) {
+  return Math.max(touchedAt[index] ?? NaN, touchedInRust[index] ?? NaN);
 }
 
 /** @param {Run} run @param {number} lastTouchedAt moves on with each touch @returns {Tenant} */

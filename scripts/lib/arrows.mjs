@@ -54,6 +54,8 @@ const MODULES = {
   'crates/driver/src/uplink.rs': ['linux'],
   'crates/driver/src/board.rs': ['linux'],
   'crates/driver/src/leases.rs': ['linux'],
+  'crates/driver/src/directory.rs': ['linux'],
+  'crates/driver/src/callers.rs': ['linux'],
   ...Object.fromEntries(
     LINUX_ROOMS.slice(0, -1).map((room, index) => [
       `crates/linux/src/${room}`,

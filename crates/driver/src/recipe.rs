@@ -4,8 +4,8 @@
 //! that the host runs in. While it has handed down no variables it is asked in each start (`Record::Prepare`): a function
 //! of the user's has a say, or the host's variables cannot be passed on as they are.
 
-use super::Driver;
-use linux::engine::Engine;
+use crate::Driver;
+use crate::machine::{Engine, Machine};
 use linux::process::bun;
 use linux::warden_link::run::Program;
 use linux::warden_link::surroundings::Noted;
@@ -28,7 +28,7 @@ pub struct Recipe {
 
 /// What JavaScript has handed down.
 #[derive(Default)]
-pub(super) struct Host {
+pub(crate) struct Host {
     /// `None`: JavaScript is asked in each start.
     pub variables: Option<Variables>,
     /// Of JavaScript's thread, at its last call that a start may come of.
@@ -115,7 +115,7 @@ impl HostsBun {
     }
 }
 
-impl Driver {
+impl<M: Machine> Driver<M> {
     /// What tenants get from now on. `None`: JavaScript is to be asked in each start.
     pub fn set_variables(&self, variables: Option<Vec<String>>) {
         self.lock().host.variables = variables.map(Variables::from);
@@ -134,9 +134,9 @@ impl Driver {
     }
 
     /// What starts the tenant. It may have to be searched for, off all threads that have something else to do.
-    pub(super) async fn program(
+    pub(crate) async fn program(
         &self,
-        engine: &Engine,
+        engine: &M::Engine,
         key: &str,
         port: u16,
         variables: &[String],
@@ -156,9 +156,9 @@ impl Driver {
         Ok(program)
     }
 
-    async fn search(&self, engine: &Engine, bun: HostsBun, path: String) -> Search {
+    async fn search(&self, engine: &M::Engine, bun: HostsBun, path: String) -> Search {
         let (searching, searched) = (bun.clone(), path.clone());
-        let found = engine.off_thread.run(move || searching.search(&searched)).await;
+        let found = engine.off_thread(move || searching.search(&searched)).await;
         // Without a thread to spare it is done here.
         let found = found.unwrap_or_else(|_| bun.search(&path));
         let searched = &mut self.lock().host.searched;

@@ -1,15 +1,13 @@
 //! From the decision to start a run until its process is known.
 
-use super::{Core, Driver, RunHandle, called_off, not_started};
+use crate::Driver;
+use crate::core::{Core, called_off, not_started};
+use crate::machine::{Engine, Machine, Port};
 use crate::recipe::Variables;
+use crate::run_handle::RunHandle;
 use crate::supervision::Supervision;
 use crate::uplink::Record;
-use linux::engine::Engine;
-use linux::net::ports::HeldPort;
 use linux::process::accounting::Root;
-use linux::threads::clock;
-use linux::warden_link::client::Turn;
-use linux::warden_link::run::supervise;
 use linux::warden_link::surroundings::Noted;
 use pool::{Adopted, CallId, Custody, Fact, Failure, ImageAnswer, Input, Key, Owner, RunId};
 use std::io;
@@ -19,7 +17,7 @@ use warden::planted::{Bug, planted_once_in};
 /// Ports that are tried on JavaScript's thread, at 1 µs each: all but a few are free on nearly every host.
 const QUICK_PORT_TRIES: usize = 8;
 
-impl Driver {
+impl<M: Machine> Driver<M> {
     /// The next batch of records for JavaScript, which may still have lines of the one before.
     pub fn take_records(self: &Arc<Self>, has_lines: bool) -> Vec<Record> {
         let (mut records, recycled) = self.uplink.take(has_lines);
@@ -50,17 +48,17 @@ impl Driver {
         let Some(begun) = self.begin(&mut core, run) else { return };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
-            let turn = shared.warden.turn().await;
+            let turn = shared.turn().await;
             driver.supervise(&shared, begun, &variables, noted, turn).await;
         });
     }
 
     /// Starts the run with no word from JavaScript, which is told. It gets its port when it is its turn, so that a crowd of
     /// starts in one tick does not hold one each.
-    fn start_without_asking(self: &Arc<Self>, engine: &Arc<Engine>, run: RunId, variables: Variables) {
+    fn start_without_asking(self: &Arc<Self>, engine: &Arc<M::Engine>, run: RunId, variables: Variables) {
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
-            let turn = shared.warden.turn().await;
+            let turn = shared.turn().await;
             match driver.begin_with_port(&shared, run).await {
                 // JavaScript is told with what comes of it: to wake it for this alone would cost the start a processor.
                 Some((begun, noted)) => driver.supervise(&shared, begun, &variables, noted, turn).await,
@@ -70,7 +68,11 @@ impl Driver {
     }
 
     /// `None` if the run has been called off meanwhile, or there is no port for it.
-    async fn begin_with_port(self: &Arc<Self>, engine: &Arc<Engine>, run: RunId) -> Option<(Begun, Noted)> {
+    async fn begin_with_port(
+        self: &Arc<Self>,
+        engine: &Arc<M::Engine>,
+        run: RunId,
+    ) -> Option<(Begun<M>, Noted)> {
         let has_port = {
             let mut core = self.lock();
             if !self.is_wanted(&mut core, run) {
@@ -91,7 +93,7 @@ impl Driver {
     }
 
     /// Takes the run out of what can be called off at once, unless it has been called off.
-    fn begin(self: &Arc<Self>, core: &mut Core, run: RunId) -> Option<Begun> {
+    fn begin(self: &Arc<Self>, core: &mut Core<M>, run: RunId) -> Option<Begun<M>> {
         if !self.is_wanted(core, run) {
             return None;
         }
@@ -105,24 +107,24 @@ impl Driver {
 
     async fn supervise(
         self: &Arc<Self>,
-        engine: &Engine,
-        begun: Begun,
+        engine: &M::Engine,
+        begun: Begun<M>,
         variables: &[String],
         noted: Noted,
-        turn: Turn,
+        turn: <M::Engine as Engine>::Turn,
     ) {
         let Begun { run, key, port, supervision } = begun;
         match self.program(engine, &key, port, variables).await {
             Ok(program) => {
                 let patience = self.settings.readiness_timeout;
-                supervise(&engine.warden, program, noted, turn, patience, &supervision).await;
+                engine.supervise(program, noted, turn, patience, &supervision).await;
             }
             Err(failure) => self.feed(Input::Fact(run, Fact::StartFailed(failure))),
         }
     }
 
     /// Whether the run is still to be started. If it was called off, it is over with that.
-    fn is_wanted(self: &Arc<Self>, core: &mut Core, run: RunId) -> bool {
+    fn is_wanted(self: &Arc<Self>, core: &mut Core<M>, run: RunId) -> bool {
         if !core.runs.contains_key(&run) {
             return false;
         }
@@ -192,7 +194,7 @@ impl Driver {
 
     pub(super) fn start(
         self: &Arc<Self>,
-        core: &mut Core,
+        core: &mut Core<M>,
         run: RunId,
         key: Key,
         cold: bool,
@@ -211,8 +213,8 @@ impl Driver {
     /// Starts the run with its program, and not from an image.
     pub(super) fn start_cold(
         self: &Arc<Self>,
-        core: &mut Core,
-        engine: &Arc<Engine>,
+        core: &mut Core<M>,
+        engine: &Arc<M::Engine>,
         run: RunId,
     ) -> Option<Input> {
         let key = core.runs.get(&run)?.key.clone();
@@ -226,7 +228,7 @@ impl Driver {
     /// The user's process is a tenant now.
     pub(super) fn adopt(
         self: &Arc<Self>,
-        core: &mut Core,
+        core: &mut Core<M>,
         run: RunId,
         key: Key,
         call: CallId,
@@ -250,7 +252,7 @@ impl Driver {
     /// one each. False if nobody wants it any more, it cannot be, or a port has to be looked for first.
     fn prepare(
         self: &Arc<Self>,
-        core: &mut Core,
+        core: &mut Core<M>,
         run: RunId,
         port: &mut u16,
         started_at_ms: &mut u64,
@@ -274,11 +276,17 @@ impl Driver {
 
     /// JavaScript is about to have the run restored: it gets the port that its image listens at, where that is known. Where no
     /// port is left it gets none, and the restored process is asked for its own. False if the run is not wanted any more.
-    fn prepare_restore(&self, core: &mut Core, run: RunId, port: &mut u16, started_at_ms: &mut u64) -> bool {
+    fn prepare_restore(
+        &self,
+        core: &mut Core<M>,
+        run: RunId,
+        port: &mut u16,
+        started_at_ms: &mut u64,
+    ) -> bool {
         if !core.pool.is_starting(run) {
             return false;
         }
-        *started_at_ms = clock::wall_ms();
+        *started_at_ms = self.machine.wall_ms();
         if self.has_port(core, run) {
             *started_at_ms = self.tell_port(core, run);
             *port = core.runs.get(&run).map_or(0, |handle| handle.port);
@@ -287,7 +295,7 @@ impl Driver {
     }
 
     /// From now on the run's port is no other run's. Returns the time, which is when the run was begun.
-    fn tell_port(&self, core: &mut Core, run: RunId) -> u64 {
+    fn tell_port(&self, core: &mut Core<M>, run: RunId) -> u64 {
         let Core { runs, ports, .. } = core;
         if planted_once_in(50, Bug::SamePort) {
             let anothers = runs.values().map(|run| run.port).max();
@@ -295,16 +303,16 @@ impl Driver {
         }
         let handle = runs.get_mut(&run).expect("it is wanted");
         handle.told_port = Some(handle.port);
-        handle.prepared_since_boot_ms = clock::since_boot_ms();
+        handle.prepared_since_boot_ms = self.machine.since_boot_ms();
         ports.tell(handle.port);
-        clock::wall_ms()
+        self.machine.wall_ms()
     }
 
     /// Whether the run has a port, or can be given one without looking for it.
-    fn has_port(&self, core: &mut Core, run: RunId) -> bool {
+    fn has_port(&self, core: &mut Core<M>, run: RunId) -> bool {
         let Core { runs, ports, engine, .. } = core;
         let handle = runs.get_mut(&run).expect("it is being prepared");
-        if handle.held_port.as_ref().is_some_and(|held| ports.is_free(held.port())) {
+        if handle.held_port.as_ref().is_some_and(|held| ports.is_free(held.number())) {
             return true;
         }
         // A snapshot listens where it did when it was taken.
@@ -315,15 +323,15 @@ impl Driver {
         // Next to a start of ours a reservation costs nothing; a user's may be a matter of microseconds.
         let stock = engine.engine().filter(|_| self.settings.pool.custody.owner == Owner::User);
         let is_free = |port| ports.is_free(port);
-        let from_stock = stock.and_then(|engine| engine.port(is_free));
-        let held = from_stock.or_else(|| HeldPort::reserve(QUICK_PORT_TRIES, is_free).ok());
-        handle.port = held.as_ref().map_or(0, HeldPort::port);
+        let from_stock = stock.and_then(|engine| engine.port_in_stock(is_free));
+        let held = from_stock.or_else(|| self.machine.reserve_port(QUICK_PORT_TRIES, is_free));
+        handle.port = held.as_ref().map_or(0, Port::number);
         handle.held_port = held;
         handle.held_port.is_some()
     }
 
     /// Looks for a port where one is hard to find, and not on JavaScript's thread. The run is prepared when there is one.
-    fn prepare_with_port(self: &Arc<Self>, core: &Core, run: RunId) {
+    fn prepare_with_port(self: &Arc<Self>, core: &Core<M>, run: RunId) {
         let Some(engine) = core.engine.engine().cloned() else { return };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
@@ -338,13 +346,13 @@ impl Driver {
     }
 
     /// Whether there is a port for the run. If there is none, its start has failed with that.
-    async fn look_for_port(self: &Arc<Self>, engine: &Arc<Engine>, run: RunId) -> bool {
+    async fn look_for_port(self: &Arc<Self>, engine: &Arc<M::Engine>, run: RunId) -> bool {
         let found = engine.look_for_port(|port| self.lock().ports.is_free(port)).await;
         let mut core = self.lock();
         let Some(handle) = core.runs.get_mut(&run) else { return false };
         let failure = match found {
             Ok(held) => {
-                (handle.port, handle.held_port) = (held.port(), Some(held));
+                (handle.port, handle.held_port) = (held.number(), Some(held));
                 return true;
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Failure::NoPort,
@@ -358,9 +366,9 @@ impl Driver {
 }
 
 /// A start that is under way.
-struct Begun {
+struct Begun<M: Machine> {
     run: RunId,
     key: Key,
     port: u16,
-    supervision: Supervision,
+    supervision: Supervision<M>,
 }

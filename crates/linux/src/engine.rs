@@ -23,6 +23,8 @@ pub struct Engine {
     pub readiness: Readiness,
     ports: Arc<PortStock>,
     pub off_thread: OffThread,
+    /// For looks at process groups alone: a stop waits for these, and must not wait for all others.
+    pub looks_at_groups: OffThread,
     /// Taken by the last user. Dropping the engine itself waits for nothing, so it may happen anywhere.
     end: Mutex<Option<(oneshot::Sender<Then>, JoinHandle<()>)>>,
 }
@@ -54,19 +56,21 @@ impl Engine {
         let (end, ended) = oneshot::channel::<Then>();
         let off_thread = OffThread::default();
         let readiness = Readiness::new(off_thread.clone());
-        let running = off_thread.clone();
+        let looks_at_groups = OffThread::default();
+        let running = [off_thread.clone(), looks_at_groups.clone()];
         let thread = std::thread::Builder::new().name("abs-runtime".into()).spawn(move || {
             let then = runtime.block_on(ended);
             // Drops all tasks, so that nothing is begun off the thread any more.
             drop(runtime);
-            running.finish();
+            running.iter().for_each(OffThread::finish);
             if let Ok(then) = then {
                 then();
             }
         })?;
         let warden = WardenClient::new(warden_path, off_thread.clone());
         let ports = Arc::new(PortStock::default());
-        Ok(Engine { handle, warden, readiness, ports, off_thread, end: Mutex::new(Some((end, thread))) })
+        let end = Mutex::new(Some((end, thread)));
+        Ok(Engine { handle, warden, readiness, ports, off_thread, looks_at_groups, end })
     }
 
     /// Runs a task on the engine's thread.

@@ -5,8 +5,8 @@
 //! is then looked at once more. A tenant that refused to leave is asked again only for a key that came after that, and
 //! stranded runs are asked when no ready tenant is left to ask.
 //!
-//! With `heeds_connections` an open connection is activity, too: a tenant that has one leaves only when every other has
-//! refused. So before a victim is asked to leave, the connections are looked at once more (`idle.rs`), one look for all
+//! A tenant that is in use (`Leases::is_in_use`) leaves only when every other has refused. With `heeds_connections` an open
+//! connection is activity, too: tenants that have one leave before those in use, and after all others. So before a victim is asked to leave, the connections are looked at once more (`idle.rs`), one look for all
 //! that are to leave then.
 
 use crate::messages::{Action, Event, Refusal};
@@ -78,6 +78,16 @@ impl Candidates {
     }
 }
 
+/// What holds a tenant in its room, in the order in which tenants leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Held {
+    Free,
+    /// It had an open connection at the last look.
+    Connected,
+    /// A caller is counted in use.
+    InUse,
+}
+
 /// What came of choosing a victim.
 enum Eviction {
     /// It is being stopped.
@@ -136,7 +146,7 @@ impl Pool {
     /// Stops the least recently active tenant that has not refused since `since_ticket`, unless it is in its tenure.
     fn evict(&mut self, step: &mut Step, since_ticket: u64) -> Eviction {
         loop {
-            let Some(victim) = self.victim(step, since_ticket) else { return Eviction::Impossible };
+            let Some((victim, held)) = self.victim(step, since_ticket) else { return Eviction::Impossible };
             let ends_ms = self.tenure_ends_ms(victim);
             if ends_ms > step.now.steady_ms {
                 return Eviction::AtTheEndOfTenure(ends_ms);
@@ -145,7 +155,10 @@ impl Pool {
                 return Eviction::AfterALook;
             }
             let before = step.leases.touched(victim);
-            if step.leases.claim(victim) > before && !planted(Bug::ClaimIsBlind) {
+            let was_touched = step.leases.claim(victim) > before && !planted(Bug::ClaimIsBlind);
+            let is_used_now = held < Held::InUse && step.leases.is_in_use(victim);
+            let is_overlooked = planted(Bug::ClaimIsBlindToUse) || planted(Bug::UseMakesRoom);
+            if was_touched || (is_used_now && !is_overlooked) {
                 step.leases.reopen(victim);
                 continue;
             }
@@ -158,15 +171,17 @@ impl Pool {
         }
     }
 
-    /// The run that is to leave next: the least recently active one without an open connection, or with one if there is no
-    /// other.
-    fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<RunId> {
-        let victim = self.least_recently_active(step, since_ticket, false);
-        let may_be_connected = victim.is_none() && self.looks.anybody_connected();
-        if may_be_connected { self.least_recently_active(step, since_ticket, true) } else { victim }
+    /// The run that is to leave next, and what holds it: one that is held by more leaves only if there is no other.
+    fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<(RunId, Held)> {
+        [Held::Free, Held::Connected, Held::InUse].into_iter().find_map(|held| {
+            if held == Held::Connected && !self.looks.anybody_connected() {
+                return None;
+            }
+            Some((self.least_recently_active(step, since_ticket, held)?, held))
+        })
     }
 
-    fn least_recently_active(&mut self, step: &Step, since_ticket: u64, connected: bool) -> Option<RunId> {
+    fn least_recently_active(&mut self, step: &Step, since_ticket: u64, held: Held) -> Option<RunId> {
         let Pool { candidates, tenants, runs, looks, config, .. } = self;
         let run_of = |id: RunId| tenants[&runs[&id]].state.run().expect("candidates are ready runs");
         let mut moves = Vec::new();
@@ -179,7 +194,14 @@ impl Pool {
             |id, touch| moves.push((id, touch)),
             |id| {
                 let refused_at = run_of(id).refused_at_ticket;
-                refused_at.is_none_or(|ticket| ticket < since_ticket) && looks.is_connected(id) == connected
+                let held_now = if step.leases.is_in_use(id) && !planted(Bug::UseMakesRoom) {
+                    Held::InUse
+                } else if looks.is_connected(id) {
+                    Held::Connected
+                } else {
+                    Held::Free
+                };
+                refused_at.is_none_or(|ticket| ticket < since_ticket) && held_now <= held
             },
         );
         for (id, touch) in moves {

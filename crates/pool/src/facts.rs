@@ -110,7 +110,7 @@ impl Pool {
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
         }
         actions.push(Action::Emit(event));
-        let of_another = runs.keys().copied().min().filter(|_| planted(Bug::AnothersTenant));
+        let of_another = planted(Bug::AnothersTenant).then(|| runs.keys().copied().min()).flatten();
         for waiter in std::mem::take(&mut tenant.waiters) {
             let outcome = Outcome::Tenant(of_another.unwrap_or(id));
             actions.push(Action::Settle { call: waiter.call, outcome });

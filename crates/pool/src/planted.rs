@@ -29,6 +29,10 @@ pub enum Bug {
     NoTenure,
     /// Invariant 7: whoever touches while a victim is chosen loses its tenant.
     ClaimIsBlind,
+    /// Invariant 7: a tenant in use makes room as if it were not.
+    UseMakesRoom,
+    /// Invariants 7 and 11: the count of uses is not looked at after a claim.
+    ClaimIsBlindToUse,
     /// Invariant 8: callers are given the tenant of another key.
     AnothersTenant,
     /// Invariant 10: a deadline is set for this very moment.
@@ -37,6 +41,8 @@ pub enum Bug {
     IdleTooSoon,
     /// Invariant 11: nobody is asked before an idle stop.
     LastWordIsIgnored,
+    /// Invariant 11: a tenant in use is idle.
+    UseIsIdleness,
     /// Invariant 11: somebody is asked again who has not answered.
     AskedTwice,
     /// Invariant 12: what ends while it is being saved is gone at once.
@@ -119,10 +125,13 @@ mod chosen {
         Bug::MostRecentLeaves,
         Bug::NoTenure,
         Bug::ClaimIsBlind,
+        Bug::UseMakesRoom,
+        Bug::ClaimIsBlindToUse,
         Bug::AnothersTenant,
         Bug::DueAtOnce,
         Bug::IdleTooSoon,
         Bug::LastWordIsIgnored,
+        Bug::UseIsIdleness,
         Bug::AskedTwice,
         Bug::SaveIsNotAwaited,
         Bug::EvictionSaves,

@@ -57,16 +57,21 @@ pub struct Touch {
     pub sequence: u64,
 }
 
-/// The touch clocks of ready tenants, shared with callers that do not go through the pool.
+/// The touch clocks and the use counts of ready tenants, shared with callers that do not go through the pool.
 ///
 /// A lease is open while callers may be handed the tenant without the pool being asked. The protocol that
-/// leaves no window: the pool *claims* and then looks at the clock once more; a caller *touches* and then looks
-/// whether the lease is still open. Whichever came second sees the other.
+/// leaves no window: the pool *claims* and then looks at the count and the clock once more; a caller *counts itself
+/// in use*, or *touches*, and then looks whether the lease is still open. Whichever came second sees the other.
+///
+/// A use that ends is a touch, which is stored before the count goes down. So a look at the count comes before the look at
+/// the clock.
 pub trait Leases {
     /// Opens the lease of a run that became ready, touched at `wall_ms`.
     fn open(&mut self, run: RunId, wall_ms: u64);
     /// The last touch, without claiming.
     fn touched(&self, run: RunId) -> Touch;
+    /// Whether a caller is counted in use at this moment: an open request, say. To be looked at after a claim, too.
+    fn is_in_use(&self, run: RunId) -> bool;
     /// Touches on behalf of a caller that did come through the pool.
     fn touch(&mut self, run: RunId, wall_ms: u64);
     /// Closes the lease and returns the last touch as seen after closing.

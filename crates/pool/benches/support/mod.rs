@@ -29,6 +29,10 @@ impl Leases for Clocks {
         self.touches[run.0 as usize]
     }
 
+    fn is_in_use(&self, _run: RunId) -> bool {
+        false
+    }
+
     fn touch(&mut self, run: RunId, wall_ms: u64) {
         self.sequence += 1;
         *self.touch_of(run) = Touch { at_ms: wall_ms, sequence: self.sequence };

@@ -12,6 +12,7 @@ mod a_snapshot_comes_back_ready;
 mod a_start_is_foreseen;
 mod a_start_that_is_called_off_is_told_as_such;
 mod a_stolen_port_is_not_the_keys_failure;
+mod a_tenant_in_use_stays;
 mod an_abandoned_pool_ends_soon;
 mod an_aborted_call_is_not_answered;
 mod an_idle_tenant_is_asked_about;

@@ -192,20 +192,44 @@ pub fn exit_reason(actions: &[Action]) -> Option<ExitReason> {
 
 /// Touch clocks that nobody races.
 #[derive(Default)]
-pub struct Clocks(HashMap<RunId, Touch>);
+pub struct Clocks {
+    touches: HashMap<RunId, Touch>,
+    in_use: HashMap<RunId, u32>,
+    /// These are counted in use at the moment of the next claim.
+    pub used_at_claim: Vec<RunId>,
+}
+
+impl Clocks {
+    pub fn begin_use(&mut self, run: RunId) {
+        *self.in_use.entry(run).or_default() += 1;
+    }
+
+    pub fn end_use(&mut self, run: RunId, wall_ms: u64) {
+        self.touch(run, wall_ms);
+        *self.in_use.get_mut(&run).expect("it is in use") -= 1;
+    }
+}
 
 impl Leases for Clocks {
     fn open(&mut self, run: RunId, wall_ms: u64) {
-        self.0.insert(run, Touch { at_ms: wall_ms, sequence: 0 });
+        self.touches.insert(run, Touch { at_ms: wall_ms, sequence: 0 });
     }
     fn touched(&self, run: RunId) -> Touch {
-        self.0[&run]
+        self.touches[&run]
+    }
+    fn is_in_use(&self, run: RunId) -> bool {
+        self.in_use.get(&run).is_some_and(|uses| *uses > 0)
     }
     fn touch(&mut self, run: RunId, wall_ms: u64) {
-        self.0.insert(run, Touch { at_ms: wall_ms, sequence: self.0[&run].sequence + 1 });
+        let sequence = self.touches[&run].sequence + 1;
+        self.touches.insert(run, Touch { at_ms: wall_ms, sequence });
     }
     fn claim(&mut self, run: RunId) -> Touch {
-        self.0[&run]
+        if self.used_at_claim.contains(&run) {
+            self.begin_use(run);
+            self.used_at_claim.retain(|used| *used != run);
+        }
+        self.touches[&run]
     }
     fn reopen(&mut self, _: RunId) {}
 }

@@ -74,7 +74,13 @@ fn an_idle_stop_comes_after_the_idle_time(
     let true_ms = book.idle_ms(run, leases.at_claim(run.id));
     holds(idle_ms == true_ms && true_ms >= idle_after_ms, || {
         format!("{:?} is idle for {true_ms} ms of {idle_after_ms}, told as {idle_ms}", run.id)
-    })
+    })?;
+    what_is_in_use_is_not_idle(leases, run)
+}
+
+/// Counted before the claim or at that very moment.
+fn what_is_in_use_is_not_idle(leases: &SharedLeases, run: &RunRecord) -> Verdict {
+    holds(!leases.is_in_use(run.id), || format!("{:?} is in use, and is stopped for being idle", run.id))
 }
 
 /// In this step, or before the look that comes after it.
@@ -174,7 +180,8 @@ fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms:
         return Ok(());
     }
     let looked_ms = book.looked_ms.filter(|_| book.config.heeds_connections);
-    for run in book.alive().filter(|run| run.is_in_use() && !run.idleness.is_asked) {
+    let is_unused = |run: &&RunRecord| run.is_in_use() && !leases.is_in_use(run.id);
+    for run in book.alive().filter(is_unused).filter(|run| !run.idleness.is_asked) {
         let given_up_ms = run.given_up.map(|(given_up_ms, _)| given_up_ms);
         let adopted_ms = run.start_ms;
         let looked_at = [Some(adopted_ms), given_up_ms, run.idleness.kept_ms, looked_ms];

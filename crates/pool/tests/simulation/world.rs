@@ -35,6 +35,9 @@ pub enum Happening {
     /// A call that tries the shared lease first.
     QuickEnsure(usize),
     Touch(usize),
+    /// A call that tries to take the tenant into use, past the pool, for this long.
+    Use(usize, u64),
+    EndOfUse(RunId),
     ClearBackoff(usize),
     Drain,
     Abandon,
@@ -204,6 +207,12 @@ impl<'l> World<'l> {
                 false => self.call(Ask::Ensure, key),
             },
             Happening::Touch(key) => self.touch(key).map(drop),
+            Happening::Use(key, for_ms) => self.take_into_use(key, for_ms),
+            Happening::EndOfUse(run) => {
+                self.leases.end_use(run);
+                self.log.note(self.book.now, || format!("·  a use of {run:?} ends"));
+                Ok(())
+            }
             Happening::ClearBackoff(key) => self.handle(Input::ClearBackoff { key: self.keys[key].clone() }),
             Happening::Drain => self.handle(Input::Drain),
             Happening::Abandon => self.handle(Input::Abandon),
@@ -282,6 +291,16 @@ impl<'l> World<'l> {
         Ok(open)
     }
 
+    /// As a thread in Rust does it; with no tenant to be had, through the pool.
+    fn take_into_use(&mut self, key: usize, for_ms: u64) -> Verdict {
+        let run = self.held[key].filter(|run| self.leases.begin_use(*run));
+        self.log.note(self.book.now, || format!("·  {run:?} is in use"));
+        let Some(run) = run else { return self.call(Ask::Ensure, key) };
+        self.plan(for_ms, Happening::EndOfUse(run));
+        let in_use = self.book.run(run).is_some_and(|run| run.is_in_use());
+        properties::holds(in_use, || format!("{run:?} is taken into use, and is out of service"))
+    }
+
     pub fn handle(&mut self, input: Input) -> Verdict {
         self.book.step += 1;
         self.step(input)
@@ -311,6 +330,10 @@ impl<'l> World<'l> {
         answers::of_step(&self.book)?;
         statuses::of_step(&self.book, &self.pool)?;
         self.book.close_step();
+        for run in std::mem::take(&mut self.leases.taken_at_claim) {
+            let for_ms = self.rng.delay_ms();
+            self.plan(for_ms, Happening::EndOfUse(run));
+        }
         for run in std::mem::take(&mut self.leases.turned_back) {
             let key = self.book.run(run).expect("it had a lease").key;
             self.plan(0, Happening::Call(Ask::Ensure, key));
