@@ -1,5 +1,5 @@
-//! What the runtime does with the operating system. Nothing here decides: each part does one thing and reports the
-//! fact. Linux only; knows nothing of the pool.
+//! What the runtime does with the operating system. No part decides anything: each does one thing
+//! and reports the fact. Linux only; knows nothing of the pool.
 //!
 //! | module | is |
 //! |---|---|

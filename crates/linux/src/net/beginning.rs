@@ -1,24 +1,24 @@
-//! What the first bytes of an answer say it is. A value: bytes in, verdict out.
+//! Tells the protocol of an answer from its first bytes. Pure: bytes in, verdict out.
 
-/// The most that is ever read of an answer: enough to tell all of these apart.
+/// The most that is read of an answer: enough to tell all kinds apart.
 pub const ENOUGH_BYTES: usize = 256;
 
-/// What an answer begins like.
+/// The protocol of an answer, told from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beginning {
-    /// HTTP/1, whatever its status: the tenant serves.
+    /// HTTP/1 with any status: the tenant serves.
     Http1,
     Tls,
     Http2,
-    /// Something else.
+    /// Another protocol than these.
     Foreign,
-    /// More bytes are needed to tell.
+    /// The bytes so far fit several protocols.
     Undecided,
 }
 
 impl Beginning {
     pub fn of(bytes: &[u8]) -> Beginning {
-        // Empty lines before the first are to be passed over.
+        // A client must skip empty lines before the status line.
         let text = bytes.trim_ascii_start();
         let is_like = |whole: &[u8]| whole.starts_with(&text[..text.len().min(whole.len())]);
         let verdict = if is_like(b"HTTP/1.") {
@@ -28,7 +28,7 @@ impl Beginning {
         } else {
             http2(bytes)
         };
-        // Whoever keeps us waiting with nothing but blanks speaks something else.
+        // Blanks alone would leave the verdict open for ever.
         if verdict == Beginning::Undecided && bytes.len() >= ENOUGH_BYTES {
             Beginning::Foreign
         } else {
@@ -37,12 +37,13 @@ impl Beginning {
     }
 }
 
-/// A record of a handshake or an alert, of version 3.
+/// Whether these bytes begin a TLS record: a handshake or an alert, of major version 3.
 fn is_tls(bytes: &[u8]) -> bool {
     matches!(bytes, [0x15 | 0x16, 3, ..])
 }
 
-/// A server begins with a SETTINGS frame: three bytes of length, its type, flags, and stream 0.
+/// An HTTP/2 server begins with a SETTINGS frame: three bytes of length, a type, flags, and stream
+/// 0.
 fn http2(bytes: &[u8]) -> Beginning {
     const SETTINGS: u8 = 4;
     const GOAWAY: u8 = 7;

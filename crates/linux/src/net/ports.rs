@@ -1,19 +1,21 @@
-//! Ports that nobody else is given.
+//! Ports that are reserved for one tenant.
 //!
-//! A port is reserved by binding a socket to it, without listening, for as long as the tenant lives. Servers that set
-//! `SO_REUSEADDR`, as Bun and Node do, bind over it; the kernel gives it to nobody who asks for any free port. (Bind,
-//! close and spawn loses the port to somebody else once in a few hundred starts.)
+//! A port is reserved by binding a socket to it, without listening, for as long as the tenant
+//! lives. Servers that set `SO_REUSEADDR`, as Bun and Node do, can bind to it all the same, and
+//! the kernel does not choose it for sockets that ask for any free port. (Without the socket, by
+//! binding, closing and spawning, another program takes the port once in a few hundred starts.)
 //!
-//! It is reserved at every address of the machine, IPv6 included: a tenant that listens on all of them would not get a port
-//! that anything uses at any of them, an outgoing connection of another program included.
+//! A port is reserved at every address of the machine, IPv6 included: a tenant that listens on all
+//! addresses cannot bind to a port that is in use at one of them, be it by an outgoing connection
+//! of another program.
 //!
-//! The ports are taken from the range of the kernel's own choices, each once in a round, in an order that is drawn at random
-//! when the first is taken. Asking the kernel to choose costs half a millisecond once ten thousand are held, and gives a port
-//! that was released a moment ago to the next tenant.
+//! The ports are taken from the kernel's local port range, each once in a round, in an order that
+//! is shuffled when the first is taken. Letting the kernel choose costs half a millisecond once
+//! ten thousand are held, and gives the next tenant a port that was released a moment ago.
 //!
-//! A port whose connections were closed by its server cannot be reserved for a minute, so that at hundreds of starts a second
-//! none would be left. The last ones that were released are therefore still held, and given out again where there is no
-//! other.
+//! A port whose server closed its connections cannot be reserved for a minute (`TIME_WAIT`), so at
+//! hundreds of starts a second none would be left. The ports that were released last are therefore
+//! kept reserved, and given out again where there is no other.
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
@@ -27,7 +29,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// A reserved port; free again when dropped.
+/// A reserved port. Dropping it closes its socket, which frees the port.
 #[derive(Debug)]
 pub struct HeldPort {
     port: u16,
@@ -35,16 +37,19 @@ pub struct HeldPort {
 }
 
 impl HeldPort {
-    /// Reserves a port that nobody uses, and that fits. Errors: no descriptor, or none found in so many tries.
+    /// Reserves a port that is not in use and that fits. Errors: no descriptor, or no such port in
+    /// this many tries (`AddrInUse`).
     pub fn reserve(tries: usize, fits: impl Fn(u16) -> bool) -> io::Result<HeldPort> {
         let (socket, everywhere) = open_socket()?;
         let port = bind_to_next_free(&socket, everywhere, tries, fits)?;
-        // Only now: with it, the bind would succeed beside a port that another host process holds.
+        // Set after the bind: before it, the bind would also succeed on a port that another host
+        // process holds.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         Ok(HeldPort { port, _socket: socket })
     }
 
-    /// Holds a port that is known, and that nobody listens on: at 127.0.0.1 alone where something uses it elsewhere.
+    /// Reserves a certain port that is not listened on: at 127.0.0.1 alone where the port is in
+    /// use at another address. Errors: no descriptor, or the port is listened on.
     pub fn hold(port: u16) -> io::Result<HeldPort> {
         let (socket, everywhere) = open_socket()?;
         HeldPort::hold_at(everywhere, port, socket)
@@ -52,7 +57,8 @@ impl HeldPort {
     }
 
     fn hold_at(address: IpAddr, port: u16, socket: OwnedFd) -> io::Result<HeldPort> {
-        // Before the bind: closed connections of the one who had it linger on the port for a minute.
+        // Set before the bind: closed connections of the former server stay on the port for a
+        // minute.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         bind(&socket, &SocketAddr::new(address, port))?;
         Ok(HeldPort { port, _socket: socket })
@@ -63,7 +69,7 @@ impl HeldPort {
     }
 }
 
-/// Some of all ports.
+/// A set of port numbers.
 pub struct PortSet(Box<[u64; 1024]>);
 
 impl Default for PortSet {
@@ -86,7 +92,8 @@ impl PortSet {
     }
 }
 
-/// Ports reserved in advance: three system calls that a start need not wait for.
+/// Ports reserved in advance, so that a start need not wait for the three system calls. Dropping
+/// the stock frees all of them.
 #[derive(Default)]
 pub struct PortStock {
     stock: Mutex<Stock>,
@@ -94,30 +101,32 @@ pub struct PortStock {
 
 #[derive(Default)]
 struct Stock {
-    /// Those that are taken first are at the end.
+    /// The ports in stock; taken from the end.
     ports: Vec<HeldPort>,
-    /// How many were asked for since it was filled last, and between the two times before.
+    /// How many ports were asked for since the last fill, and between the two fills before it.
     taken: usize,
     taken_before: usize,
-    /// Somebody has been told to fill it.
+    /// A caller was told to fill the stock, and has not done so yet.
     filling: bool,
-    /// Not needed any longer, the one that was released first in front: those that are too many are closed when it is filled.
+    /// Released ports, oldest in front. A fill closes those beyond [`KEPT_RELEASED`].
     released: VecDeque<HeldPort>,
 }
 
-/// Enough for a burst of starts until more have been reserved; few enough to keep.
+/// The least number of ports in stock: enough for a burst of starts until more are reserved, few
+/// enough to keep.
 const STOCK: usize = 32;
-/// Twice as many as JavaScript takes at once (`BATCH_STARTS` in `uplink.rs`), so that a crowd of starts, once it was met,
-/// finds its next batch here: while JavaScript has one batch in hand, the engine's thread reserves for the next.
+/// The most ports in stock: twice as many as JavaScript takes at once (`BATCH_STARTS` in
+/// `uplink.rs`). While JavaScript handles one batch of starts, the engine's thread reserves the
+/// ports of the next.
 const MOST_IN_STOCK: usize = 128;
 
-/// Released ports that are still held.
+/// The most released ports that stay reserved.
 const KEPT_RELEASED: usize = 64;
-/// Ports that are tried for one of the stock.
+/// Tries to reserve one port for the stock.
 const FILL_TRIES: usize = 64;
 
 impl Stock {
-    /// How many there should be: twice as many as were asked for lately.
+    /// How many ports the stock should have: twice as many as were asked for lately.
     fn wanted(&self) -> usize {
         (2 * self.taken.max(self.taken_before)).clamp(STOCK, MOST_IN_STOCK)
     }
@@ -129,7 +138,7 @@ impl Stock {
 }
 
 impl PortStock {
-    /// A port that fits, if there is one, and whether somebody should fill the stock again.
+    /// A port that fits, if there is one, and whether the caller should have the stock filled.
     pub fn take(&self, fits: impl Fn(u16) -> bool) -> (Option<HeldPort>, bool) {
         let mut stock = self.lock();
         let position = stock.ports.iter().rposition(|held| fits(held.port()));
@@ -139,20 +148,20 @@ impl PortStock {
         (port, is_low && !mem::replace(&mut stock.filling, true))
     }
 
-    /// A port that need not be held any longer. Returns whether somebody should fill the stock, which closes what is too much:
-    /// that takes as long as to reserve one.
+    /// Releases a port, which stays reserved for now. Returns whether the caller should have the
+    /// stock filled: a fill closes surplus ports, and closing one takes as long as reserving one.
     pub fn let_go(&self, port: HeldPort) -> bool {
         let mut stock = self.lock();
         stock.released.push_back(port);
         stock.released.len() >= KEPT_RELEASED + STOCK && !mem::replace(&mut stock.filling, true)
     }
 
-    /// The port that was released first, of those that fit.
+    /// The port that was released first among those that fit.
     pub fn take_released(&self, fits: impl Fn(u16) -> bool) -> Option<HeldPort> {
         let count = self.lock().released.len();
         for _ in 0..count {
             let held = self.lock().released.pop_front()?;
-            // Not under the lock: it may need another one.
+            // Called without the lock, since `fits` may take another one.
             if fits(held.port()) {
                 return Some(held);
             }
@@ -161,7 +170,7 @@ impl PortStock {
         None
     }
 
-    /// Takes back a port that nobody has used, unless there are enough.
+    /// Puts back a port that no tenant has used; closes it if the stock is full.
     pub fn put(&self, port: HeldPort) {
         let mut stock = self.lock();
         if stock.ports.len() < MOST_IN_STOCK {
@@ -182,7 +191,7 @@ impl PortStock {
             if stock.ports.len() >= stock.wanted() {
                 break stock.is_filled();
             }
-            // Not under the lock: who takes one meanwhile must not wait for the kernel.
+            // Without the lock: a start that takes a port meanwhile must not wait for the kernel.
             drop(stock);
             let Ok(port) = HeldPort::reserve(FILL_TRIES, |_| true) else { break self.lock().is_filled() };
             self.lock().ports.insert(0, port);
@@ -198,9 +207,11 @@ fn open(family: AddressFamily) -> Result<OwnedFd, Errno> {
     socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
 }
 
-/// A socket, and the address that stands for all of them: those of IPv4 only where there is no IPv6, or it is not allowed.
+/// A socket, and the address that means "all": an IPv4 one only where IPv6 is missing or not
+/// allowed.
 fn open_socket() -> io::Result<(OwnedFd, IpAddr)> {
-    /// Whether an IPv6 socket stands for IPv6 only unless it is told otherwise, which costs a system call a port.
+    /// Whether IPv6 sockets are IPv6-only by default. Changing that costs a system call for each
+    /// port.
     static IS_IPV6_ALONE: LazyLock<bool> = LazyLock::new(|| {
         std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").map_or(true, |text| text.trim() != "0")
     });
@@ -237,14 +248,15 @@ fn bind_to_next_free(
     Err(Errno::ADDRINUSE.into())
 }
 
-/// So that two hosts that start together do not try the same ports in step, and a neighbour cannot tell the next one.
+/// Shuffled, so that two hosts that start together do not try the same ports in step, and other
+/// programs cannot predict the next port.
 fn shuffled(mut ports: Vec<u16>) -> Vec<u16> {
     let random = RandomState::new();
     ports.sort_by_cached_key(|port| random.hash_one(port));
     ports
 }
 
-/// What the kernel itself would choose from.
+/// The ports that the kernel itself would choose from.
 fn ports_to_choose_from() -> Vec<u16> {
     let read = |name| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap_or_default();
     let reserved = ranges(&read("ip_local_reserved_ports"));
@@ -260,7 +272,7 @@ pub fn local_port_range(text: &str) -> RangeInclusive<u16> {
     }
 }
 
-/// `8080,9148-9150`.
+/// Parses the kernel's lists of ports: `8080,9148-9150`.
 pub fn ranges(text: &str) -> Vec<RangeInclusive<u16>> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

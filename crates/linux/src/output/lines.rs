@@ -1,7 +1,8 @@
-//! A tenant's output: bytes from its pipes become whole lines.
+//! Cuts a tenant's output into lines: bytes from its pipes in, whole lines out.
 //!
-//! Reading stops while nobody takes what was read, and the kernel then stops the tenant. Lines of up to
-//! 64 KiB arrive whole; of longer ones each 64 KiB is a piece of its own, so that no line can fill the memory.
+//! Reading pauses while the sink has not taken the last lines; the pipe then fills, and the kernel
+//! makes the tenant wait. Lines of up to 64 KiB arrive whole; longer lines arrive in pieces of 64
+//! KiB, so that no line can fill the memory.
 
 use crate::threads::clock;
 use crate::threads::watched::watch;
@@ -13,49 +14,53 @@ use std::io;
 use std::os::fd::OwnedFd;
 use tokio::sync::watch as flag;
 
-/// A line's content, without its end, that is still delivered in one piece.
+/// The longest line, without its end, that is delivered in one piece.
 pub const LINE_BYTES: usize = 64 << 10;
-/// Lines that are delivered at once, at most, however short they are: each is work for whoever takes them.
+/// The most lines of one delivery, however short they are: each costs the receiver work.
 pub const MOST_LINES: usize = 1 << 10;
-/// Lines after which the engine's thread has something else to do, even in the middle of what was read at once.
+/// After this many lines the engine's other tasks get a turn, even in the middle of one read.
 const LINES_PER_TURN: usize = 4 * MOST_LINES;
 /// The default capacity of a pipe.
 const PIPE_BYTES: usize = 64 << 10;
-/// That of the pipe of a tenant that floods it: each time that it is found full or empty somebody has to be woken, and with
-/// this that happens a fourth as often. Not for all, as the kernel counts what the pipes of a user can hold.
+/// The capacity of a pipe that is being flooded. Each time a pipe is full or empty, its writer or
+/// reader sleeps and has to be woken; a pipe four times as large makes that a fourth as frequent.
+/// Not for all pipes, since the kernel limits the total capacity of a user's pipes.
 const FLOODED_PIPE_BYTES: usize = 256 << 10;
-/// So much in so little time is a flood. It is more than there is room for on the way to JavaScript, so lines that are slow
-/// to be handled are none: there a larger pipe would hold nothing but more of them that an exit has to wait for.
+/// This much output within `FLOOD_MS` is a flood. It is more than the queue to JavaScript holds,
+/// so output whose lines are handled slowly never counts as one: there a larger pipe would only
+/// hold more lines that an exit has to wait for.
 const FLOOD_BYTES: usize = 1 << 20;
 const FLOOD_MS: u64 = 20;
-/// What is kept of the output to explain a failed start, or an end. Half of it is for either stream, whatever the other one writes.
+/// How much of the last output is kept to explain a failed start or an exit. Each stream has half
+/// of it, whatever the other writes.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4 << 10;
-/// Of one line.
+/// How much is kept of one line.
 const TAIL_LINE_BYTES: usize = 1 << 10;
 
-/// Which of a process's two outputs.
+/// Standard output or standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     Stdout,
     Stderr,
 }
 
-/// One or more lines, joined by `\n`, without the last one's end.
+/// One or more lines, joined by `\n`, without the end of the last one.
 #[derive(Debug)]
 pub struct Lines {
     pub text: String,
     pub count: usize,
 }
 
-/// Where lines go.
+/// The receiver of lines.
 pub trait LineSink: Sync {
-    /// Takes lines. Nothing more is read until that is done.
+    /// Takes lines. No more output is read until the future is done.
     fn deliver(&self, stream: Stream, lines: Lines) -> impl Future<Output = ()> + Send;
 }
 
-/// Passes everything on that comes out of the pipe, until its end. `ended` turns true when the process tree is gone: from
-/// then on only what the pipe can hold is read, even if somebody outside the tree has been given the other side.
+/// Delivers all output of the pipe, until its end. `ended` turns true when the process tree is
+/// gone: from then on no more is read than the pipe can hold, even if a process outside the tree
+/// has the write end open.
 pub async fn pump(pipe: OwnedFd, stream: Stream, sink: &impl LineSink, mut ended: flag::Receiver<bool>) {
     let mut cutter = LineCutter::default();
     if let Err(error) = read_to_end(pipe, stream, sink, &mut cutter, &mut ended).await {
@@ -74,7 +79,7 @@ async fn read_to_end(
     ended: &mut flag::Receiver<bool>,
 ) -> io::Result<()> {
     let pipe = watch(pipe)?;
-    // What the tree can have left behind, once it is gone.
+    // Bytes that the tree can have left in the pipe, once it is gone.
     let mut left_bytes = None;
     let mut capacity = Capacity::new();
     loop {
@@ -89,8 +94,8 @@ async fn read_to_end(
             Ok(bytes) => {
                 left_bytes = left_bytes.map(|left_bytes| left_bytes.saturating_sub(bytes));
                 capacity.after_read(pipe.get_ref(), bytes, clock::steady_ms());
-                // A tenant that writes without end must not keep the others from their turn, nor must one whose lines
-                // are so short that a single read brings very many.
+                // Bounded, so that other tasks get their turn beside a tenant that writes without
+                // end, and beside one with very many short lines in a single read.
                 let mut lines_left = LINES_PER_TURN;
                 while let Some(lines) = cutter.cut() {
                     if lines_left < lines.count {
@@ -119,7 +124,7 @@ async fn read_to_end(
     }
 }
 
-/// How much the pipe holds, by how fast output comes and is taken.
+/// The pipe's capacity, chosen by how fast output is written and taken.
 struct Capacity {
     bytes: usize,
     read_bytes: usize,
@@ -144,7 +149,8 @@ impl Capacity {
         self.set(pipe, PIPE_BYTES);
     }
 
-    /// It stays what it is where the kernel does not allow another, as when more is in the pipe by now.
+    /// Leaves the capacity as it is where the kernel refuses the new one, for example because the
+    /// pipe holds more than that.
     fn set(&mut self, pipe: &OwnedFd, bytes: usize) {
         if self.bytes != bytes {
             self.bytes = fcntl_setpipe_size(pipe, bytes).unwrap_or(self.bytes);
@@ -155,23 +161,24 @@ impl Capacity {
 /// Cuts a stream of bytes into lines.
 #[derive(Default)]
 pub struct LineCutter {
-    /// What has been cut off already, then the beginning of a line, then, after a read, more.
+    /// Bytes that were cut off already, then those that were not.
     bytes: Vec<u8>,
-    /// How much of `bytes` has been cut off.
+    /// How many of `bytes` were cut off.
     cut: usize,
-    /// How much of what follows is known to hold no line end.
+    /// How many of the bytes after `cut` are known to hold no line end.
     searched: usize,
 }
 
 impl LineCutter {
-    /// Reads so much more, if it is there. To be followed by [`cut`](Self::cut) until it returns `None`.
+    /// Reads up to this many bytes. The caller then calls [`cut`](Self::cut) until it returns
+    /// `None`.
     pub fn read(&mut self, pipe: &OwnedFd, bytes: usize) -> io::Result<usize> {
         self.drop_cut();
         self.bytes.reserve(bytes);
         Ok(rustix::io::read(pipe, spare_capacity(&mut self.bytes))?)
     }
 
-    /// Gives the memory back while there is nothing to read: most tenants are quiet most of the time.
+    /// Frees the buffer while there is nothing to read: most tenants are quiet most of the time.
     pub fn rest(&mut self) {
         self.drop_cut();
         self.bytes.shrink_to_fit();
@@ -181,8 +188,8 @@ impl LineCutter {
         self.bytes.drain(..std::mem::take(&mut self.cut));
     }
 
-    /// The next whole lines, as many as are no longer together than one may be and no more than [`MOST_LINES`], or the
-    /// next piece of a line that is too long.
+    /// The next whole lines, at most [`MOST_LINES`] and together at most [`LINE_BYTES`], or the
+    /// next piece of a longer line.
     pub fn cut(&mut self) -> Option<Lines> {
         let left = &self.bytes[self.cut..];
         let (text, count, bytes) = if let Some(last) = last_end(left, self.searched) {
@@ -208,9 +215,9 @@ impl LineCutter {
     }
 }
 
-/// Where the last of these lines ends that are delivered at once, and how many they are.
+/// The end of the last line of the next delivery, and the number of its lines.
 fn end_of_most(lines: &[u8]) -> (usize, usize) {
-    // To find that there are many takes looking at few of them.
+    // The iterator is lazy: to find that there are too many, only the first are looked at.
     let ends = || memchr_iter(b'\n', lines);
     if lines.len() >= MOST_LINES
         && let Some(end) = ends().nth(MOST_LINES - 1)
@@ -220,19 +227,20 @@ fn end_of_most(lines: &[u8]) -> (usize, usize) {
     (lines.len(), ends().count() + 1)
 }
 
-/// Where the last line ends of those that together are no longer than one may be. There is no end in what was searched.
+/// The end of the last line within [`LINE_BYTES`]. The first `searched` bytes hold no line end.
 fn last_end(bytes: &[u8], searched: usize) -> Option<usize> {
     let window = &bytes[searched..bytes.len().min(LINE_BYTES + 1)];
     let end_of_longest = || bytes.get(LINE_BYTES..)?.starts_with(b"\r\n").then_some(LINE_BYTES + 1);
     memrchr(b'\n', window).map(|offset| searched + offset).or_else(end_of_longest)
 }
 
-/// Whether a line that does not end in these bytes is too long. A last `\r` may yet turn out to belong to its end.
+/// Whether a line that does not end in these bytes is too long. A trailing `\r` may turn out to be
+/// part of the line end.
 fn is_too_long(bytes: &[u8]) -> bool {
     bytes.get(LINE_BYTES..).is_some_and(|more| !matches!(more, b"" | b"\r"))
 }
 
-/// Lines with `\r\n` or `\n` between them, with `\n` between them.
+/// Replaces each `\r\n` between lines by `\n`.
 fn joined(lines: &[u8]) -> String {
     if memchr(b'\r', lines).is_none() {
         return decode(lines);
@@ -250,12 +258,12 @@ fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// What is shown of a line where there is little room.
+/// The first part of a line, as kept in the [`Tail`].
 fn beginning_of(line: &str) -> &str {
     &line[..whole_characters(&line.as_bytes()[..line.len().min(TAIL_LINE_BYTES)])]
 }
 
-/// The length of `bytes` without a character that is cut off at the end.
+/// The length of `bytes` without an incomplete character at the end.
 fn whole_characters(bytes: &[u8]) -> usize {
     let tail = bytes.len().saturating_sub(3);
     for start in (tail..bytes.len()).rev() {
@@ -271,7 +279,8 @@ fn whole_characters(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// Most output is valid; finding that out first is thirty times as fast as replacing what is not.
+/// Converts to text. Most output is valid UTF-8; checking for that first is thirty times as fast
+/// as replacing invalid bytes.
 fn decode(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
@@ -279,10 +288,10 @@ fn decode(bytes: &[u8]) -> String {
     }
 }
 
-/// The last lines of a process's output, which usually say why it did not start, or why it ended.
+/// The last lines of a process's output, which usually tell why it did not start, or why it ended.
 #[derive(Default)]
 pub struct Tail {
-    /// In the order in which they were read.
+    /// The lines in the order in which they were read.
     lines: VecDeque<(Stream, String)>,
 }
 
@@ -297,14 +306,14 @@ impl Tail {
         }
     }
 
-    /// Whether what these streams wrote takes no more than this part of the room.
+    /// Whether the lines of these streams take at most one `part`th of the room.
     fn fits(&self, streams: &[Stream], part: usize) -> bool {
         let lengths =
             || self.lines.iter().filter(|(stream, _)| streams.contains(stream)).map(|(_, line)| line.len());
         lengths().count() <= TAIL_LINES / part && lengths().sum::<usize>() <= TAIL_BYTES / part
     }
 
-    /// The oldest line of a stream that has more than its half.
+    /// Drops the oldest line of a stream that has more than its half.
     fn forget_one(&mut self) {
         let loud = [Stream::Stdout, Stream::Stderr].map(|stream| (stream, !self.fits(&[stream], 2)));
         let oldest = self.lines.iter().position(|(stream, _)| loud.contains(&(*stream, true)));
@@ -441,7 +450,7 @@ mod tests {
     impl LineSink for Seen {
         async fn deliver(&self, _: Stream, lines: Lines) {
             self.0.lock().unwrap().extend(lines.text.split('\n').map(str::to_owned));
-            // Slower than whoever writes.
+            // Takes lines more slowly than they are written.
             tokio::task::yield_now().await;
         }
     }

@@ -1,5 +1,5 @@
-//! Processes that somebody else has started: watched and signalled through a pidfd, which never means another process,
-//! even when the kernel gives the pid away again.
+//! Processes that the user started. They are watched and signalled through a pidfd, which never
+//! means another process, even when the kernel reuses the pid.
 
 use crate::process::foreign_group::Asking;
 use crate::process::pidfd::{may_signal, send_to_group, status_of_reaped};
@@ -20,31 +20,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Reaping takes microseconds, unless the machine has something else to do.
+/// How long the reaping of a process is waited for. It takes microseconds, unless the machine is
+/// busy.
 const REAPED_WITHIN: Duration = Duration::from_secs(1);
 const REAPING_PAUSE: Duration = Duration::from_millis(1);
-/// Between two looks at a process whose end the kernel does not tell.
+/// The pause between two looks at a process whose end the kernel refuses to report.
 const UNTOLD_PAUSE: Duration = Duration::from_millis(100);
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// See the module.
+/// A process that the user started, held by its pidfd. Dropping it closes the pidfd and does
+/// nothing to the process.
 pub struct Foreign {
     pid: Pid,
     pidfd: Arc<OwnedFd>,
-    /// It leads a process group that we are not in, which is ended with it.
+    /// It leads a process group that the host is not in; the group is ended with it.
     leads_group: bool,
-    /// We have started it, so we are told how it ends.
+    /// It is a child of the host, which is therefore told its exit status.
     is_child: bool,
-    /// It has been asked to end, or is about to be; nothing is asked twice.
+    /// It was asked to end, or is about to be; it is never asked twice.
     is_asked: AtomicBool,
-    /// Wakes who waits for its end, to ask it and its group.
+    /// Wakes the task that waits for its end, which then asks the process and its group.
     to_be_asked: Notify,
     is_forced: AtomicBool,
 }
 
 impl Foreign {
-    /// Holds on to a process that was started within these times, in milliseconds since the machine was. The error says
-    /// why it is not taken.
+    /// Opens a process that was started between the two times `born`, in milliseconds since boot.
+    /// The error says why it is not accepted.
     pub fn open(pid: u32, born: (u64, u64)) -> Result<Foreign, String> {
         let own = std::process::id();
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 1 && pid != own);
@@ -55,7 +57,7 @@ impl Foreign {
             Errno::NOSYS => "this kernel has no pidfds (Linux 5.3 has)".into(),
             error => format!("process {shown} cannot be watched: {error}"),
         })?;
-        // A leader of our own group, such as what has started us, must not take us along.
+        // The host must not be in the group: ending it would end the host.
         let leads_group = getpgid(Some(pid)).is_ok_and(|group| group == pid) && getpgrp() != pid;
         let stat = proc_stat::of(pid.as_raw_pid().cast_unsigned());
         let is_child = stat.is_some_and(|stat| stat.parent == own);
@@ -68,7 +70,7 @@ impl Foreign {
             to_be_asked: Notify::new(),
             is_forced: AtomicBool::new(false),
         };
-        // What was read of the pid was read of this process: it had it all the time.
+        // The process still has its pid, so what was read of the pid is about this process.
         let stat = stat.filter(|_| !foreign.is_gone());
         let stat = stat.ok_or_else(|| format!("there is no process {shown} any more"))?;
         let started_ms = stat.started_since_boot_ms();
@@ -81,8 +83,9 @@ impl Foreign {
         Ok(foreign)
     }
 
-    /// Asks it to end, and what it leaves in its group if it leads one. The second and any further time nothing is sent.
-    /// A group is asked by who waits for its end; where nobody does, its leader is asked alone.
+    /// Asks the process to end and, if it leads a group, what it leaves in the group. Only the
+    /// first call sends a signal. If a task waits for the end (`is_waited_for`), that task asks
+    /// the group; otherwise only the leader is asked.
     pub fn ask(&self, is_waited_for: bool) -> io::Result<()> {
         if self.is_asked.load(Ordering::Relaxed) {
             return Ok(());
@@ -98,7 +101,7 @@ impl Foreign {
         Ok(())
     }
 
-    /// Kills it, and its group if it leads one.
+    /// Kills the process and, if it leads one, its group.
     pub fn force(&self) -> io::Result<()> {
         self.is_forced.store(true, Ordering::Relaxed);
         unless_gone(if self.leads_group {
@@ -110,7 +113,8 @@ impl Foreign {
 
     fn kill_group(&self) -> io::Result<()> {
         match send_to_group(&self.pidfd, Signal::KILL) {
-            // Before Linux 6.9 a group can be named by its number only, which is its own while its leader lives.
+            // Before Linux 6.9 a group can only be named by its number, which is not reused while
+            // its leader lives.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                 if self.is_gone() {
                     Ok(())
@@ -126,8 +130,10 @@ impl Foreign {
         poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&NOW)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Waits for its end, and for that of its group if it was asked to end. If it was not, what is left of the group is
-    /// killed then. Returns its exit code where that can be known: only a parent is told.
+    /// Waits until the process has ended and nothing is left of its group. If the process was
+    /// asked to end, the rest of the group is asked too and waited for; otherwise it is killed.
+    /// Returns the exit code if the process is a child of the host: the kernel tells it only to
+    /// the parent.
     pub async fn outlive_and_clear_group(&self, off_thread: OffThread) -> Option<i32> {
         let asking = tokio::select! {
             biased;
@@ -140,7 +146,7 @@ impl Foreign {
         if asking.is_none() && self.leads_group {
             let _ = send_to_group(&self.pidfd, Signal::KILL);
         }
-        // Soon nobody can say it any more.
+        // Read at once: once the process is reaped, older kernels no longer tell it.
         let exit_code = if self.is_child { self.exit_code().await } else { None };
         if let Some(asking) = asking {
             asking.outlive_rest(&self.is_forced).await;
@@ -148,7 +154,8 @@ impl Foreign {
         exit_code
     }
 
-    /// A kernel that is short of memory may refuse to tell of the end; that does not mean that it has come.
+    /// Waits for the end of the process. A kernel that is short of memory may refuse to watch it;
+    /// then the process is looked at again and again.
     async fn outlive(&self) {
         if let Ok(watched) = watch_shared(self.pidfd.clone()) {
             let _ = watched.readable().await;
@@ -158,7 +165,8 @@ impl Foreign {
         }
     }
 
-    /// The host reaps its children, and may have been faster than we are; newer kernels tell us all the same.
+    /// The exit code of a child. The host's runtime reaps its children and may have done so
+    /// already; Linux 6.15 and later tell the status all the same.
     async fn exit_code(&self) -> Option<i32> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         if let Ok(Some(status)) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
@@ -170,13 +178,13 @@ impl Foreign {
     }
 }
 
-/// One that is gone has done what it was to do.
+/// Takes "no such process" for success: the process has ended, which is what the signal was for.
 fn unless_gone(sent: io::Result<()>) -> io::Result<()> {
     sent.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
 }
 
-/// What `ask` says in the end of a process that is reaped at this very moment: nothing as long as that lasts, perhaps
-/// once that there is no such process, and then how it has ended, if the kernel ever says so.
+/// Repeats `ask` while the process is being reaped. During that time the kernel reports no status,
+/// and may once report that there is no such process, before it reports the status, if ever.
 async fn settled(mut ask: impl FnMut() -> Result<Option<libc::c_int>, Errno>) -> Option<libc::c_int> {
     let mut is_known_to_be_gone = false;
     loop {
@@ -218,7 +226,7 @@ mod tests {
         assert!(Foreign::open(child.id(), ANY_TIME).is_err());
     }
 
-    /// Linux 6.15 does.
+    /// Whether the kernel tells the status of a reaped process, as Linux 6.15 does.
     fn kernel_tells_of_the_reaped() -> bool {
         let mut child = Command::new("true").spawn().unwrap();
         let pid = Pid::from_child(&child);
@@ -302,7 +310,8 @@ mod tests {
             foreign.ask(is_waited_for).unwrap();
             assert_eq!(line(), "asked\n");
             foreign.ask(is_waited_for).unwrap();
-            // Has the higher number, so it is taken after a SIGTERM that was sent before.
+            // SIGWINCH has the higher number, so it is delivered after a SIGTERM that was sent
+            // before it.
             rustix::process::kill_process(Pid::from_child(&child), Signal::WINCH).unwrap();
             assert_eq!(line(), "");
             child.wait().unwrap();
