@@ -1,4 +1,4 @@
-//! Killing a whole tree, until nothing of it is left.
+//! Kills a whole tree, until nothing of it is left.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,43 +9,47 @@ use crate::clock;
 use crate::priority;
 use crate::tree::{Kinship, Scope, Signalled, has_no_thread, signal_member, stat_of};
 
-/// How often a tree is looked at until no new member shows up. A tree that still grows after that is growing faster than it can
-/// be stopped, or is so large that its last processes take a while to get their turn and stop; it is better thinned out first.
+/// The most looks at a tree in one round, which end earlier when no new member shows up. A tree
+/// that still grows after that grows faster than it can be stopped, or is so large that its last
+/// processes take a while to get a processor and stop; killing the known members first helps more.
 const LOOKS_MAX: usize = 4;
 
-/// The first pause between two rounds of killing. Killed processes are gone in far less; it matters only for those
-/// that appeared during a round.
+/// The first pause between two rounds. Killed processes are gone in far less; it matters only for
+/// processes that appeared during a round.
 const PAUSE_FIRST_MS: u64 = 2;
 
-/// The longest pause, for processes that cannot die just now because a device or a network file system holds them.
+/// The longest pause, for processes that cannot die yet because they wait in the kernel for a
+/// device or a network file system.
 const PAUSE_MAX_MS: u64 = 500;
 
-/// From so many on they die one behind the other; fewer are gone in no time.
+/// From this many members on, killed processes die one after the other (see [`priority::hasten`]).
 const CROWD: usize = 100;
 
-/// What has ended and was not reaped for so long cannot be: a tracer that is not of the tree has to wait for it first, and may
-/// never do so. Nothing of it runs any more or holds anything.
+/// A process that has ended and could not be reaped for this long is held by a tracer outside the
+/// tree, which has to wait for it first and may never do so. It runs no code and holds no
+/// resources.
 const HELD_AFTER_MS: u64 = 100;
 
-/// The killing of a tree, round by round, until the caller finds that it is gone.
+/// The killing of a tree, round by round, until the caller finds that it is gone. Dropping it
+/// sends nothing; processes that a round has stopped were also killed in it.
 #[derive(Debug)]
 pub struct Hunt {
     due_ms: u64,
     pause_ms: u64,
-    /// Those that were killed, by when they were started. They may take a while to be gone, but make no process any more,
-    /// and need no second signal.
+    /// Processes that were killed, each with its start time. They may take a while to be gone, but
+    /// make no process any more, and need no second signal.
     struck: HashMap<Pid, u64>,
-    /// Since when all that is left has ended.
+    /// Since when all remaining processes have ended without being reaped.
     ended_since_ms: Option<u64>,
 }
 
 impl Hunt {
-    /// A hunt whose first round is due at once.
+    /// The first round is due at once.
     pub fn new() -> Self {
         Hunt { due_ms: 0, pause_ms: PAUSE_FIRST_MS, struck: HashMap::new(), ended_since_ms: None }
     }
 
-    /// How long until the next round.
+    /// The time until the next round.
     pub fn remaining_ms(&self, now_ms: u64) -> u64 {
         self.due_ms.saturating_sub(now_ms)
     }
@@ -56,7 +60,7 @@ impl Hunt {
             return Found::NotLooked;
         }
         priority::take_precedence();
-        // Stopped first, so that nobody multiplies or restarts the others while they are killed.
+        // Stopped first, so that none can fork or restart another while they are killed.
         let mut prey = Prey { root: scope.root, struck: &self.struck, members: HashMap::new() };
         let children = prey.look(scope);
         for _ in 1..LOOKS_MAX {
@@ -70,7 +74,8 @@ impl Hunt {
         priority::give_way();
         let is_quiet = new.is_empty();
         self.pause_ms = if is_quiet { (self.pause_ms * 2).min(PAUSE_MAX_MS) } else { PAUSE_FIRST_MS };
-        // Those that were killed want a processor: a round that took long is not followed by another one soon.
+        // Killed processes need processors to die, so the pause is at least as long as the round
+        // took.
         let end_ms = clock::now_ms();
         self.due_ms = end_ms + self.pause_ms.max(end_ms - now_ms);
         self.struck.extend(new);
@@ -82,7 +87,7 @@ impl Hunt {
         }
     }
 
-    /// Whether the children that are left have ended, all of them, and long enough ago to have been reaped.
+    /// Whether all remaining children have ended, and long enough ago to have been reaped.
     fn are_held(&mut self, children: &[Pid], now_ms: u64) -> bool {
         let have_ended = children.iter().all(|child| has_no_thread(*child));
         self.ended_since_ms = have_ended.then(|| self.ended_since_ms.unwrap_or(now_ms));
@@ -90,22 +95,22 @@ impl Hunt {
     }
 }
 
-/// The children that the root had, ended but unreaped ones included.
+/// What a round found of the root's children, ended but unreaped ones included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// No round was due.
     NotLooked,
-    /// It could not be seen just now whether there are any.
+    /// The look failed, so it is not known whether there are any.
     Unseen,
-    /// There is none.
+    /// There are none.
     Nobody,
-    /// All of them have ended, and somebody else keeps them from being reaped.
+    /// All of them have ended, and a tracer keeps them from being reaped.
     Held,
     /// There are some.
     Some,
 }
 
-/// The tree as it is found in one round.
+/// The tree as one round finds it.
 struct Prey<'a> {
     root: Pid,
     struck: &'a HashMap<Pid, u64>,
@@ -116,12 +121,13 @@ struct Member {
     started_at_ticks: u64,
     /// It was killed in an earlier round.
     is_struck: bool,
-    /// It could make no process any more when its children were last listed.
+    /// It could not fork any more when its children were last listed.
     is_complete: bool,
 }
 
 impl Prey<'_> {
-    /// Walks the tree, parents before children, and stops whoever is new. Returns the children of the root.
+    /// Walks the tree, parents before children, and stops new members. Returns the children of the
+    /// root.
     fn look(&mut self, scope: Scope<'_>) -> Result<Vec<Pid>, Errno> {
         let kinship = Kinship::look(scope.root)?;
         let mut children = kinship.children_of_root(scope.root)?;
@@ -140,7 +146,8 @@ impl Prey<'_> {
         Ok(children)
     }
 
-    /// Adds those that are not known yet to the members, and stops them.
+    /// Adds processes that are not known yet to the members, and stops them. Returns those that
+    /// were added.
     fn meet(&mut self, pids: Vec<Pid>) -> Vec<Pid> {
         pids.into_iter().filter(|pid| !self.members.contains_key(pid) && self.add(*pid)).collect()
     }
@@ -172,12 +179,12 @@ impl Prey<'_> {
         self.members.len() >= CROWD
     }
 
-    /// Kills those that were not killed before, and returns them.
+    /// Kills the members that were not killed before, and returns them.
     fn kill(&self) -> Vec<(Pid, u64)> {
         let mut killed = Vec::new();
         for (&pid, member) in self.members.iter().filter(|(_, member)| !member.is_struck) {
             if self.is_crowd() {
-                // Stopped, as its parent is, so that the number is still its own.
+                // It and its parent are stopped, so its pid was not reused.
                 priority::hasten(pid);
             }
             if self.signal(pid, Signal::KILL).is_some_and(|signalled| signalled.needs_no_more) {

@@ -1,4 +1,5 @@
-//! The warden: starts tenants for the host, reaps them, and leaves nothing behind when the host goes.
+//! The warden: starts tenants for the host, reaps them, and leaves nothing behind when the host
+//! goes.
 //!
 //! ```text
 //! host ── warden                       one poll loop (service.rs) over what it knows of its keepers (roster.rs)
@@ -7,10 +8,11 @@
 //!                        └─ …          whatever it starts, in any shape
 //! ```
 //!
-//! Every keeper is a subreaper: whoever is orphaned below it becomes its child, so a tenant's tree is exactly the
-//! keeper's descendants, whatever they do to their sessions and groups (tree.rs finds them, asking.rs asks them to end, hunt.rs
-//! ends them). A keeper whose socket to the warden closes asks its tree to end and kills it 0.6 s later; the warden whose
-//! socket to the host closes has all of them do that, and leaves after them.
+//! Every keeper is a subreaper: a process that is orphaned below it becomes its child. So a
+//! tenant's tree is exactly the keeper's descendants, whatever they do to their sessions and
+//! groups (tree.rs finds them, asking.rs asks them to end, tree_kill.rs kills them). A keeper
+//! whose socket to the warden closes asks its tree to end and kills it 0.6 s later. A warden whose
+//! socket to the host closes has all keepers do that, and exits after them.
 
 #![deny(unsafe_code)]
 
@@ -33,7 +35,7 @@ mod tree;
 
 use std::process::ExitCode;
 
-/// Started by somebody who is not the host, or by a host of another version.
+/// The exit status of a warden that was not started by a host, or by a host of another version.
 const MISUSE_STATUS: u8 = 2;
 
 fn main() -> ExitCode {

@@ -1,20 +1,20 @@
-//! What it means that a packet could not be sent or received: one rule for both ends of a socket.
+//! Classifies the errors of sending and receiving a packet: one rule for both ends of a socket.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// How to go on after an error of a packet socket.
+/// What an error of a packet socket means for the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setback {
-    /// There is no room, or nothing to read. The socket tells when there is.
+    /// There is no room, or nothing to read. A poll of the socket tells when to try again.
     NotReady,
-    /// The machine, or the user, is short of something at this moment; nobody tells when that is over. What failed can be
+    /// The machine or the user is short of a resource, and no event tells when that is over. To be
     /// tried again after a pause.
     Passing,
     /// The other end is gone.
     Closed,
-    /// This packet, or this call, cannot work. That says nothing about the next one.
+    /// This packet or call can never work; the next one may.
     Refused,
 }
 
@@ -22,7 +22,8 @@ impl From<Errno> for Setback {
     fn from(errno: Errno) -> Setback {
         match errno {
             Errno::AGAIN => Setback::NotReady,
-            // Descriptors on their way are counted for each user: ETOOMANYREFS can be somebody else's doing.
+            // ETOOMANYREFS can be caused by other processes: descriptors in flight are counted for
+            // each user.
             Errno::INTR | Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS | Errno::MFILE | Errno::NFILE => {
                 Setback::Passing
             }
