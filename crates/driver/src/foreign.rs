@@ -49,7 +49,7 @@ impl Driver {
         let engine = self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
         let (driver, watched, off_thread) = (self.clone(), process.clone(), engine.off_thread.clone());
         let watching = engine.spawn(async move {
-            let exit_code = watched.outlive_and_clear_group(off_thread).await;
+            let exit_code = watched.wait_and_clear_group(off_thread).await;
             driver.lock().foreign.remove(&ticket);
             driver.answer(ticket, exit_code);
         });

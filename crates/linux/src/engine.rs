@@ -29,7 +29,7 @@ pub struct Engine {
     pub off_thread: OffThread,
     /// What ends the thread, taken by the last user. Dropping the engine waits for nothing, so it
     /// may happen on any thread.
-    end: Mutex<Option<(oneshot::Sender<Then>, JoinHandle<()>)>>,
+    end: Mutex<Option<(oneshot::Sender<AtExit>, JoinHandle<()>)>>,
 }
 
 /// Ports that are tried for one start before it fails: where only one in a hundred is free, nearly
@@ -39,7 +39,7 @@ const MOST_PORT_TRIES: usize = 512;
 const PORT_TRIES_AT_ONCE: usize = 64;
 
 /// What the engine's thread calls last, before it exits.
-type Then = Box<dyn FnOnce() + Send>;
+type AtExit = Box<dyn FnOnce() + Send>;
 
 impl Engine {
     /// The shared engine, started if there is none. Each caller gives it back once, with
@@ -58,17 +58,17 @@ impl Engine {
     fn start(warden_path: PathBuf) -> io::Result<Engine> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
-        let (end, ended) = oneshot::channel::<Then>();
+        let (end, ended) = oneshot::channel::<AtExit>();
         let off_thread = OffThread::default();
         let readiness = Readiness::new(off_thread.clone());
         let running = off_thread.clone();
         let thread = std::thread::Builder::new().name("abs-runtime".into()).spawn(move || {
-            let then = runtime.block_on(ended);
+            let at_exit = runtime.block_on(ended);
             // Drops all tasks, so that none begins further work off the thread.
             drop(runtime);
             running.finish();
-            if let Ok(then) = then {
-                then();
+            if let Ok(at_exit) = at_exit {
+                at_exit();
             }
         })?;
         let warden = WardenClient::new(warden_path, off_thread.clone());
@@ -105,8 +105,8 @@ impl Engine {
     }
 
     /// Releases a port that a tenant has used. The engine's thread closes it later.
-    pub fn let_go_of_port(&self, port: HeldPort) {
-        if self.ports.let_go(port) {
+    pub fn release_port(&self, port: HeldPort) {
+        if self.ports.release(port) {
             self.fill_stock();
         }
     }
@@ -117,7 +117,7 @@ impl Engine {
     }
 
     /// Returns a port that no tenant has used to the stock.
-    pub fn unused_port(&self, port: HeldPort) {
+    pub fn return_unused_port(&self, port: HeldPort) {
         self.ports.put(port);
     }
 
@@ -143,21 +143,21 @@ impl Engine {
 /// calling [`end`](Self::end) ends the engine's thread without closing the warden first.
 pub struct LastUse {
     engine: Arc<Engine>,
-    end: oneshot::Sender<Then>,
+    end: oneshot::Sender<AtExit>,
     thread: JoinHandle<()>,
 }
 
 impl LastUse {
     /// Ends the warden, all tasks, and all work off the thread, and does not wait for that. The
     /// engine's thread calls `at_exit` last; joining the thread after that call returns at once.
-    pub fn end(self, then: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    pub fn end(self, at_exit: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
         let LastUse { engine, end, thread } = self;
         let handle = engine.handle.clone();
         handle.spawn(async move {
             engine.warden.close().await;
             // The engine holds descriptors, which are to be closed before `at_exit` runs.
             drop(engine);
-            let _ = end.send(Box::new(then));
+            let _ = end.send(Box::new(at_exit));
         });
         thread
     }
@@ -180,7 +180,7 @@ mod tests {
         let share = || Engine::share("/no/such/program".into()).unwrap();
         let (first, last) = (share(), share());
         let (begun, has_begun) = mpsc::channel();
-        let (let_go, is_let_go) = mpsc::channel::<()>();
+        let (release, released) = mpsc::channel::<()>();
         let held = Arc::new(());
         let in_task = held.clone();
         let off_thread = last.off_thread.clone();
@@ -188,19 +188,20 @@ mod tests {
             let _in_task = in_task;
             let work = move || {
                 begun.send(()).unwrap();
-                is_let_go.recv_timeout(LONG)
+                released.recv_timeout(LONG)
             };
             let _ = off_thread.run(work).await;
             std::future::pending::<()>().await;
         });
         has_begun.recv_timeout(LONG).unwrap();
-        assert!(first.give_back().is_none(), "somebody else uses it");
+        assert!(first.give_back().is_none(), "the other user still has it");
         let (tell, told) = mpsc::channel();
-        let in_then = held.clone();
-        let thread = last.give_back().unwrap().end(move || tell.send(Arc::strong_count(&in_then)).unwrap());
+        let in_at_exit = held.clone();
+        let thread =
+            last.give_back().unwrap().end(move || tell.send(Arc::strong_count(&in_at_exit)).unwrap());
         assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "work off the thread still runs");
-        let_go.send(()).unwrap();
-        assert_eq!(told.recv_timeout(LONG), Ok(2), "the task is gone before that is said");
+        release.send(()).unwrap();
+        assert_eq!(told.recv_timeout(LONG), Ok(2), "the task is gone before at_exit runs");
         thread.join().unwrap();
     }
 }

@@ -34,7 +34,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
 use warden::planted::{Bug, planted};
-use warden::reaction::{CARE_MS, FREEZE_MS, LOOK_MS, is_at_work};
+use warden::reaction::{FREEZE_MS, LOOK_MS, WAIT_BUDGET_MS, is_at_work};
 use warden::{Disposition, Reaction, Stat};
 
 use crate::clock;
@@ -49,7 +49,7 @@ pub struct Asking {
     /// Processes that would handle the signal when a process above them was asked.
     listeners: HashMap<Pid, Listener>,
     /// What is left of [`WAIT_BUDGET_MS`].
-    care_left_ms: u64,
+    budget_left_ms: u64,
 }
 
 struct Listener {
@@ -65,7 +65,7 @@ impl Asking {
     /// Begins with the main process.
     pub fn of(main: Pid, link: Option<&OwnedFd>) -> Asking {
         let asked = HashSet::from([main]);
-        let mut asking = Asking { asked, listeners: HashMap::new(), care_left_ms: CARE_MS };
+        let mut asking = Asking { asked, listeners: HashMap::new(), budget_left_ms: WAIT_BUDGET_MS };
         asking.ask(main, link);
         asking
     }
@@ -103,16 +103,16 @@ impl Asking {
         let Some(stat) = stat_of(pid) else { return false };
         let is_it = |listener: &&Listener| listener.started_at_ticks == stat.started_at_ticks;
         let Some(listener) = self.listeners.get(&pid).filter(is_it) else { return false };
-        let has_let_go_of_handler = !disposition.listens && listener.stack_start == stat.stack_start;
-        listener.was_passed_it || disposition.is_pending || has_let_go_of_handler
+        let has_dropped_handler = !disposition.listens && listener.stack_start == stat.stack_start;
+        listener.was_passed_it || disposition.is_pending || has_dropped_handler
     }
 
     /// Sends `SIGTERM` to a child of the keeper, and notes to which processes it is passed on at
     /// once. Returns whether that had to be waited for.
     fn ask(&mut self, child: Pid, link: Option<&OwnedFd>) -> bool {
         let begun_ms = clock::now_ms();
-        let care = Care { link, due_ms: begun_ms + self.care_left_ms };
-        let may_pass_it_on = self.care_left_ms > 0 && disposition_of(child).is_some_and(|it| it.listens);
+        let budget = WaitBudget { link, due_ms: begun_ms + self.budget_left_ms };
+        let may_pass_it_on = self.budget_left_ms > 0 && disposition_of(child).is_some_and(|it| it.listens);
         let members =
             if may_pass_it_on { descendants(Scope { root: child, spared: &[] }) } else { Vec::new() };
         // Read in this order, so that the disposition of a former program is never taken for that
@@ -130,16 +130,16 @@ impl Asking {
         for &(pid, _) in &listening {
             signal(pid, Signal::STOP);
         }
-        care.await_stop(&listening);
+        budget.await_stop(&listening);
         // An unreaped child of this process, so its pid was not reused.
         let _ = kill_process(child, Signal::TERM);
         let _ = kill_process(child, Signal::CONT);
         if planted(Bug::TermIsSentTwice) {
-            care.await_reaction(child);
+            budget.await_reaction(child);
             let _ = kill_process(child, Signal::TERM);
         }
         if !listening.is_empty() {
-            care.await_reaction(child);
+            budget.await_reaction(child);
         }
         let has_waited = !listening.is_empty();
         // Parents come before their children: a process that was passed the signal may pass it on
@@ -148,12 +148,12 @@ impl Asking {
             let was_passed_it = self.note(pid, stat);
             signal(pid, Signal::CONT);
             if was_passed_it {
-                care.await_reaction(pid);
+                budget.await_reaction(pid);
             }
         }
         // Fails if the child leads no group.
         let _ = kill_process_group(child, Signal::CONT);
-        self.care_left_ms = self.care_left_ms.saturating_sub(clock::now_ms() - begun_ms);
+        self.budget_left_ms = self.budget_left_ms.saturating_sub(clock::now_ms() - begun_ms);
         has_waited
     }
 
@@ -169,17 +169,17 @@ impl Asking {
 }
 
 /// The time for waiting, of which the reactions of one process take a part.
-struct Care<'a> {
+struct WaitBudget<'a> {
     /// Waiting ends once there is something to read here.
     link: Option<&'a OwnedFd>,
     due_ms: u64,
 }
 
-impl Care<'_> {
+impl WaitBudget<'_> {
     fn await_stop(&self, processes: &[(Pid, Stat)]) {
         let due_ms = self.due_ms.min(clock::now_ms() + FREEZE_MS);
         for &(pid, _) in processes {
-            while disposition_of(pid).is_some_and(|it| !it.is_frozen()) && self.goes_on(due_ms) {}
+            while disposition_of(pid).is_some_and(|it| !it.is_frozen()) && self.pause(due_ms) {}
         }
     }
 
@@ -188,12 +188,12 @@ impl Care<'_> {
         let mut reaction = Reaction::default();
         let look = || disposition_of(pid).zip(stat_of(pid));
         let is_at_work = || is_at_work(Path::new(""), pid);
-        while self.goes_on(self.due_ms) && !reaction.is_over(look(), is_at_work) {}
+        while self.pause(self.due_ms) && !reaction.is_over(look(), is_at_work) {}
     }
 
     /// Waits for one look's time; false if the time is up, or there is something to read on the
     /// link.
-    fn goes_on(&self, due_ms: u64) -> bool {
+    fn pause(&self, due_ms: u64) -> bool {
         let mut link: Vec<PollFd<'_>> =
             self.link.iter().map(|link| PollFd::new(*link, PollFlags::IN)).collect();
         link::wait(&mut link, Some(LOOK_MS));

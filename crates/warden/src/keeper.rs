@@ -17,13 +17,13 @@ use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
 use crate::clock;
-use crate::hunt::{Found, Hunt};
 use crate::launch::{Outfit, become_tenant};
 use crate::link::{self, Received};
 use crate::outbox::Outbox;
 use crate::priority;
 use crate::sys::{self, Ending, Reaped};
 use crate::tree::Scope;
+use crate::tree_kill::{Found, TreeKill};
 
 /// Runs a tenant from its launch until its whole tree is gone. Returns the keeper's exit status,
 /// which means nothing to the warden: it reads the reports.
@@ -72,7 +72,7 @@ enum Phase {
     /// `kill_due_ms`, if set, the tree is killed.
     Terminating { asking: Asking, kill_due_ms: Option<u64> },
     /// The tree is being killed.
-    Killing(Hunt),
+    Killing(TreeKill),
 }
 
 struct Keeper {
@@ -90,7 +90,7 @@ struct Keeper {
 impl Keeper {
     fn launch(run: u64, warden: Pid, outfit: Outfit) -> Result<Keeper, Errno> {
         rustix::thread::set_name(c"abs-keeper")?;
-        priority::get_ahead();
+        priority::raise_priority();
         // Each keeper makes a session, so that no process of one tenant can enter a process group
         // of another.
         setsid()?;
@@ -114,7 +114,7 @@ impl Keeper {
     fn serve(mut self, mut link: Option<OwnedFd>) {
         // The event may be an order to kill, which is carried out with precedence, before reaping,
         // which gives way.
-        while self.hunt() != Found::Held && self.reap() {
+        while self.kill_round() != Found::Held && self.reap() {
             let has_to_ask = self.go_on_asking(link.as_ref());
             if let Some(link) = &link {
                 // A closed link is noticed when it is read from.
@@ -129,12 +129,12 @@ impl Keeper {
         }
     }
 
-    fn hunt(&mut self) -> Found {
-        let Phase::Killing(hunt) = &mut self.phase else { return Found::NotLooked };
-        let found = hunt.round(clock::now_ms(), Scope { root: getpid(), spared: &[] });
+    fn kill_round(&mut self) -> Found {
+        let Phase::Killing(tree_kill) = &mut self.phase else { return Found::NotLooked };
+        let found = tree_kill.round(clock::now_ms(), Scope { root: getpid(), spared: &[] });
         // The keeper has children, but sees none: `/proc` is missing or cannot be read. The main
         // process is not reaped, so its pid and group are its own, and the group can be killed.
-        if matches!(found, Found::Nobody | Found::Unseen) && self.main_ending.is_none() {
+        if matches!(found, Found::Empty | Found::Unseen) && self.main_ending.is_none() {
             let _ = kill_process_group(self.main, Signal::KILL);
         }
         found
@@ -195,7 +195,7 @@ impl Keeper {
                 let orphans_ms = self.main_ending.map(|_| ORPHANS_EVERY_MS);
                 kill_ms.into_iter().chain(orphans_ms).min()
             }
-            Phase::Killing(hunt) => Some(hunt.remaining_ms(clock::now_ms())),
+            Phase::Killing(tree_kill) => Some(tree_kill.remaining_ms(clock::now_ms())),
         }
     }
 
@@ -263,7 +263,7 @@ impl Keeper {
             return;
         }
         if !matches!(self.phase, Phase::Killing(_)) {
-            self.phase = Phase::Killing(Hunt::new());
+            self.phase = Phase::Killing(TreeKill::new());
         }
     }
 

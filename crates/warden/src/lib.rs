@@ -24,14 +24,14 @@ pub mod host;
 pub mod planted;
 pub mod protocol;
 pub mod reaction;
-pub mod setback;
+pub mod socket_failure;
 pub mod spec;
 pub mod stat;
 
 pub use disposition::Disposition;
 pub use protocol::{COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage};
 pub use reaction::Reaction;
-pub use setback::Setback;
+pub use socket_failure::SocketFailure;
 pub use spec::{LaunchSpec, SpecError};
 pub use stat::Stat;
 

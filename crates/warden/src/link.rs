@@ -12,7 +12,7 @@ use rustix::net::{
 use rustix::process::{Pid, Uid};
 
 use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS, REPORT_BYTES};
-use warden::setback::Setback;
+use warden::socket_failure::SocketFailure;
 
 use crate::priority;
 use crate::sys;
@@ -54,9 +54,9 @@ pub fn receive(socket: impl AsFd, sender: Pid) -> Received {
         Err(Errno::CONNRESET) => try_receive(&socket, sender),
         received => received,
     }
-    .unwrap_or_else(|errno| match Setback::from(errno) {
-        Setback::NotReady | Setback::Passing => Received::Nothing,
-        Setback::Closed | Setback::Refused => Received::Closed,
+    .unwrap_or_else(|errno| match SocketFailure::from(errno) {
+        SocketFailure::NotReady | SocketFailure::Passing => Received::Nothing,
+        SocketFailure::Closed | SocketFailure::Refused => Received::Closed,
     })
 }
 
@@ -99,16 +99,16 @@ pub enum Sent {
 pub fn transmit(socket: impl AsFd, packet: &[u8]) -> Sent {
     match send(&socket, packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
         Ok(_) => Sent::Yes,
-        Err(errno) => match Setback::from(errno) {
-            Setback::NotReady | Setback::Passing => Sent::Later,
+        Err(errno) => match SocketFailure::from(errno) {
+            SocketFailure::NotReady | SocketFailure::Passing => Sent::Later,
             // All packets have the same form: if one cannot be sent, none can.
-            Setback::Closed | Setback::Refused => Sent::Closed,
+            SocketFailure::Closed | SocketFailure::Refused => Sent::Closed,
         },
     }
 }
 
 /// The exit status of a process that cannot wait for events any more.
-const DEAF_STATUS: i32 = 1;
+const CANNOT_WAIT_STATUS: i32 = 1;
 
 /// Waits until one of the descriptors has an event, or the time is up. Afterwards this process has
 /// precedence, until it gives way: the event may be an order.
@@ -123,7 +123,7 @@ pub fn wait(fds: &mut [PollFd<'_>], timeout_ms: Option<u64>) {
         // There are more descriptors than the process may have: another process of the user has
         // lowered its limit. No event can be waited for any more, nor can the end of the host.
         // Exiting ends the tenants' main processes.
-        Err(Errno::INVAL) => sys::exit_now(DEAF_STATUS),
+        Err(Errno::INVAL) => sys::exit_now(CANNOT_WAIT_STATUS),
         // An interruption, as by SIGCONT, is an early wake-up without events; callers check
         // everything anyway.
         Err(_) => fds.iter_mut().for_each(PollFd::clear_revents),

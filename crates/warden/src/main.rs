@@ -2,10 +2,10 @@
 //! goes.
 //!
 //! ```text
-//! host ── warden                       one poll loop (service.rs) over what it knows of its keepers (roster.rs)
-//!            └─ keeper of a run        forked, not executed; owns one tenant's tree (keeper.rs)
-//!                  └─ tenant           its main process (launch.rs), in a process group of its own
-//!                        └─ …          whatever it starts, in any shape
+//! host ── warden                 one poll loop (service.rs) over its keepers (roster.rs)
+//!            └─ keeper of a run  forked, not executed; owns a tenant's tree (keeper.rs)
+//!                  └─ tenant     its main process (launch.rs), in its own process group
+//!                        └─ …    processes that it starts, in any shape
 //! ```
 //!
 //! Every keeper is a subreaper: a process that is orphaned below it becomes its child. So a
@@ -19,7 +19,6 @@
 mod asking;
 mod bun_json;
 mod clock;
-mod hunt;
 mod keeper;
 mod launch;
 mod link;
@@ -32,6 +31,7 @@ mod start_script;
 #[allow(unsafe_code, reason = "the one place for system calls without a safe wrapper")]
 mod sys;
 mod tree;
+mod tree_kill;
 
 use std::process::ExitCode;
 

@@ -74,6 +74,6 @@ mod tests {
         assert_eq!(read_all(&theirs), reports.map(|report| report.encode().to_vec()));
         drop(theirs);
         outbox.extend(reports);
-        assert!(!outbox.flush(&ours), "nobody is there any more");
+        assert!(!outbox.flush(&ours), "the other end is closed");
     }
 }

@@ -44,7 +44,7 @@ struct OfTheHost {
 
 /// Gives this process the highest ordinary priority that it may have. The first call, the
 /// warden's, notes the former priority for its tenants.
-pub fn get_ahead() {
+pub fn raise_priority() {
     OF_THE_HOST.get_or_init(|| OfTheHost {
         policy: sys::policy().ok(),
         nice: getpriority_process(None).ok(),

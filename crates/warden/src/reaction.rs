@@ -20,7 +20,7 @@ const REACTION_MS: u64 = 100;
 /// sum of the two times above, and most trees need a few milliseconds. Processes that are left
 /// after that are asked all the same, and may get a second signal from a parent. Less than the
 /// keeper's last grace, so that all have been asked by the end of it.
-pub const CARE_MS: u64 = 500;
+pub const WAIT_BUDGET_MS: u64 = 500;
 
 /// The time between two looks at processes that are waited for.
 pub const LOOK_MS: u64 = 1;

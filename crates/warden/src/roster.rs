@@ -177,12 +177,12 @@ impl Roster {
 
     /// Ends the lost runs, as no stray is left.
     pub fn strays_are_gone(&mut self, reports: &mut Vec<Report>) {
-        reports.extend(self.lost.drain(..).map(|lost| lost.last_word()));
+        reports.extend(self.lost.drain(..).map(|lost| lost.final_report()));
     }
 
     /// Has every keeper end its tree by itself, by closing its link. Keepers that were stopped are
     /// continued for that.
-    pub fn dismiss(&mut self) {
+    pub fn end_all(&mut self) {
         for keeper in &mut self.keepers {
             keeper.link = None;
             signal(keeper, Signal::CONT);
@@ -235,7 +235,7 @@ impl Keeper {
 }
 
 impl Lost {
-    fn last_word(self) -> Report {
+    fn final_report(self) -> Report {
         let Lost { run, has_started, cpu_us } = self;
         if has_started {
             Report::Ended { run, exit_code: None, signal: Some(Signal::KILL.as_raw()), cpu_us }

@@ -12,13 +12,13 @@ use warden::planted::{Bug, planted};
 use warden::protocol::{Command, LaunchStep, Report};
 
 use crate::clock;
-use crate::hunt::{Found, Hunt};
 use crate::link::{self, Received};
 use crate::outbox::Outbox;
 use crate::priority;
 use crate::roster::Roster;
 use crate::sys::{self, Reaped};
 use crate::tree::Scope;
+use crate::tree_kill::{Found, TreeKill};
 
 /// How long keepers have to end their trees once the host is gone: the trees' last grace, and the
 /// time to kill what is left after it. A keeper that needs longer is held up, and the warden kills
@@ -32,7 +32,7 @@ const COMMANDS_PER_ROUND: usize = 64;
 /// Serves the host until it is gone, and then ends every process of every tenant. A host of
 /// another protocol cannot be served: that ends everything too, and is an error.
 pub fn serve((host, host_pid): (OwnedFd, Pid)) -> io::Result<()> {
-    priority::get_ahead();
+    priority::raise_priority();
     let child_signals = sys::child_signals()?;
     let mut service = Service {
         host,
@@ -62,7 +62,7 @@ struct Service {
     /// Reports for the host.
     outbox: Outbox,
     /// The killing of processes without a keeper, while it is under way.
-    strays: Option<Hunt>,
+    strays: Option<TreeKill>,
     leaving: Option<Leaving>,
     /// Why the warden ended although the host was there.
     misuse: Option<io::Error>,
@@ -81,7 +81,7 @@ impl Service {
             if self.leaving.is_some() && !has_children {
                 return;
             }
-            self.hurry();
+            self.kill_late_keepers();
             if self.clear_strays() == Found::Held
                 && self.leaving.is_some()
                 && self.roster.keeper_pids().is_empty()
@@ -135,9 +135,9 @@ impl Service {
         }
         let spared = self.roster.keeper_pids();
         let scope = Scope { root: getpid(), spared: &spared };
-        let hunt = self.strays.get_or_insert_with(Hunt::new);
-        let found = hunt.round(now_ms, scope);
-        if matches!(found, Found::Nobody | Found::Held) {
+        let tree_kill = self.strays.get_or_insert_with(TreeKill::new);
+        let found = tree_kill.round(now_ms, scope);
+        if matches!(found, Found::Empty | Found::Held) {
             self.strays = None;
             self.relay(Roster::strays_are_gone);
         }
@@ -145,7 +145,7 @@ impl Service {
     }
 
     /// Kills the keepers that have not finished in time.
-    fn hurry(&mut self) {
+    fn kill_late_keepers(&mut self) {
         if let Some(leaving) = &mut self.leaving
             && leaving.keepers_due_ms.is_some_and(|due_ms| due_ms <= clock::now_ms())
         {
@@ -188,7 +188,7 @@ impl Service {
 
     fn timeout_ms(&self) -> Option<u64> {
         let now_ms = clock::now_ms();
-        let strays_ms = self.strays.as_ref().map(|hunt| hunt.remaining_ms(now_ms));
+        let strays_ms = self.strays.as_ref().map(|tree_kill| tree_kill.remaining_ms(now_ms));
         let keepers_due_ms = self.leaving.as_ref().and_then(|leaving| leaving.keepers_due_ms);
         let keepers_ms = keepers_due_ms.map(|due_ms| due_ms.saturating_sub(now_ms));
         let late_ms = self.roster.next_late_ms().map(|late_ms| late_ms.saturating_sub(now_ms));
@@ -235,7 +235,7 @@ impl Service {
         if self.leaving.is_none() && !planted(Bug::WardenStays) {
             self.leaving = Some(Leaving { keepers_due_ms: Some(clock::now_ms() + KEEPERS_GRACE_MS) });
             self.outbox.clear();
-            self.roster.dismiss();
+            self.roster.end_all();
         }
     }
 }

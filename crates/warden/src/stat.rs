@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::io::Errno;
 
-use crate::setback::Setback;
+use crate::socket_failure::SocketFailure;
 
 const MS_PER_S: u64 = 1_000;
 
@@ -68,7 +68,7 @@ impl Stat {
         let mut room = [0; LINE_ROOM_BYTES];
         match read_line(proc, pid, &mut room) {
             Ok(length) => Ok(parse(&room[..length], pid)),
-            Err(errno) if Setback::from(errno) == Setback::Passing => Err(errno),
+            Err(errno) if SocketFailure::from(errno) == SocketFailure::Passing => Err(errno),
             Err(_) => Ok(None),
         }
     }

@@ -14,7 +14,7 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use warden::{Setback, Stat};
+use warden::{SocketFailure, Stat};
 
 /// The link count of `/proc/<pid>/task` for a process with one thread.
 const LINKS_OF_ONE_THREAD: u64 = 3;
@@ -66,7 +66,7 @@ impl Kinship {
     pub fn look(root: Pid) -> Result<Kinship, Errno> {
         match thread_children(root, root.as_raw_pid()) {
             Ok(_) => Ok(Kinship::Listed),
-            Err(errno) if Setback::from(errno) == Setback::Passing => Err(errno),
+            Err(errno) if SocketFailure::from(errno) == SocketFailure::Passing => Err(errno),
             Err(_) => scan().map(Kinship::Scanned),
         }
     }

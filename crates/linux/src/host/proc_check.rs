@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_will_do() {
+    fn this_machine_is_accepted() {
         assert_eq!(require_own(), Ok(()));
     }
 }

@@ -75,7 +75,7 @@ mod tests {
             for address in ["127.0.0.1:0", "[::]:0"] {
                 let server = TcpListener::bind(address).unwrap();
                 let port = server.local_addr().unwrap().port();
-                assert!(!ports(look).contains(&port), "{address} listens, and nobody has connected");
+                assert!(!ports(look).contains(&port), "{address} listens, and nothing is connected");
                 let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
                 let (accepted, _) = server.accept().unwrap();
                 assert!(ports(look).contains(&port), "{address} has a connection");

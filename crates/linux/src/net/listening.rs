@@ -41,7 +41,7 @@ impl Listening {
     /// The first address of [`LOOPBACK`] at which a socket listens on this port; a socket bound to
     /// all addresses counts. `Some(None)` if no socket listens, `None` if the kernel cannot be
     /// asked.
-    pub fn place(&self, port: u16) -> Option<Option<IpAddr>> {
+    pub fn address_of(&self, port: u16) -> Option<Option<IpAddr>> {
         let socket = self.socket.as_ref()?.lock().ok()?;
         for address in LOOPBACK {
             match ask(&socket, address, port) {
@@ -155,17 +155,17 @@ mod tests {
     fn a_port_listens_from_listen_to_close() {
         let listening = Listening::open();
         let held = crate::net::ports::HeldPort::reserve(1_000, |_| true).unwrap();
-        assert_eq!(listening.place(held.port()), Some(None), "held, but nobody listens");
+        assert_eq!(listening.address_of(held.port()), Some(None), "held, but not listened on");
         for (address, place) in
             [("127.0.0.1", LOOPBACK[0]), ("0.0.0.0", LOOPBACK[0]), ("::", LOOPBACK[0]), ("::1", LOOPBACK[1])]
         {
             let server = TcpListener::bind((address, held.port())).unwrap();
-            assert_eq!(listening.place(held.port()), Some(Some(place)), "{address}");
+            assert_eq!(listening.address_of(held.port()), Some(Some(place)), "{address}");
             drop(server);
-            assert_eq!(listening.place(held.port()), Some(None), "{address} closed");
+            assert_eq!(listening.address_of(held.port()), Some(None), "{address} closed");
         }
         let elsewhere = TcpListener::bind(("127.0.0.2", held.port())).unwrap();
-        assert_eq!(listening.place(held.port()), Some(None), "{elsewhere:?}");
+        assert_eq!(listening.address_of(held.port()), Some(None), "{elsewhere:?}");
     }
 
     #[test]

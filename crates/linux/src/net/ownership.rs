@@ -59,7 +59,7 @@ pub enum Listener {
     /// All listening sockets are the tenant's.
     Tenant,
     /// No socket listens any more.
-    Nobody,
+    Gone,
     /// Another process listens.
     Other(Stranger),
     /// The tenant may be the owner; it cannot be found out.
@@ -109,7 +109,7 @@ impl Owner {
     pub fn find(&self, address: IpAddr, port: u16) -> Listener {
         let Ok(sockets) = listening::reached_at(address, port) else { return Listener::Unknown };
         if sockets.is_empty() {
-            return Listener::Nobody;
+            return Listener::Gone;
         }
         // A second look: the first may have missed a process that was passing a socket on to a
         // child.
@@ -132,9 +132,9 @@ impl Owner {
             return Listener::Tenant;
         }
         match listening::reached_at(address, port) {
-            Ok(now) if now != sockets => Listener::Nobody,
+            Ok(now) if now != sockets => Listener::Gone,
             // An ending process loses its descriptors a moment before its sockets close.
-            Ok(_) if self.has_ending_process() => Listener::Nobody,
+            Ok(_) if self.has_ending_process() => Listener::Gone,
             Ok(_) if self.is_readable() => Listener::Other(Stranger::default()),
             _ => Listener::Unknown,
         }
@@ -232,7 +232,7 @@ mod tests {
         assert!(ours.has(&sockets));
         assert_eq!(ours.find(LOCALHOST, port), Listener::Tenant);
         drop(server);
-        assert_eq!(ours.find(LOCALHOST, port), Listener::Nobody);
+        assert_eq!(ours.find(LOCALHOST, port), Listener::Gone);
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Stock {
         (2 * self.taken.max(self.taken_before)).clamp(STOCK, MOST_IN_STOCK)
     }
 
-    fn is_filled(&mut self) {
+    fn note_filled(&mut self) {
         self.taken_before = mem::take(&mut self.taken);
         self.filling = false;
     }
@@ -150,7 +150,7 @@ impl PortStock {
 
     /// Releases a port, which stays reserved for now. Returns whether the caller should have the
     /// stock filled: a fill closes surplus ports, and closing one takes as long as reserving one.
-    pub fn let_go(&self, port: HeldPort) -> bool {
+    pub fn release(&self, port: HeldPort) -> bool {
         let mut stock = self.lock();
         stock.released.push_back(port);
         stock.released.len() >= KEPT_RELEASED + STOCK && !mem::replace(&mut stock.filling, true)
@@ -189,11 +189,11 @@ impl PortStock {
                 continue;
             }
             if stock.ports.len() >= stock.wanted() {
-                break stock.is_filled();
+                break stock.note_filled();
             }
             // Without the lock: a start that takes a port meanwhile must not wait for the kernel.
             drop(stock);
-            let Ok(port) = HeldPort::reserve(FILL_TRIES, |_| true) else { break self.lock().is_filled() };
+            let Ok(port) = HeldPort::reserve(FILL_TRIES, |_| true) else { break self.lock().note_filled() };
             self.lock().ports.insert(0, port);
         }
     }
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_port_is_given_to_nobody_at_any_address() {
+    fn the_kernel_chooses_a_held_port_at_no_address() {
         let held = hold(200);
         for address in ["127.0.0.1", "127.0.0.2", "0.0.0.0", "::1", "::"] {
             let others: Vec<TcpListener> =
@@ -363,7 +363,7 @@ mod tests {
     fn a_port_can_be_held_again_after_its_server_and_its_connections_are_gone() {
         let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = server.local_addr().unwrap().port();
-        assert!(HeldPort::hold(port).is_err(), "somebody listens");
+        assert!(HeldPort::hold(port).is_err(), "it is listened on");
         let elsewhere = TcpListener::bind(("127.0.0.2", port)).unwrap();
         let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
         drop(server.accept().unwrap());
@@ -415,7 +415,7 @@ mod tests {
         let stock = PortStock::default();
         let ports = hold(KEPT_RELEASED + STOCK);
         let numbers: Vec<u16> = ports.iter().map(HeldPort::port).collect();
-        let asks = ports.into_iter().map(|port| stock.let_go(port));
+        let asks = ports.into_iter().map(|port| stock.release(port));
         assert_eq!(asks.filter(|should_fill| *should_fill).count(), 1, "it is asked for once");
         stock.fill();
         assert_eq!(stock.lock().released.len(), KEPT_RELEASED);

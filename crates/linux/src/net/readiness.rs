@@ -4,7 +4,7 @@
 //! The request is made once, and its answer awaited until the time is up. It is repeated only if
 //! the connection broke or the answer was not HTTP/1.
 
-use crate::net::beginning::Beginning;
+use crate::net::answer_kind::AnswerKind;
 use crate::net::listeners;
 use crate::net::listening::{self, LOOPBACK, Listening};
 use crate::net::ownership::{Listener, Owner, Stranger};
@@ -44,9 +44,9 @@ struct Progress {
     /// Requests made so far.
     requests: u32,
     /// The answer to the last request that is over; `Some(None)` if its connection broke.
-    last: Option<Option<Beginning>>,
+    last: Option<Option<AnswerKind>>,
     /// The protocol of the listener, if it is not HTTP/1.
-    speaks: Option<Beginning>,
+    speaks: Option<AnswerKind>,
 }
 
 /// The sockets and counters of readiness, shared by all starts. Dropping a future that it returned
@@ -93,7 +93,7 @@ impl Readiness {
                 let answer = answer.ok();
                 progress.last = Some(answer);
                 progress.speaks = match answer {
-                    Some(known @ (Beginning::Tls | Beginning::Http2)) => Some(known),
+                    Some(known @ (AnswerKind::Tls | AnswerKind::Http2)) => Some(known),
                     None if progress.requests == GREETED_AT => {
                         self.requests.identify(server, progress.requests).await
                     }
@@ -102,8 +102,8 @@ impl Readiness {
                 // The owner is checked again after the answer: the listener may have closed, and
                 // another process may have opened the port, or the tenant may now also listen at
                 // the first address.
-                if answer == Some(Beginning::Http1)
-                    && self.listening.place(port).is_none_or(|place| place == Some(address))
+                if answer == Some(AnswerKind::Http1)
+                    && self.listening.address_of(port).is_none_or(|place| place == Some(address))
                     && self.is_owned(owner, address, port).await?
                 {
                     return Ok(address);
@@ -115,7 +115,7 @@ impl Readiness {
 
     async fn until_listening(&self, port: u16, patience: &mut Patience<'_>) -> IpAddr {
         loop {
-            match self.listening.place(port) {
+            match self.listening.address_of(port) {
                 Some(Some(address)) => return address,
                 Some(None) => patience.pause().await,
                 None => return LOOPBACK[0],
@@ -137,7 +137,7 @@ impl Readiness {
         }
         match self.off_thread.run(move || owner.find(address, port)).await {
             Ok(Listener::Other(stranger)) => Err(stranger),
-            Ok(Listener::Nobody) => Ok(false),
+            Ok(Listener::Gone) => Ok(false),
             Ok(Listener::Tenant | Listener::Unknown) => Ok(true),
             // No thread could be started; the next look tries again.
             Err(_) => Ok(false),
@@ -146,13 +146,13 @@ impl Readiness {
 
     /// The loopback address at which the port is listened on; `None` if it is not, or if the
     /// kernel cannot be asked.
-    pub fn place(&self, port: u16) -> Option<IpAddr> {
-        self.listening.place(port).flatten()
+    pub fn listening_address(&self, port: u16) -> Option<IpAddr> {
+        self.listening.address_of(port).flatten()
     }
 
     /// Describes, for the message of a time-out, what was found instead of an answer.
     async fn found(&self, port: u16, owner: Owner, progress: Progress) -> String {
-        let Some(address) = self.listening.place(port).unwrap_or(Some(LOOPBACK[0])) else {
+        let Some(address) = self.listening.address_of(port).unwrap_or(Some(LOOPBACK[0])) else {
             let elsewhere = self.off_thread.run(move || listeners::named(owner.root)).await;
             return match &elsewhere.unwrap_or_default()[..] {
                 [] => "nothing listens there, nor does the tenant anywhere else".into(),
@@ -161,13 +161,13 @@ impl Readiness {
         };
         match progress.last {
             None => "it has taken the request and not answered yet".into(),
-            Some(_) if progress.speaks == Some(Beginning::Tls) => {
+            Some(_) if progress.speaks == Some(AnswerKind::Tls) => {
                 "what listens there speaks TLS, and must speak plain HTTP".into()
             }
-            Some(_) if progress.speaks == Some(Beginning::Http2) => {
+            Some(_) if progress.speaks == Some(AnswerKind::Http2) => {
                 "what listens there speaks HTTP/2 alone, and must speak HTTP/1.1, too".into()
             }
-            Some(Some(Beginning::Http1)) => "it answered and stopped listening".into(),
+            Some(Some(AnswerKind::Http1)) => "it answered and stopped listening".into(),
             Some(Some(_)) => "what it answers is no HTTP".into(),
             Some(None) => {
                 format!("{} ends each connection without an answer", SocketAddr::new(address, port))

@@ -9,7 +9,7 @@
 //! starts a second that would use up all ports, so all of these connections come from one reserved
 //! port.
 
-use crate::net::beginning::{Beginning, ENOUGH_BYTES};
+use crate::net::answer_kind::{AnswerKind, ENOUGH_BYTES};
 use crate::net::ports::HeldPort;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -67,9 +67,9 @@ impl Requests {
     /// Asks `GET /`, for the `number`th time, and waits as long as the connection holds. Returns
     /// the protocol of the answer. Errors: the connection was refused, or ended before the
     /// protocol was known.
-    pub async fn ask(&self, server: SocketAddr, number: u32) -> io::Result<Beginning> {
+    pub async fn ask(&self, server: SocketAddr, number: u32) -> io::Result<AnswerKind> {
         let connection = self.connect(server, number).await?;
-        let (door, name) = door()?;
+        let (relay, name) = relay()?;
         // No proxy from the host's environment, no redirect followed, no connection kept.
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -80,28 +80,28 @@ impl Requests {
             .map_err(io::Error::other)?;
         let request = client.get(format!("http://{server}/")).send();
         let passing = async {
-            let request = accept(&door).await?;
+            let request = accept(&relay).await?;
             // Closed, so that no other process can connect to it.
-            drop(door);
+            drop(relay);
             pass(&request, &connection).await
         };
         tokio::select! {
-            beginning = passing => beginning,
+            kind = passing => kind,
             // No answer is relayed, so the request ends only if it cannot be made.
             answer = request => Err(io::Error::other(answer.map_or_else(|error| error, |_| unreachable!("nothing was passed on")))),
         }
     }
 
     /// The protocol of a server that does not answer HTTP/1: TLS, HTTP/2, or `None` for any other.
-    pub async fn identify(&self, server: SocketAddr, number: u32) -> Option<Beginning> {
+    pub async fn identify(&self, server: SocketAddr, number: u32) -> Option<AnswerKind> {
         for greeting in [&TLS_GREETING[..], HTTP2_GREETING] {
             let greeted = async {
                 let connection = self.connect(server, number).await?;
                 write_all(&connection, greeting).await?;
-                beginning(&connection).await
+                answer_kind(&connection).await
             };
             match tokio::time::timeout(GREETING_TIMEOUT, greeted).await {
-                Ok(Ok(known @ (Beginning::Tls | Beginning::Http2))) => return Some(known),
+                Ok(Ok(known @ (AnswerKind::Tls | AnswerKind::Http2))) => return Some(known),
                 other => tracing::debug!(%server, ?other, "greeting in another protocol"),
             }
         }
@@ -151,18 +151,18 @@ fn is_about_source(error: &io::Error) -> bool {
 
 /// The socket that reqwest connects to, and its name. It is an abstract socket, which leaves no
 /// file behind.
-fn door() -> io::Result<(UnixListener, String)> {
+fn relay() -> io::Result<(UnixListener, String)> {
     // Each new hasher has a random key, so the name cannot be guessed.
     let name = format!("absolutejs-runtime-{:016x}", RandomState::new().hash_one(std::process::id()));
-    let door = blocking::UnixListener::bind_addr(&blocking::SocketAddr::from_abstract_name(&name)?)?;
-    door.set_nonblocking(true)?;
-    Ok((UnixListener::from_std(door)?, name))
+    let relay = blocking::UnixListener::bind_addr(&blocking::SocketAddr::from_abstract_name(&name)?)?;
+    relay.set_nonblocking(true)?;
+    Ok((UnixListener::from_std(relay)?, name))
 }
 
 /// Accepts reqwest's connection, and none of another process.
-async fn accept(door: &UnixListener) -> io::Result<UnixStream> {
+async fn accept(relay: &UnixListener) -> io::Result<UnixStream> {
     loop {
-        let (connection, _) = door.accept().await?;
+        let (connection, _) = relay.accept().await?;
         if connection.peer_cred()?.pid() == Some(std::process::id().cast_signed()) {
             return Ok(connection);
         }
@@ -170,7 +170,7 @@ async fn accept(door: &UnixListener) -> io::Result<UnixStream> {
 }
 
 /// Relays the request until the protocol of the answer is known.
-async fn pass(request: &UnixStream, server: &TcpStream) -> io::Result<Beginning> {
+async fn pass(request: &UnixStream, server: &TcpStream) -> io::Result<AnswerKind> {
     let passing_on = async {
         let mut bytes = [0; REQUEST_BYTES];
         loop {
@@ -179,13 +179,13 @@ async fn pass(request: &UnixStream, server: &TcpStream) -> io::Result<Beginning>
                 Ok(0) => std::future::pending().await,
                 Ok(length) => write_all(server, &bytes[..length]).await?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err::<Beginning, io::Error>(error),
+                Err(error) => return Err::<AnswerKind, io::Error>(error),
             }
         }
     };
     tokio::select! {
         biased;
-        beginning = beginning(server) => beginning,
+        kind = answer_kind(server) => kind,
         failed = passing_on => failed,
     }
 }
@@ -203,7 +203,7 @@ async fn write_all(server: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Tells the protocol of what the server sends. Reads at most `ENOUGH_BYTES`.
-async fn beginning(server: &TcpStream) -> io::Result<Beginning> {
+async fn answer_kind(server: &TcpStream) -> io::Result<AnswerKind> {
     let (mut bytes, mut length) = ([0; ENOUGH_BYTES], 0);
     loop {
         server.readable().await?;
@@ -213,8 +213,8 @@ async fn beginning(server: &TcpStream) -> io::Result<Beginning> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         }
-        match Beginning::of(&bytes[..length]) {
-            Beginning::Undecided => {}
+        match AnswerKind::of(&bytes[..length]) {
+            AnswerKind::Undecided => {}
             decided => {
                 clear(server);
                 return Ok(decided);

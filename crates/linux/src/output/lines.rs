@@ -113,7 +113,7 @@ async fn read_to_end(
                     return Ok(());
                 }
                 capacity.found_empty(pipe.get_ref());
-                cutter.rest();
+                cutter.free_buffer();
                 tokio::select! {
                     ready = pipe.readable() => ready?.clear_ready(),
                     _ = ended.changed() => {}
@@ -179,7 +179,7 @@ impl LineCutter {
     }
 
     /// Frees the buffer while there is nothing to read: most tenants are quiet most of the time.
-    pub fn rest(&mut self) {
+    pub fn free_buffer(&mut self) {
         self.drop_cut();
         self.bytes.shrink_to_fit();
     }
@@ -301,7 +301,7 @@ impl Tail {
         for line in newest.into_iter().rev() {
             self.lines.push_back((stream, beginning_of(line).to_owned()));
             while !self.fits(&[Stream::Stdout, Stream::Stderr], 1) {
-                self.forget_one();
+                self.drop_oldest();
             }
         }
     }
@@ -314,7 +314,7 @@ impl Tail {
     }
 
     /// Drops the oldest line of a stream that has more than its half.
-    fn forget_one(&mut self) {
+    fn drop_oldest(&mut self) {
         let loud = [Stream::Stdout, Stream::Stderr].map(|stream| (stream, !self.fits(&[stream], 2)));
         let oldest = self.lines.iter().position(|(stream, _)| loud.contains(&(*stream, true)));
         self.lines.remove(oldest.unwrap_or(0));
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_an_outsider_writes_without_end_does_not_keep_what_has_ended() {
+    async fn a_writer_outside_the_tree_does_not_delay_the_end() {
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         rustix::io::ioctl_fionbio(&reader, true).unwrap();
         rustix::io::write(&writer, b"from the tree\n").unwrap();

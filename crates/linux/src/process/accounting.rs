@@ -25,7 +25,7 @@ use warden::Stat;
 
 /// For how long the reading of a sleeping process counts as current: the kernel can take memory
 /// from it meanwhile.
-const GOOD_FOR_MS: u64 = 5_000;
+const CURRENT_FOR_MS: u64 = 5_000;
 
 /// The tree to account for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Table {
         let pids = entries.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<u32>().ok());
         for pid in pids {
             let ran_ns = cpu_clock::of_process(pid);
-            let known = last.seen(pid).filter(|known| table.is_good(known, ran_ns, now_ms)).copied();
+            let known = last.seen(pid).filter(|known| table.is_current(known, ran_ns, now_ms)).copied();
             let read = || Some(Seen { stat: Stat::read(proc, pid).ok()??, ran_ns, read_at_ms: now_ms });
             if let Some(seen) = known.or_else(read) {
                 table.add(seen);
@@ -153,14 +153,14 @@ impl Table {
     /// Whether an earlier reading of a process is still current. The process must have the same
     /// parent: a parent that has ended leaves its children to another process, and a parent that
     /// is younger than the child has got the old parent's pid.
-    fn is_good(&self, known: &Seen, ran_ns: Option<u64>, now_ms: u64) -> bool {
+    fn is_current(&self, known: &Seen, ran_ns: Option<u64>, now_ms: u64) -> bool {
         let has_not_run = ran_ns.is_some() && ran_ns == known.ran_ns;
         let keeps_parent = || {
             self.seen(known.stat.parent).is_some_and(|parent| {
                 !parent.stat.has_ended && parent.stat.started_at_ticks <= known.stat.started_at_ticks
             })
         };
-        has_not_run && now_ms < known.read_at_ms + GOOD_FOR_MS && keeps_parent()
+        has_not_run && now_ms < known.read_at_ms + CURRENT_FOR_MS && keeps_parent()
     }
 
     /// The usage of a tree; `look` reads a process again.
@@ -273,16 +273,16 @@ mod tests {
         };
         let child = seen(8, 7, 50, false);
         let mut table = Table::default();
-        assert!(!table.is_good(&child, Some(1_000), 1), "the parent is gone");
+        assert!(!table.is_current(&child, Some(1_000), 1), "the parent is gone");
         table.add(seen(7, 1, 49, false));
-        assert!(table.is_good(&child, Some(1_000), 1));
-        assert!(!table.is_good(&child, Some(1_001), 1), "it ran");
-        assert!(!table.is_good(&child, None, 1), "it has no clock");
-        assert!(!table.is_good(&child, Some(1_000), GOOD_FOR_MS), "its memory may have changed");
+        assert!(table.is_current(&child, Some(1_000), 1));
+        assert!(!table.is_current(&child, Some(1_001), 1), "it ran");
+        assert!(!table.is_current(&child, None, 1), "it has no clock");
+        assert!(!table.is_current(&child, Some(1_000), CURRENT_FOR_MS), "its memory may have changed");
         for parent in [seen(7, 1, 49, true), seen(7, 1, 51, false)] {
             let mut table = Table::default();
             table.add(parent);
-            assert!(!table.is_good(&child, Some(1_000), 1), "it has another parent by now");
+            assert!(!table.is_current(&child, Some(1_000), 1), "it has another parent by now");
         }
     }
 }

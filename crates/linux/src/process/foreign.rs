@@ -134,29 +134,29 @@ impl Foreign {
     /// asked to end, the rest of the group is asked too and waited for; otherwise it is killed.
     /// Returns the exit code if the process is a child of the host: the kernel tells it only to
     /// the parent.
-    pub async fn outlive_and_clear_group(&self, off_thread: OffThread) -> Option<i32> {
+    pub async fn wait_and_clear_group(&self, off_thread: OffThread) -> Option<i32> {
         let asking = tokio::select! {
             biased;
-            () = self.outlive() => None,
+            () = self.wait_for_end() => None,
             () = self.to_be_asked.notified(), if self.leads_group => {
                 Some(Asking::of(self.pid, self.pidfd.clone(), off_thread).await)
             }
         };
-        self.outlive().await;
+        self.wait_for_end().await;
         if asking.is_none() && self.leads_group {
             let _ = send_to_group(&self.pidfd, Signal::KILL);
         }
         // Read at once: once the process is reaped, older kernels no longer tell it.
         let exit_code = if self.is_child { self.exit_code().await } else { None };
         if let Some(asking) = asking {
-            asking.outlive_rest(&self.is_forced).await;
+            asking.end_rest(&self.is_forced).await;
         }
         exit_code
     }
 
     /// Waits for the end of the process. A kernel that is short of memory may refuse to watch it;
     /// then the process is looked at again and again.
-    async fn outlive(&self) {
+    async fn wait_for_end(&self) {
         if let Ok(watched) = watch_shared(self.pidfd.clone()) {
             let _ = watched.readable().await;
         }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn wait_for_end(foreign: &Foreign) -> Option<i32> {
-        block_on(foreign.outlive_and_clear_group(OffThread::default()))
+        block_on(foreign.wait_and_clear_group(OffThread::default()))
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_is_known_at_whatever_moment_somebody_else_reaps() {
+    fn the_exit_code_is_known_whenever_the_host_reaps_the_child() {
         let rounds = if kernel_tells_of_the_reaped() { 200 } else { 0 };
         for round in 0..rounds {
             let code = round % 5;
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_ended_with_its_leader_and_nobody_else_is() {
+    fn a_group_is_ended_with_its_leader_and_no_other_process_is() {
         let mut other = Command::new("sleep").arg("60").spawn().unwrap();
         let script = "sleep 60 & echo started; wait";
         let mut leader = Command::new("sh");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_asked_is_not_asked_again() {
+    fn a_process_that_was_asked_is_not_asked_again() {
         let script = "trap 'echo asked' TERM; trap 'exit 3' WINCH; echo up; while :; do sleep 0.01; done";
         for is_waited_for in [false, true] {
             let mut child = Command::new("sh");

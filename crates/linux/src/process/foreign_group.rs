@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use warden::reaction::{CARE_MS, FREEZE_MS, LOOK_MS, is_at_work};
+use warden::reaction::{FREEZE_MS, LOOK_MS, WAIT_BUDGET_MS, is_at_work};
 use warden::{Disposition, Reaction, Stat};
 
 /// The most processes that are stopped while one is asked: each costs some system calls on the
@@ -72,7 +72,7 @@ impl Asking {
     /// Asks the leader, to which the pidfd belongs.
     pub async fn of(leader: Pid, pidfd: Arc<OwnedFd>, off_thread: OffThread) -> Asking {
         let (known, settled, listeners) = Default::default();
-        let looks_left = CARE_MS / LOOK_MS;
+        let looks_left = WAIT_BUDGET_MS / LOOK_MS;
         let mut asking = Asking { leader, pidfd, off_thread, known, settled, listeners, looks_left };
         let members = asking.look().await.unwrap_or_default();
         match members.iter().find(|seen| seen.member.pid == leader) {
@@ -87,7 +87,7 @@ impl Asking {
 
     /// To be called when the leader has ended: asks the remaining members as their parents go,
     /// kills them once `is_forced` is set, and waits until none is left.
-    pub async fn outlive_rest(mut self, is_forced: &AtomicBool) {
+    pub async fn end_rest(mut self, is_forced: &AtomicBool) {
         let mut pause = PAUSE_FIRST;
         loop {
             let members = match self.look().await {
@@ -158,7 +158,7 @@ impl Asking {
         // in turn while those below it are still stopped.
         while let Some(member) = stopped.first() {
             let was_passed_it = member.disposition().is_some_and(|it| it.is_pending);
-            stopped.go_on_with_first();
+            stopped.continue_first();
             if was_passed_it {
                 self.settled.insert(member);
                 self.await_reaction(member).await;
@@ -220,7 +220,7 @@ impl Stopped {
         self.0.front().copied()
     }
 
-    fn go_on_with_first(&mut self) {
+    fn continue_first(&mut self) {
         if let Some(member) = self.0.pop_front() {
             member.signal(Signal::CONT);
         }
@@ -230,7 +230,7 @@ impl Stopped {
 impl Drop for Stopped {
     fn drop(&mut self) {
         while !self.0.is_empty() {
-            self.go_on_with_first();
+            self.continue_first();
         }
     }
 }
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_stopped_goes_on_when_the_asking_is_given_up() {
+    fn stopped_members_are_continued_when_the_asking_is_dropped() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         // The leader handles the signal for longer than it is waited for.
         let child = "trap : TERM; echo up; while :; do sleep 0.01; done";

@@ -95,7 +95,7 @@ mod tests {
     use std::process::{Child, Command};
 
     /// A process in a session of its own.
-    fn lonely() -> (Child, Pid) {
+    fn session_leader() -> (Child, Pid) {
         let child = Command::new("setsid").args(["sleep", "60"]).spawn().unwrap();
         let pid = Pid::from_child(&child);
         while look(vec![pid], false).unwrap().is_empty() {
@@ -106,11 +106,11 @@ mod tests {
 
     #[test]
     fn a_session_seen_empty_is_never_looked_at_again() {
-        let ((mut one, first), (mut other, second)) = (lonely(), lonely());
+        let ((mut one, first), (mut other, second)) = (session_leader(), session_leader());
         one.kill().unwrap();
         one.wait().unwrap();
         let left = look(vec![first, second], false).unwrap();
-        assert_eq!(left, [second], "whoever gets the other's number is left alone");
+        assert_eq!(left, [second], "a later session with the other's number is left alone");
         assert_eq!(look(left.clone(), true).unwrap(), [second]);
         other.wait().unwrap();
         assert_eq!(look(left, true).unwrap(), []);

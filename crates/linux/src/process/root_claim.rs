@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_root_is_claimed_once_by_whatever_path_until_it_is_let_go() {
+    fn a_root_is_claimed_once_by_whatever_path_until_it_is_dropped() {
         let root = std::env::temp_dir().join(format!("root-claim-{}", std::process::id()));
         fs::create_dir_all(&root).unwrap();
         let link = root.with_extension("link");

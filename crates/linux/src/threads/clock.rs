@@ -3,7 +3,7 @@
 //! The steady clock leaves out time in which this host did not run (it was stopped, debugged, or
 //! paused with its machine), so such time makes no deadline late. It shows as a gap between two
 //! readings of the clock. While a task waits for something short ([`timeout`], and
-//! [`Sleep::Attentive`]) the clock is read every [`BEAT`], so that a gap is known exactly. An idle
+//! [`Sleep::WithBeats`]) the clock is read every [`BEAT`], so that a gap is known exactly. An idle
 //! host is not woken for that: there a gap shows when a timer fires late, and then all time since
 //! the last reading is left out, since it is not known when the gap began.
 #![allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
@@ -41,7 +41,7 @@ struct Steady {
     /// The last time that it returned: it never goes back.
     shown_ms: u64,
     /// The number of tasks that read it every [`BEAT`]; without any, a gap means nothing.
-    attentive: u32,
+    with_beats: u32,
     /// How long the machine has been suspended so far, which the kernel's clock leaves out by
     /// itself; `None` before the first reading.
     suspended_ms: Option<u64>,
@@ -58,7 +58,7 @@ impl Steady {
         lost_ms: 0,
         lost_until_ms: 0,
         shown_ms: 0,
-        attentive: 0,
+        with_beats: 0,
         suspended_ms: None,
         absences: 0,
         last_absence: (0, 0),
@@ -66,7 +66,7 @@ impl Steady {
 
     /// Notes a reading of `raw_ms`. Returns the steady time.
     fn look(&mut self, raw_ms: u64) -> u64 {
-        if self.attentive > 0 && raw_ms.saturating_sub(self.seen_ms) > LONGEST_GAP_MS {
+        if self.with_beats > 0 && raw_ms.saturating_sub(self.seen_ms) > LONGEST_GAP_MS {
             self.lose(self.seen_ms, raw_ms);
         }
         // Another thread may have noted a later reading.
@@ -122,7 +122,7 @@ impl Attention {
     fn begin() -> Attention {
         let mut steady = steady();
         steady.look(raw_ms());
-        steady.attentive += 1;
+        steady.with_beats += 1;
         drop(steady);
         Attention
     }
@@ -130,7 +130,7 @@ impl Attention {
 
 impl Drop for Attention {
     fn drop(&mut self) {
-        steady().attentive -= 1;
+        steady().with_beats -= 1;
     }
 }
 
@@ -143,18 +143,18 @@ pub fn steady_ms() -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sleep {
     /// Wakes every [`BEAT`], and so knows such time exactly.
-    Attentive,
+    WithBeats,
     /// Wakes only at the end.
-    Sound,
+    WithoutBeats,
 }
 
-/// Sleeps until the steady clock shows `at_ms`, or returns earlier: `Attentive` after at most one
+/// Sleeps until the steady clock shows `at_ms`, or returns earlier: `WithBeats` after at most one
 /// [`BEAT`], and either kind when time was left out meanwhile. Returns whether the time has come.
 pub async fn sleep_until(at_ms: u64, how: Sleep) -> bool {
-    let _attention = (how == Sleep::Attentive).then(Attention::begin);
+    let _attention = (how == Sleep::WithBeats).then(Attention::begin);
     steady().suspended(suspended_ms());
     let wait = Duration::from_millis(at_ms.saturating_sub(steady_ms()));
-    let wait = if how == Sleep::Attentive { wait.min(BEAT) } else { wait };
+    let wait = if how == Sleep::WithBeats { wait.min(BEAT) } else { wait };
     let due = origin() + Duration::from_millis(raw_ms()) + wait;
     tokio::time::sleep_until(due.into()).await;
     let due_ms = (due - origin()).as_millis() as u64;
@@ -167,7 +167,7 @@ pub async fn sleep_until(at_ms: u64, how: Sleep) -> bool {
 pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let _attention = Attention::begin();
     let until_ms = steady_ms().saturating_add(limit.as_millis() as u64);
-    let late = async { while !sleep_until(until_ms, Sleep::Attentive).await {} };
+    let late = async { while !sleep_until(until_ms, Sleep::WithBeats).await {} };
     let (mut work, mut late) = (pin!(work), pin!(late));
     // The work is polled first: a result in the last moment counts.
     poll_fn(|context| match work.as_mut().poll(context) {
@@ -213,12 +213,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_is_left_out_while_somebody_looks_regularly() {
-        let mut steady = Steady { attentive: 1, ..Steady::NEW };
+    fn a_gap_is_left_out_while_the_clock_is_read_regularly() {
+        let mut steady = Steady { with_beats: 1, ..Steady::NEW };
         assert_eq!(steady.look(250), 250);
         assert_eq!(steady.look(1_000), 1_000, "a busy machine");
         assert_eq!(steady.look(34_000), 1_000);
-        assert_eq!(steady.fired(1_250, 34_000), 1_000, "once, whoever notices it");
+        assert_eq!(steady.fired(1_250, 34_000), 1_000, "once, whether a reading or a timer shows it");
         assert_eq!(steady.look(34_250), 1_250);
         assert_eq!(steady.look(34_100), 1_250, "it never goes back");
         assert_eq!(steady.absences, 1);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn without_anybody_looking_a_gap_says_nothing_and_a_late_timer_does() {
+    fn without_regular_readings_only_a_late_timer_shows_a_gap() {
         let mut steady = Steady::NEW;
         assert_eq!(steady.look(100), 100);
         assert_eq!(steady.look(60_000), 60_000, "nothing was to be done");

@@ -6,7 +6,7 @@
 //! rights or limits have changed (it has dropped its privileges, say) starts another warden. The
 //! former one exits when its last tenant has ended, and until then stops its tenants as before.
 
-mod heirs;
+mod inherited;
 mod link;
 
 use rustix::io::Errno;
@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use warden::{LaunchSpec, LaunchStep, StopStage, host};
 
-use self::heirs::Heirs;
+use self::inherited::InheritedWardens;
 use self::link::Link;
 use crate::host::proc_check;
 use crate::process::orphans;
@@ -155,7 +155,7 @@ pub struct WardenClient {
     /// One connection, unless the host's rights or limits have changed. A closed one stays until
     /// its warden's end has been seen.
     connections: Mutex<Vec<Connection>>,
-    heirs: Heirs,
+    inherited: InheritedWardens,
     next_number: std::sync::atomic::AtomicU64,
 }
 
@@ -175,7 +175,7 @@ impl WardenClient {
             path,
             off_thread,
             connections: Mutex::default(),
-            heirs: Heirs::default(),
+            inherited: InheritedWardens::default(),
             next_number: 1.into(),
         }
     }
@@ -208,14 +208,14 @@ impl WardenClient {
                 let order = Order { number, packet, pending: None };
                 let _ = connection.errands.send(Errand::Order(order));
             }
-            wake(&connection.process);
+            continue_stopped(&connection.process);
         }
     }
 
     /// Continues the wardens and their keepers, in case they were stopped.
     pub fn continue_helpers(&self) {
         for connection in &*self.lock() {
-            wake(&connection.process);
+            continue_stopped(&connection.process);
             let order = Order { number: 0, packet: Packet::Continue, pending: None };
             let _ = connection.errands.send(Errand::Order(order));
         }
@@ -230,7 +230,7 @@ impl WardenClient {
         if let Ok(outcome) = tokio::time::timeout(LATE_AFTER, started).await {
             return Some(outcome.unwrap_or(Err(LaunchError::WardenLost)));
         }
-        self.lock().iter().for_each(|connection| wake(&connection.process));
+        self.lock().iter().for_each(|connection| continue_stopped(&connection.process));
         None
     }
 
@@ -268,7 +268,7 @@ impl WardenClient {
         proc_check::require_own().map_err(LaunchError::Unsupported)?;
         surroundings.assume().map_err(LaunchError::Surroundings)?;
         let known: Vec<Pid> = self.lock().iter().map(|connection| connection.pid).collect();
-        self.heirs.reap_except(&known);
+        self.inherited.reap_except(&known);
         let opened = Program::held(&self.path)
             .and_then(|program| open(&program, surroundings.clone(), self.off_thread.clone()));
         opened.map_err(|error| LaunchError::Warden { path: self.path.clone(), error })
@@ -290,7 +290,7 @@ impl WardenClient {
 
 /// Continues a warden that may have been stopped, so that it reads what it is sent. If the host
 /// ends, the kernel continues it (see `set_parent_process_death_signal` in the warden).
-fn wake(process: &OwnedFd) {
+fn continue_stopped(process: &OwnedFd) {
     let _ = pidfd_send_signal(process, Signal::CONT);
 }
 
@@ -342,7 +342,7 @@ fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) ->
 }
 
 async fn reap(process: Arc<OwnedFd>) {
-    wake(&process);
+    continue_stopped(&process);
     let Ok(watched) = watch_shared(process.clone()) else { return };
     let exit = tokio::time::timeout(Duration::from_millis(EXIT_GRACE_MS), watched.readable());
     if exit.await.is_err() {
@@ -356,11 +356,11 @@ async fn reap(process: Arc<OwnedFd>) {
         }
         let _ = watched.readable().await;
     }
-    forget(&process);
+    reap_ended(&process);
 }
 
 /// Reaps a child that has ended, without waiting.
-fn forget(process: &OwnedFd) {
+fn reap_ended(process: &OwnedFd) {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     // ECHILD means that the child is reaped already: the host ignores SIGCHLD, or reaps all
     // children itself.

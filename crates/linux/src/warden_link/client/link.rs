@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
-use warden::{Report, Setback, host};
+use warden::{Report, SocketFailure, host};
 
 use super::{Ended, Errand, LaunchError, Order, Packet, Pending, Started};
 use crate::threads::clock;
@@ -89,12 +89,12 @@ impl Link {
                 Ok(None) => return Err(Lost),
                 Err(error) => error,
             };
-            match Setback::from(&error) {
-                Setback::NotReady => return Ok(()),
-                Setback::Passing => tokio::time::sleep(SHORTAGE_PAUSE).await,
+            match SocketFailure::from(&error) {
+                SocketFailure::NotReady => return Ok(()),
+                SocketFailure::Passing => tokio::time::sleep(SHORTAGE_PAUSE).await,
                 // With an unreadable socket, or a warden of another protocol, the ends of tenants
                 // would go unnoticed; so the warden counts as lost.
-                Setback::Closed | Setback::Refused => {
+                SocketFailure::Closed | SocketFailure::Refused => {
                     tracing::error!(%error, "reading from the warden failed");
                     return Err(Lost);
                 }
@@ -136,17 +136,17 @@ impl Link {
         self.pending.extend(pending.map(|pending| (number, pending)));
         let since = clock::start();
         while let Err(error) = packet.send(self.socket.get_ref(), number) {
-            match Setback::from(&error) {
-                Setback::NotReady => self.wait_for_room().await?,
-                Setback::Passing if !packet.is_given_up(since) => self.wait_out_shortage().await?,
-                Setback::Passing | Setback::Refused => {
+            match SocketFailure::from(&error) {
+                SocketFailure::NotReady => self.wait_for_room().await?,
+                SocketFailure::Passing if !packet.is_given_up(since) => self.wait_out_shortage().await?,
+                SocketFailure::Passing | SocketFailure::Refused => {
                     tracing::error!(%error, number, "an order could not be sent to the warden");
                     // Only a launch has receivers to tell; a stop that can never be sent is a
                     // defect.
                     self.fail(number, LaunchError::HandOver(error));
                     return Ok(());
                 }
-                Setback::Closed => {
+                SocketFailure::Closed => {
                     tracing::error!(%error, number, "writing to the warden failed");
                     return Err(Lost);
                 }
@@ -221,9 +221,9 @@ mod tests {
                     }
                 };
                 crowd.push((ours, theirs));
-                match Setback::from(&refused) {
-                    Setback::NotReady => {}
-                    Setback::Passing => return Crowd(crowd),
+                match SocketFailure::from(&refused) {
+                    SocketFailure::NotReady => {}
+                    SocketFailure::Passing => return Crowd(crowd),
                     other => panic!("{refused}: {other:?}"),
                 }
             }

@@ -5,7 +5,7 @@ pub const ENOUGH_BYTES: usize = 256;
 
 /// The protocol of an answer, told from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beginning {
+pub enum AnswerKind {
     /// HTTP/1 with any status: the tenant serves.
     Http1,
     Tls,
@@ -16,21 +16,21 @@ pub enum Beginning {
     Undecided,
 }
 
-impl Beginning {
-    pub fn of(bytes: &[u8]) -> Beginning {
+impl AnswerKind {
+    pub fn of(bytes: &[u8]) -> AnswerKind {
         // A client must skip empty lines before the status line.
         let text = bytes.trim_ascii_start();
         let is_like = |whole: &[u8]| whole.starts_with(&text[..text.len().min(whole.len())]);
         let verdict = if is_like(b"HTTP/1.") {
-            if text.len() < b"HTTP/1.".len() { Beginning::Undecided } else { Beginning::Http1 }
+            if text.len() < b"HTTP/1.".len() { AnswerKind::Undecided } else { AnswerKind::Http1 }
         } else if is_tls(bytes) {
-            Beginning::Tls
+            AnswerKind::Tls
         } else {
             http2(bytes)
         };
         // Blanks alone would leave the verdict open for ever.
-        if verdict == Beginning::Undecided && bytes.len() >= ENOUGH_BYTES {
-            Beginning::Foreign
+        if verdict == AnswerKind::Undecided && bytes.len() >= ENOUGH_BYTES {
+            AnswerKind::Foreign
         } else {
             verdict
         }
@@ -44,7 +44,7 @@ fn is_tls(bytes: &[u8]) -> bool {
 
 /// An HTTP/2 server begins with a SETTINGS frame: three bytes of length, a type, flags, and stream
 /// 0.
-fn http2(bytes: &[u8]) -> Beginning {
+fn http2(bytes: &[u8]) -> AnswerKind {
     const SETTINGS: u8 = 4;
     const GOAWAY: u8 = 7;
     let fits = |(index, byte): (usize, &u8)| match index {
@@ -53,10 +53,10 @@ fn http2(bytes: &[u8]) -> Beginning {
         _ => true,
     };
     match bytes {
-        [0x15 | 0x16] => Beginning::Undecided,
-        _ if !bytes.iter().take(9).enumerate().all(fits) => Beginning::Foreign,
-        _ if bytes.len() < 9 => Beginning::Undecided,
-        _ => Beginning::Http2,
+        [0x15 | 0x16] => AnswerKind::Undecided,
+        _ if !bytes.iter().take(9).enumerate().all(fits) => AnswerKind::Foreign,
+        _ if bytes.len() < 9 => AnswerKind::Undecided,
+        _ => AnswerKind::Http2,
     }
 }
 
@@ -73,27 +73,27 @@ mod tests {
             "HTTP/1.1 000 Nope",
             "HTTP/1.",
         ] {
-            assert_eq!(Beginning::of(answer.as_bytes()), Beginning::Http1, "{answer:?}");
+            assert_eq!(AnswerKind::of(answer.as_bytes()), AnswerKind::Http1, "{answer:?}");
         }
         for part in ["", "\r\n", "H", "HTTP/1"] {
-            assert_eq!(Beginning::of(part.as_bytes()), Beginning::Undecided, "{part:?}");
+            assert_eq!(AnswerKind::of(part.as_bytes()), AnswerKind::Undecided, "{part:?}");
         }
     }
 
     #[test]
     fn other_protocols_are_told_apart() {
         for other in ["SSH-2.0-OpenSSH_9.6\r\n", "ok", "HTTP/2 200", "ICY 200 OK", "\u{0}\u{0}\u{6}\u{9}"] {
-            assert_eq!(Beginning::of(other.as_bytes()), Beginning::Foreign, "{other:?}");
+            assert_eq!(AnswerKind::of(other.as_bytes()), AnswerKind::Foreign, "{other:?}");
         }
-        assert_eq!(Beginning::of(&[0x15, 3, 1, 0, 2, 2, 70]), Beginning::Tls);
-        assert_eq!(Beginning::of(&[0x16]), Beginning::Undecided);
-        assert_eq!(Beginning::of(&[0, 0, 18, 4, 0, 0, 0, 0, 0, 0, 3]), Beginning::Http2);
-        assert_eq!(Beginning::of(&[0, 0, 18, 4]), Beginning::Undecided);
+        assert_eq!(AnswerKind::of(&[0x15, 3, 1, 0, 2, 2, 70]), AnswerKind::Tls);
+        assert_eq!(AnswerKind::of(&[0x16]), AnswerKind::Undecided);
+        assert_eq!(AnswerKind::of(&[0, 0, 18, 4, 0, 0, 0, 0, 0, 0, 3]), AnswerKind::Http2);
+        assert_eq!(AnswerKind::of(&[0, 0, 18, 4]), AnswerKind::Undecided);
     }
 
     #[test]
-    fn nobody_keeps_the_verdict_waiting_with_blanks() {
-        assert_eq!(Beginning::of(&[b'\n'; ENOUGH_BYTES - 1]), Beginning::Undecided);
-        assert_eq!(Beginning::of(&[b'\n'; ENOUGH_BYTES]), Beginning::Foreign);
+    fn blanks_alone_become_foreign() {
+        assert_eq!(AnswerKind::of(&[b'\n'; ENOUGH_BYTES - 1]), AnswerKind::Undecided);
+        assert_eq!(AnswerKind::of(&[b'\n'; ENOUGH_BYTES]), AnswerKind::Foreign);
     }
 }

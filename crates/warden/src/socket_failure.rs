@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 /// What an error of a packet socket means for the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setback {
+pub enum SocketFailure {
     /// There is no room, or nothing to read. A poll of the socket tells when to try again.
     NotReady,
     /// The machine or the user is short of a resource, and no event tells when that is over. To be
@@ -18,24 +18,24 @@ pub enum Setback {
     Refused,
 }
 
-impl From<Errno> for Setback {
-    fn from(errno: Errno) -> Setback {
+impl From<Errno> for SocketFailure {
+    fn from(errno: Errno) -> SocketFailure {
         match errno {
-            Errno::AGAIN => Setback::NotReady,
+            Errno::AGAIN => SocketFailure::NotReady,
             // ETOOMANYREFS can be caused by other processes: descriptors in flight are counted for
             // each user.
             Errno::INTR | Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS | Errno::MFILE | Errno::NFILE => {
-                Setback::Passing
+                SocketFailure::Passing
             }
-            Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN | Errno::CONNREFUSED => Setback::Closed,
-            _ => Setback::Refused,
+            Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN | Errno::CONNREFUSED => SocketFailure::Closed,
+            _ => SocketFailure::Refused,
         }
     }
 }
 
-impl From<&io::Error> for Setback {
-    fn from(error: &io::Error) -> Setback {
-        Errno::from_io_error(error).map_or(Setback::Refused, Setback::from)
+impl From<&io::Error> for SocketFailure {
+    fn from(error: &io::Error) -> SocketFailure {
+        Errno::from_io_error(error).map_or(SocketFailure::Refused, SocketFailure::from)
     }
 }
 
@@ -46,17 +46,17 @@ mod tests {
     #[test]
     fn only_an_end_that_is_gone_counts_as_gone() {
         for errno in [Errno::PIPE, Errno::CONNRESET, Errno::NOTCONN, Errno::CONNREFUSED] {
-            assert_eq!(Setback::from(errno), Setback::Closed, "{errno}");
+            assert_eq!(SocketFailure::from(errno), SocketFailure::Closed, "{errno}");
         }
         let passing =
             [Errno::INTR, Errno::NOBUFS, Errno::NOMEM, Errno::TOOMANYREFS, Errno::MFILE, Errno::NFILE];
         for errno in passing {
-            assert_eq!(Setback::from(errno), Setback::Passing, "{errno}");
-            assert_eq!(Setback::from(&io::Error::from(errno)), Setback::Passing, "{errno}");
+            assert_eq!(SocketFailure::from(errno), SocketFailure::Passing, "{errno}");
+            assert_eq!(SocketFailure::from(&io::Error::from(errno)), SocketFailure::Passing, "{errno}");
         }
-        assert_eq!(Setback::from(Errno::AGAIN), Setback::NotReady);
+        assert_eq!(SocketFailure::from(Errno::AGAIN), SocketFailure::NotReady);
         for error in [io::Error::from(Errno::MSGSIZE), io::ErrorKind::InvalidData.into()] {
-            assert_eq!(Setback::from(&error), Setback::Refused, "{error}");
+            assert_eq!(SocketFailure::from(&error), SocketFailure::Refused, "{error}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! know them. Such wardens exit by themselves, since their sockets were closed; unless they are
 //! reaped, each stays as a zombie.
 
-use super::forget;
+use super::reap_ended;
 use crate::process::children::children_of;
 use crate::threads::watched::watch_shared;
 use procfs::process::Process;
@@ -16,11 +16,11 @@ const NAME: &str = "abs-warden";
 
 /// The inherited wardens whose end is waited for. Dropping it stops none of these waits.
 #[derive(Default)]
-pub struct Heirs {
+pub struct InheritedWardens {
     watched: Arc<Mutex<HashSet<Pid>>>,
 }
 
-impl Heirs {
+impl InheritedWardens {
     /// Waits, in the background, for the end of every warden that is a child of this process and
     /// not in `known`, and reaps it.
     pub fn reap_except(&self, known: &[Pid]) {
@@ -32,13 +32,13 @@ impl Heirs {
             let Ok(process) = pidfd_open(pid, PidfdFlags::empty()).map(Arc::new) else { continue };
             let Ok(watched) = watch_shared(process.clone()) else { continue };
             lock(&self.watched).insert(pid);
-            let heirs = self.watched.clone();
+            let inherited = self.watched.clone();
             tokio::spawn(async move {
                 let has_ended = watched.readable().await.is_ok();
                 // Removed before the child is reaped, since the pid may be reused after that.
-                lock(&heirs).remove(&pid);
+                lock(&inherited).remove(&pid);
                 if has_ended {
-                    forget(&process);
+                    reap_ended(&process);
                 }
             });
         }

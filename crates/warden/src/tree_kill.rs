@@ -23,7 +23,7 @@ const PAUSE_FIRST_MS: u64 = 2;
 const PAUSE_MAX_MS: u64 = 500;
 
 /// From this many members on, killed processes die one after the other (see [`priority::hasten`]).
-const CROWD: usize = 100;
+const MANY: usize = 100;
 
 /// A process that has ended and could not be reaped for this long is held by a tracer outside the
 /// tree, which has to wait for it first and may never do so. It runs no code and holds no
@@ -33,20 +33,20 @@ const HELD_AFTER_MS: u64 = 100;
 /// The killing of a tree, round by round, until the caller finds that it is gone. Dropping it
 /// sends nothing; processes that a round has stopped were also killed in it.
 #[derive(Debug)]
-pub struct Hunt {
+pub struct TreeKill {
     due_ms: u64,
     pause_ms: u64,
     /// Processes that were killed, each with its start time. They may take a while to be gone, but
     /// make no process any more, and need no second signal.
-    struck: HashMap<Pid, u64>,
+    killed: HashMap<Pid, u64>,
     /// Since when all remaining processes have ended without being reaped.
     ended_since_ms: Option<u64>,
 }
 
-impl Hunt {
+impl TreeKill {
     /// The first round is due at once.
     pub fn new() -> Self {
-        Hunt { due_ms: 0, pause_ms: PAUSE_FIRST_MS, struck: HashMap::new(), ended_since_ms: None }
+        TreeKill { due_ms: 0, pause_ms: PAUSE_FIRST_MS, killed: HashMap::new(), ended_since_ms: None }
     }
 
     /// The time until the next round.
@@ -61,16 +61,16 @@ impl Hunt {
         }
         priority::take_precedence();
         // Stopped first, so that none can fork or restart another while they are killed.
-        let mut prey = Prey { root: scope.root, struck: &self.struck, members: HashMap::new() };
-        let children = prey.look(scope);
+        let mut tree = Tree { root: scope.root, killed: &self.killed, members: HashMap::new() };
+        let children = tree.look(scope);
         for _ in 1..LOOKS_MAX {
-            let before = prey.members.len();
-            let _ = prey.look(scope);
-            if prey.members.len() == before {
+            let before = tree.members.len();
+            let _ = tree.look(scope);
+            if tree.members.len() == before {
                 break;
             }
         }
-        let new = prey.kill();
+        let new = tree.kill();
         priority::give_way();
         let is_quiet = new.is_empty();
         self.pause_ms = if is_quiet { (self.pause_ms * 2).min(PAUSE_MAX_MS) } else { PAUSE_FIRST_MS };
@@ -78,9 +78,9 @@ impl Hunt {
         // took.
         let end_ms = clock::now_ms();
         self.due_ms = end_ms + self.pause_ms.max(end_ms - now_ms);
-        self.struck.extend(new);
+        self.killed.extend(new);
         match children {
-            Ok(children) if children.is_empty() => Found::Nobody,
+            Ok(children) if children.is_empty() => Found::Empty,
             Ok(children) if is_quiet && self.are_held(&children, end_ms) => Found::Held,
             Ok(_) => Found::Some,
             Err(_) => Found::Unseen,
@@ -103,7 +103,7 @@ pub enum Found {
     /// The look failed, so it is not known whether there are any.
     Unseen,
     /// There are none.
-    Nobody,
+    Empty,
     /// All of them have ended, and a tracer keeps them from being reaped.
     Held,
     /// There are some.
@@ -111,21 +111,21 @@ pub enum Found {
 }
 
 /// The tree as one round finds it.
-struct Prey<'a> {
+struct Tree<'a> {
     root: Pid,
-    struck: &'a HashMap<Pid, u64>,
+    killed: &'a HashMap<Pid, u64>,
     members: HashMap<Pid, Member>,
 }
 
 struct Member {
     started_at_ticks: u64,
     /// It was killed in an earlier round.
-    is_struck: bool,
+    was_killed: bool,
     /// It could not fork any more when its children were last listed.
     is_complete: bool,
 }
 
-impl Prey<'_> {
+impl Tree<'_> {
     /// Walks the tree, parents before children, and stops new members. Returns the children of the
     /// root.
     fn look(&mut self, scope: Scope<'_>) -> Result<Vec<Pid>, Errno> {
@@ -134,10 +134,10 @@ impl Prey<'_> {
         children.retain(|child| !scope.spared.contains(child));
         let incomplete = |(pid, member): (&Pid, &Member)| (!member.is_complete).then_some(*pid);
         let mut parents: VecDeque<Pid> = self.members.iter().filter_map(incomplete).collect();
-        parents.extend(self.meet(children.clone()));
+        parents.extend(self.add_new(children.clone()));
         while let Some(parent) = parents.pop_front() {
             let is_complete = self.is_at_rest(parent);
-            let new = self.meet(kinship.children_of(parent));
+            let new = self.add_new(kinship.children_of(parent));
             parents.extend(new);
             if let Some(member) = self.members.get_mut(&parent) {
                 member.is_complete = is_complete;
@@ -148,18 +148,18 @@ impl Prey<'_> {
 
     /// Adds processes that are not known yet to the members, and stops them. Returns those that
     /// were added.
-    fn meet(&mut self, pids: Vec<Pid>) -> Vec<Pid> {
+    fn add_new(&mut self, pids: Vec<Pid>) -> Vec<Pid> {
         pids.into_iter().filter(|pid| !self.members.contains_key(pid) && self.add(*pid)).collect()
     }
 
     fn add(&mut self, pid: Pid) -> bool {
-        let of_struck = |ticks: &u64| stat_of(pid).filter(|stat| stat.started_at_ticks == *ticks);
-        let struck = self.struck.get(&pid).and_then(of_struck);
+        let if_killed = |ticks: &u64| stat_of(pid).filter(|stat| stat.started_at_ticks == *ticks);
+        let killed = self.killed.get(&pid).and_then(if_killed);
         let stop = || self.signal(pid, Signal::STOP).map(|stopped| stopped.stat);
-        let Some(stat) = struck.or_else(stop) else { return false };
+        let Some(stat) = killed.or_else(stop) else { return false };
         let member = Member {
             started_at_ticks: stat.started_at_ticks,
-            is_struck: struck.is_some(),
+            was_killed: killed.is_some(),
             is_complete: false,
         };
         self.members.insert(pid, member);
@@ -167,23 +167,23 @@ impl Prey<'_> {
     }
 
     fn is_at_rest(&self, pid: Pid) -> bool {
-        let is_struck = self.members.get(&pid).is_some_and(|member| member.is_struck);
-        is_struck || stat_of(pid).is_none_or(|stat| stat.is_stopped || stat.has_ended)
+        let was_killed = self.members.get(&pid).is_some_and(|member| member.was_killed);
+        was_killed || stat_of(pid).is_none_or(|stat| stat.is_stopped || stat.has_ended)
     }
 
     fn signal(&self, pid: Pid, signal: Signal) -> Option<Signalled> {
         signal_member(pid, self.root, |parent| self.members.contains_key(&parent), signal)
     }
 
-    fn is_crowd(&self) -> bool {
-        self.members.len() >= CROWD
+    fn has_many(&self) -> bool {
+        self.members.len() >= MANY
     }
 
     /// Kills the members that were not killed before, and returns them.
     fn kill(&self) -> Vec<(Pid, u64)> {
         let mut killed = Vec::new();
-        for (&pid, member) in self.members.iter().filter(|(_, member)| !member.is_struck) {
-            if self.is_crowd() {
+        for (&pid, member) in self.members.iter().filter(|(_, member)| !member.was_killed) {
+            if self.has_many() {
                 // It and its parent are stopped, so its pid was not reused.
                 priority::hasten(pid);
             }
