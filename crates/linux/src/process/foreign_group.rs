@@ -12,19 +12,21 @@
 //! The number of a group is not reused while the group exists; so the members that a look has
 //! found count only if the group still exists after the look.
 
+mod member;
+
+use self::member::{Member, Seen, Stopped, members_of};
 use crate::process::pidfd::group_is_there;
-use crate::process::proc_stat;
 use crate::threads::off_thread::OffThread;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::collections::{HashMap, HashSet, VecDeque};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use warden::Reaction;
 use warden::reaction::{FREEZE_MS, LOOK_MS, WAIT_BUDGET_MS, is_at_work};
-use warden::{Disposition, Reaction, Stat};
 
 /// The most processes that are stopped while one is asked: each costs some system calls on the
 /// engine's thread.
@@ -49,23 +51,6 @@ pub struct Asking {
     listeners: HashMap<Member, u64>,
     /// How many more looks, [`LOOK_MS`] apart, may be spent on waiting.
     looks_left: u64,
-}
-
-/// Identifies a process, also against a later one with the same pid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Member {
-    pid: Pid,
-    started_at_ticks: u64,
-}
-
-/// A member as one look found it.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    member: Member,
-    stack_start: u64,
-    disposition: Disposition,
-    /// Its parent is not in the group.
-    is_orphan: bool,
 }
 
 impl Asking {
@@ -206,92 +191,14 @@ impl Asking {
     }
 }
 
-/// Stopped members, in the order in which they are continued. Dropping it continues all of them.
-#[derive(Default)]
-struct Stopped(VecDeque<Member>);
-
-impl Stopped {
-    fn add(&mut self, member: Member) {
-        member.signal(Signal::STOP);
-        self.0.push_back(member);
-    }
-
-    fn first(&self) -> Option<Member> {
-        self.0.front().copied()
-    }
-
-    fn continue_first(&mut self) {
-        if let Some(member) = self.0.pop_front() {
-            member.signal(Signal::CONT);
-        }
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        while !self.0.is_empty() {
-            self.continue_first();
-        }
-    }
-}
-
-impl Member {
-    fn of(stat: &Stat) -> Option<Member> {
-        let pid = Pid::from_raw(stat.pid.cast_signed())?;
-        Some(Member { pid, started_at_ticks: stat.started_at_ticks })
-    }
-
-    fn stat(&self) -> Option<Stat> {
-        let stat = proc_stat::of(self.pid.as_raw_pid().cast_unsigned());
-        stat.filter(|stat| stat.started_at_ticks == self.started_at_ticks)
-    }
-
-    fn disposition(&self) -> Option<Disposition> {
-        Disposition::read(Path::new("/proc"), self.pid)
-    }
-
-    /// Signals the member if it is still the process of its pid after the pidfd was opened. A
-    /// member that may not be signalled is left alone.
-    fn signal(&self, signal: Signal) {
-        if let Ok(pidfd) = pidfd_open(self.pid, PidfdFlags::empty())
-            && self.stat().is_some()
-        {
-            let _ = pidfd_send_signal(pidfd, signal);
-        }
-    }
-}
-
-fn members_of(group: u32) -> io::Result<Vec<Seen>> {
-    let stats = proc_stat::of_all()?.filter(|stat| stat.group == group && !stat.has_ended);
-    let stats: Vec<Stat> = stats.collect();
-    let pids: HashSet<u32> = stats.iter().map(|stat| stat.pid).collect();
-    let mut below: HashMap<u32, Vec<Stat>> = HashMap::new();
-    let (mut ordered, children): (Vec<Stat>, Vec<Stat>) =
-        stats.into_iter().partition(|stat| !pids.contains(&stat.parent));
-    children.into_iter().for_each(|stat| below.entry(stat.parent).or_default().push(stat));
-    let mut next = 0;
-    while let Some(parent) = ordered.get(next) {
-        let children = below.remove(&parent.pid);
-        ordered.extend(children.into_iter().flatten());
-        next += 1;
-    }
-    let seen = |stat: Stat| {
-        let member = Member::of(&stat)?;
-        // Read after the `stat` line, so that the disposition of a former program is never taken
-        // for that of the next one.
-        let disposition = member.disposition()?;
-        let is_orphan = !pids.contains(&stat.parent);
-        Some(Seen { member, stack_start: stat.stack_start, disposition, is_orphan })
-    };
-    Ok(ordered.into_iter().filter_map(seen).collect())
-}
-
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "the processes that are asked must come from somewhere")]
 mod tests {
     use super::*;
+    use rustix::process::{PidfdFlags, pidfd_open};
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
+    use warden::Disposition;
 
     /// A process that leads a group of its own and has printed that it is up.
     fn leader(script: &str) -> Child {
