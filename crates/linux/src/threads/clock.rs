@@ -3,7 +3,7 @@
 //! The steady clock leaves out time in which this host did not run (it was stopped, debugged, or
 //! paused with its machine), so such time makes no deadline late. It shows as a gap between two
 //! readings of the clock. While a task waits for something short ([`timeout`], and
-//! [`Sleep::WithBeats`]) the clock is read every [`BEAT`], so that a gap is known exactly. An idle
+//! [`Sleep::WithBeats`]) the clock is read every `BEAT`, so that a gap is known exactly. An idle
 //! host is not woken for that: there a gap shows when a timer fires late, and then all time since
 //! the last reading is left out, since it is not known when the gap began.
 #![allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
@@ -40,7 +40,7 @@ struct Steady {
     lost_until_ms: u64,
     /// The last time that it returned: it never goes back.
     shown_ms: u64,
-    /// The number of tasks that read it every [`BEAT`]; without any, a gap means nothing.
+    /// The number of tasks that read it every `BEAT`; without any, a gap means nothing.
     with_beats: u32,
     /// How long the machine has been suspended so far, which the kernel's clock leaves out by
     /// itself; `None` before the first reading.
@@ -115,7 +115,7 @@ fn steady() -> MutexGuard<'static, Steady> {
     STEADY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While it lives, a task reads the clock every [`BEAT`].
+/// While it lives, a task reads the clock every `BEAT`.
 struct Attention;
 
 impl Attention {
@@ -142,14 +142,14 @@ pub fn steady_ms() -> u64 {
 /// How a sleeping task notices time in which the host did not run (see the module).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sleep {
-    /// Wakes every [`BEAT`], and so knows such time exactly.
+    /// Wakes every `BEAT`, and so knows such time exactly.
     WithBeats,
     /// Wakes only at the end.
     WithoutBeats,
 }
 
 /// Sleeps until the steady clock shows `at_ms`, or returns earlier: `WithBeats` after at most one
-/// [`BEAT`], and either kind when time was left out meanwhile. Returns whether the time has come.
+/// `BEAT`, and either kind when time was left out meanwhile. Returns whether the time has come.
 pub async fn sleep_until(at_ms: u64, how: Sleep) -> bool {
     let _attention = (how == Sleep::WithBeats).then(Attention::begin);
     steady().suspended(suspended_ms());

@@ -16,12 +16,12 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch as channel};
 use warden::{LaunchSpec, LaunchStep, StopStage};
 
-/// What a lost start's processes get to be gone. Its keeper ends them as soon as the warden is; if
-/// they are not gone by then, there is no second try beside them.
+/// What a lost start's processes get to be gone. Its keeper ends them as soon as the warden is; if they are not gone by
+/// then, there is no second try beside them.
 const LOST_START_TIME: Duration = Duration::from_secs(1);
 
-/// What a launch gets at least to come as far as its program. It takes milliseconds, and seconds
-/// on a machine that is busy with other launches.
+/// What a launch gets at least to come as far as its program. It takes milliseconds, and seconds on a machine that is busy
+/// with other launches.
 const PATIENCE_MIN: Duration = Duration::from_secs(10);
 
 /// What a pipe holds.
@@ -51,15 +51,14 @@ pub trait RunSink: LineSink {
     fn unsupported(&self, reason: String);
     /// Whether the start has not been called off.
     fn is_wanted(&self) -> bool;
-    /// The tree is gone. What it has written is still passed on; this is dropped when that is
-    /// done.
+    /// The tree is gone. What it has written is still passed on; this is dropped when that is done.
     fn tree_ended(&self) -> impl Future<Output = Infallible> + Send;
     /// The tree is gone and everything it had written has been delivered.
     fn ended(&self, ended: Ended) -> impl Future<Output = ()> + Send;
 }
 
-/// Runs the program to its end, with the rights and limits that were noted. Every error ends in
-/// `not_started` or `unsupported`. A launch has so much patience to get as far as to the program.
+/// Runs the program to its end, with the rights and limits that were noted. Every error ends in `not_started` or
+/// `unsupported`. A launch has so much patience to get as far as to the program.
 pub async fn supervise(
     warden: &WardenClient,
     program: Program,
@@ -140,14 +139,12 @@ impl From<LaunchError> for Failed {
 }
 
 impl Failed {
-    /// Nothing is wrong with the tenant: its start met the loss of the warden, say. Such a one is
-    /// made once more.
+    /// Nothing is wrong with the tenant: its start met the loss of the warden, say. Such a one is made once more.
     fn may_pass(&self) -> bool {
         self.error.may_pass()
     }
 
-    /// Waits until nothing of it is left. A lost warden's last start may have got as far as to
-    /// run.
+    /// Waits until nothing of it is left. A lost warden's last start may have got as far as to run.
     async fn is_over(&self) -> bool {
         let silent = async {
             for output in &self.outputs {
@@ -200,9 +197,9 @@ async fn start(
     }
 }
 
-/// Waits until it is known whether the program runs. A launch that does not come so far, as when a
-/// file system does not answer, is ended when it is not wanted any more or has had its time. It is
-/// not the tenant's program yet, so there is nothing in it to be asked first.
+/// Waits until it is known whether the program runs. A launch that does not come so far, as when a file system does not
+/// answer, is ended when it is not wanted any more or has had its time. It is not the tenant's program yet, so there is
+/// nothing in it to be asked first.
 async fn outcome(
     warden: &WardenClient,
     launched: &mut Launched,
