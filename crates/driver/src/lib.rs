@@ -292,7 +292,7 @@ impl Driver {
                 self.deadline_moved.notified().await;
                 continue;
             };
-            let how = if is_busy { Sleep::WithBeats } else { Sleep::WithoutBeats };
+            let how = if is_busy { Sleep::Attentive } else { Sleep::Sound };
             tokio::select! {
                 is_due = clock::sleep_until(deadline_ms, how) => {
                     self.notice_absence();

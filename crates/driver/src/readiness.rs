@@ -57,7 +57,7 @@ impl Driver {
         let core = self.lock();
         let handle = core.runs.get(&run).filter(|handle| !handle.was_ready);
         let suspicion = handle.zip(core.engine.engine().cloned()).and_then(|(handle, engine)| {
-            Some((engine.readiness.listening_address(handle.port)?, handle.port, handle.owner()?, engine))
+            Some((engine.readiness.place(handle.port)?, handle.port, handle.owner()?, engine))
         });
         drop(core);
         let Some((address, port, owner, engine)) = suspicion else {
@@ -81,8 +81,7 @@ impl Driver {
         }
         let Core { runs, engine, .. } = &mut *core;
         let Some((engine, handle)) = engine.engine().cloned().zip(runs.get_mut(&run)) else { return };
-        let (Some(owner), Some(address)) = (handle.owner(), engine.readiness.listening_address(handle.port))
-        else {
+        let (Some(owner), Some(address)) = (handle.owner(), engine.readiness.place(handle.port)) else {
             return self.feed_locked(&mut core, Input::Fact(run, Fact::Ready));
         };
         let (driver, port, shared) = (self.clone(), handle.port, engine.clone());

@@ -134,7 +134,7 @@ impl Driver {
                 if handle.processes == Processes::External
                     && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
                 {
-                    engine.release_port(held_port);
+                    engine.let_go_of_port(held_port);
                 }
                 handle.was_ready = true;
                 let at_ipv6 = handle.at_ipv6;
@@ -209,7 +209,7 @@ impl Driver {
                 // Called off before anything came of it: what was saved still listens there.
                 core.ports.keep(handle.key, handle.port, handle.held_port);
             } else if let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port) {
-                engine.release_port(held_port);
+                engine.let_go_of_port(held_port);
             }
         }
         let lease = core.leases.retire(run);

@@ -80,7 +80,7 @@ impl Driver {
                 ports.forget(told);
             }
             if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
-                engine.return_unused_port(unused);
+                engine.unused_port(unused);
             }
             handle.port = port;
         }
@@ -103,7 +103,7 @@ impl Driver {
             }
             ports.tell(port);
             if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
-                engine.return_unused_port(unused);
+                engine.unused_port(unused);
             }
             handle.port = port;
         }

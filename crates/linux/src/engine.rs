@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// Releases a port that a tenant has used. The engine's thread closes it later.
-    pub fn release_port(&self, port: HeldPort) {
+    pub fn let_go_of_port(&self, port: HeldPort) {
         if self.ports.release(port) {
             self.fill_stock();
         }
@@ -117,7 +117,7 @@ impl Engine {
     }
 
     /// Returns a port that no tenant has used to the stock.
-    pub fn return_unused_port(&self, port: HeldPort) {
+    pub fn unused_port(&self, port: HeldPort) {
         self.ports.put(port);
     }
 

@@ -146,7 +146,7 @@ impl Readiness {
 
     /// The loopback address at which the port is listened on; `None` if it is not, or if the
     /// kernel cannot be asked.
-    pub fn listening_address(&self, port: u16) -> Option<IpAddr> {
+    pub fn place(&self, port: u16) -> Option<IpAddr> {
         self.listening.address_of(port).flatten()
     }
 

@@ -3,7 +3,7 @@
 //! The steady clock leaves out time in which this host did not run (it was stopped, debugged, or
 //! paused with its machine), so such time makes no deadline late. It shows as a gap between two
 //! readings of the clock. While a task waits for something short ([`timeout`], and
-//! [`Sleep::WithBeats`]) the clock is read every `BEAT`, so that a gap is known exactly. An idle
+//! [`Sleep::Attentive`]) the clock is read every `BEAT`, so that a gap is known exactly. An idle
 //! host is not woken for that: there a gap shows when a timer fires late, and then all time since
 //! the last reading is left out, since it is not known when the gap began.
 #![allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
@@ -143,18 +143,18 @@ pub fn steady_ms() -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sleep {
     /// Wakes every `BEAT`, and so knows such time exactly.
-    WithBeats,
+    Attentive,
     /// Wakes only at the end.
-    WithoutBeats,
+    Sound,
 }
 
-/// Sleeps until the steady clock shows `at_ms`, or returns earlier: `WithBeats` after at most one
+/// Sleeps until the steady clock shows `at_ms`, or returns earlier: `Attentive` after at most one
 /// `BEAT`, and either kind when time was left out meanwhile. Returns whether the time has come.
 pub async fn sleep_until(at_ms: u64, how: Sleep) -> bool {
-    let _attention = (how == Sleep::WithBeats).then(Attention::begin);
+    let _attention = (how == Sleep::Attentive).then(Attention::begin);
     steady().suspended(suspended_ms());
     let wait = Duration::from_millis(at_ms.saturating_sub(steady_ms()));
-    let wait = if how == Sleep::WithBeats { wait.min(BEAT) } else { wait };
+    let wait = if how == Sleep::Attentive { wait.min(BEAT) } else { wait };
     let due = origin() + Duration::from_millis(raw_ms()) + wait;
     tokio::time::sleep_until(due.into()).await;
     let due_ms = (due - origin()).as_millis() as u64;
@@ -167,7 +167,7 @@ pub async fn sleep_until(at_ms: u64, how: Sleep) -> bool {
 pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let _attention = Attention::begin();
     let until_ms = steady_ms().saturating_add(limit.as_millis() as u64);
-    let late = async { while !sleep_until(until_ms, Sleep::WithBeats).await {} };
+    let late = async { while !sleep_until(until_ms, Sleep::Attentive).await {} };
     let (mut work, mut late) = (pin!(work), pin!(late));
     // The work is polled first: a result in the last moment counts.
     poll_fn(|context| match work.as_mut().poll(context) {
