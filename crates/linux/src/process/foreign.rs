@@ -42,6 +42,8 @@ pub struct Foreign {
     /// Wakes the task that waits for its end, which then asks the process and its group.
     to_be_asked: Notify,
     is_forced: AtomicBool,
+    /// Wakes the task that waits for its end, which then stops asking.
+    was_forced: Notify,
 }
 
 impl Foreign {
@@ -69,6 +71,7 @@ impl Foreign {
             is_asked: AtomicBool::new(false),
             to_be_asked: Notify::new(),
             is_forced: AtomicBool::new(false),
+            was_forced: Notify::new(),
         };
         // The process still has its pid, so what was read of the pid is about this process.
         let stat = stat.filter(|_| !foreign.is_gone());
@@ -104,11 +107,13 @@ impl Foreign {
     /// Kills the process and, if it leads one, its group.
     pub fn force(&self) -> io::Result<()> {
         self.is_forced.store(true, Ordering::Relaxed);
-        unless_gone(if self.leads_group {
+        let killed = if self.leads_group {
             self.kill_group()
         } else {
             pidfd_send_signal(&self.pidfd, Signal::KILL).map_err(io::Error::from)
-        })
+        };
+        self.was_forced.notify_one();
+        unless_gone(killed)
     }
 
     fn kill_group(&self) -> io::Result<()> {
@@ -138,9 +143,11 @@ impl Foreign {
         let asking = tokio::select! {
             biased;
             () = self.wait_for_end() => None,
-            () = self.to_be_asked.notified(), if self.leads_group => {
-                Some(Asking::of(self.pid, self.pidfd.clone(), off_thread).await)
-            }
+            () = self.to_be_asked.notified(), if self.leads_group => tokio::select! {
+                biased;
+                () = self.wait_for_forced_end() => None,
+                asking = Asking::of(self.pid, self.pidfd.clone(), off_thread) => Some(asking),
+            },
         };
         self.wait_for_end().await;
         if asking.is_none() && self.leads_group {
@@ -152,6 +159,12 @@ impl Foreign {
             asking.end_rest(&self.is_forced).await;
         }
         exit_code
+    }
+
+    /// Waits until the process was killed from here and has ended.
+    async fn wait_for_forced_end(&self) {
+        self.was_forced.notified().await;
+        self.wait_for_end().await;
     }
 
     /// Waits for the end of the process. A kernel that is short of memory may refuse to watch it;

@@ -74,11 +74,15 @@ impl Asking {
     /// kills them once `is_forced` is set, and waits until none is left.
     pub async fn end_rest(mut self, is_forced: &AtomicBool) {
         let mut pause = PAUSE_FIRST;
-        loop {
+        // Checked first: a look reads all of `/proc`, and most groups are gone with their leader.
+        while group_is_there(&self.pidfd) != Some(false) {
+            // A signal to a group reaches all members, also those that are just being forked.
+            if is_forced.load(Ordering::Relaxed) && self.have_ended() {
+                return;
+            }
             let members = match self.look().await {
                 Ok(members) if members.is_empty() => return,
                 Ok(members) => members,
-                Err(_) if group_is_there(&self.pidfd) == Some(false) => return,
                 // The look failed; the next one may succeed.
                 Err(_) => Vec::new(),
             };
@@ -89,6 +93,11 @@ impl Asking {
             pause = if has_asked { PAUSE_FIRST } else { (pause * 2).min(PAUSE_MAX) };
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Whether all members of the last look have ended.
+    fn have_ended(&self) -> bool {
+        self.known.iter().all(|member| member.stat().is_none_or(|stat| stat.has_ended))
     }
 
     /// Asks members whose parents are gone, up to the first that has to be waited for. Returns
