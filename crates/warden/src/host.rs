@@ -52,8 +52,8 @@ pub fn memory_file(spec: &LaunchSpec) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-/// Asks for the start of a tenant. Afterwards the host may close its copies of the descriptors,
-/// and must close those of the write ends, or it never sees the end of the tenant's output.
+/// Asks for the start of a tenant. The host can close its copies of the descriptors afterwards, and must close those of
+/// the write ends, else it never sees the end of the tenant's output.
 pub fn send_launch(
     socket: impl AsFd,
     run: u64,

@@ -30,8 +30,7 @@ use crate::tree_kill::{Found, TreeKill};
 pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
     let fds = [&link, &outfit.memory_file, &outfit.stdout, &outfit.stderr];
     let [link_fd, spec_fd, out_fd, err_fd] = fds.map(AsRawFd::as_raw_fd);
-    // A copy of the host's socket, or of another keeper's link, would hide from its reader that it
-    // was closed.
+    // A copy of the host's socket, or of another keeper's, would hide from its reader that it was closed.
     sys::close_all_except(&[0, 1, 2, link_fd, spec_fd, out_fd, err_fd]);
     match Keeper::launch(run, warden, outfit) {
         Ok(keeper) => keeper.serve(Some(link)),

@@ -21,7 +21,7 @@ use crate::sys;
 const PACKET_ROOM_BYTES: usize =
     if COMMAND_BYTES > REPORT_BYTES { COMMAND_BYTES + 1 } else { REPORT_BYTES + 1 };
 
-/// Room for more descriptors than a packet may carry, so that surplus ones are noticed.
+/// Room for more descriptors than anybody should send, so that surplus ones are seen.
 const FD_ROOM: usize = LAUNCH_FDS + 5;
 
 /// The result of one attempt to receive.

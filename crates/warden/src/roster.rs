@@ -59,8 +59,7 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Starts a keeper for a run. The error is for the host, and means that no process was
-    /// started.
+    /// Starts a keeper for a run. The error is for the host: nothing was started.
     pub fn launch(&mut self, run: u64, fds: Vec<OwnedFd>, fds_lost: bool) -> Result<(), (LaunchStep, Errno)> {
         if fds_lost {
             return Err((LaunchStep::ReadSpec, Errno::MFILE));

@@ -15,7 +15,7 @@ fn sample() -> LaunchSpec {
 }
 
 #[test]
-fn a_specification_survives() {
+fn it_survives() {
     let spec = sample();
     assert_eq!(LaunchSpec::parse(&spec.to_bytes()), Ok(spec));
     let bare = LaunchSpec {

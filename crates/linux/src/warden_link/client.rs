@@ -35,7 +35,7 @@ use crate::warden_link::surroundings::Surroundings;
 /// How long an idle warden has to exit after its socket was closed, before it is killed.
 const EXIT_GRACE_MS: u64 = 2_000;
 
-/// An answer, which takes milliseconds, is late after this time.
+/// After so long an answer that takes milliseconds is late.
 const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// A tenant to start.

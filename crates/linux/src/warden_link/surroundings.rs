@@ -76,7 +76,7 @@ impl Noted {
         Noted { thread: gettid(), status: fs::read_to_string("/proc/thread-self/status") }
     }
 
-    /// Notes the present surroundings of the same thread.
+    /// The same thread as it is by now.
     pub fn again(&self) -> Noted {
         Noted { thread: self.thread, status: status_of(self.thread) }
     }
