@@ -9,7 +9,7 @@
 //! - [`protocol`] is the packets, pure encoding and decoding;
 //! - [`spec`] is what a tenant's start consists of, and travels in a memory file;
 //! - [`host`] sends and receives these over the socket, for the host's side;
-//! - [`setback`] says what an error of the socket means, for both sides;
+//! - [`socket_failure`] says what an error of the socket means, for both sides;
 //! - [`stat`] says what the kernel knows of a process, [`disposition`] what the process does about `SIGTERM`, and [`reaction`]
 //!   whether it has done it, for both sides.
 //!
