@@ -180,7 +180,7 @@ impl WardenClient {
         }
     }
 
-    /// Starts a tenant. The result's channels tell whether its program runs, and how it ends.
+    /// Starts a tenant. What comes of it is in the result's channels.
     pub fn launch(&self, launch: Launch, surroundings: &Surroundings) -> Result<Launched, LaunchError> {
         let number = self.next_number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let memory_file = host::memory_file(&launch.spec).map_err(LaunchError::HandOver)?;
