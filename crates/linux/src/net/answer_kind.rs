@@ -17,6 +17,7 @@ pub enum AnswerKind {
 }
 
 impl AnswerKind {
+    /// The protocol of an answer that begins with these bytes.
     pub fn of(bytes: &[u8]) -> AnswerKind {
         // A client must skip empty lines before the status line.
         let text = bytes.trim_ascii_start();

@@ -134,6 +134,7 @@ fn ports_to_choose_from() -> Vec<u16> {
     local_port_range(&read("ip_local_port_range")).filter(|port| !is_reserved(port)).collect()
 }
 
+/// Parses the kernel's local port range; without one, the kernel's default.
 pub fn local_port_range(text: &str) -> RangeInclusive<u16> {
     let mut bounds = text.split_ascii_whitespace().filter_map(|bound| bound.parse::<u16>().ok());
     match (bounds.next(), bounds.next()) {

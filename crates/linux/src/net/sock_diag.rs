@@ -37,11 +37,13 @@ pub struct Question {
     pub bound_to: Option<(IpAddr, u16)>,
 }
 
+/// Opens a netlink socket for `sock_diag`. Errors: the kernel or a sandbox has none.
 pub fn open(flags: SocketFlags) -> io::Result<OwnedFd> {
     let flags = flags | SocketFlags::CLOEXEC;
     Ok(socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?)
 }
 
+/// Sends a question; the answer is received from the same socket.
 pub fn ask(socket: &OwnedFd, question: &Question) -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
     sendto(socket, &request(question), SendFlags::empty(), &kernel)?;

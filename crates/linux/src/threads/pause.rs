@@ -15,6 +15,7 @@ pub struct Pause {
 }
 
 impl Pause {
+    /// Makes the timer, on the engine's runtime. Errors: no descriptor is left.
     pub fn new() -> io::Result<Pause> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         Ok(Pause { timer: watch(timerfd_create(TimerfdClockId::Monotonic, flags)?)? })

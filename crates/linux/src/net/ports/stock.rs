@@ -91,6 +91,8 @@ impl PortStock {
         }
     }
 
+    /// Reserves ports until the stock is full, and closes surplus released ones. Takes up to some
+    /// milliseconds: on the engine's thread, not on JavaScript's.
     pub fn fill(&self) {
         loop {
             let mut stock = self.lock();

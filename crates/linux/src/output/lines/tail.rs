@@ -19,6 +19,7 @@ pub struct Tail {
 }
 
 impl Tail {
+    /// Adds lines, separated by `\n`; the oldest make room.
     pub fn add(&mut self, stream: Stream, text: &str) {
         let newest = text.rsplit('\n').take(TAIL_LINES).collect::<Vec<_>>();
         for line in newest.into_iter().rev() {
