@@ -1,5 +1,5 @@
-// `npm test`: sets up, builds, and runs every check, each as a step with its own output. A step that
-// fails does not keep the next ones from running. The last line is `N passed, N failed`.
+// `npm test`: sets up, builds, and runs every check, each as a step with its own output. A step
+// that fails does not keep the next ones from running. The last line is `N passed, N failed`.
 import { build } from './build.mjs';
 import { setup } from './setup.mjs';
 import { readArguments } from './lib/arguments.mjs';
@@ -8,7 +8,10 @@ import { runScript, run, ScriptError } from './lib/run.mjs';
 import { ownSteps, steps } from './lib/test-steps.mjs';
 
 /** @typedef {import('./lib/count-tests.mjs').Counts} Counts */
-/** @typedef {{ name: string; passed: number; failed: number; seconds: number; note: string; failures: string[] }} Result */
+/**
+ * @typedef {{ name: string; passed: number; failed: number; seconds: number; note: string;
+ * failures: string[] }} Result
+ */
 
 const USAGE = `usage: npm test
 
@@ -66,7 +69,7 @@ async function runStep(name, action, startedAt = performance.now()) {
 }
 
 /**
- * A step that is JavaScript of ours.
+ * A step that is a function of these scripts.
  *
  * @param {() => void | Promise<void>} action
  */

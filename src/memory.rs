@@ -1,7 +1,7 @@
 //! Memory shared with JavaScript, as it sees it.
 
 use super::records::{NUMBERS_PER_BATCH, Numbers};
-use driver::board::{BOARD_NUMBERS, Board};
+use driver::board::{Board, PLACES};
 use driver::leases::{Chunk, LEASES_PER_CHUNK};
 use napi::bindgen_prelude::{Float64Array, Int32Array};
 use napi_derive::napi;
@@ -54,5 +54,5 @@ pub fn numbers_array(numbers: Arc<Numbers>) -> Float64Array {
 pub fn board_array(board: Arc<Board>) -> Float64Array {
     let numbers = board.numbers.as_ptr() as *mut f64;
     // SAFETY: as above; the board never moves and lives until the array is collected.
-    unsafe { Float64Array::with_external_data(numbers, BOARD_NUMBERS, move |_, _| drop(board)) }
+    unsafe { Float64Array::with_external_data(numbers, PLACES.len(), move |_, _| drop(board)) }
 }

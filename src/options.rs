@@ -1,6 +1,7 @@
 //! What Rust takes of the options as `lib/options.js` has read them: validated and complete, by the names they have there.
 
 use driver::Settings;
+use driver::recipe::Recipe;
 use napi::bindgen_prelude::{FromNapiValue, Result};
 use napi::sys;
 use napi_derive::napi;
@@ -20,6 +21,8 @@ const KILL_PATIENCE_MS: u64 = 60_000;
 #[napi(object, object_to_js = false)]
 pub struct NativeOptions {
     pub root: String,
+    pub command: Vec<String>,
+    pub runs_start_script: bool,
     pub idle_after_ms: f64,
     pub max_concurrent: f64,
     pub sweep_interval_ms: f64,
@@ -89,7 +92,11 @@ impl NativeOptions {
         };
         Settings {
             pool,
-            root: self.root.into(),
+            recipe: Recipe {
+                root: self.root,
+                command: self.command,
+                runs_start_script: self.runs_start_script,
+            },
             warden_path,
             has_log: self.on_log.is_some(),
             custom_readiness: self.readiness.is_some(),
@@ -118,6 +125,8 @@ mod tests {
     fn options(number: f64) -> NativeOptions {
         NativeOptions {
             root: "/".into(),
+            command: vec!["true".into()],
+            runs_start_script: false,
             idle_after_ms: number,
             max_concurrent: number,
             sweep_interval_ms: number,

@@ -7,10 +7,11 @@ use super::environment;
 use super::guarded;
 use super::memory::{NativeLeases, board_array, numbers_array};
 use super::options::NativeOptions;
-use super::records::{Encoded, NativeStatuses, Numbers, Texts};
+use super::records::{NativeStatuses, Numbers, Texts};
 use driver::Driver;
+use driver::recipe::HostsBun;
+use driver::uplink::write_records;
 use linux::threads::clock;
-use linux::warden_link::run::Program;
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
@@ -163,11 +164,20 @@ impl Functions<'_> {
     }
 
     fn of_processes(&mut self) -> Result<()> {
-        // Starts the program for a run that was to be prepared.
-        type Launch = (f64, String, Vec<String>, Vec<String>, bool);
-        self.add("launch", |driver, (run, directory, command, environment, runs_start_script): Launch| {
-            let program = Program { directory, command, environment, runs_start_script };
-            driver.launch(run_id(run), program);
+        self.add("mayStart", |driver, (key,): (String,)| driver.may_start(&key))?;
+        // Before a call that a start may come of.
+        self.add_plain("noteHost", |driver| driver.note_host())?;
+        // What tenants get of variables, as `KEY=value`. Without it, each start is to be prepared.
+        self.add("setVariables", |driver, (variables,): (Option<Vec<String>>,)| {
+            driver.set_variables(variables);
+        })?;
+        // The host runs in this Bun.
+        self.add("setBun", |driver, (path, is_compiled): (String, bool)| {
+            driver.set_bun(HostsBun { path, is_compiled });
+        })?;
+        // Starts a run that was to be prepared, with these variables.
+        self.add("launch", |driver, (run, variables): (f64, Vec<String>)| {
+            driver.launch(run_id(run), variables);
         })?;
         // A process of the user's exists. Port 0: it uses the one it was offered.
         // One that stands for a resource elsewhere may not have the port itself.
@@ -251,7 +261,9 @@ impl Functions<'_> {
 }
 
 fn next_batch(driver: &Arc<Driver>, numbers: &Numbers, has_lines: bool) -> Texts {
-    Texts(Encoded::write(driver.take_records(has_lines), numbers))
+    let batch = write_records(driver.take_records(has_lines));
+    numbers.store(&batch.numbers);
+    Texts(batch.texts)
 }
 
 fn stop_stage(forced: bool) -> StopStage {

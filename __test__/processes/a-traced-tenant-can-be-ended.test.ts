@@ -1,13 +1,13 @@
-// A process that is traced cannot be reaped before its tracer has waited for it, or is gone. One that never waits must hold up
-// neither the stop of the tenant nor the end of the host.
+// A traced process cannot be reaped before its tracer has waited for it or has ended. A tracer
+// that never waits must delay neither the stop of the tenant nor the end of the host.
 import { expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createPool, SERVER, until } from '../support/processes/index.ts';
 
 /**
- * Traces all threads of the process whose pid it is given, as debuggers do, or the first one alone; says so, and never waits for
- * them.
+ * Traces all threads of the given process, as debuggers do, or its first thread alone. Prints that
+ * it does, and never waits for them.
  */
 const TRACER = `
 import { dlopen } from 'bun:ffi';
@@ -30,7 +30,7 @@ await child.stdout.getReader().read();
 ${SERVER}
 `;
 
-test('by a process of its own', async () => {
+test('a tenant traced by a process of its own tree can be stopped', async () => {
   await using pool = createPool({ command: ['bun', 'server.ts'], stopTimeoutMs: 300 });
   pool.tenants.add('app', { 'server.ts': TRACED_BY_ITS_CHILD, 'tracer.ts': TRACER });
   await pool.runtime.ensure('app');
@@ -39,7 +39,7 @@ test('by a process of its own', async () => {
   await pool.dispose();
 });
 
-/** Another process that traces it, and goes in the end. */
+/** A process outside the tree that traces it; ended after the test. */
 async function tracerOf(program: string, pid: number, ...more: 'first thread alone'[]) {
   const tracer = spawn('bun', [program, `${pid}`, ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(tracer.stdout, 'data');
@@ -51,7 +51,7 @@ async function tracerOf(program: string, pid: number, ...more: 'first thread alo
   };
 }
 
-test('by another process', async () => {
+test('a tenant traced by a process outside its tree can be stopped', async () => {
   await using pool = createPool({ command: ['bun', 'server.ts'], stopTimeoutMs: 300 });
   pool.tenants.add('app', { 'tracer.ts': TRACER });
   const { pid } = await pool.runtime.ensure('app');
@@ -65,8 +65,8 @@ test('by another process', async () => {
   await pool.dispose();
 });
 
-// With all of them traced nothing tells of its end before it is stopped.
-test('by another process, and it ends by itself', async () => {
+// (If all threads are traced, its end is not reported before it is stopped.)
+test('the end of a tenant whose first thread is traced from outside is seen', async () => {
   await using pool = createPool({ command: ['bun', 'server.ts'], stopTimeoutMs: 300 });
   pool.tenants.add('app', { 'tracer.ts': TRACER });
   const { pid } = await pool.runtime.ensure('app');

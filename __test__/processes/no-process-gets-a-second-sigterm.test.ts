@@ -1,12 +1,15 @@
-// Whatever stands between the runtime and a server, a stop sends it exactly one SIGTERM, and it ends in its own time:
-// many programs take a second one as "at once". So does a stop of what was adopted by its pid with a process group of its own.
+// A stop sends a server exactly one SIGTERM through any wrapper, and lets it end in its own time:
+// many programs exit at once on a second one. The same holds for a process that was adopted by its
+// pid and leads a process group.
 import { expect, test } from 'bun:test';
 import { existsSync, readFileSync } from 'node:fs';
 import { spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { createPool, until } from '../support/processes/index.ts';
 
-/** Notes each SIGTERM in a file, and ends when its grace is over; meanwhile it serves on. */
+/**
+ * A server that records each SIGTERM in a file, and ends after a grace period, serving meanwhile.
+ */
 const recorder = (graceMs: number, on: 'on' | 'once' = 'on') => `
 import { appendFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -25,7 +28,7 @@ process.${on}('SIGTERM', () => {
 createServer(answer).listen(Number(process.env.PORT), '127.0.0.1', () => appendFileSync('up', 'up\\n'));
 `;
 
-/** Starts the server, and does with SIGTERM what it says. */
+/** A wrapper that starts the server, with handlers of its own for SIGTERM. */
 const leader = ({ onTerm = '', atStart = '' }: Start) => `
 import { spawn } from 'node:child_process';
 ${atStart}
@@ -121,7 +124,9 @@ async function stopped(name: string, start: Start, server: string, load = false)
   await pool.dispose();
 }
 
-/** As a host before this one could have left it: nobody's tenant, in a process group of its own. */
+/**
+ * Adopts a process in a process group of its own, as an earlier host may leave it, and stops it.
+ */
 async function stoppedAfterAdoption(name: string, start: Start, server: string) {
   const { command } = start;
   await using pool = createPool({ stopTimeoutMs: 20_000 });
@@ -157,7 +162,7 @@ for (const [name, start] of Object.entries(starts)) {
     });
 }
 
-test('workers of a server that tells them itself', async () => {
+test('workers of a server that forwards the signal itself', async () => {
   await using pool = createPool({ command: ['node', 'cluster.mjs'], stopTimeoutMs: 20_000 });
   pool.tenants.add('app', {
     'cluster.mjs': `

@@ -32,7 +32,7 @@ test.each([
   expect(namesOfFiles(guide)).toEqual(files);
 });
 
-test('what only code, or a comment that readers do not see, names is not there', () => {
+test('a file that only code or a hidden comment names does not exist', () => {
   expect(namesOfFiles("<!-- `greeting.ts` -->\n'''ts\n// `greeting.ts`\n'''\n")).toEqual([]);
 });
 

@@ -1,4 +1,5 @@
-// Tenants have new ports all day. The global `fetch` of Node 20 keeps 23 KB for each that it was ever used with.
+// Tenants have new ports all day. The global `fetch` of Node 20 keeps 23 KB for each that it was
+// ever used with.
 import { test } from 'bun:test';
 import { openPage } from '../support/readme/pages.ts';
 
@@ -27,7 +28,7 @@ let tenant = 0;
 const routerPort = await open(createServer((incoming, outgoing) => forward(incoming, outgoing, { port: tenant } as Tenant)));
 const agent = new Agent({ keepAlive: true });
 
-/** A tenant that answers once and goes. */
+/** Starts a server, requests it once, and stops it. */
 async function use(): Promise<void> {
   const server = createServer((_, response) => response.end('hello'));
   tenant = await open(server);

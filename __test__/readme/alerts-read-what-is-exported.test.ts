@@ -1,4 +1,5 @@
-// The alerts of docs/observability.md are rules that Prometheus would take, on metrics that there are.
+// The alerts of docs/observability.md are rules that Prometheus would take, on metrics that there
+// are.
 import { expect, test } from 'bun:test';
 import { textOf } from '../support/readme/pages.ts';
 import { parseBlocks } from '../support/readme/blocks.ts';

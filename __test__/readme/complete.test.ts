@@ -1,4 +1,5 @@
-// What the guides have tables of is all there, and the reference's defaults and ranges are those of the code.
+// The tables of the guides are complete, and the reference's defaults and ranges are those of the
+// code.
 import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

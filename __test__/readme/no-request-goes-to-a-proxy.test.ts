@@ -1,5 +1,6 @@
-// Where HTTP_PROXY or one of its like is set, Bun's `fetch` asks that proxy even for what is at 127.0.0.1: what clients send
-// to tenants, cookies included. What README.md, the guides and the demo show must not.
+// With HTTP_PROXY or the like, Bun's `fetch` uses the proxy even for 127.0.0.1: requests to
+// tenants, cookies included, would go to it. The examples of README.md and the guides, and the
+// demo, must avoid that.
 import { expect, test } from 'bun:test';
 import type { Block } from '../support/readme/blocks.ts';
 import { openPage, pages } from '../support/readme/pages.ts';
@@ -9,7 +10,9 @@ import { PROXY_VARIABLES, ProxyTrap } from '../support/readme/proxy-trap.mjs';
 
 const PATIENCE_MS = 120_000;
 
-/** Runs the blocks of a page that are meant, in such an environment; what the proxy was asked for. */
+/**
+ * Runs the selected blocks of a page with a proxy in the environment. Returns what the proxy got.
+ */
 async function asked(
   page: string,
   names: readonly string[],
@@ -39,7 +42,7 @@ for (const name of PROXY_VARIABLES) {
   );
 }
 
-/** With the commands that make what they use. */
+/** Selects blocks that send requests, and the commands that create what these use. */
 const asksTenants = ({ code }: Block) =>
   /\bforward\(|\bfetch\(`http:\/\/127|fetch\(`\$\{lokiUrl|^mkdir/.test(code);
 
@@ -55,7 +58,7 @@ test.each(pages.filter((page) => page !== 'README.md' && hasMore(page)))(
 );
 
 test(
-  'the demo asks none',
+  'the demo uses no proxy',
   async () => {
     await using trap = await ProxyTrap.open();
     const options = {

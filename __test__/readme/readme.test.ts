@@ -1,5 +1,5 @@
-// Every code block of README.md and docs/ is run, as the directives in the comments before it say. CONTRIBUTING.md has
-// them all.
+// Runs every code block of README.md and docs/ by the directives in the comments before it, which
+// CONTRIBUTING.md lists.
 import { afterAll, describe, expect, test } from 'bun:test';
 import type { Block } from '../support/readme/blocks.ts';
 import { CHECKOUT_PATIENCE_MS } from '../support/readme/document.ts';

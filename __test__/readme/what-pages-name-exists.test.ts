@@ -1,4 +1,4 @@
-// Pages lead somewhere: their links, and the tests that they name.
+// The links of pages, and the tests that they name, exist.
 import { expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -7,7 +7,7 @@ import { checkout } from '../support/readme/project.ts';
 
 const others = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
 
-/** Without code and without what readers do not see. */
+/** The text of a page without code and comments. */
 const proseOf = (page: string) => textOf(page).replaceAll(/<!--[^]*?-->|^ *(```+)[^]*?^ *\1/gm, '');
 
 /** The anchors that GitHub gives to the headings of a page. */

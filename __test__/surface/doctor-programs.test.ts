@@ -16,13 +16,13 @@ test('every finding that is not good says what to do, unless it is a note', asyn
   for (const { advice } of bad) expect(advice).toBeString();
 });
 
-test('another system than Linux is a problem, and nothing else of it is looked at', async () => {
+test('a system other than Linux is a problem, and nothing else is checked', async () => {
   const findings = await findingsOf({ platform: 'darwin', arch: 'arm64' });
   expect(findings.map(({ check, level }) => `${check} ${level}`)).toEqual(['platform problem', 'engine ok']);
   expect(findings[0]!.means).toContain('ERR_RUNTIME_UNSUPPORTED');
 });
 
-test('in an engine that is too old nothing else is looked at', async () => {
+test('in an engine that is too old nothing else is checked', async () => {
   const loadAddon = () => {
     throw new Error('looked at');
   };

@@ -19,7 +19,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper};
-use warden::{Command, LaunchSpec, Report, Stat, StopStage, host};
+use warden::{Command, Descriptor, LaunchSpec, Report, Stat, StopStage, host};
 
 /// More steps test nothing more, and each launch takes a millisecond.
 const STEPS_MAX: usize = 12;
@@ -263,8 +263,10 @@ fn memory_file(program: &Program) -> OwnedFd {
     let string = |text: &str| CString::new(text).expect("no zero byte");
     let argv = command.iter().map(|part| string(part)).collect();
     let env = vec![string("PATH=/usr/bin:/bin")];
-    host::memory_file(&LaunchSpec { cwd: string(cwd), umask: 0o022, needs_start_script: false, argv, env })
-        .expect("a memory file")
+    let descriptors = vec![Descriptor::Stdout, Descriptor::Stderr];
+    let cwd = string(cwd);
+    let spec = LaunchSpec { cwd, umask: 0o022, needs_start_script: false, argv, env, descriptors };
+    host::memory_file(&spec).expect("a memory file")
 }
 
 fn garbage(bytes: &[u8]) -> OwnedFd {

@@ -220,7 +220,7 @@ export function createCheckpoints(core) {
   /** Where it answers, as `ask_ready` of `crates/driver/src/foreign.rs` counts it. @param {number} port @param {number} pid @param {number} timeoutMs @returns {Promise<number | false>} */
   function answering(port, pid, timeoutMs) {
     return new Promise((resolve) => {
-      const ticket = core.tickets.open((answer) => resolve(answer > 0 && answer));
+      const ticket = core.tickets.open((answer) => resolve(answer || false));
       native.askReady(ticket, port, pid, Math.max(timeoutMs, 1));
     });
   }

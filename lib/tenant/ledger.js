@@ -113,13 +113,13 @@ function reasonOf(signal) {
   }
 }
 
-/** Questions to Rust that nobody is kept alive for: each is answered once, with a number. */
+/** Questions to Rust that nobody is kept alive for: each is answered once, with a number or that there is none. */
 export function createTickets() {
-  /** @type {Map<number, (answer: number) => void>} */
+  /** @type {Map<number, (answer: number | null) => void>} */
   const open = new Map();
   let last = 0;
   return {
-    /** @param {(answer: number) => void} answered */
+    /** @param {(answer: number | null) => void} answered */
     open(answered) {
       open.set(++last, answered);
       return last;
@@ -128,7 +128,7 @@ export function createTickets() {
     drop(ticket) {
       open.delete(ticket);
     },
-    /** @param {number} ticket @param {number} answer */
+    /** @param {number} ticket @param {number | null} answer */
     close(ticket, answer) {
       const answered = open.get(ticket);
       open.delete(ticket);
@@ -151,8 +151,12 @@ export function createTenants(leasesOf) {
   let touches = 0;
 
   return {
-    /** A run became ready: from now on its key is answered here. @param {Run} run @param {number} chunk @param {number} index */
-    open(run, chunk, index) {
+    /**
+     * A run became ready: from now on its key is answered here.
+     * @param {Run} run
+     * @param {import('../bridge/records.js').LeaseAddress} lease
+     */
+    open(run, { chunk, index }) {
       const live = new Live(run, (chunks[chunk] ??= leasesOf(chunk)), index);
       live.takeTurn(++touches);
       run.live = live;

@@ -7,7 +7,7 @@ import { environment, root } from './paths.mjs';
 
 const FORWARDED_SIGNALS = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']);
 
-/** A failure that is told in one line, without a stack trace: the reader can do something about it. */
+/** A failure that is reported in one line, without a stack trace: the user can mend its cause. */
 export class ScriptError extends Error {}
 
 /**

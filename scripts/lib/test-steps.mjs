@@ -23,7 +23,7 @@ import { checkVersions } from './versions.mjs';
  * @property {string} [skipBecause]
  */
 
-/** Checks that are JavaScript of ours. They throw when something is wrong. */
+/** Checks that are functions of these scripts. They throw when something is wrong. */
 export const ownSteps = [
   { name: 'no addresses of this machine', check: checkForbiddenText },
   { name: 'one version', check: checkVersions },
@@ -85,13 +85,14 @@ function cargo(name, args, count = countAsOneCheck) {
 }
 
 /**
- * That they still fit what they fuzz; to run them takes cargo-fuzz, see CONTRIBUTING.md.
+ * Whether the fuzz targets compile. To run them takes cargo-fuzz: see CONTRIBUTING.md.
  *
  * @returns {Step}
  */
 function fuzzTargets() {
   const clippy = ['cargo', 'clippy', '--manifest-path', 'fuzz/Cargo.toml', '--', '-D', 'warnings'];
-  // Nothing is linked, so libFuzzer need not be there: with this its C++ is not compiled.
+  // Nothing is linked, so the library need not exist: the variable keeps its C++ from being
+  // compiled.
   const args = ['CUSTOM_LIBFUZZER_PATH=/lib/libFuzzer.a', ...clippy];
   return { name: 'fuzz targets', command: 'env', args, count: countAsOneCheck };
 }
@@ -132,7 +133,7 @@ function nodeTests() {
 }
 
 /**
- * The packages as users get them: with every engine and package manager.
+ * Tests of the packages as users get them, with every engine and package manager.
  *
  * @returns {Step}
  */
@@ -147,7 +148,8 @@ function installationTests() {
 }
 
 /**
- * A minute of it: what it finds in that time depends on the seed, which is another one each day.
+ * The soak for a minute. What it finds in that time depends on the seed, which is another each
+ * day.
  *
  * @returns {Step}
  */

@@ -26,8 +26,8 @@ export function openPage(page: string, { more = '', env = {} as NodeJS.ProcessEn
 }
 
 /**
- * The README's files that a guide says it uses: those that it names, or whose directory it names, in backticks. The others
- * are not there, so a guide cannot use what it does not mention.
+ * The README's files that a guide names in backticks, or whose directory it names. Other files do
+ * not exist for the guide, so it cannot use what it does not mention.
  */
 export function filesNamedBy(text: string, blocks: readonly Block[]): Block[] {
   const prose = text.replaceAll(/<!--[^]*?-->|^ *```[^]*?^ *```/gm, '');

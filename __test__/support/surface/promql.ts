@@ -4,7 +4,10 @@ import { parser } from '@prometheus-io/lezer-promql';
 import { scrape } from './exposition.ts';
 import { attachTo } from './observed.ts';
 
-/** The metrics that an expression reads, by Prometheus's own grammar; throws where it does not follow it. */
+/**
+ * The metrics that an expression reads, parsed with Prometheus's own grammar. Throws if the
+ * expression does not follow it.
+ */
 export function metricsOf(expr: string): string[] {
   const names: string[] = [];
   parser.parse(expr).iterate({
@@ -17,7 +20,7 @@ export function metricsOf(expr: string): string[] {
   return names;
 }
 
-/** Every series name that the collector can tell, those of histograms apart. */
+/** Every series name that the collector can expose, histograms as their single series. */
 export function exportedNames(): string[] {
   const collector = createRuntimeCollector({ perTenant: { max: 1 } });
   attachTo(collector).set('a', { pid: 1, cpuMs: 1, rssBytes: 1 });

@@ -13,6 +13,7 @@ mod foreign;
 pub mod leases;
 mod port_book;
 mod readiness;
+pub mod recipe;
 mod reports;
 mod starts;
 mod supervision;
@@ -34,6 +35,7 @@ use pool::{
     StopStage,
 };
 use port_book::PortBook;
+use recipe::{Host, Recipe};
 use reports::SAMPLED_AT_ONCE;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -49,8 +51,8 @@ const SWEEP_INTERVAL_MIN_MS: u64 = 100;
 /// What one runtime is made of, besides the pool's rules.
 pub struct Settings {
     pub pool: Config,
-    /// The tenants' directories are below it.
-    pub root: PathBuf,
+    /// What tenants of ours are started with.
+    pub recipe: Recipe,
     /// The helper program beside the addon.
     pub warden_path: PathBuf,
     /// Somebody wants the log lines.
@@ -76,6 +78,7 @@ struct Core {
     /// In boxes, as in the pool.
     runs: RunMap<Box<RunHandle>>,
     ports: PortBook<HeldPort>,
+    host: Host,
     engine: EngineUse,
     /// Held while the engine is used, if no other runtime had the root first.
     root_claim: Option<RootClaim>,
@@ -131,6 +134,7 @@ impl Driver {
             leases: LeaseTable::default(),
             runs: RunMap::default(),
             ports: PortBook::default(),
+            host: Host::default(),
             engine: EngineUse::NotYet,
             root_claim: None,
             armed_ms: None,
@@ -178,6 +182,11 @@ impl Driver {
         let unknown = statuses.iter_mut().filter(|status| status.run.is_some() && status.usage.is_none());
         unknown.take(SAMPLED_AT_ONCE).for_each(|status| self.complete(status));
         statuses
+    }
+
+    /// Whether an `ensure` of the key could lead to a start that no call before it has asked for.
+    pub fn may_start(&self, key: &str) -> bool {
+        self.lock().pool.may_start(key, now())
     }
 
     /// Whether the run is still to be started.
@@ -266,7 +275,7 @@ impl Driver {
     fn claim_root(self: &Arc<Self>, engine: &Arc<Engine>) {
         let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
         engine.spawn(async move {
-            let root = driver.settings.root.clone();
+            let root = PathBuf::from(&driver.settings.recipe.root);
             match off_thread.run(move || RootClaim::try_new(&root)).await.and_then(|claimed| claimed) {
                 Ok(Claimed::First(claim)) => {
                     let mut core = driver.lock();
@@ -343,7 +352,7 @@ impl Driver {
         };
         match (handle.number, handle.launched) {
             (Some(number), _) => core.engine.engine()?.warden.stop(number, stage),
-            // Abandoned before JavaScript had prepared it.
+            // It has not begun: it waits for its turn, or for JavaScript to prepare it.
             (None, false) => return Some(Input::Fact(run, called_off())),
             // Its start is under way: the pool stops it when it has come up.
             (None, true) => {}

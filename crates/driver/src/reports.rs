@@ -189,7 +189,7 @@ impl Driver {
         if planted_once_in(300, Bug::AnswerIsLost) {
             return None;
         }
-        self.uplink.push(Record::Settle { call, outcome, output: output.unwrap_or_default() });
+        self.uplink.push(Record::Settle { call, outcome, output });
         None
     }
 

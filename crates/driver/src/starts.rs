@@ -1,12 +1,15 @@
 //! From the decision to start a run until its process is known.
 
 use super::{Core, Driver, RunHandle, called_off, not_started};
+use crate::recipe::Variables;
 use crate::supervision::Supervision;
 use crate::uplink::Record;
+use linux::engine::Engine;
 use linux::net::ports::HeldPort;
 use linux::process::accounting::Root;
 use linux::threads::clock;
-use linux::warden_link::run::{Program, supervise};
+use linux::warden_link::client::Turn;
+use linux::warden_link::run::supervise;
 use linux::warden_link::surroundings::Noted;
 use pool::{Adopted, CallId, Fact, Failure, Input, Key, Processes, RunId};
 use std::io;
@@ -31,29 +34,95 @@ impl Driver {
         records
     }
 
-    /// Runs the program for a run that JavaScript was asked to prepare, unless it was called off meanwhile.
-    pub fn launch(self: &Arc<Self>, run: RunId, program: Program) {
+    /// JavaScript has prepared the run, which is started with these variables unless it was called off meanwhile.
+    pub fn launch(self: &Arc<Self>, run: RunId, variables: Vec<String>) {
         let noted = Noted::here();
         let mut core = self.lock();
-        let wanted = core.pool.is_starting(run);
-        let Some(handle) = core.runs.get_mut(&run) else { return };
-        handle.launched = wanted;
-        let forced = handle.forced.insert(Arc::default()).clone();
-        if !wanted {
-            return self.feed_locked(&mut core, Input::Fact(run, called_off()));
-        }
-        let Some((engine, tail)) =
-            core.engine.engine().cloned().zip(core.runs.get(&run).and_then(|handle| handle.tail.clone()))
-        else {
-            return;
-        };
-        let log_room = self.settings.has_log.then(|| self.uplink.log_room());
-        let supervision = Supervision::new(self.clone(), run, tail, log_room, forced);
-        let shared = engine.clone();
-        let patience = self.settings.readiness_timeout;
+        let Some(engine) = core.engine.engine().cloned() else { return };
+        let Some(begun) = self.begin(&mut core, run) else { return };
+        let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
-            supervise(&shared.warden, program, noted, patience, &supervision).await;
+            let turn = shared.warden.turn().await;
+            driver.supervise(&shared, begun, &variables, noted, turn).await;
         });
+    }
+
+    /// Starts the run with no word from JavaScript, which is told. It gets its port when it is its turn, so that a crowd of
+    /// starts in one tick does not hold one each.
+    fn start_without_asking(self: &Arc<Self>, engine: &Arc<Engine>, run: RunId, variables: Variables) {
+        let (driver, shared) = (self.clone(), engine.clone());
+        engine.spawn(async move {
+            let turn = shared.warden.turn().await;
+            match driver.begin_with_port(&shared, run).await {
+                // JavaScript is told with what comes of it: to wake it for this alone would cost the start a processor.
+                Some((begun, noted)) => driver.supervise(&shared, begun, &variables, noted, turn).await,
+                None => driver.uplink.ring(),
+            }
+        });
+    }
+
+    /// `None` if the run has been called off meanwhile, or there is no port for it.
+    async fn begin_with_port(self: &Arc<Self>, engine: &Arc<Engine>, run: RunId) -> Option<(Begun, Noted)> {
+        let has_port = {
+            let mut core = self.lock();
+            if !self.is_wanted(&mut core, run) {
+                return None;
+            }
+            self.has_port(&mut core, run)
+        };
+        if !has_port && !self.look_for_port(engine, run).await {
+            return None;
+        }
+        let mut core = self.lock();
+        let begun = self.begin(&mut core, run)?;
+        let started_at_ms = self.tell_port(&mut core, run);
+        let Begun { key, port, .. } = &begun;
+        self.tell(Record::Starting { run, key: key.clone(), port: *port, started_at_ms });
+        let noted = core.host.noted.as_ref().map_or_else(Noted::here, Noted::again);
+        Some((begun, noted))
+    }
+
+    /// Takes the run out of what can be called off at once, unless it has been called off.
+    fn begin(self: &Arc<Self>, core: &mut Core, run: RunId) -> Option<Begun> {
+        if !self.is_wanted(core, run) {
+            return None;
+        }
+        let handle = core.runs.get_mut(&run)?;
+        handle.launched = true;
+        let forced = handle.forced.insert(Arc::default()).clone();
+        let log_room = self.settings.has_log.then(|| self.uplink.log_room());
+        let supervision = Supervision::new(self.clone(), run, handle.tail.clone()?, log_room, forced);
+        Some(Begun { run, key: handle.key.clone(), port: handle.port, supervision })
+    }
+
+    async fn supervise(
+        self: &Arc<Self>,
+        engine: &Engine,
+        begun: Begun,
+        variables: &[String],
+        noted: Noted,
+        turn: Turn,
+    ) {
+        let Begun { run, key, port, supervision } = begun;
+        match self.program(engine, &key, port, variables).await {
+            Ok(program) => {
+                let patience = self.settings.readiness_timeout;
+                supervise(&engine.warden, program, noted, turn, patience, &supervision).await;
+            }
+            Err(failure) => self.feed(Input::Fact(run, Fact::StartFailed(failure))),
+        }
+    }
+
+    /// Whether the run is still to be started. If it was called off, it is over with that.
+    fn is_wanted(self: &Arc<Self>, core: &mut Core, run: RunId) -> bool {
+        if !core.runs.contains_key(&run) {
+            return false;
+        }
+        let is_wanted = core.pool.is_starting(run);
+        if !is_wanted {
+            self.feed_locked(core, Input::Fact(run, called_off()));
+        }
+        is_wanted
     }
 
     /// A process of ours exists.
@@ -120,12 +189,19 @@ impl Driver {
         key: Key,
         fresh: bool,
     ) -> Option<Input> {
-        if let Err(error) = self.ensure_engine(core) {
-            return not_started(run, format!("the runtime's thread could not be started: {error}"));
-        }
+        let engine = match self.ensure_engine(core) {
+            Ok(engine) => engine,
+            Err(error) => {
+                return not_started(run, format!("the runtime's thread could not be started: {error}"));
+            }
+        };
         let handle = RunHandle::new(key.clone(), self.settings.pool.processes);
         core.runs.insert(run, Box::new(handle));
-        self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh })
+        match core.host.variables.clone() {
+            Some(variables) => self.start_without_asking(&engine, run, variables),
+            None => return self.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh }),
+        }
+        None
     }
 
     /// The user's process is a tenant now.
@@ -161,30 +237,33 @@ impl Driver {
         port: &mut u16,
         started_at_ms: &mut u64,
     ) -> bool {
-        if !core.runs.contains_key(&run) {
-            return false;
-        }
-        if !core.pool.is_starting(run) {
-            self.feed_locked(core, Input::Fact(run, called_off()));
+        if !self.is_wanted(core, run) {
             return false;
         }
         if !self.has_port(core, run) {
-            self.look_for_port(core, run, fresh);
+            self.prepare_with_port(core, run, fresh);
             return false;
         }
+        *started_at_ms = self.tell_port(core, run);
+        let handle = core.runs.get_mut(&run).expect("it is wanted");
+        // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
+        handle.launched = self.settings.pool.processes == Processes::External;
+        *port = handle.port;
+        true
+    }
+
+    /// From now on the run's port is no other run's. Returns the time, which is when the run was begun.
+    fn tell_port(&self, core: &mut Core, run: RunId) -> u64 {
         let Core { runs, ports, .. } = core;
         if planted_once_in(50, Bug::SamePort) {
             let anothers = runs.values().map(|run| run.port).max();
-            runs.get_mut(&run).expect("looked up above").port = anothers.unwrap_or_default();
+            runs.get_mut(&run).expect("it is wanted").port = anothers.unwrap_or_default();
         }
-        let handle = runs.get_mut(&run).expect("looked up above");
-        // From here on the user's `spawn` will be called; a program of ours is launched in a call of its own.
-        handle.launched = self.settings.pool.processes == Processes::External;
+        let handle = runs.get_mut(&run).expect("it is wanted");
         handle.told_port = Some(handle.port);
         handle.prepared_since_boot_ms = clock::since_boot_ms();
         ports.tell(handle.port);
-        (*port, *started_at_ms) = (handle.port, clock::wall_ms());
-        true
+        clock::wall_ms()
     }
 
     /// Whether the run has a port, or can be given one without looking for it.
@@ -210,31 +289,44 @@ impl Driver {
     }
 
     /// Looks for a port where one is hard to find, and not on JavaScript's thread. The run is prepared when there is one.
-    fn look_for_port(self: &Arc<Self>, core: &Core, run: RunId, fresh: bool) {
+    fn prepare_with_port(self: &Arc<Self>, core: &Core, run: RunId, fresh: bool) {
         let Some(engine) = core.engine.engine().cloned() else { return };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
-            let found = shared.look_for_port(|port| driver.lock().ports.is_free(port)).await;
-            let mut core = driver.lock();
-            let Some(handle) = core.runs.get_mut(&run) else { return };
-            match found {
-                Ok(held) => {
-                    (handle.port, handle.held_port) = (held.port(), Some(held));
-                    let key = handle.key.clone();
-                    driver.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh });
-                }
-                Err(error) => {
-                    let failure = match error.kind() {
-                        io::ErrorKind::AddrInUse => Failure::NoPort,
-                        _ => Failure::NotStarted {
-                            reason: format!("no port could be reserved for it: {error}"),
-                        },
-                    };
-                    driver.feed_locked(&mut core, Input::Fact(run, Fact::StartFailed(failure)));
-                }
+            if driver.look_for_port(&shared, run).await
+                && let Some(handle) = driver.lock().runs.get(&run)
+            {
+                let key = handle.key.clone();
+                driver.tell(Record::Prepare { run, key, port: 0, started_at_ms: 0, fresh });
             }
-            drop(core);
             driver.uplink.ring();
         });
     }
+
+    /// Whether there is a port for the run. If there is none, its start has failed with that.
+    async fn look_for_port(self: &Arc<Self>, engine: &Arc<Engine>, run: RunId) -> bool {
+        let found = engine.look_for_port(|port| self.lock().ports.is_free(port)).await;
+        let mut core = self.lock();
+        let Some(handle) = core.runs.get_mut(&run) else { return false };
+        let failure = match found {
+            Ok(held) => {
+                (handle.port, handle.held_port) = (held.port(), Some(held));
+                return true;
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Failure::NoPort,
+            Err(error) => {
+                Failure::NotStarted { reason: format!("no port could be reserved for it: {error}") }
+            }
+        };
+        self.feed_locked(&mut core, Input::Fact(run, Fact::StartFailed(failure)));
+        false
+    }
+}
+
+/// A start that is under way.
+struct Begun {
+    run: RunId,
+    key: Key,
+    port: u16,
+    supervision: Supervision,
 }

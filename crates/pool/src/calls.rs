@@ -5,7 +5,7 @@ use crate::messages::{Event, Outcome, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Disposal, Pool, Step};
 use crate::tenant::{Cause, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, Processes, RunId, StopStage};
+use crate::{Action, Adopted, CallId, Failure, Key, Now, Processes, RunId, StopStage};
 
 /// Keys that wait to be started, at most: a router that passes every host name on would otherwise let strangers fill the
 /// memory.
@@ -44,6 +44,17 @@ impl Pool {
             State::Stopping(..) if !tenant.waiters.is_empty() => tenant.waiters.push(waiter),
             State::Stopping(..) | State::Stranded(_) => self.ensure_after_stop(step, key, waiter),
         }
+    }
+
+    /// Whether an `ensure` of the key could lead to a start that no call before it has asked for.
+    pub fn may_start(&self, key: &str, now: Now) -> bool {
+        let is_wanted = match self.tenants.get(key) {
+            None => true,
+            Some(tenant) => {
+                tenant.waiters.is_empty() && matches!(tenant.state, State::Stopping(..) | State::Stranded(_))
+            }
+        };
+        is_wanted && !self.draining && self.failures.hold(key, now.steady_ms).is_none()
     }
 
     fn ensure_new(&mut self, step: &mut Step, key: Key, call: CallId) {

@@ -109,6 +109,8 @@ pub enum Failure {
     PortTaken { by: String },
     /// No port was left for it.
     NoPort,
+    /// Its command is `bun`, to which its `PATH` does not lead, and the host cannot stand in for it.
+    NoBun { path: Option<String> },
     /// The user's readiness check said no.
     ReadinessDenied,
     /// A user's function failed; the error object itself stays with the caller.

@@ -15,7 +15,7 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-use crate::protocol::{Command, LAUNCH_FDS, REPORT_BYTES, Report, StopStage};
+use crate::protocol::{Command, LAUNCH_FDS_MAX, REPORT_BYTES, Report, StopStage};
 use crate::spec::LaunchSpec;
 
 /// Makes the connection: the host's end, close-on-exec and non-blocking, and the end that becomes
@@ -52,19 +52,19 @@ pub fn memory_file(spec: &LaunchSpec) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-/// Asks for the start of a tenant. The host can close its copies of the descriptors afterwards, and must close those of
-/// the write ends, else it never sees the end of the tenant's output.
+/// Asks for the start of a tenant, with the descriptors that its specification speaks of, in the order of that. The host
+/// can close its copies of the descriptors afterwards, and must close those of the write ends, else it never sees the end
+/// of the tenant's output.
 pub fn send_launch(
     socket: impl AsFd,
     run: u64,
     memory_file: BorrowedFd<'_>,
-    stdout: BorrowedFd<'_>,
-    stderr: BorrowedFd<'_>,
+    descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
-    let fds: [BorrowedFd<'_>; LAUNCH_FDS] = [memory_file, stdout, stderr];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LAUNCH_FDS))];
+    let fds = [&[memory_file], descriptors].concat();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LAUNCH_FDS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+    if fds.len() > LAUNCH_FDS_MAX || !control.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let packet = Command::Launch { run }.encode();

@@ -2,7 +2,7 @@
 //! adopts every orphan of the tree, and exits when no process of the tree is left. It obeys the
 //! packets on its link to the warden, and takes a closed link as the order to end the tree soon.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -28,10 +28,10 @@ use crate::tree_kill::{Found, TreeKill};
 /// Runs a tenant from its launch until its whole tree is gone. Returns the keeper's exit status,
 /// which means nothing to the warden: it reads the reports.
 pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
-    let fds = [&link, &outfit.memory_file, &outfit.stdout, &outfit.stderr];
-    let [link_fd, spec_fd, out_fd, err_fd] = fds.map(AsRawFd::as_raw_fd);
+    let kept = [&link, &outfit.memory_file].into_iter().chain(&outfit.descriptors).map(AsRawFd::as_raw_fd);
+    let kept: Vec<RawFd> = [0, 1, 2].into_iter().chain(kept).collect();
     // A copy of the host's socket, or of another keeper's, would hide from its reader that it was closed.
-    sys::close_all_except(&[0, 1, 2, link_fd, spec_fd, out_fd, err_fd]);
+    sys::close_all_except(&kept);
     match Keeper::launch(run, warden, outfit) {
         Ok(keeper) => keeper.serve(Some(link)),
         Err(errno) => {

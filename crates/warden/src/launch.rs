@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, chdir, getppid, set_parent_process_death_sign
 use rustix::stdio;
 
 use warden::protocol::{LaunchStep, Report};
-use warden::spec::LaunchSpec;
+use warden::spec::{Descriptor, LaunchSpec};
 
 use crate::start_script;
 use crate::sys;
@@ -28,10 +28,8 @@ const NOT_EXECUTED_STATUS: i32 = 127;
 pub struct Outfit {
     /// Holds the [`LaunchSpec`].
     pub memory_file: OwnedFd,
-    /// Becomes standard output.
-    pub stdout: OwnedFd,
-    /// Becomes standard error.
-    pub stderr: OwnedFd,
+    /// What each becomes, the specification says.
+    pub descriptors: Vec<OwnedFd>,
 }
 
 /// Becomes the tenant's program. If that fails, says why on `status`; if it succeeds, `status` closes silently.
@@ -53,9 +51,17 @@ fn start(keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> Result<Infallible, (
         sys::exit_now(NOT_EXECUTED_STATUS);
     }
     let spec = read_spec(&outfit.memory_file).map_err(at(LaunchStep::ReadSpec))?;
+    if spec.descriptors.len() != outfit.descriptors.len() {
+        return Err((LaunchStep::ReadSpec, Errno::PROTO));
+    }
     // Standard input is /dev/null already, as it is the warden's.
-    stdio::dup2_stdout(&outfit.stdout).map_err(at(LaunchStep::Fork))?;
-    stdio::dup2_stderr(&outfit.stderr).map_err(at(LaunchStep::Fork))?;
+    for (becomes, descriptor) in spec.descriptors.iter().zip(&outfit.descriptors) {
+        match becomes {
+            Descriptor::Stdout => stdio::dup2_stdout(descriptor),
+            Descriptor::Stderr => stdio::dup2_stderr(descriptor),
+        }
+        .map_err(at(LaunchStep::Fork))?;
+    }
     // All of it closes on exec too, but entering a directory can take long, and nothing should be held up meanwhile.
     sys::close_all_except(&[0, 1, 2, status.as_raw_fd()]);
     umask(Mode::from_raw_mode(spec.umask));

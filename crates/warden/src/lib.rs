@@ -7,7 +7,7 @@
 //! warden exits.
 //!
 //! - [`protocol`] is the packets, pure encoding and decoding;
-//! - [`spec`] is what a tenant's start consists of, and travels in a memory file;
+//! - [`spec`] is what a tenant's start consists of, in tagged parts, and travels in a memory file;
 //! - [`host`] sends and receives these over the socket, for the host's side;
 //! - [`socket_failure`] says what an error of the socket means, for both sides;
 //! - [`stat`] says what the kernel knows of a process, [`disposition`] what the process does about `SIGTERM`, and [`reaction`]
@@ -32,7 +32,7 @@ pub use disposition::Disposition;
 pub use protocol::{COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage};
 pub use reaction::Reaction;
 pub use socket_failure::SocketFailure;
-pub use spec::{LaunchSpec, SpecError};
+pub use spec::{Descriptor, LaunchSpec, SpecError};
 pub use stat::Stat;
 
 /// The descriptor on which the warden expects its end of the socket pair.

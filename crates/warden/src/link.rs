@@ -11,7 +11,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Uid};
 
-use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS, REPORT_BYTES};
+use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS_MAX, REPORT_BYTES};
 use warden::socket_failure::SocketFailure;
 
 use crate::priority;
@@ -21,8 +21,8 @@ use crate::sys;
 const PACKET_ROOM_BYTES: usize =
     if COMMAND_BYTES > REPORT_BYTES { COMMAND_BYTES + 1 } else { REPORT_BYTES + 1 };
 
-/// Room for more descriptors than anybody should send, so that surplus ones are seen.
-const FD_ROOM: usize = LAUNCH_FDS + 5;
+/// Room for more descriptors than a launch has, so that surplus ones are seen.
+const FD_ROOM: usize = LAUNCH_FDS_MAX + 5;
 
 /// The result of one attempt to receive.
 pub enum Received {

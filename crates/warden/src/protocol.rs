@@ -21,11 +21,11 @@ pub const COMMAND_BYTES: usize = 16;
 /// The size of every [`Report`] on the wire.
 pub const REPORT_BYTES: usize = 32;
 
-/// How many descriptors travel with [`Command::Launch`]: the memory file holding the [`LaunchSpec`], the write end for
-/// standard output and the write end for standard error, in this order.
+/// How many descriptors travel with [`Command::Launch`] at most: first the memory file that holds the [`LaunchSpec`], then
+/// those whose purpose its part `descriptors` says.
 ///
 /// [`LaunchSpec`]: crate::spec::LaunchSpec
-pub const LAUNCH_FDS: usize = 3;
+pub const LAUNCH_FDS_MAX: usize = 8;
 
 const TAG_LAUNCH: u8 = 1;
 const TAG_STOP: u8 = 2;
@@ -40,7 +40,7 @@ const HAS_SIGNAL: u8 = 2;
 /// What the host asks of the warden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Start a tenant; travels with [`LAUNCH_FDS`] descriptors. Answered by exactly one [`Report::LaunchFailed`], or by
+    /// Start a tenant; travels with [`LAUNCH_FDS_MAX`] descriptors at most. Answered by exactly one [`Report::LaunchFailed`], or by
     /// one [`Report::Started`] and, later, exactly one [`Report::Ended`].
     Launch {
         /// The host's number for this start, never used twice.
@@ -104,7 +104,7 @@ pub enum Report {
 /// The step at which a launch failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaunchStep {
-    /// The packet did not carry its descriptors, or the [`LaunchSpec`](crate::spec::LaunchSpec) could not be read.
+    /// The [`LaunchSpec`](crate::spec::LaunchSpec) could not be read, or its descriptors did not come along.
     ReadSpec,
     /// No process could be made for the tenant, or it was lost before the program ran.
     Fork,

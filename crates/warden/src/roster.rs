@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use warden::host::signed_pair;
 use warden::planted::{Bug, planted_once_in};
-use warden::protocol::{Command, LAUNCH_FDS, LaunchStep, Report, StopStage};
+use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
 
 use crate::clock;
 use crate::keeper;
@@ -60,19 +60,26 @@ pub struct Roster {
 
 impl Roster {
     /// Starts a keeper for a run. The error is for the host: nothing was started.
-    pub fn launch(&mut self, run: u64, fds: Vec<OwnedFd>, fds_lost: bool) -> Result<(), (LaunchStep, Errno)> {
+    pub fn launch(
+        &mut self,
+        run: u64,
+        mut fds: Vec<OwnedFd>,
+        fds_lost: bool,
+    ) -> Result<(), (LaunchStep, Errno)> {
         if fds_lost {
             return Err((LaunchStep::ReadSpec, Errno::MFILE));
         }
-        let [memory_file, stdout, stderr] =
-            <[OwnedFd; LAUNCH_FDS]>::try_from(fds).map_err(|_| (LaunchStep::ReadSpec, Errno::PROTO))?;
+        if fds.is_empty() || fds.len() > LAUNCH_FDS_MAX {
+            return Err((LaunchStep::ReadSpec, Errno::PROTO));
+        }
+        let memory_file = fds.remove(0);
         if self.is_known(run) {
             return Err((LaunchStep::ReadSpec, Errno::EXIST));
         }
         if planted_once_in(10, Bug::WardenKeepsDescriptors) {
             std::mem::forget(memory_file.try_clone());
         }
-        let outfit = Outfit { memory_file, stdout, stderr };
+        let outfit = Outfit { memory_file, descriptors: fds };
         let at_fork = |errno| (LaunchStep::Fork, errno);
         let (link, keepers_end) = signed_pair().map_err(at_fork)?;
         let warden = getpid();

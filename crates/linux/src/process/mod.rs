@@ -1,6 +1,7 @@
 //! Processes, as `/proc` and pidfds show them.
 
 pub mod accounting;
+pub mod bun;
 pub(crate) mod children;
 #[allow(unsafe_code, reason = "the CPU clock of another process has no safe wrapper")]
 pub mod cpu_clock;

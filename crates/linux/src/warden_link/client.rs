@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use warden::{LaunchSpec, LaunchStep, StopStage, host};
 
 use self::inherited::InheritedWardens;
@@ -35,14 +35,25 @@ use crate::warden_link::surroundings::Surroundings;
 /// How long an idle warden has to exit after its socket was closed, before it is killed.
 const EXIT_GRACE_MS: u64 = 2_000;
 
+/// Launches that are in hand at once: each has its port, the ends of its pipes and a memory file, and gives most of them
+/// up when the warden has them. A thousand starts in one tick would need some six thousand descriptors otherwise.
+const LAUNCHES_IN_HAND: usize = 64;
+
 /// After so long an answer that takes milliseconds is late.
 const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// A tenant to start.
 pub struct Launch {
     pub spec: LaunchSpec,
-    pub stdout: OwnedFd,
-    pub stderr: OwnedFd,
+    /// Those that `spec` speaks of, in its order.
+    pub descriptors: Vec<OwnedFd>,
+    /// Given back when the warden has the descriptors, and the host has closed them.
+    pub turn: Option<Turn>,
+}
+
+/// The right to make the descriptors of one launch: see [`WardenClient::turn`].
+pub struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A start under way.
@@ -129,8 +140,8 @@ impl Packet {
     fn send(&self, socket: &OwnedFd, number: u64) -> io::Result<()> {
         match self {
             Packet::Launch { launch, memory_file } => {
-                let (stdout, stderr) = (launch.stdout.as_fd(), launch.stderr.as_fd());
-                host::send_launch(socket, number, memory_file.as_fd(), stdout, stderr)
+                let descriptors: Vec<_> = launch.descriptors.iter().map(AsFd::as_fd).collect();
+                host::send_launch(socket, number, memory_file.as_fd(), &descriptors)
             }
             Packet::Stop(stage) => host::send_stop(socket, number, *stage),
             Packet::Continue => host::send_continue(socket),
@@ -157,6 +168,7 @@ pub struct WardenClient {
     connections: Mutex<Vec<Connection>>,
     inherited: InheritedWardens,
     next_number: std::sync::atomic::AtomicU64,
+    in_hand: Arc<Semaphore>,
 }
 
 struct Connection {
@@ -177,7 +189,14 @@ impl WardenClient {
             connections: Mutex::default(),
             inherited: InheritedWardens::default(),
             next_number: 1.into(),
+            in_hand: Arc::new(Semaphore::new(LAUNCHES_IN_HAND)),
         }
+    }
+
+    /// Waits, first come first served, until no more than a few launches hold descriptors that the warden does not have.
+    pub async fn turn(&self) -> Turn {
+        // It is never closed.
+        Turn { _permit: self.in_hand.clone().acquire_owned().await.ok() }
     }
 
     /// Starts a tenant. What comes of it is in the result's channels.
@@ -377,5 +396,26 @@ impl Pending {
                 let _ = self.ended.send(Ended { exit_code: None, signal: None, cpu_us: None });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_crowd_of_launches_takes_turns_in_holding_descriptors() {
+        let warden = WardenClient::new("/no/such/program".into(), OffThread::default());
+        let mut turns = Vec::new();
+        for _ in 0..LAUNCHES_IN_HAND {
+            turns.push(warden.turn().await);
+        }
+        assert!(timeout(SOON, warden.turn()).await.is_err());
+        turns.pop();
+        turns.push(warden.turn().await);
+        assert!(timeout(SOON, warden.turn()).await.is_err());
     }
 }

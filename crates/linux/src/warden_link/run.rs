@@ -3,7 +3,7 @@
 use crate::host::proc_check;
 use crate::output::lines::{LineSink, Stream, pump};
 use crate::threads::watched::watch;
-use crate::warden_link::client::{Ended, Launch, LaunchError, Launched, Started, WardenClient};
+use crate::warden_link::client::{Ended, Launch, LaunchError, Launched, Started, Turn, WardenClient};
 use crate::warden_link::main_process::MainProcess;
 use crate::warden_link::surroundings::{Noted, Surroundings};
 use rustix::io::Errno;
@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch as channel};
-use warden::{LaunchSpec, LaunchStep, StopStage};
+use warden::{Descriptor, LaunchSpec, LaunchStep, StopStage};
 
 /// What a lost start's processes get to be gone. Its keeper ends them as soon as the warden is; if they are not gone by
 /// then, there is no second try beside them.
@@ -58,17 +58,19 @@ pub trait RunSink: LineSink {
 }
 
 /// Runs the program to its end, with the rights and limits that were noted. Every error ends in `not_started` or
-/// `unsupported`. A launch has so much patience to get as far as to the program.
+/// `unsupported`. The turn is given back when the warden has the launch, which has so much patience to get as far as to
+/// the program.
 pub async fn supervise(
     warden: &WardenClient,
     program: Program,
     noted: Noted,
+    turn: Turn,
     patience: Duration,
     sink: &impl RunSink,
 ) {
-    let tried = match start(warden, &program, &noted, patience, sink).await {
+    let tried = match start(warden, &program, &noted, Some(turn), patience, sink).await {
         Err(failed) if failed.may_pass() && failed.is_over().await && sink.is_wanted() => {
-            start(warden, &program, &noted.again(), patience, sink).await
+            start(warden, &program, &noted.again(), None, patience, sink).await
         }
         tried => tried,
     };
@@ -182,6 +184,7 @@ async fn start(
     warden: &WardenClient,
     program: &Program,
     noted: &Noted,
+    turn: Option<Turn>,
     patience: Duration,
     sink: &impl RunSink,
 ) -> Result<(u64, Started, Start), Failed> {
@@ -189,7 +192,8 @@ async fn start(
         Err(reason) => LaunchError::Unsupported(reason),
         Ok(()) => LaunchError::Prepare(error),
     })?;
-    let (launch, stdout, stderr) = prepare(program, &surroundings).map_err(LaunchError::Prepare)?;
+    let prepared = prepare(program, &surroundings, turn);
+    let (launch, stdout, stderr) = prepared.map_err(LaunchError::Prepare)?;
     let mut launched = warden.launch(launch, &surroundings)?;
     match outcome(warden, &mut launched, patience, sink).await {
         Ok(started) => Ok((launched.number, started, Start { ended: launched.ended, stdout, stderr })),
@@ -231,7 +235,11 @@ async fn outcome(
     }
 }
 
-fn prepare(program: &Program, surroundings: &Surroundings) -> io::Result<(Launch, OwnedFd, OwnedFd)> {
+fn prepare(
+    program: &Program,
+    surroundings: &Surroundings,
+    turn: Option<Turn>,
+) -> io::Result<(Launch, OwnedFd, OwnedFd)> {
     let (stdout_reader, stdout) = output_pipe()?;
     let (stderr_reader, stderr) = output_pipe()?;
     let strings = |strings: &[String]| -> Result<Vec<CString>, NulError> {
@@ -243,8 +251,10 @@ fn prepare(program: &Program, surroundings: &Surroundings) -> io::Result<(Launch
         needs_start_script: program.runs_start_script,
         argv: strings(&program.command)?,
         env: strings(&program.environment)?,
+        descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
     };
-    Ok((Launch { spec, stdout, stderr }, stdout_reader, stderr_reader))
+    let launch = Launch { spec, descriptors: vec![stdout, stderr], turn };
+    Ok((launch, stdout_reader, stderr_reader))
 }
 
 /// Our end does not block; the tenant's does, as programs expect.

@@ -68,24 +68,29 @@ pub struct Noted {
     thread: Pid,
     /// The thread's `/proc/<pid>/status`. An error is reported when the start is made.
     status: io::Result<String>,
+    /// As the thread itself has seen it.
+    umask: Option<u32>,
 }
 
 impl Noted {
     /// Notes the surroundings of this thread, now. Takes some 10 µs.
     pub fn here() -> Noted {
-        Noted { thread: gettid(), status: fs::read_to_string("/proc/thread-self/status") }
+        let status = fs::read_to_string("/proc/thread-self/status");
+        let umask = status.as_deref().ok().and_then(umask_of);
+        Noted { thread: gettid(), status, umask }
     }
 
-    /// The same thread as it is by now.
+    /// The same thread as it is by now, but for the umask: read from another thread, it may be that of a moment.
     pub fn again(&self) -> Noted {
-        Noted { thread: self.thread, status: status_of(self.thread) }
+        Noted { thread: self.thread, status: status_of(self.thread), umask: self.umask }
     }
 
     /// Completes the note with what is the same for the whole process, or can be read from any
     /// thread.
     pub fn surroundings(&self) -> io::Result<Surroundings> {
         let status = self.status.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
-        Surroundings::of(self.thread, status)
+        let surroundings = Surroundings::of(self.thread, status)?;
+        Ok(Surroundings { umask: self.umask.unwrap_or(surroundings.umask), ..surroundings })
     }
 }
 
@@ -99,8 +104,8 @@ pub struct Surroundings {
 
 impl Surroundings {
     fn of(thread: Pid, status: &str) -> io::Result<Surroundings> {
-        let umask = line_of(status, "Umask").and_then(|umask| u32::from_str_radix(umask, 8).ok());
-        let umask = umask.ok_or_else(|| io::Error::other("/proc/thread-self/status has no Umask"))?;
+        let umask =
+            umask_of(status).ok_or_else(|| io::Error::other("/proc/thread-self/status has no Umask"))?;
         let mut inherited: Vec<(&'static str, String)> = Vec::with_capacity(STATUS_LINES.len() + 6);
         for (name, words) in STATUS_LINES {
             let line = line_of(status, name).unwrap_or("");
@@ -168,6 +173,10 @@ fn status_of(thread: Pid) -> io::Result<String> {
     fs::read_to_string(format!("/proc/self/task/{}/status", thread.as_raw_pid()))
 }
 
+fn umask_of(status: &str) -> Option<u32> {
+    u32::from_str_radix(line_of(status, "Umask")?, 8).ok()
+}
+
 fn line_of<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
@@ -227,6 +236,19 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn the_umask_is_the_one_that_the_thread_itself_has_seen() {
+        let noted = Noted::here();
+        let umask = noted.surroundings().unwrap().umask;
+        let momentary = Noted { status: noted.again().status.map(with_umask_0), ..noted.again() };
+        assert_eq!(momentary.surroundings().unwrap().umask, umask);
+    }
+
+    fn with_umask_0(status: String) -> String {
+        let umask = line_of(&status, "Umask").unwrap();
+        status.replace(&format!("Umask:\t{umask}"), "Umask:\t0000")
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod a_refused_eviction_is_not_taken_as_room;
 mod a_respawn_of_a_stranded_key_queues_for_room;
 mod a_running_process_can_be_adopted;
 mod a_snapshot_comes_back_ready;
+mod a_start_is_foreseen;
 mod a_start_that_is_called_off_is_told_as_such;
 mod a_stolen_port_is_not_the_keys_failure;
 mod an_abandoned_pool_ends_soon;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use warden::protocol::{LaunchStep, Report, StopStage};
-use warden::spec::LaunchSpec;
+use warden::spec::{Descriptor, LaunchSpec};
 
 use output::Output;
 
@@ -95,6 +95,7 @@ pub fn spec(argv: &[&str]) -> LaunchSpec {
         needs_start_script: false,
         argv: argv.iter().map(|argument| c_string(argument)).collect(),
         env: vec![c_string("PATH=/usr/local/bin:/usr/bin:/bin")],
+        descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
     }
 }
 
@@ -130,7 +131,8 @@ impl Warden {
         let (stdout, stdout_writer) = output::pipe();
         let (stderr, stderr_writer) = output::pipe();
         let (out, err) = (stdout_writer.as_fd(), stderr_writer.as_fd());
-        warden::host::send_launch(self.socket(), run, memory_file.as_fd(), out, err).expect("launch is sent");
+        let sent = warden::host::send_launch(self.socket(), run, memory_file.as_fd(), &[out, err]);
+        sent.expect("launch is sent");
         (stdout, stderr)
     }
 

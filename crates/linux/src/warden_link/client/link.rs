@@ -184,15 +184,15 @@ impl Packet {
 mod tests {
     use super::*;
     use crate::threads::watched::watch_shared;
-    use crate::warden_link::client::{Launch, Launched};
+    use crate::warden_link::client::{Launch, Launched, Turn};
     use rustix::net::{RecvFlags, recv};
     use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     use std::ffi::CStr;
     use std::fs::File;
     use std::os::fd::AsFd;
-    use tokio::sync::oneshot;
-    use warden::{COMMAND_BYTES, Command, LaunchSpec, StopStage};
+    use tokio::sync::{Semaphore, oneshot};
+    use warden::{COMMAND_BYTES, Command, Descriptor, LaunchSpec, StopStage};
 
     /// So many descriptors in flight that the user may send no more.
     struct Crowd(
@@ -215,8 +215,7 @@ mod tests {
             loop {
                 let (ours, theirs) = host::connection().unwrap();
                 let refused = loop {
-                    let fds = [null.as_fd(); 3];
-                    if let Err(error) = host::send_launch(&ours, 0, fds[0], fds[1], fds[2]) {
+                    if let Err(error) = host::send_launch(&ours, 0, null.as_fd(), &[null.as_fd(); 2]) {
                         break error;
                     }
                 };
@@ -239,8 +238,9 @@ mod tests {
             needs_start_script: false,
             argv: vec![empty()],
             env: Vec::new(),
+            descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
         };
-        let launch = Launch { spec, stdout: null(), stderr: null() };
+        let launch = Launch { spec, descriptors: vec![null(), null()], turn: None };
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
         let pending = Some(Pending { started: Some(started), ended, keeper_pid: 0 });
@@ -263,6 +263,23 @@ mod tests {
             commands.push(Command::decode(&packet[..length]).unwrap());
         }
         commands
+    }
+
+    #[tokio::test]
+    async fn a_launch_gives_its_turn_back_when_it_is_sent() {
+        let (ours, warden) = host::connection().unwrap();
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let link = tokio::spawn(Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver).run());
+        let turns = Arc::new(Semaphore::new(1));
+        let (mut order, _launched) = launch(1);
+        let Packet::Launch { launch, .. } = &mut order.packet else { unreachable!() };
+        launch.turn = Some(Turn { _permit: turns.clone().acquire_owned().await.ok() });
+        assert_eq!(turns.available_permits(), 0);
+        assert!(orders.send(Errand::Order(order)).is_ok());
+        let given_back = turns.acquire().await;
+        assert!(given_back.is_ok());
+        drop(warden);
+        link.await.unwrap();
     }
 
     /// One test, since what it makes short is short for the whole user.
