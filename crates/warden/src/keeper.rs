@@ -30,7 +30,8 @@ use crate::tree_kill::{Found, TreeKill};
 pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
     let kept = [&link, &outfit.memory_file].into_iter().chain(&outfit.descriptors).map(AsRawFd::as_raw_fd);
     let kept: Vec<RawFd> = [0, 1, 2].into_iter().chain(kept).collect();
-    // A copy of the host's socket, or of another keeper's, would hide from its reader that it was closed.
+    // A copy of the host's socket, or of another keeper's link, would hide from its reader that it
+    // was closed.
     sys::close_all_except(&kept);
     match Keeper::launch(run, warden, outfit) {
         Ok(keeper) => keeper.serve(Some(link)),

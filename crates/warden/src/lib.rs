@@ -7,11 +7,11 @@
 //! warden exits.
 //!
 //! - [`protocol`] is the packets, pure encoding and decoding;
-//! - [`spec`] is what a tenant's start consists of, in tagged parts, and travels in a memory file;
-//! - [`host`] sends and receives these over the socket, for the host's side;
+//! - [`spec`] describes a tenant's start, in tagged parts, and travels in a memory file;
+//! - [`host`] sends and receives packets for the host's side;
 //! - [`socket_failure`] says what an error of the socket means, for both sides;
-//! - [`stat`] says what the kernel knows of a process, [`disposition`] what the process does about `SIGTERM`, and [`reaction`]
-//!   whether it has done it, for both sides.
+//! - [`stat`] reads what the kernel tells of a process, [`disposition`] what the process does
+//!   about `SIGTERM`, and [`reaction`] whether it has reacted to it, for both sides.
 //!
 //! [launch]: protocol::Command::Launch
 //! [stop]: protocol::Command::Stop

@@ -21,7 +21,7 @@ use crate::sys;
 const PACKET_ROOM_BYTES: usize =
     if COMMAND_BYTES > REPORT_BYTES { COMMAND_BYTES + 1 } else { REPORT_BYTES + 1 };
 
-/// Room for more descriptors than a launch has, so that surplus ones are seen.
+/// Room for more descriptors than a launch may carry, so that surplus ones are noticed.
 const FD_ROOM: usize = LAUNCH_FDS_MAX + 5;
 
 /// The result of one attempt to receive.

@@ -1,7 +1,8 @@
-//! The packets between the host and the warden: fixed-size, little-endian, one per `SOCK_SEQPACKET` message.
+//! The packets between the host and the warden: fixed-size, little-endian, one per
+//! `SOCK_SEQPACKET` message.
 //!
-//! Every byte that a packet does not use is zero and is checked, so that two ends that disagree about the layout find
-//! out at the first packet.
+//! Every byte that a packet does not use is zero and is checked, so that two ends that disagree
+//! about the layout find out at the first packet.
 //!
 //! | offset | command      | report                                                        |
 //! |--------|--------------|---------------------------------------------------------------|
@@ -57,11 +58,11 @@ pub enum Command {
     Continue,
 }
 
-/// How a tenant is asked to go; the later one says more.
+/// How a tenant is stopped; the later stage is the stronger one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopStage {
-    /// `SIGTERM` to the main process and, when it is gone, to those that it leaves, to each once; the tree has all the
-    /// time it wants.
+    /// `SIGTERM` to the main process and, when it is gone, to the processes that it leaves, once
+    /// to each; the tree has unlimited time.
     Terminate,
     /// `SIGKILL` until no process of the tree is left.
     Kill,
@@ -76,7 +77,8 @@ pub enum Report {
         run: u64,
         /// The tenant's main process, which also leads its process group.
         pid: u32,
-        /// The process that every orphan of the tenant is handed to: the tree is exactly its descendants.
+        /// The keeper, which adopts every orphan of the tenant: the tree is exactly its
+        /// descendants.
         keeper_pid: u32,
     },
     /// The tenant's program never ran, and no process of it exists.
@@ -114,7 +116,8 @@ pub enum LaunchStep {
     Execute,
     /// The host has become another user since it started the warden.
     CheckUser,
-    /// The directory has no start script and needs one. Why is written to the tenant's standard error, as text.
+    /// The directory needs a start script and has none. The reason is written to the tenant's
+    /// standard error, as text.
     CheckStartScript,
 }
 

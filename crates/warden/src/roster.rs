@@ -59,7 +59,8 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Starts a keeper for a run. The error is for the host: nothing was started.
+    /// Starts a keeper for a run. The error is for the host, and means that no process was
+    /// started.
     pub fn launch(
         &mut self,
         run: u64,

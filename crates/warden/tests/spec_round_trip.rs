@@ -40,7 +40,7 @@ fn bare() -> LaunchSpec {
 }
 
 #[test]
-fn it_survives() {
+fn a_specification_survives() {
     assert_eq!(LaunchSpec::parse(&sample().to_bytes()), Ok(sample()));
     assert_eq!(LaunchSpec::parse(&bare().to_bytes()), Ok(bare()));
     assert_eq!(bare().to_bytes(), of_parts(&bare_parts()));

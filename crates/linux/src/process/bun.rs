@@ -1,4 +1,4 @@
-//! Where the program `bun` is to be found.
+//! Finds the program `bun`.
 
 use rustix::fs::{Access, access};
 use std::fs::{canonicalize, metadata};

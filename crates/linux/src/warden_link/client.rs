@@ -39,19 +39,20 @@ const EXIT_GRACE_MS: u64 = 2_000;
 /// up when the warden has them. A thousand starts in one tick would need some six thousand descriptors otherwise.
 const LAUNCHES_IN_HAND: usize = 64;
 
-/// After so long an answer that takes milliseconds is late.
+/// An answer, which takes milliseconds, is late after this time.
 const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// A tenant to start.
 pub struct Launch {
     pub spec: LaunchSpec,
-    /// Those that `spec` speaks of, in its order.
+    /// The descriptors of `spec.descriptors`, in that order.
     pub descriptors: Vec<OwnedFd>,
-    /// Given back when the warden has the descriptors, and the host has closed them.
+    /// Dropped when the warden has the descriptors and the host has closed its copies.
     pub turn: Option<Turn>,
 }
 
-/// The right to make the descriptors of one launch: see [`WardenClient::turn`].
+/// The right to make the descriptors of one launch, from [`WardenClient::turn`]. Dropping it lets
+/// the next launch have its turn.
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -195,11 +196,11 @@ impl WardenClient {
 
     /// Waits, first come first served, until no more than a few launches hold descriptors that the warden does not have.
     pub async fn turn(&self) -> Turn {
-        // It is never closed.
+        // The semaphore is never closed, so this never fails.
         Turn { _permit: self.in_hand.clone().acquire_owned().await.ok() }
     }
 
-    /// Starts a tenant. What comes of it is in the result's channels.
+    /// Starts a tenant. The result's channels tell whether its program runs, and how it ends.
     pub fn launch(&self, launch: Launch, surroundings: &Surroundings) -> Result<Launched, LaunchError> {
         let number = self.next_number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let memory_file = host::memory_file(&launch.spec).map_err(LaunchError::HandOver)?;

@@ -68,7 +68,7 @@ pub struct Noted {
     thread: Pid,
     /// The thread's `/proc/<pid>/status`. An error is reported when the start is made.
     status: io::Result<String>,
-    /// As the thread itself has seen it.
+    /// The umask as the thread itself read it.
     umask: Option<u32>,
 }
 

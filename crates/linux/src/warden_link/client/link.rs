@@ -282,7 +282,7 @@ mod tests {
         link.await.unwrap();
     }
 
-    /// One test, since what it makes short is short for the whole user.
+    /// One test for all of it, since the shortage that it makes holds for the whole user.
     #[tokio::test]
     async fn a_shortage_delays_orders_or_fails_a_launch_and_never_loses_the_warden() {
         let (ours, warden) = host::connection().unwrap();
