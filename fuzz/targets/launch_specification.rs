@@ -1,5 +1,5 @@
-//! The memory file with what a tenant's start consists of: whatever its bytes, it is refused or means one thing only.
-//! What the host writes is read back as it was.
+//! The memory file that describes a tenant's start: whatever its bytes, it is refused or has
+//! exactly one meaning. What the host writes is read back unchanged.
 
 #![no_main]
 
@@ -56,7 +56,7 @@ fuzz_target!(|input: Input| match input {
             }
             Err(error) => panic!("{error}"),
         }
-        // Half of one is none.
+        // A part of a specification is refused.
         assert!(LaunchSpec::parse(&bytes[..cut_at % bytes.len()]).is_err());
     }
 });

@@ -1,5 +1,6 @@
-//! A tenant's `package.json`, which is read before anything of it runs. Whatever it holds, nothing panics; what is JSON is
-//! read, and its strings are those that another reader finds, also as UTF-16 and with what Bun allows around it.
+//! A tenant's `package.json`, which is read before its program runs. No content makes the reader
+//! panic. All JSON is read, and its strings are those that another reader finds, also in UTF-16
+//! and with what Bun allows around it.
 
 #![no_main]
 
@@ -9,7 +10,7 @@ use serde_json::Value as Json;
 
 fuzz_target!(|text: &[u8]| {
     let read = parse(text);
-    // A key that comes twice is kept once there.
+    // Of a key that occurs twice, `serde_json` keeps one.
     let Ok(json) = serde_json::from_slice::<Json>(text) else { return };
     let read = read.expect("JSON is read");
     assert!(is_same(&read, &json), "{read:?} is {json}");

@@ -1,4 +1,4 @@
-/** Which checks there are, in the order in which they are reported. */
+/** The list of checks, in the order in which they are reported. */
 import { note } from './findings.js';
 import * as kernel from './kernel.js';
 import * as limits from './limits.js';
@@ -9,7 +9,7 @@ import * as surroundings from './surroundings.js';
 /** @typedef {import('./findings.js').Section} Section */
 
 /**
- * Looks at everything. Starts one tenant, and changes nothing.
+ * Runs all checks. Starts one tenant, and changes nothing on the machine.
  *
  * @param {import('./host.js').Host} host
  * @param {{ tenants: number }} planned how many tenants are to be alive at once
@@ -17,7 +17,8 @@ import * as surroundings from './surroundings.js';
  */
 export async function examine(host, { tenants }) {
   const basis = [programs.platform(host), programs.engine(host)];
-  // There nothing else can be looked at, and an engine that is too old may not know what looking takes.
+  // On such a platform no further check can run, and an engine that is too old may lack what the
+  // checks use.
   if (basis.some(({ level }) => level === 'problem')) return [{ title: 'What runs', findings: basis }];
   const addon = programs.addon(host);
   const hasAddon = addon.every(({ level }) => level !== 'problem');

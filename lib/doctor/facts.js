@@ -1,6 +1,6 @@
 /**
- * What the addon says of this machine, of this process, and of what that may use (`src/host.rs`). No limit is
- * `Infinity`. What cannot be read, or is not there, is left out.
+ * The facts that the addon reads of this machine, this process and its limits (`src/host.rs`).
+ * `Infinity` means no limit. Facts that cannot be read, or do not exist, are left out.
  */
 import { native } from '../bridge/native.js';
 
@@ -13,7 +13,8 @@ import { native } from '../bridge/native.js';
  * @property {{ cpu?: Stall, memory?: Stall, io?: Stall }} pressure
  * @property {Groups} groups
  * @property {Proc} proc
- * @property {{ path: string, fileSystem: string, isNoexec: boolean }} [temporary] the directory for temporary files
+ * @property {{ path: string, fileSystem: string, isNoexec: boolean }} [temporary] the directory
+ * for temporary files
  * @property {Init} init
  */
 
@@ -27,7 +28,8 @@ import { native } from '../bridge/native.js';
  * @property {number} [openFiles]
  * @property {number} [openFilesMax]
  * @property {number} [backlogMax] how many connections may wait at one socket
- * @property {{ first: number, last: number, reserved: number }} ports that are given to those that ask for any
+ * @property {{ first: number, last: number, reserved: number }} ports that are given to those that
+ * ask for any
  */
 
 /**
@@ -42,12 +44,13 @@ import { native } from '../bridge/native.js';
 /** @typedef {{ soft: number, hard: number }} Bounds */
 
 /**
- * How much of the last ten seconds, minute and five minutes some or all waited, in per cent.
+ * The share of the last ten seconds, minute and five minutes in which some or all tasks waited, in
+ * per cent.
  * @typedef {{ some: number[], full?: number[] }} Stall
  */
 
 /**
- * The control groups of this process. Of the limits in them and in those above, the narrowest.
+ * The control groups of this process, and the narrowest of the limits in them and in those above.
  * @typedef {object} Groups
  * @property {boolean} hasV1
  * @property {boolean} hasV2
@@ -75,7 +78,7 @@ import { native } from '../bridge/native.js';
  */
 
 /**
- * The first process.
+ * The first process (PID 1).
  * @typedef {object} Init
  * @property {string} [name]
  * @property {string[]} groups the paths of its control groups

@@ -1,4 +1,6 @@
-/** The host that is examined: everything the checks may look at, and nothing else. Tests bring a host of their own. */
+/**
+ * The host that is examined: all that the checks may look at. Tests pass hosts of their own.
+ */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
@@ -16,12 +18,15 @@ import { startTrialTenant } from './trial.js';
  * @property {string} nodeVersion what the engine says it is compatible with
  * @property {string | undefined} bunVersion set when the engine is Bun
  * @property {Record<string, string | undefined>} env
- * @property {(path: string) => string | undefined} read a file's text; undefined when it cannot be read
+ * @property {(path: string) => string | undefined} read a file's text; undefined when it cannot be
+ * read
  * @property {(path: string) => boolean} exists
  * @property {(path: string) => boolean} isExecutable
- * @property {(program: string, args: string[]) => string | undefined} outputOf trimmed stdout; undefined when it failed
+ * @property {(program: string, args: string[]) => string | undefined} outputOf trimmed stdout;
+ * undefined when it failed
  * @property {() => { wardenPath: string }} loadAddon throws when there is none that loads
- * @property {() => import('./facts.js').Facts | undefined} facts as of now; undefined when there is no addon that loads
+ * @property {() => import('./facts.js').Facts | undefined} facts as of now; undefined when there
+ * is no addon that loads
  * @property {(command: string[] | undefined) => Promise<import('./trial.js').Trial>} startTenant
  * @property {(ms: number) => Promise<void>} pause
  */
@@ -34,7 +39,7 @@ export function thisHost() {
     platform: process.platform,
     arch: process.arch,
     uid: process.getuid?.() ?? -1,
-    // Node 16, which is told to be too old, does not have it.
+    // Node 16 does not have it, and is to get as far as the message that it is too old.
     cores: os.availableParallelism?.() ?? os.cpus().length,
     execPath: process.execPath,
     nodeVersion: process.versions.node,

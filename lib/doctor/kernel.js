@@ -1,4 +1,4 @@
-/** What the kernel offers, and what it forbids. */
+/** Checks of what the kernel offers and forbids. */
 import { note, ok, problem, warning } from './findings.js';
 import { isAtLeast } from './programs.js';
 
@@ -6,9 +6,15 @@ import { isAtLeast } from './programs.js';
 /** @typedef {import('./findings.js').Finding} Finding */
 /** @typedef {import('./trial.js').Trial} Trial */
 
-/** The first with `pidfd_open`: a process that is signalled through one is never mistaken for another. */
+/**
+ * The first version with `pidfd_open`: a signal through a pidfd never reaches a process that
+ * reuses the pid.
+ */
 const OLDEST_KERNEL = '5.3';
-/** The first with `close_range`: a start closes what it inherited with one call. */
+/**
+ * The first version with `close_range`: a start closes the descriptors that it inherited with one
+ * call.
+ */
 const CLOSE_RANGE_KERNEL = '5.9';
 
 /** @param {Facts} facts @param {Trial} trial @returns {Finding} */
@@ -24,7 +30,10 @@ export function kernel({ machine }, trial) {
   return ok('kernel', `Linux ${release}`, 'it has everything that is used (pidfd_open, close_range)');
 }
 
-/** Some vendors bring new calls to old kernels. @param {string} release @param {Trial} trial @returns {Finding} */
+/**
+ * Some vendors bring new calls to old kernels. @param {string} release @param {Trial} trial
+ * @returns {Finding}
+ */
 function oldKernel(release, trial) {
   const advice = `use Linux ${OLDEST_KERNEL} or newer`;
   if (trial.readyMs !== undefined) {
@@ -57,7 +66,10 @@ export function procfs({ proc }, uid) {
   return ok('/proc', 'mounted, with task/*/children', 'process trees can be seen whole');
 }
 
-/** @param {Trial} trial @returns {Finding[]} nothing when no tenant could be started: then nobody asked */
+/**
+ * @param {Trial} trial @returns {Finding[]} none when no tenant could be started: then the kernel
+ * was not asked
+ */
 export function sockDiag(trial) {
   if (!trial.asksKernel) {
     const means = 'readiness connects to the port instead: tenants are found ready a little later';

@@ -1,18 +1,29 @@
-/** What there is a limited number of: descriptors, processes and ports, and how many tenants that is. */
+/**
+ * Checks of limited resources: descriptors, processes and ports, and how many tenants they suffice
+ * for.
+ */
 import { inWords, note, ok, roomFor, warning } from './findings.js';
 
 /** @typedef {import('./facts.js').Facts} Facts */
 /** @typedef {import('./findings.js').Finding} Finding */
 
-/** Its port, the ends of the two pipes that its output comes through, and its process. */
+/** For each tenant: its port, the read ends of its two output pipes, and its pidfd. */
 const DESCRIPTORS_IN_HOST = 4;
-/** The engine's own, ports in stock, starts under way, and some requests that are being passed on. */
+/**
+ * The engine's own, ports in stock, starts under way, and some requests that are being proxied.
+ */
 const DESCRIPTORS_OF_HOST = 256;
-/** The host's four, the warden's one, and what an idle `bun run start`, its server and its keeper have open. */
+/**
+ * For each tenant: the host's four, the warden's one, and what an idle `bun run start`, its server
+ * and its keeper have open.
+ */
 const DESCRIPTORS_IN_ALL = 20;
-/** The keeper, `bun run`, and a server with three threads are five; a server at work makes some more. */
+/**
+ * The keeper, `bun run`, and a server with three threads are five; a server at work makes some
+ * more.
+ */
 const TASKS = 10;
-/** What a server may ask for, and Bun does. */
+/** The backlog that Bun asks for. */
 const USUAL_BACKLOG = 512;
 
 /** @param {Facts} facts @param {number} planned @returns {Finding} */
@@ -37,7 +48,10 @@ export function fileTable({ machine }, planned) {
   ];
 }
 
-/** Threads count as much as processes do. @param {Facts} facts @param {number} uid @param {number} planned @returns {Finding} */
+/**
+ * The limit counts threads as well as processes. @param {Facts} facts @param {number} uid @param
+ * {number} planned @returns {Finding}
+ */
 export function processes(facts, uid, planned) {
   const limits = taskLimits(facts, uid);
   const narrowest = limits.toSorted((a, b) => a.free - b.free)[0];
@@ -48,7 +62,10 @@ export function processes(facts, uid, planned) {
   return roomFor('processes', { found, tenants: free / TASKS, planned, each, advice });
 }
 
-/** @param {Facts} facts @param {number} uid @returns {{ found: string, free: number, advice: string }[]} */
+/**
+ * @param {Facts} facts @param {number} uid @returns {{ found: string, free: number, advice: string
+ * }[]}
+ */
 function taskLimits({ machine, process, groups }, uid) {
   const limits = [];
   const { tasks: inUse = 0, pidMax, threadsMax } = machine;
@@ -63,7 +80,8 @@ function taskLimits({ machine, process, groups }, uid) {
     const advice = 'raise it: TasksMax= of a systemd unit, --pids-limit of a container';
     limits.push({ found, free: group.limit - group.used, advice });
   }
-  // Root is not held to it. What the user has in use elsewhere cannot be seen cheaply.
+  // The limit does not hold for root. How much of it the user's other processes use cannot be read
+  // cheaply.
   const { soft } = process.processes;
   if (uid !== 0) {
     const found = `${inWords(soft)} of this user (ulimit -u), other programs' included`;

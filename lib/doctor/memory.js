@@ -1,17 +1,21 @@
-/** Memory and processors: what there is, what this process's control groups leave of it, and what happens at the end of it. */
+/**
+ * Checks of memory and processors: how much there is, how much the control groups of this process
+ * allow, and what happens when it runs out.
+ */
 import { bytesInWords, note, ok, roomFor, warning } from './findings.js';
 
 /** @typedef {import('./facts.js').Facts} Facts */
 /** @typedef {import('./findings.js').Finding} Finding */
 
 /**
- * Resident memory of the smallest tenant, `bun run start` (12 MB) and its `Bun.serve` (31 MB), with Bun 1.4 on x64.
- * Most of that is the program itself, which all tenants share, so more of these would fit; but an application that has
- * loaded a framework takes as much for itself.
+ * Resident memory of the smallest tenant, `bun run start` (12 MB) and its `Bun.serve` (31 MB),
+ * with Bun 1.4 on x64. Most of that is the program itself, which all tenants share, so more
+ * tenants of this size would fit; but an application that has loaded a framework uses that much on
+ * its own.
  */
 const TENANT_BYTES = 43 * 2 ** 20;
 const EXEMPT_FROM_OOM = -1000;
-/** In per cent of a minute: from here on a start takes noticeably longer. */
+/** From this share of a minute on, in per cent, a start takes noticeably longer. */
 const MUCH_WAITING = 20;
 
 /** @param {Facts} facts @param {number} planned @returns {Finding} */
@@ -50,7 +54,7 @@ export function shortage({ groups }) {
   return note('out of memory', found, means, advice);
 }
 
-/** Tenants inherit it. @param {Facts} facts @returns {Finding[]} */
+/** Tenants inherit the score. @param {Facts} facts @returns {Finding[]} */
 export function oomScore({ process }) {
   const score = process.oomScoreAdj;
   if (score === 0) return [];
@@ -100,7 +104,7 @@ export function processors({ groups }, cores) {
   return ok('processors', `${cores} cores`, 'starts at once (spawnConcurrency) are chosen by that');
 }
 
-/** Nothing where the kernel does not count it. @param {Facts} facts @returns {Finding[]} */
+/** None where the kernel does not count pressure. @param {Facts} facts @returns {Finding[]} */
 export function pressure({ pressure }) {
   const waits = Object.entries(pressure).flatMap(([resource, stall]) =>
     stall === undefined ? [] : [{ resource, share: stall.some[1] ?? 0 }],

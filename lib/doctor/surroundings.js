@@ -1,13 +1,19 @@
-/** Where the host runs: as whom, in what, and under which first process. */
+/**
+ * Checks of where the host runs: its user, its container, its proxy, and the first process (PID
+ * 1).
+ */
 import { note, ok, warning } from './findings.js';
 
 /** @typedef {import('./facts.js').Facts} Facts */
 /** @typedef {import('./host.js').Host} Host */
 /** @typedef {import('./findings.js').Finding} Finding */
 
-/** A process that has just ended is reaped by then, if anybody does it. */
+/** How long an init may take to reap a process that has ended. */
 const REAPING_MS = 200;
-/** What a first process is called that is no init: somebody's program, which reaps nothing. */
+/**
+ * Names of first processes that are no init: programs that do not reap the processes that they
+ * inherit.
+ */
 const NO_INIT = /^(?:node|bun|deno|npm|npx|bunx)\b/;
 
 /** @param {Host} host @returns {Finding} */
@@ -23,8 +29,8 @@ export function user(host) {
 }
 
 /**
- * Bun's `fetch` asks the proxy of the environment even for what is at 127.0.0.1, so a router's requests would leave the
- * machine, with their cookies. The lower-case names come first.
+ * Bun's `fetch` uses the environment's proxy even for 127.0.0.1, so a router's requests would
+ * leave the machine, with their cookies. The lower-case names take precedence.
  *
  * @param {Host} host
  * @returns {Finding[]}
@@ -60,7 +66,7 @@ function containerKind({ env, exists }, facts) {
 }
 
 /**
- * Nothing of a running host's needs the first process; what a host leaves at its own end does.
+ * The first process matters only once the host is gone: it must reap what is left.
  *
  * @param {Facts} facts
  * @param {Host} host
@@ -81,7 +87,11 @@ export async function firstProcess({ init }, host) {
   return ok('PID 1', name ?? 'cannot be seen', 'no ended process is left unreaped');
 }
 
-/** Ended children of the first process that are there at two looks. @param {Facts['init']} init @param {Host} host */
+/**
+ * The zombies of the first process that are there at both of two looks. @param {Facts['init']}
+ * init
+ * @param {Host} host
+ */
 async function unreapedByInit({ unreaped }, host) {
   if (unreaped.length === 0) return 0;
   await host.pause(REAPING_MS);

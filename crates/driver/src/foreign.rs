@@ -51,7 +51,7 @@ impl<M: Machine> Driver<M> {
         let engine = self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
         let (driver, watched, off_thread) = (self.clone(), process.clone(), engine.looks_at_groups());
         let watching = engine.spawn(async move {
-            let exit_code = watched.outlive_and_clear_group(off_thread).await;
+            let exit_code = watched.wait_and_clear_group(off_thread).await;
             driver.lock().foreign.remove(&ticket);
             driver.answer(ticket, exit_code);
         });

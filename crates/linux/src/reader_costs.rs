@@ -1,12 +1,13 @@
-//! What a read of `/proc` costs by hand and through `procfs`, in CPU time, which a busy machine distorts little. Run with
-//! `cargo test --release --lib what_a_read_costs -- --ignored --nocapture --test-threads=1`.
+//! Measures what a read of `/proc` costs by hand and through `procfs`, in CPU time, which a busy
+//! machine distorts little. Run with `cargo test --release --lib what_a_read_costs -- --ignored
+//! --nocapture --test-threads=1`.
 
 use rustix::time::{ClockId, clock_gettime};
 
 const READS: u32 = 2_000;
 const ROUNDS: usize = 10;
 
-/// Prints the least that a round took, for each read of it.
+/// Prints the CPU time of one read, in the fastest of the rounds.
 pub fn print<T, U>(what: &str, by_hand: impl Fn() -> T, with_procfs: impl Fn() -> U) {
     println!("{what}: {} ns by hand, {} ns with procfs", least_ns(by_hand), least_ns(with_procfs));
 }

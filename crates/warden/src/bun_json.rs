@@ -1,25 +1,25 @@
-//! The JSON that Bun reads in a `package.json`, which is more than JSON: comments, commas behind the last of several,
-//! single quotes, numbers and white space as in JavaScript, bytes that are no UTF-8 in strings and comments, and nearly
-//! anything behind the end.
+//! Parses the JSON that Bun accepts in a `package.json`, which is more than JSON: comments,
+//! trailing commas, single quotes, numbers and white space as in JavaScript, invalid UTF-8 in
+//! strings and comments, and nearly anything behind the end.
 //!
-//! What is read here, Bun 1.3 and 1.4 both read. What only one of them reads is refused (bare keys, say), and so is
-//! nesting that neither reads with a small stack.
+//! Text that is accepted here is accepted by both Bun 1.3 and 1.4. Text that only one of them
+//! accepts is refused (bare keys, say), and so is nesting that overflows a small stack in either.
 
 use std::fmt;
 
-/// Bun 1.3 reads 5,000 levels with the usual stack.
+/// The deepest nesting that is accepted; Bun 1.3 reads 5,000 levels with the usual stack.
 const MOST_LEVELS: usize = 1_000;
 
 const LITTLE_ENDIAN_MARK: &[u8] = b"\xff\xfe";
 
-/// Beside the ASCII ones. The byte order mark is one of them, wherever it is.
+/// White space beyond ASCII. The byte order mark is part of it, at any place.
 const WHITE_SPACE: &str = "\u{a0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\u{2005}\u{2006}\u{2007}\u{2008}\
                            \u{2009}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{feff}";
 
-/// As much of a value as is of interest.
+/// A value, reduced to what is needed here.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Value {
-    /// In the order of the text, in which a key may come twice.
+    /// Keys and values in the order of the text; a key may occur twice.
     Object(Vec<(String, Self)>),
     Text(String),
     Other,
@@ -29,7 +29,7 @@ pub enum Value {
 pub struct Mistake {
     wanted: &'static str,
     line: usize,
-    /// In characters, from 1.
+    /// Counted in characters, from 1.
     column: usize,
 }
 
@@ -54,7 +54,7 @@ fn from_utf16(text: &[u8]) -> String {
     String::from_utf16_lossy(&units)
 }
 
-/// What was expected where the reader is.
+/// What was expected at the reader's position, as text for the message.
 type Wanted = &'static str;
 
 struct Reader<'text> {
@@ -77,14 +77,14 @@ impl Reader<'_> {
         self.text.get(self.at).copied()
     }
 
-    /// Goes on behind the byte if it comes next.
+    /// Skips the byte if it comes next; returns whether it did.
     fn take(&mut self, byte: u8) -> bool {
         let is_next = self.peek() == Some(byte);
         self.at += usize::from(is_next);
         is_next
     }
 
-    /// Goes on behind all bytes of the kind; returns how many there were.
+    /// Skips all bytes of the kind; returns how many there were.
     fn take_all(&mut self, is_of_kind: impl Fn(u8) -> bool) -> usize {
         let start = self.at;
         while self.peek().is_some_and(&is_of_kind) {
@@ -93,7 +93,7 @@ impl Reader<'_> {
         self.at - start
     }
 
-    /// To the next token: past white space and comments.
+    /// Skips white space and comments, to the next token.
     fn skip(&mut self) -> Result<(), Wanted> {
         loop {
             let rest = &self.text[self.at..];
@@ -153,7 +153,7 @@ impl Reader<'_> {
         }
     }
 
-    /// There is one between two, and may be one behind the last.
+    /// Requires a comma between two elements, and allows one behind the last.
     fn comma_unless(&mut self, end: u8, wanted: Wanted) -> Result<(), Wanted> {
         self.skip()?;
         if self.take(b',') || self.peek() == Some(end) { Ok(()) } else { Err(wanted) }
@@ -168,7 +168,7 @@ impl Reader<'_> {
             self.take_all(|byte| byte >= b' ' && byte != quote && byte != b'\\');
             units.extend(String::from_utf8_lossy(&self.text[start..self.at]).encode_utf16());
             if self.take(quote) {
-                // Half a surrogate pair is read, too.
+                // Bun accepts a lone surrogate too.
                 return Ok(String::from_utf16_lossy(&units));
             }
             if self.peek() != Some(b'\\') {
@@ -235,7 +235,7 @@ impl Reader<'_> {
         Ok(Value::Other)
     }
 
-    /// At least one, with single underscores in between.
+    /// Skips at least one digit; single underscores may stand between digits.
     fn digits(&mut self, is_digit: impl Fn(u8) -> bool) -> Result<(), Wanted> {
         loop {
             if self.take_all(&is_digit) == 0 {
@@ -247,7 +247,8 @@ impl Reader<'_> {
         }
     }
 
-    /// What follows it is no part of a word: that is seen to where a comma or an end is expected.
+    /// Reads `true`, `false` or `null`. Letters right behind it are refused later, where a comma
+    /// or an end is expected.
     fn word(&mut self) -> Result<Value, Wanted> {
         let rest = &self.text[self.at..];
         let words: [&[u8]; 3] = [b"true", b"false", b"null"];
@@ -256,7 +257,8 @@ impl Reader<'_> {
         Ok(Value::Other)
     }
 
-    /// Bun 1.4 reads nothing behind the end but comments, Bun 1.3 one token more, which is only to be one.
+    /// Checks the text behind the value. Bun 1.4 reads only comments there; Bun 1.3 reads one more
+    /// token, which must be a valid one.
     fn end(&mut self) -> Result<(), Wanted> {
         self.skip()?;
         let is_of_word =
@@ -280,12 +282,12 @@ fn line_comment_length(text: &[u8]) -> usize {
     (0..text.len()).find(ends_line).unwrap_or(text.len())
 }
 
-/// `None` if it has no end.
+/// The length of a block comment; `None` if it has no end.
 fn block_comment_length(text: &[u8]) -> Option<usize> {
     text.windows(2).skip(2).position(|pair| pair == b"*/").map(|at| at + 4)
 }
 
-/// Of one such character, or 0.
+/// The length in bytes of the white space character at the start of `text`, or 0.
 fn white_space_length(text: &[u8]) -> usize {
     let mut buffer = [0; 4];
     let mut lengths = WHITE_SPACE.chars().filter_map(|character| {
@@ -295,7 +297,7 @@ fn white_space_length(text: &[u8]) -> usize {
     lengths.next().unwrap_or(0)
 }
 
-// The fuzz targets include this file from elsewhere.
+// The fuzz targets compile this file from another directory.
 #[cfg(test)]
 #[path = "bun_json/tests.rs"]
 mod tests;

@@ -1,45 +1,47 @@
-//! What a process does about `SIGTERM`, from its `status` in `/proc`.
+//! Reads from `/proc/<pid>/status` what a process does about `SIGTERM`.
 //!
-//! Read by hand, as the warden is to stay small. A test compares it with what the crate `procfs` reads.
+//! Parsed by hand, as the warden is to stay small. A test compares the result with the crate
+//! `procfs`.
 
 use std::fs;
 use std::path::Path;
 
 use rustix::process::{Pid, Signal};
 
-/// See the module.
+/// What a process does about `SIGTERM`, and its state, as of one look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Disposition {
-    /// One letter, of the first thread; `proc(5)` lists them.
+    /// The state of the first thread, as one letter; `proc(5)` lists them.
     pub state: u8,
-    /// It has been sent one and has not taken it yet.
+    /// A `SIGTERM` was sent to it and is not delivered yet.
     pub is_pending: bool,
-    /// Code of its own may hear of one: by a handler, or by asking for it while it is held back.
+    /// Its own code may handle one: by a handler, or by waiting for the signal while it is
+    /// blocked.
     pub listens: bool,
-    /// It will never hear of one.
+    /// It ignores the signal.
     pub ignores: bool,
-    /// How often its first thread has gone off a processor.
+    /// Context switches of its first thread.
     pub switches: u64,
 }
 
 impl Disposition {
-    /// `None` if there is no such process, or it cannot be looked at.
+    /// Reads a process; `None` if there is none, or it cannot be read.
     pub fn read(proc: &Path, pid: Pid) -> Option<Disposition> {
         parse(&fs::read(proc.join(format!("{}/status", pid.as_raw_pid()))).ok()?)
     }
 
-    /// It runs no code of its own until it is continued.
+    /// It is stopped, and runs no code until it is continued.
     pub fn is_frozen(&self) -> bool {
         !matches!(self.state, b'R' | b'S')
     }
 
-    /// It is over, but for its parent's looking after it.
+    /// It has ended, and at most waits to be reaped.
     pub fn has_ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
 }
 
-/// The name in the first line is escaped by the kernel, so no line of it can pass for another.
+/// The kernel escapes the name in the first line, so a name cannot imitate another line.
 fn parse(text: &[u8]) -> Option<Disposition> {
     let (mut found, mut is_caught, mut is_blocked) = (Disposition::default(), false, false);
     for line in text.split(|&byte| byte == b'\n') {
@@ -123,7 +125,7 @@ mod tests {
             let pid = Pid::from_child(&shell);
             std::io::Read::read_exact(shell.stdout.as_mut().expect("piped"), &mut [0]).expect("a line");
             let process = procfs::process::Process::new(pid.as_raw_pid()).expect("it runs");
-            // It may be on its way to where it waits.
+            // The process may not have reached its sleep yet.
             let agree = || {
                 let own = Disposition::read(Path::new("/proc"), pid).expect("it runs");
                 let status = process.status().expect("it runs");

@@ -1,5 +1,5 @@
-//! Whether a process has reacted to a signal, as far as that shows from outside: it has ended, or it has taken the
-//! signal and waits for something else since.
+//! Tells whether a process has reacted to a signal, as far as that shows from outside: it has
+//! ended, or it has taken the signal and sleeps since.
 
 use std::fs;
 use std::path::Path;
@@ -8,42 +8,45 @@ use rustix::process::Pid;
 
 use crate::{Disposition, Stat};
 
-/// How long it may take until processes have stopped. They need a turn on a processor for it.
+/// How long stopping processes is waited for. A process needs a turn on a processor to stop.
 pub const FREEZE_MS: u64 = 200;
 
-/// How long a process has to react while those that it may pass its signal on to are stopped. Only one that is kept
-/// busy needs it all. Time in which it wants a processor and gets none does not count: on a busy machine that is most.
+/// How long a process has to react while those that it may pass its signal on to are stopped. Only
+/// a busy process needs all of it. Time in which it wants a processor and gets none does not
+/// count: on a busy machine that is most of the time.
 const REACTION_MS: u64 = 100;
 
-/// How long processes are waited for in all, of one tree. The first needs no more than the two above, and most trees a
-/// few milliseconds. Those that are left then are asked all the same, and may get a second one from a parent. Less than
-/// the keeper's last grace, so that everybody has been asked by the end of that.
-pub const CARE_MS: u64 = 500;
+/// How long the processes of one tree are waited for in all. The first process needs at most the
+/// sum of the two times above, and most trees need a few milliseconds. Processes that are left
+/// after that are asked all the same, and may get a second signal from a parent. Less than the
+/// keeper's last grace, so that all have been asked by the end of it.
+pub const WAIT_BUDGET_MS: u64 = 500;
 
-/// Between two looks at them.
+/// The time between two looks at processes that are waited for.
 pub const LOOK_MS: u64 = 1;
 
-/// How often a process has to be found asleep, without having run in between, to have reacted.
+/// How often in a row a process has to be found asleep, without having run in between, to count as
+/// having reacted.
 const QUIET_LOOKS: u32 = 2;
 
-/// So many threads are looked at; engines have a dozen.
+/// The most threads that are looked at; JavaScript engines have a dozen.
 const MOST_THREADS: usize = 64;
 
-/// What has been seen of a process since it was sent the signal.
+/// What was seen of a process since it was sent the signal.
 #[derive(Debug, Default)]
 pub struct Reaction {
     quiet_looks: u32,
     switches: Option<u64>,
     /// Looks that found all of it waiting for something other than a processor.
     waiting_looks: u64,
-    /// The CPU time that it had used by the first look.
+    /// The CPU time that it had used at the first look.
     begun_ms: Option<u64>,
 }
 
 impl Reaction {
-    /// Takes one more look into account, [`LOOK_MS`] after the last; `None` stands for a process that is gone. Returns
-    /// whether the process has reacted, or has had its time. Whether it is at work ([`is_at_work`]) is asked of one whose first
-    /// thread is not.
+    /// Adds one look, [`LOOK_MS`] after the last; `None` means that the process is gone. Returns
+    /// whether the process has reacted, or its time is up. `is_at_work` (see [`is_at_work`]) is
+    /// only called if the first thread sleeps.
     pub fn is_over(&mut self, now: Option<(Disposition, Stat)>, is_at_work: impl FnOnce() -> bool) -> bool {
         let Some((now, stat)) = now.filter(|(it, _)| !it.has_ended()) else { return true };
         let is_waiting = now.state != b'R' && !is_at_work();
@@ -58,8 +61,9 @@ impl Reaction {
     }
 }
 
-/// Whether a thread of the process runs, or would if it got a processor: the first one, asleep, may be waiting for it. One
-/// that cannot be interrupted (`D`) is not at work: a shell is like that until its child, stopped here, is the command.
+/// Whether a thread of the process runs or is ready to run; the sleeping first thread may be
+/// waiting for it. A thread in uninterruptible sleep (`D`) is not at work: a shell is in that
+/// state until its child, which is stopped here, has executed the command.
 pub fn is_at_work(proc: &Path, pid: Pid) -> bool {
     let threads = fs::read_dir(proc.join(format!("{}/task", pid.as_raw_pid())));
     let threads = threads.into_iter().flatten().flatten().take(MOST_THREADS);
@@ -67,7 +71,7 @@ pub fn is_at_work(proc: &Path, pid: Pid) -> bool {
     lines.any(|line| state_in(&line) == Some(b'R'))
 }
 
-/// The letter behind the name, which is in parentheses and can hold some itself.
+/// The state's letter, behind the name, which stands in parentheses and may contain some itself.
 fn state_in(line: &[u8]) -> Option<u8> {
     let name_end = line.iter().rposition(|&byte| byte == b')')?;
     line.get(name_end + 2).copied()

@@ -1,22 +1,26 @@
-//! What a tenant's start consists of: one object of tagged parts. It can be megabytes of environment, more than a packet
-//! holds, so it travels in a memory file beside the [`Launch`](crate::protocol::Command::Launch) packet.
+//! The description of a tenant's start: one object of tagged parts. Its environment can be
+//! megabytes, more than a packet holds, so it travels in a memory file beside the
+//! [`Launch`](crate::protocol::Command::Launch) packet.
 //!
-//! The file begins with the four bytes `ABS4` and the number of bytes that follow. Then comes part after part: a tag, the
-//! number of bytes of the body, and the body. Numbers are words: four bytes, little-endian. A string ends with a zero byte.
+//! The file begins with the four bytes `ABS4` and the number of bytes that follow. Then comes part
+//! after part: a tag, the number of bytes of the body, and the body. Numbers are words: four
+//! bytes, little-endian. A string ends with a zero byte.
 //!
-//! | tag | part         | body                                                                         |
+//! | tag | part         | body |
 //! |-----|--------------|------------------------------------------------------------------------------|
-//! | 1   | directory    | a string                                                                     |
-//! | 2   | command      | strings: the program and its arguments                                       |
-//! | 3   | environment  | strings, each `KEY=value`                                                    |
-//! | 4   | umask        | a word                                                                       |
-//! | 5   | start script | empty; the part is there if the directory has to have one                    |
-//! | 6   | descriptors  | words: what the descriptors after the memory file become, in their order     |
+//! | 1   | directory    | a string |
+//! | 2   | command      | strings: the program and its arguments |
+//! | 3   | environment  | strings, each `KEY=value` |
+//! | 4   | umask        | a word |
+//! | 5   | start script | empty; the part is there if the directory has to have one |
+//! | 6   | descriptors  | words: what the descriptors after the memory file become, in their order |
 //!
-//! Parts come in the order of their tags, each once, so a launch can be written in one way only. A part that is not known
-//! is refused: both ends are of one version, and what one end cannot do must not be left out in silence.
+//! Parts come in the order of their tags, each once, so a launch has exactly one encoding. An
+//! unknown part is refused: both ends have the same version, and a part that one end cannot carry
+//! out must not be skipped silently.
 //!
-//! A new part is a row of this table, a field of [`LaunchSpec`], and a line each in `Tag`, in `to_bytes` and in `Parts`.
+//! A new part is a row of this table, a field of [`LaunchSpec`], and a line each in `Tag`, in
+//! `to_bytes` and in `Parts`.
 
 use std::ffi::{CStr, CString};
 
@@ -28,21 +32,23 @@ const WORD_BYTES: usize = 4;
 /// A program and the surroundings it is started in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchSpec {
-    /// The directory the program starts in. Relative paths below are relative to it.
+    /// The working directory of the program. Relative paths below are relative to it.
     pub cwd: CString,
-    /// The program and its arguments. A program without a slash is searched in the `PATH` of `env`.
+    /// The program and its arguments. A program without a slash is searched in the `PATH` of
+    /// `env`.
     pub argv: Vec<CString>,
     /// The whole environment, as `KEY=value` entries.
     pub env: Vec<CString>,
-    /// The file mode creation mask. It travels with each start, as hosts change theirs for moments at a time.
+    /// The file mode creation mask. It travels with each start, as hosts change their own for
+    /// moments at a time.
     pub umask: u32,
-    /// The program runs the start script of the directory, which has to have one.
+    /// The program runs the start script of the directory, which must have one.
     pub needs_start_script: bool,
-    /// What each descriptor that travels behind the memory file becomes.
+    /// What each descriptor after the memory file becomes.
     pub descriptors: Vec<Descriptor>,
 }
 
-/// What a descriptor is to the tenant.
+/// What a descriptor becomes in the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Descriptor {
     /// Its standard output.
@@ -82,19 +88,19 @@ pub enum SpecError {
         /// Its tag.
         tag: u32,
     },
-    /// A part stands behind one that it belongs before, or is there twice.
+    /// A part is out of order, or occurs twice.
     #[error("the part with the tag {tag} of the launch is not in its place")]
     Order {
         /// Its tag.
         tag: u32,
     },
-    /// What a part holds is not what it has to hold, or it ends too early.
+    /// The content of a part is invalid, or ends too early.
     #[error("the part with the tag {tag} of the launch cannot be read")]
     Body {
         /// Its tag.
         tag: u32,
     },
-    /// A part that every launch has is not there.
+    /// A part that every launch must have is missing.
     #[error("the launch has no part with the tag {tag}")]
     Missing {
         /// Its tag.
@@ -129,7 +135,7 @@ impl LaunchSpec {
         bytes
     }
 
-    /// What the bytes of a memory file say.
+    /// Decodes the bytes of a memory file.
     pub fn parse(bytes: &[u8]) -> Result<LaunchSpec, SpecError> {
         let (header, mut rest) = bytes.split_first_chunk::<WORD_BYTES>().ok_or(SpecError::Header)?;
         let announced = take_word(&mut rest).filter(|_| *header == MAGIC).ok_or(SpecError::Header)?;
@@ -174,7 +180,7 @@ impl Tag {
     }
 }
 
-/// The parts that have been read.
+/// The parts that were read so far.
 #[derive(Default)]
 struct Parts {
     directory: Option<CString>,
@@ -186,7 +192,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Reads a part's body; `None` if it does not hold what it has to.
+    /// Reads a part's body; `None` if its content is invalid.
     fn take(&mut self, tag: Tag, body: &[u8]) -> Option<()> {
         match tag {
             Tag::Directory => self.directory = Some(CStr::from_bytes_with_nul(body).ok()?.to_owned()),
@@ -219,7 +225,7 @@ impl Parts {
     }
 }
 
-/// Writes a part: its tag, its length, and the body that `write` adds.
+/// Writes a part: its tag, its length, and the body that `write` appends.
 fn put(bytes: &mut Vec<u8>, tag: Tag, write: impl FnOnce(&mut Vec<u8>)) {
     bytes.extend((tag as u32).to_le_bytes());
     let at = bytes.len();
@@ -228,8 +234,8 @@ fn put(bytes: &mut Vec<u8>, tag: Tag, write: impl FnOnce(&mut Vec<u8>)) {
     set_length(bytes, at);
 }
 
-/// Notes in the word at this place how many bytes follow it. Sizes beyond 4 GiB cannot be executed by any kernel;
-/// saturating makes the other end refuse them.
+/// Writes into the word at `at` how many bytes follow it. A size beyond 4 GiB saturates, and the
+/// other end refuses it; no kernel could execute such a program.
 fn set_length(bytes: &mut [u8], at: usize) {
     let length = u32::try_from(bytes.len() - at - WORD_BYTES).unwrap_or(u32::MAX);
     bytes[at..at + WORD_BYTES].copy_from_slice(&length.to_le_bytes());
@@ -245,7 +251,7 @@ fn take_word(bytes: &mut &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(*word))
 }
 
-/// The strings that a body consists of; nothing may be left over.
+/// The strings of a body; `None` if bytes are left over.
 fn strings(mut body: &[u8]) -> Option<Vec<CString>> {
     let mut strings = Vec::new();
     while !body.is_empty() {

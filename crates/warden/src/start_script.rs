@@ -1,9 +1,10 @@
-//! Whether a directory has a start script of its own. `bun run start` looks for a `package.json` in every directory above,
-//! too, and passes over one that it cannot read: without this a tenant that is not all there would be its host, started
-//! once more, and again by that.
+//! Checks that a directory has a start script of its own. `bun run start` also looks for a
+//! `package.json` in every directory above, and skips one that it cannot read. Without this check,
+//! a tenant with an incomplete directory could run its host's start script: the host would start
+//! itself, again and again.
 //!
-//! The tenant's own process looks, before it is the tenant's program: the file system of a tenant's directory may never
-//! answer, and then that tenant alone waits.
+//! The tenant's first process checks this, before it executes the tenant's program: if the file
+//! system of the directory never answers, only that tenant waits.
 
 use crate::bun_json::{self, Value};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
@@ -14,19 +15,19 @@ use std::path::Path;
 
 const FILE_NAME: &str = "package.json";
 
-/// Far more than any has; what is read before anything is started must have an end.
+/// The most that is read of the file, far more than any has, so that a start cannot take for ever.
 const MOST_BYTES: usize = 64 << 20;
 
 const WHAT_TO_DO: &str =
     r#"give it { "scripts": { "start": "bun server.ts" } } or the like, or set the option `command`"#;
 
-/// Refuses the working directory if `bun run start` would not run a script of it; the error says why, and calls the
-/// directory as it is given here.
+/// Refuses the working directory if `bun run start` would not run a script of its own. The error
+/// says why, and names the directory as `directory`.
 pub fn require(directory: &str) -> Result<(), String> {
     let path = Path::new(directory).join(FILE_NAME);
     let refuse = |why: String| Err(format!("{why}; {WHAT_TO_DO}"));
     let shown = path.display();
-    // Not waiting for somebody to write into a named pipe.
+    // Non-blocking, since opening a named pipe would wait for a writer.
     let file = match open(FILE_NAME, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
         Ok(file) => file,
         Err(Errno::NOENT) => return refuse(format!("its directory {directory:?} has no {FILE_NAME}")),
@@ -53,10 +54,10 @@ pub fn require(directory: &str) -> Result<(), String> {
 
 fn has_start_script(text: &[u8]) -> Result<bool, String> {
     let Value::Object(manifest) = bun_json::parse(text).map_err(|mistake| mistake.to_string())? else {
-        // Bun passes over such a file as over one that it cannot read.
+        // Bun skips such a file like one that it cannot read.
         return Err("it is no object".into());
     };
-    // Of several `scripts` Bun takes the first, and of that the `start` that has a text.
+    // Of several `scripts` Bun takes the first, and in it the `start` whose value is a string.
     let scripts = match manifest.into_iter().find(|(key, _)| key == "scripts") {
         Some((_, Value::Object(scripts))) => scripts,
         _ => return Ok(false),
@@ -75,8 +76,8 @@ mod tests {
         has_start_script(text.as_bytes()).ok()
     }
 
-    /// What each is worth was seen with Bun 1.3 and 1.4, which goes on to the next directory above from a file that it
-    /// cannot read: none of those may be taken for good here.
+    /// Each text was tried with Bun 1.3 and 1.4, which skip a file that they cannot read and go on
+    /// to the next directory above: such a file must not be accepted here.
     #[test]
     fn what_bun_runs_is_found_and_what_it_passes_over_is_not() {
         for text in [

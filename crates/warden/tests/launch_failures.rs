@@ -1,4 +1,4 @@
-//! A launch that fails says at which step and why, and leaves no process.
+//! A launch that fails reports the step and the reason, and leaves no process.
 
 mod support;
 
@@ -76,7 +76,8 @@ fn a_file_that_is_not_executable() {
     let directory = directory("not-executable");
     let path = file(directory.join("program"), "#!/bin/sh\n", 0o644);
     assert_eq!(failure_of(&spec(&[&path])), (LaunchStep::Execute, EACCES));
-    // Found in PATH, it is remembered over its absence elsewhere.
+    // A program that is found without permission counts more than its absence in later
+    // directories.
     let env = vec![c_string(&format!("PATH={}:/usr/bin", directory.display()))];
     assert_eq!(failure_of(&LaunchSpec { env, ..spec(&["program"]) }), (LaunchStep::Execute, EACCES));
 }
@@ -123,7 +124,7 @@ fn a_memory_file_that_is_no_specification() {
     let outputs = [writer.as_fd(), writer.as_fd()];
     warden::host::send_launch(warden.socket(), 1, garbage.as_fd(), &outputs).unwrap();
     assert_eq!(warden.expect_failure(1), (LaunchStep::ReadSpec, EPROTO));
-    // A pipe cannot be read from its start.
+    // A pipe cannot be read with `pread`.
     let pipe = writer.as_fd();
     warden::host::send_launch(warden.socket(), 2, pipe, &[pipe, pipe]).unwrap();
     assert_eq!(warden.expect_failure(2).0, LaunchStep::ReadSpec);
@@ -205,13 +206,15 @@ fn programs_are_searched_as_the_shell_does() {
         tenant.stdout.rest()
     };
     let absolute = directory.display();
-    // A script without an interpreter line runs in the shell; denied and missing places are passed over.
+    // A script without an interpreter line runs in the shell; denied and missing directories are
+    // skipped.
     let path = format!("/missing:/etc/passwd:denied:{absolute}:/bin");
     assert_eq!(with_path(1, &path, "tool", &mut warden), format!("{absolute}/tool argument\n"));
-    // An empty place is the working directory, and a program with a slash is relative to it.
+    // An empty entry of PATH is the working directory, and a program with a slash is relative to
+    // it.
     assert_eq!(with_path(2, "/missing:", "tool", &mut warden), "tool argument\n");
     assert_eq!(with_path(3, "/missing", "./tool", &mut warden), "./tool argument\n");
-    // Without PATH there is a default.
+    // Without PATH a default is used.
     let mut tenant = warden.start_tenant(4, &LaunchSpec { env: vec![], ..spec(&["echo", "found"]) });
     assert_eq!(tenant.stdout.rest(), "found\n");
 }

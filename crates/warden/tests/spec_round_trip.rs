@@ -1,4 +1,4 @@
-//! A launch specification parses to what was written, and nothing else parses.
+//! A launch specification parses to what was written, and other bytes are refused.
 
 use std::ffi::CString;
 
@@ -40,7 +40,7 @@ fn bare() -> LaunchSpec {
 }
 
 #[test]
-fn it_survives() {
+fn a_specification_survives() {
     assert_eq!(LaunchSpec::parse(&sample().to_bytes()), Ok(sample()));
     assert_eq!(LaunchSpec::parse(&bare().to_bytes()), Ok(bare()));
     assert_eq!(bare().to_bytes(), of_parts(&bare_parts()));
@@ -128,7 +128,7 @@ fn a_missing_program_is_refused() {
 }
 
 #[test]
-fn entries_that_assign_nothing_are_refused() {
+fn entries_that_are_no_assignment_are_refused() {
     for entry in [c"NAME", c"=value", c""] {
         let spec = LaunchSpec { env: vec![c"A=1".to_owned(), entry.to_owned()], ..sample() };
         assert_eq!(LaunchSpec::parse(&spec.to_bytes()), Err(SpecError::Environment { index: 1 }));

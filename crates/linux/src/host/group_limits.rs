@@ -1,12 +1,13 @@
-//! The limits of control groups. Those of all groups above hold as well, so what counts is the narrowest.
+//! The limits of control groups. A group is also bound by the limits of all groups above it, so
+//! the narrowest counts.
 
 use super::groups::{Groups, Hierarchy};
 use super::{Files, numbers};
 
-/// Version 1 writes "no limit" as a number near 2^63.
+/// From here on a limit means "none": version 1 writes that as a number near 2^63.
 const ENDLESS_BYTES: u64 = 1 << 60;
 
-/// Each is `None` where nothing is limited.
+/// The narrowest limit of each kind; `None` where nothing is limited.
 #[derive(Debug)]
 pub struct GroupLimits {
     pub memory: Option<MemoryLimit>,
@@ -18,16 +19,16 @@ pub struct GroupLimits {
     pub without_swap: Option<String>,
 }
 
-/// The one with the least room left.
+/// The memory limit with the least room left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryLimit {
     pub limit_bytes: u64,
-    /// Files that nobody has used for a while are not counted: they make room at once.
+    /// Without the inactive file cache, which the kernel reclaims at once.
     pub used_bytes: u64,
     pub path: String,
 }
 
-/// Of processes and threads together.
+/// The limit of processes and threads together with the least room left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskLimit {
     pub limit: u64,
@@ -35,7 +36,7 @@ pub struct TaskLimit {
     pub path: String,
 }
 
-/// How many processors may be used at a time, on an average.
+/// How many processors may be used at a time, on average.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CpuLimit {
     pub cores: f64,
@@ -54,7 +55,7 @@ impl GroupLimits {
         GroupLimits {
             memory: narrowest(groups, "memory", memory_limit(files), MemoryLimit::free_bytes),
             tasks: narrowest(groups, "pids", task_limit(files), TaskLimit::free),
-            // In thousandths of a core, since fractions are not ordered.
+            // In thousandths of a core, since `f64` has no total order.
             cpu: narrowest(groups, "cpu", cpu_limit(files), |limit| (limit.cores * 1_000.0) as u64),
             killed_as_one: v2_group_with("memory.oom.group", "1"),
             without_swap: v2_group_with("memory.swap.max", "0"),
@@ -122,7 +123,7 @@ fn cpu_limit(files: &impl Files) -> impl Fn(Hierarchy, &str) -> Option<CpuLimit>
     }
 }
 
-/// `None` also for `max` and for -1, which are no limit.
+/// The first number in a group's file; `None` also for `max` and -1, which mean "no limit".
 fn number(files: &impl Files, group: &str, file: &str) -> Option<u64> {
     numbers(files, &format!("{group}/{file}")).first().copied()
 }

@@ -1,4 +1,5 @@
-//! The control groups that this process is in, version 1 or 2: its own, and those above it as far as they can be seen.
+//! The control groups that this process is in, version 1 or 2: its own, and the visible ones above
+//! it.
 
 use super::{Files, Mounts, parsed};
 use procfs::ProcessCGroups;
@@ -9,23 +10,24 @@ use std::path::{Component, Path};
 #[derive(Debug)]
 pub struct Groups(pub Vec<Membership>);
 
-/// Version 1 has a tree of groups for each controller or some of them, version 2 one for all.
+/// The version of a hierarchy: version 1 has a tree of groups for each controller or a few of
+/// them, version 2 has one tree for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hierarchy {
     V1,
     V2,
 }
 
-/// The place of this process in one hierarchy.
+/// The groups of this process in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     pub hierarchy: Hierarchy,
-    /// `memory`, `pids` and so on: what a group at this place can limit.
+    /// `memory`, `pids` and so on: what a group here can limit.
     pub controllers: Vec<String>,
-    /// The directories of its own group and of those above it, the own one first. Where the own one cannot be seen, those
-    /// that can: a limit of theirs may hold.
+    /// The directories of the own group and of those above it, the own one first. Where the own
+    /// one is not visible, only the visible ones above it: their limits hold as well.
     pub paths: Vec<String>,
-    /// The own group can be seen, and groups be made below it.
+    /// The own group is visible, and this process may create groups below it.
     pub is_writable: bool,
 }
 
@@ -40,29 +42,31 @@ impl Groups {
         Groups(memberships.collect())
     }
 
-    /// Whether there are groups of this version.
+    /// Whether a hierarchy of this version is mounted.
     pub fn has(&self, hierarchy: Hierarchy) -> bool {
         self.0.iter().any(|one| one.hierarchy == hierarchy)
     }
 
-    /// The hierarchy that has the controller, and the groups of this process in it, the own one first.
+    /// The hierarchy that has the controller, and the groups of this process in it, the own one
+    /// first.
     pub fn with(&self, controller: &str) -> Option<(Hierarchy, &[String])> {
         let of = |hierarchy| self.0.iter().filter(move |one| one.hierarchy == hierarchy);
         let has_it = |one: &&Membership| one.controllers.iter().any(|name| name == controller);
-        // In version 2 a group may have no say over what those above it limit.
+        // In version 2 a group need not have a controller that limits it from above, so the
+        // version 2 hierarchy is taken without a check.
         let one = of(Hierarchy::V1).find(has_it).or_else(|| of(Hierarchy::V2).next())?;
         Some((one.hierarchy, &one.paths))
     }
 }
 
-/// The control groups of another process, as it names them.
+/// The paths of the control groups in a process's `cgroup` file, as written there.
 pub(super) fn paths_of(files: &impl Files, file: &str) -> Vec<String> {
     let groups = parsed(files, file).map_or_else(Vec::new, |ProcessCGroups(groups)| groups);
     groups.into_iter().map(|group| group.pathname).collect()
 }
 
-/// Where the group is to be found; `None` if its hierarchy is not mounted. In version 2 the group itself says which
-/// controllers there are.
+/// Finds the group's directories; `None` if its hierarchy is not mounted. In version 2 the group
+/// itself lists its controllers.
 fn membership(
     files: &impl Files,
     mounts: &Mounts,
@@ -94,14 +98,16 @@ fn membership(
     Some(Membership { hierarchy, controllers, paths, is_writable })
 }
 
-/// `memory`, or for a hierarchy without controllers `name=systemd`.
+/// Whether a mount has this option: `memory`, or for a hierarchy without controllers
+/// `name=systemd`.
 fn has_option(mount: &MountInfo, option: &str) -> bool {
     let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
     mount.super_options.get(name).is_some_and(|given| given.as_deref() == value)
 }
 
-/// A hierarchy may be mounted at several places, parts of it as well: the one that shows most of what is above the group,
-/// and the group's path below it. Where none shows the group, what a mount begins with is the nearest that can be seen.
+/// A hierarchy, or a part of it, may be mounted at several places. Returns the mount that shows
+/// most of the groups above this one, and the group's path below it. Where no mount shows the
+/// group, the root of a mount is the nearest visible group.
 fn widest<'a>(
     mounts: impl Iterator<Item = &'a MountInfo>,
     path: &str,
@@ -111,7 +117,8 @@ fn widest<'a>(
     with_path.reduce(|best, other| if shown(&other) > shown(&best) { other } else { best })
 }
 
-/// `None` if the group is not below the root: a container sees the path of its own group only from outside.
+/// The path of the group relative to a mount's root; `None` if the group is not below it, as in a
+/// container that is told its group's path on the host.
 fn below(root: &str, path: &str) -> Option<Vec<String>> {
     let below = Path::new(path).strip_prefix(root).ok()?;
     let is_outside = below.components().any(|part| part == Component::ParentDir);

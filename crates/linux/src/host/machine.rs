@@ -1,32 +1,32 @@
-//! What the kernel has for everybody on the machine together.
+//! What all processes of the machine share: the kernel's release, its limits, and the port range.
 
 use super::{Files, numbers};
 use crate::net::ports::{local_port_range, ranges};
 use procfs::{FromRead, LoadAverage};
 
-/// See the module.
+/// Facts of the whole machine; each is `None` where its file cannot be read.
 #[derive(Debug)]
 pub struct Machine {
     pub kernel_release: Option<String>,
-    /// `lockdown,capability,landlock`; `None` where the file system that says it is not mounted.
+    /// `lockdown,capability,landlock`; `None` where securityfs is not mounted.
     pub security_modules: Option<String>,
     pub pid_max: Option<u64>,
     pub threads_max: Option<u64>,
-    /// Processes and threads.
+    /// Processes and threads that exist now.
     pub tasks: Option<u64>,
     pub open_files: Option<u64>,
     pub open_files_max: Option<u64>,
-    /// How many connections may wait at one socket.
+    /// How many connections may wait for `accept` at one socket.
     pub backlog_max: Option<u64>,
     pub ports: Ports,
 }
 
-/// What is given to those that ask for any port.
+/// The range from which the kernel chooses a port for a socket that asks for any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
     pub first: u16,
     pub last: u16,
-    /// Of these, kept for those that ask for them.
+    /// Ports of the range that are only given to sockets that ask for them by number.
     pub reserved: usize,
 }
 

@@ -1,7 +1,9 @@
-//! What the machine offers and what of it this process may use: limits, control groups, memory, pressure, mounts.
+//! What the machine offers, and how much of it this process may use: limits, control groups,
+//! memory, pressure, mounts.
 //!
-//! Read with the parsers of the crate `procfs`, each from a text, so that tests can give those of other machines. What
-//! cannot be read is `None` and nothing else is lost by it: a sandbox may show some of these files and not others.
+//! Files are read with the parsers of the crate `procfs`, each from a text, so that tests can
+//! supply the texts of other machines. A file that cannot be read makes its own fields `None` and
+//! no others: a sandbox may show some of these files and not others.
 
 mod group_limits;
 mod groups;
@@ -23,21 +25,22 @@ use procfs::FromBufRead;
 use rustix::fs::{Access, access};
 use std::fs;
 
-/// Where the texts come from: the files of this machine or, in tests, those of another.
+/// The source of the texts: the files of this machine or, in tests, those of another.
 pub trait Files {
     /// The text of a file, or `None` if it cannot be read.
     fn read(&self, path: &str) -> Option<String>;
 
-    /// Whether this process may make changes there.
+    /// Whether this process may write to the path.
     fn may_write(&self, path: &str) -> bool;
 }
 
-/// See [`Files`].
+/// The [`Files`] of the machine that this process runs on.
 pub struct ThisMachine;
 
 impl Files for ThisMachine {
     fn read(&self, path: &str) -> Option<String> {
-        // The name of a mount or of a process need not be text; what else is in the file counts all the same.
+        // The name of a mount or of a process need not be UTF-8; the rest of the file counts all
+        // the same.
         fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -46,13 +49,13 @@ impl Files for ThisMachine {
     }
 }
 
-/// Everything, as of one look.
+/// All facts of the machine and of this process, as of one look.
 #[derive(Debug)]
 pub struct Host {
     pub machine: Machine,
     pub process: Process,
     pub memory: Option<Memory>,
-    /// The files and devices that take what memory has no room for.
+    /// The swap files and devices.
     pub swaps: Vec<String>,
     pub pressure: Pressure,
     pub groups: Groups,
@@ -62,7 +65,7 @@ pub struct Host {
     pub init: Init,
 }
 
-/// `/proc` itself.
+/// How `/proc` is mounted, and what it shows.
 #[derive(Debug)]
 pub struct Proc {
     pub is_mounted: bool,
@@ -80,18 +83,19 @@ pub struct Temporary {
     pub is_noexec: bool,
 }
 
-/// The first process, which inherits what has lost its parent.
+/// PID 1, which adopts processes that have lost their parent.
 #[derive(Debug)]
 pub struct Init {
     pub name: Option<String>,
-    /// The paths of its control groups; those of a container mostly say so.
+    /// The paths of its control groups; those of a container usually name the container runtime.
     pub groups: Vec<String>,
-    /// Children of it that have ended and wait to be reaped.
+    /// Its zombies: children that have ended and that it has not reaped.
     pub unreaped: Vec<u32>,
 }
 
 impl Host {
-    /// Looks at this machine. Takes as long as there are processes, some milliseconds mostly.
+    /// Looks at this machine. The time grows with the number of processes: mostly some
+    /// milliseconds.
     pub fn look() -> Host {
         let unreaped = proc_stat::of_all().map(|all| all.filter(|stat| stat.has_ended && stat.parent == 1));
         let unreaped = unreaped.map(|ended| ended.map(|stat| stat.pid).collect()).unwrap_or_default();
@@ -129,12 +133,13 @@ impl Host {
     }
 }
 
-/// What a parser of `procfs` makes of a file; `None` if there is none, or it is not as the parser knows it.
+/// Parses a file with `procfs`; `None` if it cannot be read, or not parsed.
 fn parsed<T: FromBufRead>(files: &impl Files, path: &str) -> Option<T> {
     T::from_buf_read(files.read(path)?.as_bytes()).ok()
 }
 
-/// The numbers that a file begins with. `procfs` reads such files only one by one, and from this machine.
+/// The numbers that a file begins with. `procfs` parses such files only from this machine, not
+/// from a text.
 fn numbers(files: &impl Files, path: &str) -> Vec<u64> {
     let text = files.read(path).unwrap_or_default();
     text.split_ascii_whitespace().map_while(|word| word.parse().ok()).collect()

@@ -1,29 +1,30 @@
-//! What is mounted where, from `/proc/self/mountinfo`.
+//! The mounts that this process sees, from `/proc/self/mountinfo`.
 
 use super::{Files, ThisMachine};
 use procfs::process::MountInfo;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// In the order in which they were mounted, with names as they are: the kernel prints a space as `\040`.
+/// All mounts in the order in which they were made. Names are unescaped: the kernel prints a space
+/// as `\040`.
 pub struct Mounts(Vec<MountInfo>);
 
-/// How `/proc` hides processes from those that may not look into them.
+/// The options with which `/proc` hides the processes of other users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HiddenProcesses {
-    /// As the mount says it: `2` and `invisible`, `4` and `ptraceable` mean the same.
+    /// As the mount has it: `2` and `invisible` mean the same, and so do `4` and `ptraceable`.
     pub hidepid: String,
-    /// The group whose members see all.
+    /// The group whose members see all processes.
     pub gid: Option<u32>,
 }
 
 impl Mounts {
-    /// Those that this process sees.
+    /// The mounts of this machine that this process sees.
     pub fn of_this_process() -> Mounts {
         Mounts::of(&ThisMachine)
     }
 
-    /// A line that is not understood hides no other.
+    /// The mounts in these files. A line that cannot be parsed is left out.
     pub fn of(files: &impl Files) -> Mounts {
         let text = files.read("/proc/self/mountinfo").unwrap_or_default();
         let plain = |mut mount: MountInfo| {
@@ -34,19 +35,20 @@ impl Mounts {
         Mounts(text.lines().filter_map(|line| MountInfo::from_line(line).ok()).map(plain).collect())
     }
 
-    /// What is mounted from file systems of this type: `cgroup2`, say.
+    /// The mounts of file systems of this type: `cgroup2`, say.
     pub fn of_type(&self, file_system: &str) -> impl Iterator<Item = &MountInfo> {
         self.0.iter().filter(move |mount| mount.fs_type == file_system)
     }
 
-    /// The mount that a path without links leads to.
+    /// The mount that holds a path; the path must not lead through symbolic links.
     pub fn holding(&self, path: impl AsRef<Path>) -> Option<&MountInfo> {
         let above = self.0.iter().filter(|mount| path.as_ref().starts_with(&mount.mount_point));
-        // Of several at one place the last one is seen, and that is the one that is returned.
+        // Of several mounts at one place the last covers the others, and `max_by_key` returns the
+        // last.
         above.max_by_key(|mount| mount.mount_point.components().count())
     }
 
-    /// `None` if every process is to be seen.
+    /// How `/proc` hides processes; `None` if it shows all.
     pub fn hidden_processes(&self) -> Option<HiddenProcesses> {
         let proc = self.0.iter().rfind(|mount| mount.mount_point == Path::new("/proc"))?;
         let option = |name: &str| proc.super_options.get(name)?.clone();
@@ -62,9 +64,10 @@ impl fmt::Display for HiddenProcesses {
     }
 }
 
-/// The kernel prints a space, a tab, a line's end and a backslash in octal.
+/// Decodes the octal escapes with which the kernel prints a space, a tab, a newline and a
+/// backslash.
 fn unescaped(name: &str) -> String {
     const ESCAPES: [(&str, &str); 4] = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    // The backslash last, as what follows it is no escape.
+    // The backslash comes last: decoded earlier, it would begin another escape.
     ESCAPES.iter().fold(name.to_owned(), |name, (escape, plain)| name.replace(escape, plain))
 }

@@ -1,5 +1,5 @@
-//! Whether `/proc` is there and shows this process and those that it starts. Without it nobody can say which processes
-//! belong to a tenant, so none could be ended for certain.
+//! Checks that `/proc` is mounted and shows this process and those that it starts. Without it the
+//! processes of a tenant's tree cannot be found, so their end could not be guaranteed.
 
 use crate::host::{HiddenProcesses, Mounts};
 use rustix::fs::{PROC_SUPER_MAGIC, statfs};
@@ -7,7 +7,8 @@ use rustix::process::{getegid, getgroups};
 use rustix::thread::{CapabilitySet, capabilities};
 use std::fs;
 
-/// Refuses a machine on which tenants could not be ended; the error says why and what to do.
+/// Refuses a machine on which a tenant's tree could not be found; the error says why and what to
+/// do.
 pub fn require_own() -> Result<(), String> {
     let is_proc = statfs("/proc").is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC);
     if !is_proc {
@@ -35,10 +36,11 @@ fn refuse(why: &str, what_to_do: &str) -> Result<(), String> {
     ))
 }
 
-/// Who may trace everybody sees everybody, and so do the members of a group that the mount names.
+/// Whether this process sees all processes in spite of `hidepid`: with `CAP_SYS_PTRACE`, or as a
+/// member of the group that the mount names.
 fn sees(hidden: &HiddenProcesses) -> bool {
     let may_trace = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
-    // With `ptraceable` the group does not help.
+    // `ptraceable` grants the group nothing.
     let by_group = !matches!(hidden.hidepid.as_str(), "4" | "ptraceable");
     let is_member = |group: u32| {
         getegid().as_raw() == group
@@ -52,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_will_do() {
+    fn this_machine_is_accepted() {
         assert_eq!(require_own(), Ok(()));
     }
 }

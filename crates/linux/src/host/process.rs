@@ -1,23 +1,23 @@
-//! What holds for this process, and for those that it starts.
+//! Limits and restrictions of this process, which the processes that it starts inherit.
 
 use super::{Files, parsed};
 use procfs::process::{Limit, LimitValue, Limits, Status};
 
-/// Everything that is inherited.
+/// The inherited limits and restrictions of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
     pub open_files: Bounds,
-    /// Of its user, and threads count as well.
+    /// The processes and threads of its user.
     pub processes: Bounds,
     /// Programs gain no rights by being executed.
     pub has_no_new_privileges: bool,
-    /// Some system calls are refused to it.
+    /// A seccomp filter refuses some system calls.
     pub has_seccomp_filter: bool,
-    /// From -1000, never killed when memory runs out, to 1000.
+    /// From -1000 (never killed when memory runs out) to 1000 (killed first).
     pub oom_score_adj: i32,
 }
 
-/// A limit and how far it may be raised; `None` is no limit, or one that cannot be read.
+/// A limit, and how far it may be raised; `None` means no limit, or one that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
     pub soft: Option<u64>,

@@ -1,4 +1,4 @@
-//! Machines made of a few texts.
+//! The facts of machines whose files are a few texts.
 
 use super::group_limits::{CpuLimit, MemoryLimit, TaskLimit};
 use super::machine::Ports;
@@ -24,7 +24,7 @@ fn host<'a>(texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Host {
     Host::of(&Texts(texts.collect()), "/tmp", Vec::new())
 }
 
-/// A host in control groups, with the files of these.
+/// A host in control groups, with the files of the groups.
 fn grouped(mounts: &str, own: &str, files: &[(&str, &str)]) -> Host {
     host([("/proc/self/mountinfo", mounts), ("/proc/self/cgroup", own)].iter().chain(files).copied())
 }

@@ -1,5 +1,5 @@
-//! Where the processes of a tree listen: for those that nobody has told a port, and for people who look for one that does
-//! not listen where it should.
+//! Where the processes of a tree listen: for tenants that choose their own port, and for messages
+//! about a tenant that does not listen where it should.
 
 use crate::net::proc_net;
 use crate::net::sock_diag::TCP_LISTEN;
@@ -11,10 +11,10 @@ use std::fs::DirEntry;
 use std::net::SocketAddr;
 use std::{fs, io};
 
-/// Listening sockets that are named to people, at most.
+/// The most listening sockets that a message names.
 const MOST_NAMED: usize = 8;
 
-/// The ports on which the process or one below it listens, lowest first.
+/// The ports on which the process or a descendant listens, lowest first.
 pub fn ports_of(pid: u32) -> Vec<u16> {
     let mut ports: Vec<u16> = listening(Root::Process(pid)).iter().map(SocketAddr::port).collect();
     ports.sort_unstable();
@@ -22,8 +22,8 @@ pub fn ports_of(pid: u32) -> Vec<u16> {
     ports
 }
 
-/// Where a tree listens, for people: `127.0.0.1:3999`, `the unix socket /run/a.sock`. Looks through `/proc`: not for a thread
-/// that must not block.
+/// Where a tree listens, as text for messages: `127.0.0.1:3999`, `the unix socket /run/a.sock`.
+/// Reads much of `/proc`: not for a thread that must not block.
 pub fn named(root: Root) -> Vec<String> {
     let sockets = sockets_of_tree(root);
     let unix = fs::read_to_string(in_its_namespace(root, "unix")).unwrap_or_default();
@@ -43,7 +43,7 @@ fn listening(root: Root) -> Vec<SocketAddr> {
     listening.map(|socket| SocketAddr::new(socket.address, socket.local_port)).collect()
 }
 
-/// A process whose network is the tree's.
+/// A process of the tree, whose network namespace stands for the tree's.
 fn first_of(root: Root) -> u32 {
     match root {
         Root::Process(pid) => pid,
@@ -55,8 +55,9 @@ fn in_its_namespace(root: Root, table: &str) -> String {
     format!("/proc/{}/net/{table}", first_of(root))
 }
 
-/// `0000: 00000002 00000000 00010000 0001 01 23456 /run/a.sock`: the fourth field says whether it listens, the seventh is the
-/// inode. `procfs` leaves the fourth out.
+/// Parses a line of `/proc/net/unix`, such as `0000: 00000002 00000000 00010000 0001 01 23456
+/// /run/a.sock`: the fourth field holds the flag for listening, the seventh is the inode. `procfs`
+/// leaves the fourth out.
 fn listening_unix(line: &str) -> Option<(u64, &str)> {
     const ACCEPTS_CONNECTIONS: u32 = 1 << 16;
     let mut fields = line.split_ascii_whitespace();
@@ -65,13 +66,14 @@ fn listening_unix(line: &str) -> Option<(u64, &str)> {
     (flags & ACCEPTS_CONNECTIONS != 0).then_some((inode, path))
 }
 
-/// The inodes of the open sockets of a whole tree, as far as it may be looked at.
+/// The inodes of the open sockets of all processes of a tree; processes that may not be looked
+/// into are left out.
 pub fn sockets_of_tree(root: Root) -> HashSet<u64> {
     processes(root, usize::MAX).flat_map(|pid| sockets_of(pid).unwrap_or_default()).collect()
 }
 
-/// The processes of a tree, each when it is asked for: the main process, then its youngest children first. Only the children
-/// of so many threads of each are looked for.
+/// The processes of a tree, found lazily: the root first, then the youngest children first. Looks
+/// for the children of at most `most_threads` threads of each process.
 pub fn processes(root: Root, most_threads: usize) -> impl Iterator<Item = u32> {
     let children_of = move |pid| children_of(pid, most_threads);
     let mut to_visit = match root {
@@ -81,15 +83,16 @@ pub fn processes(root: Root, most_threads: usize) -> impl Iterator<Item = u32> {
     to_visit.reverse();
     let mut expanding = None;
     std::iter::from_fn(move || {
-        // Its children are looked for only when nothing was found in the process itself.
+        // The children of a process are read only once the caller asks for more than the process
+        // itself.
         to_visit.extend(expanding.take().map(&children_of).unwrap_or_default());
         expanding = to_visit.pop();
         expanding
     })
 }
 
-/// The inodes of its open sockets, those included that one of its threads has for itself. Empty if it has ended; an error if
-/// it may not be looked at.
+/// The inodes of a process's open sockets, including those in the own descriptor table of one of
+/// its threads. Empty if the process has ended; an error if it may not be looked into.
 pub fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
     let mut sockets = sockets_among(pid, usize::MAX)?;
     for thread in threads_of(pid).filter(|thread| descriptor_table::is_own(pid, *thread)) {
@@ -98,14 +101,16 @@ pub fn sockets_of(pid: u32) -> io::Result<Vec<u64>> {
     Ok(sockets)
 }
 
-/// The same, of the first of the descriptors only that its threads share.
+/// The inodes of the sockets among the first `most_descriptors` of the descriptors that a
+/// process's threads share.
 ///
-/// Read by hand, since a start waits for it: 76 µs for 20 descriptors, and 107 µs through `procfs`, which also examines each.
+/// Read by hand, since a start waits for it: 76 µs for 20 descriptors, against 107 µs through
+/// `procfs`, which also examines each.
 pub fn sockets_among(pid: u32, most_descriptors: usize) -> io::Result<Vec<u64>> {
     let of = |thread| descriptors(pid, thread, most_descriptors);
     let mut found = of(pid)?;
     if found.is_empty() {
-        // Its first thread may have ended, and others go on.
+        // The first thread may have ended while others go on.
         let seen = threads_of(pid).map(of).find(|seen| seen.as_ref().is_ok_and(|seen| !seen.is_empty()));
         found = seen.transpose()?.unwrap_or_default();
     }
@@ -124,7 +129,7 @@ fn descriptors(pid: u32, thread: u32, most: usize) -> io::Result<Vec<DirEntry>> 
     }
 }
 
-/// Descriptors of sockets lead to `socket:[1234]`.
+/// The inodes of those descriptors that are sockets: links to `socket:[1234]`.
 fn sockets_in(descriptors: &[DirEntry]) -> Vec<u64> {
     let targets = descriptors.iter().filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
     let inode = |target: &str| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();

@@ -1,11 +1,13 @@
-//! Whose the sockets are that listen on a tenant's port.
+//! Tells whether the sockets that listen on a tenant's port belong to the tenant.
 //!
-//! A held port can be listened on by any program that sets `SO_REUSEADDR`, so that it answers is no proof that it is the
-//! tenant who does. That the listening socket is among the descriptors of the tenant's tree is.
+//! Any program that sets `SO_REUSEADDR` can listen on a held port, so an answer alone does not
+//! prove that the tenant gave it. The proof is that the listening socket is among the descriptors
+//! of the tenant's tree.
 //!
-//! A process of ours is below its keeper whatever becomes of it, so the answer is yes or no. A process of the user's may
-//! stand for something elsewhere (a container, a shared server, another machine): no is only said of one that was started for
-//! this start, lives where we live, and can be looked into.
+//! A process that the warden started stays below its keeper, so the answer is yes or no. A process
+//! that the user started may stand for a server elsewhere (a container, a shared server, another
+//! machine). "Not the tenant's" is only said if it was started for this start, lives in the host's
+//! namespaces, and may be looked into.
 
 use crate::net::listeners::{processes, sockets_among, sockets_of};
 use crate::net::listening;
@@ -20,50 +22,52 @@ use std::io;
 use std::net::IpAddr;
 use warden::Stat;
 
-/// Among the flags of a process in `/proc/<pid>/stat`: it ends.
+/// The flag in `/proc/<pid>/stat` of a process that is ending.
 const PF_EXITING: u32 = 0x4;
 
 /// The longest chain of parents that is followed.
 const MOST_ANCESTORS: usize = 64;
 
-/// How much of a tree is looked at: the first processes, the first threads of each for their children, and its sockets.
+/// How much of a tree is looked at: the first processes, the first threads of each (for their
+/// children), and how a process's sockets are read.
 struct Bounds {
     processes: usize,
     threads: usize,
     sockets_of: fn(u32) -> io::Result<Vec<u64>>,
 }
 
-/// A server's socket is among its first descriptors.
+/// Descriptors that a first look reads: a server's listening socket is among the first.
 const FIRST_DESCRIPTORS: usize = 128;
 
-/// On the engine's thread: a millisecond or so, however large a tenant makes its tree.
+/// The bounds on the engine's thread: about a millisecond, however large a tenant makes its tree.
 const AT_ONCE: Bounds =
     Bounds { processes: 8, threads: 64, sockets_of: |pid| sockets_among(pid, FIRST_DESCRIPTORS) };
 const ALL: Bounds = Bounds { processes: usize::MAX, threads: usize::MAX, sockets_of };
 
-/// Whose sockets are the tenant's.
+/// The tree whose sockets are the tenant's.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
     pub root: Root,
-    /// Of a process of the user's: when its start began, in milliseconds since the machine was started. `None`: it stands for
-    /// something elsewhere.
+    /// For a process that the user started: when its start began, in milliseconds since boot.
+    /// `None` if the process stands for a server elsewhere.
     pub since_boot_ms: Option<u64>,
 }
 
-/// Who listens.
+/// The owner of the sockets that listen on a port.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// The tenant, and nobody else.
+    /// All listening sockets are the tenant's.
     Tenant,
-    /// Nobody any more.
-    Nobody,
-    /// Another process.
+    /// No socket listens any more.
+    Gone,
+    /// Another process listens.
     Other(Stranger),
-    /// It may be the tenant, and this cannot be found out.
+    /// The tenant may be the owner; it cannot be found out.
     Unknown,
 }
 
-/// A process that listens on the port of a tenant it does not belong to, as far as it can be seen.
+/// A process that listens on the port of a tenant without belonging to its tree. Fields are `None`
+/// where they cannot be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stranger {
     pub pid: Option<u32>,
@@ -81,8 +85,8 @@ impl fmt::Display for Stranger {
 }
 
 impl Owner {
-    /// Whether the tenant has all of these sockets. The way that nearly every start takes: it ends with the process that has
-    /// them, which mostly is the first or the second that is looked at.
+    /// Whether the tenant's tree has all of these sockets. The common case: the look ends at the
+    /// process that has them, which is mostly the first or the second.
     pub fn has(&self, sockets: &[u64]) -> bool {
         self.lacks(sockets, &AT_ONCE).is_empty()
     }
@@ -100,14 +104,15 @@ impl Owner {
         missing
     }
 
-    /// Who listens at this address and port, where it does not seem to be the tenant. Looks through all of `/proc`: not for a
-    /// thread that must not block.
+    /// Finds the owner of the sockets that listen at this address and port, after
+    /// [`has`](Self::has) was false. Reads all of `/proc`: not for a thread that must not block.
     pub fn find(&self, address: IpAddr, port: u16) -> Listener {
         let Ok(sockets) = listening::reached_at(address, port) else { return Listener::Unknown };
         if sockets.is_empty() {
-            return Listener::Nobody;
+            return Listener::Gone;
         }
-        // Once more, since a process that passes a socket on to a child may have been missed.
+        // A second look: the first may have missed a process that was passing a socket on to a
+        // child.
         let missing = self.lacks(&sockets, &ALL);
         if missing.is_empty() {
             return Listener::Tenant;
@@ -118,7 +123,7 @@ impl Owner {
         let holders = holders(&missing);
         if let Some(pid) = holders.iter().find(|pid| !self.includes(**pid)) {
             if matches!(self.root, Root::Process(_)) && *pid == std::process::id() {
-                // The host serves its tenant itself.
+                // The host itself serves for this tenant.
                 return Listener::Unknown;
             }
             return Listener::Other(Stranger { pid: Some(*pid), program: program(*pid) });
@@ -127,9 +132,9 @@ impl Owner {
             return Listener::Tenant;
         }
         match listening::reached_at(address, port) {
-            Ok(now) if now != sockets => Listener::Nobody,
-            // A process that ends has no descriptors any more, a moment before its sockets are closed.
-            Ok(_) if self.has_ending_process() => Listener::Nobody,
+            Ok(now) if now != sockets => Listener::Gone,
+            // An ending process loses its descriptors a moment before its sockets close.
+            Ok(_) if self.has_ending_process() => Listener::Gone,
             Ok(_) if self.is_readable() => Listener::Other(Stranger::default()),
             _ => Listener::Unknown,
         }
@@ -147,7 +152,7 @@ impl Owner {
         processes(self.root, usize::MAX).all(|pid| sockets_of(pid).is_ok())
     }
 
-    /// Whether a process of the tree is about to be gone, or is only to be reaped.
+    /// Whether a process of the tree is ending or a zombie.
     fn has_ending_process(&self) -> bool {
         processes(self.root, usize::MAX).any(|pid| match proc_stat::flags(pid) {
             Some(flags) => flags & PF_EXITING != 0,
@@ -155,7 +160,7 @@ impl Owner {
         })
     }
 
-    /// Whether a process is below the root, or is it.
+    /// Whether a process is the root or a descendant of it.
     fn includes(&self, pid: u32) -> bool {
         let (Root::Keeper(root) | Root::Process(root)) = self.root;
         let ancestors = std::iter::successors(Some(pid), |pid| Some(Stat::of(*pid)?.parent));
@@ -163,18 +168,18 @@ impl Owner {
     }
 }
 
-/// Of the processes and of the sockets that it sees, as the kernel numbers them.
+/// The inodes of a process's PID and network namespaces.
 fn namespaces(process: ProcResult<Process>) -> ProcResult<[Option<u64>; 2]> {
     let Namespaces(namespaces) = process?.namespaces()?;
     Ok(["pid", "net"].map(|kind| namespaces.get(OsStr::new(kind)).map(|namespace| namespace.identifier)))
 }
 
 fn process(pid: u32) -> ProcResult<Process> {
-    // No process has a number that does not fit.
+    // No pid exceeds `i32::MAX`.
     Process::new(pid.try_into().unwrap_or(i32::MAX))
 }
 
-/// The processes that have one of these sockets.
+/// The processes that have one of these sockets open.
 fn holders(sockets: &HashSet<u64>) -> Vec<u32> {
     let pids = proc_stat::of_all().into_iter().flatten().map(|stat| stat.pid);
     let has_one =
@@ -200,7 +205,8 @@ mod tests {
 
     const LOCALHOST: IpAddr = listening::LOOPBACK[0];
 
-    /// Held by tests that look into this process: one of them has more descriptors than a first look sees.
+    /// Taken by tests that look into this process: one of them opens more descriptors than a first
+    /// look reads.
     static DESCRIPTORS: Mutex<()> = Mutex::new(());
 
     fn sleeper() -> Child {
@@ -226,7 +232,7 @@ mod tests {
         assert!(ours.has(&sockets));
         assert_eq!(ours.find(LOCALHOST, port), Listener::Tenant);
         drop(server);
-        assert_eq!(ours.find(LOCALHOST, port), Listener::Nobody);
+        assert_eq!(ours.find(LOCALHOST, port), Listener::Gone);
     }
 
     #[test]
@@ -245,7 +251,7 @@ mod tests {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = server.local_addr().unwrap().port();
         let tenant = sleeper();
-        // Nothing is below it, as below a keeper whose tenant has none of these sockets.
+        // This process has no children, like a keeper whose tenant has none of the sockets.
         let ours = Owner { root: Root::Keeper(tenant.id()), since_boot_ms: None };
         assert!(!ours.has(&listening::reached_at(LOCALHOST, port).unwrap()));
         let Listener::Other(stranger) = ours.find(LOCALHOST, port) else { panic!("it is not the tenant's") };
@@ -282,7 +288,7 @@ mod tests {
         let ours = Owner { root: Root::Keeper(tenant.id()), since_boot_ms: None };
         let [sleeper] = processes(ours.root, usize::MAX).collect::<Vec<_>>()[..] else { panic!() };
         assert!(!ours.has_ending_process());
-        // Its parent is stopped, and so does not reap it.
+        // The parent is stopped, and so does not reap the child.
         let signal = |pid: u32, signal| {
             kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
         };

@@ -1,12 +1,12 @@
-//! Where the program `bun` is to be found.
+//! Finds the program `bun`.
 
 use rustix::fs::{Access, access};
 use std::fs::{canonicalize, metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Whether this `PATH` leads to a Bun. `not` is a program that is none, whatever it is called. Relative directories are
-/// passed over: they are the tenant's, not the host's.
+/// Whether this `PATH` leads to a Bun. `not` is a program that does not count, whatever its name.
+/// Relative directories are skipped: they would be the tenant's, not the host's.
 pub fn is_on_path(path: &str, not: Option<&str>) -> bool {
     let programs = path.split(':').filter(|directory| directory.starts_with('/'));
     let mut programs = programs.map(|directory| format!("{directory}/bun"));
@@ -14,7 +14,8 @@ pub fn is_on_path(path: &str, not: Option<&str>) -> bool {
     found.is_some_and(|program| !not.is_some_and(|not| is_same_file(&program, not)))
 }
 
-/// The directory in which this Bun is called `bun`: its own, or where npm links it (`node_modules/bun/bin/bun.exe`).
+/// The directory in which this Bun has the name `bun`: its own, or the one where npm links to
+/// `node_modules/bun/bin/bun.exe`.
 pub fn directory_of(bun: &str) -> Option<String> {
     let here = Path::new(bun).parent()?;
     if bun.ends_with("/bun") {

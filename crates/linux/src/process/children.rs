@@ -1,12 +1,13 @@
-//! The children of a process, as the kernel lists them for each of its threads. Without these lists (CONFIG_PROC_CHILDREN)
-//! there are none.
+//! The children of a process, as the kernel lists them for each thread. A kernel without these
+//! lists (CONFIG_PROC_CHILDREN) yields no children.
 //!
-//! Read by hand, since a look at a tree asks all of its processes, and starts wait for such looks: 10 µs for a process with one
-//! thread, and 16 µs through `procfs`, which opens the directories of the process and of each thread.
+//! Read by hand, since a look at a tree reads the list of every process, and starts wait for such
+//! looks: 10 µs for a process with one thread, against 16 µs through `procfs`, which opens the
+//! directories of the process and of each thread.
 
 use std::fs;
 
-/// Oldest first. Only the children of so many threads are looked for.
+/// The children of a process, oldest first; those of its first `most_threads` threads.
 pub fn children_of(pid: u32, most_threads: usize) -> Vec<u32> {
     let threads =
         fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().take(most_threads);
@@ -37,7 +38,7 @@ mod tests {
         };
         let found = children_of(shell.id(), usize::MAX);
         assert_eq!((found.len(), of_procfs(shell.id())), (2, found));
-        // A child of one of many threads.
+        // The child belongs to a thread other than the first.
         assert!(children_of(std::process::id(), usize::MAX).contains(&shell.id()));
         assert!(of_procfs(std::process::id()).contains(&shell.id()));
         assert!(children_of(u32::MAX, usize::MAX).is_empty());

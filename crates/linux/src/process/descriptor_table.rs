@@ -1,18 +1,19 @@
-//! Whether a thread has descriptors of its own. Threads share those of their process, unless one has called
-//! `unshare(CLONE_FILES)`: what it opens from then on is in its own table alone.
+//! Tells whether a thread has a descriptor table of its own. Threads share the table of their
+//! process unless one has called `unshare(CLONE_FILES)`: what it opens from then on is in its own
+//! table alone.
 
 /// `KCMP_FILES` of `linux/kcmp.h`.
 const FILES: libc::c_int = 2;
 
-/// Whether the thread has another table than the first thread of the process. False where the kernel does not say: to read
-/// the same table once for each thread would cost too much.
+/// Whether the thread has another table than the first thread of its process. False where the
+/// kernel refuses to tell: reading the shared table once for each thread would cost too much.
 pub fn is_own(pid: u32, thread: u32) -> bool {
     if thread == pid {
         return false;
     }
     // SAFETY: the call takes numbers only, and compares what they stand for.
     let order = unsafe { libc::syscall(libc::SYS_kcmp, pid, thread, FILES, 0, 0) };
-    // 0 is the same one; 1 to 3 say which is ordered first.
+    // 0 means the same table; 1 to 3 tell how two tables are ordered.
     order > 0
 }
 

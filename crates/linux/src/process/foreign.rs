@@ -1,5 +1,5 @@
-//! Processes that somebody else has started: watched and signalled through a pidfd, which never means another process,
-//! even when the kernel gives the pid away again.
+//! Processes that the user started. They are watched and signalled through a pidfd, which never
+//! means another process, even when the kernel reuses the pid.
 
 use crate::process::foreign_group::Asking;
 use crate::process::pidfd::{may_signal, send_to_group, status_of_reaped};
@@ -20,33 +20,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Reaping takes microseconds, unless the machine has something else to do.
+/// How long the reaping of a process is waited for. It takes microseconds, unless the machine is
+/// busy.
 const REAPED_WITHIN: Duration = Duration::from_secs(1);
 const REAPING_PAUSE: Duration = Duration::from_millis(1);
-/// Between two looks at a process whose end the kernel does not tell.
+/// The pause between two looks at a process whose end the kernel refuses to report.
 const UNTOLD_PAUSE: Duration = Duration::from_millis(100);
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// See the module.
+/// A process that the user started, held by its pidfd. Dropping it closes the pidfd and does
+/// nothing to the process.
 pub struct Foreign {
     pid: Pid,
     pidfd: Arc<OwnedFd>,
-    /// It leads a process group that we are not in, which is ended with it.
+    /// It leads a process group that the host is not in; the group is ended with it.
     leads_group: bool,
-    /// We have started it, so we are told how it ends.
+    /// It is a child of the host, which is therefore told its exit status.
     is_child: bool,
-    /// It has been asked to end, or is about to be; nothing is asked twice.
+    /// It was asked to end, or is about to be; it is never asked twice.
     is_asked: AtomicBool,
-    /// Wakes who waits for its end, to ask it and its group.
+    /// Wakes the task that waits for its end, which then asks the process and its group.
     to_be_asked: Notify,
     is_forced: AtomicBool,
-    /// Wakes the task that waits for its end: asking is over.
+    /// Wakes the task that waits for its end, which then stops asking.
     was_forced: Notify,
 }
 
 impl Foreign {
-    /// Holds on to a process that was started within these times, in milliseconds since the machine was. The error says
-    /// why it is not taken.
+    /// Opens a process that was started between the two times `born`, in milliseconds since boot.
+    /// The error says why it is not accepted.
     pub fn open(pid: u32, born: (u64, u64)) -> Result<Foreign, String> {
         let own = std::process::id();
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 1 && pid != own);
@@ -57,7 +59,7 @@ impl Foreign {
             Errno::NOSYS => "this kernel has no pidfds (Linux 5.3 has)".into(),
             error => format!("process {shown} cannot be watched: {error}"),
         })?;
-        // A leader of our own group, such as what has started us, must not take us along.
+        // The host must not be in the group: ending it would end the host.
         let leads_group = getpgid(Some(pid)).is_ok_and(|group| group == pid) && getpgrp() != pid;
         let stat = proc_stat::of(pid.as_raw_pid().cast_unsigned());
         let is_child = stat.is_some_and(|stat| stat.parent == own);
@@ -71,7 +73,7 @@ impl Foreign {
             is_forced: AtomicBool::new(false),
             was_forced: Notify::new(),
         };
-        // What was read of the pid was read of this process: it had it all the time.
+        // The process still has its pid, so what was read of the pid is about this process.
         let stat = stat.filter(|_| !foreign.is_gone());
         let stat = stat.ok_or_else(|| format!("there is no process {shown} any more"))?;
         let started_ms = stat.started_since_boot_ms();
@@ -84,8 +86,9 @@ impl Foreign {
         Ok(foreign)
     }
 
-    /// Asks it to end, and what it leaves in its group if it leads one. The second and any further time nothing is sent.
-    /// A group is asked by who waits for its end; where nobody does, its leader is asked alone.
+    /// Asks the process to end and, if it leads a group, what it leaves in the group. Only the
+    /// first call sends a signal. If a task waits for the end (`is_waited_for`), that task asks
+    /// the group; otherwise only the leader is asked.
     pub fn ask(&self, is_waited_for: bool) -> io::Result<()> {
         if self.is_asked.load(Ordering::Relaxed) {
             return Ok(());
@@ -101,7 +104,7 @@ impl Foreign {
         Ok(())
     }
 
-    /// Kills it, and its group if it leads one.
+    /// Kills the process and, if it leads one, its group.
     pub fn force(&self) -> io::Result<()> {
         self.is_forced.store(true, Ordering::Relaxed);
         let killed = if self.leads_group {
@@ -115,7 +118,8 @@ impl Foreign {
 
     fn kill_group(&self) -> io::Result<()> {
         match send_to_group(&self.pidfd, Signal::KILL) {
-            // Before Linux 6.9 a group can be named by its number only, which is its own while its leader lives.
+            // Before Linux 6.9 a group can only be named by its number, which is not reused while
+            // its leader lives.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                 if self.is_gone() {
                     Ok(())
@@ -131,37 +135,41 @@ impl Foreign {
         poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&NOW)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Waits for its end, and for that of its group if it was asked to end. If it was not, what is left of the group is
-    /// killed then. Returns its exit code where that can be known: only a parent is told.
-    pub async fn outlive_and_clear_group(&self, off_thread: OffThread) -> Option<i32> {
+    /// Waits until the process has ended and nothing is left of its group. If the process was
+    /// asked to end, the rest of the group is asked too and waited for; otherwise it is killed.
+    /// Returns the exit code if the process is a child of the host: the kernel tells it only to
+    /// the parent.
+    pub async fn wait_and_clear_group(&self, off_thread: OffThread) -> Option<i32> {
         let asking = tokio::select! {
             biased;
-            () = self.outlive() => None,
+            () = self.wait_for_end() => None,
             () = self.to_be_asked.notified(), if self.leads_group => tokio::select! {
                 biased;
-                () = self.outlive_force() => None,
+                () = self.wait_for_forced_end() => None,
                 asking = Asking::of(self.pid, self.pidfd.clone(), off_thread) => Some(asking),
             },
         };
-        self.outlive().await;
+        self.wait_for_end().await;
         if asking.is_none() && self.leads_group {
             let _ = send_to_group(&self.pidfd, Signal::KILL);
         }
-        // Soon nobody can say it any more.
+        // Read at once: once the process is reaped, older kernels no longer tell it.
         let exit_code = if self.is_child { self.exit_code().await } else { None };
         if let Some(asking) = asking {
-            asking.outlive_rest(&self.is_forced).await;
+            asking.end_rest(&self.is_forced).await;
         }
         exit_code
     }
 
-    async fn outlive_force(&self) {
+    /// Waits until the process was killed from here and has ended.
+    async fn wait_for_forced_end(&self) {
         self.was_forced.notified().await;
-        self.outlive().await;
+        self.wait_for_end().await;
     }
 
-    /// A kernel that is short of memory may refuse to tell of the end; that does not mean that it has come.
-    async fn outlive(&self) {
+    /// Waits for the end of the process. A kernel that is short of memory may refuse to watch it;
+    /// then the process is looked at again and again.
+    async fn wait_for_end(&self) {
         if let Ok(watched) = watch_shared(self.pidfd.clone()) {
             let _ = watched.readable().await;
         }
@@ -170,7 +178,8 @@ impl Foreign {
         }
     }
 
-    /// The host reaps its children, and may have been faster than we are; newer kernels tell us all the same.
+    /// The exit code of a child. The host's runtime reaps its children and may have done so
+    /// already; Linux 6.15 and later tell the status all the same.
     async fn exit_code(&self) -> Option<i32> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         if let Ok(Some(status)) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
@@ -182,13 +191,13 @@ impl Foreign {
     }
 }
 
-/// One that is gone has done what it was to do.
+/// Takes "no such process" for success: the process has ended, which is what the signal was for.
 fn unless_gone(sent: io::Result<()>) -> io::Result<()> {
     sent.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
 }
 
-/// What `ask` says in the end of a process that is reaped at this very moment: nothing as long as that lasts, perhaps
-/// once that there is no such process, and then how it has ended, if the kernel ever says so.
+/// Repeats `ask` while the process is being reaped. During that time the kernel reports no status,
+/// and may once report that there is no such process, before it reports the status, if ever.
 async fn settled(mut ask: impl FnMut() -> Result<Option<libc::c_int>, Errno>) -> Option<libc::c_int> {
     let mut is_known_to_be_gone = false;
     loop {
@@ -216,7 +225,7 @@ mod tests {
     }
 
     fn wait_for_end(foreign: &Foreign) -> Option<i32> {
-        block_on(foreign.outlive_and_clear_group(OffThread::default()))
+        block_on(foreign.wait_and_clear_group(OffThread::default()))
     }
 
     #[test]
@@ -230,7 +239,7 @@ mod tests {
         assert!(Foreign::open(child.id(), ANY_TIME).is_err());
     }
 
-    /// Linux 6.15 does.
+    /// Whether the kernel tells the status of a reaped process, as Linux 6.15 does.
     fn kernel_tells_of_the_reaped() -> bool {
         let mut child = Command::new("true").spawn().unwrap();
         let pid = Pid::from_child(&child);
@@ -240,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_is_known_at_whatever_moment_somebody_else_reaps() {
+    fn the_exit_code_is_known_whenever_the_host_reaps_the_child() {
         let rounds = if kernel_tells_of_the_reaped() { 200 } else { 0 };
         for round in 0..rounds {
             let code = round % 5;
@@ -269,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_ended_with_its_leader_and_nobody_else_is() {
+    fn a_group_is_ended_with_its_leader_and_no_other_process_is() {
         let mut other = Command::new("sleep").arg("60").spawn().unwrap();
         let script = "sleep 60 & echo started; wait";
         let mut leader = Command::new("sh");
@@ -293,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_asked_is_not_asked_again() {
+    fn a_process_that_was_asked_is_not_asked_again() {
         let script = "trap 'echo asked' TERM; trap 'exit 3' WINCH; echo up; while :; do sleep 0.01; done";
         for is_waited_for in [false, true] {
             let mut child = Command::new("sh");
@@ -314,7 +323,8 @@ mod tests {
             foreign.ask(is_waited_for).unwrap();
             assert_eq!(line(), "asked\n");
             foreign.ask(is_waited_for).unwrap();
-            // Has the higher number, so it is taken after a SIGTERM that was sent before.
+            // SIGWINCH has the higher number, so it is delivered after a SIGTERM that was sent
+            // before it.
             rustix::process::kill_process(Pid::from_child(&child), Signal::WINCH).unwrap();
             assert_eq!(line(), "");
             child.wait().unwrap();

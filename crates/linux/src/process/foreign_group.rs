@@ -1,77 +1,68 @@
-//! Asking a process group that somebody else has started to end: one `SIGTERM` to each process at most, whether from here
-//! or from its parent. The leader gets the first; each of the others one when its parent is gone from the group, unless a
-//! process that was asked has passed its own on to it.
+//! Asks a process group that the user started to end, with at most one `SIGTERM` to each process,
+//! whether from here or from its parent. The leader is asked first; each other process is asked
+//! when its parent is gone from the group, unless a process that was asked has passed its signal
+//! on to it.
 //!
-//! That shows as it does to the warden (its `asking.rs` says why): while one is asked that may pass it on, those that
-//! would listen are stopped for the few milliseconds that it takes to react, and what it sends them waits in them and
-//! is seen. They are continued however this ends; only a host that is killed within these milliseconds leaves them stopped.
+//! Whether a signal was passed on is seen in the same way as in the warden (its `asking.rs`
+//! explains it): while a process is asked that may pass the signal on, those that would handle it
+//! are stopped for the few milliseconds of the reaction, so that a signal that is passed on stays
+//! pending in them and is seen. They are continued however this ends; only a host that is killed
+//! within these milliseconds leaves them stopped.
 //!
-//! The number of the group is its own for as long as the group is there; so whom a look finds in it counts only if it
-//! is still there after the look.
+//! The number of a group is not reused while the group exists; so the members that a look has
+//! found count only if the group still exists after the look.
 
+mod member;
+
+use self::member::{Member, Seen, Stopped, members_of};
 use crate::process::pidfd::group_is_there;
-use crate::process::proc_stat;
 use crate::threads::off_thread::OffThread;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::collections::{HashMap, HashSet, VecDeque};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use warden::reaction::{CARE_MS, FREEZE_MS, LOOK_MS, is_at_work};
-use warden::{Disposition, Reaction, Stat};
+use warden::Reaction;
+use warden::reaction::{FREEZE_MS, LOOK_MS, WAIT_BUDGET_MS, is_at_work};
 
-/// How many are stopped at most while one is asked: each costs some system calls on the engine's thread.
+/// The most processes that are stopped while one is asked: each costs some system calls on the
+/// engine's thread.
 const MOST_STOPPED: usize = 100;
 
-/// Between two looks at a group whose leader is gone; longer and longer while nothing happens.
+/// The pause between two looks at a group whose leader is gone; it grows while nothing changes.
 const PAUSE_FIRST: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// See the module.
+/// A group that is being asked to end. Dropping it gives up: stopped members are continued, and no
+/// further ones are asked.
 pub struct Asking {
     leader: Pid,
     pidfd: Arc<OwnedFd>,
     off_thread: OffThread,
     /// Members as of the last look.
     known: HashSet<Member>,
-    /// Members that get no `SIGTERM` any more: they had it from here, or from a process above.
+    /// Members that have had their `SIGTERM`, from here or from a process above them.
     settled: HashSet<Member>,
-    /// Members that listened when another one was asked, and where the stack of their program begins.
+    /// Members that would handle the signal when another one was asked, and where the stack of
+    /// their program began then.
     listeners: HashMap<Member, u64>,
-    /// How many more looks, [`LOOK_MS`] apart, anything is waited for.
+    /// How many more looks, [`LOOK_MS`] apart, may be spent on waiting.
     looks_left: u64,
 }
 
-/// What tells a process from all others, also from one that gets its number later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Member {
-    pid: Pid,
-    started_at_ticks: u64,
-}
-
-/// A member as a look has found it.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    member: Member,
-    stack_start: u64,
-    disposition: Disposition,
-    /// Its parent is no member.
-    is_orphan: bool,
-}
-
 impl Asking {
-    /// Asks the leader, which the pidfd stands for.
+    /// Asks the leader, to which the pidfd belongs.
     pub async fn of(leader: Pid, pidfd: Arc<OwnedFd>, off_thread: OffThread) -> Asking {
         let (known, settled, listeners) = Default::default();
-        let looks_left = CARE_MS / LOOK_MS;
+        let looks_left = WAIT_BUDGET_MS / LOOK_MS;
         let mut asking = Asking { leader, pidfd, off_thread, known, settled, listeners, looks_left };
         let members = asking.look().await.unwrap_or_default();
         match members.iter().find(|seen| seen.member.pid == leader) {
             Some(seen) => asking.ask(seen, &members).await,
-            // It is gone, or nothing could be seen just now.
+            // The leader is gone, or the look failed.
             None => {
                 let _ = pidfd_send_signal(&asking.pidfd, Signal::TERM);
             }
@@ -79,20 +70,20 @@ impl Asking {
         asking
     }
 
-    /// When the leader has ended: asks those that are left as their parents go, kills them when they are to be forced, and
-    /// waits until none is left.
-    pub async fn outlive_rest(mut self, is_forced: &AtomicBool) {
+    /// To be called when the leader has ended: asks the remaining members as their parents go,
+    /// kills them once `is_forced` is set, and waits until none is left.
+    pub async fn end_rest(mut self, is_forced: &AtomicBool) {
         let mut pause = PAUSE_FIRST;
-        // A look goes through all of `/proc`, off the thread; most groups are gone with their leader.
+        // Checked first: a look reads all of `/proc`, and most groups are gone with their leader.
         while group_is_there(&self.pidfd) != Some(false) {
-            // All of a group get a signal that it is sent, those included that are just being forked.
+            // A signal to a group reaches all members, also those that are just being forked.
             if is_forced.load(Ordering::Relaxed) && self.have_ended() {
                 return;
             }
             let members = match self.look().await {
                 Ok(members) if members.is_empty() => return,
                 Ok(members) => members,
-                // Nothing can be seen just now.
+                // The look failed; the next one may succeed.
                 Err(_) => Vec::new(),
             };
             if is_forced.load(Ordering::Relaxed) {
@@ -109,7 +100,8 @@ impl Asking {
         self.known.iter().all(|member| member.stat().is_none_or(|stat| stat.has_ended))
     }
 
-    /// Asks those whose parents are gone, but only one of them that has to be waited for. Returns whether any was asked.
+    /// Asks members whose parents are gone, up to the first that has to be waited for. Returns
+    /// whether any was asked.
     async fn ask_orphans(&mut self, members: &[Seen]) -> bool {
         let mut has_asked = false;
         for seen in members.iter().filter(|seen| seen.is_orphan) {
@@ -119,7 +111,7 @@ impl Asking {
             has_asked = true;
             if self.was_passed_it(seen) {
                 self.settled.insert(seen.member);
-                // It may have been stopped since.
+                // The member may have been stopped since.
                 seen.member.signal(Signal::CONT);
                 continue;
             }
@@ -133,12 +125,13 @@ impl Asking {
 
     fn was_passed_it(&self, seen: &Seen) -> bool {
         let Some(stack_start) = self.listeners.get(&seen.member) else { return false };
-        // Looked at later, so that what it has executed since is not taken for it.
+        // Read after the disposition, so that a program executed meanwhile is not taken for the
+        // former one.
         let is_same_program = || seen.member.stat().is_some_and(|stat| stat.stack_start == *stack_start);
         seen.disposition.is_pending || (!seen.disposition.listens && is_same_program())
     }
 
-    /// Sends it to a member, and sees to whom it is passed on at once.
+    /// Sends `SIGTERM` to a member, and notes to which others it is passed on at once.
     async fn ask(&mut self, asked: &Seen, members: &[Seen]) {
         self.settled.insert(asked.member);
         let may_pass_it_on = asked.disposition.listens && self.looks_left > 0;
@@ -155,11 +148,11 @@ impl Asking {
         if !stopped.0.is_empty() {
             self.await_reaction(asked.member).await;
         }
-        // Parents come before their children. One that was passed it may pass it on in its turn, and those below it are
-        // still stopped then.
+        // Parents come before their children: a process that was passed the signal may pass it on
+        // in turn while those below it are still stopped.
         while let Some(member) = stopped.first() {
             let was_passed_it = member.disposition().is_some_and(|it| it.is_pending);
-            stopped.go_on_with_first();
+            stopped.continue_first();
             if was_passed_it {
                 self.settled.insert(member);
                 self.await_reaction(member).await;
@@ -183,7 +176,7 @@ impl Asking {
         while self.pause().await && !reaction.is_over(look(), is_at_work) {}
     }
 
-    /// Lets some time pass; false if there is none left.
+    /// Waits for one look's time; false if none is left.
     async fn pause(&mut self) -> bool {
         if self.looks_left == 0 {
             return false;
@@ -193,7 +186,8 @@ impl Asking {
         true
     }
 
-    /// The living members, parents before their children. An error says that nothing can be seen just now.
+    /// The living members, parents before their children. An error means that the look failed, not
+    /// that there are none.
     async fn look(&mut self) -> io::Result<Vec<Seen>> {
         let group = self.leader.as_raw_pid().cast_unsigned();
         let mut members = self.off_thread.run(move || members_of(group)).await??;
@@ -206,93 +200,16 @@ impl Asking {
     }
 }
 
-/// Members that are stopped, in the order in which they are continued; all of them when this is dropped.
-#[derive(Default)]
-struct Stopped(VecDeque<Member>);
-
-impl Stopped {
-    fn add(&mut self, member: Member) {
-        member.signal(Signal::STOP);
-        self.0.push_back(member);
-    }
-
-    fn first(&self) -> Option<Member> {
-        self.0.front().copied()
-    }
-
-    fn go_on_with_first(&mut self) {
-        if let Some(member) = self.0.pop_front() {
-            member.signal(Signal::CONT);
-        }
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        while !self.0.is_empty() {
-            self.go_on_with_first();
-        }
-    }
-}
-
-impl Member {
-    fn of(stat: &Stat) -> Option<Member> {
-        let pid = Pid::from_raw(stat.pid.cast_signed())?;
-        Some(Member { pid, started_at_ticks: stat.started_at_ticks })
-    }
-
-    fn stat(&self) -> Option<Stat> {
-        let stat = proc_stat::of(self.pid.as_raw_pid().cast_unsigned());
-        stat.filter(|stat| stat.started_at_ticks == self.started_at_ticks)
-    }
-
-    fn disposition(&self) -> Option<Disposition> {
-        Disposition::read(Path::new("/proc"), self.pid)
-    }
-
-    /// The process that the pidfd stands for is this one if this one is there afterwards. What may not be signalled is
-    /// left alone.
-    fn signal(&self, signal: Signal) {
-        if let Ok(pidfd) = pidfd_open(self.pid, PidfdFlags::empty())
-            && self.stat().is_some()
-        {
-            let _ = pidfd_send_signal(pidfd, signal);
-        }
-    }
-}
-
-fn members_of(group: u32) -> io::Result<Vec<Seen>> {
-    let stats = proc_stat::of_all()?.filter(|stat| stat.group == group && !stat.has_ended);
-    let stats: Vec<Stat> = stats.collect();
-    let pids: HashSet<u32> = stats.iter().map(|stat| stat.pid).collect();
-    let mut below: HashMap<u32, Vec<Stat>> = HashMap::new();
-    let (mut ordered, children): (Vec<Stat>, Vec<Stat>) =
-        stats.into_iter().partition(|stat| !pids.contains(&stat.parent));
-    children.into_iter().for_each(|stat| below.entry(stat.parent).or_default().push(stat));
-    let mut next = 0;
-    while let Some(parent) = ordered.get(next) {
-        let children = below.remove(&parent.pid);
-        ordered.extend(children.into_iter().flatten());
-        next += 1;
-    }
-    let seen = |stat: Stat| {
-        let member = Member::of(&stat)?;
-        // Looked at after its line, so that a listener is never taken for the program that it executes next.
-        let disposition = member.disposition()?;
-        let is_orphan = !pids.contains(&stat.parent);
-        Some(Seen { member, stack_start: stat.stack_start, disposition, is_orphan })
-    };
-    Ok(ordered.into_iter().filter_map(seen).collect())
-}
-
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "the processes that are asked must come from somewhere")]
 mod tests {
     use super::*;
+    use rustix::process::{PidfdFlags, pidfd_open};
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
+    use warden::Disposition;
 
-    /// Leads a group of its own, and has said that it is up.
+    /// A process that leads a group of its own and has printed that it is up.
     fn leader(script: &str) -> Child {
         let mut command = Command::new("sh");
         let command = command.args(["-c", script]).process_group(0);
@@ -332,9 +249,9 @@ mod tests {
     }
 
     #[test]
-    fn who_was_stopped_goes_on_when_the_asking_is_given_up() {
+    fn stopped_members_are_continued_when_the_asking_is_dropped() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // The leader is busy with the signal for longer than it is waited for.
+        // The leader handles the signal for longer than it is waited for.
         let child = "trap : TERM; echo up; while :; do sleep 0.01; done";
         let leader = leader(&format!("trap 'while :; do :; done' TERM; sh -c '{child}' & wait"));
         let pid = Pid::from_child(&leader);

@@ -1,9 +1,12 @@
-//! What a program inherits from the thread that starts it: the rights it has, and its share of the machine.
+//! What a program inherits from the thread that starts it: its rights, its limits, and its share
+//! of the machine.
 //!
-//! Tenants are to start with what the host is at that moment. Their warden has what the host was when it started the
-//! warden, so that moment's surroundings are noted with each start and compared: others need another warden.
+//! A tenant is to start with the surroundings that the host has at that moment. Its warden has
+//! those that the host had when it started the warden. So the surroundings are noted with each
+//! start and compared; if they differ, another warden is needed.
 //!
-//! Of capabilities only those count that a program keeps when it is executed; the others follow from its user.
+//! Only those capabilities are compared that a program keeps when it is executed; the others
+//! follow from its user.
 
 use procfs::process::Process;
 use rustix::io::Errno;
@@ -12,11 +15,11 @@ use rustix::thread::{gettid, sched_getaffinity, sched_setaffinity};
 use std::fs;
 use std::io;
 
-/// Lines of `/proc/<pid>/status`, and how many of their words count: of the four user ids the real and the effective
-/// one, since the other two follow these in a new program.
+/// The lines of `/proc/<pid>/status` that are compared, and how many words of each: of the four
+/// user ids only the real and the effective one, from which a new program gets the other two.
 ///
-/// Read by hand, since they are compared and not understood, and every start waits for it: 23 µs, and 38 µs through `procfs`,
-/// which leaves two of them out (`Seccomp_filters`, `THP_enabled`).
+/// Read by hand, since they are compared as text, and every start waits for it: 23 µs, against 38
+/// µs through `procfs`, which lacks two of them (`Seccomp_filters`, `THP_enabled`).
 const STATUS_LINES: [(&str, usize); 12] = [
     ("Uid", 2),
     ("Gid", 2),
@@ -35,7 +38,8 @@ const CPUS: &str = "Cpus_allowed";
 const NICE: &str = "nice";
 const POLICY: &str = "scheduling policy and priority";
 
-/// They are a share of the machine and no rights. A thread may be allowed less of these than another of its process has.
+/// Entries that are a share of the machine and not a right. One thread of a process may be allowed
+/// less of these than another.
 const SHARES: [&str; 3] = [CPUS, NICE, POLICY];
 
 const LIMITS: [Resource; 16] = [
@@ -57,30 +61,33 @@ const LIMITS: [Resource; 16] = [
     Resource::Rttime,
 ];
 
-/// What the thread that asks for a start has, as far as another thread could not find it out later: of the umask, which
-/// programs change for moments at a time, and of rights that are a thread's own.
+/// The surroundings of the thread that asks for a start, as far as another thread could not read
+/// them later: the umask, which programs change for moments at a time, and rights that each thread
+/// has of its own.
 pub struct Noted {
     thread: Pid,
-    /// Its `/proc/<pid>/status`. The error is told when the start is made.
+    /// The thread's `/proc/<pid>/status`. An error is reported when the start is made.
     status: io::Result<String>,
-    /// As the thread itself has seen it.
+    /// The umask as the thread itself read it.
     umask: Option<u32>,
 }
 
 impl Noted {
-    /// Of this thread, now. Takes some 10 µs.
+    /// Notes the surroundings of this thread, now. Takes some 10 µs.
     pub fn here() -> Noted {
         let status = fs::read_to_string("/proc/thread-self/status");
         let umask = status.as_deref().ok().and_then(umask_of);
         Noted { thread: gettid(), status, umask }
     }
 
-    /// The same thread as it is by now, but for the umask: read from another thread, it may be that of a moment.
+    /// Notes the present surroundings of the same thread, except for the umask: another thread
+    /// might read one that was set for a moment only.
     pub fn again(&self) -> Noted {
         Noted { thread: self.thread, status: status_of(self.thread), umask: self.umask }
     }
 
-    /// With what is the same for the whole process, or can be asked for from any thread.
+    /// Completes the note with what is the same for the whole process, or can be read from any
+    /// thread.
     pub fn surroundings(&self) -> io::Result<Surroundings> {
         let status = self.status.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
         let surroundings = Surroundings::of(self.thread, status)?;
@@ -88,7 +95,7 @@ impl Noted {
     }
 }
 
-/// See the module.
+/// Rights, limits and share of the machine, as a program inherits them.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     thread: Pid,
@@ -115,15 +122,18 @@ impl Surroundings {
         Ok(Surroundings { thread, umask, inherited })
     }
 
-    /// Whether a program inherits the same in both. The umask is not part of it: it goes with each start.
+    /// Whether a program would inherit the same from both. The umask is left out: it travels with
+    /// each start.
     pub fn are_those_of(&self, other: &Surroundings) -> bool {
         self.inherited == other.inherited
     }
 
-    /// Sees to it that what this thread starts has these surroundings. The error says what it would have instead.
+    /// Gives this thread these surroundings, for the programs that it starts. The error says what
+    /// they would inherit instead.
     ///
-    /// The process may have threads with different rights, and then this one can do nothing about it. Its share of the
-    /// machine it changes, as far as it may: to be of a lower priority than the host is no reason not to start.
+    /// Rights cannot be changed here, and other threads of the process may have different ones:
+    /// then this fails. The share of the machine is changed as far as allowed; a lower priority
+    /// than the host's is no reason not to start.
     pub fn assume(&self) -> Result<(), String> {
         let cannot_be_seen = |error: io::Error| format!("what it would inherit cannot be found out: {error}");
         let own = || {

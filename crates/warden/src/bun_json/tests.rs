@@ -1,6 +1,7 @@
 use super::*;
 
-/// Each was tried as a `package.json`, alone or beside a start script, with Bun 1.3.14 and 1.4.5.
+/// Each text was tried as a `package.json`, alone or beside a start script, with Bun 1.3.14 and
+/// 1.4.5.
 #[test]
 fn what_both_buns_read_is_read() {
     for text in [
@@ -37,7 +38,7 @@ fn what_both_buns_read_is_read() {
     assert_eq!(parse(&utf16), Ok(Value::Object(vec![("a".into(), Value::Text("é😀".into()))])));
 }
 
-/// From each, one of the two Buns goes on to the directory above, or both do.
+/// With each text, one of the two versions of Bun goes on to the directory above, or both do.
 #[test]
 fn what_one_of_them_passes_over_is_refused() {
     for text in [

@@ -1,8 +1,9 @@
-//! Wardens of the program that this process was before: one that executes itself anew, as `bun --watch` does, keeps its
-//! children, and what it has become knows nothing of them. They leave by themselves, since their sockets were closed;
-//! unless they are waited for, a zombie of each stays.
+//! Reaps wardens that this process has inherited from the program that it ran before. A host that
+//! executes itself anew, as `bun --watch` does, keeps its children, but the new program does not
+//! know them. Such wardens exit by themselves, since their sockets were closed; unless they are
+//! reaped, each stays as a zombie.
 
-use super::forget;
+use super::reap_ended;
 use crate::process::children::children_of;
 use crate::threads::watched::watch_shared;
 use procfs::process::Process;
@@ -10,33 +11,34 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a warden calls itself.
+/// The name that a warden gives itself.
 const NAME: &str = "abs-warden";
 
-/// Those whose end is waited for.
+/// The inherited wardens whose end is waited for. Dropping it stops none of these waits.
 #[derive(Default)]
-pub struct Heirs {
+pub struct InheritedWardens {
     watched: Arc<Mutex<HashSet<Pid>>>,
 }
 
-impl Heirs {
-    /// Waits, in the background, for the end of every warden that is a child of this process but these.
+impl InheritedWardens {
+    /// Waits, in the background, for the end of every warden that is a child of this process and
+    /// not in `known`, and reaps it.
     pub fn reap_except(&self, known: &[Pid]) {
         for pid in children().filter(|pid| !known.contains(pid) && is_warden(*pid)) {
             if lock(&self.watched).contains(&pid) {
                 continue;
             }
-            // Opened while it is our unreaped child, so it is that very process.
+            // The pid belongs to an unreaped child, so the pidfd means that child.
             let Ok(process) = pidfd_open(pid, PidfdFlags::empty()).map(Arc::new) else { continue };
             let Ok(watched) = watch_shared(process.clone()) else { continue };
             lock(&self.watched).insert(pid);
-            let heirs = self.watched.clone();
+            let inherited = self.watched.clone();
             tokio::spawn(async move {
                 let has_ended = watched.readable().await.is_ok();
-                // Before the pid can be another's.
-                lock(&heirs).remove(&pid);
+                // Removed before the child is reaped, since the pid may be reused after that.
+                lock(&inherited).remove(&pid);
                 if has_ended {
-                    forget(&process);
+                    reap_ended(&process);
                 }
             });
         }
@@ -47,7 +49,8 @@ fn lock(watched: &Mutex<HashSet<Pid>>) -> MutexGuard<'_, HashSet<Pid>> {
     watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Without the kernel's lists of children there are none: a zombie is not worth a look at every process of the machine.
+/// The children of this process. None without the kernel's lists of children: a zombie is not
+/// worth a look at every process of the machine.
 fn children() -> impl Iterator<Item = Pid> {
     let children = children_of(std::process::id(), usize::MAX).into_iter();
     children.filter_map(|pid| Pid::from_raw(pid.cast_signed()))

@@ -1,16 +1,16 @@
-//! However the processes of a tree are wired up, none of them is sent `SIGTERM` twice, and whoever is left when those above
-//! are gone gets one.
+//! However the processes of a tree pass signals on, none is sent `SIGTERM` twice, and a process
+//! that is left when those above it are gone is sent one.
 
 mod support;
 
 use support::{Warden, exited};
 use warden::protocol::StopStage;
 
-/// Says `T` for each `SIGTERM`, goes on for a while after the first, says `done` and ends.
+/// Prints `T` for each `SIGTERM`, goes on for a while after the first, prints `done` and ends.
 const RECORDER: &str = "trap 'echo T; n=20' TERM; n=-1; echo up; \
     while [ $n -ne 0 ]; do sleep 0.01; n=$((n-1)); done; echo done; exit 0";
 
-/// Everything that recorders said after they were up, when the tree has ended by itself.
+/// All that the recorders printed after they were up, once the tree has ended by itself.
 fn said(leader: &str, recorders: usize) -> String {
     let mut warden = Warden::start();
     let mut spec = support::script(leader);
@@ -86,9 +86,9 @@ fn a_chain_in_which_each_leaves_its_child_behind() {
     assert_eq!(said("sh -c 'sh -c \"sh -c \\\"\\$R\\\"; :\"; :'; :", 1), ONE);
 }
 
-/// It has let go of its handler, and has not heard of anything.
+/// It has no handler any more, but was not sent a signal.
 #[test]
-fn one_that_executes_another_program_meanwhile_is_asked() {
+fn a_process_that_executes_another_program_meanwhile_is_asked() {
     let child = "trap : TERM; trap 'exec sleep 1000' USR1; echo up; while :; do sleep 0.01; done";
     let leader = format!(
         "trap 'kill -USR1 $c; while [ \"$(cat /proc/$c/comm)\" != sleep ]; do sleep 0.01; done; exit 3' TERM; \
@@ -101,9 +101,9 @@ fn one_that_executes_another_program_meanwhile_is_asked() {
     assert_eq!(warden.expect_ended(1).how(), exited(3));
 }
 
-/// What still serves the main process is not taken from it.
+/// The main process may still need the processes below it.
 #[test]
-fn nobody_is_asked_before_the_main_process_is_gone() {
+fn no_process_is_asked_before_the_main_process_is_gone() {
     let mut warden = Warden::start();
     let helper = "trap 'echo helper; exit' TERM; echo up; while :; do sleep 0.01; done";
     let leader = format!(
