@@ -273,6 +273,18 @@ test('the exact budget is enough', async () => {
   expect(guard.usage('acme').bytes).toBe(maxBytes);
 });
 
+test.each([
+  ['an array with 4,294,967,295 places', () => new Array(2 ** 32 - 1)],
+  ['NaN', () => Number.NaN],
+  ['a text', () => '12'],
+])('a clock that gives %s admits nothing, and says so', async (_, now: () => any) => {
+  const guard = localGuard({ budget: { windowMs, maxRequests: 2 }, now });
+  expect(await rejectionOf(guard.fetch('acme', 'http://app.test/'))).toMatchObject({
+    code: 'ERR_RUNTIME_INVALID_OPTION',
+    message: expect.stringContaining('now must return a number'),
+  });
+});
+
 // The budgets alone, with a clock of the test's.
 
 function at(startMs: number) {
