@@ -237,6 +237,8 @@ impl Encoded<'_> {
                 self.failure(failure);
             }
             Refusal::StillTracked { .. } => self.refused(RefusalKind::StillTracked, []),
+            // No input of the driver's deploys yet.
+            Refusal::NoRoomBeside => self.refused(RefusalKind::Overloaded, [0.0]),
             Refusal::Taken => self.refused(RefusalKind::Taken, []),
             Refusal::Overloaded { waiting } => self.refused(RefusalKind::Overloaded, [waiting as f64]),
         }
@@ -261,7 +263,7 @@ pub struct NativeStatuses {
 impl NativeStatuses {
     pub fn of(statuses: Vec<Status>) -> Self {
         let (mut numbers, mut texts) = (vec![0.0], Vec::with_capacity(statuses.len()));
-        for Status { key, phase, run, failures, usage, history } in statuses {
+        for Status { key, phase, run, failures, usage, history, .. } in statuses {
             texts.push(key.to_string());
             let History { starts, crashes, last_exit } = history;
             numbers.extend([phase_number(phase), run.map_or(0.0, |run| run.0 as f64)]);
@@ -344,7 +346,8 @@ fn exit_reason(reason: ExitReason) -> f64 {
         ExitReason::Killed => 4.0,
         ExitReason::ReadinessTimeout => 5.0,
         ExitReason::Disposed => 6.0,
-        ExitReason::Restarted => 7.0,
+        // No input of the driver's deploys yet.
+        ExitReason::Restarted | ExitReason::Replaced => 7.0,
         ExitReason::Checkpointed => 8.0,
     }
 }

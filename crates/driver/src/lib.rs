@@ -223,7 +223,7 @@ impl Driver {
     fn carry_out(self: &Arc<Self>, core: &mut Core, action: Action) -> Option<Input> {
         tracing::trace!(?action);
         match action {
-            Action::Start { run, key, fresh } => self.start(core, run, key, fresh),
+            Action::Start { run, key, fresh, .. } => self.start(core, run, key, fresh),
             Action::Adopt { run, key, call, process } => self.adopt(core, run, key, call, process),
             Action::AskIdle { run, idle_ms } => self.tell(Record::AskIdle { run, idle_ms }),
             Action::Checkpoint { run } => self.tell(Record::Checkpoint { run }),

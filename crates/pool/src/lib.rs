@@ -21,6 +21,7 @@
 
 mod backoff;
 mod calls;
+mod deploys;
 mod facts;
 mod gate;
 mod history;
@@ -30,6 +31,8 @@ mod messages;
 mod planted;
 mod pool;
 mod queue;
+mod releases;
+mod retirement;
 mod room;
 mod status;
 mod stops;
@@ -46,5 +49,7 @@ pub use messages::{
 #[cfg(feature = "planted")]
 pub use planted::{ALL as BUGS, Bug, plant};
 pub use pool::{Figures, Pool, Stats};
-pub use status::{FailureStatus, Phase, Status, Usage};
-pub use types::{Adopted, CallId, Config, Key, KeyMap, Leases, Now, Processes, RunId, RunMap, Touch};
+pub use status::{BesideStatus, FailureStatus, Phase, Status, Usage};
+pub use types::{
+    Adopted, CallId, Config, Key, KeyMap, Leases, Now, Processes, Release, RunId, RunMap, Touch,
+};

@@ -5,8 +5,9 @@ use crate::gate::Gate;
 use crate::history::HistoryBook;
 use crate::idle::{Absences, IdleStep, Looks};
 use crate::messages::{Action, Input, Outcome, Refusal};
+use crate::releases::Releases;
 use crate::room::Room;
-use crate::tenant::{Run, State, Tenant, Wants};
+use crate::tenant::{Run, State, Tenant, Waiter, Wants};
 use crate::timers::Timers;
 use crate::{CallId, Config, Failure, Key, KeyMap, Leases, Now, RunId, RunMap};
 use std::collections::BTreeSet;
@@ -44,8 +45,11 @@ pub struct Figures {
 pub struct Pool {
     pub(crate) config: Config,
     /// In boxes: a map that grows moves all that is in it, and has room for twice as much.
+    /// The serving tree of each key.
     pub(crate) tenants: KeyMap<Box<Tenant>>,
     pub(crate) runs: RunMap<Key>,
+    /// The second trees of the few keys that have one.
+    pub(crate) releases: Releases,
     pub(crate) room: Room,
     pub(crate) gate: Gate,
     pub(crate) timers: Timers,
@@ -93,6 +97,7 @@ impl Pool {
             config,
             tenants: KeyMap::default(),
             runs: RunMap::default(),
+            releases: Releases::default(),
             timers: Timers::default(),
             observe_at_ms: None,
             looks: Looks::default(),
@@ -114,6 +119,7 @@ impl Pool {
         match input {
             Input::Ensure { key, call } => self.ensure(&mut step, key, call),
             Input::Restart { key, call } => self.restart(&mut step, key, call),
+            Input::Deploy { key, call, retire_ms } => self.deploy(&mut step, key, call, retire_ms),
             Input::Adopt { key, call, process } => self.adopt(key, call, process),
             Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),
@@ -176,14 +182,16 @@ impl Pool {
 
     /// Whether the run's process is still wanted: asked for, not yet known, and not called off.
     pub fn is_starting(&self, run: RunId) -> bool {
-        let tenant = self.runs.get(&run).and_then(|key| self.tenants.get(key));
-        tenant.is_some_and(|tenant| matches!(tenant.state, State::Starting(_)))
+        let is_live = self.runs.contains_key(&run);
+        is_live && matches!(self.tree_of(run).state, State::Starting(_))
     }
 
     /// Whether the call waits for the key's tenant: it has not been answered, nor is it about to be told of a failure.
     pub fn is_waiting(&self, key: &str, call: CallId) -> bool {
-        let tenant = self.tenants.get(key);
-        tenant.is_some_and(|tenant| tenant.waiters.iter().any(|waiter| waiter.call == call))
+        let is_in = |waiters: &[Waiter]| waiters.iter().any(|waiter| waiter.call == call);
+        let deploys =
+            self.releases.get(key).is_some_and(|beside| is_in(&beside.tree.waiters) || is_in(&beside.later));
+        deploys || self.tenants.get(key).is_some_and(|tenant| is_in(&tenant.waiters))
     }
 
     fn tick(&mut self, step: &mut Step) {
@@ -204,13 +212,15 @@ impl Pool {
     }
 
     fn deadline(&mut self, step: &mut Step, id: RunId) {
-        let Some(tenant) = self.runs.get(&id).and_then(|key| self.tenants.get_mut(key)) else { return };
-        match &mut tenant.state {
+        let Pool { tenants, runs, releases, .. } = self;
+        let Some(key) = runs.get(&id) else { return };
+        match &mut releases.tree_mut(tenants, key, id).state {
             State::Starting(run) | State::Probing(run) => {
                 self.timers.clear(run);
                 self.gate.leave(run);
             }
             State::Ready(_) => self.consider_idle(step, id, IdleStep::Clock),
+            State::Retired(..) => self.consider_retired(step, id),
             State::Stopping(..) => self.grace_is_over(step, id),
             State::Stranded(run) => self.timers.clear(run),
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {}
@@ -230,12 +240,12 @@ impl Pool {
         loop {
             self.start_admitted(step);
             while let Some(key) = self.room.admit() {
-                if let Some(adoption) = self.tenant_at(&key).adoption.take() {
+                if let Some(adoption) = self.queued_at(&key).adoption.take() {
                     let (call, process) = *adoption;
                     self.take_in(step, key, call, process);
                 } else {
                     let state = self.queue_for_gate(&key);
-                    self.tenant_at(&key).state = state;
+                    self.queued_at(&key).state = state;
                     // At once, so that nobody who came later is adopted before it.
                     self.start_admitted(step);
                 }
@@ -250,6 +260,15 @@ impl Pool {
         self.tenants.get_mut(key).expect("a key that is queued or has a run has a tenant")
     }
 
+    /// The tree of the key that waits for room or at the gate: there is never more than one.
+    pub(crate) fn queued_at(&mut self, key: &str) -> &mut Tenant {
+        let Pool { tenants, releases, .. } = self;
+        match releases.get_mut(key) {
+            Some(beside) if beside.tree.state.is_queued() => &mut beside.tree,
+            _ => tenants.get_mut(key).expect("a queued key has a tree"),
+        }
+    }
+
     fn start_admitted(&mut self, step: &mut Step) {
         while let Some(key) = self.gate.admit() {
             self.start(step, key);
@@ -259,15 +278,21 @@ impl Pool {
     fn start(&mut self, step: &mut Step, key: Key) {
         let id = self.next_run();
         let processes = self.config.processes;
-        let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
-        let fresh = tenant.waiters.iter().any(|waiter| waiter.wants == Wants::Fresh);
+        let waiters = &self.queued_at(&key).waiters;
+        let fresh = waiters.iter().any(|waiter| waiter.wants != Wants::Any);
+        let begins_release = waiters.iter().any(|waiter| matches!(waiter.wants, Wants::Release { .. }));
         let mut run = Run::new(id, processes, step.now.steady_ms, fresh);
         if let Some(patience_ms) = self.gate.patience_ms() {
             self.timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
         }
-        tenant.state = State::Starting(run);
+        if begins_release {
+            self.begin_release_of_start(&key);
+        }
+        let tree = self.queued_at(&key);
+        tree.state = State::Starting(run);
+        let release = tree.release;
         self.runs.insert(id, key.clone());
-        self.actions.push(Action::Start { run: id, key, fresh });
+        self.actions.push(Action::Start { run: id, key, release, fresh });
     }
 
     pub(crate) fn next_run(&mut self) -> RunId {

@@ -56,6 +56,10 @@ impl Room {
         }
     }
 
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     pub fn enqueue(&mut self, ticket: u64, key: Key) {
         self.queue.enqueue(ticket, key);
     }
@@ -201,7 +205,11 @@ impl Pool {
         if self.anybody_in_motion() {
             return false;
         }
-        self.turn_away_first_waiting();
+        // A release that nobody makes room for gives way, and what it would have kept can be asked to leave.
+        match self.releases.last_waiting_for_room() {
+            Some(key) => self.cancel_queued(&key, Refusal::NoRoomBeside),
+            None => self.turn_away_first_waiting(),
+        }
         true
     }
 
@@ -223,6 +231,10 @@ impl Pool {
     fn evict(&mut self, step: &mut Step, since_ticket: u64) -> Eviction {
         loop {
             let Some(victim) = self.victim(step, since_ticket) else { return Eviction::Impossible };
+            if matches!(self.tree_of(victim).state, State::Retired(..)) {
+                self.begin_stop(step, victim, Cause::Replaced);
+                return Eviction::Begun;
+            }
             let ends_ms = self.tenure_ends_ms(victim);
             if ends_ms > step.now.steady_ms {
                 return Eviction::AtTheEndOfTenure(ends_ms);
@@ -247,13 +259,16 @@ impl Pool {
     /// Of those who have an open connection only if there is nobody else.
     fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<RunId> {
         let victim = self.least_recently_active(step, since_ticket, false);
-        let may_be_connected = victim.is_none() && self.looks.anybody_connected();
+        // A retired one counts as in use.
+        let may_be_connected =
+            victim.is_none() && (self.looks.anybody_connected() || !self.releases.is_empty());
         if may_be_connected { self.least_recently_active(step, since_ticket, true) } else { victim }
     }
 
     fn least_recently_active(&mut self, step: &Step, since_ticket: u64, connected: bool) -> Option<RunId> {
-        let Pool { room, tenants, runs, looks, config, .. } = self;
-        let run_of = |id: RunId| tenants[&runs[&id]].state.run().expect("candidates are ready runs");
+        let Pool { room, tenants, runs, releases, looks, config, .. } = self;
+        let tree_of = |id: RunId| releases.tree(tenants, &runs[&id], id);
+        let run_of = |id: RunId| tree_of(id).state.run().expect("candidates are ready runs");
         let mut moves = Vec::new();
         let victim = room.least_recently_active(
             |id| {
@@ -264,11 +279,16 @@ impl Pool {
             |id, touch| moves.push((id, touch)),
             |id| {
                 let refused_at = run_of(id).refused_at_ticket;
-                refused_at.is_none_or(|ticket| ticket < since_ticket) && looks.is_connected(id) == connected
+                let is_retired = matches!(tree_of(id).state, State::Retired(..));
+                let is_kept =
+                    !is_retired && releases.has_coming(&runs[&id]) && !planted(Bug::DeployLosesItsTenant);
+                refused_at.is_none_or(|ticket| ticket < since_ticket)
+                    && (is_retired || looks.is_connected(id)) == connected
+                    && !is_kept
             },
         );
         for (id, touch) in moves {
-            let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
+            let run = releases.tree_mut(tenants, &runs[&id], id).state.run_mut();
             run.expect("candidates are ready runs").indexed_touch = touch;
         }
         victim
@@ -281,7 +301,7 @@ impl Pool {
     /// When no ready tenant is left to ask: asks again one that could not be ended before.
     fn evict_stranded(&mut self, step: &mut Step, since_ticket: u64) -> bool {
         let refused_before = |run: &&RunId| {
-            let run = self.tenants[&self.runs[*run]].state.run();
+            let run = self.tree_of(**run).state.run();
             run.and_then(|run| run.refused_at_ticket).is_none_or(|ticket| ticket < since_ticket)
         };
         let Some(run) = self.stranded.iter().find(refused_before).copied() else { return false };

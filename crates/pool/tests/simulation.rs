@@ -21,6 +21,7 @@ mod simulation {
     pub mod properties;
     pub mod questions;
     pub mod records;
+    pub mod releases;
     pub mod rng;
     pub mod rules;
     pub mod statuses;

@@ -1,6 +1,6 @@
 //! How actions change the book.
 
-use super::book::{Book, Origin, RunRecord, Saving};
+use super::book::{Book, Origin, Place, RunRecord, Saving};
 use super::world::key_index;
 use pool::{Action, Event, ExitReason, Outcome, Processes, Refusal, RunId, StopStage};
 
@@ -9,14 +9,20 @@ impl Book {
     pub fn action(&mut self, action: &Action) {
         let (now_ms, step) = (self.now.steady_ms, self.step);
         match action {
-            Action::Start { run, key, fresh } => {
-                let external = self.config.processes == Processes::External;
-                self.begin(*run, key_index(key), external).fresh = *fresh;
+            Action::Start { run, key, release, fresh } => {
+                let (key, external) = (key_index(key), self.config.processes == Processes::External);
+                let record = self.begin(*run, key, external);
+                (record.fresh, record.release) = (*fresh, *release);
+                if self.keys[key].live == Some(*run) && self.keys[key].deploys > 0 {
+                    self.begin_book(key, *run);
+                }
             }
             Action::Adopt { run, key, .. } => self.adopt(*run, key_index(key)),
             Action::Stop { run, stage } => {
                 self.leaves_service(*run);
                 if let Some(run) = self.run_mut(*run) {
+                    let is_replaced = run.is_retired() && run.cause.is_none();
+                    run.cause = if is_replaced { Some(ExitReason::Replaced) } else { run.cause };
                     run.stop = Some((*stage, None));
                     run.asked_ms = now_ms;
                 }
@@ -72,7 +78,11 @@ impl Book {
     }
 
     fn begin(&mut self, run: RunId, key: usize, external: bool) -> &mut RunRecord {
-        (self.keys[key].live, self.keys[key].inherits_room) = (Some(run), false);
+        if self.keys[key].live.is_some() {
+            self.keys[key].second = Some(run);
+        } else {
+            (self.keys[key].live, self.keys[key].inherits_room) = (Some(run), false);
+        }
         self.runs.push(RunRecord::new(run, key, self.step, self.now.steady_ms, external));
         self.runs.last_mut().expect("just pushed")
     }
@@ -80,7 +90,14 @@ impl Book {
     /// A restart that came meanwhile wants another process all the same.
     fn adopt(&mut self, run: RunId, key: usize) {
         let (wanted_fresh, now_ms) = (self.keys[key].restarts > 0, self.now.steady_ms);
+        let release = self.keys[key].release;
+        // A deploy that has joined it waits anew.
+        if !wanted_fresh {
+            self.move_deploys(key, Place::Serving, Place::Beside);
+            self.keys[key].waiting_since = None;
+        }
         let run = self.begin(run, key, true);
+        run.release = release;
         (run.origin, run.started) = (Origin::Adopted, true);
         run.become_ready(now_ms);
         if wanted_fresh {
@@ -108,7 +125,10 @@ impl Book {
                     run.cause.get_or_insert(ExitReason::IdleKilled);
                 }
             }
-            Event::LruEvict { .. } => _ = run.cause.get_or_insert(ExitReason::LruEvicted),
+            Event::LruEvict { .. } => {
+                run.evicted_step = step;
+                run.cause.get_or_insert(ExitReason::LruEvicted);
+            }
             Event::Observation { cpu_ms, .. } => (run.cpu_ms, run.observed_step) = (*cpu_ms, step),
             Event::Backoff { .. } | Event::Drain => {}
         }
