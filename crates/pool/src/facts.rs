@@ -189,6 +189,8 @@ impl Pool {
     /// The process is gone.
     pub(crate) fn exited(&mut self, step: &mut Step, id: RunId, exit: Exit) {
         let observing = self.tells_observations();
+        let key = self.runs[&id].clone();
+        let has_the_book = self.has_the_book(&key, id);
         let tenant = self.tenant_of(id);
         if let State::Stopping(_, stop) = &mut tenant.state
             && stop.stage == Stage::Saving
@@ -198,9 +200,6 @@ impl Pool {
             stop.exit.get_or_insert(exit);
             return;
         }
-        let key = tenant.key.clone();
-        let has_the_book = self.has_the_book(&key, id);
-        let tenant = self.tenant_of(id);
         let failed_start = matches!(tenant.state, State::Starting(_) | State::Probing(_));
         let run = tenant.state.run().expect("an exit belongs to a run");
         let reason = match (run.cause, exit.exit_code) {

@@ -6,9 +6,9 @@ use crate::tenant::{Stage, State, Tenant};
 impl Pool {
     /// Checks every invariant of the pool's own books; the error says which is broken and how.
     ///
-    /// What concerns the outside is asserted by the simulation's world, which sees what the actions do: one process tree per
-    /// key, one exit per spawn, every call settled, and the right victim: of the ready tenants the least recently touched, when
-    /// its tenure is over, and nobody in the step that hands it out.
+    /// What concerns the outside is asserted by the simulation's world, which sees what the actions do: one serving tree
+    /// and at most two trees per key, one exit per spawn, every call settled, and the right victim: of the ready tenants
+    /// the least recently touched, when its tenure is over, and nobody in the step that hands it out.
     pub fn check_invariants(&self) -> Result<(), String> {
         self.runs_and_tenants_name_each_other()?;
         self.each_release_plays_its_part()?;

@@ -14,7 +14,8 @@
 //! * [`Leases`] is the one thing the pool shares with the outside: the clock of last touches, which callers
 //!   move without asking the pool (see the trait for the protocol that keeps this safe).
 //!
-//! A tenant goes through the states of [`tenant::State`]; `invariants.rs` says in prose, and checks in code,
+//! A key has one tenant, and for the length of a deploy two: one that serves and one that comes up or retires
+//! (`releases.rs`). A tenant goes through the states of [`tenant::State`]; `invariants.rs` says in prose, and checks in code,
 //! what holds after every step. The simulation in `tests/` tells random stories with faults to prove it.
 
 #![forbid(unsafe_code)]

@@ -262,11 +262,7 @@ impl Pool {
 
     /// The tree of the key that waits for room or at the gate: there is never more than one.
     pub(crate) fn queued_at(&mut self, key: &str) -> &mut Tenant {
-        let Pool { tenants, releases, .. } = self;
-        match releases.get_mut(key) {
-            Some(beside) if beside.tree.state.is_queued() => &mut beside.tree,
-            _ => tenants.get_mut(key).expect("a queued key has a tree"),
-        }
+        self.releases.queued_mut(&mut self.tenants, key)
     }
 
     fn start_admitted(&mut self, step: &mut Step) {
@@ -277,21 +273,19 @@ impl Pool {
 
     fn start(&mut self, step: &mut Step, key: Key) {
         let id = self.next_run();
-        let processes = self.config.processes;
-        let waiters = &self.queued_at(&key).waiters;
-        let fresh = waiters.iter().any(|waiter| waiter.wants != Wants::Any);
-        let begins_release = waiters.iter().any(|waiter| matches!(waiter.wants, Wants::Release { .. }));
-        let mut run = Run::new(id, processes, step.now.steady_ms, fresh);
-        if let Some(patience_ms) = self.gate.patience_ms() {
-            self.timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
+        let Pool { tenants, runs, releases, gate, timers, config, .. } = self;
+        let tree = releases.queued_mut(tenants, &key);
+        let is_release = |waiter: &Waiter| matches!(waiter.wants, Wants::Release { .. });
+        let fresh = tree.waiters.iter().any(|waiter| waiter.wants != Wants::Any);
+        let begins_release = fresh && tree.waiters.iter().any(is_release);
+        let mut run = Run::new(id, config.processes, step.now.steady_ms, fresh);
+        if let Some(patience_ms) = gate.patience_ms() {
+            timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
         }
-        if begins_release {
-            self.begin_release_of_start(&key);
-        }
-        let tree = self.queued_at(&key);
         tree.state = State::Starting(run);
-        let release = tree.release;
-        self.runs.insert(id, key.clone());
+        let of_before = tree.release;
+        runs.insert(id, key.clone());
+        let release = if begins_release { self.begin_release(&key, id) } else { of_before };
         self.actions.push(Action::Start { run: id, key, release, fresh });
     }
 

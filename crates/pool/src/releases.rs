@@ -90,6 +90,14 @@ impl Releases {
         beside.map_or_else(|| &*tenants[key], |beside| &beside.tree)
     }
 
+    /// The tree of a key that waits for room or at the gate: there is never more than one.
+    pub fn queued_mut<'a>(&'a mut self, tenants: &'a mut KeyMap<Box<Tenant>>, key: &str) -> &'a mut Tenant {
+        match self.get_mut(key) {
+            Some(beside) if beside.tree.state.is_queued() => &mut beside.tree,
+            _ => tenants.get_mut(key).expect("a queued key has a tree"),
+        }
+    }
+
     pub fn get(&self, key: &str) -> Option<&Beside> {
         if self.beside.is_empty() { None } else { self.beside.get(key).map(|beside| &**beside) }
     }
@@ -210,14 +218,14 @@ impl Pool {
         }
     }
 
-    /// A queued tree is started for a deploy, so as a new release. In the serving place it serves at
-    /// once.
-    pub(crate) fn begin_release_of_start(&mut self, key: &Key) {
+    /// A tree is started for a deploy, so as a new release. In the serving place it serves at once.
+    pub(crate) fn begin_release(&mut self, key: &Key, id: RunId) -> Release {
         let release = self.releases.next();
-        self.queued_at(key).release = release;
-        if self.tenants.get(key).is_some_and(|tenant| tenant.release == release) {
+        self.tenant_of(id).release = release;
+        if self.tenants.get(key).is_some_and(|tenant| tenant.state.is_of(id)) {
             self.begin_book(key);
         }
+        release
     }
 
     /// Another release begins to serve: failures and history are its own from now on.

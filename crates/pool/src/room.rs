@@ -9,6 +9,8 @@
 //! refused. So before somebody is asked to leave, the connections are looked at once more (`idle.rs`), one look for all
 //! who are to leave then.
 //!
+//! A tenant whose next release is coming leaves for nothing, and one that has retired counts as in use (`releases.rs`).
+//!
 //! A key that needs room waits in the queue, first come first served. The queue is drained by: a free place; an
 //! exit or a failed start (a place becomes free); a tenant becoming ready, or an eviction being refused
 //! (another victim can be chosen); the end of the victim's tenure, or of the look for connections (likewise); a kill, `dispose` or the abort of its last caller (the key stops waiting). All of these
@@ -231,7 +233,7 @@ impl Pool {
     fn evict(&mut self, step: &mut Step, since_ticket: u64) -> Eviction {
         loop {
             let Some(victim) = self.victim(step, since_ticket) else { return Eviction::Impossible };
-            if matches!(self.tree_of(victim).state, State::Retired(..)) {
+            if !self.releases.is_empty() && matches!(self.tree_of(victim).state, State::Retired(..)) {
                 self.begin_stop(step, victim, Cause::Replaced);
                 return Eviction::Begun;
             }
@@ -278,10 +280,11 @@ impl Pool {
             },
             |id, touch| moves.push((id, touch)),
             |id| {
-                let refused_at = run_of(id).refused_at_ticket;
-                let is_retired = matches!(tree_of(id).state, State::Retired(..));
+                let tree = tree_of(id);
+                let refused_at = tree.state.run().and_then(|run| run.refused_at_ticket);
+                let is_retired = matches!(tree.state, State::Retired(..));
                 let is_kept =
-                    !is_retired && releases.has_coming(&runs[&id]) && !planted(Bug::DeployLosesItsTenant);
+                    !is_retired && releases.has_coming(&tree.key) && !planted(Bug::DeployLosesItsTenant);
                 refused_at.is_none_or(|ticket| ticket < since_ticket)
                     && (is_retired || looks.is_connected(id)) == connected
                     && !is_kept

@@ -39,7 +39,7 @@ pub(crate) enum Wants {
 /// | `AwaitingGate` | none | yes | a gate permit (`Pool::admit`), kill, dispose, the last caller's abort |
 /// | `Starting` | perhaps | yes | `Started`, `Restored`, `StartFailed`, `Exited`, a stop |
 /// | `Probing` | yes | yes | `Ready`, `NotReady` (a stop), `Exited`, a stop |
-/// | `Ready` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop |
+/// | `Ready` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop, the next release being ready (`Retired`) |
 /// | `Retired` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop |
 /// | `Stopping` | yes, or perhaps | yes | `Exited`, `StartFailed`, a refusal or no end in time (back to `Ready` or `Retired`, or `Stranded`) |
 /// | `Stranded` | yes, or perhaps | yes | `Exited`, `StartFailed`, another stop, which `Started` and `Restored` begin, too |

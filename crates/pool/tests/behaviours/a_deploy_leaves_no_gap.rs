@@ -1,5 +1,5 @@
-//! A new release is started beside the one that serves, and serves from the step in which it is ready. One that fails changes
-//! nothing.
+//! A new release is started beside the one that serves, and serves from the step in which it is
+//! ready. One that fails changes nothing.
 
 use crate::support::*;
 use pool::*;

@@ -1,5 +1,5 @@
-//! Both releases count in `max_concurrent`: the second waits for room as any start does. What it is to replace is not stopped
-//! for it, nor for being idle.
+//! Both releases count in `max_concurrent`: the second waits for room as any start does. What it is
+//! to replace is not stopped for it, nor for being idle.
 
 use crate::support::*;
 use pool::*;

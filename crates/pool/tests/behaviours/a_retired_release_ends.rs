@@ -1,4 +1,5 @@
-//! What another release has replaced is stopped when nothing has used it for the idle time, or its time is over.
+//! What another release has replaced is stopped when nothing has used it for the idle time, or its
+//! time is over.
 
 use crate::support::*;
 use pool::*;
