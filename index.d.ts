@@ -1,20 +1,22 @@
 /// <reference lib="esnext.disposable" />
 
 /**
- * Wakes one process per tenant on request, keeps it while it is used, and stops it, with everything
- * it started, when it is not.
+ * Wakes one process per tenant on request, keeps it while it is used, and stops it, with
+ * everything it started, when it is not.
  *
- * Durations are milliseconds; times (`at`, `startedAt`, `lastTouchedAt`) are milliseconds since the
- * epoch, as `Date.now()` gives them.
+ * Durations are milliseconds; times (`at`, `startedAt`, `lastTouchedAt`) are milliseconds since
+ * the epoch, as `Date.now()` gives them.
  *
  * @packageDocumentation
  */
 
 /**
- * Creates a pool of tenant processes. Returns at once and starts no process: the first `ensure` does.
+ * Creates a pool of tenant processes. Returns at once and starts no process: the first `ensure`
+ * does.
  *
- * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on bad options, naming the option by its path:
- * `backoff.baseMs must be …, got …`, `idleAfterMS is not an option; did you mean idleAfterMs?`.
+ * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on invalid options, naming the option by its
+ * path: `backoff.baseMs must be …, got …`,
+ * `idleAfterMS is not an option; did you mean idleAfterMs?`.
  *
  * @example
  * ```ts
@@ -33,7 +35,7 @@
 export function createRuntime(options: RuntimeOptions): Runtime;
 
 /**
- * What a process and everything below it use: the same accounting as in observations, for any pid. Linux only.
+ * What a process and its descendants use, counted as in observations, for any pid. Linux only.
  *
  * @returns `null` if there is no such process
  * @throws {RuntimeError} `ERR_RUNTIME_UNSUPPORTED` on other systems
@@ -48,9 +50,12 @@ export function readProcessTreeStats(pid: number): Promise<ProcessTreeStats | nu
 
 /** What a process tree uses. */
 export type ProcessTreeStats = {
-  /** CPU time since their start, in milliseconds, children that already ended included. */
+  /**
+   * CPU time of all of them since their start, in milliseconds, including children that have
+   * ended.
+   */
   cpuMs: number;
-  /** Resident memory now. */
+  /** Resident memory now, in bytes. */
   rssBytes: number;
   /** How many processes there are, the one asked for included. */
   processes: number;
@@ -61,9 +66,11 @@ export type TenantSource = {
   /** Every tenant is a directory. */
   kind: 'directory';
   /**
-   * A tenant's working directory is `root/key`. A relative path is taken from the host's own working directory. One root is
-   * for one runtime: a second one, in this process or another, starts the same tenants again, and says so when it starts its
-   * first (`process.emitWarning` with the code `ABS_RUNTIME_SHARED_ROOT` and the other's pid).
+   * A tenant's working directory is `root/key`. A relative path is taken from the host's own
+   * working directory. A root belongs to one runtime: a second runtime, in this process or
+   * another, would start the same tenants again. When it starts its first tenant it warns of that
+   * (`process.emitWarning`, with the code `ABS_RUNTIME_SHARED_ROOT` and the pid of the first
+   * runtime's process).
    */
   root: string;
 };
@@ -73,21 +80,25 @@ export type Tenant = {
   /** The key it was asked for with. */
   key: string;
   /**
-   * The port that it listens on: at 127.0.0.1, unless `host` says otherwise. 0 for one that was adopted without a port.
+   * The port that it listens on: at 127.0.0.1, unless `host` says otherwise. 0 for one that was
+   * adopted without a port.
    */
   port: number;
-  /** Present only when it does not listen at 127.0.0.1 but at `::1`. */
+  /** Present only if the tenant listens at `::1` and not at 127.0.0.1. */
   host?: '::1';
   /** The process that was started. A start script's server may be a child of it. */
   pid: number;
   /** When its process was started. */
   startedAt: number;
   /**
-   * When it was last active. Live: `touch` and `ensure` move it on the object that you already hold.
-   * After a restart there is a new object, and the old one no longer moves.
+   * When it was last active. `touch` and `ensure` update it on the object that you already hold.
+   * After a restart there is a new object, and the old one is no longer updated.
    */
   lastTouchedAt: number;
-  /** What the `RuntimeProcess` of your own `spawn` gave (a container's id, say). Absent when it gave none. */
+  /**
+   * `resourceId` of the `RuntimeProcess` that your own `spawn` returned (a container's id, say),
+   * if it had one.
+   */
   resourceId?: string;
 };
 
@@ -130,8 +141,8 @@ export type RuntimeLogEvent = {
 };
 
 /**
- * A measurement. Told apart by `type`. `key`, `pid`, `port` and `resourceId` are those of the tenant
- * that it is about, as in `Tenant`.
+ * A measurement. Told apart by `type`. `key`, `pid`, `port` and `resourceId` are those of the
+ * tenant that it is about, as in `Tenant`.
  */
 export type RuntimeMetricEvent =
   | {
@@ -146,15 +157,16 @@ export type RuntimeMetricEvent =
     }
   | {
       /**
-       * What a tenant uses, every `observeIntervalMs` and once more before its `exit`: what it has used in all or, of a
-       * process of your own `spawn` or `adopt`, what it had right before your `kill` was called, or when last seen.
+       * What a tenant uses, every `observeIntervalMs` and once more before its `exit`. The last
+       * observation has all that the process used; for a process of your own `spawn` or `adopt`,
+       * what it had used right before your `kill` was called, or when it was last seen.
        */
       type: 'observation';
       key: string;
       pid: number;
       /**
-       * CPU time since its start, over the whole process tree, children that already ended included.
-       * It never goes down.
+       * CPU time since its start, over the whole process tree, children that already ended
+       * included. It never goes down.
        */
       cpuMs: number;
       /** Resident memory of the whole process tree now, in bytes. */
@@ -164,14 +176,14 @@ export type RuntimeMetricEvent =
     };
 
 /**
- * A step in a tenant's life, or the pool's. Told apart by `type`. `key`, `pid`, `port` and
+ * A change of a tenant's state, or the pool's. Told apart by `type`. `key`, `pid`, `port` and
  * `resourceId` are those of the tenant that it is about, as in `Tenant`.
  *
  * One order holds for everything that reaches the callbacks: per key `spawn`, `ready`, …, `exit`;
- * the `exit` of one process before the `spawn` of the next; all of a process's log lines, and a last
- * observation, before its `exit`. An event that settles a promise comes before it settles. Lines
- * that `onLog` has no time for at once are overtaken by everything else, and tenants take turns with
- * theirs.
+ * the `exit` of one process before the `spawn` of the next; all of a process's log lines, and a
+ * last observation, before its `exit`. An event comes before the promise that it settles. Lines
+ * that `onLog` cannot take at once wait, while all other events are delivered; waiting lines are
+ * delivered from each tenant in turn.
  *
  * @example
  * ```ts
@@ -190,7 +202,7 @@ export type RuntimeTransitionEvent =
       resourceId?: string;
     }
   | {
-      /** It answered, and `ensure` resolves. */
+      /** The process became ready, and `ensure` resolves. */
       type: 'ready';
       key: string;
       pid: number;
@@ -200,7 +212,10 @@ export type RuntimeTransitionEvent =
       resourceId?: string;
     }
   | {
-      /** `adopt` took a running process over. There was no `spawn` of it; exactly one `exit` follows. */
+      /**
+       * `adopt` took over a running process, for which there is no `spawn`. Exactly one `exit`
+       * follows.
+       */
       type: 'adopt';
       key: string;
       pid: number;
@@ -208,7 +223,10 @@ export type RuntimeTransitionEvent =
       resourceId?: string;
     }
   | {
-      /** It was brought back from its snapshot, and `ensure` resolves. In place of `spawn` and `ready`. */
+      /**
+       * The tenant was restored from its snapshot, and `ensure` resolves. In place of `spawn` and
+       * `ready`.
+       */
       type: 'restored';
       key: string;
       pid: number;
@@ -217,7 +235,9 @@ export type RuntimeTransitionEvent =
       durationMs: number;
     }
   | {
-      /** It is being stopped for want of activity, and is not saved: what `checkpoint` has saved is not told so. */
+      /**
+       * The tenant is being stopped for inactivity. Not for a tenant that `checkpoint` has saved.
+       */
       type: 'idle-kill';
       key: string;
       pid: number;
@@ -226,24 +246,28 @@ export type RuntimeTransitionEvent =
       idleMs: number;
     }
   | {
-      /** It is being stopped, as the least recently active one, to make room for another. */
+      /** The tenant, the least recently active one, is being stopped to make room for another. */
       type: 'lru-evict';
       key: string;
       pid: number;
       reason: 'max-concurrent';
     }
   | {
-      /** It and everything it started is gone. Nothing about this pid follows. */
+      /** The process and everything it started are gone. No event with this pid follows. */
       type: 'exit';
       key: string;
       pid: number;
-      /** `null` when a signal ended it: for a Bun `Subprocess`, too, whose `exited` gives 128 and the signal's number. */
+      /**
+       * `null` when a signal ended it: for a Bun `Subprocess`, too, whose `exited` gives 128 and
+       * the signal's number.
+       */
       exitCode: number | null;
       /**
-       * The signal that ended its first process, by name (`"SIGSEGV"`), if neither we nor your `kill` sent it. Absent
-       * otherwise. A start script's server is a child of it: `bun run` ends itself by the signal that ended the server,
-       * while `sh` and `npm` exit with 128 and the signal's number, which is `exitCode` then. Out of memory looks like any
-       * other SIGKILL.
+       * The signal that ended its first process, by name (`"SIGSEGV"`), if neither the runtime nor
+       * your `kill` sent it. Absent otherwise. A start script's server is a child of that process:
+       * `bun run` ends itself by the signal that ended the server, while `sh` and `npm` exit with
+       * 128 and the signal's number, which is `exitCode` then. The kernel's out-of-memory killer
+       * sends SIGKILL, and cannot be told from another sender of it.
        */
       signal?: string;
       reason: ExitReason;
@@ -258,7 +282,7 @@ export type RuntimeTransitionEvent =
       retryAfterMs: number;
     }
   | {
-      /** `drain` was called. Once, however often it is called. */
+      /** `drain` was called. Told once, however often it is called. */
       type: 'drain';
       reason: 'drain-requested';
     };
@@ -287,9 +311,11 @@ export type RuntimeSpawnMetricEvent = Extract<RuntimeMetricEvent, { type: 'spawn
 export type RuntimeObservationEvent = Extract<RuntimeMetricEvent, { type: 'observation' }>;
 
 /**
- * Says whether a started process is ready. Called once per start: a retry loop is its own. Resolving
- * `false`, rejecting and throwing all mean that it is not, and the process is stopped; anything else, nothing included,
- * that it is.
+ * Says whether a started process is ready. Called once per start; retries are up to it. Resolving
+ * `false`, rejecting and throwing mean that the process is not ready, and it is stopped. Any other
+ * value, `undefined` included, means that it is ready, whether or not anything listens on its
+ * port. But if anything listens there, at 127.0.0.1 or `::1`, it must be a process of the tenant,
+ * or the start fails with `ERR_RUNTIME_PORT_TAKEN`.
  *
  * @example
  * ```ts
@@ -311,25 +337,29 @@ export type ReadinessCheck = (args: {
 }) => Promise<boolean>;
 
 /**
- * A process, container or anything else that your own `spawn` started. What `Bun.spawn` returns is one.
+ * A process, container or anything else that your own `spawn` started. What `Bun.spawn` returns is
+ * one.
  */
 export type RuntimeProcess = {
-  /** What the tenant and its events carry, and whose process tree is observed. */
+  /** The pid that the tenant and its events carry; its process tree is observed. */
   pid: number;
   /** Resolves with the exit code, `null` when there is none, once it has ended. */
   exited: Promise<number | null>;
   /**
-   * Asks it to stop. Called without an argument at first, and with `"SIGKILL"` when it is still there
-   * `stopTimeoutMs` later. While its promise is pending the stop is not given up, for a minute at most. One that rejects or
-   * throws keeps the tenant tracked, and it can be killed again. Also called, once and without waiting for it, for a process
-   * that ended by itself before it was ready: there may be something to clear up.
+   * Asks the process to stop. Called without an argument at first, and with `"SIGKILL"` if it is
+   * still there `stopTimeoutMs` later. While its promise is pending the stop is not given up, for
+   * a minute at most. If it rejects or throws, the tenant stays tracked and can be killed again.
+   * Also called, once and without waiting for it, for a process that ended by itself before it was
+   * ready: there may be something to clean up.
    */
   kill: (signal?: 'SIGTERM' | 'SIGKILL') => void | Promise<void>;
-  /** The port that it really listens on, an integer in 1…65535. By default the one in `env.PORT`. */
+  /**
+   * The port that it really listens on, an integer in 1…65535. By default the one in `env.PORT`.
+   */
   port?: number;
   /**
-   * Carried through the tenant and its events. With it the process stands for something elsewhere (a container), and whose
-   * the socket is that listens on `port` is not looked at.
+   * Copied to the tenant and its events. It says that the process stands for something elsewhere
+   * (a container): the owner of the socket that listens on `port` is not checked then.
    */
   resourceId?: string;
 };
@@ -346,7 +376,9 @@ export type RuntimeProcess = {
 export type SpawnFn = (args: {
   /** The tenant's directory. */
   cwd: string;
-  /** What the tenant's environment should be: `PORT`, `NODE_ENV`, and what the `env` option says. */
+  /**
+   * What the tenant's environment should be: `PORT`, `NODE_ENV`, and what the `env` option says.
+   */
   env: Record<string, string>;
   /** Passes a line of output to `onLog`. */
   onLogLine: (event: RuntimeLogEvent) => void;
@@ -366,8 +398,9 @@ export type SpawnBackoff = {
   /** After this many failures in a row `ensure` is refused until `clearBackoff`. Default 10. */
   maxFailures?: number;
   /**
-   * A crash sooner than this after becoming ready counts as a failed start, and failures are forgotten only by a process that
-   * has been ready for as long. So what answers once and dies is not started again and again. Default 0.
+   * A crash sooner than this after becoming ready counts as a failed start, and only a process
+   * that has been ready for this long resets the count of failures. So a tenant that answers once
+   * and dies is not started again and again. Default 0.
    */
   minUptimeMs?: number;
 };
@@ -379,31 +412,41 @@ export type RuntimeOptions = {
   /** A tenant is stopped this long after its last activity. 0 or less: never. Default 300 000. */
   idleAfterMs?: number;
   /**
-   * Tenants alive at once, those being started included. A further one waits until the least recently
-   * active one has been stopped. That one is not stopped before it has been ready for as long as its start took, 1 ms at
-   * least and 1 s at most: so keys that take turns in too little room are used, and not only started. Default 100.
+   * Tenants alive at once, those being started included. A further tenant waits until the least
+   * recently active one has been evicted. None is evicted before it has been ready for as long as
+   * its start took, 1 ms at least and 1 s at most: so tenants that take turns in too little room
+   * are used, and not only started. Default 100.
    */
   maxConcurrent?: number;
-  /** The upper bound on how late an idle tenant is noticed. Never keeps the host process alive. Default 10 000. */
+  /**
+   * The upper bound on how late an idle tenant is noticed. Never keeps the host process alive.
+   * Default 10 000.
+   */
   sweepIntervalMs?: number;
   /**
-   * Time between observations, which `inspect` and `list` tell, and `onMetrics` if there is one; 0 or less: none. On Linux.
-   * Default 30 000.
+   * Time between observations, which `inspect` and `list` show and `onMetrics` is called with; 0
+   * or less: none. Linux only. Default 30 000.
    */
   observeIntervalMs?: number;
   /**
-   * The program and its arguments, run in the tenant's directory, with the user, the umask, the limits and the priority that
-   * the host has at that moment. Not used with `spawn`. Default `["bun", "run", "start"]`: the directory must then have a
-   * `package.json` of its own with a `start` script, or the start fails with `ERR_RUNTIME_SPAWN`.
+   * The program and its arguments, run in the tenant's directory, with the user, the umask, the
+   * limits and the priority that the host has at that moment. Not used with `spawn`. Default
+   * `["bun", "run", "start"]`: the directory must then have a `package.json` of its own with a
+   * `start` script, or the start fails with `ERR_RUNTIME_SPAWN`.
    */
   command?: readonly string[];
-  /** Starts tenants in your own way. By default `command` is run with `PORT` and `NODE_ENV=production` set. */
+  /**
+   * Starts tenants in your own way. By default `command` is run with `PORT` and
+   * `NODE_ENV=production` set.
+   */
   spawn?: SpawnFn;
   /**
-   * Says when a started process is ready. By default a GET of `http://127.0.0.1:PORT/`, or of `http://[::1]:PORT/` when
-   * it does not listen at 127.0.0.1, gets any HTTP/1 answer, within `readinessTimeoutMs` of the start. The request is made
-   * once, and once more whenever its connection breaks. Whatever is asked, a tenant is only ready when it is the process
-   * that listens on its port: if another does, the start fails with `ERR_RUNTIME_PORT_TAKEN`.
+   * Says when a started process is ready. By default a GET of `http://127.0.0.1:PORT/`, or of
+   * `http://[::1]:PORT/` when it does not listen at 127.0.0.1, gets any HTTP/1 answer, within
+   * `readinessTimeoutMs` of the start. The request is made once, and once more whenever its
+   * connection breaks. With any check, the start fails with `ERR_RUNTIME_PORT_TAKEN` if another
+   * process listens on the tenant's port. A check of your own may call a tenant ready while
+   * nothing listens on its port; connections are then refused until something does.
    */
   readiness?: ReadinessCheck;
   /** How long the default readiness waits, from the start. Default 30 000. */
@@ -411,25 +454,29 @@ export type RuntimeOptions = {
   /** How long a tenant that does not start is left alone. */
   backoff?: SpawnBackoff;
   /**
-   * How long a tenant has between SIGTERM and SIGKILL, which its whole tree gets. 0: SIGKILL at once. SIGTERM goes to the
-   * main process and, when it is gone, to whoever is left: to each process once, and not to one that has had it from
-   * a parent that passes its own on, as `bun run` does.
-   * Default 5 000. `onLog` has as long, and 200 ms more, for the output that is left; see there.
+   * How long a tenant has between SIGTERM and SIGKILL, which its whole tree gets. 0: SIGKILL at
+   * once. SIGTERM goes to the main process and, when that is gone, to the processes that are left:
+   * to each once, and not to a process that has had it from a parent that forwards its own, as
+   * `bun run` does. (A wrapper that forwards it late, and ends before its child, cannot be told
+   * from one that does not forward it: if the child has kept its handler, it gets a second one.)
+   * Default 5 000. `onLog` has as long, and 200 ms more, for the output that is left: see `onLog`.
    */
   stopTimeoutMs?: number;
   /**
-   * Processes being started at once, from spawn to ready; further ones queue, first come first served, so that a
-   * storm of cold starts does not make every tenant wait for the slowest. A start that takes longer than a second no longer
-   * counts: it waits for something other than a core. 0: no gate. Default: 2 for each core; no gate with a `spawn` of your
-   * own.
+   * Processes being started at once, from spawn to ready; further ones queue, first come first
+   * served, so that a storm of cold starts does not make every tenant wait for the slowest. A
+   * start that takes longer than a second no longer counts, as it must be waiting for something
+   * other than a core. 0: no limit. Default: 2 for each core; no limit with a `spawn` of your own.
    */
   spawnConcurrency?: number;
   /**
    * What tenants get besides `PORT` and `NODE_ENV`: a record, a function of the tenant's key, or
-   * `"inherit"` for the host's whole environment. What is undefined in it is left out. By default a short list of harmless
-   * variables of the host's (PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER, SHELL, and what Bun needs) and nothing else
-   * of it. This decides what is handed down, and hides nothing: a tenant that runs as the host's user can read the
-   * host's environment in `/proc`.
+   * `"inherit"` for the host's whole environment. Undefined values are left out. By default a
+   * short list of harmless variables of the host's (PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER,
+   * SHELL, and what Bun needs) and nothing else of it. The host's variables are those of the moment
+   * in which the tenant is asked for; a function is called when the tenant is started, which may be
+   * later. This decides what is passed on, and hides nothing: a tenant that runs as the host's user
+   * can read the host's environment in `/proc`.
    *
    * @example
    * ```ts
@@ -441,18 +488,20 @@ export type RuntimeOptions = {
     | Readonly<Record<string, string | undefined>>
     | ((key: string) => Readonly<Record<string, string | undefined>>);
   /**
-   * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`: these, and as long as it
-   * is open, any TCP connection to the tenant's port, as the kernel lists them; so a WebSocket or a long download keeps
-   * the tenant although nobody calls `touch`, and so does an HTTP connection that its client keeps alive; one that the tenant
-   * has to itself does not. Room for another tenant is made by one without a connection, as long as there is one.
-   * Connections are looked at every `sweepIntervalMs`, and once more before a tenant is stopped; one that comes and goes in
-   * between is not seen. Not for tenants in another network namespace.
+   * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`:
+   * these, and any TCP connection to the tenant's port for as long as it is open, as the kernel
+   * lists them. So a WebSocket or a long download keeps the tenant without calls of `touch`, and
+   * so does an HTTP connection that its client keeps alive; a connection of the tenant to itself
+   * does not. Tenants without a connection are evicted first. Connections are looked at every
+   * `sweepIntervalMs`, and once more before a tenant is stopped; a connection that opens and
+   * closes in between is not seen. Not for tenants in another network namespace.
    */
   idle?: 'untouched' | 'connections';
   /**
-   * Has the last word before an idle tenant is stopped. Only `true` stops it; anything else, a throw or a rejection
-   * keeps it, and it is asked again `sweepIntervalMs` later. Never called twice at once for a key; as long as it has not
-   * answered, the tenant stays. A tenant that was touched meanwhile stays, too.
+   * Called before an idle tenant is stopped. Only `true` stops the tenant; any other value, a
+   * throw or a rejection keeps it, and the function is called again `sweepIntervalMs` later. Never
+   * called twice at once for a key. Until it has answered the tenant stays, and so does a tenant
+   * that was touched meanwhile.
    *
    * @example
    * ```ts
@@ -461,28 +510,30 @@ export type RuntimeOptions = {
    */
   shouldIdleKill?: ShouldIdleKill;
   /**
-   * Saves idle tenants before they are stopped, and brings them back when they are wanted again. Only a stop for idleness
-   * saves; `restart` starts afresh. A tenant is brought back with the port that it had; of a snapshot that an earlier host
-   * took it is found out from the process, unless `readiness` is your own: that is asked about the port on offer. A snapshot
-   * is dropped once it has been restored.
+   * Saves idle tenants before they are stopped, and restores them with the next `ensure`. Only a
+   * stop for idleness saves; `restart` starts afresh. A restored tenant has the port that it had.
+   * If an earlier host took the snapshot, the port is found out from the restored process, unless
+   * `readiness` is your own: that is called with a newly held port. A snapshot is dropped once it
+   * has been restored.
    */
   checkpoint?: RuntimeCheckpointOptions;
   /**
-   * An OpenTelemetry tracer provider, or anything of its shape. Each process gets a span `runtime.spawn` from its start to
-   * its exit, with the attributes `abs.runtime.key`, `.pid`, `.port`, `.readiness_ms`, `.exit_reason` and `.exit_code`;
-   * its status is OK, or ERROR for a process that crashed, did not become ready, or was killed. The tenant finds the W3C
+   * An OpenTelemetry tracer provider, or anything of its shape. Each process gets a span
+   * `runtime.spawn` from its start to its exit, with the attributes `abs.runtime.key`, `.pid`,
+   * `.port`, `.readiness_ms`, `.exit_reason` and `.exit_code`; its status is OK, or ERROR for a
+   * process that crashed, did not become ready, or was killed. The tenant finds the W3C
    * `traceparent` of the span in its environment, as `TRACEPARENT` and as `traceparent`.
    */
   tracerProvider?: TracerProvider;
   /**
-   * Every line of every tenant's output. What it throws breaks nothing. Only where `stopTimeoutMs` has passed, and 200 ms
-   * more in which `onLog` was called, is anything dropped: then the last line of that process, on `stderr`, is
-   * `[… 1234 lines dropped …]`, and its `exit` follows.
+   * Every line of every tenant's output. What it throws breaks nothing. Only where `stopTimeoutMs`
+   * has passed, and 200 ms more in which `onLog` was called, is anything dropped: then the last
+   * line of that process, on `stderr`, is `[… 1234 lines dropped …]`, and its `exit` follows.
    */
   onLog?: (event: RuntimeLogEvent) => void;
   /** Measurements. What it throws breaks nothing. */
   onMetrics?: (event: RuntimeMetricEvent) => void;
-  /** Every step in a tenant's life. What it throws breaks nothing. */
+  /** Every change of a tenant's state. What it throws breaks nothing. */
   onTransition?: (event: RuntimeTransitionEvent) => void;
 };
 
@@ -501,9 +552,10 @@ export type RuntimeCheckpointOptions = {
   /** Takes and restores snapshots; see `execCheckpointDriver` for one that runs commands. */
   driver: CheckpointDriver;
   /**
-   * How long a snapshot may take to be restored and to answer, and to be taken. After it the tenant is started cold, or
-   * just stopped; a process that comes back later is killed. As long as the driver is still at work on a key, nothing is
-   * started for it: after the same time once more `ensure` rejects with `ERR_RUNTIME_SPAWN`. 0: no limit. Default 30 000.
+   * How long restoring may take until the tenant answers, and how long taking a snapshot may.
+   * After it the tenant is started cold, or just stopped; a process that is restored later is
+   * killed. While the driver is still at work on a key, nothing is started for it: after the same
+   * time once more `ensure` rejects with `ERR_RUNTIME_SPAWN`. 0: no limit. Default 30 000.
    */
   restoreTimeoutMs?: number;
 };
@@ -522,7 +574,9 @@ export type RuntimeStats = {
 
 /** Counters since the runtime was created, which outlive `dispose`, and the figures of `stats`. */
 export type RuntimeMetrics = RuntimeStats & {
-  /** Processes started, the ones that did not become ready included; not those adopted or restored. */
+  /**
+   * Processes started, the ones that did not become ready included; not those adopted or restored.
+   */
   totalSpawns: number;
   /** Processes that ended, by reason. Every reason is there. */
   totalExits: Record<ExitReason, number>;
@@ -549,7 +603,7 @@ export type CheckpointMetrics = {
 };
 
 /**
- * What is being done about a key.
+ * The state of a key.
  *
  * - `queued`: waits for room, or until enough others are ready
  * - `spawning`: its process is being started, or has not answered yet
@@ -572,10 +626,9 @@ export type TenantState =
   | 'stopped'
   | 'checkpointed';
 
-/** One key at one moment. `null` is what there is not, or is not known yet. */
+/** The status of one key at one moment. `null`: there is no such value, or it is not known yet. */
 export type TenantStatus = {
   key: string;
-  /** What is being done about it. */
   state: TenantState;
   pid: number | null;
   port: number | null;
@@ -585,17 +638,17 @@ export type TenantStatus = {
   lastTouchedAt: number | null;
   /** Failed starts in a row. */
   attempt: number;
-  /** From when on `ensure` is no longer refused for them. */
+  /** When back-off ends, and `ensure` is no longer refused. */
   retryAt: number | null;
-  /** What the last of them said, with the last lines of its output. */
+  /** The message of the last failure, with the last lines of the process's output. */
   lastError: string | null;
   /** Processes started so far; not those adopted or restored. */
   starts: number;
   /** How many of its processes have crashed. */
   crashes: number;
   /**
-   * How its last process ended. Of the latest 100,000 keys, and 32 MiB of last lines, this is remembered when there is no
-   * process any more.
+   * How its last process ended. It is remembered for the latest 100,000 keys without a process,
+   * with 32 MiB of last lines in all.
    */
   lastExit: TenantExit | null;
   /** CPU time of its process tree so far: when it became ready, and every `observeIntervalMs`. */
@@ -618,12 +671,12 @@ export type TenantExit = {
   lines: string[];
 };
 
-/** What a call that waits may be given. */
+/** Options of the calls that wait. */
 export type CallOptions = {
   /**
-   * Stops waiting: the call rejects with `ERR_RUNTIME_ABORTED`, whose `cause` is the signal's reason. What was being
-   * started goes on if others wait for it, and is stopped if nobody does: its exit says `killed`, and it does not count as
-   * a failure.
+   * Stops waiting: the call rejects with `ERR_RUNTIME_ABORTED`, whose `cause` is the signal's
+   * reason. A start goes on if other calls wait for it. Otherwise it is stopped: its exit has the
+   * reason `killed`, and does not count as a failure.
    */
   signal?: AbortSignal;
 };
@@ -631,15 +684,19 @@ export type CallOptions = {
 /** What is known of a process that `adopt` takes over. */
 export type AdoptOptions = {
   /**
-   * Where it listens. Without one, here or of the process itself, it is routed by other means: the tenant's port is 0, and
-   * is asked neither for an answer nor for connections.
+   * The port that it listens on. Without a port here or in the `RuntimeProcess` the tenant's port
+   * is 0: it is routed by other means, and its readiness and its connections are not checked.
    */
   port?: number;
-  /** For one that listens at `::1` alone, as its `Tenant` and `TenantStatus` said. By default 127.0.0.1. */
+  /**
+   * For one that listens at `::1` alone, as its `Tenant` and `TenantStatus` said. By default
+   * 127.0.0.1.
+   */
   host?: '::1';
   /**
-   * When it was started. By default now. A process that is given by its pid alone and was started later than this (by
-   * more than ten seconds) is refused: the pid belongs to another one by now.
+   * When it was started. By default now. A process that is given by its pid alone is refused if it
+   * was started more than ten seconds later than this: the pid has been reused by another process
+   * then.
    */
   startedAt?: number;
   /** When it was last active. By default now. */
@@ -668,17 +725,18 @@ export type TracerProvider = {
 export type Runtime = {
   /**
    * Finds a tenant running, or starts it, and resolves once it is ready. However many callers ask,
-   * one process is started; a running one is kept from being idle. While the tenant is being stopped
-   * it waits for that, then starts a new one.
+   * one process is started; a running one is kept from being idle. While the tenant is being
+   * stopped it waits for that, then starts a new one.
    *
    * @throws {RuntimeExitedBeforeReadyError} when the process ended before it was ready
-   * @throws {RuntimeError} with `code`
-   * `ERR_RUNTIME_BACKOFF` (with `retryAfterMs` and `attempt`), `ERR_RUNTIME_MAX_FAILURES`,
-   * `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED` and `ERR_RUNTIME_INVALID_KEY` at once, without
-   * starting anything, and so `ERR_RUNTIME_OVERLOADED` when 100,000 keys wait already;
-   * `ERR_RUNTIME_SPAWN`, `ERR_RUNTIME_READINESS_TIMEOUT`, `ERR_RUNTIME_PORT_TAKEN` or `ERR_RUNTIME_NO_PORT` when it did
-   * not start; `ERR_RUNTIME_UNSUPPORTED` when nothing can be started on this host; `ERR_RUNTIME_INVALID_OPTION` when its
-   * options are none, and `ERR_RUNTIME_ABORTED` when its `signal` was.
+   * @throws {RuntimeError} with `code` `ERR_RUNTIME_BACKOFF` (with `retryAfterMs` and `attempt`),
+   * `ERR_RUNTIME_MAX_FAILURES`, `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED` and
+   * `ERR_RUNTIME_INVALID_KEY` at once, without starting anything, and so `ERR_RUNTIME_OVERLOADED`
+   * when 100,000 keys wait already; `ERR_RUNTIME_SPAWN`, `ERR_RUNTIME_READINESS_TIMEOUT`,
+   * `ERR_RUNTIME_PORT_TAKEN` or `ERR_RUNTIME_NO_PORT` when it did not start;
+   * `ERR_RUNTIME_UNSUPPORTED` when nothing can be started on this host;
+   * `ERR_RUNTIME_INVALID_OPTION` for invalid options, and `ERR_RUNTIME_ABORTED` once `signal` is
+   * aborted.
    * @throws what your own `spawn` or `readiness` threw
    *
    * @example
@@ -695,7 +753,7 @@ export type Runtime = {
    */
   ensure: (key: string, options?: CallOptions) => Promise<Tenant>;
   /**
-   * Notes that a tenant is active. An unknown key, or one that is none: nothing happens.
+   * Notes that a tenant is active. For an unknown or invalid key nothing happens.
    *
    * @example
    * ```ts
@@ -708,8 +766,8 @@ export type Runtime = {
   /** Counters since the runtime was created, and `stats`. Can still be read after `dispose`. */
   metrics: () => RuntimeMetrics;
   /**
-   * What is known of one key, also when it has no process any more; `null` if it was never started, or is forgotten: see
-   * `lastExit`.
+   * The status of one key, also when it has no process any more; `null` if it was never started,
+   * or is no longer remembered: see `lastExit`.
    *
    * @example
    * ```ts
@@ -717,14 +775,16 @@ export type Runtime = {
    * ```
    */
   inspect: (key: string) => TenantStatus | null;
-  /** What is known of every key, in the order of the keys; those that have ended are `stopped`. */
+  /** The status of every key that is known, sorted by key. */
   list: () => TenantStatus[];
   /**
-   * Stops a tenant, whether it is running or being started. Resolves when its whole process tree is
-   * gone and its `exit` event has been delivered; for an unknown key, or one that is none, at once. Rejects when
-   * a `RuntimeProcess` of yours refuses to be killed: it stays tracked and can be killed again.
+   * Stops a tenant, whether it is running or being started. Resolves when its whole process tree
+   * is gone and its `exit` event has been delivered; for an unknown or invalid key, at once.
+   * Rejects when a `RuntimeProcess` of yours cannot be killed: it stays tracked and can be killed
+   * again.
    *
-   * @throws what its `kill` threw, or a {@link RuntimeError} with `code` `ERR_RUNTIME_STOP_TIMEOUT` when it did not end
+   * @throws what its `kill` threw, or a {@link RuntimeError} with `code`
+   * `ERR_RUNTIME_STOP_TIMEOUT` when it did not end
    *
    * @example
    * ```ts
@@ -734,8 +794,8 @@ export type Runtime = {
   kill: (key: string) => Promise<void>;
   /**
    * Stops a tenant and starts it afresh, back-off or not; one that is not running is started.
-   * Concurrent calls share one new start. While draining it is refused before anything is killed. When its `signal` is
-   * aborted meanwhile, the old process is stopped all the same.
+   * Concurrent calls share one new start. While draining it is refused before anything is killed.
+   * When its `signal` is aborted meanwhile, the old process is stopped all the same.
    *
    * @throws what `ensure` throws
    *
@@ -746,17 +806,21 @@ export type Runtime = {
    */
   restart: (key: string, options?: CallOptions) => Promise<Tenant>;
   /**
-   * Takes over a process that is already running, as the key's tenant: one that survived a restart of its host, say. It
-   * takes part in everything from then on. With a full pool it waits for room first. A process that is given as
-   * `{ pid }` alone is watched and signalled through a pidfd, together with its process group if it leads one (never the
-   * one that the host is in). Its exit code is known if it is a child of the host; otherwise it is `null`, and an end of its
-   * own counts as `crashed`. It is nothing that we have started: when the host ends without `dispose`, it runs on.
+   * Takes over a running process as the key's tenant: one that survived a restart of its host,
+   * say. From then on it is treated like any other tenant. In a full pool it waits for room first.
+   * A process that is given as `{ pid }` alone is watched and signalled through a pidfd. If it
+   * leads a process group that the host is not in, the group ends with it: a stop sends SIGTERM to
+   * its members as `stopTimeoutMs` says, and when the leader ends by itself, the rest of the group
+   * is killed (on Linux 6.9 and newer). Its exit code is known if it is a child of the host;
+   * otherwise the code is `null`, and an exit of its own counts as `crashed`. When the host ends
+   * without `dispose`, an adopted process runs on.
    *
-   * @throws {RuntimeError} with `code` `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED`, `ERR_RUNTIME_INVALID_KEY`,
-   * `ERR_RUNTIME_ALREADY_REGISTERED` when the key has a process or is about to, `ERR_RUNTIME_INVALID_OPTION` for a port
-   * or a time that is none, `ERR_RUNTIME_SPAWN` for a process that is gone or cannot be a tenant,
-   * `ERR_RUNTIME_EXITED_EARLY` (a {@link RuntimeExitedBeforeReadyError}) when `kill` called it off while it waited for
-   * room. The process is left alone then.
+   * @throws {RuntimeError} with `code` `ERR_RUNTIME_DRAINING`, `ERR_RUNTIME_DISPOSED`,
+   * `ERR_RUNTIME_INVALID_KEY`, `ERR_RUNTIME_ALREADY_REGISTERED` when the key has a process or one
+   * is being started, `ERR_RUNTIME_INVALID_OPTION` for an invalid port or time,
+   * `ERR_RUNTIME_SPAWN` for a process that is gone or cannot be a tenant,
+   * `ERR_RUNTIME_EXITED_EARLY` (a {@link RuntimeExitedBeforeReadyError}) when `kill` cancelled the
+   * adoption while it waited for room. The process is left as it is in all these cases.
    *
    * @example
    * ```ts
@@ -770,11 +834,15 @@ export type Runtime = {
     process: RuntimeProcess | { pid: number; resourceId?: string },
     options?: AdoptOptions,
   ) => Promise<Tenant>;
-  /** Forgets a tenant's failures, so that the next `ensure` starts it. An unknown key: nothing happens. */
+  /**
+   * Forgets a tenant's failures, so that the next `ensure` starts it. For an unknown key nothing
+   * happens.
+   */
   clearBackoff: (key: string) => void;
   /**
-   * Refuses new starts from now on. What runs or is being started goes on, and so do idle stops. Calls made before are
-   * answered as they would have been: who waits for room gets it.
+   * Refuses new starts from now on. Tenants that run or are being started go on, and so do idle
+   * stops. Calls made before are answered as they would have been: one that waits for room gets
+   * it.
    *
    * @example
    * ```ts
@@ -787,93 +855,109 @@ export type Runtime = {
    */
   drain: () => void;
   /**
-   * Stops every tenant and the pool. Idempotent; concurrent calls share one; pending `ensure` calls
-   * reject.
+   * Stops every tenant and the pool. Idempotent; concurrent calls share one; pending `ensure`
+   * calls reject.
    *
-   * @throws {AggregateError} when processes of your own `spawn` refuse to be killed: they stay
-   * tracked, and it can be called again
+   * @throws {AggregateError} when processes of your own `spawn` cannot be killed: they stay
+   * tracked, and `dispose` can be called again
    *
    * @example
    * ```ts
-   * await runtime.dispose(); // nothing of it is left, and nothing keeps the process alive
+   * await runtime.dispose(); // no tenant is left, and nothing of the runtime keeps the process alive
    * ```
    */
   dispose: () => Promise<void>;
-  /** Is `dispose`: `await using runtime = createRuntime(…)`. */
+  /** The same as `dispose`, for `await using runtime = createRuntime(…)`. */
   [Symbol.asyncDispose]: () => Promise<void>;
 };
 
-/** The `code` of every error that the runtime itself makes. Stable: messages may be reworded, these are not. */
+/**
+ * The `code` of every error that the runtime itself makes. Stable: messages may be reworded, these
+ * are not.
+ */
 export type RuntimeErrorCode =
-  /** Bad options: a wrong value, or an option that does not exist. */
+  /** Invalid options: a wrong value, or an option that does not exist. */
   | 'ERR_RUNTIME_INVALID_OPTION'
-  /** Not a key: empty, absolute, leaving `root`, or the like. */
+  /** An invalid key: empty, absolute, leaving `root`, or the like. */
   | 'ERR_RUNTIME_INVALID_KEY'
-  /** After `dispose`. */
+  /** The call came after `dispose`. */
   | 'ERR_RUNTIME_DISPOSED'
-  /** After `drain`. */
+  /** The call came after `drain`. */
   | 'ERR_RUNTIME_DRAINING'
-  /** Its `signal` was aborted; the error's `cause` says why. */
+  /** The call's `signal` was aborted; the error's `cause` is its reason. */
   | 'ERR_RUNTIME_ABORTED'
-  /** A hundred thousand keys wait to be started; no more are let in. */
+  /** 100,000 keys wait to be started already. */
   | 'ERR_RUNTIME_OVERLOADED'
-  /** `adopt` of a key that has a process, or is about to. */
+  /** `adopt` of a key that has a process, or for which one is being started. */
   | 'ERR_RUNTIME_ALREADY_REGISTERED'
-  /** Too soon after a failure. The error has `retryAfterMs` and `attempt`. */
+  /** The tenant backs off after failed starts. The error has `retryAfterMs` and `attempt`. */
   | 'ERR_RUNTIME_BACKOFF'
-  /** Failed `maxFailures` times in a row. */
+  /** The tenant failed `maxFailures` times in a row. */
   | 'ERR_RUNTIME_MAX_FAILURES'
   /** The process could not be started. */
   | 'ERR_RUNTIME_SPAWN'
-  /** It did not become ready in time. The message says what was found instead of an answer. */
+  /**
+   * The process did not become ready in time. The message says what was found instead of an
+   * answer.
+   */
   | 'ERR_RUNTIME_READINESS_TIMEOUT'
   /**
-   * Another process listens on its port; the message names it. Nothing was sent there, and the next start gets another port.
-   * Not a failure of the key for the first three times in a row.
+   * Another process listens on the tenant's port; the message names it. Nothing was sent there,
+   * and the next start gets another port. The first three in a row do not count as failures of the
+   * key.
    */
   | 'ERR_RUNTIME_PORT_TAKEN'
   /** No TCP port is free. Never a failure of the key. */
   | 'ERR_RUNTIME_NO_PORT'
-  /** It ended before it was ready, or its start or adoption was called off before that, by `kill` for example. */
+  /**
+   * The process ended before it was ready, or its start or adoption was cancelled before that, by
+   * `kill` for example.
+   */
   | 'ERR_RUNTIME_EXITED_EARLY'
   /** A `RuntimeProcess` of yours did not exit after `kill("SIGKILL")`; it stays tracked. */
   | 'ERR_RUNTIME_STOP_TIMEOUT'
   /**
-   * A process that was given by its pid may not be signalled; or `dispose` could not stop every tenant: its `errors` say
-   * why, and it can be called again.
+   * A process that was given by its pid may not be signalled; or `dispose` could not stop every
+   * tenant: its `errors` say why, and `dispose` can be called again.
    */
   | 'ERR_RUNTIME_STOP_REFUSED'
-  /** A command of `execCheckpointDriver` failed, or what it left or said is of no use. */
+  /** A command of `execCheckpointDriver` failed, or its image or its output cannot be used. */
   | 'ERR_RUNTIME_CHECKPOINT'
   /**
-   * This machine is none that the package runs on; its addon, or a part of it that is loaded later, is missing; or `/proc` is
-   * not there, is another pid namespace's, or hides processes.
+   * The package does not run on this machine; its addon, or a part that is loaded on demand, is
+   * missing; or `/proc` is missing, is another pid namespace's, or hides processes.
    */
   | 'ERR_RUNTIME_UNSUPPORTED'
   /** The egress guard refused a request: an `EgressDeniedError`. */
   | 'ERR_RUNTIME_EGRESS_DENIED'
-  /** A request that the egress guard let through failed, as `fetch` fails: a `TypeError`, with its `cause`. */
+  /**
+   * A request that the egress guard let through failed, as `fetch` fails: a `TypeError`, with its
+   * `cause`.
+   */
   | 'ERR_RUNTIME_EGRESS_FAILED';
 
 /**
- * The shape of every error that the runtime itself makes. A type, not a class: use it to read `code`
- * in a `catch`. Errors of your own `spawn`, `readiness` and `kill` reach you as they are.
+ * The shape of every error that the runtime itself makes. A type, not a class: use it to read
+ * `code` in a `catch`. Errors of your own `spawn`, `readiness` and `kill` reach you as they are.
  */
 export type RuntimeError = Error & {
   code: RuntimeErrorCode;
-  /** The key that it is about. Absent when it is about none: bad options, say, or `dispose`. */
+  /**
+   * The tenant's key. Absent when the error concerns no key: for invalid options, say, or of
+   * `dispose`.
+   */
   key?: string;
   /** With `ERR_RUNTIME_BACKOFF`: how long until `ensure` tries again. */
   retryAfterMs?: number;
   /** With `ERR_RUNTIME_BACKOFF`: failures in a row so far. */
   attempt?: number;
-  /** With `ERR_RUNTIME_MAX_FAILURES`: how many failures in a row are too many. */
+  /** With `ERR_RUNTIME_MAX_FAILURES`: the limit of failures in a row. */
   maxFailures?: number;
 };
 
 /**
- * Whether an error is one that the runtime itself has made, and of that code if one is given. It holds for every copy of the
- * package, bundled or not, and for every realm, where `instanceof` does not.
+ * Whether an error is one that the runtime itself has made, and has that code if one is given.
+ * Unlike `instanceof` it works across copies of the package, bundled or not, and across realms.
  *
  * @example
  * ```ts
@@ -892,8 +976,8 @@ export function isRuntimeError<Code extends RuntimeErrorCode = RuntimeErrorCode>
 
 /**
  * A process ended before it was ready. The message says how, and ends with the last lines of its
- * output, which usually say why. Also for whoever waited for a start that was stopped, by `kill` for
- * example, before there was a process: then the message says so.
+ * output, which usually say why. Calls that waited for a start also reject with it when the start
+ * was stopped, by `kill` for example, before there was a process: then the message says so.
  */
 export class RuntimeExitedBeforeReadyError extends Error {
   /** For tests of your own. */
@@ -909,26 +993,31 @@ export class RuntimeExitedBeforeReadyError extends Error {
 }
 
 /**
- * Creates a guard that hands out a `fetch` for each tenant. With it, code that acts for a tenant reaches the public
- * Internet and nothing else: no private, loopback, link-local, carrier-NAT, multicast, reserved or cloud-metadata
- * address, however it is written, and whatever name it hides behind.
+ * Creates a guard that hands out a `fetch` for each tenant. With it, code that acts for a tenant
+ * reaches the public Internet and nothing else: no private, loopback, link-local, carrier-NAT,
+ * multicast, reserved or cloud-metadata address, however it is written, and whatever name resolves
+ * to it.
  *
  * Every request, and every redirect that it follows, is treated like this:
  *
- * 1. Its URL is checked: only `http:` and `https:`, no user name or password, no port of another protocol (mail and
- *    the like, as in the Fetch standard), a host that the lists admit.
+ * 1. Its URL is checked: only `http:` and `https:`, no user name or password, no port of another
+ *    protocol (mail and the like, as in the Fetch standard), a host that the lists admit.
  * 2. Its host is looked up, and every address is checked. One that is denied denies the request.
- * 3. One of the checked addresses is dialled as it is: the name is not resolved again. TLS and the `Host` header are
- *    those of the name. The certificate must be valid, whatever `NODE_TLS_REJECT_UNAUTHORIZED` says.
+ * 3. One of the checked addresses is dialled as it is: the name is not resolved again. TLS and the
+ *    `Host` header are those of the name. The certificate must be valid, whatever
+ *    `NODE_TLS_REJECT_UNAUTHORIZED` says.
  *
- * An IPv6 address that leads to an IPv4 address (mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP) is as good
- * as that IPv4 address. Connections are never used twice. Proxies named in the environment are not used.
+ * An IPv6 address that leads to an IPv4 address (mapped, compatible, translated, NAT64, 6to4,
+ * Teredo, ISATAP) is checked as that IPv4 address. Connections are never reused. Proxies named in
+ * the environment are not used.
  *
- * It bounds code that uses the given `fetch`. It is no sandbox: a process that opens sockets of its own is not held.
+ * The guard limits code that uses the given `fetch`. It is no sandbox: a process that opens
+ * sockets of its own is not limited.
  *
  * Keeps nothing per tenant or request when there is no `budget`.
  *
- * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on bad options, naming the option by its path.
+ * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on invalid options, naming the option by its
+ * path.
  *
  * @example
  * ```ts
@@ -947,59 +1036,70 @@ export class RuntimeExitedBeforeReadyError extends Error {
  */
 export function createEgressGuard(options?: EgressGuardOptions): EgressGuard;
 
-/** How much of the network tenants may reach. Without options: all that is public, as much as they like. */
+/**
+ * How much of the network tenants may reach. Without options: all that is public, as much as they
+ * like.
+ */
 export type EgressGuardOptions = {
   /**
-   * Addresses and ranges of addresses (`'10.1.2.3'`, `'10.1.2.0/24'`, `'fd00::/8'`) that may be reached although they
-   * are not public. Default: none.
+   * Addresses and ranges of addresses (`'10.1.2.3'`, `'10.1.2.0/24'`, `'fd00::/8'`) that may be
+   * reached although they are not public. Default: none.
    *
-   * It holds for addresses, not for names: there is no way to admit whatever a name resolves to, since whoever
-   * controls the name could let it resolve to anything. An address of a cloud metadata service is only admitted by an
-   * entry for that one address, not by a range around it.
+   * The list has addresses, not names: a name cannot be allowed to resolve to private addresses,
+   * since its owner could let it resolve to any of them. An address of a cloud metadata service is
+   * only admitted by an entry for that one address, not by a range around it.
    *
-   * Or a function, which decides instead of the lists and of what is public: it is asked about every URL, those of
-   * redirects included, and must answer at once. A name that it admits may resolve to anything but a cloud metadata
-   * service.
+   * Or a function, which decides in place of the lists and of the rule for public addresses. It is
+   * called with every URL, those of redirects included, and must answer synchronously. A name that
+   * it admits may resolve to anything but a cloud metadata service.
    */
   allow?: readonly string[] | ((tenant: string, url: URL) => boolean);
   /**
-   * What may not be reached, whatever the other lists say: host names (`'example.com'`), all names below one
-   * (`'*.example.com'`), addresses, and ranges of addresses, which also deny the names that resolve to them.
-   * Default: none.
+   * What may not be reached, whatever the other lists say: host names (`'example.com'`), all names
+   * below one (`'*.example.com'`), addresses, and ranges of addresses, which also deny the names
+   * that resolve to them. Default: none.
    */
   deny?: readonly string[];
   /**
-   * The only hosts that a URL may name, written as in `deny`. It admits nothing that is otherwise denied.
-   * Default: any host.
+   * The only hosts that a URL may name, written as in `deny`. It admits nothing that is otherwise
+   * denied. Default: any host.
    */
   only?: readonly string[];
   /** What each tenant may use. Default: no bounds, and nothing is counted. */
   budget?: EgressBudget;
   /**
-   * Resolves a host name (lower case, ASCII, no trailing dot) to all of its addresses. Their order is that in which
-   * they are tried, up to eight of them. Default: the system's, `lookup` of `node:dns/promises`.
+   * Resolves a host name (lower case, ASCII, no trailing dot) to all of its addresses. Their order
+   * is that in which they are tried, up to eight of them. Default: the system's, `lookup` of
+   * `node:dns/promises`.
    */
   lookup?: (
     hostname: string,
   ) =>
     | readonly (string | { readonly address: string })[]
     | Promise<readonly (string | { readonly address: string })[]>;
-  /** Is told of every refusal, also of a body that was cut off. What it throws is ignored. */
+  /** Called with every refusal, also of a body that was cut off. What it throws is ignored. */
   onDenied?: (error: EgressDeniedError) => void;
   /** `budget`, by the names that the TypeScript package of this name has for it. */
   budgets?: EgressBudgets;
-  /** Is told of every refusal, in the words of the TypeScript package. What it throws is ignored. */
+  /**
+   * Called with every refusal, with the TypeScript package's reasons. What it throws is ignored.
+   */
   onDeny?: (info: EgressDenyInfo) => void;
   /**
-   * Carries requests out in place of the guard's own connections: for tests. It is called with what the caller gave, once
-   * the URL and all addresses of its host have passed, and again for each redirect. The guard cannot say what it connects
-   * to: it looks the name up again. So names that are private by convention (`localhost`, `*.internal`) are refused, and
-   * one that the system cannot look up is left to it. Of the bytes, those of the bodies that it answers with count.
+   * Carries out requests in place of the guard's own connections: for tests. It is called with
+   * what the caller gave, once the URL and all addresses of its host have been checked, and again
+   * for each redirect. It resolves the name again, so the guard does not know which address it
+   * connects to. Names that are private by convention (`localhost`, `*.internal`) are therefore
+   * refused; a name that the system cannot resolve is passed on to it. Only the bytes of the
+   * bodies that it answers with are counted.
    */
   fetchImpl?: FetchLike;
-  /** The clock that budgets go by, in milliseconds: for tests. Default: one that never goes back. */
+  /** The clock of budgets, in milliseconds: for tests. Default: a monotonic clock. */
   now?: () => number;
-  /** Gets a span `runtime.egress_fetch` for each request, with `abs.tenant`, `abs.egress.host`, `.allowed`, `.deny_reason`. */
+  /**
+   * Gets a span `runtime.egress_fetch` for each request, with `abs.tenant`, `abs.egress.host`,
+   * `.allowed`, `.deny_reason`.
+   */
   tracerProvider?: TracerProvider;
 };
 
@@ -1016,10 +1116,10 @@ export type EgressBudgets = {
   windowMs?: number;
 };
 
-/** Why a request was refused, in the words of the TypeScript package. */
+/** Why a request was refused, as the TypeScript package names it. */
 export type EgressDenyReason = 'not-allowed' | 'requests-budget' | 'bytes-budget';
 
-/** What `onDeny` is told, and what an `EgressDeniedError` can be made of. */
+/** The argument of `onDeny`, and of the constructor of `EgressDeniedError`. */
 export type EgressDenyInfo = {
   /** The tenant's key. */
   tenant: string;
@@ -1028,9 +1128,9 @@ export type EgressDenyInfo = {
   reason: EgressDenyReason;
 };
 
-/** What a guard has done since it was created. */
+/** Counters of a guard since it was created. */
 export type EgressGuardMetrics = {
-  /** Tenants of which something is in the window; 0 without a budget. */
+  /** Tenants with requests or bytes in the window; 0 without a budget. */
   tenants: number;
   /** Requests that were let through, redirects included. */
   requests: number;
@@ -1041,23 +1141,24 @@ export type EgressGuardMetrics = {
 };
 
 /**
- * What one tenant may use within any `windowMs`. Uses are counted in steps of a tenth of the window: they leave it at
- * most one step late, never early.
+ * What one tenant may use within any `windowMs`. Uses are counted in steps of a tenth of the
+ * window, and leave it at most one step late, never early.
  */
 export type EgressBudget = {
-  /** 60 000. */
+  /** The length of the rolling window. Default 60 000. */
   windowMs?: number;
   /**
-   * Requests, each redirect that is followed included. Those that are refused for their URL alone do not count, those
-   * that are refused for what their host resolves to do. Default: `Infinity`.
+   * Requests, each redirect that is followed included. Those that are refused for their URL alone
+   * do not count, those that are refused for what their host resolves to do. Default: `Infinity`.
    */
   maxRequests?: number;
   /**
-   * Bytes sent and received: heads and bodies as they are on the wire, so compressed bodies count as compressed.
-   * What TLS and chunking add does not count. Default: `Infinity`.
+   * Bytes sent and received: heads and bodies as they are on the wire, so compressed bodies count
+   * as compressed. What TLS and chunking add does not count. Default: `Infinity`.
    *
-   * The length of a body to be sent, if it is known, is reserved before anything is sent. Otherwise bytes count as they
-   * flow, and a body that goes beyond the budget is cut off: its stream fails with an `EgressDeniedError`.
+   * The length of a body to be sent, if it is known, is reserved before anything is sent.
+   * Otherwise bytes are counted as they are sent or received, and a body that exceeds the budget
+   * is cut off: its stream fails with an `EgressDeniedError`.
    */
   maxBytes?: number;
 };
@@ -1065,19 +1166,21 @@ export type EgressBudget = {
 /** A plain object. Its methods need no `this` and can be destructured. */
 export type EgressGuard = {
   /**
-   * The global `fetch` for a tenant, within bounds. `input` and `init` are read once, before it returns.
+   * The global `fetch` for a tenant, within its limits. `input` and `init` are read once, before
+   * it returns.
    *
-   * As the global one: `method`, `headers`, `body` of every kind, `redirect`, `signal`; the answer is a `Response` with
-   * a streamed, decoded body (gzip, deflate, br), `url` and `redirected`. Different from it: `redirect: 'manual'` gives
-   * the answer as it is; an `Authorization`, `Cookie` or `Proxy-Authorization` header is not sent on to another
-   * origin; `integrity` is refused; what else `init` may say (`proxy`, `unix`, `tls`, `dispatcher`, …) has no effect.
-   * Of a connection on which nothing has moved for five minutes the body fails.
+   * As the global one: `method`, `headers`, `body` of every kind, `redirect`, `signal`; the answer
+   * is a `Response` with a streamed, decoded body (gzip, deflate, br), `url` and `redirected`.
+   * Different from it: `redirect: 'manual'` gives the answer as it is; an `Authorization`,
+   * `Cookie` or `Proxy-Authorization` header is not sent on to another origin; `integrity` is
+   * refused; other fields of `init` (`proxy`, `unix`, `tls`, `dispatcher`, …) have no effect.
+   * After five minutes without traffic on the connection, reading the body fails.
    *
    * @param key a tenant's key, as for `ensure`
-   * @throws {EgressDeniedError} when it is refused
-   * @throws {TypeError} (`ERR_RUNTIME_EGRESS_FAILED`) when it fails as any request may: no such host, no connection, a
-   * certificate that does not fit, more than 20 redirects
-   * @throws {TypeError} (`ERR_RUNTIME_INVALID_KEY`) when `key` is none
+   * @throws {EgressDeniedError} when the guard refuses the request
+   * @throws {TypeError} (`ERR_RUNTIME_EGRESS_FAILED`) when it fails as any request may: no such
+   * host, no connection, a certificate that is not valid, more than 20 redirects
+   * @throws {TypeError} (`ERR_RUNTIME_INVALID_KEY`) for an invalid key
    * @throws the reason of `signal` once that is aborted, at any stage
    *
    * @example
@@ -1087,9 +1190,9 @@ export type EgressGuard = {
    */
   fetch: (key: string, input: string | URL | Request, init?: RequestInit) => Promise<Response>;
   /**
-   * A `fetch` that is bound to a tenant, to be handed to code that takes one.
+   * A `fetch` that is bound to a tenant, for code that takes one.
    *
-   * @throws {TypeError} (`ERR_RUNTIME_INVALID_KEY`) when `key` is none
+   * @throws {TypeError} (`ERR_RUNTIME_INVALID_KEY`) for an invalid key
    *
    * @example
    * ```ts
@@ -1099,7 +1202,10 @@ export type EgressGuard = {
   fetchFor: (key: string) => FetchLike;
   /** What a tenant has used within the window. Zeros when there is no `budget`. */
   usage: (key: string) => { requests: number; bytes: number };
-  /** Forgets what a tenant has used, or without a key what all have: their budget is whole again. */
+  /**
+   * Forgets what a tenant has used, or all tenants without a key: the whole budget is available
+   * again.
+   */
   reset: (key?: string) => void;
   /** Counters of the whole guard. */
   metrics: () => EgressGuardMetrics;
@@ -1114,14 +1220,14 @@ export type EgressGuard = {
  * - `host`: a name that the lists do not admit, or that of a cloud metadata service
  * - `address`: an address that is not public, given as such or behind a name
  * - `requests-budget`, `bytes-budget`: too much within the window
- * - `not-allowed`: in place of the first five, from a guard that was told something in the words of the TypeScript package
- *   (`budgets`, `onDeny`, `fetchImpl`, `now`, a function `allow`) and nothing in its own (`budget`, `onDenied`, `deny`,
- *   `only`, a list `allow`)
+ * - `not-allowed`: in place of the first five, from a guard that was given options of the
+ *   TypeScript package (`budgets`, `onDeny`, `fetchImpl`, `now`, a function `allow`) and none of
+ *   its own (`budget`, `onDenied`, `deny`, `only`, a list `allow`)
  */
 export type EgressDenialReason =
   'scheme' | 'credentials' | 'port' | 'host' | 'address' | 'requests-budget' | 'bytes-budget' | 'not-allowed';
 
-/** The egress guard refused a request, or cut its body off. */
+/** The egress guard refused a request, or cut off its body. */
 export class EgressDeniedError extends Error {
   /** For tests of your own. */
   constructor(info: EgressDenyInfo);
@@ -1131,28 +1237,37 @@ export class EgressDeniedError extends Error {
   readonly key: string;
   /** The same as `key`. */
   readonly tenant: string;
-  /** The URL that was refused, without user name and password: that of the redirect, if one led there. */
+  /**
+   * The URL that was refused, without user name and password: that of the redirect, if one led
+   * there.
+   */
   readonly url: string;
   readonly reason: EgressDenialReason;
   /** With reason `address`: the address that is denied. */
   readonly address?: string;
-  /** With a budget: how long until there is room. Absent when the request is larger than the whole budget. */
+  /**
+   * With a budget: how long until there is room. Absent when the request is larger than the whole
+   * budget.
+   */
   readonly retryAfterMs?: number;
 }
 
 /**
- * Saves a tenant's process with all its memory, and makes a process of it again later. One image is kept for a key;
- * a rejected promise is an operation that failed. `execCheckpointDriver` makes one out of two commands.
+ * Saves a tenant's process with all its memory as an image, and restores a process from it later.
+ * One image is kept for each key. An operation that failed rejects. `execCheckpointDriver` makes a
+ * driver of two commands.
  */
 export type CheckpointDriver = {
   /**
-   * Saves the process tree of `pid` as the image of `key`, in place of an older one. `false`: it could not be done,
-   * nothing was saved, and an older image is as it was. The process is ended afterwards, if it has not ended.
+   * Saves the process tree of `pid` as the image of `key`, in place of an older one. `false`:
+   * nothing was saved, and an older image is as it was. The runtime ends the process afterwards,
+   * if it has not ended.
    */
   checkpoint: (args: { key: string; pid: number }) => Promise<boolean>;
   /**
-   * Makes a process of the image of `key`, which is kept. `null`: there is no image, or it could not be done. Only a
-   * process that was started by this very call is taken: the pid of any other belongs to somebody else.
+   * Restores a process from the image of `key`, and keeps the image. `null`: there is no image, or
+   * it could not be restored. The runtime accepts only a process that this call has started: any
+   * other pid is another process's.
    */
   restore: (args: { key: string }) => Promise<{ pid: number } | null>;
   /** Removes the image of `key`, if there is one. */
@@ -1164,42 +1279,45 @@ export type CheckpointDriver = {
 /**
  * What `execCheckpointDriver` takes.
  *
- * In every part of the two commands, the program's name included, `{key}` stands for the tenant's key, `{pid}` for the
- * process to be saved (in `restoreCommand`: the one that was saved) and `{dir}` for the absolute path of the image's
- * directory, the same when it is restored as when it was saved. What is filled in is not looked at again; other words
- * in braces stay as they are.
+ * In every part of the two commands, the program's name included, `{key}` stands for the tenant's
+ * key, `{pid}` for the process to be saved (in `restoreCommand`: the one that was saved) and
+ * `{dir}` for the absolute path of the image's directory, the same when it is restored as when it
+ * was saved. Braces in the values are not replaced again; other words in braces stay as they are.
  *
- * There is no shell. If you run one, hand the key to its script as an argument, since keys may contain anything that a
- * shell acts upon: `['sh', '-c', 'save "$1"', 'sh', '{key}']`. A key may also begin with `-`.
+ * There is no shell. If you run one, pass the key to its script as an argument, since keys may
+ * contain characters that a shell interprets: `['sh', '-c', 'save "$1"', 'sh', '{key}']`. A key
+ * may also begin with `-`.
  *
  * The commands have the host's user, environment and working directory, and no standard input.
  */
 export type ExecCheckpointDriverOptions = {
   /**
-   * Saves the process `{pid}` in the directory `{dir}`, which is there and empty. It has done so if it ends with 0.
-   * What the process does after that is not in the image.
+   * Saves the process `{pid}` in the directory `{dir}`, which exists and is empty. Exit code 0
+   * means that it did. What the process does after that is not in the image.
    */
   checkpointCommand: readonly string[];
   /**
-   * Makes a process of what is in `{dir}` and prints, on a line of its own on its standard output,
-   * `RESTORED_PID=<n>`: the last thing to do. It may end then, with 0, or stay for as long as the process lives; its
-   * output is read, and thrown away, until nobody has it open.
+   * Restores a process from `{dir}` and then, as the last thing, prints `RESTORED_PID=<n>` on a
+   * line of its own on its standard output. It may end then, with 0, or run for as long as the
+   * process lives; its output is read, and thrown away, until the last process has closed it.
    */
   restoreCommand: readonly string[];
   /**
-   * Where the images are, a directory for each key. Made when it is needed, for the host's user alone: an image holds
-   * all that its tenant had in memory. One host process at a time may use it. A relative path is taken from the host's
-   * working directory when the driver is made.
+   * Where the images are, a directory for each key. Created when it is needed, accessible to the
+   * host's user only: an image holds all that its tenant had in memory. One host process at a time
+   * may use it. A relative path is taken from the host's working directory when the driver is
+   * created.
    */
   imageDir: string;
   /**
-   * A command that takes longer is killed with its process group, and the call rejects. `Infinity`: no limit. Default
-   * 60 000.
+   * A command that takes longer is killed with its process group, and the call rejects.
+   * `Infinity`: no limit. Default 60 000.
    */
   timeoutMs?: number;
   /**
-   * Told of every checkpoint, restore and drop that failed, before its promise settles: which command, how it ended,
-   * and the last lines of its standard error. What it throws breaks nothing. By default a warning of the process.
+   * Called for every checkpoint, restore and drop that failed, before its promise settles. The
+   * error has the command, how it ended, and the last lines of its standard error. What it throws
+   * breaks nothing. By default `process.emitWarning` is called.
    */
   onError?: (error: RuntimeError) => void;
 };
@@ -1207,16 +1325,18 @@ export type ExecCheckpointDriverOptions = {
 /**
  * A `CheckpointDriver` that runs a command to save a process and another one to restore it.
  *
- * A command that ends with anything other than 0 is told to `onError`, and the call resolves with `false` or `null`.
- * Operations on one key wait for each other. An image that counts is whole, also after the host was killed or lost its
- * power, and it is never another key's.
+ * When a command ends with anything other than 0, `onError` is called, and the call resolves with
+ * `false` or `null`. Operations on one key wait for each other. The image that is restored is
+ * always whole, also after the host was killed or lost its power, and it is never another key's.
  *
- * A host that is killed leaves a command that it was running behind; that command ends by itself, and what it saved does
- * not count. A `restoreCommand` that fails or takes too long after it made a process must end that process itself.
+ * A command that runs while its host is killed goes on to its end; the image that it saves is not
+ * used. A `restoreCommand` that fails or takes too long after it started a process must end that
+ * process itself.
  *
- * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on bad options, naming the option. The driver's methods reject with
- * `ERR_RUNTIME_INVALID_KEY`, or with `ERR_RUNTIME_CHECKPOINT` when a command could not be started, took too long, or
- * named no pid, several, or one that cannot be a tenant's (less than 2, or the host's own).
+ * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on invalid options, naming the option. The
+ * driver's methods reject with `ERR_RUNTIME_INVALID_KEY`, or with `ERR_RUNTIME_CHECKPOINT` when a
+ * command could not be started, took too long, or named no pid, several, or one that cannot be a
+ * tenant's (less than 2, or the host's own).
  *
  * @example
  * ```ts

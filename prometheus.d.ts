@@ -1,8 +1,8 @@
 /**
- * What a runtime does, for Prometheus: with `prom-client` or without.
+ * A runtime's metrics for Prometheus, with `prom-client` or without.
  *
- * Every metric's name begins with `absolute_runtime_`; seconds and bytes are the units. The number of series does not
- * depend on the number of tenants, unless `perTenant` asks for it.
+ * Every metric's name begins with `absolute_runtime_`; seconds and bytes are the units. The number
+ * of series does not depend on the number of tenants, unless `perTenant` asks for it.
  *
  * | metric | type | labels | |
  * |---|---|---|---|
@@ -34,9 +34,11 @@
 import type { Runtime, RuntimeOptions } from './index.js';
 
 /**
- * Creates a collector. It counts from the moment that a runtime is attached, and does nothing until somebody scrapes.
+ * Creates a collector. It counts a runtime's events from the moment that the runtime is attached,
+ * and reads its tenants only when metrics are scraped.
  *
- * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on bad options, naming the option by its path
+ * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on invalid options, naming the option by its
+ * path
  *
  * @example
  * ```ts
@@ -59,18 +61,23 @@ import type { Runtime, RuntimeOptions } from './index.js';
  */
 export function createRuntimeCollector(options?: RuntimeCollectorOptions): RuntimeCollector;
 
-/** Everything is optional. */
+/** What `createRuntimeCollector` takes. Everything is optional. */
 export type RuntimeCollectorOptions = {
   /** What every metric's name begins with. Default `absolute_runtime_`. */
   prefix?: string;
-  /** Put on every series, such as `{ pool: 'eu-1' }`. Not `key`, `le`, `reason` or `state`. Default none. */
+  /**
+   * Put on every series, such as `{ pool: 'eu-1' }`. Not `key`, `le`, `reason` or `state`. Default
+   * none.
+   */
   labels?: Readonly<Record<string, string>>;
   /**
-   * Adds series for single tenants, labelled by `key`: off by default, for each costs Prometheus memory.
+   * Adds series for single tenants, labelled by `key`. Off by default, because each series costs
+   * Prometheus memory.
    *
-   * When more than `max` tenants are alive, those get series that use most, by the larger of a tenant's share of all
-   * CPU time and its share of all memory; `tenants_without_series` says how many are left out, and what they use is
-   * in the totals. Series of tenants that are gone disappear.
+   * When more than `max` tenants are alive, the ones that use most get series, by the larger of a
+   * tenant's share of all CPU time and its share of all memory; `tenants_without_series` says how
+   * many are left out, and the totals include what they use. Series of tenants that are gone
+   * disappear.
    */
   perTenant?: {
     /** For how many tenants at most, in each runtime. */
@@ -83,14 +90,17 @@ export type RuntimeCollectorOptions = {
 /** A plain object: its methods need no `this`. */
 export type RuntimeCollector = {
   /**
-   * Creates a runtime with the collector listening, and returns it. Your own `onMetrics` and `onTransition` go on as
-   * they are. Observations are on, as they are with an `onMetrics`: `observeIntervalMs` sets how often.
+   * Creates a runtime whose events the collector counts, and returns it. Your own `onMetrics` and
+   * `onTransition` are called as without it. Observations are on, as with an `onMetrics`:
+   * `observeIntervalMs` sets how often.
    *
-   * @param create what creates it: `createRuntime`, or a function of yours that passes the options on
+   * @param create what creates it: `createRuntime`, or a function of yours that passes the options
+   * on
    * @param options the runtime's
-   * @param labels tell this runtime's series from those of others on the same collector. Default none.
-   * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) when another attached runtime has the same labels, or `create`
-   * returns no runtime; and what `create` throws
+   * @param labels tell this runtime's series from those of others on the same collector. Default
+   * none.
+   * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) when another attached runtime has the same
+   * labels, or `create` returns no runtime; and what `create` throws
    *
    * @example Two pools in one process:
    * ```ts
@@ -104,15 +114,16 @@ export type RuntimeCollector = {
     labels?: Readonly<Record<string, string>>,
   ) => R;
   /**
-   * Forgets a runtime: its series disappear, and its labels are free. One that is disposed is still shown until then,
-   * so that its last numbers are scraped. One that is not attached: nothing happens.
+   * Forgets a runtime: its series disappear, and its labels can be used again. A disposed runtime
+   * is shown until then, so that its last numbers are scraped. For a runtime that is not attached
+   * nothing happens.
    */
   detach: (runtime: ObservedRuntime) => void;
   /**
-   * All metrics as text, and the content type to send along: OpenMetrics 1.0 if `accept` asks for it, and otherwise
-   * Prometheus's text format 0.0.4.
+   * All metrics as text, and the content type to send along: OpenMetrics 1.0 if `accept` asks for
+   * it, and otherwise Prometheus's text format 0.0.4.
    *
-   * @param accept the `Accept` header of whoever asks
+   * @param accept the `Accept` header of the request
    *
    * @example With Node's server:
    * ```ts

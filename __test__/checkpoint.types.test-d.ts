@@ -1,4 +1,5 @@
-// What the types of the checkpoint driver must accept, infer and reject. `tsc` checks this file; nothing runs it.
+// What the types of the checkpoint driver must accept, infer and reject. `tsc` checks this file;
+// nothing runs it.
 import {
   execCheckpointDriver,
   type CheckpointDriver,
@@ -9,7 +10,7 @@ import {
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function assertType<_T extends true>(): void {}
 
-// Two commands and a place are enough; commands may be read-only.
+// Two commands and a directory are enough; commands may be read-only arrays.
 const checkpointCommand = ['criu', 'dump', '-t', '{pid}', '-D', '{dir}'] as const;
 const restoreCommand = ['restore', '{dir}'];
 const required: ExecCheckpointDriverOptions = { checkpointCommand, restoreCommand, imageDir: 'images' };
@@ -33,7 +34,7 @@ execCheckpointDriver({ ...required, shell: true });
 // @ts-expect-error options are required
 execCheckpointDriver();
 
-// What it can do.
+// The methods of a driver.
 assertType<Equal<keyof CheckpointDriver, 'checkpoint' | 'restore' | 'drop' | 'has'>>();
 const saved = driver.checkpoint({ key: 'app', pid: 7 });
 assertType<Equal<typeof saved, Promise<boolean>>>();
@@ -46,7 +47,7 @@ assertType<Equal<typeof there, Promise<boolean>>>();
 // @ts-expect-error a pid is needed
 void driver.checkpoint({ key: 'app' });
 
-// Anybody can write one.
+// A driver written by hand fits.
 const inMemory = new Map<string, number>();
 const own: CheckpointDriver = {
   checkpoint: async ({ key, pid }) => inMemory.set(key, pid).has(key),

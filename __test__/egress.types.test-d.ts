@@ -1,4 +1,5 @@
-// What the egress guard's types must accept, infer and reject. `tsc` checks this file; nothing runs it.
+// What the egress guard's types must accept, infer and reject. `tsc` checks this file; nothing
+// runs it.
 import { lookup } from 'node:dns/promises';
 import {
   createEgressGuard,

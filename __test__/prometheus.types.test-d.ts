@@ -40,7 +40,7 @@ createRuntimeCollector({ perTenants: { max: 1 } });
 const ours: PromClientRegistry = { registerMetric: () => {}, getSingleMetric: () => undefined };
 createRuntimeCollector({ registers: [ours] });
 
-// Runtimes: what is created comes back, and the options are a runtime's.
+// Runtimes: attach returns what create made, and takes a runtime's options.
 const runtime = collector.attach(createRuntime, { source, onTransition: () => {} }, { pool: 'apps' });
 assertType<Equal<typeof runtime, Runtime>>();
 const observed: ObservedRuntime = runtime;

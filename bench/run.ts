@@ -22,7 +22,7 @@ const { values: options, words: names } = readArguments({
     update: { type: 'boolean', default: false },
   },
   words: { kind: 'scenario', known: [...scenarios.map(({ name }) => name), 'instructions'] },
-  mostWords: Infinity,
+  maxWords: Infinity,
 });
 
 if (names.includes('instructions')) {
@@ -55,12 +55,12 @@ async function measure(chosen: readonly Scenario[]): Promise<void> {
 
 async function measureScenario(
   scenario: Scenario,
-  mostRounds: number,
+  maxRounds: number,
   nodeWorker: string | undefined,
 ): Promise<Measured> {
   const samples: Record<string, (Sample | undefined)[]> = {};
   const problems = new Map<string, string>();
-  const count = Math.min(mostRounds, scenario.mostRounds ?? mostRounds);
+  const count = Math.min(maxRounds, scenario.maxRounds ?? maxRounds);
   console.log(`━━ ${scenario.name}: ${scenario.title.replaceAll('`', '')}`);
   for (let round = 0; round < count; round += 1) {
     for (const subject of [...Object.keys(scenario.subjects), ...(options.before ? ['before'] : [])]) {

@@ -1,5 +1,5 @@
-// One measured process: one scenario, one subject, one round. Prints its sample as JSON. It can be run alone, under a
-// profiler say: `bun bench/worker.ts log-lines ours`.
+// The measured process: one scenario, one subject, one round. Prints its sample as JSON. Can be
+// run alone, under a profiler for example: `bun bench/worker.ts log-lines ours`.
 import { scenarios } from './scenarios.ts';
 import { NotPossible } from './lib/scenario.ts';
 
@@ -14,7 +14,8 @@ try {
   if (!(error instanceof NotPossible)) throw error;
   print({ notPossible: error.message });
 }
-// Whatever the pool still holds ends with this process; `dispose` is measured where it is meant to be.
+// Exits without `dispose`, which is measured in scenarios of its own: tenants end with this
+// process.
 process.exit();
 
 function print(result: object): void {

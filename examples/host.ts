@@ -32,7 +32,7 @@ console.log(`
 
 let stopping = false;
 async function stop(): Promise<void> {
-  // Ctrl-C may reach us twice: from the terminal, and passed on by npm.
+  // Ctrl-C may arrive twice: from the terminal, and passed on by npm.
   if (stopping) return;
   stopping = true;
   const { total } = demo.runtime.stats();

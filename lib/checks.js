@@ -1,15 +1,18 @@
-/** Small checks of what users hand over, for all parts of the package. Each throws an error that names the option. */
+/**
+ * Checks of users' values, for all parts of the package. Each throws an error that names the
+ * option.
+ */
 import { invalidKey, invalidOption, unreadable } from './errors.js';
 
 /**
- * The fields of an object that a user gave, each read once, so that whatever it is (a proxy, an object with getters) it
- * cannot give another answer later, nor throw anything that does not name the option. A field that is none is refused: a
- * misspelt option must not pass for one that was left out.
+ * Copies the fields of a user's object. Each is read once: a proxy or a getter could give another
+ * value the second time, and what it throws becomes an error that names the option. An unknown
+ * field is refused, so that a misspelt option does not pass for one that was left out.
  * @template {object} T
- * @param {string} path of the option that the object is; empty for the options themselves
+ * @param {string} path the path of the object among the options; empty for the options themselves
  * @param {T} value
- * @param {readonly (keyof T & string)[]} names of all fields that there are
- * @param {readonly (keyof T & string)[]} [wanted] those that are read, all by default
+ * @param {readonly (keyof T & string)[]} names of all known fields
+ * @param {readonly (keyof T & string)[]} [wanted] the fields to read; by default all
  * @returns {T}
  */
 export function fieldsOf(path, value, names, wanted = names) {
@@ -32,7 +35,11 @@ export function fieldsOf(path, value, names, wanted = names) {
   return fields;
 }
 
-/** @param {string} inside what it is in, with a dot @param {string} name @param {readonly string[]} names */
+/**
+ * @param {string} inside the path of its object, with a dot at the end
+ * @param {string} name
+ * @param {readonly string[]} names
+ */
 function unknownOption(inside, name, names) {
   const near = nearest(name, names);
   const hint = near === undefined ? `; there are ${names.join(', ')}` : `; did you mean ${inside}${near}?`;
@@ -40,7 +47,8 @@ function unknownOption(inside, name, names) {
 }
 
 /**
- * What `read` makes of a value. What cannot be looked into (a revoked proxy, say) is refused as well.
+ * Calls `read`. If looking into the value throws (a revoked proxy does), the error names the
+ * option.
  * @template T
  * @param {string} path
  * @param {(path: string, value: unknown) => T} read
@@ -56,8 +64,8 @@ export function readAt(path, value, read) {
 }
 
 /**
- * `node:path` would do the same, but a host written for Bun may have no use for it, and loading it takes longer than all
- * of this package.
+ * Makes a path absolute and normal, as `resolve` of `node:path` does. That is not imported: a host
+ * written for Bun may not need it, and loading it takes longer than loading all of this package.
  * @param {string} path of the option
  * @param {unknown} value
  * @returns {string} absolute, without `.`, `..` and a slash at its end
@@ -74,13 +82,17 @@ export function directoryAt(path, value) {
   return `/${segments.join('/')}`;
 }
 
-/** More than any program is given: what is longer is no command, and would only take long to copy. */
-const MOST_ARGUMENTS = 10_000;
+/** More arguments than any program gets. A longer array is refused: to copy it would take long. */
+const MAX_ARGUMENTS = 10_000;
 
-/** @param {string} path of the option @param {unknown} value @returns {readonly string[]} a copy */
+/**
+ * @param {string} path of the option
+ * @param {unknown} value
+ * @returns {readonly string[]} a copy
+ */
 export function commandAt(path, value) {
   const isArgument = (/** @type {unknown} */ part) => typeof part === 'string' && !part.includes('\0');
-  const parts = copyOf(value, MOST_ARGUMENTS);
+  const parts = copyOf(value, MAX_ARGUMENTS);
   if (parts === undefined || parts.length === 0 || !parts.every(isArgument) || parts[0] === '') {
     throw invalidOption(`${path} must be a non-empty array of strings, got ${shown(value)}`);
   }
@@ -88,8 +100,9 @@ export function commandAt(path, value) {
 }
 
 /**
- * A copy of an array, without holes, which `every` would pass over; undefined if it is none, or too long. By its length
- * and not by its iterator, which may be the user's and never end.
+ * Copies an array; undefined if the value is no array, or is too long. Holes become undefined,
+ * which `every` does not skip. The length is used and not the iterator, which a user could replace
+ * by an endless one.
  * @param {unknown} value
  * @param {number} most
  * @returns {unknown[] | undefined}
@@ -101,8 +114,8 @@ export function copyOf(value, most) {
 }
 
 /**
- * Why this cannot be a variable of a tenant's environment, to be read after where it came from. One that is undefined is
- * left out.
+ * Why this cannot be a variable of a tenant's environment; undefined if it can. The text continues
+ * the option's path. An undefined value is fine: the variable is left out.
  * @param {string} name
  * @param {unknown} value
  * @returns {string | undefined}
@@ -118,11 +131,12 @@ export function problemOfVariable(name, value) {
 }
 
 /**
+ * A number option.
  * @template {number | undefined} D
  * @param {string} path
  * @param {unknown} value
  * @param {D} byDefault
- * @param {number} [least] without it, 0 or less turns something off
+ * @param {number} [least] left out where 0 or less turns something off
  * @returns {number | D}
  */
 export function number(path, value, byDefault, least = -Infinity) {
@@ -132,12 +146,13 @@ export function number(path, value, byDefault, least = -Infinity) {
 }
 
 /**
+ * A whole-number option; Infinity is one, too.
  * @template {number | undefined} D
  * @param {string} path
  * @param {unknown} value
  * @param {D} byDefault
  * @param {number} least
- * @returns {number | D} Infinity, too
+ * @returns {number | D}
  */
 export function wholeNumber(path, value, byDefault, least) {
   if (value === undefined) return byDefault;
@@ -153,11 +168,12 @@ function notNumber(path, value, what, least) {
 }
 
 /**
+ * An option that may be left out; otherwise it must fit.
  * @template T
  * @param {string} path
  * @param {T} value
  * @param {(value: unknown) => boolean} fits
- * @param {string} what
+ * @param {string} what the option must be, for the error's message
  * @returns {T}
  */
 export function optional(path, value, fits, what) {
@@ -178,10 +194,14 @@ export const isTracerProvider = (value) => isFunction(value?.getTracer);
 /** @param {unknown} value */
 export const isRecord = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** How much of an array is shown. */
+/** How many of an array's entries a message shows. */
 const SHOWN_ENTRIES = 10;
 
-/** A value as it is written in code, short; never an error of its own. @param {unknown} value @returns {string} */
+/**
+ * A value for an error message, shortened; never throws.
+ * @param {unknown} value
+ * @returns {string}
+ */
 export function shown(value) {
   try {
     if (!Array.isArray(value)) return shownOne(value);
@@ -193,27 +213,31 @@ export function shown(value) {
   }
 }
 
-/** What is in it is not: it may be itself. @param {unknown} value */
+/** An array within an array is only named: it may contain itself. @param {unknown} value */
 function shownOne(value) {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
   if (typeof value === 'function') return 'a function';
   return Array.isArray(value) ? 'an array' : plain(value);
 }
 
-/** @param {unknown} value @returns {string} */
+/**
+ * A value that is neither an array nor a function, for an error message.
+ * @param {unknown} value
+ * @returns {string}
+ */
 export function plain(value) {
   return typeof value === 'object' && value !== null ? 'an object' : String(value).slice(0, 80);
 }
 
 /**
- * The nearest of some words, if one is near enough to be meant: one letter in three may differ, two in a short word, and
- * upper and lower case do not count.
+ * The nearest of some words, if it is near enough to be meant: one letter in three may differ, or
+ * two in a short word. Case does not count.
  * @param {string} word
  * @param {readonly string[]} words
  * @returns {string | undefined}
  */
 export function nearest(word, words) {
-  const meant = word.slice(0, LONGEST_WORD).toLowerCase();
+  const meant = word.slice(0, MAX_WORD_LENGTH).toLowerCase();
   /** @type {string | undefined} */
   let best;
   let least = Infinity;
@@ -224,12 +248,19 @@ export function nearest(word, words) {
   return best;
 }
 
-/** Longer than every word that there is to be meant. */
-const LONGEST_WORD = 100;
+/**
+ * Longer than every known word. The rest of a longer one is ignored: comparing it would take long.
+ */
+const MAX_WORD_LENGTH = 100;
 
-/** How many letters must be added, removed or changed, or swapped with the next one. @param {string} from @param {string} to */
+/**
+ * The edit distance: letters added, removed, changed, or swapped with the next one.
+ * @param {string} from
+ * @param {string} to
+ */
 function changesBetween(from, to) {
-  /** The changes from the first letters of `from` to each beginning of `to`; the row before; and the one before that. */
+  // The distances from the first `i` letters of `from` to each prefix of `to`, for `i` and the two
+  // before it.
   let row = Array.from({ length: to.length + 1 }, (_, length) => length);
   let before = row;
   let beforeThat = row;
@@ -250,14 +281,14 @@ function changesBetween(from, to) {
   return /** @type {number} */ (row[to.length]);
 }
 
-/** @param {string} path absolute */
+/** The parent directory. @param {string} path absolute @returns {string} */
 export const parentOf = (path) => path.slice(0, path.lastIndexOf('/')) || '/';
 
-const LONGEST_KEY_BYTES = 512;
+const MAX_KEY_BYTES = 512;
 
 /**
- * Throws unless `key` is one or more ordinary path segments, such as `app` or `org/app`: anything else could name a
- * directory outside the root, or two names for the same one.
+ * Throws unless `key` is one or more ordinary path segments, such as `app` or `org/app`: any other
+ * text could name a directory outside the root, or be a second name of one inside it.
  * @param {unknown} key
  * @returns {asserts key is string}
  */
@@ -268,11 +299,11 @@ export function assertKey(key) {
 
 /** @param {unknown} key @returns {string | undefined} */
 function problemOf(key) {
-  // What most keys are: one look is enough.
+  // The fast path for most keys.
   if (typeof key === 'string' && /^[a-z0-9_-]{1,100}$/i.test(key)) return undefined;
   if (typeof key !== 'string') return `must be a string, got ${key === null ? 'null' : typeof key}`;
   if (key === '') return 'must not be empty';
-  if (Buffer.byteLength(key) > LONGEST_KEY_BYTES) return `must not be longer than ${LONGEST_KEY_BYTES} bytes`;
+  if (Buffer.byteLength(key) > MAX_KEY_BYTES) return `must not be longer than ${MAX_KEY_BYTES} bytes`;
   if (/[\p{Cc}]/u.test(key)) return 'must not contain control characters';
   if (/\p{Surrogate}/u.test(key)) return 'must be well-formed Unicode';
   if (key.includes('\\')) return 'must not contain a backslash';

@@ -1,10 +1,14 @@
-/** Every error of ours: its message, its code, its fields. The one place where refusals become words. */
+/** All errors of this package: their messages, codes and fields are defined here only. */
 
-/** On every error of ours. In the registry of symbols, since users may have several copies of these classes. */
+/**
+ * Marks every error of this package. A registered symbol, as a program may load several copies of
+ * it.
+ */
 const BRAND = Symbol.for('@absolutejs/runtime.error');
 
 /**
- * Whether an error is one of ours, and of this code if one is given; whichever copy of the package, or realm, made it.
+ * Whether an error is one of this package's, and has this code if one is given. It may come from
+ * another copy of the package, or from another realm.
  * @param {unknown} error
  * @param {string} [code]
  * @returns {error is any}
@@ -14,17 +18,17 @@ export function isRuntimeError(error, code) {
     const { [BRAND]: isOurs, code: its } = /** @type {any} */ (error);
     return isOurs === true && typeof its === 'string' && (code === undefined || its === code);
   } catch {
-    // Nothing, or what cannot be looked into.
+    // null, undefined, or a value whose properties throw when they are read.
     return false;
   }
 }
 
-/** @template {object} E @param {E} error or what errors inherit from @returns {E} */
+/** @template {object} E @param {E} error or a prototype of errors @returns {E} */
 const branded = (error) => Object.defineProperty(error, BRAND, { value: true });
 
 /**
- * A spawned process ended before it was ready, or its start was stopped before there was one. The message ends with the last
- * lines of its output, or says so.
+ * A process ended before it was ready, or its start was stopped before there was a process. The
+ * message ends with the last lines of its output, or says that there was no process.
  */
 export class RuntimeExitedBeforeReadyError extends Error {
   /**
@@ -43,7 +47,7 @@ export class RuntimeExitedBeforeReadyError extends Error {
 
 branded(RuntimeExitedBeforeReadyError.prototype);
 
-/** There was no process that could have exited. */
+/** Ends the message if there was no process that could have exited. */
 const CALLED_OFF = ': it was stopped before it was started';
 
 /** @param {string} key @param {number | null} exitCode */
@@ -53,9 +57,10 @@ function exitedEarlyMessage(key, exitCode) {
 }
 
 /**
+ * Makes an error one of this package's.
  * @template {Error} E
  * @param {E} error
- * @param {string} code
+ * @param {string} code without `ERR_RUNTIME_`
  * @param {Record<string, unknown>} [fields]
  */
 function withCode(error, code, fields) {
@@ -67,7 +72,7 @@ export const invalidOption = (message, options) =>
   withCode(new TypeError(message, options), 'INVALID_OPTION');
 
 /**
- * What was thrown while the options of a call were read, with the key that the call is about.
+ * `unreadable` for the options of a call: the error carries the call's key.
  * @param {unknown} key
  * @param {string} path
  * @param {unknown} thrown
@@ -79,7 +84,8 @@ export function unreadableFor(key, path, thrown) {
 }
 
 /**
- * What was thrown while an option was read: a refusal of ours, or what a getter or a proxy of the user's has thrown.
+ * The error for what was thrown while an option was read: one of this package's as it is; what a
+ * user's getter or proxy threw becomes an `ERR_RUNTIME_INVALID_OPTION`.
  * @param {string} path of the option
  * @param {unknown} thrown
  */
@@ -108,7 +114,11 @@ export function checkpointFailed(message, fields) {
   return branded(Object.assign(new Error(message), error, fields));
 }
 
-/** What is loaded late is missing, or cannot be read. @param {unknown} cause @param {string} [key] of the call */
+/**
+ * A part of the package that is loaded on demand is missing, or cannot be read.
+ * @param {unknown} cause
+ * @param {string} [key] of the call
+ */
 export const partNotLoaded = (cause, key) =>
   unsupported(
     `@absolutejs/runtime cannot load a part of itself: ${textOf(cause)}. If it is not there, reinstall the package, or let ` +
@@ -118,7 +128,7 @@ export const partNotLoaded = (cause, key) =>
   );
 
 /**
- * What `load` imports with the first call that needs it. If that failed, the next call tries again.
+ * Imports a part with the first call that needs it. If that failed, the next call tries again.
  * @template T
  * @param {() => Promise<T>} load
  * @returns {(key: string) => Promise<T>} rejects with the key of the call
@@ -141,24 +151,20 @@ export function createPart(load) {
 export const unsupported = (message, cause, fields) =>
   withCode(new Error(message, { cause }), 'UNSUPPORTED', fields);
 
-/**
- * Why a start or a stop failed. `text` is what a user's function threw in words, why nothing was started, what was found
- * instead of an answer, who listens on the port, or which calls of `kill` are pending.
- * @typedef {{ kind: FailureKind, exitCode: number | null, signal: string | undefined, uptimeMs: number, text: string }} Failure
- * @typedef {'notStarted' | 'exitedEarly' | 'readinessTimedOut' | 'readinessDenied' | 'spawnThrew' | 'readinessThrew' | 'killThrew' | 'stopTimedOut' | 'calledOff' | 'unsupported' | 'portTaken' | 'noPort' | 'crashedSoon'} FailureKind
- */
+/** Why a start or a stop failed. @typedef {import('./bridge/records.js').Failure} Failure */
 
 /**
- * What a failure looks like in one line.
+ * A failure in one line.
  * @param {string} key
  * @param {Failure} failure
+ * @param {string} [pending] calls of the user's `kill` that have not settled
  * @returns {string}
  */
-export function failureText(key, failure) {
+export function failureText(key, failure, pending = '') {
   switch (failure.kind) {
     case 'notStarted':
     case 'unsupported':
-      return `Tenant "${key}" could not be started: ${failure.text}`;
+      return `Tenant "${key}" could not be started: ${failure.reason}`;
     case 'exitedEarly':
       return exitedEarlyMessage(key, failure.exitCode);
     case 'calledOff':
@@ -168,39 +174,46 @@ export function failureText(key, failure) {
       return `Runtime process for "${key}" exited with ${how} ${failure.uptimeMs} ms after it was ready`;
     }
     case 'readinessTimedOut':
-      return `Tenant readiness timed out ${failure.text}`;
+      return `Tenant readiness timed out ${failure.found}`;
     case 'portTaken':
-      return `Tenant "${key}" was not started: ${failure.text}, which was to be the tenant's own; the next start gets another port`;
+      return `Tenant "${key}" was not started: ${failure.by}, which was to be the tenant's own; the next start gets another port`;
     case 'noPort':
       return `Tenant "${key}" was not started: no TCP port is free, see /proc/sys/net/ipv4/ip_local_port_range`;
+    case 'noBun':
+      return (
+        `there is no bun on PATH (${failure.path ?? 'not set'}), and this host (${process.execPath}), which was made by ` +
+        '`bun build --compile`, cannot take its place: install Bun beside it, or give `command` the path of one'
+      );
     case 'readinessDenied':
       return `Tenant "${key}" is not ready: its readiness check said no`;
-    case 'stopTimedOut':
-      return `Tenant "${key}" could not be stopped: its process did not exit after kill("SIGKILL")${failure.text}`;
-    case 'spawnThrew':
-    case 'readinessThrew':
-    case 'killThrew':
+    case 'stopTimedOut': {
+      const text = `Tenant "${key}" could not be stopped: its process did not exit after kill("SIGKILL")`;
+      return pending === '' ? text : `${text}; still pending: its own ${pending}`;
+    }
+    case 'thrown':
       return failure.text;
   }
 }
 
 /**
- * The error that callers of a failed start or stop get. What a user's function threw is passed on as it is.
+ * The error that callers of a failed start or stop get: what a user's function threw is passed on
+ * as the same value.
  * @param {string} key
  * @param {Failure} failure
- * @param {{ thrown?: unknown, output?: string }} known
+ * @param {{ thrown?: unknown, output?: string, pending?: string }} known
  * @returns {unknown}
  */
-export function failureError(key, failure, { thrown, output = '' }) {
-  const text = failureText(key, failure);
+export function failureError(key, failure, { thrown, output = '', pending }) {
+  const text = failureText(key, failure, pending);
   switch (failure.kind) {
     case 'exitedEarly': {
       const error = new RuntimeExitedBeforeReadyError(key, failure.exitCode, output && `\n${output}`);
-      return failure.signal === undefined ? error : Object.assign(error, { signal: failure.signal });
+      return failure.signal === null ? error : Object.assign(error, { signal: failure.signal });
     }
     case 'calledOff':
       return new RuntimeExitedBeforeReadyError(key, null, CALLED_OFF);
     case 'notStarted':
+    case 'noBun':
       return withCode(new Error(text), 'SPAWN', { key });
     case 'unsupported':
       return unsupported(text, undefined, { key });
@@ -214,17 +227,15 @@ export function failureError(key, failure, { thrown, output = '' }) {
       return withCode(new Error(text), 'NO_PORT', { key });
     case 'stopTimedOut':
       return withCode(new Error(text), 'STOP_TIMEOUT', { key });
-    case 'spawnThrew':
-    case 'readinessThrew':
-    case 'killThrew':
+    case 'thrown':
       return thrown;
     case 'crashedSoon':
-      // No call waits for a tenant that is ready: it is only told as the last error of a back-off.
+      // No call waits for a tenant that is ready: this is only the last error of a back-off.
       return withCode(new Error(text), 'SPAWN', { key });
   }
 }
 
-/** @param {string} key of the call; empty for one that is about none */
+/** @param {string} key of the call; empty if it concerns no key */
 export const disposed = (key) =>
   withCode(new Error('runtime has been disposed'), 'DISPOSED', key === '' ? {} : { key });
 
@@ -244,10 +255,22 @@ export const draining = (key, method) =>
 export const taken = (key) =>
   withCode(new Error(`Tenant "${key}" is already registered`), 'ALREADY_REGISTERED', { key });
 
-/** @param {string} key @param {import('./tenant/ledger.js').Method} method @param {number} waiting */
+/**
+ * @param {string} key
+ * @param {import('./tenant/ledger.js').Method} method
+ * @param {number} waiting
+ */
 export const overloaded = (key, method, waiting) =>
   withCode(
     new Error(`runtime is overloaded: ${waiting} tenants wait to be started; ${method}() refused`),
+    'OVERLOADED',
+    { key },
+  );
+
+/** @param {string} key @param {import('./tenant/ledger.js').Method} method */
+export const noRoomBeside = (key, method) =>
+  withCode(
+    new Error(`no room beside tenant "${key}", which its next release needs; ${method}() refused`),
     'OVERLOADED',
     { key },
   );
@@ -264,7 +287,12 @@ export function aborted(key, reason) {
 export const notAdopted = (key, why) =>
   withCode(new Error(`Tenant "${key}" cannot adopt the process: ${why}`), 'SPAWN', { key });
 
-/** @param {string} key @param {number} attempt @param {number} retryAfterMs @param {Failure} last */
+/**
+ * @param {string} key
+ * @param {number} attempt
+ * @param {number} retryAfterMs
+ * @param {Failure} last
+ */
 export function backingOff(key, attempt, retryAfterMs, last) {
   const message =
     `Tenant "${key}" is backing off after ${attempt} failure(s); retry in ${retryAfterMs}ms. ` +
@@ -297,7 +325,9 @@ const EGRESS_DENIED = /** @type {const} */ ('ERR_RUNTIME_EGRESS_DENIED');
 /** The guard refused a request, or ended one that it had let through. */
 export class EgressDeniedError extends Error {
   /**
-   * @param {{ key?: string, tenant?: string, url: URL, reason: import('../index.js').EgressDenialReason, why?: string, address?: string, retryAfterMs?: number }} denial
+   * @param {{ key?: string, tenant?: string, url: URL, reason:
+   * import('../index.js').EgressDenialReason, why?: string, address?: string, retryAfterMs?:
+   * number }} denial
    */
   constructor({ tenant = '', key = tenant, url, reason, why = reason, address, retryAfterMs }) {
     super(`Egress of tenant "${key}" to ${url.host || url.protocol} denied: ${why}`);
@@ -314,7 +344,10 @@ export class EgressDeniedError extends Error {
 
 branded(EgressDeniedError.prototype);
 
-/** By its code, since what is loaded later has another copy of the class. @param {unknown} error */
+/**
+ * Compares the code, as the parts loaded on demand have another copy of the class.
+ * @param {unknown} error
+ */
 export const isDenial = (error) => error instanceof Error && Reflect.get(error, 'code') === EGRESS_DENIED;
 
 /** @param {URL} url */
@@ -326,7 +359,8 @@ function withoutCredentials(url) {
 }
 
 /**
- * What `fetch` rejects with when a request cannot be made or fails on its way: a TypeError, as from the global one.
+ * The error for a request that cannot be made or fails on its way: a TypeError, as the global
+ * `fetch` rejects with.
  * @param {string} message
  * @param {unknown} [cause]
  */
@@ -335,7 +369,8 @@ export function egressFailed(message, cause) {
 }
 
 /**
- * The tenant of a failed request, where that was not known: what reads a request, or its answer, knows no keys.
+ * Adds the tenant's key to an `egressFailed` error: the modules that read a request or an answer
+ * do not know the key.
  * @param {string} key
  * @param {unknown} error
  */
@@ -346,8 +381,8 @@ export function egressFailedFor(key, error) {
 }
 
 /**
- * What somebody else's error, or another value of theirs, says in words; never throws, and never takes long: to write a huge
- * array out would.
+ * The message of a thrown value that may be anything. Never throws, and takes little time: arrays,
+ * which may be huge, are not written out.
  * @param {unknown} error
  * @returns {string}
  */

@@ -4,6 +4,7 @@ import * as errors from './errors.js';
 import { createLateInbox } from './tenant/late.js';
 import { createCalls, createTenants, createTickets, unlessAborted } from './tenant/ledger.js';
 import { native as loadNative } from './bridge/native.js';
+import { BOARD_DRAINING, BOARD_FAILING, BOARD_RUNNING, BOARD_TOTAL } from './bridge/records.js';
 import { readAdoption, readOptions, signalOf } from './options.js';
 import { foreignProcess, isBarePid, usable } from './tenant/processes.js';
 import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
@@ -17,17 +18,18 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @typedef {object} Core
  * @property {import('./options.js').Settings} settings
  * @property {any} native
- * @property {Float64Array} board running, total, draining, keys with failures, …: see `crates/driver/src/board.rs`
+ * @property {Float64Array} board the figures of this moment: see `crates/driver/src/board.rs`
  * @property {import('./tenant/ledger.js').Calls} calls
  * @property {import('./tenant/ledger.js').Tickets} tickets
  * @property {ReturnType<typeof createTenants>} tenants
  * @property {Map<number, import('./tenant/ledger.js').Run>} runs
  * @property {Map<number, Adoption>} adoptions by call
  * @property {import('./observe/telemetry.js').Counts} counts
- * @property {Set<string>} images keys that have a snapshot
+ * @property {number} startsInHand processes that the batch in hand has asked to start
  * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
  * @property {() => void} close nothing is left
  * @property {(texts?: import('./bridge/batch.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
+ * @property {(() => void) | undefined} handDown tells Rust of the host as it is, so that it can start tenants without asking
  * @property {typeof errors.failureError} failureError what is loaded late would make errors of a class that users do not have
  * @property {((event: import('../index.js').RuntimeLogEvent) => void) | undefined} onLog the user's, which cannot break anything
  * @property {((event: import('../index.js').RuntimeMetricEvent) => void) | undefined} onMetrics
@@ -56,10 +58,11 @@ function createCore(settings, close) {
     runs: new Map(),
     adoptions: new Map(),
     counts: createCounts(),
-    images: new Set(),
+    startsInHand: 0,
     notStopped: [],
     close,
     wake,
+    handDown: undefined,
     failureError: errors.failureError,
     onLog: undefined,
     onMetrics: undefined,
@@ -121,9 +124,9 @@ export function createRuntime(options) {
     metrics: () => metricsOf(figures(), core),
     /** @param {string} key */
     inspect(key) {
-      return (typeof key === 'string' && statusesOf(native.inspect(key), core, [key])[0]) || null;
+      return (typeof key === 'string' && statusesOf(native.inspect(key), core)[0]) || null;
     },
-    list: () => statusesOf(native.list(), core, core.images),
+    list: () => statusesOf(native.list(), core),
     /** @param {string} key @returns {Promise<void>} */
     kill(key) {
       if (isClosed || typeof key !== 'string') return Promise.resolve();
@@ -167,11 +170,11 @@ export function createRuntime(options) {
   };
 
   function figures() {
-    const failing = board[3] !== 0;
+    const failing = board[BOARD_FAILING] !== 0;
     return {
-      running: /** @type {number} */ (board[0]),
-      total: /** @type {number} */ (board[1]),
-      draining: board[2] === 1,
+      running: /** @type {number} */ (board[BOARD_RUNNING]),
+      total: /** @type {number} */ (board[BOARD_TOTAL]),
+      draining: board[BOARD_DRAINING] === 1,
       backoff: failing ? native.backingOff() : 0,
     };
   }
@@ -184,6 +187,7 @@ export function createRuntime(options) {
       return Promise.reject(error);
     }
     if (isDisposed) return Promise.reject(errors.disposed(key));
+    if (core.handDown !== undefined && (make !== native.ensure || native.mayStart(key))) core.handDown();
     return signal === undefined ? calls.open(key, make) : abortable(key, signal, make);
   }
 

@@ -4,6 +4,7 @@
  */
 import { guarded } from './bridge/callbacks.js';
 import { createExternal } from './tenant/external.js';
+import { createHandDown } from './tenant/environment.js';
 import { handle } from './tenant/handler.js';
 import { createInbox } from './bridge/inbox.js';
 import { createTracing } from './observe/tracing.js';
@@ -21,5 +22,8 @@ export async function openInbox(core) {
     core.checkpoints = createCheckpoints(core);
   }
   calls.keepHostAlive();
+  core.handDown = createHandDown(core);
+  // For starts that wait already.
+  core.handDown?.();
   return createInbox(core, handle);
 }

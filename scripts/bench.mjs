@@ -1,5 +1,5 @@
-// `npm run bench`: sets up what is missing, builds what is stale, and measures with the checkout's own Bun. Arguments go
-// to bench/run.ts: `npm run bench -- --help`.
+// `npm run bench`: sets up what is missing, builds what is stale, and measures with the checkout's
+// own Bun. Arguments go to bench/run.ts: `npm run bench -- --help`.
 import { setup } from './setup.mjs';
 import { build } from './build.mjs';
 import { bun } from './lib/paths.mjs';

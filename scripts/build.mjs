@@ -1,5 +1,6 @@
-// `npm run build`: a release build of the addon and the warden, put where the package loads them from, and its bundle.
-// cargo decides what is stale, so running it when nothing changed takes a fraction of a second.
+// `npm run build`: a release build of the addon and the warden, put where the package loads them
+// from, and its bundle. cargo decides what is stale, so running it when nothing changed takes a
+// fraction of a second.
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { relative } from 'node:path';
 import { readArguments } from './lib/arguments.mjs';
@@ -22,8 +23,8 @@ export async function build() {
 }
 
 /**
- * Copies through a temporary file: a running process keeps the file that it loaded, and nobody ever
- * sees half of one.
+ * Copies a file into place by a rename: a process that has loaded the old file keeps it, and no
+ * process can read a half-written one.
  *
  * @param {string} from
  * @param {string} to

@@ -1,6 +1,7 @@
-// Structured fuzz of all that a user can give: options, keys, calls, processes and functions. Runs in Bun and in Node.
+// A fuzz of the public surface: options, keys, calls, processes and functions. Runs in Bun and in
+// Node.
 import { readArguments, wrongUse } from './lib/arguments.mjs';
-import { Broken, broken, counts, uncaught } from './lib/fuzz/checks.mjs';
+import { BrokenRule, broken, counts, uncaught } from './lib/fuzz/checks.mjs';
 import { createRandom } from './lib/fuzz/random.mjs';
 import * as rounds from './lib/fuzz/rounds.mjs';
 
@@ -24,10 +25,10 @@ for (let seed = first; counts.rounds < most && performance.now() < end; seed += 
   for (const [kind, round] of kinds) {
     try {
       await round(createRandom(seed));
-      // What nobody caught is known a turn later.
+      // Unhandled rejections are reported one turn later.
       await new Promise((resolve) => setTimeout(resolve));
       if (broken.length > 0) throw broken[0];
-      if (uncaught.length > 0) throw new Broken(`nothing goes uncaught, but: ${show(uncaught[0])}`);
+      if (uncaught.length > 0) throw new BrokenRule(`nothing goes uncaught, but: ${show(uncaught[0])}`);
     } catch (error) {
       console.error(`✘ ${kind}, --rounds 1 --seed ${seed}, ${engine}: ${show(error)}`);
       for (const reason of uncaught) console.error(`  uncaught: ${show(reason)}`);
@@ -50,7 +51,7 @@ function numberOf(name, byDefault) {
 /** @param {unknown} error */
 function show(error) {
   try {
-    return error instanceof Broken ? error.message : error instanceof Error ? error.stack : String(error);
+    return error instanceof BrokenRule ? error.message : error instanceof Error ? error.stack : String(error);
   } catch {
     return 'what cannot be shown';
   }

@@ -1,5 +1,6 @@
-// `node scripts/fuzz.mjs`: runs the fuzz targets of fuzz/targets one after the other, and says of each how much it tried
-// and what it found. What it learns stays in fuzz/corpus, what it finds in fuzz/artifacts.
+// `node scripts/fuzz.mjs`: runs the fuzz targets of fuzz/targets one after the other, and reports
+// the executions and findings of each. The corpus stays in fuzz/corpus, findings in
+// fuzz/artifacts.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { root } from './lib/paths.mjs';
 import { run, runScript, ScriptError } from './lib/run.mjs';
 
 const DEFAULT_SECONDS = 600;
-/** Larger inputs find nothing more in what is fuzzed here, and slow it down. */
+/** Larger inputs find nothing more in these targets, and slow them down. */
 const INPUT_BYTES_MAX = 4096;
 const directory = join(root, 'fuzz');
 const targets = readdirSync(join(directory, 'targets')).map((name) => name.replace(/\.rs$/, ''));
@@ -20,13 +21,16 @@ const USAGE = `usage: node scripts/fuzz.mjs [--seconds <n>] [--sanitizer <none|a
 
 targets: ${targets.join(', ')}`;
 
-/** @typedef {{ target: string, executions: number, perSecond: number, edges: number, inputs: number, isGood: boolean }} Result */
+/**
+ * @typedef {{ target: string, executions: number, perSecond: number, edges: number, inputs:
+ * number, isGood: boolean }} Result
+ */
 
 const { values, words } = readArguments({
   usage: USAGE,
   flags: { seconds: { type: 'string' }, sanitizer: { type: 'string' } },
   words: { kind: 'target', known: targets },
-  mostWords: Infinity,
+  maxWords: Infinity,
 });
 const seconds = Number(values.seconds ?? DEFAULT_SECONDS);
 if (!Number.isInteger(seconds) || seconds < 1)
@@ -35,7 +39,7 @@ const sanitizer = values.sanitizer ?? 'none';
 if (!['none', 'address'].includes(sanitizer))
   wrongUse(`--sanitizer must be none or address, got ${sanitizer}`, USAGE);
 
-// The signal itself is passed on to the target that runs.
+// `run` passes the signal on to the target.
 let isStopped = false;
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => (isStopped = true));
 
@@ -64,7 +68,7 @@ async function fuzz(target) {
   const { exitCode } = await run(
     'cargo',
     ['fuzz', 'run', '--fuzz-dir', directory, '--sanitizer', sanitizer, target, corpus, '--', ...limits],
-    // A sanitizer is a flag of the nightly compiler.
+    // A sanitizer is an unstable flag of the compiler, which this variable allows.
     { onOutput: (text) => (output += text), env: sanitizer === 'none' ? {} : { RUSTC_BOOTSTRAP: '1' } },
   );
   return {

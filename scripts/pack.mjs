@@ -1,5 +1,6 @@
-// `npm run pack:all -- DIR`: builds what is published and puts its tarballs into DIR: the main package, and a package
-// for every machine that this one can build for. `--target linux-x64-gnu` (repeatable) builds for those only.
+// `npm run pack:all -- DIR`: builds the published packages and puts their tarballs into DIR: the
+// main package, and one for each platform that this machine can build for.
+// `--target linux-x64-gnu` (repeatable) selects platforms.
 import { mkdirSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { unknown } from '../lib/doctor/arguments.js';
@@ -16,7 +17,7 @@ const USAGE = `usage: npm run pack:all -- DIR [--target <${triples.join('|')}>]â
 const asked = readArguments({
   usage: USAGE,
   flags: { target: { type: 'string', multiple: true } },
-  mostWords: 1,
+  maxWords: 1,
 });
 const [asDirectory] = asked.words;
 if (asDirectory === undefined) wrongUse('DIR is missing', USAGE);
@@ -28,7 +29,7 @@ const directory = resolve(process.env.INIT_CWD ?? '.', asDirectory);
 await runScript(async () => {
   const wanted = wantedTargets(asked.values.target);
   checkVersions();
-  // Everything is built before anything is written: DIR never holds half of a release.
+  // All packages are built before any is written: DIR never holds half of a release.
   const built = [];
   for (const target of wanted) built.push({ target, binaries: await buildForShipping(target) });
   mkdirSync(directory, { recursive: true });
@@ -41,7 +42,7 @@ await runScript(async () => {
   for (const { path, bytes } of tarballs) report(basename(path), bytes);
 });
 
-/** @param {string[] | undefined} wanted triples that there are */
+/** @param {string[] | undefined} wanted known triples; undefined: all that can be built here */
 function wantedTargets(wanted) {
   const buildable = buildableTargets();
   if (!wanted) {

@@ -1,6 +1,6 @@
-// `npm run planted`: breaks the rules one at a time, on purpose, and sees that the tests find each. What the pool decides is
-// broken in its simulation; what only real processes show (ports, output, descriptors, memory, trees), in an addon and a
-// warden of their own, which the soak runs.
+// `npm run planted`: plants one bug at a time, and checks that the tests find each. Bugs in the
+// pool's decisions are looked for by its simulation; bugs that only real processes show (ports,
+// output, descriptors, memory, trees) by the soak, with an addon and a warden of their own.
 import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readArguments } from './lib/arguments.mjs';
@@ -11,9 +11,9 @@ import { POOL_WITH_BUGS } from './lib/test-steps.mjs';
 import { build } from './build.mjs';
 import { setup } from './setup.mjs';
 
-/** Starts of the measured host in which a bug must show; what grows needs some to be seen. */
+/** Starts of the measured host in which a bug must be found: leaks need many to be seen. */
 const STARTS = 5_000;
-/** Fewer are enough to see that nothing is found where nothing is planted. */
+/** Starts without a bug: fewer are enough to see that nothing is found. */
 const STARTS_WITHOUT = 2_000;
 const TARGET = join(root, 'target', 'planted');
 const PACKAGE = join(TARGET, 'package');
@@ -26,7 +26,7 @@ const { words: wanted } = readArguments({
 
 names: ${known.join(', ')}`,
   words: { kind: 'bug', known },
-  mostWords: Infinity,
+  maxWords: Infinity,
 });
 
 await runScript(async () => {
@@ -49,7 +49,7 @@ await runScript(async () => {
   if (missed.length > 0) throw new ScriptError(`not found: ${missed.join(', ')}`);
 });
 
-/** The variants of its enumeration. */
+/** The names of the warden's bugs: the variants of `Bug` in planted.rs. */
 function bugsOfTheWarden() {
   const source = readFileSync(join(root, 'crates', 'warden', 'src', 'planted.rs'), 'utf8');
   const body = /pub enum Bug \{([^}]*)\}/.exec(source)?.[1] ?? '';
@@ -62,7 +62,10 @@ async function plantInPool() {
   if (exitCode !== 0) throw new ScriptError('the simulation does not find every bug');
 }
 
-/** A copy of the package whose addon and warden can be broken. They are not optimised as what is shipped is: that takes minutes. */
+/**
+ * Makes a copy of the package with bugs in its addon and warden, without the slow link-time
+ * optimisation.
+ */
 async function buildPlanted() {
   console.log('› building an addon and a warden that can be broken');
   const features = ['--features', 'absolutejs-runtime/planted,warden/planted'];

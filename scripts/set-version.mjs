@@ -1,4 +1,5 @@
-// Gives everything that carries a version that of package.json. `npm version` calls it, and commits what it changed.
+// Copies the version of package.json into all other files that have it. Called by `npm version`,
+// which commits the changes.
 import { readArguments } from './lib/arguments.mjs';
 import { runScript } from './lib/run.mjs';
 import { checkVersions, setVersions } from './lib/versions.mjs';

@@ -16,7 +16,8 @@ export async function setup() {
 
 async function install() {
   console.log('› installing the development dependencies (npm ci)');
-  // No dependency's install script runs: they are not needed, and some machines do not allow them.
+  // Install scripts of dependencies do not run: they are not needed, and some machines forbid
+  // them.
   const { exitCode } = await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
   if (exitCode !== 0) throw new ScriptError(`npm ci failed (exit code ${exitCode})`);
 }
@@ -55,8 +56,8 @@ function bunVersion() {
 }
 
 /**
- * Does what Bun's install script does: puts the binary of the platform's package in place of the
- * stub that the `bun` package comes with.
+ * Replaces the stub of the `bun` package by the binary of the platform's package, as Bun's install
+ * script does.
  *
  * @param {string | undefined} version
  */

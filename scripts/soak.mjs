@@ -1,5 +1,5 @@
-// `npm run soak`: sets up what is missing, builds what is stale, and soaks. Arguments go to soak/run.ts, once they have been
-// looked at: `npm run soak -- --help`.
+// `npm run soak`: sets up what is missing, builds what is stale, and runs the soak. The arguments
+// are checked and passed on to soak/run.ts: `npm run soak -- --help`.
 import { readSoakArguments } from '../soak/arguments.mjs';
 import { setup } from './setup.mjs';
 import { build } from './build.mjs';

@@ -1,4 +1,4 @@
-// What the soak may be told. Looked at before anything is built, and by whoever runs `soak/run.ts` itself.
+// The soak's arguments. Checked by scripts/soak.mjs before anything is built, and by soak/run.ts.
 import { readArguments, wrongUse } from '../scripts/lib/arguments.mjs';
 
 const USAGE = `usage: npm run soak -- [--minutes N | --starts N] [--seed S] [--engine bun|node] [--lanes N]

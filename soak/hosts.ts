@@ -1,4 +1,4 @@
-/** Hosts of a run, and what they say. */
+/** The host processes of a run, and the lines that they print. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -17,13 +17,13 @@ export type Said = { word: string; text?: string; own?: Record<string, number> }
 export const engines = { bun: process.execPath, node: 'node' } as const;
 export type EngineName = keyof typeof engines;
 
-/** What is left in the pipes of a host that has ended gets so long to be read. */
+/** How long the rest of an ended host's output is read. */
 const PIPES_MS = 2_000;
 
 export class Host {
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   readonly assignment: Assignment;
-  /** As it last said. */
+  /** The latest figures that the host printed. */
   figures: HostFigures = { starts: 0, live: 0, counts: {}, reasons: {}, outcomes: {}, slowest: {} };
   #child: ChildProcess;
   #waiting = new Map<string, (said: Said) => void>();
@@ -55,7 +55,7 @@ export class Host {
     this.ended = new Promise((resolve) => {
       this.#child.on('exit', (code, signal) => {
         this.hasEnded = true;
-        // What it left behind may have its pipes.
+        // Processes that it left behind may hold its pipes open: then `close` does not come.
         setTimeout(resolve, PIPES_MS, { code, signal }).unref();
       });
       this.#child.on('close', (code, signal) => resolve({ code, signal }));
@@ -66,12 +66,12 @@ export class Host {
     return this.#child.pid ?? 0;
   }
 
-  /** The end of what it wrote to stderr. */
+  /** The end of its stderr. */
   get errors(): string {
     return this.#errors.trim();
   }
 
-  /** The last things that were done to its wardens and keepers, by the time since its start. */
+  /** The latest operations on its wardens and keepers, with the time since its start. */
   get lastDone(): string {
     return this.#done.join(', ') || 'nothing to its wardens and keepers';
   }
@@ -85,7 +85,7 @@ export class Host {
     this.#child.stdin?.write(`${word}\n`);
   }
 
-  /** Undefined when it ends, or says nothing for so long. */
+  /** Resolves with the host's next line of this word; undefined if it ends or the time is up. */
   hears(word: string, patienceMs: number): Promise<Said | undefined> {
     const { promise, resolve } = Promise.withResolvers<Said | undefined>();
     this.#waiting.set(word, resolve);
@@ -99,7 +99,7 @@ export class Host {
   }
 }
 
-/** A killed host may leave half a line. */
+/** Undefined for half a line, which a killed host may leave. */
 function parse(line: string): Said | undefined {
   try {
     return JSON.parse(line);

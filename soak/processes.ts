@@ -1,6 +1,7 @@
 /**
- * The processes of a run. This process becomes a child subreaper: whatever a host leaves behind, however it is detached,
- * becomes its child and nothing else's. So everything below it is the run's, and what is there that should not be is a leak.
+ * The processes of a run. This process becomes a child subreaper: every process that a host leaves
+ * behind, even in a session of its own, becomes its child. So all descendants of this process
+ * belong to the run, and an unexpected one is a leak.
  */
 import { dlopen } from 'bun:ffi';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -36,33 +37,33 @@ function processOf(pid: number): Process | undefined {
   }
 }
 
-/** Everything below a process. */
-export function below(pid: number, table = processes()): Process[] {
+/** All descendants of a process. */
+export function descendantsOf(pid: number, table = processes()): Process[] {
   const children = table.filter(({ parent }) => parent === pid);
-  return children.flatMap((child) => [child, ...below(child.pid, table)]);
+  return children.flatMap((child) => [child, ...descendantsOf(child.pid, table)]);
 }
 
 /**
- * What the hosts have left to this process, with everything below it; `known` are the children that it has started. What
- * has ended is reaped, as init would.
+ * The processes that hosts have left behind, with their descendants; `known` are the children that
+ * this process has started. Ended ones are reaped, as init would do.
  */
 export function orphans(known: ReadonlySet<number>): Process[] {
   const table = processes();
   const left = table.filter(({ pid, parent }) => parent === process.pid && !known.has(pid));
   return left.flatMap((orphan) => {
-    if (orphan.state !== 'Z') return [orphan, ...below(orphan.pid, table)];
+    if (orphan.state !== 'Z') return [orphan, ...descendantsOf(orphan.pid, table)];
     libc.waitpid(orphan.pid, null, WNOHANG);
     return [];
   });
 }
 
-/** Kills them; one that has ended meanwhile is as good. */
-export function killed(list: Process[]): Process[] {
+/** Sends SIGKILL to all of them, and returns them. */
+export function killAll(list: Process[]): Process[] {
   for (const { pid } of list) {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
-      // There is none by that pid any more.
+      // It has ended.
     }
   }
   return list;
@@ -83,7 +84,7 @@ export function figuresOf(pid: number): Figures | undefined {
   }
 }
 
-/** None where they may not be seen: a warden shows its own to root only. */
+/** 0 if they may not be listed: only root may list a warden's. */
 function descriptorsOf(pid: number): number {
   try {
     return readdirSync(`/proc/${pid}/fd`).length;
@@ -92,7 +93,7 @@ function descriptorsOf(pid: number): number {
   }
 }
 
-/** Some of them say as much as all. */
+/** The first few processes as text. */
 export function shown(list: readonly Process[]): string {
   const some = list
     .slice(0, 8)
@@ -100,7 +101,7 @@ export function shown(list: readonly Process[]): string {
   return some.join(', ') + (list.length > some.length ? ` and ${list.length - some.length} more` : '');
 }
 
-/** Resolves with how long it took until `look` finds nothing, or with what it finds in the end. */
+/** Resolves once `look` finds no process, or the time is up, with what is left then. */
 export async function untilNone(
   look: () => Process[],
   patienceMs: number,

@@ -1,16 +1,19 @@
-/** What a soak says in the end, and whether all was well. */
+/** The report of a soak, and its exit code. */
 import type { Rough } from './rough.ts';
 import type { Run, Sample, Steady } from './steady.ts';
 
-/** The first part of the run, in which caches fill and heaps grow to their size. */
+/** The share of the run that is not measured: caches fill, and heaps grow to their size. */
 const WARM_UP = 0.3;
-/** Below so many starts a slope says nothing: what grows is the heap on its way to its size. */
+/** With fewer starts the slope is not judged: the heap is still growing to its size. */
 const STARTS_FOR_A_SLOPE = 50_000;
-/** A host that grew so much within a short run has a leak. */
-const MOST_GROWTH_KB = 60_000;
-const MOST_SLOPE_KB = { host: 10_000, warden: 500 };
-/** Of descriptors: the runtime keeps up to 160 ports ready for the next starts, as many as were asked for lately. */
-const MOST_MORE = { descriptors: 170, threads: 3 };
+/** A host that grows by more than this has a leak, however short the run. */
+const MAX_GROWTH_KB = 60_000;
+const MAX_SLOPE_KB = { host: 10_000, warden: 500 };
+/**
+ * How much more than at first there may be. Descriptors: the runtime holds up to 160 ports for
+ * next starts.
+ */
+const MAX_MORE = { descriptors: 170, threads: 3 };
 
 type Value = (sample: Sample) => number;
 const FIGURES: [string, Value, unit: string][] = [
@@ -42,9 +45,9 @@ export function print({ run, steady, rough, violations }: Outcome): number {
   );
   line(
     'let go as documented',
-    `${rough.letGo} processes: adopted, of the user's own spawn, or left when all their keepers were killed`,
+    `${rough.leftRunning} processes: adopted, of the user's own spawn, or left when all their keepers were killed`,
   );
-  const measured = samples.slice(Math.floor(samples.length * WARM_UP));
+  const measured = withoutWarmUp(samples);
   for (const [name, value, unit] of FIGURES) {
     if (measured.length < 2) break;
     const [first, last] = [measured.at(0)!, measured.at(-1)!].map(value) as [number, number];
@@ -63,21 +66,26 @@ export function print({ run, steady, rough, violations }: Outcome): number {
   for (const [text, count] of byKind(found))
     console.log(`✘ ${count > 1 ? `${count} times, first: ` : ''}${text}`);
   const hosts = 1 + Object.values(rough.hosts).reduce((sum, count) => sum + count, 0);
-  // A violation names the seed of its host; what is found only in the end is the measured one's.
+  // A violation names the seed of its host; those that are found at the end are the measured
+  // host's.
   const failed = new Set(found.map((text) => /^[^ ]+\/rough\/\d+/.exec(text)?.[0] ?? 'steady')).size;
   console.log(found.length === 0 ? '✔ all was well' : `✘ ${found.length} things were not well`);
   console.log(`soak: ${Math.max(0, hosts - failed)} hosts passed, ${failed} failed`);
   return found.length === 0 ? 0 : 1;
 }
 
-/** What has grown although it must not. */
-function growth(samples: Sample[], starts: number): string[] {
+export function withoutWarmUp(samples: readonly Sample[]): Sample[] {
+  return samples.slice(Math.floor(samples.length * WARM_UP));
+}
+
+/** The figures that have grown too much, as text. */
+export function growth(samples: readonly Sample[], starts: number): string[] {
   if (samples.length < 3) return [];
   const found: string[] = [];
   const [first, last] = [samples.at(0)!, samples.at(-1)!];
   for (const name of ['descriptors', 'threads'] as const) {
     const more = last.host[name] - first.host[name];
-    if (more > MOST_MORE[name])
+    if (more > MAX_MORE[name])
       found.push(`the host has ${more} ${name} more than at first, without any tenant`);
   }
   const moreOfWarden = last.warden.descriptors - first.warden.descriptors;
@@ -85,15 +93,15 @@ function growth(samples: Sample[], starts: number): string[] {
   for (const name of ['host', 'warden'] as const) {
     const kb: Value = (sample) => sample[name].rssKb;
     const [grown, slope] = [kb(last) - kb(first), slopeOf(samples, kb)];
-    const isSlope = starts >= STARTS_FOR_A_SLOPE && slope > MOST_SLOPE_KB[name];
-    if (isSlope || grown > MOST_GROWTH_KB) {
+    const isSlope = starts >= STARTS_FOR_A_SLOPE && slope > MAX_SLOPE_KB[name];
+    if (isSlope || grown > MAX_GROWTH_KB) {
       found.push(`the ${name} has grown by ${grown} KB: ${Math.round(slope)} KB per 100,000 starts`);
     }
   }
   return found;
 }
 
-/** By linear regression, for 100,000 starts. */
+/** The growth per 100,000 starts, by linear regression. */
 function slopeOf(samples: readonly Sample[], value: Value): number {
   const mean = (values: number[]) => values.reduce((sum, one) => sum + one, 0) / values.length;
   const [x, y] = [mean(samples.map(({ starts }) => starts)), mean(samples.map(value))];
@@ -102,7 +110,9 @@ function slopeOf(samples: readonly Sample[], value: Value): number {
   return variance === 0 ? 0 : (covariance / variance) * 100_000;
 }
 
-/** Those that differ in numbers only say the same: the first of them, and how many there are. */
+/**
+ * Groups violations that differ only in numbers: the first of each group, and how many there are.
+ */
 function byKind(violations: readonly string[]): [first: string, count: number][] {
   const kinds = new Map<string, [string, number]>();
   for (const text of violations) {
@@ -113,7 +123,10 @@ function byKind(violations: readonly string[]): [first: string, count: number][]
   return [...kinds.values()];
 }
 
-/** An outcome is `operation kind code`; what was done is `: operation`. */
+/**
+ * Counts failures by code and kind. A failed outcome is `operation kind code`; others begin with
+ * `:`.
+ */
 function failuresByCode(outcomes: Record<string, number>): Record<string, Record<string, number>> {
   const byCode: Record<string, Record<string, number>> = {};
   for (const [outcome, count] of Object.entries(outcomes)) {

@@ -1,9 +1,12 @@
-/** Hosts that live for a second or two and end in every way, one after another: nothing of theirs may be left. */
+/**
+ * Short-lived hosts whose wardens and keepers are killed and stopped, and that end in every way,
+ * one after another. None of their processes may be left, apart from the documented ones.
+ */
 import { readFileSync } from 'node:fs';
 import { Host } from './hosts.ts';
 import { Rng } from './host/rng.mjs';
 import type { Run } from './steady.ts';
-import { killed, orphans, type Process, shown, untilNone } from './processes.ts';
+import { killAll, orphans, type Process, shown, untilNone } from './processes.ts';
 
 /** How a host ends; `sigkill` and `sigterm` come from outside. */
 const ENDINGS = ['dispose', 'drain', 'exit', 'throw', 'sigkill', 'sigterm'] as const;
@@ -15,24 +18,28 @@ export type Rough = {
   outcomes: Record<string, number>;
   /** The longest time from a host's end until nothing of it was left. */
   longestMs: number;
-  /** Processes that were the user's own, or that nobody was left to end: as documented. */
-  letGo: number;
+  /**
+   * Processes that outlived their host as documented: users' own, or left by lost wardens and
+   * keepers.
+   */
+  leftRunning: number;
 };
 
 const PATIENCE_MS = 90_000;
-/** A second is promised; the machine is as busy as can be. */
+/** The promise is one second; the soak keeps the machine fully busy. */
 const GONE_MS = 20_000;
 const LANES = 6;
 /**
- * Which helpers are killed. Where a warden and a keeper are lost within moments, processes in sessions of their own may be
- * left, as documented; where the host ends in the same moment, nobody is left to look for the others either.
+ * Which helpers are killed. If a warden and a keeper are lost within moments of each other,
+ * processes in sessions of their own may be left, as documented; if the host ends at that moment,
+ * too, any process of its tenants may be.
  */
 const HELPERS = ['keepers', 'wardens', 'both'] as const;
 type Helpers = (typeof HELPERS)[number];
 
 export async function roughHosts(run: Run): Promise<Rough> {
   const hosts = Object.fromEntries(ENDINGS.map((ending) => [ending, 0])) as Record<Ending, number>;
-  const told: Rough = { hosts, starts: 0, outcomes: {}, longestMs: 0, letGo: 0 };
+  const told: Rough = { hosts, starts: 0, outcomes: {}, longestMs: 0, leftRunning: 0 };
   for (let index = 0; !run.isOver; index++) {
     const rng = new Rng(`${run.seed}/rough/${index}`);
     const ending = rng.pick(ENDINGS);
@@ -42,12 +49,12 @@ export async function roughHosts(run: Run): Promise<Rough> {
   return told;
 }
 
-type Life = { ending: Ending; lifeMs: number; helpers: Helpers };
+type RoughPlan = { ending: Ending; lifeMs: number; helpers: Helpers };
 
 async function roughHost(
   run: Run,
   seed: string,
-  { ending, lifeMs, helpers }: Life,
+  { ending, lifeMs, helpers }: RoughPlan,
   told: Rough,
 ): Promise<void> {
   const isKilled = ending === 'sigkill' || ending === 'sigterm';
@@ -101,16 +108,18 @@ async function roughHost(
   for (const [outcome, count] of Object.entries(host.figures.outcomes)) {
     told.outcomes[outcome] = (told.outcomes[outcome] ?? 0) + count;
   }
-  told.letGo += killed(orphans(run.children)).length;
+  told.leftRunning += killAll(orphans(run.children)).length;
   await untilNone(() => orphans(run.children), GONE_MS);
 }
 
 const isDisposed = (ending: Ending) => ending === 'dispose' || ending === 'drain';
 
-/** Whether it was started by the user's own `spawn`, or adopted: such a process is let go with its host. */
+/**
+ * Whether a user's own `spawn` started it, or it was adopted: such a process outlives its host.
+ */
 const isUsers = (process: Process) => /^(?:own|adopted)-/.test(keyOf(process));
 
-/** Whether it may be a process that its tenant has started in a session of its own. */
+/** Whether its tenant's kind starts processes in sessions of their own. */
 const hasOwnSession = (process: Process) => /^(?:daemons|crowd|bun-family)-/.test(keyOf(process));
 
 /** The tenant that a process belongs to, as its environment says. */

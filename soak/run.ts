@@ -1,18 +1,19 @@
 /**
- * The soak: a host that lives through it all and is measured, and beside it short-lived ones whose wardens and keepers are
- * killed and stopped and that end in every way. `npm run soak -- --help` says more.
+ * The soak: one host that runs all the time and is measured, and beside it short-lived hosts whose
+ * wardens and keepers are killed and stopped, and that end in every way. See
+ * `npm run soak -- --help`.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSoakArguments } from './arguments.mjs';
 import { keysOf, kinds } from './host/kinds.mjs';
-import { becomeSubreaper, killed, orphans, shown, untilNone } from './processes.ts';
+import { becomeSubreaper, killAll, orphans, shown, untilNone } from './processes.ts';
 import { print } from './report.ts';
 import { roughHosts } from './rough.ts';
 import { type Run, steadyHost } from './steady.ts';
 
-/** The directories of all tenants. */
+/** Writes the directories of all tenants. */
 function makeTenants(root: string): void {
   for (const kind of kinds) {
     if (kind.absent) continue;
@@ -35,7 +36,7 @@ async function main(): Promise<number> {
   makeTenants(root);
   const violations: string[] = [];
   const found = Promise.withResolvers<void>();
-  const isCalledOff = Promise.withResolvers<number>();
+  const interrupted = Promise.withResolvers<number>();
   const run: Run = {
     ...args,
     startedAt: performance.now(),
@@ -45,8 +46,8 @@ async function main(): Promise<number> {
     violation(text) {
       violations.push(text);
       found.resolve();
-      // Many of one kind say no more than some.
-      if (violations.length <= MOST_TOLD) console.log(`✘ ${text}`);
+      // The first few are enough; the report counts all.
+      if (violations.length <= MAX_TOLD) console.log(`✘ ${text}`);
     },
     isOver: false,
   };
@@ -54,13 +55,13 @@ async function main(): Promise<number> {
     process.once(signal, () => {
       console.log(`✘ called off by ${signal}`);
       found.resolve();
-      isCalledOff.resolve(1);
+      interrupted.resolve(1);
     });
   }
   console.log(`› soak: seed ${args.seed}, hosts in ${args.engine}, tenants in ${root}`);
   try {
     const soaked = soak(run, violations);
-    if (!args['until-found']) return await Promise.race([soaked, isCalledOff.promise]);
+    if (!args['until-found']) return await Promise.race([soaked, interrupted.promise]);
     const exitCode = await Promise.race([soaked, found.promise]);
     const starts = run.hosts.reduce((sum, host) => sum + host.figures.starts, 0);
     console.log(
@@ -81,16 +82,16 @@ async function soak(run: Run, violations: string[]): Promise<number> {
   return print({ run, steady, rough: roughly, violations });
 }
 
-/** Nothing of a run outlives it, whatever it has found. */
+/** Kills every process of the run. */
 async function endEverything(run: Run): Promise<void> {
   run.isOver = true;
   const left = run.hosts.filter((host) => !host.hasEnded);
   left.forEach((host) => host.kill('SIGKILL'));
   await Promise.all(left.map((host) => host.ended));
-  await untilNone(() => killed(orphans(new Set())), ENDING_MS);
+  await untilNone(() => killAll(orphans(new Set())), ENDING_MS);
 }
 
-const MOST_TOLD = 10;
+const MAX_TOLD = 10;
 const ENDING_MS = 10_000;
 
 try {

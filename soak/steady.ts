@@ -1,6 +1,10 @@
-/** The host that lives through the whole soak: after each round all its tenants are ended, and it is measured. */
+/**
+ * The host that runs through the whole soak. After each round its tenants are killed, and it is
+ * measured.
+ */
 import { type EngineName, Host, type HostFigures, type Said } from './hosts.ts';
-import { below, type Figures, figuresOf, type Process, shown, untilNone } from './processes.ts';
+import { descendantsOf, type Figures, figuresOf, type Process, shown, untilNone } from './processes.ts';
+import { growth, withoutWarmUp } from './report.ts';
 import type { Place } from './host/runtimes.mjs';
 
 export type Run = {
@@ -10,27 +14,28 @@ export type Run = {
   starts: number;
   lanes: number;
   verbose: boolean;
+  'until-found': boolean;
   startedAt: number;
   place: Place;
-  /** The hosts that live now: everything else below this process was left behind. */
+  /** The pids of running hosts: any other child of this process was left behind. */
   children: Set<number>;
-  /** All of them, the ended ones included. */
+  /** All hosts, ended ones included. */
   hosts: Host[];
   violation: (text: string) => void;
   isOver: boolean;
 };
 
-/** After a round, with no tenant left. */
+/** A measurement after a round, without any tenant. */
 export type Sample = { starts: number; host: Figures; warden: Figures };
 export type Steady = { samples: Sample[]; figures: HostFigures; seconds: number };
 
 const ROUND_STARTS = 5_000;
 const ROUND_MS = 6_000;
 const PATIENCE_MS = 90_000;
-/** Keepers, which go after they have said that their tenants have. */
+/** How long keepers may take to end: they do so after they have reported their tenants' end. */
 const LEAVING_MS = 5_000;
-/** Of the engine itself, after dispose: its own threads and descriptors come and go. */
-const MOST_LEFT = { descriptors: 8, threads: 6 };
+/** How much more there may be after dispose: the engine's own threads and descriptors vary. */
+const MAX_LEFT = { descriptors: 8, threads: 6 };
 
 export async function steadyHost(run: Run): Promise<Steady> {
   const { seed, engine, lanes, place } = run;
@@ -56,6 +61,8 @@ export async function steadyHost(run: Run): Promise<Steady> {
     }
     const sample = await measure(host, run);
     if (sample) samples.push(sample);
+    // Other runs report growth once, at their end.
+    if (run['until-found']) growth(withoutWarmUp(samples), host.figures.starts).forEach(run.violation);
     const { starts } = host.figures;
     const seconds = (performance.now() - from) / 1000;
     console.log(`  ${starts} starts, ${Math.round(starts / seconds)}/s; ${memory(samples.at(-1))}`);
@@ -69,13 +76,13 @@ export async function steadyHost(run: Run): Promise<Steady> {
 const memory = (sample?: Sample) =>
   sample ? `host ${sample.host.rssKb >> 10} MB, warden ${sample.warden.rssKb} KB` : 'not measured';
 
-/** Nothing but the warden may be below the host now, and nothing but it and the other hosts below us. */
+/** Measures the host and its warden. The warden must be the host's only descendant. */
 async function measure(host: Host, run: Run): Promise<Sample | undefined> {
   const isWarden = ({ name, parent, state }: Process) =>
     name === 'abs-warden' && parent === host.pid && state !== 'Z';
-  const { left } = await untilNone(() => below(host.pid).filter((one) => !isWarden(one)), LEAVING_MS);
+  const { left } = await untilNone(() => descendantsOf(host.pid).filter((one) => !isWarden(one)), LEAVING_MS);
   if (left.length > 0) run.violation(`below the host, when it has no tenant: ${shown(left)}`);
-  const wardens = below(host.pid).filter(isWarden);
+  const wardens = descendantsOf(host.pid).filter(isWarden);
   if (wardens.length > 1) run.violation(`the host has ${wardens.length} wardens: ${shown(wardens)}`);
   const of = figuresOf(host.pid);
   const warden = figuresOf(wardens[0]?.pid ?? 0);
@@ -87,15 +94,15 @@ async function end(host: Host, run: Run, atFirst: Said | undefined): Promise<voi
   host.say('end');
   const inTheEnd = await disposed;
   if (inTheEnd === undefined) run.violation(`the host does not dispose: ${host.errors}`);
-  for (const [name, allowed] of Object.entries(MOST_LEFT)) {
+  for (const [name, allowed] of Object.entries(MAX_LEFT)) {
     const more = (inTheEnd?.own?.[name] ?? 0) - (atFirst?.own?.[name] ?? 0);
     if (more > allowed)
       run.violation(`dispose leaves ${more} ${name} more than there were before the first start`);
   }
-  // With nothing left to do it ends by itself.
+  // A disposed host has nothing left to do, and must end by itself.
   await Promise.race([host.ended, Bun.sleep(LEAVING_MS)]);
   if (!host.hasEnded) {
-    const left = below(host.pid);
+    const left = descendantsOf(host.pid);
     run.violation(`the host does not end after dispose; below it: ${shown(left) || 'nothing'}`);
     host.kill('SIGKILL');
   }

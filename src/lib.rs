@@ -18,6 +18,7 @@
 )]
 
 mod environment;
+mod host;
 mod installation;
 #[allow(unsafe_code, reason = "memory is shared with JavaScript")]
 mod memory;

@@ -1,23 +1,25 @@
 //! Memory shared with JavaScript, as it sees it.
 
 use super::records::{NUMBERS_PER_BATCH, Numbers};
-use driver::board::{BOARD_NUMBERS, Board};
+use driver::board::{Board, PLACES};
 use driver::leases::{Chunk, LEASES_PER_CHUNK};
 use napi::bindgen_prelude::{Float64Array, Int32Array};
 use napi_derive::napi;
 use std::sync::Arc;
 
-/// The three columns of a chunk of leases.
+/// The four columns of a chunk of leases.
 #[napi(object, object_from_js = false)]
 pub struct NativeLeases {
     pub touched_at: Float64Array,
     pub sequence: Float64Array,
+    pub touched_in_rust: Float64Array,
     pub claimed: Int32Array,
 }
 
 impl From<Arc<Chunk>> for NativeLeases {
     fn from(chunk: Arc<Chunk>) -> Self {
-        let (touched_at, sequence, claimed) = (chunk.clone(), chunk.clone(), chunk);
+        let [touched_at, sequence, touched_in_rust] = [(); 3].map(|()| chunk.clone());
+        let claimed = chunk;
         // SAFETY: each array lies within a chunk that never moves; the reference moved into the notifier keeps it alive
         // until the array is collected. An `AtomicU64` or `AtomicI32` has the size and alignment of an `f64` or `i32`,
         // may be written through a shared reference, and Rust never reads it other than atomically.
@@ -32,6 +34,11 @@ impl From<Arc<Chunk>> for NativeLeases {
                     sequence.sequence.as_ptr() as *mut f64,
                     LEASES_PER_CHUNK,
                     move |_, _| drop(sequence),
+                ),
+                touched_in_rust: Float64Array::with_external_data(
+                    touched_in_rust.touched_in_rust.as_ptr() as *mut f64,
+                    LEASES_PER_CHUNK,
+                    move |_, _| drop(touched_in_rust),
                 ),
                 claimed: Int32Array::with_external_data(
                     claimed.claimed.as_ptr() as *mut i32,
@@ -54,5 +61,5 @@ pub fn numbers_array(numbers: Arc<Numbers>) -> Float64Array {
 pub fn board_array(board: Arc<Board>) -> Float64Array {
     let numbers = board.numbers.as_ptr() as *mut f64;
     // SAFETY: as above; the board never moves and lives until the array is collected.
-    unsafe { Float64Array::with_external_data(numbers, BOARD_NUMBERS, move |_, _| drop(board)) }
+    unsafe { Float64Array::with_external_data(numbers, PLACES.len(), move |_, _| drop(board)) }
 }

@@ -1,10 +1,11 @@
 //! What Rust takes of the options as `lib/options.js` has read them: validated and complete, by the names they have there.
 
 use driver::Settings;
+use driver::recipe::Recipe;
 use napi::bindgen_prelude::{FromNapiValue, Result};
 use napi::sys;
 use napi_derive::napi;
-use pool::{Backoff, Config, GateConfig, Processes};
+use pool::{Backoff, Config, Custody, GateConfig};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ const KILL_PATIENCE_MS: u64 = 60_000;
 #[napi(object, object_to_js = false)]
 pub struct NativeOptions {
     pub root: String,
+    pub command: Vec<String>,
+    pub runs_start_script: bool,
     pub idle_after_ms: f64,
     pub max_concurrent: f64,
     pub sweep_interval_ms: f64,
@@ -85,11 +88,15 @@ impl NativeOptions {
             asks_before_idle: self.should_idle_kill.is_some(),
             heeds_connections: self.idle.as_deref() == Some("connections"),
             checkpoint_timeout_ms: self.checkpoint.map(|checkpoint| checkpoint.restore_timeout_ms as u64),
-            processes: if self.spawn.is_some() { Processes::External } else { Processes::Own },
+            custody: if self.spawn.is_some() { Custody::USERS } else { Custody::OURS },
         };
         Settings {
             pool,
-            root: self.root.into(),
+            recipe: Recipe {
+                root: self.root,
+                command: self.command,
+                runs_start_script: self.runs_start_script,
+            },
             warden_path,
             has_log: self.on_log.is_some(),
             custom_readiness: self.readiness.is_some(),
@@ -118,6 +125,8 @@ mod tests {
     fn options(number: f64) -> NativeOptions {
         NativeOptions {
             root: "/".into(),
+            command: vec!["true".into()],
+            runs_start_script: false,
             idle_after_ms: number,
             max_concurrent: number,
             sweep_interval_ms: number,

@@ -7,14 +7,15 @@ use super::environment;
 use super::guarded;
 use super::memory::{NativeLeases, board_array, numbers_array};
 use super::options::NativeOptions;
-use super::records::{Encoded, NativeStatuses, Numbers, Texts};
+use super::records::{NativeStatuses, Numbers, Texts};
 use driver::Driver;
+use driver::recipe::HostsBun;
+use driver::uplink::write_records;
 use linux::threads::clock;
-use linux::warden_link::run::Program;
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
-use pool::{Adopted, Callback, Exit, Fact, Failure, Input, Key, RunId, StopStage};
+use pool::{Adopted, Callback, Custody, Exit, Fact, Failure, ImageAnswer, Input, Key, RunId, StopStage};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing_subscriber::filter::Targets;
@@ -138,7 +139,12 @@ impl Functions<'_> {
         self.input("adopt", |(key, call, pid, port, touched_at_ms): Adopt| Input::Adopt {
             key: Key::from(key),
             call: call as u64,
-            process: Adopted { pid, port: port as u16, touched_at_ms: touched_at_ms as u64 },
+            process: Adopted {
+                pid,
+                port: port as u16,
+                touched_at_ms: touched_at_ms as u64,
+                custody: Custody::USERS,
+            },
         })?;
         // Returns whether the call still waited.
         self.add("abort", |driver, (key, call): (String, f64)| driver.abort(Key::from(key), call as u64))?;
@@ -163,11 +169,20 @@ impl Functions<'_> {
     }
 
     fn of_processes(&mut self) -> Result<()> {
-        // Starts the program for a run that was to be prepared.
-        type Launch = (f64, String, Vec<String>, Vec<String>, bool);
-        self.add("launch", |driver, (run, directory, command, environment, runs_start_script): Launch| {
-            let program = Program { directory, command, environment, runs_start_script };
-            driver.launch(run_id(run), program);
+        self.add("mayStart", |driver, (key,): (String,)| driver.may_start(&key))?;
+        // Before a call that a start may come of.
+        self.add_plain("noteHost", |driver| driver.note_host())?;
+        // What tenants get of variables, as `KEY=value`. Without it, each start is to be prepared.
+        self.add("setVariables", |driver, (variables,): (Option<Vec<String>>,)| {
+            driver.set_variables(variables);
+        })?;
+        // The host runs in this Bun.
+        self.add("setBun", |driver, (path, is_compiled): (String, bool)| {
+            driver.set_bun(HostsBun { path, is_compiled });
+        })?;
+        // Starts a run that was to be prepared, with these variables.
+        self.add("launch", |driver, (run, variables): (f64, Vec<String>)| {
+            driver.launch(run_id(run), variables);
         })?;
         // A process of the user's exists. Port 0: it uses the one it was offered.
         // One that stands for a resource elsewhere may not have the port itself.
@@ -180,7 +195,6 @@ impl Functions<'_> {
         self.add("restored", |driver, (run, pid, port): (f64, u32, u32)| {
             driver.restored(run_id(run), pid, port as u16)
         })?;
-        self.add("isStarting", |driver, (run,): (f64,)| driver.is_starting(run_id(run)))?;
         self.fact("startFailed", |(run, text): (f64, String)| {
             (run, Fact::StartFailed(Failure::Thrown { by: Callback::Spawn, text }))
         })?;
@@ -197,7 +211,18 @@ impl Functions<'_> {
             (run, Fact::Exited(Exit { exit_code, signal, output: output.into(), cpu_ms: None }))
         })?;
         self.fact("idleAnswered", |(run, stop): (f64, bool)| (run, Fact::IdleAnswered { stop }))?;
-        self.fact("checkpointed", |(run, saved): (f64, bool)| (run, Fact::Checkpointed { saved }))?;
+        // The user's snapshot driver has answered what it was last asked for the key, other than by `restored`.
+        self.report("imageAnswered", |driver, (key, answer): (String, u32)| {
+            let answer = match answer {
+                0 => ImageAnswer::No,
+                1 => ImageAnswer::Yes,
+                _ => ImageAnswer::Failed,
+            };
+            driver.feed_quietly(Input::Image { key: Key::from(key), answer });
+        })?;
+        self.fact("imageLate", |(run, text): (f64, String)| (run, Fact::ImageLate { text }))?;
+        // After `close`, when no record can say so: whether the key's image is to be dropped.
+        self.add("dropsImage", |driver, (key,): (String,)| driver.is_dropping_image(&key))?;
         // The user's `kill` is about to be called.
         self.report("stopAsked", |driver, (run, forced): (f64, bool)| {
             driver.sample_before_stop(run_id(run));
@@ -251,7 +276,9 @@ impl Functions<'_> {
 }
 
 fn next_batch(driver: &Arc<Driver>, numbers: &Numbers, has_lines: bool) -> Texts {
-    Texts(Encoded::write(driver.take_records(has_lines), numbers))
+    let batch = write_records(driver.take_records(has_lines));
+    numbers.store(&batch.numbers);
+    Texts(batch.texts)
 }
 
 fn stop_stage(forced: bool) -> StopStage {

@@ -1,4 +1,5 @@
-// What users get: the packages as they are published, installed with every package manager, run with every engine.
+// The packages as they are published, installed with every package manager and run with every
+// engine.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdtempSync, readFileSync, statSync, symlinkSync } from 'node:fs';
@@ -60,7 +61,7 @@ describe('the packages', () => {
     );
   });
 
-  // The types are found by every way of resolving them, and what package.json says of the files is so.
+  // Every module resolution finds the types, and package.json describes the files correctly.
   for (const judge of ['attw', 'publint']) {
     test(`the main one is clean for ${judge}`, async () => {
       const program = join(toolsBin, judge);
@@ -124,7 +125,7 @@ for (const [manager, install] of Object.entries(managers)) {
   });
 }
 
-// Behind a proxy, too: Bun would send it what is meant for tenants.
+// Also with a proxy in the environment, to which Bun would send requests for tenants.
 describe("a new user does what README.md's quick start says", { concurrency }, () => {
   const cwd = projectOf('reader');
   let expected = /(?!)/;
@@ -155,7 +156,7 @@ describe("a new user does what README.md's quick start says", { concurrency }, (
 });
 
 /**
- * Where the package is within reach of the bundle, and where it is only of the working directory.
+ * Runs a bundle where it can resolve the package, and where only the working directory can.
  *
  * @param {Engine} engine
  * @param {string} cwd
@@ -185,7 +186,7 @@ describe(`${SHORT_RUNS} short programs in a row end well`, () => {
   }
 });
 
-describe('an installation that is not as it should be', { concurrency }, () => {
+describe('a damaged installation', { concurrency }, () => {
   /** A copy of the project that npm made. @param {string} name */
   function copyOfProject(name) {
     const cwd = join(directory, name);
@@ -198,7 +199,7 @@ describe('an installation that is not as it should be', { concurrency }, () => {
   const some = engines.filter(({ name }) => name === 'bun 1.4' || name === 'node 20');
 
   for (const engine of some) {
-    test(`${engine.name}: a linked node_modules is seen through`, async () => {
+    test(`${engine.name}: a node_modules that is a symlink works`, async () => {
       const cwd = copyOfProject(`linked-${engine.kind}`);
       renameSync(join(cwd, 'node_modules'), join(cwd, 'elsewhere'));
       symlinkSync('elsewhere', join(cwd, 'node_modules'));
@@ -242,7 +243,7 @@ describe('an installation that is not as it should be', { concurrency }, () => {
     });
 
     for (const platform of ['darwin', 'win32']) {
-      test(`${engine.name}: ${platform} imports the package, and is told that there is none for it`, async () => {
+      test(`${engine.name}: ${platform} imports the package, and creating a runtime is refused`, async () => {
         const { code, message } = await refusalOf(engine, projectOf('npm'), platform);
         assert.equal(code, 'ERR_RUNTIME_UNSUPPORTED');
         assert.ok(message.includes(`this is ${platform} on ${process.arch}`), message);

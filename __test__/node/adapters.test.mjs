@@ -7,7 +7,7 @@ import { inMemory, rejectionOf, source, within } from '../support/surface/node.m
 
 const readiness = async () => true;
 
-test('every method works without its object', async () => {
+test('every method works detached from its object', async () => {
   const { spawn } = inMemory();
   const { ensure, touch, stats, kill, restart, clearBackoff, drain, dispose } = createRuntime({
     ...{ source, spawn, readiness },
@@ -23,7 +23,7 @@ test('every method works without its object', async () => {
   await dispose();
 });
 
-test('a tenant is seen whole by equality, JSON, spread and structuredClone', async () => {
+test('equality, JSON, spread and structuredClone see every field of a tenant', async () => {
   const { spawn } = inMemory();
   const runtime = createRuntime({ source, spawn, readiness });
   const tenant = await runtime.ensure('a');
@@ -83,7 +83,7 @@ test('what spawn, readiness and kill throw is passed on as the same object', asy
   await runtime.dispose();
 });
 
-test('capacity, back-off, drain and dispose refuse in the documented words', async () => {
+test('capacity, back-off, drain and dispose refuse with the documented messages', async () => {
   const { spawn, processes } = inMemory();
   /** @type {import('@absolutejs/runtime').RuntimeTransitionEvent[]} */
   const events = [];

@@ -1,9 +1,9 @@
-// The check of who may know whom reads imports as the engines do.
+// The check of which part may import which reads imports as the engines do.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { importsIn } from '../../scripts/lib/arrows.mjs';
 
-test('imports are found wherever they stand, and types are none', () => {
+test('imports are found anywhere in a file, and imports of types do not count', () => {
   const source = `
 import { a } from './a.js';
 import {

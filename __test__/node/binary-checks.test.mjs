@@ -11,19 +11,19 @@ const own = targets.find(({ triple }) => triple === platformTriple());
 const other = targets.find(({ cpu }) => cpu !== process.arch);
 const { addon } = builtFiles();
 
-test('an ELF file tells its machine, its libraries and its entry', () => {
+test('the machine, libraries and entry of an ELF file are read', () => {
   const { machine, needed, exports } = readElf(readFileSync(addon));
   assert.equal(machine, process.arch);
   assert.ok(needed.some((library) => /^libc\./.test(library)));
   assert.ok(exports.includes('napi_register_module_v1'));
 });
 
-test('what is no ELF file is refused', () => {
+test('a file that is not ELF is refused', () => {
   assert.throws(() => readElf(Buffer.from('#!/usr/bin/env node')), /not a 64-bit little-endian ELF file/);
 });
 
 // Node itself is built for a glibc that is newer than the oldest allowed, and is no addon.
-test('a program that asks for too much is found out', { skip: own?.libc !== 'glibc' }, () => {
+test('a program that needs a newer glibc is refused', { skip: own?.libc !== 'glibc' }, () => {
   assert.ok(own && other);
   const problems = problemsOf(process.execPath, own, 'addon').join('\n');
   assert.match(problems, /needs GLIBC_2\.\d+; the newest allowed is GLIBC_2\.17/);

@@ -15,8 +15,8 @@ test('the doctor runs in Node and finds that tenants can run here', () => {
   assert.equal(levels['trial start'], 'ok');
 });
 
-test('in an older Node it says so, and ends with 1', () => {
-  // Stands in for Node 18: what it does not know is taken away.
+test('in an older Node the doctor says so, and ends with 1', () => {
+  // Simulates Node 18 by removing what it lacks.
   const older = `
     import os from 'node:os';
     import { syncBuiltinESMExports } from 'node:module';

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { createEgressGuard, EgressDeniedError } from '@absolutejs/runtime';
 
-/** Long enough for nothing to leave it during a test. */
+/** Longer than any test, so that nothing leaves the window. */
 const windowMs = 3_600_000;
 
 /**
@@ -168,7 +168,7 @@ test('an abort ends a request at any stage', async (t) => {
   assert.equal(await rejectionOf(early), mine);
 });
 
-test('certificates must be for the name and vouched for, and proxies in the environment are not used', async () => {
+test('certificates must be trusted and for the name, and proxies in the environment are not used', async () => {
   const path = (/** @type {string} */ name) =>
     fileURLToPath(new URL(`../support/surface/${name}`, import.meta.url));
   const run = async (/** @type {Record<string, string>} */ env) => {

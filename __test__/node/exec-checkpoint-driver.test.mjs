@@ -9,7 +9,7 @@ import { rejectionOf } from '../support/surface/node.mjs';
 const pid = process.ppid;
 
 /**
- * A driver with images of its own, and what it told; all of it gone after the test.
+ * A driver with a new image directory, and the errors that it reports. Removed after the test.
  * @param {import('node:test').TestContext} context
  * @param {Partial<import('@absolutejs/runtime').ExecCheckpointDriverOptions>} options
  */
@@ -29,7 +29,7 @@ function createDriver(context, options) {
   return { driver, errors, images: () => readdirSync(imageDir) };
 }
 
-/** A script as a command. @param {string} script @param {string[]} words */
+/** A command that runs a shell script. @param {string} script @param {string[]} words */
 const sh = (script, ...words) => ['sh', '-ec', script, 'sh', ...words];
 
 test('a process is saved, restored and dropped', async (context) => {
@@ -47,7 +47,7 @@ test('a process is saved, restored and dropped', async (context) => {
   assert.deepEqual(errors, []);
 });
 
-test('a command may stay for as long as what it restored', async (context) => {
+test('a restore command may run for as long as the process it restored', async (context) => {
   const restoreCommand = sh('sleep 1000 & echo RESTORED_PID=$!; wait');
   const { driver } = createDriver(context, { restoreCommand });
   await driver.checkpoint({ key: 'app', pid });

@@ -1,4 +1,4 @@
-// What `npm test` repeats of each runner's output at its end.
+// The part of each runner's output that `npm test` repeats at its end.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { countSoakHosts, failuresIn } from '../../scripts/lib/count-tests.mjs';

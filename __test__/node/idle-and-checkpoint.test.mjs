@@ -15,7 +15,7 @@ const SERVER = `
   require('http').createServer((_, response) => response.end(answer)).listen(process.env.PORT, '127.0.0.1');
 `;
 
-/** A process of ours, and all that it is known by. @type {import('@absolutejs/runtime').SpawnFn} */
+/** Starts a server in Node. @type {import('@absolutejs/runtime').SpawnFn} */
 const spawn = async ({ env, cwd }) => {
   const child = spawnChild(process.execPath, ['-e', SERVER], { env, cwd, stdio: 'ignore' });
   await once(child, 'spawn');
@@ -48,7 +48,10 @@ function recorder() {
   return { events, onTransition, seen };
 }
 
-/** Without a connection that is kept alive. @param {{ port: number }} tenant */
+/**
+ * The tenant's answer, over a connection that is closed afterwards.
+ * @param {{ port: number }} tenant
+ */
 const answerOf = async ({ port }) =>
   (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).text();
 
@@ -79,7 +82,7 @@ test('shouldIdleKill is asked until it says true, and not while it has not answe
   await runtime.dispose();
 });
 
-test('an open connection keeps a tenant, and its end lets it go', async (context) => {
+test('an open connection keeps a tenant, which is stopped once it is closed', async (context) => {
   const { onTransition, seen, events } = recorder();
   const root = tenantsOnDisk(context, { a: { 'x.txt': '' } });
   const runtime = createRuntime({
@@ -98,7 +101,7 @@ test('an open connection keeps a tenant, and its end lets it go', async (context
   assert.equal((await seen('exit')).reason, 'idle-killed');
 });
 
-/** Stands in for CRIU: what it brings back is another server on the same port. */
+/** A driver in place of CRIU: it restores a tenant as a new server on the same port. */
 function snapshots() {
   /** @type {Set<string>} */
   const images = new Set();
@@ -119,7 +122,7 @@ function snapshots() {
   return { images, ports, driver };
 }
 
-test('an idle tenant is saved and brought back on its port, and started cold when that fails', async (context) => {
+test('an idle tenant is saved and restored on its port, and started cold when that fails', async (context) => {
   const { onTransition, seen, events } = recorder();
   const { driver, ports, images } = snapshots();
   const root = tenantsOnDisk(context, { a: { 'x.txt': '' } });
@@ -156,7 +159,7 @@ test('an idle tenant is saved and brought back on its port, and started cold whe
   assert.equal(images.size, 0);
 });
 
-test('each start has a span, whose traceparent the tenant finds', async (context) => {
+test('each start has a span, whose traceparent is in the tenant’s environment', async (context) => {
   const root = tenantsOnDisk(context, { a: { 'x.txt': '' } });
   const spanContext = () => ({ traceId: 'a1'.repeat(16), spanId: 'b2'.repeat(8), traceFlags: 1 });
   /** @type {Record<string, unknown>} */

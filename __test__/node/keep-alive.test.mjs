@@ -12,7 +12,10 @@ const IN_MEMORY = `
   const options = { source: { kind: 'directory', root: 'tenants' }, spawn, readiness: async () => true };
 `;
 
-/** Each ends by itself, and has got to its last line before. @type {Record<string, string>} */
+/**
+ * Programs that must reach their last line and then end by themselves.
+ * @type {Record<string, string>}
+ */
 const hosts = {
   'a runtime that was never used': `${IMPORT} ${IN_MEMORY} createRuntime(options);`,
   'an idle runtime': `${IMPORT} ${IN_MEMORY} await createRuntime(options).ensure('a');`,
@@ -31,7 +34,7 @@ for (const [what, program] of Object.entries(hosts)) {
   });
 }
 
-test('a call that is pending does keep Node alive', async () => {
+test('a pending call keeps Node alive', async () => {
   const program = `${IMPORT} ${IN_MEMORY}
     const slow = async () => new Promise((resolve) => setTimeout(resolve, 100, true).unref());
     await createRuntime({ ...options, readiness: slow }).ensure('a');

@@ -34,7 +34,7 @@ test("a runtime is scraped over HTTP from Node's server, and through prom-client
   assert.match(await answer.text(), /^absolute_runtime_tenants\{state="ready"\} 1$/m);
 });
 
-test('prom-client is not loaded', async () => {
+test('the collector does not load prom-client', async () => {
   const { code, output } = await runNode(`
     import { createRequire } from 'node:module';
     import { createRuntimeCollector } from '@absolutejs/runtime/prometheus';

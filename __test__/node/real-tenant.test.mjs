@@ -43,7 +43,7 @@ test('bun run start: woken, answered, reused, restarted, killed', async (context
   assert.equal(story.filter((words) => words === 'hello from production').length, 2);
 });
 
-test('a tenant that crashes at its start says why', async (context) => {
+test('the error of a tenant that crashes at its start has its output', async (context) => {
   const root = tenantsOnDisk(context, {
     broken: { 'package.json': start('bun server.ts'), 'server.ts': 'throw new Error("no database");' },
   });

@@ -4,12 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createRuntime } from '@absolutejs/runtime';
 import { inMemory, source, within } from '../support/surface/node.mjs';
 
-/** Longer than one turn of the event loop is given to events. */
+/** Longer than the time for events in one turn of the event loop. */
 const SLOW_MS = 8;
-/** What an event loop that went to sleep would take much longer than. */
+/** Much shorter than an event loop that went to sleep would take. */
 const STALLED_MS = 8_000;
 
-test('callbacks that take their time hold nothing up longer than that', async () => {
+test('slow callbacks delay the event loop by their own time only', async () => {
   const slow = () => {
     const until = performance.now() + SLOW_MS;
     while (performance.now() < until);
@@ -18,7 +18,7 @@ test('callbacks that take their time hold nothing up longer than that', async ()
   const callbacks = { onTransition: slow, onMetrics: slow };
   const runtime = createRuntime({ source, spawn, readiness: async () => true, ...callbacks });
   for (const key of ['a', 'b', 'c']) {
-    // From a timer, so that nothing else is about to happen.
+    // From a timer, so that no other work is due.
     await sleep(5);
     const before = performance.now();
     await within('ensure', runtime.ensure(key));

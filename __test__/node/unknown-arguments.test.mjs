@@ -1,4 +1,5 @@
-// The checkout's scripts refuse what they do not know before they do anything, and say what was probably meant.
+// The checkout's scripts refuse unknown arguments before they do anything, and suggest the nearest
+// one.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import test from 'node:test';

@@ -1,5 +1,5 @@
-// JavaScript is blocked for ten seconds: tenants start, write, end and are stopped meanwhile. All of it is told afterwards, and
-// no tenant is worse off for it.
+// The host's JavaScript is blocked for ten seconds, while tenants start, write, end and are
+// stopped. All events are delivered afterwards, and no tenant is affected.
 import { expect, test } from 'bun:test';
 import { assertGone, engineNames, SERVER, startHost, Tenants } from '../support/processes/index.ts';
 

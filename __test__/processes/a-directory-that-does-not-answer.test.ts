@@ -1,11 +1,15 @@
-// A tenant's own directory may lie on a file system that never answers. Only that tenant waits for it, and can be stopped.
+// A tenant's directory on a file system that never answers: only that tenant waits, and can be
+// stopped.
 import { expect, test } from 'bun:test';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createPool, Tenants, within } from '../support/processes/index.ts';
 
-/** A file system in user space whose program, this shell, never answers. Its end makes everything in it fail. */
+/**
+ * A FUSE file system whose server, this shell, never answers. When it ends, all waiting calls
+ * fail.
+ */
 const MOUNT = `exec 5<>/dev/fuse
 mount -i -t fuse -o fd=5,rootmode=40000,user_id=0,group_id=0 silent "$1" && echo mounted && exec sleep 1000`;
 
@@ -34,12 +38,12 @@ const can = await (async () => {
   return mount.isMounted;
 })();
 
-/** What is below the mount cannot even be entered; of the mount itself no file can be read. */
+/** A directory below the mount cannot be entered; in the mount itself no file can be read. */
 for (const [what, key] of [
   ['package.json cannot be read', 'silent'],
   ['it cannot be entered', 'silent/app'],
 ] as const) {
-  test.skipIf(!can)(`${what}: others start, and a kill and dispose are answered`, async () => {
+  test.skipIf(!can)(`${what}: other tenants start, and kill and dispose resolve`, async () => {
     await using pool = createPool();
     const { runtime, tenants } = pool;
     await using _ = await mountSilent(join(tenants.root, 'silent'));
@@ -58,7 +62,7 @@ for (const [what, key] of [
 }
 
 test.skipIf(!can)(
-  'nobody stops it: its start fails, and says why',
+  'a start that is not stopped fails, and the error says why',
   async () => {
     await using pool = createPool({ readinessTimeoutMs: 1_000 });
     await using _ = await mountSilent(join(pool.tenants.root, 'silent'));

@@ -1,8 +1,8 @@
-// The error of a start that failed ends with what the process wrote last, and what it wrote to stderr says why.
+// The error of a failed start ends with the process's last lines, those of stderr among them.
 import { expect, test } from 'bun:test';
 import { createPool } from '../support/processes/index.ts';
 
-/** Writes much to one stream, and before that a line to the other. */
+/** Writes a line to one stream, then much to the other. */
 const START = `
 import { writeSync } from 'node:fs';
 const [first, second] = process.env.WHY === 'stdout' ? [1, 2] : [2, 1];

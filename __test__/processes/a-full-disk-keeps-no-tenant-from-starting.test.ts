@@ -1,14 +1,17 @@
-// The disk that the tenants and TMPDIR are on has no byte left. Nothing that the runtime does needs any.
+// The disk with the tenants and TMPDIR is full: the runtime writes nothing, so tenants start.
 import { expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { assertGone, binDirectory, engineNames, startHost, Tenants } from '../support/processes/index.ts';
 
-/** A file system of one's own takes privileges that not every user has. */
+/** Mounting a file system takes privileges that not every user has. */
 const mayMount = spawnSync('unshare', ['--mount', 'true']).status === 0;
 
-/** Shell words that put the engine's own below a full file system: the tenants are copied onto it, then it is filled up. */
+/**
+ * A shell command that runs its arguments after it has copied the tenants to a new file system and
+ * filled that.
+ */
 const onFullDisk = (root: string, disk: string) => `
 set -- unshare --mount sh -ec '
   mount -t tmpfs -o size=256k none "${disk}"

@@ -1,5 +1,5 @@
-// A runtime that was never used, that is idle or that is disposed does not keep its host; a call under way does. And the
-// natural end of a host is a clean one, every time.
+// An unused, idle or disposed runtime does not keep its host alive; a pending call does. A host
+// that ends by itself does so with exit code 0, every time.
 import { expect, test } from 'bun:test';
 import {
   type EngineName,
@@ -13,14 +13,14 @@ import {
 const TIMES = 20;
 const AT_ONCE = 4;
 
-/** Lets the host do it and end by itself. */
+/** Runs a host that does `what` and then ends by itself. */
 async function run(engine: EngineName, tenants: Tenants, key: string, what: string) {
   await using host = startHost(engine, 'alive.mjs', [tenants.root, key, what]);
   const end = await host.end();
   return { ...end, errors: host.errors, said: host.lines.map((line) => line.split(' ')[0]) };
 }
 
-/** The same on a root of its own: of hosts that share one, all but the first would be warned. */
+/** `run` with tenants of its own: hosts that share a root get a warning. */
 async function runAlone(engine: EngineName, key: string, what: string) {
   await using tenants = new Tenants().add(key);
   const end = await run(engine, tenants, key, what);
@@ -46,7 +46,7 @@ for (const engine of engineNames) {
     }, 60_000);
   }
 
-  test(`${engine}: calls under way keep the host`, async () => {
+  test(`${engine}: pending calls keep the host alive`, async () => {
     await using tenants = new Tenants().add('app', { 'server.ts': slowToListen(400) });
     for (const [what, said] of [
       ['pending ensure', 'ready'],

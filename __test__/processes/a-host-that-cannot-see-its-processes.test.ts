@@ -1,10 +1,12 @@
-// Without its own /proc nobody can say which processes belong to a tenant, so none is started.
+// Without its own /proc a host cannot tell which processes belong to a tenant, so it starts none.
 import { expect, test } from 'bun:test';
 import { engineNames, startHost, Tenants } from '../support/processes/index.ts';
 
 const unshared = Bun.spawnSync(['unshare', '-m', '-p', '-f', 'mount', '-t', 'proc', 'proc', '/proc']);
 
-/** How the host is started, what it does before it asks for a tenant, and why it is refused then. */
+/**
+ * How the host is started, what it does before it ensures a tenant, and the reason of the refusal.
+ */
 const CASES = {
   // The engines need one to begin with.
   'there is none': { by: 'unshare -m', script: 'mount -t tmpfs none /proc', why: 'there is no /proc here' },
@@ -16,7 +18,7 @@ const CASES = {
   'it hides processes': {
     by: 'unshare -m setpriv --bounding-set -sys_ptrace',
     script: 'mount -t proc -o hidepid=2 proc /proc',
-    why: 'mounted with rw,hidepid=',
+    why: 'mounted with hidepid=',
   },
 };
 
@@ -41,7 +43,7 @@ for (const engine of engineNames) {
 
 for (const engine of engineNames) {
   test.skipIf(unshared.exitCode !== 0)(
-    `${engine}: what runs when it goes is ended all the same`,
+    `${engine}: tenants that run when /proc is unmounted are ended all the same`,
     async () => {
       await using tenants = new Tenants().add('one').add('two');
       await using host = startHost(engine, 'hides.mjs', [tenants.root, 'mount -t tmpfs none /proc'], {
@@ -52,7 +54,7 @@ for (const engine of engineNames) {
       host.say('go on');
       await host.said('killed');
       await host.said('disposed');
-      // The host has the root among its arguments, and so is one of them until it has ended.
+      // The root is among the host's arguments, so the host itself is found until it has ended.
       expect((await host.end()).code).toBe(0);
       expect(tenants.processes()).toEqual([]);
     },

@@ -1,6 +1,6 @@
-// Where no TCP port is left a start fails with an error of its own, which is nobody's failure, and the ports that there are
-// are used again and again: connections that were closed a moment ago keep none of them. In a network of the test's own, which
-// has five ports.
+// Without a free TCP port a start fails with ERR_RUNTIME_NO_PORT, which is not counted as a
+// failure of the key. Ports are reused at once: connections that have just been closed do not
+// block them. Runs in a network namespace with five ports.
 import { expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
 import { engineNames, SERVER, startHost, Tenants } from '../support/processes/index.ts';
@@ -9,10 +9,10 @@ const PORTS = 5;
 const NETWORK =
   'ip link set lo up && ' +
   `echo 50000 ${50_000 + PORTS - 1} > /proc/sys/net/ipv4/ip_local_port_range && exec "$@"`;
-/** Everything that follows runs in it. */
+/** A shell command that runs its arguments in the namespace. */
 const before = `set -- unshare --user --map-root-user --net sh -c '${NETWORK}' sh "$@"`;
 
-/** Closes each connection itself, which keeps its port for a minute. */
+/** A server that closes connections itself, which leaves them in TIME_WAIT for a minute. */
 const CLOSING = SERVER.replace("'hello')", "'hello', { headers: { connection: 'close' } })");
 
 const canHaveNetwork = spawnSync('unshare', [
@@ -31,7 +31,7 @@ for (const engine of engineNames) {
     `a host with few ports uses them again, and says when there is none (${engine})`,
     async () => {
       await using tenants = new Tenants();
-      // One port is kept for asking tenants whether they are ready.
+      // One port is left for the connections of readiness checks.
       const keys = Array.from({ length: PORTS - 1 }, (_, index) => `app-${index}`);
       for (const key of [...keys, 'more']) tenants.add(key, { 'server.ts': CLOSING });
       await using host = startHost(engine, 'crowded.mjs', [tenants.root], { before });

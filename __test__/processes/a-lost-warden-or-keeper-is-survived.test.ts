@@ -1,5 +1,5 @@
-// The warden and its keepers can be killed by anybody. Their tenants have then crashed, nothing is left of them by the
-// time that is told, and the runtime goes on.
+// The warden and its keepers are killed. Their tenants count as crashed, none of their processes
+// is left when that is reported, and the runtime goes on.
 import { expect, test } from 'bun:test';
 import {
   addShapes,
@@ -59,15 +59,15 @@ test('a killed warden whose keepers are stopped', async () => {
   await assertCrashedAndGoesOn(pool, trees, problems);
 });
 
-/** Kills the keepers of the trees and the warden before any of them can do anything about the others. */
+/** Kills the keepers of the trees and the warden before any of them can react. */
 async function killWardenAndKeepers(trees: Trees): Promise<void> {
   const pids = [(await theWarden()).pid, ...[...trees.values()].flatMap(([keeper]) => keeper?.pid ?? [])];
   for (const signal of ['SIGSTOP', 'SIGKILL'] as const) pids.forEach((pid) => process.kill(pid, signal));
 }
 
-test('the warden and its keepers killed at once', async () => {
+test('a warden and keepers that are killed together: no process is left', async () => {
   await using pool = createPool({ stopTimeoutMs: 300 });
-  // Those that stay in the session they were started in: it is all that is left to find them by.
+  // Shapes whose processes stay in their session: without keepers they can be found by that alone.
   const trees = await startShapes(pool, ['plain', 'under a shell', 'with helpers']);
   const problems = watchExits(pool, trees);
   await killWardenAndKeepers(trees);
@@ -97,7 +97,7 @@ test('a killed warden while tenants are being started and stopped', async () => 
   await pool.dispose();
 });
 
-test('a start that the killed warden had not read is made once more, and nobody hears of it', async () => {
+test('a start that the killed warden had not read is repeated, without an event', async () => {
   await using pool = createPool();
   pool.tenants.add('first').add('second');
   await pool.runtime.ensure('first');
@@ -106,7 +106,7 @@ test('a start that the killed warden had not read is made once more, and nobody 
   const { pid } = await theWarden();
   process.kill(pid, 'SIGSTOP');
   const starting = pool.runtime.ensure('second');
-  // Its output's: from then on it is on its way.
+  // The pipes for its output: the start has been sent once they exist.
   await until('the start is under way', () => pipes() > before);
   process.kill(pid, 'SIGKILL');
   expect(await textOf(await within('ensure', starting))).toBe('hello');
@@ -125,7 +125,7 @@ test('two runtimes share a warden and survive its loss together', async () => {
   await Promise.all([one, two].map(({ events }) => events.exit('app')));
   await Promise.all([one, two].map(({ runtime }) => runtime.ensure('app')));
   await one.dispose();
-  // The other's tenants are none of its business.
+  // Each runtime starts its own tenants again.
   expect(await textOf(await two.runtime.ensure('app'))).toBe('hello');
   await two.dispose();
 });
@@ -141,7 +141,7 @@ test('a killed keeper: its tenant alone has crashed', async () => {
     expect((await pool.events.exit(tenant.key)).reason).toBe('crashed');
     assertGone(tenant.key, tree);
     trees.delete(tenant);
-    // The others are untouched.
+    // The other tenants go on.
     for (const other of trees.keys()) expect(treeOf(other.pid).length).toBeGreaterThan(0);
     expect(pool.events.of('exit').length).toBe(shapeKeys.length - trees.size);
   }

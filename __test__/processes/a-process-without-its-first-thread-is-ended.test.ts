@@ -1,4 +1,5 @@
-// A process whose first thread has ended while others go on looks like a zombie in the process table, and is none.
+// A process whose first thread has ended while others run looks like a zombie in /proc, but must
+// be ended.
 import { expect, test } from 'bun:test';
 import {
   assertGone,
@@ -10,7 +11,7 @@ import {
   within,
 } from '../support/processes/index.ts';
 
-/** Deaf to SIGTERM; a thread of its own keeps it alive when the first one is gone. */
+/** Ignores SIGTERM; a second thread keeps it alive when the first one has ended. */
 const HEADLESS = `
 import { dlopen } from 'bun:ffi';
 const EXIT_OF_A_THREAD = process.arch === 'arm64' ? 93 : 60;
@@ -37,7 +38,7 @@ const endings: Record<string, (pool: Pool, pid: number) => Promise<unknown>> = {
 };
 
 for (const [how, end] of Object.entries(endings)) {
-  test(`a helper in a session of its own goes with its tenant: ${how}`, async () => {
+  test(`a helper in a session of its own ends with its tenant: ${how}`, async () => {
     await using pool = createPool({ stopTimeoutMs: 300 });
     pool.tenants.add('app', { start: 'setsid bun headless.ts & bun server.ts', 'headless.ts': HEADLESS });
     const { pid } = await pool.runtime.ensure('app');
@@ -48,7 +49,7 @@ for (const [how, end] of Object.entries(endings)) {
   });
 }
 
-test('a tenant is ended', async () => {
+test('a tenant without its first thread is ended', async () => {
   await using pool = createPool({
     stopTimeoutMs: 300,
     command: ['bun', 'headless.ts'],

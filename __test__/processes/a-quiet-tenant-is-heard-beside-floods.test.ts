@@ -1,12 +1,13 @@
-// Tenants take turns with their lines: one that writes little does not wait for those that write without end.
+// Lines are delivered from each tenant in turn: a quiet tenant does not wait for those that write
+// without end.
 import { expect, test } from 'bun:test';
 import { createPool, textOf, until } from '../support/processes/index.ts';
 
 const FLOODS = 8;
 const LINES = 10;
 const LINE_MS = 0.02;
-/** A few turns of each of them. What they have written ahead is a hundred times that. */
-const MOST_LINES_BETWEEN = 10_000;
+/** A few turns of each flooding tenant, which have written a hundred times that ahead. */
+const MAX_LINES_BETWEEN = 10_000;
 
 const SAYS = `
 let lines = 0;
@@ -19,7 +20,7 @@ Bun.serve({
 });
 `;
 
-test('a line comes soon after it was written', async () => {
+test('a quiet tenant’s line comes soon after it was written', async () => {
   let ofFloods = 0;
   const heardAt: number[] = [];
   await using pool = createPool({
@@ -42,6 +43,6 @@ test('a line comes soon after it was written', async () => {
     expect(await textOf(quiet)).toBe('said');
     const before = ofFloods;
     await until('it is heard', () => heardAt.length > count);
-    expect((heardAt[count] ?? 0) - before).toBeLessThan(MOST_LINES_BETWEEN);
+    expect((heardAt[count] ?? 0) - before).toBeLessThan(MAX_LINES_BETWEEN);
   }
 });

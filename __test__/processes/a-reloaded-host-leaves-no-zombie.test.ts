@@ -1,4 +1,5 @@
-// `bun --watch` executes the program anew in the same process, whose children stay: the warden of before, too.
+// `bun --watch` runs the program again in the same process, whose children stay, the old warden
+// included.
 import { expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ const runtime = createRuntime({ source: { kind: 'directory', root: '${tenants}' 
 console.log('version${version}', (await runtime.ensure('app')).pid);
 `;
 
-test('each version of the program has its warden alone', async () => {
+test('after each reload there is one warden, and no zombie', async () => {
   await using tenants = new Tenants().add('app');
   const checkout = join(import.meta.dir, '..', '..');
   const write = (version: number) => tenants.write('host.mjs', HOST(version, tenants.root));

@@ -1,4 +1,5 @@
-// Two runtimes on one root start the same tenant twice. The second is told whose the other is; nothing is refused.
+// Two runtimes on one root start the same tenant twice. The second one emits a warning with the
+// pid of the first; nothing is refused.
 import { createRuntime } from '@absolutejs/runtime';
 import { afterEach, expect, test } from 'bun:test';
 import { readFileSync, statSync } from 'node:fs';
@@ -14,7 +15,7 @@ afterEach(() => void (warnings.length = 0));
 const createPool = ({ source }: Tenants) =>
   createRuntime({ source, command: ['sleep', '1000'], readiness: async () => true });
 
-/** It is claimed beside the first start, and may be a moment later than that. */
+/** Resolves once the root is claimed, which happens in the background of the first start. */
 function untilClaimed({ root }: Tenants): Promise<true> {
   const { dev, ino } = statSync(root);
   return until(
@@ -23,7 +24,7 @@ function untilClaimed({ root }: Tenants): Promise<true> {
   );
 }
 
-test('in one process: the second is told, and one that comes after the first is not', async () => {
+test('in one process: the second runtime warns, and one that comes after the first is disposed does not', async () => {
   await using tenants = new Tenants().add('app');
   const [first, second] = [createPool(tenants), createPool(tenants)];
   await first.ensure('app');
@@ -45,7 +46,7 @@ test('in one process: the second is told, and one that comes after the first is 
 });
 
 for (const engine of engineNames) {
-  test(`${engine}: of two processes the second is told which is the first`, async () => {
+  test(`${engine}: of two processes the second warns with the pid of the first`, async () => {
     await using tenants = new Tenants().add('app').add('other');
     const first = createPool(tenants);
     await first.ensure('app');
@@ -60,7 +61,7 @@ for (const engine of engineNames) {
     expect(warnings).toEqual([]);
   });
 
-  test(`${engine}: a killed process has it no longer`, async () => {
+  test(`${engine}: a killed process no longer claims the root`, async () => {
     await using tenants = new Tenants().add('app').add('other');
     await using host = startHost(engine, 'alive.mjs', [tenants.root, 'other', 'kept alive']);
     await host.said('ready');

@@ -1,5 +1,5 @@
-// A process that is given by its pid alone takes part in everything: its end is seen, its group is ended with it, and nobody
-// else is.
+// A process that is adopted by its pid alone is treated like any tenant: its end is seen, and its
+// group ends with it, and no other process.
 import { expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,22 +24,22 @@ import {
   kernelTellsExitCodes,
   orphan,
   startOrphan,
-} from '../support/processes/strangers.ts';
+} from '../support/processes/outside-processes.ts';
 
-/** Nothing is looked for from time to time: what is seen is seen by itself. */
+/** Options without periodic checks: events must come without them. */
 const nothingRegular = { idleAfterMs: 0, sweepIntervalMs: 1e9, observeIntervalMs: 0 };
 const groups: Group[] = ['own group', 'our group'];
 
 const sleepsBelow = (pid: number) => descendantsOf(pid).filter(({ name }) => name === 'sleep');
 
-/** A server on a port of its choice, which a file names once it listens. */
+/** A server on a free port, which it writes to a file once it listens. */
 const SAYS_ITS_PORT = `
 import { renameSync, writeFileSync } from 'node:fs';
 const { port } = Bun.serve({ port: 0, fetch: () => new Response('from a stranger') });
 writeFileSync('port.new', String(port));
 renameSync('port.new', 'port');`;
 
-/** Says that it was asked to end, and goes on. */
+/** A server that reports SIGTERM, and goes on. */
 const DEAF = `process.on('SIGTERM', () => console.log('asked'));\n${SERVER}`;
 
 /** Ways to start `sleep`. */
@@ -78,7 +78,7 @@ for (const [origin, start] of Object.entries(origins)) {
   });
 }
 
-test('with its group of its own, everything in the group is ended, and nobody else', async () => {
+test('a leader of a process group: all processes of the group are ended, and no other', async () => {
   await using pool = createPool(nothingRegular);
   const bystanders = [
     new Child(pool.tenants, 'exec sleep 1000', 'our group').pid,
@@ -95,7 +95,7 @@ test('with its group of its own, everything in the group is ended, and nobody el
   expect(bystanders.map(isAlive)).toEqual([true, true]);
 });
 
-test('in our group, it alone is ended: neither its helpers, nor we', async () => {
+test('a process in the host’s group: it alone is ended, not its helpers or the host', async () => {
   await using pool = createPool(nothingRegular);
   const pid = startOrphan(pool.tenants, 'sleep 1000 & wait', 'our group');
   const helper = await until('the helper', () => sleepsBelow(pid)[0]);
@@ -105,7 +105,7 @@ test('in our group, it alone is ended: neither its helpers, nor we', async () =>
   expect(isAlive(helper.pid)).toBe(true);
 });
 
-test('what a leader leaves behind in its group goes with it', async () => {
+test('processes that a leader leaves in its group are ended when it ends', async () => {
   await using pool = createPool(nothingRegular);
   const pid = startOrphan(
     pool.tenants,
@@ -122,7 +122,7 @@ test('what a leader leaves behind in its group goes with it', async () => {
   await untilGone('the rest of the group', rest);
 });
 
-test('one that is deaf to SIGTERM is forced after stopTimeoutMs', async () => {
+test('a process that ignores SIGTERM gets SIGKILL after stopTimeoutMs', async () => {
   await using pool = createPool({ ...nothingRegular, stopTimeoutMs: 50 });
   const deaf = await orphan(pool.tenants, "trap '' TERM; exec sleep 1000", 'own group');
   await pool.runtime.adopt('app', { pid: deaf.pid }, { port: 4000 });
@@ -131,7 +131,23 @@ test('one that is deaf to SIGTERM is forced after stopTimeoutMs', async () => {
   expect(pool.events.of('exit')[0]).toMatchObject({ exitCode: null, reason: 'killed' });
 });
 
-test('SIGTERM comes first: one that ends in its own way gets to', async () => {
+test('processes that the leader leaves during a stop have the rest of stopTimeoutMs, and are gone when kill resolves', async () => {
+  await using pool = createPool({ ...nothingRegular, stopTimeoutMs: 300 });
+  const script = 'sh -c "trap \'echo asked > asked\' TERM; while :; do sleep 0.01; done" & exec sleep 1000';
+  const { pid } = await orphan(pool.tenants, script, 'own group');
+  const rest = await until('the helper', () => {
+    const helper = descendantsOf(pid).find(({ name }) => name === 'sh');
+    return helper && descendantsOf(helper.pid).length > 0 && helper;
+  });
+  await pool.runtime.adopt('app', { pid }, { port: 4000 });
+  await within('kill', pool.runtime.kill('app'));
+  expect(isAlive(rest.pid)).toBe(false);
+  expect(readFileSync(join(pool.tenants.root, 'asked'), 'utf8')).toBe('asked\n');
+  expect(pool.events.of('exit')).toMatchObject([{ reason: 'killed' }]);
+  await pool.dispose();
+});
+
+test('SIGTERM comes first: a process can end in its own way', async () => {
   await using pool = createPool({ ...nothingRegular, stopTimeoutMs: 20_000 });
   const child = new Child(pool.tenants, "trap 'exit 5' TERM; sleep 1000 & wait", 'own group');
   await until('its trap is set', () => sleepsBelow(child.pid).length === 1);
@@ -141,7 +157,7 @@ test('SIGTERM comes first: one that ends in its own way gets to', async () => {
 });
 
 test.if(kernelTellsExitCodes(release()))(
-  'the exit code of a child is known, whoever reaps it first; that of an orphan is not',
+  'the exit code of a child is known even if another part of the host reaps it; an orphan’s is not',
   async () => {
     await using pool = createPool(nothingRegular);
     for (let round = 0; round < 20; round++) {
@@ -187,7 +203,7 @@ test('a child of node:child_process is adopted in a wrapper', async () => {
   expect(child.signalCode).toBe('SIGTERM');
 });
 
-test('a server goes on serving; restart exchanges it for one of the pool’s own', async () => {
+test('an adopted server goes on serving; restart replaces it with a process of the pool’s own', async () => {
   await using pool = createPool(nothingRegular);
   pool.tenants.add('app', { 'stranger.ts': SAYS_ITS_PORT });
   const server = startOrphan(pool.tenants, 'cd app && exec bun stranger.ts', 'own group');
@@ -205,7 +221,7 @@ test('a server goes on serving; restart exchanges it for one of the pool’s own
   await pool.dispose();
 });
 
-test('after its end, ensure starts one of the pool’s own', async () => {
+test('after an adopted process has ended, ensure starts one of the pool’s own', async () => {
   await using pool = createPool(nothingRegular);
   pool.tenants.add('app');
   const { pid } = await orphan(pool.tenants, 'exec sleep 1000', 'own group');
@@ -216,7 +232,7 @@ test('after its end, ensure starts one of the pool’s own', async () => {
   await pool.dispose();
 });
 
-test('its whole tree is observed, and inspect shows what was seen last', async () => {
+test('the whole tree of an adopted process is observed, and inspect shows the last observation', async () => {
   await using pool = createPool({ idleAfterMs: 0, observeIntervalMs: 20 });
   const burn =
     'const { user } = process.cpuUsage(); while (process.cpuUsage().user < 200_000); setInterval(() => {}, 1e9)';
@@ -233,7 +249,7 @@ test('its whole tree is observed, and inspect shows what was seen last', async (
   await pool.runtime.kill('app');
 });
 
-test('an idle one is stopped, and the least recently active one makes room', async () => {
+test('an idle adopted process is stopped, and the least recently active one is evicted', async () => {
   await using pool = createPool({ maxConcurrent: 1, idleAfterMs: 600_000 });
   pool.tenants.add('own');
   await pool.runtime.ensure('own');
@@ -253,7 +269,7 @@ test('an idle one is stopped, and the least recently active one makes room', asy
   await pool.dispose();
 });
 
-test('one that ends while it waits for room is refused', async () => {
+test('a process that ends while its adoption waits for room is refused', async () => {
   await using pool = createPool({ maxConcurrent: 1, stopTimeoutMs: 600_000 });
   pool.tenants.add('deaf', { 'server.ts': DEAF });
   const server = Number(await textOf(await pool.runtime.ensure('deaf'), '/pid'));

@@ -1,5 +1,5 @@
-// A host, or its warden, runs out of something: the starts that need it fail and say so, what runs goes on, and as soon as
-// there is enough again everything works as before.
+// A host or its warden runs out of descriptors: the starts that need them fail with that reason,
+// running tenants go on, and as soon as there are enough again everything works.
 import { expect, test } from 'bun:test';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -52,7 +52,7 @@ test('a warden without a descriptor to spare', async () => {
   await using host = startHost('Node', 'starts.mjs', [tenants.root, '1', `${count}`, SLEEPERS, 'once']);
   expect((await host.saidJson<Outcomes>('outcomes')).counts).toEqual({ ready: 1 });
   const warden = await until('there is a warden', () => wardenOf(host.pid));
-  // With its own five, and one a keeper, there is room for some.
+  // The warden has five, and one for each keeper, so there is room for some tenants.
   limit(warden.pid, '16');
   host.say('go on');
   const { counts, messages } = await host.saidJson<Outcomes>('again');

@@ -1,14 +1,16 @@
-// The warden, or the keepers, get next to no processor time: they are stopped again and again, for most of the time. Starts
-// and stops take longer then, and nothing else is different.
+// The warden or the keepers get little processor time: they are stopped for most of the time.
+// Starts and stops then take longer, and nothing else changes.
 import { expect, test } from 'bun:test';
 import { createPool, keeperOf, textOf, until, wardenOf, within } from '../support/processes/index.ts';
 
 const TENANTS = 8;
-/** Of every sixty milliseconds they run for ten. */
+/** They run for ten of every sixty milliseconds. */
 const STOPPED_MS = 50;
 const RUNNING_MS = 10;
 
-/** Stops processes again and again, whichever `find` names each time, until it is told to leave off. */
+/**
+ * Repeatedly stops and continues the processes that `find` returns, until the result is called.
+ */
 function slowDown(find: () => readonly (number | undefined)[]) {
   let isOver = false;
   const signal = (pids: readonly (number | undefined)[], name: NodeJS.Signals) => {

@@ -1,5 +1,5 @@
-// kill, restart, dispose and drain at every moment of a spawn, alone and all at once: every promise settles, every spawn
-// has one exit, and nothing is left.
+// kill, restart, dispose and drain at every moment of a spawn, alone and together: every promise
+// settles, every spawn has one exit, and no process is left.
 import { expect, test } from 'bun:test';
 import { RuntimeExitedBeforeReadyError, type Tenant } from '@absolutejs/runtime';
 import {
@@ -13,7 +13,10 @@ import {
   within,
 } from '../support/processes/index.ts';
 
-/** When something is done to the tenant `app`: the promise resolves in the callback of the event, or in the same tick. */
+/**
+ * The moments of a start of `app`: each promise resolves in the callback of the event, or in the
+ * same tick.
+ */
 const moments: Record<string, (pool: Pool) => Promise<void> | undefined> = {
   'in the same tick': () => undefined,
   'a microtask later': () => Promise.resolve(),
@@ -29,7 +32,10 @@ const moments: Record<string, (pool: Pool) => Promise<void> | undefined> = {
 
 const serverFor = (moment: string) => (moment.includes('answer') ? slowToAnswer(300) : slowToListen(300));
 
-/** Does something at the moment, synchronously with it, and returns what came of it and of the `ensure` before. */
+/**
+ * Calls `act` synchronously at the moment, and returns its outcome and that of the `ensure`
+ * before.
+ */
 async function meet<T>(pool: Pool, moment: string, act: () => Promise<T>) {
   pool.tenants.add('app', { 'server.ts': serverFor(moment) });
   const reached = moments[moment]?.(pool);
@@ -55,7 +61,7 @@ for (const moment of Object.keys(moments)) {
     });
     expect(acting.status).toBe('fulfilled');
     if (!isReady) {
-      // The same error at any moment; it says so when nothing had been started.
+      // The error is the same at any moment, and its message says if there was no process.
       const { reason } = ensuring as PromiseRejectedResult;
       expect(reason).toBeInstanceOf(RuntimeExitedBeforeReadyError);
       const hasProcess = pool.events.of('spawn').length > 0;
@@ -142,7 +148,7 @@ for (const moment of Object.keys(moments)) {
   });
 }
 
-/** A small generator of numbers that look random and are the same each time. */
+/** Pseudo-random numbers, the same for the same seed. */
 function createDice(seed: number) {
   let state = seed;
   return (sides: number) => {
@@ -170,7 +176,7 @@ test('a storm of calls on a few keys settles, in order, and leaves nothing', asy
       const call = choices[dice(choices.length)]?.() ?? Promise.resolve();
       call.catch(() => {});
       calls.push(call);
-      // The moments are as random as the calls.
+      // Pauses between calls are random, too.
       if (dice(3) === 0) await Bun.sleep(dice(30));
     }
     const settled = await within(`storm ${seed}`, Promise.allSettled(calls));

@@ -1,4 +1,5 @@
-// Whatever shape a tenant's process tree has, and however it is ended, nothing of it is left once its exit is told.
+// No process of a tenant's tree is left at its exit event, for any shape of the tree and any way
+// to stop.
 import { expect, test } from 'bun:test';
 import {
   addShapes,
@@ -50,7 +51,8 @@ const endings: Record<string, Ending> = {
     options: { maxConcurrent: shapeKeys.length },
     async end({ runtime, tenants, events }) {
       const isLeft = (key: string) => events.of('exit', key).length === 0;
-      // Whoever took long to start stays as long: others, which started faster, may have to make room before.
+      // A tenant stays for as long as its start took, so those that started faster may be evicted
+      // first.
       for (let round = 0; shapeKeys.some(isLeft); round += 1) {
         const others = shapeKeys.map((_, index) => `other-${round}-${index}`);
         others.forEach((key) => tenants.add(key));
@@ -60,7 +62,7 @@ const endings: Record<string, Ending> = {
   },
 };
 
-/** The warden's program stays open once the addon is loaded, as the addon itself stays mapped. */
+/** Descriptors without the warden's program, which stays open once the addon is loaded. */
 const descriptors = () => descriptorsOf('self').filter((link) => !link.endsWith('/warden'));
 
 for (const [name, { reason, options, end }] of Object.entries(endings)) {
@@ -133,7 +135,7 @@ test('a wrapper that is killed from outside takes its whole tree along', async (
   await pool.dispose();
 });
 
-test('a tree that ends itself is gone before its exit is told, helpers included', async () => {
+test('a tree that ends by itself is gone before its exit event, helpers included', async () => {
   await using pool = createPool();
   pool.tenants.add('quits', {
     start: 'setsid sleep 1000 & bun server.ts',
@@ -158,7 +160,7 @@ test('a tree that ends itself is gone before its exit is told, helpers included'
   await assertNothingIsLeft(pool, new Map([[tenant, tree]]));
 });
 
-test('trees of good will end long before the stop timeout', async () => {
+test('trees that obey SIGTERM end long before the stop timeout', async () => {
   await using pool = createPool({ stopTimeoutMs: 60_000 });
   const willing = shapeKeys.filter((key) => !key.startsWith('deaf'));
   addShapes(pool.tenants);

@@ -1,5 +1,5 @@
-// Whoever may signal the warden and its keepers can stop them (SIGSTOP). What they are told to do happens all the same,
-// and when the host ends, so do its tenants.
+// The warden and its keepers are stopped (SIGSTOP) from outside. They still carry out their
+// orders, and tenants end with their host.
 import { expect, test } from 'bun:test';
 import {
   createPool,
@@ -38,7 +38,7 @@ test('with a stopped warden a tenant is killed, another is started, and dispose 
   expect(wardenOf(process.pid)).toBeUndefined();
 });
 
-test('with a stopped warden an idle one goes with dispose', async () => {
+test('an idle stopped warden ends at dispose', async () => {
   await using pool = createPool();
   pool.tenants.add('app');
   await pool.runtime.ensure('app');
@@ -48,14 +48,14 @@ test('with a stopped warden an idle one goes with dispose', async () => {
   expect(wardenOf(process.pid)).toBeUndefined();
 });
 
-test('with a stopped warden a start is called off', async () => {
+test('with a stopped warden a start can be cancelled', async () => {
   await using pool = createPool();
   ['app', 'other'].forEach((key) => pool.tenants.add(key));
   await pool.runtime.ensure('app');
   await stopWarden();
   const starting = pool.runtime.ensure('other');
   starting.catch(() => {});
-  // By then it has been handed to the warden.
+  // By then the start has been sent to the warden.
   await pause(50);
   await within('kill', pool.runtime.kill('other'));
   await expect(starting).rejects.toThrow();
@@ -73,7 +73,7 @@ test('a tenant with a stopped keeper is killed', async () => {
 
 for (const warden of ['running', 'stopped']) {
   test(`a tenant that dies below a stopped keeper and a ${warden} warden is not handed out`, async () => {
-    // No sweep comes in time to help.
+    // No sweep comes in time.
     await using pool = createPool({ sweepIntervalMs: 60_000 });
     pool.tenants.add('app');
     const { pid } = await pool.runtime.ensure('app');
@@ -102,7 +102,7 @@ for (const warden of ['running', 'stopped']) {
 }
 
 for (const engine of engineNames) {
-  test(`${engine}: a killed host with a stopped warden and a stopped keeper takes everything along`, async () => {
+  test(`${engine}: a killed host with a stopped warden and a stopped keeper leaves no process`, async () => {
     await using tenants = new Tenants().add('app').add('other');
     await using host = startHost(engine, 'ends.mjs', [tenants.root, 'app,other', '']);
     await host.said('up');
@@ -117,7 +117,7 @@ for (const engine of engineNames) {
   });
 }
 
-test('a killed host and a killed warden with stopped keepers take everything along', async () => {
+test('a killed host and a killed warden with stopped keepers leave no process', async () => {
   await using tenants = new Tenants().add('app', { start: 'setsid sleep 1000 & bun server.ts' });
   await using host = startHost('Node', 'ends.mjs', [tenants.root, 'app', '']);
   await host.said('up');

@@ -1,14 +1,15 @@
-// `bun run start` takes the start script of a directory above where there is none, or none that it can read: the host's.
+// A directory without a readable start script would make `bun run start` run that of a directory
+// above, the host's: such a start is refused.
 import { expect, test } from 'bun:test';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { createPool, engineNames, startHost, Tenants } from '../support/processes/index.ts';
 
-/** What a tenant's package.json may be, and why that is refused. */
+/** Unusable contents of a tenant's package.json, and the reason of the refusal. */
 const MANIFESTS: Record<string, [text: string | undefined, why: RegExp]> = {
   absent: [undefined, /its directory ".*\/absent" has no package\.json; give it \{ "scripts"/],
-  broken: ['{ "scripts": ', /broken\/package\.json is not JSON that Bun reads: .* line 1 column 13; give it/],
+  broken: ['{ "scripts": ', /broken\/package\.json is not JSON that Bun reads: .* line 1 column 14; give it/],
   list: ['[]', /list\/package\.json is not JSON that Bun reads: it is no object/],
   other: ['{ "scripts": { "dev": "x" } }', /other\/package\.json has no script "start"; .*option `command`/],
   empty: ['{ "scripts": { "start": "" } }', /empty\/package\.json has no script "start"/],
@@ -22,7 +23,7 @@ function projectOf(tenants: Tenants) {
   return { root: join(project, 'tenants'), wasStarted: () => Bun.file(mark).exists() };
 }
 
-test('without one a start fails at once, says which file, and counts', async () => {
+test('without a start script a start fails at once, names the file, and counts as a failure', async () => {
   await using tenants = new Tenants();
   const { root, wasStarted } = projectOf(tenants);
   for (const [key, [text]] of Object.entries(MANIFESTS)) {
@@ -32,6 +33,8 @@ test('without one a start fails at once, says which file, and counts', async () 
   mkdirSync(join(root, 'directory', 'package.json'), { recursive: true });
   mkdirSync(join(root, 'pipe'));
   execFileSync('mkfifo', [join(root, 'pipe', 'package.json')]);
+  tenants.write('project/tenants/huge/package.json', '');
+  truncateSync(join(root, 'huge', 'package.json'), (64 << 20) + 1);
   tenants.write('project/tenants/shop/package.json', '{ "scripts": { "start": "sleep 1000" } }');
   mkdirSync(join(root, 'shop', 'node_modules'));
   await using pool = createPool({ source: { kind: 'directory', root } });
@@ -39,6 +42,7 @@ test('without one a start fails at once, says which file, and counts', async () 
     ...Object.entries(MANIFESTS).map(([key, [, why]]) => [key, why] as [string, RegExp]),
     ['directory', /directory\/package\.json is not a file/],
     ['pipe', /pipe\/package\.json is not a file/],
+    ['huge', /huge\/package\.json is larger than 64 MiB/],
     ['shop/node_modules', /node_modules" has no package\.json/],
   ];
   for (const [key, why] of refusals) {
@@ -52,8 +56,8 @@ test('without one a start fails at once, says which file, and counts', async () 
   expect(await wasStarted()).toBe(false);
 });
 
-test('what Bun takes beyond JSON is taken, and another command needs none', async () => {
-  const lenient = '\u{feff}// a tenant\n{ "scripts": { /* its own */ "start": "bun ../server.ts", }, }';
+test('package.json may have what Bun accepts beyond JSON, and another command needs no start script', async () => {
+  const lenient = `\u{feff}// a tenant\n{ "scripts": { /* its own */ "start": 'bun ../server.ts', }, "port": 0x1f },\0`;
   await using pool = createPool();
   pool.tenants.add('.');
   pool.tenants.write('lenient/package.json', lenient);
@@ -68,7 +72,7 @@ test('what Bun takes beyond JSON is taken, and another command needs none', asyn
 });
 
 for (const engine of engineNames) {
-  test(`${engine}: refused there as well`, async () => {
+  test(`${engine}: a start without a start script is refused`, async () => {
     await using tenants = new Tenants();
     const { root, wasStarted } = projectOf(tenants);
     mkdirSync(join(root, 'absent'));

@@ -1,5 +1,5 @@
-// A host may change what it is: drop its privileges, its priority, its limits. What it starts then has what it has then,
-// and what it started before still ends when it says so.
+// A host may change its user, priority or limits while it runs. Tenants that it starts afterwards
+// have the changed ones, and earlier tenants can still be stopped.
 import { expect, test } from 'bun:test';
 import { chmodSync } from 'node:fs';
 import {
@@ -29,7 +29,7 @@ for (const engine of engineNames) {
       expect(first.seen).not.toEqual(plain);
       expect(second.seen).toEqual(plain);
       expect(third.seen).toEqual(plain);
-      // One for what it was, for as long as that has tenants, and one for all that come now.
+      // The old warden stays for as long as it has tenants; a new one starts the new tenants.
       const [old, now, ...more] = wardensOf(host.pid);
       expect([old, now, more]).toEqual([expect.anything(), expect.anything(), []]);
       const tree = descendantsOf(host.pid);

@@ -1,10 +1,11 @@
-// A tenant that runs as the host's user may look at every process of it, but not into the warden and the keepers; the host
-// sees all that it needs to. (What else is refused: `crates/warden/tests/same_user.rs`.)
+// A tenant that runs as the host's user can inspect all processes of that user but the warden and
+// the keepers, while the host sees what it needs. (More refusals:
+// `crates/warden/tests/same_user.rs`.)
 import { expect, test } from 'bun:test';
 import { chmodSync } from 'node:fs';
 import { assertGone, descendantsOf, engineNames, startHost, Tenants } from '../support/processes/index.ts';
 
-/** Goes up to the host, and says whom it has met and what it could read of them. */
+/** Walks up its parents to the host, and prints each one's name and what it could read of it. */
 const LOOK_AROUND = `
 pid=$$
 while pid=$(awk '/^PPid:/ { print $2 }' /proc/$pid/status) && [ "$pid" -gt 1 ]; do
@@ -21,7 +22,7 @@ exec bun server.ts
 const asNobody = process.getuid?.() === 0 ? 'setpriv --reuid=65534 --regid=65534 --clear-groups' : '';
 
 for (const engine of engineNames) {
-  test(`${engine}: neither warden nor keeper can be looked into`, async () => {
+  test(`${engine}: neither the warden nor a keeper can be inspected`, async () => {
     await using tenants = new Tenants().add('app', { start: 'exec sh look.sh', 'look.sh': LOOK_AROUND });
     chmodSync(tenants.root, 0o755);
     await using host = startHost(engine, 'observes.mjs', [tenants.root, 'app'], {

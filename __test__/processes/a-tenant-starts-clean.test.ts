@@ -1,10 +1,13 @@
-// A tenant inherits nothing of its host but what it is given: descriptors, standard input, signals.
+// A tenant inherits no descriptors, standard input or signal dispositions of its host.
 import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { engineNames, startHost, Tenants } from '../support/processes/index.ts';
 
-/** Leaves what it was started with in files. `ls` opens the directory that it lists as one more descriptor. */
+/**
+ * Writes what it was started with to files. (`ls` has one more descriptor: the directory that it
+ * lists.)
+ */
 const SPY = `
 ls -l /proc/self/fd >fds.txt
 cat /proc/self/status >status.txt
@@ -13,7 +16,7 @@ ulimit -n >files.txt
 exec bun server.ts
 `;
 
-/** The host has descriptors that are not closed on exec, and ignores signals. */
+/** Gives the host descriptors that are not closed on exec, and makes it ignore signals. */
 const BEFORE = `trap '' HUP INT QUIT PIPE USR1 USR2 CHLD; exec 7</etc/passwd 8>/dev/null 9</`;
 
 for (const engine of engineNames) {

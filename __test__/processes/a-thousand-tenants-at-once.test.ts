@@ -1,4 +1,5 @@
-// A thousand tenants are asked for in one tick: all of them are started, told and used, and all are gone after dispose.
+// A thousand calls of `ensure` in one tick: all tenants start and answer, and all are gone after
+// dispose.
 import { expect, test } from 'bun:test';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ const TENANTS = 1_000;
 const PATIENCE_MS = 120_000;
 
 test(
-  'a thousand',
+  'a thousand tenants start, answer and end',
   async () => {
     await using pool = createPool({
       command: ['sleep', '1000'],
@@ -25,7 +26,7 @@ test(
     expect(pool.runtime.stats()).toEqual({ running: TENANTS, total: TENANTS, draining: false, backoff: 0 });
     expect(pool.tenants.processes().length).toBe(TENANTS);
     await within('all are gone', pool.runtime.dispose(), PATIENCE_MS);
-    // It looks at what is left, and at the order of everything that was told.
+    // Also checks that no process is left, and the order of all events.
     await pool.dispose();
     expect(pool.events.of('exit').length).toBe(TENANTS);
     expect(wardenOf(process.pid)).toBeUndefined();

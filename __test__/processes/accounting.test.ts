@@ -1,9 +1,9 @@
-// What observations say about a tenant: the CPU time of its whole tree, children that ended included, and its memory.
+// Observations: the CPU time of a tenant's whole tree, ended children included, and its memory.
 import { expect, test } from 'bun:test';
 import { readProcessTreeStats } from '@absolutejs/runtime';
 import { createPool, SERVER, threadsOf, until, within } from '../support/processes/index.ts';
 
-/** Burns CPU time until this much is used, and says how much it was in all. */
+/** Uses this much CPU time, and prints how much it has used in all. */
 const burner = (ms: number) => `
 const used = () => { const { user, system } = process.cpuUsage(); return (user + system) / 1000; };
 while (used() < ${ms});
@@ -15,7 +15,7 @@ const burntIn = (lines: string[]) =>
 test('cpuMs covers the tree, ended children included, never falls, and closes the account before the exit', async () => {
   await using pool = createPool({ observeIntervalMs: 20, command: ['sh', './start.sh'] });
   pool.tenants.add('busy', {
-    // In sequence, at once, in a session of its own, and orphaned.
+    // Processes one after another, in parallel, in a session of their own, and orphaned.
     'start.sh': `
       bun burn.ts
       (setsid sh -c 'bun burn.ts; sleep 1000' &)
@@ -30,7 +30,7 @@ test('cpuMs covers the tree, ended children included, never falls, and closes th
     return lines.filter((line) => line.startsWith('burnt ')).length === 4 && burntIn(lines);
   });
   expect(burnt).toBeGreaterThanOrEqual(1000);
-  // A look that was made after all of that.
+  // The next observation was made after all of that.
   const seen = pool.events.observations('busy').length;
   await until('two more observations', () => pool.events.observations('busy').length >= seen + 2);
   await pool.runtime.kill('busy');
@@ -41,7 +41,7 @@ test('cpuMs covers the tree, ended children included, never falls, and closes th
   expect(observations.map(({ at }) => at)).toEqual(
     observations.map(({ at }) => at).toSorted((a, b) => a - b),
   );
-  // While it ran: within the kernel's resolution. What cannot be told from here is what starting and ending costs.
+  // Within the kernel's resolution, and without the CPU time of starting and ending the processes.
   expect(cpuMs.at(seen + 1)).toBeGreaterThan(burnt * 0.9);
   expect(cpuMs.at(-1)).toBeGreaterThan(burnt * 0.98);
   expect(cpuMs.at(-1)).toBeLessThan(burnt + 1_000);
@@ -51,7 +51,7 @@ test('cpuMs covers the tree, ended children included, never falls, and closes th
   await pool.dispose();
 });
 
-test('a tenant that ends before anybody looked has an exact last observation all the same', async () => {
+test('a tenant that ends before its first regular observation has an exact last one', async () => {
   await using pool = createPool({ observeIntervalMs: 600_000, command: ['sh', './start.sh'] });
   pool.tenants.add('brief', { 'start.sh': 'bun burn.ts; bun burn.ts; exit 3', 'burn.ts': burner(150) });
   const error = await pool.runtime.ensure('brief').catch((error) => error);
@@ -64,9 +64,9 @@ test('a tenant that ends before anybody looked has an exact last observation all
   await pool.dispose();
 });
 
-test('cpuMs does not fall when nobody waits for the children', async () => {
+test('cpuMs does not fall when children are not waited for', async () => {
   await using pool = createPool({ observeIntervalMs: 10, command: ['sh', './start.sh'] });
-  // Children of a process that ignores SIGCHLD vanish from its account.
+  // The CPU time of children is not added to a parent that ignores SIGCHLD.
   pool.tenants.add('careless', {
     'start.sh': `trap '' CHLD; bun burn.ts & bun burn.ts & exec bun server.ts`,
     'burn.ts': burner(200),
@@ -129,7 +129,7 @@ test('the tree of any pid can be read without a runtime, and that of none is nul
   }
 });
 
-test('many questions at once share a thread', async () => {
+test('many concurrent calls of readProcessTreeStats share a thread', async () => {
   const pids = [process.pid, process.ppid, 2 ** 30];
   const asked = Array.from({ length: 600 }, (_, index) => readProcessTreeStats(pids[index % 3] ?? 0));
   expect(threadsOf('self').filter((name) => name === 'abs-tree').length).toBeLessThanOrEqual(1);

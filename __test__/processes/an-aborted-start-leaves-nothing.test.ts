@@ -1,5 +1,5 @@
-// A caller that stops waiting for a real tenant: when it was the last one, the whole tree that was being started is gone,
-// nothing counts as a failure, and the next `ensure` starts afresh.
+// The last caller of a start aborts: the whole tree that was being started is ended, no failure is
+// counted, and the next `ensure` starts afresh.
 import { expect, test } from 'bun:test';
 import {
   assertGone,
@@ -133,7 +133,7 @@ test('a restart, while the new process is being started', async () => {
 });
 
 for (const engine of engineNames) {
-  test(`${engine}: a host that gives up has nothing left to wait for, and ends`, async () => {
+  test(`${engine}: a host whose call is aborted ends by itself`, async () => {
     await using tenants = new Tenants().add('app', { start: START, 'server.ts': slowToListen(60_000) });
     await using host = startHost(engine, 'alive.mjs', [tenants.root, 'app', 'aborted ensure']);
     expect(await host.said('aborted')).toBe('"ERR_RUNTIME_ABORTED"');

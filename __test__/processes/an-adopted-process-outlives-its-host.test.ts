@@ -1,11 +1,11 @@
-// What was adopted is nobody's child here: it is stopped by `kill`, `dispose` and the like, but whatever ends the host leaves
-// it running, for the next host to adopt. And it does not keep the host.
+// An adopted process is not the warden's child: `kill` and `dispose` stop it, but it runs on when
+// the host ends, for the next host to adopt. It does not keep the host alive.
 import { expect, test } from 'bun:test';
 import { createPool, engineNames, startHost, Tenants, until } from '../support/processes/index.ts';
-import { isAlive, orphan } from '../support/processes/strangers.ts';
+import { isAlive, orphan } from '../support/processes/outside-processes.ts';
 
 for (const engine of engineNames) {
-  test(`${engine}: a host that has nothing else to do ends, and it goes on`, async () => {
+  test(`${engine}: a host with nothing else to do ends, and the adopted process runs on`, async () => {
     await using tenants = new Tenants();
     const { pid } = await orphan(tenants, 'exec sleep 1000', 'own group');
     await using host = startHost(engine, 'adopts.mjs', [tenants.root, `${pid}`, 'nothing']);
@@ -15,7 +15,7 @@ for (const engine of engineNames) {
     expect(isAlive(pid)).toBe(true);
   });
 
-  test(`${engine}: a host that is killed leaves it to the next one`, async () => {
+  test(`${engine}: the next host can adopt the process of a killed one`, async () => {
     await using pool = createPool();
     const { pid } = await orphan(pool.tenants, 'exec sleep 1000', 'own group');
     await using host = startHost(engine, 'adopts.mjs', [pool.tenants.root, `${pid}`, 'wait']);
@@ -30,7 +30,7 @@ for (const engine of engineNames) {
     expect(isAlive(pid)).toBe(false);
   });
 
-  test(`${engine}: dispose ends it`, async () => {
+  test(`${engine}: dispose ends an adopted process`, async () => {
     await using tenants = new Tenants();
     const { pid } = await orphan(tenants, 'exec sleep 1000', 'own group');
     await using host = startHost(engine, 'adopts.mjs', [tenants.root, `${pid}`, 'dispose']);

@@ -15,7 +15,7 @@ import {
 } from '../support/processes/index.ts';
 
 const idleAfterMs = 150;
-/** Several times as long as a tenant that nobody touches would have. */
+/** Several times as long as a tenant without activity is kept. */
 const LONG_MS = 4 * idleAfterMs;
 const hasIPv6 = existsSync('/proc/net/if_inet6') && readFileSync('/proc/net/if_inet6', 'utf8').includes('lo');
 
@@ -32,7 +32,7 @@ function createWatchfulPool(options: Partial<RuntimeOptions> = {}): Pool {
   });
 }
 
-/** Starts the tenants and connects to them; they are kept busy until all of that is done. */
+/** Starts the tenants and connects to them. They are touched until all connections are open. */
 async function connected(
   pool: Pool,
   keys: readonly string[],
@@ -61,11 +61,11 @@ const CLIENTS: Record<string, (port: number) => Promise<Connection>> = {
   'HTTP kept alive': (port) => openTcp(port, '/'),
 };
 
-test('a tenant is idle from the end of its connection on, and not from the last look at it', async () => {
+test('a tenant is idle from the end of its connection on, not from the last sweep that saw it', async () => {
   await using pool = createWatchfulPool({ idleAfterMs: 400, sweepIntervalMs: 200 });
   for (const key of ['a', 'b', 'c']) {
     const connection = (await connected(pool, [key], (_, port) => openTcp(port, '/download'))).get(key);
-    // Into the time between two looks, whenever these are.
+    // Ends at a random time between two sweeps.
     await pause(450 + Math.random() * 200);
     const closedAt = Date.now();
     connection!.close();
@@ -78,7 +78,7 @@ test('a tenant is idle from the end of its connection on, and not from the last 
   await pool.dispose();
 });
 
-test('whatever the connection is, it keeps the tenant; when it is closed, the tenant is stopped', async () => {
+test('a connection of any kind keeps the tenant, which is stopped once it is closed', async () => {
   await using pool = createWatchfulPool();
   const keys = Object.keys(CLIENTS);
   const connections = await connected(pool, keys, (key, port) => CLIENTS[key]!(port));
@@ -93,7 +93,7 @@ test('whatever the connection is, it keeps the tenant; when it is closed, the te
   await pool.dispose();
 });
 
-test('whatever address the tenant listens on', async () => {
+test('a connection keeps a tenant that listens on any address', async () => {
   await using pool = createWatchfulPool();
   const hosts = ['127.0.0.1', '0.0.0.0', ...(hasIPv6 ? ['::'] : [])];
   const keys = hosts.flatMap((host) =>
@@ -109,7 +109,7 @@ test('whatever address the tenant listens on', async () => {
   await pool.dispose();
 });
 
-test('as long as one of several connections is open', async () => {
+test('a tenant is kept as long as one of several connections is open', async () => {
   await using pool = createWatchfulPool();
   const connections = await connected(pool, ['app'], async (_, port) => {
     const all = await Promise.all([openTcp(port), openTcp(port), openTcp(port)]);
@@ -124,7 +124,7 @@ test('as long as one of several connections is open', async () => {
   await pool.dispose();
 });
 
-test('one connection after the other, none of them there for long', async () => {
+test('short connections one after the other keep a tenant', async () => {
   await using pool = createWatchfulPool({ idleAfterMs: 600 });
   await connected(pool, ['app'], async (_, port) => {
     const connection = await openTcp(port);
@@ -178,7 +178,7 @@ test('a connection that the tenant itself has opened does not keep it', async ()
   }
 });
 
-test('unless it is asked for, a tenant is stopped in the middle of it', async () => {
+test('without idle: "connections" a tenant with an open connection is stopped', async () => {
   await using pool = createWatchfulPool({ idle: undefined });
   const keys = ['a WebSocket', 'a slow download'];
   const connections = await connected(pool, keys, (key, port) => CLIENTS[key]!(port));
@@ -187,7 +187,7 @@ test('unless it is asked for, a tenant is stopped in the middle of it', async ()
   await pool.dispose();
 });
 
-test('nothing else is kept by it: kill, eviction and dispose stop a tenant that is connected to', async () => {
+test('kill, eviction and dispose stop a tenant with an open connection', async () => {
   await using pool = createWatchfulPool({ maxConcurrent: 1 });
   const connections = await connected(pool, ['one'], (_, port) => openTcp(port));
   pool.tenants.add('two', patientServer);
@@ -197,7 +197,7 @@ test('nothing else is kept by it: kill, eviction and dispose stop a tenant that 
   await pool.dispose();
 });
 
-test('with a question: it is asked only when there is no connection', async () => {
+test('shouldIdleKill is called only when there is no connection', async () => {
   const asked: string[] = [];
   await using pool = createWatchfulPool({ shouldIdleKill: ({ key }) => asked.push(key) > 2 });
   const connections = await connected(pool, ['app'], (_, port) => openTcp(port));
@@ -209,11 +209,11 @@ test('with a question: it is asked only when there is no connection', async () =
   await pool.dispose();
 });
 
-test('a connection that is opened while the question is open keeps the tenant, whatever the answer', async () => {
+test('a connection that is opened while shouldIdleKill is pending keeps the tenant, whatever it answers', async () => {
   const { promise: answer, resolve } = Promise.withResolvers<boolean>();
   const { promise: asked, resolve: isAsked } = Promise.withResolvers<number>();
   let questions = 0;
-  // So long that no regular look happens in between.
+  // So long that no sweep happens in between.
   await using pool = createWatchfulPool({
     idleAfterMs: 700,
     sweepIntervalMs: 60_000,
@@ -234,7 +234,7 @@ test('a connection that is opened while the question is open keeps the tenant, w
   await pool.dispose();
 });
 
-test('a port of a spawn of your own is looked at, too', async () => {
+test('a connection keeps a tenant of your own spawn', async () => {
   const unused = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
   const { port } = unused;
   unused.stop(true);
@@ -259,7 +259,7 @@ test('a port of a spawn of your own is looked at, too', async () => {
   await pool.dispose();
 });
 
-test('an adopted process is kept, too', async () => {
+test('a connection keeps an adopted process', async () => {
   await using pool = createWatchfulPool();
   pool.tenants.add('app', patientServer);
   const first = await pool.runtime.ensure('app');
@@ -292,7 +292,7 @@ async function connectedAtLast(port: number): Promise<Connection> {
   }
 }
 
-test('of many tenants only those that are connected to stay', async () => {
+test('of many tenants only those with a connection are kept', async () => {
   await using pool = createWatchfulPool({ idleAfterMs: 400 });
   const keys = Array.from({ length: 12 }, (_, index) => `t${String(index).padStart(2, '0')}`);
   const used = keys.filter((_, index) => index % 3 === 0);
@@ -318,7 +318,7 @@ test('touch and ensure count as before', async () => {
   await pool.dispose();
 });
 
-test('room is made by a tenant that nobody is connected to, although it was used later', async () => {
+test('a tenant without a connection is evicted first, although it was used later', async () => {
   await using pool = createWatchfulPool({ idleAfterMs: 60_000, sweepIntervalMs: 60_000, maxConcurrent: 2 });
   const connection = (await connected(pool, ['download'], (_, port) => openTcp(port, '/download'))).get(
     'download',
@@ -333,7 +333,7 @@ test('room is made by a tenant that nobody is connected to, although it was used
   await pool.dispose();
 });
 
-test('a connection that a tenant, or a process of its, has to itself does not keep it', async () => {
+test('a connection between processes of one tenant does not keep it', async () => {
   const talksToItself = {
     'server.ts': `
 import { connect } from 'node:net';

@@ -1,4 +1,4 @@
-// How the commands of execCheckpointDriver are run, and what is made of what they say.
+// How execCheckpointDriver runs its commands, and reads their output.
 import { expect, test } from 'bun:test';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -55,7 +55,7 @@ const nonsense = [
 ];
 
 for (const value of nonsense) {
-  test(`RESTORED_PID=${value === host ? '<the host>' : value.slice(0, 20)} is nobody's pid`, async () => {
+  test(`RESTORED_PID=${value === host ? '<the host>' : value.slice(0, 20)} is no pid of a tenant`, async () => {
     using lab = await withImage();
     const driver = lab.driver({ restoreCommand: printing(`RESTORED_PID=${value}\\n`) });
     const error = await rejectionOf(driver.restore({ key }));
@@ -66,7 +66,7 @@ for (const value of nonsense) {
   });
 }
 
-test('two different pids are none', async () => {
+test('two different pids are an error', async () => {
   using lab = await withImage();
   const driver = lab.driver({ restoreCommand: printing('RESTORED_PID=4711\\nRESTORED_PID=4712\\n') });
   const error = await rejectionOf(driver.restore({ key }));
@@ -83,29 +83,29 @@ test('a command that names no pid has restored nothing, even if something holds 
   execFileSync('sh', ['-c', ': > "$1"', 'sh', fifo]);
 });
 
-test('a restore that fails is null, also if it named a pid before, and is told with its last words', async () => {
+test('a restore that fails is null, also if it named a pid before; onError gets the end of its stderr', async () => {
   using lab = await withImage();
   for (const script of ['echo pid taken >&2; exit 1', 'echo RESTORED_PID=4711; echo pid taken >&2; exit 1']) {
     expect(await lab.driver({ restoreCommand: sh(script) }).restore({ key })).toBe(null);
     const error = lab.errors.pop();
     expect(error?.message).toMatch(/^restoreCommand for "app" ended with code 1 .*\npid taken$/);
   }
-  // The image is there as before.
+  // The image is kept.
   expect(await lab.restored(await lab.driver().restore({ key }))).toBe(`${key} ${pid}`);
 });
 
-test('what was restored may hold the output of its command open, and write to it', async () => {
+test('the restored process may hold the output of its command open, and write to it', async () => {
   using lab = await withImage();
   const script =
     'setsid sh -c \'seq 300000; echo complete > "$0"; STATE= exec sleep 1000\' "$1" & echo RESTORED_PID=$!';
   const driver = lab.driver({ restoreCommand: sh(script, lab.path('wrote')) });
   const result = await driver.restore({ key });
-  // 2 MB fit into no pipe.
+  // More than a pipe holds.
   expect(await lab.said('wrote')).toBe('complete');
   await lab.restored(result);
 });
 
-test('a command may stay for as long as what it restored, and its output goes on being read', async () => {
+test('a restore command may run for as long as the process it restored, and its output is read on', async () => {
   using lab = await withImage();
   const [parentFile, wroteFile, overFile] = ['parent', 'wrote', 'over'].map((name) => lab.path(name));
   const flood = `seq 300000; seq 300000 >&2; echo all > ${wroteFile}`;
@@ -113,7 +113,7 @@ test('a command may stay for as long as what it restored, and its output goes on
   const driver = lab.driver({ restoreCommand: restoreAnd(rest) });
   const result = await driver.restore({ key });
   expect(await lab.restored(result)).toBe(`${key} ${pid}`);
-  // The key is free meanwhile.
+  // Meanwhile other operations on the key do not wait.
   await driver.drop(key);
   expect(await driver.has(key)).toBe(false);
   expect(await lab.said('wrote')).toBe('all');
@@ -125,7 +125,7 @@ test('a command may stay for as long as what it restored, and its output goes on
   await until('no zombie is left', () => !processes().some(({ pid }) => pid === parent?.pid));
 });
 
-test('a command that stays and names nobody is killed with its process group', async () => {
+test('a command that runs on and names an invalid pid is killed with its process group', async () => {
   using lab = await withImage();
   const script = 'sleep 1000 & echo $! > "$1"; echo RESTORED_PID=0; wait';
   const driver = lab.driver({ restoreCommand: sh(script, lab.path('restored')) });
@@ -134,7 +134,7 @@ test('a command that stays and names nobody is killed with its process group', a
   await until('what it restored is gone', () => (processOf(restored)?.state ?? 'Z') === 'Z');
 });
 
-test('a command may become what it restored', async () => {
+test('a command may become the restored process itself', async () => {
   using lab = await withImage();
   const driver = lab.driver({ restoreCommand: sh('echo RESTORED_PID=$$; STATE=same exec sleep 1000') });
   expect(await lab.restored(await driver.restore({ key }))).toBe('same');
@@ -179,7 +179,7 @@ test('a command out of time is killed with its process group, and leaves no imag
   await isGone();
 });
 
-test('no limit is a limit, too', async () => {
+test('timeoutMs may be Infinity', async () => {
   using lab = new Lab();
   const driver = lab.driver({ timeoutMs: Infinity });
   expect(await driver.checkpoint({ key, pid })).toBe(true);

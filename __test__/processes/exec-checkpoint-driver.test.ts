@@ -91,7 +91,7 @@ test('operations on one key wait for each other, those on different keys do not'
   expect(order).toEqual(['checkpoint: true', 'restore', 'drop: undefined', 'restore after drop: null']);
 });
 
-test('keys and pids that are none are refused before anything is run', async () => {
+test('invalid keys and pids are refused before a command is run', async () => {
   using lab = new Lab();
   const driver = lab.driver({ checkpointCommand: sh('echo > "$1"', lab.path('ran')) });
   for (const key of ['', '..', '/a', 'a/../b', 'a\0b', 'a'.repeat(513), undefined as never]) {

@@ -1,4 +1,5 @@
-// What execCheckpointDriver keeps on disk: whole images, each its own key's, and nothing else.
+// The images of execCheckpointDriver on disk: each is whole and of its own key, and nothing else
+// is kept.
 import { expect, test } from 'bun:test';
 import { chownSync, cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -48,7 +49,7 @@ test('no two keys share an image, whatever the file system takes for one name', 
   for (const key of similarKeys.slice(1)) expect(await driver.has(key)).toBe(true);
 });
 
-test('an image that somebody put in the place of another key is not used', async () => {
+test('an image that was moved to the directory of another key is not used', async () => {
   using lab = new Lab();
   const driver = lab.driver();
   await driver.checkpoint({ key: 'a', pid });
@@ -59,7 +60,7 @@ test('an image that somebody put in the place of another key is not used', async
   cpSync(join(lab.imageDir, ofA), join(lab.imageDir, ofB), { recursive: true });
   expect(await driver.has('b')).toBe(false);
   expect(await driver.restore({ key: 'b' })).toBe(null);
-  // And makes way for one of its own.
+  // A checkpoint replaces it by an image of the key.
   expect(await driver.checkpoint({ key: 'b', pid })).toBe(true);
   expect(await lab.restored(await driver.restore({ key: 'b' }))).toBe(`b ${pid}`);
 });
@@ -92,7 +93,7 @@ for (const [what, damage] of Object.entries(damages)) {
   });
 }
 
-test('a checkpoint that fails is false, is told with its last words, and leaves nothing', async () => {
+test('a checkpoint that fails is false and leaves nothing; onError gets the end of its stderr', async () => {
   using lab = new Lab();
   const script =
     'mkdir "$1/deep"; echo half > "$1/deep/state"; seq 1000 >&2; echo no such process >&2; exit 3';
@@ -146,7 +147,7 @@ test('what a killed host left behind is no image, and the next checkpoint remove
   expect(await driver.has('app')).toBe(false);
   expect(await driver.restore({ key: 'app' })).toBe(null);
   expect(lab.images().length).toBe(3);
-  // The command ends, with 0, and has nobody any more who makes an image of what it saved.
+  // The command ends with 0, but its host is gone, so what it saved does not become an image.
   await writeFile(gate, '');
   expect(await driver.has('app')).toBe(false);
   expect(await lab.driver({ checkpointCommand: ['false'] }).checkpoint({ key: 'app', pid })).toBe(false);
@@ -155,7 +156,7 @@ test('what a killed host left behind is no image, and the next checkpoint remove
   expect(await lab.restored(await driver.restore({ key: 'app' }))).toBe(`app ${pid}`);
 });
 
-test('images are for nobody but the user of the host', async () => {
+test('images are accessible to the host’s user only', async () => {
   using lab = new Lab();
   const driver = lab.driver({ imageDir: lab.path('new/images') });
   expect(await driver.checkpoint({ key: 'app', pid })).toBe(true);

@@ -4,7 +4,7 @@ import type { Tenant } from '@absolutejs/runtime';
 import { createPool, type Pool, textOf, until } from '../support/processes/index.ts';
 import { Lab, sh } from '../support/processes/fake-criu.ts';
 
-/** Counts its requests, and saves the number when it is asked to. */
+/** A server that counts its requests, and saves the number on request. */
 const counting = `
 import { renameSync, writeFileSync } from 'node:fs';
 let count = Number(process.env.COUNT ?? 0);
@@ -46,7 +46,7 @@ const whenIdle = (lab: Lab, restore: string) => ({
 const exitOf = (pool: Pool, tenant: Tenant) =>
   until('the tenant is stopped', () => pool.events.of('exit').find(({ pid }) => pid === tenant.pid));
 
-test('an idle tenant goes on where it was', async () => {
+test('a restored tenant goes on where it was saved', async () => {
   using lab = new Lab();
   await using pool = createPool(whenIdle(lab, RESTORE));
   pool.tenants.add('app', { 'server.ts': counting });
@@ -65,7 +65,7 @@ test('an idle tenant goes on where it was', async () => {
   expect(lab.errors).toEqual([]);
 });
 
-test('a restore that fails, or names a process of somebody else, is a cold start without the image', async () => {
+test('a restore that fails, or names a process that it did not start, is a cold start without the image', async () => {
   for (const restore of ['exit 1', 'echo RESTORED_PID=0', `echo RESTORED_PID=${process.ppid}`]) {
     using lab = new Lab();
     await using pool = createPool(whenIdle(lab, restore));

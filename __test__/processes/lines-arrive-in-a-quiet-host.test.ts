@@ -1,4 +1,4 @@
-// Lines that take their time arrive even if nothing else ever wakes the host.
+// Lines for a slow onLog arrive even if nothing else ever wakes the host.
 import { expect, test } from 'bun:test';
 import { engineNames, startHost, Tenants } from '../support/processes/index.ts';
 

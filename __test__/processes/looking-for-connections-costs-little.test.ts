@@ -1,4 +1,4 @@
-// How often the kernel is asked for its connections, as the addon's own log tells it.
+// How often the kernel's list of connections is read, according to the addon's log.
 import { expect, test } from 'bun:test';
 import { within } from '../support/processes/index.ts';
 
@@ -37,7 +37,7 @@ async function run(idle: string, { tenants = 1, runMs = 1_500, closes = false } 
     [process.execPath, '-e', HOST, idle, String(tenants), String(runMs), String(closes)],
     {
       cwd: `${import.meta.dir}/../..`,
-      env: { ...process.env, ABSOLUTE_RUNTIME_LOG: 'absolutejs_runtime::driver=trace' },
+      env: { ...process.env, ABSOLUTE_RUNTIME_LOG: 'driver=trace' },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
@@ -61,21 +61,21 @@ test('once in a sweep while there is a tenant, however many there are', async ()
   const one = await run('connections');
   const many = await run('connections', { tenants: 200 });
   for (const { looks, lastedMs, cpuMs } of [one, many]) {
-    // A tenant may be about to be stopped just before the next sweep: one for good measure.
+    // One more than the sweeps: the tenant may be about to be stopped just before the next one.
     expect(looks).toBeWithin(1, lastedMs / 200 + 2);
     expect(cpuMs).toBeLessThan(500);
   }
   expect([one.running, many.running]).toEqual([1, 200]);
 }, 20_000);
 
-test('never unless it is asked for', async () => {
+test('never without idle: "connections"', async () => {
   expect((await run('untouched', { runMs: 900 })).looks).toBe(0);
 });
 
-test('not any more when nobody is left', async () => {
+test('no longer when no tenant is left', async () => {
   const { looks, looksAfterExit, running } = await run('connections', { runMs: 2_500, closes: true });
   expect(running).toBe(0);
   expect(looks).toBeGreaterThan(1);
-  // The one that was due next.
+  // The sweep that was due next may still come.
   expect(looksAfterExit).toBeWithin(0, 2);
 }, 20_000);

@@ -1,4 +1,5 @@
-// Any amount of output arrives complete and in order, in bounded memory, and without holding up anything else.
+// Any amount of output arrives complete and in order, in bounded memory, and without holding up
+// anything else.
 import { expect, test } from 'bun:test';
 import {
   FLOOD_TEST_MS,

@@ -1,8 +1,11 @@
-// What tenants write arrives as lines: complete, in order, before the exit, and nothing after it.
+// Tenants' output arrives as lines: complete, in order, and before the exit.
 import { expect, test } from 'bun:test';
 import { createPool, processOf, SERVER, until } from '../support/processes/index.ts';
 
-/** A tenant that writes these pieces, each in a write of its own, once it is asked to by SIGUSR2, and then exits. */
+/**
+ * A tenant that writes these pieces, each in a write of its own, once it is asked to by SIGUSR2,
+ * and then exits.
+ */
 const writes = (pieces: (string | number[])[], stream = 1) => `
 import { writeSync } from 'node:fs';
 const pieces = ${JSON.stringify(pieces)};
@@ -41,7 +44,7 @@ const cases: Record<string, { pieces: (string | number[])[]; lines: string[] }> 
 
 for (const [name, { pieces, lines }] of Object.entries(cases)) {
   test(name, async () => {
-    // Without bun in between, which prints what it runs.
+    // Without `bun run`, which prints the script that it runs.
     await using pool = createPool({ command: ['bun', 'server.ts'] });
     pool.tenants.add('out', { 'server.ts': writes(pieces) }).add('err', { 'server.ts': writes(pieces, 2) });
     await Promise.all(['out', 'err'].map((key) => pool.runtime.ensure(key)));
@@ -67,7 +70,7 @@ test('a last line without an ending, by an end of its own and by being killed', 
   expect(pool.events.lines('killed', 'stdout')).toEqual(['one', 'two']);
 });
 
-test('everything that is written just before an end comes before the exit', async () => {
+test('output that is written just before the end comes before the exit', async () => {
   const LINES = 30_000;
   await using pool = createPool({ command: ['bun', 'server.ts'] });
   pool.tenants.add('talks', {
@@ -89,8 +92,9 @@ test('everything that is written just before an end comes before the exit', asyn
   await pool.dispose();
 });
 
-test('what nobody had time to read before the end comes before the exit', async () => {
-  // More than is taken in while onLog is busy, so that the rest is still in the pipe when the process is gone.
+test('output that was not read before the end comes before the exit', async () => {
+  // More than is taken in while onLog is busy, so that the rest is still in the pipe when the
+  // process is gone.
   const LINE = 'x'.repeat(999);
   const LINES = 610;
   let seen = 0;
@@ -120,7 +124,7 @@ test('what nobody had time to read before the end comes before the exit', async 
   await pool.dispose();
 });
 
-test('what is written while it is being stopped comes before the exit, helpers included', async () => {
+test('output that is written during a stop comes before the exit, helpers’ included', async () => {
   await using pool = createPool({ command: ['sh', './start.sh'] });
   // Waits in small steps: a long sleep gets the signal too, and might get it first.
   const farewell = (name: string) =>
@@ -141,7 +145,7 @@ test('what is written while it is being stopped comes before the exit, helpers i
   await pool.dispose();
 });
 
-test('an output that somebody outside the tree holds open does not hold up the exit', async () => {
+test('an output that a process outside the tree holds open does not delay the exit', async () => {
   await using pool = createPool({ command: ['sh', '-c', 'echo pid $$; exec bun server.ts'] });
   pool.tenants.add('held');
   const tenant = await pool.runtime.ensure('held');
@@ -161,7 +165,7 @@ test('an output that somebody outside the tree holds open does not hold up the e
   await pool.dispose();
 });
 
-test('lines of many tenants keep to themselves', async () => {
+test('lines of many tenants are not mixed up', async () => {
   const keys = Array.from({ length: 6 }, (_, index) => `tenant-${index}`);
   await using pool = createPool({
     command: [

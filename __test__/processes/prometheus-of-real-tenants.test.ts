@@ -1,4 +1,4 @@
-// What the collector adds up, against what the runtime told about real processes.
+// The collector's totals, compared with the runtime's events about real processes.
 import { expect, test } from 'bun:test';
 import { createRuntime } from '@absolutejs/runtime';
 import { createRuntimeCollector } from '@absolutejs/runtime/prometheus';

@@ -1,4 +1,5 @@
-// However the host ends, its tenants get SIGTERM, once, and most of a second to save what they have.
+// However the host ends, its tenants get SIGTERM, once, and most of a second to save what they
+// have.
 import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +12,7 @@ import {
   untilGone,
 } from '../support/processes/index.ts';
 
-/** Notes what it hears, and needs a while to save. */
+/** A server that records signals, and takes a while to save. */
 const SAVES = `
 import { appendFileSync } from 'node:fs';
 process.on('SIGTERM', () => {

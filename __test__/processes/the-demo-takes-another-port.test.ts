@@ -1,9 +1,9 @@
-// Where something has the demo's port, another demo included, it says so and takes another one: none of them gets requests
-// that were meant for the other.
+// If another process, such as another demo, has the demo's port, the demo says so and takes
+// another one: it never shares a port.
 import { expect, spyOn, test } from 'bun:test';
 import { startDemo } from '../../examples/host/demo.ts';
 
-test('the second demo at a port', async () => {
+test('a second demo takes another port, and says so', async () => {
   const said = spyOn(console, 'log').mockImplementation(() => {});
   const first = await startDemo({ idleAfterMs: 1_000 }, 0);
   const second = await startDemo({ idleAfterMs: 1_000 }, first.port);

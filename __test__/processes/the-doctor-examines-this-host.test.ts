@@ -1,8 +1,9 @@
 import { expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { freemem, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { readFacts } from '../../lib/doctor/facts.js';
 import { startTrialTenant } from '../../lib/doctor/trial.js';
 import { binDirectory, engines, markedWith } from '../support/processes/index.ts';
 
@@ -20,6 +21,20 @@ test.each(Object.entries(engines))('%s: tenants can run here', (_, engine) => {
   expect(stdout).toMatch(/✔ trial start +a tenant answered \d+ ms after it was asked for, and stopped/);
   expect(stdout).toContain('this host can run tenants');
   expect(stdout).not.toContain('\x1b');
+});
+
+test('the addon tells what this machine is', () => {
+  const facts = readFacts()!;
+  expect(facts.machine.kernelRelease).toBe(release());
+  expect(facts.memory!.totalBytes).toBe(totalmem());
+  expect(facts.memory!.availableBytes).toBeWithin(freemem() / 2, totalmem());
+  const ulimit = (flag: string) =>
+    Number(spawnSync('bash', ['-c', `ulimit ${flag}`], { encoding: 'utf8' }).stdout);
+  expect(facts.process.openFiles).toEqual({ soft: ulimit('-Sn'), hard: ulimit('-Hn') });
+  expect(facts.proc).toMatchObject({ isMounted: true, listsChildren: true });
+  expect(facts.init.name).toBeString();
+  for (const { paths } of facts.groups.memberships)
+    expect(existsSync(join(paths[0]!, 'cgroup.procs'))).toBeTrue();
 });
 
 test('started through a link, as npx does', () => {

@@ -1,4 +1,5 @@
-// What a tenant finds in its environment: PORT, NODE_ENV, what it is to have, and none of the host's secrets.
+// A tenant's environment: PORT, NODE_ENV, what the `env` option says, and none of the host's
+// secrets.
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import {
   binDirectory,
@@ -20,7 +21,7 @@ async function environmentOf(pool: Pool, key = 'app') {
   return { env: (await answer.json()) as Record<string, string | undefined>, port: String(port) };
 }
 
-/** The variables that the first process is given, from the kernel. */
+/** The variables that the first process was started with, from the kernel. */
 async function givenTo(pool: Pool, key = 'app') {
   pool.tenants.add(key);
   const { pid, port } = await pool.runtime.ensure(key);

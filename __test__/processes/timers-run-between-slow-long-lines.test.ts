@@ -1,4 +1,4 @@
-// Timers of the host get their turns while an onLog takes its time, however few lines there are in a portion of output.
+// The host's timers run while a slow onLog is called, however few lines a read of the output has.
 import { expect, test } from 'bun:test';
 import { FLOOD_TEST_MS, longLines, takeFlood } from '../support/processes/floods.ts';
 import { engineNames } from '../support/processes/index.ts';
@@ -13,7 +13,8 @@ for (const engine of engineNames) {
       `${engine}: ${name}`,
       async () => {
         const seen = await takeFlood(engine, chunks, 'slow lines');
-        // A turn is some milliseconds long; the rest is for a busy machine. A timer every 5 ms, over two seconds.
+        // A turn is some milliseconds long; the rest is for a busy machine. A timer every 5 ms,
+        // over two seconds.
         expect(seen.slowestTimerMs).toBeLessThan(500);
         expect(seen.ticks).toBeGreaterThan(80);
       },

@@ -1,9 +1,7 @@
-// Tenants have new ports all day. The global `fetch` of Node 20 keeps 23 KB for each that it was ever used with.
+// Tenants have new ports all day. The global `fetch` of Node 20 keeps 23 KB for each that it was
+// ever used with.
 import { test } from 'bun:test';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { MarkdownDocument } from '../support/readme/document.ts';
-import { checkout } from '../support/readme/project.ts';
+import { openPage } from '../support/readme/pages.ts';
 
 const PROGRAM = `
 <!-- run: node -->
@@ -30,7 +28,7 @@ let tenant = 0;
 const routerPort = await open(createServer((incoming, outgoing) => forward(incoming, outgoing, { port: tenant } as Tenant)));
 const agent = new Agent({ keepAlive: true });
 
-/** A tenant that answers once and goes. */
+/** Starts a server, requests it once, and stops it. */
 async function use(): Promise<void> {
   const server = createServer((_, response) => response.end('hello'));
   tenant = await open(server);
@@ -54,8 +52,7 @@ process.exit(kept < ALLOWED_BYTES ? 0 : 1);
 '''
 `;
 
-test("README.md's router on Node keeps nothing of the ports that it has used", async () => {
-  const readme = readFileSync(join(checkout, 'README.md'), 'utf8');
-  using document = new MarkdownDocument(readme + PROGRAM.replaceAll("'''", '```'));
+test('the router on Node of docs/routing.md keeps nothing of the ports that it has used', async () => {
+  using document = openPage('docs/routing.md', { more: PROGRAM.replaceAll("'''", '```') });
   await document.execute(document.blocks.at(-1)!);
 }, 120_000);

@@ -1,21 +1,25 @@
-// Where HTTP_PROXY or one of its like is set, Bun's `fetch` asks that proxy even for what is at 127.0.0.1: what clients send
-// to tenants, cookies included. What README.md and the demo show must not.
+// With HTTP_PROXY or the like, Bun's `fetch` uses the proxy even for 127.0.0.1: requests to
+// tenants, cookies included, would go to it. The examples of README.md and the guides, and the
+// demo, must avoid that.
 import { expect, test } from 'bun:test';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Block } from '../support/readme/blocks.ts';
-import { MarkdownDocument } from '../support/readme/document.ts';
+import { openPage, pages } from '../support/readme/pages.ts';
 import { Program } from '../support/readme/program.ts';
 import { checkout } from '../support/readme/project.ts';
 import { PROXY_VARIABLES, ProxyTrap } from '../support/readme/proxy-trap.mjs';
 
-const readme = readFileSync(join(checkout, 'README.md'), 'utf8');
 const PATIENCE_MS = 120_000;
 
-/** Runs the blocks that are meant, in such an environment; what the proxy was asked for. */
-async function asked(names: readonly string[], isMeant: (block: Block) => boolean): Promise<string[]> {
+/**
+ * Runs the selected blocks of a page with a proxy in the environment. Returns what the proxy got.
+ */
+async function asked(
+  page: string,
+  names: readonly string[],
+  isMeant: (block: Block) => boolean,
+): Promise<string[]> {
   await using trap = await ProxyTrap.open();
-  using document = new MarkdownDocument(readme, { env: trap.environment(names) });
+  using document = openPage(page, { env: trap.environment(names) });
   const meant = document.blocks.filter((block) => block.run && isMeant(block));
   expect(meant.length).toBeGreaterThan(0);
   for (const block of meant) await document.execute(block);
@@ -23,30 +27,38 @@ async function asked(names: readonly string[], isMeant: (block: Block) => boolea
 }
 
 const isQuickStart = ({ code }: Block) => code.startsWith('bun host.mjs');
-const isRouter = ({ code, run }: Block) => run === 'bun' && code.includes("from './sockets.ts'");
+const isRouter = ({ code, run }: Block) => run === 'bun' && code.includes("from './proxy.ts'");
+const isSocketRouter = ({ code, run }: Block) => run === 'bun' && code.includes("from './sockets.ts'");
 
 for (const name of PROXY_VARIABLES) {
   test(
-    `the quick start and the router ask no proxy: ${name}`,
-    async () => expect(await asked([name], (block) => isQuickStart(block) || isRouter(block))).toEqual([]),
+    `the quick start and the routers ask no proxy: ${name}`,
+    async () => {
+      const inReadme = (block: Block) => isQuickStart(block) || isRouter(block);
+      expect(await asked('README.md', [name], inReadme)).toEqual([]);
+      expect(await asked('docs/routing.md', [name], isSocketRouter)).toEqual([]);
+    },
     PATIENCE_MS,
   );
 }
 
-test(
-  'neither does any other example that asks something on this machine',
-  async () => {
-    // With the commands that make what they use.
-    const asksTenants = ({ code }: Block) =>
-      /\bforward\(|\bfetch\(`http:\/\/127|fetch\(`\$\{lokiUrl|^mkdir/.test(code);
-    const isOther = (block: Block) => asksTenants(block) && !isRouter(block) && !isQuickStart(block);
-    expect(await asked(PROXY_VARIABLES, isOther)).toEqual([]);
-  },
+/** Selects blocks that send requests, and the commands that create what these use. */
+const asksTenants = ({ code }: Block) =>
+  /\bforward\(|\bfetch\(`http:\/\/127|fetch\(`\$\{lokiUrl|^mkdir/.test(code);
+
+function hasMore(page: string): boolean {
+  using document = openPage(page);
+  return document.blocks.some((block) => block.run && asksTenants(block));
+}
+
+test.each(pages.filter((page) => page !== 'README.md' && hasMore(page)))(
+  'neither does any other example that asks something on this machine: %s',
+  async (page) => expect(await asked(page, PROXY_VARIABLES, asksTenants)).toEqual([]),
   PATIENCE_MS,
 );
 
 test(
-  'the demo asks none',
+  'the demo uses no proxy',
   async () => {
     await using trap = await ProxyTrap.open();
     const options = {

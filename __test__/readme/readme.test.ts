@@ -1,22 +1,21 @@
-// Every code block of README.md is run, as the directives in the comments before it say. CONTRIBUTING.md has them all.
-import { afterAll, expect, test } from 'bun:test';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+// Runs every code block of README.md and docs/ by the directives in the comments before it, which
+// CONTRIBUTING.md lists.
+import { afterAll, describe, expect, test } from 'bun:test';
 import type { Block } from '../support/readme/blocks.ts';
-import { CHECKOUT_PATIENCE_MS, MarkdownDocument } from '../support/readme/document.ts';
-import { checkout } from '../support/readme/project.ts';
-
-const readme = new MarkdownDocument(readFileSync(join(checkout, 'README.md'), 'utf8'));
-afterAll(() => readme[Symbol.dispose]());
+import { CHECKOUT_PATIENCE_MS } from '../support/readme/document.ts';
+import { openPage, pages } from '../support/readme/pages.ts';
 
 const inWords = ({ run, file, continues }: Block) =>
   file ? `is ${file}` : run ? `runs (${run})` : continues ? 'goes on' : 'is what is printed';
 
-for (const block of readme.blocks) {
-  const title = `README.md:${block.line}: ${block.language || 'a hidden block'} ${inWords(block)}`;
-  test(title, () => readme.execute(block), CHECKOUT_PATIENCE_MS);
-}
+describe.each([...pages])('%s', (page) => {
+  const document = openPage(page);
+  afterAll(() => document[Symbol.dispose]());
 
-test('the TypeScript of README.md has no type errors', async () => {
-  expect(await readme.typeErrors()).toEqual([]);
+  for (const block of document.blocks) {
+    const title = `${page}:${block.line}: ${block.language || 'a hidden block'} ${inWords(block)}`;
+    test(title, () => document.execute(block), CHECKOUT_PATIENCE_MS);
+  }
+
+  test('its TypeScript has no type errors', async () => expect(await document.typeErrors()).toEqual([]));
 });

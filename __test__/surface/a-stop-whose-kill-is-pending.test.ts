@@ -1,5 +1,6 @@
-// A stop is given up a minute after the last call of a `kill` that does not settle; the error says which call that is. Here
-// without the minute: the parts that keep it and say it.
+// A stop is given up a minute after the last call of a `kill` that does not settle; the error says
+// which call that is. Tests, without the minute, the parts that record the call and make the
+// message.
 import { expect, test } from 'bun:test';
 import { failureError } from '../../lib/errors.js';
 import { createExternal } from '../../lib/tenant/external.js';
@@ -11,7 +12,7 @@ const native = { stopAsked() {}, stopAnswered() {}, stopRefused() {} };
 const core = { native, settings: {}, wake() {}, failureError } as any;
 const MESSAGE = 'Tenant "a" could not be stopped: its process did not exit after kill("SIGKILL")';
 
-/** What callers hear of a stop that has timed out, of a process with this `kill`. */
+/** The error that callers of a timed-out stop get, for a process with this `kill`. */
 async function timedOut(kill: (signal?: string) => void | Promise<void>) {
   const run = createRun(1, 'a', 0, 0);
   run.process = { pid: 1, exited: never(), kill } as any;
@@ -36,7 +37,7 @@ test('the calls that are pending are named', async () => {
   expect(forcedOnly()).toBe(`${MESSAGE}; still pending: its own kill("SIGKILL")`);
 });
 
-test('none is named that has settled, also after it was named before', async () => {
+test('a call that has settled is not named, also after it was named before', async () => {
   expect((await timedOut(() => {}))()).toBe(MESSAGE);
   const settle: (() => void)[] = [];
   const message = await timedOut(() => new Promise((resolve) => void settle.push(resolve)));

@@ -1,4 +1,5 @@
-// `restart` with a signal: what has been stopped stays stopped, and what nobody waits for is not started.
+// `restart` with a signal: the old process is stopped all the same, and without a waiting call no
+// new one is started.
 import { expect, test } from 'bun:test';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { ignoresKill } from '../support/surface/fleet.ts';
@@ -56,7 +57,7 @@ test('while the new process is being started: that is stopped as killed', async 
   expect(bench.runtime.metrics()).toMatchObject({ total: 0, totalBackoffEntries: 0 });
 });
 
-test('as long as another restart or an ensure waits, the new process is started', async () => {
+test('while another restart or an ensure waits, the new process is started', async () => {
   await using bench = setUp();
   const old = await bench.runtime.ensure('a');
   bench.fleet.the('a').onKill = ignoresKill;
@@ -72,7 +73,7 @@ test('as long as another restart or an ensure waits, the new process is started'
   expect(bench.fleet.of('a').length).toBe(2);
 });
 
-test('of an adoption that waits for room: the adoption goes on, and is not exchanged', async () => {
+test('of an adoption that waits for room: the adoption goes on, and its process is not replaced', async () => {
   await using bench = setUp({ maxConcurrent: 1 });
   await bench.runtime.ensure('a');
   bench.fleet.the('a').onKill = ignoresKill;
@@ -96,7 +97,7 @@ test('of an adoption that waits for room: the adoption goes on, and is not excha
   expect(await bench.runtime.ensure('b')).toBe(tenant);
 });
 
-test('one that refuses to be killed goes on being the tenant', async () => {
+test('a process whose kill fails stays the tenant', async () => {
   await using bench = setUp();
   const tenant = await bench.runtime.ensure('a');
   const refusal = Promise.withResolvers<void>();

@@ -1,4 +1,5 @@
-// The signals themselves: which are taken, who listens to them for how long, and what they do before and after a call.
+// The option `signal`: which values are accepted, how long the runtime listens, and aborts before
+// and after a call.
 import { expect, test } from 'bun:test';
 import { CountingSignal, expectAborted } from '../support/surface/aborted.ts';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
@@ -46,7 +47,7 @@ test.each([
   expect([bench.fleet.processes, signal.listeners]).toEqual([[], 0]);
 });
 
-test('a reason that cannot be read is what reading it has thrown', async () => {
+test('if reading the reason throws, the thrown value is the cause', async () => {
   const { readiness } = manualReadiness();
   await using bench = setUp({ readiness });
   const signal = new CountingSignal();
@@ -71,7 +72,7 @@ test('an aborted signal without a reason of its own has the usual one', async ()
   expect(error.cause.name).toBe('AbortError');
 });
 
-test('what is wrong with the call itself is said first', async () => {
+test('errors of the call itself come before the abort', async () => {
   await using bench = setUp();
   const signal = AbortSignal.abort();
   expect((await rejectionOf(bench.runtime.ensure('..', { signal }))).code).toBe('ERR_RUNTIME_INVALID_KEY');
@@ -79,7 +80,7 @@ test('what is wrong with the call itself is said first', async () => {
   expect((await rejectionOf(bench.runtime.ensure('a', { signal }))).code).toBe('ERR_RUNTIME_DISPOSED');
 });
 
-test('a signal that stays silent changes nothing', async () => {
+test('a signal that is never aborted changes nothing', async () => {
   await using bench = setUp();
   const { signal } = new AbortController();
   const tenant = await bench.runtime.ensure('a', { signal });
@@ -90,7 +91,7 @@ test('a signal that stays silent changes nothing', async () => {
   expect(await bench.runtime.restart('a', { signal })).not.toBe(tenant);
 });
 
-test('afterwards it is nothing', async () => {
+test('an abort after the call has settled changes nothing', async () => {
   await using bench = setUp({ readiness: async ({ key }) => key !== 'bad' });
   const controller = new AbortController();
   const tenant = await bench.runtime.ensure('a', { signal: controller.signal });
@@ -102,7 +103,7 @@ test('afterwards it is nothing', async () => {
   expect(bench.fleet.the('a').kills).toEqual([]);
 });
 
-test('nobody listens to the signal any more once the call is over, whatever came of it', async () => {
+test('no listener is left on the signal once the call has settled, whatever its outcome', async () => {
   const { readiness, answer } = manualReadiness();
   await using bench = setUp({ readiness });
   const signal = new CountingSignal();
@@ -113,7 +114,7 @@ test('nobody listens to the signal any more once the call is over, whatever came
   answer('a', true);
   await ready;
   expect(signal.listeners).toBe(0);
-  // A tenant that is there is handed out without listening.
+  // `ensure` of a running tenant adds no listener.
   const again = bench.runtime.ensure('a', options);
   expect(signal.listeners).toBe(0);
   await again;
@@ -135,7 +136,7 @@ test('nobody listens to the signal any more once the call is over, whatever came
   expect(signal.listeners).toBe(0);
 });
 
-test('dispose comes first: the abort that follows is nothing', async () => {
+test('an abort after dispose changes nothing', async () => {
   const { readiness } = manualReadiness();
   await using bench = setUp({ readiness });
   const controller = new AbortController();
@@ -167,7 +168,7 @@ test('AbortSignal.any', async () => {
   await expectAborted(pending, 'a', 'gone');
 });
 
-test('a second argument that is no record of options says nothing: keys.map(runtime.ensure) works', async () => {
+test('a second argument that is no object is ignored: keys.map(runtime.ensure) works', async () => {
   await using bench = setUp();
   const keys = ['a', 'b', 'c'];
   const tenants = await Promise.all(
@@ -181,7 +182,7 @@ test('a second argument that is no record of options says nothing: keys.map(runt
   }
 });
 
-test('what is no signal is refused, whether the tenant is there or not', async () => {
+test('a value that is no signal is refused, whether the tenant runs or not', async () => {
   await using bench = setUp();
   const { ensure, restart, kill } = bench.runtime;
   for (const signal of [null, 7, 'abort', true, {}, [], new AbortController(), () => {}] as any[]) {

@@ -1,11 +1,12 @@
-// `ensure` and `restart` with a signal: a caller that stops waiting, and what becomes of what was being done for it.
+// `ensure` and `restart` with a signal: a caller stops waiting, and the start is cancelled or goes
+// on.
 import { expect, test } from 'bun:test';
 import { expectAborted } from '../support/surface/aborted.ts';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { ignoresKill } from '../support/surface/fleet.ts';
 import { aFewTurns, isPending, rejectionOf, within } from '../support/surface/wait.ts';
 
-test('while it waits for room: nothing is started, and nobody has to leave for it any more', async () => {
+test('while it waits for room: nothing is started, and no other tenant is evicted for it', async () => {
   const { readiness, answer } = manualReadiness();
   await using bench = setUp({ maxConcurrent: 1, readiness });
   const first = bench.runtime.ensure('a');
@@ -58,7 +59,7 @@ test('while it is being started: stopped as killed, and no failure is remembered
   await bench.runtime.ensure('a');
 });
 
-test('the call is over at once, however long the process takes to end', async () => {
+test('the call rejects at once, however long the process takes to end', async () => {
   const { readiness, answer } = manualReadiness();
   await using bench = setUp({ readiness });
   const controller = new AbortController();
@@ -101,7 +102,7 @@ test('in the tick of the call: spawn is never called', async () => {
   expect(bench.runtime.stats().total).toBe(0);
 });
 
-test('as long as somebody else waits the start goes on', async () => {
+test('while another caller waits the start goes on', async () => {
   const { readiness, answer } = manualReadiness();
   await using bench = setUp({ readiness });
   const [one, two] = [new AbortController(), new AbortController()];
@@ -117,7 +118,7 @@ test('as long as somebody else waits the start goes on', async () => {
   expect(bench.fleet.the('a').kills).toEqual([]);
 });
 
-test('when the last of several gives up the start is stopped', async () => {
+test('when the last of several callers aborts, the start is stopped', async () => {
   const { readiness } = manualReadiness();
   await using bench = setUp({ readiness });
   const controllers = [1, 2, 3].map(() => new AbortController());
@@ -168,8 +169,9 @@ test('within the ready event: the call is aborted, and the tenant is there', asy
   expect(bench.fleet.of('a').length).toBe(1);
 });
 
-// What is left unread of the answer to an aborted call was once taken for the next record: a number of a run for its kind.
-test('within the ready event: nothing else comes of it, whatever the number of the run', async () => {
+// The unread rest of the answer to an aborted call was once read as the next record, with the
+// run's number as its kind.
+test('within the ready event: no record is misread, whatever the number of the run', async () => {
   const controllers = new Map<string, AbortController>();
   await using bench = setUp({
     onTransition(event) {
@@ -208,7 +210,7 @@ test('a wait for a stop: the stop goes on, and nothing follows', async () => {
   expect(bench.runtime.stats().total).toBe(0);
 });
 
-test('a failed start that is being cleared away: only the one caller no longer waits', async () => {
+test('while the process of a failed start is stopped: only the aborting caller stops waiting', async () => {
   await using bench = setUp({ readiness: async () => false });
   const asked = Promise.withResolvers<void>();
   bench.fleet.prepare = (process) => void (process.onKill = () => asked.resolve());

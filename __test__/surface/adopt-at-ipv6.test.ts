@@ -1,11 +1,11 @@
-// A tenant that listens at ::1 alone passes from one host to the next with all that `list` says of it.
+// A tenant that listens at ::1 alone can be adopted by the next host with what `list` says of it.
 import { expect, test } from 'bun:test';
 import { createServer } from 'node:net';
 import { setUp } from '../support/surface/bench.ts';
 import { handedOver } from '../support/surface/fleet.ts';
 import { rejectionOf } from '../support/surface/wait.ts';
 
-test('what list says of it is what the next host adopts it with', async () => {
+test('the host in list can be passed to adopt', async () => {
   await using bench = setUp();
   const process = handedOver();
   await bench.runtime.adopt('a', process, { port: 4000, host: '::1' });
@@ -19,7 +19,7 @@ test('what list says of it is what the next host adopts it with', async () => {
   expect(next.runtime.inspect('a')).toMatchObject({ port: 4000, host: '::1' });
 });
 
-test('after a restart it is where the new process is', async () => {
+test('after a restart the tenant has the host of the new process', async () => {
   await using bench = setUp();
   await bench.runtime.adopt('a', handedOver(), { port: 4000, host: '::1' });
   expect(Object.keys(await bench.runtime.restart('a'))).not.toContain('host');
@@ -35,7 +35,7 @@ test.each([null, '', '127.0.0.1', '::', 'localhost', 6])('%p is no host', async 
   expect(process.kills).toEqual([]);
 });
 
-test('an open connection to it keeps it', async () => {
+test('an open connection to ::1 keeps it', async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '::1', resolve));
   const { port } = server.address() as { port: number };

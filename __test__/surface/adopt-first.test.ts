@@ -1,4 +1,4 @@
-// A runtime whose first tenant is adopted: nothing was started, and its deadlines are kept all the same.
+// The deadlines of a runtime whose first tenant is adopted work although nothing was started.
 import { expect, test } from 'bun:test';
 import { createRuntime, type RuntimeTransitionEvent } from '@absolutejs/runtime';
 

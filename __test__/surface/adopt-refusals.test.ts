@@ -1,4 +1,4 @@
-// What `adopt` refuses: with which error, and that the process is left alone.
+// What `adopt` refuses, and with which error. The process is left as it is.
 import { expect, test } from 'bun:test';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { handedOver, ignoresKill } from '../support/surface/fleet.ts';
@@ -86,7 +86,7 @@ test('a key whose adoption waits for room', async () => {
   await waiting;
 });
 
-test('nobody is left waiting when the refused process ends later', async () => {
+test('the later end of a refused process changes nothing', async () => {
   await using bench = setUp();
   const tenant = await bench.runtime.ensure('a');
   const process = handedOver();
@@ -134,7 +134,7 @@ test.each([undefined, null, 7, 'pid', true])('%p is no process', async (process)
   expect(message).toStartWith('process must be a RuntimeProcess or { pid }, got ');
 });
 
-test('a process that lacks something, and what it lacks', async () => {
+test('the error for an incomplete process names what it lacks', async () => {
   await using bench = setUp();
   const exited = Promise.resolve(0);
   const kill = () => {};
@@ -177,7 +177,7 @@ test.each([
   expect(bench.runtime.inspect('a')).toBeNull();
 });
 
-test('it never throws: whatever is wrong, the promise rejects with an error of ours', async () => {
+test('adopt never throws: for any argument the promise rejects with an error of the package', async () => {
   await using bench = setUp();
   const adopt = bench.runtime.adopt as (...values: unknown[]) => Promise<unknown>;
   const revoked = Proxy.revocable({}, {});

@@ -1,10 +1,10 @@
-// `adopt` into a full pool waits for room; and what may happen to the process, the key and the pool meanwhile.
+// `adopt` into a full pool waits for room. Events of the process, the key and the pool meanwhile.
 import { expect, test } from 'bun:test';
 import { setUp } from '../support/surface/bench.ts';
 import { handedOver, ignoresKill } from '../support/surface/fleet.ts';
 import { isPending, rejectionOf } from '../support/surface/wait.ts';
 
-test('with a full pool it waits until the one that makes room is gone', async () => {
+test('with a full pool it waits until the evicted tenant has ended', async () => {
   await using bench = setUp({ maxConcurrent: 1 });
   await bench.runtime.ensure('a');
   bench.fleet.the('a').onKill = ignoresKill;
@@ -51,7 +51,7 @@ test('ensure joins an adoption that waits for room', async () => {
   expect(bench.fleet.of('b')).toEqual([]);
 });
 
-test('restart of an adoption that waits for room: it is adopted, then exchanged', async () => {
+test('restart of an adoption that waits for room: the process is adopted, then replaced', async () => {
   await using bench = setUp({ maxConcurrent: 1 });
   await bench.runtime.ensure('a');
   bench.fleet.the('a').onKill = ignoresKill;
@@ -83,7 +83,7 @@ test('a process that ends while it waits for room is refused', async () => {
   expect((await bench.runtime.ensure('b')).pid).toBe(bench.fleet.the('b').pid);
 });
 
-test('whoever joined an adoption that comes to nothing gets a process of the pool’s own', async () => {
+test('callers that joined an adoption that fails get a process of the pool’s own', async () => {
   await using bench = setUp({ maxConcurrent: 1 });
   await bench.runtime.ensure('a');
   bench.fleet.the('a').onKill = ignoresKill;
@@ -97,8 +97,8 @@ test('whoever joined an adoption that comes to nothing gets a process of the poo
   expect(bench.events.all('adopt')).toEqual([]);
 });
 
-test('a process that ends in the moment of its adoption is told like any other', async () => {
-  // Several at once, so that the pool is ahead of what JavaScript has been told.
+test('a process that ends in the moment of its adoption has its events like any other', async () => {
+  // Several at once, so that the pool is ahead of the events that JavaScript has had.
   await using bench = setUp();
   const keys = Array.from({ length: 50 }, (_, index) => `k${index}`);
   const settled = await Promise.allSettled(
@@ -120,7 +120,7 @@ test('a process that ends in the moment of its adoption is told like any other',
   expect(bench.runtime.stats().total).toBe(0);
 });
 
-test('one that had ended before is adopted and told to have ended', async () => {
+test('a process whose exited has already resolved is adopted, and its exit follows', async () => {
   await using bench = setUp();
   const process = handedOver();
   process.exit(0);
@@ -130,11 +130,11 @@ test('one that had ended before is adopted and told to have ended', async () => 
   expect(bench.events.story).toEqual(['adopt a', 'exit a']);
 });
 
-test('an exit that is heard before the adoption is told is told after it', async () => {
+test('an exit that comes before the adopt event is delivered after it', async () => {
   await using bench = setUp({
     onTransition(event) {
       bench.events.callbacks.onTransition(event);
-      // Longer than a turn may take: what is behind this event has to wait.
+      // Longer than a turn may take, so that the following events wait.
       const until = performance.now() + 6;
       while (performance.now() < until);
     },
@@ -152,7 +152,7 @@ test('an exit that is heard before the adoption is told is told after it', async
   await Promise.all(crowd);
 });
 
-test('kill calls an adoption that waits for room off, and leaves the process alone', async () => {
+test('kill cancels an adoption that waits for room, and leaves the process as it is', async () => {
   await using bench = setUp({ maxConcurrent: 1 });
   await bench.runtime.ensure('a');
   bench.fleet.the('a').onKill = ignoresKill;
@@ -171,7 +171,7 @@ test('kill calls an adoption that waits for room off, and leaves the process alo
   expect(bench.events.all('adopt')).toEqual([]);
 });
 
-test('drain lets an adoption that waits for room go on, and what was adopted too', async () => {
+test('while draining, adoptions that wait for room and adopted tenants go on', async () => {
   await using bench = setUp({ maxConcurrent: 1 });
   await bench.runtime.ensure('a');
   bench.fleet.the('a').onKill = ignoresKill;
@@ -182,7 +182,7 @@ test('drain lets an adoption that waits for room go on, and what was adopted too
   expect(await bench.runtime.ensure('b')).toBe(tenant);
 });
 
-test('dispose stops what was adopted and rejects what waits, which is left alone', async () => {
+test('dispose stops adopted processes, and rejects waiting adoptions, whose processes are left as they are', async () => {
   await using bench = setUp({ maxConcurrent: 1 });
   const [first, second] = [handedOver(), handedOver()];
   await bench.runtime.adopt('a', first, { port: 4000 });

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { setUp } from '../support/surface/bench.ts';
 import { handedOver } from '../support/surface/fleet.ts';
 
-test('its port is 0: in the tenant, the event, and what can be seen of it', async () => {
+test('its port is 0 in the tenant, the event, inspect and list', async () => {
   await using bench = setUp();
   const process = handedOver({ resourceId: 'container' });
   const tenant = await bench.runtime.adopt('a', process);
@@ -37,7 +37,7 @@ test('the port that the process has itself counts, unless the options say anothe
   expect((await bench.runtime.adopt('c', handedOver({ port: 4001 }), { port: 0 })).port).toBe(0);
 });
 
-test('many of them share their having none, and each can be stopped', async () => {
+test('many tenants may have port 0, and each can be stopped', async () => {
   await using bench = setUp();
   const keys = Array.from({ length: 20 }, (_, index) => `tenant-${index}`);
   await Promise.all(keys.map((key) => bench.runtime.adopt(key, handedOver())));
@@ -53,7 +53,7 @@ test('after a restart it has a port like any other', async () => {
   expect((await bench.runtime.restart('a')).port).toBeGreaterThan(0);
 });
 
-test('whoever is connected to whatever keeps it not: it is idle when it is not touched', async () => {
+test('no connection keeps it: it is idle unless it is touched', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   const { promise, resolve } = Promise.withResolvers<void>();
   server.once('listening', resolve);

@@ -1,4 +1,4 @@
-// `adopt` of processes that say themselves when they end and how they are killed.
+// `adopt` of a `RuntimeProcess`, with `exited` and `kill`.
 import { expect, test } from 'bun:test';
 import { manualReadiness, never, setUp } from '../support/surface/bench.ts';
 import { handedOver, ignoresKill, obeysWith } from '../support/surface/fleet.ts';
@@ -36,7 +36,7 @@ test('the adopt event comes before the promise resolves', async () => {
   expect(await adopted).toBe('adopt a');
 });
 
-test('port, startedAt, lastTouchedAt and resourceId are what the owner says', async () => {
+test('port, startedAt, lastTouchedAt and resourceId are those that were passed', async () => {
   await using bench = setUp();
   const now = Date.now();
   const process = handedOver({ port: 4001, resourceId: 'container-7' });
@@ -52,13 +52,13 @@ test('port, startedAt, lastTouchedAt and resourceId are what the owner says', as
   ]);
 });
 
-test('a port of the call’s own counts for more than the process’s', async () => {
+test('a port in the options takes precedence over the process’s', async () => {
   await using bench = setUp();
   const tenant = await bench.runtime.adopt('a', handedOver({ port: 4001 }), { port: 4002 });
   expect(tenant.port).toBe(4002);
 });
 
-test('a time of last activity that is yet to come is now', async () => {
+test('a lastTouchedAt in the future becomes now', async () => {
   await using bench = setUp();
   const { lastTouchedAt } = await bench.runtime.adopt('a', handedOver(), {
     ...{ port: 4000, lastTouchedAt: Date.now() + 1_000_000 },
@@ -66,7 +66,7 @@ test('a time of last activity that is yet to come is now', async () => {
   expect(lastTouchedAt).toBeLessThanOrEqual(Date.now());
 });
 
-test('readiness is not asked', async () => {
+test('readiness is not called', async () => {
   const { readiness, calls } = manualReadiness();
   await using bench = setUp({ readiness });
   await bench.runtime.adopt('a', handedOver(), { port: 4000 });
@@ -74,7 +74,7 @@ test('readiness is not asked', async () => {
 });
 
 test('ensure resolves to the same live tenant, and touch moves it', async () => {
-  // It was last used long ago, and is not to be stopped for that meanwhile.
+  // No idle stops: lastTouchedAt is long ago.
   await using bench = setUp({ idleAfterMs: 0 });
   const tenant = await bench.runtime.adopt('a', handedOver(), { port: 4000, lastTouchedAt: 1 });
   expect(tenant.lastTouchedAt).toBe(1);
@@ -123,7 +123,7 @@ test('restart ends it and starts one of the pool’s own', async () => {
   expect(bench.events.all('exit')[0]!.reason).toBe('restarted');
 });
 
-test('an idle one is stopped', async () => {
+test('an idle adopted process is stopped', async () => {
   await using bench = setUp({ idleAfterMs: 20, sweepIntervalMs: 1 });
   await bench.runtime.adopt('a', handedOver(), { port: 4000 });
   const { idleMs } = await bench.events.seen('idle-kill', 'a');
@@ -131,7 +131,7 @@ test('an idle one is stopped', async () => {
   expect((await bench.events.seen('exit', 'a')).reason).toBe('idle-killed');
 });
 
-test('how long it has been idle counts from what its owner says', async () => {
+test('idleness counts from the given lastTouchedAt', async () => {
   await using bench = setUp({ idleAfterMs: 600_000 });
   const now = Date.now();
   await bench.runtime.adopt('fresh', handedOver(), { port: 4000 });
@@ -141,7 +141,7 @@ test('how long it has been idle counts from what its owner says', async () => {
   expect(bench.events.all('idle-kill', 'fresh')).toEqual([]);
 });
 
-test('the least recently active one makes room, adopted or not', async () => {
+test('the least recently active tenant is evicted, adopted or not', async () => {
   await using bench = setUp({ maxConcurrent: 3 });
   const now = Date.now();
   await bench.runtime.adopt('older', handedOver(), { port: 4000, lastTouchedAt: now - 2_000 });
@@ -160,7 +160,7 @@ test('an adoption does not wait at the gate for starts', async () => {
   await within('adopt', bench.runtime.adopt('b', handedOver(), { port: 4000 }));
 });
 
-test('one that ignores being asked is forced after stopTimeoutMs, and one that stays is tracked', async () => {
+test('a process that ignores kill() gets SIGKILL after stopTimeoutMs; one that does not end stays tracked', async () => {
   await using bench = setUp({ stopTimeoutMs: 10 });
   const process = handedOver();
   process.onKill = (self, signal) => void (signal === 'SIGKILL' && self.exit(null));
@@ -188,7 +188,7 @@ test('a kill that rejects reaches the caller as the same object', async () => {
   process.onKill = obeysWith(null);
 });
 
-test('it is taken in spite of back-off, and forgets it', async () => {
+test('a key in back-off can adopt, which ends the back-off', async () => {
   let isBad = true;
   await using bench = setUp({ readiness: async () => !isBad, backoff: { maxFailures: 1 } });
   await rejectionOf(bench.runtime.ensure('a'));

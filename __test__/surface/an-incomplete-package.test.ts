@@ -1,4 +1,5 @@
-// What few need is loaded when it is needed; a package that lacks it says so to every caller, and hangs nowhere.
+// Parts that are loaded on demand are missing: every call that needs one rejects with an error
+// that says so, and none hangs.
 import { expect, test } from 'bun:test';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +17,7 @@ const LACKS = (key: string, part: string) =>
     `^ERR_RUNTIME_UNSUPPORTED ${key} @absolutejs/runtime cannot load a part of itself: .*${part}.*\\. If it is not there, reinstall`,
   );
 
-/** What a program prints in a package of which little is left. */
+/** The output of a program that uses a package without most of its parts. */
 function linesOf(program: string, source: string, links = ['npm', 'node_modules']) {
   const directory = mkdtempSync(join(tmpdir(), 'runtime-incomplete-'));
   try {
@@ -90,13 +91,16 @@ await driver.has('f').catch(why);
 await driver.has('g').catch(why);
 `;
 
-test.each(['bun', 'node'])('%s: a guard and a driver without their work say so', (program) => {
-  const lines = linesOf(program, GUARD_AND_DRIVER);
-  expect(lines).toHaveLength(7);
-  for (const [at, key] of [...'abcdefg'].entries()) {
-    expect(lines[at]).toMatch(LACKS(key, at < 2 ? 'engine' : 'exec-operations'));
-  }
-});
+test.each(['bun', 'node'])(
+  '%s: calls of a guard and a driver without their engine are refused',
+  (program) => {
+    const lines = linesOf(program, GUARD_AND_DRIVER);
+    expect(lines).toHaveLength(7);
+    for (const [at, key] of [...'abcdefg'].entries()) {
+      expect(lines[at]).toMatch(LACKS(key, at < 2 ? 'engine' : 'exec-operations'));
+    }
+  },
+);
 
 const RANGES = `
 import { createEgressGuard } from './dist/index.js';
@@ -108,7 +112,7 @@ try {
 `;
 
 // Bun would install what is missing.
-test('node: a guard without the library for addresses says so', () => {
+test('node: creating a guard without the library for addresses is refused', () => {
   const lines = linesOf('node', RANGES, ['npm']);
   expect(lines).toEqual([expect.stringMatching(LACKS('undefined', 'ipaddr'))]);
 });

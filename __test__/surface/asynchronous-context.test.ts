@@ -1,16 +1,20 @@
-// What a host keeps in an AsyncLocalStorage while it handles a request is there for what it calls, and gone with the request.
+// The AsyncLocalStorage of a host's request is visible to functions that its calls lead to, and is
+// not retained afterwards.
 import { expect, test } from 'bun:test';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { root } from '../../scripts/lib/paths.mjs';
 import { type Bench, setUp } from '../support/surface/bench.ts';
 
 const RUNTIMES = 40;
-/** Whatever still lies on the stack is not collected. */
+/** Objects that are still on the stack are not collected. */
 const FEW = 10;
 
 const contexts = new AsyncLocalStorage<object>();
 
-/** The first call of each, made in a context of its own. It leaves no process, whose end would be waited for in that context. */
+/**
+ * Makes the first call of each runtime in a context of its own. No process is left, which would
+ * keep its context.
+ */
 async function firstCalls(benches: Bench[]): Promise<WeakRef<object>[]> {
   const made = benches.map(({ runtime }) => {
     const context = { request: {} };
@@ -23,7 +27,7 @@ async function firstCalls(benches: Bench[]): Promise<WeakRef<object>[]> {
   return made.map(({ context }) => context);
 }
 
-test('no runtime holds on to the context of its first caller', async () => {
+test('no runtime retains the context of its first caller', async () => {
   const benches = Array.from({ length: RUNTIMES }, () =>
     setUp({ spawn: () => Promise.reject(new Error('no process')) }),
   );

@@ -5,7 +5,7 @@ import { nextMillisecond, rejectionOf } from '../support/surface/wait.ts';
 const LONG = { baseMs: 60_000, maxMs: 600_000 };
 const boom = new Error('boom');
 
-test('inside the window ensure emits backoff and rejects with the documented words and fields', async () => {
+test('inside the window ensure emits backoff and rejects with the documented message and fields', async () => {
   await using bench = setUp({ readiness: () => Promise.reject(boom), backoff: LONG });
   expect(await rejectionOf(bench.runtime.ensure('a'))).toBe(boom);
   expect(bench.events.all('backoff')).toEqual([]);
@@ -122,7 +122,7 @@ test('a process that ends before it is ready is a failure, and is the last error
   }
 });
 
-test('from maxFailures on, ensure is refused with the documented words and without an event', async () => {
+test('from maxFailures on, ensure is refused with the documented message and without an event', async () => {
   await using bench = setUp({
     readiness: () => Promise.reject(boom),
     backoff: { baseMs: 0, maxFailures: 3 },
@@ -161,7 +161,7 @@ test('clearBackoff lets the key be started at once, and counting begins anew', a
   expect((await rejectionOf(bench.runtime.ensure('a'))).attempt).toBe(1);
 });
 
-test('becoming ready forgets the failures, and a crash after that is none', async () => {
+test('becoming ready resets the failures, and a crash after that does not count', async () => {
   let isReady = false;
   await using bench = setUp({ readiness: async () => isReady, backoff: LONG });
   await rejectionOf(bench.runtime.ensure('a'));
@@ -178,7 +178,7 @@ test('becoming ready forgets the failures, and a crash after that is none', asyn
   expect((await rejectionOf(bench.runtime.ensure('a'))).attempt).toBe(1);
 });
 
-test('failures of one key do not hold another one up', async () => {
+test('failures of one key do not delay another one', async () => {
   await using bench = setUp({ readiness: async ({ key }) => key !== 'bad', backoff: LONG });
   await rejectionOf(bench.runtime.ensure('bad'));
   expect((await bench.runtime.ensure('good')).key).toBe('good');
@@ -191,7 +191,7 @@ test('all callers of a failed start count as one failure', async () => {
   expect((await rejectionOf(bench.runtime.ensure('a'))).attempt).toBe(1);
 });
 
-test('a start that failed can be asked for again in the very next moment after its rejection', async () => {
+test('a failed start can be ensured again right after its rejection', async () => {
   await using bench = setUp({ spawn: () => Promise.reject(boom), backoff: LONG });
   const codes = await bench.runtime
     .ensure('a')

@@ -7,7 +7,7 @@ const SERVER = `
   Bun.serve({ hostname: '127.0.0.1', port: process.env.PORT, fetch: () => new Response(process.env.TENANT) });
 `;
 
-/** What a user writes: `Bun.spawn`, and nothing around it. */
+/** A `spawn` as users write it: plain `Bun.spawn`. */
 const spawning =
   (program: string): SpawnFn =>
   async ({ env, key }) =>
@@ -40,14 +40,14 @@ test('a Bun Subprocess is started, answers, and is killed', async () => {
   expect(bench.events.all('exit')[0]!.reason).toBe('killed');
 });
 
-test('one that ends before it answers rejects with its exit code', async () => {
+test('a subprocess that ends before it answers rejects ensure with its exit code', async () => {
   await using bench = setUp({ spawn: spawning('process.exit(3)'), readiness: undefined });
   const error = await rejectionOf(bench.runtime.ensure('a'));
   expect(error).toBeInstanceOf(RuntimeExitedBeforeReadyError);
   expect([error.key, error.exitCode]).toEqual(['a', 3]);
 });
 
-test('one that ignores SIGTERM is killed after stopTimeoutMs', async () => {
+test('a subprocess that ignores SIGTERM is killed after stopTimeoutMs', async () => {
   const stubborn = `process.on('SIGTERM', () => {}); ${SERVER}`;
   await using bench = setUp({ spawn: spawning(stubborn), readiness: undefined, stopTimeoutMs: 100 });
   const { pid } = await bench.runtime.ensure('a');
@@ -64,7 +64,7 @@ test.each(['SIGTERM', 'SIGKILL', 'SIGSEGV'] as const)('one that %s ends has no e
   expect(await bench.events.seen('exit', 'a')).toMatchObject({ exitCode: null, reason: 'crashed' });
 });
 
-test('one that ends by itself is told with its code', async () => {
+test('the exit of a subprocess that ends by itself has its code', async () => {
   const program = `${SERVER} process.on('SIGUSR2', () => process.exit(5));`;
   await using bench = setUp({ spawn: spawning(program), readiness: undefined });
   const { pid } = await bench.runtime.ensure('a');
@@ -72,7 +72,7 @@ test('one that ends by itself is told with its code', async () => {
   expect(await bench.events.seen('exit', 'a')).toMatchObject({ pid, exitCode: 5, reason: 'crashed' });
 });
 
-test('one that a signal of its own ends says which', async () => {
+test('the exit of a subprocess that a signal ends names the signal', async () => {
   await using bench = setUp({ spawn: spawning(SERVER), readiness: undefined });
   const { pid } = await bench.runtime.ensure('a');
   process.kill(pid, 'SIGSEGV');
@@ -97,7 +97,7 @@ for (const [how, end] of [
   });
 }
 
-test('list and inspect have figures from the first moment, although nobody is told', async () => {
+test('list and inspect have figures from the first moment, also without onMetrics', async () => {
   await using bench = setUp({ spawn: spawning(SERVER), readiness: undefined, onMetrics: undefined });
   await bench.runtime.ensure('a');
   const [listed] = bench.runtime.list();

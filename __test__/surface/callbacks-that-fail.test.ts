@@ -83,7 +83,7 @@ test('a callback that throws does not keep the others from being called', async 
   expect(bench.events.story).toEqual(['metric spawn a', 'log a hello']);
 });
 
-test('what a callback does to an event is not seen by anybody else', async () => {
+test('a change that a callback makes to an event has no other effect', async () => {
   const ports: number[] = [];
   await using bench = setUp({
     onTransition: (event) => {

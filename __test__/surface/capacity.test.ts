@@ -4,7 +4,7 @@ import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { ignoresKill } from '../support/surface/fleet.ts';
 import { aFewTurns, isPending, nextMillisecond, rejectionOf, within } from '../support/surface/wait.ts';
 
-test('the least recently touched tenant makes room, and lru-evict comes before its exit', async () => {
+test('the least recently touched tenant is evicted, and lru-evict comes before its exit', async () => {
   await using bench = setUp({ maxConcurrent: 2 });
   await bench.runtime.ensure('a');
   await nextMillisecond();
@@ -48,7 +48,7 @@ test('touches within the same millisecond keep their order', async () => {
 });
 
 test('a tenant that becomes ready in the millisecond of a touch counts as the later one', async () => {
-  // Whether both fall into one millisecond is chance: tried until they did.
+  // Repeated until both happen to fall into one millisecond.
   for (let tries = 0; tries < 200; tries++) {
     const { readiness, answer } = manualReadiness();
     answer('touched', true);
@@ -70,7 +70,7 @@ test('a tenant that becomes ready in the millisecond of a touch counts as the la
   throw new Error('never happened within one millisecond');
 });
 
-test('whoever waits gets the room of a tenant that has been ready for as long as its start took', async () => {
+test('a waiting key gets the room of a tenant that has been ready for as long as its start took', async () => {
   const { readiness, answer } = manualReadiness();
   answer('b', true);
   await using bench = setUp({ maxConcurrent: 1, readiness });
@@ -103,7 +103,7 @@ test('the newcomer waits until its victim has really ended', async () => {
   expect(order).toEqual(['spawn', 'ready', 'lru-evict', 'exit', 'spawn', 'ready']);
 });
 
-test('tenants that are being started hold room, and are no victims', async () => {
+test('tenants that are being started take room, and are not evicted', async () => {
   const { readiness, answer } = manualReadiness();
   answer('b', true);
   await using bench = setUp({ maxConcurrent: 1, readiness });
@@ -192,7 +192,7 @@ test('a refused eviction is not taken as room: the next one is asked', async () 
   expect(bench.runtime.stats()).toEqual({ running: 2, total: 2, draining: false, backoff: 0 });
 });
 
-test('when nobody can go, ensure rejects with what the last one refused with', async () => {
+test('when no tenant can be evicted, ensure rejects with the last refusal', async () => {
   const refusal = new Error('a stays');
   await using bench = setUp({ maxConcurrent: 1 });
   const tenant = await bench.runtime.ensure('a');
@@ -233,7 +233,7 @@ test('a running key needs no room', async () => {
   expect(bench.events.all('lru-evict')).toEqual([]);
 });
 
-test('a restart in a full pool evicts nobody', async () => {
+test('a restart in a full pool evicts no tenant', async () => {
   await using bench = setUp({ maxConcurrent: 2 });
   for (const key of ['a', 'b']) await bench.runtime.ensure(key);
   await bench.runtime.restart('b');
@@ -284,7 +284,7 @@ test('never more than maxConcurrent live at once', async () => {
   expect(bench.runtime.stats()).toEqual({ running: 3, total: 3, draining: false, backoff: 0 });
 });
 
-test('a start that never becomes ready does not hold the others up, whoever set spawnConcurrency', async () => {
+test('a start that never becomes ready does not block the others, whatever spawnConcurrency is', async () => {
   const { readiness, answer } = manualReadiness();
   await using bench = setUp({ spawnConcurrency: 1, readiness });
   const stuck = rejectionOf(bench.runtime.ensure('stuck'));

@@ -73,7 +73,7 @@ test('a server that closes the connection without an answer is asked again', asy
   );
 });
 
-test('what speaks no HTTP is no answer', async () => {
+test('bytes that are not HTTP are no answer', async () => {
   const sockets: Socket[] = [];
   let speaksHttp = false;
   const server = createTcpServer((socket) => {
@@ -104,7 +104,7 @@ test('a server that starts to listen late is waited for', async () => {
   expect(bench.events.all('ready')[0]!.durationMs).toBeGreaterThanOrEqual(49);
 });
 
-test('the port that the process says is the one that is asked', async () => {
+test('the request goes to the port of the process', async () => {
   const server = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response() });
   await using bench = setUp({ readiness: undefined });
   bench.releases.push(() => void server.stop(true));
@@ -166,7 +166,7 @@ test('a request is made once, and its answer waited for', async () => {
       const pending = bench.runtime.ensure('a');
       await bench.events.seen('spawn', 'a');
       while (held.length === 0) await aFewTurns();
-      // Longer than what one request was given before another was made.
+      // Longer than requests once had before they were repeated.
       const patienceMs = 2_300;
       await Bun.sleep(patienceMs);
       held[0]!();

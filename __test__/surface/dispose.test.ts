@@ -243,7 +243,7 @@ test('a kill made while the last answer is on its way resolves', async () => {
   await within('both kills', Promise.all([kills, bench.runtime.kill('z')]));
 });
 
-test('a start that the host was too busy to begin is nothing that could be left', async () => {
+test('a start that the host was too busy to begin does not make dispose fail', async () => {
   const bench = setUp({ stopTimeoutMs: 1 });
   await bench.runtime.ensure('warm');
   await bench.runtime.kill('warm');

@@ -10,19 +10,19 @@ test('a good host gets nothing but good findings', async () => {
 });
 
 test('every finding that is not good says what to do, unless it is a note', async () => {
-  const findings = await findingsOf({ files: {}, uid: 0, env: {}, startTenant: failingTrial });
+  const findings = await findingsOf({ uid: 0, env: {}, startTenant: failingTrial });
   const bad = findings.filter(({ level }) => level === 'warning' || level === 'problem');
   expect(bad.length).toBeGreaterThan(1);
   for (const { advice } of bad) expect(advice).toBeString();
 });
 
-test('another system than Linux is a problem, and nothing else of it is looked at', async () => {
+test('a system other than Linux is a problem, and nothing else is checked', async () => {
   const findings = await findingsOf({ platform: 'darwin', arch: 'arm64' });
   expect(findings.map(({ check, level }) => `${check} ${level}`)).toEqual(['platform problem', 'engine ok']);
   expect(findings[0]!.means).toContain('ERR_RUNTIME_UNSUPPORTED');
 });
 
-test('in an engine that is too old nothing else is looked at', async () => {
+test('in an engine that is too old nothing else is checked', async () => {
   const loadAddon = () => {
     throw new Error('looked at');
   };
@@ -32,8 +32,8 @@ test('in an engine that is too old nothing else is looked at', async () => {
 });
 
 test('the C library is the one that this process uses', async () => {
-  const files = { '/proc/self/maps': '7f00-7f01 r--p 00000000 08:01 1 /lib/ld-musl-x86_64.so.1' };
-  expect((await finding('platform', { files })).found).toBe('Linux x64, musl');
+  const read = () => '7f00-7f01 r--p 00000000 08:01 1 /lib/ld-musl-x86_64.so.1';
+  expect((await finding('platform', { read })).found).toBe('Linux x64, musl');
   expect((await finding('platform')).found).toBe('Linux x64, glibc');
 });
 
@@ -58,6 +58,11 @@ test('an addon that does not load is a problem with its reason, and no start is 
   ]);
   expect(findings.map(({ check }) => check)).not.toContain('trial start');
   expect(findings.map(({ check }) => check)).not.toContain('sock_diag');
+  expect(findings.find(({ check }) => check === 'kernel, limits')).toMatchObject({
+    level: 'note',
+    found: 'not looked at',
+  });
+  expect(findings.map(({ check }) => check)).toContain('user');
 });
 
 test('a warden that is missing or may not be executed is a problem', async () => {

@@ -1,23 +1,21 @@
 import { expect, test } from 'bun:test';
-import { type Files, finding } from '../support/surface/injected-host.ts';
+import { finding } from '../support/surface/injected-host.ts';
 
 test('root is a warning: tenants run as the user that the host runs as', async () => {
   expect(await finding('user', { uid: 0 })).toMatchObject({ level: 'warning', found: 'root' });
   expect(await finding('user', { uid: 1000 })).toMatchObject({ level: 'ok', found: 'uid 1000' });
 });
 
+const has = (file: string) => (path: string) => path === file || path.endsWith('/warden');
+
 test.each([
-  ['Docker', { files: { '/.dockerenv': '' } }],
-  ['Podman', { files: { '/run/.containerenv': '' } }],
+  ['Docker', { exists: has('/.dockerenv') }],
+  ['Podman', { exists: has('/run/.containerenv') }],
   ['Kubernetes', { env: { KUBERNETES_SERVICE_HOST: '10.0.0.1', PATH: '/opt/bun/bin' } }],
   ['systemd-nspawn', { env: { container: 'systemd-nspawn', PATH: '/opt/bun/bin' } }],
-  ['kubepods', { files: { '/proc/1/cgroup': '0::/kubepods/pod1/abc\n' } }],
+  ['kubepods', { facts: { init: { groups: ['/kubepods/pod1/abc'] } } }],
 ])('a container is recognised: %s', async (kind, changes) => {
   expect(await finding('container', changes)).toMatchObject({ level: 'note', found: kind });
-});
-
-const zombie = (pid: number, parent: number): Files => ({
-  [`/proc/${pid}/stat`]: `${pid} (a) Z) Z ${parent} 1`,
 });
 
 test("a proxy that Bun's fetch would send tenants' requests to is a warning", async () => {
@@ -35,8 +33,8 @@ test("a proxy that Bun's fetch would send tenants' requests to is a warning", as
 });
 
 test('ended processes that PID 1 leaves unreaped are a warning', async () => {
-  const files = { ...zombie(50, 1), ...zombie(51, 1), ...zombie(52, 7), '/proc/1/comm': 'sh\n' };
-  expect(await finding('PID 1', { files })).toMatchObject({
+  const facts = { init: { name: 'sh', unreaped: [50, 51] } };
+  expect(await finding('PID 1', { facts })).toMatchObject({
     level: 'warning',
     found: 'sh, with 2 ended processes unreaped',
     advice: expect.stringContaining('--init'),
@@ -44,16 +42,23 @@ test('ended processes that PID 1 leaves unreaped are a warning', async () => {
 });
 
 test('an ended process that is reaped a moment later is none', async () => {
-  const files: Files = { ...zombie(50, 1) };
-  let hasPaused = false;
-  const pause = async () => void (hasPaused = true);
-  const list = (path: string) => (path === '/proc' && !hasPaused ? ['1', '50'] : ['1']);
-  expect(await finding('PID 1', { files, pause, list })).toMatchObject({ level: 'ok', found: 'systemd' });
+  const init = { unreaped: [50] };
+  const pause = async () => void (init.unreaped = [51]);
+  expect(await finding('PID 1', { facts: { init }, pause })).toMatchObject({ level: 'ok', found: 'systemd' });
 });
 
 test('a program as PID 1 is a warning before it has left anything unreaped', async () => {
   for (const name of ['node', 'bun', 'npm start']) {
-    expect((await finding('PID 1', { files: { '/proc/1/comm': `${name}\n` } })).level).toBe('warning');
+    expect((await finding('PID 1', { facts: { init: { name } } })).level).toBe('warning');
   }
-  expect((await finding('PID 1', { files: { '/proc/1/comm': 'nodeagent\n' } })).level).toBe('ok');
+  expect((await finding('PID 1', { facts: { init: { name: 'nodeagent' } } })).level).toBe('ok');
+});
+
+test('a directory for temporary files from which no program runs is noted', async () => {
+  const temporary = { path: '/srv/tmp', isNoexec: true };
+  expect(await finding('temporary files', { facts: { temporary } })).toMatchObject({
+    level: 'note',
+    found: '/srv/tmp is mounted noexec',
+    advice: expect.stringContaining('TMPDIR'),
+  });
 });

@@ -5,7 +5,7 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 
 const mine = new Error('mine');
 
-/** A signal that knows who listens to it. */
+/** A signal that counts its listeners. */
 function watched() {
   const controller = new AbortController();
   const listeners = new Set<unknown>();

@@ -205,7 +205,7 @@ test.each(embedding)('a range that is allowed does not open what %s addresses em
   expect(problemOf(embed('0101:0101'), { ...everyIPv6, deny: ['1.1.1.0/24'] })).toContain('deny');
 });
 
-test('the client of a Teredo address is looked at behind its inversion', () => {
+test('the inverted client address in a Teredo address is checked', () => {
   expect(problemOf('2001:0:101:101::f5fe:fdfc', { allow: ['2001::/32'] })).toContain('10.1.2.3 within it');
   expect(problemOf('2001:0:101:101::fefe:fefe', { allow: ['2001::/32'] })).toBeUndefined();
 });
@@ -299,7 +299,8 @@ test('addresses are read exactly as the sockets read them', () => {
     const text = parts.join([':', '.', ':', '::'][random(4)]);
     const address = parseAddress(text);
     if (address) addresses++;
-    // One engine's URL parser refuses a few IPv6 addresses that end in dotted IPv4 after a gap. No resolver writes them.
+    // One engine's URL parser refuses a few IPv6 addresses that end in dotted IPv4 after a gap. No
+    // resolver writes them.
     const mayBeRefused = text.includes('::') && text.includes('.');
     if (address || !mayBeRefused) expect([text, address !== undefined]).toEqual([text, isIP(text) !== 0]);
     if (address?.kind() === 'ipv6') expect(isIPv6(address.toString())).toBe(true);

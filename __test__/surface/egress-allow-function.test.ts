@@ -8,7 +8,7 @@ const names = { 'app.test': ['127.0.0.1'], 'cloud.test': ['169.254.169.254'], 'o
 const guardThat = (allow: EgressGuardOptions['allow'], options: EgressGuardOptions = {}) =>
   createEgressGuard({ allow, lookup: lookupOf(names).lookup, ...options });
 
-test('what it admits is reached, public or not; it gets the tenant and a URL of its own', async () => {
+test('URLs that it admits are reached, public or not; it gets the tenant and a copy of the URL', async () => {
   await using server = await serve((_, response) => void response.end('reached'));
   const asked: [string, string][] = [];
   const guard = guardThat((tenant, url) => {
@@ -33,7 +33,7 @@ test.each([false, undefined, null, 0, ''])('%p is a no', async (answer) => {
   expect(error.message).toContain('(not-allowed)');
 });
 
-test('a promise is no answer, whatever it resolves to, and its rejection nobody else’s', async () => {
+test('a promise is a refusal, whatever it resolves to, and its rejection is not unhandled', async () => {
   for (const promise of [Promise.resolve(true), Promise.reject(new Error('x'))]) {
     const error = await rejectionOf(guardThat((() => promise) as any).fetch('acme', 'http://app.test/'));
     expect(error.message).toContain('must answer at once');
@@ -70,7 +70,7 @@ test('a name that it admits is still no way to a metadata service; schemes, cred
   }
 });
 
-test('`onDeny` is told in few words, and what it throws breaks nothing', async () => {
+test('`onDeny` gets one of three reasons, and what it throws is ignored', async () => {
   const told: EgressDenyInfo[] = [];
   const guard = guardThat(() => false, {
     onDeny(info) {
@@ -82,7 +82,7 @@ test('`onDeny` is told in few words, and what it throws breaks nothing', async (
   expect(told).toEqual([{ tenant: 'acme', url: new URL('http://app.test/'), reason: 'not-allowed' }]);
 });
 
-test('a guard that was told something in its own words uses these, and `onDeny` the others all the same', async () => {
+test('a guard with options of its own gives its own reasons, and `onDeny` the three all the same', async () => {
   const reasons: string[] = [];
   const onDeny = ({ reason }: EgressDenyInfo) => void reasons.push(reason);
   const guard = createEgressGuard({ onDeny, onDenied: ({ reason }) => void reasons.push(reason) });

@@ -4,12 +4,12 @@ import { createBudgets } from '../../lib/egress/budget.js';
 import { localGuard, serve, serveRaw } from '../support/surface/egress.ts';
 import { aFewTurns, rejectionOf, within } from '../support/surface/wait.ts';
 
-/** Long enough for nothing to leave it during a test. */
+/** Longer than any test, so that nothing leaves the window. */
 const windowMs = 3_600_000;
 
 const reached = () => serve((_, response) => void response.end('reached'));
 
-/** What a request to this server takes without any body. */
+/** The bytes of a request to this server without any body. */
 async function bytesOfHeads(at: string): Promise<number> {
   const guard = localGuard({ budget: { windowMs } });
   await guard.fetch('acme', at, { method: 'HEAD' });
@@ -273,7 +273,7 @@ test('the exact budget is enough', async () => {
   expect(guard.usage('acme').bytes).toBe(maxBytes);
 });
 
-// The account itself, at times of our choosing.
+// The budgets alone, with a clock of the test's.
 
 function at(startMs: number) {
   const clock = { nowMs: startMs };

@@ -127,7 +127,7 @@ test('a POST without a body says so', async () => {
   expect(headers['content-length']).toBe('0');
 });
 
-test('the body of a Request that takes its time is streamed', async () => {
+test('the body of a Request that is slow to end is streamed', async () => {
   await using server = await echo();
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const init = { method: 'POST', body: readable, duplex: 'half' } as RequestInit;

@@ -4,7 +4,7 @@ import { rejectionOf } from '../support/surface/wait.ts';
 
 const reached = () => serve((_, response) => void response.end('reached'));
 
-/** Gives the first answer once, and the others to whoever asks again. */
+/** A function that returns the first value once, and then the others. */
 function changing<T>(first: T, ...others: T[]) {
   let asked = 0;
   return {

@@ -5,7 +5,10 @@ import { rejectionOf } from '../support/surface/wait.ts';
 
 const target = '/target';
 
-/** A server that redirects `/from` with this status to this location, and answers `reached` elsewhere. */
+/**
+ * A server that redirects `/from` with this status to this location, and answers `reached`
+ * elsewhere.
+ */
 const redirecting = (status: number, location: string | (() => string)) =>
   serve(({ url }, response) => {
     if (url !== '/from') return void response.end('reached');
@@ -137,7 +140,7 @@ test("redirect: 'manual' gives the answer as it is, wherever it leads", async ()
   expect(await response.text()).toBe('moved');
 });
 
-test("redirect: 'error' fails, and a Request can say so, too", async () => {
+test("redirect: 'error' fails, in init or in a Request", async () => {
   await using server = await redirecting(302, target);
   const url = `${server.at('app.test')}/from`;
   const guard = localGuard();

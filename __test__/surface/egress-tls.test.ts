@@ -29,7 +29,7 @@ test('the certificate must be for the name in the URL, which is also the one in 
   expect(results.byOtherName).toEqual(mismatch);
 });
 
-test('a certificate that nobody vouches for is refused, whatever the environment says', async () => {
+test('an untrusted certificate is refused, whatever the environment says', async () => {
   const results = await outcomes({ NODE_EXTRA_CA_CERTS: '', NODE_TLS_REJECT_UNAUTHORIZED: '0' });
   for (const result of Object.values(results)) {
     expect(result).toMatchObject({ name: 'TypeError', code: 'ERR_RUNTIME_EGRESS_FAILED' });

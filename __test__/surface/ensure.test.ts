@@ -4,7 +4,7 @@ import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { ignoresKill } from '../support/surface/fleet.ts';
 import { isPending, rejectionOf } from '../support/surface/wait.ts';
 
-test('spawn and readiness are called once however many ask', async () => {
+test('spawn and readiness are called once for any number of callers', async () => {
   const { readiness, answer, calls } = manualReadiness();
   await using bench = setUp({ readiness });
   const early = [bench.runtime.ensure('a'), bench.runtime.ensure('a')];
@@ -91,7 +91,7 @@ test('callers that come while the key is being stopped share the next process', 
   expect(bench.fleet.of('a')).toHaveLength(2);
 });
 
-test('all who wait for a start that fails get the same error object', async () => {
+test('all callers of a failed start get the same error object', async () => {
   const failure = new Error('not today');
   const { readiness, fail } = manualReadiness();
   await using bench = setUp({ readiness });
@@ -102,7 +102,7 @@ test('all who wait for a start that fails get the same error object', async () =
   for (const promise of pending) expect(await rejectionOf(promise)).toBe(failure);
 });
 
-test('who asks while a failed start is cleared away gets that failure, and no second spawn', async () => {
+test('a caller that comes while the process of a failed start is stopped gets that failure, and no second spawn', async () => {
   const failure = new Error('not today');
   const { readiness, fail } = manualReadiness();
   await using bench = setUp({ readiness });
@@ -161,7 +161,7 @@ test('ensure called from the exit event starts the next process', async () => {
   expect((await next)?.pid).not.toBe(first.pid);
 });
 
-test('disposed is told before draining, draining before back-off', async () => {
+test('the error for disposed comes before draining, and draining before back-off', async () => {
   await using bench = setUp({ readiness: async () => false });
   await rejectionOf(bench.runtime.ensure('a'));
   expect((await rejectionOf(bench.runtime.ensure('a'))).code).toBe('ERR_RUNTIME_BACKOFF');

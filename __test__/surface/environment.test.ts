@@ -1,4 +1,4 @@
-// Which of the host's variables a tenant gets is seen anew with each start.
+// A tenant gets the host's variables as they are at its start.
 import { afterEach, expect, test } from 'bun:test';
 import { setUp } from '../support/surface/bench.ts';
 
@@ -22,7 +22,7 @@ test.each(Object.entries(changes))('%s is seen by the next tenant', async (_, [b
       throw new Error('no process');
     },
   });
-  // As a test suite may replace it: the real one makes texts of everything.
+  // A test suite may replace process.env by a plain object.
   process.env = { ...realEnvironment, LANG: before };
   await bench.runtime.ensure('a').catch(() => {});
   process.env.LANG = after;

@@ -1,12 +1,11 @@
 import { expect, test } from 'bun:test';
 import { createEgressGuard, createRuntime, RuntimeExitedBeforeReadyError } from '@absolutejs/runtime';
-import { FAILURE_KINDS } from '../../lib/bridge/batch.js';
-import { failureError } from '../../lib/errors.js';
+import { failureError, type Failure } from '../../lib/errors.js';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { handedOver, ignoresKill } from '../support/surface/fleet.ts';
 import { rejectionOf } from '../support/surface/wait.ts';
 
-/** An error of ours for each code, as a user meets it. */
+/** Causes an error of each code. */
 const codes: Record<string, () => Promise<any>> = {
   ERR_RUNTIME_INVALID_OPTION: async () => {
     try {
@@ -76,7 +75,7 @@ const codes: Record<string, () => Promise<any>> = {
     return await rejectionOf(bench.runtime.dispose());
   },
   ERR_RUNTIME_PORT_TAKEN: async () => {
-    // Somebody else's process listens where that of the tenant should.
+    // Another process listens on the tenant's port.
     const serve =
       "console.log(Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response() }).port)";
     using thief = killed(Bun.spawn([process.execPath, '-e', serve], { stdout: 'pipe' }));
@@ -143,14 +142,25 @@ test('each code has its fields, and no others', async () => {
   }
 });
 
+/** One of each kind, but for what functions of the user's throw, which is passed on untouched. */
+const FAILURES: { [K in Exclude<Failure['kind'], 'thrown'>]: Extract<Failure, { kind: K }> } = {
+  notStarted: { kind: 'notStarted', reason: 'why' },
+  unsupported: { kind: 'unsupported', reason: 'why' },
+  exitedEarly: { kind: 'exitedEarly', exitCode: null, signal: null },
+  crashedSoon: { kind: 'crashedSoon', exitCode: null, signal: null, uptimeMs: 1 },
+  calledOff: { kind: 'calledOff' },
+  readinessTimedOut: { kind: 'readinessTimedOut', found: 'why' },
+  portTaken: { kind: 'portTaken', by: 'why' },
+  noPort: { kind: 'noPort' },
+  noBun: { kind: 'noBun', path: null },
+  readinessDenied: { kind: 'readinessDenied' },
+  stopTimedOut: { kind: 'stopTimedOut' },
+};
+
 // Some of them take a machine without ports, or without /proc, to be brought about.
-test.each(FAILURE_KINDS.filter((kind) => !kind.endsWith('Threw')))(
-  'a failure of kind %s has the key',
-  (kind) => {
-    const failure = { kind, exitCode: null, signal: undefined, uptimeMs: 1, text: 'why' };
-    expect(failureError('a', failure, {})).toMatchObject({ key: 'a', code: expect.any(String) });
-  },
-);
+test.each(Object.values(FAILURES))('a failure of kind $kind has the key', (failure) => {
+  expect(failureError('a', failure, {})).toMatchObject({ key: 'a', code: expect.any(String) });
+});
 
 test('each failure makes its own error', async () => {
   await using bench = setUp({ readiness: async () => false, backoff: { baseMs: 0 } });

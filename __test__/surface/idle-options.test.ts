@@ -1,4 +1,4 @@
-// The options about idleness, snapshots and spans: what is refused, in which words.
+// Refusals of the options about idleness, snapshots and spans, with their messages.
 import { expect, test } from 'bun:test';
 import { createRuntime } from '@absolutejs/runtime';
 import { source } from '../support/surface/bench.ts';
@@ -60,7 +60,7 @@ test('a driver is anything with the four methods, an instance of a class too', a
   await createRuntime({ source, checkpoint: { driver: new Driver(), restoreTimeoutMs: 1 } }).dispose();
 });
 
-test('undefined is as if it were not there', async () => {
+test('an option that is undefined counts as left out', async () => {
   const options = {
     shouldIdleKill: undefined,
     idle: undefined,

@@ -1,4 +1,4 @@
-// `shouldIdleKill`: who is asked, with what, how often, and what each answer means.
+// `shouldIdleKill`: when it is called, with what, and what each answer means.
 import { expect, test } from 'bun:test';
 import type { ExitReason, RuntimeOptions, Tenant } from '@absolutejs/runtime';
 import { type Bench, setUp } from '../support/surface/bench.ts';
@@ -7,7 +7,7 @@ import { aFewTurns, rejectionOf, within } from '../support/surface/wait.ts';
 type Question = Parameters<NonNullable<RuntimeOptions['shouldIdleKill']>>[0];
 type Answer = ReturnType<NonNullable<RuntimeOptions['shouldIdleKill']>>;
 
-/** Keeps what was asked; `answer` may be changed at any time. */
+/** Records the calls; `answer` may be changed at any time. */
 class Asked {
   readonly questions: Question[] = [];
   readonly at: number[] = [];
@@ -37,7 +37,7 @@ class Asked {
 
 const idle = { idleAfterMs: 20, sweepIntervalMs: 10 };
 
-/** Whether the key's tenant is the one it was, and nobody has begun to stop it. */
+/** Whether the key still has the same tenant, and no stop of it has begun. */
 async function isKept({ runtime, fleet, events }: Bench, tenant: Tenant): Promise<boolean> {
   const { kills } = fleet.the(tenant.key);
   const before = events.all('exit').length;
@@ -193,7 +193,7 @@ for (const [name, stop] of [
     async (bench) => void (bench.fleet.the('a').exit(0), await bench.events.seen('exit', 'a')),
   ],
 ] as [string, (bench: Bench) => Promise<unknown>][]) {
-  test(`${name} while it is being asked: the late answer means nothing`, async () => {
+  test(`${name} while it is pending: the late answer is ignored`, async () => {
     const answers: ReturnType<typeof Promise.withResolvers<boolean>>[] = [];
     const asked = new Asked(({ key }) => {
       if (key !== 'a') return false;
@@ -216,7 +216,7 @@ for (const [name, stop] of [
 }
 
 for (const how of ['restart', 'kill and ensure'] as const) {
-  test(`${how} while it is being asked: no second question beside the first, and its answer is for nobody`, async () => {
+  test(`${how} while it is pending: no second call beside the first, and its answer is ignored`, async () => {
     let open = 0;
     let most = 0;
     const first = Promise.withResolvers<boolean>();
@@ -243,7 +243,7 @@ for (const how of ['restart', 'kill and ensure'] as const) {
   });
 }
 
-test('each key has its own question; a slow answer for one holds up no other', async () => {
+test('each key is asked about by itself; a slow answer for one delays no other', async () => {
   const keys = Array.from({ length: 50 }, (_, index) => `t${index}`);
   const asked = new Asked(({ key }) => (key === 't0' ? new Promise(() => {}) : true));
   await using bench = setUp({ ...idle, shouldIdleKill: asked.shouldIdleKill });
@@ -282,7 +282,7 @@ test('it is asked while draining, too', async () => {
   expect(asked.questions).toHaveLength(1);
 });
 
-test('after dispose nobody is asked, and an answer that comes then is nothing', async () => {
+test('after dispose it is not called, and an answer that comes then is ignored', async () => {
   const answer = Promise.withResolvers<boolean>();
   const asked = new Asked(() => answer.promise);
   await using bench = setUp({ ...idle, shouldIdleKill: asked.shouldIdleKill });
@@ -310,7 +310,7 @@ test('an idle stop that is refused by the process is asked about anew', async ()
   expect(bench.events.all('idle-kill')).toHaveLength(3);
 });
 
-test('without idle stops nobody is asked', async () => {
+test('without idle stops it is not called', async () => {
   const asked = new Asked(() => true);
   await using bench = setUp({ idleAfterMs: 0, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
   await bench.runtime.ensure('a');

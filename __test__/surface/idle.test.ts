@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { aFewTurns } from '../support/surface/wait.ts';
 
-/** What a busy machine may add. */
+/** How much longer a busy machine may take. */
 const SLACK_MS = 10_000;
 
 test('an idle tenant is stopped, with idle-kill before its exit', async () => {
@@ -56,7 +56,8 @@ for (const [name, act] of [
     act(bench.runtime);
     const { lastTouchedAt, pid } = tenant;
     const idleKill = await bench.events.seen('idle-kill', 'a');
-    // A machine that stood still for idleAfterMs would be a reason to stop it, too; then there is nothing to see.
+    // A machine that stood still for idleAfterMs would be a reason to stop it, too; then there is
+    // nothing to see.
     if (idleKill.pid !== pid) return;
     expect(Date.now() - lastTouchedAt).toBeGreaterThanOrEqual(idleAfterMs);
     expect(idleKill.idleMs).toBeGreaterThanOrEqual(idleAfterMs);

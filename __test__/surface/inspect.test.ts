@@ -1,11 +1,11 @@
-// `inspect` and `list`: every state, each reached for real, and what is known in it.
+// `inspect` and `list`: every state, each actually reached, and the fields known in it.
 import { expect, test } from 'bun:test';
 import type { TenantStatus } from '@absolutejs/runtime';
 import { manualReadiness, never, setUp } from '../support/surface/bench.ts';
 import { ignoresKill, obeysWith } from '../support/surface/fleet.ts';
 import { aFewTurns, nextMillisecond, rejectionOf, within } from '../support/surface/wait.ts';
 
-/** Nothing is known but this. */
+/** A status with these fields, and defaults for all others. */
 const status = (key: string, known: Partial<TenantStatus>): TenantStatus => ({
   key,
   state: 'queued',
@@ -26,7 +26,7 @@ const status = (key: string, known: Partial<TenantStatus>): TenantStatus => ({
 
 const FIELDS = Object.keys(status('a', {}));
 
-test('what nothing is known of is null', async () => {
+test('inspect of an unknown key is null', async () => {
   await using bench = setUp();
   const { runtime } = bench;
   expect(runtime.list()).toEqual([]);
@@ -200,7 +200,7 @@ test('stuck: it was never ready, and refuses to be killed', async () => {
   );
 });
 
-test('stuck without a process: a spawn that never says what came of it', async () => {
+test('stuck without a process: a spawn that never settles', async () => {
   const called = Promise.withResolvers<void>();
   await using bench = setUp({ spawn: () => (called.resolve(), never()), stopTimeoutMs: 1 });
   const pending = rejectionOf(bench.runtime.ensure('a'));

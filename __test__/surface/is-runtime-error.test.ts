@@ -1,4 +1,5 @@
-// `isRuntimeError` tells an error of the package from any other, whichever copy of the package made it.
+// `isRuntimeError` tells an error of the package from any other, whichever copy of the package
+// made it.
 import { expect, test } from 'bun:test';
 import {
   createEgressGuard,

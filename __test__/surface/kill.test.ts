@@ -3,7 +3,7 @@ import { manualReadiness, never, setUp } from '../support/surface/bench.ts';
 import { ignoresKill } from '../support/surface/fleet.ts';
 import { aFewTurns, isPending, rejectionOf, within } from '../support/surface/wait.ts';
 
-/** A grace in which a process answers even on a busy machine. */
+/** A grace period in which a process reacts even on a busy machine. */
 const ANSWERED_MS = 500;
 
 const empty = { running: 0, total: 0, draining: false, backoff: 0 };
@@ -100,7 +100,7 @@ test('what kill throws reaches the caller even if it is no error', async () => {
   }
 });
 
-test('all who wait for a refused kill get the same object', async () => {
+test('all callers of a refused kill get the same object', async () => {
   const error = new Error('I stay');
   const { promise, reject } = Promise.withResolvers<void>();
   await using bench = setUp();
@@ -291,7 +291,8 @@ test('while the promise of kill is pending nothing is given up', async () => {
     container.exit(137);
   };
   const killed = bench.runtime.kill('container');
-  // Asked before it was: as long as this one takes to be given up, the other one has had.
+  // This stop began before the other one, so when it is given up the other one has had its time,
+  // too.
   await bench.runtime.ensure('ignorant');
   bench.fleet.the('ignorant').onKill = ignoresKill;
   for (let time = 1; time <= 2; time++) {

@@ -21,7 +21,7 @@ test('the crates are under the same', () => {
   for (const manifest of manifests) expect(read(manifest)).toContain('\nlicense.workspace = true\n');
 });
 
-/** A parameter begins at the margin; its further lines are indented. */
+/** A parameter of the licence: it begins at the margin, and its further lines are indented. */
 function parameter(name: string): string {
   const [, text] = new RegExp(`^${name}:((?:.*\\n)(?:(?: .*)?\\n)*?)(?=\\S)`, 'm').exec(LICENCE)!;
   return text!.trim().replaceAll(/\s+/g, ' ');

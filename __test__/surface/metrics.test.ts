@@ -1,4 +1,4 @@
-// `metrics()`: what it holds, and that it agrees with what the callbacks have been told, in the same moment.
+// `metrics()`: its fields, and that they agree with the events delivered so far.
 import { expect, test } from 'bun:test';
 import type { ExitReason, RuntimeMetrics } from '@absolutejs/runtime';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';

@@ -1,5 +1,5 @@
-// Whatever is given as an option (what contains itself, what cannot be looked into, what throws, what never ends) is
-// refused at once with an error that has a code and names the option.
+// Odd values of options (that contain themselves, cannot be read, throw, or never end) are refused
+// at once, with an error that has a code and names the option.
 import { expect, test } from 'bun:test';
 import { createEgressGuard, createRuntime, execCheckpointDriver } from '@absolutejs/runtime';
 import { createRuntimeCollector } from '@absolutejs/runtime/prometheus';
@@ -69,7 +69,7 @@ function expectRefused(create: () => unknown, path: string): void {
   expect(error.message.length).toBeLessThan(600);
 }
 
-/** These are what an option may be: an empty record, a command of one word. */
+/** Odd values that are valid for an option: an empty record, a command of one word. */
 const isFine = (name: string, what: string): boolean =>
   (what === 'an object without a prototype' && ['env', 'backoff'].includes(name)) ||
   (what === 'an array whose iterator never ends' && name === 'command') ||
@@ -194,7 +194,7 @@ test('a record for env is looked through when the runtime is created; what is un
   expect(Object.keys(bench.fleet.the('a').args.env).sort()).toEqual(['A', 'NODE_ENV', 'PORT']);
 });
 
-test('what a function of theirs throws reaches the caller as it is, and is told in few words, however large it is', async () => {
+test('what a user’s function throws reaches the caller as it is, and has a short text, however large it is', async () => {
   for (const [thrown, words] of [
     [new Array(2 ** 32 - 1), 'an array of 4294967295'],
     [cyclic, 'an array of 2'],
@@ -209,7 +209,7 @@ test('what a function of theirs throws reaches the caller as it is, and is told 
   }
 });
 
-test('a line of output that is none breaks nothing', async () => {
+test('an odd value as a line of output breaks nothing', async () => {
   const lines: string[] = [];
   await using bench = setUp({ onLog: ({ line }) => void lines.push(line) });
   await bench.runtime.ensure('a');

@@ -255,7 +255,7 @@ test('backoff has the default of 1 s, doubled, and at most 60 s', async () => {
   );
 });
 
-// That nothing happens for some milliseconds would not tell off from a default of minutes. Rust takes it from there.
+// Checks the values that Rust gets: a short wait could not tell "off" from a default of minutes.
 test.each([
   ['idleAfterMs', [0, -1, -Infinity, Infinity]],
   ['observeIntervalMs', [0, -1, -Infinity, Infinity]],

@@ -1,11 +1,11 @@
-// A router that passes every host name on lets strangers invent keys: from a hundred thousand waiting ones on, further ones
-// are refused.
+// A router that passes on every host name lets clients invent keys: once 100,000 keys wait,
+// further ones are refused.
 import { expect, test } from 'bun:test';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { handedOver } from '../support/surface/fleet.ts';
 import { isPending, rejectionOf, within } from '../support/surface/wait.ts';
 
-const MOST_WAITING = 100_000;
+const MAX_WAITING = 100_000;
 
 test('a hundred thousand keys may wait; one more is refused, by whatever call', async () => {
   const { readiness, answer } = manualReadiness();
@@ -13,7 +13,7 @@ test('a hundred thousand keys may wait; one more is refused, by whatever call', 
   const { runtime } = bench;
   const first = runtime.ensure('first');
   const last = new AbortController();
-  const waiting = Array.from({ length: MOST_WAITING - 1 }, (_, index) => runtime.ensure(`k${index}`));
+  const waiting = Array.from({ length: MAX_WAITING - 1 }, (_, index) => runtime.ensure(`k${index}`));
   const aborted = runtime.ensure('aborted', { signal: last.signal });
   const settled = Promise.allSettled([...waiting, aborted]);
 
@@ -26,15 +26,15 @@ test('a hundred thousand keys may wait; one more is refused, by whatever call', 
     const error = await rejectionOf(call());
     expect([error.code, error.message]).toEqual([
       'ERR_RUNTIME_OVERLOADED',
-      `runtime is overloaded: ${MOST_WAITING} tenants wait to be started; ${method}() refused`,
+      `runtime is overloaded: ${MAX_WAITING} tenants wait to be started; ${method}() refused`,
     ]);
     expect(Object.keys(error)).toEqual(['code', 'key']);
   }
   expect(runtime.inspect('more')).toBeNull();
-  expect(runtime.list().length).toBe(MOST_WAITING + 1);
+  expect(runtime.list().length).toBe(MAX_WAITING + 1);
   expect(runtime.stats()).toEqual({ running: 0, total: 1, draining: false, backoff: 0 });
 
-  // Whoever waits already can be joined, and a place that becomes free can be taken.
+  // Calls for a waiting key can still join it, and a place that becomes free can be taken.
   expect(await isPending(runtime.ensure('k0').catch(() => {}))).toBe(true);
   last.abort();
   const more = runtime.ensure('more');

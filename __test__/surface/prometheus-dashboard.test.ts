@@ -1,9 +1,6 @@
 import { expect, test } from 'bun:test';
-import { createRuntimeCollector } from '@absolutejs/runtime/prometheus';
-import { parser } from '@prometheus-io/lezer-promql';
 import dashboard from '../../dashboards/absolutejs-runtime.json' with { type: 'json' };
-import { scrape } from '../support/surface/exposition.ts';
-import { attachTo } from '../support/surface/observed.ts';
+import { exportedNames, metricsOf } from '../support/surface/promql.ts';
 
 const panels = dashboard.panels.filter(({ type }) => type !== 'row');
 const variables = dashboard.templating.list;
@@ -12,28 +9,6 @@ const queries = panels.flatMap(({ title, targets = [] }) => targets.map((target)
 /** What Grafana would ask, with its variables filled in. */
 const filledIn = (expr: string) =>
   expr.replaceAll('$__rate_interval', '5m').replaceAll(/\$(job|instance)\b/g, '.*');
-
-/** The metrics that an expression reads, by Prometheus's own grammar; throws where it does not follow it. */
-function metricsOf(expr: string): string[] {
-  const names: string[] = [];
-  parser.parse(expr).iterate({
-    enter({ type, from, to, node }) {
-      if (type.isError) throw new Error(`no PromQL at ${from}: ${expr}`);
-      if (type.name === 'Identifier' && node.parent?.name === 'VectorSelector')
-        names.push(expr.slice(from, to));
-    },
-  });
-  return names;
-}
-
-/** Every series name that the collector can tell, those of histograms apart. */
-function exportedNames(): string[] {
-  const collector = createRuntimeCollector({ perTenant: { max: 1 } });
-  attachTo(collector).set('a', { pid: 1, cpuMs: 1, rssBytes: 1 });
-  return scrape(collector).families.flatMap(({ name, type }) =>
-    type === 'HISTOGRAM' ? ['bucket', 'sum', 'count'].map((suffix) => `${name}_${suffix}`) : [name],
-  );
-}
 
 test('every query is PromQL and reads metrics that the collector exports', () => {
   const exported = exportedNames();

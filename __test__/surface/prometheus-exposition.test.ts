@@ -48,7 +48,7 @@ test('each line is one that the text format allows', () => {
   expect(lines.filter((line) => !sample.test(line) && !comment.test(line))).toEqual([]);
 });
 
-test('OpenMetrics has the same numbers, in its own clothes', () => {
+test('OpenMetrics has the same numbers, in its own syntax', () => {
   const collector = filled();
   const { body } = collector.expose('application/openmetrics-text');
   expect(body).toEndWith('\n# EOF\n');
@@ -73,7 +73,7 @@ test('the bounds of buckets are floats, so that their series are the same in bot
   expect(bounds.filter((le) => le !== '+Inf' && !le?.includes('.'))).toEqual([]);
 });
 
-test('OpenMetrics is for those who ask for it', () => {
+test('OpenMetrics is sent to scrapers that accept it', () => {
   const collector = createRuntimeCollector();
   const answers: [string | null | undefined, string][] = [
     [undefined, PROMETHEUS],
@@ -117,7 +117,7 @@ test('fetch answers a scrape over HTTP', async () => {
   expect(await open.text()).toEndWith('# EOF\n');
 });
 
-test('a collector without a runtime has nothing to tell', () => {
+test('a collector without a runtime exposes no series', () => {
   const collector = createRuntimeCollector();
   expect(collector.expose().body).toBe('');
   expect(collector.expose('application/openmetrics-text').body).toBe('# EOF\n');

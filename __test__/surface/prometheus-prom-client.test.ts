@@ -49,7 +49,7 @@ test('metrics of the user stay beside ours, and default labels reach both', asyn
   expect(new Scrape(text).value('spawns_total', { region: 'eu' })).toBe(1);
 });
 
-test('one scrape looks at the runtime once, and the next one looks again', async () => {
+test('one scrape reads the runtime once, and the next one reads it again', async () => {
   const register = new Registry();
   const runtime = attachTo(createRuntimeCollector({ registers: [register] }));
   await register.metrics();

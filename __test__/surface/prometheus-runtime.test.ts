@@ -18,7 +18,7 @@ function setUp(options: Partial<RuntimeOptions> = {}) {
   return { fleet, events, collector, runtime, [Symbol.asyncDispose]: clean };
 }
 
-test('a life from the queue to the end', async () => {
+test('a tenant is counted from the queue to its exit', async () => {
   const { readiness, answer } = manualReadiness();
   await using bench = setUp({ spawnConcurrency: 1, readiness });
   const { runtime, fleet, collector } = bench;
@@ -70,7 +70,7 @@ test('how full it is, and whether it drains', async () => {
   expect(text.value('uptime_seconds')).toBeGreaterThan(0);
 });
 
-test("the user's callbacks see what they always saw", async () => {
+test("the user's callbacks get the same events as without a collector", async () => {
   await using bench = setUp();
   await bench.runtime.ensure('a');
   await bench.runtime.kill('a');

@@ -121,7 +121,7 @@ test('a process that seems to have used less than before takes nothing back', ()
   expect(seconds).toEqual([1, 1, 1.1]);
 });
 
-test('a process that was brought back under another pid counts afresh', () => {
+test('a process that was restored with another pid counts from zero', () => {
   const collector = createRuntimeCollector();
   const runtime = attachTo(collector);
   runtime.spawn('a', 1);
@@ -135,7 +135,7 @@ test('a process that was brought back under another pid counts afresh', () => {
   expect(text.histogram('restore_duration_seconds')).toMatchObject({ count: 1, sum: 0.03 });
 });
 
-test('resident memory is what live processes held when they were last looked at', () => {
+test('resident memory is that of live processes at their last observation', () => {
   const collector = createRuntimeCollector();
   const runtime = attachTo(collector);
   const bytes = () => scrape(collector).value('resident_memory_bytes');

@@ -44,15 +44,12 @@ test('a check that answers without a promise counts', async () => {
   await rejectionOf(bench.runtime.ensure('bad'));
 });
 
-test.each([undefined, null, 0, '', 'no', {}])(
-  'a check that resolves with %p has found nothing wrong',
-  async (answer) => {
-    for (const readiness of [() => answer, async () => answer]) {
-      await using bench = setUp({ readiness: readiness as any });
-      expect((await bench.runtime.ensure('a')).key).toBe('a');
-    }
-  },
-);
+test.each([undefined, null, 0, '', 'no', {}])('a check that resolves with %p means ready', async (answer) => {
+  for (const readiness of [() => answer, async () => answer]) {
+    await using bench = setUp({ readiness: readiness as any });
+    expect((await bench.runtime.ensure('a')).key).toBe('a');
+  }
+});
 
 test('of a thenable only the first answer counts', async () => {
   await using bench = setUp({
@@ -115,7 +112,7 @@ test('an exit ends the wait at once, and an answer after it changes nothing', as
   }
 });
 
-test('a check that rejects after the exit is nobody’s unhandled rejection', async () => {
+test('a check that rejects after the exit causes no unhandled rejection', async () => {
   const unhandled: unknown[] = [];
   const note = (error: unknown): void => void unhandled.push(error);
   process.on('unhandledRejection', note);
@@ -134,7 +131,7 @@ test('a check that rejects after the exit is nobody’s unhandled rejection', as
   }
 });
 
-test('an answer about a former process says nothing about the next one', async () => {
+test('a late answer for an earlier process does not affect the next one', async () => {
   const answers: ((isReady: boolean) => void)[] = [];
   const readiness = (): Promise<boolean> => new Promise((resolve) => answers.push(resolve));
   await using bench = setUp({ readiness });
@@ -150,7 +147,7 @@ test('an answer about a former process says nothing about the next one', async (
   expect((await second).pid).toBe(bench.fleet.of('a')[1]!.pid);
 });
 
-test('a process that refuses to go after its check failed: callers hear of the check, and it stays tracked', async () => {
+test('a process that cannot be killed after its check failed: callers get the check’s error, and it stays tracked', async () => {
   await using bench = setUp({ readiness: () => Promise.reject(boom), backoff: { baseMs: 0 } });
   bench.fleet.prepare = (process) => void (process.onKill = () => Promise.reject(new Error('I stay')));
   expect(await rejectionOf(bench.runtime.ensure('a'))).toBe(boom);

@@ -67,7 +67,7 @@ test('ensure during a restart gets the fresh tenant', async () => {
   expect(bench.fleet.of('a')).toHaveLength(2);
 });
 
-test('restart of a key that is being started replaces that process, and who waits gets the fresh one', async () => {
+test('restart of a key that is being started replaces that process, and waiting callers get the fresh one', async () => {
   const { readiness, answer } = manualReadiness();
   await using bench = setUp({ readiness });
   const waiting = bench.runtime.ensure('a');
@@ -97,7 +97,7 @@ test('restart while the key is being killed waits for that, then spawns', async 
   expect(bench.events.all('exit').map(({ reason }) => reason)).toEqual(['killed']);
 });
 
-test('a kill during the stop of a restart calls the new process off', async () => {
+test('a kill during the stop of a restart cancels the new start', async () => {
   await using bench = setUp();
   await bench.runtime.ensure('a');
   const process = bench.fleet.the('a');

@@ -23,7 +23,7 @@ test('Symbol.asyncDispose is dispose, and no enumerable member', async () => {
   expect(Object.getOwnPropertyDescriptor(bench.runtime, Symbol.asyncDispose)?.enumerable).toBeFalse();
 });
 
-test('every method works without its object', async () => {
+test('every method works detached from its object', async () => {
   await using bench = setUp();
   const { ensure, touch, stats, kill, restart, clearBackoff, drain, dispose } = bench.runtime;
 
@@ -66,7 +66,7 @@ test('creating a runtime calls none of its functions', async () => {
   expect(calls).toBe(0);
 });
 
-test('two runtimes know nothing of each other', async () => {
+test('two runtimes do not share keys', async () => {
   await using one = setUp();
   await using other = setUp();
   await one.runtime.ensure('a');

@@ -18,7 +18,7 @@ test('of two tenants with the same pid, killing one leaves the other', async () 
   expect(await bench.events.seen('exit', 'b')).toMatchObject({ pid: b.pid, reason: 'crashed' });
 });
 
-test('the host’s own pid is nothing that is signalled', async () => {
+test('the host’s own pid gets no signal', async () => {
   await using bench = setUp({ stopTimeoutMs: 0 });
   bench.fleet.prepare = (fake) => void Object.defineProperty(fake, 'pid', { value: process.pid });
   await bench.runtime.ensure('a');

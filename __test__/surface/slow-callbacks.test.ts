@@ -1,12 +1,13 @@
 import { expect, test } from 'bun:test';
 import { guarded } from '../../lib/bridge/callbacks.js';
 import { createInbox, LogText } from '../../lib/bridge/inbox.js';
+import { BOARD_QUEUED } from '../../lib/bridge/records.js';
 import { setUp } from '../support/surface/bench.ts';
 import { within } from '../support/surface/wait.ts';
 
-/** Longer than one turn of the event loop is given to events. */
+/** Longer than the time for events in one turn of the event loop. */
 const SLOW_MS = 8;
-/** What a stalled event loop would take much longer than. */
+/** Much shorter than a stalled event loop would take. */
 const STALLED_MS = 8_000;
 
 function takeTime(): void {
@@ -14,7 +15,7 @@ function takeTime(): void {
   while (performance.now() < until);
 }
 
-test('callbacks that take their time hold nothing up longer than that', async () => {
+test('slow callbacks delay the event loop by their own time only', async () => {
   const story: string[] = [];
   await using bench = setUp({
     onTransition: (event) => (takeTime(), void story.push(event.type)),
@@ -29,16 +30,15 @@ test('callbacks that take their time hold nothing up longer than that', async ()
   expect(story).toEqual([...life, ...life]);
 });
 
-/** Callbacks that run without anything else between them, for so many records of so many lines. */
+/** How many callbacks run in each turn of the event loop, for so many records of so many lines. */
 async function callsPerTurn(records: number, lines: number, act: () => unknown): Promise<number[]> {
   // Each record: where its numbers and its texts end, and of which kind it is.
   const batch = Array.from({ length: records }, (_, index) => [3 * (index + 1), 0, 0]).flat();
   const [numbers, board] = [new Float64Array(1 + batch.length), new Float64Array(8)];
-  const QUEUED = 4;
-  board[QUEUED] = records;
+  board[BOARD_QUEUED] = records;
   const take = () => {
-    numbers.set(board[QUEUED] === 0 ? [0] : [batch.length, ...batch]);
-    board[QUEUED] = 0;
+    numbers.set(board[BOARD_QUEUED] === 0 ? [0] : [batch.length, ...batch]);
+    board[BOARD_QUEUED] = 0;
     return [];
   };
   const perTurn: number[] = [];
@@ -58,9 +58,10 @@ async function callsPerTurn(records: number, lines: number, act: () => unknown):
     return result;
   };
   const event = guarded(callback);
-  const inbox = createInbox({ native: { numbers, take }, board }, (_, batch) => {
+  const inbox = createInbox({ native: { numbers, take }, board, startsInHand: 0 }, (_, batch) => {
     batch.open();
-    if (lines > 0) return new LogText(Array(lines).fill('line').join('\n'), 'a', 1, 'stdout', 0, callback);
+    const text = Array(lines).fill('line').join('\n');
+    if (lines > 0) return new LogText({ run: 1, stream: 'stdout', at: 0, text }, 'a', 1, callback);
     return void event?.(undefined);
   });
   inbox.rung();

@@ -144,7 +144,7 @@ for (const [name, options] of FAILING_STARTS) {
   });
 }
 
-test('an env function that throws is a start that came to nothing, too', async () => {
+test('a start whose env function throws has a span with ERROR, too', async () => {
   const error = new Error('no secrets');
   const { spans, bench } = traced({
     env: () => {
@@ -170,7 +170,7 @@ test('each start has a span of its own, each restart too; those who join a start
   expect(spans.problems()).toEqual([]);
 });
 
-test('what is called off before it is started leaves no open span', async () => {
+test('a start that is cancelled before its process leaves no open span', async () => {
   const { spans, bench } = traced({ spawnConcurrency: 1, readiness: never });
   await using _ = bench;
   const first = rejectionOf(bench.runtime.ensure('first'));
@@ -209,7 +209,7 @@ for (const how of ['kill', 'dispose', 'abort'] as const) {
   });
 }
 
-test('one end for a process that says more than once that it has ended', async () => {
+test('the span of a process whose exited settles more than once is ended once', async () => {
   const { spans, bench } = traced();
   await using _ = bench;
   await bench.runtime.ensure('a');
@@ -316,7 +316,7 @@ for (const [name, tracerProvider] of BROKEN) {
   });
 }
 
-test('one method that throws keeps the others from nothing', async () => {
+test('one method that throws does not keep the others from being called', async () => {
   const { spans, bench } = traced();
   await using _ = bench;
   spans.prepare = (span) => void ((span.setAttribute = boom), (span.setStatus = boom));
@@ -334,7 +334,7 @@ const CONTEXTS: [string, object | undefined][] = [
   ['line breaks', { traceId: `${'a'.repeat(32)}\n`, spanId: 'b'.repeat(16), traceFlags: 1 }],
 ];
 for (const [name, context] of CONTEXTS) {
-  test(`a span context of ${name} is handed to nobody`, async () => {
+  test(`a span context of ${name} is not passed on to the tenant`, async () => {
     const { spans, bench } = traced();
     await using _ = bench;
     spans.prepare = (span) => void (span.spanContext = () => context as never);
@@ -370,7 +370,7 @@ test('a spawn of your own gets it in env, each start its own', async () => {
   expect(new Set(handed).size).toBe(2);
 });
 
-test('without a tracer provider nothing is handed to anybody', async () => {
+test('without a tracer provider the tenant gets no traceparent', async () => {
   await using bench = setUp();
   await bench.runtime.ensure('a');
   const { env } = bench.fleet.the('a').args;

@@ -66,7 +66,7 @@ test('a spawn that never settles: kill and ensure settle all the same', async ()
   await aFewTurns();
   const [killed] = await within('kill', Promise.allSettled([bench.runtime.kill('a')]));
   await rejectionOf(pending);
-  // Nobody can know whether there is a process, so it is not given up for good.
+  // Whether there is a process is not known, so the tenant stays tracked.
   if (killed!.status === 'rejected') expect(bench.runtime.stats().total).toBe(1);
   else expect(bench.runtime.stats().total).toBe(0);
 });
@@ -272,7 +272,7 @@ test('an env function that throws, or returns something else, fails the spawn', 
   expect(bench.runtime.stats()).toEqual({ ...empty, backoff: 3 });
 });
 
-test('one that ends before it is ready has its kill called once, whatever comes of that; one that was ready has not', async () => {
+test('kill is called once, and not awaited, for a process that ends before it is ready, and not for one that was ready', async () => {
   for (const kill of [() => {}, () => Promise.reject(boom), () => never<void>()]) {
     const { readiness, answer } = manualReadiness();
     await using bench = setUp({ readiness });

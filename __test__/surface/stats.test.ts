@@ -62,7 +62,7 @@ test('during a restart the tenant goes on counting', async () => {
   expect(bench.runtime.stats()).toStrictEqual({ ...empty, running: 1, total: 1 });
 });
 
-test('one that is stopped before it became ready counts in total only', async () => {
+test('a tenant that is stopped before it became ready counts in total only', async () => {
   const { readiness } = manualReadiness();
   await using bench = setUp({ readiness });
   const pending = bench.runtime.ensure('a');
@@ -76,7 +76,7 @@ test('one that is stopped before it became ready counts in total only', async ()
   expect(bench.runtime.stats()).toStrictEqual(empty);
 });
 
-test('one that refuses to be killed goes on counting', async () => {
+test('a tenant whose kill fails goes on counting', async () => {
   await using bench = setUp();
   await bench.runtime.ensure('a');
   bench.fleet.the('a').onKill = () => Promise.reject(new Error('no'));
@@ -142,7 +142,7 @@ test('after dispose the figures can still be read', async () => {
   expect(bench.runtime.stats()).toStrictEqual(empty);
 });
 
-test('there is nothing else in it: what came of checkpoints is in metrics', async () => {
+test('counts of checkpoints are in metrics, not in stats', async () => {
   await using bench = setUp();
   const stats = bench.runtime.stats();
   expect(Reflect.ownKeys(stats)).toEqual(['running', 'total', 'draining', 'backoff']);

@@ -66,7 +66,7 @@ test('its fields are plain data, shown as such', async () => {
   expect(Bun.inspect(tenant)).toContain(`lastTouchedAt: ${tenant.lastTouchedAt}`);
 });
 
-test('one that is frozen stands still, and its key can be touched all the same', async () => {
+test('a frozen object does not change, and its key can be touched all the same', async () => {
   await using bench = setUp();
   const tenant = Object.freeze(await bench.runtime.ensure('a'));
   const before = tenant.lastTouchedAt;
@@ -77,7 +77,7 @@ test('one that is frozen stands still, and its key can be touched all the same',
   expect(bench.runtime.inspect('a')!.lastTouchedAt).toBeGreaterThan(before);
 });
 
-test('a copy stands still', async () => {
+test('a copy does not change', async () => {
   await using bench = setUp();
   const tenant = await bench.runtime.ensure('a');
   const copy = { ...tenant };
@@ -131,7 +131,7 @@ test('startedAt does not move', async () => {
   expect(tenant.startedAt).toBe(startedAt);
 });
 
-test('everyone who asks for a running or spawning tenant gets the same object', async () => {
+test('all callers for a running or spawning tenant get the same object', async () => {
   await using bench = setUp();
   const joined = await Promise.all([1, 2, 3].map(() => bench.runtime.ensure('a')));
   const later = await bench.runtime.ensure('a');
@@ -183,7 +183,7 @@ test('tenants that live at once have different ports and their own clocks', asyn
   expect(moved).toEqual([false, false, true, false]);
 });
 
-test('touching a key that is unknown, or still spawning, is nothing', async () => {
+test('touching a key that is unknown, or still spawning, does nothing', async () => {
   const { readiness, answer } = manualReadiness();
   await using bench = setUp({ readiness });
   bench.runtime.touch('unknown');

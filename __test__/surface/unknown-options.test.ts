@@ -1,4 +1,5 @@
-// An option that does not exist is refused, wherever options are taken, and the nearest one that does is named.
+// An option that does not exist is refused, wherever options are taken, and the nearest one that
+// does is named.
 import { expect, test } from 'bun:test';
 import { createEgressGuard, createRuntime, execCheckpointDriver } from '@absolutejs/runtime';
 import { createRuntimeCollector } from '@absolutejs/runtime/prometheus';
@@ -53,7 +54,7 @@ test.each([
   expect([error.code, error.message]).toEqual(['ERR_RUNTIME_INVALID_OPTION', message]);
 });
 
-test('one that is like none: all that there are', () => {
+test('for an option that resembles none, all known ones are listed', () => {
   expect(inRuntime({ backoff: { wait: 1 } })().message).toBe(
     'backoff.wait is not an option; there are baseMs, maxMs, maxFailures, minUptimeMs',
   );
@@ -84,7 +85,7 @@ test('a call refuses them, too, before anything happens', async () => {
   expect(bench.runtime.list()).toEqual([]);
 });
 
-test('what is no object is no options: an array can be mapped', async () => {
+test('a second argument that is no object is ignored: an array can be mapped', async () => {
   await using bench = setUp();
   const tenants = await Promise.all(['a', 'b'].map(bench.runtime.ensure as any));
   expect(tenants).toHaveLength(2);

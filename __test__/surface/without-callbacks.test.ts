@@ -1,4 +1,4 @@
-// A pool to which nobody listens does all that it does otherwise: no part of what is told goes unread.
+// A pool without callbacks works as with them: every record of Rust is still read to its end.
 import { expect, test } from 'bun:test';
 import { handedOver } from '../support/surface/fleet.ts';
 import { setUp } from '../support/surface/bench.ts';

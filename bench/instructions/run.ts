@@ -1,11 +1,11 @@
-// Instructions that the pool's operations take, against the budgets in budgets.json. Unlike times, they can be compared
-// on a busy machine: a regression shows whatever else runs.
+// Counts the instructions of the pool's operations, and compares them with budgets.json. Unlike
+// times, they hardly depend on what else the machine does.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { run } from '../../scripts/lib/run.mjs';
 
 const BUDGETS = new URL('budgets.json', import.meta.url);
-/** The difference between two counts is that of the operations alone, without what a program does besides. */
+/** Two repetition counts: the difference of their results is the cost of the operations alone. */
 const TIMES = [2_000, 12_000] as const;
 const TOLERANCE = 0.1;
 const EXAMPLE = 'instructions';
@@ -66,7 +66,7 @@ export async function runInstructions(isUpdate: boolean): Promise<number> {
   return isOver ? 1 : 0;
 }
 
-/** The program as cargo made it, wherever its target directory is. */
+/** Builds the program; returns its path. */
 async function buildExample(): Promise<string | undefined> {
   const cargo = ['build', '--release', '--package', 'pool', '--example', EXAMPLE];
   const messages = ['--message-format=json-render-diagnostics'];

@@ -1,4 +1,4 @@
-// From samples to figures: percentiles over all observations, ratios over rounds, and how they are written.
+// Figures from samples: percentiles over all observations, ratios over rounds, and both as text.
 import type { Goal, Metric, Sample, Unit } from './scenario.ts';
 
 /** Every round's sample of every subject; undefined where a round was skipped or failed. */
@@ -67,7 +67,7 @@ export function shown(value: number, unit: Unit): string {
   return `${digits(value)} ${unit}`.trim();
 }
 
-/** Three significant digits, as far as they mean something. */
+/** The value with three significant digits at most. */
 function digits(value: number): string {
   if (value === 0 || !Number.isFinite(value)) return String(value);
   const whole = Math.floor(Math.log10(Math.abs(value))) + 1;
@@ -75,7 +75,7 @@ function digits(value: number): string {
   return value.toLocaleString('en', { maximumFractionDigits: decimals });
 }
 
-/** Undefined for what is no duration. */
+/** The duration in nanoseconds; undefined for other units. */
 export function nanoseconds(value: number | undefined, unit: Unit): number | undefined {
   const factor = NS_PER_UNIT[unit];
   return value === undefined || factor === undefined ? undefined : value * factor;

@@ -1,8 +1,8 @@
-// What the figures were measured on.
+// The machine that the figures were measured on.
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 
 const BYTES_PER_GB = 2 ** 30;
-/** Load per core from which on the figures are somebody else's as well. */
+/** From this load per core on, other processes distort the figures. */
 const BUSY = 0.5;
 
 export interface Machine {

@@ -1,4 +1,4 @@
-// How a measured process looks at itself and at its helpers: event loop, CPU time, memory.
+// Measurements that a process makes of itself and its helpers: event loop, CPU time, memory.
 import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -7,13 +7,13 @@ const NS_PER_MS = 1e6;
 const KIB_PER_MB = 1024;
 
 export interface LoopLag {
-  /** How late the timer was at most. */
+  /** How late the timer was at most, in milliseconds. */
   lagMs: number;
-  /** The same without the time in which the thread could have run and others had the cores. */
+  /** The same without the time in which the thread waited for a core. */
   heldMs: number;
 }
 
-/** Watches a timer of 1 ms. */
+/** Starts to measure how late a timer of 1 ms is. */
 export function watchLoop(): { stop: () => LoopLag } {
   const waiting = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
   const buffer = Buffer.alloc(64);
@@ -43,19 +43,19 @@ export function watchLoop(): { stop: () => LoopLag } {
 }
 
 export interface CpuTimes {
-  /** All threads of this process. */
+  /** CPU time of all threads of this process. */
   allMs: number;
-  /** Its JavaScript thread, which is its first. */
+  /** CPU time of its JavaScript thread, which is its first. */
   javascriptMs: number;
-  /** Processes that the pool started for itself, tenants not included. */
+  /** CPU time of the processes that the pool started besides tenants. */
   helpersMs: number;
 }
 
 /**
- * Starts a measurement of CPU time. To look for helpers takes time itself, milliseconds of it beside many processes, which
- * does not count: it comes before the start and after the end.
+ * Starts a measurement of CPU time. Looking for helpers takes milliseconds itself when there are
+ * many processes; it is done before the start and after the end, so that it is not measured.
  *
- * @param tenantPids whose trees are not the pool's own; without them helpers are not looked for
+ * @param tenantPids the tenants, whose trees are not helpers; without it helpers are not measured
  */
 export function watchCpu(tenantPids?: readonly number[]): { used: () => CpuTimes } {
   const helpersBeforeMs = helpersMs(tenantPids);
@@ -82,7 +82,7 @@ function helpersMs(tenantPids?: readonly number[]): number {
   return helpers.reduce((sum, pid) => sum + onCpuMs(`/proc/${pid}`), 0);
 }
 
-/** Zero for a process that is gone. */
+/** CPU time from `schedstat`; 0 for a process that is gone. */
 function onCpuMs(directory: string): number {
   try {
     return Number(readFileSync(`${directory}/schedstat`, 'utf8').split(' ')[0]) / NS_PER_MS;
@@ -91,7 +91,7 @@ function onCpuMs(directory: string): number {
   }
 }
 
-/** Descendants of this process that are not tenants and do not belong to one. */
+/** Descendants of this process that are neither tenants nor descendants of tenants. */
 function helperPids(tenantPids: readonly number[]): number[] {
   const childrenOf = new Map<number, number[]>();
   for (const { pid, parent } of processes()) childrenOf.set(parent, [...(childrenOf.get(parent) ?? []), pid]);
@@ -117,9 +117,12 @@ function processes(): { pid: number; parent: number }[] {
     });
 }
 
-/** Starts a measurement of peak memory; the result says by how much the peak exceeds what was resident at first. */
+/**
+ * Starts a measurement of peak memory; the result says by how much the peak exceeds what was
+ * resident at first.
+ */
 export function watchMemory(): { growthMb: () => number } {
-  // 5 resets the high-water mark to what is resident now.
+  // 5 resets the peak to what is resident now.
   writeFileSync('/proc/self/clear_refs', '5');
   const beforeMb = residentMb();
   return { growthMb: () => statusMb('VmHWM') - beforeMb };
@@ -134,7 +137,7 @@ function statusMb(field: string): number {
   return Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / KIB_PER_MB;
 }
 
-/** Collects garbage, as far as the host offers it, until there is none left. */
+/** Collects garbage several times, if the engine exposes it. */
 export async function collectGarbage(): Promise<void> {
   const collect: (() => void) | undefined = globalThis.Bun ? () => Bun.gc(true) : globalThis.gc;
   for (let round = 0; round < 4; round += 1) {

@@ -6,7 +6,7 @@ import { COLUMNS, type Metric, type Scenario } from './scenario.ts';
 export interface Measured {
   scenario: Scenario;
   rounds: Rounds;
-  /** Why something was not measured, by subject. */
+  /** Why a subject was not measured. */
   problems: ReadonlyMap<string, string>;
 }
 
@@ -107,7 +107,7 @@ function problemList(measured: readonly Measured[]): string {
   return lines.length > 0 ? `\nNot measured:\n\n${lines.join('\n')}\n` : '';
 }
 
-/** One line for one scenario's subject in one round, while the run goes on. */
+/** A line of progress: one subject of a scenario in one round. */
 export function progress({ metrics }: Scenario, rounds: Rounds, subject: string): string {
   const cells = metrics.flatMap(({ id, label, unit }) => {
     const middle = median(observations({ last: rounds[subject]?.slice(-1) ?? [] }, 'last', id));

@@ -1,7 +1,10 @@
-// What a scenario is: whom it measures, in which figures, and what is asked of them.
+// The type of a scenario: its subjects, its metrics, and their goals.
 import type { Runtime, RuntimeOptions } from '@absolutejs/runtime';
+import { readFileSync } from 'node:fs';
 
-/** Whoever has a column of their own in the table. A scenario may also measure references, under names of its own. */
+/**
+ * The subjects with a column in the table. A scenario may also measure references, by other names.
+ */
 export const COLUMNS = ['floor', 'plain', 'ours'] as const;
 export type Column = (typeof COLUMNS)[number];
 
@@ -10,21 +13,21 @@ export type Unit = 'ns' | 'µs' | 'ms' | '%' | 'MB' | 'B' | '/s' | '×' | '';
 /** One round's figures of one subject: one number each, or every single observation. */
 export type Sample = Record<string, number | readonly number[]>;
 
-/** What every pool under test can do: the documented surface. */
+/** The part of the documented surface that every pool under test has. */
 export type Pool = Omit<Runtime, 'adopt' | 'inspect' | 'list' | 'metrics'>;
 export type CreateRuntime = (options: RuntimeOptions) => Pool;
 
 export interface Context {
-  /** Shorter, for a look: fewer repetitions, the same sizes. */
+  /** Fewer repetitions, with the same sizes. */
   isQuick: boolean;
 }
 
 export type Measure = (context: Context) => Promise<Sample>;
 
 export interface Goal {
-  /** As the table shows it. */
+  /** The goal as the table shows it. */
   text: string;
-  /** The most that is allowed; undefined when what it depends on was not measured. */
+  /** The largest value allowed; undefined when a figure that it depends on was not measured. */
   limit: (figureOf: (subject: string, metric?: string) => number | undefined) => number | undefined;
 }
 
@@ -33,26 +36,26 @@ export interface Metric {
   label: string;
   unit: Unit;
   goal?: Goal;
-  /** Shown in the chart; only durations can be. */
+  /** Whether the chart shows it; only durations can be shown. */
   isCharted?: boolean;
 }
 
 export interface Scenario {
   name: string;
   title: string;
-  /** What is done, and what the figures mean. */
+  /** What is measured, and what the figures mean. */
   note: string;
   metrics: readonly Metric[];
   subjects: Readonly<Record<string, Measure>>;
-  /** Rounds at most, for scenarios that are slow or steady. */
-  mostRounds?: number;
+  /** The largest number of rounds, for scenarios that are slow or vary little. */
+  maxRounds?: number;
   /** Subjects that take minutes: measured in the first round only, and not in a quick run. */
   slow?: readonly string[];
   /** How long one round of one subject may take. */
   timeoutMs?: number;
 }
 
-/** Thrown by a measurement that this machine does not allow. */
+/** Thrown by a measurement that is not possible on this machine. */
 export class NotPossible extends Error {}
 
 export const atMost = (value: number, unit: Unit): Goal => ({
@@ -69,7 +72,7 @@ export function lagMetrics(goal: { lagMs?: number; heldMs?: number } = {}): Metr
   ];
 }
 
-/** The same measurement for both pools. */
+/** The subjects `plain` and `ours`, with the same measurement. */
 export function bothPools(measure: (createRuntime: CreateRuntime, context: Context) => Promise<Sample>) {
   return {
     plain: async (context: Context) => measure(await loadPool('plain'), context),
@@ -81,11 +84,11 @@ export async function loadPool(pool: 'plain' | 'ours'): Promise<CreateRuntime> {
   return (await import(poolModule(pool))).createRuntime;
 }
 
-/** Where a pool is imported from. */
+/** The module that a pool is imported from. */
 export function poolModule(pool: 'plain' | 'ours'): string {
-  const [path, directory] =
-    pool === 'plain'
-      ? ['bench/plain-pool/index.ts', process.env.BENCH_ROOT]
-      : ['index.js', process.env.BENCH_PACKAGE ?? process.env.BENCH_ROOT];
-  return new URL(path, directory).href;
+  if (pool === 'plain') return new URL('bench/plain-pool/index.ts', process.env.BENCH_ROOT).href;
+  // Another checkout may have it elsewhere.
+  const directory = process.env.BENCH_PACKAGE ?? process.env.BENCH_ROOT;
+  const manifest = readFileSync(new URL('package.json', directory), 'utf8');
+  return new URL(JSON.parse(manifest).exports['.'].import.default, directory).href;
 }

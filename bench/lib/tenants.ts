@@ -1,4 +1,5 @@
-// The tenants of the benchmarks: a minimal Bun server, real sleeping processes, and processes that only pretend.
+// The tenants of the benchmarks: a minimal Bun server, sleeping processes, and processes in
+// memory.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -9,10 +10,12 @@ import type { RuntimeOptions, RuntimeProcess, SpawnFn } from '@absolutejs/runtim
 import { NotPossible } from './scenario.ts';
 
 const PROBE_INTERVAL_MS = 1;
-/** Left to the rest of the machine when thousands of processes are started. */
+/** How many pids are left free when thousands of processes are started. */
 const SPARE_PIDS = 2_000;
 
-/** Answers 200, and writes `?lines=` lines of 100 bytes, or one line of `?bytes=`, when asked to. */
+/**
+ * Answers 200, and writes `?lines=` lines of 100 bytes, or one line of `?bytes=`, when asked to.
+ */
 const APP = `
 import { writeSync } from 'node:fs';
 function write(bytes) {
@@ -45,7 +48,9 @@ Bun.serve({
 
 export const COMMAND = ['bun', 'app.js'];
 
-/** What every subject's tenants get: the process was started with nothing else. */
+/**
+ * The environment of every subject's tenants: the variables that this process was started with.
+ */
 export function tenantVariables(): Record<string, string> {
   const names = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'USER', 'SHELL'];
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
@@ -74,7 +79,7 @@ export async function firstOk(port: number): Promise<void> {
   while (!(await answersOk(port))) await delay(PROBE_INTERVAL_MS);
 }
 
-/** Asks for a path and resolves with whether the answer began with 200. Bare sockets: the cheapest client there is. */
+/** Whether a request is answered with 200. Uses a bare socket, the cheapest client there is. */
 export function answersOk(port: number, path = '/'): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
@@ -88,7 +93,7 @@ export function answersOk(port: number, path = '/'): Promise<boolean> {
   });
 }
 
-/** Processes that exist only as objects: what remains is the pool's own work. */
+/** Options with processes that exist only as objects: what is measured is the pool's own work. */
 export function pretendedTenants(more: Partial<RuntimeOptions> = {}): RuntimeOptions {
   return {
     source: { kind: 'directory', root: tmpdir() },
@@ -109,12 +114,13 @@ export function pretendedProcess(pid = process.pid): RuntimeProcess {
 
 interface Sleepers {
   pids: number[];
-  /** Resolves when all are gone: until then they are a load on the machine. */
+  /** Ends them. Resolves when all are gone: until then they are a load on the machine. */
   stop: () => Promise<void>;
 }
 
 /**
- * `count` real processes that sleep: forks of a small shell, each blocked in a read. They end with this process.
+ * `count` real processes that sleep: forks of a small shell, each blocked in a read. They end with
+ * this process.
  *
  * @throws {NotPossible} when the machine has no room for so many
  */
@@ -147,7 +153,7 @@ async function readPids(shell: ChildProcess, count: number): Promise<number[]> {
   throw new NotPossible(`only ${text.split('\n').length - 1} of ${count} processes could be started`);
 }
 
-/** A `spawn` that hands out processes that already run. */
+/** A `spawn` that returns running processes, one after the other. */
 export function handOut(pids: readonly number[]): SpawnFn {
   let next = 0;
   return async () => pretendedProcess(pids[next++]);

@@ -1,4 +1,4 @@
-// Running one measurement in a process of its own, and leaving nothing of it behind.
+// Runs one measurement in a process of its own, and ends all that is left of it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,21 +9,23 @@ import type { Sample } from './scenario.ts';
 
 const WORKER = fileURLToPath(new URL('../worker.ts', import.meta.url));
 const TIMEOUT_MS = 120_000;
-/** All that measured processes, and so their tenants, get from this one's environment. */
+/**
+ * The variables that measured processes, and so their tenants, get from this one's environment.
+ */
 const VARIABLES = ['HOME', 'LANG', 'TZ', 'TMPDIR', 'USER', 'SHELL'];
 
 export interface Job {
   scenario: string;
   subject: string;
   isQuick: boolean;
-  /** Node instead of Bun: a bundle of the worker. */
+  /** A bundle of the worker, to be run in Node instead of Bun. */
   nodeWorker?: string | undefined;
   /** The checkout whose package is measured, if it is not this one. */
   packageRoot?: string | undefined;
   timeoutMs?: number | undefined;
 }
 
-/** What a measurement came to; `problem` says why it came to nothing. */
+/** The result of a measurement; `problem` says why it failed. */
 export type Result = { sample: Sample } | { problem: string };
 
 const running = new Set<ChildProcess>();
@@ -38,7 +40,7 @@ export async function runWorker(job: Job): Promise<Result> {
   const { scenario, subject, isQuick, nodeWorker, packageRoot, timeoutMs = TIMEOUT_MS } = job;
   const program = nodeWorker ? ['node', '--expose-gc', nodeWorker] : [bun, WORKER];
   const [command = '', ...args] = [...program, scenario, subject, ...(isQuick ? ['quick'] : [])];
-  // A group of its own, so that whatever a pool forgets can be ended.
+  // In a process group of its own, so that processes left behind by a pool can be ended.
   const child = spawn(command, args, {
     detached: true,
     env: workerEnvironment(packageRoot),
@@ -91,7 +93,7 @@ function resultOf(output: string): Result | undefined {
   return 'notPossible' in result ? { problem: result.notPossible } : result;
 }
 
-/** The line that says what went wrong, without the source and the stack around it. */
+/** The line with the error's message, without the source and the stack around it. */
 function reasonIn(errors: string): string {
   const lines = errors.trim().split('\n');
   return lines.find((line) => /^(?:\w*Error|error)\b/.test(line)) ?? lines.at(-1) ?? '';
@@ -114,6 +116,6 @@ function killGroup({ pid }: ChildProcess): void {
   try {
     if (pid) process.kill(-pid, 'SIGKILL');
   } catch {
-    // Nothing is left of it.
+    // The group is empty.
   }
 }

@@ -1,5 +1,6 @@
-// The same pool in plain TypeScript: one Map, timers and Bun.spawn. It is what the benchmarks compare
-// the runtime with, so it does the documented job in the ordinary way, neither hindered nor tuned.
+// The same pool in plain TypeScript: one Map, timers and Bun.spawn. The benchmarks compare the
+// runtime with it, so it implements the documented behaviour in the ordinary way, neither slowed
+// nor tuned.
 import { join } from 'node:path';
 import type {
   ExitReason,
@@ -266,7 +267,7 @@ export function createRuntime(
   };
 }
 
-/** A start that was ended by a stop of ours, which is no failure of the tenant's. */
+/** A start that the pool itself stopped, which is no failure of the tenant. */
 class StoppedError extends Error {}
 
 function resource(resourceId: string | undefined): { resourceId?: string } {

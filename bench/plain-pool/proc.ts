@@ -1,4 +1,4 @@
-// What a process and its descendants use, from /proc, one file after the other.
+// What a process and its descendants use, read from /proc file by file.
 import { readFile } from 'node:fs/promises';
 
 const CLOCK_TICK_MS = 10;
@@ -13,7 +13,9 @@ interface TreeStats {
   rssBytes: number;
 }
 
-/** Undefined when the process is gone. CPU time includes children that ended and were waited for. */
+/**
+ * Undefined when the process is gone. CPU time includes children that ended and were waited for.
+ */
 export async function readTreeStats(pid: number): Promise<TreeStats | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');

@@ -1,7 +1,7 @@
 // Starting a tenant's process and passing its output on line by line.
 import type { RuntimeLogEvent, RuntimeProcess } from '@absolutejs/runtime';
 
-/** How long output may still arrive after the process ended: a child of it may hold the pipe open. */
+/** How long output is still read after the process ended: a child of it may hold the pipe open. */
 const LAST_OUTPUT_MS = 500;
 
 interface SpawnCommand {
@@ -12,7 +12,7 @@ interface SpawnCommand {
   onLogLine: (event: RuntimeLogEvent) => void;
 }
 
-/** A port that is free now. Somebody else may take it before the tenant does. */
+/** A port that is free now. Another process may take it before the tenant does. */
 export function freePort(): number {
   const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
   const { port } = listener;

@@ -1,4 +1,4 @@
-// The documented readiness: any HTTP answer, tried every 100 ms, 2 s a try, 30 s in all.
+// Readiness: any HTTP answer. Requests every 100 ms, for 2 s each and 30 s in all.
 import type { ReadinessCheck } from '@absolutejs/runtime';
 
 const POLL_MS = 100;

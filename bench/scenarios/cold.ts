@@ -21,7 +21,7 @@ const LARGE_HEAP_BYTES = 4 * 2 ** 30;
 const HEAP_BLOCK_BYTES = 64 * 2 ** 20;
 
 interface Start {
-  /** Until the tenant was said to be ready. */
+  /** Time until the pool reported the tenant ready. */
   readyMs: number;
   firstOkMs: number;
 }
@@ -151,7 +151,7 @@ export interface BareChild {
   kill: () => void;
 }
 
-/** As near to the system call as the host lets one come. */
+/** The cheapest spawn that the engine offers. */
 export function spawnBare(cwd: string, env: Record<string, string>): BareChild {
   const [program = '', ...args] = COMMAND;
   if (globalThis.Bun) {
@@ -168,7 +168,7 @@ export async function freePort(): Promise<number> {
   return port ?? 0;
 }
 
-/** Ports that are free now, no two the same. */
+/** Different ports that are free now. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));
@@ -177,7 +177,9 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-/** What the benchmark's own client takes when it is used for the first time is no pool's lag. */
+/**
+ * Uses the benchmark's own client once: its first use is slow, and would count as the pool's lag.
+ */
 async function warmUpClient(): Promise<void> {
   const server = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n')).listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,4 +1,4 @@
-// Starting tenants whose processes cost nothing: the pool's own work for a start.
+// The pool's own work for a start: tenants whose processes cost nothing.
 import { atMost, bothPools, type Scenario } from '../lib/scenario.ts';
 import { pretendedTenants } from '../lib/tenants.ts';
 

@@ -1,16 +1,17 @@
-// A new tenant in a full pool: finding the least recently used one must not take longer the more there are.
+// A new tenant in a full pool: finding the least recently used one must not take longer the more
+// there are.
 import { atMost, bothPools, type CreateRuntime, type Metric, type Scenario } from '../lib/scenario.ts';
 import { pretendedTenants } from '../lib/tenants.ts';
 
 const SIZES = [100, 1_000, 10_000, 100_000];
 const STARTS_AT_ONCE = 500;
 const WARM_UPS = 200;
-const MOST_EVICTIONS = 5_000;
-/** Where an eviction takes long, fewer of them will do. */
+const MAX_EVICTIONS = 5_000;
+/** After this time no more evictions are measured. */
 const ENOUGH_MS = 1_500;
 const US_PER_MS = 1e3;
-/** What still counts as flat. */
-const MOST_GROWTH = 2;
+/** The largest ratio that counts as flat. */
+const MAX_GROWTH = 2;
 
 const metricOf = (size: number): Metric => ({
   id: `at${size}`,
@@ -25,14 +26,14 @@ export const evict: Scenario = {
   title: '`ensure` with an eviction',
   note:
     'A full pool of tenants that an adapter pretends to run; every `ensure` of a new key, awaited, stops the least ' +
-    `recently used tenant first. Flat is: at 100,000 tenants at most ${MOST_GROWTH} times what it takes at 100.`,
+    `recently used tenant first. Flat is: at 100,000 tenants at most ${MAX_GROWTH} times what it takes at 100.`,
   metrics: [
     ...SIZES.map(metricOf),
     {
       id: 'growth',
       label: 'at 100,000 over at 100',
       unit: '×',
-      goal: { text: `flat: ≤ ${MOST_GROWTH} ×`, limit: () => MOST_GROWTH },
+      goal: { text: `flat: ≤ ${MAX_GROWTH} ×`, limit: () => MAX_GROWTH },
     },
   ],
   subjects: bothPools(async (createRuntime) => {
@@ -41,7 +42,7 @@ export const evict: Scenario = {
     return { ...times, growth: (times.at100000 ?? NaN) / (times.at100 ?? NaN) };
   }),
   timeoutMs: 300_000,
-  mostRounds: 3,
+  maxRounds: 3,
 };
 
 async function timeOfEviction(createRuntime: CreateRuntime, size: number): Promise<number> {
@@ -53,7 +54,7 @@ async function timeOfEviction(createRuntime: CreateRuntime, size: number): Promi
   for (let index = 0; index < WARM_UPS; index += 1) await ensure(`warm-up-${index}`);
   const startedAt = performance.now();
   let evictions = 0;
-  while (evictions < MOST_EVICTIONS && performance.now() - startedAt < ENOUGH_MS) {
+  while (evictions < MAX_EVICTIONS && performance.now() - startedAt < ENOUGH_MS) {
     await ensure(`new-${evictions}`);
     evictions += 1;
   }

@@ -10,7 +10,7 @@ import {
 } from '../lib/scenario.ts';
 import { pretendedTenants } from '../lib/tenants.ts';
 
-/** A power of two, so that taking them in turn costs next to nothing. */
+/** A power of two, so that choosing the next one costs next to nothing. */
 const TENANTS = 64;
 const MANY_TENANTS = 1_000;
 const BLOCKS = 20;
@@ -86,10 +86,13 @@ function hotMetrics(mostNs: number): Metric[] {
 }
 
 let sum = 0;
-/** Uses a result, so that the call that made it cannot be left out. */
+/** Uses a result, so that the engine cannot optimise the call away. */
 const sink = (value: number) => void (sum += value);
 
-/** A pool that looks at every tenant takes a thousand times as long. */
+/**
+ * Fewer calls, for those that visit every tenant in one of the pools: they take 1,000 times as
+ * long.
+ */
 const fewer = ({ isQuick }: Context) => CALLS_A_BLOCK / (isQuick ? 200 : 100);
 
 const keysOf = (count: number) => Array.from({ length: count }, (_, index) => `tenant-${index}`);

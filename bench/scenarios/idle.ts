@@ -1,4 +1,4 @@
-// A pool of many tenants to which nothing happens.
+// The costs of a pool of many idle tenants.
 import { setTimeout as delay } from 'node:timers/promises';
 import { collectGarbage, residentMb, watchCpu } from '../lib/probes.ts';
 import { bothPools, type Context, type Sample, type Scenario } from '../lib/scenario.ts';
@@ -9,7 +9,7 @@ const WARM_UPS = 1_000;
 const WINDOW_MS = 6_000;
 const QUICK_WINDOW_MS = 3_000;
 const BYTES_PER_MB = 2 ** 20;
-const MOST_BYTES_A_TENANT = 1_536;
+const MAX_BYTES_A_TENANT = 1_536;
 
 export const idle10000: Scenario = {
   name: 'idle-10000',
@@ -29,7 +29,7 @@ export const idle10000: Scenario = {
       id: 'bytes',
       label: 'memory a tenant',
       unit: 'B',
-      goal: { text: '≤ floor + 1.5 KB', limit: (of) => (of('floor') ?? NaN) + MOST_BYTES_A_TENANT },
+      goal: { text: '≤ floor + 1.5 KB', limit: (of) => (of('floor') ?? NaN) + MAX_BYTES_A_TENANT },
     },
   ],
   subjects: {

@@ -1,4 +1,4 @@
-// What the package adds to the start of a program.
+// How much importing the package adds to the start of a program.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// Output: a million short lines, and one that is too long.
+// Output: a million short lines, and one line that is longer than the limit.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { watchCpu, watchLoop, watchMemory } from '../lib/probes.ts';
@@ -52,15 +52,15 @@ export const longLine: Scenario = {
   ],
   subjects: withFloor(oneLongLine),
   slow: ['plain'],
-  mostRounds: 3,
+  maxRounds: 3,
   timeoutMs: 600_000,
 };
 
-/** A tenant that writes when it is asked to, and what of it has arrived. */
+/** A tenant that writes on request, and the output that has arrived. */
 interface Writer {
   port: number;
   pid: number;
-  /** Resolves once so many of them, counted from the start, have arrived. */
+  /** Resolves once this many lines, counted from the start, have arrived. */
   lines: (count: number) => Promise<void>;
   bytes: (count: number) => Promise<void>;
   end: () => Promise<unknown>;

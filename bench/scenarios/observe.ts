@@ -1,4 +1,4 @@
-// Observations: what it costs to know what every tenant uses.
+// The costs of observing every tenant's CPU time and memory.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RuntimeOptions } from '@absolutejs/runtime';
 import { watchCpu, watchLoop } from '../lib/probes.ts';
@@ -18,7 +18,9 @@ const WINDOW_MS = 6_000;
 const QUICK_WINDOW_MS = 3_000;
 const MANY = 10_000;
 const MANY_INTERVAL_MS = 3_000;
-/** From the last event of a pass until the CPU time is read: lets the pass wind up, and no other one begin. */
+/**
+ * Time from the last event of a pass until the CPU time is read: the pass ends, and none begins.
+ */
 const AFTER_A_PASS_MS = 300;
 
 const cpuMetrics = [
@@ -78,7 +80,7 @@ export const observe10000: Scenario = {
     { id: 'processes', label: 'processes', unit: '' },
   ],
   subjects: { floor: observeNone, ...bothPools(observeMany) },
-  mostRounds: 3,
+  maxRounds: 3,
   timeoutMs: 300_000,
 };
 
@@ -140,7 +142,7 @@ async function observeMany(createRuntime: CreateRuntime): Promise<Sample> {
   return { offThreadMs, javascriptMs: cpu.javascriptMs, deliveredMs, ...lag, processes: pids.length };
 }
 
-/** What a host notices of the processes themselves. */
+/** How the processes alone affect the event loop, without observations. */
 async function observeNone(): Promise<Sample> {
   const { pids, stop } = await startSleepers(MANY);
   await delay(MANY_INTERVAL_MS + AFTER_A_PASS_MS);
@@ -164,7 +166,7 @@ function createPass() {
       if (left === 0) done(now - firstAt);
     },
 
-    /** Resolves after so many further events with the time between the first and the last of them. */
+    /** Resolves after `count` more events with the time between the first and the last of them. */
     next(count: number): Promise<number> {
       left = count;
       firstAt = NaN;

@@ -1,4 +1,4 @@
-// Sixty cold tenants at once, and the end of sixty.
+// Sixty cold starts at once, and the dispose of sixty tenants.
 import { watchLoop } from '../lib/probes.ts';
 import { atMost, bothPools, lagMetrics, type Context, type Sample, type Scenario } from '../lib/scenario.ts';
 import { firstOk, realTenants, tenantRoot, tenantVariables } from '../lib/tenants.ts';
@@ -96,7 +96,7 @@ function storm(open: () => Promise<Storm>): (context: Context) => Promise<Sample
 
 const middle = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 
-/** Starts them in order, the next one when one of those before is done. */
+/** Starts the tenants in order, a few at a time. */
 function fewAtATime(keys: string[], start: (key: string, index: number) => Promise<void>): Promise<void>[] {
   const started: Promise<void>[] = [];
   const lanes: Promise<void>[] = [];

@@ -1,4 +1,4 @@
-// What `npm run demo` may be called with. Read by the script, before it builds anything, and by the host.
+// The arguments of `npm run demo`. Read by the script, before it builds anything, and by the host.
 import { readArguments } from '../../scripts/lib/arguments.mjs';
 
 const USAGE = `usage: npm run demo [-- --once]

@@ -1,5 +1,4 @@
-// What the live page shows, put together from the runtime's events: a host that wants to know
-// anything about its tenants can do the same.
+// The data of the live page, collected from the runtime's events, as any host can do.
 import type {
   ExitReason,
   RuntimeLogEvent,
@@ -20,10 +19,10 @@ export interface TenantRow extends TenantInfo {
   state: TenantState;
   pid: number | null;
   port: number | null;
-  /** Live, from the tenant that the runtime gave us: it moves with every touch. */
+  /** Read from the runtime's `Tenant` object, which every touch updates. */
   lastTouchedAt: number | null;
   cpuMs: number | null;
-  /** Of one core, between the last two observations. */
+  /** Share of one core, between the last two observations. */
   cpuPercent: number | null;
   rssBytes: number | null;
   retryAt: number | null;
@@ -46,7 +45,7 @@ export class Board {
     for (const tenant of tenants) this.#rows.set(tenant.name, { ...tenant, ...ASLEEP, lines: [] });
   }
 
-  /** Calls back after every change. Returns the way to stop that. */
+  /** Calls `listener` after every change. Returns a function that removes it. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

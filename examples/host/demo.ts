@@ -1,5 +1,5 @@
-// The demo host: one runtime, one web server. `http://<tenant>.localhost` is passed on to the tenant,
-// which is woken first if need be; `http://localhost` shows what goes on.
+// The demo host: one runtime, one web server. `http://<tenant>.localhost` is passed on to the
+// tenant, which is woken first if need be; `http://localhost` shows what goes on.
 import { createRuntime, type Runtime, type RuntimeOptions } from '@absolutejs/runtime';
 import type { Server } from 'bun';
 import { Board } from './board.ts';
@@ -17,13 +17,19 @@ export interface Demo {
   stop(): Promise<void>;
 }
 
-/** All but what the demo decides itself; `idleAfterMs` is shown on the page and has to be given. */
+/**
+ * The options that the demo does not set itself. `idleAfterMs` is shown on the page, so it is
+ * required.
+ */
 export type DemoSettings = Omit<RuntimeOptions, 'source' | 'onLog' | 'onMetrics' | 'onTransition'> & {
   idleAfterMs: number;
 };
 
 const TENANT_HOST = /^([a-z0-9-]+)\.localhost(?::\d+)?$/i;
-/** The page shows what tenants print: only to whoever came by one of these names. */
+/**
+ * The host names at which the page is served. It shows tenants' output, so other names do not get
+ * it.
+ */
 const PAGE_HOST = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/i;
 
 export async function startDemo(settings: DemoSettings, port: number): Promise<Demo> {
@@ -82,8 +88,9 @@ export async function startDemo(settings: DemoSettings, port: number): Promise<D
 type Handle = (request: Request, server: Server<SocketLink>) => Promise<Response | undefined>;
 
 function listen(port: number, fetch: Handle): Server<SocketLink> {
-  // Requests are held while a tenant starts, and may be silent for long: no idle timeout. Without `development` Bun shares
-  // the port with whoever has it already, unless told not to.
+  // No idle timeout: a request waits while its tenant starts, and may be silent for long. Outside
+  // of development Bun shares a port with another process that has it, unless `reusePort` is
+  // false.
   const serve = (port: number) =>
     Bun.serve<SocketLink>({
       hostname: '127.0.0.1',

@@ -1,6 +1,6 @@
-// What a proxy does to headers on the way.
+// The changes that a proxy makes to headers.
 
-/** They belong to one connection and not to the message (RFC 9110, section 7.6.1). */
+/** Headers of one connection, which are not passed on (RFC 9110, section 7.6.1). */
 const HOP_BY_HOP = [
   'connection',
   'keep-alive',
@@ -23,7 +23,10 @@ export function withoutHopByHop(headers: Headers): Headers {
   return result;
 }
 
-/** The headers that the tenant gets: what the client sent, and who it was and what it asked for. */
+/**
+ * The headers for the tenant: the client's, with its address and the host and scheme that it
+ * requested.
+ */
 export function requestHeaders(request: Request, clientAddress: string | undefined): Headers {
   const headers = withoutHopByHop(request.headers);
   const host = request.headers.get('host');
@@ -33,7 +36,8 @@ export function requestHeaders(request: Request, clientAddress: string | undefin
     const before = request.headers.get('x-forwarded-for');
     headers.set('x-forwarded-for', before ? `${before}, ${clientAddress}` : clientAddress);
   }
-  // Without one, fetch would ask for a compressed body that the client may not understand.
+  // Without this header, fetch would request a compressed body, which the client may not
+  // understand.
   if (!headers.has('accept-encoding')) headers.set('accept-encoding', 'identity');
   return headers;
 }

@@ -4,14 +4,14 @@ import './no-proxy.ts';
 import { requestHeaders, withoutHopByHop } from './headers.ts';
 import { text } from './refusal.ts';
 
-/** Where a tenant listens, as a URL has it. */
+/** A tenant's address and port, as in a URL. */
 export const hostOf = ({ host, port }: Tenant) => `${host ? `[${host}]` : '127.0.0.1'}:${port}`;
 
 interface Forward {
   request: Request;
   tenant: Tenant;
   clientAddress: string | undefined;
-  /** Called when the response is over, or the client has gone. */
+  /** Called when the response has ended, or the client has disconnected. */
   onEnd: () => void;
 }
 

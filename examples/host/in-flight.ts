@@ -1,5 +1,5 @@
-// A tenant that is answering is not idle, however long the answer takes: it is touched until the
-// last request that it has is over.
+// Keeps tenants with open requests from being idle: each is touched until its last request has
+// ended.
 
 /** Well below any sensible idle time. */
 const TOUCH_EVERY_MS = 1_000;
@@ -14,7 +14,7 @@ export class InFlight {
     }, TOUCH_EVERY_MS);
   }
 
-  /** Returns what to call at the end of the request, once or more often. */
+  /** Returns a function to be called at the end of the request; more calls do nothing. */
   begin(name: string): () => void {
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
     let ended = false;

@@ -3,7 +3,7 @@ import type { Runtime } from '@absolutejs/runtime';
 import type { Board } from './board.ts';
 import { text } from './refusal.ts';
 
-/** Changes closer together than this reach the page in one update. */
+/** The shortest time between two updates of the page. */
 const UPDATE_EVERY_MS = 150;
 const html = Bun.file(new URL('./live-page.html', import.meta.url));
 

@@ -1,4 +1,4 @@
-// Talking to a tenant the way any program can: the host is named in the Host header.
+// Requests to a tenant as any program can make them: the Host header names the tenant.
 import type { Demo } from './demo.ts';
 import './no-proxy.ts';
 
@@ -12,7 +12,7 @@ export function request(demo: Demo, tenant: string, path: string, init: RequestI
   });
 }
 
-/** A WebSocket with promises: open, one message, closed. */
+/** A WebSocket with a promise for its opening, its next message and its end. */
 export class Socket {
   readonly #socket: WebSocket;
   readonly #messages: (string | Uint8Array)[] = [];

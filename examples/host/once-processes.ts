@@ -1,9 +1,9 @@
-// Which processes belong to a tenant, asked of the system and not of the runtime that started them.
+// The processes of a tenant, according to the system and not to the runtime that started them.
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import type { Context } from './once-steps.ts';
 import { tenantsRoot } from './tenants.ts';
 
-/** How long the system may take to forget a process that was ended. */
+/** How long an ended process may still be in the process table. */
 const GONE_WITHIN_MS = 1_000;
 
 export function isAlive(pid: number): boolean {
@@ -15,7 +15,10 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Processes in tenants' directories that are none of ours: another demo may be running. */
+/**
+ * Processes in tenants' directories that exist before this demo starts: another demo may be
+ * running.
+ */
 export async function noteOtherProcesses(): Promise<Set<number>> {
   return new Set(await processesInTenants());
 }
@@ -32,7 +35,7 @@ export async function processTree(pid: number): Promise<number[]> {
   return [pid, ...below.flat()];
 }
 
-/** @throws when any process that was seen, or any in a tenant's directory, is still there */
+/** @throws when a process that was seen, or one in a tenant's directory, is still there */
 export async function checkNothingIsLeft({ pids }: Context, others: Set<number>): Promise<string> {
   const deadline = performance.now() + GONE_WITHIN_MS;
   let left = await processesLeft(pids, others);

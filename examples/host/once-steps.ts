@@ -1,5 +1,5 @@
-// What the demo tries, in order. A step returns its account, and throws when something is not as it
-// should be.
+// The steps of `--once`, in order. A step returns a text about what it saw, or throws when
+// something is wrong.
 import type { RuntimeTransitionEvent } from '@absolutejs/runtime';
 import type { Demo } from './demo.ts';
 import './no-proxy.ts';
@@ -125,7 +125,7 @@ async function hold(context: Context): Promise<string> {
   return `two requests were held for ${heldMs.toFixed(0)} ms while one process of slow started`;
 }
 
-/** hello is left alone; the chat is not, through a WebSocket only. */
+/** `hello` gets no requests and is stopped; the chat is kept by a WebSocket alone. */
 async function idle(context: Context): Promise<string> {
   const { demo, idleAfterMs } = context;
   await request(demo, 'hello', '/').then((response) => response.body?.cancel());
@@ -175,11 +175,14 @@ async function livePage({ demo }: Context): Promise<string> {
       .replace(/^data: /, ''),
   );
   expect(tenants.length === 5, `the page knows ${tenants.length} tenants`);
-  expect((await request(demo, 'nobody', '/')).status === 404, 'an unknown tenant was not answered with 404');
+  expect(
+    (await request(demo, 'no-such-tenant', '/')).status === 404,
+    'an unknown tenant was not answered with 404',
+  );
   return `the page shows ${tenants.length} tenants, ${stats.running} of them running; an unknown one is answered with 404`;
 }
 
-/** The tenant as the page shows it. Notes its processes for the check at the end. */
+/** The running tenant as the page shows it. Records its processes for the check at the end. */
 async function awake({ demo, pids }: Context, name: string): Promise<{ pid: number; port: number }> {
   const { state, pid, port } = demo.board.row(name) ?? fail(`${name} is unknown`);
   if (state !== 'awake' || pid === null || port === null) return fail(`${name} is ${state}`);

@@ -1,5 +1,5 @@
-// `npm run demo -- --once`: the demo tries itself. It goes through the steps in order, tells what
-// happened and how long it took, and stops at the first one that did not go as it should.
+// `npm run demo -- --once`: the demo tests itself. It does the steps in order, prints the result
+// and duration of each, and stops at the first one that fails.
 import { startDemo } from './demo.ts';
 import { checkNothingIsLeft, noteOtherProcesses } from './once-processes.ts';
 import { steps, type Context } from './once-steps.ts';
@@ -7,7 +7,7 @@ import { steps, type Context } from './once-steps.ts';
 const OVERALL_TIMEOUT_MS = 90_000;
 const IDLE_AFTER_MS = 2_500;
 
-/** Resolves with the exit code: 0 only if every step went as it should. */
+/** Resolves with the exit code: 0 only if every step succeeded. */
 export async function once(): Promise<number> {
   const others = await noteOtherProcesses();
   const startedAt = performance.now();
@@ -31,7 +31,7 @@ export async function once(): Promise<number> {
 
   let failed = false;
   for (const { name, run } of steps) failed ||= !(await tell(name, () => run(context)));
-  // Also after a failure: nothing may be left behind, and whether it is says something.
+  // Also after a failed step: no process may be left behind.
   const clean = await tell('dispose', async () => {
     await demo.stop();
     return checkNothingIsLeft(context, others);

@@ -1,4 +1,4 @@
-// What a client is told when its tenant is not there.
+// The response to a client whose tenant could not be started.
 import type { RuntimeError } from '@absolutejs/runtime';
 
 export function refusal(error: unknown): Response {

@@ -6,14 +6,14 @@ import { requestHeaders } from './headers.ts';
 import { hostOf } from './http-proxy.ts';
 import { text } from './refusal.ts';
 
-/** Codes that say how a connection ended and are never sent: nothing said, lost, no TLS. */
+/** Close codes that are never sent: no code, connection lost, TLS failed. */
 const NOT_SENT = new Set([1005, 1006, 1015]);
-/** The handshake's own headers, which each side's connection makes for itself. */
+/** The headers of the handshake, which each connection sets itself. */
 const HANDSHAKE = /^sec-websocket-/i;
 
 export interface SocketLink {
   upstream: WebSocket;
-  /** What the tenant said, or how it closed, before the client's side was open. */
+  /** Messages of the tenant, or its close, that came before the client's side was open. */
   early: ((client: ServerWebSocket<SocketLink>) => void)[];
   client: ServerWebSocket<SocketLink> | undefined;
   onActivity: () => void;
@@ -32,7 +32,9 @@ export function isSocketRequest(request: Request): boolean {
   return request.headers.get('upgrade')?.toLowerCase() === 'websocket';
 }
 
-/** Resolves with nothing once the client has been upgraded, or with the response that refuses it. */
+/**
+ * Resolves with nothing once the client has been upgraded, or with the response that refuses it.
+ */
 export async function forwardSocket(options: ForwardSocket): Promise<Response | undefined> {
   const { request, server, tenant, onActivity } = options;
   const upstream = openUpstream(options);

@@ -1,4 +1,4 @@
-// Which tenants there are: the directories of examples/tenants, described by their package.json.
+// The list of tenants: the directories of examples/tenants, described by their package.json.
 import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';

@@ -1,16 +1,16 @@
-//! What the fuzz targets reach of the warden's program. It is no library, so the files themselves
-//! are compiled here, under the paths that they know each other by.
+//! The parts of the warden's program that the fuzz targets use. The program is no library, so its
+//! files are compiled here, under the module paths by which they refer to each other.
 
 #![allow(dead_code, reason = "of each file a target uses a part")]
 
 #[path = "../../crates/warden/src/asking.rs"]
 mod asking;
+#[path = "../../crates/warden/src/bun_json.rs"]
+pub mod bun_json;
 #[path = "../../crates/warden/src/clock.rs"]
 mod clock;
-#[path = "../../crates/warden/src/disposition.rs"]
-mod disposition;
-#[path = "../../crates/warden/src/hunt.rs"]
-mod hunt;
+#[path = "../../crates/warden/src/tree_kill.rs"]
+mod tree_kill;
 #[path = "../../crates/warden/src/keeper.rs"]
 mod keeper;
 #[path = "../../crates/warden/src/launch.rs"]

@@ -1,5 +1,5 @@
-//! The memory file with what a tenant's start consists of: whatever its bytes, it is refused or means one thing only.
-//! What the host writes is read back as it was.
+//! The memory file that describes a tenant's start: whatever its bytes, it is refused or has
+//! exactly one meaning. What the host writes is read back unchanged.
 
 #![no_main]
 
@@ -7,30 +7,45 @@ use std::ffi::CString;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use warden::{LaunchSpec, SpecError};
+use warden::{Descriptor, LaunchSpec, SpecError};
 
 #[derive(Arbitrary, Debug)]
 enum Input {
     Bytes(Vec<u8>),
+    /// The parts, each a tag and a body, of which most are none.
+    Parts(Vec<(u8, Vec<u8>)>),
     Spec {
         cwd: CString,
         umask: u32,
         needs_start_script: bool,
         argv: Vec<CString>,
         env: Vec<CString>,
+        are_errors: Vec<bool>,
         cut_at: usize,
     },
 }
 
-fuzz_target!(|input: Input| match input {
-    Input::Bytes(bytes) => {
-        if let Ok(spec) = LaunchSpec::parse(&bytes) {
-            assert!(!spec.argv.is_empty());
-            assert_eq!(spec.to_bytes(), bytes);
-        }
+fn means_one_thing_only(bytes: &[u8]) {
+    if let Ok(spec) = LaunchSpec::parse(bytes) {
+        assert!(!spec.argv.is_empty());
+        assert_eq!(spec.to_bytes(), bytes);
     }
-    Input::Spec { cwd, umask, needs_start_script, argv, env, cut_at } => {
-        let spec = LaunchSpec { cwd, umask, needs_start_script, argv, env };
+}
+
+fuzz_target!(|input: Input| match input {
+    Input::Bytes(bytes) => means_one_thing_only(&bytes),
+    Input::Parts(parts) => {
+        let word = |number: usize| (number as u32).to_le_bytes();
+        let mut bytes = Vec::new();
+        for (tag, body) in parts {
+            bytes.extend([&word(tag.into())[..], &word(body.len()), &body].concat());
+        }
+        means_one_thing_only(&[&b"ABS4"[..], &word(bytes.len()), &bytes].concat());
+    }
+    Input::Spec { cwd, umask, needs_start_script, argv, env, are_errors, cut_at } => {
+        let stream = |is_error| if is_error { Descriptor::Stderr } else { Descriptor::Stdout };
+        let descriptors = are_errors.into_iter().map(stream).collect();
+        let spec = LaunchSpec { cwd, umask, needs_start_script, argv, env, descriptors };
         let bytes = spec.to_bytes();
         match LaunchSpec::parse(&bytes) {
             Ok(read) => assert_eq!(read, spec),
@@ -41,7 +56,7 @@ fuzz_target!(|input: Input| match input {
             }
             Err(error) => panic!("{error}"),
         }
-        // Half of one is none.
+        // A part of a specification is refused.
         assert!(LaunchSpec::parse(&bytes[..cut_at % bytes.len()]).is_err());
     }
 });

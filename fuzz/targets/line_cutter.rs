@@ -1,5 +1,6 @@
-//! A tenant's output, in whatever pieces it comes, becomes the lines that a plain reading of all of it finds: none is
-//! lost, none is longer than it may be, and nothing depends on where the pieces end.
+//! A tenant's output, in whatever pieces it arrives, is cut into the lines that a simple cutter
+//! finds in all of it at once: none is lost, none is longer than allowed, and the result does not
+//! depend on where the pieces end.
 
 #![no_main]
 
@@ -8,16 +9,17 @@ use linux::output::lines::{LINE_BYTES, LineCutter};
 use libfuzzer_sys::fuzz_target;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-/// With more of them an input says no more, and takes longer.
+/// More parts take longer and test nothing more.
 const PARTS_MAX: usize = 16;
-/// As much as the tenant's pipe holds, and so as much as one read brings.
+/// The capacity of the tenant's pipe, and so the most that one read returns.
 const PIPE_BYTES: usize = 64 << 10;
 
 #[derive(Arbitrary, Debug)]
 enum Part {
     Bytes(Vec<u8>),
     Text(String),
-    /// Long lines take many bytes, which a fuzzer would take long to write.
+    /// A repeated character: long lines take many bytes, which a fuzzer would need long to
+    /// generate.
     Filling {
         with: Filling,
         count: u32,
@@ -91,7 +93,7 @@ fuzz_target!(|parts: Vec<Part>| {
         lines.push(last.text);
     }
     assert_eq!(lines, plainly(&all));
-    // No character is cut in two.
+    // If the whole output is UTF-8, no character was cut in two.
     if let Ok(text) = str::from_utf8(&all) {
         let replaced = |text: &str| text.matches(char::REPLACEMENT_CHARACTER).count();
         assert_eq!(lines.iter().map(|line| replaced(line)).sum::<usize>(), replaced(text));
@@ -105,7 +107,7 @@ fn filling(with: Filling, count: u32, around_limit: bool) -> Vec<u8> {
     piece.repeat(times)
 }
 
-/// The same, all at once and one line after the other.
+/// Cuts all output at once, in the simplest way.
 fn plainly(all: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = all;
@@ -126,7 +128,8 @@ fn plainly(all: &[u8]) -> Vec<String> {
     lines
 }
 
-/// Without the beginning of a character at the end, by the length that its first byte announces.
+/// The length of `bytes` without an incomplete character at the end, by the length that its first
+/// byte announces.
 fn whole_characters(bytes: &[u8]) -> usize {
     let Some(behind) = bytes.iter().rev().take(3).position(|byte| !(0x80..=0xbf).contains(byte)) else {
         return bytes.len();

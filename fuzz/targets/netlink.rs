@@ -1,5 +1,6 @@
-//! What the kernel's list of sockets is read from. Nothing that is received reads beyond its end or goes on without end,
-//! and what a message says is found again, whatever stands around it.
+//! The netlink messages of the kernel's list of sockets. No received bytes make the reader go
+//! beyond their end or loop for ever, and a message is decoded correctly, whatever stands around
+//! it.
 
 #![no_main]
 
@@ -9,12 +10,12 @@ use libfuzzer_sys::fuzz_target;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const HEADER_BYTES: usize = 16;
-/// An `inet_diag_msg`.
+/// The size of an `inet_diag_msg`.
 const SOCKET_BYTES: usize = 72;
 
 #[derive(Arbitrary, Debug)]
 enum Sent {
-    /// With attributes behind it.
+    /// A socket, with attributes behind it.
     Socket {
         state: u8,
         port: u16,
@@ -52,7 +53,7 @@ fn look(message: &Message<'_>) -> Option<(u8, u16)> {
     socket
 }
 
-/// A `nlmsghdr` and a body, filled up to four bytes.
+/// Encodes a `nlmsghdr` and a body, padded to a multiple of four bytes.
 fn encoded(sent: &Sent) -> Vec<u8> {
     let (kind, body) = match sent {
         Sent::Socket { state, port, rest, attributes } => {

@@ -1,5 +1,5 @@
-//! The text files of `/proc`, of which a tenant decides a part: its name and its children. Whatever they hold,
-//! nothing panics; and a name, however it is chosen, changes no other field.
+//! The text files of `/proc`, of which a tenant controls a part: its name and its children. No
+//! content makes the reader panic, and no name changes another field.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! A packet is refused, or it means something of which the same packet is made again: then the host and the warden can
-//! never understand one packet in two ways.
+//! A packet is refused, or its meaning encodes to the same packet again. So the host and the
+//! warden can never understand one packet in two ways.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
-//! The whole warden in one process with a host that sends whatever it likes: packets of any bytes, launches with too few
-//! descriptors or none, stops of anything, keepers killed in between. Each launch gets exactly one last word, and when
-//! the host has gone no child is left.
+//! The whole warden in one process with a host that sends anything: packets of any bytes, launches
+//! with too few descriptors or none, stops of any run; keepers are killed in between. Each launch
+//! gets exactly one final report, and when the host is gone no child is left.
 
 #![no_main]
 
@@ -19,9 +19,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper};
-use warden::{Command, LaunchSpec, Report, Stat, StopStage, host};
+use warden::{Command, Descriptor, LaunchSpec, Report, Stat, StopStage, host};
 
-/// A story with more steps says no more, and each launch takes a millisecond.
+/// More steps test nothing more, and each launch takes a millisecond.
 const STEPS_MAX: usize = 12;
 const FDS_MAX: usize = 10;
 /// Far longer than any answer takes on a busy machine.
@@ -33,7 +33,7 @@ enum Step {
         run: u8,
         program: Program,
     },
-    /// With descriptors that it does not take: fewer, more, or others.
+    /// A launch with wrong descriptors: fewer, more, or others.
     LaunchWith {
         run: u8,
         fds: u8,
@@ -47,7 +47,7 @@ enum Step {
         run: u8,
     },
     Listen,
-    /// Mostly nothing that means something, which ends the service.
+    /// Any bytes. Most have no meaning, which ends the service.
     Packet {
         bytes: Vec<u8>,
         fds: u8,
@@ -73,10 +73,11 @@ fuzz_target!(init: prepare(), |steps: Vec<Step>| {
     assert!(matches!(sys::reap(), sys::Reaped::NoChildren), "something is left");
 });
 
-/// Before libFuzzer starts a thread of its own: the signal must be blocked in all of them.
+/// Runs before libFuzzer starts a thread, since the signal must be blocked in all threads.
 fn prepare() {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: `sigemptyset` initialises the set that the other two use; threads made later inherit the mask.
+    // SAFETY: `sigemptyset` initialises the set that the other two use; threads made later inherit
+    // the mask.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
@@ -90,7 +91,7 @@ struct Told {
     launches: usize,
     keeper: Option<u32>,
     started: usize,
-    last_words: usize,
+    final_reports: usize,
 }
 
 struct Host {
@@ -103,11 +104,11 @@ impl Host {
         Host { socket, runs: HashMap::new() }
     }
 
-    /// Returns whether the warden was sent something that it must end for.
+    /// Returns whether the warden was sent a packet that it must end for.
     fn play(mut self, steps: &[Step]) -> bool {
         for step in steps.iter().take(STEPS_MAX) {
             if !self.take(step) {
-                // It has closed its end, and answers for nothing any more.
+                // The warden has closed its end; only reports that it sent before are left.
                 while self.receive(true).is_some() {}
                 return true;
             }
@@ -116,14 +117,14 @@ impl Host {
         for run in runs {
             self.send(&Command::Stop { run, stage: StopStage::Kill }.encode(), &[]);
         }
-        while self.runs.values().any(|told| told.last_words < told.launches) {
+        while self.runs.values().any(|told| told.final_reports < told.launches) {
             let report = self.receive(true).expect("the warden has not gone");
             self.note(report);
         }
         false
     }
 
-    /// False if that was no packet of the protocol.
+    /// Returns false if the step was no packet of the protocol.
     fn take(&mut self, step: &Step) -> bool {
         match step {
             Step::Launch { run, program } => {
@@ -155,7 +156,7 @@ impl Host {
     }
 
     fn take_packet(&mut self, bytes: &[u8], fds: usize) -> bool {
-        // An empty packet is the end of the connection, for a reader.
+        // A reader takes an empty packet for the end of the connection.
         if bytes.is_empty() {
             return true;
         }
@@ -183,18 +184,18 @@ impl Host {
                 told.started += 1;
                 told.keeper = Some(keeper_pid);
             }
-            Report::LaunchFailed { .. } => told.last_words += 1,
+            Report::LaunchFailed { .. } => told.final_reports += 1,
             Report::Ended { .. } => {
                 assert!(told.started > 0, "an end without a start");
                 told.started -= 1;
-                told.last_words += 1;
+                told.final_reports += 1;
                 told.keeper = None;
             }
         }
-        assert!(told.last_words <= told.launches, "two last words");
+        assert!(told.final_reports <= told.launches, "two final reports");
     }
 
-    /// Only what is certainly a child of this process: its number may be somebody else's by now.
+    /// Kills the keeper only if it is still a child of this process: its pid may have been reused.
     fn kill_keeper(&self, run: u64) {
         let id = self.runs.get(&run).and_then(|told| told.keeper);
         let Some(pid) = id.and_then(|id| Pid::from_raw(id.cast_signed())) else { return };
@@ -205,7 +206,7 @@ impl Host {
         }
     }
 
-    /// The next report; `None` if there is none now, or the warden has gone.
+    /// The next report; `None` if there is none now, or the warden is gone.
     fn receive(&self, waits: bool) -> Option<Report> {
         loop {
             match host::receive_report(&self.socket, getpid()) {
@@ -231,7 +232,7 @@ fn wait(socket: &OwnedFd, flags: PollFlags) {
     assert_ne!(ready, Ok(0), "the warden does nothing");
 }
 
-/// Into a closed end it goes nowhere, as everything does.
+/// Sends a packet; one to a closed end is lost.
 fn send(socket: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -262,8 +263,10 @@ fn memory_file(program: &Program) -> OwnedFd {
     let string = |text: &str| CString::new(text).expect("no zero byte");
     let argv = command.iter().map(|part| string(part)).collect();
     let env = vec![string("PATH=/usr/bin:/bin")];
-    host::memory_file(&LaunchSpec { cwd: string(cwd), umask: 0o022, needs_start_script: false, argv, env })
-        .expect("a memory file")
+    let descriptors = vec![Descriptor::Stdout, Descriptor::Stderr];
+    let cwd = string(cwd);
+    let spec = LaunchSpec { cwd, umask: 0o022, needs_start_script: false, argv, env, descriptors };
+    host::memory_file(&spec).expect("a memory file")
 }
 
 fn garbage(bytes: &[u8]) -> OwnedFd {

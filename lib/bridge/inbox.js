@@ -5,6 +5,7 @@
  */
 import { Batch } from './batch.js';
 import { disregard, disregarded } from './callbacks.js';
+import { BATCH_STARTS, BOARD_QUEUED } from './records.js';
 
 /** @typedef {import('./batch.js').Texts} Texts */
 
@@ -19,14 +20,8 @@ const SLOW_MS = 0.5;
  */
 const MOST_PROMISES = 64;
 
-/** Starts in a batch, at most: see `crates/driver/src/uplink.rs`. */
-const MOST_STARTS = 64;
-
-/** Where the number of records in Rust's queue stands: see `crates/driver/src/board.rs`. */
-const QUEUED = 4;
-
 /**
- * @template {{ native: { take(hasLines: boolean): Texts | undefined, numbers: Float64Array }, board: Float64Array }} C
+ * @template {{ native: { take(hasLines: boolean): Texts | undefined, numbers: Float64Array }, board: Float64Array, startsInHand: number }} C
  * @param {C} core
  * @param {(core: C, batch: Batch) => LogText | undefined} handle takes one record; returns its text if it is one of log lines
  */
@@ -42,11 +37,17 @@ export function createInbox(core, handle) {
   let isScheduled = false;
   const watch = new Stopwatch();
 
+  /** @param {Texts} [texts] of the batch that Rust has just written */
+  function begin(texts) {
+    batch.begin(texts);
+    core.startsInHand = 0;
+  }
+
   /** @param {boolean} goesOn in the middle of what the turn before it had no time for */
   function turn(goesOn) {
     watch.start(goesOn);
-    if (lines !== undefined && batch.isEmpty && board[QUEUED] !== 0) {
-      batch.begin(native.take(true));
+    if (lines !== undefined && batch.isEmpty && board[BOARD_QUEUED] !== 0) {
+      begin(native.take(true));
       batch.hold();
       overtakes = true;
     }
@@ -62,13 +63,13 @@ export function createInbox(core, handle) {
         lines = undefined;
       } else {
         // Each start holds a port until its function has said more: let those functions run first.
-        if (batch.starts >= MOST_STARTS) {
-          batch.starts = 0;
+        if (core.startsInHand >= BATCH_STARTS) {
+          core.startsInHand = 0;
           return later();
         }
         batch.end();
-        if (board[QUEUED] === 0 && !holdsRoom) return;
-        batch.begin(native.take(false));
+        if (board[BOARD_QUEUED] === 0 && !holdsRoom) return;
+        begin(native.take(false));
         holdsRoom = false;
       }
     }
@@ -115,8 +116,8 @@ export function createInbox(core, handle) {
      * @param {Texts} [texts] what the call returned, if it was a report: it may have brought the next batch along
      */
     soon(texts) {
-      if (texts !== undefined) batch.begin(texts);
-      if (isScheduled || (board[QUEUED] === 0 && batch.isEmpty)) return;
+      if (texts !== undefined) begin(texts);
+      if (isScheduled || (board[BOARD_QUEUED] === 0 && batch.isEmpty)) return;
       isScheduled = true;
       queueMicrotask(scheduled);
     },
@@ -174,26 +175,23 @@ export class LogText {
   from = 0;
 
   /**
-   * @param {string} text lines with \n between them
+   * @param {import('./records.js').LogRecord} record
    * @param {string} key
    * @param {number} pid
-   * @param {'stdout' | 'stderr'} stream
-   * @param {number} at
    * @param {((event: import('../../index.js').RuntimeLogEvent) => unknown) | undefined} onLog the user's
    */
-  constructor(text, key, pid, stream, at, onLog) {
-    this.text = text;
+  constructor(record, key, pid, onLog) {
+    this.record = record;
     this.key = key;
     this.pid = pid;
-    this.stream = stream;
-    this.at = at;
     this.onLog = onLog;
   }
 
   /** Delivers lines until they or the turn are over. True if there are more. @param {Stopwatch} watch */
   deliver(watch) {
-    const { text, key, pid, stream, at, onLog } = this;
+    const { key, pid, onLog } = this;
     if (onLog === undefined) return false;
+    const { text, stream, at } = this.record;
     // For the first line the turn was asked as for the record.
     while (this.from === 0 || !watch.isOver()) {
       const end = text.indexOf('\n', this.from);

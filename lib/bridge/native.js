@@ -14,7 +14,7 @@ const VERSION = '0.1.0';
 /** Undefined where a bundler made a CommonJS module of this. @type {string | undefined} */
 const ownUrl = import.meta.url;
 
-/** @typedef {{ openRuntime: Function, readTree: Function, wardenPath: string }} Native */
+/** @typedef {{ openRuntime: Function, readTree: Function, readHost: Function, wardenPath: string }} Native */
 
 /** @type {Native | undefined} */
 let loaded;

@@ -1,11 +1,9 @@
 /**
- * Snapshots of idle tenants: taken before they are stopped, restored when they are wanted again, by the user's driver.
+ * Calls the user's snapshot driver when the pool says so, and reports what has come of it: one report for each call, and one
+ * more when a start has waited for as long as it may. What is kept, trusted, restored and dropped is decided in
+ * `crates/pool/src/images.rs`, which also sees to it that one thing at a time happens to a key's snapshot.
  *
- * One thing at a time happens to a key's snapshot, and no process of the key is started while it does. A snapshot counts
- * only when the process it was taken of ended as `checkpointed`: any other end means that the tenant has moved past it. It
- * is dropped as soon as it has been restored, so that it never is again, whatever becomes of the tenant or the host.
- *
- * Loaded for a runtime that has a driver: see `../tenancy.js`.
+ * Loaded for a runtime that has a snapshot driver: see `../tenancy.js`.
  */
 import { driverIsLate, notAdopted } from '../errors.js';
 import { foreignProcess } from '../tenant/processes.js';
@@ -18,7 +16,7 @@ import { foreignProcess } from '../tenant/processes.js';
 const GONE_MS = 5_000;
 /**
  * A wait is counted in steps of this length, and a step that ends later than that by more than a second does not count: then
- * the host did not run, or its event loop was blocked, and whoever is waited for may have answered long ago.
+ * the host did not run, or its event loop was blocked, and the answer that is waited for may have been there long ago.
  */
 const STEP_MS = 250;
 const LATE_MS = 1_000;
@@ -26,151 +24,119 @@ const LATE_MS = 1_000;
 /** An answer at `::1`; see `ask_ready` in `crates/driver/src/foreign.rs`. */
 const AT_IPV6 = 2;
 
+/** What the snapshot driver says, as `imageAnswered` in `src/runtime.rs` takes it. */
+const NO = 0;
+const YES = 1;
+const FAILED = 2;
+
 /** @param {Core} core */
 export function createCheckpoints(core) {
-  const { native, settings, counts, images, external, wake } = core;
+  const { native, settings, counts, external, wake } = core;
   const { driver, restoreTimeoutMs } = /** @type {NonNullable<typeof settings.checkpoint>} */ (
     settings.checkpoint
   );
-  /** What is being done to a key's snapshot. @type {Map<string, Promise<unknown>>} */
-  const busy = new Map();
-  /** Keys whose tenant has moved past whatever snapshot there may be: it is to be dropped. @type {Set<string>} */
-  const stale = new Set();
-  /** Runs that the driver has saved. @type {Set<number>} */
-  const saved = new Set();
+  /** Ends the wait of the start that waits for the snapshot driver, by key. @type {Map<string, () => void>} */
+  const waits = new Map();
 
   /**
-   * After whatever else is being done to the key's snapshot.
-   * @template T
+   * Reports what the snapshot driver says: whether `call` comes to `true`, or fails.
    * @param {string} key
-   * @param {() => Promise<T>} work
-   * @returns {Promise<T>}
+   * @param {() => unknown} call
+   * @param {number} otherwise what anything but `true` means
    */
-  function inTurn(key, work) {
-    const turn = (busy.get(key) ?? Promise.resolve()).then(work, work);
-    const over = turn.then(forget, forget);
-    function forget() {
-      if (busy.get(key) === over) busy.delete(key);
+  async function ask(key, call, otherwise) {
+    let answer = FAILED;
+    try {
+      answer = (await call()) === true ? YES : otherwise;
+    } catch {
+      // Half of what was to be done may be done.
     }
-    busy.set(key, over);
-    return turn;
+    report(key, answer);
   }
 
-  /** Until nothing is being done to the key's snapshot any more. @param {string} key */
-  function quiet(key) {
-    return within(restoreTimeoutMs, busy.get(key) ?? Promise.resolve()).catch(() => {
-      throw driverIsLate(key, restoreTimeoutMs);
-    });
+  /** @param {string} key @param {number} answer */
+  function report(key, answer) {
+    endWait(key);
+    wake(native.imageAnswered(key, answer));
+    // A runtime that is closed sends no records up.
+    if (counts.closedAt !== undefined && native.dropsImage(key)) drop(key);
+  }
+
+  /** Takes a snapshot of a tenant that is about to be stopped. @param {Run} run */
+  function save({ key, pid }) {
+    void ask(key, () => driver.checkpoint({ key, pid }), NO);
+  }
+
+  /** Says whether there is a snapshot for the run to come back from. @param {Run} run */
+  function find(run) {
+    wait(run);
+    void ask(run.key, () => driver.has(run.key), NO);
   }
 
   /** @param {string} key */
   function drop(key) {
-    images.delete(key);
-    stale.add(key);
-    inTurn(key, async () => {
-      await driver.drop(key);
-      stale.delete(key);
-    }).catch(() => {});
+    void ask(key, async () => (await driver.drop(key), true), FAILED);
   }
 
-  /** Takes a snapshot of a tenant that is about to be stopped, and says whether there is one. @param {Run} run */
-  async function save(run) {
-    const { key, pid } = run;
-    const isSaved = await inTurn(key, async () => {
-      try {
-        if ((await driver.checkpoint({ key, pid })) !== true) return false;
-      } catch {
-        // Half a snapshot may be there.
-        stale.add(key);
-        return false;
-      }
-      if (run.isOver) {
-        stale.add(key);
-      } else {
-        stale.delete(key);
-        saved.add(run.id);
-      }
-      return true;
-    });
-    if (stale.has(key)) drop(key);
-    wake(native.checkpointed(run.id, isSaved));
+  /** The run waits for the snapshot driver: says when that takes too long. @param {Run} run */
+  function wait(run) {
+    endWait(run.key);
+    const waiting = new Promise((resolve) => waits.set(run.key, () => resolve(undefined)));
+    within(restoreTimeoutMs, waiting).catch(() => late(run));
   }
 
-  /** Its process is gone. @param {Run} run @param {import('../../index.js').ExitReason} reason */
-  function exited(run, reason) {
-    const wasSaved = saved.delete(run.id);
-    if (reason !== 'checkpointed' && wasSaved) drop(run.key);
+  /** @param {string} key */
+  function endWait(key) {
+    waits.get(key)?.();
+    waits.delete(key);
   }
 
-  /** Restores the key's snapshot, or starts it cold. @param {Run} run @param {boolean} isFresh @param {() => void} startCold */
-  async function restoreOr(run, isFresh, startCold) {
-    try {
-      if (isFresh) drop(run.key);
-      else if (await restore(run)) return;
-      // What was being done to the snapshot is done: no second process while it was.
-      await quiet(run.key);
-      if (native.isStarting(run.id)) return startCold();
-      wake(native.exited(run.id, null, 0, ''));
-    } catch (error) {
-      external.failStart(run, error);
-    }
+  /** @param {Run} run */
+  function late(run) {
+    const error = driverIsLate(run.key, restoreTimeoutMs);
+    // What its callers get, if it fails for that.
+    run.startError = error;
+    wake(native.imageLate(run.id, error.message));
   }
 
-  /** Whether the run is being taken care of. @param {Run} run */
-  async function restore(run) {
-    const { key } = run;
-    await quiet(key);
-    if (!(await hasImage(run))) return false;
-    const brought = await bringBack(run);
-    // Whatever came of it: what has been restored once moves on from it, and what could not be will not be.
-    drop(key);
-    if (brought === undefined || !native.restored(run.id, brought.process.pid, brought.port)) {
-      counts.checkpoints.restoreFailures += 1;
-      if (brought !== undefined) await stop(brought.process);
-      return false;
-    }
-    run.process = brought.process;
-    if (brought.isAtIpv6) run.host = '::1';
-    external.reportExit(run, brought.process.exited);
-    wake();
-    return true;
-  }
-
-  /** Whether there is a snapshot for the run to come back from, and it is still wanted. @param {Run} run */
-  async function hasImage({ id, key }) {
-    if (stale.has(key)) {
-      drop(key);
-      return false;
-    }
-    const asked = inTurn(key, async () => driver.has(key));
-    const answer = await within(restoreTimeoutMs, asked).catch(() => 'unknown');
-    if (!native.isStarting(id)) return false;
-    if (answer === 'unknown') stale.add(key);
-    return answer === true;
-  }
-
-  /** The restored process, once it answers, and where. @param {Run} run */
-  async function bringBack(run) {
-    const { key } = run;
+  /** Brings the run back; `isOurs` if the snapshot is of a process of this runtime. @param {Run} run @param {boolean} isOurs */
+  async function restore(run, isOurs) {
+    endWait(run.key);
     const patience = { leftMs: restoreTimeoutMs };
-    let isLate = false;
-    const restoring = inTurn(key, async () => {
-      // The starts of processes are known to a hundredth of a second, rounded down.
-      const bornAfter = Math.floor(native.sinceBootMs() / 10) * 10;
-      const process = take(key, await driver.restore({ key }), bornAfter);
-      if (!isLate || process === undefined) return process;
-      await stop(process);
+    const bringing = bringBack(run.key);
+    const process = await within(patience, bringing).catch(() => void late(run));
+    const place = process && (await placeOf(run, isOurs, process, patience));
+    if (place && native.restored(run.id, process.pid, place.port)) {
+      run.process = process;
+      if (place.isAtIpv6) run.host = '::1';
+      external.reportExit(run, process.exited);
+      return wake();
+    }
+    counts.checkpoints.restoreFailures += 1;
+    // One that comes too late is ended like one that cannot be taken.
+    const unwanted = await bringing;
+    if (unwanted !== undefined) await stop(unwanted);
+    report(run.key, FAILED);
+  }
+
+  /** The process that the snapshot driver has started; undefined if it has not. @param {string} key */
+  async function bringBack(key) {
+    // The starts of processes are known to a hundredth of a second, rounded down.
+    const bornAfter = Math.floor(native.sinceBootMs() / 10) * 10;
+    try {
+      return take(key, await driver.restore({ key }), bornAfter);
+    } catch {
       return undefined;
-    });
-    const process = await within(patience, restoring).catch(() => void (isLate = true));
-    if (process === undefined) return undefined;
+    }
+  }
+
+  /** Where the restored process answers; undefined if it does not. @param {Run} run @param {boolean} isOurs @param {ReturnType<typeof foreignProcess>} process @param {Patience} patience */
+  async function placeOf(run, isOurs, process, patience) {
     // The port of a snapshot that another host has taken is not known here.
-    const isUnknown = !images.has(key) && settings.readiness === undefined;
-    const port = isUnknown ? await portOf(process, patience) : run.port;
-    const answer = port === 0 ? false : await readinessOf(run, port, process, patience);
-    if (answer !== false) return { process, port, isAtIpv6: answer === AT_IPV6 };
-    await stop(process);
-    return undefined;
+    const isKnown = run.port !== 0 && (isOurs || settings.readiness !== undefined);
+    const port = isKnown ? run.port : await portOf(process, patience);
+    const answer = port !== 0 && (await readinessOf(run, port, process, patience));
+    return answer === false ? undefined : { port, isAtIpv6: answer === AT_IPV6 };
   }
 
   /** Where it listens; 0 if it ends first, or does not within this time. @param {ReturnType<typeof foreignProcess>} process @param {Patience} patience @returns {Promise<number>} */
@@ -183,13 +149,9 @@ export function createCheckpoints(core) {
 
   /** Only a process that the driver has just started: any other pid is somebody else's. @param {string} key @param {any} restored @param {number} bornAfter */
   function take(key, restored, bornAfter) {
-    try {
-      const pid = restored?.pid;
-      if (!Number.isInteger(pid)) throw notAdopted(key, 'the driver restored none');
-      return foreignProcess(core, key, pid, { bornAfter });
-    } catch {
-      return undefined;
-    }
+    const pid = restored?.pid;
+    if (!Number.isInteger(pid)) throw notAdopted(key, 'the driver restored none');
+    return foreignProcess(core, key, pid, { bornAfter });
   }
 
   /** @param {ReturnType<typeof foreignProcess>} process */
@@ -220,12 +182,12 @@ export function createCheckpoints(core) {
   /** Where it answers, as `ask_ready` of `crates/driver/src/foreign.rs` counts it. @param {number} port @param {number} pid @param {number} timeoutMs @returns {Promise<number | false>} */
   function answering(port, pid, timeoutMs) {
     return new Promise((resolve) => {
-      const ticket = core.tickets.open((answer) => resolve(answer > 0 && answer));
+      const ticket = core.tickets.open((answer) => resolve(answer || false));
       native.askReady(ticket, port, pid, Math.max(timeoutMs, 1));
     });
   }
 
-  return { save, exited, restoreOr };
+  return { save, find, drop, wait, restore };
 }
 
 /** What is left of a time that several waits share. @typedef {{ leftMs: number }} Patience */

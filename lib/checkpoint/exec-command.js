@@ -1,38 +1,40 @@
-/** Runs one command, without a shell and within its time, and listens to what it says. */
+/** Runs one command, without a shell and with a time limit, and reads its output. */
 import { spawn } from 'node:child_process';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { textOf } from '../errors.js';
 import { LONGEST_TIMER_MS } from '../tenant/ledger.js';
 
-/** How soon a command fails that has said what was waited for and fails nevertheless. */
+/** A command that has printed the awaited line and still fails does so within this time. */
 const SETTLE_MS = 50;
 /**
- * What a command wrote before it ended may arrive after the news of its end. The end of its output says that there is
- * no more, unless something that it started holds the output open; then it has had this long.
+ * How long output is still read after the command ended: it may arrive after the `exit` event.
+ * Usually `close` comes sooner; it does not while a child of the command holds the output open.
  */
 const LATE_OUTPUT_MS = 1_000;
-/** SIGKILL ends a process at once, unless the kernel is in the middle of something for it. */
+/** How long a process may take to end after SIGKILL: at once, unless it is in a system call. */
 const KILL_MS = 5_000;
-/** Longer than any line that matters; of longer ones the beginning is kept. */
-const LONGEST_LINE = 1_024;
-const LAST_LINES = 10;
-const LAST_CHARACTERS = 4_096;
+/** Longer than any line that is looked for; only the beginning of a longer line is kept. */
+const MAX_LINE_CHARACTERS = 1_024;
+const TAIL_LINES = 10;
+const TAIL_CHARACTERS = 4_096;
 
 /**
  * @typedef {{ how: 'ended', exitCode: number | null, signal: string | null }} Ended
- * @typedef {Ended | { how: 'still running', kill: () => void } | { how: 'timed out' } | { how: 'not started', problem: string }} Ending
+ * @typedef {Ended | { how: 'still running', kill: () => void } | { how: 'timed out' } | { how:
+ * 'not started', problem: string }} Ending
  * @typedef {import('node:child_process').ChildProcess} ChildProcess
  * @typedef {import('node:stream').Readable} Readable
  * @typedef {(line: string) => boolean} LineListener
  */
 
 /**
- * Never rejects. The command leads a session of its own, so that it can be killed with its whole process group.
+ * Runs a command and resolves with how it ended; never rejects. The command leads a session of its
+ * own, so that its whole process group can be killed.
  * @param {readonly string[]} command
  * @param {number} timeoutMs
- * @param {LineListener} [onLine] gets the lines of its standard output. With `true` it says that this was what it
- * waited for: should the command go on, it is left to itself
- * @returns {Promise<Ending & { lastWords?: string }>} the last words are those of its standard error
+ * @param {LineListener} [onLine] called with each line of standard output; returns true for the
+ * line that it waits for: a command that is still running then is detached
+ * @returns {Promise<Ending & { stderrTail?: string }>} with the last lines of its standard error
  */
 export async function run([program = '', ...args], timeoutMs, onLine) {
   /** @type {ChildProcess} */
@@ -42,23 +44,24 @@ export async function run([program = '', ...args], timeoutMs, onLine) {
   } catch (error) {
     return { how: 'not started', problem: textOf(error) };
   }
-  const lastWords = listenForLastWords(/** @type {Readable} */ (child.stderr));
+  const stderrTail = collectStderrTail(/** @type {Readable} */ (child.stderr));
   const lines = onLine ? listenForLines(/** @type {Readable} */ (child.stdout), onLine) : undefined;
   const clock = new AbortController();
   try {
     const ending = await endingOf(child, timeoutMs, lines, clock.signal);
-    return { ...ending, lastWords: lastWords() };
+    return { ...ending, stderrTail: stderrTail() };
   } finally {
     clock.abort();
-    letGo(child);
+    detach(child);
   }
 }
 
 /**
+ * Resolves once the command has ended, is detached, or has been killed for taking too long.
  * @param {ChildProcess} child
  * @param {number} timeoutMs
  * @param {Lines | undefined} lines
- * @param {AbortSignal} signal stops the clocks
+ * @param {AbortSignal} signal stops the timers
  * @returns {Promise<Ending>}
  */
 async function endingOf(child, timeoutMs, lines, signal) {
@@ -68,16 +71,16 @@ async function endingOf(child, timeoutMs, lines, signal) {
   /** @type {Promise<Ending>} */
   const timedOut = after(Math.min(timeoutMs, LONGEST_TIMER_MS)).then(() => ({ how: 'timed out' }));
   /** @type {Promise<Ending> | undefined} */
-  const leftAlone = lines?.heard
+  const detached = lines?.heard
     .then(() => after(SETTLE_MS))
     .then(() => ({ how: 'still running', kill: () => killGroup(child) }));
 
-  const ending = await Promise.race([exited, timedOut, ...(leftAlone ? [leftAlone] : [])]);
+  const ending = await Promise.race([exited, timedOut, ...(detached ? [detached] : [])]);
   if (ending.how === 'timed out') {
     killGroup(child);
     await Promise.race([exited, after(KILL_MS)]);
   } else if (ending.how === 'ended') {
-    // What is in the pipes by now is read within a turn of the event loop.
+    // Output that is in the pipes by now is read within a turn of the event loop.
     await nextTurn().then(() => nextTurn());
     const hasSaidAll = ending.exitCode === 0 && (lines === undefined || lines.hasHeard());
     const heard = ending.exitCode === 0 && lines ? [lines.heard] : [];
@@ -96,7 +99,8 @@ function exitOf(child) {
 }
 
 /**
- * Only while the command has not been reaped: later its number may be somebody else's.
+ * Kills the command's process group, unless the command has been reaped: its number may belong to
+ * another group then.
  * @param {ChildProcess} child
  */
 function killGroup({ pid, exitCode, signalCode }) {
@@ -104,16 +108,16 @@ function killGroup({ pid, exitCode, signalCode }) {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // It is about to be reaped, or has become another user's.
+    // The group is gone, or now runs as another user.
   }
 }
 
 /**
- * From now on it does not keep the host alive. Its output goes on being read: what it started may write to it as well,
- * and must neither wait for a reader nor find that there is none.
+ * Lets the host end although the command still runs. Its output goes on being read: its children
+ * may write to the same pipes, and must neither block nor get SIGPIPE.
  * @param {ChildProcess} child
  */
-function letGo(child) {
+function detach(child) {
   child.unref();
   for (const stream of [child.stdout, child.stderr]) {
     /** @type {import('node:net').Socket | null} */ (stream)?.unref?.();
@@ -140,15 +144,15 @@ function listenForLines(stream, onLine) {
   stream.setEncoding('latin1').on('data', (chunk) => {
     if (isOver) return;
     const lines = (rest + chunk).split('\n');
-    rest = lines.pop()?.slice(0, LONGEST_LINE) ?? '';
+    rest = lines.pop()?.slice(0, MAX_LINE_CHARACTERS) ?? '';
     lines.forEach(take);
   });
   stream.on('error', () => {});
   return {
-    /** Resolves once what was waited for was said. */
+    /** Resolves once the awaited line has come. */
     heard,
     hasHeard: () => hasHeard,
-    /** Takes what is there of a last line, and nothing after it. */
+    /** Passes on a last line without a line break; later output is ignored. */
     end() {
       if (!isOver && rest !== '') take(rest);
       isOver = true;
@@ -159,9 +163,9 @@ function listenForLines(stream, onLine) {
 /** @typedef {ReturnType<typeof listenForLines>} Lines */
 
 /** @param {Readable} stream @returns {() => string} */
-function listenForLastWords(stream) {
+function collectStderrTail(stream) {
   let text = '';
-  stream.setEncoding('utf8').on('data', (chunk) => (text = (text + chunk).slice(-LAST_CHARACTERS)));
+  stream.setEncoding('utf8').on('data', (chunk) => (text = (text + chunk).slice(-TAIL_CHARACTERS)));
   stream.on('error', () => {});
-  return () => text.trimEnd().split('\n').slice(-LAST_LINES).join('\n');
+  return () => text.trimEnd().split('\n').slice(-TAIL_LINES).join('\n');
 }

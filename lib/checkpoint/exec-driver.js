@@ -1,4 +1,7 @@
-/** `execCheckpointDriver`: what is read at once. The work, and what it needs of Node, is loaded with the first call. */
+/**
+ * `execCheckpointDriver`: reads the options at once. The operations, and the parts of Node that
+ * they need, are loaded with the first call.
+ */
 import { createPart } from '../errors.js';
 import {
   assertKey,
@@ -12,7 +15,7 @@ import {
 } from '../checks.js';
 
 /**
- * A driver that checkpoints and restores with two commands of the operator's, `criu` for one.
+ * A driver that saves and restores with two commands of the user's, such as `criu`.
  * @param {import('../../index.js').ExecCheckpointDriverOptions} options
  * @returns {import('../../index.js').CheckpointDriver}
  */

@@ -2,29 +2,29 @@
  * Images on disk. A key has one directory below `imageDir`:
  *
  *     app-0f1e…/                its name is made from the key
- *       current.json            { key, pid, image }: which image counts
+ *       current.json            { key, pid, image }: names the current image
  *       3b7c…/                  the image, written by the checkpoint command
  *
- * What counts is what `current.json` names, and that file is replaced by a rename: an image is there as a whole or not
- * at all, and the place that a command wrote it to is the place that it is read from. Everything else in the directory
- * is left over from something that was interrupted, and removed by the next checkpoint.
+ * `current.json` is replaced by a rename, so an image is there as a whole or not at all, and it is
+ * read from the directory that the command wrote it to. Everything else in the directory is left
+ * over from an interrupted operation; the next checkpoint removes it.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { checkpointFailed } from '../errors.js';
 import { parentOf } from '../checks.js';
 
-/** Images hold the memory of tenants. */
-const OURS_ALONE = 0o700;
+/** The mode of directories for images, which hold the memory of tenants. */
+const OWNER_ONLY_MODE = 0o700;
 const POINTER = 'current.json';
-/** What `randomUUID` makes, and nothing that could be a path. */
+/** A UUID of `randomUUID`; nothing that could be a path. */
 const IMAGE_NAME = /^[0-9a-f-]{36}$/;
-/** Of the key, so that a person finds it. */
+/** How much of the key is in its directory's name, for people who look for it. */
 const READABLE_CHARACTERS = 40;
 
 /**
- * The directory of a key. Lower case, plain ASCII and short, so that no file system takes two for one; what tells keys
- * apart is the hash.
+ * The directory of a key: short, lower-case ASCII, so that no file system confuses two of them.
+ * The hash tells keys apart.
  * @param {string} imageDir absolute
  * @param {string} key
  */
@@ -38,32 +38,36 @@ export function directoryOf(imageDir, key) {
 }
 
 /**
- * The image that counts, `null` when there is none: neither one that is another key's, nor one that is not whole.
+ * The current image of the key; `null` if there is none, or if `current.json` is another key's or
+ * not readable.
  * @param {string} directory
  * @param {string} key
  * @returns {Promise<{ dir: string, pid: number } | null>}
  */
 export async function current(directory, key) {
-  if (!(await isOurDirectory(directory))) return null;
+  if (!(await isOwnDirectory(directory))) return null;
   const pointer = await readPointer(directory);
   if (pointer?.key !== key) return null;
   const dir = `${directory}/${pointer.image}`;
-  return (await isOurDirectory(dir)) ? { dir, pid: pointer.pid } : null;
+  return (await isOwnDirectory(dir)) ? { dir, pid: pointer.pid } : null;
 }
 
-/** Makes an empty directory for a new image, which does not count yet. @param {string} directory */
+/**
+ * Makes an empty directory for a new image, which is not the current one yet.
+ * @param {string} directory
+ */
 export async function begin(directory) {
-  await mkdir(directory, { recursive: true, mode: OURS_ALONE });
-  // Throws when it was there before and is another user's.
-  await isOurDirectory(directory);
+  await mkdir(directory, { recursive: true, mode: OWNER_ONLY_MODE });
+  // Throws if the directory already existed and is another user's.
+  await isOwnDirectory(directory);
   await sweep(directory);
   const image = `${directory}/${randomUUID()}`;
-  await mkdir(image, { mode: OURS_ALONE });
+  await mkdir(image, { mode: OWNER_ONLY_MODE });
   return image;
 }
 
 /**
- * From here on the image counts, also after a power failure, and the one before it is gone.
+ * Makes the image the current one, durably, and removes the one before it.
  * @param {string} directory
  * @param {string} image
  * @param {{ key: string, pid: number }} whose
@@ -77,27 +81,31 @@ export async function publish(directory, image, { key, pid }) {
   await rename(next, `${directory}/${POINTER}`);
   await flush(directory);
   await flush(parentOf(directory));
-  // The next checkpoint tries again.
+  // The next checkpoint tries again what could not be removed.
   await sweep(directory).catch(() => {});
 }
 
-/** Takes an image back that never counted. What cannot be removed now is removed later. @param {string} directory @param {string} image */
+/**
+ * Removes an image that was not published. What cannot be removed now the next `begin` removes.
+ * @param {string} directory
+ * @param {string} image
+ */
 export async function discard(directory, image) {
   await rm(image, { recursive: true, force: true }).catch(() => {});
   await rm(`${directory}/${POINTER}.next`, { force: true }).catch(() => {});
-  // Stays if there is an older image in it.
+  // Fails, and is to fail, if an older image is in it.
   await rmdir(directory).catch(() => {});
 }
 
-/** @param {string} directory */
+/** Removes the key's image, `current.json` first. @param {string} directory */
 export async function drop(directory) {
-  if (!(await isOurDirectory(directory))) return;
+  if (!(await isOwnDirectory(directory))) return;
   await rm(`${directory}/${POINTER}`, { force: true });
   await flush(directory);
   await rm(directory, { recursive: true, force: true });
 }
 
-/** Removes everything but the image that counts. @param {string} directory */
+/** Removes everything but the current image. @param {string} directory */
 async function sweep(directory) {
   const pointer = await readPointer(directory);
   for (const name of await readdir(directory)) {
@@ -106,7 +114,10 @@ async function sweep(directory) {
   }
 }
 
-/** @param {string} directory @returns {Promise<{ key: string, pid: number, image: string } | null>} */
+/**
+ * @param {string} directory
+ * @returns {Promise<{ key: string, pid: number, image: string } | null>}
+ */
 async function readPointer(directory) {
   const text = await readFile(`${directory}/${POINTER}`, 'utf8').catch(nullIfAbsent);
   try {
@@ -120,11 +131,12 @@ async function readPointer(directory) {
 }
 
 /**
- * False when there is nothing. Another user's is refused: in a directory that others can write to, such as a temporary
- * one, they could have put an image there for us to run.
+ * Whether the path is a directory of this user's; false if there is nothing. Throws for another
+ * user's: below a directory that others can write to, such as `/tmp`, another user could plant an
+ * image for the host to run.
  * @param {string} path
  */
-async function isOurDirectory(path) {
+async function isOwnDirectory(path) {
   const stats = await lstat(path).catch(nullIfAbsent);
   if (stats === null) return false;
   if (stats.isDirectory() && stats.uid === process.geteuid?.()) return true;
@@ -137,7 +149,11 @@ function nullIfAbsent(error) {
   throw error;
 }
 
-/** Without this a power failure could leave an image that counts and lacks some of its pages. @param {string} directory */
+/**
+ * Writes the whole image to disk: otherwise a power failure could leave a current image with pages
+ * missing.
+ * @param {string} directory
+ */
 async function flushAll(directory) {
   for (const entry of await readdir(directory, { withFileTypes: true })) {
     const path = `${directory}/${entry.name}`;
@@ -148,8 +164,8 @@ async function flushAll(directory) {
 }
 
 /**
- * What cannot be flushed is passed over: files that a command made as another user, and directories on file systems
- * that know no such thing.
+ * Errors of `fsync` that are ignored: for files that a command made as another user, and for
+ * directories on file systems that cannot flush them.
  */
 const CANNOT_BE_FLUSHED = new Set(['EACCES', 'EPERM', 'EINVAL', 'ENOTSUP']);
 

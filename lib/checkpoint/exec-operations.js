@@ -1,4 +1,6 @@
-/** What the driver does for one key: its commands, around its images, one operation at a time. */
+/**
+ * The driver's operations on one key, which run one at a time: they run commands and keep images.
+ */
 import { checkpointFailed, textOf } from '../errors.js';
 import { shown } from '../checks.js';
 import { run } from './exec-command.js';
@@ -55,7 +57,8 @@ export function drop(settings, key) {
 }
 
 /**
- * Waits for nobody: until an operation under way has changed something, what was there before is there.
+ * Whether the key has an image now. Does not wait for an operation under way, which publishes or
+ * drops an image atomically.
  * @param {ExecSettings} settings
  * @param {string} key
  */
@@ -64,19 +67,22 @@ export async function has(settings, key) {
   try {
     return (await images.current(directory, key)) !== null;
   } catch (error) {
-    throw asOurs(error, key, directory);
+    throw asCheckpointError(error, key, directory);
   }
 }
 
-/** The last operation on each key's directory, whichever driver it came from. @type {Map<string, Promise<unknown>>} */
+/**
+ * The last operation on each key's directory, of all drivers of this process.
+ * @type {Map<string, Promise<unknown>>}
+ */
 const lastOperations = new Map();
 
 /**
- * Carries out an operation after those on the same key that were asked for before it.
+ * Runs an operation after all earlier ones on the same key.
  * @template T
  * @param {ExecSettings} settings
  * @param {string} key
- * @param {T} refused the answer when a command ended with something other than 0
+ * @param {T} refused what it resolves with when a command ended with a code other than 0
  * @param {(directory: string) => Promise<T>} operation
  * @returns {Promise<T>}
  */
@@ -89,8 +95,8 @@ async function inTurn(settings, key, refused, operation) {
   try {
     return await outcome;
   } catch (thrown) {
-    const error = asOurs(thrown, key, directory);
-    void tell(settings.onError, error);
+    const error = asCheckpointError(thrown, key, directory);
+    void callOnError(settings.onError, error);
     if ('exitCode' in error) return refused;
     throw error;
   } finally {
@@ -99,7 +105,8 @@ async function inTurn(settings, key, refused, operation) {
 }
 
 /**
- * Resolves once the command has ended with 0, or is done as far as `onLine` is concerned.
+ * Runs a command. Resolves once it has ended with 0 or `onLine` has returned true; rejects
+ * otherwise.
  * @param {ExecSettings} settings
  * @param {'checkpointCommand' | 'restoreCommand'} name
  * @param {{ key: string, pid: number, dir: string }} values
@@ -124,14 +131,14 @@ async function carryOut(settings, name, values, onLine) {
       if (ending.exitCode === 0) return ending;
       const how = ending.exitCode === null ? `by ${ending.signal}` : `with code ${ending.exitCode}`;
       const error = fail(`ended ${how}`, { exitCode: ending.exitCode });
-      if (ending.lastWords !== '') error.message += `\n${ending.lastWords}`;
+      if (ending.stderrTail !== '') error.message += `\n${ending.stderrTail}`;
       throw error;
     }
   }
 }
 
 /**
- * One pass, so that what a value contains is not filled in again.
+ * Fills in `{key}`, `{pid}` and `{dir}` in one pass, so that braces in a value stay as they are.
  * @param {string} argument
  * @param {Record<string, string | number>} values
  */
@@ -141,9 +148,9 @@ function filled(argument, values) {
 
 const LINE_START = 'RESTORED_PID=';
 
-/** Collects what a restore command says in `RESTORED_PID=<n>` lines. */
+/** Collects the pids of a restore command's `RESTORED_PID=<n>` lines. */
 function createNamedPids() {
-  /** Two tell that there are too many. @type {Set<string>} */
+  /** At most two are kept: the second one is an error already. @type {Set<string>} */
   const named = new Set();
   return {
     /** @param {string} line */
@@ -153,7 +160,7 @@ function createNamedPids() {
       return true;
     },
 
-    /** @param {string} key */
+    /** The one pid that was named; throws if there is none, or another. @param {string} key */
     only(key) {
       const [text, another] = named;
       const fail = (/** @type {string} */ problem) =>
@@ -169,34 +176,41 @@ function createNamedPids() {
 
 const LARGEST_PID = 2 ** 31 - 1;
 
-/** Whether a signal to it could be one to a tenant: not to a group, not to init, not to the host. @param {unknown} pid */
+/**
+ * Whether it can be a tenant's pid: not a group (0 or less), init (1) or the host.
+ * @param {unknown} pid
+ */
 const isPid = (pid) =>
   Number.isInteger(pid) && Number(pid) > 1 && Number(pid) <= LARGEST_PID && pid !== process.pid;
 
-/** @param {unknown} pid a number, or how one was written */
+/** @param {unknown} pid a number, or the text in its place */
 function pidProblem(pid) {
   if (pid === process.pid || pid === `${process.pid}`) return `${process.pid} is the host itself`;
   return `${shown(pid)} is not the pid of a tenant, a whole number from 2 to ${LARGEST_PID}`;
 }
 
 /**
- * The file system's errors become ours, and all have the key.
+ * The error with the key; a file system's error becomes an `ERR_RUNTIME_CHECKPOINT`.
  * @param {unknown} error
  * @param {string} key
  * @param {string} directory
  * @returns {RuntimeError}
  */
-function asOurs(error, key, directory) {
+function asCheckpointError(error, key, directory) {
   const { code } = /** @type {{ code?: unknown }} */ (error);
   if (code === 'ERR_RUNTIME_CHECKPOINT') return Object.assign(/** @type {RuntimeError} */ (error), { key });
   return checkpointFailed(`image of "${key}" in ${directory}: ${textOf(error)}`, { key, cause: error });
 }
 
-/** What it throws breaks nothing. @param {ExecSettings['onError']} onError @param {RuntimeError} error */
-async function tell(onError, error) {
+/**
+ * Calls `onError`; what it throws is ignored.
+ * @param {ExecSettings['onError']} onError
+ * @param {RuntimeError} error
+ */
+async function callOnError(onError, error) {
   try {
     await onError(error);
   } catch {
-    // The callback's own affair.
+    // Ignored, as documented.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Reading command lines, the doctor's and those of the checkout's scripts: a word or flag that there is not is refused,
- * with the nearest that there is.
+ * Reads command lines, the doctor's and those of the checkout's scripts: an unknown word or flag
+ * is refused, and the message names the nearest known one.
  */
 import { parseArgs } from 'node:util';
 import { nearest } from '../checks.js';
@@ -13,7 +13,8 @@ import { nearest } from '../checks.js';
  * @template {Flags} F
  * @param {readonly string[]} args
  * @param {F} flags
- * @returns {{ values: ReturnType<typeof parseArgs<{ options: F }>>['values'], words: string[] } | { error: string }}
+ * @returns {{ values: ReturnType<typeof parseArgs<{ options: F }>>['values'], words: string[] } |
+ * { error: string }}
  */
 export function readFlags(args, flags) {
   const asked = { args: [...args], options: flags, allowPositionals: true };
@@ -27,12 +28,13 @@ export function readFlags(args, flags) {
     }
     const takesValue = flags[name]?.type === 'string';
     if (!takesValue && value !== undefined) return { error: `${rawName} takes no value, got ${value}` };
-    // A number below 0 is a value, wrong or not; another flag in its place is none.
+    // A negative number is a value, wrong or not; another flag in its place means that the value
+    // is missing.
     if (takesValue && (!value || (!token.inlineValue && /^-(?!\d)/.test(value)))) {
       return { error: `${rawName} needs a value` };
     }
   }
-  // Not strictly: that would only refuse `--tenants -5` as ambiguous.
+  // Not strict: that would only refuse `--tenants -5` as ambiguous.
   const { values, positionals } = parseArgs({ ...asked, strict: false });
   return { values: /** @type {any} */ (values), words: positionals };
 }

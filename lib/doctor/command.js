@@ -1,4 +1,4 @@
-/** The command line: what was asked for, what is printed, and with which code it ends. */
+/** The command line of the doctor: its arguments, what it prints, and its exit code. */
 import { readFileSync } from 'node:fs';
 import { readFlags, unknown } from './arguments.js';
 import { examine } from './examine.js';
@@ -21,7 +21,10 @@ const USAGE = `Usage: npx @absolutejs/runtime doctor [--tenants <n>] [--json]
 
 It ends with exit code 0 when tenants can run here, 1 when something keeps them from it, and 2 when it was called wrongly.`;
 
-/** @typedef {{ print: (text: string) => void, complain: (text: string) => void, colour: boolean, columns?: number }} Terminal */
+/**
+ * @typedef {{ print: (text: string) => void, complain: (text: string) => void, colour: boolean,
+ * columns?: number }} Terminal
+ */
 
 /**
  * @param {string[]} args
@@ -55,7 +58,8 @@ export async function runCommand(args, host, terminal) {
 
 /**
  * @param {string[]} args
- * @returns {{ command: 'help' | 'version' } | { command: 'doctor', json: boolean, tenants: number } | { error: string }}
+ * @returns {{ command: 'help' | 'version' } | { command: 'doctor', json: boolean, tenants: number
+ * } | { error: string }}
  */
 function parse(args) {
   const given = readFlags(args, {

@@ -1,4 +1,5 @@
-/** Which checks there are, in the order in which they are reported. */
+/** The list of checks, in the order in which they are reported. */
+import { note } from './findings.js';
 import * as kernel from './kernel.js';
 import * as limits from './limits.js';
 import * as memory from './memory.js';
@@ -8,7 +9,7 @@ import * as surroundings from './surroundings.js';
 /** @typedef {import('./findings.js').Section} Section */
 
 /**
- * Looks at everything. Starts one tenant, and changes nothing.
+ * Runs all checks. Starts one tenant, and changes nothing on the machine.
  *
  * @param {import('./host.js').Host} host
  * @param {{ tenants: number }} planned how many tenants are to be alive at once
@@ -16,48 +17,63 @@ import * as surroundings from './surroundings.js';
  */
 export async function examine(host, { tenants }) {
   const basis = [programs.platform(host), programs.engine(host)];
-  // There nothing else can be looked at, and an engine that is too old may not know what looking takes.
+  // On such a platform no further check can run, and an engine that is too old may lack what the
+  // checks use.
   if (basis.some(({ level }) => level === 'problem')) return [{ title: 'What runs', findings: basis }];
   const addon = programs.addon(host);
   const hasAddon = addon.every(({ level }) => level !== 'problem');
   const trial = hasAddon ? await programs.tryTenant(host) : { asksKernel: true };
+  const runs = {
+    title: 'What runs',
+    findings: [...basis, ...addon, programs.bun(host), ...(hasAddon ? [programs.trialStart(trial)] : [])],
+  };
+  const facts = host.facts();
+  if (facts === undefined) {
+    const means = 'it is the addon that reads what they are, and it could not be loaded';
+    const left = note('kernel, limits', 'not looked at', means);
+    const around = [
+      surroundings.user(host),
+      ...surroundings.proxy(host),
+      surroundings.container(host, facts),
+    ];
+    return [runs, { title: 'Surroundings', findings: [left, ...around] }];
+  }
   return [
-    {
-      title: 'What runs',
-      findings: [...basis, ...addon, programs.bun(host), ...(hasAddon ? [programs.trialStart(trial)] : [])],
-    },
+    runs,
     {
       title: 'Kernel',
       findings: [
-        kernel.kernel(host, trial),
-        kernel.procfs(host),
+        kernel.kernel(facts, trial),
+        kernel.procfs(facts, host.uid),
         ...kernel.sockDiag(trial),
-        ...kernel.restrictions(host, trial),
-        kernel.landlock(host),
+        ...kernel.restrictions(facts, trial),
+        kernel.landlock(facts),
       ],
     },
     {
       title: 'Room for tenants',
       findings: [
-        memory.memory(host, tenants),
-        limits.openFiles(host, tenants),
-        ...limits.fileTable(host, tenants),
-        limits.processes(host, tenants),
-        ...limits.ports(host, tenants),
-        ...limits.backlog(host),
-        memory.processors(host),
-        memory.swap(host),
+        memory.memory(facts, tenants),
+        limits.openFiles(facts, tenants),
+        ...limits.fileTable(facts, tenants),
+        limits.processes(facts, host.uid, tenants),
+        ...limits.ports(facts, tenants),
+        ...limits.backlog(facts),
+        memory.processors(facts, host.cores),
+        memory.swap(facts),
+        ...memory.pressure(facts),
       ],
     },
     {
       title: 'Surroundings',
       findings: [
-        memory.shortage(host),
-        ...memory.oomScore(host),
+        memory.shortage(facts),
+        ...memory.oomScore(facts),
         surroundings.user(host),
         ...surroundings.proxy(host),
-        surroundings.container(host),
-        await surroundings.firstProcess(host),
+        surroundings.container(host, facts),
+        ...surroundings.temporary(facts),
+        await surroundings.firstProcess(facts, host),
       ],
     },
   ];

@@ -1,8 +1,8 @@
-/** What an examination comes to: findings, each with what it means and what to do. */
+/** The results of the checks: findings, each with what it means and what to do. */
 
 /**
- * `ok`: as it should be; `note`: worth knowing; `warning`: works, but not as well or for fewer tenants than it could;
- * `problem`: keeps the package from working or tenants from starting.
+ * `ok`: as it should be; `note`: worth knowing; `warning`: works, but not as well or for fewer
+ * tenants than it could; `problem`: keeps the package from working or tenants from starting.
  * @typedef {'ok' | 'note' | 'warning' | 'problem'} Level
  */
 
@@ -21,18 +21,28 @@
 /** @param {string} check @param {string} found @param {string} means @returns {Finding} */
 export const ok = (check, found, means) => ({ check, level: 'ok', found, means });
 
-/** @param {string} check @param {string} found @param {string} means @param {string} [advice] @returns {Finding} */
+/**
+ * @param {string} check @param {string} found @param {string} means @param {string} [advice]
+ * @returns {Finding}
+ */
 export const note = (check, found, means, advice) =>
   withAdvice({ check, level: 'note', found, means }, advice);
 
-/** @param {string} check @param {string} found @param {string} means @param {string} advice @returns {Finding} */
+/**
+ * @param {string} check @param {string} found @param {string} means @param {string} advice
+ * @returns {Finding}
+ */
 export const warning = (check, found, means, advice) => ({ check, level: 'warning', found, means, advice });
 
-/** @param {string} check @param {string} found @param {string} means @param {string} advice @returns {Finding} */
+/**
+ * @param {string} check @param {string} found @param {string} means @param {string} advice
+ * @returns {Finding}
+ */
 export const problem = (check, found, means, advice) => ({ check, level: 'problem', found, means, advice });
 
 /**
- * How many tenants a resource has room for, against how many are planned: none is a problem, too few a warning.
+ * How many tenants a resource has room for, against how many are planned: none is a problem, too
+ * few a warning.
  *
  * @param {string} check
  * @param {object} room
@@ -56,7 +66,7 @@ export function roomFor(check, { found, tenants, planned, each, advice }) {
 /** @param {Finding} finding @param {string | undefined} advice @returns {Finding} */
 const withAdvice = (finding, advice) => (advice === undefined ? finding : { ...finding, advice });
 
-/** From here on a limit is none. */
+/** From here on a number means "unlimited". */
 const ENDLESS = 1e12;
 
 /** `20,000`, or `unlimited`. @param {number} number */

@@ -1,19 +1,25 @@
-/** What the kernel offers, and what it forbids. */
+/** Checks of what the kernel offers and forbids. */
 import { note, ok, problem, warning } from './findings.js';
 import { isAtLeast } from './programs.js';
 
-/** @typedef {import('./host.js').Host} Host */
+/** @typedef {import('./facts.js').Facts} Facts */
 /** @typedef {import('./findings.js').Finding} Finding */
 /** @typedef {import('./trial.js').Trial} Trial */
 
-/** The first with `pidfd_open`: a process that is signalled through one is never mistaken for another. */
+/**
+ * The first version with `pidfd_open`: a signal through a pidfd never reaches a process that
+ * reuses the pid.
+ */
 const OLDEST_KERNEL = '5.3';
-/** The first with `close_range`: a start closes what it inherited with one call. */
+/**
+ * The first version with `close_range`: a start closes the descriptors that it inherited with one
+ * call.
+ */
 const CLOSE_RANGE_KERNEL = '5.9';
 
-/** @param {Host} host @param {Trial} trial @returns {Finding} */
-export function kernel(host, trial) {
-  const release = host.read('/proc/sys/kernel/osrelease')?.trim();
+/** @param {Facts} facts @param {Trial} trial @returns {Finding} */
+export function kernel({ machine }, trial) {
+  const release = machine.kernelRelease;
   if (release === undefined)
     return note('kernel', 'does not say its version', 'the trial start tells whether it will do');
   if (!isAtLeast(release, OLDEST_KERNEL)) return oldKernel(release, trial);
@@ -24,7 +30,10 @@ export function kernel(host, trial) {
   return ok('kernel', `Linux ${release}`, 'it has everything that is used (pidfd_open, close_range)');
 }
 
-/** Some vendors bring new calls to old kernels. @param {string} release @param {Trial} trial @returns {Finding} */
+/**
+ * Some vendors bring new calls to old kernels. @param {string} release @param {Trial} trial
+ * @returns {Finding}
+ */
 function oldKernel(release, trial) {
   const advice = `use Linux ${OLDEST_KERNEL} or newer`;
   if (trial.readyMs !== undefined) {
@@ -34,24 +43,22 @@ function oldKernel(release, trial) {
   return problem('kernel', `Linux ${release}`, `before ${OLDEST_KERNEL} it has no pidfd_open`, advice);
 }
 
-/** @param {Host} host @returns {Finding} */
-export function procfs(host) {
-  if (host.read('/proc/self/stat') === undefined) {
+/** @param {Facts} facts @param {number} uid @returns {Finding} */
+export function procfs({ proc }, uid) {
+  if (!proc.isMounted) {
     const means = "a tenant's helpers could not be found, and nothing be measured";
     return problem('/proc', 'is not mounted', means, 'mount it: mount -t proc proc /proc');
   }
-  const options = procOptions(host);
-  const hidden = options.find((option) => /^hidepid=(?!0$|off$)/.test(option));
-  if (hidden !== undefined) {
+  if (proc.hidden !== undefined) {
     const means =
       'processes of other users cannot be seen: a tenant that changes its user is not measured, and its helpers not found';
     const advice =
       "run the host as root, put its group into the mount's gid=, or let tenants keep their user";
-    return host.uid === 0
-      ? ok('/proc', `mounted with ${hidden}`, 'root sees all')
-      : note('/proc', `mounted with ${hidden}`, means, advice);
+    return uid === 0
+      ? ok('/proc', `mounted with ${proc.hidden}`, 'root sees all')
+      : note('/proc', `mounted with ${proc.hidden}`, means, advice);
   }
-  if (host.read(`/proc/self/task/${host.pid}/children`) === undefined) {
+  if (!proc.listsChildren) {
     const means =
       'without lists of children (CONFIG_PROC_CHILDREN) every stop looks through all processes: slower, not wrong';
     return note('/proc', 'mounted, without task/*/children', means);
@@ -59,13 +66,10 @@ export function procfs(host) {
   return ok('/proc', 'mounted, with task/*/children', 'process trees can be seen whole');
 }
 
-/** @param {Host} host */
-function procOptions(host) {
-  const mounts = (host.read('/proc/self/mounts') ?? '').split('\n').map((line) => line.split(' '));
-  return mounts.findLast(([, point]) => point === '/proc')?.[3]?.split(',') ?? [];
-}
-
-/** @param {Trial} trial @returns {Finding[]} nothing when no tenant could be started: then nobody asked */
+/**
+ * @param {Trial} trial @returns {Finding[]} none when no tenant could be started: then the kernel
+ * was not asked
+ */
 export function sockDiag(trial) {
   if (!trial.asksKernel) {
     const means = 'readiness connects to the port instead: tenants are found ready a little later';
@@ -76,18 +80,15 @@ export function sockDiag(trial) {
   return [ok('sock_diag', 'answers', 'the kernel tells when a port begins to listen')];
 }
 
-/** @param {Host} host @param {Trial} trial @returns {Finding[]} */
-export function restrictions(host, trial) {
-  const status = host.read('/proc/self/status') ?? '';
-  const isOn = (/** @type {string} */ name) =>
-    Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(status)?.[1] ?? 0) > 0;
+/** @param {Facts} facts @param {Trial} trial @returns {Finding[]} */
+export function restrictions({ process }, trial) {
   const findings = [];
-  if (isOn('NoNewPrivs')) {
+  if (process.hasNoNewPrivileges) {
     findings.push(
       note('privileges', 'no_new_privs is set', 'setuid programs (sudo, ping) do not work in tenants'),
     );
   }
-  if (!isOn('Seccomp')) findings.push(ok('seccomp', 'no filter', 'every system call is allowed'));
+  if (!process.hasSeccompFilter) findings.push(ok('seccomp', 'no filter', 'every system call is allowed'));
   else if (trial.readyMs !== undefined) {
     findings.push(
       ok('seccomp', 'a filter is in force', 'it allows all that a start takes; tenants have it too'),
@@ -101,9 +102,9 @@ export function restrictions(host, trial) {
   return findings;
 }
 
-/** @param {Host} host @returns {Finding} */
-export function landlock(host) {
-  const list = host.read('/sys/kernel/security/lsm')?.trim();
+/** @param {Facts} facts @returns {Finding} */
+export function landlock({ machine }) {
+  const list = machine.securityModules;
   const means = 'this package uses no Landlock; your own `spawn` or start script may confine tenants with it';
   if (list === undefined)
     return note('landlock', 'unknown: the list of security modules cannot be read', means);

@@ -1,40 +1,43 @@
-/** Memory and processors: what there is, what this process's control groups leave of it, and what happens at the end of it. */
-import { cgroupVersion, cpuLimit, groupKilledAtOnce, groupWithoutSwap, memoryLimit } from './cgroups.js';
+/**
+ * Checks of memory and processors: how much there is, how much the control groups of this process
+ * allow, and what happens when it runs out.
+ */
 import { bytesInWords, note, ok, roomFor, warning } from './findings.js';
 
-/** @typedef {import('./host.js').Host} Host */
+/** @typedef {import('./facts.js').Facts} Facts */
 /** @typedef {import('./findings.js').Finding} Finding */
 
 /**
- * Resident memory of the smallest tenant, `bun run start` (12 MB) and its `Bun.serve` (31 MB), with Bun 1.4 on x64.
- * Most of that is the program itself, which all tenants share, so more of these would fit; but an application that has
- * loaded a framework takes as much for itself.
+ * Resident memory of the smallest tenant, `bun run start` (12 MB) and its `Bun.serve` (31 MB),
+ * with Bun 1.4 on x64. Most of that is the program itself, which all tenants share, so more
+ * tenants of this size would fit; but an application that has loaded a framework uses that much on
+ * its own.
  */
 const TENANT_BYTES = 43 * 2 ** 20;
 const EXEMPT_FROM_OOM = -1000;
+/** From this share of a minute on, in per cent, a start takes noticeably longer. */
+const MUCH_WAITING = 20;
 
-/** @param {Host} host @param {number} planned @returns {Finding} */
-export function memory(host, planned) {
-  const machine = meminfo(host);
-  const group = memoryLimit(host);
+/** @param {Facts} facts @param {number} planned @returns {Finding} */
+export function memory({ memory: machine, groups }, planned) {
+  const group = groups.memory;
   const each = '43 MB, as an idle hello-world does; measure yours';
   const advice = 'add memory, plan fewer tenants (maxConcurrent), or stop them sooner (idleAfterMs)';
-  if (group !== undefined && group.freeBytes < machine.availableBytes) {
+  if (group !== undefined && group.freeBytes < (machine?.availableBytes ?? Infinity)) {
     const found = `${bytesInWords(group.freeBytes)} free of ${bytesInWords(group.limitBytes)} (${group.path})`;
     return roomFor('memory', { found, tenants: group.freeBytes / TENANT_BYTES, planned, each, advice });
   }
+  if (machine === undefined) return note('memory', 'unknown', '/proc/meminfo cannot be read');
   const { availableBytes, totalBytes } = machine;
-  if (!Number.isFinite(availableBytes)) return note('memory', 'unknown', '/proc/meminfo cannot be read');
   const found = `${bytesInWords(availableBytes)} free of ${bytesInWords(totalBytes)}`;
   return roomFor('memory', { found, tenants: availableBytes / TENANT_BYTES, planned, each, advice });
 }
 
-/** What happens when memory runs out. @param {Host} host @returns {Finding} */
-export function shortage(host) {
-  const version = cgroupVersion(host);
-  const limit = memoryLimit(host);
-  const found = `cgroup ${version ?? 'none'}, ${limit ? `memory limit ${bytesInWords(limit.limitBytes)}` : 'no memory limit'}`;
-  const whole = groupKilledAtOnce(host);
+/** What happens when memory runs out. @param {Facts} facts @returns {Finding} */
+export function shortage({ groups }) {
+  const { hasV1, hasV2, memory: limit, killedAsOne: whole } = groups;
+  const version = [hasV1 ? 'v1' : [], hasV2 ? 'v2' : []].flat().join(' and ');
+  const found = `cgroup ${version || 'none'}, ${limit ? `memory limit ${bytesInWords(limit.limitBytes)}` : 'no memory limit'}`;
   if (whole !== undefined) {
     const means = 'when it runs out the kernel kills all of it at once: the host with every tenant';
     const advice = `set memory.oom.group of ${whole} to 0 (OOMPolicy=continue in a systemd unit)`;
@@ -51,9 +54,9 @@ export function shortage(host) {
   return note('out of memory', found, means, advice);
 }
 
-/** Tenants inherit it. @param {Host} host @returns {Finding[]} */
-export function oomScore(host) {
-  const score = Number(host.read('/proc/self/oom_score_adj')?.trim() ?? 0);
+/** Tenants inherit the score. @param {Facts} facts @returns {Finding[]} */
+export function oomScore({ process }) {
+  const score = process.oomScoreAdj;
   if (score === 0) return [];
   if (score === EXEMPT_FROM_OOM) {
     const means = 'tenants inherit it, so none of them can be killed when memory runs out: something else is';
@@ -65,15 +68,14 @@ export function oomScore(host) {
   return [note('oom_score_adj', `${score}`, means)];
 }
 
-/** @param {Host} host @returns {Finding} */
-export function swap(host) {
-  const [, ...areas] = (host.read('/proc/swaps') ?? '').trim().split('\n');
-  if (areas.length === 0) {
+/** @param {Facts} facts @returns {Finding} */
+export function swap({ swaps, groups }) {
+  if (swaps.length === 0) {
     const means = 'pages of idle tenants stay in memory';
     return note('swap', 'none', means, 'zram or a swap file lets more idle tenants fit');
   }
-  const names = areas.map((area) => area.split(/\s+/, 1)[0]).join(', ');
-  const denying = groupWithoutSwap(host);
+  const names = swaps.join(', ');
+  const denying = groups.withoutSwap;
   if (denying !== undefined) {
     const advice = 'raise it: MemorySwapMax= of a systemd unit, --memory-swap of a container';
     return note('swap', `${names}, but not for this group`, `memory.swap.max of ${denying} is 0`, advice);
@@ -84,11 +86,11 @@ export function swap(host) {
   return ok('swap', names, means);
 }
 
-/** @param {Host} host @returns {Finding} */
-export function processors(host) {
-  const limit = cpuLimit(host);
-  if (limit !== undefined && limit.cores < host.cores) {
-    const found = `${host.cores} cores, of which ${Number(limit.cores.toFixed(2))} may be used (${limit.path})`;
+/** @param {Facts} facts @param {number} cores that this process may use @returns {Finding} */
+export function processors({ groups }, cores) {
+  const limit = groups.cpu;
+  if (limit !== undefined && limit.cores < cores) {
+    const found = `${cores} cores, of which ${Number(limit.cores.toFixed(2))} may be used (${limit.path})`;
     if (limit.cores >= 1)
       return ok('processors', found, 'starts at once (spawnConcurrency) are chosen by that');
     const means = 'host and tenants stand still together whenever the share of a period is used up';
@@ -99,13 +101,20 @@ export function processors(host) {
       'give it one core at least: CPUQuota= of a systemd unit, --cpus of a container',
     );
   }
-  return ok('processors', `${host.cores} cores`, 'starts at once (spawnConcurrency) are chosen by that');
+  return ok('processors', `${cores} cores`, 'starts at once (spawnConcurrency) are chosen by that');
 }
 
-/** @param {Host} host */
-function meminfo(host) {
-  const text = host.read('/proc/meminfo') ?? '';
-  const bytes = (/** @type {string} */ name) =>
-    Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, 'm').exec(text)?.[1] ?? Infinity) * 1024;
-  return { totalBytes: bytes('MemTotal'), availableBytes: bytes('MemAvailable') };
+/** None where the kernel does not count pressure. @param {Facts} facts @returns {Finding[]} */
+export function pressure({ pressure }) {
+  const waits = Object.entries(pressure).flatMap(([resource, stall]) =>
+    stall === undefined ? [] : [{ resource, share: stall.some[1] ?? 0 }],
+  );
+  if (waits.length === 0) return [];
+  const found = waits.map(({ resource, share }) => `${resource} ${share.toFixed(0)} %`).join(', ');
+  if (waits.every(({ share }) => share < MUCH_WAITING)) {
+    return [ok('pressure', found, 'so much of the last minute some program waited for it')];
+  }
+  const means =
+    'some program waited so much of the last minute; tenants start and answer more slowly meanwhile';
+  return [note('pressure', found, means, 'look what else runs here, or plan fewer tenants')];
 }

@@ -1,4 +1,7 @@
-/** What runs: the platform, the addon, the warden, the engine, Bun for the tenants, and a tenant that is really started. */
+/**
+ * Checks of the programs: the platform, the addon, the warden, the engine, Bun for the tenants,
+ * and a tenant that is really started.
+ */
 import { note, ok, problem, warning } from './findings.js';
 import { TRIAL_SERVER } from './trial.js';
 
@@ -8,7 +11,7 @@ import { TRIAL_SERVER } from './trial.js';
 
 const OLDEST_NODE = '20.0.0';
 const OLDEST_BUN = '1.3.0';
-/** What package runners put on PATH for as long as they run, `bunx --bun` included. */
+/** Directories that package runners (`bunx --bun` included) put on PATH only while they run. */
 const PASSING_DIRECTORY = /\/node_modules\/|\/bun-node-/;
 
 /** @param {Host} host @returns {Finding} */
@@ -25,7 +28,7 @@ export function platform(host) {
   return ok('platform', `Linux ${host.arch}, ${libc(host)}`, 'the package runs on Linux');
 }
 
-/** What this very process is linked with. @param {Host} host */
+/** The C library that this process is linked with. @param {Host} host */
 function libc(host) {
   const maps = host.read('/proc/self/maps') ?? '';
   if (maps.includes('/ld-musl-')) return 'musl';
@@ -108,7 +111,9 @@ function withoutBun(host) {
   return problem('bun', 'not on PATH', means, advice);
 }
 
-/** Starts a tenant: with what tenants are started with or, without Bun, with this engine. @param {Host} host */
+/**
+ * Starts a tenant in the usual way or, without Bun, with this engine. @param {Host} host
+ */
 export function tryTenant(host) {
   const hasBun = host.bunVersion !== undefined || which(host, 'bun') !== undefined;
   return host.startTenant(hasBun ? undefined : [host.execPath, TRIAL_SERVER]);

@@ -1,4 +1,4 @@
-/** Findings as text for people. */
+/** Formats findings as text for people. */
 import { inWords } from './findings.js';
 
 /** @typedef {import('./findings.js').Finding} Finding */
@@ -64,7 +64,10 @@ export function summary(findings) {
   return `${several(problems, 'problem')}, ${several(count('warning'), 'warning')}: ${verdict}`;
 }
 
-/** The least room there is, and by what. @param {Finding[]} findings */
+/**
+ * The resource with the least room, and for how many tenants it suffices. @param {Finding[]}
+ * findings
+ */
 function roomInWords(findings) {
   const narrowest = findings
     .filter(({ tenants }) => tenants !== undefined)
@@ -77,7 +80,10 @@ function roomInWords(findings) {
 /** @param {number} count @param {string} noun */
 const several = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
-/** Breaks at spaces; a word that is longer than a line stays whole. @param {string} text @param {number} width */
+/**
+ * Breaks a text at spaces; a word that is longer than a line stays whole. @param {string} text
+ * @param {number} width
+ */
 function wrapped(text, width) {
   /** @type {string[]} */
   const lines = [];

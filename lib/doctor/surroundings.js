@@ -1,12 +1,19 @@
-/** Where the host runs: as whom, in what, and under which first process. */
+/**
+ * Checks of where the host runs: its user, its container, its proxy, and the first process (PID
+ * 1).
+ */
 import { note, ok, warning } from './findings.js';
 
+/** @typedef {import('./facts.js').Facts} Facts */
 /** @typedef {import('./host.js').Host} Host */
 /** @typedef {import('./findings.js').Finding} Finding */
 
-/** A process that has just ended is reaped by then, if anybody does it. */
+/** How long an init may take to reap a process that has ended. */
 const REAPING_MS = 200;
-/** What a first process is called that is no init: somebody's program, which reaps nothing. */
+/**
+ * Names of first processes that are no init: programs that do not reap the processes that they
+ * inherit.
+ */
 const NO_INIT = /^(?:node|bun|deno|npm|npx|bunx)\b/;
 
 /** @param {Host} host @returns {Finding} */
@@ -22,8 +29,8 @@ export function user(host) {
 }
 
 /**
- * Bun's `fetch` asks the proxy of the environment even for what is at 127.0.0.1, so a router's requests would leave the
- * machine, with their cookies. The lower-case names come first.
+ * Bun's `fetch` uses the environment's proxy even for 127.0.0.1, so a router's requests would
+ * leave the machine, with their cookies. The lower-case names take precedence.
  *
  * @param {Host} host
  * @returns {Finding[]}
@@ -41,33 +48,33 @@ export function proxy({ env }) {
   return [warning('proxy', `${name} is set`, means, advice)];
 }
 
-/** @param {Host} host @returns {Finding} */
-export function container(host) {
-  const kind = containerKind(host);
+/** @param {Host} host @param {Facts | undefined} facts @returns {Finding} */
+export function container(host, facts) {
+  const kind = containerKind(host, facts);
   if (kind === undefined)
     return ok('container', 'none seen', 'limits are those of this machine and of its services');
   return note('container', kind, 'limits above are those inside; what is set outside may be narrower');
 }
 
-/** @param {Host} host @returns {string | undefined} */
-function containerKind({ env, exists, read }) {
+/** @param {Host} host @param {Facts | undefined} facts @returns {string | undefined} */
+function containerKind({ env, exists }, facts) {
   if (env.KUBERNETES_SERVICE_HOST) return 'Kubernetes';
   if (exists('/.dockerenv')) return 'Docker';
   if (exists('/run/.containerenv')) return 'Podman';
   if (env.container) return env.container;
-  const groups = read('/proc/1/cgroup') ?? '';
-  return /docker|kubepods|containerd|libpod|lxc/.exec(groups)?.[0];
+  return /docker|kubepods|containerd|libpod|lxc/.exec(facts?.init.groups.join('\n') ?? '')?.[0];
 }
 
 /**
- * Nothing of a running host's needs the first process; what a host leaves at its own end does.
+ * The first process matters only once the host is gone: it must reap what is left.
  *
+ * @param {Facts} facts
  * @param {Host} host
  * @returns {Promise<Finding>}
  */
-export async function firstProcess(host) {
-  const name = host.read('/proc/1/comm')?.trim();
-  const unreaped = await unreapedByInit(host);
+export async function firstProcess({ init }, host) {
+  const { name } = init;
+  const unreaped = await unreapedByInit(init, host);
   const advice = 'start the container with an init (docker run --init, or tini as its entry point)';
   if (unreaped > 0) {
     const means = 'it does not reap the processes that it inherits; each keeps a place in the process table';
@@ -80,20 +87,23 @@ export async function firstProcess(host) {
   return ok('PID 1', name ?? 'cannot be seen', 'no ended process is left unreaped');
 }
 
-/** Zombies of the first process that are there at two looks. @param {Host} host */
-async function unreapedByInit(host) {
-  const first = zombiesOfInit(host);
-  if (first.length === 0) return 0;
+/**
+ * The zombies of the first process that are there at both of two looks. @param {Facts['init']}
+ * init
+ * @param {Host} host
+ */
+async function unreapedByInit({ unreaped }, host) {
+  if (unreaped.length === 0) return 0;
   await host.pause(REAPING_MS);
-  const second = new Set(zombiesOfInit(host));
-  return first.filter((pid) => second.has(pid)).length;
+  const later = new Set(host.facts()?.init.unreaped);
+  return unreaped.filter((pid) => later.has(pid)).length;
 }
 
-/** @param {Host} host */
-function zombiesOfInit({ list, read }) {
-  return list('/proc').filter((name) => {
-    if (!/^\d+$/.test(name)) return false;
-    const stat = read(`/proc/${name}/stat`) ?? '';
-    return /^ Z 1 /.test(stat.slice(stat.lastIndexOf(')') + 1));
-  });
+/** @param {Facts} facts @returns {Finding[]} */
+export function temporary({ temporary }) {
+  if (!temporary?.isNoexec) return [];
+  const means =
+    'no program runs and no library loads from there: one that `bun build --compile` made unpacks its addons there';
+  const advice = 'set TMPDIR, of the host or of tenants, to a directory where programs may run';
+  return [note('temporary files', `${temporary.path} is mounted noexec`, means, advice)];
 }

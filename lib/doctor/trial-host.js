@@ -1,4 +1,4 @@
-/** A host with one tenant; started by trial.js, which reads the line of JSON that it prints. */
+/** A host with one tenant. trial.js starts it and reads the line of JSON that it prints. */
 import { createRuntime } from '../runtime.js';
 
 const [root = '', command = 'null'] = process.argv.slice(2);

@@ -1,4 +1,7 @@
-/** One real tenant, started and stopped in a process of its own: what breaks there breaks nothing here. */
+/**
+ * Starts and stops one real tenant in a process of its own, so that a crash there does not end the
+ * doctor.
+ */
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,14 +12,15 @@ import { fileURLToPath } from 'node:url';
  * @typedef {object} Trial
  * @property {number} [readyMs] from the call to the tenant that answers; set when all went well
  * @property {string} [failure] why it did not
- * @property {boolean} asksKernel whether the kernel could be asked for listening ports (`sock_diag`)
+ * @property {boolean} asksKernel whether the kernel could be asked for listening ports
+ * (`sock_diag`)
  */
 
-/** The tenant has 30 s to answer; its host, some more to say so. */
+/** The tenant has 30 s to answer; its host, some more to report it. */
 const TRIAL_TIMEOUT_MS = 45_000;
 const TRIAL_HOST = fileURLToPath(new URL('trial-host.js', import.meta.url));
 
-/** Runs in Node and in Bun. */
+/** The tenant's program, which runs in Node and in Bun. */
 export const TRIAL_SERVER = 'server.mjs';
 const SERVER_PROGRAM = `
 import { createServer } from 'node:http';

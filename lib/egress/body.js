@@ -1,13 +1,17 @@
-/** Bodies on their way out. */
+/** Request bodies: what the guard sends, as a whole or chunk by chunk. */
 
 /**
  * `blob` has a length and can be sent again after a redirect; `chunks` can be read once.
  * @typedef {{ blob: Blob } | { chunks: AsyncIterable<Uint8Array> }} Body
  */
 
-/** What both engines' readers have. @typedef {{ read(): Promise<{ done: boolean, value?: unknown }>, cancel(): Promise<void> }} Reader */
+/**
+ * The methods that the readers of Bun's and Node's streams share.
+ * @typedef {{ read(): Promise<{ done: boolean, value?: unknown }>, cancel(): Promise<void> }}
+ * Reader
+ */
 
-/** The body of a Request is read ahead this far to find out whether it is short. */
+/** How much of a Request's body is read ahead at most, to find out whether it is short. */
 const SHORT_BODY_BYTES = 1 << 20;
 
 /**
@@ -21,8 +25,8 @@ export async function bodyToSend(given) {
 }
 
 /**
- * A Request made from a string or the like has a stream that ends without anything to wait for. Other streams are left
- * at the first wait.
+ * Reads a short body whole. The stream of a Request that was made from a string or the like ends
+ * without a wait; a stream that makes the reader wait is passed on as chunks.
  * @param {Reader} reader
  * @returns {Promise<Body>}
  */
@@ -43,8 +47,8 @@ async function readAhead(reader) {
 
 /**
  * @param {Reader} reader
- * @param {Uint8Array<ArrayBuffer>[]} [first] chunks that were already read
- * @param {ReturnType<Reader['read']>} [reading] a read under way
+ * @param {Uint8Array<ArrayBuffer>[]} [first] chunks that have been read ahead
+ * @param {ReturnType<Reader['read']>} [reading] the read that is under way
  * @returns {AsyncIterable<Uint8Array>}
  */
 function chunksFrom(reader, first = [], reading) {
@@ -61,7 +65,7 @@ function chunksFrom(reader, first = [], reading) {
     await reader.cancel().catch(() => {});
     return { done: /** @type {const} */ (true), value: undefined };
   };
-  // Not a generator: its `return` would wait for a read under way, which may never end.
+  // Not a generator: a generator's `return` waits for the read under way, which may never end.
   return { [Symbol.asyncIterator]: () => ({ next, return: giveUp }) };
 }
 
@@ -70,12 +74,15 @@ export function chunksOf(body) {
   return 'chunks' in body ? body.chunks : chunksFrom(body.blob.stream().getReader());
 }
 
-/** Tells a stream that nobody will read it any more. @param {Body | undefined} body */
+/** Cancels the body's stream: its rest will not be read. @param {Body | undefined} body */
 export function abandon(body) {
   if (body && 'chunks' in body) void body.chunks[Symbol.asyncIterator]().return?.();
 }
 
-/** @param {Body | undefined} body @returns {number | undefined} undefined when it cannot be known */
+/**
+ * @param {Body | undefined} body
+ * @returns {number | undefined} undefined when it cannot be known
+ */
 export function lengthOf(body) {
   if (body === undefined) return 0;
   return 'blob' in body ? body.blob.size : undefined;

@@ -1,22 +1,28 @@
 /**
- * What tenants have used of their budgets within the rolling window: one record of fixed size for a tenant, dropped
- * once everything in it is out of the window. Nothing here waits, so that parallel requests cannot get in between.
+ * What tenants have used of their budgets within the rolling window: one record of fixed size for
+ * a tenant, dropped once everything in it is out of the window. Every function is synchronous, so
+ * that no parallel request can run between the look at a budget and its use.
  */
 
 /**
- * A window is counted in this many steps. Uses leave it a step at a time, when the last of the step does: up to a tenth of a
- * window late, and never before their time.
+ * A window is counted in this many steps. All uses of a step leave the window together with the
+ * step's last one: up to a tenth of a window late, and never early.
  */
 const STEPS = 10;
-/** One more than a window has, since the window begins in the middle of a step. */
+/** A window that begins in the middle of a step touches one step more than it has. */
 const SLOTS = STEPS + 1;
 
 /**
- * `slot` is the number of the newest step; a step's counts are at its number modulo SLOTS, and beside them when the last of
- * them came (`lastAt`). `held` are bytes that were promised to requests under way and not yet sent.
- * @typedef {{ slot: number, requests: Float64Array, bytes: Float64Array, lastAt: Float64Array, held: number }} Usage
+ * `slot` is the number of the newest step. A step's counts, and the time of its last use
+ * (`lastAt`), are at its number modulo SLOTS. `held` are bytes reserved for requests under way,
+ * not yet sent.
+ * @typedef {{ slot: number, requests: Float64Array, bytes: Float64Array, lastAt: Float64Array,
+ * held: number }} Usage
  */
-/** @typedef {{ reason: 'requests-budget' | 'bytes-budget', why: string, retryAfterMs?: number }} Overrun */
+/**
+ * @typedef {{ reason: 'requests-budget' | 'bytes-budget', why: string, retryAfterMs?: number }}
+ * Overrun
+ */
 
 /**
  * @param {import('./options.js').Budget} budget
@@ -50,7 +56,7 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
     usage.slot = Math.max(usage.slot, currentSlot());
   }
 
-  /** Without a timer of its own: whoever comes by after a window sweeps for all. */
+  /** Drops empty records. There is no timer: the first call after a window sweeps all tenants. */
   function sweepIfDue() {
     if (now() - sweptAt < windowMs) return;
     sweptAt = now();
@@ -61,16 +67,16 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
   }
 
   /**
-   * How long until enough has left the window for `needed` to fit; undefined if it never will.
+   * Milliseconds until enough has left the window for `needed` to fit; undefined if it never will.
    * @param {Usage} usage @param {Float64Array} counts @param {number} needed @param {number} max
    * @param {number} [held]
    */
   function msUntilFree(usage, counts, needed, max, held = 0) {
     if (needed > max) return undefined;
     let used = sum(counts) + held;
-    // Not by counting slots up: of a clock that is far off, the next number may be the same.
+    // Counts back from the newest slot: with a clock far from zero, `slot + 1` may equal `slot`.
     for (let back = STEPS; back >= 0; back--) {
-      const at = placeOf(usage.slot - back);
+      const at = indexOfSlot(usage.slot - back);
       used -= counts[at] ?? 0;
       if (used + needed <= max) {
         return Math.max(1, Math.ceil((usage.lastAt[at] ?? 0) + windowMs - now()));
@@ -91,7 +97,7 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
 
   /** @param {Usage} usage @param {number} bytes */
   function addBytes(usage, bytes) {
-    const at = placeOf(usage.slot);
+    const at = indexOfSlot(usage.slot);
     usage.bytes[at] = (usage.bytes[at] ?? 0) + bytes;
     usage.lastAt[at] = now();
   }
@@ -100,7 +106,11 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
   const bytesLeft = (usage) => maxBytes - sum(usage.bytes) - usage.held;
 
   return {
-    /** @param {string} key @returns {Overrun | undefined} */
+    /**
+     * Counts a request, unless it exceeds the budget.
+     * @param {string} key
+     * @returns {Overrun | undefined}
+     */
     takeRequest(key) {
       const usage = usageOf(key);
       if (sum(usage.requests) + 1 > maxRequests) {
@@ -111,7 +121,7 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
           retryAfterMs,
         };
       }
-      const at = placeOf(usage.slot);
+      const at = indexOfSlot(usage.slot);
       usage.requests[at] = (usage.requests[at] ?? 0) + 1;
       usage.lastAt[at] = now();
       return undefined;
@@ -133,7 +143,8 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
     },
 
     /**
-     * Counts bytes that go or came. Those beyond the budget use up what was left of it.
+     * Counts bytes that are sent or were received. Bytes beyond the budget use up what is left of
+     * it.
      * @param {string} key @param {number} bytes @returns {Overrun | undefined}
      */
     takeBytes(key, bytes) {
@@ -158,7 +169,10 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
       return { requests: sum(usage.requests), bytes: sum(usage.bytes) };
     },
 
-    /** Forgets what was used; what requests under way have reserved stays reserved. @param {string} [key] without it, for all */
+    /**
+     * Forgets what was used; reservations of requests under way stay.
+     * @param {string} [key] without it, all tenants
+     */
     reset(key) {
       const usages = key === undefined ? tenants.values() : [tenants.get(key)];
       for (const usage of usages) {
@@ -180,8 +194,8 @@ function emptyUsage(slot) {
   return { slot, requests: slots(), bytes: slots(), lastAt: slots().fill(-Infinity), held: 0 };
 }
 
-/** Where the counts of a step are: a clock may be before its zero. @param {number} slot */
-const placeOf = (slot) => ((slot % SLOTS) + SLOTS) % SLOTS;
+/** The index of a step's counts. A clock may be below zero, and so a slot. @param {number} slot */
+const indexOfSlot = (slot) => ((slot % SLOTS) + SLOTS) % SLOTS;
 
 /** @param {Float64Array} counts */
 function sum(counts) {

@@ -4,28 +4,28 @@ import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { parseAddress } from './options.js';
 import { egressFailed, textOf } from '../errors.js';
-import { unlessAborted } from './life.js';
+import { unlessAborted } from './hop.js';
 import { copyOf } from '../checks.js';
 import { hostOf } from './policy.js';
 
 /** @typedef {import('./options.js').Address} Address */
 /** @typedef {NonNullable<import('../../index.js').EgressGuardOptions['lookup']>} Lookup */
 
-/** An address that does not answer holds the next one up for this long. */
+/** How long an address has to accept the connection before the next one is tried. */
 const NEXT_ADDRESS_MS = 3_000;
-/** The last address gets as long as other clients give it, and so does the TLS handshake. */
+/** How long the last address has, and the TLS handshake: as long as in other HTTP clients. */
 const CONNECT_MS = 10_000;
-/** However many addresses a name has, one request tries no more than these. */
-const MOST_ADDRESSES_TRIED = 8;
+/** One request dials no more addresses than these, however many its host has. */
+const MAX_ADDRESSES_TRIED = 8;
 
-/** No name has as many; what gives more is no answer. */
-const MOST_ADDRESSES = 10_000;
+/** No name has as many addresses; a lookup that gives more is refused. */
+const MAX_ADDRESSES = 10_000;
 
 /** @type {Lookup} */
 const lookupByDefault = (hostname) => lookupInSystem(hostname, { all: true });
 
 /**
- * All addresses of a URL's host, for each of them to be checked.
+ * All addresses of a URL's host. The caller checks each of them.
  * @param {URL} url
  * @param {Lookup | undefined} lookup
  * @param {AbortSignal} signal
@@ -36,7 +36,7 @@ export async function addressesOf(url, lookup, signal) {
   const literal = parseAddress(host);
   if (literal) return [literal];
   const found = await unlessAborted(Promise.resolve((lookup ?? lookupByDefault)(host)), signal);
-  const addresses = (copyOf(found, MOST_ADDRESSES) ?? []).map(addressOf);
+  const addresses = (copyOf(found, MAX_ADDRESSES) ?? []).map(addressOf);
   if (addresses.length === 0) throw egressFailed(`${host} has no address`);
   return addresses;
 }
@@ -51,8 +51,9 @@ function addressOf(entry) {
 }
 
 /**
- * A connection to one of these addresses, which are dialled as they are: the name is not resolved again. It is of use
- * for one request only, so that no request ever travels on a connection that was checked for another one.
+ * Connects to one of these addresses, dialled as they are: the name is not resolved again. The
+ * connection carries one request only, so that no request travels on one that was checked for
+ * another.
  * @param {URL} url
  * @param {Address[]} addresses
  * @param {AbortSignal} signal
@@ -60,7 +61,7 @@ function addressOf(entry) {
 export async function connect(url, addresses, signal) {
   const isSecure = url.protocol === 'https:';
   const port = Number(url.port || (isSecure ? 443 : 80));
-  const socket = await connectToAny(addresses.slice(0, MOST_ADDRESSES_TRIED), port, signal);
+  const socket = await connectToAny(addresses.slice(0, MAX_ADDRESSES_TRIED), port, signal);
   return isSecure ? await secured(socket, hostOf(url), signal) : socket;
 }
 
@@ -82,7 +83,8 @@ async function connectToAny(addresses, port, signal) {
 }
 
 /**
- * Its certificate must be for the name, whatever the address, and whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+ * Wraps a socket in TLS. The certificate must be valid for the name, whatever the address is, and
+ * whatever NODE_TLS_REJECT_UNAUTHORIZED says.
  * @param {import('node:net').Socket} socket @param {string} host @param {AbortSignal} signal
  */
 async function secured(socket, host, signal) {
@@ -101,6 +103,7 @@ async function secured(socket, host, signal) {
 }
 
 /**
+ * Resolves with the socket once `event` has come; otherwise destroys it and rejects.
  * @template {import('node:net').Socket} S
  * @param {S} socket
  * @param {'connect' | 'secureConnect'} event
@@ -124,7 +127,8 @@ function ready(socket, event, patienceMs, signal) {
       socket.destroy();
       reject(error);
     };
-    // Stays: an error that comes later is told to whoever reads or writes, and must not be uncaught here.
+    // This listener stays: a later error reaches the reader or writer, and must not be uncaught
+    // here.
     socket.on('error', fail);
     socket.once('close', onClose);
     socket.once(event, () => {

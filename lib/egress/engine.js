@@ -1,11 +1,11 @@
-/** What the guard does with a request: checks it, sends it, and does the same with every redirect. */
+/** The guard's engine: checks a request, sends it, and does the same with every redirect. */
 import { abandon, bodyToSend, lengthOf } from './body.js';
 import { createBudgets } from './budget.js';
 import { addressesOf, connect } from './connect.js';
 import { egressFailed } from '../errors.js';
 import { exchange, headBytes, headersToSend } from './exchange.js';
-import { createGivenFetch } from './given-fetch.js';
-import { createLife } from './life.js';
+import { createSendThroughImpl } from './fetch-impl.js';
+import { createHop } from './hop.js';
 import { createMeter } from './meter.js';
 import { createPolicy } from './policy.js';
 import { nextStep } from './redirect.js';
@@ -19,14 +19,15 @@ import { createTraced } from './spans.js';
 
 /**
  * @param {import('./options.js').EgressSettings} settings
- * @param {typeof import('../errors.js').EgressDeniedError} Denied the class that users know: imported here, it would be another
+ * @param {typeof import('../errors.js').EgressDeniedError} Denied the class that users import:
+ * this file is loaded beside the bundle, and importing it here would give another copy
  */
 export function createEngine(settings, Denied) {
   const policy = createPolicy(settings);
   const budgets = settings.budget && createBudgets(settings.budget, settings.now);
   const traced = createTraced(settings.tracerProvider);
   const { fetchImpl } = settings;
-  const throughGiven = fetchImpl && createGivenFetch({ fetchImpl, admit, count });
+  const sendThroughImpl = fetchImpl && createSendThroughImpl({ fetchImpl, admit, count });
   const totals = { requests: 0, bytesEgress: 0, denied: noDenials() };
 
   return {
@@ -35,7 +36,7 @@ export function createEngine(settings, Denied) {
      * @param {EgressRequest} request
      * @returns {Promise<Response>}
      */
-    fetch: (key, request) => traced(key, request.url, () => (throughGiven ?? send)(key, request)),
+    fetch: (key, request) => traced(key, request.url, () => (sendThroughImpl ?? send)(key, request)),
     usage: (/** @type {string} */ key) => budgets?.usage(key),
     reset: (/** @type {string | undefined} */ key) => budgets?.reset(key),
     metrics: () => ({ tenants: budgets?.size() ?? 0, ...totals, denied: { ...totals.denied } }),
@@ -57,24 +58,29 @@ export function createEngine(settings, Denied) {
     }
   }
 
-  /** A request that somebody else's `fetch` is about to make. @param {string} key @param {URL} url @param {AbortSignal | undefined} signal */
+  /**
+   * Checks and counts a request that `fetchImpl` is about to make.
+   * @param {string} key
+   * @param {URL} url
+   * @param {AbortSignal | undefined} signal
+   */
   async function admit(key, url, signal) {
     signal?.throwIfAborted();
     assertReachable(key, url);
     const overrun = budgets?.wouldOverrun(key, 1) ?? budgets?.takeRequest(key);
     if (overrun) throw denied(key, url, overrun);
-    const life = createLife(key, signal);
+    const hop = createHop(key, signal);
     try {
-      const addresses = await addressesOf(url, settings.lookup, life.signal).catch((error) => {
+      const addresses = await addressesOf(url, settings.lookup, hop.signal).catch((error) => {
         signal?.throwIfAborted();
-        // A name that the system cannot look up has no address to be denied. The user's `fetch` looks it up again anyway.
+        // A name without an address has none to be denied. `fetchImpl` looks it up again anyway.
         if (settings.lookup) throw failure(url, error);
         return [];
       });
       const problem = policy.problemOfAddresses(url, addresses);
       if (problem) throw denied(key, url, problem);
     } finally {
-      life.end();
+      hop.end();
     }
     totals.requests += 1;
   }
@@ -93,14 +99,14 @@ export function createEngine(settings, Denied) {
    */
   async function follow(key, step, mode, signal) {
     for (let redirects = 0; ; redirects++) {
-      const { message, meter, life } = await sendOne(key, step, signal);
+      const { message, meter, hop } = await sendOne(key, step, signal);
       try {
         const next = nextStep(step, message, mode, redirects);
-        if (!next) return responseOf(message, { ...step, isRedirected: redirects > 0, meter, life });
-        life.end();
+        if (!next) return responseOf(message, { ...step, isRedirected: redirects > 0, meter, hop });
+        hop.end();
         step = next;
       } catch (error) {
-        life.end(error);
+        hop.end(error);
         throw error;
       }
     }
@@ -120,20 +126,20 @@ export function createEngine(settings, Denied) {
     const headers = headersToSend(step);
     const head = headBytes(step, headers);
     meter.reserve(head + (lengthOf(step.body) ?? 0));
-    const life = createLife(key, signal);
+    const hop = createHop(key, signal);
     try {
-      const addresses = await addressesOf(url, settings.lookup, life.signal);
+      const addresses = await addressesOf(url, settings.lookup, hop.signal);
       const problem = policy.problemOfAddresses(url, addresses);
       if (problem) throw denied(key, url, problem);
       totals.requests += 1;
-      const socket = await connect(url, addresses, life.signal);
+      const socket = await connect(url, addresses, hop.signal);
       meter.sent(head);
-      const message = await exchange(socket, step, headers, meter, life);
+      const message = await exchange(socket, step, headers, meter, hop);
       meter.received(headBytesOf(message));
-      return { message, meter, life };
+      return { message, meter, hop };
     } catch (error) {
-      const reason = life.signal.aborted ? life.signal.reason : failure(url, error);
-      life.end(reason);
+      const reason = hop.signal.aborted ? hop.signal.reason : failure(url, error);
+      hop.end(reason);
       meter.sentAll();
       throw reason;
     }
@@ -166,14 +172,18 @@ export function createEngine(settings, Denied) {
 /** @returns {Record<EgressDenyReason, number>} */
 const noDenials = () => ({ 'not-allowed': 0, 'requests-budget': 0, 'bytes-budget': 0 });
 
-/** A reason in the words of the TypeScript package. @param {import('../../index.js').EgressDenialReason} reason @returns {EgressDenyReason} */
+/**
+ * The reason as the TypeScript package names it.
+ * @param {import('../../index.js').EgressDenialReason} reason
+ * @returns {EgressDenyReason}
+ */
 const coarse = (reason) =>
   reason === 'requests-budget' || reason === 'bytes-budget' ? reason : 'not-allowed';
 
 /** @typedef {ReturnType<typeof createEngine>} Engine */
 
 /**
- * What a callback throws, or rejects with, is its own affair.
+ * Calls a callback of the user's. What it throws, or rejects with, is ignored.
  * @template T
  * @param {((what: T) => unknown) | undefined} callback @param {T} what
  */
@@ -183,13 +193,17 @@ async function tell(callback, what) {
   } catch {}
 }
 
-/** @param {URL} url @param {unknown} error */
+/**
+ * The error that `fetch` rejects with: one of ours as it is, any other wrapped.
+ * @param {URL} url
+ * @param {unknown} error
+ */
 function failure({ host }, error) {
   const isOurs = error instanceof Error && String(Reflect.get(error, 'code')).startsWith('ERR_RUNTIME_');
   return isOurs ? error : egressFailed(`${host}: ${error instanceof Error ? error.message : error}`, error);
 }
 
-/** A body brings its media type along, unless the caller said otherwise. @param {Step} step */
+/** Sets the media type of the body, unless the caller has set one. @param {Step} step */
 function setContentType({ headers, body }) {
   const type = body && 'blob' in body ? body.blob.type : '';
   if (type !== '' && !headers.has('content-type')) headers.set('content-type', type);

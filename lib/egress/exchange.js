@@ -2,19 +2,22 @@
 import { request as httpRequest } from 'node:http';
 import { chunksOf, lengthOf } from './body.js';
 import { egressFailed } from '../errors.js';
-import { unlessAborted } from './life.js';
+import { unlessAborted } from './hop.js';
 
 /** @typedef {import('node:http').IncomingMessage} IncomingMessage */
-/** @typedef {{ url: URL, method: string, headers: Headers, body: import('./body.js').Body | undefined }} Step */
+/**
+ * @typedef {{ url: URL, method: string, headers: Headers, body: import('./body.js').Body |
+ * undefined }} Step
+ */
 /** @typedef {import('./meter.js').Meter} Meter */
-/** @typedef {import('./life.js').Life} Life */
+/** @typedef {import('./hop.js').Hop} Hop */
 
-/** A connection on which nothing moves for this long is given up, be it that the answer is never read. */
+/** A connection without traffic for this long is closed, also if the answer is merely not read. */
 const IDLE_MS = 300_000;
-/** As in Node; more than this is not the head of an answer but an attack. */
-const MOST_HEAD_BYTES = 16 * 1024;
+/** Node's own limit; a longer head is taken for an attack. */
+const MAX_HEAD_BYTES = 16 * 1024;
 
-/** Headers that say how a message is sent, which is not the caller's to decide, and `host`, which is the URL's. */
+/** Headers that the guard sets itself: those that say how a message is sent, and `host`. */
 const ownHeaders = [
   'connection',
   'content-length',
@@ -30,7 +33,7 @@ const ownHeaders = [
 ];
 
 /**
- * The headers as they are sent.
+ * The headers that are sent: the caller's, without `ownHeaders`, and the guard's.
  * @param {Step} step
  * @returns {[name: string, value: string][]}
  */
@@ -39,7 +42,7 @@ export function headersToSend({ url, method, headers, body }) {
   for (const name of ownHeaders) sent.delete(name);
   if (!sent.has('accept')) sent.set('accept', '*/*');
   if (!sent.has('user-agent')) sent.set('user-agent', 'absolutejs-runtime');
-  // A part of an encoded answer could not be decoded.
+  // A range of an encoded answer could not be decoded.
   if (!sent.has('accept-encoding')) {
     sent.set('accept-encoding', sent.has('range') ? 'identity' : 'gzip, deflate, br');
   }
@@ -51,25 +54,26 @@ export function headersToSend({ url, method, headers, body }) {
   return list;
 }
 
-/** @param {Step} step @param {[string, string][]} headers */
+/** How many bytes the request's head is. @param {Step} step @param {[string, string][]} headers */
 export function headBytes({ url, method }, headers) {
   const line = method.length + url.pathname.length + url.search.length + ' HTTP/1.1\r\n\r\n'.length + 1;
   return headers.reduce((bytes, [name, value]) => bytes + name.length + value.length + 4, line);
 }
 
 /**
- * Sends a request and waits for the head of its answer. The body of the request may still be on its way then.
+ * Sends a request and resolves with the head of its answer. The request's body may still be being
+ * sent then.
  * @param {import('node:net').Socket} socket
  * @param {Step} step
  * @param {[string, string][]} headers
  * @param {Meter} meter
- * @param {Life} life
+ * @param {Hop} hop
  * @returns {Promise<IncomingMessage>}
  */
-export function exchange(socket, step, headers, meter, life) {
+export function exchange(socket, step, headers, meter, hop) {
   return new Promise((resolve, reject) => {
-    const { signal } = life;
-    socket.setTimeout(IDLE_MS, () => life.end(egressFailed(`nothing moved for ${IDLE_MS} ms`)));
+    const { signal } = hop;
+    socket.setTimeout(IDLE_MS, () => hop.end(egressFailed(`nothing moved for ${IDLE_MS} ms`)));
     const onAbort = () => {
       socket.destroy();
       reject(signal.reason);
@@ -84,17 +88,18 @@ export function exchange(socket, step, headers, meter, life) {
       headers: Object.fromEntries(headers),
       setHost: false,
       insecureHTTPParser: false,
-      maxHeaderSize: MOST_HEAD_BYTES,
+      maxHeaderSize: MAX_HEAD_BYTES,
     });
-    // Stays, as errors may follow the first.
+    // This listener stays: more errors may follow the first.
     request.on('error', reject);
     request.once('response', resolve);
-    request.once('upgrade', () => life.end(egressFailed('the server switched to another protocol')));
-    send(request, step.body, meter, signal).catch((error) => life.end(error));
+    request.once('upgrade', () => hop.end(egressFailed('the server switched to another protocol')));
+    send(request, step.body, meter, signal).catch((error) => hop.end(error));
   });
 }
 
 /**
+ * Writes the body, and ends the request.
  * @param {import('node:http').ClientRequest} request
  * @param {Step['body']} body
  * @param {Meter} meter
@@ -108,7 +113,8 @@ async function send(request, body, meter, signal) {
       if (done) break;
       meter.sent(value.byteLength);
       if (!request.write(value)) await unlessAborted(drained(request), signal);
-      // The server may answer, or go away, without reading all of it. The answer says which.
+      // The server answered, or closed the connection, without reading the whole body. The
+      // response event or the error event tells which.
       if (request.destroyed) return;
     }
     request.end();
@@ -118,7 +124,11 @@ async function send(request, body, meter, signal) {
   }
 }
 
-/** @param {import('node:http').ClientRequest} request @returns {Promise<void>} */
+/**
+ * Resolves once the request takes more, or is closed.
+ * @param {import('node:http').ClientRequest} request
+ * @returns {Promise<void>}
+ */
 function drained(request) {
   return new Promise((resolve) => {
     const done = () => {

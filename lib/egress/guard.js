@@ -1,6 +1,6 @@
 /**
- * The egress guard as its user sees it: a request is read here and handed on to `engine.js`, which is loaded with the
- * first one.
+ * The public egress guard. It reads a request and passes it on to `engine.js`, which is loaded
+ * with the first request.
  */
 import { createPart, EgressDeniedError, egressFailed, egressFailedFor, textOf } from '../errors.js';
 import { assertKey } from '../checks.js';
@@ -17,12 +17,15 @@ import { readEgressOptions } from './options.js';
  * @property {GivenBody | undefined} body
  * @property {'follow' | 'manual' | 'error'} redirect
  * @property {AbortSignal | undefined} signal
- * @property {{ input: unknown, init: RequestInit | undefined } | undefined} given for a `fetch` of the user's
+ * @property {{ input: unknown, init: RequestInit | undefined } | undefined} given what the caller
+ * passed, for the user's `fetchImpl`; undefined without one
  */
 /**
- * A body as the caller gave it: `whole` has a length and can be sent again; a `stream` neither, unless its end turns out
- * to be near (`mayBeShort`, the body of a Request, which is a stream even when it was made from a string).
- * @typedef {{ whole: () => Promise<Blob> } | { stream: ReadableStream, mayBeShort: boolean }} GivenBody
+ * A body as the caller gave it. `whole` has a length and can be sent again; a `stream` has
+ * neither, unless it proves to be short (`mayBeShort`: the body of a Request is a stream even when
+ * it was made from a string).
+ * @typedef {{ whole: () => Promise<Blob> } | { stream: ReadableStream, mayBeShort: boolean }}
+ * GivenBody
  */
 
 const refusedMethods = ['CONNECT', 'TRACE', 'TRACK'];
@@ -39,14 +42,15 @@ export function createEgressGuard(options = {}) {
   const part = createPart(() => import('#egress-engine'));
   async function load(/** @type {string} */ key) {
     const { createEngine } = await part(key);
-    // Calls that load it at once share it.
+    // Concurrent first calls share one engine.
     return (engine ??= createEngine(settings, EgressDeniedError));
   }
 
   /** @type {EgressGuard['fetch']} */
   async function guardedFetch(key, input, init) {
     assertKey(key);
-    // Before anything is awaited: what the caller changes from here on has no effect.
+    // The request is read before the first await: what the caller changes afterwards has no
+    // effect.
     try {
       const given = settings.fetchImpl && { input, init: init && { ...init } };
       const request = { ...readRequest(input, given ? given.init : init), given };
@@ -78,7 +82,7 @@ export function createEgressGuard(options = {}) {
 }
 
 /**
- * What a caller asks for, read once: whatever gives another answer when asked again is asked only here.
+ * Reads the caller's request, each property once: a getter may give another value the next time.
  * @param {unknown} input
  * @param {RequestInit | undefined} init
  * @returns {Omit<EgressRequest, 'given'>}
@@ -139,7 +143,7 @@ function bodyOfRequest(request) {
   return stream ? { stream, mayBeShort: true } : undefined;
 }
 
-/** Copies what could still change. @param {any} body @returns {GivenBody} */
+/** Copies a body that the caller could still change. @param {any} body @returns {GivenBody} */
 function readBody(body) {
   if (body instanceof ReadableStream) {
     if (body.locked) throw egressFailed('the stream given as body is already being read');
@@ -154,7 +158,7 @@ function readBody(body) {
   return { stream: streamOf(body), mayBeShort: false };
 }
 
-/** @param {any} body @returns {Blob | undefined} undefined if it gives its parts one by one */
+/** @param {any} body @returns {Blob | undefined} undefined for an async iterable */
 function blobOf(body) {
   if (body instanceof Blob) return body;
   if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) {

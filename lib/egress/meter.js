@@ -1,23 +1,27 @@
-/** The account of one request: what it sends and receives, against the budget of its tenant. */
+/** The bytes that one request sends and receives, counted against its tenant's budget. */
 
 /** @typedef {import('./budget.js').Overrun} Overrun */
 
 /**
  * @typedef {object} Meter
- * @property {(bytes: number) => void} reserve before anything is sent: what is sure to be sent
- * @property {(bytes: number) => void} sent of the reserved bytes first
- * @property {() => void} sentAll no more will be sent: what is left of the reservation is given back
- * @property {(bytes: number) => void} expect what the answer says will come
- * @property {(bytes: number) => void} received
+ * @property {(bytes: number) => void} reserve called before anything is sent, with the known
+ * length
+ * @property {(bytes: number) => void} sent counts bytes sent, the reserved ones first
+ * @property {() => void} sentAll ends sending: returns what is left of the reservation
+ * @property {(bytes: number) => void} expect refuses an answer whose stated length exceeds the
+ * budget
+ * @property {(bytes: number) => void} received counts bytes received
  */
 
 const nothing = () => {};
 
 /**
- * @param {import('./budget.js').Budgets | undefined} budgets without one, only what is received is counted
+ * @param {import('./budget.js').Budgets | undefined} budgets undefined: only received bytes are
+ * counted
  * @param {string} key
- * @param {(overrun: Overrun) => Error} refusal what all but `sentAll` throw beyond the budget
- * @param {(bytes: number) => void} counted told of all that is received
+ * @param {(overrun: Overrun) => Error} refusal makes the error that all but `sentAll` throw beyond
+ * the budget
+ * @param {(bytes: number) => void} counted called with all bytes received
  * @returns {Meter}
  */
 export function createMeter(budgets, key, refusal, counted) {

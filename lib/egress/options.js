@@ -1,4 +1,7 @@
-/** EgressGuardOptions: read once, checked, completed with the defaults; and addresses as text, which the lists consist of. */
+/**
+ * EgressGuardOptions: read once, checked, completed with the defaults. Also the parser of
+ * addresses and ranges, which the lists consist of.
+ */
 import { createRequire } from 'node:module';
 import { invalidOption, partNotLoaded } from '../errors.js';
 import {
@@ -19,9 +22,12 @@ import {
  * @typedef {{ names: Set<string>, suffixes: string[], ranges: Range[] }} Hosts
  */
 
-/** What a guard has been told in words of its own: see `isCoarse`. @type {(keyof EgressGuardOptions)[]} */
+/** Options that only this guard has: see `isCoarse`. @type {(keyof EgressGuardOptions)[]} */
 const OWN = ['deny', 'only', 'budget', 'onDenied'];
-/** What the guard of the TypeScript package takes. @type {(keyof EgressGuardOptions)[]} */
+/**
+ * Options of the TypeScript package's guard: see `isCoarse`.
+ * @type {(keyof EgressGuardOptions)[]}
+ */
 const OTHERS = ['budgets', 'onDeny', 'fetchImpl', 'now', 'tracerProvider'];
 /** @type {(keyof EgressGuardOptions)[]} */
 const OPTIONS = ['allow', 'deny', 'only', 'budget', 'lookup', 'onDenied', ...OTHERS];
@@ -58,8 +64,8 @@ export function readEgressOptions(given) {
 /** @typedef {ReturnType<typeof readEgressOptions>} EgressSettings */
 
 /**
- * Whether its refusals are told in the fewer words of the TypeScript package: when nothing was said in the guard's own, and
- * something in those.
+ * Whether refusals have the TypeScript package's three reasons (`EgressDenyReason`) instead of
+ * this guard's: if only options of that package were given.
  * @param {EgressGuardOptions} options
  */
 function isCoarse(options) {
@@ -69,10 +75,13 @@ function isCoarse(options) {
   );
 }
 
-/** A clock that says nothing must not open a budget. @param {(() => number) | undefined} now */
+/**
+ * Refuses a clock that returns no usable number: compared with NaN, no budget would hold.
+ * @param {(() => number) | undefined} now
+ */
 function timeOf(now) {
   const time = now?.();
-  // Beyond these, a window later is the same number.
+  // Beyond these, adding a window may give the same number.
   if (Math.abs(time ?? NaN) <= Number.MAX_SAFE_INTEGER) return /** @type {number} */ (time);
   throw invalidOption(`now must return a number, got ${shown(time)}`);
 }
@@ -126,13 +135,13 @@ function nameOf(entry) {
   return isName ? name : undefined;
 }
 
-/** Every request is compared with all of them. */
-const MOST_ENTRIES = 100_000;
+/** Bounds the time of a request: its host is compared with every entry. */
+const MAX_ENTRIES = 100_000;
 
 /** @param {string} path @param {unknown} list @returns {string[]} */
 function entriesOf(path, list) {
   if (list === undefined) return [];
-  const entries = copyOf(list, MOST_ENTRIES);
+  const entries = copyOf(list, MAX_ENTRIES);
   if (entries?.every((entry) => typeof entry === 'string')) return entries;
   throw invalidOption(`${path} must be an array of strings, got ${shown(list)}`);
 }
@@ -152,7 +161,11 @@ function budgetOf(budget) {
   };
 }
 
-/** The same by the names that the TypeScript package has for it. @param {import('../../index.js').EgressBudgets} budgets @returns {Budget} */
+/**
+ * `budgetOf` for the option names of the TypeScript package.
+ * @param {import('../../index.js').EgressBudgets} budgets
+ * @returns {Budget}
+ */
 function budgetsOf(budgets) {
   const { windowMs, requests, bytes } = fieldsOf('budgets', budgets, ['windowMs', 'requests', 'bytes']);
   return {
@@ -170,12 +183,15 @@ function windowAt(path, value) {
 }
 
 /** @typedef {import('ipaddr.js').IPv4 | import('ipaddr.js').IPv6} Address */
-/** An address and how many of its leading bits count. @typedef {[base: Address, bits: number]} Range */
+/**
+ * An address and the number of its leading bits that count.
+ * @typedef {[base: Address, bits: number]} Range
+ */
 
 /** @type {typeof import('ipaddr.js') | undefined} */
 let library;
 
-/** Loads at the first use, so that importing the package stays fast. */
+/** The library `ipaddr.js`, loaded at the first use, so that importing the package stays fast. */
 export function ipaddr() {
   try {
     return (library ??= /** @type {typeof import('ipaddr.js')} */ (
@@ -187,9 +203,10 @@ export function ipaddr() {
 }
 
 /**
- * The address that a text is. IPv4 only as four plain decimals, since other spellings (`127.1`, `0x7f000001`) mean
- * different things to different readers: URLs have none left once parsed. An IPv4-mapped IPv6 address is the IPv4
- * address, because that is where the kernel connects to.
+ * Parses an address; undefined for any other text. IPv4 is accepted as four plain decimals only:
+ * parsers read other spellings (`127.1`, `0x7f000001`) differently, and a parsed URL has none
+ * left. An IPv4-mapped IPv6 address becomes the IPv4 address, which is what the kernel connects
+ * to.
  * @param {string} text
  * @returns {Address | undefined}
  */
@@ -198,7 +215,7 @@ export function parseAddress(text) {
     const { IPv4 } = ipaddr();
     return IPv4.isValidFourPartDecimal(text) ? IPv4.parse(text) : undefined;
   }
-  const plain = text.replace(/%[\w.-]+$/, ''); // a zone only says through which interface
+  const plain = text.replace(/%[\w.-]+$/, ''); // a zone names an interface only
   // The URL parser is stricter than the library, which reads `::1.2.3.4` as a mapped address.
   const url = `http://[${plain}]/`;
   if (!/^[\da-f:.]+$/i.test(plain) || !URL.canParse(url)) return undefined;
@@ -207,7 +224,7 @@ export function parseAddress(text) {
 }
 
 /**
- * The range that a text is: `10.0.0.0/8`, `fd00::/8`, or a single address.
+ * Parses a range (`10.0.0.0/8`, `fd00::/8`) or a single address; undefined if the text is neither.
  * @param {string} text
  * @returns {Range | undefined}
  */
@@ -225,7 +242,7 @@ export function parseRange(text) {
 }
 
 /**
- * Whether nothing is set beyond the bits that count: `10.1.0.0/8` is rather a slip than a range.
+ * Whether all bits beyond the prefix are zero: `10.1.0.0/8` is more likely a slip than a range.
  * @param {Address} base @param {number} bits
  */
 function startsRange(base, bits) {

@@ -1,12 +1,15 @@
-/** What may be reached. Everything here is decided from the URL and the addresses alone; nothing is sent. */
+/** What may be reached: decided from the URL and the addresses alone, without sending anything. */
 import { ipaddr, parseAddress, parseRange } from './options.js';
 
 /** @typedef {import('./options.js').Address} Address */
 /** @typedef {import('./options.js').Range} Range */
 /** @typedef {import('./options.js').EgressSettings} EgressSettings */
-/** @typedef {{ reason: import('../../index.js').EgressDenialReason, why: string, address?: string }} Problem */
+/**
+ * @typedef {{ reason: import('../../index.js').EgressDenialReason, why: string, address?: string
+ * }} Problem
+ */
 
-/** Names under which clouds serve a machine's credentials to whoever asks from that machine. */
+/** Host names of cloud metadata services, which give any client on a machine its credentials. */
 const metadataNames = new Set([
   'metadata',
   'metadata.google.internal',
@@ -20,8 +23,9 @@ const metadataNames = new Set([
 ]);
 
 /**
- * The addresses of such services. Ranges that someone allows for another purpose contain some of them, and one
- * (Azure's) is in the middle of the public Internet: only an entry for that one address in `allow` admits them.
+ * The addresses of cloud metadata services. Ranges that are allowed for another purpose contain
+ * some of them, and Azure's is a public address: only an entry for that one address in `allow`
+ * admits it.
  */
 const metadataAddresses = [
   '169.254.169.254', // most clouds
@@ -39,7 +43,9 @@ const metadataAddresses = [
   'fe80::a9fe:a9fe', // OpenStack
 ];
 
-/** Ports of other protocols, which the Fetch standard keeps HTTP clients away from: mail, IRC, X11 and the like. */
+/**
+ * Ports of other protocols (mail, IRC, X11, …) that the Fetch standard blocks for HTTP clients.
+ */
 const refusedPorts = new Set(
   (
     '1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 123 ' +
@@ -48,12 +54,12 @@ const refusedPorts = new Set(
   ).split(' '),
 );
 
-/** Names that stand for addresses of a private network, or of this machine, wherever they can be looked up. */
+/** Names that, by convention, resolve to a private network or to this machine. */
 const PRIVATE_NAME = /(^|\.)(localhost|internal)$/;
 
 /** @param {EgressSettings} settings */
 export function createPolicy({ allow, deny, only, decide, fetchImpl }) {
-  // A `fetch` of the user's looks names up once more: what they stand for here is not all that counts.
+  // `fetchImpl` resolves names again, maybe to other addresses: private names are refused by name.
   const trustsNames = fetchImpl === undefined || allow.length > 0;
   const metadata = metadataAddresses.map(rangeOf);
   const globalUnicast = rangeOf('2000::/3');
@@ -83,7 +89,10 @@ export function createPolicy({ allow, deny, only, decide, fetchImpl }) {
     return kindUnlessPublic(address);
   }
 
-  /** Nobody means these by a name, whatever a function says of it. @param {Address} address */
+  /**
+   * Whether a name resolves to a metadata service: refused even if the function `allow` admits it.
+   * @param {Address} address
+   */
   function metadataIn(address) {
     const isOne = [address, ...embeddedIn(address)].some((part) => isWithin(part, metadata));
     return isOne ? 'a cloud metadata service' : undefined;
@@ -93,10 +102,10 @@ export function createPolicy({ allow, deny, only, decide, fetchImpl }) {
   function kindUnlessPublic(address) {
     const kind = /** @type {string} */ (address.range());
     if (kind !== 'unicast') {
-      // Where there is only IPv6, this is how every public IPv4 address looks: what is embedded decides.
+      // On an IPv6-only network every public IPv4 address has this prefix: `embeddedIn` decides.
       return isWithin(address, [nat64]) ? undefined : nameOfKind(kind);
     }
-    // The rest of the space is not assigned to anybody, and the library takes it for unicast.
+    // IPv6 beyond 2000::/3 is unassigned, although the library says unicast.
     const isAssigned = address.kind() === 'ipv4' || isWithin(address, [globalUnicast]);
     return isAssigned ? undefined : 'unassigned';
   }
@@ -125,8 +134,9 @@ export function createPolicy({ allow, deny, only, decide, fetchImpl }) {
     },
 
     /**
-     * Why a name that resolves to these addresses may not be reached. One that is denied is enough: a name that
-     * stands for both kinds has no honest use. Where a function decides, it has admitted the name, or the address itself.
+     * Why a name that resolves to these addresses may not be reached. One that is denied is
+     * enough: a name that stands for both kinds has no honest use. Where a function decides, it
+     * has admitted the name, or the address itself.
      * @param {URL} url
      * @param {Address[]} addresses
      * @returns {Problem | undefined}
@@ -157,7 +167,7 @@ export function createPolicy({ allow, deny, only, decide, fetchImpl }) {
 
   /** @param {string} name */
   function whyNotNamed(name) {
-    // A last label of digits would be an address to some resolvers; the URL parser leaves none, so this one is odd.
+    // Some resolvers read a name that ends in digits as an address. The URL parser leaves none.
     if (name.split('.').includes('') || /(^|\.)(\d+|0x[\da-f]*)$/i.test(name)) return 'it is not a host name';
     if (metadataNames.has(name)) return 'it is the name of a cloud metadata service';
     if (!trustsNames && PRIVATE_NAME.test(name)) return 'it is a name of this machine or a private network';
@@ -169,7 +179,11 @@ export function createPolicy({ allow, deny, only, decide, fetchImpl }) {
 
 /** @typedef {ReturnType<typeof createPolicy>} Policy */
 
-/** A promise is no answer: it would be as good as true. @param {unknown} answer of a function given as `allow` @returns {Problem | undefined} */
+/**
+ * A promise is refused: being truthy, it would admit everything.
+ * @param {unknown} answer of a function given as `allow`
+ * @returns {Problem | undefined}
+ */
 function problemOfDecision(answer) {
   const isPromise = typeof (/** @type {any} */ (answer)?.then) === 'function';
   if (answer && !isPromise) return undefined;
@@ -181,7 +195,7 @@ function problemOfDecision(answer) {
 }
 
 /**
- * The host of a URL without what writes the same host differently: brackets and the trailing dot.
+ * The host of a URL, without brackets and the trailing dot.
  * @param {URL} url
  */
 export function hostOf({ hostname }) {
@@ -199,7 +213,8 @@ function isWithin(address, ranges) {
 }
 
 /**
- * The IPv4 addresses at which a packet to this IPv6 address may come out. (Mapped ones are IPv4 since `parseAddress`.)
+ * The IPv4 addresses to which a packet for this IPv6 address may be delivered. (`parseAddress` has
+ * turned mapped addresses into IPv4.)
  * @param {Address} address
  * @returns {Address[]}
  */
@@ -227,7 +242,7 @@ function denied(address, why) {
   return { reason: 'address', why, address: address.toString() };
 }
 
-/** `carrierGradeNat` in words. @param {string} kind */
+/** The library's name of a range, such as `carrierGradeNat`, in words. @param {string} kind */
 function nameOfKind(kind) {
   return `in a range that is not public (${kind.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)})`;
 }

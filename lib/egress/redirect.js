@@ -1,4 +1,4 @@
-/** Where a redirect leads, and what of the request goes there, as the Fetch standard says. */
+/** The request that follows a redirect, by the rules of the Fetch standard. */
 import { egressFailed } from '../errors.js';
 
 /** @typedef {import('./exchange.js').Step} Step */
@@ -7,11 +7,12 @@ const redirectStatuses = [301, 302, 303, 307, 308];
 const headersOfBody = ['content-encoding', 'content-language', 'content-location', 'content-type'];
 const headersOfOrigin = ['authorization', 'cookie', 'proxy-authorization'];
 
-/** As many as the Fetch standard lets a request follow. */
-const MOST_REDIRECTS = 20;
+/** The limit of the Fetch standard. */
+const MAX_REDIRECTS = 20;
 
 /**
- * The request that follows a redirect; undefined if the answer is none, or is wanted as it is. Throws if none may follow.
+ * The request that follows a redirect; undefined if the answer is no redirect, or `mode` is
+ * `manual`. Throws if the redirect may not be followed.
  * @param {Step} step
  * @param {import('node:http').IncomingMessage} message
  * @param {import('./guard.js').EgressRequest['redirect']} mode
@@ -22,14 +23,18 @@ export function nextStep(step, message, mode, redirects) {
   const next = mode === 'manual' ? undefined : redirected(step, message);
   if (next === undefined) return undefined;
   if (mode === 'error') throw egressFailed(`redirected to ${next.url.origin}`);
-  if (redirects === MOST_REDIRECTS) throw egressFailed(`redirected more than ${MOST_REDIRECTS} times`);
+  if (redirects === MAX_REDIRECTS) throw egressFailed(`redirected more than ${MAX_REDIRECTS} times`);
   return next;
 }
 
-/** @param {Step} step @param {import('node:http').IncomingMessage} message @returns {Step | undefined} */
+/**
+ * @param {Step} step
+ * @param {import('node:http').IncomingMessage} message
+ * @returns {Step | undefined}
+ */
 function redirected(step, { statusCode = 0, headers }) {
   if (!redirectStatuses.includes(statusCode) || headers.location === undefined) return undefined;
-  // Headers are read as Latin-1, and servers write UTF-8.
+  // Node reads headers as Latin-1, and servers write UTF-8.
   const location = Buffer.from(headers.location, 'latin1').toString();
   const url = URL.canParse(location, step.url.href) ? new URL(location, step.url.href) : undefined;
   if (!url) throw egressFailed(`redirected to ${JSON.stringify(location.slice(0, 200))}, which is not a URL`);

@@ -1,31 +1,31 @@
-/** From an answer on the wire to a Response, as the global fetch gives it. */
+/** Makes a Response, as the global fetch does, of a received message. */
 import { Readable, pipeline } from 'node:stream';
 import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
 import { egressFailed, isDenial } from '../errors.js';
 
 /** @typedef {import('node:http').IncomingMessage} IncomingMessage */
 /** @typedef {AsyncIterable<Uint8Array>} Chunks */
-/** @typedef {import('./life.js').Life} Life */
+/** @typedef {import('./hop.js').Hop} Hop */
 /** @typedef {import('./meter.js').Meter} Meter */
 
 const statusesWithoutBody = [204, 205, 304];
-/** No server encodes a body more often than this. */
-const MOST_CODINGS = 5;
-/** What decoders take in ahead of the reader. */
+/** No server applies more content codings to a body than this. */
+const MAX_CODINGS = 5;
+/** How much a decoder buffers ahead of the reader. */
 const READ_AHEAD_BYTES = 64 * 1024;
 
 /**
  * @param {IncomingMessage} message
- * @param {{ url: URL, method: string, isRedirected: boolean, meter: Meter, life: Life }} about
+ * @param {{ url: URL, method: string, isRedirected: boolean, meter: Meter, hop: Hop }} about
  */
-export function responseOf(message, { url, method, isRedirected, meter, life }) {
+export function responseOf(message, { url, method, isRedirected, meter, hop }) {
   const status = message.statusCode ?? 0;
   if (status < 200 || status > 599) throw egressFailed(`the server answered with the status ${status}`);
   const headers = headersOf(message);
   const hasBody = method !== 'HEAD' && !statusesWithoutBody.includes(status);
   if (hasBody) meter.expect(Number(headers.get('content-length') ?? 0));
-  else life.end();
-  const body = hasBody ? streamOf(decoded(received(message, meter), codingsOf(headers)), life) : null;
+  else hop.end();
+  const body = hasBody ? streamOf(decoded(received(message, meter), codingsOf(headers)), hop) : null;
   const href = url.href.replace(/#.*$/, '');
   return describe(
     new Response(body, { status, statusText: message.statusMessage, headers }),
@@ -41,14 +41,14 @@ export function headersOf({ rawHeaders }) {
   return headers;
 }
 
-/** @param {IncomingMessage} message */
+/** How many bytes the head of the answer was. @param {IncomingMessage} message */
 export function headBytesOf({ rawHeaders, statusMessage = '' }) {
   const line = 'HTTP/1.1 200 \r\n\r\n'.length + statusMessage.length;
   return rawHeaders.reduce((bytes, text) => bytes + text.length + 2, line);
 }
 
 /**
- * A Response that was not made by the global fetch cannot know these, and neither can its copies.
+ * Sets the properties that only the global fetch can set otherwise, also on the Response's clones.
  * @param {Response} response @param {string} url @param {boolean} redirected @returns {Response}
  */
 export function describe(response, url, redirected) {
@@ -63,7 +63,11 @@ export function describe(response, url, redirected) {
   });
 }
 
-/** What comes, counted as it comes. @param {IncomingMessage} message @param {Meter} meter */
+/**
+ * The chunks of the body, counted as they arrive.
+ * @param {IncomingMessage} message
+ * @param {Meter} meter
+ */
 async function* received(message, meter) {
   for await (const chunk of message) {
     meter.received(chunk.byteLength);
@@ -72,15 +76,15 @@ async function* received(message, meter) {
 }
 
 /**
- * Nothing is read that nobody asks for.
- * @param {Chunks} chunks @param {Life} life
+ * A stream of the chunks, which are read only as the consumer pulls.
+ * @param {Chunks} chunks @param {Hop} hop
  */
 function streamOf(chunks, { signal, end }) {
   const iterator = chunks[Symbol.asyncIterator]();
   return new ReadableStream({
     type: 'bytes',
     start(controller) {
-      // An error of a stream that is already closed is none.
+      // `error` has no effect on a stream that is closed.
       const onEnd = () => controller.error(signal.reason);
       if (signal.aborted) onEnd();
       else signal.addEventListener('abort', onEnd, { once: true });
@@ -88,7 +92,7 @@ function streamOf(chunks, { signal, end }) {
     async pull(controller) {
       try {
         const { done, value } = await iterator.next();
-        // A copy: the stream hands the memory on, and Node's is shared between chunks.
+        // A copy: a byte stream transfers the memory, and Node's chunks share theirs.
         if (!done) return controller.enqueue(new Uint8Array(value));
         controller.close();
         controller.byobRequest?.respond(0);
@@ -101,7 +105,7 @@ function streamOf(chunks, { signal, end }) {
   });
 }
 
-/** @param {unknown} error */
+/** The error that reading a broken body rejects with. @param {unknown} error */
 function bodyFailure(error) {
   if (isDenial(error)) return error;
   return egressFailed(
@@ -127,21 +131,24 @@ const decoders = {
   },
 };
 
-/** As lenient as browsers are with bodies that lack their last bytes. */
+/** Accepts bodies that lack their last bytes, as browsers do. */
 const untilItsEnd = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH };
 
 /**
- * The body without its content codings, or as it is if one of them is unknown. A small body can stand for an endless
- * one: it is decoded as it is read, never ahead.
+ * The decoded body, or the body as it is if one of its codings is unknown. A small body may decode
+ * to an endless one: it is decoded as it is read, never ahead.
  * @param {Chunks} chunks @param {string[]} codings @returns {Chunks}
  */
 function decoded(chunks, codings) {
   const known = codings.map((coding) => (Object.hasOwn(decoders, coding) ? decoders[coding] : undefined));
-  if (known.length > MOST_CODINGS || known.includes(undefined)) return chunks;
+  if (known.length > MAX_CODINGS || known.includes(undefined)) return chunks;
   return known.reduceRight((encoded, decoder) => (decoder ? decoder(encoded) : encoded), chunks);
 }
 
-/** `deflate` is written with a header by some servers and without by others. @param {Chunks} chunks */
+/**
+ * Decodes `deflate`, which some servers send with a zlib header and others without.
+ * @param {Chunks} chunks
+ */
 async function* inflated(chunks) {
   const iterator = chunks[Symbol.asyncIterator]();
   const { done, value: first } = await iterator.next();
@@ -160,6 +167,6 @@ async function* inflated(chunks) {
  */
 function through(chunks, decoder) {
   const source = Readable.from(chunks, { objectMode: false, highWaterMark: READ_AHEAD_BYTES });
-  // Whoever iterates is told of errors.
+  // The callback is empty: the iterator throws the errors.
   return pipeline(source, decoder, () => {});
 }

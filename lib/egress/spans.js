@@ -1,4 +1,4 @@
-/** A span for each request that goes through the guard. Whatever a tracer does breaks nothing. */
+/** A span for each request that goes through the guard. A tracer that throws breaks nothing. */
 import { isDenial } from '../errors.js';
 import { guarded } from '../observe/tracing.js';
 
@@ -7,7 +7,10 @@ const ERROR = 2;
 
 /** @typedef {<T>(key: string, url: URL, call: () => Promise<T>) => Promise<T>} Traced */
 
-/** @param {any} tracerProvider shaped like OpenTelemetry's API, if there is one @returns {Traced} */
+/**
+ * @param {any} tracerProvider shaped like OpenTelemetry's API, if there is one
+ * @returns {Traced}
+ */
 export function createTraced(tracerProvider) {
   if (tracerProvider === undefined) return (_key, _url, call) => call();
   const tracer = guarded(() => tracerProvider.getTracer('@absolutejs/runtime'));

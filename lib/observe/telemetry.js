@@ -1,5 +1,6 @@
-/** What users can see of the pool: counters, and the state of each key at a moment. */
-import { Batch, EXIT_REASONS } from '../bridge/batch.js';
+/** `metrics`, `inspect` and `list`: counters, and the present status of each key. */
+import { Batch } from '../bridge/batch.js';
+import { BOARD_FAILURES, EXIT_REASONS, readStatus } from '../bridge/records.js';
 import { failureText } from '../errors.js';
 import { native } from '../bridge/native.js';
 import { isPid } from '../tenant/processes.js';
@@ -10,10 +11,9 @@ import { isPid } from '../tenant/processes.js';
 /** @typedef {import('../../index.js').TenantStatus} TenantStatus */
 /** @typedef {ReturnType<typeof createCounts>} Counts */
 
-/** Where the number of failed starts stands: see `crates/driver/src/board.rs`. */
-const FAILURES = 5;
-
-/** Counted as events are delivered, so that they agree with them. They outlive `dispose`. */
+/**
+ * Counters that are updated as events are delivered, so that both agree. They outlive `dispose`.
+ */
 export function createCounts() {
   const totalExits = /** @type {Record<ExitReason, number>} */ ({});
   for (const reason of EXIT_REASONS) totalExits[reason] = 0;
@@ -43,9 +43,9 @@ export function metricsOf(stats, { counts, board }) {
     ...stats,
     totalSpawns: counts.totalSpawns,
     totalExits: { ...counts.totalExits },
-    totalBackoffEntries: /** @type {number} */ (board[FAILURES]),
+    totalBackoffEntries: /** @type {number} */ (board[BOARD_FAILURES]),
     lastSpawnMs: counts.lastSpawnMs,
-    // Whole milliseconds, the one that has begun included.
+    // Rounded up to whole milliseconds.
     uptimeMs: Math.ceil((counts.closedAt ?? performance.now()) - counts.openedAt),
     checkpoints: { ...counts.checkpoints },
   };
@@ -54,71 +54,74 @@ export function metricsOf(stats, { counts, board }) {
 /**
  * @param {{ numbers: Float64Array, texts: string[] }} statuses
  * @param {Core} core
- * @param {Iterable<string>} asked keys that may have nothing but a snapshot
  * @returns {TenantStatus[]}
  */
-export function statusesOf({ numbers, texts }, { runs, images }, asked) {
+export function statusesOf({ numbers, texts }, { runs }) {
   const batch = new Batch(numbers);
   batch.begin(texts);
-  /** @type {Map<string, TenantStatus>} */
-  const byKey = new Map();
-  for (const status of batch.statuses()) {
-    byKey.set(status.key, statusOf(status, runs.get(status.run)));
+  /** @type {TenantStatus[]} */
+  const statuses = [];
+  while (batch.hasNumbers) {
+    const status = readStatus(batch);
+    statuses.push(statusOf(status, status.run === null ? undefined : runs.get(status.run)));
   }
-  for (const key of asked) {
-    if (!images.has(key)) continue;
-    const known = byKey.get(key);
-    if (known === undefined) byKey.set(key, statusOf({ key, ...NOTHING_BUT_A_SNAPSHOT }));
-    else if (known.state === 'stopped' && known.attempt === 0) known.state = 'checkpointed';
-  }
-  // Those with nothing but a snapshot have come last.
-  return [...byKey.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
+  return statuses.sort((one, other) => (one.key < other.key ? -1 : 1));
 }
 
-const NOTHING_BUT_A_SNAPSHOT = {
-  state: /** @type {import('../../index.js').TenantState} */ ('checkpointed'),
-  ...{ attempt: 0, retryAt: null, last: undefined, isOfLastExit: false },
-  ...{ starts: 0, crashes: 0, lastExit: null, cpuMs: null, rssBytes: null },
-};
+/**
+ * What Rust knows of a key; of snapshots it does not.
+ * @typedef {Omit<import('../bridge/records.js').Status, 'phase' | 'run'> & { phase: TenantStatus['state'] }} Known
+ */
 
 /**
- * @param {Omit<ReturnType<Batch['status']>, 'run'>} known
- * @param {Run} [run] the process, if there is one
+ * @param {Known} known
+ * @param {Run | undefined} run the process, if there is one
  * @returns {TenantStatus}
  */
-function statusOf({ last, isOfLastExit, ...known }, run) {
-  const { key, state, attempt, retryAt, starts, crashes, lastExit, cpuMs, rssBytes } = known;
+function statusOf({ key, phase, failures, usage, history }, run) {
   const started = run === undefined || run.pid === 0 ? undefined : run;
   /** @type {TenantStatus} */
   const status = {
     key,
-    state,
+    state: phase,
     pid: started?.pid ?? null,
     port: started?.port ?? null,
     startedAt: started?.startedAt ?? null,
     lastTouchedAt: started?.live?.lastTouchedAt ?? null,
-    attempt,
-    retryAt,
-    lastError: last === undefined ? null : failureText(key, last),
-    starts,
-    crashes,
-    lastExit,
-    cpuMs,
-    rssBytes,
+    attempt: failures?.count ?? 0,
+    retryAt: failures?.retryAt ?? null,
+    lastError: failures && lastErrorOf(key, failures, history),
+    starts: history.starts,
+    crashes: history.crashes,
+    lastExit: history.lastExit && lastExitOf(history.lastExit),
+    cpuMs: usage?.cpuMs ?? null,
+    rssBytes: usage?.rssBytes ?? null,
   };
-  if (isOfLastExit && lastExit !== null && status.lastError !== null && !isThrown(last)) {
-    status.lastError = [status.lastError, ...lastExit.lines].join('\n');
-  }
   if (started?.host !== undefined) status.host = started.host;
   if (started?.resourceId !== undefined) status.resourceId = started.resourceId;
   return status;
 }
 
-/** What a function of the user's threw is told as it is. @param {import('../errors.js').Failure | undefined} failure */
-const isThrown = (failure) => failure?.kind.endsWith('Threw') === true;
+/**
+ * In words, with the last lines of a process whose end it was.
+ * @param {string} key
+ * @param {import('../bridge/records.js').FailureStatus} failures
+ * @param {import('../bridge/records.js').History} history
+ */
+function lastErrorOf(key, { last, isOfLastExit }, { lastExit }) {
+  const text = failureText(key, last);
+  // Output lines are not added to what a user's function threw.
+  if (!isOfLastExit || !lastExit?.output || last.kind === 'thrown') return text;
+  return `${text}\n${lastExit.output}`;
+}
+
+/** @param {import('../bridge/records.js').LastExit} lastExit @returns {NonNullable<TenantStatus['lastExit']>} */
+function lastExitOf({ exitCode, signal, reason, at, output }) {
+  return { exitCode, signal, reason, at, lines: output === '' ? [] : output.split('\n') };
+}
 
 /**
- * What a process and everything below it use: the accounting of observations, for any pid.
+ * What a process and its descendants use, counted as in observations, for any pid.
  * @param {number} pid
  * @returns {Promise<import('../../index.js').ProcessTreeStats | null>}
  */

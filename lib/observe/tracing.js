@@ -1,4 +1,7 @@
-/** A span for each process, from the decision to start it until its end. Whatever a tracer does breaks nothing. */
+/**
+ * A span for each process, from the decision to start it until its end. A tracer that throws
+ * breaks nothing.
+ */
 
 /** @typedef {import('../tenant/ledger.js').Run} Run */
 /** @typedef {import('../../index.js').ExitReason} ExitReason */
@@ -40,8 +43,12 @@ export function createTracing(tracerProvider) {
       if (span) open.set(run.id, span);
     },
 
-    /** The tenant finds the span that it belongs to in its environment. @param {Run} run @param {Record<string, string>} env */
-    hand(run, env) {
+    /**
+     * Puts the span's W3C trace context into the tenant's environment.
+     * @param {Run} run
+     * @param {Record<string, string>} env
+     */
+    setTraceparent(run, env) {
       const traceparent = guarded(() => traceparentOf(open.get(run.id)?.spanContext()));
       if (traceparent !== undefined) env.TRACEPARENT = env.traceparent = traceparent;
     },
@@ -62,12 +69,15 @@ export function createTracing(tracerProvider) {
       end(run, UNPLANNED.has(reason) ? { code: ERROR, message: reason } : { code: OK });
     },
 
-    /** Nothing will be heard of the run: a span that is still open is that of a start that came to nothing. @param {Run} run */
-    over(run) {
+    /**
+     * The run is over. If its span is still open, the process was not started.
+     * @param {Run} run
+     */
+    release(run) {
       end(run, { code: ERROR, message: 'the process was not started' });
     },
 
-    /** The runtime is gone. */
+    /** Ends all open spans, when the runtime is disposed. */
     close() {
       for (const span of open.values()) guarded(() => span.end());
       open.clear();
@@ -75,7 +85,11 @@ export function createTracing(tracerProvider) {
   };
 }
 
-/** W3C Trace Context. @param {any} context @returns {string | undefined} */
+/**
+ * The span's `traceparent` of W3C Trace Context; undefined for an invalid one.
+ * @param {any} context
+ * @returns {string | undefined}
+ */
 function traceparentOf(context) {
   const { traceId, spanId, traceFlags = 0 } = context ?? {};
   if (typeof traceId !== 'string' || typeof spanId !== 'string') return undefined;
@@ -83,7 +97,12 @@ function traceparentOf(context) {
   return `00-${traceId}-${spanId}-${(traceFlags & 0xff).toString(16).padStart(2, '0')}`;
 }
 
-/** @template T @param {() => T} call @returns {T | undefined} */
+/**
+ * Calls a function of the user's; undefined if it throws.
+ * @template T
+ * @param {() => T} call
+ * @returns {T | undefined}
+ */
 export function guarded(call) {
   try {
     const result = call();

@@ -1,4 +1,7 @@
-/** `createRuntimeCollector`: the public object. Runtimes come in, and go out as text or into prom-client registries. */
+/**
+ * `createRuntimeCollector`: attaches runtimes, and exposes them as text or in prom-client
+ * registries.
+ */
 import { invalidOption } from '../errors.js';
 import { exposition, formatFor } from './exposition.js';
 import { familiesOf } from './families.js';
@@ -69,8 +72,8 @@ export function createRuntimeCollector(options = {}) {
 }
 
 /**
- * A registry asks every metric of its own in one go: they are answered from one look at the runtimes, which is dropped
- * before anybody can ask again.
+ * Reads the runtimes once per scrape: a registry asks for all its metrics in one synchronous loop,
+ * and the snapshots are dropped in the next microtask.
  * @param {() => Snapshot[]} read
  * @returns {() => Snapshot[]}
  */
@@ -86,5 +89,5 @@ function onceATick(read) {
   };
 }
 
-/** Equal for equal label sets, whatever their order. @param {Record<string, string>} labels */
+/** The same text for the same labels, in any order. @param {Record<string, string>} labels */
 const identityOf = (labels) => JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -13,7 +13,7 @@ const OPEN_METRICS = {
 };
 
 /**
- * OpenMetrics for those who ask for it by name and want nothing more.
+ * OpenMetrics if the header names it with a quality no lower than that of plain text.
  * @param {string | null} [accept] the request's header
  * @returns {Format}
  */

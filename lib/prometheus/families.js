@@ -1,6 +1,6 @@
 /**
- * What is exported: every metric's name, kind, meaning and where its numbers come from. Names follow Prometheus:
- * base units, and what only grows ends in `_total`, which is added where it is written.
+ * The exported metrics: name, type, help text and source of each. Names follow Prometheus: base
+ * units, and `_total` at the end of counters, which `exposition.js` and `prom-client.js` add.
  */
 
 /**
@@ -12,11 +12,12 @@
  * @property {string} name without prefix and `_total`
  * @property {'counter' | 'gauge' | 'histogram'} type
  * @property {string} help
- * @property {'sum' | 'max'} aggregator what prom-client's cluster registry makes of several processes' numbers
+ * @property {'sum' | 'max'} aggregator how prom-client's cluster registry joins the processes'
+ * numbers
  * @property {(snapshot: Snapshot) => Sample[]} samples
  */
 
-/** All of them are told, also while nothing has ended for one. */
+/** Every reason has a series from the start, so that its first increase is seen. */
 const REASONS = [
   ...['crashed', 'exited-clean', 'idle-killed', 'lru-evicted', 'killed', 'readiness-timeout'],
   ...['disposed', 'restarted', 'checkpointed'],
@@ -107,22 +108,38 @@ const PER_TENANT = [
   ),
 ];
 
-/** @param {number} perTenantMax 0: none of them @returns {Family[]} */
+/** @param {number} perTenantMax 0: without the families per tenant @returns {Family[]} */
 export function familiesOf(perTenantMax) {
   return perTenantMax === 0 ? OF_THE_POOL : [...OF_THE_POOL, ...PER_TENANT];
 }
 
-/** @param {string} name @param {string} help @param {Family['samples']} samples @returns {Family} */
+/**
+ * @param {string} name
+ * @param {string} help
+ * @param {Family['samples']} samples
+ * @returns {Family}
+ */
 function counter(name, help, samples) {
   return { name, type: 'counter', help, aggregator: 'sum', samples };
 }
 
-/** @param {string} name @param {string} help @param {Family['samples']} samples @param {Family['aggregator']} aggregator @returns {Family} */
+/**
+ * @param {string} name
+ * @param {string} help
+ * @param {Family['samples']} samples
+ * @param {Family['aggregator']} aggregator
+ * @returns {Family}
+ */
 function gauge(name, help, samples, aggregator = 'sum') {
   return { name, type: 'gauge', help, aggregator, samples };
 }
 
-/** @param {string} name @param {string} help @param {Family['samples']} samples @returns {Family} */
+/**
+ * @param {string} name
+ * @param {string} help
+ * @param {Family['samples']} samples
+ * @returns {Family}
+ */
 function histogram(name, help, samples) {
   return { name, type: 'histogram', help, aggregator: 'sum', samples };
 }
@@ -133,7 +150,7 @@ function labelled(name, values) {
 }
 
 /**
- * One sample for each tenant that has series and a number.
+ * One sample for each tenant that has series of its own, unless its value is null.
  * @param {Snapshot} snapshot
  * @param {(tenant: TenantStatus) => number | null} valueOf
  * @returns {Sample[]}

@@ -1,9 +1,13 @@
-/** Counts durations by how long they were. */
+/** Histograms of durations. */
 
-/** From a warm process on an idle machine to the longest that anybody waits for a container. */
+/**
+ * From the start of a small process on an idle machine (5 ms) to that of a slow container (1 min).
+ */
 export const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** Bounds as OpenMetrics writes them; the other formats use the same words, so that a series has one name in all. */
+/**
+ * Bounds as OpenMetrics writes them. The other formats use the same text: `le` names the series.
+ */
 const BOUNDS = [
   ...BUCKETS_SECONDS.map((bound) => (Number.isInteger(bound) ? `${bound}.0` : `${bound}`)),
   '+Inf',
@@ -12,7 +16,7 @@ const BOUNDS = [
 /** @typedef {import('./families.js').Sample} Sample */
 
 export function createHistogram() {
-  /** How many fell between a bound and the one before it; the last one has no bound. */
+  /** Durations between each bound and the one before it; the last element is for `+Inf`. */
   const counts = new Array(BOUNDS.length).fill(0);
   let sumMs = 0;
 
@@ -24,7 +28,7 @@ export function createHistogram() {
       sumMs += durationMs;
     },
 
-    /** Buckets are cumulative, as Prometheus wants them. @returns {Sample[]} */
+    /** The cumulative buckets, the sum in seconds and the count. @returns {Sample[]} */
     samples() {
       let count = 0;
       const buckets = BOUNDS.map((le, index) => {

@@ -1,6 +1,6 @@
 /**
- * What one runtime's events add up to. Each event costs the same few operations, however many tenants there are; the
- * runtime itself is only looked at when somebody scrapes.
+ * Totals from one runtime's events. An event costs the same few operations however many tenants
+ * there are; the runtime itself is only read during a scrape.
  */
 import { createHistogram } from './histogram.js';
 import { summaryOf } from './tenants.js';
@@ -9,9 +9,12 @@ import { summaryOf } from './tenants.js';
 /** @typedef {import('../../index.js').RuntimeOptions} RuntimeOptions */
 /** @typedef {import('../../index.js').RuntimeMetricEvent} RuntimeMetricEvent */
 /** @typedef {import('../../index.js').RuntimeTransitionEvent} RuntimeTransitionEvent */
-/** `cpuMs` is NaN while it is not known how much of it is to be counted. @typedef {{ pid: number, cpuMs: number, rssBytes: number }} Usage */
+/**
+ * `cpuMs` is what has been counted so far; NaN until the first observation of an adopted process.
+ * @typedef {{ pid: number, cpuMs: number, rssBytes: number }} Usage
+ */
 
-/** `maxConcurrent` when it is not set. */
+/** The runtime's default of `maxConcurrent`. */
 const DEFAULT_MAX_TENANTS = 100;
 
 /**
@@ -19,7 +22,7 @@ const DEFAULT_MAX_TENANTS = 100;
  * @param {number} [maxTenants]
  */
 export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
-  /** What live processes had used when they were last looked at. @type {Map<string, Usage>} */
+  /** Live processes by key, as last observed. @type {Map<string, Usage>} */
   const usages = new Map();
   const spawnDuration = createHistogram();
   const readyDuration = createHistogram();
@@ -31,7 +34,13 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
   /** @type {ObservedRuntime | undefined} */
   let runtime;
 
-  /** @param {string} key @param {number} pid @param {number} [countedMs] of its CPU time @returns {Usage} */
+  /**
+   * Begins to count a process.
+   * @param {string} key
+   * @param {number} pid
+   * @param {number} [countedMs] CPU time not to be counted
+   * @returns {Usage}
+   */
   function begin(key, pid, countedMs = 0) {
     end(key);
     const usage = { pid, cpuMs: countedMs, rssBytes: 0 };
@@ -39,7 +48,10 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
     return usage;
   }
 
-  /** What it used stays counted; what it held is free. @param {string} key */
+  /**
+   * Removes a process: its CPU time stays in the total, its memory does not.
+   * @param {string} key
+   */
   function end(key) {
     residentBytes -= usages.get(key)?.rssBytes ?? 0;
     usages.delete(key);
@@ -51,7 +63,7 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
     const known = usages.get(event.key);
     const usage = known?.pid === event.pid ? known : begin(event.key, event.pid);
     if (Number.isNaN(usage.cpuMs)) usage.cpuMs = event.cpuMs;
-    // What has been counted cannot become less.
+    // The total is a counter: it never decreases.
     if (event.cpuMs > usage.cpuMs) {
       cpuMs += event.cpuMs - usage.cpuMs;
       usage.cpuMs = event.cpuMs;
@@ -70,7 +82,7 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
         return readyDuration.observe(event.durationMs);
       case 'adopt':
         adoptions += 1;
-        // What it used before was counted by the host that it had then.
+        // NaN: CPU time before the adoption was counted by the earlier host.
         return void begin(event.key, event.pid, NaN);
       case 'restored':
         restoreDuration.observe(event.durationMs);
@@ -82,7 +94,12 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
     }
   }
 
-  /** The event does not say when the start began; the runtime does, as long as the process is the key's. @param {string} key @param {number} pid */
+  /**
+   * Observes how long a start took. Its beginning is not in the event; the runtime knows it while
+   * the key has this process.
+   * @param {string} key
+   * @param {number} pid
+   */
   function noteSpawn(key, pid) {
     const tenant = runtime?.inspect(key);
     if (tenant?.pid !== pid || tenant.startedAt === null) return;
@@ -91,12 +108,12 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
 
   return {
     /**
-     * Ours, then the user's.
+     * The callbacks for the runtime: each observes, then calls the user's.
      * @param {Pick<RuntimeOptions, 'onMetrics' | 'onTransition'> | undefined} options
      */
     callbacks: (options) => ({
-      onMetrics: both(onMetrics, options?.onMetrics),
-      onTransition: both(onTransition, options?.onTransition),
+      onMetrics: inOrder(onMetrics, options?.onMetrics),
+      onTransition: inOrder(onTransition, options?.onTransition),
     }),
 
     /** @param {ObservedRuntime} created */
@@ -104,7 +121,7 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
       runtime = created;
     },
 
-    /** Everything that there is to tell, now. @param {number} perTenantMax */
+    /** A snapshot of all totals and of the runtime. @param {number} perTenantMax */
     read(perTenantMax) {
       const followed = /** @type {ObservedRuntime} */ (runtime);
       return {
@@ -125,14 +142,14 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
 }
 
 /**
- * What the user's callback throws, or the promise it returns, is the runtime's to deal with, as ever. What is no function
- * is left for the runtime to refuse.
+ * Calls both callbacks. The user's one throws to the runtime, and its promise is returned to it,
+ * as without a collector. A value that is no function is passed on: the runtime refuses it.
  * @template E
  * @param {(event: E) => void} ours
  * @param {((event: E) => void) | undefined} theirs
  * @returns {(event: E) => void}
  */
-function both(ours, theirs) {
+function inOrder(ours, theirs) {
   if (theirs === undefined) return ours;
   if (typeof theirs !== 'function') return theirs;
   return (event) => {

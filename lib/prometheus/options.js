@@ -1,9 +1,9 @@
-/** What users give a collector: read once, checked, completed with the defaults. */
+/** RuntimeCollectorOptions and labels: read once, checked, completed with the defaults. */
 import { invalidOption } from '../errors.js';
 import { copyOf, fieldsOf, readAt, shown } from '../checks.js';
 
-/** Label names that the collector gives out itself. */
-const OURS = ['key', 'le', 'reason', 'state'];
+/** Label names that the collector uses itself. */
+const RESERVED_LABELS = ['key', 'le', 'reason', 'state'];
 
 /** @type {(keyof import('../../prometheus.js').RuntimeCollectorOptions)[]} */
 const OPTIONS = ['prefix', 'labels', 'perTenant', 'registers'];
@@ -27,12 +27,12 @@ export function readOptions(given) {
   };
 }
 
-/** Nobody has as many. */
-const MOST_REGISTERS = 1_000;
+/** Far more registries than a program has: a longer array is a mistake. */
+const MAX_REGISTERS = 1_000;
 
 /** @param {string} path @param {unknown} registers */
 function registersAt(path, registers) {
-  const all = copyOf(registers, MOST_REGISTERS);
+  const all = copyOf(registers, MAX_REGISTERS);
   if (all?.every(isRegistry)) return /** @type {import('../../prometheus.js').PromClientRegistry[]} */ (all);
   throw invalidOption(`${path} must be an array of prom-client registries, got ${shown(registers)}`);
 }
@@ -61,7 +61,7 @@ export function labelsOf(path, labels) {
     if (!/^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) {
       throw invalidOption(`${path} has ${shown(name)}, which is no label name of Prometheus`);
     }
-    if (OURS.includes(name)) {
+    if (RESERVED_LABELS.includes(name)) {
       throw invalidOption(`${path}.${name} is given out by the collector itself; choose another name`);
     }
     if (typeof value !== 'string') {

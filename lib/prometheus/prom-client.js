@@ -1,6 +1,6 @@
 /**
- * Puts the metrics into a registry of prom-client. A registry takes any object that looks like one of its metrics, so
- * prom-client itself is not imported, and whichever version the user has is the one that is used.
+ * Puts the metrics into a registry of prom-client. A registry takes any object of a metric's
+ * shape, so prom-client is not imported: the user's version of it is the one in use.
  */
 import { invalidOption } from '../errors.js';
 
@@ -12,7 +12,7 @@ import { invalidOption } from '../errors.js';
  * @param {PromClientRegistry} register
  * @param {string} prefix
  * @param {readonly Family[]} families
- * @param {() => Snapshot[]} read one for each runtime
+ * @param {() => Snapshot[]} read gives one snapshot for each runtime
  */
 export function registerWith(register, prefix, families, read) {
   const metrics = families.map((family) => promMetric(prefix, family, read));
@@ -29,12 +29,13 @@ export function registerWith(register, prefix, families, read) {
 /** @param {string} prefix @param {Family} family @param {() => Snapshot[]} read */
 function promMetric(prefix, { name, type, help, aggregator, samples }, read) {
   return {
-    // A registry that writes OpenMetrics takes `_total` off the name itself, and adds it to each sample.
+    // A registry that writes OpenMetrics removes `_total` from the name and adds it to each
+    // sample.
     name: prefix + name + (type === 'counter' ? '_total' : ''),
     type,
     help,
     aggregator,
-    /** What a registry calls for each scrape. */
+    /** Called by the registry for each scrape. */
     async get() {
       const values = read().flatMap((snapshot) =>
         samples(snapshot).map(({ suffix, labels, value }) => ({
@@ -45,7 +46,7 @@ function promMetric(prefix, { name, type, help, aggregator, samples }, read) {
       );
       return { name: this.name, type, help, aggregator, values };
     },
-    /** Part of `resetMetrics`, which tests use: the runtime's numbers are its own. */
+    /** Called by `resetMetrics`. Does nothing: the runtime's totals cannot be reset. */
     reset() {},
   };
 }

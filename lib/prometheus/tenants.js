@@ -1,8 +1,10 @@
-/** One look at all tenants of a runtime: how many are in which state, and which of them get series of their own. */
+/**
+ * A summary of a runtime's tenants: how many are in each state, and which get series of their own.
+ */
 
 /** @typedef {import('../../index.js').TenantStatus} TenantStatus */
 
-/** All of them are told, also while no tenant is in one. */
+/** Every state has a series, also while no tenant is in it. */
 const STATES = [
   ...['queued', 'spawning', 'ready', 'stopping', 'stuck', 'backing-off', 'failed', 'stopped'],
   'checkpointed',
@@ -10,14 +12,14 @@ const STATES = [
 
 /**
  * @param {readonly TenantStatus[]} tenants
- * @param {number} max series per tenant: for so many tenants
+ * @param {number} max how many tenants get series of their own
  */
 export function summaryOf(tenants, max) {
   /** @type {Record<string, number>} */
   const byState = {};
   for (const state of STATES) byState[state] = 0;
   for (const { state, attempt } of tenants) {
-    // One that has ended and did not fail is remembered, and is no tenant.
+    // A stopped key without failures is only remembered: it does not count as a tenant.
     if (state !== 'stopped' || attempt > 0) byState[state] = (byState[state] ?? 0) + 1;
   }
   const live = max === 0 ? [] : tenants.filter(({ pid }) => pid !== null);
@@ -25,8 +27,9 @@ export function summaryOf(tenants, max) {
 }
 
 /**
- * Those that use most, by the larger of a tenant's shares of all CPU time and of all memory: it finds both kinds of hog.
- * CPU time counts since the process began, so ranks move slowly and series do not come and go with every scrape.
+ * The tenants that use most, by the larger of a tenant's shares of all CPU time and of all memory.
+ * CPU time counts since the process began, so ranks change slowly, and series do not come and go
+ * with every scrape.
  * @param {readonly TenantStatus[]} tenants
  * @param {number} max
  * @returns {readonly TenantStatus[]}
@@ -34,14 +37,17 @@ export function summaryOf(tenants, max) {
 function heaviest(tenants, max) {
   if (tenants.length <= max) return tenants;
   const shares = sharesOf(tenants);
-  // Sorting the numbers alone takes a tenth of the time that sorting tenants by them would.
+  // Sorting the bare numbers takes a tenth of the time of sorting the tenants by them.
   const least = shares.slice().sort()[shares.length - max] ?? 0;
   const above = tenants.filter((_, index) => (shares[index] ?? 0) > least);
   const equal = tenants.filter((_, index) => shares[index] === least);
   return [...above, ...equal.slice(0, max - above.length)];
 }
 
-/** @param {readonly TenantStatus[]} tenants @returns {Float64Array} for each the larger of its two shares */
+/**
+ * @param {readonly TenantStatus[]} tenants
+ * @returns {Float64Array} for each tenant the larger of its two shares
+ */
 function sharesOf(tenants) {
   let [allCpuMs, allBytes] = [0, 0];
   for (const { cpuMs, rssBytes } of tenants) {

@@ -1,22 +1,23 @@
-/** What becomes of each record that Rust sends up: one function for each of `RECORDS`. */
-import { RECORDS } from '../bridge/batch.js';
-import { tenantEnvironment, withHostsBun } from './environment.js';
+/**
+ * What becomes of each record that Rust sends: one function for each.
+ * `records.js` says what is in it.
+ */
+import { handleRecord } from '../bridge/records.js';
+import { environmentOf, variablesOf } from './environment.js';
 import * as errors from '../errors.js';
 import { LogText } from '../bridge/inbox.js';
 import { createRun } from './ledger.js';
 
-/** @typedef {import('../bridge/batch.js').Batch} Batch */
 /** @typedef {import('./ledger.js').Run} Run */
 /** @typedef {import('../runtime.js').Core} Core */
 
-/** Reads the rest of its record and acts on it; log lines are left to the reader of the batch. @typedef {(core: Core, batch: Batch) => LogText | void} Handler */
-
-/** @param {Core} core @param {Batch} batch @returns {LogText | undefined} */
-export function handle(core, batch) {
-  const take = BY_NUMBER[batch.open()];
-  if (take === undefined) throw new Error('the addon and lib/ of @absolutejs/runtime differ; reinstall it');
-  return take(core, batch) || undefined;
-}
+/**
+ * Takes the next record; returns its text if it is one of log lines, which are left to the reader of the batch.
+ * @param {Core} core
+ * @param {import('../bridge/batch.js').Batch} batch
+ * @returns {LogText | undefined}
+ */
+export const handle = (core, batch) => handleRecord(batch, core, HANDLERS) || undefined;
 
 /**
  * The directory that a valid key stands for.
@@ -25,43 +26,43 @@ export function handle(core, batch) {
  */
 const directoryOf = (root, key) => (root === '/' ? `/${key}` : `${root}/${key}`);
 
-/** The process that the record is about. @param {Core} core @param {Batch} batch */
-const runOf = ({ runs }, batch) => /** @type {Run} */ (runs.get(batch.number()));
+/** The process that the record is about. @param {Core} core @param {{ run: number }} record */
+const runOf = ({ runs }, record) => /** @type {Run} */ (runs.get(record.run));
 
-/** @type {Record<string, Handler>} */
+/** @type {import('../bridge/records.js').Handlers<Core, LogText | void>} */
 const HANDLERS = {
   // Until there is a process.
 
-  prepare(core, batch) {
-    const { tracing, checkpoints } = core;
-    batch.starts += 1;
-    const id = batch.number();
-    const port = batch.number();
-    const startedAt = batch.number();
-    const isFresh = batch.number() === 1;
-    const run = createRun(id, batch.text(), port, startedAt);
-    core.runs.set(id, run);
-    tracing?.begin(run);
-    if (checkpoints === undefined) start(core, run);
-    else restoreOrStart(core, checkpoints, run, isFresh);
+  prepare(core, record) {
+    core.startsInHand += 1;
+    start(core, begin(core, record));
   },
-  spawn(core, batch) {
-    const run = runOf(core, batch);
-    run.pid = batch.number();
-    run.port = batch.number();
+  starting(core, { run, key, port, startedAt }) {
+    core.runs.set(run, createRun(run, key, port, startedAt));
+  },
+  findImage: (core, record) => core.checkpoints?.find(knownOrNew(core, record)),
+  awaitImage: (core, record) => core.checkpoints?.wait(knownOrNew(core, record)),
+  restoreImage(core, record) {
+    core.startsInHand += 1;
+    void core.checkpoints?.restore(begin(core, record), record.isOurs);
+  },
+  dropImage: ({ checkpoints }, { key }) => checkpoints?.drop(key),
+  spawn(core, record) {
+    const run = runOf(core, record);
+    run.pid = record.pid;
+    run.port = record.port;
     core.counts.totalSpawns += 1;
     core.tracing?.spawned(run);
     core.onTransition?.(withResource(run, { type: 'spawn', key: run.key, pid: run.pid, port: run.port }));
   },
-  askReadiness: (core, batch) => core.external.askReadiness(runOf(core, batch)),
+  askReadiness: (core, record) => core.external.askReadiness(runOf(core, record)),
   /** The process that a call of `adopt` handed over is a run. */
-  adopted({ runs, adoptions, external }, batch) {
-    const [id, call] = [batch.number(), batch.number()];
+  adopted({ runs, adoptions, external }, { run: id, call, key }) {
     const { process, taken, port, host, startedAt } = /** @type {import('../runtime.js').Adoption} */ (
       adoptions.get(call)
     );
     adoptions.delete(call);
-    const run = createRun(id, batch.text(), port, startedAt);
+    const run = createRun(id, key, port, startedAt);
     run.pid = taken.pid;
     if (host !== undefined) run.host = host;
     run.process = process;
@@ -72,173 +73,186 @@ const HANDLERS = {
 
   // While a tenant is there.
 
-  ready(core, batch) {
-    const run = runOf(core, batch);
-    const durationMs = batch.number();
-    if (batch.number() === 1) run.host = '::1';
-    core.tenants.open(run, batch.number(), batch.number());
+  ready(core, record) {
+    const run = runOf(core, record);
+    const { durationMs } = record;
+    if (record.atIpv6) run.host = '::1';
+    core.tenants.open(run, record.lease);
     core.counts.lastSpawnMs = durationMs;
     core.tracing?.ready(run, durationMs);
     const { key, pid, port } = run;
     core.onMetrics?.(withResource(run, { type: 'spawn', key, pid, port, durationMs }));
     core.onTransition?.(withResource(run, { type: 'ready', key, pid, port, durationMs }));
   },
-  adopt(core, batch) {
-    const run = runOf(core, batch);
-    core.tenants.open(run, batch.number(), batch.number());
+  adopt(core, record) {
+    const run = runOf(core, record);
+    core.tenants.open(run, record.lease);
     const { key, pid, port } = run;
     core.onTransition?.(withResource(run, { type: 'adopt', key, pid, port }));
   },
-  restored(core, batch) {
+  restored(core, record) {
     const { counts, tracing } = core;
-    const run = runOf(core, batch);
-    run.pid = batch.number();
-    run.port = batch.number();
-    const durationMs = batch.number();
-    core.tenants.open(run, batch.number(), batch.number());
+    const run = runOf(core, record);
+    const { pid, port, durationMs } = record;
+    run.pid = pid;
+    run.port = port;
+    core.tenants.open(run, record.lease);
     counts.checkpoints.restores += 1;
     counts.checkpoints.lastRestoreMs = durationMs;
     tracing?.spawned(run);
     tracing?.ready(run, durationMs);
-    const { key, pid, port } = run;
-    core.onTransition?.(withResource(run, { type: 'restored', key, pid, port, durationMs }));
+    core.onTransition?.(withResource(run, { type: 'restored', key: run.key, pid, port, durationMs }));
   },
-  log(core, batch) {
-    const { key, pid } = runOf(core, batch);
-    const stream = batch.number() === 0 ? /** @type {const} */ ('stdout') : /** @type {const} */ ('stderr');
-    const at = batch.number();
-    return new LogText(batch.text(), key, pid, stream, at, core.settings.onLog);
+  log(core, record) {
+    const { key, pid } = runOf(core, record);
+    return new LogText(record, key, pid, core.settings.onLog);
   },
-  observation(core, batch) {
-    const run = runOf(core, batch);
-    const { key, pid } = run;
-    const [cpuMs, rssBytes, at] = [batch.number(), batch.number(), batch.number()];
+  observation(core, record) {
+    const { key, pid } = runOf(core, record);
+    const { cpuMs, rssBytes, at } = record;
     core.onMetrics?.({ type: 'observation', key, pid, cpuMs, rssBytes, at });
   },
 
   // From the decision to stop a tenant on.
 
-  askIdle: (core, batch) => void core.external.askIdle(runOf(core, batch), batch.number()),
-  idleKill(core, batch) {
-    const { key, pid } = runOf(core, batch);
-    const idleMs = batch.number();
+  askIdle: (core, record) => void core.external.askIdle(runOf(core, record), record.idleMs),
+  idleKill(core, record) {
+    const { key, pid } = runOf(core, record);
+    const { idleMs } = record;
     core.onTransition?.({ type: 'idle-kill', key, pid, reason: 'idle-threshold', idleMs });
   },
-  lruEvict(core, batch) {
-    const { key, pid } = runOf(core, batch);
+  lruEvict(core, record) {
+    const { key, pid } = runOf(core, record);
     core.onTransition?.({ type: 'lru-evict', key, pid, reason: 'max-concurrent' });
   },
-  checkpoint: (core, batch) => void core.checkpoints?.save(runOf(core, batch)),
-  askKill: (core, batch) => void core.external.askKill(runOf(core, batch), batch.number() === 1),
-  exit(core, batch) {
+  checkpoint: (core, record) => core.checkpoints?.save(runOf(core, record)),
+  askKill: (core, record) => void core.external.askKill(runOf(core, record), record.force),
+  exit(core, record) {
     const { counts } = core;
-    const run = runOf(core, batch);
+    const run = runOf(core, record);
     const { key, pid } = run;
-    const exitCode = batch.numberOrNull();
-    const signal = batch.signal();
-    const reason = batch.exitReason();
+    const { exitCode, signal, reason } = record;
     run.isOver = true;
     core.tenants.close(run);
     counts.totalExits[reason] += 1;
-    if (reason === 'checkpointed') {
-      counts.checkpoints.checkpoints += 1;
-      core.images.add(key);
-    }
+    if (reason === 'checkpointed') counts.checkpoints.checkpoints += 1;
     core.tracing?.exited(run, exitCode, reason);
-    core.checkpoints?.exited(run, reason);
     /** @type {import('../../index.js').RuntimeTransitionEvent & { type: 'exit' }} */
     const event = { type: 'exit', key, pid, exitCode, reason };
-    if (signal !== undefined) event.signal = signal;
+    if (signal !== null) event.signal = signal;
     core.onTransition?.(withResource(run, event));
   },
   /** Nothing will be heard of it again. */
-  release({ runs, tracing }, batch) {
-    const id = batch.number();
+  release({ runs, tracing }, { run: id }) {
     const run = runs.get(id);
     runs.delete(id);
-    if (run !== undefined) tracing?.over(run);
+    if (run !== undefined) tracing?.release(run);
   },
 
   // Answers, and what belongs to no run.
 
-  tenant(core, batch) {
-    const call = core.calls.close(batch.number());
-    const { live } = runOf(core, batch);
-    call?.resolve(live?.tenant);
-  },
-  done: ({ calls }, batch) => calls.close(batch.number())?.resolve(undefined),
-  refused(core, batch) {
-    const number = batch.number();
-    const refusal = batch.refusal();
-    if (refusal.kind === 'stillTracked' && core.notStopped.length === 0) {
-      // All of it were starts that had not begun and have been called off since: now there is nothing left.
-      return core.native.dispose(number);
+  settle(core, { call: number, outcome, output }) {
+    switch (outcome.kind) {
+      case 'tenant':
+        return core.calls.close(number)?.resolve(runOf(core, outcome).live?.tenant);
+      case 'done':
+        return core.calls.close(number)?.resolve(undefined);
+      case 'refused':
+        return refuse(core, number, outcome.refusal, output);
     }
-    const call = core.calls.close(number);
-    call?.reject(errorOf(core, call, refusal));
   },
-  notStopped(core, batch) {
-    const run = core.runs.get(batch.number());
-    const failure = batch.failure();
+  notStopped(core, record) {
+    const run = core.runs.get(record.run);
     // One that is not known was called off before it was prepared.
-    if (run !== undefined) core.notStopped.push(failureOf(core, run, run.key, failure));
+    if (run !== undefined) core.notStopped.push(failureOf(core, run, run.key, record.failure));
   },
-  disposed(core, batch) {
-    batch.number();
-    core.close();
-  },
-  sharedRoot: ({ settings }, batch) => warnOfSharedRoot(settings.root, batch.number()),
-  answer: ({ tickets }, batch) => tickets.close(batch.number(), batch.number()),
-  backoff({ onTransition }, batch) {
-    const [attempt, retryAfterMs, key] = [batch.number(), batch.number(), batch.text()];
+  disposed: (core) => core.close(),
+  sharedRoot: ({ settings }, { pid }) => warnOfSharedRoot(settings.root, pid),
+  answer: ({ tickets }, { ticket, answer }) => tickets.close(ticket, answer),
+  backoff({ onTransition }, { key, attempt, retryAfterMs }) {
     onTransition?.({ type: 'backoff', key, attempt, retryAfterMs });
   },
   drain: ({ onTransition }) => onTransition?.({ type: 'drain', reason: 'drain-requested' }),
 };
 
-const BY_NUMBER = RECORDS.map((name) => HANDLERS[name]);
-
-/** @param {string} root @param {number} pid whose other runtime has it; 0 where that is unknown */
+/** @param {string} root @param {number | null} pid whose other runtime has it, where that is known */
 function warnOfSharedRoot(root, pid) {
   const other =
     pid === process.pid
       ? 'another runtime of this process: dispose the one that is not needed (after a reload of `bun --hot` the one before)'
-      : `another runtime, of ${pid === 0 ? 'a process that cannot be seen from here' : `process ${pid}`}`;
+      : `another runtime, of ${pid === null ? 'a process that cannot be seen from here' : `process ${pid}`}`;
   process.emitWarning(
     `the tenants in ${root} are started by ${other}. Neither knows of the other, so a tenant may run twice on the same files`,
     { type: 'RuntimeWarning', code: 'ABS_RUNTIME_SHARED_ROOT' },
   );
 }
 
+/**
+ * The run that a record of its start is about: new, or known already and without a port so far.
+ * @param {Core} core
+ * @param {{ run: number, key: string, port: number, startedAt: number }} record
+ */
+function begin({ runs, tracing }, { run: id, key, port, startedAt }) {
+  const known = runs.get(id);
+  if (known !== undefined) {
+    known.port = port;
+    known.startedAt = startedAt;
+    return known;
+  }
+  const run = createRun(id, key, port, startedAt);
+  runs.set(id, run);
+  tracing?.begin(run);
+  return run;
+}
+
+/** The run, which may have no port yet. @param {Core} core @param {{ run: number, key: string }} record */
+function knownOrNew(core, { run, key }) {
+  return core.runs.get(run) ?? begin(core, { run, key, port: 0, startedAt: Date.now() });
+}
+
 /** @param {Core} core @param {Run} run */
 function start(core, run) {
   const { settings, external } = core;
   try {
-    const cwd = directoryOf(settings.root, run.key);
-    const env = tenantEnvironment(settings.env, run.key, run.port);
-    core.tracing?.hand(run, env);
-    if (settings.spawn === undefined) launch(core, run, cwd, env);
-    else external.start(run, cwd, env);
+    if (settings.spawn === undefined) return launch(core, run);
+    const env = environmentOf(settings.env, run.key, run.port);
+    core.tracing?.setTraceparent(run, env);
+    external.start(run, directoryOf(settings.root, run.key), env);
   } catch (error) {
     external.failStart(run, error);
   }
 }
 
-/** @param {Core} core @param {Run} run @param {string} cwd @param {Record<string, string>} env */
-function launch({ settings, native, wake }, run, cwd, env) {
-  const command = withHostsBun(settings.command, env, run.key);
-  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  native.launch(run.id, cwd, command, variables, settings.runsStartScript);
+/** @param {Core} core @param {Run} run */
+function launch({ settings, native, tracing, wake }, run) {
+  const variables = variablesOf(settings.env, run.key, (env) => tracing?.setTraceparent(run, env));
+  native.launch(run.id, variables);
   wake();
 }
 
-/** @param {Core} core @param {import('../checkpoint/checkpoints.js').Checkpoints} images @param {Run} run @param {boolean} isFresh */
-function restoreOrStart(core, images, run, isFresh) {
-  void images.restoreOr(run, isFresh, () => start(core, run));
+/**
+ * @param {Core} core
+ * @param {number} number of the call
+ * @param {import('../bridge/records.js').Refusal} refusal
+ * @param {string | null} output
+ */
+function refuse(core, number, refusal, output) {
+  if (refusal.kind === 'stillTracked' && core.notStopped.length === 0) {
+    // All of it were starts that had not begun and have been called off since: now there is nothing left.
+    return core.native.dispose(number);
+  }
+  const call = core.calls.close(number);
+  call?.reject(errorOf(core, call, refusal, output));
 }
 
-/** @param {Core} core @param {import('./ledger.js').Call} call @param {import('../bridge/batch.js').Refusal} refusal @returns {unknown} */
-function errorOf(core, { key, method }, refusal) {
+/**
+ * @param {Core} core
+ * @param {import('./ledger.js').Call} call
+ * @param {import('../bridge/records.js').Refusal} refusal
+ * @param {string | null} output
+ * @returns {unknown}
+ */
+function errorOf(core, { key, method }, refusal, output) {
   const { runs, notStopped } = core;
   switch (refusal.kind) {
     case 'disposed':
@@ -249,12 +263,16 @@ function errorOf(core, { key, method }, refusal) {
       return errors.taken(key);
     case 'overloaded':
       return errors.overloaded(key, method, refusal.waiting);
+    case 'noRoomBeside':
+      return errors.noRoomBeside(key, method);
     case 'exhausted':
       return errors.exhausted(key, refusal.maxFailures, refusal.last);
     case 'backingOff':
-      return errors.backingOff(key, refusal.attempt, refusal.retryAfterMs, refusal.last);
-    case 'startFailed':
-      return failureOf(core, runs.get(refusal.run), key, refusal.failure, refusal.output);
+      return errors.backingOff(key, refusal.failures, refusal.retryAfterMs, refusal.last);
+    case 'startFailed': {
+      const run = refusal.run === null ? undefined : runs.get(refusal.run);
+      return failureOf(core, run, key, refusal.failure, output);
+    }
     case 'stopRefused':
       return failureOf(core, runs.get(refusal.run), key, refusal.failure);
     case 'stillTracked':
@@ -268,19 +286,19 @@ function errorOf(core, { key, method }, refusal) {
  * @param {Run | undefined} run
  * @param {string} key of the caller; a runtime-wide call has none
  * @param {errors.Failure} failure
- * @param {string} [output]
+ * @param {string | null} [output]
  */
 export function failureOf(core, run, key, failure, output) {
   if (run === undefined) return core.failureError(key, failure, {});
   const pending = failure.kind === 'stopTimedOut' ? [...(run.pendingKills ?? [])].join(' and ') : '';
-  if (pending !== '') failure.text = `; still pending: its own ${pending}`;
-  const name = failure.kind + pending;
+  const by = failure.kind === 'thrown' ? failure.by : '';
+  const name = failure.kind + by + pending;
   const known = run.errors?.get(name);
   if (known !== undefined) return known;
-  const thrown = failure.kind === 'killThrew' ? run.killError : run.startError;
+  const thrown = by === 'kill' ? run.killError : run.startError;
   const tail = output || run.output?.join('\n');
-  const error = core.failureError(run.key, failure, { thrown, output: tail });
-  if (failure.kind !== 'killThrew') (run.errors ??= new Map()).set(name, error);
+  const error = core.failureError(run.key, failure, { thrown, output: tail, pending });
+  if (by !== 'kill') (run.errors ??= new Map()).set(name, error);
   return error;
 }
 

@@ -113,13 +113,13 @@ function reasonOf(signal) {
   }
 }
 
-/** Questions to Rust that nobody is kept alive for: each is answered once, with a number. */
+/** Questions to Rust that nobody is kept alive for: each is answered once, with a number or that there is none. */
 export function createTickets() {
-  /** @type {Map<number, (answer: number) => void>} */
+  /** @type {Map<number, (answer: number | null) => void>} */
   const open = new Map();
   let last = 0;
   return {
-    /** @param {(answer: number) => void} answered */
+    /** @param {(answer: number | null) => void} answered */
     open(answered) {
       open.set(++last, answered);
       return last;
@@ -128,7 +128,7 @@ export function createTickets() {
     drop(ticket) {
       open.delete(ticket);
     },
-    /** @param {number} ticket @param {number} answer */
+    /** @param {number} ticket @param {number | null} answer */
     close(ticket, answer) {
       const answered = open.get(ticket);
       open.delete(ticket);
@@ -140,7 +140,10 @@ export function createTickets() {
 /** @typedef {ReturnType<typeof createTickets>} Tickets */
 
 /** @typedef {import('../../index.js').Tenant} Tenant */
-/** @typedef {{ touchedAt: Float64Array, sequence: Float64Array, claimed: Int32Array }} Leases */
+/**
+ * `touchedAt` and `sequence` are written here alone, `touchedInRust` and `claimed` by Rust alone.
+ * @typedef {{ touchedAt: Float64Array, sequence: Float64Array, touchedInRust: Float64Array, claimed: Int32Array }} Leases
+ */
 
 /** @param {(chunk: number) => Leases} leasesOf the memory of a chunk */
 export function createTenants(leasesOf) {
@@ -151,8 +154,12 @@ export function createTenants(leasesOf) {
   let touches = 0;
 
   return {
-    /** A run became ready: from now on its key is answered here. @param {Run} run @param {number} chunk @param {number} index */
-    open(run, chunk, index) {
+    /**
+     * A run became ready: from now on its key is answered here.
+     * @param {Run} run
+     * @param {import('../bridge/records.js').LeaseAddress} lease
+     */
+    open(run, { chunk, index }) {
       const live = new Live(run, (chunks[chunk] ??= leasesOf(chunk)), index);
       live.takeTurn(++touches);
       run.live = live;
@@ -193,7 +200,8 @@ export class Live {
 
   /** @param {Run} run @param {Leases} leases @param {number} index */
   constructor(run, leases, index) {
-    this.tenant = tenantOf(run, leases.touchedAt[index] ?? NaN);
+    this.tenant = tenantOf(run, lastTouch(leases, index));
+    this.leases = leases;
     this.touchedAt = leases.touchedAt;
     this.sequence = leases.sequence;
     this.claimed = leases.claimed;
@@ -225,13 +233,18 @@ export class Live {
   }
 
   stop() {
-    this.stoppedAt = this.touchedAt[this.index] ?? NaN;
+    this.stoppedAt = this.lastTouchedAt;
     this.index = -1;
   }
 
   get lastTouchedAt() {
-    return this.index < 0 ? this.stoppedAt : (this.touchedAt[this.index] ?? NaN);
+    return this.index < 0 ? this.stoppedAt : lastTouch(this.leases, this.index);
   }
+}
+
+/** The last touch of either side counts. @param {Leases} leases @param {number} index */
+function lastTouch({ touchedAt, touchedInRust }, index) {
+  return Math.max(touchedAt[index] ?? NaN, touchedInRust[index] ?? NaN);
 }
 
 /** @param {Run} run @param {number} lastTouchedAt moves on with each touch @returns {Tenant} */

@@ -63,7 +63,7 @@ export function foreignProcess({ native, tickets }, key, pid, { bornAfter = 0, b
   let ticket = 0;
   /** @type {Promise<number | null>} */
   const exited = new Promise((resolve) => {
-    ticket = tickets.open((exitCode) => resolve(Number.isNaN(exitCode) ? null : exitCode));
+    ticket = tickets.open(resolve);
   });
   const problem = native.watch(ticket, pid, bornAfter, bornBefore ?? Number.MAX_SAFE_INTEGER);
   if (problem) {

@@ -1,20 +1,20 @@
-// The arguments of a script. What there is not ends it, with the nearest that there is and exit code 2, before anything
-// has been installed or built.
+// The arguments of a script. An unknown one ends the script with exit code 2, and a message that
+// names the nearest known one, before anything is installed or built.
 import { readFlags, unknown } from '../../lib/doctor/arguments.js';
 
 const EXIT_USAGE = 2;
 
 /**
- * The flags and words that the script was given. `--help` prints the usage and ends it.
+ * The flags and words that the script was given. `--help` prints the usage and ends the script.
  *
  * @template {import('node:util').ParseArgsOptionsConfig} F
  * @param {object} expected
  * @param {string} expected.usage
  * @param {F} [expected.flags] without `help`, which every script has
- * @param {{ kind: string, known: readonly string[] }} [expected.words] which words there are
- * @param {number} [expected.mostWords] how many there may be: none, if it is left out
+ * @param {{ kind: string, known: readonly string[] }} [expected.words] the known words
+ * @param {number} [expected.maxWords] how many words there may be; by default 0
  */
-export function readArguments({ usage, flags = /** @type {F} */ ({}), words, mostWords = 0 }) {
+export function readArguments({ usage, flags = /** @type {F} */ ({}), words, maxWords = 0 }) {
   const all = /** @type {F & { help: { type: 'boolean', short: 'h' } }} */ ({
     ...flags,
     help: { type: 'boolean', short: 'h' },
@@ -27,7 +27,7 @@ export function readArguments({ usage, flags = /** @type {F} */ ({}), words, mos
   }
   const unknownWord = words && given.words.find((word) => !words.known.includes(word));
   if (words && unknownWord !== undefined) wrongUse(unknown(words.kind, unknownWord, words.known), usage);
-  const surplus = given.words[mostWords];
+  const surplus = given.words[maxWords];
   if (surplus !== undefined) {
     wrongUse(unknown('argument', surplus, [...Object.keys(all).map((name) => `--${name}`)]), usage);
   }
@@ -35,7 +35,7 @@ export function readArguments({ usage, flags = /** @type {F} */ ({}), words, mos
 }
 
 /**
- * Ends the script: it was called in a way that it does not know.
+ * Ends the script with exit code 2, the problem and the usage.
  *
  * @param {string} problem
  * @param {string} usage

@@ -1,4 +1,4 @@
-// What must hold of a binary before it is shipped. Each check returns what is wrong, in words; nothing when all is well.
+// Checks of a binary before it is published. Each returns its problems as text, or an empty list.
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { OLDEST_GLIBC } from './targets.mjs';
 /** @typedef {import('./elf.mjs').Elf} Elf */
 /** @typedef {import('./targets.mjs').Target} Target */
 
-/** What every Linux with that libc has. */
+/** The libraries that every Linux with that libc has. */
 const LIBRARIES = {
   glibc: /^(?:lib(?:c|m|dl|rt|pthread)\.so\.\d|ld-linux-[\w-]+\.so\.\d)$/,
   musl: /^libc\.(?:so|musl-\w+\.so\.1)$/,

@@ -1,13 +1,14 @@
-// Makes `dist/index.js`: one file of all that the package loads at once, since reading fourteen takes Bun a fifth longer;
-// and `dist/tenancy.js`: one file of what every runtime that is used needs. What few need (`#…` in package.json) stays in
-// `lib/`.
+// Makes the bundles: `dist/index.js`, what an import of the package loads (as single modules it
+// takes Bun a fifth longer), and `dist/tenancy.js`, what the first call of a runtime loads. The
+// parts that are loaded on demand (`#…` in package.json) stay in `lib/`.
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { bun, root } from './paths.mjs';
 import { run, ScriptError } from './run.mjs';
 
 const ENTRIES = ['lib/index.js', 'lib/tenancy.js'];
-// They stay readable, for whoever follows a stack trace. `@bun` tells Bun that there is nothing to transpile.
+// Not minified, so that stack traces can be followed. `@bun` tells Bun that there is nothing to
+// transpile.
 const FLAGS = ['--target=node', '--external=#*', '--banner=// @bun'];
 
 export async function bundle() {
@@ -17,7 +18,8 @@ export async function bundle() {
     const { exitCode } = await run(bun, args, { collectStdout: true });
     if (exitCode !== 0) throw new ScriptError(`${entry} could not be bundled (exit code ${exitCode})`);
   }
-  // Nobody ever sees half of one, nor for long a new one beside an old one.
+  // Renamed into place: no process reads a half-written bundle, and old and new ones are together
+  // only for a moment.
   const dist = join(root, 'dist');
   mkdirSync(dist, { recursive: true });
   for (const name of ENTRIES.map((entry) => basename(entry))) {

@@ -3,7 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { run, ScriptError } from './run.mjs';
 
 /** @typedef {{ target: { name: string; kind: string[] }; filenames: string[] }} Artifact */
-/** @typedef {{ addon: string; warden: string }} Binaries paths of the two files that a package holds */
+/**
+ * @typedef {{ addon: string; warden: string }} Binaries paths of the two files that a package
+ * holds
+ */
 
 export function requireCargo() {
   if (spawnSync('cargo', ['--version']).status === 0) return;
@@ -16,7 +19,7 @@ export function requireCargo() {
 /**
  * Builds the workspace.
  *
- * @param {string[]} buildCommand `['cargo', 'build']`, or something that takes the same arguments
+ * @param {string[]} buildCommand `['cargo', 'build']`, or a command with the same arguments
  * @param {string[]} args
  * @param {Record<string, string>} [env]
  * @returns {Promise<Binaries>} where cargo put them, wherever its target directory is

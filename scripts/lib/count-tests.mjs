@@ -1,5 +1,5 @@
-// How many tests passed and failed, read from what each test runner prints. A runner that ended with
-// an error without naming a failed test is the caller's to count.
+// How many tests passed and failed, read from what each test runner prints. A runner that ended
+// with an error without naming a failed test is the caller's to count.
 
 /** @typedef {{ passed: number; failed: number }} Counts */
 /** @typedef {(output: string, exitCode: number) => Counts} Counter */
@@ -49,13 +49,15 @@ export function countSoakHosts(output) {
   return sumMatches(output, /^soak: (\d+) hosts passed/gm, /^soak: \d+ hosts passed, (\d+) failed$/gm);
 }
 
-/** How much is repeated of an output that names no failed test, and of what bun prints for one. */
-const MOST_LINES = 30;
+/**
+ * How many lines are repeated of what bun prints for a failed test, and of an output without one.
+ */
+const MAX_LINES = 30;
 const END_OF_A_TEST_IN_BUN = /^\((?:pass|fail|skip|todo)\) /;
 
 /**
- * What a runner's output says of the tests that failed. A long output is often cut where it is kept, so this is worth
- * repeating at its end. node and cargo print it together, after all tests; bun before the line that names the test.
+ * The part of a runner's output about failed tests. `npm test` repeats it at its end, since logs
+ * are often cut. node and cargo print it after all tests; bun before the line that names the test.
  *
  * @param {string} output
  * @returns {string[]}
@@ -68,11 +70,11 @@ export function failuresIn(output) {
   const lines = text.split('\n');
   const ofBun = lines.flatMap((line, index) => {
     if (!line.startsWith('(fail) ')) return [];
-    const before = lines.slice(Math.max(0, index - MOST_LINES), index);
+    const before = lines.slice(Math.max(0, index - MAX_LINES), index);
     const previousTest = before.findLastIndex((other) => END_OF_A_TEST_IN_BUN.test(other));
     return [[...before.slice(previousTest + 1), line].join('\n')];
   });
-  return ofBun.length > 0 ? [...new Set(ofBun)] : [lines.slice(-MOST_LINES).join('\n')];
+  return ofBun.length > 0 ? [...new Set(ofBun)] : [lines.slice(-MAX_LINES).join('\n')];
 }
 
 /**

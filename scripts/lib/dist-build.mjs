@@ -1,5 +1,5 @@
-// Builds the binaries that are shipped: for a libc as old as it may be, without paths of this machine, and with their
-// symbols in files of their own.
+// Builds the binaries that are published: for the oldest supported libc, without paths of this
+// machine, and with their symbols in separate files.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -53,15 +53,18 @@ export async function buildForShipping(target) {
 /** @param {Target} target */
 function compilerFlags({ libc }) {
   return [
-    // Tells which symbols belong to which binary.
+    // The build id links the symbols to their binary.
     '-Clink-arg=-Wl,--build-id=sha1',
-    // An addon is loaded by an engine that brings its libc along.
+    // An addon uses the libc of the engine that loads it.
     ...(libc === 'musl' ? ['-Ctarget-feature=-crt-static'] : []),
     ...remappedPaths().map(([path, name]) => `--remap-path-prefix=${path}=${name}`),
   ];
 }
 
-/** What is compiled in as the place of a source file, say in a panic's message. Later ones win. */
+/**
+ * Replacements for the paths of source files that are compiled in (a panic prints them). Later
+ * ones win.
+ */
 function remappedPaths() {
   const cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
   const sources = join(cargoHome, 'registry', 'src');
@@ -75,7 +78,7 @@ function remappedPaths() {
   ];
 }
 
-/** Before the flags are made: they name where the sources are. */
+/** Downloads the sources. Called before the flags are made, which name their directories. */
 async function requireSources() {
   const { exitCode } = await run('cargo', ['fetch', '--quiet', '--locked']);
   if (exitCode !== 0) throw new ScriptError(`cargo fetch failed (exit code ${exitCode})`);
@@ -120,7 +123,10 @@ function splitSymbols(target, built) {
   return { addon: split(built.addon, addonOf(target)), warden: split(built.warden, WARDEN) };
 }
 
-/** The toolchain's own knows every target; a system's often only its machine. @param {string[]} args */
+/**
+ * Runs the toolchain's own objcopy: the system's one often knows only this machine.
+ * @param {string[]} args
+ */
 function objcopy(...args) {
   const own = join(sysroot(), 'lib', 'rustlib', hostTarget(), 'bin', 'rust-objcopy');
   const command = existsSync(own) ? own : 'llvm-objcopy';

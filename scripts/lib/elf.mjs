@@ -1,5 +1,5 @@
-// Reads what an ELF file asks of the machine that it is to run on: its libraries, the versions of their symbols, the
-// processor. Only what Linux builds of today need: 64 bits, little endian, with section headers.
+// Reads what an ELF file requires of a machine: the processor, libraries, and versions of their
+// symbols. Only for 64-bit little-endian files with section headers, as today's Linux builds are.
 
 const MACHINES = new Map([
   [62, 'x64'],
@@ -14,17 +14,21 @@ const DYNAMIC = { needed: 1, rpath: 15, runpath: 29 };
  * @property {string[]} needed the libraries that it is linked against, by file name
  * @property {string[]} searchPaths where it looks for them besides the usual places
  * @property {string[]} versions the symbol versions that it asks for: `GLIBC_2.17`
- * @property {string[]} imports the symbols that it must find in others; weak ones are not among them
+ * @property {string[]} imports the symbols that it must find in others; weak ones are not among
+ * them
  * @property {string[]} exports the symbols that others find in it
  * @property {string[]} sections by name
  */
 
-/** @typedef {{ name: number; type: number; offset: number; size: number; link: number; count: number }} Section */
+/**
+ * @typedef {{ name: number; type: number; offset: number; size: number; link: number; count:
+ * number }} Section
+ */
 
 /**
  * @param {Buffer} file
  * @returns {Elf}
- * @throws {Error} when it is no such file
+ * @throws {Error} for any other file
  */
 export function readElf(file) {
   if (file.readUInt32BE(0) !== 0x7f45_4c46 || file[4] !== 2 || file[5] !== 1) {
@@ -105,7 +109,7 @@ function symbolsOf(file, section, text) {
 }
 
 /**
- * A chain of libraries, and for each a chain of versions.
+ * Reads the needed symbol versions: a chain of libraries, with a chain of versions for each.
  *
  * @param {Buffer} file
  * @param {Section} section

@@ -1,13 +1,13 @@
-// Fails when a file of the project names a package registry's host or a directory of the machine it
-// was written on: both are true in one place only.
+// Fails when a file of the project names a package registry's host or a directory of the machine
+// it was written on: both are true in one place only.
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { join, relative } from 'node:path';
 import { root } from './paths.mjs';
 import { ScriptError } from './run.mjs';
 
-// Written so that this file does not match itself. The standard source line of Cargo.lock names the
-// index's repository, not its host, and does not match either.
+// Written so that this file does not match itself. The standard source line of Cargo.lock names
+// the index's repository, not its host, and does not match either.
 const FORBIDDEN = [
   { what: "a registry's address", pattern: /registry\.(?:npmjs|yarnpkg)|(?:index|static)\.crates\.io/ },
   { what: 'an absolute path of a machine', pattern: /(?<![\w.~*-])\/(?:root|work|home|Users)\// },

@@ -1,11 +1,15 @@
-// The licences of the Rust crates that are linked into the binaries: whoever passes these on must pass those on, too.
+// The licences of the Rust crates that are linked into the binaries. They must be distributed
+// together.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { root } from './paths.mjs';
 import { ScriptError } from './run.mjs';
 
-/** @typedef {{ id: string; name: string; version: string; license: string | null; manifest_path: string; targets: { kind: string[] }[] }} Crate */
+/**
+ * @typedef {{ id: string; name: string; version: string; license: string | null; manifest_path:
+ * string; targets: { kind: string[] }[] }} Crate
+ */
 
 const LICENCE_FILE = /^(?:licen[cs]e|copying|unlicen[cs]e|notice)/i;
 
@@ -55,7 +59,7 @@ function linkedCrates(rustTarget) {
     .sort((one, other) => one.name.localeCompare(other.name));
 }
 
-/** Runs in the compiler, and is not linked. @param {Crate} crate */
+/** Whether a crate is a macro: it runs in the compiler, and is not linked. @param {Crate} crate */
 const isMacro = ({ targets }) => targets.some(({ kind }) => kind.includes('proc-macro'));
 
 /** @param {Crate} crate @returns {string[]} */

@@ -20,9 +20,9 @@ export function builtFiles() {
 }
 
 /**
- * The environment for everything that the scripts start. Tenants are started with `bun`, which a
- * machine may have only here. Tests and benchmarks talk to this machine only, so no proxy is asked
- * for it, whatever one there is.
+ * The environment of all programs that the scripts start. `bun`, which starts tenants, may be
+ * installed only in the checkout, so that is on PATH. Tests and benchmarks talk to this machine
+ * only: their requests must not go to a proxy.
  */
 export function environment() {
   const { no_proxy, NO_PROXY } = process.env;

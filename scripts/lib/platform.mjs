@@ -1,4 +1,4 @@
-// Which machine this is, in the words that the addon's and Bun's packages use for it.
+// The name of this machine's platform, as in the names of the addon's and Bun's packages.
 
 /** @returns {boolean} true on a Linux whose C library is musl */
 function isMusl() {

@@ -7,7 +7,7 @@ import { environment, root } from './paths.mjs';
 
 const FORWARDED_SIGNALS = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']);
 
-/** A failure that is told in one line, without a stack trace: the reader can do something about it. */
+/** A failure that is reported in one line, without a stack trace: the user can mend its cause. */
 export class ScriptError extends Error {}
 
 /**
@@ -18,27 +18,32 @@ export class ScriptError extends Error {}
  * @param {string[]} args
  * @param {object} [options]
  * @param {(text: string) => void} [options.onOutput] also gets both output streams, in pieces
+ * @param {boolean} [options.isQuiet] gives them to `onOutput` alone
  * @param {boolean} [options.collectStdout] keeps stdout for the result instead of showing it
  * @param {Record<string, string>} [options.env] added to the environment
  * @returns {Promise<{ exitCode: number; stdout: string }>}
  */
-export function run(command, args, { onOutput, collectStdout = false, env = {} } = {}) {
+export function run(command, args, { onOutput, isQuiet = false, collectStdout = false, env = {} } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: root,
       env: { ...environment(), ...env },
-      stdio: ['inherit', onOutput || collectStdout ? 'pipe' : 'inherit', onOutput ? 'pipe' : 'inherit'],
+      stdio: [
+        isQuiet ? 'ignore' : 'inherit',
+        onOutput || collectStdout ? 'pipe' : 'inherit',
+        onOutput ? 'pipe' : 'inherit',
+      ],
     });
     const stopForwarding = forwardSignals(child);
     /** @type {Buffer[]} */
     const kept = [];
     child.stdout?.on('data', (chunk) => {
       if (collectStdout) kept.push(chunk);
-      else process.stdout.write(chunk);
+      else if (!isQuiet) process.stdout.write(chunk);
       onOutput?.(String(chunk));
     });
     child.stderr?.on('data', (chunk) => {
-      process.stderr.write(chunk);
+      if (!isQuiet) process.stderr.write(chunk);
       onOutput?.(String(chunk));
     });
     child.on('error', (error) => {

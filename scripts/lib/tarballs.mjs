@@ -47,8 +47,8 @@ export async function packPlatform(target, binaries, directory) {
 }
 
 /**
- * The platform packages are named here and not in the checkout: `npm ci` there would look for them before they are
- * published. What only a checkout needs is left out.
+ * The published package.json: with the platform packages, which the checkout's does not name since
+ * `npm ci` would look for them before they are published, and without what only a checkout needs.
  *
  * @param {Record<string, any>} manifest
  */
@@ -59,7 +59,8 @@ function publishedMain({ scripts, devDependencies, ...manifest }) {
 }
 
 /**
- * A statement of provenance must name the repository that was built from. GitHub tells which one that is.
+ * Adds the repository that was built from, which a provenance statement must name. GitHub gives
+ * its URL in the environment.
  *
  * @param {Record<string, any>} manifest
  */
@@ -86,7 +87,9 @@ async function npmPack(stage, directory) {
   return { name, path, bytes: statSync(path).size, files: files.map((file) => file.path) };
 }
 
-/** @typedef {{ name: string; filename: string; files: { path: string; mode: number }[] }} Packed */
+/**
+ * @typedef {{ name: string; filename: string; files: { path: string; mode: number }[] }} Packed
+ */
 
 /**
  * @param {string[]} args

@@ -16,7 +16,10 @@ export const targets = [
   { triple: 'linux-arm64-musl', rustTarget: 'aarch64-unknown-linux-musl', cpu: 'arm64', libc: 'musl' },
 ];
 
-/** The oldest glibc that the binaries must run with: that of the first Linux for arm64, and of CentOS 7. */
+/**
+ * The oldest glibc that the binaries must run with: that of the first Linux for arm64, and of
+ * CentOS 7.
+ */
 export const OLDEST_GLIBC = '2.17';
 
 export const MAIN_PACKAGE = '@absolutejs/runtime';

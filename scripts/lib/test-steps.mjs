@@ -23,7 +23,7 @@ import { checkVersions } from './versions.mjs';
  * @property {string} [skipBecause]
  */
 
-/** Checks that are JavaScript of ours. They throw when something is wrong. */
+/** Checks that are functions of these scripts. They throw when something is wrong. */
 export const ownSteps = [
   { name: 'no addresses of this machine', check: checkForbiddenText },
   { name: 'one version', check: checkVersions },
@@ -36,25 +36,43 @@ const BUN_TEST_TIMEOUT_MS = 30_000;
 /** The pool's simulation with bugs that can be switched on; `planted` is the test that does so. */
 export const POOL_WITH_BUGS = ['test', '--package', 'pool', '--features', 'planted', '--test', 'simulation'];
 
-/** @returns {Step[]} */
+/**
+ * Steps one after the other; then rows of them side by side, as tests of processes mostly wait; then again one after the
+ * other what wants the machine for itself.
+ *
+ * @returns {{ before: Step[], sideBySide: Step[][], after: Step[] }}
+ */
 export function steps() {
-  return [
-    cargo('cargo fmt', ['fmt', '--all', '--check']),
-    cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
-    fuzzTargets(),
-    // Without --no-fail-fast the first failing test program would hide the others.
-    cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
-    // Whether the simulation would find what the pool could get wrong.
-    cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
-    installed('tsc', ['--noEmit']),
-    installed('prettier', ['--check', '.']),
-    bunTests('bun test', '__test__', ['__test__/node/', '__test__/readme/']),
-    nodeTests(),
-    bunTests('README', '__test__/readme'),
-    installationTests(),
-    soak(),
-    { name: 'demo --once', command: bun, args: ['examples/host.ts', '--once'], count: countAsOneCheck },
-  ];
+  return {
+    before: [
+      cargo('cargo fmt', ['fmt', '--all', '--check']),
+      cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
+      fuzzTargets(),
+      // Without --no-fail-fast the first failing test program would hide the others.
+      cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
+      // Whether the simulation would find what the pool could get wrong.
+      cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
+      installed('tsc', ['--noEmit']),
+      installed('prettier', ['--check', '.']),
+    ],
+    sideBySide: [
+      [bunTests('bun test, processes', '__test__/processes')],
+      [
+        bunTests('bun test, surface', '__test__', [
+          '__test__/node/',
+          '__test__/processes/',
+          '__test__/readme/',
+        ]),
+        nodeTests(),
+        bunTests('README and docs', '__test__/readme'),
+        installationTests(),
+      ],
+    ],
+    after: [
+      soak(),
+      { name: 'demo --once', command: bun, args: ['examples/host.ts', '--once'], count: countAsOneCheck },
+    ],
+  };
 }
 
 /**
@@ -67,13 +85,14 @@ function cargo(name, args, count = countAsOneCheck) {
 }
 
 /**
- * That they still fit what they fuzz; to run them takes cargo-fuzz, see CONTRIBUTING.md.
+ * Whether the fuzz targets compile. To run them takes cargo-fuzz: see CONTRIBUTING.md.
  *
  * @returns {Step}
  */
 function fuzzTargets() {
   const clippy = ['cargo', 'clippy', '--manifest-path', 'fuzz/Cargo.toml', '--', '-D', 'warnings'];
-  // Nothing is linked, so libFuzzer need not be there: with this its C++ is not compiled.
+  // Nothing is linked, so the library need not exist: the variable keeps its C++ from being
+  // compiled.
   const args = ['CUSTOM_LIBFUZZER_PATH=/lib/libFuzzer.a', ...clippy];
   return { name: 'fuzz targets', command: 'env', args, count: countAsOneCheck };
 }
@@ -114,7 +133,7 @@ function nodeTests() {
 }
 
 /**
- * The packages as users get them: with every engine and package manager.
+ * Tests of the packages as users get them, with every engine and package manager.
  *
  * @returns {Step}
  */
@@ -129,7 +148,8 @@ function installationTests() {
 }
 
 /**
- * A minute of it: what it finds in that time depends on the seed, which is another one each day.
+ * The soak for a minute. What it finds in that time depends on the seed, which is another each
+ * day.
  *
  * @returns {Step}
  */

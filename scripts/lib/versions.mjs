@@ -1,5 +1,5 @@
-// The version is that of the main package.json. Everything else that carries it is kept equal by `npm version`, and
-// checked by `npm test` and before packing.
+// The version of the main package.json, and its copies in other files: `npm version` keeps them
+// equal; `npm test` and packing check it.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './paths.mjs';
@@ -7,7 +7,7 @@ import { ScriptError } from './run.mjs';
 
 const VERSION = String.raw`(\d+\.\d+\.\d+[\w.+-]*)`;
 
-/** Where else it is written: a file, and the text around it. */
+/** The other files that have the version, with the text around it. */
 const copies = () => [
   ...readdirSync(join(root, 'npm')).map((triple) => ({
     name: `npm/${triple}/package.json`,
@@ -19,7 +19,7 @@ const copies = () => [
     name: 'Cargo.lock',
     pattern: new RegExp(`(name = "${crate}"\\nversion = ")${VERSION}(")`),
   })),
-  // npm keeps these itself; after a change by hand they are the ones that are forgotten.
+  // npm updates these two itself. They are checked since a change by hand tends to miss them.
   { name: 'package-lock.json', pattern: new RegExp(`(^  "version": ")${VERSION}(")`, 'm') },
   { name: 'package-lock.json', pattern: new RegExp(`(^      "version": ")${VERSION}(")`, 'm') },
 ];

@@ -1,5 +1,5 @@
-// One request over a bare socket: the cheapest client there is. It resets its connection in the end, so that a hundred
-// thousand of them do not use the ports up.
+// One request over a bare socket, the cheapest client there is. It ends with a reset, so that a
+// hundred thousand closed connections do not use up the ports.
 import { connect } from 'node:net';
 
 const PATIENCE_MS = 5_000;
@@ -7,7 +7,7 @@ const PATIENCE_MS = 5_000;
 /**
  * @param {number} port
  * @param {string} [path]
- * @returns {Promise<string>} the body; what came of it, when the tenant ends meanwhile
+ * @returns {Promise<string>} the body, or its beginning if the tenant ended meanwhile
  */
 export function ask(port, path = '/') {
   return new Promise((resolve, reject) => {

@@ -1,11 +1,12 @@
-// The calls that were made: each must settle, and each failure must be one that was to be expected.
+// The calls that were made. Each must settle, and may fail only with codes that its circumstances
+// explain.
 
 const OVERDUE_MS = 60_000;
 
-/** What may come of any call that something else gets in the way of. */
-const CALLED_OFF = ['ERR_RUNTIME_EXITED_EARLY'];
-/** What may come of a start beside processes that are killed or stopped by the machine's owner. */
-const ROUGH = [
+/** Codes of a call whose start another operation has cancelled. */
+const CANCELLED_CODES = ['ERR_RUNTIME_EXITED_EARLY'];
+/** Codes of a start in a host whose warden and keepers are killed and stopped. */
+const LOST_HELPER_CODES = [
   'ERR_RUNTIME_EXITED_EARLY',
   'ERR_RUNTIME_SPAWN',
   'ERR_RUNTIME_BACKOFF',
@@ -18,11 +19,14 @@ export class Calls {
   /** @type {Map<number, { what: string; since: number }>} */
   #pending = new Map();
   #last = 0;
-  /** How often something was done to a tenant that calls off what others wait for. @type {Map<string, number>} */
-  #disturbances = new Map();
+  /**
+   * By tenant: how many operations may have cancelled starts that other calls wait for.
+   * @type {Map<string, number>}
+   */
+  #cancellations = new Map();
   /** @type {Record<string, number>} */
   outcomes = {};
-  /** The longest that a call took, in milliseconds. @type {Record<string, number>} */
+  /** The longest call of each operation, in milliseconds. @type {Record<string, number>} */
   slowest = {};
   #violation;
   /** Whether wardens and keepers are killed. */
@@ -41,18 +45,21 @@ export class Calls {
     return this.#pending.size;
   }
 
-  /** Something happens to the tenant now that may call others' starts off. @param {string} tenant */
-  disturb(tenant) {
-    this.#disturbances.set(tenant, (this.#disturbances.get(tenant) ?? 0) + 1);
+  /**
+   * To be called before and after an operation that may cancel starts of the tenant.
+   * @param {string} tenant
+   */
+  mayCancel(tenant) {
+    this.#cancellations.set(tenant, (this.#cancellations.get(tenant) ?? 0) + 1);
   }
 
   /** @param {string} tenant */
-  disturbancesOf(tenant) {
-    return this.#disturbances.get(tenant) ?? 0;
+  cancellationsOf(tenant) {
+    return this.#cancellations.get(tenant) ?? 0;
   }
 
   /**
-   * Waits for a call; undefined when it failed as it may.
+   * Waits for a call; undefined when it failed with an expected code.
    *
    * @template T
    * @param {string} operation
@@ -64,7 +71,7 @@ export class Calls {
    */
   async track(operation, kind, tenant, promise, also = []) {
     const id = ++this.#last;
-    const before = this.disturbancesOf(tenant);
+    const before = this.cancellationsOf(tenant);
     const since = performance.now();
     this.#pending.set(id, { what: `${operation} of ${tenant}`, since });
     try {
@@ -74,8 +81,8 @@ export class Calls {
       const expected = [
         ...(kind.fails ?? []),
         ...also,
-        ...(this.disturbancesOf(tenant) > before ? CALLED_OFF : []),
-        ...(this.isRough ? ROUGH : []),
+        ...(this.cancellationsOf(tenant) > before ? CANCELLED_CODES : []),
+        ...(this.isRough ? LOST_HELPER_CODES : []),
       ];
       this.note(`${operation} ${kind.name} ${code}`);
       if (!expected.includes(code)) {
@@ -94,8 +101,8 @@ export class Calls {
     this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1;
   }
 
-  /** Those that should have settled long ago; each is told once. */
-  tellOverdue(overdueMs = OVERDUE_MS) {
+  /** Reports calls that should have settled long ago, each once. */
+  reportOverdue(overdueMs = OVERDUE_MS) {
     const now = performance.now();
     for (const [id, { what, since }] of this.#pending) {
       if (now - since < overdueMs) continue;

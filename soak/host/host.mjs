@@ -1,7 +1,9 @@
-// A host of the soak, in Bun or in Node: many callers at once do random things to random tenants, in rounds. What it
-// finds it says at once, a line of JSON each, since it may be killed at any moment.
+// A host of the soak, in Bun or in Node: concurrent callers do random operations on random
+// tenants, in rounds. Findings are printed at once, as lines of JSON, since the host may be killed
+// at any moment.
 //
-// Argument: a JSON object, `Assignment`. Lines on stdin: `go` begins the next round, `end` is the last.
+// Argument: a JSON object, `Assignment`. Lines on stdin: `go` begins the next round, `end` is the
+// last.
 import { createRuntime } from '@absolutejs/runtime';
 import { readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -17,11 +19,12 @@ import { common, runtimes } from './runtimes.mjs';
  * @typedef {object} Assignment
  * @property {string} seed
  * @property {import('./runtimes.mjs').Place} place
- * @property {'' | 'keepers' | 'wardens' | 'both'} rough which of its helpers are killed and stopped
+ * @property {'' | 'keepers' | 'wardens' | 'both'} rough which helpers of the host are killed and
+ * stopped
  * @property {number} lanes callers at once
- * @property {number} roundMs a round is over after so long, or
- * @property {number} roundStarts after so many starts
- * @property {'dispose' | 'drain' | 'exit' | 'throw' | 'wait'} ending how it ends
+ * @property {number} roundMs a round ends after this time, or
+ * @property {number} roundStarts after this many starts
+ * @property {'dispose' | 'drain' | 'exit' | 'throw' | 'wait'} ending how the host ends
  */
 
 const SETTLED_MS = 30_000;
@@ -45,7 +48,8 @@ const open = new Map();
 for (const [name, options] of Object.entries(runtimes)) {
   const model = new Model(name, violation, kindOf);
   const runtime = createRuntime({ ...common(place), ...options(place), ...model.callbacks });
-  // There tenants make room for each other, and connections do not count.
+  // Evictions are checked in this runtime only: it is full, and connections do not count as
+  // activity.
   if (name === 'crowded') model.list = runtime.list;
   open.set(name, { model, runtime });
 }
@@ -74,7 +78,11 @@ function figures() {
   };
 }
 
-/** One caller: one thing after another, all of them chosen by its own random numbers. @param {Rng} rng @param {() => boolean} isOver */
+/**
+ * One caller: does one operation after another, chosen by its own random numbers.
+ * @param {Rng} rng
+ * @param {() => boolean} isOver
+ */
 async function lane(rng, isOver) {
   while (!isOver()) {
     const kind = rng.weighted(kinds);
@@ -119,14 +127,17 @@ async function round(/** @type {number} */ index) {
   await Promise.all(lanes);
 }
 
-/** Ends every tenant, so that what is left is what the runtimes keep for themselves. */
+/**
+ * Kills all tenants, so that the measurement that follows shows only what the runtimes themselves
+ * hold.
+ */
 async function quiet() {
   for (const { runtime } of open.values()) {
     await Promise.all(runtime.list().map(({ key }) => runtime.kill(key)));
   }
   const deadline = performance.now() + SETTLED_MS;
   while ((calls.pending > 0 || live() > 0) && performance.now() < deadline) await delay(10);
-  calls.tellOverdue(0);
+  calls.reportOverdue(0);
   for (const [name, { model, runtime }] of open) {
     for (const [key, { pid }] of model.runs)
       violation(`${name}/${key} (${pid}) was killed and has had no exit`);
@@ -144,7 +155,10 @@ function collectGarbage() {
   else globalThis.gc?.();
 }
 
-/** Disposes of everything while calls are under way: all of them settle. @param {boolean} drained */
+/**
+ * Disposes all runtimes while calls are pending; all of these must settle.
+ * @param {boolean} drained
+ */
 async function dispose(drained) {
   const late = ['ERR_RUNTIME_DISPOSED', 'ERR_RUNTIME_DRAINING', 'ERR_RUNTIME_EXITED_EARLY'];
   const waiting = [...open].flatMap(([name, { runtime }]) => {
@@ -157,20 +171,20 @@ async function dispose(drained) {
     if (drained) runtime.drain();
     calls.track('dispose', kindOf('hello-0'), 'all', runtime.dispose());
   }
-  // Nothing of ours keeps the host alive when it is disposed of.
+  // The timer is stopped afterwards: it must not be what keeps a disposed host alive.
   const patience = new AbortController();
   const tooLate = delay(SETTLED_MS, undefined, { signal: patience.signal }).catch(() => {});
   const disposed = [...open.values()].map(({ runtime }) => runtime.dispose());
   await Promise.race([Promise.all([...waiting, ...disposed]), tooLate]);
   patience.abort();
-  calls.tellOverdue(0);
+  calls.reportOverdue(0);
   if (live() > 0) violation(`${live()} tenants have had no exit after dispose`);
-  models().forEach((model) => model.judgeEvictions());
+  models().forEach((model) => model.checkEvictions());
 }
 
 setInterval(() => {
   say('figures', figures());
-  calls.tellOverdue();
+  calls.reportOverdue();
 }, FIGURES_EVERY_MS).unref();
 
 const words = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -189,7 +203,7 @@ switch (assignment.ending) {
   case 'throw':
     throw new Error('the host ends like this on purpose');
   case 'wait':
-    // Goes on with what there is until it is killed.
+    // Goes on until the host is killed.
     for (let index = 1_000; ; index++) await round(index);
   default:
     await dispose(assignment.ending === 'drain');

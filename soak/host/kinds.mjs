@@ -1,16 +1,19 @@
-// What tenants there are. A new kind is one more entry; `does` are words that soak/tenant/main.rs knows.
+// The kinds of tenants. To add a kind, add an entry; `does` has words that soak/tenant/main.rs
+// knows.
 
 /**
  * @typedef {object} Kind
  * @property {string} name
- * @property {number} keys how many tenants there are of it
- * @property {readonly string[]} homes the runtimes (runtimes.mjs) that it may be asked for in
+ * @property {number} keys how many tenants of this kind there are
+ * @property {readonly string[]} homes the runtimes (runtimes.mjs) that may start it
  * @property {number} weight how often it is chosen
  * @property {string} [does] what the compiled tenant does
- * @property {Record<string, string>} [files] a tenant of Bun's: its directory, with `start` as the start script
- * @property {[number, number]} [says] lines on stdout and stderr before it listens
- * @property {boolean} [absent] there is no directory
- * @property {readonly string[]} [fails] the codes that its starts fail with, without anything having happened to it
+ * @property {Record<string, string>} [files] the files of a tenant in Bun; `start` is its start
+ * script
+ * @property {[number, number]} [says] how many lines it writes to stdout and stderr before it
+ * listens
+ * @property {boolean} [absent] it has no directory
+ * @property {readonly string[]} [fails] the codes that its starts fail with by themselves
  */
 
 const BUN_LINES = `
@@ -30,7 +33,7 @@ Bun.serve({
   },
 });
 `;
-/** Says how often it was asked to end. */
+/** Prints how often it has had SIGTERM. */
 const BUN_COUNTS_TERMS = `
 let terms = 0;
 process.on('SIGTERM', () => {

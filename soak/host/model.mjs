@@ -1,34 +1,40 @@
-// What must hold of everything that a runtime tells, looked at as it comes: a model of one runtime.
+// A model of one runtime, which checks every event as it comes.
 //
-// Per key `spawn` (or `adopt`) → metric `spawn` → `ready` → … → `exit`; exactly one exit for each; nothing about a pid
-// after its exit; all lines before it, each once and in order; CPU time that never falls; no two live tenants on one port.
+// Per key `spawn` (or `adopt`) → metric `spawn` → `ready` → … → `exit`; exactly one exit for each;
+// nothing about a pid after its exit; all lines before it, each once and in order; CPU time that
+// never falls; no two live tenants on one port.
 
 /**
  * @typedef {object} Run
  * @property {number} pid
  * @property {number} port
  * @property {'spawned' | 'ready'} state
- * @property {boolean} measured the metric `spawn` has come
- * @property {boolean} leaving an `idle-kill` or `lru-evict` has come
+ * @property {boolean} measured whether the metric `spawn` has come
+ * @property {number} leavingSince when an `idle-kill` or `lru-evict` came; 0 without one
+ * @property {boolean} mayRefuse whether a stop of it is given up after a while, and it is ready again
  * @property {[number, number]} lines on stdout and stderr so far
- * @property {string} cut the last line, if it was none of ours: only the last one may be
- * @property {number | undefined} bye how many lines it says that it has written
+ * @property {string} cut the last line, if it was no whole line of the tenant's: only the last may
+ * be cut
+ * @property {number | undefined} written how many lines the tenant says that it has written
  * @property {number} cpuMs
  * @property {number} observations
  */
 
 /** @typedef {import('@absolutejs/runtime').RuntimeTransitionEvent} Transition */
 
-/** Words that tenants say besides numbered lines, and what a runtime adds to their output. */
+/** Lines that tenants write besides numbered ones, and lines that engines and the runtime add. */
 const OTHER_LINES = /^(?:terms 1$|\$ |error: |\[…? ?\d+ lines?|Bun v|\s|\d+ \||$)/;
 
-/** The part of the evictions that may look wrong. */
-const MISPLACED_MOST = 0.02;
+/** The share of evictions that may seem out of order: see `checkEvictions`. */
+const MAX_OUT_OF_ORDER_RATIO = 0.02;
 
-/** A victim was chosen no longer ago than this when that is told, on a busy machine. */
-const CHOICE_MS = 1_000;
+/** The longest time from the choice of a victim until its `lru-evict`, on a busy machine. */
+const EVICTION_DELAY_MS = 1_000;
 
-/** What ends a tenant that we stop: a sample is taken right before. */
+/** A refused stop is given up no sooner: twice the `stopTimeoutMs` of all runtimes here. */
+const GIVEN_UP_AFTER_MS = 600;
+
+/** Reasons of stops that the runtime makes: it takes an observation right before. */
 const STOPPED = new Set(['killed', 'restarted', 'disposed', 'idle-killed', 'lru-evicted']);
 
 /** Live tenants by port, in all runtimes of the host. @type {Map<number, string>} */
@@ -40,11 +46,17 @@ export class Model {
   counts = { spawns: 0, adopts: 0, readies: 0, exits: 0, lines: 0, observations: 0 };
   /** @type {Record<string, number>} */
   reasons = {};
-  /** What the runtime knows of its tenants, if that is to be looked at. @type {(() => import('@absolutejs/runtime').TenantStatus[]) | undefined} */
+  /**
+   * The runtime's `list`, if the order of its evictions is to be checked.
+   * @type {(() => import('@absolutejs/runtime').TenantStatus[]) | undefined}
+   */
   list;
-  /** Who made room although another was active less recently, as far as can be seen from here. @type {string[]} */
-  misplaced = [];
-  /** When a tenant was about to be touched, and when it had been before. @type {Map<string, { at: number; from: number }[]>} */
+  /** Victims that seem not to have been the least recently active. @type {string[]} */
+  outOfOrder = [];
+  /**
+   * By key: when the tenant was about to be touched, and its last activity before that.
+   * @type {Map<string, { at: number; from: number }[]>}
+   */
   #touches = new Map();
   #name;
   #violation;
@@ -53,7 +65,7 @@ export class Model {
 
   /**
    * @param {string} name of the runtime
-   * @param {(text: string) => void} violation is told what does not hold
+   * @param {(text: string) => void} violation called with each rule that does not hold
    * @param {(key: string) => import('./kinds.mjs').Kind} kindOf
    */
   constructor(name, violation, kindOf) {
@@ -87,14 +99,15 @@ export class Model {
         port: event.port,
         state,
         measured: type !== 'spawn',
-        leaving: false,
+        leavingSince: 0,
+        mayRefuse: type !== 'spawn',
         lines: [0, 0],
         cut: '',
-        bye: undefined,
+        written: undefined,
         cpuMs: 0,
         observations: 0,
       });
-      // What is adopted says its port itself.
+      // An adopted process chose its port itself: it may be another's.
       if (type === 'spawn') this.#takePort(event.port, `${this.#name}/${key} ${pid}`);
       return;
     }
@@ -110,36 +123,52 @@ export class Model {
     } else if (type === 'exit') {
       this.#exit(event, run);
     } else if (type === 'lru-evict' && !this.#isLeastRecentlyActive(key)) {
-      this.misplaced.push(`${key} (${pid})`);
-      run.leaving = true;
-    } else if (run.state !== 'ready' || run.leaving) {
-      this.#violation(`${type} of ${key} (${pid}), which is ${run.leaving ? 'leaving' : run.state}`);
+      this.outOfOrder.push(`${key} (${pid})`);
+      run.leavingSince = Date.now();
+    } else if (run.state !== 'ready' || this.#isLeaving(run)) {
+      this.#violation(`${type} of ${key} (${pid}), which is ${run.leavingSince ? 'leaving' : run.state}`);
     } else {
-      run.leaving = true;
+      run.leavingSince = Date.now();
     }
   }
 
-  /** At the end. A choice is told a moment after it was made, so a few may look wrong. */
-  judgeEvictions() {
-    const [first, ...others] = this.misplaced;
-    if (first && others.length > MISPLACED_MOST * (this.reasons['lru-evicted'] ?? 0)) {
+  /** @param {Run} run */
+  #isLeaving({ leavingSince, mayRefuse }) {
+    if (leavingSince === 0) return false;
+    return !(mayRefuse && Date.now() - leavingSince > GIVEN_UP_AFTER_MS);
+  }
+
+  /**
+   * To be called at the end. A victim is chosen a moment before its event, so a few may seem out
+   * of order.
+   */
+  checkEvictions() {
+    const [first, ...others] = this.outOfOrder;
+    if (first && others.length > MAX_OUT_OF_ORDER_RATIO * (this.reasons['lru-evicted'] ?? 0)) {
       this.#violation(`${first} and ${others.length} others made room, and others were active less recently`);
     }
   }
 
-  /** To be called before a tenant is touched: it may have been chosen to make room a moment ago. @param {string} key */
+  /**
+   * To be called before a tenant is touched: it may have been chosen as a victim a moment ago.
+   * @param {string} key
+   */
   willBeTouched(key) {
     if (!this.list) return;
     const from = this.list().find((status) => status.key === key)?.lastTouchedAt ?? 0;
-    const recent = (this.#touches.get(key) ?? []).filter(({ at }) => at > Date.now() - CHOICE_MS);
+    const recent = (this.#touches.get(key) ?? []).filter(({ at }) => at > Date.now() - EVICTION_DELAY_MS);
     this.#touches.set(key, [...recent, { at: Date.now(), from }]);
   }
 
-  /** What was touched since the choice is more recent all the more; the victim itself may have been, too. @param {string} victim */
+  /**
+   * Compares with the victim's last activity before touches that may be later than the choice.
+   * (Later touches of other tenants cannot make the choice seem wrong.)
+   * @param {string} victim
+   */
   #isLeastRecentlyActive(victim) {
     const statuses = this.list?.() ?? [];
     const now = statuses.find(({ key }) => key === victim)?.lastTouchedAt ?? 0;
-    const recent = (this.#touches.get(victim) ?? []).filter(({ at }) => at > Date.now() - CHOICE_MS);
+    const recent = (this.#touches.get(victim) ?? []).filter(({ at }) => at > Date.now() - EVICTION_DELAY_MS);
     const touchedAt = Math.min(now, ...recent.map(({ from }) => from));
     return statuses.every(
       ({ state, lastTouchedAt }) => state !== 'ready' || (lastTouchedAt ?? 0) >= touchedAt,
@@ -162,8 +191,8 @@ export class Model {
     if (out < leastOut || err < leastErr) {
       this.#violation(`${key} (${pid}) was ready, and only lines ${out} and ${err} of it have come`);
     }
-    if (run.bye !== undefined && run.bye !== lines) {
-      this.#violation(`${key} (${pid}) wrote ${run.bye} lines, and ${lines} have come`);
+    if (run.written !== undefined && run.written !== lines) {
+      this.#violation(`${key} (${pid}) wrote ${run.written} lines, and ${lines} have come`);
     }
   }
 
@@ -211,7 +240,7 @@ export class Model {
       }
       run.lines[index] = Number(number) + 1;
     } else if (number === 'bye') {
-      run.bye = Number(of);
+      run.written = Number(of);
     } else if (number === 'terms' && of !== '1') {
       this.#violation(`${key} (${pid}) got ${of} SIGTERMs`);
     } else if (!OTHER_LINES.test(line) && !this.#kindOf(key).files) {

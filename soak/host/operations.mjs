@@ -1,11 +1,11 @@
-// What is done to tenants. A new operation is one more entry: how often it is chosen, and what it does.
+// The operations on tenants. To add one, add an entry: how often it is chosen, and what it does.
 import { setTimeout as delay } from 'node:timers/promises';
 import { ask } from './ask.mjs';
 import { keeperOf, wardenOf } from './proc.mjs';
 import { startOutside, variablesOf } from './runtimes.mjs';
 
 /**
- * What an operation has at hand: one tenant of one runtime.
+ * One tenant of one runtime, and what an operation needs.
  *
  * @typedef {object} Target
  * @property {string} name of the runtime
@@ -22,12 +22,13 @@ import { startOutside, variablesOf } from './runtimes.mjs';
  * @typedef {object} Operation
  * @property {string} name
  * @property {number} weight
- * @property {'keepers' | 'wardens' | 'any'} [rough] only in hosts that are treated like this
+ * @property {'keepers' | 'wardens' | 'any'} [rough] only in hosts whose helpers of this kind are
+ * killed
  * @property {(target: Target) => boolean} [fits]
  * @property {(target: Target) => Promise<unknown>} run
  */
 
-/** A tenant that has ended is said to have after so long at most, on a busy machine. */
+/** The longest time from a tenant's end until its `exit`, on a busy machine. */
 const GONE_MS = 3_000;
 
 /** @param {Target} target @param {AbortSignal} [signal] @param {readonly string[]} [also] */
@@ -36,7 +37,7 @@ async function ensure(target, signal, also) {
   model.willBeTouched(key);
   const call = runtime.ensure(key, signal ? { signal } : undefined);
   const found = await calls.track('ensure', kind, tenant, call, also);
-  // What led to the answer was told before it, and nothing can have been told in between.
+  // The events come before the promise settles, so the model has the same process now.
   const run = model.runs.get(key);
   if (found && run && run.pid === found.pid && run.state !== 'ready') {
     violation(`ensure of ${tenant} resolved before its ready`);
@@ -44,21 +45,24 @@ async function ensure(target, signal, also) {
   return found;
 }
 
-/** Stops a tenant, and sees that it is gone when that is said. @param {Target} target */
+/**
+ * Kills a tenant, and checks that its `exit` has come before `kill` resolves.
+ * @param {Target} target
+ */
 async function kill({ calls, runtime, key, kind, tenant, model, violation }) {
   const pid = model.runs.get(key)?.pid;
-  calls.disturb(tenant);
+  calls.mayCancel(tenant);
   const call = runtime.kill(key).then(() => {
     if (pid !== undefined && model.runs.get(key)?.pid === pid)
       violation(`kill of ${tenant} resolved before its exit`);
   });
   await calls.track('kill', kind, tenant, call);
-  calls.disturb(tenant);
+  calls.mayCancel(tenant);
 }
 
 /**
- * Asks a tenant who it is. It may be stopped meanwhile, in whatever way; but another one must never answer in its place,
- * and as long as it is there it answers.
+ * Requests a tenant's name. The tenant may be stopped meanwhile; but no other tenant may answer in
+ * its place, and while it runs it must answer.
  *
  * @param {Target} target
  */
@@ -76,7 +80,7 @@ async function visit(target, path = '/') {
     return found;
   }
   if (path !== '/' || calls.isRough || !isThere()) return found;
-  // One that has died is told to have, sooner or later.
+  // If it has ended, its `exit` comes within this time.
   await delay(GONE_MS);
   if (!isThere()) return found;
   const again = await answerOf(found.port, path);
@@ -89,7 +93,11 @@ async function visit(target, path = '/') {
   return found;
 }
 
-/** @param {number} port @param {string} path @returns {Promise<{ body?: string; error?: unknown }>} */
+/**
+ * @param {number} port
+ * @param {string} path
+ * @returns {Promise<{ body?: string; error?: unknown }>}
+ */
 const answerOf = (port, path) =>
   ask(port, path).then(
     (body) => ({ body }),
@@ -98,14 +106,14 @@ const answerOf = (port, path) =>
 
 /** Ends a tenant from within. @param {Target} target @param {string} path */
 async function end(target, path) {
-  target.calls.disturb(target.tenant);
+  target.calls.mayCancel(target.tenant);
   await visit(target, path);
-  target.calls.disturb(target.tenant);
+  target.calls.mayCancel(target.tenant);
 }
 
 /** @param {Target} target @param {number | undefined} pid @param {NodeJS.Signals} [name] */
 function signal(target, pid, name = 'SIGKILL') {
-  target.calls.disturb(target.tenant);
+  target.calls.mayCancel(target.tenant);
   try {
     if (pid) process.kill(pid, name);
   } catch {
@@ -144,9 +152,9 @@ export const operations = [
     weight: 12,
     fits: isStarted,
     async run({ calls, runtime, key, kind, tenant }) {
-      calls.disturb(tenant);
+      calls.mayCancel(tenant);
       await calls.track('restart', kind, tenant, runtime.restart(key));
-      calls.disturb(tenant);
+      calls.mayCancel(tenant);
     },
   },
   {
@@ -157,10 +165,10 @@ export const operations = [
       const caller = new AbortController();
       const waiting = ensure(target, caller.signal, ['ERR_RUNTIME_ABORTED']);
       await delay(target.rng.below(6));
-      target.calls.disturb(target.tenant);
+      target.calls.mayCancel(target.tenant);
       caller.abort();
       await waiting;
-      target.calls.disturb(target.tenant);
+      target.calls.mayCancel(target.tenant);
     },
   },
   {
@@ -206,7 +214,8 @@ export const operations = [
     async run(target) {
       const found = await ensure(target);
       const run = target.model.runs.get(target.key);
-      // Only a pid that is known to be alive as far as is told: another process may have it afterwards.
+      // Only while the model has this process and its keeper: afterwards another process may have
+      // the pid.
       if (found && run?.pid === found.pid && keeperOf(found.pid)) signal(target, found.pid);
     },
   },
@@ -215,7 +224,8 @@ export const operations = [
     weight: 20,
     fits: ({ name }) => name === 'adopting',
     async run({ runtime, key, kind, tenant, calls, place, rng }) {
-      // Without a port of its own it is told one that is hardly ever in use; the pool does not look.
+      // The process has no port. Adopted with one that is hardly ever in use: the pool does not
+      // check.
       const port = 20_000 + rng.below(10_000);
       const env = { ...variablesOf(place, key), PORT: '0' };
       const outside = await startOutside(place, key, env);

@@ -13,7 +13,10 @@ function processOf(pid) {
   }
 }
 
-/** The keeper of a tenant; undefined when the pid is no tenant's (any more). @param {number} pid */
+/**
+ * The keeper of a tenant's process; undefined if the pid is not, or no longer, a tenant's.
+ * @param {number} pid
+ */
 export function keeperOf(pid) {
   const parent = processOf(pid)?.parent ?? 0;
   return processOf(parent)?.name === 'abs-keeper' ? parent : undefined;

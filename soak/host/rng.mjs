@@ -1,4 +1,4 @@
-// Random numbers that follow from a seed: the choice of operations can be made again, their timing cannot.
+// Random numbers from a seed: the choice of operations can be repeated, their timing cannot.
 
 export class Rng {
   #state;

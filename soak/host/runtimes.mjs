@@ -1,16 +1,19 @@
-// The runtimes of a host, each with options that the others do not have. A new one is one more entry.
+// The runtimes of a host, each with other options. To add one, add an entry.
 import { spawn as spawnChild } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ask } from './ask.mjs';
 import { kindOf } from './kinds.mjs';
 
 /** @typedef {import('@absolutejs/runtime').RuntimeOptions} RuntimeOptions */
-/** @typedef {{ tenant: string; root: string; run: string }} Place the compiled tenant, the directory, the run's mark */
+/**
+ * @typedef {{ tenant: string; root: string; run: string }} Place the compiled tenant, the
+ * directory, the run's mark
+ */
 
-/** How long the `asked` runtime's own check waits. */
+/** How long the own readiness check of the runtime `asked` waits. */
 const OWN_READINESS_MS = 3_000;
 
-/** What a tenant of a key is started with. @param {Place} place @param {string} key */
+/** The environment of a key's tenant. @param {Place} place @param {string} key */
 export function variablesOf({ run }, key) {
   return {
     PATH: process.env.PATH ?? '',
@@ -20,7 +23,12 @@ export function variablesOf({ run }, key) {
   };
 }
 
-/** A process that no runtime has started. @param {Place} place @param {string} key @param {Record<string, string>} env */
+/**
+ * A process that no runtime has started.
+ * @param {Place} place
+ * @param {string} key
+ * @param {Record<string, string>} env
+ */
 export function startOutside(place, key, env) {
   const child = spawnChild(place.tenant, [], {
     cwd: `${place.root}/${key}`,
@@ -76,7 +84,7 @@ export const runtimes = {
   bun: () => ({ maxConcurrent: 8, idleAfterMs: 3_000, sweepIntervalMs: 500 }),
 };
 
-/** What all of them have. @param {Place} place @returns {RuntimeOptions} */
+/** The options of all runtimes. @param {Place} place @returns {RuntimeOptions} */
 export const common = (place) => ({
   source: { kind: 'directory', root: place.root },
   env: (key) => variablesOf(place, key),

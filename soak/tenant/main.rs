@@ -1,35 +1,35 @@
-//! The tenant of the soak that starts fastest: a small HTTP server that does what its environment says.
+//! The fastest tenant of the soak: a small HTTP server that behaves as its environment says.
 //!
-//! `SOAK_DO` holds words, separated by commas (`lines=3,children=2,deaf`), each of which is an arm of [`Habits::read`];
-//! what it is asked over HTTP is in [`answer`]. Its lines are numbered in each stream, and name their key, so that the
-//! host sees whether one is missing, late, or another's.
+//! `SOAK_DO` holds words, separated by commas (`lines=3,children=2,deaf`), each of which is an arm
+//! of [`Habits::read`]; the requests are in [`answer`]. Lines are numbered in each stream and name
+//! the tenant's key, so that the host notices a line that is missing, late, or another tenant's.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What a tenant of some kind does besides answering.
+/// What the tenant does besides answering.
 #[derive(Default)]
 struct Habits {
-    /// Lines on each stream before it listens.
+    /// Lines that it writes to each stream before it listens.
     lines: u64,
-    /// Processes in its own group.
+    /// Processes that it starts in its own group.
     children: u64,
-    /// Processes in sessions of their own, whose parents have ended.
+    /// Processes that it starts in sessions of their own, and whose parents end.
     daemons: u64,
-    /// How long it takes to listen.
+    /// How long it waits before it listens.
     slow_ms: u64,
-    /// Milliseconds of processor time it uses before it listens.
+    /// CPU time that it uses before it listens.
     burn_ms: u64,
-    /// It ends with this code before it listens.
+    /// The exit code with which it ends before it listens.
     dies: Option<i32>,
     /// It does not listen.
     never: bool,
     /// It ignores SIGTERM.
     deaf: bool,
-    /// It takes its time after a SIGTERM, and says a last line.
+    /// It goes on for a moment after a SIGTERM, and writes a last line.
     graceful: bool,
-    /// It does not answer; it is as if it was stopped.
+    /// It listens, and answers no request.
     silent: bool,
 }
 
@@ -50,16 +50,16 @@ impl Habits {
                 "deaf" => habits.deaf = true,
                 "graceful" => habits.graceful = true,
                 "silent" => habits.silent = true,
-                _ => panic!("SOAK_DO has a word that nobody knows: {word}"),
+                _ => panic!("SOAK_DO has the unknown word: {word}"),
             }
         }
         habits
     }
 }
 
-/// What it has written so far, on stdout and on stderr.
+/// The number of lines written so far, to stdout and to stderr.
 static WRITTEN: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
-/// How often it got SIGTERM.
+/// How many SIGTERMs it got.
 static TERMS: AtomicU32 = AtomicU32::new(0);
 
 fn main() {
@@ -95,12 +95,13 @@ fn main() {
         sleep_for_ever();
     }
     for connection in listener.incoming().flatten() {
-        // A client that goes away is its own affair.
+        // A client that closes its connection is no error.
         _ = answer(connection, &key);
     }
 }
 
-/// `/` says whose this is; `/exit?3` ends it, `/abort` too; `/flood?1000` writes lines, `/blank?1000` empty ones; `/bye` counts them and ends it.
+/// Answers a request: `/` tells the key; `/exit?3` and `/abort` end the tenant; `/flood?1000`
+/// writes lines, `/blank?1000` empty ones; `/bye` tells their number and ends the tenant.
 fn answer(mut connection: TcpStream, key: &str) -> std::io::Result<()> {
     let mut head = [0; 1024];
     let length = connection.read(&mut head)?;
@@ -150,16 +151,17 @@ fn write_all(descriptor: i32, mut bytes: &[u8]) {
 }
 
 fn on_term(action: libc::sighandler_t) {
-    // SAFETY: the action is SIG_IGN or `take_leave`, which calls nothing but async-signal-safe functions.
+    // SAFETY: the action is SIG_IGN or `take_leave`, which calls nothing but async-signal-safe
+    // functions.
     unsafe { libc::signal(libc::SIGTERM, action) };
 }
 
-/// Says how many SIGTERMs it got, ten milliseconds later, and ends. A second one in that time is counted.
+/// Waits ten milliseconds after a SIGTERM, writes how many it got until then, and ends.
 extern "C" fn take_leave(_: libc::c_int) {
     if TERMS.fetch_add(1, Ordering::Relaxed) > 0 {
         return;
     }
-    // SIGTERM is blocked in its own handler: let a second one in.
+    // SIGTERM is blocked in its own handler; unblocked here, so that a second one is counted.
     // SAFETY: all of these are async-signal-safe; the set is initialised by `sigemptyset`.
     unsafe {
         let mut term: libc::sigset_t = std::mem::zeroed();
@@ -175,7 +177,8 @@ extern "C" fn take_leave(_: libc::c_int) {
     unsafe { libc::_exit(0) };
 }
 
-/// Uses `nanosleep` itself, which a signal handler may call, and goes on when a signal cuts it short.
+/// Sleeps with `nanosleep`, which a signal handler may call, and sleeps on when a signal
+/// interrupts it.
 fn pause_ms(milliseconds: u64) {
     let nanoseconds = (milliseconds % 1_000) * 1_000_000;
     let mut left = libc::timespec { tv_sec: (milliseconds / 1_000) as i64, tv_nsec: nanoseconds as i64 };
@@ -186,14 +189,15 @@ fn pause_ms(milliseconds: u64) {
 
 fn sleep_for_ever() -> ! {
     loop {
-        // SAFETY: waits for a signal, and touches nothing.
+        // SAFETY: waits for a signal, and touches no memory.
         unsafe { libc::pause() };
     }
 }
 
-/// A process that does nothing; a daemon has a session of its own, and no parent.
+/// Forks a process that sleeps; a daemon has a session of its own, and its parent has ended.
 fn fork_a_sleeper(daemon: bool) {
-    // SAFETY: this program has one thread, and the children call nothing but async-signal-safe functions.
+    // SAFETY: this program has one thread, and the children call nothing but async-signal-safe
+    // functions.
     unsafe {
         let child = libc::fork();
         if child == 0 {
@@ -212,7 +216,7 @@ fn fork_a_sleeper(daemon: bool) {
     }
 }
 
-/// Uses so much processor time.
+/// Uses this much CPU time.
 fn burn(milliseconds: u64) {
     let enough = used_ms() + milliseconds;
     while milliseconds > 0 && used_ms() < enough {

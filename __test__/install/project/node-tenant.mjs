@@ -1,4 +1,4 @@
-// Nothing but the engine that runs this: where there is no Bun.
+// Starts a tenant with the engine that runs this program, for machines without Bun.
 import { createRuntime } from '@absolutejs/runtime';
 
 const runtime = createRuntime({

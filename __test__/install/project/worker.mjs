@@ -1,4 +1,4 @@
-// A worker that leaves its runtime to the end of the worker, and one that disposes it.
+// One worker that ends without disposing its runtime, and one that disposes it.
 import { Worker } from 'node:worker_threads';
 
 for (const workerData of ['left', 'disposed']) {

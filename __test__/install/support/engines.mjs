@@ -1,4 +1,5 @@
-// The engines and the package managers of the tests. Those that the checkout has no use for otherwise are installed here.
+// The engines and package managers of the tests. Those that only these tests need are installed
+// here.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,7 +39,7 @@ export const pnpm = join(here, 'node_modules', 'pnpm', 'bin', 'pnpm.cjs');
 export const toolsBin = join(here, 'node_modules', '.bin');
 export const tsc = join(root, 'node_modules', '.bin', 'tsc');
 
-/** Installs what is not there yet: some 600 MB, of which npm keeps a packed copy for the next time. */
+/** Installs missing engines: some 600 MB, of which npm caches packed copies for the next time. */
 export function requireEngines() {
   if (isInstalled()) return;
   const { status, error } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {

@@ -1,5 +1,5 @@
-// The tarballs that are tried: those in the directory that PACKED_DIR names (what `npm run pack:all` made), or else made
-// from what `npm run build` built.
+// The tarballs under test: those in the directory PACKED_DIR (made by `npm run pack:all`), or else
+// new ones of what `npm run build` has built.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { builtFiles } from '../../../scripts/lib/paths.mjs';

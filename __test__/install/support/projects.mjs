@@ -1,4 +1,5 @@
-// A user's project for each package manager, with the package installed from the registry of the test.
+// A user's project for each package manager, with the package installed from the registry of the
+// test.
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -10,7 +11,8 @@ const template = fileURLToPath(new URL('../project', import.meta.url));
 /** @typedef {{ code: number | null, output: string }} Ended */
 
 /**
- * Each with a cache of its own: what it keeps by version must not be of an earlier build.
+ * Installs the package with each package manager, with a new cache: a cache by version would have
+ * an earlier build.
  *
  * @type {Record<string, (directory: string, version: string) => Promise<Ended>>}
  */
@@ -21,7 +23,7 @@ export const managers = {
       env: { npm_config_cache: join(directory, '.cache') },
     }),
   'bun 1.4': (directory, version) => bunAdd(checkoutBun, directory, version),
-  // Takes the packages of both libcs, where there are both.
+  // Installs the packages of both libcs, if there are both.
   'bun 1.3': (directory, version) => bunAdd(olderBun, directory, version),
   pnpm: (directory, version) =>
     run(
@@ -52,7 +54,7 @@ export function createProject(directory, registryUrl) {
     join(directory, 'package.json'),
     '{ "name": "project", "private": true, "type": "module" }\n',
   );
-  // Tenants are started with `bun`, wherever it comes from.
+  // Tenants are started with the `bun` on PATH.
   mkdirSync(join(directory, 'bin'));
   symlinkSync(checkoutBun.program, join(directory, 'bin', 'bun'));
 }
@@ -60,7 +62,8 @@ export function createProject(directory, registryUrl) {
 let places = 0;
 
 /**
- * A working directory of one program of the project, with tenants of its own: of two hosts on one root the second is warned.
+ * A working directory for one program of the project, with tenants of its own: of two hosts that
+ * share a root the second gets a warning.
  *
  * @param {string} project
  */
@@ -72,7 +75,7 @@ export function placeOf(project) {
   return place;
 }
 
-/** For how long a program may run. Nothing here takes more than a second or two on an idle machine. */
+/** How long a program may run: a second or two on an idle machine. */
 const LIMIT_MS = 120_000;
 
 /**
@@ -101,7 +104,7 @@ export function run(program, args, { cwd, env = {} }) {
   });
 }
 
-/** Without what `npm test` and `node --test` tell the programs below them. */
+/** The environment without the variables that `npm test` and `node --test` set. */
 function userEnvironment() {
   const isOfTheTest = (/** @type {string} */ name) => /^(?:npm_|NODE_|INIT_CWD$)/.test(name);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !isOfTheTest(name)));

@@ -1,4 +1,4 @@
-// What README.md tells a new user to do, word for word.
+// The quick start of README.md, word for word.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 

@@ -1,5 +1,6 @@
-// A package registry on this machine that knows our packages only, as if they had been published: package managers
-// choose by version, system and libc as they will then, and miss the packages that were not built.
+// A local package registry with this project's packages only, as if they were published: package
+// managers choose among them by version, system and libc; platform packages that were not built
+// are missing.
 import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -34,7 +35,7 @@ export async function serveTarballs(tarballs) {
 }
 
 /**
- * What a registry tells about a package.
+ * A registry's description of a package.
  *
  * @param {{ path: string, content: Buffer, manifest: any }} file
  * @param {string} tarballsUrl

@@ -34,7 +34,10 @@ Bun.serve({
   websocket: { idleTimeout: 0, message: (socket, message) => socket.send(message) },
 });`;
 
-/** Its file; listens on the address in BIND, and knows a port to connect to from OTHER. */
+/**
+ * The files of that tenant. It listens on the address in BIND, and may connect to the port in
+ * OTHER.
+ */
 export const patientServer = { 'server.ts': PATIENT };
 
 export async function openWebSocket(port: number): Promise<Connection> {
@@ -55,8 +58,8 @@ export async function openEvents(port: number): Promise<Connection> {
 }
 
 /**
- * A bare TCP connection with one request, whose answer has begun and is read no further. Without a request there would
- * be none as far as a Bun server is concerned: it has the kernel keep connections back until their first byte.
+ * A bare TCP connection with one request, whose answer has begun and is read no further. Bun's
+ * server accepts a connection only at its first byte, so a request is needed.
  */
 export async function openTcp(port: number, path = '/', host = '127.0.0.1'): Promise<Connection> {
   const socket = connect({ port, host });

@@ -1,4 +1,4 @@
-/** Checkpoint commands for a kernel that cannot checkpoint: shell scripts that save words instead of memory. */
+/** Checkpoint commands in place of CRIU: shell scripts that save text instead of memory. */
 import { execCheckpointDriver, type ExecCheckpointDriverOptions } from '@absolutejs/runtime';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -17,15 +17,15 @@ export const sh = (script: string, ...words: string[]) => ['sh', '-ec', script, 
 export const SAVE = sh('printf %s "$1 $2" > "$3/state"', '{key}', '{pid}', '{dir}');
 
 /**
- * Starts a process in a session of its own, as `criu restore -d` does, that has what was saved in its environment;
- * `$pid` in the rest of the script is its pid.
+ * Starts a process in a session of its own, as `criu restore -d` does, that has what was saved in
+ * its environment; `$pid` in the rest of the script is its pid.
  */
 export const restoreAnd = (rest: string, output = '/dev/null') =>
   sh(`state=$(cat "$1/state"); STATE=$state setsid sleep 1000 >${output} 2>&1 & pid=$!; ${rest}`, '{dir}');
 
 export const RESTORE = restoreAnd('echo RESTORED_PID=$pid');
 
-/** A directory of images, drivers for it, and what they told. */
+/** A directory of images, drivers for it, and the errors that they report. */
 export class Lab implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'runtime-exec-'));
   readonly imageDir = join(this.directory, 'images');
@@ -67,10 +67,10 @@ export class Lab implements Disposable {
     return readdirSync(this.imageDir, { recursive: true, encoding: 'utf8' }).sort();
   }
 
-  /** What the process that a restore gave was told. It is ended with the test. */
+  /** The saved state that the restored process has. The process is ended with the test. */
   async restored(result: { pid: number } | null): Promise<string> {
     const pid = result?.pid ?? 0;
-    // It says its pid before it is what it will be.
+    // Its pid is printed before it has executed its program.
     const state = await until(`process ${pid} is the restored one`, () => {
       const found = processOf(pid);
       if (found?.name !== 'sleep') return;

@@ -1,10 +1,10 @@
-/** Tenants that write a lot, and what a host makes of it. */
+/** Tenants that write a lot, and the figures of a host that reads it. */
 import { expect } from 'bun:test';
 import { type EngineName, startHost } from './hosts.ts';
 import { SERVER, Tenants } from './tenants.ts';
 
 /** Well under 100 MB. */
-const MOST_GROWTH_MB = 90;
+const MAX_GROWTH_MB = 90;
 export const FLOOD_TEST_MS = 120_000;
 
 export type Seen = {
@@ -21,7 +21,10 @@ export type Seen = {
   ticks: number;
 };
 
-/** At SIGUSR2 writes what `chunks` yields; then the hash of it without its line ends, to the other stream. */
+/**
+ * A tenant that, at SIGUSR2, writes what `chunks` yields, and the hash of it without line ends to
+ * stderr.
+ */
 const flood = (chunks: string) => `
 import { writeSync } from 'node:fs';
 ${SERVER}
@@ -72,6 +75,6 @@ export async function takeFlood(engine: EngineName, chunks: string, besides = ''
   if (process.env.SHOW_MEASUREMENTS) console.log(engine, besides, JSON.stringify(seen));
   expect(seen.isComplete).toBe(true);
   expect(seen.linesAfterExit).toBe(0);
-  expect(seen.grownMb).toBeLessThan(MOST_GROWTH_MB);
+  expect(seen.grownMb).toBeLessThan(MAX_GROWTH_MB);
   return seen;
 }

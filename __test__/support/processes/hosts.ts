@@ -1,4 +1,4 @@
-/** Host programs: processes of their own, in Node and in Bun, that use the package and are spoken to by lines. */
+/** Host programs, in Node and in Bun, that use the package and talk to their test in lines. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -58,7 +58,7 @@ export class Host implements AsyncDisposable {
     return this.#child.pid ?? 0;
   }
 
-  /** The process is gone, even if somebody has its output open. */
+  /** Whether the process has ended, even if another one has its output open. */
   get hasEnded() {
     return this.#hasEnded;
   }

@@ -1,4 +1,4 @@
-/** A runtime on tenants of its own, with everything it tells recorded, and all of it gone in the end. */
+/** A runtime with tenants of its own, whose events are recorded, disposed after the test. */
 import { createRuntime, type RuntimeOptions, type Tenant } from '@absolutejs/runtime';
 import { Recorder } from './recorder.ts';
 import { addShapes, isComplete, keyOf, type ShapeName, shapeNames } from './shapes.ts';
@@ -17,7 +17,7 @@ export function createPool(options: Partial<RuntimeOptions> = {}) {
     events,
     runtime,
 
-    /** Stops everything and checks what then holds, whatever the test was about. */
+    /** Disposes the runtime, and checks what must hold afterwards in any test. */
     async dispose(): Promise<void> {
       await within('dispose', runtime.dispose());
       assertGone('after dispose', tenants.processes());
@@ -31,13 +31,16 @@ export function createPool(options: Partial<RuntimeOptions> = {}) {
   };
 }
 
-/** The processes of a running tenant: its first one, everything below it, and what was orphaned; its keeper too. */
+/**
+ * The processes of a running tenant: its first one, everything below it, and what was orphaned;
+ * its keeper too.
+ */
 export function treeOf(pid: number): Process[] {
   const keeper = keeperOf(pid);
   return keeper ? [keeper, ...descendantsOf(keeper.pid)] : [];
 }
 
-/** The same, once all of the shape is up. It is kept from being idle meanwhile. */
+/** The same, once all processes of the shape run. The tenant is touched meanwhile. */
 export const completeTreeOf = (pool: Pool, { key, pid }: Pick<Tenant, 'key' | 'pid'>) =>
   until(`all of ${key} is up`, () => {
     pool.runtime.touch(key);
@@ -55,7 +58,7 @@ export async function startShapes(pool: Pool, names: readonly ShapeName[] = shap
   return new Map(await Promise.all(trees));
 }
 
-/** What of each tree is still there at the very moment its exit is told: it should stay empty. */
+/** Collects processes of the trees that are still there at their exit event: must stay empty. */
 export function watchExits(pool: Pool, trees: Map<{ pid: number }, Process[]>): string[] {
   const problems: string[] = [];
   for (const [{ pid }, tree] of trees) {

@@ -1,4 +1,4 @@
-/** Keeps everything that a runtime tells, in order, and checks what always holds of it. */
+/** Records all events of a runtime, in order, and checks the rules of their order. */
 import type {
   RuntimeLogEvent,
   RuntimeMetricEvent,
@@ -80,8 +80,8 @@ export class Recorder {
   }
 
   /**
-   * Per key: a beginning (spawn, adopt, or restored), then whatever is about that pid, then its exit, then the next beginning. With
-   * `all` every beginning has had its exit.
+   * Per key: a beginning (spawn, adopt, or restored), then other events with that pid, then its
+   * exit, then the next beginning. With `all` every beginning must have had its exit.
    */
   assertOrder({ all = true } = {}): void {
     const live = new Map<string, number>();

@@ -51,7 +51,10 @@ export function addShapes(tenants: Tenants, names: readonly ShapeName[] = shapeN
   }
 }
 
-/** Whether all the helpers of the shape run; a shell that is to become one does not have its name yet. */
+/**
+ * Whether all the helpers of the shape run. A shell that has yet to execute its helper has another
+ * name, and does not count.
+ */
 export function isComplete(key: string, tree: readonly Process[]): boolean {
   const helpers = byKey.get(key)?.helpers ?? 0;
   return tree.filter(({ name }) => name === 'sleep').length === helpers;

@@ -1,6 +1,7 @@
 /**
- * A checkpoint driver that stands in for CRIU with real processes: what it "restores" is a server of the same tenant on
- * the same port, in a session of its own. And a pool whose tenants are idle when the test says so.
+ * A checkpoint driver in place of CRIU, with real processes: it "restores" a tenant as a new
+ * server on the same port, in a session of its own. And a pool whose tenants are idle when the
+ * test says so.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -11,11 +12,11 @@ import { descendantsOf, markedWith } from './table.ts';
 import type { Tenants } from './tenants.ts';
 import { within } from './until.ts';
 
-/** Says whether it was brought back, and from which snapshot. */
+/** A server that answers with whether it was restored, and from which snapshot. */
 const SERVER = `
 Bun.serve({ port: Number(process.env.PORT), fetch: () => new Response(process.env.RESTORED ?? 'cold') });`;
 
-/** Listens on nothing, ends when told to. */
+/** A process that listens on no port, and ends at SIGTERM. */
 export const DEAF = ['sleep', '1000'] as const;
 
 export class Snapshots {
@@ -23,11 +24,11 @@ export class Snapshots {
   readonly calls: string[] = [];
   /** Where the saved tenant listened, by key. */
   readonly images = new Map<string, string>();
-  /** As CRIU does unless it is told to leave it running. */
+  /** Whether a checkpoint ends the process, as CRIU does by default. */
   endsTree = true;
   /** Told of each `checkpoint`, which is how the stop of an idle tenant begins. */
   onCheckpoint: (key: string) => void = () => {};
-  /** What a test has the driver do. */
+  /** Methods that a test uses in place of the driver's. */
   instead: Partial<CheckpointDriver> = {};
   #tenants: Tenants;
 
@@ -96,7 +97,7 @@ export function createSavingPool({
   restoreTimeoutMs = 15_000,
   ...options
 }: Partial<RuntimeOptions> & { restoreTimeoutMs?: number } = {}) {
-  /** Keys that may be stopped for want of activity. */
+  /** Keys that `shouldIdleKill` lets be stopped. */
   const idle = new Set<string>();
   let snapshots: Snapshots | undefined;
   const forward: CheckpointDriver = {
@@ -147,6 +148,6 @@ export function createSavingPool({
   });
 }
 
-/** What a tenant says of itself. Leaves no connection behind. */
+/** The tenant's answer, over a connection that is closed afterwards. */
 export const answerOf = async ({ port }: { port: number }) =>
   (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).text();

@@ -1,4 +1,4 @@
-/** Whether a port is used, or free again: nobody has a socket on it, and it can be bound without SO_REUSEADDR. */
+/** Whether a port is free: no socket is on it, and it can be bound without SO_REUSEADDR. */
 import { dlopen } from 'bun:ffi';
 import { readFileSync } from 'node:fs';
 import { until } from './until.ts';
@@ -39,12 +39,14 @@ function statesOn(port: number): string[] {
     .map(([, , , state = '']) => state);
 }
 
-/** What a closed connection leaves behind in the kernel belongs to nobody and ends by itself. */
+/** Whether no process has a socket on the port. Closed connections in TIME_WAIT belong to none. */
 const isUnused = (port: number) => statesOn(port).every((state) => state === TIME_WAIT);
 
 const isFree = (port: number) => isUnused(port) && (statesOn(port).length > 0 || canBind(port));
 
-/** Whether nobody listens on a port, nor is connected to it: a runtime holds the last ports that were released. */
+/**
+ * Resolves once no process listens on the port or is connected to it; a runtime may still hold it.
+ */
 export const untilUnused = (port: number) => until(`port ${port} is unused`, () => isUnused(port));
 
 export const untilFree = (port: number) => until(`port ${port} is free`, () => isFree(port));

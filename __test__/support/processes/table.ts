@@ -1,4 +1,7 @@
-/** The process table, as /proc shows it. A process is known by its pid and its start time: a pid alone is used again. */
+/**
+ * The process table, from /proc. A process is identified by pid and start time, since pids are
+ * reused.
+ */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { until } from './until.ts';
 
@@ -24,7 +27,7 @@ export function processes(): Process[] {
   return pids.flatMap((pid) => processOf(Number(pid)) ?? []);
 }
 
-/** Everything below a process, in whatever session or group. */
+/** All descendants of a process, in any session or group. */
 export function descendantsOf(pid: number, table = processes()): Process[] {
   const children = table.filter(({ parent }) => parent === pid);
   return children.flatMap((child) => [child, ...descendantsOf(child.pid, table)]);
@@ -39,8 +42,8 @@ export const keeperOf = (tenantPid: number) => {
 };
 
 /**
- * What shows that a process comes from a test's tenants, wherever it went: the mark is in its environment, in its
- * arguments or in its working directory.
+ * The processes of a test's tenants, also those that have left their tree: the mark is in their
+ * environment, arguments or working directory.
  */
 export const markedWith = (mark: string) =>
   processes().filter(({ pid, state }) => state !== 'Z' && isMarked(pid, mark));
@@ -59,19 +62,19 @@ function isMarked(pid: number, mark: string): boolean {
   );
 }
 
-/** Whether that very process is still in the table. A zombie counts unless nobody but init could reap it. */
+/** Whether this process is still in the table. A zombie counts, unless init is its parent. */
 export function isThere({ pid, startedAt }: Process): boolean {
   const now = processOf(pid);
   return now !== undefined && now.startedAt === startedAt && !(now.state === 'Z' && now.parent === 1);
 }
 
-/** Whether that very process has not ended, reaped or not. */
+/** Whether this process has not ended; a zombie has. */
 export const isRunning = (process: Process) => isThere(process) && processOf(process.pid)?.state !== 'Z';
 
 export const shown = (list: readonly Process[]) =>
   list.map(({ pid, parent, state, name }) => `${name} ${pid} (${state}, child of ${parent})`).join(', ');
 
-/** Resolves once none of them is left; the error names those that are. */
+/** Resolves once none of the processes is left; the error names those that are. */
 export async function untilGone(what: string, list: readonly Process[], patienceMs?: number): Promise<void> {
   let left = list;
   const look = () => (left = left.filter(isThere)).length === 0;
@@ -86,13 +89,13 @@ export function assertGone(what: string, list: readonly Process[]): void {
   if (left.length > 0) throw new Error(`${what}: left are ${shown(left)}`);
 }
 
-/** What a process's descriptors lead to; kinds only, since numbers change. */
+/** The targets of a process's descriptors, without numbers, which change. */
 export function descriptorsOf(pid: number | 'self'): string[] {
   const links = readdirSync(`/proc/${pid}/fd`).map((fd) => {
     try {
       return readlinkSync(`/proc/${pid}/fd/${fd}`);
     } catch {
-      return undefined; // The one that lists them.
+      return undefined; // The descriptor that lists them.
     }
   });
   return links.flatMap((link) => (link === undefined ? [] : [link.replace(/:\[\d+\]$/, '')])).sort();
@@ -108,7 +111,7 @@ export const threadsOf = (pid: number | 'self') =>
     }
   });
 
-/** What a list has more of than another. */
+/** The entries of a list that the baseline does not have. */
 export function surplus(list: readonly string[], baseline: readonly string[]): string[] {
   const rest = [...baseline];
   return list.filter((item) => {

@@ -1,4 +1,4 @@
-/** Tenants on disk, in a directory of their own that goes when the test is over. */
+/** Tenants on disk, in a directory of their own that is removed after the test. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { markedWith, untilGone } from './table.ts';
 /** A tenant's files; `start` is its package.json's start script. */
 export type TenantFiles = { start?: string; [file: string]: string | undefined };
 
-/** Answers at once. What it is asked for is in the path. */
+/** A server that answers at once. The path says what it does. */
 export const SERVER = `
 const answers = { '/cwd': () => process.cwd(), '/pid': () => String(process.pid) };
 Bun.serve({
@@ -16,10 +16,10 @@ Bun.serve({
 });
 `;
 
-/** Listens only after a while, and says that it runs. */
+/** A server that prints a line, and listens only after a while. */
 export const slowToListen = (ms: number) => `console.log('booting');\nawait Bun.sleep(${ms});\n${SERVER}`;
 
-/** Listens at once, says that it was asked, and answers after a while. */
+/** A server that listens at once, prints a line for each request, and answers after a while. */
 export const slowToAnswer = (ms: number) => `
 Bun.serve({
   port: Number(process.env.PORT),
@@ -33,7 +33,10 @@ Bun.serve({
 
 export class Tenants implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'abs-tenants-'));
-  /** Unguessable, and in the working directory, the environment or the arguments of every process of these tenants. */
+  /**
+   * A unique text in the working directory, environment or arguments of every process of these
+   * tenants.
+   */
   readonly mark = this.root;
 
   /** Adds a tenant; without a `start` script it is `bun server.ts`. */
@@ -65,7 +68,7 @@ export class Tenants implements AsyncDisposable {
     return markedWith(this.mark);
   }
 
-  /** Ends what a failed test has left, so that nothing outlives it, and takes the files away. */
+  /** Ends the processes that a failed test has left, and removes the files. */
   async [Symbol.asyncDispose](): Promise<void> {
     const left = this.processes().filter(({ pid }) => pid !== process.pid);
     for (const { pid } of left) {

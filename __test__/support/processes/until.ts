@@ -6,7 +6,10 @@ const PAUSE_MS = 4;
 
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** The first value that is neither `undefined` nor `false`; throws, saying what was awaited, when none comes in time. */
+/**
+ * Resolves with the first value that is neither `undefined` nor `false`. Throws when none comes in
+ * time, with what was awaited.
+ */
 export async function until<T>(
   what: string,
   look: () => T | undefined | false,

@@ -1,6 +1,6 @@
 /**
- * The code blocks of a markdown text, and the directives in the HTML comments before them that say how each is run.
- * CONTRIBUTING.md describes the directives to those who write them.
+ * The code blocks of a markdown text, and the directives in the HTML comments before them that say
+ * how each is run. CONTRIBUTING.md describes the directives to those who write them.
  */
 
 export const RUNNERS = ['bun', 'node', 'shell', 'checkout'] as const;

@@ -5,32 +5,42 @@ import { type Block, headOf, isProgram, isTypeScript, parseBlocks, partsOf } fro
 import { assertEndedAsSaid, Program } from './program.ts';
 import { checkout, Project, replaced } from './project.ts';
 
-/** Programs of a reader's; commands in the checkout may build it first. */
+/**
+ * The time for a reader's program; commands in the checkout, which may build it first, have more.
+ */
 const PATIENCE_MS = 60_000;
 export const CHECKOUT_PATIENCE_MS = 600_000;
 
 export class MarkdownDocument implements Disposable {
   readonly blocks: readonly Block[];
   #project: Project;
-  /** What each run printed; a block is run once, whoever asks first. */
+  /** The output of each block that has run; each is run once. */
   #runs = new Map<Block, Promise<string>>();
 
   #leavingPatienceMs: number;
   #env: NodeJS.ProcessEnv;
 
-  /** Tenants go within a second of their host, but on a busy machine that can be a long one. */
-  constructor(markdown: string, { leavingPatienceMs = 20_000, env = {} as NodeJS.ProcessEnv } = {}) {
+  /**
+   * `leavingPatienceMs`: tenants end within a second of their host, which may take longer on a
+   * busy machine. `given` are files of another document that exist before all of this one.
+   */
+  constructor(
+    markdown: string,
+    { leavingPatienceMs = 20_000, env = {} as NodeJS.ProcessEnv, given = [] as readonly Block[] } = {},
+  ) {
     this.#leavingPatienceMs = leavingPatienceMs;
     this.#env = env;
     this.blocks = parseBlocks(markdown);
-    this.#project = new Project(this.blocks);
+    this.#project = new Project([...given, ...this.blocks]);
   }
 
   get directory() {
     return this.#project.directory;
   }
 
-  /** Runs a block, or what it is part of; resolves once everything that its directives say is true. */
+  /**
+   * Runs a block, or what it is part of; resolves once everything that its directives say is true.
+   */
   async execute(block: Block): Promise<void> {
     if (block.file) return checkFile(block);
     const output = await this.#outputOf(headOf(this.blocks, block)!);
@@ -82,7 +92,7 @@ export class MarkdownDocument implements Disposable {
   }
 }
 
-/** Also of commands that something else is run in place of. */
+/** Also for commands that `instead:` replaces. */
 function assertScriptsExist({ code, line }: Block): void {
   const { scripts } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8'));
   for (const [command, named, plain] of code.matchAll(/\bnpm (?:run ([\w:-]+)|(test|start)\b)/g)) {
@@ -91,7 +101,7 @@ function assertScriptsExist({ code, line }: Block): void {
   }
 }
 
-/** A file is run by those who use it. */
+/** Parses a file's code; the programs that import it run it. */
 function checkFile({ file, code }: Block): void {
   if (file?.endsWith('.json')) JSON.parse(code);
 }

@@ -12,7 +12,10 @@ export interface Ended {
 
 interface Options {
   cwd: string;
-  /** What everything that the program starts has in its environment, arguments or working directory. */
+  /**
+   * A text that all processes of the program have in their environment, arguments or working
+   * directory.
+   */
   mark: string;
   patienceMs: number;
   /** Added to the environment; what is undefined is taken away. */

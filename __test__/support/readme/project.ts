@@ -1,4 +1,7 @@
-/** A project as a reader would have it: the package installed, the document's files in place, its programs beside them. */
+/**
+ * A reader's project: the package installed, the document's files in place, its programs beside
+ * them.
+ */
 import {
   mkdirSync,
   mkdtempSync,

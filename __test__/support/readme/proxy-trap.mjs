@@ -1,4 +1,4 @@
-/** A proxy that nothing should ask. */
+/** A proxy that must get no request. */
 import { createServer } from 'node:net';
 
 export const PROXY_VARIABLES = ['HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy'];
@@ -21,8 +21,8 @@ export class ProxyTrap {
   }
 
   /**
-   * What the environment is changed by: these variables name the proxy, and nothing is excepted but what has nothing to do
-   * with it.
+   * Variables to be added to an environment: the given names are set to the proxy, and its
+   * exceptions to an unrelated host.
    *
    * @param {readonly string[]} names
    * @returns {NodeJS.ProcessEnv}
@@ -32,7 +32,7 @@ export class ProxyTrap {
     const proxy = `http://127.0.0.1:${port}`;
     const proxies = PROXY_VARIABLES.map((name) => [name, names.includes(name) ? proxy : undefined]);
     const exceptions = { NO_PROXY: 'example.com', no_proxy: undefined };
-    // Node asks proxies only if it is told to, and Node 22 warns that this is new.
+    // Node uses proxies only with this variable, and Node 22 warns that this is experimental.
     const toldTo = { NODE_USE_ENV_PROXY: '1', NODE_NO_WARNINGS: '1' };
     return { ...Object.fromEntries(proxies), ...exceptions, ...toldTo };
   }

@@ -1,8 +1,8 @@
-// What a call that was given up looks like, and a signal that counts.
+// The error of an aborted call, and an abort signal that counts its listeners.
 import { expect } from 'bun:test';
 import { rejectionOf } from './wait.ts';
 
-/** The call was given up; `reason` is the cause. */
+/** Checks that the call was aborted, with `reason` as the cause. */
 export async function expectAborted(promise: Promise<unknown>, key: string, reason?: unknown): Promise<void> {
   const error = await rejectionOf(promise);
   expect(error).toBeInstanceOf(Error);
@@ -14,7 +14,7 @@ export async function expectAborted(promise: Promise<unknown>, key: string, reas
   if (reason !== undefined) expect(error.cause).toBe(reason);
 }
 
-/** Counts who listens to it. */
+/** An abort signal that counts its listeners. */
 export class CountingSignal extends EventTarget {
   aborted = false;
   reason: unknown;

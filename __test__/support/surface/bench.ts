@@ -1,10 +1,11 @@
-// A runtime with everything a test looks at, cleaned away when the test is over: `await using bench = setUp()`.
+// A runtime with its processes and events, disposed when the test is over:
+// `await using bench = setUp()`.
 import { createRuntime, type Runtime, type RuntimeOptions } from '@absolutejs/runtime';
 import { Fleet } from './fleet.ts';
 import { Recorder } from './recorder.ts';
 import { within } from './wait.ts';
 
-/** Never looked at when `spawn` is the test's own. */
+/** A source that is never read, since `spawn` is the test's own. */
 export const source = { kind: 'directory', root: 'tenants' } as const;
 
 export class Bench implements AsyncDisposable {
@@ -19,7 +20,10 @@ export class Bench implements AsyncDisposable {
     this.runtime = createRuntime({ ...base, ...options });
   }
 
-  /** Until every tenant has been ready for as long as its start took: before that, none is evicted. */
+  /**
+   * Resolves once every tenant has been ready for as long as its start took: before that, none is
+   * evicted.
+   */
   async tenuresEnd(): Promise<void> {
     const startsMs = this.events.all('ready').map(({ durationMs }) => durationMs);
     // The pool's clock shows whole milliseconds.
@@ -29,7 +33,7 @@ export class Bench implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const release of this.releases) release();
     this.fleet.release();
-    // Whether `dispose` works is for its own tests; here it only cleans up.
+    // Only cleans up: `dispose` has tests of its own.
     await within(
       'the clean-up',
       this.runtime.dispose().catch(() => {}),

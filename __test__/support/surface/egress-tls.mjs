@@ -1,5 +1,6 @@
-// A server with a certificate for `secure.test` and 127.0.0.1, and requests to it, in a process of their own: the
-// authority that signed it is known to a process from its start (NODE_EXTRA_CA_CERTS). Prints what came out as JSON.
+// A server with a certificate for `secure.test` and 127.0.0.1, and requests to it, in a process of
+// their own: the authority that signed it is known to a process from its start
+// (NODE_EXTRA_CA_CERTS). Prints what came out as JSON.
 import { createEgressGuard } from '@absolutejs/runtime';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';

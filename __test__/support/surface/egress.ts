@@ -1,4 +1,5 @@
-// What the tests of the egress guard need: servers on 127.0.0.1, and guards for which names stand for them.
+// Support for the tests of the egress guard: servers on 127.0.0.1, and guards whose lookup
+// resolves names to them.
 import { createEgressGuard, type EgressDeniedError, type EgressGuardOptions } from '@absolutejs/runtime';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,7 +11,7 @@ export type TestServer = AsyncDisposable & {
   port: number;
   /** `http://name:port` */
   at: (name: string) => string;
-  /** What came in, in order, bodies included. */
+  /** The requests received, in order, with their bodies. */
   seen: Seen[];
   /** How many connections were accepted. */
   connections: () => number;
@@ -18,7 +19,7 @@ export type TestServer = AsyncDisposable & {
   quiet: () => Promise<void>;
 };
 
-/** A handler that is called once the body of the request has come in. */
+/** A handler that is called once the body of the request has been received. */
 export type Handler = (seen: Seen, response: ServerResponse) => void;
 
 export function serve(handler: Handler, host?: string): Promise<TestServer> {
@@ -77,7 +78,7 @@ export async function serveRaw(
   };
 }
 
-/** A lookup that knows these names only, and what it was asked for. */
+/** A lookup that knows these names only, and records its calls. */
 export function lookupOf(names: Record<string, string[]>) {
   const asked: string[] = [];
   const lookup = async (name: string): Promise<string[]> => {
@@ -98,7 +99,7 @@ export function localGuard(options: EgressGuardOptions = {}) {
   return { ...guard, denials };
 }
 
-/** What a name resolves to decides; a port that nothing should ever listen on, should the guard let it through. */
+/** A guard whose lookup gives these addresses for any name. */
 export function guardOf(addresses: string[], options: EgressGuardOptions = {}) {
   return createEgressGuard({ lookup: () => addresses, ...options });
 }

@@ -1,4 +1,4 @@
-// Reads Prometheus's text format with somebody else's parser.
+// Reads Prometheus's text format with an independent parser.
 import type { RuntimeCollector } from '@absolutejs/runtime/prometheus';
 import parse, { type Sample } from 'parse-prometheus-text-format';
 
@@ -9,7 +9,10 @@ const PREFIX = 'absolute_runtime_';
 export class Scrape {
   /** Every metric's name, type and help. */
   readonly families: ReturnType<typeof parse>;
-  /** The parser joins histograms and loses their labels, so their series are read as metrics of their own. */
+  /**
+   * The parser joins histograms and loses their labels, so their series are read as metrics of
+   * their own.
+   */
   readonly #series: ReturnType<typeof parse>;
 
   constructor(text: string) {
@@ -21,7 +24,7 @@ export class Scrape {
     return this.families.map(({ name }) => name.replace(PREFIX, ''));
   }
 
-  /** All of it in one order, whoever wrote it. */
+  /** All families, sorted, so that two scrapes can be compared. */
   everything() {
     const described = this.families.map(({ name, type, help }) => ({ name, type, help }));
     const sorted = <T extends { name: string }>(list: T[]) =>

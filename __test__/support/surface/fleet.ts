@@ -6,27 +6,27 @@ export type SpawnArgs = Parameters<SpawnFn>[0];
 export type Signal = 'SIGTERM' | 'SIGKILL' | undefined;
 export type KillBehaviour = (process: FakeProcess, signal: Signal) => void | Promise<void>;
 
-/** Well above what Linux gives to real processes, so that nobody else's is mistaken for one. */
+/** Pids above those of Linux, so that no real process has one. */
 let lastPid = 2 ** 30;
 
-/** Ends with `code` as soon as it is asked to. */
+/** A process that ends with `code` as soon as `kill` is called. */
 export const obeysWith =
   (code: number | null): KillBehaviour =>
   (process) =>
     process.exit(code);
 
-/** Is asked, and goes on. */
+/** A process that goes on whatever it is asked. */
 export const ignoresKill: KillBehaviour = () => {};
 
 export class FakeProcess implements RuntimeProcess {
   readonly pid = ++lastPid;
   readonly exited: Promise<number | null>;
-  /** What `kill` was called with, call by call. */
+  /** The arguments of all calls of `kill`. */
   readonly kills: Signal[] = [];
   declare port?: number;
   declare resourceId?: string;
   onKill: KillBehaviour = obeysWith(null);
-  /** Ends it; a second time is nothing. */
+  /** Ends the process; a second call does nothing. */
   readonly exit: (code: number | null) => void;
   readonly args: SpawnArgs;
 
@@ -51,15 +51,15 @@ export class FakeProcess implements RuntimeProcess {
   }
 }
 
-/** One that somebody else has started, to be adopted. */
+/** A process that no runtime has started, to be adopted. */
 export function handedOver(has: { port?: number; resourceId?: string } = {}): FakeProcess {
-  const key = 'of somebody else';
+  const key = 'adopted';
   return Object.assign(new FakeProcess({ key, cwd: '', env: {}, onLogLine() {} }), has);
 }
 
 export class Fleet {
   readonly processes: FakeProcess[] = [];
-  /** What is asked of each new process before anybody gets it. */
+  /** Called with each new process before `spawn` resolves with it. */
   prepare: (process: FakeProcess) => void | Promise<void> = () => {};
   #watchers = new Set<() => void>();
 
@@ -92,7 +92,7 @@ export class Fleet {
     return this.of(key)[count - 1]!;
   }
 
-  /** Whatever they were told to do before: they all end. */
+  /** Ends all processes, whatever their `kill` does. */
   release(): void {
     for (const process of this.processes) {
       process.onKill = obeysWith(0);

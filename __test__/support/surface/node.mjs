@@ -1,4 +1,4 @@
-// What the tests for Node need: tenants on disk, tenants in memory, and other Node processes.
+// Support for the tests in Node: tenants on disk, tenants in memory, and other Node processes.
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,12 +10,12 @@ import { fileURLToPath } from 'node:url';
 /** @typedef {import('node:test').TestContext} TestContext */
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-/** `bun` may be on this machine only as a dependency. */
+/** PATH with the checkout's `bun`, which may be the only one on this machine. */
 export const PATH = [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter);
 export const source = /** @type {const} */ ({ kind: 'directory', root: 'tenants' });
 
 /**
- * The promise's value, or an error that says what was waited for in vain.
+ * The promise's outcome; rejects with what was awaited if it does not settle in time.
  * @template T
  * @param {string} what
  * @param {Promise<T>} promise
@@ -28,7 +28,11 @@ export function within(what, promise) {
   });
 }
 
-/** What the promise rejects with. @param {Promise<unknown>} promise @returns {Promise<any>} */
+/**
+ * The reason that the promise rejects with.
+ * @param {Promise<unknown>} promise
+ * @returns {Promise<any>}
+ */
 export async function rejectionOf(promise) {
   const settled = await within(
     'a rejection',
@@ -61,7 +65,10 @@ export function tenantsOnDisk(context, tenants) {
 
 /** Processes in memory, latest last, and the `spawn` that makes them. */
 export function inMemory() {
-  /** @type {(RuntimeProcess & { key: string, kills: unknown[], exit: (code: number | null) => void })[]} */
+  /**
+   * @type {(RuntimeProcess & { key: string, kills: unknown[], exit: (code: number | null) => void
+   * })[]}
+   */
   const processes = [];
   /** @type {import('@absolutejs/runtime').SpawnFn} */
   const spawnInMemory = async ({ key }) => {

@@ -1,4 +1,4 @@
-// A runtime for a collector to look at: the test says what it tells and what happens to its tenants.
+// A fake runtime for a collector: the test sets its tenants and emits its events.
 import type {
   ExitReason,
   RuntimeMetricEvent,
@@ -33,7 +33,7 @@ export class Observed implements ObservedRuntime {
     uptimeMs: 1_500,
     checkpoints: { checkpoints: 0, restores: 0, restoreFailures: 0, lastRestoreMs: 0 },
   };
-  /** What the runtime was created with. */
+  /** The options that the runtime was created with. */
   options: RuntimeOptions = { source };
   looks = 0;
 
@@ -92,7 +92,7 @@ export class Observed implements ObservedRuntime {
   }
 }
 
-/** Attaches one, as `createRuntime` would be. */
+/** Attaches a fake runtime, in place of one of `createRuntime`. */
 export function attachTo(
   collector: RuntimeCollector,
   options: Partial<RuntimeOptions> = {},

@@ -1,4 +1,4 @@
-// Everything that a runtime tells its callbacks, in the one order in which it does.
+// Records all events of a runtime, of all callbacks, in their order.
 import type {
   RuntimeLogEvent,
   RuntimeMetricEvent,
@@ -47,7 +47,7 @@ export class Recorder {
     return this.all(type, key)[count - 1]!;
   }
 
-  /** Resolves as soon as `condition` holds, looked at after each event. */
+  /** Resolves as soon as `condition` holds, which is checked after each event. */
   async until(what: string, condition: () => boolean): Promise<void> {
     if (condition()) return;
     const { promise, resolve } = Promise.withResolvers<void>();

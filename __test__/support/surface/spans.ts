@@ -1,5 +1,5 @@
-// A tracer provider that keeps its spans. It behaves as OpenTelemetry's SDK does: methods return the span, and a span
-// that has ended takes nothing more.
+// A tracer provider that records its spans. As in OpenTelemetry's SDK, methods return the span,
+// and a span that has ended accepts no changes.
 import type { TracerProvider } from '@absolutejs/runtime';
 
 export const OK = 1;

@@ -1,7 +1,8 @@
-// Waiting with a deadline. The machine may be busy: deadlines are generous, they only end a test that would hang.
+// Waiting with a deadline. It is long, as the machine may be busy: it only ends a test that would
+// hang.
 const DEADLINE_MS = 15_000;
 
-/** The promise's value, or an error that says what was waited for in vain. */
+/** The promise's outcome; rejects with what was awaited if it does not settle in time. */
 export async function within<T>(what: string, promise: PromiseLike<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`waited in vain: ${what}`)), DEADLINE_MS);
@@ -23,7 +24,10 @@ export async function rejectionOf(promise: PromiseLike<unknown>): Promise<any> {
   throw new Error(`resolved with ${String(settled.value)} instead of rejecting`);
 }
 
-/** Gives everything that is ready to happen the chance to: timers that are due, promises, records from Rust. */
+/**
+ * Waits a few turns of the event loop, in which due timers, promises and records from Rust are
+ * handled.
+ */
 export async function aFewTurns(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -37,7 +41,10 @@ export async function isPending(promise: PromiseLike<unknown>): Promise<boolean>
   return pending;
 }
 
-/** Waits until the clock shows another millisecond, so that what follows differs from what came before. */
+/**
+ * Waits until the clock shows another millisecond, so that what follows differs from what came
+ * before.
+ */
 export async function nextMillisecond(): Promise<void> {
   const now = Date.now();
   while (Date.now() <= now) await new Promise((resolve) => setImmediate(resolve));

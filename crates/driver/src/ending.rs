@@ -1,49 +1,16 @@
 //! The end of a runtime: `dispose`, its answer, and what is let go of after it.
 
-use super::{Core, Driver};
+use crate::Driver;
+use crate::core::Core;
+use crate::engine_use::EngineUse;
+use crate::machine::{Engine, Machine};
 use crate::uplink::Record;
-use linux::engine::Engine;
 use pool::{CallId, Input};
 use std::mem;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tokio::task::AbortHandle;
 
-/// A runtime uses the engine once: from its first start until nothing is left of it.
-#[derive(Default)]
-pub(super) enum EngineUse {
-    #[default]
-    NotYet,
-    InUse {
-        engine: Arc<Engine>,
-        /// Keeps the pool's deadlines.
-        timer: AbortHandle,
-    },
-    /// We were its last user, and are told when it has ended.
-    Ending {
-        /// What is answered then.
-        calls: Vec<CallId>,
-        thread: JoinHandle<()>,
-    },
-    /// Of the thread, where it was ours to end, nothing is left but its exit.
-    Over(Option<JoinHandle<()>>),
-}
-
-impl EngineUse {
-    pub fn engine(&self) -> Option<&Arc<Engine>> {
-        match self {
-            EngineUse::InUse { engine, .. } => Some(engine),
-            EngineUse::NotYet | EngineUse::Ending { .. } | EngineUse::Over(_) => None,
-        }
-    }
-
-    /// It will not be used any more.
-    pub fn is_over(&self) -> bool {
-        matches!(self, EngineUse::Ending { .. } | EngineUse::Over(_))
-    }
-}
-
-impl Driver {
+impl<M: Machine> Driver<M> {
     pub fn dispose(self: &Arc<Self>, call: CallId) {
         let mut core = self.lock();
         core.dispose_calls.insert(call);
@@ -78,19 +45,16 @@ impl Driver {
         }
     }
 
-    /// Gives the engine back, and answers the call when nothing is left that was ours to end: for the last user no warden, no
-    /// task and no descriptor.
-    pub(super) fn leave_engine(self: &Arc<Self>, core: &mut Core, call: Option<CallId>) {
+    /// Gives the engine back, and answers the call when nothing is left that was ours to end: for
+    /// the last user no warden, no task and no descriptor.
+    pub(super) fn leave_engine(self: &Arc<Self>, core: &mut Core<M>, call: Option<CallId>) {
         core.root_claim = None;
         core.engine = match mem::take(&mut core.engine) {
             EngineUse::InUse { engine, timer } => {
                 timer.abort();
-                match engine.give_back() {
-                    Some(last) => {
-                        let driver = self.clone();
-                        let thread = last.end(move || driver.engine_has_ended());
-                        EngineUse::Ending { calls: call.into_iter().collect(), thread }
-                    }
+                let driver = self.clone();
+                match engine.give_back(move || driver.engine_has_ended()) {
+                    Some(thread) => EngineUse::Ending { calls: call.into_iter().collect(), thread },
                     None => self.answer_disposed(call, None),
                 }
             }
@@ -117,7 +81,7 @@ impl Driver {
         &self,
         calls: impl IntoIterator<Item = CallId>,
         thread: Option<JoinHandle<()>>,
-    ) -> EngineUse {
+    ) -> EngineUse<M::Engine> {
         calls.into_iter().for_each(|call| self.uplink.push(Record::Disposed { call }));
         EngineUse::Over(thread)
     }

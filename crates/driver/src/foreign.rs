@@ -1,6 +1,8 @@
 //! Questions about processes that somebody else has started; the answers go up as numbered tickets.
 
-use super::{Core, Driver};
+use crate::Driver;
+use crate::core::Core;
+use crate::machine::{Engine, Machine};
 use crate::uplink::Record;
 use linux::net::listeners;
 use linux::net::ownership::Owner;
@@ -29,13 +31,13 @@ impl Watched {
     }
 }
 
-impl Core {
+impl<M: Machine> Core<M> {
     pub(super) fn let_go_of_foreign(&mut self) {
         self.foreign.drain().for_each(|(_, watched)| watched.let_go());
     }
 }
 
-impl Driver {
+impl<M: Machine> Driver<M> {
     /// Holds on to somebody else's process that was started within these times; its end is the answer to the ticket.
     /// Why it is not taken, if it is not.
     pub fn watch(self: &Arc<Self>, ticket: u64, pid: u32, born: (u64, u64)) -> Result<(), String> {
@@ -47,13 +49,13 @@ impl Driver {
             return Ok(());
         }
         let engine = self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
-        let (driver, watched) = (self.clone(), process.clone());
+        let (driver, watched, off_thread) = (self.clone(), process.clone(), engine.looks_at_groups());
         let watching = engine.spawn(async move {
-            let exit_code = watched.outlive_and_clear_group().await;
+            let exit_code = watched.wait_and_clear_group(off_thread).await;
             driver.lock().foreign.remove(&ticket);
             driver.answer(ticket, exit_code);
         });
-        core.foreign.insert(ticket, Watched { process, watching: Some(watching.abort_handle()) });
+        core.foreign.insert(ticket, Watched { process, watching: Some(watching) });
         Ok(())
     }
 
@@ -66,8 +68,12 @@ impl Driver {
 
     /// Asks a process that is watched to end. Why it cannot be, if it cannot.
     pub fn signal(&self, ticket: u64, force: bool) -> Result<(), String> {
-        let process = self.lock().foreign.get(&ticket).map(|watched| watched.process.clone());
-        process.map_or(Ok(()), |process| process.signal(force)).map_err(|error| error.to_string())
+        let core = self.lock();
+        let Some(Watched { process, watching }) = core.foreign.get(&ticket) else { return Ok(()) };
+        let (process, is_waited_for) = (process.clone(), watching.is_some());
+        drop(core);
+        let signalled = if force { process.force() } else { process.ask(is_waited_for) };
+        signalled.map_err(|error| error.to_string())
     }
 
     /// Finds out whether the process answers on the port within this time. The answer to the ticket: 0 if it does not, 1 at
@@ -78,7 +84,7 @@ impl Driver {
         engine.spawn(async move {
             // It has just been brought back, so any time will do that its start may be compared with.
             let owner = Owner { root: Root::Process(pid), since_boot_ms: Some(0) };
-            let answered = shared.readiness.until_answered(port, owner, timeout).await;
+            let answered = shared.until_answered(port, owner, timeout).await;
             driver.answer(ticket, Some(answered.map_or(0, |address| if address.is_ipv6() { 2 } else { 1 })));
         });
     }
@@ -86,11 +92,11 @@ impl Driver {
     /// Finds out where the process listens: the port, or 0 if it does nowhere within this time, is the answer to the ticket.
     pub fn find_port(self: &Arc<Self>, ticket: u64, pid: u32, timeout: Duration) {
         let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
-        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
+        let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             let looking = async {
                 loop {
-                    let found = off_thread.run(move || listeners::ports_of(pid)).await.unwrap_or_default();
+                    let found = shared.off_thread(move || listeners::ports_of(pid)).await.unwrap_or_default();
                     if let [port, ..] = found[..] {
                         return port;
                     }

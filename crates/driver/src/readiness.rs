@@ -1,6 +1,9 @@
 //! From a process to a tenant: whether it answers, and whether it is the one that listens on its port.
 
-use super::{Core, Driver, RunHandle};
+use crate::Driver;
+use crate::core::Core;
+use crate::machine::{Engine, Machine};
+use crate::run_handle::RunHandle;
 use crate::uplink::Record;
 use linux::net::ownership::{Owner, Stranger};
 use linux::net::readiness::NotReady;
@@ -13,8 +16,8 @@ use warden::planted::{Bug, planted};
 /// The starts of processes are known to a hundredth of a second, rounded down.
 const CLOCK_TICK_MS: u64 = 10;
 
-impl Driver {
-    pub(super) fn probe(self: &Arc<Self>, core: &mut Core, run: RunId) -> Option<Input> {
+impl<M: Machine> Driver<M> {
+    pub(super) fn probe(self: &Arc<Self>, core: &mut Core<M>, run: RunId) -> Option<Input> {
         if self.settings.custom_readiness {
             self.uplink.push(Record::AskReadiness { run });
             return None;
@@ -26,10 +29,10 @@ impl Driver {
         let (driver, port, owner, shared) = (self.clone(), handle.port, handle.owner()?, engine.clone());
         let limit = self.settings.readiness_timeout;
         let probe = engine.spawn(async move {
-            let answered = shared.readiness.until_answered(port, owner, limit).await;
+            let answered = shared.until_answered(port, owner, limit).await;
             driver.probed(run, answered);
         });
-        handle.probe = Some(probe.abort_handle());
+        handle.probe = Some(probe);
         None
     }
 
@@ -57,7 +60,7 @@ impl Driver {
         let core = self.lock();
         let handle = core.runs.get(&run).filter(|handle| !handle.was_ready);
         let suspicion = handle.zip(core.engine.engine().cloned()).and_then(|(handle, engine)| {
-            Some((engine.readiness.place(handle.port)?, handle.port, handle.owner()?, engine))
+            Some((engine.place(handle.port)?, handle.port, handle.owner()?, engine))
         });
         drop(core);
         let Some((address, port, owner, engine)) = suspicion else {
@@ -65,7 +68,7 @@ impl Driver {
         };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
-            if let Err(stranger) = shared.readiness.is_owned(owner, address, port).await {
+            if let Err(stranger) = shared.is_owned(owner, address, port).await {
                 driver.feed_quietly(Input::Fact(run, taken(port, &stranger)));
             }
             driver.feed(Input::Fact(run, Fact::Exited(exit)));
@@ -81,22 +84,22 @@ impl Driver {
         }
         let Core { runs, engine, .. } = &mut *core;
         let Some((engine, handle)) = engine.engine().cloned().zip(runs.get_mut(&run)) else { return };
-        let (Some(owner), Some(address)) = (handle.owner(), engine.readiness.place(handle.port)) else {
+        let (Some(owner), Some(address)) = (handle.owner(), engine.place(handle.port)) else {
             return self.feed_locked(&mut core, Input::Fact(run, Fact::Ready));
         };
         let (driver, port, shared) = (self.clone(), handle.port, engine.clone());
         let probe = engine.spawn(async move {
-            let answered = match shared.readiness.is_owned(owner, address, port).await {
+            let answered = match shared.is_owned(owner, address, port).await {
                 Ok(_) => Ok(address),
                 Err(stranger) => Err(NotReady::Taken(stranger)),
             };
             driver.probed(run, answered);
         });
-        handle.probe = Some(probe.abort_handle());
+        handle.probe = Some(probe);
     }
 }
 
-impl RunHandle {
+impl<P> RunHandle<P> {
     /// Whose the sockets on its port must be.
     fn owner(&self) -> Option<Owner> {
         let since_boot_ms =
@@ -110,7 +113,7 @@ fn taken(port: u16, stranger: &Stranger) -> Fact {
 }
 
 /// The words of a readiness that timed out: they follow "Tenant readiness timed out".
-fn timed_out(handle: &RunHandle, after: Duration, found: &str) -> Failure {
+fn timed_out<P>(handle: &RunHandle<P>, after: Duration, found: &str) -> Failure {
     let (key, port, seconds) = (&handle.key, handle.port, after.as_secs_f64());
     let found =
         format!("after {seconds}s: tenant {key:?} has not answered GET / on its port {port}: {found}");

@@ -1,12 +1,13 @@
 //! What users are told, and what has to be found out for it.
 
-use super::{Core, Driver};
+use crate::Driver;
+use crate::callers::Callers;
+use crate::core::Core;
+use crate::machine::{Engine, Machine};
 use crate::uplink::Record;
 use linux::net::connections;
-use linux::net::ports::HeldPort;
 use linux::process::accounting::{self, Root, of_tree};
-use linux::threads::clock;
-use pool::{CallId, Event, ExitReason, Fact, Input, Outcome, Phase, Processes, Refusal, RunId, Status};
+use pool::{CallId, Event, Fact, Input, Outcome, Owner, Phase, Refusal, RunId, Status};
 use std::sync::Arc;
 use std::time::Duration;
 use warden::planted::{Bug, planted, planted_once_in};
@@ -19,20 +20,20 @@ const OBSERVATIONS_PAUSE: Duration = Duration::from_millis(1);
 /// Trees that `list` reads itself, since nobody has yet: each takes a tenth of a millisecond.
 pub(super) const SAMPLED_AT_ONCE: usize = 64;
 
-impl Driver {
+impl<M: Machine> Driver<M> {
     /// One that has become ready is sampled off the thread, with those that become ready meanwhile.
-    pub(super) fn sample(self: &Arc<Self>, core: &mut Core, run: RunId) -> Option<Input> {
+    pub(super) fn sample(self: &Arc<Self>, core: &mut Core<M>, run: RunId) -> Option<Input> {
         if let Some(to_sample) = &mut core.to_sample {
             to_sample.push(run);
             return None;
         }
         let engine = core.engine.engine().cloned()?;
         core.to_sample = Some(vec![run]);
-        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
+        let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             while let Some(roots) = driver.take_roots_to_sample() {
                 let sample = move || roots.into_iter().map(|(run, root)| (run, of_tree(root))).collect();
-                let usages: Vec<_> = off_thread.run(sample).await.unwrap_or_default();
+                let usages: Vec<_> = shared.off_thread(sample).await.unwrap_or_default();
                 usages.into_iter().for_each(|(run, usage)| driver.sampled_alone(run, usage));
             }
         });
@@ -72,14 +73,14 @@ impl Driver {
         self.sampled_alone(run, root.and_then(of_tree));
     }
 
-    pub(super) fn observe(self: &Arc<Self>, core: &mut Core) -> Option<Input> {
+    pub(super) fn observe(self: &Arc<Self>, core: &mut Core<M>) -> Option<Input> {
         let engine = core.engine.engine().cloned()?;
         let mut sampler = core.sampler.take()?;
         let (runs, roots): (Vec<RunId>, Vec<Root>) =
             core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?))).unzip();
-        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
+        let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
-            let sampling = off_thread.run(move || (sampler.sample(&roots), sampler));
+            let sampling = shared.off_thread(move || (sampler.sample(&roots), sampler));
             // One that cannot be taken is missing: the next is taken all the same.
             let (usages, sampler) = sampling.await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "tenants cannot be observed");
@@ -105,16 +106,16 @@ impl Driver {
         None
     }
 
-    pub(super) fn look_for_connections(self: &Arc<Self>, core: &mut Core) -> Option<Input> {
+    pub(super) fn look_for_connections(self: &Arc<Self>, core: &mut Core<M>) -> Option<Input> {
         let Some(engine) = core.engine.engine().cloned() else {
             return Some(Input::Connections { open: Vec::new(), seen: false });
         };
         let (runs, tenants): (Vec<RunId>, Vec<(u16, Option<Root>)>) =
             core.runs.iter().map(|(run, handle)| (*run, (handle.port, handle.root))).unzip();
-        let (driver, off_thread) = (self.clone(), engine.off_thread.clone());
+        let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             let look = move || connections::of_tenants(&tenants);
-            let connected = off_thread.run(look).await.and_then(|looked| looked);
+            let connected = shared.off_thread(look).await.and_then(|looked| looked);
             let seen = connected.is_ok();
             let connected = connected.unwrap_or_else(|error| {
                 tracing::warn!(%error, "connections cannot be seen");
@@ -126,41 +127,37 @@ impl Driver {
         None
     }
 
-    pub(super) fn emit(&self, core: &mut Core, event: Event) -> Option<Input> {
+    pub(super) fn emit(&self, core: &mut Core<M>, event: Event) -> Option<Input> {
         let record = match event {
             Event::Spawn { run, pid, port } => Record::Spawn { run, pid, port },
             Event::Ready { run, duration_ms } => {
                 let handle = core.runs.get_mut(&run)?;
-                if handle.processes == Processes::External
+                if handle.custody.owner == Owner::User
                     && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
                 {
                     engine.let_go_of_port(held_port);
                 }
                 handle.was_ready = true;
                 let at_ipv6 = handle.at_ipv6;
+                self.enter_directory(core, run);
                 Record::Ready { run, duration_ms, lease: core.leases.address(run)?, at_ipv6 }
             }
-            Event::Adopt { run, .. } => Record::Adopt { run, lease: core.leases.address(run)? },
+            Event::Adopt { run, .. } => {
+                self.find_address(core, run);
+                self.enter_directory(core, run);
+                Record::Adopt { run, lease: core.leases.address(run)? }
+            }
             Event::Restored { run, pid, port, duration_ms } => {
+                self.find_address(core, run);
+                self.enter_directory(core, run);
                 Record::Restored { run, pid, port, duration_ms, lease: core.leases.address(run)? }
             }
             Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
             Event::LruEvict { run } => Record::LruEvict { run },
             Event::Observation { run, cpu_ms, rss_bytes } => {
-                Record::Observation { run, cpu_ms, rss_bytes, at_ms: clock::wall_ms() }
+                Record::Observation { run, cpu_ms, rss_bytes, at_ms: self.machine.wall_ms() }
             }
-            Event::Exit { run, exit_code, signal, reason } => {
-                if reason == ExitReason::Checkpointed {
-                    let handle = core.runs.get_mut(&run)?;
-                    // One that was adopted without a port has none to come back to.
-                    if handle.port != 0 {
-                        // The port of a user's process is not held while it runs.
-                        let held_port = handle.held_port.take().or_else(|| HeldPort::hold(handle.port).ok());
-                        core.ports.keep(handle.key.clone(), handle.port, held_port);
-                    }
-                }
-                Record::Exit { run, exit_code, signal, reason }
-            }
+            Event::Exit { run, exit_code, signal, reason } => Record::Exit { run, exit_code, signal, reason },
             Event::Backoff { key, attempt, retry_after_ms } => {
                 Record::Backoff { key, attempt, retry_after_ms }
             }
@@ -169,7 +166,15 @@ impl Driver {
         self.tell(record)
     }
 
-    pub(super) fn settle(self: &Arc<Self>, core: &mut Core, call: CallId, outcome: Outcome) -> Option<Input> {
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        core: &mut Core<M>,
+        call: CallId,
+        outcome: Outcome,
+    ) -> Option<Input> {
+        if Callers::are_in_rust(call) {
+            return self.settle_in_rust(core, call, outcome);
+        }
         let disposing = core.dispose_calls.remove(&call);
         if disposing && outcome == Outcome::Done {
             self.leave_engine(core, Some(call));
@@ -189,14 +194,18 @@ impl Driver {
         if planted_once_in(300, Bug::AnswerIsLost) {
             return None;
         }
-        self.uplink.push(Record::Settle { call, outcome, output: output.unwrap_or_default() });
+        self.uplink.push(Record::Settle { call, outcome, output });
         None
     }
 
-    pub(super) fn release(&self, core: &mut Core, run: RunId) -> Option<Input> {
+    /// Of a run that is over; `keeps_port` if its key's image listens there.
+    pub(super) fn release(&self, core: &mut Core<M>, run: RunId, keeps_port: bool) -> Option<Input> {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
-            if planted_once_in(20, Bug::DescriptorStays) {
+            if let Some(tenant) = handle.tenant.take() {
+                self.directory.remove(&tenant.key, run);
+            }
+            if planted_once_in(10, Bug::DescriptorStays) {
                 std::mem::forget(handle.held_port.take());
             }
             if planted(Bug::MemoryGrows) {
@@ -205,9 +214,11 @@ impl Driver {
             if let Some(port) = handle.told_port {
                 core.ports.forget(port);
             }
-            if handle.has_saved_port && handle.root.is_none() {
-                // Called off before anything came of it: what was saved still listens there.
-                core.ports.keep(handle.key, handle.port, handle.held_port);
+            // One that was adopted without a port has none to come back to.
+            if keeps_port && handle.port != 0 {
+                // The port of a user's process is not held while it runs.
+                let held_port = handle.held_port.or_else(|| self.machine.hold_port(handle.port));
+                core.ports.keep(handle.key, handle.port, held_port);
             } else if let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port) {
                 engine.let_go_of_port(held_port);
             }

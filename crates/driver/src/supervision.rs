@@ -5,9 +5,9 @@
 //! says how many lines that were. No other line is ever dropped.
 
 use crate::Driver;
+use crate::machine::Machine;
 use crate::uplink::{self, LogRoom, Text, charge};
 use linux::output::lines::{self, LineSink, Lines, Tail};
-use linux::threads::clock;
 use linux::warden_link::client::{Ended, Started};
 use linux::warden_link::run::RunSink;
 use pool::{Exit, Fact, Failure, Input, RunId};
@@ -24,8 +24,8 @@ const OUTPUT_TURNS: u32 = 10;
 const OUTPUT_TURN: Duration = Duration::from_millis(20);
 
 /// One run's line to its driver.
-pub struct Supervision {
-    driver: Arc<Driver>,
+pub struct Supervision<M: Machine> {
+    driver: Arc<Driver<M>>,
     run: RunId,
     tail: Arc<Mutex<Tail>>,
     output: Option<Output>,
@@ -41,10 +41,10 @@ struct Output {
     dropped_lines: AtomicUsize,
 }
 
-impl Supervision {
+impl<M: Machine> Supervision<M> {
     /// Without `room` lines are read and dropped, except the last ones. `forced` is notified of a forced stop.
     pub fn new(
-        driver: Arc<Driver>,
+        driver: Arc<Driver<M>>,
         run: RunId,
         tail: Arc<Mutex<Tail>>,
         room: Option<LogRoom>,
@@ -83,7 +83,7 @@ impl Supervision {
         let plural = if dropped == 1 { "" } else { "s" };
         let text = format!("[… {dropped} line{plural} dropped …]");
         if let Some(room) = output.room.reserve(charge(text.len(), 1)).await {
-            let at_ms = clock::wall_ms();
+            let at_ms = self.driver.machine.wall_ms();
             let text = Text { stream: uplink::Stream::Stderr, at_ms, text, lines: 1, room };
             self.driver.uplink.push_log(self.run, text);
         }
@@ -110,7 +110,7 @@ impl Output {
     }
 }
 
-impl LineSink for Supervision {
+impl<M: Machine> LineSink for Supervision<M> {
     async fn deliver(&self, stream: lines::Stream, Lines { text, count: lines }: Lines) {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).add(stream, &text);
         if planted_once_in(500, Bug::LineIsLost) {
@@ -126,7 +126,7 @@ impl LineSink for Supervision {
             biased;
             room = output.room.reserve(charge(text.len(), lines)) => if let Some(room) = room {
                 let stream = stream_of(stream);
-                let text = Text { stream, at_ms: clock::wall_ms(), text, lines, room };
+                let text = Text { stream, at_ms: self.driver.machine.wall_ms(), text, lines, room };
                 self.driver.uplink.push_log(run, text);
             },
             () = output.until_given_up() => output.drop_lines(lines),
@@ -134,7 +134,7 @@ impl LineSink for Supervision {
     }
 }
 
-impl RunSink for Supervision {
+impl<M: Machine> RunSink for Supervision<M> {
     fn started(&self, number: u64, started: Started) {
         self.driver.started(self.run, number, started.pid, started.keeper_pid);
     }

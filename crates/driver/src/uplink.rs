@@ -11,18 +11,21 @@
 
 mod lines;
 mod log_room;
+mod records;
+pub mod wire;
 
 use crate::board::Board;
 use crate::leases::LeaseAddress;
 use lines::{LineQueue, Portion};
 use log_room::{Room, SharedRoom};
-use pool::{CallId, ExitReason, Failure, Key, Outcome, RunId};
+use pool::RunId;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use lines::Text;
 pub use log_room::{LogRoom, charge};
+pub use records::{RECORD_NUMBERS, Record, Stream, write_records, write_statuses};
 
 /// What a batch holds at most. Small enough that handling it does not hold the event loop for long.
 pub const BATCH_RECORDS: usize = 512;
@@ -31,139 +34,9 @@ pub const BATCH_RECORDS: usize = 512;
 const BATCH_LOG_CHARGE: usize = 4 << 10;
 /// Starts that JavaScript has in hand at once: each holds a port. After so many it lets their functions run first, see
 /// `lib/bridge/inbox.js`.
-const BATCH_STARTS: usize = 64;
+pub const BATCH_STARTS: usize = 64;
 /// Lines that one text may have.
 pub const MOST_LINES: usize = 1 << 10;
-
-/// Which of a process's two outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    Stdout,
-    Stderr,
-}
-
-/// One thing for JavaScript to do or to pass on.
-#[derive(Debug)]
-pub enum Record {
-    /// Start a process for the run: call the user's `spawn`, or work out the environment and call `launch`. Port and
-    /// time are filled in when JavaScript takes it.
-    Prepare {
-        run: RunId,
-        key: Key,
-        port: u16,
-        started_at_ms: u64,
-        /// Not from a snapshot.
-        fresh: bool,
-    },
-    /// The process that this call handed over is the run.
-    Adopted {
-        run: RunId,
-        call: CallId,
-        key: Key,
-    },
-    /// Call the user's `readiness`.
-    AskReadiness {
-        run: RunId,
-    },
-    /// Call `kill` of the user's process.
-    AskKill {
-        run: RunId,
-        force: bool,
-    },
-    /// Call the user's `shouldIdleKill`.
-    AskIdle {
-        run: RunId,
-        idle_ms: u64,
-    },
-    /// Call `checkpoint` of the user's driver.
-    Checkpoint {
-        run: RunId,
-    },
-    Spawn {
-        run: RunId,
-        pid: u32,
-        port: u16,
-    },
-    Adopt {
-        run: RunId,
-        lease: LeaseAddress,
-    },
-    Restored {
-        run: RunId,
-        pid: u32,
-        port: u16,
-        duration_ms: u64,
-        lease: LeaseAddress,
-    },
-    Ready {
-        run: RunId,
-        duration_ms: u64,
-        lease: LeaseAddress,
-        /// It is reached at `::1`, and not at 127.0.0.1.
-        at_ipv6: bool,
-    },
-    IdleKill {
-        run: RunId,
-        idle_ms: u64,
-    },
-    LruEvict {
-        run: RunId,
-    },
-    Observation {
-        run: RunId,
-        cpu_ms: u64,
-        rss_bytes: u64,
-        at_ms: u64,
-    },
-    Exit {
-        run: RunId,
-        exit_code: Option<i32>,
-        signal: Option<i32>,
-        reason: ExitReason,
-    },
-    Backoff {
-        key: Key,
-        attempt: u64,
-        retry_after_ms: u64,
-    },
-    Drain,
-    /// One or more whole lines, without the last line's end.
-    Log {
-        run: RunId,
-        stream: Stream,
-        at_ms: u64,
-        text: String,
-    },
-    /// A process that `dispose` could not end; the answer to the call follows.
-    NotStopped {
-        run: RunId,
-        failure: Failure,
-    },
-    /// `output` are the last lines of a process that ended before it was ready.
-    Settle {
-        call: CallId,
-        outcome: Outcome,
-        output: String,
-    },
-    /// What was asked for under this number has been found out.
-    Answer {
-        ticket: u64,
-        answer: Option<i32>,
-    },
-    /// Nothing will be heard of the run again.
-    Release {
-        run: RunId,
-        lease: Option<LeaseAddress>,
-    },
-    /// Nothing is left of the runtime: answer these calls.
-    Disposed {
-        call: CallId,
-    },
-    /// Another runtime starts the tenants of the same root: of this process, where that is known.
-    SharedRoot {
-        pid: Option<u32>,
-    },
-}
 
 #[derive(Default)]
 struct Queue {
@@ -282,7 +155,7 @@ impl Uplink {
             let Some((record, cost)) = queue.next(has_lines) else { break };
             log_charge += cost;
             match &record {
-                Record::Prepare { .. } => starts += 1,
+                Record::Prepare { .. } | Record::RestoreImage { .. } => starts += 1,
                 Record::Release { lease, .. } => queue.leases_in_work.extend(*lease),
                 _ => {}
             }
@@ -351,6 +224,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pool::ExitReason;
     use std::sync::mpsc;
     use std::time::Duration;
 

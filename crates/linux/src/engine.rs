@@ -1,5 +1,5 @@
-//! The one small tokio runtime of the host process, on a thread of its own, shared by all pools: started by the first
-//! that needs it, gone with the last.
+//! The one small tokio runtime of the host process, on a thread of its own, shared by all pools:
+//! the first pool starts it, and it ends with the last.
 
 use crate::net::ports::{HeldPort, PortStock};
 use crate::net::readiness::Readiness;
@@ -13,30 +13,39 @@ use std::thread::JoinHandle;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// The engine that new pools share, and how many use it.
+/// The engine that new pools share, and the number of its users.
 static SHARED: Mutex<Option<(Arc<Engine>, usize)>> = Mutex::new(None);
 
-/// See the module.
+/// The engine's thread and what lives on it: the warden's client, readiness, the stock of ports.
+///
+/// Dropping a handle ends nothing and waits for nothing. Each [`share`](Self::share) is matched by
+/// one [`give_back`](Self::give_back); the last of these returns a [`LastUse`], and the engine
+/// ends with [`LastUse::end`]. A panic in a task ends that task alone.
 pub struct Engine {
     handle: Handle,
     pub warden: WardenClient,
     pub readiness: Readiness,
     ports: Arc<PortStock>,
     pub off_thread: OffThread,
-    /// Taken by the last user. Dropping the engine itself waits for nothing, so it may happen anywhere.
-    end: Mutex<Option<(oneshot::Sender<Then>, JoinHandle<()>)>>,
+    /// For looks at process groups alone: a stop waits for these, and must not wait for all others.
+    pub looks_at_groups: OffThread,
+    /// What ends the thread, taken by the last user. Dropping the engine waits for nothing, so it
+    /// may happen on any thread.
+    end: Mutex<Option<(oneshot::Sender<AtExit>, JoinHandle<()>)>>,
 }
 
-/// Ports that are tried for one start before it fails: where only one in a hundred is free, nearly every start finds it. They
-/// take a millisecond in all, and others a turn in between.
+/// Ports that are tried for one start before it fails: where only one in a hundred is free, nearly
+/// every start finds one. All tries take about a millisecond; after each batch of them the
+/// engine's other tasks get a turn.
 const MOST_PORT_TRIES: usize = 512;
 const PORT_TRIES_AT_ONCE: usize = 64;
 
-/// What the thread calls before it exits.
-type Then = Box<dyn FnOnce() + Send>;
+/// What the engine's thread calls last, before it exits.
+type AtExit = Box<dyn FnOnce() + Send>;
 
 impl Engine {
-    /// The shared engine, started if there is none. To be given back with [`give_back`](Self::give_back).
+    /// The shared engine, started if there is none. Each caller gives it back once, with
+    /// [`give_back`](Self::give_back). Errors: the thread or the runtime cannot be made.
     pub fn share(warden_path: PathBuf) -> io::Result<Arc<Engine>> {
         let mut shared = shared();
         if let Some((engine, users)) = &mut *shared {
@@ -51,22 +60,24 @@ impl Engine {
     fn start(warden_path: PathBuf) -> io::Result<Engine> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
-        let (end, ended) = oneshot::channel::<Then>();
+        let (end, ended) = oneshot::channel::<AtExit>();
         let off_thread = OffThread::default();
         let readiness = Readiness::new(off_thread.clone());
-        let running = off_thread.clone();
+        let looks_at_groups = OffThread::default();
+        let running = [off_thread.clone(), looks_at_groups.clone()];
         let thread = std::thread::Builder::new().name("abs-runtime".into()).spawn(move || {
-            let then = runtime.block_on(ended);
-            // Drops all tasks, so that nothing is begun off the thread any more.
+            let at_exit = runtime.block_on(ended);
+            // Drops all tasks, so that none begins further work off the thread.
             drop(runtime);
-            running.finish();
-            if let Ok(then) = then {
-                then();
+            running.iter().for_each(OffThread::finish);
+            if let Ok(at_exit) = at_exit {
+                at_exit();
             }
         })?;
         let warden = WardenClient::new(warden_path, off_thread.clone());
         let ports = Arc::new(PortStock::default());
-        Ok(Engine { handle, warden, readiness, ports, off_thread, end: Mutex::new(Some((end, thread))) })
+        let end = Mutex::new(Some((end, thread)));
+        Ok(Engine { handle, warden, readiness, ports, off_thread, looks_at_groups, end })
     }
 
     /// Runs a task on the engine's thread.
@@ -74,7 +85,8 @@ impl Engine {
         self.handle.spawn(task)
     }
 
-    /// A port that was reserved in advance and fits, if there is one. The next ones are reserved meanwhile on the engine's thread.
+    /// A port that was reserved in advance and fits, if there is one. The engine's thread refills
+    /// the stock when it is low.
     pub fn port(&self, is_free: impl Fn(u16) -> bool) -> Option<HeldPort> {
         let (port, is_low) = self.ports.take(is_free);
         if is_low {
@@ -83,8 +95,9 @@ impl Engine {
         port
     }
 
-    /// Reserves a port where one is hard to find: tries many, and then one that a tenant had a moment ago. Not for
-    /// JavaScript's thread.
+    /// Reserves a port where free ones are rare: tries many, and then takes one that a tenant has
+    /// released lately. Not for JavaScript's thread. Errors: no port (`AddrInUse`), or no
+    /// descriptor.
     pub async fn look_for_port(&self, is_free: impl Fn(u16) -> bool) -> io::Result<HeldPort> {
         for _ in 0..MOST_PORT_TRIES / PORT_TRIES_AT_ONCE {
             match HeldPort::reserve(PORT_TRIES_AT_ONCE, &is_free) {
@@ -95,9 +108,9 @@ impl Engine {
         self.ports.take_released(is_free).ok_or_else(|| io::ErrorKind::AddrInUse.into())
     }
 
-    /// Closes a port that need not be held any longer: later, and on the engine's thread.
+    /// Releases a port that a tenant has used. The engine's thread closes it later.
     pub fn let_go_of_port(&self, port: HeldPort) {
-        if self.ports.let_go(port) {
+        if self.ports.release(port) {
             self.fill_stock();
         }
     }
@@ -107,12 +120,12 @@ impl Engine {
         self.spawn(async move { ports.fill() });
     }
 
-    /// Gives a port back that nobody has used.
+    /// Returns a port that no tenant has used to the stock.
     pub fn unused_port(&self, port: HeldPort) {
         self.ports.put(port);
     }
 
-    /// Gives the engine back. The last user gets what it takes to end it, and must.
+    /// Gives the engine back. The last user gets a [`LastUse`] and must call [`LastUse::end`].
     pub fn give_back(self: Arc<Engine>) -> Option<LastUse> {
         let mut shared = shared();
         let (engine, users) = shared.as_mut()?;
@@ -130,24 +143,25 @@ impl Engine {
     }
 }
 
-/// See [`Engine::give_back`].
+/// The last user's handle of the engine, from [`Engine::give_back`]. Dropping it instead of
+/// calling [`end`](Self::end) ends the engine's thread without closing the warden first.
 pub struct LastUse {
     engine: Arc<Engine>,
-    end: oneshot::Sender<Then>,
+    end: oneshot::Sender<AtExit>,
     thread: JoinHandle<()>,
 }
 
 impl LastUse {
-    /// Ends the warden, all tasks, and all that runs off the thread, without waiting for it here. Then, as the last thing it
-    /// does, the engine's thread calls `then`: who waits for the thread after that does not wait.
-    pub fn end(self, then: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    /// Ends the warden, all tasks, and all work off the thread, and does not wait for that. The
+    /// engine's thread calls `at_exit` last; joining the thread after that call returns at once.
+    pub fn end(self, at_exit: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
         let LastUse { engine, end, thread } = self;
         let handle = engine.handle.clone();
         handle.spawn(async move {
             engine.warden.close().await;
-            // Its descriptors are to be gone as well.
+            // The engine holds descriptors, which are to be closed before `at_exit` runs.
             drop(engine);
-            let _ = end.send(Box::new(then));
+            let _ = end.send(Box::new(at_exit));
         });
         thread
     }
@@ -170,7 +184,7 @@ mod tests {
         let share = || Engine::share("/no/such/program".into()).unwrap();
         let (first, last) = (share(), share());
         let (begun, has_begun) = mpsc::channel();
-        let (let_go, is_let_go) = mpsc::channel::<()>();
+        let (release, released) = mpsc::channel::<()>();
         let held = Arc::new(());
         let in_task = held.clone();
         let off_thread = last.off_thread.clone();
@@ -178,19 +192,20 @@ mod tests {
             let _in_task = in_task;
             let work = move || {
                 begun.send(()).unwrap();
-                is_let_go.recv_timeout(LONG)
+                released.recv_timeout(LONG)
             };
             let _ = off_thread.run(work).await;
             std::future::pending::<()>().await;
         });
         has_begun.recv_timeout(LONG).unwrap();
-        assert!(first.give_back().is_none(), "somebody else uses it");
+        assert!(first.give_back().is_none(), "the other user still has it");
         let (tell, told) = mpsc::channel();
-        let in_then = held.clone();
-        let thread = last.give_back().unwrap().end(move || tell.send(Arc::strong_count(&in_then)).unwrap());
+        let in_at_exit = held.clone();
+        let thread =
+            last.give_back().unwrap().end(move || tell.send(Arc::strong_count(&in_at_exit)).unwrap());
         assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "work off the thread still runs");
-        let_go.send(()).unwrap();
-        assert_eq!(told.recv_timeout(LONG), Ok(2), "the task is gone before that is said");
+        release.send(()).unwrap();
+        assert_eq!(told.recv_timeout(LONG), Ok(2), "the task is gone before at_exit runs");
         thread.join().unwrap();
     }
 }

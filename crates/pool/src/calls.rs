@@ -5,7 +5,7 @@ use crate::messages::{Event, Outcome, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Disposal, Pool, Step};
 use crate::tenant::{Cause, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, Processes, Release, RunId, StopStage};
+use crate::{Action, Adopted, CallId, Failure, Key, Now, Owner, Release, RunId, StopStage};
 
 /// Keys that wait to be started, at most: a router that passes every host name on would otherwise let strangers fill the
 /// memory.
@@ -45,6 +45,17 @@ impl Pool {
             State::Stopping(..) | State::Stranded(_) => self.ensure_after_stop(step, key, waiter),
             State::Retired(..) => unreachable!("what serves is not retired"),
         }
+    }
+
+    /// Whether an `ensure` of the key could lead to a start that no call before it has asked for.
+    pub fn may_start(&self, key: &str, now: Now) -> bool {
+        let is_wanted = match self.tenants.get(key) {
+            None => true,
+            Some(tenant) => {
+                tenant.waiters.is_empty() && matches!(tenant.state, State::Stopping(..) | State::Stranded(_))
+            }
+        };
+        is_wanted && !self.draining && self.failures.hold(key, now.steady_ms).is_none()
     }
 
     fn ensure_new(&mut self, step: &mut Step, key: Key, call: CallId) {
@@ -339,21 +350,26 @@ impl Pool {
         let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
         runs.sort();
         for run in runs {
+            let awaits_image = self.awaits_image(run);
             match &self.tenant_of(run).state {
-                state if state.run().is_some_and(|run| run.processes == Processes::External) => {
+                state if state.run().is_some_and(|run| run.custody.owner == Owner::User) => {
                     self.set_stage(run, Stage::Forced);
                     self.exited(step, run, crate::Exit::default());
                 }
                 // Nobody is left who could say whether it is saved.
-                State::Stopping(_, stop) if stop.stage == Stage::Saving => {
-                    self.checkpointed(step, run, false)
+                State::Stopping(_, stop) if stop.stage == Stage::Saving => self.give_up_save(step, run),
+                // Nobody is left to ask the snapshot driver.
+                State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess && awaits_image => {
+                    self.start_failed(step, run, Failure::CalledOff);
                 }
                 // Nobody prepares it any more.
                 State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess => {
                     self.actions.push(Action::Stop { run, stage: StopStage::Force })
                 }
-                // It was being stopped already, and had more time.
-                State::Stopping(stopping, _) if stopping.deadline_ms.is_some_and(|ms| ms > due_ms) => {
+                // It was asked to end already, and had more time.
+                State::Stopping(stopping, stop)
+                    if stop.stage == Stage::Asked && stopping.deadline_ms.is_some_and(|ms| ms > due_ms) =>
+                {
                     self.set_deadline(step, run, ABANDONED_GRACE_MS)
                 }
                 _ => {}

@@ -5,7 +5,7 @@ use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::releases::Beside;
 use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, LastExit, Processes, Release, RunId, Touch, Usage};
+use crate::{Action, Adopted, CallId, Failure, Key, LastExit, Release, RunId, Touch, Usage};
 
 impl Pool {
     /// A fact about a run that is over is dropped here, at the door.
@@ -25,12 +25,12 @@ impl Pool {
             Fact::StopAnswered { asked } => self.stop_answered(step, run, asked),
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
             Fact::IdleAnswered { stop } => self.idle_answered(step, run, stop),
-            Fact::Checkpointed { saved } => self.checkpointed(step, run, saved),
+            Fact::ImageLate { text } => self.image_late(step, run, text),
             Fact::Sampled { cpu_ms, rss_bytes, regular } => self.sampled(run, cpu_ms, rss_bytes, regular),
         }
     }
 
-    fn started(&mut self, step: &mut Step, id: RunId, pid: u32, port: u16) {
+    pub(crate) fn started(&mut self, step: &mut Step, id: RunId, pid: u32, port: u16) {
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
         run.pid = Some(pid);
@@ -48,26 +48,10 @@ impl Pool {
         self.schedule_first_observation(step);
     }
 
-    /// It came back from a snapshot: nothing had to be spawned, and it has answered.
-    fn restored(&mut self, step: &mut Step, id: RunId, pid: u32, port: u16) {
-        let tenant = self.tenant_of(id);
-        let starting = matches!(tenant.state, State::Starting(_));
-        let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
-        run.processes = Processes::External;
-        if !starting {
-            return self.started(step, id, pid, port);
-        }
-        run.pid = Some(pid);
-        let duration_ms = step.now.steady_ms - run.started_steady_ms;
-        tenant.state.has_process_now();
-        self.becomes_ready(step, id, step.now.wall_ms, Event::Restored { run: id, pid, port, duration_ms });
-        self.schedule_first_observation(step);
-    }
-
     /// A process that its owner handed over becomes the tenant of its key, which has been given room.
     pub(crate) fn take_in(&mut self, step: &mut Step, key: Key, call: CallId, process: Adopted) {
         let id = self.next_run();
-        let mut run = Run::new(id, Processes::External, step.now.steady_ms, false);
+        let mut run = Run::new(id, process.custody, step.now.steady_ms, false);
         run.pid = Some(process.pid);
         run.holds_gate = false;
         let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
@@ -75,7 +59,8 @@ impl Pool {
         self.runs.insert(id, key.clone());
         let of_key = key.clone();
         self.actions.push(Action::Adopt { run: id, key, call, process });
-        let Adopted { pid, port, touched_at_ms } = process;
+        self.moves_past_image(id);
+        let Adopted { pid, port, touched_at_ms, .. } = process;
         let wants_fresh: Vec<Waiter> =
             self.tenant_of(id).waiters.extract_if(.., |waiter| waiter.wants != Wants::Any).collect();
         // Whoever asked for the tenant meanwhile touches it. And its owner's clock may be ahead of ours.
@@ -92,7 +77,7 @@ impl Pool {
         }
     }
 
-    fn schedule_first_observation(&mut self, step: &Step) {
+    pub(crate) fn schedule_first_observation(&mut self, step: &Step) {
         if self.observe_at_ms.is_none() {
             self.schedule_observation(step.now.steady_ms);
         }
@@ -108,8 +93,8 @@ impl Pool {
     }
 
     /// From now on the run is its key's tenant, last touched at `touched_at_ms`; `event` says so.
-    fn becomes_ready(&mut self, step: &mut Step, id: RunId, touched_at_ms: u64, event: Event) {
-        let Pool { tenants, runs, releases, timers, gate, room, failures, .. } = self;
+    pub(crate) fn becomes_ready(&mut self, step: &mut Step, id: RunId, touched_at_ms: u64, event: Event) {
+        let Pool { tenants, runs, releases, timers, gate, candidates, failures, .. } = self;
         let Pool { actions, config, became_ready, .. } = self;
         let tenant = releases.tree_mut(tenants, &runs[&id], id);
         let State::Probing(run) = &mut tenant.state else { return };
@@ -124,7 +109,8 @@ impl Pool {
             failures.clear(&tenant.key);
         }
         step.leases.open(id, touched_at_ms);
-        room.begin_tenure(run, Touch { at_ms: touched_at_ms, sequence: 0 }, step.now.steady_ms);
+        run.begin_tenure(step.now.steady_ms);
+        candidates.add(run, Touch { at_ms: touched_at_ms, sequence: 0 });
         if let Some(idle_after_ms) = config.idle_after_ms {
             let left_ms = idle_after_ms.saturating_sub(step.now.wall_ms.saturating_sub(touched_at_ms));
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
@@ -161,7 +147,7 @@ impl Pool {
         self.begin_stop_of_failed_start(step, id, failure);
     }
 
-    fn start_failed(&mut self, step: &mut Step, id: RunId, failure: Failure) {
+    pub(crate) fn start_failed(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let tenant = self.tenant_of(id);
         if tenant.state.run().is_some_and(|run| run.pid.is_some()) {
             return;
@@ -230,6 +216,7 @@ impl Pool {
                 self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: 0 }));
             }
         }
+        self.leaves_image(id, reason == ExitReason::Checkpointed);
         let failure = Failure::ExitedEarly { exit_code, signal };
         match uptime {
             _ if !has_the_book => {}
@@ -266,6 +253,7 @@ impl Pool {
     /// Takes a finished run out of everything and answers whoever waited for its end. `failure` is what callers
     /// hear who waited for it to become ready and did not see that called off.
     fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
+        self.leaves_image(id, false);
         let key = self.runs.remove(&id).expect("a live run has a key");
         let (tree, later) = self.take_tree(&key, id);
         let Tenant { state, mut waiters, release, .. } = tree;
@@ -287,13 +275,13 @@ impl Pool {
                 false
             }
             State::Retired(mut run, _) => {
-                self.room.remove_ready(&run);
+                self.candidates.remove(&run);
                 self.let_go(&mut run);
                 false
             }
             State::Ready(mut run) => {
                 step.leases.claim(id);
-                self.room.remove_ready(&run);
+                self.candidates.remove(&run);
                 self.let_go(&mut run);
                 false
             }
@@ -306,7 +294,9 @@ impl Pool {
                 unreachable!("a queued key has no run")
             }
         };
-        self.actions.push(Action::Release { run: id });
+        // What is saved is the serving release.
+        let keeps_port = later.is_none() && self.images.is_saved(&key);
+        self.actions.push(Action::Release { run: id, keeps_port });
         if self.runs.is_empty() {
             self.observe_at_ms = None;
         }

@@ -3,15 +3,16 @@
 //! A ready tenant has a deadline at which it would be idle if nobody touched it. Then it is looked at, in this order, and
 //! each step compares the clock anew, since the tenant may have been touched while somebody was being asked:
 //!
-//! 1. the clock of touches, and of connections that were seen;
+//! 1. whether it is in use; the clock of touches, and of connections that were seen;
 //! 2. with `heeds_connections`: whether it has an open connection right now;
 //! 3. with `asks_before_idle`: whoever has the last word;
 //! 4. with both: its connections once more, since the answer may have taken its time;
-//! 5. the claim of its lease, after which nobody can be handed the tenant any more.
+//! 5. the claim of its lease, after which no caller is handed the tenant any more. A caller that was counted in use before
+//!    the claim keeps the tenant.
 //!
 //! Connections are looked for in all tenants at once, since the kernel lists them all at once: regularly, so that it is
 //! known when one has closed (a look late, never early), and once more before a tenant is stopped, for being idle or to
-//! make room (`room.rs`).
+//! make room (`eviction.rs`).
 
 use crate::RunId;
 use crate::messages::{Action, Event};
@@ -62,6 +63,13 @@ impl IdleStep {
     }
 }
 
+/// Which of the two looks at a lease: the one that decides comes after the claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    Before,
+    After,
+}
+
 /// Looking for open connections.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
@@ -109,15 +117,13 @@ impl Pool {
         if self.releases.has_coming(&self.runs[&id]) && !planted(Bug::DeployLosesItsTenant) {
             return self.set_deadline(step, id, self.config.sweep_interval_ms);
         }
-        let now_ms = step.now.wall_ms;
-        let mut idle_for_ms =
-            self.absences.running_ms(step.leases.touched(id).at_ms.max(connected_at_ms), now_ms);
+        let mut idle_for_ms = self.idle_for_ms(step, id, connected_at_ms, Claim::Before);
         if idle_for_ms >= idle_after_ms {
             if self.asks_first(id, done, idle_for_ms) {
                 return;
             }
-            let touched_at_ms = step.leases.claim(id).at_ms;
-            idle_for_ms = self.absences.running_ms(touched_at_ms.max(connected_at_ms), now_ms);
+            step.leases.claim(id);
+            idle_for_ms = self.idle_for_ms(step, id, connected_at_ms, Claim::After);
             if idle_for_ms >= idle_after_ms {
                 return match self.config.checkpoint_timeout_ms {
                     Some(timeout_ms) => self.begin_saving(step, id, timeout_ms, idle_for_ms),
@@ -130,6 +136,17 @@ impl Pool {
             step.leases.reopen(id);
         }
         self.set_deadline(step, id, idle_after_ms - idle_for_ms);
+    }
+
+    /// For how long the run has not been used. The count comes before the clock: see [`Leases`](crate::Leases).
+    fn idle_for_ms(&self, step: &Step, id: RunId, connected_at_ms: u64, claim: Claim) -> u64 {
+        let is_overlooked =
+            planted(Bug::UseIsIdleness) || (claim == Claim::After && planted(Bug::ClaimIsBlindToUse));
+        if step.leases.is_in_use(id) && !is_overlooked {
+            return 0;
+        }
+        let active_ms = step.leases.touched(id).at_ms.max(connected_at_ms);
+        self.absences.running_ms(active_ms, step.now.wall_ms)
     }
 
     /// Whether somebody is to be asked before the run is stopped. It has no deadline until they answer.
@@ -182,7 +199,7 @@ impl Pool {
             return;
         }
         let is_due = looks.at_ms.is_some_and(|at_ms| at_ms <= now_ms);
-        if self.room.ready() == 0 || self.disposal.is_some() {
+        if self.candidates.len() == 0 || self.disposal.is_some() {
             looks.asking_next.clear();
             looks.at_ms = None;
         } else if is_due || looks.is_wanted_for_room || !looks.asking_next.is_empty() {

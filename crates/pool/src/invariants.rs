@@ -1,7 +1,7 @@
 //! What holds after every step, as prose and as code. The simulation asserts it after each step of each story.
 
-use crate::Pool;
 use crate::tenant::{Stage, State, Tenant};
+use crate::{Custody, Owner, Pool};
 
 impl Pool {
     /// Checks every invariant of the pool's own books; the error says which is broken and how.
@@ -19,7 +19,13 @@ impl Pool {
         self.starts_are_counted_right()?;
         self.deadlines_belong_to_runs()?;
         self.calls_wait_only_where_they_will_be_answered()?;
+        self.images_belong_to_runs()?;
         self.a_stop_always_goes_on()
+    }
+
+    /// What waits for the snapshot driver is a start of the key, or a save, that lives, and the snapshot driver is at it.
+    fn images_belong_to_runs(&self) -> Result<(), String> {
+        self.images.check(|key, run| self.runs.get(&run).is_some_and(|of| **of == *key))
     }
 
     fn count(&self, wanted: impl Fn(&Tenant) -> bool) -> usize {
@@ -101,7 +107,7 @@ impl Pool {
     fn every_ready_tenant_can_be_evicted(&self) -> Result<(), String> {
         let ready = self.count(|tenant| matches!(tenant.state, State::Ready(_) | State::Retired(..)));
         let stranded = self.count(|tenant| matches!(tenant.state, State::Stranded(_)));
-        let indexed = (self.room.ready(), self.stranded.len());
+        let indexed = (self.candidates.len(), self.stranded.len());
         ensure(indexed == (ready, stranded), || {
             format!("(ready, stranded): {indexed:?} indexed, {:?} true", (ready, stranded))
         })
@@ -142,11 +148,11 @@ impl Pool {
     fn a_stop_always_goes_on(&self) -> Result<(), String> {
         for tenant in self.trees() {
             let State::Stopping(run, stop) = &tenant.state else { continue };
-            let external = run.processes == crate::Processes::External;
+            let Custody { owner, may_refuse_stop } = run.custody;
             let timed = run.deadline_ms.is_some();
-            let needed = match (stop.stage, external) {
+            let needed = match (stop.stage, may_refuse_stop) {
                 (Stage::Saving, _) => true,
-                (Stage::AwaitingProcess, external) => external,
+                (Stage::AwaitingProcess, _) => owner == Owner::User,
                 (Stage::Asked, false) => true,
                 // Only of a process of ours, and its exit is on the way.
                 (Stage::Clearing, _) | (Stage::Forced, false) => false,

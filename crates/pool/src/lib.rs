@@ -23,10 +23,12 @@
 mod backoff;
 mod calls;
 mod deploys;
+mod eviction;
 mod facts;
 mod gate;
 mod history;
 mod idle;
+mod images;
 mod invariants;
 mod messages;
 mod planted;
@@ -35,9 +37,11 @@ mod queue;
 mod releases;
 mod retirement;
 mod room;
+mod snapshots;
 mod status;
 mod stops;
 pub(crate) mod tenant;
+mod tenure;
 mod timers;
 mod types;
 
@@ -45,12 +49,12 @@ pub use backoff::Backoff;
 pub use gate::GateConfig;
 pub use history::{History, LastExit};
 pub use messages::{
-    Action, Callback, Event, Exit, ExitReason, Fact, Failure, Input, Outcome, Refusal, StopStage,
+    Action, Callback, Event, Exit, ExitReason, Fact, Failure, ImageAnswer, Input, Outcome, Refusal, StopStage,
 };
 #[cfg(feature = "planted")]
 pub use planted::{ALL as BUGS, Bug, plant};
 pub use pool::{Figures, Pool, Stats};
 pub use status::{BesideStatus, FailureStatus, Phase, Status, Usage};
 pub use types::{
-    Adopted, CallId, Config, Key, KeyMap, Leases, Now, Processes, Release, RunId, RunMap, Touch,
+    Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, Release, RunId, RunMap, Touch,
 };

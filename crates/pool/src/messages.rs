@@ -31,6 +31,8 @@ pub enum Input {
     Abandon,
     /// Something happened to a run. Facts about runs that are over are dropped.
     Fact(RunId, Fact),
+    /// The snapshot driver has answered what it was last asked for the key, but for a restore that brought a run back.
+    Image { key: Key, answer: ImageAnswer },
     /// The runs that had an open connection when it was last looked; whether that could be seen at all.
     Connections { open: Vec<RunId>, seen: bool },
     /// The host did not run between these times, in milliseconds since the epoch: nobody could touch a tenant then.
@@ -44,7 +46,8 @@ pub enum Input {
 pub enum Fact {
     /// The process exists. `port` is the port it is really bound to.
     Started { pid: u32, port: u16 },
-    /// It was brought back from a snapshot, and answers. It is the user's process.
+    /// It was brought back from its key's image, and answers. It is the user's process. Answers the call of the snapshot
+    /// driver, too.
     Restored { pid: u32, port: u16 },
     /// There is no process and there will be none.
     StartFailed(Failure),
@@ -64,10 +67,21 @@ pub enum Fact {
     StopRefused { asked: StopStage, failure: Failure },
     /// Whoever has the last word about an idle tenant has said it.
     IdleAnswered { stop: bool },
-    /// The attempt to save it is over; whether there is a snapshot.
-    Checkpointed { saved: bool },
+    /// The start has waited for the snapshot driver for as long as it may; the text says for what and how long.
+    ImageLate { text: String },
     /// What the process tree has used so far. `regular`: it was to be observed, with all the others.
     Sampled { cpu_ms: u64, rss_bytes: u64, regular: bool },
+}
+
+/// What the snapshot driver says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageAnswer {
+    /// It is saved; there is an image; it is dropped.
+    Yes,
+    /// It is not saved; there is none; the restore was called off before it was tried.
+    No,
+    /// It failed, or said nothing that could be understood. No process has come of a restore, or it is gone.
+    Failed,
 }
 
 /// How a process ended.
@@ -113,6 +127,8 @@ pub enum Failure {
     PortTaken { by: String },
     /// No port was left for it.
     NoPort,
+    /// Its command is `bun`, to which its `PATH` does not lead, and the host cannot stand in for it.
+    NoBun { path: Option<String> },
     /// The user's readiness check said no.
     ReadinessDenied,
     /// A user's function failed; the error object itself stays with the caller.
@@ -140,8 +156,11 @@ pub enum StopStage {
 /// Everything the pool can want done, in the order in which it must be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Start a process of this release for the key; facts about it carry `run`. `fresh`: not from a snapshot.
-    Start { run: RunId, key: Key, release: Release, fresh: bool },
+    /// A run of this release of the key begins; facts about it carry `run`. Start a process for it, if `cold`; otherwise
+    /// `StartCold` or `RestoreImage` follows, when it is known which.
+    Start { run: RunId, key: Key, release: Release, cold: bool },
+    /// Start a process for the run.
+    StartCold { run: RunId },
     /// The process that this call handed over is the run.
     Adopt { run: RunId, key: Key, call: CallId, process: Adopted },
     /// Find out whether it answers.
@@ -152,8 +171,17 @@ pub enum Action {
     Clear { run: RunId },
     /// Ask whoever has the last word whether it is really idle.
     AskIdle { run: RunId, idle_ms: u64 },
-    /// Save it, before it is ended.
+    /// Have the snapshot driver save it, before it is ended. `Input::Image` answers this and the next three.
     Checkpoint { run: RunId },
+    /// Ask the snapshot driver whether there is an image to bring the run back from.
+    FindImage { run: RunId, key: Key },
+    /// Have the snapshot driver bring the run back; `is_ours` if the image is of a process of this pool.
+    RestoreImage { run: RunId, key: Key, is_ours: bool },
+    /// Have the snapshot driver drop the key's image.
+    DropImage { key: Key },
+    /// The run, a start or one that is to be saved, waits for the snapshot driver. Of a start `Fact::ImageLate` tells when that
+    /// takes too long, as with `FindImage` and `RestoreImage`.
+    AwaitImage { run: RunId, key: Key },
     /// Find out which runs have open connections.
     LookForConnections,
     /// Sample every live process.
@@ -164,8 +192,8 @@ pub enum Action {
     Emit(Event),
     /// Answer a call.
     Settle { call: CallId, outcome: Outcome },
-    /// The run is over: let go of everything that was held for it.
-    Release { run: RunId },
+    /// The run is over: let go of everything that was held for it, but for the port if the key's image listens there.
+    Release { run: RunId, keeps_port: bool },
 }
 
 /// The answer to a call.

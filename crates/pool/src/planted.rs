@@ -29,6 +29,10 @@ pub enum Bug {
     NoTenure,
     /// Invariant 7: whoever touches while a victim is chosen loses its tenant.
     ClaimIsBlind,
+    /// Invariant 7: a tenant in use makes room as if it were not.
+    UseMakesRoom,
+    /// Invariants 7 and 11: the count of uses is not looked at after a claim.
+    ClaimIsBlindToUse,
     /// Invariant 8: callers are given the tenant of another key.
     AnothersTenant,
     /// Invariant 10: a deadline is set for this very moment.
@@ -37,12 +41,28 @@ pub enum Bug {
     IdleTooSoon,
     /// Invariant 11: nobody is asked before an idle stop.
     LastWordIsIgnored,
+    /// Invariant 11: a tenant in use is idle.
+    UseIsIdleness,
     /// Invariant 11: somebody is asked again who has not answered.
     AskedTwice,
     /// Invariant 12: what ends while it is being saved is gone at once.
     SaveIsNotAwaited,
     /// Invariant 12: an eviction saves.
     EvictionSaves,
+    /// Invariant 12: what has been restored is kept, to be restored again.
+    ImageIsKept,
+    /// Invariant 12: what is doubtful is not dropped.
+    DoubtfulStays,
+    /// Invariant 12: an image counts, however its process has ended.
+    AnyEndCounts,
+    /// Invariant 12: a save that took too long counts when it is done.
+    LateSaveCounts,
+    /// Invariant 12: a key is started while the snapshot driver has it in hand.
+    StartsBesideACall,
+    /// Invariant 12: an adopted process leaves the image of the one before.
+    AdoptionKeepsImage,
+    /// Invariant 12: a start that is called off before anything was restored costs the image.
+    CallingOffDrops,
     /// A later cause of an exit replaces the first.
     LastCauseWins,
     /// A tenant that is being stopped can still be taken from its lease.
@@ -75,6 +95,10 @@ pub enum Bug {
     SecondTreeStays,
     /// A kill is answered when what serves has ended, and a second tree has not.
     KillForgetsTheSecond,
+    /// A retired tenant that is in use counts as left.
+    UseEndsWithRelease,
+    /// Invariant 12: a release that begins to serve continues, later, from what the one before was.
+    ReleaseKeepsImage,
 }
 
 /// Whether the bug is there.
@@ -119,13 +143,23 @@ mod chosen {
         Bug::MostRecentLeaves,
         Bug::NoTenure,
         Bug::ClaimIsBlind,
+        Bug::UseMakesRoom,
+        Bug::ClaimIsBlindToUse,
         Bug::AnothersTenant,
         Bug::DueAtOnce,
         Bug::IdleTooSoon,
         Bug::LastWordIsIgnored,
+        Bug::UseIsIdleness,
         Bug::AskedTwice,
         Bug::SaveIsNotAwaited,
         Bug::EvictionSaves,
+        Bug::ImageIsKept,
+        Bug::DoubtfulStays,
+        Bug::AnyEndCounts,
+        Bug::LateSaveCounts,
+        Bug::StartsBesideACall,
+        Bug::AdoptionKeepsImage,
+        Bug::CallingOffDrops,
         Bug::LastCauseWins,
         Bug::LeaseStaysOpen,
         Bug::CpuTimeFalls,
@@ -142,5 +176,7 @@ mod chosen {
         Bug::DeployLosesItsTenant,
         Bug::SecondTreeStays,
         Bug::KillForgetsTheSecond,
+        Bug::UseEndsWithRelease,
+        Bug::ReleaseKeepsImage,
     ];
 }

@@ -1,15 +1,17 @@
 //! The pool itself: its parts, the one way in, and what every step ends with.
 
 use crate::backoff::FailureBook;
+use crate::eviction::Candidates;
 use crate::gate::Gate;
 use crate::history::HistoryBook;
 use crate::idle::{Absences, IdleStep, Looks};
+use crate::images::Images;
 use crate::messages::{Action, Input, Outcome, Refusal};
 use crate::releases::Releases;
 use crate::room::Room;
 use crate::tenant::{Run, State, Tenant, Waiter, Wants};
 use crate::timers::Timers;
-use crate::{CallId, Config, Failure, Key, KeyMap, Leases, Now, RunId, RunMap};
+use crate::{CallId, Config, Failure, Key, KeyMap, Leases, Now, Release, RunId, RunMap};
 use std::collections::BTreeSet;
 
 /// How many tenants there are, as users see it.
@@ -51,6 +53,7 @@ pub struct Pool {
     /// The second trees of the few keys that have one.
     pub(crate) releases: Releases,
     pub(crate) room: Room,
+    pub(crate) candidates: Candidates,
     pub(crate) gate: Gate,
     pub(crate) timers: Timers,
     pub(crate) failures: FailureBook,
@@ -58,6 +61,7 @@ pub struct Pool {
     pub(crate) observe_at_ms: Option<u64>,
     pub(crate) looks: Looks,
     pub(crate) absences: Absences,
+    pub(crate) images: Images,
     pub(crate) draining: bool,
     pub(crate) disposal: Option<Disposal>,
     /// Runs that never became ready and could not be ended.
@@ -91,6 +95,7 @@ impl Pool {
     pub fn new(config: Config) -> Self {
         Pool {
             room: Room::new(config.max_concurrent),
+            candidates: Candidates::default(),
             gate: Gate::new(config.gate),
             failures: FailureBook::new(config.backoff),
             histories: HistoryBook::default(),
@@ -102,6 +107,7 @@ impl Pool {
             observe_at_ms: None,
             looks: Looks::default(),
             absences: Absences::default(),
+            images: Images::default(),
             draining: false,
             disposal: None,
             stranded: BTreeSet::new(),
@@ -128,6 +134,7 @@ impl Pool {
             Input::Dispose { call } => self.dispose(&mut step, Some(call)),
             Input::Abandon => self.abandon(&mut step),
             Input::Fact(run, fact) => self.fact(&mut step, run, fact),
+            Input::Image { key, answer } => self.image_answered(&mut step, &key, answer),
             Input::Connections { open, seen } => self.connections_seen(&mut step, open, seen),
             Input::Absent { from_ms, to_ms } => self.absences.add(from_ms, to_ms),
             Input::Tick => self.tick(&mut step),
@@ -142,7 +149,7 @@ impl Pool {
     /// `timers.rs`), the end of the victim's tenure, the next observation and the next look for connections.
     /// May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
-        let end_of_tenure_ms = self.room.awaited_end_of_tenure_ms();
+        let end_of_tenure_ms = self.candidates.awaited_end_of_tenure_ms();
         [self.timers.first(), end_of_tenure_ms, self.observe_at_ms, self.looks.at_ms]
             .into_iter()
             .flatten()
@@ -172,7 +179,7 @@ impl Pool {
 
     /// Whether anything is being started or stopped: then deadlines are a matter of seconds.
     pub fn is_busy(&self) -> bool {
-        self.runs.len() > self.room.ready() + self.stranded.len()
+        self.runs.len() > self.candidates.len() + self.stranded.len()
     }
 
     /// Whether any run is left, whatever its state.
@@ -184,6 +191,11 @@ impl Pool {
     pub fn is_starting(&self, run: RunId) -> bool {
         let is_live = self.runs.contains_key(&run);
         is_live && matches!(self.tree_of(run).state, State::Starting(_))
+    }
+
+    /// Which release of its key a live run is of.
+    pub fn release_of(&self, run: RunId) -> Option<Release> {
+        self.runs.contains_key(&run).then(|| self.tree_of(run).release)
     }
 
     /// Whether the call waits for the key's tenant: it has not been answered, nor is it about to be told of a failure.
@@ -278,7 +290,7 @@ impl Pool {
         let is_release = |waiter: &Waiter| matches!(waiter.wants, Wants::Release { .. });
         let fresh = tree.waiters.iter().any(|waiter| waiter.wants != Wants::Any);
         let begins_release = fresh && tree.waiters.iter().any(is_release);
-        let mut run = Run::new(id, config.processes, step.now.steady_ms, fresh);
+        let mut run = Run::new(id, config.custody, step.now.steady_ms, fresh);
         if let Some(patience_ms) = gate.patience_ms() {
             timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
         }
@@ -286,7 +298,13 @@ impl Pool {
         let of_before = tree.release;
         runs.insert(id, key.clone());
         let release = if begins_release { self.begin_release(&key, id) } else { of_before };
-        self.actions.push(Action::Start { run: id, key, release, fresh });
+        // Only what serves continues from an image; what comes up beside it starts at once.
+        if self.saves() && self.serves(id) {
+            self.actions.push(Action::Start { run: id, key: key.clone(), release, cold: false });
+            self.begin_with_image(&key, id, fresh);
+        } else {
+            self.actions.push(Action::Start { run: id, key, release, cold: true });
+        }
     }
 
     pub(crate) fn next_run(&mut self) -> RunId {

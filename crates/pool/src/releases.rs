@@ -162,6 +162,7 @@ impl Pool {
         let waiters = take(&mut beside.tree.waiters);
         waiters.into_iter().for_each(|waiter| self.settle(waiter.call, Outcome::Tenant(id)));
         self.begin_book(&key);
+        self.hands_image_over(&key, true);
         let before = &self.releases.get(&key).expect("it has just been exchanged").tree;
         match &before.state {
             State::Ready(run) => {
@@ -190,9 +191,11 @@ impl Pool {
                 tenants.insert(key.clone(), Box::new(tree));
             }
         }
-        if !tenants[key].state.is_queued() {
+        let begun = !tenants[key].state.is_queued();
+        if begun {
             self.begin_book(key);
         }
+        self.hands_image_over(key, begun);
     }
 
     /// The serving tree is gone: the coming release serves, or the key is started once more for the
@@ -236,6 +239,12 @@ impl Pool {
             self.failures.clear(key);
         }
         self.histories.begin_release(key, tenant.release, starts);
+    }
+
+    /// Whether the run is of the serving tree of its key.
+    pub(crate) fn serves(&self, id: RunId) -> bool {
+        let beside = if self.releases.is_empty() { None } else { self.releases.get(&self.runs[&id]) };
+        beside.is_none_or(|beside| !beside.tree.state.is_of(id))
     }
 
     /// Whether the key's failures and history are those of this run, which is the key's.

@@ -2,7 +2,10 @@
 //!
 //! Its lease is claimed, so no caller is handed it any more, but callers that were may still use it.
 //! It is stopped when nothing uses it, or when the time is over that the deploy has given it. It
-//! counts as in use when a victim is chosen (`room.rs`), and then makes room before its time.
+//! counts as connected when a victim is chosen (`Pool::victim`), and then makes room before its time.
+//!
+//! A retired run that is in use has not left. That its count has fallen to 0 is not told to the pool, so it is looked at once
+//! more a sweep later. The last use was a touch, too, from which the idle time counts.
 
 use crate::RunId;
 use crate::planted::{Bug, planted};
@@ -34,12 +37,13 @@ impl Pool {
     }
 
     /// How long a retired run may go on if nothing happens: 0 when it is to be stopped. Whether it is in
-    /// use is decided here and nowhere else: by the clock of touches, and of connections that were
-    /// seen. Without idle stops that is not known, and its whole time passes.
+    /// use is decided here and nowhere else: by the count, by the clock of touches, and of connections that
+    /// were seen, in this order (see [`Leases`](crate::Leases)). Without idle stops that is not known, and its whole time passes.
     fn retired_has_left_ms(&self, step: &Step, run: &Run, ends_ms: u64) -> u64 {
         let left_ms = ends_ms.saturating_sub(step.now.steady_ms);
         let Some(idle_after_ms) = self.config.idle_after_ms else { return left_ms };
-        if self.config.heeds_connections && self.looks.is_connected(run.id) {
+        let is_counted = step.leases.is_in_use(run.id) && !planted(Bug::UseEndsWithRelease);
+        if is_counted || self.config.heeds_connections && self.looks.is_connected(run.id) {
             return left_ms.min(self.config.sweep_interval_ms.max(1));
         }
         let active_at_ms = step.leases.touched(run.id).at_ms.max(run.connected_at_ms);

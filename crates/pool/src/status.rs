@@ -65,6 +65,8 @@ pub enum Phase {
     Failed,
     /// Nothing; the next `ensure` starts it.
     Stopped,
+    /// Nothing but an image, from which the next `ensure` continues.
+    Checkpointed,
 }
 
 /// Earlier failures of a key.
@@ -92,13 +94,15 @@ impl Pool {
         }
     }
 
-    /// What is known of every key that has a process or failures, and of the [`LISTED_ENDS`] that ended last, in the order
-    /// of the keys.
+    /// What is known of every key that has a process, failures or an image, and of the [`LISTED_ENDS`] others that ended
+    /// last, in the order of the keys.
     pub fn statuses(&self, now: Now) -> Vec<Status> {
         let is_over = |key: &&Key| !self.tenants.contains_key(*key) && self.releases.get(key).is_none();
         let has_failed = |key: &&Key| self.failures.of(key).is_some();
-        let ended = self.histories.latest().filter(is_over).filter(|key| !has_failed(key)).take(LISTED_ENDS);
-        let without = self.failures.keys().filter(is_over).chain(ended);
+        let saved = self.images.saved().filter(is_over).filter(|key| !has_failed(key));
+        let ended = self.histories.latest().filter(is_over).filter(|key| !has_failed(key));
+        let ended = ended.filter(|key| !self.images.is_saved(key)).take(LISTED_ENDS);
+        let without = self.failures.keys().filter(is_over).chain(saved).chain(ended);
         let mut all: Vec<Status> = self.tenants.values().map(|tenant| self.of_tenant(tenant, now)).collect();
         let second = self.releases.iter().filter(|(key, _)| !self.tenants.contains_key(*key));
         all.extend(second.map(|(_, beside)| self.of_tenant(&beside.tree, now)));
@@ -127,6 +131,7 @@ impl Pool {
     fn without_process(&self, key: &str, now: Now) -> Option<Status> {
         let (failures, history) = (self.failure_status(key, now), self.histories.of(key));
         let phase = match failures.as_ref().map(|failures| failures.retry_at_ms) {
+            None if self.images.is_saved(key) => Phase::Checkpointed,
             None => history.map(|_| Phase::Stopped)?,
             Some(None) => Phase::Failed,
             Some(Some(at_ms)) if at_ms > now.wall_ms => Phase::BackingOff,

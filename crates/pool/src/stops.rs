@@ -4,9 +4,9 @@ use crate::messages::{Event, Outcome, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Stage, State, Stop, Tenant, Waiter, Wants};
-use crate::{Action, CallId, Failure, Processes, RunId, StopStage};
+use crate::{Action, CallId, Custody, Failure, Owner, RunId, StopStage};
 
-/// What an external process that was forced gets to end, when the grace is 0 and so says nothing about it.
+/// What a process that may refuse and was forced gets to end, when the grace is 0 and so says nothing about it.
 const FORCED_GRACE_MS: u64 = 5_000;
 
 impl Pool {
@@ -35,39 +35,6 @@ impl Pool {
         }
     }
 
-    /// Saves an idle tenant, and ends it when that is done, has failed, or takes too long. As long as it is not known whether
-    /// it is saved, nobody is told that it is stopped for being idle.
-    pub(crate) fn begin_saving(&mut self, step: &mut Step, id: RunId, timeout_ms: u64, idle_ms: u64) {
-        self.part(step, id, Some(Cause::Idle), None);
-        if let State::Stopping(_, stop) = &mut self.tenant_of(id).state {
-            stop.idle_ms = idle_ms;
-        }
-        self.set_stage(id, Stage::Saving);
-        self.set_deadline(step, id, timeout_ms);
-        self.actions.push(Action::Checkpoint { run: id });
-    }
-
-    /// It is known whether it was saved. What was saved is ended at once, so that it does not change any more.
-    pub(crate) fn checkpointed(&mut self, step: &mut Step, id: RunId, saved: bool) {
-        let State::Stopping(run, stop) = &mut self.tenant_of(id).state else { return };
-        if stop.stage != Stage::Saving {
-            return;
-        }
-        if saved {
-            run.cause = Some(Cause::Saved);
-        }
-        stop.stage = Stage::Asked;
-        let (idle_ms, exit) = (stop.idle_ms, stop.exit.take());
-        if !saved {
-            self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms }));
-        }
-        match exit {
-            Some(exit) => self.exited(step, id, exit),
-            None if saved => self.force(id),
-            None => self.ask(step, id),
-        }
-    }
-
     fn begin(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) {
         if self.part(step, id, Some(cause), failure) {
             self.ask(step, id);
@@ -77,10 +44,15 @@ impl Pool {
     }
 
     /// From now on nobody is handed the run any more. Whether there is a process.
-    fn part(&mut self, step: &mut Step, id: RunId, cause: Option<Cause>, failure: Option<Failure>) -> bool {
-        let of_key = self.runs[&id].clone();
-        let serves = self.releases.get(&of_key).is_none_or(|beside| !beside.tree.state.is_of(id));
-        let Pool { tenants, releases, timers, gate, room, stranded, failures, .. } = self;
+    pub(crate) fn part(
+        &mut self,
+        step: &mut Step,
+        id: RunId,
+        cause: Option<Cause>,
+        failure: Option<Failure>,
+    ) -> bool {
+        let (of_key, serves) = (self.runs[&id].clone(), self.serves(id));
+        let Pool { tenants, releases, timers, gate, room, candidates, stranded, failures, .. } = self;
         let Tenant { key, state, waiters, .. } = releases.tree_mut(tenants, &of_key, id);
         if matches!(state, State::Ready(run) if run.proven_at_ms <= step.now.steady_ms) {
             failures.clear(key);
@@ -100,11 +72,11 @@ impl Pool {
                     if !planted(Bug::LeaseStaysOpen) {
                         step.leases.claim(id);
                     }
-                    room.remove_ready(&run);
+                    candidates.remove(&run);
                     run
                 }
                 State::Retired(run, _) => {
-                    room.remove_ready(&run);
+                    candidates.remove(&run);
                     run
                 }
                 State::Stranded(run) => {
@@ -141,11 +113,10 @@ impl Pool {
         has_process
     }
 
-    /// There is nothing to signal yet. Ours appears or fails when JavaScript has prepared it and the warden has answered; with
-    /// checkpoints that is after the driver has answered, for which `lib/checkpoint` sets a limit of its own each time. A user's
-    /// may never.
+    /// There is nothing to signal yet. Ours appears or fails when JavaScript has prepared it and the warden has answered; what
+    /// waits for the snapshot driver, when that has answered or is late. A user's may never.
     fn await_process(&mut self, step: &mut Step, id: RunId) {
-        if self.processes_of(id) == Processes::External {
+        if self.custody_of(id).owner == Owner::User {
             let patience_ms = self.grace_ms().saturating_mul(2);
             self.set_deadline(step, id, patience_ms);
         }
@@ -166,15 +137,16 @@ impl Pool {
         self.begin_stop(step, id, Cause::Killed);
     }
 
-    fn ask(&mut self, step: &mut Step, id: RunId) {
+    pub(crate) fn ask(&mut self, step: &mut Step, id: RunId) {
         if self.config.stop_timeout_ms == 0 {
             return self.force(id);
         }
         self.set_stage(id, Stage::Asked);
         self.actions.push(Action::Stop { run: id, stage: StopStage::Ask });
-        match self.processes_of(id) {
-            Processes::Own => self.set_deadline(step, id, self.config.stop_timeout_ms),
-            Processes::External => self.clear_deadline(id),
+        if self.custody_of(id).may_refuse_stop {
+            self.clear_deadline(id);
+        } else {
+            self.set_deadline(step, id, self.config.stop_timeout_ms);
         }
     }
 
@@ -233,7 +205,7 @@ impl Pool {
                 self.exited(step, id, crate::Exit::default());
             }
             State::Stopping(_, stop) if stop.stage == Stage::Asked => self.force(id),
-            State::Stopping(_, stop) if stop.stage == Stage::Saving => self.checkpointed(step, id, false),
+            State::Stopping(_, stop) if stop.stage == Stage::Saving => self.give_up_save(step, id),
             State::Stopping(..) => self.give_up(step, id, Failure::StopTimedOut),
             _ => {}
         }
@@ -253,8 +225,7 @@ impl Pool {
     /// back to being a tenant, or is kept apart if it never was one.
     fn give_up(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let ticket = self.next_ticket();
-        let key = self.runs[&id].clone();
-        let serves = self.releases.get(&key).is_none_or(|beside| !beside.tree.state.is_of(id));
+        let (key, serves) = (self.runs[&id].clone(), self.serves(id));
         let now_ms = step.now.steady_ms;
         let tenant = self.tenant_of(id);
         let stop = tenant.state.change(|state| match state {
@@ -293,6 +264,9 @@ impl Pool {
         if !stop.keeps_room {
             self.room.leaving -= 1;
         }
+        if is_tenant {
+            self.leaves_image(id, false);
+        }
         if let Some(disposal) = &mut self.disposal {
             disposal.refused.retain(|(run, _)| *run != id);
             disposal.refused.push((id, failure.clone()));
@@ -303,7 +277,8 @@ impl Pool {
 
     /// The run of a stop that was given up stands where it did before, or with the stranded ones.
     fn keep(&mut self, step: &mut Step, id: RunId, ticket: u64, failure: &Failure, idle_ms: u64) {
-        let Pool { tenants, runs, releases, timers, room, stranded, config, disposal, actions, .. } = self;
+        let Pool { tenants, runs, releases, timers, candidates, stranded, config, disposal, actions, .. } =
+            self;
         let state = &mut releases.tree_mut(tenants, &runs[&id], id).state;
         let serves = matches!(state, State::Ready(_));
         let is_tenant = serves || matches!(state, State::Retired(..));
@@ -326,7 +301,7 @@ impl Pool {
         if serves {
             step.leases.reopen(id);
         }
-        room.add_ready(run, step.leases.touched(id));
+        candidates.add(run, step.leases.touched(id));
         // A retired one is asked again.
         if (config.idle_after_ms.is_some() || !serves) && disposal.is_none() {
             timers.set(run, step.now.steady_ms.saturating_add(config.sweep_interval_ms.max(1)));
@@ -351,8 +326,8 @@ impl Pool {
         }
     }
 
-    fn processes_of(&mut self, id: RunId) -> Processes {
-        self.tenant_of(id).state.run().expect("a stop is of a run").processes
+    fn custody_of(&mut self, id: RunId) -> Custody {
+        self.tenant_of(id).state.run().expect("a stop is of a run").custody
     }
 
     pub(crate) fn set_stage(&mut self, id: RunId, stage: Stage) {

@@ -1,7 +1,7 @@
 //! One tree of a key: its state, and the calls that wait for it. Most keys have no other (`releases.rs`).
 
 use crate::{
-    Adopted, CallId, Exit, ExitReason, Failure, Key, Processes, Release, RunId, StopStage, Touch, Usage,
+    Adopted, CallId, Custody, Exit, ExitReason, Failure, Key, Owner, Release, RunId, StopStage, Touch, Usage,
 };
 
 /// A key that the pool is doing something about.
@@ -69,8 +69,8 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) struct Run {
     pub id: RunId,
-    /// Whose process it is.
-    pub processes: Processes,
+    /// Whose process it is, and whether it may refuse to be stopped.
+    pub custody: Custody,
     /// Known from `Started` on, which is also when `spawn` is emitted.
     pub pid: Option<u32>,
     pub started_steady_ms: u64,
@@ -102,10 +102,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub fn new(id: RunId, processes: Processes, now_ms: u64, fresh: bool) -> Self {
+    pub fn new(id: RunId, custody: Custody, now_ms: u64, fresh: bool) -> Self {
         Run {
             id,
-            processes,
+            custody,
             pid: None,
             started_steady_ms: now_ms,
             was_ready: false,
@@ -262,7 +262,9 @@ impl State {
     pub fn may_have_sent(&self, signal: i32) -> bool {
         let Some((run, cause)) = self.run().and_then(|run| Some((run, run.cause?))) else { return false };
         match self {
-            _ if run.processes == Processes::External || cause == Cause::Saved => !FAULTS.contains(&signal),
+            _ if run.custody.owner == Owner::User || cause == Cause::Saved => !FAULTS.contains(&signal),
+            // An earlier stop was given up, and may have worked late.
+            _ if run.refused_at_ticket.is_some() => [SIGTERM, SIGKILL].contains(&signal),
             State::Stopping(_, stop) => match stop.stage {
                 Stage::Forced => [SIGTERM, SIGKILL].contains(&signal),
                 _ => signal == SIGTERM,

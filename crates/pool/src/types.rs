@@ -62,16 +62,21 @@ pub struct Touch {
     pub sequence: u64,
 }
 
-/// The touch clocks of ready tenants, shared with callers that do not go through the pool.
+/// The touch clocks and the use counts of ready tenants, shared with callers that do not go through the pool.
 ///
 /// A lease is open while callers may be handed the tenant without the pool being asked. The protocol that
-/// leaves no window: the pool *claims* and then looks at the clock once more; a caller *touches* and then looks
-/// whether the lease is still open. Whichever came second sees the other.
+/// leaves no window: the pool *claims* and then looks at the count and the clock once more; a caller *counts itself
+/// in use*, or *touches*, and then looks whether the lease is still open. Whichever came second sees the other.
+///
+/// A use that ends is a touch, which is stored before the count goes down. So a look at the count comes before the look at
+/// the clock.
 pub trait Leases {
     /// Opens the lease of a run that became ready, touched at `wall_ms`.
     fn open(&mut self, run: RunId, wall_ms: u64);
     /// The last touch, without claiming.
     fn touched(&self, run: RunId) -> Touch;
+    /// Whether a caller is counted in use at this moment: an open request, say. To be looked at after a claim, too.
+    fn is_in_use(&self, run: RunId) -> bool;
     /// Touches on behalf of a caller that did come through the pool.
     fn touch(&mut self, run: RunId, wall_ms: u64);
     /// Closes the lease and returns the last touch as seen after closing.
@@ -80,13 +85,31 @@ pub trait Leases {
     fn reopen(&mut self, run: RunId);
 }
 
-/// Who starts and stops a process.
+/// What a process is to us. Two answers, since one does not follow from the other: a tenant that is found again after a
+/// restart of the host is ours, and yet no child of our warden, so that ending it may fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Processes {
-    /// We do: a stop cannot be refused, a kill ends in an exit.
-    Own,
-    /// The user's functions do: a stop may be refused, hang, or never end.
-    External,
+pub struct Custody {
+    /// Whose process it is.
+    pub owner: Owner,
+    /// Its stop may be refused, hang, or never end: it has a second deadline, and can be given up. Otherwise a kill ends in
+    /// an exit.
+    pub may_refuse_stop: bool,
+}
+
+/// Whose process one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Ours. It is ended when JavaScript goes without `dispose`, and whatever signals it in a stop is known.
+    Us,
+    /// The user's, whose functions start and stop it. It is let go of when JavaScript goes.
+    User,
+}
+
+impl Custody {
+    /// A process that we start, and end through our warden.
+    pub const OURS: Custody = Custody { owner: Owner::Us, may_refuse_stop: false };
+    /// A process that the user's functions start and end.
+    pub const USERS: Custody = Custody { owner: Owner::User, may_refuse_stop: true };
 }
 
 /// The rules of one pool, already validated.
@@ -110,8 +133,8 @@ pub struct Config {
     pub backoff: Backoff,
     /// How many starts run at once.
     pub gate: GateConfig,
-    /// Whose processes are started here. Those that are adopted or restored are always the user's.
-    pub processes: Processes,
+    /// What the processes are that are started here. Those that are restored are always the user's.
+    pub custody: Custody,
     /// Somebody has a last word before an idle tenant is stopped.
     pub asks_before_idle: bool,
     /// An open connection to a tenant counts as activity, too.
@@ -129,4 +152,6 @@ pub struct Adopted {
     pub port: u16,
     /// When it was last active, in milliseconds since the epoch.
     pub touched_at_ms: u64,
+    /// What it is to us from now on.
+    pub custody: Custody,
 }

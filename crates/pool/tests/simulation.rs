@@ -11,6 +11,7 @@ mod simulation {
     pub mod effects;
     pub mod evictions;
     pub mod idleness;
+    pub mod images;
     pub mod leases;
     pub mod log;
     pub mod onlooker;
@@ -24,6 +25,7 @@ mod simulation {
     pub mod releases;
     pub mod rng;
     pub mod rules;
+    pub mod snapshot_driver;
     pub mod statuses;
     pub mod story;
     pub mod world;

@@ -1,42 +1,47 @@
-//! What a process does about `SIGTERM`, from its `status` in the warden's working directory, which is `/proc`.
+//! Reads from `/proc/<pid>/status` what a process does about `SIGTERM`.
+//!
+//! Parsed by hand, as the warden is to stay small. A test compares the result with the crate
+//! `procfs`.
 
 use std::fs;
+use std::path::Path;
 
 use rustix::process::{Pid, Signal};
 
-/// See the module.
+/// What a process does about `SIGTERM`, and its state, as of one look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Disposition {
-    /// One letter, of the first thread; `proc(5)` lists them.
+    /// The state of the first thread, as one letter; `proc(5)` lists them.
     pub state: u8,
-    /// It has been sent one and has not taken it yet.
+    /// A `SIGTERM` was sent to it and is not delivered yet.
     pub is_pending: bool,
-    /// Code of its own may hear of one: by a handler, or by asking for it while it is held back.
+    /// Its own code may handle one: by a handler, or by waiting for the signal while it is
+    /// blocked.
     pub listens: bool,
-    /// It will never hear of one.
+    /// It ignores the signal.
     pub ignores: bool,
-    /// How often its first thread has gone off a processor.
+    /// Context switches of its first thread.
     pub switches: u64,
 }
 
 impl Disposition {
-    /// `None` if there is no such process, or it cannot be looked at.
-    pub fn of(pid: Pid) -> Option<Disposition> {
-        parse(&fs::read(format!("{}/status", pid.as_raw_pid())).ok()?)
+    /// Reads a process; `None` if there is none, or it cannot be read.
+    pub fn read(proc: &Path, pid: Pid) -> Option<Disposition> {
+        parse(&fs::read(proc.join(format!("{}/status", pid.as_raw_pid()))).ok()?)
     }
 
-    /// It runs no code of its own until it is continued.
+    /// It is stopped, and runs no code until it is continued.
     pub fn is_frozen(&self) -> bool {
         !matches!(self.state, b'R' | b'S')
     }
 
-    /// It is over, but for its parent's looking after it.
+    /// It has ended, and at most waits to be reaped.
     pub fn has_ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
 }
 
-/// The name in the first line is escaped by the kernel, so no line of it can pass for another.
+/// The kernel escapes the name in the first line, so a name cannot imitate another line.
 fn parse(text: &[u8]) -> Option<Disposition> {
     let (mut found, mut is_caught, mut is_blocked) = (Disposition::default(), false, false);
     for line in text.split(|&byte| byte == b'\n') {
@@ -68,7 +73,13 @@ fn has_term(mask: &[u8]) -> Option<bool> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests start processes")]
 mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    use rustix::process::kill_process_group;
+
     use super::*;
 
     fn status(pending: u64, blocked: u64, ignored: u64, caught: u64) -> String {
@@ -97,8 +108,48 @@ mod tests {
 
     #[test]
     fn a_process_can_be_looked_at() {
-        // As the warden does.
-        std::env::set_current_dir("/proc").expect("there is one");
-        assert!(Disposition::of(rustix::process::getpid()).is_some_and(|own| !own.has_ended()));
+        let own = Disposition::read(Path::new("/proc"), rustix::process::getpid());
+        assert!(own.is_some_and(|own| !own.has_ended()));
+    }
+
+    #[test]
+    fn procfs_reads_the_same() {
+        const TERM_BIT: u64 = 1 << (Signal::TERM.as_raw() - 1);
+        std::env::set_current_dir("/proc").expect("as the warden does");
+        for script in
+            ["echo; sleep 600", "trap : TERM; echo; sleep 600 & wait", "trap '' TERM; echo; sleep 600 & wait"]
+        {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdout(Stdio::piped()).process_group(0);
+            let mut shell = command.spawn().expect("sh starts");
+            let pid = Pid::from_child(&shell);
+            std::io::Read::read_exact(shell.stdout.as_mut().expect("piped"), &mut [0]).expect("a line");
+            let process = procfs::process::Process::new(pid.as_raw_pid()).expect("it runs");
+            // The process may not have reached its sleep yet.
+            let agree = || {
+                let own = Disposition::read(Path::new("/proc"), pid).expect("it runs");
+                let status = process.status().expect("it runs");
+                let has = |mask: u64| mask & TERM_BIT != 0;
+                let switches = status.voluntary_ctxt_switches.zip(status.nonvoluntary_ctxt_switches);
+                let ignores = has(status.sigign);
+                let of_procfs = Disposition {
+                    state: status.state.as_bytes()[0],
+                    is_pending: has(status.sigpnd | status.shdpnd),
+                    listens: has(status.sigcgt | status.sigblk) && !ignores,
+                    ignores,
+                    switches: switches.map_or(0, |(voluntary, not)| voluntary + not),
+                };
+                own == of_procfs
+                    && own.listens == script.starts_with("trap :")
+                    && own.ignores == script.starts_with("trap ''")
+            };
+            let have_agreed = (0..100_000).any(|_| {
+                std::thread::yield_now();
+                agree()
+            });
+            kill_process_group(pid, Signal::KILL).expect("its own group");
+            shell.wait().expect("our child");
+            assert!(have_agreed, "{script}");
+        }
     }
 }

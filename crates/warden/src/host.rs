@@ -1,6 +1,6 @@
-//! The host's side of the socket: the few system calls that carry the [`protocol`](crate::protocol).
+//! The host's side of the socket: the system calls that carry the [`protocol`](crate::protocol).
 //!
-//! None of them blocks on a socket that is set to non-blocking; `EAGAIN` is returned as an error like any other.
+//! On a non-blocking socket none of them blocks; `EAGAIN` is returned as an error like any other.
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -15,21 +15,24 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-use crate::protocol::{Command, LAUNCH_FDS, REPORT_BYTES, Report, StopStage};
+use crate::protocol::{Command, LAUNCH_FDS_MAX, REPORT_BYTES, Report, StopStage};
 use crate::spec::LaunchSpec;
 
-/// Makes the connection: the host's end, closed on exec and non-blocking, and the end that becomes the warden's
-/// descriptor [`HOST_SOCKET_FD`](crate::HOST_SOCKET_FD), closed on exec as well until it is put there.
+/// Makes the connection: the host's end, close-on-exec and non-blocking, and the end that becomes
+/// the warden's descriptor [`HOST_SOCKET_FD`](crate::HOST_SOCKET_FD), close-on-exec as well until
+/// it is put there.
 pub fn connection() -> io::Result<(OwnedFd, OwnedFd)> {
     let (host, warden) = signed_pair()?;
     rustix::io::ioctl_fionbio(&host, true)?;
     Ok((host, warden))
 }
 
-/// A pair of packet sockets on which the kernel says of each packet which process has sent it. A process that has got
-/// hold of a descriptor of another (by `pidfd_getfd`, say) can send on it, but not in the other's name.
+/// A pair of packet sockets on which the kernel adds the sender's pid to each packet. A process
+/// that has obtained another's descriptor (by `pidfd_getfd`, say) can send on it, but not in the
+/// other's name.
 ///
-/// Both ends ask for it before there is a packet: the kernel notes the sender when a packet is sent.
+/// Both ends enable this before the first packet: the kernel notes the sender when a packet is
+/// sent.
 pub fn signed_pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     set_socket_passcred(&one, true)?;
@@ -37,7 +40,7 @@ pub fn signed_pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     Ok((one, other))
 }
 
-/// Puts a launch specification into a memory file, to be sent with [`send_launch`].
+/// Writes a launch specification to a memory file, to be sent with [`send_launch`].
 pub fn memory_file(spec: &LaunchSpec) -> io::Result<OwnedFd> {
     let file = memfd_create("abs-launch", MemfdFlags::CLOEXEC)?;
     let bytes = spec.to_bytes();
@@ -49,19 +52,19 @@ pub fn memory_file(spec: &LaunchSpec) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-/// Asks for the start of a tenant. The host can close its copies of the descriptors afterwards, and must close those of
-/// the write ends, else it never sees the end of the tenant's output.
+/// Asks for the start of a tenant, with the descriptors that its specification lists, in that
+/// order. Afterwards the host may close its copies of the descriptors, and must close those of the
+/// write ends, or it never sees the end of the tenant's output.
 pub fn send_launch(
     socket: impl AsFd,
     run: u64,
     memory_file: BorrowedFd<'_>,
-    stdout: BorrowedFd<'_>,
-    stderr: BorrowedFd<'_>,
+    descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
-    let fds: [BorrowedFd<'_>; LAUNCH_FDS] = [memory_file, stdout, stderr];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LAUNCH_FDS))];
+    let fds = [&[memory_file], descriptors].concat();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LAUNCH_FDS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+    if fds.len() > LAUNCH_FDS_MAX || !control.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let packet = Command::Launch { run }.encode();
@@ -70,7 +73,7 @@ pub fn send_launch(
     Ok(())
 }
 
-/// Asks for the end of a tenant.
+/// Asks for a tenant to be stopped.
 pub fn send_stop(socket: impl AsFd, run: u64, stage: StopStage) -> io::Result<()> {
     let packet = Command::Stop { run, stage }.encode();
     rustix::io::retry_on_intr(|| send(&socket, &packet, SendFlags::NOSIGNAL))?;
@@ -84,15 +87,16 @@ pub fn send_continue(socket: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// The next report of this warden, or `None` once it is gone. A packet that is no report is an error of the kind
-/// [`InvalidData`](io::ErrorKind::InvalidData); what another process has sent is passed over.
+/// The next report of this warden, or `None` once it is gone. A packet that is no report is an
+/// error of the kind [`InvalidData`](io::ErrorKind::InvalidData); packets of other processes are
+/// skipped.
 pub fn receive_report(socket: impl AsFd, warden: Pid) -> io::Result<Option<Report>> {
-    // One byte more than a report has, so that a longer packet is refused instead of cut.
+    // One byte more than a report, so that a longer packet is refused instead of cut.
     let mut packet = [0; REPORT_BYTES + 1];
     loop {
         let received = match receive_signed(&socket, &mut packet) {
-            // The warden went before it had read every command. This is said once, ahead of the reports that it had
-            // sent before; they are still there.
+            // The warden ended before it had read every command. The kernel reports that once,
+            // ahead of the reports that the warden had sent; they can still be read.
             Err(Errno::CONNRESET) => receive_signed(&socket, &mut packet),
             received => received,
         };
@@ -108,7 +112,7 @@ pub fn receive_report(socket: impl AsFd, warden: Pid) -> io::Result<Option<Repor
     }
 }
 
-/// A packet's length, and which process has sent it.
+/// Receives a packet; returns its length, and the process that sent it.
 fn receive_signed(socket: impl AsFd, packet: &mut [u8]) -> Result<(usize, Option<Pid>), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -1,8 +1,8 @@
-//! The process between the warden and one tenant: it makes the tenant's first process, inherits every orphan of it,
-//! and exits when none is left. It obeys the packets on its link to the warden, and takes a closed link as the order to
-//! end everything soon.
+//! The keeper, the process between the warden and one tenant: it forks the tenant's first process,
+//! adopts every orphan of the tree, and exits when no process of the tree is left. It obeys the
+//! packets on its link to the warden, and takes a closed link as the order to end the tree soon.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -17,21 +17,22 @@ use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
 use crate::clock;
-use crate::hunt::{Found, Hunt};
 use crate::launch::{Outfit, become_tenant};
 use crate::link::{self, Received};
 use crate::outbox::Outbox;
 use crate::priority;
 use crate::sys::{self, Ending, Reaped};
 use crate::tree::Scope;
+use crate::tree_kill::{Found, TreeKill};
 
-/// Runs a tenant from its launch until its whole tree is gone. The result is the process's exit status: the warden
-/// takes what it needs to know from the reports.
+/// Runs a tenant from its launch until its whole tree is gone. Returns the keeper's exit status,
+/// which means nothing to the warden: it reads the reports.
 pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
-    let fds = [&link, &outfit.memory_file, &outfit.stdout, &outfit.stderr];
-    let [link_fd, spec_fd, out_fd, err_fd] = fds.map(AsRawFd::as_raw_fd);
-    // A copy of the host's socket, or of another keeper's, would hide from its reader that it was closed.
-    sys::close_all_except(&[0, 1, 2, link_fd, spec_fd, out_fd, err_fd]);
+    let kept = [&link, &outfit.memory_file].into_iter().chain(&outfit.descriptors).map(AsRawFd::as_raw_fd);
+    let kept: Vec<RawFd> = [0, 1, 2].into_iter().chain(kept).collect();
+    // A copy of the host's socket, or of another keeper's link, would hide from its reader that it
+    // was closed.
+    sys::close_all_except(&kept);
     match Keeper::launch(run, warden, outfit) {
         Ok(keeper) => keeper.serve(Some(link)),
         Err(errno) => {
@@ -44,16 +45,18 @@ pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
     0
 }
 
-/// What a tree that has been asked to end gets when nobody is left to say how long: the host, or the warden, is gone. All
-/// of it has to be over within a second of that.
+/// The grace of a tree when the host or the warden is gone, so that no order to kill will come.
+/// The whole tree has to be gone within a second of that.
 const LAST_GRACE_MS: u64 = 600;
 
-/// How often it is looked for processes whose parents have gone after the main process. Nothing tells of these.
+/// The time between two looks for processes whose parents have ended after the main process. No
+/// event tells of these.
 const ORPHANS_EVERY_MS: u64 = 20;
 
 /// How far the launch has come.
 enum Launch {
-    /// The tenant's process has not executed its program yet; it says why if it fails, and closes this if it succeeds.
+    /// The tenant's process has not executed its program yet. It writes to this pipe why it fails,
+    /// or closes it by succeeding.
     Pending(OwnedFd),
     /// The program runs, or ran.
     Started,
@@ -61,14 +64,15 @@ enum Launch {
     Failed(Report),
 }
 
-/// How the tree comes to its end.
+/// How the tree is being ended.
 enum Phase {
-    /// As soon as the main process ends, everything else is killed.
+    /// Not at all yet. As soon as the main process ends, the rest of the tree is killed.
     Serving,
-    /// The main process was asked to end; when it is gone, what outlives it is. At `Some` time everything is killed.
+    /// The main process was asked to end; once it is gone, the rest of the tree is asked. At
+    /// `kill_due_ms`, if set, the tree is killed.
     Terminating { asking: Asking, kill_due_ms: Option<u64> },
-    /// Everything is killed.
-    Killing(Hunt),
+    /// The tree is being killed.
+    Killing(TreeKill),
 }
 
 struct Keeper {
@@ -79,18 +83,19 @@ struct Keeper {
     main_ending: Option<Ending>,
     launch: Launch,
     phase: Phase,
-    /// For the warden.
+    /// Reports for the warden.
     outbox: Outbox,
 }
 
 impl Keeper {
     fn launch(run: u64, warden: Pid, outfit: Outfit) -> Result<Keeper, Errno> {
         rustix::thread::set_name(c"abs-keeper")?;
-        priority::get_ahead();
-        // A session of its own: no process of one tenant can enter a process group of another.
+        priority::raise_priority();
+        // Each keeper makes a session, so that no process of one tenant can enter a process group
+        // of another.
         setsid()?;
         set_child_subreaper(Some(getpid()))?;
-        // Somebody may have stopped it by the time that the warden is lost.
+        // The keeper may be stopped when the warden is lost; this continues it.
         set_parent_process_death_signal(Some(Signal::CONT))?;
         let child_signals = sys::child_signals()?;
         let (status, status_writer) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -99,7 +104,7 @@ impl Keeper {
             priority::fall_back();
             become_tenant(run, keeper_pid, &outfit, &status_writer)
         })?;
-        // Fails if the tenant has executed its program already, and then has done it itself.
+        // Fails if the tenant has executed its program already; then it has done this itself.
         let _ = setpgid(Some(main), Some(main));
         let (launch, phase) = (Launch::Pending(status), Phase::Serving);
         let outbox = Outbox::default();
@@ -107,11 +112,12 @@ impl Keeper {
     }
 
     fn serve(mut self, mut link: Option<OwnedFd>) {
-        while self.reap() {
+        // The event may be an order to kill, which is carried out with precedence, before reaping,
+        // which gives way.
+        while self.kill_round() != Found::Held && self.reap() {
             let has_to_ask = self.go_on_asking(link.as_ref());
-            self.hunt();
             if let Some(link) = &link {
-                // A closed link is noticed where it is read from.
+                // A closed link is noticed when it is read from.
                 self.outbox.flush(link);
             }
             self.wait(&mut link, has_to_ask);
@@ -123,18 +129,20 @@ impl Keeper {
         }
     }
 
-    fn hunt(&mut self) {
-        let Phase::Killing(hunt) = &mut self.phase else { return };
-        let found = hunt.round(clock::now_ms(), Scope { root: getpid(), spared: &[] });
-        // There are children, and none is seen: /proc is not there, or cannot be read. The main process is ours for as long as it is not
-        // reaped, and what it leaves in its group ends with it.
-        if matches!(found, Found::Nobody | Found::Unseen) && self.main_ending.is_none() {
+    fn kill_round(&mut self) -> Found {
+        let Phase::Killing(tree_kill) = &mut self.phase else { return Found::NotLooked };
+        let found = tree_kill.round(clock::now_ms(), Scope { root: getpid(), spared: &[] });
+        // The keeper has children, but sees none: `/proc` is missing or cannot be read. The main
+        // process is not reaped, so its pid and group are its own, and the group can be killed.
+        if matches!(found, Found::Empty | Found::Unseen) && self.main_ending.is_none() {
             let _ = kill_process_group(self.main, Signal::KILL);
         }
+        found
     }
 
-    /// Reaps whoever has ended; false if there is nobody left.
+    /// Reaps the children that have ended; false if no child is left.
     fn reap(&mut self) -> bool {
+        priority::give_way();
         loop {
             match sys::reap() {
                 Reaped::NoChildren => return false,
@@ -154,7 +162,7 @@ impl Keeper {
         }
     }
 
-    /// If there is more to do, only what has happened by now.
+    /// Waits for events; with `has_to_ask` it only takes those that are there already.
     fn wait(&mut self, link: &mut Option<OwnedFd>, has_to_ask: bool) {
         let timeout_ms = if has_to_ask { Some(0) } else { self.timeout_ms() };
         let status = match &self.launch {
@@ -187,11 +195,12 @@ impl Keeper {
                 let orphans_ms = self.main_ending.map(|_| ORPHANS_EVERY_MS);
                 kill_ms.into_iter().chain(orphans_ms).min()
             }
-            Phase::Killing(hunt) => Some(hunt.remaining_ms(clock::now_ms())),
+            Phase::Killing(tree_kill) => Some(tree_kill.remaining_ms(clock::now_ms())),
         }
     }
 
-    /// Finds out how the launch went; the status pipe has ended or holds the reason of the failure.
+    /// Finds out how the launch went: the status pipe is at its end, or holds the reason of the
+    /// failure.
     fn resolve_launch(&mut self) {
         let Launch::Pending(status) = &self.launch else { return };
         let mut packet = [0; REPORT_BYTES];
@@ -217,7 +226,7 @@ impl Keeper {
                 Received::Packet { bytes, .. } => match Command::decode(&bytes) {
                     Ok(Command::Stop { stage: StopStage::Terminate, .. }) => self.terminate(Some(&*socket)),
                     Ok(Command::Stop { stage: StopStage::Kill, .. }) => self.kill(),
-                    // The warden, the same program, sends nothing else.
+                    // The warden, which is the same program, sends no other commands.
                     Ok(Command::Launch { .. } | Command::Continue) | Err(_) => {}
                 },
             }
@@ -230,7 +239,7 @@ impl Keeper {
         }
     }
 
-    /// Nobody will say any more when everything is to be killed.
+    /// The link is closed, so no order to kill will come: sets a time for it.
     fn end_alone(&mut self) {
         let now_ms = clock::now_ms();
         self.terminate(None);
@@ -239,7 +248,7 @@ impl Keeper {
         }
     }
 
-    /// Whether it has to be gone on with at once.
+    /// Asks further processes. Returns whether more are to be asked at once.
     fn go_on_asking(&mut self, link: Option<&OwnedFd>) -> bool {
         let Phase::Terminating { asking, kill_due_ms } = &mut self.phase else { return false };
         if kill_due_ms.is_some_and(|due_ms| due_ms <= clock::now_ms()) {
@@ -254,7 +263,7 @@ impl Keeper {
             return;
         }
         if !matches!(self.phase, Phase::Killing(_)) {
-            self.phase = Phase::Killing(Hunt::new());
+            self.phase = Phase::Killing(TreeKill::new());
         }
     }
 
@@ -271,7 +280,7 @@ impl Keeper {
     }
 }
 
-/// Waits until the warden has taken every report, or is gone.
+/// Waits until the warden has received every report, or is gone.
 fn send_all(mut outbox: Outbox, link: &OwnedFd) {
     while outbox.flush(link) && !outbox.is_empty() {
         link::wait(&mut [PollFd::new(link, outbox.interest())], None);

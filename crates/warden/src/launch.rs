@@ -1,4 +1,4 @@
-//! What the tenant's first process does between its making and its program.
+//! What the tenant's first process does between the fork and the exec of its program.
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
@@ -10,42 +10,42 @@ use rustix::process::{Pid, Signal, chdir, getppid, set_parent_process_death_sign
 use rustix::stdio;
 
 use warden::protocol::{LaunchStep, Report};
-use warden::spec::LaunchSpec;
+use warden::spec::{Descriptor, LaunchSpec};
 
 use crate::start_script;
 use crate::sys;
 
-/// The shell that runs scripts without a `#!` line, as every shell and `execvp` do.
+/// The shell for scripts without a `#!` line, which every shell and `execvp` use too.
 const SHELL: &CStr = c"/bin/sh";
 
-/// Where programs are searched if the tenant's environment has no `PATH`.
+/// The search path if the tenant's environment has no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
 
-/// The status of a process whose program could not be executed; nobody sees it, the reason goes another way.
+/// The exit status of a process whose program could not be executed. It is not evaluated, since
+/// the reason is sent through the status pipe.
 const NOT_EXECUTED_STATUS: i32 = 127;
 
-/// The descriptors a tenant is made with.
+/// The descriptors of a launch.
 pub struct Outfit {
     /// Holds the [`LaunchSpec`].
     pub memory_file: OwnedFd,
-    /// Becomes standard output.
-    pub stdout: OwnedFd,
-    /// Becomes standard error.
-    pub stderr: OwnedFd,
+    /// What each becomes is listed in the specification.
+    pub descriptors: Vec<OwnedFd>,
 }
 
-/// Becomes the tenant's program. If that fails, says why on `status`; if it succeeds, `status` closes silently.
+/// Becomes the tenant's program. If that fails, the reason is written to `status`; if it succeeds,
+/// `status` closes without a byte.
 pub fn become_tenant(run: u64, keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> i32 {
     let Err((step, errno)) = start(keeper, outfit, status);
     let report = Report::LaunchFailed { run, step, errno: errno.raw_os_error() };
-    // A packet is far smaller than a pipe's capacity, so this is written whole.
+    // A packet is far smaller than a pipe's capacity, so it is written whole.
     let _ = rustix::io::write(status, &report.encode());
     NOT_EXECUTED_STATUS
 }
 
 fn start(keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> Result<Infallible, (LaunchStep, Errno)> {
     let at = |step| move |errno| (step, errno);
-    // The keeper does this too: whichever comes first, both can rely on it.
+    // The keeper does this too, so that both can rely on it, whichever comes first.
     setpgid(None, None).map_err(at(LaunchStep::Fork))?;
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(LaunchStep::Fork))?;
     if getppid() != Some(keeper) {
@@ -53,10 +53,19 @@ fn start(keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> Result<Infallible, (
         sys::exit_now(NOT_EXECUTED_STATUS);
     }
     let spec = read_spec(&outfit.memory_file).map_err(at(LaunchStep::ReadSpec))?;
+    if spec.descriptors.len() != outfit.descriptors.len() {
+        return Err((LaunchStep::ReadSpec, Errno::PROTO));
+    }
     // Standard input is /dev/null already, as it is the warden's.
-    stdio::dup2_stdout(&outfit.stdout).map_err(at(LaunchStep::Fork))?;
-    stdio::dup2_stderr(&outfit.stderr).map_err(at(LaunchStep::Fork))?;
-    // All of it closes on exec too, but entering a directory can take long, and nothing should be held up meanwhile.
+    for (becomes, descriptor) in spec.descriptors.iter().zip(&outfit.descriptors) {
+        match becomes {
+            Descriptor::Stdout => stdio::dup2_stdout(descriptor),
+            Descriptor::Stderr => stdio::dup2_stderr(descriptor),
+        }
+        .map_err(at(LaunchStep::Fork))?;
+    }
+    // All of these are close-on-exec too, but entering a directory can take long, and their other
+    // ends must not wait for that.
     sys::close_all_except(&[0, 1, 2, status.as_raw_fd()]);
     umask(Mode::from_raw_mode(spec.umask));
     chdir(spec.cwd.as_c_str()).map_err(at(LaunchStep::ChangeDirectory))?;
@@ -67,7 +76,8 @@ fn start(keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> Result<Infallible, (
     Err((LaunchStep::Execute, search_and_execute(&spec)))
 }
 
-/// The host reads the reason from standard error once it hears of the failure.
+/// Refuses a directory without a start script. The reason is written to standard error, which the
+/// host reads when it gets the failure.
 fn require_start_script(spec: &LaunchSpec) -> Result<(), Errno> {
     let Err(reason) = start_script::require(&spec.cwd.to_string_lossy()) else { return Ok(()) };
     // The pipe is empty and holds more than a path and a sentence.
@@ -75,7 +85,7 @@ fn require_start_script(spec: &LaunchSpec) -> Result<(), Errno> {
     Err(Errno::NOENT)
 }
 
-/// Reads from the start of the file, wherever its position is.
+/// Reads the file from its start, whatever its position.
 fn read_spec(memory_file: &OwnedFd) -> Result<LaunchSpec, Errno> {
     let size_bytes = rustix::fs::fstat(memory_file)?.st_size;
     let mut bytes = vec![0; usize::try_from(size_bytes).map_err(|_| Errno::FBIG)?];
@@ -91,7 +101,8 @@ fn read_spec(memory_file: &OwnedFd) -> Result<LaunchSpec, Errno> {
     LaunchSpec::parse(&bytes).map_err(|_| Errno::PROTO)
 }
 
-/// Searches the program as `execvp` does, but in the tenant's `PATH`; returns only to say why it cannot be executed.
+/// Searches the program as `execvp` does, but in the tenant's `PATH`, and executes it. Returns
+/// only if that fails, with the reason.
 fn search_and_execute(spec: &LaunchSpec) -> Errno {
     let program = spec.argv[0].as_bytes();
     if program.is_empty() {
@@ -104,7 +115,7 @@ fn search_and_execute(spec: &LaunchSpec) -> Errno {
     for directory in search_path(&spec.env).split(|&byte| byte == b':') {
         match execute(&joined(directory, program), spec) {
             Errno::ACCESS => is_denied = true,
-            // Not there, or a directory that is not there: the next may have it.
+            // The program or its directory is missing here: the next directory may have it.
             Errno::NOENT | Errno::NOTDIR | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT => {}
             errno => return errno,
         }
@@ -116,7 +127,7 @@ fn search_path(env: &[CString]) -> &[u8] {
     env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH=")).unwrap_or(DEFAULT_PATH)
 }
 
-/// An empty directory means the working directory.
+/// The path of a program in a directory; an empty directory means the working directory.
 fn joined(directory: &[u8], program: &[u8]) -> CString {
     let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
     let path = [directory, separator, program].concat();

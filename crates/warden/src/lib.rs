@@ -1,15 +1,17 @@
-//! What the host and the warden say to each other.
+//! The protocol between the host and the warden, and what both read from `/proc`.
 //!
-//! The warden is a small process between the host and its tenants: the host asks it to [launch] and to [stop] runs, it
-//! [reports] what became of them. The two are connected by a `SOCK_SEQPACKET` socket pair whose one end is the warden's
-//! descriptor [`HOST_SOCKET_FD`]; when the host's end closes, every tenant's tree is asked to end and killed
-//! 0.6 s later, and the warden exits.
+//! The warden is a small process between the host and its tenants: the host asks it to [launch]
+//! and to [stop] runs, and it [reports] how they start and end. The two are connected by a
+//! `SOCK_SEQPACKET` socket pair whose one end is the warden's descriptor [`HOST_SOCKET_FD`]. When
+//! the host's end closes, every tenant's tree is asked to end and killed 0.6 s later, and the
+//! warden exits.
 //!
 //! - [`protocol`] is the packets, pure encoding and decoding;
-//! - [`spec`] is what a tenant's start consists of, and travels in a memory file;
-//! - [`host`] sends and receives these over the socket, for the host's side;
-//! - [`setback`] says what an error of the socket means, for both sides;
-//! - [`stat`] says what the kernel knows of a process, for both sides.
+//! - [`spec`] describes a tenant's start, in tagged parts, and travels in a memory file;
+//! - [`host`] sends and receives packets for the host's side;
+//! - [`socket_failure`] says what an error of the socket means, for both sides;
+//! - [`stat`] reads what the kernel tells of a process, [`disposition`] what the process does
+//!   about `SIGTERM`, and [`reaction`] whether it has reacted to it, for both sides.
 //!
 //! [launch]: protocol::Command::Launch
 //! [stop]: protocol::Command::Stop
@@ -17,16 +19,20 @@
 
 #![forbid(unsafe_code)]
 
+pub mod disposition;
 pub mod host;
 pub mod planted;
 pub mod protocol;
-pub mod setback;
+pub mod reaction;
+pub mod socket_failure;
 pub mod spec;
 pub mod stat;
 
+pub use disposition::Disposition;
 pub use protocol::{COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage};
-pub use setback::Setback;
-pub use spec::{LaunchSpec, SpecError};
+pub use reaction::Reaction;
+pub use socket_failure::SocketFailure;
+pub use spec::{Descriptor, LaunchSpec, SpecError};
 pub use stat::Stat;
 
 /// The descriptor on which the warden expects its end of the socket pair.

@@ -1,4 +1,4 @@
-//! Sending, receiving and waiting on packet sockets. Nothing here blocks except [`wait`].
+//! Sends, receives and waits on packet sockets. Only [`wait`] blocks.
 
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
@@ -11,51 +11,52 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Uid};
 
-use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS, REPORT_BYTES};
-use warden::setback::Setback;
+use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS_MAX, REPORT_BYTES};
+use warden::socket_failure::SocketFailure;
 
+use crate::priority;
 use crate::sys;
 
 /// Room for the largest packet and one byte, so that a longer packet is refused instead of cut.
 const PACKET_ROOM_BYTES: usize =
     if COMMAND_BYTES > REPORT_BYTES { COMMAND_BYTES + 1 } else { REPORT_BYTES + 1 };
 
-/// Room for more descriptors than anybody should send, so that surplus ones are seen.
-const FD_ROOM: usize = LAUNCH_FDS + 5;
+/// Room for more descriptors than a launch may carry, so that surplus ones are noticed.
+const FD_ROOM: usize = LAUNCH_FDS_MAX + 5;
 
-/// What a socket had to say.
+/// The result of one attempt to receive.
 pub enum Received {
-    /// A packet, with the descriptors that came along.
+    /// A packet, with the descriptors that came with it.
     Packet {
         /// Its bytes.
         bytes: Vec<u8>,
-        /// The user that the sender is (its real one).
+        /// The sender's real user.
         user: Uid,
         /// The descriptors, closed on exec.
         fds: Vec<OwnedFd>,
         /// Descriptors were sent that this process had no room for.
         fds_lost: bool,
     },
-    /// A packet that another process than the one at the other end has sent: it has got hold of a descriptor, and what
-    /// it says is dropped.
+    /// A packet of another process than the one at the other end, which has obtained a copy of the
+    /// descriptor. The packet is dropped.
     Forged,
-    /// Nothing now.
+    /// No packet is there now.
     Nothing,
     /// The other end is closed.
     Closed,
 }
 
-/// Receives one packet, if there is one. Only what `sender` has sent counts; the kernel says who that was.
+/// Receives one packet, if there is one. Only packets of `sender` count, as told by the kernel.
 pub fn receive(socket: impl AsFd, sender: Pid) -> Received {
     match try_receive(&socket, sender) {
-        // The other end was closed before it had read everything. This is said once, ahead of the packets that it had
-        // sent before; they are still there.
+        // The other end was closed before it had read everything. The kernel reports that once,
+        // ahead of the packets that the other end had sent; they can still be read.
         Err(Errno::CONNRESET) => try_receive(&socket, sender),
         received => received,
     }
-    .unwrap_or_else(|errno| match Setback::from(errno) {
-        Setback::NotReady | Setback::Passing => Received::Nothing,
-        Setback::Closed | Setback::Refused => Received::Closed,
+    .unwrap_or_else(|errno| match SocketFailure::from(errno) {
+        SocketFailure::NotReady | SocketFailure::Passing => Received::Nothing,
+        SocketFailure::Closed | SocketFailure::Refused => Received::Closed,
     })
 }
 
@@ -82,12 +83,13 @@ fn try_receive(socket: impl AsFd, sender: Pid) -> Result<Received, Errno> {
     Ok(Received::Packet { bytes: room[..message.bytes].to_vec(), user: signed.uid, fds, fds_lost })
 }
 
-/// What became of a packet.
+/// The result of one attempt to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// The other end will see it.
+    /// The packet was sent.
     Yes,
-    /// There is no room for it now, or the kernel is short of memory: to be tried again once the socket is writable.
+    /// There is no room now, or the kernel is short of memory: to be tried again once the socket
+    /// is writable.
     Later,
     /// The other end is closed.
     Closed,
@@ -97,40 +99,44 @@ pub enum Sent {
 pub fn transmit(socket: impl AsFd, packet: &[u8]) -> Sent {
     match send(&socket, packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
         Ok(_) => Sent::Yes,
-        Err(errno) => match Setback::from(errno) {
-            Setback::NotReady | Setback::Passing => Sent::Later,
-            // All packets are alike: if one cannot be sent, none can.
-            Setback::Closed | Setback::Refused => Sent::Closed,
+        Err(errno) => match SocketFailure::from(errno) {
+            SocketFailure::NotReady | SocketFailure::Passing => Sent::Later,
+            // All packets have the same form: if one cannot be sent, none can.
+            SocketFailure::Closed | SocketFailure::Refused => Sent::Closed,
         },
     }
 }
 
-/// The status of a process that cannot wait for anything any more.
-const DEAF_STATUS: i32 = 1;
+/// The exit status of a process that cannot wait for events any more.
+const CANNOT_WAIT_STATUS: i32 = 1;
 
-/// Waits until one of the descriptors has an event or the time is over.
+/// Waits until one of the descriptors has an event, or the time is up. Afterwards this process has
+/// precedence, until it gives way: the event may be an order.
 pub fn wait(fds: &mut [PollFd<'_>], timeout_ms: Option<u64>) {
     let timeout = timeout_ms.map(|ms| Timespec {
         tv_sec: (ms / 1_000).cast_signed(),
         tv_nsec: i64::from((ms % 1_000) as u32 * 1_000_000),
     });
+    priority::take_precedence();
     match poll(fds, timeout.as_ref()) {
         Ok(_) => {}
-        // More are waited for than the process may have: it was given another limit, by a process of its user. Nothing
-        // more can be heard, of the host's end neither. The end of this one ends the tenants' main processes.
-        Err(Errno::INVAL) => sys::exit_now(DEAF_STATUS),
-        // An interruption, as by SIGCONT, is an early wake-up without events; whoever waits looks at everything anyway.
+        // There are more descriptors than the process may have: another process of the user has
+        // lowered its limit. No event can be waited for any more, nor can the end of the host.
+        // Exiting ends the tenants' main processes.
+        Err(Errno::INVAL) => sys::exit_now(CANNOT_WAIT_STATUS),
+        // An interruption, as by SIGCONT, is an early wake-up without events; callers check
+        // everything anyway.
         Err(_) => fds.iter_mut().for_each(PollFd::clear_revents),
     }
 }
 
-/// Empties a descriptor of child signals; what they were about is found by reaping.
+/// Reads a descriptor of child signals until it is empty; reaping finds the children.
 pub fn drain(child_signals: impl AsFd) {
     let mut room = [0; 1024];
     while rustix::io::read(&child_signals, &mut room).is_ok_and(|length| length > 0) {}
 }
 
-/// Sockets for tests of what happens when one is full.
+/// Sockets for tests of what happens when a socket is full.
 #[cfg(test)]
 pub mod testing {
     use rustix::process::getpid;
@@ -141,12 +147,12 @@ pub mod testing {
         warden::host::signed_pair().expect("a socket pair")
     }
 
-    /// Until nothing more can be sent.
+    /// Sends until the socket is full.
     pub fn fill(socket: &OwnedFd) {
         while transmit(socket, b"surplus") == Sent::Yes {}
     }
 
-    /// What there is, and then room again.
+    /// Reads all packets, which makes room again.
     pub fn read_all(socket: &OwnedFd) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
         while let Received::Packet { bytes, .. } = receive(socket, getpid()) {

@@ -1,23 +1,24 @@
-//! The warden: starts tenants for the host, reaps them, and leaves nothing behind when the host goes.
+//! The warden: starts tenants for the host, reaps them, and leaves nothing behind when the host
+//! goes.
 //!
 //! ```text
-//! host ── warden                       one poll loop (service.rs) over what it knows of its keepers (roster.rs)
-//!            └─ keeper of a run        forked, not executed; owns one tenant's tree (keeper.rs)
-//!                  └─ tenant           its main process (launch.rs), in a process group of its own
-//!                        └─ …          whatever it starts, in any shape
+//! host ── warden                 one poll loop (service.rs) over its keepers (roster.rs)
+//!            └─ keeper of a run  forked, not executed; owns a tenant's tree (keeper.rs)
+//!                  └─ tenant     its main process (launch.rs), in its own process group
+//!                        └─ …    processes that it starts, in any shape
 //! ```
 //!
-//! Every keeper is a subreaper: whoever is orphaned below it becomes its child, so a tenant's tree is exactly the
-//! keeper's descendants, whatever they do to their sessions and groups (tree.rs finds them, asking.rs asks them to end, hunt.rs
-//! ends them). A keeper whose socket to the warden closes asks its tree to end and kills it 0.6 s later; the warden whose
-//! socket to the host closes has all of them do that, and leaves after them.
+//! Every keeper is a subreaper: a process that is orphaned below it becomes its child. So a
+//! tenant's tree is exactly the keeper's descendants, whatever they do to their sessions and
+//! groups (tree.rs finds them, asking.rs asks them to end, tree_kill.rs kills them). A keeper
+//! whose socket to the warden closes asks its tree to end and kills it 0.6 s later. A warden whose
+//! socket to the host closes has all keepers do that, and exits after them.
 
 #![deny(unsafe_code)]
 
 mod asking;
+mod bun_json;
 mod clock;
-mod disposition;
-mod hunt;
 mod keeper;
 mod launch;
 mod link;
@@ -30,10 +31,11 @@ mod start_script;
 #[allow(unsafe_code, reason = "the one place for system calls without a safe wrapper")]
 mod sys;
 mod tree;
+mod tree_kill;
 
 use std::process::ExitCode;
 
-/// Started by somebody who is not the host, or by a host of another version.
+/// The exit status of a warden that was not started by a host, or by a host of another version.
 const MISUSE_STATUS: u8 = 2;
 
 fn main() -> ExitCode {

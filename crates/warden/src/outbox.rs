@@ -1,4 +1,4 @@
-//! Reports on their way over a socket: none is lost because there is no room at the moment.
+//! Queues reports for a socket, so that none is lost when the socket has no room.
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -9,19 +9,19 @@ use warden::protocol::Report;
 
 use crate::link::{self, Sent};
 
-/// Reports that the other end has not taken yet, in order.
+/// Reports that are not sent yet, in order. Dropping it drops them.
 #[derive(Default)]
 pub struct Outbox {
     reports: VecDeque<Report>,
 }
 
 impl Outbox {
-    /// Adds a report; it goes with the next [`flush`](Self::flush).
+    /// Adds a report, to be sent with the next [`flush`](Self::flush).
     pub fn push(&mut self, report: Report) {
         self.reports.push_back(report);
     }
 
-    /// Sends what there is room for. False if the other end is closed.
+    /// Sends the reports that the socket has room for. False if the other end is closed.
     pub fn flush(&mut self, socket: impl AsFd) -> bool {
         while let Some(report) = self.reports.front() {
             match link::transmit(&socket, &report.encode()) {
@@ -33,17 +33,17 @@ impl Outbox {
         true
     }
 
-    /// Nobody will read them.
+    /// Drops all reports, since the other end is gone.
     pub fn clear(&mut self) {
         self.reports.clear();
     }
 
-    /// Whether everything has been sent.
+    /// Whether all reports were sent.
     pub fn is_empty(&self) -> bool {
         self.reports.is_empty()
     }
 
-    /// What to wait for on the socket, beside what arrives on it.
+    /// The events to wait for on the socket: packets, and room if reports are queued.
     pub fn interest(&self) -> PollFlags {
         if self.is_empty() { PollFlags::empty() } else { PollFlags::OUT }
     }
@@ -74,6 +74,6 @@ mod tests {
         assert_eq!(read_all(&theirs), reports.map(|report| report.encode().to_vec()));
         drop(theirs);
         outbox.extend(reports);
-        assert!(!outbox.flush(&ours), "nobody is there any more");
+        assert!(!outbox.flush(&ours), "the other end is closed");
     }
 }

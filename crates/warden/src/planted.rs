@@ -1,19 +1,20 @@
-//! Bugs on purpose, in what the pool's simulation cannot see: ports, output, descriptors, memory, processes. The soak must
-//! find each (`npm run planted`).
+//! Bugs on purpose, in parts that the pool's simulation cannot check: ports, output, descriptors,
+//! memory, processes. The soak must find each (`npm run planted`).
 //!
-//! They are in a build for that alone: without the feature `planted`, [`planted`] is the constant `false`, and the compiler
-//! leaves nothing of them. With it, the one is there that `ABSOLUTE_RUNTIME_PLANTED` names in the environment of the host.
+//! Only builds for that purpose have them: without the feature `planted`, [`planted`] is the
+//! constant `false`, and the compiler removes them. With it, `ABSOLUTE_RUNTIME_PLANTED` in the
+//! host's environment names the bug that is active.
 
-/// What is wrong.
+/// A bug; the numbers are those of the invariants in ARCHITECTURE.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// Invariant 5: some tenants get the port of another one.
     SamePort,
-    /// Invariant 6: the port of some tenants stays held.
+    /// Invariant 6: the port of some tenants stays reserved.
     DescriptorStays,
-    /// Invariant 6: something is kept of each tenant.
+    /// Invariant 6: some memory is kept for each tenant that has ended.
     MemoryGrows,
-    /// Invariant 6: what a tenant has started outlives it.
+    /// Invariant 6: processes that a tenant has started outlive it.
     DaemonsStay,
     /// Invariant 6: the warden and its tenants outlive the host.
     WardenStays,
@@ -21,11 +22,11 @@ pub enum Bug {
     WardenKeepsDescriptors,
     /// Invariant 4: some answers are lost.
     AnswerIsLost,
-    /// Invariant 4: who does not heed SIGTERM is not killed.
+    /// Invariant 4: tenants that ignore SIGTERM are not killed.
     KillIsLost,
-    /// Invariant 3: the exit is told before the last lines.
+    /// Invariant 3: the exit is reported before the last lines.
     LinesAfterExit,
-    /// Invariant 8: some output is told as that of another one.
+    /// Invariant 8: some output is reported as that of another tenant.
     AnothersOutput,
     /// Invariant 9: some pieces of output are lost.
     LineIsLost,
@@ -62,13 +63,15 @@ mod chosen {
         NAME.as_ref().is_some_and(|name| *name == format!("{bug:?}"))
     }
 
-    /// Whether it is there, and this is one of the occasions, one in `occasions`, on which it shows.
+    /// Whether it is there, and this is one of the occasions, one in `occasions`, on which it
+    /// shows.
     pub fn planted_once_in(occasions: usize, bug: Bug) -> bool {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         planted(bug) && COUNT.fetch_add(1, Ordering::Relaxed) % occasions == occasions - 1
     }
 
-    /// The warden's environment is empty, and a keeper is a fork of it: the host above them has the name.
+    /// The bug's name. The environments of the warden and its keepers are empty, so it is read
+    /// from that of the host above them.
     fn chosen() -> Option<String> {
         let mut process = String::from("self");
         for _ in 0..3 {

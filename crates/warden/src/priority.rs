@@ -1,12 +1,19 @@
-//! The warden and its keepers run ahead of their tenants: a tenant of thousands of processes must not keep the one that is to
-//! end it from a processor. What a tenant starts with is all the same what the host would have given to a child of its own.
+//! The warden and its keepers run ahead of their tenants: a tenant of thousands of processes must
+//! not keep its keeper from a processor. A tenant nevertheless starts with the priority that a
+//! child of the host would have.
 //!
-//! The highest of the ordinary priorities, where that is allowed: to root, and to whom `RLIMIT_NICE` allows it. A real-time
-//! one only for as long as a crowd is being stopped ([`sprint`]), and never to reap: in the kernel, a keeper that reaps may wait
-//! for what another process is about to release, without giving its processor up; with real-time priority on all processors
-//! that lasts until the kernel throttles it, for 0.95 s, and the host waits, too.
-//! Each process sets it for itself: what is forked starts without (`SCHED_RESET_ON_FORK`), so nothing of it can reach a tenant
-//! by an oversight.
+//! They have the highest ordinary priority where that is allowed (to root, and by `RLIMIT_NICE`),
+//! and a real-time priority while they wait for an order and while they kill
+//! ([`take_precedence`]). An ordinary priority is not enough where each session has a share of the
+//! processors of its own (`sched_autogroup`): it counts only among the processes of one session,
+//! and a tenant of 2,000 sessions would make its keeper and the warden wait seconds for each turn.
+//!
+//! They never reap with real-time priority ([`give_way`]): a keeper that reaps may spin in the
+//! kernel for a lock of another process, without giving up its processor. With real-time priority
+//! on all processors that lasts until the kernel throttles it, for 0.95 s, and the host waits too.
+//!
+//! Each process sets its own priority. A forked process starts with an ordinary one
+//! (`SCHED_RESET_ON_FORK`), so a tenant cannot inherit it by an oversight.
 
 use std::num::NonZeroU64;
 use std::sync::OnceLock;
@@ -16,16 +23,17 @@ use rustix::thread::{current_timer_slack, set_current_timer_slack};
 
 use crate::sys::{self, Policy};
 
-/// Ahead of every ordinary process, of what is hastened, and of little else that is real-time.
-const SPRINT: i32 = 2;
+/// The real-time priority of [`take_precedence`]: ahead of all ordinary processes and of dying
+/// ones ([`hasten`]), and behind most other real-time processes.
+const PRECEDENCE: i32 = 2;
 
-/// Ahead of every ordinary process.
+/// The real-time priority of [`hasten`]: ahead of all ordinary processes.
 const HASTENED: i32 = 1;
 
-/// The most that `nice` knows.
+/// The niceness of the highest ordinary priority.
 const NICE_FIRST: i32 = -20;
 
-/// What the warden was started with.
+/// The priority that the warden was started with.
 static OF_THE_HOST: OnceLock<OfTheHost> = OnceLock::new();
 
 struct OfTheHost {
@@ -34,8 +42,9 @@ struct OfTheHost {
     timer_slack: Option<u64>,
 }
 
-/// Puts this process ahead. The first call, the warden's, keeps what it has so far for its tenants.
-pub fn get_ahead() {
+/// Gives this process the highest ordinary priority that it may have. The first call, the
+/// warden's, notes the former priority for its tenants.
+pub fn raise_priority() {
     OF_THE_HOST.get_or_init(|| OfTheHost {
         policy: sys::policy().ok(),
         nice: getpriority_process(None).ok(),
@@ -48,29 +57,32 @@ pub fn get_ahead() {
     }
 }
 
-/// Puts this process before all ordinary ones until it rests. Not where real-time processes are killed for what they use
-/// (`RLIMIT_RTTIME`): its tenants would go with it.
-pub fn sprint() {
+/// Gives this process real-time priority until it gives way. Does nothing where real-time
+/// processes are killed for the CPU time that they use (`RLIMIT_RTTIME`): its tenants would end
+/// with it.
+pub fn take_precedence() {
     if getrlimit(Resource::Rttime).current.is_none() {
-        let _ = sys::set_policy(Policy::real_time(SPRINT).reset_on_fork());
+        let _ = sys::set_policy(Policy::real_time(PRECEDENCE).reset_on_fork());
     }
 }
 
-/// Ends a sprint.
-pub fn rest() {
+/// Gives this process an ordinary priority again.
+pub fn give_way() {
     let policy = OF_THE_HOST.get().and_then(|of_the_host| of_the_host.policy);
     let _ = policy.map(|policy| sys::set_policy(policy.reset_on_fork()));
 }
 
-/// Lets a process that has been stopped, and is about to be killed, die ahead of others, if that is allowed.
+/// Gives a stopped process that is about to be killed a real-time priority, if that is allowed, so
+/// that it dies soon.
 ///
-/// The dead of a crowd unmap the same files and wait for each other at that, so that only one of them wants a processor at a
-/// time; behind other work each would wait some milliseconds for its turn.
+/// Many processes that die together unmap the same files and wait for each other's locks, so only
+/// one of them needs a processor at a time; with an ordinary priority each would wait some
+/// milliseconds for its turn.
 pub fn hasten(dying: Pid) {
     let _ = sys::set_policy_of(dying, Policy::real_time(HASTENED));
 }
 
-/// Gives this process, which is about to become a tenant's, what the host has.
+/// Gives this process, which is about to become a tenant's, the host's priority.
 pub fn fall_back() {
     let Some(OfTheHost { policy, nice, timer_slack }) = OF_THE_HOST.get() else { return };
     if let Some(policy) = policy.filter(|policy| sys::policy() != Ok(*policy)) {

@@ -1,7 +1,8 @@
-//! The packets between the host and the warden: fixed-size, little-endian, one per `SOCK_SEQPACKET` message.
+//! The packets between the host and the warden: fixed-size, little-endian, one per
+//! `SOCK_SEQPACKET` message.
 //!
-//! Every byte that a packet does not use is zero and is checked, so that two ends that disagree about the layout find
-//! out at the first packet.
+//! Every byte that a packet does not use is zero and is checked, so that two ends that disagree
+//! about the layout find out at the first packet.
 //!
 //! | offset | command      | report                                                        |
 //! |--------|--------------|---------------------------------------------------------------|
@@ -21,11 +22,11 @@ pub const COMMAND_BYTES: usize = 16;
 /// The size of every [`Report`] on the wire.
 pub const REPORT_BYTES: usize = 32;
 
-/// How many descriptors travel with [`Command::Launch`]: the memory file holding the [`LaunchSpec`], the write end for
-/// standard output and the write end for standard error, in this order.
+/// The most descriptors that travel with [`Command::Launch`]: first the memory file that holds the
+/// [`LaunchSpec`], then those that its part `descriptors` lists.
 ///
 /// [`LaunchSpec`]: crate::spec::LaunchSpec
-pub const LAUNCH_FDS: usize = 3;
+pub const LAUNCH_FDS_MAX: usize = 8;
 
 const TAG_LAUNCH: u8 = 1;
 const TAG_STOP: u8 = 2;
@@ -40,8 +41,9 @@ const HAS_SIGNAL: u8 = 2;
 /// What the host asks of the warden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Start a tenant; travels with [`LAUNCH_FDS`] descriptors. Answered by exactly one [`Report::LaunchFailed`], or by
-    /// one [`Report::Started`] and, later, exactly one [`Report::Ended`].
+    /// Start a tenant; travels with at most [`LAUNCH_FDS_MAX`] descriptors. Answered by exactly
+    /// one [`Report::LaunchFailed`], or by one [`Report::Started`] and, later, exactly one
+    /// [`Report::Ended`].
     Launch {
         /// The host's number for this start, never used twice.
         run: u64,
@@ -57,11 +59,11 @@ pub enum Command {
     Continue,
 }
 
-/// How a tenant is asked to go; the later one says more.
+/// How a tenant is stopped; the later stage is the stronger one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopStage {
-    /// `SIGTERM` to the main process and, when it is gone, to those that it leaves, to each once; the tree has all the
-    /// time it wants.
+    /// `SIGTERM` to the main process and, when it is gone, to the processes that it leaves, once
+    /// to each; the tree has unlimited time.
     Terminate,
     /// `SIGKILL` until no process of the tree is left.
     Kill,
@@ -76,7 +78,8 @@ pub enum Report {
         run: u64,
         /// The tenant's main process, which also leads its process group.
         pid: u32,
-        /// The process that every orphan of the tenant is handed to: the tree is exactly its descendants.
+        /// The keeper, which adopts every orphan of the tenant: the tree is exactly its
+        /// descendants.
         keeper_pid: u32,
     },
     /// The tenant's program never ran, and no process of it exists.
@@ -104,7 +107,8 @@ pub enum Report {
 /// The step at which a launch failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaunchStep {
-    /// The packet did not carry its descriptors, or the [`LaunchSpec`](crate::spec::LaunchSpec) could not be read.
+    /// The [`LaunchSpec`](crate::spec::LaunchSpec) could not be read, or its descriptors did not
+    /// arrive.
     ReadSpec,
     /// No process could be made for the tenant, or it was lost before the program ran.
     Fork,
@@ -114,7 +118,8 @@ pub enum LaunchStep {
     Execute,
     /// The host has become another user since it started the warden.
     CheckUser,
-    /// The directory has no start script and needs one. Why is written to the tenant's standard error, as text.
+    /// The directory needs a start script and has none. The reason is written to the tenant's
+    /// standard error, as text.
     CheckStartScript,
 }
 

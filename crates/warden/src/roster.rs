@@ -1,5 +1,5 @@
-//! What the warden knows of its keepers: which run each serves, what it has reported, and what is still owed to the host
-//! about it. No waiting happens here.
+//! What the warden knows of its keepers: which run each serves, what it has reported, and what the
+//! host is still to be told. Nothing here waits.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use warden::host::signed_pair;
 use warden::planted::{Bug, planted_once_in};
-use warden::protocol::{Command, LAUNCH_FDS, LaunchStep, Report, StopStage};
+use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
 
 use crate::clock;
 use crate::keeper;
@@ -17,29 +17,32 @@ use crate::launch::Outfit;
 use crate::link::{self, Received, Sent};
 use crate::sys;
 
-/// The error number for a run whose keeper somebody killed before the program ran.
+/// The error number for a run whose keeper was killed before the program ran.
 const KEEPER_LOST: Errno = Errno::IO;
 
-/// How long a launch takes at most, unless the keeper was stopped or the tenant's directory is slow to enter.
+/// After this time a launch is late: the keeper was stopped, or the tenant's directory is slow to
+/// enter.
 const LATE_AFTER_MS: u64 = 1_000;
 
-/// One live keeper: our child, not reaped yet, so that its pid cannot mean anybody else.
+/// One live keeper: an unreaped child of the warden, so its pid is not reused.
 struct Keeper {
     run: u64,
     pid: Pid,
     /// `None` once either side has closed it.
     link: Option<OwnedFd>,
     has_started: bool,
-    /// When it is continued, in case somebody has stopped it, if it has not said by then that its tenant has started.
+    /// When the keeper is continued, in case it was stopped, unless it has reported its tenant's
+    /// start by then.
     late_ms: u64,
-    /// The last word about the run. The host gets it when the keeper is reaped too.
+    /// The final report about the run. The host gets it once the keeper is reaped.
     result: Option<Report>,
-    /// The last stop that was asked for, and the last one that the keeper was sent.
+    /// The last stop that the host asked for, and the last one that was sent to the keeper.
     stop_asked: Option<StopStage>,
     stop_sent: Option<StopStage>,
 }
 
-/// A run whose keeper died without a result: somebody killed it. What is left of the tenant is ours to clear.
+/// A run whose keeper died without a result: it was killed. The warden clears what is left of the
+/// tenant.
 #[derive(Clone, Copy, Debug)]
 struct Lost {
     run: u64,
@@ -47,7 +50,8 @@ struct Lost {
     cpu_us: u64,
 }
 
-/// All runs that the host has not heard the last word about.
+/// All runs whose final report the host has not got. Dropping it closes the links, and each keeper
+/// then ends its tree.
 #[derive(Default)]
 pub struct Roster {
     keepers: Vec<Keeper>,
@@ -55,20 +59,28 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Starts a keeper for a run. The error is for the host: nothing was started.
-    pub fn launch(&mut self, run: u64, fds: Vec<OwnedFd>, fds_lost: bool) -> Result<(), (LaunchStep, Errno)> {
+    /// Starts a keeper for a run. The error is for the host, and means that no process was
+    /// started.
+    pub fn launch(
+        &mut self,
+        run: u64,
+        mut fds: Vec<OwnedFd>,
+        fds_lost: bool,
+    ) -> Result<(), (LaunchStep, Errno)> {
         if fds_lost {
             return Err((LaunchStep::ReadSpec, Errno::MFILE));
         }
-        let [memory_file, stdout, stderr] =
-            <[OwnedFd; LAUNCH_FDS]>::try_from(fds).map_err(|_| (LaunchStep::ReadSpec, Errno::PROTO))?;
+        if fds.is_empty() || fds.len() > LAUNCH_FDS_MAX {
+            return Err((LaunchStep::ReadSpec, Errno::PROTO));
+        }
+        let memory_file = fds.remove(0);
         if self.is_known(run) {
             return Err((LaunchStep::ReadSpec, Errno::EXIST));
         }
         if planted_once_in(10, Bug::WardenKeepsDescriptors) {
             std::mem::forget(memory_file.try_clone());
         }
-        let outfit = Outfit { memory_file, stdout, stderr };
+        let outfit = Outfit { memory_file, descriptors: fds };
         let at_fork = |errno| (LaunchStep::Fork, errno);
         let (link, keepers_end) = signed_pair().map_err(at_fork)?;
         let warden = getpid();
@@ -90,8 +102,8 @@ impl Roster {
         self.keepers.iter().any(|keeper| keeper.run == run) || self.lost.iter().any(|lost| lost.run == run)
     }
 
-    /// Passes a stop on to the run's keeper, now or with [`pass_on_stops`](Self::pass_on_stops). Each stage is passed on
-    /// once, so a link never fills up.
+    /// Passes a stop on to the run's keeper, now or with [`pass_on_stops`](Self::pass_on_stops).
+    /// Each stage is passed on once, so a link never fills up.
     pub fn stop(&mut self, run: u64, stage: StopStage) {
         if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.run == run) {
             keeper.stop_asked = keeper.stop_asked.max(Some(stage));
@@ -122,7 +134,7 @@ impl Roster {
         }
     }
 
-    /// When the next one will be late.
+    /// When the next keeper will be late.
     pub fn next_late_ms(&self) -> Option<u64> {
         self.keepers.iter().filter(|keeper| !keeper.has_started).map(|keeper| keeper.late_ms).min()
     }
@@ -135,29 +147,29 @@ impl Roster {
         })
     }
 
-    /// The children of the warden that are not to be killed with the strays.
+    /// The children of the warden that are keepers, not strays.
     pub fn keeper_pids(&self) -> Vec<Pid> {
         self.keepers.iter().map(|keeper| keeper.pid).collect()
     }
 
-    /// Reads what a keeper has to say; what the host should hear at once is added to `reports`.
+    /// Reads a keeper's reports, and adds those to `reports` that the host gets at once.
     pub fn listen(&mut self, pid: Pid, reports: &mut Vec<Report>) {
         if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.pid == pid) {
             keeper.listen(reports);
         }
     }
 
-    /// Takes note that a child of the warden was reaped.
+    /// Notes that a child of the warden was reaped.
     pub fn reaped(&mut self, pid: Pid, cpu_us: u64, reports: &mut Vec<Report>) {
         let Some(index) = self.keepers.iter().position(|keeper| keeper.pid == pid) else {
-            // A stray of a lost run. With several at once, nobody can tell whose it was.
+            // A stray of a lost run. With several lost runs it is not known whose it was.
             if let [lost] = self.lost.as_mut_slice() {
                 lost.cpu_us += cpu_us;
             }
             return;
         };
         let mut keeper = self.keepers.swap_remove(index);
-        // It may have reported and ended since we last listened.
+        // The keeper may have reported and ended since its link was last read.
         keeper.listen(reports);
         match keeper.result {
             Some(result) => reports.push(result),
@@ -165,25 +177,26 @@ impl Roster {
         }
     }
 
-    /// Whether there is a run whose keeper is lost and whose tree may not be gone.
+    /// Whether there is a run whose keeper is lost and whose tree may still have processes.
     pub fn has_lost(&self) -> bool {
         !self.lost.is_empty()
     }
 
-    /// No stray is left, so the lost runs have ended.
+    /// Ends the lost runs, as no stray is left.
     pub fn strays_are_gone(&mut self, reports: &mut Vec<Report>) {
-        reports.extend(self.lost.drain(..).map(|lost| lost.last_word()));
+        reports.extend(self.lost.drain(..).map(|lost| lost.final_report()));
     }
 
-    /// Tells every keeper to end its tree by itself. They may have been stopped by somebody; they have to run for this.
-    pub fn dismiss(&mut self) {
+    /// Has every keeper end its tree by itself, by closing its link. Keepers that were stopped are
+    /// continued for that.
+    pub fn end_all(&mut self) {
         for keeper in &mut self.keepers {
             keeper.link = None;
             signal(keeper, Signal::CONT);
         }
     }
 
-    /// Kills every keeper that has not finished. Their trees become strays.
+    /// Kills every keeper that has not finished. The processes of their trees become strays.
     pub fn kill_keepers(&self) {
         for keeper in &self.keepers {
             signal(keeper, Signal::KILL);
@@ -198,7 +211,7 @@ impl Keeper {
 
     fn pass_on_stop(&mut self) {
         let Some(stage) = self.unsent_stop() else { return };
-        // Without a link the keeper ends its tree by itself.
+        // Without a link the keeper ends its tree by itself, so the stop counts as sent.
         let sent = self.link.as_ref().map_or(Sent::Closed, |link| {
             link::transmit(link, &Command::Stop { run: self.run, stage }.encode())
         });
@@ -220,7 +233,7 @@ impl Keeper {
                         reports.push(started);
                     }
                     Ok(result) => self.result = Some(result),
-                    // A keeper, the same program, sends nothing else.
+                    // A keeper, which is the same program, sends no other packets.
                     Err(_) => {}
                 },
             }
@@ -229,7 +242,7 @@ impl Keeper {
 }
 
 impl Lost {
-    fn last_word(self) -> Report {
+    fn final_report(self) -> Report {
         let Lost { run, has_started, cpu_us } = self;
         if has_started {
             Report::Ended { run, exit_code: None, signal: Some(Signal::KILL.as_raw()), cpu_us }
@@ -240,7 +253,7 @@ impl Lost {
     }
 }
 
-/// The keeper is our unreaped child, so its pid is its own.
+/// Signals a keeper. It is an unreaped child, so its pid was not reused.
 fn signal(keeper: &Keeper, signal: Signal) {
     let _ = kill_process(keeper.pid, signal);
 }
@@ -256,7 +269,7 @@ mod tests {
         let mut roster = Roster::default();
         roster.keepers.push(Keeper {
             run: 1,
-            // Is only ever told to continue.
+            // This process stands for the keeper: the test only sends it SIGCONT.
             pid: getpid(),
             link: Some(ours),
             has_started: true,

@@ -1,4 +1,5 @@
-//! The warden's poll loop: the host's commands in, the keepers' reports out, and the end when the host is gone.
+//! The warden's poll loop: takes the host's commands, passes on the keepers' reports, and ends
+//! everything when the host is gone.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,25 +12,27 @@ use warden::planted::{Bug, planted};
 use warden::protocol::{Command, LaunchStep, Report};
 
 use crate::clock;
-use crate::hunt::{Found, Hunt};
 use crate::link::{self, Received};
 use crate::outbox::Outbox;
 use crate::priority;
 use crate::roster::Roster;
 use crate::sys::{self, Reaped};
 use crate::tree::Scope;
+use crate::tree_kill::{Found, TreeKill};
 
-/// How long keepers have to end their trees once the host is gone: the last grace of these, and the time to kill what has
-/// not used it. One that does not finish in this time is being held up, and the warden does its work instead.
+/// How long keepers have to end their trees once the host is gone: the trees' last grace, and the
+/// time to kill what is left after it. A keeper that needs longer is held up, and the warden kills
+/// it and its tree.
 const KEEPERS_GRACE_MS: u64 = 850;
 
-/// How many commands are taken in one go, so that a host with many does not keep the keepers waiting.
+/// The most commands that are taken in one round, so that a host with many does not keep the
+/// keepers waiting.
 const COMMANDS_PER_ROUND: usize = 64;
 
-/// Serves the host until it is gone and every process of every tenant with it. A host that speaks another protocol
-/// cannot be served: that ends everything too, and is an error.
+/// Serves the host until it is gone, and then ends every process of every tenant. A host of
+/// another protocol cannot be served: that ends everything too, and is an error.
 pub fn serve((host, host_pid): (OwnedFd, Pid)) -> io::Result<()> {
-    priority::get_ahead();
+    priority::raise_priority();
     let child_signals = sys::child_signals()?;
     let mut service = Service {
         host,
@@ -45,9 +48,9 @@ pub fn serve((host, host_pid): (OwnedFd, Pid)) -> io::Result<()> {
     service.misuse.map_or(Ok(()), Err)
 }
 
-/// The host is gone.
+/// The state after the host is gone.
 struct Leaving {
-    /// When the keepers are killed; `None` once they are.
+    /// When the remaining keepers are killed; `None` once they are.
     keepers_due_ms: Option<u64>,
 }
 
@@ -56,16 +59,16 @@ struct Service {
     host_pid: Pid,
     child_signals: OwnedFd,
     roster: Roster,
-    /// For the host.
+    /// Reports for the host.
     outbox: Outbox,
-    /// What no keeper answers for is being killed.
-    strays: Option<Hunt>,
+    /// The killing of processes without a keeper, while it is under way.
+    strays: Option<TreeKill>,
     leaving: Option<Leaving>,
-    /// Why the warden left although the host was there.
+    /// Why the warden ended although the host was there.
     misuse: Option<io::Error>,
 }
 
-/// What there was to wake up for.
+/// The events of one wait.
 struct Events {
     host: PollFlags,
     keepers: Vec<Pid>,
@@ -78,8 +81,13 @@ impl Service {
             if self.leaving.is_some() && !has_children {
                 return;
             }
-            self.hurry();
-            self.clear_strays();
+            self.kill_late_keepers();
+            if self.clear_strays() == Found::Held
+                && self.leaving.is_some()
+                && self.roster.keeper_pids().is_empty()
+            {
+                return;
+            }
             self.roster.pass_on_stops();
             self.roster.continue_late();
             self.flush();
@@ -95,15 +103,16 @@ impl Service {
         }
     }
 
-    /// Lets the roster add reports to those that wait for the host.
+    /// Lets the roster add reports to those for the host.
     fn relay(&mut self, hear: impl FnOnce(&mut Roster, &mut Vec<Report>)) {
         let mut reports = Vec::new();
         hear(&mut self.roster, &mut reports);
         self.outbox.extend(reports);
     }
 
-    /// Reaps whoever has ended; false if there is no child left.
+    /// Reaps the keepers that have ended; false if no child is left.
     fn reap(&mut self) -> bool {
+        priority::give_way();
         loop {
             match sys::reap() {
                 Reaped::NoChildren => return false,
@@ -115,25 +124,28 @@ impl Service {
         }
     }
 
-    /// Kills every descendant that no keeper answers for. There should be some only after a keeper was killed; before
-    /// the warden leaves it looks all the same, since nothing of a tenant may be left then, whatever has happened.
-    fn clear_strays(&mut self) {
+    /// Kills every descendant that has no keeper. There should be some only after a keeper was
+    /// killed. Before the warden exits it looks in any case, since no process of a tenant may be
+    /// left then.
+    fn clear_strays(&mut self) -> Found {
         let now_ms = clock::now_ms();
         if !self.roster.has_lost() && self.leaving.is_none() {
             self.strays = None;
-            return;
+            return Found::NotLooked;
         }
         let spared = self.roster.keeper_pids();
         let scope = Scope { root: getpid(), spared: &spared };
-        let hunt = self.strays.get_or_insert_with(Hunt::new);
-        if hunt.round(now_ms, scope) == Found::Nobody {
+        let tree_kill = self.strays.get_or_insert_with(TreeKill::new);
+        let found = tree_kill.round(now_ms, scope);
+        if matches!(found, Found::Empty | Found::Held) {
             self.strays = None;
             self.relay(Roster::strays_are_gone);
         }
+        found
     }
 
     /// Kills the keepers that have not finished in time.
-    fn hurry(&mut self) {
+    fn kill_late_keepers(&mut self) {
         if let Some(leaving) = &mut self.leaving
             && leaving.keepers_due_ms.is_some_and(|due_ms| due_ms <= clock::now_ms())
         {
@@ -142,7 +154,7 @@ impl Service {
         }
     }
 
-    /// Gives the host what it has room for.
+    /// Sends the host the reports that the socket has room for.
     fn flush(&mut self) {
         if !self.outbox.flush(&self.host) {
             self.leave();
@@ -154,7 +166,7 @@ impl Service {
         let links = self.roster.links().map(|(_, link, interest)| PollFd::from_borrowed_fd(link, interest));
         let mut fds = vec![PollFd::new(&self.child_signals, PollFlags::IN)];
         fds.extend(links);
-        // Once the host is gone, its socket would wake us for ever.
+        // Once the host is gone its socket is always readable, so it is not waited for.
         if self.leaving.is_none() {
             let interest = PollFlags::IN | self.outbox.interest();
             fds.push(PollFd::from_borrowed_fd(self.host.as_fd(), interest));
@@ -176,7 +188,7 @@ impl Service {
 
     fn timeout_ms(&self) -> Option<u64> {
         let now_ms = clock::now_ms();
-        let strays_ms = self.strays.as_ref().map(|hunt| hunt.remaining_ms(now_ms));
+        let strays_ms = self.strays.as_ref().map(|tree_kill| tree_kill.remaining_ms(now_ms));
         let keepers_due_ms = self.leaving.as_ref().and_then(|leaving| leaving.keepers_due_ms);
         let keepers_ms = keepers_due_ms.map(|due_ms| due_ms.saturating_sub(now_ms));
         let late_ms = self.roster.next_late_ms().map(|late_ms| late_ms.saturating_sub(now_ms));
@@ -190,7 +202,10 @@ impl Service {
                 Received::Nothing => return,
                 Received::Closed => return self.leave(),
                 Received::Packet { bytes, user, fds, fds_lost } => match Command::decode(&bytes) {
-                    Ok(Command::Launch { run }) => self.launch(run, user, fds, fds_lost),
+                    Ok(Command::Launch { run }) => {
+                        priority::give_way();
+                        self.launch(run, user, fds, fds_lost);
+                    }
                     Ok(Command::Stop { run, stage }) => self.roster.stop(run, stage),
                     Ok(Command::Continue) => self.roster.continue_all(),
                     Err(error) => {
@@ -202,8 +217,8 @@ impl Service {
         }
     }
 
-    /// A host that is another user by now than when it started the warden gets nothing started by it: tenants must have
-    /// no privileges that their host has given up. What runs it can still stop.
+    /// Refuses a host that runs as another user than when it started the warden: tenants must not
+    /// have privileges that their host has given up. The host can still stop runs.
     fn launch(&mut self, run: u64, user: Uid, fds: Vec<OwnedFd>, fds_lost: bool) {
         let launched = if user == getuid() {
             self.roster.launch(run, fds, fds_lost)
@@ -215,12 +230,12 @@ impl Service {
         }
     }
 
-    /// The host is gone: nobody reads reports any more, and every tree has to go.
+    /// The host is gone: reports are dropped, and every tree is ended.
     fn leave(&mut self) {
         if self.leaving.is_none() && !planted(Bug::WardenStays) {
             self.leaving = Some(Leaving { keepers_due_ms: Some(clock::now_ms() + KEEPERS_GRACE_MS) });
             self.outbox.clear();
-            self.roster.dismiss();
+            self.roster.end_all();
         }
     }
 }

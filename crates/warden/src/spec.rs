@@ -1,56 +1,116 @@
-//! What a tenant's start consists of. It can be megabytes of environment, more than a packet holds, so it travels in a
-//! memory file beside the [`Launch`](crate::protocol::Command::Launch) packet.
+//! The description of a tenant's start: one object of tagged parts. Its environment can be
+//! megabytes, more than a packet holds, so it travels in a memory file beside the
+//! [`Launch`](crate::protocol::Command::Launch) packet.
 //!
-//! Layout: six little-endian words (magic, number of arguments, number of environment entries, number of bytes that
-//! follow, umask, 1 if a start script is needed), then the working directory, the arguments and the environment entries, each ended by a zero byte.
+//! The file begins with the four bytes `ABS4` and the number of bytes that follow. Then comes part
+//! after part: a tag, the number of bytes of the body, and the body. Numbers are words: four
+//! bytes, little-endian. A string ends with a zero byte.
+//!
+//! | tag | part         | body |
+//! |-----|--------------|------------------------------------------------------------------------------|
+//! | 1   | directory    | a string |
+//! | 2   | command      | strings: the program and its arguments |
+//! | 3   | environment  | strings, each `KEY=value` |
+//! | 4   | umask        | a word |
+//! | 5   | start script | empty; the part is there if the directory has to have one |
+//! | 6   | descriptors  | words: what the descriptors after the memory file become, in their order |
+//!
+//! Parts come in the order of their tags, each once, so a launch has exactly one encoding. An
+//! unknown part is refused: both ends have the same version, and a part that one end cannot carry
+//! out must not be skipped silently.
+//!
+//! A new part is a row of this table, a field of [`LaunchSpec`], and a line each in `Tag`, in
+//! `to_bytes` and in `Parts`.
 
 use std::ffi::{CStr, CString};
 
 use thiserror::Error;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"ABS3");
-const HEADER_BYTES: usize = 24;
+const MAGIC: [u8; WORD_BYTES] = *b"ABS4";
+const WORD_BYTES: usize = 4;
 
 /// A program and the surroundings it is started in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchSpec {
-    /// The directory the program starts in. Relative paths below are relative to it.
+    /// The working directory of the program. Relative paths below are relative to it.
     pub cwd: CString,
-    /// The file mode creation mask. It travels with each start, as hosts change theirs for moments at a time.
-    pub umask: u32,
-    /// The program runs the start script of the directory, which has to have one.
-    pub needs_start_script: bool,
-    /// The program and its arguments. A program without a slash is searched in the `PATH` of `env`.
+    /// The program and its arguments. A program without a slash is searched in the `PATH` of
+    /// `env`.
     pub argv: Vec<CString>,
     /// The whole environment, as `KEY=value` entries.
     pub env: Vec<CString>,
+    /// The file mode creation mask. It travels with each start, as hosts change their own for
+    /// moments at a time.
+    pub umask: u32,
+    /// The program runs the start script of the directory, which must have one.
+    pub needs_start_script: bool,
+    /// What each descriptor after the memory file becomes.
+    pub descriptors: Vec<Descriptor>,
+}
+
+/// What a descriptor becomes in the tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Descriptor {
+    /// Its standard output.
+    Stdout,
+    /// Its standard error.
+    Stderr,
+}
+
+/// The tags of the parts, as they are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tag {
+    Directory = 1,
+    Command = 2,
+    Environment = 3,
+    Umask = 4,
+    StartScript = 5,
+    Descriptors = 6,
 }
 
 /// Bytes that are not a [`LaunchSpec`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SpecError {
     /// The header is missing or of another version.
-    #[error("the launch specification does not start with its header: the two ends differ in version")]
+    #[error("the launch does not start with its header: the two ends differ in version")]
     Header,
-    /// The strings do not fill the announced size exactly.
-    #[error("the launch specification announces {announced} bytes of strings but holds {actual}")]
+    /// The parts do not fill the announced size exactly.
+    #[error("the launch announces {announced} bytes of parts but holds {actual}")]
     Length {
         /// What the header says.
         announced: usize,
         /// What follows it.
         actual: usize,
     },
-    /// There are fewer or more strings than announced.
-    #[error("the launch specification does not hold the {announced} strings that it announces")]
-    Count {
-        /// What the header says, the working directory included.
-        announced: usize,
+    /// There is no such part.
+    #[error("the launch has a part with the unknown tag {tag}: the two ends differ in version")]
+    UnknownPart {
+        /// Its tag.
+        tag: u32,
+    },
+    /// A part is out of order, or occurs twice.
+    #[error("the part with the tag {tag} of the launch is not in its place")]
+    Order {
+        /// Its tag.
+        tag: u32,
+    },
+    /// The content of a part is invalid, or ends too early.
+    #[error("the part with the tag {tag} of the launch cannot be read")]
+    Body {
+        /// Its tag.
+        tag: u32,
+    },
+    /// A part that every launch must have is missing.
+    #[error("the launch has no part with the tag {tag}")]
+    Missing {
+        /// Its tag.
+        tag: u32,
     },
     /// There is no program to start.
-    #[error("the launch specification names no program")]
+    #[error("the launch names no program")]
     NoProgram,
     /// An environment entry is not of the form `KEY=value`.
-    #[error("environment entry {index} of the launch specification is not of the form KEY=value")]
+    #[error("environment entry {index} of the launch is not of the form KEY=value")]
     Environment {
         /// Which entry.
         index: usize,
@@ -60,72 +120,156 @@ pub enum SpecError {
 impl LaunchSpec {
     /// The bytes to put into the memory file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let strings = || std::iter::once(&self.cwd).chain(&self.argv).chain(&self.env);
-        let strings_bytes: usize = strings().map(|string| string.as_bytes_with_nul().len()).sum();
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + strings_bytes);
-        let counts = [self.argv.len(), self.env.len(), strings_bytes].map(word);
-        for word in [MAGIC].into_iter().chain(counts).chain([self.umask, u32::from(self.needs_start_script)])
-        {
-            bytes.extend_from_slice(&word.to_le_bytes());
+        let mut bytes = [MAGIC, [0; WORD_BYTES]].concat();
+        put(&mut bytes, Tag::Directory, |body| body.extend(self.cwd.as_bytes_with_nul()));
+        put(&mut bytes, Tag::Command, |body| put_strings(body, &self.argv));
+        put(&mut bytes, Tag::Environment, |body| put_strings(body, &self.env));
+        put(&mut bytes, Tag::Umask, |body| body.extend(self.umask.to_le_bytes()));
+        if self.needs_start_script {
+            put(&mut bytes, Tag::StartScript, |_| ());
         }
-        for string in strings() {
-            bytes.extend_from_slice(string.as_bytes_with_nul());
-        }
+        put(&mut bytes, Tag::Descriptors, |body| {
+            self.descriptors.iter().for_each(|descriptor| body.extend(descriptor.to_word().to_le_bytes()));
+        });
+        set_length(&mut bytes, WORD_BYTES);
         bytes
     }
 
-    /// What the bytes of a memory file say.
+    /// Decodes the bytes of a memory file.
     pub fn parse(bytes: &[u8]) -> Result<LaunchSpec, SpecError> {
-        let (header, strings) = bytes.split_at_checked(HEADER_BYTES).ok_or(SpecError::Header)?;
-        let word_at = |index: usize| {
-            let start = index * 4;
-            u32::from_le_bytes([header[start], header[start + 1], header[start + 2], header[start + 3]])
-        };
-        if word_at(0) != MAGIC {
-            return Err(SpecError::Header);
+        let (header, mut rest) = bytes.split_first_chunk::<WORD_BYTES>().ok_or(SpecError::Header)?;
+        let announced = take_word(&mut rest).filter(|_| *header == MAGIC).ok_or(SpecError::Header)?;
+        if announced as usize != rest.len() {
+            return Err(SpecError::Length { announced: announced as usize, actual: rest.len() });
         }
-        let umask = word_at(4);
-        let needs_start_script = match word_at(5) {
-            0 => false,
-            1 => true,
-            _ => return Err(SpecError::Header),
-        };
-        let [argument_count, entry_count, announced] = [1, 2, 3].map(|index| word_at(index) as usize);
-        if announced != strings.len() {
-            return Err(SpecError::Length { announced, actual: strings.len() });
+        let mut parts = Parts::default();
+        let mut last = 0;
+        while !rest.is_empty() {
+            let tag = take_word(&mut rest).ok_or(SpecError::Body { tag: last })?;
+            let known = Tag::of(tag).ok_or(SpecError::UnknownPart { tag })?;
+            if std::mem::replace(&mut last, tag) >= tag {
+                return Err(SpecError::Order { tag });
+            }
+            let length = take_word(&mut rest).ok_or(SpecError::Body { tag })?;
+            let (body, others) = rest.split_at_checked(length as usize).ok_or(SpecError::Body { tag })?;
+            parts.take(known, body).ok_or(SpecError::Body { tag })?;
+            rest = others;
         }
-        if argument_count == 0 {
-            return Err(SpecError::NoProgram);
-        }
-        let (cwd, argv, env) = split(strings, argument_count, entry_count)?;
-        if let Some(index) = env.iter().position(|entry| !is_assignment(entry)) {
-            return Err(SpecError::Environment { index });
-        }
-        Ok(LaunchSpec { cwd, umask, needs_start_script, argv, env })
+        parts.together()
     }
 }
 
-type Parts = (CString, Vec<CString>, Vec<CString>);
+impl Descriptor {
+    fn to_word(self) -> u32 {
+        match self {
+            Descriptor::Stdout => 1,
+            Descriptor::Stderr => 2,
+        }
+    }
 
-/// Cuts the strings apart; nothing may be missing or left over.
-fn split(mut rest: &[u8], argument_count: usize, entry_count: usize) -> Result<Parts, SpecError> {
-    let error = SpecError::Count { announced: argument_count.saturating_add(entry_count).saturating_add(1) };
-    let mut next = || {
-        let string = CStr::from_bytes_until_nul(rest).map_err(|_| error)?;
-        rest = &rest[string.to_bytes_with_nul().len()..];
-        Ok(string.to_owned())
-    };
-    let cwd = next()?;
-    let argv = (0..argument_count).map(|_| next()).collect::<Result<_, _>>()?;
-    let env = (0..entry_count).map(|_| next()).collect::<Result<_, _>>()?;
-    if rest.is_empty() { Ok((cwd, argv, env)) } else { Err(error) }
+    fn of(word: u32) -> Option<Descriptor> {
+        [Descriptor::Stdout, Descriptor::Stderr].into_iter().find(|descriptor| descriptor.to_word() == word)
+    }
+}
+
+impl Tag {
+    fn of(word: u32) -> Option<Tag> {
+        use Tag::*;
+        let all = [Directory, Command, Environment, Umask, StartScript, Descriptors];
+        all.into_iter().find(|tag| *tag as u32 == word)
+    }
+}
+
+/// The parts that were read so far.
+#[derive(Default)]
+struct Parts {
+    directory: Option<CString>,
+    command: Option<Vec<CString>>,
+    environment: Option<Vec<CString>>,
+    umask: Option<u32>,
+    needs_start_script: bool,
+    descriptors: Option<Vec<Descriptor>>,
+}
+
+impl Parts {
+    /// Reads a part's body; `None` if its content is invalid.
+    fn take(&mut self, tag: Tag, body: &[u8]) -> Option<()> {
+        match tag {
+            Tag::Directory => self.directory = Some(CStr::from_bytes_with_nul(body).ok()?.to_owned()),
+            Tag::Command => self.command = Some(strings(body)?),
+            Tag::Environment => self.environment = Some(strings(body)?),
+            Tag::Umask => self.umask = Some(u32::from_le_bytes(body.try_into().ok()?)),
+            Tag::StartScript => self.needs_start_script = body.is_empty().then_some(true)?,
+            Tag::Descriptors => self.descriptors = Some(descriptors(body)?),
+        }
+        Some(())
+    }
+
+    fn together(self) -> Result<LaunchSpec, SpecError> {
+        let missing = |tag: Tag| SpecError::Missing { tag: tag as u32 };
+        let spec = LaunchSpec {
+            cwd: self.directory.ok_or(missing(Tag::Directory))?,
+            argv: self.command.ok_or(missing(Tag::Command))?,
+            env: self.environment.ok_or(missing(Tag::Environment))?,
+            umask: self.umask.ok_or(missing(Tag::Umask))?,
+            needs_start_script: self.needs_start_script,
+            descriptors: self.descriptors.ok_or(missing(Tag::Descriptors))?,
+        };
+        if spec.argv.is_empty() {
+            return Err(SpecError::NoProgram);
+        }
+        match spec.env.iter().position(|entry| !is_assignment(entry)) {
+            Some(index) => Err(SpecError::Environment { index }),
+            None => Ok(spec),
+        }
+    }
+}
+
+/// Writes a part: its tag, its length, and the body that `write` appends.
+fn put(bytes: &mut Vec<u8>, tag: Tag, write: impl FnOnce(&mut Vec<u8>)) {
+    bytes.extend((tag as u32).to_le_bytes());
+    let at = bytes.len();
+    bytes.extend([0; WORD_BYTES]);
+    write(bytes);
+    set_length(bytes, at);
+}
+
+/// Writes into the word at `at` how many bytes follow it. A size beyond 4 GiB saturates, and the
+/// other end refuses it; no kernel could execute such a program.
+fn set_length(bytes: &mut [u8], at: usize) {
+    let length = u32::try_from(bytes.len() - at - WORD_BYTES).unwrap_or(u32::MAX);
+    bytes[at..at + WORD_BYTES].copy_from_slice(&length.to_le_bytes());
+}
+
+fn put_strings(body: &mut Vec<u8>, strings: &[CString]) {
+    strings.iter().for_each(|string| body.extend(string.as_bytes_with_nul()));
+}
+
+fn take_word(bytes: &mut &[u8]) -> Option<u32> {
+    let (word, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u32::from_le_bytes(*word))
+}
+
+/// The strings of a body; `None` if bytes are left over.
+fn strings(mut body: &[u8]) -> Option<Vec<CString>> {
+    let mut strings = Vec::new();
+    while !body.is_empty() {
+        let string = CStr::from_bytes_until_nul(body).ok()?;
+        body = &body[string.to_bytes_with_nul().len()..];
+        strings.push(string.to_owned());
+    }
+    Some(strings)
+}
+
+fn descriptors(mut body: &[u8]) -> Option<Vec<Descriptor>> {
+    let mut descriptors = Vec::new();
+    while !body.is_empty() {
+        descriptors.push(Descriptor::of(take_word(&mut body)?)?);
+    }
+    Some(descriptors)
 }
 
 fn is_assignment(entry: &CStr) -> bool {
     entry.to_bytes().iter().position(|&byte| byte == b'=').is_some_and(|at| at > 0)
-}
-
-/// Sizes beyond 4 GiB cannot be executed by any kernel; saturating makes the other end refuse them.
-fn word(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(u32::MAX)
 }

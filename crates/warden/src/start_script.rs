@@ -1,34 +1,33 @@
-//! Whether a directory has a start script of its own. `bun run start` looks for a `package.json` in every directory above,
-//! too, and passes over one that it cannot read: without this a tenant that is not all there would be its host, started
-//! once more, and again by that.
+//! Checks that a directory has a start script of its own. `bun run start` also looks for a
+//! `package.json` in every directory above, and skips one that it cannot read. Without this check,
+//! a tenant with an incomplete directory could run its host's start script: the host would start
+//! itself, again and again.
 //!
-//! The tenant's own process looks, before it is the tenant's program: the file system of a tenant's directory may never
-//! answer, and then that tenant alone waits.
+//! The tenant's first process checks this, before it executes the tenant's program: if the file
+//! system of the directory never answers, only that tenant waits.
 
+use crate::bun_json::{self, Value};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
-use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 const FILE_NAME: &str = "package.json";
 
-/// Far more than any has; what is read before anything is started must have an end.
-const MOST_BYTES: u64 = 4 << 20;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// The most that is read of the file, far more than any has, so that a start cannot take for ever.
+const MOST_BYTES: usize = 64 << 20;
 
 const WHAT_TO_DO: &str =
     r#"give it { "scripts": { "start": "bun server.ts" } } or the like, or set the option `command`"#;
 
-/// Refuses the working directory if `bun run start` would not run a script of it; the error says why, and calls the
-/// directory as it is given here.
+/// Refuses the working directory if `bun run start` would not run a script of its own. The error
+/// says why, and names the directory as `directory`.
 pub fn require(directory: &str) -> Result<(), String> {
     let path = Path::new(directory).join(FILE_NAME);
     let refuse = |why: String| Err(format!("{why}; {WHAT_TO_DO}"));
     let shown = path.display();
-    // Not waiting for somebody to write into a named pipe.
+    // Non-blocking, since opening a named pipe would wait for a writer.
     let file = match open(FILE_NAME, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
         Ok(file) => file,
         Err(Errno::NOENT) => return refuse(format!("its directory {directory:?} has no {FILE_NAME}")),
@@ -40,8 +39,11 @@ pub fn require(directory: &str) -> Result<(), String> {
         return refuse(format!("{shown} is not a file"));
     }
     let mut text = Vec::new();
-    if let Err(error) = File::from(file).take(MOST_BYTES).read_to_end(&mut text) {
+    if let Err(error) = File::from(file).take(MOST_BYTES as u64 + 1).read_to_end(&mut text) {
         return refuse(format!("{shown} cannot be read: {error}"));
+    }
+    if text.len() > MOST_BYTES {
+        return refuse(format!("{shown} is larger than {} MiB", MOST_BYTES >> 20));
     }
     match has_start_script(&text) {
         Ok(true) => Ok(()),
@@ -51,73 +53,19 @@ pub fn require(directory: &str) -> Result<(), String> {
 }
 
 fn has_start_script(text: &[u8]) -> Result<bool, String> {
-    let manifest: Value = serde_json::from_slice(&strict(text)).map_err(|error| error.to_string())?;
-    if !manifest.is_object() {
-        // Bun passes over such a file as over one that it cannot read.
+    let Value::Object(manifest) = bun_json::parse(text).map_err(|mistake| mistake.to_string())? else {
+        // Bun skips such a file like one that it cannot read.
         return Err("it is no object".into());
-    }
-    let script = manifest.pointer("/scripts/start").and_then(Value::as_str);
-    Ok(script.is_some_and(|script| !script.trim().is_empty()))
-}
-
-/// The same without what Bun allows beyond JSON and we do: a byte order mark, comments, and commas behind the last of
-/// several. What is left has its place, so that errors name the right line and column.
-fn strict(text: &[u8]) -> Vec<u8> {
-    let mut strict = text.to_vec();
-    if strict.starts_with(BYTE_ORDER_MARK) {
-        strict[..BYTE_ORDER_MARK.len()].fill(b' ');
-    }
-    let mut comma = None;
-    let mut last = b' ';
-    let mut at = 0;
-    while at < strict.len() {
-        let rest = &strict[at..];
-        let length = match rest[0] {
-            b'"' => string_length(rest),
-            b'/' => comment_length(rest).inspect(|length| blank(&mut strict[at..at + length])).unwrap_or(1),
-            _ => 1,
-        };
-        match strict[at] {
-            byte if byte.is_ascii_whitespace() => {}
-            b',' => {
-                // Behind an opening bracket or another comma it is a mistake.
-                comma = (!matches!(last, b'{' | b'[' | b',')).then_some(at);
-                last = b',';
-            }
-            byte => {
-                if let Some(comma) = comma.take()
-                    && matches!(byte, b'}' | b']')
-                {
-                    strict[comma] = b' ';
-                }
-                last = byte;
-            }
-        }
-        at += length;
-    }
-    strict
-}
-
-/// Up to and with the closing quote, or all of it.
-fn string_length(text: &[u8]) -> usize {
-    let mut at = 1;
-    while at < text.len() && text[at] != b'"' {
-        at += if text[at] == b'\\' { 2 } else { 1 };
-    }
-    (at + 1).min(text.len())
-}
-
-/// `None` if it is no comment, or has no end.
-fn comment_length(text: &[u8]) -> Option<usize> {
-    match text.get(1)? {
-        b'/' => Some(text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len())),
-        b'*' => text.windows(2).skip(2).position(|pair| pair == b"*/").map(|at| at + 4),
-        _ => None,
-    }
-}
-
-fn blank(comment: &mut [u8]) {
-    comment.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+    };
+    // Of several `scripts` Bun takes the first, and in it the `start` whose value is a string.
+    let scripts = match manifest.into_iter().find(|(key, _)| key == "scripts") {
+        Some((_, Value::Object(scripts))) => scripts,
+        _ => return Ok(false),
+    };
+    let is_start = |(key, script): &(String, Value)| {
+        key == "start" && matches!(script, Value::Text(text) if !text.trim().is_empty())
+    };
+    Ok(scripts.iter().any(is_start))
 }
 
 #[cfg(test)]
@@ -128,17 +76,17 @@ mod tests {
         has_start_script(text.as_bytes()).ok()
     }
 
-    /// What each is worth was seen with Bun 1.3 and 1.4, which goes on to the next directory above from a file that it
-    /// cannot read: none of those may be taken for good here.
+    /// Each text was tried with Bun 1.3 and 1.4, which skip a file that they cannot read and go on
+    /// to the next directory above: such a file must not be accepted here.
     #[test]
     fn what_bun_runs_is_found_and_what_it_passes_over_is_not() {
         for text in [
             r#"{"scripts":{"start":"x"}}"#,
-            "\u{feff}{\"scripts\":{\"start\":\"x\"}}",
-            "// first\n{/* a \" */\"scripts\":{\"start\":\"x\", // } \n}} // end",
-            r#"{"scripts":{"start":"x",},}"#,
-            r#"{"files":["a", /* b */],"scripts":{"start":"http://x /* y */, }"}}"#,
             r#"{"scr\u0069pts":{"start":"say \"x\\"}}"#,
+            r#"{"scr\x69pts":{'start':'x'}}"#,
+            r#"{"scripts":{"start":"x"},"scripts":{"start":""}}"#,
+            r#"{"scripts":{"start":"x"},"scripts":null}"#,
+            r#"{"scripts":{"start":"","start":"x","start":5}}"#,
         ] {
             assert_eq!(found(text), Some(true), "{text}");
         }
@@ -150,31 +98,19 @@ mod tests {
             r#"{"scripts":{"start":" "}}"#,
             r#"{"scripts":{"start":5}}"#,
             r#"{"scripts":{"prestart":"x"}}"#,
+            r#"{"scripts":{},"scripts":{"start":"x"}}"#,
+            r#"{"scripts":null,"scripts":{"start":"x"}}"#,
         ] {
             assert_eq!(found(text), Some(false), "{text}");
         }
-        for text in [
-            "",
-            "[]",
-            "null",
-            r#"{"scripts":"#,
-            r#"{scripts:{start:"x"}}"#,
-            "#!x\n{\"scripts\":{\"start\":\"x\"}}",
-            "{\"a\":\"b\tc\",\"scripts\":{\"start\":\"x\"}}",
-            r#"{,"scripts":{"start":"x"}}"#,
-            r#"{"scripts":{"start":"x",,}}"#,
-            r#"{"a":[,],"scripts":{"start":"x"}}"#,
-            r#"{"scripts":{"start":"x"}} /* no end"#,
-            r#"{"scripts":{"start":"x"}} /"#,
-            r#"{"scripts":{"start":"x"#,
-        ] {
+        for text in ["", "[]", "null", r#"[{"scripts":{"start":"x"}}]"#, r#"{"scripts":{"start":"x""#] {
             assert_eq!(found(text), None, "{text}");
         }
     }
 
     #[test]
     fn an_error_names_its_place() {
-        let error = has_start_script(b"{\n  /* a\n comment */ \"a\": nothing }").unwrap_err();
-        assert!(error.ends_with("at line 3 column 19"), "{error}");
+        let error = has_start_script("{\n  /* ä\n \u{e4}mment */ \"a\": nothing }".as_bytes()).unwrap_err();
+        assert_eq!(error, "a value expected at line 3 column 17");
     }
 }

@@ -1,7 +1,7 @@
-//! The system calls that no safe wrapper exists for. All `unsafe` of the warden is in this file.
+//! System calls without a safe wrapper. All `unsafe` of the warden is in this file.
 //!
-//! The warden and its keepers have exactly one thread each, which is what makes forking without executing sound: the
-//! child may do whatever the parent could.
+//! The warden and its keepers have exactly one thread each, which makes forking without executing
+//! sound: the child may do whatever the parent could.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::mem::MaybeUninit;
@@ -12,13 +12,14 @@ use std::ptr;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-/// The status of a keeper or a tenant that ended because of a defect in this program.
+/// The exit status of a keeper or a tenant that panicked.
 const PANIC_STATUS: i32 = 101;
 
-/// Makes a child process that runs `child` and nothing else: whatever the caller holds stays untouched in the child,
-/// and not even a panic returns into the caller's frames.
+/// Forks a child process that runs `child` and nothing else: what the caller holds is not dropped
+/// in the child, and not even a panic returns into the caller's frames.
 pub fn fork_into(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
-    // SAFETY: the process has a single thread, so the child's memory, locks included, is in a usable state.
+    // SAFETY: the process has a single thread, so the child's memory, locks included, is in a
+    // usable state.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         exit_now(catch_unwind(AssertUnwindSafe(child)).unwrap_or(PANIC_STATUS));
@@ -38,42 +39,46 @@ pub fn execute(path: &CStr, argv: &[CString], env: &[CString]) -> Errno {
         strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
     };
     let (argv, env) = (pointers(argv), pointers(env));
-    // SAFETY: the path and every element are zero-terminated strings that outlive the call, and both arrays end in null.
+    // SAFETY: the path and every element are zero-terminated strings that outlive the call, and
+    // both arrays end in null.
     unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
     last_errno()
 }
 
-/// Holds back every signal that can be held back, for as long as the process lives or until [`unblock_signals`].
+/// Blocks every signal that can be blocked, until [`unblock_signals`].
 pub fn block_signals() {
     let mut every = MaybeUninit::uninit();
-    // SAFETY: `sigfillset` initialises the set that `sigprocmask` then reads; the old mask is not asked for.
+    // SAFETY: `sigfillset` initialises the set that `sigprocmask` then reads; the old mask is not
+    // asked for.
     unsafe {
         libc::sigfillset(every.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, every.as_ptr(), ptr::null_mut());
     }
 }
 
-/// Lets every signal through, those that have been held back included.
+/// Unblocks all signals; pending ones are delivered.
 pub fn unblock_signals() {
     let mut none = MaybeUninit::uninit();
-    // SAFETY: `sigemptyset` initialises the set that `sigprocmask` then reads; the old mask is not asked for.
+    // SAFETY: `sigemptyset` initialises the set that `sigprocmask` then reads; the old mask is not
+    // asked for.
     unsafe {
         libc::sigemptyset(none.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
     }
 }
 
-/// Gives every signal its default effect. A program inherits what is ignored, so an ignored `SIGPIPE` or `SIGCHLD` of
-/// the host, or of the Rust runtime, would reach every tenant.
+/// Gives every signal its default effect. A program inherits what is ignored, so an ignored
+/// `SIGPIPE` or `SIGCHLD` of the host, or of the Rust runtime, would reach every tenant.
 pub fn default_signal_effects() {
-    // The kernel's `sigaction`: no handler, no flags, no mask, with room to spare for every architecture's layout.
+    // The kernel's `sigaction`: no handler, no flags, no mask, with room to spare for every
+    // architecture's layout.
     const DEFAULT: [u64; 8] = [0; 8];
     const SIGNALS: c_int = 64;
     const MASK_BYTES: usize = SIGNALS as usize / 8;
     for signal in 1..=SIGNALS {
-        // SAFETY: the kernel reads a valid `sigaction` and writes nothing. The C library's own function would refuse
-        // the signals it keeps to itself, and these can be inherited as ignored too. That SIGKILL and SIGSTOP are
-        // refused is what we want.
+        // SAFETY: the kernel reads a valid `sigaction` and writes nothing. The C library's own
+        // function would refuse the signals it keeps to itself, and these can be inherited as
+        // ignored too. That SIGKILL and SIGSTOP are refused is what we want.
         unsafe {
             let (new, old) = (DEFAULT.as_ptr(), ptr::null_mut::<u64>());
             libc::syscall(libc::SYS_rt_sigaction, signal, new, old, MASK_BYTES);
@@ -81,29 +86,29 @@ pub fn default_signal_effects() {
     }
 }
 
-/// How the kernel shares processors out to a process, beside its niceness.
+/// The scheduling policy of a process, apart from its niceness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     number: c_int,
-    /// 0 unless it is real-time.
+    /// 0 unless the policy is real-time.
     priority: c_int,
 }
 
 impl Policy {
-    /// Before all ordinary processes, taking turns with those of the same priority.
+    /// Real-time: ahead of all ordinary processes, and in turn with those of the same priority.
     pub fn real_time(priority: i32) -> Policy {
         Policy { number: libc::SCHED_RR, priority }
     }
 
-    /// The same for a process whose children are to start as ordinary ones that are not preferred.
+    /// The same policy, but forked processes start as ordinary ones of ordinary niceness.
     pub fn reset_on_fork(self) -> Policy {
         Policy { number: self.number | libc::SCHED_RESET_ON_FORK, ..self }
     }
 }
 
-/// That of this process.
+/// The policy of this process.
 ///
-/// By system calls, here and below: the functions of musl do nothing.
+/// By system calls, here and below: musl's functions only return an error.
 pub fn policy() -> Result<Policy, Errno> {
     // SAFETY: the call takes an integer.
     let number = unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) };
@@ -116,12 +121,12 @@ pub fn policy() -> Result<Policy, Errno> {
     Ok(Policy { number: number as c_int, priority })
 }
 
-/// Changes that of this process.
+/// Sets the policy of this process.
 pub fn set_policy(policy: Policy) -> Result<(), Errno> {
     set_policy_of_thread(0, policy)
 }
 
-/// Changes that of the first thread of another one.
+/// Sets the policy of another process's first thread.
 pub fn set_policy_of(process: Pid, policy: Policy) -> Result<(), Errno> {
     set_policy_of_thread(process.as_raw_pid(), policy)
 }
@@ -145,25 +150,25 @@ pub fn child_signals() -> Result<OwnedFd, Errno> {
     if fd < 0 {
         return Err(last_errno());
     }
-    // SAFETY: the descriptor was just made and nobody else knows it.
+    // SAFETY: the descriptor was just made and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// What [`reap`] found.
+/// The result of [`reap`].
 #[derive(Clone, Copy, Debug)]
 pub enum Reaped {
-    /// A child has ended; its pid is free from now on.
+    /// A child was reaped; its pid may be reused from now on.
     Child {
-        /// Which.
+        /// Its pid.
         pid: Pid,
-        /// How.
+        /// How it ended.
         ending: Ending,
-        /// Its CPU time, and that of the descendants which were reaped before it.
+        /// Its CPU time, and that of the descendants that were reaped below it, in microseconds.
         cpu_us: u64,
     },
-    /// There are children, and all of them live.
+    /// There are children, and none can be reaped now.
     NothingYet,
-    /// There is no child, so there is no descendant either.
+    /// There are no children, and so no descendants.
     NoChildren,
 }
 
@@ -176,7 +181,7 @@ pub enum Ending {
     Signaled(i32),
 }
 
-/// Reaps one ended child, if there is one.
+/// Reaps one ended child, if there is one, without waiting.
 pub fn reap() -> Reaped {
     let mut status: c_int = 0;
     let mut usage = MaybeUninit::zeroed();
@@ -197,7 +202,8 @@ pub fn reap() -> Reaped {
     }
 }
 
-/// The CPU time of all descendants that have been reaped, directly or by their own parents.
+/// The CPU time of all descendants that were reaped, by this process or by their own parents, in
+/// microseconds.
 pub fn reaped_cpu_us() -> u64 {
     let mut usage = MaybeUninit::zeroed();
     // SAFETY: the result is written to a place of the right type.
@@ -213,7 +219,7 @@ fn cpu_us(usage: libc::rusage) -> u64 {
 
 /// Closes every descriptor of the process but these.
 ///
-/// For the moments right after a process has come into being: whatever it inherited has no owner in it.
+/// For use right after a fork or an exec: inherited descriptors have no owner in this process.
 pub fn close_all_except(kept: &[RawFd]) {
     let mut kept = kept.to_vec();
     kept.sort_unstable();
@@ -228,23 +234,25 @@ pub fn close_all_except(kept: &[RawFd]) {
 
 /// False on kernels before 5.9, and where a sandbox forbids the call.
 fn close_range(first: RawFd, last: RawFd) -> bool {
-    // SAFETY: this system call takes three integers. What is closed has no owner, see `close_all_except`.
+    // SAFETY: this system call takes three integers. What is closed has no owner, see
+    // `close_all_except`.
     unsafe { libc::syscall(libc::SYS_close_range, first as c_uint, last as c_uint, 0 as c_uint) == 0 }
 }
 
 fn close_listed(first: RawFd, last: RawFd) {
-    // Of the working directory, which is the `/proc` that the warden was started with: that of the host's mounts may be another
-    // by now. A tenant-to-be asks before it enters its own.
+    // Relative to the working directory, which is the `/proc` that the warden was started with;
+    // another file system may be mounted there by now. A process that becomes a tenant's does this
+    // before it enters the tenant's directory.
     let listed = std::fs::read_dir("self/fd").into_iter().flatten().flatten();
     let fds: Vec<RawFd> = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for fd in fds.into_iter().filter(|fd| (first..=last).contains(fd)) {
-        // SAFETY: what is closed has no owner, see `close_all_except`. The listing's own descriptor, closed by now, is
-        // refused with an error.
+        // SAFETY: what is closed has no owner, see `close_all_except`. The listing's own
+        // descriptor, closed by now, is refused with an error.
         unsafe { libc::close(fd) };
     }
 }
 
-/// Zero and negative results of system calls are no processes.
+/// The pid in the result of a system call; zero and negative results are none.
 fn child_id(result: libc::pid_t) -> Option<Pid> {
     if result > 0 { Pid::from_raw(result) } else { None }
 }

@@ -1,6 +1,9 @@
-//! Finding the descendants of a process and signalling them without ever hitting somebody else.
+//! Finds the descendants of a process and signals them, without ever hitting a process outside the
+//! tree.
 //!
-//! Paths are relative: the warden and its keepers have the `/proc` that they were started with as their working directory.
+//! Paths are relative: the working directory of the warden and its keepers is the `/proc` that
+//! they were started with. Its files are parsed by hand, as the warden is to stay small; tests
+//! compare the results with the crate `procfs`.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -11,60 +14,75 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use warden::{Setback, Stat};
+use warden::{SocketFailure, Stat};
 
-/// How many links the directory of the threads has where there is one.
+/// The link count of `/proc/<pid>/task` for a process with one thread.
 const LINKS_OF_ONE_THREAD: u64 = 3;
 
-/// Whose descendants are meant: those of `root`, without `spared` children and all that is below these.
+/// A set of processes: the descendants of `root`, without the `spared` children and their
+/// descendants.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
-    /// The process at the top, itself not a member. Has to be this process or a child that it has not reaped: then its
-    /// number is its own, which is what the walk relies on.
+    /// The process at the top, itself not a member. Must be this process or an unreaped child of
+    /// it, so that its pid is not reused during the walk.
     pub root: Pid,
-    /// Children of the root that are left alone.
+    /// Children of the root that are left out.
     pub spared: &'a [Pid],
 }
 
-/// What the kernel says of a process; `None` if there is none.
+/// Reads a process; `None` if there is none.
 pub fn stat_of(pid: Pid) -> Option<Stat> {
     Stat::read(CWD, pid.as_raw_pid().cast_unsigned()).ok().flatten()
 }
 
-/// `None` stands for a process that cannot be seen from here.
+/// Whether all threads of a process have ended. Ended threads that are traced stay until their
+/// tracer has waited for them, so [`Stat::has_ended`], which counts threads, may still be false.
+pub fn has_no_thread(pid: Pid) -> bool {
+    let pid = pid.as_raw_pid();
+    let Ok(threads) = fs::read_dir(format!("{pid}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let line = fs::read(thread.path().join("stat")).unwrap_or_default();
+        let name_end = line.iter().rposition(|&byte| byte == b')').unwrap_or(0);
+        matches!(line.get(name_end..), Some([_, b' ', b'Z' | b'X', ..]))
+    })
+}
+
+/// The pid with this number; `None` for 0, a process that is not visible from here.
 pub fn pid_of(id: u32) -> Option<Pid> {
     Pid::from_raw(id.cast_signed())
 }
 
-/// Who is whose child, as of one look.
+/// The parents and children of processes, as of one look.
 pub enum Kinship {
-    /// The kernel keeps lists, which are read as they are asked for.
+    /// The kernel keeps lists of children, which are read when they are needed.
     Listed,
-    /// It does not (no CONFIG_PROC_CHILDREN): every process of the system was asked for its parent.
+    /// The kernel keeps none (no CONFIG_PROC_CHILDREN): the parent of every process was read.
     Scanned(HashMap<Pid, Vec<Pid>>),
 }
 
 impl Kinship {
-    /// A look that can be taken from this process or a child of it. An error says that nothing can be seen just now, which
-    /// is not that there is nothing.
+    /// Takes a look; `root` is this process or a child of it. An error means that the look failed,
+    /// not that there are no processes.
     pub fn look(root: Pid) -> Result<Kinship, Errno> {
         match thread_children(root, root.as_raw_pid()) {
             Ok(_) => Ok(Kinship::Listed),
-            Err(errno) if Setback::from(errno) == Setback::Passing => Err(errno),
+            Err(errno) if SocketFailure::from(errno) == SocketFailure::Passing => Err(errno),
             Err(_) => scan().map(Kinship::Scanned),
         }
     }
 
-    /// The children of the process at the top. Without them nothing is known of the rest either.
+    /// The children of the root. An error means that nothing is known of the rest of the tree
+    /// either.
     pub fn children_of_root(&self, root: Pid) -> Result<Vec<Pid>, Errno> {
         match self {
-            // Its other threads, if it has any, come with the look at all.
+            // Reads the first thread for the error alone; `children_of` then reads all threads.
             Kinship::Listed => thread_children(root, root.as_raw_pid()).map(|_| self.children_of(root)),
             Kinship::Scanned(_) => Ok(self.children_of(root)),
         }
     }
 
-    /// Processes that come and go meanwhile may be missed; those that stay are not.
+    /// The children of a process. Processes that start or end meanwhile may be missed; others are
+    /// not.
     pub fn children_of(&self, parent: Pid) -> Vec<Pid> {
         match self {
             Kinship::Listed => listed_children(parent),
@@ -73,7 +91,7 @@ impl Kinship {
     }
 }
 
-/// One look at the tree, parents before children; nobody if nothing can be seen.
+/// One look at the tree, parents before children; empty if the look fails.
 pub fn descendants(scope: Scope<'_>) -> Vec<Pid> {
     Kinship::look(scope.root).map(|kinship| walk(scope, &kinship)).unwrap_or_default()
 }
@@ -93,8 +111,8 @@ fn walk(scope: Scope<'_>, kinship: &Kinship) -> Vec<Pid> {
     }
 }
 
-/// Each thread has a list of the children that it made. Most processes have one thread, which the links of the directory
-/// tell for less than to list it.
+/// Each thread has a list of the children that it made. Most processes have one thread; the link
+/// count of the directory tells that at less cost than listing it.
 fn listed_children(parent: Pid) -> Vec<Pid> {
     let first = parent.as_raw_pid();
     let mut children = thread_children(parent, first).unwrap_or_default();
@@ -117,12 +135,13 @@ fn errno_of(error: io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
-/// The pids of a list as the kernel prints it.
+/// The pids in a list of the kernel, separated by spaces.
 pub fn pids_in(list: &str) -> impl Iterator<Item = Pid> {
     list.split_ascii_whitespace().filter_map(pid_from)
 }
 
-/// All or nothing: a process that was passed over for a shortage could be the only one.
+/// Reads the parent of every process. Fails as a whole: a process that was skipped for a shortage
+/// could be the only child.
 fn scan() -> Result<HashMap<Pid, Vec<Pid>>, Errno> {
     let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
     for entry in fs::read_dir(".").map_err(errno_of)? {
@@ -136,24 +155,26 @@ fn scan() -> Result<HashMap<Pid, Vec<Pid>>, Errno> {
     Ok(children)
 }
 
-/// Zero stands for a process that cannot be seen from here.
+/// The pid in a text; `None` for zero, a process that is not visible from here.
 fn pid_from(text: &str) -> Option<Pid> {
     text.parse().ok().filter(|&raw: &i32| raw > 0).and_then(Pid::from_raw)
 }
 
-/// A member of a tree that a signal was for.
+/// The result of signalling a member of a tree.
 #[derive(Clone, Copy, Debug)]
 pub struct Signalled {
-    /// As it was just before.
+    /// The member just before the signal.
     pub stat: Stat,
-    /// It has got the signal, or has ended.
+    /// It got the signal, or has ended.
     pub needs_no_more: bool,
 }
 
-/// Sends a signal to a process if it is still a member of the tree whose members were found as `members`.
+/// Sends a signal to a process if it is still a member of the tree whose members were found as
+/// `members`.
 ///
-/// The pidfd pins down one process; that its parent is in the tree, looked up afterwards, proves that this process is
-/// the one that was found and not a stranger that got its number. Returns what was seen of it, if it is a member.
+/// The pidfd means one process. Its parent is read after the pidfd was opened; that the parent is
+/// in the tree proves that the process is the one that was found, and not a later one with the
+/// same pid. Returns `None` if it is no member.
 pub fn signal_member(
     pid: Pid,
     root: Pid,
@@ -162,9 +183,9 @@ pub fn signal_member(
 ) -> Option<Signalled> {
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => Some(pidfd),
-        // A kernel before 5.3, or a sandbox that forbids the call.
+        // The kernel is older than 5.3, or a sandbox forbids the call.
         Err(Errno::NOSYS | Errno::PERM) => None,
-        // Gone, or no descriptor to spare just now: the next look will tell.
+        // The process is gone, or no descriptor is left: the next look will tell.
         Err(_) => return None,
     };
     let is_inside = |parent| parent == root || is_member(parent);
@@ -174,7 +195,7 @@ pub fn signal_member(
         Some(pidfd) => pidfd_send_signal(pidfd, signal),
         None => kill_process(pid, signal),
     };
-    // If it may not be signalled now, it may later, when it has become another user's.
+    // A process that may not be signalled now may be later, when its user has changed.
     Some(Signalled { stat, needs_no_more: matches!(sent, Ok(()) | Err(Errno::SRCH)) })
 }
 
@@ -200,13 +221,19 @@ mod tests {
     fn both_ways_of_looking_see_the_same() {
         std::env::set_current_dir("/proc").expect("as the warden does");
         let mut family = family();
-        // The tests share one process, so the walk starts at a child of it.
+        // All tests share one process, so the walk starts at a child of it.
         let scope = Scope { root: Pid::from_child(&family), spared: &[] };
         let members = descendants(scope);
         assert_eq!(members.len(), 4);
         let scanned: HashSet<Pid> =
             walk(scope, &Kinship::Scanned(scan().expect("it can be read"))).into_iter().collect();
         assert_eq!(scanned, members.iter().copied().collect());
+        for member in members.iter().copied().chain([scope.root]) {
+            let process = procfs::process::Process::new(member.as_raw_pid()).expect("it runs");
+            let tasks = process.tasks().expect("it has one").flatten();
+            let of_procfs = tasks.flat_map(|task| task.children().expect("a list")).filter_map(pid_of);
+            assert_eq!(listed_children(member), of_procfs.collect::<Vec<_>>());
+        }
         let spared = [members[0], members[2]];
         assert!(descendants(Scope { spared: &spared, ..scope }).iter().all(|pid| !spared.contains(pid)));
 

@@ -1,4 +1,5 @@
-//! A tenant of very many busy processes, each in a session of its own, ends quickly, and holds up nobody else.
+//! A tenant of very many busy processes, each in a session of its own, ends quickly, and does not
+//! delay other tenants.
 
 #![allow(clippy::disallowed_methods, reason = "tests start processes and measure time")]
 
@@ -12,7 +13,8 @@ use warden::protocol::StopStage;
 
 const PYTHON: &str = "/usr/bin/python3";
 
-/// Bounded by a limit for a user of its own, which takes root. All of it runs free only when it is complete.
+/// A fork bomb, bounded by the process limit of a user of its own, which takes root. Its processes
+/// begin to work only when all of them exist.
 const BOMB: &str = "
 import os, resource, sys, time
 count = int(sys.argv[1])
@@ -42,15 +44,15 @@ while True:
         os.setsid()
 ";
 
-/// A fifth of what is gone within that on a machine with nothing else to do.
+/// A fifth of the number of processes that end within the promise on an idle machine.
 const PROCESSES: &str = "400";
 
-/// With the keeper behind them it took 5 s and more, and others did not start meanwhile. Now it takes a fifth of a second, and
-/// ten times that beside a load of fifty.
+/// It takes a fifth of a second, and ten times that beside a load of fifty. With a keeper of
+/// ordinary priority it would take 5 s and more, and no other tenant would start meanwhile.
 const PROMISE: Duration = Duration::from_secs(3);
 
 #[test]
-fn it_is_gone_within_a_moment_and_others_start_meanwhile() {
+fn a_fork_bomb_is_gone_within_seconds_and_others_start_meanwhile() {
     if !rustix::process::geteuid().is_root() || !Path::new(PYTHON).exists() {
         eprintln!("skipped: takes root and {PYTHON}");
         return;

@@ -1,5 +1,5 @@
-//! The warden and its keepers run ahead of their tenants where they may, and a tenant has no share in that: it starts as a
-//! child of the host's would.
+//! The warden and its keepers run ahead of their tenants where that is allowed, and a tenant
+//! starts with the priority that a child of the host would have.
 
 #![allow(clippy::disallowed_methods, reason = "tests start processes")]
 
@@ -9,19 +9,20 @@ use std::fs;
 use std::process::Command;
 
 use rustix::process::Pid;
-use support::{Warden, script};
+use support::{Warden, eventually, script};
 
-/// Its priority and niceness, its real-time priority and policy, as the kernel numbers them, and its timer slack.
+/// Prints the process's priority and niceness, its real-time priority and policy, as the kernel
+/// numbers them, and its timer slack.
 const LOOK: &str = "set -- $(sed 's/.*) //' /proc/self/stat); echo ${16} ${17} ${38} ${39}; \
     cat /proc/$$/timerslack_ns";
 
-/// What a host can be like.
+/// Commands below which the host runs.
 const HOSTS: [&[&str]; 7] = [
     &[],
     &["nice", "-n", "5"],
     &["chrt", "--batch", "0"],
     &["chrt", "--idle", "0"],
-    // These take root.
+    // The next ones take root.
     &["nice", "-n", "-3"],
     &["chrt", "--fifo", "7"],
     &["setpriv", "--bounding-set=-sys_nice", "nice", "-n", "2"],
@@ -38,9 +39,23 @@ fn works(host: &[&str]) -> bool {
     below(host, &["true"]).output().is_ok_and(|output| output.status.success() && output.stderr.is_empty())
 }
 
-fn is_ahead(pid: Pid) -> bool {
+/// The fields of a process's `stat` line, from the state on.
+fn fields_of(pid: Pid) -> Vec<String> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).expect("it is there");
-    stat[stat.rfind(')').expect("a name")..].split(' ').nth(17) == Some("-20")
+    stat[stat.rfind(')').expect("a name") + 2..].split(' ').map(str::to_owned).collect()
+}
+
+fn is_ahead(pid: Pid) -> bool {
+    fields_of(pid)[16] == "-20"
+}
+
+/// The kernel's number of their real-time policy.
+const ROUND_ROBIN: &str = "2";
+
+/// Whether the process sleeps with real-time priority.
+fn waits_with_precedence(pid: Pid) -> bool {
+    let fields = fields_of(pid);
+    fields[0] == "S" && fields[38] == ROUND_ROBIN
 }
 
 #[test]
@@ -62,4 +77,18 @@ fn the_warden_and_the_keepers_are_ahead_where_they_may() {
     let mut warden = Warden::start();
     let tenant = warden.start_tenant(1, &script("exec sleep 1000"));
     assert!(is_ahead(warden.pid()) && is_ahead(tenant.keeper) && !is_ahead(tenant.pid));
+}
+
+#[test]
+fn the_warden_and_the_keepers_wait_for_orders_before_all_ordinary_processes() {
+    if !works(&["chrt", "--fifo", "2"]) {
+        return eprintln!("skipped: no real-time priority to be had");
+    }
+    let mut warden = Warden::start();
+    let tenant = warden.start_tenant(1, &script("exec sleep 1000"));
+    // They have an ordinary priority for a moment each time that they look for children to reap.
+    eventually("they wait with precedence", || {
+        waits_with_precedence(warden.pid()) && waits_with_precedence(tenant.keeper)
+    });
+    assert_ne!(fields_of(tenant.pid)[38], ROUND_ROBIN);
 }

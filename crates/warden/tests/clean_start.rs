@@ -1,4 +1,4 @@
-//! A tenant starts as a program expects to, whatever the host was like.
+//! A tenant starts with clean descriptors, signals and groups, whatever those of the host are.
 
 mod support;
 
@@ -22,7 +22,7 @@ fn it_has_no_descriptors_but_its_stdio() {
     let mut warden = untidy();
     let _other = warden.start_script(1, "sleep 1000");
     let mut tenant = warden.start_tenant(2, &spec(&["ls", "/proc/self/fd"]));
-    // The fourth is what `ls` reads the directory with.
+    // The fourth is the descriptor with which `ls` reads the directory.
     assert_eq!(tenant.stdout.rest(), "0\n1\n2\n3\n");
     let mut tenant = warden.start_tenant(3, &spec(&["readlink", "/proc/self/fd/0"]));
     assert_eq!(tenant.stdout.rest(), "/dev/null\n");
@@ -43,7 +43,7 @@ fn its_keeper_holds_nothing_of_the_host_or_of_others() {
             .map(|link| link.split(':').next().unwrap().to_owned())
             .collect();
         links.sort();
-        // Its stdio, one socket, to the warden, and its child signals.
+        // Its stdio, the socket to the warden, and its child signals.
         assert_eq!(links, ["/dev/null", "/dev/null", "/dev/null", "anon_inode", "socket"]);
     }
 }

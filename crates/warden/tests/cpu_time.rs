@@ -1,10 +1,11 @@
-//! The CPU time of a run is that of its whole tree, also of those that ended long before or were daemonised.
+//! The CPU time of a run is that of its whole tree, including processes that ended long before or
+//! were daemonised.
 
 mod support;
 
 use support::{Warden, exited};
 
-/// Takes far more than starting a shell does, on any machine.
+/// Uses far more CPU time than starting a shell does, on any machine.
 const BURN: &str = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
 
 fn cpu_us_of(text: &str) -> u64 {

@@ -1,4 +1,5 @@
-//! When the host's end of the socket closes, every tenant is asked to end, and everything is gone within a second.
+//! When the host's end of the socket closes, every tenant is asked to end, and everything is gone
+//! within a second.
 
 #![allow(clippy::disallowed_methods, reason = "tests start processes and measure time")]
 
@@ -30,7 +31,7 @@ fn assert_all_goes(warden: &mut Warden, tenants: &[Tenant], mark: &str) {
     assert_eq!(warden.close_and_wait(), Some(0));
     let elapsed = begin.elapsed();
     assert!(elapsed < PROMISE, "took {elapsed:?}");
-    // The warden leaves last, so nothing may be left now.
+    // The warden exits last, so no process may be left now.
     assert_eq!(process::marked(mark), Vec::<i32>::new());
     for tenant in tenants {
         assert!(!process::exists(tenant.pid) && !process::exists(tenant.keeper));
@@ -87,7 +88,7 @@ fn with_stopped_keepers() {
 }
 
 #[test]
-fn with_launches_that_nobody_has_taken_yet() {
+fn with_launches_that_the_warden_has_not_read() {
     let mut warden = Warden::start();
     let mark = process::new_mark();
     let mut spec = script("sleep 1000");
@@ -99,7 +100,7 @@ fn with_launches_that_nobody_has_taken_yet() {
 }
 
 #[test]
-fn with_reports_that_nobody_has_read() {
+fn with_reports_that_the_host_has_not_read() {
     let mut warden = Warden::start();
     let outputs: Vec<_> = (1..=20).map(|run| warden.launch(run, &script("exit 0"))).collect();
     for (mut stdout, _) in outputs {
@@ -119,7 +120,7 @@ fn a_host_of_another_protocol_is_refused_and_everything_ends() {
 }
 
 #[test]
-fn somebody_who_is_not_the_host_is_told_so() {
+fn a_start_without_a_hosts_socket_is_refused() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_warden"));
     let output = command.stdin(std::process::Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));

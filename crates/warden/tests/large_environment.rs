@@ -1,4 +1,4 @@
-//! Environments up to what the kernel takes reach the tenant whole.
+//! Environments up to the kernel's limit reach the tenant whole.
 
 mod support;
 

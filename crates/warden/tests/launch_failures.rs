@@ -1,4 +1,4 @@
-//! A launch that fails says at which step and why, and leaves no process.
+//! A launch that fails reports the step and the reason, and leaves no process.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use support::{Warden, c_string, exited, process, script, spec};
-use warden::protocol::LaunchStep;
+use warden::protocol::{LAUNCH_FDS_MAX, LaunchStep};
 use warden::spec::LaunchSpec;
 
 const ENOENT: i32 = 2;
@@ -76,7 +76,8 @@ fn a_file_that_is_not_executable() {
     let directory = directory("not-executable");
     let path = file(directory.join("program"), "#!/bin/sh\n", 0o644);
     assert_eq!(failure_of(&spec(&[&path])), (LaunchStep::Execute, EACCES));
-    // Found in PATH, it is remembered over its absence elsewhere.
+    // A program that is found without permission counts more than its absence in later
+    // directories.
     let env = vec![c_string(&format!("PATH={}:/usr/bin", directory.display()))];
     assert_eq!(failure_of(&LaunchSpec { env, ..spec(&["program"]) }), (LaunchStep::Execute, EACCES));
 }
@@ -120,11 +121,12 @@ fn a_memory_file_that_is_no_specification() {
     let (_reader, writer) = support::output::pipe();
     let garbage = rustix::fs::memfd_create("garbage", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
     rustix::io::write(&garbage, b"garbage").unwrap();
-    warden::host::send_launch(warden.socket(), 1, garbage.as_fd(), writer.as_fd(), writer.as_fd()).unwrap();
+    let outputs = [writer.as_fd(), writer.as_fd()];
+    warden::host::send_launch(warden.socket(), 1, garbage.as_fd(), &outputs).unwrap();
     assert_eq!(warden.expect_failure(1), (LaunchStep::ReadSpec, EPROTO));
-    // A pipe cannot be read from its start.
+    // A pipe cannot be read with `pread`.
     let pipe = writer.as_fd();
-    warden::host::send_launch(warden.socket(), 2, pipe, pipe, pipe).unwrap();
+    warden::host::send_launch(warden.socket(), 2, pipe, &[pipe, pipe]).unwrap();
     assert_eq!(warden.expect_failure(2).0, LaunchStep::ReadSpec);
 }
 
@@ -134,6 +136,36 @@ fn descriptors_that_are_missing() {
     let packet = warden::Command::Launch { run: 5 }.encode();
     rustix::net::send(warden.socket(), &packet, rustix::net::SendFlags::NOSIGNAL).unwrap();
     assert_eq!(warden.expect_failure(5), (LaunchStep::ReadSpec, EPROTO));
+}
+
+#[test]
+fn other_descriptors_than_the_launch_speaks_of() {
+    let mut warden = Warden::start();
+    let (_reader, writer) = support::output::pipe();
+    let memory_file = warden::host::memory_file(&script("true")).unwrap();
+    for (run, count) in [(1, 0), (2, 1), (3, 3), (4, LAUNCH_FDS_MAX - 1)] {
+        let descriptors = vec![writer.as_fd(); count];
+        warden::host::send_launch(warden.socket(), run, memory_file.as_fd(), &descriptors).unwrap();
+        assert_eq!(warden.expect_failure(run), (LaunchStep::ReadSpec, EPROTO), "{count}");
+    }
+    let surplus = vec![writer.as_fd(); LAUNCH_FDS_MAX];
+    let sent = warden::host::send_launch(warden.socket(), 5, memory_file.as_fd(), &surplus);
+    assert!(sent.is_err(), "more than a launch has");
+}
+
+#[test]
+fn a_part_that_the_warden_does_not_know() {
+    let mut warden = Warden::start();
+    let (_reader, writer) = support::output::pipe();
+    let mut bytes = script("true").to_bytes();
+    bytes.extend([99, 0, 0, 0, 0, 0, 0, 0]);
+    let length = u32::try_from(bytes.len() - 8).unwrap();
+    bytes[4..8].copy_from_slice(&length.to_le_bytes());
+    let memory_file = rustix::fs::memfd_create("launch", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    rustix::io::write(&memory_file, &bytes).unwrap();
+    let outputs = [writer.as_fd(), writer.as_fd()];
+    warden::host::send_launch(warden.socket(), 1, memory_file.as_fd(), &outputs).unwrap();
+    assert_eq!(warden.expect_failure(1), (LaunchStep::ReadSpec, EPROTO));
 }
 
 #[test]
@@ -153,7 +185,7 @@ fn the_position_of_the_memory_file_does_not_matter() {
     for position in [0, 5, 1_000_000] {
         rustix::fs::seek(&memory_file, rustix::fs::SeekFrom::Start(position)).unwrap();
         let (spec, out) = (memory_file.as_fd(), writer.as_fd());
-        warden::host::send_launch(warden.socket(), position, spec, out, out).unwrap();
+        warden::host::send_launch(warden.socket(), position, spec, &[out, out]).unwrap();
         warden.expect_started(position);
         assert_eq!(warden.expect_ended(position).how(), exited(0));
         assert_eq!(reader.line(), "read");
@@ -174,13 +206,15 @@ fn programs_are_searched_as_the_shell_does() {
         tenant.stdout.rest()
     };
     let absolute = directory.display();
-    // A script without an interpreter line runs in the shell; denied and missing places are passed over.
+    // A script without an interpreter line runs in the shell; denied and missing directories are
+    // skipped.
     let path = format!("/missing:/etc/passwd:denied:{absolute}:/bin");
     assert_eq!(with_path(1, &path, "tool", &mut warden), format!("{absolute}/tool argument\n"));
-    // An empty place is the working directory, and a program with a slash is relative to it.
+    // An empty entry of PATH is the working directory, and a program with a slash is relative to
+    // it.
     assert_eq!(with_path(2, "/missing:", "tool", &mut warden), "tool argument\n");
     assert_eq!(with_path(3, "/missing", "./tool", &mut warden), "./tool argument\n");
-    // Without PATH there is a default.
+    // Without PATH a default is used.
     let mut tenant = warden.start_tenant(4, &LaunchSpec { env: vec![], ..spec(&["echo", "found"]) });
     assert_eq!(tenant.stdout.rest(), "found\n");
 }

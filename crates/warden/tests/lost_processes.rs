@@ -1,4 +1,4 @@
-//! Somebody kills the helpers themselves: still nothing is left, and every run has its last word.
+//! When keepers or the warden are killed, no process is left, and every run gets its final report.
 
 mod support;
 
@@ -93,7 +93,8 @@ fn a_tenant_whose_keeper_and_warden_cannot_help_dies_all_the_same() {
     assert_eq!(warden.expect_ended(1).how(), SIGKILL);
 }
 
-/// Orphans of the warden are reaped by whoever adopts them, so a zombie is as good as gone.
+/// Whether a process has ended. Orphans of the warden are reaped by the process that adopts them,
+/// so a zombie counts as ended.
 fn is_over(pid: Pid) -> bool {
     process::ids(pid).is_none_or(|(state, _)| state == "Z")
 }

@@ -1,5 +1,5 @@
-//! What a launch and a stop cost. Run with
-//! `cargo test --release -p warden --test measurements -- --ignored --nocapture --test-threads=1`.
+//! Measures what a launch and a stop cost. Run with `cargo test --release -p warden --test
+//! measurements -- --ignored --nocapture --test-threads=1`.
 
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 

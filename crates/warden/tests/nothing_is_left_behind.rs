@@ -1,4 +1,5 @@
-//! However a tenant spreads, when its end is reported there is no process and no zombie of it.
+//! However a tenant spreads its processes, when its end is reported there is no process and no
+//! zombie of it.
 
 mod support;
 
@@ -7,7 +8,8 @@ use support::output::Output;
 use support::{SIGKILL, SIGTERM, Warden, c_string, exited, process, script};
 use warden::protocol::StopStage;
 
-/// Ways to spread. Each prints the pid of a helper, then `ready`, and stays.
+/// Scripts that spread in different ways. Each prints the pid of a helper, then `ready`, and
+/// stays.
 const SHAPES: [(&str, &str); 6] = [
     ("a child that is waited for", "sleep 1000 & echo $!; echo ready; wait"),
     ("a child in a session of its own", "setsid sh -c 'echo $$; echo ready; exec sleep 1000' & wait"),
@@ -45,7 +47,8 @@ fn read_spread(stdout: &mut Output, mark: String, count: usize) -> Spread {
     Spread { mark, helpers }
 }
 
-/// Starts every shape, ends it in some way, and looks for what is left at the very moment its end is reported.
+/// Starts every shape, ends it with `end`, and looks for processes that are left at the moment
+/// when its end is reported.
 fn each_shape(end: impl Fn(&Warden, &support::Tenant), expected: (Option<i32>, Option<i32>)) {
     let mut warden = Warden::start();
     for (run, (shape, text)) in (1..).zip(SHAPES) {
@@ -66,7 +69,7 @@ fn after_a_kill() {
 }
 
 #[test]
-fn after_the_main_process_was_killed_by_somebody() {
+fn after_another_process_has_killed_the_main_process() {
     each_shape(|_, tenant| kill_process(tenant.pid, Signal::KILL).unwrap(), SIGKILL);
 }
 
@@ -100,7 +103,8 @@ fn after_the_main_process_has_exited() {
 #[test]
 fn after_a_fork_bomb() {
     let mut warden = Warden::start();
-    // It doubles to 127 shells, half of them in sessions of their own, each of which replaces its child when it dies.
+    // Doubles to 127 shells, half of them in sessions of their own; each replaces its child when
+    // that dies.
     let bomb = r#"trap '' TERM HUP; if [ $1 -gt 0 ]; then
             sh -c "$BOMB" sh $(($1 - 1)) &
             setsid sh -c "$BOMB" sh $(($1 - 1)) &
@@ -145,7 +149,7 @@ fn after_a_fork_bomb_has_burnt_out() {
     spread.assert_gone("four hundred processes");
 }
 
-/// Needs the right to mount, so it does nothing for ordinary users.
+/// Needs the right to mount, so it is skipped for ordinary users.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "tests start processes")]
 fn without_the_proc_file_system_the_group_goes() {
@@ -166,5 +170,5 @@ fn without_the_proc_file_system_the_group_goes() {
     let spread = read_spread(&mut tenant.stdout, mark, 1);
     warden.stop(1, StopStage::Kill);
     assert_eq!(warden.expect_ended(1).how(), SIGKILL);
-    spread.assert_gone("a tenant nobody can see");
+    spread.assert_gone("a tenant without /proc");
 }

@@ -1,4 +1,4 @@
-//! A tenant's output reaches its pipes, their end follows its own, and its result is reported.
+//! A tenant's output reaches its pipes, which end when it has ended, and its result is reported.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Every packet decodes to what was encoded, and nothing else decodes.
+//! Every packet decodes to what was encoded, and other bytes are refused.
 
 use warden::protocol::{COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage};
 
@@ -79,7 +79,7 @@ fn unknown_values_are_refused() {
     assert_eq!(Report::decode(&ended), Err(ProtocolError::Unknown { field: "the set of results", value: 4 }));
 }
 
-/// Flipping a bit either changes the meaning or is refused; it never goes unnoticed.
+/// A packet with a flipped bit either has another meaning or is refused.
 #[test]
 fn no_byte_is_ignored() {
     for command in commands() {

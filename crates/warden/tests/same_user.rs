@@ -1,4 +1,5 @@
-//! What other processes of the same user can do to the warden and its keepers, and in the host's name: nothing.
+//! Other processes of the same user cannot get into the warden and its keepers, nor act in the
+//! host's name.
 
 mod support;
 
@@ -12,11 +13,11 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, getuid, pidfd_getfd, pid
 use support::{SIGTERM, Warden, eventually, exited, process, script};
 use warden::protocol::{LaunchStep, StopStage};
 
-/// A user without privileges; root may do everything.
-const NOBODY: u32 = 65_534;
+/// A user without privileges, since root may do everything.
+const UNPRIVILEGED_USER: u32 = 65_534;
 
 fn as_plain_user(test: &str) {
-    support::as_user(NOBODY, test);
+    support::as_user(UNPRIVILEGED_USER, test);
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn attack_warden_and_keeper() {
             assert!(stolen.is_err(), "descriptor {fd} of the {name}");
         }
         assert!(!trace(pid), "the {name} is traced");
-        // What the host looks at can be seen all the same.
+        // The host can still read the files that it needs.
         assert!(process::ids(pid).is_some() && process::status_field(pid, "PPid").is_some());
         let children = format!("/proc/{0}/task/{0}/children", pid.as_raw_pid());
         assert!(std::fs::read_to_string(children).is_ok_and(|list| !list.is_empty()), "{name}");
@@ -56,13 +57,13 @@ fn open_files(pid: Pid) -> io::Result<std::fs::ReadDir> {
     std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_pid()))
 }
 
-/// Whether it could be attached to.
+/// Whether this process could attach to the other as a tracer.
 fn trace(pid: Pid) -> bool {
     // SAFETY: with these arguments no memory of ours is touched.
     unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid.as_raw_pid(), 0, 0) == 0 }
 }
 
-/// Sends bytes on the host's end of the socket, as a process does that has got hold of a copy of it.
+/// Sends bytes on the host's end of the socket, like a process that has obtained a copy of it.
 #[allow(clippy::disallowed_methods, reason = "tests start processes")]
 fn send_as_another_process(warden: &Warden, packet: &[u8]) {
     let socket: OwnedFd = warden.socket().try_clone_to_owned().expect("a copy");
@@ -94,7 +95,7 @@ fn a_host_that_is_another_user_by_now_gets_nothing_started() {
     }
     #[allow(clippy::disallowed_methods, reason = "tests start processes")]
     let mut command = Command::new(env!("CARGO_BIN_EXE_warden"));
-    command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    command.uid(UNPRIVILEGED_USER).gid(UNPRIVILEGED_USER).current_dir("/");
     let mut warden = Warden::start_by(command);
     warden.launch(1, &script("echo started"));
     assert_eq!(warden.expect_failure(1), (LaunchStep::CheckUser, libc::EPERM));
@@ -104,7 +105,8 @@ fn a_host_that_is_another_user_by_now_gets_nothing_started() {
 fn what_no_keeper_answers_for_is_gone_when_the_warden_is() {
     #[allow(clippy::disallowed_methods, reason = "tests start processes")]
     let mut command = Command::new("sh");
-    // The warden takes the shell's place, and the shell had a child, which has one in a session of its own.
+    // The warden takes the place of the shell, so it has the shell's child, which has a child in a
+    // session of its own.
     let script = "(setsid sh -c 'echo $$; exec sleep 1000' & exec sleep 1000) & exec \"$0\"";
     let (mut stdout, writer) = support::output::pipe();
     command.args(["-c", script, env!("CARGO_BIN_EXE_warden")]).stdout(Stdio::from(writer));
@@ -112,7 +114,7 @@ fn what_no_keeper_answers_for_is_gone_when_the_warden_is() {
     let stray = stdout.pid();
     assert_eq!(warden.close_and_wait(), Some(0));
     eventually("the stray is gone", || !process::exists(stray));
-    assert_eq!(stdout.rest(), "", "nobody has its output any more");
+    assert_eq!(stdout.rest(), "", "no process holds its output any more");
 }
 
 #[test]

@@ -1,18 +1,18 @@
-//! A host that does not read for a while loses no report, and the warden goes on meanwhile.
+//! A host that does not read for a while loses no report, and the warden keeps working meanwhile.
 
 mod support;
 
 use support::{Warden, exited, process, script, spec};
 use warden::protocol::{LaunchStep, StopStage};
 
-/// More than a socket holds reports of.
+/// More reports than the socket has room for.
 const RUNS: u64 = 400;
 
 #[test]
 fn no_report_is_lost() {
     let mut warden = Warden::start();
     let mut last = None;
-    // A few at a time: what is measured is the reports, not a machine full of shells.
+    // A few at a time: the test is about reports, not about a machine full of shells.
     for run in 1..=RUNS {
         let code = run % 200;
         let (mut stdout, _stderr) = warden.launch(run, &spec(&["/bin/sh", "-c", &format!("exit {code}")]));

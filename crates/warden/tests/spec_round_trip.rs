@@ -1,31 +1,49 @@
-//! A launch specification parses to what was written, and nothing else parses.
+//! A launch specification parses to what was written, and other bytes are refused.
 
 use std::ffi::CString;
 
-use warden::spec::{LaunchSpec, SpecError};
+use warden::spec::{Descriptor, LaunchSpec, SpecError};
 
 fn sample() -> LaunchSpec {
     LaunchSpec {
         cwd: c"/srv/app".to_owned(),
-        umask: 0o027,
-        needs_start_script: true,
         argv: vec![c"bun".to_owned(), c"".to_owned(), CString::new([0xff, b'x']).unwrap()],
         env: vec![c"A=".to_owned(), c"B=C=D".to_owned()],
+        umask: 0o027,
+        needs_start_script: true,
+        descriptors: vec![Descriptor::Stderr, Descriptor::Stdout],
+    }
+}
+
+/// A specification of these parts, each a tag and a body.
+fn of_parts(parts: &[(u32, Vec<u8>)]) -> Vec<u8> {
+    let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+    let part = |(tag, body): &(u32, Vec<u8>)| [&tag.to_le_bytes(), &word(body.len()), &body[..]].concat();
+    let parts = parts.iter().map(part).collect::<Vec<_>>().concat();
+    [b"ABS4", &word(parts.len()), &parts[..]].concat()
+}
+
+/// The parts of the smallest launch that there is.
+fn bare_parts() -> Vec<(u32, Vec<u8>)> {
+    vec![(1, b"\0".to_vec()), (2, b"x\0".to_vec()), (3, Vec::new()), (4, vec![0; 4]), (6, Vec::new())]
+}
+
+fn bare() -> LaunchSpec {
+    LaunchSpec {
+        cwd: c"".to_owned(),
+        argv: vec![c"x".to_owned()],
+        env: vec![],
+        umask: 0,
+        needs_start_script: false,
+        descriptors: vec![],
     }
 }
 
 #[test]
-fn it_survives() {
-    let spec = sample();
-    assert_eq!(LaunchSpec::parse(&spec.to_bytes()), Ok(spec));
-    let bare = LaunchSpec {
-        cwd: c"".to_owned(),
-        umask: 0,
-        needs_start_script: false,
-        argv: vec![c"x".to_owned()],
-        env: vec![],
-    };
-    assert_eq!(LaunchSpec::parse(&bare.to_bytes()), Ok(bare));
+fn a_specification_survives() {
+    assert_eq!(LaunchSpec::parse(&sample().to_bytes()), Ok(sample()));
+    assert_eq!(LaunchSpec::parse(&bare().to_bytes()), Ok(bare()));
+    assert_eq!(bare().to_bytes(), of_parts(&bare_parts()));
 }
 
 #[test]
@@ -36,20 +54,71 @@ fn every_cut_is_refused() {
     }
     let mut longer = bytes.clone();
     longer.push(0);
-    let announced = bytes.len() - 24;
+    let announced = bytes.len() - 8;
     assert_eq!(LaunchSpec::parse(&longer), Err(SpecError::Length { announced, actual: announced + 1 }));
 }
 
 #[test]
-fn wrong_counts_are_refused() {
-    for (offset, value) in [(4, 2), (4, 4), (8, 1), (8, 3), (8, 0xff)] {
-        let mut bytes = sample().to_bytes();
-        bytes[offset] = value;
-        assert!(matches!(LaunchSpec::parse(&bytes), Err(SpecError::Count { .. })), "{offset}: {value}");
+fn a_part_that_is_not_known_is_refused_wherever_it_stands() {
+    for tag in [0, 7, 99, u32::MAX] {
+        for at in 0..=bare_parts().len() {
+            let mut parts = bare_parts();
+            parts.insert(at, (tag, Vec::new()));
+            assert_eq!(LaunchSpec::parse(&of_parts(&parts)), Err(SpecError::UnknownPart { tag }), "{at}");
+        }
     }
-    let mut huge = sample().to_bytes();
-    huge[4..12].fill(0xff);
-    assert!(matches!(LaunchSpec::parse(&huge), Err(SpecError::Count { .. })));
+}
+
+#[test]
+fn a_part_that_is_missing_is_named() {
+    for at in 0..bare_parts().len() {
+        let mut parts = bare_parts();
+        let (tag, _) = parts.remove(at);
+        assert_eq!(LaunchSpec::parse(&of_parts(&parts)), Err(SpecError::Missing { tag }));
+    }
+}
+
+#[test]
+fn a_part_that_is_not_in_its_place_is_refused() {
+    for at in 1..bare_parts().len() {
+        let mut swapped = bare_parts();
+        swapped.swap(at - 1, at);
+        let tag = swapped[at].0;
+        assert_eq!(LaunchSpec::parse(&of_parts(&swapped)), Err(SpecError::Order { tag }));
+        let mut twice = bare_parts();
+        twice.insert(at, twice[at - 1].clone());
+        let tag = twice[at].0;
+        assert_eq!(LaunchSpec::parse(&of_parts(&twice)), Err(SpecError::Order { tag }));
+    }
+}
+
+#[test]
+fn a_body_that_is_none_of_its_part_is_refused() {
+    let bodies: [(u32, &[u8]); 11] = [
+        (1, b""),
+        (1, b"/srv"),
+        (1, b"/a\0/b\0"),
+        (2, b"x"),
+        (3, b"A=1\0B"),
+        (4, b""),
+        (4, b"\0\0\0"),
+        (4, b"\0\0\0\0\0"),
+        (5, b"\0"),
+        (6, b"\x01\0\0"),
+        (6, b"\x03\0\0\0"),
+    ];
+    for (tag, body) in bodies {
+        let mut parts = bare_parts();
+        parts.retain(|(other, _)| *other != tag);
+        parts.push((tag, body.to_vec()));
+        parts.sort();
+        assert_eq!(LaunchSpec::parse(&of_parts(&parts)), Err(SpecError::Body { tag }), "{body:?}");
+    }
+    // A length that leads beyond the end.
+    let mut bytes = bare().to_bytes();
+    let last = bytes.len() - 4;
+    bytes[last] = 4;
+    assert_eq!(LaunchSpec::parse(&bytes), Err(SpecError::Body { tag: 6 }));
 }
 
 #[test]
@@ -59,7 +128,7 @@ fn a_missing_program_is_refused() {
 }
 
 #[test]
-fn entries_that_assign_nothing_are_refused() {
+fn entries_that_are_no_assignment_are_refused() {
     for entry in [c"NAME", c"=value", c""] {
         let spec = LaunchSpec { env: vec![c"A=1".to_owned(), entry.to_owned()], ..sample() };
         assert_eq!(LaunchSpec::parse(&spec.to_bytes()), Err(SpecError::Environment { index: 1 }));
@@ -71,7 +140,4 @@ fn another_header_is_refused() {
     let mut bytes = sample().to_bytes();
     bytes[3] = b'9';
     assert_eq!(LaunchSpec::parse(&bytes), Err(SpecError::Header));
-    let mut unknown = sample().to_bytes();
-    unknown[20] = 2;
-    assert_eq!(LaunchSpec::parse(&unknown), Err(SpecError::Header));
 }

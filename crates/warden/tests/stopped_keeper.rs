@@ -1,4 +1,4 @@
-//! Somebody stops a keeper before it has said that its tenant has started.
+//! A keeper that was stopped before it has reported its tenant's start is continued.
 
 mod support;
 
@@ -22,7 +22,7 @@ fn is_stopped(pid: Pid) -> bool {
 }
 
 #[test]
-fn it_is_continued() {
+fn a_late_keeper_is_continued() {
     let mut warden = Warden::start();
     for run in 1..=TRIES {
         let _output = warden.launch(run, &script("exec sleep 1000"));
@@ -34,7 +34,7 @@ fn it_is_continued() {
         kill_process(keeper, Signal::STOP).expect("it waits for its tenant's end");
         while !is_stopped(keeper) {}
         let has_reported = support::is_readable(warden.socket(), std::time::Duration::from_millis(20));
-        // Of one that had been faster everything is known already.
+        // If the keeper was faster, its report is there already.
         warden.expect_started(run);
         warden.stop(run, StopStage::Kill);
         warden.expect_ended(run);
@@ -46,7 +46,7 @@ fn it_is_continued() {
 }
 
 #[test]
-fn it_is_continued_when_the_host_says_so() {
+fn a_keeper_is_continued_when_the_host_asks() {
     let mut warden = Warden::start();
     let tenants = [1, 2].map(|run| warden.start_script(run, "exec sleep 1000"));
     for tenant in &tenants {

@@ -1,4 +1,4 @@
-//! Stopping: politely, then not.
+//! Stopping a tenant: with `SIGTERM`, then with `SIGKILL`.
 
 mod support;
 
@@ -35,7 +35,7 @@ fn a_tenant_that_goes_on_is_asked_once() {
     warden.stop(1, StopStage::Terminate);
     assert_eq!(tenant.stdout.line(), "heard");
     warden.stop(1, StopStage::Terminate);
-    // Time enough to hear it again.
+    // Long enough for a second signal to arrive.
     warden.start_script(2, "sleep 0.1");
     warden.expect_ended(2);
     warden.stop(1, StopStage::Kill);
@@ -122,7 +122,7 @@ fn a_stop_right_behind_the_launch_works() {
     }
 }
 
-/// A keeper that ends with a stop unread must not take its result with it.
+/// A keeper that exits without having read a stop must still deliver its result.
 #[test]
 fn a_kill_that_comes_too_late_changes_nothing() {
     let mut warden = Warden::start();
@@ -160,7 +160,8 @@ fn a_stopped_keeper_still_obeys() {
     assert_eq!(warden.expect_ended(1).how(), SIGKILL);
 }
 
-/// Each that is asked has to be waited for, since it may pass it on, and is busy when it has heard of it.
+/// Each process that is asked has to be waited for, since it may pass the signal on, and is busy
+/// after the signal.
 #[test]
 fn a_kill_is_obeyed_while_many_are_still_to_be_asked() {
     const MANY: usize = 12;

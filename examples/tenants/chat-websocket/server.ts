@@ -1,5 +1,6 @@
-// A chat over a WebSocket: what one says, everybody hears. A path of its own echoes instead.
-const EVERYBODY = 'everybody';
+// A chat over a WebSocket: each message goes to all clients. Connections to /echo get it back
+// alone.
+const ALL_CLIENTS = 'all clients';
 
 const server = Bun.serve<{ echo: boolean }>({
   hostname: '127.0.0.1',
@@ -13,10 +14,10 @@ const server = Bun.serve<{ echo: boolean }>({
   },
   websocket: {
     open(socket) {
-      if (!socket.data.echo) socket.subscribe(EVERYBODY);
+      if (!socket.data.echo) socket.subscribe(ALL_CLIENTS);
     },
     message(socket, message) {
-      if (!socket.data.echo) server.publish(EVERYBODY, message);
+      if (!socket.data.echo) server.publish(ALL_CLIENTS, message);
       else if (message === 'close, please') socket.close(4321, 'as you asked');
       else socket.send(message);
     },

@@ -1,4 +1,4 @@
-// A tenant that does not start, so that it can be seen what happens then.
+// A tenant that fails to start, to show back-off.
 console.log('connecting to the database …');
 console.error('DATABASE_URL is not set');
 process.exit(3);

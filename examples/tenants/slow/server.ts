@@ -1,4 +1,4 @@
-// A tenant that takes its time: requests are held until it listens.
+// A tenant that starts slowly: requests wait until it listens.
 const START_MS = 3_000;
 
 console.log(`warming up for ${START_MS / 1000} s …`);

@@ -1,15 +1,21 @@
-// What must hold whatever is given: errors are ours, promises settle, and nothing is thrown that nobody can catch.
+// The rules that must hold for any value: errors are the package's, promises settle, and nothing
+// is thrown outside of a call.
 import { isRuntimeError } from '@absolutejs/runtime';
 
-/** A promise that has not settled after this long never will: on a busy machine, too. */
+/** A promise that has not settled after this long never will, also on a busy machine. */
 const NEVER_MS = 20_000;
-/** Refused at once is within this time; far more than it takes, since the machine may be busy. */
+/**
+ * A refusal must come within this time: far longer than it takes, since the machine may be busy.
+ */
 const AT_ONCE_MS = 2_000;
-/** No message is a book, whatever was given. */
-const LONGEST_MESSAGE = 2_000;
+/** A message stays short for any value. */
+const MAX_MESSAGE_CHARACTERS = 2_000;
 
-/** Noted when it is made: it may be thrown in a function of the user's, where the runtime catches it. */
-export class Broken extends Error {
+/**
+ * A rule does not hold. Recorded when it is created: the runtime may catch it, as an error of a
+ * callback.
+ */
+export class BrokenRule extends Error {
   /** @param {string} message */
   constructor(message) {
     super(message);
@@ -17,17 +23,17 @@ export class Broken extends Error {
   }
 }
 
-/** @type {Broken[]} */
+/** @type {BrokenRule[]} */
 export const broken = [];
 
 export const counts = { rounds: 0, calls: 0, refused: 0 };
 
-/** What was thrown or rejected where nobody could catch it. @type {unknown[]} */
+/** Uncaught exceptions and unhandled rejections. @type {unknown[]} */
 export const uncaught = [];
 
 /** @param {string} what @param {boolean} holds @param {unknown} [seen] */
 export function must(what, holds, seen) {
-  if (!holds) throw new Broken(`${what}, but: ${described(seen)}`);
+  if (!holds) throw new BrokenRule(`${what}, but: ${described(seen)}`);
 }
 
 /** @param {unknown} value */
@@ -40,7 +46,8 @@ function described(value) {
 }
 
 /**
- * An error of ours, with one of these codes; or what the fuzz has thrown itself, where that may come through.
+ * The error must be the package's and have one of these codes. With `mayBeTheirs` it may also be
+ * what the fuzz itself has thrown.
  * @param {string} where
  * @param {unknown} error
  * @param {readonly string[]} codes
@@ -52,11 +59,12 @@ export function mustBeOurs(where, error, codes, mayBeTheirs = false) {
   must(`${where} fails with an error of ours`, isRuntimeError(error), error);
   const { code, message } = /** @type {import('@absolutejs/runtime').RuntimeError} */ (error);
   must(`${where} fails with one of ${codes}`, codes.includes(code), error);
-  must(`${where} says something short`, message !== '' && message.length < LONGEST_MESSAGE, message);
+  must(`${where} says something short`, message !== '' && message.length < MAX_MESSAGE_CHARACTERS, message);
 }
 
 /**
- * What a function that takes options makes of them; undefined if it refuses them, as it should: at once, by name.
+ * What a function makes of its options; undefined if it refuses them, which must be at once and
+ * with the right error.
  * @template T
  * @param {string} where
  * @param {() => T} create
@@ -78,10 +86,10 @@ export function created(where, create) {
 }
 
 /**
- * Calls what returns a promise: it must not throw, and the promise must settle.
+ * Calls a function that must return a promise, and not throw. The promise must settle.
  * @param {string} where
  * @param {() => Promise<unknown>} call
- * @param {number} [patienceMs] Infinity where it may wait for a function of the user's that never answers
+ * @param {number} [patienceMs] Infinity for calls that may wait for a user's function forever
  * @returns {Promise<{ value?: any, error?: unknown }>}
  */
 export async function settled(where, call, patienceMs = NEVER_MS) {
@@ -91,14 +99,14 @@ export async function settled(where, call, patienceMs = NEVER_MS) {
   try {
     promise = call();
   } catch (error) {
-    throw new Broken(`${where} must not throw, but threw ${described(error)}`);
+    throw new BrokenRule(`${where} must not throw, but threw ${described(error)}`);
   }
   must(`${where} returns a promise`, promise instanceof Promise, promise);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const late = new Promise((_, reject) => {
     if (patienceMs === Infinity) return;
-    timer = setTimeout(() => reject(new Broken(`${where} never settles`)), patienceMs);
+    timer = setTimeout(() => reject(new BrokenRule(`${where} never settles`)), patienceMs);
   });
   try {
     return await Promise.race([
@@ -119,7 +127,7 @@ export function mustNotThrow(where, call) {
   try {
     return call();
   } catch (error) {
-    throw new Broken(`${where} must not throw, but threw ${described(error)}`);
+    throw new BrokenRule(`${where} must not throw, but threw ${described(error)}`);
   }
 }
 

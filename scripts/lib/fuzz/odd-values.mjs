@@ -1,14 +1,18 @@
-// Values that nobody means to give, and somebody gives: what contains itself, cannot be looked into, throws or never ends.
+// Values that a user gives by mistake: they contain themselves, cannot be read, throw, or never
+// end.
 
 /** @typedef {import('./random.mjs').Random} Random */
 
-/** A new one each time: its stack says where it was thrown. */
+/** A new error each time, so that its stack says where it was thrown. */
 const boom = () => new Error('boom of the fuzz');
 const thrower = () => {
   throw boom();
 };
 
-/** One that is rejected, and whose rejection is nobody's fault but ours. @param {unknown} reason */
+/**
+ * A rejected promise, handled already: the fuzz must not report its own unhandled rejection.
+ * @param {unknown} reason
+ */
 function rejected(reason) {
   const promise = Promise.reject(reason);
   promise.catch(() => {});
@@ -45,7 +49,7 @@ function revoked(target) {
   return proxy;
 }
 
-/** Throws at some of what can be done to it. @param {object} target @param {Random} random */
+/** A proxy some of whose traps throw. @param {object} target @param {Random} random */
 function throwing(target, random) {
   const traps = ['get', 'ownKeys', 'has', 'getPrototypeOf', 'getOwnPropertyDescriptor', 'apply', 'construct'];
   const handler = Object.fromEntries(traps.filter(() => random.chance(0.5)).map((trap) => [trap, thrower]));
@@ -66,7 +70,8 @@ function endlessArray() {
 }
 
 /**
- * Whether something in it never ends, or nearly: `Headers` and `String`, which the engines have, go on for ever then.
+ * Whether the value holds an endless or huge iterable: the engines' own `Headers` and `String`
+ * would read it forever.
  * @param {any} value
  */
 export function isWithoutEnd(value) {
@@ -77,7 +82,9 @@ export function isWithoutEnd(value) {
   }
 }
 
-/** No pid of these is a process that could be ended: 1 is refused, the others are larger than any. */
+/**
+ * As pids none of these can end a process: 1 is refused, and the others are larger than any pid.
+ */
 const numbers = [0, -0, 1, -1, 1.5, NaN, Infinity, -Infinity, 65_535, 65_536, 4_194_305];
 numbers.push(2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53, 1e308, 5e-324);
 
@@ -149,7 +156,11 @@ const makers = [
 /** @param {Random} random */
 export const odd = (random) => random.one(makers)(random);
 
-/** A function that answers with whatever. @param {Random} random @returns {(...args: unknown[]) => unknown} */
+/**
+ * A function that throws, rejects, never settles, or returns an odd value.
+ * @param {Random} random
+ * @returns {(...args: unknown[]) => unknown}
+ */
 export function oddFunction(random) {
   return random.one([
     thrower,
@@ -162,7 +173,7 @@ export function oddFunction(random) {
   ]);
 }
 
-/** Undefined if it is spoilt so far that it cannot be looked into. @param {any} value */
+/** A shallow copy; undefined if the value cannot be read. @param {any} value */
 function copied(value) {
   try {
     return Array.isArray(value) ? value.slice(0, 100) : { ...value };
@@ -172,8 +183,8 @@ function copied(value) {
 }
 
 /**
- * What somebody gives, with something in it that is not as it should be: another value, one more, one less, or the whole of
- * it behind a proxy.
+ * A copy of a value with one thing wrong in it: another value, one more, one less, or a proxy
+ * around all of it.
  * @param {any} value
  * @param {Random} random
  * @returns {any}

@@ -1,4 +1,4 @@
-// Random choices that can be made again: the same seed, the same choices.
+// Random choices that can be repeated: the same seed gives the same choices.
 
 /** @typedef {ReturnType<typeof createRandom>} Random */
 

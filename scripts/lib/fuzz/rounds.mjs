@@ -1,4 +1,4 @@
-// What one round does: the options of everything that takes some; keys and calls; processes and functions of the user's.
+// The kinds of rounds: odd options; odd keys and calls; odd processes and functions; odd requests.
 import { createEgressGuard, createRuntime, execCheckpointDriver } from '@absolutejs/runtime';
 import { createRuntimeCollector } from '@absolutejs/runtime/prometheus';
 import { created, must, mustBeOurs, mustNotThrow, settled } from './checks.mjs';
@@ -59,11 +59,16 @@ const execOptions = {
 };
 const collectorOptions = { prefix: 'x_', labels: { pool: 'a' }, perTenant: { max: 3 }, registers: [] };
 
-/** A few of the options, so that each has its turn alone and together with others. @param {Record<string, unknown>} all @param {Random} random */
+/**
+ * A random part of the options, so that each is tried alone and together with others.
+ * @param {Record<string, unknown>} all
+ * @param {Random} random
+ */
 const some = (all, random) => Object.fromEntries(Object.entries(all).filter(() => random.chance(0.4)));
 
-/** Spoilt once, now and then twice. @param {object} value @param {Random} random */
-const badly = (value, random) => spoilt(random.chance(0.2) ? spoilt(value, random) : value, random);
+/** @param {object} value @param {Random} random */
+const spoiltOnceOrTwice = (value, random) =>
+  spoilt(random.chance(0.2) ? spoilt(value, random) : value, random);
 
 /** @param {Random} random */
 function oddButNoFunction(random) {
@@ -73,21 +78,27 @@ function oddButNoFunction(random) {
 
 /** @param {Random} random */
 export async function options(random) {
-  const given = badly({ ...some(runtimeOptions, random), source, spawn: oddFunction(random) }, random);
+  const given = spoiltOnceOrTwice(
+    { ...some(runtimeOptions, random), source, spawn: oddFunction(random) },
+    random,
+  );
   const runtime = created('createRuntime', () => createRuntime(given));
   if (runtime !== undefined) await ended(runtime);
-  const egressGiven = badly(some(egressOptions, random), random);
+  const egressGiven = spoiltOnceOrTwice(some(egressOptions, random), random);
   created('createEgressGuard', () => createEgressGuard(egressGiven));
-  const execGiven = badly(execOptions, random);
+  const execGiven = spoiltOnceOrTwice(execOptions, random);
   created('execCheckpointDriver', () => execCheckpointDriver(execGiven));
-  const collectorGiven = badly(some(collectorOptions, random), random);
+  const collectorGiven = spoiltOnceOrTwice(some(collectorOptions, random), random);
   const collector = created('createRuntimeCollector', () => createRuntimeCollector(collectorGiven));
   const observed = { metrics() {}, list: () => [], inspect: () => null };
-  /** What a function of theirs throws comes through. @type {any[]} */
+  /**
+   * The arguments of `attach`. It passes on what `create` throws, so that is no odd function.
+   * @type {any[]}
+   */
   const attached = [
     random.chance(0.8) ? () => observed : oddButNoFunction(random),
     odd(random),
-    badly({ a: 'b' }, random),
+    spoiltOnceOrTwice({ a: 'b' }, random),
   ];
   created('attach', () => collector?.attach(attached[0], attached[1], attached[2]));
 }
@@ -106,10 +117,10 @@ CALL_CODES.push('SPAWN', 'EXITED_EARLY', 'READINESS_TIMEOUT', 'STOP_TIMEOUT', 'S
 CALL_CODES.push('ALREADY_REGISTERED', 'NO_PORT', 'PORT_TAKEN');
 const callCodes = CALL_CODES.map((code) => `ERR_RUNTIME_${code}`);
 
-/** Larger than any pid that Linux gives, so that no real process is meant. */
+/** Larger than any pid of Linux, so that no real process has it. */
 let lastPid = 2 ** 30;
 
-/** A process as it should be, under the round's control. @param {(() => void)[]} releases */
+/** A correct process, which ends when the round says so. @param {(() => void)[]} releases */
 function fakeProcess(releases) {
   /** @type {(code: number | null) => void} */
   let exit = () => {};
@@ -118,7 +129,10 @@ function fakeProcess(releases) {
   return { pid: ++lastPid, exited, kill: () => exit(null), port: 4_000, resourceId: 'r' };
 }
 
-/** Ends a runtime; a process whose adapter is out of order may stay tracked. @param {import('@absolutejs/runtime').Runtime} runtime */
+/**
+ * Disposes a runtime. A process with a broken `kill` may stay tracked.
+ * @param {import('@absolutejs/runtime').Runtime} runtime
+ */
 async function ended(runtime) {
   const { error } = await settled('dispose', () => runtime.dispose());
   if (error !== undefined) mustBeOurs('dispose', error, ['ERR_RUNTIME_STOP_REFUSED']);
@@ -131,11 +145,14 @@ async function ended(runtime) {
   return error === undefined;
 }
 
-/** Snapshots and failures are no processes. @param {import('@absolutejs/runtime').Runtime} runtime */
+/**
+ * Whether no process is left; `list` may still show snapshots and failures.
+ * @param {import('@absolutejs/runtime').Runtime} runtime
+ */
 const nothingLeft = (runtime) =>
   runtime.stats().total === 0 && runtime.list().every(({ pid }) => pid === null);
 
-/** A pool whose processes are in order, and calls that are not. @param {Random} random */
+/** Odd calls of a pool whose processes are correct. @param {Random} random */
 export async function calls(random) {
   /** @type {(() => void)[]} */
   const releases = [];
@@ -172,7 +189,7 @@ export async function calls(random) {
   await isOver;
 }
 
-/** A pool whose processes and functions are out of order. @param {Random} random */
+/** A pool with odd processes and odd functions. @param {Random} random */
 export async function adapters(random) {
   /** @type {(() => void)[]} */
   const releases = [];
@@ -229,7 +246,7 @@ export async function adapters(random) {
     if ('error' in outcome) mustBeOurs('a call', outcome.error, callCodes, true);
   }
   if (!(await over)) return;
-  // A pid that two processes gave, as an adapter out of order may, is counted together.
+  // Two odd processes may have the same pid, and are counted together then.
   for (const [pid, { begun, exits }] of told)
     must(`every start has its exit: ${pid}`, begun === exits, `${begun}, ${exits}`);
 }
@@ -238,7 +255,7 @@ const EGRESS_CODES = ['INVALID_KEY', 'INVALID_OPTION', 'EGRESS_DENIED', 'EGRESS_
   (code) => `ERR_RUNTIME_${code}`,
 );
 
-/** Requests of all kinds, which go nowhere. @param {Random} random */
+/** Odd requests through the egress guard; none leaves the machine. @param {Random} random */
 export async function egress(random) {
   const guard = created('createEgressGuard', () =>
     createEgressGuard(

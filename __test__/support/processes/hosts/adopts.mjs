@@ -1,4 +1,4 @@
-// Adopts a process that runs already, and does with it what it is asked for.
+// Adopts a running process, and does with it what its arguments say.
 // Arguments: root, pid (or "parent"), what to do.
 import { createRuntime } from '@absolutejs/runtime';
 import { say, told } from './words.mjs';

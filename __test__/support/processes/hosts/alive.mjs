@@ -1,4 +1,4 @@
-// Does the one thing that it is asked for, and then has nothing more to do.
+// Does one thing with a runtime, and then has nothing more to do.
 // Arguments: root, key, what to do.
 import { createRuntime } from '@absolutejs/runtime';
 import { say } from './words.mjs';
@@ -35,7 +35,7 @@ switch (what) {
     void runtime.ensure(key).then(() => say('ready'));
     break;
   case 'aborted ensure': {
-    // A signal keeps nobody: the call does, until the signal comes.
+    // The call keeps the host alive until the signal aborts it; the signal itself does not.
     const signal = AbortSignal.timeout(200);
     runtime.ensure(key, { signal }).catch(({ code }) => say('aborted', code));
     break;

@@ -1,5 +1,5 @@
-// Blocks its JavaScript thread while tenants start, write, end and are being stopped; then says everything that was told.
-// Arguments: root, how many milliseconds.
+// Blocks its JavaScript thread while tenants start, write, end and are being stopped; then prints
+// all events. Arguments: root, how many milliseconds.
 import { createRuntime } from '@absolutejs/runtime';
 import { say } from './words.mjs';
 
@@ -17,7 +17,7 @@ const runtime = createRuntime({
 });
 
 await Promise.all(['writes', 'ends', 'stays', 'stopped'].map((key) => runtime.ensure(key)));
-// Both are asked for now, and go on while nobody here can listen.
+// Both calls are made now, and are carried out while this thread is blocked.
 const started = runtime.ensure('starts');
 const killed = runtime.kill('stopped');
 const until = performance.now() + Number(blockedMs);

@@ -1,5 +1,5 @@
-// Starts a tenant, changes what it is itself, starts another, and says what this one and a plain child of it have.
-// Arguments: root, what to change.
+// Starts a tenant, changes its own user, priority or limits, starts another tenant, and prints
+// what this one and a plain child have. Arguments: root, what to change.
 import { createRuntime } from '@absolutejs/runtime';
 import { spawnSync } from 'node:child_process';
 import { constants, setPriority } from 'node:os';
@@ -7,7 +7,7 @@ import { say, told } from './words.mjs';
 
 const [root = '', what = ''] = process.argv.slice(2);
 
-/** What is inherited, as a shell's children see it. */
+/** A shell script that prints its inherited attributes. */
 const SPY = `
 grep -E '^(Uid|Gid|Groups|Umask|Cap|NoNewPrivs|Seccomp|Cpus_allowed)' /proc/self/status
 cat /proc/self/oom_score_adj /proc/self/limits
@@ -54,7 +54,7 @@ async function seenBy(key) {
   return { pid, seen: lines.get(key)?.slice(0, -1) };
 }
 
-// What it waits for below are lines, and no calls, which would keep it alive.
+// Keeps the host alive: it waits for lines below, and not for calls.
 const alive = setInterval(() => {}, 60_000);
 const first = await seenBy('before');
 CHANGES[/** @type {'share' | 'rights'} */ (what)]();

@@ -1,5 +1,5 @@
-// Starts tenants where there are hardly any ports, as it is told: `start <key>`, `kill <key>`, `cycle <key> <times>`, `end`.
-// Says what came of each, with how many keys are backing off. Argument: root.
+// Starts tenants where there are hardly any ports. Reads `start <key>`, `kill <key>`, `cycle <key>
+// <times>` and `end`; prints the outcome of each, and how many keys back off. Argument: root.
 import { createRuntime } from '@absolutejs/runtime';
 import { createInterface } from 'node:readline';
 import { say } from './words.mjs';

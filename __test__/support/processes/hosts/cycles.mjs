@@ -1,5 +1,5 @@
-// Uses the runtime in every way over and over, and says what descriptors and threads that has left.
-// Arguments: root, keys, how many rounds.
+// Uses the runtime in every way again and again, and prints which descriptors and threads are
+// left. Arguments: root, keys, how many rounds.
 import { createRuntime } from '@absolutejs/runtime';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-// Starts tenants, and one more that takes its time, and then ends in the way it is told to.
+// Starts tenants, and one more that starts slowly, and then ends in the given way.
 // Arguments: root, keys that become ready, a key that does not (or nothing).
 import { createRuntime } from '@absolutejs/runtime';
 import { say, told } from './words.mjs';

@@ -1,5 +1,6 @@
-// Takes in a lot of output, and says how that went: how many bytes, whether all of them in order, and what memory and
-// time it took. Arguments: root, key of the tenant, what to do besides ("start another", "slow lines" or nothing).
+// Reads a lot of output, and prints how many bytes came, whether in order, and the memory and time
+// that it took. Arguments: root, key of the tenant, what to do besides ("start another", "slow
+// lines" or nothing).
 import { createRuntime } from '@absolutejs/runtime';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -44,7 +45,7 @@ const runtime = createRuntime({
   },
 });
 
-// What the engine needs anyway: a tenant that comes and goes, and some output.
+// Warms up the engine, before memory is measured: a tenant that starts and ends, and some output.
 await runtime.ensure('other');
 await runtime.kill('other');
 const tenant = await runtime.ensure(key);

@@ -1,4 +1,5 @@
-// Starts tenants with daemons, does something in a shell when it is told to, and ends them. Arguments: root, shell script.
+// Starts tenants with daemons, runs a shell script on request, and ends them. Arguments: root,
+// shell script.
 import { createRuntime } from '@absolutejs/runtime';
 import { spawnSync } from 'node:child_process';
 import { say, told } from './words.mjs';

@@ -1,5 +1,5 @@
-// Waits for the last of some lines that take their time, with nothing else going on in the process.
-// Arguments: root, key, how many lines.
+// Waits for the last of some lines that a slow onLog gets, while nothing else happens in the
+// process. Arguments: root, key, how many lines.
 import { createRuntime } from '@absolutejs/runtime';
 import { say } from './words.mjs';
 
@@ -21,7 +21,7 @@ const runtime = createRuntime({
   },
 });
 const tenant = await runtime.ensure(key);
-// Keeps the process, and nothing more.
+// Keeps the process alive.
 const idle = setInterval(() => {}, 1_000_000);
 say('waiting', tenant.pid);
 await last;

@@ -1,4 +1,4 @@
-// Starts a tenant that is idle at once, and says what comes of the looks at it.
+// Starts a tenant and prints the types of its transitions, and each observation.
 // Arguments: root, key.
 import { createRuntime } from '@absolutejs/runtime';
 import { say, told } from './words.mjs';

@@ -1,5 +1,5 @@
-// One tenant writes short lines without end to an onLog that takes its time; another comes and goes meanwhile.
-// Arguments: root, key of the noisy tenant, key of the quiet one.
+// One tenant writes short lines without end to a slow onLog; another starts and is stopped
+// meanwhile. Arguments: root, key of the noisy tenant, key of the quiet one.
 import { createRuntime } from '@absolutejs/runtime';
 import { say } from './words.mjs';
 
@@ -38,14 +38,17 @@ const runtime = createRuntime({
   },
 });
 
-/** How many lines of the noisy one were handled meanwhile. @param {() => Promise<unknown>} work */
+/**
+ * How many lines of the noisy tenant were delivered during `work`.
+ * @param {() => Promise<unknown>} work
+ */
 async function linesDuring(work) {
   const before = lines;
   await work();
   return lines - before;
 }
 
-// Output alone does not keep the process.
+// Keeps the host alive, which output alone does not.
 const alive = setInterval(() => {}, 1_000_000);
 const { pid } = await runtime.ensure(noisy);
 process.kill(pid, 'SIGUSR2');

@@ -1,5 +1,5 @@
-// Starts a tenant, says its lines and its first observation with some memory, and disposes when it is told to.
-// Arguments: root, key.
+// Starts a tenant, prints its lines and its first observation with some memory, and disposes on
+// request. Arguments: root, key.
 import { createRuntime } from '@absolutejs/runtime';
 import { say, told } from './words.mjs';
 

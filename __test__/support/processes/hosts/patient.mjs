@@ -1,4 +1,5 @@
-// Stops a tenant that takes its time to end, and says how it ended. Arguments: root, key, how long it may take.
+// Stops a tenant that ends slowly, and prints how it ended. Arguments: root, key, how long it may
+// take.
 import { createRuntime } from '@absolutejs/runtime';
 import { say } from './words.mjs';
 

@@ -1,5 +1,5 @@
-// Adopts a process that then ends, and whose pid goes to another process before anybody here has heard of that. In a pid
-// namespace of its own. Argument: root.
+// Adopts a process that then ends, and whose pid is reused before the host has been told. Runs in
+// a pid namespace of its own. Argument: root.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRuntime } from '@absolutejs/runtime';
@@ -10,7 +10,7 @@ const runtime = createRuntime({ source: { kind: 'directory', root }, idleAfterMs
 const shell = (/** @type {string} */ script) => Number(execFileSync('sh', ['-c', script], { cwd: root }));
 const sleep = (/** @type {string} */ by) => `${by} sleep 1000 </dev/null >/dev/null 2>&1 & echo $!`;
 
-/** Ends it, and starts others until one gets its pid. */
+/** A shell script that ends the process, and starts others until one gets its pid. */
 const recycle = (/** @type {number} */ pid, /** @type {string} */ by) => `
 kill -KILL ${pid}
 while kill -0 ${pid} 2>/dev/null; do sleep 0.01; done
@@ -34,7 +34,7 @@ for (const [whose, by] of Object.entries({ alone: '', 'with its group': 'setsid'
   const pid = shell(sleep(by));
   await runtime.adopt(whose, { pid }, { port: 4000 });
   const isSamePid = shell(recycle(pid, by)) === pid;
-  // Nothing of that has been told yet.
+  // The end of the adopted process has not been reported yet.
   await runtime.kill(whose);
   const startedAt = Date.now() - 60_000;
   const error = await runtime.adopt('again', { pid }, { port: 4000, startedAt }).catch((error) => error);

@@ -1,4 +1,5 @@
-// Does something in a shell, asks for a tenant, says what came of it, and goes. Arguments: root, shell script.
+// Runs a shell script, ensures a tenant, prints the outcome, and ends. Arguments: root, shell
+// script.
 import { createRuntime } from '@absolutejs/runtime';
 import { spawnSync } from 'node:child_process';
 import { say } from './words.mjs';

@@ -1,6 +1,6 @@
-// Starts many tenants at once and says what came of it; told to, ends them and starts some once more; then goes.
-// Arguments: root, how many at once, how many once more, and options of the runtime as JSON. Keys are t0, t1, …; with
-// "once" among the words they are ready when they run.
+// Starts many tenants at once and prints the outcomes; on request ends them and starts some again;
+// then ends. Arguments: root, how many at once, how many once more, and options of the runtime as
+// JSON. Keys are t0, t1, …; with "once" among the words they are ready when they run.
 import { createRuntime } from '@absolutejs/runtime';
 import { readdirSync } from 'node:fs';
 import { say, told } from './words.mjs';

@@ -1,4 +1,5 @@
-// Starts a tenant and says when its process is there; then whether it became ready. Arguments: root, key, how long it may take.
+// Starts a tenant, prints when its process exists, and then whether it became ready. Arguments:
+// root, key, how long it may take.
 import { createRuntime } from '@absolutejs/runtime';
 import { say } from './words.mjs';
 

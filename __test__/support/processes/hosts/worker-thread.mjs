@@ -6,7 +6,7 @@ const runtime = createRuntime({ source: { kind: 'directory', root: workerData.ro
 parentPort?.on('message', (how) => {
   if (how === 'process.exit') process.exit(0);
   if (how === 'uncaught error') throw new Error('not caught');
-  // A natural end: nothing to wait for any more, apart from tenants that run.
+  // A natural end: the worker has nothing left but running tenants.
   if (how === 'natural end') parentPort?.close();
 });
 await Promise.all(workerData.keys.map((/** @type {string} */ key) => runtime.ensure(key)));

@@ -1,5 +1,6 @@
-// A runtime inside a worker, which ends in the way it is told to; then the main thread uses one of its own.
-// Arguments: root, keys of the worker, key that takes its time, key of the main thread, how the worker ends.
+// A runtime inside a worker that ends in the given way; then the main thread uses one of its own.
+// Arguments: root, keys of the worker, key that takes its time, key of the main thread, how the
+// worker ends.
 import { createRuntime } from '@absolutejs/runtime';
 import { Worker } from 'node:worker_threads';
 import { say, told } from './words.mjs';

@@ -1,9 +1,11 @@
-//! Who has an open connection, asked of the kernel: one list of all of them, through `sock_diag`, or where that is not to be
-//! had from `/proc/net`.
+//! Which tenants have an open connection. The kernel lists all connections at once, through
+//! `sock_diag` or, where that is not available, in `/proc/net`.
 //!
-//! A connection that a tenant has to itself, or its workers have, is none. Both of its ends are in the list then, and the
-//! other one is a descriptor of the tenant's tree. To find out takes a look at all descriptors of the tree, so it is done only
-//! for tenants that have no other connection; the host's own, a router's, are known from one look at its own.
+//! A connection within a tenant's tree (to its own workers, say) does not count. Both of its ends
+//! are in the list, and the other end is a descriptor of the tree. Finding that out means reading
+//! all descriptors of the tree, so it is done only for tenants without any other connection.
+//! Connections of the host itself, such as a router's, are recognised from one look at the host's
+//! descriptors.
 
 use crate::net::listeners::{sockets_of, sockets_of_tree};
 use crate::net::proc_net;
@@ -15,8 +17,9 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 
-/// Which of these tenants, each with its port and the root of its tree, somebody is connected to. Takes as long as there are
-/// connections: not for a thread that must not block.
+/// Whether each of these tenants, given as its port and the root of its tree, has a connection
+/// from outside its tree. The time grows with the number of connections: not for a thread that
+/// must not block.
 pub fn of_tenants(tenants: &[(u16, Option<Root>)]) -> io::Result<Vec<bool>> {
     let connections = asked().or_else(|error| {
         tracing::debug!(%error, "sock_diag gave no connections; reading /proc/net instead");
@@ -29,7 +32,7 @@ pub fn of_tenants(tenants: &[(u16, Option<Root>)]) -> io::Result<Vec<bool>> {
     let own = OnceCell::new();
     let is_connected = |(port, root): &(u16, Option<Root>)| {
         let Some(ends) = ends_at.get(port) else { return false };
-        // The inodes of the other ends, where these are on this machine, too.
+        // The inodes of the other ends; `None` if one of them is on another machine.
         let others: Option<Vec<u64>> =
             ends.iter().map(|end| inode_of.get(&(end.remote, end.local)).copied()).collect();
         let (Some(others), Some(root)) = (others, root) else { return true };
@@ -48,7 +51,7 @@ pub fn of_tenants(tenants: &[(u16, Option<Root>)]) -> io::Result<Vec<bool>> {
 fn asked() -> io::Result<Vec<Connection>> {
     let socket = sock_diag::open(SocketFlags::empty())?;
     let mut connections = Vec::new();
-    // A server on all addresses has IPv4 connections on an IPv6 socket.
+    // A server on all addresses holds IPv4 connections on an IPv6 socket.
     for family in [AddressFamily::INET, AddressFamily::INET6] {
         let question = Question { family, flags: DUMP, states: 1 << TCP_ESTABLISHED, bound_to: None };
         sock_diag::ask(&socket, &question)?;
@@ -72,7 +75,7 @@ mod tests {
             for address in ["127.0.0.1:0", "[::]:0"] {
                 let server = TcpListener::bind(address).unwrap();
                 let port = server.local_addr().unwrap().port();
-                assert!(!ports(look).contains(&port), "{address} listens, and nobody has connected");
+                assert!(!ports(look).contains(&port), "{address} listens, and nothing is connected");
                 let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
                 let (accepted, _) = server.accept().unwrap();
                 assert!(ports(look).contains(&port), "{address} has a connection");

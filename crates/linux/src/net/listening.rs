@@ -1,8 +1,9 @@
-//! Who listens on a port of the loopback addresses, asked of the kernel.
+//! Whether a port of the loopback addresses is listened on, asked of the kernel.
 //!
-//! One exact look-up through netlink's `sock_diag` takes 2–3 µs and does not disturb the server, so it can be made
-//! every millisecond; `/proc/net/tcp` costs a thousand times as much. Where `sock_diag` is not to be had (some
-//! sandboxes), [`Listening::place`] returns `None` and the caller has to connect instead.
+//! One exact look-up through netlink's `sock_diag` takes 2–3 µs and does not disturb the server,
+//! so it can be made every millisecond; `/proc/net/tcp` costs a thousand times as much. Where
+//! `sock_diag` is not available (some sandboxes), [`Listening::address_of`] returns `None` and the
+//! caller has to connect instead.
 
 use crate::net::proc_net;
 use crate::net::sock_diag::{self, DUMP, Question, Socket, TCP_LISTEN};
@@ -12,17 +13,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
-/// Where a tenant is reached: the first of these that listens.
+/// The addresses at which a tenant may be reached; the first that listens is used.
 pub const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
-/// The socket to ask through; `None` where it is not supported.
+/// The `sock_diag` socket to ask through, where the kernel supports it. Dropping it closes the
+/// socket.
 pub struct Listening {
     socket: Option<Mutex<OwnedFd>>,
 }
 
 impl Listening {
-    /// Opens the socket and tries it on a port that is known to listen: a kernel without the module answers like one
-    /// where nobody listens.
+    /// Opens the socket and tries it on a port that is known to listen: a kernel without the
+    /// module answers as if no port were listened on.
     pub fn open() -> Listening {
         let socket = sock_diag::open(SocketFlags::NONBLOCK);
         let works = |socket: &OwnedFd| {
@@ -36,15 +38,16 @@ impl Listening {
         Listening { socket: socket.map(Mutex::new) }
     }
 
-    /// The address of [`LOOPBACK`] at which something listens on this port, on all addresses included, if any does; `None`
-    /// if the kernel cannot be asked.
-    pub fn place(&self, port: u16) -> Option<Option<IpAddr>> {
+    /// The first address of [`LOOPBACK`] at which a socket listens on this port; a socket bound to
+    /// all addresses counts. `Some(None)` if no socket listens, `None` if the kernel cannot be
+    /// asked.
+    pub fn address_of(&self, port: u16) -> Option<Option<IpAddr>> {
         let socket = self.socket.as_ref()?.lock().ok()?;
         for address in LOOPBACK {
             match ask(&socket, address, port) {
                 Some(true) => return Some(Some(address)),
                 Some(false) => {}
-                // A kernel without IPv6.
+                // The kernel has no IPv6.
                 None if address.is_ipv6() => {}
                 None => return None,
             }
@@ -54,11 +57,11 @@ impl Listening {
 }
 
 fn ask(socket: &OwnedFd, address: IpAddr, port: u16) -> Option<bool> {
-    // In every state, bound to this port of this address.
+    // Asks for a socket in any state that is bound to this port of this address.
     let question =
         Question { family: family_of(address), flags: 0, states: u32::MAX, bound_to: Some((address, port)) };
     sock_diag::ask(socket, &question).ok()?;
-    // The kernel answers within the call, so the answer is there.
+    // The kernel has answered within the call, so this receives without waiting.
     let mut answer = [0u8; 512];
     let (length, _) = recv(socket, &mut answer, RecvFlags::empty()).ok()?;
     let message = sock_diag::messages(answer.get(..length)?).next()?;
@@ -69,8 +72,9 @@ fn family_of(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
 }
 
-/// The inodes of all sockets that a connection to this address and port may reach: those that listen at the address
-/// itself, or where there is none, those at all addresses. There are several where they share the port.
+/// The inodes of all sockets that a connection to this address and port may reach: those that
+/// listen at the address itself or, if there is none, those bound to all addresses. Several
+/// sockets may share the port.
 pub fn reached_at(address: IpAddr, port: u16) -> io::Result<Vec<u64>> {
     let listening = listed(port).or_else(|error| {
         tracing::debug!(%error, "sock_diag gave no list; reading /proc/net instead");
@@ -95,7 +99,7 @@ fn inodes(sockets: &[Socket], fits: impl Fn(&Socket) -> bool) -> Vec<u64> {
     inodes
 }
 
-/// An IPv4 address that an IPv6 socket is bound to is that address.
+/// An IPv4-mapped IPv6 address as the IPv4 address.
 fn plain(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
@@ -111,14 +115,15 @@ fn listed(port: u16) -> io::Result<Vec<Socket>> {
             bound_to: Some((address, port)),
         };
         sock_diag::ask(&socket, &question)?;
-        // Some kernels list more than was asked for.
+        // Some kernels list more sockets than were asked for.
         let is_meant = |socket: &Socket| socket.local_port == port && socket.state == TCP_LISTEN;
         sock_diag::receive_dump(&socket, |message| listening.extend(message.socket().filter(is_meant)))?;
     }
     Ok(listening)
 }
 
-/// Whether a socket takes IPv6 connections only does not stand in the tables: it is taken not to.
+/// Reads the sockets from `/proc/net`. Its tables do not tell whether a socket takes IPv6
+/// connections only; it is assumed not to.
 fn read(port: u16) -> io::Result<Vec<Socket>> {
     let sockets = proc_net::tcp_sockets("self")?.into_iter();
     let listening = sockets.filter(|socket| socket.local_port == port && socket.state == TCP_LISTEN);
@@ -150,17 +155,17 @@ mod tests {
     fn a_port_listens_from_listen_to_close() {
         let listening = Listening::open();
         let held = crate::net::ports::HeldPort::reserve(1_000, |_| true).unwrap();
-        assert_eq!(listening.place(held.port()), Some(None), "held, but nobody listens");
+        assert_eq!(listening.address_of(held.port()), Some(None), "held, but not listened on");
         for (address, place) in
             [("127.0.0.1", LOOPBACK[0]), ("0.0.0.0", LOOPBACK[0]), ("::", LOOPBACK[0]), ("::1", LOOPBACK[1])]
         {
             let server = TcpListener::bind((address, held.port())).unwrap();
-            assert_eq!(listening.place(held.port()), Some(Some(place)), "{address}");
+            assert_eq!(listening.address_of(held.port()), Some(Some(place)), "{address}");
             drop(server);
-            assert_eq!(listening.place(held.port()), Some(None), "{address} closed");
+            assert_eq!(listening.address_of(held.port()), Some(None), "{address} closed");
         }
         let elsewhere = TcpListener::bind(("127.0.0.2", held.port())).unwrap();
-        assert_eq!(listening.place(held.port()), Some(None), "{elsewhere:?}");
+        assert_eq!(listening.address_of(held.port()), Some(None), "{elsewhere:?}");
     }
 
     #[test]

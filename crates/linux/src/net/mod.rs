@@ -1,6 +1,6 @@
 //! Ports and sockets.
 
-mod beginning;
+mod answer_kind;
 pub mod connections;
 pub mod listeners;
 pub mod listening;

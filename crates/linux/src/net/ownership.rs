@@ -1,59 +1,73 @@
-//! Whose the sockets are that listen on a tenant's port.
+//! Tells whether the sockets that listen on a tenant's port belong to the tenant.
 //!
-//! A held port can be listened on by any program that sets `SO_REUSEADDR`, so that it answers is no proof that it is the
-//! tenant who does. That the listening socket is among the descriptors of the tenant's tree is.
+//! Any program that sets `SO_REUSEADDR` can listen on a held port, so an answer alone does not
+//! prove that the tenant gave it. The proof is that the listening socket is among the descriptors
+//! of the tenant's tree.
 //!
-//! A process of ours is below its keeper whatever becomes of it, so the answer is yes or no. A process of the user's may
-//! stand for something elsewhere (a container, a shared server, another machine): no is only said of one that was started for
-//! this start, lives where we live, and can be looked into.
+//! A process that the warden started stays below its keeper, so the answer is yes or no. A process
+//! that the user started may stand for a server elsewhere (a container, a shared server, another
+//! machine). "Not the tenant's" is only said if it was started for this start, lives in the host's
+//! namespaces, and may be looked into.
 
 use crate::net::listeners::{processes, sockets_among, sockets_of};
 use crate::net::listening;
 use crate::process::accounting::Root;
+use crate::process::proc_stat;
+use procfs::ProcResult;
+use procfs::process::{Namespaces, Process};
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
+use std::io;
 use std::net::IpAddr;
 use warden::Stat;
+
+/// The flag in `/proc/<pid>/stat` of a process that is ending.
+const PF_EXITING: u32 = 0x4;
 
 /// The longest chain of parents that is followed.
 const MOST_ANCESTORS: usize = 64;
 
-/// How much of a tree is looked at: the first processes, the first threads and descriptors of each.
+/// How much of a tree is looked at: the first processes, the first threads of each (for their
+/// children), and how a process's sockets are read.
 struct Bounds {
     processes: usize,
     threads: usize,
-    descriptors: usize,
+    sockets_of: fn(u32) -> io::Result<Vec<u64>>,
 }
 
-/// On the engine's thread: a millisecond or so, however large a tenant makes its tree. A server's socket is among its first
-/// descriptors.
-const AT_ONCE: Bounds = Bounds { processes: 8, threads: 64, descriptors: 128 };
-const ALL: Bounds = Bounds { processes: usize::MAX, threads: usize::MAX, descriptors: usize::MAX };
+/// Descriptors that a first look reads: a server's listening socket is among the first.
+const FIRST_DESCRIPTORS: usize = 128;
 
-/// Whose sockets are the tenant's.
+/// The bounds on the engine's thread: about a millisecond, however large a tenant makes its tree.
+const AT_ONCE: Bounds =
+    Bounds { processes: 8, threads: 64, sockets_of: |pid| sockets_among(pid, FIRST_DESCRIPTORS) };
+const ALL: Bounds = Bounds { processes: usize::MAX, threads: usize::MAX, sockets_of };
+
+/// The tree whose sockets are the tenant's.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
     pub root: Root,
-    /// Of a process of the user's: when its start began, in milliseconds since the machine was started. `None`: it stands for
-    /// something elsewhere.
+    /// For a process that the user started: when its start began, in milliseconds since boot.
+    /// `None` if the process stands for a server elsewhere.
     pub since_boot_ms: Option<u64>,
 }
 
-/// Who listens.
+/// The owner of the sockets that listen on a port.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// The tenant, and nobody else.
+    /// All listening sockets are the tenant's.
     Tenant,
-    /// Nobody any more.
-    Nobody,
-    /// Another process.
+    /// No socket listens any more.
+    Gone,
+    /// Another process listens.
     Other(Stranger),
-    /// It may be the tenant, and this cannot be found out.
+    /// The tenant may be the owner; it cannot be found out.
     Unknown,
 }
 
-/// A process that listens on the port of a tenant it does not belong to, as far as it can be seen.
+/// A process that listens on the port of a tenant without belonging to its tree. Fields are `None`
+/// where they cannot be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stranger {
     pub pid: Option<u32>,
@@ -71,8 +85,8 @@ impl fmt::Display for Stranger {
 }
 
 impl Owner {
-    /// Whether the tenant has all of these sockets. The way that nearly every start takes: it ends with the process that has
-    /// them, which mostly is the first or the second that is looked at.
+    /// Whether the tenant's tree has all of these sockets. The common case: the look ends at the
+    /// process that has them, which is mostly the first or the second.
     pub fn has(&self, sockets: &[u64]) -> bool {
         self.lacks(sockets, &AT_ONCE).is_empty()
     }
@@ -80,7 +94,7 @@ impl Owner {
     fn lacks(&self, sockets: &[u64], within: &Bounds) -> HashSet<u64> {
         let mut missing: HashSet<u64> = sockets.iter().copied().collect();
         for pid in processes(self.root, within.threads).take(within.processes) {
-            for socket in sockets_among(pid, within.descriptors).unwrap_or_default() {
+            for socket in (within.sockets_of)(pid).unwrap_or_default() {
                 missing.remove(&socket);
             }
             if missing.is_empty() {
@@ -90,14 +104,15 @@ impl Owner {
         missing
     }
 
-    /// Who listens at this address and port, where it does not seem to be the tenant. Looks through all of `/proc`: not for a
-    /// thread that must not block.
+    /// Finds the owner of the sockets that listen at this address and port, after
+    /// [`has`](Self::has) was false. Reads all of `/proc`: not for a thread that must not block.
     pub fn find(&self, address: IpAddr, port: u16) -> Listener {
         let Ok(sockets) = listening::reached_at(address, port) else { return Listener::Unknown };
         if sockets.is_empty() {
-            return Listener::Nobody;
+            return Listener::Gone;
         }
-        // Once more, since a process that passes a socket on to a child may have been missed.
+        // A second look: the first may have missed a process that was passing a socket on to a
+        // child.
         let missing = self.lacks(&sockets, &ALL);
         if missing.is_empty() {
             return Listener::Tenant;
@@ -108,7 +123,7 @@ impl Owner {
         let holders = holders(&missing);
         if let Some(pid) = holders.iter().find(|pid| !self.includes(**pid)) {
             if matches!(self.root, Root::Process(_)) && *pid == std::process::id() {
-                // The host serves its tenant itself.
+                // The host itself serves for this tenant.
                 return Listener::Unknown;
             }
             return Listener::Other(Stranger { pid: Some(*pid), program: program(*pid) });
@@ -117,7 +132,9 @@ impl Owner {
             return Listener::Tenant;
         }
         match listening::reached_at(address, port) {
-            Ok(now) if now != sockets => Listener::Nobody,
+            Ok(now) if now != sockets => Listener::Gone,
+            // An ending process loses its descriptors a moment before its sockets close.
+            Ok(_) if self.has_ending_process() => Listener::Gone,
             Ok(_) if self.is_readable() => Listener::Other(Stranger::default()),
             _ => Listener::Unknown,
         }
@@ -126,7 +143,8 @@ impl Owner {
     fn can_be_known(&self) -> bool {
         let Root::Process(pid) = self.root else { return true };
         let Some((since_ms, stat)) = self.since_boot_ms.zip(Stat::of(pid)) else { return false };
-        let lives_here = ["pid", "net"].iter().all(|kind| namespace(pid, kind) == namespace_of_ours(kind));
+        let [theirs, ours] = [process(pid), Process::myself()].map(namespaces);
+        let lives_here = theirs.is_ok_and(|theirs| ours.is_ok_and(|ours| theirs == ours));
         stat.started_since_boot_ms() >= since_ms && lives_here
     }
 
@@ -134,7 +152,15 @@ impl Owner {
         processes(self.root, usize::MAX).all(|pid| sockets_of(pid).is_ok())
     }
 
-    /// Whether a process is below the root, or is it.
+    /// Whether a process of the tree is ending or a zombie.
+    fn has_ending_process(&self) -> bool {
+        processes(self.root, usize::MAX).any(|pid| match proc_stat::flags(pid) {
+            Some(flags) => flags & PF_EXITING != 0,
+            None => true,
+        })
+    }
+
+    /// Whether a process is the root or a descendant of it.
     fn includes(&self, pid: u32) -> bool {
         let (Root::Keeper(root) | Root::Process(root)) = self.root;
         let ancestors = std::iter::successors(Some(pid), |pid| Some(Stat::of(*pid)?.parent));
@@ -142,39 +168,46 @@ impl Owner {
     }
 }
 
-fn namespace(pid: u32, kind: &str) -> Option<std::path::PathBuf> {
-    fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok()
+/// The inodes of a process's PID and network namespaces.
+fn namespaces(process: ProcResult<Process>) -> ProcResult<[Option<u64>; 2]> {
+    let Namespaces(namespaces) = process?.namespaces()?;
+    Ok(["pid", "net"].map(|kind| namespaces.get(OsStr::new(kind)).map(|namespace| namespace.identifier)))
 }
 
-fn namespace_of_ours(kind: &str) -> Option<std::path::PathBuf> {
-    fs::read_link(format!("/proc/self/ns/{kind}")).ok()
+fn process(pid: u32) -> ProcResult<Process> {
+    // No pid exceeds `i32::MAX`.
+    Process::new(pid.try_into().unwrap_or(i32::MAX))
 }
 
-/// The processes that have one of these sockets.
+/// The processes that have one of these sockets open.
 fn holders(sockets: &HashSet<u64>) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let pids = proc_stat::of_all().into_iter().flatten().map(|stat| stat.pid);
     let has_one =
         |pid: &u32| sockets_of(*pid).is_ok_and(|has| has.iter().any(|socket| sockets.contains(socket)));
     pids.filter(has_one).collect()
 }
 
 fn program(pid: u32) -> Option<String> {
-    let executable =
-        fs::read_link(format!("/proc/{pid}/exe")).map(|path| path.to_string_lossy().into_owned());
-    executable
-        .or_else(|_| fs::read_to_string(format!("/proc/{pid}/comm")).map(|name| name.trim_end().to_owned()))
-        .ok()
+    let process = process(pid).ok()?;
+    let executable = process.exe().map(|path| path.to_string_lossy().into_owned());
+    executable.or_else(|_| process.stat().map(|stat| stat.comm)).ok()
 }
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests start processes")]
 mod tests {
     use super::*;
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::io::Read;
     use std::net::TcpListener;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
+    use std::sync::Mutex;
 
     const LOCALHOST: IpAddr = listening::LOOPBACK[0];
+
+    /// Taken by tests that look into this process: one of them opens more descriptors than a first
+    /// look reads.
+    static DESCRIPTORS: Mutex<()> = Mutex::new(());
 
     fn sleeper() -> Child {
         Command::new("sleep").arg("1000").spawn().unwrap()
@@ -191,6 +224,7 @@ mod tests {
 
     #[test]
     fn a_socket_is_the_tenants_if_a_process_of_its_tree_has_it() {
+        let _alone = DESCRIPTORS.lock();
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = server.local_addr().unwrap().port();
         let sockets = listening::reached_at(LOCALHOST, port).unwrap();
@@ -198,13 +232,14 @@ mod tests {
         assert!(ours.has(&sockets));
         assert_eq!(ours.find(LOCALHOST, port), Listener::Tenant);
         drop(server);
-        assert_eq!(ours.find(LOCALHOST, port), Listener::Nobody);
+        assert_eq!(ours.find(LOCALHOST, port), Listener::Gone);
     }
 
     #[test]
     fn a_large_tree_is_looked_at_in_part_at_first_and_whole_off_the_thread() {
+        let _alone = DESCRIPTORS.lock();
         let many: Vec<TcpListener> =
-            (0..2 * AT_ONCE.descriptors).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+            (0..2 * FIRST_DESCRIPTORS).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let port = many.last().unwrap().local_addr().unwrap().port();
         let ours = of_user(std::process::id(), 0);
         assert!(!ours.has(&listening::reached_at(LOCALHOST, port).unwrap()));
@@ -216,7 +251,7 @@ mod tests {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = server.local_addr().unwrap().port();
         let tenant = sleeper();
-        // Nothing is below it, as below a keeper whose tenant has none of these sockets.
+        // This process has no children, like a keeper whose tenant has none of the sockets.
         let ours = Owner { root: Root::Keeper(tenant.id()), since_boot_ms: None };
         assert!(!ours.has(&listening::reached_at(LOCALHOST, port).unwrap()));
         let Listener::Other(stranger) = ours.find(LOCALHOST, port) else { panic!("it is not the tenant's") };
@@ -241,6 +276,30 @@ mod tests {
             assert_eq!(owner.find(LOCALHOST, port), Listener::Unknown, "{why}");
         }
         end(tenant);
+    }
+
+    #[test]
+    fn a_tree_with_a_process_that_ends_is_told_from_one_without() {
+        let mut tenant = Command::new("sh");
+        tenant.args(["-c", "sleep 1000 & echo; wait"]).stdout(Stdio::piped());
+        let mut tenant = tenant.spawn().unwrap();
+        let mut said = [0];
+        tenant.stdout.take().unwrap().read_exact(&mut said).unwrap();
+        let ours = Owner { root: Root::Keeper(tenant.id()), since_boot_ms: None };
+        let [sleeper] = processes(ours.root, usize::MAX).collect::<Vec<_>>()[..] else { panic!() };
+        assert!(!ours.has_ending_process());
+        // The parent is stopped, and so does not reap the child.
+        let signal = |pid: u32, signal| {
+            kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+        };
+        signal(tenant.id(), Signal::STOP);
+        signal(sleeper, Signal::KILL);
+        while !Stat::of(sleeper).unwrap().has_ended {
+            std::thread::yield_now();
+        }
+        assert!(ours.has_ending_process());
+        signal(tenant.id(), Signal::KILL);
+        tenant.wait().unwrap();
     }
 
     #[test]

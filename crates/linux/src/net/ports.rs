@@ -1,33 +1,39 @@
-//! Ports that nobody else is given.
+//! Ports that are reserved for one tenant.
 //!
-//! A port is reserved by binding a socket to it, without listening, for as long as the tenant lives. Servers that set
-//! `SO_REUSEADDR`, as Bun and Node do, bind over it; the kernel gives it to nobody who asks for any free port. (Bind,
-//! close and spawn loses the port to somebody else once in a few hundred starts.)
+//! A port is reserved by binding a socket to it, without listening, for as long as the tenant
+//! lives. Servers that set `SO_REUSEADDR`, as Bun and Node do, can bind to it all the same, and
+//! the kernel does not choose it for sockets that ask for any free port. (Without the socket, by
+//! binding, closing and spawning, another program takes the port once in a few hundred starts.)
 //!
-//! It is reserved at every address of the machine, IPv6 included: a tenant that listens on all of them would not get a port
-//! that anything uses at any of them, an outgoing connection of another program included.
+//! A port is reserved at every address of the machine, IPv6 included: a tenant that listens on all
+//! addresses cannot bind to a port that is in use at one of them, be it by an outgoing connection
+//! of another program.
 //!
-//! The ports are taken from the range of the kernel's own choices, each once in a round, in an order that is drawn at random
-//! when the first is taken. Asking the kernel to choose costs half a millisecond once ten thousand are held, and gives a port
-//! that was released a moment ago to the next tenant.
+//! The ports are taken from the kernel's local port range, each once in a round, in an order that
+//! is shuffled when the first is taken. Letting the kernel choose costs half a millisecond once
+//! ten thousand are held, and gives the next tenant a port that was released a moment ago.
 //!
-//! A port whose connections were closed by its server cannot be reserved for a minute, so that at hundreds of starts a second
-//! none would be left. The last ones that were released are therefore still held, and given out again where there is no
-//! other.
+//! A port whose server closed its connections cannot be reserved for a minute (`TIME_WAIT`), so at
+//! hundreds of starts a second none would be left. The ports that were released last are therefore
+//! kept reserved, and given out again where there is no other.
+
+mod set;
+mod stock;
+
+pub use self::set::PortSet;
+pub use self::stock::PortStock;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// A reserved port; free again when dropped.
+/// A reserved port. Dropping it closes its socket, which frees the port.
 #[derive(Debug)]
 pub struct HeldPort {
     port: u16,
@@ -35,16 +41,19 @@ pub struct HeldPort {
 }
 
 impl HeldPort {
-    /// Reserves a port that nobody uses, and that fits. Errors: no descriptor, or none found in so many tries.
+    /// Reserves a port that is not in use and that fits. Errors: no descriptor, or no such port in
+    /// this many tries (`AddrInUse`).
     pub fn reserve(tries: usize, fits: impl Fn(u16) -> bool) -> io::Result<HeldPort> {
         let (socket, everywhere) = open_socket()?;
         let port = bind_to_next_free(&socket, everywhere, tries, fits)?;
-        // Only now: with it, the bind would succeed beside a port that another host process holds.
+        // Set after the bind: before it, the bind would also succeed on a port that another host
+        // process holds.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         Ok(HeldPort { port, _socket: socket })
     }
 
-    /// Holds a port that is known, and that nobody listens on: at 127.0.0.1 alone where something uses it elsewhere.
+    /// Reserves a certain port that is not listened on: at 127.0.0.1 alone where the port is in
+    /// use at another address. Errors: no descriptor, or the port is listened on.
     pub fn hold(port: u16) -> io::Result<HeldPort> {
         let (socket, everywhere) = open_socket()?;
         HeldPort::hold_at(everywhere, port, socket)
@@ -52,7 +61,8 @@ impl HeldPort {
     }
 
     fn hold_at(address: IpAddr, port: u16, socket: OwnedFd) -> io::Result<HeldPort> {
-        // Before the bind: closed connections of the one who had it linger on the port for a minute.
+        // Set before the bind: closed connections of the former server stay on the port for a
+        // minute.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         bind(&socket, &SocketAddr::new(address, port))?;
         Ok(HeldPort { port, _socket: socket })
@@ -63,144 +73,15 @@ impl HeldPort {
     }
 }
 
-/// Some of all ports.
-pub struct PortSet(Box<[u64; 1024]>);
-
-impl Default for PortSet {
-    fn default() -> Self {
-        PortSet(Box::new([0; 1024]))
-    }
-}
-
-impl PortSet {
-    pub fn insert(&mut self, port: u16) {
-        self.0[usize::from(port / 64)] |= 1 << (port % 64);
-    }
-
-    pub fn remove(&mut self, port: u16) {
-        self.0[usize::from(port / 64)] &= !(1 << (port % 64));
-    }
-
-    pub fn contains(&self, port: u16) -> bool {
-        self.0[usize::from(port / 64)] & 1 << (port % 64) != 0
-    }
-}
-
-/// Ports reserved in advance: three system calls that a start need not wait for.
-#[derive(Default)]
-pub struct PortStock {
-    stock: Mutex<Stock>,
-}
-
-#[derive(Default)]
-struct Stock {
-    /// Those that are taken first are at the end.
-    ports: Vec<HeldPort>,
-    /// How many were asked for since it was filled last, and between the two times before.
-    taken: usize,
-    taken_before: usize,
-    /// Somebody has been told to fill it.
-    filling: bool,
-    /// Not needed any longer, the one that was released first in front: those that are too many are closed when it is filled.
-    released: VecDeque<HeldPort>,
-}
-
-/// Enough for a burst of starts until more have been reserved; few enough to keep.
-const STOCK: usize = 32;
-/// Twice as many as JavaScript takes at once (`BATCH_STARTS` in `uplink.rs`), so that a crowd of starts, once it was met,
-/// finds its next batch here: while JavaScript has one batch in hand, the engine's thread reserves for the next.
-const MOST_IN_STOCK: usize = 128;
-
-/// Released ports that are still held.
-const KEPT_RELEASED: usize = 64;
-/// Ports that are tried for one of the stock.
-const FILL_TRIES: usize = 64;
-
-impl Stock {
-    /// How many there should be: twice as many as were asked for lately.
-    fn wanted(&self) -> usize {
-        (2 * self.taken.max(self.taken_before)).clamp(STOCK, MOST_IN_STOCK)
-    }
-
-    fn is_filled(&mut self) {
-        self.taken_before = mem::take(&mut self.taken);
-        self.filling = false;
-    }
-}
-
-impl PortStock {
-    /// A port that fits, if there is one, and whether somebody should fill the stock again.
-    pub fn take(&self, fits: impl Fn(u16) -> bool) -> (Option<HeldPort>, bool) {
-        let mut stock = self.lock();
-        let position = stock.ports.iter().rposition(|held| fits(held.port()));
-        let port = position.map(|position| stock.ports.remove(position));
-        stock.taken += 1;
-        let is_low = stock.ports.len() < stock.wanted() / 2;
-        (port, is_low && !mem::replace(&mut stock.filling, true))
-    }
-
-    /// A port that need not be held any longer. Returns whether somebody should fill the stock, which closes what is too much:
-    /// that takes as long as to reserve one.
-    pub fn let_go(&self, port: HeldPort) -> bool {
-        let mut stock = self.lock();
-        stock.released.push_back(port);
-        stock.released.len() >= KEPT_RELEASED + STOCK && !mem::replace(&mut stock.filling, true)
-    }
-
-    /// The port that was released first, of those that fit.
-    pub fn take_released(&self, fits: impl Fn(u16) -> bool) -> Option<HeldPort> {
-        let count = self.lock().released.len();
-        for _ in 0..count {
-            let held = self.lock().released.pop_front()?;
-            // Not under the lock: it may need another one.
-            if fits(held.port()) {
-                return Some(held);
-            }
-            self.lock().released.push_back(held);
-        }
-        None
-    }
-
-    /// Takes back a port that nobody has used, unless there are enough.
-    pub fn put(&self, port: HeldPort) {
-        let mut stock = self.lock();
-        if stock.ports.len() < MOST_IN_STOCK {
-            stock.ports.push(port);
-        }
-    }
-
-    pub fn fill(&self) {
-        loop {
-            let mut stock = self.lock();
-            let too_many = stock.released.len().saturating_sub(KEPT_RELEASED);
-            let closing: Vec<HeldPort> = stock.released.drain(..too_many).collect();
-            if !closing.is_empty() {
-                drop(stock);
-                drop(closing);
-                continue;
-            }
-            if stock.ports.len() >= stock.wanted() {
-                break stock.is_filled();
-            }
-            // Not under the lock: who takes one meanwhile must not wait for the kernel.
-            drop(stock);
-            let Ok(port) = HeldPort::reserve(FILL_TRIES, |_| true) else { break self.lock().is_filled() };
-            self.lock().ports.insert(0, port);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Stock> {
-        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 fn open(family: AddressFamily) -> Result<OwnedFd, Errno> {
     socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
 }
 
-/// A socket, and the address that stands for all of them: those of IPv4 only where there is no IPv6, or it is not allowed.
+/// A socket, and the address that means "all": an IPv4 one only where IPv6 is missing or not
+/// allowed.
 fn open_socket() -> io::Result<(OwnedFd, IpAddr)> {
-    /// Whether an IPv6 socket stands for IPv6 only unless it is told otherwise, which costs a system call a port.
+    /// Whether IPv6 sockets are IPv6-only by default. Changing that costs a system call for each
+    /// port.
     static IS_IPV6_ALONE: LazyLock<bool> = LazyLock::new(|| {
         std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").map_or(true, |text| text.trim() != "0")
     });
@@ -237,14 +118,15 @@ fn bind_to_next_free(
     Err(Errno::ADDRINUSE.into())
 }
 
-/// So that two hosts that start together do not try the same ports in step, and a neighbour cannot tell the next one.
+/// Shuffled, so that two hosts that start together do not try the same ports in step, and other
+/// programs cannot predict the next port.
 fn shuffled(mut ports: Vec<u16>) -> Vec<u16> {
     let random = RandomState::new();
     ports.sort_by_cached_key(|port| random.hash_one(port));
     ports
 }
 
-/// What the kernel itself would choose from.
+/// The ports that the kernel itself would choose from.
 fn ports_to_choose_from() -> Vec<u16> {
     let read = |name| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap_or_default();
     let reserved = ranges(&read("ip_local_reserved_ports"));
@@ -252,7 +134,8 @@ fn ports_to_choose_from() -> Vec<u16> {
     local_port_range(&read("ip_local_port_range")).filter(|port| !is_reserved(port)).collect()
 }
 
-fn local_port_range(text: &str) -> RangeInclusive<u16> {
+/// Parses the kernel's local port range; without one, the kernel's default.
+pub fn local_port_range(text: &str) -> RangeInclusive<u16> {
     let mut bounds = text.split_ascii_whitespace().filter_map(|bound| bound.parse::<u16>().ok());
     match (bounds.next(), bounds.next()) {
         (Some(first), Some(last)) if 0 < first && first <= last => first..=last,
@@ -260,8 +143,8 @@ fn local_port_range(text: &str) -> RangeInclusive<u16> {
     }
 }
 
-/// `8080,9148-9150`.
-fn ranges(text: &str) -> Vec<RangeInclusive<u16>> {
+/// Parses the kernel's lists of ports: `8080,9148-9150`.
+pub fn ranges(text: &str) -> Vec<RangeInclusive<u16>> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         Some(first.parse().ok()?..=last.parse().ok()?)
@@ -273,6 +156,7 @@ fn ranges(text: &str) -> Vec<RangeInclusive<u16>> {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::sync::Mutex;
 
     fn hold(count: usize) -> Vec<HeldPort> {
         (0..count).map(|_| reserve()).collect()
@@ -329,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_port_is_given_to_nobody_at_any_address() {
+    fn the_kernel_chooses_a_held_port_at_no_address() {
         let held = hold(200);
         for address in ["127.0.0.1", "127.0.0.2", "0.0.0.0", "::1", "::"] {
             let others: Vec<TcpListener> =
@@ -351,7 +235,7 @@ mod tests {
     fn a_port_can_be_held_again_after_its_server_and_its_connections_are_gone() {
         let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = server.local_addr().unwrap().port();
-        assert!(HeldPort::hold(port).is_err(), "somebody listens");
+        assert!(HeldPort::hold(port).is_err(), "it is listened on");
         let elsewhere = TcpListener::bind(("127.0.0.2", port)).unwrap();
         let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
         drop(server.accept().unwrap());
@@ -362,55 +246,6 @@ mod tests {
         let held = HeldPort::hold(port).unwrap();
         assert_eq!(held.port(), port);
         assert!(TcpListener::bind(("127.0.0.1", port)).is_ok(), "its server can come back");
-    }
-
-    #[test]
-    fn a_stock_is_filled_for_as_many_starts_again_as_there_were() {
-        const BATCH: usize = 64;
-        let stock = PortStock::default();
-        let take = |count: usize| (0..count).filter_map(|_| stock.take(|_| true).0).collect::<Vec<_>>();
-        let (none, is_low) = stock.take(|_| true);
-        assert!(none.is_none() && is_low, "empty at first");
-        assert!(!stock.take(|_| true).1, "it is asked for once");
-        stock.fill();
-        assert_eq!(take(BATCH).len(), STOCK, "the first batch of a crowd was not to be foreseen");
-        stock.fill();
-        for _ in 0..3 {
-            assert_eq!(take(BATCH).len(), BATCH, "the next ones were");
-            stock.fill();
-        }
-        assert_eq!(stock.lock().ports.len(), MOST_IN_STOCK);
-        drop(take(MOST_IN_STOCK / 2));
-        for _ in 0..3 {
-            stock.lock().ports.clear();
-            stock.fill();
-        }
-        assert_eq!(stock.lock().ports.len(), STOCK, "and when they are few again, few are kept");
-    }
-
-    #[test]
-    fn a_port_of_the_stock_fits_or_stays() {
-        let stock = PortStock::default();
-        stock.fill();
-        let last = stock.lock().ports.last().unwrap().port();
-        let (port, _) = stock.take(|port| port != last);
-        assert_ne!(port.unwrap().port(), last);
-        assert_eq!(stock.take(|_| true).0.unwrap().port(), last);
-    }
-
-    #[test]
-    fn the_last_ports_that_were_released_are_held_and_given_out_again() {
-        let stock = PortStock::default();
-        let ports = hold(KEPT_RELEASED + STOCK);
-        let numbers: Vec<u16> = ports.iter().map(HeldPort::port).collect();
-        let asks = ports.into_iter().map(|port| stock.let_go(port));
-        assert_eq!(asks.filter(|should_fill| *should_fill).count(), 1, "it is asked for once");
-        stock.fill();
-        assert_eq!(stock.lock().released.len(), KEPT_RELEASED);
-        let oldest = &numbers[STOCK..];
-        assert_eq!(stock.take_released(|port| port != oldest[0]).unwrap().port(), oldest[1]);
-        assert_eq!(stock.take_released(|_| true).unwrap().port(), oldest[2]);
-        assert!(stock.take_released(|_| false).is_none());
     }
 
     #[test]

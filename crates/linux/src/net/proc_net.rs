@@ -1,4 +1,5 @@
-//! The tables of TCP sockets in `/proc`, for where `sock_diag` is not to be had or does not say enough.
+//! The tables of TCP sockets in `/proc`, for where `sock_diag` is not available or does not tell
+//! enough.
 
 use crate::net::sock_diag::{Connection, TCP_ESTABLISHED};
 use procfs::net::TcpNetEntry;
@@ -8,17 +9,17 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-/// A socket, as far as it is needed here.
+/// The fields of a socket that are used here.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Socket {
     pub address: IpAddr,
     pub local_port: u16,
-    /// As the kernel numbers it.
+    /// The kernel's number of the TCP state.
     pub state: u8,
     pub inode: u64,
 }
 
-/// Both ends of each established connection that this process sees, as `sock_diag` has them.
+/// Both ends of each established connection that this process sees, in the form of `sock_diag`.
 pub fn connections() -> io::Result<Vec<Connection>> {
     let established = entries("self")?.into_iter().filter(|entry| entry.state.to_u8() == TCP_ESTABLISHED);
     let end = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -31,7 +32,7 @@ pub fn connections() -> io::Result<Vec<Connection>> {
         .collect())
 }
 
-/// The sockets that a process sees; `self` stands for this one.
+/// The TCP sockets in the network namespace of a process; `self` means this process.
 pub fn tcp_sockets(pid: &str) -> io::Result<Vec<Socket>> {
     let sockets = entries(pid)?.into_iter();
     Ok(sockets
@@ -50,7 +51,7 @@ fn entries(pid: &str) -> io::Result<Vec<TcpNetEntry>> {
         let mut entries = process.tcp()?;
         match process.tcp6() {
             Ok(more) => entries.extend(more),
-            // A host without IPv6.
+            // The host has no IPv6.
             Err(ProcError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }

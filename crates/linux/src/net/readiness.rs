@@ -1,10 +1,10 @@
-//! Default readiness: wait until the port listens, make sure that it is the tenant who does, then wait until it answers one
-//! HTTP request, whatever the answer.
+//! Default readiness: waits until the port is listened on, makes sure that the tenant owns the
+//! listener, then waits until it answers one HTTP request with any status.
 //!
-//! The request is made once, and its answer waited for until the time is up; another one is made only if the connection
-//! broke, or what came back was no HTTP/1.
+//! The request is made once, and its answer awaited until the time is up. It is repeated only if
+//! the connection broke or the answer was not HTTP/1.
 
-use crate::net::beginning::Beginning;
+use crate::net::answer_kind::AnswerKind;
 use crate::net::listeners;
 use crate::net::listening::{self, LOOPBACK, Listening};
 use crate::net::ownership::{Listener, Owner, Stranger};
@@ -16,44 +16,46 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Between two looks at a port, and between two requests. A look costs 2–3 µs and the waking for it some more, so a start
-/// of 12 ms is noticed within half a millisecond; one that takes longer is looked at in proportion, and one of many that
-/// share the cores less often: they need the time themselves.
+/// The pause between two looks at a port, and between two requests. A look costs 2–3 µs, and
+/// waking up for it some more, so a start of 12 ms is noticed within half a millisecond. The pause
+/// grows with the time waited and with the number of starts under way, which need the processors
+/// themselves.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-/// The pause as a part of the time waited so far.
+/// The pause is this fraction of the time waited so far.
 const PAUSE_FRACTION: u32 = 32;
 
-/// The request after which a server that ended all connections is greeted in other protocols, so that it can be told what it
-/// speaks.
+/// After this many requests, a server that ended all connections is greeted in other protocols, so
+/// that the message can name the one it speaks.
 const GREETED_AT: u32 = 3;
 
 /// Why a tenant is not ready.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NotReady {
-    /// It did not answer in time. What was found instead, for people.
+    /// The tenant did not answer in time. `found` is what was found instead, as text for messages.
     TimedOut { found: String },
     /// Another process listens on its port.
     Taken(Stranger),
 }
 
-/// How far it has come.
+/// How far a start has come, for the message of a time-out.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// Requests that were made.
+    /// Requests made so far.
     requests: u32,
-    /// What the last one that is over was answered with; `None` inside: its connection broke.
-    last: Option<Option<Beginning>>,
-    /// What listens there speaks, where that is not HTTP/1.
-    speaks: Option<Beginning>,
+    /// The answer to the last request that is over; `Some(None)` if its connection broke.
+    last: Option<Option<AnswerKind>>,
+    /// The protocol of the listener, if it is not HTTP/1.
+    speaks: Option<AnswerKind>,
 }
 
-/// What readiness needs; made once, shared by all starts.
+/// The sockets and counters of readiness, shared by all starts. Dropping a future that it returned
+/// cancels that wait; dropping the value closes its sockets.
 pub struct Readiness {
     listening: Listening,
     requests: Requests,
     off_thread: OffThread,
-    /// Starts that are waited for now.
+    /// Starts that are being waited for.
     waiting: AtomicU32,
 }
 
@@ -67,7 +69,9 @@ impl Readiness {
         }
     }
 
-    /// Waits until the tenant answers an HTTP GET on the port, and says at which address. Cancel by dropping.
+    /// Waits until the tenant answers an HTTP GET on the port, and returns the address at which it
+    /// does. Dropping the future cancels the wait. Errors: `limit` is over, or another process
+    /// listens.
     pub async fn until_answered(&self, port: u16, owner: Owner, limit: Duration) -> Result<IpAddr, NotReady> {
         let mut progress = Progress::default();
         match clock::timeout(limit, self.answered(port, owner, &mut progress)).await {
@@ -89,15 +93,17 @@ impl Readiness {
                 let answer = answer.ok();
                 progress.last = Some(answer);
                 progress.speaks = match answer {
-                    Some(known @ (Beginning::Tls | Beginning::Http2)) => Some(known),
+                    Some(known @ (AnswerKind::Tls | AnswerKind::Http2)) => Some(known),
                     None if progress.requests == GREETED_AT => {
                         self.requests.identify(server, progress.requests).await
                     }
                     _ => progress.speaks,
                 };
-                // Whoever closes and comes back may be somebody else by now, or the tenant listen at the usual address, too.
-                if answer == Some(Beginning::Http1)
-                    && self.listening.place(port).is_none_or(|place| place == Some(address))
+                // The owner is checked again after the answer: the listener may have closed, and
+                // another process may have opened the port, or the tenant may now also listen at
+                // the first address.
+                if answer == Some(AnswerKind::Http1)
+                    && self.listening.address_of(port).is_none_or(|place| place == Some(address))
                     && self.is_owned(owner, address, port).await?
                 {
                     return Ok(address);
@@ -109,7 +115,7 @@ impl Readiness {
 
     async fn until_listening(&self, port: u16, patience: &mut Patience<'_>) -> IpAddr {
         loop {
-            match self.listening.place(port) {
+            match self.listening.address_of(port) {
                 Some(Some(address)) => return address,
                 Some(None) => patience.pause().await,
                 None => return LOOPBACK[0],
@@ -117,10 +123,11 @@ impl Readiness {
         }
     }
 
-    /// Whether a request to this address and port reaches the tenant, as far as that can be known; false if it reaches nobody
-    /// just now, an error if somebody else.
+    /// Whether a request to this address and port reaches the tenant, as far as that can be known;
+    /// false if no socket listens just now. Errors: another process listens.
     pub async fn is_owned(&self, owner: Owner, address: IpAddr, port: u16) -> Result<bool, Stranger> {
-        // Where that cannot be asked, the request itself tells whether anybody listens.
+        // Where the sockets cannot be listed, the request itself shows whether the port is
+        // listened on.
         let Ok(sockets) = listening::reached_at(address, port) else { return Ok(true) };
         if sockets.is_empty() {
             return Ok(false);
@@ -130,21 +137,22 @@ impl Readiness {
         }
         match self.off_thread.run(move || owner.find(address, port)).await {
             Ok(Listener::Other(stranger)) => Err(stranger),
-            Ok(Listener::Nobody) => Ok(false),
+            Ok(Listener::Gone) => Ok(false),
             Ok(Listener::Tenant | Listener::Unknown) => Ok(true),
-            // No thread to be had: the next look may have one.
+            // No thread could be started; the next look tries again.
             Err(_) => Ok(false),
         }
     }
 
-    /// Where anybody listens on the port; `None` if nobody does, or it cannot be known.
+    /// The loopback address at which the port is listened on; `None` if it is not, or if the
+    /// kernel cannot be asked.
     pub fn place(&self, port: u16) -> Option<IpAddr> {
-        self.listening.place(port).flatten()
+        self.listening.address_of(port).flatten()
     }
 
-    /// What there is instead of an answer.
+    /// Describes, for the message of a time-out, what was found instead of an answer.
     async fn found(&self, port: u16, owner: Owner, progress: Progress) -> String {
-        let Some(address) = self.listening.place(port).unwrap_or(Some(LOOPBACK[0])) else {
+        let Some(address) = self.listening.address_of(port).unwrap_or(Some(LOOPBACK[0])) else {
             let elsewhere = self.off_thread.run(move || listeners::named(owner.root)).await;
             return match &elsewhere.unwrap_or_default()[..] {
                 [] => "nothing listens there, nor does the tenant anywhere else".into(),
@@ -153,13 +161,13 @@ impl Readiness {
         };
         match progress.last {
             None => "it has taken the request and not answered yet".into(),
-            Some(_) if progress.speaks == Some(Beginning::Tls) => {
+            Some(_) if progress.speaks == Some(AnswerKind::Tls) => {
                 "what listens there speaks TLS, and must speak plain HTTP".into()
             }
-            Some(_) if progress.speaks == Some(Beginning::Http2) => {
+            Some(_) if progress.speaks == Some(AnswerKind::Http2) => {
                 "what listens there speaks HTTP/2 alone, and must speak HTTP/1.1, too".into()
             }
-            Some(Some(Beginning::Http1)) => "it answered and stopped listening".into(),
+            Some(Some(AnswerKind::Http1)) => "it answered and stopped listening".into(),
             Some(Some(_)) => "what it answers is no HTTP".into(),
             Some(None) => {
                 format!("{} ends each connection without an answer", SocketAddr::new(address, port))
@@ -168,12 +176,12 @@ impl Readiness {
     }
 }
 
-/// Pauses that grow with the time waited so far.
+/// Pauses that grow with the time waited so far. While it lives, its start counts as waiting.
 struct Patience<'a> {
-    /// All that there are.
+    /// The number of starts that are being waited for.
     waiting: &'a AtomicU32,
     since: Instant,
-    /// `None` without a descriptor to spare: then a millisecond is the shortest pause.
+    /// `None` if no descriptor was left: then the shortest pause is a millisecond.
     pause: Option<Pause>,
 }
 

@@ -1,13 +1,15 @@
-//! The readiness request: one HTTP GET, made by reqwest over a connection that is watched.
+//! The readiness request: one HTTP GET, made by reqwest through a relay of ours.
 //!
-//! reqwest would read whatever a tenant sends: any number of interim answers, and then a head that it may call too large. So it
-//! does not get the tenant's connection but a socket of ours. What it writes there goes to the tenant. Of what the tenant
-//! sends back, no more is read than tells what it is: that is the answer to the question, however long the rest takes.
+//! reqwest would read all that a tenant sends: any number of interim answers, and then a head that
+//! it may refuse as too large. So it gets a socket of ours instead of the tenant's connection.
+//! What it writes there is relayed to the tenant. Of the tenant's answer only as many bytes are
+//! read as tell its protocol; the rest is not awaited.
 //!
-//! A connection that we close first leaves a port of ours unusable for a minute. At hundreds of starts a second that would
-//! be all there are, so all of these connections come from one port, which is held for it.
+//! A connection that the client closes first blocks its source port for a minute. At hundreds of
+//! starts a second that would use up all ports, so all of these connections come from one reserved
+//! port.
 
-use crate::net::beginning::{Beginning, ENOUGH_BYTES};
+use crate::net::answer_kind::{AnswerKind, ENOUGH_BYTES};
 use crate::net::ports::HeldPort;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -18,21 +20,23 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream, UnixListener, UnixStream};
 
-/// More than the request has.
+/// Room for the request, which is shorter.
 const REQUEST_BYTES: usize = 1024;
-/// Addresses of ours that a connection is tried from. A tenant that was connected to from one a moment ago cannot be from
-/// there again, so each request begins with the next.
+/// How many source addresses are tried for one connection. The same source and destination cannot
+/// be connected again for a minute, so each request begins with the next address.
 const SOURCES: u32 = 4;
 const SOURCE_ADDRESSES: u32 = 250;
-/// Ports that are tried for it; without one, connections come from whichever the kernel chooses.
+/// Tries to reserve the source port; without one, the kernel chooses a port for each connection.
 const SOURCE_TRIES: usize = 64;
-/// What is taken of an answer, besides its beginning: 64 KiB, which takes microseconds.
+/// How much of an answer is read and dropped after its first bytes: 64 KiB in all, which takes
+/// microseconds.
 const CLEARED_AT_ONCE_BYTES: usize = 4 << 10;
 const MOST_CLEARED: usize = 16;
-/// What a server gets to answer a greeting in another protocol.
+/// How long a server may take to answer a greeting in another protocol.
 const GREETING_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A TLS 1.2 handshake begins so: a ClientHello of four cipher suites, a random number of zeros and no extensions.
+/// The beginning of a TLS 1.2 handshake: a ClientHello with four cipher suites, a random number of
+/// zeros and no extensions.
 const TLS_GREETING: [u8; 56] = {
     let mut hello = [0; 56];
     let head = [0x16, 3, 1, 0, 51, 1, 0, 0, 47, 3, 3];
@@ -52,20 +56,21 @@ const TLS_GREETING: [u8; 56] = {
 /// The preface of HTTP/2, and empty settings.
 const HTTP2_GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// Makes requests; shared by all starts.
+/// Makes requests; shared by all starts. Dropping it frees the source port.
 #[derive(Default)]
 pub struct Requests {
-    /// The port that all connections come from.
+    /// The source port of all connections.
     source: Mutex<Option<HeldPort>>,
 }
 
 impl Requests {
-    /// Asks `GET /`, the `number`th time, and waits for as long as the connection holds. What the answer begins like; an error
-    /// if the connection was refused, or ended before that could be told.
-    pub async fn ask(&self, server: SocketAddr, number: u32) -> io::Result<Beginning> {
+    /// Asks `GET /`, for the `number`th time, and waits as long as the connection holds. Returns
+    /// the protocol of the answer. Errors: the connection was refused, or ended before the
+    /// protocol was known.
+    pub async fn ask(&self, server: SocketAddr, number: u32) -> io::Result<AnswerKind> {
         let connection = self.connect(server, number).await?;
-        let (door, name) = door()?;
-        // Straight to it: no proxy of the host's environment, no redirect followed, no connection kept.
+        let (relay, name) = relay()?;
+        // No proxy from the host's environment, no redirect followed, no connection kept.
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -75,28 +80,28 @@ impl Requests {
             .map_err(io::Error::other)?;
         let request = client.get(format!("http://{server}/")).send();
         let passing = async {
-            let request = accept(&door).await?;
-            // Nobody else is let in.
-            drop(door);
+            let request = accept(&relay).await?;
+            // Closed, so that no other process can connect to it.
+            drop(relay);
             pass(&request, &connection).await
         };
         tokio::select! {
-            beginning = passing => beginning,
-            // It gets no answer, so it ends only if it cannot be made.
+            kind = passing => kind,
+            // No answer is relayed, so the request ends only if it cannot be made.
             answer = request => Err(io::Error::other(answer.map_or_else(|error| error, |_| unreachable!("nothing was passed on")))),
         }
     }
 
-    /// What a server speaks that does not answer HTTP/1: TLS, HTTP/2, or nothing that is known here.
-    pub async fn identify(&self, server: SocketAddr, number: u32) -> Option<Beginning> {
+    /// The protocol of a server that does not answer HTTP/1: TLS, HTTP/2, or `None` for any other.
+    pub async fn identify(&self, server: SocketAddr, number: u32) -> Option<AnswerKind> {
         for greeting in [&TLS_GREETING[..], HTTP2_GREETING] {
             let greeted = async {
                 let connection = self.connect(server, number).await?;
                 write_all(&connection, greeting).await?;
-                beginning(&connection).await
+                answer_kind(&connection).await
             };
             match tokio::time::timeout(GREETING_TIMEOUT, greeted).await {
-                Ok(Ok(known @ (Beginning::Tls | Beginning::Http2))) => return Some(known),
+                Ok(Ok(known @ (AnswerKind::Tls | AnswerKind::Http2))) => return Some(known),
                 other => tracing::debug!(%server, ?other, "greeting in another protocol"),
             }
         }
@@ -117,7 +122,7 @@ impl Requests {
                 connected => return connected,
             }
         }
-        // From any port there is.
+        // From a port of the kernel's choice.
         socket_for(server)?.connect(server).await
     }
 
@@ -139,32 +144,33 @@ fn socket_for(server: SocketAddr) -> io::Result<TcpSocket> {
     if server.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
 }
 
-/// That the connection cannot come from there, not that there is nobody to connect to.
+/// Whether the error is about the source of the connection, rather than about the server.
 fn is_about_source(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
 }
 
-/// Where reqwest connects to: an abstract socket, of which nothing is left in any directory, and its name.
-fn door() -> io::Result<(UnixListener, String)> {
-    // A new hasher has a number of its own, which nobody can foresee.
+/// The socket that reqwest connects to, and its name. It is an abstract socket, which leaves no
+/// file behind.
+fn relay() -> io::Result<(UnixListener, String)> {
+    // Each new hasher has a random key, so the name cannot be guessed.
     let name = format!("absolutejs-runtime-{:016x}", RandomState::new().hash_one(std::process::id()));
-    let door = blocking::UnixListener::bind_addr(&blocking::SocketAddr::from_abstract_name(&name)?)?;
-    door.set_nonblocking(true)?;
-    Ok((UnixListener::from_std(door)?, name))
+    let relay = blocking::UnixListener::bind_addr(&blocking::SocketAddr::from_abstract_name(&name)?)?;
+    relay.set_nonblocking(true)?;
+    Ok((UnixListener::from_std(relay)?, name))
 }
 
-/// The connection that was made here.
-async fn accept(door: &UnixListener) -> io::Result<UnixStream> {
+/// Accepts reqwest's connection, and none of another process.
+async fn accept(relay: &UnixListener) -> io::Result<UnixStream> {
     loop {
-        let (connection, _) = door.accept().await?;
+        let (connection, _) = relay.accept().await?;
         if connection.peer_cred()?.pid() == Some(std::process::id().cast_signed()) {
             return Ok(connection);
         }
     }
 }
 
-/// Passes the request on until the answer has begun.
-async fn pass(request: &UnixStream, server: &TcpStream) -> io::Result<Beginning> {
+/// Relays the request until the protocol of the answer is known.
+async fn pass(request: &UnixStream, server: &TcpStream) -> io::Result<AnswerKind> {
     let passing_on = async {
         let mut bytes = [0; REQUEST_BYTES];
         loop {
@@ -173,13 +179,13 @@ async fn pass(request: &UnixStream, server: &TcpStream) -> io::Result<Beginning>
                 Ok(0) => std::future::pending().await,
                 Ok(length) => write_all(server, &bytes[..length]).await?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err::<Beginning, io::Error>(error),
+                Err(error) => return Err::<AnswerKind, io::Error>(error),
             }
         }
     };
     tokio::select! {
         biased;
-        beginning = beginning(server) => beginning,
+        kind = answer_kind(server) => kind,
         failed = passing_on => failed,
     }
 }
@@ -196,8 +202,8 @@ async fn write_all(server: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// What the server sends begins like this. Reads `ENOUGH_BYTES` at most.
-async fn beginning(server: &TcpStream) -> io::Result<Beginning> {
+/// Tells the protocol of what the server sends. Reads at most `ENOUGH_BYTES`.
+async fn answer_kind(server: &TcpStream) -> io::Result<AnswerKind> {
     let (mut bytes, mut length) = ([0; ENOUGH_BYTES], 0);
     loop {
         server.readable().await?;
@@ -207,8 +213,8 @@ async fn beginning(server: &TcpStream) -> io::Result<Beginning> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         }
-        match Beginning::of(&bytes[..length]) {
-            Beginning::Undecided => {}
+        match AnswerKind::of(&bytes[..length]) {
+            AnswerKind::Undecided => {}
             decided => {
                 clear(server);
                 return Ok(decided);
@@ -217,8 +223,8 @@ async fn beginning(server: &TcpStream) -> io::Result<Beginning> {
     }
 }
 
-/// Takes what has come along with the beginning, within bounds: to close a connection with something unread resets it, which
-/// not every server takes calmly.
+/// Reads and drops the rest of what has arrived, within bounds: closing a connection with unread
+/// bytes resets it, which some servers report as an error.
 fn clear(server: &TcpStream) {
     let mut bytes = [0; CLEARED_AT_ONCE_BYTES];
     for _ in 0..MOST_CLEARED {

@@ -8,10 +8,10 @@ use std::os::fd::OwnedFd;
 
 pub const TCP_ESTABLISHED: u8 = 1;
 pub const TCP_LISTEN: u8 = 10;
-/// Every socket that fits, in as many messages as it takes.
+/// Asks for every socket that fits, in as many messages as it takes.
 pub const DUMP: u16 = 0x300;
 
-/// More than the kernel puts into one answer.
+/// Room for one answer of the kernel, which is shorter.
 const ANSWER_BYTES: usize = 64 << 10;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -21,33 +21,36 @@ const NLM_F_REQUEST: u16 = 1;
 const IPPROTO_TCP: u8 = 6;
 const REQUEST_BYTES: usize = 72;
 const HEADER_BYTES: usize = 16;
-/// An `inet_diag_msg`; attributes follow.
+/// The size of an `inet_diag_msg`, which attributes follow.
 const SOCKET_BYTES: usize = 72;
-/// Of an IPv6 socket that listens: whether it takes IPv6 connections only.
+/// The attribute that tells whether a listening IPv6 socket takes IPv6 connections only.
 const INET_DIAG_SKV6ONLY: u16 = 11;
 
-/// Which TCP sockets are meant.
+/// Which TCP sockets are asked for.
 pub struct Question {
     pub family: AddressFamily,
     pub flags: u16,
-    /// A bit for each state.
+    /// One bit for each TCP state.
     pub states: u32,
-    /// Without `DUMP`, the one socket that would get what is sent there; with it, all of this port, whatever the address.
+    /// Without `DUMP`: the one socket that a packet to this address and port would reach. With it:
+    /// all sockets of this port, at any address.
     pub bound_to: Option<(IpAddr, u16)>,
 }
 
+/// Opens a netlink socket for `sock_diag`. Errors: the kernel or a sandbox has none.
 pub fn open(flags: SocketFlags) -> io::Result<OwnedFd> {
     let flags = flags | SocketFlags::CLOEXEC;
     Ok(socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?)
 }
 
+/// Sends a question; the answer is received from the same socket.
 pub fn ask(socket: &OwnedFd, question: &Question) -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
     sendto(socket, &request(question), SendFlags::empty(), &kernel)?;
     Ok(())
 }
 
-/// A `nlmsghdr` and an `inet_diag_req_v2`.
+/// Encodes a `nlmsghdr` and an `inet_diag_req_v2`.
 fn request(question: &Question) -> [u8; REQUEST_BYTES] {
     let mut bytes = [0u8; REQUEST_BYTES];
     let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
@@ -73,19 +76,19 @@ pub struct Message<'a> {
     body: &'a [u8],
 }
 
-/// A socket, as far as it is needed here.
+/// The fields of a socket that are used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Socket {
     pub state: u8,
     pub local_port: u16,
     pub address: IpAddr,
-    /// 0: no process has it, as a connection that has not been accepted.
+    /// 0 if no process has the socket open, as with a connection that has not been accepted.
     pub inode: u64,
-    /// An IPv6 socket that takes IPv6 connections only.
+    /// The socket takes IPv6 connections only.
     pub is_ipv6_only: bool,
 }
 
-/// One end of a connection. IPv4 addresses that a socket for IPv6 has are IPv4 addresses here.
+/// One end of a connection. IPv4-mapped IPv6 addresses are given as IPv4 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
     pub local: SocketAddr,
@@ -94,8 +97,8 @@ pub struct Connection {
 }
 
 impl Message<'_> {
-    /// An `inet_diag_msg`: family, state, timer, retransmits, local and remote port in network order, local and remote
-    /// address, and so on, the inode last.
+    /// Decodes an `inet_diag_msg`: family, state, timer, retransmits, local and remote port in
+    /// network order, local and remote address, and so on, the inode last.
     pub fn socket(&self) -> Option<Socket> {
         let bytes = self.body.get(..SOCKET_BYTES).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
         let address: [u8; 16] = bytes[8..24].try_into().ok()?;
@@ -110,8 +113,9 @@ impl Message<'_> {
         })
     }
 
-    /// Both ends of a connection, and the inode of this one: after the ports (network order) come the two addresses in 16 bytes
-    /// each, the interface, the cookie, four numbers, and the inode.
+    /// Decodes both ends of a connection and the inode of the local end: after the ports (network
+    /// order) come the two addresses in 16 bytes each, the interface, the cookie, four numbers,
+    /// and the inode.
     pub fn connection(&self) -> Option<Connection> {
         let bytes = self.body.get(..72).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
         let end = |port_at: usize, address_at: usize| {
@@ -127,7 +131,8 @@ impl Message<'_> {
         Some(Connection { local: end(4, 8)?, remote: end(6, 24)?, inode })
     }
 
-    /// Attributes are a length, which counts itself, a type and a value, each at a multiple of four.
+    /// Finds an attribute. Each is a length (header included), a type and a value, and begins at a
+    /// multiple of four bytes.
     fn attribute(&self, wanted: u16) -> Option<&[u8]> {
         let mut rest = self.body.get(SOCKET_BYTES..)?;
         loop {
@@ -150,7 +155,8 @@ impl Message<'_> {
     }
 }
 
-/// Receives the answer to a question with `DUMP`, whole, from a socket that blocks: a message for each socket.
+/// Receives the whole answer to a question with `DUMP`, one message for each socket, from a socket
+/// that blocks.
 pub fn receive_dump(socket: &OwnedFd, mut take: impl FnMut(Message<'_>)) -> io::Result<()> {
     let mut answer = vec![0u8; ANSWER_BYTES];
     loop {
@@ -170,7 +176,7 @@ pub fn receive_dump(socket: &OwnedFd, mut take: impl FnMut(Message<'_>)) -> io::
     }
 }
 
-/// The messages in what was received at once.
+/// Splits one received datagram into its messages.
 pub fn messages(mut received: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let header = received.get(..HEADER_BYTES)?;

@@ -1,3 +1,3 @@
-//! What tenants write.
+//! Tenants' output: their pipes, read and cut into lines.
 
 pub mod lines;

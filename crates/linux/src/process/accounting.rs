@@ -1,38 +1,43 @@
-//! What process trees use: one pass over `/proc` for all of them.
+//! CPU time and memory of process trees, from one pass over `/proc` for all of them.
 //!
-//! The CPU time of a tree is that of its live processes plus what they have waited for (`cutime`, `cstime`). An
-//! ancestor must be read before its descendants: then a process that ends meanwhile is missed, which the next pass
-//! puts right, and never counted twice, which nothing could put right. `/proc` lists by pid, and parents mostly have
-//! the lower one; where they have not, the child is read again.
+//! The CPU time of a tree is that of its live processes plus that of the children they have reaped
+//! (`cutime`, `cstime`). An ancestor must be read before its descendants: then a process that ends
+//! during the pass is missed, which the next pass corrects, and never counted twice, which no
+//! later pass could correct. `/proc` lists by pid, and a parent mostly has the lower pid; where it
+//! has not, the child is read again.
 //!
-//! To read a process costs 9 µs, as the kernel opens a file and prints it, and 13 µs through `procfs`, which opens its
-//! directory, too, and reads all of the line. So `procfs` is for a single look, and here the line is read by hand. To ask for its CPU clock a twentieth of
-//! that. A process whose clock stands where it stood has not run, so it has used and waited for nothing more, and what
-//! was read of it counts as read now. Others can only change its parent, which shows in the parent, and its memory,
-//! for which it is read again after a while. A clock too coarse to show that it ran makes a sum too low until then.
+//! Reading a process by hand costs 7 µs, and 11 µs through `procfs`, which also opens the
+//! directory and parses the whole line. So `procfs` is used for single looks, and here the line is
+//! read by hand. Reading the CPU clock of a process costs a twentieth of that. A process whose
+//! clock has not moved has not run, so it has used no CPU time and reaped no child, and its last
+//! reading is still current. Others can change its parent, which shows in the parent, and its
+//! memory, for which it is read again after `CURRENT_FOR_MS`. If a clock is too coarse to show
+//! that a process ran, the sum is too low until then.
 
+use crate::process::children::children_of;
 use crate::process::cpu_clock;
 use crate::process::proc_stat;
 use crate::threads::clock;
 use rustix::fs::{Dir, Mode, OFlags, open};
 use std::collections::HashMap;
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use warden::Stat;
 
-/// For how long what was read of a sleeping process is good: memory can be taken from it meanwhile.
-const GOOD_FOR_MS: u64 = 5_000;
+/// For how long the reading of a sleeping process counts as current: the kernel can take memory
+/// from it meanwhile.
+const CURRENT_FOR_MS: u64 = 5_000;
 
 /// The tree to account for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {
     /// A process and everything below it.
     Process(u32),
-    /// Everything below a process that is not part of the tenant itself, and what that process has waited for.
+    /// The descendants of a keeper, which is no part of the tenant itself, and the children that
+    /// it has reaped.
     Keeper(u32),
 }
 
-/// What a tree has used so far, and uses now.
+/// The CPU time that a tree has used so far, and what it uses now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub cpu_ms: u64,
@@ -40,23 +45,23 @@ pub struct Usage {
     pub processes: usize,
 }
 
-/// A process as it was read.
+/// A process as it was last read.
 #[derive(Clone, Copy)]
 struct Seen {
     stat: Stat,
-    /// Its CPU clock just before it was read.
+    /// Its CPU clock just before the reading.
     ran_ns: Option<u64>,
     read_at_ms: u64,
 }
 
-/// Takes samples, and remembers the last one.
+/// Takes samples; the last one is kept, so that the next need not read sleeping processes again.
 #[derive(Default)]
 pub struct Sampler {
     table: Table,
 }
 
 impl Sampler {
-    /// The usage of each tree, in the order asked for; `None` for one whose root does not exist.
+    /// The usage of each tree, in the order of `roots`; `None` for a root that does not exist.
     pub fn sample(&mut self, roots: &[Root]) -> Vec<Option<Usage>> {
         let Ok(proc) = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         else {
@@ -68,7 +73,7 @@ impl Sampler {
     }
 }
 
-/// The same for a single look, after which none may follow.
+/// Like [`Sampler::sample`], for a single sample.
 pub fn sample_once(roots: &[Root]) -> Vec<Option<Usage>> {
     let Ok(stats) = proc_stat::of_all() else { return vec![None; roots.len()] };
     let mut table = Table::default();
@@ -76,8 +81,8 @@ pub fn sample_once(roots: &[Root]) -> Vec<Option<Usage>> {
     roots.iter().map(|root| table.usage(*root, proc_stat::of)).collect()
 }
 
-/// The usage of one tree alone, whatever else runs on the machine; `None` if its root does not exist. Each process is read
-/// after its ancestors, as above.
+/// The usage of one tree, at a cost that does not depend on the other processes of the machine;
+/// `None` if its root does not exist. Each process is read after its ancestors.
 pub fn of_tree(root: Root) -> Option<Usage> {
     let proc = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let (Root::Process(pid) | Root::Keeper(pid)) = root;
@@ -95,16 +100,9 @@ pub fn of_tree(root: Root) -> Option<Usage> {
             pages += stat.rss_pages;
             processes += 1;
         }
-        to_visit.extend(children_of(next));
+        to_visit.extend(children_of(next, usize::MAX));
     }
     Some(Usage::of(ticks, pages, processes))
-}
-
-fn children_of(pid: u32) -> Vec<u32> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    let pids = |list: String| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-    lists.flat_map::<Vec<u32>, _>(pids).collect()
 }
 
 impl Usage {
@@ -119,7 +117,7 @@ impl Usage {
 
 #[derive(Default)]
 struct Table {
-    /// In the order in which they were read.
+    /// The processes in the order in which they were read.
     seen: Vec<Seen>,
     position_of: HashMap<u32, usize>,
     children_of: HashMap<u32, Vec<usize>>,
@@ -132,7 +130,7 @@ impl Table {
         let pids = entries.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<u32>().ok());
         for pid in pids {
             let ran_ns = cpu_clock::of_process(pid);
-            let known = last.seen(pid).filter(|known| table.is_good(known, ran_ns, now_ms)).copied();
+            let known = last.seen(pid).filter(|known| table.is_current(known, ran_ns, now_ms)).copied();
             let read = || Some(Seen { stat: Stat::read(proc, pid).ok()??, ran_ns, read_at_ms: now_ms });
             if let Some(seen) = known.or_else(read) {
                 table.add(seen);
@@ -152,19 +150,20 @@ impl Table {
         self.position_of.get(&pid).map(|position| &self.seen[*position])
     }
 
-    /// Whether what was read of a process earlier is what would be read now. It must have the parent it had: one that
-    /// has ended leaves its children to somebody else, and one that began after its child is not the one it was.
-    fn is_good(&self, known: &Seen, ran_ns: Option<u64>, now_ms: u64) -> bool {
+    /// Whether an earlier reading of a process is still current. The process must have the same
+    /// parent: a parent that has ended leaves its children to another process, and a parent that
+    /// is younger than the child has got the old parent's pid.
+    fn is_current(&self, known: &Seen, ran_ns: Option<u64>, now_ms: u64) -> bool {
         let has_not_run = ran_ns.is_some() && ran_ns == known.ran_ns;
         let keeps_parent = || {
             self.seen(known.stat.parent).is_some_and(|parent| {
                 !parent.stat.has_ended && parent.stat.started_at_ticks <= known.stat.started_at_ticks
             })
         };
-        has_not_run && now_ms < known.read_at_ms + GOOD_FOR_MS && keeps_parent()
+        has_not_run && now_ms < known.read_at_ms + CURRENT_FOR_MS && keeps_parent()
     }
 
-    /// `look` reads a process again.
+    /// The usage of a tree; `look` reads a process again.
     fn usage(&self, root: Root, look: impl Fn(u32) -> Option<Stat>) -> Option<Usage> {
         let (Root::Process(pid) | Root::Keeper(pid)) = root;
         let root_position = *self.position_of.get(&pid)?;
@@ -175,7 +174,7 @@ impl Table {
             pages += root_stat.rss_pages;
             processes += 1;
         }
-        // Each with the latest position among its ancestors.
+        // Each process with the latest position among its ancestors.
         let mut to_visit: Vec<(u32, usize)> = vec![(pid, root_position)];
         while let Some((parent, ancestors_read_until)) = to_visit.pop() {
             for position in self.children_of.get(&parent).into_iter().flatten().copied() {
@@ -193,7 +192,7 @@ impl Table {
     }
 }
 
-/// Whether the process is the one that was seen, and where it was.
+/// Whether the process is the one that was seen, and has the same parent.
 fn is_still(seen: &Stat, now: Option<Stat>) -> bool {
     now.is_some_and(|now| now.started_at_ticks == seen.started_at_ticks && now.parent == seen.parent)
 }
@@ -225,7 +224,7 @@ mod tests {
         BufReader::new(tree.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         for root in [Root::Process(tree.id()), Root::Keeper(tree.id())] {
             let look = || (Sampler::default().sample(&[root])[0].unwrap(), sample_once(&[root])[0].unwrap());
-            // The last of them may still be on their way.
+            // The last child processes may still be starting.
             let mut seen = look();
             while seen.0.processes < 2 || seen.0 != seen.1 {
                 std::thread::yield_now();
@@ -274,16 +273,16 @@ mod tests {
         };
         let child = seen(8, 7, 50, false);
         let mut table = Table::default();
-        assert!(!table.is_good(&child, Some(1_000), 1), "the parent is gone");
+        assert!(!table.is_current(&child, Some(1_000), 1), "the parent is gone");
         table.add(seen(7, 1, 49, false));
-        assert!(table.is_good(&child, Some(1_000), 1));
-        assert!(!table.is_good(&child, Some(1_001), 1), "it ran");
-        assert!(!table.is_good(&child, None, 1), "it has no clock");
-        assert!(!table.is_good(&child, Some(1_000), GOOD_FOR_MS), "its memory may have changed");
+        assert!(table.is_current(&child, Some(1_000), 1));
+        assert!(!table.is_current(&child, Some(1_001), 1), "it ran");
+        assert!(!table.is_current(&child, None, 1), "it has no clock");
+        assert!(!table.is_current(&child, Some(1_000), CURRENT_FOR_MS), "its memory may have changed");
         for parent in [seen(7, 1, 49, true), seen(7, 1, 51, false)] {
             let mut table = Table::default();
             table.add(parent);
-            assert!(!table.is_good(&child, Some(1_000), 1), "it has another parent by now");
+            assert!(!table.is_current(&child, Some(1_000), 1), "it has another parent by now");
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::mem::MaybeUninit;
 
 const NS_PER_S: u64 = 1_000_000_000;
-/// What `clock_getcpuclockid(3)` makes of a pid, without its system call: the pid's complement above the kind of clock.
+/// The layout of the clock id of a process, as `clock_getcpuclockid(3)` makes it (that function
+/// needs a system call): the complement of the pid above the kind of clock.
 const KIND_BITS: u32 = 3;
 const SCHEDULER_TIME: i32 = 2;
 
-/// How long the process has run, all its threads together; `None` if it is gone, or the kernel does not say.
+/// The CPU time of all threads of a process, in nanoseconds; `None` if the process is gone, or the
+/// kernel refuses.
 pub fn of_process(pid: u32) -> Option<u64> {
     let clock = i32::try_from(!i64::from(pid) << KIND_BITS).ok()? | SCHEDULER_TIME;
     let mut time = MaybeUninit::<libc::timespec>::uninit();

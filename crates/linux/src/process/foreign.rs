@@ -1,8 +1,10 @@
-//! Processes that somebody else has started: watched and signalled through a pidfd, which never means another process,
-//! even when the kernel gives the pid away again.
+//! Processes that the user started. They are watched and signalled through a pidfd, which never
+//! means another process, even when the kernel reuses the pid.
 
-use crate::process::pidfd::{send_to_group, status_of_reaped};
+use crate::process::foreign_group::Asking;
+use crate::process::pidfd::{may_signal, send_to_group, status_of_reaped};
 use crate::process::proc_stat;
+use crate::threads::off_thread::OffThread;
 use crate::threads::watched::watch_shared;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -14,28 +16,39 @@ use rustix::time::Timespec;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 
-/// Reaping takes microseconds, unless the machine has something else to do.
+/// How long the reaping of a process is waited for. It takes microseconds, unless the machine is
+/// busy.
 const REAPED_WITHIN: Duration = Duration::from_secs(1);
 const REAPING_PAUSE: Duration = Duration::from_millis(1);
-/// Between two looks at a process whose end the kernel does not tell.
+/// The pause between two looks at a process whose end the kernel refuses to report.
 const UNTOLD_PAUSE: Duration = Duration::from_millis(100);
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// See the module.
+/// A process that the user started, held by its pidfd. Dropping it closes the pidfd and does
+/// nothing to the process.
 pub struct Foreign {
     pid: Pid,
     pidfd: Arc<OwnedFd>,
-    /// It leads a process group that we are not in, which is signalled with it.
+    /// It leads a process group that the host is not in; the group is ended with it.
     leads_group: bool,
-    /// We have started it, so we are told how it ends.
+    /// It is a child of the host, which is therefore told its exit status.
     is_child: bool,
+    /// It was asked to end, or is about to be; it is never asked twice.
+    is_asked: AtomicBool,
+    /// Wakes the task that waits for its end, which then asks the process and its group.
+    to_be_asked: Notify,
+    is_forced: AtomicBool,
+    /// Wakes the task that waits for its end, which then stops asking.
+    was_forced: Notify,
 }
 
 impl Foreign {
-    /// Holds on to a process that was started within these times, in milliseconds since the machine was. The error says
-    /// why it is not taken.
+    /// Opens a process that was started between the two times `born`, in milliseconds since boot.
+    /// The error says why it is not accepted.
     pub fn open(pid: u32, born: (u64, u64)) -> Result<Foreign, String> {
         let own = std::process::id();
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 1 && pid != own);
@@ -46,12 +59,21 @@ impl Foreign {
             Errno::NOSYS => "this kernel has no pidfds (Linux 5.3 has)".into(),
             error => format!("process {shown} cannot be watched: {error}"),
         })?;
-        // A leader of our own group, such as what has started us, must not take us along.
+        // The host must not be in the group: ending it would end the host.
         let leads_group = getpgid(Some(pid)).is_ok_and(|group| group == pid) && getpgrp() != pid;
         let stat = proc_stat::of(pid.as_raw_pid().cast_unsigned());
         let is_child = stat.is_some_and(|stat| stat.parent == own);
-        let foreign = Foreign { pid, pidfd: Arc::new(pidfd), leads_group, is_child };
-        // What was read of the pid was read of this process: it had it all the time.
+        let foreign = Foreign {
+            pid,
+            pidfd: Arc::new(pidfd),
+            leads_group,
+            is_child,
+            is_asked: AtomicBool::new(false),
+            to_be_asked: Notify::new(),
+            is_forced: AtomicBool::new(false),
+            was_forced: Notify::new(),
+        };
+        // The process still has its pid, so what was read of the pid is about this process.
         let stat = stat.filter(|_| !foreign.is_gone());
         let stat = stat.ok_or_else(|| format!("there is no process {shown} any more"))?;
         let started_ms = stat.started_since_boot_ms();
@@ -64,26 +86,45 @@ impl Foreign {
         Ok(foreign)
     }
 
-    /// Asks it, and its group if it leads one, to end.
-    pub fn signal(&self, force: bool) -> io::Result<()> {
-        let signal = if force { Signal::KILL } else { Signal::TERM };
-        let sent = if self.leads_group {
-            self.signal_group(signal)
+    /// Asks the process to end and, if it leads a group, what it leaves in the group. Only the
+    /// first call sends a signal. If a task waits for the end (`is_waited_for`), that task asks
+    /// the group; otherwise only the leader is asked.
+    pub fn ask(&self, is_waited_for: bool) -> io::Result<()> {
+        if self.is_asked.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let is_left_to_waiter = self.leads_group && is_waited_for;
+        unless_gone(if is_left_to_waiter {
+            may_signal(&self.pidfd)
         } else {
-            Ok(pidfd_send_signal(&self.pidfd, signal)?)
-        };
-        // One that is gone has done what it was asked to.
-        sent.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
+            pidfd_send_signal(&self.pidfd, Signal::TERM).map_err(io::Error::from)
+        })?;
+        self.is_asked.store(true, Ordering::Relaxed);
+        self.to_be_asked.notify_one();
+        Ok(())
     }
 
-    fn signal_group(&self, signal: Signal) -> io::Result<()> {
-        match send_to_group(&self.pidfd, signal) {
-            // Before Linux 6.9 a group can be named by its number only, which is its own while its leader lives.
+    /// Kills the process and, if it leads one, its group.
+    pub fn force(&self) -> io::Result<()> {
+        self.is_forced.store(true, Ordering::Relaxed);
+        let killed = if self.leads_group {
+            self.kill_group()
+        } else {
+            pidfd_send_signal(&self.pidfd, Signal::KILL).map_err(io::Error::from)
+        };
+        self.was_forced.notify_one();
+        unless_gone(killed)
+    }
+
+    fn kill_group(&self) -> io::Result<()> {
+        match send_to_group(&self.pidfd, Signal::KILL) {
+            // Before Linux 6.9 a group can only be named by its number, which is not reused while
+            // its leader lives.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                 if self.is_gone() {
                     Ok(())
                 } else {
-                    Ok(kill_process_group(self.pid, signal)?)
+                    Ok(kill_process_group(self.pid, Signal::KILL)?)
                 }
             }
             sent => sent,
@@ -94,21 +135,41 @@ impl Foreign {
         poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&NOW)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Waits for its end and kills what is left of its group then. Returns its exit code where that can be known: only a
-    /// parent is told.
-    pub async fn outlive_and_clear_group(&self) -> Option<i32> {
-        self.outlive().await;
-        if self.leads_group {
+    /// Waits until the process has ended and nothing is left of its group. If the process was
+    /// asked to end, the rest of the group is asked too and waited for; otherwise it is killed.
+    /// Returns the exit code if the process is a child of the host: the kernel tells it only to
+    /// the parent.
+    pub async fn wait_and_clear_group(&self, off_thread: OffThread) -> Option<i32> {
+        let asking = tokio::select! {
+            biased;
+            () = self.wait_for_end() => None,
+            () = self.to_be_asked.notified(), if self.leads_group => tokio::select! {
+                biased;
+                () = self.wait_for_forced_end() => None,
+                asking = Asking::of(self.pid, self.pidfd.clone(), off_thread) => Some(asking),
+            },
+        };
+        self.wait_for_end().await;
+        if asking.is_none() && self.leads_group {
             let _ = send_to_group(&self.pidfd, Signal::KILL);
         }
-        if !self.is_child {
-            return None;
+        // Read at once: once the process is reaped, older kernels no longer tell it.
+        let exit_code = if self.is_child { self.exit_code().await } else { None };
+        if let Some(asking) = asking {
+            asking.end_rest(&self.is_forced).await;
         }
-        self.exit_code().await
+        exit_code
     }
 
-    /// A kernel that is short of memory may refuse to tell of the end; that does not mean that it has come.
-    async fn outlive(&self) {
+    /// Waits until the process was killed from here and has ended.
+    async fn wait_for_forced_end(&self) {
+        self.was_forced.notified().await;
+        self.wait_for_end().await;
+    }
+
+    /// Waits for the end of the process. A kernel that is short of memory may refuse to watch it;
+    /// then the process is looked at again and again.
+    async fn wait_for_end(&self) {
         if let Ok(watched) = watch_shared(self.pidfd.clone()) {
             let _ = watched.readable().await;
         }
@@ -117,7 +178,8 @@ impl Foreign {
         }
     }
 
-    /// The host reaps its children, and may have been faster than we are; newer kernels tell us all the same.
+    /// The exit code of a child. The host's runtime reaps its children and may have done so
+    /// already; Linux 6.15 and later tell the status all the same.
     async fn exit_code(&self) -> Option<i32> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         if let Ok(Some(status)) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
@@ -129,8 +191,13 @@ impl Foreign {
     }
 }
 
-/// What `ask` says in the end of a process that is reaped at this very moment: nothing as long as that lasts, perhaps
-/// once that there is no such process, and then how it has ended, if the kernel ever says so.
+/// Takes "no such process" for success: the process has ended, which is what the signal was for.
+fn unless_gone(sent: io::Result<()>) -> io::Result<()> {
+    sent.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
+}
+
+/// Repeats `ask` while the process is being reaped. During that time the kernel reports no status,
+/// and may once report that there is no such process, before it reports the status, if ever.
 async fn settled(mut ask: impl FnMut() -> Result<Option<libc::c_int>, Errno>) -> Option<libc::c_int> {
     let mut is_known_to_be_gone = false;
     loop {
@@ -158,7 +225,7 @@ mod tests {
     }
 
     fn wait_for_end(foreign: &Foreign) -> Option<i32> {
-        block_on(foreign.outlive_and_clear_group())
+        block_on(foreign.wait_and_clear_group(OffThread::default()))
     }
 
     #[test]
@@ -172,7 +239,7 @@ mod tests {
         assert!(Foreign::open(child.id(), ANY_TIME).is_err());
     }
 
-    /// Linux 6.15 does.
+    /// Whether the kernel tells the status of a reaped process, as Linux 6.15 does.
     fn kernel_tells_of_the_reaped() -> bool {
         let mut child = Command::new("true").spawn().unwrap();
         let pid = Pid::from_child(&child);
@@ -182,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_is_known_at_whatever_moment_somebody_else_reaps() {
+    fn the_exit_code_is_known_whenever_the_host_reaps_the_child() {
         let rounds = if kernel_tells_of_the_reaped() { 200 } else { 0 };
         for round in 0..rounds {
             let code = round % 5;
@@ -211,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_ended_with_its_leader_and_nobody_else_is() {
+    fn a_group_is_ended_with_its_leader_and_no_other_process_is() {
         let mut other = Command::new("sleep").arg("60").spawn().unwrap();
         let script = "sleep 60 & echo started; wait";
         let mut leader = Command::new("sh");
@@ -221,7 +288,7 @@ mod tests {
         std::io::BufRead::read_line(&mut std::io::BufReader::new(leader.stdout.take().unwrap()), &mut line)
             .unwrap();
         let foreign = Foreign::open(leader.id(), ANY_TIME).unwrap();
-        foreign.signal(false).unwrap();
+        foreign.ask(true).unwrap();
         assert_eq!(wait_for_end(&foreign), None);
         leader.wait().unwrap();
         let group = Pid::from_raw(leader.id() as i32).unwrap();
@@ -229,9 +296,40 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(other.try_wait().unwrap().is_none());
-        foreign.signal(true).unwrap();
+        foreign.force().unwrap();
         other.kill().unwrap();
         other.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_that_was_asked_is_not_asked_again() {
+        let script = "trap 'echo asked' TERM; trap 'exit 3' WINCH; echo up; while :; do sleep 0.01; done";
+        for is_waited_for in [false, true] {
+            let mut child = Command::new("sh");
+            let mut child =
+                child.args(["-c", script]).process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+            let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
+            let mut line = || {
+                let mut line = String::new();
+                std::io::BufRead::read_line(&mut lines, &mut line).unwrap();
+                line
+            };
+            assert_eq!(line(), "up\n");
+            let foreign = Arc::new(Foreign::open(child.id(), ANY_TIME).unwrap());
+            let waiter = is_waited_for.then(|| {
+                let foreign = foreign.clone();
+                std::thread::spawn(move || wait_for_end(&foreign))
+            });
+            foreign.ask(is_waited_for).unwrap();
+            assert_eq!(line(), "asked\n");
+            foreign.ask(is_waited_for).unwrap();
+            // SIGWINCH has the higher number, so it is delivered after a SIGTERM that was sent
+            // before it.
+            rustix::process::kill_process(Pid::from_child(&child), Signal::WINCH).unwrap();
+            assert_eq!(line(), "");
+            child.wait().unwrap();
+            waiter.map(|waiter| waiter.join().unwrap());
+        }
     }
 
     #[test]

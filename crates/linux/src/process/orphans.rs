@@ -1,8 +1,9 @@
-//! What a lost warden leaves behind.
+//! Clears what a lost warden has left behind.
 //!
-//! Its keepers see their sockets close and clear their tenants' trees. In case they were lost too: whatever is still in
-//! the session of one of them after a moment is ours, since each of them made its session, and is killed. A session in
-//! which nobody is left is over: its number may be somebody else's from then on.
+//! The keepers of a lost warden see their sockets close and clear their tenants' trees. In case
+//! they were lost too, all processes that are still in a keeper's session after a moment are
+//! killed: each keeper made its session, so they belong to its tenant. A session without processes
+//! is over: its number may be reused from then on.
 
 use crate::threads::clock;
 use crate::threads::off_thread::OffThread;
@@ -14,23 +15,24 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 use warden::Stat;
 
-/// What the keepers get to do their work.
+/// How long the keepers have to clear their trees.
 const KEEPERS_TIME: Duration = Duration::from_secs(1);
-/// After that, how long we kill before we give up on processes that the kernel cannot end.
+/// For how long processes are killed after that, before those that the kernel cannot end are given
+/// up.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Waits until nothing of these sessions is left, and sees to it.
+/// Clears these sessions, and returns when no process of them is left or they were given up.
 pub async fn clear(mut sessions: Vec<Pid>, off_thread: OffThread) {
     let since = clock::start();
     while since.elapsed() < GIVE_UP_AFTER {
         let kills = since.elapsed() >= KEEPERS_TIME;
-        // Off this thread, since a full `/proc` takes its time.
+        // Off this thread, since reading a full `/proc` takes long.
         let looked_at = sessions.clone();
         match off_thread.run(move || look(looked_at, kills)).await.and_then(|looked| looked) {
             Ok(left) if left.is_empty() => return,
             Ok(left) => sessions = left,
-            // Who is left is not known. The next look will tell.
+            // The look failed, so it is not known what is left. The next one may succeed.
             Err(error) => tracing::warn!(%error, "what a lost warden has left cannot be seen"),
         }
         tokio::time::sleep(PAUSE).await;
@@ -38,8 +40,9 @@ pub async fn clear(mut sessions: Vec<Pid>, off_thread: OffThread) {
     tracing::error!("processes of a lost warden could not be ended");
 }
 
-/// Leaves out the sessions in which nobody lives any more, and kills who lives in the others if that is wanted. Until then
-/// their keepers, which lead them, are continued in case they were stopped: only they find what has left the session.
+/// Returns the sessions that still have living processes. With `kills` these processes are killed.
+/// Without it, the keepers, which lead the sessions, are continued in case they were stopped: only
+/// they find processes that have left the session.
 fn look(mut sessions: Vec<Pid>, kills: bool) -> io::Result<Vec<Pid>> {
     let proc = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let members = members_of(&sessions, proc.as_fd())?;
@@ -54,7 +57,7 @@ fn look(mut sessions: Vec<Pid>, kills: bool) -> io::Result<Vec<Pid>> {
     Ok(sessions)
 }
 
-/// The living members, each with its session.
+/// The living processes of these sessions, each with its session.
 fn members_of(sessions: &[Pid], proc: BorrowedFd) -> io::Result<Vec<(Pid, Pid)>> {
     let mut members = Vec::new();
     for entry in Dir::read_from(proc)? {
@@ -65,9 +68,10 @@ fn members_of(sessions: &[Pid], proc: BorrowedFd) -> io::Result<Vec<(Pid, Pid)>>
     Ok(members)
 }
 
-/// Its session, if it is one of these and the process lives; zombies wait for whoever inherited them and do no harm.
+/// The session of a living process, if it is one of these. Zombies do not count: they only wait
+/// for their parent.
 ///
-/// Not by `getsid`, as rustix takes no session, which is what the kernel's own threads have, for a process.
+/// Not by `getsid`: rustix expects a process id, and the kernel's own threads have session 0.
 fn session_of(pid: Pid, sessions: &[Pid], proc: BorrowedFd) -> Result<Option<Pid>, Errno> {
     let stat = Stat::read(proc, pid.as_raw_pid().cast_unsigned())?.filter(|stat| !stat.has_ended);
     let is_its =
@@ -75,7 +79,8 @@ fn session_of(pid: Pid, sessions: &[Pid], proc: BorrowedFd) -> Result<Option<Pid
     Ok(sessions.iter().copied().find(is_its))
 }
 
-/// Through a pidfd, with membership checked after it was opened: a recycled pid is never hit.
+/// Signals through a pidfd whose membership is checked after it was opened: a reused pid is never
+/// hit.
 fn signal(pid: Pid, sessions: &[Pid], proc: BorrowedFd, signal: Signal) {
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     if matches!(session_of(pid, sessions, proc), Ok(Some(_))) {
@@ -90,7 +95,7 @@ mod tests {
     use std::process::{Child, Command};
 
     /// A process in a session of its own.
-    fn lonely() -> (Child, Pid) {
+    fn session_leader() -> (Child, Pid) {
         let child = Command::new("setsid").args(["sleep", "60"]).spawn().unwrap();
         let pid = Pid::from_child(&child);
         while look(vec![pid], false).unwrap().is_empty() {
@@ -101,11 +106,11 @@ mod tests {
 
     #[test]
     fn a_session_seen_empty_is_never_looked_at_again() {
-        let ((mut one, first), (mut other, second)) = (lonely(), lonely());
+        let ((mut one, first), (mut other, second)) = (session_leader(), session_leader());
         one.kill().unwrap();
         one.wait().unwrap();
         let left = look(vec![first, second], false).unwrap();
-        assert_eq!(left, [second], "whoever gets the other's number is left alone");
+        assert_eq!(left, [second], "a later session with the other's number is left alone");
         assert_eq!(look(left.clone(), true).unwrap(), [second]);
         other.wait().unwrap();
         assert_eq!(look(left, true).unwrap(), []);

@@ -1,17 +1,23 @@
-//! `/proc/<pid>/stat` as `procfs` reads it: for a look now and then. Who looks at thousands of processes again and again, or
-//! is the small warden, reads the line with [`Stat`] itself, which says what that saves.
+//! `/proc/<pid>/stat` as `procfs` reads it, for occasional looks. The sampler, which reads
+//! thousands of processes again and again, and the warden, which is to stay small, read the line
+//! with [`Stat`], whose page says what that saves.
 
 use procfs::ProcResult;
 use procfs::process::{Process, all_processes};
 use std::io;
 use warden::Stat;
 
-/// Looks at a process; `None` if there is none, or it cannot be looked at.
+/// Reads a process; `None` if there is none, or it cannot be read.
 pub fn of(pid: u32) -> Option<Stat> {
     read(Process::new(pid.try_into().ok()?)).ok()
 }
 
-/// All processes that can be looked at, in the order of `/proc`.
+/// The flags of a process (the kernel's `PF_…`); `None` if there is none, or it cannot be read.
+pub fn flags(pid: u32) -> Option<u32> {
+    Process::new(pid.try_into().ok()?).ok()?.stat().ok().map(|stat| stat.flags)
+}
+
+/// All processes that can be read, in the order of `/proc`.
 pub fn of_all() -> io::Result<impl Iterator<Item = Stat>> {
     let processes = all_processes().map_err(io::Error::other)?;
     Ok(processes.filter_map(|process| read(process).ok()))
@@ -21,7 +27,7 @@ fn read(process: ProcResult<Process>) -> ProcResult<Stat> {
     process?.stat().map(from)
 }
 
-/// A number that the kernel prints as negative stands for none.
+/// A negative number, as the kernel prints it for "none", becomes 0.
 fn from(stat: procfs::process::Stat) -> Stat {
     let id = |number: i32| number.try_into().unwrap_or(0);
     let ticks = |number: i64| u64::try_from(number).unwrap_or(0);
@@ -54,7 +60,7 @@ mod tests {
         Stat::read(proc.as_fd(), pid).unwrap()
     }
 
-    /// Of a process that does nothing meanwhile.
+    /// For a process that does nothing between the two reads.
     fn assert_agreed(pid: u32) -> Stat {
         let stat = of(pid).unwrap();
         assert_eq!(Some(stat), read_by_hand(pid));
@@ -62,7 +68,8 @@ mod tests {
         stat
     }
 
-    /// Ended and reaped, also where the test fails: a stopped process would stay.
+    /// Kills and reaps the child when dropped, also where the test fails: a stopped process would
+    /// stay.
     struct Ended(Child);
 
     impl Drop for Ended {
@@ -88,7 +95,7 @@ mod tests {
         let mut ended = Ended(Command::new(&program).args(["-c", script]).spawn().unwrap());
         let Ended(child) = &mut ended;
         let pid = Pid::from_child(child);
-        // It has used something, and then stops itself.
+        // The shell uses some CPU time, and then stops itself.
         let is_stopped =
             || procfs::process::Process::new(pid.as_raw_pid()).unwrap().stat().unwrap().state == 'T';
         while !is_stopped() {
@@ -102,5 +109,13 @@ mod tests {
         child.wait().unwrap();
         assert_eq!((of(child.id()), read_by_hand(child.id())), (None, None));
         std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    #[ignore = "a measurement"]
+    fn what_a_read_costs() {
+        let proc = open("/proc", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let by_hand = || Stat::read(proc.as_fd(), 1).unwrap().unwrap();
+        crate::reader_costs::print("stat", by_hand, || of(1).unwrap());
     }
 }

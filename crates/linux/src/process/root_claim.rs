@@ -1,9 +1,10 @@
-//! Who runs the tenants of a directory. Two runtimes on one root, in one process or in two, know nothing of each other:
-//! each starts its own process for the same tenant, with the same files. The second is to be told.
+//! Claims the root directory of a runtime's tenants. Two runtimes on one root, in one process or
+//! in two, know nothing of each other, and each would start its own process for the same tenant,
+//! with the same files. The claim tells the second runtime of the first.
 //!
-//! A claim is a socket with a name made of the root's identity. The kernel gives a name to one socket only, says whose
-//! that is, and takes it back when its process ends in whatever way; nothing is left on any disk. Seen are runtimes in
-//! the same network namespace, whoever's they are.
+//! A claim is an abstract socket whose name is made of the root's identity. The kernel gives a
+//! name to one socket only, tells which process has it, and frees it when that process ends in any
+//! way; no file is left. Claims of all users in the same network namespace are seen.
 
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
@@ -16,23 +17,26 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Those who ask whose it is wait in the queue for ever: nobody takes them out. With a full one whose it is stays unknown.
+/// The backlog of the claim's socket. Each runtime that asks for the owner stays in it, since no
+/// connection is accepted; once it is full, the owner stays unknown.
 const QUEUE: i32 = 4_096;
 
-/// As long as it is held, others find the root taken.
+/// A claimed root. While it is held, other runtimes find the root taken; dropping it frees the
+/// root.
 pub struct RootClaim {
     _socket: OwnedFd,
 }
 
-/// What came of a claim.
+/// The result of a claim.
 pub enum Claimed {
     First(RootClaim),
-    /// By this process, where that can be known.
+    /// Another runtime has the root; its pid, where that can be known.
     Taken(Option<u32>),
 }
 
 impl RootClaim {
-    /// Fails for a root that is not there (yet), and where such sockets are forbidden.
+    /// Claims a root. Fails if the root does not exist (yet), and where such sockets are
+    /// forbidden.
     pub fn try_new(root: &Path) -> io::Result<Claimed> {
         let of_root = fs::metadata(root)?;
         let name = format!("absolutejs-runtime/root/{}:{}", of_root.dev(), of_root.ino());
@@ -54,7 +58,8 @@ fn new_socket() -> Result<OwnedFd, Errno> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
-/// Unknown in another pid namespace, and in the moment before the other one listens.
+/// The pid of the claim's owner. `None` if it is in another PID namespace, and in the moment
+/// before it listens.
 fn owner(address: &SocketAddrUnix) -> Option<u32> {
     let socket = new_socket().ok()?;
     connect(&socket, address).ok()?;
@@ -67,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_root_is_claimed_once_by_whatever_path_until_it_is_let_go() {
+    fn a_root_is_claimed_once_by_whatever_path_until_it_is_dropped() {
         let root = std::env::temp_dir().join(format!("root-claim-{}", std::process::id()));
         fs::create_dir_all(&root).unwrap();
         let link = root.with_extension("link");

@@ -1,10 +1,11 @@
 //! The one place that reads clocks.
 //!
-//! Time in which this host did not run (it was stopped, debugged, paused with its machine) is left out of the steady clock:
-//! nothing that is late is so by it. Such time shows as a gap between two looks at the clock. While something short is waited
-//! for ([`timeout`], and [`Sleep::Attentive`]) the clock is looked at every [`BEAT`], so that a gap is known exactly. An idle host is
-//! not woken for that: there a gap shows when a timer fires late, and then all since the last look counts as left out, since
-//! it is not known when it began.
+//! The steady clock leaves out time in which this host did not run (it was stopped, debugged, or
+//! paused with its machine), so such time makes no deadline late. It shows as a gap between two
+//! readings of the clock. While a task waits for something short ([`timeout`], and
+//! [`Sleep::Attentive`]) the clock is read every `BEAT`, so that a gap is known exactly. An idle
+//! host is not woken for that: there a gap shows when a timer fires late, and then all time since
+//! the last reading is left out, since it is not known when the gap began.
 #![allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
 
 use std::future::{Future, poll_fn};
@@ -13,10 +14,10 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Between two looks at the clock while something short is waited for.
+/// The time between two readings of the clock while a task waits for something short.
 const BEAT: Duration = Duration::from_millis(250);
-/// A gap that is longer than this is time in which the host did not run. A busy machine may keep a thread waiting for some
-/// tenths of a second.
+/// In a gap longer than this the host did not run. (A busy machine may keep a thread waiting for
+/// some tenths of a second.)
 const LONGEST_GAP_MS: u64 = 1_000;
 
 fn origin() -> Instant {
@@ -24,27 +25,28 @@ fn origin() -> Instant {
     *ORIGIN.get_or_init(Instant::now)
 }
 
-/// Milliseconds since the first look at the clock, gaps included.
+/// Milliseconds since the first reading of the clock, gaps included.
 fn raw_ms() -> u64 {
     origin().elapsed().as_millis() as u64
 }
 
-/// The steady clock: all times in milliseconds since the first look.
+/// The state of the steady clock: all times in milliseconds since the first reading.
 #[derive(Clone, Copy, Debug)]
 struct Steady {
-    /// When it was looked at last, gaps included.
+    /// The last reading, gaps included.
     seen_ms: u64,
-    /// What is left out, and until when gaps have been looked for.
+    /// The sum of the gaps that were left out, and the time up to which gaps are accounted for.
     lost_ms: u64,
     lost_until_ms: u64,
-    /// What it has shown last: it never goes back.
+    /// The last time that it returned: it never goes back.
     shown_ms: u64,
-    /// Those who look at it regularly; without any, a gap says nothing.
-    attentive: u32,
-    /// For how long the machine has been suspended so far, which the clock leaves out by itself; `None` before the first look.
+    /// The number of tasks that read it every `BEAT`; without any, a gap means nothing.
+    with_beats: u32,
+    /// How long the machine has been suspended so far, which the kernel's clock leaves out by
+    /// itself; `None` before the first reading.
     suspended_ms: Option<u64>,
     absences: u64,
-    /// The last one, on the wall clock.
+    /// When the last absence began and ended, on the wall clock.
     last_absence: (u64, u64),
 }
 
@@ -56,24 +58,24 @@ impl Steady {
         lost_ms: 0,
         lost_until_ms: 0,
         shown_ms: 0,
-        attentive: 0,
+        with_beats: 0,
         suspended_ms: None,
         absences: 0,
         last_absence: (0, 0),
     };
 
-    /// A look at `raw_ms`. Returns the time that counts.
+    /// Notes a reading of `raw_ms`. Returns the steady time.
     fn look(&mut self, raw_ms: u64) -> u64 {
-        if self.attentive > 0 && raw_ms.saturating_sub(self.seen_ms) > LONGEST_GAP_MS {
+        if self.with_beats > 0 && raw_ms.saturating_sub(self.seen_ms) > LONGEST_GAP_MS {
             self.lose(self.seen_ms, raw_ms);
         }
-        // Another thread's look may be later than this one.
+        // Another thread may have noted a later reading.
         self.seen_ms = self.seen_ms.max(raw_ms);
         self.shown_ms = self.shown_ms.max(self.seen_ms - self.lost_ms);
         self.shown_ms
     }
 
-    /// A timer that was due at `due_ms` has fired at `raw_ms`.
+    /// Notes that a timer that was due at `due_ms` fired at `raw_ms`. Returns the steady time.
     fn fired(&mut self, due_ms: u64, raw_ms: u64) -> u64 {
         if raw_ms.saturating_sub(due_ms) > LONGEST_GAP_MS {
             self.lose(due_ms.min(self.seen_ms), raw_ms);
@@ -81,7 +83,8 @@ impl Steady {
         self.look(raw_ms)
     }
 
-    /// The host did not run between these times. What is known already is not left out twice.
+    /// Leaves out the time between these two, in which the host did not run; time that is left out
+    /// already is not counted twice.
     fn lose(&mut self, from_ms: u64, to_ms: u64) {
         let gap_ms = to_ms.saturating_sub(from_ms.max(self.lost_until_ms));
         self.lost_until_ms = self.lost_until_ms.max(to_ms);
@@ -92,7 +95,7 @@ impl Steady {
         }
     }
 
-    /// The machine has been suspended for this long so far.
+    /// Notes how long the machine has been suspended so far.
     fn suspended(&mut self, suspended_ms: u64) {
         let before_ms = self.suspended_ms.replace(suspended_ms).unwrap_or(suspended_ms);
         let more_ms = suspended_ms.saturating_sub(before_ms);
@@ -112,14 +115,14 @@ fn steady() -> MutexGuard<'static, Steady> {
     STEADY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As long as it lives, somebody looks at the clock every [`BEAT`].
+/// While it lives, a task reads the clock every `BEAT`.
 struct Attention;
 
 impl Attention {
     fn begin() -> Attention {
         let mut steady = steady();
         steady.look(raw_ms());
-        steady.attentive += 1;
+        steady.with_beats += 1;
         drop(steady);
         Attention
     }
@@ -127,7 +130,7 @@ impl Attention {
 
 impl Drop for Attention {
     fn drop(&mut self) {
-        steady().attentive -= 1;
+        steady().with_beats -= 1;
     }
 }
 
@@ -136,17 +139,17 @@ pub fn steady_ms() -> u64 {
     steady().look(raw_ms())
 }
 
-/// How a sleeper heeds time in which the host did not run: see the module.
+/// How a sleeping task notices time in which the host did not run (see the module).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sleep {
-    /// Wakes every [`BEAT`], and so knows it exactly.
+    /// Wakes every `BEAT`, and so knows such time exactly.
     Attentive,
-    /// Only wakes at the end.
+    /// Wakes only at the end.
     Sound,
 }
 
-/// Sleeps until the steady clock shows `at_ms`, or returns earlier: `Attentive` after a [`BEAT`] at most, and in any case when
-/// time was found to be left out meanwhile. Returns whether the time has come.
+/// Sleeps until the steady clock shows `at_ms`, or returns earlier: `Attentive` after at most one
+/// `BEAT`, and either kind when time was left out meanwhile. Returns whether the time has come.
 pub async fn sleep_until(at_ms: u64, how: Sleep) -> bool {
     let _attention = (how == Sleep::Attentive).then(Attention::begin);
     steady().suspended(suspended_ms());
@@ -160,13 +163,13 @@ pub async fn sleep_until(at_ms: u64, how: Sleep) -> bool {
     steady.fired(due_ms, raw_ms()) >= at_ms
 }
 
-/// What comes of the work within this time, in which the host runs; `None` if nothing does.
+/// The result of the work if it is done within this much steady time; otherwise `None`.
 pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let _attention = Attention::begin();
     let until_ms = steady_ms().saturating_add(limit.as_millis() as u64);
     let late = async { while !sleep_until(until_ms, Sleep::Attentive).await {} };
     let (mut work, mut late) = (pin!(work), pin!(late));
-    // The work first: what it has come to at the last moment counts.
+    // The work is polled first: a result in the last moment counts.
     poll_fn(|context| match work.as_mut().poll(context) {
         Poll::Ready(value) => Poll::Ready(Some(value)),
         Poll::Pending => late.as_mut().poll(context).map(|()| None),
@@ -174,8 +177,8 @@ pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Optio
     .await
 }
 
-/// A time in which the host did not run: how often that has happened, and in milliseconds since the epoch, when the last one
-/// began and ended.
+/// How often the host did not run, and when the last such time began and ended, in milliseconds
+/// since the epoch.
 pub fn last_absence() -> (u64, (u64, u64)) {
     let Steady { absences, last_absence, .. } = *steady();
     (absences, last_absence)
@@ -186,19 +189,20 @@ pub fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
-/// A stopwatch that starts now.
+/// The present, for measuring a duration.
 pub fn start() -> Instant {
     Instant::now()
 }
 
-/// For how long the machine has been suspended since it was started: one clock counts that, the other does not.
+/// How long the machine has been suspended since boot, in milliseconds: `CLOCK_BOOTTIME` counts
+/// that time, `CLOCK_MONOTONIC` does not.
 fn suspended_ms() -> u64 {
     let running = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let running_ms = running.tv_sec as u64 * 1000 + running.tv_nsec as u64 / 1_000_000;
     since_boot_ms().saturating_sub(running_ms)
 }
 
-/// Milliseconds since the machine was started: the clock that the starts of processes are counted on.
+/// Milliseconds since boot: the clock on which the kernel counts the starts of processes.
 pub fn since_boot_ms() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
@@ -209,12 +213,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_is_left_out_while_somebody_looks_regularly() {
-        let mut steady = Steady { attentive: 1, ..Steady::NEW };
+    fn a_gap_is_left_out_while_the_clock_is_read_regularly() {
+        let mut steady = Steady { with_beats: 1, ..Steady::NEW };
         assert_eq!(steady.look(250), 250);
         assert_eq!(steady.look(1_000), 1_000, "a busy machine");
         assert_eq!(steady.look(34_000), 1_000);
-        assert_eq!(steady.fired(1_250, 34_000), 1_000, "once, whoever notices it");
+        assert_eq!(steady.fired(1_250, 34_000), 1_000, "once, whether a reading or a timer shows it");
         assert_eq!(steady.look(34_250), 1_250);
         assert_eq!(steady.look(34_100), 1_250, "it never goes back");
         assert_eq!(steady.absences, 1);
@@ -223,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn without_anybody_looking_a_gap_says_nothing_and_a_late_timer_does() {
+    fn without_regular_readings_only_a_late_timer_shows_a_gap() {
         let mut steady = Steady::NEW;
         assert_eq!(steady.look(100), 100);
         assert_eq!(steady.look(60_000), 60_000, "nothing was to be done");

@@ -1,4 +1,4 @@
-//! Time, and where work is done.
+//! Clocks and pauses, and work off the engine's thread.
 
 pub mod clock;
 pub mod off_thread;

@@ -1,8 +1,10 @@
-//! What takes too long for the engine's thread: a look through `/proc`, or at all connections.
+//! Work that takes too long for the engine's thread: a look through `/proc`, or at all
+//! connections.
 //!
-//! It is done on one thread more, in turn, which is started for the first look and kept: a new one for each would have to
-//! fetch its memory from the kernel anew. Where the machine has no thread to spare, that one look fails, and the next may
-//! succeed; tokio's own threads for this purpose would take the loop that wanted it along.
+//! It is done in turn on one more thread, which is started for the first piece of work and kept: a
+//! new thread for each would have to get its memory from the kernel anew. If no thread can be
+//! started, that piece of work fails, and the next may succeed; tokio's `spawn_blocking` would
+//! panic in the calling task.
 
 use std::io;
 use std::sync::mpsc::{Sender, channel};
@@ -12,7 +14,8 @@ use tokio::sync::oneshot;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Where such work is begun, and how its end is waited for.
+/// A handle of the worker thread; clones share it. Dropping it does not wait for work;
+/// [`finish`](Self::finish) does. Work that panics fails alone, and the next starts a new thread.
 #[derive(Clone, Default)]
 pub struct OffThread {
     worker: Arc<Mutex<Option<Worker>>>,
@@ -34,7 +37,8 @@ impl Worker {
 }
 
 impl OffThread {
-    /// Runs this, and waits for it without blocking. Who no longer waits does not stop it.
+    /// Runs the work, and waits for it without blocking. Dropping the future does not stop the
+    /// work. Errors: no thread, or the work panicked.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         let (tell, told) = oneshot::channel();
         self.begin(Box::new(move || {
@@ -45,7 +49,7 @@ impl OffThread {
 
     fn begin(&self, work: Work) -> io::Result<()> {
         let mut kept = self.lock();
-        // One that has panicked takes nothing more.
+        // A thread that has panicked takes no more work.
         if let Some(worker) = kept.take_if(|worker| worker.thread.is_finished()) {
             let _ = worker.thread.join();
         }
@@ -56,7 +60,8 @@ impl OffThread {
         worker.work.send(work).map_err(|_| io::Error::other("the thread for it has ended"))
     }
 
-    /// Waits, blocking, until nothing runs any more. To be called when nothing can be begun any more.
+    /// Blocks until all work is done and the thread has ended. To be called when no more work can
+    /// be begun.
     pub fn finish(&self) {
         let worker = self.lock().take();
         if let Some(Worker { work, thread }) = worker {

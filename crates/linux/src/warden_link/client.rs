@@ -1,11 +1,12 @@
-//! The host's connection to its warden: one process that starts tenants, reaps them and clears their trees (see
-//! `crates/warden`). Started with the first launch, and again with the next one after it was lost.
+//! The host's connection to its warden, the process that starts tenants, reaps them and clears
+//! their trees (see `crates/warden`). The first launch starts it, and so does the first launch
+//! after it was lost.
 //!
-//! What a warden starts has the rights and limits that the host had when it started the warden. A host that has others by
-//! now (it has dropped its privileges, say) gets another warden; the one before goes when its last tenant has ended, and
-//! until then stops these as ever.
+//! Tenants have the rights and limits that the host had when it started their warden. A host whose
+//! rights or limits have changed (it has dropped its privileges, say) starts another warden. The
+//! former one exits when its last tenant has ended, and until then stops its tenants as before.
 
-mod heirs;
+mod inherited;
 mod link;
 
 use rustix::io::Errno;
@@ -19,29 +20,42 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use warden::{LaunchSpec, LaunchStep, StopStage, host};
 
-use self::heirs::Heirs;
+use self::inherited::InheritedWardens;
 use self::link::Link;
+use crate::host::proc_check;
 use crate::process::orphans;
-use crate::process::proc_check;
 use crate::threads::off_thread::OffThread;
 use crate::threads::watched::watch_shared;
 use crate::warden_link::program::Program;
 use crate::warden_link::surroundings::Surroundings;
 
-/// What an idle warden gets to exit after its socket was closed, before it is killed.
+/// How long an idle warden has to exit after its socket was closed, before it is killed.
 const EXIT_GRACE_MS: u64 = 2_000;
 
-/// After so long an answer that takes milliseconds is late.
+/// The most launches that hold descriptors which the warden does not have yet: a port, the ends of
+/// the pipes and a memory file. Without this bound a thousand starts in one tick would need some
+/// six thousand descriptors.
+const LAUNCHES_IN_HAND: usize = 64;
+
+/// An answer, which takes milliseconds, is late after this time.
 const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// A tenant to start.
 pub struct Launch {
     pub spec: LaunchSpec,
-    pub stdout: OwnedFd,
-    pub stderr: OwnedFd,
+    /// The descriptors of `spec.descriptors`, in that order.
+    pub descriptors: Vec<OwnedFd>,
+    /// Dropped when the warden has the descriptors and the host has closed its copies.
+    pub turn: Option<Turn>,
+}
+
+/// The right to make the descriptors of one launch, from [`WardenClient::turn`]. Dropping it lets
+/// the next launch have its turn.
+pub struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A start under way.
@@ -62,9 +76,9 @@ pub struct Started {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
-    /// `None` when a signal ended the process, or when nobody knows because the warden was lost.
+    /// `None` if a signal ended the process, or if the warden was lost and its exit code with it.
     pub exit_code: Option<i32>,
-    /// The one that ended it, where that is known.
+    /// The signal that ended the process, where that is known.
     pub signal: Option<i32>,
     pub cpu_us: Option<u64>,
 }
@@ -86,13 +100,13 @@ pub enum LaunchError {
     NoAnswer,
     #[error("{0}")]
     Surroundings(String),
-    /// Nothing can be started on this machine as it is set up.
+    /// No tenant can be started on this machine as it is set up.
     #[error("{0}")]
     Unsupported(String),
 }
 
 impl LaunchError {
-    /// Whether another try, with what the host is by then, may well succeed.
+    /// Whether another try, with the rights that the host has then, may well succeed.
     pub fn may_pass(&self) -> bool {
         matches!(
             self,
@@ -106,14 +120,15 @@ impl LaunchError {
 /// What the warden's link is told.
 enum Errand {
     Order(Order),
-    /// There is another warden for what comes. A launch all the same calls this off.
+    /// Further launches go to another warden, so this one is to exit when idle. A launch that
+    /// comes all the same cancels this.
     LeaveWhenIdle,
 }
 
 struct Order {
     number: u64,
     packet: Packet,
-    /// Who waits for what comes of a launch.
+    /// The receivers of a launch's results.
     pending: Option<Pending>,
 }
 
@@ -127,8 +142,8 @@ impl Packet {
     fn send(&self, socket: &OwnedFd, number: u64) -> io::Result<()> {
         match self {
             Packet::Launch { launch, memory_file } => {
-                let (stdout, stderr) = (launch.stdout.as_fd(), launch.stderr.as_fd());
-                host::send_launch(socket, number, memory_file.as_fd(), stdout, stderr)
+                let descriptors: Vec<_> = launch.descriptors.iter().map(AsFd::as_fd).collect();
+                host::send_launch(socket, number, memory_file.as_fd(), &descriptors)
             }
             Packet::Stop(stage) => host::send_stop(socket, number, *stage),
             Packet::Continue => host::send_continue(socket),
@@ -139,25 +154,30 @@ impl Packet {
 struct Pending {
     started: Option<oneshot::Sender<Result<Started, LaunchError>>>,
     ended: oneshot::Sender<Ended>,
-    /// 0 until it is known.
+    /// 0 until the warden has reported it.
     keeper_pid: u32,
 }
 
-/// See the module. Must be used on the engine's runtime.
+/// The client of the warden, to be used on the engine's runtime.
+///
+/// Dropping it closes the sockets to the wardens, which then end their tenants and exit;
+/// [`close`](Self::close) also waits for that. The tasks of its links end with the runtime.
 pub struct WardenClient {
     path: PathBuf,
     off_thread: OffThread,
-    /// One, unless the host has changed its rights or limits. Those that are closed stay until their end has been seen.
+    /// One connection, unless the host's rights or limits have changed. A closed one stays until
+    /// its warden's end has been seen.
     connections: Mutex<Vec<Connection>>,
-    heirs: Heirs,
+    inherited: InheritedWardens,
     next_number: std::sync::atomic::AtomicU64,
+    in_hand: Arc<Semaphore>,
 }
 
 struct Connection {
     surroundings: Surroundings,
     pid: Pid,
     process: Arc<OwnedFd>,
-    /// Of the link, which alone decides when it is closed.
+    /// The link owns the socket and alone decides when it is closed.
     socket: Weak<OwnedFd>,
     errands: mpsc::UnboundedSender<Errand>,
     closed: tokio::task::JoinHandle<()>,
@@ -169,12 +189,20 @@ impl WardenClient {
             path,
             off_thread,
             connections: Mutex::default(),
-            heirs: Heirs::default(),
+            inherited: InheritedWardens::default(),
             next_number: 1.into(),
+            in_hand: Arc::new(Semaphore::new(LAUNCHES_IN_HAND)),
         }
     }
 
-    /// Starts a tenant. What comes of it is in the result's channels.
+    /// Waits, in the order of the calls, until few enough launches hold descriptors that the
+    /// warden does not have yet.
+    pub async fn turn(&self) -> Turn {
+        // The semaphore is never closed, so this never fails.
+        Turn { _permit: self.in_hand.clone().acquire_owned().await.ok() }
+    }
+
+    /// Starts a tenant. The result's channels tell whether its program runs, and how it ends.
     pub fn launch(&self, launch: Launch, surroundings: &Surroundings) -> Result<Launched, LaunchError> {
         let number = self.next_number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let memory_file = host::memory_file(&launch.spec).map_err(LaunchError::HandOver)?;
@@ -186,35 +214,37 @@ impl WardenClient {
         Ok(Launched { number, started: started_receiver, ended: ended_receiver })
     }
 
-    /// Asks a tenant to end, or ends it. Nothing happens if it has ended.
+    /// Asks a tenant to end, or kills its tree. Does nothing if it has ended.
     pub fn stop(&self, number: u64, stage: StopStage) {
-        // Only one of them knows the number; to the others it means nothing.
+        // Only one warden knows the number; the others ignore it.
         for connection in &*self.lock() {
             let packet = Packet::Stop(stage);
-            // From this thread if there is room: on a busy machine the engine's may wait long for a processor. That it overtakes
-            // an order does no harm: a run is stopped once it is known to have started, and of two stops the later stage counts.
+            // Sent from this thread if the socket has room: on a busy machine the engine's thread
+            // may wait long for a processor. The stop may overtake an order without harm: a run is
+            // stopped only once it has started, and of two stops the later stage counts.
             let is_sent =
                 connection.socket.upgrade().is_some_and(|socket| packet.send(&socket, number).is_ok());
             if !is_sent {
-                // A lost warden ends its tenants by itself.
+                // If the link is gone the warden is lost, and its keepers end the tenants by
+                // themselves.
                 let order = Order { number, packet, pending: None };
                 let _ = connection.errands.send(Errand::Order(order));
             }
-            wake(&connection.process);
+            continue_stopped(&connection.process);
         }
     }
 
     /// Continues the wardens and their keepers, in case they were stopped.
     pub fn continue_helpers(&self) {
         for connection in &*self.lock() {
-            wake(&connection.process);
+            continue_stopped(&connection.process);
             let order = Order { number: 0, packet: Packet::Continue, pending: None };
             let _ = connection.errands.send(Errand::Order(order));
         }
     }
 
-    /// Waits until it is known whether the program runs, but for no longer than a second: if it is not known then, whoever
-    /// should have said it may have been stopped, and is continued.
+    /// Waits until it is known whether the program runs, but at most a second. After that the
+    /// warden may have been stopped; it is continued, and `None` is returned.
     pub async fn outcome(
         &self,
         started: &mut oneshot::Receiver<Result<Started, LaunchError>>,
@@ -222,14 +252,16 @@ impl WardenClient {
         if let Ok(outcome) = tokio::time::timeout(LATE_AFTER, started).await {
             return Some(outcome.unwrap_or(Err(LaunchError::WardenLost)));
         }
-        self.lock().iter().for_each(|connection| wake(&connection.process));
+        self.lock().iter().for_each(|connection| continue_stopped(&connection.process));
         None
     }
 
-    /// Only the engine's thread gives launches, so there is never another warden being started at the same time.
+    /// Launches are ordered only on the engine's thread, so two wardens are never started at the
+    /// same time.
     fn order(&self, order: Order, surroundings: &Surroundings) -> Result<(), LaunchError> {
         let Some(errand) = self.order_of_open(Errand::Order(order), surroundings) else { return Ok(()) };
-        // Not under the lock: JavaScript's thread takes it for each stop, and a start lasts until the program is executed.
+        // Without the lock: JavaScript's thread takes it for each stop, and starting a warden
+        // lasts until its program is executed.
         let opened = self.open(surroundings)?;
         let mut connections = self.lock();
         for other in &*connections {
@@ -240,7 +272,8 @@ impl WardenClient {
         sent.map_err(|_| LaunchError::WardenLost)
     }
 
-    /// Gives it to a warden that there is, or back.
+    /// Sends an errand to a warden that runs with these surroundings; returns the errand if there
+    /// is none.
     fn order_of_open(&self, mut errand: Errand, surroundings: &Surroundings) -> Option<Errand> {
         let mut connections = self.lock();
         connections.retain(|connection| !connection.closed.is_finished());
@@ -257,13 +290,13 @@ impl WardenClient {
         proc_check::require_own().map_err(LaunchError::Unsupported)?;
         surroundings.assume().map_err(LaunchError::Surroundings)?;
         let known: Vec<Pid> = self.lock().iter().map(|connection| connection.pid).collect();
-        self.heirs.reap_except(&known);
+        self.inherited.reap_except(&known);
         let opened = Program::held(&self.path)
             .and_then(|program| open(&program, surroundings.clone(), self.off_thread.clone()));
         opened.map_err(|error| LaunchError::Warden { path: self.path.clone(), error })
     }
 
-    /// Ends every warden and waits until it is gone.
+    /// Ends every warden, and waits until all are gone.
     pub async fn close(&self) {
         let connections = std::mem::take(&mut *self.lock());
         let closed: Vec<_> = connections.into_iter().map(|connection| connection.closed).collect();
@@ -277,13 +310,14 @@ impl WardenClient {
     }
 }
 
-/// Continues a warden that somebody has stopped, so that it sees what it is sent. If the host ends, the kernel does this.
-fn wake(process: &OwnedFd) {
+/// Continues a warden that may have been stopped, so that it reads what it is sent. If the host
+/// ends, the kernel continues it (see `set_parent_process_death_signal` in the warden).
+fn continue_stopped(process: &OwnedFd) {
     let _ = pidfd_send_signal(process, Signal::CONT);
 }
 
-/// Starts a warden. Its address space is small and std starts it without forking, so the size of the host does not
-/// matter; what else it inherits it puts right itself.
+/// Starts a warden. std starts it with `posix_spawn`, so the size of the host does not matter; the
+/// warden resets the other things that it inherits.
 #[allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
 fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) -> io::Result<Connection> {
     let (ours, theirs) = host::connection()?;
@@ -294,9 +328,10 @@ fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) ->
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    // Its death signal is sent when the thread ends that starts it: the engine's, which is there as long as it is.
+    // The kernel sends the warden's death signal when the thread that started it ends: the
+    // engine's thread, which outlives the warden.
     let mut warden = command.spawn()?;
-    // It holds a descriptor, and there may be no other to be had.
+    // The command holds a descriptor, which `pidfd_open` below may need.
     drop(command);
     let pid = Pid::from_child(&warden);
     tracing::debug!(pid = pid.as_raw_nonzero().get(), "warden started");
@@ -305,7 +340,7 @@ fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) ->
     let socket = Arc::downgrade(&ours);
     let (process, watched) =
         connected.and_then(|process| Ok((process, watch_shared(ours)?))).inspect_err(|_| {
-            // It has not done anything yet, so this takes no time.
+            // The warden has no tenants yet, so it ends at once.
             let _ = warden.kill().and_then(|()| warden.wait());
         })?;
     let process = Arc::new(process);
@@ -315,7 +350,8 @@ fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) ->
     let closed = tokio::spawn(async move {
         let pending = link.run().await;
         reap(ending).await;
-        // Only with a lost warden: what is left of its tenants goes before anybody is told that it has.
+        // The warden was lost: what is left of its tenants is cleared before their ends are
+        // reported.
         if !pending.is_empty() {
             let keepers = pending.values().filter_map(|pending| Pid::from_raw(pending.keeper_pid as i32));
             orphans::clear(keepers.chain([pid]).collect(), off_thread).await;
@@ -328,7 +364,7 @@ fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) ->
 }
 
 async fn reap(process: Arc<OwnedFd>) {
-    wake(&process);
+    continue_stopped(&process);
     let Ok(watched) = watch_shared(process.clone()) else { return };
     let exit = tokio::time::timeout(Duration::from_millis(EXIT_GRACE_MS), watched.readable());
     if exit.await.is_err() {
@@ -336,18 +372,20 @@ async fn reap(process: Arc<OwnedFd>) {
         if let Err(error) = pidfd_send_signal(&process, Signal::KILL)
             && error != Errno::SRCH
         {
-            // It runs as somebody whom the host was before. It goes when its tenants are gone, and nobody waits for that.
+            // It runs as the user that the host was before. It exits when its tenants are gone,
+            // which is not waited for.
             return tracing::error!(%error, "the warden cannot be killed");
         }
         let _ = watched.readable().await;
     }
-    forget(&process);
+    reap_ended(&process);
 }
 
-/// Reaps a child that has ended.
-fn forget(process: &OwnedFd) {
+/// Reaps a child that has ended, without waiting.
+fn reap_ended(process: &OwnedFd) {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-    // ECHILD if the host ignores SIGCHLD or reaps everything itself: then it is reaped.
+    // ECHILD means that the child is reaped already: the host ignores SIGCHLD, or reaps all
+    // children itself.
     let _ = waitid(WaitId::PidFd(process.as_fd()), options);
 }
 
@@ -361,5 +399,26 @@ impl Pending {
                 let _ = self.ended.send(Ended { exit_code: None, signal: None, cpu_us: None });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_crowd_of_launches_takes_turns_in_holding_descriptors() {
+        let warden = WardenClient::new("/no/such/program".into(), OffThread::default());
+        let mut turns = Vec::new();
+        for _ in 0..LAUNCHES_IN_HAND {
+            turns.push(warden.turn().await);
+        }
+        assert!(timeout(SOON, warden.turn()).await.is_err());
+        turns.pop();
+        turns.push(warden.turn().await);
+        assert!(timeout(SOON, warden.turn()).await.is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! A tenant's main process, held by a pidfd: that it has ended is known without anybody's help.
+//! A tenant's main process, watched through a pidfd: its end is seen without a report of its
+//! keeper.
 
 use crate::threads::watched::watch;
 use crate::warden_link::client::Started;
@@ -7,23 +8,25 @@ use std::os::fd::OwnedFd;
 use tokio::io::unix::AsyncFd;
 use warden::Stat;
 
-/// See the module.
+/// The watched process. Dropping it ends the watch and does nothing to the process.
 pub struct MainProcess(AsyncFd<OwnedFd>);
 
 impl MainProcess {
-    /// `None` if it has ended already, which its keeper is about to tell, or if there is no descriptor to be had.
+    /// `None` if the process has ended already, which its keeper reports, or if no descriptor is
+    /// left.
     pub fn of(started: Started) -> Option<MainProcess> {
         let pid = Pid::from_raw(started.pid.cast_signed())?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        // Looked up after the pidfd was opened: a child of the keeper is no stranger that has got the number since.
+        // Read after the pidfd was opened: as the process is the keeper's child, its pid was not
+        // reused.
         let is_its_child = Stat::of(started.pid).is_some_and(|stat| stat.parent == started.keeper_pid);
         if is_its_child { watch(pidfd).ok().map(MainProcess) } else { None }
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     pub async fn end(&self) {
         if self.0.readable().await.is_err() {
-            // The runtime is going away, and this with it.
+            // The runtime is shutting down, and drops this future.
             std::future::pending().await
         }
     }

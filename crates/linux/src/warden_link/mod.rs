@@ -1,4 +1,4 @@
-//! The link to the warden.
+//! The link to the warden: its program, the socket to it, and the runs that it is asked for.
 
 pub mod client;
 mod main_process;

@@ -1,4 +1,4 @@
-//! Finds the warden's program, sees that it can be run before anything depends on it, and holds on to it.
+//! Finds the warden's program, checks early that it can be executed, and keeps it open.
 
 use rustix::fs::{Access, Mode, OFlags, access, fstat, open};
 use std::collections::HashMap;
@@ -9,22 +9,22 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The programs of the addons that this process has loaded: one.
+/// The programs of the addons that this process has loaded (in practice one).
 static HELD: Mutex<Option<HashMap<PathBuf, Arc<Program>>>> = Mutex::new(None);
 
-/// The file that a warden is made of. It stays open for as long as the process lives: a package that is deleted or
-/// replaced meanwhile would otherwise give no further warden, or one of another version.
+/// The warden's executable. It stays open for as long as the host lives: if the package were
+/// deleted or replaced, the path would give no further warden, or one of another version.
 pub struct Program {
     path: PathBuf,
     file: OwnedFd,
     written: Written,
 }
 
-/// Changes when something is written to the file. (A file that is deleted or replaced stays as it is.)
+/// Changes when the file is written to, and not when it is deleted or replaced.
 type Written = (i64, i64, i64);
 
 impl Program {
-    /// The program at this path as it was when it was asked for first.
+    /// The program that was at this path when it was first asked for. Errors: it cannot be opened.
     pub fn held(path: &Path) -> io::Result<Arc<Program>> {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         let held = held.get_or_insert_default();
@@ -42,7 +42,7 @@ impl Program {
         &self.path
     }
 
-    /// What to execute: the file, wherever it is by now, and whoever may still find it by its path.
+    /// The path to execute: the open file through `/proc`, wherever its name is by now.
     pub fn executable(&self) -> io::Result<PathBuf> {
         if written(&self.file)? != self.written {
             let shown = self.path.display();
@@ -62,11 +62,12 @@ fn written(file: &OwnedFd) -> io::Result<Written> {
 const PROGRAM_NAME: &str = "warden";
 const PROGRAM_MODE: u32 = 0o755;
 
-/// The warden in the directory of the addon.
+/// The path of the warden, which lies in the addon's directory. The error says what to do.
 ///
-/// The path leads through no link of the directory's: a `node_modules` that is exchanged while the host runs would
-/// otherwise give a later warden of another version. Some tools lose the executable bit when they unpack (those that go
-/// through zip, for example), so a missing one is set again where that is allowed.
+/// The path is resolved through symbolic links: a `node_modules` that is exchanged while the host
+/// runs would otherwise give a later warden of another version. Some tools lose the executable bit
+/// when they unpack (those that use zip, for example), so a missing one is set again where that is
+/// allowed.
 pub fn beside(addon: &Path) -> Result<PathBuf, String> {
     require_glibc();
     let directory = addon.parent().unwrap_or(Path::new("."));
@@ -87,8 +88,9 @@ pub fn beside(addon: &Path) -> Result<PathBuf, String> {
     Ok(program)
 }
 
-/// A reference that only glibc satisfies. Without one, a process on musl may load a build that was made for glibc (its
-/// loader takes `libc.so.6` for itself and ignores the versions of symbols), and have it fail at the first tenant.
+/// Refers to a symbol that only glibc has. Without it, a process on musl may load a build for
+/// glibc (the loader of musl accepts `libc.so.6` as itself and ignores the versions of symbols),
+/// and the build would fail at the first tenant.
 fn require_glibc() {
     #[cfg(target_env = "gnu")]
     std::hint::black_box(libc::gnu_get_libc_release as *const ());

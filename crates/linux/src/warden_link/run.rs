@@ -1,9 +1,9 @@
-//! One tenant's process from its launch to its end, as a series of facts.
+//! Follows one tenant's process from its launch to its end, and reports it as a series of facts.
 
+use crate::host::proc_check;
 use crate::output::lines::{LineSink, Stream, pump};
-use crate::process::proc_check;
 use crate::threads::watched::watch;
-use crate::warden_link::client::{Ended, Launch, LaunchError, Launched, Started, WardenClient};
+use crate::warden_link::client::{Ended, Launch, LaunchError, Launched, Started, Turn, WardenClient};
 use crate::warden_link::main_process::MainProcess;
 use crate::warden_link::surroundings::{Noted, Surroundings};
 use rustix::io::Errno;
@@ -14,17 +14,17 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch as channel};
-use warden::{LaunchSpec, LaunchStep, StopStage};
+use warden::{Descriptor, LaunchSpec, LaunchStep, StopStage};
 
-/// What a lost start's processes get to be gone. Its keeper ends them as soon as the warden is; if they are not gone by
-/// then, there is no second try beside them.
+/// How long the processes of a start that met the loss of the warden have to be gone. The keeper
+/// ends them once the warden is gone. If they are not gone by then, the start is not tried again.
 const LOST_START_TIME: Duration = Duration::from_secs(1);
 
-/// What a launch gets at least to come as far as its program. It takes milliseconds, and seconds on a machine that is busy
-/// with other launches.
+/// The least time that a launch has until its program runs. It takes milliseconds, and seconds on
+/// a machine that is busy with other launches.
 const PATIENCE_MIN: Duration = Duration::from_secs(10);
 
-/// What a pipe holds.
+/// The capacity of a pipe.
 const OUTPUT_ROOM_BYTES: usize = 64 << 10;
 
 /// What to run, and where.
@@ -35,40 +35,43 @@ pub struct Program {
     pub command: Vec<String>,
     /// `KEY=value`.
     pub environment: Vec<String>,
-    /// It runs the start script of its directory, which has to have one.
+    /// The program runs the start script of its directory, which must have one.
     pub runs_start_script: bool,
 }
 
-/// Told what happens, in order.
+/// The receiver of a run's facts, in their order.
 pub trait RunSink: LineSink {
     /// The process exists. `number` is how [`WardenClient::stop`] knows it.
     fn started(&self, number: u64, started: Started);
-    /// It does not and will not; the reason is for people.
+    /// The process does not exist and will not; the reason is for people.
     fn not_started(&self, reason: String);
-    /// Its main process is gone; the rest of its tree follows.
+    /// The main process has ended; the rest of the tree follows.
     fn main_ended(&self);
-    /// It does not, and no other can be started on this machine as it is set up.
+    /// The process does not exist, and none can be started on this machine as it is set up.
     fn unsupported(&self, reason: String);
-    /// Whether the start has not been called off.
+    /// Whether the start is still wanted.
     fn is_wanted(&self) -> bool;
-    /// The tree is gone. What it has written is still passed on; this is dropped when that is done.
+    /// The tree is gone, and its output is still being delivered. The future is dropped when that
+    /// is done.
     fn tree_ended(&self) -> impl Future<Output = Infallible> + Send;
-    /// The tree is gone and everything it had written has been delivered.
+    /// The tree is gone, and all of its output has been delivered.
     fn ended(&self, ended: Ended) -> impl Future<Output = ()> + Send;
 }
 
-/// Runs the program to its end, with the rights and limits that were noted. Every error ends in `not_started` or
-/// `unsupported`. A launch has so much patience to get as far as to the program.
+/// Runs the program to its end, with the rights and limits that were noted. Every error ends in
+/// `not_started` or `unsupported`. The turn is dropped when the warden has the launch. The program
+/// must run within `patience`.
 pub async fn supervise(
     warden: &WardenClient,
     program: Program,
     noted: Noted,
+    turn: Turn,
     patience: Duration,
     sink: &impl RunSink,
 ) {
-    let tried = match start(warden, &program, &noted, patience, sink).await {
+    let tried = match start(warden, &program, &noted, Some(turn), patience, sink).await {
         Err(failed) if failed.may_pass() && failed.is_over().await && sink.is_wanted() => {
-            start(warden, &program, &noted.again(), patience, sink).await
+            start(warden, &program, &noted.again(), None, patience, sink).await
         }
         tried => tried,
     };
@@ -108,7 +111,7 @@ pub async fn supervise(
     }
 }
 
-/// Says that the main process has ended, even if its keeper, being stopped, does not.
+/// Reports that the main process has ended, even if its keeper is stopped and does not.
 async fn watch_main(main: Option<MainProcess>, sink: &impl RunSink, mut ended: channel::Receiver<bool>) {
     let Some(main) = main else { return };
     tokio::select! {
@@ -118,17 +121,17 @@ async fn watch_main(main: Option<MainProcess>, sink: &impl RunSink, mut ended: c
     }
 }
 
-/// What is left to wait for when the program runs.
+/// A start whose program runs: its channels and its output.
 struct Start {
     ended: oneshot::Receiver<Ended>,
     stdout: OwnedFd,
     stderr: OwnedFd,
 }
 
-/// A start that came to nothing.
+/// A start whose program does not run.
 struct Failed {
     error: LaunchError,
-    /// Where its output would have come from, if it has got that far.
+    /// The read ends of its output, if they were made.
     outputs: Vec<OwnedFd>,
 }
 
@@ -139,12 +142,14 @@ impl From<LaunchError> for Failed {
 }
 
 impl Failed {
-    /// Nothing is wrong with the tenant: its start met the loss of the warden, say. Such a one is made once more.
+    /// Whether the cause lies outside the tenant, such as the loss of the warden. Then the start
+    /// is tried once more.
     fn may_pass(&self) -> bool {
         self.error.may_pass()
     }
 
-    /// Waits until nothing of it is left. A lost warden's last start may have got as far as to run.
+    /// Waits until no process of the start is left, and returns whether that is so. The last start
+    /// of a lost warden may have run its program.
     async fn is_over(&self) -> bool {
         let silent = async {
             for output in &self.outputs {
@@ -156,14 +161,14 @@ impl Failed {
     }
 }
 
-/// What has been written so far, if it is anything.
+/// The output so far, if there is any.
 fn written(output: &OwnedFd) -> Option<String> {
     let mut room = vec![0; OUTPUT_ROOM_BYTES];
     let length = rustix::io::read(output, &mut room).ok().filter(|length| *length > 0)?;
     Some(String::from_utf8_lossy(&room[..length]).into_owned())
 }
 
-/// Reads to the end of what nobody wants.
+/// Reads and drops output until its end.
 async fn until_closed(output: &OwnedFd) -> io::Result<()> {
     let output = watch(output.try_clone()?)?;
     let mut room = [0; 4_096];
@@ -182,6 +187,7 @@ async fn start(
     warden: &WardenClient,
     program: &Program,
     noted: &Noted,
+    turn: Option<Turn>,
     patience: Duration,
     sink: &impl RunSink,
 ) -> Result<(u64, Started, Start), Failed> {
@@ -189,7 +195,8 @@ async fn start(
         Err(reason) => LaunchError::Unsupported(reason),
         Ok(()) => LaunchError::Prepare(error),
     })?;
-    let (launch, stdout, stderr) = prepare(program, &surroundings).map_err(LaunchError::Prepare)?;
+    let prepared = prepare(program, &surroundings, turn);
+    let (launch, stdout, stderr) = prepared.map_err(LaunchError::Prepare)?;
     let mut launched = warden.launch(launch, &surroundings)?;
     match outcome(warden, &mut launched, patience, sink).await {
         Ok(started) => Ok((launched.number, started, Start { ended: launched.ended, stdout, stderr })),
@@ -197,16 +204,16 @@ async fn start(
     }
 }
 
-/// Waits until it is known whether the program runs. A launch that does not come so far, as when a file system does not
-/// answer, is ended when it is not wanted any more or has had its time. It is not the tenant's program yet, so there is
-/// nothing in it to be asked first.
+/// Waits until it is known whether the program runs. A launch that does not get there, because a
+/// file system does not answer, say, is killed when it is not wanted any more or its time is up.
+/// It is not asked to end first, since the tenant's program does not run yet.
 async fn outcome(
     warden: &WardenClient,
     launched: &mut Launched,
     patience: Duration,
     sink: &impl RunSink,
 ) -> Result<Started, LaunchError> {
-    // Looks are counted and not time: a host that is stopped meanwhile makes none.
+    // Counts looks instead of time, so that time in which the host is stopped does not count.
     let mut looks_left = patience.max(PATIENCE_MIN).as_secs();
     loop {
         if let Some(outcome) = warden.outcome(&mut launched.started).await {
@@ -218,7 +225,7 @@ async fn outcome(
         }
     }
     loop {
-        // Again each time: a stop that overtakes its launch is lost.
+        // Repeated at each look, since a stop that overtakes its launch is lost.
         warden.stop(launched.number, StopStage::Kill);
         match warden.outcome(&mut launched.started).await {
             Some(Ok(_)) => {
@@ -231,7 +238,11 @@ async fn outcome(
     }
 }
 
-fn prepare(program: &Program, surroundings: &Surroundings) -> io::Result<(Launch, OwnedFd, OwnedFd)> {
+fn prepare(
+    program: &Program,
+    surroundings: &Surroundings,
+    turn: Option<Turn>,
+) -> io::Result<(Launch, OwnedFd, OwnedFd)> {
     let (stdout_reader, stdout) = output_pipe()?;
     let (stderr_reader, stderr) = output_pipe()?;
     let strings = |strings: &[String]| -> Result<Vec<CString>, NulError> {
@@ -243,25 +254,28 @@ fn prepare(program: &Program, surroundings: &Surroundings) -> io::Result<(Launch
         needs_start_script: program.runs_start_script,
         argv: strings(&program.command)?,
         env: strings(&program.environment)?,
+        descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
     };
-    Ok((Launch { spec, stdout, stderr }, stdout_reader, stderr_reader))
+    let launch = Launch { spec, descriptors: vec![stdout, stderr], turn };
+    Ok((launch, stdout_reader, stderr_reader))
 }
 
-/// Our end does not block; the tenant's does, as programs expect.
+/// A pipe whose read end, ours, does not block; the tenant's end does, as programs expect.
 fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&reader, true)?;
     Ok((reader, writer))
 }
 
-/// Names the directory or the program, and what to do.
+/// The message of a failed launch: names the directory or the program, and what to do.
 fn explain(program: &Program, error: LaunchError, outputs: &[OwnedFd]) -> String {
     let (directory, name) = (&program.directory, &program.command[0]);
     let (step, error) = match error {
         LaunchError::Step { step, error } => (step, error),
         LaunchError::NoAnswer => {
             return format!(
-                "its directory {directory:?} or its program {name:?} could not be reached in time:                  a file system does not answer"
+                "its directory {directory:?} or its program {name:?} could not be reached in time: \
+                 a file system does not answer"
             );
         }
         other => return other.to_string(),

@@ -29,6 +29,10 @@ impl Leases for Clocks {
         self.touches[run.0 as usize]
     }
 
+    fn is_in_use(&self, _run: RunId) -> bool {
+        false
+    }
+
     fn touch(&mut self, run: RunId, wall_ms: u64) {
         self.sequence += 1;
         *self.touch_of(run) = Touch { at_ms: wall_ms, sequence: self.sequence };
@@ -72,7 +76,7 @@ impl World {
             kill_patience_ms: 60_000,
             backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
             gate: GateConfig { width: Some(4), patience_ms: Some(1_000) },
-            processes: Processes::Own,
+            custody: Custody::OURS,
             asks_before_idle: false,
             heeds_connections: false,
             checkpoint_timeout_ms: None,

@@ -93,3 +93,46 @@ fn one_that_ends_by_itself_is_told_as_that() {
     assert_eq!(exit_reason(&bench.exit(old)), Some(ExitReason::Crashed));
     assert_eq!(bench.pool.next_deadline(), None);
 }
+
+#[test]
+fn not_while_it_is_in_use_and_that_it_is_no_longer_is_seen_a_sweep_later() {
+    let mut bench = Bench::new(Config { idle_after_ms: Some(100), sweep_interval_ms: 70, ..config() });
+    let old = bench.running("a");
+    bench.leases.begin_use(old);
+    bench.deployed("a", 30_000);
+    for _ in 0..5 {
+        bench.pass(70);
+        assert!(!asks_to_stop(&bench.handle(Input::Tick), old));
+    }
+    bench.leases.end_use(old, bench.now.wall_ms);
+    bench.pass(70);
+    assert!(!asks_to_stop(&bench.handle(Input::Tick), old), "its last use ended 70 ms ago");
+    bench.pass(30);
+    assert!(asks_to_stop(&bench.handle(Input::Tick), old));
+}
+
+#[test]
+fn in_use_or_not_when_its_time_is_over() {
+    let mut bench = Bench::new(Config { idle_after_ms: Some(100), ..config() });
+    let old = bench.running("a");
+    bench.leases.begin_use(old);
+    bench.deployed("a", 250);
+    bench.pass(249);
+    assert!(!asks_to_stop(&bench.handle(Input::Tick), old));
+    bench.pass(1);
+    assert!(asks_to_stop(&bench.handle(Input::Tick), old));
+}
+
+#[test]
+fn it_makes_room_after_what_is_unused_and_before_what_is_in_use() {
+    let mut bench = Bench::new(Config { max_concurrent: 3, ..config() });
+    let old = bench.running("a");
+    let new = bench.deployed("a", 30_000);
+    bench.pass(10);
+    let other = bench.running("b");
+    bench.pass(10);
+    bench.leases.begin_use(new);
+    assert!(asks_to_stop(&bench.ensure("c").1, other), "the retired one has not been touched for longer");
+    bench.leases.begin_use(other);
+    assert!(asks_to_stop(&bench.ensure("d").1, old), "the serving one is in use");
+}

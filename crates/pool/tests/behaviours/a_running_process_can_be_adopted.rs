@@ -122,7 +122,7 @@ fn an_abandoned_pool_lets_go_of_it_and_ends_its_own() {
     let mut bench = Bench::new(config());
     let (adopted, ours) = (bench.adopted("adopted"), bench.running("ours"));
     let actions = bench.handle(Input::Abandon);
-    assert!(actions.contains(&Action::Release { run: adopted }));
+    assert!(actions.contains(&Action::Release { run: adopted, keeps_port: false }));
     assert!(asks_to_stop(&actions, ours));
     assert_eq!(exit_reason(&bench.exit(ours)), Some(ExitReason::Disposed));
     assert!(bench.pool.is_empty());

@@ -46,14 +46,3 @@ fn it_gives_its_place_at_the_gate_back() {
     bench.ensure("b");
     assert!(starts(&bench.restore(run), "b"));
 }
-
-#[test]
-fn a_restart_wants_none() {
-    let mut bench = Bench::new(config());
-    let fresh = |actions: &[Action]| match actions.last() {
-        Some(Action::Start { fresh, .. }) => *fresh,
-        other => panic!("{other:?} is no start"),
-    };
-    assert!(!fresh(&bench.ensure("a").1));
-    assert!(fresh(&bench.restart("b").1));
-}

@@ -46,3 +46,20 @@ fn what_has_less_time_left_keeps_that() {
     let run = bench.running("a");
     assert_eq!(bench.handle(Input::Abandon), [Action::Stop { run, stage: StopStage::Force }]);
 }
+
+/// Whose it is decides that, and not whether it may refuse.
+#[test]
+fn what_is_the_users_is_let_go_of_and_what_is_ours_is_ended() {
+    let ours = Custody { owner: Owner::Us, may_refuse_stop: true };
+    let mut bench = Bench::new(config());
+    bench.adopt("theirs");
+    let process = Adopted { custody: ours, ..HANDED_OVER };
+    let found = adopted(&bench.handle(Input::Adopt { key: "found".into(), call: 9, process }));
+    let found = found.expect("there is room");
+    let actions = bench.handle(Input::Abandon);
+    assert!(asks_to_stop(&actions, found), "{actions:?}");
+    assert_eq!(bench.pool.status("theirs", bench.now).map(|status| status.phase), Some(Phase::Stopped));
+    bench.fact(found, Fact::StopAsked { stage: StopStage::Ask });
+    let due_ms = bench.now.steady_ms + GRACE_MS;
+    force_is_due(&mut bench, found, due_ms);
+}

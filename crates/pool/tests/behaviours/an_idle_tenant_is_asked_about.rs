@@ -90,7 +90,7 @@ fn a_second_answer_is_nothing() {
 
 #[test]
 fn a_refused_kill_of_one_that_is_being_asked_about_leaves_the_question_open() {
-    let mut bench = Bench::new(Config { processes: Processes::External, ..asking() });
+    let mut bench = Bench::new(Config { custody: Custody::USERS, ..asking() });
     let run = bench.running("a");
     bench.tick_when_due();
     bench.kill("a");

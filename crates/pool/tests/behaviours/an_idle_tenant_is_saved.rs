@@ -25,7 +25,7 @@ fn stops_as_idle(actions: &[Action], run: RunId) -> bool {
 #[test]
 fn what_was_saved_is_ended_at_once() {
     let (mut bench, run) = saving();
-    let actions = bench.fact(run, Fact::Checkpointed { saved: true });
+    let actions = bench.image("a", ImageAnswer::Yes);
     assert_eq!(actions, [Action::Stop { run, stage: StopStage::Force }]);
     assert_eq!(exit_reason(&bench.exit(run)), Some(ExitReason::Checkpointed));
 }
@@ -34,7 +34,7 @@ fn what_was_saved_is_ended_at_once() {
 fn what_was_not_is_asked_to_end() {
     let (mut bench, run) = saving();
     bench.pass(200);
-    assert!(stops_as_idle(&bench.fact(run, Fact::Checkpointed { saved: false }), run));
+    assert!(stops_as_idle(&bench.image("a", ImageAnswer::No), run));
     assert_eq!(exit_reason(&bench.exit(run)), Some(ExitReason::IdleKilled));
 }
 
@@ -43,16 +43,19 @@ fn a_save_that_takes_too_long_is_none() {
     let (mut bench, run) = saving();
     assert!(stops_as_idle(&bench.tick_when_due(), run));
     assert_eq!(bench.now.steady_ms, 1_300);
-    assert_eq!(bench.fact(run, Fact::Checkpointed { saved: true }), []);
+    let dropped = [Action::DropImage { key: "a".into() }];
+    assert_eq!(bench.image("a", ImageAnswer::Yes), dropped, "it may have moved on since");
     assert_eq!(exit_reason(&bench.exit(run)), Some(ExitReason::IdleKilled));
 }
 
 #[test]
 fn an_end_before_the_answer_is_told_after_it() {
-    for (saved, reason) in [(true, ExitReason::Checkpointed), (false, ExitReason::IdleKilled)] {
+    for (answer, reason) in
+        [(ImageAnswer::Yes, ExitReason::Checkpointed), (ImageAnswer::No, ExitReason::IdleKilled)]
+    {
         let (mut bench, run) = saving();
         assert_eq!(bench.exit(run), []);
-        assert_eq!(exit_reason(&bench.fact(run, Fact::Checkpointed { saved })), Some(reason));
+        assert_eq!(exit_reason(&bench.image("a", answer)), Some(reason));
         assert!(bench.pool.is_empty());
     }
 }
@@ -73,9 +76,10 @@ fn the_next_process_comes_after_the_save() {
     let (mut bench, run) = saving();
     let (call, actions) = bench.ensure("a");
     assert_eq!(actions, []);
-    bench.fact(run, Fact::Checkpointed { saved: true });
+    bench.image("a", ImageAnswer::Yes);
     let actions = bench.exit(run);
     let next = started(&actions).expect("somebody waits for it");
+    bench.image("a", ImageAnswer::Yes);
     assert_eq!(answer(&bench.restore(next), call), Some(&Outcome::Tenant(next)));
 }
 
@@ -84,7 +88,7 @@ fn dispose_waits_for_the_save() {
     let (mut bench, run) = saving();
     let (dispose, actions) = bench.dispose();
     assert_eq!(actions, []);
-    bench.fact(run, Fact::Checkpointed { saved: true });
+    bench.image("a", ImageAnswer::Yes);
     let actions = bench.exit(run);
     assert_eq!(exit_reason(&actions), Some(ExitReason::Checkpointed));
     assert_eq!(answer(&actions, dispose), Some(&Outcome::Done));
@@ -121,9 +125,11 @@ fn no_other_stop_saves() {
     bench.pass(1);
     assert!(asks_to_stop(&bench.ensure("b").1, evicted));
     let starting = started(&bench.exit(evicted)).expect("it is its turn");
+    bench.image("b", ImageAnswer::No);
     bench.process(starting);
     assert!(asks_to_stop(&bench.restart("b").1, starting));
     let restarted = started(&bench.exit(starting)).expect("the respawn");
+    bench.image("b", ImageAnswer::Yes);
     bench.process(restarted);
     assert!(asks_to_stop(&bench.kill("b").1, restarted));
 }
@@ -134,7 +140,7 @@ fn whoever_holds_out_and_goes_on_is_no_longer_as_it_was_saved() {
         Bench::new(Config { idle_after_ms: Some(1_000), checkpoint_timeout_ms: Some(300), ..external() });
     let run = bench.running("a");
     bench.tick_when_due();
-    bench.fact(run, Fact::Checkpointed { saved: true });
+    bench.image("a", ImageAnswer::Yes);
     bench.fact(run, Fact::StopAsked { stage: StopStage::Force });
     bench.fact(run, Fact::StopAnswered { asked: StopStage::Force });
     bench.tick_when_due();

@@ -20,7 +20,7 @@ fn abandoned_ones_by_run() {
     let runs: Vec<RunId> = KEYS.iter().rev().map(|key| bench.running(key)).collect();
     let actions = bench.handle(Input::Abandon);
     let released = actions.iter().filter_map(|action| match action {
-        Action::Release { run } => Some(*run),
+        Action::Release { run, .. } => Some(*run),
         _ => None,
     });
     assert_eq!(released.collect::<Vec<_>>(), runs);

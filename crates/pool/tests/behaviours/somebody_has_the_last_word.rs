@@ -4,12 +4,12 @@
 use crate::support::*;
 use pool::*;
 
-fn asked(processes: Processes) -> (Bench, RunId) {
+fn asked(custody: Custody) -> (Bench, RunId) {
     let idle_after_ms = Some(1_000);
     let sweep_interval_ms = 100;
     let asks_before_idle = true;
     let mut bench =
-        Bench::new(Config { idle_after_ms, sweep_interval_ms, asks_before_idle, processes, ..config() });
+        Bench::new(Config { idle_after_ms, sweep_interval_ms, asks_before_idle, custody, ..config() });
     let run = bench.running("a");
     assert_eq!(bench.tick_when_due(), [Action::AskIdle { run, idle_ms: 1_000 }]);
     assert_eq!(bench.pool.next_deadline(), None, "nothing happens before the answer");
@@ -18,7 +18,7 @@ fn asked(processes: Processes) -> (Bench, RunId) {
 
 #[test]
 fn it_is_stopped_when_they_say_so() {
-    let (mut bench, run) = asked(Processes::Own);
+    let (mut bench, run) = asked(Custody::OURS);
     bench.pass(50);
     let actions = bench.fact(run, Fact::IdleAnswered { stop: true });
     assert_eq!(actions[0], Action::Emit(Event::IdleKill { run, idle_ms: 1_050 }));
@@ -27,14 +27,14 @@ fn it_is_stopped_when_they_say_so() {
 
 #[test]
 fn it_is_asked_about_again_a_sweep_later() {
-    let (mut bench, run) = asked(Processes::Own);
+    let (mut bench, run) = asked(Custody::OURS);
     assert_eq!(bench.fact(run, Fact::IdleAnswered { stop: false }), []);
     assert_eq!(bench.tick_when_due(), [Action::AskIdle { run, idle_ms: 1_100 }]);
 }
 
 #[test]
 fn a_touch_meanwhile_keeps_it() {
-    let (mut bench, run) = asked(Processes::Own);
+    let (mut bench, run) = asked(Custody::OURS);
     bench.pass(50);
     bench.ensure("a");
     assert_eq!(bench.fact(run, Fact::IdleAnswered { stop: true }), []);
@@ -43,7 +43,7 @@ fn a_touch_meanwhile_keeps_it() {
 
 #[test]
 fn a_second_answer_to_the_same_question_counts_for_nothing() {
-    let (mut bench, run) = asked(Processes::Own);
+    let (mut bench, run) = asked(Custody::OURS);
     bench.fact(run, Fact::IdleAnswered { stop: false });
     assert_eq!(bench.fact(run, Fact::IdleAnswered { stop: true }), []);
     assert_eq!(bench.pool.next_deadline(), Some(1_100));
@@ -51,7 +51,7 @@ fn a_second_answer_to_the_same_question_counts_for_nothing() {
 
 #[test]
 fn an_answer_while_somebody_else_stops_it_is_not_waited_for_again() {
-    let (mut bench, run) = asked(Processes::External);
+    let (mut bench, run) = asked(Custody::USERS);
     bench.kill("a");
     bench.fact(run, Fact::IdleAnswered { stop: true });
     bench.refuse_stop(run, StopStage::Ask);
@@ -60,7 +60,7 @@ fn an_answer_while_somebody_else_stops_it_is_not_waited_for_again() {
 
 #[test]
 fn it_is_not_asked_about_twice_at_once() {
-    let (mut bench, run) = asked(Processes::External);
+    let (mut bench, run) = asked(Custody::USERS);
     bench.kill("a");
     bench.refuse_stop(run, StopStage::Ask);
     assert_eq!(bench.tick_when_due(), [], "the first question is still open");

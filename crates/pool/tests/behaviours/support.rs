@@ -22,7 +22,7 @@ pub fn config() -> Config {
         kill_patience_ms: 60_000,
         backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
         gate: GateConfig { width: None, patience_ms: None },
-        processes: Processes::Own,
+        custody: Custody::OURS,
         asks_before_idle: false,
         heeds_connections: false,
         checkpoint_timeout_ms: None,
@@ -30,7 +30,7 @@ pub fn config() -> Config {
 }
 
 pub fn external() -> Config {
-    Config { processes: Processes::External, ..config() }
+    Config { custody: Custody::USERS, ..config() }
 }
 
 impl Bench {
@@ -113,9 +113,18 @@ impl Bench {
         self.fact(run, Fact::Started { pid: 100 + run.0 as u32, port: 4_000 })
     }
 
-    /// Ensures the key and lets its process come up at once.
+    /// The snapshot driver answers for the key.
+    pub fn image(&mut self, key: &str, answer: ImageAnswer) -> Vec<Action> {
+        self.handle(Input::Image { key: key.into(), answer })
+    }
+
+    /// Ensures the key and lets its process come up at once; there is no image of it.
     pub fn running(&mut self, key: &str) -> RunId {
-        let run = started(&self.ensure(key).1).expect("it starts");
+        let actions = self.ensure(key).1;
+        let run = started(&actions).expect("it starts");
+        if actions.iter().any(|action| matches!(action, Action::FindImage { .. })) {
+            self.image(key, ImageAnswer::No);
+        }
         self.process(run);
         self.fact(run, Fact::Ready);
         run
@@ -139,7 +148,7 @@ impl Bench {
     }
 }
 
-pub const HANDED_OVER: Adopted = Adopted { pid: 9, port: 9_000, touched_at_ms: 0 };
+pub const HANDED_OVER: Adopted = Adopted { pid: 9, port: 9_000, touched_at_ms: 0, custody: Custody::USERS };
 
 pub fn unwilling() -> Failure {
     Failure::Thrown { by: Callback::Kill, text: "not now".into() }
@@ -196,20 +205,44 @@ pub fn exit_reason(actions: &[Action]) -> Option<ExitReason> {
 
 /// Touch clocks that nobody races.
 #[derive(Default)]
-pub struct Clocks(HashMap<RunId, Touch>);
+pub struct Clocks {
+    touches: HashMap<RunId, Touch>,
+    in_use: HashMap<RunId, u32>,
+    /// These are counted in use at the moment of the next claim.
+    pub used_at_claim: Vec<RunId>,
+}
+
+impl Clocks {
+    pub fn begin_use(&mut self, run: RunId) {
+        *self.in_use.entry(run).or_default() += 1;
+    }
+
+    pub fn end_use(&mut self, run: RunId, wall_ms: u64) {
+        self.touch(run, wall_ms);
+        *self.in_use.get_mut(&run).expect("it is in use") -= 1;
+    }
+}
 
 impl Leases for Clocks {
     fn open(&mut self, run: RunId, wall_ms: u64) {
-        self.0.insert(run, Touch { at_ms: wall_ms, sequence: 0 });
+        self.touches.insert(run, Touch { at_ms: wall_ms, sequence: 0 });
     }
     fn touched(&self, run: RunId) -> Touch {
-        self.0[&run]
+        self.touches[&run]
+    }
+    fn is_in_use(&self, run: RunId) -> bool {
+        self.in_use.get(&run).is_some_and(|uses| *uses > 0)
     }
     fn touch(&mut self, run: RunId, wall_ms: u64) {
-        self.0.insert(run, Touch { at_ms: wall_ms, sequence: self.0[&run].sequence + 1 });
+        let sequence = self.touches[&run].sequence + 1;
+        self.touches.insert(run, Touch { at_ms: wall_ms, sequence });
     }
     fn claim(&mut self, run: RunId) -> Touch {
-        self.0[&run]
+        if self.used_at_claim.contains(&run) {
+            self.begin_use(run);
+            self.used_at_claim.retain(|used| *used != run);
+        }
+        self.touches[&run]
     }
     fn reopen(&mut self, _: RunId) {}
 }

@@ -210,10 +210,10 @@ fn the_killed_process_is_gone(book: &Book, call: &CallRecord) -> Verdict {
     Ok(())
 }
 
-/// It is still there, it is external, and its stop was just given up (or was, when it was asked last).
+/// It is still there, it may refuse, and its stop was just given up (or was, when it was asked last).
 fn a_stop_was_refused(book: &Book, run: RunId) -> Verdict {
     let Some(run) = book.run(run).filter(|run| !run.over) else { return Err(format!("{run:?} is over")) };
-    holds(run.external, || "a stop of our own cannot be refused".into())
+    holds(run.custody.may_refuse_stop, || "a stop of our own cannot be refused".into())
 }
 
 /// Since the key waits. (What never became a process shows an onlooker no refusal.)

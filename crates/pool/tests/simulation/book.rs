@@ -1,6 +1,7 @@
 //! What an onlooker knows who sees every input and every action, and nothing of the pool's inside. The properties
 //! are asserted against this book.
 
+use super::images::ImageRecord;
 pub use super::records::*;
 use pool::{CallId, Config, Now, RunId, Touch};
 
@@ -14,6 +15,8 @@ pub struct Book {
     pub connected: Vec<RunId>,
     pub calls: Vec<CallRecord>,
     pub keys: Vec<KeyRecord>,
+    /// By key, as `keys`.
+    pub images: Vec<ImageRecord>,
     /// The runs that ended in this step.
     pub ended: Vec<RunId>,
     pub unsettled: usize,
@@ -46,6 +49,7 @@ impl Book {
             connected: Vec::new(),
             calls: Vec::new(),
             keys: (0..keys).map(|_| KeyRecord::default()).collect(),
+            images: (0..keys).map(|_| ImageRecord::default()).collect(),
             ended: Vec::new(),
             unsettled: 0,
             failures: 0,

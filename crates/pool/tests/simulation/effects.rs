@@ -2,22 +2,29 @@
 
 use super::book::{Book, Origin, Place, RunRecord, Saving};
 use super::world::key_index;
-use pool::{Action, Event, ExitReason, Outcome, Processes, Refusal, RunId, StopStage};
+use pool::{Action, Custody, Event, ExitReason, Outcome, Refusal, RunId, StopStage};
 
 impl Book {
     /// After the properties have looked at it.
     pub fn action(&mut self, action: &Action) {
         let (now_ms, step) = (self.now.steady_ms, self.step);
         match action {
-            Action::Start { run, key, release, fresh } => {
-                let (key, external) = (key_index(key), self.config.processes == Processes::External);
-                let record = self.begin(*run, key, external);
-                (record.fresh, record.release) = (*fresh, *release);
+            Action::Start { run, key, release, cold } => {
+                let key = key_index(key);
+                let record = &self.keys[key];
+                let fresh = record.restarts + record.deploys > 0 || record.live.is_some();
+                let record = self.begin(*run, key, self.config.custody);
+                (record.fresh, record.release, record.awaits_image) = (fresh, *release, !cold);
                 if self.keys[key].live == Some(*run) && self.keys[key].deploys > 0 {
                     self.begin_book(key, *run);
                 }
             }
-            Action::Adopt { run, key, .. } => self.adopt(*run, key_index(key)),
+            Action::StartCold { run } => {
+                if let Some(run) = self.run_mut(*run) {
+                    run.awaits_image = false;
+                }
+            }
+            Action::Adopt { run, key, process, .. } => self.adopt(*run, key_index(key), process.custody),
             Action::Stop { run, stage } => {
                 self.leaves_service(*run);
                 if let Some(run) = self.run_mut(*run) {
@@ -39,9 +46,11 @@ impl Book {
                     run.idleness.condemned_step = 0;
                 }
             }
-            Action::Checkpoint { run } => {
-                self.leaves_service(*run);
-                if let Some(run) = self.run_mut(*run) {
+            // From now on it is to be saved, also while the snapshot driver is busy.
+            Action::Checkpoint { run } | Action::AwaitImage { run, .. } => {
+                if self.run(*run).is_some_and(|run| run.ready && run.saving.is_none()) {
+                    self.leaves_service(*run);
+                    let run = self.run_mut(*run).expect("just seen");
                     run.saving = Some(Saving { since_ms: now_ms, exit: None });
                     run.idleness.stop_step = step;
                     run.cause.get_or_insert(ExitReason::IdleKilled);
@@ -64,7 +73,7 @@ impl Book {
                     _ => {}
                 }
             }
-            Action::Release { run } => {
+            Action::Release { run, .. } => {
                 if let Some(run) = self.run_mut(*run) {
                     run.told.released = true;
                 }
@@ -74,21 +83,23 @@ impl Book {
             Action::Observe if self.alive().next().is_some() => self.observing_from_ms = Some(now_ms),
             // Who is idle now is noted by whoever has the clocks.
             Action::LookForConnections | Action::Observe | Action::Sample { .. } | Action::Probe { .. } => {}
+            Action::FindImage { .. } | Action::RestoreImage { .. } | Action::DropImage { .. } => {}
         }
+        self.image_action(action);
     }
 
-    fn begin(&mut self, run: RunId, key: usize, external: bool) -> &mut RunRecord {
+    fn begin(&mut self, run: RunId, key: usize, custody: Custody) -> &mut RunRecord {
         if self.keys[key].live.is_some() {
             self.keys[key].second = Some(run);
         } else {
             (self.keys[key].live, self.keys[key].inherits_room) = (Some(run), false);
         }
-        self.runs.push(RunRecord::new(run, key, self.step, self.now.steady_ms, external));
+        self.runs.push(RunRecord::new(run, key, self.step, self.now.steady_ms, custody));
         self.runs.last_mut().expect("just pushed")
     }
 
     /// A restart that came meanwhile wants another process all the same.
-    fn adopt(&mut self, run: RunId, key: usize) {
+    fn adopt(&mut self, run: RunId, key: usize, custody: Custody) {
         let (wanted_fresh, now_ms) = (self.keys[key].restarts > 0, self.now.steady_ms);
         let release = self.keys[key].release;
         // A deploy that has joined it waits anew.
@@ -96,13 +107,15 @@ impl Book {
             self.move_deploys(key, Place::Serving, Place::Beside);
             self.keys[key].waiting_since = None;
         }
-        let run = self.begin(run, key, true);
+        let run = self.begin(run, key, custody);
         run.release = release;
         (run.origin, run.started) = (Origin::Adopted, true);
+        let id = run.id;
         run.become_ready(now_ms);
         if wanted_fresh {
             (run.cause, run.makes_room_for_restart) = (Some(ExitReason::Restarted), true);
         }
+        self.images[key].last_process = Some(id);
         self.forget_failures(key);
         _ = self.observing_from_ms.get_or_insert(self.now.steady_ms);
     }

@@ -3,7 +3,7 @@
 use super::book::{Book, RunRecord};
 use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
-use pool::{Action, Event, Leases, Pool};
+use pool::{Action, Event, Leases, Pool, Touch};
 
 /// Looks at one action before it is carried out.
 pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
@@ -14,6 +14,10 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
         return Ok(());
     };
     let Some(run) = book.run(*run) else { return Err(format!("{action:?} of nobody")) };
+    // It began to be saved before, when the snapshot driver was busy.
+    if matches!(action, Action::Checkpoint { .. }) && run.saving.is_some() {
+        return Ok(());
+    }
     // What is to be saved first is told to be idle only when that has failed.
     if !(saves && matches!(action, Action::Emit(Event::IdleKill { .. }))) {
         nobody_is_evicted_who_is_being_stopped(run)?;
@@ -55,7 +59,7 @@ fn connections_are_looked_for_before_somebody_makes_room(book: &Book, victim: &R
 }
 
 /// By the clocks of this moment, in its tenure or not, and leaving aside those that refused since the first waiting key came.
-/// Whoever has an open connection comes last.
+/// Those that have an open connection come after those that have none, and those in use come last.
 fn the_victim_is_the_least_recently_active(
     book: &Book,
     leases: &SharedLeases,
@@ -69,10 +73,10 @@ fn the_victim_is_the_least_recently_active(
     holds(!(known && has_refused(victim, first_waits_since)), || {
         format!("{:?} is asked to leave for the same key again", victim.id)
     })?;
-    let at_claim = book.activity(victim, leases.at_claim(victim.id));
+    let at_claim = activity(book, leases, victim, leases.at_claim(victim.id));
     let others = book.alive().filter(|other| other.id != victim.id && could_be_asked(book, other));
     for other in others {
-        let touched = book.activity(other, leases.touched(other.id));
+        let touched = activity(book, leases, other, leases.touched(other.id));
         let stays = has_refused(other, first_waits_since);
         holds(stays || touched >= at_claim, || {
             format!("{:?} is evicted, touched at {at_claim:?}; {:?} at {touched:?}", victim.id, other.id)
@@ -99,7 +103,14 @@ fn an_awaited_end_of_a_tenure_is_a_deadline(book: &Book, leases: &SharedLeases, 
 
 /// The one that is to leave, if somebody waits for that.
 fn next_victim<'b>(book: &'b Book, leases: &SharedLeases) -> Option<&'b RunRecord> {
-    those_who_could_leave(book).min_by_key(|run| (book.activity(run, leases.touched(run.id)), run.id))
+    those_who_could_leave(book)
+        .min_by_key(|run| (activity(book, leases, run, leases.touched(run.id)), run.id))
+}
+
+/// In the order in which tenants make room. Of those in use it no longer matters who is connected.
+fn activity(book: &Book, leases: &SharedLeases, run: &RunRecord, touched: Touch) -> (bool, bool, Touch) {
+    let (is_in_use, (is_connected, touched)) = (leases.is_in_use(run.id), book.activity(run, touched));
+    (is_in_use, is_connected && !is_in_use, touched)
 }
 
 /// If more keys wait for room than there are tenants on their way out: the others that have not refused since. (Where there is

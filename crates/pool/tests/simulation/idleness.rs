@@ -34,8 +34,12 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
             connections_are_looked_for_first(book, run)
         }
         Action::LookForConnections => a_look_is_for_somebody_and_the_only_one(book),
-        Action::Checkpoint { run } => {
+        Action::Checkpoint { run } | Action::AwaitImage { run, .. } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
+            // A start that waits; or a save that began before, when the snapshot driver was busy.
+            if !run.ready || run.saving.is_some() {
+                return Ok(());
+            }
             only_idle_stops_save(book, run)?;
             let idle_ms = book.idle_ms(run, leases.at_claim(run.id));
             an_idle_stop_comes_after_the_idle_time(book, leases, run, idle_ms)?;
@@ -70,7 +74,13 @@ fn an_idle_stop_comes_after_the_idle_time(
     let true_ms = book.idle_ms(run, leases.at_claim(run.id));
     holds(idle_ms == true_ms && true_ms >= idle_after_ms, || {
         format!("{:?} is idle for {true_ms} ms of {idle_after_ms}, told as {idle_ms}", run.id)
-    })
+    })?;
+    what_is_in_use_is_not_idle(leases, run)
+}
+
+/// Counted before the claim or at that very moment.
+fn what_is_in_use_is_not_idle(leases: &SharedLeases, run: &RunRecord) -> Verdict {
+    holds(!leases.is_in_use(run.id), || format!("{:?} is in use, and is stopped for being idle", run.id))
 }
 
 /// In this step, or before the look that comes after it.
@@ -171,8 +181,9 @@ fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms:
         return Ok(());
     }
     let looked_ms = book.looked_ms.filter(|_| book.config.heeds_connections);
-    let used = book.alive().filter(|run| run.is_in_use() && !book.is_kept(run.key));
-    for run in used.filter(|run| !run.idleness.is_asked) {
+    let is_unused = |run: &&RunRecord| run.is_in_use() && !leases.is_in_use(run.id);
+    let unused = book.alive().filter(is_unused).filter(|run| !book.is_kept(run.key));
+    for run in unused.filter(|run| !run.idleness.is_asked) {
         let given_up_ms = run.given_up.map(|(given_up_ms, _)| given_up_ms);
         let adopted_ms = run.start_ms;
         let deployed_ms = Some(run.kept_for_deploy_ms);

@@ -13,6 +13,8 @@ pub struct SharedLeases {
     pub wall_ms: u64,
     /// Runs whose callers came too late, saw the claim, and now go through the pool.
     pub turned_back: Vec<RunId>,
+    /// Runs that were taken into use in the moment before a claim: each of these uses is still to end.
+    pub taken_at_claim: Vec<RunId>,
 }
 
 #[derive(Clone, Copy)]
@@ -21,18 +23,40 @@ struct Lease {
     touch: Touch,
     /// The last touch as the claim saw it.
     at_claim: Touch,
+    uses: u32,
 }
 
 impl SharedLeases {
     pub fn new(rng: Rng, races_percent: u64) -> Self {
-        let (leases, turned_back) = (BTreeMap::new(), Vec::new());
-        SharedLeases { leases, sequence: 0, rng, races_percent, wall_ms: 0, turned_back }
+        SharedLeases {
+            leases: BTreeMap::new(),
+            sequence: 0,
+            rng,
+            races_percent,
+            wall_ms: 0,
+            turned_back: Vec::new(),
+            taken_at_claim: Vec::new(),
+        }
     }
 
     /// A caller that does not ask the pool: touches, then looks. True: it has the tenant.
     pub fn touch_as_caller(&mut self, run: RunId) -> bool {
         self.move_clock(run, self.wall_ms);
         self.is_open(run)
+    }
+
+    /// A caller that does not ask the pool and is done with the tenant only later: counts itself, then looks. True: it
+    /// has the tenant, and [`end_use`](Self::end_use) is to follow.
+    pub fn begin_use(&mut self, run: RunId) -> bool {
+        let open = self.is_open(run);
+        self.lease(run).uses += u32::from(open);
+        open
+    }
+
+    /// The end of a use is a touch.
+    pub fn end_use(&mut self, run: RunId) {
+        self.move_clock(run, self.wall_ms);
+        self.lease(run).uses -= 1;
     }
 
     pub fn is_open(&self, run: RunId) -> bool {
@@ -58,12 +82,16 @@ impl SharedLeases {
 impl Leases for SharedLeases {
     fn open(&mut self, run: RunId, wall_ms: u64) {
         let touch = Touch { at_ms: wall_ms, sequence: 0 };
-        let before = self.leases.insert(run, Lease { open: true, touch, at_claim: touch });
+        let before = self.leases.insert(run, Lease { open: true, touch, at_claim: touch, uses: 0 });
         assert!(before.is_none(), "the lease of {run:?} is opened twice");
     }
 
     fn touched(&self, run: RunId) -> Touch {
         self.leases[&run].touch
+    }
+
+    fn is_in_use(&self, run: RunId) -> bool {
+        self.leases[&run].uses > 0
     }
 
     fn touch(&mut self, run: RunId, wall_ms: u64) {
@@ -74,6 +102,9 @@ impl Leases for SharedLeases {
         if self.lease(run).open {
             if self.rng.chance(self.races_percent) {
                 self.move_clock(run, self.wall_ms);
+            }
+            if self.rng.chance(self.races_percent / 2) && self.begin_use(run) {
+                self.taken_at_claim.push(run);
             }
             let lease = self.lease(run);
             lease.open = false;

@@ -1,10 +1,11 @@
 //! How inputs change the book.
 
 use super::book::{Book, Origin, Place};
+use super::properties::ABANDONED_GRACE_MS;
 use super::world::key_index;
-use pool::{CallId, Exit, ExitReason, Fact, Failure, Input, LastExit, RunId, StopStage};
+use pool::{CallId, Callback, Custody, Exit, ExitReason, Fact, Failure, Input, LastExit, RunId, StopStage};
 
-/// What an external process gets to end after it was forced, when the configured grace is 0.
+/// What a process that may refuse gets to end after it was forced, when the configured grace is 0.
 const FORCED_GRACE_MS: u64 = 5_000;
 
 impl Book {
@@ -16,6 +17,18 @@ impl Book {
             Input::Kill { key, .. } => self.kill(key_index(key)),
             Input::Abort { call, .. } => self.abort(*call),
             Input::ClearBackoff { key } => self.forget_failures(key_index(key)),
+            Input::Image { key, answer } => {
+                let key = key_index(key);
+                if let Some((run, saved)) = self.image_answered(key, *answer) {
+                    self.save_is_over(run, saved);
+                }
+                // Nothing came of what was called off meanwhile.
+                let of_key = self.alive().filter(|run| run.key == key);
+                let called_off = of_key.filter(|run| run.awaits_image && !run.is_coming_up());
+                for run in called_off.map(|run| run.id).collect::<Vec<_>>() {
+                    self.over(run, &Exit::default());
+                }
+            }
             Input::Drain => _ = self.draining_since.get_or_insert(self.step),
             Input::Dispose { .. } => self.dispose(),
             Input::Abandon => self.abandon(),
@@ -46,7 +59,7 @@ impl Book {
             let was_given_up = run.given_up.is_some() && run.stop.is_none() && run.saving.is_none();
             let is_first_cause = run.cause.is_none() && !run.ends_by_itself;
             run.makes_room_for_restart |= is_first_cause || was_given_up;
-            run.may_make_room_for_restart |= run.external && !run.started;
+            run.may_make_room_for_restart |= run.is_users() && !run.started;
         }
         self.cause_of_key(key, ExitReason::Restarted);
     }
@@ -106,8 +119,14 @@ impl Book {
     fn abandon(&mut self) {
         self.dispose();
         self.abandoned_ms.get_or_insert(self.now.steady_ms);
-        let external: Vec<RunId> = self.alive().filter(|run| run.external).map(|run| run.id).collect();
-        external.into_iter().for_each(|run| self.over(run, &Exit::default()));
+        let users: Vec<RunId> = self.alive().filter(|run| run.is_users()).map(|run| run.id).collect();
+        for run in users {
+            self.save_is_late(run);
+            self.run_mut(run).expect("it lives").saving = None;
+            self.over(run, &Exit::default());
+        }
+        let waiting: Vec<RunId> = self.alive().filter(|run| run.awaits_image).map(|run| run.id).collect();
+        waiting.into_iter().for_each(|run| self.over(run, &Exit::default()));
         let ours: Vec<RunId> = self.alive().map(|run| run.id).collect();
         ours.into_iter().for_each(|run| self.save_is_over(run, false));
     }
@@ -126,9 +145,16 @@ impl Book {
         let (key, coming_up) = (run.key, run.is_coming_up());
         match fact {
             Fact::Started { .. } | Fact::Restored { .. } if !run.started => {
-                (run.started, run.external) = (true, run.external || matches!(fact, Fact::Restored { .. }));
+                run.started = true;
                 let has_book = self.has_book(id);
-                let run = self.run_mut(id).expect("a live run");
+                if self.keys[key].live == Some(id) {
+                    self.images[key].last_process = Some(id);
+                }
+                let run = self.run_mut(id).expect("it lives");
+                run.awaits_image = false;
+                if matches!(fact, Fact::Restored { .. }) {
+                    run.custody = Custody::USERS;
+                }
                 if coming_up && matches!(fact, Fact::Restored { .. }) {
                     run.become_ready(now_ms);
                     run.origin = Origin::Restored;
@@ -197,15 +223,22 @@ impl Book {
                 false => run.idleness.kept_ms = Some(now_ms),
             },
             Fact::Sampled { .. } => run.sampled |= run.started,
-            Fact::Checkpointed { saved } => self.save_is_over(id, *saved),
+            Fact::ImageLate { text } if run.awaits_image && self.image_is_late(id) => {
+                if coming_up {
+                    let failure = Failure::Thrown { by: Callback::Spawn, text: text.clone() };
+                    self.failure(key, id, failure);
+                }
+                self.over(id, &Exit::default());
+            }
             _ => {}
         }
     }
 
     fn save_is_over(&mut self, id: RunId, saved: bool) {
         let step = self.step;
-        let run = self.run_mut(id).expect("a live run");
-        let Some(saving) = run.saving.take() else { return };
+        let Some(saving) = self.run_mut(id).and_then(|run| run.saving.take()) else { return };
+        self.save_is_late(id);
+        let run = self.run_mut(id).expect("it was being saved");
         if saved {
             (run.cause, run.saved_step) = (Some(ExitReason::Checkpointed), step);
         }
@@ -250,10 +283,12 @@ impl Book {
         let run = self.run_mut(id).expect("a live run");
         (run.over, run.exit_code, run.signal) = (true, exit.exit_code, run.signal_of_others(exit.signal));
         // A stop before there was a process may have been given up unseen, and a restart have tried again.
-        let perhaps = run.may_make_room_for_restart || (run.external && !run.started);
+        let perhaps = run.may_make_room_for_restart || (run.is_users() && !run.started);
         let inherits_room = run.makes_room_for_restart || perhaps;
         let key = run.key;
-        if self.keys[key].second == Some(id) {
+        let is_beside = self.keys[key].second == Some(id);
+        self.run_mut(id).expect("a live run").ended_beside = is_beside;
+        if is_beside {
             self.move_deploys(key, Place::Beside, Place::Lost);
             self.keys[key].second = None;
             self.place_later_deploys(key);
@@ -322,19 +357,31 @@ impl Book {
         }
     }
 
-    /// Nobody waits for ever for an external process that was forced to end, nor for a `kill` that does not settle.
+    /// Nobody waits for ever for a process that may refuse and was forced to end, nor for a `kill` that does not settle.
     fn give_hanging_stops_up(&mut self) {
-        let grace_ms = Some(self.config.stop_timeout_ms).filter(|ms| *ms > 0).unwrap_or(FORCED_GRACE_MS);
-        let external: Vec<RunId> = self.alive().filter(|run| run.external).map(|run| run.id).collect();
-        for run in external {
+        let alive = self.alive().filter(|run| run.custody.may_refuse_stop);
+        for run in alive.map(|run| run.id).collect::<Vec<_>>() {
             let run = self.run(run).expect("alive");
             let Some((StopStage::Force, Some(asked_ms))) = run.stop else { continue };
             let (id, now_ms) = (run.id, self.now.steady_ms);
-            let grace_is_over = asked_ms.max(run.kill_settled_ms) + grace_ms <= now_ms;
+            let grace_is_over = {
+                let from_ms = asked_ms.max(run.kill_settled_ms);
+                from_ms + self.grace_ms(from_ms) <= now_ms
+            };
             if grace_is_over && !run.has_open_kill(self.config.kill_patience_ms, now_ms) {
                 self.give_up(id);
             }
         }
+    }
+
+    /// What a stop that was asked for then gets. Of an abandoned pool nobody waits for long.
+    fn grace_ms(&self, asked_ms: u64) -> u64 {
+        let grace_ms = match self.config.stop_timeout_ms {
+            0 => return FORCED_GRACE_MS,
+            grace_ms => grace_ms,
+        };
+        let abandoned = self.abandoned_ms.is_some_and(|abandoned_ms| asked_ms >= abandoned_ms);
+        if abandoned { grace_ms.min(ABANDONED_GRACE_MS) } else { grace_ms }
     }
 
     fn failure(&mut self, key: usize, run: RunId, failure: Failure) {

@@ -8,10 +8,9 @@ use pool::{Action, Adopted, CallId, Event, RunId};
 /// Looks at one action before it is carried out.
 pub fn of_action(book: &Book, action: &Action) -> Verdict {
     match action {
-        Action::Start { run, key, fresh, .. } => {
-            let record = &book.keys[key_index(key)];
-            let restarted = record.restarts + record.deploys > 0 || record.live.is_some();
-            holds(*fresh == restarted, || format!("{run:?} is to be fresh: {fresh}; restarted: {restarted}"))
+        Action::FindImage { run, .. } => {
+            let fresh = book.run(*run).is_some_and(|run| run.fresh);
+            holds(!fresh, || format!("{run:?} is to be fresh, and may be brought back"))
         }
         Action::Adopt { run, key, call, process } => {
             what_is_adopted_was_handed_over(book, *run, key_index(key), *call, process)?;

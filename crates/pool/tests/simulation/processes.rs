@@ -1,12 +1,13 @@
 //! The processes of the world: how actions are carried out, and what goes wrong.
 
-use super::world::{Hung, World};
-use pool::{Action, Callback, Event, Exit, Fact, Failure, Processes, RunId, StopStage};
+use super::world::{Hung, World, key_index};
+use pool::{Action, Callback, Event, Exit, Fact, Failure, Owner, RunId, StopStage};
 
 impl World<'_> {
     pub(super) fn carry_out(&mut self, action: &Action) {
         match action {
-            Action::Start { run, fresh, .. } => self.start(*run, *fresh),
+            Action::Start { run, cold: true, .. } | Action::StartCold { run } => self.start(*run),
+            Action::Start { cold: false, .. } => {}
             Action::Adopt { run, .. } => self.process_appeared(*run),
             Action::Probe { run } => self.probe(*run),
             Action::Stop { run, stage } => self.stop(*run, *stage),
@@ -15,6 +16,13 @@ impl World<'_> {
             Action::Sample { run } => self.sample(*run),
             Action::AskIdle { run, .. } => self.ask_idle(*run),
             Action::Checkpoint { run } => self.save(*run),
+            Action::FindImage { run, key } => self.find_image(*run, key_index(key)),
+            Action::RestoreImage { run, key, .. } => self.restore_image(*run, key_index(key)),
+            Action::DropImage { key } => self.call_snapshot_driver(key_index(key)),
+            Action::AwaitImage { run, key } => {
+                self.note_idleness(*run);
+                self.await_image(*run, key_index(key));
+            }
             Action::LookForConnections => self.look(),
             Action::Emit(
                 Event::Ready { run, .. } | Event::Adopt { run, .. } | Event::Restored { run, .. },
@@ -24,13 +32,12 @@ impl World<'_> {
     }
 
     /// A user's function is called, which may never answer.
-    fn start(&mut self, run: RunId, fresh: bool) {
-        let restores = !fresh && self.rng.chance(self.faults.restores);
-        let by_user = restores || self.book.config.processes == Processes::External;
-        if by_user && self.hangs(self.faults.start_hangs, Hung::Start { run, restores }) {
+    fn start(&mut self, run: RunId) {
+        let by_user = self.book.config.custody.owner == Owner::User;
+        if by_user && self.hangs(self.faults.start_hangs, Hung::Start(run)) {
             return;
         }
-        self.answer_start(run, restores);
+        self.answer_start(run);
     }
 
     /// Whether nobody answers until the world comes to itself.
@@ -42,9 +49,9 @@ impl World<'_> {
         hangs
     }
 
-    fn answer_start(&mut self, run: RunId, restores: bool) {
+    fn answer_start(&mut self, run: RunId) {
         let after_ms = self.rng.delay_ms();
-        let by_user = restores || self.book.config.processes == Processes::External;
+        let by_user = self.book.config.custody.owner == Owner::User;
         if self.rng.chance(self.faults.start_fails) {
             let failure = match by_user {
                 true => Failure::Thrown { by: Callback::Spawn, text: "no".into() },
@@ -54,11 +61,7 @@ impl World<'_> {
             return self.plan_fact(after_ms, run, Fact::StartFailed(failure));
         }
         let (pid, port) = (100 + run.0 as u32, 4_000 + run.0 as u16);
-        let fact = match restores {
-            true => Fact::Restored { pid, port },
-            false => Fact::Started { pid, port },
-        };
-        self.plan_fact(after_ms, run, fact);
+        self.plan_fact(after_ms, run, Fact::Started { pid, port });
         // A process of somebody else may be over before its spawn function has told us that it was there.
         if by_user && self.rng.chance(self.faults.dies / 10) {
             let exit = self.exit();
@@ -77,7 +80,7 @@ impl World<'_> {
     pub(super) fn end(&mut self, run: RunId, after_ms: u64) {
         let exit = self.exit();
         // That the main process has ended may be known before the rest of its tree is gone.
-        let is_ours = self.book.run(run).is_some_and(|run| !run.external);
+        let is_ours = self.book.run(run).is_some_and(|run| !run.custody.may_refuse_stop);
         if is_ours && self.rng.chance(50) {
             let before_ms = self.rng.below(after_ms + 1);
             self.plan_fact(before_ms, run, Fact::MainEnded);
@@ -117,21 +120,20 @@ impl World<'_> {
     }
 
     fn stop(&mut self, run: RunId, stage: StopStage) {
-        let Some(external) = self.book.run(run).filter(|run| run.started).map(|run| run.external) else {
-            return;
-        };
+        let started = self.book.run(run).filter(|run| run.started);
+        let Some(may_refuse) = started.map(|run| run.custody.may_refuse_stop) else { return };
         if self.docile {
             return self.end(run, 0);
         }
         let mut asked_ms = 0;
-        if external {
+        if may_refuse {
             // A user's `kill` is called when the host gets to it, which it does in the end.
             asked_ms = self.rng.delay_ms();
             self.plan_fact(asked_ms, run, Fact::StopAsked { stage });
         }
         let after_ms = asked_ms + self.rng.delay_ms();
-        let refuses = external && self.rng.chance(self.faults.stop_refused);
-        if external && !refuses && !self.rng.chance(self.faults.kill_hangs) {
+        let refuses = may_refuse && self.rng.chance(self.faults.stop_refused);
+        if may_refuse && !refuses && !self.rng.chance(self.faults.kill_hangs) {
             let settled_ms = asked_ms + self.rng.delay_ms();
             self.plan_fact(settled_ms, run, Fact::StopAnswered { asked: stage });
         }
@@ -145,9 +147,9 @@ impl World<'_> {
             if self.rng.chance(80) {
                 return;
             }
-        } else if external && self.rng.chance(self.faults.stop_hangs) {
+        } else if may_refuse && self.rng.chance(self.faults.stop_hangs) {
             return;
-        } else if external && self.rng.chance(self.faults.stop_late) {
+        } else if may_refuse && self.rng.chance(self.faults.stop_late) {
             let late_ms = self.rng.pick(&[60, 300, 6_000]);
             return self.end(run, after_ms + late_ms);
         }
@@ -173,10 +175,10 @@ impl World<'_> {
         self.mending = true;
         for what in std::mem::take(&mut self.hung) {
             match what {
-                Hung::Start { run, restores } => self.answer_start(run, restores),
+                Hung::Start(run) => self.answer_start(run),
                 Hung::Probe(run) => self.answer_probe(run),
                 Hung::Question(run) => self.answer_question(run),
-                Hung::Save(run) => self.answer_save(run),
+                Hung::Image(key) => self.answer_image(key),
                 Hung::Look => self.answer_look(),
             }
         }

@@ -8,7 +8,7 @@ use super::world::{key_index, key_name};
 use pool::{Action, Event, Failure, Leases, Outcome, Refusal, StopStage};
 
 /// From the end of JavaScript until what it has left is forced.
-const ABANDONED_GRACE_MS: u64 = 600;
+pub const ABANDONED_GRACE_MS: u64 = 600;
 
 pub type Verdict = Result<(), String>;
 
@@ -147,15 +147,20 @@ fn effects_concern_processes_that_exist(book: &Book, action: &Action) -> Verdict
 fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
     let run = match action {
         Action::Emit(event) => run_of(event),
-        Action::Release { run }
+        Action::Release { run, .. }
         | Action::Stop { run, .. }
         | Action::Clear { run }
         | Action::Probe { run }
         | Action::AskIdle { run, .. }
         | Action::Sample { run }
-        | Action::Checkpoint { run } => Some(*run),
+        | Action::Checkpoint { run }
+        | Action::StartCold { run }
+        | Action::FindImage { run, .. }
+        | Action::RestoreImage { run, .. }
+        | Action::AwaitImage { run, .. } => Some(*run),
         Action::Start { .. }
         | Action::Adopt { .. }
+        | Action::DropImage { .. }
         | Action::LookForConnections
         | Action::Observe
         | Action::Settle { .. } => None,
@@ -172,7 +177,7 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
 fn an_abandoned_pool_waits_for_nobody_long(book: &Book, lag_ms: u64) -> Verdict {
     let Some(abandoned_ms) = book.abandoned_ms else { return Ok(()) };
     let late = book.alive().find(|run| {
-        let is_only_asked = matches!(run.stop, Some((StopStage::Ask, _))) && !run.external;
+        let is_only_asked = matches!(run.stop, Some((StopStage::Ask, _))) && !run.custody.may_refuse_stop;
         let due_ms = run.asked_ms.max(abandoned_ms) + ABANDONED_GRACE_MS + lag_ms;
         is_only_asked && book.now.steady_ms > due_ms
     });
@@ -267,8 +272,8 @@ fn nothing_is_given_up_while_a_kill_is_open(book: &Book, action: &Action) -> Ver
     holds(!open, || format!("a stop is given up, and `kill` has not settled: {run:?}"))
 }
 
-/// Only an external process can hold out against being stopped.
-pub fn only_external_processes_refuse(book: &Book) -> Verdict {
-    let refused = book.runs.iter().find(|run| run.given_up.is_some() && !run.external);
+/// Only a process that may refuse can hold out against being stopped.
+pub fn only_those_that_may_refuse_do(book: &Book) -> Verdict {
+    let refused = book.runs.iter().find(|run| run.given_up.is_some() && !run.custody.may_refuse_stop);
     holds(refused.is_none(), || format!("our own process refused: {refused:?}"))
 }

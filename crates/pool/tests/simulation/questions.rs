@@ -2,7 +2,10 @@
 
 use super::properties::Verdict;
 use super::world::{Happening, Hung, World};
-use pool::{Adopted, CallId, Fact, Input, Leases, RunId};
+use pool::{Adopted, CallId, Custody, Fact, Input, Leases, Owner, RunId};
+
+/// A tenant of ours of an earlier host.
+const FOUND_AGAIN: Custody = Custody { owner: Owner::Us, may_refuse_stop: true };
 
 impl World<'_> {
     pub(super) fn ask_idle(&mut self, run: RunId) {
@@ -16,23 +19,25 @@ impl World<'_> {
         self.plan_fact(after_ms, run, Fact::IdleAnswered { stop });
     }
 
+    /// Of a run that has just begun to be saved: for how long it was idle.
+    pub(super) fn note_idleness(&mut self, run: RunId) {
+        let step = self.book.step;
+        let Some(record) = self.book.run(run).filter(|run| run.saving.is_some()) else { return };
+        if record.idleness.stop_step == step {
+            let idle_ms = self.book.idle_ms(record, self.leases.at_claim(run));
+            self.book.run_mut(run).expect("just seen").idleness.saved_idle_ms = Some(idle_ms);
+        }
+    }
+
     /// It may end by itself before, or after, it is known whether it is saved.
     pub(super) fn save(&mut self, run: RunId) {
-        let record = self.book.run(run).expect("it is saved");
-        let idle_ms = self.book.idle_ms(record, self.leases.at_claim(run));
-        self.book.run_mut(run).expect("just seen").idleness.saved_idle_ms = Some(idle_ms);
+        self.note_idleness(run);
         if self.rng.chance(self.faults.ends_with_the_save) {
             let after_ms = self.rng.delay_ms();
             self.end(run, after_ms);
         }
-        if !self.hangs(self.faults.question_hangs, Hung::Save(run)) {
-            self.answer_save(run);
-        }
-    }
-
-    pub(super) fn answer_save(&mut self, run: RunId) {
-        let (after_ms, saved) = (self.rng.delay_ms(), !self.rng.chance(self.faults.not_saved));
-        self.plan_fact(after_ms, run, Fact::Checkpointed { saved });
+        let key = self.book.run(run).expect("it is saved").key;
+        self.call_snapshot_driver(key);
     }
 
     /// Who is idle by the clocks of this moment is noted: of the others this look says nothing. (Who is touched right
@@ -75,7 +80,9 @@ impl World<'_> {
             1..=4 => wall_ms,
             _ => wall_ms - self.rng.below(200),
         };
-        let process = Adopted { pid: 10_000 + call as u32, port: 10_000 + call as u16, touched_at_ms };
+        let custody = self.rng.pick(&[Custody::USERS, Custody::USERS, FOUND_AGAIN]);
+        let (pid, port) = (10_000 + call as u32, 10_000 + call as u16);
+        let process = Adopted { pid, port, touched_at_ms, custody };
         self.book.calls[call as usize].process = Some(process);
         process
     }

@@ -1,6 +1,6 @@
 //! What the book holds of each run, call and key.
 
-use pool::{Adopted, Exit, ExitReason, Failure, History, Release, RunId, StopStage};
+use pool::{Adopted, Custody, Exit, ExitReason, Failure, History, Owner, Release, RunId, StopStage};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -36,14 +36,20 @@ pub struct RunRecord {
     pub release: Release,
     /// Another release serves in its place: when that began, and for how long it may go on.
     pub retired: Option<(u64, u64)>,
+    /// It ended beside the one that serves, or was to.
+    pub ended_beside: bool,
     /// When it was last seen that its next release was on its way.
     pub kept_for_deploy_ms: u64,
     /// The step in which it was last asked to make room.
     pub evicted_step: u64,
-    /// It is the user's process: it may hold out against being stopped.
-    pub external: bool,
+    /// Whose process it is, and whether it may hold out against being stopped.
+    pub custody: Custody,
     /// Started while a restart was waiting.
     pub fresh: bool,
+    /// It is not known yet whether it is brought back or started cold.
+    pub awaits_image: bool,
+    /// It has waited for the snapshot driver for as long as it may, and waits once more.
+    pub was_late: bool,
     /// The pool was told of the process.
     pub started: bool,
     pub ready: bool,
@@ -266,7 +272,7 @@ impl CallRecord {
 }
 
 impl RunRecord {
-    pub fn new(id: RunId, key: usize, step: u64, now_ms: u64, external: bool) -> Self {
+    pub fn new(id: RunId, key: usize, step: u64, now_ms: u64, custody: Custody) -> Self {
         RunRecord {
             id,
             key,
@@ -275,10 +281,13 @@ impl RunRecord {
             origin: Origin::Spawned,
             release: Release::default(),
             retired: None,
+            ended_beside: false,
             kept_for_deploy_ms: 0,
             evicted_step: 0,
-            external,
+            custody,
             fresh: false,
+            awaits_image: false,
+            was_late: false,
             started: false,
             ready: false,
             ready_ms: 0,
@@ -306,6 +315,11 @@ impl RunRecord {
             may_make_room_for_restart: false,
             told: Told::default(),
         }
+    }
+
+    /// It is the user's process.
+    pub fn is_users(&self) -> bool {
+        self.custody.owner == Owner::User
     }
 
     pub fn become_ready(&mut self, now_ms: u64) {
@@ -345,10 +359,10 @@ impl RunRecord {
 
     /// With this signal; neither we nor the user's `kill` can have sent it. SIGSEGV is what the kernel sends here.
     pub fn signal_of_others(&self, signal: Option<i32>) -> Option<i32> {
-        let is_forced = matches!(self.stop, Some((StopStage::Force, _)));
+        let is_forced = self.given_up.is_some() || matches!(self.stop, Some((StopStage::Force, _)));
         signal.filter(|signal| match self.cause {
             None => true,
-            Some(cause) if self.external || cause == ExitReason::Checkpointed => *signal == 11,
+            Some(cause) if self.is_users() || cause == ExitReason::Checkpointed => *signal == 11,
             Some(_) => *signal == 11 || (*signal == 9 && !is_forced),
         })
     }

@@ -83,6 +83,7 @@ impl Book {
     /// Another release begins to serve.
     pub fn begin_book(&mut self, key: usize, id: RunId) {
         self.forget_failures(key);
+        self.leaves_image_behind(key, id);
         let run = self.run(id).expect("a live run");
         let (release, starts) = (run.release, u64::from(run.started));
         self.keys[key].release = release;
@@ -228,7 +229,8 @@ fn a_retired_release_is_not_cut_short(book: &Book, leases: &SharedLeases, action
     let Some((since_ms, retire_ms)) = run.retired else { return Ok(()) };
     let is_over = since_ms + retire_ms <= book.now.steady_ms || run.given_up.is_some();
     let unused_ms = book.idle_ms(run, leases.touched(run.id));
-    let is_unused = book.config.idle_after_ms.is_some_and(|idle_after_ms| unused_ms >= idle_after_ms);
+    let is_old = book.config.idle_after_ms.is_some_and(|idle_after_ms| unused_ms >= idle_after_ms);
+    let is_unused = is_old && !leases.is_in_use(run.id);
     let is_in_the_way = book.keys.iter().any(|key| key.is_waiting());
     holds(is_over || is_unused || is_in_the_way, || format!("{run:?} may be in use, and is stopped"))
 }

@@ -1,7 +1,7 @@
 //! What one story is like: the pool's configuration, and how much goes wrong.
 
 use super::rng::Rng;
-use pool::{Backoff, Config, GateConfig, Processes};
+use pool::{Backoff, Config, Custody, GateConfig};
 
 #[derive(Debug)]
 pub struct Rules {
@@ -26,8 +26,10 @@ pub struct Faults {
     pub start_hangs: u64,
     pub not_ready: u64,
     pub probe_hangs: u64,
-    /// It comes back from a snapshot.
-    pub restores: u64,
+    /// An earlier host has left an image of it.
+    pub earlier_images: u64,
+    /// The snapshot driver fails, or has lost what it had.
+    pub images_fail: u64,
     /// The process ends by itself within moments.
     pub dies: u64,
     pub ask_ignored: u64,
@@ -57,7 +59,7 @@ pub struct Faults {
 
 impl Rules {
     pub fn draw(rng: &mut Rng) -> Self {
-        let processes = rng.pick(&[Processes::Own, Processes::External]);
+        let custody = rng.pick(&[Custody::OURS, Custody::USERS]);
         let idle_after_ms = if rng.chance(60) { Some(rng.between(10, 80)) } else { None };
         let observe_interval_ms = if rng.chance(30) { Some(rng.between(10, 60)) } else { None };
         let width = rng.pick(&[None, None, Some(1), Some(2)]);
@@ -80,7 +82,7 @@ impl Rules {
             kill_patience_ms: rng.between(1, 100),
             backoff,
             gate: GateConfig { width, patience_ms },
-            processes,
+            custody,
             asks_before_idle: rng.chance(25),
             heeds_connections: rng.chance(20),
             checkpoint_timeout_ms: if rng.chance(30) { Some(rng.between(1, 60)) } else { None },
@@ -108,7 +110,8 @@ impl Faults {
             start_hangs: percent(&[0, 0, 20]),
             not_ready: percent(&[0, 10, 40]),
             probe_hangs: percent(&[0, 0, 15]),
-            restores: if saves { percent(&[0, 30, 80]) } else { 0 },
+            earlier_images: if saves { percent(&[0, 30, 80]) } else { 0 },
+            images_fail: percent(&[0, 0, 20, 60]),
             dies: percent(&[0, 15, 50]),
             ask_ignored: percent(&[0, 30]),
             stop_refused: percent(&[0, 15, 60]),

@@ -98,6 +98,7 @@ fn phases(book: &Book, key: usize) -> &'static [Phase] {
             (Some(Must::BeRefusedAsExhausted { .. }), _) => &[Phase::Failed],
             (Some(_), _) => &[Phase::BackingOff],
             (None, Some(_)) => &[Phase::Stopped],
+            (None, None) if book.is_saved(key) => &[Phase::Checkpointed],
             (None, None) if book.keys[key].history != History::default() => &[Phase::Stopped],
             (None, None) => &[],
         },

@@ -23,7 +23,7 @@ pub fn tell(seed: u64, log: &mut Log) -> Verdict {
     if world.rng.chance(50) {
         dispose(&mut world)?;
     }
-    properties::only_external_processes_refuse(&world.book)
+    properties::only_those_that_may_refuse_do(&world.book)
 }
 
 fn plan_calls(world: &mut World, rules: &Rules) {
@@ -62,7 +62,8 @@ fn random_happening(rng: &mut Rng, key: usize) -> Happening {
         0..=44 => Happening::Call(Ask::Ensure, key),
         45..=58 => Happening::QuickEnsure(key),
         59 => Happening::Absence(rng.between(1, 500)),
-        60..=69 => Happening::Touch(key),
+        60..=63 => Happening::Touch(key),
+        64..=69 => Happening::Use(key, rng.delay_ms()),
         70..=81 => Happening::Call(Ask::Restart, key),
         82..=95 => Happening::Call(Ask::Kill, key),
         96..=97 => Happening::ClearBackoff(key),

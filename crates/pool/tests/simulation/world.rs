@@ -1,12 +1,13 @@
 //! The simulated world: an agenda in simulated time, the pool, and everybody who looks on.
 
 use super::book::{Ask, Book};
+use super::images::Image;
 use super::leases::SharedLeases;
 use super::log::Log;
 use super::properties::Verdict;
 use super::rng::Rng;
 use super::rules::{Faults, Rules};
-use super::{answers, evictions, idleness, origins, properties, releases, statuses};
+use super::{answers, evictions, idleness, images, origins, properties, releases, statuses};
 use pool::{CallId, Fact, Input, Key, Now, Pool, RunId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -34,6 +35,9 @@ pub enum Happening {
     /// A call that tries the shared lease first.
     QuickEnsure(usize),
     Touch(usize),
+    /// A call that tries to take the tenant into use, past the pool, for this long.
+    Use(usize, u64),
+    EndOfUse(RunId),
     ClearBackoff(usize),
     Drain,
     Abandon,
@@ -41,6 +45,16 @@ pub enum Happening {
     Fact(RunId, Fact),
     /// It is seen who has open connections.
     Look,
+    /// The snapshot driver answers for a key.
+    Image(usize),
+    /// JavaScript is about to have a run of the key restored.
+    Restore(RunId, usize),
+    /// JavaScript has waited for the snapshot driver.
+    ImageIsLate {
+        run: RunId,
+        key: usize,
+        wait: u64,
+    },
     /// The host does not run for this long: the steady clock stands still.
     Absence(u64),
 }
@@ -69,10 +83,11 @@ pub struct World<'l> {
 /// What the pool waits for.
 #[derive(Clone, Copy, Debug)]
 pub enum Hung {
-    Start { run: RunId, restores: bool },
+    Start(RunId),
     Probe(RunId),
     Question(RunId),
-    Save(RunId),
+    /// What the snapshot driver was asked for a key.
+    Image(usize),
     Look,
 }
 
@@ -102,11 +117,15 @@ impl Ord for Entry {
 
 impl<'l> World<'l> {
     pub fn new(mut rng: Rng, rules: &Rules, log: &'l mut Log) -> Self {
+        let mut book = Book::new(rules.config.clone(), rules.keys, START);
+        for image in &mut book.images {
+            image.there = rng.chance(rules.faults.earlier_images).then(|| Image::new(None, true));
+        }
         World {
             faults: rules.faults,
             lag_ms: rules.lag_ms,
             pool: Pool::new(rules.config.clone()),
-            book: Book::new(rules.config.clone(), rules.keys, START),
+            book,
             leases: SharedLeases::new(rng.split(), rules.faults.races),
             rng,
             agenda: BinaryHeap::new(),
@@ -137,6 +156,14 @@ impl<'l> World<'l> {
             self.plan(again_ms, Happening::Fact(run, fact.clone()));
         }
         self.plan(after_ms, Happening::Fact(run, fact));
+    }
+
+    /// A fact that is told now is told once more, now and then.
+    pub fn plan_again(&mut self, run: RunId, fact: Fact) {
+        if self.rng.chance(self.faults.duplicates) {
+            let again_ms = self.rng.delay_ms();
+            self.plan(again_ms, Happening::Fact(run, fact));
+        }
     }
 
     /// Jumps to what comes next, a happening or the pool's own deadline. False: nothing ever will.
@@ -180,12 +207,21 @@ impl<'l> World<'l> {
                 false => self.call(Ask::Ensure, key),
             },
             Happening::Touch(key) => self.touch(key).map(drop),
+            Happening::Use(key, for_ms) => self.take_into_use(key, for_ms),
+            Happening::EndOfUse(run) => {
+                self.leases.end_use(run);
+                self.log.note(self.book.now, || format!("·  a use of {run:?} ends"));
+                Ok(())
+            }
             Happening::ClearBackoff(key) => self.handle(Input::ClearBackoff { key: self.keys[key].clone() }),
             Happening::Drain => self.handle(Input::Drain),
             Happening::Abandon => self.handle(Input::Abandon),
             Happening::Abort(call) => self.abort(call),
             Happening::Fact(run, fact) => self.tell(run, fact),
             Happening::Look => self.see_connections(),
+            Happening::Image(key) => self.snapshot_driver_answers(key),
+            Happening::Restore(run, key) => self.restore_is_taken(run, key),
+            Happening::ImageIsLate { run, key, wait } => self.image_is_late(run, key, wait),
             Happening::Absence(ms) => self.be_absent(ms),
         }
     }
@@ -197,7 +233,11 @@ impl<'l> World<'l> {
         self.handle(Input::Absent { from_ms, to_ms })
     }
 
-    fn tell(&mut self, run: RunId, fact: Fact) -> Verdict {
+    pub fn key(&self, index: usize) -> Key {
+        self.keys[index].clone()
+    }
+
+    pub fn tell(&mut self, run: RunId, fact: Fact) -> Verdict {
         if self.docile && matches!(fact, Fact::StopRefused { .. }) {
             return Ok(());
         }
@@ -258,6 +298,16 @@ impl<'l> World<'l> {
         Ok(open)
     }
 
+    /// As a thread in Rust does it; with no tenant to be had, through the pool.
+    fn take_into_use(&mut self, key: usize, for_ms: u64) -> Verdict {
+        let run = self.held[key].filter(|run| self.leases.begin_use(*run));
+        self.log.note(self.book.now, || format!("·  {run:?} is in use"));
+        let Some(run) = run else { return self.call(Ask::Ensure, key) };
+        self.plan(for_ms, Happening::EndOfUse(run));
+        let in_use = self.book.run(run).is_some_and(|run| run.is_in_use());
+        properties::holds(in_use, || format!("{run:?} is taken into use, and is out of service"))
+    }
+
     pub fn handle(&mut self, input: Input) -> Verdict {
         self.book.step += 1;
         self.step(input)
@@ -271,6 +321,7 @@ impl<'l> World<'l> {
         for action in &actions {
             self.log.note(now, || format!("   <- {action:?}"));
             properties::of_action(&self.book, &self.leases, action)?;
+            images::of_action(&self.book, action)?;
             evictions::of_action(&self.book, &self.leases, action)?;
             origins::of_action(&self.book, action)?;
             releases::of_action(&self.book, &self.leases, action)?;
@@ -288,6 +339,10 @@ impl<'l> World<'l> {
         answers::of_step(&self.book)?;
         statuses::of_step(&self.book, &self.pool)?;
         self.book.close_step();
+        for run in std::mem::take(&mut self.leases.taken_at_claim) {
+            let for_ms = self.rng.delay_ms();
+            self.plan(for_ms, Happening::EndOfUse(run));
+        }
         for run in std::mem::take(&mut self.leases.turned_back) {
             let key = self.book.run(run).expect("it had a lease").key;
             self.plan(0, Happening::Call(Ask::Ensure, key));

@@ -1,4 +1,5 @@
-//! Starts the real warden with a socket pair as its descriptor 0, and waits for what it does with a deadline.
+//! Starts the real warden with one end of a socket pair as its descriptor 0, and awaits its
+//! reports with a deadline.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_methods, reason = "tests start processes and measure time")]
@@ -17,14 +18,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use warden::protocol::{LaunchStep, Report, StopStage};
-use warden::spec::LaunchSpec;
+use warden::spec::{Descriptor, LaunchSpec};
 
 use output::Output;
 
-/// Far longer than anything here takes on a busy machine; only a failing test waits for it.
+/// Far longer than any step takes on a busy machine; only a failing test waits for it.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Runs one of a file's tests, which is ignored otherwise, as a user without privileges: this one, where the tests run as root.
+/// Runs one of a file's tests, which is ignored otherwise, as a user without privileges: as `user`
+/// if the tests run as root, and else as the present user.
 pub fn as_user(user: u32, test: &str) {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--exact", test, "--ignored", "--nocapture"]).current_dir("/");
@@ -37,13 +39,14 @@ pub fn as_user(user: u32, test: &str) {
             let errors = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success() && text.contains("1 passed"), "{text}\n{errors}");
         }
-        // The checkout lies where only its owner may go.
+        // Only the owner may enter the checkout's directory.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => eprintln!("skipped: {error}"),
         Err(error) => panic!("{error}"),
     }
 }
 
-/// A warden with its socket. Dropped, it has to leave by itself.
+/// A warden with its socket. Dropping it closes the socket and asserts that the warden exits by
+/// itself.
 pub struct Warden {
     child: Child,
     socket: Option<OwnedFd>,
@@ -59,7 +62,7 @@ pub struct Tenant {
     pub stderr: Output,
 }
 
-/// The last word about a run.
+/// The final report about a run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ended {
     pub exit_code: Option<i32>,
@@ -92,6 +95,7 @@ pub fn spec(argv: &[&str]) -> LaunchSpec {
         needs_start_script: false,
         argv: argv.iter().map(|argument| c_string(argument)).collect(),
         env: vec![c_string("PATH=/usr/local/bin:/usr/bin:/bin")],
+        descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
     }
 }
 
@@ -104,7 +108,7 @@ impl Warden {
         Warden::start_by(Command::new(env!("CARGO_BIN_EXE_warden")))
     }
 
-    /// Starts it by a command that ends up executing the warden.
+    /// Starts the warden by a command that finally executes it.
     pub fn start_by(mut command: Command) -> Warden {
         let (socket, wardens_end) = warden::host::connection().expect("socket pair");
         let child = command.stdin(Stdio::from(wardens_end)).spawn().expect("the warden starts");
@@ -127,11 +131,12 @@ impl Warden {
         let (stdout, stdout_writer) = output::pipe();
         let (stderr, stderr_writer) = output::pipe();
         let (out, err) = (stdout_writer.as_fd(), stderr_writer.as_fd());
-        warden::host::send_launch(self.socket(), run, memory_file.as_fd(), out, err).expect("launch is sent");
+        let sent = warden::host::send_launch(self.socket(), run, memory_file.as_fd(), &[out, err]);
+        sent.expect("launch is sent");
         (stdout, stderr)
     }
 
-    /// Launches and waits until it runs.
+    /// Launches a tenant and waits until it runs.
     pub fn start_tenant(&mut self, run: u64, spec: &LaunchSpec) -> Tenant {
         let (stdout, stderr) = self.launch(run, spec);
         let (pid, keeper) = self.expect_started(run);
@@ -188,7 +193,7 @@ impl Warden {
         warden::host::receive_report(self.socket(), self.pid()).expect("a report")
     }
 
-    /// Reports that nobody has asked for yet, without waiting.
+    /// The reports that no call has returned yet, without waiting for more.
     pub fn surplus_reports(&mut self) -> Vec<Report> {
         let mut reports: Vec<Report> = self.unread.drain(..).collect();
         while is_readable(self.socket(), Duration::ZERO) {
@@ -197,7 +202,8 @@ impl Warden {
         reports
     }
 
-    /// Closes the socket as the end of the host does, and waits until the warden is gone; returns its exit status.
+    /// Closes the socket, as the end of the host does, and waits until the warden is gone. Returns
+    /// its exit status.
     pub fn close_and_wait(&mut self) -> Option<i32> {
         self.socket = None;
         self.wait_for_exit()
@@ -235,7 +241,7 @@ pub fn is_readable(fd: impl AsFd, patience: Duration) -> bool {
     rustix::io::retry_on_intr(|| poll(&mut fds, Some(&timeout))).expect("poll") > 0
 }
 
-/// Waits for something that no descriptor announces.
+/// Waits for a condition that no descriptor announces.
 pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
     within(DEADLINE, what, condition);
 }

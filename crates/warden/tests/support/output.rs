@@ -35,7 +35,7 @@ impl Output {
         Pid::from_raw(line.trim().parse().expect("a pid")).expect("a positive pid")
     }
 
-    /// Everything up to the end of the output.
+    /// All output up to its end.
     pub fn rest(&mut self) -> String {
         while self.fill() {}
         String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned()

@@ -1,4 +1,4 @@
-//! Looking at processes from the outside.
+//! Looks at processes from outside.
 
 use std::fs;
 use std::path::Path;
@@ -38,7 +38,8 @@ pub fn ids(pid: Pid) -> Option<(String, Vec<i32>)> {
     Some((state, fields.take(3).filter_map(|field| field.parse().ok()).collect()))
 }
 
-/// The live processes whose environment holds this entry: every descendant of a tenant that was started with it.
+/// The live processes whose environment has this entry: all descendants of a tenant that was
+/// started with it.
 pub fn marked(entry: &str) -> Vec<i32> {
     let processes = fs::read_dir("/proc").expect("/proc").flatten();
     let pids = processes.filter_map(|process| process.file_name().to_str()?.parse::<i32>().ok());

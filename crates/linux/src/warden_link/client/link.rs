@@ -1,5 +1,5 @@
-//! The two directions of the socket to the warden: orders go out in the order in which they were given, reports are passed
-//! on to those who wait for them.
+//! The two directions of the socket to the warden: orders go out in the order in which they were
+//! given, reports go to the receivers of the runs that they are about.
 
 use rustix::process::Pid;
 use std::collections::HashMap;
@@ -9,29 +9,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
-use warden::{Report, Setback, host};
+use warden::{Report, SocketFailure, host};
 
 use super::{Ended, Errand, LaunchError, Order, Packet, Pending, Started};
 use crate::threads::clock;
 
-/// Between two tries of what failed for a shortage that nobody tells the end of. One that passes does so in about the time
-/// that the warden takes to read what it was sent.
+/// The pause between two tries after a shortage whose end no event tells. Most shortages pass in
+/// about the time in which the warden reads what it was sent.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(2);
-/// For so long a launch is tried. Its descriptors may be refused for as long as somebody else keeps many on their way, and
-/// meanwhile it holds up all stops behind it; those carry none and are tried without end.
+/// How long a launch is tried. Its descriptors may be refused for as long as other processes of
+/// the user have many in flight, and meanwhile it delays all stops behind it. Stops carry no
+/// descriptors and are tried without end.
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(2);
 
-/// See the module.
+/// The task of one warden's socket, which it owns. Dropping it closes the socket, which ends the
+/// warden.
 pub struct Link {
     socket: AsyncFd<Arc<OwnedFd>>,
-    /// Only what it reports counts.
+    /// The warden's pid; packets of other processes are ignored.
     warden: Pid,
     receiver: mpsc::UnboundedReceiver<Errand>,
     pending: HashMap<u64, Pending>,
     leaves_when_idle: bool,
 }
 
-/// There is no warden any more.
+/// The warden is gone.
 struct Lost;
 
 impl Link {
@@ -43,11 +45,12 @@ impl Link {
         Link { socket, warden, receiver, pending: HashMap::new(), leaves_when_idle: false }
     }
 
-    /// Runs until the warden is lost, or is to leave and has nothing left to do, or nobody gives orders any more. Returns what has not ended.
+    /// Runs until the warden is lost, or is idle and told to leave, or the client is dropped.
+    /// Returns the runs that have not ended.
     pub async fn run(mut self) -> HashMap<u64, Pending> {
-        // Either is an end.
+        // Whether the warden was lost or left, the link ends.
         let (Ok(()) | Err(Lost)) = self.serve().await;
-        // No order may come that nobody reads.
+        // Closed first, so that no further order is accepted and then lost.
         self.receiver.close();
         while let Some(errand) = self.receiver.recv().await {
             if let Errand::Order(order) = errand {
@@ -75,7 +78,7 @@ impl Link {
         Ok(())
     }
 
-    /// Takes every report there is.
+    /// Reads all reports that have arrived.
     async fn receive(&mut self) -> Result<(), Lost> {
         loop {
             let error = match host::receive_report(self.socket.get_ref(), self.warden) {
@@ -86,11 +89,12 @@ impl Link {
                 Ok(None) => return Err(Lost),
                 Err(error) => error,
             };
-            match Setback::from(&error) {
-                Setback::NotReady => return Ok(()),
-                Setback::Passing => tokio::time::sleep(SHORTAGE_PAUSE).await,
-                // From a socket that cannot be read, or a warden that is not understood, no end of a tenant would be heard.
-                Setback::Closed | Setback::Refused => {
+            match SocketFailure::from(&error) {
+                SocketFailure::NotReady => return Ok(()),
+                SocketFailure::Passing => tokio::time::sleep(SHORTAGE_PAUSE).await,
+                // With an unreadable socket, or a warden of another protocol, the ends of tenants
+                // would go unnoticed; so the warden counts as lost.
+                SocketFailure::Closed | SocketFailure::Refused => {
                     tracing::error!(%error, "reading from the warden failed");
                     return Err(Lost);
                 }
@@ -125,23 +129,24 @@ impl Link {
         }
     }
 
-    /// Sends one order. Until there is room for it reports keep being read.
+    /// Sends one order. While the socket has no room for it, reports are still read.
     async fn carry_out(&mut self, order: Order) -> Result<(), Lost> {
         let Order { number, packet, pending } = order;
         self.leaves_when_idle &= !matches!(packet, Packet::Launch { .. });
         self.pending.extend(pending.map(|pending| (number, pending)));
         let since = clock::start();
         while let Err(error) = packet.send(self.socket.get_ref(), number) {
-            match Setback::from(&error) {
-                Setback::NotReady => self.wait_for_room().await?,
-                Setback::Passing if !packet.is_given_up(since) => self.wait_out_shortage().await?,
-                Setback::Passing | Setback::Refused => {
+            match SocketFailure::from(&error) {
+                SocketFailure::NotReady => self.wait_for_room().await?,
+                SocketFailure::Passing if !packet.is_given_up(since) => self.wait_out_shortage().await?,
+                SocketFailure::Passing | SocketFailure::Refused => {
                     tracing::error!(%error, number, "an order could not be sent to the warden");
-                    // Only a launch has somebody who waits; a stop that can never be sent is all the more a defect.
+                    // Only a launch has receivers to tell; a stop that can never be sent is a
+                    // defect.
                     self.fail(number, LaunchError::HandOver(error));
                     return Ok(());
                 }
-                Setback::Closed => {
+                SocketFailure::Closed => {
                     tracing::error!(%error, number, "writing to the warden failed");
                     return Err(Lost);
                 }
@@ -179,17 +184,17 @@ impl Packet {
 mod tests {
     use super::*;
     use crate::threads::watched::watch_shared;
-    use crate::warden_link::client::{Launch, Launched};
+    use crate::warden_link::client::{Launch, Launched, Turn};
     use rustix::net::{RecvFlags, recv};
     use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     use std::ffi::CStr;
     use std::fs::File;
     use std::os::fd::AsFd;
-    use tokio::sync::oneshot;
-    use warden::{COMMAND_BYTES, Command, LaunchSpec, StopStage};
+    use tokio::sync::{Semaphore, oneshot};
+    use warden::{COMMAND_BYTES, Command, Descriptor, LaunchSpec, StopStage};
 
-    /// Descriptors that this user has on their way, more than one may have.
+    /// So many descriptors in flight that the user may send no more.
     struct Crowd(
         #[expect(dead_code, reason = "they are on their way as long as they are held")]
         Vec<(OwnedFd, OwnedFd)>,
@@ -197,7 +202,8 @@ mod tests {
 
     impl Crowd {
         fn gather() -> Crowd {
-            // Who has these may have as many as they like; they are a matter of the thread.
+            // A thread with these capabilities may have any number in flight, so this thread drops
+            // them.
             let mut sets = capabilities(None).unwrap();
             sets.effective -= CapabilitySet::SYS_RESOURCE | CapabilitySet::SYS_ADMIN;
             set_capabilities(None, sets).unwrap();
@@ -209,15 +215,14 @@ mod tests {
             loop {
                 let (ours, theirs) = host::connection().unwrap();
                 let refused = loop {
-                    let fds = [null.as_fd(); 3];
-                    if let Err(error) = host::send_launch(&ours, 0, fds[0], fds[1], fds[2]) {
+                    if let Err(error) = host::send_launch(&ours, 0, null.as_fd(), &[null.as_fd(); 2]) {
                         break error;
                     }
                 };
                 crowd.push((ours, theirs));
-                match Setback::from(&refused) {
-                    Setback::NotReady => {}
-                    Setback::Passing => return Crowd(crowd),
+                match SocketFailure::from(&refused) {
+                    SocketFailure::NotReady => {}
+                    SocketFailure::Passing => return Crowd(crowd),
                     other => panic!("{refused}: {other:?}"),
                 }
             }
@@ -233,8 +238,9 @@ mod tests {
             needs_start_script: false,
             argv: vec![empty()],
             env: Vec::new(),
+            descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
         };
-        let launch = Launch { spec, stdout: null(), stderr: null() };
+        let launch = Launch { spec, descriptors: vec![null(), null()], turn: None };
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
         let pending = Some(Pending { started: Some(started), ended, keeper_pid: 0 });
@@ -249,7 +255,7 @@ mod tests {
         Order { number, packet: Packet::Stop(StopStage::Kill), pending: None }
     }
 
-    /// What the warden has been sent and has not read yet.
+    /// The commands that the warden was sent and has not read.
     fn commands(warden: &OwnedFd) -> Vec<Command> {
         let mut packet = [0; COMMAND_BYTES];
         let mut commands = Vec::new();
@@ -259,7 +265,24 @@ mod tests {
         commands
     }
 
-    /// One test, since what it makes short is short for the whole user.
+    #[tokio::test]
+    async fn a_launch_gives_its_turn_back_when_it_is_sent() {
+        let (ours, warden) = host::connection().unwrap();
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let link = tokio::spawn(Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver).run());
+        let turns = Arc::new(Semaphore::new(1));
+        let (mut order, _launched) = launch(1);
+        let Packet::Launch { launch, .. } = &mut order.packet else { unreachable!() };
+        launch.turn = Some(Turn { _permit: turns.clone().acquire_owned().await.ok() });
+        assert_eq!(turns.available_permits(), 0);
+        assert!(orders.send(Errand::Order(order)).is_ok());
+        let given_back = turns.acquire().await;
+        assert!(given_back.is_ok());
+        drop(warden);
+        link.await.unwrap();
+    }
+
+    /// One test for all of it, since the shortage that it makes holds for the whole user.
     #[tokio::test]
     async fn a_shortage_delays_orders_or_fails_a_launch_and_never_loses_the_warden() {
         let (ours, warden) = host::connection().unwrap();
@@ -269,7 +292,7 @@ mod tests {
         let stop_of = |run| Command::Stop { run, stage: StopStage::Kill };
         let crowd = Crowd::gather();
 
-        // One that lasts fails the launch alone.
+        // A shortage that lasts fails the launch alone.
         let (order, launched) = launch(1);
         give(order);
         give(stop(2));
@@ -278,7 +301,7 @@ mod tests {
         tokio::time::sleep(10 * SHORTAGE_PAUSE).await;
         assert_eq!(commands(&warden), [stop_of(2)]);
 
-        // One that passes costs time.
+        // A shortage that passes costs time only.
         let (order, mut launched) = launch(3);
         give(order);
         give(stop(4));

@@ -1,0 +1,88 @@
+//! What it costs a thread in Rust to take a ready tenant into use and give it back: `cargo bench -p
+//! driver`.
+#![allow(missing_docs, reason = "divan's main")]
+
+use divan::{Bencher, black_box};
+use driver::recipe::Recipe;
+use driver::{Driver, Settings};
+use pool::{Adopted, Backoff, Config, Custody, GateConfig, Input};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+const TENANTS: usize = 1_000;
+/// Above what Linux gives.
+const NO_PROCESS: u32 = 1 << 23;
+const THREADS: [usize; 2] = [1, 4];
+
+fn main() {
+    divan::main();
+}
+
+/// All threads use the same tenant: they count in one place.
+#[divan::bench(threads = THREADS, sample_size = 2_000)]
+fn one_tenant(bencher: Bencher) {
+    let directory = &HOST.directory;
+    bencher.bench(|| drop(black_box(directory.acquire(black_box("tenant-1")))));
+}
+
+/// Each thread goes through the tenants from a place of its own.
+#[divan::bench(threads = THREADS, sample_size = 2_000)]
+fn many_tenants(bencher: Bencher) {
+    let directory = &HOST.directory;
+    let keys: Vec<String> = (0..TENANTS).map(|tenant| format!("tenant-{tenant}")).collect();
+    let threads = AtomicUsize::new(0);
+    thread_local! {
+        static NEXT: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    bencher.bench(|| {
+        let next = NEXT.get().unwrap_or_else(|| threads.fetch_add(250, Ordering::Relaxed));
+        NEXT.set(Some(next + 1));
+        drop(black_box(directory.acquire(&keys[next % TENANTS])));
+    });
+}
+
+#[divan::bench(threads = THREADS, sample_size = 2_000)]
+fn a_key_without_a_tenant(bencher: Bencher) {
+    let directory = &HOST.directory;
+    bencher.bench(|| black_box(directory.acquire(black_box("nobody"))).is_none());
+}
+
+/// A host with tenants that were adopted: no process is needed for that.
+static HOST: LazyLock<Arc<Driver>> = LazyLock::new(|| {
+    let pool = Config {
+        max_concurrent: TENANTS,
+        idle_after_ms: None,
+        sweep_interval_ms: 10_000,
+        observe_interval_ms: None,
+        tells_observations: false,
+        stop_timeout_ms: 5_000,
+        kill_patience_ms: 60_000,
+        backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
+        gate: GateConfig { width: None, patience_ms: None },
+        custody: Custody::USERS,
+        asks_before_idle: false,
+        heeds_connections: false,
+        checkpoint_timeout_ms: None,
+    };
+    let settings = Settings {
+        pool,
+        recipe: Recipe {
+            root: "/no/such/directory".into(),
+            command: vec!["server".into()],
+            runs_start_script: false,
+        },
+        warden_path: "/no/such/program".into(),
+        has_log: false,
+        custom_readiness: false,
+        readiness_timeout: Duration::from_secs(1),
+    };
+    let driver = Driver::new(settings, || ());
+    for tenant in 0..TENANTS {
+        let process = Adopted { pid: NO_PROCESS, port: 0, touched_at_ms: 0, custody: Custody::USERS };
+        let key = format!("tenant-{tenant}").into();
+        driver.feed_quietly(Input::Adopt { key, call: tenant as u64, process });
+    }
+    driver
+});

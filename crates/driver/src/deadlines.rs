@@ -1,0 +1,62 @@
+//! What happens because time has passed: the pool's deadlines, and the sweep over what may have
+//! been stopped.
+
+use crate::Driver;
+use crate::machine::{Engine, Machine};
+use linux::threads::clock::Sleep;
+use pool::Input;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Continuing all keepers costs a system call each; a shorter interval of the user's is for idle
+/// tenants.
+const SWEEP_INTERVAL_MIN_MS: u64 = 100;
+
+impl<M: Machine> Driver<M> {
+    pub(crate) async fn keep_deadlines(self: &Arc<Self>) {
+        loop {
+            let (deadline_ms, is_busy) = {
+                let mut core = self.lock();
+                core.armed_ms = core.pool.next_deadline();
+                (core.armed_ms, core.pool.is_busy())
+            };
+            let Some(deadline_ms) = deadline_ms else {
+                self.deadline_moved.notified().await;
+                continue;
+            };
+            let how = if is_busy { Sleep::Attentive } else { Sleep::Sound };
+            tokio::select! {
+                is_due = self.machine.sleep_until(deadline_ms, how) => {
+                    self.notice_absence();
+                    if is_due {
+                        self.feed(Input::Tick);
+                    }
+                }
+                () = self.deadline_moved.notified() => {}
+            }
+        }
+    }
+
+    /// The warden, or a keeper, may have been stopped while nobody asks anything of it.
+    pub(crate) async fn sweep(&self) {
+        let interval_ms = self.settings.pool.sweep_interval_ms.max(SWEEP_INTERVAL_MIN_MS);
+        loop {
+            tokio::time::sleep(Duration::from_millis(interval_ms)).await;
+            let core = self.lock();
+            if let Some(engine) = core.engine.engine().filter(|_| !core.runs.is_empty()) {
+                engine.continue_helpers();
+            }
+        }
+    }
+
+    /// Tells the pool if the host did not run for a while.
+    pub(crate) fn notice_absence(self: &Arc<Self>) {
+        let mut core = self.lock();
+        let (absences, (from_ms, to_ms)) = self.machine.last_absence();
+        if std::mem::replace(&mut core.absences, absences) != absences {
+            self.feed_locked(&mut core, Input::Absent { from_ms, to_ms });
+            drop(core);
+            self.uplink.ring();
+        }
+    }
+}

@@ -1,0 +1,141 @@
+use super::*;
+use std::sync::atomic::AtomicBool;
+
+fn table() -> LeaseTable {
+    LeaseTable::new(Arc::new(|| 60))
+}
+
+fn open(leases: &mut LeaseTable, run: u64) -> Arc<Lease> {
+    leases.open(RunId(run), 50);
+    leases.lease(RunId(run)).unwrap()
+}
+
+#[test]
+fn a_lease_is_open_until_claimed() {
+    let mut leases = table();
+    open(&mut leases, 1);
+    let address = leases.address(RunId(1)).unwrap();
+    let chunk = leases.chunk(address.chunk).unwrap();
+    assert_eq!(chunk.claimed[address.index].load(Ordering::SeqCst), 0);
+    store(&chunk.touched_at[address.index], 70);
+    assert_eq!(leases.claim(RunId(1)), Touch { at_ms: 70, sequence: 0 });
+    assert_eq!(chunk.claimed[address.index].load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn the_last_touch_of_either_side_counts() {
+    let mut leases = table();
+    let lease = open(&mut leases, 1);
+    let (chunk, index) = (lease.chunk.clone(), lease.address.index);
+    lease.begin_use();
+    assert_eq!(leases.touched(RunId(1)).at_ms, 60);
+    store(&chunk.touched_at[index], 70);
+    store(&chunk.sequence[index], 5);
+    assert_eq!(leases.touched(RunId(1)), Touch { at_ms: 70, sequence: 5 });
+    leases.touch(RunId(1), 80);
+    assert_eq!(leases.touched(RunId(1)).at_ms, 80);
+    assert_eq!(load(&chunk.touched_at[index]), 70, "each writer has its own place");
+}
+
+#[test]
+fn a_use_is_counted_until_it_ends_and_not_begun_once_claimed() {
+    let mut leases = table();
+    let lease = open(&mut leases, 1);
+    assert!(lease.begin_use() && lease.begin_use());
+    lease.end_use();
+    leases.claim(RunId(1));
+    assert!(leases.is_in_use(RunId(1)), "the claim sees who was counted before it");
+    assert!(!lease.begin_use());
+    lease.end_use();
+    assert!(!leases.is_in_use(RunId(1)));
+    leases.reopen(RunId(1));
+    assert!(lease.begin_use());
+}
+
+#[test]
+fn a_place_is_used_again_only_when_recycled() {
+    let mut leases = table();
+    open(&mut leases, 1);
+    let first = leases.retire(RunId(1)).unwrap();
+    open(&mut leases, 2);
+    assert_ne!(leases.address(RunId(2)), Some(first));
+    leases.recycle(first);
+    open(&mut leases, 3);
+    assert_eq!(leases.address(RunId(3)), Some(first));
+}
+
+#[test]
+fn a_place_is_not_used_again_while_a_thread_has_its_lease() {
+    let mut leases = table();
+    let held = open(&mut leases, 1);
+    assert!(held.begin_use());
+    let first = leases.retire(RunId(1)).unwrap();
+    leases.recycle(first);
+    open(&mut leases, 2);
+    assert_ne!(leases.address(RunId(2)), Some(first));
+    held.end_use();
+    drop(held);
+    let second = leases.retire(RunId(2)).unwrap();
+    leases.recycle(second);
+    let addresses = [3, 4].map(|run| open(&mut leases, run).address);
+    assert!(addresses.contains(&first) && addresses.contains(&second));
+}
+
+#[test]
+fn more_leases_than_a_chunk_holds() {
+    let mut leases = table();
+    for run in 0..LEASES_PER_CHUNK as u64 + 1 {
+        leases.open(RunId(run), run);
+    }
+    assert_eq!(leases.address(RunId(LEASES_PER_CHUNK as u64)).unwrap().chunk, 1);
+    assert_eq!(leases.touched(RunId(5)).at_ms, 5);
+}
+
+/// Two threads take a tenant into use and look whether it has been stopped, while another claims
+/// it, and stops it when nothing uses it. None of them waits: what is tried are moments of some
+/// nanoseconds.
+#[test]
+fn under_threads_what_is_counted_is_not_stopped_and_what_is_claimed_is_not_taken() {
+    const CLAIMS: u32 = 500_000;
+    /// Others have that long to notice what they may not see.
+    const MOMENT: u32 = 20;
+    let wait = |moments: u32| (0..moments).for_each(|_| std::hint::spin_loop());
+    let mut leases = table();
+    let lease = open(&mut leases, 1);
+    let (stopped, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (uses, stops) = std::thread::scope(|scope| {
+        let use_it = || {
+            let mut uses = 0_u32;
+            while !done.load(Ordering::Relaxed) {
+                if lease.begin_use() {
+                    uses += 1;
+                    wait(uses % MOMENT);
+                    assert!(!stopped.load(Ordering::Relaxed), "in use, and stopped");
+                    lease.end_use();
+                }
+                wait(uses % MOMENT);
+            }
+            uses
+        };
+        let users = [scope.spawn(use_it), scope.spawn(use_it)];
+        let mut stops = 0;
+        for claim in 0..CLAIMS {
+            if users.iter().any(|user| user.is_finished()) {
+                break;
+            }
+            leases.claim(RunId(1));
+            if !leases.is_in_use(RunId(1)) {
+                stopped.store(true, Ordering::Relaxed);
+                wait(MOMENT);
+                stopped.store(false, Ordering::Relaxed);
+                stops += 1;
+            }
+            leases.reopen(RunId(1));
+            wait(claim % MOMENT);
+        }
+        done.store(true, Ordering::Relaxed);
+        (users.into_iter().map(|user| user.join().unwrap()).sum::<u32>(), stops)
+    });
+    assert!(uses > 0 && stops > 0, "{uses} uses and {stops} stops: nothing was tried");
+    assert_eq!(lease.uses(), 0);
+}

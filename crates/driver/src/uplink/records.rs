@@ -1,0 +1,318 @@
+//! The table of records: all that reaches JavaScript, with its fields in the order in which they
+//! are written.
+//!
+//! A row is all there is to say of a record on this side: `wire.rs` makes of it how it is written,
+//! and `npm run records` the functions in `lib/bridge/records.js` that read it. Names become
+//! JavaScript's by a rule: `retry_after_ms` is `retryAfterMs`, and a time since the epoch such as
+//! `retry_at_ms` is `retryAt`.
+
+use super::wire::*;
+use crate::leases::LeaseAddress;
+use pool::{
+    BesideStatus, CallId, Callback, ExitReason, Failure, FailureStatus, History, Key, LastExit, Outcome,
+    Phase, Refusal, Release, RunId, Status, Usage,
+};
+use std::sync::Arc;
+
+/// Which of a process's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+records! {
+    /// One thing for JavaScript to do or to pass on.
+    #[derive(Debug)]
+    pub enum Record {
+        /// A function of the user's has a say in the start of the run: call the user's `spawn`, or
+        /// work out the variables and call `launch`. Port and time are filled in when JavaScript
+        /// takes it.
+        Prepare {
+            run: RunId,
+            key: Key,
+            port: u16,
+            started_at_ms: u64,
+        },
+        /// Call `restore` of the user's snapshot driver. Port and time are filled in likewise.
+        RestoreImage {
+            run: RunId,
+            key: Key,
+            port: u16,
+            started_at_ms: u64,
+            /// What is restored listens on that port.
+            is_ours: bool,
+        },
+        /// Call `has` of the user's snapshot driver.
+        FindImage { run: RunId, key: Key },
+        /// The run waits for the user's snapshot driver.
+        AwaitImage { run: RunId, key: Key },
+        /// Call `drop` of the user's snapshot driver.
+        DropImage { key: Key },
+        /// A process is being started for the run.
+        Starting { run: RunId, key: Key, port: u16, started_at_ms: u64 },
+        /// The process that this call handed over is the run.
+        Adopted { run: RunId, call: CallId, key: Key },
+        /// Call the user's `readiness`.
+        AskReadiness { run: RunId },
+        /// Call `kill` of the user's process.
+        AskKill { run: RunId, force: bool },
+        /// Call the user's `shouldIdleKill`.
+        AskIdle { run: RunId, idle_ms: u64 },
+        /// Call `checkpoint` of the user's driver.
+        Checkpoint { run: RunId },
+        /// The process exists.
+        Spawn { run: RunId, pid: u32, port: u16 },
+        /// The process that was handed over is a tenant now.
+        Adopt { run: RunId, lease: LeaseAddress },
+        /// It was brought back from a snapshot, and answers.
+        Restored { run: RunId, pid: u32, port: u16, duration_ms: u64, lease: LeaseAddress },
+        /// It answers.
+        Ready {
+            run: RunId,
+            duration_ms: u64,
+            lease: LeaseAddress,
+            /// It is reached at `::1`, and not at 127.0.0.1.
+            at_ipv6: bool,
+        },
+        /// It is being stopped because it was not used for so long.
+        IdleKill { run: RunId, idle_ms: u64 },
+        /// It is being stopped to make room.
+        LruEvict { run: RunId },
+        /// What its process tree has used so far.
+        Observation { run: RunId, cpu_ms: u64, rss_bytes: u64, at_ms: u64 },
+        /// It is gone.
+        Exit {
+            run: RunId,
+            exit_code: Option<i32>,
+            signal: Option<i32> as Option<Signal>,
+            reason: ExitReason,
+        },
+        /// A call was refused inside the key's back-off window.
+        Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
+        /// No new spawns from now on.
+        Drain,
+        /// One or more whole lines, without the last line's end.
+        Log { run: RunId, stream: Stream, at_ms: u64, text: String },
+        /// A process that `dispose` could not end; the answer to the call follows.
+        NotStopped { run: RunId, failure: Failure },
+        /// The answer to a call.
+        Settle {
+            call: CallId,
+            outcome: Outcome,
+            /// The last lines of a process that ended before it was ready.
+            output: Option<String>,
+        },
+        /// What was asked for under this number has been found out.
+        Answer { ticket: u64, answer: Option<i32> },
+        /// No record is about the run any more.
+        Release {
+            run: RunId,
+            /// Free again when JavaScript has read this.
+            lease: Option<LeaseAddress> as Unsent,
+        },
+        /// Nothing is left of the runtime: answer these calls.
+        Disposed { call: CallId },
+        /// Another runtime starts the tenants of the same root: of this process, where that is
+        /// known.
+        SharedRoot { pid: Option<u32> },
+    }
+}
+
+object! { LeaseAddress { chunk: usize, index: usize } }
+
+one_of! { Outcome { Tenant(run: RunId), Done, Refused(refusal: Refusal) } }
+
+one_of! {
+    Refusal {
+        Disposed,
+        Draining,
+        Taken,
+        Exhausted { max_failures: u64, last: Failure },
+        BackingOff { failures: u64, retry_after_ms: u64, last: Failure },
+        Overloaded { waiting: usize },
+        NoRoomBeside,
+        StartFailed { run: Option<RunId>, failure: Failure },
+        StopRefused { run: RunId, failure: Failure },
+        // Each of them is a `NotStopped` before it.
+        StillTracked { refused: Vec<(RunId, Failure)> as Unsent },
+    }
+}
+
+one_of! {
+    Failure {
+        NotStarted { reason: String },
+        Unsupported { reason: String },
+        ExitedEarly { exit_code: Option<i32>, signal: Option<i32> as Option<Signal> },
+        CrashedSoon { exit_code: Option<i32>, signal: Option<i32> as Option<Signal>, uptime_ms: u64 },
+        CalledOff,
+        ReadinessTimedOut { found: String },
+        PortTaken { by: String },
+        NoPort,
+        NoBun { path: Option<String> },
+        ReadinessDenied,
+        Thrown { by: Callback, text: String },
+        StopTimedOut,
+    }
+}
+
+words! { Callback { Spawn = "spawn", Readiness = "readiness", Kill = "kill" } }
+
+words! {
+    ExitReason {
+        Crashed = "crashed",
+        ExitedClean = "exited-clean",
+        IdleKilled = "idle-killed",
+        LruEvicted = "lru-evicted",
+        Killed = "killed",
+        ReadinessTimeout = "readiness-timeout",
+        Disposed = "disposed",
+        Restarted = "restarted",
+        // No public call deploys yet.
+        Replaced = "restarted",
+        Checkpointed = "checkpointed",
+    }
+}
+
+words! { Stream { Stdout = "stdout", Stderr = "stderr" } }
+
+// What `inspect` and `list` return.
+
+object! {
+    Status {
+        key: Key,
+        phase: Phase,
+        run: Option<RunId>,
+        failures: Option<FailureStatus>,
+        usage: Option<Usage>,
+        history: History,
+        release: Release as Unsent,
+        beside: Option<BesideStatus> as Unsent,
+    }
+}
+
+words! {
+    Phase {
+        Queued = "queued",
+        Spawning = "spawning",
+        Ready = "ready",
+        Stopping = "stopping",
+        Stuck = "stuck",
+        BackingOff = "backing-off",
+        Failed = "failed",
+        Stopped = "stopped",
+        Checkpointed = "checkpointed",
+    }
+}
+
+object! { FailureStatus { count: u64, retry_at_ms: Option<u64>, last: Failure, is_of_last_exit: bool } }
+
+object! { Usage { cpu_ms: u64, rss_bytes: u64 } }
+
+object! { History { starts: u64, crashes: u64, last_exit: Option<LastExit> } }
+
+object! {
+    LastExit {
+        run: RunId as Unsent,
+        exit_code: Option<i32>,
+        signal: Option<i32> as Option<Signal>,
+        reason: ExitReason,
+        at_ms: u64,
+        output: Arc<str>,
+    }
+}
+
+numbers! {
+    i32: |number| number;
+    u16: |number| number;
+    u32: |number| number;
+    u64: |number| number as f64;
+    usize: |number| number as f64;
+    RunId: |run| run.0 as f64;
+}
+
+/// Numbers that a batch of records has at most, for each: where its numbers end, where its texts
+/// end, and the record.
+pub const RECORD_NUMBERS: usize = 2 + Record::SHAPE.most_numbers();
+
+/// A batch of records. Before each stands how many numbers and texts there are up to its end, so
+/// that one that is not read to its end spoils none of those that follow.
+pub fn write_records(records: Vec<Record>) -> Written {
+    let mut written = Written { numbers: Vec::with_capacity(8 * records.len()), texts: Vec::new() };
+    for record in records {
+        let begin = written.numbers.len();
+        written.numbers.extend([0.0; 2]);
+        Record::write(record, &mut written);
+        written.numbers[begin] = written.numbers.len() as f64;
+        written.numbers[begin + 1] = written.texts.len() as f64;
+    }
+    written
+}
+
+pub fn write_statuses(statuses: Vec<Status>) -> Written {
+    let mut written = Written::default();
+    statuses.into_iter().for_each(|status| Status::write(status, &mut written));
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads as JavaScript does, and returns what is left.
+    fn read<'a>(shape: &Shape, numbers: &'a [f64], texts: &'a [String]) -> (&'a [f64], &'a [String]) {
+        let in_order = |fields: &[Field], left: (&'a [f64], &'a [String])| {
+            fields.iter().fold(left, |(numbers, texts), field| read(&field.shape, numbers, texts))
+        };
+        match shape {
+            Shape::Number | Shape::Bool | Shape::Signal | Shape::Words { .. } => (&numbers[1..], texts),
+            Shape::Text => (numbers, &texts[1..]),
+            Shape::Unsent => (numbers, texts),
+            Shape::Optional { of } if numbers[0] == 1.0 => read(of, &numbers[1..], texts),
+            Shape::Optional { .. } => (&numbers[1..], texts),
+            Shape::Object { fields, .. } => in_order(fields, (numbers, texts)),
+            Shape::OneOf { variants, .. } => {
+                in_order(variants[numbers[0] as usize].fields, (&numbers[1..], texts))
+            }
+        }
+    }
+
+    fn settled(refusal: Refusal) -> Record {
+        Record::Settle { call: 7, outcome: Outcome::Refused(refusal), output: Some("last".to_owned()) }
+    }
+
+    #[test]
+    fn what_is_written_is_what_the_shape_says() {
+        let run = RunId(3);
+        let lease = LeaseAddress { chunk: 1, index: 2 };
+        let text = || "text".to_owned();
+        let crashed = Failure::CrashedSoon { exit_code: Some(1), signal: Some(9), uptime_ms: 5 };
+        let thrown = Failure::Thrown { by: Callback::Kill, text: text() };
+        let records = vec![
+            Record::Drain,
+            Record::Prepare { run, key: "a".into(), port: 1, started_at_ms: 2 },
+            Record::Ready { run, duration_ms: 4, lease, at_ipv6: false },
+            Record::Exit { run, exit_code: None, signal: Some(9), reason: ExitReason::Checkpointed },
+            Record::Log { run, stream: Stream::Stderr, at_ms: 8, text: text() },
+            Record::Settle { call: 7, outcome: Outcome::Tenant(run), output: None },
+            Record::Settle { call: 7, outcome: Outcome::Done, output: None },
+            settled(Refusal::BackingOff { failures: 1, retry_after_ms: 2, last: crashed }),
+            settled(Refusal::StartFailed { run: Some(run), failure: thrown }),
+            settled(Refusal::StillTracked { refused: vec![(run, Failure::NoPort)] }),
+            Record::Release { run, lease: Some(lease) },
+            Record::SharedRoot { pid: None },
+        ];
+        let count = records.len();
+        let Written { numbers, texts } = write_records(records);
+        let (mut numbers_read, mut texts_read) = (0, 0);
+        for _ in 0..count {
+            let (end, text_end) = (numbers[numbers_read] as usize, numbers[numbers_read + 1] as usize);
+            assert!(end - numbers_read <= RECORD_NUMBERS);
+            let record = (&numbers[numbers_read + 2..end], &texts[texts_read..text_end]);
+            let left = read(&Record::SHAPE, record.0, record.1);
+            assert!(left.0.is_empty() && left.1.is_empty(), "{record:?} leaves {left:?}");
+            (numbers_read, texts_read) = (end, text_end);
+        }
+        assert_eq!((numbers_read, texts_read), (numbers.len(), texts.len()));
+    }
+}

@@ -1,0 +1,210 @@
+//! A machine on which nothing happens but what the test makes happen.
+
+use driver::machine::{Engine, Machine, Port};
+use linux::net::ownership::{Owner, Stranger};
+use linux::net::readiness::NotReady;
+use linux::threads::clock::Sleep;
+use linux::threads::off_thread::OffThread;
+use linux::warden_link::run::{Program, RunSink};
+use linux::warden_link::surroundings::Noted;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::task::AbortHandle;
+use warden::StopStage;
+
+/// When each test begins.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+
+/// A clock that stands still, ports that are numbers, and an engine that notes what it is told.
+pub struct Stage {
+    steady_ms: watch::Sender<u64>,
+    held: Arc<Mutex<BTreeSet<u16>>>,
+    next_port: AtomicU16,
+    pub has_no_engine: AtomicBool,
+    pub engine: Arc<StageEngine>,
+}
+
+pub struct StageEngine {
+    tasks: Handle,
+    users: AtomicUsize,
+    /// See [`Stage::new`].
+    end: Mutex<Option<mpsc::Receiver<()>>>,
+    probes: Mutex<HashMap<u16, oneshot::Sender<Result<IpAddr, NotReady>>>>,
+    pub launched: AtomicUsize,
+    pub stops: Mutex<Vec<(u64, StopStage)>>,
+    pub listening: Mutex<BTreeMap<u16, IpAddr>>,
+    pub unused: Mutex<Vec<u16>>,
+    pub let_go: Mutex<Vec<u16>>,
+}
+
+pub struct StagePort {
+    number: u16,
+    held: Arc<Mutex<BTreeSet<u16>>>,
+}
+
+impl Port for StagePort {
+    fn number(&self) -> u16 {
+        self.number
+    }
+}
+
+impl Drop for StagePort {
+    fn drop(&mut self) {
+        self.held.lock().unwrap().remove(&self.number);
+    }
+}
+
+impl Stage {
+    /// Its engine's thread ends only when `end` hears, or has nobody to hear from. To be called in
+    /// a tokio runtime, which runs the engine's tasks.
+    pub fn new(end: mpsc::Receiver<()>) -> Arc<Stage> {
+        let engine = StageEngine {
+            tasks: Handle::current(),
+            users: AtomicUsize::new(0),
+            end: Mutex::new(Some(end)),
+            probes: Mutex::default(),
+            launched: AtomicUsize::new(0),
+            stops: Mutex::default(),
+            listening: Mutex::default(),
+            unused: Mutex::default(),
+            let_go: Mutex::default(),
+        };
+        Arc::new(Stage {
+            steady_ms: watch::Sender::new(1),
+            held: Arc::default(),
+            next_port: AtomicU16::new(40_000),
+            has_no_engine: AtomicBool::new(false),
+            engine: Arc::new(engine),
+        })
+    }
+
+    pub fn pass(&self, ms: u64) {
+        self.steady_ms.send_modify(|now_ms| *now_ms += ms);
+    }
+
+    pub fn held_ports(&self) -> Vec<u16> {
+        self.held.lock().unwrap().iter().copied().collect()
+    }
+}
+
+impl StageEngine {
+    /// What is being asked on the port answers.
+    pub fn answer_probe(&self, port: u16, at: IpAddr) {
+        let probe = self.probes.lock().unwrap().remove(&port);
+        let _ = probe.expect("it is being asked").send(Ok(at));
+    }
+}
+
+impl Machine for Stage {
+    type Port = StagePort;
+    type Engine = StageEngine;
+
+    fn share_engine(&self) -> io::Result<Arc<StageEngine>> {
+        if self.has_no_engine.load(Ordering::Relaxed) {
+            return Err(io::Error::other("no thread is left"));
+        }
+        self.engine.users.fetch_add(1, Ordering::Relaxed);
+        Ok(self.engine.clone())
+    }
+    fn steady_ms(&self) -> u64 {
+        *self.steady_ms.borrow()
+    }
+    fn wall_ms(&self) -> u64 {
+        EPOCH_MS + self.steady_ms()
+    }
+    fn since_boot_ms(&self) -> u64 {
+        self.steady_ms()
+    }
+    fn last_absence(&self) -> (u64, (u64, u64)) {
+        (0, (0, 0))
+    }
+    async fn sleep_until(&self, at_ms: u64, _how: Sleep) -> bool {
+        self.steady_ms.subscribe().wait_for(|now_ms| *now_ms >= at_ms).await.is_ok()
+    }
+    fn reserve_port(&self, _tries: usize, is_free: impl Fn(u16) -> bool) -> Option<StagePort> {
+        loop {
+            let port = self.next_port.fetch_add(1, Ordering::Relaxed);
+            if is_free(port) {
+                return self.hold_port(port);
+            }
+        }
+    }
+    fn hold_port(&self, port: u16) -> Option<StagePort> {
+        let is_new = self.held.lock().unwrap().insert(port);
+        is_new.then(|| StagePort { number: port, held: self.held.clone() })
+    }
+}
+
+impl Engine for StageEngine {
+    type Port = StagePort;
+    type Turn = ();
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.tasks.spawn(task).abort_handle()
+    }
+    /// What is looked for in `/proc` cannot be seen here.
+    fn off_thread<T: Send + 'static>(
+        &self,
+        _work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = io::Result<T>> + Send + 'static {
+        std::future::ready(Err(io::Error::other("there is nothing to look at")))
+    }
+    fn give_back(self: Arc<Self>, then: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {
+        let is_last = self.users.fetch_sub(1, Ordering::Relaxed) == 1;
+        let end = self.end.lock().unwrap().take();
+        is_last.then(|| {
+            std::thread::spawn(move || {
+                end.map(|end| end.recv());
+                then();
+            })
+        })
+    }
+    fn looks_at_groups(&self) -> OffThread {
+        OffThread::default()
+    }
+    async fn turn(&self) {}
+    async fn supervise(
+        &self,
+        _program: Program,
+        _noted: Noted,
+        _turn: (),
+        _patience: Duration,
+        _sink: &(impl RunSink + Send + Sync),
+    ) {
+        self.launched.fetch_add(1, Ordering::Relaxed);
+    }
+    fn stop(&self, number: u64, stage: StopStage) {
+        self.stops.lock().unwrap().push((number, stage));
+    }
+    fn continue_helpers(&self) {}
+    fn port_in_stock(&self, _is_free: impl Fn(u16) -> bool) -> Option<StagePort> {
+        None
+    }
+    async fn look_for_port(&self, _is_free: impl Fn(u16) -> bool + Send) -> io::Result<StagePort> {
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+    fn unused_port(&self, port: StagePort) {
+        self.unused.lock().unwrap().push(port.number);
+    }
+    fn let_go_of_port(&self, port: StagePort) {
+        self.let_go.lock().unwrap().push(port.number);
+    }
+    async fn until_answered(&self, port: u16, _: Owner, _: Duration) -> Result<IpAddr, NotReady> {
+        let (tell, told) = oneshot::channel();
+        self.probes.lock().unwrap().insert(port, tell);
+        told.await.expect("a probe is answered or aborted")
+    }
+    fn place(&self, port: u16) -> Option<IpAddr> {
+        self.listening.lock().unwrap().get(&port).copied()
+    }
+    async fn is_owned(&self, _: Owner, _: IpAddr, _: u16) -> Result<bool, Stranger> {
+        Ok(true)
+    }
+}

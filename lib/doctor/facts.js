@@ -1,0 +1,95 @@
+/**
+ * The facts that the addon reads of this machine, this process and its limits (`src/host.rs`).
+ * `Infinity` means no limit. Facts that cannot be read, or do not exist, are left out.
+ */
+import { native } from '../bridge/native.js';
+
+/**
+ * @typedef {object} Facts
+ * @property {Machine} machine
+ * @property {Process} process
+ * @property {{ totalBytes: number, availableBytes: number }} [memory]
+ * @property {string[]} swaps files and devices
+ * @property {{ cpu?: Stall, memory?: Stall, io?: Stall }} pressure
+ * @property {Groups} groups
+ * @property {Proc} proc
+ * @property {{ path: string, fileSystem: string, isNoexec: boolean }} [temporary] the directory
+ * for temporary files
+ * @property {Init} init
+ */
+
+/**
+ * @typedef {object} Machine
+ * @property {string} [kernelRelease]
+ * @property {string} [securityModules] `lockdown,capability,landlock`
+ * @property {number} [pidMax]
+ * @property {number} [threadsMax]
+ * @property {number} [tasks] processes and threads that there are
+ * @property {number} [openFiles]
+ * @property {number} [openFilesMax]
+ * @property {number} [backlogMax] how many connections may wait at one socket
+ * @property {{ first: number, last: number, reserved: number }} ports that are given to those that
+ * ask for any
+ */
+
+/**
+ * @typedef {object} Process
+ * @property {Bounds} openFiles
+ * @property {Bounds} processes of its user, threads included
+ * @property {boolean} hasNoNewPrivileges
+ * @property {boolean} hasSeccompFilter
+ * @property {number} oomScoreAdj
+ */
+
+/** @typedef {{ soft: number, hard: number }} Bounds */
+
+/**
+ * The share of the last ten seconds, minute and five minutes in which some or all tasks waited, in
+ * per cent.
+ * @typedef {{ some: number[], full?: number[] }} Stall
+ */
+
+/**
+ * The control groups of this process, and the narrowest of the limits in them and in those above.
+ * @typedef {object} Groups
+ * @property {boolean} hasV1
+ * @property {boolean} hasV2
+ * @property {Membership[]} memberships one for each hierarchy
+ * @property {{ limitBytes: number, freeBytes: number, path: string }} [memory]
+ * @property {{ limit: number, used: number, path: string }} [tasks] processes and threads together
+ * @property {{ cores: number, path: string }} [cpu]
+ * @property {string} [killedAsOne] the group that the kernel kills as a whole when memory is short
+ * @property {string} [withoutSwap] a group that may not use swap
+ */
+
+/**
+ * @typedef {object} Membership
+ * @property {number} version
+ * @property {string[]} controllers
+ * @property {string[]} paths the directories of its own group and of those above it
+ * @property {boolean} isWritable
+ */
+
+/**
+ * @typedef {object} Proc
+ * @property {boolean} isMounted
+ * @property {string} [hidden] the options that hide processes: `hidepid=2`
+ * @property {boolean} listsChildren
+ */
+
+/**
+ * The first process (PID 1).
+ * @typedef {object} Init
+ * @property {string} [name]
+ * @property {string[]} groups the paths of its control groups
+ * @property {number[]} unreaped its children that have ended
+ */
+
+/** @returns {Facts | undefined} as of now; undefined without an addon */
+export function readFacts() {
+  try {
+    return native().readHost();
+  } catch {
+    return undefined;
+  }
+}
