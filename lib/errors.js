@@ -267,6 +267,14 @@ export const overloaded = (key, method, waiting) =>
     { key },
   );
 
+/** @param {string} key @param {import('./tenant/ledger.js').Method} method */
+export const noRoomBeside = (key, method) =>
+  withCode(
+    new Error(`no room beside tenant "${key}", which its next release needs; ${method}() refused`),
+    'OVERLOADED',
+    { key },
+  );
+
 /** @param {string} key @param {unknown} reason */
 export function aborted(key, reason) {
   const message = `the call for tenant "${key}" was aborted`;

@@ -37,6 +37,7 @@ export const EXIT_REASONS = /** @type {const} */ ([
   'readiness-timeout',
   'disposed',
   'restarted',
+  'restarted',
   'checkpointed',
 ]);
 
@@ -120,6 +121,7 @@ export function readFailure(batch) {
  *   | { kind: 'exhausted', maxFailures: number, last: Failure }
  *   | { kind: 'backingOff', failures: number, retryAfterMs: number, last: Failure }
  *   | { kind: 'overloaded', waiting: number }
+ *   | { kind: 'noRoomBeside' }
  *   | { kind: 'startFailed', run: number | null, failure: Failure }
  *   | { kind: 'stopRefused', run: number, failure: Failure }
  *   | { kind: 'stillTracked' }
@@ -147,14 +149,16 @@ export function readRefusal(batch) {
     case 5:
       return { kind: 'overloaded', waiting: batch.number() };
     case 6:
+      return { kind: 'noRoomBeside' };
+    case 7:
       return {
         kind: 'startFailed',
         run: batch.bool() ? batch.number() : null,
         failure: readFailure(batch),
       };
-    case 7:
-      return { kind: 'stopRefused', run: batch.number(), failure: readFailure(batch) };
     case 8:
+      return { kind: 'stopRefused', run: batch.number(), failure: readFailure(batch) };
+    case 9:
       return { kind: 'stillTracked' };
     default:
       return unknown();

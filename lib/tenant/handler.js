@@ -263,6 +263,8 @@ function errorOf(core, { key, method }, refusal, output) {
       return errors.taken(key);
     case 'overloaded':
       return errors.overloaded(key, method, refusal.waiting);
+    case 'noRoomBeside':
+      return errors.noRoomBeside(key, method);
     case 'exhausted':
       return errors.exhausted(key, refusal.maxFailures, refusal.last);
     case 'backingOff':

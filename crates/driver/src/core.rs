@@ -72,7 +72,7 @@ impl<M: Machine> Driver<M> {
     pub(crate) fn carry_out(self: &Arc<Self>, core: &mut Core<M>, action: Action) -> Option<Input> {
         tracing::trace!(?action);
         match action {
-            Action::Start { run, key, cold } => self.start(core, run, key, cold),
+            Action::Start { run, key, cold, .. } => self.start(core, run, key, cold),
             Action::StartCold { run } => {
                 let engine = core.engine.engine()?.clone();
                 self.start_cold(core, &engine, run)

@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::leases::Lease;
 use crate::machine::{Engine, Machine};
 use foldhash::fast::RandomState;
-use pool::{Key, KeyMap, RunId};
+use pool::{Key, KeyMap, Release, RunId};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,17 +27,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// share one.
 const SHARDS: usize = 64;
 
-/// Which release of its key a tenant is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ReleaseId(pub u64);
-
 /// Where a tenant is reached, from when it became ready.
 pub struct Tenant {
     pub key: Key,
     /// Its process, which no other tenant has had: connections are kept for this one only.
     pub run: RunId,
-    /// So far a key has the one release 0.
-    pub release: ReleaseId,
+    /// Which of the key's releases it is.
+    pub release: Release,
     /// Where it listens: 127.0.0.1 or `::1`.
     pub host: IpAddr,
     /// 0 for an adopted tenant that is routed by other means.
@@ -131,11 +127,12 @@ impl Directory {
 impl<M: Machine> Driver<M> {
     /// The run is its key's tenant from now on.
     pub(crate) fn enter_directory(&self, core: &mut Core<M>, run: RunId) {
+        let release = core.pool.release_of(run).unwrap_or_default();
         let Some((lease, handle)) = core.leases.lease(run).zip(core.runs.get_mut(&run)) else { return };
         let tenant = Arc::new(Tenant {
             key: handle.key.clone(),
             run,
-            release: ReleaseId::default(),
+            release,
             host: Tenant::loopback(handle.at_ipv6),
             port: handle.port,
             lease,

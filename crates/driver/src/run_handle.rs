@@ -18,6 +18,8 @@ pub(crate) struct RunHandle<P> {
     /// The one it was told, if it has not said that it uses another.
     pub told_port: Option<u16>,
     pub held_port: Option<P>,
+    /// It may continue from the key's image, or takes its place.
+    pub may_take_kept_port: bool,
     /// Of a process of ours.
     pub tail: Option<Arc<Mutex<Tail>>>,
     pub launched: bool,
@@ -47,6 +49,7 @@ impl<P> RunHandle<P> {
             port: 0,
             told_port: None,
             held_port: None,
+            may_take_kept_port: false,
             tail: (custody.owner == Owner::Us).then(Arc::default),
             launched: false,
             forced: None,

@@ -206,7 +206,7 @@ impl<M: Machine> Driver<M> {
             }
         };
         let handle = RunHandle::new(key, self.settings.pool.custody);
-        core.runs.insert(run, Box::new(handle));
+        core.runs.insert(run, Box::new(RunHandle { may_take_kept_port: !cold, ..handle }));
         if cold { self.start_cold(core, &engine, run) } else { None }
     }
 
@@ -316,7 +316,8 @@ impl<M: Machine> Driver<M> {
             return true;
         }
         // A snapshot listens where it did when it was taken.
-        if let Some((port, held_port)) = ports.take_kept(&handle.key) {
+        let kept = if handle.may_take_kept_port { ports.take_kept(&handle.key) } else { None };
+        if let Some((port, held_port)) = kept {
             (handle.port, handle.held_port) = (port, held_port);
             return true;
         }

@@ -5,7 +5,7 @@ use crate::messages::{Event, Outcome, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Disposal, Pool, Step};
 use crate::tenant::{Cause, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, Now, Owner, RunId, StopStage};
+use crate::{Action, Adopted, CallId, Failure, Key, Now, Owner, Release, RunId, StopStage};
 
 /// Keys that wait to be started, at most: a router that passes every host name on would otherwise let strangers fill the
 /// memory.
@@ -43,6 +43,7 @@ impl Pool {
             // Somebody has asked for the next process already.
             State::Stopping(..) if !tenant.waiters.is_empty() => tenant.waiters.push(waiter),
             State::Stopping(..) | State::Stranded(_) => self.ensure_after_stop(step, key, waiter),
+            State::Retired(..) => unreachable!("what serves is not retired"),
         }
     }
 
@@ -59,7 +60,7 @@ impl Pool {
 
     fn ensure_new(&mut self, step: &mut Step, key: Key, call: CallId) {
         if !self.refuses_new_spawn(step, &key, call) && !self.refuses_new_key(call) {
-            self.queue_new(key, Waiter { call, wants: Wants::Any }, None);
+            self.queue_new(key, vec![Waiter { call, wants: Wants::Any }], None);
         }
     }
 
@@ -69,15 +70,17 @@ impl Pool {
             self.refuse(call, Refusal::Disposed);
         } else if self.draining {
             self.refuse(call, Refusal::Draining);
-        } else if self.tenants.contains_key(&key) {
+        } else if self.tenants.contains_key(&key) || self.releases.get(&key).is_some() {
             self.refuse(call, Refusal::Taken);
         } else if !self.refuses_new_key(call) {
-            self.queue_new(key, Waiter { call, wants: Wants::Any }, Some(Box::new((call, process))));
+            let waiter = Waiter { call, wants: Wants::Any };
+            self.queue_new(key, vec![waiter], Some(Box::new((call, process))));
         }
     }
 
     /// A caller no longer waits. What was being done for nobody else is called off.
     pub(crate) fn abort(&mut self, step: &mut Step, key: &Key, call: CallId) {
+        self.abort_deploy(step, key, call);
         let Some(tenant) = self.tenants.get_mut(key) else { return };
         let waiting = tenant.waiters.len();
         tenant.waiters.retain(|waiter| waiter.call != call && !planted(Bug::AbortForgetsOthers));
@@ -99,16 +102,21 @@ impl Pool {
                 let run = run.id;
                 self.cancel_respawn(run);
             }
-            State::Ready(_) | State::Stranded(_) => {}
+            State::Ready(_) | State::Retired(..) | State::Stranded(_) => {}
         }
     }
 
     fn refuses_new_key(&mut self, call: CallId) -> bool {
+        let overload = self.overload();
+        let refuses = overload.is_some();
+        overload.into_iter().for_each(|refusal| self.refuse(call, refusal));
+        refuses
+    }
+
+    /// Why no more keys are let in to wait, if none are.
+    pub(crate) fn overload(&self) -> Option<Refusal> {
         let waiting = self.room.waiting() + self.gate.waiting();
-        if waiting >= WAITING_KEYS {
-            self.refuse(call, Refusal::Overloaded { waiting });
-        }
-        waiting >= WAITING_KEYS
+        (waiting >= WAITING_KEYS).then_some(Refusal::Overloaded { waiting })
     }
 
     /// What is there is on its way out, or must be before the key can have a process again.
@@ -161,13 +169,21 @@ impl Pool {
             | State::AwaitingGate { .. }
             | State::Starting(_)
             | State::Probing(_)
-            | State::Ready(_) => false,
+            | State::Ready(_)
+            | State::Retired(..) => false,
         }
     }
 
-    fn queue_new(&mut self, key: Key, waiter: Waiter, adoption: Option<Box<(CallId, Adopted)>>) {
+    pub(crate) fn queue_new(
+        &mut self,
+        key: Key,
+        waiters: Vec<Waiter>,
+        adoption: Option<Box<(CallId, Adopted)>>,
+    ) {
         let state = self.queue_for_room(&key);
-        let tenant = Tenant { key: key.clone(), state, waiters: vec![waiter], adoption };
+        let has_releases = self.releases.any_begun();
+        let release = if has_releases { self.histories.release_of(&key) } else { Release::default() };
+        let tenant = Tenant { key: key.clone(), state, waiters, adoption, release };
         self.tenants.insert(key, Box::new(tenant));
     }
 
@@ -178,34 +194,36 @@ impl Pool {
         if self.draining {
             return self.refuse(call, Refusal::Draining);
         }
-        let waiter = Waiter { call, wants: Wants::Fresh };
+        let deploys = self.end_beside_for_restart(step, &key);
+        let joins = deploys.is_empty();
+        let mut waiters = vec![Waiter { call, wants: Wants::Fresh }];
+        waiters.extend(deploys);
         let Some(tenant) = self.tenants.get_mut(&key) else {
-            if !self.refuses_new_key(call) {
-                self.queue_new(key, waiter, None);
-            }
-            return;
+            return self.queue_new_unless_overloaded(key, waiters);
         };
-        tenant.waiters.push(waiter);
+        tenant.waiters.extend(waiters);
         match &tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {}
             State::Stopping(run, _) => {
                 let run = run.id;
                 self.hurry_clearing(run);
             }
-            State::Starting(run) | State::Probing(run) if run.fresh => {}
+            State::Starting(run) | State::Probing(run) if run.fresh && joins => {}
             State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
                 let run = run.id;
                 self.begin_stop(step, run, Cause::Restarted);
             }
+            State::Retired(..) => unreachable!("what serves is not retired"),
         }
     }
 
     pub(crate) fn kill(&mut self, step: &mut Step, key: Key, call: CallId) {
-        let Some(tenant) = self.tenants.get(&key) else { return self.settle(call, Outcome::Done) };
+        let beside = self.end_beside(step, &key, Cause::Killed);
+        let Some(tenant) = self.tenants.get(&key) else { return self.wait_for_beside(beside, call) };
         match &tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
                 self.cancel_queued(&key, Refusal::StartFailed { run: None, failure: Failure::CalledOff });
-                self.settle(call, Outcome::Done);
+                self.wait_for_beside(beside, call);
             }
             State::Stopping(run, _) => {
                 let run = run.id;
@@ -218,6 +236,15 @@ impl Pool {
                 self.begin_stop(step, run, Cause::Killed);
                 self.wait_for_end(run, call);
             }
+            State::Retired(..) => unreachable!("what serves is not retired"),
+        }
+    }
+
+    /// No serving tree is to be waited for.
+    fn wait_for_beside(&mut self, beside: Option<RunId>, call: CallId) {
+        match beside {
+            Some(run) => self.wait_for_end(run, call),
+            None => self.settle(call, Outcome::Done),
         }
     }
 
@@ -229,15 +256,19 @@ impl Pool {
 
     /// Takes a key out of its queue; nobody ever knew of a process.
     pub(crate) fn cancel_queued(&mut self, key: &str, refusal: Refusal) {
-        let Some(tenant) = self.tenants.get_mut(key) else { return };
-        for waiter in std::mem::take(&mut tenant.waiters) {
+        for waiter in std::mem::take(&mut self.queued_at(key).waiters) {
             self.refuse(waiter.call, refusal.clone());
         }
         self.forget_queued(key);
     }
 
-    fn forget_queued(&mut self, key: &str) {
-        match self.tenants.remove(key).map(|tenant| tenant.state) {
+    pub(crate) fn forget_queued(&mut self, key: &str) {
+        let is_beside = self.releases.get(key).is_some_and(|beside| beside.tree.state.is_queued());
+        let state = match is_beside {
+            true => self.releases.remove(key).map(|beside| beside.tree.state),
+            false => self.tenants.remove(key).map(|tenant| tenant.state),
+        };
+        match state {
             Some(State::AwaitingRoom { ticket }) => self.room.cancel(ticket),
             Some(State::AwaitingGate { ticket }) => {
                 self.gate.cancel(ticket);
@@ -255,16 +286,19 @@ impl Pool {
 
     pub(crate) fn dispose(&mut self, step: &mut Step, call: Option<CallId>) {
         self.disposal.get_or_insert_with(Disposal::default).calls.extend(call);
-        let mut keys: Vec<Key> = self.tenants.keys().cloned().collect();
+        let second = self.releases.iter().map(|(key, _)| key);
+        let mut keys: Vec<Key> = self.tenants.keys().chain(second).cloned().collect();
         // The order of a hash map would make two runs of one story differ.
         keys.sort();
+        keys.dedup();
         for key in keys {
+            self.dispose_beside(step, &key);
             self.dispose_tenant(step, &key);
         }
     }
 
     fn dispose_tenant(&mut self, step: &mut Step, key: &Key) {
-        let tenant = self.tenants.get_mut(key).expect("keys of this moment");
+        let Some(tenant) = self.tenants.get_mut(key) else { return };
         match &mut tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
                 self.cancel_queued(key, Refusal::Disposed);
@@ -283,19 +317,18 @@ impl Pool {
                 waiters.into_iter().for_each(|waiter| self.refuse(waiter.call, Refusal::Disposed));
                 self.begin_stop(step, run, Cause::Disposed);
             }
+            State::Retired(..) => unreachable!("what serves is not retired"),
         }
     }
 
     /// Answers `dispose` once nothing is being stopped any more. Ends every step.
     pub(crate) fn settle_disposal(&mut self) {
+        if self.disposal.as_ref().is_none_or(|disposal| disposal.calls.is_empty())
+            || self.trees().any(|tree| matches!(tree.state, State::Stopping(..)))
+        {
+            return;
+        }
         let Some(disposal) = &mut self.disposal else { return };
-        if disposal.calls.is_empty() {
-            return;
-        }
-        let mut tenants = self.tenants.values();
-        if !self.tenants.is_empty() && tenants.any(|tenant| matches!(tenant.state, State::Stopping(..))) {
-            return;
-        }
         let calls = std::mem::take(&mut disposal.calls);
         let mut refused = std::mem::take(&mut disposal.refused);
         refused.retain(|(run, _)| self.runs.contains_key(run));

@@ -6,13 +6,15 @@
 //! stranded runs are asked when no ready tenant is left to ask.
 //!
 //! A tenant that is in use (`Leases::is_in_use`) leaves only when every other has refused. With `heeds_connections` an open
-//! connection is activity, too: tenants that have one leave before those in use, and after all others. So before a victim is asked to leave, the connections are looked at once more (`idle.rs`), one look for all
-//! that are to leave then.
+//! connection is activity, too: tenants that have one leave before those in use, and after all others. So before a victim is
+//! asked to leave, the connections are looked at once more (`idle.rs`), one look for all that are to leave then.
+//!
+//! A tenant whose next release is coming leaves for nothing. One that has retired counts as connected (`releases.rs`).
 
 use crate::messages::{Action, Event, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
-use crate::tenant::{Cause, Run};
+use crate::tenant::{Cause, Run, State};
 use crate::{RunId, Touch};
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -82,7 +84,7 @@ impl Candidates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Held {
     Free,
-    /// It had an open connection at the last look.
+    /// It had an open connection at the last look; or it is retired, and callers may not be done with it.
     Connected,
     /// A caller is counted in use.
     InUse,
@@ -125,7 +127,11 @@ impl Pool {
         if self.anybody_in_motion() {
             return false;
         }
-        self.turn_away_first_waiting();
+        // A release that no tenant makes room for gives way, and what it would have kept can be asked to leave.
+        match self.releases.last_waiting_for_room() {
+            Some(key) => self.cancel_queued(&key, Refusal::NoRoomBeside),
+            None => self.turn_away_first_waiting(),
+        }
         true
     }
 
@@ -147,6 +153,10 @@ impl Pool {
     fn evict(&mut self, step: &mut Step, since_ticket: u64) -> Eviction {
         loop {
             let Some((victim, held)) = self.victim(step, since_ticket) else { return Eviction::Impossible };
+            if !self.releases.is_empty() && matches!(self.tree_of(victim).state, State::Retired(..)) {
+                self.begin_stop(step, victim, Cause::Replaced);
+                return Eviction::Begun;
+            }
             let ends_ms = self.tenure_ends_ms(victim);
             if ends_ms > step.now.steady_ms {
                 return Eviction::AtTheEndOfTenure(ends_ms);
@@ -174,7 +184,7 @@ impl Pool {
     /// The run that is to leave next, and what holds it: one that is held by more leaves only if there is no other.
     fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<(RunId, Held)> {
         [Held::Free, Held::Connected, Held::InUse].into_iter().find_map(|held| {
-            if held == Held::Connected && !self.looks.anybody_connected() {
+            if held == Held::Connected && !self.looks.anybody_connected() && self.releases.is_empty() {
                 return None;
             }
             Some((self.least_recently_active(step, since_ticket, held)?, held))
@@ -182,8 +192,9 @@ impl Pool {
     }
 
     fn least_recently_active(&mut self, step: &Step, since_ticket: u64, held: Held) -> Option<RunId> {
-        let Pool { candidates, tenants, runs, looks, config, .. } = self;
-        let run_of = |id: RunId| tenants[&runs[&id]].state.run().expect("candidates are ready runs");
+        let Pool { candidates, tenants, runs, releases, looks, config, .. } = self;
+        let tree_of = |id: RunId| releases.tree(tenants, &runs[&id], id);
+        let run_of = |id: RunId| tree_of(id).state.run().expect("candidates are ready runs");
         let mut moves = Vec::new();
         let victim = candidates.least_recently_active(
             |id| {
@@ -193,19 +204,23 @@ impl Pool {
             },
             |id, touch| moves.push((id, touch)),
             |id| {
-                let refused_at = run_of(id).refused_at_ticket;
+                let tree = tree_of(id);
+                let refused_at = tree.state.run().and_then(|run| run.refused_at_ticket);
+                let is_retired = matches!(tree.state, State::Retired(..));
+                let is_kept =
+                    !is_retired && releases.has_coming(&tree.key) && !planted(Bug::DeployLosesItsTenant);
                 let held_now = if step.leases.is_in_use(id) && !planted(Bug::UseMakesRoom) {
                     Held::InUse
-                } else if looks.is_connected(id) {
+                } else if is_retired || looks.is_connected(id) {
                     Held::Connected
                 } else {
                     Held::Free
                 };
-                refused_at.is_none_or(|ticket| ticket < since_ticket) && held_now <= held
+                refused_at.is_none_or(|ticket| ticket < since_ticket) && held_now <= held && !is_kept
             },
         );
         for (id, touch) in moves {
-            let run = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut());
+            let run = releases.tree_mut(tenants, &runs[&id], id).state.run_mut();
             run.expect("candidates are ready runs").indexed_touch = touch;
         }
         victim
@@ -218,7 +233,7 @@ impl Pool {
     /// Asks a stranded run once more, when no ready tenant is left to ask.
     fn evict_stranded(&mut self, step: &mut Step, since_ticket: u64) -> bool {
         let refused_before = |run: &&RunId| {
-            let run = self.tenants[&self.runs[*run]].state.run();
+            let run = self.tree_of(**run).state.run();
             run.and_then(|run| run.refused_at_ticket).is_none_or(|ticket| ticket < since_ticket)
         };
         let Some(run) = self.stranded.iter().find(refused_before).copied() else { return false };

@@ -3,8 +3,9 @@
 use crate::messages::{Event, Exit, ExitReason, Fact, Outcome, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
+use crate::releases::Beside;
 use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, LastExit, RunId, Touch, Usage};
+use crate::{Action, Adopted, CallId, Failure, Key, LastExit, Release, RunId, Touch, Usage};
 
 impl Pool {
     /// A fact about a run that is over is dropped here, at the door.
@@ -35,7 +36,9 @@ impl Pool {
         run.pid = Some(pid);
         let wanted = tenant.state.has_process_now();
         let key = tenant.key.clone();
-        self.histories.started(&key);
+        if self.has_the_book(&key, id) {
+            self.histories.started(&key);
+        }
         self.actions.push(Action::Emit(Event::Spawn { run: id, pid, port }));
         if wanted {
             self.actions.push(Action::Probe { run: id });
@@ -54,20 +57,23 @@ impl Pool {
         let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
         tenant.state = State::Probing(run);
         self.runs.insert(id, key.clone());
+        let of_key = key.clone();
         self.actions.push(Action::Adopt { run: id, key, call, process });
         self.moves_past_image(id);
         let Adopted { pid, port, touched_at_ms, .. } = process;
         let wants_fresh: Vec<Waiter> =
-            self.tenant_of(id).waiters.extract_if(.., |waiter| waiter.wants == Wants::Fresh).collect();
+            self.tenant_of(id).waiters.extract_if(.., |waiter| waiter.wants != Wants::Any).collect();
         // Whoever asked for the tenant meanwhile touches it. And its owner's clock may be ahead of ours.
         let others_want_it = self.tenant_of(id).waiters.iter().any(|waiter| waiter.call != call);
         let now_ms = step.now.wall_ms;
         let touched_at_ms = if others_want_it { now_ms } else { touched_at_ms.min(now_ms) };
         self.becomes_ready(step, id, touched_at_ms, Event::Adopt { run: id, pid, port });
         self.schedule_first_observation(step);
-        if !wants_fresh.is_empty() {
+        if wants_fresh.iter().any(|waiter| waiter.wants == Wants::Fresh) {
             self.tenant_of(id).waiters = wants_fresh;
             self.begin_stop(step, id, Cause::Restarted);
+        } else if !wants_fresh.is_empty() {
+            self.begin_deploys(step, of_key, wants_fresh);
         }
     }
 
@@ -88,9 +94,9 @@ impl Pool {
 
     /// From now on the run is its key's tenant, last touched at `touched_at_ms`; `event` says so.
     pub(crate) fn becomes_ready(&mut self, step: &mut Step, id: RunId, touched_at_ms: u64, event: Event) {
-        let Pool { tenants, runs, timers, gate, candidates, failures, actions, config, became_ready, .. } =
-            self;
-        let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
+        let Pool { tenants, runs, releases, timers, gate, candidates, failures, .. } = self;
+        let Pool { actions, config, became_ready, .. } = self;
+        let tenant = releases.tree_mut(tenants, &runs[&id], id);
         let State::Probing(run) = &mut tenant.state else { return };
         gate.leave(run);
         timers.clear(run);
@@ -111,7 +117,11 @@ impl Pool {
         }
         actions.push(Action::Emit(event));
         let of_another = planted(Bug::AnothersTenant).then(|| runs.keys().copied().min()).flatten();
+        let mut retire_ms = 0;
         for waiter in std::mem::take(&mut tenant.waiters) {
+            if let Wants::Release { retire_ms: wanted_ms } = waiter.wants {
+                retire_ms = wanted_ms.max(retire_ms);
+            }
             let outcome = Outcome::Tenant(of_another.unwrap_or(id));
             actions.push(Action::Settle { call: waiter.call, outcome });
         }
@@ -120,6 +130,9 @@ impl Pool {
             State::Probing(run) => (State::Ready(run), ()),
             other => unreachable!("{other:?} was `Probing` above"),
         });
+        if !self.releases.is_empty() {
+            self.take_over(step, id, retire_ms);
+        }
     }
 
     fn not_ready(&mut self, step: &mut Step, id: RunId, failure: Failure) {
@@ -128,7 +141,7 @@ impl Pool {
             return;
         }
         let key = tenant.key.clone();
-        if !planted(Bug::FailureIsForgotten) {
+        if !planted(Bug::FailureIsForgotten) && self.has_the_book(&key, id) {
             self.failures.record(&key, step.now.steady_ms, id, failure.clone());
         }
         self.begin_stop_of_failed_start(step, id, failure);
@@ -139,8 +152,8 @@ impl Pool {
         if tenant.state.run().is_some_and(|run| run.pid.is_some()) {
             return;
         }
-        if matches!(tenant.state, State::Starting(_)) {
-            let key = tenant.key.clone();
+        let key = tenant.key.clone();
+        if matches!(tenant.state, State::Starting(_)) && self.has_the_book(&key, id) {
             self.failures.record(&key, step.now.steady_ms, id, failure.clone());
         }
         self.over(step, id, failure);
@@ -152,7 +165,7 @@ impl Pool {
         let Some(run) = tenant.state.run_mut() else { return };
         run.main_ended_ms.get_or_insert(step.now.steady_ms);
         match tenant.state {
-            State::Ready(_) => self.begin_clearing(step, id),
+            State::Ready(_) | State::Retired(..) => self.begin_clearing(step, id),
             // It cannot become ready any more. Its callers wait for the exit, which a keeper that was stopped does not tell.
             State::Probing(_) => self.actions.push(Action::Clear { run: id }),
             _ => {}
@@ -162,6 +175,8 @@ impl Pool {
     /// The process is gone.
     pub(crate) fn exited(&mut self, step: &mut Step, id: RunId, exit: Exit) {
         let observing = self.tells_observations();
+        let key = self.runs[&id].clone();
+        let has_the_book = self.has_the_book(&key, id);
         let tenant = self.tenant_of(id);
         if let State::Stopping(_, stop) = &mut tenant.state
             && stop.stage == Stage::Saving
@@ -172,7 +187,6 @@ impl Pool {
             return;
         }
         let failed_start = matches!(tenant.state, State::Starting(_) | State::Probing(_));
-        let key = tenant.key.clone();
         let run = tenant.state.run().expect("an exit belongs to a run");
         let reason = match (run.cause, exit.exit_code) {
             (Some(cause), _) => cause.exit_reason(),
@@ -194,7 +208,9 @@ impl Pool {
                 self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes }));
             }
             let at_ms = step.now.wall_ms;
-            self.histories.ended(&key, LastExit { run: id, exit_code, signal, reason, at_ms, output });
+            if has_the_book {
+                self.histories.ended(&key, LastExit { run: id, exit_code, signal, reason, at_ms, output });
+            }
             self.actions.push(Action::Emit(Event::Exit { run: id, exit_code, signal, reason }));
             if planted(Bug::ToldAfterExit) {
                 self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: 0 }));
@@ -203,13 +219,17 @@ impl Pool {
         self.leaves_image(id, reason == ExitReason::Checkpointed);
         let failure = Failure::ExitedEarly { exit_code, signal };
         match uptime {
+            _ if !has_the_book => {}
             _ if failed_start => self.failures.record(&key, step.now.steady_ms, id, failure.clone()),
             Some(uptime) if uptime.ended_ms >= uptime.proven_at_ms => self.failures.clear(&key),
             Some(uptime) if reason == ExitReason::Crashed => {
                 let uptime_ms = uptime.ms(self.config.backoff.min_uptime_ms);
                 let crash = Failure::CrashedSoon { exit_code, signal, uptime_ms };
                 self.failures.record(&key, step.now.steady_ms, id, crash);
-                self.hold_back_waiters(step, &key);
+                // Calls that wait for another release have not seen this crash.
+                if self.tenants.get(&key).is_some_and(|tenant| tenant.state.is_of(id)) {
+                    self.hold_back_waiters(step, &key);
+                }
             }
             Some(_) | None => {}
         }
@@ -219,7 +239,7 @@ impl Pool {
     /// Who has asked since the crash waits no longer than who asks now, unless a restart was asked for as well.
     fn hold_back_waiters(&mut self, step: &Step, key: &Key) {
         let waiters = &mut self.tenant_at(key).waiters;
-        if waiters.iter().any(|waiter| waiter.wants == Wants::Fresh) {
+        if waiters.iter().any(|waiter| waiter.wants != Wants::Any) {
             return;
         }
         let waiters = std::mem::take(waiters);
@@ -235,14 +255,15 @@ impl Pool {
     fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         self.leaves_image(id, false);
         let key = self.runs.remove(&id).expect("a live run has a key");
-        let Tenant { state, mut waiters, .. } = *self.tenants.remove(&key).expect("a live run has a tenant");
+        let (tree, later) = self.take_tree(&key, id);
+        let Tenant { state, mut waiters, release, .. } = tree;
         let keeps_room = match state {
             State::Stopping(mut run, stop) => {
                 let stop = *stop;
                 self.let_go(&mut run);
                 let failure = stop.failure.unwrap_or_else(|| of_called_off(&run, failure));
                 self.disappoint(id, stop.disappointed, failure);
-                stop.kills.into_iter().for_each(|call| self.settle(call, Outcome::Done));
+                self.settle_kills(&key, stop.kills);
                 if !stop.keeps_room {
                     self.room.leaving -= 1;
                 }
@@ -251,6 +272,11 @@ impl Pool {
             State::Starting(mut run) | State::Probing(mut run) => {
                 self.let_go(&mut run);
                 self.disappoint(id, waiters.drain(..).map(|waiter| waiter.call).collect(), failure);
+                false
+            }
+            State::Retired(mut run, _) => {
+                self.candidates.remove(&run);
+                self.let_go(&mut run);
                 false
             }
             State::Ready(mut run) => {
@@ -268,11 +294,30 @@ impl Pool {
                 unreachable!("a queued key has no run")
             }
         };
-        self.actions.push(Action::Release { run: id, keeps_port: self.images.is_saved(&key) });
+        // What is saved is the serving release.
+        let keeps_port = later.is_none() && self.images.is_saved(&key);
+        self.actions.push(Action::Release { run: id, keeps_port });
         if self.runs.is_empty() {
             self.observe_at_ms = None;
         }
-        self.respawn_or_forget(key, waiters, keeps_room);
+        match later {
+            None => self.after_serving(step, key, waiters, keeps_room, release),
+            Some(later) => {
+                self.room.occupied -= 1;
+                if !later.is_empty() {
+                    self.begin_deploys(step, key, later);
+                }
+            }
+        }
+    }
+
+    /// Of the second tree of its key, with the deploys that wait for its end.
+    fn take_tree(&mut self, key: &str, id: RunId) -> (Tenant, Option<Vec<Waiter>>) {
+        if self.releases.get(key).is_some_and(|beside| beside.tree.state.is_of(id)) {
+            let Beside { tree, later } = *self.releases.remove(key).expect("just seen");
+            return (tree, Some(later));
+        }
+        (*self.tenants.remove(key).expect("a live run has a tree"), None)
     }
 
     fn let_go(&mut self, run: &mut Run) {
@@ -294,7 +339,13 @@ impl Pool {
 
     /// After a run is over: whoever asked meanwhile gets a new one. A restart takes its own room over; others
     /// queue behind those that were promised it.
-    fn respawn_or_forget(&mut self, key: Key, waiters: Vec<Waiter>, keeps_room: bool) {
+    pub(crate) fn respawn_or_forget(
+        &mut self,
+        key: Key,
+        waiters: Vec<Waiter>,
+        keeps_room: bool,
+        release: Release,
+    ) {
         let wanted = !waiters.is_empty();
         if !(wanted && keeps_room) {
             self.room.occupied -= 1;
@@ -303,7 +354,7 @@ impl Pool {
             return;
         }
         let state = if keeps_room { self.queue_for_gate(&key) } else { self.queue_for_room(&key) };
-        let tenant = Tenant { key: key.clone(), state, waiters, adoption: None };
+        let tenant = Tenant { key: key.clone(), state, waiters, adoption: None, release };
         self.tenants.insert(key, Box::new(tenant));
     }
 
@@ -324,7 +375,20 @@ impl Pool {
     }
 
     pub(crate) fn tenant_of(&mut self, run: RunId) -> &mut Tenant {
-        self.tenants.get_mut(&self.runs[&run]).expect("a live run has a tenant")
+        self.releases.tree_mut(&mut self.tenants, &self.runs[&run], run)
+    }
+
+    /// The same, to be looked at.
+    pub(crate) fn tree_of(&self, run: RunId) -> &Tenant {
+        self.releases.tree(&self.tenants, &self.runs[&run], run)
+    }
+
+    /// Every tree.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = &Tenant> {
+        self.tenants
+            .values()
+            .map(|tenant| &**tenant)
+            .chain(self.releases.iter().map(|(_, beside)| &beside.tree))
     }
 }
 

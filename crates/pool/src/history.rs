@@ -1,7 +1,7 @@
 //! What is remembered of a key's processes when they are gone: how often it was started and crashed, how the last one ended
 //! and what it wrote last.
 
-use crate::{ExitReason, Key, KeyMap, RunId};
+use crate::{ExitReason, Key, KeyMap, Release, RunId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct LastExit {
     pub output: Arc<str>,
 }
 
-/// What is remembered of a key.
+/// What is remembered of a key, since the release that serves began to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// Processes started so far; those that were adopted or restored are none.
@@ -42,6 +42,8 @@ pub struct History {
 #[derive(Debug, Default)]
 struct Entry {
     history: History,
+    /// The one that served last.
+    release: Release,
     /// Where it stands in `by_age`.
     changed: u64,
 }
@@ -70,8 +72,24 @@ impl HistoryBook {
         self.forget_the_oldest();
     }
 
+    /// Another release begins to serve, of which so many processes have been started.
+    pub fn begin_release(&mut self, key: &Key, release: Release, starts: u64) {
+        let history = self.change(key);
+        let before = std::mem::replace(history, History { starts, ..History::default() });
+        self.output_bytes -= before.last_exit.map_or(0, |exit| exit.output.len());
+        self.by_key.get_mut(key).expect("changed just now").release = release;
+        self.forget_the_oldest();
+    }
+
+    /// The release that served last, if it is remembered.
+    pub fn release_of(&self, key: &str) -> Release {
+        self.by_key.get(key).map(|entry| entry.release).unwrap_or_default()
+    }
+
+    /// Nothing is told of a release that has only just begun.
     pub fn of(&self, key: &str) -> Option<&History> {
-        self.by_key.get(key).map(|entry| &entry.history)
+        let history = self.by_key.get(key).map(|entry| &entry.history);
+        history.filter(|history| history.starts > 0 || history.last_exit.is_some())
     }
 
     /// The keys of which something was heard last come first.

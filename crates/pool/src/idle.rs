@@ -38,7 +38,7 @@ impl Absences {
     }
 
     /// How much of the time between these two the host has run.
-    fn running_ms(&self, since_ms: u64, now_ms: u64) -> u64 {
+    pub(crate) fn running_ms(&self, since_ms: u64, now_ms: u64) -> u64 {
         let away = self.0.iter().map(|(from_ms, to_ms)| {
             let (from_ms, to_ms) = ((*from_ms).max(since_ms), (*to_ms).min(now_ms));
             to_ms.saturating_sub(from_ms)
@@ -114,6 +114,9 @@ impl Pool {
             return self.clear_deadline(id);
         }
         let connected_at_ms = run.connected_at_ms;
+        if self.releases.has_coming(&self.runs[&id]) && !planted(Bug::DeployLosesItsTenant) {
+            return self.set_deadline(step, id, self.config.sweep_interval_ms);
+        }
         let mut idle_for_ms = self.idle_for_ms(step, id, connected_at_ms, Claim::Before);
         if idle_for_ms >= idle_after_ms {
             if self.asks_first(id, done, idle_for_ms) {
@@ -183,7 +186,7 @@ impl Pool {
 
     /// Whether the run still waits for a look: not if it was to be stopped meanwhile, and is back with a new deadline.
     fn waits_for_look(&self, id: RunId) -> bool {
-        let state = self.runs.get(&id).map(|key| &self.tenants[key].state);
+        let state = self.runs.contains_key(&id).then(|| &self.tree_of(id).state);
         matches!(state, Some(State::Ready(run)) if run.deadline_ms.is_none())
     }
 
@@ -221,8 +224,9 @@ impl Pool {
         if seen {
             let before = std::mem::replace(&mut self.looks.open, open.into_iter().collect());
             for id in before.union(&self.looks.open) {
-                let tenant = self.runs.get(id).and_then(|key| self.tenants.get_mut(key));
-                if let Some(State::Ready(run)) = tenant.map(|tenant| &mut tenant.state) {
+                let Some(key) = self.runs.get(id) else { continue };
+                let state = &mut self.releases.tree_mut(&mut self.tenants, key, *id).state;
+                if let State::Ready(run) | State::Retired(run, _) = state {
                     run.connected_at_ms = step.now.wall_ms;
                 }
             }

@@ -59,6 +59,8 @@ pub(crate) struct Answered {
     pub saved: Option<(RunId, bool)>,
     /// This start waited, and was called off meanwhile.
     pub called_off: Option<RunId>,
+    /// This one, too; and another release of the key serves now.
+    pub left_behind: Option<RunId>,
     pub next: Next,
 }
 
@@ -110,11 +112,12 @@ impl Images {
         answer: ImageAnswer,
         is_wanted: impl FnOnce(RunId) -> bool,
     ) -> Answered {
-        let mut answered = Answered { saved: None, called_off: None, next: Next::Nothing };
+        let mut answered = Answered { saved: None, called_off: None, left_behind: None, next: Next::Nothing };
         let Some(image) = self.by_key.get_mut(key) else { return answered };
         let Some(call) = image.call.take() else { return answered };
         let start = image.waiting_start();
         answered.called_off = start.filter(|start| !is_wanted(*start));
+        answered.left_behind = image.leaving.take();
         match call {
             Call::Save => answered.saved = image.save_answered(answer),
             Call::Find => {
@@ -146,6 +149,7 @@ impl Images {
     pub fn restored(&mut self, key: &Key, run: RunId) -> Next {
         let Some(image) = self.by_key.get_mut(key) else { return Next::Nothing };
         image.waiting.take_if(|waiting| waiting.is_start_of(run));
+        image.leaving.take_if(|leaving| *leaving == run);
         if image.call == Some(Call::Restore) {
             image.call = None;
             image.restore_answered(ImageAnswer::Yes);
@@ -174,6 +178,7 @@ impl Images {
     pub fn left(&mut self, key: &Key, run: RunId, as_saved: bool) -> Next {
         let Some(image) = self.by_key.get_mut(key) else { return Next::Nothing };
         image.waiting.take_if(|waiting| waiting.is_start_of(run) || *waiting == Waiting::Save(run));
+        image.leaving.take_if(|leaving| *leaving == run);
         if image.is_saving(run) {
             image.state = if as_saved || planted(Bug::AnyEndCounts) { State::Saved } else { TO_BE_DROPPED };
         } else if matches!(image.state, State::Restoring { run: restored, .. } if restored == run) {
@@ -185,6 +190,19 @@ impl Images {
     /// The key has, or goes on with, a process that is no continuation of its image.
     pub fn moved_past(&mut self, key: &Key) -> Next {
         self.by_key.entry(key.clone()).or_default().doubt();
+        self.next(key)
+    }
+
+    /// Another release of the key serves: `begun`, it has moved past the image. A start of the one before that waits for the
+    /// snapshot driver goes on doing so, as called off.
+    pub fn handed_over(&mut self, key: &Key, begun: bool) -> Next {
+        if begun && !planted(Bug::ReleaseKeepsImage) {
+            self.by_key.entry(key.clone()).or_default().doubt();
+        }
+        let Some(image) = self.by_key.get_mut(key) else { return Next::Nothing };
+        if let Some(run) = image.waiting_start() {
+            (image.leaving, image.waiting) = (Some(run), None);
+        }
         self.next(key)
     }
 
@@ -203,9 +221,10 @@ impl Images {
         self.by_key.get(key).is_some_and(|image| image.call == Some(Call::Drop))
     }
 
-    /// The start that waits for the snapshot driver.
-    pub fn waiting_start(&self, key: &str) -> Option<RunId> {
-        self.by_key.get(key)?.waiting_start()
+    /// Whether this is a start that waits for the snapshot driver.
+    pub fn is_awaited_by(&self, key: &str, run: RunId) -> bool {
+        let image = self.by_key.get(key);
+        image.is_some_and(|image| image.waiting_start() == Some(run) || image.leaving == Some(run))
     }
 
     /// Lets what waits for the snapshot driver go on, if that is free, and drops what is doubtful first.
@@ -236,11 +255,8 @@ impl Images {
             }
             (state, Some(Waiting::Save(run))) => {
                 let was_doubtful = matches!(state, State::Doubtful { .. });
-                *image = Image {
-                    state: State::Saving { run, was_doubtful },
-                    call: Some(Call::Save),
-                    waiting: None,
-                };
+                image.state = State::Saving { run, was_doubtful };
+                (image.call, image.waiting) = (Some(Call::Save), None);
                 Next::Save(run)
             }
             (_, None) => {
@@ -268,8 +284,9 @@ impl Images {
             };
             let restores = matches!(image.state, State::Restoring { .. });
             let holds = run.is_none_or(|run| is_live(key, run))
-                && (image.waiting.is_none() || image.call.is_some())
-                && (!restores || image.call == Some(Call::Restore) && image.has_asked());
+                && image.leaving.is_none_or(|run| is_live(key, run))
+                && (image.waiting.is_none() && image.leaving.is_none() || image.call.is_some())
+                && (!restores || image.call == Some(Call::Restore));
             if !holds {
                 return Err(format!("the image of {key}: {image:?}"));
             }

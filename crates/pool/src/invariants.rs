@@ -6,11 +6,12 @@ use crate::{Custody, Owner, Pool};
 impl Pool {
     /// Checks every invariant of the pool's own books; the error says which is broken and how.
     ///
-    /// What concerns the outside is asserted by the simulation's world, which sees what the actions do: one process tree per
-    /// key, one exit per spawn, every call settled, and the right victim: of the ready tenants the least recently touched, when
-    /// its tenure is over, and nobody in the step that hands it out.
+    /// What concerns the outside is asserted by the simulation's world, which sees what the actions do: one serving tree
+    /// and at most two trees per key, one exit per spawn, every call settled, and the right victim: of the ready tenants
+    /// the least recently touched, when its tenure is over, and nobody in the step that hands it out.
     pub fn check_invariants(&self) -> Result<(), String> {
         self.runs_and_tenants_name_each_other()?;
+        self.each_release_plays_its_part()?;
         self.room_is_counted_right_and_never_exceeded()?;
         self.nobody_waits_for_what_is_free()?;
         self.queues_hold_exactly_the_waiting_keys()?;
@@ -28,7 +29,7 @@ impl Pool {
     }
 
     fn count(&self, wanted: impl Fn(&Tenant) -> bool) -> usize {
-        self.tenants.values().filter(|tenant| wanted(tenant)).count()
+        self.trees().filter(|tree| wanted(tree)).count()
     }
 
     fn runs_and_tenants_name_each_other(&self) -> Result<(), String> {
@@ -37,8 +38,31 @@ impl Pool {
             format!("{with_run} runs in tenants, {} known", self.runs.len())
         })?;
         for (run, key) in &self.runs {
-            let held = self.tenants.get(key).and_then(|tenant| tenant.state.run()).map(|run| run.id);
-            ensure(held == Some(*run), || format!("{run:?} of {key} is held as {held:?}"))?;
+            let second = self.releases.get(key).is_some_and(|beside| beside.tree.state.is_of(*run));
+            let serving = self.tenants.get(key).is_some_and(|tenant| tenant.state.is_of(*run));
+            ensure(serving != second, || {
+                format!("{run:?} of {key} serves: {serving}, is its second tree: {second}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What serves is not retired; and the second tree is on its way beside one that starts or is ready, with calls that wait
+    /// for it, or on its way out. Only where it cannot be joined any more do deploys wait for its end.
+    fn each_release_plays_its_part(&self) -> Result<(), String> {
+        let retired = self.tenants.values().find(|tenant| matches!(tenant.state, State::Retired(..)));
+        ensure(retired.is_none(), || format!("{retired:?} serves"))?;
+        for (key, beside) in self.releases.iter() {
+            let state = &beside.tree.state;
+            ensure(!matches!(state, State::Ready(_)), || format!("{key} is ready and does not serve"))?;
+            let keeps = self.tenants.get(key).is_some_and(|tenant| tenant.state.is_up());
+            ensure(keeps || !beside.is_coming(), || format!("a release of {key} comes beside nothing"))?;
+            ensure(beside.is_coming() != beside.tree.waiters.is_empty(), || {
+                format!("{} calls wait for the second tree of {key}", beside.tree.waiters.len())
+            })?;
+            ensure(beside.later.is_empty() || !state.is_queued(), || {
+                format!("a later deploy of {key} could join")
+            })?;
         }
         Ok(())
     }
@@ -81,7 +105,7 @@ impl Pool {
     }
 
     fn every_ready_tenant_can_be_evicted(&self) -> Result<(), String> {
-        let ready = self.count(|tenant| matches!(tenant.state, State::Ready(_)));
+        let ready = self.count(|tenant| matches!(tenant.state, State::Ready(_) | State::Retired(..)));
         let stranded = self.count(|tenant| matches!(tenant.state, State::Stranded(_)));
         let indexed = (self.candidates.len(), self.stranded.len());
         ensure(indexed == (ready, stranded), || {
@@ -113,13 +137,16 @@ impl Pool {
                 format!("{waiters} calls wait for {key}, disposed")
             })?;
         }
-        Ok(())
+        ensure(
+            self.disposal.is_none() || self.releases.iter().all(|(_, beside)| beside.later.is_empty()),
+            || "deploys wait, disposed".into(),
+        )
     }
 
     /// A stop that somebody may refuse has a deadline once they have been asked; one that nobody can has either been
     /// passed on to the kernel or waits for a process of ours, which appears or fails (`Pool::await_process` says when).
     fn a_stop_always_goes_on(&self) -> Result<(), String> {
-        for tenant in self.tenants.values() {
+        for tenant in self.trees() {
             let State::Stopping(run, stop) = &tenant.state else { continue };
             let Custody { owner, may_refuse_stop } = run.custody;
             let timed = run.deadline_ms.is_some();

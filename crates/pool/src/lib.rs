@@ -14,13 +14,15 @@
 //! * [`Leases`] is the one thing the pool shares with the outside: the clock of last touches, which callers
 //!   move without asking the pool (see the trait for the protocol that keeps this safe).
 //!
-//! A tenant goes through the states of [`tenant::State`]; `invariants.rs` says in prose, and checks in code,
+//! A key has one tenant, and for the length of a deploy two: one that serves and one that comes up or retires
+//! (`releases.rs`). A tenant goes through the states of [`tenant::State`]; `invariants.rs` says in prose, and checks in code,
 //! what holds after every step. The simulation in `tests/` tells random stories with faults to prove it.
 
 #![forbid(unsafe_code)]
 
 mod backoff;
 mod calls;
+mod deploys;
 mod eviction;
 mod facts;
 mod gate;
@@ -32,6 +34,8 @@ mod messages;
 mod planted;
 mod pool;
 mod queue;
+mod releases;
+mod retirement;
 mod room;
 mod snapshots;
 mod status;
@@ -50,5 +54,7 @@ pub use messages::{
 #[cfg(feature = "planted")]
 pub use planted::{ALL as BUGS, Bug, plant};
 pub use pool::{Figures, Pool, Stats};
-pub use status::{FailureStatus, Phase, Status, Usage};
-pub use types::{Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, RunId, RunMap, Touch};
+pub use status::{BesideStatus, FailureStatus, Phase, Status, Usage};
+pub use types::{
+    Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, Release, RunId, RunMap, Touch,
+};

@@ -1,7 +1,7 @@
 //! What goes into the pool and what comes out of it.
 #![allow(missing_docs, reason = "each variant says what its fields mean")]
 
-use crate::{Adopted, CallId, Key, RunId};
+use crate::{Adopted, CallId, Key, Release, RunId};
 use std::sync::Arc;
 
 /// Everything the pool can be told.
@@ -11,9 +11,13 @@ pub enum Input {
     Ensure { key: Key, call: CallId },
     /// A fresh process is wanted for the key, whatever runs now.
     Restart { key: Key, call: CallId },
+    /// A new release of the key is wanted, without a gap: it is started beside the one that serves, settles when it serves
+    /// in its place, or with why it does not, and the one before goes on until nothing uses it, for `retire_ms` at most. Where
+    /// nothing runs or starts, it is a start.
+    Deploy { key: Key, call: CallId, retire_ms: u64 },
     /// A process that is running already is to be the key's tenant; settles with it or with why not.
     Adopt { key: Key, call: CallId, process: Adopted },
-    /// The caller of `ensure`, `restart` or `adopt` no longer waits, and needs no answer.
+    /// The caller of `ensure`, `restart`, `deploy` or `adopt` no longer waits, and needs no answer.
     Abort { key: Key, call: CallId },
     /// The key's process is to end; settles when it has.
     Kill { key: Key, call: CallId },
@@ -152,9 +156,9 @@ pub enum StopStage {
 /// Everything the pool can want done, in the order in which it must be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// A run of the key begins; facts about it carry `run`. Start a process for it, if `cold`; otherwise `StartCold` or
-    /// `RestoreImage` follows, when it is known which.
-    Start { run: RunId, key: Key, cold: bool },
+    /// A run of this release of the key begins; facts about it carry `run`. Start a process for it, if `cold`; otherwise
+    /// `StartCold` or `RestoreImage` follows, when it is known which.
+    Start { run: RunId, key: Key, release: Release, cold: bool },
     /// Start a process for the run.
     StartCold { run: RunId },
     /// The process that this call handed over is the run.
@@ -218,6 +222,8 @@ pub enum Refusal {
     BackingOff { failures: u64, retry_after_ms: u64, last: Failure },
     /// So many keys wait to be started that no more are let in.
     Overloaded { waiting: usize },
+    /// A second tree has no place beside the one that serves, which nothing else would leave.
+    NoRoomBeside,
     /// The start that the call waited for failed. No `run`: it had not begun.
     StartFailed { run: Option<RunId>, failure: Failure },
     /// The stop that the call waited for was refused.
@@ -272,4 +278,6 @@ pub enum ExitReason {
     Restarted,
     /// Nobody had touched it, and it was saved.
     Checkpointed,
+    /// A later release serves in its place.
+    Replaced,
 }

@@ -81,6 +81,24 @@ pub enum Bug {
     StrandedIsHandedOut,
     /// `drain` is told each time.
     DrainIsToldAgain,
+    /// Invariant 1: a release that has become ready does not serve.
+    OldReleaseServes,
+    /// Invariant 1: callers are handed what has retired.
+    RetiredIsHandedOut,
+    /// What has retired is never stopped.
+    RetiredStays,
+    /// A deploy that fails is a failure of the key, and what it leaves is the key's history.
+    FailuresOfAnotherRelease,
+    /// A tenant is stopped to make room, or for being idle, while its next release comes up.
+    DeployLosesItsTenant,
+    /// A kill ends only what serves.
+    SecondTreeStays,
+    /// A kill is answered when what serves has ended, and a second tree has not.
+    KillForgetsTheSecond,
+    /// A retired tenant that is in use counts as left.
+    UseEndsWithRelease,
+    /// Invariant 12: a release that begins to serve continues, later, from what the one before was.
+    ReleaseKeepsImage,
 }
 
 /// Whether the bug is there.
@@ -151,5 +169,14 @@ mod chosen {
         Bug::RestartLosesRoom,
         Bug::StrandedIsHandedOut,
         Bug::DrainIsToldAgain,
+        Bug::OldReleaseServes,
+        Bug::RetiredIsHandedOut,
+        Bug::RetiredStays,
+        Bug::FailuresOfAnotherRelease,
+        Bug::DeployLosesItsTenant,
+        Bug::SecondTreeStays,
+        Bug::KillForgetsTheSecond,
+        Bug::UseEndsWithRelease,
+        Bug::ReleaseKeepsImage,
     ];
 }

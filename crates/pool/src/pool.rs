@@ -7,10 +7,11 @@ use crate::history::HistoryBook;
 use crate::idle::{Absences, IdleStep, Looks};
 use crate::images::Images;
 use crate::messages::{Action, Input, Outcome, Refusal};
+use crate::releases::Releases;
 use crate::room::Room;
-use crate::tenant::{Run, State, Tenant, Wants};
+use crate::tenant::{Run, State, Tenant, Waiter, Wants};
 use crate::timers::Timers;
-use crate::{CallId, Config, Failure, Key, KeyMap, Leases, Now, RunId, RunMap};
+use crate::{CallId, Config, Failure, Key, KeyMap, Leases, Now, Release, RunId, RunMap};
 use std::collections::BTreeSet;
 
 /// How many tenants there are, as users see it.
@@ -46,8 +47,11 @@ pub struct Figures {
 pub struct Pool {
     pub(crate) config: Config,
     /// In boxes: a map that grows moves all that is in it, and has room for twice as much.
+    /// The serving tree of each key.
     pub(crate) tenants: KeyMap<Box<Tenant>>,
     pub(crate) runs: RunMap<Key>,
+    /// The second trees of the few keys that have one.
+    pub(crate) releases: Releases,
     pub(crate) room: Room,
     pub(crate) candidates: Candidates,
     pub(crate) gate: Gate,
@@ -98,6 +102,7 @@ impl Pool {
             config,
             tenants: KeyMap::default(),
             runs: RunMap::default(),
+            releases: Releases::default(),
             timers: Timers::default(),
             observe_at_ms: None,
             looks: Looks::default(),
@@ -120,6 +125,7 @@ impl Pool {
         match input {
             Input::Ensure { key, call } => self.ensure(&mut step, key, call),
             Input::Restart { key, call } => self.restart(&mut step, key, call),
+            Input::Deploy { key, call, retire_ms } => self.deploy(&mut step, key, call, retire_ms),
             Input::Adopt { key, call, process } => self.adopt(key, call, process),
             Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),
@@ -183,14 +189,21 @@ impl Pool {
 
     /// Whether the run's process is still wanted: asked for, not yet known, and not called off.
     pub fn is_starting(&self, run: RunId) -> bool {
-        let tenant = self.runs.get(&run).and_then(|key| self.tenants.get(key));
-        tenant.is_some_and(|tenant| matches!(tenant.state, State::Starting(_)))
+        let is_live = self.runs.contains_key(&run);
+        is_live && matches!(self.tree_of(run).state, State::Starting(_))
+    }
+
+    /// Which release of its key a live run is of.
+    pub fn release_of(&self, run: RunId) -> Option<Release> {
+        self.runs.contains_key(&run).then(|| self.tree_of(run).release)
     }
 
     /// Whether the call waits for the key's tenant: it has not been answered, nor is it about to be told of a failure.
     pub fn is_waiting(&self, key: &str, call: CallId) -> bool {
-        let tenant = self.tenants.get(key);
-        tenant.is_some_and(|tenant| tenant.waiters.iter().any(|waiter| waiter.call == call))
+        let is_in = |waiters: &[Waiter]| waiters.iter().any(|waiter| waiter.call == call);
+        let deploys =
+            self.releases.get(key).is_some_and(|beside| is_in(&beside.tree.waiters) || is_in(&beside.later));
+        deploys || self.tenants.get(key).is_some_and(|tenant| is_in(&tenant.waiters))
     }
 
     fn tick(&mut self, step: &mut Step) {
@@ -211,13 +224,15 @@ impl Pool {
     }
 
     fn deadline(&mut self, step: &mut Step, id: RunId) {
-        let Some(tenant) = self.runs.get(&id).and_then(|key| self.tenants.get_mut(key)) else { return };
-        match &mut tenant.state {
+        let Pool { tenants, runs, releases, .. } = self;
+        let Some(key) = runs.get(&id) else { return };
+        match &mut releases.tree_mut(tenants, key, id).state {
             State::Starting(run) | State::Probing(run) => {
                 self.timers.clear(run);
                 self.gate.leave(run);
             }
             State::Ready(_) => self.consider_idle(step, id, IdleStep::Clock),
+            State::Retired(..) => self.consider_retired(step, id),
             State::Stopping(..) => self.grace_is_over(step, id),
             State::Stranded(run) => self.timers.clear(run),
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {}
@@ -237,12 +252,12 @@ impl Pool {
         loop {
             self.start_admitted(step);
             while let Some(key) = self.room.admit() {
-                if let Some(adoption) = self.tenant_at(&key).adoption.take() {
+                if let Some(adoption) = self.queued_at(&key).adoption.take() {
                     let (call, process) = *adoption;
                     self.take_in(step, key, call, process);
                 } else {
                     let state = self.queue_for_gate(&key);
-                    self.tenant_at(&key).state = state;
+                    self.queued_at(&key).state = state;
                     // At once, so that nobody who came later is adopted before it.
                     self.start_admitted(step);
                 }
@@ -257,6 +272,11 @@ impl Pool {
         self.tenants.get_mut(key).expect("a key that is queued or has a run has a tenant")
     }
 
+    /// The tree of the key that waits for room or at the gate: there is never more than one.
+    pub(crate) fn queued_at(&mut self, key: &str) -> &mut Tenant {
+        self.releases.queued_mut(&mut self.tenants, key)
+    }
+
     fn start_admitted(&mut self, step: &mut Step) {
         while let Some(key) = self.gate.admit() {
             self.start(step, key);
@@ -265,20 +285,25 @@ impl Pool {
 
     fn start(&mut self, step: &mut Step, key: Key) {
         let id = self.next_run();
-        let custody = self.config.custody;
-        let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
-        let fresh = tenant.waiters.iter().any(|waiter| waiter.wants == Wants::Fresh);
-        let mut run = Run::new(id, custody, step.now.steady_ms, fresh);
-        if let Some(patience_ms) = self.gate.patience_ms() {
-            self.timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
+        let Pool { tenants, runs, releases, gate, timers, config, .. } = self;
+        let tree = releases.queued_mut(tenants, &key);
+        let is_release = |waiter: &Waiter| matches!(waiter.wants, Wants::Release { .. });
+        let fresh = tree.waiters.iter().any(|waiter| waiter.wants != Wants::Any);
+        let begins_release = fresh && tree.waiters.iter().any(is_release);
+        let mut run = Run::new(id, config.custody, step.now.steady_ms, fresh);
+        if let Some(patience_ms) = gate.patience_ms() {
+            timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
         }
-        tenant.state = State::Starting(run);
-        self.runs.insert(id, key.clone());
-        if self.saves() {
-            self.actions.push(Action::Start { run: id, key: key.clone(), cold: false });
+        tree.state = State::Starting(run);
+        let of_before = tree.release;
+        runs.insert(id, key.clone());
+        let release = if begins_release { self.begin_release(&key, id) } else { of_before };
+        // Only what serves continues from an image; what comes up beside it starts at once.
+        if self.saves() && self.serves(id) {
+            self.actions.push(Action::Start { run: id, key: key.clone(), release, cold: false });
             self.begin_with_image(&key, id, fresh);
         } else {
-            self.actions.push(Action::Start { run: id, key, cold: true });
+            self.actions.push(Action::Start { run: id, key, release, cold: true });
         }
     }
 

@@ -28,6 +28,10 @@ impl Room {
         Room { capacity, occupied: 0, leaving: 0, queue: Queue::default() }
     }
 
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     pub fn enqueue(&mut self, ticket: u64, key: Key) {
         self.queue.enqueue(ticket, key);
     }

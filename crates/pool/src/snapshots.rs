@@ -63,13 +63,13 @@ impl Pool {
 
     /// The snapshot driver has answered.
     pub(crate) fn image_answered(&mut self, step: &mut Step, key: &Key, answer: ImageAnswer) {
-        let Pool { images, tenants, runs, .. } = self;
+        let Pool { images, tenants, runs, releases, .. } = self;
         let is_wanted = |run| {
-            let state = runs.get(&run).map(|key| &tenants[key].state);
+            let state = runs.get(&run).map(|key| &releases.tree(tenants, key, run).state);
             matches!(state, Some(State::Starting(_)))
         };
         let answered = images.answered(key, answer, is_wanted);
-        if let Some(run) = answered.called_off {
+        for run in [answered.called_off, answered.left_behind].into_iter().flatten() {
             self.start_failed(step, run, Failure::CalledOff);
         }
         // Before the run of the save goes on, since its end changes what is next.
@@ -136,9 +136,18 @@ impl Pool {
         }
     }
 
+    /// Another tree of the key serves than the one that the snapshot driver may be at. Its image is of that one, so that it is
+    /// left behind as soon as the other is `begun`.
+    pub(crate) fn hands_image_over(&mut self, key: &Key, begun: bool) {
+        if self.saves() {
+            let next = self.images.handed_over(key, begun);
+            self.see_to_image(key, next);
+        }
+    }
+
     /// Whether the start waits for the snapshot driver.
     pub(crate) fn awaits_image(&self, id: RunId) -> bool {
-        self.saves() && self.images.waiting_start(&self.runs[&id]) == Some(id)
+        self.saves() && self.images.is_awaited_by(&self.runs[&id], id)
     }
 
     /// Whether the snapshot driver was told last to drop the key's image, and has not answered.

@@ -2,7 +2,7 @@
 
 use crate::pool::Pool;
 use crate::tenant::{State, Tenant};
-use crate::{Failure, History, Key, Now, RunId};
+use crate::{Failure, History, Key, Now, Release, RunId};
 
 /// Ended tenants in a list, at most: whoever lists them does so again and again, and most look for those that live.
 const LISTED_ENDS: usize = 1_000;
@@ -22,6 +22,19 @@ pub struct Status {
     pub usage: Option<Usage>,
     /// Its processes so far.
     pub history: History,
+    /// Which release serves or, if nothing does, served last.
+    pub release: Release,
+    /// Another tree of the key: of the release that is to serve, or of one that retires.
+    pub beside: Option<BesideStatus>,
+}
+
+/// The second tree of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BesideStatus {
+    /// Its process, from the decision to start it.
+    pub run: Option<RunId>,
+    /// What is being done about it: `Stopping` from the moment that another release serves.
+    pub phase: Phase,
 }
 
 /// What a process tree has used, and uses.
@@ -74,39 +87,45 @@ impl Pool {
     pub fn status(&self, key: &str, now: Now) -> Option<Status> {
         match self.tenants.get(key) {
             Some(tenant) => Some(self.of_tenant(tenant, now)),
-            None => self.without_process(key, now),
+            None => match self.releases.get(key) {
+                Some(beside) => Some(self.of_tenant(&beside.tree, now)),
+                None => self.without_process(key, now),
+            },
         }
     }
 
     /// What is known of every key that has a process, failures or an image, and of the [`LISTED_ENDS`] others that ended
     /// last, in the order of the keys.
     pub fn statuses(&self, now: Now) -> Vec<Status> {
-        let is_over = |key: &&Key| !self.tenants.contains_key(*key);
+        let is_over = |key: &&Key| !self.tenants.contains_key(*key) && self.releases.get(key).is_none();
         let has_failed = |key: &&Key| self.failures.of(key).is_some();
         let saved = self.images.saved().filter(is_over).filter(|key| !has_failed(key));
         let ended = self.histories.latest().filter(is_over).filter(|key| !has_failed(key));
         let ended = ended.filter(|key| !self.images.is_saved(key)).take(LISTED_ENDS);
         let without = self.failures.keys().filter(is_over).chain(saved).chain(ended);
         let mut all: Vec<Status> = self.tenants.values().map(|tenant| self.of_tenant(tenant, now)).collect();
+        let second = self.releases.iter().filter(|(key, _)| !self.tenants.contains_key(*key));
+        all.extend(second.map(|(_, beside)| self.of_tenant(&beside.tree, now)));
         all.extend(without.filter_map(|key| self.without_process(key, now)));
         all.sort_by(|one, other| one.key.cmp(&other.key));
         all
     }
 
     fn of_tenant(&self, tenant: &Tenant, now: Now) -> Status {
-        let phase = match &tenant.state {
-            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => Phase::Queued,
-            State::Starting(_) | State::Probing(_) => Phase::Spawning,
-            State::Ready(_) => Phase::Ready,
-            State::Stopping(..) => Phase::Stopping,
-            State::Stranded(_) => Phase::Stuck,
-        };
+        let phase = phase_of(&tenant.state);
         let run = tenant.state.run();
+        let serves = self.tenants.contains_key(&tenant.key);
+        let release = if serves { tenant.release } else { self.histories.release_of(&tenant.key) };
+        let second = self.releases.get(&tenant.key).map(|beside| &beside.tree.state);
+        let beside = second
+            .filter(|_| serves)
+            .map(|state| BesideStatus { run: state.run().map(|run| run.id), phase: phase_of(state) });
         // Its start was no failure, and nothing but its end will clear the book.
-        let is_proven = run.is_some_and(|run| run.was_ready && run.proven_at_ms <= now.steady_ms);
+        let is_proven = serves && run.is_some_and(|run| run.was_ready && run.proven_at_ms <= now.steady_ms);
         let failures = if is_proven { None } else { self.failure_status(&tenant.key, now) };
         let (usage, history) = (run.and_then(|run| run.usage), self.history(&tenant.key));
-        Status { key: tenant.key.clone(), phase, run: run.map(|run| run.id), failures, usage, history }
+        let (key, run) = (tenant.key.clone(), run.map(|run| run.id));
+        Status { key, phase, run, failures, usage, history, release, beside }
     }
 
     fn without_process(&self, key: &str, now: Now) -> Option<Status> {
@@ -118,7 +137,9 @@ impl Pool {
             Some(Some(at_ms)) if at_ms > now.wall_ms => Phase::BackingOff,
             Some(Some(_)) => Phase::Stopped,
         };
-        Some(Status { key: key.into(), phase, run: None, failures, usage: None, history: self.history(key) })
+        let (history, release) = (self.history(key), self.histories.release_of(key));
+        let (key, run, usage, beside) = (key.into(), None, None, None);
+        Some(Status { key, phase, run, failures, usage, history, release, beside })
     }
 
     fn history(&self, key: &str) -> History {
@@ -138,5 +159,15 @@ impl Pool {
                 history.last_exit.as_ref().is_some_and(|exit| exit.run == failures.run)
             }),
         })
+    }
+}
+
+fn phase_of(state: &State) -> Phase {
+    match state {
+        State::AwaitingRoom { .. } | State::AwaitingGate { .. } => Phase::Queued,
+        State::Starting(_) | State::Probing(_) => Phase::Spawning,
+        State::Ready(_) => Phase::Ready,
+        State::Retired(..) | State::Stopping(..) => Phase::Stopping,
+        State::Stranded(_) => Phase::Stuck,
     }
 }

@@ -51,15 +51,16 @@ impl Pool {
         cause: Option<Cause>,
         failure: Option<Failure>,
     ) -> bool {
-        let Pool { tenants, runs, timers, gate, room, candidates, stranded, failures, .. } = self;
-        let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
-        let Tenant { key, state, waiters, .. } = &mut **tenant;
+        let (of_key, serves) = (self.runs[&id].clone(), self.serves(id));
+        let Pool { tenants, releases, timers, gate, room, candidates, stranded, failures, .. } = self;
+        let Tenant { key, state, waiters, .. } = releases.tree_mut(tenants, &of_key, id);
         if matches!(state, State::Ready(run) if run.proven_at_ms <= step.now.steady_ms) {
             failures.clear(key);
         }
-        let keeps_room = cause == Some(Cause::Restarted) && !planted(Bug::RestartLosesRoom);
+        // The second tree of a key that is restarted leaves room; what comes after both is one process.
+        let keeps_room = cause == Some(Cause::Restarted) && serves && !planted(Bug::RestartLosesRoom);
         let mut disappointed = Vec::new();
-        state.change(|state| {
+        let has_process = state.change(|state| {
             let mut run = match state {
                 State::Starting(run) | State::Probing(run) => {
                     if !keeps_room {
@@ -71,6 +72,10 @@ impl Pool {
                     if !planted(Bug::LeaseStaysOpen) {
                         step.leases.claim(id);
                     }
+                    candidates.remove(&run);
+                    run
+                }
+                State::Retired(run, _) => {
                     candidates.remove(&run);
                     run
                 }
@@ -103,7 +108,9 @@ impl Pool {
             };
             let has_process = run.pid.is_some();
             (State::Stopping(run, Box::new(stop)), has_process)
-        })
+        });
+        self.pass_on(&of_key);
+        has_process
     }
 
     /// There is nothing to signal yet. Ours appears or fails when JavaScript has prepared it and the warden has answered; what
@@ -218,8 +225,11 @@ impl Pool {
     /// back to being a tenant, or is kept apart if it never was one.
     fn give_up(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let ticket = self.next_ticket();
+        let (key, serves) = (self.runs[&id].clone(), self.serves(id));
+        let now_ms = step.now.steady_ms;
         let tenant = self.tenant_of(id);
         let stop = tenant.state.change(|state| match state {
+            State::Stopping(run, stop) if run.was_ready && !serves => (State::Retired(run, now_ms), *stop),
             State::Stopping(run, stop) if run.was_ready || planted(Bug::StrandedIsHandedOut) => {
                 (State::Ready(run), *stop)
             }
@@ -234,6 +244,9 @@ impl Pool {
             run.stay_for_a_moment(step.now.steady_ms);
         }
         let refusal = Refusal::StopRefused { run: id, failure: failure.clone() };
+        if !serves {
+            self.refuse_who_waits_for_beside(&key, &refusal);
+        }
         stop.kills.into_iter().for_each(|call| self.refuse(call, refusal.clone()));
         for call in stop.disappointed {
             let failed_start =
@@ -264,9 +277,11 @@ impl Pool {
 
     /// The run of a stop that was given up stands where it did before, or with the stranded ones.
     fn keep(&mut self, step: &mut Step, id: RunId, ticket: u64, failure: &Failure, idle_ms: u64) {
-        let Pool { tenants, runs, timers, candidates, stranded, config, disposal, actions, .. } = self;
-        let state = &mut tenants.get_mut(&runs[&id]).expect("a live run has a tenant").state;
-        let is_tenant = matches!(state, State::Ready(_));
+        let Pool { tenants, runs, releases, timers, candidates, stranded, config, disposal, actions, .. } =
+            self;
+        let state = &mut releases.tree_mut(tenants, &runs[&id], id).state;
+        let serves = matches!(state, State::Ready(_));
+        let is_tenant = serves || matches!(state, State::Retired(..));
         let run = state.run_mut().expect("a stop is of a run");
         timers.clear(run);
         run.refused_at_ticket = Some(ticket);
@@ -283,9 +298,12 @@ impl Pool {
             stranded.insert(id);
             return;
         }
-        step.leases.reopen(id);
+        if serves {
+            step.leases.reopen(id);
+        }
         candidates.add(run, step.leases.touched(id));
-        if config.idle_after_ms.is_some() && disposal.is_none() {
+        // A retired one is asked again.
+        if (config.idle_after_ms.is_some() || !serves) && disposal.is_none() {
             timers.set(run, step.now.steady_ms.saturating_add(config.sweep_interval_ms.max(1)));
         }
     }
@@ -320,16 +338,16 @@ impl Pool {
     }
 
     pub(crate) fn set_deadline(&mut self, step: &Step, id: RunId, after_ms: u64) {
-        let Pool { tenants, runs, timers, .. } = self;
-        if let Some(run) = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut()) {
+        let Pool { tenants, runs, releases, timers, .. } = self;
+        if let Some(run) = releases.tree_mut(tenants, &runs[&id], id).state.run_mut() {
             let after_ms = if planted(Bug::DueAtOnce) { 0 } else { after_ms.max(1) };
             timers.set(run, step.now.steady_ms.saturating_add(after_ms));
         }
     }
 
     pub(crate) fn clear_deadline(&mut self, id: RunId) {
-        let Pool { tenants, runs, timers, .. } = self;
-        if let Some(run) = tenants.get_mut(&runs[&id]).and_then(|tenant| tenant.state.run_mut()) {
+        let Pool { tenants, runs, releases, timers, .. } = self;
+        if let Some(run) = releases.tree_mut(tenants, &runs[&id], id).state.run_mut() {
             timers.clear(run);
         }
     }

@@ -1,7 +1,7 @@
-//! One key: its state, and the calls that wait for it.
+//! One tree of a key: its state, and the calls that wait for it. Most keys have no other (`releases.rs`).
 
 use crate::{
-    Adopted, CallId, Custody, Exit, ExitReason, Failure, Key, Owner, RunId, StopStage, Touch, Usage,
+    Adopted, CallId, Custody, Exit, ExitReason, Failure, Key, Owner, Release, RunId, StopStage, Touch, Usage,
 };
 
 /// A key that the pool is doing something about.
@@ -13,6 +13,8 @@ pub(crate) struct Tenant {
     pub waiters: Vec<Waiter>,
     /// A process that is running already waits for room, handed over by this call.
     pub adoption: Option<Box<(CallId, Adopted)>>,
+    /// Of its run, or of the one before.
+    pub release: Release,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub(crate) enum Wants {
     Any,
     /// One that was started after the call.
     Fresh,
+    /// A new release, which is one, too. The release before it may go on for so long.
+    Release { retire_ms: u64 },
 }
 
 /// | state | process | holds room | left by |
@@ -35,8 +39,9 @@ pub(crate) enum Wants {
 /// | `AwaitingGate` | none | yes | a gate permit (`Pool::admit`), kill, dispose, the last caller's abort |
 /// | `Starting` | perhaps | yes | `Started`, `Restored`, `StartFailed`, `Exited`, a stop |
 /// | `Probing` | yes | yes | `Ready`, `NotReady` (a stop), `Exited`, a stop |
-/// | `Ready` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop |
-/// | `Stopping` | yes, or perhaps | yes | `Exited`, `StartFailed`, a refusal or no end in time (back to `Ready`, or `Stranded`) |
+/// | `Ready` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop, the next release being ready (`Retired`) |
+/// | `Retired` | yes | yes | `Exited`, `MainEnded` (as a stop), a stop |
+/// | `Stopping` | yes, or perhaps | yes | `Exited`, `StartFailed`, a refusal or no end in time (back to `Ready` or `Retired`, or `Stranded`) |
 /// | `Stranded` | yes, or perhaps | yes | `Exited`, `StartFailed`, another stop, which `Started` and `Restored` begin, too |
 ///
 /// While `Stopping` is at [`Stage::Saving`], an `Exited` is put off until it is known whether it was saved.
@@ -52,6 +57,8 @@ pub(crate) enum State {
     Probing(Run),
     /// In use.
     Ready(Run),
+    /// Another release serves; this one is in use for a while yet, until then at most.
+    Retired(Run, u64),
     /// Being ended. In a box, since few are at a time, and every tenant would have the room for it.
     Stopping(Run, Box<Stop>),
     /// Never became ready, and ending it was refused. Tracked, never handed out.
@@ -190,6 +197,7 @@ pub(crate) enum Cause {
     Disposed,
     Restarted,
     Saved,
+    Replaced,
 }
 
 impl Cause {
@@ -202,6 +210,7 @@ impl Cause {
             Cause::Disposed => ExitReason::Disposed,
             Cause::Restarted => ExitReason::Restarted,
             Cause::Saved => ExitReason::Checkpointed,
+            Cause::Replaced => ExitReason::Replaced,
         }
     }
 }
@@ -230,6 +239,7 @@ impl State {
             State::Starting(run)
             | State::Probing(run)
             | State::Ready(run)
+            | State::Retired(run, _)
             | State::Stopping(run, _)
             | State::Stranded(run) => Some(run),
         }
@@ -241,6 +251,7 @@ impl State {
             State::Starting(run)
             | State::Probing(run)
             | State::Ready(run)
+            | State::Retired(run, _)
             | State::Stopping(run, _)
             | State::Stranded(run) => Some(run),
         }
@@ -260,6 +271,21 @@ impl State {
             },
             _ => false,
         }
+    }
+
+    /// Whether this is the run's state.
+    pub fn is_of(&self, run: RunId) -> bool {
+        self.run().is_some_and(|own| own.id == run)
+    }
+
+    /// Waits to be started.
+    pub fn is_queued(&self) -> bool {
+        matches!(self, State::AwaitingRoom { .. } | State::AwaitingGate { .. })
+    }
+
+    /// Starts, or is in use.
+    pub fn is_up(&self) -> bool {
+        matches!(self, State::Starting(_) | State::Probing(_) | State::Ready(_))
     }
 
     pub fn holds_room(&self) -> bool {

@@ -18,6 +18,11 @@ pub type CallId = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub u64);
 
+/// One version of a key's tenant: 0 is the one that was there before anything was deployed, and each deploy that is started
+/// begins the next. Counted up for the whole pool and never reused, so it says which of two was deployed later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Release(pub u64);
+
 /// A map by run. Run ids are counted up by us, so nobody can choose them to collide.
 pub type RunMap<V> = HashMap<RunId, V, BuildHasherDefault<RunHasher>>;
 

@@ -22,6 +22,7 @@ mod simulation {
     pub mod properties;
     pub mod questions;
     pub mod records;
+    pub mod releases;
     pub mod rng;
     pub mod rules;
     pub mod snapshot_driver;

@@ -9,8 +9,8 @@
 use super::wire::*;
 use crate::leases::LeaseAddress;
 use pool::{
-    CallId, Callback, ExitReason, Failure, FailureStatus, History, Key, LastExit, Outcome, Phase, Refusal,
-    RunId, Status, Usage,
+    BesideStatus, CallId, Callback, ExitReason, Failure, FailureStatus, History, Key, LastExit, Outcome,
+    Phase, Refusal, Release, RunId, Status, Usage,
 };
 use std::sync::Arc;
 
@@ -131,6 +131,7 @@ one_of! {
         Exhausted { max_failures: u64, last: Failure },
         BackingOff { failures: u64, retry_after_ms: u64, last: Failure },
         Overloaded { waiting: usize },
+        NoRoomBeside,
         StartFailed { run: Option<RunId>, failure: Failure },
         StopRefused { run: RunId, failure: Failure },
         // Each of them is a `NotStopped` before it.
@@ -167,6 +168,8 @@ words! {
         ReadinessTimeout = "readiness-timeout",
         Disposed = "disposed",
         Restarted = "restarted",
+        // No public call deploys yet.
+        Replaced = "restarted",
         Checkpointed = "checkpointed",
     }
 }
@@ -183,6 +186,8 @@ object! {
         failures: Option<FailureStatus>,
         usage: Option<Usage>,
         history: History,
+        release: Release as Unsent,
+        beside: Option<BesideStatus> as Unsent,
     }
 }
 

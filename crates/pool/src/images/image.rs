@@ -11,6 +11,8 @@ pub struct Image {
     pub call: Option<Call>,
     /// What waits for the snapshot driver.
     pub waiting: Option<Waiting>,
+    /// A start of a release that serves no longer waits for the call under way, to be over.
+    pub leaving: Option<RunId>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -22,7 +22,9 @@ fn from_the_queue_to_the_end() {
     bench.fact(run, Fact::Ready);
     let history = History { starts: 1, crashes: 0, last_exit: None };
     let (key, phase_now, run_now) = ("a".into(), Phase::Ready, Some(run));
-    let expected = Status { key, phase: phase_now, run: run_now, failures: None, usage: None, history };
+    let (release, beside) = (Release(0), None);
+    let expected =
+        Status { key, phase: phase_now, run: run_now, failures: None, usage: None, history, release, beside };
     assert_eq!(bench.pool.status("a", bench.now), Some(expected));
     bench.exit(run);
     assert_eq!(phase(&bench, "a"), Some(Phase::Stopped));
@@ -40,7 +42,17 @@ fn one_that_fails_says_so_until_it_is_ready() {
     let retry_at_ms = Some(bench.now.wall_ms + 1_000);
     let failures = Some(FailureStatus { count: 1, retry_at_ms, last: unwilling(), is_of_last_exit: false });
     let (phase_now, history) = (Phase::BackingOff, History::default());
-    let expected = Status { key: "a".into(), phase: phase_now, run: None, failures, usage: None, history };
+    let (release, beside) = (Release(0), None);
+    let expected = Status {
+        key: "a".into(),
+        phase: phase_now,
+        run: None,
+        failures,
+        usage: None,
+        history,
+        release,
+        beside,
+    };
     assert_eq!(bench.pool.status("a", bench.now), Some(expected));
     bench.pass(1_000);
     assert_eq!(phase(&bench, "a"), Some(Phase::Stopped));

@@ -65,6 +65,19 @@ impl Bench {
         self.call(|call| Input::Restart { key: key.into(), call })
     }
 
+    /// Deploys a new release of the key; the old one may go on for so long.
+    pub fn deploy(&mut self, key: &str, retire_ms: u64) -> (CallId, Vec<Action>) {
+        self.call(|call| Input::Deploy { key: key.into(), call, retire_ms })
+    }
+
+    /// A new release that serves.
+    pub fn deployed(&mut self, key: &str, retire_ms: u64) -> RunId {
+        let run = started(&self.deploy(key, retire_ms).1).expect("it starts");
+        self.process(run);
+        self.fact(run, Fact::Ready);
+        run
+    }
+
     /// Hands a process over that was last active just now.
     pub fn adopt(&mut self, key: &str) -> (CallId, Vec<Action>) {
         self.adopt_touched_at(key, self.now.wall_ms)

@@ -1,6 +1,6 @@
 //! What must hold of the answers to calls.
 
-use super::book::{Ask, Book, CallRecord, Must, Origin, RunRecord};
+use super::book::{Ask, Book, CallRecord, Must, Origin, Place, RunRecord};
 use super::properties::{Verdict, holds};
 use super::world::key_index;
 use pool::{Action, Event, Failure, Now, Outcome, Pool, Refusal, RunId};
@@ -55,6 +55,7 @@ fn what_had_to_happen_happened(book: &Book, call: &CallRecord, outcome: &Outcome
         (Must::BeRefusedAsDisposed, Outcome::Refused(refusal)) => *refusal == Refusal::Disposed,
         (Must::BeRefusedAsDraining, Outcome::Refused(refusal)) => *refusal == Refusal::Draining,
         (Must::BeRefusedAsTaken, Outcome::Refused(refusal)) => *refusal == Refusal::Taken,
+        (Must::BeRefusedForWantOfRoom, Outcome::Refused(refusal)) => *refusal == Refusal::NoRoomBeside,
         (Must::BeRefusedAsExhausted { last }, Outcome::Refused(refusal)) => {
             let max_failures = book.config.backoff.max_failures;
             *refusal == Refusal::Exhausted { max_failures, last: last.clone() }
@@ -75,8 +76,12 @@ fn the_outcome_fits_the_call(book: &Book, call: &CallRecord, outcome: &Outcome) 
     match (call.ask, outcome) {
         (Ask::Adopt, Outcome::Tenant(run)) => the_tenant_is_what_was_handed_over(book, call, *run),
         (Ask::Adopt, Outcome::Refused(refusal)) => the_adoption_is_refused_rightly(book, call, refusal),
+        (Ask::Deploy, Outcome::Tenant(run)) => {
+            the_tenant_is_fit(book, call, *run)?;
+            a_deploy_gets_a_new_release(book, call, *run)
+        }
         (Ask::Ensure | Ask::Restart, Outcome::Tenant(run)) => the_tenant_is_fit(book, call, *run),
-        (Ask::Ensure | Ask::Restart, Outcome::Refused(refusal)) => {
+        (Ask::Ensure | Ask::Restart | Ask::Deploy, Outcome::Refused(refusal)) => {
             the_start_is_refused_rightly(book, call, refusal)
         }
         (Ask::Kill, Outcome::Done) => the_killed_process_is_gone(book, call),
@@ -99,6 +104,11 @@ fn the_tenant_is_fit(book: &Book, call: &CallRecord, id: RunId) -> Verdict {
     let new_enough = run.start_step >= call.step || (call.may_join && call.run_then == Some(id));
     let spawned = run.origin != Origin::Adopted;
     holds(call.ask == Ask::Ensure || (new_enough && spawned), || "it was started before the restart".into())
+}
+
+fn a_deploy_gets_a_new_release(book: &Book, call: &CallRecord, id: RunId) -> Verdict {
+    let is_new = book.run(id).is_some_and(|run| run.release > call.release_then);
+    holds(is_new, || "the release is not newer than the deploy".into())
 }
 
 fn the_tenant_is_what_was_handed_over(book: &Book, call: &CallRecord, id: RunId) -> Verdict {
@@ -142,11 +152,12 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
         }
         Refusal::StopRefused { run, .. } => {
             a_stop_was_refused(book, *run)?;
-            let turned_away = book.keys[call.key].is_waiting();
+            let turned_away = call.place != Place::Lost && book.keys[call.key].is_waiting();
             holds(!turned_away || everybody_refused(book, call.key), || {
                 "not everybody was asked to leave".into()
             })
         }
+        Refusal::NoRoomBeside => no_room_could_come_free(book, call),
         Refusal::Taken => {
             holds(call.must == Must::BeRefusedAsTaken, || "only adopt hears that, and at once".into())
         }
@@ -169,6 +180,14 @@ fn a_start_that_was_called_off_is_told_as_such(run: &RunRecord, failure: &Failur
     holds(fits, || format!("{failure:?} is told of {run:?}"))
 }
 
+/// Of what lives, nothing starts, is being stopped or is only waited out; what would be kept for other deploys stays.
+fn no_room_could_come_free(book: &Book, call: &CallRecord) -> Verdict {
+    holds(call.ask == Ask::Deploy && call.place == Place::Beside, || "nothing of it serves".into())?;
+    let known = book.config.gate.width.is_none() && book.config.max_concurrent > 1;
+    let in_motion = book.alive().find(|run| run.is_coming_up() || (run.stop.is_some() && run.started));
+    holds(!known || in_motion.is_none(), || format!("{in_motion:?} could still make room"))
+}
+
 fn a_hold_is_right(book: &Book, call: &CallRecord, as_it_is: bool) -> Verdict {
     holds(as_it_is, || format!("in truth: {:?}", book.hold(call.key)))?;
     holds(call.ask == Ask::Ensure, || "restart ignores the back-off window".into())?;
@@ -185,8 +204,10 @@ fn a_backoff_event_is_right(book: &Book, action: &Action) -> Verdict {
 }
 
 fn the_killed_process_is_gone(book: &Book, call: &CallRecord) -> Verdict {
-    let Some(run) = call.run_then.and_then(|run| book.run(run)) else { return Ok(()) };
-    holds(run.over && run.told.exit == run.told.spawn, || "it is not gone".into())
+    for run in [call.run_then, call.second_then].into_iter().flatten().filter_map(|run| book.run(run)) {
+        holds(run.over && run.told.exit == run.told.spawn, || format!("{:?} is not gone", run.id))?;
+    }
+    Ok(())
 }
 
 /// It is still there, it may refuse, and its stop was just given up (or was, when it was asked last).

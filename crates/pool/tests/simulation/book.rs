@@ -83,7 +83,7 @@ impl Book {
     }
 
     pub fn alive(&self) -> impl Iterator<Item = &RunRecord> {
-        self.keys.iter().filter_map(|key| self.run(key.live?))
+        self.keys.iter().flat_map(|key| [key.live, key.second]).filter_map(|run| self.run(run?))
     }
 
     /// Starts that count at the gate: neither ready nor called off, nor waited for too long.
@@ -125,12 +125,20 @@ impl Book {
 
     pub fn open_call(&mut self, ask: Ask, key: usize) -> CallId {
         let live = if ask == Ask::Dispose { None } else { self.live_run_of(key) };
+        let record = &self.keys[key];
+        let has_deploys = record.deploys_beside + record.deploys_later > 0;
+        let second_then = record.second.filter(|_| ask != Ask::Dispose);
+        let place = if ask == Ask::Deploy { self.place_of_a_deploy(key) } else { Place::Serving };
         self.calls.push(CallRecord {
             ask,
             key,
             step: self.step,
             run_then: live.map(|run| run.id),
-            may_join: live.is_some_and(|run| run.fresh && !run.ready && run.cause.is_none()),
+            second_then,
+            release_then: record.release,
+            place,
+            retire_ms: 0,
+            may_join: live.is_some_and(|run| run.fresh && !run.ready && run.cause.is_none() && !has_deploys),
             must: self.must(ask, key),
             process: None,
             killed: false,
@@ -138,7 +146,7 @@ impl Book {
             settled: false,
         });
         self.unsettled += 1;
-        if let Some(calls) = self.keys[key].calls_of(ask) {
+        if let Some(calls) = self.keys[key].calls_of(ask, place) {
             *calls += 1;
         }
         self.calls.len() as CallId - 1
@@ -149,14 +157,20 @@ impl Book {
             return Must::BeRefusedAsDisposed;
         }
         match (ask, self.live_run_of(key)) {
-            (Ask::Restart | Ask::Adopt, _) if self.draining_since.is_some() => Must::BeRefusedAsDraining,
-            (Ask::Adopt, run) if run.is_some() || self.keys[key].is_waiting() => Must::BeRefusedAsTaken,
+            (Ask::Restart | Ask::Deploy | Ask::Adopt, _) if self.draining_since.is_some() => {
+                Must::BeRefusedAsDraining
+            }
+            (Ask::Adopt, run) if run.is_some() || self.keys[key].second.is_some() => Must::BeRefusedAsTaken,
+            (Ask::Adopt, _) if self.keys[key].is_waiting() => Must::BeRefusedAsTaken,
+            (Ask::Deploy, Some(run)) if run.is_up() && self.config.max_concurrent == 1 => {
+                Must::BeRefusedForWantOfRoom
+            }
             (Ask::Ensure, Some(run)) if run.is_in_use() => Must::GetTheTenant(run.id),
             (Ask::Ensure, run) if self.nothing_to_join(key, run) => {
                 let draining = self.draining_since.map(|_| Must::BeRefusedAsDraining);
                 draining.or_else(|| self.hold(key)).unwrap_or(Must::Wait)
             }
-            (Ask::Kill, None) => Must::BeDoneAtOnce,
+            (Ask::Kill, None) if self.keys[key].second.is_none() => Must::BeDoneAtOnce,
             _ => Must::Wait,
         }
     }
@@ -171,7 +185,7 @@ impl Book {
         let record = &mut self.calls[call as usize];
         record.settled = true;
         self.unsettled -= 1;
-        if let Some(calls) = self.keys[record.key].calls_of(record.ask) {
+        if let Some(calls) = self.keys[record.key].calls_of(record.ask, record.place) {
             *calls -= 1;
         }
     }
@@ -179,6 +193,7 @@ impl Book {
     /// Notes, at the end of a step, who waits for what since when.
     pub fn close_step(&mut self) {
         self.ended.clear();
+        self.note_who_is_kept();
         for key in &mut self.keys {
             key.waiting_since = key.is_waiting().then(|| key.waiting_since.unwrap_or(self.step));
             key.inherits_room &= key.is_waiting();

@@ -1,6 +1,6 @@
 //! How actions change the book.
 
-use super::book::{Book, Origin, RunRecord, Saving};
+use super::book::{Book, Origin, Place, RunRecord, Saving};
 use super::world::key_index;
 use pool::{Action, Custody, Event, ExitReason, Outcome, Refusal, RunId, StopStage};
 
@@ -9,10 +9,15 @@ impl Book {
     pub fn action(&mut self, action: &Action) {
         let (now_ms, step) = (self.now.steady_ms, self.step);
         match action {
-            Action::Start { run, key, cold } => {
-                let fresh = self.keys[key_index(key)].restarts > 0;
-                let run = self.begin(*run, key_index(key), self.config.custody);
-                (run.fresh, run.awaits_image) = (fresh, !cold);
+            Action::Start { run, key, release, cold } => {
+                let key = key_index(key);
+                let record = &self.keys[key];
+                let fresh = record.restarts + record.deploys > 0 || record.live.is_some();
+                let record = self.begin(*run, key, self.config.custody);
+                (record.fresh, record.release, record.awaits_image) = (fresh, *release, !cold);
+                if self.keys[key].live == Some(*run) && self.keys[key].deploys > 0 {
+                    self.begin_book(key, *run);
+                }
             }
             Action::StartCold { run } => {
                 if let Some(run) = self.run_mut(*run) {
@@ -23,6 +28,8 @@ impl Book {
             Action::Stop { run, stage } => {
                 self.leaves_service(*run);
                 if let Some(run) = self.run_mut(*run) {
+                    let is_replaced = run.is_retired() && run.cause.is_none();
+                    run.cause = if is_replaced { Some(ExitReason::Replaced) } else { run.cause };
                     run.stop = Some((*stage, None));
                     run.asked_ms = now_ms;
                 }
@@ -82,7 +89,11 @@ impl Book {
     }
 
     fn begin(&mut self, run: RunId, key: usize, custody: Custody) -> &mut RunRecord {
-        (self.keys[key].live, self.keys[key].inherits_room) = (Some(run), false);
+        if self.keys[key].live.is_some() {
+            self.keys[key].second = Some(run);
+        } else {
+            (self.keys[key].live, self.keys[key].inherits_room) = (Some(run), false);
+        }
         self.runs.push(RunRecord::new(run, key, self.step, self.now.steady_ms, custody));
         self.runs.last_mut().expect("just pushed")
     }
@@ -90,7 +101,14 @@ impl Book {
     /// A restart that came meanwhile wants another process all the same.
     fn adopt(&mut self, run: RunId, key: usize, custody: Custody) {
         let (wanted_fresh, now_ms) = (self.keys[key].restarts > 0, self.now.steady_ms);
+        let release = self.keys[key].release;
+        // A deploy that has joined it waits anew.
+        if !wanted_fresh {
+            self.move_deploys(key, Place::Serving, Place::Beside);
+            self.keys[key].waiting_since = None;
+        }
         let run = self.begin(run, key, custody);
+        run.release = release;
         (run.origin, run.started) = (Origin::Adopted, true);
         let id = run.id;
         run.become_ready(now_ms);
@@ -120,7 +138,10 @@ impl Book {
                     run.cause.get_or_insert(ExitReason::IdleKilled);
                 }
             }
-            Event::LruEvict { .. } => _ = run.cause.get_or_insert(ExitReason::LruEvicted),
+            Event::LruEvict { .. } => {
+                run.evicted_step = step;
+                run.cause.get_or_insert(ExitReason::LruEvicted);
+            }
             Event::Observation { cpu_ms, .. } => (run.cpu_ms, run.observed_step) = (*cpu_ms, step),
             Event::Backoff { .. } | Event::Drain => {}
         }

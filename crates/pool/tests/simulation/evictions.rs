@@ -74,7 +74,7 @@ fn the_victim_is_the_least_recently_active(
         format!("{:?} is asked to leave for the same key again", victim.id)
     })?;
     let at_claim = activity(book, leases, victim, leases.at_claim(victim.id));
-    let others = book.alive().filter(|other| other.id != victim.id && other.is_in_use());
+    let others = book.alive().filter(|other| other.id != victim.id && could_be_asked(book, other));
     for other in others {
         let touched = activity(book, leases, other, leases.touched(other.id));
         let stays = has_refused(other, first_waits_since);
@@ -117,14 +117,21 @@ fn activity(book: &Book, leases: &SharedLeases, run: &RunRecord, touched: Touch)
 /// a gate, some may wait for that.)
 fn those_who_could_leave(book: &Book) -> impl Iterator<Item = &RunRecord> {
     let waiting = book.keys.iter().filter(|key| key.is_waiting()).count();
-    let leaving = book.alive().filter(|run| !run.is_in_use() && !run.is_coming_up()).count();
+    let stays = |run: &&RunRecord| run.is_in_use() || run.is_coming_up() || run.is_retired();
+    let leaving = book.alive().filter(|run| !stays(run)).count();
     let since = first_waits_since(book).filter(|_| waiting > leaving && book.config.gate.width.is_none());
-    book.alive().filter(move |run| run.is_in_use() && since.is_some_and(|since| !has_refused(run, since)))
+    book.alive()
+        .filter(move |run| could_be_asked(book, run) && since.is_some_and(|since| !has_refused(run, since)))
 }
 
 fn first_waits_since(book: &Book) -> Option<u64> {
     let waiting = book.keys.iter().filter(|key| key.is_waiting());
     waiting.map(|key| key.waiting_since.unwrap_or(book.step)).min()
+}
+
+/// In use, and nothing is to come up in its place.
+fn could_be_asked(book: &Book, run: &RunRecord) -> bool {
+    run.is_in_use() && !book.is_kept(run.key)
 }
 
 fn has_refused(run: &RunRecord, since_step: u64) -> bool {

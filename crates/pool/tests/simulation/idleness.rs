@@ -169,8 +169,9 @@ fn what_is_saved_is_ended_at_once(book: &Book, run: &RunRecord, stage: StopStage
 }
 
 fn nothing_starts_beside_a_save(book: &Book, key: &str) -> Verdict {
-    let live = book.live_run_of(super::world::key_index(key));
-    holds(live.is_none_or(|run| run.saving.is_none()), || format!("{key} is still being saved"))
+    let key_index = super::world::key_index(key);
+    let saving = book.alive().find(|run| run.key == key_index && run.saving.is_some());
+    holds(saving.is_none(), || format!("{key} is still being saved"))
 }
 
 /// Counting from when it was last looked at with the answer that it is to stay.
@@ -181,10 +182,12 @@ fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms:
     }
     let looked_ms = book.looked_ms.filter(|_| book.config.heeds_connections);
     let is_unused = |run: &&RunRecord| run.is_in_use() && !leases.is_in_use(run.id);
-    for run in book.alive().filter(is_unused).filter(|run| !run.idleness.is_asked) {
+    let unused = book.alive().filter(is_unused).filter(|run| !book.is_kept(run.key));
+    for run in unused.filter(|run| !run.idleness.is_asked) {
         let given_up_ms = run.given_up.map(|(given_up_ms, _)| given_up_ms);
         let adopted_ms = run.start_ms;
-        let looked_at = [Some(adopted_ms), given_up_ms, run.idleness.kept_ms, looked_ms];
+        let deployed_ms = Some(run.kept_for_deploy_ms);
+        let looked_at = [Some(adopted_ms), given_up_ms, run.idleness.kept_ms, looked_ms, deployed_ms];
         let looked_at_ms = looked_at.into_iter().flatten().max().unwrap_or(0);
         let idle_ms = book.idle_ms(run, leases.touched(run.id));
         let late_ms = idle_ms.saturating_sub(idle_after_ms).min(book.now.steady_ms - looked_at_ms);

@@ -69,6 +69,16 @@ impl Book {
         }
     }
 
+    /// The run is of another release than the image.
+    pub fn leaves_image_behind(&mut self, key: usize, id: RunId) {
+        if self.run(id).is_some_and(|run| run.started) {
+            self.images[key].last_process = Some(id);
+        }
+        if let Some(image) = &mut self.images[key].there {
+            image.is_distrusted = true;
+        }
+    }
+
     /// What is heard of the snapshot driver; before the pool hears of it. Returns whose save that ends.
     pub fn image_answered(&mut self, key: usize, answer: ImageAnswer) -> Option<(RunId, bool)> {
         let call = self.images[key].call.take()?;
@@ -131,8 +141,9 @@ impl Book {
     /// After the properties have looked at it.
     pub fn image_action(&mut self, action: &Action) {
         match action {
-            Action::Start { run, key, cold: false } => {
-                let is_fresh = self.keys[key_index(key)].restarts > 0;
+            Action::Start { run, key, cold: false, .. } => {
+                let record = &self.keys[key_index(key)];
+                let is_fresh = record.restarts + record.deploys > 0;
                 if is_fresh {
                     self.distrusts(key_index(key), *run);
                 }
@@ -183,13 +194,15 @@ pub fn of_action(book: &Book, action: &Action) -> Verdict {
             a_doubtful_image_is_dropped_before_a_cold_start(book, record.key)?;
             what_begins_is_wanted(book, *run)
         }
-        Action::Start { cold, .. } => {
-            let saves = book.config.checkpoint_timeout_ms.is_some();
+        // What comes up beside the tenant does so without an image.
+        Action::Start { key, cold, .. } => {
+            let is_beside = book.keys[key_index(key)].live.is_some();
+            let saves = book.config.checkpoint_timeout_ms.is_some() && !is_beside;
             holds(*cold != saves, || format!("{action:?}, and images matter: {saves}"))
         }
         Action::Release { run, keeps_port } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
-            the_port_of_what_is_saved_is_kept(book, run.key, *keeps_port)
+            the_port_of_what_is_saved_is_kept(book, run, *keeps_port)
         }
         Action::Emit(Event::Restored { run, .. }) => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
@@ -251,8 +264,9 @@ fn what_begins_is_wanted(book: &Book, run: RunId) -> Verdict {
     holds(is_wanted, || format!("{run:?} is not to be started"))
 }
 
-fn the_port_of_what_is_saved_is_kept(book: &Book, key: usize, keeps_port: bool) -> Verdict {
-    let saved = book.is_saved(key);
+fn the_port_of_what_is_saved_is_kept(book: &Book, run: &RunRecord, keeps_port: bool) -> Verdict {
+    let key = run.key;
+    let saved = book.is_saved(key) && !run.ended_beside;
     holds(keeps_port == saved, || {
         format!("the port of {} is kept: {keeps_port}; {:?}", key_name(key), book.images[key])
     })

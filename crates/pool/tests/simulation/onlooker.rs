@@ -1,6 +1,6 @@
 //! How inputs change the book.
 
-use super::book::{Book, Origin};
+use super::book::{Book, Origin, Place};
 use super::properties::ABANDONED_GRACE_MS;
 use super::world::key_index;
 use pool::{CallId, Callback, Custody, Exit, ExitReason, Fact, Failure, Input, LastExit, RunId, StopStage};
@@ -11,6 +11,7 @@ const FORCED_GRACE_MS: u64 = 5_000;
 impl Book {
     /// Before the pool hears of it. (Calls are opened by `open_call`.)
     pub fn input(&mut self, input: &Input) {
+        self.note_who_is_kept();
         match input {
             Input::Restart { key, .. } => self.restart(key_index(key)),
             Input::Kill { key, .. } => self.kill(key_index(key)),
@@ -22,8 +23,9 @@ impl Book {
                     self.save_is_over(run, saved);
                 }
                 // Nothing came of what was called off meanwhile.
-                let live = self.live_run_of(key).filter(|run| run.awaits_image && !run.is_coming_up());
-                if let Some(run) = live.map(|run| run.id) {
+                let of_key = self.alive().filter(|run| run.key == key);
+                let called_off = of_key.filter(|run| run.awaits_image && !run.is_coming_up());
+                for run in called_off.map(|run| run.id).collect::<Vec<_>>() {
                     self.over(run, &Exit::default());
                 }
             }
@@ -34,13 +36,22 @@ impl Book {
             Input::Connections { open, seen } => self.connections(open, *seen),
             Input::Absent { from_ms, to_ms } => self.absences.push((*from_ms, *to_ms)),
             Input::Tick => self.tick(),
-            Input::Ensure { .. } | Input::Adopt { .. } => {}
+            Input::Ensure { .. } | Input::Deploy { .. } | Input::Adopt { .. } => {}
         }
+        self.lose_deploys();
+        (0..self.keys.len()).for_each(|key| self.pass_on(key));
     }
 
     fn restart(&mut self, key: usize) {
+        if self.disposed || self.draining_since.is_some() {
+            return;
+        }
+        let has_deploys = self.keys[key].deploys_beside + self.keys[key].deploys_later > 0;
+        self.move_deploys(key, Place::Beside, Place::Serving);
+        self.move_deploys(key, Place::Later, Place::Serving);
+        self.cause_of_second(key, ExitReason::Restarted);
         let joins = self.live_run_of(key).is_some_and(|run| run.fresh && run.is_coming_up());
-        if joins || self.disposed || self.draining_since.is_some() {
+        if joins && !has_deploys {
             return;
         }
         if let Some(run) = self.live_run_of_mut(key) {
@@ -59,6 +70,7 @@ impl Book {
         }
         let waiting = self.calls.iter_mut().filter(|call| call.key == key && !call.settled);
         waiting.filter(|call| call.ask.is_for_a_tenant()).for_each(|call| call.killed = true);
+        self.refuse_deploys(key);
         self.cause_of_key(key, ExitReason::Killed);
     }
 
@@ -70,9 +82,15 @@ impl Book {
             return;
         }
         record.aborted = Some(step);
-        let key = record.key;
+        let (key, place) = (record.key, record.place);
         self.settle(call);
-        if self.keys[key].calls() > 0 {
+        if place == Place::Beside && self.keys[key].deploys_beside == 0 {
+            let second = self.keys[key].second.and_then(|run| self.run_mut(run));
+            if let Some(run) = second.filter(|run| run.is_coming_up()) {
+                run.cause = Some(ExitReason::Killed);
+            }
+        }
+        if place != Place::Serving || self.keys[key].calls() > 0 {
             return;
         }
         if let Some(run) = self.live_run_of_mut(key) {
@@ -91,7 +109,10 @@ impl Book {
 
     fn dispose(&mut self) {
         self.disposed = true;
-        (0..self.keys.len()).for_each(|key| self.cause_of_key(key, ExitReason::Disposed));
+        for key in 0..self.keys.len() {
+            self.refuse_deploys(key);
+            self.cause_of_key(key, ExitReason::Disposed);
+        }
     }
 
     /// Our own processes are still to be reaped, and no save is waited for; the others are let go of.
@@ -111,6 +132,7 @@ impl Book {
     }
 
     fn cause_of_key(&mut self, key: usize, cause: ExitReason) {
+        self.cause_of_second(key, cause);
         if let Some(run) = self.live_run_of_mut(key) {
             run.cause = run.cause.or(Some(cause).filter(|_| !run.ends_by_itself));
         }
@@ -124,7 +146,10 @@ impl Book {
         match fact {
             Fact::Started { .. } | Fact::Restored { .. } if !run.started => {
                 run.started = true;
-                self.images[key].last_process = Some(id);
+                let has_book = self.has_book(id);
+                if self.keys[key].live == Some(id) {
+                    self.images[key].last_process = Some(id);
+                }
                 let run = self.run_mut(id).expect("it lives");
                 run.awaits_image = false;
                 if matches!(fact, Fact::Restored { .. }) {
@@ -134,29 +159,32 @@ impl Book {
                     run.become_ready(now_ms);
                     run.origin = Origin::Restored;
                     self.forget_failures_of_ready(key);
-                } else {
+                } else if has_book {
                     self.keys[key].history.starts += 1;
                 }
                 _ = self.observing_from_ms.get_or_insert(now_ms);
             }
             Fact::MainEnded => {
-                run.ends_by_itself |= run.is_in_use();
+                run.ends_by_itself |= run.is_in_use() || run.is_retired();
                 run.main_ended_ms.get_or_insert(now_ms);
             }
             Fact::Ready if coming_up && run.started && run.main_ended_ms.is_none() => {
                 run.become_ready(now_ms);
                 self.forget_failures_of_ready(key);
+                self.take_over(key, id);
             }
             Fact::NotReady(failure) if coming_up && run.started => {
                 run.failed = true;
                 run.cause = Some(ExitReason::ReadinessTimeout);
+                self.a_release_failed(id);
                 self.failure(key, id, failure.clone());
             }
             Fact::StartFailed(failure) if !run.started => {
-                self.over(id, &Exit::default());
+                self.a_release_failed(id);
                 if coming_up {
                     self.failure(key, id, failure.clone());
                 }
+                self.over(id, &Exit::default());
             }
             Fact::Exited(exit) => {
                 // What ends while it is being saved is over when it is known whether it was.
@@ -164,11 +192,12 @@ impl Book {
                     _ = saving.exit.get_or_insert(exit.clone());
                     return;
                 }
-                self.over(id, exit);
+                self.a_release_failed(id);
                 if coming_up {
                     let (exit_code, signal) = (exit.exit_code, exit.signal);
                     self.failure(key, id, Failure::ExitedEarly { exit_code, signal });
                 }
+                self.over(id, exit);
             }
             Fact::StopAsked { stage } if run.stop.is_some() => {
                 run.open_kills_ms[usize::from(*stage == StopStage::Force)] = Some(now_ms);
@@ -195,11 +224,11 @@ impl Book {
             },
             Fact::Sampled { .. } => run.sampled |= run.started,
             Fact::ImageLate { text } if run.awaits_image && self.image_is_late(id) => {
-                self.over(id, &Exit::default());
                 if coming_up {
                     let failure = Failure::Thrown { by: Callback::Spawn, text: text.clone() };
                     self.failure(key, id, failure);
                 }
+                self.over(id, &Exit::default());
             }
             _ => {}
         }
@@ -238,7 +267,7 @@ impl Book {
             // One that was open the last time may have closed a moment ago.
             let before = std::mem::replace(&mut self.connected, open.to_vec());
             for run in before.iter().chain(open) {
-                if let Some(run) = self.run_mut(*run).filter(|run| run.is_in_use()) {
+                if let Some(run) = self.run_mut(*run).filter(|run| run.is_in_use() || run.is_retired()) {
                     run.idleness.connected_at_ms = wall_ms;
                 }
             }
@@ -257,7 +286,16 @@ impl Book {
         let perhaps = run.may_make_room_for_restart || (run.is_users() && !run.started);
         let inherits_room = run.makes_room_for_restart || perhaps;
         let key = run.key;
-        (self.keys[key].live, self.keys[key].inherits_room) = (None, inherits_room);
+        let is_beside = self.keys[key].second == Some(id);
+        self.run_mut(id).expect("a live run").ended_beside = is_beside;
+        if is_beside {
+            self.move_deploys(key, Place::Beside, Place::Lost);
+            self.keys[key].second = None;
+            self.place_later_deploys(key);
+        } else {
+            (self.keys[key].live, self.keys[key].inherits_room) = (None, inherits_room);
+            self.serving_is_over(key);
+        }
         self.ended.push(id);
         if self.alive().next().is_none() {
             self.observing_from_ms = None;
@@ -270,7 +308,7 @@ impl Book {
         let run = self.run(id).expect("a live run");
         let signal = run.signal_of_others(exit.signal);
         let (key, started, reason) = (run.key, run.started, run.reason(exit.exit_code));
-        if started {
+        if started && self.has_book(id) {
             let history = &mut self.keys[key].history;
             history.crashes += u64::from(reason == ExitReason::Crashed);
             let (exit_code, output) = (exit.exit_code, exit.output.clone());
@@ -281,7 +319,8 @@ impl Book {
     /// A crash soon after it was ready is a failure; having been ready for longer forgets them.
     fn uptime(&mut self, id: RunId, exit: &Exit) {
         let min_uptime_ms = self.config.backoff.min_uptime_ms;
-        let run = self.run(id).filter(|run| run.ready).map(|run| (run.key, run.ready_ms, run));
+        let run =
+            self.run(id).filter(|run| run.ready && self.has_book(id)).map(|run| (run.key, run.ready_ms, run));
         let Some((key, ready_ms, run)) = run else { return };
         let (exit_code, signal) = (exit.exit_code, run.signal_of_others(exit.signal));
         let ended_ms = run.main_ended_ms.unwrap_or(self.now.steady_ms);
@@ -310,7 +349,7 @@ impl Book {
         let at = (self.now.steady_ms, self.step);
         let run = self.run_mut(id).expect("a live run");
         (run.stop, run.given_up) = (None, Some(at));
-        run.in_service = run.ready;
+        run.in_service = run.ready && run.retired.is_none();
         run.open_kills_ms = [None; 2];
         run.makes_no_room_for_restart();
         if run.cause == Some(ExitReason::Checkpointed) {
@@ -320,8 +359,9 @@ impl Book {
 
     /// Nobody waits for ever for a process that may refuse and was forced to end, nor for a `kill` that does not settle.
     fn give_hanging_stops_up(&mut self) {
-        for key in 0..self.keys.len() {
-            let Some(run) = self.live_run_of(key).filter(|run| run.custody.may_refuse_stop) else { continue };
+        let alive = self.alive().filter(|run| run.custody.may_refuse_stop);
+        for run in alive.map(|run| run.id).collect::<Vec<_>>() {
+            let run = self.run(run).expect("alive");
             let Some((StopStage::Force, Some(asked_ms))) = run.stop else { continue };
             let (id, now_ms) = (run.id, self.now.steady_ms);
             let grace_is_over = {
@@ -345,7 +385,7 @@ impl Book {
     }
 
     fn failure(&mut self, key: usize, run: RunId, failure: Failure) {
-        if self.is_pardoned(key, &failure) {
+        if !self.has_book(run) || self.is_pardoned(key, &failure) {
             return;
         }
         self.failures += 1;

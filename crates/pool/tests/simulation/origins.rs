@@ -57,7 +57,8 @@ fn adoptions_do_not_overtake(book: &Book, key: usize) -> Verdict {
 }
 
 fn nothing_is_stopped_without_a_cause(book: &Book, run: RunId) -> Verdict {
-    let has_cause = book.run(run).is_some_and(|run| run.cause.is_some() || run.ends_by_itself);
+    let has_cause =
+        book.run(run).is_some_and(|run| run.cause.is_some() || run.ends_by_itself || run.is_retired());
     holds(has_cause, || format!("{run:?} is stopped for no reason"))
 }
 
@@ -74,7 +75,11 @@ fn a_beginning_is_told_as_what_it_was(book: &Book, event: &Event) -> Verdict {
 }
 
 fn what_comes_up_is_waited_for(book: &Book) -> Verdict {
-    let unwanted = book.alive().find(|run| run.is_coming_up() && book.keys[run.key].calls() == 0);
+    let unwanted = book.alive().filter(|run| run.is_coming_up()).find(|run| {
+        let key = &book.keys[run.key];
+        let calls = if key.second == Some(run.id) { key.deploys_beside } else { key.calls() };
+        calls == 0
+    });
     holds(unwanted.is_none(), || format!("nobody waits for {unwanted:?}"))
 }
 

@@ -18,7 +18,6 @@ pub fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Verdict {
 
 /// Looks at one action before it is carried out.
 pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
-    at_most_one_process_per_key(book, action)?;
     starts_are_wanted(book, action)?;
     starts_heed_the_back_off(book, action)?;
     starts_come_first_come_first_served(book, action)?;
@@ -43,13 +42,6 @@ pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
     an_abandoned_pool_waits_for_nobody_long(book, lag_ms)?;
     leases_are_open_exactly_while_in_use(book, leases)?;
     drain_is_told_once(book)
-}
-
-fn at_most_one_process_per_key(book: &Book, action: &Action) -> Verdict {
-    let (Action::Start { run, key, .. } | Action::Adopt { run, key, .. }) = action else { return Ok(()) };
-    let live = book.keys[key_index(key)].live;
-    holds(live.is_none(), || format!("{run:?} begins while {live:?} of {key} lives"))?;
-    holds(run.0 == book.runs.len() as u64 + 1, || format!("{run:?} is not a new run"))
 }
 
 fn never_more_alive_than_allowed(book: &Book) -> Verdict {
@@ -132,13 +124,13 @@ fn whoever_gets_a_tenant_touches_it(book: &Book, leases: &SharedLeases, action: 
     holds(expected, || format!("{run:?} is handed out, last touched at {touched_at_ms}"))
 }
 
-/// Only a restart starts what failed a moment ago, and who has joined an adoption that was called off.
+/// Only a restart or a deploy starts what failed a moment ago, and who has joined an adoption that was called off.
 fn starts_heed_the_back_off(book: &Book, action: &Action) -> Verdict {
     let Action::Start { key, .. } = action else { return Ok(()) };
     let key = key_index(key);
     let hold = book.hold(key);
     let is_excepted = book.calls.iter().any(|call| {
-        let heeds_none = matches!(call.ask, Ask::Restart | Ask::Adopt);
+        let heeds_none = matches!(call.ask, Ask::Restart | Ask::Deploy | Ask::Adopt);
         call.key == key && heeds_none && (!call.settled || call.aborted.is_some())
     });
     holds(hold.is_none() || is_excepted, || format!("{} is started, and {hold:?}", key_name(key)))

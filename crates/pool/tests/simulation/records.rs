@@ -1,11 +1,12 @@
 //! What the book holds of each run, call and key.
 
-use pool::{Adopted, Custody, Exit, ExitReason, Failure, History, Owner, RunId, StopStage};
+use pool::{Adopted, Custody, Exit, ExitReason, Failure, History, Owner, Release, RunId, StopStage};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
     Ensure,
     Restart,
+    Deploy,
     Adopt,
     Kill,
     Dispose,
@@ -13,7 +14,7 @@ pub enum Ask {
 
 impl Ask {
     pub fn is_for_a_tenant(self) -> bool {
-        matches!(self, Ask::Ensure | Ask::Restart | Ask::Adopt)
+        matches!(self, Ask::Ensure | Ask::Restart | Ask::Deploy | Ask::Adopt)
     }
 }
 
@@ -32,6 +33,15 @@ pub struct RunRecord {
     pub start_step: u64,
     pub start_ms: u64,
     pub origin: Origin,
+    pub release: Release,
+    /// Another release serves in its place: when that began, and for how long it may go on.
+    pub retired: Option<(u64, u64)>,
+    /// It ended beside the one that serves, or was to.
+    pub ended_beside: bool,
+    /// When it was last seen that its next release was on its way.
+    pub kept_for_deploy_ms: u64,
+    /// The step in which it was last asked to make room.
+    pub evicted_step: u64,
     /// Whose process it is, and whether it may hold out against being stopped.
     pub custody: Custody,
     /// Started while a restart was waiting.
@@ -133,6 +143,14 @@ pub struct CallRecord {
     pub step: u64,
     /// The key's run when the call came.
     pub run_then: Option<RunId>,
+    /// Its second run then.
+    pub second_then: Option<RunId>,
+    /// The release that served last.
+    pub release_then: Release,
+    /// What a deploy waits for.
+    pub place: Place,
+    /// For how long what a deploy replaces may go on.
+    pub retire_ms: u64,
     /// That run was itself started for a restart and not ready yet.
     pub may_join: bool,
     pub must: Must,
@@ -146,12 +164,26 @@ pub struct CallRecord {
     pub settled: bool,
 }
 
+/// Which process a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The one that serves, or the next one to.
+    Serving,
+    /// The one that is to come up beside it.
+    Beside,
+    /// The one after that.
+    Later,
+    /// One that has failed or was called off, beside another that goes on.
+    Lost,
+}
+
 /// What the surface says about a call at the moment it comes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Must {
     BeRefusedAsDisposed,
     BeRefusedAsDraining,
     BeRefusedAsTaken,
+    BeRefusedForWantOfRoom,
     BeRefusedAsExhausted {
         last: Failure,
     },
@@ -168,7 +200,18 @@ pub enum Must {
 
 #[derive(Default)]
 pub struct KeyRecord {
+    /// Its run that serves, or is the one to.
     pub live: Option<RunId>,
+    /// Its run beside that: of the next release, or on its way out.
+    pub second: Option<RunId>,
+    /// Whose failures and history these are.
+    pub release: Release,
+    /// Deploys by what they wait for.
+    pub deploys: usize,
+    pub deploys_beside: usize,
+    pub deploys_later: usize,
+    /// Calls that are about to hear that their start has failed, beside one that goes on.
+    pub lost: usize,
     pub ensures: usize,
     pub restarts: usize,
     pub adoptions: usize,
@@ -181,6 +224,8 @@ pub struct KeyRecord {
     pub stolen_ports: u64,
     pub retry_at_ms: u64,
     pub last_failure: Option<Failure>,
+    /// The step in which a release failed that came up beside what serves.
+    pub failed_release_step: u64,
     /// The step in which a crash of its tenant was a failure.
     pub crashed_soon_step: u64,
     /// The run that failed last.
@@ -191,11 +236,18 @@ pub struct KeyRecord {
 impl KeyRecord {
     /// Calls that wait for a tenant.
     pub fn calls(&self) -> usize {
-        self.ensures + self.restarts + self.adoptions
+        self.ensures + self.restarts + self.deploys + self.adoptions
     }
 
-    pub fn calls_of(&mut self, ask: Ask) -> Option<&mut usize> {
+    pub fn calls_of(&mut self, ask: Ask, place: Place) -> Option<&mut usize> {
         match ask {
+            _ if place == Place::Lost => Some(&mut self.lost),
+            Ask::Deploy => Some(match place {
+                Place::Serving => &mut self.deploys,
+                Place::Beside => &mut self.deploys_beside,
+                Place::Later => &mut self.deploys_later,
+                Place::Lost => &mut self.lost,
+            }),
             Ask::Ensure => Some(&mut self.ensures),
             Ask::Restart => Some(&mut self.restarts),
             Ask::Adopt => Some(&mut self.adoptions),
@@ -204,7 +256,12 @@ impl KeyRecord {
     }
 
     pub fn is_waiting(&self) -> bool {
-        self.live.is_none() && self.calls() > 0
+        (self.live.is_none() && self.calls() > 0) || self.release_is_waiting()
+    }
+
+    /// The next release waits for its start.
+    pub fn release_is_waiting(&self) -> bool {
+        self.second.is_none() && self.deploys_beside > 0
     }
 }
 
@@ -222,6 +279,11 @@ impl RunRecord {
             start_step: step,
             start_ms: now_ms,
             origin: Origin::Spawned,
+            release: Release::default(),
+            retired: None,
+            ended_beside: false,
+            kept_for_deploy_ms: 0,
+            evicted_step: 0,
             custody,
             fresh: false,
             awaits_image: false,
@@ -307,13 +369,24 @@ impl RunRecord {
 
     /// Ready, and nobody is ending it.
     pub fn is_in_use(&self) -> bool {
-        self.ready && !self.over && !self.ends_by_itself && self.stop.is_none() && self.saving.is_none()
+        let is_ending = self.over || self.ends_by_itself || self.stop.is_some() || self.saving.is_some();
+        self.ready && self.retired.is_none() && !is_ending
+    }
+
+    /// It starts, or is in use.
+    pub fn is_up(&self) -> bool {
+        self.is_coming_up() || self.is_in_use()
     }
 
     /// Why it ends, when it ends with this code.
     pub fn reason(&self, exit_code: Option<i32>) -> ExitReason {
         let by_itself = if exit_code == Some(0) { ExitReason::ExitedClean } else { ExitReason::Crashed };
         self.cause.unwrap_or(by_itself)
+    }
+
+    /// Another release serves, and it goes on for a while.
+    pub fn is_retired(&self) -> bool {
+        self.retired.is_some() && !self.over && !self.ends_by_itself && self.stop.is_none()
     }
 
     /// Neither ready, nor over, nor called off.

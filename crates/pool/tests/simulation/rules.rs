@@ -12,6 +12,8 @@ pub struct Rules {
     pub horizon_ms: u64,
     /// Of the calls, in percent.
     pub adoptions: u64,
+    /// Of the calls, in percent.
+    pub deploys: u64,
     /// How late a tick may be.
     pub lag_ms: u64,
     pub faults: Faults,
@@ -93,6 +95,7 @@ impl Rules {
             horizon_ms: rng.pick(&[40, 150, 400]),
             lag_ms: rng.pick(&[0, 0, 3]),
             adoptions: rng.pick(&[0, 0, 10, 30]),
+            deploys: rng.pick(&[0, 10, 30, 60]),
             faults: Faults::draw(rng, saves),
         }
     }

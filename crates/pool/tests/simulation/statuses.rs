@@ -3,7 +3,7 @@
 use super::book::{Book, Must, RunRecord};
 use super::properties::{Verdict, holds};
 use super::world::key_name;
-use pool::{FailureStatus, Figures, History, Phase, Pool, Stats};
+use pool::{FailureStatus, Figures, History, Phase, Pool, RunId, Stats};
 
 /// Looking at every key after every step would take longer than everything else together.
 const STEPS_BETWEEN_LOOKS: u64 = 8;
@@ -72,7 +72,9 @@ fn the_statuses_are_right(book: &Book, pool: &Pool) -> Verdict {
         let Some(status) = statuses.next() else { return Err(format!("{} is left out", key_name(key))) };
         let right = &*status.key == key_name(key)
             && phases.contains(&status.phase)
-            && status.run == book.keys[key].live
+            && status.run == shown_run(book, key)
+            && status.release == book.keys[key].release
+            && status.beside.map(|beside| beside.run) == shown_beside(book, key)
             && status.failures == failures
             && status.history == book.keys[key].history;
         holds(right, || format!("{status:?}; in truth {phases:?}, {failures:?}"))?;
@@ -91,6 +93,7 @@ fn phases(book: &Book, key: usize) -> &'static [Phase] {
         Some(run) if run.started => &[Phase::Stuck],
         Some(_) => &[Phase::Stopping, Phase::Stuck],
         None if book.keys[key].is_waiting() => &[Phase::Queued],
+        None if book.keys[key].second.is_some() => &[Phase::Stopping, Phase::Stuck],
         None => match (book.hold(key), &book.keys[key].last_failure) {
             (Some(Must::BeRefusedAsExhausted { .. }), _) => &[Phase::Failed],
             (Some(_), _) => &[Phase::BackingOff],
@@ -100,6 +103,20 @@ fn phases(book: &Book, key: usize) -> &'static [Phase] {
             (None, None) => &[],
         },
     }
+}
+
+/// Of what serves, or else of what is left.
+fn shown_run(book: &Book, key: usize) -> Option<RunId> {
+    let record = &book.keys[key];
+    record.live.or(record.second.filter(|_| !record.is_waiting()))
+}
+
+/// A release that waits for its start has no run.
+fn shown_beside(book: &Book, key: usize) -> Option<Option<RunId>> {
+    let record = &book.keys[key];
+    let serves = record.live.is_some() || record.is_waiting();
+    let is_there = record.second.is_some() || record.release_is_waiting();
+    (serves && is_there).then_some(record.second)
 }
 
 fn failure_status(book: &Book, key: usize) -> Option<FailureStatus> {

@@ -33,11 +33,16 @@ fn plan_calls(world: &mut World, rules: &Rules) {
         let at_ms = world.rng.below(rules.horizon_ms);
         let burst = if world.rng.chance(25) { world.rng.between(1, left.min(6)) } else { 1 };
         left -= burst;
+        // Deploys meet what else is asked of the same key.
+        let of_one_key = world.rng.chance(rules.deploys).then(|| world.rng.below(keys) as usize);
         for _ in 0..burst {
-            let key = world.rng.below(keys) as usize;
-            let happening = match world.rng.chance(rules.adoptions) {
-                true => Happening::Call(Ask::Adopt, key),
-                false => random_happening(&mut world.rng, key),
+            let key = of_one_key.unwrap_or_else(|| world.rng.below(keys) as usize);
+            let happening = if world.rng.chance(rules.deploys) {
+                Happening::Call(Ask::Deploy, key)
+            } else if world.rng.chance(rules.adoptions) {
+                Happening::Call(Ask::Adopt, key)
+            } else {
+                random_happening(&mut world.rng, key)
             };
             world.plan(at_ms, happening);
         }

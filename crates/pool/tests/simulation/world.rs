@@ -7,7 +7,7 @@ use super::log::Log;
 use super::properties::Verdict;
 use super::rng::Rng;
 use super::rules::{Faults, Rules};
-use super::{answers, evictions, idleness, images, origins, properties, statuses};
+use super::{answers, evictions, idleness, images, origins, properties, releases, statuses};
 use pool::{CallId, Fact, Input, Key, Now, Pool, RunId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -259,11 +259,18 @@ impl<'l> World<'l> {
         let input = match ask {
             Ask::Ensure => Input::Ensure { key, call },
             Ask::Restart => Input::Restart { key, call },
+            Ask::Deploy => Input::Deploy { key, call, retire_ms: self.retire_ms_of(call) },
             Ask::Adopt => Input::Adopt { key, call, process: self.hand_over(call) },
             Ask::Kill => Input::Kill { key, call },
             Ask::Dispose => Input::Dispose { call },
         };
         self.step(input)
+    }
+
+    fn retire_ms_of(&mut self, call: CallId) -> u64 {
+        let retire_ms = self.rng.pick(&[0, 5, 40, 1_000]);
+        self.book.calls[call as usize].retire_ms = retire_ms;
+        retire_ms
     }
 
     /// Some callers go away, before or after they are answered, and some say so twice.
@@ -317,6 +324,7 @@ impl<'l> World<'l> {
             images::of_action(&self.book, action)?;
             evictions::of_action(&self.book, &self.leases, action)?;
             origins::of_action(&self.book, action)?;
+            releases::of_action(&self.book, &self.leases, action)?;
             idleness::of_action(&self.book, &self.leases, action)?;
             answers::of_action(&self.book, action)?;
             self.book.action(action);
@@ -326,6 +334,7 @@ impl<'l> World<'l> {
         properties::of_step(&self.book, &self.leases, self.lag_ms)?;
         evictions::of_step(&self.book, &self.leases, &self.pool)?;
         origins::of_step(&self.book)?;
+        releases::of_step(&self.book, self.lag_ms)?;
         idleness::of_step(&self.book, &self.leases, self.lag_ms)?;
         answers::of_step(&self.book)?;
         statuses::of_step(&self.book, &self.pool)?;
