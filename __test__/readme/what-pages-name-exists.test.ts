@@ -1,4 +1,4 @@
-// The links of pages, and the tests that they name, exist.
+// The links of pages, and the files and tests that they name, exist.
 import { expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -66,16 +66,18 @@ function filesBelow(directory: string): string[] {
 const simulation = filesBelow('crates/pool/tests/simulation').join('\n');
 const TESTS_OF_PROCESSES = '__test__/processes';
 
-/** Whether a name in backticks is that of a test, and there is no such test. */
+/** Whether a name in backticks is that of a file or of a test, and there is none. */
 function isMissing(name: string): boolean {
-  if (/^(?:__test__|crates|src|soak|fuzz)\/[\w./-]+$/.test(name)) return !exists(name);
+  if (/^(?:__test__|crates|src|lib|scripts|docs|soak|fuzz)\/[\w./-]+$/.test(name)) return !exists(name);
   if (/^[a-z]+(?:-[a-z0-9]+){3,}$/.test(name)) return !exists(`${TESTS_OF_PROCESSES}/${name}`);
+  if (exists(`fuzz/targets/${name}`)) return false;
   if (/^[a-z]+(?:_[a-z]+){2,}$/.test(name) && !name.startsWith('absolute_'))
     return !new RegExp(`\\bfn ${name}\\b`).test(simulation);
   return false;
 }
 
-test.each(['docs/guarantees.md', 'docs/reliability.md'])('every test that %s names exists', (page) => {
+const pagesOfTests = ['ARCHITECTURE.md', 'docs/guarantees.md', 'docs/reliability.md'];
+test.each(pagesOfTests)('every file and test that %s names exists', (page) => {
   const names = [...proseOf(page).matchAll(/`([^`\s]+)`/g)].map(([, name = '']) => name);
   expect(names.filter((name) => /[-_]/.test(name)).length).toBeGreaterThan(15);
   expect(names.filter(isMissing)).toEqual([]);
