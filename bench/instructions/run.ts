@@ -14,6 +14,8 @@ interface Budget {
   operation: string;
   tenants: number;
   instructions: number;
+  /** Why it was raised: what users have for it. */
+  reason?: string;
 }
 
 interface Counter {
@@ -62,7 +64,11 @@ export async function runInstructions(isUpdate: boolean): Promise<number> {
   const isOver = counted.some(
     ({ instructions }, index) => changeOf(budgets[index], instructions) > TOLERANCE,
   );
-  console.log(isOver ? '\n✘ over budget: find out why, or accept it with --update' : '\n✔ within budget');
+  console.log(
+    isOver
+      ? '\n✘ over budget: find out why, or accept it with --update and a reason beside it'
+      : '\n✔ within budget',
+  );
   return isOver ? 1 : 0;
 }
 

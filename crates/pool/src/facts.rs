@@ -255,13 +255,13 @@ impl Pool {
     fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         self.leaves_image(id, false);
         let key = self.runs.remove(&id).expect("a live run has a key");
-        let (tree, later) = self.take_tree(&key, id);
-        let Tenant { state, mut waiters, release, .. } = tree;
-        let keeps_room = match state {
-            State::Stopping(mut run, stop) => {
+        let (mut tree, later) = self.take_tree(&key, id);
+        let (mut waiters, release) = (std::mem::take(&mut tree.waiters), tree.release);
+        let keeps_room = match tree.state {
+            State::Stopping(ref mut run, stop) => {
                 let stop = *stop;
-                self.let_go(&mut run);
-                let failure = stop.failure.unwrap_or_else(|| of_called_off(&run, failure));
+                self.let_go(run);
+                let failure = stop.failure.unwrap_or_else(|| of_called_off(run, failure));
                 self.disappoint(id, stop.disappointed, failure);
                 self.settle_kills(&key, stop.kills);
                 if !stop.keeps_room {
@@ -269,25 +269,25 @@ impl Pool {
                 }
                 stop.keeps_room
             }
-            State::Starting(mut run) | State::Probing(mut run) => {
-                self.let_go(&mut run);
+            State::Starting(ref mut run) | State::Probing(ref mut run) => {
+                self.let_go(run);
                 self.disappoint(id, waiters.drain(..).map(|waiter| waiter.call).collect(), failure);
                 false
             }
-            State::Retired(mut run, _) => {
-                self.candidates.remove(&run);
-                self.let_go(&mut run);
+            State::Retired(ref mut run, _) => {
+                self.candidates.remove(run);
+                self.let_go(run);
                 false
             }
-            State::Ready(mut run) => {
+            State::Ready(ref mut run) => {
                 step.leases.claim(id);
-                self.candidates.remove(&run);
-                self.let_go(&mut run);
+                self.candidates.remove(run);
+                self.let_go(run);
                 false
             }
-            State::Stranded(mut run) => {
+            State::Stranded(ref mut run) => {
                 self.stranded.remove(&id);
-                self.let_go(&mut run);
+                self.let_go(run);
                 false
             }
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {

@@ -1,8 +1,8 @@
 //! What is remembered of a key's processes when they are gone: how often it was started and crashed, how the last one ended
 //! and what it wrote last.
 
+use crate::queue::Queue;
 use crate::{ExitReason, Key, KeyMap, Release, RunId};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Keys remembered at most, as with failures (`backoff.rs`). The ones that go are those of which nothing has been heard for
@@ -51,7 +51,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct HistoryBook {
     by_key: KeyMap<Entry>,
-    by_age: BTreeMap<u64, Key>,
+    /// Each key by the number of its last change. A queue: a key that changes stops waiting and comes last.
+    by_age: Queue,
     changes: u64,
     output_bytes: usize,
 }
@@ -94,22 +95,21 @@ impl HistoryBook {
 
     /// The keys of which something was heard last come first.
     pub fn latest(&self) -> impl Iterator<Item = &Key> {
-        self.by_age.values().rev()
+        self.by_age.latest()
     }
 
     fn change(&mut self, key: &Key) -> &mut History {
         self.changes += 1;
-        let changed = self.changes;
         let entry = self.by_key.entry(key.clone()).or_default();
-        let key = self.by_age.remove(&entry.changed).unwrap_or_else(|| key.clone());
-        self.by_age.insert(changed, key);
-        entry.changed = changed;
+        let key = self.by_age.cancel(entry.changed).unwrap_or_else(|| key.clone());
+        self.by_age.enqueue(self.changes, key);
+        entry.changed = self.changes;
         &mut entry.history
     }
 
     fn forget_the_oldest(&mut self) {
         while self.by_key.len() > REMEMBERED_KEYS || self.output_bytes > REMEMBERED_OUTPUT_BYTES {
-            let Some((_, key)) = self.by_age.pop_first() else { return };
+            let Some(key) = self.by_age.pop_first() else { return };
             let entry = self.by_key.remove(&key);
             let last_exit = entry.and_then(|entry| entry.history.last_exit);
             self.output_bytes -= last_exit.map_or(0, |exit| exit.output.len());

@@ -38,15 +38,36 @@ impl Queue {
         key
     }
 
-    pub fn cancel(&mut self, ticket: u64) {
-        let Ok(place) = self.places.binary_search_by_key(&ticket, |(ticket, _)| *ticket) else { return };
-        if self.places[place].1.take().is_some() {
-            self.has_left();
-        }
+    /// The key with this ticket no longer waits, if it did.
+    pub fn cancel(&mut self, ticket: u64) -> Option<Key> {
+        let place = self.place_of(ticket)?;
+        let key = self.places[place].1.take()?;
+        self.has_left();
+        Some(key)
+    }
+
+    /// Those that wait, the one that came last first.
+    pub fn latest(&self) -> impl Iterator<Item = &Key> {
+        self.places.iter().rev().filter_map(|(_, key)| key.as_ref())
     }
 
     pub fn len(&self) -> usize {
         self.waiting
+    }
+
+    /// Since the last clearing up no place is missing, so where tickets are counted up by one, as a history's are, the place
+    /// follows from the last ticket.
+    fn place_of(&self, ticket: u64) -> Option<usize> {
+        let (first, last) = (self.places.front()?.0, self.places.back()?.0);
+        if !(first..=last).contains(&ticket) {
+            return None;
+        }
+        let expected = (self.places.len() - 1).checked_sub((last - ticket) as usize);
+        let is_there = |place: &usize| self.places[*place].0 == ticket;
+        if let Some(place) = expected.filter(is_there) {
+            return Some(place);
+        }
+        self.places.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()
     }
 
     fn has_left(&mut self) {
@@ -74,12 +95,27 @@ mod tests {
     #[test]
     fn whoever_came_first_goes_first_and_the_cancelled_never() {
         let mut queue = queue(0..6);
-        [0, 3, 3, 5, 9].into_iter().for_each(|ticket| queue.cancel(ticket));
+        let cancelled = [0, 3, 3, 5, 9].map(|ticket| queue.cancel(ticket).as_deref().map(str::to_string));
+        assert_eq!(cancelled.each_ref().map(Option::as_deref), [Some("0"), Some("3"), None, Some("5"), None]);
         assert_eq!(queue.first().map(|(ticket, key)| (ticket, &**key)), Some((1, "1")));
         assert_eq!(queue.len(), 3);
+        assert_eq!(queue.latest().map(|key| &**key).collect::<Vec<_>>(), ["4", "2", "1"]);
         let left: Vec<String> = std::iter::from_fn(|| queue.pop_first()).map(|key| key.to_string()).collect();
         assert_eq!(left, ["1", "2", "4"]);
         assert_eq!((queue.len(), queue.first()), (0, None));
+    }
+
+    #[test]
+    fn each_is_found_by_its_ticket_after_places_were_cleared_up() {
+        let mut queue = queue(0..100);
+        (1..100).filter(|ticket| ticket % 3 > 0).for_each(|ticket| drop(queue.cancel(ticket)));
+        assert!(queue.places.len() < 100, "cleared up");
+        queue.enqueue(200, "200".into());
+        for ticket in [200, 99, 3, 51, 96] {
+            assert_eq!(queue.cancel(ticket).as_deref(), Some(&*ticket.to_string()));
+            assert_eq!(queue.cancel(ticket), None);
+        }
+        assert_eq!(queue.latest().map(|key| &**key).next(), Some("93"));
     }
 
     #[test]

@@ -141,12 +141,16 @@ impl Pool {
         if self.config.stop_timeout_ms == 0 {
             return self.force(id);
         }
-        self.set_stage(id, Stage::Asked);
-        self.actions.push(Action::Stop { run: id, stage: StopStage::Ask });
-        if self.custody_of(id).may_refuse_stop {
-            self.clear_deadline(id);
+        // Every stop comes here, so the run is looked up once.
+        let Pool { tenants, runs, timers, config, actions, .. } = self;
+        let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
+        let State::Stopping(run, stop) = &mut tenant.state else { return };
+        stop.enter(Stage::Asked);
+        actions.push(Action::Stop { run: id, stage: StopStage::Ask });
+        if run.custody.may_refuse_stop {
+            timers.clear(run);
         } else {
-            self.set_deadline(step, id, self.config.stop_timeout_ms);
+            timers.set(run, deadline_ms(step, config.stop_timeout_ms));
         }
     }
 
@@ -332,16 +336,14 @@ impl Pool {
 
     pub(crate) fn set_stage(&mut self, id: RunId, stage: Stage) {
         if let State::Stopping(_, stop) = &mut self.tenant_of(id).state {
-            stop.stage = stage;
-            stop.is_delivered = false;
+            stop.enter(stage);
         }
     }
 
     pub(crate) fn set_deadline(&mut self, step: &Step, id: RunId, after_ms: u64) {
         let Pool { tenants, runs, releases, timers, .. } = self;
         if let Some(run) = releases.tree_mut(tenants, &runs[&id], id).state.run_mut() {
-            let after_ms = if planted(Bug::DueAtOnce) { 0 } else { after_ms.max(1) };
-            timers.set(run, step.now.steady_ms.saturating_add(after_ms));
+            timers.set(run, deadline_ms(step, after_ms));
         }
     }
 
@@ -351,6 +353,11 @@ impl Pool {
             timers.clear(run);
         }
     }
+}
+
+fn deadline_ms(step: &Step, after_ms: u64) -> u64 {
+    let after_ms = if planted(Bug::DueAtOnce) { 0 } else { after_ms.max(1) };
+    step.now.steady_ms.saturating_add(after_ms)
 }
 
 fn calls_of(waiters: &mut Vec<Waiter>) -> Vec<CallId> {

@@ -157,6 +157,11 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
+    pub fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.is_delivered = false;
+    }
+
     pub fn open_kill_ms(&mut self, stage: StopStage) -> &mut Option<u64> {
         &mut self.open_kills_ms[usize::from(stage == StopStage::Force)]
     }
