@@ -1,10 +1,10 @@
-//! The table of records: all that reaches JavaScript, with its fields in the order in which they
-//! are written.
+//! The table of records: everything that is sent to JavaScript, with its fields in the order in
+//! which they are written.
 //!
-//! A row is all there is to say of a record on this side: `wire.rs` makes of it how it is written,
-//! and `npm run records` the functions in `lib/bridge/records.js` that read it. Names become
-//! JavaScript's by a rule: `retry_after_ms` is `retryAfterMs`, and a time since the epoch such as
-//! `retry_at_ms` is `retryAt`.
+//! A row declares a record completely: the macros in `wire.rs` derive the writer from it, and `npm
+//! run records` prints the functions of `lib/bridge/records.js` that read it. A field's name in
+//! JavaScript follows a rule: `retry_after_ms` becomes `retryAfterMs`, and a time since the epoch
+//! such as `retry_at_ms` becomes `retryAt`.
 
 use super::wire::*;
 use crate::leases::LeaseAddress;
@@ -14,7 +14,7 @@ use pool::{
 };
 use std::sync::Arc;
 
-/// Which of a process's two outputs.
+/// An output of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     Stdout,
@@ -25,22 +25,22 @@ records! {
     /// One thing for JavaScript to do or to pass on.
     #[derive(Debug)]
     pub enum Record {
-        /// A function of the user's has a say in the start of the run: call the user's `spawn`, or
-        /// work out the variables and call `launch`. Port and time are filled in when JavaScript
-        /// takes it.
+        /// Start the run: call the user's `spawn`, or work out its variables and call `launch`.
+        /// Port and time are filled in when JavaScript takes the record.
         Prepare {
             run: RunId,
             key: Key,
             port: u16,
             started_at_ms: u64,
         },
-        /// Call `restore` of the user's snapshot driver. Port and time are filled in likewise.
+        /// Call `restore` of the user's snapshot driver. Port and time are filled in when
+        /// JavaScript takes the record.
         RestoreImage {
             run: RunId,
             key: Key,
             port: u16,
             started_at_ms: u64,
-            /// What is restored listens on that port.
+            /// The snapshot is of a process of this runtime, which listened on that port.
             is_ours: bool,
         },
         /// Call `has` of the user's snapshot driver.
@@ -51,7 +51,7 @@ records! {
         DropImage { key: Key },
         /// A process is being started for the run.
         Starting { run: RunId, key: Key, port: u16, started_at_ms: u64 },
-        /// The process that this call handed over is the run.
+        /// The process that this call of `adopt` handed over has become this run.
         Adopted { run: RunId, call: CallId, key: Key },
         /// Call the user's `readiness`.
         AskReadiness { run: RunId },
@@ -59,42 +59,42 @@ records! {
         AskKill { run: RunId, force: bool },
         /// Call the user's `shouldIdleKill`.
         AskIdle { run: RunId, idle_ms: u64 },
-        /// Call `checkpoint` of the user's driver.
+        /// Call `checkpoint` of the user's snapshot driver.
         Checkpoint { run: RunId },
-        /// The process exists.
+        /// The run's process exists.
         Spawn { run: RunId, pid: u32, port: u16 },
-        /// The process that was handed over is a tenant now.
+        /// The process that `adopt` handed over is a ready tenant.
         Adopt { run: RunId, lease: LeaseAddress },
-        /// It was brought back from a snapshot, and answers.
+        /// The run was restored from a snapshot, and answers.
         Restored { run: RunId, pid: u32, port: u16, duration_ms: u64, lease: LeaseAddress },
-        /// It answers.
+        /// The run is a ready tenant.
         Ready {
             run: RunId,
             duration_ms: u64,
             lease: LeaseAddress,
-            /// It is reached at `::1`, and not at 127.0.0.1.
+            /// The tenant listens at `::1`, and not at 127.0.0.1.
             at_ipv6: bool,
         },
-        /// It is being stopped because it was not used for so long.
+        /// The run is being stopped because it was idle for that time.
         IdleKill { run: RunId, idle_ms: u64 },
-        /// It is being stopped to make room.
+        /// The run is being stopped to make room for another tenant.
         LruEvict { run: RunId },
-        /// What its process tree has used so far.
+        /// The usage of the run's process tree so far.
         Observation { run: RunId, cpu_ms: u64, rss_bytes: u64, at_ms: u64 },
-        /// It is gone.
+        /// The run's processes have ended.
         Exit {
             run: RunId,
             exit_code: Option<i32>,
             signal: Option<i32> as Option<Signal>,
             reason: ExitReason,
         },
-        /// A call was refused inside the key's back-off window.
+        /// A call was refused because the key is backing off.
         Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
-        /// No new spawns from now on.
+        /// The runtime drains: no new spawns from now on.
         Drain,
         /// One or more whole lines, without the last line's end.
         Log { run: RunId, stream: Stream, at_ms: u64, text: String },
-        /// A process that `dispose` could not end; the answer to the call follows.
+        /// A process that `dispose` could not stop. The answer to the call follows.
         NotStopped { run: RunId, failure: Failure },
         /// The answer to a call.
         Settle {
@@ -103,17 +103,17 @@ records! {
             /// The last lines of a process that ended before it was ready.
             output: Option<String>,
         },
-        /// What was asked for under this number has been found out.
+        /// The answer to the question with this ticket.
         Answer { ticket: u64, answer: Option<i32> },
-        /// No record is about the run any more.
+        /// The last record of the run.
         Release {
             run: RunId,
-            /// Free again when JavaScript has read this.
+            /// Recycled when JavaScript has read this record.
             lease: Option<LeaseAddress> as Unsent,
         },
-        /// Nothing is left of the runtime: answer these calls.
+        /// The runtime has ended: answer this call of `dispose`.
         Disposed { call: CallId },
-        /// Another runtime starts the tenants of the same root: of this process, where that is
+        /// Another runtime starts the tenants of the same root. `pid` is its process, if that is
         /// known.
         SharedRoot { pid: Option<u32> },
     }
@@ -133,7 +133,7 @@ one_of! {
         Overloaded { waiting: usize },
         StartFailed { run: Option<RunId>, failure: Failure },
         StopRefused { run: RunId, failure: Failure },
-        // Each of them is a `NotStopped` before it.
+        // Each process has had a `NotStopped` record before.
         StillTracked { refused: Vec<(RunId, Failure)> as Unsent },
     }
 }
@@ -173,7 +173,7 @@ words! {
 
 words! { Stream { Stdout = "stdout", Stderr = "stderr" } }
 
-// What `inspect` and `list` return.
+// The types that `inspect` and `list` return.
 
 object! {
     Status {
@@ -226,12 +226,12 @@ numbers! {
     RunId: |run| run.0 as f64;
 }
 
-/// Numbers that a batch of records has at most, for each: where its numbers end, where its texts
-/// end, and the record.
+/// The most numbers that a record takes up in a batch: where its numbers end, where its texts end,
+/// and the record itself.
 pub const RECORD_NUMBERS: usize = 2 + Record::SHAPE.most_numbers();
 
-/// A batch of records. Before each stands how many numbers and texts there are up to its end, so
-/// that one that is not read to its end spoils none of those that follow.
+/// Writes a batch of records. Before each stand the counts of numbers and texts up to its end, so
+/// that a reader that leaves a record early still finds the next one.
 pub fn write_records(records: Vec<Record>) -> Written {
     let mut written = Written { numbers: Vec::with_capacity(8 * records.len()), texts: Vec::new() };
     for record in records {
@@ -244,6 +244,7 @@ pub fn write_records(records: Vec<Record>) -> Written {
     written
 }
 
+/// Writes statuses, one after the other.
 pub fn write_statuses(statuses: Vec<Status>) -> Written {
     let mut written = Written::default();
     statuses.into_iter().for_each(|status| Status::write(status, &mut written));
@@ -254,7 +255,7 @@ pub fn write_statuses(statuses: Vec<Status>) -> Written {
 mod tests {
     use super::*;
 
-    /// Reads as JavaScript does, and returns what is left.
+    /// Reads a value as JavaScript does, and returns the numbers and texts after it.
     fn read<'a>(shape: &Shape, numbers: &'a [f64], texts: &'a [String]) -> (&'a [f64], &'a [String]) {
         let in_order = |fields: &[Field], left: (&'a [f64], &'a [String])| {
             fields.iter().fold(left, |(numbers, texts), field| read(&field.shape, numbers, texts))
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_the_shape_says() {
+    fn written_records_have_the_shape_that_is_declared() {
         let run = RunId(3);
         let lease = LeaseAddress { chunk: 1, index: 2 };
         let text = || "text".to_owned();
