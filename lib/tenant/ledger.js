@@ -1,21 +1,31 @@
 /**
- * What JavaScript keeps: of calls that have not been answered, of each process, and of live tenants. While a call waits, the
- * host process stays alive. The touch clocks of tenants lie in memory shared with Rust, so that `touch`, and `ensure` of a
- * running key, never leave JavaScript; see `crates/driver/src/leases.rs` for the protocol.
+ * The state that JavaScript keeps: calls without an answer, runs, and live tenants. While a call
+ * waits, the host process stays alive. The times of the last touches lie in memory shared with
+ * Rust, so that `touch`, and `ensure` of a running key, never leave JavaScript:
+ * `crates/driver/src/leases.rs` has the protocol.
  */
 import { aborted, unreadable } from '../errors.js';
 
-/** `setTimeout` fires at once when it is given more. */
+/** The longest time that `setTimeout` accepts: with a longer one it fires at once. */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** @typedef {{ key: string, method: Method, resolve: (value: any) => void, reject: (error: unknown) => void }} Call */
-/** What was called: `ensure` stands for `restart`, too. @typedef {'ensure' | 'adopt' | 'kill' | 'dispose'} Method */
+/**
+ * @typedef {{ key: string, method: Method, resolve: (value: any) => void, reject: (error: unknown)
+ *   => void }} Call
+ */
+/**
+ * The method of a call: `ensure` stands for `restart`, too.
+ * @typedef {'ensure' | 'adopt' | 'kill' | 'dispose'} Method
+ */
 
-/** @param {() => void} wake looks soon whether something came of a call into Rust */
+/**
+ * The calls without an answer.
+ * @param {() => void} wake schedules a look for records that a call has led to
+ */
 export function createCalls(wake) {
   /** @type {Map<number, Call>} */
   const pending = new Map();
-  // It never fires; its being there is what counts.
+  // It keeps the event loop alive while it is referenced, and never fires.
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let keepAlive;
   let last = 0;
@@ -23,7 +33,11 @@ export function createCalls(wake) {
   let resolve;
   /** @type {Call['reject']} */
   let reject;
-  /** One for all promises: each of its own would be two objects more. @param {Call['resolve']} fulfil @param {Call['reject']} refuse */
+  /**
+   * The executor of all promises: one for each would be two more objects.
+   * @param {Call['resolve']} fulfil
+   * @param {Call['reject']} refuse
+   */
   const executor = (fulfil, refuse) => {
     resolve = fulfil;
     reject = refuse;
@@ -31,7 +45,8 @@ export function createCalls(wake) {
 
   return {
     /**
-     * A promise for the answer. `make` gets the call's number; if it throws, the promise rejects.
+     * Opens a call: `make` gets its number. Returns a promise for the answer, which rejects if
+     * `make` throws.
      * @template T
      * @param {string} key
      * @param {(key: string, call: number) => void} make
@@ -60,16 +75,19 @@ export function createCalls(wake) {
       return entry;
     },
 
-    /** From now on, while calls wait. Whatever the asynchronous context of this moment holds is held as long. */
+    /**
+     * Keeps the host process alive from now on while calls wait. The asynchronous context of this
+     * call is kept as long.
+     */
     keepHostAlive() {
       keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
       if (pending.size === 0) keepAlive.unref?.();
     },
 
-    /** Those that wait: each with its number. @returns {[number, Call][]} */
+    /** The calls that wait, each with its number. @returns {[number, Call][]} */
     waiting: () => [...pending],
 
-    /** Nothing is left that a call could wait for. */
+    /** Resolves all calls that wait. For the end of a runtime, when all processes are gone. */
     resolveAll() {
       for (const call of [...pending.keys()]) this.close(call)?.resolve(undefined);
       clearInterval(keepAlive);
@@ -80,12 +98,12 @@ export function createCalls(wake) {
 /** @typedef {ReturnType<typeof createCalls>} Calls */
 
 /**
- * A call that its caller may stop waiting for.
+ * Makes a call that an AbortSignal can end.
  * @template T
  * @param {string} key
  * @param {AbortSignal} signal
  * @param {(noted: (call: number) => void) => Promise<T>} make makes the call and notes its number
- * @param {(call: number, error: Error) => void} giveUp nobody waits any more
+ * @param {(call: number, error: Error) => void} giveUp aborts the call, when the signal does
  * @returns {Promise<T>}
  */
 export function unlessAborted(key, signal, make, giveUp) {
@@ -93,7 +111,7 @@ export function unlessAborted(key, signal, make, giveUp) {
   const abort = () => giveUp(number, aborted(key, reasonOf(signal)));
   try {
     if (signal.aborted) return Promise.reject(aborted(key, reasonOf(signal)));
-    // First: what only looks like a signal throws here, before there is a call.
+    // The listener is added before the call is made, since an invalid signal throws here.
     signal.addEventListener('abort', abort, { once: true });
   } catch (error) {
     return Promise.reject(unreadable('signal', error));
@@ -104,7 +122,11 @@ export function unlessAborted(key, signal, make, giveUp) {
   return answer;
 }
 
-/** What a getter of the user's throws is as good a reason as any. @param {AbortSignal} signal @returns {unknown} */
+/**
+ * The signal's reason, or what its getter throws.
+ * @param {AbortSignal} signal
+ * @returns {unknown}
+ */
 function reasonOf(signal) {
   try {
     return signal.reason;
@@ -113,7 +135,10 @@ function reasonOf(signal) {
   }
 }
 
-/** Questions to Rust that nobody is kept alive for: each is answered once, with a number or that there is none. */
+/**
+ * Questions to Rust. Each is answered once, with a number or null. They do not keep the host
+ * process alive.
+ */
 export function createTickets() {
   /** @type {Map<number, (answer: number | null) => void>} */
   const open = new Map();
@@ -142,10 +167,11 @@ export function createTickets() {
 /** @typedef {import('../../index.js').Tenant} Tenant */
 /**
  * `touchedAt` and `sequence` are written here alone, `touchedInRust` and `claimed` by Rust alone.
- * @typedef {{ touchedAt: Float64Array, sequence: Float64Array, touchedInRust: Float64Array, claimed: Int32Array }} Leases
+ * @typedef {{ touchedAt: Float64Array, sequence: Float64Array, touchedInRust: Float64Array,
+ *   claimed: Int32Array }} Leases
  */
 
-/** @param {(chunk: number) => Leases} leasesOf the memory of a chunk */
+/** The live tenants by key. @param {(chunk: number) => Leases} leasesOf the memory of a chunk */
 export function createTenants(leasesOf) {
   /** @type {Map<string, Live>} */
   const byKey = new Map();
@@ -155,7 +181,7 @@ export function createTenants(leasesOf) {
 
   return {
     /**
-     * A run became ready: from now on its key is answered here.
+     * Adds the tenant of a run that is ready: from now on `answer` finds its key.
      * @param {Run} run
      * @param {import('../bridge/records.js').LeaseAddress} lease
      */
@@ -166,7 +192,7 @@ export function createTenants(leasesOf) {
       byKey.set(run.key, live);
     },
 
-    /** The run is gone: its tenant stands still, and its lease may be used again. @param {Run} run */
+    /** Removes the tenant of a run that is over. Its lease may be reused. @param {Run} run */
     close(run) {
       const { live } = run;
       if (live === undefined) return;
@@ -180,7 +206,7 @@ export function createTenants(leasesOf) {
     },
 
     /**
-     * The running tenant, touched; undefined if there is none, or if it is being stopped.
+     * Touches and returns the key's tenant; undefined if there is none, or if it is being stopped.
      * @param {string} key
      * @returns {Promise<Tenant> | undefined}
      */
@@ -193,9 +219,12 @@ export function createTenants(leasesOf) {
   };
 }
 
-/** A lease as long as its run lives. */
+/** A live tenant and its lease. After `stop` the lease is not read any more. */
 export class Live {
-  /** The same for all callers; made for the first one. @type {Promise<Tenant> | undefined} */
+  /**
+   * The promise that all callers get, made for the first one.
+   * @type {Promise<Tenant> | undefined}
+   */
   answer;
 
   /** @param {Run} run @param {Leases} leases @param {number} index */
@@ -218,20 +247,25 @@ export class Live {
     try {
       this.tenant.lastTouchedAt = now;
     } catch {
-      // Whoever has frozen the object wants it to stand still.
+      // The user has frozen the object.
     }
   }
 
-  /** Whether the tenant may be handed out. To be asked after touching it. */
+  /** Whether the tenant may be handed out. Must be called after `touch`: see `leases.rs`. */
   isOpen() {
     return Atomics.or(this.claimed, this.index, 0) === 0;
   }
 
-  /** Becoming ready is activity too: its place among the touches of the same millisecond. @param {number} count */
+  /**
+   * Sets the count of touches, without a touch: becoming ready has a place among the touches of
+   * the same millisecond.
+   * @param {number} count
+   */
   takeTurn(count) {
     this.sequence[this.index] = count;
   }
 
+  /** Keeps the time of the last touch, and leaves the lease. */
   stop() {
     this.stoppedAt = this.lastTouchedAt;
     this.index = -1;
@@ -242,7 +276,11 @@ export class Live {
   }
 }
 
-/** The last touch of either side counts. @param {Leases} leases @param {number} index */
+/**
+ * The time of the later touch of JavaScript and Rust.
+ * @param {Leases} leases
+ * @param {number} index
+ */
 function lastTouch({ touchedAt, touchedInRust }, index) {
   return Math.max(touchedAt[index] ?? NaN, touchedInRust[index] ?? NaN);
 }
@@ -257,27 +295,36 @@ function tenantOf({ key, host, port, pid, startedAt, resourceId }, lastTouchedAt
 }
 
 /**
- * What JavaScript knows of one process from the decision to start it until nothing will be heard of it again.
+ * A run: what JavaScript knows of one process, from the decision to start it to its last record.
  * @typedef {object} Run
  * @property {number} id
  * @property {string} key
  * @property {number} pid 0 until it is known
- * @property {number} port the one it was offered, then the one it really uses
+ * @property {number} port the port that it was offered, then the port that it uses
  * @property {'::1'} [host] where it listens, if not at 127.0.0.1
  * @property {number} startedAt
  * @property {string | undefined} resourceId
- * @property {boolean} isOver its exit has been told
+ * @property {boolean} isOver its exit has been reported
  * @property {Live | undefined} live from ready on
- * @property {import('../../index.js').RuntimeProcess | undefined} process the user's, from their `spawn`
+ * @property {import('../../index.js').RuntimeProcess | undefined} process the user's, from their
+ *   `spawn`
  * @property {unknown} [startError] what `spawn` or `readiness` threw
  * @property {unknown} [killError] what `kill` threw last
  * @property {boolean} [isAskedToStop] `kill` has been called
  * @property {Set<string>} [pendingKills] calls of it that have not settled
- * @property {Map<string, unknown>} [errors] made so far, so that all who waited for the same thing get the same object
+ * @property {Map<string, unknown>} [errors] made so far, so that all callers of one start get the
+ *   same object
  * @property {string[] | undefined} output the last lines of a user's process
  */
 
-/** Without what only failures add: each tenant would keep the room for it. @param {number} id @param {string} key @param {number} port @param {number} startedAt @returns {Run} */
+/**
+ * A new run, without the fields that only failures add: every tenant would keep memory for them.
+ * @param {number} id
+ * @param {string} key
+ * @param {number} port
+ * @param {number} startedAt milliseconds since the epoch
+ * @returns {Run}
+ */
 export function createRun(id, key, port, startedAt) {
   return {
     id,
