@@ -2,11 +2,12 @@
 import { assertKey } from './checks.js';
 import * as errors from './errors.js';
 import { createLazyInbox } from './tenant/lazy-inbox.js';
-import { createCalls, createTenants, createTickets, unlessAborted } from './tenant/ledger.js';
+import { createCalls, createTickets, unlessAborted } from './tenant/calls.js';
 import { native as loadNative } from './bridge/native.js';
 import { BOARD_DRAINING, BOARD_FAILING, BOARD_RUNNING, BOARD_TOTAL } from './bridge/records.js';
 import { readAdoption, readOptions, signalOf } from './options.js';
 import { foreignProcess, isBarePid, usable } from './tenant/processes.js';
+import { createTenants } from './tenant/tenants.js';
 import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
 
 /** @typedef {import('../index.js').Runtime} Runtime */
@@ -28,10 +29,10 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {import('./options.js').Settings} settings
  * @property {any} native
  * @property {Float64Array} board the current figures: see `crates/driver/src/board.rs`
- * @property {import('./tenant/ledger.js').Calls} calls
- * @property {import('./tenant/ledger.js').Tickets} tickets
+ * @property {import('./tenant/calls.js').Calls} calls
+ * @property {import('./tenant/calls.js').Tickets} tickets
  * @property {ReturnType<typeof createTenants>} tenants
- * @property {Map<number, import('./tenant/ledger.js').Run>} runs
+ * @property {Map<number, import('./tenant/tenants.js').Run>} runs
  * @property {Map<number, Adoption>} adoptions by call
  * @property {import('./observe/telemetry.js').Counts} counts
  * @property {number} startsInHand how many starts the current batch has asked for

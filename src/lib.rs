@@ -18,6 +18,7 @@
 )]
 
 mod environment;
+mod functions;
 mod host;
 mod installation;
 #[allow(unsafe_code, reason = "memory is shared with JavaScript")]

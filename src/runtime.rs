@@ -4,19 +4,18 @@
 //! times as long as the rest of a call.
 
 use super::environment;
+use super::functions::{Functions, next_batch, run_id};
 use super::guarded;
 use super::memory::{NativeLeases, board_array, numbers_array};
 use super::options::NativeOptions;
-use super::records::{NativeStatuses, Numbers, Texts};
+use super::records::NativeStatuses;
 use driver::Driver;
 use driver::recipe::HostBun;
-use driver::uplink::write_records;
 use linux::threads::clock;
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
-use pool::{Adopted, Callback, Custody, Exit, Fact, Failure, ImageAnswer, Input, Key, RunId, StopStage};
-use std::sync::Arc;
+use pool::{Adopted, Callback, Custody, Exit, Fact, Failure, ImageAnswer, Input, Key, StopStage};
 use std::time::Duration;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -52,7 +51,7 @@ pub fn open_runtime<'env>(
         })
     })?;
     environment::add(env, &driver)?;
-    let mut functions = Functions { env, driver, numbers: Arc::default(), object: Object::new(env)? };
+    let mut functions = Functions::new(env, driver)?;
     functions.call_functions()?;
     functions.process_functions()?;
     functions.external_functions()?;
@@ -60,77 +59,7 @@ pub fn open_runtime<'env>(
     Ok(functions.object)
 }
 
-struct Functions<'env> {
-    env: &'env Env,
-    driver: Arc<Driver>,
-    numbers: Arc<Numbers>,
-    object: Object<'env>,
-}
-
 impl Functions<'_> {
-    /// Adds a function that takes arguments.
-    fn add<A, R>(&mut self, name: &str, work: impl Fn(&Arc<Driver>, A) -> R + 'static) -> Result<()>
-    where
-        A: TupleFromSliceValues,
-        R: ToNapiValue,
-    {
-        self.define(name, move |driver, call| Ok(work(driver, call.args::<A>()?)))
-    }
-
-    /// Adds a function without arguments.
-    fn add_plain<R>(&mut self, name: &str, work: impl Fn(&Arc<Driver>) -> R + 'static) -> Result<()>
-    where
-        R: ToNapiValue,
-    {
-        self.define(name, move |driver, _| Ok(work(driver)))
-    }
-
-    fn define<R>(
-        &mut self,
-        name: &str,
-        work: impl Fn(&Arc<Driver>, FunctionCallContext) -> Result<R> + 'static,
-    ) -> Result<()>
-    where
-        R: ToNapiValue,
-    {
-        let driver = self.driver.clone();
-        let function =
-            self.env.create_function_from_closure::<(), R, _>(name, move |call| work(&driver, call))?;
-        self.object.set(name, function)
-    }
-
-    /// Adds a function that feeds the pool an input.
-    fn input<A>(&mut self, name: &str, input: impl Fn(A) -> Input + 'static) -> Result<()>
-    where
-        A: TupleFromSliceValues,
-    {
-        self.add(name, move |driver, arguments: A| driver.feed_quietly(input(arguments)))
-    }
-
-    /// Adds a function that reports something of a process. Most reports lead to records at once,
-    /// so it returns what `take` would, unless JavaScript has not read all of the batch before.
-    fn report<A>(&mut self, name: &str, report: impl Fn(&Arc<Driver>, A) + 'static) -> Result<()>
-    where
-        A: TupleFromSliceValues,
-    {
-        let numbers = self.numbers.clone();
-        self.add(name, move |driver, arguments: A| {
-            report(driver, arguments);
-            if numbers.are_read() { next_batch(driver, &numbers, false) } else { Texts::default() }
-        })
-    }
-
-    /// Adds a function that reports a fact about a run, which is its first argument.
-    fn fact<A>(&mut self, name: &str, fact: impl Fn(A) -> (f64, Fact) + 'static) -> Result<()>
-    where
-        A: TupleFromSliceValues,
-    {
-        self.report(name, move |driver, arguments: A| {
-            let (run, fact) = fact(arguments);
-            driver.feed_quietly(Input::Fact(run_id(run), fact));
-        })
-    }
-
     /// The functions behind the methods of the public object.
     fn call_functions(&mut self) -> Result<()> {
         self.input("ensure", |(key, call): (String, f64)| Input::Ensure {
@@ -287,18 +216,8 @@ impl Functions<'_> {
     }
 }
 
-fn next_batch(driver: &Arc<Driver>, numbers: &Numbers, has_lines: bool) -> Texts {
-    let batch = write_records(driver.take_records(has_lines));
-    numbers.store(&batch.numbers);
-    Texts(batch.texts)
-}
-
 fn stop_stage(forced: bool) -> StopStage {
     if forced { StopStage::Force } else { StopStage::Ask }
-}
-
-fn run_id(run: f64) -> RunId {
-    RunId(run as u64)
 }
 
 /// Logs to standard error if `ABSOLUTE_RUNTIME_LOG` holds a filter such as `debug` or

@@ -10,7 +10,7 @@ import { driverIsLate, notAdopted } from '../errors.js';
 import { foreignProcess } from '../tenant/processes.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
-/** @typedef {import('../tenant/ledger.js').Run} Run */
+/** @typedef {import('../tenant/tenants.js').Run} Run */
 /** @typedef {ReturnType<typeof createCheckpoints>} Checkpoints */
 
 /** How long to wait for the end of a restored process that was refused and killed. */

@@ -7,10 +7,10 @@
  */
 import { signalNumber } from '../bridge/batch.js';
 import { textOf } from '../errors.js';
-import { LONGEST_TIMER_MS } from './ledger.js';
+import { LONGEST_TIMER_MS } from './calls.js';
 import { isWhole, spawned } from './processes.js';
 
-/** @typedef {import('./ledger.js').Run} Run */
+/** @typedef {import('./tenants.js').Run} Run */
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../index.js').RuntimeProcess} RuntimeProcess */
 /** @typedef {import('../../index.js').RuntimeLogEvent} RuntimeLogEvent */

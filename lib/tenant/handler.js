@@ -4,11 +4,11 @@
  */
 import { handleRecord } from '../bridge/records.js';
 import { environmentOf, variablesOf } from './environment.js';
-import * as errors from '../errors.js';
 import { LogText } from '../bridge/inbox.js';
-import { createRun } from './ledger.js';
+import { failureOf, refuse } from './refusals.js';
+import { createRun } from './tenants.js';
 
-/** @typedef {import('./ledger.js').Run} Run */
+/** @typedef {import('./tenants.js').Run} Run */
 /** @typedef {import('../runtime.js').Core} Core */
 
 /**
@@ -245,79 +245,6 @@ function launch({ settings, native, tracing, wake }, run) {
   const variables = variablesOf(settings.env, run.key, (env) => tracing?.setTraceparent(run, env));
   native.launch(run.id, variables);
   wake();
-}
-
-/**
- * Rejects a call that was refused.
- * @param {Core} core
- * @param {number} number of the call
- * @param {import('../bridge/records.js').Refusal} refusal
- * @param {string | null} output
- */
-function refuse(core, number, refusal, output) {
-  if (refusal.kind === 'stillTracked' && core.notStopped.length === 0) {
-    // The processes that were left were starts which had not begun and have been called off since:
-    // now `dispose` succeeds.
-    return core.native.dispose(number);
-  }
-  const call = core.calls.close(number);
-  call?.reject(errorOf(core, call, refusal, output));
-}
-
-/**
- * The error for a refusal.
- * @param {Core} core
- * @param {import('./ledger.js').Call} call
- * @param {import('../bridge/records.js').Refusal} refusal
- * @param {string | null} output
- * @returns {unknown}
- */
-function errorOf(core, { key, method }, refusal, output) {
-  const { runs, notStopped } = core;
-  switch (refusal.kind) {
-    case 'disposed':
-      return errors.disposed(key);
-    case 'draining':
-      return errors.draining(key, method);
-    case 'taken':
-      return errors.taken(key);
-    case 'overloaded':
-      return errors.overloaded(key, method, refusal.waiting);
-    case 'exhausted':
-      return errors.exhausted(key, refusal.maxFailures, refusal.last);
-    case 'backingOff':
-      return errors.backingOff(key, refusal.failures, refusal.retryAfterMs, refusal.last);
-    case 'startFailed': {
-      const run = refusal.run === null ? undefined : runs.get(refusal.run);
-      return failureOf(core, run, key, refusal.failure, output);
-    }
-    case 'stopRefused':
-      return failureOf(core, runs.get(refusal.run), key, refusal.failure);
-    case 'stillTracked':
-      return errors.stillTracked(notStopped.splice(0));
-  }
-}
-
-/**
- * The error for a failed start or stop. All callers that waited for it get the same object.
- * @param {Core} core
- * @param {Run | undefined} run
- * @param {string} key of the caller; a runtime-wide call has none
- * @param {errors.Failure} failure
- * @param {string | null} [output]
- */
-export function failureOf(core, run, key, failure, output) {
-  if (run === undefined) return core.failureError(key, failure, {});
-  const pending = failure.kind === 'stopTimedOut' ? [...(run.pendingKills ?? [])].join(' and ') : '';
-  const by = failure.kind === 'thrown' ? failure.by : '';
-  const name = failure.kind + by + pending;
-  const known = run.errors?.get(name);
-  if (known !== undefined) return known;
-  const thrown = by === 'kill' ? run.killError : run.startError;
-  const tail = output || run.output?.join('\n');
-  const error = core.failureError(run.key, failure, { thrown, output: tail, pending });
-  if (by !== 'kill') (run.errors ??= new Map()).set(name, error);
-  return error;
 }
 
 /**

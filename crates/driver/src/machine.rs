@@ -103,7 +103,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Returns a port that no tenant has used to the stock.
     fn unused_port(&self, port: Self::Port);
     /// Releases a port that a tenant has used. The engine's thread closes its socket later.
-    fn let_go_of_port(&self, port: Self::Port);
+    fn release_port(&self, port: Self::Port);
 
     /// Waits until the owner answers on the port; the address at which it did.
     fn until_answered(
@@ -235,7 +235,7 @@ impl Engine for linux::engine::Engine {
         self.unused_port(port);
     }
 
-    fn let_go_of_port(&self, port: HeldPort) {
+    fn release_port(&self, port: HeldPort) {
         self.let_go_of_port(port);
     }
 

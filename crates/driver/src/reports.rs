@@ -141,7 +141,7 @@ impl<M: Machine> Driver<M> {
                 if handle.custody.owner == Owner::User
                     && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
                 {
-                    engine.let_go_of_port(held_port);
+                    engine.release_port(held_port);
                 }
                 handle.was_ready = true;
                 let at_ipv6 = handle.at_ipv6;
@@ -228,7 +228,7 @@ impl<M: Machine> Driver<M> {
                 let held_port = handle.held_port.or_else(|| self.machine.hold_port(handle.port));
                 core.ports.keep(handle.key, handle.port, held_port);
             } else if let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port) {
-                engine.let_go_of_port(held_port);
+                engine.release_port(held_port);
             }
         }
         let lease = core.leases.retire(run);

@@ -162,8 +162,8 @@ impl<M: Machine> Driver<M> {
         handle.root = Some(Root::Process(pid));
         handle.is_remote = is_remote;
         if let Some(port) = port.filter(|port| *port != handle.port) {
-            if let Some(told) = handle.assigned_port.take() {
-                ports.unassign(told);
+            if let Some(assigned) = handle.assigned_port.take() {
+                ports.unassign(assigned);
             }
             if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
                 engine.unused_port(unused);
@@ -184,8 +184,8 @@ impl<M: Machine> Driver<M> {
             if !ports.is_free(port) {
                 return false;
             }
-            if let Some(told) = handle.assigned_port.replace(port) {
-                ports.unassign(told);
+            if let Some(assigned) = handle.assigned_port.replace(port) {
+                ports.unassign(assigned);
             }
             ports.assign(port);
             if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {

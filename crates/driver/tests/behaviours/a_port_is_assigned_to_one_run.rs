@@ -47,7 +47,7 @@ async fn a_port_is_released_when_its_run_is_over() {
     assert_eq!(harness.held_ports(), [port]);
     harness.exit(run).await;
     assert_eq!(
-        (harness.held_ports(), &*harness.machine.engine.let_go.lock().unwrap()),
+        (harness.held_ports(), &*harness.machine.engine.released.lock().unwrap()),
         (vec![], &vec![port])
     );
 }

@@ -42,7 +42,7 @@ pub struct FakeEngine {
     pub stops: Mutex<Vec<(u64, StopStage)>>,
     pub listening: Mutex<BTreeMap<u16, IpAddr>>,
     pub unused: Mutex<Vec<u16>>,
-    pub let_go: Mutex<Vec<u16>>,
+    pub released: Mutex<Vec<u16>>,
 }
 
 pub struct FakePort {
@@ -75,7 +75,7 @@ impl FakeMachine {
             stops: Mutex::default(),
             listening: Mutex::default(),
             unused: Mutex::default(),
-            let_go: Mutex::default(),
+            released: Mutex::default(),
         };
         Arc::new(FakeMachine {
             steady_ms: watch::Sender::new(1),
@@ -195,8 +195,8 @@ impl Engine for FakeEngine {
     fn unused_port(&self, port: FakePort) {
         self.unused.lock().unwrap().push(port.number);
     }
-    fn let_go_of_port(&self, port: FakePort) {
-        self.let_go.lock().unwrap().push(port.number);
+    fn release_port(&self, port: FakePort) {
+        self.released.lock().unwrap().push(port.number);
     }
     async fn until_answered(&self, port: u16, _: Owner, _: Duration) -> Result<IpAddr, NotReady> {
         let (tell, told) = oneshot::channel();
