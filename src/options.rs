@@ -36,11 +36,11 @@ pub struct NativeOptions {
     pub backoff: NativeBackoff,
     pub idle: Option<String>,
     pub checkpoint: Option<NativeCheckpoint>,
-    pub should_idle_kill: Option<Given>,
-    pub spawn: Option<Given>,
-    pub readiness: Option<Given>,
-    pub on_log: Option<Given>,
-    pub on_metrics: Option<Given>,
+    pub should_idle_kill: Option<GivenFunction>,
+    pub spawn: Option<GivenFunction>,
+    pub readiness: Option<GivenFunction>,
+    pub on_log: Option<GivenFunction>,
+    pub on_metrics: Option<GivenFunction>,
 }
 
 #[napi(object, object_to_js = false)]
@@ -57,11 +57,11 @@ pub struct NativeCheckpoint {
 }
 
 /// A function that the user has given. It stays in JavaScript; Rust only knows that there is one.
-pub struct Given;
+pub struct GivenFunction;
 
-impl FromNapiValue for Given {
-    unsafe fn from_napi_value(_: sys::napi_env, _: sys::napi_value) -> Result<Given> {
-        Ok(Given)
+impl FromNapiValue for GivenFunction {
+    unsafe fn from_napi_value(_: sys::napi_env, _: sys::napi_value) -> Result<GivenFunction> {
+        Ok(GivenFunction)
     }
 }
 
