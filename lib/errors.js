@@ -247,7 +247,7 @@ export const driverIsLate = (key, ms) =>
     { key },
   );
 
-/** @param {string} key @param {import('./tenant/ledger.js').Method} method */
+/** @param {string} key @param {import('./tenant/calls.js').Method} method */
 export const draining = (key, method) =>
   withCode(new Error(`runtime is draining; ${method}() refused`), 'DRAINING', { key });
 
@@ -257,7 +257,7 @@ export const taken = (key) =>
 
 /**
  * @param {string} key
- * @param {import('./tenant/ledger.js').Method} method
+ * @param {import('./tenant/calls.js').Method} method
  * @param {number} waiting
  */
 export const overloaded = (key, method, waiting) =>

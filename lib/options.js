@@ -1,4 +1,7 @@
-/** RuntimeOptions: read once, checked, completed with the defaults. Rust takes its part from the result: `src/options.rs`. */
+/**
+ * RuntimeOptions: read once, checked, and completed with the defaults. `src/options.rs` reads the
+ * result.
+ */
 import { invalidOption, unreadable } from './errors.js';
 import {
   commandAt,
@@ -20,20 +23,24 @@ import { isPort } from './tenant/processes.js';
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
 
 /**
- * A start that takes longer than this no longer counts at the gate, whoever set its width: it waits for something other
- * than a core, and a few such tenants must not hold all the others up.
+ * A start that takes longer than this no longer counts at the gate, whether the user has set its
+ * width or not: it waits for something other than a core, and a few such tenants must not delay
+ * all others.
  */
 const START_PATIENCE_MS = 1_000;
 
 const COMMAND = /** @type {readonly string[]} */ (['bun', 'run', 'start']);
 const BACKOFF = { baseMs: 1_000, maxMs: 60_000, maxFailures: 10, minUptimeMs: 0 };
 
-/** A snapshot that does not answer after this long is given up; and so is the taking of one. */
+/** The default time limit for a restored process to answer, and for a snapshot to be taken. */
 const RESTORE_TIMEOUT_MS = 30_000;
-/** How much later than `startedAt` a process may have been started: it is noted before the start, and clocks are set. */
+/**
+ * How much later than `startedAt` a process may have been started: users note that time before the
+ * start, and clocks are set.
+ */
 const STARTED_AT_SLACK_MS = 10_000;
 
-/** Every option of `createRuntime`: another one is refused. @type {(keyof RuntimeOptions)[]} */
+/** The options of `createRuntime`; any other one is refused. @type {(keyof RuntimeOptions)[]} */
 const RUNTIME_OPTIONS = [
   'source',
   'idleAfterMs',
@@ -58,7 +65,8 @@ const RUNTIME_OPTIONS = [
 ];
 
 /**
- * What is not given is not looked at any further: Bun compiles a function when it is first called.
+ * Reads the options. No function is called for an option that is not given, since Bun compiles a
+ * function at its first call.
  * @param {RuntimeOptions} given
  */
 export function readOptions(given) {
@@ -75,11 +83,14 @@ export function readOptions(given) {
     observeIntervalMs: number('observeIntervalMs', options.observeIntervalMs, 30_000),
     stopTimeoutMs: number('stopTimeoutMs', options.stopTimeoutMs, 5_000, 0),
     readinessTimeoutMs: number('readinessTimeoutMs', options.readinessTimeoutMs, 30_000, 1),
-    // A user's own `spawn` starts processes who knows where: no gate, unless asked for.
+    // A `spawn` of the user's may start processes on other machines: no gate, unless one is set.
     spawnConcurrency: gate ?? (spawn ? 0 : undefined),
     spawnPatienceMs: START_PATIENCE_MS,
     command: command === undefined ? COMMAND : readAt('command', command, commandAt),
-    /** Then a tenant's directory must have a start script: Bun would take that of a directory above. */
+    /**
+     * The tenant's directory must have a start script: without one, Bun would run that of a
+     * directory above.
+     */
     runsStartScript: command === undefined,
     env: env === undefined ? undefined : readAt('env', env, envAt),
     backoff: backoff === undefined ? BACKOFF : backoffOf(backoff),
@@ -104,7 +115,8 @@ function rootOf(source) {
   }
   const given = /** @type {Record<string, unknown>} */ (source);
   const kind = readAt('source.kind', given, () => given.kind);
-  // Before its fields: those of another kind are unknown here, and to say so would lead astray.
+  // The kind is checked before the fields, since the fields of another kind are unknown here, and
+  // an error about them would mislead.
   if (kind !== undefined && kind !== 'directory') throw unsupportedKind(kind);
   const { root } = fieldsOf('source', given, ['kind', 'root'], ['root']);
   if (kind === undefined) throw unsupportedKind(kind);
@@ -135,14 +147,15 @@ function checkpointOf(checkpoint) {
   }
   return {
     driver: /** @type {import('../index.js').CheckpointDriver} */ (driver),
-    // 0 is no limit.
+    // 0 means no limit.
     restoreTimeoutMs:
       number('checkpoint.restoreTimeoutMs', restoreTimeoutMs, RESTORE_TIMEOUT_MS, 0) || Infinity,
   };
 }
 
 /**
- * The signal of a call. What is no object is ignored: `keys.map(runtime.ensure)` passes an index.
+ * The signal of a call. Options that are no object are ignored: `keys.map(runtime.ensure)` passes
+ * an index.
  * @param {unknown} options
  * @returns {AbortSignal | undefined}
  */
@@ -161,7 +174,7 @@ const isSignal = (value) => isFunction(value?.addEventListener) && typeof value.
 const ADOPT_OPTIONS = ['port', 'host', 'startedAt', 'lastTouchedAt'];
 
 /**
- * How `adopt` is to take a process over, read once and checked.
+ * Reads and checks the options of `adopt`, once.
  * @param {any} process
  * @param {any} [options]
  */
@@ -171,7 +184,7 @@ export function readAdoption(process, options) {
   }
   const given = options === undefined || options === null ? {} : fieldsOf('', options, ADOPT_OPTIONS);
   const { host, startedAt, lastTouchedAt } = given;
-  // Without a port it is routed by other means; 0 says the same.
+  // No port, or 0, means that the tenant is routed by other means.
   const ofProcess =
     given.port === undefined ? readAt('process.port', process, () => process.port) : undefined;
   const port = given.port === undefined ? (ofProcess ?? 0) : given.port;
@@ -188,12 +201,16 @@ export function readAdoption(process, options) {
     host: /** @type {'::1' | undefined} */ (host),
     startedAt: since ?? now,
     lastTouchedAt: Math.min(number('lastTouchedAt', lastTouchedAt, now, 0), now),
-    /** Milliseconds before now; one that was started later has been given the pid since. */
+    /** Milliseconds before now. A process that was started later has got the pid since. */
     startedMsAgo: since === undefined ? undefined : Math.max(now - since - STARTED_AT_SLACK_MS, 0),
   };
 }
 
-/** @param {string} path @param {unknown} env @returns {import('./tenant/environment.js').EnvSetting} */
+/**
+ * @param {string} path
+ * @param {unknown} env
+ * @returns {import('./tenant/environment.js').EnvSetting}
+ */
 function envAt(path, env) {
   if (env === 'inherit' || isFunction(env))
     return /** @type {import('./tenant/environment.js').EnvSetting} */ (env);

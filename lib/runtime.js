@@ -1,45 +1,66 @@
-/** `createRuntime`: the public object. */
+/** `createRuntime`: the public object of a runtime. */
 import { assertKey } from './checks.js';
 import * as errors from './errors.js';
-import { createLateInbox } from './tenant/late.js';
-import { createCalls, createTenants, createTickets, unlessAborted } from './tenant/ledger.js';
+import { createLazyInbox } from './tenant/lazy-inbox.js';
+import { createCalls, createTickets, unlessAborted } from './tenant/calls.js';
 import { native as loadNative } from './bridge/native.js';
 import { BOARD_DRAINING, BOARD_FAILING, BOARD_RUNNING, BOARD_TOTAL } from './bridge/records.js';
 import { readAdoption, readOptions, signalOf } from './options.js';
 import { foreignProcess, isBarePid, usable } from './tenant/processes.js';
+import { createTenants } from './tenant/tenants.js';
 import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
 
 /** @typedef {import('../index.js').Runtime} Runtime */
 
-/** A process that waits to be a tenant. @typedef {{ process: any, taken: ReturnType<typeof usable>, port: number, host: '::1' | undefined, startedAt: number }} Adoption */
+/**
+ * A process that `adopt` was called with, until Rust has taken it in.
+ * @typedef {object} Adoption
+ * @property {any} process
+ * @property {ReturnType<typeof usable>} taken
+ * @property {number} port
+ * @property {'::1' | undefined} host
+ * @property {number} startedAt milliseconds since the epoch
+ */
 
 /**
- * What the parts of one runtime share. What `tenancy.js` adds is undefined until the runtime is used.
+ * The state that the parts of one runtime share. The fields that `tenancy.js` sets are undefined
+ * until the runtime is used.
  * @typedef {object} Core
  * @property {import('./options.js').Settings} settings
  * @property {any} native
- * @property {Float64Array} board the figures of this moment: see `crates/driver/src/board.rs`
- * @property {import('./tenant/ledger.js').Calls} calls
- * @property {import('./tenant/ledger.js').Tickets} tickets
+ * @property {Float64Array} board the current figures: see `crates/driver/src/board.rs`
+ * @property {import('./tenant/calls.js').Calls} calls
+ * @property {import('./tenant/calls.js').Tickets} tickets
  * @property {ReturnType<typeof createTenants>} tenants
- * @property {Map<number, import('./tenant/ledger.js').Run>} runs
+ * @property {Map<number, import('./tenant/tenants.js').Run>} runs
  * @property {Map<number, Adoption>} adoptions by call
  * @property {import('./observe/telemetry.js').Counts} counts
- * @property {number} startsInHand processes that the batch in hand has asked to start
- * @property {unknown[]} notStopped why processes could not be stopped: the answer to a `dispose` follows
- * @property {() => void} close nothing is left
- * @property {(texts?: import('./bridge/batch.js').Texts) => void} wake looks soon whether something came of a call into Rust, which returned this
- * @property {(() => void) | undefined} handDown tells Rust of the host as it is, so that it can start tenants without asking
- * @property {typeof errors.failureError} failureError what is loaded late would make errors of a class that users do not have
- * @property {((event: import('../index.js').RuntimeLogEvent) => void) | undefined} onLog the user's, which cannot break anything
+ * @property {number} startsInHand how many starts the current batch has asked for
+ * @property {unknown[]} notStopped why processes could not be stopped, for the next answer to
+ *   `dispose`
+ * @property {() => void} close ends the runtime, of which no process is left
+ * @property {(texts?: import('./bridge/batch.js').Texts) => void} wake schedules a look for
+ *   records that a call into Rust has led to; `texts` is what that call returned
+ * @property {(() => void) | undefined} handDown hands the host's variables and surroundings down
+ *   to Rust, so that it can start tenants without asking
+ * @property {typeof errors.failureError} failureError of `index.js`: the copy in `tenancy.js`
+ *   would make errors of a class that users do not have
+ * @property {((event: import('../index.js').RuntimeLogEvent) => void) | undefined} onLog the
+ *   user's, guarded: it never throws
  * @property {((event: import('../index.js').RuntimeMetricEvent) => void) | undefined} onMetrics
- * @property {((event: import('../index.js').RuntimeTransitionEvent) => void) | undefined} onTransition
- * @property {import('./tenant/external.js').External} external the user's other functions
+ * @property {((event: import('../index.js').RuntimeTransitionEvent) => void) | undefined}
+ *   onTransition
+ * @property {import('./tenant/external.js').External} external the user's `spawn`, `readiness`,
+ *   `kill` and `shouldIdleKill`
  * @property {ReturnType<typeof import('./observe/tracing.js').createTracing> | undefined} tracing
  * @property {import('./checkpoint/checkpoints.js').Checkpoints | undefined} checkpoints
  */
 
-/** @param {import('./options.js').Settings} settings @param {Core['close']} close @returns {Core} */
+/**
+ * @param {import('./options.js').Settings} settings
+ * @param {Core['close']} close
+ * @returns {Core}
+ */
 function createCore(settings, close) {
   const addon = loadNative();
   /** @type {import('./bridge/inbox.js').Inbox} */
@@ -71,7 +92,7 @@ function createCore(settings, close) {
     tracing: undefined,
     checkpoints: undefined,
   };
-  inbox = createLateInbox(core, (opened) => (inbox = opened));
+  inbox = createLazyInbox(core, (opened) => (inbox = opened));
   return core;
 }
 
@@ -84,7 +105,10 @@ export function createRuntime(options) {
   const core = createCore(settings, close);
   const { native, board, calls, tenants, adoptions, counts, wake } = core;
 
-  /** Only kills and the dispose itself can still be waiting: for what is gone. */
+  /**
+   * Ends the runtime. Only calls of `kill` and `dispose` can be waiting, for processes that are
+   * gone: they resolve.
+   */
   function close() {
     isClosed = true;
     counts.closedAt = performance.now();
@@ -95,9 +119,9 @@ export function createRuntime(options) {
 
   /** @type {Promise<void> | undefined} */
   let disposal;
-  // From the first `dispose` on, also while a process that refused to be ended is still tracked.
+  // True from the first `dispose` on, even if a process could not be stopped and is still tracked.
   let isDisposed = false;
-  // Nothing is left, and Rust answers no more calls.
+  // True once the runtime has ended: Rust answers no more calls.
   let isClosed = false;
   const runtime = {
     /** @param {string} key @param {import('../index.js').CallOptions} [options] */
@@ -140,7 +164,11 @@ export function createRuntime(options) {
         return Promise.reject(errors.unreadableFor(key, 'signal', error));
       }
     },
-    /** @param {string} key @param {any} process @param {import('../index.js').AdoptOptions} [options] */
+    /**
+     * @param {string} key
+     * @param {any} process
+     * @param {import('../index.js').AdoptOptions} [options]
+     */
     adopt(key, process, options) {
       try {
         assertKey(key);
@@ -163,7 +191,7 @@ export function createRuntime(options) {
       if (disposal !== undefined) return disposal;
       isDisposed = true;
       disposal = calls.open('', (_, call) => native.dispose(call), 'dispose');
-      // Where some process could not be ended it may be tried again.
+      // If a process could not be stopped, the next call tries again.
       disposal.catch(() => (disposal = undefined));
       return disposal;
     },
@@ -179,7 +207,12 @@ export function createRuntime(options) {
     };
   }
 
-  /** @param {string} key @param {AbortSignal | undefined} signal @param {(key: string, call: number) => void} make @returns {Promise<any>} */
+  /**
+   * @param {string} key
+   * @param {AbortSignal | undefined} signal
+   * @param {(key: string, call: number) => void} make
+   * @returns {Promise<any>}
+   */
   function forKey(key, signal, make) {
     try {
       assertKey(key);
@@ -191,7 +224,12 @@ export function createRuntime(options) {
     return signal === undefined ? calls.open(key, make) : abortable(key, signal, make);
   }
 
-  /** @param {string} key @param {AbortSignal} signal @param {(key: string, call: number) => void} make @returns {Promise<any>} */
+  /**
+   * @param {string} key
+   * @param {AbortSignal} signal
+   * @param {(key: string, call: number) => void} make
+   * @returns {Promise<any>}
+   */
   function abortable(key, signal, make) {
     const noting = (/** @type {(call: number) => void} */ noted) =>
       calls.open(key, (_, call) => {
@@ -201,7 +239,12 @@ export function createRuntime(options) {
     return unlessAborted(key, signal, noting, (call, error) => giveUp(key, call, error));
   }
 
-  /** Nobody waits for the call any more. @param {string} key @param {number} call @param {Error} error */
+  /**
+   * Aborts a call, and rejects its promise.
+   * @param {string} key
+   * @param {number} call
+   * @param {Error} error
+   */
   function giveUp(key, call, error) {
     const entry = calls.close(call);
     if (entry === undefined) return;
@@ -234,7 +277,7 @@ export function createRuntime(options) {
       'adopt',
     );
     const gone = () => {
-      // One that Rust has taken in already ends like every tenant.
+      // A process that Rust has taken in already ends as every tenant does.
       if (!adoptions.has(number) || !native.abort(key, number)) return;
       wake();
       calls.close(number)?.reject(errors.notAdopted(key, 'it has ended'));
@@ -242,7 +285,7 @@ export function createRuntime(options) {
     taken.exited.then(gone, gone);
     answer.catch(() => {
       adoptions.delete(number);
-      watched?.letGo();
+      watched?.unwatch();
     });
     return answer;
   }

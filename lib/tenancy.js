@@ -1,6 +1,7 @@
 /**
- * What a runtime needs to have tenants, loaded when it is used: see `late.js`. A bundle of its own, with copies of what
- * it shares with `index.js`; what both need to know, and the classes that users compare, are in `core`.
+ * The part of a runtime that handles tenants, loaded when the runtime is first used: see
+ * `tenant/lazy-inbox.js`. It is a bundle of its own, with copies of the files that it shares with
+ * `index.js`; state that both need, and the classes that users compare, are in `core`.
  */
 import { guarded } from './bridge/callbacks.js';
 import { createExternal } from './tenant/external.js';
@@ -9,7 +10,7 @@ import { handle } from './tenant/handler.js';
 import { createInbox } from './bridge/inbox.js';
 import { createTracing } from './observe/tracing.js';
 
-/** Completes the core. @param {import('./runtime.js').Core} core */
+/** Completes the core, and returns its inbox. @param {import('./runtime.js').Core} core */
 export async function openInbox(core) {
   const { settings, calls } = core;
   core.onLog = guarded(settings.onLog);
@@ -23,7 +24,7 @@ export async function openInbox(core) {
   }
   calls.keepHostAlive();
   core.handDown = createHandDown(core);
-  // For starts that wait already.
+  // For starts that were asked for before this part was loaded.
   core.handDown?.();
   return createInbox(core, handle);
 }

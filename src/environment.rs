@@ -1,5 +1,5 @@
-//! The runtimes of this thread's JavaScript environment, which end with it at the latest: when a worker is terminated, and at
-//! a natural end of the host.
+//! The open runtimes of this thread's JavaScript environment. They are abandoned when it ends:
+//! when a worker is terminated, or when the host exits.
 
 use super::guarded;
 use driver::Driver;
@@ -8,11 +8,12 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 thread_local! {
-    /// Those that are open; `None` until there was one. They share one hook, since napi frees one only by calling it.
+    /// The open runtimes; `None` until there was one. They share one cleanup hook, since napi
+    /// frees a hook only by calling it.
     static OPEN: RefCell<Option<Vec<Weak<Driver>>>> = const { RefCell::new(None) };
 }
 
-/// Has the runtime end with the environment.
+/// Adds a runtime that was opened. An error: the cleanup hook could not be added.
 pub fn add(env: &Env, driver: &Arc<Driver>) -> Result<()> {
     OPEN.with_borrow_mut(|open| {
         if open.is_none() {
@@ -25,7 +26,7 @@ pub fn add(env: &Env, driver: &Arc<Driver>) -> Result<()> {
     })
 }
 
-/// It is closed.
+/// Removes a runtime that was closed.
 pub fn remove(driver: &Arc<Driver>) {
     OPEN.with_borrow_mut(|open| {
         let is_other =

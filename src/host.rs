@@ -1,5 +1,6 @@
-//! What the machine offers and what of it this process may use, for the doctor (`lib/doctor/facts.d.ts` describes it).
-//! No limit is `Infinity`; what cannot be read, or is not there, is left out.
+//! The facts of this machine, this process and its limits, for the doctor: `lib/doctor/facts.js`
+//! describes each field. No limit is `Infinity`; facts that cannot be read, or do not exist, are
+//! left out.
 
 use super::guarded;
 use linux::host::{self, Bounds, Hierarchy, Host, Stall};
@@ -134,7 +135,7 @@ pub struct NativeInit {
     pub unreaped: Vec<u32>,
 }
 
-/// Looks at this machine; takes some milliseconds.
+/// Reads the facts. Takes some milliseconds.
 #[napi]
 pub fn read_host() -> Result<NativeHost> {
     guarded(|| NativeHost::from(Host::look()))

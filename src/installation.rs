@@ -1,4 +1,5 @@
-//! What the loader asks before anything else: whether this is the addon it wants, and where its warden is.
+//! What the loader (`lib/bridge/native.js`) asks first: the addon's version, and the path of its
+//! warden.
 
 use super::guarded;
 use linux::warden_link::program;
@@ -11,7 +12,8 @@ pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// The path of the warden that came with the addon at `addon_path`; throws when it cannot be run.
+/// The path of the warden beside the addon at `addon_path`. Throws if it cannot be run, or if its
+/// path is not UTF-8.
 #[napi]
 pub fn warden_beside(addon_path: String) -> Result<String> {
     let warden = guarded(|| program::beside(addon_path.as_ref()))?.map_err(Error::from_reason)?;

@@ -1,12 +1,12 @@
-//! The native half of `@absolutejs/runtime`: the boundary to JavaScript. It converts, and nothing else. Its one user is
-//! `lib/`, which keeps it from everybody else.
+//! The addon: the boundary between Rust and JavaScript, which converts values and does nothing
+//! else. Only `lib/` uses it; the package does not export it.
 //!
 //! ```text
 //! this  →  driver  →  pool   (decides)
 //!                  →  linux  (does, and reports facts)
 //! ```
-//! Dependencies go this way only. Where no runtime is concerned (what a process tree uses, where the warden is, what time
-//! it is) it asks `linux` itself.
+//! Dependencies go this way only. Questions that concern no runtime (the usage of a process tree,
+//! the path of the warden, the time) go to `linux` directly.
 #![deny(unsafe_code)]
 #![allow(
     missing_docs,
@@ -18,6 +18,7 @@
 )]
 
 mod environment;
+mod functions;
 mod host;
 mod installation;
 #[allow(unsafe_code, reason = "memory is shared with JavaScript")]
@@ -32,7 +33,7 @@ mod tree;
 use napi::{Error, Result, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// No panic crosses into JavaScript: it becomes an exception.
+/// Does the work. A panic in it does not cross into JavaScript: it becomes an error.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -1,4 +1,4 @@
-//! What Rust takes of the options as `lib/options.js` has read them: validated and complete, by the names they have there.
+//! The options as `lib/options.js` has read them: validated and complete, with the same names.
 
 use driver::Settings;
 use driver::recipe::Recipe;
@@ -9,13 +9,14 @@ use pool::{Backoff, Config, Custody, GateConfig};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Starts at once for each core. For 60 cold tenants on 2 cores it makes no difference to when the last one is ready; with 3
-/// the host's event loop waits twice as long for a core. With 1, starts that wait for something else than a core would
-/// leave it idle.
+/// The width of the gate for each core. With 3 the last of 60 cold tenants on 2 cores is ready no
+/// sooner, and the host's event loop waits twice as long for a core. With 1 a core is idle while a
+/// start waits for anything but a core.
 const STARTS_PER_CORE: usize = 2;
 
-/// So long a user's `kill` may be under way while its stop is not given up: longer than a container engine gives a container
-/// to end, which is ten seconds by default and rarely more than thirty.
+/// How long a call of the user's `kill` may be pending before its stop is given up: longer than a
+/// container engine waits for a container to end, which is ten seconds by default and rarely more
+/// than thirty.
 const KILL_PATIENCE_MS: u64 = 60_000;
 
 #[napi(object, object_to_js = false)]
@@ -29,17 +30,17 @@ pub struct NativeOptions {
     pub observe_interval_ms: f64,
     pub stop_timeout_ms: f64,
     pub readiness_timeout_ms: f64,
-    /// `None`: by the cores there are.
+    /// `None`: a width by the number of cores.
     pub spawn_concurrency: Option<f64>,
     pub spawn_patience_ms: Option<f64>,
     pub backoff: NativeBackoff,
     pub idle: Option<String>,
     pub checkpoint: Option<NativeCheckpoint>,
-    pub should_idle_kill: Option<Given>,
-    pub spawn: Option<Given>,
-    pub readiness: Option<Given>,
-    pub on_log: Option<Given>,
-    pub on_metrics: Option<Given>,
+    pub should_idle_kill: Option<GivenFunction>,
+    pub spawn: Option<GivenFunction>,
+    pub readiness: Option<GivenFunction>,
+    pub on_log: Option<GivenFunction>,
+    pub on_metrics: Option<GivenFunction>,
 }
 
 #[napi(object, object_to_js = false)]
@@ -55,18 +56,19 @@ pub struct NativeCheckpoint {
     pub restore_timeout_ms: f64,
 }
 
-/// A function of the user's. It stays in JavaScript; that there is one is all that is known here.
-pub struct Given;
+/// A function that the user has given. It stays in JavaScript; Rust only knows that there is one.
+pub struct GivenFunction;
 
-impl FromNapiValue for Given {
-    unsafe fn from_napi_value(_: sys::napi_env, _: sys::napi_value) -> Result<Given> {
-        Ok(Given)
+impl FromNapiValue for GivenFunction {
+    unsafe fn from_napi_value(_: sys::napi_env, _: sys::napi_value) -> Result<GivenFunction> {
+        Ok(GivenFunction)
     }
 }
 
 impl NativeOptions {
+    /// The driver's settings.
     pub fn settings(self, warden_path: PathBuf) -> Settings {
-        // `as` saturates, which is what a number of that size means.
+        // `as` saturates: a larger number, or `Infinity`, becomes the largest.
         let pool = Config {
             max_concurrent: self.max_concurrent as usize,
             idle_after_ms: limit(self.idle_after_ms),
@@ -105,7 +107,7 @@ impl NativeOptions {
     }
 }
 
-/// None where it is 0, less, or endless.
+/// The limit, rounded up. `None` if the value is 0, negative or infinite.
 fn limit(value: f64) -> Option<u64> {
     (value > 0.0 && value.is_finite()).then_some(value.ceil() as u64)
 }
@@ -113,7 +115,7 @@ fn limit(value: f64) -> Option<u64> {
 fn gate_width(spawn_concurrency: Option<f64>) -> Option<usize> {
     match spawn_concurrency {
         Some(starts) => limit(starts).map(|starts| starts as usize),
-        // Limits of the container included.
+        // This number respects the CPU limits of the container.
         None => Some(std::thread::available_parallelism().map_or(1, usize::from) * STARTS_PER_CORE),
     }
 }
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_turned_off_is_and_what_has_no_limit_gets_none() {
+    fn zero_and_infinity_turn_options_off_or_remove_their_limit() {
         let off = options(0.0).settings("warden".into()).pool;
         assert_eq!((off.idle_after_ms, off.observe_interval_ms, off.gate.width), (None, None, None));
         let endless = options(f64::INFINITY).settings("warden".into()).pool;
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_less_and_endless_turn_something_off() {
+    fn zero_negative_and_infinite_values_are_no_limit() {
         for value in [0.0, -1.0, f64::NEG_INFINITY, f64::INFINITY] {
             assert_eq!(limit(value), None, "{value}");
         }
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_at_once_are_limited_by_the_cores_unless_something_else_is_said() {
+    fn the_gates_width_is_by_cores_unless_it_is_given() {
         assert!(gate_width(None).is_some_and(|width| width >= STARTS_PER_CORE));
         assert_eq!(gate_width(Some(7.0)), Some(7));
         assert_eq!(gate_width(Some(0.0)), None);

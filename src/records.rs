@@ -1,5 +1,5 @@
-//! Records and statuses as `lib/bridge/batch.js` gets them: numbers in shared memory, and texts.
-//! What stands in them and in which order, says `crates/driver/src/uplink/records.rs`.
+//! Batches of records, and statuses, as `lib/bridge/batch.js` reads them: numbers in shared
+//! memory, and texts. Their contents are declared in `crates/driver/src/uplink/records.rs`.
 
 use driver::uplink::wire::Written;
 use driver::uplink::{BATCH_RECORDS, RECORD_NUMBERS, write_statuses};
@@ -10,7 +10,7 @@ use napi_derive::napi;
 use pool::Status;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The numbers of a batch, in memory that JavaScript reads: how many follow, then they.
+/// The numbers of a batch, in memory that JavaScript reads: their count, then the numbers.
 pub struct Numbers([AtomicU64; NUMBERS_PER_BATCH]);
 
 pub const NUMBERS_PER_BATCH: usize = 1 + BATCH_RECORDS * RECORD_NUMBERS;
@@ -26,6 +26,7 @@ impl Numbers {
         self.0.as_ptr()
     }
 
+    /// Overwrites the batch before.
     pub fn store(&self, numbers: &[f64]) {
         for (place, number) in self.0[1..].iter().zip(numbers) {
             place.store(number.to_bits(), Ordering::Relaxed);
@@ -33,13 +34,14 @@ impl Numbers {
         self.0[0].store((numbers.len() as f64).to_bits(), Ordering::Relaxed);
     }
 
-    /// JavaScript has no more use for them, and has said so.
+    /// Whether JavaScript has read the batch, and has set its count to 0.
     pub fn are_read(&self) -> bool {
         self.0[0].load(Ordering::Relaxed) == 0
     }
 }
 
-/// The texts of a batch: none, the only one, or an array of several, which most batches are spared.
+/// The texts of a batch: `undefined` for none, a string for one, an array for several. Most
+/// batches need no array.
 #[derive(Default)]
 pub struct Texts(pub Vec<String>);
 
@@ -64,11 +66,11 @@ impl ToNapiValue for Texts {
 }
 
 fn string<'env>(scope: &'env Env, text: &str) -> Result<JsString<'env>> {
-    // What is known to be ASCII need not be decoded.
+    // ASCII is Latin-1, which V8 and JavaScriptCore copy without decoding.
     if text.is_ascii() { scope.create_string_latin1(text.as_bytes()) } else { scope.create_string(text) }
 }
 
-/// Statuses: how many numbers follow, then they, one status after the other.
+/// Statuses: the count of numbers, then the numbers of one status after the other.
 #[napi(object, object_from_js = false)]
 pub struct NativeStatuses {
     pub numbers: Float64Array,

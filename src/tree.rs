@@ -1,4 +1,4 @@
-//! What a process tree uses, for any pid, without a runtime.
+//! The usage of a process tree, for any pid, without a runtime.
 
 use linux::process::accounting::{Root, Usage, sample_once};
 use napi::bindgen_prelude::*;
@@ -26,41 +26,43 @@ impl From<Usage> for NativeUsage {
 
 type Answer = ThreadsafeFunction<Option<NativeUsage>, (), Option<NativeUsage>, Status, false>;
 
-/// Who waits for the next pass, and whether one is being made.
+/// The calls that wait for the next pass over `/proc`, and whether a thread makes one.
 #[derive(Default)]
 struct Waiting {
     calls: Vec<(u32, Answer)>,
-    is_read: bool,
+    has_thread: bool,
 }
 
-static WAITING: Mutex<Waiting> = Mutex::new(Waiting { calls: Vec::new(), is_read: false });
+static WAITING: Mutex<Waiting> = Mutex::new(Waiting { calls: Vec::new(), has_thread: false });
 
-/// Calls back once, at a later turn, with what the tree uses, or null if there is no such process. Keeps the host process
-/// alive until then. Reads on a thread of its own, since a pass over a full `/proc` takes its time; all calls that come
-/// while one is made share the next.
+/// Calls back once, in a later turn, with the usage of the tree, or with null if there is no such
+/// process. Keeps the host process alive until then. A thread of its own reads, since a pass over
+/// a full `/proc` takes long; all calls that come during one pass share the next. Throws if the
+/// thread cannot be started.
 #[napi]
 pub fn read_tree(pid: u32, answer: Function<Option<NativeUsage>, ()>) -> Result<()> {
     let answer =
         answer.build_threadsafe_function::<Option<NativeUsage>>().callee_handled::<false>().build()?;
     let mut waiting = waiting();
     waiting.calls.push((pid, answer));
-    if !waiting.is_read {
-        let thread = std::thread::Builder::new().name("abs-tree".into()).spawn(read_until_nobody_waits);
+    if !waiting.has_thread {
+        let thread = std::thread::Builder::new().name("abs-tree".into()).spawn(serve_waiting_calls);
         if let Err(error) = thread {
-            // Nobody but this call: without a thread there is no pass that others would wait for.
+            // Only this call waits: without a thread no pass is made.
             waiting.calls.clear();
             return Err(Error::new(Status::GenericFailure, format!("no thread: {error}")));
         }
-        waiting.is_read = true;
+        waiting.has_thread = true;
     }
     Ok(())
 }
 
-fn read_until_nobody_waits() {
+/// Makes passes until no call waits.
+fn serve_waiting_calls() {
     loop {
         let calls = {
             let mut waiting = waiting();
-            waiting.is_read = !waiting.calls.is_empty();
+            waiting.has_thread = !waiting.calls.is_empty();
             mem::take(&mut waiting.calls)
         };
         if calls.is_empty() {

@@ -2,7 +2,8 @@
 // instead has no `host`.
 import { expect, test } from 'bun:test';
 import { createCheckpoints } from '../../lib/checkpoint/checkpoints.js';
-import { createRun, createTickets } from '../../lib/tenant/ledger.js';
+import { createTickets } from '../../lib/tenant/calls.js';
+import { createRun } from '../../lib/tenant/tenants.js';
 import { createCounts } from '../../lib/observe/telemetry.js';
 
 /** As `imageAnswered` in `src/runtime.rs` takes it. */

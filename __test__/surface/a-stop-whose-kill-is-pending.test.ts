@@ -4,8 +4,8 @@
 import { expect, test } from 'bun:test';
 import { failureError } from '../../lib/errors.js';
 import { createExternal } from '../../lib/tenant/external.js';
-import { failureOf } from '../../lib/tenant/handler.js';
-import { createRun } from '../../lib/tenant/ledger.js';
+import { failureOf } from '../../lib/tenant/refusals.js';
+import { createRun } from '../../lib/tenant/tenants.js';
 
 const never = () => new Promise<void>(() => {});
 const native = { stopAsked() {}, stopAnswered() {}, stopRefused() {} };

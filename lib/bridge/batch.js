@@ -1,64 +1,77 @@
-/** A batch of records from Rust, as numbers and texts, which `records.js` reads. */
+/** The reader of a batch of records from Rust: numbers and texts. `records.js` uses it. */
 
 // prettier-ignore
-/** By their numbers on Linux, the same on all machines that we run on. */
+/** Signals by their numbers on Linux, which are the same on x64 and arm64. */
 const SIGNALS = [
   '', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGKILL', 'SIGUSR1', 'SIGSEGV',
   'SIGUSR2', 'SIGPIPE', 'SIGALRM', 'SIGTERM', 'SIGSTKFLT', 'SIGCHLD', 'SIGCONT', 'SIGSTOP', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU',
   'SIGURG', 'SIGXCPU', 'SIGXFSZ', 'SIGVTALRM', 'SIGPROF', 'SIGWINCH', 'SIGIO', 'SIGPWR', 'SIGSYS',
 ];
 
-/** 0 if there is none of that name. @param {unknown} name */
+/** The number of a signal; 0 if there is none of that name. @param {unknown} name */
 export const signalNumber = (name) => Math.max(0, SIGNALS.indexOf(/** @type {string} */ (name)));
 
-/** Those of a batch; the only one is in no array. @typedef {string | string[]} Texts */
+/**
+ * The texts of a batch; a single one comes without an array.
+ * @typedef {string | string[]} Texts
+ */
 
 /** @type {Texts} */
 const NO_TEXTS = [];
 
-/** The batch taken last, read from front to back. */
+/** The batch that was taken last, read from front to back. */
 export class Batch {
   numbers;
   texts = NO_TEXTS;
   next = 1;
   nextText = 0;
-  /** Where the record in hand ends. */
+  /** Where the current record ends. */
   endOfNumbers = 1;
   endOfTexts = 0;
 
-  /** @param {Float64Array} numbers shared with Rust: how many there are, then they */
+  /** @param {Float64Array} numbers shared with Rust: their count, then the numbers */
   constructor(numbers) {
     this.numbers = numbers;
   }
 
-  /** The next one, with these texts. @param {Texts} [texts] */
+  /** Begins a batch that Rust has written. @param {Texts} [texts] */
   begin(texts = NO_TEXTS) {
     this.texts = texts;
     this.endOfNumbers = 1;
     this.endOfTexts = 0;
   }
 
-  /** All of it has been read: from now on Rust may bring the next one along with its answer to a report. */
+  /**
+   * Marks the batch as read (0), so that Rust may write the next one into `numbers` when it
+   * answers a report.
+   */
   end() {
     this.numbers[0] = 0;
     this.begin();
   }
 
-  /** Rust may not, even if there was nothing in it. */
+  /**
+   * Marks the batch as unread, -1 if it is empty: Rust does not overwrite `numbers` before
+   * `end()`.
+   */
   hold() {
     this.numbers[0] ||= -1;
   }
 
+  /** Whether no records are left. */
   get isEmpty() {
     return this.endOfNumbers > /** @type {number} */ (this.numbers[0]);
   }
 
-  /** Of what is no records, one after the other. */
+  /** Whether numbers are left. For statuses, which have no ends of records. */
   get hasNumbers() {
     return this.next <= /** @type {number} */ (this.numbers[0]);
   }
 
-  /** Passes on to the next record, wherever the reader of the one before has stopped. Returns of which kind it is. */
+  /**
+   * Moves to the next record, wherever the reader of the one before has stopped. Returns the index
+   * of its kind.
+   */
   open() {
     this.next = this.endOfNumbers;
     this.nextText = this.endOfTexts;
@@ -80,14 +93,14 @@ export class Batch {
     return this.number() === 1;
   }
 
-  /** Its name. @returns {string} */
+  /** The name of a signal. @returns {string} */
   signal() {
     const number = this.number();
     return SIGNALS[number] ?? `SIG${number}`;
   }
 }
 
-/** @returns {never} */
+/** Throws, since the index is of no kind that is known here. @returns {never} */
 export function unknown() {
   throw new Error('the addon and lib/ of @absolutejs/runtime differ; reinstall it');
 }

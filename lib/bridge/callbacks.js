@@ -1,6 +1,7 @@
-/** A user's callbacks: none breaks anything by throwing, or by returning a promise that rejects. */
+/** Guards for the user's callbacks. */
 
 /**
+ * A callback that never throws. A promise that it returns may reject without effect.
  * @template E
  * @param {((event: E) => unknown) | undefined} callback
  * @returns {((event: E) => undefined) | undefined}
@@ -12,16 +13,18 @@ export function guarded(callback) {
       const result = callback(event);
       if (result !== undefined && result !== null) disregard(result);
     } catch {
-      // The callback's own affair: the pool goes on.
+      // Ignored: an error in a callback must not affect the runtime.
     }
     return undefined;
   };
 }
 
-/** How many results have been disregarded since somebody has set it to 0. */
+/**
+ * How many results have been disregarded since the current turn began: `inbox.js` sets it to 0.
+ */
 export const disregarded = { promises: 0 };
 
-/** What a callback has returned instead of nothing. @param {unknown} result */
+/** Ignores what a callback has returned, and its rejection. @param {unknown} result */
 export function disregard(result) {
   disregarded.promises += 1;
   Promise.resolve(result).catch(() => {});

@@ -1,7 +1,8 @@
 /**
- * Takes batches from Rust and hands out what is in them, without holding the event loop for long: after its time is
- * up it goes on in a later turn, in the middle of a batch or of a text of many lines if need be. Whatever is not output
- * overtakes the lines that are left by then: nobody waits for another tenant's lines, however slow `onLog` is.
+ * The inbox: takes batches from Rust and handles their records without blocking the event loop for
+ * long. When the time of a turn is up it continues in a later turn, in the middle of a batch or of
+ * a text of many lines if need be. All other records overtake the lines that are left by then, so
+ * no tenant waits for another one's lines, however slow `onLog` is.
  */
 import { Batch } from './batch.js';
 import { disregard, disregarded } from './callbacks.js';
@@ -9,30 +10,37 @@ import { BATCH_STARTS, BOARD_QUEUED } from './records.js';
 
 /** @typedef {import('./batch.js').Texts} Texts */
 
-/** What one turn may take, so that timers and requests of the host get theirs. */
+/** The time of one turn, so that the host's timers and requests are not delayed. */
 const TURN_MS = 4;
-/** Lines between two looks at the clock, unless lines turn out to be slow: a look costs as much as half a line. */
+/**
+ * The most lines between two looks at the clock, which costs as much as half a line. If lines are
+ * slow there are fewer.
+ */
 const MOST_LINES_PER_LOOK = 64;
+/** If this time has passed between two looks, lines are slow: the clock is read at each one. */
 const SLOW_MS = 0.5;
 /**
- * Callbacks in a turn that may return a promise, or little more, as this is looked at together with the clock. What such
- * functions still have to do comes right after the turn, before anything else of the host, and the clock does not show it.
+ * A turn ends after so many callbacks that returned a promise, or a few more, since this is
+ * checked together with the clock. The rest of such functions runs right after the turn, before
+ * anything else of the host, and the clock does not show it.
  */
 const MOST_PROMISES = 64;
 
 /**
- * @template {{ native: { take(hasLines: boolean): Texts | undefined, numbers: Float64Array }, board: Float64Array, startsInHand: number }} C
+ * @template {{ native: { take(hasLines: boolean): Texts | undefined, numbers: Float64Array },
+ *   board: Float64Array, startsInHand: number }} C
  * @param {C} core
- * @param {(core: C, batch: Batch) => LogText | undefined} handle takes one record; returns its text if it is one of log lines
+ * @param {(core: C, batch: Batch) => LogText | undefined} handle takes one record; returns its
+ *   text if it is one of log lines
  */
 export function createInbox(core, handle) {
   const { native, board } = core;
   const batch = new Batch(native.numbers);
   /** @type {LogText | undefined} */
   let lines;
-  /** What is in the batch comes before what is left of the lines. */
+  /** The batch was taken while lines are left: its records come before them. */
   let overtakes = false;
-  // Log text takes up room until the next batch is taken.
+  // The batch has log text, which takes up room until the next batch is taken.
   let holdsRoom = false;
   let isScheduled = false;
   const watch = new Stopwatch();
@@ -43,9 +51,9 @@ export function createInbox(core, handle) {
     core.startsInHand = 0;
   }
 
-  /** @param {boolean} goesOn in the middle of what the turn before it had no time for */
-  function turn(goesOn) {
-    watch.start(goesOn);
+  /** @param {boolean} isContinuation the turn before had no time for all records or lines */
+  function turn(isContinuation) {
+    watch.start(isContinuation);
     if (lines !== undefined && batch.isEmpty && board[BOARD_QUEUED] !== 0) {
       begin(native.take(true));
       batch.hold();
@@ -62,7 +70,7 @@ export function createInbox(core, handle) {
         if (lines.deliver(watch)) return later();
         lines = undefined;
       } else {
-        // Each start holds a port until its function has said more: let those functions run first.
+        // Each start holds a port until its function has returned: these functions run first.
         if (core.startsInHand >= BATCH_STARTS) {
           core.startsInHand = 0;
           return later();
@@ -78,16 +86,17 @@ export function createInbox(core, handle) {
   /** @type {(() => void) | undefined} */
   let cancelNext;
 
-  /** Goes on in a later turn; only one is ever waited for. */
+  /** Schedules the next turn, of which there is never more than one. */
   function later() {
     const next = () => {
       cancelNext?.();
       turn(true);
     };
     const immediate = setImmediate(next);
-    // In Node an immediate that does not keep the process alive does not wake a sleeping event loop either.
+    // In Node an immediate that does not keep the process alive does not wake a sleeping event
+    // loop either.
     const timer = setTimeout(next, 1);
-    // Whoever waits for an answer keeps the process alive; output alone does not.
+    // Calls without an answer keep the process alive (`createCalls`); output alone does not.
     immediate.unref?.();
     timer.unref?.();
     cancelNext = () => {
@@ -97,7 +106,7 @@ export function createInbox(core, handle) {
     };
   }
 
-  /** A turn, unless one is coming. */
+  /** Makes a turn, unless one is scheduled. */
   function turnUnlessComing() {
     if (cancelNext === undefined) turn(false);
   }
@@ -108,12 +117,13 @@ export function createInbox(core, handle) {
   }
 
   return {
-    /** Rust has something. */
+    /** Called by Rust when records are queued. */
     rung: turnUnlessComing,
 
     /**
-     * Looks whether something came of a call just made: soon, but never before that call has returned.
-     * @param {Texts} [texts] what the call returned, if it was a report: it may have brought the next batch along
+     * Handles the records that a call into Rust has led to: soon, but never before the call has
+     * returned.
+     * @param {Texts} [texts] what the call returned, if it was a report that wrote the next batch
      */
     soon(texts) {
       if (texts !== undefined) begin(texts);
@@ -126,14 +136,14 @@ export function createInbox(core, handle) {
 
 /** @typedef {ReturnType<typeof createInbox>} Inbox */
 
-/** How long a turn has taken, looked at as seldom as it may be: one that has a single record to do never looks. */
+/** Measures a turn with as few looks at the clock as possible: a turn with one record has none. */
 class Stopwatch {
   startedAt = 0;
   lookedAt = 0;
   untilLook = 0;
   stride = 1;
 
-  /** @param {boolean} atOnce the time runs from now on, and not from the first look */
+  /** @param {boolean} atOnce the time begins now, and not at the first look */
   start(atOnce) {
     this.startedAt = atOnce ? performance.now() : 0;
     this.lookedAt = this.startedAt;
@@ -142,17 +152,20 @@ class Stopwatch {
     disregarded.promises = 0;
   }
 
-  /** Whatever the turn has done before: it has time for one more. */
+  /** Grants one more record or line, even if the time is up. */
   grantOne() {
     this.untilLook = 2;
   }
 
-  /** To be asked before each record and each line: whether the turn's time is up. Never before the first one. */
+  /**
+   * Whether the time is up. To be called before each record and each line; never true before the
+   * first one.
+   */
   isOver() {
     return --this.untilLook <= 0 && this.look();
   }
 
-  /** Apart, so that what is asked for each line is small. */
+  /** Looks at the clock. A method of its own, so that `isOver`, called for each line, is small. */
   look() {
     const now = performance.now();
     if (this.startedAt === 0) {
@@ -168,8 +181,9 @@ class Stopwatch {
 }
 
 /**
- * One or more lines of one process in one text. A flood is over before Bun has optimized much: so its user's `onLog` is
- * called from here, without a function in between, and guarded here (`callbacks.js`).
+ * One or more lines of one process in one text. The user's `onLog` is called and guarded here,
+ * without a function in between (as in `callbacks.js`), since a burst of lines is over before Bun
+ * has optimized much.
  */
 export class LogText {
   from = 0;
@@ -178,7 +192,8 @@ export class LogText {
    * @param {import('./records.js').LogRecord} record
    * @param {string} key
    * @param {number} pid
-   * @param {((event: import('../../index.js').RuntimeLogEvent) => unknown) | undefined} onLog the user's
+   * @param {((event: import('../../index.js').RuntimeLogEvent) => unknown) | undefined} onLog the
+   *   user's
    */
   constructor(record, key, pid, onLog) {
     this.record = record;
@@ -187,12 +202,15 @@ export class LogText {
     this.onLog = onLog;
   }
 
-  /** Delivers lines until they or the turn are over. True if there are more. @param {Stopwatch} watch */
+  /**
+   * Delivers lines until none is left or the time is up. Returns true if there are more.
+   * @param {Stopwatch} watch
+   */
   deliver(watch) {
     const { key, pid, onLog } = this;
     if (onLog === undefined) return false;
     const { text, stream, at } = this.record;
-    // For the first line the turn was asked as for the record.
+    // The first line needs no check: the record had one.
     while (this.from === 0 || !watch.isOver()) {
       const end = text.indexOf('\n', this.from);
       const isLast = end < 0;
@@ -201,7 +219,7 @@ export class LogText {
         const result = onLog({ key, pid, stream, line, at });
         if (result !== undefined && result !== null) disregard(result);
       } catch {
-        // The callback's own affair.
+        // Ignored: an error in a callback must not affect the runtime.
       }
       if (isLast) return false;
       this.from = end + 1;

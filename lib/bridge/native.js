@@ -1,31 +1,38 @@
 /**
- * Finds and loads the addon for this machine, and the warden beside it.
+ * The loader: finds the addon for this machine, and the warden beside it.
  *
- * Each machine has a package of its own, `@absolutejs/runtime-linux-x64-gnu`, say, which package managers install as an
- * optional dependency. Bun installs those of both libcs, so which one fits is decided here.
+ * Each platform has a package, `@absolutejs/runtime-linux-x64-gnu` for one, which package managers
+ * install as an optional dependency. Bun installs those of both libcs, so the loader chooses one.
  */
 import { createRequire } from 'node:module';
 import { unsupported } from '../errors.js';
 import { parentOf } from '../checks.js';
 
-/** The addon must be of this version, too. Changed by `npm version`. */
+/** The addon must have this version. `npm version` changes it. */
 const VERSION = '0.1.0';
 
-/** Undefined where a bundler made a CommonJS module of this. @type {string | undefined} */
+/** Undefined if a bundler has made a CommonJS module of this file. @type {string | undefined} */
 const ownUrl = import.meta.url;
 
-/** @typedef {{ openRuntime: Function, readTree: Function, readHost: Function, wardenPath: string }} Native */
+/**
+ * @typedef {{ openRuntime: Function, readTree: Function, readHost: Function, wardenPath: string }}
+ *   Native
+ */
 
 /** @type {Native | undefined} */
 let loaded;
 
-/** The package's, as the URL has it: where the path is written otherwise, `loadFitting` finds the addon. */
+/**
+ * The package's directory, taken from the URL without decoding it. If the path has encoded
+ * characters, `loadFitting` finds the addon.
+ */
 const ownDirectory = ownUrl && parentOf(parentOf(ownUrl.slice('file://'.length)));
 
 /**
- * Loads at the first use, so that importing the package works everywhere. What is nearly always there is opened without
- * looking first, since looking takes longer: `node:fs` in Bun, and in Node finding out which libc this is. A build for
- * glibc does not load on another libc. Few functions are on the way: Bun takes 40 µs for each one's first call.
+ * Loads the addon at the first use, so that importing the package works on every platform. The
+ * usual files are opened without looking first, since a look takes longer: for Bun to load
+ * `node:fs`, and for Node to find out the libc. A build for glibc does not load on another libc.
+ * This path calls few functions, since the first call of each takes Bun 40 µs.
  * @returns {Native}
  */
 export function native() {
@@ -35,14 +42,14 @@ export function native() {
       try {
         return (loaded = open(file));
       } catch {
-        // Not there, or not of this machine: `loadFitting` finds out.
+        // Missing, or for another platform: `loadFitting` finds out which.
       }
     }
   }
   return (loaded = loadFitting());
 }
 
-/** @returns {Native} */
+/** Loads the addon that fits this platform, from all places where it may be. @returns {Native} */
 function loadFitting() {
   const { platform, arch } = process;
   if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) {
@@ -57,7 +64,7 @@ function loadFitting() {
   const system = `linux-${arch}`;
   const triple = `${system}-${libc}`;
   const { files, notFound } = filesOfPlatformPackage(triple);
-  /** Why the last one that is there does not do. @type {unknown} */
+  /** Why the last addon that exists did not load. @type {unknown} */
   let failure;
   for (const file of new Set([...usualFiles(packageDirectory(), triple).filter(existsSync), ...files])) {
     try {
@@ -70,9 +77,11 @@ function loadFitting() {
 }
 
 /**
+ * The error that no addon could be loaded.
  * @param {string} system
  * @param {'gnu' | 'musl'} libc
- * @param {unknown} failure why the addon that is installed did not load; undefined when there is none
+ * @param {unknown} failure why the addon that is installed did not load; undefined when there is
+ *   none
  * @param {unknown} notFound
  */
 function notLoaded(system, libc, failure, notFound) {
@@ -89,7 +98,11 @@ function notLoaded(system, libc, failure, notFound) {
   );
 }
 
-/** `require` would do the same, and more. @param {string} file @returns {Native} */
+/**
+ * Opens an addon file, without the searches and caches of `require`.
+ * @param {string} file
+ * @returns {Native}
+ */
 function open(file) {
   const module = { exports: /** @type {any} */ ({}) };
   process.dlopen(module, file);
@@ -102,8 +115,8 @@ function open(file) {
 }
 
 /**
- * Where the addon is without any looking around: built in this checkout; or in the package that npm, Bun and pnpm place
- * beside this one.
+ * The files where the addon usually is: built in this checkout, or in the package that npm, Bun
+ * and pnpm place beside this one.
  * @param {string | undefined} directory of this package
  * @param {string} triple
  */
@@ -113,15 +126,20 @@ function usualFiles(directory, triple) {
   return [`${directory}/npm/${triple}/${file}`, `${directory}/../runtime-${triple}/${file}`];
 }
 
+/** The package's directory; undefined if it is not known. */
 function packageDirectory() {
   if (!ownUrl) return undefined;
   const path = pathOf(ownUrl);
   const directory = parentOf(parentOf(path));
-  // This file is in a bundle in `dist/`, but for the doctor in `lib/bridge/`.
+  // This file is part of a bundle in `dist/`, except for the doctor, which loads it from
+  // `lib/bridge/`.
   return path.endsWith('/lib/bridge/native.js') ? parentOf(directory) : directory;
 }
 
-/** `new URL` with a relative path would make bundlers look for a file there. @param {string} fileUrl */
+/**
+ * The path of a file URL. Without `new URL`, for which bundlers would look for a file.
+ * @param {string} fileUrl
+ */
 function pathOf(fileUrl) {
   let path = fileUrl.slice('file://'.length);
   if (path.includes('?') || path.includes('#')) [path = ''] = path.split(/[?#]/, 1);
@@ -129,8 +147,9 @@ function pathOf(fileUrl) {
 }
 
 /**
- * Looks from here, which after bundling is the bundle; from the working directory, for a bundle that was put elsewhere;
- * and from the package itself as seen from either, since only it may see what it depends on (pnpm).
+ * The files of the platform's package that `require` resolves: from this file, which may be in the
+ * user's bundle; from the working directory, for a bundle that was moved; and from the package
+ * itself as seen from either, since with pnpm only the package sees its dependencies.
  * @param {string} triple
  * @returns {{ files: string[], notFound: unknown }}
  */
@@ -154,11 +173,11 @@ function filesOfPlatformPackage(triple) {
   return { files, notFound };
 }
 
-/** Any file there would do; it need not exist. */
+/** A file in the working directory for `require` to start at; it need not exist. */
 const startInWorkingDirectory = () => `${process.cwd()}/package.json`;
 
 /**
- * The libc of this very process. A machine may have both.
+ * The libc of this process. A machine may have both.
  * @param {() => string} readMaps what is mapped into this process
  * @returns {'gnu' | 'musl'}
  */

@@ -1,7 +1,8 @@
 /**
- * Calls the user's snapshot driver when the pool says so, and reports what has come of it: one report for each call, and one
- * more when a start has waited for as long as it may. What is kept, trusted, restored and dropped is decided in
- * `crates/pool/src/images.rs`, which also sees to it that one thing at a time happens to a key's snapshot.
+ * Calls the user's snapshot driver when the pool asks for it, and reports the outcome: one report
+ * for each call, and one more when the time limit of a start is over. `crates/pool/src/images.rs`
+ * decides what is kept, trusted, restored and dropped, and allows one operation at a time on a
+ * key's snapshot.
  *
  * Loaded for a runtime that has a snapshot driver: see `../tenancy.js`.
  */
@@ -9,22 +10,26 @@ import { driverIsLate, notAdopted } from '../errors.js';
 import { foreignProcess } from '../tenant/processes.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
-/** @typedef {import('../tenant/ledger.js').Run} Run */
+/** @typedef {import('../tenant/tenants.js').Run} Run */
 /** @typedef {ReturnType<typeof createCheckpoints>} Checkpoints */
 
-/** How long a restored process that does not answer gets to end. */
+/** How long to wait for the end of a restored process that was refused and killed. */
 const GONE_MS = 5_000;
-/**
- * A wait is counted in steps of this length, and a step that ends later than that by more than a second does not count: then
- * the host did not run, or its event loop was blocked, and the answer that is waited for may have been there long ago.
- */
+/** Time limits are counted in steps of this length. */
 const STEP_MS = 250;
+/**
+ * A step that ends later than it should by more than this does not count: the host did not run, or
+ * its event loop was blocked, and the answer may have been there in time.
+ */
 const LATE_MS = 1_000;
 
-/** An answer at `::1`; see `ask_ready` in `crates/driver/src/foreign.rs`. */
+/**
+ * The answer of a process that listens at `::1`; see `ask_ready` in
+ * `crates/driver/src/foreign.rs`.
+ */
 const AT_IPV6 = 2;
 
-/** What the snapshot driver says, as `imageAnswered` in `src/runtime.rs` takes it. */
+/** The answers of a snapshot driver, as `imageAnswered` in `src/runtime.rs` takes them. */
 const NO = 0;
 const YES = 1;
 const FAILED = 2;
@@ -35,30 +40,33 @@ export function createCheckpoints(core) {
   const { driver, restoreTimeoutMs } = /** @type {NonNullable<typeof settings.checkpoint>} */ (
     settings.checkpoint
   );
-  /** Ends the wait of the start that waits for the snapshot driver, by key. @type {Map<string, () => void>} */
+  /**
+   * Functions that end the wait of the start that waits for the snapshot driver, by key.
+   * @type {Map<string, () => void>}
+   */
   const waits = new Map();
 
   /**
-   * Reports what the snapshot driver says: whether `call` comes to `true`, or fails.
+   * Makes a call of the snapshot driver, and reports whether it resolves to `true` or fails.
    * @param {string} key
    * @param {() => unknown} call
-   * @param {number} otherwise what anything but `true` means
+   * @param {number} otherwise the answer if it resolves to anything else
    */
   async function ask(key, call, otherwise) {
     let answer = FAILED;
     try {
       answer = (await call()) === true ? YES : otherwise;
     } catch {
-      // Half of what was to be done may be done.
+      // The operation may have been done in part: FAILED.
     }
     report(key, answer);
   }
 
-  /** @param {string} key @param {number} answer */
+  /** Reports an answer about the key's snapshot. @param {string} key @param {number} answer */
   function report(key, answer) {
     endWait(key);
     wake(native.imageAnswered(key, answer));
-    // A runtime that is closed sends no records up.
+    // A closed runtime gets no records, so it asks whether the snapshot is to be dropped.
     if (counts.closedAt !== undefined && native.dropsImage(key)) drop(key);
   }
 
@@ -73,33 +81,37 @@ export function createCheckpoints(core) {
     void ask(run.key, () => driver.has(run.key), NO);
   }
 
-  /** @param {string} key */
+  /** Drops the key's snapshot. @param {string} key */
   function drop(key) {
     void ask(key, async () => (await driver.drop(key), true), FAILED);
   }
 
-  /** The run waits for the snapshot driver: says when that takes too long. @param {Run} run */
+  /** Begins the time limit of a run that waits for the snapshot driver. @param {Run} run */
   function wait(run) {
     endWait(run.key);
     const waiting = new Promise((resolve) => waits.set(run.key, () => resolve(undefined)));
     within(restoreTimeoutMs, waiting).catch(() => late(run));
   }
 
-  /** @param {string} key */
+  /** Ends the time limit of the key's start. @param {string} key */
   function endWait(key) {
     waits.get(key)?.();
     waits.delete(key);
   }
 
-  /** @param {Run} run */
+  /** Reports that the time limit of the run is over. @param {Run} run */
   function late(run) {
     const error = driverIsLate(run.key, restoreTimeoutMs);
-    // What its callers get, if it fails for that.
+    // The error of its callers, if the start fails for that.
     run.startError = error;
     wake(native.imageLate(run.id, error.message));
   }
 
-  /** Brings the run back; `isOurs` if the snapshot is of a process of this runtime. @param {Run} run @param {boolean} isOurs */
+  /**
+   * Restores the run from its snapshot.
+   * @param {Run} run
+   * @param {boolean} isOurs the snapshot is of a process of this runtime
+   */
   async function restore(run, isOurs) {
     endWait(run.key);
     const patience = { leftMs: restoreTimeoutMs };
@@ -113,13 +125,16 @@ export function createCheckpoints(core) {
       return wake();
     }
     counts.checkpoints.restoreFailures += 1;
-    // One that comes too late is ended like one that cannot be taken.
+    // A process that was restored too late is killed, as one that was refused.
     const unwanted = await bringing;
     if (unwanted !== undefined) await stop(unwanted);
     report(run.key, FAILED);
   }
 
-  /** The process that the snapshot driver has started; undefined if it has not. @param {string} key */
+  /**
+   * The process that the snapshot driver has started; undefined if it has not.
+   * @param {string} key
+   */
   async function bringBack(key) {
     // The starts of processes are known to a hundredth of a second, rounded down.
     const bornAfter = Math.floor(native.sinceBootMs() / 10) * 10;
@@ -130,16 +145,27 @@ export function createCheckpoints(core) {
     }
   }
 
-  /** Where the restored process answers; undefined if it does not. @param {Run} run @param {boolean} isOurs @param {ReturnType<typeof foreignProcess>} process @param {Patience} patience */
+  /**
+   * The port and address at which the restored process answers; undefined if it does not.
+   * @param {Run} run
+   * @param {boolean} isOurs the snapshot is of a process of this runtime
+   * @param {ReturnType<typeof foreignProcess>} process
+   * @param {Patience} patience
+   */
   async function placeOf(run, isOurs, process, patience) {
-    // The port of a snapshot that another host has taken is not known here.
+    // If another host has taken the snapshot, its port is unknown here.
     const isKnown = run.port !== 0 && (isOurs || settings.readiness !== undefined);
     const port = isKnown ? run.port : await portOf(process, patience);
     const answer = port !== 0 && (await readinessOf(run, port, process, patience));
     return answer === false ? undefined : { port, isAtIpv6: answer === AT_IPV6 };
   }
 
-  /** Where it listens; 0 if it ends first, or does not within this time. @param {ReturnType<typeof foreignProcess>} process @param {Patience} patience @returns {Promise<number>} */
+  /**
+   * The port that the process listens on; 0 if it exits first, or has none in time.
+   * @param {ReturnType<typeof foreignProcess>} process
+   * @param {Patience} patience
+   * @returns {Promise<number>}
+   */
   function portOf(process, patience) {
     const found = new Promise((resolve) => {
       native.findPort(core.tickets.open(resolve), process.pid, Math.max(patience.leftMs, 1));
@@ -147,26 +173,40 @@ export function createCheckpoints(core) {
     return within(patience, Promise.race([found, process.exited.then(() => 0)])).catch(() => 0);
   }
 
-  /** Only a process that the driver has just started: any other pid is somebody else's. @param {string} key @param {any} restored @param {number} bornAfter */
+  /**
+   * Takes the process that the driver has restored. It must have been started after `bornAfter`:
+   * an older process has nothing to do with the snapshot.
+   * @param {string} key
+   * @param {any} restored
+   * @param {number} bornAfter milliseconds since the machine was started
+   */
   function take(key, restored, bornAfter) {
     const pid = restored?.pid;
     if (!Number.isInteger(pid)) throw notAdopted(key, 'the driver restored none');
     return foreignProcess(core, key, pid, { bornAfter });
   }
 
-  /** @param {ReturnType<typeof foreignProcess>} process */
+  /** Kills a refused process. @param {ReturnType<typeof foreignProcess>} process */
   async function stop(process) {
     try {
       process.kill('SIGKILL');
-      // After `dispose` nobody sees its end, and nothing is started that would have to wait for it.
+      // After `dispose` its exit is not seen any more, and no start follows that would have to
+      // wait.
       if (counts.closedAt === undefined) await within(GONE_MS, process.exited);
     } catch {
-      // It is not ours to insist.
+      // It cannot be killed, or does not end in time. No more can be done.
     }
-    process.letGo();
+    process.unwatch();
   }
 
-  /** False if it is not ready. @param {Run} run @param {number} port @param {ReturnType<typeof foreignProcess>} process @param {Patience} patience */
+  /**
+   * Whether the restored process is ready, and where it answers if that is known; false if it is
+   * not.
+   * @param {Run} run
+   * @param {number} port
+   * @param {ReturnType<typeof foreignProcess>} process
+   * @param {Patience} patience
+   */
   async function readinessOf(run, port, process, patience) {
     const { key, startedAt } = run;
     const { readiness } = settings;
@@ -179,7 +219,14 @@ export function createCheckpoints(core) {
     return within(patience, Promise.race([answers, gone])).catch(() => false);
   }
 
-  /** Where it answers, as `ask_ready` of `crates/driver/src/foreign.rs` counts it. @param {number} port @param {number} pid @param {number} timeoutMs @returns {Promise<number | false>} */
+  /**
+   * Where the process answers, as the number that `ask_ready` of `crates/driver/src/foreign.rs`
+   * returns; false if it does not.
+   * @param {number} port
+   * @param {number} pid
+   * @param {number} timeoutMs
+   * @returns {Promise<number | false>}
+   */
   function answering(port, pid, timeoutMs) {
     return new Promise((resolve) => {
       const ticket = core.tickets.open((answer) => resolve(answer || false));
@@ -190,10 +237,10 @@ export function createCheckpoints(core) {
   return { save, find, drop, wait, restore };
 }
 
-/** What is left of a time that several waits share. @typedef {{ leftMs: number }} Patience */
+/** The rest of a time limit that several waits share. @typedef {{ leftMs: number }} Patience */
 
 /**
- * The promise's outcome, or an error after that long. Does not keep the host process alive.
+ * The promise's outcome, or an error when the time is over. Does not keep the host process alive.
  * @template T
  * @param {number | Patience} time
  * @param {Promise<T>} promise

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { textOf } from '../errors.js';
-import { LONGEST_TIMER_MS } from '../tenant/ledger.js';
+import { LONGEST_TIMER_MS } from '../tenant/calls.js';
 
 /** A command that has printed the awaited line and still fails does so within this time. */
 const SETTLE_MS = 50;

@@ -24,12 +24,12 @@ import { native } from '../bridge/native.js';
  * @property {string} [securityModules] `lockdown,capability,landlock`
  * @property {number} [pidMax]
  * @property {number} [threadsMax]
- * @property {number} [tasks] processes and threads that there are
+ * @property {number} [tasks] the processes and threads that exist
  * @property {number} [openFiles]
  * @property {number} [openFilesMax]
  * @property {number} [backlogMax] how many connections may wait at one socket
- * @property {{ first: number, last: number, reserved: number }} ports that are given to those that
- * ask for any
+ * @property {{ first: number, last: number, reserved: number }} ports the range of ports that the
+ * kernel assigns, and how many of them are reserved
  */
 
 /**
@@ -82,7 +82,7 @@ import { native } from '../bridge/native.js';
  * @typedef {object} Init
  * @property {string} [name]
  * @property {string[]} groups the paths of its control groups
- * @property {number[]} unreaped its children that have ended
+ * @property {number[]} unreaped the pids of its children that have ended and were not reaped
  */
 
 /** @returns {Facts | undefined} as of now; undefined without an addon */

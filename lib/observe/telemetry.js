@@ -5,7 +5,7 @@ import { failureText } from '../errors.js';
 import { native } from '../bridge/native.js';
 import { isPid } from '../tenant/processes.js';
 
-/** @typedef {import('../tenant/ledger.js').Run} Run */
+/** @typedef {import('../tenant/tenants.js').Run} Run */
 /** @typedef {import('../../index.js').ExitReason} ExitReason */
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../index.js').TenantStatus} TenantStatus */

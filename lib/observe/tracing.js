@@ -3,7 +3,7 @@
  * breaks nothing.
  */
 
-/** @typedef {import('../tenant/ledger.js').Run} Run */
+/** @typedef {import('../tenant/tenants.js').Run} Run */
 /** @typedef {import('../../index.js').ExitReason} ExitReason */
 
 const OK = 1;

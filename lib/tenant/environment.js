@@ -1,6 +1,7 @@
 /**
- * The variables that tenants get. Rust starts tenants with what has been handed down to it, and asks where a function of the
- * user's has a say: `crates/driver/src/recipe.rs`, which adds `PORT`, `NODE_ENV` and a Bun.
+ * The variables of tenants. Rust starts tenants with the variables that were handed down to it,
+ * and asks for them in each start if a function of the user's makes them. It adds `PORT`,
+ * `NODE_ENV` and a Bun: `crates/driver/src/recipe.rs`.
  */
 import { spawnFailed } from '../errors.js';
 import { problemOfVariable, shown } from '../checks.js';
@@ -11,8 +12,8 @@ import { problemOfVariable, shown } from '../checks.js';
  */
 
 /**
- * Host variables, besides LC_*, that tell a tenant where it runs and nothing about the host's secrets; the last ones
- * say where Bun keeps its files.
+ * The host's variables that a tenant gets by default, besides LC_*: where it runs, where Bun keeps
+ * its files, and no secrets.
  */
 const HARMLESS = new Set([
   ...['PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'USER', 'LOGNAME', 'SHELL'],
@@ -20,8 +21,9 @@ const HARMLESS = new Set([
 ]);
 
 /**
- * Makes what tells Rust of the host as it is, before each call that a start may come of: its variables, if they have
- * changed, and what else a tenant inherits. None where a function of the user's has a say in each start.
+ * Makes the function that is called before each call that may lead to a start. It hands the host's
+ * variables down to Rust if they have changed, and notes what else a tenant inherits. Undefined if
+ * a function of the user's is called in each start.
  * @param {{ settings: import('../options.js').Settings, native: any }} core
  * @returns {(() => void) | undefined}
  */
@@ -29,7 +31,8 @@ export function createHandDown({ settings, native }) {
   const { env, spawn, checkpoint, tracerProvider } = settings;
   if (spawn !== undefined) return undefined;
   if (process.versions.bun) native.setBun(process.execPath, isCompiledHost());
-  // These are called before each start, the last for the span that the tenant finds in its environment.
+  // These are called in each start, the tracer for the span that the tenant finds in its
+  // environment.
   if (typeof env === 'function' || checkpoint !== undefined || tracerProvider !== undefined) return undefined;
   /** @type {Variables | undefined} */
   let handed;
@@ -43,7 +46,8 @@ export function createHandDown({ settings, native }) {
       lines = linesOf(variables);
       handed = variables;
     } catch {
-      // What the user has put in the place of `process.env` cannot be passed on. Each start is prepared here, and says why.
+      // The user has replaced `process.env` by something that cannot be passed on. Each start is
+      // prepared in JavaScript, and fails with the reason.
       handed = undefined;
     }
     native.setVariables(lines);
@@ -51,10 +55,10 @@ export function createHandDown({ settings, native }) {
 }
 
 /**
- * The variables of one start that JavaScript has a say in, as `KEY=value`.
+ * The variables of one start that JavaScript prepares, as `KEY=value`.
  * @param {EnvSetting} setting
  * @param {string} key
- * @param {(variables: Record<string, string>) => void} add
+ * @param {(variables: Record<string, string>) => void} add adds variables of its own
  */
 export function variablesOf(setting, key, add) {
   const variables = { ...variablesFor(setting, key) };
@@ -63,7 +67,8 @@ export function variablesOf(setting, key, add) {
 }
 
 /**
- * The environment that a `spawn` of the user's is given. `PORT` and `NODE_ENV` are always ours.
+ * The environment that the user's `spawn` gets. `PORT` and `NODE_ENV` are set here, whatever the
+ * setting says.
  * @param {EnvSetting} setting
  * @param {string} key
  * @param {number} port
@@ -81,7 +86,11 @@ const variablesFor = (setting, key) =>
         spawnFailed(`env${problem}, for tenant "${key}"`, { key }),
       );
 
-/** @param {Variables} variables @param {(problem: string) => Error} refuse */
+/**
+ * A copy of the variables without those that are undefined. Throws if one is invalid.
+ * @param {Variables} variables
+ * @param {(problem: string) => Error} refuse
+ */
 function checkedVariables(variables, refuse) {
   /** @type {Record<string, string>} */
   const checked = {};
@@ -94,27 +103,35 @@ function checkedVariables(variables, refuse) {
   return checked;
 }
 
-/** @param {Variables} variables */
+/** The variables as `KEY=value`. @param {Variables} variables */
 function linesOf(variables) {
   const given = Object.entries(variables).filter(([, value]) => value !== undefined);
   return given.map(([name, value]) => `${name}=${value}`);
 }
 
 /**
- * Looks at the host's variables, and makes something of them when they have changed: to see that they have not takes half as
- * long as to copy them one by one. Those that are not wanted are not read, which would take longer than all the rest.
+ * Makes a function that returns `make` of the host's variables, and calls `make` again only when
+ * they have changed: to compare them takes half as long as to copy them. Unwanted variables are
+ * not read, which would take longer than all the rest.
  * @param {(name: string) => boolean} isWanted
  * @param {(variables: Variables) => Variables} make
  */
-function createLook(isWanted, make) {
-  /** What stood where when it was looked last; null for what is not wanted. @type {(string | undefined | null)[]} */
+function createCachedView(isWanted, make) {
+  /**
+   * The values at the last call, null for unwanted variables.
+   * @type {(string | undefined | null)[]}
+   */
   let values = [];
-  /** @type {string[]} */
+  /** The names at the last call. @type {string[]} */
   let names = [];
-  /** @type {Variables} */
+  /** The last result of `make`. @type {Variables} */
   let made = {};
 
-  /** @param {NodeJS.ProcessEnv} env @param {string[]} all */
+  /**
+   * Whether no wanted variable has changed.
+   * @param {NodeJS.ProcessEnv} env
+   * @param {string[]} all
+   */
   function isAsBefore(env, all) {
     if (all.length !== names.length) return false;
     for (let index = 0; index < all.length; index += 1) {
@@ -137,17 +154,22 @@ function createLook(isWanted, make) {
   };
 }
 
-const harmless = createLook(
+const harmless = createCachedView(
   (name) => HARMLESS.has(name) || name.startsWith('LC_'),
   (variables) => variables,
 );
 
-const inherited = createLook(
+const inherited = createCachedView(
   () => true,
   (variables) => checkedVariables(variables, (problem) => new Error(problem)),
 );
 
-/** @param {Exclude<EnvSetting, undefined>} setting @param {string} key @returns {Variables} */
+/**
+ * The variables that the user has set for the key. Throws if a function returns no record.
+ * @param {Exclude<EnvSetting, undefined>} setting
+ * @param {string} key
+ * @returns {Variables}
+ */
 function chosen(setting, key) {
   if (setting === 'inherit') return process.env;
   const variables = typeof setting === 'function' ? setting(key) : setting;
@@ -164,8 +186,9 @@ function chosen(setting, key) {
 }
 
 /**
- * Whether this process was made by `bun build --compile`. Bun 1.4 says so. Before, the name that such a program goes by
- * gives it away, which otherwise is its path; under BUN_BE_BUN nothing does but the variable.
+ * Whether this program was made by `bun build --compile`. Bun 1.4 tells. With an older Bun the
+ * name of such a program is `bun`, where otherwise it is a path, or its main file lies in
+ * `/$bunfs/`. With BUN_BE_BUN only the variable tells.
  */
 function isCompiledHost() {
   const { isStandaloneExecutable, main } = /** @type {{ isStandaloneExecutable?: boolean, main: string }} */ (

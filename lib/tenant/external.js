@@ -1,35 +1,39 @@
 /**
- * Processes that the user's own functions start, check and stop. Whatever those do (throw at once, reject, never
- * settle, return the wrong thing) becomes exactly one fact for the pool, or none.
+ * Processes that the user's functions start, check and stop. Each call of such a function becomes
+ * one fact for the pool, whether it returns, throws or rejects, or none if it never settles.
  *
- * What is on the way of every start uses `then`, and functions that hold on to `run` alone: `await`, and variables of
- * their own, would make twice as many objects.
+ * The functions that every start calls use `then` and closures over `run` alone: `await`, and
+ * variables of their own, would make twice as many objects.
  */
 import { signalNumber } from '../bridge/batch.js';
 import { textOf } from '../errors.js';
-import { LONGEST_TIMER_MS } from './ledger.js';
+import { LONGEST_TIMER_MS } from './calls.js';
 import { isWhole, spawned } from './processes.js';
 
-/** @typedef {import('./ledger.js').Run} Run */
+/** @typedef {import('./tenants.js').Run} Run */
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../index.js').RuntimeProcess} RuntimeProcess */
 /** @typedef {import('../../index.js').RuntimeLogEvent} RuntimeLogEvent */
 
-/** Lines of output kept to explain how a process has ended, and how much of each: as of a process of ours. */
+/**
+ * The number of output lines that are kept for the error of a failed start, as in `crates/linux`.
+ */
 const KEPT_LINES = 20;
+/** The characters that are kept of each. */
 const KEPT_LENGTH = 1_024;
 
 /**
- * The user's functions of one runtime.
+ * The callers of the user's functions of one runtime.
  * @param {Core} core
  */
 export function createExternal({ native, settings, onLog, wake }) {
   const { spawn, readiness, shouldIdleKill, stopTimeoutMs } = /** @type {Record<string, any>} */ (settings);
-  /** Keys whose `shouldIdleKill` has not answered yet. @type {Set<string>} */
+  /** Keys whose call of `shouldIdleKill` has not settled. @type {Set<string>} */
   const asked = new Set();
 
   /**
-   * Calls `spawn` and follows the process it returns; one that cannot be used is ended before its start fails.
+   * Calls `spawn`, and reports the process that it returns. An invalid process is ended before its
+   * start fails.
    * @param {Run} run
    * @param {string} cwd
    * @param {Record<string, string>} env
@@ -45,7 +49,11 @@ export function createExternal({ native, settings, onLog, wake }) {
     }
   }
 
-  /** @param {Run} run @param {any} process what `spawn` has returned */
+  /**
+   * Reports the process of the run.
+   * @param {Run} run
+   * @param {any} process what `spawn` has returned
+   */
   function follow(run, process) {
     /** @type {ReturnType<typeof spawned>} */
     let taken;
@@ -60,27 +68,37 @@ export function createExternal({ native, settings, onLog, wake }) {
     reportExit(run, taken.exited);
   }
 
-  /** @param {Run} run @param {any} process @param {unknown} error */
+  /**
+   * Ends an invalid process, and fails its start.
+   * @param {Run} run
+   * @param {any} process
+   * @param {unknown} error
+   */
   async function refuse(run, process, error) {
     await endUnusable(process, stopTimeoutMs);
     failStart(run, error);
   }
 
-  /** There is no process, and there will be none. @param {Run} run @param {unknown} error */
+  /**
+   * Reports that the start has failed, and left no process.
+   * @param {Run} run
+   * @param {unknown} error
+   */
   function failStart(run, error) {
     run.startError = error;
     wake(native.startFailed(run.id, textOf(error)));
   }
 
   /**
-   * What waits lives as long as the process, and so is as small as can be.
+   * Reports the exit of the run's process. The closures here live as long as the process, and so
+   * are few and small.
    * @param {Run} run
    * @param {PromiseLike<unknown>} exited
    */
   function reportExit(run, exited) {
     const over = (/** @type {unknown} */ code) =>
       gone(run, exitCodeOf(run.process, code), signalOf(run.process));
-    // It will never be known how it ended; that it did is all there is to hold on to.
+    // A promise that rejects says that the process has ended, and not how.
     const lost = () => gone(run, null, undefined);
     try {
       Promise.resolve(exited).then(over, lost);
@@ -89,13 +107,22 @@ export function createExternal({ native, settings, onLog, wake }) {
     }
   }
 
-  /** @param {Run} run @param {number | null} exitCode @param {string | undefined} signal */
+  /**
+   * Reports an exit.
+   * @param {Run} run
+   * @param {number | null} exitCode
+   * @param {string | undefined} signal
+   */
   function gone(run, exitCode, signal) {
     if (run.live === undefined && !run.isAskedToStop) clearUp(run.process);
     wake(native.exited(run.id, exitCode, signalNumber(signal), run.output?.join('\n') ?? ''));
   }
 
-  /** A line that a process has written. After the end of the run nothing about it is told any more. @param {Run} run @param {RuntimeLogEvent} event */
+  /**
+   * Passes a line of the run's process on to `onLog`, unless the run is over.
+   * @param {Run} run
+   * @param {RuntimeLogEvent} event
+   */
   function passOn(run, event) {
     if (run.isOver) return;
     const { line, stream, pid, at } = lineOf(event);
@@ -113,14 +140,19 @@ export function createExternal({ native, settings, onLog, wake }) {
     };
     try {
       const answer = readiness({ key: run.key, port: run.port, startedAt: run.startedAt });
-      // Only `false` says no: a check that says nothing has found nothing wrong.
+      // Only `false` means not ready: a check that returns nothing has found no fault.
       Promise.resolve(answer).then((isReady) => wake(native.readiness(run.id, isReady !== false)), failed);
     } catch (error) {
       failed(error);
     }
   }
 
-  /** Calls `kill` of the process. That it worked is seen by its exit; here only its refusal is. @param {Run} run @param {boolean} force */
+  /**
+   * Calls `kill` of the run's process, and reports whether it resolved or failed. The exit is
+   * reported by `reportExit`.
+   * @param {Run} run
+   * @param {boolean} force
+   */
   async function askKill(run, force) {
     const process = /** @type {any} */ (run.process);
     run.isAskedToStop = true;
@@ -140,8 +172,8 @@ export function createExternal({ native, settings, onLog, wake }) {
   }
 
   /**
-   * Asks whether an idle tenant is to be stopped; anything but `true` keeps it. Never twice at once for a key: a question
-   * that is still open keeps the tenant, too.
+   * Calls `shouldIdleKill`, and reports whether it resolved to `true`; anything else keeps the
+   * tenant. There is one call at a time for a key: while it is pending the tenant is kept, too.
    * @param {Run} run
    * @param {number} idleMs
    */
@@ -153,7 +185,7 @@ export function createExternal({ native, settings, onLog, wake }) {
       try {
         stop = (await shouldIdleKill({ idleMs, key, tenant: run.live?.tenant })) === true;
       } catch {
-        // Whoever cannot say so keeps it.
+        // A call that fails keeps the tenant.
       }
       asked.delete(key);
     }
@@ -165,7 +197,10 @@ export function createExternal({ native, settings, onLog, wake }) {
 
 /** @typedef {ReturnType<typeof createExternal>} External */
 
-/** What is in a line of the user's, read once; whatever it is, it breaks nothing. @param {any} event */
+/**
+ * The fields of a line that the user's `spawn` passes, read once. Never throws.
+ * @param {any} event
+ */
 function lineOf(event) {
   try {
     const { line, stream, pid, at } = event;
@@ -182,20 +217,21 @@ function lineOf(event) {
 }
 
 /**
- * One that ended before it was ready has its `kill` called once, as the TypeScript package does: an adapter may have
- * something to remove, a container for one. What comes of it is not waited for.
+ * Calls `kill` of a process that ended before it was ready, once, as the TypeScript package does:
+ * an adapter may have something to remove, a container for one. The call is not waited for.
  * @param {any} process
  */
 function clearUp(process) {
   try {
     Promise.resolve(process.kill()).catch(() => {});
   } catch {
-    // There is nothing left that would have to end.
+    // Ignored: the process has ended.
   }
 }
 
 /**
- * Asks it to end, then insists; waits for its end where it can be seen.
+ * Calls `kill` of an invalid process, and again with SIGKILL if it has not ended in time. Waits
+ * for its end if it has `exited`.
  * @param {any} process
  * @param {number} stopTimeoutMs
  */
@@ -211,22 +247,35 @@ async function endUnusable(process, stopTimeoutMs) {
       );
       if (await Promise.race([ended, isLate(stopTimeoutMs)])) return;
     } catch {
-      // Asked again below; more cannot be done about a process whose own `kill` fails.
+      // SIGKILL comes next; no more can be done about a process whose `kill` fails.
     }
   }
 }
 
-/** False after a time, for which the host is not kept alive. @param {number} ms @returns {Promise<false>} */
+/**
+ * Resolves to false after this time. Does not keep the host process alive.
+ * @param {number} ms
+ * @returns {Promise<false>}
+ */
 const isLate = (ms) =>
   new Promise((resolve) => setTimeout(resolve, Math.min(ms, LONGEST_TIMER_MS), false).unref?.());
 
-/** None where a signal ended it: Bun makes a number of that, and says so beside it. @param {any} process @param {unknown} code @returns {number | null} */
+/**
+ * The exit code; null if a signal ended the process, for which Bun passes a number as well.
+ * @param {any} process
+ * @param {unknown} code
+ * @returns {number | null}
+ */
 function exitCodeOf(process, code) {
   if (signalOf(process) !== undefined || !isWhole(code, -(2 ** 31), 2 ** 31 - 1)) return null;
   return Number(code);
 }
 
-/** The signal that ended it, where it says so, as a Bun `Subprocess` does. @param {any} process @returns {string | undefined} */
+/**
+ * The signal that ended the process, if it has `signalCode`, as a Bun `Subprocess` does.
+ * @param {any} process
+ * @returns {string | undefined}
+ */
 function signalOf(process) {
   try {
     return typeof process?.signalCode === 'string' ? process.signalCode : undefined;

@@ -1,18 +1,19 @@
 /**
- * What becomes of each record that Rust sends: one function for each.
- * `records.js` says what is in it.
+ * The handlers of the records that Rust sends, one function for each kind. `records.js` has their
+ * types.
  */
 import { handleRecord } from '../bridge/records.js';
 import { environmentOf, variablesOf } from './environment.js';
-import * as errors from '../errors.js';
 import { LogText } from '../bridge/inbox.js';
-import { createRun } from './ledger.js';
+import { failureOf, refuse } from './refusals.js';
+import { createRun } from './tenants.js';
 
-/** @typedef {import('./ledger.js').Run} Run */
+/** @typedef {import('./tenants.js').Run} Run */
 /** @typedef {import('../runtime.js').Core} Core */
 
 /**
- * Takes the next record; returns its text if it is one of log lines, which are left to the reader of the batch.
+ * Handles the next record of the batch. Returns the text of a record of log lines, which the inbox
+ * delivers.
  * @param {Core} core
  * @param {import('../bridge/batch.js').Batch} batch
  * @returns {LogText | undefined}
@@ -26,12 +27,12 @@ export const handle = (core, batch) => handleRecord(batch, core, HANDLERS) || un
  */
 const directoryOf = (root, key) => (root === '/' ? `/${key}` : `${root}/${key}`);
 
-/** The process that the record is about. @param {Core} core @param {{ run: number }} record */
+/** The run that the record is about. @param {Core} core @param {{ run: number }} record */
 const runOf = ({ runs }, record) => /** @type {Run} */ (runs.get(record.run));
 
 /** @type {import('../bridge/records.js').Handlers<Core, LogText | void>} */
 const HANDLERS = {
-  // Until there is a process.
+  // From the decision to start a run until it is ready.
 
   prepare(core, record) {
     core.startsInHand += 1;
@@ -56,7 +57,7 @@ const HANDLERS = {
     core.onTransition?.(withResource(run, { type: 'spawn', key: run.key, pid: run.pid, port: run.port }));
   },
   askReadiness: (core, record) => core.external.askReadiness(runOf(core, record)),
-  /** The process that a call of `adopt` handed over is a run. */
+  /** The process that a call of `adopt` handed over has become a run. */
   adopted({ runs, adoptions, external }, { run: id, call, key }) {
     const { process, taken, port, host, startedAt } = /** @type {import('../runtime.js').Adoption} */ (
       adoptions.get(call)
@@ -71,7 +72,7 @@ const HANDLERS = {
     external.reportExit(run, taken.exited);
   },
 
-  // While a tenant is there.
+  // While a tenant is ready.
 
   ready(core, record) {
     const run = runOf(core, record);
@@ -113,7 +114,7 @@ const HANDLERS = {
     core.onMetrics?.({ type: 'observation', key, pid, cpuMs, rssBytes, at });
   },
 
-  // From the decision to stop a tenant on.
+  // From the decision to stop a run to its last record.
 
   askIdle: (core, record) => void core.external.askIdle(runOf(core, record), record.idleMs),
   idleKill(core, record) {
@@ -142,14 +143,14 @@ const HANDLERS = {
     if (signal !== null) event.signal = signal;
     core.onTransition?.(withResource(run, event));
   },
-  /** Nothing will be heard of it again. */
+  /** The last record of the run. */
   release({ runs, tracing }, { run: id }) {
     const run = runs.get(id);
     runs.delete(id);
     if (run !== undefined) tracing?.release(run);
   },
 
-  // Answers, and what belongs to no run.
+  // Answers, and records that belong to no run.
 
   settle(core, { call: number, outcome, output }) {
     switch (outcome.kind) {
@@ -163,7 +164,7 @@ const HANDLERS = {
   },
   notStopped(core, record) {
     const run = core.runs.get(record.run);
-    // One that is not known was called off before it was prepared.
+    // A run that is unknown here was called off before it was prepared.
     if (run !== undefined) core.notStopped.push(failureOf(core, run, run.key, record.failure));
   },
   disposed: (core) => core.close(),
@@ -175,7 +176,11 @@ const HANDLERS = {
   drain: ({ onTransition }) => onTransition?.({ type: 'drain', reason: 'drain-requested' }),
 };
 
-/** @param {string} root @param {number | null} pid whose other runtime has it, where that is known */
+/**
+ * Warns that another runtime starts the tenants of the same root.
+ * @param {string} root
+ * @param {number | null} pid of the other runtime; null if it is not known
+ */
 function warnOfSharedRoot(root, pid) {
   const other =
     pid === process.pid
@@ -188,7 +193,7 @@ function warnOfSharedRoot(root, pid) {
 }
 
 /**
- * The run that a record of its start is about: new, or known already and without a port so far.
+ * The run that a record of its start is about: a new one, or one that had no port until now.
  * @param {Core} core
  * @param {{ run: number, key: string, port: number, startedAt: number }} record
  */
@@ -205,12 +210,20 @@ function begin({ runs, tracing }, { run: id, key, port, startedAt }) {
   return run;
 }
 
-/** The run, which may have no port yet. @param {Core} core @param {{ run: number, key: string }} record */
+/**
+ * The run, which is made without a port if it is new.
+ * @param {Core} core
+ * @param {{ run: number, key: string }} record
+ */
 function knownOrNew(core, { run, key }) {
   return core.runs.get(run) ?? begin(core, { run, key, port: 0, startedAt: Date.now() });
 }
 
-/** @param {Core} core @param {Run} run */
+/**
+ * Starts a run that was prepared: calls the user's `spawn`, or launches it.
+ * @param {Core} core
+ * @param {Run} run
+ */
 function start(core, run) {
   const { settings, external } = core;
   try {
@@ -223,83 +236,15 @@ function start(core, run) {
   }
 }
 
-/** @param {Core} core @param {Run} run */
+/**
+ * Works out the variables of a run, and lets Rust launch it.
+ * @param {Core} core
+ * @param {Run} run
+ */
 function launch({ settings, native, tracing, wake }, run) {
   const variables = variablesOf(settings.env, run.key, (env) => tracing?.setTraceparent(run, env));
   native.launch(run.id, variables);
   wake();
-}
-
-/**
- * @param {Core} core
- * @param {number} number of the call
- * @param {import('../bridge/records.js').Refusal} refusal
- * @param {string | null} output
- */
-function refuse(core, number, refusal, output) {
-  if (refusal.kind === 'stillTracked' && core.notStopped.length === 0) {
-    // All of it were starts that had not begun and have been called off since: now there is nothing left.
-    return core.native.dispose(number);
-  }
-  const call = core.calls.close(number);
-  call?.reject(errorOf(core, call, refusal, output));
-}
-
-/**
- * @param {Core} core
- * @param {import('./ledger.js').Call} call
- * @param {import('../bridge/records.js').Refusal} refusal
- * @param {string | null} output
- * @returns {unknown}
- */
-function errorOf(core, { key, method }, refusal, output) {
-  const { runs, notStopped } = core;
-  switch (refusal.kind) {
-    case 'disposed':
-      return errors.disposed(key);
-    case 'draining':
-      return errors.draining(key, method);
-    case 'taken':
-      return errors.taken(key);
-    case 'overloaded':
-      return errors.overloaded(key, method, refusal.waiting);
-    case 'noRoomBeside':
-      return errors.noRoomBeside(key, method);
-    case 'exhausted':
-      return errors.exhausted(key, refusal.maxFailures, refusal.last);
-    case 'backingOff':
-      return errors.backingOff(key, refusal.failures, refusal.retryAfterMs, refusal.last);
-    case 'startFailed': {
-      const run = refusal.run === null ? undefined : runs.get(refusal.run);
-      return failureOf(core, run, key, refusal.failure, output);
-    }
-    case 'stopRefused':
-      return failureOf(core, runs.get(refusal.run), key, refusal.failure);
-    case 'stillTracked':
-      return errors.stillTracked(notStopped.splice(0));
-  }
-}
-
-/**
- * The error for a failed start or stop. All who waited for the same thing get the same object.
- * @param {Core} core
- * @param {Run | undefined} run
- * @param {string} key of the caller; a runtime-wide call has none
- * @param {errors.Failure} failure
- * @param {string | null} [output]
- */
-export function failureOf(core, run, key, failure, output) {
-  if (run === undefined) return core.failureError(key, failure, {});
-  const pending = failure.kind === 'stopTimedOut' ? [...(run.pendingKills ?? [])].join(' and ') : '';
-  const by = failure.kind === 'thrown' ? failure.by : '';
-  const name = failure.kind + by + pending;
-  const known = run.errors?.get(name);
-  if (known !== undefined) return known;
-  const thrown = by === 'kill' ? run.killError : run.startError;
-  const tail = output || run.output?.join('\n');
-  const error = core.failureError(run.key, failure, { thrown, output: tail, pending });
-  if (by !== 'kill') (run.errors ??= new Map()).set(name, error);
-  return error;
 }
 
 /**

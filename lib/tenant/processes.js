@@ -1,10 +1,11 @@
-/** Processes that the pool has not started itself, as they are handed to it: by `spawn`, or to `adopt`. */
+/** Processes that the runtime did not start: what the user's `spawn` returns, or `adopt` gets. */
 import { notAdopted, notStopped, spawnFailed, textOf } from '../errors.js';
 
 /**
- * The user's process, if it is one, read once. Whether its port will do is up to whoever asks.
+ * Reads the fields of the user's process, once. Throws if one of them is invalid; the port is not
+ * checked.
  * @param {any} value
- * @param {string} origin how it came to us
+ * @param {string} origin where it comes from, for the message
  * @param {string} key
  */
 export function usable(value, origin, key) {
@@ -19,46 +20,59 @@ export function usable(value, origin, key) {
   return { pid, exited: Promise.resolve(exited), kill, port, resourceId: resourceIdOf(resourceId) };
 }
 
-/** What a `spawn` of the user's has returned: a port of its own is the one really bound. @param {unknown} value @param {string} key */
+/**
+ * Reads the process that the user's `spawn` has returned. Its port, if it has one, is the port
+ * that it listens on. Throws if the process is invalid.
+ * @param {unknown} value
+ * @param {string} key
+ */
 export function spawned(value, key) {
   const taken = usable(value, 'returned by spawn', key);
   if (taken.port === undefined || isPort(taken.port)) return taken;
   throw spawnFailed('Runtime process returned an invalid port', { key });
 }
 
-/** @param {unknown} given @returns {string | undefined} */
+/** The resource's id as text. @param {unknown} given @returns {string | undefined} */
 function resourceIdOf(given) {
   if (given == null) return undefined;
   return Array.isArray(given) ? textOf(given) : String(given);
 }
 
-/** @param {unknown} value @param {number} least @param {number} most */
+/**
+ * Whether the value is a whole number in this range.
+ * @param {unknown} value
+ * @param {number} least
+ * @param {number} most
+ */
 export const isWhole = (value, least, most) =>
   Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
 
-/** Whether a process can have it. @param {unknown} value */
+/** Whether the value can be the pid of a process. @param {unknown} value */
 export const isPid = (value) => isWhole(value, 1, 2 ** 31 - 1);
 
-/** @param {unknown} value */
+/** Whether the value can be the port of a tenant. @param {unknown} value */
 export const isPort = (value) => isWhole(value, 1, 65_535);
 
-/** A process of which nothing but the pid is known. @param {any} value */
+/**
+ * Whether the process has neither `exited` nor `kill`: only its pid is known.
+ * @param {any} value
+ */
 export const isBarePid = (value) =>
   typeof value === 'object' && value !== null && value.exited === undefined && value.kill === undefined;
 
 /**
- * A process that somebody else has started, by its pid: its end is seen, and it is signalled, through a pidfd, which never
- * means another process.
+ * Watches a foreign process, which the runtime did not start, by its pid. It is watched and
+ * signalled through a pidfd, which never means another process. Throws if it cannot be watched.
  * @param {import('../runtime.js').Core} core
  * @param {string} key
  * @param {number} pid
- * @param {{ bornAfter?: number, bornBefore?: number, resourceId?: string }} known when it was started, in milliseconds since
- *   the machine was
+ * @param {{ bornAfter?: number, bornBefore?: number, resourceId?: string }} known between which
+ *   times it must have been started, in milliseconds since the machine was
  */
 export function foreignProcess({ native, tickets }, key, pid, { bornAfter = 0, bornBefore, resourceId }) {
   if (!isPid(pid))
     throw notAdopted(key, `its pid must be a positive whole number, got ${textOf(pid).slice(0, 80)}`);
-  // Before it is watched: the user's `toString` may throw.
+  // Read before the watch begins, since the user's `toString` may throw.
   const resource = resourceIdOf(resourceId);
   let ticket = 0;
   /** @type {Promise<number | null>} */
@@ -80,8 +94,8 @@ export function foreignProcess({ native, tickets }, key, pid, { bornAfter = 0, b
       const refusal = native.signal(ticket, signal === 'SIGKILL');
       if (refusal) throw notStopped(key, refusal);
     },
-    /** It is not to be a tenant after all. */
-    letGo() {
+    /** Ends the watch: the process is no tenant. `exited` stays pending. */
+    unwatch() {
       tickets.drop(ticket);
       native.unwatch(ticket);
     },

@@ -1,5 +1,5 @@
-//! What it costs a thread in Rust to take a ready tenant into use and give it back: `cargo bench -p
-//! driver`.
+//! Measures how long a thread in Rust takes to acquire a ready tenant and to end its use: `cargo
+//! bench -p driver`.
 #![allow(missing_docs, reason = "divan's main")]
 
 use divan::{Bencher, black_box};
@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 const TENANTS: usize = 1_000;
-/// Above what Linux gives.
+/// A pid above the highest one that Linux gives.
 const NO_PROCESS: u32 = 1 << 23;
 const THREADS: [usize; 2] = [1, 4];
 
@@ -20,14 +20,14 @@ fn main() {
     divan::main();
 }
 
-/// All threads use the same tenant: they count in one place.
+/// All threads use the same tenant, and so count in the same cell.
 #[divan::bench(threads = THREADS, sample_size = 2_000)]
 fn one_tenant(bencher: Bencher) {
     let directory = &HOST.directory;
     bencher.bench(|| drop(black_box(directory.acquire(black_box("tenant-1")))));
 }
 
-/// Each thread goes through the tenants from a place of its own.
+/// Each thread goes through the tenants, and begins with another one.
 #[divan::bench(threads = THREADS, sample_size = 2_000)]
 fn many_tenants(bencher: Bencher) {
     let directory = &HOST.directory;
@@ -46,10 +46,10 @@ fn many_tenants(bencher: Bencher) {
 #[divan::bench(threads = THREADS, sample_size = 2_000)]
 fn a_key_without_a_tenant(bencher: Bencher) {
     let directory = &HOST.directory;
-    bencher.bench(|| black_box(directory.acquire(black_box("nobody"))).is_none());
+    bencher.bench(|| black_box(directory.acquire(black_box("unknown"))).is_none());
 }
 
-/// A host with tenants that were adopted: no process is needed for that.
+/// A driver with adopted tenants, which need no process.
 static HOST: LazyLock<Arc<Driver>> = LazyLock::new(|| {
     let pool = Config {
         max_concurrent: TENANTS,

@@ -1,25 +1,25 @@
-//! The figures of this moment, in memory that JavaScript reads without a call: `stats()` is asked
-//! for often.
+//! The current figures, in memory that JavaScript reads without a call, since `stats()` is called
+//! often.
 
 use pool::Figures;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is on the board, in the order in which it lies there: JavaScript's places are printed from
-/// here (`npm run records`).
+/// The numbers on the board, in their order in memory. `npm run records` prints JavaScript's
+/// indices from this list.
 #[derive(Clone, Copy, Debug)]
 pub enum Place {
-    /// As in [`Stats`](pool::Stats).
+    /// As [`Stats::running`](pool::Stats::running).
     Running,
-    /// As in [`Stats`](pool::Stats).
+    /// As [`Stats::total`](pool::Stats::total).
     Total,
-    /// As in [`Stats`](pool::Stats): 0 or 1.
+    /// As [`Stats::draining`](pool::Stats::draining): 0 or 1.
     Draining,
-    /// Keys that have failed and are remembered. How many of those are backing off depends on the
-    /// time, so while there are any, it has to be asked for.
+    /// Keys with failures. How many of them are backing off depends on the time, so JavaScript
+    /// asks for that with a call while this is not 0.
     Failing,
     /// Failed starts so far.
     Failures,
-    /// Records that wait to be taken.
+    /// Records that JavaScript has not taken.
     Queued,
 }
 

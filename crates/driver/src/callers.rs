@@ -1,6 +1,5 @@
-//! Who is answered where. A call comes from JavaScript, and is answered by a record in the uplink;
-//! or from a thread in Rust, and is answered by waking the future that waits for it. The pool sees
-//! a number in either case.
+//! How calls are answered. A call of JavaScript is answered by a record in the uplink, and a call
+//! of a thread in Rust by waking its future. The pool sees a number in either case.
 
 use crate::Driver;
 use crate::core::Core;
@@ -17,10 +16,10 @@ use tokio::sync::oneshot;
 /// exact below 2⁵³.
 const FIRST_IN_RUST: CallId = 1 << 63;
 
-/// What comes of a call in Rust for a tenant.
+/// The answer to a call in Rust: the tenant, in use already, or why there is none.
 pub type Answer = Result<InUse, Refusal>;
 
-/// The calls in Rust that are not answered yet. Behind the driver's lock.
+/// The calls in Rust without an answer. Behind the driver's lock.
 #[derive(Default)]
 pub(crate) struct Callers {
     opened: u64,
@@ -34,8 +33,8 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// One that has gone away meanwhile does not hear it, and what it would have used is no longer
-    /// in use.
+    /// Wakes the caller's future. If it was dropped meanwhile, the answer is dropped too, which
+    /// ends the use of its tenant.
     pub fn answer(self, answer: Answer) {
         let _ = self.answer.send(answer);
     }
@@ -43,7 +42,7 @@ impl Waiting {
 
 impl Callers {
     /// Whether a thread in Rust has made the call, and not JavaScript.
-    pub fn are_in_rust(call: CallId) -> bool {
+    pub fn is_from_rust(call: CallId) -> bool {
         call >= FIRST_IN_RUST
     }
 
@@ -60,14 +59,16 @@ impl Callers {
         self.waiting.remove(&call)
     }
 
-    /// Puts a call back that is not to be answered yet.
+    /// Puts a call back that cannot be answered yet.
     pub fn keep(&mut self, call: CallId, waiting: Waiting) {
         self.waiting.insert(call, waiting);
     }
 }
 
-/// A call for a tenant, which resolves to the tenant, in use already. Dropping it before that
-/// aborts the call: a start that nothing else waits for is called off.
+/// A call for a tenant. It resolves to the tenant, in use already, or to a refusal.
+///
+/// Dropping it before that aborts the call: a start that no other call waits for is called off.
+/// When the driver is disposed of or abandoned, it resolves to [`Refusal::Disposed`].
 #[must_use = "a call that is dropped is aborted"]
 pub struct Ensure<M: Machine> {
     driver: Arc<Driver<M>>,
@@ -75,7 +76,7 @@ pub struct Ensure<M: Machine> {
 }
 
 enum State {
-    /// The answer was there at once.
+    /// The directory had the tenant.
     Found(Option<InUse>),
     Waiting {
         key: Key,
@@ -86,9 +87,9 @@ enum State {
 }
 
 impl<M: Machine> Driver<M> {
-    /// The key's tenant, for a thread in Rust. One that is ready is found in the directory, without
-    /// the lock; otherwise it is started, as for a caller in JavaScript, and beside those. May be
-    /// called on any thread and awaited in any runtime.
+    /// The key's tenant, for a thread in Rust. A ready tenant comes from the directory, without
+    /// the driver's lock; otherwise it is started, and the start is shared with callers in
+    /// JavaScript. May be called on any thread and awaited in any async runtime.
     pub fn ensure(self: &Arc<Self>, key: &str) -> Ensure<M> {
         let state = match self.directory.acquire(key) {
             Some(tenant) => State::Found(Some(tenant)),
@@ -106,8 +107,8 @@ impl<M: Machine> Driver<M> {
         State::Waiting { key, call, answered }
     }
 
-    /// Answers a call in Rust. A tenant is in use from here on, unless the step that hands it out
-    /// stops it as well: then the call asks for the next one.
+    /// Answers a call in Rust. Its tenant is in use from here on. If the same step of the pool has
+    /// claimed the tenant for a stop, the call is fed again and waits for the next start.
     pub(crate) fn settle_in_rust(&self, core: &mut Core<M>, call: CallId, outcome: Outcome) -> Option<Input> {
         let waiting = core.callers.take(call)?;
         let run = match outcome {
@@ -116,7 +117,7 @@ impl<M: Machine> Driver<M> {
                 waiting.answer(Err(refusal));
                 return None;
             }
-            Outcome::Done => unreachable!("what Rust asks for is a tenant"),
+            Outcome::Done => unreachable!("calls in Rust are for a tenant"),
         };
         let tenant = core.runs.get(&run).and_then(|handle| handle.tenant.as_ref());
         match tenant.and_then(|tenant| tenant.take_into_use()) {
@@ -146,13 +147,14 @@ impl<M: Machine> Driver<M> {
 impl<M: Machine> Future for Ensure<M> {
     type Output = Answer;
 
-    /// After the answer it is not to be polled again.
+    /// Panics if it is polled again after its answer.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
         let answer = match &mut self.state {
             State::Found(tenant) => Ok(tenant.take().expect("polled after its answer")),
             State::Waiting { answered, .. } => match Pin::new(answered).poll(context) {
                 Poll::Pending => return Poll::Pending,
-                // No call is forgotten while the driver lives, and this holds it.
+                // The sender is kept until the answer while the driver lives, which this future
+                // holds: an error cannot happen.
                 Poll::Ready(answer) => answer.unwrap_or(Err(Refusal::Disposed)),
             },
             State::Answered => panic!("polled after its answer"),

@@ -1,5 +1,5 @@
-//! What is behind the driver's lock, and the one way in: a step of the pool, and all that comes of
-//! it.
+//! The state behind the driver's lock, and the one function that changes it: a step of the pool,
+//! followed by the actions that it returns.
 
 use crate::Driver;
 use crate::callers::Callers;
@@ -17,38 +17,45 @@ use pool::{Action, CallId, Fact, Failure, Input, Pool, RunId, RunMap};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// The state behind the driver's lock.
 pub(crate) struct Core<M: Machine> {
     pub pool: Pool,
     pub leases: LeaseTable,
     pub callers: Callers,
-    /// In boxes, as in the pool.
+    /// Boxed: a map that grows moves its entries, and has room for twice as many.
     pub runs: RunMap<Box<RunHandle<M::Port>>>,
     pub ports: PortBook<M::Port>,
-    /// What only JavaScript knows of the host.
+    /// What JavaScript has handed down of the host.
     pub host: Host,
     pub engine: EngineUse<M::Engine>,
-    /// Held while the engine is used, if no other runtime had the root first.
+    /// Held while the engine is in use; `None` if another runtime had claimed the root before.
     pub root_claim: Option<RootClaim>,
-    /// The deadline that the timer sleeps until.
+    /// The deadline that the timer sleeps until, in milliseconds on the steady clock.
     pub armed_ms: Option<u64>,
-    /// A tree, as below: nearly always empty, and to look into one that is costs nothing.
+    /// Calls of `dispose` without an answer. A `BTreeSet`: nearly always empty, and then a look-up
+    /// hashes nothing.
     pub dispose_calls: BTreeSet<CallId>,
-    /// Processes of somebody else, by the ticket that their end is the answer to. Nobody watches
-    /// for it any more when the runtime is closed.
+    /// Processes that the runtime did not start, by the ticket that their exit answers. Closing
+    /// the runtime ends the watch.
     pub foreign: HashMap<u64, Watched>,
+    /// JavaScript is gone: the engine is given back once the pool is empty.
     pub abandoned: bool,
-    /// Times in which the host did not run that the pool knows of.
+    /// How many absences (times in which the host did not run) the pool has been told of.
     pub absences: u64,
-    /// `None` while it takes a sample.
+    /// `None` while a sample is being taken.
     pub sampler: Option<Sampler>,
-    /// Runs that are to be sampled alone; `None` while nobody does.
+    /// Runs that have become ready and wait for their first sample; `None` while no task takes
+    /// them.
     pub to_sample: Option<Vec<RunId>>,
 }
 
 impl<M: Machine> Driver<M> {
+    /// Takes one step of the pool and carries out its actions, and the steps that follow from
+    /// those.
     pub(crate) fn feed_locked(self: &Arc<Self>, core: &mut Core<M>, input: Input) {
         let mut next = Some(input);
-        // What follows from a step comes before what follows from those before it, in its order.
+        // A stack of inputs that the actions have led to: those of the latest step are fed first,
+        // in the order of its actions.
         let mut following = Vec::new();
         while let Some(input) = next {
             let first = following.len();
@@ -64,11 +71,12 @@ impl<M: Machine> Driver<M> {
             self.deadline_moved.notify_one();
         }
         if core.abandoned && core.pool.is_empty() {
-            self.leave_engine(core, None);
+            self.release_engine(core, None);
         }
     }
 
-    /// What follows at once, if anything does, is a fact about the same run.
+    /// Carries out one action. Returns the input that follows at once, if there is one: a fact
+    /// about the same run.
     pub(crate) fn carry_out(self: &Arc<Self>, core: &mut Core<M>, action: Action) -> Option<Input> {
         tracing::trace!(?action);
         match action {
@@ -98,17 +106,19 @@ impl<M: Machine> Driver<M> {
         }
     }
 
+    /// Queues a record, as an action that no input follows from.
     pub(crate) fn tell(&self, record: Record) -> Option<Input> {
         self.uplink.push(record);
         None
     }
 }
 
+/// The fact that the run could not be started, with the reason in words.
 pub(crate) fn not_started(run: RunId, reason: String) -> Option<Input> {
     Some(Input::Fact(run, Fact::StartFailed(Failure::NotStarted { reason })))
 }
 
-/// A start that nobody wants any more never began.
+/// The fact that the run was called off before its process was started.
 pub(crate) fn called_off() -> Fact {
     Fact::StartFailed(Failure::CalledOff)
 }

@@ -1,5 +1,5 @@
-//! What happens because time has passed: the pool's deadlines, and the sweep over what may have
-//! been stopped.
+//! The timers of one runtime: the pool's next deadline, and the sweep that continues the warden
+//! and its keepers if they were stopped.
 
 use crate::Driver;
 use crate::machine::{Engine, Machine};
@@ -8,11 +8,12 @@ use pool::Input;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Continuing all keepers costs a system call each; a shorter interval of the user's is for idle
-/// tenants.
+/// The sweep makes a system call for each keeper, so it comes no more often than this. A shorter
+/// `sweepIntervalMs` is meant for idle tenants.
 const SWEEP_INTERVAL_MIN_MS: u64 = 100;
 
 impl<M: Machine> Driver<M> {
+    /// Ticks the pool at each of its deadlines. Never returns.
     pub(crate) async fn keep_deadlines(self: &Arc<Self>) {
         loop {
             let (deadline_ms, is_busy) = {
@@ -37,7 +38,8 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// The warden, or a keeper, may have been stopped while nobody asks anything of it.
+    /// Continues the warden and its keepers at intervals: one of them may have been stopped
+    /// (SIGSTOP) while no order is sent that would continue it. Never returns.
     pub(crate) async fn sweep(&self) {
         let interval_ms = self.settings.pool.sweep_interval_ms.max(SWEEP_INTERVAL_MIN_MS);
         loop {
@@ -49,7 +51,7 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Tells the pool if the host did not run for a while.
+    /// Tells the pool if the host did not run for a while (suspended, or stopped).
     pub(crate) fn notice_absence(self: &Arc<Self>) {
         let mut core = self.lock();
         let (absences, (from_ms, to_ms)) = self.machine.last_absence();

@@ -1,15 +1,15 @@
-//! Which tenant serves a key, for any thread, without the driver's lock.
+//! The directory: which tenant serves a key, for any thread, without the driver's lock.
 //!
-//! The driver writes a tenant in when it becomes ready, and takes it out when its run is over. In
-//! between the tenant may be claimed, and then [`Directory::acquire`] does not hand it out; a stop
-//! that is given up opens its lease again, and with it this entry.
+//! The driver enters a tenant when it becomes ready, and removes it when its run is over. While
+//! the tenant is claimed for a stop, [`Directory::acquire`] does not hand it out. A stop that is
+//! given up opens its lease again, and `acquire` finds it again.
 //!
-//! The map is a number of shards, each behind a lock for many readers. A reader holds one for a
-//! look-up, the clone of a reference and the count, some 50 ns, and a writer, a start or the end of a
-//! tenant, for an insertion into one shard. A lock-free map would be one dependency more, with a
-//! scheme of its own for when memory is freed, and hardly faster: most of the time goes into
-//! counting in and out, and into looking at the clock for the touch that each is (94 ns in all, from
-//! one thread and from four: `benches/directory.rs`).
+//! The map is a number of shards, each behind a reader-writer lock. A reader holds one for a
+//! look-up, the clone of a reference and the count, some 50 ns; a writer (a start, or the end of a
+//! tenant) for an insertion into one shard. A lock-free map would be one more dependency, with a
+//! reclamation scheme of its own, and hardly faster: most of the time goes into counting the use
+//! in and out, and into reading the clock for its two touches (94 ns in all, from one thread and
+//! from four: `benches/directory.rs`).
 
 use crate::Driver;
 use crate::core::Core;
@@ -23,18 +23,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Locks of the map. Each is on cache lines of its own, so that readers of different keys seldom
-/// share one.
+/// How many locks the map has. Each is on cache lines of its own, so that readers of different
+/// keys seldom share one.
 const SHARDS: usize = 64;
 
-/// Where a tenant is reached, from when it became ready.
+/// A tenant that is ready or was: where it is reached, and its lease.
 pub struct Tenant {
     pub key: Key,
-    /// Its process, which no other tenant has had: connections are kept for this one only.
+    /// Its run, which no other tenant has had: a pool of connections may be kept by it.
     pub run: RunId,
     /// Which of the key's releases it is.
     pub release: Release,
-    /// Where it listens: 127.0.0.1 or `::1`.
+    /// The address that it listens at: 127.0.0.1 or `::1`.
     pub host: IpAddr,
     /// 0 for an adopted tenant that is routed by other means.
     pub port: u16,
@@ -59,9 +59,10 @@ impl fmt::Debug for Tenant {
     }
 }
 
-/// A tenant in use. While this lives the tenant is not idle, and is evicted only if there is no
-/// other. A kill, a restart and `dispose` end it all the same. Dropping it is the end of the use,
-/// and touches the tenant.
+/// The handle of one use of a tenant. While it lives the tenant is not idle, and is evicted only
+/// if all others are in use too. A kill, a restart and `dispose` stop the tenant all the same.
+///
+/// Dropping it, in a panic too, ends the use and touches the tenant.
 #[derive(Debug)]
 pub struct InUse {
     tenant: Arc<Tenant>,
@@ -81,7 +82,7 @@ impl Drop for InUse {
     }
 }
 
-/// See the module.
+/// The tenants by key: see the module.
 pub struct Directory {
     shards: Box<[Shard]>,
     hasher: RandomState,
@@ -98,19 +99,19 @@ impl Default for Directory {
 }
 
 impl Directory {
-    /// The key's tenant, in use from now on; `None` if it has none that may be handed out: ask
-    /// [`Driver::ensure`](crate::Driver::ensure) then.
+    /// The key's tenant, in use from now on. `None` if there is no ready tenant, or if it is
+    /// claimed: [`Driver::ensure`](crate::Driver::ensure) starts one and waits for it.
     pub fn acquire(&self, key: &str) -> Option<InUse> {
         self.shard(key).read().unwrap_or_else(PoisonError::into_inner).get(key)?.take_into_use()
     }
 
-    /// From now on the tenant is its key's, in place of the one before.
+    /// Enters the tenant under its key, in place of the one before.
     pub(crate) fn insert(&self, tenant: Arc<Tenant>) {
         let mut tenants = self.shard(&tenant.key).write().unwrap_or_else(PoisonError::into_inner);
         tenants.insert(tenant.key.clone(), tenant);
     }
 
-    /// The run is over. Its key may have another tenant by now, which stays.
+    /// Removes the tenant of a run that is over. Another run's tenant under this key stays.
     pub(crate) fn remove(&self, key: &str, run: RunId) {
         let mut tenants = self.shard(key).write().unwrap_or_else(PoisonError::into_inner);
         if tenants.get(key).is_some_and(|tenant| tenant.run == run) {
@@ -125,7 +126,7 @@ impl Directory {
 }
 
 impl<M: Machine> Driver<M> {
-    /// The run is its key's tenant from now on.
+    /// Enters the run's tenant in the directory.
     pub(crate) fn enter_directory(&self, core: &mut Core<M>, run: RunId) {
         let release = core.pool.release_of(run).unwrap_or_default();
         let Some((lease, handle)) = core.leases.lease(run).zip(core.runs.get_mut(&run)) else { return };
@@ -141,11 +142,12 @@ impl<M: Machine> Driver<M> {
         self.directory.insert(tenant);
     }
 
-    /// Sees at which address a tenant listens that has not been asked by us whether it is ready.
+    /// Looks up at which address a run listens that the driver has not probed: an adopted process,
+    /// or one that was restored from a snapshot.
     pub(crate) fn find_address(&self, core: &mut Core<M>, run: RunId) {
         let handle = core.runs.get_mut(&run).filter(|handle| handle.port != 0);
         if let Some((engine, handle)) = core.engine.engine().zip(handle) {
-            handle.at_ipv6 = engine.place(handle.port).is_some_and(|address| address.is_ipv6());
+            handle.at_ipv6 = engine.listening_address(handle.port).is_some_and(|address| address.is_ipv6());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a runtime: `dispose`, its answer, and what is let go of after it.
+//! The end of a runtime: `dispose`, its answer, and what is released after it.
 
 use crate::Driver;
 use crate::core::Core;
@@ -11,43 +11,47 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 impl<M: Machine> Driver<M> {
+    /// Stops all processes. The call is answered when the engine has been given back, and has
+    /// ended if this runtime was its last user.
     pub fn dispose(self: &Arc<Self>, call: CallId) {
         let mut core = self.lock();
         core.dispose_calls.insert(call);
         self.feed_locked(&mut core, Input::Dispose { call });
     }
 
-    /// JavaScript is gone (a terminated worker, say): everything ends soon, and nobody is told.
+    /// Ends the runtime without JavaScript, as when its worker was terminated: all processes are
+    /// stopped, and no record is queued any more.
     pub fn abandon(self: &Arc<Self>) {
         self.uplink.close();
         let mut core = self.lock();
         core.abandoned = true;
-        core.let_go_of_foreign();
+        core.release_foreign();
         self.feed_locked(&mut core, Input::Abandon);
     }
 
-    /// Lets go of everything after `dispose` was answered.
+    /// Releases everything after `dispose` was answered: ports, foreign processes, the engine and
+    /// its thread.
     pub fn close(self: &Arc<Self>) {
         self.uplink.close();
         let mut core = self.lock();
-        core.let_go_of_foreign();
+        core.release_foreign();
         core.ports.close();
-        self.leave_engine(&mut core, None);
+        self.release_engine(&mut core, None);
         let thread = match &mut core.engine {
             EngineUse::Over(thread) => thread.take(),
-            // Nobody waits for an end that has only begun.
+            // An engine that has only begun to end is not waited for: `close` must not block.
             _ => None,
         };
-        // Not under the lock: the thread has given it back, but others may want it.
+        // Not under the lock: the thread has released it, but calls of other threads may need it.
         drop(core);
         if let Some(thread) = thread {
             let _ = thread.join();
         }
     }
 
-    /// Gives the engine back, and answers the call when nothing is left that was ours to end: for
-    /// the last user no warden, no task and no descriptor.
-    pub(super) fn leave_engine(self: &Arc<Self>, core: &mut Core<M>, call: Option<CallId>) {
+    /// Gives the engine back, and answers the call: at once if other runtimes use the engine, or
+    /// else when it has ended and no warden, task or descriptor of it is left.
+    pub(super) fn release_engine(self: &Arc<Self>, core: &mut Core<M>, call: Option<CallId>) {
         core.root_claim = None;
         core.engine = match mem::take(&mut core.engine) {
             EngineUse::InUse { engine, timer } => {
@@ -67,7 +71,7 @@ impl<M: Machine> Driver<M> {
         };
     }
 
-    /// Called by its thread, as the last thing it does.
+    /// Called by the engine's thread, as its last call before it exits.
     fn engine_has_ended(&self) {
         let mut core = self.lock();
         if let EngineUse::Ending { calls, thread } = mem::take(&mut core.engine) {

@@ -1,4 +1,4 @@
-//! The engine from its first use on. Its end is in `ending.rs`.
+//! A runtime's use of the engine, from the first start on. How it ends is in `ending.rs`.
 
 use crate::Driver;
 use crate::core::Core;
@@ -12,23 +12,25 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::task::AbortHandle;
 
-/// A runtime uses the engine once: from its first start until nothing is left of it.
+/// The state of a runtime's use of the engine. A runtime uses it once, from its first start until
+/// its end, and passes through these states in order.
 #[derive(Default)]
 pub(crate) enum EngineUse<E> {
     #[default]
     NotYet,
     InUse {
         engine: Arc<E>,
-        /// Keeps the pool's deadlines.
+        /// The task of the pool's deadlines and the sweep.
         timer: AbortHandle,
     },
-    /// We were its last user, and are told when it has ended.
+    /// This runtime was its last user, and waits for its end.
     Ending {
-        /// What is answered then.
+        /// The calls of `dispose` that are answered at its end.
         calls: Vec<CallId>,
         thread: JoinHandle<()>,
     },
-    /// Of the thread, where it was ours to end, nothing is left but its exit.
+    /// The runtime has given the engine back. If it was the last user, the thread is to be joined,
+    /// which returns at once.
     Over(Option<JoinHandle<()>>),
 }
 
@@ -40,13 +42,15 @@ impl<E> EngineUse<E> {
         }
     }
 
-    /// It will not be used any more.
+    /// Whether the engine has been given back. It is not used again.
     pub fn is_over(&self) -> bool {
         matches!(self, EngineUse::Ending { .. } | EngineUse::Over(_))
     }
 }
 
 impl<M: Machine> Driver<M> {
+    /// The engine, shared at the first call. Errors: its thread could not be started, or the
+    /// runtime is closed.
     pub(crate) fn ensure_engine(self: &Arc<Self>, core: &mut Core<M>) -> io::Result<Arc<M::Engine>> {
         match &core.engine {
             EngineUse::InUse { engine, .. } => Ok(engine.clone()),
@@ -64,8 +68,8 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Finds out, off all threads that have something else to do, whether another runtime starts
-    /// the same tenants.
+    /// Claims the root, and warns if another runtime starts the tenants of the same root. The file
+    /// system may be slow, so this is done on the thread for slow work.
     pub(crate) fn claim_root(self: &Arc<Self>, engine: &Arc<M::Engine>) {
         let (driver, root) = (self.clone(), PathBuf::from(&self.settings.recipe.root));
         let claiming = engine.off_thread(move || RootClaim::try_new(&root));

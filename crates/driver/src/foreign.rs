@@ -1,4 +1,5 @@
-//! Questions about processes that somebody else has started; the answers go up as numbered tickets.
+//! Foreign processes, which the runtime did not start: their exit, signals to them, and where they
+//! listen. JavaScript asks with a numbered ticket, which a record answers.
 
 use crate::Driver;
 use crate::core::Core;
@@ -13,18 +14,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::AbortHandle;
 
-/// Between two looks at where a process listens: each reads all of its descriptors.
+/// Time between two looks at the ports of a process: each look reads all of its descriptors.
 const PORT_LOOK_PAUSE: Duration = Duration::from_millis(10);
 
-/// A process of somebody else's that JavaScript has a ticket for.
+/// A foreign process that JavaScript has a ticket for. Dropping it ends neither the process nor
+/// the watch: `release` does the latter.
 pub(super) struct Watched {
     process: Arc<Foreign>,
-    /// Answers the ticket when the process has ended.
+    /// The task that answers the ticket when the process has ended.
     watching: Option<AbortHandle>,
 }
 
 impl Watched {
-    fn let_go(self) {
+    /// Ends the watch. The ticket is not answered.
+    fn release(self) {
         if let Some(watching) = self.watching {
             watching.abort();
         }
@@ -32,19 +35,21 @@ impl Watched {
 }
 
 impl<M: Machine> Core<M> {
-    pub(super) fn let_go_of_foreign(&mut self) {
-        self.foreign.drain().for_each(|(_, watched)| watched.let_go());
+    /// Ends the watch of all foreign processes.
+    pub(super) fn release_foreign(&mut self) {
+        self.foreign.drain().for_each(|(_, watched)| watched.release());
     }
 }
 
 impl<M: Machine> Driver<M> {
-    /// Holds on to somebody else's process that was started within these times; its end is the answer to the ticket.
-    /// Why it is not taken, if it is not.
+    /// Watches a foreign process; its exit answers the ticket. `born` is between which times it
+    /// must have been started, in milliseconds since the machine was: another process may have its
+    /// pid by now. Errors: no such process, or it may not be watched, in words.
     pub fn watch(self: &Arc<Self>, ticket: u64, pid: u32, born: (u64, u64)) -> Result<(), String> {
         let mut core = self.lock();
         let process = Arc::new(Foreign::open(pid, born)?);
         if core.engine.is_over() {
-            // It can still be signalled, which is all that may be wanted of one that came too late.
+            // The runtime is closed: the process can be signalled, and its exit is not seen.
             core.foreign.insert(ticket, Watched { process, watching: None });
             return Ok(());
         }
@@ -59,14 +64,15 @@ impl<M: Machine> Driver<M> {
         Ok(())
     }
 
-    /// Lets go of a process that is watched; nothing will be answered.
+    /// Ends the watch of a process. The ticket is not answered.
     pub fn unwatch(&self, ticket: u64) {
         if let Some(watched) = self.lock().foreign.remove(&ticket) {
-            watched.let_go();
+            watched.release();
         }
     }
 
-    /// Asks a process that is watched to end. Why it cannot be, if it cannot.
+    /// Asks a watched process and its group to end (SIGTERM), or kills them with `force`. An
+    /// error: why it could not be signalled.
     pub fn signal(&self, ticket: u64, force: bool) -> Result<(), String> {
         let core = self.lock();
         let Some(Watched { process, watching }) = core.foreign.get(&ticket) else { return Ok(()) };
@@ -76,20 +82,21 @@ impl<M: Machine> Driver<M> {
         signalled.map_err(|error| error.to_string())
     }
 
-    /// Finds out whether the process answers on the port within this time. The answer to the ticket: 0 if it does not, 1 at
-    /// 127.0.0.1, 2 at `::1`.
+    /// Waits until the process answers on the port. The answer to the ticket: 1 if it does at
+    /// 127.0.0.1, 2 at `::1`, and 0 if it does not within `timeout`.
     pub fn ask_ready(self: &Arc<Self>, ticket: u64, port: u16, pid: u32, timeout: Duration) {
         let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
-            // It has just been brought back, so any time will do that its start may be compared with.
+            // 0 accepts any start time: the snapshot driver has started the process just now.
             let owner = Owner { root: Root::Process(pid), since_boot_ms: Some(0) };
             let answered = shared.until_answered(port, owner, timeout).await;
             driver.answer(ticket, Some(answered.map_or(0, |address| if address.is_ipv6() { 2 } else { 1 })));
         });
     }
 
-    /// Finds out where the process listens: the port, or 0 if it does nowhere within this time, is the answer to the ticket.
+    /// Waits until the process listens. The answer to the ticket: its lowest port, or 0 if it has
+    /// none within `timeout`.
     pub fn find_port(self: &Arc<Self>, ticket: u64, pid: u32, timeout: Duration) {
         let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
         let (driver, shared) = (self.clone(), engine.clone());

@@ -1,21 +1,22 @@
-//! The touch clocks and use counts of ready tenants, outside of the pool and its lock.
+//! Leases: the times of the last touch and the use counts of ready tenants, outside of the pool
+//! and its lock.
 //!
-//! Each writer of touches has its own place: JavaScript, with plain stores, `touched_at` and
-//! `sequence`; threads in Rust, and the pool on behalf of its callers, `touched_in_rust`. The last
-//! touch of either counts. A use, from its beginning to its end, is counted in [`Lease::state`] by
-//! threads in Rust; JavaScript only touches.
+//! Each writer of touches has cells of its own. JavaScript writes `touched_at` and `sequence` with
+//! plain stores; threads in Rust, and the pool for its callers, write `touched_in_rust`. The later
+//! of the two touches counts. A use, from its beginning to its end, is counted in [`Lease::state`]
+//! by threads in Rust; JavaScript only touches.
 //!
-//! **JavaScript's side.** `touch`, and `ensure` of a running key, never leave JavaScript: they store
-//! the time and then look whether `claimed` is still 0. The pool claims first and looks at the time
-//! afterwards. Both do the second step after an atomic read-modify-write of `claimed`, so one of
-//! them always sees the other: no tenant that is being stopped is handed out.
+//! **JavaScript's side.** `touch`, and `ensure` of a running key, never leave JavaScript: they
+//! store the time and then look whether `claimed` is still 0. The pool claims first and reads the
+//! time afterwards. Both take the second step after an atomic read-modify-write of `claimed`, so
+//! one of them always sees the other: no tenant that is being stopped is handed out.
 //!
-//! **Rust's side.** Count and claim are one word. A caller adds itself and sees in what was there
-//! before whether it was claimed; the pool sets the claim and then looks who is counted. So a
-//! caller that was counted first is seen by the claim, and a caller that came second sees the claim.
+//! **Rust's side.** Count and claim are one word. A caller adds one, and the previous value tells
+//! it whether the tenant was claimed; the pool sets the claim, and then reads the count. So the
+//! claim sees a caller that was counted first, and a caller that came second sees the claim.
 //!
-//! Leases' places come in chunks that never move and are never freed while either side can reach
-//! them. A place is used again only after JavaScript has processed the end of the run that had it
+//! The cells come in chunks that never move and are never freed while either side can reach them.
+//! A lease's cells are reused only after JavaScript has processed the end of the run that had them
 //! (see `Uplink::take`), and when no thread in Rust has its [`Lease`] any more.
 
 use pool::{Leases, RunId, RunMap, Touch};
@@ -23,51 +24,52 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-/// Leases in a chunk: 28 KiB of memory, enough for most hosts' whole pool.
+/// Leases in a chunk: 28 KiB of memory, enough for all tenants of most hosts.
 pub const LEASES_PER_CHUNK: usize = 1024;
 
-/// In [`Lease::state`]: the tenant may not be handed out. The other bits are the count of uses.
+/// The bit of [`Lease::state`] that says that the tenant may not be handed out. The other bits are
+/// the count of uses.
 const CLAIMED: u32 = 1 << 31;
 
-/// Milliseconds since the epoch.
+/// A clock that returns milliseconds since the epoch.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// A block of leases' places, in the layout that JavaScript sees: three `Float64Array`s and an
+/// A block of leases' cells, in the layout that JavaScript sees: three `Float64Array`s and an
 /// `Int32Array`.
 pub struct Chunk {
-    /// Milliseconds since the epoch, as the bits of an `f64`. JavaScript's own.
+    /// Milliseconds since the epoch, as the bits of an `f64`. Written by JavaScript.
     pub touched_at: [AtomicU64; LEASES_PER_CHUNK],
-    /// The count of touches so far, as the bits of an `f64`. JavaScript's own.
+    /// The count of touches so far, as the bits of an `f64`. Written by JavaScript.
     pub sequence: [AtomicU64; LEASES_PER_CHUNK],
-    /// As `touched_at`. Rust's own; JavaScript only reads it.
+    /// As `touched_at`. Written by Rust; JavaScript reads it.
     pub touched_in_rust: [AtomicU64; LEASES_PER_CHUNK],
     /// 0 while JavaScript may hand the tenant out.
     pub claimed: [AtomicI32; LEASES_PER_CHUNK],
 }
 
-/// Where a lease's place is.
+/// Which cells are a lease's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LeaseAddress {
     pub chunk: usize,
     pub index: usize,
 }
 
-/// Rust's side of one run's lease.
+/// Rust's side of one run's lease. While a reference lives, its cells are not reused.
 pub struct Lease {
     chunk: Arc<Chunk>,
     address: LeaseAddress,
     clock: WallClock,
-    /// How many use the tenant, and whether it is [`CLAIMED`].
+    /// The count of uses, and whether the tenant is [`CLAIMED`].
     state: AtomicU32,
 }
 
 impl Lease {
-    /// Counts a use, unless the tenant is claimed. Of each use that was counted
-    /// [`end_use`](Self::end_use) tells the end.
+    /// Counts a use and returns true, unless the tenant is claimed. Each use that was counted is
+    /// ended by one [`end_use`](Self::end_use).
     pub(crate) fn begin_use(&self) -> bool {
         if self.state.fetch_add(1, Ordering::SeqCst) & CLAIMED != 0 {
-            // The claim may have seen this count. It takes the tenant for one in use then, and
-            // keeps it.
+            // The claim may have seen this count. Then the pool takes the tenant for one in use,
+            // and reopens its lease.
             self.state.fetch_sub(1, Ordering::SeqCst);
             return false;
         }
@@ -75,23 +77,24 @@ impl Lease {
         true
     }
 
-    /// The end of a use is a touch: stored first, since a tenant that is not in use is idle by its
-    /// clock.
+    /// Ends a use, which is a touch. The touch is stored before the count falls, since the idle
+    /// time of a tenant that is not in use begins at its last touch.
     pub(crate) fn end_use(&self) {
         self.touch((self.clock)());
         self.state.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// How many use the tenant now.
+    /// The count of uses.
     pub fn uses(&self) -> u32 {
         self.state.load(Ordering::SeqCst) & !CLAIMED
     }
 
-    /// A store costs the other threads their copy of the place: one a millisecond is enough.
+    /// Stores the time of a touch. Each store invalidates the cache line of the other threads, so
+    /// the same millisecond is stored once.
     fn touch(&self, wall_ms: u64) {
-        let place = &self.chunk.touched_in_rust[self.address.index];
-        if load(place) != wall_ms {
-            store(place, wall_ms);
+        let cell = &self.chunk.touched_in_rust[self.address.index];
+        if load(cell) != wall_ms {
+            store(cell, wall_ms);
         }
     }
 
@@ -112,14 +115,14 @@ impl Lease {
     }
 }
 
-/// Which run has which lease. Behind the driver's lock.
+/// The leases by run, and the free cells. Behind the driver's lock.
 pub struct LeaseTable {
     clock: WallClock,
     chunks: Vec<Arc<Chunk>>,
     by_run: RunMap<Arc<Lease>>,
-    /// Of runs that are over: their places are not free yet.
+    /// Leases of runs that are over, until JavaScript has processed their end.
     retired: HashMap<LeaseAddress, Arc<Lease>>,
-    /// JavaScript knows of the end of these; a thread in Rust may still have them.
+    /// Leases that JavaScript has no use for, until no thread in Rust has them.
     lingering: Vec<Arc<Lease>>,
     free: Vec<LeaseAddress>,
 }
@@ -149,8 +152,8 @@ impl LeaseTable {
         self.by_run.get(&run).cloned()
     }
 
-    /// Takes the lease from a run that is over. Its place may be [`recycle`](Self::recycle)d once
-    /// JavaScript knows.
+    /// Takes the lease from a run that is over. Its cells are [`recycle`](Self::recycle)d once
+    /// JavaScript has processed the end of the run.
     pub fn retire(&mut self, run: RunId) -> Option<LeaseAddress> {
         let lease = self.by_run.remove(&run)?;
         let address = lease.address;
@@ -158,12 +161,13 @@ impl LeaseTable {
         Some(address)
     }
 
-    /// JavaScript knows that the run which had this place is over.
+    /// JavaScript has processed the end of the run that had this lease. Frees the cells of this
+    /// one, and of those before it, as soon as no thread in Rust has them.
     pub fn recycle(&mut self, address: LeaseAddress) {
         self.lingering.extend(self.retired.remove(&address));
         self.lingering.retain_mut(|lease| {
-            // The last reference: nothing can make another one of it, and what other threads stored
-            // is seen.
+            // The table has the last reference: no other can be made, and the stores of other
+            // threads are visible.
             let is_free = Arc::get_mut(lease).is_some();
             if is_free {
                 self.free.push(lease.address);
@@ -227,8 +231,8 @@ impl Leases for LeaseTable {
     }
 }
 
-/// JavaScript writes its own with plain stores; on the 64-bit machines we support they are never
-/// torn.
+/// Reads a cell. JavaScript writes its cells with plain stores, which are never torn on the 64-bit
+/// machines that are supported.
 fn load(cell: &AtomicU64) -> u64 {
     f64::from_bits(cell.load(Ordering::Acquire)) as u64
 }

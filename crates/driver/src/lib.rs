@@ -1,8 +1,8 @@
-//! Between the pool and the world: every input goes through [`Driver::feed`], every action is
-//! carried out here, in order. Decides nothing.
+//! Between the pool and the machine: every input goes through [`Driver::feed`], and every action
+//! that the pool returns is carried out here, in order. The driver decides nothing.
 //!
-//! The pool is behind a lock and takes its steps on whichever thread has something to say, so that
-//! what a call changes can be seen as soon as the call returns. Nothing done under the lock blocks.
+//! The pool is behind a lock and takes its steps on the thread that has the input, so that what a
+//! call changes can be seen as soon as the call returns. Nothing done under the lock blocks.
 
 #![deny(unsafe_code)]
 #![allow(missing_docs, reason = "the addon is its one user; what is not plain from its name is documented")]
@@ -17,6 +17,7 @@ mod engine_use;
 mod foreign;
 pub mod leases;
 pub mod machine;
+mod port_assignment;
 mod port_book;
 mod readiness;
 pub mod recipe;
@@ -46,22 +47,42 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What one runtime is made of, besides the pool's rules.
+/// The options of one runtime, validated and complete.
 pub struct Settings {
     pub pool: Config,
-    /// What tenants of ours are started with.
+    /// What the runtime's own processes are started with.
     pub recipe: Recipe,
     /// The helper program beside the addon.
     pub warden_path: PathBuf,
-    /// Somebody wants the log lines.
+    /// The user has given `onLog`. Without it, log lines are read and dropped.
     pub has_log: bool,
-    /// The user's `readiness` is asked instead of the port.
+    /// The user's `readiness` is called instead of asking the port.
     pub custom_readiness: bool,
-    /// How long the port is asked.
+    /// How long a start waits for its port to answer.
     pub readiness_timeout: Duration,
 }
 
-/// See the module. `M` is what it drives.
+/// The handle of one runtime. `M` is the machine that it drives.
+///
+/// **Methods by section.** Inputs and queries: this file. Starts, and batches of records:
+/// `starts.rs`; their ports: `port_assignment.rs`. Readiness: `readiness.rs`. Stops:
+/// `stopping.rs`. Usage, events and answers: `reports.rs`. Callers in Rust: `callers.rs`. The
+/// directory: `directory.rs`. Processes that the runtime did not start: `foreign.rs`. Variables
+/// and programs: `recipe.rs`. Deadlines: `deadlines.rs`. The engine: `engine_use.rs`. The end:
+/// `ending.rs`.
+///
+/// **Dropping.** Tasks of the engine hold the driver, so it lives until [`close`](Self::close) or
+/// until all processes have ended after [`abandon`](Self::abandon). Dropping a reference ends
+/// nothing.
+///
+/// **A panic** in a task of the engine ends this task alone, and one under the lock leaves the
+/// state as it stands: the lock is taken all the same, so that `dispose` can still end the
+/// processes.
+///
+/// **Closing.** [`dispose`](Self::dispose) stops all processes and is answered by a record when
+/// nothing is left; `close` comes after that answer, and joins the engine's thread if this runtime
+/// was the last to use it. `abandon` is the end without JavaScript: processes are stopped, and no
+/// record is queued any more.
 pub struct Driver<M: Machine = Linux> {
     machine: Arc<M>,
     settings: Settings,
@@ -73,7 +94,7 @@ pub struct Driver<M: Machine = Linux> {
 }
 
 impl Driver {
-    /// One that drives this machine.
+    /// A driver of this machine. `ring` is called when records wait; see [`Uplink::new`].
     pub fn new(settings: Settings, ring: impl Fn() + Send + Sync + 'static) -> Arc<Driver> {
         let machine = Linux { warden_path: settings.warden_path.clone() };
         Driver::with(Arc::new(machine), settings, ring)
@@ -81,7 +102,7 @@ impl Driver {
 }
 
 impl<M: Machine> Driver<M> {
-    /// One that drives that machine.
+    /// A driver of the given machine.
     pub fn with(
         machine: Arc<M>,
         settings: Settings,
@@ -117,13 +138,13 @@ impl<M: Machine> Driver<M> {
         })
     }
 
-    /// Takes a step of the pool and carries out what comes of it. Records for JavaScript are
-    /// queued, not announced.
+    /// Takes one step of the pool and carries out its actions. Records for JavaScript are queued,
+    /// and the bell is not rung.
     pub fn feed_quietly(self: &Arc<Self>, input: Input) {
         self.feed_locked(&mut self.lock(), input);
     }
 
-    /// The same, and JavaScript is told.
+    /// Takes one step of the pool, as `feed_quietly` does, and rings for JavaScript.
     pub fn feed(self: &Arc<Self>, input: Input) {
         self.feed_quietly(input);
         self.uplink.ring();
@@ -133,17 +154,20 @@ impl<M: Machine> Driver<M> {
         self.lock().pool.stats(self.now())
     }
 
-    /// With figures from the first moment on.
+    /// The status of the key. A tenant that has just become ready is sampled in this call, so that
+    /// its usage is never missing.
     pub fn status(self: &Arc<Self>, key: &str) -> Option<Status> {
         let mut status = self.lock().pool.status(key, self.now())?;
-        self.complete(&mut status);
+        self.fill_usage(&mut status);
         Some(status)
     }
 
+    /// The statuses of all keys. Of the tenants that have not been sampled yet, as many as
+    /// [`SAMPLED_AT_ONCE`] are sampled in this call.
     pub fn statuses(self: &Arc<Self>) -> Vec<Status> {
         let mut statuses = self.lock().pool.statuses(self.now());
         let unknown = statuses.iter_mut().filter(|status| status.run.is_some() && status.usage.is_none());
-        unknown.take(SAMPLED_AT_ONCE).for_each(|status| self.complete(status));
+        unknown.take(SAMPLED_AT_ONCE).for_each(|status| self.fill_usage(status));
         statuses
     }
 
@@ -152,17 +176,19 @@ impl<M: Machine> Driver<M> {
         self.lock().pool.may_start(key, self.now())
     }
 
-    /// Whether the run is still to be started.
+    /// Whether the run is being started and has not been called off.
     pub fn is_starting(&self, run: RunId) -> bool {
         self.lock().pool.is_starting(run)
     }
 
-    /// Whether the key's image is to be dropped: after `close`, when no record can say so.
+    /// Whether the key's image is to be dropped. JavaScript asks after `close`, when no record can
+    /// say so.
     pub fn is_dropping_image(&self, key: &str) -> bool {
         self.lock().pool.is_dropping_image(key)
     }
 
-    /// A caller no longer waits. False if it did not any more: its answer is on the way.
+    /// Ends the waiting of a call. Returns false if the call was answered already, and its answer
+    /// is on the way.
     pub fn abort(self: &Arc<Self>, key: Key, call: CallId) -> bool {
         let mut core = self.lock();
         let was_waiting = core.pool.is_waiting(&key, call);
@@ -170,11 +196,12 @@ impl<M: Machine> Driver<M> {
         was_waiting
     }
 
+    /// The memory of the leases in this chunk; `None` if there is no such chunk.
     pub fn lease_chunk(&self, index: usize) -> Option<Arc<leases::Chunk>> {
         self.lock().leases.chunk(index)
     }
 
-    /// The moment, as the pool counts time.
+    /// The current time on both clocks that the pool uses.
     fn now(&self) -> Now {
         Now { steady_ms: self.machine.steady_ms(), wall_ms: self.machine.wall_ms() }
     }

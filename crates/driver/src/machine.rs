@@ -1,8 +1,7 @@
-//! What the driver drives: clocks, ports, processes, and a thread for what takes time. The real
-//! ones are `crates/linux`; the tests of the driver have one without processes.
+//! What the driver drives: clocks, ports, processes, and a thread for slow work. The real machine
+//! is `crates/linux`; the driver's tests have one without processes.
 //!
-//! A type parameter and no trait object, so that a start costs the calls that it did before there
-//! was a trait.
+//! The driver takes a type parameter and no trait object, so that a start has no dynamic calls.
 
 use linux::net::ownership::{Owner, Stranger};
 use linux::net::ports::HeldPort;
@@ -26,7 +25,8 @@ pub trait Machine: Send + Sync + 'static {
     type Port: Port;
     type Engine: Engine<Port = Self::Port>;
 
-    /// The engine, started if this is its first user. To be given back.
+    /// The engine, started if this is its first user. Each user gives it back once, with
+    /// [`Engine::give_back`]. An error: its thread could not be started.
     fn share_engine(&self) -> io::Result<Arc<Self::Engine>>;
 
     /// Milliseconds on a clock that never jumps, without the time in which the host did not run.
@@ -35,43 +35,51 @@ pub trait Machine: Send + Sync + 'static {
     fn wall_ms(&self) -> u64;
     /// Milliseconds since the machine was started.
     fn since_boot_ms(&self) -> u64;
-    /// See [`clock::last_absence`].
+    /// How many times the host has not run for a while, and from when to when it last did not; see
+    /// [`clock::last_absence`].
     fn last_absence(&self) -> (u64, (u64, u64));
-    /// See [`clock::sleep_until`].
+    /// Sleeps until this time on the steady clock; see [`clock::sleep_until`].
     fn sleep_until(&self, at_ms: u64, how: Sleep) -> impl Future<Output = bool> + Send;
 
-    /// Reserves a port that fits, in so many tries.
+    /// Reserves a port for which `is_free` holds; `None` if none was found in so many tries.
     fn reserve_port(&self, tries: usize, is_free: impl Fn(u16) -> bool) -> Option<Self::Port>;
-    /// Holds this port.
+    /// Holds this port; `None` if it is in use.
     fn hold_port(&self, port: u16) -> Option<Self::Port>;
 }
 
-/// A port that is held: free again when dropped.
+/// A port that is held by a socket. Dropping it frees the port.
 pub trait Port: Send + 'static {
     fn number(&self) -> u16;
 }
 
-/// What a runtime uses from its first start until nothing is left of it. Tasks run on its thread.
+/// The thread on which the tasks of all runtimes run, with the warden and the port stock. A
+/// runtime holds it from its first start until its last process has ended.
+///
+/// Dropping a reference without [`give_back`](Self::give_back) keeps the engine running. A panic
+/// in a task ends that task alone. The engine ends when its last user gives it back.
 pub trait Engine: Send + Sync + 'static {
     type Port: Port;
-    /// See [`turn`](Self::turn).
+    /// The right to launch; see [`turn`](Self::turn). Dropping it lets the next launch in.
     type Turn: Send + 'static;
 
+    /// Runs a task on the engine's thread.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle;
-    /// Does this on a thread for what takes long. An error: there is none.
+    /// Does slow work on another thread. An error: no thread could be had.
     fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send + 'static;
-    /// A thread of their own for looks at the process groups of the user's: a stop waits for these.
+    /// A thread for looks at the process groups of users' processes alone, since a stop waits for
+    /// them.
     fn looks_at_groups(&self) -> OffThread;
     /// Gives the engine back. For its last user it ends: `then` is the last thing that its thread
-    /// does.
+    /// does, and the thread is returned to be joined.
     fn give_back(self: Arc<Self>, then: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>>;
 
-    /// Waits until a launch may hold descriptors that the warden does not have yet.
+    /// Waits, in the order of the calls, until a launch may hold descriptors that the warden does
+    /// not have yet.
     fn turn(&self) -> impl Future<Output = Self::Turn> + Send;
-    /// Starts the program and tells what becomes of it.
+    /// Spawns the program and reports to `sink` until the tree is reaped.
     fn supervise(
         &self,
         program: Program,
@@ -80,34 +88,34 @@ pub trait Engine: Send + Sync + 'static {
         patience: Duration,
         sink: &(impl RunSink + Send + Sync),
     ) -> impl Future<Output = ()> + Send;
-    /// Ends what was launched under this number.
+    /// Stops the tree that was launched under this number.
     fn stop(&self, number: u64, stage: StopStage);
-    /// The warden, or a keeper, may have been stopped.
+    /// Continues the warden and its keepers, in case they were stopped.
     fn continue_helpers(&self);
 
     /// A port that was reserved in advance, if one fits.
     fn port_in_stock(&self, is_free: impl Fn(u16) -> bool) -> Option<Self::Port>;
-    /// Reserves a port where one is hard to find.
+    /// Reserves a port where free ones are rare. Errors: no port (`AddrInUse`), or no descriptor.
     fn look_for_port(
         &self,
         is_free: impl Fn(u16) -> bool + Send,
     ) -> impl Future<Output = io::Result<Self::Port>> + Send;
-    /// Takes a port back that nothing has used.
+    /// Returns a port that no tenant has used to the stock.
     fn unused_port(&self, port: Self::Port);
-    /// Closes a port that need not be held any longer.
-    fn let_go_of_port(&self, port: Self::Port);
+    /// Releases a port that a tenant has used. The engine's thread closes its socket later.
+    fn release_port(&self, port: Self::Port);
 
-    /// Waits until the owner answers on the port.
+    /// Waits until the owner answers on the port; the address at which it did.
     fn until_answered(
         &self,
         port: u16,
         owner: Owner,
         limit: Duration,
     ) -> impl Future<Output = Result<IpAddr, NotReady>> + Send;
-    /// Where the port is listened on, as far as that can be seen.
-    fn place(&self, port: u16) -> Option<IpAddr>;
-    /// Whether a request to this address and port reaches the owner; an error names who it reaches
-    /// instead.
+    /// The loopback address at which the port has a listener; `None` if there is none.
+    fn listening_address(&self, port: u16) -> Option<IpAddr>;
+    /// Whether a request to this address and port reaches the owner. An error: the process that it
+    /// reaches instead.
     fn is_owned(
         &self,
         owner: Owner,
@@ -227,7 +235,7 @@ impl Engine for linux::engine::Engine {
         self.unused_port(port);
     }
 
-    fn let_go_of_port(&self, port: HeldPort) {
+    fn release_port(&self, port: HeldPort) {
         self.let_go_of_port(port);
     }
 
@@ -240,7 +248,7 @@ impl Engine for linux::engine::Engine {
         self.readiness.until_answered(port, owner, limit)
     }
 
-    fn place(&self, port: u16) -> Option<IpAddr> {
+    fn listening_address(&self, port: u16) -> Option<IpAddr> {
         self.readiness.place(port)
     }
 

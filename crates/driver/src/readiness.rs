@@ -1,4 +1,5 @@
-//! From a process to a tenant: whether it answers, and whether it is the one that listens on its port.
+//! Readiness: whether a started process answers, and whether it is the owner of the listener on
+//! its port.
 
 use crate::Driver;
 use crate::core::Core;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use warden::planted::{Bug, planted};
 
-/// The starts of processes are known to a hundredth of a second, rounded down.
+/// The kernel tells the start times of processes in these steps, rounded down.
 const CLOCK_TICK_MS: u64 = 10;
 
 impl<M: Machine> Driver<M> {
+    /// Finds out whether the run is ready, and reports it to the pool.
     pub(super) fn probe(self: &Arc<Self>, core: &mut Core<M>, run: RunId) -> Option<Input> {
         if self.settings.custom_readiness {
             self.uplink.push(Record::AskReadiness { run });
@@ -36,6 +38,7 @@ impl<M: Machine> Driver<M> {
         None
     }
 
+    /// Reports the outcome of a probe to the pool.
     fn probed(self: &Arc<Self>, run: RunId, answered: Result<IpAddr, NotReady>) {
         let mut core = self.lock();
         let Some(handle) = core.runs.get_mut(&run) else { return };
@@ -54,13 +57,14 @@ impl<M: Machine> Driver<M> {
         self.uplink.ring();
     }
 
-    /// A process of ours has ended. If that was before it was ready, and somebody listens on its port, it may well have ended
-    /// because that was taken.
+    /// Reports the exit of a process that the warden spawned. If it ended before it was ready, and
+    /// its port has a listener of another process, that is reported first: the port that was taken
+    /// is the likely cause.
     pub fn ended(self: &Arc<Self>, run: RunId, exit: Exit) {
         let core = self.lock();
         let handle = core.runs.get(&run).filter(|handle| !handle.was_ready);
         let suspicion = handle.zip(core.engine.engine().cloned()).and_then(|(handle, engine)| {
-            Some((engine.place(handle.port)?, handle.port, handle.owner()?, engine))
+            Some((engine.listening_address(handle.port)?, handle.port, handle.owner()?, engine))
         });
         drop(core);
         let Some((address, port, owner, engine)) = suspicion else {
@@ -75,7 +79,8 @@ impl<M: Machine> Driver<M> {
         });
     }
 
-    /// The user's readiness check has said so. Where anybody listens on the port, it must be the tenant.
+    /// Reports the answer of the user's `readiness`. If it is positive, and the port has a
+    /// listener, the run must be the owner of that listener.
     pub fn readiness_answered(self: &Arc<Self>, run: RunId, is_ready: bool) {
         let mut core = self.lock();
         if !is_ready {
@@ -84,7 +89,7 @@ impl<M: Machine> Driver<M> {
         }
         let Core { runs, engine, .. } = &mut *core;
         let Some((engine, handle)) = engine.engine().cloned().zip(runs.get_mut(&run)) else { return };
-        let (Some(owner), Some(address)) = (handle.owner(), engine.place(handle.port)) else {
+        let (Some(owner), Some(address)) = (handle.owner(), engine.listening_address(handle.port)) else {
             return self.feed_locked(&mut core, Input::Fact(run, Fact::Ready));
         };
         let (driver, port, shared) = (self.clone(), handle.port, engine.clone());
@@ -100,19 +105,20 @@ impl<M: Machine> Driver<M> {
 }
 
 impl<P> RunHandle<P> {
-    /// Whose the sockets on its port must be.
+    /// The owner that a listener on the run's port must have; `None` while its process is unknown.
     fn owner(&self) -> Option<Owner> {
         let since_boot_ms =
-            (!self.is_elsewhere).then_some(self.prepared_since_boot_ms / CLOCK_TICK_MS * CLOCK_TICK_MS);
+            (!self.is_remote).then_some(self.prepared_since_boot_ms / CLOCK_TICK_MS * CLOCK_TICK_MS);
         Some(Owner { root: self.root?, since_boot_ms })
     }
 }
 
+/// The fact that the port's listener belongs to another process.
 fn taken(port: u16, stranger: &Stranger) -> Fact {
     Fact::NotReady(Failure::PortTaken { by: format!("{stranger} listens on port {port}") })
 }
 
-/// The words of a readiness that timed out: they follow "Tenant readiness timed out".
+/// The failure of a readiness that timed out. Its text follows "Tenant readiness timed out".
 fn timed_out<P>(handle: &RunHandle<P>, after: Duration, found: &str) -> Failure {
     let (key, port, seconds) = (&handle.key, handle.port, after.as_secs_f64());
     let found =

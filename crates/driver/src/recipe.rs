@@ -1,8 +1,10 @@
-//! What a tenant of ours is started with: its command, its directory and its environment, worked out in each start.
+//! The program of a tenant that the warden spawns: its command, directory and environment, made
+//! for each start.
 //!
-//! What only JavaScript knows of the host it hands down when that has changed: the variables that tenants get, and the Bun
-//! that the host runs in. While it has handed down no variables it is asked in each start (`Record::Prepare`): a function
-//! of the user's has a say, or the host's variables cannot be passed on as they are.
+//! JavaScript hands down what it alone knows of the host whenever that has changed: the variables
+//! that tenants get, and the Bun that the host runs in. While it has handed down no variables, it
+//! is asked in each start (`Record::Prepare`): then a function of the user's is called in each
+//! start, or the host's variables cannot be passed on as they are.
 
 use crate::Driver;
 use crate::machine::{Engine, Machine};
@@ -16,53 +18,58 @@ use std::sync::Arc;
 /// Variables of a tenant's environment, as `KEY=value`.
 pub type Variables = Arc<[String]>;
 
-/// What is the same for all tenants of a runtime.
+/// The part of a program that is the same for all tenants of a runtime.
 pub struct Recipe {
-    /// The tenants' directories are below it. Absolute, and without a slash at its end.
+    /// The directory of the tenants' directories. Absolute, and without a slash at its end.
     pub root: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// The command runs the start script of the tenant's directory, which has to have one.
+    /// The command runs the start script of the tenant's directory: without one the start fails.
     pub runs_start_script: bool,
 }
 
-/// What JavaScript has handed down.
+/// What JavaScript has handed down of the host.
 #[derive(Default)]
 pub(crate) struct Host {
     /// `None`: JavaScript is asked in each start.
     pub variables: Option<Variables>,
-    /// Of JavaScript's thread, at its last call that a start may come of.
+    /// The surroundings (rights, limits, umask) of JavaScript's thread at its last call that may
+    /// lead to a start.
     pub noted: Option<Noted>,
-    bun: Option<HostsBun>,
-    /// What is on a `PATH` seldom changes, and not every start is to search it.
+    bun: Option<HostBun>,
+    /// The results of searches for a Bun by `PATH`, since a search reads the file system.
     searched: HashMap<String, Search>,
 }
 
+/// Beyond so many values of `PATH` their results are dropped: a host has one or two.
 const SEARCHED_PATHS_MAX: usize = 100;
 
 /// The Bun that the host runs in.
 #[derive(Clone)]
-pub struct HostsBun {
+pub struct HostBun {
     pub path: String,
-    /// The host was made by `bun build --compile`. It is no Bun: whatever it is started with, it starts itself. Told by
-    /// `BUN_BE_BUN` it would act as one, but a Bun that does not know this variable would start hosts without end, and a
-    /// tenant that inherits it could start no program of that kind any more.
+    /// The host was made by `bun build --compile`. Such a program is no Bun: it starts itself
+    /// whatever its arguments are. With `BUN_BE_BUN` it would act as one, but a version of Bun
+    /// that does not know this variable would start hosts without end, and a tenant that inherits
+    /// it could not start compiled programs of its own.
     pub is_compiled: bool,
 }
 
-/// What was found for a tenant whose start script may need a Bun, as `bun server.ts` does.
+/// Where a tenant finds a Bun, which its start script may need, as `bun server.ts` does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Search {
     OnPath,
-    /// Not there, but the host is one, and may be called `bun` in a directory.
-    TheHosts {
+    /// Not on its `PATH`: the host's own Bun is used, which lies in this directory under the name
+    /// `bun`, or under another name (`None`).
+    FromHost {
         directory: Option<String>,
     },
     Nowhere,
 }
 
 impl Recipe {
-    /// What starts the tenant with these variables. `PORT` and `NODE_ENV` are always ours.
+    /// The program of the tenant with these variables. `PORT` and `NODE_ENV` are set here,
+    /// whatever the variables say.
     fn program(&self, key: &str, port: u16, variables: &[String]) -> Program {
         let separator = if self.root.ends_with('/') { "" } else { "/" };
         let is_ours = |variable: &String| variable.starts_with("PORT=") || variable.starts_with("NODE_ENV=");
@@ -81,19 +88,21 @@ impl Recipe {
     }
 }
 
-impl HostsBun {
-    /// Looks where a tenant with this `PATH` finds a Bun. It may take as long as a file system does to answer.
+impl HostBun {
+    /// Looks where a tenant with this `PATH` finds a Bun. Reads the file system, which may be
+    /// slow.
     fn search(&self, path: &str) -> Search {
         if bun::is_on_path(path, self.is_compiled.then_some(&self.path)) {
             Search::OnPath
         } else if self.is_compiled {
             Search::Nowhere
         } else {
-            Search::TheHosts { directory: bun::directory_of(&self.path) }
+            Search::FromHost { directory: bun::directory_of(&self.path) }
         }
     }
 
-    /// Makes `bun` available to a tenant whose `PATH` does not lead to one: Bun does not put itself there.
+    /// Makes `bun` available to a tenant whose `PATH` has none: Bun does not add itself to `PATH`.
+    /// An error: the command is `bun`, and there is none.
     fn add_to(&self, program: &mut Program, found: Search) -> Result<(), Failure> {
         let is_bun = program.command[0] == "bun";
         match found {
@@ -102,7 +111,7 @@ impl HostsBun {
                 return Err(Failure::NoBun { path: path_of(program).map(str::to_owned) });
             }
             Search::Nowhere => {}
-            Search::TheHosts { directory } => {
+            Search::FromHost { directory } => {
                 if let Some(directory) = directory {
                     add_to_path(program, &directory);
                 }
@@ -116,24 +125,26 @@ impl HostsBun {
 }
 
 impl<M: Machine> Driver<M> {
-    /// What tenants get from now on. `None`: JavaScript is to be asked in each start.
+    /// Sets the variables of tenants that are started from now on. `None`: JavaScript is asked in
+    /// each start.
     pub fn set_variables(&self, variables: Option<Vec<String>>) {
         self.lock().host.variables = variables.map(Variables::from);
     }
 
-    /// JavaScript's thread is about to make a call that a start may come of, at once or later, which then has the umask of
-    /// this moment.
+    /// Notes the surroundings of JavaScript's thread, which is about to make a call that may lead
+    /// to a start, at once or later: the process then gets the umask of this moment.
     pub fn note_host(&self) {
         let noted = Noted::here();
         self.lock().host.noted = Some(noted);
     }
 
-    /// The host runs in this Bun.
-    pub fn set_bun(&self, bun: HostsBun) {
+    /// Sets the Bun that the host runs in.
+    pub fn set_bun(&self, bun: HostBun) {
         self.lock().host.bun = Some(bun);
     }
 
-    /// What starts the tenant. It may have to be searched for, off all threads that have something else to do.
+    /// The tenant's program. A Bun may have to be searched for, on the thread for slow work. An
+    /// error: there is no Bun for it.
     pub(crate) async fn program(
         &self,
         engine: &M::Engine,
@@ -156,10 +167,11 @@ impl<M: Machine> Driver<M> {
         Ok(program)
     }
 
-    async fn search(&self, engine: &M::Engine, bun: HostsBun, path: String) -> Search {
+    /// Searches this `PATH` for a Bun, and keeps the result.
+    async fn search(&self, engine: &M::Engine, bun: HostBun, path: String) -> Search {
         let (searching, searched) = (bun.clone(), path.clone());
         let found = engine.off_thread(move || searching.search(&searched)).await;
-        // Without a thread to spare it is done here.
+        // Without a thread for slow work the search is made on this one.
         let found = found.unwrap_or_else(|_| bun.search(&path));
         let searched = &mut self.lock().host.searched;
         if searched.len() >= SEARCHED_PATHS_MAX {
@@ -197,8 +209,8 @@ mod tests {
         recipe("/srv").program("org/app", 4_000, &variables)
     }
 
-    fn bun(is_compiled: bool) -> HostsBun {
-        HostsBun { path: "/opt/host".to_owned(), is_compiled }
+    fn bun(is_compiled: bool) -> HostBun {
+        HostBun { path: "/opt/host".to_owned(), is_compiled }
     }
 
     #[test]
@@ -208,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn port_and_node_env_are_ours() {
+    fn port_and_node_env_replace_the_given_ones() {
         let environment = program(&["PORT=1", "A=PORT=2", "NODE_ENV=test", "PORTS=3"]).environment;
         assert_eq!(environment, ["A=PORT=2", "PORTS=3", "NODE_ENV=production", "PORT=4000"]);
     }
@@ -223,22 +235,22 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_bun_stands_in_for_one_that_is_not_on_path() {
+    fn the_hosts_bun_is_used_if_none_is_on_path() {
         let directory = Some("/opt".to_owned());
         for (variables, path) in [(&["PATH=/bin"][..], "/bin:/opt"), (&["PATH="], "/opt"), (&["A=1"], "/opt")]
         {
             let mut program = program(variables);
-            bun(false).add_to(&mut program, Search::TheHosts { directory: directory.clone() }).unwrap();
+            bun(false).add_to(&mut program, Search::FromHost { directory: directory.clone() }).unwrap();
             assert_eq!(path_of(&program), Some(path));
             assert_eq!(program.command, ["/opt/host", "run", "start"]);
         }
         let mut other = Program { command: vec!["node".to_owned()], ..program(&["PATH=/bin"]) };
-        bun(false).add_to(&mut other, Search::TheHosts { directory: None }).unwrap();
+        bun(false).add_to(&mut other, Search::FromHost { directory: None }).unwrap();
         assert_eq!((path_of(&other), &other.command[0][..]), (Some("/bin"), "node"));
     }
 
     #[test]
-    fn a_compiled_host_stands_in_for_nothing() {
+    fn a_compiled_host_is_not_used_as_bun() {
         let refused = bun(true).add_to(&mut program(&["PATH=/bin"]), Search::Nowhere);
         assert_eq!(refused, Err(Failure::NoBun { path: Some("/bin".to_owned()) }));
         assert_eq!(bun(true).add_to(&mut program(&[]), Search::Nowhere), Err(Failure::NoBun { path: None }));

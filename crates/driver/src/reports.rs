@@ -1,4 +1,4 @@
-//! What users are told, and what has to be found out for it.
+//! Reports: usage samples and connections for the pool, events for the user, and answers to calls.
 
 use crate::Driver;
 use crate::callers::Callers;
@@ -12,16 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use warden::planted::{Bug, planted, planted_once_in};
 
-/// Observations that are passed on at once, and the time until the next ones: what JavaScript handles in a fraction of
-/// a millisecond, and time for its other work.
+/// Observations are fed in portions of this size, with a pause after each: JavaScript handles one
+/// portion in a fraction of a millisecond, and has time for its other work in the pause.
 const OBSERVATIONS_AT_ONCE: usize = 256;
 const OBSERVATIONS_PAUSE: Duration = Duration::from_millis(1);
 
-/// Trees that `list` reads itself, since nobody has yet: each takes a tenth of a millisecond.
+/// The most trees without a sample that `list` reads itself. Each takes a tenth of a millisecond.
 pub(super) const SAMPLED_AT_ONCE: usize = 64;
 
 impl<M: Machine> Driver<M> {
-    /// One that has become ready is sampled off the thread, with those that become ready meanwhile.
+    /// Samples a run that has become ready, on the thread for slow work; runs that become ready
+    /// meanwhile are sampled together after it.
     pub(super) fn sample(self: &Arc<Self>, core: &mut Core<M>, run: RunId) -> Option<Input> {
         if let Some(to_sample) = &mut core.to_sample {
             to_sample.push(run);
@@ -34,12 +35,13 @@ impl<M: Machine> Driver<M> {
             while let Some(roots) = driver.take_roots_to_sample() {
                 let sample = move || roots.into_iter().map(|(run, root)| (run, of_tree(root))).collect();
                 let usages: Vec<_> = shared.off_thread(sample).await.unwrap_or_default();
-                usages.into_iter().for_each(|(run, usage)| driver.sampled_alone(run, usage));
+                usages.into_iter().for_each(|(run, usage)| driver.report_usage(run, usage));
             }
         });
         None
     }
 
+    /// The trees that wait for their first sample. `None` if there are none, and the task ends.
     fn take_roots_to_sample(&self) -> Option<Vec<(RunId, Root)>> {
         let mut core = self.lock();
         let runs = core.to_sample.take().filter(|runs| !runs.is_empty())?;
@@ -47,32 +49,34 @@ impl<M: Machine> Driver<M> {
         Some(runs.into_iter().filter_map(|run| Some((run, core.runs.get(&run)?.root?))).collect())
     }
 
-    fn sampled_alone(self: &Arc<Self>, run: RunId, usage: Option<accounting::Usage>) {
+    fn report_usage(self: &Arc<Self>, run: RunId, usage: Option<accounting::Usage>) {
         if let Some(accounting::Usage { cpu_ms, rss_bytes, .. }) = usage {
             self.feed(Input::Fact(run, Fact::Sampled { cpu_ms, rss_bytes, regular: false }));
         }
     }
 
-    /// Somebody asks what a tenant uses that has only just become ready.
-    pub(super) fn complete(self: &Arc<Self>, status: &mut Status) {
+    /// Samples a tenant that is ready and has no sample yet, and adds its usage to the status.
+    pub(super) fn fill_usage(self: &Arc<Self>, status: &mut Status) {
         let Some(run) = status.run.filter(|_| status.phase == Phase::Ready && status.usage.is_none()) else {
             return;
         };
         let Some(root) = self.lock().runs.get(&run).and_then(|handle| handle.root) else { return };
         let usage = of_tree(root);
         status.usage = usage.map(|usage| pool::Usage { cpu_ms: usage.cpu_ms, rss_bytes: usage.rss_bytes });
-        self.sampled_alone(run, usage);
+        self.report_usage(run, usage);
     }
 
-    /// The user's `kill` is about to be called: what the process has used until now is what it is billed.
+    /// Samples a run whose `kill` (the user's) is about to be called: this is the last sample, by
+    /// which the user bills the tenant.
     pub fn sample_before_stop(self: &Arc<Self>, run: RunId) {
         if !self.settings.pool.tells_observations || self.settings.pool.observe_interval_ms.is_none() {
             return;
         }
         let root = self.lock().runs.get(&run).and_then(|handle| handle.root);
-        self.sampled_alone(run, root.and_then(of_tree));
+        self.report_usage(run, root.and_then(of_tree));
     }
 
+    /// Samples all runs, off this thread, and feeds the pool the samples.
     pub(super) fn observe(self: &Arc<Self>, core: &mut Core<M>) -> Option<Input> {
         let engine = core.engine.engine().cloned()?;
         let mut sampler = core.sampler.take()?;
@@ -81,7 +85,7 @@ impl<M: Machine> Driver<M> {
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             let sampling = shared.off_thread(move || (sampler.sample(&roots), sampler));
-            // One that cannot be taken is missing: the next is taken all the same.
+            // Without a thread for slow work this sample is left out, and the next one is taken.
             let (usages, sampler) = sampling.await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "tenants cannot be observed");
                 Default::default()
@@ -106,6 +110,7 @@ impl<M: Machine> Driver<M> {
         None
     }
 
+    /// Looks which runs have open connections, off this thread, and tells the pool.
     pub(super) fn look_for_connections(self: &Arc<Self>, core: &mut Core<M>) -> Option<Input> {
         let Some(engine) = core.engine.engine().cloned() else {
             return Some(Input::Connections { open: Vec::new(), seen: false });
@@ -127,6 +132,7 @@ impl<M: Machine> Driver<M> {
         None
     }
 
+    /// Makes the record of an event, and keeps the directory up to date.
     pub(super) fn emit(&self, core: &mut Core<M>, event: Event) -> Option<Input> {
         let record = match event {
             Event::Spawn { run, pid, port } => Record::Spawn { run, pid, port },
@@ -135,7 +141,7 @@ impl<M: Machine> Driver<M> {
                 if handle.custody.owner == Owner::User
                     && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
                 {
-                    engine.let_go_of_port(held_port);
+                    engine.release_port(held_port);
                 }
                 handle.was_ready = true;
                 let at_ipv6 = handle.at_ipv6;
@@ -166,18 +172,19 @@ impl<M: Machine> Driver<M> {
         self.tell(record)
     }
 
+    /// Answers a call. `dispose` is answered only when the engine has been given back.
     pub(super) fn settle(
         self: &Arc<Self>,
         core: &mut Core<M>,
         call: CallId,
         outcome: Outcome,
     ) -> Option<Input> {
-        if Callers::are_in_rust(call) {
+        if Callers::is_from_rust(call) {
             return self.settle_in_rust(core, call, outcome);
         }
         let disposing = core.dispose_calls.remove(&call);
         if disposing && outcome == Outcome::Done {
-            self.leave_engine(core, Some(call));
+            self.release_engine(core, Some(call));
             return None;
         }
         if let Outcome::Refused(Refusal::StillTracked { refused }) = &outcome {
@@ -198,7 +205,8 @@ impl<M: Machine> Driver<M> {
         None
     }
 
-    /// Of a run that is over; `keeps_port` if its key's image listens there.
+    /// Releases what is held for a run that is over. With `keeps_port` its port is kept for the
+    /// key, since the key's image will listen there.
     pub(super) fn release(&self, core: &mut Core<M>, run: RunId, keeps_port: bool) -> Option<Input> {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
@@ -211,16 +219,16 @@ impl<M: Machine> Driver<M> {
             if planted(Bug::MemoryGrows) {
                 vec![1_u8; 32 << 10].leak();
             }
-            if let Some(port) = handle.told_port {
-                core.ports.forget(port);
+            if let Some(port) = handle.assigned_port {
+                core.ports.unassign(port);
             }
-            // One that was adopted without a port has none to come back to.
+            // Port 0 is that of a process that was adopted without one: there is none to keep.
             if keeps_port && handle.port != 0 {
-                // The port of a user's process is not held while it runs.
+                // The port of a user's process is not held while the process runs.
                 let held_port = handle.held_port.or_else(|| self.machine.hold_port(handle.port));
                 core.ports.keep(handle.key, handle.port, held_port);
             } else if let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port) {
-                engine.let_go_of_port(held_port);
+                engine.release_port(held_port);
             }
         }
         let lease = core.leases.retire(run);

@@ -1,4 +1,4 @@
-//! How a stop reaches the process: by the warden, or by the user's own `kill`.
+//! How a stop reaches the process: through the warden, or through the user's `kill`.
 
 use crate::Driver;
 use crate::core::{Core, called_off};
@@ -8,6 +8,7 @@ use pool::{Input, Owner, RunId, StopStage};
 use std::sync::Arc;
 
 impl<M: Machine> Driver<M> {
+    /// Stops the run's process, or calls the run off if it has none yet.
     pub(crate) fn stop(self: &Arc<Self>, core: &mut Core<M>, run: RunId, stage: StopStage) -> Option<Input> {
         let handle = core.runs.get_mut(&run)?;
         handle.stop_probing();
@@ -23,15 +24,16 @@ impl<M: Machine> Driver<M> {
         };
         match (handle.number, handle.launched) {
             (Some(number), _) => core.engine.engine()?.stop(number, stage),
-            // It has not begun: it waits for its turn, or for JavaScript to prepare it.
+            // Its launch has not begun: it waits for its turn, or for JavaScript to prepare it.
             (None, false) => return Some(Input::Fact(run, called_off())),
-            // Its start is under way: the pool stops it when it has come up.
+            // It is being launched: the pool stops it when its process is known.
             (None, true) => {}
         }
         None
     }
 
-    /// Its keeper does this by itself, unless it was stopped: an order continues it.
+    /// Kills what is left of the run's tree after its main process has ended. The keeper does this
+    /// without being asked, unless it was stopped (SIGSTOP): an order continues it.
     pub(crate) fn clear(&self, core: &mut Core<M>, run: RunId) -> Option<Input> {
         let number = core.runs.get(&run)?.number?;
         core.engine.engine()?.stop(number, warden::StopStage::Kill);

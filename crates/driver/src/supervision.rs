@@ -1,8 +1,9 @@
-//! What a process of ours reports goes to its driver, as facts about its run.
+//! Supervision: what the warden reports of a process goes to the driver, as facts about its run.
 //!
-//! Its exit comes after all its lines: the pool is told only when JavaScript is done with them. A stop that was forced
-//! waits for that no longer than [`OUTPUT_TURNS`]; what JavaScript has not taken by then is dropped, and one last line
-//! says how many lines that were. No other line is ever dropped.
+//! The exit comes after all lines: the pool is told of it only when JavaScript is done with them.
+//! After a forced stop this waits no longer than [`OUTPUT_TURNS`]; lines that JavaScript has not
+//! taken by then are dropped, and one last line says how many they were. No other line is ever
+//! dropped.
 
 use crate::Driver;
 use crate::machine::Machine;
@@ -18,12 +19,16 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use warden::planted::{Bug, planted, planted_once_in};
 
-/// How long JavaScript has for the output of a tree that was ended by force: so many turns of so much time. A turn in which
-/// it takes nothing, because the host does something else or is stopped, does not count.
+/// How long JavaScript has for the output of a tree that was stopped by force: so many turns of
+/// [`OUTPUT_TURN`]. A turn in which it takes nothing, because the host is busy or stopped, does
+/// not count.
 const OUTPUT_TURNS: u32 = 10;
 const OUTPUT_TURN: Duration = Duration::from_millis(20);
 
-/// One run's line to its driver.
+/// The sink of one run's reports and output lines.
+///
+/// It holds the driver while the process is supervised. Dropping it reports nothing: a run whose
+/// task ends without [`ended`](RunSink::ended) stays in the pool.
 pub struct Supervision<M: Machine> {
     driver: Arc<Driver<M>>,
     run: RunId,
@@ -31,18 +36,19 @@ pub struct Supervision<M: Machine> {
     output: Option<Output>,
 }
 
-/// Where a run's lines go, if anywhere.
+/// The way of a run's lines to JavaScript.
 struct Output {
     room: LogRoom,
-    /// Its stop is forced.
+    /// Notified when the run's stop is forced.
     forced: Arc<Notify>,
-    /// What is left is dropped.
+    /// True once the lines that are left are dropped.
     given_up: watch::Sender<bool>,
     dropped_lines: AtomicUsize,
 }
 
 impl<M: Machine> Supervision<M> {
-    /// Without `room` lines are read and dropped, except the last ones. `forced` is notified of a forced stop.
+    /// Without `room` lines are read and dropped, except for the last ones, which `tail` keeps.
+    /// `forced` is notified of a forced stop.
     pub fn new(
         driver: Arc<Driver<M>>,
         run: RunId,
@@ -63,23 +69,25 @@ impl<M: Machine> Supervision<M> {
         self.driver.feed(Input::Fact(self.run, fact));
     }
 
-    /// Waits until JavaScript is done with all lines, or they are given up. All have been delivered.
-    async fn pass_on(&self, output: &Output) {
+    /// Waits until JavaScript is done with all lines, or until they are given up. To be called
+    /// when the last line has been delivered.
+    async fn flush(&self, output: &Output) {
         tokio::select! {
             biased;
-            () = output.room.emptied() => {}
+            () = output.room.until_empty() => {}
             () = output.until_given_up() => output.drop_lines(self.driver.uplink.remove_log(self.run)),
         }
         let dropped = output.dropped_lines.load(Ordering::Relaxed);
         if dropped > 0 {
-            self.pass_on_notice(output, dropped).await;
+            self.push_drop_notice(output, dropped).await;
         }
-        // JavaScript may still have some in hand.
-        output.room.emptied().await;
+        // JavaScript may still be handling lines that it took before.
+        output.room.until_empty().await;
         self.driver.uplink.remove_log(self.run);
     }
 
-    async fn pass_on_notice(&self, output: &Output, dropped: usize) {
+    /// Queues the line that says how many lines were dropped.
+    async fn push_drop_notice(&self, output: &Output, dropped: usize) {
         let plural = if dropped == 1 { "" } else { "s" };
         let text = format!("[… {dropped} line{plural} dropped …]");
         if let Some(room) = output.room.reserve(charge(text.len(), 1)).await {
@@ -90,7 +98,7 @@ impl<M: Machine> Supervision<M> {
     }
 }
 
-// What is cut at once must fit into one text.
+// The lines that are cut at once must fit into one text.
 const _: () = assert!(lines::MOST_LINES <= uplink::MOST_LINES);
 
 fn stream_of(stream: lines::Stream) -> uplink::Stream {
@@ -158,7 +166,7 @@ impl<M: Machine> RunSink for Supervision<M> {
     async fn tree_ended(&self) -> Infallible {
         if let Some(output) = &self.output {
             let uplink = &self.driver.uplink;
-            uplink.hurry_log(self.run);
+            uplink.prioritize_log(self.run);
             output.forced.notified().await;
             let mut seen = uplink.turns();
             let mut left = OUTPUT_TURNS;
@@ -176,11 +184,11 @@ impl<M: Machine> RunSink for Supervision<M> {
 
     async fn ended(&self, ended: Ended) {
         if let Some(output) = self.output.as_ref().filter(|_| !planted(Bug::LinesAfterExit)) {
-            self.pass_on(output).await;
+            self.flush(output).await;
         }
         let Ended { exit_code, signal, cpu_us } = ended;
         let cpu_ms = cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
-        // All that was written has been passed on.
+        // The tail is complete: all lines have been delivered.
         let output = self.tail.lock().unwrap_or_else(PoisonError::into_inner).text().into();
         self.driver.ended(self.run, Exit { exit_code, signal, output, cpu_ms });
     }

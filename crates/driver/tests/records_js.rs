@@ -1,4 +1,5 @@
-//! `lib/bridge/records.js` is what the table of records says it is. `npm run records` writes it.
+//! Checks that `lib/bridge/records.js` is what is printed from the table of records. `npm run
+//! records` writes it.
 
 #[path = "records_js/print.rs"]
 mod print;
@@ -7,15 +8,12 @@ use std::fs;
 use std::path::Path;
 
 #[test]
-fn the_javascript_that_reads_records_is_made_of_their_table() {
+fn records_js_is_up_to_date() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lib/bridge/records.js");
     let made = print::module();
     if std::env::var_os("WRITE_RECORDS").is_some() {
         fs::write(&file, &made).unwrap();
     }
     let is_fresh = fs::read_to_string(&file).is_ok_and(|text| text == made);
-    assert!(
-        is_fresh,
-        "lib/bridge/records.js is not what the table of records says: `npm run records` writes it"
-    );
+    assert!(is_fresh, "lib/bridge/records.js is out of date: `npm run records` writes it");
 }

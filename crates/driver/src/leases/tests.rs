@@ -23,7 +23,7 @@ fn a_lease_is_open_until_claimed() {
 }
 
 #[test]
-fn the_last_touch_of_either_side_counts() {
+fn the_later_touch_of_javascript_and_rust_counts() {
     let mut leases = table();
     let lease = open(&mut leases, 1);
     let (chunk, index) = (lease.chunk.clone(), lease.address.index);
@@ -34,7 +34,7 @@ fn the_last_touch_of_either_side_counts() {
     assert_eq!(leases.touched(RunId(1)), Touch { at_ms: 70, sequence: 5 });
     leases.touch(RunId(1), 80);
     assert_eq!(leases.touched(RunId(1)).at_ms, 80);
-    assert_eq!(load(&chunk.touched_at[index]), 70, "each writer has its own place");
+    assert_eq!(load(&chunk.touched_at[index]), 70, "each writer has its own cell");
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_use_is_counted_until_it_ends_and_not_begun_once_claimed() {
     assert!(lease.begin_use() && lease.begin_use());
     lease.end_use();
     leases.claim(RunId(1));
-    assert!(leases.is_in_use(RunId(1)), "the claim sees who was counted before it");
+    assert!(leases.is_in_use(RunId(1)), "the claim sees a use that was counted before it");
     assert!(!lease.begin_use());
     lease.end_use();
     assert!(!leases.is_in_use(RunId(1)));
@@ -53,7 +53,7 @@ fn a_use_is_counted_until_it_ends_and_not_begun_once_claimed() {
 }
 
 #[test]
-fn a_place_is_used_again_only_when_recycled() {
+fn cells_are_reused_only_after_they_were_recycled() {
     let mut leases = table();
     open(&mut leases, 1);
     let first = leases.retire(RunId(1)).unwrap();
@@ -65,7 +65,7 @@ fn a_place_is_used_again_only_when_recycled() {
 }
 
 #[test]
-fn a_place_is_not_used_again_while_a_thread_has_its_lease() {
+fn cells_are_not_reused_while_a_thread_has_their_lease() {
     let mut leases = table();
     let held = open(&mut leases, 1);
     assert!(held.begin_use());
@@ -82,7 +82,7 @@ fn a_place_is_not_used_again_while_a_thread_has_its_lease() {
 }
 
 #[test]
-fn more_leases_than_a_chunk_holds() {
+fn a_second_chunk_is_added_when_the_first_is_full() {
     let mut leases = table();
     for run in 0..LEASES_PER_CHUNK as u64 + 1 {
         leases.open(RunId(run), run);
@@ -91,15 +91,15 @@ fn more_leases_than_a_chunk_holds() {
     assert_eq!(leases.touched(RunId(5)).at_ms, 5);
 }
 
-/// Two threads take a tenant into use and look whether it has been stopped, while another claims
-/// it, and stops it when nothing uses it. None of them waits: what is tried are moments of some
-/// nanoseconds.
+/// Two threads take a tenant into use and look whether it has been stopped, while a third claims
+/// it, and stops it if it is not in use. The threads spin for some nanoseconds and never sleep,
+/// since the window of a race is that short.
 #[test]
-fn under_threads_what_is_counted_is_not_stopped_and_what_is_claimed_is_not_taken() {
+fn no_thread_uses_a_tenant_that_a_claim_has_found_unused() {
     const CLAIMS: u32 = 500_000;
-    /// Others have that long to notice what they may not see.
-    const MOMENT: u32 = 20;
-    let wait = |moments: u32| (0..moments).for_each(|_| std::hint::spin_loop());
+    /// Turns of the loop for which a wrong state would be visible to the other threads.
+    const SPINS: u32 = 20;
+    let wait = |spins: u32| (0..spins).for_each(|_| std::hint::spin_loop());
     let mut leases = table();
     let lease = open(&mut leases, 1);
     let (stopped, done) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -109,11 +109,11 @@ fn under_threads_what_is_counted_is_not_stopped_and_what_is_claimed_is_not_taken
             while !done.load(Ordering::Relaxed) {
                 if lease.begin_use() {
                     uses += 1;
-                    wait(uses % MOMENT);
+                    wait(uses % SPINS);
                     assert!(!stopped.load(Ordering::Relaxed), "in use, and stopped");
                     lease.end_use();
                 }
-                wait(uses % MOMENT);
+                wait(uses % SPINS);
             }
             uses
         };
@@ -126,12 +126,12 @@ fn under_threads_what_is_counted_is_not_stopped_and_what_is_claimed_is_not_taken
             leases.claim(RunId(1));
             if !leases.is_in_use(RunId(1)) {
                 stopped.store(true, Ordering::Relaxed);
-                wait(MOMENT);
+                wait(SPINS);
                 stopped.store(false, Ordering::Relaxed);
                 stops += 1;
             }
             leases.reopen(RunId(1));
-            wait(claim % MOMENT);
+            wait(claim % SPINS);
         }
         done.store(true, Ordering::Relaxed);
         (users.into_iter().map(|user| user.join().unwrap()).sum::<u32>(), stops)

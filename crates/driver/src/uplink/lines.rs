@@ -1,9 +1,9 @@
-//! Log text that waits for JavaScript. Tenants take turns: each gets as much done as the others, however much it has
-//! written, and one that has written little is next.
+//! The queue of log text. Runs take turns: each gets the same share of JavaScript's time however
+//! much it has written, and a run that has written little is next.
 //!
-//! This is start-time fair queueing. A run's turn begins where its turn before it ended, counted in what its lines cost
-//! ([`charge`]). A run that was quiet is behind, and so comes first, but no more than by [`CREDIT`]: it has not saved up
-//! all the time in which it was.
+//! This is start-time fair queueing. A run's turn begins where its last turn ended, counted in the
+//! [`charge`] of its lines. A run that was quiet is behind the others and so comes first, but it
+//! is set back by no more than [`CREDIT`], however long it was quiet.
 
 use super::Record;
 use super::log_room::{Room, charge};
@@ -12,26 +12,28 @@ use memchr::memchr_iter;
 use pool::{RunId, RunMap};
 use std::collections::{BTreeMap, VecDeque};
 
-/// What a run that was quiet may write before it waits for its turn as others do: as much as they get in one.
+/// How far a quiet run may be behind the others, in charge: about what they get in one turn.
 const CREDIT: u64 = 64 << 10;
-/// The lines of a run that is over cost so much less: its exit waits for them, and nothing follows.
+/// The charge of a run that is over is divided by this: its exit waits for its lines, and no more
+/// lines follow.
 const ENDING_DISCOUNT: u64 = 16;
 
-/// Lines that JavaScript gets at once before it is known how slow it is.
+/// The first portion, in lines, before it is known how fast JavaScript handles them.
 const FIRST_LINES: usize = 64;
 
-/// Lines of one run, joined by `\n`, that have room.
+/// Lines of one run, joined by `\n`, with the room that they take up.
 pub struct Text {
     pub stream: Stream,
+    /// When they were read, in milliseconds since the epoch.
     pub at_ms: u64,
     pub text: String,
     pub lines: usize,
     pub room: Room,
 }
 
-/// A text, and how much of it JavaScript has been given.
+/// A text, and how much of it JavaScript has taken.
 struct Waiting {
-    /// In the order of arrival among all records.
+    /// Its number in the order of arrival among all records.
     number: u64,
     text: Text,
     given_bytes: usize,
@@ -40,28 +42,30 @@ struct Waiting {
 #[derive(Default)]
 struct RunLines {
     texts: VecDeque<Waiting>,
-    /// When its next turn begins.
+    /// When its next turn begins, in charge.
     turn: u64,
     is_ending: bool,
 }
 
-/// See the module.
+/// The log text that JavaScript has not taken: see the module.
 #[derive(Default)]
 pub struct LineQueue {
     runs: RunMap<RunLines>,
-    /// The runs that have text, by when their turn begins, then by when its text arrived.
+    /// The runs that have text, by when their turn begins, then by the number of their first text.
     turns: BTreeMap<(u64, u64), RunId>,
-    /// When the latest turn that was given began.
+    /// When the latest turn began, in charge.
     now: u64,
+    /// How many texts all runs have.
     texts: usize,
 }
 
 impl LineQueue {
-    /// How many texts wait.
+    /// How many texts are queued.
     pub fn len(&self) -> usize {
         self.texts
     }
 
+    /// Queues a text. `number` is its place in the order of arrival.
     pub fn push(&mut self, number: u64, run: RunId, text: Text) {
         let lines = self.runs.entry(run).or_default();
         if lines.texts.is_empty() {
@@ -72,12 +76,13 @@ impl LineQueue {
         self.texts += 1;
     }
 
-    /// When the text arrived whose turn it is.
+    /// The number of the text whose turn is next.
     pub fn next_number(&self) -> Option<u64> {
         self.turns.first_key_value().map(|((_, number), _)| *number)
     }
 
-    /// The next lines, what they cost, and their room. `portion` has some left.
+    /// Takes the next lines: their record, their charge, and their room. `portion` must not be
+    /// used up.
     pub fn pop(&mut self, portion: &mut Portion) -> Option<(Record, usize, Room)> {
         let ((turn, _), run) = self.turns.pop_first()?;
         self.now = self.now.max(turn);
@@ -100,14 +105,14 @@ impl LineQueue {
         Some((Record::Log { run, stream, at_ms, text }, cost, room))
     }
 
-    /// The run is over: what is left of its lines is in a hurry.
-    pub fn hurry(&mut self, run: RunId) {
+    /// Lets the lines of a run that is over come sooner.
+    pub fn prioritize(&mut self, run: RunId) {
         if let Some(lines) = self.runs.get_mut(&run) {
             lines.is_ending = true;
         }
     }
 
-    /// Drops what waits of a run, and forgets it. Returns how many lines that were.
+    /// Drops the text of a run, and its entry. Returns how many lines were dropped.
     pub fn remove(&mut self, run: RunId) -> usize {
         let Some(lines) = self.runs.remove(&run) else { return 0 };
         if let Some(first) = lines.texts.front() {
@@ -119,7 +124,7 @@ impl LineQueue {
 }
 
 impl Waiting {
-    /// The first of its lines. There are more.
+    /// Takes the first lines, of which there must be more.
     fn first(&mut self, lines: usize) -> (String, usize, Room) {
         let left = &self.text.text[self.given_bytes..];
         let end = memchr_iter(b'\n', left.as_bytes()).nth(lines - 1).unwrap_or(left.len());
@@ -130,6 +135,7 @@ impl Waiting {
         (text, cost, self.text.room.split(cost))
     }
 
+    /// Takes the lines that are left.
     fn rest(self) -> (String, usize, Room) {
         let Text { mut text, lines, room, .. } = self.text;
         if self.given_bytes > 0 {
@@ -140,17 +146,18 @@ impl Waiting {
     }
 }
 
-/// How many lines JavaScript gets in a batch: as many as it has time for in a turn or two, so that those of others come
-/// soon even where lines are slow to be handled. Few at first.
+/// How many lines JavaScript gets in a batch: as many as it has time for in a turn or two, so that
+/// the lines of other runs come soon even if lines are handled slowly. It grows from few.
 pub struct Portion {
     lines: usize,
-    /// Of which there is still room for so many in this batch.
+    /// How many of them this batch can still get.
     left: usize,
-    /// Turns that JavaScript has begun with lines that the turn before had no time for.
+    /// Turns of JavaScript that began with lines of this portion that it had no time for before.
     turns: u32,
 }
 
 impl Portion {
+    /// How many lines this batch can still get.
     pub fn left(&self) -> usize {
         self.left
     }
@@ -159,16 +166,18 @@ impl Portion {
         self.left -= lines;
     }
 
-    /// JavaScript had no time for all of it. That happens with any, at the end of a turn; but twice only if it is slow.
-    pub fn goes_on(&mut self) {
+    /// JavaScript had no time for all lines in its turn. Once says nothing, since the turn may
+    /// have been nearly over; twice, the lines are slow, and the portion is halved.
+    pub fn mark_unfinished(&mut self) {
         self.turns += 1;
         if self.turns > 1 {
             self.lines = (self.lines / 2).max(1);
         }
     }
 
-    /// JavaScript is done with it: the next one.
-    pub fn next(&mut self) {
+    /// Begins the next portion: JavaScript is done with this one. It is doubled if this one was
+    /// used up in one turn.
+    pub fn begin_next(&mut self) {
         if self.left == 0 && self.turns == 0 {
             self.lines = (self.lines * 2).min(MOST_LINES);
         }

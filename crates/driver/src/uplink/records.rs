@@ -1,10 +1,10 @@
-//! The table of records: all that reaches JavaScript, with its fields in the order in which they
-//! are written.
+//! The table of records: everything that is sent to JavaScript, with its fields in the order in
+//! which they are written.
 //!
-//! A row is all there is to say of a record on this side: `wire.rs` makes of it how it is written,
-//! and `npm run records` the functions in `lib/bridge/records.js` that read it. Names become
-//! JavaScript's by a rule: `retry_after_ms` is `retryAfterMs`, and a time since the epoch such as
-//! `retry_at_ms` is `retryAt`.
+//! A row declares a record completely: the macros in `wire.rs` derive the writer from it, and `npm
+//! run records` prints the functions of `lib/bridge/records.js` that read it. A field's name in
+//! JavaScript follows a rule: `retry_after_ms` becomes `retryAfterMs`, and a time since the epoch
+//! such as `retry_at_ms` becomes `retryAt`.
 
 use super::wire::*;
 use crate::leases::LeaseAddress;
@@ -14,7 +14,7 @@ use pool::{
 };
 use std::sync::Arc;
 
-/// Which of a process's two outputs.
+/// An output of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     Stdout,
@@ -25,22 +25,22 @@ records! {
     /// One thing for JavaScript to do or to pass on.
     #[derive(Debug)]
     pub enum Record {
-        /// A function of the user's has a say in the start of the run: call the user's `spawn`, or
-        /// work out the variables and call `launch`. Port and time are filled in when JavaScript
-        /// takes it.
+        /// Start the run: call the user's `spawn`, or work out its variables and call `launch`.
+        /// Port and time are filled in when JavaScript takes the record.
         Prepare {
             run: RunId,
             key: Key,
             port: u16,
             started_at_ms: u64,
         },
-        /// Call `restore` of the user's snapshot driver. Port and time are filled in likewise.
+        /// Call `restore` of the user's snapshot driver. Port and time are filled in when
+        /// JavaScript takes the record.
         RestoreImage {
             run: RunId,
             key: Key,
             port: u16,
             started_at_ms: u64,
-            /// What is restored listens on that port.
+            /// The snapshot is of a process of this runtime, which listened on that port.
             is_ours: bool,
         },
         /// Call `has` of the user's snapshot driver.
@@ -51,7 +51,7 @@ records! {
         DropImage { key: Key },
         /// A process is being started for the run.
         Starting { run: RunId, key: Key, port: u16, started_at_ms: u64 },
-        /// The process that this call handed over is the run.
+        /// The process that this call of `adopt` handed over has become this run.
         Adopted { run: RunId, call: CallId, key: Key },
         /// Call the user's `readiness`.
         AskReadiness { run: RunId },
@@ -59,42 +59,42 @@ records! {
         AskKill { run: RunId, force: bool },
         /// Call the user's `shouldIdleKill`.
         AskIdle { run: RunId, idle_ms: u64 },
-        /// Call `checkpoint` of the user's driver.
+        /// Call `checkpoint` of the user's snapshot driver.
         Checkpoint { run: RunId },
-        /// The process exists.
+        /// The run's process exists.
         Spawn { run: RunId, pid: u32, port: u16 },
-        /// The process that was handed over is a tenant now.
+        /// The process that `adopt` handed over is a ready tenant.
         Adopt { run: RunId, lease: LeaseAddress },
-        /// It was brought back from a snapshot, and answers.
+        /// The run was restored from a snapshot, and answers.
         Restored { run: RunId, pid: u32, port: u16, duration_ms: u64, lease: LeaseAddress },
-        /// It answers.
+        /// The run is a ready tenant.
         Ready {
             run: RunId,
             duration_ms: u64,
             lease: LeaseAddress,
-            /// It is reached at `::1`, and not at 127.0.0.1.
+            /// The tenant listens at `::1`, and not at 127.0.0.1.
             at_ipv6: bool,
         },
-        /// It is being stopped because it was not used for so long.
+        /// The run is being stopped because it was idle for that time.
         IdleKill { run: RunId, idle_ms: u64 },
-        /// It is being stopped to make room.
+        /// The run is being stopped to make room for another tenant.
         LruEvict { run: RunId },
-        /// What its process tree has used so far.
+        /// The usage of the run's process tree so far.
         Observation { run: RunId, cpu_ms: u64, rss_bytes: u64, at_ms: u64 },
-        /// It is gone.
+        /// The run's processes have ended.
         Exit {
             run: RunId,
             exit_code: Option<i32>,
             signal: Option<i32> as Option<Signal>,
             reason: ExitReason,
         },
-        /// A call was refused inside the key's back-off window.
+        /// A call was refused because the key is backing off.
         Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
-        /// No new spawns from now on.
+        /// The runtime drains: no new spawns from now on.
         Drain,
         /// One or more whole lines, without the last line's end.
         Log { run: RunId, stream: Stream, at_ms: u64, text: String },
-        /// A process that `dispose` could not end; the answer to the call follows.
+        /// A process that `dispose` could not stop. The answer to the call follows.
         NotStopped { run: RunId, failure: Failure },
         /// The answer to a call.
         Settle {
@@ -103,17 +103,17 @@ records! {
             /// The last lines of a process that ended before it was ready.
             output: Option<String>,
         },
-        /// What was asked for under this number has been found out.
+        /// The answer to the question with this ticket.
         Answer { ticket: u64, answer: Option<i32> },
-        /// No record is about the run any more.
+        /// The last record of the run.
         Release {
             run: RunId,
-            /// Free again when JavaScript has read this.
+            /// Recycled when JavaScript has read this record.
             lease: Option<LeaseAddress> as Unsent,
         },
-        /// Nothing is left of the runtime: answer these calls.
+        /// The runtime has ended: answer this call of `dispose`.
         Disposed { call: CallId },
-        /// Another runtime starts the tenants of the same root: of this process, where that is
+        /// Another runtime starts the tenants of the same root. `pid` is its process, if that is
         /// known.
         SharedRoot { pid: Option<u32> },
     }
@@ -134,7 +134,7 @@ one_of! {
         NoRoomBeside,
         StartFailed { run: Option<RunId>, failure: Failure },
         StopRefused { run: RunId, failure: Failure },
-        // Each of them is a `NotStopped` before it.
+        // Each process has had a `NotStopped` record before.
         StillTracked { refused: Vec<(RunId, Failure)> as Unsent },
     }
 }
@@ -176,7 +176,7 @@ words! {
 
 words! { Stream { Stdout = "stdout", Stderr = "stderr" } }
 
-// What `inspect` and `list` return.
+// The types that `inspect` and `list` return.
 
 object! {
     Status {
@@ -231,12 +231,12 @@ numbers! {
     RunId: |run| run.0 as f64;
 }
 
-/// Numbers that a batch of records has at most, for each: where its numbers end, where its texts
-/// end, and the record.
+/// The most numbers that a record takes up in a batch: where its numbers end, where its texts end,
+/// and the record itself.
 pub const RECORD_NUMBERS: usize = 2 + Record::SHAPE.most_numbers();
 
-/// A batch of records. Before each stands how many numbers and texts there are up to its end, so
-/// that one that is not read to its end spoils none of those that follow.
+/// Writes a batch of records. Before each stand the counts of numbers and texts up to its end, so
+/// that a reader that leaves a record early still finds the next one.
 pub fn write_records(records: Vec<Record>) -> Written {
     let mut written = Written { numbers: Vec::with_capacity(8 * records.len()), texts: Vec::new() };
     for record in records {
@@ -249,6 +249,7 @@ pub fn write_records(records: Vec<Record>) -> Written {
     written
 }
 
+/// Writes statuses, one after the other.
 pub fn write_statuses(statuses: Vec<Status>) -> Written {
     let mut written = Written::default();
     statuses.into_iter().for_each(|status| Status::write(status, &mut written));
@@ -256,63 +257,4 @@ pub fn write_statuses(statuses: Vec<Status>) -> Written {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Reads as JavaScript does, and returns what is left.
-    fn read<'a>(shape: &Shape, numbers: &'a [f64], texts: &'a [String]) -> (&'a [f64], &'a [String]) {
-        let in_order = |fields: &[Field], left: (&'a [f64], &'a [String])| {
-            fields.iter().fold(left, |(numbers, texts), field| read(&field.shape, numbers, texts))
-        };
-        match shape {
-            Shape::Number | Shape::Bool | Shape::Signal | Shape::Words { .. } => (&numbers[1..], texts),
-            Shape::Text => (numbers, &texts[1..]),
-            Shape::Unsent => (numbers, texts),
-            Shape::Optional { of } if numbers[0] == 1.0 => read(of, &numbers[1..], texts),
-            Shape::Optional { .. } => (&numbers[1..], texts),
-            Shape::Object { fields, .. } => in_order(fields, (numbers, texts)),
-            Shape::OneOf { variants, .. } => {
-                in_order(variants[numbers[0] as usize].fields, (&numbers[1..], texts))
-            }
-        }
-    }
-
-    fn settled(refusal: Refusal) -> Record {
-        Record::Settle { call: 7, outcome: Outcome::Refused(refusal), output: Some("last".to_owned()) }
-    }
-
-    #[test]
-    fn what_is_written_is_what_the_shape_says() {
-        let run = RunId(3);
-        let lease = LeaseAddress { chunk: 1, index: 2 };
-        let text = || "text".to_owned();
-        let crashed = Failure::CrashedSoon { exit_code: Some(1), signal: Some(9), uptime_ms: 5 };
-        let thrown = Failure::Thrown { by: Callback::Kill, text: text() };
-        let records = vec![
-            Record::Drain,
-            Record::Prepare { run, key: "a".into(), port: 1, started_at_ms: 2 },
-            Record::Ready { run, duration_ms: 4, lease, at_ipv6: false },
-            Record::Exit { run, exit_code: None, signal: Some(9), reason: ExitReason::Checkpointed },
-            Record::Log { run, stream: Stream::Stderr, at_ms: 8, text: text() },
-            Record::Settle { call: 7, outcome: Outcome::Tenant(run), output: None },
-            Record::Settle { call: 7, outcome: Outcome::Done, output: None },
-            settled(Refusal::BackingOff { failures: 1, retry_after_ms: 2, last: crashed }),
-            settled(Refusal::StartFailed { run: Some(run), failure: thrown }),
-            settled(Refusal::StillTracked { refused: vec![(run, Failure::NoPort)] }),
-            Record::Release { run, lease: Some(lease) },
-            Record::SharedRoot { pid: None },
-        ];
-        let count = records.len();
-        let Written { numbers, texts } = write_records(records);
-        let (mut numbers_read, mut texts_read) = (0, 0);
-        for _ in 0..count {
-            let (end, text_end) = (numbers[numbers_read] as usize, numbers[numbers_read + 1] as usize);
-            assert!(end - numbers_read <= RECORD_NUMBERS);
-            let record = (&numbers[numbers_read + 2..end], &texts[texts_read..text_end]);
-            let left = read(&Record::SHAPE, record.0, record.1);
-            assert!(left.0.is_empty() && left.1.is_empty(), "{record:?} leaves {left:?}");
-            (numbers_read, texts_read) = (end, text_end);
-        }
-        assert_eq!((numbers_read, texts_read), (numbers.len(), texts.len()));
-    }
-}
+mod tests;

@@ -1,28 +1,30 @@
-//! How a value reaches JavaScript: as numbers and texts, one after the other, in the order in which
-//! its fields are declared.
+//! The encoding of values for JavaScript: numbers and texts, one after the other, in the order in
+//! which the fields are declared.
 //!
-//! A type that can be sent has a [`Kind`], which writes it and has a [`Shape`]. The functions that
-//! read it in JavaScript are printed from that shape (`tests/records_js.rs`), so both sides follow
-//! one declaration. The macros here turn the rows of `records.rs` into kinds. Their patterns name
-//! every variant and every field, so a variant or a field that has no row does not compile.
+//! A type that can be sent has a [`Kind`], which writes it and declares its [`Shape`]. The
+//! functions that read it in JavaScript are printed from that shape (`tests/records_js.rs`), so
+//! both sides follow one declaration. The macros here turn the rows of `records.rs` into kinds.
+//! Their patterns name every variant and every field, so a variant or a field without a row does
+//! not compile.
 
 use std::sync::Arc;
 
-/// Values as JavaScript reads them.
+/// Encoded values, as JavaScript reads them.
 #[derive(Default)]
 pub struct Written {
     pub numbers: Vec<f64>,
     pub texts: Vec<String>,
 }
 
-/// How values `V` are written. Nearly always a type's own kind; a row says `as` where it is another
-/// one.
+/// How values of type `V` are written. A type is its own kind, unless its row names another with
+/// `as`.
 pub trait Kind<V = Self> {
     const SHAPE: Shape;
+    /// Appends the value.
     fn write(value: V, to: &mut Written);
 }
 
-/// What a value looks like in JavaScript.
+/// The form of a value in JavaScript, and how it is encoded.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
     /// One number.
@@ -31,17 +33,17 @@ pub enum Shape {
     Bool,
     /// One text.
     Text,
-    /// A signal's name: its number on Linux.
+    /// The name of a signal: its number on Linux.
     Signal,
-    /// Nothing: the value stays in Rust.
+    /// Not sent: the value stays in Rust.
     Unsent,
     /// The value or `null`: the number 1 and the value, or 0.
     Optional { of: &'static Shape },
-    /// One of these words: its place among them.
+    /// One of these words: its index.
     Words { name: &'static str, words: &'static [&'static str] },
     /// An object with these fields.
     Object { name: &'static str, fields: &'static [Field] },
-    /// An object with one of these kinds and its fields: the kind's place, then the fields.
+    /// An object with one of these kinds and its fields: the index of the kind, then the fields.
     OneOf { name: &'static str, variants: &'static [Variant] },
 }
 
@@ -60,7 +62,7 @@ pub struct Variant {
 }
 
 impl Shape {
-    /// More numbers than this are never written for it.
+    /// The most numbers that are written for a value.
     pub const fn most_numbers(&self) -> usize {
         match self {
             Shape::Number | Shape::Bool | Shape::Signal | Shape::Words { .. } => 1,
@@ -68,7 +70,7 @@ impl Shape {
             Shape::Optional { of } => 1 + of.most_numbers(),
             Shape::Object { fields, .. } => most_numbers_of(fields),
             Shape::OneOf { variants, .. } => {
-                // A constant function may not iterate.
+                // A `const fn` has no iterators.
                 let (mut most, mut index) = (0, 0);
                 while index < variants.len() {
                     let numbers = most_numbers_of(variants[index].fields);
@@ -96,7 +98,7 @@ impl Written {
     }
 }
 
-/// A signal by its number.
+/// The kind of a signal's number.
 pub(super) enum Signal {}
 
 impl Kind<i32> for Signal {
@@ -106,7 +108,7 @@ impl Kind<i32> for Signal {
     }
 }
 
-/// What JavaScript is not to know, or learns otherwise.
+/// The kind of a value that is not sent.
 pub(super) enum Unsent {}
 
 impl<V> Kind<V> for Unsent {
@@ -145,7 +147,7 @@ impl Kind for Arc<str> {
     }
 }
 
-/// Numbers: how each becomes JavaScript's.
+/// Kinds of numbers: how each becomes an `f64`.
 macro_rules! numbers {
     ($($type:ty: |$value:ident| $number:expr;)*) => {$(
         impl Kind for $type {
@@ -157,21 +159,21 @@ macro_rules! numbers {
     )*};
 }
 
-/// Enumerations without fields: the word for each variant.
+/// Kinds of enumerations without fields: the word for each variant.
 macro_rules! words {
     ($type:ident { $($variant:ident = $word:literal),* $(,)? }) => {
         impl Kind for $type {
             const SHAPE: Shape = Shape::Words { name: stringify!($type), words: &[$($word),*] };
             fn write(value: $type, to: &mut Written) {
-                enum Place { $($variant),* }
-                let place = match value { $($type::$variant => Place::$variant),* };
-                to.number(place as u8);
+                enum Index { $($variant),* }
+                let index = match value { $($type::$variant => Index::$variant),* };
+                to.number(index as u8);
             }
         }
     };
 }
 
-/// Structures: their fields.
+/// Kinds of structures: their fields.
 macro_rules! object {
     ($type:ident { $($field:ident: $is:ty $(as $kind:ty)?),* $(,)? }) => {
         impl Kind for $type {
@@ -186,7 +188,8 @@ macro_rules! object {
     };
 }
 
-/// Enumerations with fields: their variants. The one field of a tuple variant gets a name here.
+/// Kinds of enumerations with fields: their variants. The field of a tuple variant gets its name
+/// here.
 macro_rules! one_of {
     ($type:ident { $(
         $(#[doc = $doc:literal])*
@@ -207,10 +210,10 @@ macro_rules! one_of {
                 }),*],
             };
             fn write(value: $type, to: &mut Written) {
-                enum Place { $($variant),* }
+                enum Index { $($variant),* }
                 match value {$(
                     $type::$variant $({ $($field),* })? $(($one))? => {
-                        to.number(Place::$variant as u8);
+                        to.number(Index::$variant as u8);
                         $($(write_field!($field: $is $(as $kind)?, to);)*)?
                         $(write_field!($one: $one_is, to);)?
                     }
@@ -220,7 +223,7 @@ macro_rules! one_of {
     };
 }
 
-/// The enumeration itself and how it is written, from the same rows.
+/// Declares an enumeration, and its kind, from the same rows.
 macro_rules! records {
     ($(#[$attribute:meta])* pub enum $type:ident { $(
         $(#[doc = $doc:literal])*

@@ -1,12 +1,12 @@
-//! The driver without a process: the machine that it drives is the test's (`stage.rs`). Each file
+//! Tests of the driver without processes, on a machine of the tests (`fake_machine.rs`). Each file
 //! is named after the behaviour that it shows.
 
-mod a_caller_in_rust_is_answered_where_it_asked;
-mod a_start_and_an_end_are_told_in_order;
-mod a_tenant_in_use_stays;
-mod any_thread_finds_a_tenant;
-mod nothing_is_left_after_dispose;
-mod ports_are_given_to_one_run;
-mod stage;
-mod support;
-mod where_no_engine_can_be_had;
+mod a_port_is_assigned_to_one_run;
+mod a_rust_caller_is_answered_by_its_future;
+mod a_start_without_an_engine_fails;
+mod a_tenant_in_use_is_neither_idle_nor_evicted;
+mod dispose_leaves_nothing_behind;
+mod fake_machine;
+mod harness;
+mod records_of_a_run_come_in_order;
+mod the_directory_hands_out_ready_tenants;

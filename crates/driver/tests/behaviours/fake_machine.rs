@@ -1,4 +1,4 @@
-//! A machine on which nothing happens but what the test makes happen.
+//! A fake machine: nothing happens on it but what the test makes happen.
 
 use driver::machine::{Engine, Machine, Port};
 use linux::net::ownership::{Owner, Stranger};
@@ -19,53 +19,54 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use warden::StopStage;
 
-/// When each test begins.
+/// The wall clock at the begin of each test.
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
-/// A clock that stands still, ports that are numbers, and an engine that notes what it is told.
-pub struct Stage {
+/// A machine whose clock moves only by [`pass`](Self::pass), whose ports are numbers, and whose
+/// engine records what it is asked to do.
+pub struct FakeMachine {
     steady_ms: watch::Sender<u64>,
     held: Arc<Mutex<BTreeSet<u16>>>,
     next_port: AtomicU16,
     pub has_no_engine: AtomicBool,
-    pub engine: Arc<StageEngine>,
+    pub engine: Arc<FakeEngine>,
 }
 
-pub struct StageEngine {
+pub struct FakeEngine {
     tasks: Handle,
     users: AtomicUsize,
-    /// See [`Stage::new`].
+    /// What the engine's thread waits for before it ends.
     end: Mutex<Option<mpsc::Receiver<()>>>,
     probes: Mutex<HashMap<u16, oneshot::Sender<Result<IpAddr, NotReady>>>>,
     pub launched: AtomicUsize,
     pub stops: Mutex<Vec<(u64, StopStage)>>,
     pub listening: Mutex<BTreeMap<u16, IpAddr>>,
     pub unused: Mutex<Vec<u16>>,
-    pub let_go: Mutex<Vec<u16>>,
+    pub released: Mutex<Vec<u16>>,
 }
 
-pub struct StagePort {
+pub struct FakePort {
     number: u16,
     held: Arc<Mutex<BTreeSet<u16>>>,
 }
 
-impl Port for StagePort {
+impl Port for FakePort {
     fn number(&self) -> u16 {
         self.number
     }
 }
 
-impl Drop for StagePort {
+impl Drop for FakePort {
     fn drop(&mut self) {
         self.held.lock().unwrap().remove(&self.number);
     }
 }
 
-impl Stage {
-    /// Its engine's thread ends only when `end` hears, or has nobody to hear from. To be called in
-    /// a tokio runtime, which runs the engine's tasks.
-    pub fn new(end: mpsc::Receiver<()>) -> Arc<Stage> {
-        let engine = StageEngine {
+impl FakeMachine {
+    /// The engine's thread ends only when `end` receives, or when its sender is dropped. Must be
+    /// called in a tokio runtime, which runs the engine's tasks.
+    pub fn new(end: mpsc::Receiver<()>) -> Arc<FakeMachine> {
+        let engine = FakeEngine {
             tasks: Handle::current(),
             users: AtomicUsize::new(0),
             end: Mutex::new(Some(end)),
@@ -74,9 +75,9 @@ impl Stage {
             stops: Mutex::default(),
             listening: Mutex::default(),
             unused: Mutex::default(),
-            let_go: Mutex::default(),
+            released: Mutex::default(),
         };
-        Arc::new(Stage {
+        Arc::new(FakeMachine {
             steady_ms: watch::Sender::new(1),
             held: Arc::default(),
             next_port: AtomicU16::new(40_000),
@@ -85,6 +86,7 @@ impl Stage {
         })
     }
 
+    /// Moves both clocks on.
     pub fn pass(&self, ms: u64) {
         self.steady_ms.send_modify(|now_ms| *now_ms += ms);
     }
@@ -94,19 +96,19 @@ impl Stage {
     }
 }
 
-impl StageEngine {
-    /// What is being asked on the port answers.
+impl FakeEngine {
+    /// Answers the probe of the port, at this address.
     pub fn answer_probe(&self, port: u16, at: IpAddr) {
         let probe = self.probes.lock().unwrap().remove(&port);
         let _ = probe.expect("it is being asked").send(Ok(at));
     }
 }
 
-impl Machine for Stage {
-    type Port = StagePort;
-    type Engine = StageEngine;
+impl Machine for FakeMachine {
+    type Port = FakePort;
+    type Engine = FakeEngine;
 
-    fn share_engine(&self) -> io::Result<Arc<StageEngine>> {
+    fn share_engine(&self) -> io::Result<Arc<FakeEngine>> {
         if self.has_no_engine.load(Ordering::Relaxed) {
             return Err(io::Error::other("no thread is left"));
         }
@@ -128,7 +130,7 @@ impl Machine for Stage {
     async fn sleep_until(&self, at_ms: u64, _how: Sleep) -> bool {
         self.steady_ms.subscribe().wait_for(|now_ms| *now_ms >= at_ms).await.is_ok()
     }
-    fn reserve_port(&self, _tries: usize, is_free: impl Fn(u16) -> bool) -> Option<StagePort> {
+    fn reserve_port(&self, _tries: usize, is_free: impl Fn(u16) -> bool) -> Option<FakePort> {
         loop {
             let port = self.next_port.fetch_add(1, Ordering::Relaxed);
             if is_free(port) {
@@ -136,20 +138,20 @@ impl Machine for Stage {
             }
         }
     }
-    fn hold_port(&self, port: u16) -> Option<StagePort> {
+    fn hold_port(&self, port: u16) -> Option<FakePort> {
         let is_new = self.held.lock().unwrap().insert(port);
-        is_new.then(|| StagePort { number: port, held: self.held.clone() })
+        is_new.then(|| FakePort { number: port, held: self.held.clone() })
     }
 }
 
-impl Engine for StageEngine {
-    type Port = StagePort;
+impl Engine for FakeEngine {
+    type Port = FakePort;
     type Turn = ();
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.tasks.spawn(task).abort_handle()
     }
-    /// What is looked for in `/proc` cannot be seen here.
+    /// Fails: the work would read `/proc`, where the fake processes are not.
     fn off_thread<T: Send + 'static>(
         &self,
         _work: impl FnOnce() -> T + Send + 'static,
@@ -184,24 +186,24 @@ impl Engine for StageEngine {
         self.stops.lock().unwrap().push((number, stage));
     }
     fn continue_helpers(&self) {}
-    fn port_in_stock(&self, _is_free: impl Fn(u16) -> bool) -> Option<StagePort> {
+    fn port_in_stock(&self, _is_free: impl Fn(u16) -> bool) -> Option<FakePort> {
         None
     }
-    async fn look_for_port(&self, _is_free: impl Fn(u16) -> bool + Send) -> io::Result<StagePort> {
+    async fn look_for_port(&self, _is_free: impl Fn(u16) -> bool + Send) -> io::Result<FakePort> {
         Err(io::ErrorKind::AddrInUse.into())
     }
-    fn unused_port(&self, port: StagePort) {
+    fn unused_port(&self, port: FakePort) {
         self.unused.lock().unwrap().push(port.number);
     }
-    fn let_go_of_port(&self, port: StagePort) {
-        self.let_go.lock().unwrap().push(port.number);
+    fn release_port(&self, port: FakePort) {
+        self.released.lock().unwrap().push(port.number);
     }
     async fn until_answered(&self, port: u16, _: Owner, _: Duration) -> Result<IpAddr, NotReady> {
         let (tell, told) = oneshot::channel();
         self.probes.lock().unwrap().insert(port, tell);
         told.await.expect("a probe is answered or aborted")
     }
-    fn place(&self, port: u16) -> Option<IpAddr> {
+    fn listening_address(&self, port: u16) -> Option<IpAddr> {
         self.listening.lock().unwrap().get(&port).copied()
     }
     async fn is_owned(&self, _: Owner, _: IpAddr, _: u16) -> Result<bool, Stranger> {

@@ -1,7 +1,7 @@
-//! A driver on a stage (`stage.rs`), and the words that the tests are written in; the test is
-//! JavaScript as well.
+//! The harness: a driver on a fake machine (`fake_machine.rs`). The test plays the part of
+//! JavaScript.
 
-use crate::stage::Stage;
+use crate::fake_machine::FakeMachine;
 use driver::recipe::Recipe;
 use driver::uplink::Record;
 use driver::{Driver, Settings};
@@ -11,19 +11,20 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use warden::StopStage;
 
-/// More turns than any chain of tasks here takes.
+/// More turns of the scheduler than any chain of tasks in these tests takes.
 const TURNS: usize = 50;
 
-/// A driver on a stage, and JavaScript.
-pub struct House {
-    pub stage: Arc<Stage>,
-    pub driver: Arc<Driver<Stage>>,
+/// A driver on a fake machine, and the calls that JavaScript would make. Dropping it lets the
+/// engine's thread end.
+pub struct Harness {
+    pub machine: Arc<FakeMachine>,
+    pub driver: Arc<Driver<FakeMachine>>,
     rings: mpsc::Receiver<()>,
     end: Option<mpsc::Sender<()>>,
     last_call: CallId,
 }
 
-/// Roomy, without idle stops, observations or a gate; our own processes.
+/// A pool of ten tenants that the warden spawns, without idle stops, observations or a gate.
 pub fn config() -> Config {
     Config {
         max_concurrent: 10,
@@ -42,14 +43,14 @@ pub fn config() -> Config {
     }
 }
 
-/// A process of the warden's.
+/// The pid of every keeper.
 pub const KEEPER: u32 = 1;
 
-impl House {
-    /// To be called in a tokio runtime, which is the engine's.
-    pub fn new(pool: Config) -> House {
+impl Harness {
+    /// Must be called in a tokio runtime, which runs the engine's tasks.
+    pub fn new(pool: Config) -> Harness {
         let (end, ends) = mpsc::channel();
-        let stage = Stage::new(ends);
+        let machine = FakeMachine::new(ends);
         let settings = Settings {
             pool,
             recipe: Recipe {
@@ -63,11 +64,11 @@ impl House {
             readiness_timeout: Duration::from_secs(30),
         };
         let (bell, rings) = mpsc::channel();
-        let driver = Driver::with(stage.clone(), settings, move || bell.send(()).unwrap());
-        House { stage, driver, rings, end: Some(end), last_call: 0 }
+        let driver = Driver::with(machine.clone(), settings, move || bell.send(()).unwrap());
+        Harness { machine, driver, rings, end: Some(end), last_call: 0 }
     }
 
-    /// A call of JavaScript's.
+    /// Makes a call as JavaScript. Returns its number.
     pub fn call(&mut self, input: impl FnOnce(CallId) -> Input) -> CallId {
         self.last_call += 1;
         self.driver.feed_quietly(input(self.last_call));
@@ -92,7 +93,7 @@ impl House {
         self.driver.feed_quietly(Input::Fact(run, fact));
     }
 
-    /// What the user's snapshot driver says of the key's image.
+    /// Reports an answer of the user's snapshot driver.
     pub fn image(&self, key: &str, answer: ImageAnswer) {
         self.driver.feed_quietly(Input::Image { key: key.into(), answer });
     }
@@ -101,24 +102,26 @@ impl House {
         self.driver.take_records(false)
     }
 
-    /// The records by their names alone.
-    pub fn told(&self) -> Vec<String> {
+    /// Takes the next batch: the names of its records.
+    pub fn record_names(&self) -> Vec<String> {
         self.records().iter().map(name).collect()
     }
 
-    /// Lets all tasks do what they can.
-    pub async fn turn(&self) {
+    /// Lets all tasks run until they wait.
+    pub async fn run_tasks(&self) {
         for _ in 0..TURNS {
             tokio::task::yield_now().await;
         }
     }
 
+    /// Moves the clock on, and lets all tasks run.
     pub async fn pass(&self, ms: u64) {
-        self.stage.pass(ms);
-        self.turn().await;
+        self.machine.pass(ms);
+        self.run_tasks().await;
     }
 
-    /// Takes all records and runs what is to be prepared: each run with its port.
+    /// Takes the next batch and launches the runs that it asks to prepare. Returns them, with
+    /// their ports.
     pub fn launch_all(&self) -> Vec<(RunId, u16)> {
         let prepared: Vec<_> = self.records().iter().filter_map(prepared).collect();
         for (run, _) in &prepared {
@@ -127,53 +130,54 @@ impl House {
         prepared
     }
 
-    /// Starts the key's process, which does not answer yet.
-    pub fn process_of(&mut self, key: &str) -> (RunId, u16) {
+    /// Starts the key's process, which does not answer yet. Returns its run and port.
+    pub fn spawned(&mut self, key: &str) -> (RunId, u16) {
         self.ensure(key);
         let (run, port) = self.launch_all()[0];
         self.driver.started(run, run.0, 100 + run.0 as u32, KEEPER);
         (run, port)
     }
 
-    /// A tenant that is ready; what was told of it has been read.
+    /// Starts the key's tenant until it is ready, and takes its records. Returns its run and port.
     pub async fn running(&mut self, key: &str) -> (RunId, u16) {
-        let (run, port) = self.process_of(key);
+        let (run, port) = self.spawned(key);
         self.answers(port, Ipv4Addr::LOCALHOST.into()).await;
         self.records();
         (run, port)
     }
 
-    /// The process that is being asked on the port answers.
+    /// Lets the process that is being probed on the port answer.
     pub async fn answers(&self, port: u16, at: IpAddr) {
-        self.turn().await;
-        self.stage.engine.answer_probe(port, at);
-        self.turn().await;
+        self.run_tasks().await;
+        self.machine.engine.answer_probe(port, at);
+        self.run_tasks().await;
     }
 
-    /// A process of ours has ended.
+    /// Lets the run's process exit.
     pub async fn exit(&self, run: RunId) {
         self.driver.ended(run, Exit { exit_code: Some(0), ..Exit::default() });
-        self.turn().await;
+        self.run_tasks().await;
     }
 
+    /// Takes the stops that the engine was asked for since the last call.
     pub fn stops(&self) -> Vec<(u64, StopStage)> {
-        std::mem::take(&mut self.stage.engine.stops.lock().unwrap())
+        std::mem::take(&mut self.machine.engine.stops.lock().unwrap())
     }
 
     pub fn held_ports(&self) -> Vec<u16> {
-        self.stage.held_ports()
+        self.machine.held_ports()
     }
 
-    /// Whether JavaScript has been rung for since it was last looked.
+    /// Whether the bell was rung since the last call.
     pub fn is_rung(&self) -> bool {
         self.rings.try_iter().count() > 0
     }
 
-    /// Lets the engine's thread end, and waits for the ring with which that is told.
+    /// Lets the engine's thread end, and waits for the ring that follows.
     pub fn end_engine(&mut self) {
         self.is_rung();
         self.end.take();
-        self.rings.recv_timeout(Duration::from_secs(20)).expect("it is told");
+        self.rings.recv_timeout(Duration::from_secs(20)).expect("the end of the engine rings");
     }
 }
 
@@ -184,12 +188,13 @@ fn prepared(record: &Record) -> Option<(RunId, u16)> {
     }
 }
 
+/// The name of a record's variant.
 pub fn name(record: &Record) -> String {
     let text = format!("{record:?}");
     text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
 }
 
-/// The answer to a call of JavaScript's among the records.
+/// The answer to this call among the records.
 pub fn answer(records: &[Record], to: CallId) -> Option<&Outcome> {
     records.iter().find_map(|record| match record {
         Record::Settle { call, outcome, .. } if *call == to => Some(outcome),
