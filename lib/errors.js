@@ -267,7 +267,7 @@ export const overloaded = (key, method, waiting) =>
     { key },
   );
 
-/** @param {string} key @param {import('./tenant/ledger.js').Method} method */
+/** @param {string} key @param {import('./tenant/calls.js').Method} method */
 export const noRoomBeside = (key, method) =>
   withCode(
     new Error(`no room beside tenant "${key}", which its next release needs; ${method}() refused`),

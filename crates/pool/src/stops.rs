@@ -142,8 +142,8 @@ impl Pool {
             return self.force(id);
         }
         // Every stop comes here, so the run is looked up once.
-        let Pool { tenants, runs, timers, config, actions, .. } = self;
-        let tenant = tenants.get_mut(&runs[&id]).expect("a live run has a tenant");
+        let Pool { tenants, runs, releases, timers, config, actions, .. } = self;
+        let tenant = releases.tree_mut(tenants, &runs[&id], id);
         let State::Stopping(run, stop) = &mut tenant.state else { return };
         stop.enter(Stage::Asked);
         actions.push(Action::Stop { run: id, stage: StopStage::Ask });
