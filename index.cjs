@@ -1,4 +1,5 @@
-// For `require`: the package itself is an ES module, which Node takes from 20.19 and 22.12 on, and Bun always.
+// For `require`: the package itself is an ES module, which Node takes from 20.19 and 22.12 on, and
+// Bun always.
 if (Number.parseInt(process.versions.node) < 20) {
   // It could not be loaded to say so itself: see `lib/index.js`.
   const message = `@absolutejs/runtime needs Node 20 or newer, or Bun; this is Node ${process.versions.node}`;

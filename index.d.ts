@@ -1225,7 +1225,14 @@ export type EgressGuard = {
  *   its own (`budget`, `onDenied`, `deny`, `only`, a list `allow`)
  */
 export type EgressDenialReason =
-  'scheme' | 'credentials' | 'port' | 'host' | 'address' | 'requests-budget' | 'bytes-budget' | 'not-allowed';
+  | 'scheme'
+  | 'credentials'
+  | 'port'
+  | 'host'
+  | 'address'
+  | 'requests-budget'
+  | 'bytes-budget'
+  | 'not-allowed';
 
 /** The egress guard refused a request, or cut off its body. */
 export class EgressDeniedError extends Error {

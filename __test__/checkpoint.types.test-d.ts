@@ -7,13 +7,18 @@ import {
   type RuntimeErrorCode,
 } from '@absolutejs/runtime';
 
-type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function assertType<_T extends true>(): void {}
 
 // Two commands and a directory are enough; commands may be read-only arrays.
 const checkpointCommand = ['criu', 'dump', '-t', '{pid}', '-D', '{dir}'] as const;
 const restoreCommand = ['restore', '{dir}'];
-const required: ExecCheckpointDriverOptions = { checkpointCommand, restoreCommand, imageDir: 'images' };
+const required: ExecCheckpointDriverOptions = {
+  checkpointCommand,
+  restoreCommand,
+  imageDir: 'images',
+};
 const driver: CheckpointDriver = execCheckpointDriver(required);
 const everyOption: Required<ExecCheckpointDriverOptions> = {
   ...required,

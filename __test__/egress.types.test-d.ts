@@ -17,7 +17,8 @@ import {
   type TracerProvider,
 } from '@absolutejs/runtime';
 
-type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function assertType<_T extends true>(): void {}
 
 // Options: none is required, and all of them together are accepted.
@@ -41,7 +42,10 @@ const everyOption: Required<EgressGuardOptions> = {
   tracerProvider,
 };
 createEgressGuard({ allow: (tenant, url) => tenant === 'acme' && url.protocol === 'https:' });
-createEgressGuard({ fetchImpl: async (input) => new Response(String(input)), budgets: { requests: 1 } });
+createEgressGuard({
+  fetchImpl: async (input) => new Response(String(input)),
+  budgets: { requests: 1 },
+});
 createEgressGuard(everyOption);
 createEgressGuard({ lookup: (hostname) => lookup(hostname, { all: true }) });
 createEgressGuard({ lookup: () => [{ address: '1.1.1.1', family: 4 }, '::1'] });
@@ -71,7 +75,11 @@ assertType<Equal<ReturnType<typeof fetch>, Promise<Response>>>();
 assertType<Equal<ReturnType<typeof usage>, { requests: number; bytes: number }>>();
 assertType<Equal<ReturnType<typeof reset>, void>>();
 void fetch('acme', 'https://example.com');
-void fetch('acme', new URL('https://example.com'), { method: 'POST', body: 'x', redirect: 'manual' });
+void fetch('acme', new URL('https://example.com'), {
+  method: 'POST',
+  body: 'x',
+  redirect: 'manual',
+});
 void fetch('acme', new Request('https://example.com'));
 // @ts-expect-error a key comes first
 void fetch(new URL('https://example.com'));
@@ -108,7 +116,11 @@ const reasons: Record<EgressDenialReason, true> = {
 void reasons;
 const failed: RuntimeErrorCode = 'ERR_RUNTIME_EGRESS_FAILED';
 void failed;
-const info: EgressDenyInfo = { tenant: 'acme', url: new URL('http://10.0.0.1'), reason: 'not-allowed' };
+const info: EgressDenyInfo = {
+  tenant: 'acme',
+  url: new URL('http://10.0.0.1'),
+  reason: 'not-allowed',
+};
 const byOthers: EgressBudgets = { windowMs: 1 };
 void [new EgressDeniedError(info).tenant, byOthers];
 // @ts-expect-error of what, and why

@@ -9,7 +9,8 @@ import {
 } from '@absolutejs/runtime/prometheus';
 import { AggregatorRegistry, register, Registry } from 'prom-client';
 
-type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function assertType<_T extends true>(): void {}
 
 const source = { kind: 'directory', root: 'tenants' } as const;
@@ -41,7 +42,11 @@ const ours: PromClientRegistry = { registerMetric: () => {}, getSingleMetric: ()
 createRuntimeCollector({ registers: [ours] });
 
 // Runtimes: attach returns what create made, and takes a runtime's options.
-const runtime = collector.attach(createRuntime, { source, onTransition: () => {} }, { pool: 'apps' });
+const runtime = collector.attach(
+  createRuntime,
+  { source, onTransition: () => {} },
+  { pool: 'apps' },
+);
 assertType<Equal<typeof runtime, Runtime>>();
 const observed: ObservedRuntime = runtime;
 collector.detach(observed);

@@ -42,7 +42,8 @@ import {
   type TracerProvider,
 } from '@absolutejs/runtime';
 
-type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function assertType<_T extends true>(): void {}
 
 const source: TenantSource = { kind: 'directory', root: 'tenants' };
@@ -154,7 +155,9 @@ assertType<Equal<typeof restart, (key: string, options?: CallOptions) => Promise
 assertType<Equal<typeof clearBackoff, (key: string) => void>>();
 assertType<Equal<typeof drain, () => void>>();
 assertType<Equal<typeof dispose, () => Promise<void>>>();
-assertType<Equal<RuntimeStats, { running: number; total: number; draining: boolean; backoff: number }>>();
+assertType<
+  Equal<RuntimeStats, { running: number; total: number; draining: boolean; backoff: number }>
+>();
 export async function disposesItself(): Promise<number> {
   await using pool = createRuntime({ source, spawn, readiness });
   return pool.stats().running;
@@ -255,7 +258,9 @@ type NarrowSpan = {
   end(endTime?: number): void;
 };
 type NarrowStatus = (status: { code: 0 | 1 | 2; message?: string }) => NarrowSpan;
-declare const narrow: { getTracer(name: string, version?: string): { startSpan(name: string): NarrowSpan } };
+declare const narrow: {
+  getTracer(name: string, version?: string): { startSpan(name: string): NarrowSpan };
+};
 declare const setStatus: NarrowStatus;
 createRuntime({ source, tracerProvider: narrow });
 createRuntime({

@@ -63,7 +63,10 @@ async function measureScenario(
   const count = Math.min(maxRounds, scenario.maxRounds ?? maxRounds);
   console.log(`━━ ${scenario.name}: ${scenario.title.replaceAll('`', '')}`);
   for (let round = 0; round < count; round += 1) {
-    for (const subject of [...Object.keys(scenario.subjects), ...(options.before ? ['before'] : [])]) {
+    for (const subject of [
+      ...Object.keys(scenario.subjects),
+      ...(options.before ? ['before'] : []),
+    ]) {
       if (scenario.slow?.includes(subject) && (round > 0 || options.quick)) {
         if (options.quick) problems.set(subject, 'takes minutes: left out of a quick run');
         continue;
@@ -80,7 +83,9 @@ async function measureScenario(
       (samples[subject] ??= [])[round] = 'sample' in result ? result.sample : undefined;
       if ('problem' in result) problems.set(subject, result.problem);
       const said =
-        'problem' in result ? `not measured: ${result.problem}` : progress(scenario, samples, subject);
+        'problem' in result
+          ? `not measured: ${result.problem}`
+          : progress(scenario, samples, subject);
       console.log(`   ${round + 1}/${count} ${subject.padEnd(16)} ${said}`);
     }
   }
@@ -100,7 +105,9 @@ function flagsGiven(): string[] {
 }
 
 function help(): string {
-  const list = scenarios.map(({ name, title }) => `  ${name.padEnd(24)} ${title.replaceAll('`', '')}`);
+  const list = scenarios.map(
+    ({ name, title }) => `  ${name.padEnd(24)} ${title.replaceAll('`', '')}`,
+  );
   return `npm run bench -- [scenario …] [--rounds N] [--quick] [--node] [--before DIR] [--json FILE]
 
 Without a scenario all are measured, and bench/RESULTS.md and bench/results.svg are written.

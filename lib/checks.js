@@ -42,7 +42,8 @@ export function fieldsOf(path, value, names, wanted = names) {
  */
 function unknownOption(inside, name, names) {
   const near = nearest(name, names);
-  const hint = near === undefined ? `; there are ${names.join(', ')}` : `; did you mean ${inside}${near}?`;
+  const hint =
+    near === undefined ? `; there are ${names.join(', ')}` : `; did you mean ${inside}${near}?`;
   return invalidOption(`${inside}${name.slice(0, 80)} is not an option${hint}`);
 }
 
@@ -91,7 +92,8 @@ const MAX_ARGUMENTS = 10_000;
  * @returns {readonly string[]} a copy
  */
 export function commandAt(path, value) {
-  const isArgument = (/** @type {unknown} */ part) => typeof part === 'string' && !part.includes('\0');
+  const isArgument = (/** @type {unknown} */ part) =>
+    typeof part === 'string' && !part.includes('\0');
   const parts = copyOf(value, MAX_ARGUMENTS);
   if (parts === undefined || parts.length === 0 || !parts.every(isArgument) || parts[0] === '') {
     throw invalidOption(`${path} must be a non-empty array of strings, got ${shown(value)}`);
@@ -192,7 +194,8 @@ export const isFunction = (value) => typeof value === 'function';
 export const isTracerProvider = (value) => isFunction(value?.getTracer);
 
 /** @param {unknown} value */
-export const isRecord = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isRecord = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** How many of an array's entries a message shows. */
 const SHOWN_ENTRIES = 10;
@@ -243,7 +246,8 @@ export function nearest(word, words) {
   let least = Infinity;
   for (const other of words) {
     const changes = changesBetween(meant, other.toLowerCase());
-    if (changes < least && changes <= Math.max(2, other.length / 3)) [best, least] = [other, changes];
+    if (changes < least && changes <= Math.max(2, other.length / 3))
+      [best, least] = [other, changes];
   }
   return best;
 }
@@ -303,7 +307,8 @@ function problemOf(key) {
   if (typeof key === 'string' && /^[a-z0-9_-]{1,100}$/i.test(key)) return undefined;
   if (typeof key !== 'string') return `must be a string, got ${key === null ? 'null' : typeof key}`;
   if (key === '') return 'must not be empty';
-  if (Buffer.byteLength(key) > MAX_KEY_BYTES) return `must not be longer than ${MAX_KEY_BYTES} bytes`;
+  if (Buffer.byteLength(key) > MAX_KEY_BYTES)
+    return `must not be longer than ${MAX_KEY_BYTES} bytes`;
   if (/[\p{Cc}]/u.test(key)) return 'must not contain control characters';
   if (/\p{Surrogate}/u.test(key)) return 'must be well-formed Unicode';
   if (key.includes('\\')) return 'must not contain a backslash';

@@ -96,7 +96,8 @@ export function unreadable(path, thrown) {
 
 /** @param {unknown} key @param {string} problem */
 export function invalidKey(key, problem) {
-  if (typeof key !== 'string') return withCode(new TypeError(`Tenant key ${problem}`), 'INVALID_KEY');
+  if (typeof key !== 'string')
+    return withCode(new TypeError(`Tenant key ${problem}`), 'INVALID_KEY');
   const shown = JSON.stringify(key.slice(0, 80));
   return withCode(new TypeError(`Tenant key ${shown} ${problem}`), 'INVALID_KEY', { key });
 }
@@ -170,7 +171,8 @@ export function failureText(key, failure, pending = '') {
     case 'calledOff':
       return exitedEarlyMessage(key, null) + CALLED_OFF;
     case 'crashedSoon': {
-      const how = failure.signal ?? (failure.exitCode === null ? 'no exit code' : `code ${failure.exitCode}`);
+      const how =
+        failure.signal ?? (failure.exitCode === null ? 'no exit code' : `code ${failure.exitCode}`);
       return `Runtime process for "${key}" exited with ${how} ${failure.uptimeMs} ms after it was ready`;
     }
     case 'readinessTimedOut':
@@ -207,7 +209,11 @@ export function failureError(key, failure, { thrown, output = '', pending }) {
   const text = failureText(key, failure, pending);
   switch (failure.kind) {
     case 'exitedEarly': {
-      const error = new RuntimeExitedBeforeReadyError(key, failure.exitCode, output && `\n${output}`);
+      const error = new RuntimeExitedBeforeReadyError(
+        key,
+        failure.exitCode,
+        output && `\n${output}`,
+      );
       return failure.signal === null ? error : Object.assign(error, { signal: failure.signal });
     }
     case 'calledOff':
@@ -218,7 +224,9 @@ export function failureError(key, failure, { thrown, output = '', pending }) {
     case 'unsupported':
       return unsupported(text, undefined, { key });
     case 'readinessTimedOut':
-      return withCode(new Error(output ? `${text}\n${output}` : text), 'READINESS_TIMEOUT', { key });
+      return withCode(new Error(output ? `${text}\n${output}` : text), 'READINESS_TIMEOUT', {
+        key,
+      });
     case 'readinessDenied':
       return withCode(new Error(text), 'READINESS_TIMEOUT', { key });
     case 'portTaken':
@@ -242,7 +250,9 @@ export const disposed = (key) =>
 /** @param {string} key @param {number} ms */
 export const driverIsLate = (key, ms) =>
   withCode(
-    new Error(`Tenant "${key}" was not started: its checkpoint driver has not answered for ${ms} ms`),
+    new Error(
+      `Tenant "${key}" was not started: its checkpoint driver has not answered for ${ms} ms`,
+    ),
     'SPAWN',
     { key },
   );
@@ -348,7 +358,8 @@ branded(EgressDeniedError.prototype);
  * Compares the code, as the parts loaded on demand have another copy of the class.
  * @param {unknown} error
  */
-export const isDenial = (error) => error instanceof Error && Reflect.get(error, 'code') === EGRESS_DENIED;
+export const isDenial = (error) =>
+  error instanceof Error && Reflect.get(error, 'code') === EGRESS_DENIED;
 
 /** @param {URL} url */
 function withoutCredentials(url) {

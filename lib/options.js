@@ -97,7 +97,12 @@ export function readOptions(given) {
     shouldIdleKill: optional('shouldIdleKill', options.shouldIdleKill, isFunction, 'a function'),
     idle: optional('idle', options.idle, isIdle, '"untouched" or "connections"'),
     checkpoint: checkpoint === undefined ? undefined : checkpointOf(checkpoint),
-    tracerProvider: optional('tracerProvider', options.tracerProvider, isTracerProvider, 'a tracer provider'),
+    tracerProvider: optional(
+      'tracerProvider',
+      options.tracerProvider,
+      isTracerProvider,
+      'a tracer provider',
+    ),
     spawn,
     readiness: optional('readiness', options.readiness, isFunction, 'a function'),
     onLog: optional('onLog', options.onLog, isFunction, 'a function'),
@@ -142,7 +147,8 @@ function checkpointOf(checkpoint) {
   for (const method of DRIVER_METHODS) {
     readAt(`checkpoint.driver.${method}`, driver, (path) => {
       const given = driver[method];
-      if (!isFunction(given)) throw invalidOption(`${path} must be a function, got ${shown(given)}`);
+      if (!isFunction(given))
+        throw invalidOption(`${path} must be a function, got ${shown(given)}`);
     });
   }
   return {
@@ -169,7 +175,8 @@ export function signalOf(options) {
 }
 
 /** @param {any} value */
-const isSignal = (value) => isFunction(value?.addEventListener) && typeof value.aborted === 'boolean';
+const isSignal = (value) =>
+  isFunction(value?.addEventListener) && typeof value.aborted === 'boolean';
 
 const ADOPT_OPTIONS = ['port', 'host', 'startedAt', 'lastTouchedAt'];
 
@@ -182,14 +189,17 @@ export function readAdoption(process, options) {
   if ((typeof process !== 'object' && typeof process !== 'function') || process === null) {
     throw invalidOption(`process must be a RuntimeProcess or { pid }, got ${shown(process)}`);
   }
-  const given = options === undefined || options === null ? {} : fieldsOf('', options, ADOPT_OPTIONS);
+  const given =
+    options === undefined || options === null ? {} : fieldsOf('', options, ADOPT_OPTIONS);
   const { host, startedAt, lastTouchedAt } = given;
   // No port, or 0, means that the tenant is routed by other means.
   const ofProcess =
     given.port === undefined ? readAt('process.port', process, () => process.port) : undefined;
   const port = given.port === undefined ? (ofProcess ?? 0) : given.port;
   if (port !== 0 && !isPort(port)) {
-    throw invalidOption(`port must be a whole number from 1 to 65535, or 0 for none, got ${shown(port)}`);
+    throw invalidOption(
+      `port must be a whole number from 1 to 65535, or 0 for none, got ${shown(port)}`,
+    );
   }
   if (host !== undefined && host !== '::1') {
     throw invalidOption(`host must be "::1", or left out for 127.0.0.1, got ${shown(host)}`);
@@ -215,7 +225,9 @@ function envAt(path, env) {
   if (env === 'inherit' || isFunction(env))
     return /** @type {import('./tenant/environment.js').EnvSetting} */ (env);
   if (!isRecord(env)) {
-    throw invalidOption(`${path} must be "inherit", a record of strings or a function, got ${shown(env)}`);
+    throw invalidOption(
+      `${path} must be "inherit", a record of strings or a function, got ${shown(env)}`,
+    );
   }
   const variables = { .../** @type {Record<string, string | undefined>} */ (env) };
   for (const [name, value] of Object.entries(variables)) {

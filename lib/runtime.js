@@ -220,7 +220,8 @@ export function createRuntime(options) {
       return Promise.reject(error);
     }
     if (isDisposed) return Promise.reject(errors.disposed(key));
-    if (core.handDown !== undefined && (make !== native.ensure || native.mayStart(key))) core.handDown();
+    if (core.handDown !== undefined && (make !== native.ensure || native.mayStart(key)))
+      core.handDown();
     return signal === undefined ? calls.open(key, make) : abortable(key, signal, make);
   }
 
@@ -291,7 +292,10 @@ export function createRuntime(options) {
   }
 
   if (Symbol.asyncDispose) {
-    Object.defineProperty(runtime, Symbol.asyncDispose, { value: runtime.dispose, enumerable: false });
+    Object.defineProperty(runtime, Symbol.asyncDispose, {
+      value: runtime.dispose,
+      enumerable: false,
+    });
   }
   return /** @type {Runtime} */ (runtime);
 }

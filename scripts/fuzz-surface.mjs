@@ -20,7 +20,9 @@ const first = numberOf('seed', Date.now() % 2 ** 31);
 const most = numberOf('rounds', Infinity);
 const kinds = Object.entries(rounds);
 
-const engine = process.versions.bun ? `Bun ${process.versions.bun}` : `Node ${process.versions.node}`;
+const engine = process.versions.bun
+  ? `Bun ${process.versions.bun}`
+  : `Node ${process.versions.node}`;
 for (let seed = first; counts.rounds < most && performance.now() < end; seed += 1) {
   for (const [kind, round] of kinds) {
     try {
@@ -28,7 +30,8 @@ for (let seed = first; counts.rounds < most && performance.now() < end; seed += 
       // Unhandled rejections are reported one turn later.
       await new Promise((resolve) => setTimeout(resolve));
       if (broken.length > 0) throw broken[0];
-      if (uncaught.length > 0) throw new BrokenRule(`nothing goes uncaught, but: ${show(uncaught[0])}`);
+      if (uncaught.length > 0)
+        throw new BrokenRule(`nothing goes uncaught, but: ${show(uncaught[0])}`);
     } catch (error) {
       console.error(`✘ ${kind}, --rounds 1 --seed ${seed}, ${engine}: ${show(error)}`);
       for (const reason of uncaught) console.error(`  uncaught: ${show(reason)}`);
@@ -51,7 +54,11 @@ function numberOf(name, byDefault) {
 /** @param {unknown} error */
 function show(error) {
   try {
-    return error instanceof BrokenRule ? error.message : error instanceof Error ? error.stack : String(error);
+    return error instanceof BrokenRule
+      ? error.message
+      : error instanceof Error
+        ? error.stack
+        : String(error);
   } catch {
     return 'what cannot be shown';
   }

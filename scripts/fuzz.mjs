@@ -55,7 +55,9 @@ await runScript(async () => {
 
 function requireCargoFuzz() {
   if (spawnSync('cargo', ['fuzz', '--version']).status === 0) return;
-  throw new ScriptError('cargo-fuzz was not found: cargo install --locked cargo-fuzz, and run this again');
+  throw new ScriptError(
+    'cargo-fuzz was not found: cargo install --locked cargo-fuzz, and run this again',
+  );
 }
 
 /** @param {string} target @returns {Promise<Result>} */
@@ -64,12 +66,30 @@ async function fuzz(target) {
   const corpus = join(directory, 'corpus', target);
   mkdirSync(corpus, { recursive: true });
   let output = '';
-  const limits = [`-max_total_time=${seconds}`, `-max_len=${INPUT_BYTES_MAX}`, '-print_final_stats=1'];
+  const limits = [
+    `-max_total_time=${seconds}`,
+    `-max_len=${INPUT_BYTES_MAX}`,
+    '-print_final_stats=1',
+  ];
   const { exitCode } = await run(
     'cargo',
-    ['fuzz', 'run', '--fuzz-dir', directory, '--sanitizer', sanitizer, target, corpus, '--', ...limits],
+    [
+      'fuzz',
+      'run',
+      '--fuzz-dir',
+      directory,
+      '--sanitizer',
+      sanitizer,
+      target,
+      corpus,
+      '--',
+      ...limits,
+    ],
     // A sanitizer is an unstable flag of the compiler, which this variable allows.
-    { onOutput: (text) => (output += text), env: sanitizer === 'none' ? {} : { RUSTC_BOOTSTRAP: '1' } },
+    {
+      onOutput: (text) => (output += text),
+      env: sanitizer === 'none' ? {} : { RUSTC_BOOTSTRAP: '1' },
+    },
   );
   return {
     target,
@@ -91,7 +111,9 @@ function table(results) {
   const rows = results.map(({ target, executions, perSecond, edges, inputs, isGood }) => {
     const bad = isStopped ? 'stopped early' : `see above, and fuzz/artifacts/${target}`;
     const found = isGood ? 'nothing' : bad;
-    const figures = [executions, perSecond, edges, inputs].map((figure) => figure.toLocaleString('en'));
+    const figures = [executions, perSecond, edges, inputs].map((figure) =>
+      figure.toLocaleString('en'),
+    );
     return `| \`${target}\` | ${figures.join(' | ')} | ${found} |`;
   });
   const head = '| target | executions | a second | edges reached | inputs kept | found |';

@@ -65,7 +65,9 @@ function placeBunBinary(version) {
   const packageName = bunBinaryPackage();
   const binary = join(nodeModules, packageName, 'bin', 'bun');
   if (!existsSync(binary)) {
-    throw new ScriptError(`Bun's binary is missing: ${packageName} did not install; try npm ci again`);
+    throw new ScriptError(
+      `Bun's binary is missing: ${packageName} did not install; try npm ci again`,
+    );
   }
   console.log(`› putting Bun's binary in place (${packageName})`);
   for (const name of ['bun.exe', 'bunx.exe']) {
@@ -76,7 +78,9 @@ function placeBunBinary(version) {
   }
   const placed = bunVersion();
   if (placed !== version) {
-    throw new ScriptError(`Bun ${version} does not run on this machine (bun --version says ${placed})`);
+    throw new ScriptError(
+      `Bun ${version} does not run on this machine (bun --version says ${placed})`,
+    );
   }
 }
 

@@ -20,7 +20,10 @@ It runs everything, and takes no arguments. CONTRIBUTING.md, "Running less than 
 readArguments({ usage: USAGE });
 
 await runScript(async () => {
-  const results = [await runStep('setup', () => runOwn(setup)), await runStep('build', () => runOwn(build))];
+  const results = [
+    await runStep('setup', () => runOwn(setup)),
+    await runStep('build', () => runOwn(build)),
+  ];
   for (const { name, check } of ownSteps) results.push(await runStep(name, () => runOwn(check)));
   const { before, sideBySide, after } = steps();
   for (const step of before) results.push(await runStep(step.name, () => runProgram(step)));
@@ -30,7 +33,8 @@ await runScript(async () => {
 });
 
 /**
- * Runs rows of steps side by side. The output of each step is shown when it has ended, so that they do not mix.
+ * Runs rows of steps side by side. The output of each step is shown when it has ended, so that they
+ * do not mix.
  *
  * @param {import('./lib/test-steps.mjs').Step[][]} rows
  * @returns {Promise<Result[]>}
@@ -48,7 +52,9 @@ async function runRows(rows) {
       let output = '';
       const startedAt = performance.now();
       const counts = await runProgram(step, (text) => (output += text));
-      results.push(await runStep(step.name, async () => (process.stdout.write(output), counts), startedAt));
+      results.push(
+        await runStep(step.name, async () => (process.stdout.write(output), counts), startedAt),
+      );
     }
     return results;
   };
@@ -104,7 +110,12 @@ async function runProgram({ command, args, count, skipBecause }, show) {
     const { passed, failed } = count(output, exitCode);
     if (failed > 0) return { passed, failed, failures: failuresIn(output) };
     if (exitCode !== 0) {
-      return { passed, failed: 1, note: `ended with exit code ${exitCode}`, failures: failuresIn(output) };
+      return {
+        passed,
+        failed: 1,
+        note: `ended with exit code ${exitCode}`,
+        failures: failuresIn(output),
+      };
     }
     if (passed === 0) return { passed, failed: 1, note: 'ran no test' };
     return { passed, failed };

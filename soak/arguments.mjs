@@ -36,6 +36,7 @@ export function readSoakArguments() {
   if (engine !== 'bun' && engine !== 'node') {
     return wrongUse(`--engine must be bun or node, got ${engine}`, USAGE);
   }
-  const minutes = values.starts === undefined && values.minutes === undefined ? 1 : number('minutes');
+  const minutes =
+    values.starts === undefined && values.minutes === undefined ? 1 : number('minutes');
   return { ...values, engine, minutes, starts: number('starts'), lanes: number('lanes') };
 }

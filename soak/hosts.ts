@@ -12,7 +12,11 @@ export type HostFigures = {
   outcomes: Record<string, number>;
   slowest: Record<string, number>;
 };
-export type Said = { word: string; text?: string; own?: Record<string, number> } & Partial<HostFigures>;
+export type Said = {
+  word: string;
+  text?: string;
+  own?: Record<string, number>;
+} & Partial<HostFigures>;
 
 export const engines = { bun: process.execPath, node: 'node' } as const;
 export type EngineName = keyof typeof engines;
@@ -42,7 +46,10 @@ export class Host {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#child.stdin?.on('error', () => {});
-    this.#child.stderr?.on('data', (data) => (this.#errors = `${this.#errors}${data}`.slice(-4_000)));
+    this.#child.stderr?.on(
+      'data',
+      (data) => (this.#errors = `${this.#errors}${data}`.slice(-4_000)),
+    );
     createInterface({ input: this.#child.stdout! }).on('line', (line) => {
       const said = parse(line);
       if (said === undefined) return;

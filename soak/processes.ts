@@ -14,7 +14,13 @@ const libc = dlopen('libc.so.6', {
   waitpid: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
 }).symbols;
 
-export type Process = { pid: number; parent: number; state: string; name: string; startedAt: string };
+export type Process = {
+  pid: number;
+  parent: number;
+  state: string;
+  name: string;
+  startedAt: string;
+};
 
 export function becomeSubreaper(): void {
   if (libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) !== 0)
@@ -22,7 +28,9 @@ export function becomeSubreaper(): void {
 }
 
 export function processes(): Process[] {
-  return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? (processOf(Number(name)) ?? []) : []));
+  return readdirSync('/proc').flatMap((name) =>
+    /^\d+$/.test(name) ? (processOf(Number(name)) ?? []) : [],
+  );
 }
 
 function processOf(pid: number): Process | undefined {
@@ -31,7 +39,13 @@ function processOf(pid: number): Process | undefined {
     const end = stat.lastIndexOf(')');
     const fields = stat.slice(end + 2).split(' ');
     const name = stat.slice(stat.indexOf('(') + 1, end);
-    return { pid, parent: Number(fields[1]), state: fields[0] ?? '', name, startedAt: fields[19] ?? '' };
+    return {
+      pid,
+      parent: Number(fields[1]),
+      state: fields[0] ?? '',
+      name,
+      startedAt: fields[19] ?? '',
+    };
   } catch {
     return undefined;
   }
@@ -98,7 +112,9 @@ export function shown(list: readonly Process[]): string {
   const some = list
     .slice(0, 8)
     .map(({ pid, parent, state, name }) => `${name} ${pid} (${state}, child of ${parent})`);
-  return some.join(', ') + (list.length > some.length ? ` and ${list.length - some.length} more` : '');
+  return (
+    some.join(', ') + (list.length > some.length ? ` and ${list.length - some.length} more` : '')
+  );
 }
 
 /** Resolves once `look` finds no process, or the time is up, with what is left then. */

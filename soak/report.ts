@@ -54,7 +54,10 @@ export function print({ run, steady, rough, violations }: Outcome): number {
     const slope = `${Math.round(slopeOf(measured, value))} ${unit}`.trim();
     line(name, `${first} → ${last} ${unit}`.trim().padEnd(24) + `  ${slope} per 100,000 starts`);
   }
-  line('failures, by code', 'all of them such as the kind of tenant, or what others did to it, explains');
+  line(
+    'failures, by code',
+    'all of them such as the kind of tenant, or what others did to it, explains',
+  );
   for (const [code, kinds] of Object.entries(failuresByCode(figures.outcomes)))
     line(`  ${code}`, list(kinds));
   if (run.verbose) {
@@ -68,7 +71,8 @@ export function print({ run, steady, rough, violations }: Outcome): number {
   const hosts = 1 + Object.values(rough.hosts).reduce((sum, count) => sum + count, 0);
   // A violation names the seed of its host; those that are found at the end are the measured
   // host's.
-  const failed = new Set(found.map((text) => /^[^ ]+\/rough\/\d+/.exec(text)?.[0] ?? 'steady')).size;
+  const failed = new Set(found.map((text) => /^[^ ]+\/rough\/\d+/.exec(text)?.[0] ?? 'steady'))
+    .size;
   console.log(found.length === 0 ? '✔ all was well' : `✘ ${found.length} things were not well`);
   console.log(`soak: ${Math.max(0, hosts - failed)} hosts passed, ${failed} failed`);
   return found.length === 0 ? 0 : 1;
@@ -95,7 +99,9 @@ export function growth(samples: readonly Sample[], starts: number): string[] {
     const [grown, slope] = [kb(last) - kb(first), slopeOf(samples, kb)];
     const isSlope = starts >= STARTS_FOR_A_SLOPE && slope > MAX_SLOPE_KB[name];
     if (isSlope || grown > MAX_GROWTH_KB) {
-      found.push(`the ${name} has grown by ${grown} KB: ${Math.round(slope)} KB per 100,000 starts`);
+      found.push(
+        `the ${name} has grown by ${grown} KB: ${Math.round(slope)} KB per 100,000 starts`,
+      );
     }
   }
   return found;

@@ -44,7 +44,12 @@ export async function roughHosts(run: Run): Promise<Rough> {
     const rng = new Rng(`${run.seed}/rough/${index}`);
     const ending = rng.pick(ENDINGS);
     const lifeMs = 500 + rng.below(1_500);
-    await roughHost(run, `${run.seed}/rough/${index}`, { ending, lifeMs, helpers: rng.pick(HELPERS) }, told);
+    await roughHost(
+      run,
+      `${run.seed}/rough/${index}`,
+      { ending, lifeMs, helpers: rng.pick(HELPERS) },
+      told,
+    );
   }
   return told;
 }
@@ -89,11 +94,13 @@ async function roughHost(
   const { code, signal } = await host.ended;
   const endedMs = performance.now() - startedMs;
   const isPlanned = isKilled ? signal !== null : code === (ending === 'throw' ? 1 : 0);
-  if (!isPlanned) run.violation(`${seed}: ${ending} ended the host with ${code ?? signal}: ${host.errors}`);
+  if (!isPlanned)
+    run.violation(`${seed}: ${ending} ended the host with ${code ?? signal}: ${host.errors}`);
   run.children.delete(host.pid);
   const others = () => orphans(run.children).filter((one) => !isUsers(one) || isDisposed(ending));
   const { tookMs, left } = await untilNone(others, GONE_MS);
-  const mayStay = (one: Process) => helpers === 'both' && (!isDisposed(ending) || hasOwnSession(one));
+  const mayStay = (one: Process) =>
+    helpers === 'both' && (!isDisposed(ending) || hasOwnSession(one));
   const unexpected = left.filter((one) => !mayStay(one));
   if (unexpected.length > 0) {
     const what = unexpected.map(keyOf).filter((key) => key !== '');
@@ -125,7 +132,9 @@ const hasOwnSession = (process: Process) => /^(?:daemons|crowd|bun-family)-/.tes
 /** The tenant that a process belongs to, as its environment says. */
 function keyOf({ pid }: Process): string {
   try {
-    return /\0SOAK_KEY=([^\0]+)/.exec(`\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`)?.[1] ?? '';
+    return (
+      /\0SOAK_KEY=([^\0]+)/.exec(`\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`)?.[1] ?? ''
+    );
   } catch {
     return '';
   }

@@ -21,7 +21,8 @@ function makeTenants(root: string): void {
       mkdirSync(join(root, key), { recursive: true });
       const { start = 'bun server.ts', ...files } = kind.files ?? {};
       for (const [name, text] of Object.entries(files)) writeFileSync(join(root, key, name), text);
-      if (kind.files) writeFileSync(join(root, key, 'package.json'), JSON.stringify({ scripts: { start } }));
+      if (kind.files)
+        writeFileSync(join(root, key, 'package.json'), JSON.stringify({ scripts: { start } }));
     }
   }
 }
@@ -30,7 +31,9 @@ async function main(): Promise<number> {
   const args = readSoakArguments();
   const tenant = process.env.SOAK_TENANT;
   if (!tenant)
-    throw new Error('SOAK_TENANT must name the compiled tenant; `npm run soak` builds it and says where');
+    throw new Error(
+      'SOAK_TENANT must name the compiled tenant; `npm run soak` builds it and says where',
+    );
   becomeSubreaper();
   const root = mkdtempSync(join(tmpdir(), 'runtime-soak-'));
   makeTenants(root);
@@ -65,7 +68,9 @@ async function main(): Promise<number> {
     const exitCode = await Promise.race([soaked, found.promise]);
     const starts = run.hosts.reduce((sum, host) => sum + host.figures.starts, 0);
     console.log(
-      violations.length > 0 ? `found in ${starts} starts: ${violations[0]}` : `nothing in ${starts} starts`,
+      violations.length > 0
+        ? `found in ${starts} starts: ${violations[0]}`
+        : `nothing in ${starts} starts`,
     );
     return exitCode ?? 1;
   } finally {

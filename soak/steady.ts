@@ -3,7 +3,14 @@
  * measured.
  */
 import { type EngineName, Host, type HostFigures, type Said } from './hosts.ts';
-import { descendantsOf, type Figures, figuresOf, type Process, shown, untilNone } from './processes.ts';
+import {
+  descendantsOf,
+  type Figures,
+  figuresOf,
+  type Process,
+  shown,
+  untilNone,
+} from './processes.ts';
 import { growth, withoutWarmUp } from './report.ts';
 import type { Place } from './host/runtimes.mjs';
 
@@ -41,7 +48,15 @@ export async function steadyHost(run: Run): Promise<Steady> {
   const { seed, engine, lanes, place } = run;
   const host = new Host(
     engine,
-    { seed, place, lanes, rough: '', roundMs: ROUND_MS, roundStarts: ROUND_STARTS, ending: 'dispose' },
+    {
+      seed,
+      place,
+      lanes,
+      rough: '',
+      roundMs: ROUND_MS,
+      roundStarts: ROUND_STARTS,
+      ending: 'dispose',
+    },
     run.violation,
   );
   run.children.add(host.pid);
@@ -55,14 +70,17 @@ export async function steadyHost(run: Run): Promise<Steady> {
     const quiet = host.hears('quiet', PATIENCE_MS);
     host.say('go');
     if ((await quiet) === undefined) {
-      run.violation(`the host ${host.hasEnded ? 'ended' : 'is stuck'} in the middle of it: ${host.errors}`);
+      run.violation(
+        `the host ${host.hasEnded ? 'ended' : 'is stuck'} in the middle of it: ${host.errors}`,
+      );
       host.kill('SIGKILL');
       break;
     }
     const sample = await measure(host, run);
     if (sample) samples.push(sample);
     // Other runs report growth once, at their end.
-    if (run['until-found']) growth(withoutWarmUp(samples), host.figures.starts).forEach(run.violation);
+    if (run['until-found'])
+      growth(withoutWarmUp(samples), host.figures.starts).forEach(run.violation);
     const { starts } = host.figures;
     const seconds = (performance.now() - from) / 1000;
     console.log(`  ${starts} starts, ${Math.round(starts / seconds)}/s; ${memory(samples.at(-1))}`);
@@ -80,10 +98,14 @@ const memory = (sample?: Sample) =>
 async function measure(host: Host, run: Run): Promise<Sample | undefined> {
   const isWarden = ({ name, parent, state }: Process) =>
     name === 'abs-warden' && parent === host.pid && state !== 'Z';
-  const { left } = await untilNone(() => descendantsOf(host.pid).filter((one) => !isWarden(one)), LEAVING_MS);
+  const { left } = await untilNone(
+    () => descendantsOf(host.pid).filter((one) => !isWarden(one)),
+    LEAVING_MS,
+  );
   if (left.length > 0) run.violation(`below the host, when it has no tenant: ${shown(left)}`);
   const wardens = descendantsOf(host.pid).filter(isWarden);
-  if (wardens.length > 1) run.violation(`the host has ${wardens.length} wardens: ${shown(wardens)}`);
+  if (wardens.length > 1)
+    run.violation(`the host has ${wardens.length} wardens: ${shown(wardens)}`);
   const of = figuresOf(host.pid);
   const warden = figuresOf(wardens[0]?.pid ?? 0);
   return of && warden && { starts: host.figures.starts, host: of, warden };

@@ -29,8 +29,9 @@ pub fn add(env: &Env, driver: &Arc<Driver>) -> Result<()> {
 /// Removes a runtime that was closed.
 pub fn remove(driver: &Arc<Driver>) {
     OPEN.with_borrow_mut(|open| {
-        let is_other =
-            |other: &Weak<Driver>| other.strong_count() > 0 && other.as_ptr() != Arc::as_ptr(driver);
+        let is_other = |other: &Weak<Driver>| {
+            other.strong_count() > 0 && other.as_ptr() != Arc::as_ptr(driver)
+        };
         open.iter_mut().for_each(|open| open.retain(is_other));
     });
 }

@@ -25,7 +25,11 @@ impl<'env> Functions<'env> {
 
 impl Functions<'_> {
     /// Adds a function that takes arguments.
-    pub fn add<A, R>(&mut self, name: &str, work: impl Fn(&Arc<Driver>, A) -> R + 'static) -> Result<()>
+    pub fn add<A, R>(
+        &mut self,
+        name: &str,
+        work: impl Fn(&Arc<Driver>, A) -> R + 'static,
+    ) -> Result<()>
     where
         A: TupleFromSliceValues,
         R: ToNapiValue,
@@ -34,7 +38,11 @@ impl Functions<'_> {
     }
 
     /// Adds a function without arguments.
-    pub fn add_plain<R>(&mut self, name: &str, work: impl Fn(&Arc<Driver>) -> R + 'static) -> Result<()>
+    pub fn add_plain<R>(
+        &mut self,
+        name: &str,
+        work: impl Fn(&Arc<Driver>) -> R + 'static,
+    ) -> Result<()>
     where
         R: ToNapiValue,
     {
@@ -51,8 +59,9 @@ impl Functions<'_> {
         R: ToNapiValue,
     {
         let driver = self.driver.clone();
-        let function =
-            self.env.create_function_from_closure::<(), R, _>(name, move |call| work(&driver, call))?;
+        let function = self
+            .env
+            .create_function_from_closure::<(), R, _>(name, move |call| work(&driver, call))?;
         self.object.set(name, function)
     }
 
@@ -66,7 +75,11 @@ impl Functions<'_> {
 
     /// Adds a function that reports something of a process. Most reports lead to records at once,
     /// so it returns what `take` would, unless JavaScript has not read all of the batch before.
-    pub fn report<A>(&mut self, name: &str, report: impl Fn(&Arc<Driver>, A) + 'static) -> Result<()>
+    pub fn report<A>(
+        &mut self,
+        name: &str,
+        report: impl Fn(&Arc<Driver>, A) + 'static,
+    ) -> Result<()>
     where
         A: TupleFromSliceValues,
     {

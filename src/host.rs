@@ -240,7 +240,10 @@ fn groups(host: &Host) -> NativeGroups {
             used: limit.used as f64,
             path: limit.path.clone(),
         }),
-        cpu: limits.cpu.as_ref().map(|limit| NativeCpuLimit { cores: limit.cores, path: limit.path.clone() }),
+        cpu: limits
+            .cpu
+            .as_ref()
+            .map(|limit| NativeCpuLimit { cores: limit.cores, path: limit.path.clone() }),
         killed_as_one: limits.killed_as_one.clone(),
         without_swap: limits.without_swap.clone(),
     }

@@ -14,7 +14,10 @@
 )]
 #![cfg_attr(
     test,
-    allow(dead_code, reason = "a test program exports nothing, so what only JavaScript calls is unused")
+    allow(
+        dead_code,
+        reason = "a test program exports nothing, so what only JavaScript calls is unused"
+    )
 )]
 
 mod environment;
@@ -37,7 +40,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown cause");
+        let text =
+            text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown cause");
         Error::new(Status::GenericFailure, format!("internal error in @absolutejs/runtime: {text}"))
     })
 }

@@ -89,7 +89,9 @@ impl NativeOptions {
             },
             asks_before_idle: self.should_idle_kill.is_some(),
             heeds_connections: self.idle.as_deref() == Some("connections"),
-            checkpoint_timeout_ms: self.checkpoint.map(|checkpoint| checkpoint.restore_timeout_ms as u64),
+            checkpoint_timeout_ms: self
+                .checkpoint
+                .map(|checkpoint| checkpoint.restore_timeout_ms as u64),
             custody: if self.spawn.is_some() { Custody::USERS } else { Custody::OURS },
         };
         Settings {
@@ -156,7 +158,10 @@ mod tests {
     #[test]
     fn zero_and_infinity_turn_options_off_or_remove_their_limit() {
         let off = options(0.0).settings("warden".into()).pool;
-        assert_eq!((off.idle_after_ms, off.observe_interval_ms, off.gate.width), (None, None, None));
+        assert_eq!(
+            (off.idle_after_ms, off.observe_interval_ms, off.gate.width),
+            (None, None, None)
+        );
         let endless = options(f64::INFINITY).settings("warden".into()).pool;
         assert_eq!(
             (endless.idle_after_ms, endless.observe_interval_ms, endless.gate.width),

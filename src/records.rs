@@ -67,7 +67,11 @@ impl ToNapiValue for Texts {
 
 fn string<'env>(scope: &'env Env, text: &str) -> Result<JsString<'env>> {
     // ASCII is Latin-1, which V8 and JavaScriptCore copy without decoding.
-    if text.is_ascii() { scope.create_string_latin1(text.as_bytes()) } else { scope.create_string(text) }
+    if text.is_ascii() {
+        scope.create_string_latin1(text.as_bytes())
+    } else {
+        scope.create_string(text)
+    }
 }
 
 /// Statuses: the count of numbers, then the numbers of one status after the other.

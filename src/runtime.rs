@@ -82,12 +82,16 @@ impl Functions<'_> {
             },
         })?;
         // Returns whether the call still waited.
-        self.add("abort", |driver, (key, call): (String, f64)| driver.abort(Key::from(key), call as u64))?;
+        self.add("abort", |driver, (key, call): (String, f64)| {
+            driver.abort(Key::from(key), call as u64)
+        })?;
         self.input("kill", |(key, call): (String, f64)| Input::Kill {
             key: Key::from(key),
             call: call as u64,
         })?;
-        self.input("clearBackoff", |(key,): (String,)| Input::ClearBackoff { key: Key::from(key) })?;
+        self.input("clearBackoff", |(key,): (String,)| Input::ClearBackoff {
+            key: Key::from(key),
+        })?;
         self.add_plain("drain", |driver| driver.feed_quietly(Input::Drain))?;
         self.add("dispose", |driver, (call,): (f64,)| driver.dispose(call as u64))?;
         // Returns the number of keys that `ensure` would refuse now because they are backing off.
@@ -181,13 +185,18 @@ impl Functions<'_> {
     fn external_functions(&mut self) -> Result<()> {
         // Watches a process that was started between these times (see `sinceBootMs`); its exit
         // code answers the ticket. Returns why it is refused, if it is.
-        self.add("watch", |driver, (ticket, pid, born_after, born_before): (f64, f64, f64, f64)| {
-            let born = (born_after as u64, born_before as u64);
-            driver.watch(ticket as u64, pid as u32, born).err()
-        })?;
+        self.add(
+            "watch",
+            |driver, (ticket, pid, born_after, born_before): (f64, f64, f64, f64)| {
+                let born = (born_after as u64, born_before as u64);
+                driver.watch(ticket as u64, pid as u32, born).err()
+            },
+        )?;
         self.add("unwatch", |driver, (ticket,): (f64,)| driver.unwatch(ticket as u64))?;
         // Returns why the process cannot be signalled, if it cannot.
-        self.add("signal", |driver, (ticket, force): (f64, bool)| driver.signal(ticket as u64, force).err())?;
+        self.add("signal", |driver, (ticket, force): (f64, bool)| {
+            driver.signal(ticket as u64, force).err()
+        })?;
         // The answer to the ticket: 1 if the port answers at 127.0.0.1, 2 if it does at ::1, and 0
         // if it does not within this time.
         self.add("askReady", |driver, (ticket, port, pid, timeout_ms): (f64, u32, u32, f64)| {
@@ -212,7 +221,9 @@ impl Functions<'_> {
         })?;
         // Takes the next batch: writes its numbers and returns its texts, or undefined if it has
         // none. With lines left of the batch before, this one has none.
-        self.add("take", move |driver, (has_lines,): (bool,)| next_batch(driver, &numbers, has_lines))
+        self.add("take", move |driver, (has_lines,): (bool,)| {
+            next_batch(driver, &numbers, has_lines)
+        })
     }
 }
 

@@ -41,8 +41,10 @@ static WAITING: Mutex<Waiting> = Mutex::new(Waiting { calls: Vec::new(), has_thr
 /// thread cannot be started.
 #[napi]
 pub fn read_tree(pid: u32, answer: Function<Option<NativeUsage>, ()>) -> Result<()> {
-    let answer =
-        answer.build_threadsafe_function::<Option<NativeUsage>>().callee_handled::<false>().build()?;
+    let answer = answer
+        .build_threadsafe_function::<Option<NativeUsage>>()
+        .callee_handled::<false>()
+        .build()?;
     let mut waiting = waiting();
     waiting.calls.push((pid, answer));
     if !waiting.has_thread {

@@ -54,7 +54,10 @@ describe('the packages', () => {
       { scripts, dependencies: Object.keys(dependencies) },
       { scripts: undefined, dependencies: ['ipaddr.js'] },
     );
-    assert.deepEqual(optionalDependencies, Object.fromEntries(targets.map((t) => [packageOf(t), version])));
+    assert.deepEqual(
+      optionalDependencies,
+      Object.fromEntries(targets.map((t) => [packageOf(t), version])),
+    );
     assert.deepEqual(
       filesIn(main).filter(({ name }) => /\.node$|^package\/npm|warden$|\.test\./.test(name)),
       [],
@@ -65,7 +68,9 @@ describe('the packages', () => {
   for (const judge of ['attw', 'publint']) {
     test(`the main one is clean for ${judge}`, async () => {
       const program = join(toolsBin, judge);
-      const { code, output } = await run(process.execPath, [realpathSync(program), main], { cwd: directory });
+      const { code, output } = await run(process.execPath, [realpathSync(program), main], {
+        cwd: directory,
+      });
       assert.equal(code, 0, output);
     });
   }
@@ -75,8 +80,14 @@ describe('the packages', () => {
     test(`${name} has the addon and the warden, for its machine only, and no scripts`, () => {
       const target = targets.find((target) => packageOf(target) === name);
       assert.ok(target);
-      assert.deepEqual({ os, cpu, libc }, { os: ['linux'], cpu: [target.cpu], libc: [target.libc] });
-      assert.deepEqual([scripts, manifest.version, manifest.dependencies], [undefined, version, undefined]);
+      assert.deepEqual(
+        { os, cpu, libc },
+        { os: ['linux'], cpu: [target.cpu], libc: [target.libc] },
+      );
+      assert.deepEqual(
+        [scripts, manifest.version, manifest.dependencies],
+        [undefined, version, undefined],
+      );
       const modes = new Map(filesIn(tarball).map(({ name, mode }) => [name, mode]));
       assert.deepEqual([...modes.keys()].sort(), [
         'package/LICENSE',
@@ -112,14 +123,16 @@ for (const [manager, install] of Object.entries(managers)) {
       test(`${engine.name}: require`, () =>
         prints(engine, 'commonjs.cjs', 'RuntimeExitedBeforeReadyError 0', cwd));
       test(`${engine.name}: a worker`, () => prints(engine, 'worker.mjs', 'left\ndisposed', cwd));
-      test(`${engine.name}: a tenant`, () => prints(engine, 'tenant.mjs', 'hello from a tenant', cwd));
+      test(`${engine.name}: a tenant`, () =>
+        prints(engine, 'tenant.mjs', 'hello from a tenant', cwd));
       test(`${engine.name}: a tenant of the same engine`, () =>
         prints(engine, 'node-tenant.mjs', 'hello from a tenant', cwd));
       test(`${engine.name}: a bundle`, () => bundleRuns(engine, cwd));
       if (engine.kind === 'bun') {
         test(`${engine.name}: TypeScript`, () =>
           prints(engine, 'typed.ts', '1 0 RuntimeExitedBeforeReadyError 0', cwd));
-        test(`${engine.name}: a web worker`, () => prints(engine, 'web-worker.mjs', 'disposed', cwd));
+        test(`${engine.name}: a web worker`, () =>
+          prints(engine, 'web-worker.mjs', 'disposed', cwd));
       }
     }
   });
@@ -227,11 +240,17 @@ describe('a damaged installation', { concurrency }, () => {
     test(`${engine.name}: an addon of another version is refused`, async () => {
       const cwd = copyOfProject(`version-${engine.kind}`);
       const loader = join(cwd, 'node_modules', '@absolutejs', 'runtime', 'dist', 'index.js');
-      const changed = readFileSync(loader, 'utf8').replace(`VERSION = "${version}"`, 'VERSION = "99.0.0"');
+      const changed = readFileSync(loader, 'utf8').replace(
+        `VERSION = "${version}"`,
+        'VERSION = "99.0.0"',
+      );
       writeFileSync(loader, changed);
       const { code, message } = await refusalOf(engine, cwd);
       assert.equal(code, 'ERR_RUNTIME_UNSUPPORTED');
-      assert.ok(message.includes(`is of version ${version}, and @absolutejs/runtime of 99.0.0`), message);
+      assert.ok(
+        message.includes(`is of version ${version}, and @absolutejs/runtime of 99.0.0`),
+        message,
+      );
     });
 
     test(`${engine.name}: a missing warden is named`, async () => {
@@ -254,8 +273,17 @@ describe('a damaged installation', { concurrency }, () => {
   test('installing without optional dependencies works until a runtime is created', async () => {
     const cwd = join(directory, 'omitted');
     createProject(cwd, registry.url);
-    const args = ['install', '--omit=optional', '--no-audit', '--no-fund', `@absolutejs/runtime@${version}`];
-    const installed = await run('npm', args, { cwd, env: { npm_config_cache: join(cwd, '.cache') } });
+    const args = [
+      'install',
+      '--omit=optional',
+      '--no-audit',
+      '--no-fund',
+      `@absolutejs/runtime@${version}`,
+    ];
+    const installed = await run('npm', args, {
+      cwd,
+      env: { npm_config_cache: join(cwd, '.cache') },
+    });
     assert.equal(installed.code, 0, installed.output);
     const { message } = await refusalOf(checkoutBun, cwd);
     assert.ok(message.includes(`needs the package ${packageOf(own)}@${version}`), message);

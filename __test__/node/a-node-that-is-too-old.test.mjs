@@ -17,7 +17,9 @@ function hostOn(version, load) {
   const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } });`;
   const tell = (/** @type {string} */ what) => `(${what}) => console.log(JSON.stringify(${what}))`;
   const program = `${pretend}\n${load}.then(() => 'loaded', ({ code, message }) => ({ code, message })).then(${tell('outcome')});`;
-  return JSON.parse(execFileSync(process.execPath, ['-e', program], { cwd: root, encoding: 'utf8' }));
+  return JSON.parse(
+    execFileSync(process.execPath, ['-e', program], { cwd: root, encoding: 'utf8' }),
+  );
 }
 
 /** @type {[string, string][]} */

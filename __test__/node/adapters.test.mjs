@@ -67,7 +67,10 @@ test('what spawn, readiness and kill throw is passed on as the same object', asy
   const options = { source, readiness, backoff: { baseMs: 0 } };
   assert.equal(await rejectionOf(createRuntime({ ...options, spawn: fails }).ensure('a')), boom);
   const { spawn, processes } = inMemory();
-  assert.equal(await rejectionOf(createRuntime({ ...options, spawn, readiness: fails }).ensure('a')), boom);
+  assert.equal(
+    await rejectionOf(createRuntime({ ...options, spawn, readiness: fails }).ensure('a')),
+    boom,
+  );
 
   const runtime = createRuntime({ ...options, spawn });
   await runtime.ensure('a');

@@ -19,7 +19,10 @@ test('the machine, libraries and entry of an ELF file are read', () => {
 });
 
 test('a file that is not ELF is refused', () => {
-  assert.throws(() => readElf(Buffer.from('#!/usr/bin/env node')), /not a 64-bit little-endian ELF file/);
+  assert.throws(
+    () => readElf(Buffer.from('#!/usr/bin/env node')),
+    /not a 64-bit little-endian ELF file/,
+  );
 });
 
 // Node itself is built for a glibc that is newer than the oldest allowed, and is no addon.
@@ -34,7 +37,10 @@ test('a program that needs a newer glibc is refused', { skip: own?.libc !== 'gli
 
 test('versions of glibc are compared as numbers', () => {
   const problems = (/** @type {string} */ version) =>
-    libraryProblems({ needed: ['libc.so.6'], searchPaths: [], versions: [version] }, { libc: 'glibc' });
+    libraryProblems(
+      { needed: ['libc.so.6'], searchPaths: [], versions: [version] },
+      { libc: 'glibc' },
+    );
   for (const old of ['GLIBC_2.2.5', 'GLIBC_2.9', 'GLIBC_2.17']) assert.deepEqual(problems(old), []);
   for (const tooNew of [
     'GLIBC_2.17.1',

@@ -8,9 +8,13 @@ const program = fileURLToPath(new URL('../../bin/absolutejs-runtime.js', import.
 const env = { ...process.env, PATH };
 
 test('the doctor runs in Node and finds that tenants can run here', () => {
-  const { ok, findings } = JSON.parse(execFileSync(program, ['doctor', '--json'], { env, encoding: 'utf8' }));
+  const { ok, findings } = JSON.parse(
+    execFileSync(program, ['doctor', '--json'], { env, encoding: 'utf8' }),
+  );
   assert.equal(ok, true);
-  const levels = Object.fromEntries(findings.map((/** @type {any} */ { check, level }) => [check, level]));
+  const levels = Object.fromEntries(
+    findings.map((/** @type {any} */ { check, level }) => [check, level]),
+  );
   assert.equal(levels.addon, 'ok');
   assert.equal(levels['trial start'], 'ok');
 });

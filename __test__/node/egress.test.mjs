@@ -26,7 +26,10 @@ async function serve(t, listener) {
     server.close();
   });
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  return { at: (/** @type {string} */ name) => `http://${name}:${port}`, connections: () => connections };
+  return {
+    at: (/** @type {string} */ name) => `http://${name}:${port}`,
+    connections: () => connections,
+  };
 }
 
 /** @param {import('@absolutejs/runtime').EgressGuardOptions} [options] */
@@ -42,7 +45,16 @@ const rejectionOf = (promise) =>
 
 test('addresses that are not public are denied, however they are written', async () => {
   const guard = createEgressGuard({ lookup: () => ['1.1.1.1', '::ffff:10.0.0.1'] });
-  const hosts = ['127.0.0.1', '127.1', '2130706433', '0x7f.1', '0177.0.0.1', '１２７.0.0.1', '[::1]', '[::]'];
+  const hosts = [
+    '127.0.0.1',
+    '127.1',
+    '2130706433',
+    '0x7f.1',
+    '0177.0.0.1',
+    '１２７.0.0.1',
+    '[::1]',
+    '[::]',
+  ];
   hosts.push(
     '[::ffff:127.0.0.1]',
     '[::127.0.0.1]',
@@ -50,7 +62,15 @@ test('addresses that are not public are denied, however they are written', async
     '[2002:7f00:1::]',
     '[fd00:ec2::254]',
   );
-  hosts.push('169.254.169.254', '100.64.0.1', '198.18.0.1', '240.0.0.1', '224.0.0.1', '0.0.0.0', 'name.test');
+  hosts.push(
+    '169.254.169.254',
+    '100.64.0.1',
+    '198.18.0.1',
+    '240.0.0.1',
+    '224.0.0.1',
+    '0.0.0.0',
+    'name.test',
+  );
   for (const host of hosts) {
     const error = await rejectionOf(guard.fetch('acme', `http://${host}/`));
     assert.ok(error instanceof EgressDeniedError, `${host}: ${error}`);
@@ -65,7 +85,10 @@ test('the address that was checked is the one that is dialled', async (t) => {
   const response = await guard.fetch('acme', server.at('nowhere.invalid'));
   assert.equal(await response.text(), new URL(server.at('nowhere.invalid')).host);
   assert.ok(response instanceof Response);
-  assert.equal((await rejectionOf(guard.fetch('acme', server.at('nowhere.invalid')))).address, '10.0.0.1');
+  assert.equal(
+    (await rejectionOf(guard.fetch('acme', server.at('nowhere.invalid')))).address,
+    '10.0.0.1',
+  );
   assert.equal(server.connections(), 1);
 });
 
@@ -87,7 +110,9 @@ test('redirects are checked one by one, and drop credentials on their way to ano
     [seen[1]?.authorization, seen[1]?.cookie, seen[1]?.['content-length']],
     Array(3).fill(undefined),
   );
-  const error = await rejectionOf(localGuard().fetch('acme', `${server.at('app.test')}/private`, init));
+  const error = await rejectionOf(
+    localGuard().fetch('acme', `${server.at('app.test')}/private`, init),
+  );
   assert.deepEqual([error.reason, error.url], ['address', 'http://10.0.0.1/']);
 });
 
@@ -100,9 +125,19 @@ test('bodies of every kind are sent', async (t) => {
     yield bytes.subarray(0, 2);
     yield bytes.subarray(2);
   }
-  const bodies = ['hello', bytes, bytes.buffer, new Blob(['hello']), new Blob(['hello']).stream(), pieces()];
+  const bodies = [
+    'hello',
+    bytes,
+    bytes.buffer,
+    new Blob(['hello']),
+    new Blob(['hello']).stream(),
+    pieces(),
+  ];
   for (const body of /** @type {any[]} */ (bodies)) {
-    const response = await localGuard().fetch('acme', server.at('app.test'), { method: 'POST', body });
+    const response = await localGuard().fetch('acme', server.at('app.test'), {
+      method: 'POST',
+      body,
+    });
     assert.equal(await response.text(), 'hello');
   }
   const request = new Request(server.at('app.test'), { method: 'POST', body: form });
@@ -112,11 +147,16 @@ test('bodies of every kind are sent', async (t) => {
 test('encoded answers are decoded, and broken ones fail', async (t) => {
   const server = await serve(t, ({ url }, response) => {
     if (url === '/gzip') response.setHeader('content-encoding', 'gzip').end(gzipSync('hello'));
-    else if (url === '/br') response.setHeader('content-encoding', 'br').end(brotliCompressSync('hello'));
-    else response.writeHead(200, { 'content-length': '10' }).write('half', () => response.destroy());
+    else if (url === '/br')
+      response.setHeader('content-encoding', 'br').end(brotliCompressSync('hello'));
+    else
+      response.writeHead(200, { 'content-length': '10' }).write('half', () => response.destroy());
   });
   for (const path of ['/gzip', '/br']) {
-    assert.equal(await (await localGuard().fetch('acme', server.at('app.test') + path)).text(), 'hello');
+    assert.equal(
+      await (await localGuard().fetch('acme', server.at('app.test') + path)).text(),
+      'hello',
+    );
   }
   const error = await rejectionOf((await localGuard().fetch('acme', server.at('app.test'))).text());
   assert.ok(error instanceof TypeError);
@@ -144,8 +184,12 @@ test('a body that goes beyond the budget is cut off, in both directions', async 
   const response = await guard.fetch('down', server.at('app.test'));
   assert.equal((await rejectionOf(response.arrayBuffer())).reason, 'bytes-budget');
   assert.equal(guard.usage('down').bytes, 100_000);
-  const body = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(10_000)) });
-  const error = await rejectionOf(guard.fetch('up', server.at('app.test'), { method: 'POST', body }));
+  const body = new ReadableStream({
+    pull: (controller) => controller.enqueue(new Uint8Array(10_000)),
+  });
+  const error = await rejectionOf(
+    guard.fetch('up', server.at('app.test'), { method: 'POST', body }),
+  );
   assert.equal(error.reason, 'bytes-budget');
 });
 
@@ -173,7 +217,11 @@ test('certificates must be trusted and for the name, and proxies in the environm
     fileURLToPath(new URL(`../support/surface/${name}`, import.meta.url));
   const run = async (/** @type {Record<string, string>} */ env) => {
     const options = { env: { ...process.env, ...env } };
-    const { stdout } = await promisify(execFile)(process.execPath, [path('egress-tls.mjs')], options);
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [path('egress-tls.mjs')],
+      options,
+    );
     return JSON.parse(stdout);
   };
   const proxy = { HTTPS_PROXY: 'http://127.0.0.1:9', NODE_USE_ENV_PROXY: '1' };

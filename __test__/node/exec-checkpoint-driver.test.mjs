@@ -21,7 +21,10 @@ function createDriver(context, options) {
   const errors = [];
   const driver = execCheckpointDriver({
     checkpointCommand: sh('printf %s "$1 $2" > "$3/state"', '{key}', '{pid}', '{dir}'),
-    restoreCommand: sh('setsid sleep 1000 & pid=$!; cat "$1/state"; echo; echo RESTORED_PID=$pid', '{dir}'),
+    restoreCommand: sh(
+      'setsid sleep 1000 & pid=$!; cat "$1/state"; echo; echo RESTORED_PID=$pid',
+      '{dir}',
+    ),
     imageDir,
     onError: ({ message }) => errors.push(message),
     ...options,
@@ -76,6 +79,9 @@ test('commands that fail, are not there, take too long or name no tenant', async
   for (const value of ['0', '1', '-7', '', process.pid]) {
     const odd = createDriver(context, { restoreCommand: ['echo', `RESTORED_PID=${value}`] });
     await odd.driver.checkpoint({ key: 'app', pid });
-    assert.match((await rejectionOf(odd.driver.restore({ key: 'app' }))).message, /printed an impossible/);
+    assert.match(
+      (await rejectionOf(odd.driver.restore({ key: 'app' }))).message,
+      /printed an impossible/,
+    );
   }
 });

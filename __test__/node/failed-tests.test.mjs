@@ -4,7 +4,8 @@ import test from 'node:test';
 import { countSoakHosts, failuresIn } from '../../scripts/lib/count-tests.mjs';
 
 test('bun: what was printed before the line that names the test, and after the one before it', () => {
-  const output = 'a.test.ts:\n(pass) one [1.00ms]\nerror: two is three\n(fail) two [2.00ms]\n(pass) three\n';
+  const output =
+    'a.test.ts:\n(pass) one [1.00ms]\nerror: two is three\n(fail) two [2.00ms]\n(pass) three\n';
   assert.deepEqual(failuresIn(output), ['error: two is three\n(fail) two [2.00ms]']);
 });
 
@@ -15,7 +16,8 @@ test('bun: once, though it names them again at its end', () => {
 });
 
 test('node: all that stands together at its end', () => {
-  const together = '✖ failing tests:\n\ntest at a.test.mjs:3:1\n✖ two (1ms)\n  AssertionError: 1 == 2';
+  const together =
+    '✖ failing tests:\n\ntest at a.test.mjs:3:1\n✖ two (1ms)\n  AssertionError: 1 == 2';
   assert.deepEqual(failuresIn(`✔ one (1ms)\n✖ two (1ms)\nℹ fail 1\n\n${together}\n`), [together]);
 });
 
@@ -33,5 +35,7 @@ test('soak: its hosts are its tests', () => {
 
 test('what names no test: the end of its output', () => {
   const lines = Array.from({ length: 100 }, (_, index) => `line ${index}`);
-  assert.deepEqual(failuresIn(`\x1b[31m${lines.join('\n')}\x1b[0m\n`), [lines.slice(-30).join('\n')]);
+  assert.deepEqual(failuresIn(`\x1b[31m${lines.join('\n')}\x1b[0m\n`), [
+    lines.slice(-30).join('\n'),
+  ]);
 });

@@ -112,7 +112,11 @@ function snapshots() {
     checkpoint: async ({ key }) => Boolean(images.add(key)),
     restore: async ({ key }) => {
       const env = { PORT: String(ports.get(key)), RESTORED: `image of ${key}` };
-      const child = spawnChild(process.execPath, ['-e', SERVER], { env, detached: true, stdio: 'ignore' });
+      const child = spawnChild(process.execPath, ['-e', SERVER], {
+        env,
+        detached: true,
+        stdio: 'ignore',
+      });
       await once(child, 'spawn');
       return { pid: child.pid ?? 0 };
     },
@@ -155,7 +159,10 @@ test('an idle tenant is saved and restored on its port, and started cold when th
   const third = await within('a cold start', runtime.ensure('a'));
   assert.equal(await answerOf(third), 'cold');
   const { checkpoints } = runtime.metrics();
-  assert.deepEqual([checkpoints.checkpoints, checkpoints.restores, checkpoints.restoreFailures], [1, 1, 1]);
+  assert.deepEqual(
+    [checkpoints.checkpoints, checkpoints.restores, checkpoints.restoreFailures],
+    [1, 1, 1],
+  );
   assert.equal(images.size, 0);
 });
 

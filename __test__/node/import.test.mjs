@@ -17,7 +17,16 @@ test('the package exports these values by name and no default', () => {
 
 test('a runtime has exactly the documented members', async () => {
   const runtime = everything.createRuntime({ source });
-  const documented = ['clearBackoff', 'dispose', 'drain', 'ensure', 'kill', 'restart', 'stats', 'touch'];
+  const documented = [
+    'clearBackoff',
+    'dispose',
+    'drain',
+    'ensure',
+    'kill',
+    'restart',
+    'stats',
+    'touch',
+  ];
   const members = [...documented, 'adopt', 'inspect', 'list', 'metrics'].sort();
   assert.deepEqual(Object.keys(runtime).sort(), members);
   assert.deepEqual(runtime.stats(), { running: 0, total: 0, draining: false, backoff: 0 });

@@ -30,7 +30,10 @@ const hosts = {
 
 for (const [what, program] of Object.entries(hosts)) {
   test(`${what} does not keep Node alive`, async () => {
-    assert.deepEqual(await runNode(`${program}; console.log('the end');`), { code: 0, output: 'the end\n' });
+    assert.deepEqual(await runNode(`${program}; console.log('the end');`), {
+      code: 0,
+      output: 'the end\n',
+    });
   });
 }
 

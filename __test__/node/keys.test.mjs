@@ -5,18 +5,46 @@ import { inMemory, rejectionOf, source } from '../support/surface/node.mjs';
 
 const refused = [
   ...[undefined, null, 7, {}, Symbol('a')],
-  ...['', '/a', '.', '..', '../a', 'a/../b', 'a/./b', 'a//b', 'a/', 'a\\b', 'a\0b', 'a\nb', 'a\x7fb'],
+  ...[
+    '',
+    '/a',
+    '.',
+    '..',
+    '../a',
+    'a/../b',
+    'a/./b',
+    'a//b',
+    'a/',
+    'a\\b',
+    'a\0b',
+    'a\nb',
+    'a\x7fb',
+  ],
   ...['a'.repeat(513), 'ä'.repeat(257)],
 ];
 const accepted = [
-  ...['app', 'org/app', ' my app ', 'größe/日本語/🚀', '...', '.hidden', '__proto__', 'constructor'],
+  ...[
+    'app',
+    'org/app',
+    ' my app ',
+    'größe/日本語/🚀',
+    '...',
+    '.hidden',
+    '__proto__',
+    'constructor',
+  ],
   ...['a'.repeat(512), 'ä'.repeat(256)],
 ];
 
 test('keys that name no directory below the root are refused without any side effect', async () => {
   const { spawn, processes } = inMemory();
   let events = 0;
-  const runtime = createRuntime({ source, spawn, readiness: async () => true, onTransition: () => events++ });
+  const runtime = createRuntime({
+    source,
+    spawn,
+    readiness: async () => true,
+    onTransition: () => events++,
+  });
   for (const key of refused) {
     for (const call of [runtime.ensure, runtime.restart]) {
       const error = await rejectionOf(call(/** @type {any} */ (key)));

@@ -6,7 +6,14 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { createRuntime } from '@absolutejs/runtime';
-import { inMemory, PATH, rejectionOf, source, tenantsOnDisk, within } from '../support/surface/node.mjs';
+import {
+  inMemory,
+  PATH,
+  rejectionOf,
+  source,
+  tenantsOnDisk,
+  within,
+} from '../support/surface/node.mjs';
 
 const readiness = async () => true;
 
@@ -21,7 +28,9 @@ test('metrics, inspect and list agree with the events, within callbacks and afte
       if (event.type === 'drain') return;
       const { totalSpawns, totalExits } = runtime.metrics();
       const exits = Object.values(totalExits).reduce((sum, count) => sum + count, 0);
-      seen.push(`${event.type} ${runtime.inspect(event.key)?.state ?? 'nothing'} ${totalSpawns} ${exits}`);
+      seen.push(
+        `${event.type} ${runtime.inspect(event.key)?.state ?? 'nothing'} ${totalSpawns} ${exits}`,
+      );
     },
   });
   const { lastSpawnMs, totalExits } = runtime.metrics();
@@ -187,6 +196,8 @@ test('an abort ends the wait, and the start unless another caller waits for it',
   await within('the end', runtime.kill('app'));
   assert.deepEqual(exits, ['killed']);
   assert.equal(runtime.metrics().totalBackoffEntries, 0);
-  const wrong = await rejectionOf(runtime.ensure('app', /** @type {any} */ ({ signal: controller })));
+  const wrong = await rejectionOf(
+    runtime.ensure('app', /** @type {any} */ ({ signal: controller })),
+  );
   assert.equal(wrong.code, 'ERR_RUNTIME_INVALID_OPTION');
 });

@@ -45,7 +45,10 @@ test('bun run start: woken, answered, reused, restarted, killed', async (context
 
 test('the error of a tenant that crashes at its start has its output', async (context) => {
   const root = tenantsOnDisk(context, {
-    broken: { 'package.json': start('bun server.ts'), 'server.ts': 'throw new Error("no database");' },
+    broken: {
+      'package.json': start('bun server.ts'),
+      'server.ts': 'throw new Error("no database");',
+    },
   });
   const runtime = createRuntime({ source: { kind: 'directory', root }, env: { PATH } });
   context.after(() => runtime.dispose());

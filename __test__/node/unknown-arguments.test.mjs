@@ -24,8 +24,16 @@ const refused = [
     'bench/run.ts ensure-runing',
     /^✘ Unknown scenario: ensure-runing; did you mean ensure-running\?\n/,
   ],
-  ['bun', 'bench/run.ts --rounds many', /^✘ --rounds must be a whole number of at least 1, got many\n/],
-  ['node', 'scripts/pack.mjs dist --targt x', /^✘ Unknown flag: --targt; did you mean --target\?\n/],
+  [
+    'bun',
+    'bench/run.ts --rounds many',
+    /^✘ --rounds must be a whole number of at least 1, got many\n/,
+  ],
+  [
+    'node',
+    'scripts/pack.mjs dist --targt x',
+    /^✘ Unknown flag: --targt; did you mean --target\?\n/,
+  ],
   [
     'node',
     'scripts/pack.mjs dist --target linux-x64-gun',
@@ -33,7 +41,11 @@ const refused = [
   ],
   ['node', 'scripts/pack.mjs', /^✘ DIR is missing\n/],
   ['node', 'scripts/fuzz.mjs protocl', /^✘ Unknown target: protocl; did you mean protocol\?\n/],
-  ['node', 'scripts/fuzz.mjs --seconds soon', /^✘ --seconds must be a whole number above 0, got soon\n/],
+  [
+    'node',
+    'scripts/fuzz.mjs --seconds soon',
+    /^✘ --seconds must be a whole number above 0, got soon\n/,
+  ],
   [
     'node',
     'scripts/planted.mjs SamePor',
@@ -44,9 +56,17 @@ const refused = [
     'scripts/soak.mjs --minuts 1',
     /^✘ Unknown flag: --minuts; did you mean --minutes\?\n\nusage: npm run soak/,
   ],
-  ['node', 'scripts/soak.mjs --lanes none', /^✘ --lanes must be a number greater than 0, got none\n/],
+  [
+    'node',
+    'scripts/soak.mjs --lanes none',
+    /^✘ --lanes must be a number greater than 0, got none\n/,
+  ],
   ['bun', 'soak/run.ts --engine nod', /^✘ --engine must be bun or node, got nod\n/],
-  ['bun', 'scripts/fuzz-surface.mjs --second 1', /^✘ Unknown flag: --second; did you mean --seconds\?\n/],
+  [
+    'bun',
+    'scripts/fuzz-surface.mjs --second 1',
+    /^✘ Unknown flag: --second; did you mean --seconds\?\n/,
+  ],
   ['node', 'scripts/fuzz-surface.mjs 60', /^✘ Unknown argument: 60\n/],
   ['node', 'scripts/fuzz-surface.mjs --seconds soon', /^✘ --seconds must be a number, got soon\n/],
   ['node', 'scripts/test.mjs pool', /^✘ Unknown argument: pool\n\nusage: npm test\n/],
@@ -66,7 +86,17 @@ for (const [engine, command, complaint] of refused) {
 }
 
 test('--help says how each is called, and ends with 0', () => {
-  const ours = ['build', 'demo', 'fuzz', 'fuzz-surface', 'pack', 'planted', 'set-version', 'setup', 'soak'];
+  const ours = [
+    'build',
+    'demo',
+    'fuzz',
+    'fuzz-surface',
+    'pack',
+    'planted',
+    'set-version',
+    'setup',
+    'soak',
+  ];
   for (const script of [...ours, 'test']) {
     const args = [`scripts/${script}.mjs`, '--help'];
     const { status, stdout } = spawnSync(process.execPath, args, { cwd, encoding: 'utf8' });

@@ -20,7 +20,12 @@ ${SERVER}
 process.on('SIGTERM', () => setTimeout(() => { console.log('farewell'); process.exit(0); }, 200));`;
 
 type Told = { type: string; key: string; reason?: string; exitCode?: number | null };
-type Unblocked = { body: string; told: Told[]; lines: Record<string, string[]>; stats: { running: number } };
+type Unblocked = {
+  body: string;
+  told: Told[];
+  lines: Record<string, string[]>;
+  stats: { running: number };
+};
 
 for (const engine of engineNames) {
   test(`${engine}: for ten seconds`, async () => {

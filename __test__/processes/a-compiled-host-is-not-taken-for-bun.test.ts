@@ -24,38 +24,44 @@ await runtime.dispose();
 const WITHOUT_BUN = '/usr/bin:/bin';
 const hasBunThere = Bun.which('bun', { PATH: WITHOUT_BUN }) !== null;
 
-test.skipIf(hasBunThere)('without a Bun on PATH starts are refused, and with one they work', async () => {
-  await using tenants = new Tenants().add('app');
-  const project = join(tenants.root, 'project');
-  const scope = join(project, 'node_modules', '@absolutejs');
-  mkdirSync(scope, { recursive: true });
-  symlinkSync(root, join(scope, 'runtime'));
-  for (const triple of readdirSync(join(root, 'npm'))) {
-    symlinkSync(join(root, 'npm', triple), join(scope, `runtime-${triple}`));
-  }
-  tenants.write('project/host.ts', HOST);
-  const built = Bun.spawnSync([process.execPath, 'build', '--compile', 'host.ts', '--outfile', 'compiled'], {
-    cwd: project,
-  });
-  expect(built.exitCode, built.stderr.toString()).toBe(0);
+test.skipIf(hasBunThere)(
+  'without a Bun on PATH starts are refused, and with one they work',
+  async () => {
+    await using tenants = new Tenants().add('app');
+    const project = join(tenants.root, 'project');
+    const scope = join(project, 'node_modules', '@absolutejs');
+    mkdirSync(scope, { recursive: true });
+    symlinkSync(root, join(scope, 'runtime'));
+    for (const triple of readdirSync(join(root, 'npm'))) {
+      symlinkSync(join(root, 'npm', triple), join(scope, `runtime-${triple}`));
+    }
+    tenants.write('project/host.ts', HOST);
+    const built = Bun.spawnSync(
+      [process.execPath, 'build', '--compile', 'host.ts', '--outfile', 'compiled'],
+      {
+        cwd: project,
+      },
+    );
+    expect(built.exitCode, built.stderr.toString()).toBe(0);
 
-  const starts = join(tenants.root, 'starts');
-  const run = (PATH: string) => {
-    const env = { PATH, STARTS: starts, ROOT: tenants.root };
-    const { stdout, stderr } = Bun.spawnSync([join(project, 'compiled')], {
-      cwd: project,
-      env,
-      timeout: 20_000,
-    });
-    return stdout.toString().trim() || stderr.toString();
-  };
-  const refused =
-    /^ERR_RUNTIME_SPAWN app there is no bun on PATH .* `bun build --compile`, cannot take its place/;
-  expect(run(WITHOUT_BUN)).toMatch(refused);
-  // A program named `bun` on PATH.
-  mkdirSync(join(project, 'bin'));
-  linkSync(join(project, 'compiled'), join(project, 'bin', 'bun'));
-  expect(run(`${project}/bin:${WITHOUT_BUN}`)).toMatch(refused);
-  expect(readFileSync(starts, 'utf8').trim().split('\n')).toHaveLength(2);
-  expect(run(`${binDirectory}:${WITHOUT_BUN}`)).toBe('hello');
-});
+    const starts = join(tenants.root, 'starts');
+    const run = (PATH: string) => {
+      const env = { PATH, STARTS: starts, ROOT: tenants.root };
+      const { stdout, stderr } = Bun.spawnSync([join(project, 'compiled')], {
+        cwd: project,
+        env,
+        timeout: 20_000,
+      });
+      return stdout.toString().trim() || stderr.toString();
+    };
+    const refused =
+      /^ERR_RUNTIME_SPAWN app there is no bun on PATH .* `bun build --compile`, cannot take its place/;
+    expect(run(WITHOUT_BUN)).toMatch(refused);
+    // A program named `bun` on PATH.
+    mkdirSync(join(project, 'bin'));
+    linkSync(join(project, 'compiled'), join(project, 'bin', 'bun'));
+    expect(run(`${project}/bin:${WITHOUT_BUN}`)).toMatch(refused);
+    expect(readFileSync(starts, 'utf8').trim().split('\n')).toHaveLength(2);
+    expect(run(`${binDirectory}:${WITHOUT_BUN}`)).toBe('hello');
+  },
+);

@@ -15,7 +15,9 @@ mount -i -t fuse -o fd=5,rootmode=40000,user_id=0,group_id=0 silent "$1" && echo
 
 async function mountSilent(directory: string) {
   mkdirSync(directory, { recursive: true });
-  const server = spawn('sh', ['-c', MOUNT, 'sh', directory], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const server = spawn('sh', ['-c', MOUNT, 'sh', directory], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   const ended = new Promise((resolve) => server.once('close', resolve));
   const isMounted = await new Promise<boolean>((resolve) => {
     server.stdout.once('data', () => resolve(true));

@@ -87,7 +87,8 @@ test('dispose of tenants that write empty lines without end resolves', async () 
   for (const key of keys) pool.tenants.add(key, { 'start.sh': "bun server.ts & exec yes ''" });
   await Promise.all(keys.map((key) => pool.runtime.ensure(key)));
   await within('dispose', pool.runtime.dispose());
-  for (const key of keys) expect(droppedIn(recorded.lines(key, 'stderr').at(-1))).toBeGreaterThan(10_000);
+  for (const key of keys)
+    expect(droppedIn(recorded.lines(key, 'stderr').at(-1))).toBeGreaterThan(10_000);
   expect(recorded.of('exit')).toHaveLength(FLOODS);
   recorded.assertOrder();
 });

@@ -3,7 +3,13 @@ import { expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { assertGone, binDirectory, engineNames, startHost, Tenants } from '../support/processes/index.ts';
+import {
+  assertGone,
+  binDirectory,
+  engineNames,
+  startHost,
+  Tenants,
+} from '../support/processes/index.ts';
 
 /** Mounting a file system takes privileges that not every user has. */
 const mayMount = spawnSync('unshare', ['--mount', 'true']).status === 0;

@@ -2,14 +2,28 @@
 import { expect, test } from 'bun:test';
 import { engineNames, startHost, Tenants } from '../support/processes/index.ts';
 
-const unshared = Bun.spawnSync(['unshare', '-m', '-p', '-f', 'mount', '-t', 'proc', 'proc', '/proc']);
+const unshared = Bun.spawnSync([
+  'unshare',
+  '-m',
+  '-p',
+  '-f',
+  'mount',
+  '-t',
+  'proc',
+  'proc',
+  '/proc',
+]);
 
 /**
  * How the host is started, what it does before it ensures a tenant, and the reason of the refusal.
  */
 const CASES = {
   // The engines need one to begin with.
-  'there is none': { by: 'unshare -m', script: 'mount -t tmpfs none /proc', why: 'there is no /proc here' },
+  'there is none': {
+    by: 'unshare -m',
+    script: 'mount -t tmpfs none /proc',
+    why: 'there is no /proc here',
+  },
   'it is that of another pid namespace': {
     by: 'unshare -p -f',
     script: 'true',
@@ -46,9 +60,14 @@ for (const engine of engineNames) {
     `${engine}: tenants that run when /proc is unmounted are ended all the same`,
     async () => {
       await using tenants = new Tenants().add('one').add('two');
-      await using host = startHost(engine, 'hides.mjs', [tenants.root, 'mount -t tmpfs none /proc'], {
-        before: 'set -- unshare -m "$@"',
-      });
+      await using host = startHost(
+        engine,
+        'hides.mjs',
+        [tenants.root, 'mount -t tmpfs none /proc'],
+        {
+          before: 'set -- unshare -m "$@"',
+        },
+      );
       await host.said('started');
       expect(tenants.processes().length).toBeGreaterThanOrEqual(4);
       host.say('go on');

@@ -7,7 +7,9 @@ import { binDirectory, startHost, Tenants } from '../support/processes/index.ts'
 
 /** Runs a command as another user if this is root, to whom the limit does not apply. */
 const asUser =
-  process.getuid?.() === 0 ? ['setpriv', `--reuid=${60_000 + (process.pid % 5_000)}`, '--clear-groups'] : [];
+  process.getuid?.() === 0
+    ? ['setpriv', `--reuid=${60_000 + (process.pid % 5_000)}`, '--clear-groups']
+    : [];
 
 function prlimit(...args: string[]) {
   const [command = '', ...rest] = [...asUser, 'prlimit', ...args];
@@ -24,7 +26,11 @@ test('without another thread tenants are observed, and stopped when they are idl
   await using tenants = new Tenants().add('app');
   chmodSync(tenants.root, 0o755);
   await using host = startHost('Node', 'looks.mjs', [tenants.root, 'app'], {
-    env: { ...process.env, PATH: `${binDirectory}:${process.env.PATH}`, ABSOLUTE_RUNTIME_LOG: 'warn' },
+    env: {
+      ...process.env,
+      PATH: `${binDirectory}:${process.env.PATH}`,
+      ABSOLUTE_RUNTIME_LOG: 'warn',
+    },
     before: `set -- ${asUser.join(' ')} "$@"`,
   });
   await host.said('up');

@@ -22,7 +22,9 @@ process.stdin.on('end', () => process.exit()).resume();
 `;
 
 async function steal(port: number, host: string) {
-  const child = spawn('node', ['-e', THIEF, `${port}`, host], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn('node', ['-e', THIEF, `${port}`, host], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   let said = '';
   child.stdout.on('data', (text) => (said += text));
   await until('the thief listens', () => said.includes('listening'));

@@ -26,7 +26,9 @@ const theWarden = () => until('there is a warden', () => wardenOf(process.pid));
 async function assertCrashedAndGoesOn(pool: Pool, trees: Trees, problems: string[]) {
   const keys = [...trees.keys()].map(({ key }) => key);
   const exits = await Promise.all(keys.map((key) => pool.events.exit(key)));
-  expect(exits.map(({ reason, exitCode }) => [reason, exitCode])).toEqual(keys.map(() => ['crashed', null]));
+  expect(exits.map(({ reason, exitCode }) => [reason, exitCode])).toEqual(
+    keys.map(() => ['crashed', null]),
+  );
   expect(problems).toEqual([]);
   for (const [{ key, port }, tree] of trees) {
     assertGone(key, tree);
@@ -61,8 +63,12 @@ test('a killed warden whose keepers are stopped', async () => {
 
 /** Kills the keepers of the trees and the warden before any of them can react. */
 async function killWardenAndKeepers(trees: Trees): Promise<void> {
-  const pids = [(await theWarden()).pid, ...[...trees.values()].flatMap(([keeper]) => keeper?.pid ?? [])];
-  for (const signal of ['SIGSTOP', 'SIGKILL'] as const) pids.forEach((pid) => process.kill(pid, signal));
+  const pids = [
+    (await theWarden()).pid,
+    ...[...trees.values()].flatMap(([keeper]) => keeper?.pid ?? []),
+  ];
+  for (const signal of ['SIGSTOP', 'SIGKILL'] as const)
+    pids.forEach((pid) => process.kill(pid, signal));
 }
 
 test('a warden and keepers that are killed together: no process is left', async () => {
@@ -92,7 +98,9 @@ test('a killed warden while tenants are being started and stopped', async () => 
   assertGone('marked', pool.tenants.processes());
   pool.tenants.add('starting');
   await until('the back-off is over', () => pool.runtime.stats().backoff === 0);
-  const again = await Promise.all(['starting', 'deaf-to-SIGTERM'].map((key) => pool.runtime.ensure(key)));
+  const again = await Promise.all(
+    ['starting', 'deaf-to-SIGTERM'].map((key) => pool.runtime.ensure(key)),
+  );
   expect(again[1]?.pid).not.toBe(tenant.pid);
   await pool.dispose();
 });

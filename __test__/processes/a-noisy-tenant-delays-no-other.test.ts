@@ -20,7 +20,9 @@ for (const engine of engineNames) {
     engine,
     async () => {
       await using tenants = new Tenants()
-        .add('noisy', { 'start.sh': 'trap "seq 1 1000000000" USR2; bun server.ts & while :; do wait; done' })
+        .add('noisy', {
+          'start.sh': 'trap "seq 1 1000000000" USR2; bun server.ts & while :; do wait; done',
+        })
         .add('quiet', { 'start.sh': 'exec bun server.ts' });
       await using host = startHost(engine, 'noisy.mjs', [tenants.root, 'noisy', 'quiet']);
       const seen = await host.saidJson<Seen>('seen', TEST_MS);

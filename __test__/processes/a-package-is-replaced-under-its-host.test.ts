@@ -5,7 +5,14 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../../scripts/lib/paths.mjs';
-import { engineNames, engines, Host, Tenants, untilGone, wardenOf } from '../support/processes/index.ts';
+import {
+  engineNames,
+  engines,
+  Host,
+  Tenants,
+  untilGone,
+  wardenOf,
+} from '../support/processes/index.ts';
 
 const HOST = `
 import { createRuntime } from './dist/index.js';
@@ -44,7 +51,9 @@ for (const engine of engineNames) {
     const directory = join(tenants.root, 'package');
     copyPackage(directory);
     const command = [join(directory, 'host.mjs'), tenants.root];
-    await using host = new Host(spawn(engines[engine], command, { stdio: ['pipe', 'pipe', 'pipe'] }));
+    await using host = new Host(
+      spawn(engines[engine], command, { stdio: ['pipe', 'pipe', 'pipe'] }),
+    );
     const loseWarden = async () => {
       const warden = wardenOf(host.pid)!;
       process.kill(warden.pid, 'SIGKILL');
@@ -59,7 +68,8 @@ for (const engine of engineNames) {
     expect(await host.said('two')).toBe('started');
 
     copyPackage(directory);
-    for (const warden of wardensIn(directory)) writeFileSync(warden, '#!/bin/sh\n', { mode: 0o755 });
+    for (const warden of wardensIn(directory))
+      writeFileSync(warden, '#!/bin/sh\n', { mode: 0o755 });
     await loseWarden();
     host.say('three');
     expect(await host.said('three')).toBe('started');
@@ -72,13 +82,17 @@ for (const engine of engineNames) {
     const directory = join(tenants.root, 'package');
     copyPackage(directory);
     const command = [join(directory, 'host.mjs'), tenants.root];
-    await using host = new Host(spawn(engines[engine], command, { stdio: ['pipe', 'pipe', 'pipe'] }));
+    await using host = new Host(
+      spawn(engines[engine], command, { stdio: ['pipe', 'pipe', 'pipe'] }),
+    );
     // An invalid key: the package is loaded, and no warden runs.
     host.say('../outside');
     await host.said('../outside');
     for (const warden of wardensIn(directory)) writeFileSync(warden, '#!/bin/sh\n');
     host.say('one');
-    expect(await host.said('one')).toMatch(/^ERR_RUNTIME_SPAWN .*overwritten.*start the process anew/);
+    expect(await host.said('one')).toMatch(
+      /^ERR_RUNTIME_SPAWN .*overwritten.*start the process anew/,
+    );
     host.say('end');
     expect((await host.end()).code).toBe(0);
   });

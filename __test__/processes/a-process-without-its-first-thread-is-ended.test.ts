@@ -40,7 +40,10 @@ const endings: Record<string, (pool: Pool, pid: number) => Promise<unknown>> = {
 for (const [how, end] of Object.entries(endings)) {
   test(`a helper in a session of its own ends with its tenant: ${how}`, async () => {
     await using pool = createPool({ stopTimeoutMs: 300 });
-    pool.tenants.add('app', { start: 'setsid bun headless.ts & bun server.ts', 'headless.ts': HEADLESS });
+    pool.tenants.add('app', {
+      start: 'setsid bun headless.ts & bun server.ts',
+      'headless.ts': HEADLESS,
+    });
     const { pid } = await pool.runtime.ensure('app');
     const tree = await headlessBelow(pid);
     await within(how, end(pool, pid));

@@ -68,9 +68,13 @@ test('the id of a thread is refused', async () => {
   const [thread] = readdirSync('/proc/self/task')
     .map(Number)
     .filter((id) => id !== process.pid);
-  const [code, message] = await refusal(pool.runtime.adopt('app', { pid: thread! }, { port: 4000 }));
+  const [code, message] = await refusal(
+    pool.runtime.adopt('app', { pid: thread! }, { port: 4000 }),
+  );
   expect(code).toBe('ERR_RUNTIME_SPAWN');
-  expect(message).toStartWith(`Tenant "app" cannot adopt the process: process ${thread} cannot be watched: `);
+  expect(message).toStartWith(
+    `Tenant "app" cannot adopt the process: process ${thread} cannot be watched: `,
+  );
 });
 
 test('a process that was started later than startedAt says is refused', async () => {
@@ -84,7 +88,11 @@ test('a process that was started later than startedAt says is refused', async ()
   expect(pool.runtime.inspect('app')).toBeNull();
 
   // startedAt may be a few seconds off, and is passed on.
-  const tenant = await pool.runtime.adopt('app', { pid }, { port: 4000, startedAt: Date.now() - 3_000 });
+  const tenant = await pool.runtime.adopt(
+    'app',
+    { pid },
+    { port: 4000, startedAt: Date.now() - 3_000 },
+  );
   expect(tenant.startedAt).toBeLessThanOrEqual(Date.now() - 3_000);
 });
 
@@ -92,7 +100,9 @@ test('a process that was started long ago is adopted with its startedAt', async 
   await using pool = createPool(options);
   const { pid } = await orphan(pool.tenants, 'exec sleep 1000', 'own group');
   const startedAt = Date.now() + 3_600_000;
-  expect((await pool.runtime.adopt('app', { pid }, { port: 4000, startedAt })).startedAt).toBe(startedAt);
+  expect((await pool.runtime.adopt('app', { pid }, { port: 4000, startedAt })).startedAt).toBe(
+    startedAt,
+  );
 });
 
 test('a refused process goes on, and the runtime keeps no descriptor of it', async () => {
@@ -153,7 +163,9 @@ test('a leader of the group that the host is in: it alone is ended', async () =>
   await using pool = createPool(options);
   // The leader starts the host, and stays.
   const leads = `set -- setsid sh -c '"$@" & wait; sleep 1000' sh "$@"; cd ${pool.tenants.root}`;
-  await using host = startHost('Bun', 'adopts.mjs', [pool.tenants.root, 'parent', 'kill'], { before: leads });
+  await using host = startHost('Bun', 'adopts.mjs', [pool.tenants.root, 'parent', 'kill'], {
+    before: leads,
+  });
   await host.said('killed');
   expect(await host.end()).toEqual({ code: null, signal: 'SIGTERM' });
 });
@@ -163,7 +175,10 @@ test('a leader of the group that the host is in: it alone is ended', async () =>
  * reaps.
  */
 const NAMESPACE = 'unshare --user --map-root-user --pid --fork --kill-child --mount-proc sh -c';
-const canChoosePids = spawnSync('sh', ['-c', `${NAMESPACE} 'echo 100 > /proc/sys/kernel/ns_last_pid'`]);
+const canChoosePids = spawnSync('sh', [
+  '-c',
+  `${NAMESPACE} 'echo 100 > /proc/sys/kernel/ns_last_pid'`,
+]);
 
 for (const engine of engineNames) {
   test.if(canChoosePids.status === 0)(

@@ -45,7 +45,8 @@ const DEAF = `process.on('SIGTERM', () => console.log('asked'));\n${SERVER}`;
 /** Ways to start `sleep`. */
 const origins: Record<string, (pool: Pool) => Promise<number>> = {};
 for (const group of groups) {
-  origins[`a child in ${group}`] = async ({ tenants }) => new Child(tenants, 'exec sleep 1000', group).pid;
+  origins[`a child in ${group}`] = async ({ tenants }) =>
+    new Child(tenants, 'exec sleep 1000', group).pid;
   origins[`an orphan in ${group}`] = async ({ tenants }) =>
     (await orphan(tenants, 'exec sleep 1000', group)).pid;
 }
@@ -133,7 +134,8 @@ test('a process that ignores SIGTERM gets SIGKILL after stopTimeoutMs', async ()
 
 test('processes that the leader leaves during a stop have the rest of stopTimeoutMs, and are gone when kill resolves', async () => {
   await using pool = createPool({ ...nothingRegular, stopTimeoutMs: 300 });
-  const script = 'sh -c "trap \'echo asked > asked\' TERM; while :; do sleep 0.01; done" & exec sleep 1000';
+  const script =
+    'sh -c "trap \'echo asked > asked\' TERM; while :; do sleep 0.01; done" & exec sleep 1000';
   const { pid } = await orphan(pool.tenants, script, 'own group');
   const rest = await until('the helper', () => {
     const helper = descendantsOf(pid).find(({ name }) => name === 'sh');
@@ -170,7 +172,11 @@ test.if(kernelTellsExitCodes(release()))(
         ...{ exitCode: code, reason: code === 0 ? 'exited-clean' : 'crashed' },
       });
     }
-    const pid = startOrphan(pool.tenants, "trap 'exit 0' USR1; sleep 1000 & wait; sleep 1000", 'own group');
+    const pid = startOrphan(
+      pool.tenants,
+      "trap 'exit 0' USR1; sleep 1000 & wait; sleep 1000",
+      'own group',
+    );
     await until('its trap is set', () => sleepsBelow(pid).length === 1);
     await pool.runtime.adopt('orphan', { pid }, { port: 4000 });
     process.kill(pid, 'SIGUSR1');
@@ -187,7 +193,10 @@ test('a Bun subprocess is adopted as it is', async () => {
   expect(subprocess.signalCode).toBe('SIGTERM');
   expect(pool.events.of('exit')[0]).toMatchObject({ reason: 'killed' });
 
-  const ends = Bun.spawn(['sh', '-c', 'read word; exit 3'], { cwd: pool.tenants.root, stdin: 'pipe' });
+  const ends = Bun.spawn(['sh', '-c', 'read word; exit 3'], {
+    cwd: pool.tenants.root,
+    stdin: 'pipe',
+  });
   await pool.runtime.adopt('ends', ends, { port: 4000 });
   ends.stdin.end();
   expect(await pool.events.exit('ends')).toMatchObject({ exitCode: 3, reason: 'crashed' });
@@ -198,7 +207,11 @@ test('a child of node:child_process is adopted in a wrapper', async () => {
   const child = spawn('sleep', ['1000'], { cwd: pool.tenants.root, stdio: 'ignore' });
   const exited = once(child, 'exit').then(([code]) => code as number | null);
   const { pid = 0 } = child;
-  await pool.runtime.adopt('app', { pid, exited, kill: (signal) => void child.kill(signal) }, { port: 4000 });
+  await pool.runtime.adopt(
+    'app',
+    { pid, exited, kill: (signal) => void child.kill(signal) },
+    { port: 4000 },
+  );
   await pool.runtime.kill('app');
   expect(child.signalCode).toBe('SIGTERM');
 });
@@ -208,7 +221,10 @@ test('an adopted server goes on serving; restart replaces it with a process of t
   pool.tenants.add('app', { 'stranger.ts': SAYS_ITS_PORT });
   const server = startOrphan(pool.tenants, 'cd app && exec bun stranger.ts', 'own group');
   const said = join(pool.tenants.root, 'app', 'port');
-  const port = await until('it listens', () => existsSync(said) && Number(readFileSync(said, 'utf8')));
+  const port = await until(
+    'it listens',
+    () => existsSync(said) && Number(readFileSync(said, 'utf8')),
+  );
   const adopted = await pool.runtime.adopt('app', { pid: server }, { port });
   expect(await textOf(adopted)).toBe('from a stranger');
   expect(await pool.runtime.ensure('app')).toBe(adopted);
@@ -242,7 +258,9 @@ test('the whole tree of an adopted process is observed, and inspect shows the la
     cpuMs: expect.any(Number),
     rssBytes: expect.any(Number),
   });
-  const seen = await until('200 ms', () => pool.events.observations('app').find(({ cpuMs }) => cpuMs >= 200));
+  const seen = await until('200 ms', () =>
+    pool.events.observations('app').find(({ cpuMs }) => cpuMs >= 200),
+  );
   expect(seen.rssBytes).toBeGreaterThan(5 << 20);
   const { cpuMs, rssBytes } = pool.events.observations('app').at(-1)!;
   expect(pool.runtime.inspect('app')).toMatchObject({ cpuMs, rssBytes });

@@ -26,7 +26,9 @@ const GONE_WITHIN_MS = 3_000;
 for (const engine of engineNames) {
   for (const how of ['terminate', 'process.exit', 'uncaught error', 'natural end']) {
     test(`${engine}: ${how}`, async () => {
-      await using tenants = new Tenants().add('main').add('slow', { 'server.ts': slowToListen(60_000) });
+      await using tenants = new Tenants()
+        .add('main')
+        .add('slow', { 'server.ts': slowToListen(60_000) });
       addShapes(tenants, shapes);
       const slow = how === 'natural end' ? '' : 'slow';
       const args = [tenants.root, shapes.map(keyOf).join(), slow, 'main', how];

@@ -27,9 +27,14 @@ for (const engine of engineNames) {
   test(`${engine}: a host without a descriptor to spare`, async () => {
     const count = 60;
     await using tenants = sleepers(count);
-    await using host = startHost(engine, 'starts.mjs', [tenants.root, `${count}`, '5', SLEEPERS, 'once'], {
-      before: 'ulimit -n 100',
-    });
+    await using host = startHost(
+      engine,
+      'starts.mjs',
+      [tenants.root, `${count}`, '5', SLEEPERS, 'once'],
+      {
+        before: 'ulimit -n 100',
+      },
+    );
     const { counts, messages, stats } = await host.saidJson<Outcomes>('outcomes');
     const { ready = 0, ERR_RUNTIME_SPAWN: refused = 0 } = counts;
     expect(ready).toBeGreaterThan(0);
@@ -49,7 +54,13 @@ for (const engine of engineNames) {
 test('a warden without a descriptor to spare', async () => {
   const count = 30;
   await using tenants = sleepers(count + 1);
-  await using host = startHost('Node', 'starts.mjs', [tenants.root, '1', `${count}`, SLEEPERS, 'once']);
+  await using host = startHost('Node', 'starts.mjs', [
+    tenants.root,
+    '1',
+    `${count}`,
+    SLEEPERS,
+    'once',
+  ]);
   expect((await host.saidJson<Outcomes>('outcomes')).counts).toEqual({ ready: 1 });
   const warden = await until('there is a warden', () => wardenOf(host.pid));
   // The warden has five, and one for each keeper, so there is room for some tenants.
@@ -67,6 +78,10 @@ test('a warden without a descriptor to spare', async () => {
 });
 
 function limit(pid: number, descriptors: string): void {
-  const { exitCode, stderr } = Bun.spawnSync(['prlimit', `--pid=${pid}`, `--nofile=${descriptors}:`]);
+  const { exitCode, stderr } = Bun.spawnSync([
+    'prlimit',
+    `--pid=${pid}`,
+    `--nofile=${descriptors}:`,
+  ]);
   if (exitCode !== 0) throw new Error(String(stderr));
 }

@@ -1,7 +1,14 @@
 // The warden or the keepers get little processor time: they are stopped for most of the time.
 // Starts and stops then take longer, and nothing else changes.
 import { expect, test } from 'bun:test';
-import { createPool, keeperOf, textOf, until, wardenOf, within } from '../support/processes/index.ts';
+import {
+  createPool,
+  keeperOf,
+  textOf,
+  until,
+  wardenOf,
+  within,
+} from '../support/processes/index.ts';
 
 const TENANTS = 8;
 /** They run for ten of every sixty milliseconds. */
@@ -43,7 +50,10 @@ test('a slow warden', async () => {
   const warden = await until('there is a warden', () => wardenOf(process.pid));
   {
     await using _ = slowDown(() => [warden.pid]);
-    const tenants = await within('all start', Promise.all(keys.map((key) => pool.runtime.ensure(key))));
+    const tenants = await within(
+      'all start',
+      Promise.all(keys.map((key) => pool.runtime.ensure(key))),
+    );
     for (const tenant of tenants) expect(await textOf(tenant)).toBe('hello');
     await within('all end', Promise.all(keys.map((key) => pool.runtime.kill(key))));
   }
@@ -54,10 +64,14 @@ test('a slow warden', async () => {
 test('slow keepers', async () => {
   await using pool = createPool({ stopTimeoutMs: 2_000 });
   keys.forEach((key) => pool.tenants.add(key));
-  const pidsOfKeepers = () => pool.runtime.list().map(({ pid }) => (pid ? keeperOf(pid)?.pid : undefined));
+  const pidsOfKeepers = () =>
+    pool.runtime.list().map(({ pid }) => (pid ? keeperOf(pid)?.pid : undefined));
   {
     await using _ = slowDown(pidsOfKeepers);
-    const tenants = await within('all start', Promise.all(keys.map((key) => pool.runtime.ensure(key))));
+    const tenants = await within(
+      'all start',
+      Promise.all(keys.map((key) => pool.runtime.ensure(key))),
+    );
     for (const tenant of tenants) expect(await textOf(tenant)).toBe('hello');
     await within('all end', Promise.all(keys.map((key) => pool.runtime.kill(key))));
   }

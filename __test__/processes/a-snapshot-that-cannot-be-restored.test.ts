@@ -48,7 +48,10 @@ async function expectColdStart(
   expect(runtime.stats()).toEqual({ running: 1, total: 1, draining: false, backoff: 0 });
   snapshots.instead = {};
   await pool.saved('a');
-  expect(events.of('exit', 'a').map(({ reason }) => reason)).toEqual(['checkpointed', 'checkpointed']);
+  expect(events.of('exit', 'a').map(({ reason }) => reason)).toEqual([
+    'checkpointed',
+    'checkpointed',
+  ]);
   expect(await answerOf(await runtime.ensure('a'))).toBe('image of a');
   await pool.dispose();
 }
@@ -99,7 +102,9 @@ test('a process that existed before the restore is neither taken nor signalled',
   expect(await answerOf(tenant)).toBe('cold');
   expect(signals).toEqual([]);
   expect(processOf(stranger.pid!)).toMatchObject({ name: 'sleep' });
-  expect(pool.events.told.some(({ event }) => 'pid' in event && event.pid === stranger.pid)).toBeFalse();
+  expect(
+    pool.events.told.some(({ event }) => 'pid' in event && event.pid === stranger.pid),
+  ).toBeFalse();
   stranger.kill('SIGKILL');
   await once(stranger, 'exit');
   await pool.dispose();
@@ -337,17 +342,22 @@ test('a snapshot of an earlier host that listens nowhere is given up', async () 
   await using pool = createSavingPool({ restoreTimeoutMs: 1_000 });
   pool.add('a');
   pool.snapshots.images.set('a', '20123');
-  pool.snapshots.instead.restore = async ({ key }) => ({ pid: pool.snapshots.start(key, DEAF).pid ?? 0 });
+  pool.snapshots.instead.restore = async ({ key }) => ({
+    pid: pool.snapshots.start(key, DEAF).pid ?? 0,
+  });
   const tenant = await within('a cold start', pool.runtime.ensure('a'));
   expect(await answerOf(tenant)).toBe('cold');
   expect(pool.runtime.metrics().checkpoints.restoreFailures).toBe(1);
   await pool.dispose();
 });
 
-test.each([0, Infinity, 2 ** 40])('restoreTimeoutMs %p is as long as it says', async (restoreTimeoutMs) => {
-  await using pool = createSavingPool({ restoreTimeoutMs });
-  pool.add('a');
-  await pool.saved('a');
-  expect(await answerOf(await pool.runtime.ensure('a'))).toBe('image of a');
-  await pool.dispose();
-});
+test.each([0, Infinity, 2 ** 40])(
+  'restoreTimeoutMs %p is as long as it says',
+  async (restoreTimeoutMs) => {
+    await using pool = createSavingPool({ restoreTimeoutMs });
+    pool.add('a');
+    await pool.saved('a');
+    expect(await answerOf(await pool.runtime.ensure('a'))).toBe('image of a');
+    await pool.dispose();
+  },
+);

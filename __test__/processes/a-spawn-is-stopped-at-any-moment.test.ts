@@ -21,16 +21,25 @@ const moments: Record<string, (pool: Pool) => Promise<void> | undefined> = {
   'in the same tick': () => undefined,
   'a microtask later': () => Promise.resolve(),
   'within the spawn event': ({ events }) =>
-    new Promise((resolve) => events.once((event) => 'type' in event && event.type === 'spawn', resolve)),
+    new Promise((resolve) =>
+      events.once((event) => 'type' in event && event.type === 'spawn', resolve),
+    ),
   'before it listens': ({ events }) =>
-    new Promise((resolve) => events.once((event) => 'line' in event && event.line === 'booting', resolve)),
+    new Promise((resolve) =>
+      events.once((event) => 'line' in event && event.line === 'booting', resolve),
+    ),
   'while its answer is on its way': ({ events }) =>
-    new Promise((resolve) => events.once((event) => 'line' in event && event.line === 'asked', resolve)),
+    new Promise((resolve) =>
+      events.once((event) => 'line' in event && event.line === 'asked', resolve),
+    ),
   'within the ready event': ({ events }) =>
-    new Promise((resolve) => events.once((event) => 'type' in event && event.type === 'ready', resolve)),
+    new Promise((resolve) =>
+      events.once((event) => 'type' in event && event.type === 'ready', resolve),
+    ),
 };
 
-const serverFor = (moment: string) => (moment.includes('answer') ? slowToAnswer(300) : slowToListen(300));
+const serverFor = (moment: string) =>
+  moment.includes('answer') ? slowToAnswer(300) : slowToListen(300);
 
 /**
  * Calls `act` synchronously at the moment, and returns its outcome and that of the `ensure`

@@ -1,5 +1,6 @@
-// A tenant is started while the JavaScript of its host does something else, with the host's variables as they were when it
-// was asked for. JavaScript is asked only where a function of the user's has a say.
+// A tenant is started while the JavaScript of its host does something else, with the host's
+// variables as they were when it was asked for. JavaScript is asked only where a function of the
+// user's has a say.
 import { expect, test } from 'bun:test';
 import { binDirectory, engineNames, startHost, Tenants } from '../support/processes/index.ts';
 
@@ -20,7 +21,8 @@ for (const engine of engineNames) {
   ] as const) {
     test(`${engine}: at once, and when the gate opens; ${how}`, async () => {
       await using tenants = new Tenants();
-      for (const key of ['first', 'at-once', 'queued']) tenants.add(key, { start: WRITES_ENVIRONMENT });
+      for (const key of ['first', 'at-once', 'queued'])
+        tenants.add(key, { start: WRITES_ENVIRONMENT });
       const options = JSON.stringify({ env, spawnConcurrency: 1 });
       const args = [tenants.root, options, 'first', 'at-once', 'queued'];
       await using host = startHost(engine, 'busy.mjs', args, { env: HOST });
@@ -41,7 +43,9 @@ for (const engine of engineNames) {
     await using tenants = new Tenants();
     for (const key of ['first', 'next']) tenants.add(key, { start: WRITES_ENVIRONMENT });
     const options = JSON.stringify({ env: { PATH, MINE: 'a=b', PORT: '1' } });
-    await using host = startHost(engine, 'busy.mjs', [tenants.root, options, 'first', 'next'], { env: HOST });
+    await using host = startHost(engine, 'busy.mjs', [tenants.root, options, 'first', 'next'], {
+      env: HOST,
+    });
     const { seen } = await host.saidJson<Seen>('seen', 60_000);
     const variables = variablesIn(seen[0]!);
     expect(variables).toMatchObject({ MINE: 'a=b', NODE_ENV: 'production' });

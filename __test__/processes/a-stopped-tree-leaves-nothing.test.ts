@@ -23,7 +23,10 @@ import { untilUnused } from '../support/processes/sockets.ts';
 
 const STOP_TIMEOUT_MS = 300;
 
-async function assertNothingIsLeft(pool: Pool, trees: Map<{ key: string; port: number }, Process[]>) {
+async function assertNothingIsLeft(
+  pool: Pool,
+  trees: Map<{ key: string; port: number }, Process[]>,
+) {
   for (const [{ key, port }, tree] of trees) {
     assertGone(key, tree);
     await untilUnused(port);
@@ -31,10 +34,17 @@ async function assertNothingIsLeft(pool: Pool, trees: Map<{ key: string; port: n
   assertGone('marked', pool.tenants.processes());
 }
 
-type Ending = { reason: string; options?: Parameters<typeof createPool>[0]; end: (pool: Pool) => unknown };
+type Ending = {
+  reason: string;
+  options?: Parameters<typeof createPool>[0];
+  end: (pool: Pool) => unknown;
+};
 
 const endings: Record<string, Ending> = {
-  kill: { reason: 'killed', end: ({ runtime }) => Promise.all(shapeKeys.map((key) => runtime.kill(key))) },
+  kill: {
+    reason: 'killed',
+    end: ({ runtime }) => Promise.all(shapeKeys.map((key) => runtime.kill(key))),
+  },
   'kill at once': {
     reason: 'killed',
     options: { stopTimeoutMs: 0 },
@@ -77,8 +87,8 @@ for (const [name, { reason, options, end }] of Object.entries(endings)) {
     expect(reasons).toEqual(shapeKeys.map(() => [reason as never]));
     await pool.dispose();
     await assertNothingIsLeft(pool, trees);
-    await until('no descriptor is left', () => surplus(descriptors(), before).length === 0).catch(() =>
-      expect(surplus(descriptors(), before)).toEqual([]),
+    await until('no descriptor is left', () => surplus(descriptors(), before).length === 0).catch(
+      () => expect(surplus(descriptors(), before)).toEqual([]),
     );
   });
 }
@@ -115,7 +125,8 @@ test('failed readiness leaves nothing of any shape', async () => {
   expect(results.map(({ status }) => status)).toEqual(shapeKeys.map(() => 'rejected'));
   expect(trees.size).toBe(shapeKeys.length);
   await assertNothingIsLeft(pool, trees);
-  for (const key of shapeKeys) expect(pool.events.of('exit', key)[0]?.reason).toBe('readiness-timeout');
+  for (const key of shapeKeys)
+    expect(pool.events.of('exit', key)[0]?.reason).toBe('readiness-timeout');
   await pool.dispose();
 });
 

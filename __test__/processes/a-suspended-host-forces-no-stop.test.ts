@@ -21,7 +21,11 @@ for (const engine of engineNames) {
       'server.ts': SLOW_TO_END,
       start: 'exec bun server.ts',
     });
-    await using host = startHost(engine, 'patient.mjs', [tenants.root, 'slow', `${STOP_TIMEOUT_MS}`]);
+    await using host = startHost(engine, 'patient.mjs', [
+      tenants.root,
+      'slow',
+      `${STOP_TIMEOUT_MS}`,
+    ]);
     await host.said('ending');
     host.kill('SIGSTOP');
     await Bun.sleep(HOST_STOPPED_MS);

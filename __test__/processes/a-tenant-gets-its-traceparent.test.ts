@@ -11,7 +11,11 @@ const NAMES = ['TRACEPARENT', 'traceparent', 'TRACESTATE', 'tracestate'];
 const before = NAMES.map((name) => [name, process.env[name]] as const);
 
 beforeEach(() => {
-  Object.assign(process.env, { TRACEPARENT: OF_THE_HOST, traceparent: OF_THE_HOST, TRACESTATE: 'host=1' });
+  Object.assign(process.env, {
+    TRACEPARENT: OF_THE_HOST,
+    traceparent: OF_THE_HOST,
+    TRACESTATE: 'host=1',
+  });
 });
 afterEach(() => {
   for (const [name, value] of before) {

@@ -9,9 +9,15 @@ import { createPool, engineNames, startHost, Tenants } from '../support/processe
 /** Unusable contents of a tenant's package.json, and the reason of the refusal. */
 const MANIFESTS: Record<string, [text: string | undefined, why: RegExp]> = {
   absent: [undefined, /its directory ".*\/absent" has no package\.json; give it \{ "scripts"/],
-  broken: ['{ "scripts": ', /broken\/package\.json is not JSON that Bun reads: .* line 1 column 14; give it/],
+  broken: [
+    '{ "scripts": ',
+    /broken\/package\.json is not JSON that Bun reads: .* line 1 column 14; give it/,
+  ],
   list: ['[]', /list\/package\.json is not JSON that Bun reads: it is no object/],
-  other: ['{ "scripts": { "dev": "x" } }', /other\/package\.json has no script "start"; .*option `command`/],
+  other: [
+    '{ "scripts": { "dev": "x" } }',
+    /other\/package\.json has no script "start"; .*option `command`/,
+  ],
   empty: ['{ "scripts": { "start": "" } }', /empty\/package\.json has no script "start"/],
 };
 
@@ -47,7 +53,11 @@ test('without a start script a start fails at once, names the file, and counts a
   ];
   for (const [key, why] of refusals) {
     const error = await pool.runtime.ensure(key).catch((error) => error);
-    expect([key, error.code, error.message]).toEqual([key, 'ERR_RUNTIME_SPAWN', expect.stringMatching(why)]);
+    expect([key, error.code, error.message]).toEqual([
+      key,
+      'ERR_RUNTIME_SPAWN',
+      expect.stringMatching(why),
+    ]);
     expect(pool.runtime.inspect(key)).toMatchObject({ state: 'backing-off', attempt: 1 });
   }
   const missing = await pool.runtime.ensure('missing').catch((error) => error);

@@ -16,7 +16,9 @@ type Seen = { pid: number; seen: string[] };
 type Report = { first: Seen; plain: string[]; second: Seen; third: Seen };
 
 const wardensOf = (host: number) =>
-  processes().filter(({ parent, name, state }) => parent === host && name === 'abs-warden' && state !== 'Z');
+  processes().filter(
+    ({ parent, name, state }) => parent === host && name === 'abs-warden' && state !== 'Z',
+  );
 
 for (const engine of engineNames) {
   for (const what of ['share', 'rights'] as const) {
@@ -35,7 +37,9 @@ for (const engine of engineNames) {
       const tree = descendantsOf(host.pid);
       host.say('end');
       await host.said('killed');
-      const exit = JSON.parse(host.lines.find((line) => line.startsWith('exit')!)!.slice('exit '.length));
+      const exit = JSON.parse(
+        host.lines.find((line) => line.startsWith('exit')!)!.slice('exit '.length),
+      );
       expect(exit).toMatchObject({ key: 'before', pid: first.pid, reason: 'killed' });
       await untilGone('the warden that has no tenants left', [old!]);
       await host.said('disposed');

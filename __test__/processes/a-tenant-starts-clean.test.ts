@@ -22,8 +22,14 @@ const BEFORE = `trap '' HUP INT QUIT PIPE USR1 USR2 CHLD; exec 7</etc/passwd 8>/
 for (const engine of engineNames) {
   test(`${engine}: descriptors, standard input and signals`, async () => {
     await using tenants = new Tenants().add('spy', { start: 'exec sh ./spy.sh', 'spy.sh': SPY });
-    await using host = startHost(engine, 'alive.mjs', [tenants.root, 'spy', 'disposed'], { before: BEFORE });
-    expect({ ...(await host.end()), errors: host.errors }).toEqual({ code: 0, signal: null, errors: '' });
+    await using host = startHost(engine, 'alive.mjs', [tenants.root, 'spy', 'disposed'], {
+      before: BEFORE,
+    });
+    expect({ ...(await host.end()), errors: host.errors }).toEqual({
+      code: 0,
+      signal: null,
+      errors: '',
+    });
     const found = (file: string) => readFileSync(join(tenants.root, 'spy', file), 'utf8');
 
     const links = found('fds.txt')

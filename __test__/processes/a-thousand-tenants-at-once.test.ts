@@ -23,7 +23,12 @@ test(
     const tenants = await within('all are ready', starting, PATIENCE_MS);
     expect(new Set(tenants.map(({ pid }) => pid)).size).toBe(TENANTS);
     expect(new Set(tenants.map(({ port }) => port)).size).toBe(TENANTS);
-    expect(pool.runtime.stats()).toEqual({ running: TENANTS, total: TENANTS, draining: false, backoff: 0 });
+    expect(pool.runtime.stats()).toEqual({
+      running: TENANTS,
+      total: TENANTS,
+      draining: false,
+      backoff: 0,
+    });
     expect(pool.tenants.processes().length).toBe(TENANTS);
     await within('all are gone', pool.runtime.dispose(), PATIENCE_MS);
     // Also checks that no process is left, and the order of all events.

@@ -41,7 +41,9 @@ test('a tenant traced by a process of its own tree can be stopped', async () => 
 
 /** A process outside the tree that traces it; ended after the test. */
 async function tracerOf(program: string, pid: number, ...more: 'first thread alone'[]) {
-  const tracer = spawn('bun', [program, `${pid}`, ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const tracer = spawn('bun', [program, `${pid}`, ...more], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   await once(tracer.stdout, 'data');
   return {
     async [Symbol.asyncDispose]() {

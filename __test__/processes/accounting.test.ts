@@ -10,7 +10,9 @@ while (used() < ${ms});
 console.log('burnt ' + used());`;
 
 const burntIn = (lines: string[]) =>
-  lines.filter((line) => line.startsWith('burnt ')).reduce((sum, line) => sum + Number(line.slice(6)), 0);
+  lines
+    .filter((line) => line.startsWith('burnt '))
+    .reduce((sum, line) => sum + Number(line.slice(6)), 0);
 
 test('cpuMs covers the tree, ended children included, never falls, and closes the account before the exit', async () => {
   await using pool = createPool({ observeIntervalMs: 20, command: ['sh', './start.sh'] });
@@ -53,7 +55,10 @@ test('cpuMs covers the tree, ended children included, never falls, and closes th
 
 test('a tenant that ends before its first regular observation has an exact last one', async () => {
   await using pool = createPool({ observeIntervalMs: 600_000, command: ['sh', './start.sh'] });
-  pool.tenants.add('brief', { 'start.sh': 'bun burn.ts; bun burn.ts; exit 3', 'burn.ts': burner(150) });
+  pool.tenants.add('brief', {
+    'start.sh': 'bun burn.ts; bun burn.ts; exit 3',
+    'burn.ts': burner(150),
+  });
   const error = await pool.runtime.ensure('brief').catch((error) => error);
   expect(error.code).toBe('ERR_RUNTIME_EXITED_EARLY');
   const burnt = burntIn(pool.events.lines('brief'));
@@ -117,7 +122,10 @@ test('the tree of any pid can be read without a runtime, and that of none is nul
   await using pool = createPool();
   pool.tenants.add('a');
   const { pid } = await pool.runtime.ensure('a');
-  const [wrapper, server] = [await readProcessTreeStats(pid), await readProcessTreeStats(process.pid)];
+  const [wrapper, server] = [
+    await readProcessTreeStats(pid),
+    await readProcessTreeStats(process.pid),
+  ];
   expect(Object.keys(wrapper ?? {})).toEqual(['cpuMs', 'rssBytes', 'processes']);
   expect(wrapper?.processes).toBeGreaterThanOrEqual(1);
   expect(wrapper?.rssBytes).toBeGreaterThan(1_000_000);
@@ -131,7 +139,9 @@ test('the tree of any pid can be read without a runtime, and that of none is nul
 
 test('many concurrent calls of readProcessTreeStats share a thread', async () => {
   const pids = [process.pid, process.ppid, 2 ** 30];
-  const asked = Array.from({ length: 600 }, (_, index) => readProcessTreeStats(pids[index % 3] ?? 0));
+  const asked = Array.from({ length: 600 }, (_, index) =>
+    readProcessTreeStats(pids[index % 3] ?? 0),
+  );
   expect(threadsOf('self').filter((name) => name === 'abs-tree').length).toBeLessThanOrEqual(1);
   const answers = await within('all answers', Promise.all(asked));
   expect(answers[0]?.processes).toBeGreaterThanOrEqual(1);

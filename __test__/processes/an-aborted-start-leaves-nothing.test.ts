@@ -134,7 +134,10 @@ test('a restart, while the new process is being started', async () => {
 
 for (const engine of engineNames) {
   test(`${engine}: a host whose call is aborted ends by itself`, async () => {
-    await using tenants = new Tenants().add('app', { start: START, 'server.ts': slowToListen(60_000) });
+    await using tenants = new Tenants().add('app', {
+      start: START,
+      'server.ts': slowToListen(60_000),
+    });
     await using host = startHost(engine, 'alive.mjs', [tenants.root, 'app', 'aborted ensure']);
     expect(await host.said('aborted')).toBe('"ERR_RUNTIME_ABORTED"');
     expect(await host.end()).toEqual({ code: 0, signal: null });

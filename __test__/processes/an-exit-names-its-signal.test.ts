@@ -22,13 +22,23 @@ for (const [how, command] of [
   ['the server below bun run', ['bun', 'run', 'start']],
 ] as const) {
   test(`${how} ends by a signal of its own`, async () => {
-    await using pool = createPool({ command, env: (key) => ({ PATH: process.env.PATH!, SIG: key }) });
+    await using pool = createPool({
+      command,
+      env: (key) => ({ PATH: process.env.PATH!, SIG: key }),
+    });
     for (const key of ['SIGSEGV', 'SIGABRT', 'SIGKILL', 'SIGTERM']) {
       pool.tenants.add(key, FILES);
       const { pid, port } = await pool.runtime.ensure(key);
       await fetch(`http://127.0.0.1:${port}/die`);
       const exit = await pool.events.exit(key);
-      expect(exit).toEqual({ type: 'exit', key, pid, exitCode: null, signal: key, reason: 'crashed' });
+      expect(exit).toEqual({
+        type: 'exit',
+        key,
+        pid,
+        exitCode: null,
+        signal: key,
+        reason: 'crashed',
+      });
       const { state, starts, crashes, lastExit } = pool.runtime.inspect(key)!;
       expect({ state, starts, crashes }).toEqual({ state: 'stopped', starts: 1, crashes: 1 });
       expect(lastExit).toMatchObject({ exitCode: null, signal: key, reason: 'crashed' });
@@ -45,7 +55,11 @@ test('the error of a start that a signal ended has the signal', async () => {
   });
   pool.tenants.add('a', FILES);
   const error = await pool.runtime.ensure('a').catch((error) => error);
-  expect(error).toMatchObject({ code: 'ERR_RUNTIME_EXITED_EARLY', exitCode: null, signal: 'SIGSEGV' });
+  expect(error).toMatchObject({
+    code: 'ERR_RUNTIME_EXITED_EARLY',
+    exitCode: null,
+    signal: 'SIGSEGV',
+  });
   await pool.dispose();
 });
 
@@ -54,7 +68,13 @@ test('the exit of a stopped tenant has no signal', async () => {
   pool.tenants.add('a', FILES);
   await pool.runtime.ensure('a');
   await pool.runtime.kill('a');
-  expect(Object.keys(await pool.events.exit('a'))).toEqual(['type', 'key', 'pid', 'exitCode', 'reason']);
+  expect(Object.keys(await pool.events.exit('a'))).toEqual([
+    'type',
+    'key',
+    'pid',
+    'exitCode',
+    'reason',
+  ]);
   expect(pool.runtime.inspect('a')!.lastExit!.signal).toBeNull();
   await pool.dispose();
 });

@@ -17,7 +17,8 @@ import {
 const idleAfterMs = 150;
 /** Several times as long as a tenant without activity is kept. */
 const LONG_MS = 4 * idleAfterMs;
-const hasIPv6 = existsSync('/proc/net/if_inet6') && readFileSync('/proc/net/if_inet6', 'utf8').includes('lo');
+const hasIPv6 =
+  existsSync('/proc/net/if_inet6') && readFileSync('/proc/net/if_inet6', 'utf8').includes('lo');
 
 function createWatchfulPool(options: Partial<RuntimeOptions> = {}): Pool {
   return createPool({
@@ -64,7 +65,9 @@ const CLIENTS: Record<string, (port: number) => Promise<Connection>> = {
 test('a tenant is idle from the end of its connection on, not from the last sweep that saw it', async () => {
   await using pool = createWatchfulPool({ idleAfterMs: 400, sweepIntervalMs: 200 });
   for (const key of ['a', 'b', 'c']) {
-    const connection = (await connected(pool, [key], (_, port) => openTcp(port, '/download'))).get(key);
+    const connection = (await connected(pool, [key], (_, port) => openTcp(port, '/download'))).get(
+      key,
+    );
     // Ends at a random time between two sweeps.
     await pause(450 + Math.random() * 200);
     const closedAt = Date.now();
@@ -166,7 +169,9 @@ test('a connection that the tenant itself has opened does not keep it', async ()
       env: { PATH: process.env.PATH ?? '', OTHER: String(other.port), BIND: '127.0.0.1' },
     });
     await connected(pool, ['app'], async (_, port) => {
-      const answer = await fetch(`http://127.0.0.1:${port}/reach-out`, { headers: { connection: 'close' } });
+      const answer = await fetch(`http://127.0.0.1:${port}/reach-out`, {
+        headers: { connection: 'close' },
+      });
       expect(await answer.text()).toBe('connected');
       return { close() {} };
     });
@@ -319,10 +324,14 @@ test('touch and ensure count as before', async () => {
 });
 
 test('a tenant without a connection is evicted first, although it was used later', async () => {
-  await using pool = createWatchfulPool({ idleAfterMs: 60_000, sweepIntervalMs: 60_000, maxConcurrent: 2 });
-  const connection = (await connected(pool, ['download'], (_, port) => openTcp(port, '/download'))).get(
-    'download',
-  )!;
+  await using pool = createWatchfulPool({
+    idleAfterMs: 60_000,
+    sweepIntervalMs: 60_000,
+    maxConcurrent: 2,
+  });
+  const connection = (
+    await connected(pool, ['download'], (_, port) => openTcp(port, '/download'))
+  ).get('download')!;
   pool.tenants.add('unused', patientServer);
   await pool.runtime.ensure('unused');
   pool.tenants.add('third', patientServer);

@@ -39,7 +39,9 @@ function watchForAnother(pool: SavingPool, key: string): string[] {
   const look = () =>
     pool.events.once(
       (event) =>
-        'type' in event && (event.type === 'spawn' || event.type === 'restored') && event.key === key,
+        'type' in event &&
+        (event.type === 'spawn' || event.type === 'restored') &&
+        event.key === key,
       () => {
         const { pid } = pool.events.told.at(-1)!.event as { pid: number };
         // The list is read first: processes that appear after it are the new process's own.
@@ -54,7 +56,8 @@ function watchForAnother(pool: SavingPool, key: string): string[] {
   return problems;
 }
 
-const reasons = ({ events }: SavingPool, key = 'a') => events.of('exit', key).map(({ reason }) => reason);
+const reasons = ({ events }: SavingPool, key = 'a') =>
+  events.of('exit', key).map(({ reason }) => reason);
 
 for (const [name, checkpoint] of [
   ['false', async () => false],
@@ -246,7 +249,9 @@ for (const how of ['kill', 'dispose', 'abort', 'restart'] as const) {
     await pool.saved('a');
     const { began, goOn } = heldUp(pool, 'restore');
     const caller = new AbortController();
-    const pending = pool.runtime.ensure('a', { signal: caller.signal }).catch((error: unknown) => error);
+    const pending = pool.runtime
+      .ensure('a', { signal: caller.signal })
+      .catch((error: unknown) => error);
     await began;
     expect(pool.runtime.inspect('a')?.state).toBe('spawning');
     const stopped = how === 'abort' ? caller.abort() : pool.runtime[how]('a');
@@ -281,7 +286,9 @@ test('kill before anything was restored: the snapshot stays, and is restored on 
       return pool.snapshots.knows(key);
     };
     const caller = new AbortController();
-    const pending = pool.runtime.ensure('a', { signal: caller.signal }).catch((error: unknown) => error);
+    const pending = pool.runtime
+      .ensure('a', { signal: caller.signal })
+      .catch((error: unknown) => error);
     await within('has is asked', asked.promise);
     const stopped = how === 'kill' ? pool.runtime.kill('a') : caller.abort();
     answer.resolve();

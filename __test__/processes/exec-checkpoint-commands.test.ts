@@ -2,8 +2,22 @@
 import { expect, test } from 'bun:test';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { Lab, rejectionOf, restoreAnd, SAVE, sh, SOME_PID } from '../support/processes/fake-criu.ts';
-import { engineNames, engines, processes, processOf, until, within } from '../support/processes/index.ts';
+import {
+  Lab,
+  rejectionOf,
+  restoreAnd,
+  SAVE,
+  sh,
+  SOME_PID,
+} from '../support/processes/fake-criu.ts';
+import {
+  engineNames,
+  engines,
+  processes,
+  processOf,
+  until,
+  within,
+} from '../support/processes/index.ts';
 
 const pid = SOME_PID;
 const key = 'app';
@@ -60,15 +74,21 @@ for (const value of nonsense) {
     const driver = lab.driver({ restoreCommand: printing(`RESTORED_PID=${value}\\n`) });
     const error = await rejectionOf(driver.restore({ key }));
     expect(error.code).toBe('ERR_RUNTIME_CHECKPOINT');
-    expect(error.message).toMatch(/^restoreCommand for "app" printed an impossible RESTORED_PID=<n>: /);
-    expect(error.message).toContain(value === host ? `${host} is the host itself` : value.slice(0, 80));
+    expect(error.message).toMatch(
+      /^restoreCommand for "app" printed an impossible RESTORED_PID=<n>: /,
+    );
+    expect(error.message).toContain(
+      value === host ? `${host} is the host itself` : value.slice(0, 80),
+    );
     expect(lab.errors).toEqual([error]);
   });
 }
 
 test('two different pids are an error', async () => {
   using lab = await withImage();
-  const driver = lab.driver({ restoreCommand: printing('RESTORED_PID=4711\\nRESTORED_PID=4712\\n') });
+  const driver = lab.driver({
+    restoreCommand: printing('RESTORED_PID=4711\\nRESTORED_PID=4712\\n'),
+  });
   const error = await rejectionOf(driver.restore({ key }));
   expect(error.message).toContain('printed both RESTORED_PID=4711 and RESTORED_PID=4712');
 });
@@ -85,7 +105,10 @@ test('a command that names no pid has restored nothing, even if something holds 
 
 test('a restore that fails is null, also if it named a pid before; onError gets the end of its stderr', async () => {
   using lab = await withImage();
-  for (const script of ['echo pid taken >&2; exit 1', 'echo RESTORED_PID=4711; echo pid taken >&2; exit 1']) {
+  for (const script of [
+    'echo pid taken >&2; exit 1',
+    'echo RESTORED_PID=4711; echo pid taken >&2; exit 1',
+  ]) {
     expect(await lab.driver({ restoreCommand: sh(script) }).restore({ key })).toBe(null);
     const error = lab.errors.pop();
     expect(error?.message).toMatch(/^restoreCommand for "app" ended with code 1 .*\npid taken$/);
@@ -107,7 +130,9 @@ test('the restored process may hold the output of its command open, and write to
 
 test('a restore command may run for as long as the process it restored, and its output is read on', async () => {
   using lab = await withImage();
-  const [parentFile, wroteFile, overFile] = ['parent', 'wrote', 'over'].map((name) => lab.path(name));
+  const [parentFile, wroteFile, overFile] = ['parent', 'wrote', 'over'].map((name) =>
+    lab.path(name),
+  );
   const flood = `seq 300000; seq 300000 >&2; echo all > ${wroteFile}`;
   const rest = `echo $$ > ${parentFile}; echo RESTORED_PID=$pid; ${flood}; wait $pid || echo over > ${overFile}`;
   const driver = lab.driver({ restoreCommand: restoreAnd(rest) });
@@ -136,7 +161,9 @@ test('a command that runs on and names an invalid pid is killed with its process
 
 test('a command may become the restored process itself', async () => {
   using lab = await withImage();
-  const driver = lab.driver({ restoreCommand: sh('echo RESTORED_PID=$$; STATE=same exec sleep 1000') });
+  const driver = lab.driver({
+    restoreCommand: sh('echo RESTORED_PID=$$; STATE=same exec sleep 1000'),
+  });
   expect(await lab.restored(await driver.restore({ key }))).toBe('same');
 });
 
@@ -148,7 +175,9 @@ test('a program that is not there: an error that names it', async () => {
   });
   const checkpoint = await rejectionOf(driver.checkpoint({ key, pid }));
   expect(checkpoint.code).toBe('ERR_RUNTIME_CHECKPOINT');
-  expect(checkpoint.message).toMatch(/^checkpointCommand for "app" could not be started: .*no-such-program/);
+  expect(checkpoint.message).toMatch(
+    /^checkpointCommand for "app" could not be started: .*no-such-program/,
+  );
   const restore = await rejectionOf(driver.restore({ key }));
   expect(restore.message).toContain(`(${lab.path('absent')} app)`);
   expect(lab.errors).toEqual([checkpoint, restore]);
@@ -175,7 +204,9 @@ test('a command out of time is killed with its process group, and leaves no imag
   await isGone();
   expect(lab.images()).toEqual([]);
   await lab.driver().checkpoint({ key, pid });
-  expect((await rejectionOf(driver.restore({ key }))).message).toContain('it took longer than 1000 ms');
+  expect((await rejectionOf(driver.restore({ key }))).message).toContain(
+    'it took longer than 1000 ms',
+  );
   await isGone();
 });
 
@@ -190,9 +221,9 @@ test("commands have the host's environment and nothing to read", async () => {
   using lab = new Lab();
   process.env.EXEC_DRIVER_TEST = 'of the host';
   const script = 'cat; printf "%s\\n" "$EXEC_DRIVER_TEST" > "$1"';
-  expect(await lab.driver({ checkpointCommand: sh(script, lab.path('env')) }).checkpoint({ key, pid })).toBe(
-    true,
-  );
+  expect(
+    await lab.driver({ checkpointCommand: sh(script, lab.path('env')) }).checkpoint({ key, pid }),
+  ).toBe(true);
   delete process.env.EXEC_DRIVER_TEST;
   expect(await lab.said('env')).toBe('of the host');
 });

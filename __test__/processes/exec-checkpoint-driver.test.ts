@@ -71,7 +71,8 @@ test('operations on one key wait for each other, those on different keys do not'
   });
   const other = lab.driver();
   const order: string[] = [];
-  const note = (what: string) => (value: unknown) => order.push(`${what}: ${JSON.stringify(value)}`);
+  const note = (what: string) => (value: unknown) =>
+    order.push(`${what}: ${JSON.stringify(value)}`);
   const first = slow.checkpoint({ key: 'a', pid }).then(note('checkpoint'));
   const second = other.restore({ key: 'a' }).then((result) => {
     order.push('restore');
@@ -88,7 +89,12 @@ test('operations on one key wait for each other, those on different keys do not'
   await writeFile(gate, '');
   expect(await second).toBe('slow');
   await Promise.all([first, third, fourth]);
-  expect(order).toEqual(['checkpoint: true', 'restore', 'drop: undefined', 'restore after drop: null']);
+  expect(order).toEqual([
+    'checkpoint: true',
+    'restore',
+    'drop: undefined',
+    'restore after drop: null',
+  ]);
 });
 
 test('invalid keys and pids are refused before a command is run', async () => {
@@ -101,7 +107,8 @@ test('invalid keys and pids are refused before a command is run', async () => {
       driver.drop(key),
       driver.has(key),
     ];
-    for (const call of calls) expect((await rejectionOf(call)).code).toBe('ERR_RUNTIME_INVALID_KEY');
+    for (const call of calls)
+      expect((await rejectionOf(call)).code).toBe('ERR_RUNTIME_INVALID_KEY');
   }
   for (const pid of [0, 1, -5, 1.5, NaN, 2 ** 31, process.pid, '7' as never, undefined as never]) {
     const error = await rejectionOf(driver.checkpoint({ key: 'app', pid }));
@@ -136,6 +143,8 @@ test('bad options are refused at once, by name', () => {
     expect(thrown).toMatchObject({ code: 'ERR_RUNTIME_INVALID_OPTION' });
     expect((thrown as Error).message).toStartWith(`${name} must be `);
   }
-  expect(() => execCheckpointDriver(undefined as never)).toThrow('options must be an object, got undefined');
+  expect(() => execCheckpointDriver(undefined as never)).toThrow(
+    'options must be an object, got undefined',
+  );
   expect(existsSync('images')).toBe(false);
 });

@@ -1,7 +1,15 @@
 // The images of execCheckpointDriver on disk: each is whole and of its own key, and nothing else
 // is kept.
 import { expect, test } from 'bun:test';
-import { chownSync, cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Lab, rejectionOf, RESTORE, sh, SOME_PID } from '../support/processes/fake-criu.ts';
@@ -42,7 +50,9 @@ test('no two keys share an image, whatever the file system takes for one name', 
   await Promise.all(pids.map(async (saved) => expect(await driver.checkpoint(saved)).toBe(true)));
   for (const { key, pid } of pids) expect(await driver.restore({ key })).toEqual({ pid });
   const names = readdirSync(lab.imageDir);
-  expect(new Set(names.map((name) => name.normalize('NFC').toLowerCase())).size).toBe(similarKeys.length);
+  expect(new Set(names.map((name) => name.normalize('NFC').toLowerCase())).size).toBe(
+    similarKeys.length,
+  );
   for (const name of names) expect(name).toMatch(/^[a-z0-9_-]{1,255}$/);
   await driver.drop('a');
   expect(await driver.has('a')).toBe(false);
@@ -103,7 +113,9 @@ test('a checkpoint that fails is false and leaves nothing; onError gets the end 
   expect(lab.images()).toEqual([]);
   const [error] = lab.errors;
   expect(error?.code).toBe('ERR_RUNTIME_CHECKPOINT');
-  expect(error?.message).toMatch(/^checkpointCommand for "app" ended with code 3 \(sh -ec .*\)\n992\n/);
+  expect(error?.message).toMatch(
+    /^checkpointCommand for "app" ended with code 3 \(sh -ec .*\)\n992\n/,
+  );
   expect(error?.message).toEndWith('1000\nno such process');
   expect(lab.errors.length).toBe(1);
 });
@@ -132,14 +144,21 @@ test('what a killed host left behind is no image, and the next checkpoint remove
   using lab = new Lab();
   const [started, gate] = [lab.fifo('started'), lab.fifo('gate')];
   const options = {
-    checkpointCommand: sh('echo half > "$1/state"; echo $$ > "$2"; cat "$3"', '{dir}', started, gate),
+    checkpointCommand: sh(
+      'echo half > "$1/state"; echo $$ > "$2"; cat "$3"',
+      '{dir}',
+      started,
+      gate,
+    ),
     restoreCommand: RESTORE,
     imageDir: lab.imageDir,
   };
   const program = `
     import { execCheckpointDriver } from '@absolutejs/runtime';
     await execCheckpointDriver(${JSON.stringify(options)}).checkpoint({ key: 'app', pid: ${pid} });`;
-  const host = Bun.spawn([process.execPath, '-e', program], { cwd: join(import.meta.dir, '..', '..') });
+  const host = Bun.spawn([process.execPath, '-e', program], {
+    cwd: join(import.meta.dir, '..', '..'),
+  });
   await readFile(started);
   host.kill('SIGKILL');
   await host.exited;
@@ -150,7 +169,9 @@ test('what a killed host left behind is no image, and the next checkpoint remove
   // The command ends with 0, but its host is gone, so what it saved does not become an image.
   await writeFile(gate, '');
   expect(await driver.has('app')).toBe(false);
-  expect(await lab.driver({ checkpointCommand: ['false'] }).checkpoint({ key: 'app', pid })).toBe(false);
+  expect(await lab.driver({ checkpointCommand: ['false'] }).checkpoint({ key: 'app', pid })).toBe(
+    false,
+  );
   expect(lab.images()).toEqual([]);
   expect(await driver.checkpoint({ key: 'app', pid })).toBe(true);
   expect(await lab.restored(await driver.restore({ key: 'app' }))).toBe(`app ${pid}`);
@@ -166,25 +187,28 @@ test('images are accessible to the host’s user only', async () => {
   }
 });
 
-test.skipIf(process.getuid?.() !== 0)("another user's images are neither used nor removed", async () => {
-  using lab = new Lab();
-  const driver = lab.driver();
-  await driver.checkpoint({ key: 'app', pid });
-  const directory = join(lab.imageDir, readdirSync(lab.imageDir)[0] ?? '');
-  chownSync(directory, 65_534, 65_534);
-  const calls = [
-    () => driver.has('app'),
-    () => driver.restore({ key: 'app' }),
-    () => driver.checkpoint({ key: 'app', pid }),
-    () => driver.drop('app'),
-  ];
-  for (const call of calls) {
-    const error = await rejectionOf(call());
-    expect(error).toMatchObject({ code: 'ERR_RUNTIME_CHECKPOINT', key: 'app' });
-    expect(error.message).toContain(directory);
-  }
-  expect(existsSync(join(directory, 'current.json'))).toBe(true);
-});
+test.skipIf(process.getuid?.() !== 0)(
+  "another user's images are neither used nor removed",
+  async () => {
+    using lab = new Lab();
+    const driver = lab.driver();
+    await driver.checkpoint({ key: 'app', pid });
+    const directory = join(lab.imageDir, readdirSync(lab.imageDir)[0] ?? '');
+    chownSync(directory, 65_534, 65_534);
+    const calls = [
+      () => driver.has('app'),
+      () => driver.restore({ key: 'app' }),
+      () => driver.checkpoint({ key: 'app', pid }),
+      () => driver.drop('app'),
+    ];
+    for (const call of calls) {
+      const error = await rejectionOf(call());
+      expect(error).toMatchObject({ code: 'ERR_RUNTIME_CHECKPOINT', key: 'app' });
+      expect(error.message).toContain(directory);
+    }
+    expect(existsSync(join(directory, 'current.json'))).toBe(true);
+  },
+);
 
 test('a relative imageDir is taken from where the host was when the driver was made', async () => {
   using lab = new Lab();

@@ -44,7 +44,9 @@ const whenIdle = (lab: Lab, restore: string) => ({
 });
 
 const exitOf = (pool: Pool, tenant: Tenant) =>
-  until('the tenant is stopped', () => pool.events.of('exit').find(({ pid }) => pid === tenant.pid));
+  until('the tenant is stopped', () =>
+    pool.events.of('exit').find(({ pid }) => pid === tenant.pid),
+  );
 
 test('a restored tenant goes on where it was saved', async () => {
   using lab = new Lab();

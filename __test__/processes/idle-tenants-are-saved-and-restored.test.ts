@@ -14,7 +14,9 @@ import {
 
 const transitions = ({ events }: SavingPool, key: string): RuntimeTransitionEvent[] =>
   events.told.flatMap(({ of, event }) =>
-    of === 'transition' && 'key' in event && event.key === key ? [event as RuntimeTransitionEvent] : [],
+    of === 'transition' && 'key' in event && event.key === key
+      ? [event as RuntimeTransitionEvent]
+      : [],
   );
 
 const NOTHING = { checkpoints: 0, restores: 0, restoreFailures: 0, lastRestoreMs: 0 };
@@ -34,11 +36,25 @@ for (const endsTree of [true, false]) {
     expect(processOf(first.pid)).toBeUndefined();
     const [, , exit, ...more] = transitions(pool, 'a');
     expect(more).toEqual([]);
-    expect(exit).toEqual({ type: 'exit', key: 'a', pid: first.pid, exitCode: null, reason: 'checkpointed' });
+    expect(exit).toEqual({
+      type: 'exit',
+      key: 'a',
+      pid: first.pid,
+      exitCode: null,
+      reason: 'checkpointed',
+    });
     expect(runtime.stats()).toEqual({ running: 0, total: 0, draining: false, backoff: 0 });
-    expect(runtime.metrics()).toMatchObject({ checkpoints: { ...NOTHING, checkpoints: 1 }, totalSpawns: 1 });
+    expect(runtime.metrics()).toMatchObject({
+      checkpoints: { ...NOTHING, checkpoints: 1 },
+      totalSpawns: 1,
+    });
     expect(runtime.metrics().totalExits.checkpointed).toBe(1);
-    expect(runtime.inspect('a')).toMatchObject({ key: 'a', state: 'checkpointed', pid: null, port: null });
+    expect(runtime.inspect('a')).toMatchObject({
+      key: 'a',
+      state: 'checkpointed',
+      pid: null,
+      port: null,
+    });
     expect(runtime.list().map(({ key, state }) => [key, state])).toEqual([['a', 'checkpointed']]);
 
     const tenant = await runtime.ensure('a');
@@ -54,7 +70,12 @@ for (const endsTree of [true, false]) {
     expect(
       pool.events.told.filter(({ of, event }) => of === 'metric' && event.type === 'spawn'),
     ).toHaveLength(1);
-    const checkpoints = { checkpoints: 1, restores: 1, restoreFailures: 0, lastRestoreMs: durationMs };
+    const checkpoints = {
+      checkpoints: 1,
+      restores: 1,
+      restoreFailures: 0,
+      lastRestoreMs: durationMs,
+    };
     expect(runtime.metrics()).toMatchObject({ checkpoints, totalSpawns: 1, running: 1, total: 1 });
     expect(runtime.inspect('a')).toMatchObject({ state: 'ready', pid, port });
     expect(await runtime.ensure('a')).toBe(tenant);
@@ -101,7 +122,11 @@ test('the exit event and what can be asked within it agree', async () => {
 });
 
 test('idleness alone is enough: no question has to be asked', async () => {
-  await using pool = createSavingPool({ shouldIdleKill: undefined, idleAfterMs: 300, sweepIntervalMs: 20 });
+  await using pool = createSavingPool({
+    shouldIdleKill: undefined,
+    idleAfterMs: 300,
+    sweepIntervalMs: 20,
+  });
   pool.add('a');
   const { port } = await pool.runtime.ensure('a');
   expect((await pool.events.exit('a')).reason).toBe('checkpointed');
@@ -198,7 +223,10 @@ test('a restored tenant takes room like any other', async () => {
   expect((await pool.events.exit('b')).reason).toBe('lru-evicted');
   expect(pool.runtime.stats()).toMatchObject({ running: 1, total: 1 });
   await pool.runtime.ensure('b');
-  expect(pool.events.of('exit', 'a').map(({ reason }) => reason)).toEqual(['checkpointed', 'lru-evicted']);
+  expect(pool.events.of('exit', 'a').map(({ reason }) => reason)).toEqual([
+    'checkpointed',
+    'lru-evicted',
+  ]);
   await pool.dispose();
 });
 
@@ -245,7 +273,12 @@ test('tenants of your own spawn are saved and restored, too', async () => {
       });
       await once(child, 'spawn');
       const exited = once(child, 'exit').then(([code]) => code as number | null);
-      return { pid: child.pid ?? 0, exited, kill: (signal) => void child.kill(signal), resourceId: 'mine' };
+      return {
+        pid: child.pid ?? 0,
+        exited,
+        kill: (signal) => void child.kill(signal),
+        resourceId: 'mine',
+      };
     },
   });
   pool.add('a');

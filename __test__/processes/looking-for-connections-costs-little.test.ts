@@ -43,7 +43,11 @@ async function run(idle: string, { tenants = 1, runMs = 1_500, closes = false } 
   );
   const [code, output, log] = await within(
     'a host',
-    Promise.all([child.exited, new Response(child.stdout).text(), new Response(child.stderr).text()]),
+    Promise.all([
+      child.exited,
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+    ]),
   );
   if (code !== 0) throw new Error(log);
   const number = (word: string) => Number(output.match(new RegExp(`^${word} (\\d+)$`, 'm'))?.[1]);
@@ -73,7 +77,10 @@ test('never without idle: "connections"', async () => {
 });
 
 test('no longer when no tenant is left', async () => {
-  const { looks, looksAfterExit, running } = await run('connections', { runMs: 2_500, closes: true });
+  const { looks, looksAfterExit, running } = await run('connections', {
+    runMs: 2_500,
+    closes: true,
+  });
   expect(running).toBe(0);
   expect(looks).toBeGreaterThan(1);
   // The sweep that was due next may still come.

@@ -37,7 +37,13 @@ process.on('SIGTERM', () => { ${onTerm} });
 child.on('exit', () => process.exit(0));
 `;
 
-type Start = { start: string; command?: string[]; atStart?: string; onTerm?: string; leavesGroup?: true };
+type Start = {
+  start: string;
+  command?: string[];
+  atStart?: string;
+  onTerm?: string;
+  leavesGroup?: true;
+};
 
 const hasPnpm = spawnSync('pnpm', ['--version']).status === 0;
 /** Since Node 22. */
@@ -49,9 +55,14 @@ const starts: Record<string, Start | undefined> = {
   'bun run with more to do': { start: 'true && node server.mjs && true' },
   'npm start': { start: 'node server.mjs', command: ['npm', 'start'] },
   'pnpm start': hasPnpm ? { start: 'node server.mjs', command: ['pnpm', 'start'] } : undefined,
-  'node --run': hasNodeRun ? { start: 'node server.mjs', command: ['node', '--run', 'start'] } : undefined,
+  'node --run': hasNodeRun
+    ? { start: 'node server.mjs', command: ['node', '--run', 'start'] }
+    : undefined,
   'a shell that waits': { start: '', command: ['sh', '-c', 'node server.mjs & wait'] },
-  'a wrapper below a shell': { start: 'bun server.mjs', command: ['sh', '-c', 'bun run start & wait'] },
+  'a wrapper below a shell': {
+    start: 'bun server.mjs',
+    command: ['sh', '-c', 'bun run start & wait'],
+  },
   'a session of its own': {
     start: '',
     command: ['sh', '-c', 'setsid node server.mjs & wait'],
@@ -105,7 +116,11 @@ const starts: Record<string, Start | undefined> = {
 async function stopped(name: string, start: Start, server: string, load = false) {
   const { command } = start;
   await using pool = createPool({ stopTimeoutMs: 20_000, ...(command && { command }) });
-  pool.tenants.add('app', { start: start.start, 'server.mjs': server, 'leader.mjs': leader(start) });
+  pool.tenants.add('app', {
+    start: start.start,
+    'server.mjs': server,
+    'leader.mjs': leader(start),
+  });
   const { port } = await pool.runtime.ensure('app');
   let isOver = false;
   const answered = load
@@ -120,7 +135,11 @@ async function stopped(name: string, start: Start, server: string, load = false)
   isOver = true;
   await visitor;
   const terms = readFileSync(join(pool.tenants.root, 'app', 'terms'), 'utf8');
-  expect({ name, terms, answer: await answered }).toEqual({ name, terms: 'TERM\nfinished\n', answer: 'ok' });
+  expect({ name, terms, answer: await answered }).toEqual({
+    name,
+    terms: 'TERM\nfinished\n',
+    answer: 'ok',
+  });
   await pool.dispose();
 }
 
@@ -130,7 +149,11 @@ async function stopped(name: string, start: Start, server: string, load = false)
 async function stoppedAfterAdoption(name: string, start: Start, server: string) {
   const { command } = start;
   await using pool = createPool({ stopTimeoutMs: 20_000 });
-  pool.tenants.add('app', { start: start.start, 'server.mjs': server, 'leader.mjs': leader(start) });
+  pool.tenants.add('app', {
+    start: start.start,
+    'server.mjs': server,
+    'leader.mjs': leader(start),
+  });
   const cwd = join(pool.tenants.root, 'app');
   const [program = 'bun', ...rest] = command ?? ['bun', 'run', 'start'];
   const env = { ...process.env, PORT: '0' };
@@ -148,9 +171,11 @@ for (const [name, start] of Object.entries(starts)) {
   test.skipIf(start === undefined).concurrent(`${name}: three seconds under load`, async () => {
     if (start) await stopped(name, start, recorder(3_000), true);
   });
-  test.skipIf(start === undefined).concurrent(`${name}: a handler that is there for one signal`, async () => {
-    if (start) await stopped(name, start, recorder(300, 'once'));
-  });
+  test
+    .skipIf(start === undefined)
+    .concurrent(`${name}: a handler that is there for one signal`, async () => {
+      if (start) await stopped(name, start, recorder(300, 'once'));
+    });
   const isAdopted = start !== undefined && !start.leavesGroup;
   test.skipIf(!isAdopted).concurrent(`${name}: adopted, and it goes on for a second`, async () => {
     if (start) await stoppedAfterAdoption(name, start, recorder(1_000));

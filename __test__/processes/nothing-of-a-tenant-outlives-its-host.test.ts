@@ -43,7 +43,11 @@ for (const engine of engineNames) {
       // A pending start would keep a host alive that is to end naturally.
       const slow = how === 'natural end' ? '' : 'slow';
       tenants.add('slow', { 'server.ts': slowToListen(60_000) });
-      await using host = startHost(engine, 'ends.mjs', [tenants.root, shapes.map(keyOf).join(), slow]);
+      await using host = startHost(engine, 'ends.mjs', [
+        tenants.root,
+        shapes.map(keyOf).join(),
+        slow,
+      ]);
       await host.said('up');
       if (slow) await host.said('booting');
       const all = await until('all shapes are up', () => {

@@ -18,8 +18,14 @@ ${SERVER}`;
 const bytes = (text: string) => [...new TextEncoder().encode(text)].map((byte) => [byte]);
 
 const cases: Record<string, { pieces: (string | number[])[]; lines: string[] }> = {
-  'CRLF and LF': { pieces: ['a\r\nb\n', '\r\n', '\n', 'c\rd\n'], lines: ['a', 'b', '', '', 'c\rd'] },
-  'an ending split across writes': { pieces: ['a\r', '\nb', '\n', '\r', '\n'], lines: ['a', 'b', ''] },
+  'CRLF and LF': {
+    pieces: ['a\r\nb\n', '\r\n', '\n', 'c\rd\n'],
+    lines: ['a', 'b', '', '', 'c\rd'],
+  },
+  'an ending split across writes': {
+    pieces: ['a\r', '\nb', '\n', '\r', '\n'],
+    lines: ['a', 'b', ''],
+  },
   'characters split across writes': {
     pieces: bytes('grüße, 世界, 🦀!\n'),
     lines: ['grüße, 世界, 🦀!'],
@@ -46,7 +52,9 @@ for (const [name, { pieces, lines }] of Object.entries(cases)) {
   test(name, async () => {
     // Without `bun run`, which prints the script that it runs.
     await using pool = createPool({ command: ['bun', 'server.ts'] });
-    pool.tenants.add('out', { 'server.ts': writes(pieces) }).add('err', { 'server.ts': writes(pieces, 2) });
+    pool.tenants
+      .add('out', { 'server.ts': writes(pieces) })
+      .add('err', { 'server.ts': writes(pieces, 2) });
     await Promise.all(['out', 'err'].map((key) => pool.runtime.ensure(key)));
     await pool.dispose();
     expect(pool.events.lines('out', 'stdout')).toEqual(lines);
@@ -87,8 +95,13 @@ test('output that is written just before the end comes before the exit', async (
   const tenant = await pool.runtime.ensure('talks');
   process.kill(tenant.pid, 'SIGUSR2');
   const exit = await pool.events.exit('talks');
-  expect({ reason: exit.reason, exitCode: exit.exitCode }).toEqual({ reason: 'crashed', exitCode: 9 });
-  expect(pool.events.lines('talks')).toEqual(Array.from({ length: LINES }, (_, index) => `line ${index}`));
+  expect({ reason: exit.reason, exitCode: exit.exitCode }).toEqual({
+    reason: 'crashed',
+    exitCode: 9,
+  });
+  expect(pool.events.lines('talks')).toEqual(
+    Array.from({ length: LINES }, (_, index) => `line ${index}`),
+  );
   await pool.dispose();
 });
 
@@ -134,7 +147,8 @@ test('output that is written during a stop comes before the exit, helpers’ inc
     'helper.sh': farewell('the helper'),
   });
   await pool.runtime.ensure('polite');
-  for (const name of ['the server', 'the helper']) await pool.events.line('polite', `${name} is up`);
+  for (const name of ['the server', 'the helper'])
+    await pool.events.line('polite', `${name} is up`);
   await pool.runtime.kill('polite');
   expect(
     pool.events
@@ -149,9 +163,12 @@ test('an output that a process outside the tree holds open does not delay the ex
   await using pool = createPool({ command: ['sh', '-c', 'echo pid $$; exec bun server.ts'] });
   pool.tenants.add('held');
   const tenant = await pool.runtime.ensure('held');
-  const outsider = Bun.spawn(['sh', '-c', `exec 9>/proc/${tenant.pid}/fd/1; echo open; exec sleep 1000`], {
-    stdout: 'pipe',
-  });
+  const outsider = Bun.spawn(
+    ['sh', '-c', `exec 9>/proc/${tenant.pid}/fd/1; echo open; exec sleep 1000`],
+    {
+      stdout: 'pipe',
+    },
+  );
   try {
     const { value } = await outsider.stdout.getReader().read();
     expect(new TextDecoder().decode(value)).toBe('open\n');
@@ -177,7 +194,10 @@ test('lines of many tenants are not mixed up', async () => {
   keys.forEach((key) => pool.tenants.add(key));
   await Promise.all(keys.map((key) => pool.runtime.ensure(key)));
   for (const key of keys) {
-    const expected = Array.from({ length: 500 }, (_, index) => `${pool.tenants.root}/${key} ${index}`);
+    const expected = Array.from(
+      { length: 500 },
+      (_, index) => `${pool.tenants.root}/${key} ${index}`,
+    );
     await until(`all of ${key}`, () => pool.events.lines(key).length === 500);
     expect(pool.events.lines(key)).toEqual(expected);
   }

@@ -75,8 +75,19 @@ test('a symlinked release directory is followed at each start', async () => {
 
 test('keys of several segments, and with unusual characters', async () => {
   await using pool = createPool();
-  const keys = ['org/app', 'org/other', 'a b', 'grüße', "it's $HOME; `x`", '-rf', '..hidden', 'a/b/c/d'];
-  keys.forEach((key) => pool.tenants.add(key, answers(encodeURIComponent(key).replaceAll("'", '%27'))));
+  const keys = [
+    'org/app',
+    'org/other',
+    'a b',
+    'grüße',
+    "it's $HOME; `x`",
+    '-rf',
+    '..hidden',
+    'a/b/c/d',
+  ];
+  keys.forEach((key) =>
+    pool.tenants.add(key, answers(encodeURIComponent(key).replaceAll("'", '%27'))),
+  );
   mkdirSync(join(pool.tenants.root, 'empty'));
   const tenants = await Promise.all(keys.map((key) => pool.runtime.ensure(key)));
   expect(tenants.map(({ key }) => key)).toEqual(keys);

@@ -48,7 +48,13 @@ for (const engine of engineNames) {
       .add('app', { 'server.ts': SAVES })
       .add('deaf', { 'server.ts': SAVES.replace('process.exit(0)', '') })
       .add('main');
-    await using host = startHost(engine, 'worker.mjs', [tenants.root, 'app,deaf', '', 'main', 'terminate']);
+    await using host = startHost(engine, 'worker.mjs', [
+      tenants.root,
+      'app,deaf',
+      '',
+      'main',
+      'terminate',
+    ]);
     await host.said('up');
     const all = descendantsOf(host.pid);
     host.say('end');

@@ -12,5 +12,7 @@ test('a second demo takes another port, and says so', async () => {
   const lines = said.mock.calls.flat();
   said.mockRestore();
   expect(port).not.toBe(first.port);
-  expect(lines).toEqual([`Port ${first.port} is taken by another program: using port ${port} instead.`]);
+  expect(lines).toEqual([
+    `Port ${first.port} is taken by another program: using port ${port} instead.`,
+  ]);
 });

@@ -11,14 +11,19 @@ const program = join(import.meta.dir, '..', '..', 'bin', 'absolutejs-runtime.js'
 const withBun = { ...process.env, PATH: `${binDirectory}:${process.env.PATH}`, NO_COLOR: '' };
 
 function doctor(engine: string, args: string[], env: NodeJS.ProcessEnv = withBun) {
-  const { status, stdout, stderr } = spawnSync(engine, [program, ...args], { env, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(engine, [program, ...args], {
+    env,
+    encoding: 'utf8',
+  });
   return { status, stdout, stderr };
 }
 
 test.each(Object.entries(engines))('%s: tenants can run here', (_, engine) => {
   const { status, stdout, stderr } = doctor(engine, ['doctor']);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  expect(stdout).toMatch(/✔ trial start +a tenant answered \d+ ms after it was asked for, and stopped/);
+  expect(stdout).toMatch(
+    /✔ trial start +a tenant answered \d+ ms after it was asked for, and stopped/,
+  );
   expect(stdout).toContain('this host can run tenants');
   expect(stdout).not.toContain('\x1b');
 });
@@ -42,7 +47,10 @@ test('started through a link, as npx does', () => {
   try {
     const link = join(directory, 'absolutejs-runtime');
     symlinkSync(program, link);
-    const { status, stdout } = spawnSync(link, ['doctor', '--json'], { env: withBun, encoding: 'utf8' });
+    const { status, stdout } = spawnSync(link, ['doctor', '--json'], {
+      env: withBun,
+      encoding: 'utf8',
+    });
     expect(status).toBe(0);
     expect(JSON.parse(stdout).ok).toBeTrue();
   } finally {

@@ -75,7 +75,10 @@ test('by default: as the host has them at each start', async () => {
   const { env } = await environmentOf(pool, 'first');
   expect(env).toMatchObject(HARMLESS);
   process.env.TZ = 'Europe/Rome';
-  expect((await environmentOf(pool, 'changed')).env).toMatchObject({ ...HARMLESS, TZ: 'Europe/Rome' });
+  expect((await environmentOf(pool, 'changed')).env).toMatchObject({
+    ...HARMLESS,
+    TZ: 'Europe/Rome',
+  });
   // As many variables as before.
   delete process.env[Object.keys(SECRETS)[0] ?? ''];
   process.env.LC_MONETARY = 'fr_FR.UTF-8';
@@ -88,7 +91,11 @@ test('by default: as the host has them at each start', async () => {
 test('"inherit": all of it, with PORT and NODE_ENV of its own, as it is at each start', async () => {
   await using pool = createPool({ env: 'inherit' });
   const { env, port } = await environmentOf(pool);
-  expect(env).toMatchObject({ DATABASE_URL: SECRETS.DATABASE_URL, PORT: port, NODE_ENV: 'production' });
+  expect(env).toMatchObject({
+    DATABASE_URL: SECRETS.DATABASE_URL,
+    PORT: port,
+    NODE_ENV: 'production',
+  });
   process.env.DATABASE_URL = 'changed';
   await pool.runtime.restart('app');
   expect((await environmentOf(pool)).env.DATABASE_URL).toBe('changed');
@@ -139,8 +146,13 @@ test('a function that throws: the same error, and nothing is started', async () 
   });
   pool.tenants.add('app');
   const both = await Promise.allSettled([pool.runtime.ensure('app'), pool.runtime.ensure('app')]);
-  expect(both.map((result) => result.status === 'rejected' && result.reason)).toEqual([error, error]);
-  expect(both.every((result) => result.status === 'rejected' && result.reason === error)).toBe(true);
+  expect(both.map((result) => result.status === 'rejected' && result.reason)).toEqual([
+    error,
+    error,
+  ]);
+  expect(both.every((result) => result.status === 'rejected' && result.reason === error)).toBe(
+    true,
+  );
   expect(pool.events.told).toEqual([]);
   expect(pool.runtime.stats().total).toBe(0);
   await pool.dispose();
@@ -148,7 +160,10 @@ test('a function that throws: the same error, and nothing is started', async () 
 
 test('an environment larger than a pipe or an argument', async () => {
   const large = Object.fromEntries(
-    Array.from({ length: 12 }, (_, index) => [`LARGE_${index}`, String(index).padEnd(100_000, 'x')]),
+    Array.from({ length: 12 }, (_, index) => [
+      `LARGE_${index}`,
+      String(index).padEnd(100_000, 'x'),
+    ]),
   );
   await using pool = createPool({ env: { PATH: process.env.PATH ?? '', ...large } });
   const { env } = await environmentOf(pool);
@@ -163,7 +178,11 @@ for (const engine of engineNames) {
     await using tenants = new Tenants().add('app', { start: "sh -c 'bun server.ts & wait'" });
     const env = { PATH: path, PORT: '80', NODE_ENV: 'test', SECRET: 'secret-12' };
     await using host = startHost(engine, 'alive.mjs', [tenants.root, 'app', 'disposed'], { env });
-    expect({ ...(await host.end()), errors: host.errors }).toEqual({ code: 0, signal: null, errors: '' });
+    expect({ ...(await host.end()), errors: host.errors }).toEqual({
+      code: 0,
+      signal: null,
+      errors: '',
+    });
     expect(host.lines.map((line) => line.split(' ')[0])).toEqual(['ready', 'disposed']);
   });
 }

@@ -8,7 +8,10 @@ const middlingLines = `
   for (let index = 0; index < 2000; index++) yield Buffer.from(String(index).padStart(19_999, '.') + '\\n');`;
 
 for (const engine of engineNames) {
-  for (const [name, chunks] of Object.entries({ 'long lines': longLines, 'middling lines': middlingLines })) {
+  for (const [name, chunks] of Object.entries({
+    'long lines': longLines,
+    'middling lines': middlingLines,
+  })) {
     test(
       `${engine}: ${name}`,
       async () => {

@@ -21,7 +21,8 @@ const readme = parseBlocks(
   `),
 );
 
-const namesOfFiles = (guide: string) => filesNamedBy(markdown(guide), readme).map(({ file }) => file);
+const namesOfFiles = (guide: string) =>
+  filesNamedBy(markdown(guide), readme).map(({ file }) => file);
 
 test.each([
   ['a file', 'The examples use `greeting.ts` of the README.', ['greeting.ts']],

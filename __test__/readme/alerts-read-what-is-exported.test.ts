@@ -8,7 +8,9 @@ import { exportedNames, metricsOf } from '../support/surface/promql.ts';
 type Rule = { alert: string; expr: string; for?: string; annotations: { summary: string } };
 type Rules = { groups: { name: string; rules: Rule[] }[] };
 
-const { code } = parseBlocks(textOf('docs/observability.md')).find(({ file }) => file === 'alerts.yml')!;
+const { code } = parseBlocks(textOf('docs/observability.md')).find(
+  ({ file }) => file === 'alerts.yml',
+)!;
 const { groups } = Bun.YAML.parse(code) as Rules;
 
 test('every alert is PromQL and reads metrics that the collector exports', () => {

@@ -111,7 +111,11 @@ const RUN = "<!-- run: bun -->\n'''ts\n1;\n'''";
 
 test.each([
   ['a block without a directive', "'''ts\n1;\n'''", 'line 1: nothing says how this block is run'],
-  ['a directive that is misspelt', `<!-- print: 1 -->\n${RUN}`, 'line 1: unknown directive: print: 1'],
+  [
+    'a directive that is misspelt',
+    `<!-- print: 1 -->\n${RUN}`,
+    'line 1: unknown directive: print: 1',
+  ],
   ['a directive without a block', '<!-- run: bun -->\n\nText.', 'line 1: no code block follows'],
   ['a directive at the end', '<!-- run: bun -->', 'line 1: no code block follows'],
   [
@@ -119,7 +123,11 @@ test.each([
     "<!-- run: deno -->\n'''ts\n1;\n'''",
     'line 1: run: takes bun, node, shell, checkout',
   ],
-  ['two ways at once', `<!-- file: a.ts -->\n${RUN}`, 'line 3: run, file, continues and output exclude'],
+  [
+    'two ways at once',
+    `<!-- file: a.ts -->\n${RUN}`,
+    'line 3: run, file, continues and output exclude',
+  ],
   ['a file that nothing uses', "<!-- file: a.ts -->\n'''ts\n1;\n'''", 'nothing uses a.ts'],
   ['a file elsewhere', `<!-- file: ../a.ts -->\n${RUN}`, 'file: takes a path below the project'],
   ['a continuation of nothing', "<!-- continues -->\n'''ts\n1;\n'''", 'no earlier block runs'],

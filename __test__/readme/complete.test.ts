@@ -18,7 +18,8 @@ function declaration(name: string): string {
 }
 const members = (name: string) =>
   [...declaration(name).matchAll(/^  (\w+)\??:/gm)].map(([, member = '']) => member);
-const words = (name: string) => [...declaration(name).matchAll(/'([\w-]+)'/g)].map(([, word = '']) => word);
+const words = (name: string) =>
+  [...declaration(name).matchAll(/'([\w-]+)'/g)].map(([, word = '']) => word);
 
 /** From a heading to the next of its level or above. */
 function section(heading: string): string {
@@ -26,7 +27,8 @@ function section(heading: string): string {
   const [, text] = new RegExp(`^${heading}\\n([^]*?)\\n#{1,${level}} `, 'm').exec(reference)!;
   return text!;
 }
-const cells = (text: string) => text.split('\n').map((line) => /^\| (`.*?`) \|/.exec(line)?.[1] ?? '');
+const cells = (text: string) =>
+  text.split('\n').map((line) => /^\| (`.*?`) \|/.exec(line)?.[1] ?? '');
 
 test('every error code says what to do', () => {
   const explained = cells(textOf('docs/errors.md')).map((cell) => cell.replaceAll('`', ''));
@@ -53,7 +55,9 @@ test.each([
   ['TenantState', '## States'],
 ])('every %s has its row', (name, heading) => {
   const described = cells(section(heading)).map((cell) => cell.replaceAll('`', ''));
-  expect(described.filter((cell) => cell !== '' && cell !== 'reason').sort()).toEqual(words(name).sort());
+  expect(described.filter((cell) => cell !== '' && cell !== 'reason').sort()).toEqual(
+    words(name).sort(),
+  );
 });
 
 test('every event has its row', () => {
@@ -65,7 +69,9 @@ test('every event has its row', () => {
 });
 
 const source = { kind: 'directory', root: './tenants' } as const;
-const driver = Object.fromEntries(['checkpoint', 'restore', 'drop', 'has'].map((name) => [name, () => {}]));
+const driver = Object.fromEntries(
+  ['checkpoint', 'restore', 'drop', 'has'].map((name) => [name, () => {}]),
+);
 
 /** Options with one of them set, which may be within another: `backoff.baseMs`. */
 function withOption(path: string, value: unknown): RuntimeOptions {

@@ -28,7 +28,8 @@ async function asked(
 
 const isQuickStart = ({ code }: Block) => code.startsWith('bun host.mjs');
 const isRouter = ({ code, run }: Block) => run === 'bun' && code.includes("from './proxy.ts'");
-const isSocketRouter = ({ code, run }: Block) => run === 'bun' && code.includes("from './sockets.ts'");
+const isSocketRouter = ({ code, run }: Block) =>
+  run === 'bun' && code.includes("from './sockets.ts'");
 
 for (const name of PROXY_VARIABLES) {
   test(

@@ -17,5 +17,6 @@ describe.each([...pages])('%s', (page) => {
     test(title, () => document.execute(block), CHECKOUT_PATIENCE_MS);
   }
 
-  test('its TypeScript has no type errors', async () => expect(await document.typeErrors()).toEqual([]));
+  test('its TypeScript has no type errors', async () =>
+    expect(await document.typeErrors()).toEqual([]));
 });

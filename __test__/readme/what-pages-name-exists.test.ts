@@ -39,9 +39,12 @@ function deadLinksOf(page: string): string[] {
   });
 }
 
-test.each([...pages, ...others])('every link of %s leads to a file, and to a heading of it', (page) => {
-  expect(deadLinksOf(page)).toEqual([]);
-});
+test.each([...pages, ...others])(
+  'every link of %s leads to a file, and to a heading of it',
+  (page) => {
+    expect(deadLinksOf(page)).toEqual([]);
+  },
+);
 
 test('the README leads to every guide', () => {
   const linked = [...proseOf('README.md').matchAll(/\]\((docs\/[\w-]+\.md)[)#]/g)].map(
@@ -68,7 +71,8 @@ const TESTS_OF_PROCESSES = '__test__/processes';
 
 /** Whether a name in backticks is that of a file or of a test, and there is none. */
 function isMissing(name: string): boolean {
-  if (/^(?:__test__|crates|src|lib|scripts|docs|soak|fuzz)\/[\w./-]+$/.test(name)) return !exists(name);
+  if (/^(?:__test__|crates|src|lib|scripts|docs|soak|fuzz)\/[\w./-]+$/.test(name))
+    return !exists(name);
   if (/^[a-z]+(?:-[a-z0-9]+){3,}$/.test(name)) return !exists(`${TESTS_OF_PROCESSES}/${name}`);
   if (exists(`fuzz/targets/${name}`)) return false;
   if (/^[a-z]+(?:_[a-z]+){2,}$/.test(name) && !name.startsWith('absolute_'))

@@ -32,7 +32,9 @@ async function timedOut(kill: (signal?: string) => void | Promise<void>) {
 }
 
 test('the calls that are pending are named', async () => {
-  expect((await timedOut(never))()).toBe(`${MESSAGE}; still pending: its own kill() and kill("SIGKILL")`);
+  expect((await timedOut(never))()).toBe(
+    `${MESSAGE}; still pending: its own kill() and kill("SIGKILL")`,
+  );
   const forcedOnly = await timedOut((signal) => (signal === undefined ? undefined : never()));
   expect(forcedOnly()).toBe(`${MESSAGE}; still pending: its own kill("SIGKILL")`);
 });

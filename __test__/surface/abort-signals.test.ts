@@ -32,20 +32,23 @@ test.each([
   ['ensure', 2],
   ['restart', 0],
   ['restart', 1],
-] as const)('%s with a signal that cannot be looked at more than %p times rejects', async (call, most) => {
-  await using bench = setUp();
-  let looks = 0;
-  const signal = new CountingSignal();
-  Object.defineProperty(signal, 'aborted', {
-    get() {
-      if (looks++ === most) throw new Error('no more');
-      return false;
-    },
-  });
-  const error = await rejectionOf(bench.runtime[call]('a', { signal: signal.asSignal }));
-  expect([error.code, error.cause.message]).toEqual(['ERR_RUNTIME_INVALID_OPTION', 'no more']);
-  expect([bench.fleet.processes, signal.listeners]).toEqual([[], 0]);
-});
+] as const)(
+  '%s with a signal that cannot be looked at more than %p times rejects',
+  async (call, most) => {
+    await using bench = setUp();
+    let looks = 0;
+    const signal = new CountingSignal();
+    Object.defineProperty(signal, 'aborted', {
+      get() {
+        if (looks++ === most) throw new Error('no more');
+        return false;
+      },
+    });
+    const error = await rejectionOf(bench.runtime[call]('a', { signal: signal.asSignal }));
+    expect([error.code, error.cause.message]).toEqual(['ERR_RUNTIME_INVALID_OPTION', 'no more']);
+    expect([bench.fleet.processes, signal.listeners]).toEqual([[], 0]);
+  },
+);
 
 test('if reading the reason throws, the thrown value is the cause', async () => {
   const { readiness } = manualReadiness();
@@ -58,7 +61,11 @@ test('if reading the reason throws, the thrown value is the cause', async () => 
       throw unreadable;
     },
   });
-  const pending = expectAborted(bench.runtime.ensure('a', { signal: signal.asSignal }), 'a', unreadable);
+  const pending = expectAborted(
+    bench.runtime.ensure('a', { signal: signal.asSignal }),
+    'a',
+    unreadable,
+  );
   await bench.events.seen('spawn', 'a');
   signal.abort('enough');
   await pending;
@@ -75,9 +82,13 @@ test('an aborted signal without a reason of its own has the usual one', async ()
 test('errors of the call itself come before the abort', async () => {
   await using bench = setUp();
   const signal = AbortSignal.abort();
-  expect((await rejectionOf(bench.runtime.ensure('..', { signal }))).code).toBe('ERR_RUNTIME_INVALID_KEY');
+  expect((await rejectionOf(bench.runtime.ensure('..', { signal }))).code).toBe(
+    'ERR_RUNTIME_INVALID_KEY',
+  );
   await bench.runtime.dispose();
-  expect((await rejectionOf(bench.runtime.ensure('a', { signal }))).code).toBe('ERR_RUNTIME_DISPOSED');
+  expect((await rejectionOf(bench.runtime.ensure('a', { signal }))).code).toBe(
+    'ERR_RUNTIME_DISPOSED',
+  );
 });
 
 test('a signal that is never aborted changes nothing', async () => {
@@ -175,7 +186,9 @@ test('a second argument that is no object is ignored: keys.map(runtime.ensure) w
     keys.map(bench.runtime.ensure as (key: string) => Promise<{ key: string }>),
   );
   expect(tenants.map(({ key }) => key)).toEqual(keys);
-  const restarted = await Promise.all(keys.map(bench.runtime.restart as (key: string) => Promise<object>));
+  const restarted = await Promise.all(
+    keys.map(bench.runtime.restart as (key: string) => Promise<object>),
+  );
   expect(restarted.length).toBe(3);
   for (const options of [undefined, null, 0, 'signal', true, () => {}, {}, { signal: undefined }]) {
     expect((await bench.runtime.ensure('a', options as any)).key).toBe('a');

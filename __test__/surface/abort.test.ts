@@ -86,7 +86,10 @@ test('before spawn has given a process: it is ended as soon as there is one', as
   controller.abort();
   await expectAborted(pending, 'a');
   spawned.resolve();
-  expect(await bench.events.seen('exit', 'a')).toMatchObject({ pid: process.pid, reason: 'killed' });
+  expect(await bench.events.seen('exit', 'a')).toMatchObject({
+    pid: process.pid,
+    reason: 'killed',
+  });
   expect(bench.runtime.metrics().totalBackoffEntries).toBe(0);
 });
 

@@ -13,7 +13,11 @@ test('the host in list can be passed to adopt', async () => {
   expect(host).toBe('::1');
 
   await using next = setUp();
-  const tenant = await next.runtime.adopt(key, process, { port: port!, host, startedAt: startedAt! });
+  const tenant = await next.runtime.adopt(key, process, {
+    port: port!,
+    host,
+    startedAt: startedAt!,
+  });
   expect(tenant).toMatchObject({ port: 4000, host: '::1' });
   expect(structuredClone(tenant).host).toBe('::1');
   expect(next.runtime.inspect('a')).toMatchObject({ port: 4000, host: '::1' });
@@ -29,7 +33,9 @@ test('after a restart the tenant has the host of the new process', async () => {
 test.each([null, '', '127.0.0.1', '::', 'localhost', 6])('%p is no host', async (host) => {
   await using bench = setUp();
   const process = handedOver();
-  const error = await rejectionOf(bench.runtime.adopt('a', process, { port: 4000, host: host as any }));
+  const error = await rejectionOf(
+    bench.runtime.adopt('a', process, { port: 4000, host: host as any }),
+  );
   expect(error.code).toBe('ERR_RUNTIME_INVALID_OPTION');
   expect(error.message).toStartWith('host must be "::1", or left out for 127.0.0.1, got ');
   expect(process.kills).toEqual([]);

@@ -70,7 +70,9 @@ test('a key that has a process, in whatever state', async () => {
 test('two adoptions of one key: the first one wins', async () => {
   await using bench = setUp();
   const processes = [handedOver(), handedOver(), handedOver()];
-  const [first, ...others] = processes.map((process) => bench.runtime.adopt('a', process, { port: 4000 }));
+  const [first, ...others] = processes.map((process) =>
+    bench.runtime.adopt('a', process, { port: 4000 }),
+  );
   for (const other of others) expect(await refusal(other)).toEqual(taken('a'));
   expect((await first)!.pid).toBe(processes[0]!.pid);
   expect(processes.map(({ kills }) => kills.length)).toEqual([0, 0, 0]);
@@ -105,17 +107,22 @@ test.each([undefined, null, '', '..', '/a', 'a/../b', 7])('%p is no key', async 
   expect(process.kills).toEqual([]);
 });
 
-test.each([null, -1, 1.5, 65_536, NaN, Infinity, '4000', {}, 4000n])('%p is no port', async (port) => {
-  await using bench = setUp();
-  const process = handedOver();
-  for (const one of [process, { pid: process.pid }]) {
-    const [code, message] = await refusal(bench.runtime.adopt('a', one, { port: port as any }));
-    expect(code).toBe('ERR_RUNTIME_INVALID_OPTION');
-    expect(message).toStartWith('port must be a whole number from 1 to 65535, or 0 for none, got ');
-  }
-  expect(process.kills).toEqual([]);
-  expect(bench.runtime.inspect('a')).toBeNull();
-});
+test.each([null, -1, 1.5, 65_536, NaN, Infinity, '4000', {}, 4000n])(
+  '%p is no port',
+  async (port) => {
+    await using bench = setUp();
+    const process = handedOver();
+    for (const one of [process, { pid: process.pid }]) {
+      const [code, message] = await refusal(bench.runtime.adopt('a', one, { port: port as any }));
+      expect(code).toBe('ERR_RUNTIME_INVALID_OPTION');
+      expect(message).toStartWith(
+        'port must be a whole number from 1 to 65535, or 0 for none, got ',
+      );
+    }
+    expect(process.kills).toEqual([]);
+    expect(bench.runtime.inspect('a')).toBeNull();
+  },
+);
 
 test.each(['startedAt', 'lastTouchedAt'] as const)('a %s that is no time', async (name) => {
   await using bench = setUp();
@@ -205,9 +212,13 @@ test('adopt never throws: for any argument the promise rejects with an error of 
     ['ERR_RUNTIME_INVALID_OPTION', ['a', handedOver(), trap]],
     ['ERR_RUNTIME_INVALID_OPTION', ['a', handedOver(), revoked.proxy]],
     ['ERR_RUNTIME_INVALID_OPTION', ['a', unprintable, { port: 4000 }]],
-    ['ERR_RUNTIME_INVALID_OPTION', ['a', { pid: 7, resourceId: unprintable.resourceId }, { port: 4000 }]],
+    [
+      'ERR_RUNTIME_INVALID_OPTION',
+      ['a', { pid: 7, resourceId: unprintable.resourceId }, { port: 4000 }],
+    ],
     ['ERR_RUNTIME_INVALID_OPTION', ['a', { pid: 7, kill() {}, exited: promise }, { port: 4000 }]],
   ];
-  for (const [code, values] of refused) expect((await rejectionOf(adopt(...values))).code).toBe(code);
+  for (const [code, values] of refused)
+    expect((await rejectionOf(adopt(...values))).code).toBe(code);
   expect(bench.runtime.list()).toEqual([]);
 });

@@ -148,7 +148,10 @@ test('an exit that comes before the adopt event is delivered after it', async ()
   expect(bench.events.all('adopt')).toEqual([]);
   expect((await adopted).pid).toBe(process.pid);
   expect((await bench.events.seen('exit', 'late')).reason).toBe('exited-clean');
-  expect(bench.events.story.filter((words) => words.endsWith(' late'))).toEqual(['adopt late', 'exit late']);
+  expect(bench.events.story.filter((words) => words.endsWith(' late'))).toEqual([
+    'adopt late',
+    'exit late',
+  ]);
   await Promise.all(crowd);
 });
 

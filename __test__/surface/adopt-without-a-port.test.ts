@@ -33,7 +33,9 @@ test.each([undefined, null, 0])('with a process whose port is %p', async (port) 
 test('the port that the process has itself counts, unless the options say another', async () => {
   await using bench = setUp();
   expect((await bench.runtime.adopt('a', handedOver({ port: 4001 }))).port).toBe(4001);
-  expect((await bench.runtime.adopt('b', handedOver({ port: 4001 }), { port: 4002 })).port).toBe(4002);
+  expect((await bench.runtime.adopt('b', handedOver({ port: 4001 }), { port: 4002 })).port).toBe(
+    4002,
+  );
   expect((await bench.runtime.adopt('c', handedOver({ port: 4001 }), { port: 0 })).port).toBe(0);
 });
 

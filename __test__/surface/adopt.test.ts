@@ -32,7 +32,9 @@ test('the process becomes the tenant: one adopt event, no spawn, and one exit in
 
 test('the adopt event comes before the promise resolves', async () => {
   await using bench = setUp();
-  const adopted = bench.runtime.adopt('a', handedOver(), { port: 4000 }).then(() => bench.events.story[0]);
+  const adopted = bench.runtime
+    .adopt('a', handedOver(), { port: 4000 })
+    .then(() => bench.events.story[0]);
   expect(await adopted).toBe('adopt a');
 });
 
@@ -89,9 +91,19 @@ test('ensure resolves to the same live tenant, and touch moves it', async () => 
 test('inspect, list, stats and metrics know it', async () => {
   await using bench = setUp();
   const { pid } = await bench.runtime.adopt('a', handedOver(), { port: 4000, startedAt: 1 });
-  expect(bench.runtime.inspect('a')).toMatchObject({ state: 'ready', pid, port: 4000, startedAt: 1 });
+  expect(bench.runtime.inspect('a')).toMatchObject({
+    state: 'ready',
+    pid,
+    port: 4000,
+    startedAt: 1,
+  });
   expect(bench.runtime.list().map(({ key }) => key)).toEqual(['a']);
-  expect(bench.runtime.metrics()).toMatchObject({ running: 1, total: 1, totalSpawns: 0, lastSpawnMs: 0 });
+  expect(bench.runtime.metrics()).toMatchObject({
+    running: 1,
+    total: 1,
+    totalSpawns: 0,
+    lastSpawnMs: 0,
+  });
   await bench.runtime.dispose();
   expect(bench.runtime.metrics().totalExits).toMatchObject({ disposed: 1 });
 });

@@ -9,7 +9,8 @@ beforeAll(() => void process.on('unhandledRejection', note));
 afterAll(() => void process.off('unhandledRejection', note));
 
 const withExited = (bench: Bench, exited: unknown): void => {
-  bench.fleet.prepare = (process) => void Object.defineProperty(process, 'exited', { value: exited });
+  bench.fleet.prepare = (process) =>
+    void Object.defineProperty(process, 'exited', { value: exited });
 };
 
 test('an exited that rejects is an exit without a code', async () => {
@@ -35,7 +36,10 @@ test.each(['0', undefined, 'SIGTERM', {}, true, NaN, 0.5, Infinity, 2 ** 32, 0n]
     withExited(bench, promise);
     await bench.runtime.ensure('a');
     resolve(value);
-    expect(await bench.events.seen('exit', 'a')).toMatchObject({ exitCode: null, reason: 'crashed' });
+    expect(await bench.events.seen('exit', 'a')).toMatchObject({
+      exitCode: null,
+      reason: 'crashed',
+    });
   },
 );
 
@@ -64,7 +68,9 @@ test('an exited that has already rejected: no exit code', async () => {
   bench.fleet.prepare = (process) =>
     void Object.defineProperty(process, 'exited', { value: Promise.reject(new Error('gone')) });
   const error = await rejectionOf(bench.runtime.ensure('a'));
-  expect(error.message).toBe('Runtime process for "a" exited with no exit code before it was ready');
+  expect(error.message).toBe(
+    'Runtime process for "a" exited with no exit code before it was ready',
+  );
   expect(error.exitCode).toBeNull();
   expect(unhandled).toEqual([]);
 });

@@ -27,7 +27,9 @@ function linesOf(program: string, source: string, links = ['npm', 'node_modules'
     for (const name of links) symlinkSync(join(root, name), join(directory, name));
     for (const key of ['a', 'c', 'd', 'e', 'f']) mkdirSync(join(directory, key));
     writeFileSync(join(directory, 'program.mjs'), source);
-    const { stdout, stderr, exitCode } = Bun.spawnSync([program, 'program.mjs'], { cwd: directory });
+    const { stdout, stderr, exitCode } = Bun.spawnSync([program, 'program.mjs'], {
+      cwd: directory,
+    });
     expect([stderr.toString(), exitCode]).toEqual(['', 0]);
     return stdout.toString().trim().split('\n');
   } finally {
@@ -57,7 +59,8 @@ test.each([
 ])('%s: without its late part it starts nothing, and has nothing to end %s', (program, options) => {
   const lines = linesOf(program, USED(options));
   expect(lines).toHaveLength(5);
-  for (const [at, key] of ['a', 'c', 'd', 'e'].entries()) expect(lines[at]).toMatch(LACKS(key, 'tenancy'));
+  for (const [at, key] of ['a', 'c', 'd', 'e'].entries())
+    expect(lines[at]).toMatch(LACKS(key, 'tenancy'));
   expect(lines[4]).toStartWith('ERR_RUNTIME_DISPOSED f');
 });
 

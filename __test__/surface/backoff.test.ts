@@ -16,10 +16,15 @@ test('inside the window ensure emits backoff and rejects with the documented mes
   expect(error.message).toBe(
     `Tenant "a" is backing off after 1 failure(s); retry in ${retryAfterMs}ms. Last error: boom`,
   );
-  expect({ code: error.code, attempt: error.attempt }).toEqual({ code: 'ERR_RUNTIME_BACKOFF', attempt: 1 });
+  expect({ code: error.code, attempt: error.attempt }).toEqual({
+    code: 'ERR_RUNTIME_BACKOFF',
+    attempt: 1,
+  });
   expect(Number.isInteger(retryAfterMs)).toBeTrue();
   expect(retryAfterMs).toBeWithin(1, LONG.baseMs + 1);
-  expect(bench.events.all('backoff')).toEqual([{ type: 'backoff', key: 'a', attempt: 1, retryAfterMs }]);
+  expect(bench.events.all('backoff')).toEqual([
+    { type: 'backoff', key: 'a', attempt: 1, retryAfterMs },
+  ]);
   expect(bench.fleet.processes).toHaveLength(1);
 });
 
@@ -38,7 +43,10 @@ test('each refused ensure emits its own backoff event, with what is left of the 
 });
 
 test('the window doubles with each failure, up to maxMs', async () => {
-  await using bench = setUp({ readiness: async () => false, backoff: { baseMs: 100_000, maxMs: 350_000 } });
+  await using bench = setUp({
+    readiness: async () => false,
+    backoff: { baseMs: 100_000, maxMs: 350_000 },
+  });
   const windows: number[] = [];
   for (let failure = 1; failure <= 4; failure++) {
     await rejectionOf(bench.runtime.restart('a'));

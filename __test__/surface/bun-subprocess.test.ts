@@ -49,7 +49,11 @@ test('a subprocess that ends before it answers rejects ensure with its exit code
 
 test('a subprocess that ignores SIGTERM is killed after stopTimeoutMs', async () => {
   const stubborn = `process.on('SIGTERM', () => {}); ${SERVER}`;
-  await using bench = setUp({ spawn: spawning(stubborn), readiness: undefined, stopTimeoutMs: 100 });
+  await using bench = setUp({
+    spawn: spawning(stubborn),
+    readiness: undefined,
+    stopTimeoutMs: 100,
+  });
   const { pid } = await bench.runtime.ensure('a');
   const before = performance.now();
   await bench.runtime.kill('a');
@@ -57,19 +61,29 @@ test('a subprocess that ignores SIGTERM is killed after stopTimeoutMs', async ()
   expect(isAlive(pid)).toBeFalse();
 });
 
-test.each(['SIGTERM', 'SIGKILL', 'SIGSEGV'] as const)('one that %s ends has no exit code', async (signal) => {
-  await using bench = setUp({ spawn: spawning(SERVER), readiness: undefined });
-  const { pid } = await bench.runtime.ensure('a');
-  process.kill(pid, signal);
-  expect(await bench.events.seen('exit', 'a')).toMatchObject({ exitCode: null, reason: 'crashed' });
-});
+test.each(['SIGTERM', 'SIGKILL', 'SIGSEGV'] as const)(
+  'one that %s ends has no exit code',
+  async (signal) => {
+    await using bench = setUp({ spawn: spawning(SERVER), readiness: undefined });
+    const { pid } = await bench.runtime.ensure('a');
+    process.kill(pid, signal);
+    expect(await bench.events.seen('exit', 'a')).toMatchObject({
+      exitCode: null,
+      reason: 'crashed',
+    });
+  },
+);
 
 test('the exit of a subprocess that ends by itself has its code', async () => {
   const program = `${SERVER} process.on('SIGUSR2', () => process.exit(5));`;
   await using bench = setUp({ spawn: spawning(program), readiness: undefined });
   const { pid } = await bench.runtime.ensure('a');
   process.kill(pid, 'SIGUSR2');
-  expect(await bench.events.seen('exit', 'a')).toMatchObject({ pid, exitCode: 5, reason: 'crashed' });
+  expect(await bench.events.seen('exit', 'a')).toMatchObject({
+    pid,
+    exitCode: 5,
+    reason: 'crashed',
+  });
 });
 
 test('the exit of a subprocess that a signal ends names the signal', async () => {
@@ -81,11 +95,18 @@ test('the exit of a subprocess that a signal ends names the signal', async () =>
 
 for (const [how, end] of [
   ['is stopped', (bench) => bench.runtime.kill('a')],
-  ['ends by itself', (bench) => (process.kill(bench.runtime.inspect('a')!.pid!, 'SIGKILL'), undefined)],
+  [
+    'ends by itself',
+    (bench) => (process.kill(bench.runtime.inspect('a')!.pid!, 'SIGKILL'), undefined),
+  ],
 ] as [string, (bench: ReturnType<typeof setUp>) => Promise<void> | undefined][]) {
   test(`what one has used that ${how} is told before its exit, however short its life`, async () => {
     const busy = `while (performance.now() < 60_000 && process.cpuUsage().user < 100_000) for (let n = 0; n < 1e6; n++); ${SERVER}`;
-    await using bench = setUp({ spawn: spawning(busy), readiness: undefined, observeIntervalMs: 600_000 });
+    await using bench = setUp({
+      spawn: spawning(busy),
+      readiness: undefined,
+      observeIntervalMs: 600_000,
+    });
     const { pid } = await bench.runtime.ensure('a');
     expect(bench.runtime.inspect('a')!.cpuMs).toBeGreaterThan(50);
     await end(bench);
@@ -98,7 +119,11 @@ for (const [how, end] of [
 }
 
 test('list and inspect have figures from the first moment, also without onMetrics', async () => {
-  await using bench = setUp({ spawn: spawning(SERVER), readiness: undefined, onMetrics: undefined });
+  await using bench = setUp({
+    spawn: spawning(SERVER),
+    readiness: undefined,
+    onMetrics: undefined,
+  });
   await bench.runtime.ensure('a');
   const [listed] = bench.runtime.list();
   expect(listed!.rssBytes).toBeGreaterThan(1 << 20);

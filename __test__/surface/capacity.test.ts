@@ -2,7 +2,13 @@ import { expect, test } from 'bun:test';
 import { RuntimeExitedBeforeReadyError } from '@absolutejs/runtime';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { ignoresKill } from '../support/surface/fleet.ts';
-import { aFewTurns, isPending, nextMillisecond, rejectionOf, within } from '../support/surface/wait.ts';
+import {
+  aFewTurns,
+  isPending,
+  nextMillisecond,
+  rejectionOf,
+  within,
+} from '../support/surface/wait.ts';
 
 test('the least recently touched tenant is evicted, and lru-evict comes before its exit', async () => {
   await using bench = setUp({ maxConcurrent: 2 });
@@ -37,7 +43,8 @@ test('touch and ensure keep a tenant from being the victim', async () => {
 test('touches within the same millisecond keep their order', async () => {
   await using bench = setUp({ maxConcurrent: 4 });
   const tenants = await Promise.all(['a', 'b', 'c', 'd'].map((key) => bench.runtime.ensure(key)));
-  const areSame = (): boolean => new Set(tenants.map(({ lastTouchedAt }) => lastTouchedAt)).size === 1;
+  const areSame = (): boolean =>
+    new Set(tenants.map(({ lastTouchedAt }) => lastTouchedAt)).size === 1;
   await nextMillisecond();
   do {
     for (const key of ['c', 'a', 'd', 'b']) bench.runtime.touch(key);
@@ -257,7 +264,9 @@ test('a key that is still waiting for room can be killed: nothing was started, i
   bench.fleet.the('a').exit(0);
   await bench.events.seen('exit', 'a');
   expect(bench.fleet.of('b')).toHaveLength(0);
-  expect(bench.events.transitions.filter((event) => 'key' in event && event.key === 'b')).toEqual([]);
+  expect(bench.events.transitions.filter((event) => 'key' in event && event.key === 'b')).toEqual(
+    [],
+  );
 });
 
 test('the evicted key can be asked for again, and waits for its turn', async () => {

@@ -26,7 +26,9 @@ async function withServer(
     servers.push(server);
     await once(server.listen(Number(process.args.env.PORT), '127.0.0.1'), 'listening');
   };
-  bench.releases.push(() => servers.forEach((server) => (server.closeAllConnections(), server.close())));
+  bench.releases.push(() =>
+    servers.forEach((server) => (server.closeAllConnections(), server.close())),
+  );
   await use(bench, requests);
 }
 
@@ -79,7 +81,9 @@ test('bytes that are not HTTP are no answer', async () => {
   const server = createTcpServer((socket) => {
     sockets.push(socket);
     socket.on('error', () => {});
-    socket.end(speaksHttp ? 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n' : 'SSH-2.0-OpenSSH_9.6\r\n');
+    socket.end(
+      speaksHttp ? 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n' : 'SSH-2.0-OpenSSH_9.6\r\n',
+    );
   });
   await using bench = setUp({ readiness: undefined });
   bench.releases.push(() => void server.close());
@@ -138,7 +142,9 @@ test('an early exit while a request is unanswered ends the wait at once, too', a
       while (requests.length === 0) await aFewTurns();
       bench.fleet.the('a').exit(null);
       const error = await rejectionOf(pending);
-      expect(error.message).toBe('Runtime process for "a" exited with no exit code before it was ready');
+      expect(error.message).toBe(
+        'Runtime process for "a" exited with no exit code before it was ready',
+      );
       expect(error.exitCode).toBeNull();
     },
   );
@@ -178,7 +184,10 @@ test('a request is made once, and its answer waited for', async () => {
 });
 
 /** A tenant that answers each connection with these bytes, once it was asked. */
-async function answering(options: Partial<RuntimeOptions>, answer: (socket: Socket) => void): Promise<Bench> {
+async function answering(
+  options: Partial<RuntimeOptions>,
+  answer: (socket: Socket) => void,
+): Promise<Bench> {
   const bench = setUp({ readiness: undefined, ...options });
   const server = createTcpServer((socket) => {
     socket.on('error', () => {});
@@ -251,7 +260,8 @@ test('a server at ::1 alone is ready, and its tenant says so', async () => {
   expect(Object.keys(bench.runtime.inspect('four')!)).not.toContain('host');
 });
 
-const certificateFile = (name: string) => readFileSync(join(import.meta.dir, '../support/surface/tls', name));
+const certificateFile = (name: string) =>
+  readFileSync(join(import.meta.dir, '../support/surface/tls', name));
 const CERTIFICATE = { key: certificateFile('server-key.pem'), cert: certificateFile('server.pem') };
 const TIMEOUT = { readinessTimeoutMs: 300 };
 

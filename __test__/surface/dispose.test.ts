@@ -9,7 +9,10 @@ const empty = { running: 0, total: 0, draining: false, backoff: 0 };
 async function expectDisposed(promise: Promise<unknown>): Promise<void> {
   const error = await rejectionOf(promise);
   expect(error).toBeInstanceOf(Error);
-  expect([error.message, error.code]).toEqual(['runtime has been disposed', 'ERR_RUNTIME_DISPOSED']);
+  expect([error.message, error.code]).toEqual([
+    'runtime has been disposed',
+    'ERR_RUNTIME_DISPOSED',
+  ]);
 }
 
 test('dispose stops every tenant, and resolves after all exit events', async () => {

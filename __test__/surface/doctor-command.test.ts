@@ -68,7 +68,10 @@ test('no line is wider than the terminal, and colour comes only when asked for',
 });
 
 test('--help and --version print on stdout', async () => {
-  expect(await run(['--help'])).toMatchObject({ exitCode: 0, printed: expect.stringMatching(/^Usage: /) });
+  expect(await run(['--help'])).toMatchObject({
+    exitCode: 0,
+    printed: expect.stringMatching(/^Usage: /),
+  });
   expect((await run(['--version'])).printed).toMatch(/^\d+\.\d+\.\d+/);
 });
 
@@ -81,19 +84,24 @@ test.each([
   [['doctor', '--tenant=5'], 'Unknown flag: --tenant; did you mean --tenants?'],
   [['doctor', '--verbose'], 'Unknown flag: --verbose\n'],
   [['doctor', '-x'], 'Unknown flag: -x\n'],
-  ...['many', '0', '-5', '1e3', '0x10', '1.5', ' 5', '9'.repeat(20)].map((value): [string[], string] => [
-    ['doctor', '--tenants', value],
-    `--tenants must be a whole number above 0, in digits, got ${value}\n`,
-  ]),
+  ...['many', '0', '-5', '1e3', '0x10', '1.5', ' 5', '9'.repeat(20)].map(
+    (value): [string[], string] => [
+      ['doctor', '--tenants', value],
+      `--tenants must be a whole number above 0, in digits, got ${value}\n`,
+    ],
+  ),
   [['doctor', '--tenants=-5'], '--tenants must be a whole number above 0, in digits, got -5\n'],
   [['doctor', '--tenants'], '--tenants needs a value\n'],
   [['doctor', '--tenants='], '--tenants needs a value\n'],
   [['doctor', '--tenants', '--json'], '--tenants needs a value\n'],
   [['doctor', '--json=yes'], '--json takes no value, got yes\n'],
-])('called as %j it says what is wrong and how it is used, and ends with 2', async (args, complaint) => {
-  const { exitCode, printed, complaints } = await run(args);
-  expect(exitCode).toBe(2);
-  expect(printed).toBe('');
-  expect(complaints).toContain(complaint);
-  expect(complaints).toContain('Usage: npx @absolutejs/runtime doctor');
-});
+])(
+  'called as %j it says what is wrong and how it is used, and ends with 2',
+  async (args, complaint) => {
+    const { exitCode, printed, complaints } = await run(args);
+    expect(exitCode).toBe(2);
+    expect(printed).toBe('');
+    expect(complaints).toContain(complaint);
+    expect(complaints).toContain('Usage: npx @absolutejs/runtime doctor');
+  },
+);

@@ -33,7 +33,10 @@ test('without /proc tenants cannot be looked after', async () => {
 
 test('hidepid hides other users from all but root', async () => {
   const facts = { proc: { hidden: 'hidepid=2' } };
-  expect(await finding('/proc', { facts })).toMatchObject({ level: 'note', found: 'mounted with hidepid=2' });
+  expect(await finding('/proc', { facts })).toMatchObject({
+    level: 'note',
+    found: 'mounted with hidepid=2',
+  });
   expect((await finding('/proc', { facts, uid: 0 })).level).toBe('ok');
 });
 
@@ -54,12 +57,17 @@ test('a seccomp filter is suspected only when a tenant could not be started', as
   const facts = { process: { hasNoNewPrivileges: true, hasSeccompFilter: true } };
   expect((await finding('seccomp', { facts })).level).toBe('ok');
   const suspected = await finding('seccomp', { facts, startTenant: failingTrial });
-  expect(suspected).toMatchObject({ level: 'warning', advice: expect.stringContaining('pidfd_open') });
+  expect(suspected).toMatchObject({
+    level: 'warning',
+    advice: expect.stringContaining('pidfd_open'),
+  });
   expect(await finding('privileges', { facts })).toMatchObject({ level: 'note' });
 });
 
 test('Landlock: on, off, or unknown where securityfs is not mounted', async () => {
-  const lsm = (securityModules: string | undefined) => ({ facts: { machine: { securityModules } } });
+  const lsm = (securityModules: string | undefined) => ({
+    facts: { machine: { securityModules } },
+  });
   expect((await finding('landlock', lsm('capability,landlock'))).level).toBe('ok');
   expect((await finding('landlock', lsm('capability,yama'))).found).toBe('off (capability,yama)');
   expect((await finding('landlock', lsm(undefined))).found).toStartWith('unknown');

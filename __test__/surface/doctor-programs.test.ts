@@ -18,7 +18,10 @@ test('every finding that is not good says what to do, unless it is a note', asyn
 
 test('a system other than Linux is a problem, and nothing else is checked', async () => {
   const findings = await findingsOf({ platform: 'darwin', arch: 'arm64' });
-  expect(findings.map(({ check, level }) => `${check} ${level}`)).toEqual(['platform problem', 'engine ok']);
+  expect(findings.map(({ check, level }) => `${check} ${level}`)).toEqual([
+    'platform problem',
+    'engine ok',
+  ]);
   expect(findings[0]!.means).toContain('ERR_RUNTIME_UNSUPPORTED');
 });
 
@@ -27,7 +30,10 @@ test('in an engine that is too old nothing else is checked', async () => {
     throw new Error('looked at');
   };
   const findings = await findingsOf({ nodeVersion: '18.20.8', bunVersion: undefined, loadAddon });
-  expect(findings.map(({ check, level }) => `${check} ${level}`)).toEqual(['platform ok', 'engine problem']);
+  expect(findings.map(({ check, level }) => `${check} ${level}`)).toEqual([
+    'platform ok',
+    'engine problem',
+  ]);
   expect(findings[1]).toMatchObject({ found: 'Node 18.20.8', advice: 'update Node' });
 });
 
@@ -42,9 +48,12 @@ test.each([
   { nodeVersion: '20.0.0', bunVersion: undefined, level: 'ok' },
   { nodeVersion: '26.1.0', bunVersion: '1.2.23', level: 'problem' },
   { nodeVersion: '26.1.0', bunVersion: '1.3.0', level: 'ok' },
-] as const)('Node $nodeVersion with Bun $bunVersion as the engine: $level', async ({ level, ...engine }) => {
-  expect((await finding('engine', engine)).level).toBe(level);
-});
+] as const)(
+  'Node $nodeVersion with Bun $bunVersion as the engine: $level',
+  async ({ level, ...engine }) => {
+    expect((await finding('engine', engine)).level).toBe(level);
+  },
+);
 
 test('an addon that does not load is a problem with its reason, and no start is tried', async () => {
   const cause = new Error('version GLIBC_2.39 not found\nRequire stack');

@@ -6,14 +6,22 @@ const OWN = '/sys/fs/cgroup/system.slice/host.service';
 const both = (limit: number) => ({ soft: limit, hard: limit });
 
 test('descriptors: four a tenant beside those of the host', async () => {
-  const openFiles = (soft: number, hard = soft) => ({ facts: { process: { openFiles: { soft, hard } } } });
+  const openFiles = (soft: number, hard = soft) => ({
+    facts: { process: { openFiles: { soft, hard } } },
+  });
   expect(await finding('open files', openFiles(1_024, 524_288))).toMatchObject({
     level: 'ok',
     found: '1,024 (at most 524,288)',
     tenants: 192,
   });
-  expect(await finding('open files', openFiles(512))).toMatchObject({ level: 'warning', tenants: 64 });
-  expect(await finding('open files', openFiles(256))).toMatchObject({ level: 'problem', tenants: 0 });
+  expect(await finding('open files', openFiles(512))).toMatchObject({
+    level: 'warning',
+    tenants: 64,
+  });
+  expect(await finding('open files', openFiles(256))).toMatchObject({
+    level: 'problem',
+    tenants: 0,
+  });
   expect((await finding('open files', openFiles(Infinity))).found).toBe('unlimited');
 });
 
@@ -35,9 +43,15 @@ test('of the limits on processes the one with the least room counts', async () =
   expect((await finding('processes')).found).toContain('of this user');
   expect((await finding('processes', { uid: 0 })).found).toContain('kernel.threads-max');
   const machine = { pidMax: 1_000 };
-  expect(await finding('processes', { facts: { machine } })).toMatchObject({ level: 'warning', tenants: 50 });
+  expect(await finding('processes', { facts: { machine } })).toMatchObject({
+    level: 'warning',
+    tenants: 50,
+  });
   const user = { process: { processes: both(40) } };
-  expect(await finding('processes', { facts: user })).toMatchObject({ level: 'warning', tenants: 4 });
+  expect(await finding('processes', { facts: user })).toMatchObject({
+    level: 'warning',
+    tenants: 4,
+  });
   const groups = { tasks: { limit: 300, used: 295, path: '/sys/fs/cgroup/system.slice' } };
   expect(await finding('processes', { facts: { groups } })).toMatchObject({
     level: 'problem',
@@ -63,20 +77,34 @@ test('a short queue for connections is noted', async () => {
 });
 
 test('memory: what is free on the machine, or in the narrowest group above', async () => {
-  expect(await finding('memory')).toMatchObject({ level: 'ok', found: '12 GB free of 16 GB', tenants: 285 });
+  expect(await finding('memory')).toMatchObject({
+    level: 'ok',
+    found: '12 GB free of 16 GB',
+    tenants: 285,
+  });
   const path = '/sys/fs/cgroup/system.slice';
   const groups = { memory: { limitBytes: 2 * GB, freeBytes: 1.5 * GB, path } };
   const found = `1.5 GB free of 2.0 GB (${path})`;
   for (const facts of [{ groups }, { groups, memory: undefined }]) {
-    expect(await finding('memory', { facts })).toMatchObject({ level: 'warning', found, tenants: 35 });
+    expect(await finding('memory', { facts })).toMatchObject({
+      level: 'warning',
+      found,
+      tenants: 35,
+    });
   }
   const unknown = { groups: { memory: undefined }, memory: undefined };
-  expect(await finding('memory', { facts: unknown })).toMatchObject({ level: 'note', found: 'unknown' });
+  expect(await finding('memory', { facts: unknown })).toMatchObject({
+    level: 'note',
+    found: 'unknown',
+  });
 });
 
 test('memory that is all taken is a problem', async () => {
   const groups = { memory: { limitBytes: GB, freeBytes: 0, path: OWN } };
-  expect(await finding('memory', { facts: { groups } })).toMatchObject({ level: 'problem', tenants: 0 });
+  expect(await finding('memory', { facts: { groups } })).toMatchObject({
+    level: 'problem',
+    tenants: 0,
+  });
 });
 
 test('processors: a group may leave less than there are, and less than one is a warning', async () => {
@@ -120,7 +148,10 @@ test('tenants inherit an oom score', async () => {
 });
 
 test('swap: none, or not for this group', async () => {
-  expect(await finding('swap', { facts: { swaps: [] } })).toMatchObject({ level: 'note', found: 'none' });
+  expect(await finding('swap', { facts: { swaps: [] } })).toMatchObject({
+    level: 'note',
+    found: 'none',
+  });
   expect((await finding('swap')).means).toBe('idle tenants are kept compressed');
   const facts = { swaps: ['/swapfile'], groups: { withoutSwap: OWN } };
   expect(await finding('swap', { facts })).toMatchObject({

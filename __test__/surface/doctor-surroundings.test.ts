@@ -22,7 +22,10 @@ test("a proxy that Bun's fetch would send tenants' requests to is a warning", as
   const PATH = '/opt/bun/bin';
   for (const name of ['HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']) {
     const env = { PATH, [name]: 'http://proxy.example:3128' };
-    expect(await finding('proxy', { env })).toMatchObject({ level: 'warning', found: `${name} is set` });
+    expect(await finding('proxy', { env })).toMatchObject({
+      level: 'warning',
+      found: `${name} is set`,
+    });
     for (const exceptions of ['*', '127.0.0.1', 'localhost, 127.0.0.1,[::1]']) {
       expect((await finding('proxy', { env: { ...env, NO_PROXY: exceptions } })).level).toBe('ok');
       // The lower-case name comes first.
@@ -44,7 +47,10 @@ test('ended processes that PID 1 leaves unreaped are a warning', async () => {
 test('an ended process that is reaped a moment later is none', async () => {
   const init = { unreaped: [50] };
   const pause = async () => void (init.unreaped = [51]);
-  expect(await finding('PID 1', { facts: { init }, pause })).toMatchObject({ level: 'ok', found: 'systemd' });
+  expect(await finding('PID 1', { facts: { init }, pause })).toMatchObject({
+    level: 'ok',
+    found: 'systemd',
+  });
 });
 
 test('a program as PID 1 is a warning before it has left anything unreaped', async () => {

@@ -56,7 +56,9 @@ test('during the TLS handshake', async () => {
   );
   await new Promise<void>((listening) => silent.listen(0, '127.0.0.1', listening));
   const { port } = silent.address() as AddressInfo;
-  expect(await rejectionOf(localGuard().fetch('acme', `https://app.test:${port}/`, { signal }))).toBe(mine);
+  expect(
+    await rejectionOf(localGuard().fetch('acme', `https://app.test:${port}/`, { signal })),
+  ).toBe(mine);
   await within('the end of the connection', closed);
   silent.close();
 });
@@ -64,7 +66,9 @@ test('during the TLS handshake', async () => {
 test('while the answer is waited for', async () => {
   const { signal, abort, listeners } = watched();
   await using server = await serve(() => abort());
-  expect(await rejectionOf(localGuard().fetch('acme', server.at('app.test'), { signal }))).toBe(mine);
+  expect(await rejectionOf(localGuard().fetch('acme', server.at('app.test'), { signal }))).toBe(
+    mine,
+  );
   expect(listeners()).toBe(0);
   await server.quiet();
 });
@@ -83,7 +87,9 @@ test('while the body is sent: its source is told', async () => {
     cancel: () => resolve(),
   });
   expect(
-    await rejectionOf(localGuard().fetch('acme', server.at('app.test'), { method: 'POST', body, signal })),
+    await rejectionOf(
+      localGuard().fetch('acme', server.at('app.test'), { method: 'POST', body, signal }),
+    ),
   ).toBe(mine);
   await within('the source to be cancelled', cancelled);
   await server.quiet();
@@ -118,7 +124,9 @@ test('between a redirect and its target', async () => {
     if (url === '/target') return abort();
     response.writeHead(302, { location: '/target' }).end();
   });
-  expect(await rejectionOf(localGuard().fetch('acme', server.at('app.test'), { signal }))).toBe(mine);
+  expect(await rejectionOf(localGuard().fetch('acme', server.at('app.test'), { signal }))).toBe(
+    mine,
+  );
   await server.quiet();
 });
 
@@ -126,8 +134,12 @@ test('the signal of a Request, unless init has another or none', async () => {
   await using server = await serve((_, response) => void response.end('reached'));
   const url = server.at('app.test');
   const aborted = AbortSignal.abort(mine);
-  expect(await rejectionOf(localGuard().fetch('acme', new Request(url, { signal: aborted })))).toBe(mine);
-  const response = await localGuard().fetch('acme', new Request(url, { signal: aborted }), { signal: null });
+  expect(await rejectionOf(localGuard().fetch('acme', new Request(url, { signal: aborted })))).toBe(
+    mine,
+  );
+  const response = await localGuard().fetch('acme', new Request(url, { signal: aborted }), {
+    signal: null,
+  });
   expect(await response.text()).toBe('reached');
 });
 
@@ -169,7 +181,9 @@ test('a streamed body that is refused on its way is cancelled', async () => {
   const { promise: cancelled, resolve } = Promise.withResolvers<void>();
   const body = new ReadableStream({ cancel: () => resolve() });
   const guard = localGuard({ lookup: () => ['10.0.0.1'] });
-  const error = await rejectionOf(guard.fetch('acme', 'http://app.test/', { method: 'POST', body }));
+  const error = await rejectionOf(
+    guard.fetch('acme', 'http://app.test/', { method: 'POST', body }),
+  );
   expect(error.reason).toBe('address');
   await within('the source to be cancelled', cancelled);
 });

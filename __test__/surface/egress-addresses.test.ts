@@ -11,8 +11,9 @@ import { rejectionOf } from '../support/surface/wait.ts';
 function problemOf(address: string, options: EgressGuardOptions = {}): string | undefined {
   const parsed = parseAddress(address);
   if (!parsed) throw new Error(`not an address: ${address}`);
-  return createPolicy(readEgressOptions(options)).problemOfAddresses(new URL('http://name.test'), [parsed])
-    ?.why;
+  return createPolicy(readEgressOptions(options)).problemOfAddresses(new URL('http://name.test'), [
+    parsed,
+  ])?.why;
 }
 
 /** The first and last address of every range that is not public, and what it is. */
@@ -197,16 +198,21 @@ const embedding: [string, (ipv4: string) => string][] = [
   ['ISATAP', (hex) => `2606:4700::5efe:${hex}`],
 ];
 
-test.each(embedding)('a range that is allowed does not open what %s addresses embed', (_, embed) => {
-  const everyIPv6 = { allow: ['::/0'] };
-  expect(problemOf(embed('0a01:0203'), everyIPv6)).toContain('private');
-  expect(problemOf(embed('a9fe:a9fe'), everyIPv6)).toContain('metadata');
-  expect(problemOf(embed('0101:0101'), everyIPv6)).toBeUndefined();
-  expect(problemOf(embed('0101:0101'), { ...everyIPv6, deny: ['1.1.1.0/24'] })).toContain('deny');
-});
+test.each(embedding)(
+  'a range that is allowed does not open what %s addresses embed',
+  (_, embed) => {
+    const everyIPv6 = { allow: ['::/0'] };
+    expect(problemOf(embed('0a01:0203'), everyIPv6)).toContain('private');
+    expect(problemOf(embed('a9fe:a9fe'), everyIPv6)).toContain('metadata');
+    expect(problemOf(embed('0101:0101'), everyIPv6)).toBeUndefined();
+    expect(problemOf(embed('0101:0101'), { ...everyIPv6, deny: ['1.1.1.0/24'] })).toContain('deny');
+  },
+);
 
 test('the inverted client address in a Teredo address is checked', () => {
-  expect(problemOf('2001:0:101:101::f5fe:fdfc', { allow: ['2001::/32'] })).toContain('10.1.2.3 within it');
+  expect(problemOf('2001:0:101:101::f5fe:fdfc', { allow: ['2001::/32'] })).toContain(
+    '10.1.2.3 within it',
+  );
   expect(problemOf('2001:0:101:101::fefe:fefe', { allow: ['2001::/32'] })).toBeUndefined();
 });
 
@@ -290,7 +296,22 @@ test.each([
 });
 
 test('addresses are read exactly as the sockets read them', () => {
-  const digits = ['0', '1', '7f', 'ffff', '00', '1.2.3.4', '255', '256', '01', '', ':', '::', '.', 'g'];
+  const digits = [
+    '0',
+    '1',
+    '7f',
+    'ffff',
+    '00',
+    '1.2.3.4',
+    '255',
+    '256',
+    '01',
+    '',
+    ':',
+    '::',
+    '.',
+    'g',
+  ];
   let state = 42;
   const random = (below: number) => (state = (state * 1103515245 + 12345) % 2147483648) % below;
   let addresses = 0;
@@ -302,7 +323,8 @@ test('addresses are read exactly as the sockets read them', () => {
     // One engine's URL parser refuses a few IPv6 addresses that end in dotted IPv4 after a gap. No
     // resolver writes them.
     const mayBeRefused = text.includes('::') && text.includes('.');
-    if (address || !mayBeRefused) expect([text, address !== undefined]).toEqual([text, isIP(text) !== 0]);
+    if (address || !mayBeRefused)
+      expect([text, address !== undefined]).toEqual([text, isIP(text) !== 0]);
     if (address?.kind() === 'ipv6') expect(isIPv6(address.toString())).toBe(true);
   }
   expect(addresses).toBeGreaterThan(50);

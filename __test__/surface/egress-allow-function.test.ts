@@ -1,10 +1,18 @@
 // A function as `allow`: it decides instead of the lists, about each URL.
 import { expect, test } from 'bun:test';
-import { createEgressGuard, type EgressDenyInfo, type EgressGuardOptions } from '@absolutejs/runtime';
+import {
+  createEgressGuard,
+  type EgressDenyInfo,
+  type EgressGuardOptions,
+} from '@absolutejs/runtime';
 import { lookupOf, serve } from '../support/surface/egress.ts';
 import { rejectionOf } from '../support/surface/wait.ts';
 
-const names = { 'app.test': ['127.0.0.1'], 'cloud.test': ['169.254.169.254'], 'other.test': ['127.0.0.1'] };
+const names = {
+  'app.test': ['127.0.0.1'],
+  'cloud.test': ['169.254.169.254'],
+  'other.test': ['127.0.0.1'],
+};
 const guardThat = (allow: EgressGuardOptions['allow'], options: EgressGuardOptions = {}) =>
   createEgressGuard({ allow, lookup: lookupOf(names).lookup, ...options });
 
@@ -19,7 +27,9 @@ test('URLs that it admits are reached, public or not; it gets the tenant and a c
   const url = `${server.at('app.test')}/x`;
   expect(await (await guard.fetch('acme', url)).text()).toBe('reached');
   expect(new Set(asked.map(String))).toEqual(new Set([String(['acme', url])]));
-  expect(await (await guard.fetch('acme', `http://127.0.0.1:${server.port}/`)).text()).toBe('reached');
+  expect(await (await guard.fetch('acme', `http://127.0.0.1:${server.port}/`)).text()).toBe(
+    'reached',
+  );
 });
 
 test.each([false, undefined, null, 0, ''])('%p is a no', async (answer) => {
@@ -35,7 +45,9 @@ test.each([false, undefined, null, 0, ''])('%p is a no', async (answer) => {
 
 test('a promise is a refusal, whatever it resolves to, and its rejection is not unhandled', async () => {
   for (const promise of [Promise.resolve(true), Promise.reject(new Error('x'))]) {
-    const error = await rejectionOf(guardThat((() => promise) as any).fetch('acme', 'http://app.test/'));
+    const error = await rejectionOf(
+      guardThat((() => promise) as any).fetch('acme', 'http://app.test/'),
+    );
     expect(error.message).toContain('must answer at once');
   }
 });
@@ -79,7 +91,9 @@ test('`onDeny` gets one of three reasons, and what it throws is ignored', async 
     },
   });
   await rejectionOf(guard.fetch('acme', 'http://app.test/'));
-  expect(told).toEqual([{ tenant: 'acme', url: new URL('http://app.test/'), reason: 'not-allowed' }]);
+  expect(told).toEqual([
+    { tenant: 'acme', url: new URL('http://app.test/'), reason: 'not-allowed' },
+  ]);
 });
 
 test('a guard with options of its own gives its own reasons, and `onDeny` the three all the same', async () => {

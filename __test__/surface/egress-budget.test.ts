@@ -23,7 +23,11 @@ test('requests beyond the budget are refused, each tenant by itself', async () =
   await get('acme');
   await get('acme');
   const error = await rejectionOf(get('acme'));
-  expect(error).toMatchObject({ name: 'EgressDeniedError', reason: 'requests-budget', key: 'acme' });
+  expect(error).toMatchObject({
+    name: 'EgressDeniedError',
+    reason: 'requests-budget',
+    key: 'acme',
+  });
   expect(error.retryAfterMs).toBeGreaterThan(windowMs * 0.9);
   expect(error.retryAfterMs).toBeLessThanOrEqual(windowMs * 1.1);
   expect(guard.denials).toEqual([error]);
@@ -64,7 +68,9 @@ test('what is refused for its URL alone costs nothing, what had to be looked up 
   }
   expect(guard.usage('acme').requests).toBe(0);
   expect((await rejectionOf(guard.fetch('acme', 'http://app.test/'))).reason).toBe('address');
-  expect((await rejectionOf(guard.fetch('acme', 'http://app.test/'))).reason).toBe('requests-budget');
+  expect((await rejectionOf(guard.fetch('acme', 'http://app.test/'))).reason).toBe(
+    'requests-budget',
+  );
 });
 
 test('bytes are those of both bodies and heads, as they are on the wire', async () => {
@@ -182,7 +188,9 @@ test('a streamed answer is cut off where the budget ends', async () => {
   expect(read).toBeLessThanOrEqual(200_000);
   expect(guard.usage('acme').bytes).toBe(200_000);
   await server.quiet();
-  expect((await rejectionOf(guard.fetch('acme', server.at('app.test')))).reason).toBe('bytes-budget');
+  expect((await rejectionOf(guard.fetch('acme', server.at('app.test')))).reason).toBe(
+    'bytes-budget',
+  );
 });
 
 test('parallel answers share one budget', async () => {
@@ -223,7 +231,9 @@ test('a streamed upload is cut off where the budget ends', async () => {
     pull: (controller) => controller.enqueue(new TextEncoder().encode(chunk)),
     cancel: () => resolve(),
   });
-  const error = await rejectionOf(guard.fetch('acme', server.at('app.test'), { method: 'POST', body }));
+  const error = await rejectionOf(
+    guard.fetch('acme', server.at('app.test'), { method: 'POST', body }),
+  );
   expect(error).toMatchObject({ name: 'EgressDeniedError', reason: 'bytes-budget' });
   await within('the source to be cancelled', cancelled);
   await server.quiet();
@@ -289,7 +299,10 @@ test.each([
 
 function at(startMs: number) {
   const clock = { nowMs: startMs };
-  const budgets = createBudgets({ windowMs: 1_000, maxRequests: 10, maxBytes: 1_000 }, () => clock.nowMs);
+  const budgets = createBudgets(
+    { windowMs: 1_000, maxRequests: 10, maxBytes: 1_000 },
+    () => clock.nowMs,
+  );
   return { clock, budgets };
 }
 

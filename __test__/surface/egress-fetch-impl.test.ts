@@ -46,7 +46,11 @@ test('it gets what the caller gave, after every address of the host was checked'
   expect(calls[1]!.input).toBeInstanceOf(URL);
   await guard.fetch('acme', new Request('http://app.test/z', { method: 'PUT', body: 'hello' }));
   const request = calls[2]!.input as Request;
-  expect([request.method, request.url, await request.text()]).toEqual(['PUT', 'http://app.test/z', 'hello']);
+  expect([request.method, request.url, await request.text()]).toEqual([
+    'PUT',
+    'http://app.test/z',
+    'hello',
+  ]);
   expect(asked).toEqual(['app.test', 'app.test', 'app.test']);
 });
 
@@ -84,7 +88,9 @@ test('redirects are followed here, and pass the same way', async () => {
     'http://app.test/3': redirectTo('/4'),
     'http://app.test/4': () => new Response('there'),
   });
-  const error = await rejectionOf(guard.fetch('acme', 'http://app.test/1', { method: 'POST', body: 'x' }));
+  const error = await rejectionOf(
+    guard.fetch('acme', 'http://app.test/1', { method: 'POST', body: 'x' }),
+  );
   expect(error.url).toBe('http://inside.test/');
   expect(calls.map(({ url, init }) => [url, init?.method, init?.redirect])).toEqual([
     ['http://app.test/1', 'POST', 'manual'],
@@ -102,7 +108,10 @@ test('redirects are followed here, and pass the same way', async () => {
 
 test('what it throws reaches the caller as the same object', async () => {
   const boom = new Error('no network');
-  const guard = createEgressGuard({ fetchImpl: () => Promise.reject(boom), lookup: () => ['93.184.216.34'] });
+  const guard = createEgressGuard({
+    fetchImpl: () => Promise.reject(boom),
+    lookup: () => ['93.184.216.34'],
+  });
   expect(await rejectionOf(guard.fetch('acme', 'http://app.test/'))).toBe(boom);
 });
 
@@ -122,14 +131,19 @@ test('an answer with a length counts at once, another one as it is read', async 
   // refused.
   expect(await response.text()).toHaveLength(500);
   expect(guard.metrics().bytesEgress).toBe(1_100);
-  expect((await rejectionOf(guard.fetch('acme', 'http://app.test/known'))).reason).toBe('bytes-budget');
+  expect((await rejectionOf(guard.fetch('acme', 'http://app.test/known'))).reason).toBe(
+    'bytes-budget',
+  );
   guard.reset('acme');
   await guard.fetch('acme', 'http://app.test/known');
 });
 
 test('budgets use the given clock, and one that returns no number admits nothing', async () => {
   let nowMs = 1_000_000;
-  const { guard, calls } = guardWith({}, { budgets: { requests: 1, windowMs: 1_000 }, now: () => nowMs });
+  const { guard, calls } = guardWith(
+    {},
+    { budgets: { requests: 1, windowMs: 1_000 }, now: () => nowMs },
+  );
   await guard.fetch('acme', 'http://app.test/');
   nowMs += 999;
   await rejectionOf(guard.fetch('acme', 'http://app.test/'));
@@ -180,7 +194,9 @@ test('a signal that is aborted ends the wait before it is called', async () => {
   const { calls, fetchImpl } = fake();
   const controller = new AbortController();
   const guard = createEgressGuard({ fetchImpl, lookup: () => new Promise<string[]>(() => {}) });
-  const pending = rejectionOf(guard.fetch('acme', 'http://app.test/', { signal: controller.signal }));
+  const pending = rejectionOf(
+    guard.fetch('acme', 'http://app.test/', { signal: controller.signal }),
+  );
   const reason = new Error('enough');
   setTimeout(() => controller.abort(reason));
   expect(await pending).toBe(reason);
@@ -192,7 +208,12 @@ test('each request is a span', async () => {
   const { guard } = guardWith({}, { tracerProvider: spans.tracerProvider });
   await guard.fetch('acme', 'http://app.test/x');
   await rejectionOf(guard.fetch('acme', 'http://127.0.0.1/'));
-  const told: unknown[] = spans.all.map((span) => [span.name, span.attributes, span.status?.code, span.ends]);
+  const told: unknown[] = spans.all.map((span) => [
+    span.name,
+    span.attributes,
+    span.status?.code,
+    span.ends,
+  ]);
   expect(told).toEqual([
     [
       'runtime.egress_fetch',

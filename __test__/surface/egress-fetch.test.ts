@@ -33,7 +33,11 @@ test('the answer is a Response like that of the global fetch', async () => {
   expect(response.headers.get('x-one')).toBe('1');
   expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
   const copy = response.clone();
-  expect([copy.url, await copy.text(), await response.text()]).toEqual([response.url, 'body', 'body']);
+  expect([copy.url, await copy.text(), await response.text()]).toEqual([
+    response.url,
+    'body',
+    'body',
+  ]);
   expect(response.bodyUsed).toBe(true);
 });
 
@@ -115,7 +119,9 @@ test('FormData is sent as multipart with its boundary, given as such or in a Req
 test('a media type that the caller gives is kept', async () => {
   await using server = await echo();
   const init = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } };
-  const { headers }: any = await (await localGuard().fetch('acme', server.at('app.test'), init)).json();
+  const { headers }: any = await (
+    await localGuard().fetch('acme', server.at('app.test'), init)
+  ).json();
   expect(headers['content-type']).toBe('application/json');
 });
 
@@ -262,7 +268,9 @@ test.each(['gzip', 'deflate', 'br'])(
     });
     const guard = localGuard();
     expect(await (await guard.fetch('acme', server.at('app.test'))).text()).toBe('');
-    const error = await rejectionOf((await guard.fetch('acme', `${server.at('app.test')}/bad`)).text());
+    const error = await rejectionOf(
+      (await guard.fetch('acme', `${server.at('app.test')}/bad`)).text(),
+    );
     expect(error.code).toBe('ERR_RUNTIME_EGRESS_FAILED');
   },
 );
@@ -355,7 +363,10 @@ test('an answer before the end of the request is an answer', async () => {
     pull: (controller) => controller.enqueue(new Uint8Array(64 << 10)),
     cancel: () => void (cancelled = true),
   });
-  const response = await localGuard().fetch('acme', server.at('app.test'), { method: 'POST', body });
+  const response = await localGuard().fetch('acme', server.at('app.test'), {
+    method: 'POST',
+    body,
+  });
   expect([response.status, await response.text()]).toEqual([413, 'too much']);
   await server.quiet();
   await aFewTurns();
@@ -437,7 +448,9 @@ test('a connection that is refused fails with its cause', async () => {
 test('keys are those of tenants', async () => {
   const guard = createEgressGuard();
   for (const key of ['', '..', '/etc', 5 as any]) {
-    expect((await rejectionOf(guard.fetch(key, 'http://1.1.1.1/'))).code).toBe('ERR_RUNTIME_INVALID_KEY');
+    expect((await rejectionOf(guard.fetch(key, 'http://1.1.1.1/'))).code).toBe(
+      'ERR_RUNTIME_INVALID_KEY',
+    );
     for (const call of [guard.fetchFor, guard.usage, guard.reset]) {
       expect(() => call(key)).toThrow(expect.objectContaining({ code: 'ERR_RUNTIME_INVALID_KEY' }));
     }

@@ -111,7 +111,9 @@ test.each([[[]], [undefined], ['127.0.0.1'], [null]])(
   'a lookup that gives %p fails the request',
   async (answer) => {
     const guard = createEgressGuard({ lookup: () => answer as any });
-    expect((await rejectionOf(guard.fetch('acme', 'http://app.test/'))).message).toContain('has no address');
+    expect((await rejectionOf(guard.fetch('acme', 'http://app.test/'))).message).toContain(
+      'has no address',
+    );
   },
 );
 
@@ -123,7 +125,9 @@ test('what a lookup throws or rejects with is the cause of the failure', async (
       throw mine;
     },
   ]) {
-    const error = await rejectionOf(createEgressGuard({ lookup }).fetch('acme', 'http://app.test/'));
+    const error = await rejectionOf(
+      createEgressGuard({ lookup }).fetch('acme', 'http://app.test/'),
+    );
     expect(error.code).toBe('ERR_RUNTIME_EGRESS_FAILED');
     expect(error.cause).toBe(mine);
   }
@@ -161,33 +165,46 @@ const hostLists: [entry: string, named: string[], notNamed: string[]][] = [
     ['example.com', 'evilexample.com', 'a.example.com.evil.test'],
   ],
   ['EXAMPLE.com.', ['example.com'], ['a.example.com']],
-  ['bücher.example', ['bücher.example', 'xn--bcher-kva.example', 'BÜCHER.example'], ['bucher.example']],
+  [
+    'bücher.example',
+    ['bücher.example', 'xn--bcher-kva.example', 'BÜCHER.example'],
+    ['bucher.example'],
+  ],
 ];
 
-test.each(hostLists)('only: %p admits what it names and nothing else', async (entry, named, notNamed) => {
-  await using server = await serve((_, response) => void response.end('reached'));
-  const guard = guardOf(['127.0.0.1'], { allow: ['127.0.0.1'], only: [entry] });
-  for (const host of named) expect((await guard.fetch('acme', server.at(host))).status).toBe(200);
-  for (const host of [...notNamed, '127.0.0.1']) {
-    expect((await rejectionOf(guard.fetch('acme', server.at(host)))).reason).toBe('host');
-  }
-});
+test.each(hostLists)(
+  'only: %p admits what it names and nothing else',
+  async (entry, named, notNamed) => {
+    await using server = await serve((_, response) => void response.end('reached'));
+    const guard = guardOf(['127.0.0.1'], { allow: ['127.0.0.1'], only: [entry] });
+    for (const host of named) expect((await guard.fetch('acme', server.at(host))).status).toBe(200);
+    for (const host of [...notNamed, '127.0.0.1']) {
+      expect((await rejectionOf(guard.fetch('acme', server.at(host)))).reason).toBe('host');
+    }
+  },
+);
 
-test.each(hostLists)('deny: %p denies what it names and nothing else', async (entry, named, notNamed) => {
-  await using server = await serve((_, response) => void response.end('reached'));
-  const guard = guardOf(['127.0.0.1'], {
-    allow: ['127.0.0.1'],
-    deny: [entry],
-    only: ['*.test', ...named, ...notNamed],
-  });
-  for (const host of named)
-    expect((await rejectionOf(guard.fetch('acme', server.at(host)))).reason).toBe('host');
-  for (const host of notNamed) expect((await guard.fetch('acme', server.at(host))).status).toBe(200);
-});
+test.each(hostLists)(
+  'deny: %p denies what it names and nothing else',
+  async (entry, named, notNamed) => {
+    await using server = await serve((_, response) => void response.end('reached'));
+    const guard = guardOf(['127.0.0.1'], {
+      allow: ['127.0.0.1'],
+      deny: [entry],
+      only: ['*.test', ...named, ...notNamed],
+    });
+    for (const host of named)
+      expect((await rejectionOf(guard.fetch('acme', server.at(host)))).reason).toBe('host');
+    for (const host of notNamed)
+      expect((await guard.fetch('acme', server.at(host))).status).toBe(200);
+  },
+);
 
 test('a name in only does not let it resolve to a private address', async () => {
   const guard = guardOf(['10.0.0.1'], { only: ['api.example.com'] });
-  expect((await rejectionOf(guard.fetch('acme', 'https://api.example.com/'))).reason).toBe('address');
+  expect((await rejectionOf(guard.fetch('acme', 'https://api.example.com/'))).reason).toBe(
+    'address',
+  );
 });
 
 test('an empty only admits nothing, and a range in it admits URLs with such an address', async () => {
@@ -198,7 +215,9 @@ test('an empty only admits nothing, and a range in it admits URLs with such an a
   expect((await range.fetch('acme', server.at('127.0.0.1'))).status).toBe(200);
   expect((await rejectionOf(range.fetch('acme', server.at('app.test')))).reason).toBe('host');
   const stillPrivate = guardOf([], { only: ['10.0.0.0/8'] });
-  expect((await rejectionOf(stillPrivate.fetch('acme', 'http://10.0.0.1/'))).reason).toBe('address');
+  expect((await rejectionOf(stillPrivate.fetch('acme', 'http://10.0.0.1/'))).reason).toBe(
+    'address',
+  );
 });
 
 test('a denied range also denies the names that resolve into it', async () => {
@@ -225,7 +244,9 @@ test.each([
 
 test('a URL with a user name or password is denied, and the error does not repeat them', async () => {
   for (const user of ['user:secret@', 'user@', ':secret@']) {
-    const error = await rejectionOf(guardOf(['1.1.1.1']).fetch('acme', `http://${user}app.test/path?q#h`));
+    const error = await rejectionOf(
+      guardOf(['1.1.1.1']).fetch('acme', `http://${user}app.test/path?q#h`),
+    );
     expect(error.reason).toBe('credentials');
     expect(error.url).toBe('http://app.test/path?q#h');
     expect(error.message + JSON.stringify(error)).not.toContain('secret');
@@ -235,9 +256,9 @@ test('a URL with a user name or password is denied, and the error does not repea
 test.each([22, 25, 53, 110, 143, 465, 587, 6000, 6667, 10080])(
   'port %d belongs to another protocol',
   async (port) => {
-    expect((await rejectionOf(guardOf(['1.1.1.1']).fetch('acme', `http://app.test:${port}/`))).reason).toBe(
-      'port',
-    );
+    expect(
+      (await rejectionOf(guardOf(['1.1.1.1']).fetch('acme', `http://app.test:${port}/`))).reason,
+    ).toBe('port');
   },
 );
 
@@ -259,7 +280,9 @@ test('onDenied is told what the caller is told, and breaks nothing when it fails
 });
 
 test('the error says who was refused what', async () => {
-  const error = await rejectionOf(guardOf(['10.0.0.1']).fetch('org/acme', 'https://app.test:8443/a?b=c'));
+  const error = await rejectionOf(
+    guardOf(['10.0.0.1']).fetch('org/acme', 'https://app.test:8443/a?b=c'),
+  );
   expect(error).toMatchObject({
     name: 'EgressDeniedError',
     code: 'ERR_RUNTIME_EGRESS_DENIED',

@@ -27,20 +27,35 @@ const refused: [options: unknown, message: string][] = [
   [{ budget: { windowMs: '1m' } }, 'budget.windowMs must be a number of at least 1, got "1m"'],
   [{ budget: { windowMs: NaN } }, 'budget.windowMs must be a number of at least 1, got NaN'],
   [{ budget: { windowMs: Infinity } }, 'budget.windowMs must be finite, got Infinity'],
-  [{ budget: { maxRequests: -1 } }, 'budget.maxRequests must be a whole number of at least 0, got -1'],
-  [{ budget: { maxRequests: 1.5 } }, 'budget.maxRequests must be a whole number of at least 0, got 1.5'],
+  [
+    { budget: { maxRequests: -1 } },
+    'budget.maxRequests must be a whole number of at least 0, got -1',
+  ],
+  [
+    { budget: { maxRequests: 1.5 } },
+    'budget.maxRequests must be a whole number of at least 0, got 1.5',
+  ],
   [{ budget: {}, budgets: {} }, 'budget and budgets are two names for one thing: give one of them'],
   [{ budgets: 5 }, 'budgets must be an object, got 5'],
   [{ budgets: { windowMs: 0 } }, 'budgets.windowMs must be a number of at least 1, got 0'],
   [{ budgets: { requests: -1 } }, 'budgets.requests must be a whole number of at least 0, got -1'],
   [{ budgets: { bytes: '1MB' } }, 'budgets.bytes must be a whole number of at least 0, got "1MB"'],
-  [{ budgets: { maxBytes: 1 } }, 'budgets.maxBytes is not an option; there are windowMs, requests, bytes'],
+  [
+    { budgets: { maxBytes: 1 } },
+    'budgets.maxBytes is not an option; there are windowMs, requests, bytes',
+  ],
   [{ onDeny: true }, 'onDeny must be a function, got true'],
   [{ fetchImpl: 'fetch' }, 'fetchImpl must be a function, got "fetch"'],
   [{ now: 5 }, 'now must be a function, got 5'],
   [{ tracerProvider: {} }, 'tracerProvider must be a tracer provider, got an object'],
-  [{ allow: () => true, deny: [] }, 'allow is a function, which decides alone: leave out deny and only'],
-  [{ budget: { maxBytes: '1MB' } }, 'budget.maxBytes must be a whole number of at least 0, got "1MB"'],
+  [
+    { allow: () => true, deny: [] },
+    'allow is a function, which decides alone: leave out deny and only',
+  ],
+  [
+    { budget: { maxBytes: '1MB' } },
+    'budget.maxBytes must be a whole number of at least 0, got "1MB"',
+  ],
 ];
 
 test.each(refused)('%j is refused, naming the option', (options, message) => {
@@ -108,7 +123,13 @@ for (const list of ['deny', 'only']) {
 }
 
 test('everything is optional', () => {
-  expect(Object.keys(createEgressGuard()).sort()).toEqual(['fetch', 'fetchFor', 'metrics', 'reset', 'usage']);
+  expect(Object.keys(createEgressGuard()).sort()).toEqual([
+    'fetch',
+    'fetchFor',
+    'metrics',
+    'reset',
+    'usage',
+  ]);
   createEgressGuard({});
   createEgressGuard({ budget: {} });
   createEgressGuard({ allow: undefined, budget: undefined, lookup: undefined } as any);

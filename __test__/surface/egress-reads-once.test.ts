@@ -22,9 +22,9 @@ test('an object whose toString changes is asked once', async () => {
   expect(await (await localGuard().fetch('acme', input)).text()).toBe('reached');
   expect(asked()).toBe(1);
   const bad = changing(forbidden, server.at('app.test'));
-  expect((await rejectionOf(localGuard().fetch('acme', { toString: bad.next } as any))).reason).toBe(
-    'address',
-  );
+  expect(
+    (await rejectionOf(localGuard().fetch('acme', { toString: bad.next } as any))).reason,
+  ).toBe('address');
 });
 
 test('a URL whose href changes is asked once', async () => {
@@ -38,7 +38,9 @@ test('a URL whose href changes is asked once', async () => {
       return next();
     }
   }
-  expect(await (await localGuard().fetch('acme', new Shifty('http://app.test/'))).text()).toBe('reached');
+  expect(await (await localGuard().fetch('acme', new Shifty('http://app.test/'))).text()).toBe(
+    'reached',
+  );
   expect(asked()).toBe(1);
 });
 
@@ -76,7 +78,11 @@ test('every member of init is read once', async () => {
     },
   });
   await localGuard().fetch('acme', server.at('app.test'), init);
-  expect(server.seen[0]).toMatchObject({ method: 'POST', body: 'hello', headers: { 'x-mine': '1' } });
+  expect(server.seen[0]).toMatchObject({
+    method: 'POST',
+    body: 'hello',
+    headers: { 'x-mine': '1' },
+  });
   for (const name of Object.keys(values)) expect([name, asked[name]]).toEqual([name, 1]);
 });
 

@@ -44,7 +44,11 @@ const rewriting: [status: number, method: string, becomes: string][] = [
 test.each(rewriting)('after %d a %s becomes a %s', async (status, method, becomes) => {
   await using server = await redirecting(status, target);
   const headers = { 'content-type': 'text/x', 'content-language': 'de', 'x-mine': 'kept' };
-  await localGuard().fetch('acme', `${server.at('app.test')}/from`, { method, headers, body: 'hello' });
+  await localGuard().fetch('acme', `${server.at('app.test')}/from`, {
+    method,
+    headers,
+    body: 'hello',
+  });
   const keepsBody = becomes === method;
   expect(lastOf(server.seen)).toMatchObject({ method: becomes, body: keepsBody ? 'hello' : '' });
   expect(lastOf(server.seen).headers).toMatchObject({ 'x-mine': 'kept' });
@@ -59,7 +63,11 @@ test('HEAD stays HEAD after 303', async () => {
   expect(lastOf(server.seen).method).toBe('HEAD');
 });
 
-const credentials = { authorization: 'Bearer secret', cookie: 'a=b', 'proxy-authorization': 'Basic x' };
+const credentials = {
+  authorization: 'Bearer secret',
+  cookie: 'a=b',
+  'proxy-authorization': 'Basic x',
+};
 
 test('credentials stay within their origin', async () => {
   await using server = await redirecting(302, target);
@@ -67,20 +75,23 @@ test('credentials stay within their origin', async () => {
   expect(lastOf(server.seen).headers).toMatchObject(credentials);
 });
 
-test.each(['host', 'port'])('credentials are not sent to another %s, and not back again', async (what) => {
-  await using home = await redirecting(
-    302,
-    () => `${away.at(what === 'host' ? 'other.test' : 'app.test')}/from`,
-  );
-  await using away = await redirecting(302, () => `${home.at('app.test')}${target}`);
-  const headers = { ...credentials, 'x-mine': 'kept' };
-  await localGuard().fetch('acme', `${home.at('app.test')}/from`, { headers });
-  expect(home.seen[0]!.headers).toMatchObject(credentials);
-  for (const { headers } of [away.seen[0]!, home.seen[1]!]) {
-    for (const name of Object.keys(credentials)) expect(headers[name]).toBeUndefined();
-    expect(headers['x-mine']).toBe('kept');
-  }
-});
+test.each(['host', 'port'])(
+  'credentials are not sent to another %s, and not back again',
+  async (what) => {
+    await using home = await redirecting(
+      302,
+      () => `${away.at(what === 'host' ? 'other.test' : 'app.test')}/from`,
+    );
+    await using away = await redirecting(302, () => `${home.at('app.test')}${target}`);
+    const headers = { ...credentials, 'x-mine': 'kept' };
+    await localGuard().fetch('acme', `${home.at('app.test')}/from`, { headers });
+    expect(home.seen[0]!.headers).toMatchObject(credentials);
+    for (const { headers } of [away.seen[0]!, home.seen[1]!]) {
+      for (const name of Object.keys(credentials)) expect(headers[name]).toBeUndefined();
+      expect(headers['x-mine']).toBe('kept');
+    }
+  },
+);
 
 test.each([
   ['http://10.0.0.1/', 'address'],
@@ -97,7 +108,10 @@ test.each([
   ['http://app.test:25/', 'port'],
 ])('a redirect to %s is denied', async (location, reason) => {
   await using server = await redirecting(302, location);
-  const names: Record<string, string[]> = { 'app.test': ['127.0.0.1'], 'private.test': ['10.0.0.1'] };
+  const names: Record<string, string[]> = {
+    'app.test': ['127.0.0.1'],
+    'private.test': ['10.0.0.1'],
+  };
   const guard = localGuard({ lookup: (name) => names[name] ?? [], deny: ['denied.test'] });
   const error = await rejectionOf(guard.fetch('acme', `${server.at('app.test')}/from`));
   expect(error).toMatchObject({ name: 'EgressDeniedError', reason });
@@ -133,7 +147,9 @@ test('20 redirects are followed, 21 are not', async () => {
 
 test("redirect: 'manual' gives the answer as it is, wherever it leads", async () => {
   await using server = await redirecting(302, 'http://10.0.0.1/');
-  const response = await localGuard().fetch('acme', `${server.at('app.test')}/from`, { redirect: 'manual' });
+  const response = await localGuard().fetch('acme', `${server.at('app.test')}/from`, {
+    redirect: 'manual',
+  });
   expect(response.status).toBe(302);
   expect(response.redirected).toBe(false);
   expect(response.headers.get('location')).toBe('http://10.0.0.1/');
@@ -162,7 +178,9 @@ test('a redirect without a location is an answer like any other', async () => {
 });
 
 test('304 with a location is not followed', async () => {
-  await using server = await serve((_, response) => void response.writeHead(304, { location: '/x' }).end());
+  await using server = await serve(
+    (_, response) => void response.writeHead(304, { location: '/x' }).end(),
+  );
   expect((await localGuard().fetch('acme', server.at('app.test'))).status).toBe(304);
 });
 
@@ -183,7 +201,9 @@ const streamed = (): ReadableStream => new Blob(['hello']).stream();
 test.each([301, 302, 307, 308])('a streamed body cannot be sent again after %d', async (status) => {
   await using server = await redirecting(status, target);
   const init: RequestInit = { method: 'POST', body: streamed() };
-  const error = await rejectionOf(localGuard().fetch('acme', `${server.at('app.test')}/from`, init));
+  const error = await rejectionOf(
+    localGuard().fetch('acme', `${server.at('app.test')}/from`, init),
+  );
   expect(error.code).toBe('ERR_RUNTIME_EGRESS_FAILED');
   expect(server.seen).toHaveLength(1);
 });
@@ -191,9 +211,9 @@ test.each([301, 302, 307, 308])('a streamed body cannot be sent again after %d',
 test('303 needs no body, so that of a stream does not matter', async () => {
   await using server = await redirecting(303, target);
   const init: RequestInit = { method: 'POST', body: streamed() };
-  expect(await (await localGuard().fetch('acme', `${server.at('app.test')}/from`, init)).text()).toBe(
-    'reached',
-  );
+  expect(
+    await (await localGuard().fetch('acme', `${server.at('app.test')}/from`, init)).text(),
+  ).toBe('reached');
 });
 
 test('the body of a Request that was made from a string is sent again', async () => {

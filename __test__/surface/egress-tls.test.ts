@@ -2,7 +2,8 @@ import { expect, test } from 'bun:test';
 import { fileURLToPath } from 'node:url';
 import { within } from '../support/surface/wait.ts';
 
-const path = (name: string) => fileURLToPath(new URL(`../support/surface/${name}`, import.meta.url));
+const path = (name: string) =>
+  fileURLToPath(new URL(`../support/surface/${name}`, import.meta.url));
 
 /** What `egress-tls.mjs` prints, run by Bun in an environment with these variables. */
 async function outcomes(env: Record<string, string>): Promise<any> {
@@ -20,7 +21,11 @@ test('the certificate must be for the name in the URL, which is also the one in 
   const results = await outcomes(trusting);
   expect(results.byName).toEqual({ host: 'secure.test', servername: 'secure.test', length: 0 });
   expect(results.byAddress).toEqual({ host: '127.0.0.1', servername: null, length: 0 });
-  expect(results.withBody).toEqual({ host: 'secure.test', servername: 'secure.test', length: 1_000_000 });
+  expect(results.withBody).toEqual({
+    host: 'secure.test',
+    servername: 'secure.test',
+    length: 1_000_000,
+  });
   const mismatch = {
     name: 'TypeError',
     code: 'ERR_RUNTIME_EGRESS_FAILED',

@@ -42,7 +42,11 @@ test('spawn gets exactly its documented arguments', async () => {
   expect(args.key).toBe('org/app');
   expect(args.cwd).toEndWith('/tenants/org/app');
   expect(args.onLogLine).toBeFunction();
-  expect(args.env).toEqual({ GREETING: 'hello', NODE_ENV: 'production', PORT: String(tenant.port) });
+  expect(args.env).toEqual({
+    GREETING: 'hello',
+    NODE_ENV: 'production',
+    PORT: String(tenant.port),
+  });
 });
 
 test('readiness gets exactly its documented arguments', async () => {
@@ -144,7 +148,8 @@ test('a process that ends before it is ready rejects with RuntimeExitedBeforeRea
 test('ensure of a key that is being started can be called from the spawn event', async () => {
   let joined: Promise<unknown> | undefined;
   await using bench = setUp({
-    onTransition: (event) => void (event.type === 'spawn' && (joined = bench.runtime.ensure(event.key))),
+    onTransition: (event) =>
+      void (event.type === 'spawn' && (joined = bench.runtime.ensure(event.key))),
   });
   const tenant = await bench.runtime.ensure('a');
   expect(await joined).toBe(tenant);

@@ -1,5 +1,9 @@
 import { expect, test } from 'bun:test';
-import { createEgressGuard, createRuntime, RuntimeExitedBeforeReadyError } from '@absolutejs/runtime';
+import {
+  createEgressGuard,
+  createRuntime,
+  RuntimeExitedBeforeReadyError,
+} from '@absolutejs/runtime';
 import { failureError, type Failure } from '../../lib/errors.js';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { handedOver, ignoresKill } from '../support/surface/fleet.ts';
@@ -85,7 +89,8 @@ const codes: Record<string, () => Promise<any>> = {
     await using bench = setUp({ spawn });
     return await rejectionOf(bench.runtime.ensure('a'));
   },
-  ERR_RUNTIME_EGRESS_DENIED: async () => rejectionOf(createEgressGuard().fetch('a', 'http://127.0.0.1/')),
+  ERR_RUNTIME_EGRESS_DENIED: async () =>
+    rejectionOf(createEgressGuard().fetch('a', 'http://127.0.0.1/')),
   ERR_RUNTIME_EGRESS_FAILED: async () => rejectionOf(createEgressGuard().fetch('a', 'nowhere')),
 };
 
@@ -127,7 +132,11 @@ test('each code has its fields, and no others', async () => {
     ERR_RUNTIME_ABORTED: ['name'],
     ERR_RUNTIME_EGRESS_DENIED: ['address', 'name', 'reason', 'tenant', 'url'],
   };
-  const typeErrors = ['ERR_RUNTIME_INVALID_OPTION', 'ERR_RUNTIME_INVALID_KEY', 'ERR_RUNTIME_EGRESS_FAILED'];
+  const typeErrors = [
+    'ERR_RUNTIME_INVALID_OPTION',
+    'ERR_RUNTIME_INVALID_KEY',
+    'ERR_RUNTIME_EGRESS_FAILED',
+  ];
   const aboutNoKey = ['ERR_RUNTIME_INVALID_OPTION', 'ERR_RUNTIME_STOP_REFUSED'];
   for (const [code, provoke] of Object.entries(codes)) {
     const error = await provoke();
@@ -136,8 +145,13 @@ test('each code has its fields, and no others', async () => {
       code,
       ['code', ...key, ...(fields[code] ?? [])].sort(),
     ]);
-    if (key.length > 0) expect([code, error.key]).toEqual([code, code.includes('INVALID') ? '..' : 'a']);
-    const type = typeErrors.includes(code) ? TypeError : code.includes('REFUSED') ? AggregateError : Error;
+    if (key.length > 0)
+      expect([code, error.key]).toEqual([code, code.includes('INVALID') ? '..' : 'a']);
+    const type = typeErrors.includes(code)
+      ? TypeError
+      : code.includes('REFUSED')
+        ? AggregateError
+        : Error;
     expect([code, error instanceof type]).toEqual([code, true]);
   }
 });

@@ -140,7 +140,11 @@ test('one exit for each spawn, whatever comes together', async () => {
   const keys = ['a', 'b', 'c', 'd', 'e'];
   for (let round = 0; round < 40; round++) {
     const key = keys[round % keys.length]!;
-    const calls = [runtime.ensure(key), runtime.restart(keys[(round * 3) % keys.length]!), runtime.kill(key)];
+    const calls = [
+      runtime.ensure(key),
+      runtime.restart(keys[(round * 3) % keys.length]!),
+      runtime.kill(key),
+    ];
     if (round % 4 === 0) fleet.processes.at(-1)?.exit(1);
     await Promise.allSettled(calls);
   }
@@ -151,7 +155,9 @@ test('one exit for each spawn, whatever comes together', async () => {
   expect(new Set(ended).size).toBe(ended.length);
   for (const key of keys) {
     const types = bench.events.transitions.filter((event) => 'key' in event && event.key === key);
-    const lives = types.map(({ type }) => type).filter((type) => type === 'spawn' || type === 'exit');
+    const lives = types
+      .map(({ type }) => type)
+      .filter((type) => type === 'spawn' || type === 'exit');
     expect(lives).toEqual(lives.map((_, index) => (index % 2 === 0 ? 'spawn' : 'exit')));
   }
 });

@@ -17,7 +17,10 @@ const REFUSED: [object, string][] = [
   [{ checkpoint: {} }, 'checkpoint.driver must be a checkpoint driver, got undefined'],
   [{ checkpoint: { driver: null } }, 'checkpoint.driver must be a checkpoint driver, got null'],
   [{ checkpoint: { driver: 'criu' } }, 'checkpoint.driver must be a checkpoint driver, got "criu"'],
-  [{ checkpoint: { driver: {} } }, 'checkpoint.driver.checkpoint must be a function, got undefined'],
+  [
+    { checkpoint: { driver: {} } },
+    'checkpoint.driver.checkpoint must be a function, got undefined',
+  ],
   ...(['checkpoint', 'restore', 'drop', 'has'] as const).map((method): [object, string] => [
     { checkpoint: { driver: { ...driver, [method]: 'yes' } } },
     `checkpoint.driver.${method} must be a function, got "yes"`,
@@ -57,7 +60,10 @@ test('a driver is anything with the four methods, an instance of a class too', a
       return false;
     }
   }
-  await createRuntime({ source, checkpoint: { driver: new Driver(), restoreTimeoutMs: 1 } }).dispose();
+  await createRuntime({
+    source,
+    checkpoint: { driver: new Driver(), restoreTimeoutMs: 1 },
+  }).dispose();
 });
 
 test('an option that is undefined counts as left out', async () => {

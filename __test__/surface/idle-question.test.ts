@@ -62,7 +62,10 @@ test('asked once it is idle, with how long, its key and the very tenant; true st
 });
 
 test('a promise of true stops it, and so does what is merely like a promise', async () => {
-  for (const answer of [Promise.resolve(true), { then: (yes: (stop: boolean) => void) => yes(true) }]) {
+  for (const answer of [
+    Promise.resolve(true),
+    { then: (yes: (stop: boolean) => void) => yes(true) },
+  ]) {
     await using bench = setUp({ ...idle, shouldIdleKill: () => answer as Promise<boolean> });
     await bench.runtime.ensure('a');
     expect((await bench.events.seen('exit', 'a')).reason).toBe('idle-killed');
@@ -95,7 +98,10 @@ const REFUSALS: [string, () => unknown][] = [
       },
     }),
   ],
-  ['a thenable that rejects', () => ({ then: (_: unknown, no: (error: Error) => void) => no(new Error()) })],
+  [
+    'a thenable that rejects',
+    () => ({ then: (_: unknown, no: (error: Error) => void) => no(new Error()) }),
+  ],
 ];
 
 for (const [name, answer] of REFUSALS) {
@@ -116,7 +122,11 @@ for (const [name, answer] of REFUSALS) {
 test('a kept tenant is asked about a sweep later, not sooner', async () => {
   const sweepIntervalMs = 60;
   const asked = new Asked(() => false);
-  await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs, shouldIdleKill: asked.shouldIdleKill });
+  await using bench = setUp({
+    idleAfterMs: 5,
+    sweepIntervalMs,
+    shouldIdleKill: asked.shouldIdleKill,
+  });
   await bench.runtime.ensure('a');
   await asked.times(4);
   const pauses = asked.at.slice(1).map((at, index) => at - asked.at[index]!);
@@ -129,7 +139,11 @@ test('a kept tenant is asked about a sweep later, not sooner', async () => {
 test('a kept tenant that is touched is left alone for idleAfterMs', async () => {
   const idleAfterMs = 150;
   const asked = new Asked(() => false);
-  await using bench = setUp({ idleAfterMs, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
+  await using bench = setUp({
+    idleAfterMs,
+    sweepIntervalMs: 1,
+    shouldIdleKill: asked.shouldIdleKill,
+  });
   await bench.runtime.ensure('a');
   await asked.times(1);
   await aFewTurns();
@@ -147,7 +161,11 @@ test('touched while it is being asked: the answer true no longer stops it', asyn
     const answer = Promise.withResolvers<boolean>();
     const asked = new Asked(() => answer.promise);
     const idleAfterMs = 200;
-    await using bench = setUp({ idleAfterMs, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
+    await using bench = setUp({
+      idleAfterMs,
+      sweepIntervalMs: 1,
+      shouldIdleKill: asked.shouldIdleKill,
+    });
     const tenant = await bench.runtime.ensure('a');
     await asked.times(1);
     await bench.runtime[act]('a');
@@ -166,7 +184,11 @@ test('touched while it is being asked: the answer true no longer stops it', asyn
 
 test('touched by the question itself: it stays', async () => {
   const asked = new Asked(({ key }) => (bench.runtime.touch(key), true));
-  await using bench = setUp({ idleAfterMs: 40, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
+  await using bench = setUp({
+    idleAfterMs: 40,
+    sweepIntervalMs: 1,
+    shouldIdleKill: asked.shouldIdleKill,
+  });
   const tenant = await bench.runtime.ensure('a');
   await asked.times(3);
   expect(await isKept(bench, tenant)).toBeTrue();
@@ -174,7 +196,11 @@ test('touched by the question itself: it stays', async () => {
 
 test('an unanswered question keeps the tenant, and no other is asked meanwhile', async () => {
   const asked = new Asked(() => new Promise(() => {}));
-  await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
+  await using bench = setUp({
+    idleAfterMs: 5,
+    sweepIntervalMs: 1,
+    shouldIdleKill: asked.shouldIdleKill,
+  });
   const tenant = await bench.runtime.ensure('a');
   await asked.times(1);
   await Bun.sleep(60);
@@ -226,11 +252,16 @@ for (const how of ['restart', 'kill and ensure'] as const) {
       open -= 1;
       return answer;
     });
-    await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs: 5, shouldIdleKill: asked.shouldIdleKill });
+    await using bench = setUp({
+      idleAfterMs: 5,
+      sweepIntervalMs: 5,
+      shouldIdleKill: asked.shouldIdleKill,
+    });
     const old = await bench.runtime.ensure('a');
     await asked.times(1);
     if (how === 'kill and ensure') await bench.runtime.kill('a');
-    const fresh = how === 'restart' ? await bench.runtime.restart('a') : await bench.runtime.ensure('a');
+    const fresh =
+      how === 'restart' ? await bench.runtime.restart('a') : await bench.runtime.ensure('a');
     await Bun.sleep(40);
     expect(asked.questions).toHaveLength(1);
     first.resolve(true);
@@ -298,7 +329,11 @@ test('after dispose it is not called, and an answer that comes then is ignored',
 
 test('an idle stop that is refused by the process is asked about anew', async () => {
   const asked = new Asked(() => true);
-  await using bench = setUp({ idleAfterMs: 5, sweepIntervalMs: 10, shouldIdleKill: asked.shouldIdleKill });
+  await using bench = setUp({
+    idleAfterMs: 5,
+    sweepIntervalMs: 10,
+    shouldIdleKill: asked.shouldIdleKill,
+  });
   await bench.runtime.ensure('a');
   const process = bench.fleet.the('a');
   process.onKill = () => {
@@ -312,7 +347,11 @@ test('an idle stop that is refused by the process is asked about anew', async ()
 
 test('without idle stops it is not called', async () => {
   const asked = new Asked(() => true);
-  await using bench = setUp({ idleAfterMs: 0, sweepIntervalMs: 1, shouldIdleKill: asked.shouldIdleKill });
+  await using bench = setUp({
+    idleAfterMs: 0,
+    sweepIntervalMs: 1,
+    shouldIdleKill: asked.shouldIdleKill,
+  });
   await bench.runtime.ensure('a');
   await Bun.sleep(40);
   expect(asked.questions).toEqual([]);

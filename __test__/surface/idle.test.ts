@@ -135,5 +135,8 @@ test('after an idle stop the key is started again on request', async () => {
   const second = await bench.runtime.ensure('a');
   expect(second.pid).not.toBe(first.pid);
   await bench.events.seen('exit', 'a', 2);
-  expect(bench.events.all('exit').map(({ reason }) => reason)).toEqual(['idle-killed', 'idle-killed']);
+  expect(bench.events.all('exit').map(({ reason }) => reason)).toEqual([
+    'idle-killed',
+    'idle-killed',
+  ]);
 });

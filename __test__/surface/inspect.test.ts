@@ -47,18 +47,34 @@ test('what has ended is remembered: how, when and why, with its last lines, and 
   fleet.the('a').exit(7);
   await bench.events.seen('exit', 'a');
   const lines = Array.from({ length: 20 }, (_, index) => `line ${index + 11}`);
-  const crash = { exitCode: 7, signal: null, reason: 'crashed' as const, at: expect.any(Number), lines };
+  const crash = {
+    exitCode: 7,
+    signal: null,
+    reason: 'crashed' as const,
+    at: expect.any(Number),
+    lines,
+  };
   const stopped = status('a', { state: 'stopped', starts: 1, crashes: 1, lastExit: crash });
   expect(runtime.inspect('a')).toStrictEqual(stopped);
   expect(runtime.inspect('a')!.lastExit!.at).toBeWithin(before - 1, Date.now() + 1);
   expect(runtime.list()).toStrictEqual([stopped]);
 
   await runtime.ensure('a');
-  expect(runtime.inspect('a')).toMatchObject({ state: 'ready', starts: 2, crashes: 1, lastExit: crash });
+  expect(runtime.inspect('a')).toMatchObject({
+    state: 'ready',
+    starts: 2,
+    crashes: 1,
+    lastExit: crash,
+  });
   await runtime.kill('a');
   runtime.clearBackoff('a');
   const killed = { exitCode: null, signal: null, reason: 'killed' as const, lines: [] };
-  expect(runtime.inspect('a')).toMatchObject({ state: 'stopped', starts: 2, crashes: 1, lastExit: killed });
+  expect(runtime.inspect('a')).toMatchObject({
+    state: 'stopped',
+    starts: 2,
+    crashes: 1,
+    lastExit: killed,
+  });
   await runtime.dispose();
   expect(runtime.list()).toMatchObject([{ key: 'a', starts: 2 }]);
 });
@@ -94,7 +110,9 @@ test('ready: everything about the process', async () => {
   const tenant = await bench.runtime.ensure('a');
   const { pid, port, startedAt, lastTouchedAt } = tenant;
   const seen = bench.runtime.inspect('a')!;
-  expect(seen).toStrictEqual(status('a', { state: 'ready', pid, port, startedAt, lastTouchedAt, starts: 1 }));
+  expect(seen).toStrictEqual(
+    status('a', { state: 'ready', pid, port, startedAt, lastTouchedAt, starts: 1 }),
+  );
   expect(Object.keys(seen)).toEqual(FIELDS);
 
   await nextMillisecond();
@@ -167,7 +185,14 @@ test('stopping: the process is still known, also while its successor is waited f
   const { pid, port, startedAt, lastTouchedAt } = await bench.runtime.ensure('a');
   bench.fleet.the('a').onKill = ignoresKill;
   const restarted = bench.runtime.restart('a');
-  const stopping = status('a', { state: 'stopping', pid, port, startedAt, lastTouchedAt, starts: 1 });
+  const stopping = status('a', {
+    state: 'stopping',
+    pid,
+    port,
+    startedAt,
+    lastTouchedAt,
+    starts: 1,
+  });
   expect(bench.runtime.inspect('a')).toStrictEqual(stopping);
   await aFewTurns();
   expect(bench.runtime.inspect('a')).toStrictEqual(stopping);
@@ -178,7 +203,8 @@ test('stopping: the process is still known, also while its successor is waited f
 
 test('stuck: it was never ready, and refuses to be killed', async () => {
   await using bench = setUp({ readiness: async () => false });
-  bench.fleet.prepare = (process) => void (process.onKill = () => Promise.reject(new Error('I stay')));
+  bench.fleet.prepare = (process) =>
+    void (process.onKill = () => Promise.reject(new Error('I stay')));
   await rejectionOf(bench.runtime.ensure('a'));
   const { pid, port } = await bench.events.seen('spawn', 'a');
   const stuck = bench.runtime.inspect('a')!;
@@ -240,7 +266,11 @@ test('backing off: attempt, retryAt and lastError say how often, until when and 
   expect(again.retryAt! - Date.now()).toBeWithin(2 * baseMs - 60_000, 2 * baseMs + 3);
 
   bench.runtime.clearBackoff('a');
-  expect(bench.runtime.inspect('a')).toMatchObject({ state: 'stopped', attempt: 0, lastError: null });
+  expect(bench.runtime.inspect('a')).toMatchObject({
+    state: 'stopped',
+    attempt: 0,
+    lastError: null,
+  });
 });
 
 test('stopped: its last start has failed, and ensure would try again', async () => {
@@ -255,7 +285,10 @@ test('stopped: its last start has failed, and ensure would try again', async () 
 });
 
 test('failed: nothing but clearBackoff helps, so there is no retryAt', async () => {
-  await using bench = setUp({ backoff: { baseMs: 0, maxFailures: 1 }, readiness: async () => false });
+  await using bench = setUp({
+    backoff: { baseMs: 0, maxFailures: 1 },
+    readiness: async () => false,
+  });
   await rejectionOf(bench.runtime.ensure('a'));
   await nextMillisecond();
   expect(bench.runtime.inspect('a')).toStrictEqual(

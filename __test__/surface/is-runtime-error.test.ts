@@ -25,12 +25,18 @@ function thrownBy(call: () => unknown): unknown {
 test('errors of the runtime are, with their code and without', async () => {
   await using bench = setUp({ readiness: async () => false });
   const errors: [string, unknown][] = [
-    ['ERR_RUNTIME_INVALID_OPTION', thrownBy(() => createRuntime({ source, idleAfterMs: 'x' } as any))],
+    [
+      'ERR_RUNTIME_INVALID_OPTION',
+      thrownBy(() => createRuntime({ source, idleAfterMs: 'x' } as any)),
+    ],
     ['ERR_RUNTIME_INVALID_KEY', await rejectionOf(bench.runtime.ensure('..'))],
     ['ERR_RUNTIME_READINESS_TIMEOUT', await rejectionOf(bench.runtime.ensure('a'))],
     ['ERR_RUNTIME_BACKOFF', await rejectionOf(bench.runtime.ensure('a'))],
     ['ERR_RUNTIME_EXITED_EARLY', new RuntimeExitedBeforeReadyError('a', 1)],
-    ['ERR_RUNTIME_EGRESS_DENIED', await rejectionOf(createEgressGuard().fetch('a', 'http://127.0.0.1/'))],
+    [
+      'ERR_RUNTIME_EGRESS_DENIED',
+      await rejectionOf(createEgressGuard().fetch('a', 'http://127.0.0.1/')),
+    ],
   ];
   for (const [code, error] of errors) {
     expect([code, isRuntimeError(error)]).toEqual([code, true]);

@@ -4,9 +4,9 @@ import { setUp } from '../support/surface/bench.ts';
 import { aFewTurns, rejectionOf } from '../support/surface/wait.ts';
 
 const refused: [string, unknown][] = [
-  ...([undefined, null, 7, true, {}, ['a'], Symbol('a'), 1n, () => 'a', new String('a')] as unknown[]).map(
-    (key): [string, unknown] => [`no string: ${typeof key}`, key],
-  ),
+  ...(
+    [undefined, null, 7, true, {}, ['a'], Symbol('a'), 1n, () => 'a', new String('a')] as unknown[]
+  ).map((key): [string, unknown] => [`no string: ${typeof key}`, key]),
   ['empty', ''],
   ['absolute', '/a'],
   ['the root', '/'],

@@ -18,7 +18,9 @@ test('kill asks the process once, without an argument, and resolves after its ex
   expect(bench.events.all('exit')).toEqual([]);
   process.exit(7);
   expect((await killed) as unknown).toBeUndefined();
-  expect(bench.events.all('exit')).toEqual([{ type: 'exit', key: 'a', pid, exitCode: 7, reason: 'killed' }]);
+  expect(bench.events.all('exit')).toEqual([
+    { type: 'exit', key: 'a', pid, exitCode: 7, reason: 'killed' },
+  ]);
   expect(process.kills).toEqual([undefined]);
   expect(bench.runtime.stats()).toEqual(empty);
 });
@@ -170,7 +172,8 @@ test('a second kill that refuses is a refusal', async () => {
   const error = new Error('not even now');
   await using bench = setUp({ stopTimeoutMs: ANSWERED_MS });
   await bench.runtime.ensure('a');
-  bench.fleet.the('a').onKill = (_, signal) => (signal === 'SIGKILL' ? Promise.reject(error) : never());
+  bench.fleet.the('a').onKill = (_, signal) =>
+    signal === 'SIGKILL' ? Promise.reject(error) : never();
   expect(await rejectionOf(bench.runtime.kill('a'))).toBe(error);
 });
 
@@ -296,7 +299,9 @@ test('while the promise of kill is pending nothing is given up', async () => {
   await bench.runtime.ensure('ignorant');
   bench.fleet.the('ignorant').onKill = ignoresKill;
   for (let time = 1; time <= 2; time++) {
-    expect((await rejectionOf(bench.runtime.kill('ignorant'))).code).toBe('ERR_RUNTIME_STOP_TIMEOUT');
+    expect((await rejectionOf(bench.runtime.kill('ignorant'))).code).toBe(
+      'ERR_RUNTIME_STOP_TIMEOUT',
+    );
     expect(bench.runtime.inspect('container')!.state).toBe('stopping');
   }
   expect(bench.fleet.the('container').kills).toEqual([undefined, 'SIGKILL']);

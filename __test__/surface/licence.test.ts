@@ -7,9 +7,12 @@ const read = (name: string) => readFileSync(join(root, name), 'utf8');
 const LICENCE = read('LICENSE');
 const platformPackages = readdirSync(join(root, 'npm')).map((name) => `npm/${name}/package.json`);
 
-test.each(['package.json', ...platformPackages])('%s is under the Business Source License 1.1', (name) => {
-  expect(JSON.parse(read(name)).license).toBe('BUSL-1.1');
-});
+test.each(['package.json', ...platformPackages])(
+  '%s is under the Business Source License 1.1',
+  (name) => {
+    expect(JSON.parse(read(name)).license).toBe('BUSL-1.1');
+  },
+);
 
 test('the crates are under the same', () => {
   const [, workspace] = /^\[workspace\.package\]\n((?:.+\n)+)/m.exec(read('Cargo.toml'))!;
@@ -18,7 +21,8 @@ test('the crates are under the same', () => {
     'Cargo.toml',
     ...readdirSync(join(root, 'crates')).map((name) => `crates/${name}/Cargo.toml`),
   ];
-  for (const manifest of manifests) expect(read(manifest)).toContain('\nlicense.workspace = true\n');
+  for (const manifest of manifests)
+    expect(read(manifest)).toContain('\nlicense.workspace = true\n');
 });
 
 /** A parameter of the licence: it begins at the margin, and its further lines are indented. */

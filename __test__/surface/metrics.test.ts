@@ -62,7 +62,12 @@ test('its first four fields are those of stats', async () => {
   await bench.runtime.ensure('a');
   await rejectionOf(bench.runtime.ensure('bad'));
   bench.runtime.drain();
-  expect(bench.runtime.metrics()).toMatchObject({ running: 1, total: 1, draining: true, backoff: 1 });
+  expect(bench.runtime.metrics()).toMatchObject({
+    running: 1,
+    total: 1,
+    draining: true,
+    backoff: 1,
+  });
   expect(bench.runtime.metrics()).toMatchObject(bench.runtime.stats());
 });
 
@@ -173,7 +178,8 @@ test('lastSpawnMs is 0 until something was ready, then what the latest ready eve
     readiness,
     onTransition(event) {
       bench.events.callbacks.onTransition(event);
-      if (event.type === 'spawn' || event.type === 'ready') within.push(bench.runtime.metrics().lastSpawnMs);
+      if (event.type === 'spawn' || event.type === 'ready')
+        within.push(bench.runtime.metrics().lastSpawnMs);
     },
   });
   const first = bench.runtime.ensure('a');

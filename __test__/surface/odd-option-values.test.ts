@@ -48,8 +48,23 @@ const odd: [string, unknown][] = [
   ['an error that cannot be shown', Object.assign(new Error(), { toString: null })],
 ];
 
-const names = ['source', 'idleAfterMs', 'maxConcurrent', 'sweepIntervalMs', 'observeIntervalMs', 'command'];
-names.push('backoff', 'stopTimeoutMs', 'spawnConcurrency', 'env', 'idle', 'shouldIdleKill', 'checkpoint');
+const names = [
+  'source',
+  'idleAfterMs',
+  'maxConcurrent',
+  'sweepIntervalMs',
+  'observeIntervalMs',
+  'command',
+];
+names.push(
+  'backoff',
+  'stopTimeoutMs',
+  'spawnConcurrency',
+  'env',
+  'idle',
+  'shouldIdleKill',
+  'checkpoint',
+);
 names.push('tracerProvider', 'spawn', 'readiness', 'onLog', 'onMetrics', 'onTransition');
 
 function refusal(create: () => unknown): any {
@@ -86,7 +101,10 @@ test.each(odd)('%s', (what, value) => {
     expect([name, refused?.code]).toEqual([name, 'ERR_RUNTIME_INVALID_OPTION']);
   }
   for (const name of ['baseMs', 'maxMs', 'maxFailures']) {
-    expectRefused(() => createRuntime({ source, backoff: { [name]: value } } as any), `backoff.${name}`);
+    expectRefused(
+      () => createRuntime({ source, backoff: { [name]: value } } as any),
+      `backoff.${name}`,
+    );
   }
   for (const name of ['driver', 'restoreTimeoutMs']) {
     const driver = { checkpoint() {}, restore() {}, drop() {}, has() {} };
@@ -122,7 +140,12 @@ test.each(odd)('%s', (what, value) => {
 });
 
 test.each(odd)('options: %s', (what, value) => {
-  for (const create of [createRuntime, createEgressGuard, execCheckpointDriver, createRuntimeCollector]) {
+  for (const create of [
+    createRuntime,
+    createEgressGuard,
+    execCheckpointDriver,
+    createRuntimeCollector,
+  ]) {
     const isEmpty = what === 'an object without a prototype';
     if (isEmpty && (create === createEgressGuard || create === createRuntimeCollector)) continue;
     expect(refusal(() => (create as any)(value))?.code).toBe('ERR_RUNTIME_INVALID_OPTION');
@@ -163,10 +186,20 @@ test('calls reject, and start nothing', async () => {
     { signal: revoked({}) },
   ]) {
     for (const call of [bench.runtime.ensure, bench.runtime.restart]) {
-      expect((await rejectionOf(call('a', options as any))).code).toBe('ERR_RUNTIME_INVALID_OPTION');
+      expect((await rejectionOf(call('a', options as any))).code).toBe(
+        'ERR_RUNTIME_INVALID_OPTION',
+      );
     }
   }
-  for (const key of [cyclic, revoked({}), throwing({}), Symbol('a'), 10n, deep, new Array(2 ** 32 - 1)]) {
+  for (const key of [
+    cyclic,
+    revoked({}),
+    throwing({}),
+    Symbol('a'),
+    10n,
+    deep,
+    new Array(2 ** 32 - 1),
+  ]) {
     for (const call of [bench.runtime.ensure, bench.runtime.restart]) {
       expect((await rejectionOf(call(key as any))).code).toBe('ERR_RUNTIME_INVALID_KEY');
     }

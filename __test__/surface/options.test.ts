@@ -43,7 +43,12 @@ const notFunctions: [unknown, string][] = [
   [{}, 'an object'],
 ];
 
-for (const name of ['idleAfterMs', 'sweepIntervalMs', 'observeIntervalMs', 'stopTimeoutMs'] as const) {
+for (const name of [
+  'idleAfterMs',
+  'sweepIntervalMs',
+  'observeIntervalMs',
+  'stopTimeoutMs',
+] as const) {
   test.each(notNumbers)(`${name}: %p is refused`, (value, shown) => {
     expectRefused({ source, [name]: value }, new RegExp(`^${name} must be a number`));
     expect(refusal({ source, [name]: value }).message).toEndWith(`, got ${shown}`);
@@ -96,14 +101,20 @@ test.each([
   expectRefused({ source: value }, new RegExp(`^source must be .*, got ${shown}$`));
 });
 
-test.each(['docker', 'Directory', '', undefined, null, 3])('source.kind: %p is unsupported', (kind) => {
-  expectRefused({ source: { kind, root: 'x' } }, `Unsupported tenant source kind: ${kind}`);
-});
+test.each(['docker', 'Directory', '', undefined, null, 3])(
+  'source.kind: %p is unsupported',
+  (kind) => {
+    expectRefused({ source: { kind, root: 'x' } }, `Unsupported tenant source kind: ${kind}`);
+  },
+);
 
 test('a kind that is unsupported is named, whatever fields it would have', () => {
   const source = { kind: 's3', bucket: 'tenants', region: 'eu' };
   expectRefused({ source }, 'Unsupported tenant source kind: s3');
-  expectRefused({ source: { knd: 'directory', root: 'x' } }, /^source.knd is not an option; did you mean/);
+  expectRefused(
+    { source: { knd: 'directory', root: 'x' } },
+    /^source.knd is not an option; did you mean/,
+  );
 });
 
 test.each([
@@ -152,7 +163,14 @@ test.each([
 });
 
 test('every option but source may be left out or be undefined', async () => {
-  const names = ['idleAfterMs', 'maxConcurrent', 'sweepIntervalMs', 'observeIntervalMs', 'command', 'spawn'];
+  const names = [
+    'idleAfterMs',
+    'maxConcurrent',
+    'sweepIntervalMs',
+    'observeIntervalMs',
+    'command',
+    'spawn',
+  ];
   names.push('readiness', 'backoff', 'onLog', 'onMetrics', 'onTransition', 'stopTimeoutMs', 'env');
   for (const options of [{}, Object.fromEntries(names.map((name) => [name, undefined]))]) {
     await createRuntime({ source, ...options }).dispose();
@@ -167,7 +185,10 @@ test('the ends of every range are accepted', async () => {
     ...[{ sweepIntervalMs: 0 }, { sweepIntervalMs: 1 }],
     ...[{ observeIntervalMs: 0 }, { observeIntervalMs: -1 }],
     ...[{ stopTimeoutMs: 0 }, { spawnConcurrency: 0 }, { spawnConcurrency: Infinity }],
-    ...[{ backoff: { baseMs: 0, maxMs: 0, maxFailures: 1 } }, { backoff: { maxFailures: Infinity } }],
+    ...[
+      { backoff: { baseMs: 0, maxMs: 0, maxFailures: 1 } },
+      { backoff: { maxFailures: Infinity } },
+    ],
     ...[{ env: 'inherit' as const }, { env: {} }, { env: () => ({}) }],
   ];
   for (const options of accepted) {
@@ -197,7 +218,9 @@ test('each option is read once, when the runtime is created', async () => {
   const runtime = createRuntime(options);
   const read = [...reads];
   expect(read.toSorted()).toEqual([...new Set(read)].sort());
-  expect(read).toEqual(expect.arrayContaining(['source', 'source.kind', 'source.root', 'backoff.baseMs']));
+  expect(read).toEqual(
+    expect.arrayContaining(['source', 'source.kind', 'source.root', 'backoff.baseMs']),
+  );
 
   await runtime.ensure('a').catch(() => {});
   await runtime.dispose();
@@ -222,7 +245,9 @@ test('a relative root is taken from the working directory', async () => {
 
 test('idleAfterMs and maxConcurrent have generous defaults', async () => {
   await using bench = setUp();
-  await Promise.all(Array.from({ length: 100 }, (_, index) => bench.runtime.ensure(`tenant-${index}`)));
+  await Promise.all(
+    Array.from({ length: 100 }, (_, index) => bench.runtime.ensure(`tenant-${index}`)),
+  );
   expect(bench.runtime.stats()).toEqual({ running: 100, total: 100, draining: false, backoff: 0 });
   expect(bench.events.all('lru-evict')).toEqual([]);
   expect(bench.events.all('idle-kill')).toEqual([]);

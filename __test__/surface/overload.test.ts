@@ -13,7 +13,9 @@ test('a hundred thousand keys may wait; one more is refused, by whatever call', 
   const { runtime } = bench;
   const first = runtime.ensure('first');
   const last = new AbortController();
-  const waiting = Array.from({ length: MAX_WAITING - 1 }, (_, index) => runtime.ensure(`k${index}`));
+  const waiting = Array.from({ length: MAX_WAITING - 1 }, (_, index) =>
+    runtime.ensure(`k${index}`),
+  );
   const aborted = runtime.ensure('aborted', { signal: last.signal });
   const settled = Promise.allSettled([...waiting, aborted]);
 

@@ -6,7 +6,10 @@ import { attachTo, Observed } from '../support/surface/observed.ts';
 
 const source = { kind: 'directory', root: 'tenants' } as const;
 const invalid = (message: RegExp) =>
-  expect.objectContaining({ code: 'ERR_RUNTIME_INVALID_OPTION', message: expect.stringMatching(message) });
+  expect.objectContaining({
+    code: 'ERR_RUNTIME_INVALID_OPTION',
+    message: expect.stringMatching(message),
+  });
 
 test('the options and the runtime pass through', () => {
   const collector = createRuntimeCollector();
@@ -90,7 +93,9 @@ test('a runtime that cannot be created leaves nothing behind', () => {
   };
   expect(() => collector.attach(fail, { source })).toThrow('no addon');
   const nothing = (() => undefined) as unknown as () => Observed;
-  expect(() => collector.attach(nothing, { source })).toThrow(invalid(/^create must return a runtime/));
+  expect(() => collector.attach(nothing, { source })).toThrow(
+    invalid(/^create must return a runtime/),
+  );
   attachTo(collector);
 });
 
@@ -104,11 +109,20 @@ test('bad options are refused by name', () => {
   refuses({ labels: { __name__: '' } }, /^labels has "__name__", which is no label name/);
   refuses({ labels: { pool: 1 } }, /^labels\.pool must be a string, got 1$/);
   for (const name of ['key', 'state', 'reason', 'le']) {
-    refuses({ labels: { [name]: '' } }, new RegExp(`^labels\\.${name} is given out by the collector itself`));
+    refuses(
+      { labels: { [name]: '' } },
+      new RegExp(`^labels\\.${name} is given out by the collector itself`),
+    );
   }
   refuses({ perTenant: true }, /^perTenant must be an object, got true$/);
-  refuses({ perTenant: {} }, /^perTenant\.max must be a whole number of at least 1, got undefined$/);
-  refuses({ perTenant: { max: 0 } }, /^perTenant\.max must be a whole number of at least 1, got 0$/);
+  refuses(
+    { perTenant: {} },
+    /^perTenant\.max must be a whole number of at least 1, got undefined$/,
+  );
+  refuses(
+    { perTenant: { max: 0 } },
+    /^perTenant\.max must be a whole number of at least 1, got 0$/,
+  );
   refuses({ registers: [{}] }, /^registers must be an array of prom-client registries/);
   expect(() => attachTo(createRuntimeCollector(), {}, { le: '' })).toThrow(
     invalid(/^labels\.le is given out/),

@@ -4,7 +4,9 @@ import { exportedNames, metricsOf } from '../support/surface/promql.ts';
 
 const panels = dashboard.panels.filter(({ type }) => type !== 'row');
 const variables = dashboard.templating.list;
-const queries = panels.flatMap(({ title, targets = [] }) => targets.map((target) => ({ title, ...target })));
+const queries = panels.flatMap(({ title, targets = [] }) =>
+  targets.map((target) => ({ title, ...target })),
+);
 
 /** What Grafana would ask, with its variables filled in. */
 const filledIn = (expr: string) =>
@@ -22,7 +24,8 @@ test('every query is PromQL and reads metrics that the collector exports', () =>
     });
   }
   for (const { definition } of variables) {
-    const name = definition === undefined ? undefined : /^label_values\((\w+)/.exec(definition)?.[1];
+    const name =
+      definition === undefined ? undefined : /^label_values\((\w+)/.exec(definition)?.[1];
     if (definition !== undefined) expect(exported).toContain(name!);
   }
 });
@@ -50,8 +53,14 @@ test('it loads into any Grafana: the data source is a variable, and ids and plac
   expect(dashboard.id).toBeNull();
   expect(dashboard.uid).toBe('absolutejs-runtime');
   expect(dashboard.schemaVersion).toBeGreaterThanOrEqual(39);
-  expect(variables[0]).toMatchObject({ name: 'datasource', type: 'datasource', query: 'prometheus' });
-  const sources = [...panels, ...queries, ...variables.slice(1)].map(({ datasource }) => datasource);
+  expect(variables[0]).toMatchObject({
+    name: 'datasource',
+    type: 'datasource',
+    query: 'prometheus',
+  });
+  const sources = [...panels, ...queries, ...variables.slice(1)].map(
+    ({ datasource }) => datasource,
+  );
   expect(new Set(sources.map((source) => JSON.stringify(source)))).toEqual(
     new Set([JSON.stringify({ type: 'prometheus', uid: '${datasource}' })]),
   );

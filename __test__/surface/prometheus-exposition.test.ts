@@ -43,7 +43,9 @@ test('each line is one that the text format allows', () => {
   const lines = filled().expose().body.split('\n');
   expect(lines.pop()).toBe('');
   const label = '[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\\\\n]|\\\\["\\\\n])*"';
-  const sample = new RegExp(`^[a-z_]+(?:\\{${label}(?:,${label})*\\})? (?:[-+]?[0-9.e+-]+|\\+Inf|NaN)$`);
+  const sample = new RegExp(
+    `^[a-z_]+(?:\\{${label}(?:,${label})*\\})? (?:[-+]?[0-9.e+-]+|\\+Inf|NaN)$`,
+  );
   const comment = /^# (?:HELP [a-z_]+ .+|TYPE [a-z_]+ (?:counter|gauge|histogram))$/;
   expect(lines.filter((line) => !sample.test(line) && !comment.test(line))).toEqual([]);
 });
@@ -59,7 +61,8 @@ test('OpenMetrics has the same numbers, in its own syntax', () => {
     expect(name).toEndWith(`_${unit}`);
   }
   expect(body).toContain('# UNIT absolute_runtime_cpu_seconds seconds\n');
-  const samples = (text: string) => text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  const samples = (text: string) =>
+    text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   expect(samples(body)).toEqual(samples(collector.expose().body));
 });
 
@@ -112,7 +115,9 @@ test('fetch answers a scrape over HTTP', async () => {
   const plain = await fetch(server.url);
   expect(plain.headers.get('content-type')).toBe(PROMETHEUS);
   expect(new Scrape(await plain.text()).names()).toContain('spawns_total');
-  const open = await fetch(server.url, { headers: { accept: 'application/openmetrics-text;version=1.0.0' } });
+  const open = await fetch(server.url, {
+    headers: { accept: 'application/openmetrics-text;version=1.0.0' },
+  });
   expect(open.headers.get('content-type')).toBe(OPEN_METRICS);
   expect(await open.text()).toEndWith('# EOF\n');
 });

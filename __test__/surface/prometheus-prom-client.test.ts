@@ -5,7 +5,13 @@ import { Scrape } from '../support/surface/exposition.ts';
 import { attachTo, type Observed } from '../support/surface/observed.ts';
 
 function fill(runtime: Observed): void {
-  runtime.set('a', { state: 'ready', pid: 1, startedAt: Date.now(), cpuMs: 1_500, rssBytes: 4_096 });
+  runtime.set('a', {
+    state: 'ready',
+    pid: 1,
+    startedAt: Date.now(),
+    cpuMs: 1_500,
+    rssBytes: 4_096,
+  });
   runtime.spawn('a', 1);
   runtime.transition({ type: 'ready', key: 'a', pid: 1, port: 1, durationMs: 20 });
   runtime.observe('a', 1, 1_500, 4_096);

@@ -43,7 +43,11 @@ test('a tenant is counted from the queue to its exit', async () => {
   await runtime.dispose();
   // The last numbers can still be scraped.
   const over = scrape(collector);
-  expect(over.valuesBy('reason', 'exits_total')).toMatchObject({ killed: 1, disposed: 1, crashed: 0 });
+  expect(over.valuesBy('reason', 'exits_total')).toMatchObject({
+    killed: 1,
+    disposed: 1,
+    crashed: 0,
+  });
   expect(over.valuesBy('state', 'tenants')).toMatchObject({ ready: 0 });
   expect(over.names()).not.toContain('tenant_ready');
 });

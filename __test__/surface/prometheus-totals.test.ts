@@ -44,7 +44,13 @@ test("the runtime's own totals are passed on in base units", () => {
     checkpoints: { checkpoints: 3, restores: 2, restoreFailures: 1, lastRestoreMs: 5 },
   });
   const text = scrape(collector);
-  const names = ['draining', 'uptime_seconds', 'spawns_total', 'backoff_entries_total', 'max_tenants'];
+  const names = [
+    'draining',
+    'uptime_seconds',
+    'spawns_total',
+    'backoff_entries_total',
+    'max_tenants',
+  ];
   expect(names.map((name) => text.value(name))).toEqual([1, 90.5, 12, 4, 7]);
   const saved = ['checkpoints_total', 'restores_total', 'restore_failures_total'];
   expect(saved.map((name) => text.value(name))).toEqual([3, 2, 1]);

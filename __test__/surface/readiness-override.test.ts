@@ -44,12 +44,15 @@ test('a check that answers without a promise counts', async () => {
   await rejectionOf(bench.runtime.ensure('bad'));
 });
 
-test.each([undefined, null, 0, '', 'no', {}])('a check that resolves with %p means ready', async (answer) => {
-  for (const readiness of [() => answer, async () => answer]) {
-    await using bench = setUp({ readiness: readiness as any });
-    expect((await bench.runtime.ensure('a')).key).toBe('a');
-  }
-});
+test.each([undefined, null, 0, '', 'no', {}])(
+  'a check that resolves with %p means ready',
+  async (answer) => {
+    for (const readiness of [() => answer, async () => answer]) {
+      await using bench = setUp({ readiness: readiness as any });
+      expect((await bench.runtime.ensure('a')).key).toBe('a');
+    }
+  },
+);
 
 test('of a thenable only the first answer counts', async () => {
   await using bench = setUp({
@@ -82,7 +85,9 @@ test('it is called once, after the spawn event, and not again for a reused tenan
 });
 
 test('a check that never settles: kill, restart and dispose go on', async () => {
-  await using bench = setUp({ readiness: ({ key }) => (key === 'stuck' ? never() : Promise.resolve(true)) });
+  await using bench = setUp({
+    readiness: ({ key }) => (key === 'stuck' ? never() : Promise.resolve(true)),
+  });
   const pending = bench.runtime.ensure('stuck');
   await bench.events.seen('spawn', 'stuck');
   expect(await isPending(pending)).toBeTrue();
@@ -149,7 +154,8 @@ test('a late answer for an earlier process does not affect the next one', async 
 
 test('a process that cannot be killed after its check failed: callers get the check’s error, and it stays tracked', async () => {
   await using bench = setUp({ readiness: () => Promise.reject(boom), backoff: { baseMs: 0 } });
-  bench.fleet.prepare = (process) => void (process.onKill = () => Promise.reject(new Error('I stay')));
+  bench.fleet.prepare = (process) =>
+    void (process.onKill = () => Promise.reject(new Error('I stay')));
   expect(await rejectionOf(bench.runtime.ensure('a'))).toBe(boom);
   expect(bench.runtime.stats()).toMatchObject({ running: 0, total: 1 });
   bench.fleet.the('a').onKill = ignoresKill;

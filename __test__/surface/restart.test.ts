@@ -61,7 +61,10 @@ test('concurrent calls for a key that is not running share one spawn', async () 
 test('ensure during a restart gets the fresh tenant', async () => {
   await using bench = setUp();
   const old = await bench.runtime.ensure('a');
-  const [fresh, joined] = await Promise.all([bench.runtime.restart('a'), bench.runtime.ensure('a')]);
+  const [fresh, joined] = await Promise.all([
+    bench.runtime.restart('a'),
+    bench.runtime.ensure('a'),
+  ]);
   expect(joined).toBe(fresh);
   expect(joined).not.toBe(old);
   expect(bench.fleet.of('a')).toHaveLength(2);
@@ -147,7 +150,10 @@ test('after dispose it is refused', async () => {
   await using bench = setUp();
   await bench.runtime.dispose();
   const error = await rejectionOf(bench.runtime.restart('a'));
-  expect([error.message, error.code]).toEqual(['runtime has been disposed', 'ERR_RUNTIME_DISPOSED']);
+  expect([error.message, error.code]).toEqual([
+    'runtime has been disposed',
+    'ERR_RUNTIME_DISPOSED',
+  ]);
 });
 
 test('a process that refuses to be killed makes restart reject with the same object, and runs on', async () => {

@@ -20,7 +20,9 @@ test('a runtime is a plain object', async () => {
 test('Symbol.asyncDispose is dispose, and no enumerable member', async () => {
   await using bench = setUp();
   expect(bench.runtime[Symbol.asyncDispose]).toBe(bench.runtime.dispose);
-  expect(Object.getOwnPropertyDescriptor(bench.runtime, Symbol.asyncDispose)?.enumerable).toBeFalse();
+  expect(
+    Object.getOwnPropertyDescriptor(bench.runtime, Symbol.asyncDispose)?.enumerable,
+  ).toBeFalse();
 });
 
 test('every method works detached from its object', async () => {
@@ -51,7 +53,11 @@ test('methods that return nothing return undefined', async () => {
   await using bench = setUp();
   await bench.runtime.ensure('a');
   const { touch, clearBackoff, drain, kill, dispose } = bench.runtime;
-  expect([touch('a'), clearBackoff('a'), drain()] as unknown[]).toEqual([undefined, undefined, undefined]);
+  expect([touch('a'), clearBackoff('a'), drain()] as unknown[]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
   expect([await kill('a'), await dispose()] as unknown[]).toEqual([undefined, undefined]);
 });
 
@@ -61,7 +67,12 @@ test('creating a runtime calls none of its functions', async () => {
     calls++;
     throw new Error('called');
   };
-  await using bench = setUp({ spawn: count, readiness: count, onTransition: count, onMetrics: count });
+  await using bench = setUp({
+    spawn: count,
+    readiness: count,
+    onTransition: count,
+    onMetrics: count,
+  });
   expect(bench.runtime.stats()).toEqual({ running: 0, total: 0, draining: false, backoff: 0 });
   expect(calls).toBe(0);
 });

@@ -73,12 +73,15 @@ test.each([
   ['events', 20, 0],
   ['lines of one text', 1, 20],
   ['lines of several texts', 10, 2],
-])('what else the host does gets its turn between slow callbacks: %s', async (_, records, lines) => {
-  const [first, ...others] = await callsPerTurn(records, lines, takeTime);
-  // How slow they are is not known before the second one.
-  expect(first).toBeLessThanOrEqual(2);
-  expect(Math.max(...others)).toBe(1);
-});
+])(
+  'what else the host does gets its turn between slow callbacks: %s',
+  async (_, records, lines) => {
+    const [first, ...others] = await callsPerTurn(records, lines, takeTime);
+    // How slow they are is not known before the second one.
+    expect(first).toBeLessThanOrEqual(2);
+    expect(Math.max(...others)).toBe(1);
+  },
+);
 
 test.each([
   ['events', 2_000, 0],

@@ -57,7 +57,12 @@ test('readiness_ms is the durationMs of the ready event, and port the one really
   expect(spans.the('a').attributes['abs.runtime.port']).toBe(4321);
 });
 
-type Ending = { reason: ExitReason; code: number; exitCode?: number; end: (bench: Bench) => unknown };
+type Ending = {
+  reason: ExitReason;
+  code: number;
+  exitCode?: number;
+  end: (bench: Bench) => unknown;
+};
 
 const ENDINGS: Ending[] = [
   { reason: 'crashed', code: ERROR, exitCode: 3, end: ({ fleet }) => fleet.the('a').exit(3) },
@@ -161,7 +166,11 @@ test('a start whose env function throws has a span with ERROR, too', async () =>
 test('each start has a span of its own, each restart too; those who join a start have none', async () => {
   const { spans, bench } = traced();
   await using _ = bench;
-  await Promise.all([bench.runtime.ensure('a'), bench.runtime.ensure('a'), bench.runtime.ensure('b')]);
+  await Promise.all([
+    bench.runtime.ensure('a'),
+    bench.runtime.ensure('a'),
+    bench.runtime.ensure('b'),
+  ]);
   await bench.runtime.restart('a');
   expect(spans.all.map(({ key }) => key)).toEqual(['a', 'b', 'a']);
   const ids = new Set(spans.all.map(({ context }) => context.spanId));
@@ -252,7 +261,10 @@ test('an adopted process has no span, since nothing was started', async () => {
 });
 
 test('hundreds at once: each has one span, and none is left open', async () => {
-  const { spans, bench } = traced({ readiness: async ({ key }) => !key.endsWith('7'), maxConcurrent: 40 });
+  const { spans, bench } = traced({
+    readiness: async ({ key }) => !key.endsWith('7'),
+    maxConcurrent: 40,
+  });
   await using _ = bench;
   const keys = Array.from({ length: 300 }, (_, index) => `t${index}`);
   const calls = keys.map((key) => bench.runtime.ensure(key).catch(() => {}));

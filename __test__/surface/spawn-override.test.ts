@@ -14,7 +14,10 @@ for (const [how, spawn] of [
       throw boom;
     },
   ],
-  ['returns a thenable that rejects', () => ({ then: (_: unknown, reject: Function) => reject(boom) })],
+  [
+    'returns a thenable that rejects',
+    () => ({ then: (_: unknown, reject: Function) => reject(boom) }),
+  ],
 ] as [string, () => any][]) {
   test(`a spawn that ${how}: every caller gets the same object`, async () => {
     await using bench = setUp({ spawn });
@@ -25,12 +28,15 @@ for (const [how, spawn] of [
   });
 }
 
-test.each(['words', 42, null, undefined, Symbol('s')])('a spawn that rejects with %p', async (thrown) => {
-  await using bench = setUp({ spawn: () => Promise.reject(thrown) });
-  expect(await rejectionOf(bench.runtime.ensure('a'))).toBe(thrown);
-  const { message } = await rejectionOf(bench.runtime.ensure('a'));
-  expect(message).toEndWith(`Last error: ${String(thrown)}`);
-});
+test.each(['words', 42, null, undefined, Symbol('s')])(
+  'a spawn that rejects with %p',
+  async (thrown) => {
+    await using bench = setUp({ spawn: () => Promise.reject(thrown) });
+    expect(await rejectionOf(bench.runtime.ensure('a'))).toBe(thrown);
+    const { message } = await rejectionOf(bench.runtime.ensure('a'));
+    expect(message).toEndWith(`Last error: ${String(thrown)}`);
+  },
+);
 
 test('a spawn that rejects with something that cannot be shown', async () => {
   const thrown = Object.create(null);
@@ -122,10 +128,9 @@ const wrong: [string, () => unknown][] = [
     () => value,
   ]),
   ['an empty object', () => ({})],
-  ...[undefined, null, '1', 0, -1, 1.5, NaN, Infinity, 2 ** 31, 1n].map((pid): [string, () => unknown] => [
-    `pid ${typeof pid} ${pid}`,
-    () => ({ ...good(), pid }),
-  ]),
+  ...[undefined, null, '1', 0, -1, 1.5, NaN, Infinity, 2 ** 31, 1n].map(
+    (pid): [string, () => unknown] => [`pid ${typeof pid} ${pid}`, () => ({ ...good(), pid })],
+  ),
   ...[undefined, null, 0, {}, () => {}].map((exited): [string, () => unknown] => [
     `exited ${typeof exited} ${exited}`,
     () => ({ ...good(), exited }),

@@ -110,7 +110,10 @@ test('a key no longer counts in backoff when its window is over', async () => {
 });
 
 test('a key past maxFailures counts in backoff although its window is over', async () => {
-  await using bench = setUp({ readiness: async () => false, backoff: { baseMs: 0, maxFailures: 1 } });
+  await using bench = setUp({
+    readiness: async () => false,
+    backoff: { baseMs: 0, maxFailures: 1 },
+  });
   await rejectionOf(bench.runtime.ensure('a'));
   await Bun.sleep(2);
   expect(bench.runtime.stats()).toStrictEqual({ ...empty, backoff: 1 });

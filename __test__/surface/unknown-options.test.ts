@@ -23,13 +23,19 @@ const inRuntime = (options: object) => () => refusal(createRuntime, { source, ..
 
 test.each([
   ['idleAfterMS is not an option; did you mean idleAfterMs?', inRuntime({ idleAfterMS: 1 })],
-  ['maxConcurent is not an option; did you mean maxConcurrent?', inRuntime({ maxConcurent: undefined })],
+  [
+    'maxConcurent is not an option; did you mean maxConcurrent?',
+    inRuntime({ maxConcurent: undefined }),
+  ],
   ['onlog is not an option; did you mean onLog?', inRuntime({ onlog: () => {} })],
   [
     'source.roots is not an option; did you mean source.root?',
     inRuntime({ source: { ...source, roots: 1 } }),
   ],
-  ['backoff.baseMS is not an option; did you mean backoff.baseMs?', inRuntime({ backoff: { baseMS: 1 } })],
+  [
+    'backoff.baseMS is not an option; did you mean backoff.baseMs?',
+    inRuntime({ backoff: { baseMS: 1 } }),
+  ],
   [
     'checkpoint.restoreTimeout is not an option; did you mean checkpoint.restoreTimeoutMs?',
     inRuntime({ checkpoint: { driver, restoreTimeout: 1 } }),
@@ -43,7 +49,10 @@ test.each([
     'timeoutMS is not an option; did you mean timeoutMs?',
     () => refusal(execCheckpointDriver, { ...exec, timeoutMS: 1 }),
   ],
-  ['label is not an option; did you mean labels?', () => refusal(createRuntimeCollector, { label: {} })],
+  [
+    'label is not an option; did you mean labels?',
+    () => refusal(createRuntimeCollector, { label: {} }),
+  ],
   [
     'perTenant.maximum is not an option; there are max',
     () => refusal(createRuntimeCollector, { perTenant: { maximum: 1 } }),
@@ -58,15 +67,23 @@ test('for an option that resembles none, all known ones are listed', () => {
   expect(inRuntime({ backoff: { wait: 1 } })().message).toBe(
     'backoff.wait is not an option; there are baseMs, maxMs, maxFailures, minUptimeMs',
   );
-  expect(inRuntime({ colour: 1 })().message).toStartWith('colour is not an option; there are source, ');
+  expect(inRuntime({ colour: 1 })().message).toStartWith(
+    'colour is not an option; there are source, ',
+  );
 });
 
 test('a call refuses them, too, before anything happens', async () => {
   await using bench = setUp();
   const { runtime } = bench;
   const calls: [string, () => Promise<unknown>][] = [
-    ['singal is not an option; did you mean signal?', () => runtime.ensure('a', { singal: 1 } as any)],
-    ['timeoutMs is not an option; there are signal', () => runtime.restart('a', { timeoutMs: 1 } as any)],
+    [
+      'singal is not an option; did you mean signal?',
+      () => runtime.ensure('a', { singal: 1 } as any),
+    ],
+    [
+      'timeoutMs is not an option; there are signal',
+      () => runtime.restart('a', { timeoutMs: 1 } as any),
+    ],
     [
       'options must be { signal }, got an AbortSignal itself',
       () => runtime.ensure('a', AbortSignal.timeout(1_000) as any),
@@ -96,7 +113,9 @@ test('options may be inherited, and may be a class with methods', async () => {
     source = source;
     describe() {}
   }
-  await createRuntime(Object.assign(Object.create({ idleAfterMs: 7, unknown: 1 }), { source })).dispose();
+  await createRuntime(
+    Object.assign(Object.create({ idleAfterMs: 7, unknown: 1 }), { source }),
+  ).dispose();
   await createRuntime(new Options()).dispose();
 });
 

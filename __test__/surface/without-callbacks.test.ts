@@ -28,9 +28,13 @@ test('without callbacks, calls are answered through every transition', async () 
     await answered(runtime.ensure(`f${round}`));
     await answered(fleet.the(`f${round}`).exited);
     failing = `g${round}`;
-    expect((await rejectionOf(answered(runtime.ensure(failing)))).code).toBe('ERR_RUNTIME_READINESS_TIMEOUT');
+    expect((await rejectionOf(answered(runtime.ensure(failing)))).code).toBe(
+      'ERR_RUNTIME_READINESS_TIMEOUT',
+    );
     for (let again = 0; again < 3; again++) {
-      expect((await rejectionOf(answered(runtime.ensure(failing)))).code).toBe('ERR_RUNTIME_BACKOFF');
+      expect((await rejectionOf(answered(runtime.ensure(failing)))).code).toBe(
+        'ERR_RUNTIME_BACKOFF',
+      );
     }
     runtime.clearBackoff(failing);
   }

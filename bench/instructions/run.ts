@@ -50,7 +50,9 @@ export async function runInstructions(isUpdate: boolean): Promise<number> {
   const program = await buildExample();
   if (!program) return 1;
   const { budgets } = JSON.parse(readFileSync(BUDGETS, 'utf8')) as { budgets: Budget[] };
-  console.log(`instructions an operation, counted by ${counter.name}; allowed: ±${TOLERANCE * 100} %\n`);
+  console.log(
+    `instructions an operation, counted by ${counter.name}; allowed: ±${TOLERANCE * 100} %\n`,
+  );
   const counted = budgets.map((budget) => {
     const instructions = perOperation(counter.command, program, budget);
     console.log(report(budget, instructions, isUpdate));
@@ -80,16 +82,26 @@ async function buildExample(): Promise<string | undefined> {
   if (exitCode !== 0) return undefined;
   const lines = stdout.split('\n').filter((line) => line.startsWith('{'));
   const artifacts = lines.map((line) => JSON.parse(line));
-  return artifacts.find(({ target, executable }) => target?.name === EXAMPLE && executable)?.executable;
+  return artifacts.find(({ target, executable }) => target?.name === EXAMPLE && executable)
+    ?.executable;
 }
 
-function perOperation(command: readonly string[], program: string, { operation, tenants }: Budget): number {
-  const [few, many] = TIMES.map((times) => countOf(command, [program, operation, `${tenants}`, `${times}`]));
+function perOperation(
+  command: readonly string[],
+  program: string,
+  { operation, tenants }: Budget,
+): number {
+  const [few, many] = TIMES.map((times) =>
+    countOf(command, [program, operation, `${tenants}`, `${times}`]),
+  );
   if (few === undefined || many === undefined) throw new Error(`${operation} could not be counted`);
   return Math.round((many - few) / (TIMES[1] - TIMES[0]));
 }
 
-function countOf([tool = '', ...options]: readonly string[], program: readonly string[]): number | undefined {
+function countOf(
+  [tool = '', ...options]: readonly string[],
+  program: readonly string[],
+): number | undefined {
   const { status, stderr } = spawnSync(tool, [...options, ...program], { encoding: 'utf8' });
   const { pattern } = COUNTERS.find(({ name }) => name === tool) ?? {};
   const count = status === 0 ? pattern?.exec(stderr)?.[1] : undefined;

@@ -86,11 +86,13 @@ function draw(group: Group, top: number): string {
     const amount = `<text x="${x(ns) + 5}" y="${y + BAR - 2}" font-size="10" fill="#1f2933">${text}</text>`;
     return `${bar}\n${amount}`;
   });
-  const goal = group.goalNs && `<path d="${goalPath(group, top)}" stroke="#c02942" stroke-width="2"/>`;
+  const goal =
+    group.goalNs && `<path d="${goalPath(group, top)}" stroke="#c02942" stroke-width="2"/>`;
   return [title, label, goal ?? '', ...bars].join('\n');
 }
 
-const goalPath = (group: Group, top: number) => `M${x(group.goalNs ?? 0)} ${top - 3}v${heightOf(group) + 6}`;
+const goalPath = (group: Group, top: number) =>
+  `M${x(group.goalNs ?? 0)} ${top - 3}v${heightOf(group) + 6}`;
 
 function gridLine({ ns, text }: { ns: number; text: string }, height: number): string {
   const line = `<path d="M${x(ns)} ${TOP - 10}V${height - 8}" stroke="#e4e7eb"/>`;

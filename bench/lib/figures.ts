@@ -20,7 +20,9 @@ export const median = (values: readonly number[]) => percentile(values, 0.5);
 
 /** All observations of all rounds. */
 export function observations(rounds: Rounds, subject: string, metric: string): number[] {
-  return (rounds[subject] ?? []).flatMap((sample) => sample?.[metric] ?? []).filter(Number.isFinite);
+  return (rounds[subject] ?? [])
+    .flatMap((sample) => sample?.[metric] ?? [])
+    .filter(Number.isFinite);
 }
 
 /** The figure that is compared with goals: the median over all rounds. */
@@ -29,7 +31,12 @@ export function figure(rounds: Rounds, subject: string, metric: string): number 
 }
 
 /** The median over rounds of one subject's median of the round over another's. */
-export function ratio(rounds: Rounds, metric: string, subject: string, to: string): number | undefined {
+export function ratio(
+  rounds: Rounds,
+  metric: string,
+  subject: string,
+  to: string,
+): number | undefined {
   const ratios = (rounds[subject] ?? []).flatMap((sample, round) => {
     const ours = medianOf(sample?.[metric]);
     const theirs = medianOf(rounds[to]?.[round]?.[metric]);
@@ -59,7 +66,8 @@ export function shownFigure(rounds: Rounds, subject: string, { id, unit }: Metri
   const middle = median(all);
   if (middle === undefined) return '–';
   const p = (fraction: number) => digits(percentile(all, fraction) ?? NaN);
-  if (all.length > FEW_OBSERVATIONS) return `${shown(middle, unit)} (p90 ${p(0.9)}, p99 ${p(0.99)})`;
+  if (all.length > FEW_OBSERVATIONS)
+    return `${shown(middle, unit)} (p90 ${p(0.9)}, p99 ${p(0.99)})`;
   return all.length > 1 ? `${shown(middle, unit)} (worst ${p(1)})` : shown(middle, unit);
 }
 
@@ -71,7 +79,10 @@ export function shown(value: number, unit: Unit): string {
 function digits(value: number): string {
   if (value === 0 || !Number.isFinite(value)) return String(value);
   const whole = Math.floor(Math.log10(Math.abs(value))) + 1;
-  const decimals = Math.max(0, Math.min(MARKED_SIGNIFICANT_DIGITS, MARKED_SIGNIFICANT_DIGITS - whole));
+  const decimals = Math.max(
+    0,
+    Math.min(MARKED_SIGNIFICANT_DIGITS, MARKED_SIGNIFICANT_DIGITS - whole),
+  );
   return value.toLocaleString('en', { maximumFractionDigits: decimals });
 }
 

@@ -31,7 +31,14 @@ export function describeMachine(): Machine {
   };
 }
 
-export function machineInWords({ cores, cpu, memoryGb, kernel, bun, loadAtStart }: Machine): string {
+export function machineInWords({
+  cores,
+  cpu,
+  memoryGb,
+  kernel,
+  bun,
+  loadAtStart,
+}: Machine): string {
   const hardware = `${cores} cores (${cpu}), ${memoryGb} GB`;
   return `${hardware}, Linux ${kernel}, Bun ${bun}; load at start ${loadAtStart.toFixed(2)}`;
 }

@@ -94,7 +94,8 @@ function onCpuMs(directory: string): number {
 /** Descendants of this process that are neither tenants nor descendants of tenants. */
 function helperPids(tenantPids: readonly number[]): number[] {
   const childrenOf = new Map<number, number[]>();
-  for (const { pid, parent } of processes()) childrenOf.set(parent, [...(childrenOf.get(parent) ?? []), pid]);
+  for (const { pid, parent } of processes())
+    childrenOf.set(parent, [...(childrenOf.get(parent) ?? []), pid]);
   const isTenant = new Set(tenantPids);
   const below = (pid: number): number[] =>
     (childrenOf.get(pid) ?? [])

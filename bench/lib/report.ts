@@ -1,5 +1,14 @@
 // The results as a table: in the terminal, and as bench/RESULTS.md.
-import { figure, median, observations, ratio, type Rounds, shown, shownFigure, verdict } from './figures.ts';
+import {
+  figure,
+  median,
+  observations,
+  ratio,
+  type Rounds,
+  shown,
+  shownFigure,
+  verdict,
+} from './figures.ts';
 import { type Machine, machineInWords } from './machine.ts';
 import { COLUMNS, type Metric, type Scenario } from './scenario.ts';
 
@@ -18,7 +27,17 @@ export interface Run {
   measured: readonly Measured[];
 }
 
-const HEADER = ['scenario', '', 'floor', 'plain pool', 'this package', '÷ floor', '÷ plain', 'goal', 'met'];
+const HEADER = [
+  'scenario',
+  '',
+  'floor',
+  'plain pool',
+  'this package',
+  '÷ floor',
+  '÷ plain',
+  'goal',
+  'met',
+];
 const HEADER_OF_BEFORE = ['before', '÷ before'];
 
 export function table(measured: readonly Measured[]): string {
@@ -41,7 +60,10 @@ function rowsOf({ scenario, rounds }: Measured, hasBefore: boolean): string[][] 
     shownRatio(ratio(rounds, metric.id, 'ours', 'plain')),
     ...goalCells(rounds, metric),
     ...(hasBefore
-      ? [shownFigure(rounds, 'before', metric), shownRatio(ratio(rounds, metric.id, 'ours', 'before'))]
+      ? [
+          shownFigure(rounds, 'before', metric),
+          shownRatio(ratio(rounds, metric.id, 'ours', 'before')),
+        ]
       : []),
   ]);
 }
@@ -54,13 +76,17 @@ function goalCells(rounds: Rounds, metric: Metric): string[] {
   const ours = figure(rounds, 'ours', metric.id) ?? NaN;
   if (limit === undefined || isMet === undefined) return [metric.goal.text, '–'];
   const asFigure = shown(limit, metric.unit);
-  const text = metric.goal.text.includes(asFigure) ? metric.goal.text : `${metric.goal.text} (${asFigure})`;
+  const text = metric.goal.text.includes(asFigure)
+    ? metric.goal.text
+    : `${metric.goal.text} (${asFigure})`;
   return [text, isMet ? '✔' : `✘ (${(ours / limit).toFixed(2)} × the goal)`];
 }
 
 export function goalsInWords(measured: readonly Measured[]): string {
   const verdicts = measured.flatMap(({ scenario, rounds }) =>
-    scenario.metrics.flatMap((metric) => (metric.goal ? [verdict(rounds, metric, metric.goal)] : [])),
+    scenario.metrics.flatMap((metric) =>
+      metric.goal ? [verdict(rounds, metric, metric.goal)] : [],
+    ),
   );
   const met = verdicts.filter(({ isMet }) => isMet).length;
   const unknown = verdicts.filter(({ isMet }) => isMet === undefined).length;
@@ -76,7 +102,9 @@ One scenario alone: \`npm run bench -- ${measured[0]?.scenario.name}\`.
 
 Machine: ${machineInWords(machine)}.
 ${isQuick ? '\n**A quick run**: one round of each, with few repetitions.\n' : ''}${
-    machine.isBusy ? '\n**The machine was busy** when this began: other programs had their share.\n' : ''
+    machine.isBusy
+      ? '\n**The machine was busy** when this began: other programs had their share.\n'
+      : ''
   }
 ![The durations as bars on a logarithmic scale](results.svg)
 

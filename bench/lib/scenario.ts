@@ -65,7 +65,8 @@ export const atMost = (value: number, unit: Unit): Goal => ({
 
 /** The rows of the event loop's lag; see `watchLoop`. */
 export function lagMetrics(goal: { lagMs?: number; heldMs?: number } = {}): Metric[] {
-  const goalOf = (mostMs: number | undefined) => mostMs !== undefined && { goal: atMost(mostMs, 'ms') };
+  const goalOf = (mostMs: number | undefined) =>
+    mostMs !== undefined && { goal: atMost(mostMs, 'ms') };
   return [
     { id: 'lagMs', label: 'host loop lag, max', unit: 'ms', ...goalOf(goal.lagMs) },
     { id: 'heldMs', label: '… held, not waiting for a core', unit: 'ms', ...goalOf(goal.heldMs) },
@@ -73,7 +74,9 @@ export function lagMetrics(goal: { lagMs?: number; heldMs?: number } = {}): Metr
 }
 
 /** The subjects `plain` and `ours`, with the same measurement. */
-export function bothPools(measure: (createRuntime: CreateRuntime, context: Context) => Promise<Sample>) {
+export function bothPools(
+  measure: (createRuntime: CreateRuntime, context: Context) => Promise<Sample>,
+) {
   return {
     plain: async (context: Context) => measure(await loadPool('plain'), context),
     ours: async (context: Context) => measure(await loadPool('ours'), context),

@@ -53,7 +53,9 @@ export const COMMAND = ['bun', 'app.js'];
  */
 export function tenantVariables(): Record<string, string> {
   const names = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'USER', 'SHELL'];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+  );
 }
 
 /** A new directory with `count` tenants: `t0`, `t1`, … Removed when this process ends. */
@@ -83,7 +85,9 @@ export async function firstOk(port: number): Promise<void> {
 export function answersOk(port: number, path = '/'): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
-    socket.on('connect', () => socket.write(`GET ${path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n`));
+    socket.on('connect', () =>
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n`),
+    );
     socket.on('data', (bytes) => {
       resolve(bytes.toString('latin1').startsWith('HTTP/1.1 200'));
       socket.destroy();
@@ -150,7 +154,9 @@ async function readPids(shell: ChildProcess, count: number): Promise<number[]> {
     const pids = text.trimEnd().split('\n');
     if (pids.length === count && text.endsWith('\n')) return pids.map(Number);
   }
-  throw new NotPossible(`only ${text.split('\n').length - 1} of ${count} processes could be started`);
+  throw new NotPossible(
+    `only ${text.split('\n').length - 1} of ${count} processes could be started`,
+  );
 }
 
 /** A `spawn` that returns running processes, one after the other. */

@@ -53,7 +53,11 @@ export async function runWorker(job: Job): Promise<Result> {
     killGroup(child);
   }, timeoutMs);
   try {
-    const [output, errors, code] = await Promise.all([text(child.stdout), text(child.stderr), exit(child)]);
+    const [output, errors, code] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      exit(child),
+    ]);
     if (isLate) return { problem: `took longer than ${timeoutMs / 1e3} s` };
     return resultOf(output) ?? { problem: `${code}: ${reasonIn(errors)}` };
   } finally {
@@ -78,7 +82,9 @@ export async function bundleForNode(): Promise<string> {
 
 function workerEnvironment(packageRoot = root): Record<string, string> {
   const kept = VARIABLES.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []));
-  const path = process.env.PATH?.startsWith(localBin) ? process.env.PATH : `${localBin}:${process.env.PATH}`;
+  const path = process.env.PATH?.startsWith(localBin)
+    ? process.env.PATH
+    : `${localBin}:${process.env.PATH}`;
   const bench = {
     BENCH_ROOT: pathToFileURL(root).href,
     BENCH_PACKAGE: pathToFileURL(`${packageRoot}/`).href,

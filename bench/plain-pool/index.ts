@@ -100,7 +100,12 @@ export function createRuntime(
       .filter(({ state }) => state === 'running')
       .sort((a, b) => a.tenant.lastTouchedAt - b.tenant.lastTouchedAt);
     if (victim) {
-      emit({ type: 'lru-evict', key: victim.key, pid: victim.process.pid, reason: 'max-concurrent' });
+      emit({
+        type: 'lru-evict',
+        key: victim.key,
+        pid: victim.process.pid,
+        reason: 'max-concurrent',
+      });
       await stop(victim, 'lru-evicted');
     } else {
       // Everything is being started or stopped: look again when something has changed.
@@ -135,9 +140,23 @@ export function createRuntime(
       const process = await spawnProcess(key, requestedPort);
       const { pid, port = requestedPort, resourceId } = process;
       const startedAt = Date.now();
-      const tenant: Tenant = { key, port, pid, startedAt, lastTouchedAt: startedAt, ...resource(resourceId) };
+      const tenant: Tenant = {
+        key,
+        port,
+        pid,
+        startedAt,
+        lastTouchedAt: startedAt,
+        ...resource(resourceId),
+      };
       emit({ type: 'spawn', key, pid, port, ...resource(resourceId) });
-      const entry: Entry = { key, process, state: 'spawning', tenant, cpuMs: 0, gone: process.exited };
+      const entry: Entry = {
+        key,
+        process,
+        state: 'spawning',
+        tenant,
+        cpuMs: 0,
+        gone: process.exited,
+      };
       entry.gone = process.exited.then((exitCode) => noteExit(entry, exitCode));
       entries.set(key, entry);
       return entry;
@@ -190,7 +209,13 @@ export function createRuntime(
     for (const entry of entries.values()) {
       const idleMs = now - entry.tenant.lastTouchedAt;
       if (entry.state !== 'running' || idleMs < idleAfterMs) continue;
-      emit({ type: 'idle-kill', key: entry.key, pid: entry.process.pid, reason: 'idle-threshold', idleMs });
+      emit({
+        type: 'idle-kill',
+        key: entry.key,
+        pid: entry.process.pid,
+        reason: 'idle-threshold',
+        idleMs,
+      });
       stop(entry, 'idle-killed').catch(() => {});
     }
   }
@@ -276,7 +301,9 @@ function resource(resourceId: string | undefined): { resourceId?: string } {
 
 function tenantEnvironment(): Record<string, string> {
   const names = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'USER', 'SHELL'];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+  );
 }
 
 function guarded<Event>(callback: ((event: Event) => void) | undefined, event: Event): void {

@@ -21,7 +21,13 @@ export function freePort(): number {
 }
 
 export function spawnCommand({ key, command, cwd, env, onLogLine }: SpawnCommand): RuntimeProcess {
-  const child = Bun.spawn([...command], { cwd, env, stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' });
+  const child = Bun.spawn([...command], {
+    cwd,
+    env,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
   const { pid } = child;
   const passOn = (stream: 'stdout' | 'stderr') =>
     forEachLine(child[stream], (line) => onLogLine({ key, pid, stream, line, at: Date.now() }));

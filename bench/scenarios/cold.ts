@@ -26,7 +26,8 @@ interface Start {
   firstOkMs: number;
 }
 
-const byPool = (createRuntime: CreateRuntime, context: Context) => coldStarts(context, pool(createRuntime));
+const byPool = (createRuntime: CreateRuntime, context: Context) =>
+  coldStarts(context, pool(createRuntime));
 
 export const coldEnsure: Scenario = {
   name: 'cold-ensure',
@@ -60,7 +61,10 @@ export const coldEnsureLargeHost: Scenario = {
       label: 'until the first 200',
       unit: 'ms',
       isCharted: true,
-      goal: { text: '≤ 1.10 × small host', limit: (of) => plus((of('ours-small-host') ?? NaN) * 1.1, 0) },
+      goal: {
+        text: '≤ 1.10 × small host',
+        limit: (of) => plus((of('ours-small-host') ?? NaN) * 1.1, 0),
+      },
     },
     ...lagMetrics({ heldMs: 2 }),
   ],
@@ -181,7 +185,10 @@ export async function freePorts(count: number): Promise<number[]> {
  * Uses the benchmark's own client once: its first use is slow, and would count as the pool's lag.
  */
 async function warmUpClient(): Promise<void> {
-  const server = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n')).listen(0, '127.0.0.1');
+  const server = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n')).listen(
+    0,
+    '127.0.0.1',
+  );
   await once(server, 'listening');
   for (let times = 0; times < 20; times += 1) await firstOk((server.address() as AddressInfo).port);
   server.close();

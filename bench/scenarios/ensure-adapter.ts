@@ -13,8 +13,20 @@ export const ensureAdapter: Scenario = {
     "`ensure` of 10,000 new keys with a `spawn` and a `readiness` of the user's own that resolve at once: each " +
     'awaited before the next, and all in one tick. From the first call until the last has resolved, divided by 10,000.',
   metrics: [
-    { id: 'oneByOneUs', label: 'each, one by one', unit: 'µs', isCharted: true, goal: atMost(8, 'µs') },
-    { id: 'atOnceUs', label: 'each, all at once', unit: 'µs', isCharted: true, goal: atMost(8, 'µs') },
+    {
+      id: 'oneByOneUs',
+      label: 'each, one by one',
+      unit: 'µs',
+      isCharted: true,
+      goal: atMost(8, 'µs'),
+    },
+    {
+      id: 'atOnceUs',
+      label: 'each, all at once',
+      unit: 'µs',
+      isCharted: true,
+      goal: atMost(8, 'µs'),
+    },
   ],
   subjects: bothPools(async (createRuntime) => {
     const open = async () => {

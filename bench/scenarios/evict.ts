@@ -1,6 +1,12 @@
 // A new tenant in a full pool: finding the least recently used one must not take longer the more
 // there are.
-import { atMost, bothPools, type CreateRuntime, type Metric, type Scenario } from '../lib/scenario.ts';
+import {
+  atMost,
+  bothPools,
+  type CreateRuntime,
+  type Metric,
+  type Scenario,
+} from '../lib/scenario.ts';
 import { pretendedTenants } from '../lib/tenants.ts';
 
 const SIZES = [100, 1_000, 10_000, 100_000];
@@ -49,7 +55,9 @@ async function timeOfEviction(createRuntime: CreateRuntime, size: number): Promi
   const { ensure } = createRuntime(pretendedTenants({ maxConcurrent: size }));
   for (let from = 0; from < size; from += STARTS_AT_ONCE) {
     const count = Math.min(STARTS_AT_ONCE, size - from);
-    await Promise.all(Array.from({ length: count }, (_, index) => ensure(`tenant-${from + index}`)));
+    await Promise.all(
+      Array.from({ length: count }, (_, index) => ensure(`tenant-${from + index}`)),
+    );
   }
   for (let index = 0; index < WARM_UPS; index += 1) await ensure(`warm-up-${index}`);
   const startedAt = performance.now();

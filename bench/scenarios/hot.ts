@@ -37,7 +37,9 @@ export const touch: Scenario = {
       return { ns: perCall(1, () => sink(Date.now())), manyNs };
     },
     ...bothPools((createRuntime) =>
-      byTenants(async (tenants) => perCall(tenants, (await runningTenants(createRuntime, tenants)).touch)),
+      byTenants(async (tenants) =>
+        perCall(tenants, (await runningTenants(createRuntime, tenants)).touch),
+      ),
     ),
   },
 };
@@ -103,7 +105,9 @@ async function runningTenants(createRuntime: CreateRuntime, count: number) {
   return runtime;
 }
 
-async function byTenants(measure: (tenants: number) => number[] | Promise<number[]>): Promise<Sample> {
+async function byTenants(
+  measure: (tenants: number) => number[] | Promise<number[]>,
+): Promise<Sample> {
   return { ns: await measure(1), manyNs: await measure(TENANTS) };
 }
 

@@ -44,7 +44,10 @@ export const idle10000: Scenario = {
   },
 };
 
-async function idle({ isQuick }: Context, start: (key: string) => Promise<unknown>): Promise<Sample> {
+async function idle(
+  { isQuick }: Context,
+  start: (key: string) => Promise<unknown>,
+): Promise<Sample> {
   for (let index = 0; index < WARM_UPS; index += 1) await start(`warm-up-${index}`);
   await collectGarbage();
   const beforeMb = residentMb();

@@ -34,7 +34,10 @@ export const importPackage: Scenario = {
     floor: async (context) => ({
       totalMs: runs(context, ''),
       moduleMs: runs(context, "import './module.mjs';"),
-      addonMs: runs(context, `process.dlopen({ exports: {} }, ${JSON.stringify(builtFiles().addon)});`),
+      addonMs: runs(
+        context,
+        `process.dlopen({ exports: {} }, ${JSON.stringify(builtFiles().addon)});`,
+      ),
     }),
     plain: async (context) => ({
       totalMs: runs(context, program('plain')),
@@ -69,7 +72,9 @@ function runs({ isQuick }: Context, source: string): number[] {
   writeFileSync(join(directory, 'module.mjs'), '');
   const times = Array.from({ length: WARM_UPS + (isQuick ? QUICK_RUNS : RUNS) }, () => {
     const startedAt = performance.now();
-    const { status } = spawnSync(process.execPath, [file], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const { status } = spawnSync(process.execPath, [file], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
     if (status !== 0) throw new Error(`the program ended with exit code ${status}`);
     return performance.now() - startedAt;
   });

@@ -2,8 +2,22 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { watchCpu, watchLoop, watchMemory } from '../lib/probes.ts';
-import { atMost, bothPools, lagMetrics, type Context, type Sample, type Scenario } from '../lib/scenario.ts';
-import { answersOk, COMMAND, firstOk, realTenants, tenantRoot, tenantVariables } from '../lib/tenants.ts';
+import {
+  atMost,
+  bothPools,
+  lagMetrics,
+  type Context,
+  type Sample,
+  type Scenario,
+} from '../lib/scenario.ts';
+import {
+  answersOk,
+  COMMAND,
+  firstOk,
+  realTenants,
+  tenantRoot,
+  tenantVariables,
+} from '../lib/tenants.ts';
 import { freePort } from './cold.ts';
 
 const LINES = 1_000_000;
@@ -13,7 +27,12 @@ const LONG_LINE_BYTES = 300_000_000;
 const NS_PER_MS = 1e6;
 const NEWLINE = 10;
 
-const memory = { id: 'memoryMb', label: 'peak memory growth', unit: 'MB', goal: atMost(32, 'MB') } as const;
+const memory = {
+  id: 'memoryMb',
+  label: 'peak memory growth',
+  unit: 'MB',
+  goal: atMost(32, 'MB'),
+} as const;
 
 export const logLines: Scenario = {
   name: 'log-lines',
@@ -46,7 +65,13 @@ export const longLine: Scenario = {
     'One tenant writes 300 MB without a line ending; until `onLog` has had all of it, in however many pieces. ' +
     'The floor reads the pipe and looks for a newline. The plain pool is measured once: it takes minutes.',
   metrics: [
-    { id: 'totalMs', label: 'all delivered', unit: 'ms', isCharted: true, goal: atMost(1_000, 'ms') },
+    {
+      id: 'totalMs',
+      label: 'all delivered',
+      unit: 'ms',
+      isCharted: true,
+      goal: atMost(1_000, 'ms'),
+    },
     ...lagMetrics(),
     memory,
   ],
@@ -67,7 +92,10 @@ interface Writer {
 }
 
 async function manyLines(writer: Writer): Promise<Sample> {
-  await Promise.all([answersOk(writer.port, `/?lines=${WARM_UP_LINES}`), writer.lines(WARM_UP_LINES)]);
+  await Promise.all([
+    answersOk(writer.port, `/?lines=${WARM_UP_LINES}`),
+    writer.lines(WARM_UP_LINES),
+  ]);
   const [grown, loop, watched] = [watchMemory(), watchLoop(), watchCpu([writer.pid])];
   const startedAt = performance.now();
   const asked = answersOk(writer.port, `/?lines=${LINES}`);
@@ -89,7 +117,10 @@ async function manyLines(writer: Writer): Promise<Sample> {
 }
 
 async function oneLongLine(writer: Writer): Promise<Sample> {
-  await Promise.all([answersOk(writer.port, `/?lines=${WARM_UP_LINES}`), writer.lines(WARM_UP_LINES)]);
+  await Promise.all([
+    answersOk(writer.port, `/?lines=${WARM_UP_LINES}`),
+    writer.lines(WARM_UP_LINES),
+  ]);
   const warmUpBytes = WARM_UP_LINES * (LINE_BYTES - 1);
   const [grown, loop] = [watchMemory(), watchLoop()];
   const startedAt = performance.now();
@@ -124,7 +155,9 @@ async function bareWriter(): Promise<Writer> {
   const env = { ...tenantVariables(), NODE_ENV: 'production', PORT: String(port) };
   const counter = createCounter();
   const cwd = `${root}/${keys[0]}`;
-  const { pid, kill } = globalThis.Bun ? pipeOfBun(cwd, env, counter) : pipeOfNode(cwd, env, counter);
+  const { pid, kill } = globalThis.Bun
+    ? pipeOfBun(cwd, env, counter)
+    : pipeOfNode(cwd, env, counter);
   await firstOk(port);
   return { port, pid, ...counter.waits, end: async () => kill() };
 }
@@ -142,7 +175,11 @@ function pipeOfBun(cwd: string, env: Record<string, string>, counter: Counter): 
 }
 
 function pipeOfNode(cwd: string, env: Record<string, string>, counter: Counter): Pipe {
-  const child = spawn(COMMAND[0] ?? '', COMMAND.slice(1), { cwd, env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(COMMAND[0] ?? '', COMMAND.slice(1), {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   child.stdout.on('data', (chunk) => countNewlines(chunk, counter));
   void once(child, 'exit');
   return { pid: child.pid ?? 0, kill: () => void child.kill('SIGKILL') };

@@ -10,7 +10,13 @@ import {
   type Sample,
   type Scenario,
 } from '../lib/scenario.ts';
-import { handOut, pretendedTenants, startSleepers, tenantRoot, tenantVariables } from '../lib/tenants.ts';
+import {
+  handOut,
+  pretendedTenants,
+  startSleepers,
+  tenantRoot,
+  tenantVariables,
+} from '../lib/tenants.ts';
 
 const FEW = 300;
 const FEW_INTERVAL_MS = 250;
@@ -73,7 +79,13 @@ export const observe10000: Scenario = {
     'a host that has as many processes beside it and does nothing: on a small machine the kernel’s own work for so many ' +
     'makes it wait for a core, too.',
   metrics: [
-    { id: 'offThreadMs', label: 'off-thread', unit: 'ms', isCharted: true, goal: atMost(250, 'ms') },
+    {
+      id: 'offThreadMs',
+      label: 'off-thread',
+      unit: 'ms',
+      isCharted: true,
+      goal: atMost(250, 'ms'),
+    },
     { id: 'javascriptMs', label: 'JavaScript thread', unit: 'ms' },
     { id: 'deliveredMs', label: 'delivered', unit: 'ms' },
     ...lagMetrics({ lagMs: 2 }),
@@ -139,7 +151,13 @@ async function observeMany(createRuntime: CreateRuntime): Promise<Sample> {
   const cpu = watched.used();
   await stop();
   const offThreadMs = cpu.allMs - cpu.javascriptMs;
-  return { offThreadMs, javascriptMs: cpu.javascriptMs, deliveredMs, ...lag, processes: pids.length };
+  return {
+    offThreadMs,
+    javascriptMs: cpu.javascriptMs,
+    deliveredMs,
+    ...lag,
+    processes: pids.length,
+  };
 }
 
 /** How the processes alone affect the event loop, without observations. */

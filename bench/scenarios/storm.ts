@@ -1,6 +1,13 @@
 // Sixty cold starts at once, and the dispose of sixty tenants.
 import { watchLoop } from '../lib/probes.ts';
-import { atMost, bothPools, lagMetrics, type Context, type Sample, type Scenario } from '../lib/scenario.ts';
+import {
+  atMost,
+  bothPools,
+  lagMetrics,
+  type Context,
+  type Sample,
+  type Scenario,
+} from '../lib/scenario.ts';
 import { firstOk, realTenants, tenantRoot, tenantVariables } from '../lib/tenants.ts';
 import { freePorts, spawnBare } from './cold.ts';
 
@@ -61,7 +68,13 @@ export const dispose60: Scenario = {
   title: '`dispose` of 60 tenants',
   note: 'Sixty running tenants; from the call of `dispose` until it resolves.',
   metrics: [
-    { id: 'disposeMs', label: 'until it resolves', unit: 'ms', isCharted: true, goal: atMost(65, 'ms') },
+    {
+      id: 'disposeMs',
+      label: 'until it resolves',
+      unit: 'ms',
+      isCharted: true,
+      goal: atMost(65, 'ms'),
+    },
   ],
   subjects: bothPools(async (createRuntime) => {
     const { root, keys } = tenantRoot(TENANTS);
@@ -97,7 +110,10 @@ function storm(open: () => Promise<Storm>): (context: Context) => Promise<Sample
 const middle = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 
 /** Starts the tenants in order, a few at a time. */
-function fewAtATime(keys: string[], start: (key: string, index: number) => Promise<void>): Promise<void>[] {
+function fewAtATime(
+  keys: string[],
+  start: (key: string, index: number) => Promise<void>,
+): Promise<void>[] {
   const started: Promise<void>[] = [];
   const lanes: Promise<void>[] = [];
   for (const [index, key] of keys.entries()) {

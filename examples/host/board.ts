@@ -13,7 +13,8 @@ const LINES_KEPT = 8;
 const LINE_CHARACTERS_KEPT = 400;
 const TRANSITIONS_KEPT = 40;
 
-export type TenantState = 'asleep' | 'starting' | 'awake' | 'stopping' | 'did not start' | 'backing off';
+export type TenantState =
+  'asleep' | 'starting' | 'awake' | 'stopping' | 'did not start' | 'backing off';
 
 export interface TenantRow extends TenantInfo {
   state: TenantState;
@@ -108,7 +109,10 @@ export class Board {
         break;
       case 'exit':
         Object.assign(row, ASLEEP, {
-          state: FAILED_STARTS.has(event.reason) && row.state === 'starting' ? 'did not start' : 'asleep',
+          state:
+            FAILED_STARTS.has(event.reason) && row.state === 'starting'
+              ? 'did not start'
+              : 'asleep',
         });
         this.#tenants.delete(row.name);
         this.#observedAt.delete(row.name);

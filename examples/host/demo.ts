@@ -21,7 +21,10 @@ export interface Demo {
  * The options that the demo does not set itself. `idleAfterMs` is shown on the page, so it is
  * required.
  */
-export type DemoSettings = Omit<RuntimeOptions, 'source' | 'onLog' | 'onMetrics' | 'onTransition'> & {
+export type DemoSettings = Omit<
+  RuntimeOptions,
+  'source' | 'onLog' | 'onMetrics' | 'onTransition'
+> & {
   idleAfterMs: number;
 };
 

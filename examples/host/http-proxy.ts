@@ -15,7 +15,12 @@ interface Forward {
   onEnd: () => void;
 }
 
-export async function forward({ request, tenant, clientAddress, onEnd }: Forward): Promise<Response> {
+export async function forward({
+  request,
+  tenant,
+  clientAddress,
+  onEnd,
+}: Forward): Promise<Response> {
   request.signal.addEventListener('abort', onEnd);
   try {
     const { pathname, search } = new URL(request.url);
@@ -38,12 +43,18 @@ export async function forward({ request, tenant, clientAddress, onEnd }: Forward
     });
   } catch (error) {
     onEnd();
-    return text(502, `${tenant.key} did not answer: ${error instanceof Error ? error.message : error}`);
+    return text(
+      502,
+      `${tenant.key} did not answer: ${error instanceof Error ? error.message : error}`,
+    );
   }
 }
 
 /** The same stream, with a call when it has ended, failed or been cancelled. */
-function untilEnd(stream: ReadableStream<Uint8Array>, onEnd: () => void): ReadableStream<Uint8Array> {
+function untilEnd(
+  stream: ReadableStream<Uint8Array>,
+  onEnd: () => void,
+): ReadableStream<Uint8Array> {
   const reader = stream.getReader();
   return new ReadableStream({
     async pull(controller) {

@@ -28,7 +28,10 @@ export class LivePage {
     const pathname = URL.parse(request.url)?.pathname;
     if (pathname === '/') return new Response(html, { headers: { 'cache-control': 'no-cache' } });
     if (pathname === '/events') return this.#events();
-    return text(404, 'There is nothing here. The page is at /, a tenant at http://<tenant>.localhost.');
+    return text(
+      404,
+      'There is nothing here. The page is at /, a tenant at http://<tenant>.localhost.',
+    );
   }
 
   dispose(): void {

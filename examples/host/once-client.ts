@@ -4,7 +4,12 @@ import './no-proxy.ts';
 
 const REQUEST_TIMEOUT_MS = 20_000;
 
-export function request(demo: Demo, tenant: string, path: string, init: RequestInit = {}): Promise<Response> {
+export function request(
+  demo: Demo,
+  tenant: string,
+  path: string,
+  init: RequestInit = {},
+): Promise<Response> {
   return fetch(`http://127.0.0.1:${demo.port}${path}`, {
     signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     ...init,
@@ -31,11 +36,18 @@ export class Socket {
     });
   }
 
-  static async open(demo: Demo, tenant: string, path: string, protocols: string[] = []): Promise<Socket> {
+  static async open(
+    demo: Demo,
+    tenant: string,
+    path: string,
+    protocols: string[] = [],
+  ): Promise<Socket> {
     const headers = hostHeader(demo, tenant);
     const webSocket = new WebSocket(`ws://127.0.0.1:${demo.port}${path}`, { headers, protocols });
     const socket = new Socket(webSocket);
-    const opened = new Promise<void>((resolve) => webSocket.addEventListener('open', () => resolve()));
+    const opened = new Promise<void>((resolve) =>
+      webSocket.addEventListener('open', () => resolve()),
+    );
     const refused = socket.closed.then(({ code }) => {
       throw new Error(`the WebSocket to ${tenant} did not open (${code})`);
     });
@@ -52,7 +64,8 @@ export class Socket {
   }
 
   async next(): Promise<string | Uint8Array> {
-    if (this.#messages.length === 0) await new Promise<void>((resolve) => (this.#onMessage = resolve));
+    if (this.#messages.length === 0)
+      await new Promise<void>((resolve) => (this.#onMessage = resolve));
     return this.#messages.shift() ?? '';
   }
 

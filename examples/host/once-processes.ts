@@ -55,6 +55,8 @@ async function processesLeft(pids: Set<number>, others: Set<number>): Promise<nu
 async function processesInTenants(): Promise<number[]> {
   const names = await readdir('/proc').catch(() => []);
   const pids = names.map(Number).filter((pid) => Number.isInteger(pid));
-  const directories = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
+  const directories = await Promise.all(
+    pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')),
+  );
   return pids.filter((_pid, index) => directories[index]?.startsWith(tenantsRoot));
 }

@@ -41,7 +41,9 @@ async function wake(context: Context): Promise<string> {
 
 async function reuse(context: Context): Promise<string> {
   const before = await awake(context, 'hello');
-  const responses = await Promise.all(Array.from({ length: 20 }, () => request(context.demo, 'hello', '/')));
+  const responses = await Promise.all(
+    Array.from({ length: 20 }, () => request(context.demo, 'hello', '/')),
+  );
   for (const response of responses) await expectBody(response, 200, 'Hello');
   const after = await awake(context, 'hello');
   expect(after.pid === before.pid, `the pid changed from ${before.pid} to ${after.pid}`);
@@ -60,7 +62,10 @@ async function stream(context: Context): Promise<string> {
   const lastMs = performance.now() - startedAt;
   expect(lastMs - firstMs > 500, 'the response came in one piece');
   const sent = crypto.getRandomValues(new Uint8Array(50_000));
-  const echoed = await request(context.demo, 'hello', '/echo', { method: 'POST', body: inParts(sent) });
+  const echoed = await request(context.demo, 'hello', '/echo', {
+    method: 'POST',
+    body: inParts(sent),
+  });
   expect(Buffer.from(await echoed.arrayBuffer()).equals(sent), 'the upload came back changed');
   return `first part after ${firstMs.toFixed(0)} ms, last after ${lastMs.toFixed(0)} ms; an upload in parts came back whole`;
 }
@@ -73,7 +78,10 @@ async function webSocket(context: Context): Promise<string> {
   expect((await socket.next()) === 'hello, socket', 'the text came back changed');
   socket.send(new Uint8Array([0, 1, 254, 255]));
   const binary = await socket.next();
-  expect(binary instanceof Uint8Array && binary.join() === '0,1,254,255', 'the bytes came back changed');
+  expect(
+    binary instanceof Uint8Array && binary.join() === '0,1,254,255',
+    'the bytes came back changed',
+  );
   socket.send('close, please');
   const { code, reason } = await socket.closed;
   expect(code === 4321 && reason === 'as you asked', `closed with ${code} "${reason}"`);
@@ -82,7 +90,10 @@ async function webSocket(context: Context): Promise<string> {
 
 async function sqlite(context: Context): Promise<string> {
   const text = `written at ${new Date().toISOString()}`;
-  const written = await request(context.demo, 'notes-sqlite', '/notes', { method: 'POST', body: text });
+  const written = await request(context.demo, 'notes-sqlite', '/notes', {
+    method: 'POST',
+    body: text,
+  });
   expect(written.status === 201, `writing answered ${written.status}`);
   await awake(context, 'notes-sqlite');
   const { id } = (await written.json()) as { id: number };
@@ -115,7 +126,9 @@ async function backOff(context: Context): Promise<string> {
 
 async function hold(context: Context): Promise<string> {
   const startedAt = performance.now();
-  const responses = await Promise.all(['/', '/again'].map((path) => request(context.demo, 'slow', path)));
+  const responses = await Promise.all(
+    ['/', '/again'].map((path) => request(context.demo, 'slow', path)),
+  );
   const heldMs = performance.now() - startedAt;
   for (const response of responses) await expectBody(response, 200, 'Worth the wait');
   await awake(context, 'slow');
@@ -147,7 +160,10 @@ async function idle(context: Context): Promise<string> {
   const exit = demo.board.transitions.findLast(
     ({ event }) => event.type === 'exit' && event.pid === pid,
   )?.event;
-  expect(exit?.type === 'exit' && exit.reason === 'idle-killed', `hello ended as ${JSON.stringify(exit)}`);
+  expect(
+    exit?.type === 'exit' && exit.reason === 'idle-killed',
+    `hello ended as ${JSON.stringify(exit)}`,
+  );
   const chatNow = await awake(context, 'chat-websocket');
   expect(
     chatNow.pid === chat.pid && isAlive(chat.pid),
@@ -183,7 +199,10 @@ async function livePage({ demo }: Context): Promise<string> {
 }
 
 /** The running tenant as the page shows it. Records its processes for the check at the end. */
-async function awake({ demo, pids }: Context, name: string): Promise<{ pid: number; port: number }> {
+async function awake(
+  { demo, pids }: Context,
+  name: string,
+): Promise<{ pid: number; port: number }> {
   const { state, pid, port } = demo.board.row(name) ?? fail(`${name} is unknown`);
   if (state !== 'awake' || pid === null || port === null) return fail(`${name} is ${state}`);
   expect(isAlive(pid), `${name}'s process ${pid} is not there`);

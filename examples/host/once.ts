@@ -40,7 +40,9 @@ export async function once(): Promise<number> {
   clearTimeout(giveUp);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   console.log(
-    failed || !clean ? `\nNot everything happened (${seconds} s).` : `\nAll of it happened, in ${seconds} s.`,
+    failed || !clean
+      ? `\nNot everything happened (${seconds} s).`
+      : `\nAll of it happened, in ${seconds} s.`,
   );
   return failed || !clean ? 1 : 0;
 }

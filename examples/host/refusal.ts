@@ -16,9 +16,17 @@ export function refusal(error: unknown): Response {
   }
 }
 
-export function text(status: number, message: string, headers: Record<string, string> = {}): Response {
+export function text(
+  status: number,
+  message: string,
+  headers: Record<string, string> = {},
+): Response {
   return new Response(`${message}\n`, {
     status,
-    headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store', ...headers },
+    headers: {
+      'content-type': 'text/plain; charset=utf-8',
+      'cache-control': 'no-store',
+      ...headers,
+    },
   });
 }

@@ -59,14 +59,19 @@ function loadFitting() {
     );
   }
   /** @type {typeof import('node:fs')} */
-  const { existsSync, readFileSync } = createRequire(ownUrl ?? startInWorkingDirectory())('node:fs');
+  const { existsSync, readFileSync } = createRequire(ownUrl ?? startInWorkingDirectory())(
+    'node:fs',
+  );
   const libc = libcOf(() => readFileSync('/proc/self/maps', 'latin1'));
   const system = `linux-${arch}`;
   const triple = `${system}-${libc}`;
   const { files, notFound } = filesOfPlatformPackage(triple);
   /** Why the last addon that exists did not load. @type {unknown} */
   let failure;
-  for (const file of new Set([...usualFiles(packageDirectory(), triple).filter(existsSync), ...files])) {
+  for (const file of new Set([
+    ...usualFiles(packageDirectory(), triple).filter(existsSync),
+    ...files,
+  ])) {
     try {
       return open(file);
     } catch (error) {
@@ -109,7 +114,9 @@ function open(file) {
   const addon = module.exports;
   const version = addon.version?.();
   if (version !== VERSION) {
-    throw new Error(`${file} is of version ${version ?? 'unknown'}, and @absolutejs/runtime of ${VERSION}`);
+    throw new Error(
+      `${file} is of version ${version ?? 'unknown'}, and @absolutejs/runtime of ${VERSION}`,
+    );
   }
   return { ...addon, wardenPath: addon.wardenBeside(file) };
 }
@@ -161,7 +168,8 @@ function filesOfPlatformPackage(triple) {
   let notFound;
   for (const start of ownUrl ? [ownUrl, startInWorkingDirectory()] : [startInWorkingDirectory()]) {
     const { resolve } = createRequire(start);
-    const fromPackage = () => createRequire(resolve('@absolutejs/runtime/package.json')).resolve(addon);
+    const fromPackage = () =>
+      createRequire(resolve('@absolutejs/runtime/package.json')).resolve(addon);
     for (const look of [() => resolve(addon), fromPackage]) {
       try {
         files.push(look());

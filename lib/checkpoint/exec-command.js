@@ -40,7 +40,10 @@ export async function run([program = '', ...args], timeoutMs, onLine) {
   /** @type {ChildProcess} */
   let child;
   try {
-    child = spawn(program, args, { detached: true, stdio: ['ignore', onLine ? 'pipe' : 'ignore', 'pipe'] });
+    child = spawn(program, args, {
+      detached: true,
+      stdio: ['ignore', onLine ? 'pipe' : 'ignore', 'pipe'],
+    });
   } catch (error) {
     return { how: 'not started', problem: textOf(error) };
   }

@@ -10,7 +10,17 @@
  * over from an interrupted operation; the next checkpoint removes it.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import {
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  writeFile,
+} from 'node:fs/promises';
 import { checkpointFailed } from '../errors.js';
 import { parentOf } from '../checks.js';
 
@@ -140,7 +150,9 @@ async function isOwnDirectory(path) {
   const stats = await lstat(path).catch(nullIfAbsent);
   if (stats === null) return false;
   if (stats.isDirectory() && stats.uid === process.geteuid?.()) return true;
-  throw checkpointFailed(`${path} is not a directory of this user's; remove it, or use another imageDir`);
+  throw checkpointFailed(
+    `${path} is not a directory of this user's; remove it, or use another imageDir`,
+  );
 }
 
 /** @param {NodeJS.ErrnoException} error @returns {null} */
@@ -176,7 +188,8 @@ async function flush(path) {
     file = await open(path, 'r');
     await file.sync();
   } catch (error) {
-    if (!CANNOT_BE_FLUSHED.has(/** @type {NodeJS.ErrnoException} */ (error).code ?? '')) throw error;
+    if (!CANNOT_BE_FLUSHED.has(/** @type {NodeJS.ErrnoException} */ (error).code ?? ''))
+      throw error;
   } finally {
     await file?.close();
   }

@@ -17,7 +17,8 @@ import * as images from './exec-images.js';
  */
 export function checkpoint(settings, key, pid) {
   return inTurn(settings, key, false, async (directory) => {
-    if (!isPid(pid)) throw checkpointFailed(`cannot checkpoint "${key}": ${pidProblem(pid)}`, { key });
+    if (!isPid(pid))
+      throw checkpointFailed(`cannot checkpoint "${key}": ${pidProblem(pid)}`, { key });
     const image = await images.begin(directory);
     try {
       await carryOut(settings, 'checkpointCommand', { key, pid, dir: image });
@@ -166,7 +167,8 @@ function createNamedPids() {
       const fail = (/** @type {string} */ problem) =>
         checkpointFailed(`restoreCommand for "${key}" ${problem}`, { key });
       if (text === undefined) throw fail(`printed no line ${LINE_START}<n>`);
-      if (another !== undefined) throw fail(`printed both ${LINE_START}${text} and ${LINE_START}${another}`);
+      if (another !== undefined)
+        throw fail(`printed both ${LINE_START}${text} and ${LINE_START}${another}`);
       const pid = /^[1-9]\d*$/.test(text) ? Number(text) : NaN;
       if (!isPid(pid)) throw fail(`printed an impossible ${LINE_START}<n>: ${pidProblem(text)}`);
       return pid;
@@ -198,8 +200,12 @@ function pidProblem(pid) {
  */
 function asCheckpointError(error, key, directory) {
   const { code } = /** @type {{ code?: unknown }} */ (error);
-  if (code === 'ERR_RUNTIME_CHECKPOINT') return Object.assign(/** @type {RuntimeError} */ (error), { key });
-  return checkpointFailed(`image of "${key}" in ${directory}: ${textOf(error)}`, { key, cause: error });
+  if (code === 'ERR_RUNTIME_CHECKPOINT')
+    return Object.assign(/** @type {RuntimeError} */ (error), { key });
+  return checkpointFailed(`image of "${key}" in ${directory}: ${textOf(error)}`, {
+    key,
+    cause: error,
+  });
 }
 
 /**

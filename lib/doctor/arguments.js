@@ -27,7 +27,8 @@ export function readFlags(args, flags) {
       return { error: unknown('flag', rawName, names) };
     }
     const takesValue = flags[name]?.type === 'string';
-    if (!takesValue && value !== undefined) return { error: `${rawName} takes no value, got ${value}` };
+    if (!takesValue && value !== undefined)
+      return { error: `${rawName} takes no value, got ${value}` };
     // A negative number is a value, wrong or not; another flag in its place means that the value
     // is missing.
     if (takesValue && (!value || (!token.inlineValue && /^-(?!\d)/.test(value)))) {

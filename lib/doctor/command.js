@@ -48,10 +48,14 @@ export async function runCommand(args, host, terminal) {
   const isGood = findings.every(({ level }) => level !== 'problem');
   const version = packageVersion();
   if (json) {
-    terminal.print(JSON.stringify({ version, plannedTenants: tenants, ok: isGood, findings }, null, 2));
+    terminal.print(
+      JSON.stringify({ version, plannedTenants: tenants, ok: isGood, findings }, null, 2),
+    );
   } else {
     const { colour, columns = DEFAULT_COLUMNS } = terminal;
-    terminal.print(asText(sections, { heading: `@absolutejs/runtime ${version}`, colour, columns }));
+    terminal.print(
+      asText(sections, { heading: `@absolutejs/runtime ${version}`, colour, columns }),
+    );
   }
   return isGood ? EXIT_GOOD : EXIT_PROBLEM;
 }
@@ -73,7 +77,8 @@ function parse(args) {
   if (values.help) return { command: 'help' };
   if (values.version) return { command: 'version' };
   if (words.length === 0) return { error: 'A command is missing.' };
-  if (words.join(' ') !== 'doctor') return { error: unknown('command', words.join(' '), ['doctor']) };
+  if (words.join(' ') !== 'doctor')
+    return { error: unknown('command', words.join(' '), ['doctor']) };
   const tenants = /^\d+$/.test(values.tenants) ? Number(values.tenants) : NaN;
   if (!Number.isSafeInteger(tenants) || tenants < 1) {
     return { error: `--tenants must be a whole number above 0, in digits, got ${values.tenants}` };

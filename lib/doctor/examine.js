@@ -19,13 +19,19 @@ export async function examine(host, { tenants }) {
   const basis = [programs.platform(host), programs.engine(host)];
   // On such a platform no further check can run, and an engine that is too old may lack what the
   // checks use.
-  if (basis.some(({ level }) => level === 'problem')) return [{ title: 'What runs', findings: basis }];
+  if (basis.some(({ level }) => level === 'problem'))
+    return [{ title: 'What runs', findings: basis }];
   const addon = programs.addon(host);
   const hasAddon = addon.every(({ level }) => level !== 'problem');
   const trial = hasAddon ? await programs.tryTenant(host) : { asksKernel: true };
   const runs = {
     title: 'What runs',
-    findings: [...basis, ...addon, programs.bun(host), ...(hasAddon ? [programs.trialStart(trial)] : [])],
+    findings: [
+      ...basis,
+      ...addon,
+      programs.bun(host),
+      ...(hasAddon ? [programs.trialStart(trial)] : []),
+    ],
   };
   const facts = host.facts();
   if (facts === undefined) {

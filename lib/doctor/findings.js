@@ -32,13 +32,25 @@ export const note = (check, found, means, advice) =>
  * @param {string} check @param {string} found @param {string} means @param {string} advice
  * @returns {Finding}
  */
-export const warning = (check, found, means, advice) => ({ check, level: 'warning', found, means, advice });
+export const warning = (check, found, means, advice) => ({
+  check,
+  level: 'warning',
+  found,
+  means,
+  advice,
+});
 
 /**
  * @param {string} check @param {string} found @param {string} means @param {string} advice
  * @returns {Finding}
  */
-export const problem = (check, found, means, advice) => ({ check, level: 'problem', found, means, advice });
+export const problem = (check, found, means, advice) => ({
+  check,
+  level: 'problem',
+  found,
+  means,
+  advice,
+});
 
 /**
  * How many tenants a resource has room for, against how many are planned: none is a problem, too
@@ -57,7 +69,12 @@ export function roomFor(check, { found, tenants, planned, each, advice }) {
   const fitting = Math.max(0, Math.floor(tenants));
   const room = { found, tenants: fitting };
   if (fitting >= planned) {
-    return { check, level: 'ok', ...room, means: `room for ${inWords(fitting)} tenants: each takes ${each}` };
+    return {
+      check,
+      level: 'ok',
+      ...room,
+      means: `room for ${inWords(fitting)} tenants: each takes ${each}`,
+    };
   }
   const means = `room for ${inWords(fitting)} of ${inWords(planned)} planned tenants: each takes ${each}`;
   return { check, level: fitting === 0 ? 'problem' : 'warning', ...room, means, advice };
@@ -70,7 +87,8 @@ const withAdvice = (finding, advice) => (advice === undefined ? finding : { ...f
 const ENDLESS = 1e12;
 
 /** `20,000`, or `unlimited`. @param {number} number */
-export const inWords = (number) => (number < ENDLESS ? number.toLocaleString('en-US') : 'unlimited');
+export const inWords = (number) =>
+  number < ENDLESS ? number.toLocaleString('en-US') : 'unlimited';
 
 const UNITS = /** @type {const} */ ([
   [2 ** 40, 'TB'],

@@ -58,7 +58,10 @@ export function thisHost() {
 
 /** @param {string} program @param {string[]} args */
 function outputOf(program, args) {
-  const { status, stdout } = spawnSync(program, args, { encoding: 'utf8', timeout: VERSION_TIMEOUT_MS });
+  const { status, stdout } = spawnSync(program, args, {
+    encoding: 'utf8',
+    timeout: VERSION_TIMEOUT_MS,
+  });
   return status === 0 ? stdout.trim() : undefined;
 }
 

@@ -27,7 +27,11 @@ export function kernel({ machine }, trial) {
     const means = `before ${CLOSE_RANGE_KERNEL} it has no close_range, so each start closes descriptors one by one`;
     return note('kernel', `Linux ${release}`, means);
   }
-  return ok('kernel', `Linux ${release}`, 'it has everything that is used (pidfd_open, close_range)');
+  return ok(
+    'kernel',
+    `Linux ${release}`,
+    'it has everything that is used (pidfd_open, close_range)',
+  );
 }
 
 /**
@@ -40,7 +44,12 @@ function oldKernel(release, trial) {
     const means = `older than ${OLDEST_KERNEL}, but a tenant could be started: its vendor has added what is missing`;
     return warning('kernel', `Linux ${release}`, means, advice);
   }
-  return problem('kernel', `Linux ${release}`, `before ${OLDEST_KERNEL} it has no pidfd_open`, advice);
+  return problem(
+    'kernel',
+    `Linux ${release}`,
+    `before ${OLDEST_KERNEL} it has no pidfd_open`,
+    advice,
+  );
 }
 
 /** @param {Facts} facts @param {number} uid @returns {Finding} */
@@ -73,7 +82,8 @@ export function procfs({ proc }, uid) {
 export function sockDiag(trial) {
   if (!trial.asksKernel) {
     const means = 'readiness connects to the port instead: tenants are found ready a little later';
-    const advice = 'load the kernel modules inet_diag and tcp_diag, or allow netlink sockets in the sandbox';
+    const advice =
+      'load the kernel modules inet_diag and tcp_diag, or allow netlink sockets in the sandbox';
     return [note('sock_diag', 'not available', means, advice)];
   }
   if (trial.readyMs === undefined) return [];
@@ -85,13 +95,22 @@ export function restrictions({ process }, trial) {
   const findings = [];
   if (process.hasNoNewPrivileges) {
     findings.push(
-      note('privileges', 'no_new_privs is set', 'setuid programs (sudo, ping) do not work in tenants'),
+      note(
+        'privileges',
+        'no_new_privs is set',
+        'setuid programs (sudo, ping) do not work in tenants',
+      ),
     );
   }
-  if (!process.hasSeccompFilter) findings.push(ok('seccomp', 'no filter', 'every system call is allowed'));
+  if (!process.hasSeccompFilter)
+    findings.push(ok('seccomp', 'no filter', 'every system call is allowed'));
   else if (trial.readyMs !== undefined) {
     findings.push(
-      ok('seccomp', 'a filter is in force', 'it allows all that a start takes; tenants have it too'),
+      ok(
+        'seccomp',
+        'a filter is in force',
+        'it allows all that a start takes; tenants have it too',
+      ),
     );
   } else {
     const means = 'it may be what keeps the trial start from working';
@@ -105,7 +124,8 @@ export function restrictions({ process }, trial) {
 /** @param {Facts} facts @returns {Finding} */
 export function landlock({ machine }) {
   const list = machine.securityModules;
-  const means = 'this package uses no Landlock; your own `spawn` or start script may confine tenants with it';
+  const means =
+    'this package uses no Landlock; your own `spawn` or start script may confine tenants with it';
   if (list === undefined)
     return note('landlock', 'unknown: the list of security modules cannot be read', means);
   if (list.split(',').includes('landlock')) return ok('landlock', `on (${list})`, means);

@@ -32,7 +32,8 @@ export function openFiles({ process }, planned) {
   const found = soft === hard ? inWords(soft) : `${inWords(soft)} (at most ${inWords(hard)})`;
   const tenants = (soft - DESCRIPTORS_OF_HOST) / DESCRIPTORS_IN_HOST;
   const each = `${DESCRIPTORS_IN_HOST} of the host's, which keeps ${DESCRIPTORS_OF_HOST} for itself`;
-  const advice = 'raise it: LimitNOFILE= of a systemd unit, --ulimit nofile= of a container, or ulimit -n';
+  const advice =
+    'raise it: LimitNOFILE= of a systemd unit, --ulimit nofile= of a container, or ulimit -n';
   return roomFor('open files', { found, tenants, planned, each, advice });
 }
 
@@ -44,7 +45,13 @@ export function fileTable({ machine }, planned) {
   const each = `about ${DESCRIPTORS_IN_ALL}, in all its processes`;
   const advice = 'raise it: sysctl fs.file-max';
   return [
-    roomFor('file table', { found, tenants: (most - used) / DESCRIPTORS_IN_ALL, planned, each, advice }),
+    roomFor('file table', {
+      found,
+      tenants: (most - used) / DESCRIPTORS_IN_ALL,
+      planned,
+      each,
+      advice,
+    }),
   ];
 }
 
@@ -85,7 +92,11 @@ function taskLimits({ machine, process, groups }, uid) {
   const { soft } = process.processes;
   if (uid !== 0) {
     const found = `${inWords(soft)} of this user (ulimit -u), other programs' included`;
-    limits.push({ found, free: soft, advice: 'raise it: LimitNPROC= of a systemd unit, or ulimit -u' });
+    limits.push({
+      found,
+      free: soft,
+      advice: 'raise it: LimitNPROC= of a systemd unit, or ulimit -u',
+    });
   }
   return limits;
 }

@@ -22,15 +22,28 @@ const MUCH_WAITING = 20;
 export function memory({ memory: machine, groups }, planned) {
   const group = groups.memory;
   const each = '43 MB, as an idle hello-world does; measure yours';
-  const advice = 'add memory, plan fewer tenants (maxConcurrent), or stop them sooner (idleAfterMs)';
+  const advice =
+    'add memory, plan fewer tenants (maxConcurrent), or stop them sooner (idleAfterMs)';
   if (group !== undefined && group.freeBytes < (machine?.availableBytes ?? Infinity)) {
     const found = `${bytesInWords(group.freeBytes)} free of ${bytesInWords(group.limitBytes)} (${group.path})`;
-    return roomFor('memory', { found, tenants: group.freeBytes / TENANT_BYTES, planned, each, advice });
+    return roomFor('memory', {
+      found,
+      tenants: group.freeBytes / TENANT_BYTES,
+      planned,
+      each,
+      advice,
+    });
   }
   if (machine === undefined) return note('memory', 'unknown', '/proc/meminfo cannot be read');
   const { availableBytes, totalBytes } = machine;
   const found = `${bytesInWords(availableBytes)} free of ${bytesInWords(totalBytes)}`;
-  return roomFor('memory', { found, tenants: availableBytes / TENANT_BYTES, planned, each, advice });
+  return roomFor('memory', {
+    found,
+    tenants: availableBytes / TENANT_BYTES,
+    planned,
+    each,
+    advice,
+  });
 }
 
 /** What happens when memory runs out. @param {Facts} facts @returns {Finding} */
@@ -48,7 +61,8 @@ export function shortage({ groups }) {
       'host and tenants share it; when it runs out the kernel kills one of them, mostly the largest';
     return ok('out of memory', found, means);
   }
-  const means = 'a tenant that grows takes memory from everything on this machine, the host included';
+  const means =
+    'a tenant that grows takes memory from everything on this machine, the host included';
   const advice =
     'give the host and its tenants a limit: MemoryMax= of a systemd unit, --memory of a container';
   return note('out of memory', found, means, advice);
@@ -59,9 +73,15 @@ export function oomScore({ process }) {
   const score = process.oomScoreAdj;
   if (score === 0) return [];
   if (score === EXEMPT_FROM_OOM) {
-    const means = 'tenants inherit it, so none of them can be killed when memory runs out: something else is';
+    const means =
+      'tenants inherit it, so none of them can be killed when memory runs out: something else is';
     return [
-      warning('oom_score_adj', `${score}`, means, 'give the host a value above -1000 (OOMScoreAdjust=)'),
+      warning(
+        'oom_score_adj',
+        `${score}`,
+        means,
+        'give the host a value above -1000 (OOMScoreAdjust=)',
+      ),
     ];
   }
   const means = `host and tenants alike are ${score > 0 ? 'more' : 'less'} likely to be killed when memory runs out`;
@@ -78,7 +98,12 @@ export function swap({ swaps, groups }) {
   const denying = groups.withoutSwap;
   if (denying !== undefined) {
     const advice = 'raise it: MemorySwapMax= of a systemd unit, --memory-swap of a container';
-    return note('swap', `${names}, but not for this group`, `memory.swap.max of ${denying} is 0`, advice);
+    return note(
+      'swap',
+      `${names}, but not for this group`,
+      `memory.swap.max of ${denying} is 0`,
+      advice,
+    );
   }
   const means = names.includes('zram')
     ? 'idle tenants are kept compressed'

@@ -17,7 +17,8 @@ const PASSING_DIRECTORY = /\/node_modules\/|\/bun-node-/;
 /** @param {Host} host @returns {Finding} */
 export function platform(host) {
   if (host.platform !== 'linux') {
-    const means = 'the package can be imported here, but createRuntime throws ERR_RUNTIME_UNSUPPORTED';
+    const means =
+      'the package can be imported here, but createRuntime throws ERR_RUNTIME_UNSUPPORTED';
     return problem(
       'platform',
       `${host.platform} ${host.arch}`,
@@ -58,8 +59,10 @@ export function addon(host) {
   try {
     ({ wardenPath } = host.loadAddon());
   } catch (error) {
-    const { message, cause } = error instanceof Error ? error : { message: String(error), cause: undefined };
-    const reason = cause instanceof Error ? firstLine(cause.message) : 'createRuntime would throw the same';
+    const { message, cause } =
+      error instanceof Error ? error : { message: String(error), cause: undefined };
+    const reason =
+      cause instanceof Error ? firstLine(cause.message) : 'createRuntime would throw the same';
     const advice =
       'install the package again on this machine, without --omit=optional and without --cpu, --os or --libc';
     return [problem('addon', message, reason, advice)];
@@ -70,7 +73,12 @@ export function addon(host) {
 /** @param {Host} host @param {string} path @returns {Finding} */
 function warden(host, path) {
   if (!host.exists(path)) {
-    return problem('warden', `${path} is missing`, 'nothing can start tenants', 'install the package again');
+    return problem(
+      'warden',
+      `${path} is missing`,
+      'nothing can start tenants',
+      'install the package again',
+    );
   }
   if (!host.isExecutable(path)) {
     const advice = `chmod +x ${path}; if that does not help, its file system is mounted noexec`;
@@ -107,7 +115,8 @@ function withoutBun(host) {
     return note('bun', 'not on PATH', means);
   }
   const means = 'tenants are started with `bun run start`, which fails';
-  const advice = 'install Bun and put it on the PATH of the host, or give the option `command` or `spawn`';
+  const advice =
+    'install Bun and put it on the PATH of the host, or give the option `command` or `spawn`';
   return problem('bun', 'not on PATH', means, advice);
 }
 
@@ -136,8 +145,12 @@ export function trialStart({ readyMs, failure }) {
 
 /** The absolute path of a program on PATH. @param {Host} host @param {string} program */
 function which(host, program) {
-  const directories = (host.env.PATH ?? '').split(':').filter((directory) => directory.startsWith('/'));
-  return directories.map((directory) => `${directory}/${program}`).find((path) => host.isExecutable(path));
+  const directories = (host.env.PATH ?? '')
+    .split(':')
+    .filter((directory) => directory.startsWith('/'));
+  return directories
+    .map((directory) => `${directory}/${program}`)
+    .find((path) => host.isExecutable(path));
 }
 
 /** Compares `major.minor.patch`. @param {string} version @param {string} oldest */

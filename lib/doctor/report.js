@@ -42,7 +42,9 @@ export function asText(sections, { heading, colour, columns }) {
     lines.push(...wrapped(means, textWidth).map((line) => blank + paint(DIM, line)));
     if (advice)
       lines.push(
-        ...wrapped(`→ ${advice}`, textWidth).map((line, index) => blank + (index ? '  ' : '') + line),
+        ...wrapped(`→ ${advice}`, textWidth).map(
+          (line, index) => blank + (index ? '  ' : '') + line,
+        ),
       );
     return lines.join('\n');
   };
@@ -55,7 +57,8 @@ export function asText(sections, { heading, colour, columns }) {
 
 /** @param {Finding[]} findings */
 export function summary(findings) {
-  const count = (/** @type {Level} */ level) => findings.filter((finding) => finding.level === level).length;
+  const count = (/** @type {Level} */ level) =>
+    findings.filter((finding) => finding.level === level).length;
   const problems = count('problem');
   const verdict =
     problems > 0

@@ -40,7 +40,9 @@ export function proxy({ env }) {
   if (name === undefined) return [];
   const exceptions = (env.no_proxy || env.NO_PROXY || '').split(',').map((host) => host.trim());
   if (exceptions.includes('127.0.0.1') || exceptions.includes('*')) {
-    return [ok('proxy', `${name} is set, 127.0.0.1 excepted`, 'requests to tenants go to them directly')];
+    return [
+      ok('proxy', `${name} is set, 127.0.0.1 excepted`, 'requests to tenants go to them directly'),
+    ];
   }
   const means =
     "Bun's fetch sends what is meant for tenants to it, cookies included, unless it is told not to";
@@ -53,7 +55,11 @@ export function container(host, facts) {
   const kind = containerKind(host, facts);
   if (kind === undefined)
     return ok('container', 'none seen', 'limits are those of this machine and of its services');
-  return note('container', kind, 'limits above are those inside; what is set outside may be narrower');
+  return note(
+    'container',
+    kind,
+    'limits above are those inside; what is set outside may be narrower',
+  );
 }
 
 /** @param {Host} host @param {Facts | undefined} facts @returns {string | undefined} */
@@ -77,7 +83,8 @@ export async function firstProcess({ init }, host) {
   const unreaped = await unreapedByInit(init, host);
   const advice = 'start the container with an init (docker run --init, or tini as its entry point)';
   if (unreaped > 0) {
-    const means = 'it does not reap the processes that it inherits; each keeps a place in the process table';
+    const means =
+      'it does not reap the processes that it inherits; each keeps a place in the process table';
     return warning('PID 1', `${name}, with ${unreaped} ended processes unreaped`, means, advice);
   }
   if (name !== undefined && NO_INIT.test(name)) {

@@ -62,7 +62,8 @@ export function createBudgets({ windowMs, maxRequests, maxBytes }, now = () => p
     sweptAt = now();
     for (const [key, usage] of tenants) {
       moveOn(usage);
-      if (usage.held === 0 && sum(usage.requests) === 0 && sum(usage.bytes) === 0) tenants.delete(key);
+      if (usage.held === 0 && sum(usage.requests) === 0 && sum(usage.bytes) === 0)
+        tenants.delete(key);
     }
   }
 

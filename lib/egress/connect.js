@@ -47,7 +47,9 @@ function addressOf(entry) {
   const text = textOf(given);
   const address = parseAddress(text);
   if (address) return address;
-  throw egressFailed(`the lookup gave ${JSON.stringify(text.slice(0, 80))}, which is not an IP address`);
+  throw egressFailed(
+    `the lookup gave ${JSON.stringify(text.slice(0, 80))}, which is not an IP address`,
+  );
 }
 
 /**
@@ -113,7 +115,10 @@ async function secured(socket, host, signal) {
  */
 function ready(socket, event, patienceMs, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => fail(new Error(`no connection within ${patienceMs} ms`)), patienceMs);
+    const timer = setTimeout(
+      () => fail(new Error(`no connection within ${patienceMs} ms`)),
+      patienceMs,
+    );
     const onAbort = () => fail(signal.reason);
     const onClose = () => fail(new Error('the connection was closed before it was ready'));
     const stopWaiting = () => {

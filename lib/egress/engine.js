@@ -36,7 +36,8 @@ export function createEngine(settings, Denied) {
      * @param {EgressRequest} request
      * @returns {Promise<Response>}
      */
-    fetch: (key, request) => traced(key, request.url, () => (sendThroughImpl ?? send)(key, request)),
+    fetch: (key, request) =>
+      traced(key, request.url, () => (sendThroughImpl ?? send)(key, request)),
     usage: (/** @type {string} */ key) => budgets?.usage(key),
     reset: (/** @type {string | undefined} */ key) => budgets?.reset(key),
     metrics: () => ({ tenants: budgets?.size() ?? 0, ...totals, denied: { ...totals.denied } }),
@@ -121,7 +122,8 @@ export function createEngine(settings, Denied) {
     assertReachable(key, url);
     const overrun = budgets?.takeRequest(key);
     if (overrun) throw denied(key, url, overrun);
-    const refusal = (/** @type {import('./budget.js').Overrun} */ problem) => denied(key, url, problem);
+    const refusal = (/** @type {import('./budget.js').Overrun} */ problem) =>
+      denied(key, url, problem);
     const meter = createMeter(budgets, key, refusal, (bytes) => (totals.bytesEgress += bytes));
     const headers = headersToSend(step);
     const head = headBytes(step, headers);
@@ -159,7 +161,9 @@ export function createEngine(settings, Denied) {
   function denied(key, url, problem) {
     const reason = coarse(problem.reason);
     totals.denied[reason] += 1;
-    const told = settings.isCoarse ? { ...problem, reason, why: `${problem.why} (${reason})` } : problem;
+    const told = settings.isCoarse
+      ? { ...problem, reason, why: `${problem.why} (${reason})` }
+      : problem;
     const error = new Denied({ key, url, ...told });
     tell(settings.onDenied, error);
     tell(settings.onDeny, { tenant: key, url: new URL(url), reason });
@@ -199,8 +203,11 @@ async function tell(callback, what) {
  * @param {unknown} error
  */
 function failure({ host }, error) {
-  const isOurs = error instanceof Error && String(Reflect.get(error, 'code')).startsWith('ERR_RUNTIME_');
-  return isOurs ? error : egressFailed(`${host}: ${error instanceof Error ? error.message : error}`, error);
+  const isOurs =
+    error instanceof Error && String(Reflect.get(error, 'code')).startsWith('ERR_RUNTIME_');
+  return isOurs
+    ? error
+    : egressFailed(`${host}: ${error instanceof Error ? error.message : error}`, error);
 }
 
 /** Sets the media type of the body, unless the caller has set one. @param {Step} step */

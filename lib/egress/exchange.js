@@ -50,13 +50,15 @@ export function headersToSend({ url, method, headers, body }) {
   const list = [['host', url.host], ['connection', 'close'], ...sent];
   const length = lengthOf(body);
   if (length === undefined) list.push(['transfer-encoding', 'chunked']);
-  else if (body || method === 'POST' || method === 'PUT') list.push(['content-length', String(length)]);
+  else if (body || method === 'POST' || method === 'PUT')
+    list.push(['content-length', String(length)]);
   return list;
 }
 
 /** How many bytes the request's head is. @param {Step} step @param {[string, string][]} headers */
 export function headBytes({ url, method }, headers) {
-  const line = method.length + url.pathname.length + url.search.length + ' HTTP/1.1\r\n\r\n'.length + 1;
+  const line =
+    method.length + url.pathname.length + url.search.length + ' HTTP/1.1\r\n\r\n'.length + 1;
   return headers.reduce((bytes, [name, value]) => bytes + name.length + value.length + 4, line);
 }
 

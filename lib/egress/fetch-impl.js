@@ -34,7 +34,8 @@ export function createSendThroughImpl({ fetchImpl, admit, count }) {
       response = await fetchImpl(step.url.href, initOf(step, signal));
     }
     const { method } = step ?? request;
-    const counted = method === 'HEAD' ? response : withBytesCounted(response, (bytes) => count(key, bytes));
+    const counted =
+      method === 'HEAD' ? response : withBytesCounted(response, (bytes) => count(key, bytes));
     return step && step.url !== url ? describe(counted, step.url.href, true) : counted;
   };
 }
@@ -48,7 +49,10 @@ function argumentsFor({ given, url }) {
   const { input, init } = /** @type {NonNullable<typeof given>} */ (given);
   // A copy: a Request's `url` property can be redefined to differ from the URL that is fetched.
   const copied = input instanceof Request ? new Request(url.href, input) : undefined;
-  return [copied ?? (input instanceof URL ? new URL(url) : url.href), { ...init, redirect: 'manual' }];
+  return [
+    copied ?? (input instanceof URL ? new URL(url) : url.href),
+    { ...init, redirect: 'manual' },
+  ];
 }
 
 /** @param {EgressRequest} request @returns {Promise<Step>} */

@@ -26,7 +26,13 @@ const nothing = () => {};
  */
 export function createMeter(budgets, key, refusal, counted) {
   if (!budgets) {
-    return { reserve: nothing, sent: nothing, sentAll: nothing, expect: nothing, received: counted };
+    return {
+      reserve: nothing,
+      sent: nothing,
+      sentAll: nothing,
+      expect: nothing,
+      received: counted,
+    };
   }
   let reserved = 0;
 

@@ -38,7 +38,9 @@ const OPTIONS = ['allow', 'deny', 'only', 'budget', 'lookup', 'onDenied', ...OTH
 export function readEgressOptions(given) {
   const options = fieldsOf('', given, OPTIONS);
   const { allow, budget, budgets, now } = options;
-  const decide = isFunction(allow) ? /** @type {(key: string, url: URL) => unknown} */ (allow) : undefined;
+  const decide = isFunction(allow)
+    ? /** @type {(key: string, url: URL) => unknown} */ (allow)
+    : undefined;
   if (decide && (options.deny !== undefined || options.only !== undefined)) {
     throw invalidOption('allow is a function, which decides alone: leave out deny and only');
   }
@@ -56,7 +58,12 @@ export function readEgressOptions(given) {
     onDeny: optional('onDeny', options.onDeny, isFunction, 'a function'),
     fetchImpl: optional('fetchImpl', options.fetchImpl, isFunction, 'a function'),
     now: optional('now', now, isFunction, 'a function') && (() => timeOf(now)),
-    tracerProvider: optional('tracerProvider', options.tracerProvider, isTracerProvider, 'a tracer provider'),
+    tracerProvider: optional(
+      'tracerProvider',
+      options.tracerProvider,
+      isTracerProvider,
+      'a tracer provider',
+    ),
     isCoarse: isCoarse(options),
   };
 }
@@ -71,7 +78,9 @@ export function readEgressOptions(given) {
 function isCoarse(options) {
   const isGiven = (/** @type {keyof EgressGuardOptions} */ name) => options[name] !== undefined;
   return (
-    !OWN.some(isGiven) && !Array.isArray(options.allow) && (isFunction(options.allow) || OTHERS.some(isGiven))
+    !OWN.some(isGiven) &&
+    !Array.isArray(options.allow) &&
+    (isFunction(options.allow) || OTHERS.some(isGiven))
   );
 }
 
@@ -168,7 +177,11 @@ function budgetOf(budget) {
  * @returns {Budget}
  */
 function budgetsOf(budgets) {
-  const { windowMs, requests, bytes } = fieldsOf('budgets', budgets, ['windowMs', 'requests', 'bytes']);
+  const { windowMs, requests, bytes } = fieldsOf('budgets', budgets, [
+    'windowMs',
+    'requests',
+    'bytes',
+  ]);
   return {
     windowMs: windowAt('budgets.windowMs', windowMs),
     maxRequests: wholeNumber('budgets.requests', requests, Infinity, 0),

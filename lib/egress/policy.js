@@ -119,10 +119,16 @@ export function createPolicy({ allow, deny, only, decide, fetchImpl }) {
      */
     problemOfUrl(key, url) {
       if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-        return { reason: 'scheme', why: `only http: and https: can be reached, not ${url.protocol}` };
+        return {
+          reason: 'scheme',
+          why: `only http: and https: can be reached, not ${url.protocol}`,
+        };
       }
       if (url.username !== '' || url.password !== '') {
-        return { reason: 'credentials', why: 'the URL contains a user name or password; use a header' };
+        return {
+          reason: 'credentials',
+          why: 'the URL contains a user name or password; use a header',
+        };
       }
       if (refusedPorts.has(url.port)) {
         return { reason: 'port', why: `port ${url.port} belongs to another protocol` };
@@ -168,9 +174,11 @@ export function createPolicy({ allow, deny, only, decide, fetchImpl }) {
   /** @param {string} name */
   function whyNotNamed(name) {
     // Some resolvers read a name that ends in digits as an address. The URL parser leaves none.
-    if (name.split('.').includes('') || /(^|\.)(\d+|0x[\da-f]*)$/i.test(name)) return 'it is not a host name';
+    if (name.split('.').includes('') || /(^|\.)(\d+|0x[\da-f]*)$/i.test(name))
+      return 'it is not a host name';
     if (metadataNames.has(name)) return 'it is the name of a cloud metadata service';
-    if (!trustsNames && PRIVATE_NAME.test(name)) return 'it is a name of this machine or a private network';
+    if (!trustsNames && PRIVATE_NAME.test(name))
+      return 'it is a name of this machine or a private network';
     if (isNamed(name, deny)) return 'it is in the list `deny`';
     if (only && !isNamed(name, only)) return 'it is not in the list `only`';
     return undefined;

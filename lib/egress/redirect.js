@@ -23,7 +23,8 @@ export function nextStep(step, message, mode, redirects) {
   const next = mode === 'manual' ? undefined : redirected(step, message);
   if (next === undefined) return undefined;
   if (mode === 'error') throw egressFailed(`redirected to ${next.url.origin}`);
-  if (redirects === MAX_REDIRECTS) throw egressFailed(`redirected more than ${MAX_REDIRECTS} times`);
+  if (redirects === MAX_REDIRECTS)
+    throw egressFailed(`redirected more than ${MAX_REDIRECTS} times`);
   return next;
 }
 
@@ -37,7 +38,10 @@ function redirected(step, { statusCode = 0, headers }) {
   // Node reads headers as Latin-1, and servers write UTF-8.
   const location = Buffer.from(headers.location, 'latin1').toString();
   const url = URL.canParse(location, step.url.href) ? new URL(location, step.url.href) : undefined;
-  if (!url) throw egressFailed(`redirected to ${JSON.stringify(location.slice(0, 200))}, which is not a URL`);
+  if (!url)
+    throw egressFailed(
+      `redirected to ${JSON.stringify(location.slice(0, 200))}, which is not a URL`,
+    );
   if (url.hash === '') url.hash = step.url.hash;
 
   const becomesGet =

@@ -1,6 +1,12 @@
 /** Makes a Response, as the global fetch does, of a received message. */
 import { Readable, pipeline } from 'node:stream';
-import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
+import {
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+} from 'node:zlib';
 import { egressFailed, isDenial } from '../errors.js';
 
 /** @typedef {import('node:http').IncomingMessage} IncomingMessage */
@@ -20,12 +26,15 @@ const READ_AHEAD_BYTES = 64 * 1024;
  */
 export function responseOf(message, { url, method, isRedirected, meter, hop }) {
   const status = message.statusCode ?? 0;
-  if (status < 200 || status > 599) throw egressFailed(`the server answered with the status ${status}`);
+  if (status < 200 || status > 599)
+    throw egressFailed(`the server answered with the status ${status}`);
   const headers = headersOf(message);
   const hasBody = method !== 'HEAD' && !statusesWithoutBody.includes(status);
   if (hasBody) meter.expect(Number(headers.get('content-length') ?? 0));
   else hop.end();
-  const body = hasBody ? streamOf(decoded(received(message, meter), codingsOf(headers)), hop) : null;
+  const body = hasBody
+    ? streamOf(decoded(received(message, meter), codingsOf(headers)), hop)
+    : null;
   const href = url.href.replace(/#.*$/, '');
   return describe(
     new Response(body, { status, statusText: message.statusMessage, headers }),
@@ -37,7 +46,8 @@ export function responseOf(message, { url, method, isRedirected, meter, hop }) {
 /** @param {IncomingMessage} message */
 export function headersOf({ rawHeaders }) {
   const headers = new Headers();
-  for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] ?? '', rawHeaders[i + 1] ?? '');
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    headers.append(rawHeaders[i] ?? '', rawHeaders[i + 1] ?? '');
   return headers;
 }
 
@@ -117,7 +127,9 @@ function bodyFailure(error) {
 /** @param {Headers} headers */
 function codingsOf(headers) {
   const codings = (headers.get('content-encoding') ?? '').toLowerCase().split(',');
-  return codings.map((coding) => coding.trim()).filter((coding) => coding !== '' && coding !== 'identity');
+  return codings
+    .map((coding) => coding.trim())
+    .filter((coding) => coding !== '' && coding !== 'identity');
 }
 
 /** @type {Record<string, (chunks: Chunks) => Chunks>} */
@@ -140,7 +152,9 @@ const untilItsEnd = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SY
  * @param {Chunks} chunks @param {string[]} codings @returns {Chunks}
  */
 function decoded(chunks, codings) {
-  const known = codings.map((coding) => (Object.hasOwn(decoders, coding) ? decoders[coding] : undefined));
+  const known = codings.map((coding) =>
+    Object.hasOwn(decoders, coding) ? decoders[coding] : undefined,
+  );
   if (known.length > MAX_CODINGS || known.includes(undefined)) return chunks;
   return known.reduceRight((encoded, decoder) => (decoder ? decoder(encoded) : encoded), chunks);
 }

@@ -70,7 +70,8 @@ export function statusesOf({ numbers, texts }, { runs }) {
 
 /**
  * What Rust knows of a key; of snapshots it does not.
- * @typedef {Omit<import('../bridge/records.js').Status, 'phase' | 'run'> & { phase: TenantStatus['state'] }} Known
+ * @typedef {Omit<import('../bridge/records.js').Status, 'phase' | 'run'> & { phase:
+ * TenantStatus['state'] }} Known
  */
 
 /**
@@ -115,7 +116,10 @@ function lastErrorOf(key, { last, isOfLastExit }, { lastExit }) {
   return `${text}\n${lastExit.output}`;
 }
 
-/** @param {import('../bridge/records.js').LastExit} lastExit @returns {NonNullable<TenantStatus['lastExit']>} */
+/**
+ * @param {import('../bridge/records.js').LastExit} lastExit
+ * @returns {NonNullable<TenantStatus['lastExit']>}
+ */
 function lastExitOf({ exitCode, signal, reason, at, output }) {
   return { exitCode, signal, reason, at, lines: output === '' ? [] : output.split('\n') };
 }

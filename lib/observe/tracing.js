@@ -93,7 +93,8 @@ export function createTracing(tracerProvider) {
 function traceparentOf(context) {
   const { traceId, spanId, traceFlags = 0 } = context ?? {};
   if (typeof traceId !== 'string' || typeof spanId !== 'string') return undefined;
-  if (!/^(?!0{32})[0-9a-f]{32}$/.test(traceId) || !/^(?!0{16})[0-9a-f]{16}$/.test(spanId)) return undefined;
+  if (!/^(?!0{32})[0-9a-f]{32}$/.test(traceId) || !/^(?!0{16})[0-9a-f]{16}$/.test(spanId))
+    return undefined;
   return `00-${traceId}-${spanId}-${(traceFlags & 0xff).toString(16).padStart(2, '0')}`;
 }
 

@@ -24,7 +24,8 @@ export function createRuntimeCollector(options = {}) {
   const families = familiesOf(settings.perTenantMax);
   /** @type {Map<ObservedRuntime, { identity: string, observer: Observer }>} */
   const attached = new Map();
-  const read = () => [...attached.values()].map(({ observer }) => observer.read(settings.perTenantMax));
+  const read = () =>
+    [...attached.values()].map(({ observer }) => observer.read(settings.perTenantMax));
 
   for (const register of settings.registers) {
     registerWith(register, settings.prefix, families, onceATick(read));
@@ -57,7 +58,10 @@ export function createRuntimeCollector(options = {}) {
   /** @type {RuntimeCollector['expose']} */
   function expose(accept) {
     const format = formatFor(accept);
-    return { contentType: format.contentType, body: exposition(settings.prefix, families, read(), format) };
+    return {
+      contentType: format.contentType,
+      body: exposition(settings.prefix, families, read(), format),
+    };
   }
 
   return {
@@ -90,4 +94,5 @@ function onceATick(read) {
 }
 
 /** The same text for the same labels, in any order. @param {Record<string, string>} labels */
-const identityOf = (labels) => JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+const identityOf = (labels) =>
+  JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));

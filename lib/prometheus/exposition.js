@@ -5,7 +5,10 @@
 /** @typedef {{ contentType: string, isOpenMetrics: boolean }} Format */
 
 /** @type {Format} */
-const PROMETHEUS = { contentType: 'text/plain; version=0.0.4; charset=utf-8', isOpenMetrics: false };
+const PROMETHEUS = {
+  contentType: 'text/plain; version=0.0.4; charset=utf-8',
+  isOpenMetrics: false,
+};
 /** @type {Format} */
 const OPEN_METRICS = {
   contentType: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
@@ -52,7 +55,8 @@ export function exposition(prefix, families, snapshots, { isOpenMetrics }) {
         lines += name + suffix + braced(common[index] ?? '', labels) + ` ${numberText(value)}\n`;
       }
     });
-    if (lines !== '') text += metadata(isOpenMetrics ? name : name + total, family, isOpenMetrics) + lines;
+    if (lines !== '')
+      text += metadata(isOpenMetrics ? name : name + total, family, isOpenMetrics) + lines;
   }
   return isOpenMetrics ? `${text}# EOF\n` : text;
 }
@@ -82,10 +86,16 @@ const ESCAPES = { '\\': '\\\\', '\n': '\\n', '"': '\\"' };
 
 /** @param {string} value */
 function escaped(value) {
-  return /[\\\n"]/.test(value) ? value.replace(/[\\\n"]/g, (found) => ESCAPES[found] ?? found) : value;
+  return /[\\\n"]/.test(value)
+    ? value.replace(/[\\\n"]/g, (found) => ESCAPES[found] ?? found)
+    : value;
 }
 
 /** @param {number} value */
 function numberText(value) {
-  return Number.isFinite(value) || Number.isNaN(value) ? String(value) : value > 0 ? '+Inf' : '-Inf';
+  return Number.isFinite(value) || Number.isNaN(value)
+    ? String(value)
+    : value > 0
+      ? '+Inf'
+      : '-Inf';
 }

@@ -27,10 +27,14 @@ const NO_EXITS = Object.fromEntries(REASONS.map((reason) => [reason, 0]));
 /** @type {Family[]} */
 const OF_THE_POOL = [
   gauge('tenants', 'Tenants by state.', ({ byState }) => labelled('state', byState)),
-  gauge('queue_length', 'Tenants waiting for room or for their turn to be started.', ({ byState }) => [
-    { value: byState.queued ?? 0 },
+  gauge(
+    'queue_length',
+    'Tenants waiting for room or for their turn to be started.',
+    ({ byState }) => [{ value: byState.queued ?? 0 }],
+  ),
+  gauge('max_tenants', 'Tenants that may be alive at once.', ({ maxTenants }) => [
+    { value: maxTenants },
   ]),
-  gauge('max_tenants', 'Tenants that may be alive at once.', ({ maxTenants }) => [{ value: maxTenants }]),
   counter('spawns', 'Processes started.', ({ metrics }) => [{ value: metrics.totalSpawns }]),
   counter('exits', 'Processes ended, by reason.', ({ metrics }) =>
     labelled('reason', { ...NO_EXITS, ...metrics.totalExits }),
@@ -39,9 +43,11 @@ const OF_THE_POOL = [
   counter('backoff_entries', 'Failed starts that put a tenant into back-off.', ({ metrics }) => [
     { value: metrics.totalBackoffEntries },
   ]),
-  counter('backoff_refusals', 'Calls refused because the tenant was backing off.', ({ refusals }) => [
-    { value: refusals },
-  ]),
+  counter(
+    'backoff_refusals',
+    'Calls refused because the tenant was backing off.',
+    ({ refusals }) => [{ value: refusals }],
+  ),
   histogram(
     'spawn_duration_seconds',
     'From the start of a process being decided until it existed, as the host saw it.',
@@ -57,9 +63,11 @@ const OF_THE_POOL = [
     'CPU time of all processes so far, those that have ended included, as last observed.',
     ({ cpuMs }) => [{ value: cpuMs / 1000 }],
   ),
-  gauge('resident_memory_bytes', 'Resident memory of all live processes, as last observed.', (snapshot) => [
-    { value: snapshot.residentBytes },
-  ]),
+  gauge(
+    'resident_memory_bytes',
+    'Resident memory of all live processes, as last observed.',
+    (snapshot) => [{ value: snapshot.residentBytes }],
+  ),
   counter('checkpoints', 'Idle tenants saved before they were stopped.', ({ metrics }) => [
     { value: metrics.checkpoints.checkpoints },
   ]),
@@ -95,8 +103,10 @@ const PER_TENANT = [
     'CPU time of a tenant since its process began, as last observed.',
     (snapshot) => byKey(snapshot, ({ cpuMs }) => (cpuMs === null ? null : cpuMs / 1000)),
   ),
-  gauge('tenant_resident_memory_bytes', 'Resident memory of a tenant, as last observed.', (snapshot) =>
-    byKey(snapshot, ({ rssBytes }) => rssBytes),
+  gauge(
+    'tenant_resident_memory_bytes',
+    'Resident memory of a tenant, as last observed.',
+    (snapshot) => byKey(snapshot, ({ rssBytes }) => rssBytes),
   ),
   gauge('tenant_ready', 'Whether a live tenant is ready: 1 or 0.', (snapshot) =>
     byKey(snapshot, ({ state }) => (state === 'ready' ? 1 : 0)),

@@ -35,7 +35,11 @@ export function createHistogram() {
         count += counts[index];
         return { suffix: '_bucket', labels: { le }, value: count };
       });
-      return [...buckets, { suffix: '_sum', value: sumMs / 1000 }, { suffix: '_count', value: count }];
+      return [
+        ...buckets,
+        { suffix: '_sum', value: sumMs / 1000 },
+        { suffix: '_count', value: count },
+      ];
     },
   };
 }

@@ -33,8 +33,11 @@ const MAX_REGISTERS = 1_000;
 /** @param {string} path @param {unknown} registers */
 function registersAt(path, registers) {
   const all = copyOf(registers, MAX_REGISTERS);
-  if (all?.every(isRegistry)) return /** @type {import('../../prometheus.js').PromClientRegistry[]} */ (all);
-  throw invalidOption(`${path} must be an array of prom-client registries, got ${shown(registers)}`);
+  if (all?.every(isRegistry))
+    return /** @type {import('../../prometheus.js').PromClientRegistry[]} */ (all);
+  throw invalidOption(
+    `${path} must be an array of prom-client registries, got ${shown(registers)}`,
+  );
 }
 
 /** @param {unknown} perTenant @returns {number} 0: no series per tenant */
@@ -62,7 +65,9 @@ export function labelsOf(path, labels) {
       throw invalidOption(`${path} has ${shown(name)}, which is no label name of Prometheus`);
     }
     if (RESERVED_LABELS.includes(name)) {
-      throw invalidOption(`${path}.${name} is given out by the collector itself; choose another name`);
+      throw invalidOption(
+        `${path}.${name} is given out by the collector itself; choose another name`,
+      );
     }
     if (typeof value !== 'string') {
       throw invalidOption(`${path}.${name} must be a string, got ${shown(value)}`);

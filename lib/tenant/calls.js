@@ -1,6 +1,6 @@
 /**
- * Calls of the public object and questions to Rust, until they are answered. While a call waits, the
- * host process stays alive.
+ * Calls of the public object and questions to Rust, until they are answered. While a call waits,
+ * the host process stays alive.
  */
 import { aborted, unreadable } from '../errors.js';
 

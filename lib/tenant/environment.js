@@ -33,7 +33,8 @@ export function createHandDown({ settings, native }) {
   if (process.versions.bun) native.setBun(process.execPath, isCompiledHost());
   // These are called in each start, the tracer for the span that the tenant finds in its
   // environment.
-  if (typeof env === 'function' || checkpoint !== undefined || tracerProvider !== undefined) return undefined;
+  if (typeof env === 'function' || checkpoint !== undefined || tracerProvider !== undefined)
+    return undefined;
   /** @type {Variables | undefined} */
   let handed;
   return () => {
@@ -191,9 +192,8 @@ function chosen(setting, key) {
  * `/$bunfs/`. With BUN_BE_BUN only the variable tells.
  */
 function isCompiledHost() {
-  const { isStandaloneExecutable, main } = /** @type {{ isStandaloneExecutable?: boolean, main: string }} */ (
-    Bun
-  );
+  const { isStandaloneExecutable, main } =
+    /** @type {{ isStandaloneExecutable?: boolean, main: string }} */ (Bun);
   if (process.env.BUN_BE_BUN !== undefined) return true;
   return isStandaloneExecutable ?? (process.argv[0] === 'bun' || main.startsWith('/$bunfs/'));
 }

@@ -27,7 +27,9 @@ const KEPT_LENGTH = 1_024;
  * @param {Core} core
  */
 export function createExternal({ native, settings, onLog, wake }) {
-  const { spawn, readiness, shouldIdleKill, stopTimeoutMs } = /** @type {Record<string, any>} */ (settings);
+  const { spawn, readiness, shouldIdleKill, stopTimeoutMs } = /** @type {Record<string, any>} */ (
+    settings
+  );
   /** Keys whose call of `shouldIdleKill` has not settled. @type {Set<string>} */
   const asked = new Set();
 
@@ -141,7 +143,10 @@ export function createExternal({ native, settings, onLog, wake }) {
     try {
       const answer = readiness({ key: run.key, port: run.port, startedAt: run.startedAt });
       // Only `false` means not ready: a check that returns nothing has found no fault.
-      Promise.resolve(answer).then((isReady) => wake(native.readiness(run.id, isReady !== false)), failed);
+      Promise.resolve(answer).then(
+        (isReady) => wake(native.readiness(run.id, isReady !== false)),
+        failed,
+      );
     } catch (error) {
       failed(error);
     }
@@ -206,7 +211,8 @@ function lineOf(event) {
     const { line, stream, pid, at } = event;
     return {
       line: textOf(line),
-      stream: stream === 'stderr' ? /** @type {const} */ ('stderr') : /** @type {const} */ ('stdout'),
+      stream:
+        stream === 'stderr' ? /** @type {const} */ ('stderr') : /** @type {const} */ ('stdout'),
       pid: Number.isInteger(pid) ? /** @type {number} */ (pid) : undefined,
       at: typeof at === 'number' ? at : Date.now(),
     };

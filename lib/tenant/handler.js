@@ -54,14 +54,15 @@ const HANDLERS = {
     run.port = record.port;
     core.counts.totalSpawns += 1;
     core.tracing?.spawned(run);
-    core.onTransition?.(withResource(run, { type: 'spawn', key: run.key, pid: run.pid, port: run.port }));
+    core.onTransition?.(
+      withResource(run, { type: 'spawn', key: run.key, pid: run.pid, port: run.port }),
+    );
   },
   askReadiness: (core, record) => core.external.askReadiness(runOf(core, record)),
   /** The process that a call of `adopt` handed over has become a run. */
   adopted({ runs, adoptions, external }, { run: id, call, key }) {
-    const { process, taken, port, host, startedAt } = /** @type {import('../runtime.js').Adoption} */ (
-      adoptions.get(call)
-    );
+    const { process, taken, port, host, startedAt } =
+      /** @type {import('../runtime.js').Adoption} */ (adoptions.get(call));
     adoptions.delete(call);
     const run = createRun(id, key, port, startedAt);
     run.pid = taken.pid;
@@ -102,7 +103,9 @@ const HANDLERS = {
     counts.checkpoints.lastRestoreMs = durationMs;
     tracing?.spawned(run);
     tracing?.ready(run, durationMs);
-    core.onTransition?.(withResource(run, { type: 'restored', key: run.key, pid, port, durationMs }));
+    core.onTransition?.(
+      withResource(run, { type: 'restored', key: run.key, pid, port, durationMs }),
+    );
   },
   log(core, record) {
     const { key, pid } = runOf(core, record);

@@ -9,14 +9,17 @@ import { notAdopted, notStopped, spawnFailed, textOf } from '../errors.js';
  * @param {string} key
  */
 export function usable(value, origin, key) {
-  const wrong = (/** @type {string} */ what) => spawnFailed(`Runtime process ${origin} ${what}`, { key });
+  const wrong = (/** @type {string} */ what) =>
+    spawnFailed(`Runtime process ${origin} ${what}`, { key });
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) {
     throw wrong(`must be an object, got ${value === null ? 'null' : typeof value}`);
   }
   const { pid, exited, kill, port, resourceId } = value;
   if (typeof kill !== 'function') throw wrong(`must have a function kill, got ${typeof kill}`);
-  if (typeof exited?.then !== 'function') throw wrong(`must have a promise exited, got ${typeof exited}`);
-  if (!isPid(pid)) throw wrong(`must have a positive whole number pid, got ${textOf(pid).slice(0, 80)}`);
+  if (typeof exited?.then !== 'function')
+    throw wrong(`must have a promise exited, got ${typeof exited}`);
+  if (!isPid(pid))
+    throw wrong(`must have a positive whole number pid, got ${textOf(pid).slice(0, 80)}`);
   return { pid, exited: Promise.resolve(exited), kill, port, resourceId: resourceIdOf(resourceId) };
 }
 
@@ -58,7 +61,10 @@ export const isPort = (value) => isWhole(value, 1, 65_535);
  * @param {any} value
  */
 export const isBarePid = (value) =>
-  typeof value === 'object' && value !== null && value.exited === undefined && value.kill === undefined;
+  typeof value === 'object' &&
+  value !== null &&
+  value.exited === undefined &&
+  value.kill === undefined;
 
 /**
  * Watches a foreign process, which the runtime did not start, by its pid. It is watched and
@@ -69,9 +75,17 @@ export const isBarePid = (value) =>
  * @param {{ bornAfter?: number, bornBefore?: number, resourceId?: string }} known between which
  *   times it must have been started, in milliseconds since the machine was
  */
-export function foreignProcess({ native, tickets }, key, pid, { bornAfter = 0, bornBefore, resourceId }) {
+export function foreignProcess(
+  { native, tickets },
+  key,
+  pid,
+  { bornAfter = 0, bornBefore, resourceId },
+) {
   if (!isPid(pid))
-    throw notAdopted(key, `its pid must be a positive whole number, got ${textOf(pid).slice(0, 80)}`);
+    throw notAdopted(
+      key,
+      `its pid must be a positive whole number, got ${textOf(pid).slice(0, 80)}`,
+    );
   // Read before the watch begins, since the user's `toString` may throw.
   const resource = resourceIdOf(resourceId);
   let ticket = 0;

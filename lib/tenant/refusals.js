@@ -67,7 +67,8 @@ function errorOf(core, { key, method }, refusal, output) {
  */
 export function failureOf(core, run, key, failure, output) {
   if (run === undefined) return core.failureError(key, failure, {});
-  const pending = failure.kind === 'stopTimedOut' ? [...(run.pendingKills ?? [])].join(' and ') : '';
+  const pending =
+    failure.kind === 'stopTimedOut' ? [...(run.pendingKills ?? [])].join(' and ') : '';
   const by = failure.kind === 'thrown' ? failure.by : '';
   const name = failure.kind + by + pending;
   const known = run.errors?.get(name);

@@ -26,7 +26,8 @@ export function readArguments({ usage, flags = /** @type {F} */ ({}), words, max
     process.exit(0);
   }
   const unknownWord = words && given.words.find((word) => !words.known.includes(word));
-  if (words && unknownWord !== undefined) wrongUse(unknown(words.kind, unknownWord, words.known), usage);
+  if (words && unknownWord !== undefined)
+    wrongUse(unknown(words.kind, unknownWord, words.known), usage);
   const surplus = given.words[maxWords];
   if (surplus !== undefined) {
     wrongUse(unknown('argument', surplus, [...Object.keys(all).map((name) => `--${name}`)]), usage);

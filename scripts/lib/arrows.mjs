@@ -114,16 +114,19 @@ function partOf(file) {
 
 function wrongCrates() {
   const ours = ['pool', 'warden', ...readdirSync(join(root, 'crates'))];
-  return [...readdirSync(join(root, 'crates')).map((name) => `crates/${name}`), '.'].flatMap((crate) => {
-    const allowed = CRATES[crate];
-    if (allowed === undefined) return [`${crate} has no row`];
-    const manifest = readFileSync(join(root, crate, 'Cargo.toml'), 'utf8');
-    const dependencies = /^\[dependencies\]\n([\s\S]*?)(?=^\[|$(?![\s\S]))/m.exec(manifest)?.[1] ?? '';
-    const names = [...dependencies.matchAll(/^([\w-]+) *=/gm)].map(([, name = '']) => name);
-    return names
-      .filter((name) => ours.includes(name) && !allowed.includes(name))
-      .map((name) => `${crate}/Cargo.toml depends on ${name}`);
-  });
+  return [...readdirSync(join(root, 'crates')).map((name) => `crates/${name}`), '.'].flatMap(
+    (crate) => {
+      const allowed = CRATES[crate];
+      if (allowed === undefined) return [`${crate} has no row`];
+      const manifest = readFileSync(join(root, crate, 'Cargo.toml'), 'utf8');
+      const dependencies =
+        /^\[dependencies\]\n([\s\S]*?)(?=^\[|$(?![\s\S]))/m.exec(manifest)?.[1] ?? '';
+      const names = [...dependencies.matchAll(/^([\w-]+) *=/gm)].map(([, name = '']) => name);
+      return names
+        .filter((name) => ours.includes(name) && !allowed.includes(name))
+        .map((name) => `${crate}/Cargo.toml depends on ${name}`);
+    },
+  );
 }
 
 function wrongModules() {

@@ -68,7 +68,9 @@ function isOldEnough(version) {
 function addonProblems({ imports, exports }, { libc }) {
   return [
     ...(exports.includes(ADDON_ENTRY) ? [] : [`does not export ${ADDON_ENTRY}`]),
-    ...(libc === 'musl' || imports.includes(GLIBC_ONLY) ? [] : [`would load on musl: no ${GLIBC_ONLY}`]),
+    ...(libc === 'musl' || imports.includes(GLIBC_ONLY)
+      ? []
+      : [`would load on musl: no ${GLIBC_ONLY}`]),
   ];
 }
 
@@ -83,7 +85,9 @@ function pathProblems(file) {
   const home = homedir();
   const cargoHome = process.env.CARGO_HOME ?? join(home, '.cargo');
   const rustupHome = process.env.RUSTUP_HOME ?? join(home, '.rustup');
-  const paths = new Set([root, home, cargoHome, rustupHome].map((path) => path.replace(/\/*$/, '/')));
+  const paths = new Set(
+    [root, home, cargoHome, rustupHome].map((path) => path.replace(/\/*$/, '/')),
+  );
   return [...paths]
     .filter((path) => path !== '/' && file.includes(path))
     .map((path) => `has a path of this machine in it: ${textAround(file, path)}`);

@@ -16,7 +16,8 @@ export async function bundle() {
   for (const entry of ENTRIES) {
     const args = ['build', entry, `--outdir=${directory}`, ...FLAGS];
     const { exitCode } = await run(bun, args, { collectStdout: true });
-    if (exitCode !== 0) throw new ScriptError(`${entry} could not be bundled (exit code ${exitCode})`);
+    if (exitCode !== 0)
+      throw new ScriptError(`${entry} could not be bundled (exit code ${exitCode})`);
   }
   // Renamed into place: no process reads a half-written bundle, and old and new ones are together
   // only for a moment.

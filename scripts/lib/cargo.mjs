@@ -46,9 +46,13 @@ export async function cargoBuild([command = '', ...subcommand], args, env) {
  */
 export async function buildSoakTenant(args = []) {
   const build = ['build', '--release', '--package', 'warden', '--example', 'soak-tenant', ...args];
-  const { exitCode, stdout } = await run('cargo', [...build, '--message-format=json-render-diagnostics'], {
-    collectStdout: true,
-  });
+  const { exitCode, stdout } = await run(
+    'cargo',
+    [...build, '--message-format=json-render-diagnostics'],
+    {
+      collectStdout: true,
+    },
+  );
   if (exitCode !== 0) throw new ScriptError(`cargo build failed (exit code ${exitCode})`);
   return fileOf(artifactsIn(stdout), 'soak-tenant', 'example');
 }

@@ -46,7 +46,11 @@ export function countNodeTests(output) {
  * @type {Counter}
  */
 export function countSoakHosts(output) {
-  return sumMatches(output, /^soak: (\d+) hosts passed/gm, /^soak: \d+ hosts passed, (\d+) failed$/gm);
+  return sumMatches(
+    output,
+    /^soak: (\d+) hosts passed/gm,
+    /^soak: \d+ hosts passed, (\d+) failed$/gm,
+  );
 }
 
 /**

@@ -1,7 +1,15 @@
 // Builds the binaries that are published: for the oldest supported libc, without paths of this
 // machine, and with their symbols in separate files.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { problemsOf } from './binary-checks.mjs';
@@ -85,12 +93,28 @@ async function requireSources() {
 }
 
 async function requireZig() {
-  if (existsSync(join(tools, 'bin', 'cargo-zigbuild')) && existsSync(join(tools, 'ziglang', 'zig'))) return;
+  if (existsSync(join(tools, 'bin', 'cargo-zigbuild')) && existsSync(join(tools, 'ziglang', 'zig')))
+    return;
   console.log(`› installing zig and cargo-zigbuild (pip, ${REQUIREMENTS})`);
   const unfinished = `${tools}.${process.pid}.tmp`;
   const { exitCode } = await run('python3', [
-    ...['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile', '--no-deps'],
-    ...['--only-binary=:all:', '--require-hashes', '--target', unfinished, '--requirement', REQUIREMENTS],
+    ...[
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--disable-pip-version-check',
+      '--no-compile',
+      '--no-deps',
+    ],
+    ...[
+      '--only-binary=:all:',
+      '--require-hashes',
+      '--target',
+      unfinished,
+      '--requirement',
+      REQUIREMENTS,
+    ],
   ]);
   if (exitCode !== 0) {
     throw new ScriptError(
@@ -133,14 +157,20 @@ function objcopy(...args) {
   const env = { ...process.env, LD_LIBRARY_PATH: join(sysroot(), 'lib') };
   const { status, stderr, error } = spawnSync(command, args, { env, encoding: 'utf8' });
   if (status === 0) return;
-  throw new ScriptError(`${basename(command)} ${args.join(' ')} failed: ${error?.message ?? stderr.trim()}`);
+  throw new ScriptError(
+    `${basename(command)} ${args.join(' ')} failed: ${error?.message ?? stderr.trim()}`,
+  );
 }
 
 /** @param {Target} target @param {Binaries} binaries */
 function requireNoProblems(target, { addon, warden }) {
   const problems = [
-    ...problemsOf(addon, target, 'addon').map((problem) => `${target.triple}: the addon ${problem}`),
-    ...problemsOf(warden, target, 'warden').map((problem) => `${target.triple}: the warden ${problem}`),
+    ...problemsOf(addon, target, 'addon').map(
+      (problem) => `${target.triple}: the addon ${problem}`,
+    ),
+    ...problemsOf(warden, target, 'warden').map(
+      (problem) => `${target.triple}: the warden ${problem}`,
+    ),
   ];
   if (problems.length > 0) throw new ScriptError(problems.join('\n✘ '));
 }

@@ -36,14 +36,17 @@ export function readElf(file) {
   }
   const sections = sectionsOf(file);
   const names = sections[file.readUInt16LE(62)];
-  const ofType = (/** @type {number} */ type) => sections.filter((section) => section.type === type);
+  const ofType = (/** @type {number} */ type) =>
+    sections.filter((section) => section.type === type);
   /** @param {Section | undefined} table @param {number} offset */
   const text = (table, offset) => {
     const start = (table?.offset ?? 0) + offset;
     return file.toString('latin1', start, file.indexOf(0, start));
   };
 
-  const entries = ofType(SECTION.dynamic).flatMap((section) => dynamicEntries(file, section, sections, text));
+  const entries = ofType(SECTION.dynamic).flatMap((section) =>
+    dynamicEntries(file, section, sections, text),
+  );
   const valuesOf = (/** @type {number[]} */ ...tags) =>
     entries.filter(({ tag }) => tags.includes(tag)).map(({ value }) => value());
   const symbols = ofType(SECTION.symbolTable).flatMap((section) =>
@@ -57,7 +60,9 @@ export function readElf(file) {
     versions: ofType(SECTION.versionsNeeded).flatMap((section) =>
       versionsOf(file, section, (offset) => text(sections[section.link], offset)),
     ),
-    imports: symbols.filter((symbol) => !symbol.isDefined && !symbol.isWeak).map(({ name }) => name),
+    imports: symbols
+      .filter((symbol) => !symbol.isDefined && !symbol.isWeak)
+      .map(({ name }) => name),
     exports: symbols.filter((symbol) => symbol.isDefined).map(({ name }) => name),
     sections: sections.map((section) => text(names, section.name)),
   };

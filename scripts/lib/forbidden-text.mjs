@@ -9,7 +9,10 @@ import { ScriptError } from './run.mjs';
 // Written so that this file does not match itself. The standard source line of Cargo.lock names
 // the index's repository, not its host, and does not match either.
 const FORBIDDEN = [
-  { what: "a registry's address", pattern: /registry\.(?:npmjs|yarnpkg)|(?:index|static)\.crates\.io/ },
+  {
+    what: "a registry's address",
+    pattern: /registry\.(?:npmjs|yarnpkg)|(?:index|static)\.crates\.io/,
+  },
   { what: 'an absolute path of a machine', pattern: /(?<![\w.~*-])\/(?:root|work|home|Users)\// },
 ];
 const NOT_OURS = new Set(['node_modules', 'target', '.git']);

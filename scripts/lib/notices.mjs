@@ -26,7 +26,9 @@ export function thirdPartyNotices({ rustTarget }) {
   const list = crates.map(
     ({ name, version, license }) => `  ${name} ${version}: ${license ?? 'see its text'}`,
   );
-  const texts = [...byText].map(([text, names]) => `${'-'.repeat(80)}\n${names.join(', ')}\n\n${text}`);
+  const texts = [...byText].map(
+    ([text, names]) => `${'-'.repeat(80)}\n${names.join(', ')}\n\n${text}`,
+  );
   const head =
     'The binaries of this package contain the Rust standard library (MIT OR Apache-2.0) and these crates:';
   return `${head}\n\n${list.join('\n')}\n\n${texts.join('\n\n')}\n`;
@@ -49,7 +51,8 @@ function linkedCrates(rustTarget) {
     if (linked.has(id) || isMacro(crates.get(id))) return;
     linked.add(id);
     for (const { pkg, dep_kinds: kinds } of nodes.get(id).deps) {
-      if (kinds.some((/** @type {{ kind: string | null }} */ { kind }) => kind === null)) visit(pkg);
+      if (kinds.some((/** @type {{ kind: string | null }} */ { kind }) => kind === null))
+        visit(pkg);
     }
   };
   own.forEach(visit);

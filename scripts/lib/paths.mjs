@@ -27,5 +27,9 @@ export function builtFiles() {
 export function environment() {
   const { no_proxy, NO_PROXY } = process.env;
   const excepted = [no_proxy || NO_PROXY, '127.0.0.1', 'localhost', '[::1]'].filter(Boolean).join();
-  return { ...process.env, no_proxy: excepted, PATH: `${localBin}${delimiter}${process.env.PATH ?? ''}` };
+  return {
+    ...process.env,
+    no_proxy: excepted,
+    PATH: `${localBin}${delimiter}${process.env.PATH ?? ''}`,
+  };
 }

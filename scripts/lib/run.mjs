@@ -23,7 +23,11 @@ export class ScriptError extends Error {}
  * @param {Record<string, string>} [options.env] added to the environment
  * @returns {Promise<{ exitCode: number; stdout: string }>}
  */
-export function run(command, args, { onOutput, isQuiet = false, collectStdout = false, env = {} } = {}) {
+export function run(
+  command,
+  args,
+  { onOutput, isQuiet = false, collectStdout = false, env = {} } = {},
+) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: root,
@@ -52,7 +56,10 @@ export function run(command, args, { onOutput, isQuiet = false, collectStdout = 
     });
     child.on('close', (code, signal) => {
       stopForwarding();
-      resolve({ exitCode: code ?? exitCodeOfSignal(signal), stdout: Buffer.concat(kept).toString() });
+      resolve({
+        exitCode: code ?? exitCodeOfSignal(signal),
+        stdout: Buffer.concat(kept).toString(),
+      });
     });
   });
 }
@@ -82,7 +89,10 @@ export function isProgram(moduleUrl) {
 
 /** @param {import('node:child_process').ChildProcess} child */
 function forwardSignals(child) {
-  const handlers = FORWARDED_SIGNALS.map((signal) => ({ signal, handle: () => void child.kill(signal) }));
+  const handlers = FORWARDED_SIGNALS.map((signal) => ({
+    signal,
+    handle: () => void child.kill(signal),
+  }));
   for (const { signal, handle } of handlers) process.on(signal, handle);
   return () => {
     for (const { signal, handle } of handlers) process.off(signal, handle);

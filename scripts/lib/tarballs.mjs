@@ -54,7 +54,9 @@ export async function packPlatform(target, binaries, directory) {
  */
 function publishedMain({ scripts, devDependencies, ...manifest }) {
   const version = packageVersion();
-  const optionalDependencies = Object.fromEntries(targets.map((target) => [packageOf(target), version]));
+  const optionalDependencies = Object.fromEntries(
+    targets.map((target) => [packageOf(target), version]),
+  );
   return withRepository({ ...manifest, optionalDependencies });
 }
 
@@ -100,7 +102,8 @@ async function npmPackJson(args) {
     collectStdout: true,
     env: { npm_config_loglevel: 'error' },
   });
-  if (exitCode !== 0) throw new ScriptError(`npm pack ${args.join(' ')} failed (exit code ${exitCode})`);
+  if (exitCode !== 0)
+    throw new ScriptError(`npm pack ${args.join(' ')} failed (exit code ${exitCode})`);
   return JSON.parse(stdout);
 }
 

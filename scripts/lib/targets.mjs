@@ -12,8 +12,18 @@
 export const targets = [
   { triple: 'linux-x64-gnu', rustTarget: 'x86_64-unknown-linux-gnu', cpu: 'x64', libc: 'glibc' },
   { triple: 'linux-x64-musl', rustTarget: 'x86_64-unknown-linux-musl', cpu: 'x64', libc: 'musl' },
-  { triple: 'linux-arm64-gnu', rustTarget: 'aarch64-unknown-linux-gnu', cpu: 'arm64', libc: 'glibc' },
-  { triple: 'linux-arm64-musl', rustTarget: 'aarch64-unknown-linux-musl', cpu: 'arm64', libc: 'musl' },
+  {
+    triple: 'linux-arm64-gnu',
+    rustTarget: 'aarch64-unknown-linux-gnu',
+    cpu: 'arm64',
+    libc: 'glibc',
+  },
+  {
+    triple: 'linux-arm64-musl',
+    rustTarget: 'aarch64-unknown-linux-musl',
+    cpu: 'arm64',
+    libc: 'musl',
+  },
 ];
 
 /**

@@ -34,11 +34,19 @@ export const ownSteps = [
 const BUN_TEST_TIMEOUT_MS = 30_000;
 
 /** The pool's simulation with bugs that can be switched on; `planted` is the test that does so. */
-export const POOL_WITH_BUGS = ['test', '--package', 'pool', '--features', 'planted', '--test', 'simulation'];
+export const POOL_WITH_BUGS = [
+  'test',
+  '--package',
+  'pool',
+  '--features',
+  'planted',
+  '--test',
+  'simulation',
+];
 
 /**
- * Steps one after the other; then rows of them side by side, as tests of processes mostly wait; then again one after the
- * other what wants the machine for itself.
+ * Steps one after the other; then rows of them side by side, as tests of processes mostly wait;
+ * then again one after the other what wants the machine for itself.
  *
  * @returns {{ before: Step[], sideBySide: Step[][], after: Step[] }}
  */
@@ -70,7 +78,12 @@ export function steps() {
     ],
     after: [
       soak(),
-      { name: 'demo --once', command: bun, args: ['examples/host.ts', '--once'], count: countAsOneCheck },
+      {
+        name: 'demo --once',
+        command: bun,
+        args: ['examples/host.ts', '--once'],
+        count: countAsOneCheck,
+      },
     ],
   };
 }

@@ -14,7 +14,10 @@ const copies = () => [
     pattern: new RegExp(`(^  "version": ")${VERSION}(")`, 'm'),
   })),
   { name: 'lib/bridge/native.js', pattern: new RegExp(`(const VERSION = ')${VERSION}(')`) },
-  { name: 'Cargo.toml', pattern: new RegExp(`(\\[workspace\\.package\\]\\nversion = ")${VERSION}(")`) },
+  {
+    name: 'Cargo.toml',
+    pattern: new RegExp(`(\\[workspace\\.package\\]\\nversion = ")${VERSION}(")`),
+  },
   ...['absolutejs-runtime', ...readdirSync(join(root, 'crates'))].map((crate) => ({
     name: 'Cargo.lock',
     pattern: new RegExp(`(name = "${crate}"\\nversion = ")${VERSION}(")`),

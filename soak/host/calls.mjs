@@ -86,7 +86,9 @@ export class Calls {
       ];
       this.note(`${operation} ${kind.name} ${code}`);
       if (!expected.includes(code)) {
-        this.#violation(`${operation} of ${tenant} failed with ${code}: ${String(message).slice(0, 300)}`);
+        this.#violation(
+          `${operation} of ${tenant} failed with ${code}: ${String(message).slice(0, 300)}`,
+        );
       }
       return undefined;
     } finally {

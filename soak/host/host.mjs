@@ -66,7 +66,8 @@ function figures() {
   for (const model of models()) {
     for (const [reason, count] of Object.entries(model.reasons))
       reasons[reason] = (reasons[reason] ?? 0) + count;
-    for (const [name, count] of Object.entries(model.counts)) counts[name] = (counts[name] ?? 0) + count;
+    for (const [name, count] of Object.entries(model.counts))
+      counts[name] = (counts[name] ?? 0) + count;
   }
   return {
     starts: starts(),
@@ -88,7 +89,9 @@ async function lane(rng, isOver) {
     const kind = rng.weighted(kinds);
     const name = rng.pick(kind.homes);
     const { model, runtime } =
-      /** @type {{ model: Model; runtime: import('@absolutejs/runtime').Runtime }} */ (open.get(name));
+      /** @type {{ model: Model; runtime: import('@absolutejs/runtime').Runtime }} */ (
+        open.get(name)
+      );
     const key = rng.pick(keysOf(kind));
     const target = {
       name,
@@ -119,7 +122,8 @@ function isAllowed({ rough: which }) {
 async function round(/** @type {number} */ index) {
   const startsBefore = starts();
   const ends = performance.now() + assignment.roundMs;
-  const isOver = () => performance.now() > ends || starts() - startsBefore >= assignment.roundStarts;
+  const isOver = () =>
+    performance.now() > ends || starts() - startsBefore >= assignment.roundStarts;
   const lanes = Array.from({ length: assignment.lanes }, (_, number) => {
     const rng = new Rng(`${seed}/${index}/${number}`);
     return lane(rng, isOver);
@@ -162,7 +166,8 @@ function collectGarbage() {
 async function dispose(drained) {
   const late = ['ERR_RUNTIME_DISPOSED', 'ERR_RUNTIME_DRAINING', 'ERR_RUNTIME_EXITED_EARLY'];
   const waiting = [...open].flatMap(([name, { runtime }]) => {
-    const kind = kinds.find(({ homes, fails }) => homes.includes(name) && !fails) ?? kindOf('hello-0');
+    const kind =
+      kinds.find(({ homes, fails }) => homes.includes(name) && !fails) ?? kindOf('hello-0');
     return keysOf(kind).map((key) =>
       calls.track('last ensure', kind, `${name}/${key}`, runtime.ensure(key), late),
     );

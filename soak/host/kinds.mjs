@@ -41,7 +41,11 @@ process.on('SIGTERM', () => {
   setTimeout(() => (console.log(\`terms \${terms}\`), process.exit(0)), 50);
 });
 `;
-const FAILS_TO_START = ['ERR_RUNTIME_EXITED_EARLY', 'ERR_RUNTIME_BACKOFF', 'ERR_RUNTIME_MAX_FAILURES'];
+const FAILS_TO_START = [
+  'ERR_RUNTIME_EXITED_EARLY',
+  'ERR_RUNTIME_BACKOFF',
+  'ERR_RUNTIME_MAX_FAILURES',
+];
 
 /** @type {readonly Kind[]} */
 export const kinds = [
@@ -109,7 +113,10 @@ export const kinds = [
     keys: 2,
     homes: ['bun'],
     weight: 0.3,
-    files: { 'server.ts': BUN_SERVER, start: "sh -c 'sleep 1000 & setsid sleep 1000 & exec bun server.ts'" },
+    files: {
+      'server.ts': BUN_SERVER,
+      start: "sh -c 'sleep 1000 & setsid sleep 1000 & exec bun server.ts'",
+    },
   },
   {
     name: 'bun-asked',
@@ -143,4 +150,5 @@ export function kindOf(key) {
 }
 
 /** @param {Kind} kind */
-export const keysOf = (kind) => Array.from({ length: kind.keys }, (_, index) => `${kind.name}-${index}`);
+export const keysOf = (kind) =>
+  Array.from({ length: kind.keys }, (_, index) => `${kind.name}-${index}`);

@@ -11,7 +11,8 @@
  * @property {'spawned' | 'ready'} state
  * @property {boolean} measured whether the metric `spawn` has come
  * @property {number} leavingSince when an `idle-kill` or `lru-evict` came; 0 without one
- * @property {boolean} mayRefuse whether a stop of it is given up after a while, and it is ready again
+ * @property {boolean} mayRefuse whether a stop of it is given up after a while, and it is ready
+ * again
  * @property {[number, number]} lines on stdout and stderr so far
  * @property {string} cut the last line, if it was no whole line of the tenant's: only the last may
  * be cut
@@ -126,7 +127,9 @@ export class Model {
       this.outOfOrder.push(`${key} (${pid})`);
       run.leavingSince = Date.now();
     } else if (run.state !== 'ready' || this.#isLeaving(run)) {
-      this.#violation(`${type} of ${key} (${pid}), which is ${run.leavingSince ? 'leaving' : run.state}`);
+      this.#violation(
+        `${type} of ${key} (${pid}), which is ${run.leavingSince ? 'leaving' : run.state}`,
+      );
     } else {
       run.leavingSince = Date.now();
     }
@@ -145,7 +148,9 @@ export class Model {
   checkEvictions() {
     const [first, ...others] = this.outOfOrder;
     if (first && others.length > MAX_OUT_OF_ORDER_RATIO * (this.reasons['lru-evicted'] ?? 0)) {
-      this.#violation(`${first} and ${others.length} others made room, and others were active less recently`);
+      this.#violation(
+        `${first} and ${others.length} others made room, and others were active less recently`,
+      );
     }
   }
 
@@ -156,7 +161,9 @@ export class Model {
   willBeTouched(key) {
     if (!this.list) return;
     const from = this.list().find((status) => status.key === key)?.lastTouchedAt ?? 0;
-    const recent = (this.#touches.get(key) ?? []).filter(({ at }) => at > Date.now() - EVICTION_DELAY_MS);
+    const recent = (this.#touches.get(key) ?? []).filter(
+      ({ at }) => at > Date.now() - EVICTION_DELAY_MS,
+    );
     this.#touches.set(key, [...recent, { at: Date.now(), from }]);
   }
 
@@ -168,7 +175,9 @@ export class Model {
   #isLeastRecentlyActive(victim) {
     const statuses = this.list?.() ?? [];
     const now = statuses.find(({ key }) => key === victim)?.lastTouchedAt ?? 0;
-    const recent = (this.#touches.get(victim) ?? []).filter(({ at }) => at > Date.now() - EVICTION_DELAY_MS);
+    const recent = (this.#touches.get(victim) ?? []).filter(
+      ({ at }) => at > Date.now() - EVICTION_DELAY_MS,
+    );
     const touchedAt = Math.min(now, ...recent.map(({ from }) => from));
     return statuses.every(
       ({ state, lastTouchedAt }) => state !== 'ready' || (lastTouchedAt ?? 0) >= touchedAt,
@@ -189,7 +198,9 @@ export class Model {
     const lines = out + err;
     const [leastOut, leastErr] = (run.state === 'ready' && this.#kindOf(key).says) || [0, 0];
     if (out < leastOut || err < leastErr) {
-      this.#violation(`${key} (${pid}) was ready, and only lines ${out} and ${err} of it have come`);
+      this.#violation(
+        `${key} (${pid}) was ready, and only lines ${out} and ${err} of it have come`,
+      );
     }
     if (run.written !== undefined && run.written !== lines) {
       this.#violation(`${key} (${pid}) wrote ${run.written} lines, and ${lines} have come`);
@@ -216,7 +227,9 @@ export class Model {
       this.counts.observations++;
       run.observations++;
       if (event.cpuMs < run.cpuMs) {
-        this.#violation(`the CPU time of ${key} (${pid}) falls from ${run.cpuMs} to ${event.cpuMs}`);
+        this.#violation(
+          `the CPU time of ${key} (${pid}) falls from ${run.cpuMs} to ${event.cpuMs}`,
+        );
       }
       run.cpuMs = event.cpuMs;
     }
@@ -230,13 +243,16 @@ export class Model {
       return;
     }
     this.counts.lines++;
-    if (run.cut !== '') this.#violation(`${key} (${pid}) goes on after a line that was cut: ${run.cut}`);
+    if (run.cut !== '')
+      this.#violation(`${key} (${pid}) goes on after a line that was cut: ${run.cut}`);
     const [number, of, end] = line.split(' ');
     const index = stream === 'stdout' ? 0 : 1;
     if (end === '.') {
       if (of !== key) this.#violation(`a line of ${of} came as one of ${key} (${pid})`);
       if (Number(number) !== run.lines[index]) {
-        this.#violation(`${key} (${pid}): line ${number} of ${stream} came as number ${run.lines[index]}`);
+        this.#violation(
+          `${key} (${pid}): line ${number} of ${stream} came as number ${run.lines[index]}`,
+        );
       }
       run.lines[index] = Number(number) + 1;
     } else if (number === 'bye') {

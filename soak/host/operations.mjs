@@ -88,7 +88,9 @@ async function visit(target, path = '/') {
     violation(`${tenant} (${found.pid}) was said to be ready, and refused a connection`);
   }
   if (again.body === undefined && isThere()) {
-    violation(`${tenant} (${found.pid}) is ready and does not answer: ${error}, then ${again.error}`);
+    violation(
+      `${tenant} (${found.pid}) is ready and does not answer: ${error}, then ${again.error}`,
+    );
   }
   return found;
 }
@@ -123,7 +125,8 @@ function signal(target, pid, name = 'SIGKILL') {
 
 const isStarted = (/** @type {{ name: string }} */ { name }) => name !== 'adopting';
 const isOurs = (/** @type {Target} */ { name }) => name !== 'adopting' && name !== 'own';
-const speaks = (/** @type {Target} */ { kind, name }) => isStarted({ name }) && kind.fails === undefined;
+const speaks = (/** @type {Target} */ { kind, name }) =>
+  isStarted({ name }) && kind.fails === undefined;
 
 /** @type {readonly Operation[]} */
 export const operations = [
@@ -203,7 +206,8 @@ export const operations = [
     async run(target) {
       const found = await ensure(target);
       const run = target.model.runs.get(target.key);
-      if (found && run?.pid === found.pid && keeperOf(found.pid)) signal(target, found.pid, 'SIGSTOP');
+      if (found && run?.pid === found.pid && keeperOf(found.pid))
+        signal(target, found.pid, 'SIGSTOP');
       await kill(target);
     },
   },
@@ -246,7 +250,9 @@ export const operations = [
       runtime.list();
       const { totalSpawns } = runtime.metrics();
       if (totalSpawns !== model.counts.spawns) {
-        violation(`${name}: metrics() counts ${totalSpawns} spawns, and ${model.counts.spawns} were told`);
+        violation(
+          `${name}: metrics() counts ${totalSpawns} spawns, and ${model.counts.spawns} were told`,
+        );
       }
     },
   },

@@ -27,7 +27,10 @@ export function wardenOf() {
   const threads = readdirSync('/proc/self/task');
   const children = threads.flatMap((thread) => {
     try {
-      return readFileSync(`/proc/self/task/${thread}/children`, 'latin1').trim().split(' ').map(Number);
+      return readFileSync(`/proc/self/task/${thread}/children`, 'latin1')
+        .trim()
+        .split(' ')
+        .map(Number);
     } catch {
       return [];
     }

@@ -42,7 +42,8 @@ export function startOutside(place, key, env) {
       resolve({
         pid: child.pid ?? 0,
         exited: new Promise((settle) => child.once('exit', (code) => settle(code))),
-        kill: (/** @type {NodeJS.Signals | undefined} */ signal) => void child.kill(signal ?? 'SIGTERM'),
+        kill: (/** @type {NodeJS.Signals | undefined} */ signal) =>
+          void child.kill(signal ?? 'SIGTERM'),
       }),
     );
   });

@@ -122,7 +122,11 @@ fn answer(mut connection: TcpStream, key: &str) -> std::io::Result<()> {
         _ => {}
     }
     let body = format!("{key} {}", std::process::id());
-    write!(connection, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    write!(
+        connection,
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// Writes numbered lines to stdout (0) or stderr (1).
@@ -181,7 +185,8 @@ extern "C" fn take_leave(_: libc::c_int) {
 /// interrupts it.
 fn pause_ms(milliseconds: u64) {
     let nanoseconds = (milliseconds % 1_000) * 1_000_000;
-    let mut left = libc::timespec { tv_sec: (milliseconds / 1_000) as i64, tv_nsec: nanoseconds as i64 };
+    let mut left =
+        libc::timespec { tv_sec: (milliseconds / 1_000) as i64, tv_nsec: nanoseconds as i64 };
     let part: *mut libc::timespec = &mut left;
     // SAFETY: both pointers lead to `left`, which the kernel reads before it writes.
     while milliseconds > 0 && unsafe { libc::nanosleep(part, part) } != 0 {}

@@ -1,4 +1,9 @@
-import { createRuntime, RuntimeExitedBeforeReadyError, type Runtime, type Tenant } from '@absolutejs/runtime';
+import {
+  createRuntime,
+  RuntimeExitedBeforeReadyError,
+  type Runtime,
+  type Tenant,
+} from '@absolutejs/runtime';
 
 const runtime: Runtime = createRuntime({
   source: { kind: 'directory', root: './tenants' },
@@ -6,7 +11,8 @@ const runtime: Runtime = createRuntime({
 });
 const port = (tenant: Tenant): number => tenant.port;
 // @ts-expect-error: there is no such option
-const wrong = (): Runtime => createRuntime({ source: { kind: 'directory', root: '.' }, idleAfter: 1 });
+const wrong = (): Runtime =>
+  createRuntime({ source: { kind: 'directory', root: '.' }, idleAfter: 1 });
 
 console.log(port.length, wrong.length, RuntimeExitedBeforeReadyError.name, runtime.stats().running);
 await runtime.dispose();

@@ -42,11 +42,16 @@ export const tsc = join(root, 'node_modules', '.bin', 'tsc');
 /** Installs missing engines: some 600 MB, of which npm caches packed copies for the next time. */
 export function requireEngines() {
   if (isInstalled()) return;
-  const { status, error } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
-    cwd: here,
-    stdio: 'inherit',
-  });
-  if (status !== 0) throw new Error(`npm ci in __test__/install failed: ${error?.message ?? status}`);
+  const { status, error } = spawnSync(
+    'npm',
+    ['ci', '--ignore-scripts', '--no-audit', '--no-fund'],
+    {
+      cwd: here,
+      stdio: 'inherit',
+    },
+  );
+  if (status !== 0)
+    throw new Error(`npm ci in __test__/install failed: ${error?.message ?? status}`);
 }
 
 function isInstalled() {
@@ -60,5 +65,7 @@ function isInstalled() {
   const locked = versions(join(here, 'package-lock.json'));
   const isOfOtherMachine = (/** @type {string} */ path) =>
     /-(?:x64|arm64)$/.test(path) && !path.endsWith(`-${process.arch}`);
-  return locked.every(([path = '', version]) => found.get(path) === version || isOfOtherMachine(path));
+  return locked.every(
+    ([path = '', version]) => found.get(path) === version || isOfOtherMachine(path),
+  );
 }

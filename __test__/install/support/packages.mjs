@@ -25,5 +25,7 @@ export async function tarballs(directory) {
 function packedIn(directory) {
   const names = readdirSync(directory).filter((name) => name.endsWith('.tgz'));
   const isOfPlatform = (/** @type {string} */ name) => Number(/-(?:gnu|musl)-/.test(name));
-  return names.sort((a, b) => isOfPlatform(a) - isOfPlatform(b)).map((name) => join(directory, name));
+  return names
+    .sort((a, b) => isOfPlatform(a) - isOfPlatform(b))
+    .map((name) => join(directory, name));
 }

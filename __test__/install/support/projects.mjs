@@ -89,7 +89,11 @@ const LIMIT_MS = 120_000;
 export function run(program, args, { cwd, env = {} }) {
   const child = spawn(program, args, {
     cwd,
-    env: { ...userEnvironment(), PATH: [join(cwd, 'bin'), process.env.PATH].join(delimiter), ...env },
+    env: {
+      ...userEnvironment(),
+      PATH: [join(cwd, 'bin'), process.env.PATH].join(delimiter),
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: LIMIT_MS,
   });

@@ -21,7 +21,10 @@ export const SAVE = sh('printf %s "$1 $2" > "$3/state"', '{key}', '{pid}', '{dir
  * its environment; `$pid` in the rest of the script is its pid.
  */
 export const restoreAnd = (rest: string, output = '/dev/null') =>
-  sh(`state=$(cat "$1/state"); STATE=$state setsid sleep 1000 >${output} 2>&1 & pid=$!; ${rest}`, '{dir}');
+  sh(
+    `state=$(cat "$1/state"); STATE=$state setsid sleep 1000 >${output} 2>&1 & pid=$!; ${rest}`,
+    '{dir}',
+  );
 
 export const RESTORE = restoreAnd('echo RESTORED_PID=$pid');
 

@@ -82,7 +82,8 @@ export class Host implements AsyncDisposable {
     if (line === '' && find() === undefined) {
       await this.exited;
       const late = find();
-      if (late === undefined) throw new Error(`the host ended without saying ${word}\n${this.errors}`);
+      if (late === undefined)
+        throw new Error(`the host ended without saying ${word}\n${this.errors}`);
       return late.slice(word.length + 1);
     }
     return line.slice(word.length + 1);

@@ -2,7 +2,15 @@
 import { createRuntime, type RuntimeOptions, type Tenant } from '@absolutejs/runtime';
 import { Recorder } from './recorder.ts';
 import { addShapes, isComplete, keyOf, type ShapeName, shapeNames } from './shapes.ts';
-import { assertGone, descendantsOf, isThere, keeperOf, type Process, processOf, shown } from './table.ts';
+import {
+  assertGone,
+  descendantsOf,
+  isThere,
+  keeperOf,
+  type Process,
+  processOf,
+  shown,
+} from './table.ts';
 import { Tenants } from './tenants.ts';
 import { until, within } from './until.ts';
 
@@ -51,10 +59,15 @@ export const completeTreeOf = (pool: Pool, { key, pid }: Pick<Tenant, 'key' | 'p
 export type Trees = Map<Tenant, Process[]>;
 
 /** Starts a tenant of every shape and waits until all their processes are there. */
-export async function startShapes(pool: Pool, names: readonly ShapeName[] = shapeNames): Promise<Trees> {
+export async function startShapes(
+  pool: Pool,
+  names: readonly ShapeName[] = shapeNames,
+): Promise<Trees> {
   addShapes(pool.tenants, names);
   const tenants = await Promise.all(names.map((name) => pool.runtime.ensure(keyOf(name))));
-  const trees = tenants.map(async (tenant) => [tenant, await completeTreeOf(pool, tenant)] as const);
+  const trees = tenants.map(
+    async (tenant) => [tenant, await completeTreeOf(pool, tenant)] as const,
+  );
   return new Map(await Promise.all(trees));
 }
 

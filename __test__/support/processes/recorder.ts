@@ -11,7 +11,10 @@ type Told =
   | { of: 'log'; event: RuntimeLogEvent }
   | { of: 'metric'; event: RuntimeMetricEvent }
   | { of: 'transition'; event: RuntimeTransitionEvent };
-type TransitionOf<T extends RuntimeTransitionEvent['type']> = Extract<RuntimeTransitionEvent, { type: T }>;
+type TransitionOf<T extends RuntimeTransitionEvent['type']> = Extract<
+  RuntimeTransitionEvent,
+  { type: T }
+>;
 
 const begins = ({ type }: RuntimeTransitionEvent) =>
   type === 'spawn' || type === 'adopt' || type === 'restored';
@@ -90,7 +93,8 @@ export class Recorder {
       const { key, pid } = event;
       const what = `${of} ${index} of ${key}: ${JSON.stringify(event).slice(0, 200)}`;
       if (of === 'transition' && begins(event)) {
-        if (live.has(key)) throw new Error(`a ${event.type} before the exit of ${live.get(key)}; ${what}`);
+        if (live.has(key))
+          throw new Error(`a ${event.type} before the exit of ${live.get(key)}; ${what}`);
         live.set(key, pid);
         return;
       }

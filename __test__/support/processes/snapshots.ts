@@ -39,15 +39,19 @@ export class Snapshots {
   readonly driver: CheckpointDriver = {
     checkpoint: (args) => {
       this.onCheckpoint(args.key);
-      return this.#noted('checkpoint', args.key, () => (this.instead.checkpoint ?? this.save)(args));
+      return this.#noted('checkpoint', args.key, () =>
+        (this.instead.checkpoint ?? this.save)(args),
+      );
     },
-    restore: (args) => this.#noted('restore', args.key, () => (this.instead.restore ?? this.bringBack)(args)),
+    restore: (args) =>
+      this.#noted('restore', args.key, () => (this.instead.restore ?? this.bringBack)(args)),
     drop: (key) => this.#noted('drop', key, () => (this.instead.drop ?? this.remove)(key)),
     has: (key) => this.#noted('has', key, () => (this.instead.has ?? this.knows)(key)),
   };
 
   readonly save = async ({ key, pid }: { key: string; pid: number }): Promise<boolean> => {
-    const port = readFileSync(`/proc/${pid}/environ`, 'latin1').match(/(?:^|\0)PORT=(\d+)/)?.[1] ?? '';
+    const port =
+      readFileSync(`/proc/${pid}/environ`, 'latin1').match(/(?:^|\0)PORT=(\d+)/)?.[1] ?? '';
     this.images.set(key, port);
     if (this.endsTree) {
       for (const process of [{ pid }, ...descendantsOf(pid)]) kill(process.pid);

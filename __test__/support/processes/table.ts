@@ -5,7 +5,13 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { until } from './until.ts';
 
-export type Process = { pid: number; parent: number; state: string; name: string; startedAt: string };
+export type Process = {
+  pid: number;
+  parent: number;
+  state: string;
+  name: string;
+  startedAt: string;
+};
 
 /** Undefined when there is none. */
 export function processOf(pid: number): Process | undefined {
@@ -34,7 +40,9 @@ export function descendantsOf(pid: number, table = processes()): Process[] {
 }
 
 export const wardenOf = (hostPid: number) =>
-  processes().find(({ parent, name, state }) => parent === hostPid && name === 'abs-warden' && state !== 'Z');
+  processes().find(
+    ({ parent, name, state }) => parent === hostPid && name === 'abs-warden' && state !== 'Z',
+  );
 
 export const keeperOf = (tenantPid: number) => {
   const keeper = processOf(processOf(tenantPid)?.parent ?? 0);
@@ -57,25 +65,34 @@ function isMarked(pid: number, mark: string): boolean {
     }
   };
   const file = (name: string) => read(() => readFileSync(`/proc/${pid}/${name}`, 'utf8'));
-  return [file('environ'), file('cmdline'), read(() => readlinkSync(`/proc/${pid}/cwd`))].some((text) =>
-    text.includes(mark),
+  return [file('environ'), file('cmdline'), read(() => readlinkSync(`/proc/${pid}/cwd`))].some(
+    (text) => text.includes(mark),
   );
 }
 
 /** Whether this process is still in the table. A zombie counts, unless init is its parent. */
 export function isThere({ pid, startedAt }: Process): boolean {
   const now = processOf(pid);
-  return now !== undefined && now.startedAt === startedAt && !(now.state === 'Z' && now.parent === 1);
+  return (
+    now !== undefined && now.startedAt === startedAt && !(now.state === 'Z' && now.parent === 1)
+  );
 }
 
 /** Whether this process has not ended; a zombie has. */
-export const isRunning = (process: Process) => isThere(process) && processOf(process.pid)?.state !== 'Z';
+export const isRunning = (process: Process) =>
+  isThere(process) && processOf(process.pid)?.state !== 'Z';
 
 export const shown = (list: readonly Process[]) =>
-  list.map(({ pid, parent, state, name }) => `${name} ${pid} (${state}, child of ${parent})`).join(', ');
+  list
+    .map(({ pid, parent, state, name }) => `${name} ${pid} (${state}, child of ${parent})`)
+    .join(', ');
 
 /** Resolves once none of the processes is left; the error names those that are. */
-export async function untilGone(what: string, list: readonly Process[], patienceMs?: number): Promise<void> {
+export async function untilGone(
+  what: string,
+  list: readonly Process[],
+  patienceMs?: number,
+): Promise<void> {
   let left = list;
   const look = () => (left = left.filter(isThere)).length === 0;
   await until(what, look, patienceMs).catch((error) => {
@@ -98,7 +115,9 @@ export function descriptorsOf(pid: number | 'self'): string[] {
       return undefined; // The descriptor that lists them.
     }
   });
-  return links.flatMap((link) => (link === undefined ? [] : [link.replace(/:\[\d+\]$/, '')])).sort();
+  return links
+    .flatMap((link) => (link === undefined ? [] : [link.replace(/:\[\d+\]$/, '')]))
+    .sort();
 }
 
 /** The names of the threads of a process. */

@@ -17,7 +17,8 @@ Bun.serve({
 `;
 
 /** A server that prints a line, and listens only after a while. */
-export const slowToListen = (ms: number) => `console.log('booting');\nawait Bun.sleep(${ms});\n${SERVER}`;
+export const slowToListen = (ms: number) =>
+  `console.log('booting');\nawait Bun.sleep(${ms});\n${SERVER}`;
 
 /** A server that listens at once, prints a line for each request, and answers after a while. */
 export const slowToAnswer = (ms: number) => `

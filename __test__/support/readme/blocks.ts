@@ -101,7 +101,8 @@ function hiddenFile({ line, text }: Comment): Block {
 }
 
 function assertNone(comments: readonly Comment[]): void {
-  if (comments[0]) throw new DirectiveError(comments[0].line, 'no code block follows this directive');
+  if (comments[0])
+    throw new DirectiveError(comments[0].line, 'no code block follows this directive');
 }
 
 function block(line: number, language: string, code: string, comments: readonly Comment[]): Block {
@@ -114,7 +115,9 @@ function block(line: number, language: string, code: string, comments: readonly 
       made.hidden += `${comment.text.slice('hidden:'.length).trim()}\n`;
       continue;
     }
-    comment.text.split('\n').forEach((text, index) => direct(made, text.trim(), comment.line + index));
+    comment.text
+      .split('\n')
+      .forEach((text, index) => direct(made, text.trim(), comment.line + index));
   }
   return made;
 }
@@ -127,7 +130,8 @@ function direct(block: Block, text: string, line: number): void {
   };
   switch (name) {
     case 'run':
-      block.run = RUNNERS.find((runner) => runner === value) ?? refuse(`run: takes ${RUNNERS.join(', ')}`);
+      block.run =
+        RUNNERS.find((runner) => runner === value) ?? refuse(`run: takes ${RUNNERS.join(', ')}`);
       return;
     case 'file':
       if (value === '' || value.startsWith('/') || value.includes('..'))
@@ -179,16 +183,26 @@ function checked(blocks: readonly Block[]): Block[] {
     const ways = [block.run, block.file, block.continues || undefined, block.output || undefined];
     const given = ways.filter((way) => way !== undefined).length;
     if (given === 0)
-      throw new DirectiveError(line, 'nothing says how this block is run; put a directive before it');
-    if (given > 1) throw new DirectiveError(line, 'run, file, continues and output exclude each other');
+      throw new DirectiveError(
+        line,
+        'nothing says how this block is run; put a directive before it',
+      );
+    if (given > 1)
+      throw new DirectiveError(line, 'run, file, continues and output exclude each other');
     if (block.file && !blocks.slice(index).some(({ run }) => run)) {
       throw new DirectiveError(line, `no later block runs, so nothing uses ${block.file}`);
     }
     if ((block.continues || block.output) && !headOf(blocks, block)) {
-      throw new DirectiveError(line, 'no earlier block runs, so there is nothing to continue or to show');
+      throw new DirectiveError(
+        line,
+        'no earlier block runs, so there is nothing to continue or to show',
+      );
     }
     if (block.continues && !isProgram(headOf(blocks, block)!)) {
-      throw new DirectiveError(line, 'only programs are continued; give a command a run: of its own');
+      throw new DirectiveError(
+        line,
+        'only programs are continued; give a command a run: of its own',
+      );
     }
   });
   return [...blocks];

@@ -26,7 +26,11 @@ export class MarkdownDocument implements Disposable {
    */
   constructor(
     markdown: string,
-    { leavingPatienceMs = 20_000, env = {} as NodeJS.ProcessEnv, given = [] as readonly Block[] } = {},
+    {
+      leavingPatienceMs = 20_000,
+      env = {} as NodeJS.ProcessEnv,
+      given = [] as readonly Block[],
+    } = {},
   ) {
     this.#leavingPatienceMs = leavingPatienceMs;
     this.#env = env;
@@ -110,10 +114,15 @@ function checkFile({ file, code }: Block): void {
 function assertShows(output: string, { code, line }: Block): void {
   const printed = output.split('\n');
   let next = 0;
-  for (const expected of code.split('\n').filter((text) => text.trim() !== '' && text.trim() !== '…')) {
-    const pattern = new RegExp(`^${expected.trimEnd().split('…').map(RegExp.escape).join('.*')}\\s*$`);
+  for (const expected of code
+    .split('\n')
+    .filter((text) => text.trim() !== '' && text.trim() !== '…')) {
+    const pattern = new RegExp(
+      `^${expected.trimEnd().split('…').map(RegExp.escape).join('.*')}\\s*$`,
+    );
     const found = printed.findIndex((text, at) => at >= next && pattern.test(text));
-    if (found < 0) throw new Error(`line ${line}: the output has no line "${expected}":\n${output}`);
+    if (found < 0)
+      throw new Error(`line ${line}: the output has no line "${expected}":\n${output}`);
     next = found + 1;
   }
 }

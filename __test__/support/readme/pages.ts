@@ -19,7 +19,10 @@ export const pages: readonly string[] = [
 export const textOf = (page: string) => readFileSync(join(checkout, page), 'utf8');
 
 /** A page as a document that can be run; `more` is put below its text. */
-export function openPage(page: string, { more = '', env = {} as NodeJS.ProcessEnv } = {}): MarkdownDocument {
+export function openPage(
+  page: string,
+  { more = '', env = {} as NodeJS.ProcessEnv } = {},
+): MarkdownDocument {
   const text = textOf(page);
   const given = page === README ? [] : filesNamedBy(text, parseBlocks(textOf(README)));
   return new MarkdownDocument(text + more, { env, given });
@@ -31,6 +34,10 @@ export function openPage(page: string, { more = '', env = {} as NodeJS.ProcessEn
  */
 export function filesNamedBy(text: string, blocks: readonly Block[]): Block[] {
   const prose = text.replaceAll(/<!--[^]*?-->|^ *```[^]*?^ *```/gm, '');
-  const named = [...prose.matchAll(/`([\w./-]+)`/g)].map(([, name = '']) => name.replace(/\/$/, ''));
-  return blocks.filter(({ file }) => named.some((name) => file === name || file?.startsWith(`${name}/`)));
+  const named = [...prose.matchAll(/`([\w./-]+)`/g)].map(([, name = '']) =>
+    name.replace(/\/$/, ''),
+  );
+  return blocks.filter(({ file }) =>
+    named.some((name) => file === name || file?.startsWith(`${name}/`)),
+  );
 }

@@ -32,9 +32,21 @@ export class Program implements AsyncDisposable {
   constructor([command = '', ...args]: string[], options: Options) {
     const { cwd, mark, env: added } = options;
     const PATH = `${binDirectory}:${process.env.PATH}`;
-    const env = { ...process.env, PATH, CHECKOUT: checkout, README_PROJECT: mark, NO_COLOR: '1', ...added };
+    const env = {
+      ...process.env,
+      PATH,
+      CHECKOUT: checkout,
+      README_PROJECT: mark,
+      NO_COLOR: '1',
+      ...added,
+    };
     // A group of its own, so that all of it can be ended.
-    this.#child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(command, args, {
+      cwd,
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#options = options;
     this.#child.stdout?.on('data', (data) => (this.output += data));
     this.#child.stderr?.on('data', (data) => (this.output += data));
@@ -128,7 +140,9 @@ export function assertEndedAsSaid(expected: Ending, { code, signal }: Ended, out
   if (isAsSaid) return;
   const wanted =
     'exitCode' in expected ? `exit code ${expected.exitCode}` : `${expected.signal} or exit code 0`;
-  throw new Error(`it ended with ${signal ?? `exit code ${code}`}, not ${wanted}; its output:\n${output}`);
+  throw new Error(
+    `it ended with ${signal ?? `exit code ${code}`}, not ${wanted}; its output:\n${output}`,
+  );
 }
 
 /** Names below localhost lead here, as in browsers. */

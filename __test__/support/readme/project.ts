@@ -59,7 +59,8 @@ export class Project {
   /** Where the program of a head is, compiled for Node or as it is. */
   programPath(head: Block): string {
     const name = this.#sourceName(head);
-    if (head.run === 'node' && isTypeScript(head)) return join(COMPILED, name.replace(/\.ts$/, '.js'));
+    if (head.run === 'node' && isTypeScript(head))
+      return join(COMPILED, name.replace(/\.ts$/, '.js'));
     return name;
   }
 

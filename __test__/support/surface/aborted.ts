@@ -3,7 +3,11 @@ import { expect } from 'bun:test';
 import { rejectionOf } from './wait.ts';
 
 /** Checks that the call was aborted, with `reason` as the cause. */
-export async function expectAborted(promise: Promise<unknown>, key: string, reason?: unknown): Promise<void> {
+export async function expectAborted(
+  promise: Promise<unknown>,
+  key: string,
+  reason?: unknown,
+): Promise<void> {
   const error = await rejectionOf(promise);
   expect(error).toBeInstanceOf(Error);
   expect({ name: error.name, code: error.code, message: error.message }).toEqual({

@@ -16,7 +16,12 @@ export class Bench implements AsyncDisposable {
   readonly releases: (() => void)[] = [];
 
   constructor(options: Partial<RuntimeOptions>) {
-    const base = { source, spawn: this.fleet.spawn, readiness: async () => true, ...this.events.callbacks };
+    const base = {
+      source,
+      spawn: this.fleet.spawn,
+      readiness: async () => true,
+      ...this.events.callbacks,
+    };
     this.runtime = createRuntime({ ...base, ...options });
   }
 

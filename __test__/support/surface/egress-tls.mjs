@@ -12,7 +12,9 @@ const server = createServer(options, (request, response) => {
   let length = 0;
   request.on('data', (chunk) => (length += chunk.length));
   request.on('end', () => {
-    response.end(JSON.stringify({ host: request.headers.host, servername: servername || null, length }));
+    response.end(
+      JSON.stringify({ host: request.headers.host, servername: servername || null, length }),
+    );
   });
 });
 await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));

@@ -1,11 +1,25 @@
 // Support for the tests of the egress guard: servers on 127.0.0.1, and guards whose lookup
 // resolves names to them.
-import { createEgressGuard, type EgressDeniedError, type EgressGuardOptions } from '@absolutejs/runtime';
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import {
+  createEgressGuard,
+  type EgressDeniedError,
+  type EgressGuardOptions,
+} from '@absolutejs/runtime';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { within } from './wait.ts';
 
-export type Seen = { method: string; url: string; headers: IncomingMessage['headers']; body: string };
+export type Seen = {
+  method: string;
+  url: string;
+  headers: IncomingMessage['headers'];
+  body: string;
+};
 
 export type TestServer = AsyncDisposable & {
   port: number;

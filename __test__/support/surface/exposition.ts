@@ -34,8 +34,11 @@ export class Scrape {
 
   /** The number of the one series of that name with just these labels. */
   value(name: string, labels: Labels = {}): number {
-    const found = this.#samples(name).filter((sample) => Bun.deepEquals(sample.labels ?? {}, labels));
-    if (found.length !== 1) throw new Error(`${found.length} series ${name}${JSON.stringify(labels)}`);
+    const found = this.#samples(name).filter((sample) =>
+      Bun.deepEquals(sample.labels ?? {}, labels),
+    );
+    if (found.length !== 1)
+      throw new Error(`${found.length} series ${name}${JSON.stringify(labels)}`);
     return Number(found[0]!.value);
   }
 

@@ -1,4 +1,7 @@
-/** A host for the doctor that is made of a few facts and answers; everything is as it should be unless a test says otherwise. */
+/**
+ * A host for the doctor that is made of a few facts and answers; everything is as it should be
+ * unless a test says otherwise.
+ */
 import { examine } from '../../../lib/doctor/examine.js';
 import type { Facts } from '../../../lib/doctor/facts.js';
 import type { Finding } from '../../../lib/doctor/findings.js';
@@ -36,12 +39,19 @@ const GOOD_FACTS: Facts = {
   },
   memory: { totalBytes: 16 * GB, availableBytes: 12 * GB },
   swaps: ['/dev/zram0'],
-  pressure: { cpu: { some: [0, 1, 2], full: [0, 0, 0] }, memory: { some: [0, 0, 0], full: [0, 0, 0] } },
+  pressure: {
+    cpu: { some: [0, 1, 2], full: [0, 0, 0] },
+    memory: { some: [0, 0, 0], full: [0, 0, 0] },
+  },
   groups: {
     hasV1: false,
     hasV2: true,
     memberships: [],
-    memory: { limitBytes: 14 * GB, freeBytes: 14 * GB, path: '/sys/fs/cgroup/system.slice/host.service' },
+    memory: {
+      limitBytes: 14 * GB,
+      freeBytes: 14 * GB,
+      path: '/sys/fs/cgroup/system.slice/host.service',
+    },
   },
   proc: { isMounted: true, listsChildren: true },
   temporary: { path: '/tmp', fileSystem: 'ext4', isNoexec: false },
@@ -94,10 +104,16 @@ export async function findingsOf(changes: Changes = {}, tenants = 100): Promise<
 }
 
 /** One finding; throws, naming those there are, when there is none of that name. */
-export async function finding(check: string, changes: Changes = {}, tenants?: number): Promise<Finding> {
+export async function finding(
+  check: string,
+  changes: Changes = {},
+  tenants?: number,
+): Promise<Finding> {
   const findings = await findingsOf(changes, tenants);
   const found = findings.find((one) => one.check === check);
   if (!found)
-    throw new Error(`no finding about ${check}, only ${findings.map((one) => one.check).join(', ')}`);
+    throw new Error(
+      `no finding about ${check}, only ${findings.map((one) => one.check).join(', ')}`,
+    );
   return found;
 }

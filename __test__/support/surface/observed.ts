@@ -11,7 +11,14 @@ import type {
 import type { ObservedRuntime, RuntimeCollector } from '@absolutejs/runtime/prometheus';
 
 export const noExits: Record<ExitReason, number> = {
-  ...{ crashed: 0, 'exited-clean': 0, 'idle-killed': 0, 'lru-evicted': 0, killed: 0, 'readiness-timeout': 0 },
+  ...{
+    crashed: 0,
+    'exited-clean': 0,
+    'idle-killed': 0,
+    'lru-evicted': 0,
+    killed: 0,
+    'readiness-timeout': 0,
+  },
   ...{ disposed: 0, restarted: 0, checkpointed: 0 },
 };
 

@@ -42,7 +42,11 @@ export class Recorder {
   }
 
   /** Resolves with the `count`th such transition, now or later. */
-  async seen<Type extends TransitionType>(type: Type, key?: string, count = 1): Promise<Transition<Type>> {
+  async seen<Type extends TransitionType>(
+    type: Type,
+    key?: string,
+    count = 1,
+  ): Promise<Transition<Type>> {
     await this.until(`${type} of ${key}`, () => this.all(type, key).length >= count);
     return this.all(type, key)[count - 1]!;
   }

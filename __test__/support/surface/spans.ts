@@ -81,7 +81,8 @@ export class Spans {
   /** The only span of the key. */
   the(key: string): Span {
     const [span, ...others] = this.of(key);
-    if (span === undefined || others.length > 0) throw new Error(`${key} has ${this.of(key).length} spans`);
+    if (span === undefined || others.length > 0)
+      throw new Error(`${key} has ${this.of(key).length} spans`);
     return span;
   }
 

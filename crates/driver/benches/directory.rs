@@ -80,7 +80,8 @@ static HOST: LazyLock<Arc<Driver>> = LazyLock::new(|| {
     };
     let driver = Driver::new(settings, || ());
     for tenant in 0..TENANTS {
-        let process = Adopted { pid: NO_PROCESS, port: 0, touched_at_ms: 0, custody: Custody::USERS };
+        let process =
+            Adopted { pid: NO_PROCESS, port: 0, touched_at_ms: 0, custody: Custody::USERS };
         let key = format!("tenant-{tenant}").into();
         driver.feed_quietly(Input::Adopt { key, call: tenant as u64, process });
     }

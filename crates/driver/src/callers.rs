@@ -109,7 +109,12 @@ impl<M: Machine> Driver<M> {
 
     /// Answers a call in Rust. Its tenant is in use from here on. If the same step of the pool has
     /// claimed the tenant for a stop, the call is fed again and waits for the next start.
-    pub(crate) fn settle_in_rust(&self, core: &mut Core<M>, call: CallId, outcome: Outcome) -> Option<Input> {
+    pub(crate) fn settle_in_rust(
+        &self,
+        core: &mut Core<M>,
+        call: CallId,
+        outcome: Outcome,
+    ) -> Option<Input> {
         let waiting = core.callers.take(call)?;
         let run = match outcome {
             Outcome::Tenant(run) => run,
@@ -166,7 +171,9 @@ impl<M: Machine> Future for Ensure<M> {
 
 impl<M: Machine> Drop for Ensure<M> {
     fn drop(&mut self) {
-        if let State::Waiting { key, call, .. } = std::mem::replace(&mut self.state, State::Answered) {
+        if let State::Waiting { key, call, .. } =
+            std::mem::replace(&mut self.state, State::Answered)
+        {
             self.driver.abort_in_rust(key, call);
         }
     }

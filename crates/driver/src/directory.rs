@@ -94,7 +94,10 @@ struct Shard(RwLock<KeyMap<Arc<Tenant>>>);
 
 impl Default for Directory {
     fn default() -> Self {
-        Directory { shards: (0..SHARDS).map(|_| Shard::default()).collect(), hasher: RandomState::default() }
+        Directory {
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            hasher: RandomState::default(),
+        }
     }
 }
 
@@ -129,7 +132,9 @@ impl<M: Machine> Driver<M> {
     /// Enters the run's tenant in the directory.
     pub(crate) fn enter_directory(&self, core: &mut Core<M>, run: RunId) {
         let release = core.pool.release_of(run).unwrap_or_default();
-        let Some((lease, handle)) = core.leases.lease(run).zip(core.runs.get_mut(&run)) else { return };
+        let Some((lease, handle)) = core.leases.lease(run).zip(core.runs.get_mut(&run)) else {
+            return;
+        };
         let tenant = Arc::new(Tenant {
             key: handle.key.clone(),
             run,
@@ -147,7 +152,8 @@ impl<M: Machine> Driver<M> {
     pub(crate) fn find_address(&self, core: &mut Core<M>, run: RunId) {
         let handle = core.runs.get_mut(&run).filter(|handle| handle.port != 0);
         if let Some((engine, handle)) = core.engine.engine().zip(handle) {
-            handle.at_ipv6 = engine.listening_address(handle.port).is_some_and(|address| address.is_ipv6());
+            handle.at_ipv6 =
+                engine.listening_address(handle.port).is_some_and(|address| address.is_ipv6());
         }
     }
 }

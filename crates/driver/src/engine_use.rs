@@ -51,10 +51,15 @@ impl<E> EngineUse<E> {
 impl<M: Machine> Driver<M> {
     /// The engine, shared at the first call. Errors: its thread could not be started, or the
     /// runtime is closed.
-    pub(crate) fn ensure_engine(self: &Arc<Self>, core: &mut Core<M>) -> io::Result<Arc<M::Engine>> {
+    pub(crate) fn ensure_engine(
+        self: &Arc<Self>,
+        core: &mut Core<M>,
+    ) -> io::Result<Arc<M::Engine>> {
         match &core.engine {
             EngineUse::InUse { engine, .. } => Ok(engine.clone()),
-            EngineUse::Ending { .. } | EngineUse::Over(_) => Err(io::Error::other("the runtime is closed")),
+            EngineUse::Ending { .. } | EngineUse::Over(_) => {
+                Err(io::Error::other("the runtime is closed"))
+            }
             EngineUse::NotYet => {
                 let engine = self.machine.share_engine()?;
                 let driver = self.clone();
@@ -83,7 +88,9 @@ impl<M: Machine> Driver<M> {
                     driver.uplink.push(Record::SharedRoot { pid });
                     driver.uplink.ring();
                 }
-                Err(error) => tracing::debug!(%error, "whether the root is shared cannot be found out"),
+                Err(error) => {
+                    tracing::debug!(%error, "whether the root is shared cannot be found out")
+                }
             }
         });
     }

@@ -54,7 +54,8 @@ impl<M: Machine> Driver<M> {
             return Ok(());
         }
         let engine = self.ensure_engine(&mut core).map_err(|error| error.to_string())?;
-        let (driver, watched, off_thread) = (self.clone(), process.clone(), engine.looks_at_groups());
+        let (driver, watched, off_thread) =
+            (self.clone(), process.clone(), engine.looks_at_groups());
         let watching = engine.spawn(async move {
             let exit_code = watched.wait_and_clear_group(off_thread).await;
             driver.lock().foreign.remove(&ticket);
@@ -85,25 +86,35 @@ impl<M: Machine> Driver<M> {
     /// Waits until the process answers on the port. The answer to the ticket: 1 if it does at
     /// 127.0.0.1, 2 at `::1`, and 0 if it does not within `timeout`.
     pub fn ask_ready(self: &Arc<Self>, ticket: u64, port: u16, pid: u32, timeout: Duration) {
-        let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
+        let Some(engine) = self.lock().engine.engine().cloned() else {
+            return self.answer(ticket, Some(0));
+        };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             // 0 accepts any start time: the snapshot driver has started the process just now.
             let owner = Owner { root: Root::Process(pid), since_boot_ms: Some(0) };
             let answered = shared.until_answered(port, owner, timeout).await;
-            driver.answer(ticket, Some(answered.map_or(0, |address| if address.is_ipv6() { 2 } else { 1 })));
+            driver.answer(
+                ticket,
+                Some(answered.map_or(0, |address| if address.is_ipv6() { 2 } else { 1 })),
+            );
         });
     }
 
     /// Waits until the process listens. The answer to the ticket: its lowest port, or 0 if it has
     /// none within `timeout`.
     pub fn find_port(self: &Arc<Self>, ticket: u64, pid: u32, timeout: Duration) {
-        let Some(engine) = self.lock().engine.engine().cloned() else { return self.answer(ticket, Some(0)) };
+        let Some(engine) = self.lock().engine.engine().cloned() else {
+            return self.answer(ticket, Some(0));
+        };
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             let looking = async {
                 loop {
-                    let found = shared.off_thread(move || listeners::ports_of(pid)).await.unwrap_or_default();
+                    let found = shared
+                        .off_thread(move || listeners::ports_of(pid))
+                        .await
+                        .unwrap_or_default();
                     if let [port, ..] = found[..] {
                         return port;
                     }

@@ -185,7 +185,8 @@ impl LeaseTable {
                 touched_in_rust: [const { AtomicU64::new(0) }; LEASES_PER_CHUNK],
                 claimed: [const { AtomicI32::new(1) }; LEASES_PER_CHUNK],
             }));
-            self.free.extend((0..LEASES_PER_CHUNK).rev().map(|index| LeaseAddress { chunk, index }));
+            self.free
+                .extend((0..LEASES_PER_CHUNK).rev().map(|index| LeaseAddress { chunk, index }));
         }
         self.free.pop().expect("a chunk was just added")
     }

@@ -5,7 +5,10 @@
 //! call changes can be seen as soon as the call returns. Nothing done under the lock blocks.
 
 #![deny(unsafe_code)]
-#![allow(missing_docs, reason = "the addon is its one user; what is not plain from its name is documented")]
+#![allow(
+    missing_docs,
+    reason = "the addon is its one user; what is not plain from its name is documented"
+)]
 
 pub mod board;
 pub mod callers;
@@ -166,7 +169,8 @@ impl<M: Machine> Driver<M> {
     /// [`SAMPLED_AT_ONCE`] are sampled in this call.
     pub fn statuses(self: &Arc<Self>) -> Vec<Status> {
         let mut statuses = self.lock().pool.statuses(self.now());
-        let unknown = statuses.iter_mut().filter(|status| status.run.is_some() && status.usage.is_none());
+        let unknown =
+            statuses.iter_mut().filter(|status| status.run.is_some() && status.usage.is_none());
         unknown.take(SAMPLED_AT_ONCE).for_each(|status| self.fill_usage(status));
         statuses
     }

@@ -122,7 +122,11 @@ impl<M: Machine> Driver<M> {
 
     /// Looks for a port for the run. Returns false if there is none, after reporting that the
     /// start has failed.
-    pub(super) async fn look_for_port(self: &Arc<Self>, engine: &Arc<M::Engine>, run: RunId) -> bool {
+    pub(super) async fn look_for_port(
+        self: &Arc<Self>,
+        engine: &Arc<M::Engine>,
+        run: RunId,
+    ) -> bool {
         let found = engine.look_for_port(|port| self.lock().ports.is_free(port)).await;
         let mut core = self.lock();
         let Some(handle) = core.runs.get_mut(&run) else { return false };

@@ -28,7 +28,8 @@ impl<M: Machine> Driver<M> {
             return Some(Input::Fact(run, Fact::Ready));
         }
         let (engine, handle) = (core.engine.engine().cloned()?, core.runs.get_mut(&run)?);
-        let (driver, port, owner, shared) = (self.clone(), handle.port, handle.owner()?, engine.clone());
+        let (driver, port, owner, shared) =
+            (self.clone(), handle.port, handle.owner()?, engine.clone());
         let limit = self.settings.readiness_timeout;
         let probe = engine.spawn(async move {
             let answered = shared.until_answered(port, owner, limit).await;
@@ -88,8 +89,11 @@ impl<M: Machine> Driver<M> {
             return self.feed_locked(&mut core, Input::Fact(run, fact));
         }
         let Core { runs, engine, .. } = &mut *core;
-        let Some((engine, handle)) = engine.engine().cloned().zip(runs.get_mut(&run)) else { return };
-        let (Some(owner), Some(address)) = (handle.owner(), engine.listening_address(handle.port)) else {
+        let Some((engine, handle)) = engine.engine().cloned().zip(runs.get_mut(&run)) else {
+            return;
+        };
+        let (Some(owner), Some(address)) = (handle.owner(), engine.listening_address(handle.port))
+        else {
             return self.feed_locked(&mut core, Input::Fact(run, Fact::Ready));
         };
         let (driver, port, shared) = (self.clone(), handle.port, engine.clone());
@@ -107,8 +111,8 @@ impl<M: Machine> Driver<M> {
 impl<P> RunHandle<P> {
     /// The owner that a listener on the run's port must have; `None` while its process is unknown.
     fn owner(&self) -> Option<Owner> {
-        let since_boot_ms =
-            (!self.is_remote).then_some(self.prepared_since_boot_ms / CLOCK_TICK_MS * CLOCK_TICK_MS);
+        let since_boot_ms = (!self.is_remote)
+            .then_some(self.prepared_since_boot_ms / CLOCK_TICK_MS * CLOCK_TICK_MS);
         Some(Owner { root: self.root?, since_boot_ms })
     }
 }
@@ -121,7 +125,8 @@ fn taken(port: u16, stranger: &Stranger) -> Fact {
 /// The failure of a readiness that timed out. Its text follows "Tenant readiness timed out".
 fn timed_out<P>(handle: &RunHandle<P>, after: Duration, found: &str) -> Failure {
     let (key, port, seconds) = (&handle.key, handle.port, after.as_secs_f64());
-    let found =
-        format!("after {seconds}s: tenant {key:?} has not answered GET / on its port {port}: {found}");
+    let found = format!(
+        "after {seconds}s: tenant {key:?} has not answered GET / on its port {port}: {found}"
+    );
     Failure::ReadinessTimedOut { found }
 }

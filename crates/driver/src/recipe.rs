@@ -72,7 +72,8 @@ impl Recipe {
     /// whatever the variables say.
     fn program(&self, key: &str, port: u16, variables: &[String]) -> Program {
         let separator = if self.root.ends_with('/') { "" } else { "/" };
-        let is_ours = |variable: &String| variable.starts_with("PORT=") || variable.starts_with("NODE_ENV=");
+        let is_ours =
+            |variable: &String| variable.starts_with("PORT=") || variable.starts_with("NODE_ENV=");
         let ours = ["NODE_ENV=production".to_owned(), format!("PORT={port}")];
         Program {
             directory: format!("{}{separator}{key}", self.root),
@@ -205,7 +206,8 @@ mod tests {
     }
 
     fn program(variables: &[&str]) -> Program {
-        let variables: Vec<String> = variables.iter().map(|&variable| variable.to_owned()).collect();
+        let variables: Vec<String> =
+            variables.iter().map(|&variable| variable.to_owned()).collect();
         recipe("/srv").program("org/app", 4_000, &variables)
     }
 
@@ -237,10 +239,13 @@ mod tests {
     #[test]
     fn the_hosts_bun_is_used_if_none_is_on_path() {
         let directory = Some("/opt".to_owned());
-        for (variables, path) in [(&["PATH=/bin"][..], "/bin:/opt"), (&["PATH="], "/opt"), (&["A=1"], "/opt")]
+        for (variables, path) in
+            [(&["PATH=/bin"][..], "/bin:/opt"), (&["PATH="], "/opt"), (&["A=1"], "/opt")]
         {
             let mut program = program(variables);
-            bun(false).add_to(&mut program, Search::FromHost { directory: directory.clone() }).unwrap();
+            bun(false)
+                .add_to(&mut program, Search::FromHost { directory: directory.clone() })
+                .unwrap();
             assert_eq!(path_of(&program), Some(path));
             assert_eq!(program.command, ["/opt/host", "run", "start"]);
         }
@@ -253,7 +258,10 @@ mod tests {
     fn a_compiled_host_is_not_used_as_bun() {
         let refused = bun(true).add_to(&mut program(&["PATH=/bin"]), Search::Nowhere);
         assert_eq!(refused, Err(Failure::NoBun { path: Some("/bin".to_owned()) }));
-        assert_eq!(bun(true).add_to(&mut program(&[]), Search::Nowhere), Err(Failure::NoBun { path: None }));
+        assert_eq!(
+            bun(true).add_to(&mut program(&[]), Search::Nowhere),
+            Err(Failure::NoBun { path: None })
+        );
         let mut other = Program { command: vec!["node".to_owned()], ..program(&["PATH=/bin"]) };
         assert_eq!(bun(true).add_to(&mut other, Search::Nowhere), Ok(()));
         assert_eq!(path_of(&other), Some("/bin"));

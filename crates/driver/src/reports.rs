@@ -33,7 +33,8 @@ impl<M: Machine> Driver<M> {
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             while let Some(roots) = driver.take_roots_to_sample() {
-                let sample = move || roots.into_iter().map(|(run, root)| (run, of_tree(root))).collect();
+                let sample =
+                    move || roots.into_iter().map(|(run, root)| (run, of_tree(root))).collect();
                 let usages: Vec<_> = shared.off_thread(sample).await.unwrap_or_default();
                 usages.into_iter().for_each(|(run, usage)| driver.report_usage(run, usage));
             }
@@ -57,19 +58,24 @@ impl<M: Machine> Driver<M> {
 
     /// Samples a tenant that is ready and has no sample yet, and adds its usage to the status.
     pub(super) fn fill_usage(self: &Arc<Self>, status: &mut Status) {
-        let Some(run) = status.run.filter(|_| status.phase == Phase::Ready && status.usage.is_none()) else {
+        let Some(run) =
+            status.run.filter(|_| status.phase == Phase::Ready && status.usage.is_none())
+        else {
             return;
         };
         let Some(root) = self.lock().runs.get(&run).and_then(|handle| handle.root) else { return };
         let usage = of_tree(root);
-        status.usage = usage.map(|usage| pool::Usage { cpu_ms: usage.cpu_ms, rss_bytes: usage.rss_bytes });
+        status.usage =
+            usage.map(|usage| pool::Usage { cpu_ms: usage.cpu_ms, rss_bytes: usage.rss_bytes });
         self.report_usage(run, usage);
     }
 
     /// Samples a run whose `kill` (the user's) is about to be called: this is the last sample, by
     /// which the user bills the tenant.
     pub fn sample_before_stop(self: &Arc<Self>, run: RunId) {
-        if !self.settings.pool.tells_observations || self.settings.pool.observe_interval_ms.is_none() {
+        if !self.settings.pool.tells_observations
+            || self.settings.pool.observe_interval_ms.is_none()
+        {
             return;
         }
         let root = self.lock().runs.get(&run).and_then(|handle| handle.root);
@@ -90,8 +96,11 @@ impl<M: Machine> Driver<M> {
                 tracing::warn!(%error, "tenants cannot be observed");
                 Default::default()
             });
-            let observed: Vec<_> =
-                runs.into_iter().zip(usages).filter_map(|(run, usage)| Some((run, usage?))).collect();
+            let observed: Vec<_> = runs
+                .into_iter()
+                .zip(usages)
+                .filter_map(|(run, usage)| Some((run, usage?)))
+                .collect();
             for (index, portion) in observed.chunks(OBSERVATIONS_AT_ONCE).enumerate() {
                 if index > 0 {
                     tokio::time::sleep(OBSERVATIONS_PAUSE).await;
@@ -139,7 +148,8 @@ impl<M: Machine> Driver<M> {
             Event::Ready { run, duration_ms } => {
                 let handle = core.runs.get_mut(&run)?;
                 if handle.custody.owner == Owner::User
-                    && let Some((engine, held_port)) = core.engine.engine().zip(handle.held_port.take())
+                    && let Some((engine, held_port)) =
+                        core.engine.engine().zip(handle.held_port.take())
                 {
                     engine.release_port(held_port);
                 }
@@ -163,7 +173,9 @@ impl<M: Machine> Driver<M> {
             Event::Observation { run, cpu_ms, rss_bytes } => {
                 Record::Observation { run, cpu_ms, rss_bytes, at_ms: self.machine.wall_ms() }
             }
-            Event::Exit { run, exit_code, signal, reason } => Record::Exit { run, exit_code, signal, reason },
+            Event::Exit { run, exit_code, signal, reason } => {
+                Record::Exit { run, exit_code, signal, reason }
+            }
             Event::Backoff { key, attempt, retry_after_ms } => {
                 Record::Backoff { key, attempt, retry_after_ms }
             }
@@ -207,7 +219,12 @@ impl<M: Machine> Driver<M> {
 
     /// Releases what is held for a run that is over. With `keeps_port` its port is kept for the
     /// key, since the key's image will listen there.
-    pub(super) fn release(&self, core: &mut Core<M>, run: RunId, keeps_port: bool) -> Option<Input> {
+    pub(super) fn release(
+        &self,
+        core: &mut Core<M>,
+        run: RunId,
+        keeps_port: bool,
+    ) -> Option<Input> {
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
             if let Some(tenant) = handle.tenant.take() {

@@ -56,14 +56,21 @@ impl<M: Machine> Driver<M> {
 
     /// Launches a run without asking JavaScript, which gets a record of it. The run gets its port
     /// at its turn, so that a burst of starts does not hold a port each.
-    fn start_without_asking(self: &Arc<Self>, engine: &Arc<M::Engine>, run: RunId, variables: Variables) {
+    fn start_without_asking(
+        self: &Arc<Self>,
+        engine: &Arc<M::Engine>,
+        run: RunId,
+        variables: Variables,
+    ) {
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
             let turn = shared.turn().await;
             match driver.begin_launch_with_port(&shared, run).await {
                 // No ring: JavaScript reads the record together with that of the outcome. To wake
                 // it now would take a core from the process that starts.
-                Some((begun, noted)) => driver.supervise(&shared, begun, &variables, noted, turn).await,
+                Some((begun, noted)) => {
+                    driver.supervise(&shared, begun, &variables, noted, turn).await
+                }
                 None => driver.uplink.ring(),
             }
         });
@@ -105,7 +112,8 @@ impl<M: Machine> Driver<M> {
         handle.launched = true;
         let forced = handle.forced.insert(Arc::default()).clone();
         let log_room = self.settings.has_log.then(|| self.uplink.log_room());
-        let supervision = Supervision::new(self.clone(), run, handle.tail.clone()?, log_room, forced);
+        let supervision =
+            Supervision::new(self.clone(), run, handle.tail.clone()?, log_room, forced);
         Some(Launching { run, key: handle.key.clone(), port: handle.port, supervision })
     }
 
@@ -155,7 +163,13 @@ impl<M: Machine> Driver<M> {
 
     /// Reports that the user's `spawn` has returned a process. A `port` of its own replaces the
     /// one that it was offered. With `is_remote` the process itself need not listen on it.
-    pub fn started_external(self: &Arc<Self>, run: RunId, pid: u32, port: Option<u16>, is_remote: bool) {
+    pub fn started_external(
+        self: &Arc<Self>,
+        run: RunId,
+        pid: u32,
+        port: Option<u16>,
+        is_remote: bool,
+    ) {
         let mut core = self.lock();
         let Core { runs, ports, engine, .. } = &mut *core;
         let Some(handle) = runs.get_mut(&run) else { return };
@@ -210,7 +224,10 @@ impl<M: Machine> Driver<M> {
         let engine = match self.ensure_engine(core) {
             Ok(engine) => engine,
             Err(error) => {
-                return not_started(run, format!("the runtime's thread could not be started: {error}"));
+                return not_started(
+                    run,
+                    format!("the runtime's thread could not be started: {error}"),
+                );
             }
         };
         let handle = RunHandle::new(key, self.settings.pool.custody);

@@ -9,7 +9,12 @@ use std::sync::Arc;
 
 impl<M: Machine> Driver<M> {
     /// Stops the run's process, or calls the run off if it has none yet.
-    pub(crate) fn stop(self: &Arc<Self>, core: &mut Core<M>, run: RunId, stage: StopStage) -> Option<Input> {
+    pub(crate) fn stop(
+        self: &Arc<Self>,
+        core: &mut Core<M>,
+        run: RunId,
+        stage: StopStage,
+    ) -> Option<Input> {
         let handle = core.runs.get_mut(&run)?;
         handle.stop_probing();
         if handle.custody.owner == Owner::User {

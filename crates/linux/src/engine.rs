@@ -81,7 +81,10 @@ impl Engine {
     }
 
     /// Runs a task on the engine's thread.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+    pub fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
         self.handle.spawn(task)
     }
 
@@ -101,7 +104,9 @@ impl Engine {
     pub async fn look_for_port(&self, is_free: impl Fn(u16) -> bool) -> io::Result<HeldPort> {
         for _ in 0..MOST_PORT_TRIES / PORT_TRIES_AT_ONCE {
             match HeldPort::reserve(PORT_TRIES_AT_ONCE, &is_free) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => tokio::task::yield_now().await,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    tokio::task::yield_now().await
+                }
                 result => return result,
             }
         }
@@ -201,9 +206,14 @@ mod tests {
         assert!(first.give_back().is_none(), "the other user still has it");
         let (tell, told) = mpsc::channel();
         let in_at_exit = held.clone();
-        let thread =
-            last.give_back().unwrap().end(move || tell.send(Arc::strong_count(&in_at_exit)).unwrap());
-        assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "work off the thread still runs");
+        let thread = last
+            .give_back()
+            .unwrap()
+            .end(move || tell.send(Arc::strong_count(&in_at_exit)).unwrap());
+        assert!(
+            told.recv_timeout(Duration::from_millis(50)).is_err(),
+            "work off the thread still runs"
+        );
         release.send(()).unwrap();
         assert_eq!(told.recv_timeout(LONG), Ok(2), "the task is gone before at_exit runs");
         thread.join().unwrap();

@@ -11,7 +11,10 @@
 //! | [`output`] | pipes, cut into lines |
 //! | [`threads`] | clocks, pauses, and work off the engine's thread |
 #![deny(unsafe_code)]
-#![allow(missing_docs, reason = "the driver is its one user; what is not plain from its name is documented")]
+#![allow(
+    missing_docs,
+    reason = "the driver is its one user; what is not plain from its name is documented"
+)]
 
 pub mod engine;
 pub mod host;

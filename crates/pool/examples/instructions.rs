@@ -1,6 +1,6 @@
-//! Does one operation of the pool a number of times and nothing else, for a tool that counts instructions:
-//! `instructions <operation> <tenants> <times>`. `npm run bench -- instructions` runs it with two numbers of times
-//! and compares the difference with the budgets.
+//! Does one operation of the pool a number of times and nothing else, for a tool that counts
+//! instructions: `instructions <operation> <tenants> <times>`. `npm run bench -- instructions` runs
+//! it with two numbers of times and compares the difference with the budgets.
 
 #[path = "../benches/support/mod.rs"]
 mod support;

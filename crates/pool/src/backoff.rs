@@ -1,22 +1,25 @@
 //! Back-off: which keys are refused for earlier failures, and for how long.
 //!
-//! After `n` failures in a row a key waits `min(max_ms, base_ms * 2^(n-1))`; from `max_failures` on it waits for
-//! `clear`. Becoming ready forgets them; with `min_uptime_ms`, having been ready for that long, and a crash before that is
-//! one more.
+//! After `n` failures in a row a key waits `min(max_ms, base_ms * 2^(n-1))`; from `max_failures` on
+//! it waits for `clear`. Becoming ready forgets them; with `min_uptime_ms`, having been ready for
+//! that long, and a crash before that is one more.
 //!
-//! What is not the key's own failure does not count: the next start gets another port. But each such start costs a process, so
-//! where a thief takes one port after the other, the key waits from the fourth on as if it had failed itself.
+//! What is not the key's own failure does not count: the next start gets another port. But each
+//! such start costs a process, so where a thief takes one port after the other, the key waits from
+//! the fourth on as if it had failed itself.
 
 use crate::{Failure, Key, KeyMap, RunId};
 
-/// Failing keys remembered at most. A router that passes every host name on would otherwise let strangers
-/// fill the memory with names that never existed. At the cap, keys whose window is over are forgotten; if that is not
-/// enough, further keys are not remembered, and `ensure` tries them again at once.
+/// Failing keys remembered at most. A router that passes every host name on would otherwise let
+/// strangers fill the memory with names that never existed. At the cap, keys whose window is over
+/// are forgotten; if that is not enough, further keys are not remembered, and `ensure` tries them
+/// again at once.
 const REMEMBERED_KEYS: usize = 100_000;
 /// A pass over all of them takes a few milliseconds.
 const FORGETTING_INTERVAL_MS: u64 = 1_000;
 
-/// Starts in a row that may fail for what others have done, before they count as failures of the key.
+/// Starts in a row that may fail for what others have done, before they count as failures of the
+/// key.
 const PARDONED_IN_A_ROW: u64 = 3;
 
 /// How long a failing key waits.
@@ -111,7 +114,9 @@ impl FailureBook {
         if now_ms >= self.next_forgetting_ms {
             self.next_forgetting_ms = now_ms + FORGETTING_INTERVAL_MS;
             let max_failures = self.rules.max_failures;
-            self.by_key.retain(|_, failures| failures.retry_at_ms > now_ms || failures.count >= max_failures);
+            self.by_key.retain(|_, failures| {
+                failures.retry_at_ms > now_ms || failures.count >= max_failures
+            });
         }
     }
 
@@ -170,7 +175,8 @@ impl FailureBook {
 mod tests {
     use super::*;
 
-    const RULES: Backoff = Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 };
+    const RULES: Backoff =
+        Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 };
 
     #[test]
     fn the_wait_doubles_up_to_the_cap() {
@@ -180,7 +186,8 @@ mod tests {
 
     #[test]
     fn the_wait_never_overflows() {
-        let rules = Backoff { base_ms: u64::MAX / 2, max_ms: u64::MAX, max_failures: u64::MAX, ..RULES };
+        let rules =
+            Backoff { base_ms: u64::MAX / 2, max_ms: u64::MAX, max_failures: u64::MAX, ..RULES };
         assert_eq!(rules.delay_ms(u64::MAX), u64::MAX);
     }
 
@@ -231,7 +238,12 @@ mod tests {
     fn strangers_cannot_fill_the_memory_with_names() {
         let mut book = FailureBook::new(RULES);
         for n in 0..REMEMBERED_KEYS + 10 {
-            book.record(&Key::from(n.to_string()), n as u64 * 2_000, RunId(1), Failure::StopTimedOut);
+            book.record(
+                &Key::from(n.to_string()),
+                n as u64 * 2_000,
+                RunId(1),
+                Failure::StopTimedOut,
+            );
         }
         assert!(book.by_key.len() <= 11, "{} keys remembered", book.by_key.len());
     }

@@ -7,11 +7,12 @@ use crate::pool::{Disposal, Pool, Step};
 use crate::tenant::{Cause, Stage, State, Tenant, Waiter, Wants};
 use crate::{Action, Adopted, CallId, Failure, Key, Now, Owner, Release, RunId, StopStage};
 
-/// Keys that wait to be started, at most: a router that passes every host name on would otherwise let strangers fill the
-/// memory.
+/// Keys that wait to be started, at most: a router that passes every host name on would otherwise
+/// let strangers fill the memory.
 const WAITING_KEYS: usize = 100_000;
 
-/// What processes of ours get to end when JavaScript is gone: within a second of that nothing is to be left of them.
+/// What processes of ours get to end when JavaScript is gone: within a second of that nothing is to
+/// be left of them.
 const ABANDONED_GRACE_MS: u64 = 600;
 
 impl Pool {
@@ -19,7 +20,9 @@ impl Pool {
         if self.disposal.is_some() && !planted(Bug::StartsAfterDispose) {
             return self.refuse(call, Refusal::Disposed);
         }
-        let Some(tenant) = self.tenants.get_mut(&key) else { return self.ensure_new(step, key, call) };
+        let Some(tenant) = self.tenants.get_mut(&key) else {
+            return self.ensure_new(step, key, call);
+        };
         let waiter = Waiter { call, wants: Wants::Any };
         match &mut tenant.state {
             State::Ready(run) => {
@@ -52,7 +55,8 @@ impl Pool {
         let is_wanted = match self.tenants.get(key) {
             None => true,
             Some(tenant) => {
-                tenant.waiters.is_empty() && matches!(tenant.state, State::Stopping(..) | State::Stranded(_))
+                tenant.waiters.is_empty()
+                    && matches!(tenant.state, State::Stopping(..) | State::Stranded(_))
             }
         };
         is_wanted && !self.draining && self.failures.hold(key, now.steady_ms).is_none()
@@ -84,7 +88,8 @@ impl Pool {
         let Some(tenant) = self.tenants.get_mut(key) else { return };
         let waiting = tenant.waiters.len();
         tenant.waiters.retain(|waiter| waiter.call != call && !planted(Bug::AbortForgetsOthers));
-        // What it handed over is its owner's again; others that wait for the key get a process of ours.
+        // What it handed over is its owner's again; others that wait for the key get a process of
+        // ours.
         tenant.adoption.take_if(|adoption| adoption.0 == call);
         if let State::Stopping(_, stop) = &mut tenant.state {
             stop.disappointed.retain(|disappointed| *disappointed != call);
@@ -152,14 +157,19 @@ impl Pool {
             }
             Some(Hold::Window { failures, retry_after_ms }) => {
                 let (attempt, last) = (failures.count, failures.last.clone());
-                self.actions.push(Action::Emit(Event::Backoff { key: key.clone(), attempt, retry_after_ms }));
+                self.actions.push(Action::Emit(Event::Backoff {
+                    key: key.clone(),
+                    attempt,
+                    retry_after_ms,
+                }));
                 self.refuse(call, Refusal::BackingOff { failures: attempt, retry_after_ms, last });
             }
         }
         true
     }
 
-    /// Whether a failure of the key bears on `ensure` right now: there is nothing that it could join instead.
+    /// Whether a failure of the key bears on `ensure` right now: there is nothing that it could
+    /// join instead.
     pub(crate) fn heeds_failures(&self, key: &str) -> bool {
         let Some(tenant) = self.tenants.get(key) else { return true };
         match &tenant.state {
@@ -182,7 +192,8 @@ impl Pool {
     ) {
         let state = self.queue_for_room(&key);
         let has_releases = self.releases.any_begun();
-        let release = if has_releases { self.histories.release_of(&key) } else { Release::default() };
+        let release =
+            if has_releases { self.histories.release_of(&key) } else { Release::default() };
         let tenant = Tenant { key: key.clone(), state, waiters, adoption, release };
         self.tenants.insert(key, Box::new(tenant));
     }
@@ -209,7 +220,10 @@ impl Pool {
                 self.hurry_clearing(run);
             }
             State::Starting(run) | State::Probing(run) if run.fresh && joins => {}
-            State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
+            State::Starting(run)
+            | State::Probing(run)
+            | State::Ready(run)
+            | State::Stranded(run) => {
                 let run = run.id;
                 self.begin_stop(step, run, Cause::Restarted);
             }
@@ -219,10 +233,15 @@ impl Pool {
 
     pub(crate) fn kill(&mut self, step: &mut Step, key: Key, call: CallId) {
         let beside = self.end_beside(step, &key, Cause::Killed);
-        let Some(tenant) = self.tenants.get(&key) else { return self.wait_for_beside(beside, call) };
+        let Some(tenant) = self.tenants.get(&key) else {
+            return self.wait_for_beside(beside, call);
+        };
         match &tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
-                self.cancel_queued(&key, Refusal::StartFailed { run: None, failure: Failure::CalledOff });
+                self.cancel_queued(
+                    &key,
+                    Refusal::StartFailed { run: None, failure: Failure::CalledOff },
+                );
                 self.wait_for_beside(beside, call);
             }
             State::Stopping(run, _) => {
@@ -231,7 +250,10 @@ impl Pool {
                 self.cancel_respawn(run);
                 self.hurry_clearing(run);
             }
-            State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
+            State::Starting(run)
+            | State::Probing(run)
+            | State::Ready(run)
+            | State::Stranded(run) => {
                 let run = run.id;
                 self.begin_stop(step, run, Cause::Killed);
                 self.wait_for_end(run, call);
@@ -307,11 +329,15 @@ impl Pool {
                 let run = run.id;
                 let disappointed = std::mem::take(&mut stop.disappointed);
                 let waiters = std::mem::take(&mut tenant.waiters);
-                let calls = disappointed.into_iter().chain(waiters.into_iter().map(|waiter| waiter.call));
+                let calls =
+                    disappointed.into_iter().chain(waiters.into_iter().map(|waiter| waiter.call));
                 calls.for_each(|call| self.refuse(call, Refusal::Disposed));
                 self.hurry_clearing(run);
             }
-            State::Starting(run) | State::Probing(run) | State::Ready(run) | State::Stranded(run) => {
+            State::Starting(run)
+            | State::Probing(run)
+            | State::Ready(run)
+            | State::Stranded(run) => {
                 let run = run.id;
                 let waiters = std::mem::take(&mut tenant.waiters);
                 waiters.into_iter().for_each(|waiter| self.refuse(waiter.call, Refusal::Disposed));
@@ -342,7 +368,8 @@ impl Pool {
         }
     }
 
-    /// Nobody is left who could wait or be told: end every process of ours soon, let go of the others.
+    /// Nobody is left who could wait or be told: end every process of ours soon, let go of the
+    /// others.
     pub(crate) fn abandon(&mut self, step: &mut Step) {
         self.config.stop_timeout_ms = self.config.stop_timeout_ms.min(ABANDONED_GRACE_MS);
         self.dispose(step, None);
@@ -357,9 +384,13 @@ impl Pool {
                     self.exited(step, run, crate::Exit::default());
                 }
                 // Nobody is left who could say whether it is saved.
-                State::Stopping(_, stop) if stop.stage == Stage::Saving => self.give_up_save(step, run),
+                State::Stopping(_, stop) if stop.stage == Stage::Saving => {
+                    self.give_up_save(step, run)
+                }
                 // Nobody is left to ask the snapshot driver.
-                State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess && awaits_image => {
+                State::Stopping(_, stop)
+                    if stop.stage == Stage::AwaitingProcess && awaits_image =>
+                {
                     self.start_failed(step, run, Failure::CalledOff);
                 }
                 // Nobody prepares it any more.
@@ -368,7 +399,8 @@ impl Pool {
                 }
                 // It was asked to end already, and had more time.
                 State::Stopping(stopping, stop)
-                    if stop.stage == Stage::Asked && stopping.deadline_ms.is_some_and(|ms| ms > due_ms) =>
+                    if stop.stage == Stage::Asked
+                        && stopping.deadline_ms.is_some_and(|ms| ms > due_ms) =>
                 {
                     self.set_deadline(step, run, ABANDONED_GRACE_MS)
                 }

@@ -1,10 +1,10 @@
-//! Deploys: calls that want a new release of a key, and what becomes of the second tree when the key
-//! is to end.
+//! Deploys: calls that want a new release of a key, and what becomes of the second tree when the
+//! key is to end.
 //!
 //! A deploy joins the coming release until its process is asked for. A later one waits until the
 //! second place is free ([`Beside::later`]), and all that wait then share the next release. That
-//! list is drained by the end of the second tree, by a stop of it that is refused, by the end of the
-//! serving tree, by a kill, a restart or `dispose`, and by the abort of its calls.
+//! list is drained by the end of the second tree, by a stop of it that is refused, by the end of
+//! the serving tree, by a kill, a restart or `dispose`, and by the abort of its calls.
 //!
 //! `kill`, `restart` and `dispose` mean the key with both trees. A kill is answered when both are
 //! gone; a restart starts one process for its own callers and those of the deploys.
@@ -18,8 +18,8 @@ use crate::{CallId, Failure, Key, RunId};
 use std::mem::take;
 
 impl Pool {
-    /// A new release of the key is wanted: it is started beside the serving one, which goes on until
-    /// the new one is ready, and `retire_ms` longer at most.
+    /// A new release of the key is wanted: it is started beside the serving one, which goes on
+    /// until the new one is ready, and `retire_ms` longer at most.
     pub(crate) fn deploy(&mut self, step: &mut Step, key: Key, call: CallId, retire_ms: u64) {
         if self.disposal.is_some() {
             return self.refuse(call, Refusal::Disposed);
@@ -41,8 +41,12 @@ impl Pool {
             return self.queue_new_unless_overloaded(key, deploys);
         };
         match &tenant.state {
-            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => tenant.waiters.extend(deploys),
-            State::Starting(_) | State::Probing(_) | State::Ready(_) => self.begin_beside(step, key, deploys),
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
+                tenant.waiters.extend(deploys)
+            }
+            State::Starting(_) | State::Probing(_) | State::Ready(_) => {
+                self.begin_beside(step, key, deploys)
+            }
             State::Stopping(run, _) => {
                 let run = run.id;
                 tenant.waiters.extend(deploys);
@@ -104,8 +108,8 @@ impl Pool {
         }
     }
 
-    /// Ends the second tree of a key of which nothing is to be left. Returns its run, whose end can be
-    /// waited for.
+    /// Ends the second tree of a key of which nothing is to be left. Returns its run, whose end can
+    /// be waited for.
     pub(crate) fn end_beside(&mut self, step: &mut Step, key: &str, cause: Cause) -> Option<RunId> {
         let later = take(&mut self.releases.get_mut(key)?.later);
         let called_off = Refusal::StartFailed { run: None, failure: Failure::CalledOff };
@@ -135,10 +139,11 @@ impl Pool {
         self.end_beside(step, key, Cause::Disposed);
     }
 
-    /// The stop of the second tree was refused: the calls that wait for its end hear so, and so do the
-    /// kills that wait for both trees.
+    /// The stop of the second tree was refused: the calls that wait for its end hear so, and so do
+    /// the kills that wait for both trees.
     pub(crate) fn refuse_who_waits_for_beside(&mut self, key: &str, refusal: &Refusal) {
-        let later = self.releases.get_mut(key).map(|beside| take(&mut beside.later)).unwrap_or_default();
+        let later =
+            self.releases.get_mut(key).map(|beside| take(&mut beside.later)).unwrap_or_default();
         self.refuse_all(later, refusal.clone());
         let kills = match self.tenants.get_mut(key).map(|tenant| &mut tenant.state) {
             Some(State::Stopping(_, stop)) => take(&mut stop.kills),

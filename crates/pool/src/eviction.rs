@@ -1,15 +1,18 @@
 //! Eviction: which tenant leaves so that another key has room.
 //!
-//! The victim is the least recently active of the ready tenants: `Pool::victim` chooses it. If it is in its tenure
-//! (`tenure.rs`), the end of that is waited for, and no tenant that was used more recently leaves instead; who is the victim
-//! is then looked at once more. A tenant that refused to leave is asked again only for a key that came after that, and
-//! stranded runs are asked when no ready tenant is left to ask.
+//! The victim is the least recently active of the ready tenants: `Pool::victim` chooses it. If it
+//! is in its tenure (`tenure.rs`), the end of that is waited for, and no tenant that was used more
+//! recently leaves instead; who is the victim is then looked at once more. A tenant that refused to
+//! leave is asked again only for a key that came after that, and stranded runs are asked when no
+//! ready tenant is left to ask.
 //!
-//! A tenant that is in use (`Leases::is_in_use`) leaves only when every other has refused. With `heeds_connections` an open
-//! connection is activity, too: tenants that have one leave before those in use, and after all others. So before a victim is
-//! asked to leave, the connections are looked at once more (`idle.rs`), one look for all that are to leave then.
+//! A tenant that is in use (`Leases::is_in_use`) leaves only when every other has refused. With
+//! `heeds_connections` an open connection is activity, too: tenants that have one leave before
+//! those in use, and after all others. So before a victim is asked to leave, the connections are
+//! looked at once more (`idle.rs`), one look for all that are to leave then.
 //!
-//! A tenant whose next release is coming leaves for nothing. One that has retired counts as connected (`releases.rs`).
+//! A tenant whose next release is coming leaves for nothing. One that has retired counts as
+//! connected (`releases.rs`).
 
 use crate::messages::{Action, Event, Refusal};
 use crate::planted::{Bug, planted};
@@ -24,7 +27,8 @@ use std::ops::Bound;
 pub(crate) struct Candidates {
     /// Least recently active first, as far as was known when they were last looked at.
     by_touch: BTreeSet<(Touch, RunId)>,
-    /// The end of the victim's tenure, if that is what the first key in the queue for room waits for.
+    /// The end of the victim's tenure, if that is what the first key in the queue for room waits
+    /// for.
     awaited_end_ms: Option<u64>,
 }
 
@@ -48,10 +52,11 @@ impl Candidates {
         self.awaited_end_ms
     }
 
-    /// The least recently active run that `eligible` accepts, by what `activity` says at this moment.
+    /// The least recently active run that `eligible` accepts, by what `activity` says at this
+    /// moment.
     ///
-    /// The index is brought up to date only where it is looked at: a run that was touched since moves back, so
-    /// each touch costs at most one move, and a look-up next to nothing.
+    /// The index is brought up to date only where it is looked at: a run that was touched since
+    /// moves back, so each touch costs at most one move, and a look-up next to nothing.
     pub fn least_recently_active(
         &mut self,
         activity: impl Fn(RunId) -> Touch,
@@ -63,7 +68,9 @@ impl Candidates {
             let next = match after {
                 None if planted(Bug::MostRecentLeaves) => self.by_touch.last(),
                 None => self.by_touch.first(),
-                Some(entry) => self.by_touch.range((Bound::Excluded(entry), Bound::Unbounded)).next(),
+                Some(entry) => {
+                    self.by_touch.range((Bound::Excluded(entry), Bound::Unbounded)).next()
+                }
             };
             let entry @ (indexed, run) = *next?;
             let touch = activity(run);
@@ -84,7 +91,8 @@ impl Candidates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Held {
     Free,
-    /// It had an open connection at the last look; or it is retired, and callers may not be done with it.
+    /// It had an open connection at the last look; or it is retired, and callers may not be done
+    /// with it.
     Connected,
     /// A caller is counted in use.
     InUse,
@@ -103,8 +111,8 @@ enum Eviction {
 }
 
 impl Pool {
-    /// Asks a tenant to leave if more keys wait than places are about to become free, and turns the first key away if no
-    /// tenant will. Returns whether it did either.
+    /// Asks a tenant to leave if more keys wait than places are about to become free, and turns the
+    /// first key away if no tenant will. Returns whether it did either.
     pub(crate) fn make_room(&mut self, step: &mut Step) -> bool {
         self.candidates.awaited_end_ms = None;
         self.looks.is_wanted_for_room = false;
@@ -127,7 +135,8 @@ impl Pool {
         if self.anybody_in_motion() {
             return false;
         }
-        // A release that no tenant makes room for gives way, and what it would have kept can be asked to leave.
+        // A release that no tenant makes room for gives way, and what it would have kept can be
+        // asked to leave.
         match self.releases.last_waiting_for_room() {
             Some(key) => self.cancel_queued(&key, Refusal::NoRoomBeside),
             None => self.turn_away_first_waiting(),
@@ -135,8 +144,8 @@ impl Pool {
         true
     }
 
-    /// Whether some tenant will, sooner or later, leave its room or become one that can be asked to: it starts, is to leave
-    /// at the end of its tenure or after a look, or is being stopped.
+    /// Whether some tenant will, sooner or later, leave its room or become one that can be asked
+    /// to: it starts, is to leave at the end of its tenure or after a look, or is being stopped.
     pub(crate) fn anybody_in_motion(&self) -> bool {
         let is_to_leave = self.candidates.awaited_end_ms.is_some() || self.looks.is_wanted_for_room;
         is_to_leave || self.room.occupied > self.candidates.len() + self.stranded.len()
@@ -144,16 +153,21 @@ impl Pool {
 
     /// Every tenant that could leave was asked since this key came, and refused.
     fn turn_away_first_waiting(&mut self) {
-        let (run, failure) = self.last_refusal.clone().expect("room is only full of refusals after one");
+        let (run, failure) =
+            self.last_refusal.clone().expect("room is only full of refusals after one");
         let key = self.room.first_waiting().expect("called while somebody waits").clone();
         self.cancel_queued(&key, Refusal::StopRefused { run, failure });
     }
 
-    /// Stops the least recently active tenant that has not refused since `since_ticket`, unless it is in its tenure.
+    /// Stops the least recently active tenant that has not refused since `since_ticket`, unless it
+    /// is in its tenure.
     fn evict(&mut self, step: &mut Step, since_ticket: u64) -> Eviction {
         loop {
-            let Some((victim, held)) = self.victim(step, since_ticket) else { return Eviction::Impossible };
-            if !self.releases.is_empty() && matches!(self.tree_of(victim).state, State::Retired(..)) {
+            let Some((victim, held)) = self.victim(step, since_ticket) else {
+                return Eviction::Impossible;
+            };
+            if !self.releases.is_empty() && matches!(self.tree_of(victim).state, State::Retired(..))
+            {
                 self.begin_stop(step, victim, Cause::Replaced);
                 return Eviction::Begun;
             }
@@ -181,17 +195,26 @@ impl Pool {
         }
     }
 
-    /// The run that is to leave next, and what holds it: one that is held by more leaves only if there is no other.
+    /// The run that is to leave next, and what holds it: one that is held by more leaves only if
+    /// there is no other.
     fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<(RunId, Held)> {
         [Held::Free, Held::Connected, Held::InUse].into_iter().find_map(|held| {
-            if held == Held::Connected && !self.looks.anybody_connected() && self.releases.is_empty() {
+            if held == Held::Connected
+                && !self.looks.anybody_connected()
+                && self.releases.is_empty()
+            {
                 return None;
             }
             Some((self.least_recently_active(step, since_ticket, held)?, held))
         })
     }
 
-    fn least_recently_active(&mut self, step: &Step, since_ticket: u64, held: Held) -> Option<RunId> {
+    fn least_recently_active(
+        &mut self,
+        step: &Step,
+        since_ticket: u64,
+        held: Held,
+    ) -> Option<RunId> {
         let Pool { candidates, tenants, runs, releases, looks, config, .. } = self;
         let tree_of = |id: RunId| releases.tree(tenants, &runs[&id], id);
         let run_of = |id: RunId| tree_of(id).state.run().expect("candidates are ready runs");
@@ -199,7 +222,8 @@ impl Pool {
         let victim = candidates.least_recently_active(
             |id| {
                 let Touch { at_ms, sequence } = step.leases.touched(id);
-                let connected_at_ms = if config.heeds_connections { run_of(id).connected_at_ms } else { 0 };
+                let connected_at_ms =
+                    if config.heeds_connections { run_of(id).connected_at_ms } else { 0 };
                 Touch { at_ms: at_ms.max(connected_at_ms), sequence }
             },
             |id, touch| moves.push((id, touch)),
@@ -207,8 +231,9 @@ impl Pool {
                 let tree = tree_of(id);
                 let refused_at = tree.state.run().and_then(|run| run.refused_at_ticket);
                 let is_retired = matches!(tree.state, State::Retired(..));
-                let is_kept =
-                    !is_retired && releases.has_coming(&tree.key) && !planted(Bug::DeployLosesItsTenant);
+                let is_kept = !is_retired
+                    && releases.has_coming(&tree.key)
+                    && !planted(Bug::DeployLosesItsTenant);
                 let held_now = if step.leases.is_in_use(id) && !planted(Bug::UseMakesRoom) {
                     Held::InUse
                 } else if is_retired || looks.is_connected(id) {
@@ -216,7 +241,9 @@ impl Pool {
                 } else {
                     Held::Free
                 };
-                refused_at.is_none_or(|ticket| ticket < since_ticket) && held_now <= held && !is_kept
+                refused_at.is_none_or(|ticket| ticket < since_ticket)
+                    && held_now <= held
+                    && !is_kept
             },
         );
         for (id, touch) in moves {

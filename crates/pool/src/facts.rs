@@ -26,7 +26,9 @@ impl Pool {
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
             Fact::IdleAnswered { stop } => self.idle_answered(step, run, stop),
             Fact::ImageLate { text } => self.image_late(step, run, text),
-            Fact::Sampled { cpu_ms, rss_bytes, regular } => self.sampled(run, cpu_ms, rss_bytes, regular),
+            Fact::Sampled { cpu_ms, rss_bytes, regular } => {
+                self.sampled(run, cpu_ms, rss_bytes, regular)
+            }
         }
     }
 
@@ -48,7 +50,8 @@ impl Pool {
         self.schedule_first_observation(step);
     }
 
-    /// A process that its owner handed over becomes the tenant of its key, which has been given room.
+    /// A process that its owner handed over becomes the tenant of its key, which has been given
+    /// room.
     pub(crate) fn take_in(&mut self, step: &mut Step, key: Key, call: CallId, process: Adopted) {
         let id = self.next_run();
         let mut run = Run::new(id, process.custody, step.now.steady_ms, false);
@@ -61,9 +64,13 @@ impl Pool {
         self.actions.push(Action::Adopt { run: id, key, call, process });
         self.moves_past_image(id);
         let Adopted { pid, port, touched_at_ms, .. } = process;
-        let wants_fresh: Vec<Waiter> =
-            self.tenant_of(id).waiters.extract_if(.., |waiter| waiter.wants != Wants::Any).collect();
-        // Whoever asked for the tenant meanwhile touches it. And its owner's clock may be ahead of ours.
+        let wants_fresh: Vec<Waiter> = self
+            .tenant_of(id)
+            .waiters
+            .extract_if(.., |waiter| waiter.wants != Wants::Any)
+            .collect();
+        // Whoever asked for the tenant meanwhile touches it. And its owner's clock may be ahead of
+        // ours.
         let others_want_it = self.tenant_of(id).waiters.iter().any(|waiter| waiter.call != call);
         let now_ms = step.now.wall_ms;
         let touched_at_ms = if others_want_it { now_ms } else { touched_at_ms.min(now_ms) };
@@ -93,7 +100,13 @@ impl Pool {
     }
 
     /// From now on the run is its key's tenant, last touched at `touched_at_ms`; `event` says so.
-    pub(crate) fn becomes_ready(&mut self, step: &mut Step, id: RunId, touched_at_ms: u64, event: Event) {
+    pub(crate) fn becomes_ready(
+        &mut self,
+        step: &mut Step,
+        id: RunId,
+        touched_at_ms: u64,
+        event: Event,
+    ) {
         let Pool { tenants, runs, releases, timers, gate, candidates, failures, .. } = self;
         let Pool { actions, config, became_ready, .. } = self;
         let tenant = releases.tree_mut(tenants, &runs[&id], id);
@@ -112,7 +125,8 @@ impl Pool {
         run.begin_tenure(step.now.steady_ms);
         candidates.add(run, Touch { at_ms: touched_at_ms, sequence: 0 });
         if let Some(idle_after_ms) = config.idle_after_ms {
-            let left_ms = idle_after_ms.saturating_sub(step.now.wall_ms.saturating_sub(touched_at_ms));
+            let left_ms =
+                idle_after_ms.saturating_sub(step.now.wall_ms.saturating_sub(touched_at_ms));
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
         }
         actions.push(Action::Emit(event));
@@ -159,14 +173,16 @@ impl Pool {
         self.over(step, id, failure);
     }
 
-    /// What is left of it does not serve any more: nobody is handed it, and it is on its way out by itself.
+    /// What is left of it does not serve any more: nobody is handed it, and it is on its way out by
+    /// itself.
     fn main_ended(&mut self, step: &mut Step, id: RunId) {
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut() else { return };
         run.main_ended_ms.get_or_insert(step.now.steady_ms);
         match tenant.state {
             State::Ready(_) | State::Retired(..) => self.begin_clearing(step, id),
-            // It cannot become ready any more. Its callers wait for the exit, which a keeper that was stopped does not tell.
+            // It cannot become ready any more. Its callers wait for the exit, which a keeper that
+            // was stopped does not tell.
             State::Probing(_) => self.actions.push(Action::Clear { run: id }),
             _ => {}
         }
@@ -209,7 +225,8 @@ impl Pool {
             }
             let at_ms = step.now.wall_ms;
             if has_the_book {
-                self.histories.ended(&key, LastExit { run: id, exit_code, signal, reason, at_ms, output });
+                self.histories
+                    .ended(&key, LastExit { run: id, exit_code, signal, reason, at_ms, output });
             }
             self.actions.push(Action::Emit(Event::Exit { run: id, exit_code, signal, reason }));
             if planted(Bug::ToldAfterExit) {
@@ -220,7 +237,9 @@ impl Pool {
         let failure = Failure::ExitedEarly { exit_code, signal };
         match uptime {
             _ if !has_the_book => {}
-            _ if failed_start => self.failures.record(&key, step.now.steady_ms, id, failure.clone()),
+            _ if failed_start => {
+                self.failures.record(&key, step.now.steady_ms, id, failure.clone())
+            }
             Some(uptime) if uptime.ended_ms >= uptime.proven_at_ms => self.failures.clear(&key),
             Some(uptime) if reason == ExitReason::Crashed => {
                 let uptime_ms = uptime.ms(self.config.backoff.min_uptime_ms);
@@ -236,7 +255,8 @@ impl Pool {
         self.over(step, id, failure);
     }
 
-    /// Who has asked since the crash waits no longer than who asks now, unless a restart was asked for as well.
+    /// Who has asked since the crash waits no longer than who asks now, unless a restart was asked
+    /// for as well.
     fn hold_back_waiters(&mut self, step: &Step, key: &Key) {
         let waiters = &mut self.tenant_at(key).waiters;
         if waiters.iter().any(|waiter| waiter.wants != Wants::Any) {
@@ -250,8 +270,8 @@ impl Pool {
         }
     }
 
-    /// Takes a finished run out of everything and answers whoever waited for its end. `failure` is what callers
-    /// hear who waited for it to become ready and did not see that called off.
+    /// Takes a finished run out of everything and answers whoever waited for its end. `failure` is
+    /// what callers hear who waited for it to become ready and did not see that called off.
     fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         self.leaves_image(id, false);
         let key = self.runs.remove(&id).expect("a live run has a key");
@@ -337,8 +357,8 @@ impl Pool {
         }
     }
 
-    /// After a run is over: whoever asked meanwhile gets a new one. A restart takes its own room over; others
-    /// queue behind those that were promised it.
+    /// After a run is over: whoever asked meanwhile gets a new one. A restart takes its own room
+    /// over; others queue behind those that were promised it.
     pub(crate) fn respawn_or_forget(
         &mut self,
         key: Key,
@@ -404,9 +424,9 @@ impl Uptime {
     }
 }
 
-/// What callers hear whose start was stopped before it was ready, when the run ends like this. Where there was a process, how
-/// it ended; where there was none, or only the one before theirs, just that. And what the user's own function threw reaches
-/// its callers as it is.
+/// What callers hear whose start was stopped before it was ready, when the run ends like this.
+/// Where there was a process, how it ended; where there was none, or only the one before theirs,
+/// just that. And what the user's own function threw reaches its callers as it is.
 fn of_called_off(run: &Run, end: Failure) -> Failure {
     let is_theirs = run.pid.is_some() && !run.was_ready;
     if is_theirs || matches!(end, Failure::Thrown { .. }) { end } else { Failure::CalledOff }

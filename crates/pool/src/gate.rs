@@ -1,10 +1,11 @@
-//! The gate: how many starts run at once, so that a storm of cold starts does not make every tenant wait for
-//! the slowest one.
+//! The gate: how many starts run at once, so that a storm of cold starts does not make every tenant
+//! wait for the slowest one.
 //!
-//! A key that has room waits in the queue, first come first served. The queue is drained by a permit that comes back: a
-//! start becomes ready, fails, is called off, or takes longer than the gate's patience; and by a kill, `dispose` or the
-//! abort of its last caller (the key stops waiting). All of these are steps of the pool, and every step ends in
-//! `Pool::admit`. An adoption never comes here: what runs already needs no processor to start.
+//! A key that has room waits in the queue, first come first served. The queue is drained by a
+//! permit that comes back: a start becomes ready, fails, is called off, or takes longer than the
+//! gate's patience; and by a kill, `dispose` or the abort of its last caller (the key stops
+//! waiting). All of these are steps of the pool, and every step ends in `Pool::admit`. An adoption
+//! never comes here: what runs already needs no processor to start.
 
 use crate::Key;
 use crate::queue::Queue;
@@ -15,8 +16,8 @@ use crate::tenant::Run;
 pub struct GateConfig {
     /// Starts at once, from spawn to ready; `None` no gate.
     pub width: Option<usize>,
-    /// A start that takes longer than this no longer counts: it waits for something other than a processor,
-    /// and must not hold the others up. `None`: it counts until it is ready or over.
+    /// A start that takes longer than this no longer counts: it waits for something other than a
+    /// processor, and must not hold the others up. `None`: it counts until it is ready or over.
     pub patience_ms: Option<u64>,
 }
 

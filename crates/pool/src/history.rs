@@ -1,12 +1,12 @@
-//! What is remembered of a key's processes when they are gone: how often it was started and crashed, how the last one ended
-//! and what it wrote last.
+//! What is remembered of a key's processes when they are gone: how often it was started and
+//! crashed, how the last one ended and what it wrote last.
 
 use crate::queue::Queue;
 use crate::{ExitReason, Key, KeyMap, Release, RunId};
 use std::sync::Arc;
 
-/// Keys remembered at most, as with failures (`backoff.rs`). The ones that go are those of which nothing has been heard for
-/// longest.
+/// Keys remembered at most, as with failures (`backoff.rs`). The ones that go are those of which
+/// nothing has been heard for longest.
 const REMEMBERED_KEYS: usize = 100_000;
 /// Of last lines, which are the most of it: some 4 KiB a key.
 const REMEMBERED_OUTPUT_BYTES: usize = 32 << 20;
@@ -51,7 +51,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct HistoryBook {
     by_key: KeyMap<Entry>,
-    /// Each key by the number of its last change. A queue: a key that changes stops waiting and comes last.
+    /// Each key by the number of its last change. A queue: a key that changes stops waiting and
+    /// comes last.
     by_age: Queue,
     changes: u64,
     output_bytes: usize,
@@ -123,7 +124,14 @@ mod tests {
 
     fn exit(output: &str) -> LastExit {
         let reason = ExitReason::Crashed;
-        LastExit { run: RunId(1), exit_code: None, signal: None, reason, at_ms: 0, output: output.into() }
+        LastExit {
+            run: RunId(1),
+            exit_code: None,
+            signal: None,
+            reason,
+            at_ms: 0,
+            output: output.into(),
+        }
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! Idleness: when a tenant counts as idle, and who is asked before it is stopped.
 //!
-//! A ready tenant has a deadline at which it would be idle if nobody touched it. Then it is looked at, in this order, and
-//! each step compares the clock anew, since the tenant may have been touched while somebody was being asked:
+//! A ready tenant has a deadline at which it would be idle if nobody touched it. Then it is looked
+//! at, in this order, and each step compares the clock anew, since the tenant may have been touched
+//! while somebody was being asked:
 //!
 //! 1. whether it is in use; the clock of touches, and of connections that were seen;
 //! 2. with `heeds_connections`: whether it has an open connection right now;
 //! 3. with `asks_before_idle`: whoever has the last word;
 //! 4. with both: its connections once more, since the answer may have taken its time;
-//! 5. the claim of its lease, after which no caller is handed the tenant any more. A caller that was counted in use before
-//!    the claim keeps the tenant.
+//! 5. the claim of its lease, after which no caller is handed the tenant any more. A caller that
+//!    was counted in use before the claim keeps the tenant.
 //!
-//! Connections are looked for in all tenants at once, since the kernel lists them all at once: regularly, so that it is
-//! known when one has closed (a look late, never early), and once more before a tenant is stopped, for being idle or to
-//! make room (`eviction.rs`).
+//! Connections are looked for in all tenants at once, since the kernel lists them all at once:
+//! regularly, so that it is known when one has closed (a look late, never early), and once more
+//! before a tenant is stopped, for being idle or to make room (`eviction.rs`).
 
 use crate::RunId;
 use crate::messages::{Action, Event};
@@ -21,11 +22,12 @@ use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, State};
 use std::collections::{HashSet, VecDeque};
 
-/// Absences of the host that are remembered: the last ones. Older ones are counted as time in which it ran.
+/// Absences of the host that are remembered: the last ones. Older ones are counted as time in which
+/// it ran.
 const REMEMBERED_ABSENCES: usize = 16;
 
-/// When the host did not run, in milliseconds since the epoch, the earliest first. A tenant that nobody could touch is not
-/// idle for that.
+/// When the host did not run, in milliseconds since the epoch, the earliest first. A tenant that
+/// nobody could touch is not idle for that.
 #[derive(Debug, Default)]
 pub(crate) struct Absences(VecDeque<(u64, u64)>);
 
@@ -76,14 +78,15 @@ pub(crate) struct Looks {
     /// When the next regular look is due.
     pub at_ms: Option<u64>,
     is_under_way: bool,
-    /// Somebody is to make room: who, is chosen in the step that brings the answer of a look that began for it.
+    /// Somebody is to make room: who, is chosen in the step that brings the answer of a look that
+    /// began for it.
     pub is_wanted_for_room: bool,
     /// The look under way began for that.
     serves_room: bool,
     /// This step has brought the answer of such a look.
     pub is_fresh: bool,
-    /// The runs that had an open connection at the last look: whoever has none any more was active until now, since it
-    /// is not known when it closed.
+    /// The runs that had an open connection at the last look: whoever has none any more was active
+    /// until now, since it is not known when it closed.
     open: HashSet<RunId>,
     /// Idle runs that wait for its answer, and how far they had come before.
     asking: Vec<(RunId, IdleStep)>,
@@ -103,12 +106,15 @@ impl Looks {
 }
 
 impl Pool {
-    /// The run's deadline has come: stop it, unless it was touched meanwhile or somebody is to be asked first.
+    /// The run's deadline has come: stop it, unless it was touched meanwhile or somebody is to be
+    /// asked first.
     pub(crate) fn consider_idle(&mut self, step: &mut Step, id: RunId, done: IdleStep) {
-        let Some(idle_after_ms) = self.config.idle_after_ms.filter(|_| self.disposal.is_none()) else {
+        let Some(idle_after_ms) = self.config.idle_after_ms.filter(|_| self.disposal.is_none())
+        else {
             return self.clear_deadline(id);
         };
-        let idle_after_ms = if planted(Bug::IdleTooSoon) { idle_after_ms / 2 } else { idle_after_ms };
+        let idle_after_ms =
+            if planted(Bug::IdleTooSoon) { idle_after_ms / 2 } else { idle_after_ms };
         let State::Ready(run) = &mut self.tenant_of(id).state else { return };
         if run.idle_is_asked && !planted(Bug::AskedTwice) {
             return self.clear_deadline(id);
@@ -128,7 +134,8 @@ impl Pool {
                 return match self.config.checkpoint_timeout_ms {
                     Some(timeout_ms) => self.begin_saving(step, id, timeout_ms, idle_for_ms),
                     None => {
-                        self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: idle_for_ms }));
+                        self.actions
+                            .push(Action::Emit(Event::IdleKill { run: id, idle_ms: idle_for_ms }));
                         self.begin_stop(step, id, Cause::Idle);
                     }
                 };
@@ -138,10 +145,11 @@ impl Pool {
         self.set_deadline(step, id, idle_after_ms - idle_for_ms);
     }
 
-    /// For how long the run has not been used. The count comes before the clock: see [`Leases`](crate::Leases).
+    /// For how long the run has not been used. The count comes before the clock: see
+    /// [`Leases`](crate::Leases).
     fn idle_for_ms(&self, step: &Step, id: RunId, connected_at_ms: u64, claim: Claim) -> u64 {
-        let is_overlooked =
-            planted(Bug::UseIsIdleness) || (claim == Claim::After && planted(Bug::ClaimIsBlindToUse));
+        let is_overlooked = planted(Bug::UseIsIdleness)
+            || (claim == Claim::After && planted(Bug::ClaimIsBlindToUse));
         if step.leases.is_in_use(id) && !is_overlooked {
             return 0;
         }
@@ -149,7 +157,8 @@ impl Pool {
         self.absences.running_ms(active_ms, step.now.wall_ms)
     }
 
-    /// Whether somebody is to be asked before the run is stopped. It has no deadline until they answer.
+    /// Whether somebody is to be asked before the run is stopped. It has no deadline until they
+    /// answer.
     fn asks_first(&mut self, id: RunId, done: IdleStep, idle_ms: u64) -> bool {
         let looks = self.config.heeds_connections && done != done.looked();
         let asks = self.config.asks_before_idle && done < IdleStep::Asked;
@@ -184,14 +193,16 @@ impl Pool {
         }
     }
 
-    /// Whether the run still waits for a look: not if it was to be stopped meanwhile, and is back with a new deadline.
+    /// Whether the run still waits for a look: not if it was to be stopped meanwhile, and is back
+    /// with a new deadline.
     fn waits_for_look(&self, id: RunId) -> bool {
         let state = self.runs.contains_key(&id).then(|| &self.tree_of(id).state);
         matches!(state, Some(State::Ready(run)) if run.deadline_ms.is_none())
     }
 
-    /// Looks for connections if an idle run waits for it, somebody is to make room or it is time to, and sees to it that
-    /// there is a next time for as long as there is a tenant that could be idle. Ends every step.
+    /// Looks for connections if an idle run waits for it, somebody is to make room or it is time
+    /// to, and sees to it that there is a next time for as long as there is a tenant that could be
+    /// idle. Ends every step.
     pub(crate) fn look(&mut self, step: &Step) {
         let (looks, now_ms) = (&mut self.looks, step.now.steady_ms);
         looks.is_fresh = false;
@@ -214,8 +225,8 @@ impl Pool {
         }
     }
 
-    /// It is known which runs have an open connection. Where that could not be seen, nobody is taken to be idle, and room
-    /// is made by what was known before.
+    /// It is known which runs have an open connection. Where that could not be seen, nobody is
+    /// taken to be idle, and room is made by what was known before.
     pub(crate) fn connections_seen(&mut self, step: &mut Step, open: Vec<RunId>, seen: bool) {
         if !std::mem::take(&mut self.looks.is_under_way) {
             return;
@@ -232,14 +243,16 @@ impl Pool {
             }
         }
         let asking_next = std::mem::take(&mut self.looks.asking_next);
-        // Whoever was to be stopped meanwhile, held out and is idle again waits for the next look: this one had begun before.
+        // Whoever was to be stopped meanwhile, held out and is idle again waits for the next look:
+        // this one had begun before.
         let idle_again: HashSet<RunId> = asking_next.iter().map(|(id, _)| *id).collect();
         for (id, done) in std::mem::take(&mut self.looks.asking) {
             if idle_again.contains(&id) || !self.waits_for_look(id) {
                 continue;
             }
             if seen {
-                let done = if self.looks.open.contains(&id) { IdleStep::Clock } else { done.looked() };
+                let done =
+                    if self.looks.open.contains(&id) { IdleStep::Clock } else { done.looked() };
                 self.consider_idle(step, id, done);
             } else {
                 self.set_deadline(step, id, self.config.sweep_interval_ms);

@@ -1,7 +1,9 @@
-//! Images: what is kept of the snapshots of tenants, which of them are trusted, and when they are dropped.
+//! Images: what is kept of the snapshots of tenants, which of them are trusted, and when they are
+//! dropped.
 //!
-//! An image is taken of an idle tenant before it is stopped, and a later start of its key continues from it. The user's
-//! snapshot driver takes, restores and drops it; here is decided when. Of each key's image one thing is known:
+//! An image is taken of an idle tenant before it is stopped, and a later start of its key continues
+//! from it. The user's snapshot driver takes, restores and drops it; here is decided when. Of each
+//! key's image one thing is known:
 //!
 //! | state | there is … | becomes … |
 //! |---|---|---|
@@ -11,14 +13,15 @@
 //! | restoring | one that this run is being brought back from | doubtful, whatever comes of it; what it was, if it was called off before that was tried |
 //! | doubtful | perhaps one that the tenant has moved past, or half of one | none, once it has been dropped; saving |
 //!
-//! Only an image that is not doubtful is restored, and it is doubtful from that moment on, so that it is restored once. A
-//! doubtful image is dropped as soon as the snapshot driver is free. If that fails it is tried again before the key is
-//! started, which is then done without an image, and before the key is saved.
+//! Only an image that is not doubtful is restored, and it is doubtful from that moment on, so that
+//! it is restored once. A doubtful image is dropped as soon as the snapshot driver is free. If that
+//! fails it is tried again before the key is started, which is then done without an image, and
+//! before the key is saved.
 //!
-//! The snapshot driver does one thing at a time for each key, and nothing of the key starts while it does. What waits for it
-//! (a start, or a save) goes on by [`Images::next`], which every answer ends with. How long a start waits is counted by
-//! JavaScript, which knows whether it was able to hear the answer, and told as `Fact::ImageLate`. An answer that is late
-//! still ends the call.
+//! The snapshot driver does one thing at a time for each key, and nothing of the key starts while
+//! it does. What waits for it (a start, or a save) goes on by [`Images::next`], which every answer
+//! ends with. How long a start waits is counted by JavaScript, which knows whether it was able to
+//! hear the answer, and told as `Fact::ImageLate`. An answer that is late still ends the call.
 
 mod image;
 
@@ -112,7 +115,8 @@ impl Images {
         answer: ImageAnswer,
         is_wanted: impl FnOnce(RunId) -> bool,
     ) -> Answered {
-        let mut answered = Answered { saved: None, called_off: None, left_behind: None, next: Next::Nothing };
+        let mut answered =
+            Answered { saved: None, called_off: None, left_behind: None, next: Next::Nothing };
         let Some(image) = self.by_key.get_mut(key) else { return answered };
         let Some(call) = image.call.take() else { return answered };
         let start = image.waiting_start();
@@ -130,7 +134,9 @@ impl Images {
                 }
             }
             Call::Restore => image.restore_answered(answer),
-            Call::Drop if answer == ImageAnswer::Yes && image.is_doubtful() => image.state = State::None,
+            Call::Drop if answer == ImageAnswer::Yes && image.is_doubtful() => {
+                image.state = State::None
+            }
             Call::Drop => {}
         }
         if answered.called_off.is_some() {
@@ -180,7 +186,8 @@ impl Images {
         image.waiting.take_if(|waiting| waiting.is_start_of(run) || *waiting == Waiting::Save(run));
         image.leaving.take_if(|leaving| *leaving == run);
         if image.is_saving(run) {
-            image.state = if as_saved || planted(Bug::AnyEndCounts) { State::Saved } else { TO_BE_DROPPED };
+            image.state =
+                if as_saved || planted(Bug::AnyEndCounts) { State::Saved } else { TO_BE_DROPPED };
         } else if matches!(image.state, State::Restoring { run: restored, .. } if restored == run) {
             image.doubt();
         }
@@ -193,8 +200,8 @@ impl Images {
         self.next(key)
     }
 
-    /// Another release of the key serves: `begun`, it has moved past the image. A start of the one before that waits for the
-    /// snapshot driver goes on doing so, as called off.
+    /// Another release of the key serves: `begun`, it has moved past the image. A start of the one
+    /// before that waits for the snapshot driver goes on doing so, as called off.
     pub fn handed_over(&mut self, key: &Key, begun: bool) -> Next {
         if begun && !planted(Bug::ReleaseKeepsImage) {
             self.by_key.entry(key.clone()).or_default().doubt();
@@ -227,7 +234,8 @@ impl Images {
         image.is_some_and(|image| image.waiting_start() == Some(run) || image.leaving == Some(run))
     }
 
-    /// Lets what waits for the snapshot driver go on, if that is free, and drops what is doubtful first.
+    /// Lets what waits for the snapshot driver go on, if that is free, and drops what is doubtful
+    /// first.
     fn next(&mut self, key: &Key) -> Next {
         let Some(image) = self.by_key.get_mut(key) else { return Next::Nothing };
         if image.call.is_some() {
@@ -267,14 +275,16 @@ impl Images {
     }
 
     fn forget_none(&mut self, key: &str) {
-        let is_none =
-            |image: &Image| image.state == State::None && image.call.is_none() && image.waiting.is_none();
+        let is_none = |image: &Image| {
+            image.state == State::None && image.call.is_none() && image.waiting.is_none()
+        };
         if self.by_key.get(key).is_some_and(is_none) {
             self.by_key.remove(key);
         }
     }
 
-    /// Checks what holds between the entries and the runs; `is_live` says whether a run is that key's.
+    /// Checks what holds between the entries and the runs; `is_live` says whether a run is that
+    /// key's.
     pub fn check(&self, is_live: impl Fn(&str, RunId) -> bool) -> Result<(), String> {
         for (key, image) in &self.by_key {
             let run = match (image.state, image.waiting) {

@@ -1,4 +1,5 @@
-//! What holds after every step, as prose and as code. The simulation asserts it after each step of each story.
+//! What holds after every step, as prose and as code. The simulation asserts it after each step of
+//! each story.
 
 use crate::tenant::{Stage, State, Tenant};
 use crate::{Custody, Owner, Pool};
@@ -6,9 +7,10 @@ use crate::{Custody, Owner, Pool};
 impl Pool {
     /// Checks every invariant of the pool's own books; the error says which is broken and how.
     ///
-    /// What concerns the outside is asserted by the simulation's world, which sees what the actions do: one serving tree
-    /// and at most two trees per key, one exit per spawn, every call settled, and the right victim: of the ready tenants
-    /// the least recently touched, when its tenure is over, and nobody in the step that hands it out.
+    /// What concerns the outside is asserted by the simulation's world, which sees what the actions
+    /// do: one serving tree and at most two trees per key, one exit per spawn, every call settled,
+    /// and the right victim: of the ready tenants the least recently touched, when its tenure is
+    /// over, and nobody in the step that hands it out.
     pub fn check_invariants(&self) -> Result<(), String> {
         self.runs_and_tenants_name_each_other()?;
         self.each_release_plays_its_part()?;
@@ -23,7 +25,8 @@ impl Pool {
         self.a_stop_always_goes_on()
     }
 
-    /// What waits for the snapshot driver is a start of the key, or a save, that lives, and the snapshot driver is at it.
+    /// What waits for the snapshot driver is a start of the key, or a save, that lives, and the
+    /// snapshot driver is at it.
     fn images_belong_to_runs(&self) -> Result<(), String> {
         self.images.check(|key, run| self.runs.get(&run).is_some_and(|of| **of == *key))
     }
@@ -47,16 +50,22 @@ impl Pool {
         Ok(())
     }
 
-    /// What serves is not retired; and the second tree is on its way beside one that starts or is ready, with calls that wait
-    /// for it, or on its way out. Only where it cannot be joined any more do deploys wait for its end.
+    /// What serves is not retired; and the second tree is on its way beside one that starts or is
+    /// ready, with calls that wait for it, or on its way out. Only where it cannot be joined any
+    /// more do deploys wait for its end.
     fn each_release_plays_its_part(&self) -> Result<(), String> {
-        let retired = self.tenants.values().find(|tenant| matches!(tenant.state, State::Retired(..)));
+        let retired =
+            self.tenants.values().find(|tenant| matches!(tenant.state, State::Retired(..)));
         ensure(retired.is_none(), || format!("{retired:?} serves"))?;
         for (key, beside) in self.releases.iter() {
             let state = &beside.tree.state;
-            ensure(!matches!(state, State::Ready(_)), || format!("{key} is ready and does not serve"))?;
+            ensure(!matches!(state, State::Ready(_)), || {
+                format!("{key} is ready and does not serve")
+            })?;
             let keeps = self.tenants.get(key).is_some_and(|tenant| tenant.state.is_up());
-            ensure(keeps || !beside.is_coming(), || format!("a release of {key} comes beside nothing"))?;
+            ensure(keeps || !beside.is_coming(), || {
+                format!("a release of {key} comes beside nothing")
+            })?;
             ensure(beside.is_coming() != beside.tree.waiters.is_empty(), || {
                 format!("{} calls wait for the second tree of {key}", beside.tree.waiters.len())
             })?;
@@ -69,8 +78,8 @@ impl Pool {
 
     fn room_is_counted_right_and_never_exceeded(&self) -> Result<(), String> {
         let occupied = self.count(|tenant| tenant.state.holds_room());
-        let leaving =
-            self.count(|tenant| matches!(&tenant.state, State::Stopping(_, stop) if !stop.keeps_room));
+        let leaving = self
+            .count(|tenant| matches!(&tenant.state, State::Stopping(_, stop) if !stop.keeps_room));
         let ready = self.count(|tenant| tenant.state.run().is_some_and(|run| run.was_ready));
         let max = self.config.max_concurrent;
         let counted = (self.room.occupied, self.room.leaving, self.became_ready);
@@ -83,14 +92,17 @@ impl Pool {
         ensure(occupied <= max, || format!("{occupied} alive of at most {max}"))
     }
 
-    /// A place that is free is given away at once, and so is a permit; and while somebody waits for room,
-    /// somebody is on the way out, or on the way to where they could be asked to leave: they start, or are in their tenure.
+    /// A place that is free is given away at once, and so is a permit; and while somebody waits for
+    /// room, somebody is on the way out, or on the way to where they could be asked to leave: they
+    /// start, or are in their tenure.
     fn nobody_waits_for_what_is_free(&self) -> Result<(), String> {
         let (waiting, occupied) = (self.room.waiting(), self.room.occupied);
         ensure(waiting == 0 || occupied == self.config.max_concurrent, || {
             format!("{waiting} wait for room, but only {occupied} are alive")
         })?;
-        ensure(waiting == 0 || self.anybody_in_motion(), || format!("{waiting} wait for room for ever"))?;
+        ensure(waiting == 0 || self.anybody_in_motion(), || {
+            format!("{waiting} wait for room for ever")
+        })?;
         let full = self.config.gate.width.is_some_and(|width| self.gate.starting() >= width);
         ensure(self.gate.waiting() == 0 || full, || "a start waits at an open gate".into())
     }
@@ -105,7 +117,8 @@ impl Pool {
     }
 
     fn every_ready_tenant_can_be_evicted(&self) -> Result<(), String> {
-        let ready = self.count(|tenant| matches!(tenant.state, State::Ready(_) | State::Retired(..)));
+        let ready =
+            self.count(|tenant| matches!(tenant.state, State::Ready(_) | State::Retired(..)));
         let stranded = self.count(|tenant| matches!(tenant.state, State::Stranded(_)));
         let indexed = (self.candidates.len(), self.stranded.len());
         ensure(indexed == (ready, stranded), || {
@@ -123,28 +136,37 @@ impl Pool {
     }
 
     fn deadlines_belong_to_runs(&self) -> Result<(), String> {
-        let set = self.count(|tenant| tenant.state.run().is_some_and(|run| run.deadline_ms.is_some()));
-        ensure(set == self.timers.len(), || format!("{set} deadlines of runs, {} timers", self.timers.len()))
+        let set =
+            self.count(|tenant| tenant.state.run().is_some_and(|run| run.deadline_ms.is_some()));
+        ensure(set == self.timers.len(), || {
+            format!("{set} deadlines of runs, {} timers", self.timers.len())
+        })
     }
 
     fn calls_wait_only_where_they_will_be_answered(&self) -> Result<(), String> {
         for tenant in self.tenants.values() {
             let (key, waiters) = (&tenant.key, tenant.waiters.len());
             let settled = matches!(tenant.state, State::Ready(_) | State::Stranded(_));
-            ensure(!settled || waiters == 0, || format!("{waiters} calls wait for {key}, which is settled"))?;
-            ensure(tenant.state.run().is_some() || waiters > 0, || format!("{key} is queued for nobody"))?;
+            ensure(!settled || waiters == 0, || {
+                format!("{waiters} calls wait for {key}, which is settled")
+            })?;
+            ensure(tenant.state.run().is_some() || waiters > 0, || {
+                format!("{key} is queued for nobody")
+            })?;
             ensure(self.disposal.is_none() || waiters == 0, || {
                 format!("{waiters} calls wait for {key}, disposed")
             })?;
         }
         ensure(
-            self.disposal.is_none() || self.releases.iter().all(|(_, beside)| beside.later.is_empty()),
+            self.disposal.is_none()
+                || self.releases.iter().all(|(_, beside)| beside.later.is_empty()),
             || "deploys wait, disposed".into(),
         )
     }
 
-    /// A stop that somebody may refuse has a deadline once they have been asked; one that nobody can has either been
-    /// passed on to the kernel or waits for a process of ours, which appears or fails (`Pool::await_process` says when).
+    /// A stop that somebody may refuse has a deadline once they have been asked; one that nobody
+    /// can has either been passed on to the kernel or waits for a process of ours, which appears or
+    /// fails (`Pool::await_process` says when).
     fn a_stop_always_goes_on(&self) -> Result<(), String> {
         for tenant in self.trees() {
             let State::Stopping(run, stop) = &tenant.state else { continue };

@@ -1,22 +1,24 @@
 //! The tenant pool: every rule about starting, keeping and stopping tenants, as a value.
 //!
-//! The pool does no I/O, reads no clock and starts no thread. Its owner feeds it what was asked and what
-//! happened, and carries out what comes back:
+//! The pool does no I/O, reads no clock and starts no thread. Its owner feeds it what was asked and
+//! what happened, and carries out what comes back:
 //!
 //! ```text
 //! let actions = pool.handle(now, input, &mut leases);   // in this order, without dropping one
 //! let wake_me_at = pool.next_deadline();                 // then: pool.handle(later, Input::Tick, …)
 //! ```
 //!
-//! * [`Input`] is a call of a user or a [`Fact`] about one run (one process from its start to its end).
-//! * [`Action`] is an effect on the world, an [`Event`] for the user, or the settling of a call. They come as
-//!   one ordered list, so the order of effects and of events is one order.
-//! * [`Leases`] is the one thing the pool shares with the outside: the clock of last touches, which callers
-//!   move without asking the pool (see the trait for the protocol that keeps this safe).
+//! * [`Input`] is a call of a user or a [`Fact`] about one run (one process from its start to its
+//!   end).
+//! * [`Action`] is an effect on the world, an [`Event`] for the user, or the settling of a call.
+//!   They come as one ordered list, so the order of effects and of events is one order.
+//! * [`Leases`] is the one thing the pool shares with the outside: the clock of last touches, which
+//!   callers move without asking the pool (see the trait for the protocol that keeps this safe).
 //!
-//! A key has one tenant, and for the length of a deploy two: one that serves and one that comes up or retires
-//! (`releases.rs`). A tenant goes through the states of [`tenant::State`]; `invariants.rs` says in prose, and checks in code,
-//! what holds after every step. The simulation in `tests/` tells random stories with faults to prove it.
+//! A key has one tenant, and for the length of a deploy two: one that serves and one that comes up
+//! or retires (`releases.rs`). A tenant goes through the states of [`tenant::State`];
+//! `invariants.rs` says in prose, and checks in code, what holds after every step. The simulation
+//! in `tests/` tells random stories with faults to prove it.
 
 #![forbid(unsafe_code)]
 
@@ -49,12 +51,14 @@ pub use backoff::Backoff;
 pub use gate::GateConfig;
 pub use history::{History, LastExit};
 pub use messages::{
-    Action, Callback, Event, Exit, ExitReason, Fact, Failure, ImageAnswer, Input, Outcome, Refusal, StopStage,
+    Action, Callback, Event, Exit, ExitReason, Fact, Failure, ImageAnswer, Input, Outcome, Refusal,
+    StopStage,
 };
 #[cfg(feature = "planted")]
 pub use planted::{ALL as BUGS, Bug, plant};
 pub use pool::{Figures, Pool, Stats};
 pub use status::{BesideStatus, FailureStatus, Phase, Status, Usage};
 pub use types::{
-    Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, Release, RunId, RunMap, Touch,
+    Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, Release, RunId, RunMap,
+    Touch,
 };

@@ -11,11 +11,12 @@ pub enum Input {
     Ensure { key: Key, call: CallId },
     /// A fresh process is wanted for the key, whatever runs now.
     Restart { key: Key, call: CallId },
-    /// A new release of the key is wanted, without a gap: it is started beside the one that serves, settles when it serves
-    /// in its place, or with why it does not, and the one before goes on until nothing uses it, for `retire_ms` at most. Where
-    /// nothing runs or starts, it is a start.
+    /// A new release of the key is wanted, without a gap: it is started beside the one that serves,
+    /// settles when it serves in its place, or with why it does not, and the one before goes on
+    /// until nothing uses it, for `retire_ms` at most. Where nothing runs or starts, it is a start.
     Deploy { key: Key, call: CallId, retire_ms: u64 },
-    /// A process that is running already is to be the key's tenant; settles with it or with why not.
+    /// A process that is running already is to be the key's tenant; settles with it or with why
+    /// not.
     Adopt { key: Key, call: CallId, process: Adopted },
     /// The caller of `ensure`, `restart`, `deploy` or `adopt` no longer waits, and needs no answer.
     Abort { key: Key, call: CallId },
@@ -31,11 +32,14 @@ pub enum Input {
     Abandon,
     /// Something happened to a run. Facts about runs that are over are dropped.
     Fact(RunId, Fact),
-    /// The snapshot driver has answered what it was last asked for the key, but for a restore that brought a run back.
+    /// The snapshot driver has answered what it was last asked for the key, but for a restore that
+    /// brought a run back.
     Image { key: Key, answer: ImageAnswer },
-    /// The runs that had an open connection when it was last looked; whether that could be seen at all.
+    /// The runs that had an open connection when it was last looked; whether that could be seen at
+    /// all.
     Connections { open: Vec<RunId>, seen: bool },
-    /// The host did not run between these times, in milliseconds since the epoch: nobody could touch a tenant then.
+    /// The host did not run between these times, in milliseconds since the epoch: nobody could
+    /// touch a tenant then.
     Absent { from_ms: u64, to_ms: u64 },
     /// A deadline may have passed.
     Tick,
@@ -46,8 +50,8 @@ pub enum Input {
 pub enum Fact {
     /// The process exists. `port` is the port it is really bound to.
     Started { pid: u32, port: u16 },
-    /// It was brought back from its key's image, and answers. It is the user's process. Answers the call of the snapshot
-    /// driver, too.
+    /// It was brought back from its key's image, and answers. It is the user's process. Answers the
+    /// call of the snapshot driver, too.
     Restored { pid: u32, port: u16 },
     /// There is no process and there will be none.
     StartFailed(Failure),
@@ -55,11 +59,13 @@ pub enum Fact {
     Ready,
     /// It does not answer, and nobody will ask again.
     NotReady(Failure),
-    /// The main process is gone, and the rest will be: an `Exited` follows. Only of a process of ours.
+    /// The main process is gone, and the rest will be: an `Exited` follows. Only of a process of
+    /// ours.
     MainEnded,
     /// The whole process tree is gone and all its output has been passed on.
     Exited(Exit),
-    /// The user's `kill` is being called: its grace counts from now. A busy host may get to it late.
+    /// The user's `kill` is being called: its grace counts from now. A busy host may get to it
+    /// late.
     StopAsked { stage: StopStage },
     /// The user's `kill` has settled. The process may be there for a moment more.
     StopAnswered { asked: StopStage },
@@ -67,9 +73,11 @@ pub enum Fact {
     StopRefused { asked: StopStage, failure: Failure },
     /// Whoever has the last word about an idle tenant has said it.
     IdleAnswered { stop: bool },
-    /// The start has waited for the snapshot driver for as long as it may; the text says for what and how long.
+    /// The start has waited for the snapshot driver for as long as it may; the text says for what
+    /// and how long.
     ImageLate { text: String },
-    /// What the process tree has used so far. `regular`: it was to be observed, with all the others.
+    /// What the process tree has used so far. `regular`: it was to be observed, with all the
+    /// others.
     Sampled { cpu_ms: u64, rss_bytes: u64, regular: bool },
 }
 
@@ -80,7 +88,8 @@ pub enum ImageAnswer {
     Yes,
     /// It is not saved; there is none; the restore was called off before it was tried.
     No,
-    /// It failed, or said nothing that could be understood. No process has come of a restore, or it is gone.
+    /// It failed, or said nothing that could be understood. No process has come of a restore, or it
+    /// is gone.
     Failed,
 }
 
@@ -127,7 +136,8 @@ pub enum Failure {
     PortTaken { by: String },
     /// No port was left for it.
     NoPort,
-    /// Its command is `bun`, to which its `PATH` does not lead, and the host cannot stand in for it.
+    /// Its command is `bun`, to which its `PATH` does not lead, and the host cannot stand in for
+    /// it.
     NoBun { path: Option<String> },
     /// The user's readiness check said no.
     ReadinessDenied,
@@ -138,7 +148,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether the key's own program or options are to blame, so that trying again at once would lead to the same.
+    /// Whether the key's own program or options are to blame, so that trying again at once would
+    /// lead to the same.
     pub fn is_the_keys_own(&self) -> bool {
         !matches!(self, Failure::PortTaken { .. } | Failure::NoPort)
     }
@@ -156,8 +167,8 @@ pub enum StopStage {
 /// Everything the pool can want done, in the order in which it must be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// A run of this release of the key begins; facts about it carry `run`. Start a process for it, if `cold`; otherwise
-    /// `StartCold` or `RestoreImage` follows, when it is known which.
+    /// A run of this release of the key begins; facts about it carry `run`. Start a process for it,
+    /// if `cold`; otherwise `StartCold` or `RestoreImage` follows, when it is known which.
     Start { run: RunId, key: Key, release: Release, cold: bool },
     /// Start a process for the run.
     StartCold { run: RunId },
@@ -167,20 +178,23 @@ pub enum Action {
     Probe { run: RunId },
     /// End it.
     Stop { run: RunId, stage: StopStage },
-    /// Its main process has ended by itself: see that the rest of its tree does, too. Its output is waited for.
+    /// Its main process has ended by itself: see that the rest of its tree does, too. Its output is
+    /// waited for.
     Clear { run: RunId },
     /// Ask whoever has the last word whether it is really idle.
     AskIdle { run: RunId, idle_ms: u64 },
-    /// Have the snapshot driver save it, before it is ended. `Input::Image` answers this and the next three.
+    /// Have the snapshot driver save it, before it is ended. `Input::Image` answers this and the
+    /// next three.
     Checkpoint { run: RunId },
     /// Ask the snapshot driver whether there is an image to bring the run back from.
     FindImage { run: RunId, key: Key },
-    /// Have the snapshot driver bring the run back; `is_ours` if the image is of a process of this pool.
+    /// Have the snapshot driver bring the run back; `is_ours` if the image is of a process of this
+    /// pool.
     RestoreImage { run: RunId, key: Key, is_ours: bool },
     /// Have the snapshot driver drop the key's image.
     DropImage { key: Key },
-    /// The run, a start or one that is to be saved, waits for the snapshot driver. Of a start `Fact::ImageLate` tells when that
-    /// takes too long, as with `FindImage` and `RestoreImage`.
+    /// The run, a start or one that is to be saved, waits for the snapshot driver. Of a start
+    /// `Fact::ImageLate` tells when that takes too long, as with `FindImage` and `RestoreImage`.
     AwaitImage { run: RunId, key: Key },
     /// Find out which runs have open connections.
     LookForConnections,
@@ -192,7 +206,8 @@ pub enum Action {
     Emit(Event),
     /// Answer a call.
     Settle { call: CallId, outcome: Outcome },
-    /// The run is over: let go of everything that was held for it, but for the port if the key's image listens there.
+    /// The run is over: let go of everything that was held for it, but for the port if the key's
+    /// image listens there.
     Release { run: RunId, keeps_port: bool },
 }
 

@@ -1,8 +1,8 @@
-//! Bugs on purpose: each breaks one rule at the place where the pool keeps it, so that it is known which mistakes the
-//! simulation would find, and how soon.
+//! Bugs on purpose: each breaks one rule at the place where the pool keeps it, so that it is known
+//! which mistakes the simulation would find, and how soon.
 //!
-//! They are in tests only: without the feature `planted` no bug can be chosen, [`planted`] is the constant `false`, and the
-//! compiler leaves nothing of them.
+//! They are in tests only: without the feature `planted` no bug can be chosen, [`planted`] is the
+//! constant `false`, and the compiler leaves nothing of them.
 
 /// What is wrong. One bug at a time is planted, for the thread that asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -145,9 +145,9 @@ impl Pool {
         std::mem::take(&mut self.actions)
     }
 
-    /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs' deadlines (see
-    /// `timers.rs`), the end of the victim's tenure, the next observation and the next look for connections.
-    /// May change with every step.
+    /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs'
+    /// deadlines (see `timers.rs`), the end of the victim's tenure, the next observation and the
+    /// next look for connections. May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
         let end_of_tenure_ms = self.candidates.awaited_end_of_tenure_ms();
         [self.timers.first(), end_of_tenure_ms, self.observe_at_ms, self.looks.at_ms]
@@ -162,7 +162,11 @@ impl Pool {
             running: self.became_ready,
             total: self.room.occupied,
             draining: self.draining,
-            backoff: self.failures.held(now.steady_ms).filter(|key| self.heeds_failures(key)).count(),
+            backoff: self
+                .failures
+                .held(now.steady_ms)
+                .filter(|key| self.heeds_failures(key))
+                .count(),
         }
     }
 
@@ -198,11 +202,14 @@ impl Pool {
         self.runs.contains_key(&run).then(|| self.tree_of(run).release)
     }
 
-    /// Whether the call waits for the key's tenant: it has not been answered, nor is it about to be told of a failure.
+    /// Whether the call waits for the key's tenant: it has not been answered, nor is it about to be
+    /// told of a failure.
     pub fn is_waiting(&self, key: &str, call: CallId) -> bool {
         let is_in = |waiters: &[Waiter]| waiters.iter().any(|waiter| waiter.call == call);
-        let deploys =
-            self.releases.get(key).is_some_and(|beside| is_in(&beside.tree.waiters) || is_in(&beside.later));
+        let deploys = self
+            .releases
+            .get(key)
+            .is_some_and(|beside| is_in(&beside.tree.waiters) || is_in(&beside.later));
         deploys || self.tenants.get(key).is_some_and(|tenant| is_in(&tenant.waiters))
     }
 
@@ -220,7 +227,8 @@ impl Pool {
     /// Observations go on for as long as there is a process to observe.
     pub(crate) fn schedule_observation(&mut self, now_ms: u64) {
         let interval_ms = self.config.observe_interval_ms.filter(|_| !self.runs.is_empty());
-        self.observe_at_ms = interval_ms.map(|interval_ms| now_ms.saturating_add(interval_ms.max(1)));
+        self.observe_at_ms =
+            interval_ms.map(|interval_ms| now_ms.saturating_add(interval_ms.max(1)));
     }
 
     fn deadline(&mut self, step: &mut Step, id: RunId) {
@@ -246,8 +254,8 @@ impl Pool {
         State::AwaitingGate { ticket }
     }
 
-    /// Lets in whoever can be let in, and makes room for whoever cannot. Ends every step, so that nothing that
-    /// drains a queue can be forgotten.
+    /// Lets in whoever can be let in, and makes room for whoever cannot. Ends every step, so that
+    /// nothing that drains a queue can be forgotten.
     fn admit(&mut self, step: &mut Step) {
         loop {
             self.start_admitted(step);

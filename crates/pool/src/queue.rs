@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 /// So many places of keys that no longer wait are not worth the clearing up.
 const FEW_GAPS: usize = 16;
 
-/// Keys by ticket. Most starts come here for an instant, so to come and go costs next to nothing; that somebody in the middle
-/// stops waiting is rare, and leaves a gap.
+/// Keys by ticket. Most starts come here for an instant, so to come and go costs next to nothing;
+/// that somebody in the middle stops waiting is rare, and leaves a gap.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// In the order of their tickets. The first one waits.
@@ -31,8 +31,8 @@ impl Queue {
     }
 
     pub fn pop_first(&mut self) -> Option<Key> {
-        let overtakes =
-            planted(Bug::LastComeFirstServed) && self.places.back().is_some_and(|(_, key)| key.is_some());
+        let overtakes = planted(Bug::LastComeFirstServed)
+            && self.places.back().is_some_and(|(_, key)| key.is_some());
         let key = if overtakes { self.places.pop_back() } else { self.places.pop_front() }?.1;
         self.has_left();
         key
@@ -55,8 +55,8 @@ impl Queue {
         self.waiting
     }
 
-    /// Since the last clearing up no place is missing, so where tickets are counted up by one, as a history's are, the place
-    /// follows from the last ticket.
+    /// Since the last clearing up no place is missing, so where tickets are counted up by one, as a
+    /// history's are, the place follows from the last ticket.
     fn place_of(&self, ticket: u64) -> Option<usize> {
         let (first, last) = (self.places.front()?.0, self.places.back()?.0);
         if !(first..=last).contains(&ticket) {
@@ -95,12 +95,17 @@ mod tests {
     #[test]
     fn whoever_came_first_goes_first_and_the_cancelled_never() {
         let mut queue = queue(0..6);
-        let cancelled = [0, 3, 3, 5, 9].map(|ticket| queue.cancel(ticket).as_deref().map(str::to_string));
-        assert_eq!(cancelled.each_ref().map(Option::as_deref), [Some("0"), Some("3"), None, Some("5"), None]);
+        let cancelled =
+            [0, 3, 3, 5, 9].map(|ticket| queue.cancel(ticket).as_deref().map(str::to_string));
+        assert_eq!(
+            cancelled.each_ref().map(Option::as_deref),
+            [Some("0"), Some("3"), None, Some("5"), None]
+        );
         assert_eq!(queue.first().map(|(ticket, key)| (ticket, &**key)), Some((1, "1")));
         assert_eq!(queue.len(), 3);
         assert_eq!(queue.latest().map(|key| &**key).collect::<Vec<_>>(), ["4", "2", "1"]);
-        let left: Vec<String> = std::iter::from_fn(|| queue.pop_first()).map(|key| key.to_string()).collect();
+        let left: Vec<String> =
+            std::iter::from_fn(|| queue.pop_first()).map(|key| key.to_string()).collect();
         assert_eq!(left, ["1", "2", "4"]);
         assert_eq!((queue.len(), queue.first()), (0, None));
     }

@@ -11,16 +11,16 @@
 //!   serving ──► leaving: Retired, Stopping, Stranded ───────► gone
 //! ```
 //!
-//! * A release comes up only beside a tree that starts or is ready. Where there is none, a deploy is
-//!   a start in the serving place (`deploys.rs`).
+//! * A release comes up only beside a tree that starts or is ready. Where there is none, a deploy
+//!   is a start in the serving place (`deploys.rs`).
 //! * When the serving tree begins to end, the coming release takes its place at once, as a start
 //!   that callers join.
 //! * Failures and history are those of the serving release. Another release that begins to serve
 //!   begins them anew, and a release that never serves leaves nothing in them.
 //! * `max_concurrent` counts both trees, since both take memory. The second waits for room like any
 //!   start, and other tenants leave for it. While a release is coming, its serving tree is neither
-//!   idle nor a victim, since the deploy is there to keep it. So deploys could wait for each other's
-//!   tenants, or one of them for its own; then the last one is refused
+//!   idle nor a victim, since the deploy is there to keep it. So deploys could wait for each
+//!   other's tenants, or one of them for its own; then the last one is refused
 //!   ([`Refusal::NoRoomBeside`](crate::Refusal::NoRoomBeside)), and nothing is lost.
 //!
 //! Most keys never have a second tree, and then all of this costs one look at an empty map.
@@ -48,7 +48,8 @@ pub(crate) struct Releases {
 
 impl Beside {
     pub fn is_coming(&self) -> bool {
-        self.tree.state.is_queued() || matches!(self.tree.state, State::Starting(_) | State::Probing(_))
+        self.tree.state.is_queued()
+            || matches!(self.tree.state, State::Starting(_) | State::Probing(_))
     }
 
     /// Every call that waits for this tree or for the next one.
@@ -85,13 +86,22 @@ impl Releases {
     }
 
     /// The same, to be looked at.
-    pub fn tree<'a>(&'a self, tenants: &'a KeyMap<Box<Tenant>>, key: &str, run: RunId) -> &'a Tenant {
+    pub fn tree<'a>(
+        &'a self,
+        tenants: &'a KeyMap<Box<Tenant>>,
+        key: &str,
+        run: RunId,
+    ) -> &'a Tenant {
         let beside = self.get(key).filter(|beside| beside.tree.state.is_of(run));
         beside.map_or_else(|| &*tenants[key], |beside| &beside.tree)
     }
 
     /// The tree of a key that waits for room or at the gate: there is never more than one.
-    pub fn queued_mut<'a>(&'a mut self, tenants: &'a mut KeyMap<Box<Tenant>>, key: &str) -> &'a mut Tenant {
+    pub fn queued_mut<'a>(
+        &'a mut self,
+        tenants: &'a mut KeyMap<Box<Tenant>>,
+        key: &str,
+    ) -> &'a mut Tenant {
         match self.get_mut(key) {
             Some(beside) if beside.tree.state.is_queued() => &mut beside.tree,
             _ => tenants.get_mut(key).expect("a queued key has a tree"),
@@ -103,7 +113,11 @@ impl Releases {
     }
 
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Beside> {
-        if self.beside.is_empty() { None } else { self.beside.get_mut(key).map(|beside| &mut **beside) }
+        if self.beside.is_empty() {
+            None
+        } else {
+            self.beside.get_mut(key).map(|beside| &mut **beside)
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -147,12 +161,13 @@ impl Releases {
 }
 
 impl Pool {
-    /// A run has become ready. If it came up beside the serving tree, it serves from now on, and that
-    /// tree retires.
+    /// A run has become ready. If it came up beside the serving tree, it serves from now on, and
+    /// that tree retires.
     pub(crate) fn take_over(&mut self, step: &mut Step, id: RunId, retire_ms: u64) {
         let Pool { tenants, runs, releases, .. } = self;
         let key = runs[&id].clone();
-        let Some(beside) = releases.get_mut(&key).filter(|beside| beside.tree.state.is_of(id)) else {
+        let Some(beside) = releases.get_mut(&key).filter(|beside| beside.tree.state.is_of(id))
+        else {
             return;
         };
         let tenant = tenants.get_mut(&key).expect("a release comes up beside one that serves");
@@ -177,11 +192,13 @@ impl Pool {
         }
     }
 
-    /// The serving tree has begun to end, or has ended: the coming release takes its place. Every way
-    /// out of service ends here.
+    /// The serving tree has begun to end, or has ended: the coming release takes its place. Every
+    /// way out of service ends here.
     pub(crate) fn pass_on(&mut self, key: &Key) {
         let Pool { tenants, releases, .. } = self;
-        let Some(beside) = releases.get_mut(key).filter(|beside| beside.is_coming()) else { return };
+        let Some(beside) = releases.get_mut(key).filter(|beside| beside.is_coming()) else {
+            return;
+        };
         match tenants.get_mut(key) {
             Some(tenant) if tenant.state.is_up() => return,
             Some(tenant) => swap(&mut **tenant, &mut beside.tree),
@@ -208,7 +225,8 @@ impl Pool {
         keeps_room: bool,
         release: Release,
     ) {
-        let later = self.releases.get_mut(&key).map(|beside| take(&mut beside.later)).unwrap_or_default();
+        let later =
+            self.releases.get_mut(&key).map(|beside| take(&mut beside.later)).unwrap_or_default();
         if !self.releases.has_coming(&key) {
             waiters.extend(later);
             return self.respawn_or_forget(key, waiters, keeps_room, release);
@@ -243,13 +261,15 @@ impl Pool {
 
     /// Whether the run is of the serving tree of its key.
     pub(crate) fn serves(&self, id: RunId) -> bool {
-        let beside = if self.releases.is_empty() { None } else { self.releases.get(&self.runs[&id]) };
+        let beside =
+            if self.releases.is_empty() { None } else { self.releases.get(&self.runs[&id]) };
         beside.is_none_or(|beside| !beside.tree.state.is_of(id))
     }
 
     /// Whether the key's failures and history are those of this run, which is the key's.
     pub(crate) fn has_the_book(&self, key: &str, run: RunId) -> bool {
-        let Some(beside) = self.releases.get(key).filter(|beside| beside.tree.state.is_of(run)) else {
+        let Some(beside) = self.releases.get(key).filter(|beside| beside.tree.state.is_of(run))
+        else {
             return true;
         };
         let serving = self.tenants.get(key).map(|tenant| tenant.release);

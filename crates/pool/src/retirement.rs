@@ -1,11 +1,13 @@
 //! Retirement: a tree that served until the next release of its key was ready.
 //!
-//! Its lease is claimed, so no caller is handed it any more, but callers that were may still use it.
-//! It is stopped when nothing uses it, or when the time is over that the deploy has given it. It
-//! counts as connected when a victim is chosen (`Pool::victim`), and then makes room before its time.
+//! Its lease is claimed, so no caller is handed it any more, but callers that were may still use
+//! it. It is stopped when nothing uses it, or when the time is over that the deploy has given it.
+//! It counts as connected when a victim is chosen (`Pool::victim`), and then makes room before its
+//! time.
 //!
-//! A retired run that is in use has not left. That its count has fallen to 0 is not told to the pool, so it is looked at once
-//! more a sweep later. The last use was a touch, too, from which the idle time counts.
+//! A retired run that is in use has not left. That its count has fallen to 0 is not told to the
+//! pool, so it is looked at once more a sweep later. The last use was a touch, too, from which the
+//! idle time counts.
 
 use crate::RunId;
 use crate::planted::{Bug, planted};
@@ -25,8 +27,8 @@ impl Pool {
         self.consider_retired(step, id);
     }
 
-    /// Stops a retired run if nothing uses it any more or its time is over. Otherwise sets its deadline
-    /// to when that may be.
+    /// Stops a retired run if nothing uses it any more or its time is over. Otherwise sets its
+    /// deadline to when that may be.
     pub(crate) fn consider_retired(&mut self, step: &mut Step, id: RunId) {
         let State::Retired(run, ends_ms) = &self.tree_of(id).state else { return };
         match self.retired_has_left_ms(step, run, *ends_ms) {
@@ -36,9 +38,10 @@ impl Pool {
         }
     }
 
-    /// How long a retired run may go on if nothing happens: 0 when it is to be stopped. Whether it is in
-    /// use is decided here and nowhere else: by the count, by the clock of touches, and of connections that
-    /// were seen, in this order (see [`Leases`](crate::Leases)). Without idle stops that is not known, and its whole time passes.
+    /// How long a retired run may go on if nothing happens: 0 when it is to be stopped. Whether it
+    /// is in use is decided here and nowhere else: by the count, by the clock of touches, and of
+    /// connections that were seen, in this order (see [`Leases`](crate::Leases)). Without idle
+    /// stops that is not known, and its whole time passes.
     fn retired_has_left_ms(&self, step: &Step, run: &Run, ends_ms: u64) -> u64 {
         let left_ms = ends_ms.saturating_sub(step.now.steady_ms);
         let Some(idle_after_ms) = self.config.idle_after_ms else { return left_ms };

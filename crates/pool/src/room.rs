@@ -1,9 +1,10 @@
 //! Room: how many tenants may be alive at once, and which keys wait until there is room for them.
 //!
-//! A key that needs room waits in the queue, first come first served. The queue is drained by: a free place; an exit or a
-//! failed start (a place becomes free); a tenant becoming ready, or an eviction being refused (another victim can be
-//! chosen); the end of the victim's tenure, or of the look for connections (likewise); a kill, `dispose` or the abort of the
-//! key's last caller (the key stops waiting). All of these are steps of the pool, and every step ends in `Pool::admit`.
+//! A key that needs room waits in the queue, first come first served. The queue is drained by: a
+//! free place; an exit or a failed start (a place becomes free); a tenant becoming ready, or an
+//! eviction being refused (another victim can be chosen); the end of the victim's tenure, or of the
+//! look for connections (likewise); a kill, `dispose` or the abort of the key's last caller (the
+//! key stops waiting). All of these are steps of the pool, and every step ends in `Pool::admit`.
 //!
 //! Which tenant makes room is `eviction.rs`; how long a ready one is safe from that, `tenure.rs`.
 
@@ -50,7 +51,8 @@ impl Room {
         Some(key)
     }
 
-    /// Whether more keys wait than places are about to become free, and since when the first of them does.
+    /// Whether more keys wait than places are about to become free, and since when the first of
+    /// them does.
     pub fn wanted_since(&self) -> Option<u64> {
         let (ticket, _) = self.queue.first()?;
         (self.queue.len() > self.leaving).then_some(ticket)

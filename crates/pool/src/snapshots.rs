@@ -1,4 +1,5 @@
-//! Runs and images: how a run is saved before it is stopped, and brought back. `images.rs` decides when.
+//! Runs and images: how a run is saved before it is stopped, and brought back. `images.rs` decides
+//! when.
 
 use crate::images::{Late, Next};
 use crate::messages::{Action, Event, Failure};
@@ -19,9 +20,15 @@ impl Pool {
         self.see_to_image(key, next);
     }
 
-    /// Saves an idle tenant, and ends it when that is done, has failed, or takes too long. As long as it is not known whether
-    /// it is saved, no event tells that it is stopped for being idle.
-    pub(crate) fn begin_saving(&mut self, step: &mut Step, id: RunId, timeout_ms: u64, idle_ms: u64) {
+    /// Saves an idle tenant, and ends it when that is done, has failed, or takes too long. As long
+    /// as it is not known whether it is saved, no event tells that it is stopped for being idle.
+    pub(crate) fn begin_saving(
+        &mut self,
+        step: &mut Step,
+        id: RunId,
+        timeout_ms: u64,
+        idle_ms: u64,
+    ) {
         self.part(step, id, Some(Cause::Idle), None);
         if let State::Stopping(_, stop) = &mut self.tenant_of(id).state {
             stop.idle_ms = idle_ms;
@@ -40,7 +47,8 @@ impl Pool {
         self.save_is_over(step, id, false);
     }
 
-    /// It is known whether the run was saved. What was saved is ended at once, so that it does not change any more.
+    /// It is known whether the run was saved. What was saved is ended at once, so that it does not
+    /// change any more.
     fn save_is_over(&mut self, step: &mut Step, id: RunId, saved: bool) {
         let State::Stopping(run, stop) = &mut self.tenant_of(id).state else { return };
         if stop.stage != Stage::Saving {
@@ -114,7 +122,12 @@ impl Pool {
         run.pid = Some(pid);
         let duration_ms = step.now.steady_ms - run.started_steady_ms;
         tenant.state.has_process_now();
-        self.becomes_ready(step, id, step.now.wall_ms, Event::Restored { run: id, pid, port, duration_ms });
+        self.becomes_ready(
+            step,
+            id,
+            step.now.wall_ms,
+            Event::Restored { run: id, pid, port, duration_ms },
+        );
         self.schedule_first_observation(step);
     }
 
@@ -136,8 +149,8 @@ impl Pool {
         }
     }
 
-    /// Another tree of the key serves than the one that the snapshot driver may be at. Its image is of that one, so that it is
-    /// left behind as soon as the other is `begun`.
+    /// Another tree of the key serves than the one that the snapshot driver may be at. Its image is
+    /// of that one, so that it is left behind as soon as the other is `begun`.
     pub(crate) fn hands_image_over(&mut self, key: &Key, begun: bool) {
         if self.saves() {
             let next = self.images.handed_over(key, begun);

@@ -4,7 +4,8 @@ use crate::pool::Pool;
 use crate::tenant::{State, Tenant};
 use crate::{Failure, History, Key, Now, Release, RunId};
 
-/// Ended tenants in a list, at most: whoever lists them does so again and again, and most look for those that live.
+/// Ended tenants in a list, at most: whoever lists them does so again and again, and most look for
+/// those that live.
 const LISTED_ENDS: usize = 1_000;
 
 /// One key, at one moment.
@@ -74,7 +75,8 @@ pub enum Phase {
 pub struct FailureStatus {
     /// In a row.
     pub count: u64,
-    /// When `ensure` is no longer refused for them, in milliseconds since the epoch; `None` only after clearing.
+    /// When `ensure` is no longer refused for them, in milliseconds since the epoch; `None` only
+    /// after clearing.
     pub retry_at_ms: Option<u64>,
     /// The last of them.
     pub last: Failure,
@@ -94,16 +96,18 @@ impl Pool {
         }
     }
 
-    /// What is known of every key that has a process, failures or an image, and of the [`LISTED_ENDS`] others that ended
-    /// last, in the order of the keys.
+    /// What is known of every key that has a process, failures or an image, and of the
+    /// [`LISTED_ENDS`] others that ended last, in the order of the keys.
     pub fn statuses(&self, now: Now) -> Vec<Status> {
-        let is_over = |key: &&Key| !self.tenants.contains_key(*key) && self.releases.get(key).is_none();
+        let is_over =
+            |key: &&Key| !self.tenants.contains_key(*key) && self.releases.get(key).is_none();
         let has_failed = |key: &&Key| self.failures.of(key).is_some();
         let saved = self.images.saved().filter(is_over).filter(|key| !has_failed(key));
         let ended = self.histories.latest().filter(is_over).filter(|key| !has_failed(key));
         let ended = ended.filter(|key| !self.images.is_saved(key)).take(LISTED_ENDS);
         let without = self.failures.keys().filter(is_over).chain(saved).chain(ended);
-        let mut all: Vec<Status> = self.tenants.values().map(|tenant| self.of_tenant(tenant, now)).collect();
+        let mut all: Vec<Status> =
+            self.tenants.values().map(|tenant| self.of_tenant(tenant, now)).collect();
         let second = self.releases.iter().filter(|(key, _)| !self.tenants.contains_key(*key));
         all.extend(second.map(|(_, beside)| self.of_tenant(&beside.tree, now)));
         all.extend(without.filter_map(|key| self.without_process(key, now)));
@@ -117,11 +121,13 @@ impl Pool {
         let serves = self.tenants.contains_key(&tenant.key);
         let release = if serves { tenant.release } else { self.histories.release_of(&tenant.key) };
         let second = self.releases.get(&tenant.key).map(|beside| &beside.tree.state);
-        let beside = second
-            .filter(|_| serves)
-            .map(|state| BesideStatus { run: state.run().map(|run| run.id), phase: phase_of(state) });
+        let beside = second.filter(|_| serves).map(|state| BesideStatus {
+            run: state.run().map(|run| run.id),
+            phase: phase_of(state),
+        });
         // Its start was no failure, and nothing but its end will clear the book.
-        let is_proven = serves && run.is_some_and(|run| run.was_ready && run.proven_at_ms <= now.steady_ms);
+        let is_proven =
+            serves && run.is_some_and(|run| run.was_ready && run.proven_at_ms <= now.steady_ms);
         let failures = if is_proven { None } else { self.failure_status(&tenant.key, now) };
         let (usage, history) = (run.and_then(|run| run.usage), self.history(&tenant.key));
         let (key, run) = (tenant.key.clone(), run.map(|run| run.id));

@@ -6,7 +6,8 @@ use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Stage, State, Stop, Tenant, Waiter, Wants};
 use crate::{Action, CallId, Custody, Failure, Owner, RunId, StopStage};
 
-/// What a process that may refuse and was forced gets to end, when the grace is 0 and so says nothing about it.
+/// What a process that may refuse and was forced gets to end, when the grace is 0 and so says
+/// nothing about it.
 const FORCED_GRACE_MS: u64 = 5_000;
 
 impl Pool {
@@ -15,7 +16,12 @@ impl Pool {
         self.begin(step, id, cause, None);
     }
 
-    pub(crate) fn begin_stop_of_failed_start(&mut self, step: &mut Step, id: RunId, failure: Failure) {
+    pub(crate) fn begin_stop_of_failed_start(
+        &mut self,
+        step: &mut Step,
+        id: RunId,
+        failure: Failure,
+    ) {
         self.begin(step, id, Cause::NotReady, Some(failure));
     }
 
@@ -26,7 +32,8 @@ impl Pool {
         self.actions.push(Action::Clear { run: id });
     }
 
-    /// What has ended by itself is to be over now: its output is not waited for any longer than after a forced stop.
+    /// What has ended by itself is to be over now: its output is not waited for any longer than
+    /// after a forced stop.
     pub(crate) fn hurry_clearing(&mut self, id: RunId) {
         if let State::Stopping(_, stop) = &self.tenant_of(id).state
             && stop.stage == Stage::Clearing
@@ -52,13 +59,16 @@ impl Pool {
         failure: Option<Failure>,
     ) -> bool {
         let (of_key, serves) = (self.runs[&id].clone(), self.serves(id));
-        let Pool { tenants, releases, timers, gate, room, candidates, stranded, failures, .. } = self;
+        let Pool { tenants, releases, timers, gate, room, candidates, stranded, failures, .. } =
+            self;
         let Tenant { key, state, waiters, .. } = releases.tree_mut(tenants, &of_key, id);
         if matches!(state, State::Ready(run) if run.proven_at_ms <= step.now.steady_ms) {
             failures.clear(key);
         }
-        // The second tree of a key that is restarted leaves room; what comes after both is one process.
-        let keeps_room = cause == Some(Cause::Restarted) && serves && !planted(Bug::RestartLosesRoom);
+        // The second tree of a key that is restarted leaves room; what comes after both is one
+        // process.
+        let keeps_room =
+            cause == Some(Cause::Restarted) && serves && !planted(Bug::RestartLosesRoom);
         let mut disappointed = Vec::new();
         let has_process = state.change(|state| {
             let mut run = match state {
@@ -113,8 +123,9 @@ impl Pool {
         has_process
     }
 
-    /// There is nothing to signal yet. Ours appears or fails when JavaScript has prepared it and the warden has answered; what
-    /// waits for the snapshot driver, when that has answered or is late. A user's may never.
+    /// There is nothing to signal yet. Ours appears or fails when JavaScript has prepared it and
+    /// the warden has answered; what waits for the snapshot driver, when that has answered or is
+    /// late. A user's may never.
     fn await_process(&mut self, step: &mut Step, id: RunId) {
         if self.custody_of(id).owner == Owner::User {
             let patience_ms = self.grace_ms().saturating_mul(2);
@@ -131,8 +142,9 @@ impl Pool {
         }
     }
 
-    /// Starts to end a stranded run once more. Its exit keeps its first cause; its room does not stay with the
-    /// key, even if that cause was a restart: the callers of that restart have had their answer.
+    /// Starts to end a stranded run once more. Its exit keeps its first cause; its room does not
+    /// stay with the key, even if that cause was a restart: the callers of that restart have had
+    /// their answer.
     pub(crate) fn stop_again(&mut self, step: &mut Step, id: RunId) {
         self.begin_stop(step, id, Cause::Killed);
     }
@@ -157,8 +169,8 @@ impl Pool {
     pub(crate) fn force(&mut self, id: RunId) {
         self.set_stage(id, Stage::Forced);
         self.actions.push(Action::Stop { run: id, stage: StopStage::Force });
-        // SIGKILL cannot be refused: the exit comes when the kernel is done with the tree. A user's process gets its grace
-        // when it has been asked.
+        // SIGKILL cannot be refused: the exit comes when the kernel is done with the tree. A user's
+        // process gets its grace when it has been asked.
         self.clear_deadline(id);
     }
 
@@ -176,7 +188,8 @@ impl Pool {
         self.schedule_end_of_grace(step, id);
     }
 
-    /// The user's `kill` has done what it does. The process gets its grace once more, to be seen to end.
+    /// The user's `kill` has done what it does. The process gets its grace once more, to be seen to
+    /// end.
     pub(crate) fn stop_answered(&mut self, step: &mut Step, id: RunId, asked: StopStage) {
         let (patience_ms, now_ms) = (self.config.kill_patience_ms, step.now.steady_ms);
         let grace_ends_ms = now_ms.saturating_add(self.grace_ms());
@@ -190,8 +203,8 @@ impl Pool {
         }
     }
 
-    /// When a user's process that was asked is forced; and when one that was forced is given up, which no call of its `kill`
-    /// holds off any more then.
+    /// When a user's process that was asked is forced; and when one that was forced is given up,
+    /// which no call of its `kill` holds off any more then.
     fn schedule_end_of_grace(&mut self, step: &Step, id: RunId) {
         let (patience_ms, now_ms) = (self.config.kill_patience_ms, step.now.steady_ms);
         let State::Stopping(_, stop) = &self.tenant_of(id).state else { return };
@@ -205,7 +218,9 @@ impl Pool {
 
     pub(crate) fn grace_is_over(&mut self, step: &mut Step, id: RunId) {
         match &self.tenant_of(id).state {
-            State::Stopping(_, stop) if stop.stage == Stage::Asked && planted(Bug::GraceIsTheEnd) => {
+            State::Stopping(_, stop)
+                if stop.stage == Stage::Asked && planted(Bug::GraceIsTheEnd) =>
+            {
                 self.exited(step, id, crate::Exit::default());
             }
             State::Stopping(_, stop) if stop.stage == Stage::Asked => self.force(id),
@@ -215,8 +230,15 @@ impl Pool {
         }
     }
 
-    /// The user's `kill` failed. That asking failed comes too late to matter when it is being forced.
-    pub(crate) fn stop_refused(&mut self, step: &mut Step, id: RunId, asked: StopStage, failure: Failure) {
+    /// The user's `kill` failed. That asking failed comes too late to matter when it is being
+    /// forced.
+    pub(crate) fn stop_refused(
+        &mut self,
+        step: &mut Step,
+        id: RunId,
+        asked: StopStage,
+        failure: Failure,
+    ) {
         let State::Stopping(_, stop) = &self.tenant_of(id).state else { return };
         if stop.stage.is(asked) {
             self.give_up(step, id, failure);
@@ -225,15 +247,17 @@ impl Pool {
         }
     }
 
-    /// The process is still there and nothing more can be done: whoever waited for its end hears so, and it goes
-    /// back to being a tenant, or is kept apart if it never was one.
+    /// The process is still there and nothing more can be done: whoever waited for its end hears
+    /// so, and it goes back to being a tenant, or is kept apart if it never was one.
     fn give_up(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let ticket = self.next_ticket();
         let (key, serves) = (self.runs[&id].clone(), self.serves(id));
         let now_ms = step.now.steady_ms;
         let tenant = self.tenant_of(id);
         let stop = tenant.state.change(|state| match state {
-            State::Stopping(run, stop) if run.was_ready && !serves => (State::Retired(run, now_ms), *stop),
+            State::Stopping(run, stop) if run.was_ready && !serves => {
+                (State::Retired(run, now_ms), *stop)
+            }
             State::Stopping(run, stop) if run.was_ready || planted(Bug::StrandedIsHandedOut) => {
                 (State::Ready(run), *stop)
             }
@@ -281,8 +305,18 @@ impl Pool {
 
     /// The run of a stop that was given up stands where it did before, or with the stranded ones.
     fn keep(&mut self, step: &mut Step, id: RunId, ticket: u64, failure: &Failure, idle_ms: u64) {
-        let Pool { tenants, runs, releases, timers, candidates, stranded, config, disposal, actions, .. } =
-            self;
+        let Pool {
+            tenants,
+            runs,
+            releases,
+            timers,
+            candidates,
+            stranded,
+            config,
+            disposal,
+            actions,
+            ..
+        } = self;
         let state = &mut releases.tree_mut(tenants, &runs[&id], id).state;
         let serves = matches!(state, State::Ready(_));
         let is_tenant = serves || matches!(state, State::Retired(..));

@@ -1,7 +1,9 @@
-//! One tree of a key: its state, and the calls that wait for it. Most keys have no other (`releases.rs`).
+//! One tree of a key: its state, and the calls that wait for it. Most keys have no other
+//! (`releases.rs`).
 
 use crate::{
-    Adopted, CallId, Custody, Exit, ExitReason, Failure, Key, Owner, Release, RunId, StopStage, Touch, Usage,
+    Adopted, CallId, Custody, Exit, ExitReason, Failure, Key, Owner, Release, RunId, StopStage,
+    Touch, Usage,
 };
 
 /// A key that the pool is doing something about.
@@ -44,7 +46,8 @@ pub(crate) enum Wants {
 /// | `Stopping` | yes, or perhaps | yes | `Exited`, `StartFailed`, a refusal or no end in time (back to `Ready` or `Retired`, or `Stranded`) |
 /// | `Stranded` | yes, or perhaps | yes | `Exited`, `StartFailed`, another stop, which `Started` and `Restored` begin, too |
 ///
-/// While `Stopping` is at [`Stage::Saving`], an `Exited` is put off until it is known whether it was saved.
+/// While `Stopping` is at [`Stage::Saving`], an `Exited` is put off until it is known whether it
+/// was saved.
 #[derive(Debug)]
 pub(crate) enum State {
     /// Waits until fewer than `max_concurrent` are alive.
@@ -129,7 +132,8 @@ impl Run {
 /// As Linux numbers them on all our machines.
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
-/// What the kernel sends to a process for what it has done: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
+/// What the kernel sends to a process for what it has done: SIGILL, SIGTRAP, SIGABRT, SIGBUS,
+/// SIGFPE, SIGSEGV, SIGSYS.
 const FAULTS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
 
 /// A stop under way.
@@ -168,8 +172,11 @@ impl Stop {
 
     /// Until when calls of the user's `kill` that have not settled hold off giving up.
     pub fn held_until_ms(&self, patience_ms: u64) -> Option<u64> {
-        let ends_ms =
-            self.open_kills_ms.iter().flatten().map(|called_ms| called_ms.saturating_add(patience_ms));
+        let ends_ms = self
+            .open_kills_ms
+            .iter()
+            .flatten()
+            .map(|called_ms| called_ms.saturating_add(patience_ms));
         ends_ms.max()
     }
 }
@@ -262,12 +269,16 @@ impl State {
         }
     }
 
-    /// Whether the signal that ended the run may have been sent to stop it, by us or by the user's functions. What those send
-    /// is not known.
+    /// Whether the signal that ended the run may have been sent to stop it, by us or by the user's
+    /// functions. What those send is not known.
     pub fn may_have_sent(&self, signal: i32) -> bool {
-        let Some((run, cause)) = self.run().and_then(|run| Some((run, run.cause?))) else { return false };
+        let Some((run, cause)) = self.run().and_then(|run| Some((run, run.cause?))) else {
+            return false;
+        };
         match self {
-            _ if run.custody.owner == Owner::User || cause == Cause::Saved => !FAULTS.contains(&signal),
+            _ if run.custody.owner == Owner::User || cause == Cause::Saved => {
+                !FAULTS.contains(&signal)
+            }
             // An earlier stop was given up, and may have worked late.
             _ if run.refused_at_ticket.is_some() => [SIGTERM, SIGKILL].contains(&signal),
             State::Stopping(_, stop) => match stop.stage {

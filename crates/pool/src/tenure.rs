@@ -1,16 +1,19 @@
 //! Tenure: how long a tenant that is ready is safe from eviction.
 //!
-//! A tenure is as long as the start, or the restore, took, within the two bounds below. So where keys take turns in too little
-//! room, a caller gets to use what it asked for, and no more than half of the time goes into starts. Only eviction heeds it.
+//! A tenure is as long as the start, or the restore, took, within the two bounds below. So where
+//! keys take turns in too little room, a caller gets to use what it asked for, and no more than
+//! half of the time goes into starts. Only eviction heeds it.
 
 use crate::planted::{Bug, planted};
 use crate::tenant::Run;
 
-/// The shortest tenure. The clock counts whole milliseconds, so a run is never evicted in the step that made it ready, and
-/// its callers were told; where starts cost nothing, it holds up other keys for no longer than the clock can show.
+/// The shortest tenure. The clock counts whole milliseconds, so a run is never evicted in the step
+/// that made it ready, and its callers were told; where starts cost nothing, it holds up other keys
+/// for no longer than the clock can show.
 const SHORTEST_TENURE_MS: u64 = 1;
-/// The longest. Time enough for the requests that a tenant was started for, however slowly it starts; and a tenant that takes
-/// half a minute to start must not keep others out for as long again. The gate's patience with a slow start is the same.
+/// The longest. Time enough for the requests that a tenant was started for, however slowly it
+/// starts; and a tenant that takes half a minute to start must not keep others out for as long
+/// again. The gate's patience with a slow start is the same.
 const LONGEST_TENURE_MS: u64 = 1_000;
 
 impl Run {

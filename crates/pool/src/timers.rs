@@ -11,7 +11,8 @@
 //! | `Stopping`: forced | the grace, and what a `kill` that has not settled may take, is over: the stop is given up | for a process of ours; for a user's, until its `kill` is being called |
 //! | `Stranded` | | always |
 //!
-//! The end of a tenure is no such deadline: `eviction.rs` keeps those, and only a key that waits for room makes one of them due.
+//! The end of a tenure is no such deadline: `eviction.rs` keeps those, and only a key that waits
+//! for room makes one of them due.
 
 use crate::RunId;
 use crate::tenant::Run;

@@ -11,15 +11,18 @@ pub type Key = Arc<str>;
 /// A map by key. Seeded at random, so that keys that collide are not found beforehand.
 pub type KeyMap<V> = HashMap<Key, V, foldhash::fast::RandomState>;
 
-/// One call of a user that waits to be settled; chosen by the caller, echoed in [`crate::Action::Settle`].
+/// One call of a user that waits to be settled; chosen by the caller, echoed in
+/// [`crate::Action::Settle`].
 pub type CallId = u64;
 
-/// One process from the decision to start it until its end is confirmed. Never reused within a pool.
+/// One process from the decision to start it until its end is confirmed. Never reused within a
+/// pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub u64);
 
-/// One version of a key's tenant: 0 is the one that was there before anything was deployed, and each deploy that is started
-/// begins the next. Counted up for the whole pool and never reused, so it says which of two was deployed later.
+/// One version of a key's tenant: 0 is the one that was there before anything was deployed, and
+/// each deploy that is started begins the next. Counted up for the whole pool and never reused, so
+/// it says which of two was deployed later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Release(pub u64);
 
@@ -44,7 +47,8 @@ impl Hasher for RunHasher {
     }
 }
 
-/// The two clocks at one moment. Deadlines count on the steady one; idleness compares wall-clock touches.
+/// The two clocks at one moment. Deadlines count on the steady one; idleness compares wall-clock
+/// touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// Milliseconds on a clock that never jumps.
@@ -53,7 +57,8 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
-/// When a tenant was last touched. Ordered: by time, then by the order of touches within the millisecond.
+/// When a tenant was last touched. Ordered: by time, then by the order of touches within the
+/// millisecond.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Touch {
     /// Milliseconds since the epoch.
@@ -62,20 +67,23 @@ pub struct Touch {
     pub sequence: u64,
 }
 
-/// The touch clocks and the use counts of ready tenants, shared with callers that do not go through the pool.
+/// The touch clocks and the use counts of ready tenants, shared with callers that do not go through
+/// the pool.
 ///
-/// A lease is open while callers may be handed the tenant without the pool being asked. The protocol that
-/// leaves no window: the pool *claims* and then looks at the count and the clock once more; a caller *counts itself
-/// in use*, or *touches*, and then looks whether the lease is still open. Whichever came second sees the other.
+/// A lease is open while callers may be handed the tenant without the pool being asked. The
+/// protocol that leaves no window: the pool *claims* and then looks at the count and the clock once
+/// more; a caller *counts itself in use*, or *touches*, and then looks whether the lease is still
+/// open. Whichever came second sees the other.
 ///
-/// A use that ends is a touch, which is stored before the count goes down. So a look at the count comes before the look at
-/// the clock.
+/// A use that ends is a touch, which is stored before the count goes down. So a look at the count
+/// comes before the look at the clock.
 pub trait Leases {
     /// Opens the lease of a run that became ready, touched at `wall_ms`.
     fn open(&mut self, run: RunId, wall_ms: u64);
     /// The last touch, without claiming.
     fn touched(&self, run: RunId) -> Touch;
-    /// Whether a caller is counted in use at this moment: an open request, say. To be looked at after a claim, too.
+    /// Whether a caller is counted in use at this moment: an open request, say. To be looked at
+    /// after a claim, too.
     fn is_in_use(&self, run: RunId) -> bool;
     /// Touches on behalf of a caller that did come through the pool.
     fn touch(&mut self, run: RunId, wall_ms: u64);
@@ -85,21 +93,23 @@ pub trait Leases {
     fn reopen(&mut self, run: RunId);
 }
 
-/// What a process is to us. Two answers, since one does not follow from the other: a tenant that is found again after a
-/// restart of the host is ours, and yet no child of our warden, so that ending it may fail.
+/// What a process is to us. Two answers, since one does not follow from the other: a tenant that is
+/// found again after a restart of the host is ours, and yet no child of our warden, so that ending
+/// it may fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Custody {
     /// Whose process it is.
     pub owner: Owner,
-    /// Its stop may be refused, hang, or never end: it has a second deadline, and can be given up. Otherwise a kill ends in
-    /// an exit.
+    /// Its stop may be refused, hang, or never end: it has a second deadline, and can be given up.
+    /// Otherwise a kill ends in an exit.
     pub may_refuse_stop: bool,
 }
 
 /// Whose process one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Ours. It is ended when JavaScript goes without `dispose`, and whatever signals it in a stop is known.
+    /// Ours. It is ended when JavaScript goes without `dispose`, and whatever signals it in a stop
+    /// is known.
     Us,
     /// The user's, whose functions start and stop it. It is let go of when JavaScript goes.
     User,

@@ -2,8 +2,8 @@
 //!
 //! A story follows from its seed. When one fails, the seed and the story are printed, and
 //! `POOL_SEED=<seed> cargo test -p pool --test simulation` tells just that one again.
-//! `POOL_STORIES=<n>` tells more (or fewer) than usual. The workspace builds this package's tests, this file
-//! included, with `opt-level = 3`.
+//! `POOL_STORIES=<n>` tells more (or fewer) than usual. The workspace builds this package's tests,
+//! this file included, with `opt-level = 3`.
 
 mod simulation {
     pub mod answers;
@@ -74,7 +74,9 @@ fn every_story_ends_well() {
     let seed = first_failure.into_inner();
     if seed != u64::MAX {
         assert_ends_well(seed);
-        panic!("seed {seed} failed, and not when it was told again: something is not deterministic");
+        panic!(
+            "seed {seed} failed, and not when it was told again: something is not deterministic"
+        );
     }
 }
 

@@ -65,7 +65,8 @@ impl Asking {
     /// Begins with the main process.
     pub fn of(main: Pid, link: Option<&OwnedFd>) -> Asking {
         let asked = HashSet::from([main]);
-        let mut asking = Asking { asked, listeners: HashMap::new(), budget_left_ms: WAIT_BUDGET_MS };
+        let mut asking =
+            Asking { asked, listeners: HashMap::new(), budget_left_ms: WAIT_BUDGET_MS };
         asking.ask(main, link);
         asking
     }
@@ -112,9 +113,13 @@ impl Asking {
     fn ask(&mut self, child: Pid, link: Option<&OwnedFd>) -> bool {
         let begun_ms = clock::now_ms();
         let budget = WaitBudget { link, due_ms: begun_ms + self.budget_left_ms };
-        let may_pass_it_on = self.budget_left_ms > 0 && disposition_of(child).is_some_and(|it| it.listens);
-        let members =
-            if may_pass_it_on { descendants(Scope { root: child, spared: &[] }) } else { Vec::new() };
+        let may_pass_it_on =
+            self.budget_left_ms > 0 && disposition_of(child).is_some_and(|it| it.listens);
+        let members = if may_pass_it_on {
+            descendants(Scope { root: child, spared: &[] })
+        } else {
+            Vec::new()
+        };
         // Read in this order, so that the disposition of a former program is never taken for that
         // of the next one.
         let as_listener = |pid| {
@@ -160,7 +165,10 @@ impl Asking {
     /// Notes a process that would handle the signal. Returns whether it was passed on to it.
     fn note(&mut self, pid: Pid, stat: Stat) -> bool {
         let is_pending = disposition_of(pid).is_some_and(|it| it.is_pending);
-        let known = self.listeners.get(&pid).filter(|known| known.started_at_ticks == stat.started_at_ticks);
+        let known = self
+            .listeners
+            .get(&pid)
+            .filter(|known| known.started_at_ticks == stat.started_at_ticks);
         let was_passed_it = is_pending || known.is_some_and(|known| known.was_passed_it);
         let Stat { started_at_ticks, stack_start, .. } = stat;
         self.listeners.insert(pid, Listener { started_at_ticks, stack_start, was_passed_it });

@@ -172,7 +172,11 @@ impl Reader<'_> {
                 return Ok(String::from_utf16_lossy(&units));
             }
             if self.peek() != Some(b'\\') {
-                return Err(if self.peek().is_none() { "the closing quote" } else { "no control character" });
+                return Err(if self.peek().is_none() {
+                    "the closing quote"
+                } else {
+                    "no control character"
+                });
             }
             units.push(self.escape()?);
         }
@@ -206,12 +210,13 @@ impl Reader<'_> {
         if self.take(b'-') {
             self.skip()?;
         }
-        let digits_of_base: Option<fn(u8) -> bool> = match self.text.get(self.at..).unwrap_or_default() {
-            [b'0', b'x' | b'X', ..] => Some(|byte| byte.is_ascii_hexdigit()),
-            [b'0', b'o' | b'O', ..] => Some(|byte| matches!(byte, b'0'..=b'7')),
-            [b'0', b'b' | b'B', ..] => Some(|byte| matches!(byte, b'0' | b'1')),
-            _ => None,
-        };
+        let digits_of_base: Option<fn(u8) -> bool> =
+            match self.text.get(self.at..).unwrap_or_default() {
+                [b'0', b'x' | b'X', ..] => Some(|byte| byte.is_ascii_hexdigit()),
+                [b'0', b'o' | b'O', ..] => Some(|byte| matches!(byte, b'0'..=b'7')),
+                [b'0', b'b' | b'B', ..] => Some(|byte| matches!(byte, b'0' | b'1')),
+                _ => None,
+            };
         if let Some(is_digit) = digits_of_base {
             self.at += 2;
             return self.digits(is_digit).map(|_| Value::Other);
@@ -261,10 +266,13 @@ impl Reader<'_> {
     /// token, which must be a valid one.
     fn end(&mut self) -> Result<(), Wanted> {
         self.skip()?;
-        let is_of_word =
-            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii();
+        let is_of_word = |byte: u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii()
+        };
         match self.peek() {
-            None | Some(0..b' ' | b',' | b':' | b'(' | b')' | b'[' | b']' | b'{' | b'}') => return Ok(()),
+            None | Some(0..b' ' | b',' | b':' | b'(' | b')' | b'[' | b']' | b'{' | b'}') => {
+                return Ok(());
+            }
             Some(b'"' | b'\'') => return self.string().map(drop),
             Some(b'-' | b'.' | b'0'..=b'9') => drop(self.number()?),
             _ if self.take_all(is_of_word) == 0 => return Err("the end"),

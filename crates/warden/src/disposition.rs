@@ -116,21 +116,25 @@ mod tests {
     fn procfs_reads_the_same() {
         const TERM_BIT: u64 = 1 << (Signal::TERM.as_raw() - 1);
         std::env::set_current_dir("/proc").expect("as the warden does");
-        for script in
-            ["echo; sleep 600", "trap : TERM; echo; sleep 600 & wait", "trap '' TERM; echo; sleep 600 & wait"]
-        {
+        for script in [
+            "echo; sleep 600",
+            "trap : TERM; echo; sleep 600 & wait",
+            "trap '' TERM; echo; sleep 600 & wait",
+        ] {
             let mut command = Command::new("sh");
             command.args(["-c", script]).stdout(Stdio::piped()).process_group(0);
             let mut shell = command.spawn().expect("sh starts");
             let pid = Pid::from_child(&shell);
-            std::io::Read::read_exact(shell.stdout.as_mut().expect("piped"), &mut [0]).expect("a line");
+            std::io::Read::read_exact(shell.stdout.as_mut().expect("piped"), &mut [0])
+                .expect("a line");
             let process = procfs::process::Process::new(pid.as_raw_pid()).expect("it runs");
             // The process may not have reached its sleep yet.
             let agree = || {
                 let own = Disposition::read(Path::new("/proc"), pid).expect("it runs");
                 let status = process.status().expect("it runs");
                 let has = |mask: u64| mask & TERM_BIT != 0;
-                let switches = status.voluntary_ctxt_switches.zip(status.nonvoluntary_ctxt_switches);
+                let switches =
+                    status.voluntary_ctxt_switches.zip(status.nonvoluntary_ctxt_switches);
                 let ignores = has(status.sigign);
                 let of_procfs = Disposition {
                     state: status.state.as_bytes()[0],

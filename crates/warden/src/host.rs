@@ -34,7 +34,8 @@ pub fn connection() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Both ends enable this before the first packet: the kernel notes the sender when a packet is
 /// sent.
 pub fn signed_pair() -> Result<(OwnedFd, OwnedFd), Errno> {
-    let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let (one, other) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     set_socket_passcred(&one, true)?;
     set_socket_passcred(&other, true)?;
     Ok((one, other))

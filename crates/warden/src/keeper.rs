@@ -8,8 +8,8 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, Signal, getpid, kill_process_group, set_child_subreaper, set_parent_process_death_signal, setpgid,
-    setsid,
+    Pid, Signal, getpid, kill_process_group, set_child_subreaper, set_parent_process_death_signal,
+    setpgid, setsid,
 };
 
 use warden::planted::{Bug, planted};
@@ -28,7 +28,8 @@ use crate::tree_kill::{Found, TreeKill};
 /// Runs a tenant from its launch until its whole tree is gone. Returns the keeper's exit status,
 /// which means nothing to the warden: it reads the reports.
 pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
-    let kept = [&link, &outfit.memory_file].into_iter().chain(&outfit.descriptors).map(AsRawFd::as_raw_fd);
+    let kept =
+        [&link, &outfit.memory_file].into_iter().chain(&outfit.descriptors).map(AsRawFd::as_raw_fd);
     let kept: Vec<RawFd> = [0, 1, 2].into_iter().chain(kept).collect();
     // A copy of the host's socket, or of another keeper's link, would hide from its reader that it
     // was closed.
@@ -36,7 +37,8 @@ pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
     match Keeper::launch(run, warden, outfit) {
         Ok(keeper) => keeper.serve(Some(link)),
         Err(errno) => {
-            let report = Report::LaunchFailed { run, step: LaunchStep::Fork, errno: errno.raw_os_error() };
+            let report =
+                Report::LaunchFailed { run, step: LaunchStep::Fork, errno: errno.raw_os_error() };
             let mut outbox = Outbox::default();
             outbox.push(report);
             send_all(outbox, &link);
@@ -146,7 +148,9 @@ impl Keeper {
         loop {
             match sys::reap() {
                 Reaped::NoChildren => return false,
-                Reaped::NothingYet => return !(planted(Bug::DaemonsStay) && self.main_ending.is_some()),
+                Reaped::NothingYet => {
+                    return !(planted(Bug::DaemonsStay) && self.main_ending.is_some());
+                }
                 Reaped::Child { pid, ending, .. } => {
                     if let Phase::Terminating { asking, .. } = &mut self.phase {
                         asking.reaped(pid);
@@ -171,7 +175,9 @@ impl Keeper {
         };
         let mut fds = vec![PollFd::new(&self.child_signals, PollFlags::IN)];
         fds.extend(status.map(|status| PollFd::new(status, PollFlags::IN)));
-        fds.extend(link.as_ref().map(|link| PollFd::new(link, PollFlags::IN | self.outbox.interest())));
+        fds.extend(
+            link.as_ref().map(|link| PollFd::new(link, PollFlags::IN | self.outbox.interest())),
+        );
         link::wait(&mut fds, timeout_ms);
         let has_event = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
         let is_link_ready = has_event(1 + usize::from(status.is_some()));
@@ -204,7 +210,8 @@ impl Keeper {
     fn resolve_launch(&mut self) {
         let Launch::Pending(status) = &self.launch else { return };
         let mut packet = [0; REPORT_BYTES];
-        let length = rustix::io::retry_on_intr(|| rustix::io::read(status, &mut packet)).unwrap_or(0);
+        let length =
+            rustix::io::retry_on_intr(|| rustix::io::read(status, &mut packet)).unwrap_or(0);
         if let Ok(failure) = Report::decode(&packet[..length]) {
             self.launch = Launch::Failed(failure);
             return;
@@ -224,7 +231,9 @@ impl Keeper {
                     self.end_alone();
                 }
                 Received::Packet { bytes, .. } => match Command::decode(&bytes) {
-                    Ok(Command::Stop { stage: StopStage::Terminate, .. }) => self.terminate(Some(&*socket)),
+                    Ok(Command::Stop { stage: StopStage::Terminate, .. }) => {
+                        self.terminate(Some(&*socket))
+                    }
                     Ok(Command::Stop { stage: StopStage::Kill, .. }) => self.kill(),
                     // The warden, which is the same program, sends no other commands.
                     Ok(Command::Launch { .. } | Command::Continue) | Err(_) => {}
@@ -235,7 +244,8 @@ impl Keeper {
 
     fn terminate(&mut self, link: Option<&OwnedFd>) {
         if matches!(self.phase, Phase::Serving) {
-            self.phase = Phase::Terminating { asking: Asking::of(self.main, link), kill_due_ms: None };
+            self.phase =
+                Phase::Terminating { asking: Asking::of(self.main, link), kill_due_ms: None };
         }
     }
 

@@ -6,7 +6,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, chdir, getppid, set_parent_process_death_signal, setpgid, umask};
+use rustix::process::{
+    Pid, Signal, chdir, getppid, set_parent_process_death_signal, setpgid, umask,
+};
 use rustix::stdio;
 
 use warden::protocol::{LaunchStep, Report};
@@ -43,7 +45,11 @@ pub fn become_tenant(run: u64, keeper: Pid, outfit: &Outfit, status: &OwnedFd) -
     NOT_EXECUTED_STATUS
 }
 
-fn start(keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> Result<Infallible, (LaunchStep, Errno)> {
+fn start(
+    keeper: Pid,
+    outfit: &Outfit,
+    status: &OwnedFd,
+) -> Result<Infallible, (LaunchStep, Errno)> {
     let at = |step| move |errno| (step, errno);
     // The keeper does this too, so that both can rely on it, whichever comes first.
     setpgid(None, None).map_err(at(LaunchStep::Fork))?;

@@ -29,7 +29,9 @@ pub mod spec;
 pub mod stat;
 
 pub use disposition::Disposition;
-pub use protocol::{COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage};
+pub use protocol::{
+    COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage,
+};
 pub use reaction::Reaction;
 pub use socket_failure::SocketFailure;
 pub use spec::{Descriptor, LaunchSpec, SpecError};

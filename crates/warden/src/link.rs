@@ -62,7 +62,8 @@ pub fn receive(socket: impl AsFd, sender: Pid) -> Received {
 
 fn try_receive(socket: impl AsFd, sender: Pid) -> Result<Received, Errno> {
     let mut room = [0; PACKET_ROOM_BYTES];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(FD_ROOM))];
+    let mut space =
+        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(FD_ROOM))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let message = recvmsg(&socket, &mut [IoSliceMut::new(&mut room)], &mut control, flags)?;
@@ -78,7 +79,9 @@ fn try_receive(socket: impl AsFd, sender: Pid) -> Result<Received, Errno> {
             _ => {}
         }
     }
-    let Some(signed) = signed.filter(|signed| signed.pid == sender) else { return Ok(Received::Forged) };
+    let Some(signed) = signed.filter(|signed| signed.pid == sender) else {
+        return Ok(Received::Forged);
+    };
     let fds_lost = message.flags.contains(ReturnFlags::CTRUNC);
     Ok(Received::Packet { bytes: room[..message.bytes].to_vec(), user: signed.uid, fds, fds_lost })
 }

@@ -127,7 +127,9 @@ pub enum LaunchStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ProtocolError {
     /// The packet is too short or too long.
-    #[error("packet of {actual} bytes where {expected} are expected: the two ends differ in version")]
+    #[error(
+        "packet of {actual} bytes where {expected} are expected: the two ends differ in version"
+    )]
     Length {
         /// The size of this kind of packet.
         expected: usize,
@@ -143,7 +145,9 @@ pub enum ProtocolError {
         value: u8,
     },
     /// A byte that the packet does not use is set.
-    #[error("byte {offset} of the packet is in use where it should be zero: the two ends differ in version")]
+    #[error(
+        "byte {offset} of the packet is in use where it should be zero: the two ends differ in version"
+    )]
     Reserved {
         /// Where the byte is.
         offset: usize,
@@ -195,7 +199,9 @@ impl Report {
     /// The run this report is about.
     pub fn run(&self) -> u64 {
         match *self {
-            Report::Started { run, .. } | Report::LaunchFailed { run, .. } | Report::Ended { run, .. } => run,
+            Report::Started { run, .. }
+            | Report::LaunchFailed { run, .. }
+            | Report::Ended { run, .. } => run,
         }
     }
 

@@ -47,11 +47,17 @@ impl Reaction {
     /// Adds one look, [`LOOK_MS`] after the last; `None` means that the process is gone. Returns
     /// whether the process has reacted, or its time is up. `is_at_work` (see [`is_at_work`]) is
     /// only called if the first thread sleeps.
-    pub fn is_over(&mut self, now: Option<(Disposition, Stat)>, is_at_work: impl FnOnce() -> bool) -> bool {
+    pub fn is_over(
+        &mut self,
+        now: Option<(Disposition, Stat)>,
+        is_at_work: impl FnOnce() -> bool,
+    ) -> bool {
         let Some((now, stat)) = now.filter(|(it, _)| !it.has_ended()) else { return true };
         let is_waiting = now.state != b'R' && !is_at_work();
-        let is_quiet =
-            is_waiting && now.state == b'S' && !now.is_pending && self.switches == Some(now.switches);
+        let is_quiet = is_waiting
+            && now.state == b'S'
+            && !now.is_pending
+            && self.switches == Some(now.switches);
         self.quiet_looks = if is_quiet { self.quiet_looks + 1 } else { 0 };
         self.switches = Some(now.switches);
         self.waiting_looks += u64::from(is_waiting);
@@ -82,7 +88,8 @@ mod tests {
     use super::*;
 
     fn stat(own_ticks: u64) -> Stat {
-        let line = format!("7 (sh) S 1 7 7 0 -1 0 0 0 0 0 {own_ticks} 0 0 0 20 0 1 0 5 0 1 0 0 0 9");
+        let line =
+            format!("7 (sh) S 1 7 7 0 -1 0 0 0 0 0 {own_ticks} 0 0 0 20 0 1 0 5 0 1 0 0 0 9");
         crate::stat::parse(line.as_bytes(), 7).expect("a line")
     }
 
@@ -115,10 +122,14 @@ mod tests {
     }
 
     #[test]
-    #[allow(clippy::disallowed_methods, reason = "the process that is looked at must come from somewhere")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the process that is looked at must come from somewhere"
+    )]
     fn one_that_only_sleeps_is_not_at_work() {
         let proc = Path::new("/proc");
-        let mut child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep starts");
+        let mut child =
+            std::process::Command::new("sleep").arg("1000").spawn().expect("sleep starts");
         while is_at_work(proc, Pid::from_child(&child)) {
             std::thread::yield_now();
         }
@@ -135,8 +146,9 @@ mod tests {
         assert!(!looks(&[Some(runnable); 10_000]).contains(&true));
         let mut reaction = Reaction::default();
         let ticks = REACTION_MS * rustix::param::clock_ticks_per_second() / 1_000;
-        let over: Vec<bool> =
-            (0..=ticks).map(|used| reaction.is_over(Some((runnable, stat(30 + used))), || false)).collect();
+        let over: Vec<bool> = (0..=ticks)
+            .map(|used| reaction.is_over(Some((runnable, stat(30 + used))), || false))
+            .collect();
         assert_eq!(over.iter().position(|over| *over), Some(over.len() - 1));
         let restless = |look| Disposition { switches: look, ..ASLEEP };
         let mut reaction = Reaction::default();

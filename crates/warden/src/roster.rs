@@ -84,7 +84,8 @@ impl Roster {
         let at_fork = |errno| (LaunchStep::Fork, errno);
         let (link, keepers_end) = signed_pair().map_err(at_fork)?;
         let warden = getpid();
-        let pid = sys::fork_into(|| keeper::keep(run, warden, keepers_end, outfit)).map_err(at_fork)?;
+        let pid =
+            sys::fork_into(|| keeper::keep(run, warden, keepers_end, outfit)).map_err(at_fork)?;
         self.keepers.push(Keeper {
             run,
             pid,
@@ -99,7 +100,8 @@ impl Roster {
     }
 
     fn is_known(&self, run: u64) -> bool {
-        self.keepers.iter().any(|keeper| keeper.run == run) || self.lost.iter().any(|lost| lost.run == run)
+        self.keepers.iter().any(|keeper| keeper.run == run)
+            || self.lost.iter().any(|lost| lost.run == run)
     }
 
     /// Passes a stop on to the run's keeper, now or with [`pass_on_stops`](Self::pass_on_stops).
@@ -142,7 +144,8 @@ impl Roster {
     /// The links to wait on and what for, by the keepers' pids.
     pub fn links(&self) -> impl Iterator<Item = (Pid, BorrowedFd<'_>, PollFlags)> {
         self.keepers.iter().filter_map(|keeper| {
-            let interest = if keeper.unsent_stop().is_some() { PollFlags::OUT } else { PollFlags::empty() };
+            let interest =
+                if keeper.unsent_stop().is_some() { PollFlags::OUT } else { PollFlags::empty() };
             Some((keeper.pid, keeper.link.as_ref()?.as_fd(), PollFlags::IN | interest))
         })
     }
@@ -173,7 +176,9 @@ impl Roster {
         keeper.listen(reports);
         match keeper.result {
             Some(result) => reports.push(result),
-            None => self.lost.push(Lost { run: keeper.run, has_started: keeper.has_started, cpu_us }),
+            None => {
+                self.lost.push(Lost { run: keeper.run, has_started: keeper.has_started, cpu_us })
+            }
         }
     }
 

@@ -163,7 +163,8 @@ impl Service {
 
     fn wait(&self) -> Events {
         let pids: Vec<Pid> = self.roster.links().map(|(pid, _, _)| pid).collect();
-        let links = self.roster.links().map(|(_, link, interest)| PollFd::from_borrowed_fd(link, interest));
+        let links =
+            self.roster.links().map(|(_, link, interest)| PollFd::from_borrowed_fd(link, interest));
         let mut fds = vec![PollFd::new(&self.child_signals, PollFlags::IN)];
         fds.extend(links);
         // Once the host is gone its socket is always readable, so it is not waited for.
@@ -233,7 +234,8 @@ impl Service {
     /// The host is gone: reports are dropped, and every tree is ended.
     fn leave(&mut self) {
         if self.leaving.is_none() && !planted(Bug::WardenStays) {
-            self.leaving = Some(Leaving { keepers_due_ms: Some(clock::now_ms() + KEEPERS_GRACE_MS) });
+            self.leaving =
+                Some(Leaving { keepers_due_ms: Some(clock::now_ms() + KEEPERS_GRACE_MS) });
             self.outbox.clear();
             self.roster.end_all();
         }

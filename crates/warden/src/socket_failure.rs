@@ -24,10 +24,15 @@ impl From<Errno> for SocketFailure {
             Errno::AGAIN => SocketFailure::NotReady,
             // ETOOMANYREFS can be caused by other processes: descriptors in flight are counted for
             // each user.
-            Errno::INTR | Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS | Errno::MFILE | Errno::NFILE => {
-                SocketFailure::Passing
+            Errno::INTR
+            | Errno::NOBUFS
+            | Errno::NOMEM
+            | Errno::TOOMANYREFS
+            | Errno::MFILE
+            | Errno::NFILE => SocketFailure::Passing,
+            Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN | Errno::CONNREFUSED => {
+                SocketFailure::Closed
             }
-            Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN | Errno::CONNREFUSED => SocketFailure::Closed,
             _ => SocketFailure::Refused,
         }
     }
@@ -48,11 +53,21 @@ mod tests {
         for errno in [Errno::PIPE, Errno::CONNRESET, Errno::NOTCONN, Errno::CONNREFUSED] {
             assert_eq!(SocketFailure::from(errno), SocketFailure::Closed, "{errno}");
         }
-        let passing =
-            [Errno::INTR, Errno::NOBUFS, Errno::NOMEM, Errno::TOOMANYREFS, Errno::MFILE, Errno::NFILE];
+        let passing = [
+            Errno::INTR,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::TOOMANYREFS,
+            Errno::MFILE,
+            Errno::NFILE,
+        ];
         for errno in passing {
             assert_eq!(SocketFailure::from(errno), SocketFailure::Passing, "{errno}");
-            assert_eq!(SocketFailure::from(&io::Error::from(errno)), SocketFailure::Passing, "{errno}");
+            assert_eq!(
+                SocketFailure::from(&io::Error::from(errno)),
+                SocketFailure::Passing,
+                "{errno}"
+            );
         }
         assert_eq!(SocketFailure::from(Errno::AGAIN), SocketFailure::NotReady);
         for error in [io::Error::from(Errno::MSGSIZE), io::ErrorKind::InvalidData.into()] {

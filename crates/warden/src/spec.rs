@@ -129,7 +129,9 @@ impl LaunchSpec {
             put(&mut bytes, Tag::StartScript, |_| ());
         }
         put(&mut bytes, Tag::Descriptors, |body| {
-            self.descriptors.iter().for_each(|descriptor| body.extend(descriptor.to_word().to_le_bytes()));
+            self.descriptors
+                .iter()
+                .for_each(|descriptor| body.extend(descriptor.to_word().to_le_bytes()));
         });
         set_length(&mut bytes, WORD_BYTES);
         bytes
@@ -137,8 +139,10 @@ impl LaunchSpec {
 
     /// Decodes the bytes of a memory file.
     pub fn parse(bytes: &[u8]) -> Result<LaunchSpec, SpecError> {
-        let (header, mut rest) = bytes.split_first_chunk::<WORD_BYTES>().ok_or(SpecError::Header)?;
-        let announced = take_word(&mut rest).filter(|_| *header == MAGIC).ok_or(SpecError::Header)?;
+        let (header, mut rest) =
+            bytes.split_first_chunk::<WORD_BYTES>().ok_or(SpecError::Header)?;
+        let announced =
+            take_word(&mut rest).filter(|_| *header == MAGIC).ok_or(SpecError::Header)?;
         if announced as usize != rest.len() {
             return Err(SpecError::Length { announced: announced as usize, actual: rest.len() });
         }
@@ -151,7 +155,8 @@ impl LaunchSpec {
                 return Err(SpecError::Order { tag });
             }
             let length = take_word(&mut rest).ok_or(SpecError::Body { tag })?;
-            let (body, others) = rest.split_at_checked(length as usize).ok_or(SpecError::Body { tag })?;
+            let (body, others) =
+                rest.split_at_checked(length as usize).ok_or(SpecError::Body { tag })?;
             parts.take(known, body).ok_or(SpecError::Body { tag })?;
             rest = others;
         }
@@ -168,7 +173,9 @@ impl Descriptor {
     }
 
     fn of(word: u32) -> Option<Descriptor> {
-        [Descriptor::Stdout, Descriptor::Stderr].into_iter().find(|descriptor| descriptor.to_word() == word)
+        [Descriptor::Stdout, Descriptor::Stderr]
+            .into_iter()
+            .find(|descriptor| descriptor.to_word() == word)
     }
 }
 
@@ -195,7 +202,9 @@ impl Parts {
     /// Reads a part's body; `None` if its content is invalid.
     fn take(&mut self, tag: Tag, body: &[u8]) -> Option<()> {
         match tag {
-            Tag::Directory => self.directory = Some(CStr::from_bytes_with_nul(body).ok()?.to_owned()),
+            Tag::Directory => {
+                self.directory = Some(CStr::from_bytes_with_nul(body).ok()?.to_owned())
+            }
             Tag::Command => self.command = Some(strings(body)?),
             Tag::Environment => self.environment = Some(strings(body)?),
             Tag::Umask => self.umask = Some(u32::from_le_bytes(body.try_into().ok()?)),

@@ -18,8 +18,7 @@ const FILE_NAME: &str = "package.json";
 /// The most that is read of the file, far more than any has, so that a start cannot take for ever.
 const MOST_BYTES: usize = 64 << 20;
 
-const WHAT_TO_DO: &str =
-    r#"give it { "scripts": { "start": "bun server.ts" } } or the like, or set the option `command`"#;
+const WHAT_TO_DO: &str = r#"give it { "scripts": { "start": "bun server.ts" } } or the like, or set the option `command`"#;
 
 /// Refuses the working directory if `bun run start` would not run a script of its own. The error
 /// says why, and names the directory as `directory`.
@@ -28,13 +27,16 @@ pub fn require(directory: &str) -> Result<(), String> {
     let refuse = |why: String| Err(format!("{why}; {WHAT_TO_DO}"));
     let shown = path.display();
     // Non-blocking, since opening a named pipe would wait for a writer.
-    let file = match open(FILE_NAME, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(file) => file,
-        Err(Errno::NOENT) => return refuse(format!("its directory {directory:?} has no {FILE_NAME}")),
-        Err(errno) => return refuse(format!("{shown} cannot be read: {errno}")),
-    };
-    let is_file =
-        fstat(&file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+    let file =
+        match open(FILE_NAME, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => {
+                return refuse(format!("its directory {directory:?} has no {FILE_NAME}"));
+            }
+            Err(errno) => return refuse(format!("{shown} cannot be read: {errno}")),
+        };
+    let is_file = fstat(&file)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
     if !is_file {
         return refuse(format!("{shown} is not a file"));
     }
@@ -53,7 +55,8 @@ pub fn require(directory: &str) -> Result<(), String> {
 }
 
 fn has_start_script(text: &[u8]) -> Result<bool, String> {
-    let Value::Object(manifest) = bun_json::parse(text).map_err(|mistake| mistake.to_string())? else {
+    let Value::Object(manifest) = bun_json::parse(text).map_err(|mistake| mistake.to_string())?
+    else {
         // Bun skips such a file like one that it cannot read.
         return Err("it is no object".into());
     };
@@ -103,14 +106,17 @@ mod tests {
         ] {
             assert_eq!(found(text), Some(false), "{text}");
         }
-        for text in ["", "[]", "null", r#"[{"scripts":{"start":"x"}}]"#, r#"{"scripts":{"start":"x""#] {
+        for text in
+            ["", "[]", "null", r#"[{"scripts":{"start":"x"}}]"#, r#"{"scripts":{"start":"x""#]
+        {
             assert_eq!(found(text), None, "{text}");
         }
     }
 
     #[test]
     fn an_error_names_its_place() {
-        let error = has_start_script("{\n  /* ä\n \u{e4}mment */ \"a\": nothing }".as_bytes()).unwrap_err();
+        let error =
+            has_start_script("{\n  /* ä\n \u{e4}mment */ \"a\": nothing }".as_bytes()).unwrap_err();
         assert_eq!(error, "a value expected at line 3 column 17");
     }
 }

@@ -58,7 +58,8 @@ impl Stat {
 
     /// Reads a process; `None` if there is none, or it cannot be read now.
     pub fn of(pid: u32) -> Option<Stat> {
-        let proc = open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let proc = open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .ok()?;
         Stat::read(proc.as_fd(), pid).ok().flatten()
     }
 
@@ -75,7 +76,8 @@ impl Stat {
 }
 
 fn read_line(proc: BorrowedFd<'_>, pid: u32, room: &mut [u8]) -> Result<usize, Errno> {
-    let file = openat(proc, format!("{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let file =
+        openat(proc, format!("{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::io::read(&file, room)
 }
 
@@ -140,7 +142,11 @@ mod tests {
             is_stopped: false,
         };
         for name in ["sh", "a) S (b)", "a b) R 1 2 ", "\u{fffd}\n(() "] {
-            assert_eq!(parse(format!("7 ({name}) S {REST}").as_bytes(), 7), Some(expected), "{name:?}");
+            assert_eq!(
+                parse(format!("7 ({name}) S {REST}").as_bytes(), 7),
+                Some(expected),
+                "{name:?}"
+            );
         }
         assert_eq!(parse([b"7 (\xff) S ", REST.as_bytes()].concat().as_slice(), 7), Some(expected));
         for broken in ["", "7 (sh", "7 (sh)", "7 (sh) S", "7 (sh) S 5 7"] {
@@ -151,16 +157,20 @@ mod tests {
     #[test]
     fn numbers_that_no_kernel_prints_are_the_largest_and_no_panic() {
         let largest = u64::MAX.to_string();
-        let line =
-            format!("7 (sh) S {}", REST.replace(" 11 22 33 44 ", &format!(" {largest} 22 33 {largest} ")));
-        let stat = parse(line.replace(" 987 ", &format!(" {largest} ")).as_bytes(), 7).expect("a line");
+        let line = format!(
+            "7 (sh) S {}",
+            REST.replace(" 11 22 33 44 ", &format!(" {largest} 22 33 {largest} "))
+        );
+        let stat =
+            parse(line.replace(" 987 ", &format!(" {largest} ")).as_bytes(), 7).expect("a line");
         assert_eq!((stat.own_ticks, stat.waited_ticks), (u64::MAX, u64::MAX));
         assert!(stat.started_since_boot_ms() > 0);
     }
 
     #[test]
     fn a_process_has_ended_when_its_last_thread_has() {
-        for (state, threads, has_ended) in [("S", 1, false), ("Z", 1, true), ("Z", 2, false), ("X", 0, true)]
+        for (state, threads, has_ended) in
+            [("S", 1, false), ("Z", 1, true), ("Z", 2, false), ("X", 0, true)]
         {
             let rest = REST.replace(" 20 0 1 ", &format!(" 20 0 {threads} "));
             let stat = parse(format!("7 (sh) {state} {rest}").as_bytes(), 7).expect("a line");

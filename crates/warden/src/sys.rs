@@ -134,7 +134,8 @@ pub fn set_policy_of(process: Pid, policy: Policy) -> Result<(), Errno> {
 fn set_policy_of_thread(thread: c_int, policy: Policy) -> Result<(), Errno> {
     let Policy { number, priority } = policy;
     // SAFETY: the kernel's `sched_param` is one integer, which it reads.
-    let result = unsafe { libc::syscall(libc::SYS_sched_setscheduler, thread, number, &raw const priority) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_sched_setscheduler, thread, number, &raw const priority) };
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
@@ -236,7 +237,9 @@ pub fn close_all_except(kept: &[RawFd]) {
 fn close_range(first: RawFd, last: RawFd) -> bool {
     // SAFETY: this system call takes three integers. What is closed has no owner, see
     // `close_all_except`.
-    unsafe { libc::syscall(libc::SYS_close_range, first as c_uint, last as c_uint, 0 as c_uint) == 0 }
+    unsafe {
+        libc::syscall(libc::SYS_close_range, first as c_uint, last as c_uint, 0 as c_uint) == 0
+    }
 }
 
 fn close_listed(first: RawFd, last: RawFd) {
@@ -244,7 +247,8 @@ fn close_listed(first: RawFd, last: RawFd) {
     // another file system may be mounted there by now. A process that becomes a tenant's does this
     // before it enters the tenant's directory.
     let listed = std::fs::read_dir("self/fd").into_iter().flatten().flatten();
-    let fds: Vec<RawFd> = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let fds: Vec<RawFd> =
+        listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for fd in fds.into_iter().filter(|fd| (first..=last).contains(fd)) {
         // SAFETY: what is closed has no owner, see `close_all_except`. The listing's own
         // descriptor, closed by now, is refused with an error.

@@ -76,7 +76,9 @@ impl Kinship {
     pub fn children_of_root(&self, root: Pid) -> Result<Vec<Pid>, Errno> {
         match self {
             // Reads the first thread for the error alone; `children_of` then reads all threads.
-            Kinship::Listed => thread_children(root, root.as_raw_pid()).map(|_| self.children_of(root)),
+            Kinship::Listed => {
+                thread_children(root, root.as_raw_pid()).map(|_| self.children_of(root))
+            }
             Kinship::Scanned(_) => Ok(self.children_of(root)),
         }
     }
@@ -210,10 +212,14 @@ mod tests {
 
     fn family() -> Child {
         let mut command = Command::new("sh");
-        command.args(["-c", "sleep 1000 & sleep 1000 & setsid sh -c 'sleep 1000 & echo; wait' & wait"]);
+        command.args([
+            "-c",
+            "sleep 1000 & sleep 1000 & setsid sh -c 'sleep 1000 & echo; wait' & wait",
+        ]);
         let mut family = command.stdout(Stdio::piped()).spawn().expect("sh starts");
         let mut line = [0];
-        std::io::Read::read_exact(family.stdout.as_mut().expect("piped"), &mut line).expect("a line");
+        std::io::Read::read_exact(family.stdout.as_mut().expect("piped"), &mut line)
+            .expect("a line");
         family
     }
 
@@ -231,11 +237,14 @@ mod tests {
         for member in members.iter().copied().chain([scope.root]) {
             let process = procfs::process::Process::new(member.as_raw_pid()).expect("it runs");
             let tasks = process.tasks().expect("it has one").flatten();
-            let of_procfs = tasks.flat_map(|task| task.children().expect("a list")).filter_map(pid_of);
+            let of_procfs =
+                tasks.flat_map(|task| task.children().expect("a list")).filter_map(pid_of);
             assert_eq!(listed_children(member), of_procfs.collect::<Vec<_>>());
         }
         let spared = [members[0], members[2]];
-        assert!(descendants(Scope { spared: &spared, ..scope }).iter().all(|pid| !spared.contains(pid)));
+        assert!(
+            descendants(Scope { spared: &spared, ..scope }).iter().all(|pid| !spared.contains(pid))
+        );
 
         let known: HashSet<Pid> = members.iter().copied().collect();
         signal_member(members[0], getpid(), |_| false, Signal::KILL);

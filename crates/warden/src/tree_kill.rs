@@ -46,7 +46,12 @@ pub struct TreeKill {
 impl TreeKill {
     /// The first round is due at once.
     pub fn new() -> Self {
-        TreeKill { due_ms: 0, pause_ms: PAUSE_FIRST_MS, killed: HashMap::new(), ended_since_ms: None }
+        TreeKill {
+            due_ms: 0,
+            pause_ms: PAUSE_FIRST_MS,
+            killed: HashMap::new(),
+            ended_since_ms: None,
+        }
     }
 
     /// The time until the next round.
@@ -73,7 +78,8 @@ impl TreeKill {
         let new = tree.kill();
         priority::give_way();
         let is_quiet = new.is_empty();
-        self.pause_ms = if is_quiet { (self.pause_ms * 2).min(PAUSE_MAX_MS) } else { PAUSE_FIRST_MS };
+        self.pause_ms =
+            if is_quiet { (self.pause_ms * 2).min(PAUSE_MAX_MS) } else { PAUSE_FIRST_MS };
         // Killed processes need processors to die, so the pause is at least as long as the round
         // took.
         let end_ms = clock::now_ms();

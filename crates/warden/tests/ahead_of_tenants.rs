@@ -36,7 +36,9 @@ fn below(host: &[&str], program: &[&str]) -> Command {
 }
 
 fn works(host: &[&str]) -> bool {
-    below(host, &["true"]).output().is_ok_and(|output| output.status.success() && output.stderr.is_empty())
+    below(host, &["true"])
+        .output()
+        .is_ok_and(|output| output.status.success() && output.stderr.is_empty())
 }
 
 /// The fields of a process's `stat` line, from the state on.

@@ -67,6 +67,9 @@ fn it_leads_its_own_group_outside_of_every_other_tenants_session() {
         let (_, ids) = process::ids(tenant.pid).unwrap();
         let (keeper, pid) = (tenant.keeper.as_raw_pid(), tenant.pid.as_raw_pid());
         assert_eq!(ids, [keeper, pid, keeper], "parent, group, session");
-        assert_eq!(process::ids(tenant.keeper).unwrap().1, [warden.pid().as_raw_pid(), keeper, keeper]);
+        assert_eq!(
+            process::ids(tenant.keeper).unwrap().1,
+            [warden.pid().as_raw_pid(), keeper, keeper]
+        );
     }
 }

@@ -22,7 +22,8 @@ fn the_whole_tree_counts() {
     let main_us = cpu_us_of(BURN);
     assert!(main_us > 5 * idle_us, "{main_us} us burnt, {idle_us} us idle");
     let expected = main_us / 2..main_us * 10;
-    let grandchild_us = cpu_us_of(&format!("sh -c 'sh -c \"{}\"; true'; true", BURN.replace('$', "\\$")));
+    let grandchild_us =
+        cpu_us_of(&format!("sh -c 'sh -c \"{}\"; true'; true", BURN.replace('$', "\\$")));
     assert!(expected.contains(&grandchild_us), "grandchild: {grandchild_us} of {main_us} us");
     let orphan_us = cpu_us_of(&format!("(setsid sh -c '{BURN}; :' &) | cat"));
     assert!(expected.contains(&orphan_us), "daemon: {orphan_us} of {main_us} us");
@@ -31,7 +32,8 @@ fn the_whole_tree_counts() {
 #[test]
 fn what_is_killed_counts() {
     let mut warden = Warden::start();
-    let mut tenant = warden.start_script(1, &format!("setsid sh -c '{BURN}; echo burnt; sleep 1000' & wait"));
+    let mut tenant =
+        warden.start_script(1, &format!("setsid sh -c '{BURN}; echo burnt; sleep 1000' & wait"));
     assert_eq!(tenant.stdout.line(), "burnt");
     warden.stop(1, warden::StopStage::Kill);
     let cpu_us = warden.expect_ended(1).cpu_us;

@@ -15,7 +15,8 @@ const PROMISE: Duration = Duration::from_secs(1);
 
 fn start_families(warden: &mut Warden, count: u64) -> (Vec<Tenant>, String) {
     let mark = process::new_mark();
-    let mut spec = script("setsid sh -c 'trap \"\" TERM HUP; sleep 1000; :' & sleep 1000 & echo ready; wait");
+    let mut spec =
+        script("setsid sh -c 'trap \"\" TERM HUP; sleep 1000; :' & sleep 1000 & echo ready; wait");
     spec.env.push(c_string(&mark));
     let mut tenants: Vec<Tenant> = (1..=count).map(|run| warden.start_tenant(run, &spec)).collect();
     for tenant in &mut tenants {

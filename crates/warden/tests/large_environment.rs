@@ -22,7 +22,8 @@ fn one_long_value() {
 fn many_values() {
     let mut warden = Warden::start();
     let mut many = spec(&["/bin/sh", "-c", "wc -c < /proc/$$/environ"]);
-    many.env.extend((0..1_000).map(|index| c_string(&format!("N{index:04}={}", "v".repeat(1_041)))));
+    many.env
+        .extend((0..1_000).map(|index| c_string(&format!("N{index:04}={}", "v".repeat(1_041)))));
     let mut tenant = warden.start_tenant(1, &many);
     let bytes: usize = tenant.stdout.rest().trim().parse().unwrap();
     assert!(bytes >= 1_000 * 1_048, "{bytes}");

@@ -25,7 +25,8 @@ fn failure_of(spec: &LaunchSpec) -> (LaunchStep, i32) {
     let (mut stdout, _stderr) = warden.launch(1, spec);
     let failure = warden.expect_failure(1);
     assert_eq!(stdout.rest(), "");
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", warden.pid().as_raw_pid()));
+    let children =
+        fs::read_to_string(format!("/proc/{0}/task/{0}/children", warden.pid().as_raw_pid()));
     assert_eq!(children.unwrap_or_default().trim(), "", "the keeper is left");
     assert_eq!(warden.surplus_reports(), []);
     failure
@@ -33,7 +34,8 @@ fn failure_of(spec: &LaunchSpec) -> (LaunchStep, i32) {
 
 /// A directory of its own for each test.
 fn directory(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let path =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&path);
     fs::create_dir_all(&path).unwrap();
     path
@@ -79,7 +81,10 @@ fn a_file_that_is_not_executable() {
     // A program that is found without permission counts more than its absence in later
     // directories.
     let env = vec![c_string(&format!("PATH={}:/usr/bin", directory.display()))];
-    assert_eq!(failure_of(&LaunchSpec { env, ..spec(&["program"]) }), (LaunchStep::Execute, EACCES));
+    assert_eq!(
+        failure_of(&LaunchSpec { env, ..spec(&["program"]) }),
+        (LaunchStep::Execute, EACCES)
+    );
 }
 
 #[test]
@@ -202,7 +207,8 @@ fn programs_are_searched_as_the_shell_does() {
     let with_path = |run: u64, path: &str, program: &str, warden: &mut Warden| {
         let env = vec![c_string(&format!("PATH={path}"))];
         let cwd = c_string(directory.to_str().unwrap());
-        let mut tenant = warden.start_tenant(run, &LaunchSpec { cwd, env, ..spec(&[program, "argument"]) });
+        let mut tenant =
+            warden.start_tenant(run, &LaunchSpec { cwd, env, ..spec(&[program, "argument"]) });
         tenant.stdout.rest()
     };
     let absolute = directory.display();
@@ -215,6 +221,7 @@ fn programs_are_searched_as_the_shell_does() {
     assert_eq!(with_path(2, "/missing:", "tool", &mut warden), "tool argument\n");
     assert_eq!(with_path(3, "/missing", "./tool", &mut warden), "./tool argument\n");
     // Without PATH a default is used.
-    let mut tenant = warden.start_tenant(4, &LaunchSpec { env: vec![], ..spec(&["echo", "found"]) });
+    let mut tenant =
+        warden.start_tenant(4, &LaunchSpec { env: vec![], ..spec(&["echo", "found"]) });
     assert_eq!(tenant.stdout.rest(), "found\n");
 }

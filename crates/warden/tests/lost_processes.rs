@@ -9,7 +9,8 @@ use support::{SIGKILL, Tenant, Warden, c_string, eventually, exited, process, sc
 use warden::protocol::Report;
 
 /// A tenant with a child in its group, one in a session of its own, and one that ignores signals.
-const FAMILY: &str = "sleep 1000 & setsid sleep 1000 & (trap '' TERM HUP; sleep 1000; :) & echo ready; wait";
+const FAMILY: &str =
+    "sleep 1000 & setsid sleep 1000 & (trap '' TERM HUP; sleep 1000; :) & echo ready; wait";
 
 fn start_family(warden: &mut Warden, run: u64) -> (Tenant, String) {
     let mark = process::new_mark();

@@ -63,7 +63,11 @@ fn memory() {
     let tenants: Vec<Tenant> =
         (1..=60).map(|run| warden.start_tenant(run, &spec(&["/bin/sleep", "1000"]))).collect();
     let keepers_kb: u64 = tenants.iter().map(|tenant| pss_kb(tenant.keeper)).sum();
-    println!("warden {} kB, keeper {} kB on average of 60 (PSS)", pss_kb(warden.pid()), keepers_kb / 60);
+    println!(
+        "warden {} kB, keeper {} kB on average of 60 (PSS)",
+        pss_kb(warden.pid()),
+        keepers_kb / 60
+    );
 }
 
 fn pss_kb(pid: Pid) -> u64 {

@@ -12,10 +12,19 @@ use warden::protocol::StopStage;
 /// stays.
 const SHAPES: [(&str, &str); 6] = [
     ("a child that is waited for", "sleep 1000 & echo $!; echo ready; wait"),
-    ("a child in a session of its own", "setsid sh -c 'echo $$; echo ready; exec sleep 1000' & wait"),
-    ("a daemon, forked twice", "(setsid sh -c 'sleep 1000 & echo $!'); echo ready; sleep 1000 & wait"),
+    (
+        "a child in a session of its own",
+        "setsid sh -c 'echo $$; echo ready; exec sleep 1000' & wait",
+    ),
+    (
+        "a daemon, forked twice",
+        "(setsid sh -c 'sleep 1000 & echo $!'); echo ready; sleep 1000 & wait",
+    ),
     ("a pipeline", "sleep 1000 | sleep 1000 & echo $!; echo ready; wait"),
-    ("a helper that ignores signals", "(trap '' TERM HUP INT; sleep 1000 & echo $!; echo ready; wait); true"),
+    (
+        "a helper that ignores signals",
+        "(trap '' TERM HUP INT; sleep 1000 & echo $!; echo ready; wait); true",
+    ),
     ("a stopped helper", "sleep 1000 & kill -STOP $!; echo $!; echo ready; wait"),
 ];
 
@@ -91,8 +100,7 @@ fn after_a_termination_and_a_kill() {
 #[test]
 fn after_the_main_process_has_exited() {
     let mut warden = Warden::start();
-    let daemon =
-        "setsid sh -c 'trap \"\" TERM HUP; sleep 1000 & echo $!; echo ready; wait' & sleep 0.2; exit 3";
+    let daemon = "setsid sh -c 'trap \"\" TERM HUP; sleep 1000 & echo $!; echo ready; wait' & sleep 0.2; exit 3";
     let (spec, mark) = marked_script(daemon);
     let mut tenant = warden.start_tenant(1, &spec);
     let spread = read_spread(&mut tenant.stdout, mark, 1);
@@ -122,8 +130,8 @@ fn after_a_fork_bomb() {
 #[test]
 fn nothing_of_other_tenants_is_touched() {
     let mut warden = Warden::start();
-    let mut other =
-        warden.start_script(1, "trap 'echo hit' TERM CONT; echo ready; while :; do sleep 0.01; done");
+    let mut other = warden
+        .start_script(1, "trap 'echo hit' TERM CONT; echo ready; while :; do sleep 0.01; done");
     other.stdout.line();
     let mut helper = warden.start_script(2, "setsid sleep 1000 & echo $!; wait");
     helper.stdout.pid();
@@ -153,7 +161,13 @@ fn after_a_fork_bomb_has_burnt_out() {
 #[test]
 #[allow(clippy::disallowed_methods, reason = "tests start processes")]
 fn without_the_proc_file_system_the_group_goes() {
-    let hide = ["-m", "sh", "-c", "mount -t tmpfs none /proc && exec \"$0\"", env!("CARGO_BIN_EXE_warden")];
+    let hide = [
+        "-m",
+        "sh",
+        "-c",
+        "mount -t tmpfs none /proc && exec \"$0\"",
+        env!("CARGO_BIN_EXE_warden"),
+    ];
     let mut trial = std::process::Command::new("unshare");
     if !trial
         .args(["-m", "mount", "-t", "tmpfs", "none", "/proc"])

@@ -56,7 +56,9 @@ fn leaders_that_each_pass_it_on_and_leave() {
     for _ in 0..10 {
         assert_eq!(
             said(
-                &format!("export W='trap \"kill \\$c; exit\" TERM; sh -c \"$R\" & c=$!; wait'; {leader}"),
+                &format!(
+                    "export W='trap \"kill \\$c; exit\" TERM; sh -c \"$R\" & c=$!; wait'; {leader}"
+                ),
                 1
             ),
             ONE
@@ -72,13 +74,19 @@ fn a_leader_that_passes_it_on_to_one_of_two() {
 
 #[test]
 fn a_leader_that_passes_it_on_to_the_whole_group_and_leaves() {
-    assert_eq!(said("trap 'trap \"\" TERM; kill 0; exit' TERM; sh -c 'sh -c \"$R\"; :' & wait", 1), ONE);
+    assert_eq!(
+        said("trap 'trap \"\" TERM; kill 0; exit' TERM; sh -c 'sh -c \"$R\"; :' & wait", 1),
+        ONE
+    );
 }
 
 #[test]
 fn wrappers_below_a_leader_that_is_gone() {
     let wrapper = "trap 'kill $c; wait $c; exit' TERM; sh -c \"$R\" & c=$!; wait";
-    assert_eq!(said(&format!("export W='{}'; sh -c \"$W\" & wait", wrapper.replace('\'', "'\\''")), 1), ONE);
+    assert_eq!(
+        said(&format!("export W='{}'; sh -c \"$W\" & wait", wrapper.replace('\'', "'\\''")), 1),
+        ONE
+    );
 }
 
 #[test]

@@ -53,7 +53,8 @@ fn a_run_number_can_be_used_again_once_its_run_has_ended() {
 #[test]
 fn the_program_sees_its_arguments_directory_and_environment() {
     let mut warden = Warden::start();
-    let mut spec = support::spec(&["sh", "-c", "pwd; echo $0 $1; echo $COLOUR", "name", "with space"]);
+    let mut spec =
+        support::spec(&["sh", "-c", "pwd; echo $0 $1; echo $COLOUR", "name", "with space"]);
     spec.cwd = c"/usr".to_owned();
     spec.env.push(c"COLOUR=dark blue".to_owned());
     let mut tenant = warden.start_tenant(1, &spec);

@@ -1,6 +1,8 @@
 //! Every packet decodes to what was encoded, and other bytes are refused.
 
-use warden::protocol::{COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage};
+use warden::protocol::{
+    COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage,
+};
 
 fn commands() -> Vec<Command> {
     vec![
@@ -13,11 +15,14 @@ fn commands() -> Vec<Command> {
 }
 
 fn reports() -> Vec<Report> {
-    let steps = [LaunchStep::ReadSpec, LaunchStep::Fork, LaunchStep::ChangeDirectory, LaunchStep::Execute];
+    let steps =
+        [LaunchStep::ReadSpec, LaunchStep::Fork, LaunchStep::ChangeDirectory, LaunchStep::Execute];
     let failures = steps.map(|step| Report::LaunchFailed { run: 3, step, errno: 13 });
     let mut reports = failures.to_vec();
     reports.push(Report::Started { run: u64::MAX, pid: u32::MAX, keeper_pid: 1 });
-    for (exit_code, signal) in [(None, None), (Some(0), None), (None, Some(9)), (Some(-1), Some(i32::MIN))] {
+    for (exit_code, signal) in
+        [(None, None), (Some(0), None), (None, Some(9)), (Some(-1), Some(i32::MIN))]
+    {
         reports.push(Report::Ended { run: 4, exit_code, signal, cpu_us: u64::MAX });
     }
     reports
@@ -63,8 +68,14 @@ fn unknown_values_are_refused() {
     };
     let launch = Command::Launch { run: 1 }.encode();
     let stop = Command::Stop { run: 1, stage: StopStage::Kill }.encode();
-    assert_eq!(with(launch, 0, 9), Err(ProtocolError::Unknown { field: "the command's tag", value: 9 }));
-    assert_eq!(with(stop, 1, 0), Err(ProtocolError::Unknown { field: "the stop's stage", value: 0 }));
+    assert_eq!(
+        with(launch, 0, 9),
+        Err(ProtocolError::Unknown { field: "the command's tag", value: 9 })
+    );
+    assert_eq!(
+        with(stop, 1, 0),
+        Err(ProtocolError::Unknown { field: "the stop's stage", value: 0 })
+    );
 
     let mut failed = Report::LaunchFailed { run: 1, step: LaunchStep::Fork, errno: 1 }.encode();
     failed[1] = 77;
@@ -73,10 +84,16 @@ fn unknown_values_are_refused() {
         Err(ProtocolError::Unknown { field: "the launch's step", value: 77 })
     );
     failed[0] = 0;
-    assert_eq!(Report::decode(&failed), Err(ProtocolError::Unknown { field: "the report's tag", value: 0 }));
+    assert_eq!(
+        Report::decode(&failed),
+        Err(ProtocolError::Unknown { field: "the report's tag", value: 0 })
+    );
     let mut ended = Report::Ended { run: 1, exit_code: None, signal: None, cpu_us: 0 }.encode();
     ended[1] = 4;
-    assert_eq!(Report::decode(&ended), Err(ProtocolError::Unknown { field: "the set of results", value: 4 }));
+    assert_eq!(
+        Report::decode(&ended),
+        Err(ProtocolError::Unknown { field: "the set of results", value: 4 })
+    );
 }
 
 /// A packet with a flipped bit either has another meaning or is refused.

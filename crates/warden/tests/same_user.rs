@@ -76,8 +76,10 @@ fn send_as_another_process(warden: &Warden, packet: &[u8]) {
 #[test]
 fn only_the_host_is_obeyed() {
     let mut warden = Warden::start();
-    let mut tenant =
-        warden.start_script(1, "trap 'echo asked; exit 3' TERM; echo ready; while :; do sleep 0.01; done");
+    let mut tenant = warden.start_script(
+        1,
+        "trap 'echo asked; exit 3' TERM; echo ready; while :; do sleep 0.01; done",
+    );
     assert_eq!(tenant.stdout.line(), "ready");
     let kill = warden::Command::Stop { run: 1, stage: StopStage::Kill };
     send_as_another_process(&warden, &kill.encode());

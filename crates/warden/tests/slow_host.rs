@@ -15,7 +15,8 @@ fn no_report_is_lost() {
     // A few at a time: the test is about reports, not about a machine full of shells.
     for run in 1..=RUNS {
         let code = run % 200;
-        let (mut stdout, _stderr) = warden.launch(run, &spec(&["/bin/sh", "-c", &format!("exit {code}")]));
+        let (mut stdout, _stderr) =
+            warden.launch(run, &spec(&["/bin/sh", "-c", &format!("exit {code}")]));
         stdout.rest();
         last = Some(warden.launch(RUNS + run, &spec(&["/no/such/program"])));
     }

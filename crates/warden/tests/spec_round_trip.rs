@@ -18,14 +18,21 @@ fn sample() -> LaunchSpec {
 /// A specification of these parts, each a tag and a body.
 fn of_parts(parts: &[(u32, Vec<u8>)]) -> Vec<u8> {
     let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
-    let part = |(tag, body): &(u32, Vec<u8>)| [&tag.to_le_bytes(), &word(body.len()), &body[..]].concat();
+    let part =
+        |(tag, body): &(u32, Vec<u8>)| [&tag.to_le_bytes(), &word(body.len()), &body[..]].concat();
     let parts = parts.iter().map(part).collect::<Vec<_>>().concat();
     [b"ABS4", &word(parts.len()), &parts[..]].concat()
 }
 
 /// The parts of the smallest launch that there is.
 fn bare_parts() -> Vec<(u32, Vec<u8>)> {
-    vec![(1, b"\0".to_vec()), (2, b"x\0".to_vec()), (3, Vec::new()), (4, vec![0; 4]), (6, Vec::new())]
+    vec![
+        (1, b"\0".to_vec()),
+        (2, b"x\0".to_vec()),
+        (3, Vec::new()),
+        (4, vec![0; 4]),
+        (6, Vec::new()),
+    ]
 }
 
 fn bare() -> LaunchSpec {
@@ -55,7 +62,10 @@ fn every_cut_is_refused() {
     let mut longer = bytes.clone();
     longer.push(0);
     let announced = bytes.len() - 8;
-    assert_eq!(LaunchSpec::parse(&longer), Err(SpecError::Length { announced, actual: announced + 1 }));
+    assert_eq!(
+        LaunchSpec::parse(&longer),
+        Err(SpecError::Length { announced, actual: announced + 1 })
+    );
 }
 
 #[test]
@@ -64,7 +74,11 @@ fn a_part_that_is_not_known_is_refused_wherever_it_stands() {
         for at in 0..=bare_parts().len() {
             let mut parts = bare_parts();
             parts.insert(at, (tag, Vec::new()));
-            assert_eq!(LaunchSpec::parse(&of_parts(&parts)), Err(SpecError::UnknownPart { tag }), "{at}");
+            assert_eq!(
+                LaunchSpec::parse(&of_parts(&parts)),
+                Err(SpecError::UnknownPart { tag }),
+                "{at}"
+            );
         }
     }
 }

@@ -33,7 +33,8 @@ fn a_late_keeper_is_continued() {
         };
         kill_process(keeper, Signal::STOP).expect("it waits for its tenant's end");
         while !is_stopped(keeper) {}
-        let has_reported = support::is_readable(warden.socket(), std::time::Duration::from_millis(20));
+        let has_reported =
+            support::is_readable(warden.socket(), std::time::Duration::from_millis(20));
         // If the keeper was faster, its report is there already.
         warden.expect_started(run);
         warden.stop(run, StopStage::Kill);

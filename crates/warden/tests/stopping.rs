@@ -9,8 +9,8 @@ use warden::protocol::{Report, StopStage};
 #[test]
 fn a_tenant_can_handle_its_termination() {
     let mut warden = Warden::start();
-    let mut tenant =
-        warden.start_script(1, "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.01; done");
+    let mut tenant = warden
+        .start_script(1, "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.01; done");
     assert_eq!(tenant.stdout.line(), "ready");
     warden.stop(1, StopStage::Terminate);
     assert_eq!(warden.expect_ended(1).how(), exited(7));
@@ -48,8 +48,10 @@ fn stopped_processes_below_hear_of_the_termination() {
     let mut warden = Warden::start();
     let child = "trap 'echo heard; exit' TERM; echo $$; while :; do sleep 0.01; done";
     for leader in ["wait", "trap 'kill $c; exit' TERM; wait"] {
-        let mut tenant = warden
-            .start_script(1, &format!("setsid sh -c \"{}\" & c=$!; {leader}", child.replace('$', "\\$")));
+        let mut tenant = warden.start_script(
+            1,
+            &format!("setsid sh -c \"{}\" & c=$!; {leader}", child.replace('$', "\\$")),
+        );
         let pid = rustix::process::Pid::from_raw(tenant.stdout.line().parse().unwrap()).unwrap();
         kill_process(pid, Signal::STOP).unwrap();
         eventually("it is stopped", || process::ids(pid).unwrap().0 == "T");
@@ -62,7 +64,8 @@ fn stopped_processes_below_hear_of_the_termination() {
 #[test]
 fn a_stopped_tenant_hears_its_termination() {
     let mut warden = Warden::start();
-    let mut tenant = warden.start_script(1, "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done");
+    let mut tenant =
+        warden.start_script(1, "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done");
     tenant.stdout.line();
     kill_process(tenant.pid, Signal::STOP).unwrap();
     eventually("it is stopped", || process::ids(tenant.pid).unwrap().0 == "T");
@@ -73,7 +76,8 @@ fn a_stopped_tenant_hears_its_termination() {
 #[test]
 fn a_tenant_that_ignores_its_termination_is_killed() {
     let mut warden = Warden::start();
-    let mut tenant = warden.start_script(1, "trap '' TERM; echo ready; while :; do sleep 1000; done");
+    let mut tenant =
+        warden.start_script(1, "trap '' TERM; echo ready; while :; do sleep 1000; done");
     tenant.stdout.line();
     warden.stop(1, StopStage::Terminate);
     let mut other = warden.start_script(2, "echo here");
@@ -97,8 +101,10 @@ fn a_kill_needs_no_termination_before() {
 #[test]
 fn what_outlives_the_main_process_has_the_rest_of_its_time() {
     let mut warden = Warden::start();
-    let helper = "trap 'sleep 0.2; echo saved; exit' TERM; echo ready; while :; do sleep 0.01; done";
-    let mut tenant = warden.start_script(1, &format!("setsid sh -c \"{helper}\" & exec sleep 1000"));
+    let helper =
+        "trap 'sleep 0.2; echo saved; exit' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut tenant =
+        warden.start_script(1, &format!("setsid sh -c \"{helper}\" & exec sleep 1000"));
     assert_eq!(tenant.stdout.line(), "ready");
     warden.stop(1, StopStage::Terminate);
     assert_eq!(warden.expect_ended(1).how(), SIGTERM, "the main process's result");
@@ -167,11 +173,14 @@ fn a_kill_is_obeyed_while_many_are_still_to_be_asked() {
     const MANY: usize = 12;
     let grandchild = "trap : TERM; echo up; while :; do sleep 0.1; done";
     let child = "sh -c \"$G\" & trap 'echo heard' TERM; echo up; while :; do :; done";
-    let leader =
-        format!("trap 'exit 0' TERM; n=0; while [ $n -lt {MANY} ]; do sh -c \"$C\" & n=$((n+1)); done; wait");
+    let leader = format!(
+        "trap 'exit 0' TERM; n=0; while [ $n -lt {MANY} ]; do sh -c \"$C\" & n=$((n+1)); done; wait"
+    );
     let mut warden = Warden::start();
     let mut spec = script(&leader);
-    spec.env.extend([format!("G={grandchild}"), format!("C={child}")].map(|entry| support::c_string(&entry)));
+    spec.env.extend(
+        [format!("G={grandchild}"), format!("C={child}")].map(|entry| support::c_string(&entry)),
+    );
     let mut tenant = warden.start_tenant(1, &spec);
     for _ in 0..2 * MANY {
         assert_eq!(tenant.stdout.line(), "up");
@@ -181,5 +190,8 @@ fn a_kill_is_obeyed_while_many_are_still_to_be_asked() {
     warden.stop(1, StopStage::Kill);
     assert_eq!(warden.expect_ended(1).how(), exited(0));
     let heard = 1 + tenant.stdout.rest().matches("heard").count();
-    assert!(heard <= MANY / 2, "{heard} were asked before the keeper heard that all are to be killed");
+    assert!(
+        heard <= MANY / 2,
+        "{heard} were asked before the keeper heard that all are to be killed"
+    );
 }

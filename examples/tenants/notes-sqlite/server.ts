@@ -14,7 +14,9 @@ const database = new Database(join(directory, 'notes.sqlite'));
 database.run('PRAGMA journal_mode = WAL');
 database.run('CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)');
 const everyNote = database.query<Note, []>('SELECT id, text FROM notes ORDER BY id DESC LIMIT 50');
-const addNote = database.query<Note, [string]>('INSERT INTO notes (text) VALUES (?) RETURNING id, text');
+const addNote = database.query<Note, [string]>(
+  'INSERT INTO notes (text) VALUES (?) RETURNING id, text',
+);
 const removeNote = database.query('DELETE FROM notes WHERE id = ?');
 
 const server = Bun.serve({

@@ -59,7 +59,11 @@ export function mustBeOurs(where, error, codes, mayBeTheirs = false) {
   must(`${where} fails with an error of ours`, isRuntimeError(error), error);
   const { code, message } = /** @type {import('@absolutejs/runtime').RuntimeError} */ (error);
   must(`${where} fails with one of ${codes}`, codes.includes(code), error);
-  must(`${where} says something short`, message !== '' && message.length < MAX_MESSAGE_CHARACTERS, message);
+  must(
+    `${where} says something short`,
+    message !== '' && message.length < MAX_MESSAGE_CHARACTERS,
+    message,
+  );
 }
 
 /**

@@ -51,8 +51,18 @@ function revoked(target) {
 
 /** A proxy some of whose traps throw. @param {object} target @param {Random} random */
 function throwing(target, random) {
-  const traps = ['get', 'ownKeys', 'has', 'getPrototypeOf', 'getOwnPropertyDescriptor', 'apply', 'construct'];
-  const handler = Object.fromEntries(traps.filter(() => random.chance(0.5)).map((trap) => [trap, thrower]));
+  const traps = [
+    'get',
+    'ownKeys',
+    'has',
+    'getPrototypeOf',
+    'getOwnPropertyDescriptor',
+    'apply',
+    'construct',
+  ];
+  const handler = Object.fromEntries(
+    traps.filter(() => random.chance(0.5)).map((trap) => [trap, thrower]),
+  );
   return new Proxy(target, handler);
 }
 
@@ -88,7 +98,20 @@ export function isWithoutEnd(value) {
 const numbers = [0, -0, 1, -1, 1.5, NaN, Infinity, -Infinity, 65_535, 65_536, 4_194_305];
 numbers.push(2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53, 1e308, 5e-324);
 
-const strings = ['', ' ', '\0', 'a\0b', '..', '/', '\\', '\n', '\ud800', '😀', '__proto__', 'constructor'];
+const strings = [
+  '',
+  ' ',
+  '\0',
+  'a\0b',
+  '..',
+  '/',
+  '\\',
+  '\n',
+  '\ud800',
+  '😀',
+  '__proto__',
+  'constructor',
+];
 strings.push(
   'toString',
   'x'.repeat(513),
@@ -206,7 +229,12 @@ export function spoilt(value, random) {
     case 2:
       return Object.defineProperty(copy, name, { get: thrower, enumerable: true });
     case 3:
-      return random.one([throwing(copy, random), new Proxy(copy, {}), revoked(copy), Object.create(copy)]);
+      return random.one([
+        throwing(copy, random),
+        new Proxy(copy, {}),
+        revoked(copy),
+        Object.create(copy),
+      ]);
     default:
       copy[name] = random.chance(0.5) ? spoilt(copy[name], random) : odd(random);
       return copy;

@@ -57,14 +57,20 @@ const execOptions = {
   timeoutMs: 5,
   onError() {},
 };
-const collectorOptions = { prefix: 'x_', labels: { pool: 'a' }, perTenant: { max: 3 }, registers: [] };
+const collectorOptions = {
+  prefix: 'x_',
+  labels: { pool: 'a' },
+  perTenant: { max: 3 },
+  registers: [],
+};
 
 /**
  * A random part of the options, so that each is tried alone and together with others.
  * @param {Record<string, unknown>} all
  * @param {Random} random
  */
-const some = (all, random) => Object.fromEntries(Object.entries(all).filter(() => random.chance(0.4)));
+const some = (all, random) =>
+  Object.fromEntries(Object.entries(all).filter(() => random.chance(0.4)));
 
 /** @param {object} value @param {Random} random */
 const spoiltOnceOrTwice = (value, random) =>
@@ -113,7 +119,14 @@ const CALL_CODES = [
   'BACKOFF',
   'MAX_FAILURES',
 ];
-CALL_CODES.push('SPAWN', 'EXITED_EARLY', 'READINESS_TIMEOUT', 'STOP_TIMEOUT', 'STOP_REFUSED', 'OVERLOADED');
+CALL_CODES.push(
+  'SPAWN',
+  'EXITED_EARLY',
+  'READINESS_TIMEOUT',
+  'STOP_TIMEOUT',
+  'STOP_REFUSED',
+  'OVERLOADED',
+);
 CALL_CODES.push('ALREADY_REGISTERED', 'NO_PORT', 'PORT_TAKEN');
 const callCodes = CALL_CODES.map((code) => `ERR_RUNTIME_${code}`);
 
@@ -172,14 +185,20 @@ export async function calls(random) {
       () => runtime.ensure(of, options),
       () => runtime.restart(of, options),
       () => runtime.kill(of),
-      () => runtime.adopt(of, adopted(), spoilt({ port: 4_000, startedAt: 1, lastTouchedAt: 1 }, random)),
+      () =>
+        runtime.adopt(
+          of,
+          adopted(),
+          spoilt({ port: 4_000, startedAt: 1, lastTouchedAt: 1 }, random),
+        ),
     ]);
     pending.push(settled('a call', call));
     mustNotThrow('touch', () => runtime.touch(of));
     mustNotThrow('inspect', () => runtime.inspect(of));
     mustNotThrow('clearBackoff', () => runtime.clearBackoff(of));
   }
-  for (const status of runtime.list()) must('keys are strings', typeof status.key === 'string', status.key);
+  for (const status of runtime.list())
+    must('keys are strings', typeof status.key === 'string', status.key);
   await pause(random);
   releases.forEach((release) => release());
   const isOver = ended(runtime);
@@ -212,7 +231,9 @@ export async function adapters(random) {
         checkpoint: random.chance(0.5)
           ? undefined
           : {
-              driver: Object.fromEntries(Object.entries(driver).map(([name, good]) => [name, maybe(good)])),
+              driver: Object.fromEntries(
+                Object.entries(driver).map(([name, good]) => [name, maybe(good)]),
+              ),
               restoreTimeoutMs: 5,
             },
         tracerProvider: random.chance(0.5) ? undefined : { getTracer: oddFunction(random) },
@@ -231,7 +252,9 @@ export async function adapters(random) {
     ),
   );
   if (runtime === undefined) return;
-  const pending = ['a', 'b', 'c', 'd', 'a'].map((key) => settled('ensure', () => runtime.ensure(key)));
+  const pending = ['a', 'b', 'c', 'd', 'a'].map((key) =>
+    settled('ensure', () => runtime.ensure(key)),
+  );
   await pause(random);
   for (const key of ['a', 'b'])
     pending.push(
@@ -275,7 +298,13 @@ export async function egress(random) {
     const init = random.chance(0.5)
       ? undefined
       : spoilt(
-          { method: 'POST', body: 'x', headers: { a: 'b' }, signal: controller.signal, redirect: 'follow' },
+          {
+            method: 'POST',
+            body: 'x',
+            headers: { a: 'b' },
+            signal: controller.signal,
+            redirect: 'follow',
+          },
           random,
         );
     const input = random.chance(0.6)
@@ -290,7 +319,10 @@ export async function egress(random) {
     );
     // A lookup may never answer.
     setTimeout(() => controller.abort(), 5);
-    const outcome = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 20, {}))]);
+    const outcome = await Promise.race([
+      answer,
+      new Promise((resolve) => setTimeout(resolve, 20, {})),
+    ]);
     answer.catch(() => {});
     if ('error' in outcome) mustBeOurs('fetch', outcome.error, EGRESS_CODES, true);
   }
@@ -298,4 +330,5 @@ export async function egress(random) {
 }
 
 /** @param {Random} random */
-const pause = (random) => new Promise((resolve) => setTimeout(resolve, random.one([0, 0, 1, 5, 25])));
+const pause = (random) =>
+  new Promise((resolve) => setTimeout(resolve, random.one([0, 0, 1, 5, 25])));

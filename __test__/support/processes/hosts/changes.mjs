@@ -18,7 +18,9 @@ const CHANGES = {
   share() {
     process.umask(0o027);
     setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
-    run(`echo 300 >/proc/${process.pid}/oom_score_adj; prlimit --pid ${process.pid} --core=12345:23456`);
+    run(
+      `echo 300 >/proc/${process.pid}/oom_score_adj; prlimit --pid ${process.pid} --core=12345:23456`,
+    );
   },
   rights() {
     process.umask(0o077);

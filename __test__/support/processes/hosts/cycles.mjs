@@ -42,7 +42,11 @@ async function round() {
     ]),
   );
   const [first = unused, second = unused] = runtimes;
-  await Promise.all([first.kill(keys[0] ?? ''), first.restart(keys[1] ?? ''), second.kill(keys[1] ?? '')]);
+  await Promise.all([
+    first.kill(keys[0] ?? ''),
+    first.restart(keys[1] ?? ''),
+    second.kill(keys[1] ?? ''),
+  ]);
   const starting = second.ensure('slow').catch(() => {});
   await Promise.all([first, second, unused].map((runtime) => runtime.dispose()));
   await starting;

@@ -7,7 +7,8 @@ import { say } from './words.mjs';
 
 const [root = ''] = process.argv.slice(2);
 const runtime = createRuntime({ source: { kind: 'directory', root }, idleAfterMs: 0 });
-const shell = (/** @type {string} */ script) => Number(execFileSync('sh', ['-c', script], { cwd: root }));
+const shell = (/** @type {string} */ script) =>
+  Number(execFileSync('sh', ['-c', script], { cwd: root }));
 const sleep = (/** @type {string} */ by) => `${by} sleep 1000 </dev/null >/dev/null 2>&1 & echo $!`;
 
 /** A shell script that ends the process, and starts others until one gets its pid. */
@@ -37,7 +38,9 @@ for (const [whose, by] of Object.entries({ alone: '', 'with its group': 'setsid'
   // The end of the adopted process has not been reported yet.
   await runtime.kill(whose);
   const startedAt = Date.now() - 60_000;
-  const error = await runtime.adopt('again', { pid }, { port: 4000, startedAt }).catch((error) => error);
+  const error = await runtime
+    .adopt('again', { pid }, { port: 4000, startedAt })
+    .catch((error) => error);
   say(whose, { isSamePid, isAlive: isAlive(pid), code: error.code });
   process.kill(pid, 'SIGKILL');
 }

@@ -9,8 +9,8 @@
 use super::wire::*;
 use crate::leases::LeaseAddress;
 use pool::{
-    BesideStatus, CallId, Callback, ExitReason, Failure, FailureStatus, History, Key, LastExit, Outcome,
-    Phase, Refusal, Release, RunId, Status, Usage,
+    BesideStatus, CallId, Callback, ExitReason, Failure, FailureStatus, History, Key, LastExit,
+    Outcome, Phase, Refusal, Release, RunId, Status, Usage,
 };
 use std::sync::Arc;
 

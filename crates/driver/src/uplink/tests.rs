@@ -29,7 +29,12 @@ fn push_text(uplink: &Uplink, run: u64, text: &str, lines: usize) {
 }
 
 fn exit(uplink: &Uplink, run: u64) {
-    uplink.push(Record::Exit { run: RunId(run), exit_code: None, signal: None, reason: ExitReason::Killed });
+    uplink.push(Record::Exit {
+        run: RunId(run),
+        exit_code: None,
+        signal: None,
+        reason: ExitReason::Killed,
+    });
 }
 
 /// The next batch: `l1` stands for lines of run 1, `x1` for its exit, `d` for any other record.
@@ -59,7 +64,9 @@ fn records_come_in_the_order_in_which_they_arrived() {
 
 #[test]
 fn a_batch_ends_with_much_text_or_many_lines() {
-    for (text, lines) in [("a".repeat(BATCH_LOG_CHARGE), 1), ("\n".repeat(FEW_LINES - 1), FEW_LINES)] {
+    for (text, lines) in
+        [("a".repeat(BATCH_LOG_CHARGE), 1), ("\n".repeat(FEW_LINES - 1), FEW_LINES)]
+    {
         let uplink = uplink();
         push_text(&uplink, 1, &text, lines);
         uplink.push(Record::Drain);

@@ -74,13 +74,19 @@ async fn a_restored_process_on_another_runs_port_is_refused() {
 
 #[tokio::test]
 async fn the_port_of_a_saved_tenant_is_kept_for_its_next_start() {
-    let config =
-        pool::Config { checkpoint_timeout_ms: Some(1_000), idle_after_ms: Some(1_000), ..external() };
+    let config = pool::Config {
+        checkpoint_timeout_ms: Some(1_000),
+        idle_after_ms: Some(1_000),
+        ..external()
+    };
     let mut harness = Harness::new(config);
     let (run, port) = prepared_cold(&mut harness, "a");
     harness.driver.started_external(run, 100, None, false);
     harness.fact(run, Fact::Ready);
-    assert!(harness.held_ports().is_empty(), "the port of a user's process is not held once it is ready");
+    assert!(
+        harness.held_ports().is_empty(),
+        "the port of a user's process is not held once it is ready"
+    );
     harness.pass(1_000).await;
     harness.image("a", ImageAnswer::Yes);
     harness.fact(run, Fact::Exited(Exit::default()));
@@ -91,6 +97,8 @@ async fn the_port_of_a_saved_tenant_is_kept_for_its_next_start() {
     assert_eq!(harness.record_names(), ["FindImage"]);
     harness.image("a", ImageAnswer::Yes);
     let restore = harness.records().into_iter().find(|record| name(record) == "RestoreImage");
-    let Some(Record::RestoreImage { port: restored_at, .. }) = restore else { panic!("it is restored") };
+    let Some(Record::RestoreImage { port: restored_at, .. }) = restore else {
+        panic!("it is restored")
+    };
     assert_eq!(restored_at, port);
 }

@@ -49,7 +49,9 @@ async fn callers_in_rust_and_javascript_share_a_start() {
 async fn a_ready_tenant_is_returned_at_the_first_poll() {
     let mut harness = Harness::new(config());
     let (run, _) = harness.running("a").await;
-    let Poll::Ready(Ok(tenant)) = answer_now(harness.driver.ensure("a")) else { panic!("it waits") };
+    let Poll::Ready(Ok(tenant)) = answer_now(harness.driver.ensure("a")) else {
+        panic!("it waits")
+    };
     assert_eq!(tenant.run, run);
 }
 
@@ -64,7 +66,10 @@ async fn a_dropped_call_calls_off_a_start_that_no_other_call_waits_for() {
     harness.ensure("b");
     drop(harness.driver.ensure("b"));
     let (run, _) = harness.spawned("c");
-    assert!(harness.driver.stats().total == 3 && !harness.stops().contains(&(run.0, StopStage::Terminate)));
+    assert!(
+        harness.driver.stats().total == 3
+            && !harness.stops().contains(&(run.0, StopStage::Terminate))
+    );
 }
 
 #[tokio::test]
@@ -89,7 +94,10 @@ async fn a_failed_start_refuses_its_caller_with_the_reason() {
     let refusal = Refusal::StartFailed { run: Some(run), failure };
     assert_eq!(waiting.await.unwrap_err(), refusal);
     let backing_off = harness.driver.ensure("a").await.unwrap_err();
-    assert!(matches!(backing_off, Refusal::BackingOff { retry_after_ms: 1_000, .. }), "{backing_off:?}");
+    assert!(
+        matches!(backing_off, Refusal::BackingOff { retry_after_ms: 1_000, .. }),
+        "{backing_off:?}"
+    );
     assert_eq!(harness.record_names(), ["Release", "Backoff"]);
 }
 

@@ -5,7 +5,9 @@ use crate::fake_machine::FakeMachine;
 use driver::recipe::Recipe;
 use driver::uplink::Record;
 use driver::{Driver, Settings};
-use pool::{Backoff, CallId, Config, Custody, Exit, Fact, GateConfig, ImageAnswer, Input, Outcome, RunId};
+use pool::{
+    Backoff, CallId, Config, Custody, Exit, Fact, GateConfig, ImageAnswer, Input, Outcome, RunId,
+};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;

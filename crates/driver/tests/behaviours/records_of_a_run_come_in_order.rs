@@ -23,7 +23,10 @@ async fn the_exit_comes_before_the_answer_to_kill_and_the_release_last() {
     let mut harness = Harness::new(config());
     let (run, _) = harness.running("a").await;
     harness.kill("a");
-    assert_eq!((harness.record_names(), harness.stops()), (vec![], vec![(run.0, StopStage::Terminate)]));
+    assert_eq!(
+        (harness.record_names(), harness.stops()),
+        (vec![], vec![(run.0, StopStage::Terminate)])
+    );
     harness.exit(run).await;
     assert_eq!(harness.record_names(), ["Exit", "Settle", "Release"]);
 }
@@ -43,7 +46,10 @@ async fn a_start_that_is_called_off_before_it_was_prepared_never_begins() {
     let mut harness = Harness::new(config());
     let call = harness.ensure("a");
     harness.call(|call| Input::Kill { key: "a".into(), call });
-    assert!(harness.record_names().is_empty(), "taking the records finds that the run was called off");
+    assert!(
+        harness.record_names().is_empty(),
+        "taking the records finds that the run was called off"
+    );
     let records = harness.records();
     let failure = Failure::CalledOff;
     assert!(matches!(
@@ -59,7 +65,10 @@ async fn a_tenant_that_listens_at_ipv6_only_is_marked() {
     let (_, port) = harness.spawned("a");
     harness.answers(port, Ipv6Addr::LOCALHOST.into()).await;
     let ready = harness.records().into_iter().find(|record| name(record) == "Ready");
-    assert!(matches!(ready, Some(driver::uplink::Record::Ready { at_ipv6: true, .. })), "{ready:?}");
+    assert!(
+        matches!(ready, Some(driver::uplink::Record::Ready { at_ipv6: true, .. })),
+        "{ready:?}"
+    );
 }
 
 #[tokio::test]

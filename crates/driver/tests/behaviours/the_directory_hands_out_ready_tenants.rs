@@ -32,7 +32,11 @@ async fn a_tenant_whose_stop_was_refused_is_found_again() {
     harness.call(|call| Input::Adopt { key: "a".into(), call, process });
     let run = {
         let tenant = harness.driver.directory.acquire("a").unwrap();
-        assert_eq!(tenant.host, Ipv6Addr::LOCALHOST, "the address at which the adopted process listens");
+        assert_eq!(
+            tenant.host,
+            Ipv6Addr::LOCALHOST,
+            "the address at which the adopted process listens"
+        );
         tenant.run
     };
     harness.kill("a");

@@ -21,7 +21,9 @@ import { unknown } from './batch.js';
 ";
 
 pub fn module() -> String {
-    let Shape::OneOf { variants, .. } = Record::SHAPE else { unreachable!("records are of many kinds") };
+    let Shape::OneOf { variants, .. } = Record::SHAPE else {
+        unreachable!("records are of many kinds")
+    };
     let mut module = Module { text: HEAD.to_owned(), named: Vec::new() };
     module.constants();
     variants.iter().for_each(|variant| module.named_of(variant.fields));
@@ -45,9 +47,17 @@ impl Module {
     fn constants(&mut self) {
         line!(self, "\n// Indices of the board's numbers: see `crates/driver/src/board.rs`.");
         for place in PLACES {
-            line!(self, "export const BOARD_{} = {};", format!("{place:?}").to_uppercase(), place as usize);
+            line!(
+                self,
+                "export const BOARD_{} = {};",
+                format!("{place:?}").to_uppercase(),
+                place as usize
+            );
         }
-        line!(self, "\n/** The most starts in a batch. */\nexport const BATCH_STARTS = {BATCH_STARTS};");
+        line!(
+            self,
+            "\n/** The most starts in a batch. */\nexport const BATCH_STARTS = {BATCH_STARTS};"
+        );
     }
 
     fn named_of(&mut self, fields: &[Field]) {
@@ -58,7 +68,9 @@ impl Module {
     fn named_in(&mut self, shape: &Shape) {
         let name = match shape {
             Shape::Optional { of } => return self.named_in(of),
-            Shape::Words { name, .. } | Shape::Object { name, .. } | Shape::OneOf { name, .. } => name,
+            Shape::Words { name, .. } | Shape::Object { name, .. } | Shape::OneOf { name, .. } => {
+                name
+            }
             _ => return,
         };
         if self.named.contains(name) {
@@ -102,8 +114,8 @@ impl Module {
     fn one_of(&mut self, name: &str, variants: &[Variant]) {
         line!(self, "\n/**\n * @typedef {{(");
         for Variant { name, fields, .. } in variants {
-            let fields =
-                sent(fields).map(|field| format!(", {}: {}", field_name(field), type_of(&field.shape)));
+            let fields = sent(fields)
+                .map(|field| format!(", {}: {}", field_name(field), type_of(&field.shape)));
             line!(self, " *   | {{ kind: '{}'{} }}", camel_case(name), fields.collect::<String>());
         }
         line!(self, " * )}} {name}\n */");
@@ -162,13 +174,20 @@ impl Module {
         for Variant { name, docs, fields } in variants {
             let handler = camel_case(name);
             match fields {
-                [] => self.comment(&format!("@property {{(core: C) => R}} {handler} {}", docs.concat())),
+                [] => self
+                    .comment(&format!("@property {{(core: C) => R}} {handler} {}", docs.concat())),
                 _ => line!(self, " * @property {{(core: C, record: {name}Record) => R}} {handler}"),
             }
         }
         line!(self, " */\n\n/**");
-        line!(self, " * Reads the next record of the batch and calls its handler.\n * @template C, R");
-        line!(self, " * @param {{Batch}} batch\n * @param {{C}} core\n * @param {{Handlers<C, R>}} handlers");
+        line!(
+            self,
+            " * Reads the next record of the batch and calls its handler.\n * @template C, R"
+        );
+        line!(
+            self,
+            " * @param {{Batch}} batch\n * @param {{C}} core\n * @param {{Handlers<C, R>}} handlers"
+        );
         line!(
             self,
             " */\nexport function handleRecord(batch, core, handlers) {{\n  switch (batch.open()) {{"
@@ -192,7 +211,8 @@ fn sent(fields: &[Field]) -> impl Iterator<Item = &Field> {
 /// A statement with an object literal that reads the fields, on one line if it fits.
 fn literal(begin: &str, kind: Option<&str>, fields: &[Field], end: &str) -> String {
     let kind = kind.map(|kind| format!("kind: '{}'", camel_case(kind)));
-    let fields = sent(fields).map(|field| format!("{}: {}", field_name(field), reading(&field.shape)));
+    let fields =
+        sent(fields).map(|field| format!("{}: {}", field_name(field), reading(&field.shape)));
     let fields: Vec<String> = kind.into_iter().chain(fields).collect();
     let one_line = format!("{begin}{{ {} }}{end}", fields.join(", "));
     if one_line.len() <= MOST_COLUMNS {

@@ -88,13 +88,17 @@ impl TaskLimit {
 fn memory_limit(files: &impl Files) -> impl Fn(Hierarchy, &str) -> Option<MemoryLimit> {
     move |hierarchy, path| {
         let [limit, used, reclaimable] = match hierarchy {
-            Hierarchy::V1 => ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "],
+            Hierarchy::V1 => {
+                ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "]
+            }
             Hierarchy::V2 => ["memory.max", "memory.current", "inactive_file "],
         };
         let limit_bytes = number(files, path, limit).filter(|bytes| *bytes < ENDLESS_BYTES)?;
         let stat = files.read(&format!("{path}/memory.stat")).unwrap_or_default();
-        let reclaimable = stat.lines().find_map(|line| line.strip_prefix(reclaimable)?.trim().parse().ok());
-        let used_bytes = number(files, path, used).unwrap_or(0).saturating_sub(reclaimable.unwrap_or(0));
+        let reclaimable =
+            stat.lines().find_map(|line| line.strip_prefix(reclaimable)?.trim().parse().ok());
+        let used_bytes =
+            number(files, path, used).unwrap_or(0).saturating_sub(reclaimable.unwrap_or(0));
         Some(MemoryLimit { limit_bytes, used_bytes, path: path.to_owned() })
     }
 }
@@ -110,9 +114,10 @@ fn task_limit(files: &impl Files) -> impl Fn(Hierarchy, &str) -> Option<TaskLimi
 fn cpu_limit(files: &impl Files) -> impl Fn(Hierarchy, &str) -> Option<CpuLimit> {
     move |hierarchy, path| {
         let (quota_us, period_us) = match hierarchy {
-            Hierarchy::V1 => {
-                (number(files, path, "cpu.cfs_quota_us")?, number(files, path, "cpu.cfs_period_us")?)
-            }
+            Hierarchy::V1 => (
+                number(files, path, "cpu.cfs_quota_us")?,
+                number(files, path, "cpu.cfs_period_us")?,
+            ),
             Hierarchy::V2 => match numbers(files, &format!("{path}/cpu.max"))[..] {
                 [quota_us, period_us] => (quota_us, period_us),
                 _ => return None,

@@ -33,7 +33,8 @@ pub struct Membership {
 
 impl Groups {
     pub(super) fn of(files: &impl Files, mounts: &Mounts) -> Groups {
-        let own = parsed(files, "/proc/self/cgroup").map_or_else(Vec::new, |ProcessCGroups(own)| own);
+        let own =
+            parsed(files, "/proc/self/cgroup").map_or_else(Vec::new, |ProcessCGroups(own)| own);
         let memberships = own.into_iter().filter_map(|own| {
             // `procfs` has no public name for the type of `own`.
             let controllers = (own.hierarchy != 0).then_some(own.controllers);
@@ -91,7 +92,8 @@ fn membership(
     let (hierarchy, controllers) = match v1_controllers {
         Some(controllers) => (Hierarchy::V1, controllers),
         None => {
-            let listed = files.read(&format!("{}/cgroup.controllers", paths[0])).unwrap_or_default();
+            let listed =
+                files.read(&format!("{}/cgroup.controllers", paths[0])).unwrap_or_default();
             (Hierarchy::V2, listed.split_ascii_whitespace().map(str::to_owned).collect())
         }
     };
@@ -101,7 +103,8 @@ fn membership(
 /// Whether a mount has this option: `memory`, or for a hierarchy without controllers
 /// `name=systemd`.
 fn has_option(mount: &MountInfo, option: &str) -> bool {
-    let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
+    let (name, value) =
+        option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
     mount.super_options.get(name).is_some_and(|given| given.as_deref() == value)
 }
 

@@ -34,7 +34,9 @@ impl Machine {
     pub(super) fn of(files: &impl Files) -> Machine {
         let trimmed = |path| files.read(path).map(|text| text.trim().to_owned());
         let first = |path| numbers(files, path).first().copied();
-        let load = files.read("/proc/loadavg").and_then(|text| LoadAverage::from_read(text.as_bytes()).ok());
+        let load = files
+            .read("/proc/loadavg")
+            .and_then(|text| LoadAverage::from_read(text.as_bytes()).ok());
         let file_numbers = numbers(files, "/proc/sys/fs/file-nr");
         Machine {
             kernel_release: trimmed("/proc/sys/kernel/osrelease"),

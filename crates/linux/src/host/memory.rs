@@ -60,7 +60,8 @@ impl Pressure {
 
 fn stall(text: &str) -> Option<Stall> {
     let line = |name| {
-        let record = parse_pressure_record(text.lines().find(|line| line.starts_with(name))?).ok()?;
+        let record =
+            parse_pressure_record(text.lines().find(|line| line.starts_with(name))?).ok()?;
         let PressureRecord { avg10, avg60, avg300, .. } = record;
         Some([avg10, avg60, avg300])
     };

@@ -97,8 +97,10 @@ impl Host {
     /// Looks at this machine. The time grows with the number of processes: mostly some
     /// milliseconds.
     pub fn look() -> Host {
-        let unreaped = proc_stat::of_all().map(|all| all.filter(|stat| stat.has_ended && stat.parent == 1));
-        let unreaped = unreaped.map(|ended| ended.map(|stat| stat.pid).collect()).unwrap_or_default();
+        let unreaped =
+            proc_stat::of_all().map(|all| all.filter(|stat| stat.has_ended && stat.parent == 1));
+        let unreaped =
+            unreaped.map(|ended| ended.map(|stat| stat.pid).collect()).unwrap_or_default();
         Host::of(&ThisMachine, &std::env::temp_dir().to_string_lossy(), unreaped)
     }
 

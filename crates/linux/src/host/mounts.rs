@@ -67,7 +67,8 @@ impl fmt::Display for HiddenProcesses {
 /// Decodes the octal escapes with which the kernel prints a space, a tab, a newline and a
 /// backslash.
 fn unescaped(name: &str) -> String {
-    const ESCAPES: [(&str, &str); 4] = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    const ESCAPES: [(&str, &str); 4] =
+        [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     // The backslash comes last: decoded earlier, it would begin another escape.
     ESCAPES.iter().fold(name.to_owned(), |name, (escape, plain)| name.replace(escape, plain))
 }

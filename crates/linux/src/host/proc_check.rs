@@ -23,7 +23,9 @@ pub fn require_own() -> Result<(), String> {
     }
     match Mounts::of_this_process().hidden_processes() {
         Some(hidden) if !sees(&hidden) => refuse(
-            &format!("/proc is mounted with {hidden}, which hides the processes that start tenants"),
+            &format!(
+                "/proc is mounted with {hidden}, which hides the processes that start tenants"
+            ),
             "mount it without, give the host CAP_SYS_PTRACE, or make it a member of the group in its gid= option",
         ),
         _ => Ok(()),
@@ -39,7 +41,8 @@ fn refuse(why: &str, what_to_do: &str) -> Result<(), String> {
 /// Whether this process sees all processes in spite of `hidepid`: with `CAP_SYS_PTRACE`, or as a
 /// member of the group that the mount names.
 fn sees(hidden: &HiddenProcesses) -> bool {
-    let may_trace = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
+    let may_trace =
+        capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
     // `ptraceable` grants the group nothing.
     let by_group = !matches!(hidden.hidepid.as_str(), "4" | "ptraceable");
     let is_member = |group: u32| {

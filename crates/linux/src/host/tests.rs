@@ -26,7 +26,9 @@ fn host<'a>(texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Host {
 
 /// A host in control groups, with the files of the groups.
 fn grouped(mounts: &str, own: &str, files: &[(&str, &str)]) -> Host {
-    host([("/proc/self/mountinfo", mounts), ("/proc/self/cgroup", own)].iter().chain(files).copied())
+    host(
+        [("/proc/self/mountinfo", mounts), ("/proc/self/cgroup", own)].iter().chain(files).copied(),
+    )
 }
 
 const V2: &str = "40 30 0:50 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
@@ -40,7 +42,8 @@ fn a_service_is_in_its_group_and_all_above_it() {
     let own = "/sys/fs/cgroup/system.slice/delegated/cgroup.controllers";
     let host = grouped(V2, "0::/system.slice/delegated\n", &[(own, "cpu memory pids\n")]);
     let Groups(memberships) = &host.groups;
-    let paths = ["/sys/fs/cgroup/system.slice/delegated", "/sys/fs/cgroup/system.slice", "/sys/fs/cgroup"];
+    let paths =
+        ["/sys/fs/cgroup/system.slice/delegated", "/sys/fs/cgroup/system.slice", "/sys/fs/cgroup"];
     assert_eq!(
         memberships[..],
         [Membership {
@@ -72,12 +75,16 @@ fn of_all_limits_above_the_one_with_the_least_room_counts() {
         ("memory.swap.max", "0\n".to_owned()),
     ];
     let texts = texts.map(|(name, text)| (format!("{slice}/{name}"), text));
-    let files: Vec<(&str, &str)> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let files: Vec<(&str, &str)> =
+        texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let limits = grouped(V2, "0::/a.slice/b\n", &files).group_limits;
     let path = slice.to_owned();
     let memory = limits.memory.unwrap();
     assert_eq!(memory.free_bytes(), GB + GB / 4);
-    assert_eq!(memory, MemoryLimit { limit_bytes: 2 * GB, used_bytes: GB * 3 / 4, path: path.clone() });
+    assert_eq!(
+        memory,
+        MemoryLimit { limit_bytes: 2 * GB, used_bytes: GB * 3 / 4, path: path.clone() }
+    );
     assert_eq!(limits.tasks, Some(TaskLimit { limit: 300, used: 295, path: path.clone() }));
     assert_eq!(limits.cpu, Some(CpuLimit { cores: 1.5, path: path.clone() }));
     assert_eq!((limits.killed_as_one, limits.without_swap), (Some(own.to_owned()), Some(path)));
@@ -131,7 +138,8 @@ fn numbers_that_stand_for_no_limit_are_none() {
 
 #[test]
 fn with_both_versions_the_one_that_has_the_controller_counts() {
-    let mounts = [V1[0].replace("/docker/abc", "/"), V2.replace("/sys/fs/cgroup", "/sys/fs/cgroup/unified")];
+    let mounts =
+        [V1[0].replace("/docker/abc", "/"), V2.replace("/sys/fs/cgroup", "/sys/fs/cgroup/unified")];
     let host = grouped(&mounts.join("\n"), "4:pids:/a\n5:memory:/a/b\n0::/c\n", &[]);
     assert_eq!(
         paths(&host, "memory"),
@@ -149,9 +157,12 @@ fn a_group_that_lies_outside_of_the_mount_is_taken_for_what_the_mount_begins_wit
         let Groups(memberships) = grouped(&mounts, &format!("0::{own}\n"), &[]).groups;
         (memberships[0].paths.clone(), memberships[0].is_writable)
     };
-    for (root, own) in
-        [("/", "/../host.service"), ("/..", "/"), ("/docker/abc", "/docker/abcdef"), ("/docker/abc", "/")]
-    {
+    for (root, own) in [
+        ("/", "/../host.service"),
+        ("/..", "/"),
+        ("/docker/abc", "/docker/abcdef"),
+        ("/docker/abc", "/"),
+    ] {
         let seen = (vec!["/delegated".to_owned()], false);
         assert_eq!(at(root, own), seen, "{own} below {root}");
     }
@@ -161,7 +172,8 @@ fn a_group_that_lies_outside_of_the_mount_is_taken_for_what_the_mount_begins_wit
 
 #[test]
 fn of_several_mounts_the_one_that_shows_most_counts() {
-    let part = |root: &str, point: &str| format!("40 30 0:50 {root} {point} rw - cgroup2 cgroup2 rw\n");
+    let part =
+        |root: &str, point: &str| format!("40 30 0:50 {root} {point} rw - cgroup2 cgroup2 rw\n");
     for mounts in [
         part("/other", "/x") + &part("/a/b", "/part") + &part("/", "/whole"),
         part("/", "/whole") + &part("/a/b", "/part") + &part("/other", "/x"),
@@ -174,7 +186,8 @@ fn of_several_mounts_the_one_that_shows_most_counts() {
 
 #[test]
 fn what_the_kernel_escapes_in_a_mount_is_read_as_it_is() {
-    let mounts = "40 30 0:50 /m.slice/m\\134x2da\\040b /sys/my\\040groups rw - cgroup2 cgroup2 rw\n";
+    let mounts =
+        "40 30 0:50 /m.slice/m\\134x2da\\040b /sys/my\\040groups rw - cgroup2 cgroup2 rw\n";
     let host = grouped(mounts, "0::/m.slice/m\\x2da b/in\n", &[]);
     assert_eq!(paths(&host, "cpu"), ["/sys/my groups/in", "/sys/my groups"]);
 }
@@ -197,10 +210,12 @@ fn a_machine_that_shows_nothing_is_no_failure() {
 
 #[test]
 fn memory_is_read_also_where_a_sandbox_leaves_lines_out() {
-    let meminfo = "MemTotal:       16777216 kB\nMemFree:  1 kB\nMemAvailable:   12582912 kB\nActive: 5 kB\n";
+    let meminfo =
+        "MemTotal:       16777216 kB\nMemFree:  1 kB\nMemAvailable:   12582912 kB\nActive: 5 kB\n";
     let memory = Memory { total_bytes: 16 * GB, available_bytes: 12 * GB };
     assert_eq!(host([("/proc/meminfo", meminfo)]).memory, Some(memory));
-    let swaps = "Filename Type Size Used Priority\n/dev/zram0 partition 1 0 100\n/swapfile file 1 0 -2\n";
+    let swaps =
+        "Filename Type Size Used Priority\n/dev/zram0 partition 1 0 100\n/swapfile file 1 0 -2\n";
     assert_eq!(host([("/proc/swaps", swaps)]).swaps, ["/dev/zram0", "/swapfile"]);
 }
 
@@ -208,7 +223,8 @@ fn memory_is_read_also_where_a_sandbox_leaves_lines_out() {
 fn pressure_is_told_as_far_as_the_kernel_counts_it() {
     let some = "some avg10=4.50 avg60=0.91 avg300=0.00 total=681245\n";
     let both = format!("{some}full avg10=2.10 avg60=0.12 avg300=0.00 total=391926\n");
-    let pressure = host([("/proc/pressure/cpu", some), ("/proc/pressure/memory", both.as_str())]).pressure;
+    let pressure =
+        host([("/proc/pressure/cpu", some), ("/proc/pressure/memory", both.as_str())]).pressure;
     assert_eq!(pressure.cpu, Some(Stall { some: [4.5, 0.91, 0.0], full: None }));
     assert_eq!(pressure.memory.unwrap().full, Some([2.1, 0.12, 0.0]));
     assert_eq!(pressure.io, None);
@@ -217,7 +233,8 @@ fn pressure_is_told_as_far_as_the_kernel_counts_it() {
 #[test]
 fn the_last_mount_of_proc_says_what_is_hidden() {
     let hidden = |options: &[&str]| {
-        let mount = |options: &&str| format!("22 20 0:21 / /proc rw,nosuid - proc proc {options}\n");
+        let mount =
+            |options: &&str| format!("22 20 0:21 / /proc rw,nosuid - proc proc {options}\n");
         grouped(&options.iter().map(mount).collect::<String>(), "", &[]).proc.hidden
     };
     for options in ["rw", "rw,hidepid=0", "rw,hidepid=off"] {
@@ -242,8 +259,9 @@ fn a_temporary_directory_without_programs_is_seen() {
     assert!(!temporary(root).is_noexec);
     let noexec = temporary(&format!("{root}{tmp}"));
     assert!(noexec.is_noexec && noexec.file_system == "tmpfs");
-    let covered =
-        format!("{root}{tmp}3 2 0:10 / /tmp rw - ext4 /dev/tmp rw\n4 1 0:11 / /tmpfs rw,noexec - x x rw\n");
+    let covered = format!(
+        "{root}{tmp}3 2 0:10 / /tmp rw - ext4 /dev/tmp rw\n4 1 0:11 / /tmpfs rw,noexec - x x rw\n"
+    );
     assert!(!temporary(&covered).is_noexec);
 }
 
@@ -263,6 +281,9 @@ fn this_machine_is_what_the_kernel_says_when_it_is_asked() {
     assert!(memory.available_bytes > 0 && memory.available_bytes <= memory.total_bytes);
     assert!(host.machine.tasks.unwrap() > 1 && host.machine.pid_max.unwrap() > 100);
     for membership in host.groups.0 {
-        assert!(std::path::Path::new(&membership.paths[0]).join("cgroup.procs").exists(), "{membership:?}");
+        assert!(
+            std::path::Path::new(&membership.paths[0]).join("cgroup.procs").exists(),
+            "{membership:?}"
+        );
     }
 }

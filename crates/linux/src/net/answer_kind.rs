@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn other_protocols_are_told_apart() {
-        for other in ["SSH-2.0-OpenSSH_9.6\r\n", "ok", "HTTP/2 200", "ICY 200 OK", "\u{0}\u{0}\u{6}\u{9}"] {
+        for other in
+            ["SSH-2.0-OpenSSH_9.6\r\n", "ok", "HTTP/2 200", "ICY 200 OK", "\u{0}\u{0}\u{6}\u{9}"]
+        {
             assert_eq!(AnswerKind::of(other.as_bytes()), AnswerKind::Foreign, "{other:?}");
         }
         assert_eq!(AnswerKind::of(&[0x15, 3, 1, 0, 2, 2, 70]), AnswerKind::Tls);

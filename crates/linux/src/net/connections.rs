@@ -53,7 +53,8 @@ fn asked() -> io::Result<Vec<Connection>> {
     let mut connections = Vec::new();
     // A server on all addresses holds IPv4 connections on an IPv6 socket.
     for family in [AddressFamily::INET, AddressFamily::INET6] {
-        let question = Question { family, flags: DUMP, states: 1 << TCP_ESTABLISHED, bound_to: None };
+        let question =
+            Question { family, flags: DUMP, states: 1 << TCP_ESTABLISHED, bound_to: None };
         sock_diag::ask(&socket, &question)?;
         sock_diag::receive_dump(&socket, |message| connections.extend(message.connection()))?;
     }
@@ -75,14 +76,18 @@ mod tests {
             for address in ["127.0.0.1:0", "[::]:0"] {
                 let server = TcpListener::bind(address).unwrap();
                 let port = server.local_addr().unwrap().port();
-                assert!(!ports(look).contains(&port), "{address} listens, and nothing is connected");
+                assert!(
+                    !ports(look).contains(&port),
+                    "{address} listens, and nothing is connected"
+                );
                 let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
                 let (accepted, _) = server.accept().unwrap();
                 assert!(ports(look).contains(&port), "{address} has a connection");
                 let (local, remote) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
                 for (local, remote) in [(local, remote), (remote, local)] {
-                    let is_end =
-                        |end: &Connection| (end.local, end.remote) == (local, remote) && end.inode > 0;
+                    let is_end = |end: &Connection| {
+                        (end.local, end.remote) == (local, remote) && end.inode > 0
+                    };
                     assert!(look().unwrap().iter().any(is_end), "{address}: both ends are there");
                 }
                 drop((client, accepted));
@@ -95,8 +100,9 @@ mod tests {
     fn hundreds_of_connections_are_all_seen() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap();
-        let connections: Vec<(TcpStream, TcpStream)> =
-            (0..400).map(|_| (TcpStream::connect(address).unwrap(), server.accept().unwrap().0)).collect();
+        let connections: Vec<(TcpStream, TcpStream)> = (0..400)
+            .map(|_| (TcpStream::connect(address).unwrap(), server.accept().unwrap().0))
+            .collect();
         let ports = ports(asked);
         for (client, _) in &connections {
             assert!(ports.contains(&client.local_addr().unwrap().port()));

@@ -39,7 +39,8 @@ pub fn named(root: Root) -> Vec<String> {
 fn listening(root: Root) -> Vec<SocketAddr> {
     let sockets = sockets_of_tree(root);
     let all = proc_net::tcp_sockets(&first_of(root).to_string()).unwrap_or_default().into_iter();
-    let listening = all.filter(|socket| socket.state == TCP_LISTEN && sockets.contains(&socket.inode));
+    let listening =
+        all.filter(|socket| socket.state == TCP_LISTEN && sockets.contains(&socket.inode));
     listening.map(|socket| SocketAddr::new(socket.address, socket.local_port)).collect()
 }
 
@@ -111,7 +112,8 @@ pub fn sockets_among(pid: u32, most_descriptors: usize) -> io::Result<Vec<u64>> 
     let mut found = of(pid)?;
     if found.is_empty() {
         // The first thread may have ended while others go on.
-        let seen = threads_of(pid).map(of).find(|seen| seen.as_ref().is_ok_and(|seen| !seen.is_empty()));
+        let seen =
+            threads_of(pid).map(of).find(|seen| seen.as_ref().is_ok_and(|seen| !seen.is_empty()));
         found = seen.transpose()?.unwrap_or_default();
     }
     Ok(sockets_in(&found))
@@ -162,28 +164,41 @@ mod tests {
         let seen_by_procfs = || -> HashSet<u64> {
             let targets = process.fd().unwrap().flatten().map(|descriptor| descriptor.target);
             targets
-                .filter_map(|target| if let FDTarget::Socket(inode) = target { Some(inode) } else { None })
+                .filter_map(
+                    |target| if let FDTarget::Socket(inode) = target { Some(inode) } else { None },
+                )
                 .collect()
         };
         let seen = || HashSet::from_iter(sockets_of(std::process::id()).unwrap());
-        assert!((0..100).any(|_| seen_by_procfs() == seen()), "{:?} and {:?}", seen_by_procfs(), seen());
+        assert!(
+            (0..100).any(|_| seen_by_procfs() == seen()),
+            "{:?} and {:?}",
+            seen_by_procfs(),
+            seen()
+        );
     }
 
     #[test]
     fn a_unix_socket_is_named_by_its_path_if_it_listens() {
         let line = "0000: 00000002 00000000 00010000 0001 01 23456 /run/a.sock";
         assert_eq!(listening_unix(line), Some((23_456, "/run/a.sock")));
-        assert_eq!(listening_unix("0000: 00000003 00000000 00000000 0001 03 23456 /run/a.sock"), None);
+        assert_eq!(
+            listening_unix("0000: 00000003 00000000 00000000 0001 03 23456 /run/a.sock"),
+            None
+        );
         let path = std::env::temp_dir().join(format!("listeners-{}.sock", std::process::id()));
         let _ = fs::remove_file(&path);
         let _server = UnixListener::bind(&path).unwrap();
         let inode = fs::metadata(&path).map(|_| sockets_of(std::process::id()).unwrap());
         assert!(!inode.unwrap().is_empty());
         let table = fs::read_to_string("/proc/self/net/unix").unwrap();
-        let found =
-            table.lines().filter_map(listening_unix).find(|(_, found)| *found == path.to_str().unwrap());
+        let found = table
+            .lines()
+            .filter_map(listening_unix)
+            .find(|(_, found)| *found == path.to_str().unwrap());
         let of_procfs = procfs::process::Process::myself().unwrap().unix().unwrap();
-        let of_procfs = of_procfs.iter().find(|socket| socket.path.as_ref() == Some(&path)).unwrap();
+        let of_procfs =
+            of_procfs.iter().find(|socket| socket.path.as_ref() == Some(&path)).unwrap();
         assert_eq!(found.map(|(inode, _)| inode), Some(of_procfs.inode));
         fs::remove_file(path).unwrap();
     }

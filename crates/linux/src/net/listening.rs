@@ -14,7 +14,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
 /// The addresses at which a tenant may be reached; the first that listens is used.
-pub const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+pub const LOOPBACK: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// The `sock_diag` socket to ask through, where the kernel supports it. Dropping it closes the
 /// socket.
@@ -58,8 +59,12 @@ impl Listening {
 
 fn ask(socket: &OwnedFd, address: IpAddr, port: u16) -> Option<bool> {
     // Asks for a socket in any state that is bound to this port of this address.
-    let question =
-        Question { family: family_of(address), flags: 0, states: u32::MAX, bound_to: Some((address, port)) };
+    let question = Question {
+        family: family_of(address),
+        flags: 0,
+        states: u32::MAX,
+        bound_to: Some((address, port)),
+    };
     sock_diag::ask(socket, &question).ok()?;
     // The kernel has answered within the call, so this receives without waiting.
     let mut answer = [0u8; 512];
@@ -117,7 +122,9 @@ fn listed(port: u16) -> io::Result<Vec<Socket>> {
         sock_diag::ask(&socket, &question)?;
         // Some kernels list more sockets than were asked for.
         let is_meant = |socket: &Socket| socket.local_port == port && socket.state == TCP_LISTEN;
-        sock_diag::receive_dump(&socket, |message| listening.extend(message.socket().filter(is_meant)))?;
+        sock_diag::receive_dump(&socket, |message| {
+            listening.extend(message.socket().filter(is_meant))
+        })?;
     }
     Ok(listening)
 }
@@ -126,7 +133,8 @@ fn listed(port: u16) -> io::Result<Vec<Socket>> {
 /// connections only; it is assumed not to.
 fn read(port: u16) -> io::Result<Vec<Socket>> {
     let sockets = proc_net::tcp_sockets("self")?.into_iter();
-    let listening = sockets.filter(|socket| socket.local_port == port && socket.state == TCP_LISTEN);
+    let listening =
+        sockets.filter(|socket| socket.local_port == port && socket.state == TCP_LISTEN);
     let socket = |socket: proc_net::Socket| Socket {
         state: socket.state,
         local_port: socket.local_port,
@@ -156,9 +164,12 @@ mod tests {
         let listening = Listening::open();
         let held = crate::net::ports::HeldPort::reserve(1_000, |_| true).unwrap();
         assert_eq!(listening.address_of(held.port()), Some(None), "held, but not listened on");
-        for (address, place) in
-            [("127.0.0.1", LOOPBACK[0]), ("0.0.0.0", LOOPBACK[0]), ("::", LOOPBACK[0]), ("::1", LOOPBACK[1])]
-        {
+        for (address, place) in [
+            ("127.0.0.1", LOOPBACK[0]),
+            ("0.0.0.0", LOOPBACK[0]),
+            ("::", LOOPBACK[0]),
+            ("::1", LOOPBACK[1]),
+        ] {
             let server = TcpListener::bind((address, held.port())).unwrap();
             assert_eq!(listening.address_of(held.port()), Some(Some(place)), "{address}");
             drop(server);
@@ -178,7 +189,10 @@ mod tests {
             assert_eq!(reached_at(LOOPBACK[1], port).unwrap(), Vec::<u64>::new(), "IPv4 only");
             let found = look(port).unwrap();
             let [socket] = found[..] else { panic!("{found:?}") };
-            assert_eq!((socket.inode, socket.address), (inode_of(&everywhere), "0.0.0.0".parse().unwrap()));
+            assert_eq!(
+                (socket.inode, socket.address),
+                (inode_of(&everywhere), "0.0.0.0".parse().unwrap())
+            );
         }
         for address in ["[::]:0", "[::1]:0"] {
             let server = TcpListener::bind(address).unwrap();

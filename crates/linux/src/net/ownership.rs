@@ -171,7 +171,8 @@ impl Owner {
 /// The inodes of a process's PID and network namespaces.
 fn namespaces(process: ProcResult<Process>) -> ProcResult<[Option<u64>; 2]> {
     let Namespaces(namespaces) = process?.namespaces()?;
-    Ok(["pid", "net"].map(|kind| namespaces.get(OsStr::new(kind)).map(|namespace| namespace.identifier)))
+    Ok(["pid", "net"]
+        .map(|kind| namespaces.get(OsStr::new(kind)).map(|namespace| namespace.identifier)))
 }
 
 fn process(pid: u32) -> ProcResult<Process> {
@@ -182,8 +183,9 @@ fn process(pid: u32) -> ProcResult<Process> {
 /// The processes that have one of these sockets open.
 fn holders(sockets: &HashSet<u64>) -> Vec<u32> {
     let pids = proc_stat::of_all().into_iter().flatten().map(|stat| stat.pid);
-    let has_one =
-        |pid: &u32| sockets_of(*pid).is_ok_and(|has| has.iter().any(|socket| sockets.contains(socket)));
+    let has_one = |pid: &u32| {
+        sockets_of(*pid).is_ok_and(|has| has.iter().any(|socket| sockets.contains(socket)))
+    };
     pids.filter(has_one).collect()
 }
 
@@ -254,7 +256,9 @@ mod tests {
         // This process has no children, like a keeper whose tenant has none of the sockets.
         let ours = Owner { root: Root::Keeper(tenant.id()), since_boot_ms: None };
         assert!(!ours.has(&listening::reached_at(LOCALHOST, port).unwrap()));
-        let Listener::Other(stranger) = ours.find(LOCALHOST, port) else { panic!("it is not the tenant's") };
+        let Listener::Other(stranger) = ours.find(LOCALHOST, port) else {
+            panic!("it is not the tenant's")
+        };
         assert_eq!(stranger.pid, Some(std::process::id()));
         let program = std::env::current_exe().unwrap();
         assert_eq!(stranger.program.as_deref(), program.to_str());
@@ -270,7 +274,10 @@ mod tests {
         for (why, owner) in [
             ("the host itself serves it", of_user(tenant.id(), started_ms)),
             ("it is older than the start", of_user(tenant.id(), started_ms + 10)),
-            ("it stands for something else", Owner { since_boot_ms: None, ..of_user(tenant.id(), 0) }),
+            (
+                "it stands for something else",
+                Owner { since_boot_ms: None, ..of_user(tenant.id(), 0) },
+            ),
             ("there is no such process", of_user(1 << 30, 0)),
         ] {
             assert_eq!(owner.find(LOCALHOST, port), Listener::Unknown, "{why}");
@@ -304,7 +311,8 @@ mod tests {
 
     #[test]
     fn a_stranger_is_described_as_far_as_it_is_known() {
-        let stranger = |pid, program: Option<&str>| Stranger { pid, program: program.map(str::to_owned) };
+        let stranger =
+            |pid, program: Option<&str>| Stranger { pid, program: program.map(str::to_owned) };
         assert_eq!(stranger(Some(7), Some("/bin/nc")).to_string(), "process 7 (/bin/nc)");
         assert_eq!(stranger(Some(7), None).to_string(), "process 7");
         assert_eq!(stranger(None, None).to_string(), "a process that this host may not look into");

@@ -56,8 +56,9 @@ impl HeldPort {
     /// use at another address. Errors: no descriptor, or the port is listened on.
     pub fn hold(port: u16) -> io::Result<HeldPort> {
         let (socket, everywhere) = open_socket()?;
-        HeldPort::hold_at(everywhere, port, socket)
-            .or_else(|_| HeldPort::hold_at(Ipv4Addr::LOCALHOST.into(), port, open(AddressFamily::INET)?))
+        HeldPort::hold_at(everywhere, port, socket).or_else(|_| {
+            HeldPort::hold_at(Ipv4Addr::LOCALHOST.into(), port, open(AddressFamily::INET)?)
+        })
     }
 
     fn hold_at(address: IpAddr, port: u16, socket: OwnedFd) -> io::Result<HeldPort> {
@@ -83,7 +84,8 @@ fn open_socket() -> io::Result<(OwnedFd, IpAddr)> {
     /// Whether IPv6 sockets are IPv6-only by default. Changing that costs a system call for each
     /// port.
     static IS_IPV6_ALONE: LazyLock<bool> = LazyLock::new(|| {
-        std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").map_or(true, |text| text.trim() != "0")
+        std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only")
+            .map_or(true, |text| text.trim() != "0")
     });
     match open(AddressFamily::INET6) {
         Ok(socket) => {
@@ -128,7 +130,8 @@ fn shuffled(mut ports: Vec<u16>) -> Vec<u16> {
 
 /// The ports that the kernel itself would choose from.
 fn ports_to_choose_from() -> Vec<u16> {
-    let read = |name| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap_or_default();
+    let read =
+        |name| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap_or_default();
     let reserved = ranges(&read("ip_local_reserved_ports"));
     let is_reserved = |port: &u16| reserved.iter().any(|range| range.contains(port));
     local_port_range(&read("ip_local_port_range")).filter(|port| !is_reserved(port)).collect()

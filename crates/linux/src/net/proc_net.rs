@@ -21,7 +21,8 @@ pub struct Socket {
 
 /// Both ends of each established connection that this process sees, in the form of `sock_diag`.
 pub fn connections() -> io::Result<Vec<Connection>> {
-    let established = entries("self")?.into_iter().filter(|entry| entry.state.to_u8() == TCP_ESTABLISHED);
+    let established =
+        entries("self")?.into_iter().filter(|entry| entry.state.to_u8() == TCP_ESTABLISHED);
     let end = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     Ok(established
         .map(|entry| Connection {
@@ -73,8 +74,12 @@ mod tests {
             let server = TcpListener::bind(address).unwrap();
             let local = server.local_addr().unwrap();
             let (address, local_port) = (local.ip(), local.port());
-            let socket =
-                Socket { address, local_port, state: TCP_LISTEN, inode: fstat(&server).unwrap().st_ino };
+            let socket = Socket {
+                address,
+                local_port,
+                state: TCP_LISTEN,
+                inode: fstat(&server).unwrap().st_ino,
+            };
             for pid in ["self", &std::process::id().to_string()] {
                 assert!(tcp_sockets(pid).unwrap().contains(&socket), "{local} of {pid}");
             }

@@ -72,7 +72,12 @@ impl Readiness {
     /// Waits until the tenant answers an HTTP GET on the port, and returns the address at which it
     /// does. Dropping the future cancels the wait. Errors: `limit` is over, or another process
     /// listens.
-    pub async fn until_answered(&self, port: u16, owner: Owner, limit: Duration) -> Result<IpAddr, NotReady> {
+    pub async fn until_answered(
+        &self,
+        port: u16,
+        owner: Owner,
+        limit: Duration,
+    ) -> Result<IpAddr, NotReady> {
         let mut progress = Progress::default();
         match clock::timeout(limit, self.answered(port, owner, &mut progress)).await {
             Some(Ok(address)) => Ok(address),
@@ -81,7 +86,12 @@ impl Readiness {
         }
     }
 
-    async fn answered(&self, port: u16, owner: Owner, progress: &mut Progress) -> Result<IpAddr, Stranger> {
+    async fn answered(
+        &self,
+        port: u16,
+        owner: Owner,
+        progress: &mut Progress,
+    ) -> Result<IpAddr, Stranger> {
         let mut patience = Patience::new(&self.waiting);
         loop {
             let address = self.until_listening(port, &mut patience).await;
@@ -125,7 +135,12 @@ impl Readiness {
 
     /// Whether a request to this address and port reaches the tenant, as far as that can be known;
     /// false if no socket listens just now. Errors: another process listens.
-    pub async fn is_owned(&self, owner: Owner, address: IpAddr, port: u16) -> Result<bool, Stranger> {
+    pub async fn is_owned(
+        &self,
+        owner: Owner,
+        address: IpAddr,
+        port: u16,
+    ) -> Result<bool, Stranger> {
         // Where the sockets cannot be listed, the request itself shows whether the port is
         // listened on.
         let Ok(sockets) = listening::reached_at(address, port) else { return Ok(true) };
@@ -156,7 +171,9 @@ impl Readiness {
             let elsewhere = self.off_thread.run(move || listeners::named(owner.root)).await;
             return match &elsewhere.unwrap_or_default()[..] {
                 [] => "nothing listens there, nor does the tenant anywhere else".into(),
-                places => format!("nothing listens there; the tenant listens on {}", places.join(" and ")),
+                places => {
+                    format!("nothing listens there; the tenant listens on {}", places.join(" and "))
+                }
             };
         };
         match progress.last {

@@ -110,7 +110,9 @@ impl Requests {
 
     async fn connect(&self, server: SocketAddr, number: u32) -> io::Result<TcpStream> {
         for index in 0..SOURCES {
-            let Some(source) = self.source_for(server.ip(), number.wrapping_add(index)) else { break };
+            let Some(source) = self.source_for(server.ip(), number.wrapping_add(index)) else {
+                break;
+            };
             let socket = socket_for(server)?;
             socket.set_reuseaddr(true)?;
             let connected = match socket.bind(source) {
@@ -153,8 +155,10 @@ fn is_about_source(error: &io::Error) -> bool {
 /// file behind.
 fn relay() -> io::Result<(UnixListener, String)> {
     // Each new hasher has a random key, so the name cannot be guessed.
-    let name = format!("absolutejs-runtime-{:016x}", RandomState::new().hash_one(std::process::id()));
-    let relay = blocking::UnixListener::bind_addr(&blocking::SocketAddr::from_abstract_name(&name)?)?;
+    let name =
+        format!("absolutejs-runtime-{:016x}", RandomState::new().hash_one(std::process::id()));
+    let relay =
+        blocking::UnixListener::bind_addr(&blocking::SocketAddr::from_abstract_name(&name)?)?;
     relay.set_nonblocking(true)?;
     Ok((UnixListener::from_std(relay)?, name))
 }

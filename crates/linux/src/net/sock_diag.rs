@@ -1,7 +1,9 @@
 //! The kernel's own list of sockets, asked for through netlink's `sock_diag`.
 
 use rustix::net::netlink::{self, SocketAddrNetlink};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with,
+};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -53,7 +55,8 @@ pub fn ask(socket: &OwnedFd, question: &Question) -> io::Result<()> {
 /// Encodes a `nlmsghdr` and an `inet_diag_req_v2`.
 fn request(question: &Question) -> [u8; REQUEST_BYTES] {
     let mut bytes = [0u8; REQUEST_BYTES];
-    let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
+    let mut put =
+        |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
     put(0, &(REQUEST_BYTES as u32).to_ne_bytes());
     put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     put(6, &(NLM_F_REQUEST | question.flags).to_ne_bytes());
@@ -107,9 +110,15 @@ impl Message<'_> {
         Some(Socket {
             state: bytes[1],
             local_port: u16::from_be_bytes([bytes[4], bytes[5]]),
-            address: if is_ipv4 { Ipv4Addr::from(octets).into() } else { Ipv6Addr::from(address).into() },
+            address: if is_ipv4 {
+                Ipv4Addr::from(octets).into()
+            } else {
+                Ipv6Addr::from(address).into()
+            },
             inode: u32::from_ne_bytes(bytes[68..].try_into().ok()?).into(),
-            is_ipv6_only: self.attribute(INET_DIAG_SKV6ONLY).is_some_and(|value| value.first() == Some(&1)),
+            is_ipv6_only: self
+                .attribute(INET_DIAG_SKV6ONLY)
+                .is_some_and(|value| value.first() == Some(&1)),
         })
     }
 

@@ -54,7 +54,12 @@ pub trait LineSink: Sync {
 /// Delivers all output of the pipe, until its end. `ended` turns true when the process tree is
 /// gone: from then on no more is read than the pipe can hold, even if a process outside the tree
 /// has the write end open.
-pub async fn pump(pipe: OwnedFd, stream: Stream, sink: &impl LineSink, mut ended: flag::Receiver<bool>) {
+pub async fn pump(
+    pipe: OwnedFd,
+    stream: Stream,
+    sink: &impl LineSink,
+    mut ended: flag::Receiver<bool>,
+) {
     let mut cutter = LineCutter::default();
     if let Err(error) = read_to_end(pipe, stream, sink, &mut cutter, &mut ended).await {
         tracing::warn!(%error, ?stream, "reading a tenant's output failed");
@@ -210,7 +215,8 @@ mod tests {
             }
             most_between
         };
-        let ((), most_between) = tokio::join!(biased; pump(reader, Stream::Stdout, &counted, ended), others);
+        let ((), most_between) =
+            tokio::join!(biased; pump(reader, Stream::Stdout, &counted, ended), others);
         assert!(most_between <= LINES_PER_TURN, "{most_between} lines in a row");
     }
 

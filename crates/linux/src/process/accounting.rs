@@ -63,7 +63,8 @@ pub struct Sampler {
 impl Sampler {
     /// The usage of each tree, in the order of `roots`; `None` for a root that does not exist.
     pub fn sample(&mut self, roots: &[Root]) -> Vec<Option<Usage>> {
-        let Ok(proc) = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        let Ok(proc) =
+            open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         else {
             return vec![None; roots.len()];
         };
@@ -84,7 +85,8 @@ pub fn sample_once(roots: &[Root]) -> Vec<Option<Usage>> {
 /// The usage of one tree, at a cost that does not depend on the other processes of the machine;
 /// `None` if its root does not exist. Each process is read after its ancestors.
 pub fn of_tree(root: Root) -> Option<Usage> {
-    let proc = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let proc =
+        open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let (Root::Process(pid) | Root::Keeper(pid)) = root;
     let (mut ticks, mut pages, mut processes) = (0, 0, 0);
     let mut to_visit = vec![pid];
@@ -130,8 +132,10 @@ impl Table {
         let pids = entries.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<u32>().ok());
         for pid in pids {
             let ran_ns = cpu_clock::of_process(pid);
-            let known = last.seen(pid).filter(|known| table.is_current(known, ran_ns, now_ms)).copied();
-            let read = || Some(Seen { stat: Stat::read(proc, pid).ok()??, ran_ns, read_at_ms: now_ms });
+            let known =
+                last.seen(pid).filter(|known| table.is_current(known, ran_ns, now_ms)).copied();
+            let read =
+                || Some(Seen { stat: Stat::read(proc, pid).ok()??, ran_ns, read_at_ms: now_ms });
             if let Some(seen) = known.or_else(read) {
                 table.add(seen);
             }
@@ -157,7 +161,8 @@ impl Table {
         let has_not_run = ran_ns.is_some() && ran_ns == known.ran_ns;
         let keeps_parent = || {
             self.seen(known.stat.parent).is_some_and(|parent| {
-                !parent.stat.has_ended && parent.stat.started_at_ticks <= known.stat.started_at_ticks
+                !parent.stat.has_ended
+                    && parent.stat.started_at_ticks <= known.stat.started_at_ticks
             })
         };
         has_not_run && now_ms < known.read_at_ms + CURRENT_FOR_MS && keeps_parent()
@@ -194,7 +199,9 @@ impl Table {
 
 /// Whether the process is the one that was seen, and has the same parent.
 fn is_still(seen: &Stat, now: Option<Stat>) -> bool {
-    now.is_some_and(|now| now.started_at_ticks == seen.started_at_ticks && now.parent == seen.parent)
+    now.is_some_and(|now| {
+        now.started_at_ticks == seen.started_at_ticks && now.parent == seen.parent
+    })
 }
 
 #[cfg(test)]
@@ -216,14 +223,15 @@ mod tests {
     fn a_single_look_sees_what_a_sampler_sees() {
         use std::io::{BufRead, BufReader};
         use std::process::{Command, Stdio};
-        let script =
-            "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 600 & sleep 600 & echo up; wait";
+        let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 600 & sleep 600 & echo up; wait";
         let mut tree = Command::new("sh");
         let tree = std::os::unix::process::CommandExt::process_group(tree.args(["-c", script]), 0);
         let mut tree = tree.stdout(Stdio::piped()).spawn().unwrap();
         BufReader::new(tree.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         for root in [Root::Process(tree.id()), Root::Keeper(tree.id())] {
-            let look = || (Sampler::default().sample(&[root])[0].unwrap(), sample_once(&[root])[0].unwrap());
+            let look = || {
+                (Sampler::default().sample(&[root])[0].unwrap(), sample_once(&[root])[0].unwrap())
+            };
             // The last child processes may still be starting.
             let mut seen = look();
             while seen.0.processes < 2 || seen.0 != seen.1 {
@@ -240,7 +248,8 @@ mod tests {
     fn a_tree_alone_is_what_it_is_among_all_others() {
         let mut child = sleeper();
         let root = Root::Process(std::process::id());
-        let (alone, among) = (of_tree(root).unwrap(), Sampler::default().sample(&[root])[0].unwrap());
+        let (alone, among) =
+            (of_tree(root).unwrap(), Sampler::default().sample(&[root])[0].unwrap());
         child.kill().and_then(|()| child.wait()).unwrap();
         assert!(alone.processes >= 2 && among.cpu_ms.abs_diff(alone.cpu_ms) < 1_000);
         assert!(alone.rss_bytes > 100_000);
@@ -278,7 +287,10 @@ mod tests {
         assert!(table.is_current(&child, Some(1_000), 1));
         assert!(!table.is_current(&child, Some(1_001), 1), "it ran");
         assert!(!table.is_current(&child, None, 1), "it has no clock");
-        assert!(!table.is_current(&child, Some(1_000), CURRENT_FOR_MS), "its memory may have changed");
+        assert!(
+            !table.is_current(&child, Some(1_000), CURRENT_FOR_MS),
+            "its memory may have changed"
+        );
         for parent in [seen(7, 1, 49, true), seen(7, 1, 51, false)] {
             let mut table = Table::default();
             table.add(parent);

@@ -46,7 +46,8 @@ mod tests {
 
     impl Directory {
         fn new(name: &str) -> Directory {
-            let path = std::env::temp_dir().join(format!("runtime-bun-{name}-{}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("runtime-bun-{name}-{}", std::process::id()));
             create_dir_all(&path).unwrap();
             Directory(path)
         }
@@ -76,7 +77,9 @@ mod tests {
         directory.file("has/bun", 0o755);
         directory.file("cannot/bun", 0o644);
         create_dir_all(directory.at("directory/bun")).unwrap();
-        let of = |names: &[&str]| names.iter().map(|name| directory.at(name)).collect::<Vec<_>>().join(":");
+        let of = |names: &[&str]| {
+            names.iter().map(|name| directory.at(name)).collect::<Vec<_>>().join(":")
+        };
         assert!(is_on_path(&of(&["has"]), None));
         assert!(is_on_path(&format!(":/missing:{}", of(&["cannot", "directory", "has"])), None));
         for path in ["".to_owned(), "has".to_owned(), of(&["cannot"]), of(&["directory"])] {

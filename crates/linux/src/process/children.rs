@@ -9,11 +9,17 @@ use std::fs;
 
 /// The children of a process, oldest first; those of its first `most_threads` threads.
 pub fn children_of(pid: u32, most_threads: usize) -> Vec<u32> {
-    let threads =
-        fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().take(most_threads);
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .take(most_threads);
+    let lists =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     lists
-        .flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .flat_map(|list| {
+            list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
+        })
         .collect()
 }
 
@@ -29,7 +35,8 @@ mod tests {
     fn procfs_sees_the_same_children() {
         let script = "sleep 600 & sleep 600 & echo up; wait";
         let mut shell = Command::new("sh");
-        let shell = std::os::unix::process::CommandExt::process_group(shell.args(["-c", script]), 0);
+        let shell =
+            std::os::unix::process::CommandExt::process_group(shell.args(["-c", script]), 0);
         let mut shell = shell.stdout(Stdio::piped()).spawn().unwrap();
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         let of_procfs = |pid: u32| -> Vec<u32> {

@@ -9,8 +9,8 @@ use crate::threads::watched::watch_shared;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, getpgrp, kill_process_group, pidfd_open,
-    pidfd_send_signal, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, getpgrp, kill_process_group,
+    pidfd_open, pidfd_send_signal, waitid,
 };
 use rustix::time::Timespec;
 use std::io;
@@ -51,7 +51,8 @@ impl Foreign {
     /// The error says why it is not accepted.
     pub fn open(pid: u32, born: (u64, u64)) -> Result<Foreign, String> {
         let own = std::process::id();
-        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 1 && pid != own);
+        let number =
+            i32::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 1 && pid != own);
         let pid = number.ok_or_else(|| format!("pid {pid} can be no tenant's"))?;
         let shown = pid.as_raw_nonzero();
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| match error {
@@ -132,7 +133,8 @@ impl Foreign {
     }
 
     fn is_gone(&self) -> bool {
-        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&NOW)).is_ok_and(|ready| ready > 0)
+        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&NOW))
+            .is_ok_and(|ready| ready > 0)
     }
 
     /// Waits until the process has ended and nothing is left of its group. If the process was
@@ -193,12 +195,16 @@ impl Foreign {
 
 /// Takes "no such process" for success: the process has ended, which is what the signal was for.
 fn unless_gone(sent: io::Result<()>) -> io::Result<()> {
-    sent.or_else(|error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) })
+    sent.or_else(
+        |error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) },
+    )
 }
 
 /// Repeats `ask` while the process is being reaped. During that time the kernel reports no status,
 /// and may once report that there is no such process, before it reports the status, if ever.
-async fn settled(mut ask: impl FnMut() -> Result<Option<libc::c_int>, Errno>) -> Option<libc::c_int> {
+async fn settled(
+    mut ask: impl FnMut() -> Result<Option<libc::c_int>, Errno>,
+) -> Option<libc::c_int> {
     let mut is_known_to_be_gone = false;
     loop {
         match ask() {
@@ -211,7 +217,10 @@ async fn settled(mut ask: impl FnMut() -> Result<Option<libc::c_int>, Errno>) ->
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "the processes that are watched must come from somewhere")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the processes that are watched must come from somewhere"
+)]
 mod tests {
     use super::*;
     use crate::threads::clock;
@@ -230,8 +239,11 @@ mod tests {
 
     #[test]
     fn the_end_of_a_child_is_seen_with_its_exit_code() {
-        let mut child =
-            Command::new("sh").args(["-c", "read _; exit 7"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", "read _; exit 7"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
         let foreign = Foreign::open(child.id(), ANY_TIME).unwrap();
         drop(child.stdin.take());
         assert_eq!(wait_for_end(&foreign), Some(7));
@@ -254,7 +266,8 @@ mod tests {
         for round in 0..rounds {
             let code = round % 5;
             let script = format!("read _; exit {code}");
-            let mut child = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+            let mut child =
+                Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
             let foreign = Foreign::open(child.id(), ANY_TIME).unwrap();
             let input = child.stdin.take();
             let reaper = std::thread::spawn(move || child.wait().unwrap());
@@ -285,8 +298,11 @@ mod tests {
         let leader = leader.args(["-c", script]).process_group(0).stdout(Stdio::piped());
         let mut leader = leader.spawn().unwrap();
         let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(leader.stdout.take().unwrap()), &mut line)
-            .unwrap();
+        std::io::BufRead::read_line(
+            &mut std::io::BufReader::new(leader.stdout.take().unwrap()),
+            &mut line,
+        )
+        .unwrap();
         let foreign = Foreign::open(leader.id(), ANY_TIME).unwrap();
         foreign.ask(true).unwrap();
         assert_eq!(wait_for_end(&foreign), None);
@@ -303,7 +319,8 @@ mod tests {
 
     #[test]
     fn a_process_that_was_asked_is_not_asked_again() {
-        let script = "trap 'echo asked' TERM; trap 'exit 3' WINCH; echo up; while :; do sleep 0.01; done";
+        let script =
+            "trap 'echo asked' TERM; trap 'exit 3' WINCH; echo up; while :; do sleep 0.01; done";
         for is_waited_for in [false, true] {
             let mut child = Command::new("sh");
             let mut child =

@@ -58,7 +58,8 @@ impl Asking {
     pub async fn of(leader: Pid, pidfd: Arc<OwnedFd>, off_thread: OffThread) -> Asking {
         let (known, settled, listeners) = Default::default();
         let looks_left = WAIT_BUDGET_MS / LOOK_MS;
-        let mut asking = Asking { leader, pidfd, off_thread, known, settled, listeners, looks_left };
+        let mut asking =
+            Asking { leader, pidfd, off_thread, known, settled, listeners, looks_left };
         let members = asking.look().await.unwrap_or_default();
         match members.iter().find(|seen| seen.member.pid == leader) {
             Some(seen) => asking.ask(seen, &members).await,
@@ -127,7 +128,8 @@ impl Asking {
         let Some(stack_start) = self.listeners.get(&seen.member) else { return false };
         // Read after the disposition, so that a program executed meanwhile is not taken for the
         // former one.
-        let is_same_program = || seen.member.stat().is_some_and(|stat| stat.stack_start == *stack_start);
+        let is_same_program =
+            || seen.member.stat().is_some_and(|stat| stat.stack_start == *stack_start);
         seen.disposition.is_pending || (!seen.disposition.listens && is_same_program())
     }
 
@@ -163,7 +165,10 @@ impl Asking {
     async fn await_stop(&mut self, stopped: &Stopped) {
         let mut looks = FREEZE_MS / LOOK_MS;
         for member in &stopped.0 {
-            while looks > 0 && member.disposition().is_some_and(|it| !it.is_frozen()) && self.pause().await {
+            while looks > 0
+                && member.disposition().is_some_and(|it| !it.is_frozen())
+                && self.pause().await
+            {
                 looks -= 1;
             }
         }
@@ -191,7 +196,8 @@ impl Asking {
     async fn look(&mut self) -> io::Result<Vec<Seen>> {
         let group = self.leader.as_raw_pid().cast_unsigned();
         let mut members = self.off_thread.run(move || members_of(group)).await??;
-        let is_known = |seen: &Seen| seen.member.pid == self.leader || self.known.contains(&seen.member);
+        let is_known =
+            |seen: &Seen| seen.member.pid == self.leader || self.known.contains(&seen.member);
         if !group_is_there(&self.pidfd).unwrap_or_else(|| members.iter().any(is_known)) {
             members.clear();
         }
@@ -201,7 +207,10 @@ impl Asking {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "the processes that are asked must come from somewhere")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the processes that are asked must come from somewhere"
+)]
 mod tests {
     use super::*;
     use rustix::process::{PidfdFlags, pidfd_open};

@@ -61,7 +61,8 @@ fn look(mut sessions: Vec<Pid>, kills: bool) -> io::Result<Vec<Pid>> {
 fn members_of(sessions: &[Pid], proc: BorrowedFd) -> io::Result<Vec<(Pid, Pid)>> {
     let mut members = Vec::new();
     for entry in Dir::read_from(proc)? {
-        let pid = entry?.file_name().to_str().ok().and_then(|name| Pid::from_raw(name.parse().ok()?));
+        let pid =
+            entry?.file_name().to_str().ok().and_then(|name| Pid::from_raw(name.parse().ok()?));
         let Some(pid) = pid else { continue };
         members.extend(session_of(pid, sessions, proc)?.map(|session| (pid, session)));
     }
@@ -74,8 +75,9 @@ fn members_of(sessions: &[Pid], proc: BorrowedFd) -> io::Result<Vec<(Pid, Pid)>>
 /// Not by `getsid`: rustix expects a process id, and the kernel's own threads have session 0.
 fn session_of(pid: Pid, sessions: &[Pid], proc: BorrowedFd) -> Result<Option<Pid>, Errno> {
     let stat = Stat::read(proc, pid.as_raw_pid().cast_unsigned())?.filter(|stat| !stat.has_ended);
-    let is_its =
-        |session: &Pid| stat.is_some_and(|stat| stat.session == session.as_raw_pid().cast_unsigned());
+    let is_its = |session: &Pid| {
+        stat.is_some_and(|stat| stat.session == session.as_raw_pid().cast_unsigned())
+    };
     Ok(sessions.iter().copied().find(is_its))
 }
 
@@ -89,7 +91,10 @@ fn signal(pid: Pid, sessions: &[Pid], proc: BorrowedFd, signal: Signal) {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "the processes that are killed must come from somewhere")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the processes that are killed must come from somewhere"
+)]
 mod tests {
     use super::*;
     use std::process::{Child, Command};

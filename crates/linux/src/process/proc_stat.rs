@@ -47,7 +47,10 @@ fn from(stat: procfs::process::Stat) -> Stat {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "the processes that are looked at must come from somewhere")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the processes that are looked at must come from somewhere"
+)]
 mod tests {
     use super::*;
     use rustix::fs::{Mode, OFlags, open};
@@ -96,8 +99,9 @@ mod tests {
         let Ended(child) = &mut ended;
         let pid = Pid::from_child(child);
         // The shell uses some CPU time, and then stops itself.
-        let is_stopped =
-            || procfs::process::Process::new(pid.as_raw_pid()).unwrap().stat().unwrap().state == 'T';
+        let is_stopped = || {
+            procfs::process::Process::new(pid.as_raw_pid()).unwrap().stat().unwrap().state == 'T'
+        };
         while !is_stopped() {
             std::thread::yield_now();
         }

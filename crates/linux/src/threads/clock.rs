@@ -218,7 +218,11 @@ mod tests {
         assert_eq!(steady.look(250), 250);
         assert_eq!(steady.look(1_000), 1_000, "a busy machine");
         assert_eq!(steady.look(34_000), 1_000);
-        assert_eq!(steady.fired(1_250, 34_000), 1_000, "once, whether a reading or a timer shows it");
+        assert_eq!(
+            steady.fired(1_250, 34_000),
+            1_000,
+            "once, whether a reading or a timer shows it"
+        );
         assert_eq!(steady.look(34_250), 1_250);
         assert_eq!(steady.look(34_100), 1_250, "it never goes back");
         assert_eq!(steady.absences, 1);

@@ -39,7 +39,10 @@ impl Worker {
 impl OffThread {
     /// Runs the work, and waits for it without blocking. Dropping the future does not stop the
     /// work. Errors: no thread, or the work panicked.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
         let (tell, told) = oneshot::channel();
         self.begin(Box::new(move || {
             let _ = tell.send(work());

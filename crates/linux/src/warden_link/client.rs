@@ -203,7 +203,11 @@ impl WardenClient {
     }
 
     /// Starts a tenant. The result's channels tell whether its program runs, and how it ends.
-    pub fn launch(&self, launch: Launch, surroundings: &Surroundings) -> Result<Launched, LaunchError> {
+    pub fn launch(
+        &self,
+        launch: Launch,
+        surroundings: &Surroundings,
+    ) -> Result<Launched, LaunchError> {
         let number = self.next_number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let memory_file = host::memory_file(&launch.spec).map_err(LaunchError::HandOver)?;
         let (started, started_receiver) = oneshot::channel();
@@ -222,8 +226,10 @@ impl WardenClient {
             // Sent from this thread if the socket has room: on a busy machine the engine's thread
             // may wait long for a processor. The stop may overtake an order without harm: a run is
             // stopped only once it has started, and of two stops the later stage counts.
-            let is_sent =
-                connection.socket.upgrade().is_some_and(|socket| packet.send(&socket, number).is_ok());
+            let is_sent = connection
+                .socket
+                .upgrade()
+                .is_some_and(|socket| packet.send(&socket, number).is_ok());
             if !is_sent {
                 // If the link is gone the warden is lost, and its keepers end the tenants by
                 // themselves.
@@ -259,7 +265,9 @@ impl WardenClient {
     /// Launches are ordered only on the engine's thread, so two wardens are never started at the
     /// same time.
     fn order(&self, order: Order, surroundings: &Surroundings) -> Result<(), LaunchError> {
-        let Some(errand) = self.order_of_open(Errand::Order(order), surroundings) else { return Ok(()) };
+        let Some(errand) = self.order_of_open(Errand::Order(order), surroundings) else {
+            return Ok(());
+        };
         // Without the lock: JavaScript's thread takes it for each stop, and starting a warden
         // lasts until its program is executed.
         let opened = self.open(surroundings)?;
@@ -277,7 +285,9 @@ impl WardenClient {
     fn order_of_open(&self, mut errand: Errand, surroundings: &Surroundings) -> Option<Errand> {
         let mut connections = self.lock();
         connections.retain(|connection| !connection.closed.is_finished());
-        for connection in connections.iter().filter(|open| open.surroundings.are_those_of(surroundings)) {
+        for connection in
+            connections.iter().filter(|open| open.surroundings.are_those_of(surroundings))
+        {
             match connection.errands.send(errand) {
                 Ok(()) => return None,
                 Err(refused) => errand = refused.0,
@@ -319,7 +329,11 @@ fn continue_stopped(process: &OwnedFd) {
 /// Starts a warden. std starts it with `posix_spawn`, so the size of the host does not matter; the
 /// warden resets the other things that it inherits.
 #[allow(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
-fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) -> io::Result<Connection> {
+fn open(
+    program: &Program,
+    surroundings: Surroundings,
+    off_thread: OffThread,
+) -> io::Result<Connection> {
     let (ours, theirs) = host::connection()?;
     let mut command = std::process::Command::new(program.executable()?);
     command
@@ -353,7 +367,8 @@ fn open(program: &Program, surroundings: Surroundings, off_thread: OffThread) ->
         // The warden was lost: what is left of its tenants is cleared before their ends are
         // reported.
         if !pending.is_empty() {
-            let keepers = pending.values().filter_map(|pending| Pid::from_raw(pending.keeper_pid as i32));
+            let keepers =
+                pending.values().filter_map(|pending| Pid::from_raw(pending.keeper_pid as i32));
             orphans::clear(keepers.chain([pid]).collect(), off_thread).await;
         }
         for lost in pending.into_values() {

@@ -19,7 +19,8 @@ impl MainProcess {
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         // Read after the pidfd was opened: as the process is the keeper's child, its pid was not
         // reused.
-        let is_its_child = Stat::of(started.pid).is_some_and(|stat| stat.parent == started.keeper_pid);
+        let is_its_child =
+            Stat::of(started.pid).is_some_and(|stat| stat.parent == started.keeper_pid);
         if is_its_child { watch(pidfd).ok().map(MainProcess) } else { None }
     }
 

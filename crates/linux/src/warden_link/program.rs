@@ -76,7 +76,9 @@ pub fn beside(addon: &Path) -> Result<PathBuf, String> {
     let program = directory.join(PROGRAM_NAME);
     let shown = program.display();
     if !program.is_file() {
-        return Err(format!("{shown} is missing: the package was not unpacked completely; install it again"));
+        return Err(format!(
+            "{shown} is missing: the package was not unpacked completely; install it again"
+        ));
     }
     if access(&program, Access::EXEC_OK).is_err() {
         let _ = fs::set_permissions(&program, fs::Permissions::from_mode(PROGRAM_MODE));
@@ -101,7 +103,8 @@ mod tests {
     use super::*;
 
     fn directory(name: &str) -> PathBuf {
-        let directory = std::env::temp_dir().join(format!("warden-program-{name}-{}", std::process::id()));
+        let directory =
+            std::env::temp_dir().join(format!("warden-program-{name}-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         fs::canonicalize(directory).unwrap()
     }
@@ -110,7 +113,8 @@ mod tests {
     fn a_lost_executable_bit_is_set_again() {
         let directory = directory("mode");
         fs::write(directory.join(PROGRAM_NAME), "").unwrap();
-        fs::set_permissions(directory.join(PROGRAM_NAME), fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(directory.join(PROGRAM_NAME), fs::Permissions::from_mode(0o644))
+            .unwrap();
         let found = beside(&directory.join("runtime.node"));
         let mode = fs::metadata(directory.join(PROGRAM_NAME)).unwrap().permissions().mode();
         fs::remove_dir_all(&directory).unwrap();
@@ -122,7 +126,11 @@ mod tests {
         let directory = directory("missing");
         let found = beside(&directory.join("runtime.node"));
         fs::remove_dir_all(&directory).unwrap();
-        assert!(found.is_err_and(|error| error.starts_with(directory.join(PROGRAM_NAME).to_str().unwrap())));
+        assert!(
+            found.is_err_and(
+                |error| error.starts_with(directory.join(PROGRAM_NAME).to_str().unwrap())
+            )
+        );
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use crate::host::proc_check;
 use crate::output::lines::{LineSink, Stream, pump};
 use crate::threads::watched::watch;
-use crate::warden_link::client::{Ended, Launch, LaunchError, Launched, Started, Turn, WardenClient};
+use crate::warden_link::client::{
+    Ended, Launch, LaunchError, Launched, Started, Turn, WardenClient,
+};
 use crate::warden_link::main_process::MainProcess;
 use crate::warden_link::surroundings::{Noted, Surroundings};
 use rustix::io::Errno;
@@ -81,8 +83,12 @@ pub async fn supervise(
             sink.started(number, started);
             (main, start)
         }
-        Err(Failed { error: LaunchError::Unsupported(reason), .. }) => return sink.unsupported(reason),
-        Err(Failed { error, outputs }) => return sink.not_started(explain(&program, error, &outputs)),
+        Err(Failed { error: LaunchError::Unsupported(reason), .. }) => {
+            return sink.unsupported(reason);
+        }
+        Err(Failed { error, outputs }) => {
+            return sink.not_started(explain(&program, error, &outputs));
+        }
     };
     let (tell_ended, ended) = channel::channel(false);
     let end = async {
@@ -112,7 +118,11 @@ pub async fn supervise(
 }
 
 /// Reports that the main process has ended, even if its keeper is stopped and does not.
-async fn watch_main(main: Option<MainProcess>, sink: &impl RunSink, mut ended: channel::Receiver<bool>) {
+async fn watch_main(
+    main: Option<MainProcess>,
+    sink: &impl RunSink,
+    mut ended: channel::Receiver<bool>,
+) {
     let Some(main) = main else { return };
     tokio::select! {
         biased;
@@ -199,7 +209,9 @@ async fn start(
     let (launch, stdout, stderr) = prepared.map_err(LaunchError::Prepare)?;
     let mut launched = warden.launch(launch, &surroundings)?;
     match outcome(warden, &mut launched, patience, sink).await {
-        Ok(started) => Ok((launched.number, started, Start { ended: launched.ended, stdout, stderr })),
+        Ok(started) => {
+            Ok((launched.number, started, Start { ended: launched.ended, stdout, stderr }))
+        }
         Err(error) => Err(Failed { error, outputs: vec![stdout, stderr] }),
     }
 }
@@ -285,14 +297,18 @@ fn explain(program: &Program, error: LaunchError, outputs: &[OwnedFd]) -> String
         LaunchStep::ChangeDirectory if missing => {
             format!("its directory {directory:?} does not exist ({error})")
         }
-        LaunchStep::ChangeDirectory => format!("its directory {directory:?} cannot be entered: {error}"),
+        LaunchStep::ChangeDirectory => {
+            format!("its directory {directory:?} cannot be entered: {error}")
+        }
         LaunchStep::Execute if missing && !name.contains('/') => {
             format!("the program {name:?} was not found on the tenant's PATH ({error})")
         }
         LaunchStep::Execute => {
             format!("the program {name:?} could not be executed in {directory:?}: {error}")
         }
-        LaunchStep::CheckStartScript => outputs.last().and_then(written).unwrap_or(error.to_string()),
+        LaunchStep::CheckStartScript => {
+            outputs.last().and_then(written).unwrap_or(error.to_string())
+        }
         LaunchStep::Fork => format!("no process could be made for it: {error}"),
         LaunchStep::ReadSpec => format!("the warden could not read what to start: {error}"),
         LaunchStep::CheckUser => {

@@ -89,7 +89,10 @@ impl Noted {
     /// Completes the note with what is the same for the whole process, or can be read from any
     /// thread.
     pub fn surroundings(&self) -> io::Result<Surroundings> {
-        let status = self.status.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+        let status = self
+            .status
+            .as_ref()
+            .map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
         let surroundings = Surroundings::of(self.thread, status)?;
         Ok(Surroundings { umask: self.umask.unwrap_or(surroundings.umask), ..surroundings })
     }
@@ -105,8 +108,8 @@ pub struct Surroundings {
 
 impl Surroundings {
     fn of(thread: Pid, status: &str) -> io::Result<Surroundings> {
-        let umask =
-            umask_of(status).ok_or_else(|| io::Error::other("/proc/thread-self/status has no Umask"))?;
+        let umask = umask_of(status)
+            .ok_or_else(|| io::Error::other("/proc/thread-self/status has no Umask"))?;
         let mut inherited: Vec<(&'static str, String)> = Vec::with_capacity(STATUS_LINES.len() + 6);
         for (name, words) in STATUS_LINES {
             let line = line_of(status, name).unwrap_or("");
@@ -135,7 +138,8 @@ impl Surroundings {
     /// then this fails. The share of the machine is changed as far as allowed; a lower priority
     /// than the host's is no reason not to start.
     pub fn assume(&self) -> Result<(), String> {
-        let cannot_be_seen = |error: io::Error| format!("what it would inherit cannot be found out: {error}");
+        let cannot_be_seen =
+            |error: io::Error| format!("what it would inherit cannot be found out: {error}");
         let own = || {
             let thread = gettid();
             Surroundings::of(thread, &status_of(thread)?)
@@ -256,8 +260,10 @@ mod tests {
     fn other_limits_are_other_surroundings() {
         let before = here();
         let limit = getrlimit(Resource::Core);
-        let lower =
-            Rlimit { current: limit.current.map_or(Some(1 << 40), |bytes| bytes.checked_sub(1)), ..limit };
+        let lower = Rlimit {
+            current: limit.current.map_or(Some(1 << 40), |bytes| bytes.checked_sub(1)),
+            ..limit
+        };
         setrlimit(Resource::Core, lower).unwrap();
         let is_same = before.are_those_of(&here());
         setrlimit(Resource::Core, limit).unwrap();

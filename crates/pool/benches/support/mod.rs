@@ -1,4 +1,5 @@
-//! A pool of tenants that are never really started, for the micro-benchmarks and the instruction counts.
+//! A pool of tenants that are never really started, for the micro-benchmarks and the instruction
+//! counts.
 #![allow(dead_code, reason = "each program uses its part")]
 
 use pool::*;
@@ -55,7 +56,8 @@ pub struct World {
 }
 
 impl World {
-    /// A full pool: `tenants` ready tenants, with the default options of the package, and room for no more.
+    /// A full pool: `tenants` ready tenants, with the default options of the package, and room for
+    /// no more.
     pub fn full(tenants: usize) -> World {
         World::with_room(tenants, tenants)
     }
@@ -82,8 +84,13 @@ impl World {
             checkpoint_timeout_ms: None,
         };
         let now = Now { steady_ms: 1, wall_ms: 1_000_000_000 };
-        let mut world =
-            World { pool: Pool::new(config), clocks: Clocks::default(), now, last_call: 0, last_key: 0 };
+        let mut world = World {
+            pool: Pool::new(config),
+            clocks: Clocks::default(),
+            now,
+            last_call: 0,
+            last_key: 0,
+        };
         for _ in 0..tenants {
             world.start_another();
         }
@@ -118,7 +125,8 @@ impl World {
         self.end(run)
     }
 
-    /// A new key in a full pool: the least recently touched tenant is stopped and ends, the new one becomes ready.
+    /// A new key in a full pool: the least recently touched tenant is stopped and ends, the new one
+    /// becomes ready.
     pub fn evict_for_another(&mut self) -> RunId {
         let key = self.new_key();
         let asked = self.ensure(key);

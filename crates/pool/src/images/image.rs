@@ -87,7 +87,8 @@ impl Image {
         matches!(self.waiting, Some(Waiting::Start { has_asked: true, .. }))
     }
 
-    /// Of a run that is no longer to be saved nobody wants to hear, and its image is doubtful already.
+    /// Of a run that is no longer to be saved nobody wants to hear, and its image is doubtful
+    /// already.
     pub fn save_answered(&mut self, answer: ImageAnswer) -> Option<(RunId, bool)> {
         let State::Saving { run, was_doubtful } = self.state else {
             if planted(Bug::LateSaveCounts) && answer == ImageAnswer::Yes {
@@ -122,7 +123,9 @@ impl Image {
     /// What has been restored once moves on from it, and what could not be will not be.
     pub fn restore_answered(&mut self, answer: ImageAnswer) {
         match self.state {
-            State::Restoring { is_ours, .. } if answer == ImageAnswer::No || planted(Bug::ImageIsKept) => {
+            State::Restoring { is_ours, .. }
+                if answer == ImageAnswer::No || planted(Bug::ImageIsKept) =>
+            {
                 self.state = if is_ours { State::Saved } else { State::None };
             }
             _ => self.doubt(),

@@ -1,5 +1,6 @@
-//! The wall clock of a host is set while it runs. Only idleness counts on it, since touches are wall-clock times: an idle
-//! stop comes too early, or too late, once. Everything else counts on the steady clock.
+//! The wall clock of a host is set while it runs. Only idleness counts on it, since touches are
+//! wall-clock times: an idle stop comes too early, or too late, once. Everything else counts on the
+//! steady clock.
 
 use crate::support::*;
 use pool::*;
@@ -29,7 +30,8 @@ fn set_back_a_tenant_is_idle_late_but_a_touch_counts_as_ever() {
     let mut bench = idle_after_a_minute();
     let run = bench.running("a");
     bench.now.wall_ms -= AN_HOUR_MS / 4;
-    // It seems to have been touched in the future, and so is looked at again a whole idle time later, and again.
+    // It seems to have been touched in the future, and so is looked at again a whole idle time
+    // later, and again.
     let from_ms = bench.now.steady_ms;
     let stopped = loop {
         let actions = bench.tick_when_due();

@@ -1,5 +1,5 @@
-//! With `min_uptime_ms` a crash sooner than that after becoming ready counts as a failure of the start, and becoming ready
-//! forgets failures only once it has been ready for that long.
+//! With `min_uptime_ms` a crash sooner than that after becoming ready counts as a failure of the
+//! start, and becoming ready forgets failures only once it has been ready for that long.
 
 use crate::support::*;
 use pool::*;
@@ -26,7 +26,10 @@ fn one_that_answers_and_dies_backs_off_longer_and_longer() {
         let (call, actions) = bench.ensure("a");
         let retry_after_ms = 1_000 << (failures - 1);
         let last = Failure::CrashedSoon { exit_code: Some(1), signal: None, uptime_ms: 50 };
-        assert_eq!(refusal(&actions, call), Some(&Refusal::BackingOff { failures, retry_after_ms, last }));
+        assert_eq!(
+            refusal(&actions, call),
+            Some(&Refusal::BackingOff { failures, retry_after_ms, last })
+        );
         bench.pass(retry_after_ms);
     }
 }

@@ -1,4 +1,5 @@
-//! From the moment that the main process is known to have ended, nobody is handed it, whenever the rest of its tree is gone.
+//! From the moment that the main process is known to have ended, nobody is handed it, whenever the
+//! rest of its tree is gone.
 
 use crate::support::*;
 use pool::*;

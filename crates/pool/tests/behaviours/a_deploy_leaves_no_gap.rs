@@ -161,14 +161,21 @@ fn failures_and_history_begin_anew_with_the_release_that_serves() {
     bench.pass(1_000);
     let old = bench.running("a");
     let status = bench.pool.status("a", bench.now).expect("it is there");
-    assert_eq!((status.history.crashes, status.failures.map(|failures| failures.count)), (1, Some(1)));
+    assert_eq!(
+        (status.history.crashes, status.failures.map(|failures| failures.count)),
+        (1, Some(1))
+    );
     bench.deployed("a", 30_000);
     let new = bench.pool.status("a", bench.now).expect("it is there");
     let history = History { starts: 1, crashes: 0, last_exit: None };
     assert_eq!((new.history.clone(), new.failures.clone()), (history, None));
     bench.exit(old);
     let after = bench.pool.status("a", bench.now);
-    assert_eq!(after, Some(Status { beside: None, ..new }), "how the old release ends is not of the new one");
+    assert_eq!(
+        after,
+        Some(Status { beside: None, ..new }),
+        "how the old release ends is not of the new one"
+    );
 }
 
 #[test]

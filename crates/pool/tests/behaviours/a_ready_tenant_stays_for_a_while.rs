@@ -1,5 +1,6 @@
-//! A ready tenant is not evicted before it has been ready for as long as its start took: a millisecond at least, so never in
-//! the step in which its callers are given it, and a second at most. Whoever waits for its room is served then.
+//! A ready tenant is not evicted before it has been ready for as long as its start took: a
+//! millisecond at least, so never in the step in which its callers are given it, and a second at
+//! most. Whoever waits for its room is served then.
 
 use crate::support::*;
 use pool::*;
@@ -201,12 +202,17 @@ fn whoever_is_given_it_when_its_time_has_just_run_out_has_it_for_a_moment() {
     assert!(evicts(&bench.tick_when_due(), run));
 }
 
-/// In one late tick the eviction of "a" for "c" is given up, "c" gets the room of "b", and "b" wants room again.
+/// In one late tick the eviction of "a" for "c" is given up, "c" gets the room of "b", and "b"
+/// wants room again.
 #[test]
 fn whoever_is_given_one_that_held_out_has_it_for_a_moment() {
     let (idle_after_ms, checkpoint_timeout_ms) = (Some(100), Some(60_000));
-    let mut bench =
-        Bench::new(Config { max_concurrent: 2, idle_after_ms, checkpoint_timeout_ms, ..external() });
+    let mut bench = Bench::new(Config {
+        max_concurrent: 2,
+        idle_after_ms,
+        checkpoint_timeout_ms,
+        ..external()
+    });
     let unwilling = bench.running("a");
     bench.pass(1);
     let saved = bench.running("b");

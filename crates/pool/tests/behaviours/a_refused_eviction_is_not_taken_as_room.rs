@@ -1,4 +1,5 @@
-//! Whoever refuses to be evicted goes on holding room; the key that waits asks the next one, then hears why.
+//! Whoever refuses to be evicted goes on holding room; the key that waits asks the next one, then
+//! hears why.
 
 use crate::support::*;
 use pool::*;

@@ -1,5 +1,5 @@
-//! An image is of the release that serves. What comes up beside it starts without an image, whatever
-//! the snapshot driver does, and drops the image of the release before when it serves.
+//! An image is of the release that serves. What comes up beside it starts without an image,
+//! whatever the snapshot driver does, and drops the image of the release before when it serves.
 
 use crate::support::*;
 use ImageAnswer::{Failed, Yes};
@@ -18,7 +18,8 @@ fn restores(actions: &[Action], run: RunId) -> bool {
 }
 
 fn starts_cold(actions: &[Action], run: RunId) -> bool {
-    let cold = |action: &Action| matches!(action, Action::Start { run: of, cold: true, .. } if *of == run);
+    let cold =
+        |action: &Action| matches!(action, Action::Start { run: of, cold: true, .. } if *of == run);
     actions.iter().any(cold) || actions.contains(&Action::StartCold { run })
 }
 
@@ -63,7 +64,9 @@ fn when_it_serves_the_image_of_the_one_before_is_dropped_and_nobody_restores_it(
     assert_eq!(answer(&actions, call), Some(&Outcome::Tenant(new)));
     let actions = bench.image("a", Yes);
     assert!(drops(&actions), "{actions:?}");
-    assert!(actions.iter().any(|action| matches!(action, Action::Release { run, .. } if *run == old)));
+    assert!(
+        actions.iter().any(|action| matches!(action, Action::Release { run, .. } if *run == old))
+    );
     assert_eq!(bench.image("a", Yes), []);
 }
 
@@ -93,7 +96,9 @@ fn a_start_and_the_called_off_one_of_the_release_before_wait_for_one_answer() {
     bench.exit(new);
     let next = started(&bench.ensure("a").1).expect("it starts");
     let actions = bench.image("a", Failed);
-    assert!(actions.iter().any(|action| matches!(action, Action::Release { run, .. } if *run == old)));
+    assert!(
+        actions.iter().any(|action| matches!(action, Action::Release { run, .. } if *run == old))
+    );
     assert!(drops(&actions) && !starts_cold(&actions, next));
     assert!(starts_cold(&bench.image("a", Yes), next));
 }

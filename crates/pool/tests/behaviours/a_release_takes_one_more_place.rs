@@ -16,7 +16,10 @@ fn another_tenant_makes_room_for_it_and_not_its_own() {
     let other = bench.running("b");
     bench.pass(10);
     let actions = bench.deploy("a", 0).1;
-    assert!(asks_to_stop(&actions, other), "{own:?} was used longer ago, and is what the deploy keeps");
+    assert!(
+        asks_to_stop(&actions, other),
+        "{own:?} was used longer ago, and is what the deploy keeps"
+    );
     assert!(starts(&bench.exit(other), "a"));
 }
 

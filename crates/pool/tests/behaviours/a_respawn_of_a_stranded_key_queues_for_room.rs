@@ -1,5 +1,5 @@
-//! A restart takes its own room over. Once that restart has been refused, a later `ensure` of the key does not:
-//! it queues behind those that wait for room already.
+//! A restart takes its own room over. Once that restart has been refused, a later `ensure` of the
+//! key does not: it queues behind those that wait for room already.
 
 use crate::support::*;
 use pool::*;

@@ -58,7 +58,8 @@ fn when_nothing_has_touched_it_for_the_idle_time() {
 
 #[test]
 fn an_open_connection_keeps_it_until_its_time_is_over() {
-    let mut bench = Bench::new(Config { idle_after_ms: Some(100), heeds_connections: true, ..config() });
+    let mut bench =
+        Bench::new(Config { idle_after_ms: Some(100), heeds_connections: true, ..config() });
     let old = bench.running("a");
     bench.deployed("a", 250);
     bench.pass(50);
@@ -96,7 +97,8 @@ fn one_that_ends_by_itself_is_told_as_that() {
 
 #[test]
 fn not_while_it_is_in_use_and_that_it_is_no_longer_is_seen_a_sweep_later() {
-    let mut bench = Bench::new(Config { idle_after_ms: Some(100), sweep_interval_ms: 70, ..config() });
+    let mut bench =
+        Bench::new(Config { idle_after_ms: Some(100), sweep_interval_ms: 70, ..config() });
     let old = bench.running("a");
     bench.leases.begin_use(old);
     bench.deployed("a", 30_000);
@@ -132,7 +134,10 @@ fn it_makes_room_after_what_is_unused_and_before_what_is_in_use() {
     let other = bench.running("b");
     bench.pass(10);
     bench.leases.begin_use(new);
-    assert!(asks_to_stop(&bench.ensure("c").1, other), "the retired one has not been touched for longer");
+    assert!(
+        asks_to_stop(&bench.ensure("c").1, other),
+        "the retired one has not been touched for longer"
+    );
     bench.leases.begin_use(other);
     assert!(asks_to_stop(&bench.ensure("d").1, old), "the serving one is in use");
 }

@@ -1,5 +1,5 @@
-//! `adopt` makes a process that is running already the tenant of its key: it holds room like any other, is the user's
-//! whoever starts the other ones, and was last active when its owner says.
+//! `adopt` makes a process that is running already the tenant of its key: it holds room like any
+//! other, is the user's whoever starts the other ones, and was last active when its owner says.
 
 use crate::support::*;
 use pool::*;

@@ -1,4 +1,5 @@
-//! A start that is answered with `Restored` needs no readiness check, and its process is the user's.
+//! A start that is answered with `Restored` needs no readiness check, and its process is the
+//! user's.
 
 use crate::support::*;
 use pool::*;

@@ -1,4 +1,5 @@
-//! It is known beforehand whether a call could lead to a start that no call before it has asked for.
+//! It is known beforehand whether a call could lead to a start that no call before it has asked
+//! for.
 
 use crate::support::*;
 use pool::*;

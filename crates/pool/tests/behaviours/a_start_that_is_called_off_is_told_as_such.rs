@@ -1,5 +1,5 @@
-//! Whoever waits for a start that is stopped before it is ready hears how its process ended or, where there was none, that it
-//! was called off: whenever that was. It is no failure.
+//! Whoever waits for a start that is stopped before it is ready hears how its process ended or,
+//! where there was none, that it was called off: whenever that was. It is no failure.
 
 use crate::support::*;
 use pool::*;
@@ -56,7 +56,10 @@ fn when_there_is_one_it_counts_how_that_ended() {
     bench.kill("a");
     let exit = Exit { exit_code: Some(143), ..Exit::default() };
     let actions = bench.fact(run, Fact::Exited(exit));
-    assert_eq!(failure(&actions, call), Some(&Failure::ExitedEarly { exit_code: Some(143), signal: None }));
+    assert_eq!(
+        failure(&actions, call),
+        Some(&Failure::ExitedEarly { exit_code: Some(143), signal: None })
+    );
     assert_eq!(bench.pool.stats(bench.now).backoff, 0);
 }
 

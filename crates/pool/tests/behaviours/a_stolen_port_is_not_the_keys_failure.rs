@@ -1,5 +1,6 @@
-//! A start that fails because another process listens on its port, or because there is no port, is not the key's failure: the
-//! next one is let in at once. Only a thief that comes back again and again makes the key wait.
+//! A start that fails because another process listens on its port, or because there is no port, is
+//! not the key's failure: the next one is let in at once. Only a thief that comes back again and
+//! again makes the key wait.
 
 use crate::support::*;
 use pool::*;

@@ -1,4 +1,5 @@
-//! When JavaScript is gone, its processes are asked to end, and forced within a second, whatever `stop_timeout_ms` says.
+//! When JavaScript is gone, its processes are asked to end, and forced within a second, whatever
+//! `stop_timeout_ms` says.
 
 use crate::support::*;
 use pool::*;
@@ -58,7 +59,10 @@ fn what_is_the_users_is_let_go_of_and_what_is_ours_is_ended() {
     let found = found.expect("there is room");
     let actions = bench.handle(Input::Abandon);
     assert!(asks_to_stop(&actions, found), "{actions:?}");
-    assert_eq!(bench.pool.status("theirs", bench.now).map(|status| status.phase), Some(Phase::Stopped));
+    assert_eq!(
+        bench.pool.status("theirs", bench.now).map(|status| status.phase),
+        Some(Phase::Stopped)
+    );
     bench.fact(found, Fact::StopAsked { stage: StopStage::Ask });
     let due_ms = bench.now.steady_ms + GRACE_MS;
     force_is_due(&mut bench, found, due_ms);

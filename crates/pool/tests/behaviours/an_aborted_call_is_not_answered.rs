@@ -1,5 +1,5 @@
-//! A caller that goes away is not answered. What was being done for nobody else is called off; what others wait for
-//! goes on.
+//! A caller that goes away is not answered. What was being done for nobody else is called off; what
+//! others wait for goes on.
 
 use crate::support::*;
 use pool::*;

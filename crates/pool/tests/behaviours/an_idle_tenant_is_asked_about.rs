@@ -7,7 +7,12 @@ const IDLE_MS: u64 = 1_000;
 const SWEEP_MS: u64 = 300;
 
 fn asking() -> Config {
-    Config { idle_after_ms: Some(IDLE_MS), sweep_interval_ms: SWEEP_MS, asks_before_idle: true, ..config() }
+    Config {
+        idle_after_ms: Some(IDLE_MS),
+        sweep_interval_ms: SWEEP_MS,
+        asks_before_idle: true,
+        ..config()
+    }
 }
 
 fn answered(bench: &mut Bench, run: RunId, stop: bool) -> Vec<Action> {
@@ -15,7 +20,8 @@ fn answered(bench: &mut Bench, run: RunId, stop: bool) -> Vec<Action> {
 }
 
 fn stops(actions: &[Action], run: RunId, idle_ms: u64) -> bool {
-    actions.first() == Some(&Action::Emit(Event::IdleKill { run, idle_ms })) && asks_to_stop(actions, run)
+    actions.first() == Some(&Action::Emit(Event::IdleKill { run, idle_ms }))
+        && asks_to_stop(actions, run)
 }
 
 #[test]
@@ -97,7 +103,10 @@ fn a_refused_kill_of_one_that_is_being_asked_about_leaves_the_question_open() {
     bench.refuse_stop(run, StopStage::Ask);
     bench.pass(1_000_000);
     let actions = bench.handle(Input::Tick);
-    assert!(!actions.iter().any(|action| matches!(action, Action::AskIdle { .. })), "asked twice at once");
+    assert!(
+        !actions.iter().any(|action| matches!(action, Action::AskIdle { .. })),
+        "asked twice at once"
+    );
     let stopped = answered(&mut bench, run, true);
     assert!(asks_to_stop(&stopped, run));
 }

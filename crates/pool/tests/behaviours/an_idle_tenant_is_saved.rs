@@ -1,5 +1,6 @@
-//! With checkpoints an idle tenant is saved before it is ended; what was saved is ended at once and says so, what was
-//! not is told to be idle, and stopped as ever. Nobody waits for a save for longer than it may take.
+//! With checkpoints an idle tenant is saved before it is ended; what was saved is ended at once and
+//! says so, what was not is told to be idle, and stopped as ever. Nobody waits for a save for
+//! longer than it may take.
 
 use crate::support::*;
 use pool::*;
@@ -136,8 +137,11 @@ fn no_other_stop_saves() {
 
 #[test]
 fn whoever_holds_out_and_goes_on_is_no_longer_as_it_was_saved() {
-    let mut bench =
-        Bench::new(Config { idle_after_ms: Some(1_000), checkpoint_timeout_ms: Some(300), ..external() });
+    let mut bench = Bench::new(Config {
+        idle_after_ms: Some(1_000),
+        checkpoint_timeout_ms: Some(300),
+        ..external()
+    });
     let run = bench.running("a");
     bench.tick_when_due();
     bench.image("a", ImageAnswer::Yes);

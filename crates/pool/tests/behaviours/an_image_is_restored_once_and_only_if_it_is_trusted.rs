@@ -1,5 +1,6 @@
-//! An image is restored if the process that it was taken of ended with it, and nothing of the key has run since. Everything
-//! else is dropped, and until the snapshot driver is done with that, and with whatever it has in hand, nothing is started.
+//! An image is restored if the process that it was taken of ended with it, and nothing of the key
+//! has run since. Everything else is dropped, and until the snapshot driver is done with that, and
+//! with whatever it has in hand, nothing is started.
 
 use crate::support::*;
 use ImageAnswer::{Failed, No, Yes};
@@ -67,7 +68,10 @@ fn what_was_saved_is_brought_back_and_dropped_with_that() {
 fn of_an_image_of_an_earlier_host_nobody_knows_the_port() {
     let mut bench = Bench::new(saving(config()));
     let run = started(&bench.ensure("a").1).expect("it starts");
-    assert_eq!(bench.image("a", Yes), [Action::RestoreImage { run, key: "a".into(), is_ours: false }]);
+    assert_eq!(
+        bench.image("a", Yes),
+        [Action::RestoreImage { run, key: "a".into(), is_ours: false }]
+    );
 }
 
 #[test]
@@ -146,7 +150,10 @@ fn a_start_that_is_called_off_before_anything_was_restored_leaves_it_as_it_was()
     let actions = bench.image("a", Yes);
     assert_eq!(answer(&actions, kill), Some(&Outcome::Done));
     assert!(actions.contains(&Action::Release { run, keeps_port: true }) && !drops(&actions));
-    assert_eq!(bench.pool.status("a", bench.now).map(|status| status.phase), Some(Phase::Checkpointed));
+    assert_eq!(
+        bench.pool.status("a", bench.now).map(|status| status.phase),
+        Some(Phase::Checkpointed)
+    );
 }
 
 #[test]
@@ -169,7 +176,10 @@ fn a_start_that_waits_too_long_goes_on_without_it_and_fails_when_that_takes_as_l
     bench.pass(2_000);
     let (_, actions) = bench.ensure("a");
     let next = started(&actions).expect("it starts");
-    assert!(awaits(&actions, next) && !finds(&actions), "the snapshot driver still has the key in hand");
+    assert!(
+        awaits(&actions, next) && !finds(&actions),
+        "the snapshot driver still has the key in hand"
+    );
     assert!(drops(&bench.image("a", Failed)));
     assert_eq!(bench.image("a", Yes), [Action::StartCold { run: next }]);
 }
@@ -239,7 +249,8 @@ fn an_abandoned_pool_waits_for_no_snapshot_driver() {
 #[test]
 fn a_key_with_nothing_but_an_image_is_listed_once() {
     let bench = saved(config());
-    let phases: Vec<Phase> = bench.pool.statuses(bench.now).iter().map(|status| status.phase).collect();
+    let phases: Vec<Phase> =
+        bench.pool.statuses(bench.now).iter().map(|status| status.phase).collect();
     assert_eq!(phases, [Phase::Checkpointed]);
 }
 

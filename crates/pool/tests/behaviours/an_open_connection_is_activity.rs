@@ -1,5 +1,5 @@
-//! With `heeds_connections` a tenant that has an open connection is not idle, and one that had is idle only since it
-//! was first seen closed.
+//! With `heeds_connections` a tenant that has an open connection is not idle, and one that had is
+//! idle only since it was first seen closed.
 
 use crate::support::*;
 use pool::*;
@@ -7,7 +7,12 @@ use pool::*;
 /// Looks come every 100 ms; they are answered at once.
 fn heeding(idle_after_ms: u64) -> Config {
     let heeds_connections = true;
-    Config { idle_after_ms: Some(idle_after_ms), sweep_interval_ms: 100, heeds_connections, ..external() }
+    Config {
+        idle_after_ms: Some(idle_after_ms),
+        sweep_interval_ms: 100,
+        heeds_connections,
+        ..external()
+    }
 }
 
 fn seen(open: &[RunId]) -> Input {
@@ -154,7 +159,8 @@ fn there_is_a_look_in_each_sweep_and_in_half_the_idle_time_at_least() {
     }
 }
 
-/// The look under way had begun when it was about to be stopped, and says nothing about what has happened since.
+/// The look under way had begun when it was about to be stopped, and says nothing about what has
+/// happened since.
 #[test]
 fn one_that_held_out_and_is_idle_again_is_looked_at_again() {
     let mut bench = Bench::new(heeding(1_000));

@@ -1,4 +1,5 @@
-//! Draining refuses new spawns, once and audibly; what runs, spawns or was promised a spawn goes on.
+//! Draining refuses new spawns, once and audibly; what runs, spawns or was promised a spawn goes
+//! on.
 
 use crate::support::*;
 use pool::*;
@@ -13,7 +14,10 @@ fn new_keys_and_restarts_are_refused_and_nothing_is_killed() {
     assert_eq!(bench.handle(Input::Drain), []);
 
     let (restart, actions) = bench.restart("a");
-    assert_eq!(actions, [Action::Settle { call: restart, outcome: Outcome::Refused(Refusal::Draining) }]);
+    assert_eq!(
+        actions,
+        [Action::Settle { call: restart, outcome: Outcome::Refused(Refusal::Draining) }]
+    );
     let (new, actions) = bench.ensure("c");
     assert_eq!(refusal(&actions, new), Some(&Refusal::Draining));
 

@@ -23,7 +23,8 @@ fn none_of_the_deadlines_wraps() {
 
 #[test]
 fn nor_does_the_end_of_the_wait_after_a_failure() {
-    let backoff = Backoff { base_ms: u64::MAX, max_ms: u64::MAX, max_failures: 10, min_uptime_ms: u64::MAX };
+    let backoff =
+        Backoff { base_ms: u64::MAX, max_ms: u64::MAX, max_failures: 10, min_uptime_ms: u64::MAX };
     let mut bench = Bench::new(Config { backoff, ..config() });
     let run = started(&bench.ensure("a").1).expect("it starts");
     bench.fact(run, Fact::StartFailed(unwilling()));

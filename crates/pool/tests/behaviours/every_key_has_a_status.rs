@@ -14,7 +14,10 @@ fn from_the_queue_to_the_end() {
     bench.pass(1);
     assert_eq!(phase(&bench, "a"), None);
     bench.ensure("a");
-    assert_eq!((phase(&bench, "before"), phase(&bench, "a")), (Some(Phase::Stopping), Some(Phase::Queued)));
+    assert_eq!(
+        (phase(&bench, "before"), phase(&bench, "a")),
+        (Some(Phase::Stopping), Some(Phase::Queued))
+    );
     let run = started(&bench.exit(before)).expect("it is its turn");
     assert_eq!(phase(&bench, "a"), Some(Phase::Spawning));
     bench.process(run);
@@ -23,8 +26,16 @@ fn from_the_queue_to_the_end() {
     let history = History { starts: 1, crashes: 0, last_exit: None };
     let (key, phase_now, run_now) = ("a".into(), Phase::Ready, Some(run));
     let (release, beside) = (Release(0), None);
-    let expected =
-        Status { key, phase: phase_now, run: run_now, failures: None, usage: None, history, release, beside };
+    let expected = Status {
+        key,
+        phase: phase_now,
+        run: run_now,
+        failures: None,
+        usage: None,
+        history,
+        release,
+        beside,
+    };
     assert_eq!(bench.pool.status("a", bench.now), Some(expected));
     bench.exit(run);
     assert_eq!(phase(&bench, "a"), Some(Phase::Stopped));
@@ -40,7 +51,8 @@ fn one_that_fails_says_so_until_it_is_ready() {
     };
     fail(&mut bench);
     let retry_at_ms = Some(bench.now.wall_ms + 1_000);
-    let failures = Some(FailureStatus { count: 1, retry_at_ms, last: unwilling(), is_of_last_exit: false });
+    let failures =
+        Some(FailureStatus { count: 1, retry_at_ms, last: unwilling(), is_of_last_exit: false });
     let (phase_now, history) = (Phase::BackingOff, History::default());
     let (release, beside) = (Release(0), None);
     let expected = Status {
@@ -59,7 +71,10 @@ fn one_that_fails_says_so_until_it_is_ready() {
     fail(&mut bench);
     let status = bench.pool.status("a", bench.now).expect("it has failed");
     assert_eq!(status.phase, Phase::Failed);
-    assert_eq!(status.failures.map(|failures| (failures.count, failures.retry_at_ms)), Some((2, None)));
+    assert_eq!(
+        status.failures.map(|failures| (failures.count, failures.retry_at_ms)),
+        Some((2, None))
+    );
     bench.handle(Input::ClearBackoff { key: "a".into() });
     assert_eq!(phase(&bench, "a"), None);
 }

@@ -1,5 +1,5 @@
-//! A stop is not given up while the user's `kill` has not settled, for a minute at most: stopping a container takes as long
-//! as the container takes.
+//! A stop is not given up while the user's `kill` has not settled, for a minute at most: stopping a
+//! container takes as long as the container takes.
 
 use crate::support::*;
 use pool::*;

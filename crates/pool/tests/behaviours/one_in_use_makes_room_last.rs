@@ -1,5 +1,5 @@
-//! With `heeds_connections` a tenant with an open connection makes room only when nobody else can, and it is looked who has
-//! one before somebody is asked to leave.
+//! With `heeds_connections` a tenant with an open connection makes room only when nobody else can,
+//! and it is looked who has one before somebody is asked to leave.
 
 use crate::support::*;
 use pool::*;

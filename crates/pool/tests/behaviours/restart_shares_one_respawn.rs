@@ -1,4 +1,5 @@
-//! Concurrent restarts share one respawn; each gets a process that was started after the first of them.
+//! Concurrent restarts share one respawn; each gets a process that was started after the first of
+//! them.
 
 use crate::support::*;
 use pool::*;
@@ -35,7 +36,11 @@ fn a_start_that_is_older_than_the_call_is_not_fresh_enough() {
     let new = started(&bench.exit(old)).expect("the respawn");
     bench.process(new);
     let actions = bench.fact(new, Fact::Ready);
-    assert_eq!(answer(&actions, ensure), Some(&Outcome::Tenant(new)), "whoever waited goes on waiting");
+    assert_eq!(
+        answer(&actions, ensure),
+        Some(&Outcome::Tenant(new)),
+        "whoever waited goes on waiting"
+    );
     assert_eq!(answer(&actions, restart), Some(&Outcome::Tenant(new)));
 }
 

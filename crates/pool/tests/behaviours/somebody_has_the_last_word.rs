@@ -1,5 +1,5 @@
-//! With a question before idle stops, a tenant is stopped when the answer says so and it is still idle; if it is kept,
-//! it is asked about again a sweep later.
+//! With a question before idle stops, a tenant is stopped when the answer says so and it is still
+//! idle; if it is kept, it is asked about again a sweep later.
 
 use crate::support::*;
 use pool::*;
@@ -8,8 +8,13 @@ fn asked(custody: Custody) -> (Bench, RunId) {
     let idle_after_ms = Some(1_000);
     let sweep_interval_ms = 100;
     let asks_before_idle = true;
-    let mut bench =
-        Bench::new(Config { idle_after_ms, sweep_interval_ms, asks_before_idle, custody, ..config() });
+    let mut bench = Bench::new(Config {
+        idle_after_ms,
+        sweep_interval_ms,
+        asks_before_idle,
+        custody,
+        ..config()
+    });
     let run = bench.running("a");
     assert_eq!(bench.tick_when_due(), [Action::AskIdle { run, idle_ms: 1_000 }]);
     assert_eq!(bench.pool.next_deadline(), None, "nothing happens before the answer");

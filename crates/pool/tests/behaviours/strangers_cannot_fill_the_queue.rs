@@ -1,4 +1,5 @@
-//! So many keys wait to be started, and no more: further ones are refused, and those that wait already are not.
+//! So many keys wait to be started, and no more: further ones are refused, and those that wait
+//! already are not.
 
 use crate::support::*;
 use pool::*;
@@ -36,5 +37,9 @@ fn further_keys_are_refused() {
 
     let exit = Fact::Exited(Exit { exit_code: Some(0), ..Exit::default() });
     assert!(starts(&call(&mut bench, Input::Fact(run, exit)), "0"));
-    assert_eq!(refusal(&call(&mut bench, Input::Ensure { key, call: 3 }), 3), None, "there is a place again");
+    assert_eq!(
+        refusal(&call(&mut bench, Input::Ensure { key, call: 3 }), 3),
+        None,
+        "there is a place again"
+    );
 }

@@ -148,7 +148,8 @@ impl Bench {
     }
 }
 
-pub const HANDED_OVER: Adopted = Adopted { pid: 9, port: 9_000, touched_at_ms: 0, custody: Custody::USERS };
+pub const HANDED_OVER: Adopted =
+    Adopted { pid: 9, port: 9_000, touched_at_ms: 0, custody: Custody::USERS };
 
 pub fn unwilling() -> Failure {
     Failure::Thrown { by: Callback::Kill, text: "not now".into() }
@@ -171,7 +172,9 @@ pub fn adopted(actions: &[Action]) -> Option<RunId> {
 }
 
 pub fn starts(actions: &[Action], key: &str) -> bool {
-    actions.iter().any(|action| matches!(action, Action::Start { key: started, .. } if &**started == key))
+    actions
+        .iter()
+        .any(|action| matches!(action, Action::Start { key: started, .. } if &**started == key))
 }
 
 pub fn answer(actions: &[Action], to: CallId) -> Option<&Outcome> {

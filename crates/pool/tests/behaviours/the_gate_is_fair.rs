@@ -1,12 +1,13 @@
-//! Starts queue at the gate first come, first served, and a start that waits for something else than a processor
-//! does not hold the others up.
+//! Starts queue at the gate first come, first served, and a start that waits for something else
+//! than a processor does not hold the others up.
 
 use crate::support::*;
 use pool::*;
 
 #[test]
 fn first_come_first_served() {
-    let mut bench = Bench::new(Config { gate: GateConfig { width: Some(1), patience_ms: None }, ..config() });
+    let mut bench =
+        Bench::new(Config { gate: GateConfig { width: Some(1), patience_ms: None }, ..config() });
     let mut run = started(&bench.ensure("a").1).expect("it starts");
     for key in ["c", "b", "d"] {
         assert_eq!(bench.ensure(key).1, []);
@@ -33,7 +34,8 @@ fn a_start_beyond_its_patience_lets_the_next_one_in() {
 
 #[test]
 fn a_start_that_is_called_off_gives_its_place_back() {
-    let mut bench = Bench::new(Config { gate: GateConfig { width: Some(1), patience_ms: None }, ..config() });
+    let mut bench =
+        Bench::new(Config { gate: GateConfig { width: Some(1), patience_ms: None }, ..config() });
     bench.ensure("a");
     bench.ensure("b");
     assert!(starts(&bench.kill("a").1, "b"));

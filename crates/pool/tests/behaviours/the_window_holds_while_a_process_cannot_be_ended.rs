@@ -1,5 +1,5 @@
-//! Inside the back-off window `ensure` is refused fast, also while what failed is still there because its kill
-//! was refused.
+//! Inside the back-off window `ensure` is refused fast, also while what failed is still there
+//! because its kill was refused.
 
 use crate::support::*;
 use pool::*;

@@ -1,5 +1,5 @@
-//! How a key's last process ended is remembered, with what it wrote last, and how often it was started and crashed; and the
-//! signal that ended it is told unless it may have been ours.
+//! How a key's last process ended is remembered, with what it wrote last, and how often it was
+//! started and crashed; and the signal that ended it is told unless it may have been ours.
 
 use crate::support::*;
 use pool::*;
@@ -32,7 +32,10 @@ fn how_and_when_it_ended_and_how_often() {
     let at_ms = bench.now.wall_ms;
     let (exit_code, signal, reason) = (None, Some(SIGSEGV), ExitReason::Crashed);
     let last_exit = LastExit { run, exit_code, signal, reason, at_ms, output: "last words".into() };
-    assert_eq!(history(&bench), History { starts: 1, crashes: 1, last_exit: Some(last_exit.clone()) });
+    assert_eq!(
+        history(&bench),
+        History { starts: 1, crashes: 1, last_exit: Some(last_exit.clone()) }
+    );
 
     let run = bench.running("a");
     assert_eq!(history(&bench), History { starts: 2, crashes: 1, last_exit: Some(last_exit) });

@@ -1,5 +1,5 @@
-//! What a tenant uses is known from when it becomes ready, whether or not it is told; and it is told once more right before
-//! the exit: of a user's process what was last seen.
+//! What a tenant uses is known from when it becomes ready, whether or not it is told; and it is
+//! told once more right before the exit: of a user's process what was last seen.
 
 use crate::support::*;
 use pool::*;

@@ -11,7 +11,9 @@ pub fn of_action(book: &Book, action: &Action) -> Verdict {
     let Some(record) = book.calls.get(*call as usize) else {
         return Err(format!("call {call} was never made"));
     };
-    holds(record.aborted.is_none(), || format!("call {call} was aborted and is answered: {outcome:?}"))?;
+    holds(record.aborted.is_none(), || {
+        format!("call {call} was aborted and is answered: {outcome:?}")
+    })?;
     holds(!record.settled, || format!("call {call} is settled again: {outcome:?}"))?;
     the_outcome_fits_the_call(book, record, outcome)
         .and_then(|()| what_had_to_happen_happened(book, record, outcome))
@@ -39,9 +41,12 @@ pub fn a_step_is_never_due_at_once(now: Now, pool: &Pool) -> Verdict {
 }
 
 pub fn nothing_is_left(book: &Book, pool: &Pool) -> Verdict {
-    holds(book.alive().next().is_none() && pool.is_empty(), || "a process outlives dispose".into())?;
+    holds(book.alive().next().is_none() && pool.is_empty(), || {
+        "a process outlives dispose".into()
+    })?;
     holds(pool.next_deadline().is_none(), || "a deadline outlives dispose".into())?;
-    let unfinished = book.runs.iter().find(|run| !run.told.released || run.told.exit != run.told.spawn);
+    let unfinished =
+        book.runs.iter().find(|run| !run.told.released || run.told.exit != run.told.spawn);
     holds(unfinished.is_none(), || format!("unfinished: {unfinished:?}"))
 }
 
@@ -55,7 +60,9 @@ fn what_had_to_happen_happened(book: &Book, call: &CallRecord, outcome: &Outcome
         (Must::BeRefusedAsDisposed, Outcome::Refused(refusal)) => *refusal == Refusal::Disposed,
         (Must::BeRefusedAsDraining, Outcome::Refused(refusal)) => *refusal == Refusal::Draining,
         (Must::BeRefusedAsTaken, Outcome::Refused(refusal)) => *refusal == Refusal::Taken,
-        (Must::BeRefusedForWantOfRoom, Outcome::Refused(refusal)) => *refusal == Refusal::NoRoomBeside,
+        (Must::BeRefusedForWantOfRoom, Outcome::Refused(refusal)) => {
+            *refusal == Refusal::NoRoomBeside
+        }
         (Must::BeRefusedAsExhausted { last }, Outcome::Refused(refusal)) => {
             let max_failures = book.config.backoff.max_failures;
             *refusal == Refusal::Exhausted { max_failures, last: last.clone() }
@@ -75,7 +82,9 @@ fn what_had_to_happen_happened(book: &Book, call: &CallRecord, outcome: &Outcome
 fn the_outcome_fits_the_call(book: &Book, call: &CallRecord, outcome: &Outcome) -> Verdict {
     match (call.ask, outcome) {
         (Ask::Adopt, Outcome::Tenant(run)) => the_tenant_is_what_was_handed_over(book, call, *run),
-        (Ask::Adopt, Outcome::Refused(refusal)) => the_adoption_is_refused_rightly(book, call, refusal),
+        (Ask::Adopt, Outcome::Refused(refusal)) => {
+            the_adoption_is_refused_rightly(book, call, refusal)
+        }
         (Ask::Deploy, Outcome::Tenant(run)) => {
             the_tenant_is_fit(book, call, *run)?;
             a_deploy_gets_a_new_release(book, call, *run)
@@ -85,7 +94,9 @@ fn the_outcome_fits_the_call(book: &Book, call: &CallRecord, outcome: &Outcome) 
             the_start_is_refused_rightly(book, call, refusal)
         }
         (Ask::Kill, Outcome::Done) => the_killed_process_is_gone(book, call),
-        (Ask::Kill, Outcome::Refused(Refusal::StopRefused { run, .. })) => a_stop_was_refused(book, *run),
+        (Ask::Kill, Outcome::Refused(Refusal::StopRefused { run, .. })) => {
+            a_stop_was_refused(book, *run)
+        }
         (Ask::Dispose, Outcome::Done) => holds(book.alive().next().is_none(), || {
             format!("{:?} lives", book.alive().next().map(|run| run.id))
         }),
@@ -103,7 +114,9 @@ fn the_tenant_is_fit(book: &Book, call: &CallRecord, id: RunId) -> Verdict {
     holds(run.is_in_use() && run.told.ready, || format!("it is not in use: {run:?}"))?;
     let new_enough = run.start_step >= call.step || (call.may_join && call.run_then == Some(id));
     let spawned = run.origin != Origin::Adopted;
-    holds(call.ask == Ask::Ensure || (new_enough && spawned), || "it was started before the restart".into())
+    holds(call.ask == Ask::Ensure || (new_enough && spawned), || {
+        "it was started before the restart".into()
+    })
 }
 
 fn a_deploy_gets_a_new_release(book: &Book, call: &CallRecord, id: RunId) -> Verdict {
@@ -114,14 +127,20 @@ fn a_deploy_gets_a_new_release(book: &Book, call: &CallRecord, id: RunId) -> Ver
 fn the_tenant_is_what_was_handed_over(book: &Book, call: &CallRecord, id: RunId) -> Verdict {
     let Some(run) = book.run(id) else { return Err("no such run".into()) };
     let just_adopted = run.origin == Origin::Adopted && run.start_step == book.step;
-    holds(run.key == call.key && run.is_in_use() && just_adopted, || format!("{run:?} was not adopted"))
+    holds(run.key == call.key && run.is_in_use() && just_adopted, || {
+        format!("{run:?} was not adopted")
+    })
 }
 
 /// What runs already cannot fail to start.
 fn the_adoption_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusal) -> Verdict {
     match refusal {
-        Refusal::StartFailed { run: Some(run), .. } => Err(format!("it has nothing to do with {run:?}")),
-        Refusal::StartFailed { run: None, .. } => holds(call.killed, || "nobody called it off".into()),
+        Refusal::StartFailed { run: Some(run), .. } => {
+            Err(format!("it has nothing to do with {run:?}"))
+        }
+        Refusal::StartFailed { run: None, .. } => {
+            holds(call.killed, || "nobody called it off".into())
+        }
         Refusal::Exhausted { .. } | Refusal::BackingOff { .. } => Err("it is no start".into()),
         refusal => the_start_is_refused_rightly(book, call, refusal),
     }
@@ -134,8 +153,13 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
             "accepted, then drained away".into()
         }),
         Refusal::Exhausted { max_failures, last } => {
-            let hold = book.hold(call.key).filter(|_| *max_failures == book.config.backoff.max_failures);
-            a_hold_is_right(book, call, hold == Some(Must::BeRefusedAsExhausted { last: last.clone() }))
+            let hold =
+                book.hold(call.key).filter(|_| *max_failures == book.config.backoff.max_failures);
+            a_hold_is_right(
+                book,
+                call,
+                hold == Some(Must::BeRefusedAsExhausted { last: last.clone() }),
+            )
         }
         Refusal::BackingOff { failures, retry_after_ms, last } => {
             let (failures, retry_after_ms, last) = (*failures, *retry_after_ms, last.clone());
@@ -144,7 +168,9 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
         }
         Refusal::StartFailed { run: Some(run), failure } => {
             let run = book.run(*run).filter(|run| run.key == call.key && !run.is_in_use());
-            let Some(run) = run else { return Err("that run did not fail, or is another key's".into()) };
+            let Some(run) = run else {
+                return Err("that run did not fail, or is another key's".into());
+            };
             a_start_that_was_called_off_is_told_as_such(run, failure)
         }
         Refusal::StartFailed { run: None, failure } => {
@@ -158,21 +184,24 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
             })
         }
         Refusal::NoRoomBeside => no_room_could_come_free(book, call),
-        Refusal::Taken => {
-            holds(call.must == Must::BeRefusedAsTaken, || "only adopt hears that, and at once".into())
-        }
+        Refusal::Taken => holds(call.must == Must::BeRefusedAsTaken, || {
+            "only adopt hears that, and at once".into()
+        }),
         Refusal::Overloaded { .. } => Err("too few wait for that".into()),
         Refusal::StillTracked { .. } => Err("only dispose hears that".into()),
     }
 }
 
-/// What was called off had a process and is told how that ended, or had none. The user's own errors are told in any case.
+/// What was called off had a process and is told how that ended, or had none. The user's own errors
+/// are told in any case.
 fn a_start_that_was_called_off_is_told_as_such(run: &RunRecord, failure: &Failure) -> Verdict {
     let called_off = (run.cause.is_some() || run.ends_by_itself) && !run.failed;
     let fits = match failure {
         Failure::CalledOff => called_off && (!run.started || run.ready),
         Failure::ExitedEarly { exit_code, signal } => {
-            (*exit_code, *signal) == (run.exit_code, run.signal) && !run.ready && (run.started || !called_off)
+            (*exit_code, *signal) == (run.exit_code, run.signal)
+                && !run.ready
+                && (run.started || !called_off)
         }
         Failure::NotStarted { .. } => !called_off,
         _ => true,
@@ -180,11 +209,15 @@ fn a_start_that_was_called_off_is_told_as_such(run: &RunRecord, failure: &Failur
     holds(fits, || format!("{failure:?} is told of {run:?}"))
 }
 
-/// Of what lives, nothing starts, is being stopped or is only waited out; what would be kept for other deploys stays.
+/// Of what lives, nothing starts, is being stopped or is only waited out; what would be kept for
+/// other deploys stays.
 fn no_room_could_come_free(book: &Book, call: &CallRecord) -> Verdict {
-    holds(call.ask == Ask::Deploy && call.place == Place::Beside, || "nothing of it serves".into())?;
+    holds(call.ask == Ask::Deploy && call.place == Place::Beside, || {
+        "nothing of it serves".into()
+    })?;
     let known = book.config.gate.width.is_none() && book.config.max_concurrent > 1;
-    let in_motion = book.alive().find(|run| run.is_coming_up() || (run.stop.is_some() && run.started));
+    let in_motion =
+        book.alive().find(|run| run.is_coming_up() || (run.stop.is_some() && run.started));
     holds(!known || in_motion.is_none(), || format!("{in_motion:?} could still make room"))
 }
 
@@ -196,7 +229,9 @@ fn a_hold_is_right(book: &Book, call: &CallRecord, as_it_is: bool) -> Verdict {
 }
 
 fn a_backoff_event_is_right(book: &Book, action: &Action) -> Verdict {
-    let Action::Emit(Event::Backoff { key, attempt, retry_after_ms }) = action else { return Ok(()) };
+    let Action::Emit(Event::Backoff { key, attempt, retry_after_ms }) = action else {
+        return Ok(());
+    };
     let hold = book.hold(key_index(key));
     let fits = matches!(&hold, Some(Must::BackOff { failures, retry_after_ms: wait_ms, .. })
         if failures == attempt && wait_ms == retry_after_ms);
@@ -204,15 +239,20 @@ fn a_backoff_event_is_right(book: &Book, action: &Action) -> Verdict {
 }
 
 fn the_killed_process_is_gone(book: &Book, call: &CallRecord) -> Verdict {
-    for run in [call.run_then, call.second_then].into_iter().flatten().filter_map(|run| book.run(run)) {
+    for run in
+        [call.run_then, call.second_then].into_iter().flatten().filter_map(|run| book.run(run))
+    {
         holds(run.over && run.told.exit == run.told.spawn, || format!("{:?} is not gone", run.id))?;
     }
     Ok(())
 }
 
-/// It is still there, it may refuse, and its stop was just given up (or was, when it was asked last).
+/// It is still there, it may refuse, and its stop was just given up (or was, when it was asked
+/// last).
 fn a_stop_was_refused(book: &Book, run: RunId) -> Verdict {
-    let Some(run) = book.run(run).filter(|run| !run.over) else { return Err(format!("{run:?} is over")) };
+    let Some(run) = book.run(run).filter(|run| !run.over) else {
+        return Err(format!("{run:?} is over"));
+    };
     holds(run.custody.may_refuse_stop, || "a stop of our own cannot be refused".into())
 }
 

@@ -1,5 +1,5 @@
-//! What an onlooker knows who sees every input and every action, and nothing of the pool's inside. The properties
-//! are asserted against this book.
+//! What an onlooker knows who sees every input and every action, and nothing of the pool's inside.
+//! The properties are asserted against this book.
 
 use super::images::ImageRecord;
 pub use super::records::*;
@@ -33,7 +33,8 @@ pub struct Book {
     pub looking: Option<Vec<RunId>>,
     /// The step in which a look was last answered.
     pub looked_step: u64,
-    /// When it was last known who has connections or, if it never was, since when there is a tenant.
+    /// When it was last known who has connections or, if it never was, since when there is a
+    /// tenant.
     pub looked_ms: Option<u64>,
     pub disposed: bool,
     pub abandoned_ms: Option<u64>,
@@ -103,8 +104,8 @@ impl Book {
         self.now.wall_ms - since_ms - absent_ms
     }
 
-    /// In the order in which tenants make room: whether it had an open connection when that was last seen, and when it was
-    /// last active.
+    /// In the order in which tenants make room: whether it had an open connection when that was
+    /// last seen, and when it was last active.
     pub fn activity(&self, run: &RunRecord, touched: Touch) -> (bool, Touch) {
         let heeds = self.config.heeds_connections;
         let connected_at_ms = if heeds { run.idleness.connected_at_ms } else { 0 };
@@ -119,7 +120,8 @@ impl Book {
         if record.failures >= self.config.backoff.max_failures {
             return Some(Must::BeRefusedAsExhausted { last });
         }
-        let retry_after_ms = record.retry_at_ms.checked_sub(self.now.steady_ms).filter(|wait| *wait > 0)?;
+        let retry_after_ms =
+            record.retry_at_ms.checked_sub(self.now.steady_ms).filter(|wait| *wait > 0)?;
         Some(Must::BackOff { failures: record.failures, retry_after_ms, last })
     }
 
@@ -138,7 +140,8 @@ impl Book {
             release_then: record.release,
             place,
             retire_ms: 0,
-            may_join: live.is_some_and(|run| run.fresh && !run.ready && run.cause.is_none() && !has_deploys),
+            may_join: live
+                .is_some_and(|run| run.fresh && !run.ready && run.cause.is_none() && !has_deploys),
             must: self.must(ask, key),
             process: None,
             killed: false,
@@ -160,7 +163,9 @@ impl Book {
             (Ask::Restart | Ask::Deploy | Ask::Adopt, _) if self.draining_since.is_some() => {
                 Must::BeRefusedAsDraining
             }
-            (Ask::Adopt, run) if run.is_some() || self.keys[key].second.is_some() => Must::BeRefusedAsTaken,
+            (Ask::Adopt, run) if run.is_some() || self.keys[key].second.is_some() => {
+                Must::BeRefusedAsTaken
+            }
             (Ask::Adopt, _) if self.keys[key].is_waiting() => Must::BeRefusedAsTaken,
             (Ask::Deploy, Some(run)) if run.is_up() && self.config.max_concurrent == 1 => {
                 Must::BeRefusedForWantOfRoom
@@ -175,7 +180,8 @@ impl Book {
         }
     }
 
-    /// Nobody waits for a start of the key, and what may be there of it was called off before it was ready.
+    /// Nobody waits for a start of the key, and what may be there of it was called off before it
+    /// was ready.
     fn nothing_to_join(&self, key: usize, run: Option<&RunRecord>) -> bool {
         let called_off = run.is_none_or(|run| !run.ready && run.cause.is_some() && !run.failed);
         called_off && self.keys[key].calls() == 0

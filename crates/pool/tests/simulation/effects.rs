@@ -24,7 +24,9 @@ impl Book {
                     run.awaits_image = false;
                 }
             }
-            Action::Adopt { run, key, process, .. } => self.adopt(*run, key_index(key), process.custody),
+            Action::Adopt { run, key, process, .. } => {
+                self.adopt(*run, key_index(key), process.custody)
+            }
             Action::Stop { run, stage } => {
                 self.leaves_service(*run);
                 if let Some(run) = self.run_mut(*run) {
@@ -64,7 +66,8 @@ impl Book {
                             run.handed_out = Some((now_ms, step));
                         }
                     }
-                    // A stop before there was a process is given up without anything else that could be seen.
+                    // A stop before there was a process is given up without anything else that
+                    // could be seen.
                     Outcome::Refused(Refusal::StopRefused { run, .. }) => {
                         if let Some(run) = self.run_mut(*run) {
                             run.makes_no_room_for_restart();
@@ -80,9 +83,14 @@ impl Book {
             }
             Action::Emit(event) => self.event(event, step),
             // The last process may have ended in this very step.
-            Action::Observe if self.alive().next().is_some() => self.observing_from_ms = Some(now_ms),
+            Action::Observe if self.alive().next().is_some() => {
+                self.observing_from_ms = Some(now_ms)
+            }
             // Who is idle now is noted by whoever has the clocks.
-            Action::LookForConnections | Action::Observe | Action::Sample { .. } | Action::Probe { .. } => {}
+            Action::LookForConnections
+            | Action::Observe
+            | Action::Sample { .. }
+            | Action::Probe { .. } => {}
             Action::FindImage { .. } | Action::RestoreImage { .. } | Action::DropImage { .. } => {}
         }
         self.image_action(action);
@@ -128,7 +136,9 @@ impl Book {
         let Some(run) = run_of(event).and_then(|run| self.run_mut(run)) else { return };
         match event {
             Event::Spawn { .. } => run.told.spawn = true,
-            Event::Adopt { .. } | Event::Restored { .. } => (run.told.spawn, run.told.ready) = (true, true),
+            Event::Adopt { .. } | Event::Restored { .. } => {
+                (run.told.spawn, run.told.ready) = (true, true)
+            }
             Event::Ready { .. } => run.told.ready = true,
             Event::Exit { .. } => run.told.exit = true,
             Event::IdleKill { .. } => {

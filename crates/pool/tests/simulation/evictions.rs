@@ -8,8 +8,8 @@ use pool::{Action, Event, Leases, Pool, Touch};
 /// Looks at one action before it is carried out.
 pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
     let saves = book.config.checkpoint_timeout_ms.is_some();
-    let (Action::Emit(Event::LruEvict { run } | Event::IdleKill { run, .. }) | Action::Checkpoint { run }) =
-        action
+    let (Action::Emit(Event::LruEvict { run } | Event::IdleKill { run, .. })
+    | Action::Checkpoint { run }) = action
     else {
         return Ok(());
     };
@@ -44,7 +44,9 @@ fn nobody_is_evicted_who_is_being_stopped(victim: &RunRecord) -> Verdict {
 
 fn nobody_is_handed_out_and_evicted_in_one_step(book: &Book, victim: &RunRecord) -> Verdict {
     let handed_out_now = victim.handed_out.is_some_and(|(_, step)| step == book.step);
-    holds(!handed_out_now, || format!("{:?} is evicted, and was handed out a moment ago", victim.id))
+    holds(!handed_out_now, || {
+        format!("{:?} is evicted, and was handed out a moment ago", victim.id)
+    })
 }
 
 fn nobody_is_evicted_in_its_tenure(book: &Book, victim: &RunRecord) -> Verdict {
@@ -53,13 +55,19 @@ fn nobody_is_evicted_in_its_tenure(book: &Book, victim: &RunRecord) -> Verdict {
 }
 
 /// In this step a look has shown who has some, or that this cannot be seen.
-fn connections_are_looked_for_before_somebody_makes_room(book: &Book, victim: &RunRecord) -> Verdict {
+fn connections_are_looked_for_before_somebody_makes_room(
+    book: &Book,
+    victim: &RunRecord,
+) -> Verdict {
     let looked = !book.config.heeds_connections || book.looked_step == book.step;
-    holds(looked, || format!("{:?} makes room, and nobody has looked for its connections", victim.id))
+    holds(looked, || {
+        format!("{:?} makes room, and nobody has looked for its connections", victim.id)
+    })
 }
 
-/// By the clocks of this moment, in its tenure or not, and leaving aside those that refused since the first waiting key came.
-/// Those that have an open connection come after those that have none, and those in use come last.
+/// By the clocks of this moment, in its tenure or not, and leaving aside those that refused since
+/// the first waiting key came. Those that have an open connection come after those that have none,
+/// and those in use come last.
 fn the_victim_is_the_least_recently_active(
     book: &Book,
     leases: &SharedLeases,
@@ -68,7 +76,8 @@ fn the_victim_is_the_least_recently_active(
     let Some(first_waits_since) = first_waits_since(book) else {
         return Err(format!("{:?} leaves for nobody", victim.id));
     };
-    // Without a gate everybody who waits does so for room, and the pool's own question can be asked exactly.
+    // Without a gate everybody who waits does so for room, and the pool's own question can be asked
+    // exactly.
     let known = book.config.gate.width.is_none();
     holds(!(known && has_refused(victim, first_waits_since)), || {
         format!("{:?} is asked to leave for the same key again", victim.id)
@@ -79,7 +88,10 @@ fn the_victim_is_the_least_recently_active(
         let touched = activity(book, leases, other, leases.touched(other.id));
         let stays = has_refused(other, first_waits_since);
         holds(stays || touched >= at_claim, || {
-            format!("{:?} is evicted, touched at {at_claim:?}; {:?} at {touched:?}", victim.id, other.id)
+            format!(
+                "{:?} is evicted, touched at {at_claim:?}; {:?} at {touched:?}",
+                victim.id, other.id
+            )
         })?;
     }
     Ok(())
@@ -87,17 +99,26 @@ fn the_victim_is_the_least_recently_active(
 
 /// Nor beyond a look for connections.
 fn nobody_waits_beyond_the_tenure_of_the_victim(book: &Book, leases: &SharedLeases) -> Verdict {
-    let overdue = next_victim(book, leases).filter(|run| evictable_from_ms(book, run) <= book.now.steady_ms);
+    let overdue =
+        next_victim(book, leases).filter(|run| evictable_from_ms(book, run) <= book.now.steady_ms);
     let overdue = overdue.filter(|_| book.looking.is_none());
-    holds(overdue.is_none(), || format!("somebody waits for room, and {overdue:?} is not asked for it"))
+    holds(overdue.is_none(), || {
+        format!("somebody waits for room, and {overdue:?} is not asked for it")
+    })
 }
 
-fn an_awaited_end_of_a_tenure_is_a_deadline(book: &Book, leases: &SharedLeases, pool: &Pool) -> Verdict {
+fn an_awaited_end_of_a_tenure_is_a_deadline(
+    book: &Book,
+    leases: &SharedLeases,
+    pool: &Pool,
+) -> Verdict {
     let victim = next_victim(book, leases).filter(|_| book.looking.is_none());
     let Some(victim) = victim else { return Ok(()) };
     let (ends_ms, next_ms) = (evictable_from_ms(book, victim), pool.next_deadline());
     holds(next_ms.is_some_and(|next_ms| next_ms <= ends_ms), || {
-        format!("a tenure that somebody waits for ends at {ends_ms}, the next deadline is {next_ms:?}")
+        format!(
+            "a tenure that somebody waits for ends at {ends_ms}, the next deadline is {next_ms:?}"
+        )
     })
 }
 
@@ -108,20 +129,28 @@ fn next_victim<'b>(book: &'b Book, leases: &SharedLeases) -> Option<&'b RunRecor
 }
 
 /// In the order in which tenants make room. Of those in use it no longer matters who is connected.
-fn activity(book: &Book, leases: &SharedLeases, run: &RunRecord, touched: Touch) -> (bool, bool, Touch) {
-    let (is_in_use, (is_connected, touched)) = (leases.is_in_use(run.id), book.activity(run, touched));
+fn activity(
+    book: &Book,
+    leases: &SharedLeases,
+    run: &RunRecord,
+    touched: Touch,
+) -> (bool, bool, Touch) {
+    let (is_in_use, (is_connected, touched)) =
+        (leases.is_in_use(run.id), book.activity(run, touched));
     (is_in_use, is_connected && !is_in_use, touched)
 }
 
-/// If more keys wait for room than there are tenants on their way out: the others that have not refused since. (Where there is
-/// a gate, some may wait for that.)
+/// If more keys wait for room than there are tenants on their way out: the others that have not
+/// refused since. (Where there is a gate, some may wait for that.)
 fn those_who_could_leave(book: &Book) -> impl Iterator<Item = &RunRecord> {
     let waiting = book.keys.iter().filter(|key| key.is_waiting()).count();
     let stays = |run: &&RunRecord| run.is_in_use() || run.is_coming_up() || run.is_retired();
     let leaving = book.alive().filter(|run| !stays(run)).count();
-    let since = first_waits_since(book).filter(|_| waiting > leaving && book.config.gate.width.is_none());
-    book.alive()
-        .filter(move |run| could_be_asked(book, run) && since.is_some_and(|since| !has_refused(run, since)))
+    let since =
+        first_waits_since(book).filter(|_| waiting > leaving && book.config.gate.width.is_none());
+    book.alive().filter(move |run| {
+        could_be_asked(book, run) && since.is_some_and(|since| !has_refused(run, since))
+    })
 }
 
 fn first_waits_since(book: &Book) -> Option<u64> {

@@ -51,7 +51,9 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
             an_idle_tenant_is_saved_before_it_is_stopped(book, run)?;
             what_is_saved_is_ended_at_once(book, run, *stage)
         }
-        Action::Start { key, .. } | Action::Adopt { key, .. } => nothing_starts_beside_a_save(book, key),
+        Action::Start { key, .. } | Action::Adopt { key, .. } => {
+            nothing_starts_beside_a_save(book, key)
+        }
         _ => Ok(()),
     }
 }
@@ -80,13 +82,16 @@ fn an_idle_stop_comes_after_the_idle_time(
 
 /// Counted before the claim or at that very moment.
 fn what_is_in_use_is_not_idle(leases: &SharedLeases, run: &RunRecord) -> Verdict {
-    holds(!leases.is_in_use(run.id), || format!("{:?} is in use, and is stopped for being idle", run.id))
+    holds(!leases.is_in_use(run.id), || {
+        format!("{:?} is in use, and is stopped for being idle", run.id)
+    })
 }
 
 /// In this step, or before the look that comes after it.
 fn the_last_word_is_heard(book: &Book, run: &RunRecord) -> Verdict {
     let condemned_step = run.idleness.condemned_step;
-    let in_time = condemned_step == book.step || (book.config.heeds_connections && condemned_step > 0);
+    let in_time =
+        condemned_step == book.step || (book.config.heeds_connections && condemned_step > 0);
     let heard = !book.config.asks_before_idle || in_time;
     holds(heard, || format!("{:?} is stopped without the last word: {:?}", run.id, run.idleness))
 }
@@ -176,7 +181,9 @@ fn nothing_starts_beside_a_save(book: &Book, key: &str) -> Verdict {
 
 /// Counting from when it was last looked at with the answer that it is to stay.
 fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
-    let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| !book.disposed) else { return Ok(()) };
+    let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| !book.disposed) else {
+        return Ok(());
+    };
     if book.looking.is_some() {
         return Ok(());
     }
@@ -187,7 +194,8 @@ fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms:
         let given_up_ms = run.given_up.map(|(given_up_ms, _)| given_up_ms);
         let adopted_ms = run.start_ms;
         let deployed_ms = Some(run.kept_for_deploy_ms);
-        let looked_at = [Some(adopted_ms), given_up_ms, run.idleness.kept_ms, looked_ms, deployed_ms];
+        let looked_at =
+            [Some(adopted_ms), given_up_ms, run.idleness.kept_ms, looked_ms, deployed_ms];
         let looked_at_ms = looked_at.into_iter().flatten().max().unwrap_or(0);
         let idle_ms = book.idle_ms(run, leases.touched(run.id));
         let late_ms = idle_ms.saturating_sub(idle_after_ms).min(book.now.steady_ms - looked_at_ms);
@@ -201,15 +209,19 @@ fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms:
 
 /// So that it is known when one was last open.
 fn connections_are_looked_for_regularly(book: &Book, lag_ms: u64) -> Verdict {
-    let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| book.config.heeds_connections) else {
+    let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| book.config.heeds_connections)
+    else {
         return Ok(());
     };
-    let Some(looked_ms) = book.looked_ms.filter(|_| book.looking.is_none() && !book.disposed) else {
+    let Some(looked_ms) = book.looked_ms.filter(|_| book.looking.is_none() && !book.disposed)
+    else {
         return Ok(());
     };
     let unseen_ms = book.now.steady_ms - looked_ms;
     let interval_ms = book.config.sweep_interval_ms.min(idle_after_ms / 2).max(1);
-    holds(unseen_ms <= interval_ms + lag_ms, || format!("nobody looked for connections for {unseen_ms} ms"))
+    holds(unseen_ms <= interval_ms + lag_ms, || {
+        format!("nobody looked for connections for {unseen_ms} ms")
+    })
 }
 
 /// Kills, dispose and those who wait for the next process can rely on it.
@@ -218,7 +230,9 @@ fn a_save_ends_in_time(book: &Book, lag_ms: u64) -> Verdict {
     for run in book.alive() {
         let Some(saving) = &run.saving else { continue };
         let saving_ms = book.now.steady_ms - saving.since_ms;
-        holds(saving_ms <= timeout_ms + lag_ms, || format!("{:?} is saved for {saving_ms} ms", run.id))?;
+        holds(saving_ms <= timeout_ms + lag_ms, || {
+            format!("{:?} is saved for {saving_ms} ms", run.id)
+        })?;
     }
     Ok(())
 }

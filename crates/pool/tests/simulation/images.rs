@@ -25,7 +25,8 @@ pub struct Image {
     is_whole: bool,
     /// The pool had it restored.
     was_restored: bool,
-    /// The pool has a reason not to trust it: a restart, or a snapshot driver that could not say whether it is there.
+    /// The pool has a reason not to trust it: a restart, or a snapshot driver that could not say
+    /// whether it is there.
     is_distrusted: bool,
     drop_has_failed: bool,
 }
@@ -47,7 +48,9 @@ impl Image {
 impl Book {
     /// Whether the key's image is what its last process was in the end.
     fn is_trusted(&self, key: usize) -> bool {
-        let ImageRecord { there: Some(image), last_process, .. } = &self.images[key] else { return false };
+        let ImageRecord { there: Some(image), last_process, .. } = &self.images[key] else {
+            return false;
+        };
         let was_saved = |run: RunId| {
             let run = self.run(run);
             run.is_some_and(|run| run.over && run.cause == Some(ExitReason::Checkpointed))
@@ -79,7 +82,8 @@ impl Book {
         }
     }
 
-    /// What is heard of the snapshot driver; before the pool hears of it. Returns whose save that ends.
+    /// What is heard of the snapshot driver; before the pool hears of it. Returns whose save that
+    /// ends.
     pub fn image_answered(&mut self, key: usize, answer: ImageAnswer) -> Option<(RunId, bool)> {
         let call = self.images[key].call.take()?;
         self.images[key].waiting = None;
@@ -152,7 +156,9 @@ impl Book {
                 let key = self.run(*run).expect("it is saved").key;
                 self.images[key].call = Some(Call::Save { run: *run, is_late: false });
             }
-            Action::FindImage { run, key } => self.images[key_index(key)].call = Some(Call::Find(*run)),
+            Action::FindImage { run, key } => {
+                self.images[key_index(key)].call = Some(Call::Find(*run))
+            }
             Action::RestoreImage { run, key, .. } => {
                 let record = &mut self.images[key_index(key)];
                 record.call = Some(Call::Restore { run: *run, is_late: false });
@@ -169,7 +175,9 @@ impl Book {
 /// Looks at one action before it is carried out.
 pub fn of_action(book: &Book, action: &Action) -> Verdict {
     match action {
-        Action::FindImage { key, .. } => the_snapshot_driver_does_one_thing_at_a_time(book, key_index(key)),
+        Action::FindImage { key, .. } => {
+            the_snapshot_driver_does_one_thing_at_a_time(book, key_index(key))
+        }
         Action::RestoreImage { run, key, is_ours } => {
             let key = key_index(key);
             the_snapshot_driver_does_one_thing_at_a_time(book, key)?;
@@ -221,7 +229,8 @@ fn nothing_starts_beside_the_snapshot_driver(book: &Book, key: usize) -> Verdict
     the_snapshot_driver_does_one_thing_at_a_time(book, key)
 }
 
-/// An image is of the key's last process, which ended with it; or of an earlier host, and nothing has run since.
+/// An image is of the key's last process, which ended with it; or of an earlier host, and nothing
+/// has run since.
 fn only_a_trusted_image_is_restored(book: &Book, key: usize) -> Verdict {
     holds(book.is_trusted(key), || format!("{} is restored: {:?}", key_name(key), book.images[key]))
 }
@@ -249,13 +258,17 @@ fn a_doubtful_image_is_dropped_before_a_cold_start(book: &Book, key: usize) -> V
 
 fn what_is_there_could_not_be_dropped(book: &Book, key: usize) -> Verdict {
     let untried = book.images[key].there.as_ref().filter(|image| !image.drop_has_failed);
-    holds(untried.is_none(), || format!("{} has an image that should be gone: {untried:?}", key_name(key)))
+    holds(untried.is_none(), || {
+        format!("{} has an image that should be gone: {untried:?}", key_name(key))
+    })
 }
 
 /// It is done as soon as it is told.
 fn what_is_restored_is_about_to_be_dropped(book: &Book, key: usize) -> Verdict {
     let call = book.images[key].call;
-    holds(call == Some(Call::Drop), || format!("{} is restored, and its image stays", key_name(key)))
+    holds(call == Some(Call::Drop), || {
+        format!("{} is restored, and its image stays", key_name(key))
+    })
 }
 
 fn what_begins_is_wanted(book: &Book, run: RunId) -> Verdict {

@@ -1,4 +1,5 @@
-//! The touch clocks as callers share them, with callers that race the pool. Panics when the protocol is broken.
+//! The touch clocks as callers share them, with callers that race the pool. Panics when the
+//! protocol is broken.
 
 use super::rng::Rng;
 use pool::{Leases, RunId, Touch};
@@ -13,7 +14,8 @@ pub struct SharedLeases {
     pub wall_ms: u64,
     /// Runs whose callers came too late, saw the claim, and now go through the pool.
     pub turned_back: Vec<RunId>,
-    /// Runs that were taken into use in the moment before a claim: each of these uses is still to end.
+    /// Runs that were taken into use in the moment before a claim: each of these uses is still to
+    /// end.
     pub taken_at_claim: Vec<RunId>,
 }
 
@@ -45,8 +47,8 @@ impl SharedLeases {
         self.is_open(run)
     }
 
-    /// A caller that does not ask the pool and is done with the tenant only later: counts itself, then looks. True: it
-    /// has the tenant, and [`end_use`](Self::end_use) is to follow.
+    /// A caller that does not ask the pool and is done with the tenant only later: counts itself,
+    /// then looks. True: it has the tenant, and [`end_use`](Self::end_use) is to follow.
     pub fn begin_use(&mut self, run: RunId) -> bool {
         let open = self.is_open(run);
         self.lease(run).uses += u32::from(open);

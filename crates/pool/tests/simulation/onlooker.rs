@@ -3,7 +3,9 @@
 use super::book::{Book, Origin, Place};
 use super::properties::ABANDONED_GRACE_MS;
 use super::world::key_index;
-use pool::{CallId, Callback, Custody, Exit, ExitReason, Fact, Failure, Input, LastExit, RunId, StopStage};
+use pool::{
+    CallId, Callback, Custody, Exit, ExitReason, Fact, Failure, Input, LastExit, RunId, StopStage,
+};
 
 /// What a process that may refuse gets to end after it was forced, when the configured grace is 0.
 const FORCED_GRACE_MS: u64 = 5_000;
@@ -115,17 +117,20 @@ impl Book {
         }
     }
 
-    /// Our own processes are still to be reaped, and no save is waited for; the others are let go of.
+    /// Our own processes are still to be reaped, and no save is waited for; the others are let go
+    /// of.
     fn abandon(&mut self) {
         self.dispose();
         self.abandoned_ms.get_or_insert(self.now.steady_ms);
-        let users: Vec<RunId> = self.alive().filter(|run| run.is_users()).map(|run| run.id).collect();
+        let users: Vec<RunId> =
+            self.alive().filter(|run| run.is_users()).map(|run| run.id).collect();
         for run in users {
             self.save_is_late(run);
             self.run_mut(run).expect("it lives").saving = None;
             self.over(run, &Exit::default());
         }
-        let waiting: Vec<RunId> = self.alive().filter(|run| run.awaits_image).map(|run| run.id).collect();
+        let waiting: Vec<RunId> =
+            self.alive().filter(|run| run.awaits_image).map(|run| run.id).collect();
         waiting.into_iter().for_each(|run| self.over(run, &Exit::default()));
         let ours: Vec<RunId> = self.alive().map(|run| run.id).collect();
         ours.into_iter().for_each(|run| self.save_is_over(run, false));
@@ -218,7 +223,8 @@ impl Book {
                     self.give_up(id);
                 }
             }
-            Fact::IdleAnswered { stop } if std::mem::take(&mut run.idleness.is_asked) => match stop {
+            Fact::IdleAnswered { stop } if std::mem::take(&mut run.idleness.is_asked) => match stop
+            {
                 true => run.idleness.condemned_step = step,
                 false => run.idleness.kept_ms = Some(now_ms),
             },
@@ -267,7 +273,9 @@ impl Book {
             // One that was open the last time may have closed a moment ago.
             let before = std::mem::replace(&mut self.connected, open.to_vec());
             for run in before.iter().chain(open) {
-                if let Some(run) = self.run_mut(*run).filter(|run| run.is_in_use() || run.is_retired()) {
+                if let Some(run) =
+                    self.run_mut(*run).filter(|run| run.is_in_use() || run.is_retired())
+                {
                     run.idleness.connected_at_ms = wall_ms;
                 }
             }
@@ -281,8 +289,10 @@ impl Book {
         self.history(id, exit);
         self.uptime(id, exit);
         let run = self.run_mut(id).expect("a live run");
-        (run.over, run.exit_code, run.signal) = (true, exit.exit_code, run.signal_of_others(exit.signal));
-        // A stop before there was a process may have been given up unseen, and a restart have tried again.
+        (run.over, run.exit_code, run.signal) =
+            (true, exit.exit_code, run.signal_of_others(exit.signal));
+        // A stop before there was a process may have been given up unseen, and a restart have tried
+        // again.
         let perhaps = run.may_make_room_for_restart || (run.is_users() && !run.started);
         let inherits_room = run.makes_room_for_restart || perhaps;
         let key = run.key;
@@ -312,15 +322,18 @@ impl Book {
             let history = &mut self.keys[key].history;
             history.crashes += u64::from(reason == ExitReason::Crashed);
             let (exit_code, output) = (exit.exit_code, exit.output.clone());
-            history.last_exit = Some(LastExit { run: id, exit_code, signal, reason, at_ms, output });
+            history.last_exit =
+                Some(LastExit { run: id, exit_code, signal, reason, at_ms, output });
         }
     }
 
     /// A crash soon after it was ready is a failure; having been ready for longer forgets them.
     fn uptime(&mut self, id: RunId, exit: &Exit) {
         let min_uptime_ms = self.config.backoff.min_uptime_ms;
-        let run =
-            self.run(id).filter(|run| run.ready && self.has_book(id)).map(|run| (run.key, run.ready_ms, run));
+        let run = self
+            .run(id)
+            .filter(|run| run.ready && self.has_book(id))
+            .map(|run| (run.key, run.ready_ms, run));
         let Some((key, ready_ms, run)) = run else { return };
         let (exit_code, signal) = (exit.exit_code, run.signal_of_others(exit.signal));
         let ended_ms = run.main_ended_ms.unwrap_or(self.now.steady_ms);
@@ -357,7 +370,8 @@ impl Book {
         }
     }
 
-    /// Nobody waits for ever for a process that may refuse and was forced to end, nor for a `kill` that does not settle.
+    /// Nobody waits for ever for a process that may refuse and was forced to end, nor for a `kill`
+    /// that does not settle.
     fn give_hanging_stops_up(&mut self) {
         let alive = self.alive().filter(|run| run.custody.may_refuse_stop);
         for run in alive.map(|run| run.id).collect::<Vec<_>>() {
@@ -392,8 +406,8 @@ impl Book {
         let backoff = self.config.backoff;
         let record = &mut self.keys[key];
         record.failures += 1;
-        let wait_ms =
-            (1..record.failures).fold(backoff.base_ms, |wait_ms, _| (wait_ms * 2).min(backoff.max_ms));
+        let wait_ms = (1..record.failures)
+            .fold(backoff.base_ms, |wait_ms, _| (wait_ms * 2).min(backoff.max_ms));
         record.retry_at_ms = self.now.steady_ms + wait_ms;
         (record.last_failure, record.failed_run) = (Some(failure), Some(run));
     }

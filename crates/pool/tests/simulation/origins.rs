@@ -1,4 +1,5 @@
-//! What must hold of how runs come to be, by a start, an adoption or a snapshot, and of those nobody waits for.
+//! What must hold of how runs come to be, by a start, an adoption or a snapshot, and of those
+//! nobody waits for.
 
 use super::book::{Ask, Book, Origin};
 use super::properties::{Verdict, holds};
@@ -39,7 +40,9 @@ fn what_is_adopted_was_handed_over(
     let Some(record) = book.calls.get(call as usize) else { return Err("by no call".into()) };
     let waits = record.ask == Ask::Adopt && record.key == key && record.wants_a_tenant();
     holds(waits, || format!("{run:?} is adopted for {record:?}"))?;
-    holds(record.process == Some(*process), || format!("{process:?} was handed over as {record:?}"))?;
+    holds(record.process == Some(*process), || {
+        format!("{process:?} was handed over as {record:?}")
+    })?;
     let too_late = book.disposed || book.draining_since.is_some_and(|since| record.step >= since);
     holds(!too_late, || format!("{run:?} is adopted by a pool that drains, or is disposed"))
 }
@@ -53,12 +56,15 @@ fn adoptions_do_not_overtake(book: &Book, key: usize) -> Verdict {
         let waits_for_room = !record.inherits_room && (!gated || record.adoptions > 0);
         record.is_waiting() && waits_for_room && since(*other) < since(key)
     });
-    holds(overtaken.is_none(), || format!("{} overtakes {:?}", key_name(key), overtaken.map(key_name)))
+    holds(overtaken.is_none(), || {
+        format!("{} overtakes {:?}", key_name(key), overtaken.map(key_name))
+    })
 }
 
 fn nothing_is_stopped_without_a_cause(book: &Book, run: RunId) -> Verdict {
-    let has_cause =
-        book.run(run).is_some_and(|run| run.cause.is_some() || run.ends_by_itself || run.is_retired());
+    let has_cause = book
+        .run(run)
+        .is_some_and(|run| run.cause.is_some() || run.ends_by_itself || run.is_retired());
     holds(has_cause, || format!("{run:?} is stopped for no reason"))
 }
 

@@ -1,7 +1,8 @@
-//! Whether the simulation finds bugs that are there on purpose (`src/planted.rs`), and in how many stories.
+//! Whether the simulation finds bugs that are there on purpose (`src/planted.rs`), and in how many
+//! stories.
 //!
-//! `cargo test -p pool --features planted --test simulation planted -- --nocapture` says so of each. `POOL_STORIES=<n>` tells
-//! more of them, or fewer.
+//! `cargo test -p pool --features planted --test simulation planted -- --nocapture` says so of
+//! each. `POOL_STORIES=<n>` tells more of them, or fewer.
 
 use pool::{BUGS, Bug, plant};
 
@@ -23,7 +24,8 @@ fn every_planted_bug_is_found() {
             None => println!("{bug:?}: NOT FOUND in {stories} stories"),
         }
     }
-    let missed: Vec<&Bug> = found.iter().filter(|(_, story)| story.is_none()).map(|(bug, _)| bug).collect();
+    let missed: Vec<&Bug> =
+        found.iter().filter(|(_, story)| story.is_none()).map(|(bug, _)| bug).collect();
     assert!(missed.is_empty(), "not found: {missed:?}");
 }
 

@@ -62,7 +62,8 @@ impl World<'_> {
         }
         let (pid, port) = (100 + run.0 as u32, 4_000 + run.0 as u16);
         self.plan_fact(after_ms, run, Fact::Started { pid, port });
-        // A process of somebody else may be over before its spawn function has told us that it was there.
+        // A process of somebody else may be over before its spawn function has told us that it was
+        // there.
         if by_user && self.rng.chance(self.faults.dies / 10) {
             let exit = self.exit();
             self.plan_fact(after_ms.saturating_sub(1), run, Fact::Exited(exit));
@@ -91,8 +92,11 @@ impl World<'_> {
     fn exit(&mut self) -> Exit {
         let exit_code = self.rng.pick(&[None, Some(0), Some(1)]);
         let cpu_ms = if self.rng.chance(50) { Some(self.rng.below(50)) } else { None };
-        let signal =
-            if exit_code.is_none() { self.rng.pick(&[None, Some(9), Some(11), Some(15)]) } else { None };
+        let signal = if exit_code.is_none() {
+            self.rng.pick(&[None, Some(9), Some(11), Some(15)])
+        } else {
+            None
+        };
         Exit { exit_code, signal, cpu_ms, output: "last words".into() }
     }
 
@@ -158,7 +162,8 @@ impl World<'_> {
     }
 
     fn observe(&mut self) {
-        let started: Vec<RunId> = self.book.alive().filter(|run| run.started).map(|run| run.id).collect();
+        let started: Vec<RunId> =
+            self.book.alive().filter(|run| run.started).map(|run| run.id).collect();
         for run in started {
             let (after_ms, cpu_ms) = (self.rng.delay_ms(), self.rng.below(100));
             self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes: 1, regular: true });

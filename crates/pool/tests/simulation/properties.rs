@@ -1,4 +1,5 @@
-//! What must hold of runs and their events. One function a property; the error says how it is broken.
+//! What must hold of runs and their events. One function a property; the error says how it is
+//! broken.
 
 use super::book::Book;
 use super::effects::run_of;
@@ -49,8 +50,8 @@ fn never_more_alive_than_allowed(book: &Book) -> Verdict {
     holds(alive <= max, || format!("{alive} alive, {max} allowed"))
 }
 
-/// Nothing starts without a call that waits for it; while draining, one that came before the drain, or that joined one
-/// which did and was aborted since.
+/// Nothing starts without a call that waits for it; while draining, one that came before the drain,
+/// or that joined one which did and was aborted since.
 fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
     let Action::Start { run, key, .. } = action else { return Ok(()) };
     let index = key_index(key);
@@ -59,9 +60,12 @@ fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
     holds(waiting, || format!("{run:?} of {key} starts and nobody waits for it"))?;
     let Some(draining_since) = book.draining_since else { return Ok(()) };
     let wanted =
-        book.calls.iter().filter(|call| call.key == index && call.step < draining_since).any(|call| {
-            call.wants_a_tenant() || (!call.killed && call.aborted.is_some_and(|step| step > draining_since))
-        });
+        book.calls.iter().filter(|call| call.key == index && call.step < draining_since).any(
+            |call| {
+                call.wants_a_tenant()
+                    || (!call.killed && call.aborted.is_some_and(|step| step > draining_since))
+            },
+        );
     holds(wanted, || format!("{run:?} of {key} was not wanted before the drain"))
 }
 
@@ -83,9 +87,13 @@ fn starts_come_first_come_first_served(book: &Book, action: &Action) -> Verdict 
 }
 
 fn the_gate_is_never_too_full(book: &Book, action: &Action) -> Verdict {
-    let (Action::Start { .. }, Some(width)) = (action, book.config.gate.width) else { return Ok(()) };
+    let (Action::Start { .. }, Some(width)) = (action, book.config.gate.width) else {
+        return Ok(());
+    };
     let starting = book.starts_at_the_gate();
-    holds(starting < width, || format!("one more starts beside {starting}, through a gate for {width}"))
+    holds(starting < width, || {
+        format!("one more starts beside {starting}, through a gate for {width}")
+    })
 }
 
 fn nobody_waits_for_what_is_free(book: &Book) -> Verdict {
@@ -101,21 +109,31 @@ fn nobody_waits_for_what_is_free(book: &Book) -> Verdict {
 fn a_restart_takes_its_own_room_over(book: &Book) -> Verdict {
     for run in book.ended.iter().filter_map(|run| book.run(*run)) {
         let waits = book.keys[run.key].is_waiting() && book.config.gate.width.is_none();
-        holds(!(waits && run.makes_room_for_restart), || format!("the room of {:?} was given away", run.id))?;
+        holds(!(waits && run.makes_room_for_restart), || {
+            format!("the room of {:?} was given away", run.id)
+        })?;
     }
     Ok(())
 }
 
 fn observations_go_on(book: &Book, lag_ms: u64) -> Verdict {
-    let (Some(interval_ms), Some(from_ms)) = (book.config.observe_interval_ms, book.observing_from_ms) else {
+    let (Some(interval_ms), Some(from_ms)) =
+        (book.config.observe_interval_ms, book.observing_from_ms)
+    else {
         return Ok(());
     };
     let unobserved_ms = book.now.steady_ms - from_ms;
-    holds(unobserved_ms <= interval_ms + lag_ms, || format!("nobody observed for {unobserved_ms} ms"))
+    holds(unobserved_ms <= interval_ms + lag_ms, || {
+        format!("nobody observed for {unobserved_ms} ms")
+    })
 }
 
 /// Whoever hands one over says when it was last active.
-fn whoever_gets_a_tenant_touches_it(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
+fn whoever_gets_a_tenant_touches_it(
+    book: &Book,
+    leases: &SharedLeases,
+    action: &Action,
+) -> Verdict {
     let Action::Settle { outcome: Outcome::Tenant(run), call } = action else { return Ok(()) };
     let touched_at_ms = leases.touched(*run).at_ms;
     let handed_over = book.calls.get(*call as usize).and_then(|call| call.process);
@@ -124,7 +142,8 @@ fn whoever_gets_a_tenant_touches_it(book: &Book, leases: &SharedLeases, action: 
     holds(expected, || format!("{run:?} is handed out, last touched at {touched_at_ms}"))
 }
 
-/// Only a restart or a deploy starts what failed a moment ago, and who has joined an adoption that was called off.
+/// Only a restart or a deploy starts what failed a moment ago, and who has joined an adoption that
+/// was called off.
 fn starts_heed_the_back_off(book: &Book, action: &Action) -> Verdict {
     let Action::Start { key, .. } = action else { return Ok(()) };
     let key = key_index(key);
@@ -139,8 +158,9 @@ fn starts_heed_the_back_off(book: &Book, action: &Action) -> Verdict {
 fn effects_concern_processes_that_exist(book: &Book, action: &Action) -> Verdict {
     let (Action::Stop { run, .. } | Action::Probe { run }) = action else { return Ok(()) };
     // Whoever abandons the pool wants everything to end that may exist.
-    let exists =
-        book.run(*run).is_some_and(|run| (run.started || book.abandoned_ms.is_some()) && !run.told.exit);
+    let exists = book
+        .run(*run)
+        .is_some_and(|run| (run.started || book.abandoned_ms.is_some()) && !run.told.exit);
     holds(exists, || format!("{action:?} of what is not there"))
 }
 
@@ -177,7 +197,8 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
 fn an_abandoned_pool_waits_for_nobody_long(book: &Book, lag_ms: u64) -> Verdict {
     let Some(abandoned_ms) = book.abandoned_ms else { return Ok(()) };
     let late = book.alive().find(|run| {
-        let is_only_asked = matches!(run.stop, Some((StopStage::Ask, _))) && !run.custody.may_refuse_stop;
+        let is_only_asked =
+            matches!(run.stop, Some((StopStage::Ask, _))) && !run.custody.may_refuse_stop;
         let due_ms = run.asked_ms.max(abandoned_ms) + ABANDONED_GRACE_MS + lag_ms;
         is_only_asked && book.now.steady_ms > due_ms
     });
@@ -194,7 +215,10 @@ fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {
             run.ready && !told.spawn && *duration_ms == book.now.steady_ms - run.start_ms
         }
         Event::Ready { duration_ms, .. } => {
-            told.spawn && run.ready && !told.ready && *duration_ms == book.now.steady_ms - run.start_ms
+            told.spawn
+                && run.ready
+                && !told.ready
+                && *duration_ms == book.now.steady_ms - run.start_ms
         }
         Event::Adopt { .. } => run.ready && !told.spawn,
         // What has ended while it was being saved is told when it is known that it is not.
@@ -210,7 +234,9 @@ fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {
 fn every_spawn_has_its_exit(book: &Book) -> Verdict {
     for run in book.ended.iter().filter_map(|run| book.run(*run)) {
         let told = &run.told;
-        holds(told.spawn == run.started, || format!("{:?}: {told:?}, started: {}", run.id, run.started))?;
+        holds(told.spawn == run.started, || {
+            format!("{:?}: {told:?}, started: {}", run.id, run.started)
+        })?;
         holds(told.exit == told.spawn, || format!("{:?} is over, but {told:?}", run.id))?;
         holds(told.released, || format!("{:?} is over and was not released", run.id))?;
     }
@@ -221,24 +247,32 @@ fn leases_are_open_exactly_while_in_use(book: &Book, leases: &SharedLeases) -> V
     let ended = book.ended.iter().filter_map(|run| book.run(*run));
     for run in book.alive().chain(ended) {
         let (open, in_use) = (leases.is_open(run.id), run.is_in_use());
-        holds(open == in_use, || format!("the lease of {:?} is open: {open}; in use: {in_use}", run.id))?;
+        holds(open == in_use, || {
+            format!("the lease of {:?} is open: {open}; in use: {in_use}", run.id)
+        })?;
     }
     Ok(())
 }
 
 fn the_exit_has_its_first_cause(book: &Book, action: &Action) -> Verdict {
-    let Action::Emit(Event::Exit { run, exit_code, signal, reason }) = action else { return Ok(()) };
+    let Action::Emit(Event::Exit { run, exit_code, signal, reason }) = action else {
+        return Ok(());
+    };
     let Some(record) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
     let expected = record.reason(record.exit_code);
     holds(*reason == expected, || format!("{run:?} ended as {reason:?}, because of {expected:?}"))?;
-    holds(*signal == record.signal, || format!("{run:?} ended by {signal:?}, in truth {:?}", record.signal))?;
+    holds(*signal == record.signal, || {
+        format!("{run:?} ended by {signal:?}, in truth {:?}", record.signal)
+    })?;
     holds(*exit_code == record.exit_code, || format!("{run:?} ended with {:?}", record.exit_code))
 }
 
 fn cpu_time_never_falls(book: &Book, action: &Action) -> Verdict {
     let Action::Emit(Event::Observation { run, cpu_ms, .. }) = action else { return Ok(()) };
     let before = book.run(*run).map_or(0, |run| run.cpu_ms);
-    holds(*cpu_ms >= before, || format!("the CPU time of {run:?} falls from {before} to {cpu_ms}"))?;
+    holds(*cpu_ms >= before, || {
+        format!("the CPU time of {run:?} falls from {before} to {cpu_ms}")
+    })?;
     let told = book.config.observe_interval_ms.is_some() && book.config.tells_observations;
     holds(told, || "observations are off".into())
 }
@@ -249,18 +283,24 @@ fn an_exit_comes_after_a_last_observation(book: &Book, action: &Action) -> Verdi
     let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
     let told = book.config.observe_interval_ms.is_some() && book.config.tells_observations;
     holds(!(told && run.sampled) || run.observed_step == book.step, || {
-        format!("{:?} ends, and what it has used was last told in step {}", run.id, run.observed_step)
+        format!(
+            "{:?} ends, and what it has used was last told in step {}",
+            run.id, run.observed_step
+        )
     })
 }
 
 fn drain_is_told_once(book: &Book) -> Verdict {
     let expected = u64::from(book.draining_since.is_some());
-    holds(book.drain_events == expected, || format!("{} drain events, not {expected}", book.drain_events))
+    holds(book.drain_events == expected, || {
+        format!("{} drain events, not {expected}", book.drain_events)
+    })
 }
 
 /// While the user's `kill` has not settled, nobody hears that it takes too long; but not for ever.
 fn nothing_is_given_up_while_a_kill_is_open(book: &Book, action: &Action) -> Verdict {
-    let Action::Settle { outcome: Outcome::Refused(Refusal::StopRefused { run, failure }), .. } = action
+    let Action::Settle { outcome: Outcome::Refused(Refusal::StopRefused { run, failure }), .. } =
+        action
     else {
         return Ok(());
     };
@@ -268,12 +308,14 @@ fn nothing_is_given_up_while_a_kill_is_open(book: &Book, action: &Action) -> Ver
         return Ok(());
     }
     let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
-    let open = run.stop.is_some() && run.has_open_kill(book.config.kill_patience_ms, book.now.steady_ms);
+    let open =
+        run.stop.is_some() && run.has_open_kill(book.config.kill_patience_ms, book.now.steady_ms);
     holds(!open, || format!("a stop is given up, and `kill` has not settled: {run:?}"))
 }
 
 /// Only a process that may refuse can hold out against being stopped.
 pub fn only_those_that_may_refuse_do(book: &Book) -> Verdict {
-    let refused = book.runs.iter().find(|run| run.given_up.is_some() && !run.custody.may_refuse_stop);
+    let refused =
+        book.runs.iter().find(|run| run.given_up.is_some() && !run.custody.may_refuse_stop);
     holds(refused.is_none(), || format!("our own process refused: {refused:?}"))
 }

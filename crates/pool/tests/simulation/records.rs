@@ -1,6 +1,8 @@
 //! What the book holds of each run, call and key.
 
-use pool::{Adopted, Custody, Exit, ExitReason, Failure, History, Owner, Release, RunId, StopStage};
+use pool::{
+    Adopted, Custody, Exit, ExitReason, Failure, History, Owner, Release, RunId, StopStage,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -92,7 +94,8 @@ pub struct RunRecord {
     pub observed_step: u64,
     /// It is being stopped for a restart that takes its room over.
     pub makes_room_for_restart: bool,
-    /// Perhaps: it had no process yet, so that nobody could see whether an earlier stop of it had been given up.
+    /// Perhaps: it had no process yet, so that nobody could see whether an earlier stop of it had
+    /// been given up.
     pub may_make_room_for_restart: bool,
     pub told: Told,
 }
@@ -357,7 +360,8 @@ impl RunRecord {
         }
     }
 
-    /// With this signal; neither we nor the user's `kill` can have sent it. SIGSEGV is what the kernel sends here.
+    /// With this signal; neither we nor the user's `kill` can have sent it. SIGSEGV is what the
+    /// kernel sends here.
     pub fn signal_of_others(&self, signal: Option<i32>) -> Option<i32> {
         let is_forced = self.given_up.is_some() || matches!(self.stop, Some((StopStage::Force, _)));
         signal.filter(|signal| match self.cause {
@@ -369,7 +373,8 @@ impl RunRecord {
 
     /// Ready, and nobody is ending it.
     pub fn is_in_use(&self) -> bool {
-        let is_ending = self.over || self.ends_by_itself || self.stop.is_some() || self.saving.is_some();
+        let is_ending =
+            self.over || self.ends_by_itself || self.stop.is_some() || self.saving.is_some();
         self.ready && self.retired.is_none() && !is_ending
     }
 
@@ -380,7 +385,8 @@ impl RunRecord {
 
     /// Why it ends, when it ends with this code.
     pub fn reason(&self, exit_code: Option<i32>) -> ExitReason {
-        let by_itself = if exit_code == Some(0) { ExitReason::ExitedClean } else { ExitReason::Crashed };
+        let by_itself =
+            if exit_code == Some(0) { ExitReason::ExitedClean } else { ExitReason::Crashed };
         self.cause.unwrap_or(by_itself)
     }
 

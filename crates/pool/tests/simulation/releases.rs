@@ -53,7 +53,10 @@ impl Book {
     }
 
     fn move_calls(&mut self, key: usize, from: Place, to: Place, which: impl Fn(Ask) -> bool) {
-        let moving = self.calls.iter_mut().filter(|call| call.key == key && !call.settled && which(call.ask));
+        let moving = self
+            .calls
+            .iter_mut()
+            .filter(|call| call.key == key && !call.settled && which(call.ask));
         for call in moving.filter(|call| call.place == from) {
             call.place = to;
             *self.keys[key].calls_of(call.ask, from).expect("such calls are counted") -= 1;
@@ -92,10 +95,13 @@ impl Book {
 
     pub fn a_release_failed(&mut self, id: RunId) {
         let step = self.step;
-        let Some(key) = self.run(id).filter(|run| run.is_coming_up() || run.failed).map(|run| run.key) else {
+        let Some(key) =
+            self.run(id).filter(|run| run.is_coming_up() || run.failed).map(|run| run.key)
+        else {
             return;
         };
-        if self.keys[key].second == Some(id) && self.live_run_of(key).is_some_and(RunRecord::is_up) {
+        if self.keys[key].second == Some(id) && self.live_run_of(key).is_some_and(RunRecord::is_up)
+        {
             self.keys[key].failed_release_step = step;
         }
     }
@@ -130,7 +136,8 @@ impl Book {
 
     pub fn serving_is_over(&mut self, key: usize) {
         if self.is_kept(key) {
-            (self.keys[key].live, self.keys[key].inherits_room) = (self.keys[key].second.take(), false);
+            (self.keys[key].live, self.keys[key].inherits_room) =
+                (self.keys[key].second.take(), false);
             self.release_serves(key);
             self.place_later_deploys(key);
         } else {
@@ -165,19 +172,24 @@ pub fn of_step(book: &Book, lag_ms: u64) -> Verdict {
 
 /// A second process is started for a deploy alone, beside one that starts or is in use.
 fn at_most_one_serves_per_key(book: &Book, action: &Action) -> Verdict {
-    let (Action::Start { run, key, .. } | Action::Adopt { run, key, .. }) = action else { return Ok(()) };
+    let (Action::Start { run, key, .. } | Action::Adopt { run, key, .. }) = action else {
+        return Ok(());
+    };
     holds(run.0 == book.runs.len() as u64 + 1, || format!("{run:?} is not a new run"))?;
     let (index, is_start) = (key_index(key), matches!(action, Action::Start { .. }));
     let record = &book.keys[index];
     let Some(live) = book.live_run_of(index) else {
-        return holds(is_start || record.second.is_none(), || format!("{run:?} of {key} is adopted twice"));
+        return holds(is_start || record.second.is_none(), || {
+            format!("{run:?} of {key} is adopted twice")
+        });
     };
     let is_deploy = is_start && live.is_up() && record.release_is_waiting();
     holds(is_deploy, || format!("{run:?} begins while {live:?} of {key} lives"))
 }
 
 fn at_most_one_is_in_use_per_key(book: &Book) -> Verdict {
-    let second = book.keys.iter().filter_map(|key| book.run(key.second?)).find(|run| run.is_in_use());
+    let second =
+        book.keys.iter().filter_map(|key| book.run(key.second?)).find(|run| run.is_in_use());
     holds(second.is_none(), || format!("two serve a key, one of them {second:?}"))
 }
 
@@ -189,14 +201,17 @@ fn at_most_two_trees_per_key(book: &Book) -> Verdict {
     Ok(())
 }
 
-/// Each deploy that is started begins a release of its own; everything else is of the one that served last.
+/// Each deploy that is started begins a release of its own; everything else is of the one that
+/// served last.
 fn a_start_is_of_the_right_release(book: &Book, action: &Action) -> Verdict {
     let Action::Start { run, key, release, .. } = action else { return Ok(()) };
     let record = &book.keys[key_index(key)];
     let is_deploy = record.live.is_some() || record.deploys > 0;
     let latest = book.runs.iter().map(|run| run.release).max().unwrap_or_default();
     let right = if is_deploy { *release > latest } else { *release == record.release };
-    holds(right, || format!("{run:?} is started as {release:?}; deployed: {is_deploy}, {:?}", record.release))
+    holds(right, || {
+        format!("{run:?} is started as {release:?}; deployed: {is_deploy}, {:?}", record.release)
+    })
 }
 
 /// What serves goes on (what it is remembered by is looked at with its status).
@@ -206,22 +221,29 @@ fn a_failed_deploy_changes_nothing(book: &Book, action: &Action) -> Verdict {
     let stopped = keys.find(|key| key.live == Some(*run) && key.failed_release_step == book.step);
     // Another may need its room at that very moment.
     let is_evicted = book.run(*run).is_some_and(|run| run.evicted_step == book.step);
-    holds(stopped.is_none() || is_evicted, || format!("{run:?} is stopped, as its next release has failed"))
+    holds(stopped.is_none() || is_evicted, || {
+        format!("{run:?} is stopped, as its next release has failed")
+    })
 }
 
 /// Neither idleness nor lack of room ends it while its next release is on its way.
 fn a_deploy_keeps_its_tenant(book: &Book, action: &Action) -> Verdict {
-    let (Action::Emit(Event::LruEvict { run } | Event::IdleKill { run, .. }) | Action::Checkpoint { run }) =
-        action
+    let (Action::Emit(Event::LruEvict { run } | Event::IdleKill { run, .. })
+    | Action::Checkpoint { run }) = action
     else {
         return Ok(());
     };
-    let kept = (0..book.keys.len()).any(|key| book.keys[key].live == Some(*run) && book.is_kept(key));
+    let kept =
+        (0..book.keys.len()).any(|key| book.keys[key].live == Some(*run) && book.is_kept(key));
     holds(!kept, || format!("{run:?} is stopped, and its next release is on its way"))
 }
 
 /// It goes on until its time is over, nothing has used it for long enough, or its room is needed.
-fn a_retired_release_is_not_cut_short(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
+fn a_retired_release_is_not_cut_short(
+    book: &Book,
+    leases: &SharedLeases,
+    action: &Action,
+) -> Verdict {
     let Action::Stop { run, .. } = action else { return Ok(()) };
     let Some(run) = book.run(*run).filter(|run| run.is_retired() && run.cause.is_none()) else {
         return Ok(());
@@ -232,7 +254,9 @@ fn a_retired_release_is_not_cut_short(book: &Book, leases: &SharedLeases, action
     let is_old = book.config.idle_after_ms.is_some_and(|idle_after_ms| unused_ms >= idle_after_ms);
     let is_unused = is_old && !leases.is_in_use(run.id);
     let is_in_the_way = book.keys.iter().any(|key| key.is_waiting());
-    holds(is_over || is_unused || is_in_the_way, || format!("{run:?} may be in use, and is stopped"))
+    holds(is_over || is_unused || is_in_the_way, || {
+        format!("{run:?} may be in use, and is stopped")
+    })
 }
 
 fn a_retired_release_ends(book: &Book, lag_ms: u64) -> Verdict {

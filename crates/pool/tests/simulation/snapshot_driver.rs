@@ -32,7 +32,8 @@ impl World<'_> {
         }
     }
 
-    /// What it will answer is found out when it does; a restore that brings a process back is answered with that.
+    /// What it will answer is found out when it does; a restore that brings a process back is
+    /// answered with that.
     pub(super) fn answer_image(&mut self, key: usize) {
         let after_ms = self.rng.delay_ms();
         self.plan(after_ms, Happening::Image(key));
@@ -71,7 +72,9 @@ impl World<'_> {
             }
             _ if fails => ImageAnswer::Failed,
             Call::Save { .. } if self.rng.chance(self.faults.not_saved) => ImageAnswer::No,
-            Call::Find(_) if !is_there || self.rng.chance(self.faults.images_fail) => ImageAnswer::No,
+            Call::Find(_) if !is_there || self.rng.chance(self.faults.images_fail) => {
+                ImageAnswer::No
+            }
             Call::Save { .. } | Call::Find(_) | Call::Drop => ImageAnswer::Yes,
         };
         self.handle(Input::Image { key: self.key(key), answer })

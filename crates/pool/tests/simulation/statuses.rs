@@ -20,8 +20,9 @@ pub fn of_step(book: &Book, pool: &Pool) -> Verdict {
     }
 }
 
-/// A key that waits at the gate holds room without a process that an onlooker could see; how many do is only
-/// known within bounds. So is, while a start is being called off, whether its key would be refused.
+/// A key that waits at the gate holds room without a process that an onlooker could see; how many
+/// do is only known within bounds. So is, while a start is being called off, whether its key would
+/// be refused.
 fn the_stats_are_right(book: &Book, stats: Stats) -> Verdict {
     let alive = book.alive().count();
     let running = book.alive().filter(|run| run.ready).count();
@@ -58,7 +59,8 @@ fn the_figures_say_the_same(book: &Book, stats: Stats, figures: Figures) -> Verd
 }
 
 fn whether_a_start_is_still_wanted_is_known(book: &Book, pool: &Pool) -> Verdict {
-    let wrong = book.alive().find(|run| pool.is_starting(run.id) != (run.is_coming_up() && !run.started));
+    let wrong =
+        book.alive().find(|run| pool.is_starting(run.id) != (run.is_coming_up() && !run.started));
     holds(wrong.is_none(), || format!("the pool says the opposite of {wrong:?}"))
 }
 
@@ -69,7 +71,9 @@ fn the_statuses_are_right(book: &Book, pool: &Pool) -> Verdict {
         if phases.is_empty() {
             continue;
         }
-        let Some(status) = statuses.next() else { return Err(format!("{} is left out", key_name(key))) };
+        let Some(status) = statuses.next() else {
+            return Err(format!("{} is left out", key_name(key)));
+        };
         let right = &*status.key == key_name(key)
             && phases.contains(&status.phase)
             && status.run == shown_run(book, key)
@@ -78,13 +82,16 @@ fn the_statuses_are_right(book: &Book, pool: &Pool) -> Verdict {
             && status.failures == failures
             && status.history == book.keys[key].history;
         holds(right, || format!("{status:?}; in truth {phases:?}, {failures:?}"))?;
-        holds(pool.status(key_name(key), book.now) == Some(status), || "alone it looks different".into())?;
+        holds(pool.status(key_name(key), book.now) == Some(status), || {
+            "alone it looks different".into()
+        })?;
     }
     let too_many = statuses.next();
     holds(too_many.is_none(), || format!("{too_many:?} is unknown"))
 }
 
-/// What it may be; a stop before there was a process is given up without anything that could be seen.
+/// What it may be; a stop before there was a process is given up without anything that could be
+/// seen.
 fn phases(book: &Book, key: usize) -> &'static [Phase] {
     match book.live_run_of(key) {
         Some(run) if run.is_coming_up() => &[Phase::Spawning],
@@ -123,7 +130,8 @@ fn failure_status(book: &Book, key: usize) -> Option<FailureStatus> {
     let record = &book.keys[key];
     let last = record.last_failure.clone()?;
     let min_uptime_ms = book.config.backoff.min_uptime_ms;
-    let is_proven = |run: &RunRecord| run.ready && run.proven_at_ms(min_uptime_ms) <= book.now.steady_ms;
+    let is_proven =
+        |run: &RunRecord| run.ready && run.proven_at_ms(min_uptime_ms) <= book.now.steady_ms;
     if book.live_run_of(key).is_some_and(is_proven) {
         return None;
     }

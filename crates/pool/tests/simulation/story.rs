@@ -1,4 +1,5 @@
-//! One story: random calls at random moments, then the world comes to itself, and in the end all must be well.
+//! One story: random calls at random moments, then the world comes to itself, and in the end all
+//! must be well.
 
 use super::answers;
 use super::book::Ask;
@@ -84,7 +85,8 @@ fn wind_up(world: &mut World) -> Verdict {
     run_until(world, |world| {
         let passed_ms = world.now_ms() - from_ms;
         // A start whose callers all went away is still to be answered.
-        let nothing_is_open = world.book.unsettled == 0 && world.book.alive().all(|run| run.started);
+        let nothing_is_open =
+            world.book.unsettled == 0 && world.book.alive().all(|run| run.started);
         (nothing_is_open && passed_ms >= 300) || passed_ms > LONG_ENOUGH_MS
     })?;
     answers::every_call_is_settled(&world.book)
@@ -97,7 +99,8 @@ fn dispose(world: &mut World) -> Verdict {
     }
     world.docile = true;
     dispose_and_wait(world)?;
-    // What was being stopped when the processes were still holding out may have been given up meanwhile.
+    // What was being stopped when the processes were still holding out may have been given up
+    // meanwhile.
     dispose_and_wait(world)?;
     answers::nothing_is_left(&world.book, &world.pool)
 }
@@ -105,6 +108,8 @@ fn dispose(world: &mut World) -> Verdict {
 fn dispose_and_wait(world: &mut World) -> Verdict {
     world.call(Ask::Dispose, 0)?;
     let from_ms = world.now_ms();
-    run_until(world, |world| world.book.unsettled == 0 || world.now_ms() - from_ms > LONG_ENOUGH_MS)?;
+    run_until(world, |world| {
+        world.book.unsettled == 0 || world.now_ms() - from_ms > LONG_ENOUGH_MS
+    })?;
     answers::every_call_is_settled(&world.book)
 }

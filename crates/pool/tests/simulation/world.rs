@@ -213,7 +213,9 @@ impl<'l> World<'l> {
                 self.log.note(self.book.now, || format!("·  a use of {run:?} ends"));
                 Ok(())
             }
-            Happening::ClearBackoff(key) => self.handle(Input::ClearBackoff { key: self.keys[key].clone() }),
+            Happening::ClearBackoff(key) => {
+                self.handle(Input::ClearBackoff { key: self.keys[key].clone() })
+            }
             Happening::Drain => self.handle(Input::Drain),
             Happening::Abandon => self.handle(Input::Abandon),
             Happening::Abort(call) => self.abort(call),

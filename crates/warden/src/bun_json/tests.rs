@@ -34,7 +34,8 @@ fn what_both_buns_read_is_read() {
     for text in [b"{\"a\xff\":'\xe2\x82'}".as_slice(), b"//\xc3\n{}", b"/*\xe2*/{}", b"{}\xff"] {
         assert!(parse(text).is_ok(), "{text:?}");
     }
-    let utf16: Vec<u8> = "\u{feff}{\"a\":'é😀'}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16: Vec<u8> =
+        "\u{feff}{\"a\":'é😀'}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(parse(&utf16), Ok(Value::Object(vec![("a".into(), Value::Text("é😀".into()))])));
 }
 
@@ -79,18 +80,29 @@ fn what_one_of_them_passes_over_is_refused() {
     ] {
         assert!(parse(text.as_bytes()).is_err(), "{text}");
     }
-    let escapes = [r"\0", r"\1", r"\'", r"\a", r"\ ", "\\\n", r"\x4", r"\x4g", r"\u12", r"\u{41}", r"\u00_1"];
+    let escapes =
+        [r"\0", r"\1", r"\'", r"\a", r"\ ", "\\\n", r"\x4", r"\x4g", r"\u12", r"\u{41}", r"\u00_1"];
     for escape in escapes {
         assert!(parse(format!("[\"{escape}\"]").as_bytes()).is_err(), "{escape}");
         assert!(parse(format!("['{escape}']").as_bytes()).is_err(), "{escape}");
     }
     let numbers = [
-        "+1", "1e", "1e+", "0x", "0xg", "0b2", "0o8", "1__0", "1_", "_1", "0_1", "01_1", "1_.5", "1._5",
-        "1e_5", "1n", "1a", "1.2.3", ".", ".e1", "-", "--1", "00.5", "01.5", "07e1", "08e1", "09.5", "0x1.5",
-        "0x_1", "0x1_",
+        "+1", "1e", "1e+", "0x", "0xg", "0b2", "0o8", "1__0", "1_", "_1", "0_1", "01_1", "1_.5",
+        "1._5", "1e_5", "1n", "1a", "1.2.3", ".", ".e1", "-", "--1", "00.5", "01.5", "07e1",
+        "08e1", "09.5", "0x1.5", "0x_1", "0x1_",
     ];
-    let words =
-        ["NaN", "Infinity", "-Infinity", "undefined", "True", "nul", "nulll", "-null", "tru\\u0065", "!0"];
+    let words = [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "undefined",
+        "True",
+        "nul",
+        "nulll",
+        "-null",
+        "tru\\u0065",
+        "!0",
+    ];
     for value in numbers.into_iter().chain(words) {
         assert!(parse(format!("[{value}]").as_bytes()).is_err(), "{value}");
     }

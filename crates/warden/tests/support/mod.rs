@@ -40,7 +40,9 @@ pub fn as_user(user: u32, test: &str) {
             assert!(output.status.success() && text.contains("1 passed"), "{text}\n{errors}");
         }
         // Only the owner may enter the checkout's directory.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => eprintln!("skipped: {error}"),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            eprintln!("skipped: {error}")
+        }
         Err(error) => panic!("{error}"),
     }
 }
@@ -179,8 +181,9 @@ impl Warden {
             return self.unread.remove(index).expect("just found");
         }
         loop {
-            let report =
-                self.next_report().unwrap_or_else(|| panic!("the warden is gone, run {run} is open"));
+            let report = self
+                .next_report()
+                .unwrap_or_else(|| panic!("the warden is gone, run {run} is open"));
             if report.run() == run {
                 return report;
             }
@@ -231,7 +234,10 @@ impl Drop for Warden {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
-        assert!(left || std::thread::panicking(), "the warden did not leave when its host was gone");
+        assert!(
+            left || std::thread::panicking(),
+            "the warden did not leave when its host was gone"
+        );
     }
 }
 

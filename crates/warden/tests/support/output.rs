@@ -44,7 +44,8 @@ impl Output {
     fn fill(&mut self) -> bool {
         assert!(is_readable(&self.fd, DEADLINE), "no output in time");
         let mut room = [0; 65_536];
-        let length = rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut room)).expect("read");
+        let length =
+            rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut room)).expect("read");
         self.buffer.extend_from_slice(&room[..length]);
         length > 0
     }

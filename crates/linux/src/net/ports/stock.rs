@@ -108,7 +108,9 @@ impl PortStock {
             }
             // Without the lock: a start that takes a port meanwhile must not wait for the kernel.
             drop(stock);
-            let Ok(port) = HeldPort::reserve(FILL_TRIES, |_| true) else { break self.lock().note_filled() };
+            let Ok(port) = HeldPort::reserve(FILL_TRIES, |_| true) else {
+                break self.lock().note_filled();
+            };
             self.lock().ports.insert(0, port);
         }
     }
@@ -130,7 +132,8 @@ mod tests {
     fn a_stock_is_filled_for_as_many_starts_again_as_there_were() {
         const BATCH: usize = 64;
         let stock = PortStock::default();
-        let take = |count: usize| (0..count).filter_map(|_| stock.take(|_| true).0).collect::<Vec<_>>();
+        let take =
+            |count: usize| (0..count).filter_map(|_| stock.take(|_| true).0).collect::<Vec<_>>();
         let (none, is_low) = stock.take(|_| true);
         assert!(none.is_none() && is_low, "empty at first");
         assert!(!stock.take(|_| true).1, "it is asked for once");

@@ -161,7 +161,11 @@ mod tests {
     fn line_ends_are_removed_however_the_reads_fall() {
         let input = "a\r\nb\n\nc\rd\r\n\r\nlast\r".as_bytes();
         for portion in 1..input.len() + 1 {
-            assert_eq!(lines(input, portion), ["a", "b", "", "c\rd", "", "last\r"], "portions of {portion}");
+            assert_eq!(
+                lines(input, portion),
+                ["a", "b", "", "c\rd", "", "last\r"],
+                "portions of {portion}"
+            );
         }
     }
 

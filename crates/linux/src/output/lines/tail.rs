@@ -32,14 +32,19 @@ impl Tail {
 
     /// Whether the lines of these streams take at most one `part`th of the room.
     fn fits(&self, streams: &[Stream], part: usize) -> bool {
-        let lengths =
-            || self.lines.iter().filter(|(stream, _)| streams.contains(stream)).map(|(_, line)| line.len());
+        let lengths = || {
+            self.lines
+                .iter()
+                .filter(|(stream, _)| streams.contains(stream))
+                .map(|(_, line)| line.len())
+        };
         lengths().count() <= TAIL_LINES / part && lengths().sum::<usize>() <= TAIL_BYTES / part
     }
 
     /// Drops the oldest line of a stream that has more than its half.
     fn drop_oldest(&mut self) {
-        let loud = [Stream::Stdout, Stream::Stderr].map(|stream| (stream, !self.fits(&[stream], 2)));
+        let loud =
+            [Stream::Stdout, Stream::Stderr].map(|stream| (stream, !self.fits(&[stream], 2)));
         let oldest = self.lines.iter().position(|(stream, _)| loud.contains(&(*stream, true)));
         self.lines.remove(oldest.unwrap_or(0));
     }
@@ -66,7 +71,9 @@ mod tests {
         }
         assert_eq!(tail.text().lines().count(), TAIL_LINES);
         assert!(tail.text().ends_with("line 99\nand 99"));
-        for line in ["x".repeat(1 << 20), "🦀".repeat(1 << 10), format!("x{}", "🦀".repeat(1 << 10))] {
+        for line in
+            ["x".repeat(1 << 20), "🦀".repeat(1 << 10), format!("x{}", "🦀".repeat(1 << 10))]
+        {
             for _ in 0..10 {
                 tail.add(Stream::Stdout, &line);
                 assert!(tail.text().len() <= TAIL_BYTES + TAIL_LINES);
@@ -85,7 +92,10 @@ mod tests {
                 tail.add(loud, &format!("noise {n}"));
             }
             let text = tail.text();
-            assert!(text.starts_with("why\nit ends\nnoise 982\n") && text.ends_with("\nnoise 999"), "{text}");
+            assert!(
+                text.starts_with("why\nit ends\nnoise 982\n") && text.ends_with("\nnoise 999"),
+                "{text}"
+            );
             tail.add(quiet, &"more\n".repeat(1_000));
             let lines = tail.text().lines().filter(|line| line.starts_with("noise")).count();
             assert_eq!(lines, TAIL_LINES / 2, "each has its half");

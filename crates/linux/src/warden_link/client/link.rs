@@ -113,7 +113,10 @@ impl Link {
                 }
             }
             Report::LaunchFailed { run, step, errno } => {
-                self.fail(run, LaunchError::Step { step, error: io::Error::from_raw_os_error(errno) });
+                self.fail(
+                    run,
+                    LaunchError::Step { step, error: io::Error::from_raw_os_error(errno) },
+                );
             }
             Report::Ended { run, exit_code, signal, cpu_us } => {
                 if let Some(pending) = self.pending.remove(&run) {
@@ -138,7 +141,9 @@ impl Link {
         while let Err(error) = packet.send(self.socket.get_ref(), number) {
             match SocketFailure::from(&error) {
                 SocketFailure::NotReady => self.wait_for_room().await?,
-                SocketFailure::Passing if !packet.is_given_up(since) => self.wait_out_shortage().await?,
+                SocketFailure::Passing if !packet.is_given_up(since) => {
+                    self.wait_out_shortage().await?
+                }
                 SocketFailure::Passing | SocketFailure::Refused => {
                     tracing::error!(%error, number, "an order could not be sent to the warden");
                     // Only a launch has receivers to tell; a stop that can never be sent is a
@@ -215,7 +220,9 @@ mod tests {
             loop {
                 let (ours, theirs) = host::connection().unwrap();
                 let refused = loop {
-                    if let Err(error) = host::send_launch(&ours, 0, null.as_fd(), &[null.as_fd(); 2]) {
+                    if let Err(error) =
+                        host::send_launch(&ours, 0, null.as_fd(), &[null.as_fd(); 2])
+                    {
                         break error;
                     }
                 };
@@ -269,7 +276,9 @@ mod tests {
     async fn a_launch_gives_its_turn_back_when_it_is_sent() {
         let (ours, warden) = host::connection().unwrap();
         let (orders, receiver) = mpsc::unbounded_channel();
-        let link = tokio::spawn(Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver).run());
+        let link = tokio::spawn(
+            Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver).run(),
+        );
         let turns = Arc::new(Semaphore::new(1));
         let (mut order, _launched) = launch(1);
         let Packet::Launch { launch, .. } = &mut order.packet else { unreachable!() };
@@ -287,7 +296,9 @@ mod tests {
     async fn a_shortage_delays_orders_or_fails_a_launch_and_never_loses_the_warden() {
         let (ours, warden) = host::connection().unwrap();
         let (orders, receiver) = mpsc::unbounded_channel();
-        let link = tokio::spawn(Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver).run());
+        let link = tokio::spawn(
+            Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver).run(),
+        );
         let give = |order| assert!(orders.send(Errand::Order(order)).is_ok());
         let stop_of = |run| Command::Stop { run, stage: StopStage::Kill };
         let crowd = Crowd::gather();
