@@ -40,10 +40,10 @@ impl Pool {
             // The start has failed and is being cleared away: the call joins those that hear of it.
             State::Stopping(_, stop) if stop.failure.is_some() => {
                 if !planted(Bug::FailureIsNotHeard) {
-                    stop.disappointed.push(call);
+                    stop.failed_waiters.push(call);
                 }
             }
-            // Somebody has asked for the next process already.
+            // The next process was asked for already.
             State::Stopping(..) if !tenant.waiters.is_empty() => tenant.waiters.push(waiter),
             State::Stopping(..) | State::Stranded(_) => self.ensure_after_stop(step, key, waiter),
             State::Retired(..) => unreachable!("what serves is not retired"),
@@ -82,7 +82,7 @@ impl Pool {
         }
     }
 
-    /// A caller no longer waits. What was being done for nobody else is called off.
+    /// A caller no longer waits. What was being done for this call alone is called off.
     pub(crate) fn abort(&mut self, step: &mut Step, key: &Key, call: CallId) {
         self.abort_deploy(step, key, call);
         let Some(tenant) = self.tenants.get_mut(key) else { return };
@@ -92,7 +92,7 @@ impl Pool {
         // ours.
         tenant.adoption.take_if(|adoption| adoption.0 == call);
         if let State::Stopping(_, stop) = &mut tenant.state {
-            stop.disappointed.retain(|disappointed| *disappointed != call);
+            stop.failed_waiters.retain(|waiter| *waiter != call);
         }
         if tenant.waiters.len() == waiting || !tenant.waiters.is_empty() {
             return;
@@ -276,7 +276,7 @@ impl Pool {
         }
     }
 
-    /// Takes a key out of its queue; nobody ever knew of a process.
+    /// Takes a key out of its queue and refuses its calls. No process of it was ever told of.
     pub(crate) fn cancel_queued(&mut self, key: &str, refusal: Refusal) {
         for waiter in std::mem::take(&mut self.queued_at(key).waiters) {
             self.refuse(waiter.call, refusal.clone());
@@ -327,10 +327,10 @@ impl Pool {
             }
             State::Stopping(run, stop) => {
                 let run = run.id;
-                let disappointed = std::mem::take(&mut stop.disappointed);
+                let failed_waiters = std::mem::take(&mut stop.failed_waiters);
                 let waiters = std::mem::take(&mut tenant.waiters);
                 let calls =
-                    disappointed.into_iter().chain(waiters.into_iter().map(|waiter| waiter.call));
+                    failed_waiters.into_iter().chain(waiters.into_iter().map(|waiter| waiter.call));
                 calls.for_each(|call| self.refuse(call, Refusal::Disposed));
                 self.hurry_clearing(run);
             }
@@ -368,8 +368,8 @@ impl Pool {
         }
     }
 
-    /// Nobody is left who could wait or be told: end every process of ours soon, let go of the
-    /// others.
+    /// The host is going away, and no call waits any more: ends every process of ours soon, and
+    /// forgets the users' ones.
     pub(crate) fn abandon(&mut self, step: &mut Step) {
         self.config.stop_timeout_ms = self.config.stop_timeout_ms.min(ABANDONED_GRACE_MS);
         self.dispose(step, None);
@@ -383,17 +383,17 @@ impl Pool {
                     self.set_stage(run, Stage::Forced);
                     self.exited(step, run, crate::Exit::default());
                 }
-                // Nobody is left who could say whether it is saved.
+                // The snapshot driver, which would answer the save, is gone with the host.
                 State::Stopping(_, stop) if stop.stage == Stage::Saving => {
                     self.give_up_save(step, run)
                 }
-                // Nobody is left to ask the snapshot driver.
+                // The snapshot driver, which the start waits for, is gone with the host.
                 State::Stopping(_, stop)
                     if stop.stage == Stage::AwaitingProcess && awaits_image =>
                 {
                     self.start_failed(step, run, Failure::CalledOff);
                 }
-                // Nobody prepares it any more.
+                // JavaScript, which prepares the start, is gone with the host.
                 State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess => {
                     self.actions.push(Action::Stop { run, stage: StopStage::Force })
                 }

@@ -97,7 +97,7 @@ impl Pool {
         let Some(beside) = self.releases.get_mut(key) else { return };
         beside.later.retain(|waiter| waiter.call != call);
         if let State::Stopping(_, stop) = &mut beside.tree.state {
-            stop.disappointed.retain(|disappointed| *disappointed != call);
+            stop.failed_waiters.retain(|waiter| *waiter != call);
         }
         beside.tree.waiters.retain(|waiter| waiter.call != call);
         if beside.is_coming() && beside.tree.waiters.is_empty() {
@@ -141,7 +141,7 @@ impl Pool {
 
     /// The stop of the second tree was refused: the calls that wait for its end hear so, and so do
     /// the kills that wait for both trees.
-    pub(crate) fn refuse_who_waits_for_beside(&mut self, key: &str, refusal: &Refusal) {
+    pub(crate) fn refuse_waiters_for_second_tree(&mut self, key: &str, refusal: &Refusal) {
         let later =
             self.releases.get_mut(key).map(|beside| take(&mut beside.later)).unwrap_or_default();
         self.refuse_all(later, refusal.clone());

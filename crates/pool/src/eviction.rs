@@ -132,7 +132,7 @@ impl Pool {
         if self.evict_stranded(step, since_ticket) {
             return true;
         }
-        if self.anybody_in_motion() {
+        if self.may_still_make_room() {
             return false;
         }
         // A release that no tenant makes room for gives way, and what it would have kept can be
@@ -146,7 +146,7 @@ impl Pool {
 
     /// Whether some tenant will, sooner or later, leave its room or become one that can be asked
     /// to: it starts, is to leave at the end of its tenure or after a look, or is being stopped.
-    pub(crate) fn anybody_in_motion(&self) -> bool {
+    pub(crate) fn may_still_make_room(&self) -> bool {
         let is_to_leave = self.candidates.awaited_end_ms.is_some() || self.looks.is_wanted_for_room;
         is_to_leave || self.room.occupied > self.candidates.len() + self.stranded.len()
     }
@@ -155,7 +155,7 @@ impl Pool {
     fn turn_away_first_waiting(&mut self) {
         let (run, failure) =
             self.last_refusal.clone().expect("room is only full of refusals after one");
-        let key = self.room.first_waiting().expect("called while somebody waits").clone();
+        let key = self.room.first_waiting().expect("called while a key waits").clone();
         self.cancel_queued(&key, Refusal::StopRefused { run, failure });
     }
 
@@ -200,7 +200,7 @@ impl Pool {
     fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<(RunId, Held)> {
         [Held::Free, Held::Connected, Held::InUse].into_iter().find_map(|held| {
             if held == Held::Connected
-                && !self.looks.anybody_connected()
+                && !self.looks.has_connected_runs()
                 && self.releases.is_empty()
             {
                 return None;

@@ -69,7 +69,7 @@ impl Pool {
             .waiters
             .extract_if(.., |waiter| waiter.wants != Wants::Any)
             .collect();
-        // Whoever asked for the tenant meanwhile touches it. And its owner's clock may be ahead of
+        // Calls that came for the tenant meanwhile touch it. And its owner's clock may be ahead of
         // ours.
         let others_want_it = self.tenant_of(id).waiters.iter().any(|waiter| waiter.call != call);
         let now_ms = step.now.wall_ms;
@@ -173,8 +173,8 @@ impl Pool {
         self.over(step, id, failure);
     }
 
-    /// What is left of it does not serve any more: nobody is handed it, and it is on its way out by
-    /// itself.
+    /// The main process has ended by itself. The run is not handed out any more, and what is left
+    /// of its tree is cleared away.
     fn main_ended(&mut self, step: &mut Step, id: RunId) {
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut() else { return };
@@ -255,8 +255,8 @@ impl Pool {
         self.over(step, id, failure);
     }
 
-    /// Who has asked since the crash waits no longer than who asks now, unless a restart was asked
-    /// for as well.
+    /// Calls that came between the crash and the exit are refused for the back-off, like those that
+    /// come after it, unless a restart or a deploy waits with them.
     fn hold_back_waiters(&mut self, step: &Step, key: &Key) {
         let waiters = &mut self.tenant_at(key).waiters;
         if waiters.iter().any(|waiter| waiter.wants != Wants::Any) {
@@ -270,8 +270,8 @@ impl Pool {
         }
     }
 
-    /// Takes a finished run out of everything and answers whoever waited for its end. `failure` is
-    /// what callers hear who waited for it to become ready and did not see that called off.
+    /// Removes a finished run and answers the calls that waited for its end. `failure` is the
+    /// answer to calls that waited for it to become ready, unless its start was called off.
     fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         self.leaves_image(id, false);
         let key = self.runs.remove(&id).expect("a live run has a key");
@@ -281,8 +281,9 @@ impl Pool {
             State::Stopping(ref mut run, stop) => {
                 let stop = *stop;
                 self.let_go(run);
-                let failure = stop.failure.unwrap_or_else(|| of_called_off(run, failure));
-                self.disappoint(id, stop.disappointed, failure);
+                let failure =
+                    stop.failure.unwrap_or_else(|| failure_of_called_off_start(run, failure));
+                self.refuse_failed_waiters(id, stop.failed_waiters, failure);
                 self.settle_kills(&key, stop.kills);
                 if !stop.keeps_room {
                     self.room.leaving -= 1;
@@ -291,7 +292,11 @@ impl Pool {
             }
             State::Starting(ref mut run) | State::Probing(ref mut run) => {
                 self.let_go(run);
-                self.disappoint(id, waiters.drain(..).map(|waiter| waiter.call).collect(), failure);
+                self.refuse_failed_waiters(
+                    id,
+                    waiters.drain(..).map(|waiter| waiter.call).collect(),
+                    failure,
+                );
                 false
             }
             State::Retired(ref mut run, _) => {
@@ -331,7 +336,8 @@ impl Pool {
         }
     }
 
-    /// Of the second tree of its key, with the deploys that wait for its end.
+    /// Removes the run's tree; with the deploys that wait for its end, if it is the second tree of
+    /// its key.
     fn take_tree(&mut self, key: &str, id: RunId) -> (Tenant, Option<Vec<Waiter>>) {
         if self.releases.get(key).is_some_and(|beside| beside.tree.state.is_of(id)) {
             let Beside { tree, later } = *self.releases.remove(key).expect("just seen");
@@ -350,14 +356,14 @@ impl Pool {
         }
     }
 
-    fn disappoint(&mut self, run: RunId, calls: Vec<u64>, failure: Failure) {
+    fn refuse_failed_waiters(&mut self, run: RunId, calls: Vec<u64>, failure: Failure) {
         for call in calls {
             let failure = failure.clone();
             self.refuse(call, Refusal::StartFailed { run: Some(run), failure });
         }
     }
 
-    /// After a run is over: whoever asked meanwhile gets a new one. A restart takes its own room
+    /// After a run is over: calls that came meanwhile get a new one. A restart takes its own room
     /// over; others queue behind those that were promised it.
     pub(crate) fn respawn_or_forget(
         &mut self,
@@ -398,12 +404,12 @@ impl Pool {
         self.releases.tree_mut(&mut self.tenants, &self.runs[&run], run)
     }
 
-    /// The same, to be looked at.
+    /// The tree of the run, read-only.
     pub(crate) fn tree_of(&self, run: RunId) -> &Tenant {
         self.releases.tree(&self.tenants, &self.runs[&run], run)
     }
 
-    /// Every tree.
+    /// The serving tree of every key, then the second trees.
     pub(crate) fn trees(&self) -> impl Iterator<Item = &Tenant> {
         self.tenants
             .values()
@@ -424,10 +430,10 @@ impl Uptime {
     }
 }
 
-/// What callers hear whose start was stopped before it was ready, when the run ends like this.
-/// Where there was a process, how it ended; where there was none, or only the one before theirs,
-/// just that. And what the user's own function threw reaches its callers as it is.
-fn of_called_off(run: &Run, end: Failure) -> Failure {
+/// The failure told to callers whose start was stopped before it was ready, when the run ends with
+/// `end`: how the process ended, if there was one; `CalledOff`, if there was none, or only the one
+/// before theirs. What the user's own function threw is told as it is.
+fn failure_of_called_off_start(run: &Run, end: Failure) -> Failure {
     let is_theirs = run.pid.is_some() && !run.was_ready;
     if is_theirs || matches!(end, Failure::Thrown { .. }) { end } else { Failure::CalledOff }
 }

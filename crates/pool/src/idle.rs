@@ -1,12 +1,12 @@
 //! Idleness: when a tenant counts as idle, and who is asked before it is stopped.
 //!
-//! A ready tenant has a deadline at which it would be idle if nobody touched it. Then it is looked
-//! at, in this order, and each step compares the clock anew, since the tenant may have been touched
-//! while somebody was being asked:
+//! A ready tenant has a deadline at which it is idle unless it was touched. When that has come,
+//! the checks below follow in this order. Each compares the clock anew, since the tenant may have
+//! been touched while an answer was awaited:
 //!
 //! 1. whether it is in use; the clock of touches, and of connections that were seen;
 //! 2. with `heeds_connections`: whether it has an open connection right now;
-//! 3. with `asks_before_idle`: whoever has the last word;
+//! 3. with `asks_before_idle`: the user's `shouldIdleKill`;
 //! 4. with both: its connections once more, since the answer may have taken its time;
 //! 5. the claim of its lease, after which no caller is handed the tenant any more. A caller that
 //!    was counted in use before the claim keeps the tenant.
@@ -26,8 +26,8 @@ use std::collections::{HashSet, VecDeque};
 /// it ran.
 const REMEMBERED_ABSENCES: usize = 16;
 
-/// When the host did not run, in milliseconds since the epoch, the earliest first. A tenant that
-/// nobody could touch is not idle for that.
+/// When the host did not run, in milliseconds since the epoch, the earliest first. No
+/// tenant could be touched then, so this time is no idle time.
 #[derive(Debug, Default)]
 pub(crate) struct Absences(VecDeque<(u64, u64)>);
 
@@ -78,36 +78,37 @@ pub(crate) struct Looks {
     /// When the next regular look is due.
     pub at_ms: Option<u64>,
     is_under_way: bool,
-    /// Somebody is to make room: who, is chosen in the step that brings the answer of a look that
-    /// began for it.
+    /// A tenant is to make room. The victim is chosen in the step that brings the answer of a look
+    /// that began for this.
     pub is_wanted_for_room: bool,
-    /// The look under way began for that.
+    /// The look under way began to make room.
     serves_room: bool,
-    /// This step has brought the answer of such a look.
+    /// This step has brought the answer of a look that began to make room.
     pub is_fresh: bool,
-    /// The runs that had an open connection at the last look: whoever has none any more was active
-    /// until now, since it is not known when it closed.
+    /// The runs that had an open connection at the last look. A run whose last one has closed since
+    /// counts as active until now, since the moment of closing is not known.
     open: HashSet<RunId>,
-    /// Idle runs that wait for its answer, and how far they had come before.
+    /// Idle runs that wait for the look under way, and how far they had come before.
     asking: Vec<(RunId, IdleStep)>,
     /// Idle runs that wait for the next look: the one under way had begun before they were idle.
     asking_next: Vec<(RunId, IdleStep)>,
 }
 
 impl Looks {
-    /// Whether it had an open connection at the last look.
+    /// Whether the run had an open connection at the last look.
     pub fn is_connected(&self, run: RunId) -> bool {
         self.open.contains(&run)
     }
 
-    pub fn anybody_connected(&self) -> bool {
+    /// Whether any run had an open connection at the last look.
+    pub fn has_connected_runs(&self) -> bool {
         !self.open.is_empty()
     }
 }
 
 impl Pool {
-    /// The run's deadline has come: stop it, unless it was touched meanwhile or somebody is to be
-    /// asked first.
+    /// The run's deadline has come: stop it, unless it was touched meanwhile, or its connections
+    /// are to be looked at or `shouldIdleKill` is to be asked first.
     pub(crate) fn consider_idle(&mut self, step: &mut Step, id: RunId, done: IdleStep) {
         let Some(idle_after_ms) = self.config.idle_after_ms.filter(|_| self.disposal.is_none())
         else {
@@ -157,7 +158,8 @@ impl Pool {
         self.absences.running_ms(active_ms, step.now.wall_ms)
     }
 
-    /// Whether somebody is to be asked before the run is stopped. It has no deadline until they
+    /// Asks what is still to be asked before the run is stopped: for its connections, or the user's
+    /// `shouldIdleKill`. Returns whether there was anything; the run has no deadline until the
     /// answer.
     fn asks_first(&mut self, id: RunId, done: IdleStep, idle_ms: u64) -> bool {
         let looks = self.config.heeds_connections && done != done.looked();
@@ -177,11 +179,11 @@ impl Pool {
         true
     }
 
-    /// Whoever has the last word has said it. Kept tenants are asked about again a sweep later.
+    /// `shouldIdleKill` has answered. Kept tenants are asked about again a sweep later.
     pub(crate) fn idle_answered(&mut self, step: &mut Step, id: RunId, stop: bool) {
         let state = &mut self.tenant_of(id).state;
         let is_ready = matches!(state, State::Ready(_));
-        // The question is answered in any case, also if somebody tries to stop the run meanwhile.
+        // The question is answered in any case, also if the run is being stopped meanwhile.
         let is_asked = state.run_mut().is_some_and(|run| std::mem::take(&mut run.idle_is_asked));
         if !(is_ready && is_asked) {
             return;
@@ -200,9 +202,9 @@ impl Pool {
         matches!(state, Some(State::Ready(run)) if run.deadline_ms.is_none())
     }
 
-    /// Looks for connections if an idle run waits for it, somebody is to make room or it is time
-    /// to, and sees to it that there is a next time for as long as there is a tenant that could be
-    /// idle. Ends every step.
+    /// Looks for connections if an idle run waits for it, a tenant is to make room or the regular
+    /// look is due, and schedules the next regular look for as long as there is a tenant that could
+    /// be idle. Ends every step.
     pub(crate) fn look(&mut self, step: &Step) {
         let (looks, now_ms) = (&mut self.looks, step.now.steady_ms);
         looks.is_fresh = false;
@@ -225,7 +227,7 @@ impl Pool {
         }
     }
 
-    /// It is known which runs have an open connection. Where that could not be seen, nobody is
+    /// It is known which runs have an open connection. Where that could not be seen, no run is
     /// taken to be idle, and room is made by what was known before.
     pub(crate) fn connections_seen(&mut self, step: &mut Step, open: Vec<RunId>, seen: bool) {
         if !std::mem::take(&mut self.looks.is_under_way) {
@@ -243,8 +245,7 @@ impl Pool {
             }
         }
         let asking_next = std::mem::take(&mut self.looks.asking_next);
-        // Whoever was to be stopped meanwhile, held out and is idle again waits for the next look:
-        // this one had begun before.
+        // A run that left `Ready` and is idle again since this look began waits for the next look.
         let idle_again: HashSet<RunId> = asking_next.iter().map(|(id, _)| *id).collect();
         for (id, done) in std::mem::take(&mut self.looks.asking) {
             if idle_again.contains(&id) || !self.waits_for_look(id) {

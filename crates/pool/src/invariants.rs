@@ -10,12 +10,12 @@ impl Pool {
     /// What concerns the outside is asserted by the simulation's world, which sees what the actions
     /// do: one serving tree and at most two trees per key, one exit per spawn, every call settled,
     /// and the right victim: of the ready tenants the least recently touched, when its tenure is
-    /// over, and nobody in the step that hands it out.
+    /// over, and never in the step that hands it out.
     pub fn check_invariants(&self) -> Result<(), String> {
         self.runs_and_tenants_name_each_other()?;
         self.each_release_plays_its_part()?;
         self.room_is_counted_right_and_never_exceeded()?;
-        self.nobody_waits_for_what_is_free()?;
+        self.free_room_is_given_away_at_once()?;
         self.queues_hold_exactly_the_waiting_keys()?;
         self.every_ready_tenant_can_be_evicted()?;
         self.starts_are_counted_right()?;
@@ -92,15 +92,14 @@ impl Pool {
         ensure(occupied <= max, || format!("{occupied} alive of at most {max}"))
     }
 
-    /// A place that is free is given away at once, and so is a permit; and while somebody waits for
-    /// room, somebody is on the way out, or on the way to where they could be asked to leave: they
-    /// start, or are in their tenure.
-    fn nobody_waits_for_what_is_free(&self) -> Result<(), String> {
+    /// Free room is given away at once, and so is a permit. While a key waits for room, some tenant
+    /// is being stopped, or will be ready to be evicted: it starts, or is in its tenure.
+    fn free_room_is_given_away_at_once(&self) -> Result<(), String> {
         let (waiting, occupied) = (self.room.waiting(), self.room.occupied);
         ensure(waiting == 0 || occupied == self.config.max_concurrent, || {
             format!("{waiting} wait for room, but only {occupied} are alive")
         })?;
-        ensure(waiting == 0 || self.anybody_in_motion(), || {
+        ensure(waiting == 0 || self.may_still_make_room(), || {
             format!("{waiting} wait for room for ever")
         })?;
         let full = self.config.gate.width.is_some_and(|width| self.gate.starting() >= width);
@@ -151,7 +150,7 @@ impl Pool {
                 format!("{waiters} calls wait for {key}, which is settled")
             })?;
             ensure(tenant.state.run().is_some() || waiters > 0, || {
-                format!("{key} is queued for nobody")
+                format!("{key} is queued, and no call waits for it")
             })?;
             ensure(self.disposal.is_none() || waiters == 0, || {
                 format!("{waiters} calls wait for {key}, disposed")
@@ -164,9 +163,9 @@ impl Pool {
         )
     }
 
-    /// A stop that somebody may refuse has a deadline once they have been asked; one that nobody
-    /// can has either been passed on to the kernel or waits for a process of ours, which appears or
-    /// fails (`Pool::await_process` says when).
+    /// A stop that may be refused has a deadline once the process was asked to end. One that cannot
+    /// be refused has either been passed on to the kernel or waits for a process of ours, which
+    /// appears or fails (`Pool::await_process` says when).
     fn a_stop_always_goes_on(&self) -> Result<(), String> {
         for tenant in self.trees() {
             let State::Stopping(run, stop) = &tenant.state else { continue };

@@ -28,7 +28,7 @@ pub enum Input {
     Drain,
     /// Everything is to end; settles when it has.
     Dispose { call: CallId },
-    /// The users of this pool are gone: end everything soon, nobody waits.
+    /// The host is going away: end everything soon. No call is answered any more.
     Abandon,
     /// Something happened to a run. Facts about runs that are over are dropped.
     Fact(RunId, Fact),
@@ -38,8 +38,8 @@ pub enum Input {
     /// The runs that had an open connection when it was last looked; whether that could be seen at
     /// all.
     Connections { open: Vec<RunId>, seen: bool },
-    /// The host did not run between these times, in milliseconds since the epoch: nobody could
-    /// touch a tenant then.
+    /// The host did not run between these times, in milliseconds since the epoch: no tenant
+    /// could be touched then.
     Absent { from_ms: u64, to_ms: u64 },
     /// A deadline may have passed.
     Tick,
@@ -57,7 +57,7 @@ pub enum Fact {
     StartFailed(Failure),
     /// It answers.
     Ready,
-    /// It does not answer, and nobody will ask again.
+    /// It does not answer, and is not asked again.
     NotReady(Failure),
     /// The main process is gone, and the rest will be: an `Exited` follows. Only of a process of
     /// ours.
@@ -71,7 +71,7 @@ pub enum Fact {
     StopAnswered { asked: StopStage },
     /// Ending it in the way asked for failed; it is still there.
     StopRefused { asked: StopStage, failure: Failure },
-    /// Whoever has the last word about an idle tenant has said it.
+    /// The user's `shouldIdleKill` has answered.
     IdleAnswered { stop: bool },
     /// The start has waited for the snapshot driver for as long as it may; the text says for what
     /// and how long.
@@ -181,7 +181,7 @@ pub enum Action {
     /// Its main process has ended by itself: see that the rest of its tree does, too. Its output is
     /// waited for.
     Clear { run: RunId },
-    /// Ask whoever has the last word whether it is really idle.
+    /// Ask the user's `shouldIdleKill` whether the idle run is to be stopped.
     AskIdle { run: RunId, idle_ms: u64 },
     /// Have the snapshot driver save it, before it is ended. `Input::Image` answers this and the
     /// next three.
@@ -258,7 +258,7 @@ pub enum Event {
     Adopt { run: RunId, pid: u32, port: u16 },
     /// It was brought back from a snapshot, and answers.
     Restored { run: RunId, pid: u32, port: u16, duration_ms: u64 },
-    /// It is being stopped because nobody touched it for `idle_ms`.
+    /// It is being stopped because it was not touched for `idle_ms`.
     IdleKill { run: RunId, idle_ms: u64 },
     /// It is being stopped to make room.
     LruEvict { run: RunId },
@@ -279,9 +279,9 @@ pub enum ExitReason {
     Crashed,
     /// By itself, with code 0.
     ExitedClean,
-    /// Nobody had touched it.
+    /// It was idle.
     IdleKilled,
-    /// Somebody else needed the room.
+    /// Another key needed the room.
     LruEvicted,
     /// A user asked for it.
     Killed,
@@ -291,7 +291,7 @@ pub enum ExitReason {
     Disposed,
     /// A user asked for a fresh one.
     Restarted,
-    /// Nobody had touched it, and it was saved.
+    /// It was idle, and was saved.
     Checkpointed,
     /// A later release serves in its place.
     Replaced,

@@ -27,7 +27,7 @@ pub enum Bug {
     MostRecentLeaves,
     /// Invariant 7: a tenant can be evicted the moment that it is ready.
     NoTenure,
-    /// Invariant 7: whoever touches while a victim is chosen loses its tenant.
+    /// Invariant 7: a tenant that is touched while it is chosen as the victim leaves.
     ClaimIsBlind,
     /// Invariant 7: a tenant in use makes room as if it were not.
     UseMakesRoom,
@@ -39,11 +39,11 @@ pub enum Bug {
     DueAtOnce,
     /// Invariant 11: tenants are idle after half the time.
     IdleTooSoon,
-    /// Invariant 11: nobody is asked before an idle stop.
+    /// Invariant 11: an idle stop asks for no connections and no `shouldIdleKill` before.
     LastWordIsIgnored,
     /// Invariant 11: a tenant in use is idle.
     UseIsIdleness,
-    /// Invariant 11: somebody is asked again who has not answered.
+    /// Invariant 11: `shouldIdleKill` is asked again before it has answered.
     AskedTwice,
     /// Invariant 12: what ends while it is being saved is gone at once.
     SaveIsNotAwaited,
@@ -73,7 +73,7 @@ pub enum Bug {
     FailureIsForgotten,
     /// A start that is over keeps its permit.
     PermitIsLost,
-    /// Whoever comes last is let in first.
+    /// The key that came last is let in first.
     LastComeFirstServed,
     /// A restart gives its room away.
     RestartLosesRoom,

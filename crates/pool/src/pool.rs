@@ -68,7 +68,8 @@ pub struct Pool {
     pub(crate) stranded: BTreeSet<RunId>,
     /// Live runs that became ready.
     pub(crate) became_ready: usize,
-    /// The last stop that was refused: what callers hear who wait for room that nobody leaves.
+    /// The last stop that was refused: the answer to calls that wait for room when every tenant has
+    /// refused to leave.
     pub(crate) last_refusal: Option<(RunId, Failure)>,
     pub(crate) actions: Vec<Action>,
     last_run: u64,
@@ -254,8 +255,8 @@ impl Pool {
         State::AwaitingGate { ticket }
     }
 
-    /// Lets in whoever can be let in, and makes room for whoever cannot. Ends every step, so that
-    /// nothing that drains a queue can be forgotten.
+    /// Gives free room and permits to the keys that wait, and evicts for those that still do. Ends
+    /// every step, so that whatever drains a queue does so in the same step.
     fn admit(&mut self, step: &mut Step) {
         loop {
             self.start_admitted(step);
@@ -266,7 +267,7 @@ impl Pool {
                 } else {
                     let state = self.queue_for_gate(&key);
                     self.queued_at(&key).state = state;
-                    // At once, so that nobody who came later is adopted before it.
+                    // At once, so that no adoption that came later gets room before it.
                     self.start_admitted(step);
                 }
             }

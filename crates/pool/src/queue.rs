@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 /// So many places of keys that no longer wait are not worth the clearing up.
 const FEW_GAPS: usize = 16;
 
-/// Keys by ticket. Most starts come here for an instant, so to come and go costs next to nothing;
-/// that somebody in the middle stops waiting is rare, and leaves a gap.
+/// Keys by ticket. Most starts come here for an instant, so to come and go costs next to nothing.
+/// A key that stops waiting in the middle is rare, and leaves a gap.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// In the order of their tickets. The first one waits.
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_came_first_goes_first_and_the_cancelled_never() {
+    fn first_come_first_served_without_the_cancelled() {
         let mut queue = queue(0..6);
         let cancelled =
             [0, 3, 3, 5, 9].map(|ticket| queue.cancel(ticket).as_deref().map(str::to_string));

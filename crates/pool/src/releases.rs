@@ -55,7 +55,7 @@ impl Beside {
     /// Every call that waits for this tree or for the next one.
     pub fn take_calls(&mut self) -> Vec<CallId> {
         let mut calls = match &mut self.tree.state {
-            State::Stopping(_, stop) => take(&mut stop.disappointed),
+            State::Stopping(_, stop) => take(&mut stop.failed_waiters),
             _ => Vec::new(),
         };
         calls.extend(self.take_deploys().iter().map(|waiter| waiter.call));

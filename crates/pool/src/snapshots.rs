@@ -29,7 +29,7 @@ impl Pool {
         timeout_ms: u64,
         idle_ms: u64,
     ) {
-        self.part(step, id, Some(Cause::Idle), None);
+        self.take_out_of_service(step, id, Some(Cause::Idle), None);
         if let State::Stopping(_, stop) = &mut self.tenant_of(id).state {
             stop.idle_ms = idle_ms;
         }

@@ -4,8 +4,8 @@ use crate::pool::Pool;
 use crate::tenant::{State, Tenant};
 use crate::{Failure, History, Key, Now, Release, RunId};
 
-/// Ended tenants in a list, at most: whoever lists them does so again and again, and most look for
-/// those that live.
+/// The most ended tenants in one list. Lists are asked for again and again, mostly to see the
+/// tenants that live.
 const LISTED_ENDS: usize = 1_000;
 
 /// One key, at one moment.

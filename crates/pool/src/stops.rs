@@ -27,7 +27,7 @@ impl Pool {
 
     /// Ends what is left of a run whose main process has ended by itself, which is why it ends.
     pub(crate) fn begin_clearing(&mut self, step: &mut Step, id: RunId) {
-        self.part(step, id, None, None);
+        self.take_out_of_service(step, id, None, None);
         self.set_stage(id, Stage::Clearing);
         self.actions.push(Action::Clear { run: id });
     }
@@ -43,15 +43,15 @@ impl Pool {
     }
 
     fn begin(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) {
-        if self.part(step, id, Some(cause), failure) {
+        if self.take_out_of_service(step, id, Some(cause), failure) {
             self.ask(step, id);
         } else {
             self.await_process(step, id);
         }
     }
 
-    /// From now on nobody is handed the run any more. Whether there is a process.
-    pub(crate) fn part(
+    /// Takes the run out of service. Returns whether its process is known yet.
+    pub(crate) fn take_out_of_service(
         &mut self,
         step: &mut Step,
         id: RunId,
@@ -69,12 +69,12 @@ impl Pool {
         // process.
         let keeps_room =
             cause == Some(Cause::Restarted) && serves && !planted(Bug::RestartLosesRoom);
-        let mut disappointed = Vec::new();
+        let mut failed_waiters = Vec::new();
         let has_process = state.change(|state| {
             let mut run = match state {
                 State::Starting(run) | State::Probing(run) => {
                     if !keeps_room {
-                        disappointed = calls_of(waiters);
+                        failed_waiters = calls_of(waiters);
                     }
                     run
                 }
@@ -110,7 +110,7 @@ impl Pool {
                 grace_ends_ms: 0,
                 open_kills_ms: [None; 2],
                 failure,
-                disappointed,
+                failed_waiters,
                 keeps_room,
                 kills: Vec::new(),
                 idle_ms: 0,
@@ -247,8 +247,8 @@ impl Pool {
         }
     }
 
-    /// The process is still there and nothing more can be done: whoever waited for its end hears
-    /// so, and it goes back to being a tenant, or is kept apart if it never was one.
+    /// The process is still there and nothing more can be done: the calls that waited for its
+    /// end are refused, and it goes back to being a tenant, or is kept apart if it never was one.
     fn give_up(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         let ticket = self.next_ticket();
         let (key, serves) = (self.runs[&id].clone(), self.serves(id));
@@ -273,10 +273,10 @@ impl Pool {
         }
         let refusal = Refusal::StopRefused { run: id, failure: failure.clone() };
         if !serves {
-            self.refuse_who_waits_for_beside(&key, &refusal);
+            self.refuse_waiters_for_second_tree(&key, &refusal);
         }
         stop.kills.into_iter().for_each(|call| self.refuse(call, refusal.clone()));
-        for call in stop.disappointed {
+        for call in stop.failed_waiters {
             let failed_start =
                 stop.failure.clone().map(|failure| Refusal::StartFailed { run: Some(id), failure });
             self.refuse(call, failed_start.unwrap_or_else(|| refusal.clone()));
@@ -351,7 +351,7 @@ impl Pool {
         let tenant = self.tenant_of(id);
         let calls = calls_of(&mut tenant.waiters);
         let State::Stopping(_, stop) = &mut tenant.state else { return };
-        stop.disappointed.extend(calls);
+        stop.failed_waiters.extend(calls);
         if std::mem::take(&mut stop.keeps_room) {
             self.room.leaving += 1;
         }

@@ -15,7 +15,7 @@ pub(crate) struct Tenant {
     pub waiters: Vec<Waiter>,
     /// A process that is running already waits for room, handed over by this call.
     pub adoption: Option<Box<(CallId, Adopted)>>,
-    /// Of its run, or of the one before.
+    /// The release of its run or, while it has none, of the run before.
     pub release: Release,
 }
 
@@ -31,13 +31,14 @@ pub(crate) enum Wants {
     Any,
     /// One that was started after the call.
     Fresh,
-    /// A new release, which is one, too. The release before it may go on for so long.
+    /// A new release, also started after the call. The one before it goes on for `retire_ms` at
+    /// most.
     Release { retire_ms: u64 },
 }
 
 /// | state | process | holds room | left by |
 /// |---|---|---|---|
-/// | `AwaitingRoom` | none of ours; an adopted one | no | room (`Pool::admit`), kill, dispose, the last caller's abort, everybody having refused to leave |
+/// | `AwaitingRoom` | none of ours; an adopted one | no | room (`Pool::admit`), kill, dispose, the last caller's abort, every tenant having refused to leave |
 /// | `AwaitingGate` | none | yes | a gate permit (`Pool::admit`), kill, dispose, the last caller's abort |
 /// | `Starting` | perhaps | yes | `Started`, `Restored`, `StartFailed`, `Exited`, a stop |
 /// | `Probing` | yes | yes | `Ready`, `NotReady` (a stop), `Exited`, a stop |
@@ -100,7 +101,7 @@ pub(crate) struct Run {
     pub usage: Option<Usage>,
     /// Until when it is known to have had an open connection, on the wall clock; 0 never.
     pub connected_at_ms: u64,
-    /// Somebody is being asked whether it is idle.
+    /// `shouldIdleKill` is being asked about it.
     pub idle_is_asked: bool,
 }
 
@@ -148,8 +149,8 @@ pub(crate) struct Stop {
     pub open_kills_ms: [Option<u64>; 2],
     /// Why the start failed, when that is the cause; otherwise its callers get the exit itself.
     pub failure: Option<Failure>,
-    /// Calls that waited for this run to become ready; rejected when it is gone.
-    pub disappointed: Vec<CallId>,
+    /// Calls that waited for this run to become ready: refused when it is gone.
+    pub failed_waiters: Vec<CallId>,
     /// The next process of this key takes the room over.
     pub keeps_room: bool,
     /// Calls that want the process gone.
@@ -230,7 +231,7 @@ impl Cause {
 impl State {
     /// Exchanges the state for what `change` makes of it: the next one cannot be forgotten.
     pub fn change<T>(&mut self, change: impl FnOnce(State) -> (State, T)) -> T {
-        // Nobody sees what stands in while `change` has the state.
+        // The stand-in is not seen: `change` returns before the state is looked at again.
         let stand_in = State::AwaitingRoom { ticket: u64::MAX };
         let (next, result) = change(std::mem::replace(self, stand_in));
         *self = next;

@@ -3,7 +3,7 @@
 //! | state | the deadline is when … | there is none |
 //! |---|---|---|
 //! | `Starting`, `Probing` | the gate stops counting this start | without a gate, or its patience; once it has passed |
-//! | `Ready` | the tenant would be idle if nobody touched it; a sweep after somebody wanted it kept, or it refused a stop, or while its next release comes up | without idle stops; while somebody is asked whether it is idle, or its connections are looked for |
+//! | `Ready` | the tenant is idle unless it was touched; a sweep after `shouldIdleKill` kept it, or it refused a stop, or while its next release comes up | without idle stops; while `shouldIdleKill` is asked, or its connections are looked for |
 //! | `Retired` | it may be stopped: its time is over, or it would be unused if nothing touched it; a sweep after it refused a stop | |
 //! | `Stopping`: saving | the save has taken too long: it counts as failed | |
 //! | `Stopping`: awaiting a process | the user's function has had its time: the stop is given up | for a process of ours |

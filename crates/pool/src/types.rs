@@ -26,7 +26,7 @@ pub struct RunId(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Release(pub u64);
 
-/// A map by run. Run ids are counted up by us, so nobody can choose them to collide.
+/// A map by run. Run ids are counted up by us, so no input can make them collide.
 pub type RunMap<V> = HashMap<RunId, V, BuildHasherDefault<RunHasher>>;
 
 /// Spreads consecutive numbers over all bits.
@@ -145,7 +145,7 @@ pub struct Config {
     pub gate: GateConfig,
     /// What the processes are that are started here. Those that are restored are always the user's.
     pub custody: Custody,
-    /// Somebody has a last word before an idle tenant is stopped.
+    /// The user's `shouldIdleKill` is asked before an idle tenant is stopped.
     pub asks_before_idle: bool,
     /// An open connection to a tenant counts as activity, too.
     pub heeds_connections: bool,

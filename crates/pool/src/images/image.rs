@@ -87,8 +87,8 @@ impl Image {
         matches!(self.waiting, Some(Waiting::Start { has_asked: true, .. }))
     }
 
-    /// Of a run that is no longer to be saved nobody wants to hear, and its image is doubtful
-    /// already.
+    /// The run that the save was of, and whether it is saved; `None` if the run is no longer to be
+    /// saved, since its image is doubtful already.
     pub fn save_answered(&mut self, answer: ImageAnswer) -> Option<(RunId, bool)> {
         let State::Saving { run, was_doubtful } = self.state else {
             if planted(Bug::LateSaveCounts) && answer == ImageAnswer::Yes {

@@ -1,5 +1,5 @@
-//! From the moment that the main process is known to have ended, nobody is handed it, whenever the
-//! rest of its tree is gone.
+//! From the moment that the main process is known to have ended, the run is not handed out,
+//! however long the rest of its tree lives.
 
 use crate::support::*;
 use pool::*;
@@ -12,7 +12,7 @@ fn who_asks_for_it_waits_for_the_next_one() {
     let (call, actions) = bench.ensure("a");
     assert_eq!(actions, []);
     let actions = bench.exit(run);
-    assert_eq!(exit_reason(&actions), Some(ExitReason::Crashed), "nobody stopped it");
+    assert_eq!(exit_reason(&actions), Some(ExitReason::Crashed), "it was not stopped");
     let next = started(&actions).expect("the next one starts");
     bench.process(next);
     assert_eq!(answer(&bench.fact(next, Fact::Ready), call), Some(&Outcome::Tenant(next)));

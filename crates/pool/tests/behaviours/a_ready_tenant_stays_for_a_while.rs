@@ -1,6 +1,6 @@
 //! A ready tenant is not evicted before it has been ready for as long as its start took: a
 //! millisecond at least, so never in the step in which its callers are given it, and a second at
-//! most. Whoever waits for its room is served then.
+//! most. The key that waits for its room is served then.
 
 use crate::support::*;
 use pool::*;
@@ -25,7 +25,7 @@ fn evicts(actions: &[Action], run: RunId) -> bool {
 }
 
 #[test]
-fn whoever_is_given_it_can_use_it_before_the_next_in_the_queue_gets_its_room() {
+fn its_callers_can_use_it_before_the_next_key_gets_its_room() {
     let mut bench = full_with(1);
     let (first, actions) = bench.ensure("a");
     let run = started(&actions).expect("it starts");
@@ -46,7 +46,7 @@ fn whoever_is_given_it_can_use_it_before_the_next_in_the_queue_gets_its_room() {
 }
 
 #[test]
-fn a_start_that_costs_nothing_holds_nobody_up_for_longer_than_a_millisecond() {
+fn a_start_that_costs_nothing_holds_others_up_for_a_millisecond_at_most() {
     let mut bench = full_with(1);
     let run = bench.running("a");
     assert_eq!(bench.ensure("b").1, []);
@@ -83,7 +83,7 @@ fn one_that_was_adopted_stays_for_a_millisecond() {
 }
 
 #[test]
-fn as_the_least_recently_touched_it_is_waited_for_and_nobody_else_leaves() {
+fn as_the_least_recently_touched_it_is_waited_for_and_no_other_leaves() {
     let mut bench = full_with(2);
     let long_ready = bench.running("a");
     let newcomer = bench.comes_up_in("b", 50);
@@ -132,7 +132,7 @@ fn of_those_whose_time_is_over_the_least_recently_touched_makes_room() {
 }
 
 #[test]
-fn nobody_is_woken_for_it_unless_somebody_waits() {
+fn its_end_is_a_deadline_only_while_a_key_waits() {
     let mut bench = full_with(1);
     let run = bench.running("a");
     assert_eq!(bench.pool.next_deadline(), None);
@@ -171,7 +171,7 @@ fn it_counts_as_room_to_come() {
     let (waiting, actions) = bench.ensure("c");
     assert!(evicts(&actions, unwilling));
     let actions = bench.refuse_stop(unwilling, StopStage::Ask);
-    assert_eq!(actions, [], "nobody is turned away while there is somebody who has not been asked");
+    assert_eq!(actions, [], "no key is turned away while there is a tenant that was not asked");
     assert_eq!(bench.pool.next_deadline(), Some(100));
     assert!(evicts(&bench.tick_when_due(), newcomer));
     let run = started(&bench.exit(newcomer)).expect("there is room");
@@ -191,7 +191,7 @@ fn a_refused_kill_does_not_shorten_it() {
 
 /// The tick that would have evicted it is late.
 #[test]
-fn whoever_is_given_it_when_its_time_has_just_run_out_has_it_for_a_moment() {
+fn handed_out_when_its_tenure_has_just_ended_it_stays_for_a_moment() {
     let mut bench = full_with(1);
     let run = bench.comes_up_in("a", 50);
     bench.ensure("b");
@@ -205,7 +205,7 @@ fn whoever_is_given_it_when_its_time_has_just_run_out_has_it_for_a_moment() {
 /// In one late tick the eviction of "a" for "c" is given up, "c" gets the room of "b", and "b"
 /// wants room again.
 #[test]
-fn whoever_is_given_one_that_held_out_has_it_for_a_moment() {
+fn handed_out_after_a_refused_stop_it_stays_for_a_moment() {
     let (idle_after_ms, checkpoint_timeout_ms) = (Some(100), Some(60_000));
     let mut bench = Bench::new(Config {
         max_concurrent: 2,

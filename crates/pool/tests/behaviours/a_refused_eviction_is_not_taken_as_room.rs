@@ -1,5 +1,5 @@
-//! Whoever refuses to be evicted goes on holding room; the key that waits asks the next one, then
-//! hears why.
+//! A tenant that refuses to be evicted goes on holding room. The next victim is asked for the key
+//! that waits; when all have refused, its call is answered with the refusal.
 
 use crate::support::*;
 use pool::*;

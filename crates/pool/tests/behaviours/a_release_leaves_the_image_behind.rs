@@ -56,7 +56,7 @@ fn one_that_fails_costs_no_image() {
 }
 
 #[test]
-fn when_it_serves_the_image_of_the_one_before_is_dropped_and_nobody_restores_it() {
+fn when_it_serves_the_image_of_the_one_before_is_dropped_and_never_restored() {
     let (mut bench, call, old) = found();
     let new = started(&bench.deploy("a", 0).1).expect("it starts");
     bench.process(new);

@@ -57,7 +57,7 @@ fn what_is_to_be_replaced_is_not_stopped_for_another() {
     let new = started(&bench.deploy("a", 0).1).expect("there is room");
     let actions = bench.ensure("c").1;
     assert!(asks_to_stop(&actions, other));
-    // With nobody else to ask, the wait is for the release that comes up.
+    // With no other tenant to ask, the wait is for the release that comes up.
     let actions = bench.ensure("d").1;
     assert!(!asks_to_stop(&actions, own) && !asks_to_stop(&actions, new));
 }

@@ -32,5 +32,5 @@ fn its_room_counts_as_about_to_become_free() {
 
     bench.ensure("a");
     let (_, actions) = bench.ensure("c");
-    assert!(!asks_to_stop(&actions, bystander), "nobody else has to leave");
+    assert!(!asks_to_stop(&actions, bystander), "no other tenant has to leave");
 }

@@ -1,5 +1,5 @@
 //! `adopt` makes a process that is running already the tenant of its key: it holds room like any
-//! other, is the user's whoever starts the other ones, and was last active when its owner says.
+//! other, is always the user's process, and was last active when its owner says.
 
 use crate::support::*;
 use pool::*;
@@ -63,7 +63,7 @@ fn a_clock_that_is_ahead_does_not_keep_it_for_ever() {
 }
 
 #[test]
-fn whoever_waits_for_the_key_meanwhile_touches_it() {
+fn calls_that_wait_for_the_key_meanwhile_touch_it() {
     let idle_after_ms = Some(1_000);
     let mut bench = Bench::new(Config { max_concurrent: 1, idle_after_ms, ..config() });
     let before = bench.running("before");
@@ -107,7 +107,7 @@ fn a_key_that_has_a_process_or_is_about_to_is_taken() {
 }
 
 #[test]
-fn a_pool_that_drains_or_is_disposed_takes_nobody_in() {
+fn a_pool_that_drains_or_is_disposed_refuses_adoptions() {
     let mut bench = Bench::new(config());
     bench.handle(Input::Drain);
     let (call, actions) = bench.adopt("a");

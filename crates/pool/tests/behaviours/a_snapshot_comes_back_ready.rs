@@ -5,7 +5,7 @@ use crate::support::*;
 use pool::*;
 
 #[test]
-fn whoever_waits_gets_it_at_once() {
+fn waiting_calls_get_it_at_once() {
     let mut bench = Bench::new(config());
     let (call, actions) = bench.ensure("a");
     let run = started(&actions).expect("it starts");

@@ -1,5 +1,5 @@
-//! Whoever waits for a start that is stopped before it is ready hears how its process ended or,
-//! where there was none, that it was called off: whenever that was. It is no failure.
+//! A call that waits for a start that is stopped before it is ready hears how its process ended
+//! or, where there was none, that the start was called off, at whatever point. It is no failure.
 
 use crate::support::*;
 use pool::*;
@@ -73,7 +73,7 @@ fn but_not_how_the_one_before_it_ended() {
 }
 
 #[test]
-fn a_restart_calls_nobody_off() {
+fn a_restart_keeps_the_calls_of_the_start_it_replaces() {
     let mut bench = Bench::new(config());
     let (call, actions) = bench.ensure("a");
     let run = started(&actions).expect("it starts");

@@ -1,11 +1,11 @@
-//! A caller that goes away is not answered. What was being done for nobody else is called off; what
-//! others wait for goes on.
+//! A caller that goes away is not answered. What was being done for it alone is called off;
+//! what other calls wait for goes on.
 
 use crate::support::*;
 use pool::*;
 
 #[test]
-fn a_start_nobody_waits_for_any_more_is_stopped() {
+fn a_start_without_waiting_calls_is_stopped() {
     let mut bench = Bench::new(config());
     let (call, actions) = bench.ensure("a");
     let run = started(&actions).expect("it starts");
@@ -75,11 +75,11 @@ fn what_an_aborted_adopt_handed_over_stays_its_owners() {
     assert_eq!(bench.abort("b", adopt), []);
     let actions = bench.exit(run);
     assert_eq!(adopted(&actions), None);
-    assert!(starts(&actions, "b"), "whoever else waits for the key gets a process of ours");
+    assert!(starts(&actions, "b"), "another call that waits for the key gets a process of ours");
 }
 
 #[test]
-fn whoever_goes_away_while_a_failed_start_is_cleared_away_is_forgotten() {
+fn a_call_aborted_while_a_failed_start_is_cleared_away_is_forgotten() {
     let mut bench = Bench::new(config());
     let (call, actions) = bench.ensure("a");
     let run = started(&actions).expect("it starts");

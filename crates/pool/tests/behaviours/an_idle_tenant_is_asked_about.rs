@@ -1,4 +1,4 @@
-//! Whoever has the last word is asked when a tenant is idle, and again a sweep after each no.
+//! `shouldIdleKill` is asked when a tenant is idle, and again a sweep after each no.
 
 use crate::support::*;
 use pool::*;
@@ -71,7 +71,7 @@ fn a_touch_while_it_is_being_asked_keeps_it_for_the_whole_idle_time() {
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_is_nothing() {
+fn an_answer_without_a_question_is_dropped() {
     let mut bench = Bench::new(asking());
     let run = bench.running("a");
     assert_eq!(answered(&mut bench, run, true), [], "it was not asked");

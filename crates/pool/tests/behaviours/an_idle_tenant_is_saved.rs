@@ -1,6 +1,6 @@
 //! With checkpoints an idle tenant is saved before it is ended; what was saved is ended at once and
-//! says so, what was not is told to be idle, and stopped as ever. Nobody waits for a save for
-//! longer than it may take.
+//! says so, what was not is told to be idle, and stopped as ever. A save is given up when it
+//! takes longer than it may.
 
 use crate::support::*;
 use pool::*;
@@ -79,7 +79,7 @@ fn the_next_process_comes_after_the_save() {
     assert_eq!(actions, []);
     bench.image("a", ImageAnswer::Yes);
     let actions = bench.exit(run);
-    let next = started(&actions).expect("somebody waits for it");
+    let next = started(&actions).expect("a call waits for it");
     bench.image("a", ImageAnswer::Yes);
     assert_eq!(answer(&bench.restore(next), call), Some(&Outcome::Tenant(next)));
 }
@@ -136,7 +136,7 @@ fn no_other_stop_saves() {
 }
 
 #[test]
-fn whoever_holds_out_and_goes_on_is_no_longer_as_it_was_saved() {
+fn the_image_of_a_tenant_that_refused_to_end_is_doubtful() {
     let mut bench = Bench::new(Config {
         idle_after_ms: Some(1_000),
         checkpoint_timeout_ms: Some(300),

@@ -57,7 +57,7 @@ fn late(bench: &mut Bench, run: RunId) -> Vec<Action> {
 fn what_was_saved_is_brought_back_and_dropped_with_that() {
     let (mut bench, call, run) = restoring(config());
     let actions = bench.restore(run);
-    assert!(drops(&actions[..1]), "before anybody is told");
+    assert!(drops(&actions[..1]), "before its call is answered");
     assert_eq!(answer(&actions, call), Some(&Outcome::Tenant(run)));
     bench.image("a", Yes);
     bench.exit(run);
@@ -65,7 +65,7 @@ fn what_was_saved_is_brought_back_and_dropped_with_that() {
 }
 
 #[test]
-fn of_an_image_of_an_earlier_host_nobody_knows_the_port() {
+fn the_image_of_an_earlier_host_is_restored_without_a_known_port() {
     let mut bench = Bench::new(saving(config()));
     let run = started(&bench.ensure("a").1).expect("it starts");
     assert_eq!(

@@ -56,7 +56,7 @@ fn it_is_idle_since_the_last_one_was_first_seen_closed() {
 }
 
 #[test]
-fn where_connections_cannot_be_seen_nobody_is_taken_to_be_idle() {
+fn where_connections_cannot_be_seen_no_tenant_is_taken_to_be_idle() {
     let mut bench = Bench::new(heeding(1_000));
     let run = bench.running("a");
     while bench.now.steady_ms < 4_000 {
@@ -97,13 +97,13 @@ fn looks_go_on_when_a_stop_is_refused() {
     bench.tick_when_due();
     bench.kill("a");
     bench.handle(seen(&[]));
-    assert_eq!(bench.pool.next_deadline(), None, "nobody is there who could be idle");
+    assert_eq!(bench.pool.next_deadline(), None, "no tenant could be idle");
     bench.refuse_stop(run, StopStage::Ask);
     assert_eq!(bench.tick_when_due(), [Action::LookForConnections]);
 }
 
 #[test]
-fn nobody_looks_when_nobody_is_there() {
+fn without_tenants_there_is_no_look() {
     let mut bench = Bench::new(heeding(10_000));
     let run = bench.running("a");
     bench.exit(run);

@@ -1,5 +1,5 @@
-//! With `heeds_connections` a tenant with an open connection makes room only when nobody else can,
-//! and it is looked who has one before somebody is asked to leave.
+//! With `heeds_connections` a tenant with an open connection makes room only when no other can,
+//! and connections are looked for before a tenant is asked to leave.
 
 use crate::support::*;
 use pool::*;
@@ -26,7 +26,7 @@ fn evicts(actions: &[Action], run: RunId) -> bool {
 }
 
 #[test]
-fn one_that_nobody_is_connected_to_leaves_although_it_was_touched_later() {
+fn one_without_connections_leaves_although_it_was_touched_later() {
     let mut bench = full_with(2);
     let [download, unused] = ready(&mut bench, ["download", "unused"]);
     assert_eq!(bench.ensure("third").1, [Action::LookForConnections]);
@@ -66,7 +66,7 @@ fn one_look_is_for_all_that_are_to_leave() {
 }
 
 #[test]
-fn a_look_that_began_before_somebody_had_to_leave_does_not_count() {
+fn a_look_that_began_before_room_was_wanted_does_not_count() {
     let mut bench = Bench::new(Config {
         max_concurrent: 1,
         idle_after_ms: Some(100_000),
@@ -77,11 +77,11 @@ fn a_look_that_began_before_somebody_had_to_leave_does_not_count() {
     assert_eq!(bench.tick_when_due(), [Action::LookForConnections], "the regular one");
     assert_eq!(bench.ensure("b").1, []);
     assert_eq!(bench.handle(seen(&[])), [Action::LookForConnections]);
-    assert!(evicts(&bench.handle(seen(&[run])), run), "there is nobody else");
+    assert!(evicts(&bench.handle(seen(&[run])), run), "there is no other tenant");
 }
 
 #[test]
-fn nobody_looks_while_the_victim_is_in_its_tenure() {
+fn there_is_no_look_while_the_victim_is_in_its_tenure() {
     let mut bench = full_with(1);
     let run = started(&bench.ensure("a").1).expect("it starts");
     bench.process(run);
@@ -102,7 +102,7 @@ fn where_connections_cannot_be_seen_room_is_made_all_the_same() {
 }
 
 #[test]
-fn nobody_leaves_when_whoever_waited_for_it_has_gone() {
+fn no_tenant_leaves_when_the_call_that_waited_was_aborted() {
     let mut bench = full_with(1);
     bench.running("a");
     bench.pass(10);

@@ -39,7 +39,7 @@ fn a_start_that_is_older_than_the_call_is_not_fresh_enough() {
     assert_eq!(
         answer(&actions, ensure),
         Some(&Outcome::Tenant(new)),
-        "whoever waited goes on waiting"
+        "the earlier call goes on waiting"
     );
     assert_eq!(answer(&actions, restart), Some(&Outcome::Tenant(new)));
 }

@@ -206,7 +206,7 @@ pub fn exit_reason(actions: &[Action]) -> Option<ExitReason> {
     })
 }
 
-/// Touch clocks that nobody races.
+/// Touch clocks without other threads.
 #[derive(Default)]
 pub struct Clocks {
     touches: HashMap<RunId, Touch>,

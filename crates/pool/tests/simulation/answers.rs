@@ -21,7 +21,7 @@ pub fn of_action(book: &Book, action: &Action) -> Verdict {
 }
 
 pub fn of_step(book: &Book) -> Verdict {
-    whoever_must_be_answered_at_once_is(book)
+    a_call_that_must_not_wait_is_answered_at_once(book)
 }
 
 /// At the end of the story.
@@ -50,7 +50,7 @@ pub fn nothing_is_left(book: &Book, pool: &Pool) -> Verdict {
     holds(unfinished.is_none(), || format!("unfinished: {unfinished:?}"))
 }
 
-fn whoever_must_be_answered_at_once_is(book: &Book) -> Verdict {
+fn a_call_that_must_not_wait_is_answered_at_once(book: &Book) -> Verdict {
     let Some(call) = book.calls.last() else { return Ok(()) };
     holds(call.settled || call.must == Must::Wait, || format!("left waiting: {call:?}"))
 }
@@ -139,7 +139,7 @@ fn the_adoption_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Ref
             Err(format!("it has nothing to do with {run:?}"))
         }
         Refusal::StartFailed { run: None, .. } => {
-            holds(call.killed, || "nobody called it off".into())
+            holds(call.killed, || "it was not called off".into())
         }
         Refusal::Exhausted { .. } | Refusal::BackingOff { .. } => Err("it is no start".into()),
         refusal => the_start_is_refused_rightly(book, call, refusal),
@@ -174,13 +174,13 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
             a_start_that_was_called_off_is_told_as_such(run, failure)
         }
         Refusal::StartFailed { run: None, failure } => {
-            holds(call.killed && *failure == Failure::CalledOff, || "nobody called it off".into())
+            holds(call.killed && *failure == Failure::CalledOff, || "it was not called off".into())
         }
         Refusal::StopRefused { run, .. } => {
             a_stop_was_refused(book, *run)?;
             let turned_away = call.place != Place::Lost && book.keys[call.key].is_waiting();
-            holds(!turned_away || everybody_refused(book, call.key), || {
-                "not everybody was asked to leave".into()
+            holds(!turned_away || every_tenant_refused(book, call.key), || {
+                "not every tenant was asked to leave".into()
             })
         }
         Refusal::NoRoomBeside => no_room_could_come_free(book, call),
@@ -256,8 +256,9 @@ fn a_stop_was_refused(book: &Book, run: RunId) -> Verdict {
     holds(run.custody.may_refuse_stop, || "a stop of our own cannot be refused".into())
 }
 
-/// Since the key waits. (What never became a process shows an onlooker no refusal.)
-fn everybody_refused(book: &Book, key: usize) -> bool {
+/// Whether every tenant has refused to leave since the key waits. (A run that never became a
+/// process shows the simulation no refusal.)
+fn every_tenant_refused(book: &Book, key: usize) -> bool {
     let waiting_since = book.keys[key].waiting_since.unwrap_or(book.step);
     let refused = |run: &pool::RunId| {
         let run = book.run(*run).expect("alive");

@@ -29,7 +29,7 @@ pub struct Book {
     pub last_tick_ms: u64,
     /// When processes were last observed or, if they never were, since when there is one.
     pub observing_from_ms: Option<u64>,
-    /// Somebody looks for connections; the runs that were idle when the look began.
+    /// A look for connections is under way: the runs that were idle when the look began.
     pub looking: Option<Vec<RunId>>,
     /// The step in which a look was last answered.
     pub looked_step: u64,
@@ -180,7 +180,7 @@ impl Book {
         }
     }
 
-    /// Nobody waits for a start of the key, and what may be there of it was called off before it
+    /// No call waits for a start of the key, and what may be there of it was called off before it
     /// was ready.
     fn nothing_to_join(&self, key: usize, run: Option<&RunRecord>) -> bool {
         let called_off = run.is_none_or(|run| !run.ready && run.cause.is_some() && !run.failed);

@@ -86,7 +86,7 @@ impl Book {
             Action::Observe if self.alive().next().is_some() => {
                 self.observing_from_ms = Some(now_ms)
             }
-            // Who is idle now is noted by whoever has the clocks.
+            // `World` notes which runs are idle now: it has the clocks.
             Action::LookForConnections
             | Action::Observe
             | Action::Sample { .. }

@@ -13,56 +13,51 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     else {
         return Ok(());
     };
-    let Some(run) = book.run(*run) else { return Err(format!("{action:?} of nobody")) };
+    let Some(run) = book.run(*run) else { return Err(format!("{action:?} of an unknown run")) };
     // It began to be saved before, when the snapshot driver was busy.
     if matches!(action, Action::Checkpoint { .. }) && run.saving.is_some() {
         return Ok(());
     }
     // What is to be saved first is told to be idle only when that has failed.
     if !(saves && matches!(action, Action::Emit(Event::IdleKill { .. }))) {
-        nobody_is_evicted_who_is_being_stopped(run)?;
+        no_tenant_is_evicted_while_it_is_stopped(run)?;
     }
     if !matches!(action, Action::Emit(Event::LruEvict { .. })) {
         return Ok(());
     }
-    nobody_is_handed_out_and_evicted_in_one_step(book, run)?;
-    nobody_is_evicted_in_its_tenure(book, run)?;
-    connections_are_looked_for_before_somebody_makes_room(book, run)?;
+    no_tenant_is_handed_out_and_evicted_in_one_step(book, run)?;
+    no_tenant_is_evicted_in_its_tenure(book, run)?;
+    connections_are_looked_for_before_an_eviction(book, run)?;
     the_victim_is_the_least_recently_active(book, leases, run)
 }
 
 /// Looks at everything after a step.
 pub fn of_step(book: &Book, leases: &SharedLeases, pool: &Pool) -> Verdict {
-    nobody_waits_beyond_the_tenure_of_the_victim(book, leases)?;
+    no_key_waits_beyond_the_tenure_of_the_victim(book, leases)?;
     an_awaited_end_of_a_tenure_is_a_deadline(book, leases, pool)
 }
 
-/// Nor stopped for being idle.
-fn nobody_is_evicted_who_is_being_stopped(victim: &RunRecord) -> Verdict {
+/// No tenant is evicted, or stopped for being idle, while it is being stopped.
+fn no_tenant_is_evicted_while_it_is_stopped(victim: &RunRecord) -> Verdict {
     holds(victim.is_in_use(), || format!("{victim:?} is to make room, or is idle"))
 }
 
-fn nobody_is_handed_out_and_evicted_in_one_step(book: &Book, victim: &RunRecord) -> Verdict {
+fn no_tenant_is_handed_out_and_evicted_in_one_step(book: &Book, victim: &RunRecord) -> Verdict {
     let handed_out_now = victim.handed_out.is_some_and(|(_, step)| step == book.step);
     holds(!handed_out_now, || {
         format!("{:?} is evicted, and was handed out a moment ago", victim.id)
     })
 }
 
-fn nobody_is_evicted_in_its_tenure(book: &Book, victim: &RunRecord) -> Verdict {
+fn no_tenant_is_evicted_in_its_tenure(book: &Book, victim: &RunRecord) -> Verdict {
     let left_ms = victim.tenure_ends_ms().saturating_sub(book.now.steady_ms);
     holds(left_ms == 0, || format!("{:?} is evicted {left_ms} ms too early", victim.id))
 }
 
-/// In this step a look has shown who has some, or that this cannot be seen.
-fn connections_are_looked_for_before_somebody_makes_room(
-    book: &Book,
-    victim: &RunRecord,
-) -> Verdict {
+/// In this step a look has shown which runs have connections, or that this cannot be seen.
+fn connections_are_looked_for_before_an_eviction(book: &Book, victim: &RunRecord) -> Verdict {
     let looked = !book.config.heeds_connections || book.looked_step == book.step;
-    holds(looked, || {
-        format!("{:?} makes room, and nobody has looked for its connections", victim.id)
-    })
+    holds(looked, || format!("{:?} makes room, and its connections were not looked for", victim.id))
 }
 
 /// By the clocks of this moment, in its tenure or not, and leaving aside those that refused since
@@ -74,10 +69,10 @@ fn the_victim_is_the_least_recently_active(
     victim: &RunRecord,
 ) -> Verdict {
     let Some(first_waits_since) = first_waits_since(book) else {
-        return Err(format!("{:?} leaves for nobody", victim.id));
+        return Err(format!("{:?} leaves, and no key waits for room", victim.id));
     };
-    // Without a gate everybody who waits does so for room, and the pool's own question can be asked
-    // exactly.
+    // Without a gate every key that waits does so for room, and whether the victim may be asked is
+    // known exactly.
     let known = book.config.gate.width.is_none();
     holds(!(known && has_refused(victim, first_waits_since)), || {
         format!("{:?} is asked to leave for the same key again", victim.id)
@@ -97,13 +92,13 @@ fn the_victim_is_the_least_recently_active(
     Ok(())
 }
 
-/// Nor beyond a look for connections.
-fn nobody_waits_beyond_the_tenure_of_the_victim(book: &Book, leases: &SharedLeases) -> Verdict {
+/// No key waits for room beyond the tenure of the victim, or beyond the look for connections.
+fn no_key_waits_beyond_the_tenure_of_the_victim(book: &Book, leases: &SharedLeases) -> Verdict {
     let overdue =
         next_victim(book, leases).filter(|run| evictable_from_ms(book, run) <= book.now.steady_ms);
     let overdue = overdue.filter(|_| book.looking.is_none());
     holds(overdue.is_none(), || {
-        format!("somebody waits for room, and {overdue:?} is not asked for it")
+        format!("a key waits for room, and {overdue:?} is not asked to leave")
     })
 }
 
@@ -116,13 +111,11 @@ fn an_awaited_end_of_a_tenure_is_a_deadline(
     let Some(victim) = victim else { return Ok(()) };
     let (ends_ms, next_ms) = (evictable_from_ms(book, victim), pool.next_deadline());
     holds(next_ms.is_some_and(|next_ms| next_ms <= ends_ms), || {
-        format!(
-            "a tenure that somebody waits for ends at {ends_ms}, the next deadline is {next_ms:?}"
-        )
+        format!("a tenure that a key waits for ends at {ends_ms}, the next deadline is {next_ms:?}")
     })
 }
 
-/// The one that is to leave, if somebody waits for that.
+/// The run that is to leave next, if a key waits for room.
 fn next_victim<'b>(book: &'b Book, leases: &SharedLeases) -> Option<&'b RunRecord> {
     those_who_could_leave(book)
         .min_by_key(|run| (activity(book, leases, run, leases.touched(run.id)), run.id))
@@ -167,7 +160,8 @@ fn has_refused(run: &RunRecord, since_step: u64) -> bool {
     run.given_up.is_some_and(|(_, step)| step >= since_step)
 }
 
-/// Whoever is handed out at the end of its tenure stays for a moment.
+/// From when on the run may be evicted: a run that is handed out at the end of its tenure stays
+/// for a millisecond more.
 fn evictable_from_ms(book: &Book, run: &RunRecord) -> u64 {
     let handed_out_now = run.handed_out.is_some_and(|(at_ms, _)| at_ms == book.now.steady_ms);
     run.tenure_ends_ms().max(book.now.steady_ms + u64::from(handed_out_now))

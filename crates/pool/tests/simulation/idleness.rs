@@ -19,7 +19,7 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
         }
         Action::Emit(Event::Exit { run, reason, .. }) => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
-            // Whoever abandons the pool is told nothing any more.
+            // An abandoned pool tells no idle stops.
             if book.abandoned_ms.is_some() {
                 Ok(())
             } else {
@@ -28,12 +28,12 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
         }
         Action::AskIdle { run, idle_ms } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
-            nobody_is_asked_twice_at_once(book, run)?;
+            no_question_is_asked_twice_at_once(book, run)?;
             a_question_is_about_an_idle_tenant(book, leases, run, *idle_ms)?;
-            whoever_was_kept_is_left_alone_for_a_sweep(book, run)?;
+            a_kept_tenant_is_left_alone_for_a_sweep(book, run)?;
             connections_are_looked_for_first(book, run)
         }
-        Action::LookForConnections => a_look_is_for_somebody_and_the_only_one(book),
+        Action::LookForConnections => a_look_is_needed_and_the_only_one(book),
         Action::Checkpoint { run } | Action::AwaitImage { run, .. } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
             // A start that waits; or a save that began before, when the snapshot driver was busy.
@@ -96,8 +96,10 @@ fn the_last_word_is_heard(book: &Book, run: &RunRecord) -> Verdict {
     holds(heard, || format!("{:?} is stopped without the last word: {:?}", run.id, run.idleness))
 }
 
-fn nobody_is_asked_twice_at_once(book: &Book, run: &RunRecord) -> Verdict {
-    holds(book.config.asks_before_idle && !book.disposed, || "nobody is to be asked".into())?;
+fn no_question_is_asked_twice_at_once(book: &Book, run: &RunRecord) -> Verdict {
+    holds(book.config.asks_before_idle && !book.disposed, || {
+        "there is no `shouldIdleKill` to ask".into()
+    })?;
     holds(!run.idleness.is_asked, || format!("a second question about {:?}", run.id))
 }
 
@@ -115,7 +117,7 @@ fn a_question_is_about_an_idle_tenant(
     })
 }
 
-fn whoever_was_kept_is_left_alone_for_a_sweep(book: &Book, run: &RunRecord) -> Verdict {
+fn a_kept_tenant_is_left_alone_for_a_sweep(book: &Book, run: &RunRecord) -> Verdict {
     let Some(kept_ms) = run.idleness.kept_ms else { return Ok(()) };
     let since_ms = book.now.steady_ms - kept_ms;
     holds(since_ms >= book.config.sweep_interval_ms, || {
@@ -126,15 +128,15 @@ fn whoever_was_kept_is_left_alone_for_a_sweep(book: &Book, run: &RunRecord) -> V
 /// In this step a look has shown that it has none, and it was idle already when that look began.
 fn connections_are_looked_for_first(book: &Book, run: &RunRecord) -> Verdict {
     let looked = !book.config.heeds_connections || run.idleness.unconnected_step == book.step;
-    holds(looked, || format!("nobody has looked for connections of {:?}", run.id))
+    holds(looked, || format!("connections were not looked for, of {:?}", run.id))
 }
 
-fn a_look_is_for_somebody_and_the_only_one(book: &Book) -> Verdict {
-    let somebody_waits = book.keys.iter().any(|key| key.is_waiting());
-    let matters = book.config.idle_after_ms.is_some() || somebody_waits;
+fn a_look_is_needed_and_the_only_one(book: &Book) -> Verdict {
+    let is_room_wanted = book.keys.iter().any(|key| key.is_waiting());
+    let matters = book.config.idle_after_ms.is_some() || is_room_wanted;
     holds(book.config.heeds_connections && matters, || "connections do not matter".into())?;
     holds(book.looking.is_none(), || "a look is under way".into())?;
-    holds(book.alive().next().is_some(), || "there is nobody who could have connections".into())
+    holds(book.alive().next().is_some(), || "no run could have connections".into())
 }
 
 fn only_idle_stops_save(book: &Book, run: &RunRecord) -> Verdict {
@@ -220,7 +222,7 @@ fn connections_are_looked_for_regularly(book: &Book, lag_ms: u64) -> Verdict {
     let unseen_ms = book.now.steady_ms - looked_ms;
     let interval_ms = book.config.sweep_interval_ms.min(idle_after_ms / 2).max(1);
     holds(unseen_ms <= interval_ms + lag_ms, || {
-        format!("nobody looked for connections for {unseen_ms} ms")
+        format!("connections were not looked for during {unseen_ms} ms")
     })
 }
 

@@ -1,4 +1,4 @@
-//! The story as it can be read, written down only when somebody will read it.
+//! The story as it can be read, written down only when it will be printed.
 
 use super::world::START;
 use pool::Now;

@@ -76,7 +76,7 @@ impl Book {
         self.cause_of_key(key, ExitReason::Killed);
     }
 
-    /// What nobody else waits for is called off.
+    /// A start that no other call waits for is called off.
     fn abort(&mut self, call: CallId) {
         let step = self.step;
         let record = &mut self.calls[call as usize];
@@ -253,7 +253,7 @@ impl Book {
         }
     }
 
-    /// Nobody waits for ever for a process to be saved.
+    /// A save that takes longer than `checkpoint_timeout_ms` is given up.
     fn give_long_saves_up(&mut self) {
         let Some(timeout_ms) = self.config.checkpoint_timeout_ms else { return };
         for key in 0..self.keys.len() {
@@ -370,8 +370,8 @@ impl Book {
         }
     }
 
-    /// Nobody waits for ever for a process that may refuse and was forced to end, nor for a `kill`
-    /// that does not settle.
+    /// The stop of a process that may refuse is given up when it was forced and did not end in
+    /// time, or its `kill` did not settle in time.
     fn give_hanging_stops_up(&mut self) {
         let alive = self.alive().filter(|run| run.custody.may_refuse_stop);
         for run in alive.map(|run| run.id).collect::<Vec<_>>() {
@@ -388,7 +388,7 @@ impl Book {
         }
     }
 
-    /// What a stop that was asked for then gets. Of an abandoned pool nobody waits for long.
+    /// The grace of a stop that was asked for at `asked_ms`; short once the pool is abandoned.
     fn grace_ms(&self, asked_ms: u64) -> u64 {
         let grace_ms = match self.config.stop_timeout_ms {
             0 => return FORCED_GRACE_MS,

@@ -1,5 +1,5 @@
-//! What must hold of how runs come to be, by a start, an adoption or a snapshot, and of those
-//! nobody waits for.
+//! What must hold of how runs come to be, by a start, an adoption or a snapshot, and of runs
+//! that no call waits for.
 
 use super::book::{Ask, Book, Origin};
 use super::properties::{Verdict, holds};
@@ -86,7 +86,7 @@ fn what_comes_up_is_waited_for(book: &Book) -> Verdict {
         let calls = if key.second == Some(run.id) { key.deploys_beside } else { key.calls() };
         calls == 0
     });
-    holds(unwanted.is_none(), || format!("nobody waits for {unwanted:?}"))
+    holds(unwanted.is_none(), || format!("no call waits for {unwanted:?}"))
 }
 
 fn what_was_called_off_is_being_stopped(book: &Book) -> Verdict {
@@ -94,5 +94,5 @@ fn what_was_called_off_is_being_stopped(book: &Book) -> Verdict {
         let called_off = run.started && !run.ready && run.cause.is_some();
         called_off && run.stop.is_none() && run.given_up.is_none()
     });
-    holds(forgotten.is_none(), || format!("nobody stops {forgotten:?}"))
+    holds(forgotten.is_none(), || format!("{forgotten:?} was called off and is not being stopped"))
 }

@@ -40,7 +40,7 @@ impl World<'_> {
         self.answer_start(run);
     }
 
-    /// Whether nobody answers until the world comes to itself.
+    /// Whether `what` is not answered until the world mends.
     pub(super) fn hangs(&mut self, percent: u64, what: Hung) -> bool {
         let hangs = !self.mending && self.rng.chance(percent);
         if hangs {
@@ -62,8 +62,7 @@ impl World<'_> {
         }
         let (pid, port) = (100 + run.0 as u32, 4_000 + run.0 as u16);
         self.plan_fact(after_ms, run, Fact::Started { pid, port });
-        // A process of somebody else may be over before its spawn function has told us that it was
-        // there.
+        // A user's process may be over before its `spawn` function has told us that it was there.
         if by_user && self.rng.chance(self.faults.dies / 10) {
             let exit = self.exit();
             self.plan_fact(after_ms.saturating_sub(1), run, Fact::Exited(exit));

@@ -27,7 +27,7 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     nothing_is_told_after_the_end(book, action)?;
     events_keep_their_order(book, action)?;
     the_exit_has_its_first_cause(book, action)?;
-    whoever_gets_a_tenant_touches_it(book, leases, action)?;
+    handing_out_a_tenant_touches_it(book, leases, action)?;
     nothing_is_given_up_while_a_kill_is_open(book, action)?;
     an_exit_comes_after_a_last_observation(book, action)?;
     cpu_time_never_falls(book, action)
@@ -36,11 +36,11 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
 /// Looks at everything after a step.
 pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
     never_more_alive_than_allowed(book)?;
-    nobody_waits_for_what_is_free(book)?;
+    free_room_is_given_away_at_once(book)?;
     a_restart_takes_its_own_room_over(book)?;
     observations_go_on(book, lag_ms)?;
     every_spawn_has_its_exit(book)?;
-    an_abandoned_pool_waits_for_nobody_long(book, lag_ms)?;
+    an_abandoned_pool_forces_stops_soon(book, lag_ms)?;
     leases_are_open_exactly_while_in_use(book, leases)?;
     drain_is_told_once(book)
 }
@@ -57,7 +57,7 @@ fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
     let index = key_index(key);
     holds(!book.disposed, || format!("{run:?} starts after dispose"))?;
     let waiting = book.calls.iter().any(|call| call.wants_a_tenant() && call.key == index);
-    holds(waiting, || format!("{run:?} of {key} starts and nobody waits for it"))?;
+    holds(waiting, || format!("{run:?} of {key} starts, and no call waits for it"))?;
     let Some(draining_since) = book.draining_since else { return Ok(()) };
     let wanted =
         book.calls.iter().filter(|call| call.key == index && call.step < draining_since).any(
@@ -69,7 +69,7 @@ fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
     holds(wanted, || format!("{run:?} of {key} was not wanted before the drain"))
 }
 
-/// A restart takes its own room over; among those that have to wait for room, nobody overtakes.
+/// A restart takes its own room over; keys that wait for room start in the order they came in.
 fn starts_come_first_come_first_served(book: &Book, action: &Action) -> Verdict {
     let Action::Start { key, .. } = action else { return Ok(()) };
     let starting = &book.keys[key_index(key)];
@@ -96,7 +96,7 @@ fn the_gate_is_never_too_full(book: &Book, action: &Action) -> Verdict {
     })
 }
 
-fn nobody_waits_for_what_is_free(book: &Book) -> Verdict {
+fn free_room_is_given_away_at_once(book: &Book) -> Verdict {
     let open = book.config.gate.width.is_none_or(|width| book.starts_at_the_gate() < width);
     let free = open && book.alive().count() < book.config.max_concurrent;
     let waiting = book.keys.iter().position(|key| key.is_waiting());
@@ -124,16 +124,12 @@ fn observations_go_on(book: &Book, lag_ms: u64) -> Verdict {
     };
     let unobserved_ms = book.now.steady_ms - from_ms;
     holds(unobserved_ms <= interval_ms + lag_ms, || {
-        format!("nobody observed for {unobserved_ms} ms")
+        format!("no observation for {unobserved_ms} ms")
     })
 }
 
-/// Whoever hands one over says when it was last active.
-fn whoever_gets_a_tenant_touches_it(
-    book: &Book,
-    leases: &SharedLeases,
-    action: &Action,
-) -> Verdict {
+/// Handing a tenant out touches it; of an adopted one the owner says when it was last active.
+fn handing_out_a_tenant_touches_it(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
     let Action::Settle { outcome: Outcome::Tenant(run), call } = action else { return Ok(()) };
     let touched_at_ms = leases.touched(*run).at_ms;
     let handed_over = book.calls.get(*call as usize).and_then(|call| call.process);
@@ -157,7 +153,7 @@ fn starts_heed_the_back_off(book: &Book, action: &Action) -> Verdict {
 
 fn effects_concern_processes_that_exist(book: &Book, action: &Action) -> Verdict {
     let (Action::Stop { run, .. } | Action::Probe { run }) = action else { return Ok(()) };
-    // Whoever abandons the pool wants everything to end that may exist.
+    // An abandoned pool ends every process that may exist.
     let exists = book
         .run(*run)
         .is_some_and(|run| (run.started || book.abandoned_ms.is_some()) && !run.told.exit);
@@ -194,7 +190,7 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
 }
 
 /// What was asked to end, at whatever time, is forced soon after JavaScript has gone.
-fn an_abandoned_pool_waits_for_nobody_long(book: &Book, lag_ms: u64) -> Verdict {
+fn an_abandoned_pool_forces_stops_soon(book: &Book, lag_ms: u64) -> Verdict {
     let Some(abandoned_ms) = book.abandoned_ms else { return Ok(()) };
     let late = book.alive().find(|run| {
         let is_only_asked =
@@ -297,7 +293,8 @@ fn drain_is_told_once(book: &Book) -> Verdict {
     })
 }
 
-/// While the user's `kill` has not settled, nobody hears that it takes too long; but not for ever.
+/// While the user's `kill` has not settled, the stop is not given up as taking too long, within a
+/// bound.
 fn nothing_is_given_up_while_a_kill_is_open(book: &Book, action: &Action) -> Verdict {
     let Action::Settle { outcome: Outcome::Refused(Refusal::StopRefused { run, failure }), .. } =
         action

@@ -57,7 +57,7 @@ pub struct RunRecord {
     pub ready: bool,
     /// When it became ready.
     pub ready_ms: u64,
-    /// When, and at which step, the pool last answered somebody with it.
+    /// When, and at which step, the pool last answered a call with it.
     pub handed_out: Option<(u64, u64)>,
     /// The pool was told of the end, or told that there was no beginning.
     pub over: bool,
@@ -94,8 +94,8 @@ pub struct RunRecord {
     pub observed_step: u64,
     /// It is being stopped for a restart that takes its room over.
     pub makes_room_for_restart: bool,
-    /// Perhaps: it had no process yet, so that nobody could see whether an earlier stop of it had
-    /// been given up.
+    /// It may be stopped for such a restart: it had no process yet, so the simulation could not see
+    /// whether an earlier stop of it had been given up.
     pub may_make_room_for_restart: bool,
     pub told: Told,
 }
@@ -103,7 +103,7 @@ pub struct RunRecord {
 /// What has been found out about whether a tenant is idle.
 #[derive(Debug, Default)]
 pub struct Idleness {
-    /// Somebody is being asked whether it is.
+    /// `shouldIdleKill` is being asked about it.
     pub is_asked: bool,
     /// When the answer was last that it is not.
     pub kept_ms: Option<u64>,
@@ -371,7 +371,7 @@ impl RunRecord {
         })
     }
 
-    /// Ready, and nobody is ending it.
+    /// Ready, and not being ended.
     pub fn is_in_use(&self) -> bool {
         let is_ending =
             self.over || self.ends_by_itself || self.stop.is_some() || self.saving.is_some();

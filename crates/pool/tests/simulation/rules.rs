@@ -37,11 +37,11 @@ pub struct Faults {
     pub stop_hangs: u64,
     /// The user's `kill` never settles.
     pub kill_hangs: u64,
-    /// The stop works, but long after everybody gave up.
+    /// The stop works, but long after it was given up.
     pub stop_late: u64,
-    /// Questions about idle tenants, looks and saves that nobody answers.
+    /// Questions about idle tenants, looks and saves that are not answered.
     pub question_hangs: u64,
-    /// It is not idle, says whoever has the last word.
+    /// `shouldIdleKill` says that it is not idle.
     pub kept: u64,
     /// It has an open connection.
     pub connected: u64,

@@ -1,4 +1,4 @@
-//! The simulated world: an agenda in simulated time, the pool, and everybody who looks on.
+//! The simulated world: an agenda in simulated time, the pool, and all that watches it.
 
 use super::book::{Ask, Book};
 use super::images::Image;
@@ -72,7 +72,7 @@ pub struct World<'l> {
     keys: Vec<Key>,
     /// The runs that callers hold a tenant of, by key.
     held: Vec<Option<RunId>>,
-    /// What nobody answers until the world comes to itself.
+    /// Questions that are not answered until the world mends.
     pub hung: Vec<Hung>,
     /// From now on nothing hangs.
     pub mending: bool,

@@ -55,7 +55,7 @@ fn a_second_answer_to_the_same_question_counts_for_nothing() {
 }
 
 #[test]
-fn an_answer_while_somebody_else_stops_it_is_not_waited_for_again() {
+fn an_answer_while_it_is_being_stopped_is_not_waited_for_again() {
     let (mut bench, run) = asked(Custody::USERS);
     bench.kill("a");
     bench.fact(run, Fact::IdleAnswered { stop: true });
