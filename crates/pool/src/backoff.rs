@@ -97,7 +97,7 @@ impl FailureBook {
         self.by_key.insert(key.clone(), Failures { count, retry_at_ms, last, run });
     }
 
-    /// Nothing was started where there was no port, so that is pardoned always.
+    /// A start without a free port is always pardoned: no process was started.
     fn pardons(&mut self, key: &Key, failure: &Failure) -> bool {
         if *failure == Failure::NoPort {
             return true;
@@ -121,7 +121,7 @@ impl FailureBook {
     }
 
     pub fn clear(&mut self, key: &str) {
-        // Mostly no key has failed, and `remove` would hash this one to find that out.
+        // Mostly no key has failed; `remove` would hash this one only to find that out.
         if !self.by_key.is_empty() {
             self.by_key.remove(key);
         }

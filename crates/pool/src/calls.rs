@@ -11,8 +11,8 @@ use crate::{Action, Adopted, CallId, Failure, Key, Now, Owner, Release, RunId, S
 /// let strangers fill the memory.
 const WAITING_KEYS: usize = 100_000;
 
-/// What processes of ours get to end when JavaScript is gone: within a second of that nothing is to
-/// be left of them.
+/// The grace of our own processes when the host is going away. Nothing of them is to be left a
+/// second later.
 const ABANDONED_GRACE_MS: u64 = 600;
 
 impl Pool {
@@ -88,8 +88,8 @@ impl Pool {
         let Some(tenant) = self.tenants.get_mut(key) else { return };
         let waiting = tenant.waiters.len();
         tenant.waiters.retain(|waiter| waiter.call != call && !planted(Bug::AbortForgetsOthers));
-        // What it handed over is its owner's again; others that wait for the key get a process of
-        // ours.
+        // The process that an aborted `adopt` handed over stays its owner's. Other calls that wait
+        // for the key get a process of ours.
         tenant.adoption.take_if(|adoption| adoption.0 == call);
         if let State::Stopping(_, stop) = &mut tenant.state {
             stop.failed_waiters.retain(|waiter| *waiter != call);
@@ -124,7 +124,8 @@ impl Pool {
         (waiting >= WAITING_KEYS).then_some(Refusal::Overloaded { waiting })
     }
 
-    /// What is there is on its way out, or must be before the key can have a process again.
+    /// An `ensure` for a key whose run is stopping, or is stranded and must be stopped before the
+    /// key can have a process again.
     fn ensure_after_stop(&mut self, step: &mut Step, key: Key, waiter: Waiter) {
         if self.refuses_new_spawn(step, &key, waiter.call) {
             return;
@@ -262,7 +263,7 @@ impl Pool {
         }
     }
 
-    /// No serving tree is to be waited for.
+    /// The key has no serving tree whose end a kill could wait for.
     fn wait_for_beside(&mut self, beside: Option<RunId>, call: CallId) {
         match beside {
             Some(run) => self.wait_for_end(run, call),
@@ -310,7 +311,7 @@ impl Pool {
         self.disposal.get_or_insert_with(Disposal::default).calls.extend(call);
         let second = self.releases.iter().map(|(key, _)| key);
         let mut keys: Vec<Key> = self.tenants.keys().chain(second).cloned().collect();
-        // The order of a hash map would make two runs of one story differ.
+        // Sorted: in the order of a hash map two runs of one story would differ.
         keys.sort();
         keys.dedup();
         for key in keys {
@@ -397,7 +398,7 @@ impl Pool {
                 State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess => {
                     self.actions.push(Action::Stop { run, stage: StopStage::Force })
                 }
-                // It was asked to end already, and had more time.
+                // The stop was asked for already, with a longer grace.
                 State::Stopping(stopping, stop)
                     if stop.stage == Stage::Asked
                         && stopping.deadline_ms.is_some_and(|ms| ms > due_ms) =>

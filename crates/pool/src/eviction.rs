@@ -104,7 +104,7 @@ enum Eviction {
     Begun,
     /// It is in its tenure, which ends then.
     AtTheEndOfTenure(u64),
-    /// It is to be known first who has open connections.
+    /// Connections are to be looked for first.
     AfterALook,
     /// No tenant is ready that has not refused.
     Impossible,

@@ -8,7 +8,7 @@ use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
 use crate::{Action, Adopted, CallId, Failure, Key, LastExit, Release, RunId, Touch, Usage};
 
 impl Pool {
-    /// A fact about a run that is over is dropped here, at the door.
+    /// Takes in one fact. Facts about runs that are over are dropped.
     pub(crate) fn fact(&mut self, step: &mut Step, run: RunId, fact: Fact) {
         if !self.runs.contains_key(&run) {
             return;
@@ -38,7 +38,7 @@ impl Pool {
         run.pid = Some(pid);
         let wanted = tenant.state.has_process_now();
         let key = tenant.key.clone();
-        if self.has_the_book(&key, id) {
+        if self.owns_failures_and_history(&key, id) {
             self.histories.started(&key);
         }
         self.actions.push(Action::Emit(Event::Spawn { run: id, pid, port }));
@@ -155,7 +155,7 @@ impl Pool {
             return;
         }
         let key = tenant.key.clone();
-        if !planted(Bug::FailureIsForgotten) && self.has_the_book(&key, id) {
+        if !planted(Bug::FailureIsForgotten) && self.owns_failures_and_history(&key, id) {
             self.failures.record(&key, step.now.steady_ms, id, failure.clone());
         }
         self.begin_stop_of_failed_start(step, id, failure);
@@ -167,10 +167,10 @@ impl Pool {
             return;
         }
         let key = tenant.key.clone();
-        if matches!(tenant.state, State::Starting(_)) && self.has_the_book(&key, id) {
+        if matches!(tenant.state, State::Starting(_)) && self.owns_failures_and_history(&key, id) {
             self.failures.record(&key, step.now.steady_ms, id, failure.clone());
         }
-        self.over(step, id, failure);
+        self.finish_run(step, id, failure);
     }
 
     /// The main process has ended by itself. The run is not handed out any more, and what is left
@@ -192,13 +192,14 @@ impl Pool {
     pub(crate) fn exited(&mut self, step: &mut Step, id: RunId, exit: Exit) {
         let observing = self.tells_observations();
         let key = self.runs[&id].clone();
-        let has_the_book = self.has_the_book(&key, id);
+        let owns_failures_and_history = self.owns_failures_and_history(&key, id);
         let tenant = self.tenant_of(id);
         if let State::Stopping(_, stop) = &mut tenant.state
             && stop.stage == Stage::Saving
             && !planted(Bug::SaveIsNotAwaited)
         {
-            // Many tools end what they have saved; whether they did save it is still to be heard.
+            // Many tools end what they save. Whether it is saved is told by the answer to the
+            // save.
             stop.exit.get_or_insert(exit);
             return;
         }
@@ -212,10 +213,11 @@ impl Pool {
         let Exit { exit_code, output, .. } = exit;
         let signal = exit.signal.filter(|signal| !tenant.state.may_have_sent(*signal));
         let has_process = run.pid.is_some();
-        // Its output may have taken long to be passed on.
+        // The exit comes after all output was passed on, which may take long after the process has
+        // ended.
         let ended_ms = run.main_ended_ms.unwrap_or(step.now.steady_ms);
         let uptime = run.was_ready.then_some(Uptime { ended_ms, proven_at_ms: run.proven_at_ms });
-        // What a process of ours has used is known exactly; of a user's, what was last seen.
+        // Of a process of ours the kernel tells the exact use; of a user's only samples are known.
         let used = exit.cpu_ms.map(|cpu_ms| Usage { cpu_ms: cpu_ms.max(run.cpu_ms), rss_bytes: 0 });
         let last_usage = used.or(run.usage).filter(|_| observing);
         let is_told = !(planted(Bug::ExitIsNotTold) && run.cause == Some(Cause::Restarted));
@@ -224,7 +226,7 @@ impl Pool {
                 self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes }));
             }
             let at_ms = step.now.wall_ms;
-            if has_the_book {
+            if owns_failures_and_history {
                 self.histories
                     .ended(&key, LastExit { run: id, exit_code, signal, reason, at_ms, output });
             }
@@ -236,7 +238,7 @@ impl Pool {
         self.leaves_image(id, reason == ExitReason::Checkpointed);
         let failure = Failure::ExitedEarly { exit_code, signal };
         match uptime {
-            _ if !has_the_book => {}
+            _ if !owns_failures_and_history => {}
             _ if failed_start => {
                 self.failures.record(&key, step.now.steady_ms, id, failure.clone())
             }
@@ -252,11 +254,11 @@ impl Pool {
             }
             Some(_) | None => {}
         }
-        self.over(step, id, failure);
+        self.finish_run(step, id, failure);
     }
 
-    /// Calls that came between the crash and the exit are refused for the back-off, like those that
-    /// come after it, unless a restart or a deploy waits with them.
+    /// Calls that came between the crash and the exit are refused for the back-off, like those
+    /// that come after it, unless a restart or a deploy waits with them.
     fn hold_back_waiters(&mut self, step: &Step, key: &Key) {
         let waiters = &mut self.tenant_at(key).waiters;
         if waiters.iter().any(|waiter| waiter.wants != Wants::Any) {
@@ -272,7 +274,7 @@ impl Pool {
 
     /// Removes a finished run and answers the calls that waited for its end. `failure` is the
     /// answer to calls that waited for it to become ready, unless its start was called off.
-    fn over(&mut self, step: &mut Step, id: RunId, failure: Failure) {
+    fn finish_run(&mut self, step: &mut Step, id: RunId, failure: Failure) {
         self.leaves_image(id, false);
         let key = self.runs.remove(&id).expect("a live run has a key");
         let (mut tree, later) = self.take_tree(&key, id);
@@ -280,7 +282,7 @@ impl Pool {
         let keeps_room = match tree.state {
             State::Stopping(ref mut run, stop) => {
                 let stop = *stop;
-                self.let_go(run);
+                self.release_deadline_and_permit(run);
                 let failure =
                     stop.failure.unwrap_or_else(|| failure_of_called_off_start(run, failure));
                 self.refuse_failed_waiters(id, stop.failed_waiters, failure);
@@ -291,7 +293,7 @@ impl Pool {
                 stop.keeps_room
             }
             State::Starting(ref mut run) | State::Probing(ref mut run) => {
-                self.let_go(run);
+                self.release_deadline_and_permit(run);
                 self.refuse_failed_waiters(
                     id,
                     waiters.drain(..).map(|waiter| waiter.call).collect(),
@@ -301,25 +303,25 @@ impl Pool {
             }
             State::Retired(ref mut run, _) => {
                 self.candidates.remove(run);
-                self.let_go(run);
+                self.release_deadline_and_permit(run);
                 false
             }
             State::Ready(ref mut run) => {
                 step.leases.claim(id);
                 self.candidates.remove(run);
-                self.let_go(run);
+                self.release_deadline_and_permit(run);
                 false
             }
             State::Stranded(ref mut run) => {
                 self.stranded.remove(&id);
-                self.let_go(run);
+                self.release_deadline_and_permit(run);
                 false
             }
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
                 unreachable!("a queued key has no run")
             }
         };
-        // What is saved is the serving release.
+        // Only the serving release is saved, so only its run may keep the port.
         let keeps_port = later.is_none() && self.images.is_saved(&key);
         self.actions.push(Action::Release { run: id, keeps_port });
         if self.runs.is_empty() {
@@ -346,7 +348,7 @@ impl Pool {
         (*self.tenants.remove(key).expect("a live run has a tree"), None)
     }
 
-    fn let_go(&mut self, run: &mut Run) {
+    fn release_deadline_and_permit(&mut self, run: &mut Run) {
         self.became_ready -= usize::from(run.was_ready);
         if !planted(Bug::DeadlineStays) {
             self.timers.clear(run);

@@ -8,13 +8,13 @@ use std::sync::Arc;
 /// Keys remembered at most, as with failures (`backoff.rs`). The ones that go are those of which
 /// nothing has been heard for longest.
 const REMEMBERED_KEYS: usize = 100_000;
-/// Of last lines, which are the most of it: some 4 KiB a key.
+/// The last lines take most of the memory: some 4 KiB a key.
 const REMEMBERED_OUTPUT_BYTES: usize = 32 << 20;
 
 /// How a key's last process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastExit {
-    /// Which one that was.
+    /// The run that ended.
     pub run: RunId,
     /// `None` when a signal ended it, or when it is not known.
     pub exit_code: Option<i32>,
@@ -88,7 +88,7 @@ impl HistoryBook {
         self.by_key.get(key).map(|entry| entry.release).unwrap_or_default()
     }
 
-    /// Nothing is told of a release that has only just begun.
+    /// `None` also for a key whose serving release has only just begun.
     pub fn of(&self, key: &str) -> Option<&History> {
         let history = self.by_key.get(key).map(|entry| &entry.history);
         history.filter(|history| history.starts > 0 || history.last_exit.is_some())

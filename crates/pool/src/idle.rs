@@ -85,8 +85,8 @@ pub(crate) struct Looks {
     serves_room: bool,
     /// This step has brought the answer of a look that began to make room.
     pub is_fresh: bool,
-    /// The runs that had an open connection at the last look. A run whose last one has closed since
-    /// counts as active until now, since the moment of closing is not known.
+    /// The runs that had an open connection at the last look. A run whose last one has closed
+    /// since counts as active until now, since the moment of closing is not known.
     open: HashSet<RunId>,
     /// Idle runs that wait for the look under way, and how far they had come before.
     asking: Vec<(RunId, IdleStep)>,
@@ -158,13 +158,13 @@ impl Pool {
         self.absences.running_ms(active_ms, step.now.wall_ms)
     }
 
-    /// Asks what is still to be asked before the run is stopped: for its connections, or the user's
-    /// `shouldIdleKill`. Returns whether there was anything; the run has no deadline until the
-    /// answer.
+    /// Asks what is still to be asked before the run is stopped: for its connections, or the
+    /// user's `shouldIdleKill`. Returns whether there was anything; the run has no deadline until
+    /// the answer.
     fn asks_first(&mut self, id: RunId, done: IdleStep, idle_ms: u64) -> bool {
         let looks = self.config.heeds_connections && done != done.looked();
         let asks = self.config.asks_before_idle && done < IdleStep::Asked;
-        if planted(Bug::LastWordIsIgnored) || !(looks || asks) {
+        if planted(Bug::ShouldIdleKillIsNotAsked) || !(looks || asks) {
             return false;
         }
         self.clear_deadline(id);
@@ -203,8 +203,8 @@ impl Pool {
     }
 
     /// Looks for connections if an idle run waits for it, a tenant is to make room or the regular
-    /// look is due, and schedules the next regular look for as long as there is a tenant that could
-    /// be idle. Ends every step.
+    /// look is due, and schedules the next regular look for as long as there is a tenant that
+    /// could be idle. Ends every step.
     pub(crate) fn look(&mut self, step: &Step) {
         let (looks, now_ms) = (&mut self.looks, step.now.steady_ms);
         looks.is_fresh = false;

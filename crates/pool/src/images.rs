@@ -62,7 +62,7 @@ pub(crate) struct Answered {
     pub saved: Option<(RunId, bool)>,
     /// This start waited, and was called off meanwhile.
     pub called_off: Option<RunId>,
-    /// This one, too; and another release of the key serves now.
+    /// This start waited too, and was called off since another release of the key serves now.
     pub left_behind: Option<RunId>,
     pub next: Next,
 }
@@ -151,7 +151,7 @@ impl Images {
         answered
     }
 
-    /// The run has come back: from now on it moves on from its image.
+    /// The run was restored: from now on it changes, and its image no longer matches it.
     pub fn restored(&mut self, key: &Key, run: RunId) -> Next {
         let Some(image) = self.by_key.get_mut(key) else { return Next::Nothing };
         image.waiting.take_if(|waiting| waiting.is_start_of(run));

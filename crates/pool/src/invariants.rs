@@ -92,8 +92,8 @@ impl Pool {
         ensure(occupied <= max, || format!("{occupied} alive of at most {max}"))
     }
 
-    /// Free room is given away at once, and so is a permit. While a key waits for room, some tenant
-    /// is being stopped, or will be ready to be evicted: it starts, or is in its tenure.
+    /// Free room is given away at once, and so is a permit. While a key waits for room, some
+    /// tenant is being stopped, or will be ready to be evicted: it starts, or is in its tenure.
     fn free_room_is_given_away_at_once(&self) -> Result<(), String> {
         let (waiting, occupied) = (self.room.waiting(), self.room.occupied);
         ensure(waiting == 0 || occupied == self.config.max_concurrent, || {
@@ -163,9 +163,9 @@ impl Pool {
         )
     }
 
-    /// A stop that may be refused has a deadline once the process was asked to end. One that cannot
-    /// be refused has either been passed on to the kernel or waits for a process of ours, which
-    /// appears or fails (`Pool::await_process` says when).
+    /// A stop that may be refused has a deadline once the process was asked to end. One that
+    /// cannot be refused has either been passed on to the kernel or waits for a process of ours,
+    /// which appears or fails (`Pool::await_process` says when).
     fn a_stop_always_goes_on(&self) -> Result<(), String> {
         for tenant in self.trees() {
             let State::Stopping(run, stop) = &tenant.state else { continue };

@@ -40,7 +40,7 @@ pub enum Bug {
     /// Invariant 11: tenants are idle after half the time.
     IdleTooSoon,
     /// Invariant 11: an idle stop asks for no connections and no `shouldIdleKill` before.
-    LastWordIsIgnored,
+    ShouldIdleKillIsNotAsked,
     /// Invariant 11: a tenant in use is idle.
     UseIsIdleness,
     /// Invariant 11: `shouldIdleKill` is asked again before it has answered.
@@ -148,7 +148,7 @@ mod chosen {
         Bug::AnothersTenant,
         Bug::DueAtOnce,
         Bug::IdleTooSoon,
-        Bug::LastWordIsIgnored,
+        Bug::ShouldIdleKillIsNotAsked,
         Bug::UseIsIdleness,
         Bug::AskedTwice,
         Bug::SaveIsNotAwaited,

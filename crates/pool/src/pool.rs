@@ -68,8 +68,8 @@ pub struct Pool {
     pub(crate) stranded: BTreeSet<RunId>,
     /// Live runs that became ready.
     pub(crate) became_ready: usize,
-    /// The last stop that was refused: the answer to calls that wait for room when every tenant has
-    /// refused to leave.
+    /// The last stop that was refused: the answer to calls that wait for room when every tenant
+    /// has refused to leave.
     pub(crate) last_refusal: Option<(RunId, Failure)>,
     pub(crate) actions: Vec<Action>,
     last_run: u64,
@@ -171,7 +171,7 @@ impl Pool {
         }
     }
 
-    /// What does not depend on the time, for the price of five loads.
+    /// The figures that do not depend on the time; costs five loads.
     pub fn figures(&self) -> Figures {
         Figures {
             running: self.became_ready,
@@ -307,7 +307,7 @@ impl Pool {
         let of_before = tree.release;
         runs.insert(id, key.clone());
         let release = if begins_release { self.begin_release(&key, id) } else { of_before };
-        // Only what serves continues from an image; what comes up beside it starts at once.
+        // Only the serving tree continues from an image; the one beside it starts at once.
         if self.saves() && self.serves(id) {
             self.actions.push(Action::Start { run: id, key: key.clone(), release, cold: false });
             self.begin_with_image(&key, id, fresh);

@@ -85,7 +85,7 @@ impl Releases {
         tenants.get_mut(key).expect("a live run has a tree")
     }
 
-    /// The same, to be looked at.
+    /// The tree of a live run, read-only.
     pub fn tree<'a>(
         &'a self,
         tenants: &'a KeyMap<Box<Tenant>>,
@@ -176,7 +176,7 @@ impl Pool {
         }
         let waiters = take(&mut beside.tree.waiters);
         waiters.into_iter().for_each(|waiter| self.settle(waiter.call, Outcome::Tenant(id)));
-        self.begin_book(&key);
+        self.begin_failures_and_history(&key);
         self.hands_image_over(&key, true);
         let before = &self.releases.get(&key).expect("it has just been exchanged").tree;
         match &before.state {
@@ -194,7 +194,7 @@ impl Pool {
 
     /// The serving tree has begun to end, or has ended: the coming release takes its place. Every
     /// way out of service ends here.
-    pub(crate) fn pass_on(&mut self, key: &Key) {
+    pub(crate) fn let_coming_release_take_over(&mut self, key: &Key) {
         let Pool { tenants, releases, .. } = self;
         let Some(beside) = releases.get_mut(key).filter(|beside| beside.is_coming()) else {
             return;
@@ -210,7 +210,7 @@ impl Pool {
         }
         let begun = !tenants[key].state.is_queued();
         if begun {
-            self.begin_book(key);
+            self.begin_failures_and_history(key);
         }
         self.hands_image_over(key, begun);
     }
@@ -232,7 +232,7 @@ impl Pool {
             return self.respawn_or_forget(key, waiters, keeps_room, release);
         }
         self.room.occupied -= 1;
-        self.pass_on(&key);
+        self.let_coming_release_take_over(&key);
         self.tenant_at(&key).waiters.extend(waiters);
         if !later.is_empty() {
             self.begin_deploys(step, key, later);
@@ -244,13 +244,13 @@ impl Pool {
         let release = self.releases.next();
         self.tenant_of(id).release = release;
         if self.tenants.get(key).is_some_and(|tenant| tenant.state.is_of(id)) {
-            self.begin_book(key);
+            self.begin_failures_and_history(key);
         }
         release
     }
 
     /// Another release begins to serve: failures and history are its own from now on.
-    fn begin_book(&mut self, key: &Key) {
+    fn begin_failures_and_history(&mut self, key: &Key) {
         let tenant = &self.tenants[key];
         let starts = u64::from(tenant.state.run().is_some_and(|run| run.pid.is_some()));
         if !planted(Bug::FailuresOfAnotherRelease) {
@@ -267,7 +267,7 @@ impl Pool {
     }
 
     /// Whether the key's failures and history are those of this run, which is the key's.
-    pub(crate) fn has_the_book(&self, key: &str, run: RunId) -> bool {
+    pub(crate) fn owns_failures_and_history(&self, key: &str, run: RunId) -> bool {
         let Some(beside) = self.releases.get(key).filter(|beside| beside.tree.state.is_of(run))
         else {
             return true;

@@ -17,7 +17,7 @@ impl Pool {
     /// A start begins: whether it is cold depends on the key's image.
     pub(crate) fn begin_with_image(&mut self, key: &Key, id: RunId, fresh: bool) {
         let next = self.images.start(key, id, fresh);
-        self.see_to_image(key, next);
+        self.carry_out_image_step(key, next);
     }
 
     /// Saves an idle tenant, and ends it when that is done, has failed, or takes too long. As long
@@ -37,7 +37,7 @@ impl Pool {
         self.set_deadline(step, id, timeout_ms);
         let key = self.runs[&id].clone();
         let next = self.images.save(&key, id);
-        self.see_to_image(&key, next);
+        self.carry_out_image_step(&key, next);
     }
 
     /// The save has had its time, or nothing is left that could wait for it.
@@ -80,8 +80,8 @@ impl Pool {
         for run in [answered.called_off, answered.left_behind].into_iter().flatten() {
             self.start_failed(step, run, Failure::CalledOff);
         }
-        // Before the run of the save goes on, since its end changes what is next.
-        self.see_to_image(key, answered.next);
+        // Before `save_is_over`, which may end the run and so change what is next.
+        self.carry_out_image_step(key, answered.next);
         if let Some((run, saved)) = answered.saved {
             self.save_is_over(step, run, saved);
         }
@@ -113,7 +113,7 @@ impl Pool {
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
         run.custody = Custody::USERS;
         let next = self.images.restored(&key, id);
-        self.see_to_image(&key, next);
+        self.carry_out_image_step(&key, next);
         if !starting {
             return self.started(step, id, pid, port);
         }
@@ -136,7 +136,7 @@ impl Pool {
         if self.saves() {
             let key = self.runs[&id].clone();
             let next = self.images.left(&key, id, as_saved);
-            self.see_to_image(&key, next);
+            self.carry_out_image_step(&key, next);
         }
     }
 
@@ -145,7 +145,7 @@ impl Pool {
         if self.saves() && !planted(Bug::AdoptionKeepsImage) {
             let key = self.runs[&id].clone();
             let next = self.images.moved_past(&key);
-            self.see_to_image(&key, next);
+            self.carry_out_image_step(&key, next);
         }
     }
 
@@ -154,7 +154,7 @@ impl Pool {
     pub(crate) fn hands_image_over(&mut self, key: &Key, begun: bool) {
         if self.saves() {
             let next = self.images.handed_over(key, begun);
-            self.see_to_image(key, next);
+            self.carry_out_image_step(key, next);
         }
     }
 
@@ -168,7 +168,7 @@ impl Pool {
         self.images.is_being_dropped(key)
     }
 
-    fn see_to_image(&mut self, key: &Key, next: Next) {
+    fn carry_out_image_step(&mut self, key: &Key, next: Next) {
         let key = key.clone();
         let action = match next {
             Next::Nothing => return,

@@ -6,14 +6,14 @@ use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Stage, State, Stop, Tenant, Waiter, Wants};
 use crate::{Action, CallId, Custody, Failure, Owner, RunId, StopStage};
 
-/// What a process that may refuse and was forced gets to end, when the grace is 0 and so says
-/// nothing about it.
+/// How long a process that may refuse has to end after it was forced, when the configured grace is
+/// 0: only asking is skipped then.
 const FORCED_GRACE_MS: u64 = 5_000;
 
 impl Pool {
     /// Starts to end a run that is not being ended yet.
     pub(crate) fn begin_stop(&mut self, step: &mut Step, id: RunId, cause: Cause) {
-        self.begin(step, id, cause, None);
+        self.begin_stop_with(step, id, cause, None);
     }
 
     pub(crate) fn begin_stop_of_failed_start(
@@ -22,18 +22,19 @@ impl Pool {
         id: RunId,
         failure: Failure,
     ) {
-        self.begin(step, id, Cause::NotReady, Some(failure));
+        self.begin_stop_with(step, id, Cause::NotReady, Some(failure));
     }
 
-    /// Ends what is left of a run whose main process has ended by itself, which is why it ends.
+    /// Ends what is left of a run whose main process has ended by itself. That end stays its
+    /// cause.
     pub(crate) fn begin_clearing(&mut self, step: &mut Step, id: RunId) {
         self.take_out_of_service(step, id, None, None);
         self.set_stage(id, Stage::Clearing);
         self.actions.push(Action::Clear { run: id });
     }
 
-    /// What has ended by itself is to be over now: its output is not waited for any longer than
-    /// after a forced stop.
+    /// Forces a run whose main process has ended by itself: its output is not waited for any
+    /// longer than after a forced stop.
     pub(crate) fn hurry_clearing(&mut self, id: RunId) {
         if let State::Stopping(_, stop) = &self.tenant_of(id).state
             && stop.stage == Stage::Clearing
@@ -42,7 +43,13 @@ impl Pool {
         }
     }
 
-    fn begin(&mut self, step: &mut Step, id: RunId, cause: Cause, failure: Option<Failure>) {
+    fn begin_stop_with(
+        &mut self,
+        step: &mut Step,
+        id: RunId,
+        cause: Cause,
+        failure: Option<Failure>,
+    ) {
         if self.take_out_of_service(step, id, Some(cause), failure) {
             self.ask(step, id);
         } else {
@@ -65,8 +72,8 @@ impl Pool {
         if matches!(state, State::Ready(run) if run.proven_at_ms <= step.now.steady_ms) {
             failures.clear(key);
         }
-        // The second tree of a key that is restarted leaves room; what comes after both is one
-        // process.
+        // Only the serving tree of a restarted key hands its room on: one process follows both
+        // trees.
         let keeps_room =
             cause == Some(Cause::Restarted) && serves && !planted(Bug::RestartLosesRoom);
         let mut failed_waiters = Vec::new();
@@ -119,13 +126,14 @@ impl Pool {
             let has_process = run.pid.is_some();
             (State::Stopping(run, Box::new(stop)), has_process)
         });
-        self.pass_on(&of_key);
+        self.let_coming_release_take_over(&of_key);
         has_process
     }
 
-    /// There is nothing to signal yet. Ours appears or fails when JavaScript has prepared it and
-    /// the warden has answered; what waits for the snapshot driver, when that has answered or is
-    /// late. A user's may never.
+    /// There is no process to signal yet. A process of ours appears or fails when JavaScript has
+    /// prepared it and the warden has answered; a start that waits for the snapshot driver goes on
+    /// when that has answered or is late. Only a user's process may never appear: its stop has a
+    /// deadline.
     fn await_process(&mut self, step: &mut Step, id: RunId) {
         if self.custody_of(id).owner == Owner::User {
             let patience_ms = self.grace_ms().saturating_mul(2);
@@ -169,8 +177,8 @@ impl Pool {
     pub(crate) fn force(&mut self, id: RunId) {
         self.set_stage(id, Stage::Forced);
         self.actions.push(Action::Stop { run: id, stage: StopStage::Force });
-        // SIGKILL cannot be refused: the exit comes when the kernel is done with the tree. A user's
-        // process gets its grace when it has been asked.
+        // SIGKILL cannot be refused: the exit comes when the kernel is done with the tree. The
+        // grace of a user's process begins when its `kill` is called.
         self.clear_deadline(id);
     }
 
@@ -188,8 +196,7 @@ impl Pool {
         self.schedule_end_of_grace(step, id);
     }
 
-    /// The user's `kill` has done what it does. The process gets its grace once more, to be seen to
-    /// end.
+    /// The user's `kill` has settled. The grace begins once more, so that the end can be seen.
     pub(crate) fn stop_answered(&mut self, step: &mut Step, id: RunId, asked: StopStage) {
         let (patience_ms, now_ms) = (self.config.kill_patience_ms, step.now.steady_ms);
         let grace_ends_ms = now_ms.saturating_add(self.grace_ms());
@@ -203,8 +210,9 @@ impl Pool {
         }
     }
 
-    /// When a user's process that was asked is forced; and when one that was forced is given up,
-    /// which no call of its `kill` holds off any more then.
+    /// Sets the deadline of a user's process: when it is forced, if it was asked to end; when its
+    /// stop is given up, if it was forced. An open call of its `kill` puts off giving up, within a
+    /// bound.
     fn schedule_end_of_grace(&mut self, step: &Step, id: RunId) {
         let (patience_ms, now_ms) = (self.config.kill_patience_ms, step.now.steady_ms);
         let State::Stopping(_, stop) = &self.tenant_of(id).state else { return };
@@ -230,8 +238,7 @@ impl Pool {
         }
     }
 
-    /// The user's `kill` failed. That asking failed comes too late to matter when it is being
-    /// forced.
+    /// The user's `kill` failed. A failure to ask is ignored once the process is being forced.
     pub(crate) fn stop_refused(
         &mut self,
         step: &mut Step,
@@ -303,7 +310,8 @@ impl Pool {
         self.last_refusal = Some((id, failure));
     }
 
-    /// The run of a stop that was given up stands where it did before, or with the stranded ones.
+    /// Puts the run of a stop that was given up back among the candidates, or among the stranded
+    /// runs.
     fn keep(&mut self, step: &mut Step, id: RunId, ticket: u64, failure: &Failure, idle_ms: u64) {
         let Pool {
             tenants,
@@ -325,7 +333,7 @@ impl Pool {
         run.refused_at_ticket = Some(ticket);
         run.cause = match run.cause {
             _ if is_tenant && *failure != Failure::StopTimedOut => None,
-            // It is in use again, and from now on no longer as it was saved.
+            // It is in use again, so its image no longer matches it.
             Some(Cause::Saved) => {
                 actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms }));
                 Some(Cause::Idle)
@@ -340,7 +348,7 @@ impl Pool {
             step.leases.reopen(id);
         }
         candidates.add(run, step.leases.touched(id));
-        // A retired one is asked again.
+        // The stop of a retired run is tried again a sweep later.
         if (config.idle_after_ms.is_some() || !serves) && disposal.is_none() {
             timers.set(run, step.now.steady_ms.saturating_add(config.sweep_interval_ms.max(1)));
         }

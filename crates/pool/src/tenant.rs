@@ -63,7 +63,8 @@ pub(crate) enum State {
     Ready(Run),
     /// Another release serves; this one is in use for a while yet, until then at most.
     Retired(Run, u64),
-    /// Being ended. In a box, since few are at a time, and every tenant would have the room for it.
+    /// Being ended. `Stop` is boxed: few runs are being ended at a time, and inline it would
+    /// enlarge every tenant.
     Stopping(Run, Box<Stop>),
     /// Never became ready, and ending it was refused. Tracked, never handed out.
     Stranded(Run),
@@ -157,7 +158,7 @@ pub(crate) struct Stop {
     pub kills: Vec<CallId>,
     /// For how long it was idle when it began to be saved.
     pub idle_ms: u64,
-    /// It ended while it was being saved: told when it is known whether it was.
+    /// It ended while it was being saved: the exit is told once the save is answered.
     pub exit: Option<Exit>,
 }
 
@@ -238,7 +239,7 @@ impl State {
         result
     }
 
-    /// From `Starting` to `Probing`; whether it was there.
+    /// Moves from `Starting` to `Probing`. Returns whether it was `Starting`.
     pub fn has_process_now(&mut self) -> bool {
         self.change(|state| match state {
             State::Starting(run) => (State::Probing(run), true),
@@ -295,7 +296,7 @@ impl State {
         self.run().is_some_and(|own| own.id == run)
     }
 
-    /// Waits to be started.
+    /// Whether it waits for room or at the gate.
     pub fn is_queued(&self) -> bool {
         matches!(self, State::AwaitingRoom { .. } | State::AwaitingGate { .. })
     }

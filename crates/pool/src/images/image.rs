@@ -21,7 +21,7 @@ pub enum State {
     None,
     Saving {
         run: RunId,
-        /// Where dropping failed, what is there if this run cannot be saved.
+        /// Dropping the image before had failed: it is still there if this run cannot be saved.
         was_doubtful: bool,
     },
     Saved,
@@ -99,7 +99,7 @@ impl Image {
         match answer {
             ImageAnswer::Yes => {}
             ImageAnswer::No if !was_doubtful => self.state = State::None,
-            // Half of one may be there.
+            // Part of an image may be there.
             ImageAnswer::No | ImageAnswer::Failed => self.doubt(),
         }
         Some((run, answer == ImageAnswer::Yes))
@@ -120,7 +120,8 @@ impl Image {
         Next::Nothing
     }
 
-    /// What has been restored once moves on from it, and what could not be will not be.
+    /// An image is restored once: it is doubtful afterwards, unless the restore was called off
+    /// before it was tried.
     pub fn restore_answered(&mut self, answer: ImageAnswer) {
         match self.state {
             State::Restoring { is_ours, .. }

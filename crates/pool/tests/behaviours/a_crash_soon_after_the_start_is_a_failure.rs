@@ -64,7 +64,7 @@ fn only_crashes_count() {
 }
 
 #[test]
-fn who_asks_between_the_crash_and_the_exit_is_held_back_as_well() {
+fn calls_between_the_crash_and_the_exit_are_refused_as_well() {
     let mut bench = proving();
     let run = bench.running("a");
     bench.pass(50);
@@ -79,7 +79,7 @@ fn who_asks_between_the_crash_and_the_exit_is_held_back_as_well() {
 }
 
 #[test]
-fn who_waits_together_with_a_restart_gets_what_that_gets() {
+fn calls_that_wait_with_a_restart_get_its_process() {
     let mut bench = proving();
     let run = bench.running("a");
     bench.fact(run, Fact::MainEnded);

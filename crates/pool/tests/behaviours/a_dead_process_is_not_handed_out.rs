@@ -5,7 +5,7 @@ use crate::support::*;
 use pool::*;
 
 #[test]
-fn who_asks_for_it_waits_for_the_next_one() {
+fn calls_for_it_wait_for_the_next_run() {
     let mut bench = Bench::new(config());
     let run = bench.running("a");
     assert_eq!(bench.fact(run, Fact::MainEnded), [Action::Clear { run }]);

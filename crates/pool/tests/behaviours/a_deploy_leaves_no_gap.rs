@@ -65,7 +65,7 @@ fn a_release_that_fails_changes_nothing() {
 }
 
 #[test]
-fn its_caller_hears_what_ensure_would() {
+fn a_failed_deploy_is_refused_as_an_ensure_would_be() {
     let mut bench = Bench::new(config());
     bench.running("a");
     let (deploy, actions) = bench.deploy("a", 0);
@@ -143,7 +143,7 @@ fn a_release_that_comes_takes_over_from_one_that_crashes() {
 }
 
 #[test]
-fn and_then_its_failure_is_the_keys() {
+fn after_taking_over_its_failure_is_the_keys() {
     let mut bench = Bench::new(config());
     let old = bench.running("a");
     let new = started(&bench.deploy("a", 0).1).expect("beside it");

@@ -5,7 +5,7 @@ use crate::support::*;
 use pool::*;
 
 #[test]
-fn who_waited_for_room_before_is_served_first() {
+fn keys_that_waited_for_room_before_are_served_first() {
     let mut bench = Bench::new(Config { max_concurrent: 1, ..external() });
     let run = started(&bench.ensure("a").1).expect("it starts");
     bench.process(run);

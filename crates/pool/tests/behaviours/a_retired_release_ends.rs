@@ -15,7 +15,7 @@ fn when_its_time_is_over() {
 }
 
 #[test]
-fn at_once_without_any() {
+fn at_once_without_a_retirement_time() {
     let mut bench = Bench::new(config());
     let old = bench.running("a");
     let new = started(&bench.deploy("a", 0).1).expect("it starts");
@@ -24,7 +24,7 @@ fn at_once_without_any() {
 }
 
 #[test]
-fn the_longest_time_of_those_who_share_its_successor_counts() {
+fn the_longest_time_of_the_deploys_that_share_its_successor_counts() {
     let mut bench = Bench::new(Config { max_concurrent: 2, ..config() });
     let old = bench.running("a");
     let other = bench.running("b");
@@ -96,7 +96,7 @@ fn one_that_ends_by_itself_is_told_as_that() {
 }
 
 #[test]
-fn not_while_it_is_in_use_and_that_it_is_no_longer_is_seen_a_sweep_later() {
+fn not_while_it_is_in_use_whose_end_is_seen_a_sweep_later() {
     let mut bench =
         Bench::new(Config { idle_after_ms: Some(100), sweep_interval_ms: 70, ..config() });
     let old = bench.running("a");
@@ -114,7 +114,7 @@ fn not_while_it_is_in_use_and_that_it_is_no_longer_is_seen_a_sweep_later() {
 }
 
 #[test]
-fn in_use_or_not_when_its_time_is_over() {
+fn when_its_time_is_over_even_if_it_is_in_use() {
     let mut bench = Bench::new(Config { idle_after_ms: Some(100), ..config() });
     let old = bench.running("a");
     bench.leases.begin_use(old);

@@ -36,9 +36,9 @@ fn before_there_is_a_process() {
     }
 }
 
-/// As a start that is called off while its snapshot is looked for.
+/// The exit of a start that was called off while its snapshot was looked for.
 #[test]
-fn what_ends_without_ever_having_been_there() {
+fn without_a_process_an_exit_is_told_as_called_off() {
     let mut bench = Bench::new(config());
     let (call, actions) = bench.ensure("a");
     bench.kill("a");
@@ -48,7 +48,7 @@ fn what_ends_without_ever_having_been_there() {
 }
 
 #[test]
-fn when_there_is_one_it_counts_how_that_ended() {
+fn with_a_process_its_exit_is_told() {
     let mut bench = Bench::new(config());
     let (call, actions) = bench.ensure("a");
     let run = started(&actions).expect("it starts");
@@ -64,7 +64,7 @@ fn when_there_is_one_it_counts_how_that_ended() {
 }
 
 #[test]
-fn but_not_how_the_one_before_it_ended() {
+fn the_exit_of_the_process_before_is_not_told() {
     let mut bench = Bench::new(config());
     let run = bench.running("a");
     let (restart, _) = bench.restart("a");

@@ -23,7 +23,7 @@ fn what_runs_has_a_short_grace() {
 }
 
 #[test]
-fn what_was_being_stopped_has_no_longer() {
+fn a_stop_under_way_has_the_short_grace_too() {
     let mut bench = Bench::new(config());
     let run = bench.running("a");
     bench.kill("a");
@@ -34,7 +34,7 @@ fn what_was_being_stopped_has_no_longer() {
 }
 
 #[test]
-fn what_has_less_time_left_keeps_that() {
+fn a_grace_that_ends_sooner_is_kept() {
     let mut bench = Bench::new(config());
     let run = bench.running("a");
     bench.kill("a");
@@ -50,7 +50,7 @@ fn what_has_less_time_left_keeps_that() {
 
 /// Whose it is decides that, and not whether it may refuse.
 #[test]
-fn what_is_the_users_is_let_go_of_and_what_is_ours_is_ended() {
+fn the_users_processes_are_forgotten_and_ours_are_ended() {
     let ours = Custody { owner: Owner::Us, may_refuse_stop: true };
     let mut bench = Bench::new(config());
     bench.adopt("theirs");

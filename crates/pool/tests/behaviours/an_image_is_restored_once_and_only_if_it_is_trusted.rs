@@ -75,14 +75,14 @@ fn the_image_of_an_earlier_host_is_restored_without_a_known_port() {
 }
 
 #[test]
-fn where_there_is_none_it_is_started_cold() {
+fn without_an_image_the_start_is_cold() {
     let mut bench = saved(config());
     let run = started(&bench.ensure("a").1).expect("it starts");
     assert_eq!(bench.image("a", No), [Action::StartCold { run }]);
 }
 
 #[test]
-fn where_that_cannot_be_said_it_is_dropped_first() {
+fn when_find_fails_the_image_is_dropped_first() {
     let mut bench = saved(config());
     let run = started(&bench.ensure("a").1).expect("it starts");
     let actions = bench.image("a", Failed);
@@ -128,7 +128,7 @@ fn what_cannot_be_dropped_is_never_restored_and_tried_again_with_each_start() {
 }
 
 #[test]
-fn a_key_that_is_saved_again_after_that_has_an_image_that_counts() {
+fn an_image_saved_over_a_doubtful_one_is_trusted() {
     let mut bench = saved(config());
     let run = started(&bench.restart("a").1).expect("it starts");
     bench.image("a", Failed);
@@ -143,7 +143,7 @@ fn a_key_that_is_saved_again_after_that_has_an_image_that_counts() {
 }
 
 #[test]
-fn a_start_that_is_called_off_before_anything_was_restored_leaves_it_as_it_was() {
+fn a_start_called_off_before_a_restore_leaves_the_image_trusted() {
     let mut bench = saved(config());
     let run = started(&bench.ensure("a").1).expect("it starts");
     let (kill, _) = bench.kill("a");
@@ -193,7 +193,7 @@ fn what_is_restored_too_late_is_dropped_before_the_cold_start() {
 }
 
 #[test]
-fn an_image_of_what_was_not_ended_as_saved_is_dropped() {
+fn the_image_of_a_run_that_did_not_end_as_saved_is_dropped() {
     let mut bench = Bench::new(saving(external()));
     let run = bench.running("a");
     bench.tick_when_due();
@@ -255,7 +255,7 @@ fn a_key_with_nothing_but_an_image_is_listed_once() {
 }
 
 #[test]
-fn one_that_is_called_off_before_that_was_tried_leaves_it_as_it_was() {
+fn a_restore_called_off_before_it_was_tried_leaves_the_image_trusted() {
     let (mut bench, _, run) = restoring(config());
     let (kill, _) = bench.kill("a");
     let actions = bench.image("a", No);

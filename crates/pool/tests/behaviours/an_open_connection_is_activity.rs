@@ -111,7 +111,7 @@ fn without_tenants_there_is_no_look() {
 }
 
 #[test]
-fn the_last_word_comes_after_the_look_and_before_one_more() {
+fn should_idle_kill_is_asked_between_two_looks() {
     let mut bench = Bench::new(Config { asks_before_idle: true, ..heeding(1_000) });
     let run = bench.running("a");
     let actions = until_something_happens(&mut bench, &[]);
@@ -162,7 +162,7 @@ fn there_is_a_look_in_each_sweep_and_in_half_the_idle_time_at_least() {
 /// The look under way had begun when it was about to be stopped, and says nothing about what has
 /// happened since.
 #[test]
-fn one_that_held_out_and_is_idle_again_is_looked_at_again() {
+fn one_that_refused_a_stop_and_is_idle_again_waits_for_the_next_look() {
     let mut bench = Bench::new(heeding(1_000));
     let run = bench.running("a");
     bench.pass(1_000);

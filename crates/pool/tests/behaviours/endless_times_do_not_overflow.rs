@@ -22,7 +22,7 @@ fn none_of_the_deadlines_wraps() {
 }
 
 #[test]
-fn nor_does_the_end_of_the_wait_after_a_failure() {
+fn the_end_of_the_back_off_does_not_wrap() {
     let backoff =
         Backoff { base_ms: u64::MAX, max_ms: u64::MAX, max_failures: 10, min_uptime_ms: u64::MAX };
     let mut bench = Bench::new(Config { backoff, ..config() });

@@ -65,7 +65,7 @@ fn a_kill_calls_off_a_deploy_that_waits_for_room() {
 }
 
 #[test]
-fn after_a_restart_one_new_process_serves_all_who_wait() {
+fn after_a_restart_one_new_process_serves_all_waiting_calls() {
     let mut bench = Bench::new(config());
     let (old, new, deploy) = with_one_coming(&mut bench);
     let (later, _) = bench.deploy("a", 0);

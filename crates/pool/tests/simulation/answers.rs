@@ -132,7 +132,7 @@ fn the_tenant_is_what_was_handed_over(book: &Book, call: &CallRecord, id: RunId)
     })
 }
 
-/// What runs already cannot fail to start.
+/// An adopted process runs already, so it is not refused for a failed start or for the back-off.
 fn the_adoption_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusal) -> Verdict {
     match refusal {
         Refusal::StartFailed { run: Some(run), .. } => {
@@ -155,7 +155,7 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
         Refusal::Exhausted { max_failures, last } => {
             let hold =
                 book.hold(call.key).filter(|_| *max_failures == book.config.backoff.max_failures);
-            a_hold_is_right(
+            a_refusal_for_failures_is_right(
                 book,
                 call,
                 hold == Some(Must::BeRefusedAsExhausted { last: last.clone() }),
@@ -164,7 +164,7 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
         Refusal::BackingOff { failures, retry_after_ms, last } => {
             let (failures, retry_after_ms, last) = (*failures, *retry_after_ms, last.clone());
             let expected = Must::BackOff { failures, retry_after_ms, last };
-            a_hold_is_right(book, call, book.hold(call.key) == Some(expected))
+            a_refusal_for_failures_is_right(book, call, book.hold(call.key) == Some(expected))
         }
         Refusal::StartFailed { run: Some(run), failure } => {
             let run = book.run(*run).filter(|run| run.key == call.key && !run.is_in_use());
@@ -192,8 +192,8 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
     }
 }
 
-/// What was called off had a process and is told how that ended, or had none. The user's own errors
-/// are told in any case.
+/// A start that was called off is told with the exit of its process, or as `CalledOff` if it had
+/// none. The user's own errors are told in any case.
 fn a_start_that_was_called_off_is_told_as_such(run: &RunRecord, failure: &Failure) -> Verdict {
     let called_off = (run.cause.is_some() || run.ends_by_itself) && !run.failed;
     let fits = match failure {
@@ -209,8 +209,7 @@ fn a_start_that_was_called_off_is_told_as_such(run: &RunRecord, failure: &Failur
     holds(fits, || format!("{failure:?} is told of {run:?}"))
 }
 
-/// Of what lives, nothing starts, is being stopped or is only waited out; what would be kept for
-/// other deploys stays.
+/// No live run starts or is being stopped, so none would leave room for the second tree.
 fn no_room_could_come_free(book: &Book, call: &CallRecord) -> Verdict {
     holds(call.ask == Ask::Deploy && call.place == Place::Beside, || {
         "nothing of it serves".into()
@@ -221,7 +220,7 @@ fn no_room_could_come_free(book: &Book, call: &CallRecord) -> Verdict {
     holds(!known || in_motion.is_none(), || format!("{in_motion:?} could still make room"))
 }
 
-fn a_hold_is_right(book: &Book, call: &CallRecord, as_it_is: bool) -> Verdict {
+fn a_refusal_for_failures_is_right(book: &Book, call: &CallRecord, as_it_is: bool) -> Verdict {
     holds(as_it_is, || format!("in truth: {:?}", book.hold(call.key)))?;
     holds(call.ask == Ask::Ensure, || "restart ignores the back-off window".into())?;
     let crashed_since = book.keys[call.key].crashed_soon_step == book.step;

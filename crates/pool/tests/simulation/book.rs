@@ -1,4 +1,4 @@
-//! What an onlooker knows who sees every input and every action, and nothing of the pool's inside.
+//! What can be known from every input and every action, without a look into the pool.
 //! The properties are asserted against this book.
 
 use super::images::ImageRecord;
@@ -96,7 +96,7 @@ impl Book {
         self.alive().filter(counts).count()
     }
 
-    /// How long nothing has been seen of a tenant that was last touched then, while the host ran.
+    /// How long a tenant that was last touched then has been idle, in time in which the host ran.
     pub fn idle_ms(&self, run: &RunRecord, touched: Touch) -> u64 {
         let since_ms = touched.at_ms.max(run.idleness.connected_at_ms);
         let after = self.absences.iter().filter(|(_, to_ms)| *to_ms > since_ms);
@@ -196,7 +196,7 @@ impl Book {
         }
     }
 
-    /// Notes, at the end of a step, who waits for what since when.
+    /// Notes, at the end of a step, which keys wait, for what and since when.
     pub fn close_step(&mut self) {
         self.ended.clear();
         self.note_who_is_kept();

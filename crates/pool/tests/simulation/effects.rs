@@ -16,7 +16,7 @@ impl Book {
                 let record = self.begin(*run, key, self.config.custody);
                 (record.fresh, record.release, record.awaits_image) = (fresh, *release, !cold);
                 if self.keys[key].live == Some(*run) && self.keys[key].deploys > 0 {
-                    self.begin_book(key, *run);
+                    self.begin_failures_and_history(key, *run);
                 }
             }
             Action::StartCold { run } => {

@@ -14,7 +14,7 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
                 return what_could_not_be_saved_is_idle_since_then(run, *idle_ms);
             }
             an_idle_stop_comes_after_the_idle_time(book, leases, run, *idle_ms)?;
-            the_last_word_is_heard(book, run)?;
+            an_idle_stop_comes_after_a_yes(book, run)?;
             connections_are_looked_for_first(book, run)
         }
         Action::Emit(Event::Exit { run, reason, .. }) => {
@@ -43,7 +43,7 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
             only_idle_stops_save(book, run)?;
             let idle_ms = book.idle_ms(run, leases.at_claim(run.id));
             an_idle_stop_comes_after_the_idle_time(book, leases, run, idle_ms)?;
-            the_last_word_is_heard(book, run)?;
+            an_idle_stop_comes_after_a_yes(book, run)?;
             connections_are_looked_for_first(book, run)
         }
         Action::Stop { run, stage } => {
@@ -80,20 +80,22 @@ fn an_idle_stop_comes_after_the_idle_time(
     what_is_in_use_is_not_idle(leases, run)
 }
 
-/// Counted before the claim or at that very moment.
+/// A use that was counted before the claim, or at that very moment, keeps the tenant.
 fn what_is_in_use_is_not_idle(leases: &SharedLeases, run: &RunRecord) -> Verdict {
     holds(!leases.is_in_use(run.id), || {
         format!("{:?} is in use, and is stopped for being idle", run.id)
     })
 }
 
-/// In this step, or before the look that comes after it.
-fn the_last_word_is_heard(book: &Book, run: &RunRecord) -> Verdict {
+/// `shouldIdleKill` said yes in this step or, if a look follows the answer, before that look.
+fn an_idle_stop_comes_after_a_yes(book: &Book, run: &RunRecord) -> Verdict {
     let condemned_step = run.idleness.condemned_step;
     let in_time =
         condemned_step == book.step || (book.config.heeds_connections && condemned_step > 0);
     let heard = !book.config.asks_before_idle || in_time;
-    holds(heard, || format!("{:?} is stopped without the last word: {:?}", run.id, run.idleness))
+    holds(heard, || {
+        format!("{:?} is stopped without a yes of `shouldIdleKill`: {:?}", run.id, run.idleness)
+    })
 }
 
 fn no_question_is_asked_twice_at_once(book: &Book, run: &RunRecord) -> Verdict {
@@ -103,7 +105,7 @@ fn no_question_is_asked_twice_at_once(book: &Book, run: &RunRecord) -> Verdict {
     holds(!run.idleness.is_asked, || format!("a second question about {:?}", run.id))
 }
 
-/// A racing caller may have touched it later in this very step.
+/// The idle time is 0 only if a racing caller touched the tenant later in this very step.
 fn a_question_is_about_an_idle_tenant(
     book: &Book,
     leases: &SharedLeases,
@@ -181,7 +183,7 @@ fn nothing_starts_beside_a_save(book: &Book, key: &str) -> Verdict {
     holds(saving.is_none(), || format!("{key} is still being saved"))
 }
 
-/// Counting from when it was last looked at with the answer that it is to stay.
+/// The delay counts from when the tenant was last checked and kept.
 fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
     let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| !book.disposed) else {
         return Ok(());
@@ -209,7 +211,7 @@ fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms:
     Ok(())
 }
 
-/// So that it is known when one was last open.
+/// Regular looks tell when a connection was last open.
 fn connections_are_looked_for_regularly(book: &Book, lag_ms: u64) -> Verdict {
     let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| book.config.heeds_connections)
     else {
@@ -226,7 +228,7 @@ fn connections_are_looked_for_regularly(book: &Book, lag_ms: u64) -> Verdict {
     })
 }
 
-/// Kills, dispose and those who wait for the next process can rely on it.
+/// Kills, dispose and calls for the next process do not wait longer for a save.
 fn a_save_ends_in_time(book: &Book, lag_ms: u64) -> Verdict {
     let Some(timeout_ms) = book.config.checkpoint_timeout_ms else { return Ok(()) };
     for run in book.alive() {

@@ -41,7 +41,7 @@ impl Book {
             Input::Ensure { .. } | Input::Deploy { .. } | Input::Adopt { .. } => {}
         }
         self.lose_deploys();
-        (0..self.keys.len()).for_each(|key| self.pass_on(key));
+        (0..self.keys.len()).for_each(|key| self.let_coming_release_take_over(key));
     }
 
     fn restart(&mut self, key: usize) {

@@ -29,7 +29,8 @@ pub fn of_step(book: &Book) -> Verdict {
     what_was_called_off_is_being_stopped(book)
 }
 
-/// By a call that is still waited for; while draining, by one that came before the drain.
+/// An adopted process was handed over by a call that still waits and, while draining, came before
+/// the drain.
 fn what_is_adopted_was_handed_over(
     book: &Book,
     run: RunId,
@@ -47,7 +48,8 @@ fn what_is_adopted_was_handed_over(
     holds(!too_late, || format!("{run:?} is adopted by a pool that drains, or is disposed"))
 }
 
-/// Who has room and waits at the gate may be passed: what runs already needs no processor to start.
+/// Keys that have room and wait at the gate may be passed: an adopted process has no start to pass
+/// the gate for.
 fn adoptions_do_not_overtake(book: &Book, key: usize) -> Verdict {
     let since = |key: usize| book.keys[key].waiting_since.unwrap_or(book.step);
     let gated = book.config.gate.width.is_some();
@@ -68,7 +70,7 @@ fn nothing_is_stopped_without_a_cause(book: &Book, run: RunId) -> Verdict {
     holds(has_cause, || format!("{run:?} is stopped for no reason"))
 }
 
-/// One that came too late to be handed out is told as spawned.
+/// A restored process that came too late to be handed out is told as spawned.
 fn a_beginning_is_told_as_what_it_was(book: &Book, event: &Event) -> Verdict {
     let (run, told_as) = match event {
         Event::Spawn { run, .. } => (run, Origin::Spawned),

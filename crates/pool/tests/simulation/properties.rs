@@ -273,7 +273,7 @@ fn cpu_time_never_falls(book: &Book, action: &Action) -> Verdict {
     holds(told, || "observations are off".into())
 }
 
-/// Whatever was seen of it, however short its life.
+/// What was sampled of a run is told right before its exit, however short its life.
 fn an_exit_comes_after_a_last_observation(book: &Book, action: &Action) -> Verdict {
     let Action::Emit(Event::Exit { run, .. }) = action else { return Ok(()) };
     let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };

@@ -40,8 +40,8 @@ impl World<'_> {
         self.call_snapshot_driver(key);
     }
 
-    /// Who is idle by the clocks of this moment is noted: of the others this look says nothing.
-    /// (Who is touched right now may have been idle earlier in this step.)
+    /// Notes the runs that are idle by the clocks of this moment: the look counts for these alone.
+    /// (A run that is touched right now may have been idle earlier in this step.)
     pub(super) fn look(&mut self) {
         let idle_after_ms = self.book.config.idle_after_ms.unwrap_or(u64::MAX);
         let used = self.book.alive().filter(|run| run.is_in_use());

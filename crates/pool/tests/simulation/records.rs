@@ -94,8 +94,8 @@ pub struct RunRecord {
     pub observed_step: u64,
     /// It is being stopped for a restart that takes its room over.
     pub makes_room_for_restart: bool,
-    /// It may be stopped for such a restart: it had no process yet, so the simulation could not see
-    /// whether an earlier stop of it had been given up.
+    /// It may be stopped for such a restart: it had no process yet, so the simulation could not
+    /// see whether an earlier stop of it had been given up.
     pub may_make_room_for_restart: bool,
     pub told: Told,
 }

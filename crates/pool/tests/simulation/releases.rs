@@ -1,4 +1,4 @@
-//! What an onlooker knows of releases, and what must hold of them.
+//! What the book knows of releases, and what must hold of them.
 
 use super::book::{Ask, Book, Place, RunRecord};
 use super::leases::SharedLeases;
@@ -84,7 +84,7 @@ impl Book {
     }
 
     /// Another release begins to serve.
-    pub fn begin_book(&mut self, key: usize, id: RunId) {
+    pub fn begin_failures_and_history(&mut self, key: usize, id: RunId) {
         self.forget_failures(key);
         self.leaves_image_behind(key, id);
         let run = self.run(id).expect("a live run");
@@ -116,7 +116,7 @@ impl Book {
         let retire_ms = deploys.map(|call| call.retire_ms).max().unwrap_or(0);
         let (before, now_ms) = (self.keys[key].live, self.now.steady_ms);
         (self.keys[key].live, self.keys[key].second) = (Some(id), before);
-        self.begin_book(key, id);
+        self.begin_failures_and_history(key, id);
         let run = before.and_then(|run| self.run_mut(run)).expect("it came up beside something");
         if run.is_in_use() {
             (run.retired, run.in_service) = (Some((now_ms, retire_ms)), false);
@@ -126,7 +126,7 @@ impl Book {
     }
 
     /// What served is on its way out: the next release, if there is one, takes its place at once.
-    pub fn pass_on(&mut self, key: usize) {
+    pub fn let_coming_release_take_over(&mut self, key: usize) {
         let Some(live) = self.live_run_of(key).filter(|run| !run.is_up()) else { return };
         if self.is_kept(key) {
             (self.keys[key].second, self.keys[key].live) = (Some(live.id), self.keys[key].second);
@@ -149,7 +149,7 @@ impl Book {
         self.move_calls(key, Place::Serving, Place::Lost, Ask::is_for_a_tenant);
         self.move_deploys(key, Place::Beside, Place::Serving);
         if let Some(run) = self.keys[key].live {
-            self.begin_book(key, run);
+            self.begin_failures_and_history(key, run);
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct Faults {
     pub kept: u64,
     /// It has an open connection.
     pub connected: u64,
-    /// Who has open connections cannot be seen.
+    /// Which runs have open connections cannot be seen.
     pub unseen: u64,
     pub not_saved: u64,
     /// What is saved ends by itself.

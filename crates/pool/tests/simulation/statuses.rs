@@ -20,9 +20,9 @@ pub fn of_step(book: &Book, pool: &Pool) -> Verdict {
     }
 }
 
-/// A key that waits at the gate holds room without a process that an onlooker could see; how many
-/// do is only known within bounds. So is, while a start is being called off, whether its key would
-/// be refused.
+/// A key that waits at the gate holds room without a process that the simulation could see; how
+/// many do is only known within bounds. So is, while a start is being called off, whether its key
+/// would be refused.
 fn the_stats_are_right(book: &Book, stats: Stats) -> Verdict {
     let alive = book.alive().count();
     let running = book.alive().filter(|run| run.ready).count();

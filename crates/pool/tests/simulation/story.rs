@@ -78,7 +78,7 @@ fn run_until(world: &mut World, enough: impl Fn(&World) -> bool) -> Verdict {
     Ok(())
 }
 
-/// Nothing is called any more and what hung is answered: every call that was accepted must be, too.
+/// No more calls come, and what hung is answered: then every accepted call must be answered.
 fn wind_up(world: &mut World) -> Verdict {
     world.mend();
     let from_ms = world.now_ms();

@@ -91,7 +91,7 @@ pub enum Hung {
     Look,
 }
 
-/// At the same instant chance decides who is first.
+/// Happenings of the same instant come in a random order.
 struct Entry {
     at_ms: u64,
     lot: u64,
@@ -300,7 +300,8 @@ impl<'l> World<'l> {
         Ok(open)
     }
 
-    /// As a thread in Rust does it; with no tenant to be had, through the pool.
+    /// Takes the tenant into use as a thread in Rust does; without a tenant the call goes to the
+    /// pool.
     fn take_into_use(&mut self, key: usize, for_ms: u64) -> Verdict {
         let run = self.held[key].filter(|run| self.leases.begin_use(*run));
         self.log.note(self.book.now, || format!("·  {run:?} is in use"));

@@ -1,5 +1,5 @@
-//! Draining refuses new spawns, once and audibly; what runs, spawns or was promised a spawn goes
-//! on.
+//! Draining refuses new spawns and is told by one event. Tenants that run, start or were promised
+//! a start before go on.
 
 use crate::support::*;
 use pool::*;

@@ -1,5 +1,4 @@
-//! It is known beforehand whether a call could lead to a start that no call before it has asked
-//! for.
+//! `Pool::may_start` says beforehand whether an `ensure` could lead to a start of its own.
 
 use crate::support::*;
 use pool::*;

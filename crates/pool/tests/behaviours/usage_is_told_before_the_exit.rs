@@ -1,5 +1,5 @@
-//! What a tenant uses is known from when it becomes ready, whether or not it is told; and it is
-//! told once more right before the exit: of a user's process what was last seen.
+//! The usage of a tenant is sampled from when it becomes ready, whether or not it is told, and
+//! told once more right before its exit: of a user's process the last sample.
 
 use crate::support::*;
 use pool::*;
@@ -13,7 +13,7 @@ fn sampled(cpu_ms: u64, regular: bool) -> Fact {
 }
 
 #[test]
-fn one_that_lives_for_less_than_an_interval_is_billed() {
+fn the_usage_of_a_run_shorter_than_an_interval_is_told() {
     let mut bench = observing(true);
     let run = started(&bench.ensure("a").1).expect("it starts");
     bench.process(run);
@@ -26,7 +26,7 @@ fn one_that_lives_for_less_than_an_interval_is_billed() {
 }
 
 #[test]
-fn what_is_not_told_is_known() {
+fn usage_that_is_not_told_is_in_the_status() {
     let mut bench = observing(false);
     let run = bench.running("a");
     assert_eq!(bench.tick_when_due(), [Action::Observe]);
