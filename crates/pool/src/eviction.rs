@@ -2,7 +2,7 @@
 //!
 //! The victim is the least recently active of the ready tenants: `Pool::victim` chooses it. If it
 //! is in its tenure (`tenure.rs`), the end of that is waited for, and no tenant that was used more
-//! recently leaves instead; who is the victim is then looked at once more. A tenant that refused to
+//! recently leaves instead; then the victim is chosen anew. A tenant that refused to
 //! leave is asked again only for a key that came after that, and stranded runs are asked when no
 //! ready tenant is left to ask.
 //!

@@ -1,4 +1,4 @@
-//! Idleness: when a tenant counts as idle, and who is asked before it is stopped.
+//! Idleness: when a tenant counts as idle, and what is asked before it is stopped.
 //!
 //! A ready tenant has a deadline at which it is idle unless it was touched. When that has come,
 //! the checks below follow in this order. Each compares the clock anew, since the tenant may have

@@ -28,7 +28,7 @@ pub enum Input {
     Drain,
     /// Everything is to end; settles when it has.
     Dispose { call: CallId },
-    /// The host is going away: end everything soon. No call is answered any more.
+    /// The host is going away: end everything soon. No call waits any more.
     Abandon,
     /// Something happened to a run. Facts about runs that are over are dropped.
     Fact(RunId, Fact),

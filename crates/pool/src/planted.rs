@@ -7,7 +7,8 @@
 /// What is wrong. One bug at a time is planted, for the thread that asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
-    /// Invariant 1: who has had its grace counts as gone, and the key is started beside it.
+    /// Invariant 1: a process counts as gone when its grace is over, and the key is started beside
+    /// it.
     GraceIsTheEnd,
     /// Invariant 2: one more than `max_concurrent` gets room.
     OneTooMany,

@@ -42,12 +42,18 @@ pub struct Figures {
     pub failures: u64,
 }
 
-/// The tenants of one runtime. See the crate's page for how to drive it.
+/// The tenants of one runtime. The crate's page says how to drive it.
+///
+/// Inputs are handled by file: calls in `calls.rs` and `deploys.rs`, facts about runs in
+/// `facts.rs`, answers about idle tenants in `idle.rs`, answers of the snapshot driver in
+/// `snapshots.rs`. Stops are in `stops.rs`; which key gets room or a permit in `room.rs`,
+/// `gate.rs` and `eviction.rs`; what serves and what retires in `releases.rs` and `retirement.rs`.
+/// `status.rs` and this file answer queries.
 #[derive(Debug)]
 pub struct Pool {
     pub(crate) config: Config,
-    /// In boxes: a map that grows moves all that is in it, and has room for twice as much.
-    /// The serving tree of each key.
+    /// The serving tree of each key. Boxed: a map that grows moves its values, and reserves room
+    /// for twice as many.
     pub(crate) tenants: KeyMap<Box<Tenant>>,
     pub(crate) runs: RunMap<Key>,
     /// The second trees of the few keys that have one.

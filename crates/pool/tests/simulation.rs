@@ -12,9 +12,9 @@ mod simulation {
     pub mod evictions;
     pub mod idleness;
     pub mod images;
+    pub mod inputs;
     pub mod leases;
     pub mod log;
-    pub mod onlooker;
     pub mod origins;
     #[cfg(feature = "planted")]
     pub mod planted;

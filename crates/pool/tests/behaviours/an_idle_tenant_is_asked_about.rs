@@ -86,12 +86,13 @@ fn an_answer_without_a_question_is_dropped() {
 }
 
 #[test]
-fn a_second_answer_is_nothing() {
+fn a_second_answer_is_dropped() {
     let mut bench = Bench::new(asking());
     let run = bench.running("a");
     bench.tick_when_due();
     answered(&mut bench, run, false);
     assert_eq!(answered(&mut bench, run, true), []);
+    assert_eq!(bench.pool.next_deadline(), Some(IDLE_MS + SWEEP_MS));
 }
 
 #[test]
@@ -109,4 +110,27 @@ fn a_refused_kill_of_one_that_is_being_asked_about_leaves_the_question_open() {
     );
     let stopped = answered(&mut bench, run, true);
     assert!(asks_to_stop(&stopped, run));
+}
+
+#[test]
+fn a_call_while_it_is_being_asked_keeps_it_for_the_whole_idle_time() {
+    let mut bench = Bench::new(asking());
+    let run = bench.running("a");
+    bench.tick_when_due();
+    bench.pass(50);
+    bench.ensure("a");
+    assert_eq!(answered(&mut bench, run, true), []);
+    assert_eq!(bench.pool.next_deadline(), Some(IDLE_MS + 50 + IDLE_MS));
+}
+
+#[test]
+fn an_answer_while_it_is_being_stopped_closes_the_question() {
+    let mut bench = Bench::new(Config { custody: Custody::USERS, ..asking() });
+    let run = bench.running("a");
+    bench.tick_when_due();
+    bench.kill("a");
+    answered(&mut bench, run, true);
+    bench.refuse_stop(run, StopStage::Ask);
+    let idle_ms = IDLE_MS + SWEEP_MS;
+    assert_eq!(bench.tick_when_due(), [Action::AskIdle { run, idle_ms }]);
 }

@@ -33,8 +33,8 @@ pub struct Book {
     pub looking: Option<Vec<RunId>>,
     /// The step in which a look was last answered.
     pub looked_step: u64,
-    /// When it was last known who has connections or, if it never was, since when there is a
-    /// tenant.
+    /// When it was last known which runs have connections or, if it never was, since when there is
+    /// a tenant.
     pub looked_ms: Option<u64>,
     pub disposed: bool,
     pub abandoned_ms: Option<u64>,

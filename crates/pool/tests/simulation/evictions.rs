@@ -121,7 +121,7 @@ fn next_victim<'b>(book: &'b Book, leases: &SharedLeases) -> Option<&'b RunRecor
         .min_by_key(|run| (activity(book, leases, run, leases.touched(run.id)), run.id))
 }
 
-/// In the order in which tenants make room. Of those in use it no longer matters who is connected.
+/// In the order in which tenants make room. Among tenants in use connections no longer matter.
 fn activity(
     book: &Book,
     leases: &SharedLeases,

@@ -1,4 +1,4 @@
-//! What must hold of idle tenants: who is asked before they are stopped, and how they are saved.
+//! What must hold of idle tenants: what is asked before they are stopped, and how they are saved.
 
 use super::book::{Book, Idleness, RunRecord};
 use super::leases::SharedLeases;

@@ -138,8 +138,8 @@ fn handing_out_a_tenant_touches_it(book: &Book, leases: &SharedLeases, action: &
     holds(expected, || format!("{run:?} is handed out, last touched at {touched_at_ms}"))
 }
 
-/// Only a restart or a deploy starts what failed a moment ago, and who has joined an adoption that
-/// was called off.
+/// Only a restart, a deploy, or a call that joined an adoption that was called off starts a key
+/// that failed a moment ago.
 fn starts_heed_the_back_off(book: &Book, action: &Action) -> Verdict {
     let Action::Start { key, .. } = action else { return Ok(()) };
     let key = key_index(key);

@@ -43,7 +43,7 @@ pub enum Happening {
     Abandon,
     Abort(CallId),
     Fact(RunId, Fact),
-    /// It is seen who has open connections.
+    /// It is seen which runs have open connections.
     Look,
     /// The snapshot driver answers for a key.
     Image(usize),
