@@ -10,9 +10,9 @@ const runtime: Runtime = createRuntime({
   onTransition: (event) => void (event.type === 'ready' && event.durationMs.toFixed()),
 });
 const port = (tenant: Tenant): number => tenant.port;
+const source = { kind: 'directory', root: '.' } as const;
 // @ts-expect-error: there is no such option
-const wrong = (): Runtime =>
-  createRuntime({ source: { kind: 'directory', root: '.' }, idleAfter: 1 });
+const wrong = (): Runtime => createRuntime({ source, idleAfter: 1 });
 
 console.log(port.length, wrong.length, RuntimeExitedBeforeReadyError.name, runtime.stats().running);
 await runtime.dispose();
