@@ -1,5 +1,5 @@
-// `npm test`: sets up, builds, and runs every check, each as a step with its own output. A step
-// that fails does not keep the next ones from running. The last line is `N passed, N failed`.
+// `npm test`: sets up, builds, and runs every check, each as a step with its own output. A step that
+// fails does not keep the next ones from running. The last line is `N passed, N failed`.
 import { build } from './build.mjs';
 import { setup } from './setup.mjs';
 import { readArguments } from './lib/arguments.mjs';
@@ -8,10 +8,7 @@ import { runScript, run, ScriptError } from './lib/run.mjs';
 import { ownSteps, steps } from './lib/test-steps.mjs';
 
 /** @typedef {import('./lib/count-tests.mjs').Counts} Counts */
-/**
- * @typedef {{ name: string; passed: number; failed: number; seconds: number; note: string;
- * failures: string[] }} Result
- */
+/** @typedef {{ name: string; passed: number; failed: number; seconds: number; note: string; failures: string[] }} Result */
 
 const USAGE = `usage: npm test
 
@@ -25,57 +22,25 @@ await runScript(async () => {
     await runStep('build', () => runOwn(build)),
   ];
   for (const { name, check } of ownSteps) results.push(await runStep(name, () => runOwn(check)));
-  const { before, sideBySide, after } = steps();
-  for (const step of before) results.push(await runStep(step.name, () => runProgram(step)));
-  results.push(...(await runRows(sideBySide)));
-  for (const step of after) results.push(await runStep(step.name, () => runProgram(step)));
+  for (const step of steps()) results.push(await runStep(step.name, () => runProgram(step)));
   return printSummary(results);
 });
 
 /**
- * Runs rows of steps side by side. The output of each step is shown when it has ended, so that they
- * do not mix.
- *
- * @param {import('./lib/test-steps.mjs').Step[][]} rows
- * @returns {Promise<Result[]>}
- */
-async function runRows(rows) {
-  console.log(
-    `\n${rows
-      .flat()
-      .map(({ name }) => name)
-      .join(', ')}: side by side, each is shown when it has ended`,
-  );
-  const runRow = async (/** @type {import('./lib/test-steps.mjs').Step[]} */ row) => {
-    const results = [];
-    for (const step of row) {
-      let output = '';
-      const startedAt = performance.now();
-      const counts = await runProgram(step, (text) => (output += text));
-      results.push(
-        await runStep(step.name, async () => (process.stdout.write(output), counts), startedAt),
-      );
-    }
-    return results;
-  };
-  return (await Promise.all(rows.map(runRow))).flat();
-}
-
-/**
  * @param {string} name
  * @param {() => Promise<Counts & { note?: string; failures?: string[] }>} action
- * @param {number} [startedAt]
  * @returns {Promise<Result>}
  */
-async function runStep(name, action, startedAt = performance.now()) {
+async function runStep(name, action) {
   console.log(`\n━━ ${name} ${'━'.repeat(Math.max(0, 76 - name.length))}`);
+  const startedAt = performance.now();
   const { passed, failed, note = '', failures = [] } = await action();
   const seconds = (performance.now() - startedAt) / 1000;
   return { name, passed, failed, seconds, note, failures };
 }
 
 /**
- * A step that is a function of these scripts.
+ * A step that is JavaScript of ours.
  *
  * @param {() => void | Promise<void>} action
  */
@@ -89,24 +54,16 @@ async function runOwn(action) {
   }
 }
 
-/**
- * @param {import('./lib/test-steps.mjs').Step} step
- * @param {(text: string) => void} [show] gets what is otherwise shown as it comes
- */
-async function runProgram({ command, args, count, skipBecause }, show) {
-  const say = show ?? ((/** @type {string} */ text) => process.stdout.write(text));
+/** @param {import('./lib/test-steps.mjs').Step} step */
+async function runProgram({ command, args, count, skipBecause }) {
   if (skipBecause) {
-    say(`skipped: ${skipBecause}\n`);
+    console.log(`skipped: ${skipBecause}`);
     return { passed: 0, failed: 0, note: 'skipped' };
   }
-  say(`$ ${[command, ...args].join(' ')}\n`);
+  console.log(`$ ${[command, ...args].join(' ')}`);
   let output = '';
-  const onOutput = (/** @type {string} */ text) => {
-    output += text;
-    show?.(text);
-  };
   try {
-    const { exitCode } = await run(command, args, { onOutput, isQuiet: show !== undefined });
+    const { exitCode } = await run(command, args, { onOutput: (text) => (output += text) });
     const { passed, failed } = count(output, exitCode);
     if (failed > 0) return { passed, failed, failures: failuresIn(output) };
     if (exitCode !== 0) {
@@ -120,7 +77,7 @@ async function runProgram({ command, args, count, skipBecause }, show) {
     if (passed === 0) return { passed, failed: 1, note: 'ran no test' };
     return { passed, failed };
   } catch (error) {
-    say(`${error instanceof Error ? error.message : error}\n`);
+    console.error(error instanceof Error ? error.message : error);
     return { passed: 0, failed: 1, note: 'did not run' };
   }
 }

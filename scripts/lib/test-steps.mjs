@@ -44,48 +44,35 @@ export const POOL_WITH_BUGS = [
   'simulation',
 ];
 
-/**
- * Steps one after the other; then rows of them side by side, as tests of processes mostly wait;
- * then again one after the other what wants the machine for itself.
- *
- * @returns {{ before: Step[], sideBySide: Step[][], after: Step[] }}
- */
+/** @returns {Step[]} */
 export function steps() {
-  return {
-    before: [
-      cargo('cargo fmt', ['fmt', '--all', '--check']),
-      cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
-      fuzzTargets(),
-      // Without --no-fail-fast the first failing test program would hide the others.
-      cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
-      // Whether the simulation would find what the pool could get wrong.
-      cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
-      installed('tsc', ['--noEmit']),
-      installed('prettier', ['--check', '.']),
-    ],
-    sideBySide: [
-      [bunTests('bun test, processes', '__test__/processes')],
-      [
-        bunTests('bun test, surface', '__test__', [
-          '__test__/node/',
-          '__test__/processes/',
-          '__test__/readme/',
-        ]),
-        nodeTests(),
-        bunTests('README and docs', '__test__/readme'),
-        installationTests(),
-      ],
-    ],
-    after: [
-      soak(),
-      {
-        name: 'demo --once',
-        command: bun,
-        args: ['examples/host.ts', '--once'],
-        count: countAsOneCheck,
-      },
-    ],
-  };
+  return [
+    cargo('cargo fmt', ['fmt', '--all', '--check']),
+    cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
+    fuzzTargets(),
+    // Without --no-fail-fast the first failing test program would hide the others.
+    cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
+    // Whether the simulation would find what the pool could get wrong.
+    cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
+    installed('tsc', ['--noEmit']),
+    installed('prettier', ['--check', '.']),
+    bunTests('bun test, processes', '__test__/processes'),
+    bunTests('bun test, surface', '__test__', [
+      '__test__/node/',
+      '__test__/processes/',
+      '__test__/readme/',
+    ]),
+    nodeTests(),
+    bunTests('README and docs', '__test__/readme'),
+    installationTests(),
+    soak(),
+    {
+      name: 'demo --once',
+      command: bun,
+      args: ['examples/host.ts', '--once'],
+      count: countAsOneCheck,
+    },
+  ];
 }
 
 /**
