@@ -35,7 +35,11 @@ for (const engine of engineNames) {
       .add('starts', { 'server.ts': SLOW })
       .add('stopped', { 'server.ts': GRACEFUL, start: 'exec bun server.ts' })
       .add('stays');
-    await using host = startHost(engine, 'blocked.mjs', [tenants.root, `${BLOCKED_MS}`]);
+    await using host = startHost(engine, 'blocked.mjs', [
+      tenants.root,
+      `${BLOCKED_MS}`,
+      `${LINES - 1}`,
+    ]);
     const { body, told, lines, stats } = await host.saidJson<Unblocked>('unblocked', 60_000);
     expect(body).toBe('hello');
     const exits = told.filter(({ type }) => type === 'exit');

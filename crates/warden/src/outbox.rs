@@ -73,7 +73,9 @@ mod tests {
         assert!(outbox.flush(&ours) && outbox.is_empty());
         assert_eq!(read_all(&theirs), reports.map(|report| report.encode().to_vec()));
         drop(theirs);
-        outbox.extend(reports);
-        assert!(!outbox.flush(&ours), "the other end is closed");
+        // A child that another test forks has the other end, too, until it executes its program.
+        while outbox.flush(&ours) {
+            outbox.extend(reports);
+        }
     }
 }
