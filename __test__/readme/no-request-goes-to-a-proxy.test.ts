@@ -62,11 +62,12 @@ test(
   'the demo uses no proxy',
   async () => {
     await using trap = await ProxyTrap.open();
+    const mark = `demo-${crypto.randomUUID()}`;
     const options = {
       cwd: checkout,
-      mark: 'demo',
+      mark,
       patienceMs: PATIENCE_MS,
-      env: trap.environment(PROXY_VARIABLES),
+      env: { ...trap.environment(PROXY_VARIABLES), MARK_OF_TEST: mark },
     };
     await using demo = new Program(['bun', 'examples/host.ts', '--once'], options);
     const { code } = await demo.ended();

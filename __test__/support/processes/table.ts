@@ -51,10 +51,16 @@ export const keeperOf = (tenantPid: number) => {
 
 /**
  * The processes of a test's tenants, also those that have left their tree: the mark is in their
- * environment, arguments or working directory.
+ * environment, arguments or working directory. Tests end what they find so: a short mark would find
+ * other processes, too, such as one that has the name of a test file among its arguments.
  */
-export const markedWith = (mark: string) =>
-  processes().filter(({ pid, state }) => state !== 'Z' && isMarked(pid, mark));
+export function markedWith(mark: string) {
+  if (mark.length < SHORTEST_MARK) throw new Error(`${mark} is not a mark of one test alone`);
+  return processes().filter(({ pid, state }) => state !== 'Z' && isMarked(pid, mark));
+}
+
+/** A temporary directory has more characters. */
+const SHORTEST_MARK = 16;
 
 function isMarked(pid: number, mark: string): boolean {
   const read = (look: () => string) => {
