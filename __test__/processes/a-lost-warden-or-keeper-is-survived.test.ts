@@ -9,6 +9,7 @@ import {
   keeperOf,
   type Pool,
   shapeKeys,
+  signal,
   slowToListen,
   startShapes,
   textOf,
@@ -145,7 +146,7 @@ test('a killed keeper: its tenant alone has crashed', async () => {
   const warden = await theWarden();
   for (const [tenant, tree] of trees) {
     const keeper = keeperOf(tenant.pid);
-    process.kill(keeper?.pid ?? 0, 'SIGKILL');
+    signal(keeper, 'SIGKILL');
     expect((await pool.events.exit(tenant.key)).reason).toBe('crashed');
     assertGone(tenant.key, tree);
     trees.delete(tenant);

@@ -23,7 +23,9 @@ worker.onmessage = () => syscall(EXIT_OF_A_THREAD, 0);
 
 const headlessBelow = (pid: number) =>
   until('its first thread has ended', () => {
-    const tree = descendantsOf(processOf(pid)?.parent ?? 0);
+    const keeper = processOf(pid)?.parent;
+    if (keeper === undefined) throw new Error('the tenant has ended');
+    const tree = descendantsOf(keeper);
     return tree.some(({ state, name }) => state === 'Z' && name !== 'sh') && tree;
   });
 

@@ -6,8 +6,10 @@ import {
   descendantsOf,
   engineNames,
   keeperOf,
+  type Process,
   pause,
   processOf,
+  signal,
   slowToListen,
   startHost,
   Tenants,
@@ -18,12 +20,12 @@ import {
   within,
 } from '../support/processes/index.ts';
 
-function stop(pid: number) {
-  process.kill(pid, 'SIGSTOP');
-  return until('it is stopped', () => processOf(pid)?.state === 'T');
+function stop(helper: Process | undefined) {
+  signal(helper, 'SIGSTOP');
+  return until('it is stopped', () => processOf(helper?.pid ?? 0)?.state === 'T');
 }
 
-const stopWarden = () => stop(wardenOf(process.pid)?.pid ?? 0);
+const stopWarden = () => stop(wardenOf(process.pid));
 
 test('with a stopped warden a tenant is killed, another is started, and dispose leaves nothing', async () => {
   await using pool = createPool({ stopTimeoutMs: 300 });
@@ -66,7 +68,7 @@ test('a tenant with a stopped keeper is killed', async () => {
   await using pool = createPool({ stopTimeoutMs: 300 });
   pool.tenants.add('app');
   const { pid } = await pool.runtime.ensure('app');
-  await stop(keeperOf(pid)?.pid ?? 0);
+  await stop(keeperOf(pid));
   await within('kill', pool.runtime.kill('app'));
   await pool.dispose();
 });
@@ -77,7 +79,7 @@ for (const warden of ['running', 'stopped']) {
     await using pool = createPool({ sweepIntervalMs: 60_000 });
     pool.tenants.add('app');
     const { pid } = await pool.runtime.ensure('app');
-    await stop(keeperOf(pid)?.pid ?? 0);
+    await stop(keeperOf(pid));
     if (warden === 'stopped') await stopWarden();
     process.kill(pid, 'SIGKILL');
     await pool.events.exit('app');
@@ -93,7 +95,7 @@ for (const warden of ['running', 'stopped']) {
     const starting = pool.runtime.ensure('app');
     starting.catch(() => {});
     const { pid } = await until('it is spawned', () => pool.events.of('spawn', 'app')[0]);
-    await stop(keeperOf(pid)?.pid ?? 0);
+    await stop(keeperOf(pid));
     if (warden === 'stopped') await stopWarden();
     process.kill(pid, 'SIGKILL');
     await expect(within('ensure', starting)).rejects.toThrow('before it was ready');
@@ -109,8 +111,8 @@ for (const engine of engineNames) {
     const warden = wardenOf(host.pid);
     if (!warden) throw new Error('there is a warden');
     const all = [warden, ...descendantsOf(warden.pid)];
-    await stop(all.find(({ name }) => name === 'abs-keeper')?.pid ?? 0);
-    await stop(warden.pid);
+    await stop(all.find(({ name }) => name === 'abs-keeper'));
+    await stop(warden);
     host.kill('SIGKILL');
     await until('the host ends', () => host.hasEnded);
     await untilGone('a moment after the host', all);
@@ -124,7 +126,7 @@ test('a killed host and a killed warden with stopped keepers leave no process', 
   const warden = wardenOf(host.pid);
   if (!warden) throw new Error('there is a warden');
   const all = [warden, ...descendantsOf(warden.pid)];
-  for (const { pid } of all.filter(({ name }) => name === 'abs-keeper')) await stop(pid);
+  for (const { pid } of all.filter(({ name }) => name === 'abs-keeper')) await stop(processOf(pid));
   host.kill('SIGKILL');
   process.kill(warden.pid, 'SIGKILL');
   await until('the host ends', () => host.hasEnded);

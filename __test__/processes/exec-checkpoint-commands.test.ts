@@ -14,6 +14,7 @@ import {
   engineNames,
   engines,
   processes,
+  signal,
   processOf,
   until,
   within,
@@ -144,7 +145,7 @@ test('a restore command may run for as long as the process it restored, and its 
   expect(await lab.said('wrote')).toBe('all');
   const parent = processOf(Number(await lab.said('parent')));
   expect(parent?.parent).toBe(process.pid);
-  process.kill(result?.pid ?? 0, 'SIGKILL');
+  signal(processOf(result?.pid ?? 0), 'SIGKILL');
   expect(await lab.said('over')).toBe('over');
   // Reaped, like every other command.
   await until('no zombie is left', () => !processes().some(({ pid }) => pid === parent?.pid));

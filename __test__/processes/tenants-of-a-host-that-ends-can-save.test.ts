@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import {
   descendantsOf,
   engineNames,
+  signal,
   startHost,
   Tenants,
   until,
@@ -69,7 +70,10 @@ test('a killed warden', async () => {
   await using host = startHost('Node', 'ends.mjs', [tenants.root, 'app', '']);
   await host.said('up');
   const all = descendantsOf(host.pid);
-  process.kill(all.find(({ name }) => name === 'abs-warden')?.pid ?? 0, 'SIGKILL');
+  signal(
+    all.find(({ name }) => name === 'abs-warden'),
+    'SIGKILL',
+  );
   await untilGone('a moment after the warden', all);
   expect(heard(tenants)).toBe('TERM saved ');
 });

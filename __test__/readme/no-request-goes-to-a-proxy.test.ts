@@ -67,7 +67,7 @@ test(
       cwd: checkout,
       mark,
       patienceMs: PATIENCE_MS,
-      env: { ...trap.environment(PROXY_VARIABLES), MARK_OF_TEST: mark },
+      env: trap.environment(PROXY_VARIABLES),
     };
     await using demo = new Program(['bun', 'examples/host.ts', '--once'], options);
     const { code } = await demo.ended();

@@ -76,6 +76,15 @@ function isMarked(pid: number, mark: string): boolean {
   );
 }
 
+/**
+ * Signals a process that a test has found. Not found, it must not become pid 0, which stands for
+ * the group of the test runner.
+ */
+export function signal(process: Process | undefined, name: NodeJS.Signals): void {
+  if (process === undefined) throw new Error(`there is no process to send ${name} to`);
+  globalThis.process.kill(process.pid, name);
+}
+
 /** Whether this process is still in the table. A zombie counts, unless init is its parent. */
 export function isThere({ pid, startedAt }: Process): boolean {
   const now = processOf(pid);

@@ -46,8 +46,8 @@ impl<M: Machine> Driver<M> {
     /// must have been started, in milliseconds since the machine was: another process may have its
     /// pid by now. Errors: no such process, or it may not be watched, in words.
     pub fn watch(self: &Arc<Self>, ticket: u64, pid: u32, born: (u64, u64)) -> Result<(), String> {
-        let mut core = self.lock();
         let process = Arc::new(Foreign::open(pid, born)?);
+        let mut core = self.lock();
         if core.engine.is_over() {
             // The runtime is closed: the process can be signalled, and its exit is not seen.
             core.foreign.insert(ticket, Watched { process, watching: None });

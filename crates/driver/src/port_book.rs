@@ -2,7 +2,7 @@
 //!
 //! | a port is | from | until |
 //! |---|---|---|
-//! | assigned | a run was given it, or reports that it uses it | the run is over, or uses another |
+//! | assigned | a run was given it, or was restored on it | the run is over, or uses another |
 //! | kept | its tenant was saved and will listen there again | the key is started, or `close` |
 //!
 //! An assigned port is given to no other run, whether it is held or not: the port of a user's

@@ -10,7 +10,7 @@ use crate::supervision::Supervision;
 use crate::uplink::Record;
 use linux::process::accounting::Root;
 use linux::warden_link::surroundings::Noted;
-use pool::{Adopted, CallId, Custody, Fact, ImageAnswer, Input, Key, RunId};
+use pool::{Adopted, CallId, Custody, Fact, Failure, ImageAnswer, Input, Key, RunId};
 use std::sync::Arc;
 
 impl<M: Machine> Driver<M> {
@@ -94,6 +94,15 @@ impl<M: Machine> Driver<M> {
             return None;
         }
         let mut core = self.lock();
+        if !self.check_wanted(&mut core, run) {
+            return None;
+        }
+        // Between the locks another run may have reported that it uses the port.
+        if !self.try_reserve_port(&mut core, run) {
+            let failure = Fact::StartFailed(Failure::NoPort);
+            self.feed_locked(&mut core, Input::Fact(run, failure));
+            return None;
+        }
         let begun = self.begin_launch(&mut core, run)?;
         let started_at_ms = self.assign_port(&mut core, run);
         let Launching { key, port, .. } = &begun;

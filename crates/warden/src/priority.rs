@@ -3,8 +3,8 @@
 //! child of the host would have.
 //!
 //! They have the highest ordinary priority where that is allowed (to root, and by `RLIMIT_NICE`),
-//! and a real-time priority while they wait for an order and while they kill
-//! ([`take_precedence`]). An ordinary priority is not enough where each session has a share of the
+//! and a real-time priority from when they wait for an order until they reap or fork, which
+//! includes asking and killing ([`take_precedence`]). An ordinary priority is not enough where each session has a share of the
 //! processors of its own (`sched_autogroup`): it counts only among the processes of one session,
 //! and a tenant of 2,000 sessions would make its keeper and the warden wait seconds for each turn.
 //!

@@ -1,7 +1,7 @@
 //! Processes that the user started. They are watched and signalled through a pidfd, which never
 //! means another process, even when the kernel reuses the pid.
 
-use crate::process::foreign_group::Asking;
+use crate::process::foreign_group::{Asking, Member};
 use crate::process::pidfd::{may_signal, send_to_group, status_of_reaped};
 use crate::process::proc_stat;
 use crate::threads::off_thread::OffThread;
@@ -32,6 +32,7 @@ const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// nothing to the process.
 pub struct Foreign {
     pid: Pid,
+    started_at_ticks: u64,
     pidfd: Arc<OwnedFd>,
     /// It leads a process group that the host is not in; the group is ended with it.
     leads_group: bool,
@@ -66,6 +67,7 @@ impl Foreign {
         let is_child = stat.is_some_and(|stat| stat.parent == own);
         let foreign = Foreign {
             pid,
+            started_at_ticks: stat.map_or(0, |stat| stat.started_at_ticks),
             pidfd: Arc::new(pidfd),
             leads_group,
             is_child,
@@ -148,10 +150,17 @@ impl Foreign {
             () = self.to_be_asked.notified(), if self.leads_group => tokio::select! {
                 biased;
                 () = self.wait_for_forced_end() => None,
-                asking = Asking::of(self.pid, self.pidfd.clone(), off_thread) => Some(asking),
+                asking = self.ask_group(&off_thread) => Some(asking),
             },
         };
         self.wait_for_end().await;
+        // It may have ended by itself before the request to end was heard here: what it leaves is
+        // asked all the same.
+        let is_to_be_asked = asking.is_none()
+            && self.leads_group
+            && self.is_asked.load(Ordering::Relaxed)
+            && !self.is_forced.load(Ordering::Relaxed);
+        let asking = if is_to_be_asked { Some(self.ask_group(&off_thread).await) } else { asking };
         if asking.is_none() && self.leads_group {
             let _ = send_to_group(&self.pidfd, Signal::KILL);
         }
@@ -161,6 +170,11 @@ impl Foreign {
             asking.end_rest(&self.is_forced).await;
         }
         exit_code
+    }
+
+    async fn ask_group(&self, off_thread: &OffThread) -> Asking {
+        let leader = Member { pid: self.pid, started_at_ticks: self.started_at_ticks };
+        Asking::of(leader, self.pidfd.clone(), off_thread.clone()).await
     }
 
     /// Waits until the process was killed from here and has ended.
@@ -347,6 +361,28 @@ mod tests {
             child.wait().unwrap();
             waiter.map(|waiter| waiter.join().unwrap());
         }
+    }
+
+    #[test]
+    fn what_a_leader_leaves_is_asked_also_if_the_leader_ended_before_it_was() {
+        let member = "trap 'echo asked; exit' TERM; echo up; while :; do sleep 0.01; done";
+        let mut leader = Command::new("sh");
+        leader.args(["-c", &format!("sh -c \"{member}\" & wait")]).process_group(0);
+        let mut leader = leader.stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = std::io::BufReader::new(leader.stdout.take().unwrap());
+        let mut line = || {
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+            line
+        };
+        assert_eq!(line(), "up\n");
+        let foreign = Foreign::open(leader.id(), ANY_TIME).unwrap();
+        // As `ask` does, before the waiting task has heard of it.
+        foreign.is_asked.store(true, Ordering::Relaxed);
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        wait_for_end(&foreign);
+        assert_eq!(line(), "asked\n");
     }
 
     #[test]

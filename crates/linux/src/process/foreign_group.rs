@@ -14,10 +14,11 @@
 
 mod member;
 
-use self::member::{Member, Seen, Stopped, members_of};
+pub use self::member::Member;
+use self::member::{Seen, Stopped, members_of};
 use crate::process::pidfd::group_is_there;
 use crate::threads::off_thread::OffThread;
-use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -39,7 +40,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// A group that is being asked to end. Dropping it gives up: stopped members are continued, and no
 /// further ones are asked.
 pub struct Asking {
-    leader: Pid,
+    leader: Member,
     pidfd: Arc<OwnedFd>,
     off_thread: OffThread,
     /// Members as of the last look.
@@ -55,13 +56,13 @@ pub struct Asking {
 
 impl Asking {
     /// Asks the leader, to which the pidfd belongs.
-    pub async fn of(leader: Pid, pidfd: Arc<OwnedFd>, off_thread: OffThread) -> Asking {
+    pub async fn of(leader: Member, pidfd: Arc<OwnedFd>, off_thread: OffThread) -> Asking {
         let (known, settled, listeners) = Default::default();
         let looks_left = WAIT_BUDGET_MS / LOOK_MS;
         let mut asking =
             Asking { leader, pidfd, off_thread, known, settled, listeners, looks_left };
         let members = asking.look().await.unwrap_or_default();
-        match members.iter().find(|seen| seen.member.pid == leader) {
+        match members.iter().find(|seen| seen.member == leader) {
             Some(seen) => asking.ask(seen, &members).await,
             // The leader is gone, or the look failed.
             None => {
@@ -96,9 +97,10 @@ impl Asking {
         }
     }
 
-    /// Whether all members of the last look have ended.
+    /// Whether all members of the last look have ended. False without a look that saw any.
     fn have_ended(&self) -> bool {
-        self.known.iter().all(|member| member.stat().is_none_or(|stat| stat.has_ended))
+        !self.known.is_empty()
+            && self.known.iter().all(|member| member.stat().is_none_or(|stat| stat.has_ended))
     }
 
     /// Asks members whose parents are gone, up to the first that has to be waited for. Returns
@@ -194,10 +196,10 @@ impl Asking {
     /// The living members, parents before their children. An error means that the look failed, not
     /// that there are none.
     async fn look(&mut self) -> io::Result<Vec<Seen>> {
-        let group = self.leader.as_raw_pid().cast_unsigned();
+        let group = self.leader.pid.as_raw_pid().cast_unsigned();
         let mut members = self.off_thread.run(move || members_of(group)).await??;
         let is_known =
-            |seen: &Seen| seen.member.pid == self.leader || self.known.contains(&seen.member);
+            |seen: &Seen| seen.member == self.leader || self.known.contains(&seen.member);
         if !group_is_there(&self.pidfd).unwrap_or_else(|| members.iter().any(is_known)) {
             members.clear();
         }
@@ -213,6 +215,7 @@ impl Asking {
 )]
 mod tests {
     use super::*;
+    use rustix::process::Pid;
     use rustix::process::{PidfdFlags, pidfd_open};
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
@@ -269,7 +272,9 @@ mod tests {
         let below = members.iter().find(listens).unwrap().member;
         let pidfd = Arc::new(pidfd_open(pid, PidfdFlags::empty()).unwrap());
         runtime.block_on(async {
-            let asking = tokio::spawn(Asking::of(pid, pidfd, OffThread::default()));
+            let stat = crate::process::proc_stat::of(leader.id()).unwrap();
+            let leader = Member::of(&stat).unwrap();
+            let asking = tokio::spawn(Asking::of(leader, pidfd, OffThread::default()));
             while !below.disposition().unwrap().is_frozen() {
                 tokio::task::yield_now().await;
             }
