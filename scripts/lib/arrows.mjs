@@ -92,8 +92,8 @@ export function wrongInLib() {
  * @param {string} path
  */
 function targetOf(file, path) {
-  const { imports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   if (!path.startsWith('#')) return join(dirname(file), path);
+  const { imports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const target = imports[path];
   return typeof target === 'string' ? target : target.types;
 }
