@@ -22,19 +22,26 @@ use crate::link::{self, Received};
 use crate::outbox::Outbox;
 use crate::priority;
 use crate::sys::{self, Ending, Reaped};
+use crate::temporary::Temporary;
 use crate::tree::Scope;
 use crate::tree_kill::{Found, TreeKill};
 
 /// Runs a tenant from its launch until its whole tree is gone. Returns the keeper's exit status,
 /// which means nothing to the warden: it reads the reports.
-pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
+pub fn keep(
+    run: u64,
+    warden: Pid,
+    link: OwnedFd,
+    outfit: Outfit,
+    temporary: Option<Temporary>,
+) -> i32 {
     let kept =
         [&link, &outfit.memory_file].into_iter().chain(&outfit.descriptors).map(AsRawFd::as_raw_fd);
     let kept: Vec<RawFd> = [0, 1, 2].into_iter().chain(kept).collect();
     // A copy of the host's socket, or of another keeper's link, would hide from its reader that it
     // was closed.
     sys::close_all_except(&kept);
-    match Keeper::launch(run, warden, outfit) {
+    match Keeper::launch(run, warden, outfit, temporary) {
         Ok(keeper) => keeper.serve(Some(link)),
         Err(errno) => {
             let report =
@@ -85,12 +92,18 @@ struct Keeper {
     main_ending: Option<Ending>,
     launch: Launch,
     phase: Phase,
+    temporary: Option<Temporary>,
     /// Reports for the warden.
     outbox: Outbox,
 }
 
 impl Keeper {
-    fn launch(run: u64, warden: Pid, outfit: Outfit) -> Result<Keeper, Errno> {
+    fn launch(
+        run: u64,
+        warden: Pid,
+        outfit: Outfit,
+        temporary: Option<Temporary>,
+    ) -> Result<Keeper, Errno> {
         rustix::thread::set_name(c"abs-keeper")?;
         priority::raise_priority();
         // Each keeper makes a session, so that no process of one tenant can enter a process group
@@ -110,10 +123,22 @@ impl Keeper {
         let _ = setpgid(Some(main), Some(main));
         let (launch, phase) = (Launch::Pending(status), Phase::Serving);
         let outbox = Outbox::default();
-        Ok(Keeper { run, warden, child_signals, main, main_ending: None, launch, phase, outbox })
+        let main_ending = None;
+        Ok(Keeper {
+            run,
+            warden,
+            child_signals,
+            main,
+            main_ending,
+            launch,
+            phase,
+            temporary,
+            outbox,
+        })
     }
 
     fn serve(mut self, mut link: Option<OwnedFd>) {
+        let _lock = self.temporary.as_ref().and_then(Temporary::lock);
         // The event may be an order to kill, which is carried out with precedence, before reaping,
         // which gives way.
         while self.kill_round() != Found::Held && self.reap() {
@@ -125,6 +150,12 @@ impl Keeper {
             self.wait(&mut link, has_to_ask);
         }
         self.resolve_launch();
+        if let Some(temporary) = &self.temporary {
+            temporary.remove();
+            if link.is_none() {
+                temporary.remove_parent();
+            }
+        }
         self.outbox.push(self.result());
         if let Some(link) = link {
             send_all(self.outbox, &link);

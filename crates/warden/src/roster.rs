@@ -7,6 +7,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
+use warden::excerpt::confinement_in;
 use warden::host::signed_pair;
 use warden::planted::{Bug, planted_once_in};
 use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
@@ -16,6 +17,7 @@ use crate::keeper;
 use crate::launch::Outfit;
 use crate::link::{self, Received, Sent};
 use crate::sys;
+use crate::temporary::{Temporaries, Temporary};
 
 /// The error number for a run whose keeper was killed before the program ran.
 const KEEPER_LOST: Errno = Errno::IO;
@@ -36,6 +38,7 @@ struct Keeper {
     late_ms: u64,
     /// The final report about the run. The host gets it once the keeper is reaped.
     result: Option<Report>,
+    temporary: Option<Temporary>,
     /// The last stop that the host asked for, and the last one that was sent to the keeper.
     stop_asked: Option<StopStage>,
     stop_sent: Option<StopStage>,
@@ -43,11 +46,12 @@ struct Keeper {
 
 /// A run whose keeper died without a result: it was killed. The warden clears what is left of the
 /// tenant.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Lost {
     run: u64,
     has_started: bool,
     cpu_us: u64,
+    temporary: Option<Temporary>,
 }
 
 /// All runs whose final report the host has not got. Dropping it closes the links, and each keeper
@@ -56,6 +60,7 @@ struct Lost {
 pub struct Roster {
     keepers: Vec<Keeper>,
     lost: Vec<Lost>,
+    temporaries: Temporaries,
 }
 
 impl Roster {
@@ -81,11 +86,19 @@ impl Roster {
             std::mem::forget(memory_file.try_clone());
         }
         let outfit = Outfit { memory_file, descriptors: fds };
+        let confinement =
+            confinement_in(&outfit.memory_file).map_err(|errno| (LaunchStep::ReadSpec, errno))?;
+        let temporary = Temporary::of(&confinement, run);
+        if let Some(temporary) = &temporary {
+            let at = |errno| (LaunchStep::MakeTemporary, errno);
+            self.temporaries.hold(temporary).map_err(at)?;
+        }
         let at_fork = |errno| (LaunchStep::Fork, errno);
         let (link, keepers_end) = signed_pair().map_err(at_fork)?;
         let warden = getpid();
-        let pid =
-            sys::fork_into(|| keeper::keep(run, warden, keepers_end, outfit)).map_err(at_fork)?;
+        let its = temporary.clone();
+        let pid = sys::fork_into(|| keeper::keep(run, warden, keepers_end, outfit, its))
+            .map_err(at_fork)?;
         self.keepers.push(Keeper {
             run,
             pid,
@@ -93,6 +106,7 @@ impl Roster {
             has_started: false,
             late_ms: clock::now_ms() + LATE_AFTER_MS,
             result: None,
+            temporary,
             stop_asked: None,
             stop_sent: None,
         });
@@ -150,9 +164,9 @@ impl Roster {
         })
     }
 
-    /// The children of the warden that are keepers, not strays.
+    /// The children of the warden that are keepers, or work for it, and are not strays.
     pub fn keeper_pids(&self) -> Vec<Pid> {
-        self.keepers.iter().map(|keeper| keeper.pid).collect()
+        self.keepers.iter().map(|keeper| keeper.pid).chain(self.temporaries.pids()).collect()
     }
 
     /// Reads a keeper's reports, and adds those to `reports` that the host gets at once.
@@ -164,6 +178,9 @@ impl Roster {
 
     /// Notes that a child of the warden was reaped.
     pub fn reaped(&mut self, pid: Pid, cpu_us: u64, reports: &mut Vec<Report>) {
+        if let Some(report) = self.temporaries.reaped(pid) {
+            return reports.push(report);
+        }
         let Some(index) = self.keepers.iter().position(|keeper| keeper.pid == pid) else {
             // A stray of a lost run. With several lost runs it is not known whose it was.
             if let [lost] = self.lost.as_mut_slice() {
@@ -177,7 +194,8 @@ impl Roster {
         match keeper.result {
             Some(result) => reports.push(result),
             None => {
-                self.lost.push(Lost { run: keeper.run, has_started: keeper.has_started, cpu_us })
+                let Keeper { run, has_started, temporary, .. } = keeper;
+                self.lost.push(Lost { run, has_started, cpu_us, temporary });
             }
         }
     }
@@ -189,7 +207,14 @@ impl Roster {
 
     /// Ends the lost runs, as no stray is left.
     pub fn strays_are_gone(&mut self, reports: &mut Vec<Report>) {
-        reports.extend(self.lost.drain(..).map(|lost| lost.final_report()));
+        for lost in self.lost.drain(..) {
+            match &lost.temporary {
+                Some(temporary) => {
+                    self.temporaries.remove_then(temporary, lost.final_report(), reports);
+                }
+                None => reports.push(lost.final_report()),
+            }
+        }
     }
 
     /// Has every keeper end its tree by itself, by closing its link. Keepers that were stopped are
@@ -199,6 +224,13 @@ impl Roster {
             keeper.link = None;
             signal(keeper, Signal::CONT);
         }
+        self.temporaries.end();
+    }
+
+    /// Removes what is left for all tenants: this process is about to leave, and has no child any
+    /// more.
+    pub fn clear_up(&mut self) {
+        self.temporaries.leave();
     }
 
     /// Kills every keeper that has not finished. The processes of their trees become strays.
@@ -247,8 +279,8 @@ impl Keeper {
 }
 
 impl Lost {
-    fn final_report(self) -> Report {
-        let Lost { run, has_started, cpu_us } = self;
+    fn final_report(&self) -> Report {
+        let Lost { run, has_started, cpu_us, .. } = *self;
         if has_started {
             let signal = Some(Signal::KILL.as_raw());
             Report::Ended { run, exit_code: None, signal, cpu_us, out_of_memory: false }
@@ -281,6 +313,7 @@ mod tests {
             has_started: true,
             late_ms: 0,
             result: None,
+            temporary: None,
             stop_asked: None,
             stop_sent: None,
         });

@@ -79,14 +79,14 @@ impl Service {
         loop {
             let has_children = self.reap();
             if self.leaving.is_some() && !has_children {
-                return;
+                return self.roster.clear_up();
             }
             self.kill_late_keepers();
             if self.clear_strays() == Found::Held
                 && self.leaving.is_some()
                 && self.roster.keeper_pids().is_empty()
             {
-                return;
+                return self.roster.clear_up();
             }
             self.roster.pass_on_stops();
             self.roster.continue_late();

@@ -60,6 +60,24 @@ fn confinement() -> Confinement {
 }
 
 #[test]
+fn what_holds_the_program_can_be_read_alone() {
+    let mut spec = LaunchSpec { env: vec![c_string_of(5_000_000)], ..sample() };
+    let read = |spec: &LaunchSpec| {
+        warden::excerpt::confinement_in(warden::host::memory_file(spec).expect("memory file"))
+    };
+    assert_eq!(read(&spec), Ok(confinement()));
+    spec.confinement = Confinement::default();
+    assert_eq!(read(&spec), Ok(Confinement::default()));
+    let walls = Walls { refuses_system_calls: true, landlock: None };
+    spec.confinement = Confinement { walls: Some(walls), ..Confinement::default() };
+    assert_eq!(read(&spec).as_ref(), Ok(&spec.confinement));
+}
+
+fn c_string_of(length: usize) -> CString {
+    CString::new([b"A=".to_vec(), vec![b'x'; length]].concat()).unwrap()
+}
+
+#[test]
 fn each_part_of_a_confinement_survives_alone() {
     let Confinement { limits, groups, temporary, user, walls } = confinement();
     let landlock = Landlock { connect: None, ..Landlock::default() };

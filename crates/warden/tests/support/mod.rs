@@ -6,6 +6,7 @@
 
 pub mod output;
 pub mod process;
+pub mod walls;
 
 use std::collections::VecDeque;
 use std::ffi::CString;
