@@ -74,7 +74,7 @@ export function checkArrows() {
 }
 
 /** @returns {string[]} */
-export function wrongInLib() {
+function wrongInLib() {
   return filesIn('lib', '.js').flatMap((file) => {
     const part = partOf(file);
     const allowed = LIB[part];
