@@ -218,7 +218,7 @@ impl Keeper {
         }
         self.launch = Launch::Started;
         let (pid, keeper_pid) = (id(self.main), id(getpid()));
-        self.outbox.push(Report::Started { run: self.run, pid, keeper_pid });
+        self.outbox.push(Report::Started { run: self.run, pid, keeper_pid, group: 0 });
     }
 
     fn obey(&mut self, link: &mut Option<OwnedFd>) {
@@ -286,7 +286,8 @@ impl Keeper {
             Some(Ending::Signaled(signal)) => (None, Some(signal)),
             None => (None, None),
         };
-        Report::Ended { run: self.run, exit_code, signal, cpu_us: sys::reaped_cpu_us() }
+        let cpu_us = sys::reaped_cpu_us();
+        Report::Ended { run: self.run, exit_code, signal, cpu_us, out_of_memory: false }
     }
 }
 

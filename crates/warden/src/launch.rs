@@ -11,6 +11,7 @@ use rustix::process::{
 };
 use rustix::stdio;
 
+use warden::Confinement;
 use warden::protocol::{LaunchStep, Report};
 use warden::spec::{Descriptor, LaunchSpec};
 
@@ -61,6 +62,9 @@ fn start(
     let spec = read_spec(&outfit.memory_file).map_err(at(LaunchStep::ReadSpec))?;
     if spec.descriptors.len() != outfit.descriptors.len() {
         return Err((LaunchStep::ReadSpec, Errno::PROTO));
+    }
+    if spec.confinement != Confinement::default() {
+        return Err((LaunchStep::PutUpWalls, Errno::NOSYS));
     }
     // Standard input is /dev/null already, as it is the warden's.
     for (becomes, descriptor) in spec.descriptors.iter().zip(&outfit.descriptors) {

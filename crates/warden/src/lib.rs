@@ -7,6 +7,7 @@
 //!
 //! - [`protocol`] is the packets, pure encoding and decoding;
 //! - [`spec`] describes a tenant's start, in tagged parts, and travels in a memory file;
+//! - [`confinement`] is the parts of it that hold a program within bounds;
 //! - [`host`] sends and receives packets for the host's side;
 //! - [`socket_failure`] says what an error of the socket means, for both sides;
 //! - [`stat`] reads what the kernel tells of a process, [`disposition`] what the process does
@@ -18,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod confinement;
 pub mod disposition;
 pub mod host;
 pub mod planted;
@@ -27,6 +29,7 @@ pub mod socket_failure;
 pub mod spec;
 pub mod stat;
 
+pub use confinement::Confinement;
 pub use disposition::Disposition;
 pub use protocol::{
     COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage,

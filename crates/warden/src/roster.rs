@@ -250,7 +250,8 @@ impl Lost {
     fn final_report(self) -> Report {
         let Lost { run, has_started, cpu_us } = self;
         if has_started {
-            Report::Ended { run, exit_code: None, signal: Some(Signal::KILL.as_raw()), cpu_us }
+            let signal = Some(Signal::KILL.as_raw());
+            Report::Ended { run, exit_code: None, signal, cpu_us, out_of_memory: false }
         } else {
             let errno = KEEPER_LOST.raw_os_error();
             Report::LaunchFailed { run, step: LaunchStep::Fork, errno }

@@ -72,6 +72,8 @@ pub struct Launched {
 pub struct Started {
     pub pid: u32,
     pub keeper_pid: u32,
+    /// The name of its control group below each parent; 0 if it has none.
+    pub group: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +83,8 @@ pub struct Ended {
     /// The signal that ended the process, where that is known.
     pub signal: Option<i32>,
     pub cpu_us: Option<u64>,
+    /// The tree was killed because it needed more memory than its control group may have.
+    pub out_of_memory: bool,
 }
 
 /// Why a tenant's program does not run.
@@ -133,7 +137,7 @@ struct Order {
 }
 
 enum Packet {
-    Launch { launch: Launch, memory_file: OwnedFd },
+    Launch { launch: Box<Launch>, memory_file: OwnedFd },
     Stop(StopStage),
     Continue,
 }
@@ -213,7 +217,7 @@ impl WardenClient {
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
         let pending = Pending { started: Some(started), ended, keeper_pid: 0 };
-        let packet = Packet::Launch { launch, memory_file };
+        let packet = Packet::Launch { launch: Box::new(launch), memory_file };
         self.order(Order { number, packet, pending: Some(pending) }, surroundings)?;
         Ok(Launched { number, started: started_receiver, ended: ended_receiver })
     }
@@ -411,7 +415,12 @@ impl Pending {
                 let _ = started.send(Err(LaunchError::WardenLost));
             }
             None => {
-                let _ = self.ended.send(Ended { exit_code: None, signal: None, cpu_us: None });
+                let _ = self.ended.send(Ended {
+                    exit_code: None,
+                    signal: None,
+                    cpu_us: None,
+                    out_of_memory: false,
+                });
             }
         }
     }
