@@ -10,6 +10,7 @@
 //! | [`asked`] | what can be asked for |
 //! | `limits` | which controller, file or resource keeps a limit |
 //! | `place` | where this host may make control groups |
+//! | `predecessors`, `leftovers` | ends and removes what hosts have left that are gone |
 //! | `walls` | what the kernel has for walls, and which promises it keeps |
 //! | [`answer`] | what is in force, and why something is not |
 
@@ -17,8 +18,10 @@ pub mod answer;
 pub mod asked;
 #[allow(unsafe_code, reason = "the version of Landlock is asked by a bare system call")]
 mod kernel;
+mod leftovers;
 mod limits;
 mod place;
+mod predecessors;
 mod support;
 mod system_paths;
 mod tree;

@@ -81,6 +81,8 @@ impl Places {
     /// Finds the places, and moves this process if that is needed.
     pub fn find(tree: &impl Tree, me: &Me, needed: &[&'static str]) -> Places {
         let groups = Groups::of(tree, &Mounts::of(tree));
+        let usable = groups.0.iter().filter(|one| one.is_writable);
+        tree.clear(&usable.map(|one| leaf::group_of_tenants(one).to_owned()).collect::<Vec<_>>());
         let mut found = Places {
             places: Vec::new(),
             obstacles: Vec::new(),

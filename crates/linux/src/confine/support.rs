@@ -9,7 +9,8 @@ use super::{Asked, Isolation, Limits, Me};
 use crate::host::{Hierarchy, Process, ThisMachine};
 use std::ffi::CString;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::os::unix::ffi::OsStringExt;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use warden::confinement::{Confinement, Group, Resource};
 
 /// What this process has found out.
@@ -21,6 +22,8 @@ pub struct Support {
     walls: Means,
     open_files_hard: Option<u64>,
     places: Mutex<Option<Arc<Places>>>,
+    /// What hosts that are gone have left of temporary directories was looked for.
+    cleared: Once,
 }
 
 /// What is known of a start when its confinement is made.
@@ -57,6 +60,7 @@ impl Support {
             walls: Means::of_this_machine(tree),
             open_files_hard: Process::of(tree).open_files.hard,
             places: Mutex::new(None),
+            cleared: Once::new(),
         }
     }
 
@@ -81,6 +85,7 @@ impl Support {
             in_force.limits = found.into_iter().map(|(limit, _)| limit).collect();
         }
         if let Some(isolation) = &asked.isolation {
+            self.cleared.call_once(|| tree.clear_temporary(&self.me));
             let (kept, broken) = self.check_isolation(isolation);
             reasons.extend(broken.into_iter().filter(|_| isolation.is_required));
             in_force.isolation = Some(kept);
@@ -145,7 +150,8 @@ impl Support {
         let Some(isolation) = &asked.isolation else {
             return Ok(Parts { confinement, umask: None });
         };
-        confinement.temporary = Some(CString::new(self.me.temporary())?);
+        confinement.temporary =
+            Some(CString::new(self.me.temporary().into_os_string().into_vec())?);
         confinement.user = isolation.user.filter(|user| self.walls.cannot_become(*user).is_none());
         confinement.walls = Some(self.walls.walls(isolation, start.port, start.programs)?);
         Ok(Parts { confinement, umask: Some(walls::UMASK) })
@@ -220,16 +226,6 @@ fn by_group(limit: &Limit, limits: &Limits, places: &Places) -> Result<By, Obsta
         Hierarchy::V1 => By::Cgroup1,
         Hierarchy::V2 => By::Cgroup2,
     })
-}
-
-impl Me {
-    /// The directory of the tenants' private temporary directories.
-    pub(super) fn temporary(&self) -> String {
-        let directory = std::env::temp_dir();
-        let directory = if directory.is_absolute() { directory } else { "/tmp".into() };
-        let name = format!("absolute-{}-{}-{}", self.uid, self.pid, self.started_at_ticks);
-        directory.join(name).to_string_lossy().into_owned()
-    }
 }
 
 #[cfg(test)]

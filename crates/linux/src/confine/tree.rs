@@ -1,5 +1,6 @@
 //! Changes of the trees of control groups.
 
+use super::{Me, leftovers, predecessors};
 use crate::host::{Files, ThisMachine};
 use std::fs;
 use std::io;
@@ -18,6 +19,10 @@ pub(super) trait Tree: Files {
     fn groups_in(&self, group: &str) -> Vec<String>;
     /// Whether a file of a group is there.
     fn has(&self, file: &str) -> bool;
+    /// Ends and removes what hosts that are gone have left in these groups.
+    fn clear(&self, groups: &[String]);
+    /// Removes what hosts that are gone have left of temporary directories.
+    fn clear_temporary(&self, me: &Me);
 }
 
 impl Tree for ThisMachine {
@@ -44,5 +49,13 @@ impl Tree for ThisMachine {
 
     fn has(&self, file: &str) -> bool {
         fs::exists(file).unwrap_or(false)
+    }
+
+    fn clear(&self, groups: &[String]) {
+        predecessors::clear(groups);
+    }
+
+    fn clear_temporary(&self, me: &Me) {
+        leftovers::clear(me);
     }
 }

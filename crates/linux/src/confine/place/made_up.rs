@@ -1,5 +1,6 @@
 //! Trees of control groups that behave as the kernel's, for tests.
 
+use super::super::Me;
 use super::super::tree::Tree;
 use crate::host::Files;
 use std::cell::RefCell;
@@ -37,6 +38,8 @@ pub struct MadeUp {
     texts: BTreeMap<String, String>,
     is_read_only: bool,
     is_root: bool,
+    /// Where leftovers were looked for.
+    pub cleared: RefCell<Vec<String>>,
 }
 
 impl MadeUp {
@@ -48,6 +51,7 @@ impl MadeUp {
             texts: BTreeMap::new(),
             is_read_only: false,
             is_root: true,
+            cleared: RefCell::default(),
         }
     }
 
@@ -273,4 +277,10 @@ impl Tree for MadeUp {
     fn has(&self, file: &str) -> bool {
         self.read(file).is_some()
     }
+
+    fn clear(&self, groups: &[String]) {
+        self.cleared.borrow_mut().extend_from_slice(groups);
+    }
+
+    fn clear_temporary(&self, _: &Me) {}
 }

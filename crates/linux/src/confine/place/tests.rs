@@ -175,6 +175,7 @@ fn a_host_in_the_leaf_of_another_stays_there_and_uses_the_group_above() {
         [(Hierarchy::V2, &*format!("{own}/absolute-200-7"), vec!["memory", "cpu"])]
     );
     assert_eq!(machine.passed_on(own), "memory cpu");
+    assert_eq!(machine.cleared.borrow()[..], [own, own], "what others have left there is ended");
     let expected = [("/absolute-100-7".to_owned(), 0), ("/absolute-host-100-7".to_owned(), 1)];
     assert_eq!(machine.seen(own), expected);
 }

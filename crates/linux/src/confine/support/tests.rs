@@ -35,6 +35,7 @@ fn support(machine: &MadeUp, landlock: Result<u32, i32>) -> Support {
         walls: Means::of(machine, landlock),
         open_files_hard: Some(1_000),
         places: Mutex::new(None),
+        cleared: Once::new(),
     }
 }
 
