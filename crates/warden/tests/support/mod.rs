@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_methods, reason = "tests start processes and measure time")]
 
+pub mod groups;
 pub mod output;
 pub mod process;
 
