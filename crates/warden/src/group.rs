@@ -189,9 +189,8 @@ impl Groups {
                     count("memory.events", "oom_kill") > 0 && count("memory.events", "oom") > 0
                 }
                 Hierarchy::V1 => {
-                    let has_failed = |file: &str| number_in(&directory.join(file)) > 0;
                     count("memory.oom_control", "oom_kill") > 0
-                        && (has_failed("memory.failcnt") || has_failed("memory.memsw.failcnt"))
+                        && ["memory", "memory.memsw"].iter().any(|of| was_full(&directory, of))
                 }
             }
         })
@@ -289,8 +288,19 @@ fn count_in(file: &Path, name: &str) -> u64 {
     text.lines().find_map(count).unwrap_or(0)
 }
 
-fn number_in(file: &Path) -> u64 {
-    fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+/// How far below its limit a group of the first version may have no room any more: the kernel
+/// charges some pages at once.
+const CHARGE_BYTES: u64 = 1 << 20;
+
+/// Whether a group of the first version has used all that it may. Attempts that failed are not
+/// counted by every kernel.
+fn was_full(group: &Path, of: &str) -> bool {
+    let bytes = |what: &str| {
+        let text = fs::read_to_string(group.join(format!("{of}.{what}_in_bytes"))).ok()?;
+        text.trim().parse::<u64>().ok()
+    };
+    let (peak, limit) = (bytes("max_usage"), bytes("limit"));
+    peak.zip(limit).is_some_and(|(peak, limit)| peak.saturating_add(CHARGE_BYTES) >= limit)
 }
 
 /// Lets time pass in which there is nothing to wait for.

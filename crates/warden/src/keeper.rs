@@ -57,10 +57,11 @@ pub fn keep_ahead(warden: Pid, link: OwnedFd, groups: Groups) -> i32 {
     sys::close_all_except(&[0, 1, 2, link.as_raw_fd()]);
     let Ok(child_signals) = become_keeper() else { return 0 };
     // If that fails, the launch is told.
-    let parked = groups.make().and_then(|()| Parked::make(&groups));
-    match parked::wait_for_launch(warden, &link, &child_signals, parked.as_ref().ok()) {
+    let mut parked = Some(groups.make().and_then(|()| Parked::make(&groups)));
+    match parked::wait_for_launch(warden, &link, &child_signals, &mut parked) {
         Awaited::Launch { run, outfit } => {
-            let launched = parked.map_err(at_group).and_then(|parked| {
+            let parked = parked.unwrap_or_else(|| Parked::make(&groups)).map_err(at_group);
+            let launched = parked.and_then(|parked| {
                 Keeper::launch_parked(run, warden, child_signals, &outfit, groups.clone(), parked)
             });
             match launched {
@@ -71,9 +72,10 @@ pub fn keep_ahead(warden: Pid, link: OwnedFd, groups: Groups) -> i32 {
                 Err(failure) => refuse(run, failure, &groups, &outfit, link),
             }
         }
-        Awaited::Lost => drop(groups.remove_soon()),
         Awaited::Dismissed => {
-            drop(parked.map(Parked::end));
+            if let Some(Ok(parked)) = parked {
+                parked.end();
+            }
             groups.remove_soon();
             groups.remove_parents();
         }

@@ -42,8 +42,6 @@ pub enum Awaited {
     },
     /// The warden needs no spare, or is gone.
     Dismissed,
-    /// The parked process was killed.
-    Lost,
 }
 
 impl Parked {
@@ -80,14 +78,18 @@ impl Parked {
     }
 }
 
-/// Waits for the warden's order to launch. `parked` is the process that waits with this one, if
-/// there is one.
+/// Waits for the warden's order to launch. `parked` is what came of the process that waits with this
+/// one; it becomes `None` if that is killed.
 pub fn wait_for_launch(
     warden: Pid,
     link: &OwnedFd,
     child_signals: &OwnedFd,
-    parked: Option<&Parked>,
+    parked: &mut Option<Result<Parked, Failure>>,
 ) -> Awaited {
+    let mut forget_if_ended = || {
+        let ended = if let Reaped::Child { pid, .. } = sys::reap() { Some(pid) } else { None };
+        parked.take_if(|parked| parked.as_ref().is_ok_and(|it| Some(it.main) == ended));
+    };
     loop {
         match link::receive(link, warden) {
             Received::Packet { bytes, mut fds, .. } => {
@@ -95,11 +97,9 @@ pub fn wait_for_launch(
                     && !fds.is_empty()
                 {
                     priority::give_way();
-                    let memory_file = fds.remove(0);
-                    return Awaited::Launch {
-                        run,
-                        outfit: Outfit { memory_file, descriptors: fds },
-                    };
+                    let outfit = Outfit { memory_file: fds.remove(0), descriptors: fds };
+                    forget_if_ended();
+                    return Awaited::Launch { run, outfit };
                 }
                 continue;
             }
@@ -111,11 +111,7 @@ pub fn wait_for_launch(
         link::wait(&mut { interest }, None);
         link::drain(child_signals);
         priority::give_way();
-        while let Reaped::Child { pid, .. } = sys::reap() {
-            if parked.is_some_and(|parked| parked.main == pid) {
-                return Awaited::Lost;
-            }
-        }
+        forget_if_ended();
     }
 }
 

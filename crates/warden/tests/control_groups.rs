@@ -1,36 +1,21 @@
 //! A tenant's processes are in its control groups from their first instruction, and the groups are
 //! gone with it. Tests without a hierarchy, or without the right to make groups, are skipped.
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 mod support;
 
 use std::fs;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
-use support::groups::{Parent, is_in, within};
-use support::{SIGKILL, Tenant, Warden, eventually, exited, process, script};
-use warden::LaunchSpec;
-use warden::protocol::{LaunchStep, Report, StopStage};
-
-/// Starts a tenant; returns the number of its groups, too.
-fn start(warden: &mut Warden, run: u64, spec: &LaunchSpec) -> (Tenant, u64) {
-    let (stdout, stderr) = warden.launch(run, spec);
-    let pid = |raw: u32| Pid::from_raw(raw.cast_signed()).expect("a pid");
-    match warden.report_about(run) {
-        Report::Started { pid: main, keeper_pid, group, .. } => {
-            (Tenant { run, pid: pid(main), keeper: pid(keeper_pid), stdout, stderr }, group)
-        }
-        other => panic!("expected run {run} to start, got {other:?}"),
-    }
-}
+use rustix::process::{Signal, kill_process};
+use support::groups::{Parent, is_in, sleeper, start, within};
+use support::{SIGKILL, Warden, eventually, exited, process, script};
+use warden::protocol::{LaunchStep, StopStage};
 
 /// The parents for a test of each version that this machine has.
 fn each_version() -> Vec<Parent> {
     [Parent::v2(), Parent::v1("pids")].into_iter().flatten().collect()
-}
-
-fn sleeper() -> LaunchSpec {
-    support::spec(&["/bin/sleep", "1000"])
 }
 
 #[test]
@@ -168,6 +153,29 @@ fn a_frozen_group_ends() {
     });
     warden.stop(1, StopStage::Kill);
     assert_eq!(warden.expect_ended(1).how(), SIGKILL);
+    assert!(!parent.at(group).exists());
+}
+
+/// Each process needs a moment of a processor to die, and with its share all of them would need
+/// most of a minute.
+#[test]
+fn a_tenant_that_gets_hardly_any_processor_ends() {
+    let (parent, file, least) = match (Parent::v2_with("cpu"), Parent::v1("cpu")) {
+        (Some(parent), _) => (parent, "cpu.max", "1000 100000"),
+        (None, Some(parent)) => (parent, "cpu.cfs_quota_us", "1000"),
+        (None, None) => return,
+    };
+    let setting = if file == "cpu.max" { "cpu.weight=100" } else { "cpu.shares=1024" };
+    let mut warden = Warden::start();
+    let spins = "for i in $(seq 200); do (while :; do :; done) & done; exec sleep 1000";
+    let (_tenant, group) =
+        start(&mut warden, 1, &within(script(spins), vec![parent.group(&[setting])]));
+    eventually("all spin", || parent.members(group).len() == 201);
+    fs::write(parent.at(group).join(file), least).expect("its share");
+    let begin = std::time::Instant::now();
+    warden.stop(1, StopStage::Kill);
+    assert_eq!(warden.expect_ended(1).how(), SIGKILL);
+    println!("200 throttled processes gone after {:?}", begin.elapsed());
     assert!(!parent.at(group).exists());
 }
 

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Pid;
 use warden::confinement::{Group, Hierarchy};
+use warden::protocol::Report;
 use warden::spec::LaunchSpec;
 
-use super::c_string;
+use super::{Tenant, Warden, c_string};
 
 /// A parent of groups that the warden is to make and to remove.
 pub struct Parent {
@@ -86,6 +87,23 @@ impl Parent {
 pub fn within(mut spec: LaunchSpec, groups: Vec<Group>) -> LaunchSpec {
     spec.confinement.groups = groups;
     spec
+}
+
+/// Starts a tenant; returns the number of its groups, too.
+pub fn start(warden: &mut Warden, run: u64, spec: &LaunchSpec) -> (Tenant, u64) {
+    let (stdout, stderr) = warden.launch(run, spec);
+    let pid = |raw: u32| Pid::from_raw(raw.cast_signed()).expect("a pid");
+    match warden.report_about(run) {
+        Report::Started { pid: main, keeper_pid, group, .. } => {
+            (Tenant { run, pid: pid(main), keeper: pid(keeper_pid), stdout, stderr }, group)
+        }
+        other => panic!("expected run {run} to start, got {other:?}"),
+    }
+}
+
+/// A tenant of a single process that stays.
+pub fn sleeper() -> LaunchSpec {
+    super::spec(&["/bin/sleep", "1000"])
 }
 
 /// Whether any line of the process's `cgroup` file ends in this.
