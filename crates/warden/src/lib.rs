@@ -2,9 +2,8 @@
 //!
 //! The warden is a small process between the host and its tenants: the host asks it to [launch]
 //! and to [stop] runs, and it [reports] how they start and end. The two are connected by a
-//! `SOCK_SEQPACKET` socket pair whose one end is the warden's descriptor [`HOST_SOCKET_FD`]. When
-//! the host's end closes, every tenant's tree is asked to end and killed 0.6 s later, and the
-//! warden exits.
+//! `SOCK_SEQPACKET` socket pair whose one end is the warden's standard input. When the host's end
+//! closes, every tenant's tree is asked to end and killed 0.6 s later, and the warden exits.
 //!
 //! - [`protocol`] is the packets, pure encoding and decoding;
 //! - [`spec`] describes a tenant's start, in tagged parts, and travels in a memory file;
@@ -39,9 +38,3 @@ pub use reaction::Reaction;
 pub use socket_failure::SocketFailure;
 pub use spec::{Descriptor, LaunchSpec, SpecError};
 pub use stat::Stat;
-
-/// The descriptor on which the warden expects its end of the socket pair.
-pub const HOST_SOCKET_FD: i32 = 0;
-
-/// The file name of the helper's executable.
-pub const BINARY_NAME: &str = "warden";
