@@ -17,6 +17,8 @@ mod tree_kill;
 mod keeper;
 #[path = "../../crates/warden/src/launch.rs"]
 mod launch;
+#[path = "../../crates/warden/src/leaf.rs"]
+mod leaf;
 #[path = "../../crates/warden/src/link.rs"]
 mod link;
 #[path = "../../crates/warden/src/memory_watch.rs"]

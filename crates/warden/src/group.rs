@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_si
 use warden::confinement::{Group, Hierarchy};
 
 use crate::clock;
+use crate::leaf;
 use crate::parents::{self, Parents};
 use crate::sys;
 
@@ -177,6 +178,7 @@ impl Groups {
     /// Removes the parents, too, if no other tenant's group is there: the warden is gone.
     pub fn remove_parents(&self) {
         parents::remove_empty(self.groups.iter());
+        self.groups.iter().for_each(leaf::undo_without_host);
     }
 
     /// Whether the kernel has killed a process because the group had no more memory to give. One
@@ -304,7 +306,7 @@ fn was_full(group: &Path, of: &str) -> bool {
 }
 
 /// Lets time pass in which there is nothing to wait for.
-fn pause(ms: u64) {
+pub fn pause(ms: u64) {
     let timeout = Timespec { tv_sec: 0, tv_nsec: (ms * 1_000_000).cast_signed() };
     let _ = poll(&mut [] as &mut [PollFd<'_>], Some(&timeout));
 }

@@ -22,6 +22,7 @@ mod clock;
 mod group;
 mod keeper;
 mod launch;
+mod leaf;
 mod link;
 mod memory_watch;
 mod outbox;

@@ -9,6 +9,7 @@ use rustix::fs::Mode;
 use warden::confinement::{Group, Hierarchy};
 
 use crate::group::{self, path, put};
+use crate::leaf;
 
 /// The parents that were prepared so far, each with the controllers that the groups below it have.
 #[derive(Default)]
@@ -52,6 +53,7 @@ impl Parents {
             }
         }
         remove_empty(self.known.iter().map(|(parent, _)| parent));
+        self.known.iter().for_each(|(parent, _)| leaf::undo(parent));
     }
 }
 

@@ -35,8 +35,11 @@ fn limited(parent: &Parent, mib: u64) -> Vec<Group> {
     vec![parent.group(&settings.iter().map(String::as_str).collect::<Vec<_>>())]
 }
 
-/// Runs a program in 32 MiB; returns how it ended, and whether for memory.
-fn end_in_32_mib(spec: LaunchSpec) -> Vec<((Option<i32>, Option<i32>), bool)> {
+/// An exit code or a signal, and whether it was for memory.
+type End = ((Option<i32>, Option<i32>), bool);
+
+/// Runs a program in 32 MiB, twice in each version; returns how it ended.
+fn end_in_32_mib(spec: LaunchSpec) -> Vec<End> {
     let mut ends = Vec::new();
     for parent in each_version() {
         let mut warden = Warden::start();
