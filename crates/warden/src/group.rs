@@ -6,6 +6,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -103,11 +104,12 @@ impl Groups {
     }
 
     /// Forks a child that runs `child`, see [`sys::fork_into`]. It begins inside the group of the
-    /// second version; where there is one of the first it has to [`enter`](Self::enter).
+    /// second version where that can be; the others it has to [`enter`](Self::enter).
     pub fn fork_into(&self, child: impl FnOnce() -> i32) -> Result<Pid, Failure> {
-        let of_v2 = |group: &Group| group.hierarchy == Hierarchy::V2;
-        let Some((_, directory)) = self.directories().find(|(group, _)| of_v2(group)) else {
-            return sys::fork_into(child).map_err(|errno| Failure::of("fork for", "/", errno));
+        let Some((_, directory)) = self.directories().find(|(group, _)| is_forked_into(group))
+        else {
+            let text = |errno| format!("could not make a process for a control group: {errno}");
+            return sys::fork_into(child).map_err(|errno| Failure { errno, text: text(errno) });
         };
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         rustix::fs::open(&directory, flags, Mode::empty())
@@ -117,16 +119,15 @@ impl Groups {
 
     /// Whether a process has to be moved into one of the groups after it was forked.
     pub fn must_be_entered(groups: &[Group]) -> bool {
-        groups.iter().any(|group| group.hierarchy == Hierarchy::V1)
+        !groups.iter().all(is_forked_into)
     }
 
-    /// Moves a process into the groups of the first version. From Linux 6.0 on that takes 5 to
-    /// 10 ms, unless another process was moved just before.
+    /// Moves a process into the groups that it was not forked into. From Linux 6.0 on that takes 5
+    /// to 10 ms, unless another process was moved just before.
     pub fn enter(&self, process: Pid) -> Result<(), Failure> {
-        let of_v1 = |(group, _): &(&Group, _)| group.hierarchy == Hierarchy::V1;
         let pid = process.as_raw_pid().to_string();
         self.directories()
-            .filter(of_v1)
+            .filter(|(group, _)| !is_forked_into(group))
             .try_for_each(|(_, directory)| put(&directory.join("cgroup.procs"), pid.as_bytes()))
     }
 
@@ -206,6 +207,13 @@ impl Groups {
             .find(|(group, _)| group.hierarchy == Hierarchy::V1 && limits(group))
             .map(|(_, directory)| directory)
     }
+}
+
+/// Whether a process can begin inside the group. The warden finds out with the first group, before
+/// it forks.
+fn is_forked_into(group: &Group) -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    group.hierarchy == Hierarchy::V2 && *CAN.get_or_init(sys::can_fork_into_group)
 }
 
 impl Failure {

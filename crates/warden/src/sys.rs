@@ -47,6 +47,25 @@ pub fn fork_into_group(group: impl AsFd, child: impl FnOnce() -> i32) -> Result<
     child_id(pid as libc::pid_t).ok_or_else(last_errno)
 }
 
+/// Whether [`fork_into_group`] works. Kernels before 5.7 know nothing of it, and many containers
+/// refuse the call. No process is made: the group's descriptor is none.
+pub fn can_fork_into_group() -> bool {
+    let arguments = CloneArguments {
+        flags: CLONE_INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        cgroup: RawFd::MAX as u64,
+        ..CloneArguments::default()
+    };
+    // SAFETY: as above; if a process were made, it would end at once.
+    let pid = unsafe {
+        libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<CloneArguments>())
+    };
+    if pid == 0 {
+        exit_now(0);
+    }
+    pid < 0 && last_errno() == Errno::BADF
+}
+
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// The kernel's `clone_args`, of which not every C library has the last field.

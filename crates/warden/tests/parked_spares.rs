@@ -2,6 +2,8 @@
 //! They are nobody's tenant, and gone with the warden. Without the first version of control groups
 //! the tests are skipped.
 
+#![allow(clippy::disallowed_methods, reason = "tests start processes")]
+
 mod support;
 
 use std::fs;
@@ -51,6 +53,28 @@ fn a_launch_takes_the_parked_process_and_another_is_made() {
     let (main, _, keeper) = parked(&warden, &parent, &[one, two]);
     warden.close_and_wait();
     assert!(!process::exists(main) && !process::exists(keeper) && parent.is_gone());
+}
+
+/// As in many containers, and before Linux 5.7. Skipped without strace, which refuses it here.
+#[test]
+fn where_no_process_can_begin_in_a_group_one_is_parked() {
+    let Some(parent) = Parent::v2() else { return };
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-DDD", "-f", "-o", "/dev/null", "-e", "inject=clone3:error=ENOSYS"]);
+    if !strace.arg("true").status().is_ok_and(|status| status.success()) {
+        return eprintln!("skipped: strace cannot refuse a call");
+    }
+    let mut command = std::process::Command::new("strace");
+    command.args(strace.get_args().take(6)).arg(env!("CARGO_BIN_EXE_warden"));
+    let mut warden = Warden::start_by(command);
+    let launch = within(sleeper(), vec![parent.group(&[])]);
+    let (_first, one) = start(&mut warden, 1, &launch);
+    let (main, _, _) = parked(&warden, &parent, &[one]);
+    let (second, two) = start(&mut warden, 2, &launch);
+    assert_eq!(second.pid, main);
+    assert_eq!(parent.members(two), [main.as_raw_pid()]);
+    warden.close_and_wait();
+    assert!(parent.is_gone());
 }
 
 #[test]
