@@ -14,6 +14,7 @@ use rustix::stdio;
 use warden::protocol::{LaunchStep, Report};
 use warden::spec::{Descriptor, LaunchSpec};
 
+use crate::group::Groups;
 use crate::start_script;
 use crate::sys;
 use crate::temporary::Temporary;
@@ -39,8 +40,14 @@ pub struct Outfit {
 
 /// Becomes the tenant's program. If that fails, the reason is written to `status`; if it succeeds,
 /// `status` closes without a byte.
-pub fn become_tenant(run: u64, keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> i32 {
-    let Err((step, errno)) = start(run, keeper, outfit, status);
+pub fn become_tenant(
+    run: u64,
+    keeper: Pid,
+    outfit: &Outfit,
+    groups: &Groups,
+    status: &OwnedFd,
+) -> i32 {
+    let Err((step, errno)) = start(run, keeper, outfit, groups, status);
     let report = Report::LaunchFailed { run, step, errno: errno.raw_os_error() };
     // A packet is far smaller than a pipe's capacity, so it is written whole.
     let _ = rustix::io::write(status, &report.encode());
@@ -51,6 +58,7 @@ fn start(
     run: u64,
     keeper: Pid,
     outfit: &Outfit,
+    groups: &Groups,
     status: &OwnedFd,
 ) -> Result<Infallible, (LaunchStep, Errno)> {
     let at = |step| move |errno| (step, errno);
@@ -79,6 +87,10 @@ fn start(
         temporary.make(spec.confinement.user).map_err(at(LaunchStep::MakeTemporary))?;
         set_variable(&mut spec.env, b"TMPDIR=", &temporary.path());
     }
+    if let Some(landlock) = spec.confinement.walls.as_mut().and_then(|it| it.landlock.as_mut()) {
+        // Programs look there for the memory and the processors that they have.
+        landlock.paths.extend(groups.readable());
+    }
     walls::put_up(&spec, temporary.as_ref()).map_err(explained)?;
     // Another user forgets this.
     die_with(keeper).map_err(at(LaunchStep::Fork))?;
@@ -106,14 +118,23 @@ fn die_with(keeper: Pid) -> Result<(), Errno> {
 /// the failure.
 fn explained(failure: walls::Failure) -> (LaunchStep, Errno) {
     if let Some(text) = failure.text {
-        explain(&text);
+        say(&text);
     }
     (failure.step, failure.errno)
 }
 
-fn explain(reason: &str) {
+fn say(reason: &str) {
     // The pipe is empty and holds more than a path and a sentence.
     let _ = rustix::io::write(stdio::stderr(), reason.as_bytes());
+}
+
+/// Writes to the standard error of a launch why it fails. Nothing is said where that is not known.
+pub fn explain(outfit: &Outfit, reason: &str) {
+    let Ok(spec) = read_spec(&outfit.memory_file) else { return };
+    let index = spec.descriptors.iter().position(|it| *it == Descriptor::Stderr);
+    if let Some(stderr) = index.and_then(|index| outfit.descriptors.get(index)) {
+        let _ = rustix::io::write(stderr, reason.as_bytes());
+    }
 }
 
 /// Sets a variable, whose name comes with the `=`, in an environment.
@@ -126,7 +147,7 @@ fn set_variable(env: &mut Vec<CString>, name: &[u8], value: &CStr) {
 /// Refuses a directory without a start script. The reason is written to standard error.
 fn require_start_script(spec: &LaunchSpec) -> Result<(), Errno> {
     let Err(reason) = start_script::require(&spec.cwd.to_string_lossy()) else { return Ok(()) };
-    explain(&reason);
+    say(&reason);
     Err(Errno::NOENT)
 }
 

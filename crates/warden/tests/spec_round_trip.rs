@@ -73,6 +73,21 @@ fn what_holds_the_program_can_be_read_alone() {
     assert_eq!(read(&spec).as_ref(), Ok(&spec.confinement));
 }
 
+#[test]
+fn reading_it_alone_from_other_bytes_fails_or_finds_less() {
+    let bytes = sample().to_bytes();
+    let read = |bytes: &[u8]| {
+        let file = rustix::fs::memfd_create("test", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        rustix::io::write(&file, bytes).unwrap();
+        warden::excerpt::confinement_in(file)
+    };
+    (0..bytes.len()).for_each(|cut| assert_ne!(read(&bytes[..cut]), Ok(confinement())));
+    assert!(read(&[0xff; 64]).is_err());
+    // A length beyond all memory is refused before it is reserved.
+    let endless = [&bytes[..8], &7_u32.to_le_bytes(), &[0xff; 4]].concat();
+    assert_eq!(read(&endless), Err(rustix::io::Errno::FBIG));
+}
+
 fn c_string_of(length: usize) -> CString {
     CString::new([b"A=".to_vec(), vec![b'x'; length]].concat()).unwrap()
 }
