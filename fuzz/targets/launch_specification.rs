@@ -7,7 +7,7 @@ use std::ffi::CString;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use warden::{Descriptor, LaunchSpec, SpecError};
+use warden::{Confinement, Descriptor, LaunchSpec, SpecError};
 
 #[derive(Arbitrary, Debug)]
 enum Input {
@@ -21,6 +21,7 @@ enum Input {
         argv: Vec<CString>,
         env: Vec<CString>,
         are_errors: Vec<bool>,
+        temporary: Option<CString>,
         cut_at: usize,
     },
 }
@@ -40,12 +41,13 @@ fuzz_target!(|input: Input| match input {
         for (tag, body) in parts {
             bytes.extend([&word(tag.into())[..], &word(body.len()), &body].concat());
         }
-        means_one_thing_only(&[&b"ABS4"[..], &word(bytes.len()), &bytes].concat());
+        means_one_thing_only(&[&b"ABS5"[..], &word(bytes.len()), &bytes].concat());
     }
-    Input::Spec { cwd, umask, needs_start_script, argv, env, are_errors, cut_at } => {
+    Input::Spec { cwd, umask, needs_start_script, argv, env, are_errors, temporary, cut_at } => {
         let stream = |is_error| if is_error { Descriptor::Stderr } else { Descriptor::Stdout };
         let descriptors = are_errors.into_iter().map(stream).collect();
-        let spec = LaunchSpec { cwd, umask, needs_start_script, argv, env, descriptors };
+        let confinement = Confinement { temporary, ..Confinement::default() };
+        let spec = LaunchSpec { cwd, umask, needs_start_script, argv, env, descriptors, confinement };
         let bytes = spec.to_bytes();
         match LaunchSpec::parse(&bytes) {
             Ok(read) => assert_eq!(read, spec),

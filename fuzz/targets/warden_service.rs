@@ -265,7 +265,9 @@ fn memory_file(program: &Program) -> OwnedFd {
     let env = vec![string("PATH=/usr/bin:/bin")];
     let descriptors = vec![Descriptor::Stdout, Descriptor::Stderr];
     let cwd = string(cwd);
-    let spec = LaunchSpec { cwd, umask: 0o022, needs_start_script: false, argv, env, descriptors };
+    let confinement = warden::Confinement::default();
+    let (umask, needs_start_script) = (0o022, false);
+    let spec = LaunchSpec { cwd, umask, needs_start_script, argv, env, descriptors, confinement };
     host::memory_file(&spec).expect("a memory file")
 }
 

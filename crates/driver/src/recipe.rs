@@ -14,6 +14,7 @@ use linux::warden_link::surroundings::Noted;
 use pool::Failure;
 use std::collections::HashMap;
 use std::sync::Arc;
+use warden::Confinement;
 
 /// Variables of a tenant's environment, as `KEY=value`.
 pub type Variables = Arc<[String]>;
@@ -85,6 +86,7 @@ impl Recipe {
                 .chain(ours)
                 .collect(),
             runs_start_script: self.runs_start_script,
+            confinement: Confinement::default(),
         }
     }
 }

@@ -64,7 +64,7 @@ mod tests {
     fn reports_wait_for_room_and_keep_their_order() {
         let (ours, theirs) = pair();
         fill(&ours);
-        let reports = [1, 2].map(|run| Report::Started { run, pid: 7, keeper_pid: 6 });
+        let reports = [1, 2].map(|run| Report::Started { run, pid: 7, keeper_pid: 6, group: 0 });
         let mut outbox = Outbox::default();
         outbox.extend(reports);
         assert!(outbox.flush(&ours) && !outbox.is_empty());

@@ -7,12 +7,13 @@
 //! | offset | command      | report                                                        |
 //! |--------|--------------|---------------------------------------------------------------|
 //! | 0      | tag          | tag                                                           |
-//! | 1      | stop stage   | launch step, or which of exit code (1) and signal (2) are set |
+//! | 1      | stop stage   | launch step, or which of exit code (1) and signal (2) are set and |
+//! |        |              | whether the tree ran out of its memory (4)                    |
 //! | 2–7    | zero         | zero                                                          |
 //! | 8–15   | run          | run                                                           |
 //! | 16–19  |              | pid, errno or exit code                                       |
 //! | 20–23  |              | keeper's pid or signal                                        |
-//! | 24–31  |              | CPU time in microseconds                                      |
+//! | 24–31  |              | CPU time in microseconds, or the number of the control group  |
 
 use thiserror::Error;
 
@@ -37,6 +38,7 @@ const TAG_ENDED: u8 = 3;
 
 const HAS_EXIT_CODE: u8 = 1;
 const HAS_SIGNAL: u8 = 2;
+const OUT_OF_MEMORY: u8 = 4;
 
 /// What the host asks of the warden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub enum Report {
         /// The keeper, which adopts every orphan of the tenant: the tree is exactly its
         /// descendants.
         keeper_pid: u32,
+        /// The name of the tenant's control group below each parent; 0 if it has none.
+        group: u64,
     },
     /// The tenant's program never ran, and no process of it exists.
     LaunchFailed {
@@ -101,6 +105,8 @@ pub enum Report {
         signal: Option<i32>,
         /// User and system time of all processes of the tree.
         cpu_us: u64,
+        /// The tree was killed because it needed more memory than its control group may have.
+        out_of_memory: bool,
     },
 }
 
@@ -121,6 +127,17 @@ pub enum LaunchStep {
     /// The directory needs a start script and has none. The reason is written to the tenant's
     /// standard error, as text.
     CheckStartScript,
+    /// The tenant's control group could not be made or entered.
+    EnterGroup,
+    /// A limit could not be set.
+    SetLimit,
+    /// The private temporary directory could not be made.
+    MakeTemporary,
+    /// The program could not become its user, or the directory belongs to another one. The reason
+    /// may be on the tenant's standard error, as text.
+    BecomeUser,
+    /// The walls could not be put up. The reason may be on the tenant's standard error, as text.
+    PutUpWalls,
 }
 
 /// A packet that neither side would send.
@@ -210,19 +227,22 @@ impl Report {
         let mut packet = [0; REPORT_BYTES];
         put(&mut packet, 8, self.run().to_le_bytes());
         match *self {
-            Report::Started { pid, keeper_pid, .. } => {
+            Report::Started { pid, keeper_pid, group, .. } => {
                 packet[0] = TAG_STARTED;
                 put(&mut packet, 16, pid.to_le_bytes());
                 put(&mut packet, 20, keeper_pid.to_le_bytes());
+                put(&mut packet, 24, group.to_le_bytes());
             }
             Report::LaunchFailed { step, errno, .. } => {
                 packet[0] = TAG_LAUNCH_FAILED;
                 packet[1] = step.to_byte();
                 put(&mut packet, 16, errno.to_le_bytes());
             }
-            Report::Ended { exit_code, signal, cpu_us, .. } => {
+            Report::Ended { exit_code, signal, cpu_us, out_of_memory, .. } => {
                 packet[0] = TAG_ENDED;
-                packet[1] = presence(exit_code, HAS_EXIT_CODE) | presence(signal, HAS_SIGNAL);
+                packet[1] = flag(exit_code.is_some(), HAS_EXIT_CODE)
+                    | flag(signal.is_some(), HAS_SIGNAL)
+                    | flag(out_of_memory, OUT_OF_MEMORY);
                 put(&mut packet, 16, exit_code.unwrap_or(0).to_le_bytes());
                 put(&mut packet, 20, signal.unwrap_or(0).to_le_bytes());
                 put(&mut packet, 24, cpu_us.to_le_bytes());
@@ -239,10 +259,10 @@ impl Report {
         match packet[0] {
             TAG_STARTED => {
                 require_zero(packet, 1..2)?;
-                require_zero(packet, 24..REPORT_BYTES)?;
                 let pid = u32::from_le_bytes(take(packet, 16));
                 let keeper_pid = u32::from_le_bytes(take(packet, 20));
-                Ok(Report::Started { run, pid, keeper_pid })
+                let group = u64::from_le_bytes(take(packet, 24));
+                Ok(Report::Started { run, pid, keeper_pid, group })
             }
             TAG_LAUNCH_FAILED => {
                 require_zero(packet, 20..REPORT_BYTES)?;
@@ -257,7 +277,7 @@ impl Report {
 
 fn decode_ended(run: u64, packet: &[u8; REPORT_BYTES]) -> Result<Report, ProtocolError> {
     let set = packet[1];
-    if set & !(HAS_EXIT_CODE | HAS_SIGNAL) != 0 {
+    if set & !(HAS_EXIT_CODE | HAS_SIGNAL | OUT_OF_MEMORY) != 0 {
         return Err(ProtocolError::Unknown { field: "the set of results", value: set });
     }
     Ok(Report::Ended {
@@ -265,6 +285,7 @@ fn decode_ended(run: u64, packet: &[u8; REPORT_BYTES]) -> Result<Report, Protoco
         exit_code: optional(packet, set & HAS_EXIT_CODE != 0, 16)?,
         signal: optional(packet, set & HAS_SIGNAL != 0, 20)?,
         cpu_us: u64::from_le_bytes(take(packet, 24)),
+        out_of_memory: set & OUT_OF_MEMORY != 0,
     })
 }
 
@@ -294,6 +315,11 @@ impl LaunchStep {
             LaunchStep::Execute => 4,
             LaunchStep::CheckUser => 5,
             LaunchStep::CheckStartScript => 6,
+            LaunchStep::EnterGroup => 7,
+            LaunchStep::SetLimit => 8,
+            LaunchStep::MakeTemporary => 9,
+            LaunchStep::BecomeUser => 10,
+            LaunchStep::PutUpWalls => 11,
         }
     }
 
@@ -305,13 +331,18 @@ impl LaunchStep {
             4 => Ok(LaunchStep::Execute),
             5 => Ok(LaunchStep::CheckUser),
             6 => Ok(LaunchStep::CheckStartScript),
+            7 => Ok(LaunchStep::EnterGroup),
+            8 => Ok(LaunchStep::SetLimit),
+            9 => Ok(LaunchStep::MakeTemporary),
+            10 => Ok(LaunchStep::BecomeUser),
+            11 => Ok(LaunchStep::PutUpWalls),
             _ => Err(ProtocolError::Unknown { field: "the launch's step", value }),
         }
     }
 }
 
-fn presence(value: Option<i32>, flag: u8) -> u8 {
-    if value.is_some() { flag } else { 0 }
+fn flag(is_set: bool, flag: u8) -> u8 {
+    if is_set { flag } else { 0 }
 }
 
 fn optional(packet: &[u8], is_set: bool, offset: usize) -> Result<Option<i32>, ProtocolError> {

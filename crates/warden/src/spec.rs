@@ -2,7 +2,7 @@
 //! megabytes, more than a packet holds, so it travels in a memory file beside the
 //! [`Launch`](crate::protocol::Command::Launch) packet.
 //!
-//! The file begins with the four bytes `ABS4` and the number of bytes that follow. Then comes part
+//! The file begins with the four bytes `ABS5` and the number of bytes that follow. Then comes part
 //! after part: a tag, the number of bytes of the body, and the body. Numbers are words: four
 //! bytes, little-endian. A string ends with a zero byte.
 //!
@@ -14,10 +14,17 @@
 //! | 4   | umask        | a word |
 //! | 5   | start script | empty; the part is there if the directory has to have one |
 //! | 6   | descriptors  | words: what the descriptors after the memory file become, in their order |
+//! | 7   | limits       | for each limit: a word, what is limited, and eight bytes, how much |
+//! | 8   | groups       | for each: the version, the number of settings, the parent, the settings |
+//! | 9   | temporary    | a string |
+//! | 10  | user         | words: the user and its group |
+//! | 11  | walls        | words and strings: see `confinement.rs` |
 //!
 //! Parts come in the order of their tags, each once, so a launch has exactly one encoding. An
 //! unknown part is refused: both ends have the same version, and a part that one end cannot carry
 //! out must not be skipped silently.
+//!
+//! The parts from 7 on are there if the program is held within them ([`Confinement`]).
 //!
 //! A new part is a row of this table, a field of [`LaunchSpec`], and a line each in `Tag`, in
 //! `to_bytes` and in `Parts`.
@@ -26,7 +33,9 @@ use std::ffi::{CStr, CString};
 
 use thiserror::Error;
 
-const MAGIC: [u8; WORD_BYTES] = *b"ABS4";
+use crate::confinement::{self, Confinement, Group};
+
+const MAGIC: [u8; WORD_BYTES] = *b"ABS5";
 const WORD_BYTES: usize = 4;
 
 /// A program and the surroundings it is started in.
@@ -46,6 +55,8 @@ pub struct LaunchSpec {
     pub needs_start_script: bool,
     /// What each descriptor after the memory file becomes.
     pub descriptors: Vec<Descriptor>,
+    /// What the program is held within.
+    pub confinement: Confinement,
 }
 
 /// What a descriptor becomes in the tenant.
@@ -66,6 +77,11 @@ enum Tag {
     Umask = 4,
     StartScript = 5,
     Descriptors = 6,
+    Limits = 7,
+    Groups = 8,
+    Temporary = 9,
+    User = 10,
+    Walls = 11,
 }
 
 /// Bytes that are not a [`LaunchSpec`].
@@ -133,6 +149,22 @@ impl LaunchSpec {
                 .iter()
                 .for_each(|descriptor| body.extend(descriptor.to_word().to_le_bytes()));
         });
+        let Confinement { limits, groups, temporary, user, walls } = &self.confinement;
+        if !limits.is_empty() {
+            put(&mut bytes, Tag::Limits, |body| confinement::put_limits(body, limits));
+        }
+        if !groups.is_empty() {
+            put(&mut bytes, Tag::Groups, |body| confinement::put_groups(body, groups));
+        }
+        if let Some(directory) = temporary {
+            put(&mut bytes, Tag::Temporary, |body| body.extend(directory.as_bytes_with_nul()));
+        }
+        if let Some(user) = user {
+            put(&mut bytes, Tag::User, |body| confinement::put_user(body, *user));
+        }
+        if let Some(walls) = walls {
+            put(&mut bytes, Tag::Walls, |body| confinement::put_walls(body, walls));
+        }
         set_length(&mut bytes, WORD_BYTES);
         bytes
     }
@@ -164,6 +196,32 @@ impl LaunchSpec {
     }
 }
 
+/// The most bytes that the part of the groups may have: far more than any host's.
+const GROUPS_BYTES_MAX: u32 = 64 * 1024;
+
+/// Reads the groups alone, without the environment, for which the warden may have no memory.
+/// `read` fills its argument from this offset of the file; `None` if it cannot. Returns no groups
+/// if the bytes are no [`LaunchSpec`].
+pub fn groups_alone(mut read: impl FnMut(&mut [u8], u64) -> Option<()>) -> Vec<Group> {
+    let mut find = || {
+        let mut offset = 2 * WORD_BYTES as u64;
+        loop {
+            let mut head = [0; 2 * WORD_BYTES];
+            read(&mut head, offset)?;
+            offset += head.len() as u64;
+            let mut words = head.as_slice();
+            let (tag, length) = (take_word(&mut words)?, take_word(&mut words)?);
+            if Tag::of(tag)? == Tag::Groups {
+                let mut body = vec![0; length.min(GROUPS_BYTES_MAX) as usize];
+                read(&mut body, offset)?;
+                return confinement::groups(&body);
+            }
+            offset += u64::from(length);
+        }
+    };
+    find().unwrap_or_default()
+}
+
 impl Descriptor {
     fn to_word(self) -> u32 {
         match self {
@@ -182,8 +240,9 @@ impl Descriptor {
 impl Tag {
     fn of(word: u32) -> Option<Tag> {
         use Tag::*;
-        let all = [Directory, Command, Environment, Umask, StartScript, Descriptors];
-        all.into_iter().find(|tag| *tag as u32 == word)
+        let always = [Directory, Command, Environment, Umask, StartScript, Descriptors];
+        let confining = [Limits, Groups, Temporary, User, Walls];
+        always.into_iter().chain(confining).find(|tag| *tag as u32 == word)
     }
 }
 
@@ -196,20 +255,24 @@ struct Parts {
     umask: Option<u32>,
     needs_start_script: bool,
     descriptors: Option<Vec<Descriptor>>,
+    confinement: Confinement,
 }
 
 impl Parts {
     /// Reads a part's body; `None` if its content is invalid.
     fn take(&mut self, tag: Tag, body: &[u8]) -> Option<()> {
         match tag {
-            Tag::Directory => {
-                self.directory = Some(CStr::from_bytes_with_nul(body).ok()?.to_owned())
-            }
+            Tag::Directory => self.directory = Some(string(body)?),
             Tag::Command => self.command = Some(strings(body)?),
             Tag::Environment => self.environment = Some(strings(body)?),
             Tag::Umask => self.umask = Some(u32::from_le_bytes(body.try_into().ok()?)),
             Tag::StartScript => self.needs_start_script = body.is_empty().then_some(true)?,
             Tag::Descriptors => self.descriptors = Some(descriptors(body)?),
+            Tag::Limits => self.confinement.limits = confinement::limits(body)?,
+            Tag::Groups => self.confinement.groups = confinement::groups(body)?,
+            Tag::Temporary => self.confinement.temporary = Some(string(body)?),
+            Tag::User => self.confinement.user = Some(confinement::user(body)?),
+            Tag::Walls => self.confinement.walls = Some(confinement::walls(body)?),
         }
         Some(())
     }
@@ -223,6 +286,7 @@ impl Parts {
             umask: self.umask.ok_or(missing(Tag::Umask))?,
             needs_start_script: self.needs_start_script,
             descriptors: self.descriptors.ok_or(missing(Tag::Descriptors))?,
+            confinement: self.confinement,
         };
         if spec.argv.is_empty() {
             return Err(SpecError::NoProgram);
@@ -250,18 +314,22 @@ fn set_length(bytes: &mut [u8], at: usize) {
     bytes[at..at + WORD_BYTES].copy_from_slice(&length.to_le_bytes());
 }
 
-fn put_strings(body: &mut Vec<u8>, strings: &[CString]) {
+pub(crate) fn put_strings(body: &mut Vec<u8>, strings: &[CString]) {
     strings.iter().for_each(|string| body.extend(string.as_bytes_with_nul()));
 }
 
-fn take_word(bytes: &mut &[u8]) -> Option<u32> {
+pub(crate) fn take_word(bytes: &mut &[u8]) -> Option<u32> {
     let (word, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(u32::from_le_bytes(*word))
 }
 
+fn string(body: &[u8]) -> Option<CString> {
+    Some(CStr::from_bytes_with_nul(body).ok()?.to_owned())
+}
+
 /// The strings of a body; `None` if bytes are left over.
-fn strings(mut body: &[u8]) -> Option<Vec<CString>> {
+pub(crate) fn strings(mut body: &[u8]) -> Option<Vec<CString>> {
     let mut strings = Vec::new();
     while !body.is_empty() {
         let string = CStr::from_bytes_until_nul(body).ok()?;

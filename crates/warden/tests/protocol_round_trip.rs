@@ -19,11 +19,14 @@ fn reports() -> Vec<Report> {
         [LaunchStep::ReadSpec, LaunchStep::Fork, LaunchStep::ChangeDirectory, LaunchStep::Execute];
     let failures = steps.map(|step| Report::LaunchFailed { run: 3, step, errno: 13 });
     let mut reports = failures.to_vec();
-    reports.push(Report::Started { run: u64::MAX, pid: u32::MAX, keeper_pid: 1 });
+    reports.push(Report::Started { run: u64::MAX, pid: u32::MAX, keeper_pid: 1, group: 1 << 40 });
     for (exit_code, signal) in
         [(None, None), (Some(0), None), (None, Some(9)), (Some(-1), Some(i32::MIN))]
     {
-        reports.push(Report::Ended { run: 4, exit_code, signal, cpu_us: u64::MAX });
+        for out_of_memory in [false, true] {
+            let cpu_us = u64::MAX;
+            reports.push(Report::Ended { run: 4, exit_code, signal, cpu_us, out_of_memory });
+        }
     }
     reports
 }
@@ -88,11 +91,13 @@ fn unknown_values_are_refused() {
         Report::decode(&failed),
         Err(ProtocolError::Unknown { field: "the report's tag", value: 0 })
     );
-    let mut ended = Report::Ended { run: 1, exit_code: None, signal: None, cpu_us: 0 }.encode();
-    ended[1] = 4;
+    let ended =
+        Report::Ended { run: 1, exit_code: None, signal: None, cpu_us: 0, out_of_memory: false };
+    let mut ended = ended.encode();
+    ended[1] = 8;
     assert_eq!(
         Report::decode(&ended),
-        Err(ProtocolError::Unknown { field: "the set of results", value: 4 })
+        Err(ProtocolError::Unknown { field: "the set of results", value: 8 })
     );
 }
 

@@ -2,7 +2,10 @@
 
 use std::ffi::CString;
 
-use warden::spec::{Descriptor, LaunchSpec, SpecError};
+use warden::confinement::{
+    Access, Confinement, Group, Hierarchy, Landlock, PathRule, Resource, ResourceLimit, User, Walls,
+};
+use warden::spec::{Descriptor, LaunchSpec, SpecError, groups_alone};
 
 fn sample() -> LaunchSpec {
     LaunchSpec {
@@ -12,6 +15,71 @@ fn sample() -> LaunchSpec {
         umask: 0o027,
         needs_start_script: true,
         descriptors: vec![Descriptor::Stderr, Descriptor::Stdout],
+        confinement: confinement(),
+    }
+}
+
+fn confinement() -> Confinement {
+    let rule = |access, is_required, path: &std::ffi::CStr| PathRule {
+        access,
+        is_required,
+        path: path.to_owned(),
+    };
+    Confinement {
+        limits: vec![
+            ResourceLimit { resource: Resource::OpenFiles, value: 256 },
+            ResourceLimit { resource: Resource::FileBytes, value: u64::MAX },
+        ],
+        groups: vec![
+            Group {
+                hierarchy: Hierarchy::V1,
+                parent: c"/sys/fs/cgroup/a".to_owned(),
+                settings: vec![],
+            },
+            Group {
+                hierarchy: Hierarchy::V2,
+                parent: c"/sys/fs/cgroup/b".to_owned(),
+                settings: vec![c"pids.max=7".to_owned(), c"memory.oom.group=1".to_owned()],
+            },
+        ],
+        temporary: Some(c"/tmp".to_owned()),
+        user: Some(User { uid: 1, gid: u32::MAX }),
+        walls: Some(Walls {
+            refuses_system_calls: true,
+            landlock: Some(Landlock {
+                abi: 7,
+                listen: vec![3_000, 1],
+                connect: Some(vec![]),
+                paths: vec![
+                    rule(Access::Write, true, c"."),
+                    rule(Access::Device, false, c"/dev/null"),
+                ],
+            }),
+        }),
+    }
+}
+
+#[test]
+fn each_part_of_a_confinement_survives_alone() {
+    let Confinement { limits, groups, temporary, user, walls } = confinement();
+    let landlock = Landlock { connect: None, ..Landlock::default() };
+    for confinement in [
+        Confinement { limits, ..Confinement::default() },
+        Confinement { groups, ..Confinement::default() },
+        Confinement { temporary, ..Confinement::default() },
+        Confinement { user, ..Confinement::default() },
+        Confinement { walls, ..Confinement::default() },
+        Confinement {
+            walls: Some(Walls { refuses_system_calls: false, landlock: None }),
+            ..Confinement::default()
+        },
+        Confinement {
+            walls: Some(Walls { refuses_system_calls: false, landlock: Some(landlock) }),
+            ..Confinement::default()
+        },
+    ] {
+        let spec = LaunchSpec { confinement, ..bare() };
+        assert_eq!(LaunchSpec::parse(&spec.to_bytes()), Ok(spec));
     }
 }
 
@@ -21,7 +89,7 @@ fn of_parts(parts: &[(u32, Vec<u8>)]) -> Vec<u8> {
     let part =
         |(tag, body): &(u32, Vec<u8>)| [&tag.to_le_bytes(), &word(body.len()), &body[..]].concat();
     let parts = parts.iter().map(part).collect::<Vec<_>>().concat();
-    [b"ABS4", &word(parts.len()), &parts[..]].concat()
+    [b"ABS5", &word(parts.len()), &parts[..]].concat()
 }
 
 /// The parts of the smallest launch that there is.
@@ -43,6 +111,7 @@ fn bare() -> LaunchSpec {
         umask: 0,
         needs_start_script: false,
         descriptors: vec![],
+        confinement: Confinement::default(),
     }
 }
 
@@ -51,6 +120,28 @@ fn a_specification_survives() {
     assert_eq!(LaunchSpec::parse(&sample().to_bytes()), Ok(sample()));
     assert_eq!(LaunchSpec::parse(&bare().to_bytes()), Ok(bare()));
     assert_eq!(bare().to_bytes(), of_parts(&bare_parts()));
+}
+
+#[test]
+fn the_groups_are_read_without_the_rest() {
+    let alone = |bytes: &[u8]| {
+        let mut most = 0;
+        let groups = groups_alone(|room, offset| {
+            let offset = usize::try_from(offset).ok()?;
+            room.copy_from_slice(bytes.get(offset..offset.checked_add(room.len())?)?);
+            most = most.max(room.len());
+            Some(())
+        });
+        (groups, most)
+    };
+    let spec = LaunchSpec { env: vec![c"A=B".to_owned(); 10_000], ..sample() };
+    let (groups, most) = alone(&spec.to_bytes());
+    assert_eq!(groups, spec.confinement.groups);
+    assert!(most < 200, "{most} bytes were read at once");
+    assert!(alone(&bare().to_bytes()).0.is_empty());
+    let bytes = sample().to_bytes();
+    (0..bytes.len()).for_each(|cut| drop(alone(&bytes[..cut])));
+    assert!(alone(&[0xff; 64]).0.is_empty());
 }
 
 #[test]
@@ -70,7 +161,7 @@ fn every_cut_is_refused() {
 
 #[test]
 fn a_part_that_is_not_known_is_refused_wherever_it_stands() {
-    for tag in [0, 7, 99, u32::MAX] {
+    for tag in [0, 12, 99, u32::MAX] {
         for at in 0..=bare_parts().len() {
             let mut parts = bare_parts();
             parts.insert(at, (tag, Vec::new()));

@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch as channel};
-use warden::{Descriptor, LaunchSpec, LaunchStep, StopStage};
+use warden::{Confinement, Descriptor, LaunchSpec, LaunchStep, StopStage};
 
 /// How long the processes of a start that met the loss of the warden have to be gone. The keeper
 /// ends them once the warden is gone. If they are not gone by then, the start is not tried again.
@@ -39,6 +39,8 @@ pub struct Program {
     pub environment: Vec<String>,
     /// The program runs the start script of its directory, which must have one.
     pub runs_start_script: bool,
+    /// What the program is held within.
+    pub confinement: Confinement,
 }
 
 /// The receiver of a run's facts, in their order.
@@ -92,7 +94,7 @@ pub async fn supervise(
     };
     let (tell_ended, ended) = channel::channel(false);
     let end = async {
-        let lost = Ended { exit_code: None, signal: None, cpu_us: None };
+        let lost = Ended { exit_code: None, signal: None, cpu_us: None, out_of_memory: false };
         let end = tree_ended.await.unwrap_or(lost);
         let _ = tell_ended.send(true);
         end
@@ -267,6 +269,7 @@ fn prepare(
         argv: strings(&program.command)?,
         env: strings(&program.environment)?,
         descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
+        confinement: program.confinement.clone(),
     };
     let launch = Launch { spec, descriptors: vec![stdout, stderr], turn };
     Ok((launch, stdout_reader, stderr_reader))
@@ -292,6 +295,7 @@ fn explain(program: &Program, error: LaunchError, outputs: &[OwnedFd]) -> String
         }
         other => return other.to_string(),
     };
+    let said = |error: &io::Error| outputs.last().and_then(written).unwrap_or(error.to_string());
     let missing = error.kind() == io::ErrorKind::NotFound;
     match step {
         LaunchStep::ChangeDirectory if missing => {
@@ -306,9 +310,16 @@ fn explain(program: &Program, error: LaunchError, outputs: &[OwnedFd]) -> String
         LaunchStep::Execute => {
             format!("the program {name:?} could not be executed in {directory:?}: {error}")
         }
-        LaunchStep::CheckStartScript => {
-            outputs.last().and_then(written).unwrap_or(error.to_string())
+        LaunchStep::CheckStartScript => said(&error),
+        LaunchStep::EnterGroup => {
+            format!("its control group could not be made or entered: {error}")
         }
+        LaunchStep::SetLimit => format!("one of its limits could not be set: {error}"),
+        LaunchStep::MakeTemporary => {
+            format!("its private temporary directory could not be made: {error}")
+        }
+        LaunchStep::BecomeUser => format!("it could not become its user: {}", said(&error)),
+        LaunchStep::PutUpWalls => format!("its walls could not be put up: {}", said(&error)),
         LaunchStep::Fork => format!("no process could be made for it: {error}"),
         LaunchStep::ReadSpec => format!("the warden could not read what to start: {error}"),
         LaunchStep::CheckUser => {

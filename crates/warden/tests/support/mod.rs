@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_methods, reason = "tests start processes and measure time")]
 
+pub mod groups;
 pub mod output;
 pub mod process;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, getuid, kill_process};
+use warden::Confinement;
 use warden::protocol::{LaunchStep, Report, StopStage};
 use warden::spec::{Descriptor, LaunchSpec};
 
@@ -70,6 +72,7 @@ pub struct Ended {
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
     pub cpu_us: u64,
+    pub out_of_memory: bool,
 }
 
 impl Ended {
@@ -98,6 +101,7 @@ pub fn spec(argv: &[&str]) -> LaunchSpec {
         argv: argv.iter().map(|argument| c_string(argument)).collect(),
         env: vec![c_string("PATH=/usr/local/bin:/usr/bin:/bin")],
         descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
+        confinement: Confinement::default(),
     }
 }
 
@@ -163,7 +167,9 @@ impl Warden {
 
     pub fn expect_ended(&mut self, run: u64) -> Ended {
         match self.report_about(run) {
-            Report::Ended { exit_code, signal, cpu_us, .. } => Ended { exit_code, signal, cpu_us },
+            Report::Ended { exit_code, signal, cpu_us, out_of_memory, .. } => {
+                Ended { exit_code, signal, cpu_us, out_of_memory }
+            }
             other => panic!("expected run {run} to end, got {other:?}"),
         }
     }
@@ -205,10 +211,14 @@ impl Warden {
         reports
     }
 
-    /// Closes the socket, as the end of the host does, and waits until the warden is gone. Returns
-    /// its exit status.
-    pub fn close_and_wait(&mut self) -> Option<i32> {
+    /// Closes the socket, as the end of the host does.
+    pub fn close(&mut self) {
         self.socket = None;
+    }
+
+    /// Closes the socket, and waits until the warden is gone. Returns its exit status.
+    pub fn close_and_wait(&mut self) -> Option<i32> {
+        self.close();
         self.wait_for_exit()
     }
 

@@ -11,7 +11,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use warden::{Report, SocketFailure, host};
 
-use super::{Ended, Errand, LaunchError, Order, Packet, Pending, Started};
+use super::errand::{Errand, Order, Packet, Pending};
+use super::{Ended, LaunchError, Started};
 use crate::threads::clock;
 
 /// The pause between two tries after a shortage whose end no event tells. Most shortages pass in
@@ -105,11 +106,11 @@ impl Link {
     fn pass_on(&mut self, report: Report) {
         tracing::trace!(?report, "warden");
         match report {
-            Report::Started { run, pid, keeper_pid } => {
+            Report::Started { run, pid, keeper_pid, group } => {
                 let Some(pending) = self.pending.get_mut(&run) else { return };
                 pending.keeper_pid = keeper_pid;
                 if let Some(started) = pending.started.take() {
-                    let _ = started.send(Ok(Started { pid, keeper_pid }));
+                    let _ = started.send(Ok(Started { pid, keeper_pid, group }));
                 }
             }
             Report::LaunchFailed { run, step, errno } => {
@@ -118,9 +119,10 @@ impl Link {
                     LaunchError::Step { step, error: io::Error::from_raw_os_error(errno) },
                 );
             }
-            Report::Ended { run, exit_code, signal, cpu_us } => {
+            Report::Ended { run, exit_code, signal, cpu_us, out_of_memory } => {
                 if let Some(pending) = self.pending.remove(&run) {
-                    let _ = pending.ended.send(Ended { exit_code, signal, cpu_us: Some(cpu_us) });
+                    let cpu_us = Some(cpu_us);
+                    let _ = pending.ended.send(Ended { exit_code, signal, cpu_us, out_of_memory });
                 }
             }
         }
@@ -246,12 +248,13 @@ mod tests {
             argv: vec![empty()],
             env: Vec::new(),
             descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
+            confinement: Default::default(),
         };
         let launch = Launch { spec, descriptors: vec![null(), null()], turn: None };
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
         let pending = Some(Pending { started: Some(started), ended, keeper_pid: 0 });
-        let packet = Packet::Launch { launch, memory_file: null() };
+        let packet = Packet::Launch { launch: Box::new(launch), memory_file: null() };
         (
             Order { number, packet, pending },
             Launched { number, started: started_receiver, ended: ended_receiver },
