@@ -129,9 +129,9 @@ impl Pool {
         step.leases.open(id, touched_at_ms);
         run.begin_tenure(step.now.steady_ms);
         tenant.warm = Warm::when_ready(tenant.warm);
-        let is_warm = tenant.warm.is_some();
-        candidates.add(run, Touch { at_ms: touched_at_ms, sequence: 0 }, is_warm);
-        if let Some(idle_after_ms) = run.idle_after_ms(config).filter(|_| !is_warm) {
+        let touch = Touch { at_ms: touched_at_ms, sequence: 0 };
+        candidates.add(run, touch, tenant.warm.is_some());
+        if let Some(idle_after_ms) = run.idle_after_ms(tenant.warm, config) {
             let left_ms =
                 idle_after_ms.saturating_sub(step.now.wall_ms.saturating_sub(touched_at_ms));
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));

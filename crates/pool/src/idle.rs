@@ -159,8 +159,7 @@ impl Pool {
     /// How long after its last use a ready run is idle; `None` never.
     fn idle_after_ms(&self, id: RunId) -> Option<u64> {
         let tree = self.tree_of(id);
-        let is_kept_up = tree.warm.is_some() && !planted(Bug::WarmIsIdle);
-        tree.state.run().filter(|_| !is_kept_up)?.idle_after_ms(&self.config)
+        tree.state.run()?.idle_after_ms(tree.warm, &self.config)
     }
 
     /// For how long the run has not been used. The count comes before the clock: see

@@ -18,8 +18,11 @@ pub struct RunRules {
 }
 
 impl Run {
-    /// How long after its last touch the run is idle; `None` never.
-    pub fn idle_after_ms(&self, config: &Config) -> Option<u64> {
+    /// How long after its last touch the run is idle; `None` never, as it is if its tree is `warm`.
+    pub fn idle_after_ms(&self, warm: Option<Warm>, config: &Config) -> Option<u64> {
+        if warm.is_some() && !planted(Bug::WarmIsIdle) {
+            return None;
+        }
         let own = self.rules.as_ref().and_then(|rules| rules.idle_after_ms);
         own.filter(|_| !planted(Bug::OneIdleTimeForAll)).unwrap_or(config.idle_after_ms)
     }

@@ -352,7 +352,7 @@ impl Pool {
         *warm = Warm::when_ready(*warm);
         candidates.add(run, step.leases.touched(id), warm.is_some());
         // The stop of a retired run is tried again a sweep later.
-        let may_be_idle = warm.is_none() && run.idle_after_ms(config).is_some();
+        let may_be_idle = run.idle_after_ms(*warm, config).is_some();
         if (may_be_idle || !serves) && disposal.is_none() {
             timers.set(run, step.now.steady_ms.saturating_add(config.sweep_interval_ms.max(1)));
         }

@@ -218,6 +218,7 @@ impl Book {
             if key.live.is_none() && key.calls() > 0 && key.warm.is_some() {
                 key.comeback = Comeback::Now;
             }
+            key.stands_aside &= key.waits_without_caller();
             key.had_no_caller =
                 key.live.is_none() && (key.had_no_caller || key.waits_without_caller());
         }

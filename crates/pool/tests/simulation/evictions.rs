@@ -1,6 +1,6 @@
 //! What must hold of evictions: who makes room, and when.
 
-use super::book::{Book, RunRecord};
+use super::book::{Book, KeyRecord, RunRecord};
 use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
 use pool::{Action, Event, Leases, Pool, Touch};
@@ -28,6 +28,7 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     no_tenant_is_handed_out_and_evicted_in_one_step(book, run)?;
     no_tenant_is_evicted_in_its_tenure(book, run)?;
     a_warm_tenant_leaves_only_for_a_call(book, run)?;
+    none_leaves_for_a_key_that_stands_aside(book, run)?;
     connections_are_looked_for_before_an_eviction(book, run)?;
     the_victim_is_the_least_recently_active(book, leases, run)
 }
@@ -53,6 +54,12 @@ fn no_tenant_is_handed_out_and_evicted_in_one_step(book: &Book, victim: &RunReco
 fn no_tenant_is_evicted_in_its_tenure(book: &Book, victim: &RunRecord) -> Verdict {
     let left_ms = victim.tenure_ends_ms().saturating_sub(book.now.steady_ms);
     holds(left_ms == 0, || format!("{:?} is evicted {left_ms} ms too early", victim.id))
+}
+
+fn none_leaves_for_a_key_that_stands_aside(book: &Book, victim: &RunRecord) -> Verdict {
+    let pushes = |key: &KeyRecord| key.waits_without_caller() && !key.stands_aside;
+    let is_needed = book.keys.iter().any(|key| key.is_waiting() || pushes(key));
+    holds(is_needed, || format!("{:?} leaves for a key that was evicted itself", victim.id))
 }
 
 fn a_warm_tenant_leaves_only_for_a_call(book: &Book, victim: &RunRecord) -> Verdict {

@@ -245,6 +245,8 @@ pub struct KeyRecord {
     pub comeback: Comeback,
     /// It has waited for room without a call, so that its place in the queue is not known.
     pub had_no_caller: bool,
+    /// It was evicted, and makes nothing leave for it.
+    pub stands_aside: bool,
     /// It was asked for anew after too many failures.
     pub is_tried_anew: bool,
 }

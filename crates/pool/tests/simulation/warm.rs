@@ -157,6 +157,8 @@ impl Book {
             };
         }
         let comeback = self.comeback(key, wait_ms);
+        let is_evicted = cause == Some(ExitReason::LruEvicted) && warm.basis == Basis::Ruled;
+        self.keys[key].stands_aside = is_evicted && self.keys[key].calls() == 0;
         (self.keys[key].warm, self.keys[key].comeback) = (Some(next), comeback);
     }
 
