@@ -488,6 +488,23 @@ export type RuntimeOptions = {
     | Readonly<Record<string, string | undefined>>
     | ((key: string) => Readonly<Record<string, string | undefined>>);
   /**
+   * What one tenant is like, where it is unlike the others. Called once for each start, by
+   * `restart`, too, right before it, and may take as long as `readinessTimeoutMs`; a start that is
+   * called off meanwhile does not wait for it. What it leaves out is as in these options. What it
+   * throws, or a wrong value, fails that start and reaches the callers of `ensure`: its own error
+   * as the same object, or a `TypeError` with the code `ERR_RUNTIME_INVALID_OPTION`. Not called
+   * where a snapshot is restored or a process adopted.
+   *
+   * @example
+   * ```ts
+   * tenant: async (key) => {
+   *   const { plan } = await customers.find(key);
+   *   return plan === 'free' ? {} : { readinessPath: '/health', readinessTimeoutMs: 60_000 };
+   * }
+   * ```
+   */
+  tenant?: (key: string) => TenantSettings | Promise<TenantSettings>;
+  /**
    * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`:
    * these, and any TCP connection to the tenant's port for as long as it is open, as the kernel
    * lists them. So a WebSocket or a long download keeps the tenant without calls of `touch`, and
@@ -535,6 +552,24 @@ export type RuntimeOptions = {
   onMetrics?: (event: RuntimeMetricEvent) => void;
   /** Every change of a tenant's state. What it throws breaks nothing. */
   onTransition?: (event: RuntimeTransitionEvent) => void;
+};
+
+/**
+ * What the option `tenant` returns: options for one tenant, in place of the runtime's own. Each
+ * replaces its option as a whole; fields that are left out, or undefined, are as for all tenants.
+ */
+export type TenantSettings = {
+  /** As in {@link RuntimeOptions}. */
+  readinessTimeoutMs?: number;
+  /**
+   * The path, and query, that the default readiness asks for. Any HTTP answer to it is ready.
+   * Percent-encoded, and of 2,000 characters at most. Default `/`.
+   */
+  readinessPath?: string;
+  /** As in {@link RuntimeOptions}. Refused together with `spawn`. */
+  command?: readonly string[];
+  /** As in {@link RuntimeOptions}. */
+  env?: RuntimeOptions['env'];
 };
 
 /** Says whether an idle tenant may be stopped: the option of this name. */

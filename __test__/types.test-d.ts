@@ -36,6 +36,7 @@ import {
   type SpawnBackoff,
   type SpawnFn,
   type Tenant,
+  type TenantSettings,
   type TenantSource,
   type TenantState,
   type TenantStatus,
@@ -68,6 +69,7 @@ const everyOption: Required<RuntimeOptions> = {
   readinessTimeoutMs: 30_000,
   spawnConcurrency: 4,
   env: 'inherit',
+  tenant: async (key) => ({ readinessPath: `/${key}` }),
   idle: 'connections',
   shouldIdleKill: ({ idleMs, key, tenant }) => idleMs > 0 && key === tenant.key,
   checkpoint: { driver, restoreTimeoutMs: 1 },
@@ -76,9 +78,16 @@ const everyOption: Required<RuntimeOptions> = {
   onMetrics: () => {},
   onTransition: () => {},
 };
+const everySetting: Required<TenantSettings> = {
+  readinessTimeoutMs: 30_000,
+  readinessPath: '/health',
+  command,
+  env: (key) => ({ TENANT: key }),
+};
 createRuntime(everyOption);
 createRuntime({ source, env: { PATH: '' } });
 createRuntime({ source, env: (key) => ({ TENANT: key }) });
+createRuntime({ source, tenant: () => everySetting });
 createRuntime({ source, onLog: async () => {} });
 // @ts-expect-error source is required
 createRuntime({});
@@ -88,6 +97,8 @@ createRuntime({ source: { kind: 'docker', root: '' } });
 createRuntime({ source, idleAfterMs: '5s' });
 // @ts-expect-error a program and its arguments, not one string
 createRuntime({ source, command: 'bun run start' });
+// @ts-expect-error an unknown setting of a tenant
+createRuntime({ source, tenant: () => ({ readinesPath: '/' }) });
 // @ts-expect-error an unknown option
 createRuntime({ source, idleTimeoutMs: 1 });
 

@@ -133,6 +133,28 @@ export function problemOfVariable(name, value) {
 }
 
 /**
+ * The variables of tenants: how they are given, checked.
+ * @param {string} path
+ * @param {unknown} env
+ * @returns {import('./tenant/environment.js').EnvSetting}
+ */
+export function envAt(path, env) {
+  if (env === 'inherit' || isFunction(env))
+    return /** @type {import('./tenant/environment.js').EnvSetting} */ (env);
+  if (!isRecord(env)) {
+    throw invalidOption(
+      `${path} must be "inherit", a record of strings or a function, got ${shown(env)}`,
+    );
+  }
+  const variables = { .../** @type {Record<string, string | undefined>} */ (env) };
+  for (const [name, value] of Object.entries(variables)) {
+    const problem = problemOfVariable(name, value);
+    if (problem !== undefined) throw invalidOption(`${path}${problem}`);
+  }
+  return variables;
+}
+
+/**
  * A number option.
  * @template {number | undefined} D
  * @param {string} path

@@ -6,14 +6,13 @@ import { invalidOption, unreadable } from './errors.js';
 import {
   commandAt,
   directoryAt,
+  envAt,
   fieldsOf,
   isFunction,
-  isRecord,
   isTracerProvider,
   number,
   optional,
   plain,
-  problemOfVariable,
   readAt,
   shown,
   wholeNumber,
@@ -52,6 +51,7 @@ const RUNTIME_OPTIONS = [
   'spawnConcurrency',
   'command',
   'env',
+  'tenant',
   'backoff',
   'idle',
   'shouldIdleKill',
@@ -93,6 +93,7 @@ export function readOptions(given) {
      */
     runsStartScript: command === undefined,
     env: env === undefined ? undefined : readAt('env', env, envAt),
+    tenant: optional('tenant', options.tenant, isFunction, 'a function'),
     backoff: backoff === undefined ? BACKOFF : backoffOf(backoff),
     shouldIdleKill: optional('shouldIdleKill', options.shouldIdleKill, isFunction, 'a function'),
     idle: optional('idle', options.idle, isIdle, '"untouched" or "connections"'),
@@ -214,27 +215,6 @@ export function readAdoption(process, options) {
     /** Milliseconds before now. A process that was started later has got the pid since. */
     startedMsAgo: since === undefined ? undefined : Math.max(now - since - STARTED_AT_SLACK_MS, 0),
   };
-}
-
-/**
- * @param {string} path
- * @param {unknown} env
- * @returns {import('./tenant/environment.js').EnvSetting}
- */
-function envAt(path, env) {
-  if (env === 'inherit' || isFunction(env))
-    return /** @type {import('./tenant/environment.js').EnvSetting} */ (env);
-  if (!isRecord(env)) {
-    throw invalidOption(
-      `${path} must be "inherit", a record of strings or a function, got ${shown(env)}`,
-    );
-  }
-  const variables = { .../** @type {Record<string, string | undefined>} */ (env) };
-  for (const [name, value] of Object.entries(variables)) {
-    const problem = problemOfVariable(name, value);
-    if (problem !== undefined) throw invalidOption(`${path}${problem}`);
-  }
-  return variables;
 }
 
 /** @param {unknown} backoff */

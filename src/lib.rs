@@ -31,6 +31,7 @@ mod options;
 #[allow(unsafe_code, reason = "the conversion to a JavaScript value is an unsafe trait method")]
 mod records;
 mod runtime;
+mod tenant_settings;
 mod tree;
 
 use napi::{Error, Result, Status};

@@ -33,6 +33,7 @@ pub struct NativeOptions {
     /// `None`: a width by the number of cores.
     pub spawn_concurrency: Option<f64>,
     pub spawn_patience_ms: Option<f64>,
+    pub tenant: Option<GivenFunction>,
     pub backoff: NativeBackoff,
     pub idle: Option<String>,
     pub checkpoint: Option<NativeCheckpoint>,
@@ -103,6 +104,7 @@ impl NativeOptions {
             },
             warden_path,
             has_log: self.on_log.is_some(),
+            asks_for_settings: self.tenant.is_some(),
             custom_readiness: self.readiness.is_some(),
             readiness_timeout: Duration::from_millis(self.readiness_timeout_ms as u64),
         }
@@ -139,6 +141,7 @@ mod tests {
             readiness_timeout_ms: number,
             spawn_concurrency: Some(number),
             spawn_patience_ms: None,
+            tenant: None,
             backoff: NativeBackoff {
                 base_ms: number,
                 max_ms: number,

@@ -9,6 +9,7 @@ use super::guarded;
 use super::memory::{NativeLeases, board_array, numbers_array};
 use super::options::NativeOptions;
 use super::records::NativeStatuses;
+use super::tenant_settings::NativeTenantSettings;
 use driver::Driver;
 use driver::recipe::HostBun;
 use linux::threads::clock;
@@ -120,6 +121,10 @@ impl Functions<'_> {
         // Sets the Bun that the host runs in.
         self.add("setBun", |driver, (path, is_compiled): (String, bool)| {
             driver.set_bun(HostBun { path, is_compiled });
+        })?;
+        // What the user's functions say of a run that is prepared. Returns whether it is still wanted.
+        self.add("rule", |driver, (run, settings): (f64, NativeTenantSettings)| {
+            driver.rule(run_id(run), settings.settings())
         })?;
         // Launches a run that was prepared, with these variables.
         self.add("launch", |driver, (run, variables): (f64, Vec<String>)| {

@@ -61,6 +61,7 @@ names.push(
   'stopTimeoutMs',
   'spawnConcurrency',
   'env',
+  'tenant',
   'idle',
   'shouldIdleKill',
   'checkpoint',

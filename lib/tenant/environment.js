@@ -28,13 +28,13 @@ const HARMLESS = new Set([
  * @returns {(() => void) | undefined}
  */
 export function createHandDown({ settings, native }) {
-  const { env, spawn, checkpoint, tracerProvider } = settings;
+  const { env, tenant, spawn, checkpoint, tracerProvider } = settings;
   if (spawn !== undefined) return undefined;
   if (process.versions.bun) native.setBun(process.execPath, isCompiledHost());
   // These are called in each start, the tracer for the span that the tenant finds in its
   // environment.
-  if (typeof env === 'function' || checkpoint !== undefined || tracerProvider !== undefined)
-    return undefined;
+  const isAsked = typeof env === 'function' || tenant !== undefined;
+  if (isAsked || checkpoint !== undefined || tracerProvider !== undefined) return undefined;
   /** @type {Variables | undefined} */
   let handed;
   return () => {

@@ -76,6 +76,7 @@ static HOST: LazyLock<Arc<Driver>> = LazyLock::new(|| {
         warden_path: "/no/such/program".into(),
         has_log: false,
         custom_readiness: false,
+        asks_for_settings: false,
         readiness_timeout: Duration::from_secs(1),
     };
     let driver = Driver::new(settings, || ());

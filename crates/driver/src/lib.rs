@@ -29,6 +29,7 @@ mod run_handle;
 mod starts;
 mod stopping;
 mod supervision;
+pub mod tenant_settings;
 pub mod uplink;
 
 use crate::board::Board;
@@ -61,7 +62,10 @@ pub struct Settings {
     pub has_log: bool,
     /// The user's `readiness` is called instead of asking the port.
     pub custom_readiness: bool,
-    /// How long a start waits for its port to answer.
+    /// Functions of the user's say what each start is like: JavaScript calls [`Driver::rule`]
+    /// before it launches a run.
+    pub asks_for_settings: bool,
+    /// How long a start waits for its port to answer, unless it has a setting of its own.
     pub readiness_timeout: Duration,
 }
 
@@ -122,6 +126,7 @@ impl<M: Machine> Driver<M> {
             engine: EngineUse::NotYet,
             root_claim: None,
             armed_ms: None,
+            asked: BTreeSet::new(),
             dispose_calls: BTreeSet::new(),
             foreign: HashMap::new(),
             abandoned: false,

@@ -8,6 +8,7 @@
 
 use crate::Driver;
 use crate::machine::{Engine, Machine};
+use crate::tenant_settings::TenantSettings;
 use linux::process::bun;
 use linux::warden_link::run::Program;
 use linux::warden_link::surroundings::Noted;
@@ -71,21 +72,28 @@ enum Search {
 impl Recipe {
     /// The program of the tenant with these variables. `PORT` and `NODE_ENV` are set here,
     /// whatever the variables say.
-    fn program(&self, key: &str, port: u16, variables: &[String]) -> Program {
+    fn program(
+        &self,
+        key: &str,
+        port: u16,
+        variables: &[String],
+        its: Option<&TenantSettings>,
+    ) -> Program {
+        let its_command = its.and_then(|its| its.command.as_ref());
         let separator = if self.root.ends_with('/') { "" } else { "/" };
         let is_ours =
             |variable: &String| variable.starts_with("PORT=") || variable.starts_with("NODE_ENV=");
         let ours = ["NODE_ENV=production".to_owned(), format!("PORT={port}")];
         Program {
             directory: format!("{}{separator}{key}", self.root),
-            command: self.command.clone(),
+            command: its_command.unwrap_or(&self.command).clone(),
             environment: variables
                 .iter()
                 .filter(|variable| !is_ours(variable))
                 .cloned()
                 .chain(ours)
                 .collect(),
-            runs_start_script: self.runs_start_script,
+            runs_start_script: self.runs_start_script && its_command.is_none(),
             confinement: Confinement::default(),
         }
     }
@@ -154,8 +162,9 @@ impl<M: Machine> Driver<M> {
         key: &str,
         port: u16,
         variables: &[String],
+        its: Option<&TenantSettings>,
     ) -> Result<Program, Failure> {
-        let mut program = self.settings.recipe.program(key, port, variables);
+        let mut program = self.settings.recipe.program(key, port, variables, its);
         let path = path_of(&program).unwrap_or_default().to_owned();
         let (bun, known) = {
             let host = &self.lock().host;
@@ -210,7 +219,7 @@ mod tests {
     fn program(variables: &[&str]) -> Program {
         let variables: Vec<String> =
             variables.iter().map(|&variable| variable.to_owned()).collect();
-        recipe("/srv").program("org/app", 4_000, &variables)
+        recipe("/srv").program("org/app", 4_000, &variables, None)
     }
 
     fn bun(is_compiled: bool) -> HostBun {
@@ -220,7 +229,7 @@ mod tests {
     #[test]
     fn a_tenants_directory_is_its_key_below_the_root() {
         assert_eq!(program(&[]).directory, "/srv/org/app");
-        assert_eq!(recipe("/").program("app", 1, &[]).directory, "/app");
+        assert_eq!(recipe("/").program("app", 1, &[], None).directory, "/app");
     }
 
     #[test]

@@ -7,11 +7,13 @@ use crate::machine::{Engine, Machine};
 use crate::recipe::Variables;
 use crate::run_handle::RunHandle;
 use crate::supervision::Supervision;
+use crate::tenant_settings::TenantSettings;
 use crate::uplink::Record;
 use linux::process::accounting::Root;
 use linux::warden_link::surroundings::Noted;
 use pool::{Adopted, CallId, Custody, Fact, Failure, ImageAnswer, Input, Key, RunId};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl<M: Machine> Driver<M> {
     /// The next batch of records for JavaScript. With `has_lines` it has lines left of the batch
@@ -123,7 +125,9 @@ impl<M: Machine> Driver<M> {
         let log_room = self.settings.has_log.then(|| self.uplink.log_room());
         let supervision =
             Supervision::new(self.clone(), run, handle.tail.clone()?, log_room, forced);
-        Some(Launching { run, key: handle.key.clone(), port: handle.port, supervision })
+        let (key, settings) = (handle.key.clone(), handle.settings.clone());
+        let patience = self.readiness_timeout(handle);
+        Some(Launching { run, key, port: handle.port, settings, patience, supervision })
     }
 
     /// Spawns the run's program and supervises it until its tree is reaped.
@@ -135,10 +139,9 @@ impl<M: Machine> Driver<M> {
         noted: Noted,
         turn: <M::Engine as Engine>::Turn,
     ) {
-        let Launching { run, key, port, supervision } = begun;
-        match self.program(engine, &key, port, variables).await {
+        let Launching { run, key, port, settings, patience, supervision } = begun;
+        match self.program(engine, &key, port, variables, settings.as_deref()).await {
             Ok(program) => {
-                let patience = self.settings.readiness_timeout;
                 engine.supervise(program, noted, turn, patience, &supervision).await;
             }
             Err(failure) => self.feed(Input::Fact(run, Fact::StartFailed(failure))),
@@ -288,5 +291,8 @@ struct Launching<M: Machine> {
     run: RunId,
     key: Key,
     port: u16,
+    settings: Option<Arc<TenantSettings>>,
+    /// How long it has until its program runs.
+    patience: Duration,
     supervision: Supervision<M>,
 }

@@ -198,7 +198,13 @@ impl Engine for FakeEngine {
     fn release_port(&self, port: FakePort) {
         self.released.lock().unwrap().push(port.number);
     }
-    async fn until_answered(&self, port: u16, _: Owner, _: Duration) -> Result<IpAddr, NotReady> {
+    async fn until_answered(
+        &self,
+        port: u16,
+        _: &str,
+        _: Owner,
+        _: Duration,
+    ) -> Result<IpAddr, NotReady> {
         let (tell, told) = oneshot::channel();
         self.probes.lock().unwrap().insert(port, tell);
         told.await.expect("a probe is answered or aborted")

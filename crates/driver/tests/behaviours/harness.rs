@@ -63,6 +63,7 @@ impl Harness {
             warden_path: "/no/such/program".into(),
             has_log: false,
             custom_readiness: false,
+            asks_for_settings: false,
             readiness_timeout: Duration::from_secs(30),
         };
         let (bell, rings) = mpsc::channel();
