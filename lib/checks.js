@@ -323,6 +323,21 @@ export function assertKey(key) {
   if (problem !== undefined) throw invalidKey(key, problem);
 }
 
+/** More keys than a runtime remembers. */
+const MAX_KEYS = 1_000_000;
+
+/**
+ * Copies an array of keys. Throws unless each is valid.
+ * @param {unknown} keys
+ * @returns {string[]}
+ */
+export function keysAt(keys) {
+  const copy = readAt('keys', keys, () => copyOf(keys, MAX_KEYS));
+  if (copy === undefined) throw invalidOption(`keys must be an array of keys, got ${shown(keys)}`);
+  copy.forEach(assertKey);
+  return /** @type {string[]} */ (copy);
+}
+
 /** @param {unknown} key @returns {string | undefined} */
 function problemOf(key) {
   // The fast path for most keys.

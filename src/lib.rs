@@ -20,6 +20,7 @@
     )
 )]
 
+mod confinement;
 mod environment;
 mod functions;
 mod host;

@@ -3,6 +3,7 @@
 //! They are not methods of a class, since to find and borrow the object behind a method takes four
 //! times as long as the rest of a call.
 
+use super::confinement::NativeInForce;
 use super::environment;
 use super::functions::{Functions, next_batch, run_id};
 use super::guarded;
@@ -90,6 +91,7 @@ impl Functions<'_> {
             key: Key::from(key),
             call: call as u64,
         })?;
+        self.input("warm", |(key,): (String,)| Input::Warm { key: Key::from(key) })?;
         self.input("clearBackoff", |(key,): (String,)| Input::ClearBackoff {
             key: Key::from(key),
         })?;
@@ -101,6 +103,10 @@ impl Functions<'_> {
             NativeStatuses::of(driver.status(&key).into_iter().collect())
         })?;
         self.add_plain("list", |driver| NativeStatuses::of(driver.statuses()))?;
+        // What the run's tenant is held within.
+        self.add("inForce", |driver, (run,): (f64,)| {
+            driver.in_force(run_id(run)).map(NativeInForce::from)
+        })?;
         // After `dispose`: releases the threads.
         self.add_plain("close", |driver| {
             driver.close();

@@ -117,7 +117,8 @@ test.each(['kill', 'dispose', 'abort'] as const)('%s does not wait for it', asyn
   else if (how === 'dispose') await within('the end', bench.runtime.dispose());
   else controller.abort();
   const error = await rejectionOf(starting);
-  expect(error.code).toBe(how === 'abort' ? 'ERR_RUNTIME_ABORTED' : 'ERR_RUNTIME_EXITED_EARLY');
+  const codes = { kill: 'EXITED_EARLY', dispose: 'DISPOSED', abort: 'ABORTED' };
+  expect(error.code).toBe(`ERR_RUNTIME_${codes[how]}`);
   answer.resolve({});
   if (how !== 'dispose') await bench.runtime.ensure('b');
   expect(bench.fleet.of('a')).toEqual([]);

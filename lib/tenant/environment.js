@@ -5,6 +5,7 @@
  */
 import { spawnFailed } from '../errors.js';
 import { problemOfVariable, shown } from '../checks.js';
+import { asksForSettings } from './settings.js';
 
 /**
  * @typedef {Record<string, string | undefined>} Variables
@@ -28,12 +29,12 @@ const HARMLESS = new Set([
  * @returns {(() => void) | undefined}
  */
 export function createHandDown({ settings, native }) {
-  const { env, tenant, spawn, checkpoint, tracerProvider } = settings;
+  const { env, spawn, checkpoint, tracerProvider } = settings;
   if (spawn !== undefined) return undefined;
   if (process.versions.bun) native.setBun(process.execPath, isCompiledHost());
   // These are called in each start, the tracer for the span that the tenant finds in its
   // environment.
-  const isAsked = typeof env === 'function' || tenant !== undefined;
+  const isAsked = typeof env === 'function' || asksForSettings(settings);
   if (isAsked || checkpoint !== undefined || tracerProvider !== undefined) return undefined;
   /** @type {Variables | undefined} */
   let handed;

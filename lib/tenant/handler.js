@@ -6,7 +6,7 @@ import { handleRecord } from '../bridge/records.js';
 import { environmentOf, variablesOf } from './environment.js';
 import { LogText } from '../bridge/inbox.js';
 import { failureOf, refuse } from './refusals.js';
-import { settingsOf } from './settings.js';
+import { asksForSettings, settingsOf } from './settings.js';
 import { createRun } from './tenants.js';
 
 /** @typedef {import('./tenants.js').Run} Run */
@@ -136,15 +136,16 @@ const HANDLERS = {
     const { counts } = core;
     const run = runOf(core, record);
     const { key, pid } = run;
-    const { exitCode, signal, reason } = record;
+    const { exitCode, signal, reason, outOfMemory } = record;
     run.isOver = true;
     core.tenants.close(run);
     counts.totalExits[reason] += 1;
     if (reason === 'checkpointed') counts.checkpoints.checkpoints += 1;
-    core.tracing?.exited(run, exitCode, reason);
+    core.tracing?.exited(run, exitCode, reason, outOfMemory !== null);
     /** @type {import('../../index.js').RuntimeTransitionEvent & { type: 'exit' }} */
     const event = { type: 'exit', key, pid, exitCode, reason };
     if (signal !== null) event.signal = signal;
+    if (outOfMemory !== null) event.limit = 'memory';
     core.onTransition?.(withResource(run, event));
   },
   /** The last record of the run. */
@@ -231,7 +232,7 @@ function knownOrNew(core, { run, key }) {
  */
 function start(core, run) {
   const { settings, external } = core;
-  if (settings.tenant !== undefined) return void startAsked(core, run);
+  if (asksForSettings(settings)) return void startAsked(core, run);
   try {
     startWith(core, run, settings.env);
   } catch (error) {

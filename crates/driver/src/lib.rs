@@ -12,6 +12,7 @@
 
 pub mod board;
 pub mod callers;
+pub mod confinement;
 mod core;
 mod deadlines;
 pub mod directory;
@@ -31,6 +32,7 @@ mod stopping;
 mod supervision;
 pub mod tenant_settings;
 pub mod uplink;
+pub mod users;
 
 use crate::board::Board;
 use crate::callers::Callers;

@@ -7,6 +7,7 @@
 //! start, or the host's variables cannot be passed on as they are.
 
 use crate::Driver;
+use crate::confinement::Asked;
 use crate::machine::{Engine, Machine};
 use crate::tenant_settings::TenantSettings;
 use linux::process::bun;
@@ -28,6 +29,10 @@ pub struct Recipe {
     pub command: Vec<String>,
     /// The command runs the start script of the tenant's directory: without one the start fails.
     pub runs_start_script: bool,
+    /// The variables are the host's own, by default, and not what the user has said.
+    pub has_default_env: bool,
+    /// What tenants are held within.
+    pub asked: Asked,
 }
 
 /// What JavaScript has handed down of the host.
@@ -95,6 +100,7 @@ impl Recipe {
                 .collect(),
             runs_start_script: self.runs_start_script && its_command.is_none(),
             confinement: Confinement::default(),
+            umask: None,
         }
     }
 }
@@ -194,7 +200,7 @@ impl<M: Machine> Driver<M> {
     }
 }
 
-fn path_of(program: &Program) -> Option<&str> {
+pub(crate) fn path_of(program: &Program) -> Option<&str> {
     program.environment.iter().find_map(|variable| variable.strip_prefix("PATH="))
 }
 
@@ -213,7 +219,13 @@ mod tests {
 
     fn recipe(root: &str) -> Recipe {
         let command = ["bun", "run", "start"].map(str::to_owned).to_vec();
-        Recipe { root: root.to_owned(), command, runs_start_script: true }
+        Recipe {
+            root: root.to_owned(),
+            command,
+            runs_start_script: true,
+            has_default_env: true,
+            asked: Asked::default(),
+        }
     }
 
     fn program(variables: &[&str]) -> Program {

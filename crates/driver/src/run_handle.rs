@@ -1,5 +1,6 @@
 //! What the driver holds for a run, beside what the pool knows of it.
 
+use crate::confinement::Confined;
 use crate::directory::Tenant;
 use crate::tenant_settings::TenantSettings;
 use linux::output::lines::Tail;
@@ -47,6 +48,8 @@ pub(crate) struct RunHandle<P> {
     pub tenant: Option<Arc<Tenant>>,
     /// What JavaScript has said of this start; `None`: all is as for the other tenants.
     pub settings: Option<Arc<TenantSettings>>,
+    /// What its tenant is held within; `None`: nothing. Boxed, as most runs have none.
+    pub confined: Option<Box<Confined>>,
     /// The task that asks whether it is ready.
     pub probe: Option<AbortHandle>,
 }
@@ -72,6 +75,7 @@ impl<P> RunHandle<P> {
             at_ipv6: false,
             tenant: None,
             settings: None,
+            confined: None,
             probe: None,
         }
     }

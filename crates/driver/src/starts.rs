@@ -11,6 +11,7 @@ use crate::supervision::Supervision;
 use crate::tenant_settings::TenantSettings;
 use crate::uplink::Record;
 use linux::process::accounting::Root;
+use linux::warden_link::client::Started;
 use linux::warden_link::surroundings::Noted;
 use pool::{Adopted, CallId, Custody, Fact, Failure, ImageAnswer, Input, Key, RunId};
 use std::sync::Arc;
@@ -141,7 +142,15 @@ impl<M: Machine> Driver<M> {
         turn: <M::Engine as Engine>::Turn,
     ) {
         let Launching { run, key, port, settings, patience, supervision } = begun;
-        match self.program(engine, &key, port, variables, settings.as_deref()).await {
+        let its = settings.as_deref();
+        let confined = async {
+            let program = self.program(engine, &key, port, variables, its).await?;
+            match self.asked(its) {
+                None => Ok(program),
+                Some(asked) => self.confine(engine, run, program, asked, port, its).await,
+            }
+        };
+        match confined.await {
             Ok(program) => {
                 engine.supervise(program, noted, turn, patience, &supervision).await;
             }
@@ -163,13 +172,14 @@ impl<M: Machine> Driver<M> {
     }
 
     /// Reports that the warden has spawned the run's process.
-    pub fn started(self: &Arc<Self>, run: RunId, number: u64, pid: u32, keeper_pid: u32) {
+    pub fn started(self: &Arc<Self>, run: RunId, number: u64, started: Started) {
         let mut core = self.lock();
         let Some(handle) = core.runs.get_mut(&run) else { return };
         handle.number = Some(number);
-        handle.root = Some(Root::Keeper(keeper_pid));
+        let groups = handle.confined.as_ref().map_or(&[][..], |confined| &confined.groups);
+        handle.root = Some(Root::of_tenant(started.keeper_pid, groups, started.group));
         let port = handle.port;
-        self.feed_locked(&mut core, Input::Fact(run, Fact::Started { pid, port }));
+        self.feed_locked(&mut core, Input::Fact(run, Fact::Started { pid: started.pid, port }));
         drop(core);
         self.uplink.ring();
     }
