@@ -570,7 +570,7 @@ export type RuntimeOptions = {
   /**
    * An OpenTelemetry tracer provider, or anything of its shape. Each process gets a span
    * `runtime.spawn` from its start to its exit, with the attributes `abs.runtime.key`, `.pid`,
-   * `.port`, `.readiness_ms`, `.exit_reason` and `.exit_code`; its status is OK, or ERROR for a
+   * `.port`, `.readiness_ms`, `.exit_reason`, `.exit_code` and `.limit`; its status is OK, or ERROR for a
    * process that crashed, did not become ready, or was killed. The tenant finds the W3C
    * `traceparent` of the span in its environment, as `TRACEPARENT` and as `traceparent`.
    */
