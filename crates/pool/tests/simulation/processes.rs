@@ -117,7 +117,7 @@ impl World<'_> {
         } else {
             None
         };
-        let out_of_memory = signal == Some(9) && self.rng.chance(50);
+        let out_of_memory = (signal == Some(9) && self.rng.chance(50)).then_some(7);
         Exit { exit_code, signal, cpu_ms, output: "last words".into(), out_of_memory }
     }
 

@@ -267,7 +267,7 @@ fn the_exit_has_its_first_cause(book: &Book, action: &Action) -> Verdict {
         format!("{run:?} ended by {signal:?}, in truth {:?}", record.signal)
     })?;
     holds(*out_of_memory == record.out_of_memory, || {
-        format!("{run:?} ended out of memory: {out_of_memory}")
+        format!("{run:?} ended out of memory: {out_of_memory:?}")
     })?;
     holds(*exit_code == record.exit_code, || format!("{run:?} ended with {:?}", record.exit_code))
 }
