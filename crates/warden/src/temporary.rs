@@ -125,11 +125,12 @@ impl Temporaries {
     /// Makes the directory above one that is to be made, and holds it.
     pub fn hold(&mut self, temporary: &Temporary) -> Result<(), Errno> {
         let path = &temporary.parent;
+        // A look takes no lock; making a directory would wait for all that is made beside it.
+        if self.held.iter().any(|(held, parent)| held == path && is_at(path, parent)) {
+            return Ok(());
+        }
         for _ in 0..ATTEMPTS_MAX {
             let made = mkdir(path, PARENT_MODE);
-            if made == Err(Errno::EXIST) && self.held.iter().any(|(held, _)| held == path) {
-                return Ok(());
-            }
             let parent = match (made, open_parent(path)) {
                 (Ok(()) | Err(Errno::EXIST), Ok(parent)) => parent,
                 (_, Err(Errno::NOENT)) => continue,
