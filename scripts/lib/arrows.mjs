@@ -42,7 +42,16 @@ const CRATES = {
 };
 
 /** The rooms of crates/linux: each may use those before it. */
-const LINUX_ROOMS = ['threads', 'process', 'output', 'net', 'host', 'warden_link', 'engine'];
+const LINUX_ROOMS = [
+  'threads',
+  'process',
+  'output',
+  'net',
+  'host',
+  'confine',
+  'warden_link',
+  'engine',
+];
 
 /**
  * For modules of a crate: the names that they may not use. Their tests may.

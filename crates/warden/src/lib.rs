@@ -8,6 +8,7 @@
 //! - [`protocol`] is the packets, pure encoding and decoding;
 //! - [`spec`] describes a tenant's start, in tagged parts, and travels in a memory file;
 //! - [`confinement`] is the parts of it that hold a program within bounds;
+//! - [`remove_tree`] removes a directory, whatever its maker has put into it;
 //! - [`host`] sends and receives packets for the host's side;
 //! - [`socket_failure`] says what an error of the socket means, for both sides;
 //! - [`stat`] reads what the kernel tells of a process, [`disposition`] what the process does
@@ -25,6 +26,7 @@ pub mod host;
 pub mod planted;
 pub mod protocol;
 pub mod reaction;
+pub mod remove_tree;
 pub mod socket_failure;
 pub mod spec;
 pub mod stat;
