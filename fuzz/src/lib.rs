@@ -11,6 +11,8 @@ pub mod bun_json;
 mod clock;
 #[path = "../../crates/warden/src/group.rs"]
 mod group;
+#[path = "../../crates/warden/src/group_files.rs"]
+mod group_files;
 #[path = "../../crates/warden/src/tree_kill.rs"]
 mod tree_kill;
 #[path = "../../crates/warden/src/keeper.rs"]

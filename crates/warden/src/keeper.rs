@@ -17,7 +17,8 @@ use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
 use crate::clock;
-use crate::group::{Failure, Groups};
+use crate::group::Groups;
+use crate::group_files::Failure;
 use crate::launch::{Outfit, become_tenant, explain, read_groups};
 use crate::link::{self, Received};
 use crate::memory_watch::{self, MemoryWatch};

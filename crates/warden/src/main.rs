@@ -20,6 +20,7 @@ mod asking;
 mod bun_json;
 mod clock;
 mod group;
+mod group_files;
 mod keeper;
 mod launch;
 mod leaf;

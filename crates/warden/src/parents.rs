@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::fs::Mode;
-
 use warden::confinement::{Group, Hierarchy};
 
-use crate::group::{self, path, put};
+use crate::clock;
+use crate::group::REMOVAL_PATIENCE_MS;
+use crate::group_files::{make_directory, path, put, remove};
 use crate::leaf;
 
 /// The parents that were prepared so far, each with the controllers that the groups below it have.
@@ -22,7 +22,7 @@ impl Parents {
     /// their settings need. What fails here shows when the group is made.
     pub fn prepare(&mut self, groups: &[Group]) {
         for group in groups {
-            let was_made = rustix::fs::mkdir(path(group), Mode::from_raw_mode(0o755)).is_ok();
+            let was_made = make_directory(path(group)).is_ok();
             let is_other = |(known, _): &(Group, _)| known.parent != group.parent;
             if was_made {
                 // One that another warden of the host had removed has no controllers any more.
@@ -44,11 +44,12 @@ impl Parents {
     /// Removes the groups of tenants that could not be removed earlier, whose names begin with
     /// this warden's number, and the parents, as far as there is no other group in them.
     pub fn leave(&self, is_own: impl Fn(u64) -> bool) {
+        let due_ms = clock::now_ms() + REMOVAL_PATIENCE_MS;
         for (parent, _) in &self.known {
             for entry in fs::read_dir(path(parent)).into_iter().flatten().flatten() {
                 let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
                 if number.is_some_and(&is_own) {
-                    group::remove(parent.hierarchy, &entry.path());
+                    remove(parent.hierarchy, &entry.path(), due_ms);
                 }
             }
         }

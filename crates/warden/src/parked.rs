@@ -13,7 +13,8 @@ use rustix::process::{
 use warden::host::{send_launch, signed_pair};
 use warden::protocol::Command;
 
-use crate::group::{Failure, Groups};
+use crate::group::Groups;
+use crate::group_files::Failure;
 use crate::launch::{Outfit, become_tenant};
 use crate::link::{self, Received};
 use crate::priority;

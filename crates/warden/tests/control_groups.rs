@@ -1,11 +1,12 @@
 //! A tenant's processes are in its control groups from their first instruction, and the groups are
 //! gone with it. Tests without a hierarchy, or without the right to make groups, are skipped.
 
-#![allow(clippy::disallowed_methods, reason = "it measures time")]
+#![allow(clippy::disallowed_methods, reason = "it measures time and starts processes")]
 
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use rustix::io::Errno;
 use rustix::process::{Signal, kill_process};
@@ -137,6 +138,22 @@ fn groups_and_their_parent_go_when_the_warden_is_lost() {
             assert!(process::wait_for_end(tenant.keeper, support::DEADLINE));
         }
         eventually("the parent is gone", || parent.is_gone());
+    }
+}
+
+/// A tenant's runtime looks there for what it may use, as whatever user.
+#[test]
+fn a_group_may_be_looked_at_whatever_mask_the_host_has() {
+    for parent in each_version() {
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", "umask 077; exec \"$0\"", env!("CARGO_BIN_EXE_warden")]);
+        let mut warden = Warden::start_by(command);
+        let spec = within(sleeper(), vec![parent.group(&[])]);
+        let (_tenant, group) = start(&mut warden, 1, &spec);
+        for directory in [parent.path.clone(), parent.at(group)] {
+            let mode = fs::metadata(&directory).expect("a group").permissions().mode();
+            assert_eq!(mode & 0o777, 0o755, "{}", directory.display());
+        }
     }
 }
 
