@@ -9,7 +9,7 @@ mod support;
 use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::groups::{Parent, sleeper, start, within};
+use support::groups::{Parent, sleeper, start, started, within};
 use support::{SIGKILL, Warden, eventually, exited, process, script};
 use warden::protocol::StopStage;
 
@@ -94,6 +94,7 @@ fn a_launch_with_other_parents_gets_its_own() {
     assert!(one.is_gone() && other.is_gone());
 }
 
+/// Killed right before the launch: neither the warden nor the keeper has heard of it.
 #[test]
 fn a_spare_that_is_killed_leaves_nothing_and_fails_no_launch() {
     let Some(parent) = Parent::v1("pids") else { return };
@@ -102,15 +103,19 @@ fn a_spare_that_is_killed_leaves_nothing_and_fails_no_launch() {
         let launch = within(sleeper(), vec![parent.group(&[])]);
         let (_first, one) = start(&mut warden, 1, &launch);
         let (main, group, keeper) = parked(&warden, &parent, &[one]);
-        let victim = if kills_keeper { keeper } else { main };
+        let (victim, hears_late) =
+            if kills_keeper { (keeper, warden.pid()) } else { (main, keeper) };
+        kill_process(hears_late, Signal::STOP).expect("it is there");
         kill_process(victim, Signal::KILL).expect("it is there");
         assert!(process::wait_for_end(victim, support::DEADLINE));
-        let (second, two) = start(&mut warden, 2, &launch);
-        assert_ne!(second.pid, main);
-        assert_eq!(parent.members(two), [second.pid.as_raw_pid()]);
+        let _output = warden.launch(2, &launch);
+        kill_process(hears_late, Signal::CONT).expect("it is there");
+        let (second, keepers, two) = started(&mut warden, 2);
+        assert_ne!(second, main);
+        assert_eq!(parent.members(two), [second.as_raw_pid()]);
         eventually("what was parked is gone", || two == group || !parent.at(group).exists());
         eventually("it is gone, too", || !process::exists(main));
-        assert_eq!(process::exists(keeper), keeper == second.keeper);
+        assert_eq!(process::exists(keeper), keeper == keepers);
         warden.close_and_wait();
         assert!(parent.is_gone());
     }
