@@ -13,17 +13,13 @@ use rustix::process::Pid;
 use warden::confinement::{Group, Hierarchy};
 
 use crate::clock;
-use crate::group_files::{Failure, count_in, make_directory, path, pause, put, remove, was_full};
+use crate::group_files::{
+    Failure, REMOVAL_PATIENCE_MS, count_in, make_directory, path, put, remove, remove_soon,
+    was_full,
+};
 use crate::leaf;
 use crate::parents::{self, Parents};
 use crate::sys;
-
-/// How long a group that cannot be removed is tried again. A killed process of another program
-/// that was put into it leaves within milliseconds.
-pub const REMOVAL_PATIENCE_MS: u64 = 2_000;
-
-/// The longest pause between two attempts.
-const PAUSE_MAX_MS: u64 = 50;
 
 /// The groups of a tenant; without any, nothing below does anything.
 #[derive(Clone, Debug, Default)]
@@ -157,16 +153,7 @@ impl Groups {
     /// Removes the groups, and waits for a while until that succeeds. If it does not, the warden
     /// tries again when it leaves.
     pub fn remove_soon(&self) -> bool {
-        let due_ms = clock::now_ms() + REMOVAL_PATIENCE_MS;
-        let mut pause_ms = 1;
-        while !self.remove_until(due_ms) {
-            if clock::now_ms() >= due_ms {
-                return false;
-            }
-            pause(pause_ms);
-            pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
-        }
-        true
+        remove_soon(|due_ms| self.remove_until(due_ms))
     }
 
     /// Removes the parents, too, if no other tenant's group is there: the warden is gone.

@@ -15,6 +15,13 @@ use warden::confinement::{Group, Hierarchy};
 
 use crate::clock;
 
+/// How long a group that cannot be removed is tried again. A killed process of another program
+/// that was put into it leaves within milliseconds.
+pub const REMOVAL_PATIENCE_MS: u64 = 2_000;
+
+/// The longest pause between two attempts.
+const PAUSE_MAX_MS: u64 = 50;
+
 /// What could not be done with a group.
 #[derive(Debug)]
 pub struct Failure {
@@ -77,6 +84,20 @@ pub fn remove(hierarchy: Hierarchy, group: &Path, due_ms: u64) -> bool {
         kill_members(group);
     }
     is_removed(group)
+}
+
+/// Attempts a removal until it succeeds or has taken too long; it gets the end of that.
+pub fn remove_soon(mut attempt: impl FnMut(u64) -> bool) -> bool {
+    let due_ms = clock::now_ms() + REMOVAL_PATIENCE_MS;
+    let mut pause_ms = 1;
+    while !attempt(due_ms) {
+        if clock::now_ms() >= due_ms {
+            return false;
+        }
+        pause(pause_ms);
+        pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
+    }
+    true
 }
 
 fn is_removed(group: &Path) -> bool {

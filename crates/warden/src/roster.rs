@@ -13,11 +13,12 @@ use warden::planted::{Bug, planted_once_in};
 use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
 
 use crate::clock;
-use crate::group::{Groups, REMOVAL_PATIENCE_MS};
+use crate::group::Groups;
+use crate::group_files::REMOVAL_PATIENCE_MS;
 use crate::keeper;
 use crate::launch::{Outfit, read_groups};
 use crate::link::{self, Received, Sent};
-use crate::parents::Parents;
+use crate::parents::{self, Parents};
 use crate::spares::{Spare, Spares};
 use crate::sys;
 
@@ -162,7 +163,7 @@ impl Roster {
     /// Names a group as no other warden names one.
     fn new_number(&mut self) -> u64 {
         self.groups += 1;
-        first_number() | u64::from(self.groups)
+        parents::number(self.groups)
     }
 
     /// Whether a spare is to be made, and no tenant waits for this process.
@@ -296,7 +297,7 @@ impl Roster {
         for lost in self.lost.drain(..) {
             lost.groups.remove_soon();
         }
-        self.parents.leave(|number| number & !u64::from(u32::MAX) == first_number());
+        self.parents.leave();
     }
 
     /// Has every keeper end its tree by itself, by closing its link. Keepers that were stopped are
@@ -369,11 +370,6 @@ impl Lost {
             Report::LaunchFailed { run, step: LaunchStep::Fork, errno }
         })
     }
-}
-
-/// What the numbers of this warden's groups begin with. A host may have several wardens.
-fn first_number() -> u64 {
-    u64::from(getpid().as_raw_pid().cast_unsigned()) << u32::BITS
 }
 
 /// Signals a keeper. It is an unreaped child, so its pid was not reused.

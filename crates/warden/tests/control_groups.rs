@@ -141,6 +141,25 @@ fn groups_and_their_parent_go_when_the_warden_is_lost() {
     }
 }
 
+#[test]
+fn what_a_warden_and_keepers_that_were_killed_have_left_goes_with_the_next_warden() {
+    for parent in each_version() {
+        let mut warden = Warden::start();
+        let spec = within(script("setsid sleep 1000 & echo $!; wait"), vec![parent.group(&[])]);
+        let (mut tenant, group) = start(&mut warden, 1, &spec);
+        let helper = tenant.stdout.pid();
+        kill_process(tenant.keeper, Signal::STOP).expect("it is there");
+        kill_process(warden.pid(), Signal::STOP).expect("it is there");
+        kill_process(tenant.keeper, Signal::KILL).expect("it is there");
+        warden.kill();
+        assert!(process::exists(helper) && parent.at(group).exists());
+        let mut next = Warden::start();
+        start(&mut next, 1, &within(sleeper(), vec![parent.group(&[])]));
+        next.close_and_wait();
+        assert!(process::wait_for_end(helper, support::DEADLINE) && parent.is_gone());
+    }
+}
+
 /// A tenant's runtime looks there for what it may use, as whatever user.
 #[test]
 fn a_group_may_be_looked_at_whatever_mask_the_host_has() {
