@@ -102,11 +102,6 @@ impl Groups {
             .map_err(|errno| Failure::of("start a process in", &directory, errno))
     }
 
-    /// Whether a process has to be moved into one of the groups after it was forked.
-    pub fn must_be_entered(groups: &[Group]) -> bool {
-        !groups.iter().all(is_forked_into)
-    }
-
     /// Moves a process into the groups that it was not forked into. From Linux 6.0 on that takes 5
     /// to 10 ms, unless another process was moved just before.
     pub fn enter(&self, process: Pid) -> Result<(), Failure> {

@@ -98,7 +98,7 @@ impl Roster {
         let outfit = Outfit { memory_file, descriptors: fds };
         let groups = read_groups(&outfit.memory_file);
         self.parents.prepare(&groups);
-        let spare = if Groups::must_be_entered(&groups) {
+        let spare = if !groups.is_empty() {
             self.launch_by_spare(run, &outfit, groups)
         } else {
             self.fork_keeper(run, outfit, groups)

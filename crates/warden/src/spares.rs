@@ -1,4 +1,5 @@
-//! Keepers that wait for a launch, each with a process that is inside its groups already.
+//! Keepers that wait for a launch, each with a process that is inside its groups already. So a
+//! start with groups takes less time than one without: it forks nothing.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

@@ -10,14 +10,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use rustix::io::Errno;
 use rustix::process::{Signal, kill_process};
-use support::groups::{Parent, is_in, sleeper, start, within};
+use support::groups::{Parent, each_version, is_in, sleeper, start, within};
 use support::{SIGKILL, Warden, eventually, exited, process, script};
 use warden::protocol::{LaunchStep, StopStage};
-
-/// The parents for a test of each version that this machine has.
-fn each_version() -> Vec<Parent> {
-    [Parent::v2(), Parent::v1("pids")].into_iter().flatten().collect()
-}
 
 #[test]
 fn a_tenant_is_inside_from_its_first_instruction_and_its_keeper_never() {

@@ -13,7 +13,6 @@ use rustix::process::Pid;
 use support::groups::{Parent, sleeper, start, within};
 use support::{Warden, eventually, process};
 use warden::confinement::Hierarchy;
-use warden::protocol::StopStage;
 
 /// A group that stands for the one that the host was started in, with a leaf and a process in it
 /// that stands for the host.
@@ -101,12 +100,9 @@ fn another_warden_keeps_the_leaf_until_it_leaves() {
     let Some(place) = Place::new() else { return };
     place.passes_controllers_on();
     let (mut one, mut other) = (place.warden(), place.warden());
-    for warden in [&mut one, &mut other] {
-        start(warden, 1, &within(sleeper(), vec![place.parent.group(&[])]));
-    }
-    // The other one has no tenant now, but may get one.
-    other.stop(1, StopStage::Kill);
-    other.expect_ended(1);
+    start(&mut one, 1, &within(sleeper(), vec![place.parent.group(&[])]));
+    // The other one has no groups yet.
+    other.start_tenant(1, &sleeper());
     one.close_and_wait();
     assert!(place.leaf.exists() && !place.host_is_back() && place.parent.is_gone());
     start(&mut other, 2, &within(sleeper(), vec![place.parent.group(&[])]));

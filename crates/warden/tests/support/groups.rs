@@ -83,6 +83,11 @@ impl Parent {
     }
 }
 
+/// The parents for a test of each version that this machine has.
+pub fn each_version() -> Vec<Parent> {
+    [Parent::v2(), Parent::v1("pids")].into_iter().flatten().collect()
+}
+
 /// A launch with these groups.
 pub fn within(mut spec: LaunchSpec, groups: Vec<Group>) -> LaunchSpec {
     spec.confinement.groups = groups;
