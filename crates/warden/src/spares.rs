@@ -60,9 +60,7 @@ impl Spare {
 impl Spares {
     /// Takes a spare whose groups are below the same parents.
     pub fn take(&mut self, groups: &[Group]) -> Option<Spare> {
-        let fits = |spare: &Spare| {
-            spare.link.is_some() && spare.groups.are_below(groups) && !sys::has_ended(spare.pid)
-        };
+        let fits = |spare: &Spare| spare.link.is_some() && spare.groups.are_below(groups);
         let index = self.made.iter().position(fits)?;
         Some(self.made.remove(index))
     }
