@@ -20,7 +20,7 @@ fn after_a_crash_a_clean_exit_and_running_out_of_memory() {
     for exit in [
         Exit { exit_code: Some(1), ..Exit::default() },
         Exit { exit_code: Some(0), ..Exit::default() },
-        Exit { signal: Some(9), out_of_memory: true, ..Exit::default() },
+        Exit { signal: Some(9), out_of_memory: Some(7), ..Exit::default() },
     ] {
         let mut bench = Bench::new(config());
         let run = bench.warmed("a");
