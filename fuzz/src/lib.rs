@@ -19,6 +19,8 @@ mod tree_kill;
 mod keeper;
 #[path = "../../crates/warden/src/launch.rs"]
 mod launch;
+#[path = "../../crates/warden/src/launching.rs"]
+mod launching;
 #[path = "../../crates/warden/src/leaf.rs"]
 mod leaf;
 #[path = "../../crates/warden/src/link.rs"]

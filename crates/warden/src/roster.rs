@@ -16,8 +16,8 @@ use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
 use crate::clock;
 use crate::group::Groups;
 use crate::group_files::REMOVAL_PATIENCE_MS;
-use crate::keeper;
 use crate::launch::Outfit;
+use crate::launching;
 use crate::link::{self, Received, Sent};
 use crate::parents::{self, Parents};
 use crate::spares::{Spare, Spares};
@@ -110,10 +110,10 @@ impl Roster {
         }
         let groups = confinement.groups;
         self.parents.prepare(&groups);
-        let spare = if !groups.is_empty() {
-            self.launch_by_spare(run, &outfit, groups)
+        let spare = if groups.is_empty() {
+            Roster::fork_keeper(run, outfit)
         } else {
-            self.fork_keeper(run, outfit, groups)
+            self.launch_by_spare(run, &outfit, groups)
         };
         let Spare { pid, link, groups } = spare.map_err(|errno| (LaunchStep::Fork, errno))?;
         self.keepers.push(Keeper {
@@ -131,18 +131,12 @@ impl Roster {
         Ok(())
     }
 
-    fn fork_keeper(
-        &mut self,
-        run: u64,
-        outfit: Outfit,
-        groups: Vec<Group>,
-    ) -> Result<Spare, Errno> {
+    /// Forks a keeper for a run without groups.
+    fn fork_keeper(run: u64, outfit: Outfit) -> Result<Spare, Errno> {
         let (link, keepers_end) = signed_pair()?;
         let warden = getpid();
-        let groups = Groups::new(if groups.is_empty() { 0 } else { self.new_number() }, groups);
-        let its = groups.clone();
-        let pid = sys::fork_into(|| keeper::keep(run, warden, keepers_end, outfit, its))?;
-        Ok(Spare { pid, link: Some(link), groups })
+        let pid = sys::fork_into(|| launching::keep(run, warden, keepers_end, outfit))?;
+        Ok(Spare { pid, link: Some(link), groups: Groups::default() })
     }
 
     /// Has a spare launch the run, which is made now if there is none.

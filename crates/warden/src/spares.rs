@@ -10,8 +10,8 @@ use warden::confinement::Group;
 use warden::host::{send_launch, signed_pair};
 
 use crate::group::Groups;
-use crate::keeper;
 use crate::launch::Outfit;
+use crate::launching;
 use crate::sys;
 
 /// The most kinds of groups for which a spare is kept. Each is two small processes.
@@ -43,7 +43,7 @@ impl Spare {
         let (link, keepers_end) = signed_pair()?;
         let warden = getpid();
         let its = groups.clone();
-        let pid = sys::fork_into(|| keeper::keep_ahead(warden, keepers_end, its))?;
+        let pid = sys::fork_into(|| launching::keep_ahead(warden, keepers_end, its))?;
         Ok(Spare { pid, link: Some(link), groups })
     }
 
