@@ -268,7 +268,10 @@ impl Pool {
     /// heard so, and that may have ignored its failures, not before those allow it.
     pub(crate) fn stand_aside(&mut self, step: &Step, key: Key, had_calls: bool) {
         let Tenant { warm, release, .. } = *self.tenant_at(&key);
-        let Some(warm) = Warm::inherited(warm) else { return self.forget_queued(&key) };
+        let starts_none = self.draining || self.disposal.is_some();
+        let Some(warm) = Warm::inherited(warm).filter(|_| !starts_none) else {
+            return self.forget_queued(&key);
+        };
         let at_once = When::WithFreeRoom;
         let when = if had_calls { self.when(step, &key, 0, at_once) } else { at_once };
         self.forget_queued(&key);

@@ -130,9 +130,15 @@ impl Book {
         let run = self.run_mut(id).expect("a live run");
         let is_coming_up = run.is_coming_up();
         let (key, was_late) = (run.key, std::mem::replace(&mut run.was_late, true));
-        let has_asked = match &mut self.images[key].call {
+        let image = &mut self.images[key];
+        let has_asked = match &mut image.call {
             Some(Call::Restore { run, is_late }) if *run == id => {
                 *is_late = true;
+                // Whether the image will be restored is not known, also where the start was called
+                // off and ends here.
+                if let Some(image) = &mut image.there {
+                    image.is_distrusted = true;
+                }
                 true
             }
             Some(Call::Find(run)) => *run == id,
