@@ -103,10 +103,16 @@ export function foreignProcess(
     port: undefined,
     resourceId: resource,
     exited,
-    /** @param {'SIGTERM' | 'SIGKILL'} [signal] */
+    /**
+     * SIGKILL cannot be refused, and a busy machine may take long to carry it out: the call is
+     * pending until the process has ended, and while it is the stop is not given up.
+     * @param {'SIGTERM' | 'SIGKILL'} [signal]
+     */
     kill(signal) {
-      const refusal = native.signal(ticket, signal === 'SIGKILL');
+      const isForced = signal === 'SIGKILL';
+      const refusal = native.signal(ticket, isForced);
       if (refusal) throw notStopped(key, refusal);
+      return isForced ? exited.then(() => {}) : undefined;
     },
     /** Ends the watch: the process is no tenant. `exited` stays pending. */
     unwatch() {
