@@ -81,7 +81,7 @@ export function procfs({ proc }, uid) {
  */
 export function sockDiag(trial) {
   if (!trial.asksKernel) {
-    const means = 'readiness connects to the port instead: tenants are found ready a little later';
+    const means = 'readiness reads /proc/net instead: tenants are found ready a little later';
     const advice =
       'load the kernel modules inet_diag and tcp_diag, or allow netlink sockets in the sandbox';
     return [note('sock_diag', 'not available', means, advice)];
@@ -119,19 +119,4 @@ export function restrictions({ process }, trial) {
     findings.push(warning('seccomp', 'a filter is in force', means, advice));
   }
   return findings;
-}
-
-/** @param {Facts} facts @returns {Finding} */
-export function landlock({ machine }) {
-  const list = machine.securityModules;
-  const means =
-    'this package uses no Landlock; your own `spawn` or start script may confine tenants with it';
-  if (list === undefined)
-    return note('landlock', 'unknown: the list of security modules cannot be read', means);
-  if (list.split(',').includes('landlock')) return ok('landlock', `on (${list})`, means);
-  return note(
-    'landlock',
-    `off (${list})`,
-    'this package uses no Landlock, and tenants cannot be confined with it',
-  );
 }

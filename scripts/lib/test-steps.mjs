@@ -8,11 +8,14 @@ import {
   countCargoTests,
   countNodeTests,
   countSoakHosts,
+  countVmTests,
 } from './count-tests.mjs';
 import { checkForbiddenText } from './forbidden-text.mjs';
 import { bun, localBin, root } from './paths.mjs';
 import { platformTriple } from './platform.mjs';
 import { checkVersions } from './versions.mjs';
+import { architectures } from './vm/architectures.mjs';
+import { whatIsMissing } from './vm/requirements.mjs';
 
 /**
  * @typedef {object} Step
@@ -78,13 +81,22 @@ export function stages() {
           '__test__/node/',
           '__test__/processes/',
           '__test__/readme/',
+          '__test__/walls/',
         ]),
         nodeTests(),
         bunTests('README and docs', '__test__/readme'),
         installationTests(),
       ],
     ],
-    [[soak(), script('demo --once', 'examples/host.ts', ['--once'], bun)]],
+    // What takes all of the machine, or of a tenant's share of it, has it for itself.
+    [
+      [
+        bunTests('bun test, walls', '__test__/walls'),
+        otherKernels(),
+        soak(),
+        script('demo --once', 'examples/host.ts', ['--once'], bun),
+      ],
+    ],
   ];
 }
 
@@ -155,6 +167,23 @@ function nodeTests() {
     args,
     count: countNodeTests,
     ...skipWithout(files),
+  };
+}
+
+/**
+ * Tests on kernels that this machine does not have.
+ *
+ * @returns {Step}
+ */
+function otherKernels() {
+  const missing = whatIsMissing(architectures.x64);
+  const skip = missing ? { skipBecause: missing } : {};
+  return {
+    name: 'other kernels',
+    command: process.execPath,
+    args: ['scripts/vm.mjs'],
+    count: countVmTests,
+    ...skip,
   };
 }
 

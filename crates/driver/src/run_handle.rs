@@ -1,6 +1,8 @@
 //! What the driver holds for a run, beside what the pool knows of it.
 
+use crate::confinement::Confined;
 use crate::directory::Tenant;
+use crate::tenant_settings::TenantSettings;
 use linux::output::lines::Tail;
 use linux::process::accounting::Root;
 use pool::{Custody, Key, Owner};
@@ -23,7 +25,8 @@ pub(crate) struct RunHandle<P> {
     pub held_port: Option<P>,
     /// It may continue from the key's image, or takes its place.
     pub may_take_kept_port: bool,
-    /// The last lines of output. `None` for a user's process: JavaScript keeps them.
+    /// The last lines of output. `None` for a user's process: JavaScript keeps them, and passes them
+    /// down with the exit.
     pub tail: Option<Arc<Mutex<Tail>>>,
     /// The user's `spawn` is being called, or the warden has been asked to spawn.
     pub launched: bool,
@@ -44,6 +47,10 @@ pub(crate) struct RunHandle<P> {
     pub at_ipv6: bool,
     /// Its entry in the directory, from ready on.
     pub tenant: Option<Arc<Tenant>>,
+    /// What JavaScript has said of this start; `None`: all is as for the other tenants.
+    pub settings: Option<Arc<TenantSettings>>,
+    /// What its tenant is held within; `None`: nothing. Boxed, as most runs have none.
+    pub confined: Option<Box<Confined>>,
     /// The task that asks whether it is ready.
     pub probe: Option<AbortHandle>,
 }
@@ -68,6 +75,8 @@ impl<P> RunHandle<P> {
             was_ready: false,
             at_ipv6: false,
             tenant: None,
+            settings: None,
+            confined: None,
             probe: None,
         }
     }

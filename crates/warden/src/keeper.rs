@@ -1,51 +1,26 @@
-//! The keeper, the process between the warden and one tenant: it forks the tenant's first process,
-//! adopts every orphan of the tree, and exits when no process of the tree is left. It obeys the
+//! The keeper, the process between the warden and one tenant: it has the tenant's first process as
+//! its child (launching.rs), adopts every orphan of the tree, and exits when no process of the tree is left. It obeys the
 //! packets on its link to the warden, and takes a closed link as the order to end the tree soon.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{
-    Pid, Signal, getpid, kill_process_group, set_child_subreaper, set_parent_process_death_signal,
-    setpgid, setsid,
-};
+use rustix::process::{Pid, Signal, getpid, kill_process_group};
 
 use warden::planted::{Bug, planted};
-use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
+use warden::protocol::{Command, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
 use crate::clock;
-use crate::launch::{Outfit, become_tenant};
+use crate::group::Groups;
 use crate::link::{self, Received};
+use crate::memory_watch::{self, MemoryWatch};
 use crate::outbox::Outbox;
 use crate::priority;
 use crate::sys::{self, Ending, Reaped};
+use crate::temporary::Temporary;
 use crate::tree::Scope;
 use crate::tree_kill::{Found, TreeKill};
-
-/// Runs a tenant from its launch until its whole tree is gone. Returns the keeper's exit status,
-/// which means nothing to the warden: it reads the reports.
-pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
-    let kept =
-        [&link, &outfit.memory_file].into_iter().chain(&outfit.descriptors).map(AsRawFd::as_raw_fd);
-    let kept: Vec<RawFd> = [0, 1, 2].into_iter().chain(kept).collect();
-    // A copy of the host's socket, or of another keeper's link, would hide from its reader that it
-    // was closed.
-    sys::close_all_except(&kept);
-    match Keeper::launch(run, warden, outfit) {
-        Ok(keeper) => keeper.serve(Some(link)),
-        Err(errno) => {
-            let report =
-                Report::LaunchFailed { run, step: LaunchStep::Fork, errno: errno.raw_os_error() };
-            let mut outbox = Outbox::default();
-            outbox.push(report);
-            send_all(outbox, &link);
-        }
-    }
-    0
-}
 
 /// The grace of a tree when the host or the warden is gone, so that no order to kill will come.
 /// The whole tree has to be gone within a second of that.
@@ -77,46 +52,73 @@ enum Phase {
     Killing(TreeKill),
 }
 
-struct Keeper {
+/// A tenant whose process was made, and what belongs to it.
+pub struct Tenancy {
+    /// Which start.
+    pub run: u64,
+    /// Whose commands are obeyed.
+    pub warden: Pid,
+    /// Readable when a child may have ended.
+    pub child_signals: OwnedFd,
+    /// The tenant's main process, a child of this one.
+    pub main: Pid,
+    /// Where that process says why it fails to execute its program.
+    pub status: OwnedFd,
+    /// Its groups.
+    pub groups: Groups,
+    /// Its temporary directory.
+    pub temporary: Option<Temporary>,
+}
+
+/// The keeper of a tenant.
+pub struct Keeper {
     run: u64,
     warden: Pid,
     child_signals: OwnedFd,
     main: Pid,
     main_ending: Option<Ending>,
+    /// The main process has ended before it was asked to, or its tree was killed for memory.
+    has_ended_unasked: bool,
     launch: Launch,
     phase: Phase,
+    groups: Groups,
+    memory_watch: Option<MemoryWatch>,
+    temporary: Option<Temporary>,
     /// Reports for the warden.
     outbox: Outbox,
 }
 
 impl Keeper {
-    fn launch(run: u64, warden: Pid, outfit: Outfit) -> Result<Keeper, Errno> {
-        rustix::thread::set_name(c"abs-keeper")?;
-        priority::raise_priority();
-        // Each keeper makes a session, so that no process of one tenant can enter a process group
-        // of another.
-        setsid()?;
-        set_child_subreaper(Some(getpid()))?;
-        // The keeper may be stopped when the warden is lost; this continues it.
-        set_parent_process_death_signal(Some(Signal::CONT))?;
-        let child_signals = sys::child_signals()?;
-        let (status, status_writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        let keeper_pid = getpid();
-        let main = sys::fork_into(|| {
-            priority::fall_back();
-            become_tenant(run, keeper_pid, &outfit, &status_writer)
-        })?;
-        // Fails if the tenant has executed its program already; then it has done this itself.
-        let _ = setpgid(Some(main), Some(main));
+    /// Begins to keep a tenant.
+    pub fn of(tenancy: Tenancy) -> Keeper {
+        let Tenancy { run, warden, child_signals, main, status, groups, temporary } = tenancy;
         let (launch, phase) = (Launch::Pending(status), Phase::Serving);
+        let memory_watch = MemoryWatch::over(&groups);
+        let (main_ending, has_ended_unasked) = (None, false);
         let outbox = Outbox::default();
-        Ok(Keeper { run, warden, child_signals, main, main_ending: None, launch, phase, outbox })
+        Keeper {
+            run,
+            warden,
+            child_signals,
+            main,
+            main_ending,
+            has_ended_unasked,
+            launch,
+            phase,
+            groups,
+            memory_watch,
+            temporary,
+            outbox,
+        }
     }
 
-    fn serve(mut self, mut link: Option<OwnedFd>) {
+    /// Goes on until the whole tree, the groups and the temporary directory are gone.
+    pub fn serve(mut self, mut link: Option<OwnedFd>) {
+        let _lock = self.temporary.as_ref().and_then(Temporary::lock);
         // The event may be an order to kill, which is carried out with precedence, before reaping,
         // which gives way.
         while self.kill_round() != Found::Held && self.reap() {
+            self.watch_memory();
             let has_to_ask = self.go_on_asking(link.as_ref());
             if let Some(link) = &link {
                 // A closed link is noticed when it is read from.
@@ -125,9 +127,32 @@ impl Keeper {
             self.wait(&mut link, has_to_ask);
         }
         self.resolve_launch();
-        self.outbox.push(self.result());
+        let result = self.result();
+        self.clear_up(link.is_some());
+        self.outbox.push(result);
         if let Some(link) = link {
             send_all(self.outbox, &link);
+        }
+    }
+
+    /// Removes what was made for the tenant, whose tree is gone.
+    fn clear_up(&self, has_warden: bool) {
+        self.groups.remove_soon();
+        if let Some(temporary) = &self.temporary {
+            temporary.remove();
+        }
+        if !has_warden {
+            self.temporary.iter().for_each(Temporary::remove_parent);
+            self.groups.remove_parents();
+        }
+    }
+
+    /// Kills the tree if the kernel has killed a process of it for memory.
+    fn watch_memory(&mut self) {
+        let Some(watch) = &mut self.memory_watch else { return };
+        if watch.sees_kill(&self.groups) {
+            self.has_ended_unasked = true;
+            self.kill();
         }
     }
 
@@ -158,6 +183,7 @@ impl Keeper {
                     if pid == self.main && self.main_ending.is_none() {
                         self.main_ending = Some(ending);
                         if matches!(self.phase, Phase::Serving) {
+                            self.has_ended_unasked = true;
                             self.kill();
                         }
                     }
@@ -178,9 +204,13 @@ impl Keeper {
         fds.extend(
             link.as_ref().map(|link| PollFd::new(link, PollFlags::IN | self.outbox.interest())),
         );
+        let watch = self.memory_watch.as_ref();
+        fds.extend(watch.map(|watch| PollFd::from_borrowed_fd(watch.event(), PollFlags::IN)));
         link::wait(&mut fds, timeout_ms);
         let has_event = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
-        let is_link_ready = has_event(1 + usize::from(status.is_some()));
+        let link_index = 1 + usize::from(status.is_some());
+        let is_link_ready = link.is_some() && has_event(link_index);
+        let is_memory_short = has_event(link_index + usize::from(link.is_some()));
         let is_status_ready = status.is_some() && has_event(1);
         if has_event(0) {
             link::drain(&self.child_signals);
@@ -188,12 +218,20 @@ impl Keeper {
         if is_status_ready {
             self.resolve_launch();
         }
+        if let Some(watch) = self.memory_watch.as_mut().filter(|_| is_memory_short) {
+            watch.heard();
+        }
         if is_link_ready {
             self.obey(link);
         }
     }
 
     fn timeout_ms(&self) -> Option<u64> {
+        let looks = self.memory_watch.as_ref().is_some_and(MemoryWatch::is_looking);
+        looks.then_some(memory_watch::LOOK_MS).into_iter().chain(self.phase_timeout_ms()).min()
+    }
+
+    fn phase_timeout_ms(&self) -> Option<u64> {
         match &self.phase {
             Phase::Serving => None,
             Phase::Terminating { kill_due_ms, .. } => {
@@ -217,8 +255,8 @@ impl Keeper {
             return;
         }
         self.launch = Launch::Started;
-        let (pid, keeper_pid) = (id(self.main), id(getpid()));
-        self.outbox.push(Report::Started { run: self.run, pid, keeper_pid, group: 0 });
+        let (pid, keeper_pid, group) = (id(self.main), id(getpid()), self.groups.number());
+        self.outbox.push(Report::Started { run: self.run, pid, keeper_pid, group });
     }
 
     fn obey(&mut self, link: &mut Option<OwnedFd>) {
@@ -273,6 +311,7 @@ impl Keeper {
             return;
         }
         if !matches!(self.phase, Phase::Killing(_)) {
+            self.groups.kill();
             self.phase = Phase::Killing(TreeKill::new());
         }
     }
@@ -287,12 +326,14 @@ impl Keeper {
             None => (None, None),
         };
         let cpu_us = sys::reaped_cpu_us();
-        Report::Ended { run: self.run, exit_code, signal, cpu_us, out_of_memory: false }
+        let was_killed = self.has_ended_unasked || signal == Some(Signal::KILL.as_raw());
+        let out_of_memory = was_killed && self.groups.ran_out_of_memory();
+        Report::Ended { run: self.run, exit_code, signal, cpu_us, out_of_memory }
     }
 }
 
 /// Waits until the warden has received every report, or is gone.
-fn send_all(mut outbox: Outbox, link: &OwnedFd) {
+pub fn send_all(mut outbox: Outbox, link: &OwnedFd) {
     while outbox.flush(link) && !outbox.is_empty() {
         link::wait(&mut [PollFd::new(link, outbox.interest())], None);
     }

@@ -10,28 +10,40 @@
 //!
 //! Every keeper is a subreaper: a process that is orphaned below it becomes its child. So a
 //! tenant's tree is exactly the keeper's descendants, whatever they do to their sessions and
-//! groups (tree.rs finds them, asking.rs asks them to end, tree_kill.rs kills them). A keeper
-//! whose socket to the warden closes asks its tree to end and kills it 0.6 s later. A warden whose
-//! socket to the host closes has all keepers do that, and exits after them.
+//! groups (tree.rs finds them, asking.rs asks them to end, tree_kill.rs kills them). Where a tenant
+//! has control groups (group.rs), its keeper and its first process may have waited for its launch,
+//! the process inside already (spares.rs, parked.rs). A keeper whose socket to the warden closes
+//! asks its tree to end and kills it 0.6 s later. A warden whose socket to the host closes has all
+//! keepers do that, and exits after them.
 
 #![deny(unsafe_code)]
 
 mod asking;
 mod bun_json;
 mod clock;
+mod group;
+mod group_files;
 mod keeper;
 mod launch;
+mod launching;
+mod leaf;
 mod link;
+mod memory_watch;
 mod outbox;
+mod parents;
+mod parked;
 mod priority;
 mod roster;
 mod service;
 mod setup;
+mod spares;
 mod start_script;
 #[allow(unsafe_code, reason = "the one place for system calls without a safe wrapper")]
 mod sys;
+mod temporary;
 mod tree;
 mod tree_kill;
+mod walls;
 
 use std::process::ExitCode;
 

@@ -70,7 +70,7 @@ pub enum Descriptor {
 
 /// The tags of the parts, as they are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Tag {
+pub(crate) enum Tag {
     Directory = 1,
     Command = 2,
     Environment = 3,
@@ -212,29 +212,33 @@ impl Descriptor {
 }
 
 impl Tag {
-    fn of(word: u32) -> Option<Tag> {
+    pub(crate) fn of(word: u32) -> Option<Tag> {
         use Tag::*;
         let always = [Directory, Command, Environment, Umask, StartScript, Descriptors];
         let confining = [Limits, Groups, Temporary, User, Walls];
         always.into_iter().chain(confining).find(|tag| *tag as u32 == word)
     }
+
+    pub(crate) fn is_of_confinement(self) -> bool {
+        self as u32 >= Tag::Limits as u32
+    }
 }
 
 /// The parts that were read so far.
 #[derive(Default)]
-struct Parts {
+pub(crate) struct Parts {
     directory: Option<CString>,
     command: Option<Vec<CString>>,
     environment: Option<Vec<CString>>,
     umask: Option<u32>,
     needs_start_script: bool,
     descriptors: Option<Vec<Descriptor>>,
-    confinement: Confinement,
+    pub(crate) confinement: Confinement,
 }
 
 impl Parts {
     /// Reads a part's body; `None` if its content is invalid.
-    fn take(&mut self, tag: Tag, body: &[u8]) -> Option<()> {
+    pub(crate) fn take(&mut self, tag: Tag, body: &[u8]) -> Option<()> {
         match tag {
             Tag::Directory => self.directory = Some(string(body)?),
             Tag::Command => self.command = Some(strings(body)?),

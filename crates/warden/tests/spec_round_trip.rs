@@ -60,6 +60,39 @@ fn confinement() -> Confinement {
 }
 
 #[test]
+fn what_holds_the_program_can_be_read_alone() {
+    let mut spec = LaunchSpec { env: vec![c_string_of(5_000_000)], ..sample() };
+    let read = |spec: &LaunchSpec| {
+        warden::excerpt::confinement_in(warden::host::memory_file(spec).expect("memory file"))
+    };
+    assert_eq!(read(&spec), Ok(confinement()));
+    spec.confinement = Confinement::default();
+    assert_eq!(read(&spec), Ok(Confinement::default()));
+    let walls = Walls { refuses_system_calls: true, landlock: None };
+    spec.confinement = Confinement { walls: Some(walls), ..Confinement::default() };
+    assert_eq!(read(&spec).as_ref(), Ok(&spec.confinement));
+}
+
+#[test]
+fn reading_it_alone_from_other_bytes_fails_or_finds_less() {
+    let bytes = sample().to_bytes();
+    let read = |bytes: &[u8]| {
+        let file = rustix::fs::memfd_create("test", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        rustix::io::write(&file, bytes).unwrap();
+        warden::excerpt::confinement_in(file)
+    };
+    (0..bytes.len()).for_each(|cut| assert_ne!(read(&bytes[..cut]), Ok(confinement())));
+    assert!(read(&[0xff; 64]).is_err());
+    // A length beyond all memory is refused before it is reserved.
+    let endless = [&bytes[..8], &7_u32.to_le_bytes(), &[0xff; 4]].concat();
+    assert_eq!(read(&endless), Err(rustix::io::Errno::FBIG));
+}
+
+fn c_string_of(length: usize) -> CString {
+    CString::new([b"A=".to_vec(), vec![b'x'; length]].concat()).unwrap()
+}
+
+#[test]
 fn each_part_of_a_confinement_survives_alone() {
     let Confinement { limits, groups, temporary, user, walls } = confinement();
     let landlock = Landlock { connect: None, ..Landlock::default() };

@@ -2,8 +2,8 @@
 //!
 //! One exact look-up through netlink's `sock_diag` takes 2–3 µs and does not disturb the server,
 //! so it can be made every millisecond; `/proc/net/tcp` costs a thousand times as much. Where
-//! `sock_diag` is not available (some sandboxes), [`Listening::address_of`] returns `None` and the
-//! caller has to connect instead.
+//! `sock_diag` is not available (some sandboxes, and kernels without its module),
+//! [`Listening::address_of`] returns `None`, and [`read_address_of`] tells the same.
 
 use crate::net::proc_net;
 use crate::net::sock_diag::{self, DUMP, Question, Socket, TCP_LISTEN};
@@ -34,7 +34,7 @@ impl Listening {
         };
         let socket = socket.ok().filter(|socket| works(socket).is_some());
         if socket.is_none() {
-            tracing::info!("sock_diag is not available; readiness connects to the port instead");
+            tracing::info!("sock_diag is not available; readiness reads /proc/net instead");
         }
         Listening { socket: socket.map(Mutex::new) }
     }
@@ -57,6 +57,17 @@ impl Listening {
     }
 }
 
+/// The same, read from `/proc/net`: not for a thread that must not block. `None` if it cannot be
+/// read.
+pub fn read_address_of(port: u16) -> Option<Option<IpAddr>> {
+    let listening = read(port).ok()?;
+    let is_reached = |address: &IpAddr| {
+        let mut sockets = listening.iter();
+        sockets.any(|socket| plain(socket.address) == *address || is_for_all(socket, *address))
+    };
+    Some(LOOPBACK.into_iter().find(is_reached))
+}
+
 fn ask(socket: &OwnedFd, address: IpAddr, port: u16) -> Option<bool> {
     // Asks for a socket in any state that is bound to this port of this address.
     let question = Question {
@@ -77,31 +88,44 @@ fn family_of(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
 }
 
-/// The inodes of all sockets that a connection to this address and port may reach: those that
-/// listen at the address itself or, if there is none, those bound to all addresses. Several
-/// sockets may share the port.
-pub fn reached_at(address: IpAddr, port: u16) -> io::Result<Vec<u64>> {
+/// The sockets that a connection to one address and port may reach. Several may share the port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    pub inodes: Vec<u64>,
+    /// The control group that all of them were made in, see [`Socket::group`].
+    pub group: Option<u64>,
+}
+
+/// All sockets that a connection to this address and port may reach: those that listen at the
+/// address itself or, if there is none, those bound to all addresses.
+pub fn reached_at(address: IpAddr, port: u16) -> io::Result<Reached> {
     let listening = listed(port).or_else(|error| {
         tracing::debug!(%error, "sock_diag gave no list; reading /proc/net instead");
         read(port)
     })?;
-    let exact: Vec<u64> = inodes(&listening, |socket| plain(socket.address) == address);
-    if !exact.is_empty() {
+    let exact = Reached::of(&listening, |socket| plain(socket.address) == address);
+    if !exact.inodes.is_empty() {
         return Ok(exact);
     }
-    Ok(inodes(&listening, |socket| {
-        let is_same_family = socket.address.is_ipv4() == address.is_ipv4();
-        let is_for_both = socket.address.is_ipv6() && !socket.is_ipv6_only;
-        plain(socket.address).is_unspecified() && (is_same_family || is_for_both)
-    }))
+    Ok(Reached::of(&listening, |socket| is_for_all(socket, address)))
 }
 
-fn inodes(sockets: &[Socket], fits: impl Fn(&Socket) -> bool) -> Vec<u64> {
-    let mut inodes: Vec<u64> =
-        sockets.iter().filter(|socket| fits(socket)).map(|socket| socket.inode).collect();
-    inodes.sort_unstable();
-    inodes.dedup();
-    inodes
+/// Whether the socket is bound to all addresses, this one among them.
+fn is_for_all(socket: &Socket, address: IpAddr) -> bool {
+    let is_same_family = socket.address.is_ipv4() == address.is_ipv4();
+    let is_for_both = socket.address.is_ipv6() && !socket.is_ipv6_only;
+    plain(socket.address).is_unspecified() && (is_same_family || is_for_both)
+}
+
+impl Reached {
+    fn of(sockets: &[Socket], fits: impl Fn(&Socket) -> bool) -> Reached {
+        let fitting = || sockets.iter().filter(|socket| fits(socket));
+        let mut inodes: Vec<u64> = fitting().map(|socket| socket.inode).collect();
+        inodes.sort_unstable();
+        inodes.dedup();
+        let group = fitting().next().and_then(|socket| socket.group);
+        Reached { inodes, group: group.filter(|_| fitting().all(|socket| socket.group == group)) }
+    }
 }
 
 /// An IPv4-mapped IPv6 address as the IPv4 address.
@@ -141,6 +165,7 @@ fn read(port: u16) -> io::Result<Vec<Socket>> {
         address: socket.address,
         inode: socket.inode,
         is_ipv6_only: false,
+        group: None,
     };
     Ok(listening.map(socket).collect())
 }
@@ -162,8 +187,15 @@ mod tests {
     #[test]
     fn a_port_listens_from_listen_to_close() {
         let listening = Listening::open();
+        let looks: [Look; 2] = [&|port| listening.address_of(port), &read_address_of];
+        looks.into_iter().for_each(follow_a_port);
+    }
+
+    type Look<'a> = &'a dyn Fn(u16) -> Option<Option<IpAddr>>;
+
+    fn follow_a_port(look: Look) {
         let held = crate::net::ports::HeldPort::reserve(1_000, |_| true).unwrap();
-        assert_eq!(listening.address_of(held.port()), Some(None), "held, but not listened on");
+        assert_eq!(look(held.port()), Some(None), "held, but not listened on");
         for (address, place) in [
             ("127.0.0.1", LOOPBACK[0]),
             ("0.0.0.0", LOOPBACK[0]),
@@ -171,12 +203,12 @@ mod tests {
             ("::1", LOOPBACK[1]),
         ] {
             let server = TcpListener::bind((address, held.port())).unwrap();
-            assert_eq!(listening.address_of(held.port()), Some(Some(place)), "{address}");
+            assert_eq!(look(held.port()), Some(Some(place)), "{address}");
             drop(server);
-            assert_eq!(listening.address_of(held.port()), Some(None), "{address} closed");
+            assert_eq!(look(held.port()), Some(None), "{address} closed");
         }
         let elsewhere = TcpListener::bind(("127.0.0.2", held.port())).unwrap();
-        assert_eq!(listening.address_of(held.port()), Some(None), "{elsewhere:?}");
+        assert_eq!(look(held.port()), Some(None), "{elsewhere:?}");
     }
 
     #[test]
@@ -184,9 +216,9 @@ mod tests {
         for look in [listed as fn(u16) -> io::Result<Vec<Socket>>, read] {
             let everywhere = TcpListener::bind("0.0.0.0:0").unwrap();
             let port = everywhere.local_addr().unwrap().port();
-            let reached = || reached_at(LOOPBACK[0], port).unwrap();
+            let reached = || reached_at(LOOPBACK[0], port).unwrap().inodes;
             assert_eq!(reached(), [inode_of(&everywhere)]);
-            assert_eq!(reached_at(LOOPBACK[1], port).unwrap(), Vec::<u64>::new(), "IPv4 only");
+            assert_eq!(reached_at(LOOPBACK[1], port).unwrap(), Reached::default(), "IPv4 only");
             let found = look(port).unwrap();
             let [socket] = found[..] else { panic!("{found:?}") };
             assert_eq!(
@@ -197,11 +229,15 @@ mod tests {
         for address in ["[::]:0", "[::1]:0"] {
             let server = TcpListener::bind(address).unwrap();
             let port = server.local_addr().unwrap().port();
-            assert_eq!(reached_at(LOOPBACK[1], port).unwrap(), [inode_of(&server)], "{address}");
+            assert_eq!(
+                reached_at(LOOPBACK[1], port).unwrap().inodes,
+                [inode_of(&server)],
+                "{address}"
+            );
         }
         let both = TcpListener::bind("[::]:0").unwrap();
         let port = both.local_addr().unwrap().port();
-        assert_eq!(reached_at(LOOPBACK[0], port).unwrap(), [inode_of(&both)]);
+        assert_eq!(reached_at(LOOPBACK[0], port).unwrap().inodes, [inode_of(&both)]);
     }
 
     #[test]
@@ -217,6 +253,7 @@ mod tests {
         let second = share(first.local_addr().unwrap().port());
         let mut expected = [inode_of(&first), inode_of(&second)];
         expected.sort_unstable();
-        assert_eq!(reached_at(LOOPBACK[0], first.local_addr().unwrap().port()).unwrap(), expected);
+        let port = first.local_addr().unwrap().port();
+        assert_eq!(reached_at(LOOPBACK[0], port).unwrap().inodes, expected);
     }
 }

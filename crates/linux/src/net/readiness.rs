@@ -69,17 +69,18 @@ impl Readiness {
         }
     }
 
-    /// Waits until the tenant answers an HTTP GET on the port, and returns the address at which it
-    /// does. Dropping the future cancels the wait. Errors: `limit` is over, or another process
-    /// listens.
+    /// Waits until the tenant answers an HTTP GET of this path on the port, and returns the address
+    /// at which it does. Dropping the future cancels the wait. Errors: `limit` is over, or another
+    /// process listens.
     pub async fn until_answered(
         &self,
         port: u16,
+        path: &str,
         owner: Owner,
         limit: Duration,
     ) -> Result<IpAddr, NotReady> {
         let mut progress = Progress::default();
-        match clock::timeout(limit, self.answered(port, owner, &mut progress)).await {
+        match clock::timeout(limit, self.answered(port, path, owner, &mut progress)).await {
             Some(Ok(address)) => Ok(address),
             Some(Err(stranger)) => Err(NotReady::Taken(stranger)),
             None => Err(NotReady::TimedOut { found: self.found(port, owner, progress).await }),
@@ -89,6 +90,7 @@ impl Readiness {
     async fn answered(
         &self,
         port: u16,
+        path: &str,
         owner: Owner,
         progress: &mut Progress,
     ) -> Result<IpAddr, Stranger> {
@@ -98,7 +100,7 @@ impl Readiness {
             if self.is_owned(owner, address, port).await? {
                 let server = SocketAddr::new(address, port);
                 progress.requests += 1;
-                let answer = self.requests.ask(server, progress.requests).await;
+                let answer = self.requests.ask(server, path, progress.requests).await;
                 tracing::debug!(%server, ?answer, "readiness request");
                 let answer = answer.ok();
                 progress.last = Some(answer);
@@ -113,7 +115,7 @@ impl Readiness {
                 // another process may have opened the port, or the tenant may now also listen at
                 // the first address.
                 if answer == Some(AnswerKind::Http1)
-                    && self.listening.address_of(port).is_none_or(|place| place == Some(address))
+                    && self.address_of(port).await.is_none_or(|place| place == Some(address))
                     && self.is_owned(owner, address, port).await?
                 {
                     return Ok(address);
@@ -125,11 +127,22 @@ impl Readiness {
 
     async fn until_listening(&self, port: u16, patience: &mut Patience<'_>) -> IpAddr {
         loop {
-            match self.listening.address_of(port) {
+            match self.address_of(port).await {
                 Some(Some(address)) => return address,
                 Some(None) => patience.pause().await,
                 None => return LOOPBACK[0],
             }
+        }
+    }
+
+    /// See [`Listening::address_of`]. Where `sock_diag` is not available, `/proc/net` is read, off
+    /// the engine's thread.
+    async fn address_of(&self, port: u16) -> Option<Option<IpAddr>> {
+        match self.listening.address_of(port) {
+            None => {
+                self.off_thread.run(move || listening::read_address_of(port)).await.ok().flatten()
+            }
+            known => known,
         }
     }
 
@@ -144,7 +157,7 @@ impl Readiness {
         // Where the sockets cannot be listed, the request itself shows whether the port is
         // listened on.
         let Ok(sockets) = listening::reached_at(address, port) else { return Ok(true) };
-        if sockets.is_empty() {
+        if sockets.inodes.is_empty() {
             return Ok(false);
         }
         if owner.has(&sockets) {
@@ -162,12 +175,12 @@ impl Readiness {
     /// The loopback address at which the port is listened on; `None` if it is not, or if the
     /// kernel cannot be asked.
     pub fn place(&self, port: u16) -> Option<IpAddr> {
-        self.listening.address_of(port).flatten()
+        self.listening.address_of(port).or_else(|| listening::read_address_of(port)).flatten()
     }
 
     /// Describes, for the message of a time-out, what was found instead of an answer.
     async fn found(&self, port: u16, owner: Owner, progress: Progress) -> String {
-        let Some(address) = self.listening.address_of(port).unwrap_or(Some(LOOPBACK[0])) else {
+        let Some(address) = self.address_of(port).await.unwrap_or(Some(LOOPBACK[0])) else {
             let elsewhere = self.off_thread.run(move || listeners::named(owner.root)).await;
             return match &elsewhere.unwrap_or_default()[..] {
                 [] => "nothing listens there, nor does the tenant anywhere else".into(),
