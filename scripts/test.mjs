@@ -1,14 +1,17 @@
-// `npm test`: sets up, builds, and runs every check, each as a step with its own output. A step that
-// fails does not keep the next ones from running. The last line is `N passed, N failed`.
-import { build } from './build.mjs';
+// `npm test`: sets up, builds, and runs every check, each as a step with its own output. A step
+// that fails does not keep the next ones from running. The last line is `N passed, N failed`.
 import { setup } from './setup.mjs';
 import { readArguments } from './lib/arguments.mjs';
 import { countAsOneCheck, failuresIn } from './lib/count-tests.mjs';
 import { runScript, run, ScriptError } from './lib/run.mjs';
-import { ownSteps, steps } from './lib/test-steps.mjs';
+import { ownSteps, stages } from './lib/test-steps.mjs';
 
 /** @typedef {import('./lib/count-tests.mjs').Counts} Counts */
-/** @typedef {{ name: string; passed: number; failed: number; seconds: number; note: string; failures: string[] }} Result */
+/** @typedef {import('./lib/test-steps.mjs').Step} Step */
+/**
+ * @typedef {{ name: string; passed: number; failed: number; seconds: number; note: string;
+ * failures: string[] }} Result
+ */
 
 const USAGE = `usage: npm test
 
@@ -17,23 +20,54 @@ It runs everything, and takes no arguments. CONTRIBUTING.md, "Running less than 
 readArguments({ usage: USAGE });
 
 await runScript(async () => {
-  const results = [
-    await runStep('setup', () => runOwn(setup)),
-    await runStep('build', () => runOwn(build)),
-  ];
+  const results = [await runStep('setup', () => runOwn(setup))];
   for (const { name, check } of ownSteps) results.push(await runStep(name, () => runOwn(check)));
-  for (const step of steps()) results.push(await runStep(step.name, () => runProgram(step)));
+  for (const rows of stages()) results.push(...(await runStage(rows)));
   return printSummary(results);
 });
 
 /**
+ * @param {Step[][]} rows
+ * @returns {Promise<Result[]>}
+ */
+async function runStage(rows) {
+  const [only = []] = rows;
+  if (rows.length === 1) return runRow(only, (step) => runStep(step.name, () => runProgram(step)));
+  const names = rows.map((row) => row.map(({ name }) => name).join(', '));
+  console.log(`\n━━ side by side, each shown when it has ended: ${names.join(' | ')}`);
+  return (await Promise.all(rows.map((row) => runRow(row, runThenShow)))).flat();
+}
+
+/**
+ * @param {Step[]} row
+ * @param {(step: Step) => Promise<Result>} runOne
+ */
+async function runRow(row, runOne) {
+  const results = [];
+  for (const step of row) results.push(await runOne(step));
+  return results;
+}
+
+/**
+ * Runs a step beside others: its output is shown when it has ended, so that outputs do not mix.
+ *
+ * @param {Step} step
+ */
+async function runThenShow(step) {
+  let output = '';
+  const startedAt = performance.now();
+  const counts = await runProgram(step, (text) => (output += text));
+  return runStep(step.name, async () => (process.stdout.write(output), counts), startedAt);
+}
+
+/**
  * @param {string} name
  * @param {() => Promise<Counts & { note?: string; failures?: string[] }>} action
+ * @param {number} [startedAt]
  * @returns {Promise<Result>}
  */
-async function runStep(name, action) {
+async function runStep(name, action, startedAt = performance.now()) {
   console.log(`\n━━ ${name} ${'━'.repeat(Math.max(0, 76 - name.length))}`);
-  const startedAt = performance.now();
   const { passed, failed, note = '', failures = [] } = await action();
   const seconds = (performance.now() - startedAt) / 1000;
   return { name, passed, failed, seconds, note, failures };
@@ -54,16 +88,24 @@ async function runOwn(action) {
   }
 }
 
-/** @param {import('./lib/test-steps.mjs').Step} step */
-async function runProgram({ command, args, count, skipBecause }) {
+/**
+ * @param {Step} step
+ * @param {(text: string) => void} [keep] gets the output, which is then not shown as it comes
+ */
+async function runProgram({ command, args, count, skipBecause }, keep) {
+  const say = keep ?? ((/** @type {string} */ text) => process.stdout.write(text));
   if (skipBecause) {
-    console.log(`skipped: ${skipBecause}`);
+    say(`skipped: ${skipBecause}\n`);
     return { passed: 0, failed: 0, note: 'skipped' };
   }
-  console.log(`$ ${[command, ...args].join(' ')}`);
+  say(`$ ${[command, ...args].join(' ')}\n`);
   let output = '';
+  const onOutput = (/** @type {string} */ text) => {
+    output += text;
+    keep?.(text);
+  };
   try {
-    const { exitCode } = await run(command, args, { onOutput: (text) => (output += text) });
+    const { exitCode } = await run(command, args, { onOutput, isQuiet: keep !== undefined });
     const { passed, failed } = count(output, exitCode);
     if (failed > 0) return { passed, failed, failures: failuresIn(output) };
     if (exitCode !== 0) {
@@ -77,7 +119,7 @@ async function runProgram({ command, args, count, skipBecause }) {
     if (passed === 0) return { passed, failed: 1, note: 'ran no test' };
     return { passed, failed };
   } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
+    say(`${error instanceof Error ? error.message : error}\n`);
     return { passed: 0, failed: 1, note: 'did not run' };
   }
 }

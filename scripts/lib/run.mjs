@@ -18,17 +18,22 @@ export class ScriptError extends Error {}
  * @param {string[]} args
  * @param {object} [options]
  * @param {(text: string) => void} [options.onOutput] also gets both output streams, in pieces
+ * @param {boolean} [options.isQuiet] gives them to `onOutput` alone, and the program no stdin
  * @param {boolean} [options.collectStdout] keeps stdout for the result instead of showing it
  * @param {Record<string, string>} [options.env] added to the environment
  * @returns {Promise<{ exitCode: number; stdout: string }>}
  */
-export function run(command, args, { onOutput, collectStdout = false, env = {} } = {}) {
+export function run(
+  command,
+  args,
+  { onOutput, isQuiet = false, collectStdout = false, env = {} } = {},
+) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: root,
       env: { ...environment(), ...env },
       stdio: [
-        'inherit',
+        isQuiet ? 'ignore' : 'inherit',
         onOutput || collectStdout ? 'pipe' : 'inherit',
         onOutput ? 'pipe' : 'inherit',
       ],
@@ -38,11 +43,11 @@ export function run(command, args, { onOutput, collectStdout = false, env = {} }
     const kept = [];
     child.stdout?.on('data', (chunk) => {
       if (collectStdout) kept.push(chunk);
-      else process.stdout.write(chunk);
+      else if (!isQuiet) process.stdout.write(chunk);
       onOutput?.(String(chunk));
     });
     child.stderr?.on('data', (chunk) => {
-      process.stderr.write(chunk);
+      if (!isQuiet) process.stderr.write(chunk);
       onOutput?.(String(chunk));
     });
     child.on('error', (error) => {

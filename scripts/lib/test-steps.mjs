@@ -47,37 +47,56 @@ export const POOL_WITH_BUGS = [
   'simulation',
 ];
 
-/** @returns {Step[]} */
-export function steps() {
+/**
+ * Stages, one after the other. The rows of a stage run side by side: what mostly waits beside what
+ * also does, and what a build leaves of the machine while it links. No two rows share a port, a
+ * directory that they write to, or a mark by which tests find processes to end.
+ *
+ * @returns {Step[][][]} stages of rows of steps
+ */
+export function stages() {
   return [
-    cargo('cargo fmt', ['fmt', '--all', '--check']),
-    cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
-    fuzzTargets(),
-    // Without --no-fail-fast the first failing test program would hide the others.
-    cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
-    // Whether the simulation would find what the pool could get wrong.
-    cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
-    installed('tsc', ['--noEmit']),
-    installed('prettier', ['--check', '.']),
-    bunTests('bun test, processes', '__test__/processes'),
-    bunTests('bun test, surface', '__test__', [
-      '__test__/node/',
-      '__test__/processes/',
-      '__test__/readme/',
-      '__test__/walls/',
-    ]),
-    bunTests('bun test, walls', '__test__/walls'),
-    nodeTests(),
-    otherKernels(),
-    bunTests('README and docs', '__test__/readme'),
-    installationTests(),
-    soak(),
-    {
-      name: 'demo --once',
-      command: bun,
-      args: ['examples/host.ts', '--once'],
-      count: countAsOneCheck,
-    },
+    [
+      [script('build', 'scripts/build.mjs')],
+      [
+        cargo('cargo fmt', ['fmt', '--all', '--check']),
+        installed('tsc', ['--noEmit']),
+        installed('prettier', ['--check', '.']),
+        cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
+        fuzzTargets(),
+      ],
+    ],
+    [
+      [
+        // Without --no-fail-fast the first failing test program would hide the others.
+        cargo('cargo test', ['test', '--workspace', '--no-fail-fast'], countCargoTests),
+        // Whether the simulation would find what the pool could get wrong.
+        cargo('planted bugs', [...POOL_WITH_BUGS, 'planted'], countCargoTests),
+      ],
+    ],
+    [
+      [bunTests('bun test, processes', '__test__/processes')],
+      [
+        bunTests('bun test, surface', '__test__', [
+          '__test__/node/',
+          '__test__/processes/',
+          '__test__/readme/',
+          '__test__/walls/',
+        ]),
+        nodeTests(),
+        bunTests('README and docs', '__test__/readme'),
+        installationTests(),
+      ],
+    ],
+    // What takes all of the machine, or of a tenant's share of it, has it for itself.
+    [
+      [
+        bunTests('bun test, walls', '__test__/walls'),
+        otherKernels(),
+        soak(),
+        script('demo --once', 'examples/host.ts', ['--once'], bun),
+      ],
+    ],
   ];
 }
 
@@ -91,12 +110,25 @@ function cargo(name, args, count = countAsOneCheck) {
 }
 
 /**
- * Whether the fuzz targets compile. To run them takes cargo-fuzz: see CONTRIBUTING.md.
+ * @param {string} name
+ * @param {string} path
+ * @param {string[]} [args]
+ * @returns {Step}
+ */
+function script(name, path, args = [], engine = process.execPath) {
+  return { name, command: engine, args: [path, ...args], count: countAsOneCheck };
+}
+
+/**
+ * Whether the fuzz targets compile. To run them takes cargo-fuzz: see CONTRIBUTING.md. What they
+ * depend on is taken from the target directory in which `cargo clippy` has just checked it.
  *
  * @returns {Step}
  */
 function fuzzTargets() {
-  const clippy = ['cargo', 'clippy', '--manifest-path', 'fuzz/Cargo.toml', '--', '-D', 'warnings'];
+  const target = process.env.CARGO_TARGET_DIR ?? 'target';
+  const where = ['--manifest-path', 'fuzz/Cargo.toml', '--target-dir', target];
+  const clippy = ['cargo', 'clippy', ...where, '--', '-D', 'warnings'];
   // Nothing is linked, so the library need not exist: the variable keeps its C++ from being
   // compiled.
   const args = ['CUSTOM_LIBFUZZER_PATH=/lib/libFuzzer.a', ...clippy];
