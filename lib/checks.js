@@ -141,10 +141,20 @@ export function problemOfVariable(name, value) {
 export function envAt(path, env) {
   if (env === 'inherit' || isFunction(env))
     return /** @type {import('./tenant/environment.js').EnvSetting} */ (env);
+  if (isRecord(env)) return variablesAt(path, env);
+  throw invalidOption(
+    `${path} must be "inherit", a record of strings or a function, got ${shown(env)}`,
+  );
+}
+
+/**
+ * @param {string} path
+ * @param {unknown} env
+ * @returns {import('./tenant/environment.js').Variables} a copy
+ */
+export function variablesAt(path, env) {
   if (!isRecord(env)) {
-    throw invalidOption(
-      `${path} must be "inherit", a record of strings or a function, got ${shown(env)}`,
-    );
+    throw invalidOption(`${path} must be a record of strings, got ${shown(env)}`);
   }
   const variables = { .../** @type {Record<string, string | undefined>} */ (env) };
   for (const [name, value] of Object.entries(variables)) {
@@ -215,9 +225,17 @@ export const isFunction = (value) => typeof value === 'function';
 /** @param {any} value */
 export const isTracerProvider = (value) => isFunction(value?.getTracer);
 
-/** @param {unknown} value */
+/**
+ * Whether the value is an object with fields. A promise, a `Map` and the like are none: all of
+ * their fields would seem to have been left out.
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
+ */
 export const isRecord = (value) =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+  typeof value === 'object' && value !== null && !(Symbol.iterator in value) && !isPromise(value);
+
+/** @param {any} value */
+export const isPromise = (value) => isFunction(value?.then);
 
 /** How many of an array's entries a message shows. */
 const SHOWN_ENTRIES = 10;
@@ -241,7 +259,10 @@ export function shown(value) {
 /** An array within an array is only named: it may contain itself. @param {unknown} value */
 function shownOne(value) {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
+  if (typeof value === 'bigint') return `the BigInt ${plain(value)}`;
   if (typeof value === 'function') return 'a function';
+  if (isPromise(value)) return 'a promise, which must be awaited first';
+  if (value instanceof Map || value instanceof Set) return `a ${value.constructor.name}`;
   return Array.isArray(value) ? 'an array' : plain(value);
 }
 

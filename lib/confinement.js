@@ -161,7 +161,7 @@ function usersAt(path, given) {
   }
   for (const [name, value] of Object.entries(isOne ? one : range)) {
     if (isWhole(value, USER_MAX)) continue;
-    const root = value === 0 ? ', which is root' : '';
+    const root = value === 0 && name !== 'count' ? ', which is root' : '';
     throw invalidOption(
       `${path}.${name} must be a whole number from 1 to ${USER_MAX}, got ${shown(value)}${root}`,
     );

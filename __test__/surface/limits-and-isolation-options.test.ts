@@ -109,7 +109,7 @@ const wrongWalls: [unknown, string | RegExp][] = [
   [{ user: { uid: 2 ** 32 - 1, gid: 1 } }, /^isolation\.user\.uid must be /],
   [{ user: { first: 0, count: 1 } }, /^isolation\.user\.first must be .*, got 0, which is root$/],
   [{ user: { first: 1.5, count: 1 } }, /^isolation\.user\.first must be /],
-  [{ user: { first: 1, count: 0 } }, /^isolation\.user\.count must be /],
+  [{ user: { first: 1, count: 0 } }, /^isolation\.user\.count must be .*, got 0$/],
   [
     { user: { first: 2 ** 32 - 2, count: 2 } },
     'isolation.user.count must lead no further than 4294967294, got 2',
@@ -192,6 +192,11 @@ const forOneKey: [string, Partial<RuntimeOptions>, RegExp | Error][] = [
   ['walls', { isolation: () => 'all' as never }, /^isolation\("a"\) must be "none", "tenant" or/],
   ['a throw for limits', { limits: throwing }, boom],
   ['a throw for walls', { isolation: throwing }, boom],
+  [
+    'a Map of limits of one tenant',
+    { tenant: () => ({ limits: new Map() as never }) },
+    /^tenant\("a"\)\.limits must be an object, got a Map$/,
+  ],
   [
     'limits of one tenant',
     { tenant: () => ({ limits: { openFiles: 0 } }) },

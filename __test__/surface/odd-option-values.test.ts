@@ -46,6 +46,12 @@ const odd: [string, unknown][] = [
   ['a string as long as a book', 'x'.repeat(1_000_000)],
   ['an object without a prototype', Object.create(null)],
   ['an error that cannot be shown', Object.assign(new Error(), { toString: null })],
+  // Of each of these all fields would seem to be left out.
+  ['a promise of an object', Promise.resolve({})],
+  ['a promise of another kind', { then() {} }],
+  ['a Map', new Map([['max', 1]])],
+  ['a Set', new Set(['max'])],
+  ['an object that is a list, too', new Headers({ max: '1' })],
 ];
 
 const names = [
@@ -154,6 +160,19 @@ test.each(odd)('options: %s', (what, value) => {
     if (isEmpty && (create === createEgressGuard || create === createRuntimeCollector)) continue;
     expect(refusal(() => (create as any)(value))?.code).toBe('ERR_RUNTIME_INVALID_OPTION');
   }
+});
+
+test('a promise and a Map are named as what they are', () => {
+  const message = (option: object) => refusal(() => createRuntime({ source, ...option })).message;
+  expect(message({ limits: Promise.resolve({}) })).toBe(
+    'limits must be an object, got a promise, which must be awaited first',
+  );
+  expect(message({ isolation: new Map() })).toBe(
+    'isolation must be "none", "tenant" or an object of walls, got a Map',
+  );
+  expect(message({ maxConcurrent: 1n })).toBe(
+    'maxConcurrent must be a whole number of at least 1, got the BigInt 1',
+  );
 });
 
 test('an option that throws when it is read: the error names it, and has what was thrown as its cause', () => {

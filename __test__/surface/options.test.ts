@@ -28,7 +28,7 @@ const notNumbers: [unknown, string][] = [
   [null, 'null'],
   [NaN, 'NaN'],
   [true, 'true'],
-  [5n, '5'],
+  [5n, 'the BigInt 5'],
   [{}, 'an object'],
   [[], 'an empty array'],
   [() => 1, 'a function'],

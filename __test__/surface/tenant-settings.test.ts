@@ -45,6 +45,30 @@ const wrong: [string, () => any, RegExp][] = [
     /^tenant\("a"\)\.readinessTimeoutMs must be a number of at least 1, got 0$/,
   ],
   ['an environment that is none', () => ({ env: 'all' }), /^tenant\("a"\)\.env must be "inherit"/],
+  ...['limits', 'isolation', 'env', 'idleAfterMs', 'warm'].map(
+    (name): [string, () => any, RegExp] => [
+      `a promise of ${name}`,
+      () => ({ [name]: Promise.reject(boom) }),
+      new RegExp(
+        `^tenant\\("a"\\)\\.${name} must be given at once, got a promise: tenant\\(\\) may wait$`,
+      ),
+    ],
+  ),
+  [
+    'a function for a promise of an environment',
+    () => ({ env: () => Promise.reject(boom) }),
+    /^tenant\("a"\)\.env\("a"\) must be given at once, got a promise: tenant\(\) may wait$/,
+  ],
+  [
+    'a function for an environment that is none',
+    () => ({ env: () => 'inherit' }),
+    /^tenant\("a"\)\.env\("a"\) must be a record of strings, got "inherit"$/,
+  ],
+  [
+    'a function for a variable that is none',
+    () => ({ env: () => ({ A: 1 }) }),
+    /^tenant\("a"\)\.env\("a"\)\.A must be a string/,
+  ],
   ['a variable that is none', () => ({ env: { A: 1 } }), /^tenant\("a"\)\.env\.A must be a string/],
   [
     'a command beside spawn',
@@ -90,6 +114,14 @@ test('what it throws or rejects with reaches all callers as the same object', as
     expect(bench.fleet.processes).toEqual([]);
     expect(bench.runtime.inspect('a')?.lastError).toBe('no such customer');
   }
+});
+
+test('what a function for its environment throws reaches the caller as it is', async () => {
+  const throwing = (key: string) => {
+    throw key === 'a' ? boom : new Error(key);
+  };
+  await using bench = setUp({ tenant: () => ({ env: throwing }) });
+  expect(await rejectionOf(bench.runtime.ensure('a'))).toBe(boom);
 });
 
 test('a promise that does not settle fails the start after readinessTimeoutMs', async () => {

@@ -1,6 +1,6 @@
 /** RuntimeCollectorOptions and labels: read once, checked, completed with the defaults. */
 import { invalidOption } from '../errors.js';
-import { copyOf, fieldsOf, readAt, shown } from '../checks.js';
+import { copyOf, fieldsOf, isRecord, readAt, shown } from '../checks.js';
 
 /** Label names that the collector uses itself. */
 const RESERVED_LABELS = ['key', 'le', 'reason', 'state'];
@@ -56,7 +56,7 @@ function perTenantMaxOf(perTenant) {
  * @returns {Record<string, string>}
  */
 export function labelsOf(path, labels) {
-  if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) {
+  if (!isRecord(labels)) {
     throw invalidOption(`${path} must be a record of strings, got ${shown(labels)}`);
   }
   const copy = /** @type {Record<string, string>} */ ({ ...labels });

@@ -4,7 +4,7 @@
  * `NODE_ENV` and a Bun: `crates/driver/src/recipe.rs`.
  */
 import { spawnFailed } from '../errors.js';
-import { problemOfVariable, shown } from '../checks.js';
+import { isPromise, isRecord, problemOfVariable, shown } from '../checks.js';
 import { asksForSettings } from './settings.js';
 
 /**
@@ -177,13 +177,11 @@ function chosen(setting, key) {
   const variables = typeof setting === 'function' ? setting(key) : setting;
   const refuse = (/** @type {string} */ got) =>
     spawnFailed(`env must return a record of strings for tenant "${key}", got ${got}`, { key });
-  if (typeof (/** @type {any} */ (variables)?.then) === 'function') {
+  if (isPromise(variables)) {
     Promise.resolve(variables).catch(() => {});
     throw refuse('a promise');
   }
-  if (typeof variables !== 'object' || variables === null) {
-    throw refuse(shown(variables));
-  }
+  if (!isRecord(variables)) throw refuse(shown(variables));
   return variables;
 }
 

@@ -9,10 +9,11 @@ import {
   envAt,
   fieldsOf,
   isFunction,
+  isPromise,
   number,
   optional,
   readAt,
-  shown,
+  variablesAt,
 } from '../checks.js';
 import { isolationAt, limitsAt } from '../confinement.js';
 import { LONGEST_TIMER_MS } from './calls.js';
@@ -69,12 +70,13 @@ export const asksForSettings = ({ tenant, limitsOf, isolationOf }) =>
 export async function settingsOf(settings, key) {
   /** @type {Said} */
   const said = settings.tenant === undefined ? {} : await saidOf(settings, key);
-  const { command, env, warm } = said;
+  const { command, warm } = said;
+  const env = envFor(key, said);
   const limits = givenFor('limits', settings.limitsOf, key, said);
   const isolation = givenFor('isolation', settings.isolationOf, key, said);
   const path = pathFor('tenant', key);
   return checkedFor(key, path, () => ({
-    env: env === undefined ? settings.env : readAt(`${path}.env`, env, envAt),
+    env: env === undefined ? settings.env : readAt(env.path, env.value, env.check),
     hasDefaultEnv: env === undefined && settings.hasDefaultEnv,
     command: command === undefined ? undefined : readAt(`${path}.command`, command, commandAt),
     idleAfterMs: number(`${path}.idleAfterMs`, said.idleAfterMs, undefined),
@@ -103,11 +105,11 @@ export async function settingsOf(settings, key) {
  */
 async function saidOf(settings, key) {
   const answer = /** @type {(key: string) => unknown} */ (settings.tenant)(key);
-  const isLater = isFunction(/** @type {any} */ (answer)?.then);
-  const said = isLater ? await inTime(answer, settings.readinessTimeoutMs, key) : answer;
+  const said = isPromise(answer) ? await inTime(answer, settings.readinessTimeoutMs, key) : answer;
   const path = pathFor('tenant', key);
   return checkedFor(key, path, () => {
     const given = fieldsOf(path, /** @type {Said} */ (said), TENANT_SETTINGS);
+    for (const [name, value] of Object.entries(given)) assertNoPromise(`${path}.${name}`, value);
     const other = ['spawn', 'checkpoint'].find(
       (name) => settings[/** @type {'spawn' | 'checkpoint'} */ (name)] !== undefined,
     );
@@ -134,13 +136,37 @@ function givenFor(name, of, key, said) {
   if (said[name] !== undefined)
     return { path: `${pathFor('tenant', key)}.${name}`, value: said[name] };
   if (of === undefined) return undefined;
-  const value = /** @type {any} */ (of(key));
+  const value = of(key);
   const path = pathFor(name, key);
-  if (!isFunction(value?.then)) return { path, value };
-  // It would pass for an object without fields.
+  checkedFor(key, path, () => assertNoPromise(path, value));
+  return { path, value };
+}
+
+/**
+ * The variables that `tenant` has said for the key, and how they are checked. A function is called
+ * here, so that what it returns is refused as all else that `tenant` says is.
+ * @param {string} key
+ * @param {Said} said
+ */
+function envFor(key, { env }) {
+  if (env === undefined) return undefined;
+  const path = `${pathFor('tenant', key)}.env`;
+  if (!isFunction(env)) return { path, value: env, check: envAt };
+  const called = { path: `${path}(${JSON.stringify(key)})`, value: env(key), check: variablesAt };
+  checkedFor(key, called.path, () => assertNoPromise(called.path, called.value));
+  return called;
+}
+
+/**
+ * Throws for a promise. If it rejects later, that is not reported as unhandled: the start has
+ * failed by then.
+ * @param {string} path
+ * @param {unknown} value
+ */
+function assertNoPromise(path, value) {
+  if (!isPromise(value)) return;
   Promise.resolve(value).catch(() => {});
-  const error = invalidOption(`${path} must be given at once, got a promise: tenant() may wait`);
-  throw Object.assign(error, { key });
+  throw invalidOption(`${path} must be given at once, got a promise: tenant() may wait`);
 }
 
 /**
