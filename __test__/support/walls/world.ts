@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { startHost, type Host } from '../processes/hosts.ts';
 import { keeperOf, markedWith, untilGone, wardenOf } from '../processes/table.ts';
 import { until } from '../processes/until.ts';
-import type { AttemptName, Attempts, Outcome } from './attacker/server.ts';
+import { ask, type AttemptName, type Attempts, type Outcome, putProgram } from './ask.ts';
 
 export const isRoot = process.getuid?.() === 0;
 /** Users that no other program has. */
@@ -40,8 +40,6 @@ type Tenant = { pid: number; port: number; directory: string; secret: string };
 
 /** What an attempt may end with; one for all worlds, or one for each. */
 type Expected = string | readonly string[] | Partial<Record<WorldName, string | readonly string[]>>;
-
-const FILES = join(import.meta.dir, 'attacker');
 
 export class World implements AsyncDisposable {
   readonly name: WorldName;
@@ -72,7 +70,7 @@ export class World implements AsyncDisposable {
   #writeTenant(key: Key): void {
     const directory = join(this.root, key);
     const secret = `secret of ${key} ${crypto.randomUUID()}`;
-    fs.cpSync(FILES, directory, { recursive: true });
+    putProgram(directory);
     fs.writeFileSync(join(directory, 'secret.txt'), secret);
     fs.chmodSync(join(directory, 'secret.txt'), 0o666);
     this.tenants[key] = { pid: 0, port: 0, directory, secret };
@@ -138,14 +136,7 @@ export class World implements AsyncDisposable {
     attempt: A,
     ...args: Parameters<Attempts[A]>
   ): Promise<Outcome> {
-    return this.#ask(key, { attempt, args });
-  }
-
-  async #ask(key: Key, ask: object): Promise<Outcome> {
-    const { port } = this.tenants[key];
-    const body = JSON.stringify(ask);
-    const response = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body });
-    return response.json() as Promise<Outcome>;
+    return ask(this.tenants[key].port, { attempt, args });
   }
 
   /**
@@ -158,10 +149,11 @@ export class World implements AsyncDisposable {
     refusals: Expected,
     { control = 'ok' as Expected, isChilds = false } = {},
   ): Promise<void> {
-    const ask = { attempt, args, isChilds };
+    const { attacker, control: other } = this.tenants;
     const what = `${attempt}(${JSON.stringify(args).slice(1, -1)})`;
-    this.expectOutcome(`attacker: ${what}`, await this.#ask('attacker', ask), refusals);
-    this.expectOutcome(`control: ${what}`, await this.#ask('control', ask), control);
+    const asked = { attempt, args, isChilds };
+    this.expectOutcome(`attacker: ${what}`, await ask(attacker.port, asked), refusals);
+    this.expectOutcome(`control: ${what}`, await ask(other.port, asked), control);
   }
 
   expectOutcome(what: string, { outcome, detail }: Outcome, expected: Expected): void {

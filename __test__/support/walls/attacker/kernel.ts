@@ -13,6 +13,7 @@ const CAPABILITY_VERSION = 0x2008_0522;
 const UFFD_USER_MODE_ONLY = 1;
 const FAN_REPORT_FID = 0x200;
 const OPEN_TREE_CLONE = 1;
+const [IPC_CREAT, IPC_EXCL, IPC_RMID] = [0o1000, 0o2000, 0];
 const SYSLOG_READ_ALL = 3;
 const [TIOCSTI, TIOCLINUX] = [0x5412, 0x541c];
 const [OWN_SESSION_KEYRING, OWN_PROCESS_KEYRING] = [-3, -2];
@@ -93,6 +94,11 @@ export const kernel = {
     new Uint8Array(toArrayBuffer(address, 0, 4096)).set(GETPID_OF_32_BITS);
     return String(CFunction({ ptr: address, args: [], returns: 'i32' })());
   },
+
+  /** Memory that processes find by a number. */
+  makeSharedMemory: (key: number) => call('shmget', key, 4096, IPC_CREAT | IPC_EXCL | 0o600),
+  useSharedMemory: (key: number) => call('shmat', call('shmget', key, 4096, 0o600), 0, 0),
+  removeSharedMemory: (key: number) => call('shmctl', call('shmget', key, 4096, 0), IPC_RMID, 0),
 
   takeCapabilities: () =>
     call('capset', halfWords(CAPABILITY_VERSION, 0), halfWords(-1, -1, 0, -1, -1, 0)),
