@@ -79,8 +79,9 @@ async function buildPlanted() {
   const copy = (/** @type {string} */ from, /** @type {string} */ to) =>
     cpSync(from, join(PACKAGE, to), { recursive: true });
   mkdirSync(PACKAGE, { recursive: true });
-  const parts = ['package.json', 'dist', 'lib', 'soak', 'scripts/lib/arguments.mjs'];
-  for (const part of parts) copy(join(root, part), part);
+  const ours = ['package.json', 'dist', 'lib', 'soak'];
+  const ofTheSoak = ['scripts/lib/arguments.mjs', '__test__/support/processes'];
+  for (const part of [...ours, ...ofTheSoak]) copy(join(root, part), part);
   const { addon, warden } = builtFiles();
   copy(built.addon, addon.slice(root.length));
   copy(built.warden, warden.slice(root.length));

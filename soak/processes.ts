@@ -5,6 +5,12 @@
  */
 import { dlopen } from 'bun:ffi';
 import { readdirSync, readFileSync } from 'node:fs';
+import {
+  descendantsOf,
+  type Process,
+  processes,
+  shown as shownAll,
+} from '../__test__/support/processes/table.ts';
 
 const PR_SET_CHILD_SUBREAPER = 36;
 const WNOHANG = 1;
@@ -14,47 +20,9 @@ const libc = dlopen('libc.so.6', {
   waitpid: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
 }).symbols;
 
-export type Process = {
-  pid: number;
-  parent: number;
-  state: string;
-  name: string;
-  startedAt: string;
-};
-
 export function becomeSubreaper(): void {
   if (libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) !== 0)
     throw new Error('prctl(PR_SET_CHILD_SUBREAPER) failed');
-}
-
-export function processes(): Process[] {
-  return readdirSync('/proc').flatMap((name) =>
-    /^\d+$/.test(name) ? (processOf(Number(name)) ?? []) : [],
-  );
-}
-
-function processOf(pid: number): Process | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const end = stat.lastIndexOf(')');
-    const fields = stat.slice(end + 2).split(' ');
-    const name = stat.slice(stat.indexOf('(') + 1, end);
-    return {
-      pid,
-      parent: Number(fields[1]),
-      state: fields[0] ?? '',
-      name,
-      startedAt: fields[19] ?? '',
-    };
-  } catch {
-    return undefined;
-  }
-}
-
-/** All descendants of a process. */
-export function descendantsOf(pid: number, table = processes()): Process[] {
-  const children = table.filter(({ parent }) => parent === pid);
-  return children.flatMap((child) => [child, ...descendantsOf(child.pid, table)]);
 }
 
 /**
@@ -109,12 +77,9 @@ function descriptorsOf(pid: number): number {
 
 /** The first few processes as text. */
 export function shown(list: readonly Process[]): string {
-  const some = list
-    .slice(0, 8)
-    .map(({ pid, parent, state, name }) => `${name} ${pid} (${state}, child of ${parent})`);
-  return (
-    some.join(', ') + (list.length > some.length ? ` and ${list.length - some.length} more` : '')
-  );
+  const some = list.slice(0, 8);
+  const more = list.length > some.length ? ` and ${list.length - some.length} more` : '';
+  return shownAll(some) + more;
 }
 
 /** Resolves once `look` finds no process, or the time is up, with what is left then. */

@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs';
 import { Host } from './hosts.ts';
 import { Rng } from './host/rng.mjs';
 import type { Run } from './steady.ts';
-import { killAll, orphans, type Process, shown, untilNone } from './processes.ts';
+import { killAll, orphans, shown, untilNone } from './processes.ts';
+import type { Process } from '../__test__/support/processes/table.ts';
 
 /** How a host ends; `sigkill` and `sigterm` come from outside. */
 const ENDINGS = ['dispose', 'drain', 'exit', 'throw', 'sigkill', 'sigterm'] as const;

@@ -3,15 +3,9 @@
  * measured.
  */
 import { type EngineName, Host, type HostFigures, type Said } from './hosts.ts';
-import {
-  descendantsOf,
-  type Figures,
-  figuresOf,
-  type Process,
-  shown,
-  untilNone,
-} from './processes.ts';
+import { type Figures, figuresOf, shown, untilNone } from './processes.ts';
 import { growth, withoutWarmUp } from './report.ts';
+import { descendantsOf, type Process } from '../__test__/support/processes/table.ts';
 import type { Place } from './host/runtimes.mjs';
 
 export type Run = {

@@ -148,7 +148,8 @@ impl Functions<'_> {
         type Exited = (f64, Option<i32>, i32, String);
         self.fact("exited", |(run, exit_code, signal, output): Exited| {
             let signal = Some(signal).filter(|signal| *signal > 0);
-            (run, Fact::Exited(Exit { exit_code, signal, output: output.into(), cpu_ms: None }))
+            let output = output.into();
+            (run, Fact::Exited(Exit { exit_code, signal, output, ..Exit::default() }))
         })?;
         self.fact("idleAnswered", |(run, stop): (f64, bool)| (run, Fact::IdleAnswered { stop }))?;
         // The user's snapshot driver has answered the last question about the key: 0 no, 1 yes, 2

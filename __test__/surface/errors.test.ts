@@ -160,8 +160,14 @@ test('each code has its fields, and no others', async () => {
 const FAILURES: { [K in Exclude<Failure['kind'], 'thrown'>]: Extract<Failure, { kind: K }> } = {
   notStarted: { kind: 'notStarted', reason: 'why' },
   unsupported: { kind: 'unsupported', reason: 'why' },
-  exitedEarly: { kind: 'exitedEarly', exitCode: null, signal: null },
-  crashedSoon: { kind: 'crashedSoon', exitCode: null, signal: null, uptimeMs: 1 },
+  exitedEarly: { kind: 'exitedEarly', exitCode: null, signal: null, outOfMemory: false },
+  crashedSoon: {
+    kind: 'crashedSoon',
+    exitCode: null,
+    signal: null,
+    outOfMemory: false,
+    uptimeMs: 1,
+  },
   calledOff: { kind: 'calledOff' },
   readinessTimedOut: { kind: 'readinessTimedOut', found: 'why' },
   portTaken: { kind: 'portTaken', by: 'why' },

@@ -104,6 +104,22 @@ test('a pid that is used again counts from zero', () => {
   expect(scrape(collector).value('cpu_seconds_total')).toBe(4);
 });
 
+test('two processes of a key, as during a deploy, are counted beside each other', () => {
+  const collector = createRuntimeCollector();
+  const runtime = attachTo(collector);
+  runtime.spawn('a', 1);
+  runtime.observe('a', 1, 3_000, 10);
+  runtime.spawn('a', 2);
+  runtime.observe('a', 2, 500, 20);
+  runtime.observe('a', 1, 3_100, 10);
+  const ofBoth = scrape(collector);
+  runtime.exit('a', 1);
+  const ofOne = scrape(collector);
+  expect(ofBoth.value('resident_memory_bytes')).toBe(30);
+  expect(ofOne.value('resident_memory_bytes')).toBe(20);
+  expect(ofOne.value('cpu_seconds_total')).toBe(3.6);
+});
+
 test('an adopted process counts from its first observation on', () => {
   const collector = createRuntimeCollector();
   const runtime = attachTo(collector);

@@ -6,7 +6,6 @@ import { readFileSync } from 'node:fs';
  * The subjects with a column in the table. A scenario may also measure references, by other names.
  */
 export const COLUMNS = ['floor', 'plain', 'ours'] as const;
-export type Column = (typeof COLUMNS)[number];
 
 export type Unit = 'ns' | 'µs' | 'ms' | '%' | 'MB' | 'B' | '/s' | '×' | '';
 

@@ -9,22 +9,34 @@ mod asking;
 pub mod bun_json;
 #[path = "../../crates/warden/src/clock.rs"]
 mod clock;
+#[path = "../../crates/warden/src/group.rs"]
+mod group;
 #[path = "../../crates/warden/src/tree_kill.rs"]
 mod tree_kill;
 #[path = "../../crates/warden/src/keeper.rs"]
 mod keeper;
 #[path = "../../crates/warden/src/launch.rs"]
 mod launch;
+#[path = "../../crates/warden/src/leaf.rs"]
+mod leaf;
 #[path = "../../crates/warden/src/link.rs"]
 mod link;
+#[path = "../../crates/warden/src/memory_watch.rs"]
+mod memory_watch;
 #[path = "../../crates/warden/src/outbox.rs"]
 mod outbox;
+#[path = "../../crates/warden/src/parents.rs"]
+mod parents;
+#[path = "../../crates/warden/src/parked.rs"]
+mod parked;
 #[path = "../../crates/warden/src/priority.rs"]
 mod priority;
 #[path = "../../crates/warden/src/roster.rs"]
 mod roster;
 #[path = "../../crates/warden/src/service.rs"]
 pub mod service;
+#[path = "../../crates/warden/src/spares.rs"]
+mod spares;
 #[path = "../../crates/warden/src/start_script.rs"]
 mod start_script;
 #[path = "../../crates/warden/src/sys.rs"]

@@ -41,8 +41,9 @@ export function createCheckpoints(core) {
     settings.checkpoint
   );
   /**
-   * Functions that end the wait of the start that waits for the snapshot driver, by key.
-   * @type {Map<string, () => void>}
+   * Functions that end the wait of a run for the snapshot driver, by key and then by run: beside a
+   * start of the release that serves, a called-off one of the release before may still wait.
+   * @type {Map<string, Map<number, () => void>>}
    */
   const waits = new Map();
 
@@ -64,7 +65,7 @@ export function createCheckpoints(core) {
 
   /** Reports an answer about the key's snapshot. @param {string} key @param {number} answer */
   function report(key, answer) {
-    endWait(key);
+    endWaits(key);
     wake(native.imageAnswered(key, answer));
     // A closed runtime gets no records, so it asks whether the snapshot is to be dropped.
     if (counts.closedAt !== undefined && native.dropsImage(key)) drop(key);
@@ -88,19 +89,29 @@ export function createCheckpoints(core) {
 
   /** Begins the time limit of a run that waits for the snapshot driver. @param {Run} run */
   function wait(run) {
-    endWait(run.key);
-    const waiting = new Promise((resolve) => waits.set(run.key, () => resolve(undefined)));
+    endWait(run);
+    const ofKey = waits.get(run.key) ?? new Map();
+    waits.set(run.key, ofKey);
+    const waiting = new Promise((resolve) => ofKey.set(run.id, () => resolve(undefined)));
     within(restoreTimeoutMs, waiting).catch(() => late(run));
   }
 
-  /** Ends the time limit of the key's start. @param {string} key */
-  function endWait(key) {
-    waits.get(key)?.();
+  /** Ends the time limit of the run. @param {Run} run */
+  function endWait({ key, id }) {
+    const ofKey = waits.get(key);
+    ofKey?.get(id)?.();
+    if (ofKey?.delete(id) && ofKey.size === 0) waits.delete(key);
+  }
+
+  /** Ends the time limits of all runs of the key: the driver has answered. @param {string} key */
+  function endWaits(key) {
+    waits.get(key)?.forEach((end) => end());
     waits.delete(key);
   }
 
   /** Reports that the time limit of the run is over. @param {Run} run */
   function late(run) {
+    endWait(run);
     const error = driverIsLate(run.key, restoreTimeoutMs);
     // The error of its callers, if the start fails for that.
     run.startError = error;
@@ -113,12 +124,13 @@ export function createCheckpoints(core) {
    * @param {boolean} isOurs the snapshot is of a process of this runtime
    */
   async function restore(run, isOurs) {
-    endWait(run.key);
+    endWait(run);
     const patience = { leftMs: restoreTimeoutMs };
     const bringing = bringBack(run.key);
     const process = await within(patience, bringing).catch(() => void late(run));
     const place = process && (await placeOf(run, isOurs, process, patience));
     if (place && native.restored(run.id, process.pid, place.port)) {
+      endWaits(run.key);
       run.process = process;
       if (place.isAtIpv6) run.host = '::1';
       external.reportExit(run, process.exited);

@@ -44,7 +44,7 @@ export function responseOf(message, { url, method, isRedirected, meter, hop }) {
 }
 
 /** @param {IncomingMessage} message */
-export function headersOf({ rawHeaders }) {
+function headersOf({ rawHeaders }) {
   const headers = new Headers();
   for (let i = 0; i < rawHeaders.length; i += 2)
     headers.append(rawHeaders[i] ?? '', rawHeaders[i + 1] ?? '');

@@ -3,7 +3,7 @@
 /**
  * From the start of a small process on an idle machine (5 ms) to that of a slow container (1 min).
  */
-export const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /**
  * Bounds as OpenMetrics writes them. The other formats use the same text: `le` names the series.

@@ -11,7 +11,7 @@ import { summaryOf } from './tenants.js';
 /** @typedef {import('../../index.js').RuntimeTransitionEvent} RuntimeTransitionEvent */
 /**
  * `cpuMs` is what has been counted so far; NaN until the first observation of an adopted process.
- * @typedef {{ pid: number, cpuMs: number, rssBytes: number }} Usage
+ * @typedef {{ cpuMs: number, rssBytes: number }} Usage
  */
 
 /** The runtime's default of `maxConcurrent`. */
@@ -22,7 +22,11 @@ const DEFAULT_MAX_TENANTS = 100;
  * @param {number} [maxTenants]
  */
 export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
-  /** Live processes by key, as last observed. @type {Map<string, Usage>} */
+  /**
+   * Live processes by pid and key, as last observed: two releases of a key have one each, and
+   * processes on two machines may have the same pid.
+   * @type {Map<string, Usage>}
+   */
   const usages = new Map();
   const spawnDuration = createHistogram();
   const readyDuration = createHistogram();
@@ -42,26 +46,28 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
    * @returns {Usage}
    */
   function begin(key, pid, countedMs = 0) {
-    end(key);
-    const usage = { pid, cpuMs: countedMs, rssBytes: 0 };
-    usages.set(key, usage);
+    end(key, pid);
+    const usage = { cpuMs: countedMs, rssBytes: 0 };
+    usages.set(`${pid} ${key}`, usage);
     return usage;
   }
 
   /**
    * Removes a process: its CPU time stays in the total, its memory does not.
    * @param {string} key
+   * @param {number} pid
    */
-  function end(key) {
-    residentBytes -= usages.get(key)?.rssBytes ?? 0;
-    usages.delete(key);
+  function end(key, pid) {
+    const name = `${pid} ${key}`;
+    residentBytes -= usages.get(name)?.rssBytes ?? 0;
+    usages.delete(name);
   }
 
   /** @param {RuntimeMetricEvent} event */
   function onMetrics(event) {
     if (event.type !== 'observation') return;
-    const known = usages.get(event.key);
-    const usage = known?.pid === event.pid ? known : begin(event.key, event.pid);
+    const { key, pid } = event;
+    const usage = usages.get(`${pid} ${key}`) ?? begin(key, pid);
     if (Number.isNaN(usage.cpuMs)) usage.cpuMs = event.cpuMs;
     // The total is a counter: it never decreases.
     if (event.cpuMs > usage.cpuMs) {
@@ -88,7 +94,7 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
         restoreDuration.observe(event.durationMs);
         return void begin(event.key, event.pid);
       case 'exit':
-        return end(event.key);
+        return end(event.key, event.pid);
       case 'backoff':
         refusals += 1;
     }

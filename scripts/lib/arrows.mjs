@@ -42,7 +42,16 @@ const CRATES = {
 };
 
 /** The rooms of crates/linux: each may use those before it. */
-const LINUX_ROOMS = ['threads', 'process', 'output', 'net', 'host', 'warden_link', 'engine'];
+const LINUX_ROOMS = [
+  'threads',
+  'process',
+  'output',
+  'net',
+  'host',
+  'confine',
+  'warden_link',
+  'engine',
+];
 
 /**
  * For modules of a crate: the names that they may not use. Their tests may.
@@ -74,7 +83,7 @@ export function checkArrows() {
 }
 
 /** @returns {string[]} */
-export function wrongInLib() {
+function wrongInLib() {
   return filesIn('lib', '.js').flatMap((file) => {
     const part = partOf(file);
     const allowed = LIB[part];
@@ -119,9 +128,7 @@ function wrongCrates() {
       const allowed = CRATES[crate];
       if (allowed === undefined) return [`${crate} has no row`];
       const manifest = readFileSync(join(root, crate, 'Cargo.toml'), 'utf8');
-      const dependencies =
-        /^\[dependencies\]\n([\s\S]*?)(?=^\[|$(?![\s\S]))/m.exec(manifest)?.[1] ?? '';
-      const names = [...dependencies.matchAll(/^([\w-]+) *=/gm)].map(([, name = '']) => name);
+      const names = dependenciesIn(manifest);
       return names
         .filter((name) => ours.includes(name) && !allowed.includes(name))
         .map((name) => `${crate}/Cargo.toml depends on ${name}`);
@@ -129,15 +136,96 @@ function wrongCrates() {
   );
 }
 
+/**
+ * What the code of a crate depends on, and not only its tests or its build script.
+ *
+ * @param {string} manifest the text of its Cargo.toml
+ * @returns {string[]}
+ */
+export function dependenciesIn(manifest) {
+  return manifest.split(/^(?=\[)/m).flatMap((section) => {
+    const [title = '', ...lines] = section.split('\n');
+    const isOfCode = /^\[(?:target\..*\.)?dependencies(?:\.([\w-]+))?\]/.exec(title);
+    if (isOfCode === null) return [];
+    if (isOfCode[1] !== undefined) return [isOfCode[1]];
+    return lines.flatMap((line) => /^([\w-]+)[ .=]/.exec(line)?.[1] ?? []);
+  });
+}
+
 function wrongModules() {
   return Object.entries(MODULES).flatMap(([place, banned]) =>
     filesIn(place, '.rs').flatMap((file) => {
       const [code = ''] = readFileSync(join(root, file), 'utf8').split('#[cfg(test)]');
+      const used = pathsIn(code, file);
       return banned
-        .filter((name) => new RegExp(`^(?!\\s*//).*\\b${name}::`, 'm').test(code))
+        .filter((name) => used.some((path) => path === name || path.startsWith(`${name}::`)))
         .map((name) => `${file} uses ${name}`);
     }),
   );
+}
+
+/**
+ * The paths that Rust code names: `crate::net::ports` for one of the crate's, also where it is
+ * written in a group, or relative to the module.
+ *
+ * @param {string} source
+ * @param {string} file it is of
+ * @returns {string[]}
+ */
+export function pathsIn(source, file) {
+  const code = source.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*$/gm, '');
+  const uses = /\buse\s+([^;]+);/g;
+  const imported = [...code.matchAll(uses)].flatMap(([, tree = '']) => pathsOf(tree));
+  const named = [...code.replace(uses, '').matchAll(/\b\w+(?:::\w+)+/g)].map(([path]) => path);
+  return [...imported, ...named].map((path) => fromCrate(path, moduleOf(file)));
+}
+
+/**
+ * The paths of the tree of a `use`, such as `crate::{net::{self, ports}, process}`.
+ *
+ * @param {string} tree
+ * @returns {string[]}
+ */
+function pathsOf(tree) {
+  const text = tree.replace(/\s+as\s+\w+/g, '').replace(/\s+/g, '');
+  const brace = text.indexOf('{');
+  if (brace < 0) return [text.replace(/^::/, '')];
+  const [head, branches] = [text.slice(0, brace), text.slice(brace + 1, text.lastIndexOf('}'))];
+  return branchesOf(branches)
+    .flatMap(pathsOf)
+    .map((path) => head + path);
+}
+
+/** The parts between the commas that are in no braces. @param {string} text */
+function branchesOf(text) {
+  let depth = 0;
+  const branches = [''];
+  for (const character of text) {
+    depth += character === '{' ? 1 : character === '}' ? -1 : 0;
+    if (character === ',' && depth === 0) branches.push('');
+    else branches.push(branches.pop() + character);
+  }
+  return branches.filter((branch) => branch !== '');
+}
+
+/**
+ * The path with `self` and `super` resolved.
+ *
+ * @param {string} path
+ * @param {string[]} module that names it
+ */
+function fromCrate(path, module) {
+  const parts = path.split('::');
+  const ups = parts.findIndex((part) => part !== 'self' && part !== 'super');
+  if (ups < 1) return path;
+  const depth = module.length - parts.slice(0, ups).filter((part) => part === 'super').length;
+  return ['crate', ...module.slice(0, depth), ...parts.slice(ups)].join('::');
+}
+
+/** The module that a file of a crate is. @param {string} file */
+function moduleOf(file) {
+  const [, inCrate = ''] = /(?:^|\/)src\/(.*)\.rs$/.exec(file) ?? [];
+  return inCrate.split('/').filter((part) => !['mod', 'lib', 'main'].includes(part));
 }
 
 /**

@@ -32,7 +32,7 @@ export const targets = [
  */
 export const OLDEST_GLIBC = '2.17';
 
-export const MAIN_PACKAGE = '@absolutejs/runtime';
+const MAIN_PACKAGE = '@absolutejs/runtime';
 
 /** @param {Target} target */
 export const packageOf = ({ triple }) => `${MAIN_PACKAGE}-${triple}`;

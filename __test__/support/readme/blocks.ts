@@ -3,7 +3,7 @@
  * how each is run. CONTRIBUTING.md describes the directives to those who write them.
  */
 
-export const RUNNERS = ['bun', 'node', 'shell', 'checkout'] as const;
+const RUNNERS = ['bun', 'node', 'shell', 'checkout'] as const;
 export type Runner = (typeof RUNNERS)[number];
 
 export type Ending = { exitCode: number } | { signal: NodeJS.Signals };

@@ -5,7 +5,7 @@
 use divan::{Bencher, black_box};
 use driver::recipe::Recipe;
 use driver::{Driver, Settings};
-use pool::{Adopted, Backoff, Config, Custody, GateConfig, Input};
+use pool::{Adopted, Config, Custody, Input};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -53,18 +53,9 @@ fn a_key_without_a_tenant(bencher: Bencher) {
 static HOST: LazyLock<Arc<Driver>> = LazyLock::new(|| {
     let pool = Config {
         max_concurrent: TENANTS,
-        idle_after_ms: None,
-        sweep_interval_ms: 10_000,
-        observe_interval_ms: None,
         tells_observations: false,
-        stop_timeout_ms: 5_000,
-        kill_patience_ms: 60_000,
-        backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
-        gate: GateConfig { width: None, patience_ms: None },
         custody: Custody::USERS,
-        asks_before_idle: false,
-        heeds_connections: false,
-        checkpoint_timeout_ms: None,
+        ..Config::plain()
     };
     let settings = Settings {
         pool,

@@ -4,6 +4,8 @@
 use crate::Driver;
 use crate::core::Core;
 use crate::machine::{Engine, Machine, Port};
+use crate::port_book::PortBook;
+use crate::run_handle::RunHandle;
 use crate::uplink::Record;
 use pool::{Fact, Failure, Input, Owner, RunId};
 use std::io;
@@ -142,5 +144,29 @@ impl<M: Machine> Driver<M> {
         };
         self.feed_locked(&mut core, Input::Fact(run, Fact::StartFailed(failure)));
         false
+    }
+}
+
+/// Has the run use `port`. If it was given another one, that goes back unused, and `assigned` is
+/// assigned to the run in its place.
+pub(super) fn use_port<E: Engine>(
+    handle: &mut RunHandle<E::Port>,
+    port: u16,
+    assigned: Option<u16>,
+    ports: &mut PortBook<E::Port>,
+    engine: Option<&Arc<E>>,
+) {
+    if port == handle.port {
+        return;
+    }
+    handle.port = port;
+    if let Some(before) = std::mem::replace(&mut handle.assigned_port, assigned) {
+        ports.unassign(before);
+    }
+    if let Some(port) = assigned {
+        ports.assign(port);
+    }
+    if let Some((engine, unused)) = engine.zip(handle.held_port.take()) {
+        engine.unused_port(unused);
     }
 }

@@ -173,8 +173,8 @@ impl<M: Machine> Driver<M> {
             Event::Observation { run, cpu_ms, rss_bytes } => {
                 Record::Observation { run, cpu_ms, rss_bytes, at_ms: self.machine.wall_ms() }
             }
-            Event::Exit { run, exit_code, signal, reason } => {
-                Record::Exit { run, exit_code, signal, reason }
+            Event::Exit { run, exit_code, signal, reason, out_of_memory } => {
+                Record::Exit { run, exit_code, signal, reason, out_of_memory }
             }
             Event::Backoff { key, attempt, retry_after_ms } => {
                 Record::Backoff { key, attempt, retry_after_ms }

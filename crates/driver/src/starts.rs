@@ -4,6 +4,7 @@
 use crate::Driver;
 use crate::core::{Core, called_off, not_started};
 use crate::machine::{Engine, Machine};
+use crate::port_assignment::use_port;
 use crate::recipe::Variables;
 use crate::run_handle::RunHandle;
 use crate::supervision::Supervision;
@@ -184,16 +185,8 @@ impl<M: Machine> Driver<M> {
         let Some(handle) = runs.get_mut(&run) else { return };
         handle.root = Some(Root::Process(pid));
         handle.is_remote = is_remote;
-        if let Some(port) = port.filter(|port| *port != handle.port) {
-            if let Some(assigned) = handle.assigned_port.take() {
-                ports.unassign(assigned);
-            }
-            if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
-                engine.unused_port(unused);
-            }
-            handle.port = port;
-        }
-        let port = handle.port;
+        let port = port.unwrap_or(handle.port);
+        use_port(handle, port, None, ports, engine.engine());
         self.feed_locked(&mut core, Input::Fact(run, Fact::Started { pid, port }));
     }
 
@@ -203,19 +196,10 @@ impl<M: Machine> Driver<M> {
         let mut core = self.lock();
         let Core { runs, ports, engine, .. } = &mut *core;
         let Some(handle) = runs.get_mut(&run) else { return false };
-        if port != handle.port {
-            if !ports.is_free(port) {
-                return false;
-            }
-            if let Some(assigned) = handle.assigned_port.replace(port) {
-                ports.unassign(assigned);
-            }
-            ports.assign(port);
-            if let Some((engine, unused)) = engine.engine().zip(handle.held_port.take()) {
-                engine.unused_port(unused);
-            }
-            handle.port = port;
+        if port != handle.port && !ports.is_free(port) {
+            return false;
         }
+        use_port(handle, port, Some(port), ports, engine.engine());
         handle.custody = Custody::USERS;
         handle.root = Some(Root::Process(pid));
         self.feed_locked(&mut core, Input::Fact(run, Fact::Restored { pid, port }));

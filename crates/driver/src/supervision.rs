@@ -186,10 +186,11 @@ impl<M: Machine> RunSink for Supervision<M> {
         if let Some(output) = self.output.as_ref().filter(|_| !planted(Bug::LinesAfterExit)) {
             self.flush(output).await;
         }
-        let Ended { exit_code, signal, cpu_us, .. } = ended;
+        let Ended { exit_code, signal, cpu_us, out_of_memory } = ended;
         let cpu_ms = cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
         // The tail is complete: all lines have been delivered.
         let output = self.tail.lock().unwrap_or_else(PoisonError::into_inner).text().into();
-        self.driver.ended(self.run, Exit { exit_code, signal, output, cpu_ms });
+        let exit = Exit { exit_code, signal, output, cpu_ms, out_of_memory };
+        self.driver.ended(self.run, exit);
     }
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`engine`] | the thread that everything here runs on, shared by all runtimes of the host |
 //! | [`warden_link`] | the socket to the warden, and what is started over it |
+//! | [`confine`] | what a tenant can be held within: limits, control groups, walls |
 //! | [`host`] | what the machine offers, and what of it this process may use |
 //! | [`process`] | processes: what they use, and how one that the user started is watched and ended |
 //! | [`net`] | ports and sockets: reservations, listeners and their owners, connections, readiness |
@@ -16,6 +17,7 @@
     reason = "the driver is its one user; what is not plain from its name is documented"
 )]
 
+pub mod confine;
 pub mod engine;
 pub mod host;
 pub mod net;

@@ -14,6 +14,7 @@ impl Pool {
             return;
         }
         match fact {
+            Fact::Ruled(rules) => self.ruled(run, rules),
             Fact::Started { pid, port } => self.started(step, run, pid, port),
             Fact::Restored { pid, port } => self.restored(step, run, pid, port),
             Fact::StartFailed(failure) => self.start_failed(step, run, failure),
@@ -210,7 +211,7 @@ impl Pool {
             (None, Some(0)) => ExitReason::ExitedClean,
             (None, _) => ExitReason::Crashed,
         };
-        let Exit { exit_code, output, .. } = exit;
+        let Exit { exit_code, output, out_of_memory, .. } = exit;
         let signal = exit.signal.filter(|signal| !tenant.state.may_have_sent(*signal));
         let has_process = run.pid.is_some();
         // The exit comes after all output was passed on, which may take long after the process has
@@ -225,18 +226,20 @@ impl Pool {
             if let Some(Usage { cpu_ms, rss_bytes }) = last_usage {
                 self.actions.push(Action::Emit(Event::Observation { run: id, cpu_ms, rss_bytes }));
             }
-            let at_ms = step.now.wall_ms;
             if owns_failures_and_history {
-                self.histories
-                    .ended(&key, LastExit { run: id, exit_code, signal, reason, at_ms, output });
+                let at_ms = step.now.wall_ms;
+                let exit =
+                    LastExit { run: id, exit_code, signal, reason, at_ms, output, out_of_memory };
+                self.histories.ended(&key, exit);
             }
-            self.actions.push(Action::Emit(Event::Exit { run: id, exit_code, signal, reason }));
+            let exit = Event::Exit { run: id, exit_code, signal, reason, out_of_memory };
+            self.actions.push(Action::Emit(exit));
             if planted(Bug::ToldAfterExit) {
                 self.actions.push(Action::Emit(Event::IdleKill { run: id, idle_ms: 0 }));
             }
         }
         self.leaves_image(id, reason == ExitReason::Checkpointed);
-        let failure = Failure::ExitedEarly { exit_code, signal };
+        let failure = Failure::ExitedEarly { exit_code, signal, out_of_memory };
         match uptime {
             _ if !owns_failures_and_history => {}
             _ if failed_start => {
@@ -245,7 +248,7 @@ impl Pool {
             Some(uptime) if uptime.ended_ms >= uptime.proven_at_ms => self.failures.clear(&key),
             Some(uptime) if reason == ExitReason::Crashed => {
                 let uptime_ms = uptime.ms(self.config.backoff.min_uptime_ms);
-                let crash = Failure::CrashedSoon { exit_code, signal, uptime_ms };
+                let crash = Failure::CrashedSoon { exit_code, signal, uptime_ms, out_of_memory };
                 self.failures.record(&key, step.now.steady_ms, id, crash);
                 // Calls that wait for another release have not seen this crash.
                 if self.tenants.get(&key).is_some_and(|tenant| tenant.state.is_of(id)) {

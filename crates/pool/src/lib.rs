@@ -39,6 +39,7 @@ mod queue;
 mod releases;
 mod retirement;
 mod room;
+mod rules;
 mod snapshots;
 mod status;
 mod stops;
@@ -57,6 +58,7 @@ pub use messages::{
 #[cfg(feature = "planted")]
 pub use planted::{ALL as BUGS, Bug, plant};
 pub use pool::{Figures, Pool, Stats};
+pub use rules::RunRules;
 pub use status::{BesideStatus, FailureStatus, Phase, Status, Usage};
 pub use types::{
     Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, Release, RunId, RunMap,

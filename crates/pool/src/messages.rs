@@ -1,7 +1,7 @@
 //! What goes into the pool and what comes out of it.
 #![allow(missing_docs, reason = "each variant says what its fields mean")]
 
-use crate::{Adopted, CallId, Key, Release, RunId};
+use crate::{Adopted, CallId, Key, Release, RunId, RunRules};
 use std::sync::Arc;
 
 /// Everything the pool can be told.
@@ -22,6 +22,9 @@ pub enum Input {
     Abort { key: Key, call: CallId },
     /// The key's process is to end; settles when it has.
     Kill { key: Key, call: CallId },
+    /// The key is to be up without a call that waits for it, now and from now on: it is started
+    /// unless it runs, starts, or is being started again.
+    Warm { key: Key },
     /// The key's failures are to be forgotten.
     ClearBackoff { key: Key },
     /// No new spawns from now on.
@@ -48,6 +51,9 @@ pub enum Input {
 /// Something that happened to a run.
 #[derive(Clone, Debug)]
 pub enum Fact {
+    /// What holds for this run in place of what the pool's [`Config`](crate::Config) says. Before
+    /// `Started`.
+    Ruled(RunRules),
     /// The process exists. `port` is the port it is really bound to.
     Started { pid: u32, port: u16 },
     /// It was brought back from its key's image, and answers. It is the user's process. Answers the
@@ -104,6 +110,8 @@ pub struct Exit {
     pub output: Arc<str>,
     /// CPU time of the whole tree over its whole life, where it is known.
     pub cpu_ms: Option<u64>,
+    /// The kernel ended it because the tree needed more memory than it may have.
+    pub out_of_memory: bool,
 }
 
 /// One of the user's functions.
@@ -125,9 +133,9 @@ pub enum Failure {
     /// No process can be started on this machine, as it is set up; the text says why.
     Unsupported { reason: String },
     /// The process ended before it was ready.
-    ExitedEarly { exit_code: Option<i32>, signal: Option<i32> },
+    ExitedEarly { exit_code: Option<i32>, signal: Option<i32>, out_of_memory: bool },
     /// It crashed so soon after it had become ready that this counts as a failure of its start.
-    CrashedSoon { exit_code: Option<i32>, signal: Option<i32>, uptime_ms: u64 },
+    CrashedSoon { exit_code: Option<i32>, signal: Option<i32>, uptime_ms: u64, out_of_memory: bool },
     /// The start was stopped before there was a process.
     CalledOff,
     /// It did not answer in time; the text says how long, and what was found instead.
@@ -265,7 +273,13 @@ pub enum Event {
     /// What it has used so far.
     Observation { run: RunId, cpu_ms: u64, rss_bytes: u64 },
     /// It is gone. The signal is one that neither we nor the user's `kill` may have sent.
-    Exit { run: RunId, exit_code: Option<i32>, signal: Option<i32>, reason: ExitReason },
+    Exit {
+        run: RunId,
+        exit_code: Option<i32>,
+        signal: Option<i32>,
+        reason: ExitReason,
+        out_of_memory: bool,
+    },
     /// A call was refused inside the key's back-off window.
     Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
     /// No new spawns from now on.

@@ -136,6 +136,7 @@ impl Pool {
             Input::Adopt { key, call, process } => self.adopt(key, call, process),
             Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),
+            Input::Warm { key } => drop(key),
             Input::ClearBackoff { key } => self.failures.clear(&key),
             Input::Drain => self.drain(),
             Input::Dispose { call } => self.dispose(&mut step, Some(call)),

@@ -153,6 +153,28 @@ pub struct Config {
     pub checkpoint_timeout_ms: Option<u64>,
 }
 
+impl Config {
+    /// Ten processes of ours, without idle stops, observations, snapshots or a gate: what tests
+    /// and benchmarks begin with. What users get by default is in `lib/options.js`.
+    pub fn plain() -> Config {
+        Config {
+            max_concurrent: 10,
+            idle_after_ms: None,
+            sweep_interval_ms: 10_000,
+            observe_interval_ms: None,
+            tells_observations: true,
+            stop_timeout_ms: 5_000,
+            kill_patience_ms: 60_000,
+            backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
+            gate: GateConfig { width: None, patience_ms: None },
+            custody: Custody::OURS,
+            asks_before_idle: false,
+            heeds_connections: false,
+            checkpoint_timeout_ms: None,
+        }
+    }
+}
+
 /// A process that is running already, as its owner hands it over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adopted {

@@ -19,8 +19,7 @@ use crate::protocol::{Command, LAUNCH_FDS_MAX, REPORT_BYTES, Report, StopStage};
 use crate::spec::LaunchSpec;
 
 /// Makes the connection: the host's end, close-on-exec and non-blocking, and the end that becomes
-/// the warden's descriptor [`HOST_SOCKET_FD`](crate::HOST_SOCKET_FD), close-on-exec as well until
-/// it is put there.
+/// the warden's standard input, close-on-exec as well until it is put there.
 pub fn connection() -> io::Result<(OwnedFd, OwnedFd)> {
     let (host, warden) = signed_pair()?;
     rustix::io::ioctl_fionbio(&host, true)?;

@@ -17,34 +17,105 @@ use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
 use crate::clock;
-use crate::launch::{Outfit, become_tenant};
+use crate::group::{Failure, Groups};
+use crate::launch::{Outfit, become_tenant, explain, read_groups};
 use crate::link::{self, Received};
+use crate::memory_watch::{self, MemoryWatch};
 use crate::outbox::Outbox;
+use crate::parked::{self, Awaited, Parked};
 use crate::priority;
 use crate::sys::{self, Ending, Reaped};
 use crate::tree::Scope;
 use crate::tree_kill::{Found, TreeKill};
 
-/// Runs a tenant from its launch until its whole tree is gone. Returns the keeper's exit status,
-/// which means nothing to the warden: it reads the reports.
-pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
+/// Runs a tenant from its launch until its whole tree and its groups are gone. Returns the keeper's
+/// exit status, which means nothing to the warden: it reads the reports.
+pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit, groups: Groups) -> i32 {
     let kept =
         [&link, &outfit.memory_file].into_iter().chain(&outfit.descriptors).map(AsRawFd::as_raw_fd);
     let kept: Vec<RawFd> = [0, 1, 2].into_iter().chain(kept).collect();
     // A copy of the host's socket, or of another keeper's link, would hide from its reader that it
     // was closed.
     sys::close_all_except(&kept);
-    match Keeper::launch(run, warden, outfit) {
-        Ok(keeper) => keeper.serve(Some(link)),
-        Err(errno) => {
-            let report =
-                Report::LaunchFailed { run, step: LaunchStep::Fork, errno: errno.raw_os_error() };
-            let mut outbox = Outbox::default();
-            outbox.push(report);
-            send_all(outbox, &link);
+    let launched = become_keeper().map_err(at_fork).and_then(|child_signals| {
+        Keeper::launch(run, warden, child_signals, &outfit, groups.clone())
+    });
+    match launched {
+        Ok(keeper) => {
+            // The reader of the tenant's output sees its end only without these copies.
+            drop(outfit);
+            keeper.serve(Some(link));
+        }
+        Err(failure) => refuse(run, failure, &groups, &outfit, link),
+    }
+    0
+}
+
+/// Makes the groups and a process inside them, and waits for the launch to come. From then on it is
+/// as [`keep`].
+pub fn keep_ahead(warden: Pid, link: OwnedFd, groups: Groups) -> i32 {
+    sys::close_all_except(&[0, 1, 2, link.as_raw_fd()]);
+    let Ok(child_signals) = become_keeper() else { return 0 };
+    // If that fails, the launch is told.
+    let mut parked = Some(groups.make().and_then(|()| Parked::make(&groups)));
+    match parked::wait_for_launch(warden, &link, &child_signals, &mut parked) {
+        Awaited::Launch { run, outfit } => {
+            let parked = parked.unwrap_or_else(|| Parked::make(&groups)).map_err(at_group);
+            let launched = parked.and_then(|parked| {
+                Keeper::launch_parked(run, warden, child_signals, &outfit, groups.clone(), parked)
+            });
+            match launched {
+                Ok(keeper) => {
+                    drop(outfit);
+                    keeper.serve(Some(link));
+                }
+                Err(failure) => refuse(run, failure, &groups, &outfit, link),
+            }
+        }
+        Awaited::Dismissed => {
+            if let Some(Ok(parked)) = parked {
+                parked.end();
+            }
+            groups.remove_soon();
+            groups.remove_parents();
         }
     }
     0
+}
+
+/// Reports that a launch has failed, when nothing of it is left.
+fn refuse(run: u64, failure: LaunchFailure, groups: &Groups, outfit: &Outfit, link: OwnedFd) {
+    let (step, Failure { errno, text }) = failure;
+    if step == LaunchStep::EnterGroup {
+        explain(outfit, &text);
+    }
+    groups.remove_soon();
+    let mut outbox = Outbox::default();
+    outbox.push(Report::LaunchFailed { run, step, errno: errno.raw_os_error() });
+    send_all(outbox, &link);
+}
+
+type LaunchFailure = (LaunchStep, Failure);
+
+fn at_fork(errno: Errno) -> LaunchFailure {
+    (LaunchStep::Fork, Failure { errno, text: String::new() })
+}
+
+fn at_group(failure: Failure) -> LaunchFailure {
+    (LaunchStep::EnterGroup, failure)
+}
+
+/// Turns this process into a keeper. Returns the descriptor of its child signals.
+fn become_keeper() -> Result<OwnedFd, Errno> {
+    rustix::thread::set_name(c"abs-keeper")?;
+    priority::raise_priority();
+    // Each keeper makes a session, so that no process of one tenant can enter a process group of
+    // another.
+    setsid()?;
+    set_child_subreaper(Some(getpid()))?;
+    // The keeper may be stopped when the warden is lost; this continues it.
+    set_parent_process_death_signal(Some(Signal::CONT))?;
+    sys::child_signals()
 }
 
 /// The grace of a tree when the host or the warden is gone, so that no order to kill will come.
@@ -83,40 +154,89 @@ struct Keeper {
     child_signals: OwnedFd,
     main: Pid,
     main_ending: Option<Ending>,
+    /// The main process has ended before it was asked to, or its tree was killed for memory.
+    has_ended_unasked: bool,
     launch: Launch,
     phase: Phase,
+    groups: Groups,
+    memory_watch: Option<MemoryWatch>,
     /// Reports for the warden.
     outbox: Outbox,
 }
 
 impl Keeper {
-    fn launch(run: u64, warden: Pid, outfit: Outfit) -> Result<Keeper, Errno> {
-        rustix::thread::set_name(c"abs-keeper")?;
-        priority::raise_priority();
-        // Each keeper makes a session, so that no process of one tenant can enter a process group
-        // of another.
-        setsid()?;
-        set_child_subreaper(Some(getpid()))?;
-        // The keeper may be stopped when the warden is lost; this continues it.
-        set_parent_process_death_signal(Some(Signal::CONT))?;
-        let child_signals = sys::child_signals()?;
-        let (status, status_writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        let keeper_pid = getpid();
-        let main = sys::fork_into(|| {
+    fn launch(
+        run: u64,
+        warden: Pid,
+        child_signals: OwnedFd,
+        outfit: &Outfit,
+        groups: Groups,
+    ) -> Result<Keeper, LaunchFailure> {
+        groups.make().and_then(|()| groups.set()).map_err(at_group)?;
+        let (status, status_writer) = pipe_with(PipeFlags::CLOEXEC).map_err(at_fork)?;
+        let keeper = getpid();
+        let forked = groups.fork_into(|| {
             priority::fall_back();
-            become_tenant(run, keeper_pid, &outfit, &status_writer)
-        })?;
+            become_tenant(run, keeper, outfit, &status_writer)
+        });
+        let step = if groups.number() > 0 { LaunchStep::EnterGroup } else { LaunchStep::Fork };
+        let main = forked.map_err(|failure| (step, failure))?;
         // Fails if the tenant has executed its program already; then it has done this itself.
         let _ = setpgid(Some(main), Some(main));
+        Ok(Keeper::of(run, warden, child_signals, main, status, groups))
+    }
+
+    /// The same with a process that waits in its groups.
+    fn launch_parked(
+        run: u64,
+        warden: Pid,
+        child_signals: OwnedFd,
+        outfit: &Outfit,
+        groups: Groups,
+        parked: Parked,
+    ) -> Result<Keeper, LaunchFailure> {
+        let groups = groups.with_settings(read_groups(&outfit.memory_file));
+        if let Err(failure) = groups.set() {
+            parked.end();
+            return Err(at_group(failure));
+        }
+        let (main, status) = parked.start(run, outfit);
+        let _ = setpgid(Some(main), Some(main));
+        Ok(Keeper::of(run, warden, child_signals, main, status, groups))
+    }
+
+    fn of(
+        run: u64,
+        warden: Pid,
+        child_signals: OwnedFd,
+        main: Pid,
+        status: OwnedFd,
+        groups: Groups,
+    ) -> Keeper {
         let (launch, phase) = (Launch::Pending(status), Phase::Serving);
         let outbox = Outbox::default();
-        Ok(Keeper { run, warden, child_signals, main, main_ending: None, launch, phase, outbox })
+        let memory_watch = MemoryWatch::over(&groups);
+        let (main_ending, has_ended_unasked) = (None, false);
+        Keeper {
+            run,
+            warden,
+            child_signals,
+            main,
+            main_ending,
+            has_ended_unasked,
+            launch,
+            phase,
+            groups,
+            memory_watch,
+            outbox,
+        }
     }
 
     fn serve(mut self, mut link: Option<OwnedFd>) {
         // The event may be an order to kill, which is carried out with precedence, before reaping,
         // which gives way.
         while self.kill_round() != Found::Held && self.reap() {
+            self.watch_memory();
             let has_to_ask = self.go_on_asking(link.as_ref());
             if let Some(link) = &link {
                 // A closed link is noticed when it is read from.
@@ -125,9 +245,28 @@ impl Keeper {
             self.wait(&mut link, has_to_ask);
         }
         self.resolve_launch();
-        self.outbox.push(self.result());
+        let result = self.result();
+        self.clear_up(link.is_some());
+        self.outbox.push(result);
         if let Some(link) = link {
             send_all(self.outbox, &link);
+        }
+    }
+
+    /// Removes what was made for the tenant, whose tree is gone.
+    fn clear_up(&self, has_warden: bool) {
+        self.groups.remove_soon();
+        if !has_warden {
+            self.groups.remove_parents();
+        }
+    }
+
+    /// Kills the tree if the kernel has killed a process of it for memory.
+    fn watch_memory(&mut self) {
+        let Some(watch) = &mut self.memory_watch else { return };
+        if watch.sees_kill(&self.groups) {
+            self.has_ended_unasked = true;
+            self.kill();
         }
     }
 
@@ -158,6 +297,7 @@ impl Keeper {
                     if pid == self.main && self.main_ending.is_none() {
                         self.main_ending = Some(ending);
                         if matches!(self.phase, Phase::Serving) {
+                            self.has_ended_unasked = true;
                             self.kill();
                         }
                     }
@@ -178,9 +318,13 @@ impl Keeper {
         fds.extend(
             link.as_ref().map(|link| PollFd::new(link, PollFlags::IN | self.outbox.interest())),
         );
+        let watch = self.memory_watch.as_ref();
+        fds.extend(watch.map(|watch| PollFd::from_borrowed_fd(watch.event(), PollFlags::IN)));
         link::wait(&mut fds, timeout_ms);
         let has_event = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
-        let is_link_ready = has_event(1 + usize::from(status.is_some()));
+        let link_index = 1 + usize::from(status.is_some());
+        let is_link_ready = link.is_some() && has_event(link_index);
+        let is_memory_short = has_event(link_index + usize::from(link.is_some()));
         let is_status_ready = status.is_some() && has_event(1);
         if has_event(0) {
             link::drain(&self.child_signals);
@@ -188,12 +332,20 @@ impl Keeper {
         if is_status_ready {
             self.resolve_launch();
         }
+        if let Some(watch) = self.memory_watch.as_mut().filter(|_| is_memory_short) {
+            watch.heard();
+        }
         if is_link_ready {
             self.obey(link);
         }
     }
 
     fn timeout_ms(&self) -> Option<u64> {
+        let looks = self.memory_watch.as_ref().is_some_and(MemoryWatch::is_looking);
+        looks.then_some(memory_watch::LOOK_MS).into_iter().chain(self.phase_timeout_ms()).min()
+    }
+
+    fn phase_timeout_ms(&self) -> Option<u64> {
         match &self.phase {
             Phase::Serving => None,
             Phase::Terminating { kill_due_ms, .. } => {
@@ -217,8 +369,8 @@ impl Keeper {
             return;
         }
         self.launch = Launch::Started;
-        let (pid, keeper_pid) = (id(self.main), id(getpid()));
-        self.outbox.push(Report::Started { run: self.run, pid, keeper_pid, group: 0 });
+        let (pid, keeper_pid, group) = (id(self.main), id(getpid()), self.groups.number());
+        self.outbox.push(Report::Started { run: self.run, pid, keeper_pid, group });
     }
 
     fn obey(&mut self, link: &mut Option<OwnedFd>) {
@@ -273,6 +425,7 @@ impl Keeper {
             return;
         }
         if !matches!(self.phase, Phase::Killing(_)) {
+            self.groups.kill();
             self.phase = Phase::Killing(TreeKill::new());
         }
     }
@@ -287,7 +440,9 @@ impl Keeper {
             None => (None, None),
         };
         let cpu_us = sys::reaped_cpu_us();
-        Report::Ended { run: self.run, exit_code, signal, cpu_us, out_of_memory: false }
+        let was_killed = self.has_ended_unasked || signal == Some(Signal::KILL.as_raw());
+        let out_of_memory = was_killed && self.groups.ran_out_of_memory();
+        Report::Ended { run: self.run, exit_code, signal, cpu_us, out_of_memory }
     }
 }
 

@@ -12,8 +12,9 @@ use rustix::process::{
 use rustix::stdio;
 
 use warden::Confinement;
+use warden::confinement::Group;
 use warden::protocol::{LaunchStep, Report};
-use warden::spec::{Descriptor, LaunchSpec};
+use warden::spec::{Descriptor, LaunchSpec, groups_alone};
 
 use crate::start_script;
 use crate::sys;
@@ -63,7 +64,9 @@ fn start(
     if spec.descriptors.len() != outfit.descriptors.len() {
         return Err((LaunchStep::ReadSpec, Errno::PROTO));
     }
-    if spec.confinement != Confinement::default() {
+    // The groups are the keeper's work.
+    let groups = spec.confinement.groups.clone();
+    if spec.confinement != (Confinement { groups, ..Confinement::default() }) {
         return Err((LaunchStep::PutUpWalls, Errno::NOSYS));
     }
     // Standard input is /dev/null already, as it is the warden's.
@@ -95,20 +98,39 @@ fn require_start_script(spec: &LaunchSpec) -> Result<(), Errno> {
     Err(Errno::NOENT)
 }
 
-/// Reads the file from its start, whatever its position.
+/// Writes to the standard error of a launch why it fails. Nothing is said where that is not known.
+pub fn explain(outfit: &Outfit, reason: &str) {
+    let Ok(spec) = read_spec(&outfit.memory_file) else { return };
+    let index = spec.descriptors.iter().position(|it| *it == Descriptor::Stderr);
+    if let Some(stderr) = index.and_then(|index| outfit.descriptors.get(index)) {
+        let _ = rustix::io::write(stderr, reason.as_bytes());
+    }
+}
+
+/// The groups of a launch; none if it cannot be read, which the tenant's process reports.
+pub fn read_groups(memory_file: &OwnedFd) -> Vec<Group> {
+    groups_alone(|bytes, offset| read_exactly(memory_file, bytes, offset).ok())
+}
+
 fn read_spec(memory_file: &OwnedFd) -> Result<LaunchSpec, Errno> {
     let size_bytes = rustix::fs::fstat(memory_file)?.st_size;
     let mut bytes = vec![0; usize::try_from(size_bytes).map_err(|_| Errno::FBIG)?];
+    read_exactly(memory_file, &mut bytes, 0)?;
+    LaunchSpec::parse(&bytes).map_err(|_| Errno::PROTO)
+}
+
+/// Reads from an offset of the file, whatever its position.
+fn read_exactly(file: &OwnedFd, bytes: &mut [u8], offset: u64) -> Result<(), Errno> {
     let mut filled = 0;
     while filled < bytes.len() {
-        match rustix::io::pread(memory_file, &mut bytes[filled..], filled as u64) {
+        match rustix::io::pread(file, &mut bytes[filled..], offset + filled as u64) {
             Ok(0) => return Err(Errno::PROTO),
             Ok(length) => filled += length,
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
     }
-    LaunchSpec::parse(&bytes).map_err(|_| Errno::PROTO)
+    Ok(())
 }
 
 /// Searches the program as `execvp` does, but in the tenant's `PATH`, and executes it. Returns

@@ -19,14 +19,20 @@
 mod asking;
 mod bun_json;
 mod clock;
+mod group;
 mod keeper;
 mod launch;
+mod leaf;
 mod link;
+mod memory_watch;
 mod outbox;
+mod parents;
+mod parked;
 mod priority;
 mod roster;
 mod service;
 mod setup;
+mod spares;
 mod start_script;
 #[allow(unsafe_code, reason = "the one place for system calls without a safe wrapper")]
 mod sys;

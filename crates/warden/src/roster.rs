@@ -7,14 +7,18 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
+use warden::confinement::Group;
 use warden::host::signed_pair;
 use warden::planted::{Bug, planted_once_in};
 use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
 
 use crate::clock;
+use crate::group::{Groups, REMOVAL_PATIENCE_MS};
 use crate::keeper;
-use crate::launch::Outfit;
+use crate::launch::{Outfit, read_groups};
 use crate::link::{self, Received, Sent};
+use crate::parents::Parents;
+use crate::spares::{Spare, Spares};
 use crate::sys;
 
 /// The error number for a run whose keeper was killed before the program ran.
@@ -36,6 +40,8 @@ struct Keeper {
     late_ms: u64,
     /// The final report about the run. The host gets it once the keeper is reaped.
     result: Option<Report>,
+    /// What is removed for the keeper if that is lost.
+    groups: Groups,
     /// The last stop that the host asked for, and the last one that was sent to the keeper.
     stop_asked: Option<StopStage>,
     stop_sent: Option<StopStage>,
@@ -43,11 +49,15 @@ struct Keeper {
 
 /// A run whose keeper died without a result: it was killed. The warden clears what is left of the
 /// tenant.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Lost {
-    run: u64,
+    /// `None` if the keeper was a spare.
+    run: Option<u64>,
     has_started: bool,
     cpu_us: u64,
+    groups: Groups,
+    /// When its end is reported even if its groups cannot be removed, from the first attempt on.
+    given_up_ms: Option<u64>,
 }
 
 /// All runs whose final report the host has not got. Dropping it closes the links, and each keeper
@@ -55,7 +65,11 @@ struct Lost {
 #[derive(Default)]
 pub struct Roster {
     keepers: Vec<Keeper>,
+    spares: Spares,
     lost: Vec<Lost>,
+    parents: Parents,
+    /// How many groups were named so far.
+    groups: u32,
 }
 
 impl Roster {
@@ -81,27 +95,91 @@ impl Roster {
             std::mem::forget(memory_file.try_clone());
         }
         let outfit = Outfit { memory_file, descriptors: fds };
-        let at_fork = |errno| (LaunchStep::Fork, errno);
-        let (link, keepers_end) = signed_pair().map_err(at_fork)?;
-        let warden = getpid();
-        let pid =
-            sys::fork_into(|| keeper::keep(run, warden, keepers_end, outfit)).map_err(at_fork)?;
+        let groups = read_groups(&outfit.memory_file);
+        self.parents.prepare(&groups);
+        let spare = if Groups::must_be_entered(&groups) {
+            self.launch_by_spare(run, &outfit, groups)
+        } else {
+            self.fork_keeper(run, outfit, groups)
+        };
+        let Spare { pid, link, groups } = spare.map_err(|errno| (LaunchStep::Fork, errno))?;
         self.keepers.push(Keeper {
             run,
             pid,
-            link: Some(link),
+            link,
             has_started: false,
             late_ms: clock::now_ms() + LATE_AFTER_MS,
             result: None,
+            groups,
             stop_asked: None,
             stop_sent: None,
         });
         Ok(())
     }
 
+    fn fork_keeper(
+        &mut self,
+        run: u64,
+        outfit: Outfit,
+        groups: Vec<Group>,
+    ) -> Result<Spare, Errno> {
+        let (link, keepers_end) = signed_pair()?;
+        let warden = getpid();
+        let groups = Groups::new(if groups.is_empty() { 0 } else { self.new_number() }, groups);
+        let its = groups.clone();
+        let pid = sys::fork_into(|| keeper::keep(run, warden, keepers_end, outfit, its))?;
+        Ok(Spare { pid, link: Some(link), groups })
+    }
+
+    /// Has a spare launch the run, which is made now if there is none.
+    fn launch_by_spare(
+        &mut self,
+        run: u64,
+        outfit: &Outfit,
+        groups: Vec<Group>,
+    ) -> Result<Spare, Errno> {
+        let spare = loop {
+            let made = self.spares.take(&groups);
+            let is_new = made.is_none();
+            let spare = match made {
+                Some(spare) => spare,
+                None => Spare::fork(self.new_number(), &groups)?,
+            };
+            match spare.launch(run, outfit) {
+                Ok(()) => break spare,
+                Err(errno) => {
+                    self.spares.dismiss(spare);
+                    if is_new {
+                        return Err(errno);
+                    }
+                }
+            }
+        };
+        self.spares.want(&groups);
+        Ok(Spare { groups: spare.groups.with_settings(groups), ..spare })
+    }
+
+    /// Names a group as no other warden names one.
+    fn new_number(&mut self) -> u64 {
+        self.groups += 1;
+        first_number() | u64::from(self.groups)
+    }
+
+    /// Whether a spare is to be made, and no tenant waits for this process.
+    pub fn has_spares_to_make(&self) -> bool {
+        self.spares.are_wanted() && self.keepers.iter().all(|keeper| keeper.has_started)
+    }
+
+    /// Makes the spares that the launches since the last call have taken.
+    pub fn make_spares(&mut self) {
+        let mut spares = std::mem::take(&mut self.spares);
+        spares.make_wanted(|| self.new_number());
+        self.spares = spares;
+    }
+
     fn is_known(&self, run: u64) -> bool {
         self.keepers.iter().any(|keeper| keeper.run == run)
-            || self.lost.iter().any(|lost| lost.run == run)
+            || self.lost.iter().any(|lost| lost.run == Some(run))
     }
 
     /// Passes a stop on to the run's keeper, now or with [`pass_on_stops`](Self::pass_on_stops).
@@ -150,9 +228,9 @@ impl Roster {
         })
     }
 
-    /// The children of the warden that are keepers, not strays.
+    /// The children of the warden that are keepers, spares included, and not strays.
     pub fn keeper_pids(&self) -> Vec<Pid> {
-        self.keepers.iter().map(|keeper| keeper.pid).collect()
+        self.keepers.iter().map(|keeper| keeper.pid).chain(self.spares.pids()).collect()
     }
 
     /// Reads a keeper's reports, and adds those to `reports` that the host gets at once.
@@ -164,6 +242,12 @@ impl Roster {
 
     /// Notes that a child of the warden was reaped.
     pub fn reaped(&mut self, pid: Pid, cpu_us: u64, reports: &mut Vec<Report>) {
+        if let Some(groups) = self.spares.reaped(pid) {
+            // One that was dismissed has removed its groups. The process that waited with one that
+            // was killed ends by itself, or is a stray.
+            let lost = Lost { run: None, has_started: false, cpu_us, groups, given_up_ms: None };
+            return self.lost.push(lost);
+        }
         let Some(index) = self.keepers.iter().position(|keeper| keeper.pid == pid) else {
             // A stray of a lost run. With several lost runs it is not known whose it was.
             if let [lost] = self.lost.as_mut_slice() {
@@ -177,7 +261,14 @@ impl Roster {
         match keeper.result {
             Some(result) => reports.push(result),
             None => {
-                self.lost.push(Lost { run: keeper.run, has_started: keeper.has_started, cpu_us })
+                keeper.groups.kill();
+                self.lost.push(Lost {
+                    run: Some(keeper.run),
+                    has_started: keeper.has_started,
+                    cpu_us,
+                    groups: keeper.groups,
+                    given_up_ms: None,
+                });
             }
         }
     }
@@ -187,9 +278,25 @@ impl Roster {
         !self.lost.is_empty()
     }
 
-    /// Ends the lost runs, as no stray is left.
+    /// Ends the lost runs, as no stray is left. A run whose groups cannot be removed yet stays
+    /// lost for a while.
     pub fn strays_are_gone(&mut self, reports: &mut Vec<Report>) {
-        reports.extend(self.lost.drain(..).map(|lost| lost.final_report()));
+        let now_ms = clock::now_ms();
+        self.lost.retain_mut(|lost| {
+            let given_up_ms = *lost.given_up_ms.get_or_insert(now_ms + REMOVAL_PATIENCE_MS);
+            let is_over = lost.groups.remove() || given_up_ms <= now_ms;
+            reports.extend(lost.final_report().filter(|_| is_over));
+            !is_over
+        });
+    }
+
+    /// Removes what is left of groups and their parents: this process is about to leave, and has no
+    /// child any more.
+    pub fn clear_up(&mut self) {
+        for lost in self.lost.drain(..) {
+            lost.groups.remove_soon();
+        }
+        self.parents.leave(|number| number & !u64::from(u32::MAX) == first_number());
     }
 
     /// Has every keeper end its tree by itself, by closing its link. Keepers that were stopped are
@@ -199,12 +306,16 @@ impl Roster {
             keeper.link = None;
             signal(keeper, Signal::CONT);
         }
+        self.spares.end_all();
     }
 
     /// Kills every keeper that has not finished. The processes of their trees become strays.
     pub fn kill_keepers(&self) {
         for keeper in &self.keepers {
             signal(keeper, Signal::KILL);
+        }
+        for spare in self.spares.pids() {
+            let _ = kill_process(spare, Signal::KILL);
         }
     }
 }
@@ -247,16 +358,22 @@ impl Keeper {
 }
 
 impl Lost {
-    fn final_report(self) -> Report {
-        let Lost { run, has_started, cpu_us } = self;
-        if has_started {
+    fn final_report(&self) -> Option<Report> {
+        let Lost { run, has_started, cpu_us, .. } = *self;
+        let run = run?;
+        Some(if has_started {
             let signal = Some(Signal::KILL.as_raw());
             Report::Ended { run, exit_code: None, signal, cpu_us, out_of_memory: false }
         } else {
             let errno = KEEPER_LOST.raw_os_error();
             Report::LaunchFailed { run, step: LaunchStep::Fork, errno }
-        }
+        })
     }
+}
+
+/// What the numbers of this warden's groups begin with. A host may have several wardens.
+fn first_number() -> u64 {
+    u64::from(getpid().as_raw_pid().cast_unsigned()) << u32::BITS
 }
 
 /// Signals a keeper. It is an unreaped child, so its pid was not reused.
@@ -281,6 +398,7 @@ mod tests {
             has_started: true,
             late_ms: 0,
             result: None,
+            groups: Groups::default(),
             stop_asked: None,
             stop_sent: None,
         });

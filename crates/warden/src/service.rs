@@ -72,6 +72,8 @@ struct Service {
 struct Events {
     host: PollFlags,
     keepers: Vec<Pid>,
+    /// Nothing has happened.
+    are_none: bool,
 }
 
 impl Service {
@@ -79,19 +81,22 @@ impl Service {
         loop {
             let has_children = self.reap();
             if self.leaving.is_some() && !has_children {
-                return;
+                return self.roster.clear_up();
             }
             self.kill_late_keepers();
             if self.clear_strays() == Found::Held
                 && self.leaving.is_some()
                 && self.roster.keeper_pids().is_empty()
             {
-                return;
+                return self.roster.clear_up();
             }
             self.roster.pass_on_stops();
             self.roster.continue_late();
             self.flush();
             let events = self.wait();
+            if events.are_none && self.leaving.is_none() && self.roster.has_spares_to_make() {
+                self.roster.make_spares();
+            }
             for pid in events.keepers {
                 self.relay(|roster, reports| roster.listen(pid, reports));
             }
@@ -138,8 +143,10 @@ impl Service {
         let tree_kill = self.strays.get_or_insert_with(TreeKill::new);
         let found = tree_kill.round(now_ms, scope);
         if matches!(found, Found::Empty | Found::Held) {
-            self.strays = None;
             self.relay(Roster::strays_are_gone);
+            if !self.roster.has_lost() {
+                self.strays = None;
+            }
         }
         found
     }
@@ -177,6 +184,7 @@ impl Service {
             link::drain(&self.child_signals);
         }
         let flags: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        let are_none = flags.iter().all(|flags| flags.is_empty());
         let host = flags.get(1 + pids.len()).copied().unwrap_or(PollFlags::empty());
         let keepers = pids
             .into_iter()
@@ -184,7 +192,7 @@ impl Service {
             .filter(|(_, flags)| !flags.is_empty())
             .map(|(pid, _)| pid)
             .collect();
-        Events { host, keepers }
+        Events { host, keepers, are_none }
     }
 
     fn timeout_ms(&self) -> Option<u64> {
@@ -193,7 +201,8 @@ impl Service {
         let keepers_due_ms = self.leaving.as_ref().and_then(|leaving| leaving.keepers_due_ms);
         let keepers_ms = keepers_due_ms.map(|due_ms| due_ms.saturating_sub(now_ms));
         let late_ms = self.roster.next_late_ms().map(|late_ms| late_ms.saturating_sub(now_ms));
-        [strays_ms, keepers_ms, late_ms].into_iter().flatten().min()
+        let spares_ms = self.roster.has_spares_to_make().then_some(0);
+        [strays_ms, keepers_ms, late_ms, spares_ms].into_iter().flatten().min()
     }
 
     fn obey(&mut self) {

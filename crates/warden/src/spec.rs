@@ -33,7 +33,7 @@ use std::ffi::{CStr, CString};
 
 use thiserror::Error;
 
-use crate::confinement::{self, Confinement};
+use crate::confinement::{self, Confinement, Group};
 
 const MAGIC: [u8; WORD_BYTES] = *b"ABS5";
 const WORD_BYTES: usize = 4;
@@ -194,6 +194,32 @@ impl LaunchSpec {
         }
         parts.together()
     }
+}
+
+/// The most bytes that the part of the groups may have: far more than any host's.
+const GROUPS_BYTES_MAX: u32 = 64 * 1024;
+
+/// Reads the groups alone, without the environment, for which the warden may have no memory.
+/// `read` fills its argument from this offset of the file; `None` if it cannot. Returns no groups
+/// if the bytes are no [`LaunchSpec`].
+pub fn groups_alone(mut read: impl FnMut(&mut [u8], u64) -> Option<()>) -> Vec<Group> {
+    let mut find = || {
+        let mut offset = 2 * WORD_BYTES as u64;
+        loop {
+            let mut head = [0; 2 * WORD_BYTES];
+            read(&mut head, offset)?;
+            offset += head.len() as u64;
+            let mut words = head.as_slice();
+            let (tag, length) = (take_word(&mut words)?, take_word(&mut words)?);
+            if Tag::of(tag)? == Tag::Groups {
+                let mut body = vec![0; length.min(GROUPS_BYTES_MAX) as usize];
+                read(&mut body, offset)?;
+                return confinement::groups(&body);
+            }
+            offset += u64::from(length);
+        }
+    };
+    find().unwrap_or_default()
 }
 
 impl Descriptor {

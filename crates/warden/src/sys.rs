@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -25,6 +25,64 @@ pub fn fork_into(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
         exit_now(catch_unwind(AssertUnwindSafe(child)).unwrap_or(PANIC_STATUS));
     }
     child_id(pid).ok_or_else(last_errno)
+}
+
+/// The same, and the child begins in the control group of the second version with this directory.
+pub fn fork_into_group(group: impl AsFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+    let arguments = CloneArguments {
+        flags: CLONE_INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        cgroup: group.as_fd().as_raw_fd() as u64,
+        ..CloneArguments::default()
+    };
+    // SAFETY: as for `fork_into`; the kernel reads the arguments, and the child gets a copy of the
+    // stack. The C library does not hear of the child, which is why its thread's number is wrong
+    // there: only what locks by it would notice, and with one thread nothing does.
+    let pid = unsafe {
+        libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<CloneArguments>())
+    };
+    if pid == 0 {
+        exit_now(catch_unwind(AssertUnwindSafe(child)).unwrap_or(PANIC_STATUS));
+    }
+    child_id(pid as libc::pid_t).ok_or_else(last_errno)
+}
+
+/// Whether [`fork_into_group`] works. Kernels before 5.7 know nothing of it, and many containers
+/// refuse the call. No process is made: the group's descriptor is none.
+pub fn can_fork_into_group() -> bool {
+    let arguments = CloneArguments {
+        flags: CLONE_INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        cgroup: RawFd::MAX as u64,
+        ..CloneArguments::default()
+    };
+    // SAFETY: as above; if a process were made, it would end at once.
+    let pid = unsafe {
+        libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<CloneArguments>())
+    };
+    if pid == 0 {
+        exit_now(0);
+    }
+    pid < 0 && last_errno() == Errno::BADF
+}
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// The kernel's `clone_args`, of which not every C library has the last field.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArguments {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
 }
 
 /// Ends this process without running anything else in it.
@@ -201,6 +259,25 @@ pub fn reap() -> Reaped {
         None if pid < 0 && last_errno() == Errno::CHILD => Reaped::NoChildren,
         None => Reaped::NothingYet,
     }
+}
+
+/// Whether a child has ended; it is not reaped.
+pub fn has_ended(child: Pid) -> bool {
+    let mut status = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let id = child.as_raw_pid().cast_unsigned();
+    // SAFETY: the result is written to a place of the right type.
+    let result = unsafe { libc::waitid(libc::P_PID, id, status.as_mut_ptr(), flags) };
+    // SAFETY: all-zero bytes are a valid `siginfo_t`, in which the call notes a child that ended.
+    result < 0 || unsafe { status.assume_init().si_pid() } != 0
+}
+
+/// Reaps a child, and waits for its end. Only for one that was killed and cannot hang.
+pub fn wait_for(child: Pid) {
+    // SAFETY: the call takes integers, and writes nowhere if there is no place for the status.
+    while unsafe { libc::waitpid(child.as_raw_pid(), ptr::null_mut(), 0) } < 0
+        && last_errno() == Errno::INTR
+    {}
 }
 
 /// The CPU time of all descendants that were reaped, by this process or by their own parents, in

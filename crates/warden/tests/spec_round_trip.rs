@@ -5,7 +5,7 @@ use std::ffi::CString;
 use warden::confinement::{
     Access, Confinement, Group, Hierarchy, Landlock, PathRule, Resource, ResourceLimit, User, Walls,
 };
-use warden::spec::{Descriptor, LaunchSpec, SpecError};
+use warden::spec::{Descriptor, LaunchSpec, SpecError, groups_alone};
 
 fn sample() -> LaunchSpec {
     LaunchSpec {
@@ -120,6 +120,28 @@ fn a_specification_survives() {
     assert_eq!(LaunchSpec::parse(&sample().to_bytes()), Ok(sample()));
     assert_eq!(LaunchSpec::parse(&bare().to_bytes()), Ok(bare()));
     assert_eq!(bare().to_bytes(), of_parts(&bare_parts()));
+}
+
+#[test]
+fn the_groups_are_read_without_the_rest() {
+    let alone = |bytes: &[u8]| {
+        let mut most = 0;
+        let groups = groups_alone(|room, offset| {
+            let offset = usize::try_from(offset).ok()?;
+            room.copy_from_slice(bytes.get(offset..offset.checked_add(room.len())?)?);
+            most = most.max(room.len());
+            Some(())
+        });
+        (groups, most)
+    };
+    let spec = LaunchSpec { env: vec![c"A=B".to_owned(); 10_000], ..sample() };
+    let (groups, most) = alone(&spec.to_bytes());
+    assert_eq!(groups, spec.confinement.groups);
+    assert!(most < 200, "{most} bytes were read at once");
+    assert!(alone(&bare().to_bytes()).0.is_empty());
+    let bytes = sample().to_bytes();
+    (0..bytes.len()).for_each(|cut| drop(alone(&bytes[..cut])));
+    assert!(alone(&[0xff; 64]).0.is_empty());
 }
 
 #[test]

@@ -87,6 +87,7 @@ records! {
             exit_code: Option<i32>,
             signal: Option<i32> as Option<Signal>,
             reason: ExitReason,
+            out_of_memory: bool,
         },
         /// A call was refused because the key is backing off.
         Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
@@ -143,8 +144,17 @@ one_of! {
     Failure {
         NotStarted { reason: String },
         Unsupported { reason: String },
-        ExitedEarly { exit_code: Option<i32>, signal: Option<i32> as Option<Signal> },
-        CrashedSoon { exit_code: Option<i32>, signal: Option<i32> as Option<Signal>, uptime_ms: u64 },
+        ExitedEarly {
+            exit_code: Option<i32>,
+            signal: Option<i32> as Option<Signal>,
+            out_of_memory: bool,
+        },
+        CrashedSoon {
+            exit_code: Option<i32>,
+            signal: Option<i32> as Option<Signal>,
+            uptime_ms: u64,
+            out_of_memory: bool,
+        },
         CalledOff,
         ReadinessTimedOut { found: String },
         PortTaken { by: String },
@@ -219,6 +229,7 @@ object! {
         reason: ExitReason,
         at_ms: u64,
         output: Arc<str>,
+        out_of_memory: bool,
     }
 }
 

@@ -5,9 +5,7 @@ use crate::fake_machine::FakeMachine;
 use driver::recipe::Recipe;
 use driver::uplink::Record;
 use driver::{Driver, Settings};
-use pool::{
-    Backoff, CallId, Config, Custody, Exit, Fact, GateConfig, ImageAnswer, Input, Outcome, RunId,
-};
+use pool::{CallId, Config, Exit, Fact, ImageAnswer, Input, Outcome, RunId};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -28,21 +26,7 @@ pub struct Harness {
 
 /// A pool of ten tenants that the warden spawns, without idle stops, observations or a gate.
 pub fn config() -> Config {
-    Config {
-        max_concurrent: 10,
-        idle_after_ms: None,
-        sweep_interval_ms: 10_000,
-        observe_interval_ms: None,
-        tells_observations: true,
-        stop_timeout_ms: 5_000,
-        kill_patience_ms: 60_000,
-        backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
-        gate: GateConfig { width: None, patience_ms: None },
-        custody: Custody::OURS,
-        asks_before_idle: false,
-        heeds_connections: false,
-        checkpoint_timeout_ms: None,
-    }
+    Config::plain()
 }
 
 /// The pid of every keeper.

@@ -27,12 +27,14 @@ pub struct Membership {
     /// The directories of the own group and of those above it, the own one first. Where the own
     /// one is not visible, only the visible ones above it: their limits hold as well.
     pub paths: Vec<String>,
+    /// The own group is visible.
+    pub is_seen: bool,
     /// The own group is visible, and this process may create groups below it.
     pub is_writable: bool,
 }
 
 impl Groups {
-    pub(super) fn of(files: &impl Files, mounts: &Mounts) -> Groups {
+    pub(crate) fn of(files: &impl Files, mounts: &Mounts) -> Groups {
         let own =
             parsed(files, "/proc/self/cgroup").map_or_else(Vec::new, |ProcessCGroups(own)| own);
         let memberships = own.into_iter().filter_map(|own| {
@@ -52,11 +54,18 @@ impl Groups {
     /// first.
     pub fn with(&self, controller: &str) -> Option<(Hierarchy, &[String])> {
         let of = |hierarchy| self.0.iter().filter(move |one| one.hierarchy == hierarchy);
-        let has_it = |one: &&Membership| one.controllers.iter().any(|name| name == controller);
+        let has_it = |one: &&Membership| one.has(controller);
         // In version 2 a group need not have a controller that limits it from above, so the
         // version 2 hierarchy is taken without a check.
         let one = of(Hierarchy::V1).find(has_it).or_else(|| of(Hierarchy::V2).next())?;
         Some((one.hierarchy, &one.paths))
+    }
+}
+
+impl Membership {
+    /// Whether a group here can be limited by the controller.
+    pub fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|name| name == controller)
     }
 }
 
@@ -97,7 +106,7 @@ fn membership(
             (Hierarchy::V2, listed.split_ascii_whitespace().map(str::to_owned).collect())
         }
     };
-    Some(Membership { hierarchy, controllers, paths, is_writable })
+    Some(Membership { hierarchy, controllers, paths, is_seen, is_writable })
 }
 
 /// Whether a mount has this option: `memory`, or for a hierarchy without controllers

@@ -136,7 +136,7 @@ impl Host {
 }
 
 /// Parses a file with `procfs`; `None` if it cannot be read, or not parsed.
-fn parsed<T: FromBufRead>(files: &impl Files, path: &str) -> Option<T> {
+pub(crate) fn parsed<T: FromBufRead>(files: &impl Files, path: &str) -> Option<T> {
     T::from_buf_read(files.read(path)?.as_bytes()).ok()
 }
 

@@ -25,7 +25,7 @@ pub struct Bounds {
 }
 
 impl Process {
-    pub(super) fn of(files: &impl Files) -> Process {
+    pub(crate) fn of(files: &impl Files) -> Process {
         let limits: Option<Limits> = parsed(files, "/proc/self/limits");
         let status: Option<Status> = parsed(files, "/proc/self/status");
         let oom_score_adj = files.read("/proc/self/oom_score_adj");

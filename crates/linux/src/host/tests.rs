@@ -50,6 +50,7 @@ fn a_service_is_in_its_group_and_all_above_it() {
             hierarchy: Hierarchy::V2,
             controllers: ["cpu", "memory", "pids"].map(str::to_owned).to_vec(),
             paths: paths.map(str::to_owned).to_vec(),
+            is_seen: true,
             is_writable: true,
         }]
     );

@@ -48,7 +48,9 @@ fn listening(root: Root) -> Vec<SocketAddr> {
 fn first_of(root: Root) -> u32 {
     match root {
         Root::Process(pid) => pid,
-        Root::Keeper(keeper) => children_of(keeper, 1).first().copied().unwrap_or(keeper),
+        Root::Keeper(keeper) | Root::Grouped { keeper, .. } => {
+            children_of(keeper, 1).first().copied().unwrap_or(keeper)
+        }
     }
 }
 
@@ -79,7 +81,7 @@ pub fn processes(root: Root, most_threads: usize) -> impl Iterator<Item = u32> {
     let children_of = move |pid| children_of(pid, most_threads);
     let mut to_visit = match root {
         Root::Process(pid) => vec![pid],
-        Root::Keeper(keeper) => children_of(keeper),
+        Root::Keeper(keeper) | Root::Grouped { keeper, .. } => children_of(keeper),
     };
     to_visit.reverse();
     let mut expanding = None;

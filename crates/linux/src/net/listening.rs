@@ -77,31 +77,41 @@ fn family_of(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
 }
 
-/// The inodes of all sockets that a connection to this address and port may reach: those that
-/// listen at the address itself or, if there is none, those bound to all addresses. Several
-/// sockets may share the port.
-pub fn reached_at(address: IpAddr, port: u16) -> io::Result<Vec<u64>> {
+/// The sockets that a connection to one address and port may reach. Several may share the port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    pub inodes: Vec<u64>,
+    /// The control group that all of them were made in, see [`Socket::group`].
+    pub group: Option<u64>,
+}
+
+/// All sockets that a connection to this address and port may reach: those that listen at the
+/// address itself or, if there is none, those bound to all addresses.
+pub fn reached_at(address: IpAddr, port: u16) -> io::Result<Reached> {
     let listening = listed(port).or_else(|error| {
         tracing::debug!(%error, "sock_diag gave no list; reading /proc/net instead");
         read(port)
     })?;
-    let exact: Vec<u64> = inodes(&listening, |socket| plain(socket.address) == address);
-    if !exact.is_empty() {
+    let exact = Reached::of(&listening, |socket| plain(socket.address) == address);
+    if !exact.inodes.is_empty() {
         return Ok(exact);
     }
-    Ok(inodes(&listening, |socket| {
+    Ok(Reached::of(&listening, |socket| {
         let is_same_family = socket.address.is_ipv4() == address.is_ipv4();
         let is_for_both = socket.address.is_ipv6() && !socket.is_ipv6_only;
         plain(socket.address).is_unspecified() && (is_same_family || is_for_both)
     }))
 }
 
-fn inodes(sockets: &[Socket], fits: impl Fn(&Socket) -> bool) -> Vec<u64> {
-    let mut inodes: Vec<u64> =
-        sockets.iter().filter(|socket| fits(socket)).map(|socket| socket.inode).collect();
-    inodes.sort_unstable();
-    inodes.dedup();
-    inodes
+impl Reached {
+    fn of(sockets: &[Socket], fits: impl Fn(&Socket) -> bool) -> Reached {
+        let fitting = || sockets.iter().filter(|socket| fits(socket));
+        let mut inodes: Vec<u64> = fitting().map(|socket| socket.inode).collect();
+        inodes.sort_unstable();
+        inodes.dedup();
+        let group = fitting().next().and_then(|socket| socket.group);
+        Reached { inodes, group: group.filter(|_| fitting().all(|socket| socket.group == group)) }
+    }
 }
 
 /// An IPv4-mapped IPv6 address as the IPv4 address.
@@ -141,6 +151,7 @@ fn read(port: u16) -> io::Result<Vec<Socket>> {
         address: socket.address,
         inode: socket.inode,
         is_ipv6_only: false,
+        group: None,
     };
     Ok(listening.map(socket).collect())
 }
@@ -184,9 +195,9 @@ mod tests {
         for look in [listed as fn(u16) -> io::Result<Vec<Socket>>, read] {
             let everywhere = TcpListener::bind("0.0.0.0:0").unwrap();
             let port = everywhere.local_addr().unwrap().port();
-            let reached = || reached_at(LOOPBACK[0], port).unwrap();
+            let reached = || reached_at(LOOPBACK[0], port).unwrap().inodes;
             assert_eq!(reached(), [inode_of(&everywhere)]);
-            assert_eq!(reached_at(LOOPBACK[1], port).unwrap(), Vec::<u64>::new(), "IPv4 only");
+            assert_eq!(reached_at(LOOPBACK[1], port).unwrap(), Reached::default(), "IPv4 only");
             let found = look(port).unwrap();
             let [socket] = found[..] else { panic!("{found:?}") };
             assert_eq!(
@@ -197,11 +208,15 @@ mod tests {
         for address in ["[::]:0", "[::1]:0"] {
             let server = TcpListener::bind(address).unwrap();
             let port = server.local_addr().unwrap().port();
-            assert_eq!(reached_at(LOOPBACK[1], port).unwrap(), [inode_of(&server)], "{address}");
+            assert_eq!(
+                reached_at(LOOPBACK[1], port).unwrap().inodes,
+                [inode_of(&server)],
+                "{address}"
+            );
         }
         let both = TcpListener::bind("[::]:0").unwrap();
         let port = both.local_addr().unwrap().port();
-        assert_eq!(reached_at(LOOPBACK[0], port).unwrap(), [inode_of(&both)]);
+        assert_eq!(reached_at(LOOPBACK[0], port).unwrap().inodes, [inode_of(&both)]);
     }
 
     #[test]
@@ -217,6 +232,7 @@ mod tests {
         let second = share(first.local_addr().unwrap().port());
         let mut expected = [inode_of(&first), inode_of(&second)];
         expected.sort_unstable();
-        assert_eq!(reached_at(LOOPBACK[0], first.local_addr().unwrap().port()).unwrap(), expected);
+        let port = first.local_addr().unwrap().port();
+        assert_eq!(reached_at(LOOPBACK[0], port).unwrap().inodes, expected);
     }
 }

@@ -1,8 +1,10 @@
 //! Tells whether the sockets that listen on a tenant's port belong to the tenant.
 //!
 //! Any program that sets `SO_REUSEADDR` can listen on a held port, so an answer alone does not
-//! prove that the tenant gave it. The proof is that the listening socket is among the descriptors
-//! of the tenant's tree.
+//! prove that the tenant gave it. The proof is that the listening socket was made in the tenant's
+//! control group, which the kernel says of each socket, or that it is among the descriptors of the
+//! tenant's tree: the tenant may have no group, may make groups below it, and may be given a
+//! socket that was made elsewhere.
 //!
 //! A process that the warden started stays below its keeper, so the answer is yes or no. A process
 //! that the user started may stand for a server elsewhere (a container, a shared server, another
@@ -10,7 +12,7 @@
 //! namespaces, and may be looked into.
 
 use crate::net::listeners::{processes, sockets_among, sockets_of};
-use crate::net::listening;
+use crate::net::listening::{self, Reached};
 use crate::process::accounting::Root;
 use crate::process::proc_stat;
 use procfs::ProcResult;
@@ -87,12 +89,16 @@ impl fmt::Display for Stranger {
 impl Owner {
     /// Whether the tenant's tree has all of these sockets. The common case: the look ends at the
     /// process that has them, which is mostly the first or the second.
-    pub fn has(&self, sockets: &[u64]) -> bool {
+    pub fn has(&self, sockets: &Reached) -> bool {
         self.lacks(sockets, &AT_ONCE).is_empty()
     }
 
-    fn lacks(&self, sockets: &[u64], within: &Bounds) -> HashSet<u64> {
-        let mut missing: HashSet<u64> = sockets.iter().copied().collect();
+    fn lacks(&self, sockets: &Reached, within: &Bounds) -> HashSet<u64> {
+        let own_group = || self.root.groups().and_then(|groups| groups.id());
+        if sockets.group.is_some() && sockets.group == own_group() {
+            return HashSet::new();
+        }
+        let mut missing: HashSet<u64> = sockets.inodes.iter().copied().collect();
         for pid in processes(self.root, within.threads).take(within.processes) {
             for socket in (within.sockets_of)(pid).unwrap_or_default() {
                 missing.remove(&socket);
@@ -108,7 +114,7 @@ impl Owner {
     /// [`has`](Self::has) was false. Reads all of `/proc`: not for a thread that must not block.
     pub fn find(&self, address: IpAddr, port: u16) -> Listener {
         let Ok(sockets) = listening::reached_at(address, port) else { return Listener::Unknown };
-        if sockets.is_empty() {
+        if sockets.inodes.is_empty() {
             return Listener::Gone;
         }
         // A second look: the first may have missed a process that was passing a socket on to a
@@ -162,7 +168,7 @@ impl Owner {
 
     /// Whether a process is the root or a descendant of it.
     fn includes(&self, pid: u32) -> bool {
-        let (Root::Keeper(root) | Root::Process(root)) = self.root;
+        let root = self.root.pid();
         let ancestors = std::iter::successors(Some(pid), |pid| Some(Stat::of(*pid)?.parent));
         ancestors.take(MOST_ANCESTORS).any(|pid| pid == root)
     }
@@ -307,6 +313,77 @@ mod tests {
         assert!(ours.has_ending_process());
         signal(tenant.id(), Signal::KILL);
         tenant.wait().unwrap();
+    }
+
+    /// The environment variable that tells the tenant of a test the group that it is to enter.
+    const GROUP: &str = "OWNERSHIP_TEST_GROUP";
+
+    #[test]
+    #[ignore = "the tenant of another test"]
+    fn listens_in_a_group() {
+        let Ok(group) = std::env::var(GROUP) else { return };
+        std::fs::write(format!("{group}/cgroup.procs"), std::process::id().to_string()).unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        println!("port={}", server.local_addr().unwrap().port());
+        let _ = std::io::stdin().read(&mut [0]);
+    }
+
+    #[test]
+    fn a_socket_that_was_made_in_the_tenants_group_is_the_tenants() {
+        use crate::host::{Groups, Hierarchy, Mounts, ThisMachine};
+        use std::io::BufRead;
+        let found = Groups::of(&ThisMachine, &Mounts::of(&ThisMachine));
+        let is_usable =
+            |one: &&crate::host::Membership| one.hierarchy == Hierarchy::V2 && one.is_writable;
+        let Some(own) = found.0.iter().find(is_usable) else { return };
+        let parent = format!("{}/test-ownership-{}", own.paths[0], std::process::id());
+        if std::fs::create_dir(&parent).is_err() {
+            return;
+        }
+        for number in ["1", "2"] {
+            std::fs::create_dir(format!("{parent}/{number}")).unwrap();
+        }
+        let mut server = Command::new(std::env::current_exe().unwrap());
+        server.args(["--ignored", "--exact", "--nocapture"]);
+        server.arg("net::ownership::tests::listens_in_a_group").env(GROUP, format!("{parent}/1"));
+        let mut server = server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = std::io::BufReader::new(server.stdout.take().unwrap()).lines();
+        let port: u16 = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.split_once("port=")?.1.parse().ok())
+            .unwrap();
+        // A keeper without children, so that only the group can tell.
+        let keeper = sleeper();
+        let of_group = |number| {
+            let parent = std::ffi::CString::new(parent.as_str()).unwrap();
+            let hierarchy = warden::confinement::Hierarchy::V2;
+            let groups = [warden::confinement::Group { hierarchy, parent, settings: Vec::new() }];
+            let root = Root::of_tenant(keeper.id(), &groups, number);
+            Owner { root, since_boot_ms: None }
+        };
+        let sockets = listening::reached_at(LOCALHOST, port).unwrap();
+        assert!(of_group(1).has(&sockets), "{sockets:?}");
+        assert_eq!(of_group(1).find(LOCALHOST, port), Listener::Tenant);
+        assert!(!of_group(2).has(&sockets), "it is the other tenant's");
+        assert!(!of_group(0).has(&sockets), "there is no group");
+        let stranger = of_group(2).find(LOCALHOST, port);
+        assert!(
+            matches!(&stranger, Listener::Other(Stranger { pid: Some(pid), .. }) if *pid == server.id()),
+            "{stranger:?}"
+        );
+        // By its descriptors it is the tenant's of whatever group.
+        let by_descriptors = Owner { root: Root::Keeper(std::process::id()), since_boot_ms: None };
+        assert_eq!(by_descriptors.find(LOCALHOST, port), Listener::Tenant);
+        end(server);
+        end(keeper);
+        for group in [format!("{parent}/1"), format!("{parent}/2"), parent] {
+            // A process that has ended leaves its group a moment later.
+            while std::fs::remove_dir(&group)
+                .is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+            {
+                std::thread::yield_now();
+            }
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Readiness {
         // Where the sockets cannot be listed, the request itself shows whether the port is
         // listened on.
         let Ok(sockets) = listening::reached_at(address, port) else { return Ok(true) };
-        if sockets.is_empty() {
+        if sockets.inodes.is_empty() {
             return Ok(false);
         }
         if owner.has(&sockets) {

@@ -27,6 +27,8 @@ const HEADER_BYTES: usize = 16;
 const SOCKET_BYTES: usize = 72;
 /// The attribute that tells whether a listening IPv6 socket takes IPv6 connections only.
 const INET_DIAG_SKV6ONLY: u16 = 11;
+/// The attribute with the number of the control group that the socket was made in.
+const INET_DIAG_CGROUP_ID: u16 = 21;
 
 /// Which TCP sockets are asked for.
 pub struct Question {
@@ -89,6 +91,9 @@ pub struct Socket {
     pub inode: u64,
     /// The socket takes IPv6 connections only.
     pub is_ipv6_only: bool,
+    /// The control group of version 2 that it was made in, by the number of its directory. `None`
+    /// from kernels before 5.7, and from those without such groups.
+    pub group: Option<u64>,
 }
 
 /// One end of a connection. IPv4-mapped IPv6 addresses are given as IPv4 addresses.
@@ -119,6 +124,9 @@ impl Message<'_> {
             is_ipv6_only: self
                 .attribute(INET_DIAG_SKV6ONLY)
                 .is_some_and(|value| value.first() == Some(&1)),
+            group: self
+                .attribute(INET_DIAG_CGROUP_ID)
+                .and_then(|value| Some(u64::from_ne_bytes(*value.first_chunk()?))),
         })
     }
 

@@ -13,15 +13,20 @@
 //! reading is still current. Others can change its parent, which shows in the parent, and its
 //! memory, for which it is read again after `CURRENT_FOR_MS`. If a clock is too coarse to show
 //! that a process ran, the sum is too low until then.
+//!
+//! Of a tree that has control groups, CPU time and memory come from these (`group_usage.rs`), as
+//! far as they say.
 
 use crate::process::children::children_of;
 use crate::process::cpu_clock;
+use crate::process::group_usage::{GroupUse, InGroup};
 use crate::process::proc_stat;
 use crate::threads::clock;
 use rustix::fs::{Dir, Mode, OFlags, open};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use warden::Stat;
+use warden::confinement::Group;
 
 /// For how long the reading of a sleeping process counts as current: the kernel can take memory
 /// from it meanwhile.
@@ -35,6 +40,33 @@ pub enum Root {
     /// The descendants of a keeper, which is no part of the tenant itself, and the children that
     /// it has reaped.
     Keeper(u32),
+    /// The same, with the control groups that these processes are in.
+    Grouped { keeper: u32, groups: GroupUse },
+}
+
+impl Root {
+    /// The root of a tenant that the warden has started, with the groups of its launch and the
+    /// number that the warden told of them (0: it has none).
+    pub fn of_tenant(keeper: u32, groups: &[Group], number: u64) -> Root {
+        match GroupUse::of(groups, number) {
+            Some(groups) => Root::Grouped { keeper, groups },
+            None => Root::Keeper(keeper),
+        }
+    }
+
+    /// The process, or the keeper.
+    pub fn pid(self) -> u32 {
+        let (Root::Process(pid) | Root::Keeper(pid) | Root::Grouped { keeper: pid, .. }) = self;
+        pid
+    }
+
+    /// The control groups of the tree.
+    pub fn groups(self) -> Option<GroupUse> {
+        match self {
+            Root::Grouped { groups, .. } => Some(groups),
+            Root::Process(_) | Root::Keeper(_) => None,
+        }
+    }
 }
 
 /// The CPU time that a tree has used so far, and what it uses now.
@@ -87,7 +119,7 @@ pub fn sample_once(roots: &[Root]) -> Vec<Option<Usage>> {
 pub fn of_tree(root: Root) -> Option<Usage> {
     let proc =
         open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let (Root::Process(pid) | Root::Keeper(pid)) = root;
+    let pid = root.pid();
     let (mut ticks, mut pages, mut processes) = (0, 0, 0);
     let mut to_visit = vec![pid];
     while let Some(next) = to_visit.pop() {
@@ -104,14 +136,20 @@ pub fn of_tree(root: Root) -> Option<Usage> {
         }
         to_visit.extend(children_of(next, usize::MAX));
     }
-    Some(Usage::of(ticks, pages, processes))
+    Some(Usage::of(root, ticks, pages, processes))
 }
 
 impl Usage {
-    fn of(ticks: u64, pages: u64, processes: usize) -> Usage {
+    /// Of what the processes of a tree have used, with what its groups know better.
+    fn of(root: Root, ticks: u64, pages: u64, processes: usize) -> Usage {
+        let cpu_ms = ticks * 1000 / rustix::param::clock_ticks_per_second();
+        let rss_bytes = pages * rustix::param::page_size() as u64;
+        let InGroup { cpu_ms: in_group_ms, rss_bytes: in_group_bytes } =
+            root.groups().map(|groups| groups.usage()).unwrap_or_default();
         Usage {
-            cpu_ms: ticks * 1000 / rustix::param::clock_ticks_per_second(),
-            rss_bytes: pages * rustix::param::page_size() as u64,
+            // A process that was put into the tree from elsewhere brings what it used before.
+            cpu_ms: cpu_ms.max(in_group_ms.unwrap_or(0)),
+            rss_bytes: in_group_bytes.unwrap_or(rss_bytes),
             processes,
         }
     }
@@ -170,7 +208,7 @@ impl Table {
 
     /// The usage of a tree; `look` reads a process again.
     fn usage(&self, root: Root, look: impl Fn(u32) -> Option<Stat>) -> Option<Usage> {
-        let (Root::Process(pid) | Root::Keeper(pid)) = root;
+        let pid = root.pid();
         let root_position = *self.position_of.get(&pid)?;
         let root_stat = self.seen[root_position].stat;
         let (mut ticks, mut pages, mut processes) = (root_stat.waited_ticks, 0, 0);
@@ -193,7 +231,7 @@ impl Table {
                 to_visit.push((stat.pid, position.max(ancestors_read_until)));
             }
         }
-        Some(Usage::of(ticks, pages, processes))
+        Some(Usage::of(root, ticks, pages, processes))
     }
 }
 

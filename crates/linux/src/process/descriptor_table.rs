@@ -42,7 +42,9 @@ mod tests {
             let ours = Owner { root: Root::Process(pid), since_boot_ms: Some(0) };
             assert!(!ours.has(&sockets), "the first look is a short one");
             assert_eq!(ours.find(listening::LOOPBACK[0], port), Listener::Tenant);
-            assert!(sockets.iter().all(|socket| sockets_of_tree(ours.root).contains(socket)));
+            assert!(
+                sockets.inodes.iter().all(|socket| sockets_of_tree(ours.root).contains(socket))
+            );
         };
         thread::spawn(of_thread).join().unwrap();
     }

@@ -9,6 +9,7 @@ pub mod cpu_clock;
 pub(crate) mod descriptor_table;
 pub mod foreign;
 mod foreign_group;
+pub mod group_usage;
 pub(crate) mod orphans;
 #[allow(unsafe_code, reason = "a pidfd can do more than there are safe wrappers for")]
 pub(crate) mod pidfd;

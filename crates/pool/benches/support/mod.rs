@@ -71,17 +71,9 @@ impl World {
         let config = Config {
             max_concurrent,
             idle_after_ms: Some(300_000),
-            sweep_interval_ms: 10_000,
             observe_interval_ms: Some(30_000),
-            tells_observations: true,
-            stop_timeout_ms: 5_000,
-            kill_patience_ms: 60_000,
-            backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
             gate: GateConfig { width: Some(4), patience_ms: Some(1_000) },
-            custody: Custody::OURS,
-            asks_before_idle: false,
-            heeds_connections: false,
-            checkpoint_timeout_ms: None,
+            ..Config::plain()
         };
         let now = Now { steady_ms: 1, wall_ms: 1_000_000_000 };
         let mut world = World {

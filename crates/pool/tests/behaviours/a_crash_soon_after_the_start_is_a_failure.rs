@@ -12,6 +12,11 @@ fn crash(bench: &mut Bench, run: RunId) -> Vec<Action> {
     bench.fact(run, Fact::Exited(Exit { exit_code: Some(1), ..Exit::default() }))
 }
 
+fn crashed_after_50_ms() -> Failure {
+    let (exit_code, signal, out_of_memory) = (Some(1), None, false);
+    Failure::CrashedSoon { exit_code, signal, uptime_ms: 50, out_of_memory }
+}
+
 fn attempts(bench: &Bench) -> Option<u64> {
     bench.pool.status("a", bench.now)?.failures.map(|failures| failures.count)
 }
@@ -25,7 +30,7 @@ fn one_that_answers_and_dies_backs_off_longer_and_longer() {
         crash(&mut bench, run);
         let (call, actions) = bench.ensure("a");
         let retry_after_ms = 1_000 << (failures - 1);
-        let last = Failure::CrashedSoon { exit_code: Some(1), signal: None, uptime_ms: 50 };
+        let last = crashed_after_50_ms();
         assert_eq!(
             refusal(&actions, call),
             Some(&Refusal::BackingOff { failures, retry_after_ms, last })
@@ -72,7 +77,7 @@ fn calls_between_the_crash_and_the_exit_are_refused_as_well() {
     let (call, actions) = bench.ensure("a");
     assert_eq!(actions, []);
     let actions = crash(&mut bench, run);
-    let last = Failure::CrashedSoon { exit_code: Some(1), signal: None, uptime_ms: 50 };
+    let last = crashed_after_50_ms();
     let expected = Refusal::BackingOff { failures: 1, retry_after_ms: 1_000, last };
     assert_eq!(refusal(&actions, call), Some(&expected));
     assert!(!starts(&actions, "a"));

@@ -102,3 +102,18 @@ fn a_start_and_the_called_off_one_of_the_release_before_wait_for_one_answer() {
     assert!(drops(&actions) && !starts_cold(&actions, next));
     assert!(starts_cold(&bench.image("a", Yes), next));
 }
+
+#[test]
+fn a_called_off_start_is_over_when_it_is_late_while_the_next_one_waits_on() {
+    let (mut bench, _, old) = found();
+    let new = started(&bench.deploy("a", 0).1).expect("it starts");
+    bench.process(new);
+    bench.fact(new, Fact::Ready);
+    bench.exit(new);
+    let next = started(&bench.ensure("a").1).expect("it starts");
+    let actions = bench.fact(old, Fact::ImageLate { text: "late".into() });
+    let release = |action: &Action| matches!(action, Action::Release { run, .. } if *run == old);
+    assert!(actions.iter().any(release) && !starts_cold(&actions, next), "{actions:?}");
+    assert!(drops(&bench.image("a", Yes)));
+    assert!(starts_cold(&bench.image("a", Yes), next));
+}

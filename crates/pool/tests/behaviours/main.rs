@@ -34,6 +34,7 @@ mod nothing_is_given_up_while_kill_is_pending;
 mod one_in_use_makes_room_last;
 mod only_what_ensure_refuses_counts_as_backing_off;
 mod restart_shares_one_respawn;
+mod running_out_of_memory_is_told;
 mod strangers_cannot_fill_the_queue;
 mod support;
 mod the_first_cause_wins;

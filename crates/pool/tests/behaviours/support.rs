@@ -12,21 +12,7 @@ pub struct Bench {
 
 /// Roomy, without idle stops, observations or a gate; our own processes.
 pub fn config() -> Config {
-    Config {
-        max_concurrent: 10,
-        idle_after_ms: None,
-        sweep_interval_ms: 10_000,
-        observe_interval_ms: None,
-        tells_observations: true,
-        stop_timeout_ms: 5_000,
-        kill_patience_ms: 60_000,
-        backoff: Backoff { base_ms: 1_000, max_ms: 60_000, max_failures: 10, min_uptime_ms: 0 },
-        gate: GateConfig { width: None, patience_ms: None },
-        custody: Custody::OURS,
-        asks_before_idle: false,
-        heeds_connections: false,
-        checkpoint_timeout_ms: None,
-    }
+    Config::plain()
 }
 
 pub fn external() -> Config {

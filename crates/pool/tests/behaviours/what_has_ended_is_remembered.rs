@@ -30,8 +30,15 @@ fn how_and_when_it_ended_and_how_often() {
     bench.pass(500);
     bench.fact(run, by_signal(SIGSEGV));
     let at_ms = bench.now.wall_ms;
-    let (exit_code, signal, reason) = (None, Some(SIGSEGV), ExitReason::Crashed);
-    let last_exit = LastExit { run, exit_code, signal, reason, at_ms, output: "last words".into() };
+    let last_exit = LastExit {
+        run,
+        exit_code: None,
+        signal: Some(SIGSEGV),
+        reason: ExitReason::Crashed,
+        at_ms,
+        output: "last words".into(),
+        out_of_memory: false,
+    };
     assert_eq!(
         history(&bench),
         History { starts: 1, crashes: 1, last_exit: Some(last_exit.clone()) }
@@ -58,7 +65,8 @@ fn a_failed_start_is_told_with_what_that_very_process_wrote() {
         let failures = bench.pool.status("a", bench.now).and_then(|status| status.failures);
         failures.map(|failures| (failures.last, failures.is_of_last_exit))
     };
-    let failure = Failure::ExitedEarly { exit_code: None, signal: Some(SIGKILL) };
+    let failure =
+        Failure::ExitedEarly { exit_code: None, signal: Some(SIGKILL), out_of_memory: false };
     assert_eq!(is_of_last_exit(&bench), Some((failure, true)));
     bench.pass(1_000);
     let run = started(&bench.ensure("a").1).expect("it starts");

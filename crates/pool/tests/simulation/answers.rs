@@ -198,8 +198,9 @@ fn a_start_that_was_called_off_is_told_as_such(run: &RunRecord, failure: &Failur
     let called_off = (run.cause.is_some() || run.ends_by_itself) && !run.failed;
     let fits = match failure {
         Failure::CalledOff => called_off && (!run.started || run.ready),
-        Failure::ExitedEarly { exit_code, signal } => {
+        Failure::ExitedEarly { exit_code, signal, out_of_memory } => {
             (*exit_code, *signal) == (run.exit_code, run.signal)
+                && *out_of_memory == run.out_of_memory
                 && !run.ready
                 && (run.started || !called_off)
         }

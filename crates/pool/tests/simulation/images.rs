@@ -4,6 +4,7 @@ use super::book::{Book, RunRecord};
 use super::properties::{Verdict, holds};
 use super::world::{key_index, key_name};
 use pool::{Action, Event, ExitReason, ImageAnswer, RunId};
+use std::collections::BTreeMap;
 
 /// What the snapshot driver has of a key, and does for it.
 #[derive(Debug, Default)]
@@ -12,8 +13,9 @@ pub struct ImageRecord {
     pub call: Option<Call>,
     /// The last run of the key that had a process.
     pub last_process: Option<RunId>,
-    /// What waits for an answer, and which of its waits this is.
-    pub waiting: Option<(RunId, u64)>,
+    /// What waits for an answer, and which of the key's waits that is. A called-off start of the
+    /// release before may wait beside one of the release that serves.
+    pub waiting: BTreeMap<RunId, u64>,
     pub waits: u64,
 }
 
@@ -86,7 +88,7 @@ impl Book {
     /// ends.
     pub fn image_answered(&mut self, key: usize, answer: ImageAnswer) -> Option<(RunId, bool)> {
         let call = self.images[key].call.take()?;
-        self.images[key].waiting = None;
+        self.images[key].waiting.clear();
         match call {
             Call::Save { run, is_late } => {
                 let is_whole = answer == ImageAnswer::Yes && !is_late;

@@ -39,6 +39,7 @@ impl Book {
             Input::Absent { from_ms, to_ms } => self.absences.push((*from_ms, *to_ms)),
             Input::Tick => self.tick(),
             Input::Ensure { .. } | Input::Deploy { .. } | Input::Adopt { .. } => {}
+            Input::Warm { .. } => {}
         }
         self.lose_deploys();
         (0..self.keys.len()).for_each(|key| self.let_coming_release_take_over(key));
@@ -199,8 +200,9 @@ impl Book {
                 }
                 self.a_release_failed(id);
                 if coming_up {
-                    let (exit_code, signal) = (exit.exit_code, exit.signal);
-                    self.failure(key, id, Failure::ExitedEarly { exit_code, signal });
+                    let Exit { exit_code, signal, out_of_memory, .. } = *exit;
+                    let failure = Failure::ExitedEarly { exit_code, signal, out_of_memory };
+                    self.failure(key, id, failure);
                 }
                 self.over(id, exit);
             }
@@ -291,6 +293,7 @@ impl Book {
         let run = self.run_mut(id).expect("a live run");
         (run.over, run.exit_code, run.signal) =
             (true, exit.exit_code, run.signal_of_others(exit.signal));
+        run.out_of_memory = exit.out_of_memory;
         // A stop before there was a process may have been given up unseen, and a restart have tried
         // again.
         let perhaps = run.may_make_room_for_restart || (run.is_users() && !run.started);
@@ -321,9 +324,11 @@ impl Book {
         if started && self.has_book(id) {
             let history = &mut self.keys[key].history;
             history.crashes += u64::from(reason == ExitReason::Crashed);
-            let (exit_code, output) = (exit.exit_code, exit.output.clone());
-            history.last_exit =
-                Some(LastExit { run: id, exit_code, signal, reason, at_ms, output });
+            let Exit { exit_code, out_of_memory, .. } = *exit;
+            let output = exit.output.clone();
+            let exit =
+                LastExit { run: id, exit_code, signal, reason, at_ms, output, out_of_memory };
+            history.last_exit = Some(exit);
         }
     }
 
@@ -341,7 +346,9 @@ impl Book {
         if ended_ms >= run.proven_at_ms(min_uptime_ms) {
             self.forget_failures(key);
         } else if run.reason(exit_code) == ExitReason::Crashed {
-            self.failure(key, id, Failure::CrashedSoon { exit_code, signal, uptime_ms });
+            let out_of_memory = exit.out_of_memory;
+            let crash = Failure::CrashedSoon { exit_code, signal, uptime_ms, out_of_memory };
+            self.failure(key, id, crash);
             self.keys[key].crashed_soon_step = self.step;
         }
     }

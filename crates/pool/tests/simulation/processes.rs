@@ -96,7 +96,8 @@ impl World<'_> {
         } else {
             None
         };
-        Exit { exit_code, signal, cpu_ms, output: "last words".into() }
+        let out_of_memory = signal == Some(9) && self.rng.chance(50);
+        Exit { exit_code, signal, cpu_ms, output: "last words".into(), out_of_memory }
     }
 
     fn probe(&mut self, run: RunId) {

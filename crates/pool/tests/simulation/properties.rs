@@ -251,7 +251,7 @@ fn leases_are_open_exactly_while_in_use(book: &Book, leases: &SharedLeases) -> V
 }
 
 fn the_exit_has_its_first_cause(book: &Book, action: &Action) -> Verdict {
-    let Action::Emit(Event::Exit { run, exit_code, signal, reason }) = action else {
+    let Action::Emit(Event::Exit { run, exit_code, signal, reason, out_of_memory }) = action else {
         return Ok(());
     };
     let Some(record) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
@@ -259,6 +259,9 @@ fn the_exit_has_its_first_cause(book: &Book, action: &Action) -> Verdict {
     holds(*reason == expected, || format!("{run:?} ended as {reason:?}, because of {expected:?}"))?;
     holds(*signal == record.signal, || {
         format!("{run:?} ended by {signal:?}, in truth {:?}", record.signal)
+    })?;
+    holds(*out_of_memory == record.out_of_memory, || {
+        format!("{run:?} ended out of memory: {out_of_memory}")
     })?;
     holds(*exit_code == record.exit_code, || format!("{run:?} ended with {:?}", record.exit_code))
 }

@@ -87,6 +87,7 @@ pub struct RunRecord {
     pub given_up: Option<(u64, u64)>,
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
+    pub out_of_memory: bool,
     pub cpu_ms: u64,
     /// It was seen what it uses.
     pub sampled: bool,
@@ -311,6 +312,7 @@ impl RunRecord {
             given_up: None,
             exit_code: None,
             signal: None,
+            out_of_memory: false,
             cpu_ms: 0,
             sampled: false,
             observed_step: 0,

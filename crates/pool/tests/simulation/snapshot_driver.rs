@@ -45,16 +45,17 @@ impl World<'_> {
         let record = &mut self.book.images[key];
         record.waits += 1;
         let wait = record.waits;
-        record.waiting = Some((run, wait));
+        record.waiting.insert(run, wait);
         self.plan(timeout_ms, Happening::ImageIsLate { run, key, wait });
     }
 
     /// The run has waited for so long, unless the answer came meanwhile.
     pub(super) fn image_is_late(&mut self, run: RunId, key: usize, wait: u64) -> Verdict {
         let waiting = &mut self.book.images[key].waiting;
-        if waiting.take_if(|waiting| *waiting == (run, wait)).is_none() {
+        if waiting.get(&run) != Some(&wait) {
             return Ok(());
         }
+        waiting.remove(&run);
         self.handle(Input::Fact(run, Fact::ImageLate { text: "late".into() }))
     }
 
@@ -89,7 +90,8 @@ impl World<'_> {
         let elsewhere = if self.rng.chance(20) { 1_000 } else { 0 };
         let (pid, port) = (100 + run.0 as u32, 4_000 + elsewhere + run.0 as u16);
         let record = &mut self.book.images[key];
-        (record.call, record.waiting) = (None, None);
+        record.call = None;
+        record.waiting.clear();
         self.plan_again(run, Fact::Restored { pid, port });
         self.tell(run, Fact::Restored { pid, port })
     }

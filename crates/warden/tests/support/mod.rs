@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_methods, reason = "tests start processes and measure time")]
 
+pub mod groups;
 pub mod output;
 pub mod process;
 
@@ -210,10 +211,14 @@ impl Warden {
         reports
     }
 
-    /// Closes the socket, as the end of the host does, and waits until the warden is gone. Returns
-    /// its exit status.
-    pub fn close_and_wait(&mut self) -> Option<i32> {
+    /// Closes the socket, as the end of the host does.
+    pub fn close(&mut self) {
         self.socket = None;
+    }
+
+    /// Closes the socket, and waits until the warden is gone. Returns its exit status.
+    pub fn close_and_wait(&mut self) -> Option<i32> {
+        self.close();
         self.wait_for_exit()
     }
 

@@ -27,13 +27,15 @@ fn written_records_have_the_shape_that_is_declared() {
     let run = RunId(3);
     let lease = LeaseAddress { chunk: 1, index: 2 };
     let text = || "text".to_owned();
-    let crashed = Failure::CrashedSoon { exit_code: Some(1), signal: Some(9), uptime_ms: 5 };
+    let (signal, reason) = (Some(9), ExitReason::Checkpointed);
+    let crashed =
+        Failure::CrashedSoon { exit_code: Some(1), signal, uptime_ms: 5, out_of_memory: true };
     let thrown = Failure::Thrown { by: Callback::Kill, text: text() };
     let records = vec![
         Record::Drain,
         Record::Prepare { run, key: "a".into(), port: 1, started_at_ms: 2 },
         Record::Ready { run, duration_ms: 4, lease, at_ipv6: false },
-        Record::Exit { run, exit_code: None, signal: Some(9), reason: ExitReason::Checkpointed },
+        Record::Exit { run, exit_code: None, signal, reason, out_of_memory: true },
         Record::Log { run, stream: Stream::Stderr, at_ms: 8, text: text() },
         Record::Settle { call: 7, outcome: Outcome::Tenant(run), output: None },
         Record::Settle { call: 7, outcome: Outcome::Done, output: None },

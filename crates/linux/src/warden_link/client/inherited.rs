@@ -3,7 +3,7 @@
 //! know them. Such wardens exit by themselves, since their sockets were closed; unless they are
 //! reaped, each stays as a zombie.
 
-use super::reap_ended;
+use super::connection::reap_ended;
 use crate::process::children::children_of;
 use crate::threads::watched::watch_shared;
 use procfs::process::Process;

@@ -11,7 +11,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use warden::{Report, SocketFailure, host};
 
-use super::{Ended, Errand, LaunchError, Order, Packet, Pending, Started};
+use super::errand::{Errand, Order, Packet, Pending};
+use super::{Ended, LaunchError, Started};
 use crate::threads::clock;
 
 /// The pause between two tries after a shortage whose end no event tells. Most shortages pass in

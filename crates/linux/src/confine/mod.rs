@@ -1,0 +1,53 @@
+//! What a tenant can be held within on this host: limits and walls.
+//!
+//! [`Support`] is what this host can keep. [`Support::check`] compares it with what is asked for,
+//! and [`Support::confinement`] makes the parts of a launch of it. Control groups are looked for
+//! when a limit that needs one is first checked; that may move this process into a group of its
+//! own (`place.rs`).
+//!
+//! | module | is |
+//! |---|---|
+//! | [`asked`] | what can be asked for |
+//! | `limits` | which controller, file or resource keeps a limit |
+//! | `place` | where this host may make control groups |
+//! | `predecessors`, `leftovers` | ends and removes what hosts have left that are gone |
+//! | `walls` | what the kernel has for walls, and which promises it keeps |
+//! | [`answer`] | what is in force, and why something is not |
+
+pub mod answer;
+pub mod asked;
+#[allow(unsafe_code, reason = "the version of Landlock is asked by a bare system call")]
+mod kernel;
+mod leftovers;
+mod limits;
+mod place;
+mod predecessors;
+mod support;
+mod system_paths;
+mod tree;
+mod walls;
+
+pub use answer::{By, InForce, InForceIsolation, InForceLimit, Reason, Unsupported};
+pub use asked::{Asked, Isolation, Limits};
+pub use support::{Parts, StartFacts, Support, support};
+pub use warden::confinement::User;
+
+/// This process: names that are made of it never come to mean another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Me {
+    pub uid: u32,
+    pub pid: u32,
+    pub started_at_ticks: u64,
+}
+
+impl Me {
+    /// Without `/proc` the start is 0, and nothing is started anyway.
+    pub fn here() -> Me {
+        let pid = std::process::id();
+        Me {
+            uid: rustix::process::geteuid().as_raw(),
+            pid,
+            started_at_ticks: warden::Stat::of(pid).map_or(0, |stat| stat.started_at_ticks),
+        }
+    }
+}

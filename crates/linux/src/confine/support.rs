@@ -1,0 +1,232 @@
+//! What this host can keep, found when it is first asked.
+
+use super::answer::{By, InForce, InForceIsolation, InForceLimit, Reason, Unsupported};
+use super::limits::{self, Limit, Means as LimitMeans};
+use super::place::{Obstacle, Places};
+use super::tree::Tree;
+use super::walls::{self, Means};
+use super::{Asked, Isolation, Limits, Me};
+use crate::host::{Hierarchy, Process, ThisMachine};
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use warden::confinement::{Confinement, Group, Resource};
+
+/// What this process has found out.
+static FOUND: Mutex<Option<Arc<Support>>> = Mutex::new(None);
+
+/// What this host can keep.
+pub struct Support {
+    me: Me,
+    walls: Means,
+    open_files_hard: Option<u64>,
+    places: Mutex<Option<Arc<Places>>>,
+    /// What hosts that are gone have left of temporary directories was looked for.
+    cleared: Once,
+}
+
+/// What is known of a start when its confinement is made.
+#[derive(Clone, Copy, Debug)]
+pub struct StartFacts<'a> {
+    /// The tenant's port.
+    pub port: u16,
+    /// The real paths of the programs that it executes beside those of the system.
+    pub programs: &'a [String],
+}
+
+/// The parts of a launch that hold the tenant within bounds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    pub confinement: Confinement,
+    /// The umask, where it is not the host's.
+    pub umask: Option<u32>,
+}
+
+/// What this host can keep. All runtimes of a process share it; a process that was forked finds
+/// its own.
+pub fn support() -> Arc<Support> {
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*found {
+        Some(support) if support.me.pid == std::process::id() => support.clone(),
+        _ => found.insert(Arc::new(Support::find(&ThisMachine, Me::here()))).clone(),
+    }
+}
+
+impl Support {
+    fn find(tree: &impl Tree, me: Me) -> Support {
+        Support {
+            me,
+            walls: Means::of_this_machine(tree),
+            open_files_hard: Process::of(tree).open_files.hard,
+            places: Mutex::new(None),
+            cleared: Once::new(),
+        }
+    }
+
+    /// Compares what is asked for with what this host can keep: what will be in force, or why
+    /// something that is required cannot be kept. Looks for the place of groups if a limit needs
+    /// one, which takes some milliseconds the first time.
+    pub fn check(&self, asked: &Asked) -> Result<InForce, Unsupported> {
+        self.check_in(&ThisMachine, asked)
+    }
+
+    fn check_in(&self, tree: &impl Tree, asked: &Asked) -> Result<InForce, Unsupported> {
+        let mut in_force = InForce::default();
+        let mut reasons = Vec::new();
+        if let Some(limits) = &asked.limits {
+            let found = self.check_limits(tree, limits);
+            reasons.extend(
+                found
+                    .iter()
+                    .filter_map(|(_, reason)| reason.clone())
+                    .filter(|_| limits.is_required),
+            );
+            in_force.limits = found.into_iter().map(|(limit, _)| limit).collect();
+        }
+        if let Some(isolation) = &asked.isolation {
+            self.cleared.call_once(|| tree.clear_temporary(&self.me));
+            let (kept, broken) = self.check_isolation(isolation);
+            reasons.extend(broken.into_iter().filter(|_| isolation.is_required));
+            in_force.isolation = Some(kept);
+        }
+        if reasons.is_empty() { Ok(in_force) } else { Err(Unsupported { reasons }) }
+    }
+
+    fn check_limits(
+        &self,
+        tree: &impl Tree,
+        limits: &Limits,
+    ) -> Vec<(InForceLimit, Option<Reason>)> {
+        let places = self.places(tree, &limits::controllers(limits));
+        let answer = |limit: Limit| {
+            let Limit { name, value, means } = limit;
+            if let LimitMeans::Process(resource) = means {
+                let most = self.hard_limit(resource).map_or(f64::INFINITY, |most| most as f64);
+                return (InForceLimit { name, value: value.min(most), by: By::Rlimit }, None);
+            }
+            match by_group(&limit, limits, &places) {
+                Ok(by) => (InForceLimit { name, value, by }, None),
+                Err(Obstacle { why, change }) => {
+                    let reason = Reason { what: format!("limits.{name}"), why, change };
+                    (InForceLimit { name, value, by: By::None }, Some(reason))
+                }
+            }
+        };
+        limits::asked(limits).into_iter().map(answer).collect()
+    }
+
+    fn hard_limit(&self, resource: Resource) -> Option<u64> {
+        self.open_files_hard.filter(|_| resource == Resource::OpenFiles)
+    }
+
+    fn check_isolation(&self, isolation: &Isolation) -> (InForceIsolation, Vec<Reason>) {
+        let (missing, mut reasons): (Vec<&'static str>, Vec<Reason>) =
+            self.walls.missing(isolation).into_iter().unzip();
+        let refused = isolation.user.and_then(|user| self.walls.cannot_become(user));
+        let user = isolation.user.filter(|_| refused.is_none()).map(|user| user.uid);
+        let landlock = self.walls.landlock.as_ref().ok().copied();
+        reasons.extend(refused);
+        (InForceIsolation { landlock, seccomp: self.walls.seccomp, user, missing }, reasons)
+    }
+
+    /// The parts of a launch, of what was asked for and [checked](Self::check). Errors: groups
+    /// that could be made when it was checked cannot be made any more.
+    pub fn confinement(&self, asked: &Asked, start: &StartFacts) -> io::Result<Parts> {
+        self.confinement_in(&ThisMachine, asked, start)
+    }
+
+    fn confinement_in(
+        &self,
+        tree: &impl Tree,
+        asked: &Asked,
+        start: &StartFacts,
+    ) -> io::Result<Parts> {
+        let mut confinement = Confinement::default();
+        if let Some(limits) = &asked.limits {
+            confinement.limits = limits::of_processes(limits);
+            confinement.groups = self.groups(tree, limits)?;
+        }
+        let Some(isolation) = &asked.isolation else {
+            return Ok(Parts { confinement, umask: None });
+        };
+        confinement.temporary =
+            Some(CString::new(self.me.temporary().into_os_string().into_vec())?);
+        confinement.user = isolation.user.filter(|user| self.walls.cannot_become(*user).is_none());
+        confinement.walls = Some(self.walls.walls(isolation, start.port, start.programs)?);
+        Ok(Parts { confinement, umask: Some(walls::UMASK) })
+    }
+
+    fn groups(&self, tree: &impl Tree, limits: &Limits) -> io::Result<Vec<Group>> {
+        let controllers = limits::controllers(limits);
+        let places = self.places(tree, &controllers);
+        if limits.is_required
+            && let Some(Obstacle { why, change }) =
+                controllers.iter().find_map(|controller| places.obstacle(controller))
+        {
+            return Err(io::Error::other(format!("{why}; {change}")));
+        }
+        let is_used = |one: &&super::place::Place| {
+            one.controllers.is_empty() || controllers.iter().any(|name| one.has(name))
+        };
+        let used: Vec<_> = places.places.iter().filter(is_used).collect();
+        if used.iter().all(|place| place.controllers.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let group = |place: &&super::place::Place| {
+            let settings = limits::settings(limits, place).into_iter().map(CString::new);
+            Ok(Group {
+                hierarchy: match place.hierarchy {
+                    Hierarchy::V1 => warden::confinement::Hierarchy::V1,
+                    Hierarchy::V2 => warden::confinement::Hierarchy::V2,
+                },
+                parent: CString::new(place.parent.as_str())?,
+                settings: settings.collect::<Result<_, _>>()?,
+            })
+        };
+        used.iter().map(group).collect()
+    }
+
+    /// The places of groups with these controllers, looked for anew if this process has moved.
+    fn places(&self, tree: &impl Tree, controllers: &[&'static str]) -> Arc<Places> {
+        if controllers.is_empty() {
+            return Arc::default();
+        }
+        let mut known: MutexGuard<Option<Arc<Places>>> =
+            self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut needed = controllers.to_vec();
+        if let Some(places) = &*known {
+            if places.are_current(tree, controllers) {
+                return places.clone();
+            }
+            needed.extend(places.needed().iter().filter(|name| !controllers.contains(name)));
+        }
+        known.insert(Arc::new(Places::find(tree, &self.me, &needed))).clone()
+    }
+}
+
+/// What keeps a limit by control groups, or what is in the way.
+fn by_group(limit: &Limit, limits: &Limits, places: &Places) -> Result<By, Obstacle> {
+    let controller = limit.controller().unwrap_or_default();
+    let Some(place) = places.place_of(controller) else {
+        let obstacle = places.obstacle(controller).cloned();
+        return Err(obstacle.unwrap_or_else(|| Obstacle::no_hierarchy(controller)));
+    };
+    let file = limit.file(place.hierarchy).unwrap_or_default();
+    if !place.files.iter().any(|one| one == file) {
+        return Err(Obstacle::no_file(file));
+    }
+    if limit.name == "swapBytes"
+        && place.hierarchy == Hierarchy::V1
+        && limits.memory_bytes.is_none()
+    {
+        return Err(Obstacle::swap_alone());
+    }
+    Ok(match place.hierarchy {
+        Hierarchy::V1 => By::Cgroup1,
+        Hierarchy::V2 => By::Cgroup2,
+    })
+}
+
+#[cfg(test)]
+mod tests;
