@@ -119,7 +119,7 @@ export class World implements AsyncDisposable {
     const tenant = await this.call<{ pid: number; port: number }>('ensure', key);
     Object.assign(this.tenants[key], tenant);
     const user = (await this.call<TenantStatus>('inspect', key)).isolation?.user;
-    if (user !== undefined) giveTo(user, this.tenants[key].directory);
+    if (user != null) giveTo(user, this.tenants[key].directory);
   }
 
   /** The events of that type that the host has told of so far. */
