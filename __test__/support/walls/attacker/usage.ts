@@ -12,6 +12,7 @@ const SOCKET_BUFFER_BYTES = 1 << 20;
 
 /** What is kept from being collected. */
 const held: unknown[] = [];
+const watches: number[] = [];
 
 /** Calls it until it fails or has been called so often; how often it went well, and the error. */
 async function repeat(most: number, make: (index: number) => unknown) {
@@ -121,7 +122,10 @@ export const usage = {
   },
 
   openDescriptors: (most: number) => openMany(most, () => fs.openSync('/dev/null', 'r')),
-  openWatches: (most: number) => openMany(most, () => call('inotify_init1', 0)),
+  /** They stay open, until `closeWatches`. */
+  openWatches: async (most: number) =>
+    JSON.stringify(await repeat(most, () => watches.push(call('inotify_init1', 0)))),
+  closeWatches: () => watches.splice(0).forEach((watch) => call('close', watch)),
 
   writeFile(path: string, bytes: number) {
     const block = Buffer.alloc(BLOCK_BYTES, 1);
