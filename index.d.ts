@@ -17,6 +17,8 @@
  * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on invalid options, naming the option by its
  * path: `backoff.baseMs must be …, got …`,
  * `idleAfterMS is not an option; did you mean idleAfterMs?`.
+ * @throws {RuntimeError} `ERR_RUNTIME_UNSUPPORTED` where the package does not run, and where this
+ * host cannot keep `limits` or `isolation`: the message says why, and what to change.
  *
  * @example
  * ```ts
@@ -267,9 +269,15 @@ export type RuntimeTransitionEvent =
        * your `kill` sent it. Absent otherwise. A start script's server is a child of that process:
        * `bun run` ends itself by the signal that ended the server, while `sh` and `npm` exit with
        * 128 and the signal's number, which is `exitCode` then. The kernel's out-of-memory killer
-       * sends SIGKILL, and cannot be told from another sender of it.
+       * sends SIGKILL, which cannot be told from another sender's, unless it is for the tenant's own
+       * limit: see `limit`.
        */
       signal?: string;
+      /**
+       * `"memory"`: the tree needed more than `limits.memoryBytes`, and the kernel ended it. Absent
+       * otherwise.
+       */
+      limit?: 'memory';
       reason: ExitReason;
       resourceId?: string;
     }
@@ -488,6 +496,48 @@ export type RuntimeOptions = {
     | Readonly<Record<string, string | undefined>>
     | ((key: string) => Readonly<Record<string, string | undefined>>);
   /**
+   * What one tenant is like, where it is unlike the others. Called once for each start, by
+   * `restart`, too, right before it, and may take as long as `readinessTimeoutMs`; a start that is
+   * called off meanwhile does not wait for it. What it leaves out is as in these options. What it
+   * throws, or a wrong value, fails that start and reaches the callers of `ensure`: its own error
+   * as the same object, or a `TypeError` with the code `ERR_RUNTIME_INVALID_OPTION`. Not called
+   * where a snapshot is restored or a process adopted.
+   *
+   * @example
+   * ```ts
+   * tenant: async (key) => {
+   *   const { plan } = await customers.find(key);
+   *   return plan === 'free' ? {} : { readinessPath: '/health', readinessTimeoutMs: 60_000 };
+   * }
+   * ```
+   */
+  tenant?: (key: string) => TenantSettings | Promise<TenantSettings>;
+  /**
+   * What each tenant may use, with all that it starts: the same for all, or by key. A limit that
+   * is left out is none. By default nothing is limited.
+   *
+   * A function is called once for each start. What it throws, a wrong value, or a limit that this
+   * host cannot keep, fails that start and nothing else. Refused together with `spawn` and
+   * `checkpoint`: limits are for processes that the runtime starts. An adopted process has none.
+   *
+   * @example
+   * ```ts
+   * limits: { memoryBytes: 256 << 20, cpus: 0.5, processes: 100 }
+   * ```
+   */
+  limits?: TenantLimits | ((key: string) => TenantLimits);
+  /**
+   * What each tenant is kept from: `"none"`, the default; `"tenant"`, which is `{}`, walls with
+   * their defaults; or walls of your own. The same for all, or by key, as with `limits`. Refused
+   * together with `spawn` and `checkpoint`, but for `"none"`.
+   *
+   * @example
+   * ```ts
+   * isolation: { read: ['/srv/shared'], user: { first: 20_000, count: 10_000 } }
+   * ```
+   */
+  isolation?: TenantIsolationSetting | ((key: string) => TenantIsolationSetting);
+  /**
    * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`:
    * these, and any TCP connection to the tenant's port for as long as it is open, as the kernel
    * lists them. So a WebSocket or a long download keeps the tenant without calls of `touch`, and
@@ -520,7 +570,7 @@ export type RuntimeOptions = {
   /**
    * An OpenTelemetry tracer provider, or anything of its shape. Each process gets a span
    * `runtime.spawn` from its start to its exit, with the attributes `abs.runtime.key`, `.pid`,
-   * `.port`, `.readiness_ms`, `.exit_reason` and `.exit_code`; its status is OK, or ERROR for a
+   * `.port`, `.readiness_ms`, `.exit_reason`, `.exit_code` and `.limit`; its status is OK, or ERROR for a
    * process that crashed, did not become ready, or was killed. The tenant finds the W3C
    * `traceparent` of the span in its environment, as `TRACEPARENT` and as `traceparent`.
    */
@@ -536,6 +586,113 @@ export type RuntimeOptions = {
   /** Every change of a tenant's state. What it throws breaks nothing. */
   onTransition?: (event: RuntimeTransitionEvent) => void;
 };
+
+/**
+ * What the option `tenant` returns: options for one tenant, in place of the runtime's own. Each
+ * replaces its option as a whole; fields that are left out, or undefined, are as for all tenants.
+ */
+export type TenantSettings = {
+  /** As in {@link RuntimeOptions}. */
+  idleAfterMs?: number;
+  /** As in {@link RuntimeOptions}. */
+  stopTimeoutMs?: number;
+  /** As in {@link RuntimeOptions}. */
+  readinessTimeoutMs?: number;
+  /**
+   * The path, and query, that the default readiness asks for. Any HTTP answer to it is ready.
+   * Percent-encoded, and of 2,000 characters at most. Default `/`.
+   */
+  readinessPath?: string;
+  /** As in {@link RuntimeOptions}. Refused together with `spawn`. */
+  command?: readonly string[];
+  /** As in {@link RuntimeOptions}. */
+  env?: RuntimeOptions['env'];
+  /** As in {@link RuntimeOptions}, without a function. Refused together with `spawn`. */
+  limits?: TenantLimits;
+  /** As in {@link RuntimeOptions}, without a function. Refused together with `spawn`. */
+  isolation?: TenantIsolationSetting;
+  /**
+   * `true`: the tenant is kept up. It is never stopped for idleness, is evicted only when every
+   * other tenant that could leave is kept up, too, and is started again when it has ended by
+   * itself, after a wait that grows as that of failed starts. `kill` ends it until it is asked for
+   * again. {@link Runtime.warm} starts it without a request. Default `false`.
+   */
+  warm?: boolean;
+};
+
+/**
+ * What a tenant may use, with all that it starts. Values are positive; a limit that is left out is
+ * none. 0 and `Infinity` are refused.
+ */
+export type TenantLimits = {
+  /**
+   * Memory of the whole tree, in bytes. When it needs more, all of it is killed at once: its `exit`
+   * has `limit: "memory"`. What the kernel can take back, such as its cache of files, ends nobody.
+   * By a control group, as are all that follow but for the last two before `enforce`.
+   */
+  memoryBytes?: number;
+  /**
+   * Swap on top of it, in bytes; only together with `memoryBytes`. 1 is as good as none. By default
+   * as much again as `memoryBytes`.
+   */
+  swapBytes?: number;
+  /** Processors at a time, at least 0.01: with 0.5 it has half of one. */
+  cpus?: number;
+  /** Its share when processors are short, 1 to 10,000; a tenant without it has 100. */
+  cpuWeight?: number;
+  /** Processes and threads. A server in Bun has some ten. */
+  processes?: number;
+  /** Descriptors that each process may have. */
+  openFiles?: number;
+  /** The size of a file that a process writes, in bytes; a write beyond it fails with `EFBIG`. */
+  fileBytes?: number;
+  /**
+   * `"required"`, the default: a limit that this host cannot keep is refused with
+   * `ERR_RUNTIME_UNSUPPORTED`. `"best-effort"`: such a limit is told by `inspect` (`by: "none"`).
+   */
+  enforce?: 'required' | 'best-effort';
+};
+
+/** `"none"`, `"tenant"` for walls with their defaults, or walls. */
+export type TenantIsolationSetting = 'none' | 'tenant' | TenantIsolation;
+
+/**
+ * Walls around a tenant. Within them it reads and writes its own directory and a private
+ * temporary one (`TMPDIR`, gone at its end), reads what programs need of the system, and listens on
+ * its own port. It cannot signal or trace what is not its own, gets no privileges, and calls only
+ * what web apps need of the kernel. Its umask is 027, and by default its `HOME` is its directory.
+ */
+export type TenantIsolation = {
+  /**
+   * Files and directories that it may also read, and execute from. Absolute, or relative to the
+   * tenant's directory. One that is not there fails the start.
+   */
+  read?: readonly string[];
+  /** The same, to read and to write. */
+  write?: readonly string[];
+  /** TCP ports that it may listen on beside its own. */
+  listen?: readonly number[];
+  /** TCP ports that it may connect to. Default `"any"`. */
+  connect?: 'any' | readonly number[];
+  /**
+   * Whom it runs as, where the host is root: one user, or of so many numbers from `first` on one
+   * for each key, for as long as the host lives. No number is given to two keys, of other runtimes
+   * in the process neither; when all are given away the start fails. The owner of its directory
+   * must be root or that user. By default it runs as the host does.
+   */
+  user?: TenantUser | TenantUserRange;
+  /**
+   * `"required"`, the default: what this host cannot keep is refused with
+   * `ERR_RUNTIME_UNSUPPORTED`. `"best-effort"`: `inspect` says what is `missing`.
+   */
+  enforce?: 'required' | 'best-effort';
+};
+
+/** A user and its group; neither is root's 0. */
+export type TenantUser = { uid: number; gid: number };
+
+/** Numbers of users, each with a group of the same number. */
+export type TenantUserRange = { first: number; count: number };
 
 /** Says whether an idle tenant may be stopped: the option of this name. */
 export type ShouldIdleKill = (args: {
@@ -655,7 +812,36 @@ export type TenantStatus = {
   cpuMs: number | null;
   /** Resident memory of its process tree, likewise. */
   rssBytes: number | null;
+  /** The limits of its process, by name. Empty without a process, and without limits. */
+  limits: Partial<Record<TenantLimitName, LimitInForce>>;
+  /** The walls around its process. `null` without a process, and without walls. */
+  isolation: IsolationInForce | null;
   resourceId?: string;
+};
+
+/** The name of a limit. */
+export type TenantLimitName = Exclude<keyof TenantLimits, 'enforce'>;
+
+/** A limit of a process, and what keeps it. */
+export type LimitInForce = {
+  value: number;
+  /** `"none"`: nothing on this host, and `enforce` is `"best-effort"`. */
+  by: 'cgroup2' | 'cgroup1' | 'rlimit' | 'none';
+};
+
+/** The walls around a process. */
+export type IsolationInForce = {
+  /** The version of Landlock; `null` without it. */
+  landlock: number | null;
+  /** Whether system calls are refused. */
+  seccomp: boolean;
+  /** The user that it runs as; `null`: as the host. */
+  user: number | null;
+  /**
+   * What this host cannot keep: `"files"`, `"truncate"`, `"ports"`, `"signals"`,
+   * `"abstract-sockets"`, `"system-calls"`. Empty unless `enforce` is `"best-effort"`.
+   */
+  missing: string[];
 };
 
 /** How a process ended. */
@@ -664,6 +850,8 @@ export type TenantExit = {
   exitCode: number | null;
   /** As in the event `exit`; `null` for none. */
   signal: string | null;
+  /** As in the event `exit`; absent for none. */
+  limit?: 'memory';
   reason: ExitReason;
   /** When. */
   at: number;
@@ -835,6 +1023,21 @@ export type Runtime = {
     options?: AdoptOptions,
   ) => Promise<Tenant>;
   /**
+   * Starts these tenants without waiting for them, unless they run or are being started: those
+   * that `tenant` says are to be kept up (`warm: true`), when the host starts. What becomes of them
+   * is told by events and `inspect`. A key that backs off is started when its wait is over.
+   *
+   * @throws {RuntimeError} `ERR_RUNTIME_INVALID_KEY`, and then none of them is started;
+   * `ERR_RUNTIME_INVALID_OPTION` for what is no array; `ERR_RUNTIME_DRAINING` and
+   * `ERR_RUNTIME_DISPOSED`
+   *
+   * @example
+   * ```ts
+   * runtime.warm(['acme', 'globex']);
+   * ```
+   */
+  warm: (keys: readonly string[]) => void;
+  /**
    * Forgets a tenant's failures, so that the next `ensure` starts it. For an unknown key nothing
    * happens.
    */
@@ -925,7 +1128,8 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_CHECKPOINT'
   /**
    * The package does not run on this machine; its addon, or a part that is loaded on demand, is
-   * missing; or `/proc` is missing, is another pid namespace's, or hides processes.
+   * missing; `/proc` is missing, is another pid namespace's, or hides processes; or this host
+   * cannot keep `limits` or `isolation`.
    */
   | 'ERR_RUNTIME_UNSUPPORTED'
   /** The egress guard refused a request: an `EgressDeniedError`. */
@@ -975,8 +1179,8 @@ export function isRuntimeError<Code extends RuntimeErrorCode = RuntimeErrorCode>
 ): error is RuntimeError & { code: Code };
 
 /**
- * A process ended before it was ready. The message says how, and ends with the last lines of its
- * output, which usually say why. Calls that waited for a start also reject with it when the start
+ * A process ended before it was ready. The message says how, also that it ran out of its memory
+ * (`limits`), and ends with the last lines of its output, which usually say why. Calls that waited for a start also reject with it when the start
  * was stopped, by `kill` for example, before there was a process: then the message says so.
  */
 export class RuntimeExitedBeforeReadyError extends Error {
@@ -990,6 +1194,8 @@ export class RuntimeExitedBeforeReadyError extends Error {
   readonly exitCode: number | null;
   /** The signal that ended it, by name, as in the event `exit`. Absent otherwise. */
   readonly signal?: string;
+  /** As in the event `exit`. Absent otherwise. */
+  readonly limit?: 'memory';
 }
 
 /**

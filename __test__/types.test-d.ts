@@ -36,6 +36,9 @@ import {
   type SpawnBackoff,
   type SpawnFn,
   type Tenant,
+  type TenantIsolation,
+  type TenantLimits,
+  type TenantSettings,
   type TenantSource,
   type TenantState,
   type TenantStatus,
@@ -68,6 +71,9 @@ const everyOption: Required<RuntimeOptions> = {
   readinessTimeoutMs: 30_000,
   spawnConcurrency: 4,
   env: 'inherit',
+  limits: (key) => ({ memoryBytes: key.length }),
+  isolation: 'tenant',
+  tenant: async (key) => ({ readinessPath: `/${key}` }),
   idle: 'connections',
   shouldIdleKill: ({ idleMs, key, tenant }) => idleMs > 0 && key === tenant.key,
   checkpoint: { driver, restoreTimeoutMs: 1 },
@@ -76,9 +82,48 @@ const everyOption: Required<RuntimeOptions> = {
   onMetrics: () => {},
   onTransition: () => {},
 };
+const everyLimit: Required<TenantLimits> = {
+  memoryBytes: 1,
+  swapBytes: 1,
+  cpus: 0.5,
+  cpuWeight: 100,
+  processes: 1,
+  openFiles: 1,
+  fileBytes: 1,
+  enforce: 'best-effort',
+};
+const everyWall: Required<TenantIsolation> = {
+  read: ['/srv/shared'] as const,
+  write: ['../uploads'],
+  listen: [4_000],
+  connect: 'any',
+  user: { uid: 1_000, gid: 1_000 },
+  enforce: 'required',
+};
+createRuntime({ source, limits: everyLimit, isolation: everyWall });
+createRuntime({ source, isolation: (key) => (key === 'own' ? 'none' : 'tenant') });
+createRuntime({ source, isolation: { connect: [443], user: { first: 20_000, count: 10_000 } } });
+// @ts-expect-error an unknown limit
+createRuntime({ source, limits: { memory: 1 } });
+// @ts-expect-error a user and a group, or a range
+createRuntime({ source, isolation: { user: { uid: 1 } } });
+// @ts-expect-error not asynchronous
+createRuntime({ source, limits: async () => ({ memoryBytes: 1 }) });
+const everySetting: Required<TenantSettings> = {
+  idleAfterMs: 0,
+  stopTimeoutMs: 0,
+  limits: everyLimit,
+  isolation: everyWall,
+  warm: true,
+  readinessTimeoutMs: 30_000,
+  readinessPath: '/health',
+  command,
+  env: (key) => ({ TENANT: key }),
+};
 createRuntime(everyOption);
 createRuntime({ source, env: { PATH: '' } });
 createRuntime({ source, env: (key) => ({ TENANT: key }) });
+createRuntime({ source, tenant: () => everySetting });
 createRuntime({ source, onLog: async () => {} });
 // @ts-expect-error source is required
 createRuntime({});
@@ -88,6 +133,8 @@ createRuntime({ source: { kind: 'docker', root: '' } });
 createRuntime({ source, idleAfterMs: '5s' });
 // @ts-expect-error a program and its arguments, not one string
 createRuntime({ source, command: 'bun run start' });
+// @ts-expect-error an unknown setting of a tenant
+createRuntime({ source, tenant: () => ({ readinesPath: '/' }) });
 // @ts-expect-error an unknown option
 createRuntime({ source, idleTimeoutMs: 1 });
 

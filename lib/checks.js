@@ -133,6 +133,28 @@ export function problemOfVariable(name, value) {
 }
 
 /**
+ * The variables of tenants: how they are given, checked.
+ * @param {string} path
+ * @param {unknown} env
+ * @returns {import('./tenant/environment.js').EnvSetting}
+ */
+export function envAt(path, env) {
+  if (env === 'inherit' || isFunction(env))
+    return /** @type {import('./tenant/environment.js').EnvSetting} */ (env);
+  if (!isRecord(env)) {
+    throw invalidOption(
+      `${path} must be "inherit", a record of strings or a function, got ${shown(env)}`,
+    );
+  }
+  const variables = { .../** @type {Record<string, string | undefined>} */ (env) };
+  for (const [name, value] of Object.entries(variables)) {
+    const problem = problemOfVariable(name, value);
+    if (problem !== undefined) throw invalidOption(`${path}${problem}`);
+  }
+  return variables;
+}
+
+/**
  * A number option.
  * @template {number | undefined} D
  * @param {string} path
@@ -299,6 +321,21 @@ const MAX_KEY_BYTES = 512;
 export function assertKey(key) {
   const problem = problemOf(key);
   if (problem !== undefined) throw invalidKey(key, problem);
+}
+
+/** More keys than a runtime remembers. */
+const MAX_KEYS = 1_000_000;
+
+/**
+ * Copies an array of keys. Throws unless each is valid.
+ * @param {unknown} keys
+ * @returns {string[]}
+ */
+export function keysAt(keys) {
+  const copy = readAt('keys', keys, () => copyOf(keys, MAX_KEYS));
+  if (copy === undefined) throw invalidOption(`keys must be an array of keys, got ${shown(keys)}`);
+  copy.forEach(assertKey);
+  return /** @type {string[]} */ (copy);
 }
 
 /** @param {unknown} key @returns {string | undefined} */

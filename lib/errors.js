@@ -35,13 +35,15 @@ export class RuntimeExitedBeforeReadyError extends Error {
    * @param {string} key
    * @param {number | null} exitCode
    * @param {string} [more] what the message ends with
+   * @param {number | null} [memoryLimit] the bytes that it ran out of
    */
-  constructor(key, exitCode, more = '') {
-    super(exitedEarlyMessage(key, exitCode) + more);
+  constructor(key, exitCode, more = '', memoryLimit = null) {
+    super(exitedEarlyMessage(key, exitCode, memoryLimit) + more);
     this.name = 'RuntimeExitedBeforeReadyError';
     this.code = 'ERR_RUNTIME_EXITED_EARLY';
     this.key = key;
     this.exitCode = exitCode;
+    if (memoryLimit !== null) this.limit = /** @type {const} */ ('memory');
   }
 }
 
@@ -50,10 +52,32 @@ branded(RuntimeExitedBeforeReadyError.prototype);
 /** Ends the message if there was no process that could have exited. */
 const CALLED_OFF = ': it was stopped before it was started';
 
-/** @param {string} key @param {number | null} exitCode */
-function exitedEarlyMessage(key, exitCode) {
-  const how = exitCode === null ? 'no exit code' : `code ${exitCode}`;
-  return `Runtime process for "${key}" exited with ${how} before it was ready`;
+/** @param {string} key @param {number | null} exitCode @param {number | null} memoryLimit */
+function exitedEarlyMessage(key, exitCode, memoryLimit) {
+  return `Runtime process for "${key}" ${endOf(exitCode, null, memoryLimit)} before it was ready`;
+}
+
+/**
+ * How a process ended.
+ * @param {number | null} exitCode
+ * @param {string | null} signal
+ * @param {number | null} memoryLimit the bytes that it ran out of
+ */
+function endOf(exitCode, signal, memoryLimit) {
+  if (memoryLimit !== null) return `ran out of its ${sizeText(memoryLimit)} of memory`;
+  return `exited with ${signal ?? (exitCode === null ? 'no exit code' : `code ${exitCode}`)}`;
+}
+
+const UNITS = /** @type {const} */ (['bytes', 'KiB', 'MiB', 'GiB', 'TiB']);
+
+/**
+ * A number of bytes in the largest unit that it has one of: `256 MiB`, `1.5 GiB`, `100 bytes`.
+ * @param {number} bytes
+ */
+export function sizeText(bytes) {
+  let [size, unit] = [bytes, 0];
+  while (size >= 1024 && unit < UNITS.length - 1) [size, unit] = [size / 1024, unit + 1];
+  return `${Math.round(size * 10) / 10} ${UNITS[unit]}`;
 }
 
 /**
@@ -167,13 +191,13 @@ export function failureText(key, failure, pending = '') {
     case 'unsupported':
       return `Tenant "${key}" could not be started: ${failure.reason}`;
     case 'exitedEarly':
-      return exitedEarlyMessage(key, failure.exitCode);
+      return exitedEarlyMessage(key, failure.exitCode, failure.outOfMemory);
     case 'calledOff':
-      return exitedEarlyMessage(key, null) + CALLED_OFF;
+      return exitedEarlyMessage(key, null, null) + CALLED_OFF;
     case 'crashedSoon': {
-      const how =
-        failure.signal ?? (failure.exitCode === null ? 'no exit code' : `code ${failure.exitCode}`);
-      return `Runtime process for "${key}" exited with ${how} ${failure.uptimeMs} ms after it was ready`;
+      const { exitCode, signal, outOfMemory, uptimeMs } = failure;
+      const end = endOf(exitCode, signal, outOfMemory);
+      return `Runtime process for "${key}" ${end} ${uptimeMs} ms after it was ready`;
     }
     case 'readinessTimedOut':
       return `Tenant readiness timed out ${failure.found}`;
@@ -213,6 +237,7 @@ export function failureError(key, failure, { thrown, output = '', pending }) {
         key,
         failure.exitCode,
         output && `\n${output}`,
+        failure.outOfMemory,
       );
       return failure.signal === null ? error : Object.assign(error, { signal: failure.signal });
     }
@@ -257,9 +282,16 @@ export const driverIsLate = (key, ms) =>
     { key },
   );
 
-/** @param {string} key @param {import('./tenant/calls.js').Method} method */
+/**
+ * @param {string} key of the call; empty if it concerns no single key
+ * @param {import('./tenant/calls.js').Method | 'warm'} method
+ */
 export const draining = (key, method) =>
-  withCode(new Error(`runtime is draining; ${method}() refused`), 'DRAINING', { key });
+  withCode(
+    new Error(`runtime is draining; ${method}() refused`),
+    'DRAINING',
+    key === '' ? {} : { key },
+  );
 
 /** @param {string} key */
 export const taken = (key) =>

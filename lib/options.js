@@ -6,21 +6,23 @@ import { invalidOption, unreadable } from './errors.js';
 import {
   commandAt,
   directoryAt,
+  envAt,
   fieldsOf,
   isFunction,
-  isRecord,
   isTracerProvider,
   number,
   optional,
   plain,
-  problemOfVariable,
   readAt,
   shown,
   wholeNumber,
 } from './checks.js';
+import { isolationAt, limitsAt } from './confinement.js';
 import { isPort } from './tenant/processes.js';
 
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
+/** @typedef {import('../index.js').TenantLimits} TenantLimits */
+/** @typedef {import('../index.js').TenantIsolationSetting} TenantIsolationSetting */
 
 /**
  * A start that takes longer than this no longer counts at the gate, whether the user has set its
@@ -52,6 +54,9 @@ const RUNTIME_OPTIONS = [
   'spawnConcurrency',
   'command',
   'env',
+  'tenant',
+  'limits',
+  'isolation',
   'backoff',
   'idle',
   'shouldIdleKill',
@@ -71,9 +76,12 @@ const RUNTIME_OPTIONS = [
  */
 export function readOptions(given) {
   const options = fieldsOf('', given, RUNTIME_OPTIONS);
-  const { command, env, backoff, checkpoint } = options;
+  const { command, env, limits, isolation, backoff, checkpoint } = options;
   const spawn = optional('spawn', options.spawn, isFunction, 'a function');
   const onMetrics = optional('onMetrics', options.onMetrics, isFunction, 'a function');
+  if (limits !== undefined) refuseBesideOthersProcesses('limits', options);
+  if (isolation !== undefined && isolation !== 'none')
+    refuseBesideOthersProcesses('isolation', options);
   const gate = wholeNumber('spawnConcurrency', options.spawnConcurrency, undefined, 0);
   return {
     root: rootOf(options.source),
@@ -93,6 +101,21 @@ export function readOptions(given) {
      */
     runsStartScript: command === undefined,
     env: env === undefined ? undefined : readAt('env', env, envAt),
+    hasDefaultEnv: env === undefined,
+    tenant: optional('tenant', options.tenant, isFunction, 'a function'),
+    // Of each of these there is the value, or the function that makes it.
+    limits:
+      limits === undefined || isFunction(limits) ? undefined : readAt('limits', limits, limitsAt),
+    limitsOf: isFunction(limits)
+      ? /** @type {(key: string) => TenantLimits} */ (limits)
+      : undefined,
+    isolation:
+      isolation === undefined || isFunction(isolation)
+        ? undefined
+        : readAt('isolation', isolation, isolationAt),
+    isolationOf: isFunction(isolation)
+      ? /** @type {(key: string) => TenantIsolationSetting} */ (isolation)
+      : undefined,
     backoff: backoff === undefined ? BACKOFF : backoffOf(backoff),
     shouldIdleKill: optional('shouldIdleKill', options.shouldIdleKill, isFunction, 'a function'),
     idle: optional('idle', options.idle, isIdle, '"untouched" or "connections"'),
@@ -112,6 +135,20 @@ export function readOptions(given) {
 }
 
 /** @typedef {ReturnType<typeof readOptions>} Settings */
+
+/**
+ * Limits and walls can be kept of processes that the runtime starts, and of no others.
+ * @param {'limits' | 'isolation'} name
+ * @param {RuntimeOptions} options
+ */
+function refuseBesideOthersProcesses(name, { spawn, checkpoint }) {
+  const other = spawn !== undefined ? 'spawn' : checkpoint !== undefined ? 'checkpoint' : undefined;
+  if (other === undefined) return;
+  const whose = other === 'spawn' ? 'what your own spawn starts' : 'what your driver restores';
+  throw invalidOption(
+    `${name} and ${other} are given together: ${name} can be kept of processes that the runtime starts, not of ${whose}`,
+  );
+}
 
 /** @param {unknown} source */
 function rootOf(source) {
@@ -214,27 +251,6 @@ export function readAdoption(process, options) {
     /** Milliseconds before now. A process that was started later has got the pid since. */
     startedMsAgo: since === undefined ? undefined : Math.max(now - since - STARTED_AT_SLACK_MS, 0),
   };
-}
-
-/**
- * @param {string} path
- * @param {unknown} env
- * @returns {import('./tenant/environment.js').EnvSetting}
- */
-function envAt(path, env) {
-  if (env === 'inherit' || isFunction(env))
-    return /** @type {import('./tenant/environment.js').EnvSetting} */ (env);
-  if (!isRecord(env)) {
-    throw invalidOption(
-      `${path} must be "inherit", a record of strings or a function, got ${shown(env)}`,
-    );
-  }
-  const variables = { .../** @type {Record<string, string | undefined>} */ (env) };
-  for (const [name, value] of Object.entries(variables)) {
-    const problem = problemOfVariable(name, value);
-    if (problem !== undefined) throw invalidOption(`${path}${problem}`);
-  }
-  return variables;
 }
 
 /** @param {unknown} backoff */

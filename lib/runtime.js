@@ -1,5 +1,5 @@
 /** `createRuntime`: the public object of a runtime. */
-import { assertKey } from './checks.js';
+import { assertKey, keysAt } from './checks.js';
 import * as errors from './errors.js';
 import { createLazyInbox } from './tenant/lazy-inbox.js';
 import { createCalls, createTickets, unlessAborted } from './tenant/calls.js';
@@ -63,6 +63,10 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  */
 function createCore(settings, close) {
   const addon = loadNative();
+  if (settings.limits !== undefined || settings.isolation !== undefined) {
+    const problem = addon.confinementProblem(settings.limits, settings.isolation);
+    if (problem) throw errors.unsupported(problem);
+  }
   /** @type {import('./bridge/inbox.js').Inbox} */
   let inbox;
   const native = addon.openRuntime(settings, addon.wardenPath, () => inbox.rung());
@@ -177,6 +181,15 @@ export function createRuntime(options) {
       } catch (error) {
         return Promise.reject(errors.unreadableFor(key, 'process', error));
       }
+    },
+    /** @param {readonly string[]} keys */
+    warm(keys) {
+      const checked = keysAt(keys);
+      if (isDisposed) throw errors.disposed('');
+      if (board[BOARD_DRAINING] === 1) throw errors.draining('', 'warm');
+      core.handDown?.();
+      for (const key of checked) native.warm(key);
+      wake();
     },
     /** @param {string} key */
     clearBackoff(key) {

@@ -20,6 +20,7 @@
     )
 )]
 
+mod confinement;
 mod environment;
 mod functions;
 mod host;
@@ -31,6 +32,7 @@ mod options;
 #[allow(unsafe_code, reason = "the conversion to a JavaScript value is an unsafe trait method")]
 mod records;
 mod runtime;
+mod tenant_settings;
 mod tree;
 
 use napi::{Error, Result, Status};

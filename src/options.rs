@@ -1,5 +1,6 @@
 //! The options as `lib/options.js` has read them: validated and complete, with the same names.
 
+use super::confinement::{NativeIsolation, NativeLimits, asked};
 use driver::Settings;
 use driver::recipe::Recipe;
 use napi::bindgen_prelude::{FromNapiValue, Result};
@@ -24,6 +25,11 @@ pub struct NativeOptions {
     pub root: String,
     pub command: Vec<String>,
     pub runs_start_script: bool,
+    pub has_default_env: bool,
+    pub limits: Option<NativeLimits>,
+    pub limits_of: Option<GivenFunction>,
+    pub isolation: Option<NativeIsolation>,
+    pub isolation_of: Option<GivenFunction>,
     pub idle_after_ms: f64,
     pub max_concurrent: f64,
     pub sweep_interval_ms: f64,
@@ -33,6 +39,7 @@ pub struct NativeOptions {
     /// `None`: a width by the number of cores.
     pub spawn_concurrency: Option<f64>,
     pub spawn_patience_ms: Option<f64>,
+    pub tenant: Option<GivenFunction>,
     pub backoff: NativeBackoff,
     pub idle: Option<String>,
     pub checkpoint: Option<NativeCheckpoint>,
@@ -100,9 +107,14 @@ impl NativeOptions {
                 root: self.root,
                 command: self.command,
                 runs_start_script: self.runs_start_script,
+                has_default_env: self.has_default_env,
+                asked: asked(self.limits, self.isolation),
             },
             warden_path,
             has_log: self.on_log.is_some(),
+            asks_for_settings: [&self.tenant, &self.limits_of, &self.isolation_of]
+                .into_iter()
+                .any(Option::is_some),
             custom_readiness: self.readiness.is_some(),
             readiness_timeout: Duration::from_millis(self.readiness_timeout_ms as u64),
         }
@@ -110,7 +122,7 @@ impl NativeOptions {
 }
 
 /// The limit, rounded up. `None` if the value is 0, negative or infinite.
-fn limit(value: f64) -> Option<u64> {
+pub fn limit(value: f64) -> Option<u64> {
     (value > 0.0 && value.is_finite()).then_some(value.ceil() as u64)
 }
 
@@ -131,6 +143,11 @@ mod tests {
             root: "/".into(),
             command: vec!["true".into()],
             runs_start_script: false,
+            has_default_env: true,
+            limits: None,
+            limits_of: None,
+            isolation: None,
+            isolation_of: None,
             idle_after_ms: number,
             max_concurrent: number,
             sweep_interval_ms: number,
@@ -139,6 +156,7 @@ mod tests {
             readiness_timeout_ms: number,
             spawn_concurrency: Some(number),
             spawn_patience_ms: None,
+            tenant: None,
             backoff: NativeBackoff {
                 base_ms: number,
                 max_ms: number,

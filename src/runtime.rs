@@ -3,12 +3,14 @@
 //! They are not methods of a class, since to find and borrow the object behind a method takes four
 //! times as long as the rest of a call.
 
+use super::confinement::NativeInForce;
 use super::environment;
 use super::functions::{Functions, next_batch, run_id};
 use super::guarded;
 use super::memory::{NativeLeases, board_array, numbers_array};
 use super::options::NativeOptions;
 use super::records::NativeStatuses;
+use super::tenant_settings::NativeTenantSettings;
 use driver::Driver;
 use driver::recipe::HostBun;
 use linux::threads::clock;
@@ -89,6 +91,7 @@ impl Functions<'_> {
             key: Key::from(key),
             call: call as u64,
         })?;
+        self.input("warm", |(key,): (String,)| Input::Warm { key: Key::from(key) })?;
         self.input("clearBackoff", |(key,): (String,)| Input::ClearBackoff {
             key: Key::from(key),
         })?;
@@ -100,6 +103,10 @@ impl Functions<'_> {
             NativeStatuses::of(driver.status(&key).into_iter().collect())
         })?;
         self.add_plain("list", |driver| NativeStatuses::of(driver.statuses()))?;
+        // What the run's tenant is held within.
+        self.add("inForce", |driver, (run,): (f64,)| {
+            driver.in_force(run_id(run)).map(NativeInForce::from)
+        })?;
         // After `dispose`: releases the threads.
         self.add_plain("close", |driver| {
             driver.close();
@@ -120,6 +127,10 @@ impl Functions<'_> {
         // Sets the Bun that the host runs in.
         self.add("setBun", |driver, (path, is_compiled): (String, bool)| {
             driver.set_bun(HostBun { path, is_compiled });
+        })?;
+        // What the user's functions say of a run that is prepared. Returns whether it is still wanted.
+        self.add("rule", |driver, (run, settings): (f64, NativeTenantSettings)| {
+            driver.rule(run_id(run), settings.settings())
         })?;
         // Launches a run that was prepared, with these variables.
         self.add("launch", |driver, (run, variables): (f64, Vec<String>)| {

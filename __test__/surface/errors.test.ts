@@ -160,12 +160,12 @@ test('each code has its fields, and no others', async () => {
 const FAILURES: { [K in Exclude<Failure['kind'], 'thrown'>]: Extract<Failure, { kind: K }> } = {
   notStarted: { kind: 'notStarted', reason: 'why' },
   unsupported: { kind: 'unsupported', reason: 'why' },
-  exitedEarly: { kind: 'exitedEarly', exitCode: null, signal: null, outOfMemory: false },
+  exitedEarly: { kind: 'exitedEarly', exitCode: null, signal: null, outOfMemory: null },
   crashedSoon: {
     kind: 'crashedSoon',
     exitCode: null,
     signal: null,
-    outOfMemory: false,
+    outOfMemory: null,
     uptimeMs: 1,
   },
   calledOff: { kind: 'calledOff' },

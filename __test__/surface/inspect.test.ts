@@ -21,6 +21,8 @@ const status = (key: string, known: Partial<TenantStatus>): TenantStatus => ({
   lastExit: null,
   cpuMs: null,
   rssBytes: null,
+  limits: {},
+  isolation: null,
   ...known,
 });
 

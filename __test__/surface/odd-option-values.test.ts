@@ -61,6 +61,9 @@ names.push(
   'stopTimeoutMs',
   'spawnConcurrency',
   'env',
+  'tenant',
+  'limits',
+  'isolation',
   'idle',
   'shouldIdleKill',
   'checkpoint',
@@ -86,7 +89,8 @@ function expectRefused(create: () => unknown, path: string): void {
 
 /** Odd values that are valid for an option: an empty record, a command of one word. */
 const isFine = (name: string, what: string): boolean =>
-  (what === 'an object without a prototype' && ['env', 'backoff'].includes(name)) ||
+  (what === 'an object without a prototype' &&
+    ['env', 'backoff', 'limits', 'isolation'].includes(name)) ||
   (what === 'an array whose iterator never ends' && name === 'command') ||
   (what === 'an error that cannot be shown' && name === 'env');
 

@@ -3,7 +3,7 @@ import { setUp } from '../support/surface/bench.ts';
 
 const MEMBERS = [
   ...(['ensure', 'touch', 'stats', 'kill', 'restart', 'clearBackoff', 'drain', 'dispose'] as const),
-  ...(['metrics', 'inspect', 'list', 'adopt'] as const),
+  ...(['metrics', 'inspect', 'list', 'adopt', 'warm'] as const),
 ] as const;
 
 test('a runtime has exactly the documented members, and all are functions', async () => {

@@ -43,3 +43,7 @@ mod start_script;
 pub mod sys;
 #[path = "../../crates/warden/src/tree.rs"]
 pub mod tree;
+#[path = "../../crates/warden/src/temporary.rs"]
+mod temporary;
+#[path = "../../crates/warden/src/walls/mod.rs"]
+mod walls;

@@ -15,8 +15,8 @@ const VERSION = '0.1.0';
 const ownUrl = import.meta.url;
 
 /**
- * @typedef {{ openRuntime: Function, readTree: Function, readHost: Function, wardenPath: string }}
- *   Native
+ * @typedef {{ openRuntime: Function, confinementProblem: Function, readTree: Function, readHost:
+ *   Function, wardenPath: string }} Native
  */
 
 /** @type {Native | undefined} */

@@ -55,8 +55,8 @@ export const CALLBACKS = /** @type {const} */ (['spawn', 'readiness', 'kill']);
  * @typedef {(
  *   | { kind: 'notStarted', reason: string }
  *   | { kind: 'unsupported', reason: string }
- *   | { kind: 'exitedEarly', exitCode: number | null, signal: string | null, outOfMemory: boolean }
- *   | { kind: 'crashedSoon', exitCode: number | null, signal: string | null, uptimeMs: number, outOfMemory: boolean }
+ *   | { kind: 'exitedEarly', exitCode: number | null, signal: string | null, outOfMemory: number | null }
+ *   | { kind: 'crashedSoon', exitCode: number | null, signal: string | null, uptimeMs: number, outOfMemory: number | null }
  *   | { kind: 'calledOff' }
  *   | { kind: 'readinessTimedOut', found: string }
  *   | { kind: 'portTaken', by: string }
@@ -80,7 +80,7 @@ export function readFailure(batch) {
         kind: 'exitedEarly',
         exitCode: batch.bool() ? batch.number() : null,
         signal: batch.bool() ? batch.signal() : null,
-        outOfMemory: batch.bool(),
+        outOfMemory: batch.bool() ? batch.number() : null,
       };
     case 3:
       return {
@@ -88,7 +88,7 @@ export function readFailure(batch) {
         exitCode: batch.bool() ? batch.number() : null,
         signal: batch.bool() ? batch.signal() : null,
         uptimeMs: batch.number(),
-        outOfMemory: batch.bool(),
+        outOfMemory: batch.bool() ? batch.number() : null,
       };
     case 4:
       return { kind: 'calledOff' };
@@ -239,7 +239,7 @@ export function readUsage(batch) {
  * @property {ExitReason} reason
  * @property {number} at
  * @property {string} output
- * @property {boolean} outOfMemory
+ * @property {number | null} outOfMemory
  */
 
 /** @param {Batch} batch @returns {LastExit} */
@@ -250,7 +250,7 @@ export function readLastExit(batch) {
     reason: /** @type {ExitReason} */ (EXIT_REASONS[batch.number()]),
     at: batch.number(),
     output: batch.text(),
-    outOfMemory: batch.bool(),
+    outOfMemory: batch.bool() ? batch.number() : null,
   };
 }
 
@@ -440,7 +440,7 @@ export function readStatus(batch) {
  * @property {number | null} exitCode
  * @property {string | null} signal
  * @property {ExitReason} reason
- * @property {boolean} outOfMemory
+ * @property {number | null} outOfMemory The bytes of memory that it ran out of.
  */
 
 /**
@@ -625,7 +625,7 @@ export function handleRecord(batch, core, handlers) {
         exitCode: batch.bool() ? batch.number() : null,
         signal: batch.bool() ? batch.signal() : null,
         reason: /** @type {ExitReason} */ (EXIT_REASONS[batch.number()]),
-        outOfMemory: batch.bool(),
+        outOfMemory: batch.bool() ? batch.number() : null,
       });
     case 19:
       return handlers.backoff(core, {

@@ -10,6 +10,12 @@ import { isPid } from '../tenant/processes.js';
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../index.js').TenantStatus} TenantStatus */
 /** @typedef {ReturnType<typeof createCounts>} Counts */
+/**
+ * As `src/confinement.rs` makes them.
+ * @typedef {import('../../index.js').LimitInForce & { name: string }} LimitInForce
+ * @typedef {{ landlock?: number, seccomp: boolean, user?: number, missing: string[] }}
+ *   IsolationInForce
+ */
 
 /**
  * Counters that are updated as events are delivered, so that both agree. They outlive `dispose`.
@@ -56,17 +62,28 @@ export function metricsOf(stats, { counts, board }) {
  * @param {Core} core
  * @returns {TenantStatus[]}
  */
-export function statusesOf({ numbers, texts }, { runs }) {
+export function statusesOf({ numbers, texts }, { runs, settings, native: ours }) {
   const batch = new Batch(numbers);
   batch.begin(texts);
   /** @type {TenantStatus[]} */
   const statuses = [];
+  const isConfined = mayConfine(settings);
   while (batch.hasNumbers) {
     const status = readStatus(batch);
-    statuses.push(statusOf(status, status.run === null ? undefined : runs.get(status.run)));
+    const run = status.run === null ? undefined : runs.get(status.run);
+    const started = run === undefined || run.pid === 0 ? undefined : run;
+    const inForce = isConfined && started !== undefined ? ours.inForce(started.id) : undefined;
+    statuses.push(statusOf(status, started, inForce));
   }
   return statuses.sort((one, other) => (one.key < other.key ? -1 : 1));
 }
+
+/**
+ * Whether tenants may have limits or walls.
+ * @param {Core['settings']} settings
+ */
+const mayConfine = ({ limits, isolation, tenant, limitsOf, isolationOf }) =>
+  (limits ?? isolation ?? tenant ?? limitsOf ?? isolationOf) !== undefined;
 
 /**
  * What Rust knows of a key; of snapshots it does not.
@@ -76,11 +93,11 @@ export function statusesOf({ numbers, texts }, { runs }) {
 
 /**
  * @param {Known} known
- * @param {Run | undefined} run the process, if there is one
+ * @param {Run | undefined} started the process, if there is one
+ * @param {{ limits: LimitInForce[], isolation?: IsolationInForce } | null} [inForce]
  * @returns {TenantStatus}
  */
-function statusOf({ key, phase, failures, usage, history }, run) {
-  const started = run === undefined || run.pid === 0 ? undefined : run;
+function statusOf({ key, phase, failures, usage, history }, started, inForce) {
   /** @type {TenantStatus} */
   const status = {
     key,
@@ -97,10 +114,22 @@ function statusOf({ key, phase, failures, usage, history }, run) {
     lastExit: history.lastExit && lastExitOf(history.lastExit),
     cpuMs: usage?.cpuMs ?? null,
     rssBytes: usage?.rssBytes ?? null,
+    limits: Object.fromEntries(
+      (inForce?.limits ?? []).map(({ name, value, by }) => [name, { value, by }]),
+    ),
+    isolation: inForce?.isolation ? isolationOf(inForce.isolation) : null,
   };
   if (started?.host !== undefined) status.host = started.host;
   if (started?.resourceId !== undefined) status.resourceId = started.resourceId;
   return status;
+}
+
+/**
+ * @param {IsolationInForce} inForce
+ * @returns {NonNullable<TenantStatus['isolation']>}
+ */
+function isolationOf({ landlock, seccomp, user, missing }) {
+  return { landlock: landlock ?? null, seccomp, user: user ?? null, missing };
 }
 
 /**
@@ -120,8 +149,10 @@ function lastErrorOf(key, { last, isOfLastExit }, { lastExit }) {
  * @param {import('../bridge/records.js').LastExit} lastExit
  * @returns {NonNullable<TenantStatus['lastExit']>}
  */
-function lastExitOf({ exitCode, signal, reason, at, output }) {
-  return { exitCode, signal, reason, at, lines: output === '' ? [] : output.split('\n') };
+function lastExitOf({ exitCode, signal, reason, at, output, outOfMemory }) {
+  const lines = output === '' ? [] : output.split('\n');
+  const exit = { exitCode, signal, reason, at, lines };
+  return outOfMemory === null ? exit : { ...exit, limit: 'memory' };
 }
 
 /**

@@ -63,9 +63,15 @@ export function createTracing(tracerProvider) {
       note(run, { readiness_ms: readinessMs });
     },
 
-    /** @param {Run} run @param {number | null} exitCode @param {ExitReason} reason */
-    exited(run, exitCode, reason) {
+    /**
+     * @param {Run} run
+     * @param {number | null} exitCode
+     * @param {ExitReason} reason
+     * @param {boolean} ranOutOfMemory
+     */
+    exited(run, exitCode, reason, ranOutOfMemory) {
       note(run, { exit_reason: reason, ...(exitCode === null ? {} : { exit_code: exitCode }) });
+      if (ranOutOfMemory) note(run, { limit: 'memory' });
       end(run, UNPLANNED.has(reason) ? { code: ERROR, message: reason } : { code: OK });
     },
 

@@ -36,9 +36,7 @@ const OF_THE_POOL = [
     { value: maxTenants },
   ]),
   counter('spawns', 'Processes started.', ({ metrics }) => [{ value: metrics.totalSpawns }]),
-  counter('exits', 'Processes ended, by reason.', ({ metrics }) =>
-    labelled('reason', { ...NO_EXITS, ...metrics.totalExits }),
-  ),
+  counter('exits', 'Processes ended, by reason.', exits),
   counter('adoptions', 'Running processes taken over.', ({ adoptions }) => [{ value: adoptions }]),
   counter('backoff_entries', 'Failed starts that put a tenant into back-off.', ({ metrics }) => [
     { value: metrics.totalBackoffEntries },
@@ -152,6 +150,21 @@ function gauge(name, help, samples, aggregator = 'sum') {
  */
 function histogram(name, help, samples) {
   return { name, type: 'histogram', help, aggregator: 'sum', samples };
+}
+
+/**
+ * A process is counted in one series: with the label `limit` if one has ended it.
+ * @param {Snapshot} snapshot
+ * @returns {Sample[]}
+ */
+function exits({ metrics, outOfMemory }) {
+  /** @type {Record<string, number>} */
+  const counts = { ...NO_EXITS, ...metrics.totalExits };
+  const limited = [...outOfMemory].map(([reason, value]) => {
+    counts[reason] = (counts[reason] ?? 0) - value;
+    return { labels: { reason, limit: 'memory' }, value };
+  });
+  return [...labelled('reason', counts), ...limited];
 }
 
 /** @param {string} name @param {Record<string, number>} values @returns {Sample[]} */

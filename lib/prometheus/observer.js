@@ -35,6 +35,8 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
   let residentBytes = 0;
   let adoptions = 0;
   let refusals = 0;
+  /** Processes that ran out of their memory, by the reason of their exit. @type {Map<string, number>} */
+  const outOfMemory = new Map();
   /** @type {ObservedRuntime | undefined} */
   let runtime;
 
@@ -94,6 +96,8 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
         restoreDuration.observe(event.durationMs);
         return void begin(event.key, event.pid);
       case 'exit':
+        if (event.limit === 'memory')
+          outOfMemory.set(event.reason, (outOfMemory.get(event.reason) ?? 0) + 1);
         return end(event.key, event.pid);
       case 'backoff':
         refusals += 1;
@@ -139,6 +143,7 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
         residentBytes,
         adoptions,
         refusals,
+        outOfMemory,
         spawnDuration,
         readyDuration,
         restoreDuration,

@@ -5,6 +5,7 @@
  */
 import { spawnFailed } from '../errors.js';
 import { problemOfVariable, shown } from '../checks.js';
+import { asksForSettings } from './settings.js';
 
 /**
  * @typedef {Record<string, string | undefined>} Variables
@@ -33,8 +34,8 @@ export function createHandDown({ settings, native }) {
   if (process.versions.bun) native.setBun(process.execPath, isCompiledHost());
   // These are called in each start, the tracer for the span that the tenant finds in its
   // environment.
-  if (typeof env === 'function' || checkpoint !== undefined || tracerProvider !== undefined)
-    return undefined;
+  const isAsked = typeof env === 'function' || asksForSettings(settings);
+  if (isAsked || checkpoint !== undefined || tracerProvider !== undefined) return undefined;
   /** @type {Variables | undefined} */
   let handed;
   return () => {

@@ -6,6 +6,7 @@ import { handleRecord } from '../bridge/records.js';
 import { environmentOf, variablesOf } from './environment.js';
 import { LogText } from '../bridge/inbox.js';
 import { failureOf, refuse } from './refusals.js';
+import { asksForSettings, settingsOf } from './settings.js';
 import { createRun } from './tenants.js';
 
 /** @typedef {import('./tenants.js').Run} Run */
@@ -135,15 +136,16 @@ const HANDLERS = {
     const { counts } = core;
     const run = runOf(core, record);
     const { key, pid } = run;
-    const { exitCode, signal, reason } = record;
+    const { exitCode, signal, reason, outOfMemory } = record;
     run.isOver = true;
     core.tenants.close(run);
     counts.totalExits[reason] += 1;
     if (reason === 'checkpointed') counts.checkpoints.checkpoints += 1;
-    core.tracing?.exited(run, exitCode, reason);
+    core.tracing?.exited(run, exitCode, reason, outOfMemory !== null);
     /** @type {import('../../index.js').RuntimeTransitionEvent & { type: 'exit' }} */
     const event = { type: 'exit', key, pid, exitCode, reason };
     if (signal !== null) event.signal = signal;
+    if (outOfMemory !== null) event.limit = 'memory';
     core.onTransition?.(withResource(run, event));
   },
   /** The last record of the run. */
@@ -223,31 +225,56 @@ function knownOrNew(core, { run, key }) {
 }
 
 /**
- * Starts a run that was prepared: calls the user's `spawn`, or launches it.
+ * Starts a run that was prepared. What the user's functions say of its tenant is asked first, if
+ * there are such functions.
  * @param {Core} core
  * @param {Run} run
  */
 function start(core, run) {
   const { settings, external } = core;
+  if (asksForSettings(settings)) return void startAsked(core, run);
   try {
-    if (settings.spawn === undefined) return launch(core, run);
-    const env = environmentOf(settings.env, run.key, run.port);
-    core.tracing?.setTraceparent(run, env);
-    external.start(run, directoryOf(settings.root, run.key), env);
+    startWith(core, run, settings.env);
   } catch (error) {
     external.failStart(run, error);
   }
 }
 
 /**
- * Works out the variables of a run, and lets Rust launch it.
+ * Asks for the tenant's settings, and starts the run with them, unless it was called off meanwhile.
  * @param {Core} core
  * @param {Run} run
  */
-function launch({ settings, native, tracing, wake }, run) {
-  const variables = variablesOf(settings.env, run.key, (env) => tracing?.setTraceparent(run, env));
-  native.launch(run.id, variables);
-  wake();
+async function startAsked(core, run) {
+  const { settings, native, external, wake } = core;
+  try {
+    const { env, ...ruled } = await settingsOf(settings, run.key);
+    const isWanted = native.rule(run.id, ruled);
+    if (isWanted) startWith(core, run, env);
+    else wake();
+  } catch (error) {
+    external.failStart(run, error);
+  }
+}
+
+/**
+ * Calls the user's `spawn`, or works out the variables of the run and lets Rust launch it.
+ * @param {Core} core
+ * @param {Run} run
+ * @param {import('./environment.js').EnvSetting} env
+ */
+function startWith({ settings, native, external, tracing, wake }, run, env) {
+  if (settings.spawn === undefined) {
+    native.launch(
+      run.id,
+      variablesOf(env, run.key, (variables) => tracing?.setTraceparent(run, variables)),
+    );
+    wake();
+  } else {
+    const variables = environmentOf(env, run.key, run.port);
+    tracing?.setTraceparent(run, variables);
+    external.start(run, directoryOf(settings.root, run.key), variables);
+  }
 }
 
 /**

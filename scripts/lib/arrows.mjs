@@ -14,13 +14,14 @@ import { ScriptError } from './run.mjs';
 const LIB = {
   'errors.js': [],
   'checks.js': ['errors.js'],
+  'confinement.js': ['errors.js', 'checks.js'],
   bridge: ['errors.js', 'checks.js'],
-  tenant: ['errors.js', 'checks.js', 'bridge', 'tenancy.js'],
+  tenant: ['errors.js', 'checks.js', 'confinement.js', 'bridge', 'tenancy.js'],
   observe: ['errors.js', 'bridge', 'tenant'],
   checkpoint: ['errors.js', 'checks.js', 'tenant'],
   egress: ['errors.js', 'checks.js', 'observe'],
   prometheus: ['errors.js', 'checks.js'],
-  'options.js': ['errors.js', 'checks.js', 'tenant'],
+  'options.js': ['errors.js', 'checks.js', 'confinement.js', 'tenant'],
   'runtime.js': ['errors.js', 'checks.js', 'options.js', 'bridge', 'tenant', 'observe'],
   doctor: ['checks.js', 'bridge', 'runtime.js'],
   // The entries of the bundles.

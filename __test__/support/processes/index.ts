@@ -7,3 +7,4 @@ export * from './pool.ts';
 export * from './hosts.ts';
 export * from './snapshots.ts';
 export * from './connections.ts';
+export * from './consumers.ts';

@@ -64,6 +64,7 @@ export class Observed implements ObservedRuntime {
       lastTouchedAt: null,
       cpuMs: null,
       rssBytes: null,
+      isolation: null,
     };
     return {
       key,
@@ -74,6 +75,7 @@ export class Observed implements ObservedRuntime {
       starts: 0,
       crashes: 0,
       lastExit: null,
+      limits: {},
       ...nothing,
     };
   }

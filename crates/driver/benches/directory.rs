@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "divan's main")]
 
 use divan::{Bencher, black_box};
+use driver::confinement::Asked;
 use driver::recipe::Recipe;
 use driver::{Driver, Settings};
 use pool::{Adopted, Config, Custody, Input};
@@ -63,10 +64,13 @@ static HOST: LazyLock<Arc<Driver>> = LazyLock::new(|| {
             root: "/no/such/directory".into(),
             command: vec!["server".into()],
             runs_start_script: false,
+            has_default_env: true,
+            asked: Asked::default(),
         },
         warden_path: "/no/such/program".into(),
         has_log: false,
         custom_readiness: false,
+        asks_for_settings: false,
         readiness_timeout: Duration::from_secs(1),
     };
     let driver = Driver::new(settings, || ());

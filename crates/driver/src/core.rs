@@ -32,6 +32,9 @@ pub(crate) struct Core<M: Machine> {
     pub root_claim: Option<RootClaim>,
     /// The deadline that the timer sleeps until, in milliseconds on the steady clock.
     pub armed_ms: Option<u64>,
+    /// Runs whose settings JavaScript is asking the user's functions for. A `BTreeSet`: nearly
+    /// always empty.
+    pub asked: BTreeSet<RunId>,
     /// Calls of `dispose` without an answer. A `BTreeSet`: nearly always empty, and then a look-up
     /// hashes nothing.
     pub dispose_calls: BTreeSet<CallId>,
@@ -63,7 +66,7 @@ impl<M: Machine> Driver<M> {
                 following.extend(self.carry_out(core, action));
             }
             following[first..].reverse();
-            next = following.pop();
+            next = following.pop().or_else(|| called_off_while_asked(core));
         }
         self.board.show(core.pool.figures());
         let next_ms = core.pool.next_deadline();
@@ -116,6 +119,14 @@ impl<M: Machine> Driver<M> {
 /// The fact that the run could not be started, with the reason in words.
 pub(crate) fn not_started(run: RunId, reason: String) -> Option<Input> {
     Some(Input::Fact(run, Fact::StartFailed(Failure::NotStarted { reason })))
+}
+
+/// The fact that a run was called off while JavaScript asks for its settings, which may take long:
+/// it has no process, and gets none.
+fn called_off_while_asked<M: Machine>(core: &mut Core<M>) -> Option<Input> {
+    let run = core.asked.iter().copied().find(|run| !core.pool.is_starting(*run))?;
+    core.asked.remove(&run);
+    Some(Input::Fact(run, called_off()))
 }
 
 /// The fact that the run was called off before its process was started.

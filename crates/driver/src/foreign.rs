@@ -4,6 +4,7 @@
 use crate::Driver;
 use crate::core::Core;
 use crate::machine::{Engine, Machine};
+use crate::tenant_settings::READINESS_PATH;
 use crate::uplink::Record;
 use linux::net::listeners;
 use linux::net::ownership::Owner;
@@ -93,7 +94,7 @@ impl<M: Machine> Driver<M> {
         engine.spawn(async move {
             // 0 accepts any start time: the snapshot driver has started the process just now.
             let owner = Owner { root: Root::Process(pid), since_boot_ms: Some(0) };
-            let answered = shared.until_answered(port, owner, timeout).await;
+            let answered = shared.until_answered(port, READINESS_PATH, owner, timeout).await;
             driver.answer(
                 ticket,
                 Some(answered.map_or(0, |address| if address.is_ipv6() { 2 } else { 1 })),

@@ -12,6 +12,7 @@
 
 pub mod board;
 pub mod callers;
+pub mod confinement;
 mod core;
 mod deadlines;
 pub mod directory;
@@ -29,7 +30,9 @@ mod run_handle;
 mod starts;
 mod stopping;
 mod supervision;
+pub mod tenant_settings;
 pub mod uplink;
+pub mod users;
 
 use crate::board::Board;
 use crate::callers::Callers;
@@ -61,7 +64,10 @@ pub struct Settings {
     pub has_log: bool,
     /// The user's `readiness` is called instead of asking the port.
     pub custom_readiness: bool,
-    /// How long a start waits for its port to answer.
+    /// Functions of the user's say what each start is like: JavaScript calls [`Driver::rule`]
+    /// before it launches a run.
+    pub asks_for_settings: bool,
+    /// How long a start waits for its port to answer, unless it has a setting of its own.
     pub readiness_timeout: Duration,
 }
 
@@ -122,6 +128,7 @@ impl<M: Machine> Driver<M> {
             engine: EngineUse::NotYet,
             root_claim: None,
             armed_ms: None,
+            asked: BTreeSet::new(),
             dispose_calls: BTreeSet::new(),
             foreign: HashMap::new(),
             abandoned: false,

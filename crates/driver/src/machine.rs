@@ -105,10 +105,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Releases a port that a tenant has used. The engine's thread closes its socket later.
     fn release_port(&self, port: Self::Port);
 
-    /// Waits until the owner answers on the port; the address at which it did.
+    /// Waits until the owner answers a GET of this path on the port; the address at which it did.
     fn until_answered(
         &self,
         port: u16,
+        path: &str,
         owner: Owner,
         limit: Duration,
     ) -> impl Future<Output = Result<IpAddr, NotReady>> + Send;
@@ -242,10 +243,11 @@ impl Engine for linux::engine::Engine {
     fn until_answered(
         &self,
         port: u16,
+        path: &str,
         owner: Owner,
         limit: Duration,
     ) -> impl Future<Output = Result<IpAddr, NotReady>> + Send {
-        self.readiness.until_answered(port, owner, limit)
+        self.readiness.until_answered(port, path, owner, limit)
     }
 
     fn listening_address(&self, port: u16) -> Option<IpAddr> {

@@ -42,6 +42,9 @@ impl<M: Machine> Driver<M> {
         // JavaScript calls the user's `spawn` next. A program is launched by `Driver::launch`.
         handle.launched = self.settings.pool.custody.owner == Owner::User;
         *port = handle.port;
+        if self.settings.asks_for_settings {
+            core.asked.insert(run);
+        }
         true
     }
 

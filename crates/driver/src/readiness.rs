@@ -30,9 +30,10 @@ impl<M: Machine> Driver<M> {
         let (engine, handle) = (core.engine.engine().cloned()?, core.runs.get_mut(&run)?);
         let (driver, port, owner, shared) =
             (self.clone(), handle.port, handle.owner()?, engine.clone());
-        let limit = self.settings.readiness_timeout;
+        let limit = self.readiness_timeout(handle);
+        let path = handle.readiness_path().to_owned();
         let probe = engine.spawn(async move {
-            let answered = shared.until_answered(port, owner, limit).await;
+            let answered = shared.until_answered(port, &path, owner, limit).await;
             driver.probed(run, answered);
         });
         handle.probe = Some(probe);
@@ -50,7 +51,7 @@ impl<M: Machine> Driver<M> {
             }
             Err(NotReady::Taken(stranger)) => taken(handle.port, &stranger),
             Err(NotReady::TimedOut { found }) => {
-                Fact::NotReady(timed_out(handle, self.settings.readiness_timeout, &found))
+                Fact::NotReady(timed_out(handle, self.readiness_timeout(handle), &found))
             }
         };
         self.feed_locked(&mut core, Input::Fact(run, fact));
@@ -125,8 +126,9 @@ fn taken(port: u16, stranger: &Stranger) -> Fact {
 /// The failure of a readiness that timed out. Its text follows "Tenant readiness timed out".
 fn timed_out<P>(handle: &RunHandle<P>, after: Duration, found: &str) -> Failure {
     let (key, port, seconds) = (&handle.key, handle.port, after.as_secs_f64());
+    let path = handle.readiness_path();
     let found = format!(
-        "after {seconds}s: tenant {key:?} has not answered GET / on its port {port}: {found}"
+        "after {seconds}s: tenant {key:?} has not answered GET {path} on its port {port}: {found}"
     );
     Failure::ReadinessTimedOut { found }
 }

@@ -7,7 +7,9 @@
 //! start, or the host's variables cannot be passed on as they are.
 
 use crate::Driver;
+use crate::confinement::Asked;
 use crate::machine::{Engine, Machine};
+use crate::tenant_settings::TenantSettings;
 use linux::process::bun;
 use linux::warden_link::run::Program;
 use linux::warden_link::surroundings::Noted;
@@ -27,6 +29,10 @@ pub struct Recipe {
     pub command: Vec<String>,
     /// The command runs the start script of the tenant's directory: without one the start fails.
     pub runs_start_script: bool,
+    /// The variables are the host's own, by default, and not what the user has said.
+    pub has_default_env: bool,
+    /// What tenants are held within.
+    pub asked: Asked,
 }
 
 /// What JavaScript has handed down of the host.
@@ -71,22 +77,30 @@ enum Search {
 impl Recipe {
     /// The program of the tenant with these variables. `PORT` and `NODE_ENV` are set here,
     /// whatever the variables say.
-    fn program(&self, key: &str, port: u16, variables: &[String]) -> Program {
+    fn program(
+        &self,
+        key: &str,
+        port: u16,
+        variables: &[String],
+        its: Option<&TenantSettings>,
+    ) -> Program {
+        let its_command = its.and_then(|its| its.command.as_ref());
         let separator = if self.root.ends_with('/') { "" } else { "/" };
         let is_ours =
             |variable: &String| variable.starts_with("PORT=") || variable.starts_with("NODE_ENV=");
         let ours = ["NODE_ENV=production".to_owned(), format!("PORT={port}")];
         Program {
             directory: format!("{}{separator}{key}", self.root),
-            command: self.command.clone(),
+            command: its_command.unwrap_or(&self.command).clone(),
             environment: variables
                 .iter()
                 .filter(|variable| !is_ours(variable))
                 .cloned()
                 .chain(ours)
                 .collect(),
-            runs_start_script: self.runs_start_script,
+            runs_start_script: self.runs_start_script && its_command.is_none(),
             confinement: Confinement::default(),
+            umask: None,
         }
     }
 }
@@ -154,8 +168,9 @@ impl<M: Machine> Driver<M> {
         key: &str,
         port: u16,
         variables: &[String],
+        its: Option<&TenantSettings>,
     ) -> Result<Program, Failure> {
-        let mut program = self.settings.recipe.program(key, port, variables);
+        let mut program = self.settings.recipe.program(key, port, variables, its);
         let path = path_of(&program).unwrap_or_default().to_owned();
         let (bun, known) = {
             let host = &self.lock().host;
@@ -185,7 +200,7 @@ impl<M: Machine> Driver<M> {
     }
 }
 
-fn path_of(program: &Program) -> Option<&str> {
+pub(crate) fn path_of(program: &Program) -> Option<&str> {
     program.environment.iter().find_map(|variable| variable.strip_prefix("PATH="))
 }
 
@@ -204,13 +219,19 @@ mod tests {
 
     fn recipe(root: &str) -> Recipe {
         let command = ["bun", "run", "start"].map(str::to_owned).to_vec();
-        Recipe { root: root.to_owned(), command, runs_start_script: true }
+        Recipe {
+            root: root.to_owned(),
+            command,
+            runs_start_script: true,
+            has_default_env: true,
+            asked: Asked::default(),
+        }
     }
 
     fn program(variables: &[&str]) -> Program {
         let variables: Vec<String> =
             variables.iter().map(|&variable| variable.to_owned()).collect();
-        recipe("/srv").program("org/app", 4_000, &variables)
+        recipe("/srv").program("org/app", 4_000, &variables, None)
     }
 
     fn bun(is_compiled: bool) -> HostBun {
@@ -220,7 +241,7 @@ mod tests {
     #[test]
     fn a_tenants_directory_is_its_key_below_the_root() {
         assert_eq!(program(&[]).directory, "/srv/org/app");
-        assert_eq!(recipe("/").program("app", 1, &[]).directory, "/app");
+        assert_eq!(recipe("/").program("app", 1, &[], None).directory, "/app");
     }
 
     #[test]

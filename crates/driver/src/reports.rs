@@ -225,6 +225,7 @@ impl<M: Machine> Driver<M> {
         run: RunId,
         keeps_port: bool,
     ) -> Option<Input> {
+        core.asked.remove(&run);
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
             if let Some(tenant) = handle.tenant.take() {

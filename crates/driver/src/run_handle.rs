@@ -1,6 +1,8 @@
 //! What the driver holds for a run, beside what the pool knows of it.
 
+use crate::confinement::Confined;
 use crate::directory::Tenant;
+use crate::tenant_settings::TenantSettings;
 use linux::output::lines::Tail;
 use linux::process::accounting::Root;
 use pool::{Custody, Key, Owner};
@@ -44,6 +46,10 @@ pub(crate) struct RunHandle<P> {
     pub at_ipv6: bool,
     /// Its entry in the directory, from ready on.
     pub tenant: Option<Arc<Tenant>>,
+    /// What JavaScript has said of this start; `None`: all is as for the other tenants.
+    pub settings: Option<Arc<TenantSettings>>,
+    /// What its tenant is held within; `None`: nothing. Boxed, as most runs have none.
+    pub confined: Option<Box<Confined>>,
     /// The task that asks whether it is ready.
     pub probe: Option<AbortHandle>,
 }
@@ -68,6 +74,8 @@ impl<P> RunHandle<P> {
             was_ready: false,
             at_ipv6: false,
             tenant: None,
+            settings: None,
+            confined: None,
             probe: None,
         }
     }

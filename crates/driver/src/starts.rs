@@ -8,11 +8,14 @@ use crate::port_assignment::use_port;
 use crate::recipe::Variables;
 use crate::run_handle::RunHandle;
 use crate::supervision::Supervision;
+use crate::tenant_settings::TenantSettings;
 use crate::uplink::Record;
 use linux::process::accounting::Root;
+use linux::warden_link::client::Started;
 use linux::warden_link::surroundings::Noted;
 use pool::{Adopted, CallId, Custody, Fact, Failure, ImageAnswer, Input, Key, RunId};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl<M: Machine> Driver<M> {
     /// The next batch of records for JavaScript. With `has_lines` it has lines left of the batch
@@ -124,7 +127,9 @@ impl<M: Machine> Driver<M> {
         let log_room = self.settings.has_log.then(|| self.uplink.log_room());
         let supervision =
             Supervision::new(self.clone(), run, handle.tail.clone()?, log_room, forced);
-        Some(Launching { run, key: handle.key.clone(), port: handle.port, supervision })
+        let (key, settings) = (handle.key.clone(), handle.settings.clone());
+        let patience = self.readiness_timeout(handle);
+        Some(Launching { run, key, port: handle.port, settings, patience, supervision })
     }
 
     /// Spawns the run's program and supervises it until its tree is reaped.
@@ -136,10 +141,17 @@ impl<M: Machine> Driver<M> {
         noted: Noted,
         turn: <M::Engine as Engine>::Turn,
     ) {
-        let Launching { run, key, port, supervision } = begun;
-        match self.program(engine, &key, port, variables).await {
+        let Launching { run, key, port, settings, patience, supervision } = begun;
+        let its = settings.as_deref();
+        let confined = async {
+            let program = self.program(engine, &key, port, variables, its).await?;
+            match self.asked(its) {
+                None => Ok(program),
+                Some(asked) => self.confine(engine, run, program, asked, port, its).await,
+            }
+        };
+        match confined.await {
             Ok(program) => {
-                let patience = self.settings.readiness_timeout;
                 engine.supervise(program, noted, turn, patience, &supervision).await;
             }
             Err(failure) => self.feed(Input::Fact(run, Fact::StartFailed(failure))),
@@ -160,13 +172,14 @@ impl<M: Machine> Driver<M> {
     }
 
     /// Reports that the warden has spawned the run's process.
-    pub fn started(self: &Arc<Self>, run: RunId, number: u64, pid: u32, keeper_pid: u32) {
+    pub fn started(self: &Arc<Self>, run: RunId, number: u64, started: Started) {
         let mut core = self.lock();
         let Some(handle) = core.runs.get_mut(&run) else { return };
         handle.number = Some(number);
-        handle.root = Some(Root::Keeper(keeper_pid));
+        let groups = handle.confined.as_ref().map_or(&[][..], |confined| &confined.groups);
+        handle.root = Some(Root::of_tenant(started.keeper_pid, groups, started.group));
         let port = handle.port;
-        self.feed_locked(&mut core, Input::Fact(run, Fact::Started { pid, port }));
+        self.feed_locked(&mut core, Input::Fact(run, Fact::Started { pid: started.pid, port }));
         drop(core);
         self.uplink.ring();
     }
@@ -272,5 +285,8 @@ struct Launching<M: Machine> {
     run: RunId,
     key: Key,
     port: u16,
+    settings: Option<Arc<TenantSettings>>,
+    /// How long it has until its program runs.
+    patience: Duration,
     supervision: Supervision<M>,
 }

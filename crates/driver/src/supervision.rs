@@ -144,7 +144,7 @@ impl<M: Machine> LineSink for Supervision<M> {
 
 impl<M: Machine> RunSink for Supervision<M> {
     fn started(&self, number: u64, started: Started) {
-        self.driver.started(self.run, number, started.pid, started.keeper_pid);
+        self.driver.started(self.run, number, started);
     }
 
     fn not_started(&self, reason: String) {
@@ -190,6 +190,7 @@ impl<M: Machine> RunSink for Supervision<M> {
         let cpu_ms = cpu_us.map(|cpu_us| cpu_us.div_ceil(1000));
         // The tail is complete: all lines have been delivered.
         let output = self.tail.lock().unwrap_or_else(PoisonError::into_inner).text().into();
+        let out_of_memory = self.driver.memory_limit(self.run).filter(|_| out_of_memory);
         let exit = Exit { exit_code, signal, output, cpu_ms, out_of_memory };
         self.driver.ended(self.run, exit);
     }

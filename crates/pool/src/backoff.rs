@@ -166,6 +166,10 @@ impl FailureBook {
         self.by_key.len()
     }
 
+    pub fn rules(&self) -> Backoff {
+        self.rules
+    }
+
     pub fn max_failures(&self) -> u64 {
         self.rules.max_failures
     }

@@ -1,19 +1,15 @@
-//! What users ask for: ensure, restart, kill, drain, dispose.
+//! What users ask for: ensure, adopt, restart, kill. `drain` and `dispose` are in `disposal.rs`.
 
 use crate::backoff::Hold;
 use crate::messages::{Event, Outcome, Refusal};
 use crate::planted::{Bug, planted};
-use crate::pool::{Disposal, Pool, Step};
-use crate::tenant::{Cause, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, Now, Owner, Release, RunId, StopStage};
+use crate::pool::{Pool, Step};
+use crate::tenant::{Cause, State, Tenant, Waiter, Wants};
+use crate::{Action, Adopted, CallId, Failure, Key, Now, Release, RunId};
 
 /// Keys that wait to be started, at most: a router that passes every host name on would otherwise
 /// let strangers fill the memory.
 const WAITING_KEYS: usize = 100_000;
-
-/// The grace of our own processes when the host is going away. Nothing of them is to be left a
-/// second later.
-const ABANDONED_GRACE_MS: u64 = 600;
 
 impl Pool {
     pub(crate) fn ensure(&mut self, step: &mut Step, key: Key, call: CallId) {
@@ -33,10 +29,13 @@ impl Pool {
                 step.leases.touch(run, step.now.wall_ms);
                 self.settle(call, Outcome::Tenant(run));
             }
-            State::AwaitingRoom { .. }
-            | State::AwaitingGate { .. }
-            | State::Starting(_)
-            | State::Probing(_) => tenant.waiters.push(waiter),
+            State::AwaitingRoom { .. } => {
+                tenant.waiters.push(waiter);
+                self.come_forward(&key);
+            }
+            State::AwaitingGate { .. } | State::Starting(_) | State::Probing(_) => {
+                tenant.waiters.push(waiter)
+            }
             // The start has failed and is being cleared away: the call joins those that hear of it.
             State::Stopping(_, stop) if stop.failure.is_some() => {
                 if !planted(Bug::FailureIsNotHeard) {
@@ -94,7 +93,8 @@ impl Pool {
         if let State::Stopping(_, stop) = &mut tenant.state {
             stop.failed_waiters.retain(|waiter| *waiter != call);
         }
-        if tenant.waiters.len() == waiting || !tenant.waiters.is_empty() {
+        let is_wanted = tenant.warm.is_some() && !planted(Bug::AbortEndsWarmStarts);
+        if tenant.waiters.len() == waiting || !tenant.waiters.is_empty() || is_wanted {
             return;
         }
         match &tenant.state {
@@ -195,7 +195,8 @@ impl Pool {
         let has_releases = self.releases.any_begun();
         let release =
             if has_releases { self.histories.release_of(&key) } else { Release::default() };
-        let tenant = Tenant { key: key.clone(), state, waiters, adoption, release };
+        let warm = self.warm.take(&key);
+        let tenant = Tenant { key: key.clone(), state, waiters, adoption, release, warm };
         self.tenants.insert(key, Box::new(tenant));
     }
 
@@ -215,7 +216,8 @@ impl Pool {
         };
         tenant.waiters.extend(waiters);
         match &tenant.state {
-            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {}
+            State::AwaitingRoom { .. } => self.come_forward(&key),
+            State::AwaitingGate { .. } => {}
             State::Stopping(run, _) => {
                 let run = run.id;
                 self.hurry_clearing(run);
@@ -234,9 +236,15 @@ impl Pool {
 
     pub(crate) fn kill(&mut self, step: &mut Step, key: Key, call: CallId) {
         let beside = self.end_beside(step, &key, Cause::Killed);
-        let Some(tenant) = self.tenants.get(&key) else {
+        if !planted(Bug::KillForgetsNoWarmth) {
+            self.warm.take(&key);
+        }
+        let Some(tenant) = self.tenants.get_mut(&key) else {
             return self.wait_for_beside(beside, call);
         };
+        if !planted(Bug::KillForgetsNoWarmth) {
+            tenant.warm = None;
+        }
         match &tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
                 self.cancel_queued(
@@ -298,115 +306,6 @@ impl Pool {
                 self.room.occupied -= 1;
             }
             state => unreachable!("only queued keys are cancelled, not {state:?}"),
-        }
-    }
-
-    pub(crate) fn drain(&mut self) {
-        if !std::mem::replace(&mut self.draining, true) || planted(Bug::DrainIsToldAgain) {
-            self.actions.push(Action::Emit(Event::Drain));
-        }
-    }
-
-    pub(crate) fn dispose(&mut self, step: &mut Step, call: Option<CallId>) {
-        self.disposal.get_or_insert_with(Disposal::default).calls.extend(call);
-        let second = self.releases.iter().map(|(key, _)| key);
-        let mut keys: Vec<Key> = self.tenants.keys().chain(second).cloned().collect();
-        // Sorted: in the order of a hash map two runs of one story would differ.
-        keys.sort();
-        keys.dedup();
-        for key in keys {
-            self.dispose_beside(step, &key);
-            self.dispose_tenant(step, &key);
-        }
-    }
-
-    fn dispose_tenant(&mut self, step: &mut Step, key: &Key) {
-        let Some(tenant) = self.tenants.get_mut(key) else { return };
-        match &mut tenant.state {
-            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
-                self.cancel_queued(key, Refusal::Disposed);
-            }
-            State::Stopping(run, stop) => {
-                let run = run.id;
-                let failed_waiters = std::mem::take(&mut stop.failed_waiters);
-                let waiters = std::mem::take(&mut tenant.waiters);
-                let calls =
-                    failed_waiters.into_iter().chain(waiters.into_iter().map(|waiter| waiter.call));
-                calls.for_each(|call| self.refuse(call, Refusal::Disposed));
-                self.hurry_clearing(run);
-            }
-            State::Starting(run)
-            | State::Probing(run)
-            | State::Ready(run)
-            | State::Stranded(run) => {
-                let run = run.id;
-                let waiters = std::mem::take(&mut tenant.waiters);
-                waiters.into_iter().for_each(|waiter| self.refuse(waiter.call, Refusal::Disposed));
-                self.begin_stop(step, run, Cause::Disposed);
-            }
-            State::Retired(..) => unreachable!("what serves is not retired"),
-        }
-    }
-
-    /// Answers `dispose` once nothing is being stopped any more. Ends every step.
-    pub(crate) fn settle_disposal(&mut self) {
-        if self.disposal.as_ref().is_none_or(|disposal| disposal.calls.is_empty())
-            || self.trees().any(|tree| matches!(tree.state, State::Stopping(..)))
-        {
-            return;
-        }
-        let Some(disposal) = &mut self.disposal else { return };
-        let calls = std::mem::take(&mut disposal.calls);
-        let mut refused = std::mem::take(&mut disposal.refused);
-        refused.retain(|(run, _)| self.runs.contains_key(run));
-        for call in calls {
-            let outcome = if refused.is_empty() {
-                Outcome::Done
-            } else {
-                Outcome::Refused(Refusal::StillTracked { refused: refused.clone() })
-            };
-            self.settle(call, outcome);
-        }
-    }
-
-    /// The host is going away, and no call waits any more: ends every process of ours soon, and
-    /// forgets the users' ones.
-    pub(crate) fn abandon(&mut self, step: &mut Step) {
-        self.config.stop_timeout_ms = self.config.stop_timeout_ms.min(ABANDONED_GRACE_MS);
-        self.dispose(step, None);
-        let due_ms = step.now.steady_ms.saturating_add(ABANDONED_GRACE_MS);
-        let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
-        runs.sort();
-        for run in runs {
-            let awaits_image = self.awaits_image(run);
-            match &self.tenant_of(run).state {
-                state if state.run().is_some_and(|run| run.custody.owner == Owner::User) => {
-                    self.set_stage(run, Stage::Forced);
-                    self.exited(step, run, crate::Exit::default());
-                }
-                // The snapshot driver, which would answer the save, is gone with the host.
-                State::Stopping(_, stop) if stop.stage == Stage::Saving => {
-                    self.give_up_save(step, run)
-                }
-                // The snapshot driver, which the start waits for, is gone with the host.
-                State::Stopping(_, stop)
-                    if stop.stage == Stage::AwaitingProcess && awaits_image =>
-                {
-                    self.start_failed(step, run, Failure::CalledOff);
-                }
-                // JavaScript, which prepares the start, is gone with the host.
-                State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess => {
-                    self.actions.push(Action::Stop { run, stage: StopStage::Force })
-                }
-                // The stop was asked for already, with a longer grace.
-                State::Stopping(stopping, stop)
-                    if stop.stage == Stage::Asked
-                        && stopping.deadline_ms.is_some_and(|ms| ms > due_ms) =>
-                {
-                    self.set_deadline(step, run, ABANDONED_GRACE_MS)
-                }
-                _ => {}
-            }
         }
     }
 }

@@ -41,9 +41,11 @@ impl Pool {
             return self.queue_new_unless_overloaded(key, deploys);
         };
         match &tenant.state {
-            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
-                tenant.waiters.extend(deploys)
+            State::AwaitingRoom { .. } => {
+                tenant.waiters.extend(deploys);
+                self.come_forward(&key);
             }
+            State::AwaitingGate { .. } => tenant.waiters.extend(deploys),
             State::Starting(_) | State::Probing(_) | State::Ready(_) => {
                 self.begin_beside(step, key, deploys)
             }
@@ -84,7 +86,8 @@ impl Pool {
         }
         let release = self.tenants[&key].release;
         let state = self.queue_for_room(&key);
-        let tree = Tenant { key: key.clone(), state, waiters: deploys, adoption: None, release };
+        let (waiters, adoption, warm) = (deploys, None, None);
+        let tree = Tenant { key: key.clone(), state, waiters, adoption, release, warm };
         self.releases.insert(key, tree);
     }
 

@@ -11,6 +11,9 @@
 //! those in use, and after all others. So before a victim is asked to leave, the connections are
 //! looked at once more (`idle.rs`), one look for all that are to leave then.
 //!
+//! A warm tenant leaves only when every other has, or has refused, and never for a key that no
+//! caller waits for (`warm.rs`).
+//!
 //! A tenant whose next release is coming leaves for nothing. One that has retired counts as
 //! connected (`releases.rs`).
 
@@ -27,6 +30,8 @@ use std::ops::Bound;
 pub(crate) struct Candidates {
     /// Least recently active first, as far as was known when they were last looked at.
     by_touch: BTreeSet<(Touch, RunId)>,
+    /// The warm ones, likewise.
+    warm_by_touch: BTreeSet<(Touch, RunId)>,
     /// The end of the victim's tenure, if that is what the first key in the queue for room waits
     /// for.
     awaited_end_ms: Option<u64>,
@@ -34,17 +39,25 @@ pub(crate) struct Candidates {
 
 impl Candidates {
     /// A run is ready, or ready again.
-    pub fn add(&mut self, run: &mut Run, touch: Touch) {
+    pub fn add(&mut self, run: &mut Run, touch: Touch, is_warm: bool) {
         run.indexed_touch = touch;
-        self.by_touch.insert((touch, run.id));
+        self.of(is_warm && !planted(Bug::WarmMakesRoom)).insert((touch, run.id));
     }
 
     pub fn remove(&mut self, run: &Run) {
-        self.by_touch.remove(&(run.indexed_touch, run.id));
+        let entry = (run.indexed_touch, run.id);
+        // A kill has it forgotten by now whether it was warm.
+        if !self.by_touch.remove(&entry) {
+            self.warm_by_touch.remove(&entry);
+        }
     }
 
     pub fn len(&self) -> usize {
-        self.by_touch.len()
+        self.by_touch.len() + self.warm_by_touch.len()
+    }
+
+    fn of(&mut self, is_warm: bool) -> &mut BTreeSet<(Touch, RunId)> {
+        if is_warm { &mut self.warm_by_touch } else { &mut self.by_touch }
     }
 
     /// When the victim's tenure ends, if a key waits for room that no tenant is about to leave.
@@ -52,31 +65,31 @@ impl Candidates {
         self.awaited_end_ms
     }
 
-    /// The least recently active run that `eligible` accepts, by what `activity` says at this
-    /// moment.
+    /// The least recently active run, of the warm ones or of the others, that `eligible` accepts, by
+    /// what `activity` says at this moment.
     ///
     /// The index is brought up to date only where it is looked at: a run that was touched since
     /// moves back, so each touch costs at most one move, and a look-up next to nothing.
     pub fn least_recently_active(
         &mut self,
+        is_warm: bool,
         activity: impl Fn(RunId) -> Touch,
         mut moved: impl FnMut(RunId, Touch),
         eligible: impl Fn(RunId) -> bool,
     ) -> Option<RunId> {
+        let by_touch = self.of(is_warm);
         let mut after: Option<(Touch, RunId)> = None;
         loop {
             let next = match after {
-                None if planted(Bug::MostRecentLeaves) => self.by_touch.last(),
-                None => self.by_touch.first(),
-                Some(entry) => {
-                    self.by_touch.range((Bound::Excluded(entry), Bound::Unbounded)).next()
-                }
+                None if planted(Bug::MostRecentLeaves) => by_touch.last(),
+                None => by_touch.first(),
+                Some(entry) => by_touch.range((Bound::Excluded(entry), Bound::Unbounded)).next(),
             };
             let entry @ (indexed, run) = *next?;
             let touch = activity(run);
             if touch > indexed {
-                self.by_touch.remove(&entry);
-                self.by_touch.insert((touch, run));
+                by_touch.remove(&entry);
+                by_touch.insert((touch, run));
                 moved(run, touch);
             } else if eligible(run) {
                 return Some(run);
@@ -106,6 +119,8 @@ enum Eviction {
     AtTheEndOfTenure(u64),
     /// Connections are to be looked for first.
     AfterALook,
+    /// Only warm tenants are left to leave, and no caller waits for the key.
+    NotForThisKey,
     /// No tenant is ready that has not refused.
     Impossible,
 }
@@ -127,6 +142,7 @@ impl Pool {
                 self.looks.is_wanted_for_room = true;
                 return false;
             }
+            Eviction::NotForThisKey => return self.first_stands_aside(step),
             Eviction::Impossible => {}
         }
         if self.evict_stranded(step, since_ticket) {
@@ -139,8 +155,15 @@ impl Pool {
         // asked to leave.
         match self.releases.last_waiting_for_room() {
             Some(key) => self.cancel_queued(&key, Refusal::NoRoomBeside),
-            None => self.turn_away_first_waiting(),
+            None => self.turn_away_first_waiting(step),
         }
+        true
+    }
+
+    /// Lets the first waiting key wait until a place is free.
+    fn first_stands_aside(&mut self, step: &Step) -> bool {
+        let key = self.room.first_waiting().expect("called while a key waits").clone();
+        self.stand_aside(step, key, false);
         true
     }
 
@@ -152,11 +175,17 @@ impl Pool {
     }
 
     /// Every tenant that could leave was asked since this key came, and refused.
-    fn turn_away_first_waiting(&mut self) {
+    fn turn_away_first_waiting(&mut self, step: &Step) {
         let (run, failure) =
             self.last_refusal.clone().expect("room is only full of refusals after one");
         let key = self.room.first_waiting().expect("called while a key waits").clone();
-        self.cancel_queued(&key, Refusal::StopRefused { run, failure });
+        let refusal = Refusal::StopRefused { run, failure };
+        let waiters = std::mem::take(&mut self.queued_at(&key).waiters);
+        let had_calls = !waiters.is_empty();
+        for waiter in waiters {
+            self.refuse(waiter.call, refusal.clone());
+        }
+        self.stand_aside(step, key, had_calls);
     }
 
     /// Stops the least recently active tenant that has not refused since `since_ticket`, unless it
@@ -166,6 +195,10 @@ impl Pool {
             let Some((victim, held)) = self.victim(step, since_ticket) else {
                 return Eviction::Impossible;
             };
+            let is_warm = self.warm.has_any && self.tree_of(victim).warm.is_some();
+            if is_warm && self.first_has_no_caller() && !planted(Bug::WarmEvictsWarm) {
+                return Eviction::NotForThisKey;
+            }
             if !self.releases.is_empty() && matches!(self.tree_of(victim).state, State::Retired(..))
             {
                 self.begin_stop(step, victim, Cause::Replaced);
@@ -198,6 +231,20 @@ impl Pool {
     /// The run that is to leave next, and what holds it: one that is held by more leaves only if
     /// there is no other.
     fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<(RunId, Held)> {
+        let usual = self.victim_of(step, since_ticket, false);
+        if usual.is_some() || !self.warm.has_any {
+            return usual;
+        }
+        self.victim_of(step, since_ticket, true)
+    }
+
+    /// The same, of the warm ones or of the others.
+    fn victim_of(
+        &mut self,
+        step: &Step,
+        since_ticket: u64,
+        is_warm: bool,
+    ) -> Option<(RunId, Held)> {
         [Held::Free, Held::Connected, Held::InUse].into_iter().find_map(|held| {
             if held == Held::Connected
                 && !self.looks.has_connected_runs()
@@ -205,7 +252,7 @@ impl Pool {
             {
                 return None;
             }
-            Some((self.least_recently_active(step, since_ticket, held)?, held))
+            Some((self.least_recently_active(step, since_ticket, is_warm, held)?, held))
         })
     }
 
@@ -213,6 +260,7 @@ impl Pool {
         &mut self,
         step: &Step,
         since_ticket: u64,
+        is_warm: bool,
         held: Held,
     ) -> Option<RunId> {
         let Pool { candidates, tenants, runs, releases, looks, config, .. } = self;
@@ -220,6 +268,7 @@ impl Pool {
         let run_of = |id: RunId| tree_of(id).state.run().expect("candidates are ready runs");
         let mut moves = Vec::new();
         let victim = candidates.least_recently_active(
+            is_warm,
             |id| {
                 let Touch { at_ms, sequence } = step.leases.touched(id);
                 let connected_at_ms =

@@ -1,11 +1,11 @@
-//! What happens to runs: started, ready, gone.
+//! What happens to runs: started, ready, gone. What follows from an end is in `ends.rs`.
 
-use crate::messages::{Event, Exit, ExitReason, Fact, Outcome, Refusal};
+use crate::messages::{Event, Exit, ExitReason, Fact, Outcome};
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
-use crate::releases::Beside;
 use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
-use crate::{Action, Adopted, CallId, Failure, Key, LastExit, Release, RunId, Touch, Usage};
+use crate::warm::Warm;
+use crate::{Action, Adopted, CallId, Failure, Key, LastExit, RunId, Touch, Usage};
 
 impl Pool {
     /// Takes in one fact. Facts about runs that are over are dropped.
@@ -37,7 +37,11 @@ impl Pool {
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
         run.pid = Some(pid);
+        let is_ruled = run.rules.is_some();
         let wanted = tenant.state.has_process_now();
+        if wanted && !is_ruled {
+            tenant.warm = Warm::ruled(tenant.warm, false);
+        }
         let key = tenant.key.clone();
         if self.owns_failures_and_history(&key, id) {
             self.histories.started(&key);
@@ -124,8 +128,10 @@ impl Pool {
         }
         step.leases.open(id, touched_at_ms);
         run.begin_tenure(step.now.steady_ms);
-        candidates.add(run, Touch { at_ms: touched_at_ms, sequence: 0 });
-        if let Some(idle_after_ms) = config.idle_after_ms {
+        tenant.warm = Warm::when_ready(tenant.warm);
+        let touch = Touch { at_ms: touched_at_ms, sequence: 0 };
+        candidates.add(run, touch, tenant.warm.is_some());
+        if let Some(idle_after_ms) = run.idle_after_ms(tenant.warm, config) {
             let left_ms =
                 idle_after_ms.saturating_sub(step.now.wall_ms.saturating_sub(touched_at_ms));
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
@@ -275,120 +281,6 @@ impl Pool {
         }
     }
 
-    /// Removes a finished run and answers the calls that waited for its end. `failure` is the
-    /// answer to calls that waited for it to become ready, unless its start was called off.
-    fn finish_run(&mut self, step: &mut Step, id: RunId, failure: Failure) {
-        self.leaves_image(id, false);
-        let key = self.runs.remove(&id).expect("a live run has a key");
-        let (mut tree, later) = self.take_tree(&key, id);
-        let (mut waiters, release) = (std::mem::take(&mut tree.waiters), tree.release);
-        let keeps_room = match tree.state {
-            State::Stopping(ref mut run, stop) => {
-                let stop = *stop;
-                self.release_deadline_and_permit(run);
-                let failure =
-                    stop.failure.unwrap_or_else(|| failure_of_called_off_start(run, failure));
-                self.refuse_failed_waiters(id, stop.failed_waiters, failure);
-                self.settle_kills(&key, stop.kills);
-                if !stop.keeps_room {
-                    self.room.leaving -= 1;
-                }
-                stop.keeps_room
-            }
-            State::Starting(ref mut run) | State::Probing(ref mut run) => {
-                self.release_deadline_and_permit(run);
-                self.refuse_failed_waiters(
-                    id,
-                    waiters.drain(..).map(|waiter| waiter.call).collect(),
-                    failure,
-                );
-                false
-            }
-            State::Retired(ref mut run, _) => {
-                self.candidates.remove(run);
-                self.release_deadline_and_permit(run);
-                false
-            }
-            State::Ready(ref mut run) => {
-                step.leases.claim(id);
-                self.candidates.remove(run);
-                self.release_deadline_and_permit(run);
-                false
-            }
-            State::Stranded(ref mut run) => {
-                self.stranded.remove(&id);
-                self.release_deadline_and_permit(run);
-                false
-            }
-            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
-                unreachable!("a queued key has no run")
-            }
-        };
-        // Only the serving release is saved, so only its run may keep the port.
-        let keeps_port = later.is_none() && self.images.is_saved(&key);
-        self.actions.push(Action::Release { run: id, keeps_port });
-        if self.runs.is_empty() {
-            self.observe_at_ms = None;
-        }
-        match later {
-            None => self.after_serving(step, key, waiters, keeps_room, release),
-            Some(later) => {
-                self.room.occupied -= 1;
-                if !later.is_empty() {
-                    self.begin_deploys(step, key, later);
-                }
-            }
-        }
-    }
-
-    /// Removes the run's tree; with the deploys that wait for its end, if it is the second tree of
-    /// its key.
-    fn take_tree(&mut self, key: &str, id: RunId) -> (Tenant, Option<Vec<Waiter>>) {
-        if self.releases.get(key).is_some_and(|beside| beside.tree.state.is_of(id)) {
-            let Beside { tree, later } = *self.releases.remove(key).expect("just seen");
-            return (tree, Some(later));
-        }
-        (*self.tenants.remove(key).expect("a live run has a tree"), None)
-    }
-
-    fn release_deadline_and_permit(&mut self, run: &mut Run) {
-        self.became_ready -= usize::from(run.was_ready);
-        if !planted(Bug::DeadlineStays) {
-            self.timers.clear(run);
-        }
-        if !planted(Bug::PermitIsLost) {
-            self.gate.leave(run);
-        }
-    }
-
-    fn refuse_failed_waiters(&mut self, run: RunId, calls: Vec<u64>, failure: Failure) {
-        for call in calls {
-            let failure = failure.clone();
-            self.refuse(call, Refusal::StartFailed { run: Some(run), failure });
-        }
-    }
-
-    /// After a run is over: calls that came meanwhile get a new one. A restart takes its own room
-    /// over; others queue behind those that were promised it.
-    pub(crate) fn respawn_or_forget(
-        &mut self,
-        key: Key,
-        waiters: Vec<Waiter>,
-        keeps_room: bool,
-        release: Release,
-    ) {
-        let wanted = !waiters.is_empty();
-        if !(wanted && keeps_room) {
-            self.room.occupied -= 1;
-        }
-        if !wanted {
-            return;
-        }
-        let state = if keeps_room { self.queue_for_gate(&key) } else { self.queue_for_room(&key) };
-        let tenant = Tenant { key: key.clone(), state, waiters, adoption: None, release };
-        self.tenants.insert(key, Box::new(tenant));
-    }
-
     fn tells_observations(&self) -> bool {
         self.config.tells_observations && self.config.observe_interval_ms.is_some()
     }
@@ -433,12 +325,4 @@ impl Uptime {
     fn ms(&self, min_uptime_ms: u64) -> u64 {
         (self.ended_ms + min_uptime_ms).saturating_sub(self.proven_at_ms)
     }
-}
-
-/// The failure told to callers whose start was stopped before it was ready, when the run ends with
-/// `end`: how the process ended, if there was one; `CalledOff`, if there was none, or only the one
-/// before theirs. What the user's own function threw is told as it is.
-fn failure_of_called_off_start(run: &Run, end: Failure) -> Failure {
-    let is_theirs = run.pid.is_some() && !run.was_ready;
-    if is_theirs || matches!(end, Failure::Thrown { .. }) { end } else { Failure::CalledOff }
 }

@@ -26,8 +26,8 @@ pub struct LastExit {
     pub at_ms: u64,
     /// The last lines that it wrote.
     pub output: Arc<str>,
-    /// The kernel ended it because the tree needed more memory than it may have.
-    pub out_of_memory: bool,
+    /// The bytes of memory that the tree had, if the kernel ended it because it needed more.
+    pub out_of_memory: Option<u64>,
 }
 
 /// What is remembered of a key, since the release that serves began to.
@@ -133,7 +133,7 @@ mod tests {
             reason,
             at_ms: 0,
             output: output.into(),
-            out_of_memory: false,
+            out_of_memory: None,
         }
     }
 

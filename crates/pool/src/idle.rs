@@ -75,6 +75,8 @@ enum Claim {
 /// Looking for open connections.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
+    /// After so long some run is idle, of those that there are or were.
+    shortest_idle_ms: Option<u64>,
     /// When the next regular look is due.
     pub at_ms: Option<u64>,
     is_under_way: bool,
@@ -95,6 +97,15 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
+    pub fn new(idle_after_ms: Option<u64>) -> Self {
+        Looks { shortest_idle_ms: idle_after_ms, ..Looks::default() }
+    }
+
+    /// A run is idle after this time.
+    pub fn heed_idle_time(&mut self, idle_after_ms: Option<u64>) {
+        self.shortest_idle_ms = self.shortest_idle_ms.into_iter().chain(idle_after_ms).min();
+    }
+
     /// Whether the run had an open connection at the last look.
     pub fn is_connected(&self, run: RunId) -> bool {
         self.open.contains(&run)
@@ -110,8 +121,7 @@ impl Pool {
     /// The run's deadline has come: stop it, unless it was touched meanwhile, or its connections
     /// are to be looked at or `shouldIdleKill` is to be asked first.
     pub(crate) fn consider_idle(&mut self, step: &mut Step, id: RunId, done: IdleStep) {
-        let Some(idle_after_ms) = self.config.idle_after_ms.filter(|_| self.disposal.is_none())
-        else {
+        let Some(idle_after_ms) = self.idle_after_ms(id).filter(|_| self.disposal.is_none()) else {
             return self.clear_deadline(id);
         };
         let idle_after_ms =
@@ -144,6 +154,12 @@ impl Pool {
             step.leases.reopen(id);
         }
         self.set_deadline(step, id, idle_after_ms - idle_for_ms);
+    }
+
+    /// How long after its last use a ready run is idle; `None` never.
+    fn idle_after_ms(&self, id: RunId) -> Option<u64> {
+        let tree = self.tree_of(id);
+        tree.state.run()?.idle_after_ms(tree.warm, &self.config)
     }
 
     /// For how long the run has not been used. The count comes before the clock: see
@@ -221,7 +237,7 @@ impl Pool {
             looks.is_under_way = true;
             looks.at_ms = None;
             self.actions.push(Action::LookForConnections);
-        } else if let Some(idle_after_ms) = self.config.idle_after_ms {
+        } else if let Some(idle_after_ms) = looks.shortest_idle_ms {
             let interval_ms = self.config.sweep_interval_ms.min(idle_after_ms / 2).max(1);
             looks.at_ms.get_or_insert(now_ms.saturating_add(interval_ms));
         }

@@ -22,6 +22,7 @@ impl Pool {
         self.deadlines_belong_to_runs()?;
         self.calls_wait_only_where_they_will_be_answered()?;
         self.images_belong_to_runs()?;
+        self.warm_keys_are_kept_in_one_place()?;
         self.a_stop_always_goes_on()
     }
 
@@ -29,6 +30,25 @@ impl Pool {
     /// snapshot driver is at it.
     fn images_belong_to_runs(&self) -> Result<(), String> {
         self.images.check(|key, run| self.runs.get(&run).is_some_and(|of| **of == *key))
+    }
+
+    /// A warm key without a serving tree waits for its next start in the book, and only such a key
+    /// does. What stands aside has no caller. While draining no key waits without one.
+    fn warm_keys_are_kept_in_one_place(&self) -> Result<(), String> {
+        let both = self.warm.keys().find(|key| self.tenants.contains_key(*key));
+        ensure(both.is_none(), || format!("{both:?} waits for a start, and has a tree"))?;
+        let refuses = self.draining || self.disposal.is_some();
+        let waiting = self.warm.keys().next();
+        ensure(waiting.is_none() || !refuses, || format!("{waiting:?} waits for a start"))?;
+        for tenant in self.tenants.values() {
+            let State::AwaitingRoom { ticket } = tenant.state else { continue };
+            let has_caller = !tenant.waiters.is_empty();
+            ensure(!(has_caller && self.room.is_aside(ticket)), || {
+                format!("{} stands aside, and a call waits for it", tenant.key)
+            })?;
+            ensure(has_caller || !refuses, || format!("{} waits without a caller", tenant.key))?;
+        }
+        Ok(())
     }
 
     fn count(&self, wanted: impl Fn(&Tenant) -> bool) -> usize {
@@ -96,8 +116,9 @@ impl Pool {
     /// tenant is being stopped, or will be ready to be evicted: it starts, or is in its tenure.
     fn free_room_is_given_away_at_once(&self) -> Result<(), String> {
         let (waiting, occupied) = (self.room.waiting(), self.room.occupied);
-        ensure(waiting == 0 || occupied == self.config.max_concurrent, || {
-            format!("{waiting} wait for room, but only {occupied} are alive")
+        let in_all = waiting + self.room.standing_aside();
+        ensure(in_all == 0 || occupied == self.config.max_concurrent, || {
+            format!("{in_all} wait for room, but only {occupied} are alive")
         })?;
         ensure(waiting == 0 || self.may_still_make_room(), || {
             format!("{waiting} wait for room for ever")
@@ -109,7 +130,7 @@ impl Pool {
     fn queues_hold_exactly_the_waiting_keys(&self) -> Result<(), String> {
         let for_room = self.count(|tenant| matches!(tenant.state, State::AwaitingRoom { .. }));
         let for_gate = self.count(|tenant| matches!(tenant.state, State::AwaitingGate { .. }));
-        let queued = (self.room.waiting(), self.gate.waiting());
+        let queued = (self.room.waiting() + self.room.standing_aside(), self.gate.waiting());
         ensure(queued == (for_room, for_gate), || {
             format!("{queued:?} queued, {:?} wait", (for_room, for_gate))
         })
@@ -149,7 +170,8 @@ impl Pool {
             ensure(!settled || waiters == 0, || {
                 format!("{waiters} calls wait for {key}, which is settled")
             })?;
-            ensure(tenant.state.run().is_some() || waiters > 0, || {
+            let is_wanted = waiters > 0 || tenant.warm.is_some();
+            ensure(tenant.state.run().is_some() || is_wanted, || {
                 format!("{key} is queued, and no call waits for it")
             })?;
             ensure(self.disposal.is_none() || waiters == 0, || {

@@ -25,6 +25,8 @@
 mod backoff;
 mod calls;
 mod deploys;
+mod disposal;
+mod ends;
 mod eviction;
 mod facts;
 mod gate;
@@ -47,6 +49,7 @@ pub(crate) mod tenant;
 mod tenure;
 mod timers;
 mod types;
+mod warm;
 
 pub use backoff::Backoff;
 pub use gate::GateConfig;

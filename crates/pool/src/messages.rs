@@ -110,8 +110,8 @@ pub struct Exit {
     pub output: Arc<str>,
     /// CPU time of the whole tree over its whole life, where it is known.
     pub cpu_ms: Option<u64>,
-    /// The kernel ended it because the tree needed more memory than it may have.
-    pub out_of_memory: bool,
+    /// The bytes of memory that the tree may have, if the kernel ended it because it needed more.
+    pub out_of_memory: Option<u64>,
 }
 
 /// One of the user's functions.
@@ -133,9 +133,14 @@ pub enum Failure {
     /// No process can be started on this machine, as it is set up; the text says why.
     Unsupported { reason: String },
     /// The process ended before it was ready.
-    ExitedEarly { exit_code: Option<i32>, signal: Option<i32>, out_of_memory: bool },
+    ExitedEarly { exit_code: Option<i32>, signal: Option<i32>, out_of_memory: Option<u64> },
     /// It crashed so soon after it had become ready that this counts as a failure of its start.
-    CrashedSoon { exit_code: Option<i32>, signal: Option<i32>, uptime_ms: u64, out_of_memory: bool },
+    CrashedSoon {
+        exit_code: Option<i32>,
+        signal: Option<i32>,
+        uptime_ms: u64,
+        out_of_memory: Option<u64>,
+    },
     /// The start was stopped before there was a process.
     CalledOff,
     /// It did not answer in time; the text says how long, and what was found instead.
@@ -278,7 +283,7 @@ pub enum Event {
         exit_code: Option<i32>,
         signal: Option<i32>,
         reason: ExitReason,
-        out_of_memory: bool,
+        out_of_memory: Option<u64>,
     },
     /// A call was refused inside the key's back-off window.
     Backoff { key: Key, attempt: u64, retry_after_ms: u64 },

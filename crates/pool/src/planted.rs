@@ -100,6 +100,28 @@ pub enum Bug {
     UseEndsWithRelease,
     /// Invariant 12: a release that begins to serve continues, later, from what the one before was.
     ReleaseKeepsImage,
+    /// A warm tenant is stopped for being idle.
+    WarmIsIdle,
+    /// A warm tenant makes room as if it were not warm.
+    WarmMakesRoom,
+    /// A start that no caller waits for makes a warm tenant leave.
+    WarmEvictsWarm,
+    /// A warm tenant that was evicted makes another leave at once.
+    EvictedWarmPushes,
+    /// A warm key that ended by itself is not started again.
+    WarmStaysDown,
+    /// A warm key is started inside the window of its failures.
+    WarmIgnoresTheWindow,
+    /// A warm key is started while draining.
+    WarmthOutlastsDrain,
+    /// A warm key that was killed is started again.
+    KillForgetsNoWarmth,
+    /// The abort of its last caller calls the start of a warm key off.
+    AbortEndsWarmStarts,
+    /// A run is forced when the pool's own time is over, whatever its rules say.
+    OneStopTimeForAll,
+    /// A run is idle after the pool's own time, whatever its rules say.
+    OneIdleTimeForAll,
 }
 
 /// Whether the bug is there.
@@ -179,5 +201,16 @@ mod chosen {
         Bug::KillForgetsTheSecond,
         Bug::UseEndsWithRelease,
         Bug::ReleaseKeepsImage,
+        Bug::WarmIsIdle,
+        Bug::WarmMakesRoom,
+        Bug::WarmEvictsWarm,
+        Bug::EvictedWarmPushes,
+        Bug::WarmStaysDown,
+        Bug::WarmIgnoresTheWindow,
+        Bug::WarmthOutlastsDrain,
+        Bug::KillForgetsNoWarmth,
+        Bug::AbortEndsWarmStarts,
+        Bug::OneStopTimeForAll,
+        Bug::OneIdleTimeForAll,
     ];
 }

@@ -11,6 +11,7 @@ use crate::releases::Releases;
 use crate::room::Room;
 use crate::tenant::{Run, State, Tenant, Waiter, Wants};
 use crate::timers::Timers;
+use crate::warm::WarmBook;
 use crate::{CallId, Config, Failure, Key, KeyMap, Leases, Now, Release, RunId, RunMap};
 use std::collections::BTreeSet;
 
@@ -44,11 +45,12 @@ pub struct Figures {
 
 /// The tenants of one runtime. The crate's page says how to drive it.
 ///
-/// Inputs are handled by file: calls in `calls.rs` and `deploys.rs`, facts about runs in
-/// `facts.rs`, answers about idle tenants in `idle.rs`, answers of the snapshot driver in
-/// `snapshots.rs`. Stops are in `stops.rs`; which key gets room or a permit in `room.rs`,
-/// `gate.rs` and `eviction.rs`; what serves and what retires in `releases.rs` and `retirement.rs`.
-/// `status.rs` and this file answer queries.
+/// Inputs are handled by file: calls in `calls.rs`, `deploys.rs` and `disposal.rs`, facts about runs
+/// in `facts.rs`, what follows from their end in `ends.rs`, answers about idle tenants in `idle.rs`,
+/// answers of the snapshot driver in `snapshots.rs`. Stops are in `stops.rs`; which key gets room
+/// or a permit in `room.rs`, `gate.rs` and `eviction.rs`; what serves and what retires in
+/// `releases.rs` and `retirement.rs`; what holds for single runs in `rules.rs`; which keys are kept
+/// up in `warm.rs`. `status.rs` and this file answer queries.
 #[derive(Debug)]
 pub struct Pool {
     pub(crate) config: Config,
@@ -68,6 +70,7 @@ pub struct Pool {
     pub(crate) looks: Looks,
     pub(crate) absences: Absences,
     pub(crate) images: Images,
+    pub(crate) warm: WarmBook,
     pub(crate) draining: bool,
     pub(crate) disposal: Option<Disposal>,
     /// Runs that never became ready and could not be ended.
@@ -77,6 +80,8 @@ pub struct Pool {
     /// The last stop that was refused: the answer to calls that wait for room when every tenant
     /// has refused to leave.
     pub(crate) last_refusal: Option<(RunId, Failure)>,
+    /// No rule of a run allows for more to end it.
+    pub(crate) longest_stop_ms: u64,
     pub(crate) actions: Vec<Action>,
     last_run: u64,
     last_ticket: u64,
@@ -100,6 +105,7 @@ pub(crate) struct Step<'a> {
 impl Pool {
     /// A pool without tenants.
     pub fn new(config: Config) -> Self {
+        let looks = Looks::new(config.idle_after_ms);
         Pool {
             room: Room::new(config.max_concurrent),
             candidates: Candidates::default(),
@@ -112,14 +118,16 @@ impl Pool {
             releases: Releases::default(),
             timers: Timers::default(),
             observe_at_ms: None,
-            looks: Looks::default(),
+            looks,
             absences: Absences::default(),
             images: Images::default(),
+            warm: WarmBook::default(),
             draining: false,
             disposal: None,
             stranded: BTreeSet::new(),
             became_ready: 0,
             last_refusal: None,
+            longest_stop_ms: u64::MAX,
             actions: Vec::new(),
             last_run: 0,
             last_ticket: 0,
@@ -136,8 +144,8 @@ impl Pool {
             Input::Adopt { key, call, process } => self.adopt(key, call, process),
             Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),
-            Input::Warm { key } => drop(key),
-            Input::ClearBackoff { key } => self.failures.clear(&key),
+            Input::Warm { key } => self.warm_up(&mut step, key),
+            Input::ClearBackoff { key } => self.clear_backoff(&step, key),
             Input::Drain => self.drain(),
             Input::Dispose { call } => self.dispose(&mut step, Some(call)),
             Input::Abandon => self.abandon(&mut step),
@@ -154,11 +162,12 @@ impl Pool {
     }
 
     /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs'
-    /// deadlines (see `timers.rs`), the end of the victim's tenure, the next observation and the
-    /// next look for connections. May change with every step.
+    /// deadlines (see `timers.rs`), the end of the victim's tenure, the next observation, the next
+    /// look for connections and the next start of a warm key. May change with every step.
     pub fn next_deadline(&self) -> Option<u64> {
         let end_of_tenure_ms = self.candidates.awaited_end_of_tenure_ms();
-        [self.timers.first(), end_of_tenure_ms, self.observe_at_ms, self.looks.at_ms]
+        let warm_due_ms = self.warm.first_due_ms();
+        [self.timers.first(), end_of_tenure_ms, self.observe_at_ms, self.looks.at_ms, warm_due_ms]
             .into_iter()
             .flatten()
             .min()
@@ -230,6 +239,7 @@ impl Pool {
         for run in self.timers.due(now_ms) {
             self.deadline(step, run);
         }
+        self.start_due_warm_keys(step);
     }
 
     /// Observations go on for as long as there is a process to observe.

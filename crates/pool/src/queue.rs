@@ -46,6 +46,10 @@ impl Queue {
         Some(key)
     }
 
+    pub fn contains(&self, ticket: u64) -> bool {
+        self.place_of(ticket).is_some_and(|place| self.places[place].1.is_some())
+    }
+
     /// Those that wait, the one that came last first.
     pub fn latest(&self) -> impl Iterator<Item = &Key> {
         self.places.iter().rev().filter_map(|(_, key)| key.as_ref())

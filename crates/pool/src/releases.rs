@@ -25,10 +25,12 @@
 //!
 //! Most keys never have a second tree, and then all of this costs one look at an empty map.
 
+use crate::ends::Next;
 use crate::messages::Outcome;
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, State, Tenant, Waiter};
+use crate::warm::Warm;
 use crate::{CallId, Key, KeyMap, Release, RunId};
 use std::mem::{swap, take};
 
@@ -201,7 +203,10 @@ impl Pool {
         };
         match tenants.get_mut(key) {
             Some(tenant) if tenant.state.is_up() => return,
-            Some(tenant) => swap(&mut **tenant, &mut beside.tree),
+            Some(tenant) => {
+                swap(&mut **tenant, &mut beside.tree);
+                tenant.inherit_warmth(Warm::inherited(beside.tree.warm.take()));
+            }
             None => {
                 let Beside { tree, later } = *releases.remove(key).expect("just seen");
                 debug_assert!(later.is_empty(), "`after_serving` has taken them");
@@ -217,23 +222,18 @@ impl Pool {
 
     /// The serving tree is gone: the coming release serves, or the key is started once more for the
     /// calls that wait.
-    pub(crate) fn after_serving(
-        &mut self,
-        step: &mut Step,
-        key: Key,
-        mut waiters: Vec<Waiter>,
-        keeps_room: bool,
-        release: Release,
-    ) {
+    pub(crate) fn after_serving(&mut self, step: &mut Step, key: Key, mut next: Next) {
         let later =
             self.releases.get_mut(&key).map(|beside| take(&mut beside.later)).unwrap_or_default();
         if !self.releases.has_coming(&key) {
-            waiters.extend(later);
-            return self.respawn_or_forget(key, waiters, keeps_room, release);
+            next.waiters.extend(later);
+            return self.respawn_or_forget(key, next);
         }
         self.room.occupied -= 1;
         self.let_coming_release_take_over(&key);
-        self.tenant_at(&key).waiters.extend(waiters);
+        let tenant = self.tenant_at(&key);
+        tenant.waiters.extend(next.waiters);
+        tenant.inherit_warmth(next.comeback.map(|comeback| comeback.warm));
         if !later.is_empty() {
             self.begin_deploys(step, key, later);
         }

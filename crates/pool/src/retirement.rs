@@ -20,7 +20,9 @@ impl Pool {
             step.leases.claim(id);
         }
         let ends_ms = step.now.steady_ms.saturating_add(retire_ms);
-        self.tenant_of(id).state.change(|state| match state {
+        let tenant = self.tenant_of(id);
+        tenant.warm = None;
+        tenant.state.change(|state| match state {
             State::Ready(run) => (State::Retired(run, ends_ms), ()),
             other => unreachable!("{other:?} was `Ready` above"),
         });
@@ -44,7 +46,7 @@ impl Pool {
     /// stops that is not known, and its whole time passes.
     fn retired_has_left_ms(&self, step: &Step, run: &Run, ends_ms: u64) -> u64 {
         let left_ms = ends_ms.saturating_sub(step.now.steady_ms);
-        let Some(idle_after_ms) = self.config.idle_after_ms else { return left_ms };
+        let Some(idle_after_ms) = run.idle_after_ms(None, &self.config) else { return left_ms };
         let is_counted = step.leases.is_in_use(run.id) && !planted(Bug::UseEndsWithRelease);
         if is_counted || self.config.heeds_connections && self.looks.is_connected(run.id) {
             return left_ms.min(self.config.sweep_interval_ms.max(1));

@@ -6,6 +6,9 @@
 //! look for connections (likewise); a kill, `dispose` or the abort of the key's last caller (the
 //! key stops waiting). All of these are steps of the pool, and every step ends in `Pool::admit`.
 //!
+//! Warm keys that no caller waits for may stand aside (`warm.rs`): for them no tenant leaves, and a
+//! place is theirs only when no key queues for it.
+//!
 //! Which tenant makes room is `eviction.rs`; how long a ready one is safe from that, `tenure.rs`.
 
 use crate::Key;
@@ -22,11 +25,13 @@ pub(crate) struct Room {
     /// Of these, the ones being stopped whose room no key takes over.
     pub leaving: usize,
     queue: Queue,
+    /// Warm keys without callers, for which no tenant leaves: they get what the queue leaves free.
+    aside: Queue,
 }
 
 impl Room {
     pub fn new(capacity: usize) -> Self {
-        Room { capacity, occupied: 0, leaving: 0, queue: Queue::default() }
+        Room { capacity, occupied: 0, leaving: 0, queue: Queue::default(), aside: Queue::default() }
     }
 
     pub fn capacity(&self) -> usize {
@@ -37,8 +42,18 @@ impl Room {
         self.queue.enqueue(ticket, key);
     }
 
+    pub fn stand_aside(&mut self, ticket: u64, key: Key) {
+        self.aside.enqueue(ticket, key);
+    }
+
+    pub fn is_aside(&self, ticket: u64) -> bool {
+        self.aside.contains(ticket)
+    }
+
     pub fn cancel(&mut self, ticket: u64) {
-        self.queue.cancel(ticket);
+        if self.queue.cancel(ticket).is_none() {
+            self.aside.cancel(ticket);
+        }
     }
 
     /// Gives a free place to the key that has waited longest.
@@ -46,7 +61,7 @@ impl Room {
         if self.occupied >= self.capacity + usize::from(planted(Bug::OneTooMany)) {
             return None;
         }
-        let key = self.queue.pop_first()?;
+        let key = self.queue.pop_first().or_else(|| self.aside.pop_first())?;
         self.occupied += 1;
         Some(key)
     }
@@ -64,6 +79,10 @@ impl Room {
 
     pub fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    pub fn standing_aside(&self) -> usize {
+        self.aside.len()
     }
 }
 

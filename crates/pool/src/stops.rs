@@ -4,6 +4,7 @@ use crate::messages::{Event, Outcome, Refusal};
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Stage, State, Stop, Tenant, Waiter, Wants};
+use crate::warm::Warm;
 use crate::{Action, CallId, Custody, Failure, Owner, RunId, StopStage};
 
 /// How long a process that may refuse has to end after it was forced, when the configured grace is
@@ -136,7 +137,7 @@ impl Pool {
     /// deadline.
     fn await_process(&mut self, step: &mut Step, id: RunId) {
         if self.custody_of(id).owner == Owner::User {
-            let patience_ms = self.grace_ms().saturating_mul(2);
+            let patience_ms = self.grace_ms(id).saturating_mul(2);
             self.set_deadline(step, id, patience_ms);
         }
     }
@@ -158,19 +159,20 @@ impl Pool {
     }
 
     pub(crate) fn ask(&mut self, step: &mut Step, id: RunId) {
-        if self.config.stop_timeout_ms == 0 {
-            return self.force(id);
-        }
         // Every stop comes here, so the run is looked up once.
         let Pool { tenants, runs, releases, timers, config, actions, .. } = self;
         let tenant = releases.tree_mut(tenants, &runs[&id], id);
         let State::Stopping(run, stop) = &mut tenant.state else { return };
+        let stop_timeout_ms = run.stop_timeout_ms(config);
+        if stop_timeout_ms == 0 {
+            return self.force(id);
+        }
         stop.enter(Stage::Asked);
         actions.push(Action::Stop { run: id, stage: StopStage::Ask });
         if run.custody.may_refuse_stop {
             timers.clear(run);
         } else {
-            timers.set(run, deadline_ms(step, config.stop_timeout_ms));
+            timers.set(run, deadline_ms(step, stop_timeout_ms));
         }
     }
 
@@ -184,7 +186,7 @@ impl Pool {
 
     /// The user's `kill` is being called: the grace of this stage begins.
     pub(crate) fn stop_asked(&mut self, step: &mut Step, id: RunId, asked: StopStage) {
-        let grace_ends_ms = step.now.steady_ms.saturating_add(self.grace_ms());
+        let grace_ends_ms = step.now.steady_ms.saturating_add(self.grace_ms(id));
         let State::Stopping(_, stop) = &mut self.tenant_of(id).state else { return };
         if !matches!(stop.stage, Stage::Asked | Stage::Forced) {
             return;
@@ -199,7 +201,7 @@ impl Pool {
     /// The user's `kill` has settled. The grace begins once more, so that the end can be seen.
     pub(crate) fn stop_answered(&mut self, step: &mut Step, id: RunId, asked: StopStage) {
         let (patience_ms, now_ms) = (self.config.kill_patience_ms, step.now.steady_ms);
-        let grace_ends_ms = now_ms.saturating_add(self.grace_ms());
+        let grace_ends_ms = now_ms.saturating_add(self.grace_ms(id));
         let State::Stopping(_, stop) = &mut self.tenant_of(id).state else { return };
         *stop.open_kill_ms(asked) = None;
         if stop.stage == Stage::Forced {
@@ -325,7 +327,7 @@ impl Pool {
             actions,
             ..
         } = self;
-        let state = &mut releases.tree_mut(tenants, &runs[&id], id).state;
+        let Tenant { state, warm, .. } = releases.tree_mut(tenants, &runs[&id], id);
         let serves = matches!(state, State::Ready(_));
         let is_tenant = serves || matches!(state, State::Retired(..));
         let run = state.run_mut().expect("a stop is of a run");
@@ -347,9 +349,11 @@ impl Pool {
         if serves {
             step.leases.reopen(id);
         }
-        candidates.add(run, step.leases.touched(id));
+        *warm = Warm::when_ready(*warm);
+        candidates.add(run, step.leases.touched(id), warm.is_some());
         // The stop of a retired run is tried again a sweep later.
-        if (config.idle_after_ms.is_some() || !serves) && disposal.is_none() {
+        let may_be_idle = run.idle_after_ms(*warm, config).is_some();
+        if (may_be_idle || !serves) && disposal.is_none() {
             timers.set(run, step.now.steady_ms.saturating_add(config.sweep_interval_ms.max(1)));
         }
     }
@@ -365,8 +369,9 @@ impl Pool {
         }
     }
 
-    fn grace_ms(&self) -> u64 {
-        match self.config.stop_timeout_ms {
+    fn grace_ms(&self, id: RunId) -> u64 {
+        let run = self.tree_of(id).state.run().expect("a stop is of a run");
+        match run.stop_timeout_ms(&self.config) {
             0 => FORCED_GRACE_MS,
             grace_ms => grace_ms,
         }

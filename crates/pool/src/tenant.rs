@@ -1,9 +1,10 @@
 //! One tree of a key: its state, and the calls that wait for it. Most keys have no other
 //! (`releases.rs`).
 
+use crate::warm::Warm;
 use crate::{
-    Adopted, CallId, Custody, Exit, ExitReason, Failure, Key, Owner, Release, RunId, StopStage,
-    Touch, Usage,
+    Adopted, CallId, Custody, Exit, ExitReason, Failure, Key, Owner, Release, RunId, RunRules,
+    StopStage, Touch, Usage,
 };
 
 /// A key that the pool is doing something about.
@@ -17,6 +18,8 @@ pub(crate) struct Tenant {
     pub adoption: Option<Box<(CallId, Adopted)>>,
     /// The release of its run or, while it has none, of the run before.
     pub release: Release,
+    /// It is started, or stays, without a caller.
+    pub warm: Option<Warm>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +107,8 @@ pub(crate) struct Run {
     pub connected_at_ms: u64,
     /// `shouldIdleKill` is being asked about it.
     pub idle_is_asked: bool,
+    /// What holds for it alone. Boxed: most runs have none.
+    pub rules: Option<Box<RunRules>>,
 }
 
 impl Run {
@@ -127,6 +132,7 @@ impl Run {
             usage: None,
             connected_at_ms: 0,
             idle_is_asked: false,
+            rules: None,
         }
     }
 }

@@ -28,6 +28,7 @@ mod simulation {
     pub mod snapshot_driver;
     pub mod statuses;
     pub mod story;
+    pub mod warm;
     pub mod world;
 }
 

@@ -1,10 +1,10 @@
 //! The control groups of one tenant: below each parent a directory of the same name. The tenant's
 //! main process is inside from its first instruction, its keeper never.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
-use warden::confinement::{Group, Hierarchy};
+use warden::confinement::{Access, Group, Hierarchy, PathRule};
 
 use crate::clock;
 use crate::leaf;
@@ -63,6 +63,14 @@ impl Groups {
     pub fn are_below(&self, groups: &[Group]) -> bool {
         let place = |group: &Group| (group.hierarchy, group.parent.clone());
         self.groups.iter().map(place).eq(groups.iter().map(place))
+    }
+
+    /// Rules that let the tenant read its own groups.
+    pub fn readable(&self) -> impl Iterator<Item = PathRule> {
+        self.directories().filter_map(|(_, path)| {
+            let path = CString::new(path.into_os_string().into_vec()).ok()?;
+            Some(PathRule { access: Access::Read, is_required: false, path })
+        })
     }
 
     fn directories(&self) -> impl Iterator<Item = (&Group, PathBuf)> {

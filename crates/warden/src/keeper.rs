@@ -12,19 +12,22 @@ use rustix::process::{
     setpgid, setsid,
 };
 
+use warden::confinement::Confinement;
+use warden::excerpt::confinement_in;
 use warden::planted::{Bug, planted};
 use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
 use crate::clock;
 use crate::group::{Failure, Groups};
-use crate::launch::{Outfit, become_tenant, explain, read_groups};
+use crate::launch::{Outfit, become_tenant, explain};
 use crate::link::{self, Received};
 use crate::memory_watch::{self, MemoryWatch};
 use crate::outbox::Outbox;
 use crate::parked::{self, Awaited, Parked};
 use crate::priority;
 use crate::sys::{self, Ending, Reaped};
+use crate::temporary::Temporary;
 use crate::tree::Scope;
 use crate::tree_kill::{Found, TreeKill};
 
@@ -105,6 +108,12 @@ fn at_group(failure: Failure) -> LaunchFailure {
     (LaunchStep::EnterGroup, failure)
 }
 
+/// What the program is held within; nothing if that cannot be read, which the tenant's process
+/// reports.
+fn confinement_of(outfit: &Outfit) -> Confinement {
+    confinement_in(&outfit.memory_file).unwrap_or_default()
+}
+
 /// Turns this process into a keeper. Returns the descriptor of its child signals.
 fn become_keeper() -> Result<OwnedFd, Errno> {
     rustix::thread::set_name(c"abs-keeper")?;
@@ -160,6 +169,7 @@ struct Keeper {
     phase: Phase,
     groups: Groups,
     memory_watch: Option<MemoryWatch>,
+    temporary: Option<Temporary>,
     /// Reports for the warden.
     outbox: Outbox,
 }
@@ -177,13 +187,14 @@ impl Keeper {
         let keeper = getpid();
         let forked = groups.fork_into(|| {
             priority::fall_back();
-            become_tenant(run, keeper, outfit, &status_writer)
+            become_tenant(run, keeper, outfit, &groups, &status_writer)
         });
         let step = if groups.number() > 0 { LaunchStep::EnterGroup } else { LaunchStep::Fork };
         let main = forked.map_err(|failure| (step, failure))?;
         // Fails if the tenant has executed its program already; then it has done this itself.
         let _ = setpgid(Some(main), Some(main));
-        Ok(Keeper::of(run, warden, child_signals, main, status, groups))
+        let temporary = Temporary::of(&confinement_of(outfit), run);
+        Ok(Keeper { temporary, ..Keeper::of(run, warden, child_signals, main, status, groups) })
     }
 
     /// The same with a process that waits in its groups.
@@ -195,14 +206,16 @@ impl Keeper {
         groups: Groups,
         parked: Parked,
     ) -> Result<Keeper, LaunchFailure> {
-        let groups = groups.with_settings(read_groups(&outfit.memory_file));
+        let confinement = confinement_of(outfit);
+        let temporary = Temporary::of(&confinement, run);
+        let groups = groups.with_settings(confinement.groups);
         if let Err(failure) = groups.set() {
             parked.end();
             return Err(at_group(failure));
         }
         let (main, status) = parked.start(run, outfit);
         let _ = setpgid(Some(main), Some(main));
-        Ok(Keeper::of(run, warden, child_signals, main, status, groups))
+        Ok(Keeper { temporary, ..Keeper::of(run, warden, child_signals, main, status, groups) })
     }
 
     fn of(
@@ -228,11 +241,13 @@ impl Keeper {
             phase,
             groups,
             memory_watch,
+            temporary: None,
             outbox,
         }
     }
 
     fn serve(mut self, mut link: Option<OwnedFd>) {
+        let _lock = self.temporary.as_ref().and_then(Temporary::lock);
         // The event may be an order to kill, which is carried out with precedence, before reaping,
         // which gives way.
         while self.kill_round() != Found::Held && self.reap() {
@@ -256,7 +271,11 @@ impl Keeper {
     /// Removes what was made for the tenant, whose tree is gone.
     fn clear_up(&self, has_warden: bool) {
         self.groups.remove_soon();
+        if let Some(temporary) = &self.temporary {
+            temporary.remove();
+        }
         if !has_warden {
+            self.temporary.iter().for_each(Temporary::remove_parent);
             self.groups.remove_parents();
         }
     }

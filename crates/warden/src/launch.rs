@@ -11,13 +11,14 @@ use rustix::process::{
 };
 use rustix::stdio;
 
-use warden::Confinement;
-use warden::confinement::Group;
 use warden::protocol::{LaunchStep, Report};
-use warden::spec::{Descriptor, LaunchSpec, groups_alone};
+use warden::spec::{Descriptor, LaunchSpec};
 
+use crate::group::Groups;
 use crate::start_script;
 use crate::sys;
+use crate::temporary::Temporary;
+use crate::walls;
 
 /// The shell for scripts without a `#!` line, which every shell and `execvp` use too.
 const SHELL: &CStr = c"/bin/sh";
@@ -39,8 +40,14 @@ pub struct Outfit {
 
 /// Becomes the tenant's program. If that fails, the reason is written to `status`; if it succeeds,
 /// `status` closes without a byte.
-pub fn become_tenant(run: u64, keeper: Pid, outfit: &Outfit, status: &OwnedFd) -> i32 {
-    let Err((step, errno)) = start(keeper, outfit, status);
+pub fn become_tenant(
+    run: u64,
+    keeper: Pid,
+    outfit: &Outfit,
+    groups: &Groups,
+    status: &OwnedFd,
+) -> i32 {
+    let Err((step, errno)) = start(run, keeper, outfit, groups, status);
     let report = Report::LaunchFailed { run, step, errno: errno.raw_os_error() };
     // A packet is far smaller than a pipe's capacity, so it is written whole.
     let _ = rustix::io::write(status, &report.encode());
@@ -48,26 +55,19 @@ pub fn become_tenant(run: u64, keeper: Pid, outfit: &Outfit, status: &OwnedFd) -
 }
 
 fn start(
+    run: u64,
     keeper: Pid,
     outfit: &Outfit,
+    groups: &Groups,
     status: &OwnedFd,
 ) -> Result<Infallible, (LaunchStep, Errno)> {
     let at = |step| move |errno| (step, errno);
     // The keeper does this too, so that both can rely on it, whichever comes first.
     setpgid(None, None).map_err(at(LaunchStep::Fork))?;
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(LaunchStep::Fork))?;
-    if getppid() != Some(keeper) {
-        // The keeper died before the line above took effect.
-        sys::exit_now(NOT_EXECUTED_STATUS);
-    }
-    let spec = read_spec(&outfit.memory_file).map_err(at(LaunchStep::ReadSpec))?;
+    die_with(keeper).map_err(at(LaunchStep::Fork))?;
+    let mut spec = read_spec(&outfit.memory_file).map_err(at(LaunchStep::ReadSpec))?;
     if spec.descriptors.len() != outfit.descriptors.len() {
         return Err((LaunchStep::ReadSpec, Errno::PROTO));
-    }
-    // The groups are the keeper's work.
-    let groups = spec.confinement.groups.clone();
-    if spec.confinement != (Confinement { groups, ..Confinement::default() }) {
-        return Err((LaunchStep::PutUpWalls, Errno::NOSYS));
     }
     // Standard input is /dev/null already, as it is the warden's.
     for (becomes, descriptor) in spec.descriptors.iter().zip(&outfit.descriptors) {
@@ -82,20 +82,50 @@ fn start(
     sys::close_all_except(&[0, 1, 2, status.as_raw_fd()]);
     umask(Mode::from_raw_mode(spec.umask));
     chdir(spec.cwd.as_c_str()).map_err(at(LaunchStep::ChangeDirectory))?;
+    let temporary = Temporary::of(&spec.confinement, run);
+    if let Some(temporary) = &temporary {
+        temporary.make(spec.confinement.user).map_err(at(LaunchStep::MakeTemporary))?;
+        set_variable(&mut spec.env, b"TMPDIR=", &temporary.path());
+    }
+    if let Some(landlock) = spec.confinement.walls.as_mut().and_then(|it| it.landlock.as_mut()) {
+        // Programs look there for the memory and the processors that they have.
+        landlock.paths.extend(groups.readable());
+    }
+    walls::put_up(&spec, temporary.as_ref()).map_err(explained)?;
+    // Another user forgets this.
+    die_with(keeper).map_err(at(LaunchStep::Fork))?;
+    // As the user and within the walls that the program will have: what it could not read is not
+    // taken for found.
     if spec.needs_start_script {
         require_start_script(&spec).map_err(at(LaunchStep::CheckStartScript))?;
     }
+    walls::refuse_system_calls(&spec).map_err(explained)?;
     sys::unblock_signals();
     Err((LaunchStep::Execute, search_and_execute(&spec)))
 }
 
-/// Refuses a directory without a start script. The reason is written to standard error, which the
-/// host reads when it gets the failure.
-fn require_start_script(spec: &LaunchSpec) -> Result<(), Errno> {
-    let Err(reason) = start_script::require(&spec.cwd.to_string_lossy()) else { return Ok(()) };
+/// Has the kernel kill this process when its keeper dies.
+fn die_with(keeper: Pid) -> Result<(), Errno> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() != Some(keeper) {
+        // The keeper died before the line above took effect.
+        sys::exit_now(NOT_EXECUTED_STATUS);
+    }
+    Ok(())
+}
+
+/// Writes what the error number does not say to standard error, which the host reads when it gets
+/// the failure.
+fn explained(failure: walls::Failure) -> (LaunchStep, Errno) {
+    if let Some(text) = failure.text {
+        say(&text);
+    }
+    (failure.step, failure.errno)
+}
+
+fn say(reason: &str) {
     // The pipe is empty and holds more than a path and a sentence.
     let _ = rustix::io::write(stdio::stderr(), reason.as_bytes());
-    Err(Errno::NOENT)
 }
 
 /// Writes to the standard error of a launch why it fails. Nothing is said where that is not known.
@@ -107,30 +137,34 @@ pub fn explain(outfit: &Outfit, reason: &str) {
     }
 }
 
-/// The groups of a launch; none if it cannot be read, which the tenant's process reports.
-pub fn read_groups(memory_file: &OwnedFd) -> Vec<Group> {
-    groups_alone(|bytes, offset| read_exactly(memory_file, bytes, offset).ok())
+/// Sets a variable, whose name comes with the `=`, in an environment.
+fn set_variable(env: &mut Vec<CString>, name: &[u8], value: &CStr) {
+    env.retain(|entry| !entry.as_bytes().starts_with(name));
+    let entry = [name, value.to_bytes()].concat();
+    env.push(CString::new(entry).expect("parts of zero-terminated strings hold no zero byte"));
 }
 
+/// Refuses a directory without a start script. The reason is written to standard error.
+fn require_start_script(spec: &LaunchSpec) -> Result<(), Errno> {
+    let Err(reason) = start_script::require(&spec.cwd.to_string_lossy()) else { return Ok(()) };
+    say(&reason);
+    Err(Errno::NOENT)
+}
+
+/// Reads the file from its start, whatever its position.
 fn read_spec(memory_file: &OwnedFd) -> Result<LaunchSpec, Errno> {
     let size_bytes = rustix::fs::fstat(memory_file)?.st_size;
     let mut bytes = vec![0; usize::try_from(size_bytes).map_err(|_| Errno::FBIG)?];
-    read_exactly(memory_file, &mut bytes, 0)?;
-    LaunchSpec::parse(&bytes).map_err(|_| Errno::PROTO)
-}
-
-/// Reads from an offset of the file, whatever its position.
-fn read_exactly(file: &OwnedFd, bytes: &mut [u8], offset: u64) -> Result<(), Errno> {
     let mut filled = 0;
     while filled < bytes.len() {
-        match rustix::io::pread(file, &mut bytes[filled..], offset + filled as u64) {
+        match rustix::io::pread(memory_file, &mut bytes[filled..], filled as u64) {
             Ok(0) => return Err(Errno::PROTO),
             Ok(length) => filled += length,
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
     }
-    Ok(())
+    LaunchSpec::parse(&bytes).map_err(|_| Errno::PROTO)
 }
 
 /// Searches the program as `execvp` does, but in the tenant's `PATH`, and executes it. Returns

@@ -2,12 +2,16 @@
 //!
 //! The warden is a small process between the host and its tenants: the host asks it to [launch]
 //! and to [stop] runs, and it [reports] how they start and end. The two are connected by a
-//! `SOCK_SEQPACKET` socket pair whose one end is the warden's standard input. When the host's end
-//! closes, every tenant's tree is asked to end and killed 0.6 s later, and the warden exits.
+//! `SOCK_SEQPACKET` socket pair whose one end is the warden's descriptor [`HOST_SOCKET_FD`]. When
+//! the host's end closes, every tenant's tree is asked to end and killed 0.6 s later, and the
+//! warden exits.
 //!
 //! - [`protocol`] is the packets, pure encoding and decoding;
 //! - [`spec`] describes a tenant's start, in tagged parts, and travels in a memory file;
 //! - [`confinement`] is the parts of it that hold a program within bounds;
+//! - [`excerpt`] reads that part alone;
+//! - [`refused_calls`] is the system calls that walls refuse, and [`filter`] makes the kernel's
+//!   program of them;
 //! - [`remove_tree`] removes a directory, whatever its maker has put into it;
 //! - [`host`] sends and receives packets for the host's side;
 //! - [`socket_failure`] says what an error of the socket means, for both sides;
@@ -22,10 +26,13 @@
 
 pub mod confinement;
 pub mod disposition;
+pub mod excerpt;
+pub mod filter;
 pub mod host;
 pub mod planted;
 pub mod protocol;
 pub mod reaction;
+pub mod refused_calls;
 pub mod remove_tree;
 pub mod socket_failure;
 pub mod spec;
@@ -40,3 +47,9 @@ pub use reaction::Reaction;
 pub use socket_failure::SocketFailure;
 pub use spec::{Descriptor, LaunchSpec, SpecError};
 pub use stat::Stat;
+
+/// The descriptor on which the warden expects its end of the socket pair.
+pub const HOST_SOCKET_FD: i32 = 0;
+
+/// The file name of the helper's executable.
+pub const BINARY_NAME: &str = "warden";

@@ -36,8 +36,10 @@ mod spares;
 mod start_script;
 #[allow(unsafe_code, reason = "the one place for system calls without a safe wrapper")]
 mod sys;
+mod temporary;
 mod tree;
 mod tree_kill;
+mod walls;
 
 use std::process::ExitCode;
 

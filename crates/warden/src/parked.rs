@@ -52,7 +52,8 @@ impl Parked {
         let (status, status_writer) = pipe_with(PipeFlags::CLOEXEC).map_err(for_process)?;
         let (socket, childs_end) = signed_pair().map_err(for_process)?;
         let keeper = getpid();
-        let main = groups.fork_into(|| wait_for_outfit(keeper, &childs_end, &status_writer))?;
+        let main =
+            groups.fork_into(|| wait_for_outfit(keeper, &childs_end, groups, &status_writer))?;
         let parked = Parked { main, socket, status };
         match groups.enter(main) {
             Ok(()) => Ok(parked),
@@ -116,7 +117,7 @@ pub fn wait_for_launch(
 }
 
 /// What the parked process does. It ends with its keeper.
-fn wait_for_outfit(keeper: Pid, socket: &OwnedFd, status: &OwnedFd) -> i32 {
+fn wait_for_outfit(keeper: Pid, socket: &OwnedFd, groups: &Groups, status: &OwnedFd) -> i32 {
     sys::close_all_except(&[0, 1, 2, socket.as_raw_fd(), status.as_raw_fd()]);
     priority::fall_back();
     let _ = rustix::thread::set_name(c"abs-parked");
@@ -131,7 +132,7 @@ fn wait_for_outfit(keeper: Pid, socket: &OwnedFd, status: &OwnedFd) -> i32 {
                     return UNUSED_STATUS;
                 }
                 let outfit = Outfit { memory_file: fds.remove(0), descriptors: fds };
-                return become_tenant(run, keeper, &outfit, status);
+                return become_tenant(run, keeper, &outfit, groups, status);
             }
             Received::Forged => {}
             Received::Closed => return UNUSED_STATUS,

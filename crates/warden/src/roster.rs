@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use warden::confinement::Group;
+use warden::excerpt::confinement_in;
 use warden::host::signed_pair;
 use warden::planted::{Bug, planted_once_in};
 use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
@@ -15,11 +16,12 @@ use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
 use crate::clock;
 use crate::group::{Groups, REMOVAL_PATIENCE_MS};
 use crate::keeper;
-use crate::launch::{Outfit, read_groups};
+use crate::launch::Outfit;
 use crate::link::{self, Received, Sent};
 use crate::parents::Parents;
 use crate::spares::{Spare, Spares};
 use crate::sys;
+use crate::temporary::{Temporaries, Temporary};
 
 /// The error number for a run whose keeper was killed before the program ran.
 const KEEPER_LOST: Errno = Errno::IO;
@@ -42,6 +44,7 @@ struct Keeper {
     result: Option<Report>,
     /// What is removed for the keeper if that is lost.
     groups: Groups,
+    temporary: Option<Temporary>,
     /// The last stop that the host asked for, and the last one that was sent to the keeper.
     stop_asked: Option<StopStage>,
     stop_sent: Option<StopStage>,
@@ -56,6 +59,7 @@ struct Lost {
     has_started: bool,
     cpu_us: u64,
     groups: Groups,
+    temporary: Option<Temporary>,
     /// When its end is reported even if its groups cannot be removed, from the first attempt on.
     given_up_ms: Option<u64>,
 }
@@ -68,6 +72,7 @@ pub struct Roster {
     spares: Spares,
     lost: Vec<Lost>,
     parents: Parents,
+    temporaries: Temporaries,
     /// How many groups were named so far.
     groups: u32,
 }
@@ -95,7 +100,14 @@ impl Roster {
             std::mem::forget(memory_file.try_clone());
         }
         let outfit = Outfit { memory_file, descriptors: fds };
-        let groups = read_groups(&outfit.memory_file);
+        let confinement =
+            confinement_in(&outfit.memory_file).map_err(|errno| (LaunchStep::ReadSpec, errno))?;
+        let temporary = Temporary::of(&confinement, run);
+        if let Some(temporary) = &temporary {
+            let at = |errno| (LaunchStep::MakeTemporary, errno);
+            self.temporaries.hold(temporary).map_err(at)?;
+        }
+        let groups = confinement.groups;
         self.parents.prepare(&groups);
         let spare = if Groups::must_be_entered(&groups) {
             self.launch_by_spare(run, &outfit, groups)
@@ -111,6 +123,7 @@ impl Roster {
             late_ms: clock::now_ms() + LATE_AFTER_MS,
             result: None,
             groups,
+            temporary,
             stop_asked: None,
             stop_sent: None,
         });
@@ -228,9 +241,11 @@ impl Roster {
         })
     }
 
-    /// The children of the warden that are keepers, spares included, and not strays.
+    /// The children of the warden that are keepers, spares included, or remove what these have
+    /// left, and are not strays.
     pub fn keeper_pids(&self) -> Vec<Pid> {
-        self.keepers.iter().map(|keeper| keeper.pid).chain(self.spares.pids()).collect()
+        let keepers = self.keepers.iter().map(|keeper| keeper.pid);
+        keepers.chain(self.spares.pids()).chain(self.temporaries.pids()).collect()
     }
 
     /// Reads a keeper's reports, and adds those to `reports` that the host gets at once.
@@ -242,10 +257,14 @@ impl Roster {
 
     /// Notes that a child of the warden was reaped.
     pub fn reaped(&mut self, pid: Pid, cpu_us: u64, reports: &mut Vec<Report>) {
+        if let Some(report) = self.temporaries.reaped(pid) {
+            return reports.push(report);
+        }
         if let Some(groups) = self.spares.reaped(pid) {
             // One that was dismissed has removed its groups. The process that waited with one that
             // was killed ends by itself, or is a stray.
-            let lost = Lost { run: None, has_started: false, cpu_us, groups, given_up_ms: None };
+            let (run, temporary, given_up_ms) = (None, None, None);
+            let lost = Lost { run, has_started: false, cpu_us, groups, temporary, given_up_ms };
             return self.lost.push(lost);
         }
         let Some(index) = self.keepers.iter().position(|keeper| keeper.pid == pid) else {
@@ -267,6 +286,7 @@ impl Roster {
                     has_started: keeper.has_started,
                     cpu_us,
                     groups: keeper.groups,
+                    temporary: keeper.temporary,
                     given_up_ms: None,
                 });
             }
@@ -285,7 +305,12 @@ impl Roster {
         self.lost.retain_mut(|lost| {
             let given_up_ms = *lost.given_up_ms.get_or_insert(now_ms + REMOVAL_PATIENCE_MS);
             let is_over = lost.groups.remove() || given_up_ms <= now_ms;
-            reports.extend(lost.final_report().filter(|_| is_over));
+            match (lost.final_report().filter(|_| is_over), &lost.temporary) {
+                (Some(report), Some(temporary)) => {
+                    self.temporaries.remove_then(temporary, report, reports);
+                }
+                (report, _) => reports.extend(report),
+            }
             !is_over
         });
     }
@@ -296,6 +321,7 @@ impl Roster {
         for lost in self.lost.drain(..) {
             lost.groups.remove_soon();
         }
+        self.temporaries.leave();
         self.parents.leave(|number| number & !u64::from(u32::MAX) == first_number());
     }
 
@@ -307,6 +333,7 @@ impl Roster {
             signal(keeper, Signal::CONT);
         }
         self.spares.end_all();
+        self.temporaries.end();
     }
 
     /// Kills every keeper that has not finished. The processes of their trees become strays.
@@ -399,6 +426,7 @@ mod tests {
             late_ms: 0,
             result: None,
             groups: Groups::default(),
+            temporary: None,
             stop_asked: None,
             stop_sent: None,
         });

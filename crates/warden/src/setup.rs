@@ -13,6 +13,8 @@ use rustix::process::{
 use rustix::stdio;
 
 use crate::sys;
+use crate::temporary;
+use crate::walls;
 
 /// Turns the process into a warden. Returns the socket to the host, and the host's pid.
 pub fn become_warden() -> io::Result<(OwnedFd, Pid)> {
@@ -46,6 +48,8 @@ pub fn become_warden() -> io::Result<(OwnedFd, Pid)> {
     silence_stdio()?;
     // The process that made the socket pair. Only its packets are obeyed.
     let host_pid = rustix::net::sockopt::socket_peercred(&host)?.pid;
+    temporary::prepare();
+    walls::prepare();
     Ok((host, host_pid))
 }
 

@@ -33,7 +33,7 @@ use std::ffi::{CStr, CString};
 
 use thiserror::Error;
 
-use crate::confinement::{self, Confinement, Group};
+use crate::confinement::{self, Confinement};
 
 const MAGIC: [u8; WORD_BYTES] = *b"ABS5";
 const WORD_BYTES: usize = 4;
@@ -70,7 +70,7 @@ pub enum Descriptor {
 
 /// The tags of the parts, as they are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Tag {
+pub(crate) enum Tag {
     Directory = 1,
     Command = 2,
     Environment = 3,
@@ -196,32 +196,6 @@ impl LaunchSpec {
     }
 }
 
-/// The most bytes that the part of the groups may have: far more than any host's.
-const GROUPS_BYTES_MAX: u32 = 64 * 1024;
-
-/// Reads the groups alone, without the environment, for which the warden may have no memory.
-/// `read` fills its argument from this offset of the file; `None` if it cannot. Returns no groups
-/// if the bytes are no [`LaunchSpec`].
-pub fn groups_alone(mut read: impl FnMut(&mut [u8], u64) -> Option<()>) -> Vec<Group> {
-    let mut find = || {
-        let mut offset = 2 * WORD_BYTES as u64;
-        loop {
-            let mut head = [0; 2 * WORD_BYTES];
-            read(&mut head, offset)?;
-            offset += head.len() as u64;
-            let mut words = head.as_slice();
-            let (tag, length) = (take_word(&mut words)?, take_word(&mut words)?);
-            if Tag::of(tag)? == Tag::Groups {
-                let mut body = vec![0; length.min(GROUPS_BYTES_MAX) as usize];
-                read(&mut body, offset)?;
-                return confinement::groups(&body);
-            }
-            offset += u64::from(length);
-        }
-    };
-    find().unwrap_or_default()
-}
-
 impl Descriptor {
     fn to_word(self) -> u32 {
         match self {
@@ -238,29 +212,33 @@ impl Descriptor {
 }
 
 impl Tag {
-    fn of(word: u32) -> Option<Tag> {
+    pub(crate) fn of(word: u32) -> Option<Tag> {
         use Tag::*;
         let always = [Directory, Command, Environment, Umask, StartScript, Descriptors];
         let confining = [Limits, Groups, Temporary, User, Walls];
         always.into_iter().chain(confining).find(|tag| *tag as u32 == word)
     }
+
+    pub(crate) fn is_of_confinement(self) -> bool {
+        self as u32 >= Tag::Limits as u32
+    }
 }
 
 /// The parts that were read so far.
 #[derive(Default)]
-struct Parts {
+pub(crate) struct Parts {
     directory: Option<CString>,
     command: Option<Vec<CString>>,
     environment: Option<Vec<CString>>,
     umask: Option<u32>,
     needs_start_script: bool,
     descriptors: Option<Vec<Descriptor>>,
-    confinement: Confinement,
+    pub(crate) confinement: Confinement,
 }
 
 impl Parts {
     /// Reads a part's body; `None` if its content is invalid.
-    fn take(&mut self, tag: Tag, body: &[u8]) -> Option<()> {
+    pub(crate) fn take(&mut self, tag: Tag, body: &[u8]) -> Option<()> {
         match tag {
             Tag::Directory => self.directory = Some(string(body)?),
             Tag::Command => self.command = Some(strings(body)?),

@@ -1,4 +1,5 @@
-//! System calls without a safe wrapper. All `unsafe` of the warden is in this file.
+//! System calls without a safe wrapper. All `unsafe` of the warden is in this file, and that of
+//! its walls in `walls/sys.rs`.
 //!
 //! The warden and its keepers have exactly one thread each, which makes forking without executing
 //! sound: the child may do whatever the parent could.

@@ -9,15 +9,16 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
-use support::{Tenant, Warden, spec};
+use support::{Tenant, Warden, c_string, spec};
+use warden::confinement::{Access, PathRule, Resource, ResourceLimit, User, Walls};
 use warden::protocol::StopStage;
 
 const ROUNDS: u64 = 300;
 
 fn print(what: &str, mut times: Vec<Duration>) {
     times.sort();
-    let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-    println!("{what}: p50 {p50:?}, p99 {p99:?}");
+    let [p10, p50, p99] = [10, 50, 99].map(|percent| times[times.len() * percent / 100]);
+    println!("{what}: p10 {p10:?}, p50 {p50:?}, p99 {p99:?}");
 }
 
 #[test]
@@ -42,6 +43,65 @@ fn launch_and_stop() {
     print("Launch of /bin/true to Started", starts);
     print("Launch of /bin/true to Ended", ends);
     print("Stop(Terminate) of sleep to Ended", stops);
+}
+
+/// Launches that are spaced, as those of a host are, in turns with and without each part.
+#[test]
+#[ignore = "a measurement"]
+fn what_walls_cost() {
+    let true_spec = spec(&["/bin/true"]);
+    let with = |change: &dyn Fn(&mut warden::Confinement)| {
+        let mut spec = true_spec.clone();
+        change(&mut spec.confinement);
+        spec
+    };
+    let limit = ResourceLimit { resource: Resource::OpenFiles, value: 1_000 };
+    let walls = support::walls::walls(system_like_paths());
+    let temporary = c_string("/tmp/absolute-measured");
+    let kinds = [
+        ("nothing", with(&|_| ())),
+        ("a limit", with(&|it| it.limits = vec![limit])),
+        ("a temporary directory", with(&|it| it.temporary = Some(temporary.clone()))),
+        (
+            "no privileges",
+            with(&|it| it.walls = Some(Walls { refuses_system_calls: false, landlock: None })),
+        ),
+        ("and the filter", with(&|it| it.walls = Some(Walls { landlock: None, ..walls.clone() }))),
+        ("and Landlock", with(&|it| it.walls = Some(walls.clone()))),
+        (
+            "all, and a user",
+            with(&|it| {
+                it.limits = vec![limit];
+                it.temporary = Some(temporary.clone());
+                it.walls = Some(walls.clone());
+                it.user = Some(User { uid: 20_003, gid: 20_004 });
+            }),
+        ),
+    ];
+    let mut warden = Warden::start();
+    let mut times = vec![Vec::new(); kinds.len()];
+    for run in 0..ROUNDS * kinds.len() as u64 {
+        let kind = run as usize % kinds.len();
+        std::thread::sleep(Duration::from_millis(5));
+        let begin = Instant::now();
+        let _tenant = warden.start_tenant(run, &kinds[kind].1);
+        times[kind].push(begin.elapsed());
+        warden.expect_ended(run);
+    }
+    for ((name, _), times) in kinds.iter().zip(times) {
+        print(name, times);
+    }
+}
+
+/// About as many rules as a host has for the system.
+fn system_like_paths() -> Vec<PathRule> {
+    let files = ["hosts", "resolv.conf", "nsswitch.conf", "passwd", "group", "services", "ssl"];
+    let etc = files.map(|file| support::walls::rule(Access::Read, format!("/etc/{file}")));
+    let devices = ["zero", "full", "random", "urandom", "tty"];
+    let devices = devices.map(|file| support::walls::rule(Access::Device, format!("/dev/{file}")));
+    let missing =
+        (0..25).map(|at| support::walls::rule(Access::Read, format!("/etc/missing-{at}")));
+    etc.into_iter().chain(devices).chain(missing).collect()
 }
 
 #[test]

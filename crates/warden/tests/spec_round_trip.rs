@@ -5,7 +5,7 @@ use std::ffi::CString;
 use warden::confinement::{
     Access, Confinement, Group, Hierarchy, Landlock, PathRule, Resource, ResourceLimit, User, Walls,
 };
-use warden::spec::{Descriptor, LaunchSpec, SpecError, groups_alone};
+use warden::spec::{Descriptor, LaunchSpec, SpecError};
 
 fn sample() -> LaunchSpec {
     LaunchSpec {
@@ -57,6 +57,39 @@ fn confinement() -> Confinement {
             }),
         }),
     }
+}
+
+#[test]
+fn what_holds_the_program_can_be_read_alone() {
+    let mut spec = LaunchSpec { env: vec![c_string_of(5_000_000)], ..sample() };
+    let read = |spec: &LaunchSpec| {
+        warden::excerpt::confinement_in(warden::host::memory_file(spec).expect("memory file"))
+    };
+    assert_eq!(read(&spec), Ok(confinement()));
+    spec.confinement = Confinement::default();
+    assert_eq!(read(&spec), Ok(Confinement::default()));
+    let walls = Walls { refuses_system_calls: true, landlock: None };
+    spec.confinement = Confinement { walls: Some(walls), ..Confinement::default() };
+    assert_eq!(read(&spec).as_ref(), Ok(&spec.confinement));
+}
+
+#[test]
+fn reading_it_alone_from_other_bytes_fails_or_finds_less() {
+    let bytes = sample().to_bytes();
+    let read = |bytes: &[u8]| {
+        let file = rustix::fs::memfd_create("test", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        rustix::io::write(&file, bytes).unwrap();
+        warden::excerpt::confinement_in(file)
+    };
+    (0..bytes.len()).for_each(|cut| assert_ne!(read(&bytes[..cut]), Ok(confinement())));
+    assert!(read(&[0xff; 64]).is_err());
+    // A length beyond all memory is refused before it is reserved.
+    let endless = [&bytes[..8], &7_u32.to_le_bytes(), &[0xff; 4]].concat();
+    assert_eq!(read(&endless), Err(rustix::io::Errno::FBIG));
+}
+
+fn c_string_of(length: usize) -> CString {
+    CString::new([b"A=".to_vec(), vec![b'x'; length]].concat()).unwrap()
 }
 
 #[test]
@@ -120,28 +153,6 @@ fn a_specification_survives() {
     assert_eq!(LaunchSpec::parse(&sample().to_bytes()), Ok(sample()));
     assert_eq!(LaunchSpec::parse(&bare().to_bytes()), Ok(bare()));
     assert_eq!(bare().to_bytes(), of_parts(&bare_parts()));
-}
-
-#[test]
-fn the_groups_are_read_without_the_rest() {
-    let alone = |bytes: &[u8]| {
-        let mut most = 0;
-        let groups = groups_alone(|room, offset| {
-            let offset = usize::try_from(offset).ok()?;
-            room.copy_from_slice(bytes.get(offset..offset.checked_add(room.len())?)?);
-            most = most.max(room.len());
-            Some(())
-        });
-        (groups, most)
-    };
-    let spec = LaunchSpec { env: vec![c"A=B".to_owned(); 10_000], ..sample() };
-    let (groups, most) = alone(&spec.to_bytes());
-    assert_eq!(groups, spec.confinement.groups);
-    assert!(most < 200, "{most} bytes were read at once");
-    assert!(alone(&bare().to_bytes()).0.is_empty());
-    let bytes = sample().to_bytes();
-    (0..bytes.len()).for_each(|cut| drop(alone(&bytes[..cut])));
-    assert!(alone(&[0xff; 64]).0.is_empty());
 }
 
 #[test]

@@ -27,6 +27,7 @@ const runtimeOptions = {
   spawnConcurrency: 2,
   command: ['bun', 'run', 'start'],
   env: { A: 'a', B: undefined },
+  tenant: () => ({ readinessPath: '/x', warm: true, idleAfterMs: 5 }),
   backoff: { baseMs: 1, maxMs: 2, maxFailures: 3 },
   idle: /** @type {const} */ ('untouched'),
   shouldIdleKill: () => true,

@@ -87,7 +87,8 @@ records! {
             exit_code: Option<i32>,
             signal: Option<i32> as Option<Signal>,
             reason: ExitReason,
-            out_of_memory: bool,
+            /// The bytes of memory that it ran out of.
+            out_of_memory: Option<u64>,
         },
         /// A call was refused because the key is backing off.
         Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
@@ -147,13 +148,13 @@ one_of! {
         ExitedEarly {
             exit_code: Option<i32>,
             signal: Option<i32> as Option<Signal>,
-            out_of_memory: bool,
+            out_of_memory: Option<u64>,
         },
         CrashedSoon {
             exit_code: Option<i32>,
             signal: Option<i32> as Option<Signal>,
             uptime_ms: u64,
-            out_of_memory: bool,
+            out_of_memory: Option<u64>,
         },
         CalledOff,
         ReadinessTimedOut { found: String },
@@ -229,7 +230,7 @@ object! {
         reason: ExitReason,
         at_ms: u64,
         output: Arc<str>,
-        out_of_memory: bool,
+        out_of_memory: Option<u64>,
     }
 }
 

@@ -34,7 +34,7 @@ fn exit(uplink: &Uplink, run: u64) {
         exit_code: None,
         signal: None,
         reason: ExitReason::Killed,
-        out_of_memory: false,
+        out_of_memory: None,
     });
 }
 

@@ -22,7 +22,7 @@ async fn a_call_in_rust_gets_its_tenant_and_queues_no_answer() {
     let waiting = harness.driver.ensure("a");
     assert!(harness.is_rung(), "JavaScript has to prepare the run");
     let (run, port) = harness.launch_all()[0];
-    harness.driver.started(run, 1, 100, KEEPER);
+    harness.driver.started(run, 1, spawned(100));
     harness.answers(port, LOCAL).await;
     let tenant = waiting.await.unwrap();
     assert_eq!((tenant.run, tenant.port, tenant.host, &*tenant.key), (run, port, LOCAL, "a"));
@@ -35,7 +35,7 @@ async fn callers_in_rust_and_javascript_share_a_start() {
     let call = harness.ensure("a");
     let waiting = [harness.driver.ensure("a"), harness.driver.ensure("a")];
     let (run, port) = harness.launch_all()[0];
-    harness.driver.started(run, 1, 100, KEEPER);
+    harness.driver.started(run, 1, spawned(100));
     harness.answers(port, LOCAL).await;
     for waiting in waiting {
         assert_eq!(waiting.await.unwrap().run, run);
@@ -60,7 +60,7 @@ async fn a_dropped_call_calls_off_a_start_that_no_other_call_waits_for() {
     let mut harness = Harness::new(config());
     let waiting = harness.driver.ensure("a");
     let (run, _) = harness.launch_all()[0];
-    harness.driver.started(run, 1, 100, KEEPER);
+    harness.driver.started(run, 1, spawned(100));
     drop(waiting);
     assert_eq!(harness.stops(), [(1, StopStage::Terminate)]);
     harness.ensure("b");
@@ -77,7 +77,7 @@ async fn a_call_dropped_after_its_answer_does_not_keep_the_tenant_in_use() {
     let harness = Harness::new(pool::Config { idle_after_ms: Some(1_000), ..config() });
     let waiting = harness.driver.ensure("a");
     let (run, port) = harness.launch_all()[0];
-    harness.driver.started(run, 1, 100, KEEPER);
+    harness.driver.started(run, 1, spawned(100));
     harness.answers(port, LOCAL).await;
     drop(waiting);
     harness.pass(1_000).await;
@@ -140,7 +140,7 @@ async fn a_tenant_that_is_claimed_in_the_step_of_its_answer_is_not_handed_out() 
     else {
         panic!("{records:?}")
     };
-    harness.driver.started(*run, 7, 107, KEEPER);
+    harness.driver.started(*run, 7, spawned(107));
     harness.answers(*port, LOCAL).await;
     assert_eq!(waiting.await.unwrap().run, *run);
 }

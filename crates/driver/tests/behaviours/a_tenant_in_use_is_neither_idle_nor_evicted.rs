@@ -37,7 +37,7 @@ async fn an_answered_call_uses_its_tenant_before_it_is_polled() {
     let mut harness = Harness::new(pool::Config { max_concurrent: 2, ..config() });
     let waiting = harness.driver.ensure("a");
     let (run, port) = harness.launch_all()[0];
-    harness.driver.started(run, 1, 100, KEEPER);
+    harness.driver.started(run, 1, spawned(100));
     harness.answers(port, std::net::Ipv4Addr::LOCALHOST.into()).await;
     harness.pass(10).await;
     let (unused, _) = harness.running("unused").await;

@@ -38,6 +38,8 @@ pub struct FakeEngine {
     /// What the engine's thread waits for before it ends.
     end: Mutex<Option<mpsc::Receiver<()>>>,
     probes: Mutex<HashMap<u16, oneshot::Sender<Result<IpAddr, NotReady>>>>,
+    /// The ports that were asked, and what for.
+    pub asked: Mutex<Vec<(u16, String)>>,
     pub launched: AtomicUsize,
     pub stops: Mutex<Vec<(u64, StopStage)>>,
     pub listening: Mutex<BTreeMap<u16, IpAddr>>,
@@ -71,6 +73,7 @@ impl FakeMachine {
             users: AtomicUsize::new(0),
             end: Mutex::new(Some(end)),
             probes: Mutex::default(),
+            asked: Mutex::default(),
             launched: AtomicUsize::new(0),
             stops: Mutex::default(),
             listening: Mutex::default(),
@@ -198,7 +201,14 @@ impl Engine for FakeEngine {
     fn release_port(&self, port: FakePort) {
         self.released.lock().unwrap().push(port.number);
     }
-    async fn until_answered(&self, port: u16, _: Owner, _: Duration) -> Result<IpAddr, NotReady> {
+    async fn until_answered(
+        &self,
+        port: u16,
+        path: &str,
+        _: Owner,
+        _: Duration,
+    ) -> Result<IpAddr, NotReady> {
+        self.asked.lock().unwrap().push((port, path.to_owned()));
         let (tell, told) = oneshot::channel();
         self.probes.lock().unwrap().insert(port, tell);
         told.await.expect("a probe is answered or aborted")

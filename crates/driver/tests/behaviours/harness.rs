@@ -2,9 +2,11 @@
 //! JavaScript.
 
 use crate::fake_machine::FakeMachine;
+use driver::confinement::Asked;
 use driver::recipe::Recipe;
 use driver::uplink::Record;
 use driver::{Driver, Settings};
+use linux::warden_link::client::Started;
 use pool::{CallId, Config, Exit, Fact, ImageAnswer, Input, Outcome, RunId};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, mpsc};
@@ -29,12 +31,23 @@ pub fn config() -> Config {
     Config::plain()
 }
 
-/// The pid of every keeper.
-pub const KEEPER: u32 = 1;
+/// A process of this pid that the warden has spawned.
+pub fn spawned(pid: u32) -> Started {
+    Started { pid, keeper_pid: 1, group: 0 }
+}
 
 impl Harness {
     /// Must be called in a tokio runtime, which runs the engine's tasks.
     pub fn new(pool: Config) -> Harness {
+        Harness::with(pool, false)
+    }
+
+    /// One in which functions of the user's say what each start is like.
+    pub fn asking(pool: Config) -> Harness {
+        Harness::with(pool, true)
+    }
+
+    fn with(pool: Config, asks_for_settings: bool) -> Harness {
         let (end, ends) = mpsc::channel();
         let machine = FakeMachine::new(ends);
         let settings = Settings {
@@ -43,10 +56,13 @@ impl Harness {
                 root: "/tenants".into(),
                 command: vec!["server".into()],
                 runs_start_script: false,
+                has_default_env: true,
+                asked: Asked::default(),
             },
             warden_path: "/no/such/program".into(),
             has_log: false,
             custom_readiness: false,
+            asks_for_settings,
             readiness_timeout: Duration::from_secs(30),
         };
         let (bell, rings) = mpsc::channel();
@@ -120,7 +136,7 @@ impl Harness {
     pub fn spawned(&mut self, key: &str) -> (RunId, u16) {
         self.ensure(key);
         let (run, port) = self.launch_all()[0];
-        self.driver.started(run, run.0, 100 + run.0 as u32, KEEPER);
+        self.driver.started(run, run.0, spawned(100 + run.0 as u32));
         (run, port)
     }
 

@@ -3,6 +3,7 @@
 
 mod a_port_is_assigned_to_one_run;
 mod a_rust_caller_is_answered_by_its_future;
+mod a_start_waits_for_its_settings;
 mod a_start_without_an_engine_fails;
 mod a_tenant_in_use_is_neither_idle_nor_evicted;
 mod dispose_leaves_nothing_behind;

@@ -12,7 +12,7 @@ async fn a_start_is_prepared_spawned_ready_and_only_then_answered() {
     assert_eq!(harness.record_names(), ["Prepare"]);
     harness.ensure("b");
     let (run, port) = harness.launch_all()[0];
-    harness.driver.started(run, 7, 100, KEEPER);
+    harness.driver.started(run, 7, spawned(100));
     assert_eq!(harness.record_names(), ["Spawn"]);
     harness.answers(port, Ipv4Addr::LOCALHOST.into()).await;
     assert_eq!(harness.record_names(), ["Ready", "Settle"]);

@@ -29,7 +29,7 @@ mod walls;
 
 pub use answer::{By, InForce, InForceIsolation, InForceLimit, Reason, Unsupported};
 pub use asked::{Asked, Isolation, Limits};
-pub use support::{Parts, StartFacts, Support, support};
+pub use support::{Foreseen, Parts, StartFacts, Support, support};
 pub use warden::confinement::User;
 
 /// This process: names that are made of it never come to mean another process.

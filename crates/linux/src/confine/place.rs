@@ -78,40 +78,18 @@ impl Me {
 }
 
 impl Places {
-    /// Finds the places, and moves this process if that is needed.
+    /// Finds the places, and moves this process if that is needed. What hosts that are gone have
+    /// left there is ended first.
     pub fn find(tree: &impl Tree, me: &Me, needed: &[&'static str]) -> Places {
         let groups = Groups::of(tree, &Mounts::of(tree));
         let usable = groups.0.iter().filter(|one| one.is_writable);
         tree.clear(&usable.map(|one| leaf::group_of_tenants(one).to_owned()).collect::<Vec<_>>());
-        let mut found = Places {
-            places: Vec::new(),
-            obstacles: Vec::new(),
-            needed: needed.to_vec(),
-            own: String::new(),
-        };
-        for one in &groups.0 {
-            let here: Vec<&'static str> = match one.hierarchy {
-                Hierarchy::V1 => needed.iter().copied().filter(|name| one.has(name)).collect(),
-                // In version 2 a controller is where version 1 has not got it.
-                Hierarchy::V2 => {
-                    let is_elsewhere = |name: &&str| {
-                        groups.0.iter().any(|one| one.hierarchy == Hierarchy::V1 && one.has(name))
-                    };
-                    needed.iter().copied().filter(|name| !is_elsewhere(name)).collect()
-                }
-            };
-            if !here.is_empty() {
-                found.add(tree, me, one, &here);
-            }
-        }
-        for controller in needed {
-            if found.place_of(controller).is_none() && found.obstacle(controller).is_none() {
-                found.obstacles.push((controller, Obstacle::no_hierarchy(controller)));
-            }
-        }
-        found.add_version_2(tree, me, &groups);
-        found.own = tree.read(OWN_GROUPS).unwrap_or_default();
-        found
+        Look { tree, me, changes: true }.places(needed)
+    }
+
+    /// Which places there would be, as far as that can be seen without changing anything.
+    pub fn foresee(tree: &impl Tree, me: &Me, needed: &[&'static str]) -> Places {
+        Look { tree, me, changes: false }.places(needed)
     }
 
     /// Whether these are still the places: this process is in the same groups.
@@ -132,11 +110,7 @@ impl Places {
         self.obstacles.iter().find(|(of, _)| *of == controller).map(|(_, obstacle)| obstacle)
     }
 
-    fn add(&mut self, tree: &impl Tree, me: &Me, group: &Membership, controllers: &[&'static str]) {
-        let found = match group.hierarchy {
-            Hierarchy::V1 => v1(tree, me, group, controllers),
-            Hierarchy::V2 => v2(tree, me, group, controllers),
-        };
+    fn add(&mut self, controllers: &[&'static str], found: Result<Found, Obstacle>) {
         match found {
             Ok((place, missing)) => {
                 self.places.push(place);
@@ -148,77 +122,13 @@ impl Places {
         }
     }
 
-    /// A hierarchy of version 2 is used beside those of version 1, also without controllers:
-    /// groups there can be ended with one write, and say which sockets are theirs.
-    fn add_version_2(&mut self, tree: &impl Tree, me: &Me, groups: &Groups) {
-        let has = |hierarchy| self.places.iter().any(|place| place.hierarchy == hierarchy);
-        if !has(Hierarchy::V1) || has(Hierarchy::V2) {
-            return;
-        }
-        let version_2 = groups.0.iter().find(|one| one.hierarchy == Hierarchy::V2);
-        let place = version_2.and_then(|one| v2(tree, me, one, &[]).ok());
-        self.places.extend(place.map(|(place, _)| place));
+    fn has(&self, hierarchy: Hierarchy) -> bool {
+        self.places.iter().any(|place| place.hierarchy == hierarchy)
     }
 }
 
+/// A place, and what is in the way of those controllers that it has not got.
 type Found = (Place, Vec<(&'static str, Obstacle)>);
-
-fn v1(
-    tree: &impl Tree,
-    me: &Me,
-    group: &Membership,
-    controllers: &[&'static str],
-) -> Result<Found, Obstacle> {
-    let own = &group.paths[0];
-    if !group.is_writable {
-        return Err(Obstacle::not_writable(tree, group, me));
-    }
-    let files = probed(tree, me, own)?;
-    Ok((place(me, Hierarchy::V1, own, controllers, files), Vec::new()))
-}
-
-fn v2(
-    tree: &impl Tree,
-    me: &Me,
-    group: &Membership,
-    controllers: &[&'static str],
-) -> Result<Found, Obstacle> {
-    let above = leaf::group_of_tenants(group);
-    let is_writable =
-        if above == group.paths[0] { group.is_writable } else { tree.may_write(above) };
-    if !is_writable || !tree.may_write(&format!("{above}/cgroup.procs")) {
-        return Err(Obstacle::not_writable(tree, group, me));
-    }
-    let offered = tree.read(&format!("{above}/cgroup.controllers")).unwrap_or_default();
-    let offers = |name: &&&str| offered.split_ascii_whitespace().any(|one| one == **name);
-    let (here, missing): (Vec<&'static str>, Vec<&'static str>) =
-        controllers.iter().partition(|name| offers(name));
-    if here.is_empty() && !controllers.is_empty() {
-        return Err(Obstacle::no_controller(above, me));
-    }
-    let missing = missing.into_iter().map(|name| (name, Obstacle::no_controller(above, me)));
-    let missing = missing.collect();
-    if !here.is_empty() {
-        leaf::pass_on(tree, me, above, &here)?;
-    }
-    let files = probed(tree, me, above)?;
-    Ok((place(me, Hierarchy::V2, above, &here, files), missing))
-}
-
-fn place(
-    me: &Me,
-    hierarchy: Hierarchy,
-    above: &str,
-    controllers: &[&'static str],
-    files: Vec<String>,
-) -> Place {
-    Place {
-        hierarchy,
-        controllers: controllers.iter().map(|name| (*name).to_owned()).collect(),
-        parent: format!("{}/{}", above.trim_end_matches('/'), me.parent()),
-        files,
-    }
-}
 
 /// The files that may be written in a group for a limit.
 const FILES: [&str; 12] = [
@@ -235,6 +145,115 @@ const FILES: [&str; 12] = [
     "cpu.shares",
     "pids.max",
 ];
+
+/// A look for places.
+struct Look<'a, T> {
+    tree: &'a T,
+    me: &'a Me,
+    /// Groups may be made, and this process moved.
+    changes: bool,
+}
+
+impl<T: Tree> Look<'_, T> {
+    fn places(&self, needed: &[&'static str]) -> Places {
+        let groups = Groups::of(self.tree, &Mounts::of(self.tree));
+        let mut found = Places {
+            places: Vec::new(),
+            obstacles: Vec::new(),
+            needed: needed.to_vec(),
+            own: String::new(),
+        };
+        for one in &groups.0 {
+            let here: Vec<&'static str> = match one.hierarchy {
+                Hierarchy::V1 => needed.iter().copied().filter(|name| one.has(name)).collect(),
+                // In version 2 a controller is where version 1 has not got it.
+                Hierarchy::V2 => {
+                    let is_elsewhere = |name: &&str| {
+                        groups.0.iter().any(|one| one.hierarchy == Hierarchy::V1 && one.has(name))
+                    };
+                    needed.iter().copied().filter(|name| !is_elsewhere(name)).collect()
+                }
+            };
+            if !here.is_empty() {
+                found.add(&here, self.place(one, &here));
+            }
+        }
+        for controller in needed {
+            if found.place_of(controller).is_none() && found.obstacle(controller).is_none() {
+                found.obstacles.push((controller, Obstacle::no_hierarchy(controller)));
+            }
+        }
+        found.places.extend(self.version_2_beside(&found, &groups));
+        found.own = self.tree.read(OWN_GROUPS).unwrap_or_default();
+        found
+    }
+
+    /// A hierarchy of version 2 is used beside those of version 1, also without controllers:
+    /// groups there can be ended with one write, and say which sockets are theirs.
+    fn version_2_beside(&self, found: &Places, groups: &Groups) -> Option<Place> {
+        if !found.has(Hierarchy::V1) || found.has(Hierarchy::V2) {
+            return None;
+        }
+        let version_2 = groups.0.iter().find(|one| one.hierarchy == Hierarchy::V2)?;
+        self.v2(version_2, &[]).ok().map(|(place, _)| place)
+    }
+
+    fn place(&self, group: &Membership, controllers: &[&'static str]) -> Result<Found, Obstacle> {
+        match group.hierarchy {
+            Hierarchy::V1 => self.v1(group, controllers),
+            Hierarchy::V2 => self.v2(group, controllers),
+        }
+    }
+
+    fn v1(&self, group: &Membership, controllers: &[&'static str]) -> Result<Found, Obstacle> {
+        if !group.is_writable {
+            return Err(Obstacle::not_writable(self.tree, group, self.me));
+        }
+        let place = self.made(Hierarchy::V1, &group.paths[0], controllers)?;
+        Ok((place, Vec::new()))
+    }
+
+    fn v2(&self, group: &Membership, controllers: &[&'static str]) -> Result<Found, Obstacle> {
+        let Look { tree, me, .. } = self;
+        let above = leaf::group_of_tenants(group);
+        let is_writable =
+            if above == group.paths[0] { group.is_writable } else { tree.may_write(above) };
+        if !is_writable || !tree.may_write(&format!("{above}/cgroup.procs")) {
+            return Err(Obstacle::not_writable(*tree, group, me));
+        }
+        let offered = tree.read(&format!("{above}/cgroup.controllers")).unwrap_or_default();
+        let offers = |name: &&&str| offered.split_ascii_whitespace().any(|one| one == **name);
+        let (here, missing): (Vec<&'static str>, Vec<&'static str>) =
+            controllers.iter().partition(|name| offers(name));
+        if here.is_empty() && !controllers.is_empty() {
+            return Err(Obstacle::no_controller(above, me));
+        }
+        let missing = missing.into_iter().map(|name| (name, Obstacle::no_controller(above, me)));
+        let missing = missing.collect();
+        if self.changes && !here.is_empty() {
+            leaf::pass_on(*tree, me, above, &here)?;
+        }
+        Ok((self.made(Hierarchy::V2, above, &here)?, missing))
+    }
+
+    fn made(
+        &self,
+        hierarchy: Hierarchy,
+        above: &str,
+        controllers: &[&'static str],
+    ) -> Result<Place, Obstacle> {
+        let files = match self.changes {
+            true => probed(self.tree, self.me, above)?,
+            false => FILES.map(str::to_owned).to_vec(),
+        };
+        Ok(Place {
+            hierarchy,
+            controllers: controllers.iter().map(|name| (*name).to_owned()).collect(),
+            parent: format!("{}/{}", above.trim_end_matches('/'), self.me.parent()),
+            files,
+        })
+    }
+}
 
 /// Makes a group and removes it again: that it can be made is known only then, and which files a
 /// group has depends on how the kernel was built.

@@ -5,7 +5,7 @@ use super::limits::{self, Limit, Means as LimitMeans};
 use super::place::{Obstacle, Places};
 use super::tree::Tree;
 use super::walls::{self, Means};
-use super::{Asked, Isolation, Limits, Me};
+use super::{Asked, Isolation, Limits, Me, User};
 use crate::host::{Hierarchy, Process, ThisMachine};
 use std::ffi::CString;
 use std::io;
@@ -43,6 +43,18 @@ pub struct Parts {
     pub umask: Option<u32>,
 }
 
+/// What this host could keep of everything that can be asked for.
+#[derive(Clone, Debug)]
+pub struct Foreseen {
+    /// Each limit, and why it cannot be kept.
+    pub limits: Vec<(InForceLimit, Option<Reason>)>,
+    pub isolation: InForceIsolation,
+    /// Why each of `isolation.missing` cannot be kept.
+    pub broken: Vec<Reason>,
+    /// Why no tenant can have a user of its own.
+    pub no_users: Option<Reason>,
+}
+
 /// What this host can keep. All runtimes of a process share it; a process that was forked finds
 /// its own.
 pub fn support() -> Arc<Support> {
@@ -75,7 +87,8 @@ impl Support {
         let mut in_force = InForce::default();
         let mut reasons = Vec::new();
         if let Some(limits) = &asked.limits {
-            let found = self.check_limits(tree, limits);
+            let places = self.places(tree, &limits::controllers(limits));
+            let found = self.check_limits(limits, &places);
             reasons.extend(
                 found
                     .iter()
@@ -93,19 +106,41 @@ impl Support {
         if reasons.is_empty() { Ok(in_force) } else { Err(Unsupported { reasons }) }
     }
 
+    /// What could be kept of everything, as far as that can be seen without making a group or
+    /// moving this process.
+    pub fn foresee(&self) -> Foreseen {
+        self.foresee_in(&ThisMachine)
+    }
+
+    fn foresee_in(&self, tree: &impl Tree) -> Foreseen {
+        let everything = Limits {
+            memory_bytes: Some(1),
+            swap_bytes: Some(1),
+            cpus: Some(1.0),
+            cpu_weight: Some(1),
+            processes: Some(1),
+            open_files: Some(1),
+            file_bytes: Some(1),
+            is_required: false,
+        };
+        let places = Places::foresee(tree, &self.me, &limits::controllers(&everything));
+        let (isolation, broken) = self.check_isolation(&Isolation::default());
+        let no_users = self.walls.cannot_become(User { uid: 1, gid: 1 });
+        Foreseen { limits: self.check_limits(&everything, &places), isolation, broken, no_users }
+    }
+
     fn check_limits(
         &self,
-        tree: &impl Tree,
         limits: &Limits,
+        places: &Places,
     ) -> Vec<(InForceLimit, Option<Reason>)> {
-        let places = self.places(tree, &limits::controllers(limits));
         let answer = |limit: Limit| {
             let Limit { name, value, means } = limit;
             if let LimitMeans::Process(resource) = means {
                 let most = self.hard_limit(resource).map_or(f64::INFINITY, |most| most as f64);
                 return (InForceLimit { name, value: value.min(most), by: By::Rlimit }, None);
             }
-            match by_group(&limit, limits, &places) {
+            match by_group(&limit, limits, places) {
                 Ok(by) => (InForceLimit { name, value, by }, None),
                 Err(Obstacle { why, change }) => {
                     let reason = Reason { what: format!("limits.{name}"), why, change };

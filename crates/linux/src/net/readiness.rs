@@ -69,17 +69,18 @@ impl Readiness {
         }
     }
 
-    /// Waits until the tenant answers an HTTP GET on the port, and returns the address at which it
-    /// does. Dropping the future cancels the wait. Errors: `limit` is over, or another process
-    /// listens.
+    /// Waits until the tenant answers an HTTP GET of this path on the port, and returns the address
+    /// at which it does. Dropping the future cancels the wait. Errors: `limit` is over, or another
+    /// process listens.
     pub async fn until_answered(
         &self,
         port: u16,
+        path: &str,
         owner: Owner,
         limit: Duration,
     ) -> Result<IpAddr, NotReady> {
         let mut progress = Progress::default();
-        match clock::timeout(limit, self.answered(port, owner, &mut progress)).await {
+        match clock::timeout(limit, self.answered(port, path, owner, &mut progress)).await {
             Some(Ok(address)) => Ok(address),
             Some(Err(stranger)) => Err(NotReady::Taken(stranger)),
             None => Err(NotReady::TimedOut { found: self.found(port, owner, progress).await }),
@@ -89,6 +90,7 @@ impl Readiness {
     async fn answered(
         &self,
         port: u16,
+        path: &str,
         owner: Owner,
         progress: &mut Progress,
     ) -> Result<IpAddr, Stranger> {
@@ -98,7 +100,7 @@ impl Readiness {
             if self.is_owned(owner, address, port).await? {
                 let server = SocketAddr::new(address, port);
                 progress.requests += 1;
-                let answer = self.requests.ask(server, progress.requests).await;
+                let answer = self.requests.ask(server, path, progress.requests).await;
                 tracing::debug!(%server, ?answer, "readiness request");
                 let answer = answer.ok();
                 progress.last = Some(answer);

@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream, UnixListener, UnixStream};
 
-/// Room for the request, which is shorter.
+/// How much of the request is passed on at once. Nearly all are shorter.
 const REQUEST_BYTES: usize = 1024;
 /// How many source addresses are tried for one connection. The same source and destination cannot
 /// be connected again for a minute, so each request begins with the next address.
@@ -64,10 +64,10 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Asks `GET /`, for the `number`th time, and waits as long as the connection holds. Returns
+    /// Asks `GET` of this path, for the `number`th time, and waits as long as the connection holds. Returns
     /// the protocol of the answer. Errors: the connection was refused, or ended before the
     /// protocol was known.
-    pub async fn ask(&self, server: SocketAddr, number: u32) -> io::Result<AnswerKind> {
+    pub async fn ask(&self, server: SocketAddr, path: &str, number: u32) -> io::Result<AnswerKind> {
         let connection = self.connect(server, number).await?;
         let (relay, name) = relay()?;
         // No proxy from the host's environment, no redirect followed, no connection kept.
@@ -78,7 +78,7 @@ impl Requests {
             .unix_socket(format!("\0{name}"))
             .build()
             .map_err(io::Error::other)?;
-        let request = client.get(format!("http://{server}/")).send();
+        let request = client.get(format!("http://{server}{path}")).send();
         let passing = async {
             let request = accept(&relay).await?;
             // Closed, so that no other process can connect to it.

@@ -1,4 +1,4 @@
-//! Finds the program `bun`.
+//! Finds programs by `PATH`, `bun` above all.
 
 use rustix::fs::{Access, access};
 use std::fs::{canonicalize, metadata};
@@ -6,12 +6,27 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Whether this `PATH` leads to a Bun. `not` is a program that does not count, whatever its name.
-/// Relative directories are skipped: they would be the tenant's, not the host's.
 pub fn is_on_path(path: &str, not: Option<&str>) -> bool {
-    let programs = path.split(':').filter(|directory| directory.starts_with('/'));
-    let mut programs = programs.map(|directory| format!("{directory}/bun"));
-    let found = programs.find(|program| is_program(program));
-    found.is_some_and(|program| !not.is_some_and(|not| is_same_file(&program, not)))
+    on_path("bun", path).is_some_and(|program| !not.is_some_and(|not| is_same_file(&program, not)))
+}
+
+/// The file that is executed for this program: where links lead, of what the `PATH` leads to. None
+/// for a program that is not there, or that is given by a relative path.
+pub fn file_of(program: &str, path: &str) -> Option<String> {
+    let found = match program {
+        absolute if absolute.starts_with('/') => absolute.to_owned(),
+        relative if relative.contains('/') => return None,
+        name => on_path(name, path)?,
+    };
+    canonicalize(found).ok()?.into_os_string().into_string().ok()
+}
+
+/// The first program of this name. Relative directories are skipped: they would be the tenant's,
+/// not the host's.
+fn on_path(name: &str, path: &str) -> Option<String> {
+    let directories = path.split(':').filter(|directory| directory.starts_with('/'));
+    let mut programs = directories.map(|directory| format!("{directory}/{name}"));
+    programs.find(|program| is_program(program))
 }
 
 /// The directory in which this Bun has the name `bun`: its own, or the one where npm links to
@@ -84,6 +99,21 @@ mod tests {
         assert!(is_on_path(&format!(":/missing:{}", of(&["cannot", "directory", "has"])), None));
         for path in ["".to_owned(), "has".to_owned(), of(&["cannot"]), of(&["directory"])] {
             assert!(!is_on_path(&path, None), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_program_is_where_links_lead() {
+        let directory = Directory::new("file");
+        let program = directory.file("lib/bun.exe", 0o755);
+        create_dir_all(directory.at("bin")).unwrap();
+        symlink("../lib/bun.exe", directory.at("bin/bun")).unwrap();
+        let program = canonicalize(program).unwrap().to_str().map(str::to_owned);
+        let path = format!("relative:/missing:{}", directory.at("bin"));
+        assert_eq!(file_of("bun", &path), program);
+        assert_eq!(file_of(&directory.at("bin/bun"), ""), program);
+        for missing in ["node", "./bun", "bin/bun", "/no/such/program"] {
+            assert_eq!(file_of(missing, &path), None, "{missing}");
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Program {
     pub runs_start_script: bool,
     /// What the program is held within.
     pub confinement: Confinement,
+    /// The umask; `None`: the host's.
+    pub umask: Option<u32>,
 }
 
 /// The receiver of a run's facts, in their order.
@@ -264,7 +266,7 @@ fn prepare(
     };
     let spec = LaunchSpec {
         cwd: CString::new(program.directory.as_str())?,
-        umask: surroundings.umask,
+        umask: program.umask.unwrap_or(surroundings.umask),
         needs_start_script: program.runs_start_script,
         argv: strings(&program.command)?,
         env: strings(&program.environment)?,
@@ -312,7 +314,7 @@ fn explain(program: &Program, error: LaunchError, outputs: &[OwnedFd]) -> String
         }
         LaunchStep::CheckStartScript => said(&error),
         LaunchStep::EnterGroup => {
-            format!("its control group could not be made or entered: {error}")
+            format!("its control group could not be made or entered: {}", said(&error))
         }
         LaunchStep::SetLimit => format!("one of its limits could not be set: {error}"),
         LaunchStep::MakeTemporary => {

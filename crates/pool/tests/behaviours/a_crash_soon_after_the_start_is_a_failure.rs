@@ -13,7 +13,7 @@ fn crash(bench: &mut Bench, run: RunId) -> Vec<Action> {
 }
 
 fn crashed_after_50_ms() -> Failure {
-    let (exit_code, signal, out_of_memory) = (Some(1), None, false);
+    let (exit_code, signal, out_of_memory) = (Some(1), None, None);
     Failure::CrashedSoon { exit_code, signal, uptime_ms: 50, out_of_memory }
 }
 

@@ -40,7 +40,7 @@ fn one_that_has_ended_does_not_become_ready() {
     let clears = [Action::Clear { run }];
     assert_eq!(bench.fact(run, Fact::MainEnded), clears, "a keeper that was stopped is continued");
     assert_eq!(bench.fact(run, Fact::Ready), [], "another process has answered on its port");
-    let failure = Failure::ExitedEarly { exit_code: None, signal: None, out_of_memory: false };
+    let failure = Failure::ExitedEarly { exit_code: None, signal: None, out_of_memory: None };
     let refused = Refusal::StartFailed { run: Some(run), failure };
     assert_eq!(refusal(&bench.exit(run), call), Some(&refused));
 }

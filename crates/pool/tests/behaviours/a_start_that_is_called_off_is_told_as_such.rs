@@ -58,7 +58,7 @@ fn with_a_process_its_exit_is_told() {
     let actions = bench.fact(run, Fact::Exited(exit));
     assert_eq!(
         failure(&actions, call),
-        Some(&Failure::ExitedEarly { exit_code: Some(143), signal: None, out_of_memory: false })
+        Some(&Failure::ExitedEarly { exit_code: Some(143), signal: None, out_of_memory: None })
     );
     assert_eq!(bench.pool.stats(bench.now).backoff, 0);
 }

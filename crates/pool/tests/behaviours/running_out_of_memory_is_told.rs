@@ -5,15 +5,17 @@ use crate::support::*;
 use pool::*;
 
 const SIGKILL: i32 = 9;
+/// The bytes that the tree had.
+const LIMIT: u64 = 256 << 20;
 
 fn out_of_memory() -> Fact {
-    Fact::Exited(Exit { signal: Some(SIGKILL), out_of_memory: true, ..Exit::default() })
+    Fact::Exited(Exit { signal: Some(SIGKILL), out_of_memory: Some(LIMIT), ..Exit::default() })
 }
 
 fn is_told(actions: &[Action]) -> bool {
     actions
         .iter()
-        .any(|action| matches!(action, Action::Emit(Event::Exit { out_of_memory: true, .. })))
+        .any(|action| matches!(action, Action::Emit(Event::Exit { out_of_memory: Some(_), .. })))
 }
 
 #[test]
@@ -22,7 +24,7 @@ fn with_the_exit_and_the_last_exit() {
     let run = bench.running("a");
     assert!(is_told(&bench.fact(run, out_of_memory())));
     let history = bench.pool.status("a", bench.now).expect("it is remembered").history;
-    assert!(history.last_exit.expect("it has ended").out_of_memory);
+    assert!(history.last_exit.expect("it has ended").out_of_memory == Some(LIMIT));
     let run = bench.running("a");
     assert!(!is_told(&bench.exit(run)), "of this process");
 }
@@ -35,7 +37,7 @@ fn with_a_start_that_failed_for_it() {
     bench.process(run);
     let actions = bench.fact(run, out_of_memory());
     let (exit_code, signal) = (None, Some(SIGKILL));
-    let failure = Failure::ExitedEarly { exit_code, signal, out_of_memory: true };
+    let failure = Failure::ExitedEarly { exit_code, signal, out_of_memory: Some(LIMIT) };
     let expected = Refusal::StartFailed { run: Some(run), failure };
     assert_eq!(refusal(&actions, call), Some(&expected));
 }
@@ -49,6 +51,7 @@ fn with_a_crash_soon_after_the_start() {
     bench.fact(run, out_of_memory());
     let failures = bench.pool.status("a", bench.now).and_then(|status| status.failures);
     let (exit_code, signal) = (None, Some(SIGKILL));
-    let crash = Failure::CrashedSoon { exit_code, signal, uptime_ms: 50, out_of_memory: true };
+    let crash =
+        Failure::CrashedSoon { exit_code, signal, uptime_ms: 50, out_of_memory: Some(LIMIT) };
     assert_eq!(failures.map(|failures| failures.last), Some(crash));
 }

@@ -99,6 +99,29 @@ impl Bench {
         self.fact(run, Fact::Started { pid: 100 + run.0 as u32, port: 4_000 })
     }
 
+    /// The key is to be kept up.
+    pub fn warm(&mut self, key: &str) -> Vec<Action> {
+        self.handle(Input::Warm { key: key.into() })
+    }
+
+    /// The process of a run comes up at once, with these rules.
+    pub fn comes_up(&mut self, run: RunId, rules: RunRules) {
+        self.fact(run, Fact::Ruled(rules));
+        self.process(run);
+        self.fact(run, Fact::Ready);
+    }
+
+    /// A tenant that is kept up.
+    pub fn warmed(&mut self, key: &str) -> RunId {
+        let run = started(&self.warm(key)).expect("it starts");
+        self.comes_up(run, WARM);
+        run
+    }
+
+    pub fn phase(&self, key: &str) -> Option<Phase> {
+        self.pool.status(key, self.now).map(|status| status.phase)
+    }
+
     /// The snapshot driver answers for the key.
     pub fn image(&mut self, key: &str, answer: ImageAnswer) -> Vec<Action> {
         self.handle(Input::Image { key: key.into(), answer })
@@ -133,6 +156,8 @@ impl Bench {
         self.fact(run, Fact::StopRefused { asked, failure: unwilling() })
     }
 }
+
+pub const WARM: RunRules = RunRules { idle_after_ms: None, stop_timeout_ms: None, is_warm: true };
 
 pub const HANDED_OVER: Adopted =
     Adopted { pid: 9, port: 9_000, touched_at_ms: 0, custody: Custody::USERS };

@@ -37,7 +37,7 @@ fn how_and_when_it_ended_and_how_often() {
         reason: ExitReason::Crashed,
         at_ms,
         output: "last words".into(),
-        out_of_memory: false,
+        out_of_memory: None,
     };
     assert_eq!(
         history(&bench),
@@ -66,7 +66,7 @@ fn a_failed_start_is_told_with_what_that_very_process_wrote() {
         failures.map(|failures| (failures.last, failures.is_of_last_exit))
     };
     let failure =
-        Failure::ExitedEarly { exit_code: None, signal: Some(SIGKILL), out_of_memory: false };
+        Failure::ExitedEarly { exit_code: None, signal: Some(SIGKILL), out_of_memory: None };
     assert_eq!(is_of_last_exit(&bench), Some((failure, true)));
     bench.pass(1_000);
     let run = started(&bench.ensure("a").1).expect("it starts");

@@ -178,7 +178,8 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
         }
         Refusal::StopRefused { run, .. } => {
             a_stop_was_refused(book, *run)?;
-            let turned_away = call.place != Place::Lost && book.keys[call.key].is_waiting();
+            let is_known = call.place != Place::Lost && !book.queue_is_unknown();
+            let turned_away = is_known && book.keys[call.key].is_waiting();
             holds(!turned_away || every_tenant_refused(book, call.key), || {
                 "not every tenant was asked to leave".into()
             })

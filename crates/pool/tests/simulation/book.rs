@@ -3,6 +3,7 @@
 
 use super::images::ImageRecord;
 pub use super::records::*;
+use super::warm::{Basis, Comeback};
 use pool::{CallId, Config, Now, RunId, Touch};
 
 pub struct Book {
@@ -113,6 +114,17 @@ impl Book {
         (heeds && self.connected.contains(&run.id), Touch { at_ms, ..touched })
     }
 
+    /// The run serves a warm key.
+    pub fn is_warm(&self, run: &RunRecord) -> bool {
+        let key = &self.keys[run.key];
+        key.live == Some(run.id) && key.warm.is_some_and(|warm| warm.basis == Basis::Ruled)
+    }
+
+    /// Some key waits for room without a call, or has: then the order of the queue is not known.
+    pub fn queue_is_unknown(&self) -> bool {
+        self.keys.iter().any(|key| key.waits_without_caller() || key.had_no_caller)
+    }
+
     /// The failures for which a key is refused now.
     pub fn hold(&self, key: usize) -> Option<Must> {
         let record = &self.keys[key];
@@ -166,7 +178,7 @@ impl Book {
             (Ask::Adopt, run) if run.is_some() || self.keys[key].second.is_some() => {
                 Must::BeRefusedAsTaken
             }
-            (Ask::Adopt, _) if self.keys[key].is_waiting() => Must::BeRefusedAsTaken,
+            (Ask::Adopt, _) if self.keys[key].is_queued() => Must::BeRefusedAsTaken,
             (Ask::Deploy, Some(run)) if run.is_up() && self.config.max_concurrent == 1 => {
                 Must::BeRefusedForWantOfRoom
             }
@@ -184,7 +196,7 @@ impl Book {
     /// was ready.
     fn nothing_to_join(&self, key: usize, run: Option<&RunRecord>) -> bool {
         let called_off = run.is_none_or(|run| !run.ready && run.cause.is_some() && !run.failed);
-        called_off && self.keys[key].calls() == 0
+        called_off && self.keys[key].calls() == 0 && !self.keys[key].waits_without_caller()
     }
 
     pub fn settle(&mut self, call: CallId) {
@@ -202,7 +214,13 @@ impl Book {
         self.note_who_is_kept();
         for key in &mut self.keys {
             key.waiting_since = key.is_waiting().then(|| key.waiting_since.unwrap_or(self.step));
-            key.inherits_room &= key.is_waiting();
+            key.inherits_room &= key.is_queued();
+            if key.live.is_none() && key.calls() > 0 && key.warm.is_some() {
+                key.comeback = Comeback::Now;
+            }
+            key.stands_aside &= key.waits_without_caller();
+            key.had_no_caller =
+                key.live.is_none() && (key.had_no_caller || key.waits_without_caller());
         }
         let used = self.alive().any(|run| run.is_in_use());
         self.looked_ms = used.then(|| self.looked_ms.unwrap_or(self.now.steady_ms));

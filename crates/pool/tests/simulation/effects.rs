@@ -1,6 +1,7 @@
 //! How actions change the book.
 
 use super::book::{Book, Origin, Place, RunRecord, Saving};
+use super::warm::{Comeback, Warm};
 use super::world::key_index;
 use pool::{Action, Custody, Event, ExitReason, Outcome, Refusal, RunId, StopStage};
 
@@ -72,6 +73,7 @@ impl Book {
                         if let Some(run) = self.run_mut(*run) {
                             run.makes_no_room_for_restart();
                         }
+                        self.is_turned_away(*call);
                     }
                     _ => {}
                 }
@@ -101,6 +103,8 @@ impl Book {
             self.keys[key].second = Some(run);
         } else {
             (self.keys[key].live, self.keys[key].inherits_room) = (Some(run), false);
+            self.keys[key].comeback = Comeback::No;
+            self.keys[key].is_tried_anew = false;
         }
         self.runs.push(RunRecord::new(run, key, self.step, self.now.steady_ms, custody));
         self.runs.last_mut().expect("just pushed")
@@ -124,6 +128,7 @@ impl Book {
             (run.cause, run.makes_room_for_restart) = (Some(ExitReason::Restarted), true);
         }
         self.images[key].last_process = Some(id);
+        self.keys[key].warm = Warm::when_ready(self.keys[key].warm);
         self.forget_failures(key);
         _ = self.observing_from_ms.get_or_insert(self.now.steady_ms);
     }

@@ -1,6 +1,6 @@
 //! What must hold of evictions: who makes room, and when.
 
-use super::book::{Book, RunRecord};
+use super::book::{Book, KeyRecord, RunRecord};
 use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
 use pool::{Action, Event, Leases, Pool, Touch};
@@ -27,6 +27,8 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
     }
     no_tenant_is_handed_out_and_evicted_in_one_step(book, run)?;
     no_tenant_is_evicted_in_its_tenure(book, run)?;
+    a_warm_tenant_leaves_only_for_a_call(book, run)?;
+    none_leaves_for_a_key_that_stands_aside(book, run)?;
     connections_are_looked_for_before_an_eviction(book, run)?;
     the_victim_is_the_least_recently_active(book, leases, run)
 }
@@ -54,6 +56,19 @@ fn no_tenant_is_evicted_in_its_tenure(book: &Book, victim: &RunRecord) -> Verdic
     holds(left_ms == 0, || format!("{:?} is evicted {left_ms} ms too early", victim.id))
 }
 
+fn none_leaves_for_a_key_that_stands_aside(book: &Book, victim: &RunRecord) -> Verdict {
+    let pushes = |key: &KeyRecord| key.waits_without_caller() && !key.stands_aside;
+    let is_needed = book.keys.iter().any(|key| key.is_waiting() || pushes(key));
+    holds(is_needed, || format!("{:?} leaves for a key that was evicted itself", victim.id))
+}
+
+fn a_warm_tenant_leaves_only_for_a_call(book: &Book, victim: &RunRecord) -> Verdict {
+    let has_caller = book.keys.iter().any(|key| key.is_waiting());
+    holds(has_caller || !book.is_warm(victim), || {
+        format!("{:?} is warm, and is evicted for a key without a caller", victim.id)
+    })
+}
+
 /// In this step a look has shown which runs have connections, or that this cannot be seen.
 fn connections_are_looked_for_before_an_eviction(book: &Book, victim: &RunRecord) -> Verdict {
     let looked = !book.config.heeds_connections || book.looked_step == book.step;
@@ -73,7 +88,7 @@ fn the_victim_is_the_least_recently_active(
     };
     // Without a gate every key that waits does so for room, and whether the victim may be asked is
     // known exactly.
-    let known = book.config.gate.width.is_none();
+    let known = book.config.gate.width.is_none() && !book.queue_is_unknown();
     holds(!(known && has_refused(victim, first_waits_since)), || {
         format!("{:?} is asked to leave for the same key again", victim.id)
     })?;
@@ -121,16 +136,16 @@ fn next_victim<'b>(book: &'b Book, leases: &SharedLeases) -> Option<&'b RunRecor
         .min_by_key(|run| (activity(book, leases, run, leases.touched(run.id)), run.id))
 }
 
-/// In the order in which tenants make room. Among tenants in use connections no longer matter.
+/// In the order in which tenants make room: warm ones last. Among tenants in use connections no longer matter.
 fn activity(
     book: &Book,
     leases: &SharedLeases,
     run: &RunRecord,
     touched: Touch,
-) -> (bool, bool, Touch) {
+) -> (bool, bool, bool, Touch) {
     let (is_in_use, (is_connected, touched)) =
         (leases.is_in_use(run.id), book.activity(run, touched));
-    (is_in_use, is_connected && !is_in_use, touched)
+    (book.is_warm(run), is_in_use, is_connected && !is_in_use, touched)
 }
 
 /// If more keys wait for room than there are tenants on their way out: the others that have not
@@ -141,12 +156,16 @@ fn those_who_could_leave(book: &Book) -> impl Iterator<Item = &RunRecord> {
     let leaving = book.alive().filter(|run| !stays(run)).count();
     let since =
         first_waits_since(book).filter(|_| waiting > leaving && book.config.gate.width.is_none());
+    let since = since.filter(|_| !book.queue_is_unknown());
     book.alive().filter(move |run| {
         could_be_asked(book, run) && since.is_some_and(|since| !has_refused(run, since))
     })
 }
 
 fn first_waits_since(book: &Book) -> Option<u64> {
+    if book.queue_is_unknown() {
+        return Some(0);
+    }
     let waiting = book.keys.iter().filter(|key| key.is_waiting());
     waiting.map(|key| key.waiting_since.unwrap_or(book.step)).min()
 }

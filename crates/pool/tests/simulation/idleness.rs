@@ -72,7 +72,7 @@ fn an_idle_stop_comes_after_the_idle_time(
     run: &RunRecord,
     idle_ms: u64,
 ) -> Verdict {
-    let idle_after_ms = book.config.idle_after_ms.unwrap_or(u64::MAX);
+    let idle_after_ms = run.idle_after_ms(&book.config).unwrap_or(u64::MAX);
     let true_ms = book.idle_ms(run, leases.at_claim(run.id));
     holds(idle_ms == true_ms && true_ms >= idle_after_ms, || {
         format!("{:?} is idle for {true_ms} ms of {idle_after_ms}, told as {idle_ms}", run.id)
@@ -113,7 +113,8 @@ fn a_question_is_about_an_idle_tenant(
     idle_ms: u64,
 ) -> Verdict {
     let true_ms = book.idle_ms(run, leases.touched(run.id));
-    let idle = book.config.idle_after_ms.is_some_and(|idle_after_ms| idle_ms >= idle_after_ms);
+    let idle =
+        run.idle_after_ms(&book.config).is_some_and(|idle_after_ms| idle_ms >= idle_after_ms);
     holds(idle && run.is_in_use() && (idle_ms == true_ms || true_ms == 0), || {
         format!("{:?} is said to be idle for {idle_ms} ms, in truth {true_ms}: {run:?}", run.id)
     })
@@ -134,8 +135,10 @@ fn connections_are_looked_for_first(book: &Book, run: &RunRecord) -> Verdict {
 }
 
 fn a_look_is_needed_and_the_only_one(book: &Book) -> Verdict {
-    let is_room_wanted = book.keys.iter().any(|key| key.is_waiting());
-    let matters = book.config.idle_after_ms.is_some() || is_room_wanted;
+    let is_room_wanted = book.keys.iter().any(|key| key.is_queued());
+    let may_be_idle = |run: &RunRecord| run.idle_after_ms(&book.config).is_some();
+    let matters =
+        is_room_wanted || book.config.idle_after_ms.is_some() || book.runs.iter().any(may_be_idle);
     holds(book.config.heeds_connections && matters, || "connections do not matter".into())?;
     holds(book.looking.is_none(), || "a look is under way".into())?;
     holds(book.alive().next().is_some(), || "no run could have connections".into())
@@ -185,16 +188,15 @@ fn nothing_starts_beside_a_save(book: &Book, key: &str) -> Verdict {
 
 /// The delay counts from when the tenant was last checked and kept.
 fn an_idle_tenant_is_noticed_in_time(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
-    let Some(idle_after_ms) = book.config.idle_after_ms.filter(|_| !book.disposed) else {
-        return Ok(());
-    };
-    if book.looking.is_some() {
+    if book.looking.is_some() || book.disposed {
         return Ok(());
     }
     let looked_ms = book.looked_ms.filter(|_| book.config.heeds_connections);
     let is_unused = |run: &&RunRecord| run.is_in_use() && !leases.is_in_use(run.id);
     let unused = book.alive().filter(is_unused).filter(|run| !book.is_kept(run.key));
-    for run in unused.filter(|run| !run.idleness.is_asked) {
+    let unused = unused.filter(|run| !run.idleness.is_asked && !book.is_warm(run));
+    for run in unused {
+        let Some(idle_after_ms) = run.idle_after_ms(&book.config) else { continue };
         let given_up_ms = run.given_up.map(|(given_up_ms, _)| given_up_ms);
         let adopted_ms = run.start_ms;
         let deployed_ms = Some(run.kept_for_deploy_ms);

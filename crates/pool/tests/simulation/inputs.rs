@@ -1,7 +1,8 @@
 //! How inputs change the book.
 
-use super::book::{Book, Origin, Place};
+use super::book::{Book, Origin, Place, RunRecord};
 use super::properties::ABANDONED_GRACE_MS;
+use super::warm::{Comeback, Warm};
 use super::world::key_index;
 use pool::{
     CallId, Callback, Custody, Exit, ExitReason, Fact, Failure, Input, LastExit, RunId, StopStage,
@@ -18,7 +19,7 @@ impl Book {
             Input::Restart { key, .. } => self.restart(key_index(key)),
             Input::Kill { key, .. } => self.kill(key_index(key)),
             Input::Abort { call, .. } => self.abort(*call),
-            Input::ClearBackoff { key } => self.forget_failures(key_index(key)),
+            Input::ClearBackoff { key } => self.clear_backoff(key_index(key)),
             Input::Image { key, answer } => {
                 let key = key_index(key);
                 if let Some((run, saved)) = self.image_answered(key, *answer) {
@@ -31,7 +32,7 @@ impl Book {
                     self.over(run, &Exit::default());
                 }
             }
-            Input::Drain => _ = self.draining_since.get_or_insert(self.step),
+            Input::Drain => self.drain(),
             Input::Dispose { .. } => self.dispose(),
             Input::Abandon => self.abandon(),
             Input::Fact(run, fact) => self.fact(*run, fact),
@@ -39,7 +40,7 @@ impl Book {
             Input::Absent { from_ms, to_ms } => self.absences.push((*from_ms, *to_ms)),
             Input::Tick => self.tick(),
             Input::Ensure { .. } | Input::Deploy { .. } | Input::Adopt { .. } => {}
-            Input::Warm { .. } => {}
+            Input::Warm { key } => self.warm_up(key_index(key)),
         }
         self.lose_deploys();
         (0..self.keys.len()).for_each(|key| self.let_coming_release_take_over(key));
@@ -74,6 +75,7 @@ impl Book {
         let waiting = self.calls.iter_mut().filter(|call| call.key == key && !call.settled);
         waiting.filter(|call| call.ask.is_for_a_tenant()).for_each(|call| call.killed = true);
         self.refuse_deploys(key);
+        (self.keys[key].warm, self.keys[key].comeback) = (None, Comeback::No);
         self.cause_of_key(key, ExitReason::Killed);
     }
 
@@ -93,7 +95,8 @@ impl Book {
                 run.cause = Some(ExitReason::Killed);
             }
         }
-        if place != Place::Serving || self.keys[key].calls() > 0 {
+        let is_wanted = self.keys[key].calls() > 0 || self.keys[key].warm.is_some();
+        if place != Place::Serving || is_wanted {
             return;
         }
         if let Some(run) = self.live_run_of_mut(key) {
@@ -108,12 +111,14 @@ impl Book {
         self.last_tick_ms = self.now.steady_ms;
         self.give_hanging_stops_up();
         self.give_long_saves_up();
+        self.warm_keys_are_due();
     }
 
     fn dispose(&mut self) {
         self.disposed = true;
         for key in 0..self.keys.len() {
             self.refuse_deploys(key);
+            (self.keys[key].warm, self.keys[key].comeback) = (None, Comeback::No);
             self.cause_of_key(key, ExitReason::Disposed);
         }
     }
@@ -150,10 +155,12 @@ impl Book {
         let Some(run) = self.run_mut(id).filter(|run| !run.over) else { return };
         let (key, coming_up) = (run.key, run.is_coming_up());
         match fact {
+            Fact::Ruled(rules) if !run.started => self.ruled(id, rules),
             Fact::Started { .. } | Fact::Restored { .. } if !run.started => {
                 run.started = true;
                 let has_book = self.has_book(id);
                 if self.keys[key].live == Some(id) {
+                    self.warm_process_appeared(id, fact);
                     self.images[key].last_process = Some(id);
                 }
                 let run = self.run_mut(id).expect("it lives");
@@ -176,6 +183,9 @@ impl Book {
             }
             Fact::Ready if coming_up && run.started && run.main_ended_ms.is_none() => {
                 run.become_ready(now_ms);
+                if self.keys[key].live == Some(id) {
+                    self.keys[key].warm = Warm::when_ready(self.keys[key].warm);
+                }
                 self.forget_failures_of_ready(key);
                 self.take_over(key, id);
             }
@@ -306,6 +316,7 @@ impl Book {
             self.keys[key].second = None;
             self.place_later_deploys(key);
         } else {
+            self.warm_run_is_over(id);
             (self.keys[key].live, self.keys[key].inherits_room) = (None, inherits_room);
             self.serving_is_over(key);
         }
@@ -372,8 +383,12 @@ impl Book {
         run.in_service = run.ready && run.retired.is_none();
         run.open_kills_ms = [None; 2];
         run.makes_no_room_for_restart();
+        let (key, is_ready) = (run.key, run.ready);
         if run.cause == Some(ExitReason::Checkpointed) {
             run.cause = Some(ExitReason::IdleKilled);
+        }
+        if is_ready && self.keys[key].live == Some(id) {
+            self.keys[key].warm = Warm::when_ready(self.keys[key].warm);
         }
     }
 
@@ -387,7 +402,7 @@ impl Book {
             let (id, now_ms) = (run.id, self.now.steady_ms);
             let grace_is_over = {
                 let from_ms = asked_ms.max(run.kill_settled_ms);
-                from_ms + self.grace_ms(from_ms) <= now_ms
+                from_ms + self.grace_ms(run, from_ms) <= now_ms
             };
             if grace_is_over && !run.has_open_kill(self.config.kill_patience_ms, now_ms) {
                 self.give_up(id);
@@ -396,8 +411,9 @@ impl Book {
     }
 
     /// The grace of a stop that was asked for at `asked_ms`; short once the pool is abandoned.
-    fn grace_ms(&self, asked_ms: u64) -> u64 {
-        let grace_ms = match self.config.stop_timeout_ms {
+    fn grace_ms(&self, run: &RunRecord, asked_ms: u64) -> u64 {
+        let own_ms = run.rules.and_then(|rules| rules.stop_timeout_ms);
+        let grace_ms = match own_ms.unwrap_or(self.config.stop_timeout_ms) {
             0 => return FORCED_GRACE_MS,
             grace_ms => grace_ms,
         };

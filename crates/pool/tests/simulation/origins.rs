@@ -86,7 +86,7 @@ fn what_comes_up_is_waited_for(book: &Book) -> Verdict {
     let unwanted = book.alive().filter(|run| run.is_coming_up()).find(|run| {
         let key = &book.keys[run.key];
         let calls = if key.second == Some(run.id) { key.deploys_beside } else { key.calls() };
-        calls == 0
+        calls == 0 && (key.second == Some(run.id) || key.warm.is_none())
     });
     holds(unwanted.is_none(), || format!("no call waits for {unwanted:?}"))
 }

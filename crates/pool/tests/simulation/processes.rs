@@ -1,7 +1,7 @@
 //! The processes of the world: how actions are carried out, and what goes wrong.
 
 use super::world::{Hung, World, key_index};
-use pool::{Action, Callback, Event, Exit, Fact, Failure, Owner, RunId, StopStage};
+use pool::{Action, Callback, Event, Exit, Fact, Failure, Owner, RunId, RunRules, StopStage};
 
 impl World<'_> {
     pub(super) fn carry_out(&mut self, action: &Action) {
@@ -53,6 +53,9 @@ impl World<'_> {
         let after_ms = self.rng.delay_ms();
         let by_user = self.book.config.custody.owner == Owner::User;
         if self.rng.chance(self.faults.start_fails) {
+            if self.rng.chance(50) {
+                self.rule(run, after_ms);
+            }
             let failure = match by_user {
                 true => Failure::Thrown { by: Callback::Spawn, text: "no".into() },
                 false if self.rng.chance(30) => Failure::NoPort,
@@ -60,6 +63,7 @@ impl World<'_> {
             };
             return self.plan_fact(after_ms, run, Fact::StartFailed(failure));
         }
+        self.rule(run, after_ms);
         let (pid, port) = (100 + run.0 as u32, 4_000 + run.0 as u16);
         self.plan_fact(after_ms, run, Fact::Started { pid, port });
         // A user's process may be over before its `spawn` function has told us that it was there.
@@ -67,6 +71,23 @@ impl World<'_> {
             let exit = self.exit();
             self.plan_fact(after_ms.saturating_sub(1), run, Fact::Exited(exit));
         }
+    }
+
+    /// Rules of its own, which are known before the process is, or a moment too late.
+    fn rule(&mut self, run: RunId, before_ms: u64) {
+        if !self.rng.chance(self.faults.ruled) {
+            return;
+        }
+        let after_ms = self.rng.below(before_ms + 1);
+        let (idle_ms, stop_ms) = (self.rng.between(5, 120), self.rng.between(0, 60));
+        let idle_after_ms = self.rng.pick(&[None, None, Some(None), Some(Some(idle_ms))]);
+        let stop_timeout_ms = self.rng.pick(&[None, None, Some(0), Some(stop_ms)]);
+        let is_warm = self.rng.chance(self.faults.warm);
+        self.plan_fact(
+            after_ms,
+            run,
+            Fact::Ruled(RunRules { idle_after_ms, stop_timeout_ms, is_warm }),
+        );
     }
 
     /// From its first moment on a process may end.
@@ -96,7 +117,7 @@ impl World<'_> {
         } else {
             None
         };
-        let out_of_memory = signal == Some(9) && self.rng.chance(50);
+        let out_of_memory = (signal == Some(9) && self.rng.chance(50)).then_some(7);
         Exit { exit_code, signal, cpu_ms, output: "last words".into(), out_of_memory }
     }
 

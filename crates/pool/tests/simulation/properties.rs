@@ -5,6 +5,7 @@ use super::book::Book;
 use super::effects::run_of;
 use super::leases::SharedLeases;
 use super::records::Ask;
+use super::warm;
 use super::world::{key_index, key_name};
 use pool::{Action, Event, Failure, Leases, Outcome, Refusal, StopStage};
 
@@ -56,6 +57,9 @@ fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
     let Action::Start { run, key, .. } = action else { return Ok(()) };
     let index = key_index(key);
     holds(!book.disposed, || format!("{run:?} starts after dispose"))?;
+    if warm::may_start(book, index) {
+        return Ok(());
+    }
     let waiting = book.calls.iter().any(|call| call.wants_a_tenant() && call.key == index);
     holds(waiting, || format!("{run:?} of {key} starts, and no call waits for it"))?;
     let Some(draining_since) = book.draining_since else { return Ok(()) };
@@ -73,7 +77,8 @@ fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
 fn starts_come_first_come_first_served(book: &Book, action: &Action) -> Verdict {
     let Action::Start { key, .. } = action else { return Ok(()) };
     let starting = &book.keys[key_index(key)];
-    if starting.restarts > 0 || starting.inherits_room {
+    let is_unknown = starting.had_no_caller || starting.calls() == 0;
+    if starting.restarts > 0 || starting.inherits_room || is_unknown {
         return Ok(());
     }
     let since = |waiting_since: Option<u64>| waiting_since.unwrap_or(book.step);
@@ -99,7 +104,7 @@ fn the_gate_is_never_too_full(book: &Book, action: &Action) -> Verdict {
 fn free_room_is_given_away_at_once(book: &Book) -> Verdict {
     let open = book.config.gate.width.is_none_or(|width| book.starts_at_the_gate() < width);
     let free = open && book.alive().count() < book.config.max_concurrent;
-    let waiting = book.keys.iter().position(|key| key.is_waiting());
+    let waiting = book.keys.iter().position(|key| key.is_queued());
     holds(!free || waiting.is_none(), || {
         format!("{:?} waits beside free room and an open gate", waiting.map(key_name))
     })
@@ -148,6 +153,7 @@ fn starts_heed_the_back_off(book: &Book, action: &Action) -> Verdict {
         let heeds_none = matches!(call.ask, Ask::Restart | Ask::Deploy | Ask::Adopt);
         call.key == key && heeds_none && (!call.settled || call.aborted.is_some())
     });
+    let is_excepted = is_excepted || book.keys[key].is_tried_anew;
     holds(hold.is_none() || is_excepted, || format!("{} is started, and {hold:?}", key_name(key)))
 }
 
@@ -261,7 +267,7 @@ fn the_exit_has_its_first_cause(book: &Book, action: &Action) -> Verdict {
         format!("{run:?} ended by {signal:?}, in truth {:?}", record.signal)
     })?;
     holds(*out_of_memory == record.out_of_memory, || {
-        format!("{run:?} ended out of memory: {out_of_memory}")
+        format!("{run:?} ended out of memory: {out_of_memory:?}")
     })?;
     holds(*exit_code == record.exit_code, || format!("{run:?} ended with {:?}", record.exit_code))
 }

@@ -1,7 +1,9 @@
 //! What the book holds of each run, call and key.
 
+use super::warm::{Comeback, Warm};
 use pool::{
-    Adopted, Custody, Exit, ExitReason, Failure, History, Owner, Release, RunId, StopStage,
+    Adopted, Config, Custody, Exit, ExitReason, Failure, History, Owner, Release, RunId, RunRules,
+    StopStage,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +89,7 @@ pub struct RunRecord {
     pub given_up: Option<(u64, u64)>,
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
-    pub out_of_memory: bool,
+    pub out_of_memory: Option<u64>,
     pub cpu_ms: u64,
     /// It was seen what it uses.
     pub sampled: bool,
@@ -99,6 +101,8 @@ pub struct RunRecord {
     /// see whether an earlier stop of it had been given up.
     pub may_make_room_for_restart: bool,
     pub told: Told,
+    /// What holds for it alone, if that was told.
+    pub rules: Option<RunRules>,
 }
 
 /// What has been found out about whether a tenant is idle.
@@ -235,6 +239,16 @@ pub struct KeyRecord {
     /// The run that failed last.
     pub failed_run: Option<RunId>,
     pub history: History,
+    /// It is started, or stays, without a call.
+    pub warm: Option<Warm>,
+    /// Its next start without a call, if it has no run.
+    pub comeback: Comeback,
+    /// It has waited for room without a call, so that its place in the queue is not known.
+    pub had_no_caller: bool,
+    /// It was evicted, and makes nothing leave for it.
+    pub stands_aside: bool,
+    /// It was asked for anew after too many failures.
+    pub is_tried_anew: bool,
 }
 
 impl KeyRecord {
@@ -261,6 +275,15 @@ impl KeyRecord {
 
     pub fn is_waiting(&self) -> bool {
         (self.live.is_none() && self.calls() > 0) || self.release_is_waiting()
+    }
+
+    /// Its start waits, for a call or without one.
+    pub fn is_queued(&self) -> bool {
+        self.is_waiting() || self.waits_without_caller()
+    }
+
+    pub fn waits_without_caller(&self) -> bool {
+        self.live.is_none() && self.calls() == 0 && self.comeback == Comeback::Now
     }
 
     /// The next release waits for its start.
@@ -312,14 +335,20 @@ impl RunRecord {
             given_up: None,
             exit_code: None,
             signal: None,
-            out_of_memory: false,
+            out_of_memory: None,
             cpu_ms: 0,
             sampled: false,
             observed_step: 0,
             makes_room_for_restart: false,
             may_make_room_for_restart: false,
             told: Told::default(),
+            rules: None,
         }
+    }
+
+    /// How long after its last use it is idle.
+    pub fn idle_after_ms(&self, config: &Config) -> Option<u64> {
+        self.rules.and_then(|rules| rules.idle_after_ms).unwrap_or(config.idle_after_ms)
     }
 
     /// It is the user's process.

@@ -3,6 +3,7 @@
 use super::book::{Ask, Book, Place, RunRecord};
 use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
+use super::warm::Warm;
 use super::world::key_index;
 use pool::{Action, Event, ExitReason, History, Leases, RunId};
 
@@ -116,6 +117,7 @@ impl Book {
         let retire_ms = deploys.map(|call| call.retire_ms).max().unwrap_or(0);
         let (before, now_ms) = (self.keys[key].live, self.now.steady_ms);
         (self.keys[key].live, self.keys[key].second) = (Some(id), before);
+        self.keys[key].warm = Warm::of_release(self.run(id));
         self.begin_failures_and_history(key, id);
         let run = before.and_then(|run| self.run_mut(run)).expect("it came up beside something");
         if run.is_in_use() {
@@ -130,6 +132,7 @@ impl Book {
         let Some(live) = self.live_run_of(key).filter(|run| !run.is_up()) else { return };
         if self.is_kept(key) {
             (self.keys[key].second, self.keys[key].live) = (Some(live.id), self.keys[key].second);
+            self.release_inherits_warmth(key);
             self.release_serves(key);
         }
     }
@@ -138,6 +141,7 @@ impl Book {
         if self.is_kept(key) {
             (self.keys[key].live, self.keys[key].inherits_room) =
                 (self.keys[key].second.take(), false);
+            self.release_inherits_warmth(key);
             self.release_serves(key);
             self.place_later_deploys(key);
         } else {
@@ -251,9 +255,10 @@ fn a_retired_release_is_not_cut_short(
     let Some((since_ms, retire_ms)) = run.retired else { return Ok(()) };
     let is_over = since_ms + retire_ms <= book.now.steady_ms || run.given_up.is_some();
     let unused_ms = book.idle_ms(run, leases.touched(run.id));
-    let is_old = book.config.idle_after_ms.is_some_and(|idle_after_ms| unused_ms >= idle_after_ms);
+    let is_old =
+        run.idle_after_ms(&book.config).is_some_and(|idle_after_ms| unused_ms >= idle_after_ms);
     let is_unused = is_old && !leases.is_in_use(run.id);
-    let is_in_the_way = book.keys.iter().any(|key| key.is_waiting());
+    let is_in_the_way = book.keys.iter().any(|key| key.is_queued());
     holds(is_over || is_unused || is_in_the_way, || {
         format!("{run:?} may be in use, and is stopped")
     })

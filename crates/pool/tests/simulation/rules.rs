@@ -14,6 +14,8 @@ pub struct Rules {
     pub adoptions: u64,
     /// Of the calls, in percent.
     pub deploys: u64,
+    /// Of the calls, in percent: keys that are to be kept up.
+    pub warmings: u64,
     /// How late a tick may be.
     pub lag_ms: u64,
     pub faults: Faults,
@@ -22,6 +24,10 @@ pub struct Rules {
 /// In percent of the occasions. What only a user's process can do, only those do.
 #[derive(Clone, Copy, Debug)]
 pub struct Faults {
+    /// A start has rules of its own.
+    pub ruled: u64,
+    /// They say that it is warm.
+    pub warm: u64,
     pub start_fails: u64,
     pub start_hangs: u64,
     pub not_ready: u64,
@@ -96,6 +102,7 @@ impl Rules {
             lag_ms: rng.pick(&[0, 0, 3]),
             adoptions: rng.pick(&[0, 0, 10, 30]),
             deploys: rng.pick(&[0, 10, 30, 60]),
+            warmings: rng.pick(&[0, 0, 10, 30]),
             faults: Faults::draw(rng, saves),
         }
     }
@@ -106,6 +113,8 @@ impl Faults {
     fn draw(rng: &mut Rng, saves: bool) -> Self {
         let mut percent = |choices: &[u64]| rng.pick(choices);
         Faults {
+            ruled: percent(&[0, 0, 30, 100]),
+            warm: percent(&[0, 50, 100]),
             start_fails: percent(&[0, 10, 40]),
             start_hangs: percent(&[0, 0, 20]),
             not_ready: percent(&[0, 10, 40]),

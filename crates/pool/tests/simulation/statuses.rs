@@ -27,7 +27,7 @@ fn the_stats_are_right(book: &Book, stats: Stats) -> Verdict {
     let alive = book.alive().count();
     let running = book.alive().filter(|run| run.ready).count();
     let at_the_gate = if book.config.gate.width.is_some() {
-        book.keys.iter().filter(|key| key.is_waiting()).count()
+        book.keys.iter().filter(|key| key.is_queued()).count()
     } else {
         0
     };
@@ -35,7 +35,7 @@ fn the_stats_are_right(book: &Book, stats: Stats) -> Verdict {
     let (mut surely_held, mut perhaps_held) = (0, 0);
     for key in (0..book.keys.len()).filter(|key| book.hold(*key).is_some()) {
         match book.live_run_of(key) {
-            None if book.keys[key].is_waiting() => {}
+            None if book.keys[key].is_queued() => {}
             None => surely_held += 1,
             Some(run) if run.is_in_use() || run.is_coming_up() => {}
             Some(_) => perhaps_held += 1,
@@ -99,7 +99,7 @@ fn phases(book: &Book, key: usize) -> &'static [Phase] {
         Some(run) if run.stop.is_some() || run.saving.is_some() => &[Phase::Stopping],
         Some(run) if run.started => &[Phase::Stuck],
         Some(_) => &[Phase::Stopping, Phase::Stuck],
-        None if book.keys[key].is_waiting() => &[Phase::Queued],
+        None if book.keys[key].is_queued() => &[Phase::Queued],
         None if book.keys[key].second.is_some() => &[Phase::Stopping, Phase::Stuck],
         None => match (book.hold(key), &book.keys[key].last_failure) {
             (Some(Must::BeRefusedAsExhausted { .. }), _) => &[Phase::Failed],
@@ -115,13 +115,13 @@ fn phases(book: &Book, key: usize) -> &'static [Phase] {
 /// Of what serves, or else of what is left.
 fn shown_run(book: &Book, key: usize) -> Option<RunId> {
     let record = &book.keys[key];
-    record.live.or(record.second.filter(|_| !record.is_waiting()))
+    record.live.or(record.second.filter(|_| !record.is_queued()))
 }
 
 /// A release that waits for its start has no run.
 fn shown_beside(book: &Book, key: usize) -> Option<Option<RunId>> {
     let record = &book.keys[key];
-    let serves = record.live.is_some() || record.is_waiting();
+    let serves = record.live.is_some() || record.is_queued();
     let is_there = record.second.is_some() || record.release_is_waiting();
     (serves && is_there).then_some(record.second)
 }

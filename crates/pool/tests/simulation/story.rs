@@ -42,6 +42,8 @@ fn plan_calls(world: &mut World, rules: &Rules) {
                 Happening::Call(Ask::Deploy, key)
             } else if world.rng.chance(rules.adoptions) {
                 Happening::Call(Ask::Adopt, key)
+            } else if world.rng.chance(rules.warmings) {
+                Happening::Warm(key)
             } else {
                 random_happening(&mut world.rng, key)
             };

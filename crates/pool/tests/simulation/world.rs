@@ -7,7 +7,7 @@ use super::log::Log;
 use super::properties::Verdict;
 use super::rng::Rng;
 use super::rules::{Faults, Rules};
-use super::{answers, evictions, idleness, images, origins, properties, releases, statuses};
+use super::{answers, evictions, idleness, images, origins, properties, releases, statuses, warm};
 use pool::{CallId, Fact, Input, Key, Now, Pool, RunId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -39,6 +39,7 @@ pub enum Happening {
     Use(usize, u64),
     EndOfUse(RunId),
     ClearBackoff(usize),
+    Warm(usize),
     Drain,
     Abandon,
     Abort(CallId),
@@ -216,6 +217,7 @@ impl<'l> World<'l> {
             Happening::ClearBackoff(key) => {
                 self.handle(Input::ClearBackoff { key: self.keys[key].clone() })
             }
+            Happening::Warm(key) => self.handle(Input::Warm { key: self.keys[key].clone() }),
             Happening::Drain => self.handle(Input::Drain),
             Happening::Abandon => self.handle(Input::Abandon),
             Happening::Abort(call) => self.abort(call),
@@ -327,6 +329,7 @@ impl<'l> World<'l> {
             images::of_action(&self.book, action)?;
             evictions::of_action(&self.book, &self.leases, action)?;
             origins::of_action(&self.book, action)?;
+            warm::of_action(&self.book, action)?;
             releases::of_action(&self.book, &self.leases, action)?;
             idleness::of_action(&self.book, &self.leases, action)?;
             answers::of_action(&self.book, action)?;
@@ -337,6 +340,7 @@ impl<'l> World<'l> {
         properties::of_step(&self.book, &self.leases, self.lag_ms)?;
         evictions::of_step(&self.book, &self.leases, &self.pool)?;
         origins::of_step(&self.book)?;
+        warm::of_step(&self.book, &self.pool)?;
         releases::of_step(&self.book, self.lag_ms)?;
         idleness::of_step(&self.book, &self.leases, self.lag_ms)?;
         answers::of_step(&self.book)?;

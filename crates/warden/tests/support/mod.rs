@@ -7,6 +7,7 @@
 pub mod groups;
 pub mod output;
 pub mod process;
+pub mod walls;
 
 use std::collections::VecDeque;
 use std::ffi::CString;

@@ -29,13 +29,13 @@ fn written_records_have_the_shape_that_is_declared() {
     let text = || "text".to_owned();
     let (signal, reason) = (Some(9), ExitReason::Checkpointed);
     let crashed =
-        Failure::CrashedSoon { exit_code: Some(1), signal, uptime_ms: 5, out_of_memory: true };
+        Failure::CrashedSoon { exit_code: Some(1), signal, uptime_ms: 5, out_of_memory: Some(1) };
     let thrown = Failure::Thrown { by: Callback::Kill, text: text() };
     let records = vec![
         Record::Drain,
         Record::Prepare { run, key: "a".into(), port: 1, started_at_ms: 2 },
         Record::Ready { run, duration_ms: 4, lease, at_ipv6: false },
-        Record::Exit { run, exit_code: None, signal, reason, out_of_memory: true },
+        Record::Exit { run, exit_code: None, signal, reason, out_of_memory: Some(1) },
         Record::Log { run, stream: Stream::Stderr, at_ms: 8, text: text() },
         Record::Settle { call: 7, outcome: Outcome::Tenant(run), output: None },
         Record::Settle { call: 7, outcome: Outcome::Done, output: None },

@@ -1,6 +1,5 @@
 //! What hosts of made-up machines can keep.
 
-use super::super::User;
 use super::super::place::made_up::{Kind, MadeUp, PID};
 use super::*;
 use warden::confinement::Access;
@@ -266,6 +265,34 @@ fn nothing_asked_for_is_nothing_done() {
     let parts = support.confinement_in(&machine, &Asked::default(), &START).unwrap();
     assert_eq!(parts, Parts::default());
     assert!(support.places.lock().unwrap().is_none());
+}
+
+#[test]
+fn everything_is_foreseen_without_any_change() {
+    let machine = root().with("/sys/fs/cgroup", V2, "/app.service");
+    let machine = machine.passing_on("/sys/fs/cgroup", &["memory", "pids"]);
+    let Foreseen { limits, isolation, broken, no_users } =
+        support(&machine, Ok(5)).foresee_in(&machine);
+    let kept = limits.iter().map(|(limit, _)| (limit.name, limit.by.word())).collect::<Vec<_>>();
+    assert_eq!(
+        kept,
+        [
+            ("memoryBytes", "cgroup2"),
+            ("swapBytes", "cgroup2"),
+            ("cpus", "none"),
+            ("cpuWeight", "none"),
+            ("processes", "cgroup2"),
+            ("openFiles", "rlimit"),
+            ("fileBytes", "rlimit"),
+        ]
+    );
+    let reason = limits[2].1.as_ref().unwrap();
+    assert_eq!(reason.what, "limits.cpus");
+    assert!(reason.why.contains("/sys/fs/cgroup/app.service cannot limit that"), "{reason:?}");
+    assert_eq!((isolation.missing.len(), broken.len(), no_users), (2, 2, None));
+    assert_eq!(machine.seen("/sys/fs/cgroup"), [("/app.service".to_owned(), 1)]);
+    assert_eq!(machine.passed_on("/sys/fs/cgroup/app.service"), "");
+    assert!(machine.cleared.borrow().is_empty());
 }
 
 #[test]

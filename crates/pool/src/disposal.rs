@@ -1,0 +1,125 @@
+//! The end of a pool: no new starts, no tenants, no host.
+
+use crate::messages::{Event, Outcome, Refusal};
+use crate::planted::{Bug, planted};
+use crate::pool::{Disposal, Pool, Step};
+use crate::tenant::{Cause, Stage, State};
+use crate::{Action, CallId, Failure, Key, Owner, RunId, StopStage};
+
+/// The grace of our own processes when the host is going away. Nothing of them is to be left a
+/// second later.
+const ABANDONED_GRACE_MS: u64 = 600;
+
+impl Pool {
+    pub(crate) fn drain(&mut self) {
+        if !std::mem::replace(&mut self.draining, true) || planted(Bug::DrainIsToldAgain) {
+            self.actions.push(Action::Emit(Event::Drain));
+            self.drain_warm_keys();
+        }
+    }
+
+    pub(crate) fn dispose(&mut self, step: &mut Step, call: Option<CallId>) {
+        self.disposal.get_or_insert_with(Disposal::default).calls.extend(call);
+        self.warm.forget_all();
+        self.tenants.values_mut().for_each(|tenant| tenant.warm = None);
+        let second = self.releases.iter().map(|(key, _)| key);
+        let mut keys: Vec<Key> = self.tenants.keys().chain(second).cloned().collect();
+        // Sorted: in the order of a hash map two runs of one story would differ.
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            self.dispose_beside(step, &key);
+            self.dispose_tenant(step, &key);
+        }
+    }
+
+    fn dispose_tenant(&mut self, step: &mut Step, key: &Key) {
+        let Some(tenant) = self.tenants.get_mut(key) else { return };
+        match &mut tenant.state {
+            State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
+                self.cancel_queued(key, Refusal::Disposed);
+            }
+            State::Stopping(run, stop) => {
+                let run = run.id;
+                let failed_waiters = std::mem::take(&mut stop.failed_waiters);
+                let waiters = std::mem::take(&mut tenant.waiters);
+                let calls =
+                    failed_waiters.into_iter().chain(waiters.into_iter().map(|waiter| waiter.call));
+                calls.for_each(|call| self.refuse(call, Refusal::Disposed));
+                self.hurry_clearing(run);
+            }
+            State::Starting(run)
+            | State::Probing(run)
+            | State::Ready(run)
+            | State::Stranded(run) => {
+                let run = run.id;
+                let waiters = std::mem::take(&mut tenant.waiters);
+                waiters.into_iter().for_each(|waiter| self.refuse(waiter.call, Refusal::Disposed));
+                self.begin_stop(step, run, Cause::Disposed);
+            }
+            State::Retired(..) => unreachable!("what serves is not retired"),
+        }
+    }
+
+    /// Answers `dispose` once nothing is being stopped any more. Ends every step.
+    pub(crate) fn settle_disposal(&mut self) {
+        if self.disposal.as_ref().is_none_or(|disposal| disposal.calls.is_empty())
+            || self.trees().any(|tree| matches!(tree.state, State::Stopping(..)))
+        {
+            return;
+        }
+        let Some(disposal) = &mut self.disposal else { return };
+        let calls = std::mem::take(&mut disposal.calls);
+        let mut refused = std::mem::take(&mut disposal.refused);
+        refused.retain(|(run, _)| self.runs.contains_key(run));
+        for call in calls {
+            let outcome = if refused.is_empty() {
+                Outcome::Done
+            } else {
+                Outcome::Refused(Refusal::StillTracked { refused: refused.clone() })
+            };
+            self.settle(call, outcome);
+        }
+    }
+
+    /// The host is going away, and no call waits any more: ends every process of ours soon, and
+    /// forgets the users' ones.
+    pub(crate) fn abandon(&mut self, step: &mut Step) {
+        self.shorten_stops(ABANDONED_GRACE_MS);
+        self.dispose(step, None);
+        let due_ms = step.now.steady_ms.saturating_add(ABANDONED_GRACE_MS);
+        let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
+        runs.sort();
+        for run in runs {
+            let awaits_image = self.awaits_image(run);
+            match &self.tenant_of(run).state {
+                state if state.run().is_some_and(|run| run.custody.owner == Owner::User) => {
+                    self.set_stage(run, Stage::Forced);
+                    self.exited(step, run, crate::Exit::default());
+                }
+                // The snapshot driver, which would answer the save, is gone with the host.
+                State::Stopping(_, stop) if stop.stage == Stage::Saving => {
+                    self.give_up_save(step, run)
+                }
+                // The snapshot driver, which the start waits for, is gone with the host.
+                State::Stopping(_, stop)
+                    if stop.stage == Stage::AwaitingProcess && awaits_image =>
+                {
+                    self.start_failed(step, run, Failure::CalledOff);
+                }
+                // JavaScript, which prepares the start, is gone with the host.
+                State::Stopping(_, stop) if stop.stage == Stage::AwaitingProcess => {
+                    self.actions.push(Action::Stop { run, stage: StopStage::Force })
+                }
+                // The stop was asked for already, with a longer grace.
+                State::Stopping(stopping, stop)
+                    if stop.stage == Stage::Asked
+                        && stopping.deadline_ms.is_some_and(|ms| ms > due_ms) =>
+                {
+                    self.set_deadline(step, run, ABANDONED_GRACE_MS)
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Private temporary directories. Each is named after its warden and run, in a directory that the
+//! host has for all of them.
+//!
+//! The tenant's process makes it, and its keeper removes it when the tree is gone; the warden where
+//! the keeper was killed. The directory above is made by the warden when a tenant first needs it,
+//! and removed by it, or by the last keeper of a warden that was killed. As long as any of them
+//! lives it is locked (`flock`): other hosts, and programs that clear up `/tmp`, leave it alone.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, Uid, chownat, fchmod, flock, fstat, mkdir,
+    open, rmdir, stat,
+};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, geteuid, getpid, kill_process};
+
+use warden::confinement::{Confinement, User};
+use warden::protocol::Report;
+use warden::remove_tree::remove_tree;
+
+use crate::clock;
+use crate::priority;
+use crate::sys;
+
+/// Users of tenants may pass through the directory above, and only that.
+const PARENT_MODE: Mode = Mode::from_raw_mode(0o711);
+
+/// How long a warden that leaves goes on removing what keepers that were killed have left.
+const LAST_REMOVAL_MS: u64 = 50;
+
+/// How often the directory above is made again, when another warden of the host removes it in the
+/// same moment.
+const ATTEMPTS_MAX: usize = 5;
+
+/// Notes the process that all directories are named after.
+pub fn prepare() {
+    WARDEN.get_or_init(getpid);
+}
+
+/// The warden, also in its keepers and in what is to become a tenant. A host can have several, one
+/// after the other, which number their runs alike.
+static WARDEN: OnceLock<Pid> = OnceLock::new();
+
+/// The private directory of a run.
+#[derive(Clone, Debug)]
+pub struct Temporary {
+    parent: CString,
+    name: CString,
+}
+
+impl Temporary {
+    /// The directory that a run is to have, if any.
+    pub fn of(confinement: &Confinement, run: u64) -> Option<Temporary> {
+        let warden = WARDEN.get_or_init(getpid).as_raw_pid();
+        let name = CString::new(format!("{warden}-{run}")).expect("digits");
+        confinement.temporary.clone().map(|parent| Temporary { parent, name })
+    }
+
+    /// Its path.
+    pub fn path(&self) -> CString {
+        let path = [self.parent.as_bytes(), b"/", self.name.as_bytes()].concat();
+        CString::new(path).expect("parts of zero-terminated strings hold no zero byte")
+    }
+
+    /// Makes it for the tenant's user. Its name is taken only if the run's number was used twice.
+    pub fn make(&self, user: Option<User>) -> Result<(), Errno> {
+        let path = self.path();
+        mkdir(&path, Mode::RWXU)?;
+        let Some(User { uid, gid }) = user else { return Ok(()) };
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        chownat(CWD, &path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// Keeps the directory above from being removed by others, as long as the descriptor is open.
+    pub fn lock(&self) -> Option<OwnedFd> {
+        open_parent(&self.parent).ok()
+    }
+
+    /// Removes it with everything in it. What cannot be removed stays, and is told to nobody: no
+    /// process of the tenant is left that could use it.
+    pub fn remove(&self) {
+        let Ok(parent) = open_parent(&self.parent) else { return };
+        // Millions of files are removed with the priority of a tenant.
+        priority::fall_back();
+        let _ = remove_tree(parent, &self.name, || false);
+    }
+
+    /// Removes the directory above, if nothing is left in it.
+    pub fn remove_parent(&self) {
+        let _ = rmdir(&self.parent);
+    }
+}
+
+fn open_parent(path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let parent = open(path, flags, Mode::empty())?;
+    let stat = fstat(&parent)?;
+    // In a directory like `/tmp` another user may have been first.
+    if stat.st_uid != geteuid().as_raw() || stat.st_mode & 0o022 != 0 {
+        return Err(Errno::EXIST);
+    }
+    // A file system without locks is no reason not to start.
+    let _ = flock(&parent, FlockOperation::NonBlockingLockShared);
+    Ok(parent)
+}
+
+/// Whether the path still leads to this directory.
+fn is_at(path: &CStr, directory: &OwnedFd) -> bool {
+    let id = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+    stat(path).map(id).ok() == fstat(directory).map(id).ok()
+}
+
+/// The directories above those of tenants, as the warden holds them.
+#[derive(Default)]
+pub struct Temporaries {
+    held: Vec<(CString, OwnedFd)>,
+    /// Processes that remove what killed keepers have left, with what is reported then.
+    removers: Vec<(Pid, Report)>,
+    has_ended: bool,
+}
+
+impl Temporaries {
+    /// Makes the directory above one that is to be made, and holds it.
+    pub fn hold(&mut self, temporary: &Temporary) -> Result<(), Errno> {
+        let path = &temporary.parent;
+        for _ in 0..ATTEMPTS_MAX {
+            let made = mkdir(path, PARENT_MODE);
+            if made == Err(Errno::EXIST) && self.held.iter().any(|(held, _)| held == path) {
+                return Ok(());
+            }
+            let parent = match (made, open_parent(path)) {
+                (Ok(()) | Err(Errno::EXIST), Ok(parent)) => parent,
+                (_, Err(Errno::NOENT)) => continue,
+                (Ok(()) | Err(Errno::EXIST), Err(errno)) | (Err(errno), _) => return Err(errno),
+            };
+            if made.is_ok() {
+                // The host's mask may have taken permissions away.
+                fchmod(&parent, PARENT_MODE)?;
+            }
+            if is_at(path, &parent) {
+                self.held.retain(|(held, _)| held != path);
+                self.held.push((path.clone(), parent));
+                return Ok(());
+            }
+        }
+        Err(Errno::NOENT)
+    }
+
+    /// Has a process of its own remove what a killed keeper has left, as that can take long. The
+    /// report comes when it is done. It comes at once if no process can be made.
+    pub fn remove_then(&mut self, temporary: &Temporary, report: Report, now: &mut Vec<Report>) {
+        if self.has_ended {
+            return now.push(report);
+        }
+        let removed = sys::fork_into(|| {
+            sys::close_all_except(&[0, 1, 2]);
+            temporary.remove();
+            0
+        });
+        match removed {
+            Ok(pid) => self.removers.push((pid, report)),
+            Err(_) => now.push(report),
+        }
+    }
+
+    /// The processes that remove.
+    pub fn pids(&self) -> impl Iterator<Item = Pid> {
+        self.removers.iter().map(|(pid, _)| *pid)
+    }
+
+    /// What is reported now that this process has ended.
+    pub fn reaped(&mut self, pid: Pid) -> Option<Report> {
+        let index = self.removers.iter().position(|(remover, _)| *remover == pid)?;
+        Some(self.removers.swap_remove(index).1)
+    }
+
+    /// Ends the processes that remove, and makes no more of them: this process is about to leave.
+    pub fn end(&mut self) {
+        self.has_ended = true;
+        for pid in self.pids() {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+
+    /// Removes the directories above, as this process leaves. What is left in them after a while
+    /// is for the next host, and what another warden of this host holds is that one's.
+    pub fn leave(&mut self) {
+        let due_ms = clock::now_ms() + LAST_REMOVAL_MS;
+        for (path, held) in self.held.drain(..) {
+            let is_alone = || flock(&held, FlockOperation::NonBlockingLockExclusive).is_ok();
+            if rmdir(&path) == Err(Errno::NOTEMPTY) && is_at(&path, &held) && is_alone() {
+                let _ = remove_tree(CWD, &path, || clock::now_ms() > due_ms);
+            }
+        }
+    }
+}
