@@ -69,6 +69,8 @@ const refused = [
   ],
   ['node', 'scripts/fuzz-surface.mjs 60', /^✘ Unknown argument: 60\n/],
   ['node', 'scripts/fuzz-surface.mjs --seconds soon', /^✘ --seconds must be a number, got soon\n/],
+  ['node', 'scripts/vm.mjs --kernal 6.1', /^✘ Unknown flag: --kernal; did you mean --kernel\?\n/],
+  ['node', 'scripts/vm.mjs --kernel 6.2', /^✘ Unknown value of --kernel: 6\.2; did you mean 6\.1/],
   ['node', 'scripts/test.mjs pool', /^✘ Unknown argument: pool\n\nusage: npm test\n/],
   ['node', 'scripts/build.mjs --relase', /^✘ Unknown flag: --relase\n/],
   ['node', 'scripts/setup.mjs now', /^✘ Unknown argument: now\n/],
@@ -96,6 +98,7 @@ test('--help says how each is called, and ends with 0', () => {
     'set-version',
     'setup',
     'soak',
+    'vm',
   ];
   for (const script of [...ours, 'test']) {
     const args = [`scripts/${script}.mjs`, '--help'];

@@ -40,6 +40,7 @@ type Ending = {
   end: (pool: Pool) => unknown;
 };
 
+let mayGo = false;
 const endings: Record<string, Ending> = {
   kill: {
     reason: 'killed',
@@ -53,8 +54,12 @@ const endings: Record<string, Ending> = {
   dispose: { reason: 'disposed', end: ({ runtime }) => runtime.dispose() },
   'idle stop': {
     reason: 'idle-killed',
-    options: { idleAfterMs: 300, sweepIntervalMs: 50 },
-    end: ({ events }) => Promise.all(shapeKeys.map((key) => events.exit(key))),
+    // None goes before all are up, however long the last one takes.
+    options: { idleAfterMs: 300, sweepIntervalMs: 50, shouldIdleKill: () => mayGo },
+    end: ({ events }) => {
+      mayGo = true;
+      return Promise.all(shapeKeys.map((key) => events.exit(key)));
+    },
   },
   eviction: {
     reason: 'lru-evicted',

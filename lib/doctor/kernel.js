@@ -81,7 +81,7 @@ export function procfs({ proc }, uid) {
  */
 export function sockDiag(trial) {
   if (!trial.asksKernel) {
-    const means = 'readiness connects to the port instead: tenants are found ready a little later';
+    const means = 'readiness reads /proc/net instead: tenants are found ready a little later';
     const advice =
       'load the kernel modules inet_diag and tcp_diag, or allow netlink sockets in the sandbox';
     return [note('sock_diag', 'not available', means, advice)];

@@ -54,6 +54,16 @@ export function countSoakHosts(output) {
 }
 
 /**
+ * The machine in the machine ends with `vm: 119 tests passed, 0 failed`; the lines of the runners
+ * in it come before.
+ *
+ * @type {Counter}
+ */
+export function countVmTests(output) {
+  return sumMatches(output, /^vm: (\d+) tests passed/gm, /^vm: \d+ tests passed, (\d+) failed$/gm);
+}
+
+/**
  * How many lines are repeated of what bun prints for a failed test, and of an output without one.
  */
 const MAX_LINES = 30;

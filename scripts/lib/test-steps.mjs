@@ -8,11 +8,14 @@ import {
   countCargoTests,
   countNodeTests,
   countSoakHosts,
+  countVmTests,
 } from './count-tests.mjs';
 import { checkForbiddenText } from './forbidden-text.mjs';
 import { bun, localBin, root } from './paths.mjs';
 import { platformTriple } from './platform.mjs';
 import { checkVersions } from './versions.mjs';
+import { architectures } from './vm/architectures.mjs';
+import { whatIsMissing } from './vm/requirements.mjs';
 
 /**
  * @typedef {object} Step
@@ -65,6 +68,7 @@ export function steps() {
     ]),
     bunTests('bun test, walls', '__test__/walls'),
     nodeTests(),
+    otherKernels(),
     bunTests('README and docs', '__test__/readme'),
     installationTests(),
     soak(),
@@ -131,6 +135,23 @@ function nodeTests() {
     args,
     count: countNodeTests,
     ...skipWithout(files),
+  };
+}
+
+/**
+ * Tests on kernels that this machine does not have.
+ *
+ * @returns {Step}
+ */
+function otherKernels() {
+  const missing = whatIsMissing(architectures.x64);
+  const skip = missing ? { skipBecause: missing } : {};
+  return {
+    name: 'other kernels',
+    command: process.execPath,
+    args: ['scripts/vm.mjs'],
+    count: countVmTests,
+    ...skip,
   };
 }
 

@@ -1,7 +1,7 @@
 /** Waiting for something to become true, with a deadline and without a fixed sleep. */
 
-/** Generous: the machine may be busy with other things. */
-export const PATIENCE_MS = 20_000;
+/** Generous: the machine may be busy with other things. An emulated one needs more. */
+export const PATIENCE_MS = Number(process.env.TEST_PATIENCE_MS ?? 20_000);
 const PAUSE_MS = 4;
 
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));

@@ -1,6 +1,6 @@
 // Waiting with a deadline. It is long, as the machine may be busy: it only ends a test that would
-// hang.
-const DEADLINE_MS = 15_000;
+// hang. An emulated machine needs more.
+const DEADLINE_MS = Number(process.env.TEST_PATIENCE_MS ?? 15_000);
 
 /** The promise's outcome; rejects with what was awaited if it does not settle in time. */
 export async function within<T>(what: string, promise: PromiseLike<T>): Promise<T> {

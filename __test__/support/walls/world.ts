@@ -139,6 +139,15 @@ export class World implements AsyncDisposable {
     return ask(this.tenants[key].port, { attempt, args });
   }
 
+  /** The same, by a child of the tenant's. */
+  async tryInChild<A extends AttemptName>(
+    key: Key,
+    attempt: A,
+    ...args: Parameters<Attempts[A]>
+  ): Promise<Outcome> {
+    return ask(this.tenants[key].port, { attempt, args, isChilds: true });
+  }
+
   /**
    * The attacker's attempt ends with one of these errors, and that of `control` as it says: by
    * default it works.

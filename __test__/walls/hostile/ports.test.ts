@@ -7,6 +7,7 @@ import { inEachWorld, type World } from '../../support/walls/world.ts';
 
 /** On every address where visitors could be taken over. */
 const ADDRESSES = ['127.0.0.1', '0.0.0.0', '127.0.0.2', '::1', '::'];
+const [AF_INET, AF_INET6] = [2, 10];
 /** Without `SO_REUSEPORT` on both sides the kernel refuses a port that is listened on. */
 const TAKEN = ['ok', 'EADDRINUSE', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'];
 
@@ -42,6 +43,15 @@ inEachWorld((world) => {
 
   test('a port that programs find each other by cannot be listened on', () =>
     world().refuses('listenOn', ['127.0.0.1', 15_432], 'EACCES'));
+
+  test("a neighbour's port cannot be chosen for a socket that is bound to nothing", async () => {
+    const { port } = world().tenants.victim;
+    const control = ['ok', 'EADDRINUSE', 'ENOPROTOOPT', 'EAFNOSUPPORT'];
+    for (const family of [AF_INET, AF_INET6]) {
+      const refusals = ['ENOPROTOOPT', 'EAFNOSUPPORT'];
+      await world().refuses('listenWithinRange', [family, port], refusals, { control });
+    }
+  });
 
   test('its own port is its own', async () => {
     const { port } = world().tenants.attacker;

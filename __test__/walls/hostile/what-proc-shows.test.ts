@@ -46,8 +46,8 @@ inEachWorld((world) => {
     await world().refuses('read', [`${victim()}/fd/${detail}`], 'EACCES');
   });
 
-  test("a neighbour's descriptors cannot be listed", () =>
-    world().refuses('list', [`${victim()}/fd`], 'EACCES'));
+  test("what a neighbour's descriptors are of cannot be read", () =>
+    world().refuses('readLink', [`${victim()}/fd/1`], 'EACCES'));
 
   test("nothing can be printed through a neighbour's output", () =>
     world().refuses('printByPath', [`${victim()}/fd/1`, 'not mine'], 'EACCES'));
@@ -79,8 +79,8 @@ inEachWorld((world) => {
   test('the environment of the warden cannot be read', () =>
     world().refuses('read', [`/proc/${world().warden}/environ`], 'EACCES', { control }));
 
-  test("the warden's descriptors cannot be listed", () =>
-    world().refuses('list', [`/proc/${world().warden}/fd`], 'EACCES', { control }));
+  test("what the warden's descriptors are of cannot be read", () =>
+    world().refuses('readLink', [`/proc/${world().warden}/fd/0`], 'EACCES', { control }));
 
   test('the memory of its own keeper cannot be opened', () =>
     world().refuses('read', [`/proc/${world().keeperOf('attacker')}/environ`], 'EACCES', {

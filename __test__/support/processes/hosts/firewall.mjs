@@ -29,7 +29,7 @@ const ownOutcome = (address, port) =>
 await serve('127.0.0.1', 5432);
 await serve(METADATA, 80);
 await serve(PRIVATE, 80);
-await using runtime = createRuntime({
+const runtime = createRuntime({
   source: { kind: 'directory', root },
   command: ['bun', 'server.ts'],
   isolation: { user: { first: Number(first), count: Number(count) } },
@@ -60,4 +60,6 @@ for (const [what, address, port] of places) {
   }
   hosts[what] = await ownOutcome(address, port);
 }
+await runtime.dispose();
 say('reached', { tenants, hosts });
+process.exit();

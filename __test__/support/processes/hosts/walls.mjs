@@ -26,6 +26,8 @@ const calls = {
   inspect: runtime.inspect,
 };
 
+// Kept from being collected.
+Object.assign(globalThis, { secret });
 say('secret', String(ptr(secret)));
 for await (const line of createInterface(process.stdin)) {
   if (line === 'end') break;

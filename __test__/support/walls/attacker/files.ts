@@ -23,6 +23,7 @@ function withName<T>(use: (name: string) => T): T {
 
 export const files = {
   read: (path: string) => fs.readFileSync(path, 'latin1').slice(0, 2_000),
+  readLink: (path: string) => fs.readlinkSync(path),
   list: (path: string) => fs.readdirSync(path).join(' '),
   stat: (path: string) => String(fs.statSync(path).size),
   append: (path: string, text = '') => fs.appendFileSync(path, text),
@@ -94,6 +95,15 @@ export const files = {
       call('mknodat', AT_FDCWD, name, fs.constants.S_IFCHR | 0o600, NULL_DEVICE);
       fs.closeSync(fs.openSync(name, 'r'));
     }),
+
+  /** So many directories in each other. To be done by a child, as it stays in the last. */
+  nest(directory: string, depth: number, name: string) {
+    call('chdir', directory);
+    for (let level = 0; level < depth; level++) {
+      call('mkdirat', AT_FDCWD, name, 0o755);
+      call('chdir', name);
+    }
+  },
 
   /** Through a name of standard output that is a path. */
   printByPath: (path: string, text: string) => fs.appendFileSync(path, `${text}\n`),

@@ -5,6 +5,7 @@ import { call, halfWords, withDescriptor, words } from './calls.ts';
 export const [AF_UNIX, AF_INET, AF_INET6] = [1, 2, 10];
 const [SOCK_STREAM, SOCK_DGRAM, SOCK_NONBLOCK] = [1, 2, 0o4000];
 const [SOL_SOCKET, SO_REUSEADDR, SO_REUSEPORT] = [1, 2, 15];
+const [IPPROTO_IP, IP_LOCAL_PORT_RANGE, IPPROTO_IPV6, IPV6_V6ONLY] = [0, 51, 41, 26];
 const SCM_RIGHTS = 1;
 const MSG_FASTOPEN = 0x2000_0000;
 
@@ -63,6 +64,19 @@ export const sockets = {
   listenOn: (host: string, port: number) =>
     withSocket(familyOf(host), SOCK_STREAM, (socket) => {
       bindTo(socket, host, port);
+      call('listen', socket, 1);
+    }),
+
+  /**
+   * On a port of its choice by `listen` alone, without `bind`: the range that the kernel chooses
+   * from has no other.
+   */
+  listenWithinRange: (family: number, port: number) =>
+    withSocket(family, SOCK_STREAM, (socket) => {
+      if (family === AF_INET6)
+        call('setsockopt', socket, IPPROTO_IPV6, IPV6_V6ONLY, halfWords(1), 4);
+      const range = halfWords((port << 16) | port);
+      call('setsockopt', socket, IPPROTO_IP, IP_LOCAL_PORT_RANGE, range, 4);
       call('listen', socket, 1);
     }),
 

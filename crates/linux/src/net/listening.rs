@@ -2,8 +2,8 @@
 //!
 //! One exact look-up through netlink's `sock_diag` takes 2–3 µs and does not disturb the server,
 //! so it can be made every millisecond; `/proc/net/tcp` costs a thousand times as much. Where
-//! `sock_diag` is not available (some sandboxes), [`Listening::address_of`] returns `None` and the
-//! caller has to connect instead.
+//! `sock_diag` is not available (some sandboxes, and kernels without its module),
+//! [`Listening::address_of`] returns `None`, and [`read_address_of`] tells the same.
 
 use crate::net::proc_net;
 use crate::net::sock_diag::{self, DUMP, Question, Socket, TCP_LISTEN};
@@ -34,7 +34,7 @@ impl Listening {
         };
         let socket = socket.ok().filter(|socket| works(socket).is_some());
         if socket.is_none() {
-            tracing::info!("sock_diag is not available; readiness connects to the port instead");
+            tracing::info!("sock_diag is not available; readiness reads /proc/net instead");
         }
         Listening { socket: socket.map(Mutex::new) }
     }
@@ -55,6 +55,17 @@ impl Listening {
         }
         Some(None)
     }
+}
+
+/// The same, read from `/proc/net`: not for a thread that must not block. `None` if it cannot be
+/// read.
+pub fn read_address_of(port: u16) -> Option<Option<IpAddr>> {
+    let listening = read(port).ok()?;
+    let is_reached = |address: &IpAddr| {
+        let mut sockets = listening.iter();
+        sockets.any(|socket| plain(socket.address) == *address || is_for_all(socket, *address))
+    };
+    Some(LOOPBACK.into_iter().find(is_reached))
 }
 
 fn ask(socket: &OwnedFd, address: IpAddr, port: u16) -> Option<bool> {
@@ -96,11 +107,14 @@ pub fn reached_at(address: IpAddr, port: u16) -> io::Result<Reached> {
     if !exact.inodes.is_empty() {
         return Ok(exact);
     }
-    Ok(Reached::of(&listening, |socket| {
-        let is_same_family = socket.address.is_ipv4() == address.is_ipv4();
-        let is_for_both = socket.address.is_ipv6() && !socket.is_ipv6_only;
-        plain(socket.address).is_unspecified() && (is_same_family || is_for_both)
-    }))
+    Ok(Reached::of(&listening, |socket| is_for_all(socket, address)))
+}
+
+/// Whether the socket is bound to all addresses, this one among them.
+fn is_for_all(socket: &Socket, address: IpAddr) -> bool {
+    let is_same_family = socket.address.is_ipv4() == address.is_ipv4();
+    let is_for_both = socket.address.is_ipv6() && !socket.is_ipv6_only;
+    plain(socket.address).is_unspecified() && (is_same_family || is_for_both)
 }
 
 impl Reached {
@@ -173,8 +187,15 @@ mod tests {
     #[test]
     fn a_port_listens_from_listen_to_close() {
         let listening = Listening::open();
+        let looks: [Look; 2] = [&|port| listening.address_of(port), &read_address_of];
+        looks.into_iter().for_each(follow_a_port);
+    }
+
+    type Look<'a> = &'a dyn Fn(u16) -> Option<Option<IpAddr>>;
+
+    fn follow_a_port(look: Look) {
         let held = crate::net::ports::HeldPort::reserve(1_000, |_| true).unwrap();
-        assert_eq!(listening.address_of(held.port()), Some(None), "held, but not listened on");
+        assert_eq!(look(held.port()), Some(None), "held, but not listened on");
         for (address, place) in [
             ("127.0.0.1", LOOPBACK[0]),
             ("0.0.0.0", LOOPBACK[0]),
@@ -182,12 +203,12 @@ mod tests {
             ("::1", LOOPBACK[1]),
         ] {
             let server = TcpListener::bind((address, held.port())).unwrap();
-            assert_eq!(listening.address_of(held.port()), Some(Some(place)), "{address}");
+            assert_eq!(look(held.port()), Some(Some(place)), "{address}");
             drop(server);
-            assert_eq!(listening.address_of(held.port()), Some(None), "{address} closed");
+            assert_eq!(look(held.port()), Some(None), "{address} closed");
         }
         let elsewhere = TcpListener::bind(("127.0.0.2", held.port())).unwrap();
-        assert_eq!(listening.address_of(held.port()), Some(None), "{elsewhere:?}");
+        assert_eq!(look(held.port()), Some(None), "{elsewhere:?}");
     }
 
     #[test]

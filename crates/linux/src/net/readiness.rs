@@ -115,7 +115,7 @@ impl Readiness {
                 // another process may have opened the port, or the tenant may now also listen at
                 // the first address.
                 if answer == Some(AnswerKind::Http1)
-                    && self.listening.address_of(port).is_none_or(|place| place == Some(address))
+                    && self.address_of(port).await.is_none_or(|place| place == Some(address))
                     && self.is_owned(owner, address, port).await?
                 {
                     return Ok(address);
@@ -127,11 +127,22 @@ impl Readiness {
 
     async fn until_listening(&self, port: u16, patience: &mut Patience<'_>) -> IpAddr {
         loop {
-            match self.listening.address_of(port) {
+            match self.address_of(port).await {
                 Some(Some(address)) => return address,
                 Some(None) => patience.pause().await,
                 None => return LOOPBACK[0],
             }
+        }
+    }
+
+    /// See [`Listening::address_of`]. Where `sock_diag` is not available, `/proc/net` is read, off
+    /// the engine's thread.
+    async fn address_of(&self, port: u16) -> Option<Option<IpAddr>> {
+        match self.listening.address_of(port) {
+            None => {
+                self.off_thread.run(move || listening::read_address_of(port)).await.ok().flatten()
+            }
+            known => known,
         }
     }
 
@@ -164,12 +175,12 @@ impl Readiness {
     /// The loopback address at which the port is listened on; `None` if it is not, or if the
     /// kernel cannot be asked.
     pub fn place(&self, port: u16) -> Option<IpAddr> {
-        self.listening.address_of(port).flatten()
+        self.listening.address_of(port).or_else(|| listening::read_address_of(port)).flatten()
     }
 
     /// Describes, for the message of a time-out, what was found instead of an answer.
     async fn found(&self, port: u16, owner: Owner, progress: Progress) -> String {
-        let Some(address) = self.listening.address_of(port).unwrap_or(Some(LOOPBACK[0])) else {
+        let Some(address) = self.address_of(port).await.unwrap_or(Some(LOOPBACK[0])) else {
             let elsewhere = self.off_thread.run(move || listeners::named(owner.root)).await;
             return match &elsewhere.unwrap_or_default()[..] {
                 [] => "nothing listens there, nor does the tenant anywhere else".into(),

@@ -1,0 +1,48 @@
+// What this machine needs so that another one can run in it.
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { platformTriple } from '../platform.mjs';
+import { run, ScriptError } from '../run.mjs';
+
+/** @typedef {import('./architectures.mjs').Architecture} Architecture */
+
+/**
+ * Why no machine can run in this one, or undefined.
+ *
+ * @param {Architecture} architecture
+ * @returns {string | undefined}
+ */
+export function whatIsMissing(architecture) {
+  if (platformTriple() !== 'linux-x64-gnu') return 'it is made for Linux on x64 with glibc';
+  if (!isDebian()) return "its kernels are Debian's, and come through apt on Debian";
+  for (const program of ['apt-get', 'apt-cache', 'dpkg']) {
+    if (!isThere(program)) return `${program} is missing`;
+  }
+  if (!isThere(architecture.emulator) && process.getuid?.() !== 0) {
+    const { emulator, emulatorPackage } = architecture;
+    return `${emulator} is missing, and only root can install it: apt-get install ${emulatorPackage}`;
+  }
+  return undefined;
+}
+
+/** @param {Architecture} architecture */
+export async function requireEmulator({ emulator, emulatorPackage }) {
+  if (isThere(emulator)) return;
+  console.log(`› installing ${emulatorPackage} (apt-get)`);
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  await run('apt-get', ['-qq', 'update'], { env });
+  const install = ['-qq', 'install', '--yes', '--no-install-recommends', emulatorPackage];
+  const { exitCode } = await run('apt-get', install, { env, collectStdout: true });
+  if (exitCode !== 0) throw new ScriptError(`apt-get could not install ${emulatorPackage}`);
+}
+
+function isDebian() {
+  try {
+    return /^ID=debian$/m.test(readFileSync('/etc/os-release', 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string} program */
+const isThere = (program) => spawnSync(program, ['--version']).error === undefined;
