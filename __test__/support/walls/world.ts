@@ -130,6 +130,17 @@ export class World implements AsyncDisposable {
       .filter((event) => event.key === key);
   }
 
+  /** Kills its main process, and waits for the exit. */
+  async crash(key: Key): Promise<void> {
+    const { pid } = this.tenants[key];
+    process.kill(pid, 'SIGKILL');
+    await until(`the crash of ${key} is told`, () =>
+      this.told<{ pid: number; reason: string }>('exit', key).some(
+        (exit) => exit.pid === pid && exit.reason === 'crashed',
+      ),
+    );
+  }
+
   /** Has a tenant make an attempt. */
   async try<A extends AttemptName>(
     key: Key,

@@ -29,12 +29,7 @@ inEachWorld((world) => {
     const { pid } = world().tenants.later;
     await world().try('later', 'scatter');
     const tree = await scattered(pid);
-    process.kill(pid, 'SIGKILL');
-    await until('its exit is told', () =>
-      world()
-        .told<{ pid: number; reason: string }>('exit', 'later')
-        .some((exit) => exit.pid === pid && exit.reason === 'crashed'),
-    );
+    await world().crash('later');
     assertGone('of a crashed tenant', tree);
   });
 });
