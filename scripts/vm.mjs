@@ -10,18 +10,19 @@ import { writeArchive } from './lib/vm/archive.mjs';
 import { cache, debianPackages } from './lib/vm/debian.mjs';
 import { guestFiles } from './lib/vm/guest-files.mjs';
 import { LINES, unpackKernel } from './lib/vm/kernels.mjs';
-import { runMachine } from './lib/vm/machine.mjs';
-import { runsOf, runsOfCommand, usualRuns } from './lib/vm/plan.mjs';
+import { machinesAtOnce, runMachine, severalAtOnce } from './lib/vm/machine.mjs';
+import { outputs } from './lib/vm/outputs.mjs';
+import { allRuns, runsOf, runsOfCommand, users, usualRuns } from './lib/vm/plan.mjs';
 import { programsFor } from './lib/vm/programs.mjs';
 import { requireEmulator, whatIsMissing } from './lib/vm/requirements.mjs';
 import { readReport, sumOf, tableOf } from './lib/vm/results.mjs';
 import { setup } from './setup.mjs';
 
-const users = /** @type {const} */ (['root', 'user']);
 const names = /** @type {(keyof typeof architectures)[]} */ (Object.keys(architectures));
 const USAGE = `usage: npm run test:vm -- [FILE …]
 
   FILE            test files to run there in the place of the usual ones
+  --all           every test of \`npm test\`'s on every kernel, as every user
   --command TEXT  a shell command to run there in the place of tests
   --kernel LINE   ${LINES.join(' or ')}, may be given again; by default all of them
   --as USER       ${users.join(' or ')}, may be given again; by default both
@@ -30,6 +31,7 @@ const USAGE = `usage: npm run test:vm -- [FILE …]
 const { values, words: files } = readArguments({
   usage: USAGE,
   flags: {
+    all: { type: 'boolean' },
     command: { type: 'string' },
     kernel: { type: 'string', multiple: true },
     as: { type: 'string', multiple: true },
@@ -47,43 +49,43 @@ await runScript(async () => {
   await setup();
   await build();
   await requireEmulator(architecture);
-  const runs = runsAsked();
   const packages = debianPackages(architecture);
   const programs = await programsFor(architecture);
-  const reports = [];
-  for (const line of lines) {
+  const kernels = lines.flatMap((line) => {
     const kernel = unpackKernel(packages, line, architecture.debian);
-    if (!kernel) {
-      console.log(`› this Debian has no cloud kernel ${line}`);
-      continue;
-    }
-    const { directory, image } = kernel;
+    if (!kernel) console.log(`› this Debian has no cloud kernel ${line}`);
+    return kernel ? [{ ...kernel, line }] : [];
+  });
+  if (kernels.length === 0) throw new ScriptError('there is no kernel to boot');
+
+  /** @param {typeof kernels[number]} kernel @param {import('./lib/vm/outputs.mjs').Output} output */
+  const reportOn = async ({ line, directory, image }, { say, end }) => {
+    const runs = runsAsked(line).filter(({ user }) => as.includes(user));
     const archive = join(cache, architecture.name, `first-${line}.cpio`);
     writeArchive(
       archive,
       guestFiles({ architecture, kernel: directory, packages, programs, runs }),
     );
-    console.log(`› booting ${basename(image)}`);
-    const output = await runMachine({
-      architecture,
-      kernel: image,
-      archive,
-      runs,
-      onLine: (text) => console.log(text),
-    });
-    reports.push(readReport(output, runs));
-  }
-  if (reports.length === 0) throw new ScriptError('there was no kernel to boot');
+    say(`\n› booting ${basename(image)}`);
+    const said = await runMachine({ architecture, kernel: image, archive, runs, onLine: say });
+    end();
+    return readReport(said, runs);
+  };
+  const print = outputs(kernels.length, (line) => console.log(line));
+  const reports = await severalAtOnce(machinesAtOnce(), kernels, (kernel, index) =>
+    reportOn(kernel, /** @type {import('./lib/vm/outputs.mjs').Output} */ (print[index])),
+  );
   console.log(`\n${tableOf(reports)}`);
   const { passed, failed } = sumOf(reports);
   console.log(`\nvm: ${passed} tests passed, ${failed} failed`);
   return failed > 0 ? 1 : 0;
 });
 
-function runsAsked() {
-  if (values.command !== undefined) return runsOfCommand(values.command, as);
-  if (files.length > 0) return runsOf(files, as);
-  return usualRuns().filter(({ user }) => as.includes(user));
+/** @param {string} line */
+function runsAsked(line) {
+  if (values.command !== undefined) return runsOfCommand(values.command);
+  if (files.length > 0) return runsOf(files);
+  return values.all ? allRuns() : usualRuns(line);
 }
 
 /**

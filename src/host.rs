@@ -3,6 +3,7 @@
 //! left out.
 
 use super::guarded;
+use linux::confine::{self, Foreseen, Reason};
 use linux::host::{self, Bounds, Hierarchy, Host, Stall};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
@@ -18,12 +19,29 @@ pub struct NativeHost {
     pub proc: NativeProc,
     pub temporary: Option<NativeTemporary>,
     pub init: NativeInit,
+    pub confinement: NativeConfinement,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativeConfinement {
+    pub limits: Vec<NativePromise>,
+    pub landlock: Option<u32>,
+    pub refuses_system_calls: bool,
+    pub missing: Vec<NativePromise>,
+    pub users: NativePromise,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct NativePromise {
+    pub name: String,
+    pub by: Option<String>,
+    pub why: Option<String>,
+    pub change: Option<String>,
 }
 
 #[napi(object, object_from_js = false)]
 pub struct NativeMachine {
     pub kernel_release: Option<String>,
-    pub security_modules: Option<String>,
     pub pid_max: Option<f64>,
     pub threads_max: Option<f64>,
     pub tasks: Option<f64>,
@@ -173,6 +191,28 @@ impl From<Host> for NativeHost {
                 groups: init.groups.clone(),
                 unreaped: init.unreaped.clone(),
             },
+            confinement: confine::support().foresee().into(),
+        }
+    }
+}
+
+impl From<Foreseen> for NativeConfinement {
+    fn from(Foreseen { limits, isolation, broken, no_users }: Foreseen) -> Self {
+        let promise = |name: &str, by: Option<&str>, reason: Option<Reason>| {
+            let (why, change) = reason.map(|Reason { why, change, .. }| (why, change)).unzip();
+            NativePromise { name: name.to_owned(), by: by.map(str::to_owned), why, change }
+        };
+        let limits = limits.into_iter().map(|(limit, reason)| {
+            let by = reason.is_none().then(|| limit.by.word());
+            promise(limit.name, by, reason)
+        });
+        let missing = isolation.missing.iter().zip(broken);
+        NativeConfinement {
+            limits: limits.collect(),
+            landlock: isolation.landlock,
+            refuses_system_calls: isolation.seccomp,
+            missing: missing.map(|(name, reason)| promise(name, None, Some(reason))).collect(),
+            users: promise("user", None, no_users),
         }
     }
 }
@@ -182,7 +222,6 @@ impl From<&host::Machine> for NativeMachine {
         let number = |number: Option<u64>| number.map(|number| number as f64);
         NativeMachine {
             kernel_release: machine.kernel_release.clone(),
-            security_modules: machine.security_modules.clone(),
             pid_max: number(machine.pid_max),
             threads_max: number(machine.threads_max),
             tasks: number(machine.tasks),

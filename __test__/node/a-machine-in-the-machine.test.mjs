@@ -9,8 +9,10 @@ import test from 'node:test';
 import { countVmTests } from '../../scripts/lib/count-tests.mjs';
 import { withParents, writeArchive } from '../../scripts/lib/vm/archive.mjs';
 import { initScript } from '../../scripts/lib/vm/init.mjs';
-import { newestKernel } from '../../scripts/lib/vm/kernels.mjs';
-import { runsOf, runsOfCommand, usualRuns } from '../../scripts/lib/vm/plan.mjs';
+import { LINES, newestKernel } from '../../scripts/lib/vm/kernels.mjs';
+import { severalAtOnce } from '../../scripts/lib/vm/machine.mjs';
+import { outputs } from '../../scripts/lib/vm/outputs.mjs';
+import { allRuns, runsOf, runsOfCommand, usualRuns } from '../../scripts/lib/vm/plan.mjs';
 import { readReport, sumOf, tableOf } from '../../scripts/lib/vm/results.mjs';
 
 const FOUND = `
@@ -31,7 +33,7 @@ test('the newest kernel of a line is the one with the greatest numbers', () => {
   assert.equal(newestKernel('', '6.1', 'amd64'), undefined);
 });
 
-const [bunRun, nodeRun] = runsOf(['a.test.ts', 'b.test.mjs'], ['root']);
+const [bunRun, nodeRun] = runsOf(['a.test.ts', 'b.test.mjs']);
 assert(bunRun && nodeRun);
 const BUN = '@@vm start 0\na.test.ts:\n(pass) one\n\n 1 pass\n 0 fail\n\n@@vm end 0 0 10.5 12.5';
 const NODE = '@@vm start 1\n✔ two (1ms)\nℹ pass 1\nℹ fail 0\n\n@@vm end 1 0 12.5 13.5';
@@ -91,25 +93,56 @@ test("npm test takes the sum from the last line, and not the runners' own figure
 });
 
 test('what a shell would take apart reaches the machine in one piece', () => {
-  const script = initScript(runsOfCommand(`echo "it's $HOME"`, ['user']), 'facts.mjs');
-  assert.ok(script.includes(`run 0 user 180 'echo "it'\\''s $HOME"'`));
+  const script = initScript(runsOfCommand(`echo "it's $HOME"`), 'facts.mjs');
+  assert.ok(script.includes(`run 1 user 360 'echo "it'\\''s $HOME"'`));
   assert.equal(spawnSync('sh', ['-n'], { input: script }).status, 0);
 });
 
-test('tests of limits and walls run as root and as a user, all others as named', () => {
-  const runs = usualRuns();
-  const of = (/** @type {string} */ user) =>
-    runs.filter((run) => run.user === user).flatMap(({ files }) => files);
-  assert.notEqual(of('root').length, 0);
-  assert.deepEqual(
-    of('root').filter((file) => file.startsWith('__test__/walls/')),
-    of('user').filter((file) => file.startsWith('__test__/walls/')),
-  );
+test('in npm test each file runs on one kernel at least, and limits on all as both', () => {
+  const filesOf = (/** @type {import('../../scripts/lib/vm/plan.mjs').Run[]} */ runs) =>
+    new Set(runs.flatMap(({ files }) => files));
+  const usual = LINES.map(usualRuns);
+  assert.deepEqual(filesOf(usual.flat()), filesOf(allRuns()));
+  for (const runs of usual) {
+    for (const user of ['root', 'user']) {
+      const files = filesOf(runs.filter((run) => run.user === user));
+      assert.ok(files.has('__test__/walls/limits-are-kept.test.ts'), user);
+    }
+  }
   // What needs sock_diag not to be there comes before its module is loaded.
   assert.equal(
-    runs.findIndex(({ beforeModules }) => beforeModules),
+    usual[0]?.findIndex(({ beforeModules }) => beforeModules),
     0,
   );
+  assert.equal(
+    allRuns().findIndex(({ beforeModules }) => beforeModules),
+    0,
+  );
+});
+
+test('what machines say is printed machine by machine', () => {
+  /** @type {string[]} */
+  const printed = [];
+  const [first, second] = outputs(2, (line) => void printed.push(line));
+  second?.say('c');
+  first?.say('a');
+  assert.deepEqual(printed, ['a']);
+  second?.end();
+  first?.say('b');
+  first?.end();
+  assert.deepEqual(printed, ['a', 'b', 'c']);
+});
+
+test('several run at a time, no more than may, and results come in their order', async () => {
+  let running = 0;
+  let most = 0;
+  const results = await severalAtOnce(2, [3, 2, 1], async (turns) => {
+    most = Math.max(most, (running += 1));
+    for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+    running -= 1;
+    return turns;
+  });
+  assert.deepEqual([results, most], [[3, 2, 1], 2]);
 });
 
 test('an archive has each directory before what is in it', () => {

@@ -1,6 +1,6 @@
 // What `tenant` says of one tenant holds for its process, and for no other.
 import { expect, test } from 'bun:test';
-import { createPool, textOf } from '../support/processes/index.ts';
+import { createPool, textOf, until } from '../support/processes/index.ts';
 
 /** Answers with its argument and its plan. */
 const SERVER = `
@@ -58,5 +58,19 @@ test('a command of its own needs no start script', async () => {
   await using pool = createPool({ tenant: () => ({ command: ['bun', 'server.ts'] }) });
   pool.tenants.write('bare/server.ts', SERVER);
   await pool.runtime.ensure('bare');
+  await pool.dispose();
+});
+
+test('warm: the first call of a host, which waits for nothing', async () => {
+  await using pool = createPool({ tenant: () => ({ warm: true }), backoff: { baseMs: 0 } });
+  pool.tenants.add('org/app').add('other');
+  pool.runtime.warm(['org/app', 'other', 'missing']);
+  const ready = () => pool.events.of('ready').map(({ key }) => key);
+  await until('both are ready', () => ready().length === 2);
+  expect(ready().sort()).toEqual(['org/app', 'other']);
+  const { lastError } = pool.runtime.inspect('missing')!;
+  expect(lastError).toContain('does not exist');
+  process.kill(pool.runtime.inspect('other')!.pid!, 'SIGKILL');
+  await until('it is back', () => pool.events.of('ready', 'other').length === 2);
   await pool.dispose();
 });

@@ -42,6 +42,28 @@ test('the addon tells what this machine is', () => {
     expect(existsSync(join(paths[0]!, 'cgroup.procs'))).toBeTrue();
 });
 
+test('what could be kept of limits and walls is told, each with its keeper or a reason', () => {
+  const { limits, landlock, missing } = readFacts()!.confinement;
+  expect(limits.map(({ name }) => name)).toEqual([
+    'memoryBytes',
+    'swapBytes',
+    'cpus',
+    'cpuWeight',
+    'processes',
+    'openFiles',
+    'fileBytes',
+  ]);
+  for (const { by, why, change } of limits)
+    expect([typeof by, typeof why, typeof change].toSorted()).toBeOneOf([
+      ['string', 'undefined', 'undefined'],
+      ['string', 'string', 'undefined'],
+    ]);
+  expect(limits.find(({ name }) => name === 'openFiles')!.by).toBe('rlimit');
+  for (const { why, change } of missing)
+    expect([typeof why, typeof change]).toEqual(['string', 'string']);
+  if (landlock !== undefined) expect(missing.map(({ name }) => name)).not.toContain('files');
+});
+
 test('started through a link, as npx does', () => {
   const directory = mkdtempSync(join(tmpdir(), 'doctor-link-'));
   try {

@@ -60,6 +60,14 @@ test.each([
   );
 });
 
+test('every exit reason says why, and what to do', () => {
+  const [, text = ''] = /^## Tenants go\n([^]*?)\n## /m.exec(textOf('docs/troubleshooting.md'))!;
+  const told = [...text.matchAll(/^\| (.*?) \|/gm)].flatMap(([, cell = '']) =>
+    words('ExitReason').filter((reason) => cell.includes(`\`${reason}\``)),
+  );
+  expect([...new Set(told)].sort()).toEqual(words('ExitReason').sort());
+});
+
 test('every event has its row', () => {
   const told = [...section('## Events').matchAll(/type: "([\w-]+)"/g)].map(([, type]) => type!);
   const types = ['RuntimeMetricEvent', 'RuntimeTransitionEvent'].flatMap((name) =>

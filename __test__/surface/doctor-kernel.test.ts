@@ -63,12 +63,3 @@ test('a seccomp filter is suspected only when a tenant could not be started', as
   });
   expect(await finding('privileges', { facts })).toMatchObject({ level: 'note' });
 });
-
-test('Landlock: on, off, or unknown where securityfs is not mounted', async () => {
-  const lsm = (securityModules: string | undefined) => ({
-    facts: { machine: { securityModules } },
-  });
-  expect((await finding('landlock', lsm('capability,landlock'))).level).toBe('ok');
-  expect((await finding('landlock', lsm('capability,yama'))).found).toBe('off (capability,yama)');
-  expect((await finding('landlock', lsm(undefined))).found).toStartWith('unknown');
-});

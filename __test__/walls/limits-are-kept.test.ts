@@ -79,3 +79,32 @@ test.skipIf(!canLimitTrees)('processes: one more than it may have is not made', 
   await expectUnharmed(pool, other);
   await pool.dispose();
 });
+
+test('openFiles: a process gets no descriptor beyond them', async () => {
+  const { pool, greedy, other } = await setUp({ openFiles: 200 });
+  await using _ = pool;
+  expect(pool.runtime.inspect('greedy')!.limits).toEqual({
+    openFiles: { value: 200, by: 'rlimit' },
+  });
+  expect(await use(greedy, 'descriptors', 100)).toEqual({ got: 100 });
+  const { got, code } = await use(greedy, 'descriptors', 300);
+  expect(code).toBe('EMFILE');
+  expect(got).toBeWithin(100, 200);
+  expect(await use(other, 'descriptors', 300)).toEqual({ got: 300 });
+  await expectUnharmed(pool, other);
+  await pool.dispose();
+});
+
+test('fileBytes: a file grows to that size, and a write beyond it fails', async () => {
+  const { pool, greedy, other } = await setUp({ fileBytes: MIB });
+  await using _ = pool;
+  expect(pool.runtime.inspect('greedy')!.limits).toEqual({
+    fileBytes: { value: MIB, by: 'rlimit' },
+  });
+  expect(await use(greedy, 'file', MIB)).toEqual({ got: MIB });
+  expect(await use(greedy, 'file', MIB + 1)).toEqual({ got: MIB, code: 'EFBIG' });
+  expect(await use(other, 'file', MIB + 1)).toEqual({ got: MIB + 1 });
+  expect(pool.runtime.inspect('greedy')!.state).toBe('ready');
+  await expectUnharmed(pool, other);
+  await pool.dispose();
+});

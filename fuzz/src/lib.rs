@@ -11,12 +11,16 @@ pub mod bun_json;
 mod clock;
 #[path = "../../crates/warden/src/group.rs"]
 mod group;
+#[path = "../../crates/warden/src/group_files.rs"]
+mod group_files;
 #[path = "../../crates/warden/src/tree_kill.rs"]
 mod tree_kill;
 #[path = "../../crates/warden/src/keeper.rs"]
 mod keeper;
 #[path = "../../crates/warden/src/launch.rs"]
 mod launch;
+#[path = "../../crates/warden/src/launching.rs"]
+mod launching;
 #[path = "../../crates/warden/src/leaf.rs"]
 mod leaf;
 #[path = "../../crates/warden/src/link.rs"]

@@ -19,6 +19,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper};
+use warden::confinement::{Group, Hierarchy};
 use warden::{Command, Descriptor, LaunchSpec, Report, Stat, StopStage, host};
 
 /// More steps test nothing more, and each launch takes a millisecond.
@@ -61,6 +62,11 @@ enum Program {
     HasChild,
     IsMissing,
     HasNoDirectory,
+    /// In groups that cannot be made, so that keepers wait for launches and the launches fail.
+    HasGroups {
+        is_v1: bool,
+        is_elsewhere: bool,
+    },
     IsGarbage(Vec<u8>),
 }
 
@@ -258,6 +264,7 @@ fn memory_file(program: &Program) -> OwnedFd {
         Program::HasChild => ("/", &["/bin/sh", "-c", "sleep 1000 & setsid sleep 1000 & wait"]),
         Program::IsMissing => ("/", &["no-such-program"]),
         Program::HasNoDirectory => ("/no/such/directory", &["/bin/true"]),
+        Program::HasGroups { .. } => ("/", &["/bin/true"]),
         Program::IsGarbage(bytes) => return garbage(bytes),
     };
     let string = |text: &str| CString::new(text).expect("no zero byte");
@@ -265,7 +272,12 @@ fn memory_file(program: &Program) -> OwnedFd {
     let env = vec![string("PATH=/usr/bin:/bin")];
     let descriptors = vec![Descriptor::Stdout, Descriptor::Stderr];
     let cwd = string(cwd);
-    let confinement = warden::Confinement::default();
+    let mut confinement = warden::Confinement::default();
+    if let Program::HasGroups { is_v1, is_elsewhere } = program {
+        let hierarchy = if *is_v1 { Hierarchy::V1 } else { Hierarchy::V2 };
+        let parent = string(if *is_elsewhere { "/proc/no/group" } else { "/dev/null/group" });
+        confinement.groups = vec![Group { hierarchy, parent, settings: vec![string("pids.max=9")] }];
+    }
     let (umask, needs_start_script) = (0o022, false);
     let spec = LaunchSpec { cwd, umask, needs_start_script, argv, env, descriptors, confinement };
     host::memory_file(&spec).expect("a memory file")

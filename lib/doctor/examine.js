@@ -1,4 +1,5 @@
 /** The list of checks, in the order in which they are reported. */
+import * as confinement from './confinement.js';
 import { note } from './findings.js';
 import * as kernel from './kernel.js';
 import * as limits from './limits.js';
@@ -53,7 +54,6 @@ export async function examine(host, { tenants }) {
         kernel.procfs(facts, host.uid),
         ...kernel.sockDiag(trial),
         ...kernel.restrictions(facts, trial),
-        kernel.landlock(facts),
       ],
     },
     {
@@ -69,6 +69,10 @@ export async function examine(host, { tenants }) {
         memory.swap(facts),
         ...memory.pressure(facts),
       ],
+    },
+    {
+      title: 'Limits and walls',
+      findings: [...confinement.limits(facts), ...confinement.walls(facts)],
     },
     {
       title: 'Surroundings',

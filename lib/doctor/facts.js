@@ -16,12 +16,12 @@ import { native } from '../bridge/native.js';
  * @property {{ path: string, fileSystem: string, isNoexec: boolean }} [temporary] the directory
  * for temporary files
  * @property {Init} init
+ * @property {Confinement} confinement
  */
 
 /**
  * @typedef {object} Machine
  * @property {string} [kernelRelease]
- * @property {string} [securityModules] `lockdown,capability,landlock`
  * @property {number} [pidMax]
  * @property {number} [threadsMax]
  * @property {number} [tasks] the processes and threads that exist
@@ -83,6 +83,21 @@ import { native } from '../bridge/native.js';
  * @property {string} [name]
  * @property {string[]} groups the paths of its control groups
  * @property {number[]} unreaped the pids of its children that have ended and were not reaped
+ */
+
+/**
+ * What this host could keep of `limits` and `isolation`.
+ * @typedef {object} Confinement
+ * @property {Promised[]} limits each limit
+ * @property {number} [landlock] the version of Landlock
+ * @property {boolean} refusesSystemCalls
+ * @property {Promised[]} missing the promises of `isolation` that are not kept
+ * @property {Promised} users that a tenant can have a user of its own
+ */
+
+/**
+ * A promise; with `why` it cannot be kept, and `change` says what to do.
+ * @typedef {{ name: string, by?: string, why?: string, change?: string }} Promised
  */
 
 /** @returns {Facts | undefined} as of now; undefined without an addon */

@@ -120,18 +120,3 @@ export function restrictions({ process }, trial) {
   }
   return findings;
 }
-
-/** @param {Facts} facts @returns {Finding} */
-export function landlock({ machine }) {
-  const list = machine.securityModules;
-  const means =
-    'this package uses no Landlock; your own `spawn` or start script may confine tenants with it';
-  if (list === undefined)
-    return note('landlock', 'unknown: the list of security modules cannot be read', means);
-  if (list.split(',').includes('landlock')) return ok('landlock', `on (${list})`, means);
-  return note(
-    'landlock',
-    `off (${list})`,
-    'this package uses no Landlock, and tenants cannot be confined with it',
-  );
-}

@@ -21,7 +21,6 @@ const GB = 2 ** 30;
 const GOOD_FACTS: Facts = {
   machine: {
     kernelRelease: '6.8.0-31-generic',
-    securityModules: 'lockdown,capability,landlock,yama,apparmor',
     pidMax: 4_194_304,
     threadsMax: 120_000,
     tasks: 500,
@@ -56,6 +55,17 @@ const GOOD_FACTS: Facts = {
   proc: { isMounted: true, listsChildren: true },
   temporary: { path: '/tmp', fileSystem: 'ext4', isNoexec: false },
   init: { name: 'systemd', groups: ['/init.scope'], unreaped: [] },
+  confinement: {
+    limits: [
+      { name: 'memoryBytes', by: 'cgroup2' },
+      { name: 'cpus', by: 'cgroup2' },
+      { name: 'openFiles', by: 'rlimit' },
+    ],
+    landlock: 7,
+    refusesSystemCalls: true,
+    missing: [],
+    users: { name: 'user' },
+  },
 };
 
 function factsWith(others: OtherFacts): Facts {

@@ -25,7 +25,8 @@ pub(crate) struct RunHandle<P> {
     pub held_port: Option<P>,
     /// It may continue from the key's image, or takes its place.
     pub may_take_kept_port: bool,
-    /// The last lines of output. `None` for a user's process: JavaScript keeps them.
+    /// The last lines of output. `None` for a user's process: JavaScript keeps them, and passes them
+    /// down with the exit.
     pub tail: Option<Arc<Mutex<Tail>>>,
     /// The user's `spawn` is being called, or the warden has been asked to spawn.
     pub launched: bool,

@@ -1,131 +1,26 @@
-//! The keeper, the process between the warden and one tenant: it forks the tenant's first process,
-//! adopts every orphan of the tree, and exits when no process of the tree is left. It obeys the
+//! The keeper, the process between the warden and one tenant: it has the tenant's first process as
+//! its child (launching.rs), adopts every orphan of the tree, and exits when no process of the tree is left. It obeys the
 //! packets on its link to the warden, and takes a closed link as the order to end the tree soon.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{
-    Pid, Signal, getpid, kill_process_group, set_child_subreaper, set_parent_process_death_signal,
-    setpgid, setsid,
-};
+use rustix::process::{Pid, Signal, getpid, kill_process_group};
 
-use warden::confinement::Confinement;
-use warden::excerpt::confinement_in;
 use warden::planted::{Bug, planted};
-use warden::protocol::{Command, LaunchStep, REPORT_BYTES, Report, StopStage};
+use warden::protocol::{Command, REPORT_BYTES, Report, StopStage};
 
 use crate::asking::Asking;
 use crate::clock;
-use crate::group::{Failure, Groups};
-use crate::launch::{Outfit, become_tenant, explain};
+use crate::group::Groups;
 use crate::link::{self, Received};
 use crate::memory_watch::{self, MemoryWatch};
 use crate::outbox::Outbox;
-use crate::parked::{self, Awaited, Parked};
 use crate::priority;
 use crate::sys::{self, Ending, Reaped};
 use crate::temporary::Temporary;
 use crate::tree::Scope;
 use crate::tree_kill::{Found, TreeKill};
-
-/// Runs a tenant from its launch until its whole tree and its groups are gone. Returns the keeper's
-/// exit status, which means nothing to the warden: it reads the reports.
-pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit, groups: Groups) -> i32 {
-    let kept =
-        [&link, &outfit.memory_file].into_iter().chain(&outfit.descriptors).map(AsRawFd::as_raw_fd);
-    let kept: Vec<RawFd> = [0, 1, 2].into_iter().chain(kept).collect();
-    // A copy of the host's socket, or of another keeper's link, would hide from its reader that it
-    // was closed.
-    sys::close_all_except(&kept);
-    let launched = become_keeper().map_err(at_fork).and_then(|child_signals| {
-        Keeper::launch(run, warden, child_signals, &outfit, groups.clone())
-    });
-    match launched {
-        Ok(keeper) => {
-            // The reader of the tenant's output sees its end only without these copies.
-            drop(outfit);
-            keeper.serve(Some(link));
-        }
-        Err(failure) => refuse(run, failure, &groups, &outfit, link),
-    }
-    0
-}
-
-/// Makes the groups and a process inside them, and waits for the launch to come. From then on it is
-/// as [`keep`].
-pub fn keep_ahead(warden: Pid, link: OwnedFd, groups: Groups) -> i32 {
-    sys::close_all_except(&[0, 1, 2, link.as_raw_fd()]);
-    let Ok(child_signals) = become_keeper() else { return 0 };
-    // If that fails, the launch is told.
-    let mut parked = Some(groups.make().and_then(|()| Parked::make(&groups)));
-    match parked::wait_for_launch(warden, &link, &child_signals, &mut parked) {
-        Awaited::Launch { run, outfit } => {
-            let parked = parked.unwrap_or_else(|| Parked::make(&groups)).map_err(at_group);
-            let launched = parked.and_then(|parked| {
-                Keeper::launch_parked(run, warden, child_signals, &outfit, groups.clone(), parked)
-            });
-            match launched {
-                Ok(keeper) => {
-                    drop(outfit);
-                    keeper.serve(Some(link));
-                }
-                Err(failure) => refuse(run, failure, &groups, &outfit, link),
-            }
-        }
-        Awaited::Dismissed => {
-            if let Some(Ok(parked)) = parked {
-                parked.end();
-            }
-            groups.remove_soon();
-            groups.remove_parents();
-        }
-    }
-    0
-}
-
-/// Reports that a launch has failed, when nothing of it is left.
-fn refuse(run: u64, failure: LaunchFailure, groups: &Groups, outfit: &Outfit, link: OwnedFd) {
-    let (step, Failure { errno, text }) = failure;
-    if step == LaunchStep::EnterGroup {
-        explain(outfit, &text);
-    }
-    groups.remove_soon();
-    let mut outbox = Outbox::default();
-    outbox.push(Report::LaunchFailed { run, step, errno: errno.raw_os_error() });
-    send_all(outbox, &link);
-}
-
-type LaunchFailure = (LaunchStep, Failure);
-
-fn at_fork(errno: Errno) -> LaunchFailure {
-    (LaunchStep::Fork, Failure { errno, text: String::new() })
-}
-
-fn at_group(failure: Failure) -> LaunchFailure {
-    (LaunchStep::EnterGroup, failure)
-}
-
-/// What the program is held within; nothing if that cannot be read, which the tenant's process
-/// reports.
-fn confinement_of(outfit: &Outfit) -> Confinement {
-    confinement_in(&outfit.memory_file).unwrap_or_default()
-}
-
-/// Turns this process into a keeper. Returns the descriptor of its child signals.
-fn become_keeper() -> Result<OwnedFd, Errno> {
-    rustix::thread::set_name(c"abs-keeper")?;
-    priority::raise_priority();
-    // Each keeper makes a session, so that no process of one tenant can enter a process group of
-    // another.
-    setsid()?;
-    set_child_subreaper(Some(getpid()))?;
-    // The keeper may be stopped when the warden is lost; this continues it.
-    set_parent_process_death_signal(Some(Signal::CONT))?;
-    sys::child_signals()
-}
 
 /// The grace of a tree when the host or the warden is gone, so that no order to kill will come.
 /// The whole tree has to be gone within a second of that.
@@ -157,7 +52,26 @@ enum Phase {
     Killing(TreeKill),
 }
 
-struct Keeper {
+/// A tenant whose process was made, and what belongs to it.
+pub struct Tenancy {
+    /// Which start.
+    pub run: u64,
+    /// Whose commands are obeyed.
+    pub warden: Pid,
+    /// Readable when a child may have ended.
+    pub child_signals: OwnedFd,
+    /// The tenant's main process, a child of this one.
+    pub main: Pid,
+    /// Where that process says why it fails to execute its program.
+    pub status: OwnedFd,
+    /// Its groups.
+    pub groups: Groups,
+    /// Its temporary directory.
+    pub temporary: Option<Temporary>,
+}
+
+/// The keeper of a tenant.
+pub struct Keeper {
     run: u64,
     warden: Pid,
     child_signals: OwnedFd,
@@ -175,61 +89,13 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn launch(
-        run: u64,
-        warden: Pid,
-        child_signals: OwnedFd,
-        outfit: &Outfit,
-        groups: Groups,
-    ) -> Result<Keeper, LaunchFailure> {
-        groups.make().and_then(|()| groups.set()).map_err(at_group)?;
-        let (status, status_writer) = pipe_with(PipeFlags::CLOEXEC).map_err(at_fork)?;
-        let keeper = getpid();
-        let forked = groups.fork_into(|| {
-            priority::fall_back();
-            become_tenant(run, keeper, outfit, &groups, &status_writer)
-        });
-        let step = if groups.number() > 0 { LaunchStep::EnterGroup } else { LaunchStep::Fork };
-        let main = forked.map_err(|failure| (step, failure))?;
-        // Fails if the tenant has executed its program already; then it has done this itself.
-        let _ = setpgid(Some(main), Some(main));
-        let temporary = Temporary::of(&confinement_of(outfit), run);
-        Ok(Keeper { temporary, ..Keeper::of(run, warden, child_signals, main, status, groups) })
-    }
-
-    /// The same with a process that waits in its groups.
-    fn launch_parked(
-        run: u64,
-        warden: Pid,
-        child_signals: OwnedFd,
-        outfit: &Outfit,
-        groups: Groups,
-        parked: Parked,
-    ) -> Result<Keeper, LaunchFailure> {
-        let confinement = confinement_of(outfit);
-        let temporary = Temporary::of(&confinement, run);
-        let groups = groups.with_settings(confinement.groups);
-        if let Err(failure) = groups.set() {
-            parked.end();
-            return Err(at_group(failure));
-        }
-        let (main, status) = parked.start(run, outfit);
-        let _ = setpgid(Some(main), Some(main));
-        Ok(Keeper { temporary, ..Keeper::of(run, warden, child_signals, main, status, groups) })
-    }
-
-    fn of(
-        run: u64,
-        warden: Pid,
-        child_signals: OwnedFd,
-        main: Pid,
-        status: OwnedFd,
-        groups: Groups,
-    ) -> Keeper {
+    /// Begins to keep a tenant.
+    pub fn of(tenancy: Tenancy) -> Keeper {
+        let Tenancy { run, warden, child_signals, main, status, groups, temporary } = tenancy;
         let (launch, phase) = (Launch::Pending(status), Phase::Serving);
-        let outbox = Outbox::default();
         let memory_watch = MemoryWatch::over(&groups);
         let (main_ending, has_ended_unasked) = (None, false);
+        let outbox = Outbox::default();
         Keeper {
             run,
             warden,
@@ -241,12 +107,13 @@ impl Keeper {
             phase,
             groups,
             memory_watch,
-            temporary: None,
+            temporary,
             outbox,
         }
     }
 
-    fn serve(mut self, mut link: Option<OwnedFd>) {
+    /// Goes on until the whole tree, the groups and the temporary directory are gone.
+    pub fn serve(mut self, mut link: Option<OwnedFd>) {
         let _lock = self.temporary.as_ref().and_then(Temporary::lock);
         // The event may be an order to kill, which is carried out with precedence, before reaping,
         // which gives way.
@@ -466,7 +333,7 @@ impl Keeper {
 }
 
 /// Waits until the warden has received every report, or is gone.
-fn send_all(mut outbox: Outbox, link: &OwnedFd) {
+pub fn send_all(mut outbox: Outbox, link: &OwnedFd) {
     while outbox.flush(link) && !outbox.is_empty() {
         link::wait(&mut [PollFd::new(link, outbox.interest())], None);
     }

@@ -16,7 +16,7 @@ use rustix::process::{Pid, getpid};
 use warden::confinement::{Group, Hierarchy};
 
 use crate::clock;
-use crate::group::{members, path, pause, put};
+use crate::group_files::{members, path, pause, put};
 use crate::tree::{pid_of, stat_of};
 
 /// What the names of a parent and of a leaf begin with; the same follows.

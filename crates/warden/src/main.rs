@@ -10,9 +10,11 @@
 //!
 //! Every keeper is a subreaper: a process that is orphaned below it becomes its child. So a
 //! tenant's tree is exactly the keeper's descendants, whatever they do to their sessions and
-//! groups (tree.rs finds them, asking.rs asks them to end, tree_kill.rs kills them). A keeper
-//! whose socket to the warden closes asks its tree to end and kills it 0.6 s later. A warden whose
-//! socket to the host closes has all keepers do that, and exits after them.
+//! groups (tree.rs finds them, asking.rs asks them to end, tree_kill.rs kills them). Where a tenant
+//! has control groups (group.rs), its keeper and its first process may have waited for its launch,
+//! the process inside already (spares.rs, parked.rs). A keeper whose socket to the warden closes
+//! asks its tree to end and kills it 0.6 s later. A warden whose socket to the host closes has all
+//! keepers do that, and exits after them.
 
 #![deny(unsafe_code)]
 
@@ -20,8 +22,10 @@ mod asking;
 mod bun_json;
 mod clock;
 mod group;
+mod group_files;
 mod keeper;
 mod launch;
+mod launching;
 mod leaf;
 mod link;
 mod memory_watch;

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{Mode, OFlags};
 
-use crate::group::{Groups, put};
+use crate::group::Groups;
+use crate::group_files::put;
 
 /// The time between two looks whether a process was killed.
 pub const LOOK_MS: u64 = 2;

@@ -2,14 +2,18 @@
 //! makes it when a tenant first needs it, and removes it when it leaves.
 
 use std::fs;
-use std::path::Path;
-
-use rustix::fs::Mode;
+use std::path::{Path, PathBuf};
 
 use warden::confinement::{Group, Hierarchy};
 
-use crate::group::{self, path, put};
+use rustix::process::{Pid, getpid};
+
+use crate::clock;
+use crate::group_files::{make_directory, path, pause, put, remove, remove_soon};
 use crate::leaf;
+
+/// How long keepers without a warden may need to end their trees.
+const KEEPERS_MS: u64 = 1_000;
 
 /// The parents that were prepared so far, each with the controllers that the groups below it have.
 #[derive(Default)]
@@ -22,7 +26,7 @@ impl Parents {
     /// their settings need. What fails here shows when the group is made.
     pub fn prepare(&mut self, groups: &[Group]) {
         for group in groups {
-            let was_made = rustix::fs::mkdir(path(group), Mode::from_raw_mode(0o755)).is_ok();
+            let was_made = make_directory(path(group)).is_ok();
             let is_other = |(known, _): &(Group, _)| known.parent != group.parent;
             if was_made {
                 // One that another warden of the host had removed has no controllers any more.
@@ -41,20 +45,48 @@ impl Parents {
         }
     }
 
-    /// Removes the groups of tenants that could not be removed earlier, whose names begin with
-    /// this warden's number, and the parents, as far as there is no other group in them.
-    pub fn leave(&self, is_own: impl Fn(u64) -> bool) {
-        for (parent, _) in &self.known {
-            for entry in fs::read_dir(path(parent)).into_iter().flatten().flatten() {
-                let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
-                if number.is_some_and(&is_own) {
-                    group::remove(parent.hierarchy, &entry.path());
-                }
+    /// Removes the groups that are left of tenants of this warden's, and of those of wardens that
+    /// were killed; then the parents, as far as there is no other group in them, and leaves.
+    pub fn leave(&self) {
+        let now_ms = clock::now_ms();
+        for (parent, group, warden) in self.left() {
+            // The keepers of one that was killed may be about to remove it.
+            while warden != getpid() && group.exists() && clock::now_ms() < now_ms + KEEPERS_MS {
+                pause(10);
             }
+            remove_soon(|due_ms| remove(parent.hierarchy, &group, due_ms));
         }
         remove_empty(self.known.iter().map(|(parent, _)| parent));
         self.known.iter().for_each(|(parent, _)| leaf::undo(parent));
     }
+
+    /// The groups that no living warden has the care of but this one, each with its warden.
+    fn left(&self) -> Vec<(&Group, PathBuf, Pid)> {
+        let groups_in = |parent: &Group| -> Vec<PathBuf> {
+            let entries = fs::read_dir(path(parent)).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect()
+        };
+        let of = |group: &PathBuf| warden_of(group.file_name()?.to_str()?.parse().ok()?);
+        self.known
+            .iter()
+            .flat_map(|(parent, _)| groups_in(parent).into_iter().map(move |group| (parent, group)))
+            .filter_map(|(parent, group)| of(&group).map(|warden| (parent, group, warden)))
+            .filter(|(_, _, warden)| *warden == getpid() || !is_warden(*warden))
+            .collect()
+    }
+}
+
+/// The number of a group: of this process, and no other warden's.
+pub fn number(count: u32) -> u64 {
+    u64::from(getpid().as_raw_pid().cast_unsigned()) << u32::BITS | u64::from(count)
+}
+
+fn warden_of(number: u64) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(number >> u32::BITS).ok()?)
+}
+
+fn is_warden(pid: Pid) -> bool {
+    fs::read(format!("{}/comm", pid.as_raw_pid())).is_ok_and(|name| name == b"abs-warden\n")
 }
 
 /// Removes parents that no group is in.

@@ -1,5 +1,6 @@
 //! A tenant's process that is inside its groups before there is a launch for it: it waits for its
-//! outfit. To move a process into a group of the first version takes too long for a start.
+//! outfit. To move a process into a group of the first version takes too long for a start, and to
+//! fork one into a group of the second version some time, too.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -13,7 +14,8 @@ use rustix::process::{
 use warden::host::{send_launch, signed_pair};
 use warden::protocol::Command;
 
-use crate::group::{Failure, Groups};
+use crate::group::Groups;
+use crate::group_files::Failure;
 use crate::launch::{Outfit, become_tenant};
 use crate::link::{self, Received};
 use crate::priority;

@@ -14,11 +14,12 @@ use warden::planted::{Bug, planted_once_in};
 use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
 
 use crate::clock;
-use crate::group::{Groups, REMOVAL_PATIENCE_MS};
-use crate::keeper;
+use crate::group::Groups;
+use crate::group_files::REMOVAL_PATIENCE_MS;
 use crate::launch::Outfit;
+use crate::launching;
 use crate::link::{self, Received, Sent};
-use crate::parents::Parents;
+use crate::parents::{self, Parents};
 use crate::spares::{Spare, Spares};
 use crate::sys;
 use crate::temporary::{Temporaries, Temporary};
@@ -109,10 +110,10 @@ impl Roster {
         }
         let groups = confinement.groups;
         self.parents.prepare(&groups);
-        let spare = if Groups::must_be_entered(&groups) {
-            self.launch_by_spare(run, &outfit, groups)
+        let spare = if groups.is_empty() {
+            Roster::fork_keeper(run, outfit)
         } else {
-            self.fork_keeper(run, outfit, groups)
+            self.launch_by_spare(run, &outfit, groups)
         };
         let Spare { pid, link, groups } = spare.map_err(|errno| (LaunchStep::Fork, errno))?;
         self.keepers.push(Keeper {
@@ -130,18 +131,12 @@ impl Roster {
         Ok(())
     }
 
-    fn fork_keeper(
-        &mut self,
-        run: u64,
-        outfit: Outfit,
-        groups: Vec<Group>,
-    ) -> Result<Spare, Errno> {
+    /// Forks a keeper for a run without groups.
+    fn fork_keeper(run: u64, outfit: Outfit) -> Result<Spare, Errno> {
         let (link, keepers_end) = signed_pair()?;
         let warden = getpid();
-        let groups = Groups::new(if groups.is_empty() { 0 } else { self.new_number() }, groups);
-        let its = groups.clone();
-        let pid = sys::fork_into(|| keeper::keep(run, warden, keepers_end, outfit, its))?;
-        Ok(Spare { pid, link: Some(link), groups })
+        let pid = sys::fork_into(|| launching::keep(run, warden, keepers_end, outfit))?;
+        Ok(Spare { pid, link: Some(link), groups: Groups::default() })
     }
 
     /// Has a spare launch the run, which is made now if there is none.
@@ -175,7 +170,7 @@ impl Roster {
     /// Names a group as no other warden names one.
     fn new_number(&mut self) -> u64 {
         self.groups += 1;
-        first_number() | u64::from(self.groups)
+        parents::number(self.groups)
     }
 
     /// Whether a spare is to be made, and no tenant waits for this process.
@@ -322,7 +317,7 @@ impl Roster {
             lost.groups.remove_soon();
         }
         self.temporaries.leave();
-        self.parents.leave(|number| number & !u64::from(u32::MAX) == first_number());
+        self.parents.leave();
     }
 
     /// Has every keeper end its tree by itself, by closing its link. Keepers that were stopped are
@@ -396,11 +391,6 @@ impl Lost {
             Report::LaunchFailed { run, step: LaunchStep::Fork, errno }
         })
     }
-}
-
-/// What the numbers of this warden's groups begin with. A host may have several wardens.
-fn first_number() -> u64 {
-    u64::from(getpid().as_raw_pid().cast_unsigned()) << u32::BITS
 }
 
 /// Signals a keeper. It is an unreaped child, so its pid was not reused.

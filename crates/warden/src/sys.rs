@@ -262,17 +262,6 @@ pub fn reap() -> Reaped {
     }
 }
 
-/// Whether a child has ended; it is not reaped.
-pub fn has_ended(child: Pid) -> bool {
-    let mut status = MaybeUninit::<libc::siginfo_t>::zeroed();
-    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    let id = child.as_raw_pid().cast_unsigned();
-    // SAFETY: the result is written to a place of the right type.
-    let result = unsafe { libc::waitid(libc::P_PID, id, status.as_mut_ptr(), flags) };
-    // SAFETY: all-zero bytes are a valid `siginfo_t`, in which the call notes a child that ended.
-    result < 0 || unsafe { status.assume_init().si_pid() } != 0
-}
-
 /// Reaps a child, and waits for its end. Only for one that was killed and cannot hang.
 pub fn wait_for(child: Pid) {
     // SAFETY: the call takes integers, and writes nowhere if there is no place for the status.

@@ -11,8 +11,8 @@ use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, Uid, chownat, fchmod, flock, fstat, mkdir,
-    open, rmdir, stat,
+    AtFlags, CWD, Dir, FlockOperation, Gid, Mode, OFlags, Uid, chownat, fchmod, flock, fstat,
+    mkdir, open, rmdir, stat,
 };
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, geteuid, getpid, kill_process};
@@ -54,8 +54,7 @@ pub struct Temporary {
 impl Temporary {
     /// The directory that a run is to have, if any.
     pub fn of(confinement: &Confinement, run: u64) -> Option<Temporary> {
-        let warden = WARDEN.get_or_init(getpid).as_raw_pid();
-        let name = CString::new(format!("{warden}-{run}")).expect("digits");
+        let name = CString::new(format!("{}{run}", own_prefix())).expect("digits");
         confinement.temporary.clone().map(|parent| Temporary { parent, name })
     }
 
@@ -126,11 +125,12 @@ impl Temporaries {
     /// Makes the directory above one that is to be made, and holds it.
     pub fn hold(&mut self, temporary: &Temporary) -> Result<(), Errno> {
         let path = &temporary.parent;
+        // A look takes no lock; making a directory would wait for all that is made beside it.
+        if self.held.iter().any(|(held, parent)| held == path && is_at(path, parent)) {
+            return Ok(());
+        }
         for _ in 0..ATTEMPTS_MAX {
             let made = mkdir(path, PARENT_MODE);
-            if made == Err(Errno::EXIST) && self.held.iter().any(|(held, _)| held == path) {
-                return Ok(());
-            }
             let parent = match (made, open_parent(path)) {
                 (Ok(()) | Err(Errno::EXIST), Ok(parent)) => parent,
                 (_, Err(Errno::NOENT)) => continue,
@@ -185,15 +185,29 @@ impl Temporaries {
         }
     }
 
-    /// Removes the directories above, as this process leaves. What is left in them after a while
-    /// is for the next host, and what another warden of this host holds is that one's.
+    /// Removes what this warden's keepers have left, as far as there is time, and the directories
+    /// above, where nothing else is in them. Nothing that is not named after this warden is touched,
+    /// whatever directory it was told to use.
     pub fn leave(&mut self) {
         let due_ms = clock::now_ms() + LAST_REMOVAL_MS;
         for (path, held) in self.held.drain(..) {
-            let is_alone = || flock(&held, FlockOperation::NonBlockingLockExclusive).is_ok();
-            if rmdir(&path) == Err(Errno::NOTEMPTY) && is_at(&path, &held) && is_alone() {
-                let _ = remove_tree(CWD, &path, || clock::now_ms() > due_ms);
+            for name in own_entries(&held) {
+                let _ = remove_tree(&held, &name, || clock::now_ms() > due_ms);
             }
+            let _ = rmdir(&path);
         }
     }
+}
+
+/// The directories of this warden's tenants.
+fn own_entries(parent: &OwnedFd) -> Vec<CString> {
+    let own = own_prefix();
+    let entries = Dir::read_from(parent).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_owned());
+    names.filter(|name| name.as_bytes().starts_with(own.as_bytes())).collect()
+}
+
+/// What the names of this warden's directories begin with.
+fn own_prefix() -> String {
+    format!("{}-", WARDEN.get_or_init(getpid).as_raw_pid())
 }

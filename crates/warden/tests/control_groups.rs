@@ -1,22 +1,18 @@
 //! A tenant's processes are in its control groups from their first instruction, and the groups are
 //! gone with it. Tests without a hierarchy, or without the right to make groups, are skipped.
 
-#![allow(clippy::disallowed_methods, reason = "it measures time")]
+#![allow(clippy::disallowed_methods, reason = "it measures time and starts processes")]
 
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use rustix::io::Errno;
 use rustix::process::{Signal, kill_process};
-use support::groups::{Parent, is_in, sleeper, start, within};
+use support::groups::{Parent, each_version, is_in, sleeper, start, within};
 use support::{SIGKILL, Warden, eventually, exited, process, script};
 use warden::protocol::{LaunchStep, StopStage};
-
-/// The parents for a test of each version that this machine has.
-fn each_version() -> Vec<Parent> {
-    [Parent::v2(), Parent::v1("pids")].into_iter().flatten().collect()
-}
 
 #[test]
 fn a_tenant_is_inside_from_its_first_instruction_and_its_keeper_never() {
@@ -137,6 +133,41 @@ fn groups_and_their_parent_go_when_the_warden_is_lost() {
             assert!(process::wait_for_end(tenant.keeper, support::DEADLINE));
         }
         eventually("the parent is gone", || parent.is_gone());
+    }
+}
+
+#[test]
+fn what_a_warden_and_keepers_that_were_killed_have_left_goes_with_the_next_warden() {
+    for parent in each_version() {
+        let mut warden = Warden::start();
+        let spec = within(script("setsid sleep 1000 & echo $!; wait"), vec![parent.group(&[])]);
+        let (mut tenant, group) = start(&mut warden, 1, &spec);
+        let helper = tenant.stdout.pid();
+        kill_process(tenant.keeper, Signal::STOP).expect("it is there");
+        kill_process(warden.pid(), Signal::STOP).expect("it is there");
+        kill_process(tenant.keeper, Signal::KILL).expect("it is there");
+        warden.kill();
+        assert!(process::exists(helper) && parent.at(group).exists());
+        let mut next = Warden::start();
+        start(&mut next, 1, &within(sleeper(), vec![parent.group(&[])]));
+        next.close_and_wait();
+        assert!(process::wait_for_end(helper, support::DEADLINE) && parent.is_gone());
+    }
+}
+
+/// A tenant's runtime looks there for what it may use, as whatever user.
+#[test]
+fn a_group_may_be_looked_at_whatever_mask_the_host_has() {
+    for parent in each_version() {
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", "umask 077; exec \"$0\"", env!("CARGO_BIN_EXE_warden")]);
+        let mut warden = Warden::start_by(command);
+        let spec = within(sleeper(), vec![parent.group(&[])]);
+        let (_tenant, group) = start(&mut warden, 1, &spec);
+        for directory in [parent.path.clone(), parent.at(group)] {
+            let mode = fs::metadata(&directory).expect("a group").permissions().mode();
+            assert_eq!(mode & 0o777, 0o755, "{}", directory.display());
+        }
     }
 }
 

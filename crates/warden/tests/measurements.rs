@@ -9,8 +9,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
+use support::groups::{Parent, within};
 use support::{Tenant, Warden, c_string, spec};
-use warden::confinement::{Access, PathRule, Resource, ResourceLimit, User, Walls};
+use warden::confinement::{Access, Group, PathRule, Resource, ResourceLimit, User, Walls};
 use warden::protocol::StopStage;
 
 const ROUNDS: u64 = 300;
@@ -43,6 +44,48 @@ fn launch_and_stop() {
     print("Launch of /bin/true to Started", starts);
     print("Launch of /bin/true to Ended", ends);
     print("Stop(Terminate) of sleep to Ended", stops);
+}
+
+/// Starts that come one by one, as visitors' do: a spare is there again, and the kernel does not
+/// expect that another process is moved into a group.
+#[test]
+#[ignore = "a measurement"]
+fn a_spaced_launch_within_groups() {
+    let v1 = |limits: &[(&str, &[&str])]| -> Option<Vec<Group>> {
+        limits.iter().map(|(name, settings)| Some(Parent::v1(name)?.group(settings))).collect()
+    };
+    let limits: [(&str, &[&str]); 3] = [
+        ("memory", &["memory.limit_in_bytes=268435456"]),
+        ("cpu", &["cpu.cfs_period_us=100000", "cpu.cfs_quota_us=50000"]),
+        ("pids", &["pids.max=100"]),
+    ];
+    let kinds = [
+        ("no group", Some(Vec::new())),
+        ("a group of version 2", Parent::v2().map(|parent| vec![parent.group(&[])])),
+        ("three groups of version 1", v1(&limits)),
+    ];
+    let mut kinds: Vec<_> = kinds
+        .into_iter()
+        .filter_map(|(name, groups)| {
+            let spec = within(spec(&["/bin/true"]), groups?);
+            Some((name, spec, Warden::start(), Vec::new(), Vec::new()))
+        })
+        .collect();
+    // In turns, as the machine is not always equally busy.
+    for run in 1..=ROUNDS {
+        for (_, spec, warden, starts, ends) in &mut kinds {
+            std::thread::sleep(Duration::from_millis(30));
+            let begin = Instant::now();
+            let _tenant = warden.start_tenant(run, spec);
+            starts.push(begin.elapsed());
+            warden.expect_ended(run);
+            ends.push(begin.elapsed());
+        }
+    }
+    for (name, _, _, starts, ends) in kinds {
+        print(&format!("Launch of /bin/true with {name} to Started"), starts);
+        print(&format!("Launch of /bin/true with {name} to Ended"), ends);
+    }
 }
 
 /// Launches that are spaced, as those of a host are, in turns with and without each part.

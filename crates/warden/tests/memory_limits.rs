@@ -69,11 +69,21 @@ fn with_a_helper_that_needs_too_much_the_whole_tree_goes() {
     assert!(ends.iter().all(|end| *end == (SIGKILL, true)), "{ends:?}");
 }
 
-/// The main process may exit before it is killed.
+/// The main process may exit before the keeper kills it, as here where the keeper is stopped.
 #[test]
 fn a_main_process_that_ends_with_its_helper_is_told() {
-    let ends = end_in_32_mib(script("tail /dev/zero; exit 5"));
-    assert!(ends.iter().all(|(how, is_memory)| *is_memory && [SIGKILL, exited(5)].contains(how)));
+    let Some(parent) = Parent::v1("memory") else { return };
+    let mut warden = Warden::start();
+    let text = "trap go=1 USR1; echo ready; while [ -z \"$go\" ]; do sleep 0.01; done
+        tail /dev/zero; exit 5";
+    let (mut tenant, _) = start(&mut warden, 1, &within(script(text), limited(&parent, 32)));
+    assert_eq!(tenant.stdout.line(), "ready");
+    kill_process(tenant.keeper, Signal::STOP).expect("it is there");
+    kill_process(tenant.pid, Signal::USR1).expect("it is there");
+    assert!(process::wait_for_end(tenant.pid, support::DEADLINE));
+    kill_process(tenant.keeper, Signal::CONT).expect("it is there");
+    let ended = warden.expect_ended(1);
+    assert_eq!((ended.how(), ended.out_of_memory), (exited(5), true));
 }
 
 #[test]

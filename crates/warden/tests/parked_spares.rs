@@ -1,6 +1,6 @@
 //! A keeper and a process that is inside its groups are there before the launch that needs them.
-//! They are nobody's tenant, and gone with the warden. Without the first version of control groups
-//! the tests are skipped.
+//! They are nobody's tenant, and gone with the warden. Without a hierarchy of control groups the
+//! tests are skipped.
 
 #![allow(clippy::disallowed_methods, reason = "tests start processes")]
 
@@ -9,7 +9,7 @@ mod support;
 use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::groups::{Parent, sleeper, start, within};
+use support::groups::{Parent, each_version, sleeper, start, started, within};
 use support::{SIGKILL, Warden, eventually, exited, process, script};
 use warden::protocol::StopStage;
 
@@ -94,55 +94,63 @@ fn a_launch_with_other_parents_gets_its_own() {
     assert!(one.is_gone() && other.is_gone());
 }
 
+/// Killed right before the launch: neither the warden nor the keeper has heard of it.
 #[test]
 fn a_spare_that_is_killed_leaves_nothing_and_fails_no_launch() {
-    let Some(parent) = Parent::v1("pids") else { return };
-    for kills_keeper in [true, false] {
-        let mut warden = Warden::start();
-        let launch = within(sleeper(), vec![parent.group(&[])]);
-        let (_first, one) = start(&mut warden, 1, &launch);
-        let (main, group, keeper) = parked(&warden, &parent, &[one]);
-        let victim = if kills_keeper { keeper } else { main };
-        kill_process(victim, Signal::KILL).expect("it is there");
-        assert!(process::wait_for_end(victim, support::DEADLINE));
-        let (second, two) = start(&mut warden, 2, &launch);
-        assert_ne!(second.pid, main);
-        assert_eq!(parent.members(two), [second.pid.as_raw_pid()]);
-        eventually("what was parked is gone", || two == group || !parent.at(group).exists());
-        eventually("it is gone, too", || !process::exists(main));
-        assert_eq!(process::exists(keeper), keeper == second.keeper);
-        warden.close_and_wait();
-        assert!(parent.is_gone());
+    for parent in each_version() {
+        for kills_keeper in [true, false] {
+            let mut warden = Warden::start();
+            let launch = within(sleeper(), vec![parent.group(&[])]);
+            let (_first, one) = start(&mut warden, 1, &launch);
+            let (main, group, keeper) = parked(&warden, &parent, &[one]);
+            let (victim, hears_late) =
+                if kills_keeper { (keeper, warden.pid()) } else { (main, keeper) };
+            kill_process(hears_late, Signal::STOP).expect("it is there");
+            kill_process(victim, Signal::KILL).expect("it is there");
+            assert!(process::wait_for_end(victim, support::DEADLINE));
+            let _output = warden.launch(2, &launch);
+            kill_process(hears_late, Signal::CONT).expect("it is there");
+            let (second, keepers, two) = started(&mut warden, 2);
+            assert_ne!(second, main);
+            assert_eq!(parent.members(two), [second.as_raw_pid()]);
+            eventually("what was parked is gone", || two == group || !parent.at(group).exists());
+            eventually("it is gone, too", || !process::exists(main));
+            assert_eq!(process::exists(keeper), keeper == keepers);
+            warden.close_and_wait();
+            assert!(parent.is_gone());
+        }
     }
 }
 
 #[test]
 fn a_spare_is_gone_when_the_warden_is_killed() {
-    let Some(parent) = Parent::v1("pids") else { return };
-    let mut warden = Warden::start();
-    let (first, one) = start(&mut warden, 1, &within(sleeper(), vec![parent.group(&[])]));
-    let (main, _, keeper) = parked(&warden, &parent, &[one]);
-    warden.kill();
-    for pid in [main, keeper, first.keeper] {
-        assert!(process::wait_for_end(pid, support::DEADLINE));
+    for parent in each_version() {
+        let mut warden = Warden::start();
+        let (first, one) = start(&mut warden, 1, &within(sleeper(), vec![parent.group(&[])]));
+        let (main, _, keeper) = parked(&warden, &parent, &[one]);
+        warden.kill();
+        for pid in [main, keeper, first.keeper] {
+            assert!(process::wait_for_end(pid, support::DEADLINE));
+        }
+        eventually("the parent is gone", || parent.is_gone());
     }
-    eventually("the parent is gone", || parent.is_gone());
 }
 
 #[test]
 fn a_stopped_spare_is_continued_by_its_launch_and_by_the_end() {
-    let Some(parent) = Parent::v1("pids") else { return };
-    let mut warden = Warden::start();
-    let launch = within(sleeper(), vec![parent.group(&[])]);
-    let (_first, one) = start(&mut warden, 1, &launch);
-    let (main, two, keeper) = parked(&warden, &parent, &[one]);
-    kill_process(keeper, Signal::STOP).expect("it is there");
-    let (second, _) = start(&mut warden, 2, &launch);
-    assert_eq!(second.pid, main);
-    let (_, _, keeper) = parked(&warden, &parent, &[one, two]);
-    kill_process(keeper, Signal::STOP).expect("it is there");
-    warden.close_and_wait();
-    assert!(!process::exists(keeper) && parent.is_gone());
+    for parent in each_version() {
+        let mut warden = Warden::start();
+        let launch = within(sleeper(), vec![parent.group(&[])]);
+        let (_first, one) = start(&mut warden, 1, &launch);
+        let (main, two, keeper) = parked(&warden, &parent, &[one]);
+        kill_process(keeper, Signal::STOP).expect("it is there");
+        let (second, _) = start(&mut warden, 2, &launch);
+        assert_eq!(second.pid, main);
+        let (_, _, keeper) = parked(&warden, &parent, &[one, two]);
+        kill_process(keeper, Signal::STOP).expect("it is there");
+        warden.close_and_wait();
+        assert!(!process::exists(keeper) && parent.is_gone());
+    }
 }
 
 #[test]
@@ -169,34 +177,36 @@ fn a_crowd_of_launches_gets_groups_each_of_its_own() {
 
 #[test]
 fn an_order_right_behind_the_launch_is_obeyed() {
-    let Some(parent) = Parent::v1("pids") else { return };
-    let mut warden = Warden::start();
-    let spec = within(sleeper(), vec![parent.group(&[])]);
-    for run in 1..=10 {
-        let _output = warden.launch(run, &spec);
-        warden.stop(run, StopStage::Kill);
-        assert!(matches!(warden.report_about(run), warden::Report::Started { .. }));
-        assert_eq!(warden.expect_ended(run).how(), SIGKILL);
+    for parent in each_version() {
+        let mut warden = Warden::start();
+        let spec = within(sleeper(), vec![parent.group(&[])]);
+        for run in 1..=10 {
+            let _output = warden.launch(run, &spec);
+            warden.stop(run, StopStage::Kill);
+            assert!(matches!(warden.report_about(run), warden::Report::Started { .. }));
+            assert_eq!(warden.expect_ended(run).how(), SIGKILL);
+        }
     }
 }
 
 #[test]
 fn a_parked_process_holds_nothing_of_the_host_or_of_others() {
-    let Some(parent) = Parent::v1("pids") else { return };
-    let mut warden = Warden::start();
-    let (_first, one) = start(&mut warden, 1, &within(sleeper(), vec![parent.group(&[])]));
-    let (main, _, keeper) = parked(&warden, &parent, &[one]);
-    let held = |pid: Pid| {
-        let fds = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_pid())).expect("descriptors");
-        let mut links: Vec<String> = fds
-            .map(|fd| fs::read_link(fd.expect("a descriptor").path()).expect("a link"))
-            .map(|link| link.to_string_lossy().split(':').next().expect("a kind").to_owned())
-            .filter(|link| link != "/dev/null")
-            .collect();
-        links.sort();
-        links
-    };
-    // The socket to the other, and the pipe for a failure; the keeper's link and child signals.
-    assert_eq!(held(main), ["pipe", "socket"]);
-    assert_eq!(held(keeper), ["anon_inode", "pipe", "socket", "socket"]);
+    for parent in each_version() {
+        let mut warden = Warden::start();
+        let (_first, one) = start(&mut warden, 1, &within(sleeper(), vec![parent.group(&[])]));
+        let (main, _, keeper) = parked(&warden, &parent, &[one]);
+        let held = |pid: Pid| {
+            let fds = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_pid())).expect("descriptors");
+            let mut links: Vec<String> = fds
+                .map(|fd| fs::read_link(fd.expect("a descriptor").path()).expect("a link"))
+                .map(|link| link.to_string_lossy().split(':').next().expect("a kind").to_owned())
+                .filter(|link| link != "/dev/null")
+                .collect();
+            links.sort();
+            links
+        };
+        // The socket to the other, and the pipe for a failure; the keeper's link and child signals.
+        assert_eq!(held(main), ["pipe", "socket"]);
+        assert_eq!(held(keeper), ["anon_inode", "pipe", "socket", "socket"]);
+    }
 }

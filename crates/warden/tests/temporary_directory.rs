@@ -126,6 +126,21 @@ fn what_keepers_have_left_is_gone_when_the_warden_is() {
 }
 
 #[test]
+fn what_else_is_in_the_directory_for_all_stays() {
+    let place = Place::new("precious");
+    for path in [&place.all, &place.all.join("1-1")] {
+        fs::create_dir(path).expect("a directory");
+        fs::write(path.join("file"), "precious").expect("a file");
+    }
+    let mut warden = Warden::start();
+    let (tenant, path) = start(&mut warden, &place, 1);
+    kill_process(tenant.keeper, Signal::STOP).expect("ours");
+    assert_eq!(warden.close_and_wait(), Some(0));
+    assert!(!path.exists());
+    assert!(place.all.join("file").exists() && place.all.join("1-1/file").exists());
+}
+
+#[test]
 fn a_start_that_fails_leaves_none() {
     let place = Place::new("failed");
     let mut spec = place.script("true");

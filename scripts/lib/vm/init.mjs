@@ -68,6 +68,18 @@ as_user() {
   export HOME=/home/${USER.name} USER=${USER.name}
   exec /usr/bin/timeout -s KILL "$1" /usr/bin/setpriv --reuid=${USER.id} --regid=${USER.id} --clear-groups sh -c "$2"
 }
+# What must be gone once a host has ended: its control groups, and what it did to its own.
+left() {
+  find /sys/fs/cgroup -mindepth 1 -type d ! -path ${DELEGATED}
+  cat ${DELEGATED}/cgroup.procs ${DELEGATED}/cgroup.subtree_control
+}
+expect_nothing_left() { # number
+  for second in 1 2 3 4 5 6 7 8 9 10; do
+    [ -z "$(left)" ] && return
+    sleep 1
+  done
+  echo "${MARK} problem after run $1 there still is in control groups:" $(left)
+}
 now() { cut -d ' ' -f 1 /proc/uptime; }
 run() { # number user seconds command
   began=$(now)
@@ -77,6 +89,7 @@ run() { # number user seconds command
   # What a test prints last may be no whole line.
   echo
   echo "${MARK} end $1 $code $began $(now)"
+  expect_nothing_left "$1"
 }
 
 cd ${CHECKOUT}

@@ -1,5 +1,6 @@
 // Runs the machine until it says that it is done, ends by itself, or has had its time.
 import { spawn } from 'node:child_process';
+import { freemem } from 'node:os';
 import { createInterface } from 'node:readline';
 import { isLast } from './results.mjs';
 
@@ -9,6 +10,31 @@ const MEMORY_MIB = 3072;
 const PROCESSORS = 2;
 /** A boot takes ten seconds, on a busy machine some more. */
 const BOOT_SECONDS = 180;
+
+/** Tests wait much, so two machines on two processors take little longer than one. */
+const AT_ONCE = 2;
+
+/** How many machines may run at a time: each needs its memory, and its first file system besides. */
+export const machinesAtOnce = () =>
+  freemem() > AT_ONCE * 1.5 * MEMORY_MIB * 2 ** 20 ? AT_ONCE : 1;
+
+/**
+ * @template T, R
+ * @param {number} atOnce
+ * @param {readonly T[]} all
+ * @param {(one: T, index: number) => Promise<R>} act
+ * @returns {Promise<R[]>} in the order of `all`
+ */
+export async function severalAtOnce(atOnce, all, act) {
+  /** @type {R[]} */
+  const done = [];
+  const rest = all.entries();
+  const worker = async () => {
+    for (const [index, one] of rest) done[index] = await act(one, index);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return done;
+}
 
 /**
  * @param {object} what

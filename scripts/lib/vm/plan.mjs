@@ -2,16 +2,23 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../paths.mjs';
+import { LINES } from './kernels.mjs';
 
 /**
  * @typedef {object} Run
  * @property {string} what as the table says it
- * @property {'root' | 'user'} user the user has a part of the control groups of its own
- * @property {'bun' | 'node' | 'shell'} runner
+ * @property {User} user
+ * @property {Runner} runner
  * @property {string[]} files of a shell: one command
  * @property {number} atMostSeconds then it is ended
  * @property {boolean} [beforeModules] whether it runs before any kernel module is loaded
  */
+
+/** @typedef {'bun' | 'node' | 'shell'} Runner */
+/** @typedef {typeof users[number]} User */
+
+/** The user has a part of the control groups of its own. */
+export const users = /** @type {const} */ (['root', 'user']);
 
 /**
  * An emulated processor is ten to twenty times slower: so much more time has a test, and what it
@@ -28,46 +35,67 @@ const READINESS = [
 const TREES = [
   '__test__/processes/a-stopped-tree-leaves-nothing.test.ts',
   '__test__/processes/a-lost-warden-or-keeper-is-survived.test.ts',
+];
+
+/** What depends on who the host is. */
+const RIGHTS = [
   '__test__/processes/a-tenant-of-the-same-user-is-kept-out.test.ts',
   '__test__/processes/a-tenant-has-the-rights-of-its-host.test.ts',
 ];
 
 const IN_NODE = ['__test__/node/real-tenant.test.mjs', '__test__/node/doctor.test.mjs'];
 
-/** Tests of limits and walls: all there are. */
 const WALLS = '__test__/walls';
+/** They need packages of the registry. */
+const FRAMEWORKS = `${WALLS}/frameworks/`;
+/** The attempts of a hostile tenant, more than a hundred, which take minutes. */
+const HOSTILE = `${WALLS}/hostile/`;
 
-const BUN_TEST = /\.test\.ts$/;
-const NODE_TEST = /\.test\.mjs$/;
-
-/** @returns {Run[]} what `npm test` runs on each kernel */
-export function usualRuns() {
-  const walls = filesIn(WALLS);
-  const of = (/** @type {RegExp} */ pattern) => walls.filter((file) => pattern.test(file));
-  const inBun = [...READINESS, ...TREES, ...of(BUN_TEST)];
-  const inNode = [...IN_NODE, ...of(NODE_TEST)];
+/**
+ * What `npm test` runs on the kernel of a line: all files on one of them at least, and those of
+ * limits and walls on every kernel as both. A hostile tenant is tried on the oldest kernel with an
+ * ordinary user as its host, and on others with root.
+ *
+ * @param {string} line
+ * @returns {Run[]}
+ */
+export function usualRuns(line) {
+  const walls = testsOfWalls();
+  const others = walls.filter((file) => !file.startsWith(HOSTILE));
+  const isOldest = line === LINES[0];
+  if (!isOldest) return [...runsIn('bun', 'root', walls), ...runsIn('bun', 'user', others)];
   return [
-    run('readiness without sock_diag', 'root', 'bun', READINESS, { beforeModules: true }),
-    run('in Bun', 'root', 'bun', inBun),
-    run('in Node', 'root', 'node', inNode),
-    run('in Bun', 'user', 'bun', inBun),
-    run('in Node', 'user', 'node', inNode),
+    ...withoutSockDiag(),
+    ...runsIn('bun', 'root', [...TREES, ...RIGHTS, ...others]),
+    ...runsIn('node', 'root', IN_NODE),
+    ...runsIn('bun', 'user', [...RIGHTS, ...walls]),
+  ];
+}
+
+/** @returns {Run[]} all of that, as both */
+export function allRuns() {
+  const inBun = [...READINESS, ...TREES, ...RIGHTS, ...testsOfWalls()];
+  return [
+    ...withoutSockDiag(),
+    ...users.flatMap((user) => [...runsIn('bun', user, inBun), ...runsIn('node', user, IN_NODE)]),
   ];
 }
 
 /**
- * The given test files, as the given users.
+ * The given test files.
  *
  * @param {string[]} files
- * @param {readonly Run['user'][]} users
  * @returns {Run[]}
  */
-export function runsOf(files, users) {
-  const inNode = files.filter((file) => NODE_TEST.test(file));
-  const inBun = files.filter((file) => !NODE_TEST.test(file));
+export function runsOf(files) {
+  const isForNode = (/** @type {string} */ file) => file.endsWith('.mjs');
   return users.flatMap((user) => [
-    ...(inBun.length > 0 ? [run('in Bun', user, 'bun', inBun)] : []),
-    ...(inNode.length > 0 ? [run('in Node', user, 'node', inNode)] : []),
+    ...runsIn(
+      'bun',
+      user,
+      files.filter((file) => !isForNode(file)),
+    ),
+    ...runsIn('node', user, files.filter(isForNode)),
   ]);
 }
 
@@ -75,10 +103,9 @@ export function runsOf(files, users) {
  * A command of a shell in the place of tests.
  *
  * @param {string} command
- * @param {readonly Run['user'][]} users
+ * @returns {Run[]}
  */
-export const runsOfCommand = (command, users) =>
-  users.map((user) => run('command', user, 'shell', [command]));
+export const runsOfCommand = (command) => users.flatMap((user) => runsIn('shell', user, [command]));
 
 /**
  * @param {Run} run
@@ -92,25 +119,34 @@ export function commandOf({ runner, files }) {
     : `node --test --test-reporter=spec ${words}`;
 }
 
-const SECONDS_A_FILE = 90;
+const withoutSockDiag = () =>
+  runsIn('bun', 'root', READINESS).map((run) => ({
+    ...run,
+    what: 'readiness without sock_diag',
+    beforeModules: true,
+  }));
+
+/** For a machine that is busy with other things. */
+const SECONDS_A_FILE = 180;
+const WHAT = { bun: 'in Bun', node: 'in Node', shell: 'command' };
 
 /**
- * @param {string} what
- * @param {Run['user']} user
- * @param {Run['runner']} runner
+ * @param {Runner} runner
+ * @param {User} user
  * @param {string[]} files
- * @param {Pick<Run, 'beforeModules'>} [more]
- * @returns {Run}
+ * @returns {Run[]} none without files
  */
-function run(what, user, runner, files, more) {
-  return { what, user, runner, files, atMostSeconds: SECONDS_A_FILE * (1 + files.length), ...more };
+function runsIn(runner, user, files) {
+  if (files.length === 0) return [];
+  const atMostSeconds = SECONDS_A_FILE * (1 + files.length);
+  return [{ what: WHAT[runner], user, runner, files, atMostSeconds }];
 }
 
-/** @param {string} directory */
-function filesIn(directory) {
-  const path = join(root, directory);
+function testsOfWalls() {
+  const path = join(root, WALLS);
   if (!existsSync(path)) return [];
   return readdirSync(path, { recursive: true, encoding: 'utf8' })
-    .map((name) => `${directory}/${name}`)
+    .map((name) => `${WALLS}/${name}`)
+    .filter((file) => file.endsWith('.test.ts') && !file.startsWith(FRAMEWORKS))
     .sort();
 }

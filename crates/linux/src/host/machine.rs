@@ -8,8 +8,6 @@ use procfs::{FromRead, LoadAverage};
 #[derive(Debug)]
 pub struct Machine {
     pub kernel_release: Option<String>,
-    /// `lockdown,capability,landlock`; `None` where securityfs is not mounted.
-    pub security_modules: Option<String>,
     pub pid_max: Option<u64>,
     pub threads_max: Option<u64>,
     /// Processes and threads that exist now.
@@ -32,15 +30,14 @@ pub struct Ports {
 
 impl Machine {
     pub(super) fn of(files: &impl Files) -> Machine {
-        let trimmed = |path| files.read(path).map(|text| text.trim().to_owned());
+        let release = files.read("/proc/sys/kernel/osrelease");
         let first = |path| numbers(files, path).first().copied();
         let load = files
             .read("/proc/loadavg")
             .and_then(|text| LoadAverage::from_read(text.as_bytes()).ok());
         let file_numbers = numbers(files, "/proc/sys/fs/file-nr");
         Machine {
-            kernel_release: trimmed("/proc/sys/kernel/osrelease"),
-            security_modules: trimmed("/sys/kernel/security/lsm"),
+            kernel_release: release.map(|text| text.trim().to_owned()),
             pid_max: first("/proc/sys/kernel/pid_max"),
             threads_max: first("/proc/sys/kernel/threads-max"),
             tasks: load.map(|load| load.max.into()),

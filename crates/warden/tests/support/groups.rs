@@ -83,6 +83,11 @@ impl Parent {
     }
 }
 
+/// The parents for a test of each version that this machine has.
+pub fn each_version() -> Vec<Parent> {
+    [Parent::v2(), Parent::v1("pids")].into_iter().flatten().collect()
+}
+
 /// A launch with these groups.
 pub fn within(mut spec: LaunchSpec, groups: Vec<Group>) -> LaunchSpec {
     spec.confinement.groups = groups;
@@ -92,11 +97,16 @@ pub fn within(mut spec: LaunchSpec, groups: Vec<Group>) -> LaunchSpec {
 /// Starts a tenant; returns the number of its groups, too.
 pub fn start(warden: &mut Warden, run: u64, spec: &LaunchSpec) -> (Tenant, u64) {
     let (stdout, stderr) = warden.launch(run, spec);
+    let (pid, keeper, group) = started(warden, run);
+    (Tenant { run, pid, keeper, stdout, stderr }, group)
+}
+
+/// Waits until a launch is under way; returns its main process, its keeper, and the number of its
+/// groups.
+pub fn started(warden: &mut Warden, run: u64) -> (Pid, Pid, u64) {
     let pid = |raw: u32| Pid::from_raw(raw.cast_signed()).expect("a pid");
     match warden.report_about(run) {
-        Report::Started { pid: main, keeper_pid, group, .. } => {
-            (Tenant { run, pid: pid(main), keeper: pid(keeper_pid), stdout, stderr }, group)
-        }
+        Report::Started { pid: main, keeper_pid, group, .. } => (pid(main), pid(keeper_pid), group),
         other => panic!("expected run {run} to start, got {other:?}"),
     }
 }

@@ -47,11 +47,14 @@ impl Obstacle {
         let who = if me.uid == 0 { "this root" } else { "this user" };
         let why = format!("{who} may not make control groups below {own}");
         match group.hierarchy {
-            Hierarchy::V1 => Obstacle::new(
-                format!("{why}, which is version 1: only root may"),
+            // The same for each hierarchy, so that it is told once.
+            Hierarchy::V1 if me.uid != 0 => Obstacle::new(
+                "the control groups here are version 1, in which only root may make groups"
+                    .to_owned(),
                 "run the host as root, or boot with version 2 \
                  (`systemd.unified_cgroup_hierarchy=1`) and have a group delegated",
             ),
+            Hierarchy::V1 => Obstacle::new(why, WRITABLE_CONTAINER),
             Hierarchy::V2 if own.rsplit('/').next().is_some_and(is_session) => Obstacle::new(
                 format!(
                     "{why}: the group of a login session is root's, and no process of it may move \

@@ -159,7 +159,13 @@ fn a_user_needs_a_delegated_group() {
 fn in_version_1_only_root_makes_groups() {
     let machine = MadeUp::user().with("/memory", Kind::V1("memory"), "/");
     let found = Places::find(&machine, &USER, &ALL);
-    assert!(found.obstacle("memory").unwrap().why.ends_with("version 1: only root may"));
+    assert!(
+        found
+            .obstacle("memory")
+            .unwrap()
+            .why
+            .ends_with("version 1, in which only root may make groups")
+    );
     assert!(found.obstacle("pids").unwrap().why.contains("pids are mounted"));
 }
 
