@@ -1,6 +1,7 @@
 // Every scenario, in the order of the table.
 import type { Scenario } from './lib/scenario.ts';
 import { coldEnsure, coldEnsureLargeHost } from './scenarios/cold.ts';
+import { coldConfined } from './scenarios/confined.ts';
 import { evict } from './scenarios/evict.ts';
 import { ensureAdapter } from './scenarios/ensure-adapter.ts';
 import { ensureRunning, stats, touch } from './scenarios/hot.ts';
@@ -13,6 +14,7 @@ import { dispose60, storm60 } from './scenarios/storm.ts';
 export const scenarios: readonly Scenario[] = [
   coldEnsure,
   coldEnsureLargeHost,
+  coldConfined,
   storm60,
   touch,
   ensureRunning,

@@ -8,7 +8,7 @@
 //! A call is answered by `EPERM`, like one that needs privileges; by `ENOSYS` where programs do
 //! without the call on kernels that lack it.
 
-use libc::{EPERM, EPROTONOSUPPORT, c_int, c_long};
+use libc::{ENOPROTOOPT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, c_int, c_long};
 
 const ENOSYS: c_int = libc::ENOSYS;
 
@@ -84,6 +84,11 @@ const STREAM_OR_DATAGRAM: &[u32] = &[libc::SOCK_STREAM as u32, libc::SOCK_DGRAM 
 /// Unspecified, ICMP (as `ping` without privileges), TCP, UDP, ICMPv6.
 const PROTOCOLS: &[u32] = &[0, 1, 6, 17, 58];
 
+/// Connects and sends at once.
+const FAST_OPEN: u32 = libc::MSG_FASTOPEN as u32;
+/// Not yet in the C library's names.
+const IP_LOCAL_PORT_RANGE: u32 = 51;
+
 /// `TIOCSTI`, `TIOCLINUX`, `TIOCSETD`: the numbers are those of x86-64 and arm64.
 const TERMINAL_REQUESTS: &[u32] = &[0x5412, 0x541c, 0x5423];
 
@@ -100,6 +105,8 @@ const NAMESPACE: &str =
 const MOUNTS: &str = "changes what paths mean";
 const OTHERS_MEMORY: &str = "reads or writes another process";
 const OTHERS_PRIORITY: &str = "changes another process of the same user: Landlock does not see it";
+const CONNECTS: &str =
+    "connects past Landlock, which sees `connect` only; programs fall back to it";
 const KEYS: &str = "the kernel's keys belong to a user, not to a tenant";
 const MODULES: &str = "loads code into the kernel";
 const MACHINE: &str = "is about the whole machine";
@@ -160,6 +167,13 @@ pub const REFUSED_CALLS: &[RefusedCall] = &[
         EPERM,
         ALWAYS,
         "watches files of others; inotify is allowed",
+    ),
+    refuse(
+        "fcntl",
+        libc::SYS_fcntl,
+        EPERM,
+        &[is_one_of(1, &[libc::F_SETLEASE as u32])],
+        "a lease keeps all others from opening a file of the same user's, or as root the system's",
     ),
     refuse("quotactl", libc::SYS_quotactl, EPERM, ALWAYS, MACHINE),
     refuse("quotactl_fd", libc::SYS_quotactl_fd, EPERM, ALWAYS, MACHINE),
@@ -259,6 +273,16 @@ pub const REFUSED_CALLS: &[RefusedCall] = &[
         EPROTONOSUPPORT,
         &[is_one_of(0, &[INET, INET6]), is_none_of(2, PROTOCOLS)],
         "Landlock does not see ports of MPTCP, SCTP and SMC; programs fall back to TCP",
+    ),
+    refuse("sendto", libc::SYS_sendto, EOPNOTSUPP, &[has_any(3, FAST_OPEN)], CONNECTS),
+    refuse("sendmsg", libc::SYS_sendmsg, EOPNOTSUPP, &[has_any(2, FAST_OPEN)], CONNECTS),
+    refuse("sendmmsg", libc::SYS_sendmmsg, EOPNOTSUPP, &[has_any(3, FAST_OPEN)], CONNECTS),
+    refuse(
+        "setsockopt",
+        libc::SYS_setsockopt,
+        ENOPROTOOPT,
+        &[is_one_of(1, &[0]), is_one_of(2, &[IP_LOCAL_PORT_RANGE])],
+        "chooses the port of a `listen` without `bind`, which Landlock does not see",
     ),
     refuse(
         "socketpair",

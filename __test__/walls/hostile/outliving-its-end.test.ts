@@ -1,0 +1,48 @@
+// Nothing that a tenant starts outlives it, however it tries: other sessions and groups, daemons,
+// processes that ignore SIGTERM and have no trace of their origin.
+import { expect, test } from 'bun:test';
+import { assertGone, treeOf, until } from '../../support/processes/index.ts';
+import { createHostilePool } from '../../support/walls/ask.ts';
+import { canLimitTrees } from '../../support/walls/limits.ts';
+import { inEachWorld } from '../../support/walls/world.ts';
+
+const SLEEPERS = 5;
+
+const scattered = (pid: number) =>
+  until('all that it has scattered is there', () => {
+    const tree = treeOf(pid);
+    return tree.filter(({ name }) => name === 'sleep').length === SLEEPERS && tree;
+  });
+
+inEachWorld((world) => {
+  test('nothing that a tenant within walls has started outlives its stop', async () => {
+    await world().start('later');
+    const { pid } = world().tenants.later;
+    await world().try('later', 'scatter');
+    const tree = await scattered(pid);
+    await world().call('kill', 'later');
+    assertGone('of a stopped tenant', tree);
+  });
+
+  test('nothing that a tenant within walls has started outlives its crash', async () => {
+    await world().start('later');
+    const { pid } = world().tenants.later;
+    await world().try('later', 'scatter');
+    const tree = await scattered(pid);
+    await world().crash('later');
+    assertGone('of a crashed tenant', tree);
+  });
+});
+
+test.skipIf(!canLimitTrees)('processes that start others all the time are ended', async () => {
+  await using pool = createHostilePool(['attacker'], { limits: { processes: 200 } });
+  const { pid } = await pool.runtime.ensure('attacker');
+  // Each process starts its successor and ends: whoever signals them one by one comes too late.
+  const runner = 'f() { (sleep 0; f) & }; f; f; f; f';
+  await pool.try('attacker', 'run', ['sh', '-c', runner]);
+  const keeper = treeOf(pid)[0]!;
+  await pool.runtime.kill('attacker');
+  assertGone('of runners', [keeper]);
+  expect(pool.tenants.processes()).toEqual([]);
+  await pool.dispose();
+});
