@@ -20,7 +20,8 @@ test.skipIf(!canLimitTrees)('in the event, the last exit, the span and the count
   const [collector, events, spans] = [createRuntimeCollector(), new Recorder(), new Spans()];
   await using runtime = collector.attach(createRuntime, {
     source: tenants.source,
-    limits: { memoryBytes: 192 * MIB },
+    // Without swap: with it there would be room for more.
+    limits: { memoryBytes: 192 * MIB, swapBytes: 1 },
     tracerProvider: spans.tracerProvider,
     ...events.callbacks,
   });
