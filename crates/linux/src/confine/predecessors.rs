@@ -157,7 +157,7 @@ fn is_helper(pid: u32) -> bool {
 }
 
 /// Kills what is in a group and those below it, and removes those that are empty.
-fn end(group: &str) {
+pub(super) fn end(group: &str) {
     let tree = tree_of(group);
     for group in &tree {
         // Nothing is forked any more, and what is throttled can end. Of these files a group has
@@ -209,7 +209,7 @@ fn members(group: &str) -> Vec<u32> {
     text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-fn directories_in(directory: &str) -> Vec<String> {
+pub(super) fn directories_in(directory: &str) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     directories.filter_map(|entry| entry.file_name().into_string().ok()).collect()

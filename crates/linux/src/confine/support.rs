@@ -86,8 +86,8 @@ impl Support {
     fn check_in(&self, tree: &impl Tree, asked: &Asked) -> Result<InForce, Unsupported> {
         let mut in_force = InForce::default();
         let mut reasons = Vec::new();
+        let places = self.places(tree, asked);
         if let Some(limits) = &asked.limits {
-            let places = self.places(tree, &limits::controllers(limits));
             let found = self.check_limits(limits, &places);
             reasons.extend(
                 found
@@ -177,10 +177,10 @@ impl Support {
         asked: &Asked,
         start: &StartFacts,
     ) -> io::Result<Parts> {
-        let mut confinement = Confinement::default();
+        let mut confinement =
+            Confinement { groups: self.groups(tree, asked)?, ..Confinement::default() };
         if let Some(limits) = &asked.limits {
             confinement.limits = limits::of_processes(limits);
-            confinement.groups = self.groups(tree, limits)?;
         }
         let Some(isolation) = &asked.isolation else {
             return Ok(Parts { confinement, umask: None });
@@ -192,9 +192,13 @@ impl Support {
         Ok(Parts { confinement, umask: Some(walls::UMASK) })
     }
 
-    fn groups(&self, tree: &impl Tree, limits: &Limits) -> io::Result<Vec<Group>> {
-        let controllers = limits::controllers(limits);
-        let places = self.places(tree, &controllers);
+    /// The groups of the limits. A tenant within walls gets one of version 2 in any case, where
+    /// that can be had: its tree is ended through it, also by the next host.
+    fn groups(&self, tree: &impl Tree, asked: &Asked) -> io::Result<Vec<Group>> {
+        let limits = asked.limits.clone().unwrap_or_default();
+        let controllers = limits::controllers(&limits);
+        let places = self.places(tree, asked);
+        let has_walls = asked.isolation.is_some();
         if limits.is_required
             && let Some(Obstacle { why, change }) =
                 controllers.iter().find_map(|controller| places.obstacle(controller))
@@ -202,14 +206,16 @@ impl Support {
             return Err(io::Error::other(format!("{why}; {change}")));
         }
         let is_used = |one: &&super::place::Place| {
-            one.controllers.is_empty() || controllers.iter().any(|name| one.has(name))
+            one.controllers.is_empty()
+                || controllers.iter().any(|name| one.has(name))
+                || has_walls && one.hierarchy == Hierarchy::V2
         };
         let used: Vec<_> = places.places.iter().filter(is_used).collect();
-        if used.iter().all(|place| place.controllers.is_empty()) {
+        if !has_walls && used.iter().all(|place| place.controllers.is_empty()) {
             return Ok(Vec::new());
         }
         let group = |place: &&super::place::Place| {
-            let settings = limits::settings(limits, place).into_iter().map(CString::new);
+            let settings = limits::settings(&limits, place).into_iter().map(CString::new);
             Ok(Group {
                 hierarchy: match place.hierarchy {
                     Hierarchy::V1 => warden::confinement::Hierarchy::V1,
@@ -222,16 +228,17 @@ impl Support {
         used.iter().map(group).collect()
     }
 
-    /// The places of groups with these controllers, looked for anew if this process has moved.
-    fn places(&self, tree: &impl Tree, controllers: &[&'static str]) -> Arc<Places> {
-        if controllers.is_empty() {
+    /// The places of groups for this, looked for anew if this process has moved.
+    fn places(&self, tree: &impl Tree, asked: &Asked) -> Arc<Places> {
+        let controllers = asked.limits.as_ref().map(limits::controllers).unwrap_or_default();
+        if controllers.is_empty() && asked.isolation.is_none() {
             return Arc::default();
         }
         let mut known: MutexGuard<Option<Arc<Places>>> =
             self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut needed = controllers.to_vec();
+        let mut needed = controllers.clone();
         if let Some(places) = &*known {
-            if places.are_current(tree, controllers) {
+            if places.are_current(tree, &controllers) {
                 return places.clone();
             }
             needed.extend(places.needed().iter().filter(|name| !controllers.contains(name)));

@@ -23,6 +23,7 @@ use warden::{LaunchSpec, LaunchStep, StopStage, host};
 use self::connection::{Connection, continue_stopped, open};
 use self::errand::{Errand, Order, Packet, Pending};
 use self::inherited::InheritedWardens;
+use crate::confine::Traces;
 use crate::host::proc_check;
 use crate::threads::off_thread::OffThread;
 use crate::warden_link::program::Program;
@@ -125,6 +126,8 @@ pub struct WardenClient {
     /// its warden's end has been seen.
     connections: Mutex<Vec<Connection>>,
     inherited: InheritedWardens,
+    /// Where wardens that are gone have made something for tenants.
+    lost: Arc<Mutex<Traces>>,
     next_number: std::sync::atomic::AtomicU64,
     in_hand: Arc<Semaphore>,
 }
@@ -136,6 +139,7 @@ impl WardenClient {
             off_thread,
             connections: Mutex::default(),
             inherited: InheritedWardens::default(),
+            lost: Arc::default(),
             next_number: 1.into(),
             in_hand: Arc::new(Semaphore::new(LAUNCHES_IN_HAND)),
         }
@@ -247,8 +251,9 @@ impl WardenClient {
         surroundings.assume().map_err(LaunchError::Surroundings)?;
         let known: Vec<Pid> = self.lock().iter().map(|connection| connection.pid).collect();
         self.inherited.reap_except(&known);
-        let opened = Program::held(&self.path)
-            .and_then(|program| open(&program, surroundings.clone(), self.off_thread.clone()));
+        let opened = Program::held(&self.path).and_then(|program| {
+            open(&program, surroundings.clone(), self.off_thread.clone(), self.lost.clone())
+        });
         opened.map_err(|error| LaunchError::Warden { path: self.path.clone(), error })
     }
 
@@ -259,6 +264,8 @@ impl WardenClient {
         for closed in closed {
             let _ = closed.await;
         }
+        // Not sooner: another warden of this host may be about to use them.
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).remove_parents();
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
