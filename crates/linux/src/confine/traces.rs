@@ -74,7 +74,7 @@ impl Traces {
         let traces = self.clone();
         let is_late = move || since.elapsed() >= GIVE_UP_AFTER;
         let removed = off_thread.run(move || traces.remove_temporary(warden, is_late)).await;
-        if let Err(error) = removed.flatten() {
+        if let Err(error) = removed.and_then(|removed| removed) {
             tracing::warn!(%error, "temporary directories of a lost warden are left");
         }
     }
