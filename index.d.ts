@@ -37,7 +37,8 @@
 export function createRuntime(options: RuntimeOptions): Runtime;
 
 /**
- * What a process and its descendants use, counted as in observations, for any pid. Linux only.
+ * What a process and its descendants use, for any pid. Linux only. It is counted as in
+ * observations of tenants without `limits.memoryBytes`, over the processes; see `rssBytes` there.
  *
  * @returns `null` if there is no such process
  * @throws {RuntimeError} `ERR_RUNTIME_UNSUPPORTED` on other systems
@@ -57,7 +58,7 @@ export type ProcessTreeStats = {
    * ended.
    */
   cpuMs: number;
-  /** Resident memory now, in bytes. */
+  /** Resident memory now, in bytes: the sum over the processes, so what two share counts twice. */
   rssBytes: number;
   /** How many processes there are, the one asked for included. */
   processes: number;
@@ -171,7 +172,14 @@ export type RuntimeMetricEvent =
        * included. It never goes down.
        */
       cpuMs: number;
-      /** Resident memory of the whole process tree now, in bytes. */
+      /**
+       * Resident memory of the whole process tree now, in bytes: the sum over its processes. Of a
+       * tenant with `limits.memoryBytes` it is what its control group holds of the memory that
+       * the limit counts: its own memory, the files that it has mapped, shared memory and files in
+       * `tmpfs`. What two of its processes share counts once, and pages of files that another
+       * process has loaded first, as those of the Bun program, count there. So it is smaller than
+       * what `readProcessTreeStats` says of the same tree, often by tens of MiB.
+       */
       rssBytes: number;
       /** When it was taken. */
       at: number;
@@ -810,7 +818,10 @@ export type TenantStatus = {
   lastExit: TenantExit | null;
   /** CPU time of its process tree so far: when it became ready, and every `observeIntervalMs`. */
   cpuMs: number | null;
-  /** Resident memory of its process tree, likewise. */
+  /**
+   * Resident memory of its process tree, likewise. With `limits.memoryBytes` it is counted by the
+   * control group: see `rssBytes` of observations.
+   */
   rssBytes: number | null;
   /** The limits of its process, by name. Empty without a process, and without limits. */
   limits: Partial<Record<TenantLimitName, LimitInForce>>;
