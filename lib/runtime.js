@@ -304,6 +304,8 @@ export function createRuntime(options) {
     return answer;
   }
 
+  // Programs that list the members see those that they know.
+  Object.defineProperty(runtime, 'warm', { enumerable: false });
   if (Symbol.asyncDispose) {
     Object.defineProperty(runtime, Symbol.asyncDispose, {
       value: runtime.dispose,
