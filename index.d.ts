@@ -673,7 +673,9 @@ export type TenantIsolationSetting = 'none' | 'tenant' | TenantIsolation;
 export type TenantIsolation = {
   /**
    * Files and directories that it may also read, and execute from. Absolute, or relative to the
-   * tenant's directory. One that is not there fails the start.
+   * tenant's directory. One that is not there fails the start. One above `root` (or above the
+   * temporary directories of tenants without a user of their own each) lets tenants reach each
+   * other, and is refused as what this host cannot keep.
    */
   read?: readonly string[];
   /** The same, to read and to write. */

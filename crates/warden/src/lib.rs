@@ -28,6 +28,7 @@ pub mod confinement;
 pub mod disposition;
 pub mod excerpt;
 pub mod filter;
+pub mod group_tree;
 pub mod host;
 pub mod planted;
 pub mod protocol;

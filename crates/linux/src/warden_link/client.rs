@@ -23,6 +23,7 @@ use warden::{LaunchSpec, LaunchStep, StopStage, host};
 use self::connection::{Connection, continue_stopped, open};
 use self::errand::{Errand, Order, Packet, Pending};
 use self::inherited::InheritedWardens;
+use crate::confine;
 use crate::host::proc_check;
 use crate::threads::off_thread::OffThread;
 use crate::warden_link::program::Program;
@@ -249,7 +250,11 @@ impl WardenClient {
         self.inherited.reap_except(&known);
         let opened = Program::held(&self.path)
             .and_then(|program| open(&program, surroundings.clone(), self.off_thread.clone()));
-        opened.map_err(|error| LaunchError::Warden { path: self.path.clone(), error })
+        opened.map_err(|error| {
+            // No warden will undo what this start has done to the host's own group.
+            confine::give_back_place();
+            LaunchError::Warden { path: self.path.clone(), error }
+        })
     }
 
     /// Ends every warden, and waits until all are gone.
