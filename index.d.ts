@@ -644,11 +644,14 @@ export type TenantLimits = {
    * as much again as `memoryBytes`.
    */
   swapBytes?: number;
-  /** Processors at a time, at least 0.01: with 0.5 it has half of one. */
+  /** Processors at a time, 0.01 to 1,000,000: with 0.5 it has half of one. */
   cpus?: number;
   /** Its share when processors are short, 1 to 10,000; a tenant without it has 100. */
   cpuWeight?: number;
-  /** Processes and threads. A server in Bun has some ten. */
+  /**
+   * Processes and threads, 1 to 4,194,304. A server in Bun has some ten; one that cannot make them
+   * fails with `EAGAIN`.
+   */
   processes?: number;
   /** Descriptors that each process may have. */
   openFiles?: number;
