@@ -225,7 +225,7 @@ fn walls_hold_what_is_the_tenants_what_is_listed_and_what_is_the_systems() {
         connect: Some(vec![443]),
         ..Isolation::default()
     });
-    let programs = ["/home/app/.bun/bin/bun".to_owned()];
+    let programs = ["/srv/app/.bun/bin/bun".to_owned()];
     let start = StartFacts { port: 4_000, programs: &programs };
     let parts = support(&machine, Ok(5)).confinement_in(&machine, &asked, &start).unwrap();
     let Parts { confinement, umask } = parts;
@@ -249,7 +249,7 @@ fn walls_hold_what_is_the_tenants_what_is_listed_and_what_is_the_systems() {
             (Access::Write, true, "."),
             (Access::Execute, true, "/srv/shared"),
             (Access::Write, true, "../uploads"),
-            (Access::Execute, false, "/home/app/.bun/bin/bun"),
+            (Access::Execute, false, "/srv/app/.bun/bin/bun"),
         ]
     );
     assert!(landlock.paths[4..].iter().all(|rule| !rule.is_required));
