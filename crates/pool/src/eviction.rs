@@ -52,7 +52,8 @@ impl Candidates {
         }
     }
 
-    pub fn is_warm_no_longer(&mut self, run: &mut Run) {
+    /// A warm run is warm no longer, and leaves as the others do.
+    pub fn forget_warmth(&mut self, run: &mut Run) {
         self.remove(run);
         self.add(run, run.indexed_touch, false);
     }

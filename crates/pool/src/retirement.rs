@@ -25,8 +25,8 @@ impl Pool {
         let was_warm = tenant.warm.take().is_some();
         tenant.state.change(|state| match state {
             State::Ready(mut run) => {
-                if was_warm {
-                    candidates.is_warm_no_longer(&mut run);
+                if was_warm && !planted(Bug::RetiredStaysWarm) {
+                    candidates.forget_warmth(&mut run);
                 }
                 (State::Retired(run, ends_ms), ())
             }
