@@ -140,8 +140,10 @@ impl Keeper {
     /// Removes what was made for the tenant, whose tree is gone. Returns whether the warden has
     /// something left to remove.
     fn clear_up(&self, has_warden: bool) -> bool {
-        self.groups.remove_soon();
-        let temporary = self.temporary.as_ref();
+        if !planted(Bug::GroupStays) {
+            self.groups.remove_soon();
+        }
+        let temporary = self.temporary.as_ref().filter(|_| !planted(Bug::TemporaryDirectoryStays));
         let is_left = temporary.is_some_and(|temporary| temporary.remove_soon(has_warden));
         if !has_warden {
             self.temporary.iter().for_each(Temporary::remove_parent);
@@ -330,7 +332,8 @@ impl Keeper {
         };
         let cpu_us = sys::reaped_cpu_us();
         let was_killed = self.has_ended_unasked || signal == Some(Signal::KILL.as_raw());
-        let out_of_memory = was_killed && self.groups.ran_out_of_memory();
+        let out_of_memory =
+            was_killed && self.groups.ran_out_of_memory() && !planted(Bug::OutOfMemoryIsNotTold);
         Report::Ended { run: self.run, exit_code, signal, cpu_us, out_of_memory }
     }
 }
