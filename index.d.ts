@@ -37,7 +37,8 @@
 export function createRuntime(options: RuntimeOptions): Runtime;
 
 /**
- * What a process and its descendants use, counted as in observations, for any pid. Linux only.
+ * What a process and its descendants use, for any pid. Linux only. It is counted as in
+ * observations of tenants without `limits.memoryBytes`, over the processes; see `rssBytes` there.
  *
  * @returns `null` if there is no such process
  * @throws {RuntimeError} `ERR_RUNTIME_UNSUPPORTED` on other systems
@@ -57,7 +58,7 @@ export type ProcessTreeStats = {
    * ended.
    */
   cpuMs: number;
-  /** Resident memory now, in bytes. */
+  /** Resident memory now, in bytes: the sum over the processes, so what two share counts twice. */
   rssBytes: number;
   /** How many processes there are, the one asked for included. */
   processes: number;
@@ -171,7 +172,14 @@ export type RuntimeMetricEvent =
        * included. It never goes down.
        */
       cpuMs: number;
-      /** Resident memory of the whole process tree now, in bytes. */
+      /**
+       * Resident memory of the whole process tree now, in bytes: the sum over its processes. Of a
+       * tenant with `limits.memoryBytes` it is what its control group holds of the memory that
+       * the limit counts: its own memory, the files that it has mapped, shared memory and files in
+       * `tmpfs`. What two of its processes share counts once, and pages of files that another
+       * process has loaded first, as those of the Bun program, count there. So it is smaller than
+       * what `readProcessTreeStats` says of the same tree, often by tens of MiB.
+       */
       rssBytes: number;
       /** When it was taken. */
       at: number;
@@ -636,11 +644,14 @@ export type TenantLimits = {
    * as much again as `memoryBytes`.
    */
   swapBytes?: number;
-  /** Processors at a time, at least 0.01: with 0.5 it has half of one. */
+  /** Processors at a time, 0.01 to 1,000,000: with 0.5 it has half of one. */
   cpus?: number;
   /** Its share when processors are short, 1 to 10,000; a tenant without it has 100. */
   cpuWeight?: number;
-  /** Processes and threads. A server in Bun has some ten. */
+  /**
+   * Processes and threads, 1 to 4,194,304. A server in Bun has some ten; one that cannot make them
+   * fails with `EAGAIN`.
+   */
   processes?: number;
   /** Descriptors that each process may have. */
   openFiles?: number;
@@ -665,7 +676,9 @@ export type TenantIsolationSetting = 'none' | 'tenant' | TenantIsolation;
 export type TenantIsolation = {
   /**
    * Files and directories that it may also read, and execute from. Absolute, or relative to the
-   * tenant's directory. One that is not there fails the start.
+   * tenant's directory. One that is not there fails the start. One above `root` (or above the
+   * temporary directories of tenants without a user of their own each) lets tenants reach each
+   * other, and is refused as what this host cannot keep.
    */
   read?: readonly string[];
   /** The same, to read and to write. */
@@ -810,7 +823,10 @@ export type TenantStatus = {
   lastExit: TenantExit | null;
   /** CPU time of its process tree so far: when it became ready, and every `observeIntervalMs`. */
   cpuMs: number | null;
-  /** Resident memory of its process tree, likewise. */
+  /**
+   * Resident memory of its process tree, likewise. With `limits.memoryBytes` it is counted by the
+   * control group: see `rssBytes` of observations.
+   */
   rssBytes: number | null;
   /** The limits of its process, by name. Empty without a process, and without limits. */
   limits: Partial<Record<TenantLimitName, LimitInForce>>;
@@ -839,7 +855,7 @@ export type IsolationInForce = {
   user: number | null;
   /**
    * What this host cannot keep: `"files"`, `"truncate"`, `"ports"`, `"signals"`,
-   * `"abstract-sockets"`, `"system-calls"`. Empty unless `enforce` is `"best-effort"`.
+   * `"abstract-sockets"`, `"system-calls"`, `"user"`. Empty unless `enforce` is `"best-effort"`.
    */
   missing: string[];
 };

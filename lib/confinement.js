@@ -24,7 +24,11 @@ const WALLS = /** @type {const} */ (['read', 'write', 'listen', 'connect', 'user
 
 /** The kernel's least share of a processor: a millisecond in each tenth of a second. */
 const CPUS_MIN = 0.01;
+/** More than any machine has. The kernel takes no more than some hundred million. */
+const CPUS_MAX = 1_000_000;
 const CPU_WEIGHT_MAX = 10_000;
+/** The most processes and threads that a kernel can number. */
+const PROCESSES_MAX = 2 ** 22;
 /** The largest number of a user or a group: the one after it means none. */
 const USER_MAX = 2 ** 32 - 2;
 const PORT_MAX = 65_535;
@@ -43,12 +47,13 @@ export function limitsAt(path, given) {
   const limits = { isRequired: isRequired(`${path}.enforce`, fields.enforce) };
   for (const name of WHOLE) {
     const value = fields[name];
-    if (value !== undefined) limits[name] = whole(`${path}.${name}`, value);
+    const most = name === 'processes' ? PROCESSES_MAX : Number.MAX_SAFE_INTEGER;
+    if (value !== undefined) limits[name] = whole(`${path}.${name}`, value, most);
   }
   const { cpus, cpuWeight } = fields;
   if (cpus !== undefined) {
-    const fits = typeof cpus === 'number' && cpus >= CPUS_MIN && cpus < Infinity;
-    if (!fits) throw notLimit(`${path}.cpus`, cpus, `a number of at least ${CPUS_MIN}`);
+    const fits = typeof cpus === 'number' && cpus >= CPUS_MIN && cpus <= CPUS_MAX;
+    if (!fits) throw notLimit(`${path}.cpus`, cpus, `a number from ${CPUS_MIN} to ${CPUS_MAX}`);
     limits.cpus = cpus;
   }
   if (cpuWeight !== undefined)
@@ -93,9 +98,9 @@ export function isolationAt(path, given) {
 /**
  * @param {string} path
  * @param {unknown} value
- * @param {number} [most]
+ * @param {number} most
  */
-function whole(path, value, most = Number.MAX_SAFE_INTEGER) {
+function whole(path, value, most) {
   if (Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= most)
     return Number(value);
   const range = most === Number.MAX_SAFE_INTEGER ? 'of at least 1' : `from 1 to ${most}`;

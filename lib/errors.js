@@ -77,7 +77,7 @@ const UNITS = /** @type {const} */ (['bytes', 'KiB', 'MiB', 'GiB', 'TiB']);
 export function sizeText(bytes) {
   let [size, unit] = [bytes, 0];
   while (size >= 1024 && unit < UNITS.length - 1) [size, unit] = [size / 1024, unit + 1];
-  return `${Math.round(size * 10) / 10} ${UNITS[unit]}`;
+  return bytes === 1 ? '1 byte' : `${Math.round(size * 10) / 10} ${UNITS[unit]}`;
 }
 
 /**

@@ -64,7 +64,7 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
 function createCore(settings, close) {
   const addon = loadNative();
   if (settings.limits !== undefined || settings.isolation !== undefined) {
-    const problem = addon.confinementProblem(settings.limits, settings.isolation);
+    const problem = addon.confinementProblem(settings.limits, settings.isolation, settings.root);
     if (problem) throw errors.unsupported(problem);
   }
   /** @type {import('./bridge/inbox.js').Inbox} */
@@ -304,6 +304,8 @@ export function createRuntime(options) {
     return answer;
   }
 
+  // Programs that list the members see those that they know.
+  Object.defineProperty(runtime, 'warm', { enumerable: false });
   if (Symbol.asyncDispose) {
     Object.defineProperty(runtime, Symbol.asyncDispose, {
       value: runtime.dispose,

@@ -1,6 +1,7 @@
 // `npm run planted`: plants one bug at a time, and checks that the tests find each. Bugs in the
 // pool's decisions are looked for by its simulation; bugs that only real processes show (ports,
-// output, descriptors, memory, trees) by the soak, with an addon and a warden of their own.
+// output, descriptors, memory, trees) by the soak, with an addon and a warden of their own; and those
+// in limits and walls, which the soak does not use, by the warden's own tests.
 import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readArguments } from './lib/arguments.mjs';
@@ -18,6 +19,14 @@ const STARTS_WITHOUT = 2_000;
 const TARGET = join(root, 'target', 'planted');
 const PACKAGE = join(TARGET, 'package');
 
+/** The tests of `crates/warden/tests` that must find a bug. */
+const TESTS_OF = new Map([
+  ['GroupStays', 'control_groups'],
+  ['TemporaryDirectoryStays', 'temporary_directory'],
+  ['OutOfMemoryIsNotTold', 'memory_limits'],
+  ['WallsAreNotPutUp', 'within_walls_files'],
+]);
+
 const known = bugsOfTheWarden();
 const { words: wanted } = readArguments({
   usage: `usage: npm run planted -- [NAME …]
@@ -34,6 +43,22 @@ await runScript(async () => {
   await setup();
   await build();
   if (wanted.length === 0) await plantInPool();
+  const missed = [];
+  for (const bug of bugs.filter((bug) => TESTS_OF.has(bug))) {
+    const test = String(TESTS_OF.get(bug));
+    const clean = await testOfWarden(test, '');
+    if (clean.exitCode !== 0) throw new ScriptError(`without any bug: ${clean.verdict}`);
+    const { exitCode, verdict } = await testOfWarden(test, bug);
+    console.log(`${bug}: ${verdict}`);
+    if (exitCode === 0) missed.push(bug);
+  }
+  const bugsOfSoak = bugs.filter((bug) => !TESTS_OF.has(bug));
+  if (bugsOfSoak.length > 0) missed.push(...(await missedBySoak(bugsOfSoak)));
+  if (missed.length > 0) throw new ScriptError(`not found: ${missed.join(', ')}`);
+});
+
+/** @param {string[]} bugs @returns {Promise<string[]>} those that it does not find */
+async function missedBySoak(bugs) {
   const tenant = await buildSoakTenant();
   await buildPlanted();
   console.log(`› without a bug, ${STARTS_WITHOUT} starts`);
@@ -46,8 +71,22 @@ await runScript(async () => {
     console.log(`${bug}: ${verdict}`);
     if (exitCode === 0) missed.push(bug);
   }
-  if (missed.length > 0) throw new ScriptError(`not found: ${missed.join(', ')}`);
-});
+  return missed;
+}
+
+/**
+ * @param {string} test a file of `crates/warden/tests`
+ * @param {string} bug
+ */
+async function testOfWarden(test, bug) {
+  const target = ['--features', 'planted', '--target-dir', TARGET];
+  const args = ['test', '-p', 'warden', ...target, '--no-fail-fast', '--test', test];
+  const env = { ABSOLUTE_RUNTIME_PLANTED: bug };
+  const { exitCode, stdout } = await run('cargo', args, { collectStdout: true, env });
+  const failed = [...stdout.matchAll(/^test (\S+) \.\.\. FAILED$/gm)].map(([, name]) => name);
+  const verdict = failed.length > 0 ? `found by ${failed.join(', ')}` : stdout.slice(-500);
+  return { exitCode, verdict };
+}
 
 /** The names of the warden's bugs: the variants of `Bug` in planted.rs. */
 function bugsOfTheWarden() {

@@ -59,14 +59,15 @@ pub struct NativeIsolationInForce {
     pub missing: Vec<String>,
 }
 
-/// Why this host cannot keep these limits and walls, for people, with what to change; `None` if it
-/// can.
+/// Why this host cannot keep these limits and walls of the tenants in this directory, for people,
+/// with what to change; `None` if it can.
 #[napi]
 pub fn confinement_problem(
     limits: Option<NativeLimits>,
     isolation: Option<NativeIsolation>,
+    root: String,
 ) -> Result<Option<String>> {
-    guarded(|| asked(limits, isolation).problem())
+    guarded(|| asked(limits, isolation).problem(&root))
 }
 
 /// What is asked for.
@@ -100,6 +101,7 @@ impl NativeIsolation {
     fn isolation(self) -> Isolation {
         let ports = |ports: Vec<u32>| ports.into_iter().map(|port| port as u16).collect();
         Isolation {
+            root: None,
             read: self.read,
             write: self.write,
             listen: ports(self.listen),

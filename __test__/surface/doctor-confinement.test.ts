@@ -11,7 +11,20 @@ test('a host that can keep everything says by what', async () => {
     means: 'kept by control groups of version 2 and limits of each process',
   });
   expect(await finding('isolation')).toMatchObject({ level: 'ok', found: 'Landlock 7, seccomp' });
-  expect((await finding('isolation.user')).level).toBe('ok');
+});
+
+test('where root’s sockets can be reached from within walls, tenants are to have users of their own', async () => {
+  const withLandlock = async (landlock: number | undefined) =>
+    finding('isolation.user', { facts: { confinement: { landlock } } });
+  expect((await withLandlock(9)).level).toBe('ok');
+  for (const landlock of [undefined, 8]) {
+    expect(await withLandlock(landlock)).toMatchObject({
+      level: 'note',
+      found: 'can be given',
+      means: expect.stringContaining('it can connect to the sockets of root'),
+      advice: expect.stringContaining('isolation: { user: { first: '),
+    });
+  }
 });
 
 test('limits that cannot be kept are noted, once for each reason', async () => {

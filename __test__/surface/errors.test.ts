@@ -4,7 +4,7 @@ import {
   createRuntime,
   RuntimeExitedBeforeReadyError,
 } from '@absolutejs/runtime';
-import { failureError, type Failure } from '../../lib/errors.js';
+import { failureError, sizeText, type Failure } from '../../lib/errors.js';
 import { manualReadiness, setUp } from '../support/surface/bench.ts';
 import { handedOver, ignoresKill } from '../support/surface/fleet.ts';
 import { rejectionOf } from '../support/surface/wait.ts';
@@ -194,4 +194,9 @@ test('errors of the user’s own are passed on untouched', async () => {
   await using bench = setUp({ spawn: () => Promise.reject(own) });
   expect(await rejectionOf(bench.runtime.ensure('a'))).toBe(own);
   expect(own).not.toHaveProperty('code');
+});
+
+test('a number of bytes is told in the largest unit that it has one of', () => {
+  const sizes = [1, 100, 1_024, 256 << 20, 1.5 * 2 ** 30].map(sizeText);
+  expect(sizes).toEqual(['1 byte', '100 bytes', '1 KiB', '256 MiB', '1.5 GiB']);
 });

@@ -23,14 +23,22 @@ const wrongLimits: [object, string | RegExp][] = [
   ...WHOLE.flatMap((name) =>
     [...WRONG_NUMBERS, 1.5].map((value): [object, RegExp] => [
       { [name]: value },
-      new RegExp(`^limits\\.${name} must be a whole number of at least 1, got `),
+      new RegExp(
+        `^limits\\.${name} must be a whole number (of at least 1|from 1 to 4194304), got `,
+      ),
     ]),
   ),
-  ...WRONG_NUMBERS.filter((value) => value !== 2 ** 53).map((cpus): [object, RegExp] => [
+  // The kernel refuses such numbers: no limit that a start would fail for passes the options.
+  [
+    { processes: 2 ** 22 + 1 },
+    'limits.processes must be a whole number from 1 to 4194304, got 4194305',
+  ],
+  [{ cpus: 1e9 }, 'limits.cpus must be a number from 0.01 to 1000000, got 1000000000'],
+  ...WRONG_NUMBERS.map((cpus): [object, RegExp] => [
     { cpus },
-    /^limits\.cpus must be a number of at least 0\.01, got /,
+    /^limits\.cpus must be a number from 0\.01 to 1000000, got /,
   ]),
-  [{ cpus: 0.009 }, 'limits.cpus must be a number of at least 0.01, got 0.009'],
+  [{ cpus: 0.009 }, 'limits.cpus must be a number from 0.01 to 1000000, got 0.009'],
   ...[...WRONG_NUMBERS, 1.5, 10_001].map((cpuWeight): [object, RegExp] => [
     { cpuWeight },
     /^limits\.cpuWeight must be a whole number from 1 to 10000, got /,
@@ -41,7 +49,7 @@ const wrongLimits: [object, string | RegExp][] = [
   ],
   [
     { cpus: Infinity },
-    'limits.cpus must be a number of at least 0.01, got Infinity; leave it out for no limit',
+    'limits.cpus must be a number from 0.01 to 1000000, got Infinity; leave it out for no limit',
   ],
   [
     { swapBytes: 0, memoryBytes: 1 },

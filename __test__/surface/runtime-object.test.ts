@@ -3,7 +3,7 @@ import { setUp } from '../support/surface/bench.ts';
 
 const MEMBERS = [
   ...(['ensure', 'touch', 'stats', 'kill', 'restart', 'clearBackoff', 'drain', 'dispose'] as const),
-  ...(['metrics', 'inspect', 'list', 'adopt', 'warm'] as const),
+  ...(['metrics', 'inspect', 'list', 'adopt'] as const),
 ] as const;
 
 test('a runtime has exactly the documented members, and all are functions', async () => {
@@ -15,6 +15,12 @@ test('a runtime has exactly the documented members, and all are functions', asyn
 test('a runtime is a plain object', async () => {
   await using bench = setUp();
   expect(Object.getPrototypeOf(bench.runtime)).toBe(Object.prototype);
+});
+
+test('warm is no enumerable member', async () => {
+  await using bench = setUp();
+  expect(bench.runtime.warm).toBeFunction();
+  expect(Object.getOwnPropertyDescriptor(bench.runtime, 'warm')?.enumerable).toBeFalse();
 });
 
 test('Symbol.asyncDispose is dispose, and no enumerable member', async () => {

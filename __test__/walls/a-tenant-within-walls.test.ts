@@ -93,11 +93,11 @@ test.skipIf(!canWall)('read, write and listen open the walls that far', async ()
 });
 
 test.skipIf(!canWall)('what env says stays as it is, but for TMPDIR', async () => {
-  const env = { PATH: process.env.PATH, HOME: '/home/nobody', TMPDIR: '/tmp', BUN_INSTALL: '/opt' };
+  const env = { PATH: process.env.PATH, HOME: '/srv/nobody', TMPDIR: '/tmp', BUN_INSTALL: '/opt' };
   await using pool = createPool({ isolation: 'tenant', env });
   addApps(pool.tenants);
   const told = await toldBy(pool, 'app');
-  expect(told.HOME).toBe('/home/nobody');
+  expect(told.HOME).toBe('/srv/nobody');
   expect(told.TMPDIR).not.toBe('/tmp');
   expect(told.variables).toContain('BUN_INSTALL');
   await pool.dispose();

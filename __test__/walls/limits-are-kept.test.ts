@@ -80,6 +80,23 @@ test.skipIf(!canLimitTrees)('processes: one more than it may have is not made', 
   await pool.dispose();
 });
 
+test('the largest numbers that the options take are taken by the kernel, too', async () => {
+  const most = Number.MAX_SAFE_INTEGER;
+  const { pool, greedy } = await setUp({
+    memoryBytes: most,
+    swapBytes: most,
+    cpus: 1_000_000,
+    cpuWeight: 10_000,
+    processes: 2 ** 22,
+    openFiles: most,
+    fileBytes: most,
+    enforce: 'best-effort',
+  });
+  await using _ = pool;
+  expect(await use(greedy, '')).toBe('hello');
+  await pool.dispose();
+});
+
 test('openFiles: a process gets no descriptor beyond them', async () => {
   const { pool, greedy, other } = await setUp({ openFiles: 200 });
   await using _ = pool;

@@ -24,7 +24,7 @@ export function user(host) {
     'user',
     'root',
     means,
-    'run the host as a user of its own (User= of a systemd unit, USER of an image)',
+    'run the host as a user of its own (User= of a systemd unit, USER of an image), or give each tenant one: isolation: { user: { first, count } }',
   );
 }
 

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { startHost, type Host } from '../processes/hosts.ts';
 import { keeperOf, markedWith, untilGone, wardenOf } from '../processes/table.ts';
 import { until } from '../processes/until.ts';
+import { WALLS } from './kernel.ts';
 import { ask, type AttemptName, type Attempts, type Outcome, putProgram } from './ask.ts';
 
 export const isRoot = process.getuid?.() === 0;
@@ -22,12 +23,12 @@ const FIRST_OF_RANGE = 48_300;
 const KEYS_OF_RANGE = 16;
 
 const WORLDS = {
-  'as root': { isolation: {}, user: 0 },
+  'as root': { isolation: WALLS, user: 0 },
   'with a user each': {
-    isolation: { user: { first: FIRST_OF_RANGE, count: KEYS_OF_RANGE } },
+    isolation: { ...WALLS, user: { first: FIRST_OF_RANGE, count: KEYS_OF_RANGE } },
     user: 0,
   },
-  'as an ordinary user': { isolation: {}, user: isRoot ? ORDINARY_USER : process.getuid?.() },
+  'as an ordinary user': { isolation: WALLS, user: isRoot ? ORDINARY_USER : process.getuid?.() },
 } as const;
 export type WorldName = keyof typeof WORLDS;
 const worldNames = Object.keys(WORLDS) as WorldName[];

@@ -2,6 +2,7 @@
 import { expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import { treeOf } from '../../support/processes/index.ts';
+import { WALLS } from '../../support/walls/kernel.ts';
 import { createHostilePool } from '../../support/walls/ask.ts';
 import { canLimitTrees } from '../../support/walls/limits.ts';
 
@@ -51,7 +52,7 @@ test('no more descriptors can be opened than are allowed', async () => {
 
 test('the limits of a tenant cannot be raised by it', async () => {
   const limits = { openFiles: 100 };
-  await using pool = createHostilePool(['attacker'], { limits, isolation: 'tenant' });
+  await using pool = createHostilePool(['attacker'], { limits, isolation: WALLS });
   const raise = ['sh', '-c', 'ulimit -n 1000 && ulimit -n'];
   const { outcome, detail } = await pool.try('attacker', 'run', raise);
   expect([outcome, detail.includes('1000')]).toEqual(['error', false]);

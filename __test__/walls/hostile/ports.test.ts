@@ -3,6 +3,7 @@
 import { expect, test } from 'bun:test';
 import { rmSync, writeFileSync } from 'node:fs';
 import { until } from '../../support/processes/index.ts';
+import { landlock, SINCE } from '../../support/walls/kernel.ts';
 import { inEachWorld, type World } from '../../support/walls/world.ts';
 
 /** On every address where visitors could be taken over. */
@@ -18,31 +19,39 @@ async function refusesPort(world: World, port: number, control: string[]) {
 }
 
 inEachWorld((world) => {
-  test("a neighbour's port cannot be listened on while the neighbour runs", () =>
-    refusesPort(world(), world().tenants.victim.port, TAKEN));
+  test.skipIf(landlock < SINCE.ports)(
+    "a neighbour's port cannot be listened on while the neighbour runs",
+    () => refusesPort(world(), world().tenants.victim.port, TAKEN),
+  );
 
-  test("a neighbour's port cannot be listened on before and after it runs", async () => {
-    const { tenants } = world();
-    writeFileSync(world().file('later', 'wait'), '');
-    const starting = world().start('later');
-    const spawn = await until(
-      'it is spawned',
-      () => world().told<{ port: number }>('spawn', 'later')[0],
-    );
-    await refusesPort(world(), spawn.port, TAKEN);
-    rmSync(world().file('later', 'wait'));
-    await starting;
-    expect(tenants.later.port).toBe(spawn.port);
-    await refusesPort(world(), spawn.port, TAKEN);
-    await world().call('kill', 'later');
-    await refusesPort(world(), spawn.port, TAKEN);
-  });
+  test.skipIf(landlock < SINCE.ports)(
+    "a neighbour's port cannot be listened on before and after it runs",
+    async () => {
+      const { tenants } = world();
+      writeFileSync(world().file('later', 'wait'), '');
+      const starting = world().start('later');
+      const spawn = await until(
+        'it is spawned',
+        () => world().told<{ port: number }>('spawn', 'later')[0],
+      );
+      await refusesPort(world(), spawn.port, TAKEN);
+      rmSync(world().file('later', 'wait'));
+      await starting;
+      expect(tenants.later.port).toBe(spawn.port);
+      await refusesPort(world(), spawn.port, TAKEN);
+      await world().call('kill', 'later');
+      await refusesPort(world(), spawn.port, TAKEN);
+    },
+  );
 
-  test('a port that the kernel chooses cannot be listened on', () =>
-    world().refuses('listenOn', ['127.0.0.1', 0], 'EACCES'));
+  test.skipIf(landlock < SINCE.ports)('a port that the kernel chooses cannot be listened on', () =>
+    world().refuses('listenOn', ['127.0.0.1', 0], 'EACCES'),
+  );
 
-  test('a port that programs find each other by cannot be listened on', () =>
-    world().refuses('listenOn', ['127.0.0.1', 15_432], 'EACCES'));
+  test.skipIf(landlock < SINCE.ports)(
+    'a port that programs find each other by cannot be listened on',
+    () => world().refuses('listenOn', ['127.0.0.1', 15_432], 'EACCES'),
+  );
 
   test("a neighbour's port cannot be chosen for a socket that is bound to nothing", async () => {
     const { port } = world().tenants.victim;

@@ -2,10 +2,11 @@
 import { expect, test } from 'bun:test';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { WALLS } from '../../support/walls/kernel.ts';
 import { createPool } from '../../support/processes/index.ts';
 
 /** A tenant whose package.json is a file of somebody else's. */
-function poolWithLink(content: string, isolation: 'none' | 'tenant') {
+function poolWithLink(content: string, isolation: 'none' | typeof WALLS) {
   const pool = createPool({ isolation, readiness: async () => true });
   pool.tenants.write('of-the-host/file.json', content);
   mkdirSync(join(pool.tenants.root, 'app'));
@@ -27,7 +28,7 @@ test("a file of the host's is not run as a start script", async () => {
   await free.events.line('app', SECRET);
   await free.dispose();
 
-  await using walled = poolWithLink(script, 'tenant');
+  await using walled = poolWithLink(script, WALLS);
   expect(await outcomeOf(walled)).toContain('package.json cannot be read');
   expect(walled.events.lines('app').join('\n')).not.toContain(SECRET);
   await walled.dispose();
@@ -35,7 +36,7 @@ test("a file of the host's is not run as a start script", async () => {
 
 test("nothing of a file of the host's is told when it is no package.json", async () => {
   for (const content of [SECRET, `{"${SECRET}": `, `{"scripts": {"${SECRET}": 1}}`]) {
-    await using pool = poolWithLink(content, 'tenant');
+    await using pool = poolWithLink(content, WALLS);
     expect(await outcomeOf(pool)).not.toContain(SECRET);
     expect(pool.events.lines('app').join('\n')).not.toContain(SECRET);
     await pool.dispose();

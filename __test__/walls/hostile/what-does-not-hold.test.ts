@@ -1,13 +1,10 @@
 // What walls do not keep a tenant from. These tests document it, as the guide does: when one fails
 // because something holds by now, the guide has to say so.
 import { expect, test } from 'bun:test';
-import type { TenantStatus } from '@absolutejs/runtime';
 import { chmodSync } from 'node:fs';
 import type { AttemptName, Attempts } from '../../support/walls/ask.ts';
+import { landlock, SINCE } from '../../support/walls/kernel.ts';
 import { inEachWorld, type Key } from '../../support/walls/world.ts';
-
-/** From this version on Landlock sees unix sockets that have a path. */
-const PATH_SOCKETS_ABI = 9;
 
 inEachWorld((world, name) => {
   const hasOwnUser = name === 'with a user each';
@@ -16,8 +13,6 @@ inEachWorld((world, name) => {
     attempt: A,
     ...args: Parameters<Attempts[A]>
   ) => (await world().try(key, attempt, ...args)).outcome;
-  const landlock = async () =>
-    (await world().call<TenantStatus>('inspect', 'attacker')).isolation?.landlock ?? 0;
 
   test('a neighbour can be connected to by its port, and so can all the network', async () => {
     const { port } = world().tenants.victim;
@@ -71,7 +66,7 @@ inEachWorld((world, name) => {
   test("a neighbour's unix socket with a path can be reached by the same user", async () => {
     const path = world().file('victim', 'its.sock');
     expect(await outcomeOf('victim', 'receiveAt', path)).toBe('ok');
-    const isSeen = (await landlock()) >= PATH_SOCKETS_ABI;
+    const isSeen = landlock >= SINCE.pathSockets;
     const expected = isSeen || hasOwnUser ? 'EACCES' : 'ok';
     expect(await outcomeOf('attacker', 'connectToUnix', path)).toBe(expected);
     const own = world().file('attacker');

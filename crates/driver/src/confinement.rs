@@ -41,10 +41,10 @@ pub(crate) struct Confined {
 }
 
 impl Asked {
-    /// Why this host cannot keep it, with what to change; `None` if it can. The first look may
-    /// take some milliseconds.
-    pub fn problem(&self) -> Option<String> {
-        let mut asked = self.without_user();
+    /// Why this host cannot keep it of the tenants in this directory, with what to change; `None` if it can, as far as that can be
+    /// seen before a start.
+    pub fn problem(&self, root: &str) -> Option<String> {
+        let mut asked = self.without_user(root);
         if let Some((isolation, users)) = asked.isolation.as_mut().zip(self.users) {
             isolation.user = Some(users.first());
             isolation.is_own_user = matches!(users, Users::Range { .. });
@@ -56,14 +56,16 @@ impl Asked {
         self.limits.is_none() && self.isolation.is_none()
     }
 
-    fn without_user(&self) -> confine::Asked {
-        confine::Asked { limits: self.limits.clone(), isolation: self.isolation.clone() }
+    fn without_user(&self, root: &str) -> confine::Asked {
+        let root = Some(root.to_owned());
+        let isolation = self.isolation.clone().map(|isolation| Isolation { root, ..isolation });
+        confine::Asked { limits: self.limits.clone(), isolation }
     }
 
     /// What is asked for the tenant in this directory. An error, for people: there is no user for
     /// it.
-    fn of(&self, directory: &str) -> Result<confine::Asked, String> {
-        let mut asked = self.without_user();
+    fn of(&self, directory: &str, root: &str) -> Result<confine::Asked, String> {
+        let mut asked = self.without_user(root);
         if let Some((isolation, users)) = asked.isolation.as_mut().zip(self.users) {
             let assigned = users.of(directory)?;
             isolation.user = Some(assigned.user);
@@ -92,10 +94,11 @@ impl<M: Machine> Driver<M> {
         its: Option<&TenantSettings>,
     ) -> Result<Program, Failure> {
         let not_started = |reason: String| Failure::NotStarted { reason };
-        let asked = asked.of(&program.directory).map_err(not_started)?;
+        let asked =
+            asked.of(&program.directory, &self.settings.recipe.root).map_err(not_started)?;
         let support = support();
         let in_force = support
-            .check(&asked)
+            .take(&asked)
             .map_err(|unsupported| Failure::Unsupported { reason: unsupported.to_string() })?;
         let mut programs = Vec::new();
         if asked.isolation.is_some() {

@@ -1,6 +1,7 @@
 //! The one small tokio runtime of the host process, on a thread of its own, shared by all pools:
 //! the first pool starts it, and it ends with the last.
 
+use crate::confine;
 use crate::net::ports::{HeldPort, PortStock};
 use crate::net::readiness::Readiness;
 use crate::threads::off_thread::OffThread;
@@ -164,11 +165,21 @@ impl LastUse {
         let handle = engine.handle.clone();
         handle.spawn(async move {
             engine.warden.close().await;
+            give_back_place();
             // The engine holds descriptors, which are to be closed before `at_exit` runs.
             drop(engine);
             let _ = end.send(Box::new(at_exit));
         });
         thread
+    }
+}
+
+/// The place for control groups is needed no more, unless another engine was started meanwhile: that
+/// waits here, and looks for the place anew.
+fn give_back_place() {
+    let shared = shared();
+    if shared.is_none() {
+        confine::give_back_place();
     }
 }
 

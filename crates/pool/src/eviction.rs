@@ -52,6 +52,17 @@ impl Candidates {
         }
     }
 
+    /// A warm run is warm no longer, and leaves as the others do.
+    pub fn forget_warmth(&mut self, run: &mut Run) {
+        self.remove(run);
+        self.add(run, run.indexed_touch, false);
+    }
+
+    /// How many of them are warm.
+    pub fn warm_len(&self) -> usize {
+        self.warm_by_touch.len()
+    }
+
     pub fn len(&self) -> usize {
         self.by_touch.len() + self.warm_by_touch.len()
     }

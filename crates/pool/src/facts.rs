@@ -252,7 +252,7 @@ impl Pool {
                 self.failures.record(&key, step.now.steady_ms, id, failure.clone())
             }
             Some(uptime) if uptime.ended_ms >= uptime.proven_at_ms => self.failures.clear(&key),
-            Some(uptime) if reason == ExitReason::Crashed => {
+            Some(uptime) if reason.is_crash() => {
                 let uptime_ms = uptime.ms(self.config.backoff.min_uptime_ms);
                 let crash = Failure::CrashedSoon { exit_code, signal, uptime_ms, out_of_memory };
                 self.failures.record(&key, step.now.steady_ms, id, crash);

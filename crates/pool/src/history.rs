@@ -70,7 +70,7 @@ impl HistoryBook {
     pub fn ended(&mut self, key: &Key, exit: LastExit) {
         self.output_bytes += exit.output.len();
         let history = self.change(key);
-        history.crashes += u64::from(exit.reason == ExitReason::Crashed);
+        history.crashes += u64::from(exit.reason.is_crash());
         let before = history.last_exit.replace(exit);
         self.output_bytes -= before.map_or(0, |exit| exit.output.len());
         self.forget_the_oldest();

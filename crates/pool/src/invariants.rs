@@ -1,6 +1,7 @@
 //! What holds after every step, as prose and as code. The simulation asserts it after each step of
 //! each story.
 
+use crate::planted::{Bug, planted};
 use crate::tenant::{Stage, State, Tenant};
 use crate::{Custody, Owner, Pool};
 
@@ -143,6 +144,13 @@ impl Pool {
         let indexed = (self.candidates.len(), self.stranded.len());
         ensure(indexed == (ready, stranded), || {
             format!("(ready, stranded): {indexed:?} indexed, {:?} true", (ready, stranded))
+        })?;
+        let warm = self.count(|tenant| {
+            tenant.warm.is_some() && matches!(tenant.state, State::Ready(_) | State::Retired(..))
+        });
+        let indexed = self.candidates.warm_len();
+        ensure(indexed == warm || planted(Bug::WarmMakesRoom), || {
+            format!("{indexed} ready tenants indexed as warm, {warm} are")
         })
     }
 

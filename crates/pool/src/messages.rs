@@ -315,3 +315,18 @@ pub enum ExitReason {
     /// A later release serves in its place.
     Replaced,
 }
+
+impl ExitReason {
+    /// Whether a process that ended for it counts as crashed: in its key's history and, soon after
+    /// its start, as a failed start.
+    pub fn is_crash(self) -> bool {
+        use ExitReason::*;
+        match self {
+            Crashed => true,
+            ExitedClean | ReadinessTimeout => false,
+            IdleKilled | LruEvicted | Killed | Disposed | Restarted | Checkpointed | Replaced => {
+                false
+            }
+        }
+    }
+}

@@ -118,6 +118,8 @@ pub enum Bug {
     KillForgetsNoWarmth,
     /// The abort of its last caller calls the start of a warm key off.
     AbortEndsWarmStarts,
+    /// What has retired leaves as late as if it were still warm.
+    RetiredStaysWarm,
     /// A run is forced when the pool's own time is over, whatever its rules say.
     OneStopTimeForAll,
     /// A run is idle after the pool's own time, whatever its rules say.
@@ -210,6 +212,7 @@ mod chosen {
         Bug::WarmthOutlastsDrain,
         Bug::KillForgetsNoWarmth,
         Bug::AbortEndsWarmStarts,
+        Bug::RetiredStaysWarm,
         Bug::OneStopTimeForAll,
         Bug::OneIdleTimeForAll,
     ];

@@ -2,8 +2,8 @@
 //!
 //! Its lease is claimed, so no caller is handed it any more, but callers that were may still use
 //! it. It is stopped when nothing uses it, or when the time is over that the deploy has given it.
-//! It counts as connected when a victim is chosen (`Pool::victim`), and then makes room before its
-//! time.
+//! It counts as connected when a victim is chosen (`Pool::victim`), and as warm no longer; then it
+//! makes room before its time.
 //!
 //! A retired run that is in use has not left. That its count has fallen to 0 is not told to the
 //! pool, so it is looked at once more a sweep later. The last use was a touch, too, from which the
@@ -20,10 +20,16 @@ impl Pool {
             step.leases.claim(id);
         }
         let ends_ms = step.now.steady_ms.saturating_add(retire_ms);
-        let tenant = self.tenant_of(id);
-        tenant.warm = None;
+        let Pool { tenants, runs, releases, candidates, .. } = self;
+        let tenant = releases.tree_mut(tenants, &runs[&id], id);
+        let was_warm = tenant.warm.take().is_some();
         tenant.state.change(|state| match state {
-            State::Ready(run) => (State::Retired(run, ends_ms), ()),
+            State::Ready(mut run) => {
+                if was_warm && !planted(Bug::RetiredStaysWarm) {
+                    candidates.forget_warmth(&mut run);
+                }
+                (State::Retired(run, ends_ms), ())
+            }
             other => unreachable!("{other:?} was `Ready` above"),
         });
         self.consider_retired(step, id);

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
 use warden::confinement::{Group, Hierarchy};
+use warden::group_tree::remove_group;
 
 use crate::clock;
 
@@ -66,24 +67,19 @@ pub fn make_directory(group: &Path) -> Result<(), Errno> {
 /// Removes a group and those below it, and kills what is in them. Returns whether it is gone, which
 /// is not known when the time is up: a tenant may have made any number of groups.
 pub fn remove(hierarchy: Hierarchy, group: &Path, due_ms: u64) -> bool {
-    if is_removed(group) {
-        return true;
-    }
-    let below = fs::read_dir(group).into_iter().flatten().flatten();
-    let below = below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    // Read to its end first: each level would keep a descriptor otherwise.
-    let below: Vec<PathBuf> = below.map(|entry| entry.path()).collect();
-    for group in below {
-        if clock::now_ms() >= due_ms {
-            return false;
-        }
-        remove(hierarchy, &group, due_ms);
-    }
-    let is_killed = hierarchy == Hierarchy::V2 && put(&group.join("cgroup.kill"), b"1").is_ok();
-    if !is_killed {
-        kill_members(group);
-    }
-    is_removed(group)
+    // The group at the top comes first, and the kernel kills what is below it, too.
+    let mut are_killed = false;
+    remove_group(
+        group,
+        || clock::now_ms() >= due_ms,
+        |group| {
+            are_killed = are_killed
+                || hierarchy == Hierarchy::V2 && put(&group.join("cgroup.kill"), b"1").is_ok();
+            if !are_killed {
+                kill_members(group);
+            }
+        },
+    )
 }
 
 /// Attempts a removal until it succeeds or has taken too long; it gets the end of that.
@@ -98,10 +94,6 @@ pub fn remove_soon(mut attempt: impl FnMut(u64) -> bool) -> bool {
         pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
     }
     true
-}
-
-fn is_removed(group: &Path) -> bool {
-    matches!(rustix::fs::rmdir(group), Ok(()) | Err(Errno::NOENT))
 }
 
 /// Kills the processes that are in a group, and no other that has got the pid of one.

@@ -18,7 +18,7 @@ use crate::memory_watch::{self, MemoryWatch};
 use crate::outbox::Outbox;
 use crate::priority;
 use crate::sys::{self, Ending, Reaped};
-use crate::temporary::Temporary;
+use crate::temporary::{LEFT_STATUS, Temporary};
 use crate::tree::Scope;
 use crate::tree_kill::{Found, TreeKill};
 
@@ -112,8 +112,9 @@ impl Keeper {
         }
     }
 
-    /// Goes on until the whole tree, the groups and the temporary directory are gone.
-    pub fn serve(mut self, mut link: Option<OwnedFd>) {
+    /// Goes on until the whole tree, the groups and the temporary directory are gone. Returns the
+    /// exit status of the keeper.
+    pub fn serve(mut self, mut link: Option<OwnedFd>) -> i32 {
         let _lock = self.temporary.as_ref().and_then(Temporary::lock);
         // The event may be an order to kill, which is carried out with precedence, before reaping,
         // which gives way.
@@ -128,23 +129,27 @@ impl Keeper {
         }
         self.resolve_launch();
         let result = self.result();
-        self.clear_up(link.is_some());
+        let is_left = self.clear_up(link.is_some());
         self.outbox.push(result);
         if let Some(link) = link {
             send_all(self.outbox, &link);
         }
+        if is_left { LEFT_STATUS } else { 0 }
     }
 
-    /// Removes what was made for the tenant, whose tree is gone.
-    fn clear_up(&self, has_warden: bool) {
-        self.groups.remove_soon();
-        if let Some(temporary) = &self.temporary {
-            temporary.remove();
+    /// Removes what was made for the tenant, whose tree is gone. Returns whether the warden has
+    /// something left to remove.
+    fn clear_up(&self, has_warden: bool) -> bool {
+        if !planted(Bug::GroupStays) {
+            self.groups.remove_soon();
         }
+        let temporary = self.temporary.as_ref().filter(|_| !planted(Bug::TemporaryDirectoryStays));
+        let is_left = temporary.is_some_and(|temporary| temporary.remove_soon(has_warden));
         if !has_warden {
             self.temporary.iter().for_each(Temporary::remove_parent);
             self.groups.remove_parents();
         }
+        is_left
     }
 
     /// Kills the tree if the kernel has killed a process of it for memory.
@@ -327,7 +332,8 @@ impl Keeper {
         };
         let cpu_us = sys::reaped_cpu_us();
         let was_killed = self.has_ended_unasked || signal == Some(Signal::KILL.as_raw());
-        let out_of_memory = was_killed && self.groups.ran_out_of_memory();
+        let out_of_memory =
+            was_killed && self.groups.ran_out_of_memory() && !planted(Bug::OutOfMemoryIsNotTold);
         Report::Ended { run: self.run, exit_code, signal, cpu_us, out_of_memory }
     }
 }

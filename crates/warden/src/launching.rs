@@ -26,7 +26,7 @@ use crate::temporary::Temporary;
 type LaunchFailure = (LaunchStep, Failure);
 
 /// Runs a tenant without groups from its launch until its whole tree is gone. Returns the keeper's
-/// exit status, which means nothing to the warden: it reads the reports.
+/// exit status, which says whether the warden has something left to remove.
 pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
     let kept =
         [&link, &outfit.memory_file].into_iter().chain(&outfit.descriptors).map(AsRawFd::as_raw_fd);
@@ -40,8 +40,7 @@ pub fn keep(run: u64, warden: Pid, link: OwnedFd, outfit: Outfit) -> i32 {
         let (temporary, groups) = (Temporary::of(&confinement_of(&outfit), run), groups.clone());
         Ok(Tenancy { run, warden, child_signals, main, status, groups, temporary })
     });
-    serve(run, launched.map_err(at_fork), &groups, outfit, link);
-    0
+    serve(run, launched.map_err(at_fork), &groups, outfit, link)
 }
 
 /// Makes the groups and a process inside them, and waits for the launch to come. From then on it is
@@ -69,7 +68,7 @@ pub fn keep_ahead(warden: Pid, link: OwnedFd, groups: Groups) -> i32 {
                 let groups = groups.clone();
                 Tenancy { run, warden, child_signals, main, status, groups, temporary }
             });
-            serve(run, launched.map_err(at_group), &groups, outfit, link);
+            serve(run, launched.map_err(at_group), &groups, outfit, link)
         }
         Awaited::Dismissed => {
             if let Some(Ok(parked)) = parked {
@@ -77,9 +76,9 @@ pub fn keep_ahead(warden: Pid, link: OwnedFd, groups: Groups) -> i32 {
             }
             groups.remove_soon();
             groups.remove_parents();
+            0
         }
     }
-    0
 }
 
 /// Keeps the tenant, or reports that its launch has failed when nothing of it is left.
@@ -89,7 +88,7 @@ fn serve(
     groups: &Groups,
     outfit: Outfit,
     link: OwnedFd,
-) {
+) -> i32 {
     let (step, Failure { errno, text }) = match launched {
         Ok(tenancy) => {
             // The reader of the tenant's output sees its end only without these copies.
@@ -105,6 +104,7 @@ fn serve(
     let mut outbox = Outbox::default();
     outbox.push(Report::LaunchFailed { run, step, errno: errno.raw_os_error() });
     send_all(outbox, &link);
+    0
 }
 
 fn at_fork(errno: Errno) -> LaunchFailure {

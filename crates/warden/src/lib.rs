@@ -29,6 +29,7 @@ pub mod confinement;
 pub mod disposition;
 pub mod excerpt;
 pub mod filter;
+pub mod group_tree;
 pub mod host;
 pub mod names;
 pub mod planted;

@@ -1,5 +1,6 @@
 //! Bugs on purpose, in parts that the pool's simulation cannot check: ports, output, descriptors,
-//! memory, processes. The soak must find each (`npm run planted`).
+//! memory, processes, limits and walls. The soak must find each, or a test of the warden where the
+//! soak has no limits and walls (`npm run planted`).
 //!
 //! Only builds for that purpose have them: without the feature `planted`, [`planted`] is the
 //! constant `false`, and the compiler removes them. With it, `ABSOLUTE_RUNTIME_PLANTED` in the
@@ -34,6 +35,14 @@ pub enum Bug {
     ReadyTooSoon,
     /// A tenant gets SIGTERM twice.
     TermIsSentTwice,
+    /// Invariant 6: the control groups of tenants outlive them.
+    GroupStays,
+    /// Invariant 6: so do their temporary directories.
+    TemporaryDirectoryStays,
+    /// That a tree was killed for its memory is not told.
+    OutOfMemoryIsNotTold,
+    /// Tenants are started without their walls.
+    WallsAreNotPutUp,
 }
 
 /// Whether the bug is there.

@@ -307,6 +307,24 @@ impl StopStage {
 }
 
 impl LaunchStep {
+    /// Every step.
+    pub const ALL: [LaunchStep; 11] = {
+        use LaunchStep::*;
+        [
+            ReadSpec,
+            Fork,
+            ChangeDirectory,
+            Execute,
+            CheckUser,
+            CheckStartScript,
+            EnterGroup,
+            SetLimit,
+            MakeTemporary,
+            BecomeUser,
+            PutUpWalls,
+        ]
+    };
+
     fn to_byte(self) -> u8 {
         match self {
             LaunchStep::ReadSpec => 1,
@@ -324,20 +342,8 @@ impl LaunchStep {
     }
 
     fn from_byte(value: u8) -> Result<Self, ProtocolError> {
-        match value {
-            1 => Ok(LaunchStep::ReadSpec),
-            2 => Ok(LaunchStep::Fork),
-            3 => Ok(LaunchStep::ChangeDirectory),
-            4 => Ok(LaunchStep::Execute),
-            5 => Ok(LaunchStep::CheckUser),
-            6 => Ok(LaunchStep::CheckStartScript),
-            7 => Ok(LaunchStep::EnterGroup),
-            8 => Ok(LaunchStep::SetLimit),
-            9 => Ok(LaunchStep::MakeTemporary),
-            10 => Ok(LaunchStep::BecomeUser),
-            11 => Ok(LaunchStep::PutUpWalls),
-            _ => Err(ProtocolError::Unknown { field: "the launch's step", value }),
-        }
+        let step = LaunchStep::ALL.into_iter().find(|step| step.to_byte() == value);
+        step.ok_or(ProtocolError::Unknown { field: "the launch's step", value })
     }
 }
 

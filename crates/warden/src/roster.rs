@@ -21,8 +21,8 @@ use crate::launching;
 use crate::link::{self, Received, Sent};
 use crate::parents::{self, Parents};
 use crate::spares::{Spare, Spares};
-use crate::sys;
-use crate::temporary::{Temporaries, Temporary};
+use crate::sys::{self, Ending};
+use crate::temporary::{LEFT_STATUS, Temporaries, Temporary};
 
 /// The error number for a run whose keeper was killed before the program ran.
 const KEEPER_LOST: Errno = Errno::IO;
@@ -251,9 +251,9 @@ impl Roster {
     }
 
     /// Notes that a child of the warden was reaped.
-    pub fn reaped(&mut self, pid: Pid, cpu_us: u64, reports: &mut Vec<Report>) {
-        if let Some(report) = self.temporaries.reaped(pid) {
-            return reports.push(report);
+    pub fn reaped(&mut self, pid: Pid, ending: Ending, cpu_us: u64, reports: &mut Vec<Report>) {
+        if self.temporaries.reaped(pid) {
+            return;
         }
         if let Some(groups) = self.spares.reaped(pid) {
             // One that was dismissed has removed its groups. The process that waited with one that
@@ -273,7 +273,12 @@ impl Roster {
         // The keeper may have reported and ended since its link was last read.
         keeper.listen(reports);
         match keeper.result {
-            Some(result) => reports.push(result),
+            Some(result) => {
+                reports.push(result);
+                if ending == Ending::Exited(LEFT_STATUS) {
+                    keeper.temporary.iter().for_each(|it| self.temporaries.remove_rest(it));
+                }
+            }
             None => {
                 keeper.groups.kill();
                 self.lost.push(Lost {
@@ -300,11 +305,9 @@ impl Roster {
         self.lost.retain_mut(|lost| {
             let given_up_ms = *lost.given_up_ms.get_or_insert(now_ms + REMOVAL_PATIENCE_MS);
             let is_over = lost.groups.remove() || given_up_ms <= now_ms;
-            match (lost.final_report().filter(|_| is_over), &lost.temporary) {
-                (Some(report), Some(temporary)) => {
-                    self.temporaries.remove_then(temporary, report, reports);
-                }
-                (report, _) => reports.extend(report),
+            if is_over {
+                lost.temporary.iter().for_each(|it| self.temporaries.remove(it));
+                reports.extend(lost.final_report());
             }
             !is_over
         });

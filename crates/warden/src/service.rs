@@ -122,8 +122,8 @@ impl Service {
             match sys::reap() {
                 Reaped::NoChildren => return false,
                 Reaped::NothingYet => return true,
-                Reaped::Child { pid, cpu_us, .. } => {
-                    self.relay(|roster, reports| roster.reaped(pid, cpu_us, reports));
+                Reaped::Child { pid, ending, cpu_us } => {
+                    self.relay(|roster, reports| roster.reaped(pid, ending, cpu_us, reports));
                 }
             }
         }

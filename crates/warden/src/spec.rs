@@ -24,10 +24,13 @@
 //! unknown part is refused: both ends have the same version, and a part that one end cannot carry
 //! out must not be skipped silently.
 //!
-//! The parts from 7 on are there if the program is held within them ([`Confinement`]).
+//! The parts 7 to 11 are there if the program is held within them ([`Confinement`]).
 //!
-//! A new part is a row of this table, a field of [`LaunchSpec`], and a line each in `Tag`, in
-//! `to_bytes` and in `Parts`.
+//! A new part is a row of this table, a field of [`LaunchSpec`] (or of [`Confinement`], if it holds
+//! the program), and a line each in `Tag` and its `ALL`, in `is_of_confinement`, in `to_bytes` and in
+//! `Parts`. The four bytes stay as they are, since an end that does not know the part refuses it.
+//! They change when bytes that were valid before mean something else: the header, or the body of a
+//! part.
 
 use std::ffi::{CStr, CString};
 
@@ -212,15 +215,35 @@ impl Descriptor {
 }
 
 impl Tag {
-    pub(crate) fn of(word: u32) -> Option<Tag> {
+    const ALL: [Tag; 11] = {
         use Tag::*;
-        let always = [Directory, Command, Environment, Umask, StartScript, Descriptors];
-        let confining = [Limits, Groups, Temporary, User, Walls];
-        always.into_iter().chain(confining).find(|tag| *tag as u32 == word)
+        [
+            Directory,
+            Command,
+            Environment,
+            Umask,
+            StartScript,
+            Descriptors,
+            Limits,
+            Groups,
+            Temporary,
+            User,
+            Walls,
+        ]
+    };
+
+    pub(crate) fn of(word: u32) -> Option<Tag> {
+        Tag::ALL.into_iter().find(|tag| *tag as u32 == word)
     }
 
+    /// Whether the part is one of a [`Confinement`]. The warden itself reads those, and no others
+    /// (`excerpt.rs`).
     pub(crate) fn is_of_confinement(self) -> bool {
-        self as u32 >= Tag::Limits as u32
+        use Tag::*;
+        match self {
+            Directory | Command | Environment | Umask | StartScript | Descriptors => false,
+            Limits | Groups | Temporary | User | Walls => true,
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 //! host has for all of them.
 //!
 //! The tenant's process makes it, and its keeper removes it when the tree is gone; the warden where
-//! the keeper was killed. The directory above is made by the warden when a tenant first needs it,
+//! the keeper was killed. What takes long to remove is moved aside, so that it is gone when the
+//! tenant's end is told, and then removed by a process of the warden's; what is left of it when the
+//! warden leaves is removed by the next host. The directory above is made by the warden when a tenant first needs it,
 //! and removed by it, or by the last keeper of a warden that was killed. As long as any of them
 //! lives it is locked (`flock`): other hosts, and programs that clear up `/tmp`, leave it alone.
 
@@ -12,14 +14,13 @@ use std::sync::OnceLock;
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FlockOperation, Gid, Mode, OFlags, Uid, chownat, fchmod, flock, fstat,
-    mkdir, open, rmdir, stat,
+    mkdir, open, renameat, rmdir, stat,
 };
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, geteuid, getpid, kill_process};
 
 use warden::confinement::{Confinement, User};
 use warden::names;
-use warden::protocol::Report;
 use warden::remove_tree::remove_tree;
 
 use crate::clock;
@@ -28,6 +29,18 @@ use crate::sys;
 
 /// Users of tenants may pass through the directory above, and only that.
 const PARENT_MODE: Mode = Mode::from_raw_mode(0o711);
+
+/// How long the end of a tenant waits for the removal. Nearly all are done within a millisecond.
+const AT_ONCE_MS: u64 = 50;
+
+/// The same without a warden that could go on.
+const ALONE_MS: u64 = 500;
+
+/// The exit status of a keeper that has moved something aside for the warden to remove.
+pub const LEFT_STATUS: i32 = 3;
+
+/// What is appended to the name of a directory that was moved aside.
+const ASIDE: &[u8] = b".left";
 
 /// How long a warden that leaves goes on removing what keepers that were killed have left.
 const LAST_REMOVAL_MS: u64 = 50;
@@ -79,13 +92,31 @@ impl Temporary {
         open_parent(&self.parent).ok()
     }
 
-    /// Removes it with everything in it. What cannot be removed stays, and is told to nobody: no
+    /// Removes it with everything in it, as far as that does not take long; what is left is moved
+    /// aside. Returns whether anything is. What cannot be removed stays, and is told to nobody: no
     /// process of the tenant is left that could use it.
-    pub fn remove(&self) {
-        let Ok(parent) = open_parent(&self.parent) else { return };
+    pub fn remove_soon(&self, has_warden: bool) -> bool {
+        let Ok(parent) = open_parent(&self.parent) else { return false };
         // Millions of files are removed with the priority of a tenant.
         priority::fall_back();
-        let _ = remove_tree(parent, &self.name, || false);
+        let due_ms = clock::now_ms() + if has_warden { AT_ONCE_MS } else { ALONE_MS };
+        let removed = remove_tree(&parent, &self.name, || clock::now_ms() > due_ms);
+        removed == Err(Errno::TIMEDOUT) && self.move_aside(&parent)
+    }
+
+    fn move_aside(&self, parent: &OwnedFd) -> bool {
+        renameat(parent, &self.name, parent, self.aside()).is_ok()
+    }
+
+    /// Removes what was moved aside, however long that takes.
+    fn remove_rest(&self) {
+        let Ok(parent) = open_parent(&self.parent) else { return };
+        priority::fall_back();
+        let _ = remove_tree(parent, &self.aside(), || false);
+    }
+
+    fn aside(&self) -> CString {
+        CString::new([self.name.as_bytes(), ASIDE].concat()).expect("digits and a word")
     }
 
     /// Removes the directory above, if nothing is left in it.
@@ -117,8 +148,8 @@ fn is_at(path: &CStr, directory: &OwnedFd) -> bool {
 #[derive(Default)]
 pub struct Temporaries {
     held: Vec<(CString, OwnedFd)>,
-    /// Processes that remove what killed keepers have left, with what is reported then.
-    removers: Vec<(Pid, Report)>,
+    /// Processes that remove what was moved aside.
+    removers: Vec<Pid>,
     has_ended: bool,
 }
 
@@ -150,32 +181,37 @@ impl Temporaries {
         Err(Errno::NOENT)
     }
 
-    /// Has a process of its own remove what a killed keeper has left, as that can take long. The
-    /// report comes when it is done. It comes at once if no process can be made.
-    pub fn remove_then(&mut self, temporary: &Temporary, report: Report, now: &mut Vec<Report>) {
+    /// Moves aside what a killed keeper has left, and has it removed.
+    pub fn remove(&mut self, temporary: &Temporary) {
+        if open_parent(&temporary.parent).is_ok_and(|parent| temporary.move_aside(&parent)) {
+            self.remove_rest(temporary);
+        }
+    }
+
+    /// Has a process of its own remove what was moved aside, as that can take long.
+    pub fn remove_rest(&mut self, temporary: &Temporary) {
         if self.has_ended {
-            return now.push(report);
+            return;
         }
         let removed = sys::fork_into(|| {
             sys::close_all_except(&[0, 1, 2]);
-            temporary.remove();
+            temporary.remove_rest();
             0
         });
-        match removed {
-            Ok(pid) => self.removers.push((pid, report)),
-            Err(_) => now.push(report),
-        }
+        // Without it the directory stays until this process leaves.
+        self.removers.extend(removed);
     }
 
     /// The processes that remove.
     pub fn pids(&self) -> impl Iterator<Item = Pid> {
-        self.removers.iter().map(|(pid, _)| *pid)
+        self.removers.iter().copied()
     }
 
-    /// What is reported now that this process has ended.
-    pub fn reaped(&mut self, pid: Pid) -> Option<Report> {
-        let index = self.removers.iter().position(|(remover, _)| *remover == pid)?;
-        Some(self.removers.swap_remove(index).1)
+    /// Forgets a process that has ended. Returns whether it was one of these.
+    pub fn reaped(&mut self, pid: Pid) -> bool {
+        let count = self.removers.len();
+        self.removers.retain(|remover| *remover != pid);
+        self.removers.len() < count
     }
 
     /// Ends the processes that remove, and makes no more of them: this process is about to leave.

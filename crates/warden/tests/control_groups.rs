@@ -6,8 +6,11 @@
 mod support;
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::process::{Signal, kill_process};
 use support::groups::{Parent, each_version, is_in, sleeper, start, within};
@@ -118,6 +121,30 @@ fn what_somebody_else_has_put_into_a_group_goes_with_it() {
         assert!(!parent.at(group).exists(), "the group is left");
         assert_eq!(warden.expect_ended(2).how(), SIGKILL);
         assert_eq!(other.stdout.rest(), "");
+    }
+}
+
+/// Makes groups in each other, deeper than any path is long.
+fn nest(group: &Path, depth: usize) {
+    let mut inner = OwnedFd::from(fs::File::open(group).expect("a group"));
+    for _ in 0..depth {
+        mkdirat(&inner, "deeper", Mode::RWXU).expect("a group");
+        inner =
+            openat(&inner, "deeper", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).expect("it");
+    }
+}
+
+#[test]
+fn groups_that_a_tenant_has_nested_go_with_it_however_deep_they_are() {
+    for parent in each_version() {
+        let mut warden = Warden::start();
+        let (_tenant, group) = start(&mut warden, 1, &within(sleeper(), vec![parent.group(&[])]));
+        nest(&parent.at(group), 2_000);
+        warden.stop(1, StopStage::Kill);
+        assert_eq!(warden.expect_ended(1).how(), SIGKILL);
+        // On a busy machine the keeper may give up before, and the warden goes on when it leaves.
+        warden.close_and_wait();
+        assert!(parent.is_gone(), "a group is left");
     }
 }
 

@@ -15,9 +15,7 @@ fn commands() -> Vec<Command> {
 }
 
 fn reports() -> Vec<Report> {
-    let steps =
-        [LaunchStep::ReadSpec, LaunchStep::Fork, LaunchStep::ChangeDirectory, LaunchStep::Execute];
-    let failures = steps.map(|step| Report::LaunchFailed { run: 3, step, errno: 13 });
+    let failures = LaunchStep::ALL.map(|step| Report::LaunchFailed { run: 3, step, errno: 13 });
     let mut reports = failures.to_vec();
     reports.push(Report::Started { run: u64::MAX, pid: u32::MAX, keeper_pid: 1, group: 1 << 40 });
     for (exit_code, signal) in

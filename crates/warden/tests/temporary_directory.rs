@@ -1,17 +1,32 @@
 //! A private temporary directory is the tenant's alone, and gone with it.
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 mod support;
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::process::{Signal, geteuid, kill_process};
 use support::walls::{directory, skipped};
 use support::{SIGKILL, Warden, c_string, eventually, exited, script};
 use warden::confinement::User;
 use warden::protocol::{LaunchStep, StopStage};
+use warden::remove_tree::remove_tree;
 use warden::spec::LaunchSpec;
+
+/// Makes directories in each other, so many that it takes long to remove them.
+fn fill(tree: &Path) {
+    let mut inner = OwnedFd::from(fs::File::open(tree).expect("ours"));
+    for _ in 0..50_000 {
+        mkdirat(&inner, "d", Mode::RWXU).expect("a directory");
+        inner = openat(&inner, "d", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).expect("it");
+    }
+}
 
 /// The directory for all temporary ones, which the warden makes, in one of this test's.
 struct Place {
@@ -23,6 +38,15 @@ impl Place {
     fn new(name: &str) -> Place {
         let own = directory(name);
         Place { all: own.join("all"), own }
+    }
+
+    /// In memory, where that is possible: on a busy disk large directories take minutes.
+    fn in_memory(name: &str) -> Place {
+        let own = Path::new("/dev/shm").join(format!("warden-{name}-{}", std::process::id()));
+        match fs::create_dir(&own) {
+            Ok(()) => Place { all: own.join("all"), own },
+            Err(_) => Place::new(name),
+        }
     }
 
     fn script(&self, text: &str) -> LaunchSpec {
@@ -39,7 +63,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.own);
+        // What a test has left can be nested too deep for the standard library.
+        let above = fs::File::open(self.own.parent().expect("a directory")).map(OwnedFd::from);
+        let name = self.own.file_name().and_then(|name| name.to_str()).map(c_string);
+        let _ = above.map(|above| remove_tree(above, &name.expect("a plain name"), || false));
     }
 }
 
@@ -101,6 +128,45 @@ fn it_is_gone_when_the_end_is_reported_after_the_keeper_was_killed() {
     assert!(!path.exists() && others.exists());
     warden.close_and_wait();
     assert!(!place.all.exists());
+}
+
+#[test]
+fn a_huge_one_is_gone_when_the_end_is_reported_and_removed_after_that() {
+    let place = Place::in_memory("huge");
+    let mut warden = Warden::start();
+    for kills_keeper in [false, true] {
+        let run = u64::from(kills_keeper) + 1;
+        let (tenant, path) = start(&mut warden, &place, run);
+        fill(&path);
+        let begin = Instant::now();
+        if kills_keeper {
+            kill_process(tenant.keeper, Signal::KILL).expect("ours");
+        } else {
+            warden.stop(run, StopStage::Kill);
+        }
+        assert_eq!(warden.expect_ended(run).how(), SIGKILL);
+        println!("gone after {:?}", begin.elapsed());
+        assert!(!path.exists(), "it is left");
+        assert!(place.entries() == 1, "its end has waited for its removal");
+        // However long that takes on a busy machine.
+        support::within(6 * support::DEADLINE, "it is removed", || place.entries() == 0);
+        println!("removed after {:?}", begin.elapsed());
+    }
+    warden.close_and_wait();
+    assert!(!place.all.exists());
+}
+
+#[test]
+fn a_warden_that_leaves_does_not_wait_for_a_huge_one() {
+    let place = Place::in_memory("leaves");
+    let mut warden = Warden::start();
+    let (_tenant, path) = start(&mut warden, &place, 1);
+    fill(&path);
+    let begin = Instant::now();
+    assert_eq!(warden.close_and_wait(), Some(0));
+    println!("left after {:?}", begin.elapsed());
+    assert!(!path.exists(), "it is left where it was");
+    assert!(place.entries() == 1, "the warden has waited for its removal");
 }
 
 #[test]

@@ -43,7 +43,7 @@ export function guestFiles({ architecture, kernel, packages, programs, runs }) {
   for (const path of ['/proc', '/sys', '/root']) add(path, { kind: 'directory' });
   add('/dev/console', { kind: 'console' });
   add('/tmp', { kind: 'directory', mode: 0o1777 });
-  add(`/home/${USER.name}`, { kind: 'directory', owner: USER.id });
+  add(`/users/${USER.name}`, { kind: 'directory', owner: USER.id });
   add('/init', { kind: 'file', mode: 0o755, text: init });
 
   const system = baseSystem(architecture, packages);
@@ -82,7 +82,7 @@ export function guestFiles({ architecture, kernel, packages, programs, runs }) {
 }
 
 /** @param {string} name @param {number} id */
-const account = (name, id, home = `/home/${name}`) => `${name}:x:${id}:${id}::${home}:/bin/sh\n`;
+const account = (name, id, home = `/users/${name}`) => `${name}:x:${id}:${id}::${home}:/bin/sh\n`;
 
 /** Every user of the machine may read what is in it. @param {string} path */
 const modeOf = (path) => (statSync(path).mode & 0o111 ? 0o755 : 0o644);

@@ -65,7 +65,7 @@ done
 as_root() { HOME=/root USER=root /usr/bin/timeout -s KILL "$1" sh -c "$2"; }
 as_user() {
   echo 0 >${DELEGATED}/cgroup.procs
-  export HOME=/home/${USER.name} USER=${USER.name}
+  export HOME=/users/${USER.name} USER=${USER.name}
   exec /usr/bin/timeout -s KILL "$1" /usr/bin/setpriv --reuid=${USER.id} --regid=${USER.id} --clear-groups sh -c "$2"
 }
 # What must be gone once a host has ended: its control groups, and what it did to its own.

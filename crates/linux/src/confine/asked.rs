@@ -34,6 +34,8 @@ pub struct Limits {
 /// need of the system.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Isolation {
+    /// The directory of all tenants, of which each reaches its own only. `None`: not known.
+    pub root: Option<String>,
     /// Paths that it may read, and execute: it could execute a copy anyway.
     pub read: Vec<String>,
     /// Paths that it may read and write.

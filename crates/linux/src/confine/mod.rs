@@ -1,9 +1,10 @@
 //! What a tenant can be held within on this host: limits and walls.
 //!
 //! [`Support`] is what this host can keep. [`Support::check`] compares it with what is asked for,
-//! and [`Support::confinement`] makes the parts of a launch of it. Control groups are looked for
-//! when a limit that needs one is first checked; that may move this process into a group of its
-//! own (`place.rs`).
+//! and changes nothing. [`Support::take`] does so for a start, and takes the place for control groups
+//! if a limit needs one, which may move this process into a group of its own (`place.rs`).
+//! [`Support::confinement`] then makes the parts of the launch. The warden gives the place back, or
+//! [`give_back_place`] where there was none.
 //!
 //! | module | is |
 //! |---|---|
@@ -13,6 +14,7 @@
 //! | `predecessors`, `leftovers` | ends and removes what hosts have left that are gone |
 //! | [`Traces`] | the same for a warden that this host has lost |
 //! | `walls` | what the kernel has for walls, and which promises it keeps |
+//! | `neighbours` | whether what is asked for would let tenants reach each other |
 //! | [`answer`] | what is in force, and why something is not |
 
 pub mod answer;
@@ -21,6 +23,7 @@ pub mod asked;
 mod kernel;
 mod leftovers;
 mod limits;
+mod neighbours;
 mod place;
 mod predecessors;
 mod support;
@@ -31,7 +34,7 @@ mod walls;
 
 pub use answer::{By, InForce, InForceIsolation, InForceLimit, Reason, Unsupported};
 pub use asked::{Asked, Isolation, Limits};
-pub use support::{Foreseen, Parts, StartFacts, Support, support};
+pub use support::{Foreseen, Parts, StartFacts, Support, give_back_place, support};
 pub use traces::Traces;
 pub use warden::confinement::User;
 

@@ -81,10 +81,24 @@ impl Places {
     /// Finds the places, and moves this process if that is needed. What hosts that are gone have
     /// left there is ended first.
     pub fn find(tree: &impl Tree, me: &Me, needed: &[&'static str]) -> Places {
+        Places::clear_predecessors(tree);
+        Look { tree, me, changes: true }.places(needed)
+    }
+
+    /// Ends what hosts that are gone have left in the groups in which this one may make others.
+    pub fn clear_predecessors(tree: &impl Tree) {
         let groups = Groups::of(tree, &Mounts::of(tree));
         let usable = groups.0.iter().filter(|one| one.is_writable);
         tree.clear(&usable.map(|one| leaf::group_of_tenants(one).to_owned()).collect::<Vec<_>>());
-        Look { tree, me, changes: true }.places(needed)
+    }
+
+    /// Moves this process out of its leaf again, unless others depend on the leaf.
+    pub fn give_back(&self, tree: &impl Tree, me: &Me) {
+        for place in self.places.iter().filter(|place| place.hierarchy == Hierarchy::V2) {
+            if let Some((above, _)) = place.parent.rsplit_once('/') {
+                leaf::give_back(tree, me, above);
+            }
+        }
     }
 
     /// Which places there would be, as far as that can be seen without changing anything.
@@ -249,7 +263,7 @@ impl<T: Tree> Look<'_, T> {
     ) -> Result<Place, Obstacle> {
         let files = match self.changes {
             true => probed(self.tree, self.me, above)?,
-            false => FILES.map(str::to_owned).to_vec(),
+            false => foreseen_files(self.tree, above),
         };
         Ok(Place {
             hierarchy,
@@ -258,6 +272,17 @@ impl<T: Tree> Look<'_, T> {
             files,
         })
     }
+}
+
+/// The files that a group may be expected to have: all but those that the group above it has not,
+/// although it has another one of the same controller. The root of the machine has none of some.
+fn foreseen_files(tree: &impl Tree, above: &str) -> Vec<String> {
+    let has = |file: &str| tree.has(&format!("{}/{file}", above.trim_end_matches('/')));
+    let controller = |file: &str| file.split('.').next().unwrap_or_default().to_owned();
+    let has_others =
+        |file: &str| FILES.iter().any(|one| controller(one) == controller(file) && has(one));
+    let is_expected = |file: &&str| has(file) || !has_others(file);
+    FILES.into_iter().filter(is_expected).map(str::to_owned).collect()
 }
 
 /// Makes a group and removes it again: that it can be made is known only then, and which files a

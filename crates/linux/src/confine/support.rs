@@ -2,11 +2,13 @@
 
 use super::answer::{By, InForce, InForceIsolation, InForceLimit, Reason, Unsupported};
 use super::limits::{self, Limit, Means as LimitMeans};
+use super::neighbours::Shared;
 use super::place::{Obstacle, Places};
 use super::tree::Tree;
 use super::walls::{self, Means};
 use super::{Asked, Isolation, Limits, Me, User};
 use crate::host::{Hierarchy, Process, ThisMachine};
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -24,6 +26,8 @@ pub struct Support {
     places: Mutex<Option<Arc<Places>>>,
     /// What hosts that are gone have left of temporary directories was looked for.
     cleared: Once,
+    /// Whether a path of the system is above a directory of all tenants, for each of these.
+    roots: Mutex<HashMap<String, Option<Reason>>>,
 }
 
 /// What is known of a start when its confinement is made.
@@ -65,6 +69,15 @@ pub fn support() -> Arc<Support> {
     }
 }
 
+/// Moves this process back to where it was before a start has taken the place of groups, if no
+/// warden has done so, and none lives that will.
+pub fn give_back_place() {
+    let found = FOUND.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(support) = found.filter(|support| support.me.pid == std::process::id()) {
+        support.give_back_in(&ThisMachine);
+    }
+}
+
 impl Support {
     fn find(tree: &impl Tree, me: Me) -> Support {
         Support {
@@ -73,20 +86,41 @@ impl Support {
             open_files_hard: Process::of(tree).open_files.hard,
             places: Mutex::new(None),
             cleared: Once::new(),
+            roots: Mutex::default(),
         }
     }
 
     /// Compares what is asked for with what this host can keep: what will be in force, or why
-    /// something that is required cannot be kept. Looks for the place of groups if a limit needs
-    /// one, which takes some milliseconds the first time.
+    /// something that is required cannot be kept. Of control groups that is foreseen: none is made,
+    /// and this process stays where it is.
     pub fn check(&self, asked: &Asked) -> Result<InForce, Unsupported> {
         self.check_in(&ThisMachine, asked)
     }
 
     fn check_in(&self, tree: &impl Tree, asked: &Asked) -> Result<InForce, Unsupported> {
+        self.compare(tree, asked, |needed| self.foreseen_places(tree, needed))
+    }
+
+    /// The same for a start, for which the place of groups is taken if a limit needs one. That
+    /// takes some milliseconds the first time, and may move this process. A warden that makes a
+    /// group there undoes it when it leaves; [`give_back_place`] does where there is none.
+    pub fn take(&self, asked: &Asked) -> Result<InForce, Unsupported> {
+        self.take_in(&ThisMachine, asked)
+    }
+
+    fn take_in(&self, tree: &impl Tree, asked: &Asked) -> Result<InForce, Unsupported> {
+        self.compare(tree, asked, |needed| self.places(tree, needed))
+    }
+
+    fn compare(
+        &self,
+        tree: &impl Tree,
+        asked: &Asked,
+        places: impl FnOnce(&[&'static str]) -> Arc<Places>,
+    ) -> Result<InForce, Unsupported> {
         let mut in_force = InForce::default();
         let mut reasons = Vec::new();
-        let places = self.places(tree, asked);
+        let places = needed(asked).map(|needed| places(&needed)).unwrap_or_default();
         if let Some(limits) = &asked.limits {
             let found = self.check_limits(limits, &places);
             reasons.extend(
@@ -156,16 +190,39 @@ impl Support {
     }
 
     fn check_isolation(&self, isolation: &Isolation) -> (InForceIsolation, Vec<Reason>) {
-        let (missing, mut reasons): (Vec<&'static str>, Vec<Reason>) =
-            self.walls.missing(isolation).into_iter().unzip();
         let refused = isolation.user.and_then(|user| self.walls.cannot_become(user));
+        let is_own_user = isolation.is_own_user && refused.is_none();
+        let (mut missing, mut reasons): (Vec<&'static str>, Vec<Reason>) =
+            self.walls.missing(&Isolation { is_own_user, ..isolation.clone() }).into_iter().unzip();
+        if !missing.contains(&walls::FILES)
+            && let Some(reason) = self.reaches_neighbours(isolation)
+        {
+            missing.insert(0, walls::FILES);
+            reasons.push(reason);
+        }
         let user = isolation.user.filter(|_| refused.is_none()).map(|user| user.uid);
         let landlock = self.walls.landlock.as_ref().ok().copied();
+        missing.extend(refused.as_ref().map(|_| "user"));
         reasons.extend(refused);
         (InForceIsolation { landlock, seccomp: self.walls.seccomp, user, missing }, reasons)
     }
 
-    /// The parts of a launch, of what was asked for and [checked](Self::check). Errors: groups
+    /// Why a tenant would reach what is its neighbours'. What belongs to a user of its own the kernel
+    /// keeps from the others by itself, and a temporary directory does.
+    fn reaches_neighbours(&self, isolation: &Isolation) -> Option<Reason> {
+        let root = isolation.root.as_ref()?;
+        let tenants = Shared::tenants(root);
+        let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_system = roots.entry(root.clone()).or_insert_with(|| tenants.below_system()).clone();
+        drop(roots);
+        let temporaries = || {
+            let temporaries = Shared::temporaries(&self.me.temporary());
+            temporaries.below_listed(isolation).filter(|_| !isolation.is_own_user)
+        };
+        of_system.or_else(|| tenants.below_listed(isolation)).or_else(temporaries)
+    }
+
+    /// The parts of a launch, of what was asked for and [taken](Self::take). Errors: groups
     /// that could be made when it was checked cannot be made any more.
     pub fn confinement(&self, asked: &Asked, start: &StartFacts) -> io::Result<Parts> {
         self.confinement_in(&ThisMachine, asked, start)
@@ -195,9 +252,9 @@ impl Support {
     /// The groups of the limits. A tenant within walls gets one of version 2 in any case, where
     /// that can be had: its tree is ended through it, also by the next host.
     fn groups(&self, tree: &impl Tree, asked: &Asked) -> io::Result<Vec<Group>> {
+        let Some(controllers) = needed(asked) else { return Ok(Vec::new()) };
         let limits = asked.limits.clone().unwrap_or_default();
-        let controllers = limits::controllers(&limits);
-        let places = self.places(tree, asked);
+        let places = self.places(tree, &controllers);
         let has_walls = asked.isolation.is_some();
         if limits.is_required
             && let Some(Obstacle { why, change }) =
@@ -228,23 +285,44 @@ impl Support {
         used.iter().map(group).collect()
     }
 
-    /// The places of groups for this, looked for anew if this process has moved.
-    fn places(&self, tree: &impl Tree, asked: &Asked) -> Arc<Places> {
-        let controllers = asked.limits.as_ref().map(limits::controllers).unwrap_or_default();
-        if controllers.is_empty() && asked.isolation.is_none() {
-            return Arc::default();
-        }
+    /// The places of groups with these controllers, looked for anew if this process has moved.
+    fn places(&self, tree: &impl Tree, controllers: &[&'static str]) -> Arc<Places> {
         let mut known: MutexGuard<Option<Arc<Places>>> =
             self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut needed = controllers.clone();
+        let mut needed = controllers.to_vec();
         if let Some(places) = &*known {
-            if places.are_current(tree, &controllers) {
+            if places.are_current(tree, controllers) {
                 return places.clone();
             }
             needed.extend(places.needed().iter().filter(|name| !controllers.contains(name)));
         }
         known.insert(Arc::new(Places::find(tree, &self.me, &needed))).clone()
     }
+
+    /// The places that were taken, or else those that would be.
+    fn foreseen_places(&self, tree: &impl Tree, controllers: &[&'static str]) -> Arc<Places> {
+        if let Some(places) = &*self.places.lock().unwrap_or_else(PoisonError::into_inner)
+            && places.are_current(tree, controllers)
+        {
+            return places.clone();
+        }
+        Places::clear_predecessors(tree);
+        Arc::new(Places::foresee(tree, &self.me, controllers))
+    }
+
+    fn give_back_in(&self, tree: &impl Tree) {
+        let taken = self.places.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(places) = taken {
+            places.give_back(tree, &self.me);
+        }
+    }
+}
+
+/// The controllers of the groups that this takes; `None` if it takes no groups. Walls take one
+/// without any.
+fn needed(asked: &Asked) -> Option<Vec<&'static str>> {
+    let controllers = asked.limits.as_ref().map(limits::controllers).unwrap_or_default();
+    (!controllers.is_empty() || asked.isolation.is_some()).then_some(controllers)
 }
 
 /// What keeps a limit by control groups, or what is in the way.

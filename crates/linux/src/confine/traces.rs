@@ -107,11 +107,10 @@ impl Traces {
     }
 
     /// Removes the directories themselves, where nothing is in them, and no other warden of this
-    /// host has use for them.
-    pub fn remove_parents(&self) {
-        for parent in &self.groups {
-            let _ = rmdir(parent.as_str());
-        }
+    /// host has use for them. Returns whether one of groups was there: no warden has cleared up.
+    pub fn remove_parents(&self) -> bool {
+        let is_removed = |parent: &&String| rmdir(parent.as_str()).is_ok();
+        let removed = self.groups.iter().filter(is_removed).count();
         for parent in &self.temporary {
             let is_unused = |directory: &OwnedFd| {
                 flock(directory, FlockOperation::NonBlockingLockExclusive).is_ok()
@@ -120,6 +119,7 @@ impl Traces {
                 let _ = rmdir(parent);
             }
         }
+        removed > 0
     }
 }
 

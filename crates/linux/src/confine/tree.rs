@@ -15,7 +15,6 @@ pub(super) trait Tree: Files {
     /// Writes to a file of a group, in one write.
     fn write(&self, file: &str, text: &str) -> io::Result<()>;
     /// The names of the groups in a group.
-    #[cfg(test)]
     fn groups_in(&self, group: &str) -> Vec<String>;
     /// Whether a file of a group is there.
     fn has(&self, file: &str) -> bool;
@@ -40,7 +39,6 @@ impl Tree for ThisMachine {
         io::Write::write_all(&mut &file, text.as_bytes())
     }
 
-    #[cfg(test)]
     fn groups_in(&self, group: &str) -> Vec<String> {
         let entries = fs::read_dir(group).into_iter().flatten().flatten();
         let groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));

@@ -31,7 +31,7 @@ struct Promise {
 
 const PROMISES: [Promise; 5] = [
     Promise {
-        name: "files",
+        name: FILES,
         since: 1,
         linux: "5.13",
         means: "a tenant reaches the files of its own directory and no others",
@@ -61,6 +61,7 @@ const PROMISES: [Promise; 5] = [
         means: "a tenant cannot connect to abstract unix sockets outside of its tree",
     },
 ];
+pub(super) const FILES: &str = "files";
 const SIGNALS: &str = "signals";
 pub(super) const SYSTEM_CALLS: &str = "system-calls";
 

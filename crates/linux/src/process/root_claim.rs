@@ -39,7 +39,7 @@ impl RootClaim {
     /// forbidden.
     pub fn try_new(root: &Path) -> io::Result<Claimed> {
         let of_root = fs::metadata(root)?;
-        let name = format!("absolutejs-runtime/root/{}:{}", of_root.dev(), of_root.ino());
+        let name = format!("absolutejs-runtime/tenants/{}:{}", of_root.dev(), of_root.ino());
         let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
         let socket = new_socket()?;
         match bind(&socket, &address) {

@@ -23,7 +23,7 @@ use warden::{LaunchSpec, LaunchStep, StopStage, host};
 use self::connection::{Connection, continue_stopped, open};
 use self::errand::{Errand, Order, Packet, Pending};
 use self::inherited::InheritedWardens;
-use crate::confine::Traces;
+use crate::confine::{self, Traces};
 use crate::host::proc_check;
 use crate::threads::off_thread::OffThread;
 use crate::warden_link::program::Program;
@@ -254,7 +254,11 @@ impl WardenClient {
         let opened = Program::held(&self.path).and_then(|program| {
             open(&program, surroundings.clone(), self.off_thread.clone(), self.lost.clone())
         });
-        opened.map_err(|error| LaunchError::Warden { path: self.path.clone(), error })
+        opened.map_err(|error| {
+            // No warden will undo what this start has done to the host's own group.
+            confine::give_back_place();
+            LaunchError::Warden { path: self.path.clone(), error }
+        })
     }
 
     /// Ends every warden, and waits until all are gone.
@@ -265,7 +269,9 @@ impl WardenClient {
             let _ = closed.await;
         }
         // Not sooner: another warden of this host may be about to use them.
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).remove_parents();
+        if self.lost.lock().unwrap_or_else(PoisonError::into_inner).remove_parents() {
+            confine::give_back_place();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {

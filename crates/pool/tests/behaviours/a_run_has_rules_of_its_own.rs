@@ -60,6 +60,7 @@ fn its_connections_are_looked_for_where_others_are_never_idle() {
     let rules = RunRules { idle_after_ms: Some(Some(500)), ..RunRules::default() };
     ruled(&mut bench, "a", rules);
     assert!(bench.tick_when_due().contains(&Action::LookForConnections));
+    assert_eq!(bench.now.steady_ms, 250, "a regular look, long before it is idle");
 }
 
 #[test]
@@ -130,4 +131,29 @@ fn an_abandoned_pool_waits_no_longer_for_it() {
     bench.handle(Input::Abandon);
     bench.pass(600);
     assert!(forces_to_stop(&bench.handle(Input::Tick), run));
+}
+
+#[test]
+fn an_abandoned_pool_waits_no_longer_for_a_process_that_appears_afterwards() {
+    let rules = || Fact::Ruled(stop_timeout(60_000));
+    for (before, after) in [(None, None), (Some(rules()), None), (None, Some(rules()))] {
+        let mut bench = Bench::new(Config { stop_timeout_ms: 60_000, ..config() });
+        let run = started(&bench.ensure("a").1).expect("it starts");
+        before.into_iter().for_each(|rules| drop(bench.fact(run, rules)));
+        bench.handle(Input::Abandon);
+        after.into_iter().for_each(|rules| drop(bench.fact(run, rules)));
+        assert!(asks_to_stop(&bench.process(run), run));
+        bench.pass(600);
+        assert!(forces_to_stop(&bench.handle(Input::Tick), run));
+    }
+}
+
+#[test]
+fn one_whose_stop_was_refused_is_idle_by_its_own_time() {
+    let mut bench = Bench::new(external());
+    let rules = RunRules { idle_after_ms: Some(Some(500)), ..RunRules::default() };
+    let run = ruled(&mut bench, "a", rules);
+    bench.kill("a");
+    bench.refuse_stop(run, StopStage::Ask);
+    assert!(is_idle_stopped(&bench.tick_when_due(), run));
 }

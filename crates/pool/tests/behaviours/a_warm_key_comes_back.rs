@@ -69,16 +69,28 @@ fn not_after_a_failed_start_that_is_not_warm() {
     bench.fact(run, Fact::Ruled(RunRules::default()));
     bench.fact(run, Fact::StartFailed(unwilling()));
     assert_eq!(bench.pool.next_deadline(), None);
+
+    let run = started(&bench.warm("b")).expect("it starts");
+    bench.process(run);
+    bench.exit(run);
+    assert_eq!(bench.pool.next_deadline(), None, "its process has come without rules");
 }
 
 #[test]
 fn a_failure_that_is_no_key_s_own_does_not_make_it_spin() {
     let mut bench = Bench::new(config());
     let run = started(&bench.warm("a")).expect("it starts");
+    bench.pass(60_000);
     let actions = bench.fact(run, Fact::StartFailed(Failure::NoPort));
     let run = started(&actions).expect("at once");
+    bench.pass(60_000);
     assert_eq!(started(&bench.fact(run, Fact::StartFailed(Failure::NoPort))), None);
-    back_after(&mut bench, 1_000);
+    let run = back_after(&mut bench, 1_000);
+    bench.fact(run, Fact::Ruled(WARM));
+    bench.process(run);
+    bench.fact(run, Fact::NotReady(Failure::PortTaken { by: "a thief".into() }));
+    assert_eq!(started(&bench.exit(run)), None);
+    back_after(&mut bench, 2_000);
 }
 
 fn given_up() -> Bench {
@@ -107,6 +119,39 @@ fn it_is_given_up_until_it_is_asked_for_anew() {
     let run = back_after(&mut bench, 2_000);
     bench.fact(run, Fact::StartFailed(unwilling()));
     assert_eq!((bench.phase("a"), bench.pool.next_deadline()), (Some(Phase::Failed), None));
+
+    let mut bench = given_up();
+    bench.warm("a");
+    let run = back_after(&mut bench, 2_000);
+    bench.comes_up(run, WARM);
+    assert_eq!(started(&crash(&mut bench, run)), None, "that it was given up is not forgotten");
+    back_after(&mut bench, 2_000);
+}
+
+#[test]
+fn one_that_waits_already_goes_on_to() {
+    let mut bench = Bench::new(config());
+    let run = bench.warmed("a");
+    let run = started(&crash(&mut bench, run)).expect("at once");
+    bench.comes_up(run, WARM);
+    assert_eq!(started(&crash(&mut bench, run)), None);
+    assert_eq!(bench.warm("a"), []);
+    back_after(&mut bench, 1_000);
+}
+
+#[test]
+fn a_call_that_comes_before_finds_it_as_it_was() {
+    let mut bench = Bench::new(config());
+    let run = bench.warmed("a");
+    let run = started(&crash(&mut bench, run)).expect("at once");
+    bench.comes_up(run, WARM);
+    crash(&mut bench, run);
+    let (call, actions) = bench.ensure("a");
+    let run = started(&actions).expect("no failure holds it back");
+    assert_eq!(bench.abort("a", call), []);
+    bench.comes_up(run, WARM);
+    assert_eq!(started(&crash(&mut bench, run)), None);
+    back_after(&mut bench, 2_000);
 }
 
 #[test]
@@ -132,6 +177,12 @@ fn not_after_a_kill() {
     bench.fact(run, Fact::StartFailed(unwilling()));
     bench.kill("b");
     assert_eq!(bench.pool.next_deadline(), None, "nor if it waited for its next start");
+
+    let run = started(&bench.warm("c")).expect("it starts");
+    bench.kill("c");
+    bench.fact(run, Fact::Ruled(WARM));
+    bench.process(run);
+    assert_eq!(started(&bench.exit(run)), None, "nor if its rules come only then");
 }
 
 #[test]
@@ -167,6 +218,8 @@ fn a_restart_starts_it_once() {
     let run = bench.warmed("a");
     let (call, _) = bench.restart("a");
     let actions = bench.exit(run);
+    let starts = actions.iter().filter(|action| matches!(action, Action::Start { .. }));
+    assert_eq!(starts.count(), 1);
     let next = started(&actions).expect("it is restarted");
     bench.comes_up(next, WARM);
     assert_eq!(bench.phase("a"), Some(Phase::Ready));
@@ -201,19 +254,31 @@ fn the_last_start_says_whether_it_is_warm() {
     let next = started(&bench.deploy("c", 0).1).expect("it starts");
     bench.comes_up(next, WARM);
     assert!(starts(&crash(&mut bench, next), "c"));
+
+    let mut bench = Bench::new(config());
+    let run = bench.warmed("d");
+    let next = started(&bench.deploy("d", 0).1).expect("it starts");
+    bench.fact(next, Fact::Ruled(RunRules::default()));
+    crash(&mut bench, run);
+    bench.fact(next, Fact::StartFailed(unwilling()));
+    assert_eq!(bench.pool.next_deadline(), None);
 }
 
 #[test]
 fn a_release_that_comes_up_when_it_crashes_is_its_next_start() {
-    let mut bench = Bench::new(config());
-    let run = bench.warmed("a");
-    let (call, actions) = bench.deploy("a", 0);
-    let next = started(&actions).expect("it starts");
-    assert_eq!(started(&crash(&mut bench, run)), None);
-    bench.abort("a", call);
-    assert!(bench.pool.is_starting(next), "it is kept up");
-    bench.fact(next, Fact::StartFailed(unwilling()));
-    back_after(&mut bench, 1_000);
+    // That the main process has ended may be known before the rest of its tree has.
+    for before in [None, Some(Fact::MainEnded)] {
+        let mut bench = Bench::new(config());
+        let run = bench.warmed("a");
+        let (call, actions) = bench.deploy("a", 0);
+        let next = started(&actions).expect("it starts");
+        before.into_iter().for_each(|fact| drop(bench.fact(run, fact)));
+        assert_eq!(started(&crash(&mut bench, run)), None);
+        bench.abort("a", call);
+        assert!(bench.pool.is_starting(next), "it is kept up");
+        bench.fact(next, Fact::StartFailed(unwilling()));
+        back_after(&mut bench, 1_000);
+    }
 }
 
 #[test]

@@ -29,14 +29,46 @@ fn the_others_leave_first_however_much_they_are_used() {
 
 #[test]
 fn of_warm_ones_the_least_recently_active_leaves() {
-    let mut bench = room_for(2);
-    let first = bench.warmed("a");
-    bench.pass(10);
-    let second = bench.warmed("b");
+    for is_touched in [false, true] {
+        let mut bench = room_for(2);
+        let first = bench.warmed("a");
+        bench.pass(10);
+        let second = bench.warmed("b");
+        bench.pass(1_000);
+        if is_touched {
+            bench.ensure("a");
+        }
+        let (_, actions) = bench.ensure("c");
+        let (leaves, stays) = if is_touched { (second, first) } else { (first, second) };
+        assert!(asks_to_stop(&actions, leaves) && !asks_to_stop(&actions, stays));
+    }
+}
+
+#[test]
+fn a_retired_one_is_warm_no_longer() {
+    let mut bench = room_for(3);
+    let before = bench.warmed("a");
+    let next = started(&bench.deploy("a", 60_000).1).expect("it starts");
+    bench.comes_up(next, WARM);
+    let used = bench.running("b");
+    bench.leases.begin_use(used);
     bench.pass(1_000);
-    bench.ensure("a");
     let (_, actions) = bench.ensure("c");
-    assert!(asks_to_stop(&actions, second) && !asks_to_stop(&actions, first));
+    assert!(asks_to_stop(&actions, before) && !asks_to_stop(&actions, used));
+}
+
+#[test]
+fn asked_for_once_more_while_it_leaves_it_still_drives_nothing_out() {
+    let mut bench = room_for(1);
+    let warm = bench.warmed("a");
+    bench.pass(1_000);
+    bench.ensure("b");
+    bench.warm("a");
+    let guest = started(&bench.exit(warm)).expect("b has the place");
+    bench.process(guest);
+    bench.fact(guest, Fact::Ready);
+    bench.pass(1_000);
+    assert_eq!(bench.handle(Input::Tick), []);
 }
 
 #[test]
@@ -115,4 +147,18 @@ fn one_for_which_no_tenant_leaves_stands_aside() {
     let actions = bench.refuse_stop(run, StopStage::Ask);
     assert!(matches!(refusal(&actions, call), Some(Refusal::StopRefused { .. })));
     assert!(starts(&bench.exit(run), "b"), "it is warm all the same");
+}
+
+#[test]
+fn one_whose_call_has_ignored_its_failures_heeds_them_when_that_is_turned_away() {
+    let mut bench = Bench::new(Config { max_concurrent: 1, ..external() });
+    let failed = started(&bench.warm("b")).expect("it starts");
+    bench.fact(failed, Fact::StartFailed(unwilling()));
+    let run = bench.running("a");
+    bench.pass(400);
+    assert!(asks_to_stop(&bench.restart("b").1, run));
+    bench.refuse_stop(run, StopStage::Ask);
+    assert_eq!(started(&bench.exit(run)), None);
+    assert_eq!(bench.pool.next_deadline(), Some(1_000));
+    assert!(starts(&bench.tick_when_due(), "b"));
 }

@@ -15,14 +15,37 @@ fn it_is_started_and_stays() {
 
 #[test]
 fn one_that_starts_or_runs_is_left_alone() {
+    let not_warm = Fact::Ruled(RunRules::default());
+    let (process, ready) = (Fact::Started { pid: 7, port: 4_000 }, Fact::Ready);
+    for moments in 1..=3 {
+        let mut bench = Bench::new(config());
+        let run = started(&bench.ensure("a").1).expect("it starts");
+        for moment in [not_warm.clone(), process.clone(), ready.clone()].into_iter().take(moments) {
+            bench.fact(run, moment);
+            assert_eq!(bench.warm("a"), []);
+        }
+        assert_eq!(started(&bench.exit(run)), None, "it is not warm by its rules");
+        assert_eq!(bench.pool.next_deadline(), None);
+    }
+}
+
+#[test]
+fn one_that_a_caller_has_asked_for_first_goes_on_without_it() {
+    let gate = GateConfig { width: Some(1), patience_ms: None };
+    // The key waits for room, and at the gate.
+    for max_concurrent in [1, 2] {
+        let mut bench = Bench::new(Config { gate, max_concurrent, ..config() });
+        bench.ensure("b");
+        let (call, _) = bench.ensure("a");
+        bench.warm("a");
+        assert_eq!(bench.abort("a", call), []);
+        assert_eq!(bench.phase("a"), Some(Phase::Queued));
+    }
     let mut bench = Bench::new(config());
-    let run = started(&bench.warm("a")).expect("it starts");
-    assert_eq!(bench.warm("a"), []);
-    bench.process(run);
-    assert_eq!(bench.warm("a"), []);
-    bench.fact(run, Fact::Ready);
-    assert_eq!(bench.warm("a"), []);
-    assert_eq!(started(&bench.exit(run)), None, "it is not warm by its rules");
+    let (call, actions) = bench.ensure("a");
+    bench.warm("a");
+    assert_eq!(bench.abort("a", call), []);
+    assert!(bench.pool.is_starting(started(&actions).expect("it starts")));
 }
 
 #[test]
@@ -90,6 +113,43 @@ fn one_that_is_queued_is_taken_out_by_a_kill_a_drain_and_a_dispose() {
         assert_eq!(bench.phase("b"), None, "{end:?}");
         assert_eq!(started(&bench.exit(run)), None, "{end:?}");
     }
+}
+
+#[test]
+fn one_that_a_caller_waits_for_is_not_kept_in_the_queue_by_a_drain() {
+    let mut bench = Bench::new(Config { max_concurrent: 1, ..config() });
+    bench.running("a");
+    bench.warm("b");
+    let (call, _) = bench.ensure("b");
+    bench.handle(Input::Drain);
+    assert_eq!(bench.phase("b"), Some(Phase::Queued));
+    bench.abort("b", call);
+    assert_eq!(bench.phase("b"), None);
+}
+
+#[test]
+fn one_whose_stop_is_refused_is_left_as_it_was() {
+    let mut bench = Bench::new(external());
+    let run = bench.running("a");
+    bench.kill("a");
+    bench.warm("a");
+    bench.refuse_stop(run, StopStage::Ask);
+    assert_eq!(bench.phase("a"), Some(Phase::Ready));
+    assert_eq!(started(&bench.exit(run)), None, "it is not warm by its rules");
+}
+
+#[test]
+fn one_that_makes_room_meanwhile_queues_like_any_other() {
+    let mut bench = Bench::new(Config { max_concurrent: 1, ..config() });
+    let run = bench.running("a");
+    bench.pass(1_000);
+    bench.ensure("b");
+    bench.warm("a");
+    let guest = started(&bench.exit(run)).expect("b has the place");
+    bench.process(guest);
+    bench.fact(guest, Fact::Ready);
+    bench.pass(1_000);
+    assert!(asks_to_stop(&bench.handle(Input::Tick), guest), "neither of them is warm");
 }
 
 #[test]

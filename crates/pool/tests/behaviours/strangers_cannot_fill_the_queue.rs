@@ -29,6 +29,8 @@ fn further_keys_are_refused() {
     ] {
         assert_eq!(refusal(&call(&mut bench, input), 1), Some(&overloaded));
     }
+    assert_eq!(call(&mut bench, Input::Warm { key: key.clone() }), []);
+    assert_ne!(bench.phase(&key), Some(Phase::Queued), "a warm one waits until it may queue");
     assert_eq!(
         call(&mut bench, Input::Ensure { key: "7".into(), call: 2 }),
         [],

@@ -13,7 +13,7 @@ impl World<'_> {
             Action::Stop { run, stage } => self.stop(*run, *stage),
             Action::Clear { run } => self.stop(*run, StopStage::Force),
             Action::Observe => self.observe(),
-            Action::Sample { run } => self.sample(*run),
+            Action::Sample { run } => self.sample(*run, false),
             Action::AskIdle { run, .. } => self.ask_idle(*run),
             Action::Checkpoint { run } => self.save(*run),
             Action::FindImage { run, key } => self.find_image(*run, key_index(key)),
@@ -186,14 +186,14 @@ impl World<'_> {
         let started: Vec<RunId> =
             self.book.alive().filter(|run| run.started).map(|run| run.id).collect();
         for run in started {
-            let (after_ms, cpu_ms) = (self.rng.delay_ms(), self.rng.below(100));
-            self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes: 1, regular: true });
+            self.sample(run, true);
         }
     }
 
-    fn sample(&mut self, run: RunId) {
+    fn sample(&mut self, run: RunId, regular: bool) {
         let (after_ms, cpu_ms) = (self.rng.delay_ms(), self.rng.below(100));
-        self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes: 1, regular: false });
+        let rss_bytes = self.rng.below(3);
+        self.plan_fact(after_ms, run, Fact::Sampled { cpu_ms, rss_bytes, regular });
     }
 
     /// What hung is answered at last, and nothing hangs from now on.

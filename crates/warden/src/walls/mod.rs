@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource as Limited, Rlimit, getrlimit, setrlimit};
 
 use warden::confinement::{Resource, ResourceLimit};
+use warden::planted::{Bug, planted};
 use warden::protocol::LaunchStep;
 use warden::spec::LaunchSpec;
 
@@ -52,7 +53,8 @@ pub fn put_up(spec: &LaunchSpec, temporary: Option<&Temporary>) -> Result<(), Fa
     if let Some(user) = confinement.user {
         user::become_user(user, &spec.cwd)?;
     }
-    let Some(walls) = &confinement.walls else { return Ok(()) };
+    let walls = confinement.walls.as_ref().filter(|_| !planted(Bug::WallsAreNotPutUp));
+    let Some(walls) = walls else { return Ok(()) };
     privileges::give_up().map_err(at(LaunchStep::PutUpWalls))?;
     if let Some(landlock) = &walls.landlock {
         landlock::restrict(landlock, temporary.map(Temporary::path).as_deref())?;

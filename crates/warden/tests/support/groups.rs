@@ -4,9 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use warden::confinement::{Group, Hierarchy};
+use warden::group_tree::remove_group;
 use warden::protocol::Report;
 use warden::spec::LaunchSpec;
 
@@ -80,6 +82,23 @@ impl Parent {
 
     pub fn is_gone(&self) -> bool {
         !self.path.exists()
+    }
+}
+
+/// A test that fails leaves none either.
+impl Drop for Parent {
+    fn drop(&mut self) {
+        let due = Instant::now() + super::DEADLINE;
+        let kill = |group: &Path| {
+            let list = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            let members = list.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?));
+            for pid in members {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        };
+        while !remove_group(&self.path, || Instant::now() > due, kill) && Instant::now() < due {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

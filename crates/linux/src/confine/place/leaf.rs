@@ -1,6 +1,7 @@
 //! Leaves a group of version 2, so that it can pass controllers on.
 
 use super::super::Me;
+use super::super::predecessors::HELPERS;
 use super::super::tree::Tree;
 use super::LEAF_PREFIX;
 use super::explain::Obstacle;
@@ -108,9 +109,53 @@ fn empty(tree: &impl Tree, group: &str, leaf: &str) -> Result<(), Obstacle> {
     Err(Obstacle::not_left(group, refused))
 }
 
+/// Undoes [`pass_on`] where no warden does, as none was started, or none has heard of a group: moves
+/// what is in this process's leaf back, and removes the leaf and the parent of groups. Leaves
+/// everything as it is where something else depends on it: a warden or a keeper that lives, or
+/// another program's group.
+pub(super) fn give_back(tree: &impl Tree, me: &Me, group: &str) {
+    let leaf = format!("{group}/{}", me.leaf());
+    let is_helper = |pid: u32| {
+        let name = tree.read(&format!("/proc/{pid}/comm")).unwrap_or_default();
+        name.starts_with(HELPERS)
+    };
+    if !tree.has(&format!("{leaf}/cgroup.procs"))
+        || processes(tree, &leaf).into_iter().any(is_helper)
+    {
+        return;
+    }
+    let is_other = |name: &String| *name != me.leaf() && *name != me.parent();
+    if tree.groups_in(group).iter().any(is_other) {
+        return;
+    }
+    let parent = format!("{group}/{}", me.parent());
+    if let Err(error) = tree.remove(&parent)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::debug!(%error, parent, "the group above the tenants' is still in use");
+        return;
+    }
+    let control = format!("{group}/cgroup.subtree_control");
+    let passed_on = tree.read(&control).unwrap_or_default();
+    for controller in passed_on.split_ascii_whitespace() {
+        if let Err(error) = tree.write(&control, &format!("-{controller}")) {
+            tracing::debug!(%error, control, controller, "a controller is still passed on");
+        }
+    }
+    come_back(tree, group, &leaf);
+}
+
+/// Moves all processes back, those that were being forked meanwhile with a further look, and removes
+/// the leaf.
 fn come_back(tree: &impl Tree, group: &str, leaf: &str) {
-    for pid in processes(tree, leaf) {
-        let _ = tree.write(&format!("{group}/cgroup.procs"), &pid.to_string());
+    for _ in 0..MOST_LOOKS {
+        let left = processes(tree, leaf);
+        if left.is_empty() {
+            break;
+        }
+        for pid in left {
+            let _ = tree.write(&format!("{group}/cgroup.procs"), &pid.to_string());
+        }
     }
     let _ = tree.remove(leaf);
 }

@@ -36,6 +36,8 @@ pub struct MadeUp {
     groups: RefCell<BTreeMap<String, Group>>,
     mounts: String,
     texts: BTreeMap<String, String>,
+    /// Files that the kernel does not have.
+    missing: Vec<String>,
     is_read_only: bool,
     is_root: bool,
     /// Where leftovers were looked for.
@@ -49,6 +51,7 @@ impl MadeUp {
             groups: RefCell::default(),
             mounts: String::new(),
             texts: BTreeMap::new(),
+            missing: Vec::new(),
             is_read_only: false,
             is_root: true,
             cleared: RefCell::default(),
@@ -100,6 +103,11 @@ impl MadeUp {
 
     pub fn text(mut self, path: &str, text: &str) -> MadeUp {
         self.texts.insert(path.to_owned(), text.to_owned());
+        self
+    }
+
+    pub fn without(mut self, path: &str) -> MadeUp {
+        self.missing.push(path.to_owned());
         self
     }
 
@@ -170,6 +178,9 @@ impl Files for MadeUp {
         if let Some(text) = self.texts.get(path) {
             return Some(text.clone());
         }
+        if self.missing.iter().any(|one| one == path) {
+            return None;
+        }
         let (group, file) = path.rsplit_once('/')?;
         let offered = self.offered(group);
         let groups = self.groups.borrow();
@@ -220,6 +231,9 @@ impl Tree for MadeUp {
 
     fn remove(&self, group: &str) -> io::Result<()> {
         let mut groups = self.groups.borrow_mut();
+        if !groups.contains_key(group) {
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        }
         let is_empty = groups.get(group).is_some_and(|group| group.processes.is_empty());
         let has_none_below = !groups.keys().any(|path| path.starts_with(&format!("{group}/")));
         if !is_empty || !has_none_below {
@@ -240,6 +254,10 @@ impl Tree for MadeUp {
                 let pid: u32 = text.parse().unwrap();
                 let point = self.kind(group).unwrap().0.to_owned();
                 let mut groups = self.groups.borrow_mut();
+                let passes_on = !groups[group].passed_on.is_empty();
+                if passes_on && !self.is_v2_root(group) {
+                    return refused(libc::EBUSY);
+                }
                 for (path, group) in groups.iter_mut() {
                     if path.starts_with(&point) {
                         group.processes.retain(|one| *one != pid);
@@ -249,6 +267,18 @@ impl Tree for MadeUp {
                 Ok(())
             }
             "cgroup.subtree_control" => {
+                if let Some(name) = text.strip_prefix('-') {
+                    let mut groups = self.groups.borrow_mut();
+                    let below = format!("{group}/");
+                    let is_used = |(path, its): (&String, &Group)| {
+                        path.starts_with(&below) && its.passed_on.iter().any(|one| one == name)
+                    };
+                    if groups.iter().any(is_used) {
+                        return refused(libc::EBUSY);
+                    }
+                    groups.get_mut(group).unwrap().passed_on.retain(|one| one != name);
+                    return Ok(());
+                }
                 let offered = self.offered(group);
                 let names: Vec<String> =
                     text.split(' ').map(|word| word.trim_start_matches('+').to_owned()).collect();

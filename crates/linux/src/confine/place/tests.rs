@@ -196,7 +196,8 @@ fn what_was_found_holds_until_the_process_is_moved() {
     // As the warden does when it leaves.
     machine.write(&format!("{own}/absolute-host-100-7/cgroup.procs"), "100").unwrap();
     assert!(found.are_current(&machine, &["memory"]));
-    machine.write("/sys/fs/cgroup/system.slice/cgroup.procs", "100").unwrap();
+    machine.add(V2, "/other.service", &[], false);
+    machine.write("/sys/fs/cgroup/other.service/cgroup.procs", "100").unwrap();
     assert!(!found.are_current(&machine, &["memory"]));
 }
 

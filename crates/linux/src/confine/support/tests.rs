@@ -35,6 +35,7 @@ fn support(machine: &MadeUp, landlock: Result<u32, i32>) -> Support {
         open_files_hard: Some(1_000),
         places: Mutex::new(None),
         cleared: Once::new(),
+        roots: Mutex::default(),
     }
 }
 
@@ -142,7 +143,7 @@ fn walls_alone_have_a_group_of_version_2_where_one_can_be_made() {
     let none = Kind::V2 { offers: "", is_namespace: false };
     let groups = |machine: &MadeUp, asked: &Asked| {
         let support = support(machine, Ok(7));
-        support.check_in(machine, asked).unwrap();
+        support.take_in(machine, asked).unwrap();
         let parts = support.confinement_in(machine, asked, &START).unwrap();
         let groups = parts.confinement.groups.into_iter();
         groups
@@ -166,7 +167,7 @@ fn walls_alone_have_a_group_of_version_2_where_one_can_be_made() {
     // A tenant that has limits, too, changes nothing for one that has walls alone.
     let support = support(&unified, Ok(7));
     for asked in [&walls, &limits(true), &walls] {
-        support.check_in(&unified, asked).unwrap();
+        support.take_in(&unified, asked).unwrap();
         let parts = support.confinement_in(&unified, asked, &START).unwrap();
         let parents = parts.confinement.groups.iter().map(|group| group.parent.to_str().unwrap());
         assert_eq!(parents.collect::<Vec<_>>(), ["/v2/a/absolute-100-7"]);
@@ -219,6 +220,16 @@ fn promises_below_their_version_are_refused_by_name_or_told() {
 }
 
 #[test]
+fn a_user_that_cannot_be_given_is_missing_and_so_is_what_it_would_keep() {
+    let machine = machine(MadeUp::root(), "0000000000000000");
+    let user = Some(User { uid: 20_000, gid: 20_000 });
+    let own = Isolation { user, is_own_user: true, ..Isolation::default() };
+    let kept = support(&machine, Ok(4)).check_in(&machine, &isolation(own)).unwrap();
+    let kept = kept.isolation.unwrap();
+    assert_eq!((kept.user, kept.missing), (None, vec!["signals", "abstract-sockets", "user"]));
+}
+
+#[test]
 fn a_kernel_without_filters_refuses_no_system_calls() {
     let machine = root().text(NO_SECCOMP, "");
     let support = support(&machine, Ok(7));
@@ -260,7 +271,7 @@ fn walls_hold_what_is_the_tenants_what_is_listed_and_what_is_the_systems() {
         connect: Some(vec![443]),
         ..Isolation::default()
     });
-    let programs = ["/home/app/.bun/bin/bun".to_owned()];
+    let programs = ["/srv/app/.bun/bin/bun".to_owned()];
     let start = StartFacts { port: 4_000, programs: &programs };
     let parts = support(&machine, Ok(5)).confinement_in(&machine, &asked, &start).unwrap();
     let Parts { confinement, umask } = parts;
@@ -284,7 +295,7 @@ fn walls_hold_what_is_the_tenants_what_is_listed_and_what_is_the_systems() {
             (Access::Write, true, "."),
             (Access::Execute, true, "/srv/shared"),
             (Access::Write, true, "../uploads"),
-            (Access::Execute, false, "/home/app/.bun/bin/bun"),
+            (Access::Execute, false, "/srv/app/.bun/bin/bun"),
         ]
     );
     assert!(landlock.paths[4..].iter().all(|rule| !rule.is_required));
@@ -329,6 +340,92 @@ fn everything_is_foreseen_without_any_change() {
     assert_eq!(machine.seen("/sys/fs/cgroup"), [("/app.service".to_owned(), 1)]);
     assert_eq!(machine.passed_on("/sys/fs/cgroup/app.service"), "");
     assert!(machine.cleared.borrow().is_empty());
+}
+
+#[test]
+fn a_check_moves_nothing_a_start_does_and_giving_the_place_back_undoes_that() {
+    let own = "/sys/fs/cgroup/app.service";
+    let machine = root().with("/sys/fs/cgroup", V2, "/app.service");
+    let machine = machine.passing_on("/sys/fs/cgroup", &["memory", "pids"]);
+    machine.add("/sys/fs/cgroup", "/app.service", &[99], false);
+    let state = || (machine.seen(own), machine.passed_on(own));
+    let before = (Vec::new(), String::new());
+    let support = support(&machine, Ok(7));
+    for _ in 0..2 {
+        let foreseen = support.check_in(&machine, &limits(true)).unwrap();
+        assert_eq!(state(), before);
+        let group = |name: &str| (name.to_owned(), if name.contains("host") { 2 } else { 0 });
+        let below = vec![group("/absolute-100-7"), group("/absolute-host-100-7")];
+        assert_eq!(support.take_in(&machine, &limits(true)).unwrap(), foreseen);
+        assert_eq!(state(), (below.clone(), "memory pids".to_owned()));
+        assert_eq!(support.check_in(&machine, &limits(true)).unwrap(), foreseen);
+        assert_eq!(state().0, below);
+        support.give_back_in(&machine);
+        assert_eq!(state(), before);
+        support.give_back_in(&machine);
+        assert_eq!(state(), before);
+    }
+}
+
+#[test]
+fn a_place_is_not_given_back_as_long_as_something_depends_on_it() {
+    let own = "/sys/fs/cgroup/app.service";
+    let with = |machine: MadeUp| {
+        let machine = machine.with("/sys/fs/cgroup", V2, "/app.service");
+        let machine = machine.passing_on("/sys/fs/cgroup", &["memory", "pids"]);
+        let support = support(&machine, Ok(7));
+        support.take_in(&machine, &limits(true)).unwrap();
+        (machine, support)
+    };
+    // A warden, another program's group, and a tenant's.
+    let (machine, support) = with(root().text("/proc/55/comm", "abs-warden\n"));
+    machine.add("/sys/fs/cgroup", "/app.service/absolute-host-100-7", &[55], false);
+    support.give_back_in(&machine);
+    assert_eq!(machine.passed_on(own), "memory pids");
+    for other in ["/app.service/others", "/app.service/absolute-100-7/1"] {
+        let (machine, support) = with(root());
+        machine.add("/sys/fs/cgroup", other, &[], false);
+        support.give_back_in(&machine);
+        assert_eq!(machine.passed_on(own), "memory pids", "{other}");
+        assert!(machine.seen(own).contains(&("/absolute-host-100-7".to_owned(), 1)));
+    }
+}
+
+#[test]
+fn a_file_that_groups_will_not_have_is_foreseen() {
+    let machine = root().with("/sys/fs/cgroup", V2, "/app.service");
+    let machine = machine.passing_on("/sys/fs/cgroup", &["memory"]);
+    let machine = machine.without("/sys/fs/cgroup/app.service/memory.swap.max");
+    let limits = Limits {
+        memory_bytes: Some(1),
+        swap_bytes: Some(1),
+        is_required: true,
+        ..Limits::default()
+    };
+    let asked = Asked { limits: Some(limits), isolation: None };
+    let refused = support(&machine, Ok(7)).check_in(&machine, &asked).unwrap_err().to_string();
+    assert!(refused.contains("this kernel's control groups have no memory.swap.max"), "{refused}");
+}
+
+#[test]
+fn walls_through_which_tenants_reach_each_other_are_refused_or_told() {
+    let machine = root();
+    let with = |write: &str, is_required, is_own_user| {
+        let root = Some("/srv/tenants".to_owned());
+        let write = vec![write.to_owned()];
+        let asked = Isolation { root, write, is_required, is_own_user, ..Isolation::default() };
+        let kept = support(&machine, Ok(7)).check_in(&machine, &isolation(asked));
+        kept.map(|kept| kept.isolation.unwrap().missing).map_err(|error| error.to_string())
+    };
+    assert_eq!(with("/srv/shared", true, false).unwrap(), Vec::<&str>::new());
+    let refused = with("/srv", true, false).unwrap_err();
+    assert!(refused.contains("isolation.write has \"/srv\", which contains"), "{refused}");
+    assert_eq!(with("/srv", false, false).unwrap(), ["files"]);
+    let temporary = std::env::temp_dir();
+    let temporary = temporary.to_str().unwrap();
+    let refused = with(temporary, true, false).unwrap_err();
+    assert!(refused.contains("the private temporary directories of all tenants"), "{refused}");
+    assert!(with(temporary, true, true).unwrap().is_empty(), "the kernel keeps those of a user");
 }
 
 #[test]
