@@ -64,11 +64,7 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
 function createCore(settings, close) {
   const addon = loadNative();
   if (settings.limits !== undefined || settings.isolation !== undefined) {
-    const problem = addon.confinementProblem(
-      settings.limits,
-      settings.isolation,
-      settings.root,
-    );
+    const problem = addon.confinementProblem(settings.limits, settings.isolation, settings.root);
     if (problem) throw errors.unsupported(problem);
   }
   /** @type {import('./bridge/inbox.js').Inbox} */
