@@ -1,5 +1,6 @@
 /** Tenants that use up what they are told to, and whether this host can bound them. */
 import { createRuntime, type RuntimeOptions } from '@absolutejs/runtime';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import type { Tenants } from './tenants.ts';
 
@@ -81,3 +82,17 @@ export async function canKeep(options: Partial<RuntimeOptions>): Promise<boolean
 
 /** Whether limits of a whole tree can be kept here, which takes control groups. */
 export const canLimitTrees = await canKeep({ limits: { memoryBytes: 1 << 30, processes: 1_000 } });
+
+/** Whether tenants within walls have a control group of version 2 here. */
+export const canGroupTrees = (() => {
+  const own = readFileSync('/proc/self/cgroup', 'utf8').match(/^0::(.*)$/m)?.[1];
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+  const point = mounts.match(/^\S+ \S+ \S+ \/ (\S+) .* - cgroup2 /m)?.[1];
+  try {
+    accessSync(`${point}${own}`, constants.W_OK);
+    accessSync(`${point}${own}/cgroup.procs`, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+})();

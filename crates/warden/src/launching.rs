@@ -55,7 +55,14 @@ pub fn keep_ahead(warden: Pid, link: OwnedFd, groups: Groups) -> i32 {
             let parked = parked.unwrap_or_else(|| Parked::make(&groups));
             let confinement = confinement_of(&outfit);
             let temporary = Temporary::of(&confinement, run);
-            let groups = groups.with_settings(confinement.groups);
+            let (parked, groups) = match parked {
+                // Groups without settings keep no promise, so the tenant does without them.
+                Err(_) if confinement.groups.iter().all(|group| group.settings.is_empty()) => {
+                    groups.remove_soon();
+                    (Parked::make(&Groups::default()), Groups::default())
+                }
+                parked => (parked, groups.with_settings(confinement.groups)),
+            };
             let started = parked.and_then(|parked| start_parked(run, &outfit, &groups, parked));
             let launched = started.map(|(main, status)| {
                 let groups = groups.clone();

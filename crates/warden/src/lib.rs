@@ -13,6 +13,7 @@
 //! - [`refused_calls`] is the system calls that walls refuse, and [`filter`] makes the kernel's
 //!   program of them;
 //! - [`remove_tree`] removes a directory, whatever its maker has put into it;
+//! - [`names`] is how control groups and temporary directories are named;
 //! - [`host`] sends and receives packets for the host's side;
 //! - [`socket_failure`] says what an error of the socket means, for both sides;
 //! - [`stat`] reads what the kernel tells of a process, [`disposition`] what the process does
@@ -30,6 +31,7 @@ pub mod excerpt;
 pub mod filter;
 pub mod group_tree;
 pub mod host;
+pub mod names;
 pub mod planted;
 pub mod protocol;
 pub mod reaction;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use warden::confinement::{Group, Hierarchy};
+use warden::names;
 
 use rustix::process::{Pid, getpid};
 
@@ -66,7 +67,7 @@ impl Parents {
             let entries = fs::read_dir(path(parent)).into_iter().flatten().flatten();
             entries.map(|entry| entry.path()).collect()
         };
-        let of = |group: &PathBuf| warden_of(group.file_name()?.to_str()?.parse().ok()?);
+        let of = |group: &PathBuf| warden_of(group.file_name()?.to_str()?);
         self.known
             .iter()
             .flat_map(|(parent, _)| groups_in(parent).into_iter().map(move |group| (parent, group)))
@@ -78,11 +79,11 @@ impl Parents {
 
 /// The number of a group: of this process, and no other warden's.
 pub fn number(count: u32) -> u64 {
-    u64::from(getpid().as_raw_pid().cast_unsigned()) << u32::BITS | u64::from(count)
+    names::group(getpid().as_raw_pid().cast_unsigned(), count)
 }
 
-fn warden_of(number: u64) -> Option<Pid> {
-    Pid::from_raw(i32::try_from(number >> u32::BITS).ok()?)
+fn warden_of(group: &str) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(names::warden_of_group(group)?).ok()?)
 }
 
 fn is_warden(pid: Pid) -> bool {

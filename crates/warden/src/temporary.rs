@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, geteuid, getpid, kill_process};
 
 use warden::confinement::{Confinement, User};
+use warden::names;
 use warden::remove_tree::remove_tree;
 
 use crate::clock;
@@ -246,5 +247,5 @@ fn own_entries(parent: &OwnedFd) -> Vec<CString> {
 
 /// What the names of this warden's directories begin with.
 fn own_prefix() -> String {
-    format!("{}-", WARDEN.get_or_init(getpid).as_raw_pid())
+    names::temporary_prefix(WARDEN.get_or_init(getpid).as_raw_pid().cast_unsigned())
 }

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, kill_process};
 use support::groups::{Parent, each_version, is_in, sleeper, start, within};
 use support::{SIGKILL, Warden, eventually, exited, process, script};
+use warden::confinement::{Group, Hierarchy};
 use warden::protocol::{LaunchStep, StopStage};
 
 #[test]
@@ -70,13 +71,27 @@ fn a_group_that_cannot_be_made_or_set_fails_the_start_and_says_why() {
         assert_eq!(warden.expect_failure(1), (LaunchStep::EnterGroup, Errno::NOENT.raw_os_error()));
         let text = stderr.rest();
         assert!(text.contains("could not write 1 to ") && text.contains("no.such.file"), "{text}");
-        let mut elsewhere = parent.group(&[]);
+        let mut elsewhere = parent.group(&["pids.max=9"]);
         elsewhere.parent = support::c_string("/proc/no/such/group");
         warden.launch(2, &within(script("true"), vec![elsewhere]));
         assert_eq!(warden.expect_failure(2), (LaunchStep::EnterGroup, Errno::NOENT.raw_os_error()));
         warden.close_and_wait();
         assert!(parent.is_gone(), "the parent is left");
     }
+}
+
+#[test]
+fn a_group_without_settings_that_cannot_be_made_is_done_without() {
+    let parent = support::c_string("/proc/no/such/group");
+    let group = Group { hierarchy: Hierarchy::V2, parent, settings: Vec::new() };
+    let mut warden = Warden::start();
+    for run in 1..=3 {
+        let (tenant, number) = start(&mut warden, run, &within(sleeper(), vec![group.clone()]));
+        assert_eq!(number, 0);
+        kill_process(tenant.pid, Signal::KILL).expect("it runs");
+        assert_eq!(warden.expect_ended(run).how(), SIGKILL);
+    }
+    warden.close_and_wait();
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! | `limits` | which controller, file or resource keeps a limit |
 //! | `place` | where this host may make control groups |
 //! | `predecessors`, `leftovers` | ends and removes what hosts have left that are gone |
+//! | [`Traces`] | the same for a warden that this host has lost |
 //! | `walls` | what the kernel has for walls, and which promises it keeps |
 //! | `neighbours` | whether what is asked for would let tenants reach each other |
 //! | [`answer`] | what is in force, and why something is not |
@@ -27,12 +28,14 @@ mod place;
 mod predecessors;
 mod support;
 mod system_paths;
+mod traces;
 mod tree;
 mod walls;
 
 pub use answer::{By, InForce, InForceIsolation, InForceLimit, Reason, Unsupported};
 pub use asked::{Asked, Isolation, Limits};
 pub use support::{Foreseen, Parts, StartFacts, Support, give_back_place, support};
+pub use traces::Traces;
 pub use warden::confinement::User;
 
 /// This process: names that are made of it never come to mean another process.

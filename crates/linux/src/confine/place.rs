@@ -202,13 +202,18 @@ impl<T: Tree> Look<'_, T> {
         found
     }
 
-    /// A hierarchy of version 2 is used beside those of version 1, also without controllers:
-    /// groups there can be ended with one write, and say which sockets are theirs.
+    /// A hierarchy of version 2 is used beside those of version 1, and for walls alone, also without
+    /// controllers: groups there can be ended with one write, and say which sockets are theirs.
     fn version_2_beside(&self, found: &Places, groups: &Groups) -> Option<Place> {
-        if !found.has(Hierarchy::V1) || found.has(Hierarchy::V2) {
+        if found.has(Hierarchy::V2) {
             return None;
         }
         let version_2 = groups.0.iter().find(|one| one.hierarchy == Hierarchy::V2)?;
+        // Groups below one for threads take no processes.
+        let kind = self.tree.read(&format!("{}/cgroup.type", leaf::group_of_tenants(version_2)));
+        if kind.is_some_and(|kind| kind.contains("threaded")) {
+            return None;
+        }
         self.v2(version_2, &[]).ok().map(|(place, _)| place)
     }
 

@@ -159,7 +159,7 @@ fn is_helper(pid: u32) -> bool {
 }
 
 /// Kills what is in a group and those below it, and removes those that are empty.
-fn end(group: &str) {
+pub(super) fn end(group: &str) {
     let since = clock::start();
     // The group at the top comes first, and the kernel kills what is below it, too.
     let mut are_killed = false;
@@ -217,7 +217,7 @@ fn members(group: &str) -> Vec<u32> {
     text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-fn directories_in(directory: &str) -> Vec<String> {
+pub(super) fn directories_in(directory: &str) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     directories.filter_map(|entry| entry.file_name().into_string().ok()).collect()

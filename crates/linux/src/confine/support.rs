@@ -120,8 +120,8 @@ impl Support {
     ) -> Result<InForce, Unsupported> {
         let mut in_force = InForce::default();
         let mut reasons = Vec::new();
+        let places = needed(asked).map(|needed| places(&needed)).unwrap_or_default();
         if let Some(limits) = &asked.limits {
-            let places = places(&limits::controllers(limits));
             let found = self.check_limits(limits, &places);
             reasons.extend(
                 found
@@ -234,10 +234,10 @@ impl Support {
         asked: &Asked,
         start: &StartFacts,
     ) -> io::Result<Parts> {
-        let mut confinement = Confinement::default();
+        let mut confinement =
+            Confinement { groups: self.groups(tree, asked)?, ..Confinement::default() };
         if let Some(limits) = &asked.limits {
             confinement.limits = limits::of_processes(limits);
-            confinement.groups = self.groups(tree, limits)?;
         }
         let Some(isolation) = &asked.isolation else {
             return Ok(Parts { confinement, umask: None });
@@ -249,9 +249,13 @@ impl Support {
         Ok(Parts { confinement, umask: Some(walls::UMASK) })
     }
 
-    fn groups(&self, tree: &impl Tree, limits: &Limits) -> io::Result<Vec<Group>> {
-        let controllers = limits::controllers(limits);
+    /// The groups of the limits. A tenant within walls gets one of version 2 in any case, where
+    /// that can be had: its tree is ended through it, also by the next host.
+    fn groups(&self, tree: &impl Tree, asked: &Asked) -> io::Result<Vec<Group>> {
+        let Some(controllers) = needed(asked) else { return Ok(Vec::new()) };
+        let limits = asked.limits.clone().unwrap_or_default();
         let places = self.places(tree, &controllers);
+        let has_walls = asked.isolation.is_some();
         if limits.is_required
             && let Some(Obstacle { why, change }) =
                 controllers.iter().find_map(|controller| places.obstacle(controller))
@@ -259,14 +263,16 @@ impl Support {
             return Err(io::Error::other(format!("{why}; {change}")));
         }
         let is_used = |one: &&super::place::Place| {
-            one.controllers.is_empty() || controllers.iter().any(|name| one.has(name))
+            one.controllers.is_empty()
+                || controllers.iter().any(|name| one.has(name))
+                || has_walls && one.hierarchy == Hierarchy::V2
         };
         let used: Vec<_> = places.places.iter().filter(is_used).collect();
-        if used.iter().all(|place| place.controllers.is_empty()) {
+        if !has_walls && used.iter().all(|place| place.controllers.is_empty()) {
             return Ok(Vec::new());
         }
         let group = |place: &&super::place::Place| {
-            let settings = limits::settings(limits, place).into_iter().map(CString::new);
+            let settings = limits::settings(&limits, place).into_iter().map(CString::new);
             Ok(Group {
                 hierarchy: match place.hierarchy {
                     Hierarchy::V1 => warden::confinement::Hierarchy::V1,
@@ -281,9 +287,6 @@ impl Support {
 
     /// The places of groups with these controllers, looked for anew if this process has moved.
     fn places(&self, tree: &impl Tree, controllers: &[&'static str]) -> Arc<Places> {
-        if controllers.is_empty() {
-            return Arc::default();
-        }
         let mut known: MutexGuard<Option<Arc<Places>>> =
             self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let mut needed = controllers.to_vec();
@@ -298,9 +301,6 @@ impl Support {
 
     /// The places that were taken, or else those that would be.
     fn foreseen_places(&self, tree: &impl Tree, controllers: &[&'static str]) -> Arc<Places> {
-        if controllers.is_empty() {
-            return Arc::default();
-        }
         if let Some(places) = &*self.places.lock().unwrap_or_else(PoisonError::into_inner)
             && places.are_current(tree, controllers)
         {
@@ -316,6 +316,13 @@ impl Support {
             places.give_back(tree, &self.me);
         }
     }
+}
+
+/// The controllers of the groups that this takes; `None` if it takes no groups. Walls take one
+/// without any.
+fn needed(asked: &Asked) -> Option<Vec<&'static str>> {
+    let controllers = asked.limits.as_ref().map(limits::controllers).unwrap_or_default();
+    (!controllers.is_empty() || asked.isolation.is_some()).then_some(controllers)
 }
 
 /// What keeps a limit by control groups, or what is in the way.

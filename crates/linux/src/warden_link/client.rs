@@ -23,7 +23,7 @@ use warden::{LaunchSpec, LaunchStep, StopStage, host};
 use self::connection::{Connection, continue_stopped, open};
 use self::errand::{Errand, Order, Packet, Pending};
 use self::inherited::InheritedWardens;
-use crate::confine;
+use crate::confine::{self, Traces};
 use crate::host::proc_check;
 use crate::threads::off_thread::OffThread;
 use crate::warden_link::program::Program;
@@ -126,6 +126,8 @@ pub struct WardenClient {
     /// its warden's end has been seen.
     connections: Mutex<Vec<Connection>>,
     inherited: InheritedWardens,
+    /// Where wardens that are gone have made something for tenants.
+    lost: Arc<Mutex<Traces>>,
     next_number: std::sync::atomic::AtomicU64,
     in_hand: Arc<Semaphore>,
 }
@@ -137,6 +139,7 @@ impl WardenClient {
             off_thread,
             connections: Mutex::default(),
             inherited: InheritedWardens::default(),
+            lost: Arc::default(),
             next_number: 1.into(),
             in_hand: Arc::new(Semaphore::new(LAUNCHES_IN_HAND)),
         }
@@ -248,8 +251,9 @@ impl WardenClient {
         surroundings.assume().map_err(LaunchError::Surroundings)?;
         let known: Vec<Pid> = self.lock().iter().map(|connection| connection.pid).collect();
         self.inherited.reap_except(&known);
-        let opened = Program::held(&self.path)
-            .and_then(|program| open(&program, surroundings.clone(), self.off_thread.clone()));
+        let opened = Program::held(&self.path).and_then(|program| {
+            open(&program, surroundings.clone(), self.off_thread.clone(), self.lost.clone())
+        });
         opened.map_err(|error| {
             // No warden will undo what this start has done to the host's own group.
             confine::give_back_place();
@@ -263,6 +267,10 @@ impl WardenClient {
         let closed: Vec<_> = connections.into_iter().map(|connection| connection.closed).collect();
         for closed in closed {
             let _ = closed.await;
+        }
+        // Not sooner: another warden of this host may be about to use them.
+        if self.lost.lock().unwrap_or_else(PoisonError::into_inner).remove_parents() {
+            confine::give_back_place();
         }
     }
 

@@ -55,7 +55,12 @@ pub(super) fn pass_on(
         // As long as a group below has them enabled, the kernel does not let another host's warden
         // take them from this group.
         let parent = format!("{group}/{}", me.parent());
-        let made = tree.make(&parent).and_then(|()| enable(&parent));
+        let made = match tree.make(&parent) {
+            // It was made for tenants that have walls and no limits.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        };
+        let made = made.and_then(|()| enable(&parent));
         if let Err(error) = made {
             tracing::debug!(%error, parent, "the group above the tenants' is left to the warden");
         }

@@ -139,6 +139,42 @@ fn a_launch_gets_a_group_in_each_hierarchy_of_its_limits() {
 }
 
 #[test]
+fn walls_alone_have_a_group_of_version_2_where_one_can_be_made() {
+    let none = Kind::V2 { offers: "", is_namespace: false };
+    let groups = |machine: &MadeUp, asked: &Asked| {
+        let support = support(machine, Ok(7));
+        support.take_in(machine, asked).unwrap();
+        let parts = support.confinement_in(machine, asked, &START).unwrap();
+        let groups = parts.confinement.groups.into_iter();
+        groups
+            .map(|group| (group.parent.into_string().unwrap(), group.settings))
+            .collect::<Vec<_>>()
+    };
+    let walls = isolation(Isolation { is_required: true, ..Isolation::default() });
+    let alone = |parent: &str| vec![(parent.to_owned(), Vec::new())];
+    let none_at_all = Vec::<(String, Vec<CString>)>::new();
+    let unified = root().with("/v2", V2, "/a").passing_on("/v2", &["memory", "pids"]);
+    assert_eq!(groups(&unified, &walls), alone("/v2/a/absolute-100-7"));
+    assert_eq!(unified.seen("/v2"), [("/a".to_owned(), 1)], "the host is not moved for it");
+    let beside = root().with("/memory", Kind::V1("memory"), "/").with("/v2", none, "/");
+    assert_eq!(groups(&beside, &walls), alone("/v2/absolute-100-7"));
+    let read_only = root().with("/v2", V2, "/a").read_only();
+    assert_eq!(groups(&read_only, &walls), none_at_all, "it is no promise of theirs");
+    assert_eq!(groups(&root().with("/v1", Kind::V1("memory"), "/"), &walls), none_at_all);
+    let threads = root().with("/v2", V2, "/a").text("/v2/a/cgroup.type", "threaded\n");
+    assert_eq!(groups(&threads, &walls), none_at_all);
+
+    // A tenant that has limits, too, changes nothing for one that has walls alone.
+    let support = support(&unified, Ok(7));
+    for asked in [&walls, &limits(true), &walls] {
+        support.take_in(&unified, asked).unwrap();
+        let parts = support.confinement_in(&unified, asked, &START).unwrap();
+        let parents = parts.confinement.groups.iter().map(|group| group.parent.to_str().unwrap());
+        assert_eq!(parents.collect::<Vec<_>>(), ["/v2/a/absolute-100-7"]);
+    }
+}
+
+#[test]
 fn swap_has_no_limit_of_its_own_in_version_1() {
     let machine = root()
         .with("/memory", Kind::V1("memory"), "/")

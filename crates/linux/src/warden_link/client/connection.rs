@@ -8,13 +8,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use warden::host;
 
 use super::errand::Errand;
 use super::link::Link;
+use crate::confine::Traces;
 use crate::process::orphans;
 use crate::threads::off_thread::OffThread;
 use crate::threads::watched::watch_shared;
@@ -48,6 +49,7 @@ pub fn open(
     program: &Program,
     surroundings: Surroundings,
     off_thread: OffThread,
+    lost: Arc<Mutex<Traces>>,
 ) -> io::Result<Connection> {
     let (ours, theirs) = host::connection()?;
     let mut command = std::process::Command::new(program.executable()?);
@@ -77,14 +79,20 @@ pub fn open(
     let link = Link::new(watched, pid, receiver);
     let ending = process.clone();
     let closed = tokio::spawn(async move {
-        let pending = link.run().await;
-        reap(ending).await;
+        let (pending, traces) = link.run().await;
+        let is_gone = end(&ending).await;
         // The warden was lost: what is left of its tenants is cleared before their ends are
         // reported.
         if !pending.is_empty() {
             let keepers =
                 pending.values().filter_map(|pending| Pid::from_raw(pending.keeper_pid as i32));
-            orphans::clear(keepers.chain([pid]).collect(), off_thread).await;
+            orphans::clear(keepers.chain([pid]).collect(), off_thread.clone()).await;
+        }
+        if is_gone {
+            // Also without a tenant: a spare had groups. A warden that was not lost left none.
+            traces.clear(pid, &off_thread).await;
+            lost.lock().unwrap_or_else(PoisonError::into_inner).extend(traces);
+            reap_ended(&ending);
         }
         for lost in pending.into_values() {
             lost.tell_lost();
@@ -93,22 +101,24 @@ pub fn open(
     Ok(Connection { surroundings, pid, process, socket, errands, closed })
 }
 
-async fn reap(process: Arc<OwnedFd>) {
-    continue_stopped(&process);
-    let Ok(watched) = watch_shared(process.clone()) else { return };
+/// Waits until the warden has ended, and returns whether it has. It is still to be reaped.
+async fn end(process: &Arc<OwnedFd>) -> bool {
+    continue_stopped(process);
+    let Ok(watched) = watch_shared(process.clone()) else { return false };
     let exit = tokio::time::timeout(Duration::from_millis(EXIT_GRACE_MS), watched.readable());
     if exit.await.is_err() {
         tracing::warn!("the warden did not exit when its socket was closed; killing it");
-        if let Err(error) = pidfd_send_signal(&process, Signal::KILL)
+        if let Err(error) = pidfd_send_signal(process, Signal::KILL)
             && error != Errno::SRCH
         {
             // It runs as the user that the host was before. It exits when its tenants are gone,
             // which is not waited for.
-            return tracing::error!(%error, "the warden cannot be killed");
+            tracing::error!(%error, "the warden cannot be killed");
+            return false;
         }
         let _ = watched.readable().await;
     }
-    reap_ended(&process);
+    true
 }
 
 /// Reaps a child that has ended, without waiting.

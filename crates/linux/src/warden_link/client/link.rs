@@ -13,6 +13,7 @@ use warden::{Report, SocketFailure, host};
 
 use super::errand::{Errand, Order, Packet, Pending};
 use super::{Ended, LaunchError, Started};
+use crate::confine::Traces;
 use crate::threads::clock;
 
 /// The pause between two tries after a shortage whose end no event tells. Most shortages pass in
@@ -32,6 +33,7 @@ pub struct Link {
     receiver: mpsc::UnboundedReceiver<Errand>,
     pending: HashMap<u64, Pending>,
     leaves_when_idle: bool,
+    traces: Traces,
 }
 
 /// The warden is gone.
@@ -43,12 +45,19 @@ impl Link {
         warden: Pid,
         receiver: mpsc::UnboundedReceiver<Errand>,
     ) -> Link {
-        Link { socket, warden, receiver, pending: HashMap::new(), leaves_when_idle: false }
+        Link {
+            socket,
+            warden,
+            receiver,
+            pending: HashMap::new(),
+            leaves_when_idle: false,
+            traces: Traces::default(),
+        }
     }
 
     /// Runs until the warden is lost, or is idle and told to leave, or the client is dropped.
-    /// Returns the runs that have not ended.
-    pub async fn run(mut self) -> HashMap<u64, Pending> {
+    /// Returns the runs that have not ended, and where something was made for any.
+    pub async fn run(mut self) -> (HashMap<u64, Pending>, Traces) {
         // Whether the warden was lost or left, the link ends.
         let (Ok(()) | Err(Lost)) = self.serve().await;
         // Closed first, so that no further order is accepted and then lost.
@@ -58,7 +67,7 @@ impl Link {
                 self.pending.extend(order.pending.map(|pending| (order.number, pending)));
             }
         }
-        self.pending
+        (self.pending, self.traces)
     }
 
     async fn serve(&mut self) -> Result<(), Lost> {
@@ -137,7 +146,10 @@ impl Link {
     /// Sends one order. While the socket has no room for it, reports are still read.
     async fn carry_out(&mut self, order: Order) -> Result<(), Lost> {
         let Order { number, packet, pending } = order;
-        self.leaves_when_idle &= !matches!(packet, Packet::Launch { .. });
+        if let Packet::Launch { launch, .. } = &packet {
+            self.leaves_when_idle = false;
+            self.traces.add(&launch.spec.confinement);
+        }
         self.pending.extend(pending.map(|pending| (number, pending)));
         let since = clock::start();
         while let Err(error) = packet.send(self.socket.get_ref(), number) {
@@ -328,6 +340,6 @@ mod tests {
 
         assert!(!link.is_finished(), "the warden is not lost");
         drop(warden);
-        assert_eq!(link.await.unwrap().into_keys().collect::<Vec<_>>(), [3]);
+        assert_eq!(link.await.unwrap().0.into_keys().collect::<Vec<_>>(), [3]);
     }
 }

@@ -1,0 +1,109 @@
+// With a control group a tree is ended also when the warden and all keepers were killed with it: by
+// the host, or if that is gone, too, by the next one. No temporary directory is left either.
+import { expect, test } from 'bun:test';
+import type { RuntimeOptions } from '@absolutejs/runtime';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  addShapes,
+  assertGone,
+  canGroupTrees,
+  canLimitTrees,
+  createPool,
+  descendantsOf,
+  helpersOf,
+  isThere,
+  keyOf,
+  type ShapeName,
+  shapeNames,
+  startHost,
+  startShapes,
+  Tenants,
+  until,
+  untilGone,
+  wardenOf,
+  watchExits,
+} from '../support/processes/index.ts';
+
+const kinds: Record<string, Partial<RuntimeOptions>> = {
+  ...(canGroupTrees && { 'within walls': { isolation: 'tenant' } }),
+  ...(canLimitTrees && {
+    'with limits': { limits: { processes: 500, memoryBytes: 1 << 30 } },
+    'with both': { limits: { processes: 500 }, isolation: 'tenant' },
+  }),
+};
+
+/** Control groups and directories for temporary files of this host. */
+function madeBy(host: number): string[] {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').matchAll(
+    /^\S+ \S+ \S+ \S+ (\S+) .* - cgroup2? /gm,
+  );
+  const own = readFileSync('/proc/self/cgroup', 'utf8').matchAll(/^\d+:[^:]*:(.*)$/gm);
+  const groups = [...own].map(([, path = '']) => path);
+  const above = [...mounts].flatMap(([, point = '']) => groups.map((group) => join(point, group)));
+  const found = [tmpdir(), ...new Set(above)].filter(existsSync).flatMap((directory) => {
+    const isIts = (name: string) => /^absolute-/.test(name) && name.includes(`-${host}-`);
+    return readdirSync(directory)
+      .filter(isIts)
+      .map((name) => join(directory, name));
+  });
+  return [...new Set(found)];
+}
+
+/** What wardens have made there for their tenants. */
+const insides = (made: string[]) =>
+  made.flatMap((directory) =>
+    readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => join(directory, name)),
+  );
+
+for (const [kind, options] of Object.entries(kinds)) {
+  test(`${kind}: the warden and its keepers are killed`, async () => {
+    await using pool = createPool({ stopTimeoutMs: 300, ...options });
+    const trees = await startShapes(pool);
+    const problems = watchExits(pool, trees);
+    const warden = wardenOf(process.pid)!;
+    const before = insides(madeBy(process.pid));
+    expect(before.length).toBeGreaterThan(shapeNames.length - 1);
+    const keepers = [...trees.values()].flatMap(([keeper]) => keeper?.pid ?? []);
+    for (const signal of ['SIGSTOP', 'SIGKILL'] as const)
+      [warden.pid, ...keepers].forEach((pid) => process.kill(pid, signal));
+    const exits = await Promise.all([...trees.keys()].map(({ key }) => pool.events.exit(key)));
+    expect(exits.every(({ reason }) => reason === 'crashed')).toBe(true);
+    expect(problems).toEqual([]);
+    assertGone('marked', pool.tenants.processes());
+    expect(insides(madeBy(process.pid))).toEqual([]);
+    await pool.dispose();
+    expect(madeBy(process.pid)).toEqual([]);
+  });
+
+  test(`${kind}: and the host with them, and the next host ends what is left`, async () => {
+    await using tenants = new Tenants();
+    const names: ShapeName[] = ['helper in its own session', 'server that is a daemon'];
+    addShapes(tenants, names);
+    const start = (keys: string) =>
+      startHost('Bun', 'ends.mjs', [tenants.root, keys, '', JSON.stringify(options)]);
+    await using host = start(names.map(keyOf).join());
+    await host.said('up');
+    const warden = wardenOf(host.pid)!;
+    const all = await until('all shapes are up', () => {
+      const below = descendantsOf(warden.pid);
+      return below.filter(({ name }) => name === 'sleep').length === helpersOf(names) && below;
+    });
+    const keepers = all.filter(({ name }) => name.startsWith('abs-')).map(({ pid }) => pid);
+    expect(keepers.length).toBeGreaterThan(names.length - 1);
+    for (const signal of ['SIGSTOP', 'SIGKILL'] as const)
+      [...keepers, warden.pid, host.pid].forEach((pid) => process.kill(pid, signal));
+    await until('the host ends', () => host.hasEnded);
+    // Without a host nothing ends these.
+    expect(all.some(isThere)).toBe(true);
+
+    tenants.add('next');
+    await using next = start('next');
+    await next.said('up');
+    await untilGone('after the next start', all);
+    await until('all is removed', () => madeBy(host.pid).length === 0);
+  });
+}
