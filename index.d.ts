@@ -855,7 +855,7 @@ export type IsolationInForce = {
   user: number | null;
   /**
    * What this host cannot keep: `"files"`, `"truncate"`, `"ports"`, `"signals"`,
-   * `"abstract-sockets"`, `"system-calls"`. Empty unless `enforce` is `"best-effort"`.
+   * `"abstract-sockets"`, `"system-calls"`, `"user"`. Empty unless `enforce` is `"best-effort"`.
    */
   missing: string[];
 };

@@ -190,6 +190,9 @@ impl Support {
     }
 
     fn check_isolation(&self, isolation: &Isolation) -> (InForceIsolation, Vec<Reason>) {
+        let refused = isolation.user.and_then(|user| self.walls.cannot_become(user));
+        let is_own_user = isolation.is_own_user && refused.is_none();
+        let isolation = &Isolation { is_own_user, ..isolation.clone() };
         let (mut missing, mut reasons): (Vec<&'static str>, Vec<Reason>) =
             self.walls.missing(isolation).into_iter().unzip();
         if !missing.contains(&walls::FILES)
@@ -198,9 +201,9 @@ impl Support {
             missing.insert(0, walls::FILES);
             reasons.push(reason);
         }
-        let refused = isolation.user.and_then(|user| self.walls.cannot_become(user));
         let user = isolation.user.filter(|_| refused.is_none()).map(|user| user.uid);
         let landlock = self.walls.landlock.as_ref().ok().copied();
+        missing.extend(refused.as_ref().map(|_| "user"));
         reasons.extend(refused);
         (InForceIsolation { landlock, seccomp: self.walls.seccomp, user, missing }, reasons)
     }

@@ -11,7 +11,7 @@ use crate::warden_link::surroundings::{Noted, Surroundings};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::convert::Infallible;
-use std::ffi::{CString, NulError};
+use std::ffi::{CStr, CString, NulError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -318,7 +318,12 @@ fn explain(program: &Program, error: LaunchError, outputs: &[OwnedFd]) -> String
         }
         LaunchStep::SetLimit => format!("one of its limits could not be set: {error}"),
         LaunchStep::MakeTemporary => {
-            format!("its private temporary directory could not be made: {error}")
+            let all = program.confinement.temporary.as_deref().map(CStr::to_string_lossy);
+            format!(
+                "its private temporary directory could not be made in {:?}, which is below the \
+                 host's TMPDIR: {error}",
+                all.unwrap_or_default()
+            )
         }
         LaunchStep::BecomeUser => format!("it could not become its user: {}", said(&error)),
         LaunchStep::PutUpWalls => format!("its walls could not be put up: {}", said(&error)),

@@ -184,6 +184,16 @@ fn promises_below_their_version_are_refused_by_name_or_told() {
 }
 
 #[test]
+fn a_user_that_cannot_be_given_is_missing_and_so_is_what_it_would_keep() {
+    let machine = machine(MadeUp::root(), "0000000000000000");
+    let user = Some(User { uid: 20_000, gid: 20_000 });
+    let own = Isolation { user, is_own_user: true, ..Isolation::default() };
+    let kept = support(&machine, Ok(4)).check_in(&machine, &isolation(own)).unwrap();
+    let kept = kept.isolation.unwrap();
+    assert_eq!((kept.user, kept.missing), (None, vec!["signals", "abstract-sockets", "user"]));
+}
+
+#[test]
 fn a_kernel_without_filters_refuses_no_system_calls() {
     let machine = root().text(NO_SECCOMP, "");
     let support = support(&machine, Ok(7));
