@@ -166,7 +166,8 @@ impl Temporaries {
             let made = mkdir(path, PARENT_MODE);
             let parent = match (made, open_parent(path)) {
                 (Ok(()) | Err(Errno::EXIST), Ok(parent)) => parent,
-                (_, Err(Errno::NOENT)) => continue,
+                // Another warden has removed it meanwhile.
+                (Ok(()) | Err(Errno::EXIST), Err(Errno::NOENT)) => continue,
                 (Ok(()) | Err(Errno::EXIST), Err(errno)) | (Err(errno), _) => return Err(errno),
             };
             if made.is_ok() {

@@ -251,3 +251,15 @@ fn links_out_of_it_are_not_followed() {
     eventually("nothing is left", || place.entries() == 0);
     assert!(Path::new(&outside).join("file").exists());
 }
+
+#[test]
+fn why_the_directory_for_all_cannot_be_made_is_told() {
+    let mut spec = script("true");
+    // No directory can be made there, and none is there, which is not the reason.
+    spec.confinement.temporary = Some(c_string("/sys/absolute"));
+    let mut warden = Warden::start();
+    warden.launch(1, &spec);
+    let (step, errno) = warden.expect_failure(1);
+    assert_eq!(step, LaunchStep::MakeTemporary);
+    assert!([libc::EPERM, libc::EACCES, libc::EROFS].contains(&errno), "{errno}");
+}
