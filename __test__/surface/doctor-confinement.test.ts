@@ -15,7 +15,7 @@ test('a host that can keep everything says by what', async () => {
 
 test('where root’s sockets can be reached from within walls, tenants are to have users of their own', async () => {
   const withLandlock = async (landlock: number | undefined) =>
-    finding('isolation.user', { facts: { confinement: { landlock } } });
+    finding('isolation.user', { uid: 0, facts: { confinement: { landlock } } });
   expect((await withLandlock(9)).level).toBe('ok');
   for (const landlock of [undefined, 8]) {
     expect(await withLandlock(landlock)).toMatchObject({

@@ -2,7 +2,8 @@
 // starts its tenants and says what is missing.
 import { expect, test as bunTest } from 'bun:test';
 import { chmodSync, chownSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { createRuntime } from '@absolutejs/runtime';
 import {
   binDirectory,
   canLimitTrees,
@@ -75,3 +76,18 @@ for (const engine of engineNames) {
     });
   });
 }
+
+bunTest('walls with a path above all tenants are refused, and it is named', async () => {
+  await using tenants = new Tenants().add('app');
+  const source = { kind: 'directory' as const, root: tenants.root };
+  for (const option of ['read', 'write']) {
+    for (const path of [tenants.root, dirname(tenants.root), '..']) {
+      const create = () => createRuntime({ source, isolation: { [option]: [path] } });
+      expect(create).toThrow(`isolation.${option} has ${JSON.stringify(path)}, which contains`);
+      expect(create).toThrow(expect.objectContaining({ code: 'ERR_RUNTIME_UNSUPPORTED' }));
+    }
+  }
+  const root = '/usr/share/absolute-no-such-directory';
+  const create = () => createRuntime({ source: { ...source, root }, isolation: 'tenant' });
+  expect(create).toThrow('every tenant may read /usr/share');
+});

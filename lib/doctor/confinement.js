@@ -25,8 +25,8 @@ export function limits({ confinement }) {
   return [ok('limits', kept.map(({ name }) => name).join(', '), means), ...broken];
 }
 
-/** @param {Facts} facts @returns {Finding[]} */
-export function walls({ confinement }) {
+/** @param {Facts} facts @param {number} uid @returns {Finding[]} */
+export function walls({ confinement }, uid) {
   const { landlock, refusesSystemCalls, missing, users } = confinement;
   const parts = [
     landlock === undefined ? [] : `Landlock ${landlock}`,
@@ -35,17 +35,18 @@ export function walls({ confinement }) {
   const broken = notKept('isolation', missing);
   const whole =
     broken.length === 0 ? [ok('isolation', parts.join(', '), 'all its promises hold')] : [];
-  return [...whole, ...broken, user(users, landlock)];
+  return [...whole, ...broken, user(users, landlock, uid)];
 }
 
 /** From this version on Landlock keeps tenants from sockets that have a path. */
 const LANDLOCK_OF_PATH_SOCKETS = 9;
 
-/** @param {Promised} users @param {number | undefined} landlock @returns {Finding} */
-function user({ why, change }, landlock = 0) {
+/** @param {Promised} users @param {number | undefined} landlock @param {number} uid @returns {Finding} */
+function user({ why, change }, landlock = 0, uid) {
   if (why !== undefined) return note('isolation.user', 'cannot be given', why, change);
   const means = 'each tenant can run as a user of its own';
-  if (landlock >= LANDLOCK_OF_PATH_SOCKETS) return ok('isolation.user', 'can be given', means);
+  if (uid !== 0 || landlock >= LANDLOCK_OF_PATH_SOCKETS)
+    return ok('isolation.user', 'can be given', means);
   return note(
     'isolation.user',
     'can be given',

@@ -72,7 +72,7 @@ export async function examine(host, { tenants }) {
     },
     {
       title: 'Limits and walls',
-      findings: [...confinement.limits(facts), ...confinement.walls(facts)],
+      findings: [...confinement.limits(facts), ...confinement.walls(facts, host.uid)],
     },
     {
       title: 'Surroundings',

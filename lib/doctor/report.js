@@ -42,7 +42,7 @@ export function asText(sections, { heading, colour, columns }) {
     lines.push(...wrapped(means, textWidth).map((line) => blank + paint(DIM, line)));
     if (advice)
       lines.push(
-        ...wrapped(`→ ${advice}`, textWidth).map(
+        ...wrapped(`→ ${advice}`, textWidth - 2).map(
           (line, index) => blank + (index ? '  ' : '') + line,
         ),
       );

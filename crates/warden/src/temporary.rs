@@ -30,11 +30,12 @@ use crate::sys;
 /// Users of tenants may pass through the directory above, and only that.
 const PARENT_MODE: Mode = Mode::from_raw_mode(0o711);
 
-/// How long the end of a tenant waits for the removal. Nearly all are done within a millisecond.
-const AT_ONCE_MS: u64 = 50;
+/// How long the end of a tenant waits for the removal. Nearly all are done within a millisecond; a
+/// busy machine needs longer to give the keeper its turn.
+const AT_ONCE_MS: u64 = 100;
 
 /// The same without a warden that could go on.
-const ALONE_MS: u64 = 500;
+const ALONE_MS: u64 = 2_000;
 
 /// The exit status of a keeper that has moved something aside for the warden to remove.
 pub const LEFT_STATUS: i32 = 3;
@@ -165,7 +166,8 @@ impl Temporaries {
             let made = mkdir(path, PARENT_MODE);
             let parent = match (made, open_parent(path)) {
                 (Ok(()) | Err(Errno::EXIST), Ok(parent)) => parent,
-                (_, Err(Errno::NOENT)) => continue,
+                // Another warden has removed it meanwhile.
+                (Ok(()) | Err(Errno::EXIST), Err(Errno::NOENT)) => continue,
                 (Ok(()) | Err(Errno::EXIST), Err(errno)) | (Err(errno), _) => return Err(errno),
             };
             if made.is_ok() {

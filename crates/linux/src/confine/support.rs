@@ -192,8 +192,9 @@ impl Support {
     fn check_isolation(&self, isolation: &Isolation) -> (InForceIsolation, Vec<Reason>) {
         let refused = isolation.user.and_then(|user| self.walls.cannot_become(user));
         let is_own_user = isolation.is_own_user && refused.is_none();
+        let isolation = &Isolation { is_own_user, ..isolation.clone() };
         let (mut missing, mut reasons): (Vec<&'static str>, Vec<Reason>) =
-            self.walls.missing(&Isolation { is_own_user, ..isolation.clone() }).into_iter().unzip();
+            self.walls.missing(isolation).into_iter().unzip();
         if !missing.contains(&walls::FILES)
             && let Some(reason) = self.reaches_neighbours(isolation)
         {

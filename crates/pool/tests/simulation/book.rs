@@ -203,8 +203,13 @@ impl Book {
         let record = &mut self.calls[call as usize];
         record.settled = true;
         self.unsettled -= 1;
-        if let Some(calls) = self.keys[record.key].calls_of(record.ask, record.place) {
+        let key = record.key;
+        if let Some(calls) = self.keys[key].calls_of(record.ask, record.place) {
             *calls -= 1;
+        }
+        // While draining, a key that nothing waits for any more is not kept in the queue.
+        if self.draining_since.is_some() && self.keys[key].waits_without_caller() {
+            (self.keys[key].warm, self.keys[key].comeback) = (None, Comeback::No);
         }
     }
 
