@@ -20,7 +20,7 @@ function untilClaimed({ root }: Tenants): Promise<true> {
   const { dev, ino } = statSync(root);
   return until(
     'the root is claimed',
-    () => readFileSync('/proc/net/unix', 'utf8').includes(`root/${dev}:${ino}\n`) || undefined,
+    () => readFileSync('/proc/net/unix', 'utf8').includes(`tenants/${dev}:${ino}\n`) || undefined,
   );
 }
 
