@@ -32,7 +32,6 @@ impl Pool {
         let comeback = self.comeback(step, &tree);
         match tree.state {
             State::Stopping(ref mut run, stop) => {
-                let stop = *stop;
                 self.release_deadline_and_permit(run);
                 let failure =
                     stop.failure.unwrap_or_else(|| failure_of_called_off_start(run, failure));
@@ -89,12 +88,12 @@ impl Pool {
 
     /// Removes the run's tree; with the deploys that wait for its end, if it is the second tree of
     /// its key.
-    fn take_tree(&mut self, key: &str, id: RunId) -> (Tenant, Option<Vec<Waiter>>) {
+    fn take_tree(&mut self, key: &str, id: RunId) -> (Box<Tenant>, Option<Vec<Waiter>>) {
         if self.releases.get(key).is_some_and(|beside| beside.tree.state.is_of(id)) {
-            let Beside { tree, later } = *self.releases.remove(key).expect("just seen");
+            let Beside { tree, later } = self.releases.remove(key).expect("just seen");
             return (tree, Some(later));
         }
-        (*self.tenants.remove(key).expect("a live run has a tree"), None)
+        (self.tenants.remove(key).expect("a live run has a tree"), None)
     }
 
     fn release_deadline_and_permit(&mut self, run: &mut Run) {

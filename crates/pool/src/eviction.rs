@@ -76,18 +76,18 @@ impl Candidates {
         self.awaited_end_ms
     }
 
-    /// The least recently active run, of the warm ones or of the others, that `eligible` accepts, by
-    /// what `activity` says at this moment.
+    /// What `choose` makes of the least recently active run that it does not pass over, of the warm
+    /// ones or of the others, by what `activity` says at this moment.
     ///
     /// The index is brought up to date only where it is looked at: a run that was touched since
     /// moves back, so each touch costs at most one move, and a look-up next to nothing.
-    pub fn least_recently_active(
+    pub fn least_recently_active<T>(
         &mut self,
         is_warm: bool,
         activity: impl Fn(RunId) -> Touch,
         mut moved: impl FnMut(RunId, Touch),
-        eligible: impl Fn(RunId) -> bool,
-    ) -> Option<RunId> {
+        choose: impl Fn(RunId) -> Option<T>,
+    ) -> Option<T> {
         let by_touch = self.of(is_warm);
         let mut after: Option<(Touch, RunId)> = None;
         loop {
@@ -102,8 +102,8 @@ impl Candidates {
                 by_touch.remove(&entry);
                 by_touch.insert((touch, run));
                 moved(run, touch);
-            } else if eligible(run) {
-                return Some(run);
+            } else if let Some(chosen) = choose(run) {
+                return Some(chosen);
             } else {
                 after = Some(entry);
             }
@@ -122,6 +122,15 @@ enum Held {
     InUse,
 }
 
+/// The run that is to leave next.
+struct Victim {
+    run: RunId,
+    held: Held,
+    is_warm: bool,
+    is_retired: bool,
+    tenure_ends_ms: u64,
+}
+
 /// What came of choosing a victim.
 enum Eviction {
     /// It is being stopped.
@@ -137,11 +146,15 @@ enum Eviction {
 }
 
 impl Pool {
+    /// Forgets that a tenant was to leave later: each step finds out anew whether one is.
+    pub(crate) fn plan_no_eviction(&mut self) {
+        self.candidates.awaited_end_ms = None;
+        self.looks.is_wanted_for_room = false;
+    }
+
     /// Asks a tenant to leave if more keys wait than places are about to become free, and turns the
     /// first key away if no tenant will. Returns whether it did either.
     pub(crate) fn make_room(&mut self, step: &mut Step) -> bool {
-        self.candidates.awaited_end_ms = None;
-        self.looks.is_wanted_for_room = false;
         let Some(since_ticket) = self.room.wanted_since() else { return false };
         match self.evict(step, since_ticket) {
             Eviction::Begun => return true,
@@ -203,21 +216,19 @@ impl Pool {
     /// is in its tenure.
     fn evict(&mut self, step: &mut Step, since_ticket: u64) -> Eviction {
         loop {
-            let Some((victim, held)) = self.victim(step, since_ticket) else {
+            let Some(victim) = self.victim(step, since_ticket) else {
                 return Eviction::Impossible;
             };
-            let is_warm = self.warm.has_any && self.tree_of(victim).warm.is_some();
+            let Victim { run: victim, held, is_warm, is_retired, tenure_ends_ms } = victim;
             if is_warm && self.first_has_no_caller() && !planted(Bug::WarmEvictsWarm) {
                 return Eviction::NotForThisKey;
             }
-            if !self.releases.is_empty() && matches!(self.tree_of(victim).state, State::Retired(..))
-            {
+            if is_retired {
                 self.begin_stop(step, victim, Cause::Replaced);
                 return Eviction::Begun;
             }
-            let ends_ms = self.tenure_ends_ms(victim);
-            if ends_ms > step.now.steady_ms {
-                return Eviction::AtTheEndOfTenure(ends_ms);
+            if tenure_ends_ms > step.now.steady_ms {
+                return Eviction::AtTheEndOfTenure(tenure_ends_ms);
             }
             if self.config.heeds_connections && !self.looks.is_fresh {
                 return Eviction::AfterALook;
@@ -239,9 +250,8 @@ impl Pool {
         }
     }
 
-    /// The run that is to leave next, and what holds it: one that is held by more leaves only if
-    /// there is no other.
-    fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<(RunId, Held)> {
+    /// The run that is to leave next: one that is held by more leaves only if there is no other.
+    fn victim(&mut self, step: &Step, since_ticket: u64) -> Option<Victim> {
         let usual = self.victim_of(step, since_ticket, false);
         if usual.is_some() || !self.warm.has_any {
             return usual;
@@ -250,12 +260,7 @@ impl Pool {
     }
 
     /// The same, of the warm ones or of the others.
-    fn victim_of(
-        &mut self,
-        step: &Step,
-        since_ticket: u64,
-        is_warm: bool,
-    ) -> Option<(RunId, Held)> {
+    fn victim_of(&mut self, step: &Step, since_ticket: u64, is_warm: bool) -> Option<Victim> {
         [Held::Free, Held::Connected, Held::InUse].into_iter().find_map(|held| {
             if held == Held::Connected
                 && !self.looks.has_connected_runs()
@@ -263,7 +268,7 @@ impl Pool {
             {
                 return None;
             }
-            Some((self.least_recently_active(step, since_ticket, is_warm, held)?, held))
+            self.least_recently_active(step, since_ticket, is_warm, held)
         })
     }
 
@@ -273,7 +278,7 @@ impl Pool {
         since_ticket: u64,
         is_warm: bool,
         held: Held,
-    ) -> Option<RunId> {
+    ) -> Option<Victim> {
         let Pool { candidates, tenants, runs, releases, looks, config, .. } = self;
         let tree_of = |id: RunId| releases.tree(tenants, &runs[&id], id);
         let run_of = |id: RunId| tree_of(id).state.run().expect("candidates are ready runs");
@@ -289,7 +294,7 @@ impl Pool {
             |id, touch| moves.push((id, touch)),
             |id| {
                 let tree = tree_of(id);
-                let refused_at = tree.state.run().and_then(|run| run.refused_at_ticket);
+                let run = tree.state.run().expect("candidates are ready runs");
                 let is_retired = matches!(tree.state, State::Retired(..));
                 let is_kept = !is_retired
                     && releases.has_coming(&tree.key)
@@ -301,9 +306,16 @@ impl Pool {
                 } else {
                     Held::Free
                 };
-                refused_at.is_none_or(|ticket| ticket < since_ticket)
+                let is_eligible = run.refused_at_ticket.is_none_or(|ticket| ticket < since_ticket)
                     && held_now <= held
-                    && !is_kept
+                    && !is_kept;
+                is_eligible.then_some(Victim {
+                    run: id,
+                    held,
+                    is_warm: tree.warm.is_some(),
+                    is_retired,
+                    tenure_ends_ms: run.tenure_ends_ms,
+                })
             },
         );
         for (id, touch) in moves {
@@ -311,10 +323,6 @@ impl Pool {
             run.expect("candidates are ready runs").indexed_touch = touch;
         }
         victim
-    }
-
-    fn tenure_ends_ms(&mut self, run: RunId) -> u64 {
-        self.tenant_of(run).state.run().expect("candidates are ready runs").tenure_ends_ms
     }
 
     /// Asks a stranded run once more, when no ready tenant is left to ask.

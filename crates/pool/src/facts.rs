@@ -18,7 +18,7 @@ impl Pool {
             Fact::Started { pid, port } => self.started(step, run, pid, port),
             Fact::Restored { pid, port } => self.restored(step, run, pid, port),
             Fact::StartFailed(failure) => self.start_failed(step, run, failure),
-            Fact::Ready => self.ready(step, run),
+            Fact::Ready => self.becomes_ready(step, run, step.now.wall_ms, Arrival::Started),
             Fact::NotReady(failure) => self.not_ready(step, run, failure),
             Fact::MainEnded => self.main_ended(step, run),
             Fact::Exited(exit) => self.exited(step, run, exit),
@@ -59,7 +59,7 @@ impl Pool {
     /// room.
     pub(crate) fn take_in(&mut self, step: &mut Step, key: Key, call: CallId, process: Adopted) {
         let id = self.next_run();
-        let mut run = Run::new(id, process.custody, step.now.steady_ms, false);
+        let mut run = Box::new(Run::new(id, process.custody, step.now.steady_ms, false));
         run.pid = Some(process.pid);
         run.holds_gate = false;
         let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
@@ -79,7 +79,7 @@ impl Pool {
         let others_want_it = self.tenant_of(id).waiters.iter().any(|waiter| waiter.call != call);
         let now_ms = step.now.wall_ms;
         let touched_at_ms = if others_want_it { now_ms } else { touched_at_ms.min(now_ms) };
-        self.becomes_ready(step, id, touched_at_ms, Event::Adopt { run: id, pid, port });
+        self.becomes_ready(step, id, touched_at_ms, Arrival::Adopted { pid, port });
         self.schedule_first_observation(step);
         if wants_fresh.iter().any(|waiter| waiter.wants == Wants::Fresh) {
             self.tenant_of(id).waiters = wants_fresh;
@@ -95,27 +95,25 @@ impl Pool {
         }
     }
 
-    fn ready(&mut self, step: &mut Step, id: RunId) {
-        let State::Probing(run) = &self.tenant_of(id).state else { return };
-        if run.main_ended_ms.is_some() {
-            return;
-        }
-        let duration_ms = step.now.steady_ms - run.started_steady_ms;
-        self.becomes_ready(step, id, step.now.wall_ms, Event::Ready { run: id, duration_ms });
-    }
-
-    /// From now on the run is its key's tenant, last touched at `touched_at_ms`; `event` says so.
+    /// From now on the run is its key's tenant, last touched at `touched_at_ms`.
     pub(crate) fn becomes_ready(
         &mut self,
         step: &mut Step,
         id: RunId,
         touched_at_ms: u64,
-        event: Event,
+        arrival: Arrival,
     ) {
         let Pool { tenants, runs, releases, timers, gate, candidates, failures, .. } = self;
         let Pool { actions, config, became_ready, .. } = self;
         let tenant = releases.tree_mut(tenants, &runs[&id], id);
         let State::Probing(run) = &mut tenant.state else { return };
+        let duration_ms = step.now.steady_ms - run.started_steady_ms;
+        let event = match arrival {
+            Arrival::Started if run.main_ended_ms.is_some() => return,
+            Arrival::Started => Event::Ready { run: id, duration_ms },
+            Arrival::Restored { pid, port } => Event::Restored { run: id, pid, port, duration_ms },
+            Arrival::Adopted { pid, port } => Event::Adopt { run: id, pid, port },
+        };
         gate.leave(run);
         timers.clear(run);
         run.was_ready = true;
@@ -200,7 +198,7 @@ impl Pool {
         let observing = self.tells_observations();
         let key = self.runs[&id].clone();
         let owns_failures_and_history = self.owns_failures_and_history(&key, id);
-        let tenant = self.tenant_of(id);
+        let tenant = self.releases.tree_mut(&mut self.tenants, &key, id);
         if let State::Stopping(_, stop) = &mut tenant.state
             && stop.stage == Stage::Saving
             && !planted(Bug::SaveIsNotAwaited)
@@ -311,8 +309,23 @@ impl Pool {
         self.tenants
             .values()
             .map(|tenant| &**tenant)
-            .chain(self.releases.iter().map(|(_, beside)| &beside.tree))
+            .chain(self.releases.iter().map(|(_, beside)| &*beside.tree))
     }
+}
+
+/// How a run has come to be ready.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Arrival {
+    /// It was started here, and answers.
+    Started,
+    Restored {
+        pid: u32,
+        port: u16,
+    },
+    Adopted {
+        pid: u32,
+        port: u16,
+    },
 }
 
 /// How long a run was ready.

@@ -275,15 +275,25 @@ impl Pool {
     /// Gives free room and permits to the keys that wait, and evicts for those that still do. Ends
     /// every step, so that whatever drains a queue does so in the same step.
     fn admit(&mut self, step: &mut Step) {
+        self.plan_no_eviction();
+        // Mostly no key waits, and then there is nothing to give.
+        if self.room.is_anyone_waiting() || self.gate.waiting() > 0 {
+            self.admit_waiting(step);
+        }
+    }
+
+    fn admit_waiting(&mut self, step: &mut Step) {
         loop {
             self.start_admitted(step);
             while let Some(key) = self.room.admit() {
-                if let Some(adoption) = self.queued_at(&key).adoption.take() {
+                let ticket = self.next_ticket();
+                let queued = self.releases.queued_mut(&mut self.tenants, &key);
+                if let Some(adoption) = queued.adoption.take() {
                     let (call, process) = *adoption;
                     self.take_in(step, key, call, process);
                 } else {
-                    let state = self.queue_for_gate(&key);
-                    self.queued_at(&key).state = state;
+                    queued.state = State::AwaitingGate { ticket };
+                    self.gate.enqueue(ticket, key);
                     // At once, so that no adoption that came later gets room before it.
                     self.start_admitted(step);
                 }
@@ -316,7 +326,7 @@ impl Pool {
         let is_release = |waiter: &Waiter| matches!(waiter.wants, Wants::Release { .. });
         let fresh = tree.waiters.iter().any(|waiter| waiter.wants != Wants::Any);
         let begins_release = fresh && tree.waiters.iter().any(is_release);
-        let mut run = Run::new(id, config.custody, step.now.steady_ms, fresh);
+        let mut run = Box::new(Run::new(id, config.custody, step.now.steady_ms, fresh));
         if let Some(patience_ms) = gate.patience_ms() {
             timers.set(&mut run, step.now.steady_ms.saturating_add(patience_ms.max(1)));
         }

@@ -37,14 +37,14 @@ use std::mem::{swap, take};
 /// The second tree of a key.
 #[derive(Debug)]
 pub(crate) struct Beside {
-    pub tree: Tenant,
+    pub tree: Box<Tenant>,
     /// Deploys that wait until this tree is gone.
     pub later: Vec<Waiter>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Releases {
-    beside: KeyMap<Box<Beside>>,
+    beside: KeyMap<Beside>,
     last: u64,
 }
 
@@ -95,7 +95,7 @@ impl Releases {
         run: RunId,
     ) -> &'a Tenant {
         let beside = self.get(key).filter(|beside| beside.tree.state.is_of(run));
-        beside.map_or_else(|| &*tenants[key], |beside| &beside.tree)
+        beside.map_or_else(|| &tenants[key], |beside| &beside.tree)
     }
 
     /// The tree of a key that waits for room or at the gate: there is never more than one.
@@ -111,15 +111,11 @@ impl Releases {
     }
 
     pub fn get(&self, key: &str) -> Option<&Beside> {
-        if self.beside.is_empty() { None } else { self.beside.get(key).map(|beside| &**beside) }
+        if self.beside.is_empty() { None } else { self.beside.get(key) }
     }
 
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Beside> {
-        if self.beside.is_empty() {
-            None
-        } else {
-            self.beside.get_mut(key).map(|beside| &mut **beside)
-        }
+        if self.beside.is_empty() { None } else { self.beside.get_mut(key) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -127,14 +123,14 @@ impl Releases {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Beside)> {
-        self.beside.iter().map(|(key, beside)| (key, &**beside))
+        self.beside.iter()
     }
 
     pub fn insert(&mut self, key: Key, tree: Tenant) {
-        self.beside.insert(key, Box::new(Beside { tree, later: Vec::new() }));
+        self.beside.insert(key, Beside { tree: Box::new(tree), later: Vec::new() });
     }
 
-    pub fn remove(&mut self, key: &str) -> Option<Box<Beside>> {
+    pub fn remove(&mut self, key: &str) -> Option<Beside> {
         self.beside.remove(key)
     }
 
@@ -174,7 +170,7 @@ impl Pool {
         };
         let tenant = tenants.get_mut(&key).expect("a release comes up beside one that serves");
         if !planted(Bug::OldReleaseServes) {
-            swap(&mut **tenant, &mut beside.tree);
+            swap(tenant, &mut beside.tree);
         }
         let waiters = take(&mut beside.tree.waiters);
         waiters.into_iter().for_each(|waiter| self.settle(waiter.call, Outcome::Tenant(id)));
@@ -204,13 +200,13 @@ impl Pool {
         match tenants.get_mut(key) {
             Some(tenant) if tenant.state.is_up() => return,
             Some(tenant) => {
-                swap(&mut **tenant, &mut beside.tree);
+                swap(tenant, &mut beside.tree);
                 tenant.inherit_warmth(Warm::inherited(beside.tree.warm.take()));
             }
             None => {
-                let Beside { tree, later } = *releases.remove(key).expect("just seen");
+                let Beside { tree, later } = releases.remove(key).expect("just seen");
                 debug_assert!(later.is_empty(), "`after_serving` has taken them");
-                tenants.insert(key.clone(), Box::new(tree));
+                tenants.insert(key.clone(), tree);
             }
         }
         let begun = !tenants[key].state.is_queued();

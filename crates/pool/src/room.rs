@@ -81,6 +81,11 @@ impl Room {
         self.queue.len()
     }
 
+    /// Whether any key waits, in the queue or aside.
+    pub fn is_anyone_waiting(&self) -> bool {
+        self.queue.len() + self.aside.len() > 0
+    }
+
     pub fn standing_aside(&self) -> usize {
         self.aside.len()
     }

@@ -1,6 +1,7 @@
 //! Runs and images: how a run is saved before it is stopped, and brought back. `images.rs` decides
 //! when.
 
+use crate::facts::Arrival;
 use crate::images::{Late, Next};
 use crate::messages::{Action, Event, Failure};
 use crate::planted::{Bug, planted};
@@ -120,14 +121,8 @@ impl Pool {
         let tenant = self.tenant_of(id);
         let Some(run) = tenant.state.run_mut() else { return };
         run.pid = Some(pid);
-        let duration_ms = step.now.steady_ms - run.started_steady_ms;
         tenant.state.has_process_now();
-        self.becomes_ready(
-            step,
-            id,
-            step.now.wall_ms,
-            Event::Restored { run: id, pid, port, duration_ms },
-        );
+        self.becomes_ready(step, id, step.now.wall_ms, Arrival::Restored { pid, port });
         self.schedule_first_observation(step);
     }
 

@@ -52,6 +52,8 @@ pub(crate) enum Wants {
 ///
 /// While `Stopping` is at [`Stage::Saving`], an `Exited` is put off until it is known whether it
 /// was saved.
+///
+/// `Run` is boxed: each change of the state moves it, and a key that waits has none.
 #[derive(Debug)]
 pub(crate) enum State {
     /// Waits until fewer than `max_concurrent` are alive.
@@ -59,18 +61,17 @@ pub(crate) enum State {
     /// Has room; waits because enough others are being started.
     AwaitingGate { ticket: u64 },
     /// Asked for; the process is not known yet.
-    Starting(Run),
+    Starting(Box<Run>),
     /// The process exists; readiness is being found out.
-    Probing(Run),
+    Probing(Box<Run>),
     /// In use.
-    Ready(Run),
+    Ready(Box<Run>),
     /// Another release serves; this one is in use for a while yet, until then at most.
-    Retired(Run, u64),
-    /// Being ended. `Stop` is boxed: few runs are being ended at a time, and inline it would
-    /// enlarge every tenant.
-    Stopping(Run, Box<Stop>),
+    Retired(Box<Run>, u64),
+    /// Being ended. `Stop` is boxed, too: few runs are being ended at a time.
+    Stopping(Box<Run>, Box<Stop>),
     /// Never became ready, and ending it was refused. Tracked, never handed out.
-    Stranded(Run),
+    Stranded(Box<Run>),
 }
 
 /// One process from the decision to start it.
