@@ -117,7 +117,7 @@ impl Temporary {
     }
 
     fn aside(&self) -> CString {
-        CString::new([self.name.as_bytes(), ASIDE].concat()).expect("digits and a word")
+        aside_of(&self.name)
     }
 
     /// Removes the directory above, if nothing is left in it.
@@ -231,11 +231,26 @@ impl Temporaries {
         let due_ms = clock::now_ms() + LAST_REMOVAL_MS;
         for (path, held) in self.held.drain(..) {
             for name in own_entries(&held) {
+                // What there is no time for is not left where the tenant knew it.
+                let name = moved_aside(&held, name);
                 let _ = remove_tree(&held, &name, || clock::now_ms() > due_ms);
             }
             let _ = rmdir(&path);
         }
     }
+}
+
+/// Moves a directory aside, unless it was, or cannot be. Returns its name.
+fn moved_aside(parent: &OwnedFd, name: CString) -> CString {
+    if name.as_bytes().ends_with(ASIDE) {
+        return name;
+    }
+    let aside = aside_of(&name);
+    if renameat(parent, &name, parent, &aside).is_ok() { aside } else { name }
+}
+
+fn aside_of(name: &CStr) -> CString {
+    CString::new([name.to_bytes(), ASIDE].concat()).expect("digits and a word")
 }
 
 /// The directories of this warden's tenants.
