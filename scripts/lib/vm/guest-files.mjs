@@ -40,7 +40,8 @@ export function guestFiles({ architecture, kernel, packages, programs, runs }) {
   const text = (path, text) => add(path, { kind: 'file', text });
   const init = initScript(runs, 'scripts/lib/vm/guest-facts.mjs');
 
-  for (const path of ['/proc', '/sys', '/root']) add(path, { kind: 'directory' });
+  for (const path of ['/proc', '/sys', '/root', '/home', '/var/tmp'])
+    add(path, { kind: 'directory' });
   add('/dev/console', { kind: 'console' });
   add('/tmp', { kind: 'directory', mode: 0o1777 });
   add(`/users/${USER.name}`, { kind: 'directory', owner: USER.id });
@@ -56,6 +57,7 @@ export function guestFiles({ architecture, kernel, packages, programs, runs }) {
 
   text('/etc/hosts', '127.0.0.1 localhost\n::1 localhost\n');
   text('/etc/passwd', account('root', 0, '/root') + account(USER.name, USER.id));
+  add('/etc/shadow', { kind: 'file', mode: 0o600, text: 'root:*::0:::::\n' });
   text('/etc/group', `root:x:0:\n${USER.name}:x:${USER.id}:\n`);
 
   for (const { path, from } of filesBelow(join(kernel, 'lib', 'modules'))) {
