@@ -46,8 +46,9 @@ fn parse_head(mut head: &[u8]) -> Option<(Tag, u32)> {
     Some((tag, take_word(&mut head)?))
 }
 
-/// Fills the room as far as the file goes.
-fn read_at(file: impl AsFd, room: &mut [u8], at: u64) -> Result<usize, Errno> {
+/// Fills the room from this offset on, as far as the file goes, whatever the file's position.
+/// Returns how much that is.
+pub fn read_at(file: impl AsFd, room: &mut [u8], at: u64) -> Result<usize, Errno> {
     let mut filled = 0;
     while filled < room.len() {
         match pread(&file, &mut room[filled..], at + filled as u64) {

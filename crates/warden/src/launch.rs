@@ -11,6 +11,7 @@ use rustix::process::{
 };
 use rustix::stdio;
 
+use warden::excerpt::read_at;
 use warden::protocol::{LaunchStep, Report};
 use warden::spec::{Descriptor, LaunchSpec};
 
@@ -155,14 +156,8 @@ fn require_start_script(spec: &LaunchSpec) -> Result<(), Errno> {
 fn read_spec(memory_file: &OwnedFd) -> Result<LaunchSpec, Errno> {
     let size_bytes = rustix::fs::fstat(memory_file)?.st_size;
     let mut bytes = vec![0; usize::try_from(size_bytes).map_err(|_| Errno::FBIG)?];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match rustix::io::pread(memory_file, &mut bytes[filled..], filled as u64) {
-            Ok(0) => return Err(Errno::PROTO),
-            Ok(length) => filled += length,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
+    if read_at(memory_file, &mut bytes, 0)? < bytes.len() {
+        return Err(Errno::PROTO);
     }
     LaunchSpec::parse(&bytes).map_err(|_| Errno::PROTO)
 }
