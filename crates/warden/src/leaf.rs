@@ -8,15 +8,18 @@
 //! └─ absolute-<pid>-<ticks>        the parent
 //! ```
 
+use std::ffi::CStr;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, getpid};
 
 use warden::confinement::{Group, Hierarchy};
 
 use crate::clock;
-use crate::group_files::{members, path, pause, put};
+use crate::group_files::{members, path, pause, put, remove_soon};
 use crate::tree::{pid_of, stat_of};
 
 /// What the names of a parent and of a leaf begin with; the same follows.
@@ -26,11 +29,12 @@ const LEAF_PREFIX: &str = "absolute-host-";
 /// What the names of wardens and keepers begin with.
 const NAME_PREFIX: &[u8] = b"abs-";
 
-/// How long another warden or keeper is waited for that leaves at the same time.
-const OTHERS_MS: u64 = 200;
+/// The name of one that leaves: those that leave after it do not count it any more.
+const LEAVING: &CStr = c"abs.leaving";
 
-/// How often what is in the leaf is moved: processes that it makes meanwhile are in it, too.
-const MOVES_MAX: usize = 20;
+/// How long the lock of a leaf is waited for. It is held for moments, unless a stranger that may
+/// read the directory keeps it: then the leaf stays for the next host.
+const LOCK_MS: u64 = 1_000;
 
 /// A leaf, and the group above it.
 struct Leaf {
@@ -41,9 +45,12 @@ struct Leaf {
 }
 
 /// Undoes the leaf beside a parent that is gone, if there is one and no other warden or keeper is
-/// in it.
+/// in it. Those that leave at the same time do so one after the other, and the last one finds that
+/// it is alone.
 pub fn undo(parent: &Group) {
     let Some(leaf) = Leaf::beside(parent) else { return };
+    let Some(_lock) = leaf.lock() else { return };
+    let _ = rustix::thread::set_name(LEAVING);
     if !path(parent).exists() && leaf.is_left_to_us() && leaf.has_no_sibling() {
         leaf.undo();
     }
@@ -74,30 +81,26 @@ impl Leaf {
         leaf.is_dir().then(|| Leaf { place: place.to_owned(), path: leaf, host })
     }
 
-    /// Whether no other warden or keeper is in the leaf. Of several that leave at once the one with
-    /// the highest pid waits for the others.
-    fn is_left_to_us(&self) -> bool {
-        let due_ms = clock::now_ms() + OTHERS_MS;
-        loop {
-            let others = self.others();
-            if others.is_empty() {
-                return true;
+    /// The lock, which goes with the descriptor.
+    fn lock(&self) -> Option<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let leaf = rustix::fs::open(&self.path, flags, Mode::empty()).ok()?;
+        let due_ms = clock::now_ms() + LOCK_MS;
+        while flock(&leaf, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if clock::now_ms() >= due_ms {
+                return None;
             }
-            let number = |pid: &Pid| pid.as_raw_pid();
-            let is_last = others.iter().map(number).max() < Some(number(&getpid()));
-            if !is_last || clock::now_ms() >= due_ms {
-                return false;
-            }
-            pause(2);
+            pause(1);
         }
+        Some(leaf)
     }
 
-    fn others(&self) -> Vec<Pid> {
-        let is_other = |pid: &Pid| {
+    /// Whether no other warden or keeper is in the leaf that has yet to leave it.
+    fn is_left_to_us(&self) -> bool {
+        members(&self.path).into_iter().all(|pid| {
             let name = fs::read(format!("{}/comm", pid.as_raw_pid())).unwrap_or_default();
-            *pid != getpid() && name.starts_with(NAME_PREFIX)
-        };
-        members(&self.path).into_iter().filter(is_other).collect()
+            pid == getpid() || !name.starts_with(NAME_PREFIX)
+        })
     }
 
     /// Whether nothing but the leaf needs the controllers.
@@ -114,14 +117,12 @@ impl Leaf {
         for controller in enabled.split_ascii_whitespace() {
             let _ = put(&control, format!("-{controller}").as_bytes());
         }
-        for _ in 0..MOVES_MAX {
-            let members = members(&self.path);
-            if members.is_empty() {
-                break;
-            }
-            members.into_iter().for_each(|member| move_to(&self.place, member));
-        }
-        let _ = rustix::fs::rmdir(&self.path);
+        // Processes that it makes meanwhile are in it, too, and one that is about to end can be
+        // moved no more: its end is waited for.
+        remove_soon(|_| {
+            members(&self.path).into_iter().for_each(|member| move_to(&self.place, member));
+            rustix::fs::rmdir(&self.path).is_ok()
+        });
     }
 }
 

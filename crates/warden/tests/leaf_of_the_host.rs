@@ -112,7 +112,7 @@ fn another_warden_keeps_the_leaf_until_it_leaves() {
 
 #[test]
 fn of_wardens_that_leave_together_one_undoes_it() {
-    for _ in 0..5 {
+    for _ in 0..20 {
         let Some(mut place) = Place::new() else { return };
         let mut wardens: Vec<Warden> = (0..3).map(|_| place.warden()).collect();
         for warden in &mut wardens {
