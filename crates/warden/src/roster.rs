@@ -11,59 +11,25 @@ use warden::confinement::Group;
 use warden::excerpt::confinement_in;
 use warden::host::signed_pair;
 use warden::planted::{Bug, planted_once_in};
-use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
+use warden::protocol::{LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
 
 use crate::clock;
 use crate::group::Groups;
 use crate::group_files::REMOVAL_PATIENCE_MS;
 use crate::launch::Outfit;
 use crate::launching;
-use crate::link::{self, Received, Sent};
 use crate::parents::{self, Parents};
 use crate::spares::{Spare, Spares};
 use crate::sys::{self, Ending};
 use crate::temporary::{LEFT_STATUS, Temporaries, Temporary};
 
-/// The error number for a run whose keeper was killed before the program ran.
-const KEEPER_LOST: Errno = Errno::IO;
+mod entries;
+
+use entries::{Keeper, Lost};
 
 /// After this time a launch is late: the keeper was stopped, or the tenant's directory is slow to
 /// enter.
 const LATE_AFTER_MS: u64 = 1_000;
-
-/// One live keeper: an unreaped child of the warden, so its pid is not reused.
-struct Keeper {
-    run: u64,
-    pid: Pid,
-    /// `None` once either side has closed it.
-    link: Option<OwnedFd>,
-    has_started: bool,
-    /// When the keeper is continued, in case it was stopped, unless it has reported its tenant's
-    /// start by then.
-    late_ms: u64,
-    /// The final report about the run. The host gets it once the keeper is reaped.
-    result: Option<Report>,
-    /// What is removed for the keeper if that is lost.
-    groups: Groups,
-    temporary: Option<Temporary>,
-    /// The last stop that the host asked for, and the last one that was sent to the keeper.
-    stop_asked: Option<StopStage>,
-    stop_sent: Option<StopStage>,
-}
-
-/// A run whose keeper died without a result: it was killed. The warden clears what is left of the
-/// tenant.
-#[derive(Debug)]
-struct Lost {
-    /// `None` if the keeper was a spare.
-    run: Option<u64>,
-    has_started: bool,
-    cpu_us: u64,
-    groups: Groups,
-    temporary: Option<Temporary>,
-    /// When its end is reported even if its groups cannot be removed, from the first attempt on.
-    given_up_ms: Option<u64>,
-}
 
 /// All runs whose final report the host has not got. Dropping it closes the links, and each keeper
 /// then ends its tree.
@@ -209,7 +175,7 @@ impl Roster {
         let now_ms = clock::now_ms();
         for keeper in &mut self.keepers {
             if !keeper.has_started && keeper.late_ms <= now_ms {
-                signal(keeper, Signal::CONT);
+                keeper.signal(Signal::CONT);
                 keeper.late_ms = now_ms + LATE_AFTER_MS;
             }
         }
@@ -218,7 +184,7 @@ impl Roster {
     /// Continues every keeper.
     pub fn continue_all(&self) {
         for keeper in &self.keepers {
-            signal(keeper, Signal::CONT);
+            keeper.signal(Signal::CONT);
         }
     }
 
@@ -328,7 +294,7 @@ impl Roster {
     pub fn end_all(&mut self) {
         for keeper in &mut self.keepers {
             keeper.link = None;
-            signal(keeper, Signal::CONT);
+            keeper.signal(Signal::CONT);
         }
         self.spares.end_all();
         self.temporaries.end();
@@ -337,7 +303,7 @@ impl Roster {
     /// Kills every keeper that has not finished. The processes of their trees become strays.
     pub fn kill_keepers(&self) {
         for keeper in &self.keepers {
-            signal(keeper, Signal::KILL);
+            keeper.signal(Signal::KILL);
         }
         for spare in self.spares.pids() {
             let _ = kill_process(spare, Signal::KILL);
@@ -345,66 +311,11 @@ impl Roster {
     }
 }
 
-impl Keeper {
-    fn unsent_stop(&self) -> Option<StopStage> {
-        self.stop_asked.filter(|_| self.stop_asked > self.stop_sent)
-    }
-
-    fn pass_on_stop(&mut self) {
-        let Some(stage) = self.unsent_stop() else { return };
-        // Without a link the keeper ends its tree by itself, so the stop counts as sent.
-        let sent = self.link.as_ref().map_or(Sent::Closed, |link| {
-            link::transmit(link, &Command::Stop { run: self.run, stage }.encode())
-        });
-        if sent != Sent::Later {
-            self.stop_sent = Some(stage);
-        }
-        signal(self, Signal::CONT);
-    }
-
-    fn listen(&mut self, reports: &mut Vec<Report>) {
-        while let Some(link) = &self.link {
-            match link::receive(link, self.pid) {
-                Received::Forged => {}
-                Received::Nothing => return,
-                Received::Closed => self.link = None,
-                Received::Packet { bytes, .. } => match Report::decode(&bytes) {
-                    Ok(started @ Report::Started { .. }) => {
-                        self.has_started = true;
-                        reports.push(started);
-                    }
-                    Ok(result) => self.result = Some(result),
-                    // A keeper, which is the same program, sends no other packets.
-                    Err(_) => {}
-                },
-            }
-        }
-    }
-}
-
-impl Lost {
-    fn final_report(&self) -> Option<Report> {
-        let Lost { run, has_started, cpu_us, .. } = *self;
-        let run = run?;
-        Some(if has_started {
-            let signal = Some(Signal::KILL.as_raw());
-            Report::Ended { run, exit_code: None, signal, cpu_us, out_of_memory: false }
-        } else {
-            let errno = KEEPER_LOST.raw_os_error();
-            Report::LaunchFailed { run, step: LaunchStep::Fork, errno }
-        })
-    }
-}
-
-/// Signals a keeper. It is an unreaped child, so its pid was not reused.
-fn signal(keeper: &Keeper, signal: Signal) {
-    let _ = kill_process(keeper.pid, signal);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::link::testing::{fill, pair, read_all};
+    use warden::protocol::Command;
 
     #[test]
     fn a_stop_that_there_is_no_room_for_is_sent_later_and_once() {
