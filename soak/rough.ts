@@ -7,6 +7,7 @@ import { Host } from './hosts.ts';
 import { Rng } from './host/rng.mjs';
 import type { Run } from './steady.ts';
 import { killAll, orphans, shown, untilNone } from './processes.ts';
+import { tracesOf, untilNothing } from './traces.ts';
 import type { Process } from '../__test__/support/processes/table.ts';
 
 /** How a host ends; `sigkill` and `sigterm` come from outside. */
@@ -110,6 +111,9 @@ async function roughHost(
       `${seed}: left ${GONE_MS} ms after ${ending}: ${shown(unexpected)} of ${what.join(', ')}; before: ${before}`,
     );
   }
+  // What the loss of wardens and keepers leaves is removed by the next host: see run.ts.
+  const traces = helpers === 'both' ? '' : await untilNothing(() => tracesOf(host.pid), GONE_MS);
+  if (traces) run.violation(`${seed}: left after ${ending}: ${traces}; before: ${host.lastDone}`);
   told.hosts[ending]++;
   told.starts += host.figures.starts;
   if (left.length === 0) told.longestMs = Math.max(told.longestMs, tookMs);

@@ -3,7 +3,7 @@
  * wardens and keepers are killed and stopped, and that end in every way. See
  * `npm run soak -- --help`.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSoakArguments } from './arguments.mjs';
@@ -11,7 +11,8 @@ import { keysOf, kinds } from './host/kinds.mjs';
 import { becomeSubreaper, killAll, orphans, shown, untilNone } from './processes.ts';
 import { print } from './report.ts';
 import { roughHosts } from './rough.ts';
-import { type Run, steadyHost } from './steady.ts';
+import { calmHost, type Run, steadyHost } from './steady.ts';
+import { tracesOf, untilNothing } from './traces.ts';
 
 /** Writes the directories of all tenants. */
 function makeTenants(root: string): void {
@@ -27,16 +28,27 @@ function makeTenants(root: string): void {
   }
 }
 
+/** Puts the compiled tenant where users of tenants may execute it; returns where that is. */
+function placeTenant(root: string, compiled: string): string {
+  chmodSync(root, 0o755);
+  const directory = join(root, '.compiled');
+  mkdirSync(directory);
+  const placed = join(directory, 'tenant');
+  copyFileSync(compiled, placed);
+  return placed;
+}
+
 async function main(): Promise<number> {
   const args = readSoakArguments();
-  const tenant = process.env.SOAK_TENANT;
-  if (!tenant)
+  const compiled = process.env.SOAK_TENANT;
+  if (!compiled)
     throw new Error(
       'SOAK_TENANT must name the compiled tenant; `npm run soak` builds it and says where',
     );
   becomeSubreaper();
   const root = mkdtempSync(join(tmpdir(), 'runtime-soak-'));
   makeTenants(root);
+  const tenant = placeTenant(root, compiled);
   const violations: string[] = [];
   const found = Promise.withResolvers<void>();
   const interrupted = Promise.withResolvers<number>();
@@ -82,6 +94,11 @@ async function main(): Promise<number> {
 async function soak(run: Run, violations: string[]): Promise<number> {
   const steadily = steadyHost(run).finally(() => (run.isOver = true));
   const [steady, roughly] = await Promise.all([steadily, roughHosts(run)]);
+  await calmHost(run);
+  for (const { pid } of run.hosts) {
+    const traces = await untilNothing(() => tracesOf(pid), CLEARED_MS);
+    if (traces) run.violation(`left of host ${pid} after the next one: ${traces}`);
+  }
   const left = orphans(run.children);
   if (left.length > 0) run.violation(`left in the end: ${shown(left)}`);
   return print({ run, steady, rough: roughly, violations });
@@ -98,6 +115,8 @@ async function endEverything(run: Run): Promise<void> {
 
 const MAX_TOLD = 10;
 const ENDING_MS = 10_000;
+/** How long the next host has to remove what others have left. */
+const CLEARED_MS = 10_000;
 
 try {
   process.exit(await main());

@@ -151,3 +151,18 @@ test('counts of checkpoints are in metrics, not in stats', async () => {
   expect(Reflect.ownKeys(stats)).toEqual(['running', 'total', 'draining', 'backoff']);
   expect(Object.getPrototypeOf(stats)).toBe(Object.prototype);
 });
+
+test('with a snapshot driver they can be read in stats, too, and are no key of it', async () => {
+  const driver = { checkpoint: async () => false, restore: async () => null };
+  await using bench = setUp({
+    checkpoint: { driver: { ...driver, has: async () => false, drop: async () => {} } },
+  });
+  await bench.runtime.ensure('a');
+  const stats = bench.runtime.stats();
+  expect((stats as any).checkpoints).toEqual(bench.runtime.metrics().checkpoints);
+  expect(Object.keys(stats)).toEqual(['running', 'total', 'draining', 'backoff']);
+  for (const copy of [{ ...stats }, structuredClone(stats), JSON.parse(JSON.stringify(stats))]) {
+    expect(copy).not.toHaveProperty('checkpoints');
+  }
+  expect(stats).toStrictEqual({ ...empty, running: 1, total: 1 });
+});

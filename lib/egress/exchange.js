@@ -3,11 +3,18 @@ import { request as httpRequest } from 'node:http';
 import { chunksOf, lengthOf } from './body.js';
 import { egressFailed } from '../errors.js';
 import { unlessAborted } from './hop.js';
+import { dialsItself, ParsedRequest } from './parsed-request.js';
 
 /** @typedef {import('node:http').IncomingMessage} IncomingMessage */
 /**
  * @typedef {{ url: URL, method: string, headers: Headers, body: import('./body.js').Body |
  * undefined }} Step
+ */
+/** @typedef {(event: string, listener: (...args: any[]) => void) => Request} Listen */
+/**
+ * What is used of a `ClientRequest`, or of what stands for it.
+ * @typedef {{ destroyed: boolean, write(bytes: Uint8Array): boolean, end(): void, on: Listen, once:
+ * Listen, off: Listen }} Request
  */
 /** @typedef {import('./meter.js').Meter} Meter */
 /** @typedef {import('./hop.js').Hop} Hop */
@@ -83,15 +90,20 @@ export function exchange(socket, step, headers, meter, hop) {
     if (signal.aborted) return onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
 
-    const request = httpRequest({
-      createConnection: () => socket,
-      method: step.method,
-      path: step.url.pathname + step.url.search,
-      headers: Object.fromEntries(headers),
-      setHost: false,
-      insecureHTTPParser: false,
-      maxHeaderSize: MAX_HEAD_BYTES,
-    });
+    const { method } = step;
+    const path = step.url.pathname + step.url.search;
+    /** @type {Request} */
+    const request = dialsItself
+      ? new ParsedRequest(socket, { method, path, headers, maxHeadBytes: MAX_HEAD_BYTES })
+      : httpRequest({
+          createConnection: () => socket,
+          method,
+          path,
+          headers: Object.fromEntries(headers),
+          setHost: false,
+          insecureHTTPParser: false,
+          maxHeaderSize: MAX_HEAD_BYTES,
+        });
     // This listener stays: more errors may follow the first.
     request.on('error', reject);
     request.once('response', resolve);
@@ -102,7 +114,7 @@ export function exchange(socket, step, headers, meter, hop) {
 
 /**
  * Writes the body, and ends the request.
- * @param {import('node:http').ClientRequest} request
+ * @param {Request} request
  * @param {Step['body']} body
  * @param {Meter} meter
  * @param {AbortSignal} signal
@@ -128,7 +140,7 @@ async function send(request, body, meter, signal) {
 
 /**
  * Resolves once the request takes more, or is closed.
- * @param {import('node:http').ClientRequest} request
+ * @param {Request} request
  * @returns {Promise<void>}
  */
 function drained(request) {

@@ -94,8 +94,13 @@ function streamOf(chunks, { signal, end }) {
   return new ReadableStream({
     type: 'bytes',
     start(controller) {
-      // `error` has no effect on a stream that is closed.
-      const onEnd = () => controller.error(signal.reason);
+      const onEnd = () => {
+        try {
+          controller.error(signal.reason);
+        } catch {
+          // The stream is closed: Bun before 1.4 throws then.
+        }
+      };
       if (signal.aborted) onEnd();
       else signal.addEventListener('abort', onEnd, { once: true });
     },

@@ -46,7 +46,7 @@ const calls = new Calls(violation, rough !== '');
 /** @type {Map<string, { model: Model; runtime: import('@absolutejs/runtime').Runtime }>} */
 const open = new Map();
 for (const [name, options] of Object.entries(runtimes)) {
-  const model = new Model(name, violation, kindOf);
+  const model = new Model(name, violation, kindOf, rough !== '');
   const runtime = createRuntime({ ...common(place), ...options(place), ...model.callbacks });
   // Evictions are checked in this runtime only: it is full, and connections do not count as
   // activity.

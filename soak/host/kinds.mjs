@@ -14,6 +14,11 @@
  * listens
  * @property {boolean} [absent] it has no directory
  * @property {readonly string[]} [fails] the codes that its starts fail with by themselves
+ * @property {import('@absolutejs/runtime').TenantLimits} [limits]
+ * @property {boolean | 'own user'} [walls] whether it runs within walls, and as a user of its own
+ * where the host is root
+ * @property {readonly string[]} [operations] those that are done to it alone; it gets no others
+ * that end it from within or outside
  */
 
 const BUN_LINES = `
@@ -46,6 +51,10 @@ const FAILS_TO_START = [
   'ERR_RUNTIME_BACKOFF',
   'ERR_RUNTIME_MAX_FAILURES',
 ];
+
+/** A machine that cannot keep them all runs the soak, too. */
+const BEST_EFFORT = /** @type {const} */ ({ enforce: 'best-effort' });
+const SMALL = { memoryBytes: 64 << 20, processes: 60, cpus: 1, openFiles: 256, ...BEST_EFFORT };
 
 /** @type {readonly Kind[]} */
 export const kinds = [
@@ -99,6 +108,66 @@ export const kinds = [
   { name: 'asked', keys: 4, homes: ['asked'], weight: 4, does: 'lines=1', says: [1, 1] },
   { name: 'own', keys: 4, homes: ['own'], weight: 2, does: '' },
   { name: 'adopted', keys: 4, homes: ['adopting'], weight: 2, does: '' },
+  { name: 'limited', keys: 3, homes: ['confined'], weight: 3, does: '', limits: SMALL },
+  { name: 'walled', keys: 3, homes: ['confined'], weight: 3, does: '', walls: true },
+  {
+    name: 'kept',
+    keys: 3,
+    homes: ['confined'],
+    weight: 3,
+    does: 'children=2,daemons=2',
+    limits: SMALL,
+    walls: true,
+  },
+  {
+    name: 'apart',
+    keys: 4,
+    homes: ['confined'],
+    weight: 4,
+    does: 'lines=3',
+    says: [3, 3],
+    limits: SMALL,
+    walls: 'own user',
+  },
+  {
+    name: 'glutton',
+    keys: 2,
+    homes: ['confined'],
+    weight: 1.5,
+    does: 'children=1,daemons=1',
+    limits: { memoryBytes: 24 << 20, swapBytes: 1, ...BEST_EFFORT },
+    walls: 'own user',
+    operations: ['eat'],
+  },
+  {
+    name: 'forker',
+    keys: 2,
+    homes: ['confined'],
+    weight: 1,
+    does: '',
+    limits: { processes: 40, ...BEST_EFFORT },
+    walls: 'own user',
+    operations: ['fork'],
+  },
+  {
+    name: 'filler',
+    keys: 2,
+    homes: ['confined'],
+    weight: 1,
+    does: '',
+    walls: 'own user',
+    operations: ['fill'],
+  },
+  {
+    name: 'bun-kept',
+    keys: 2,
+    homes: ['confined'],
+    weight: 0.3,
+    files: { 'server.ts': BUN_LINES + BUN_SERVER },
+    says: [3, 0],
+    limits: { memoryBytes: 512 << 20, processes: 100, ...BEST_EFFORT },
+    walls: true,
+  },
   { name: 'bun', keys: 3, homes: ['bun'], weight: 0.5, files: { 'server.ts': BUN_SERVER } },
   {
     name: 'bun-talker',

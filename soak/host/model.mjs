@@ -19,6 +19,7 @@
  * @property {number | undefined} written how many lines the tenant says that it has written
  * @property {number} cpuMs
  * @property {number} observations
+ * @property {boolean} isEating whether it takes more memory than it may: nothing else crashes it
  */
 
 /** @typedef {import('@absolutejs/runtime').RuntimeTransitionEvent} Transition */
@@ -63,16 +64,19 @@ export class Model {
   #violation;
   /** @type {(key: string) => import("./kinds.mjs").Kind} */
   #kindOf;
+  #isRough;
 
   /**
    * @param {string} name of the runtime
    * @param {(text: string) => void} violation called with each rule that does not hold
    * @param {(key: string) => import('./kinds.mjs').Kind} kindOf
+   * @param {boolean} isRough whether wardens and keepers are killed
    */
-  constructor(name, violation, kindOf) {
+  constructor(name, violation, kindOf, isRough) {
     this.#name = name;
     this.#violation = (/** @type {string} */ text) => violation(`${name}: ${text}`);
     this.#kindOf = kindOf;
+    this.#isRough = isRough;
   }
 
   /** To be spread into the options of the runtime. */
@@ -107,6 +111,7 @@ export class Model {
         written: undefined,
         cpuMs: 0,
         observations: 0,
+        isEating: false,
       });
       // An adopted process chose its port itself: it may be another's.
       if (type === 'spawn') this.#takePort(event.port, `${this.#name}/${key} ${pid}`);
@@ -185,9 +190,14 @@ export class Model {
   }
 
   /** @param {Extract<Transition, { type: 'exit' }>} event @param {Run} run */
-  #exit({ key, pid, reason }, run) {
+  #exit({ key, pid, reason, limit }, run) {
     this.counts.exits++;
-    this.reasons[reason] = (this.reasons[reason] ?? 0) + 1;
+    const why = limit ? `${reason} (${limit})` : reason;
+    this.reasons[why] = (this.reasons[why] ?? 0) + 1;
+    if (run.isEating && reason === 'crashed' && limit !== 'memory' && !this.#isRough)
+      this.#violation(`${key} (${pid}) ran out of memory, and its exit does not say so`);
+    if (limit && !run.isEating)
+      this.#violation(`${key} (${pid}) is said to have run out of ${limit}`);
     this.runs.delete(key);
     if (ports.get(run.port) === `${this.#name}/${key} ${pid}`) ports.delete(run.port);
     const isOfUsers = this.#name === 'own' || this.#name === 'adopting';

@@ -123,6 +123,34 @@ function signal(target, pid, name = 'SIGKILL') {
   }
 }
 
+/**
+ * Has a tenant take more memory than it may. Its exit must say so: see the model.
+ * @param {Target} target
+ */
+async function eat(target) {
+  const { calls, tenant, runtime, key, model, violation } = target;
+  const found = await ensure(target);
+  const run = model.runs.get(key);
+  const by = runtime.inspect(key)?.limits.memoryBytes?.by ?? 'none';
+  if (!found || run?.pid !== found.pid || by === 'none') return;
+  run.isEating = true;
+  calls.mayCancel(tenant);
+  await answerOf(found.port, '/eat');
+  const deadline = performance.now() + GONE_MS;
+  const isThere = () => model.runs.get(key)?.pid === found.pid;
+  while (isThere() && performance.now() < deadline) await delay(5);
+  if (isThere() && !calls.isRough) violation(`${tenant} (${found.pid}) took memory without end`);
+  calls.mayCancel(tenant);
+}
+
+/** Whether a tenant may be ended otherwise than through its runtime. @param {Target} target */
+const mayEnd = ({ kind }) => kind.operations === undefined;
+/** @param {string} name */
+const isFor =
+  (name) =>
+  (/** @type {Target} */ { kind }) =>
+    kind.operations?.includes(name) ?? false;
+
 const isStarted = (/** @type {{ name: string }} */ { name }) => name !== 'adopting';
 const isOurs = (/** @type {Target} */ { name }) => name !== 'adopting' && name !== 'own';
 const speaks = (/** @type {Target} */ { kind, name }) =>
@@ -177,14 +205,19 @@ export const operations = [
   {
     name: 'crash',
     weight: 3,
-    fits: speaks,
+    fits: (target) => speaks(target) && mayEnd(target),
     run: (target) => end(target, `/exit?${1 + target.rng.below(100)}`),
   },
-  { name: 'abort itself', weight: 1, fits: speaks, run: (target) => end(target, '/abort') },
+  {
+    name: 'abort itself',
+    weight: 1,
+    fits: (target) => speaks(target) && mayEnd(target),
+    run: (target) => end(target, '/abort'),
+  },
   {
     name: 'bye',
     weight: 3,
-    fits: (target) => speaks(target) && !target.kind.files,
+    fits: (target) => speaks(target) && !target.kind.files && mayEnd(target),
     run: (target) => end(target, '/bye'),
   },
   {
@@ -214,7 +247,7 @@ export const operations = [
   {
     name: 'kill from outside',
     weight: 2,
-    fits: isOurs,
+    fits: (target) => isOurs(target) && mayEnd(target),
     async run(target) {
       const found = await ensure(target);
       const run = target.model.runs.get(target.key);
@@ -222,6 +255,19 @@ export const operations = [
       // the pid.
       if (found && run?.pid === found.pid && keeperOf(found.pid)) signal(target, found.pid);
     },
+  },
+  { name: 'eat', weight: 60, fits: isFor('eat'), run: eat },
+  {
+    name: 'fork',
+    weight: 40,
+    fits: isFor('fork'),
+    run: (target) => visit(target, '/fork?200'),
+  },
+  {
+    name: 'fill',
+    weight: 40,
+    fits: isFor('fill'),
+    run: (target) => visit(target, `/fill?${target.rng.below(500)}`),
   },
   {
     name: 'adopt',

@@ -1,8 +1,9 @@
 // The runtimes of a host, each with other options. To add one, add an entry.
 import { spawn as spawnChild } from 'node:child_process';
+import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ask } from './ask.mjs';
-import { kindOf } from './kinds.mjs';
+import { keysOf, kindOf, kinds } from './kinds.mjs';
 
 /** @typedef {import('@absolutejs/runtime').RuntimeOptions} RuntimeOptions */
 /**
@@ -49,6 +50,37 @@ export function startOutside(place, key, env) {
   });
 }
 
+/** How many tenants have a user of their own. */
+const USERS = kinds
+  .filter(({ walls }) => walls === 'own user')
+  .reduce((sum, kind) => sum + keysOf(kind).length, 0);
+
+/** The users of a host's tenants: other hosts have others. @param {number} host its pid */
+export const usersOf = (host) => ({ first: 2_000_000 + host * USERS, count: USERS });
+
+/**
+ * Limits and walls of a key.
+ * @param {Place} place
+ * @param {string} key
+ * @returns {import('@absolutejs/runtime').TenantSettings}
+ */
+function confinementOf({ tenant }, key) {
+  const { limits, walls, files } = kindOf(key);
+  const isOfItsOwn = walls === 'own user' && process.getuid?.() === 0;
+  const user = isOfItsOwn ? { user: usersOf(process.pid) } : {};
+  return {
+    ...(limits && { limits }),
+    ...(walls && {
+      isolation: {
+        read: [dirname(tenant)],
+        enforce: /** @type {const} */ ('best-effort'),
+        ...user,
+      },
+    }),
+    ...(files && { command: ['bun', 'run', 'start'] }),
+  };
+}
+
 /** @param {{ port: number }} args */
 async function answersSoon({ port }) {
   const deadline = performance.now() + OWN_READINESS_MS;
@@ -82,6 +114,11 @@ export const runtimes = {
     observeIntervalMs: 200,
   }),
   adopting: () => ({ idleAfterMs: 2_000, sweepIntervalMs: 500 }),
+  confined: (place) => ({
+    command: [place.tenant],
+    tenant: (key) => confinementOf(place, key),
+    observeIntervalMs: 200,
+  }),
   bun: () => ({ maxConcurrent: 8, idleAfterMs: 3_000, sweepIntervalMs: 500 }),
 };
 

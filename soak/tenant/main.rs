@@ -101,7 +101,9 @@ fn main() {
 }
 
 /// Answers a request: `/` tells the key; `/exit?3` and `/abort` end the tenant; `/flood?1000`
-/// writes lines, `/blank?1000` empty ones; `/bye` tells their number and ends the tenant.
+/// writes lines, `/blank?1000` empty ones; `/bye` tells their number and ends the tenant; `/eat`
+/// takes memory without end, `/fork?1000` starts processes as long as it may, at most so many, and
+/// `/fill?1000` makes files and directories in `TMPDIR`.
 fn answer(mut connection: TcpStream, key: &str) -> std::io::Result<()> {
     let mut head = [0; 1024];
     let length = connection.read(&mut head)?;
@@ -119,6 +121,9 @@ fn answer(mut connection: TcpStream, key: &str) -> std::io::Result<()> {
             write_all(1, format!("bye {} {}\n", written[0] + written[1], key).as_bytes());
             std::process::exit(0);
         }
+        "/eat" => eat(),
+        "/fork" => fork_until_refused(number),
+        "/fill" => fill(number)?,
         _ => {}
     }
     let body = format!("{key} {}", std::process::id());
@@ -199,8 +204,38 @@ fn sleep_for_ever() -> ! {
     }
 }
 
-/// Forks a process that sleeps; a daemon has a session of its own, and its parent has ended.
-fn fork_a_sleeper(daemon: bool) {
+/// Takes memory, and uses it, until the kernel ends the process.
+fn eat() -> ! {
+    let mut taken: Vec<Vec<u8>> = Vec::new();
+    loop {
+        taken.push(vec![1; 1 << 20]);
+        std::hint::black_box(&taken);
+    }
+}
+
+/// Forks sleepers, every second one a daemon, until the kernel refuses one.
+fn fork_until_refused(most: u64) {
+    (0..most).map(|number| fork_a_sleeper(number % 2 == 0)).find(|forked| !forked);
+}
+
+/// Makes directories inside each other, and a file in each that nobody may read.
+fn fill(files: u64) -> std::io::Result<()> {
+    let mut directory = std::path::PathBuf::from(std::env::var_os("TMPDIR").unwrap_or_default());
+    for number in 0..files {
+        if number % 20 == 0 {
+            directory.push(number.to_string());
+            std::fs::create_dir_all(&directory)?;
+        }
+        // A second time the file is there, and may not be opened.
+        if let Ok(file) = std::fs::File::create(directory.join(format!("{number}.file"))) {
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0))?;
+        }
+    }
+    Ok(())
+}
+
+/// Forks a process that sleeps, and returns whether it could; a daemon has a session of its own, and its parent has ended.
+fn fork_a_sleeper(daemon: bool) -> bool {
     // SAFETY: this program has one thread, and the children call nothing but async-signal-safe
     // functions.
     unsafe {
@@ -218,6 +253,7 @@ fn fork_a_sleeper(daemon: bool) {
         if daemon && child > 0 {
             libc::waitpid(child, std::ptr::null_mut(), 0);
         }
+        child > 0
     }
 }
 

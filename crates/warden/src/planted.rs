@@ -1,6 +1,6 @@
 //! Bugs on purpose, in parts that the pool's simulation cannot check: ports, output, descriptors,
-//! memory, processes, limits and walls. The soak must find each, or a test of the warden where the
-//! soak has no limits and walls (`npm run planted`).
+//! memory, processes, limits and walls. The soak must find each, or a test of the warden where that
+//! needs less time (`npm run planted`).
 //!
 //! Only builds for that purpose have them: without the feature `planted`, [`planted`] is the
 //! constant `false`, and the compiler removes them. With it, `ABSOLUTE_RUNTIME_PLANTED` in the
