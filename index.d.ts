@@ -782,7 +782,7 @@ export type CheckpointMetrics = {
  * - `stuck`: its process did not become ready and cannot be stopped; `kill` and `ensure` try again
  * - `backing-off`: no process; `ensure` is refused until `retryAt`
  * - `failed`: no process; `ensure` is refused until `clearBackoff`
- * - `stopped`: no process; `ensure` starts it
+ * - `stopped`: no process; `ensure` starts it, and a warm key comes back by itself at `retryAt`
  * - `checkpointed`: no process, but a snapshot
  */
 export type TenantState =
@@ -808,7 +808,10 @@ export type TenantStatus = {
   lastTouchedAt: number | null;
   /** Failed starts in a row. */
   attempt: number;
-  /** When back-off ends, and `ensure` is no longer refused. */
+  /**
+   * When back-off ends, and `ensure` is no longer refused. Of a warm key that is `stopped`: when it
+   * is started again by itself; `ensure` starts it sooner.
+   */
   retryAt: number | null;
   /** The message of the last failure, with the last lines of the process's output. */
   lastError: string | null;

@@ -26,7 +26,8 @@ const USAGE = `usage: npm run test:vm -- [FILE …]
   --command TEXT  a shell command to run there in the place of tests
   --kernel LINE   ${LINES.join(' or ')}, may be given again; by default all of them
   --as USER       ${users.join(' or ')}, may be given again; by default both
-  --arch NAME     ${names.join(' or ')}; by default x64`;
+  --arch NAME     ${names.join(' or ')}; by default x64
+  --as-built      what was built last is run as it is (on x64)`;
 
 const { values, words: files } = readArguments({
   usage: USAGE,
@@ -36,6 +37,7 @@ const { values, words: files } = readArguments({
     kernel: { type: 'string', multiple: true },
     as: { type: 'string', multiple: true },
     arch: { type: 'string' },
+    'as-built': { type: 'boolean' },
   },
   maxWords: Infinity,
 });
@@ -47,7 +49,7 @@ await runScript(async () => {
   const missing = whatIsMissing(architecture);
   if (missing) throw new ScriptError(`no machine can run here: ${missing}`);
   await setup();
-  await build();
+  if (!values['as-built']) await build();
   await requireEmulator(architecture);
   const packages = debianPackages(architecture);
   const programs = await programsFor(architecture);

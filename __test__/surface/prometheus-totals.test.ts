@@ -157,6 +157,28 @@ test('a process that was restored with another pid counts from zero', () => {
   expect(text.histogram('restore_duration_seconds')).toMatchObject({ count: 1, sum: 0.03 });
 });
 
+test('sums have what was seen when a tenant became ready, as its own series do', () => {
+  const collector = createRuntimeCollector({ perTenant: { max: 10 } });
+  const runtime = attachTo(collector);
+  runtime.spawn('a', 1);
+  runtime.set('a', { pid: 1, cpuMs: 500, rssBytes: 5_000_000 });
+  const sums = () => {
+    const text = scrape(collector);
+    return [text.value('resident_memory_bytes'), text.value('cpu_seconds_total')];
+  };
+  expect(sums()).toEqual([5_000_000, 0.5]);
+  runtime.observe('a', 1, 600, 4_000_000);
+  runtime.set('a', { cpuMs: 600, rssBytes: 4_000_000 });
+  expect(sums()).toEqual([4_000_000, 0.6]);
+  // Its successor is in the list before its first event has come, and after its exit was told.
+  runtime.set('a', { pid: 2, cpuMs: 300, rssBytes: 1_000_000 });
+  expect(sums()).toEqual([4_000_000, 0.6]);
+  runtime.exit('a', 1);
+  expect(sums()).toEqual([0, 0.6]);
+  runtime.spawn('a', 2);
+  expect(sums()).toEqual([1_000_000, 0.9]);
+});
+
 test('resident memory is that of live processes at their last observation', () => {
   const collector = createRuntimeCollector();
   const runtime = attachTo(collector);

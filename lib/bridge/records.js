@@ -276,6 +276,7 @@ export function readHistory(batch) {
  * @property {Phase} phase
  * @property {number | null} run
  * @property {FailureStatus | null} failures
+ * @property {number | null} comesBackAt
  * @property {Usage | null} usage
  * @property {History} history
  */
@@ -287,6 +288,7 @@ export function readStatus(batch) {
     phase: /** @type {Phase} */ (PHASES[batch.number()]),
     run: batch.bool() ? batch.number() : null,
     failures: batch.bool() ? readFailureStatus(batch) : null,
+    comesBackAt: batch.bool() ? batch.number() : null,
     usage: batch.bool() ? readUsage(batch) : null,
     history: readHistory(batch),
   };

@@ -97,7 +97,7 @@ const mayConfine = ({ limits, isolation, tenant, limitsOf, isolationOf }) =>
  * @param {{ limits: LimitInForce[], isolation?: IsolationInForce } | null} [inForce]
  * @returns {TenantStatus}
  */
-function statusOf({ key, phase, failures, usage, history }, started, inForce) {
+function statusOf({ key, phase, failures, comesBackAt, usage, history }, started, inForce) {
   /** @type {TenantStatus} */
   const status = {
     key,
@@ -107,7 +107,7 @@ function statusOf({ key, phase, failures, usage, history }, started, inForce) {
     startedAt: started?.startedAt ?? null,
     lastTouchedAt: started?.live?.lastTouchedAt ?? null,
     attempt: failures?.count ?? 0,
-    retryAt: failures?.retryAt ?? null,
+    retryAt: comesBackAt ?? failures?.retryAt ?? null,
     lastError: failures && lastErrorOf(key, failures, history),
     starts: history.starts,
     crashes: history.crashes,

@@ -69,15 +69,37 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
   function onMetrics(event) {
     if (event.type !== 'observation') return;
     const { key, pid } = event;
-    const usage = usages.get(`${pid} ${key}`) ?? begin(key, pid);
-    if (Number.isNaN(usage.cpuMs)) usage.cpuMs = event.cpuMs;
+    note(usages.get(`${pid} ${key}`) ?? begin(key, pid), event);
+  }
+
+  /**
+   * Notes what a process has used and uses.
+   * @param {Usage} usage
+   * @param {Usage} seen
+   */
+  function note(usage, seen) {
+    if (Number.isNaN(usage.cpuMs)) usage.cpuMs = seen.cpuMs;
     // The total is a counter: it never decreases.
-    if (event.cpuMs > usage.cpuMs) {
-      cpuMs += event.cpuMs - usage.cpuMs;
-      usage.cpuMs = event.cpuMs;
+    if (seen.cpuMs > usage.cpuMs) {
+      cpuMs += seen.cpuMs - usage.cpuMs;
+      usage.cpuMs = seen.cpuMs;
     }
-    residentBytes += event.rssBytes - usage.rssBytes;
-    usage.rssBytes = event.rssBytes;
+    residentBytes += seen.rssBytes - usage.rssBytes;
+    usage.rssBytes = seen.rssBytes;
+  }
+
+  /**
+   * Notes what the list says of processes: there is no event of what was seen when a tenant became
+   * ready, and the sums are to be those of the series per tenant. A process of which no event has
+   * told yet is left for its event to begin with.
+   * @param {readonly import('../../index.js').TenantStatus[]} tenants
+   */
+  function noteAll(tenants) {
+    for (const { key, pid, cpuMs, rssBytes } of tenants) {
+      if (pid === null || cpuMs === null || rssBytes === null) continue;
+      const usage = usages.get(`${pid} ${key}`);
+      if (usage !== undefined) note(usage, { cpuMs, rssBytes });
+    }
   }
 
   /** @param {RuntimeTransitionEvent} event */
@@ -134,11 +156,13 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
     /** A snapshot of all totals and of the runtime. @param {number} perTenantMax */
     read(perTenantMax) {
       const followed = /** @type {ObservedRuntime} */ (runtime);
+      const tenants = followed.list();
+      noteAll(tenants);
       return {
         labels,
         maxTenants,
         metrics: followed.metrics(),
-        ...summaryOf(followed.list(), perTenantMax),
+        ...summaryOf(tenants, perTenantMax),
         cpuMs,
         residentBytes,
         adoptions,

@@ -5,6 +5,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { landlock, SINCE } from '../../support/walls/kernel.ts';
 import { inEachWorld } from '../../support/walls/world.ts';
 
+/** With a user each the file is not the other's; not every file system, and kernel, knows them. */
+const CHANGES = ['ok', 'EPERM', 'EACCES', 'ENOTTY', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL'];
+
 inEachWorld((world) => {
   const secret = () => world().file('victim');
 
@@ -119,6 +122,26 @@ inEachWorld((world) => {
     const own = world().file('attacker', 'calls.ts');
     await world().refuses('lease', [own], ['EPERM', 'EINVAL', 'EACCES']);
   });
+
+  test('what may be read cannot be made different by its flags', async () => {
+    const own = world().file('attacker', 'calls.ts');
+    const unknown = ['ENOTTY', 'EOPNOTSUPP'];
+    await world().refuses('setFlags', [own], unknown, { control: CHANGES });
+    await world().refuses('setFlagsByPath', [secret()], 'EPERM', { control: CHANGES });
+  });
+
+  test('no directory can be kept from being changed by others', () =>
+    world().refuses('delegate', ['.'], 'EPERM', { control: ['ok', 'EINVAL', 'EAGAIN'] }));
+
+  test("a neighbour's file cannot be read from within its directory", async () => {
+    const { directory } = world().tenants.victim;
+    await world().refuses('readFromWithin', [directory, 'secret.txt'], 'EACCES', {
+      isChilds: true,
+    });
+  });
+
+  test("a neighbour's file cannot be read by what is open without being opened", () =>
+    world().refuses('readByPlace', [world().tenants.victim.directory, 'secret.txt'], 'EACCES'));
 
   test('its own directory and its temporary one can be used', async () => {
     mkdirSync(world().file('attacker', 'below'), { recursive: true });

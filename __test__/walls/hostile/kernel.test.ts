@@ -81,6 +81,17 @@ inEachWorld((world, name) => {
     await world().refuses('requestKey', [], 'EPERM', { control: ['ENOKEY', 'ENOENT', 'ENOSYS'] });
   });
 
+  test('nothing can be shared by a number or a name that is no path, and so outlive it', async () => {
+    for (const attempt of ['shareMemory', 'shareSemaphores', 'shareMessages'] as const) {
+      await world().refuses(attempt, [], 'ENOSYS', { control: ['ok', 'ENOSYS'] });
+    }
+    await world().refuses('useSharedMemory', [0], 'ENOSYS', {
+      control: ['ok', 'EINVAL', 'EACCES', 'EIDRM', 'ENOSYS'],
+    });
+    const queue = `abs-${crypto.randomUUID()}`;
+    await world().refuses('shareQueue', [queue], 'ENOSYS', { control: ['ok', 'ENOSYS'] });
+  });
+
   test('no performance counter can be opened', () =>
     world().refuses('measurePerformance', [0], REFUSED, ordinary(['ok', 'EACCES', 'EPERM'])));
 

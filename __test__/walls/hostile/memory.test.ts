@@ -8,20 +8,22 @@ import { canLimitTrees } from '../../support/walls/limits.ts';
 const MIB = 1 << 20;
 /** An idle tenant has some 40 MiB. */
 const LIMIT_BYTES = 96 * MIB;
+/** An ordinary user gets 64 MiB in pipes, and small ones from then on. */
+const LIMIT_WITH_PIPES_BYTES = 64 * MIB;
 const MORE_BYTES = 400 * MIB;
 const TMPFS = 0x0102_1994;
 
 const ways = [
-  ['its heap', 'fillHeap', MORE_BYTES],
-  ['a mapping', 'fillMapping', MORE_BYTES],
-  ['a file in memory', 'fillMemoryFile', MORE_BYTES],
-  ['pipes', 'fillPipes', 2_000],
-  ['sockets', 'fillSockets', 1_000],
+  ['its heap', 'fillHeap', MORE_BYTES, LIMIT_BYTES],
+  ['a mapping', 'fillMapping', MORE_BYTES, LIMIT_BYTES],
+  ['a file in memory', 'fillMemoryFile', MORE_BYTES, LIMIT_BYTES],
+  ['pipes', 'fillPipes', 2_000, LIMIT_WITH_PIPES_BYTES],
+  ['sockets', 'fillSockets', 1_000, LIMIT_BYTES],
 ] as const;
 
-for (const [what, attempt, amount] of ways) {
+for (const [what, attempt, amount, memoryBytes] of ways) {
   test.skipIf(!canLimitTrees)(`a tenant that fills ${what} is killed for its memory`, async () => {
-    const limits = { memoryBytes: LIMIT_BYTES, swapBytes: MIB };
+    const limits = { memoryBytes, swapBytes: MIB };
     await using pool = createHostilePool(['attacker', 'victim'], { limits });
     const victim = await pool.runtime.ensure('victim');
     const { pid } = await pool.runtime.ensure('attacker');

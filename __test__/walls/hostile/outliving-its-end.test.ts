@@ -24,6 +24,32 @@ inEachWorld((world) => {
     assertGone('of a stopped tenant', tree);
   });
 
+  test('nothing that a tenant adopts outlives its stop', async () => {
+    await world().start('later');
+    const { pid } = world().tenants.later;
+    await world().try('later', 'adoptOrphans');
+    await world().try('later', 'scatter');
+    const tree = await scattered(pid);
+    await world().call('kill', 'later');
+    assertGone('of a tenant that adopts', tree);
+  });
+
+  test.skipIf(process.arch !== 'x64')(
+    'nothing that a tenant starts as a child of its keeper outlives it',
+    async () => {
+      for (const end of ['stop', 'crash'] as const) {
+        await world().start('later');
+        const { pid } = world().tenants.later;
+        const sibling = Number((await world().try('later', 'startSibling')).detail);
+        const tree = treeOf(pid);
+        expect(tree.map((process) => process.pid)).toContain(sibling);
+        if (end === 'stop') await world().call('kill', 'later');
+        else await world().crash('later');
+        assertGone(`of a tenant with a sibling after its ${end}`, tree);
+      }
+    },
+  );
+
   test('nothing that a tenant within walls has started outlives its crash', async () => {
     await world().start('later');
     const { pid } = world().tenants.later;

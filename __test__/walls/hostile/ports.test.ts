@@ -44,6 +44,16 @@ inEachWorld((world) => {
     },
   );
 
+  test.skipIf(landlock < SINCE.ports)(
+    "a neighbour's port cannot be listened on by an address without a family",
+    () => {
+      const { port } = world().tenants.victim;
+      return world().refuses('listenWithoutFamily', [port], ['EACCES', 'EAFNOSUPPORT'], {
+        control: TAKEN,
+      });
+    },
+  );
+
   test.skipIf(landlock < SINCE.ports)('a port that the kernel chooses cannot be listened on', () =>
     world().refuses('listenOn', ['127.0.0.1', 0], 'EACCES'),
   );

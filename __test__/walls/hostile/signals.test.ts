@@ -4,6 +4,8 @@ import { expect, test } from 'bun:test';
 import { landlock, SINCE } from '../../support/walls/kernel.ts';
 import { inEachWorld } from '../../support/walls/world.ts';
 
+const WAYS_OF_OWNERS = ['signalAsOwner', 'signalAsOwningThread', 'signalAsOwningGroup'] as const;
+
 inEachWorld((world, name) => {
   // Between users the kernel itself refuses signals.
   const isKept = landlock >= SINCE.signals || name === 'with a user each';
@@ -38,11 +40,13 @@ inEachWorld((world, name) => {
   test.skipIf(!isKept)(
     'a neighbour cannot be made the owner of a descriptor and so be signalled',
     async () => {
-      const before = await world().signalsOfVictim('SIGURG');
-      await world().try('attacker', 'signalAsOwner', victim());
-      expect(await world().signalsOfVictim('SIGURG')).toBe(before);
-      await world().try('control', 'signalAsOwner', victim());
-      expect(await world().signalsOfVictim('SIGURG')).toBe(before + 1);
+      for (const attempt of WAYS_OF_OWNERS) {
+        const before = await world().signalsOfVictim('SIGURG');
+        await world().try('attacker', attempt, victim());
+        expect([attempt, await world().signalsOfVictim('SIGURG')]).toEqual([attempt, before]);
+        await world().try('control', attempt, victim());
+        expect([attempt, await world().signalsOfVictim('SIGURG')]).toEqual([attempt, before + 1]);
+      }
     },
   );
 

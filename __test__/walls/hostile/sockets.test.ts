@@ -85,6 +85,14 @@ inEachWorld((world) => {
     }
   });
 
+  test('no protocol of the kernel can take a connection over', async () => {
+    for (const protocol of ['smc', 'tls', 'espintcp']) {
+      await world().refuses('putAbove', [protocol], 'ENOPROTOOPT', {
+        control: ['ok', 'ENOENT', 'ENOTCONN', 'EPERM', 'EOPNOTSUPP', 'ENOPROTOOPT'],
+      });
+    }
+  });
+
   test('there are no families of sockets but unix, IPv4, IPv6 and netlink', async () => {
     const open = (await world().try('attacker', 'socketFamilies')).detail.split(' ').map(Number);
     expect(open.filter((family) => ![UNIX, INET, INET6, NETLINK].includes(family))).toEqual([]);

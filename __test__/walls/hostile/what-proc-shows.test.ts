@@ -5,12 +5,31 @@ import { inEachWorld } from '../../support/walls/world.ts';
 
 /** A kernel may be built without. */
 const KEYS = '/proc/sysrq-trigger';
+const MEMORY = '/proc/kcore';
 
 inEachWorld((world) => {
   const victim = () => `/proc/${world().tenants.victim.pid}`;
 
   test("a neighbour's environment cannot be read", () =>
     world().refuses('read', [`${victim()}/environ`], 'EACCES'));
+
+  test("a neighbour's environment cannot be read through its threads", () =>
+    world().refuses('read', [`${victim()}/task/${world().tenants.victim.pid}/environ`], 'EACCES'));
+
+  test.skipIf(!existsSync(MEMORY))('the memory of the kernel cannot be read', () =>
+    world().refuses('read', [MEMORY], ['EACCES', 'EPERM'], {
+      control: { 'as an ordinary user': ['EACCES', 'EPERM'] },
+    }),
+  );
+
+  test('it cannot make itself the last to be killed without memory, or the first to run', async () => {
+    // That takes a privilege which root in a container may not have.
+    const control = ['ok', 'EACCES'];
+    await world().refuses('append', ['/proc/self/oom_score_adj', '-1'], 'EACCES', { control });
+    await world().refuses('append', ['/proc/self/autogroup', '-1'], ['EACCES', 'ENOENT'], {
+      control: ['ok', 'EPERM', 'EACCES', 'ENOENT', 'EAGAIN'],
+    });
+  });
 
   test("the map of a neighbour's memory cannot be read", () =>
     world().refuses('read', [`${victim()}/maps`], 'EACCES'));

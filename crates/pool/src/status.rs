@@ -19,6 +19,9 @@ pub struct Status {
     pub run: Option<RunId>,
     /// Its failures since it was last ready.
     pub failures: Option<FailureStatus>,
+    /// When it is started again by itself, as a warm key, in milliseconds since the epoch. `None`
+    /// also while it is refused.
+    pub comes_back_at_ms: Option<u64>,
     /// What its process tree has used and uses, as last seen.
     pub usage: Option<Usage>,
     /// Its processes so far.
@@ -130,8 +133,8 @@ impl Pool {
             serves && run.is_some_and(|run| run.was_ready && run.proven_at_ms <= now.steady_ms);
         let failures = if is_proven { None } else { self.failure_status(&tenant.key, now) };
         let (usage, history) = (run.and_then(|run| run.usage), self.history(&tenant.key));
-        let (key, run) = (tenant.key.clone(), run.map(|run| run.id));
-        Status { key, phase, run, failures, usage, history, release, beside }
+        let (key, run, comes_back_at_ms) = (tenant.key.clone(), run.map(|run| run.id), None);
+        Status { key, phase, run, failures, comes_back_at_ms, usage, history, release, beside }
     }
 
     fn without_process(&self, key: &str, now: Now) -> Option<Status> {
@@ -143,9 +146,22 @@ impl Pool {
             Some(Some(at_ms)) if at_ms > now.wall_ms => Phase::BackingOff,
             Some(Some(_)) => Phase::Stopped,
         };
+        let is_refused = matches!(phase, Phase::BackingOff | Phase::Failed);
+        let due_ms = self.warm.due_ms_of(key).filter(|_| !is_refused);
+        let comes_back_at_ms = due_ms.map(|due_ms| on_the_wall(due_ms, now));
         let (history, release) = (self.history(key), self.histories.release_of(key));
         let (key, run, usage, beside) = (key.into(), None, None, None);
-        Some(Status { key, phase, run, failures, usage, history, release, beside })
+        Some(Status {
+            key,
+            phase,
+            run,
+            failures,
+            comes_back_at_ms,
+            usage,
+            history,
+            release,
+            beside,
+        })
     }
 
     fn history(&self, key: &str) -> History {
@@ -155,8 +171,7 @@ impl Pool {
     fn failure_status(&self, key: &str, now: Now) -> Option<FailureStatus> {
         let failures = self.failures.of(key)?;
         let is_final = failures.count >= self.failures.max_failures();
-        let steady_from_wall_ms = now.wall_ms.saturating_sub(now.steady_ms);
-        let retry_at_ms = steady_from_wall_ms.saturating_add(failures.retry_at_ms);
+        let retry_at_ms = on_the_wall(failures.retry_at_ms, now);
         Some(FailureStatus {
             count: failures.count,
             retry_at_ms: (!is_final).then_some(retry_at_ms),
@@ -166,6 +181,11 @@ impl Pool {
             }),
         })
     }
+}
+
+/// When the clock on the wall will say so.
+fn on_the_wall(steady_ms: u64, now: Now) -> u64 {
+    now.wall_ms.saturating_sub(now.steady_ms).saturating_add(steady_ms)
 }
 
 fn phase_of(state: &State) -> Phase {

@@ -149,6 +149,14 @@ impl WarmBook {
         self.due.clear();
     }
 
+    /// When the key is to be started, if it waits for that.
+    pub fn due_ms_of(&self, key: &str) -> Option<u64> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        self.waiting.get(key)?.1
+    }
+
     /// When the first of them is to be started.
     pub fn first_due_ms(&self) -> Option<u64> {
         self.due.first().map(|(due_ms, _)| *due_ms)

@@ -146,7 +146,7 @@ impl Keeper {
         let temporary = self.temporary.as_ref().filter(|_| !planted(Bug::TemporaryDirectoryStays));
         let is_left = temporary.is_some_and(|temporary| temporary.remove_soon(has_warden));
         if !has_warden {
-            self.temporary.iter().for_each(Temporary::remove_parent);
+            self.temporary.iter().for_each(|temporary| temporary.remove_parent(is_left));
             self.groups.remove_parents();
         }
         is_left

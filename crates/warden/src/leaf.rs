@@ -29,8 +29,9 @@ const LEAF_PREFIX: &str = "absolute-host-";
 /// What the names of wardens and keepers begin with.
 const NAME_PREFIX: &[u8] = b"abs-";
 
-/// The name of one that leaves: those that leave after it do not count it any more.
-const LEAVING: &CStr = c"abs.leaving";
+/// The name of one that leaves, and of a process that it leaves behind to remove what takes long:
+/// those that leave after it do not count it any more.
+pub const LEAVING: &CStr = c"abs.leaving";
 
 /// How long the lock of a leaf is waited for. It is held for moments, unless a stranger that may
 /// read the directory keeps it: then the leaf stays for the next host.

@@ -96,6 +96,21 @@ const TERMINAL_REQUESTS: &[u32] = &[0x5412, 0x541c, 0x5423];
 const FILE_KIND: u32 = 0o170_000;
 const DEVICES: &[u32] = &[0o020_000, 0o060_000];
 
+/// Kind and number of a request of a file system; the other bits say how large its argument is.
+const REQUEST: u32 = 0xffff;
+/// Flags (`FS_IOC_SETFLAGS`, `FSSETXATTR`), generation, encryption and verity of a file.
+const ATTRIBUTE_REQUESTS: &[u32] = &[0x6602, 0x5820, 0x6604, 0x6613, 0x6685];
+/// Snapshots and subvolumes of btrfs (`SNAP_CREATE`, `SUBVOL_CREATE`, `SNAP_DESTROY`,
+/// `SUBVOL_SETFLAGS`, and the second versions of the first three).
+const SUBVOLUME_REQUESTS: &[u32] = &[0x9401, 0x940e, 0x940f, 0x941a, 0x9417, 0x9418, 0x943f];
+
+const TCP: u32 = libc::IPPROTO_TCP as u32;
+/// `TCP_ULP`.
+const UPPER_PROTOCOL: u32 = 31;
+
+/// Not yet in the C library's names: like `F_SETLEASE`, of a directory.
+const SET_DELEGATION: u32 = 1_040;
+
 /// As it is, 32 bit, the version number of Linux 2.6, both, and the question which one it is.
 const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, u32::MAX];
 
@@ -108,6 +123,10 @@ const OTHERS_PRIORITY: &str = "changes another process of the same user: Landloc
 const CONNECTS: &str =
     "connects past Landlock, which sees `connect` only; programs fall back to it";
 const KEYS: &str = "the kernel's keys belong to a user, not to a tenant";
+const SYSTEM_V: &str =
+    "has no path, belongs to a user and not to a tenant, and outlives it with all its memory";
+const ATTRIBUTES: &str =
+    "changes a file that is open for reading, which Landlock does not see; programs do without";
 const MODULES: &str = "loads code into the kernel";
 const MACHINE: &str = "is about the whole machine";
 const CLOCK: &str = "sets the clock of the whole machine";
@@ -175,6 +194,29 @@ pub const REFUSED_CALLS: &[RefusedCall] = &[
         &[is_one_of(1, &[libc::F_SETLEASE as u32])],
         "a lease keeps all others from opening a file of the same user's, or as root the system's",
     ),
+    refuse(
+        "fcntl",
+        libc::SYS_fcntl,
+        EPERM,
+        &[is_one_of(1, &[SET_DELEGATION])],
+        "keeps all others from changing a directory",
+    ),
+    refuse(
+        "ioctl",
+        libc::SYS_ioctl,
+        libc::ENOTTY,
+        &[masked(REQUEST, is_one_of(1, ATTRIBUTE_REQUESTS))],
+        ATTRIBUTES,
+    ),
+    refuse(
+        "ioctl",
+        libc::SYS_ioctl,
+        libc::ENOTTY,
+        &[masked(REQUEST, is_one_of(1, SUBVOLUME_REQUESTS))],
+        "a snapshot holds what its neighbours have in the same subvolume",
+    ),
+    // The same by a path that need not be open. It has no name in the C library.
+    refuse("file_setattr", 469, EPERM, ALWAYS, ATTRIBUTES),
     refuse("quotactl", libc::SYS_quotactl, EPERM, ALWAYS, MACHINE),
     refuse("quotactl_fd", libc::SYS_quotactl_fd, EPERM, ALWAYS, MACHINE),
     refuse("nfsservctl", libc::SYS_nfsservctl, EPERM, ALWAYS, MACHINE),
@@ -245,6 +287,20 @@ pub const REFUSED_CALLS: &[RefusedCall] = &[
     ),
     #[cfg(target_arch = "x86_64")]
     refuse("uselib", libc::SYS_uselib, EPERM, ALWAYS, "is of use to programs of 1995 only"),
+    // What processes share by numbers and names of their own.
+    refuse("shmget", libc::SYS_shmget, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("shmat", libc::SYS_shmat, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("shmctl", libc::SYS_shmctl, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("semget", libc::SYS_semget, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("semop", libc::SYS_semop, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("semtimedop", libc::SYS_semtimedop, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("semctl", libc::SYS_semctl, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("msgget", libc::SYS_msgget, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("msgsnd", libc::SYS_msgsnd, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("msgrcv", libc::SYS_msgrcv, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("msgctl", libc::SYS_msgctl, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("mq_open", libc::SYS_mq_open, ENOSYS, ALWAYS, SYSTEM_V),
+    refuse("mq_unlink", libc::SYS_mq_unlink, ENOSYS, ALWAYS, SYSTEM_V),
     // The network.
     refuse(
         "socket",
@@ -283,6 +339,13 @@ pub const REFUSED_CALLS: &[RefusedCall] = &[
         ENOPROTOOPT,
         &[is_one_of(1, &[0]), is_one_of(2, &[IP_LOCAL_PORT_RANGE])],
         "chooses the port of a `listen` without `bind`, which Landlock does not see",
+    ),
+    refuse(
+        "setsockopt",
+        libc::SYS_setsockopt,
+        ENOPROTOOPT,
+        &[is_one_of(1, &[TCP]), is_one_of(2, &[UPPER_PROTOCOL])],
+        "makes it a socket of SMC, whose ports Landlock does not see, or has the kernel do TLS",
     ),
     refuse(
         "socketpair",

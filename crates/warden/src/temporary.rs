@@ -3,13 +3,16 @@
 //!
 //! The tenant's process makes it, and its keeper removes it when the tree is gone; the warden where
 //! the keeper was killed. What takes long to remove is moved aside, so that it is gone when the
-//! tenant's end is told, and then removed by a process of the warden's; what is left of it when the
-//! warden leaves is removed by the next host. The directory above is made by the warden when a tenant first needs it,
-//! and removed by it, or by the last keeper of a warden that was killed. As long as any of them
-//! lives it is locked (`flock`): other hosts, and programs that clear up `/tmp`, leave it alone.
+//! tenant's end is told, and then removed by a process of the warden's. A warden that leaves, or a
+//! keeper without one, leaves such a process behind, which ends with its work. What is left when
+//! that is killed, too, is removed by the next host.
+//!
+//! The directory above is made by the warden when a tenant first needs it, and removed by the last
+//! of these processes. As long as any of them lives it is locked (`flock`): other hosts, and
+//! programs that clear up `/tmp`, leave it alone.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::OnceLock;
 
 use rustix::fs::{
@@ -24,6 +27,7 @@ use warden::names;
 use warden::remove_tree::remove_tree;
 
 use crate::clock;
+use crate::leaf::LEAVING;
 use crate::priority;
 use crate::sys;
 
@@ -43,7 +47,8 @@ pub const LEFT_STATUS: i32 = 3;
 /// What is appended to the name of a directory that was moved aside.
 const ASIDE: &[u8] = b".left";
 
-/// How long a warden that leaves goes on removing what keepers that were killed have left.
+/// How long a warden that leaves goes on removing what keepers have left, before it leaves that to a
+/// process of its own.
 const LAST_REMOVAL_MS: u64 = 50;
 
 /// How often the directory above is made again, when another warden of the host removes it in the
@@ -120,10 +125,32 @@ impl Temporary {
         aside_of(&self.name)
     }
 
-    /// Removes the directory above, if nothing is left in it.
-    pub fn remove_parent(&self) {
-        let _ = rmdir(&self.parent);
+    /// Removes the directory above, if nothing is left in it but what was moved aside: that is
+    /// removed after this process has left, as it has no warden.
+    pub fn remove_parent(&self, is_left: bool) {
+        match open_parent(&self.parent) {
+            Ok(parent) if is_left => remove_later(&self.parent, &parent, &[self.aside()]),
+            _ => _ = rmdir(&self.parent),
+        }
     }
+}
+
+/// Has a process of its own go on removing these when this one has left, however long that takes,
+/// and the directory above at last.
+fn remove_later(path: &CStr, parent: &OwnedFd, names: &[CString]) {
+    // Before there is another process of this name.
+    let _ = rustix::thread::set_name(LEAVING);
+    // Without it they stay until the next host.
+    let _ = sys::fork_into(|| {
+        // With the directory its lock is kept.
+        sys::close_all_except(&[0, 1, 2, parent.as_raw_fd()]);
+        priority::fall_back();
+        for name in names {
+            let _ = remove_tree(parent, name, || false);
+        }
+        let _ = rmdir(path);
+        0
+    });
 }
 
 fn open_parent(path: &CStr) -> Result<OwnedFd, Errno> {
@@ -225,17 +252,21 @@ impl Temporaries {
     }
 
     /// Removes what this warden's keepers have left, as far as there is time, and the directories
-    /// above, where nothing else is in them. Nothing that is not named after this warden is touched,
-    /// whatever directory it was told to use.
+    /// above, where nothing else is in them; what takes longer is left to a process of its own.
+    /// Nothing that is not named after this warden is touched, whatever directory it was told to use.
     pub fn leave(&mut self) {
         let due_ms = clock::now_ms() + LAST_REMOVAL_MS;
         for (path, held) in self.held.drain(..) {
-            for name in own_entries(&held) {
-                // What there is no time for is not left where the tenant knew it.
-                let name = moved_aside(&held, name);
-                let _ = remove_tree(&held, &name, || clock::now_ms() > due_ms);
+            // What there is no time for is not left where the tenant knew it.
+            let names = own_entries(&held).into_iter().map(|name| moved_aside(&held, name));
+            let is_late = || clock::now_ms() > due_ms;
+            let is_left =
+                |name: &CString| remove_tree(&held, name, is_late) == Err(Errno::TIMEDOUT);
+            let left: Vec<CString> = names.filter(is_left).collect();
+            match &left[..] {
+                [] => _ = rmdir(&path),
+                left => remove_later(&path, &held, left),
             }
-            let _ = rmdir(&path);
         }
     }
 }

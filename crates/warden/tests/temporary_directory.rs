@@ -167,6 +167,23 @@ fn a_warden_that_leaves_does_not_wait_for_a_huge_one() {
     println!("left after {:?}", begin.elapsed());
     assert!(!path.exists(), "it is left where it was");
     assert!(place.entries() == 1, "the warden has waited for its removal");
+    // However long that takes on a busy machine.
+    support::within(6 * support::DEADLINE, "all is removed", || !place.all.exists());
+    println!("removed after {:?}", begin.elapsed());
+}
+
+#[test]
+fn a_huge_one_is_removed_after_the_warden_was_killed() {
+    let place = Place::in_memory("orphans");
+    let mut warden = Warden::start();
+    let (_tenant, path) = start(&mut warden, &place, 1);
+    fill(&path);
+    let begin = Instant::now();
+    warden.kill();
+    support::within(6 * support::DEADLINE, "it is gone", || !path.exists());
+    println!("gone after {:?}", begin.elapsed());
+    support::within(6 * support::DEADLINE, "all is removed", || !place.all.exists());
+    println!("removed after {:?}", begin.elapsed());
 }
 
 #[test]

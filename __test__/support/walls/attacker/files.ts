@@ -3,7 +3,8 @@ import * as fs from 'node:fs';
 import { AT_FDCWD, call, halfWords, withDescriptor } from './calls.ts';
 
 const HANDLE_BYTES = 128;
-const [F_SETLEASE, F_WRLCK, F_UNLCK] = [1024, 1, 2];
+const [F_SETLEASE, F_SETDELEG, F_RDLCK, F_WRLCK, F_UNLCK] = [1024, 1040, 0, 1, 2];
+const [FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, O_PATH] = [0x8008_6601, 0x4008_6602, 0o10000000];
 const IN_MODIFY = 2;
 /** Major number 1, minor number 3. */
 const NULL_DEVICE = (1 << 8) | 3;
@@ -88,6 +89,36 @@ export const files = {
       call('fcntl', descriptor, F_SETLEASE, F_WRLCK);
       call('fcntl', descriptor, F_SETLEASE, F_UNLCK);
     }),
+
+  /** The flags of a file that is only open for reading; they stay as they are. */
+  setFlags: (path: string) =>
+    withDescriptor(fs.openSync(path, 'r'), (descriptor) => {
+      const flags = new Uint8Array(8);
+      call('ioctl', descriptor, FS_IOC_GETFLAGS, flags);
+      call('ioctl', descriptor, FS_IOC_SETFLAGS, flags);
+    }),
+  /** The same by a path, and of nothing. */
+  setFlagsByPath: (path: string) => call('file_setattr', AT_FDCWD, path, new Uint8Array(24), 0, 0),
+
+  /** Whoever changes the directory now waits until the delegation is given up. */
+  delegate: (path: string) =>
+    withDescriptor(fs.openSync(path, 'r'), (descriptor) => {
+      call('fcntl', descriptor, F_SETDELEG, halfWords(0, F_RDLCK, 0, 0));
+      call('fcntl', descriptor, F_SETDELEG, halfWords(0, F_UNLCK, 0, 0));
+    }),
+
+  /** By a name in the directory that it has entered. To be done by a child, as it stays there. */
+  readFromWithin(directory: string, name: string) {
+    call('chdir', directory);
+    return files.read(name);
+  },
+  /** By a descriptor of the directory, or of the file, that may be had without opening it. */
+  readByPlace: (directory: string, name: string) =>
+    withDescriptor(call('openat', AT_FDCWD, directory, O_PATH, 0), (place) =>
+      withDescriptor(call('openat', place, name, O_PATH, 0), (file) =>
+        files.read(`/proc/self/fd/${file}`),
+      ),
+    ),
 
   /** A device file of its own for `/dev/null`. */
   makeDevice: () =>

@@ -1,6 +1,6 @@
 /** What a tenant may ask of the kernel that no web app needs. */
 import { CFunction, type Pointer, toArrayBuffer } from 'bun:ffi';
-import { readFileSync, openSync } from 'node:fs';
+import * as fs from 'node:fs';
 import { AT_FDCWD, call, callNumber, halfWords, numberOf, withDescriptor, words } from './calls.ts';
 
 const [CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC] = [0x20000, 0x4000000, 0x8000000];
@@ -13,12 +13,26 @@ const CAPABILITY_VERSION = 0x2008_0522;
 const UFFD_USER_MODE_ONLY = 1;
 const FAN_REPORT_FID = 0x200;
 const OPEN_TREE_CLONE = 1;
-const [IPC_CREAT, IPC_EXCL, IPC_RMID] = [0o1000, 0o2000, 0];
+const [IPC_PRIVATE, IPC_CREAT, IPC_RMID] = [0, 0o1000, 0];
 const SYSLOG_READ_ALL = 3;
 const [TIOCSTI, TIOCLINUX] = [0x5412, 0x541c];
 const [OWN_SESSION_KEYRING, OWN_PROCESS_KEYRING] = [-3, -2];
 /** `mov eax, 20; int 0x80; ret`: getpid by the calls of 32-bit programs. */
 const GETPID_OF_32_BITS = Uint8Array.of(0xb8, 20, 0, 0, 0, 0xcd, 0x80, 0xc3);
+
+/** `clone(CLONE_PARENT | SIGCHLD)`; in the new process `pause()` again and again. */
+const SIBLING_OF_X64 = Uint8Array.of(
+  ...[0xb8, 56, 0, 0, 0, 0xbf, 0x11, 0x80, 0, 0, 0x31, 0xf6, 0x31, 0xd2, 0x4d, 0x31, 0xd2],
+  ...[0x4d, 0x31, 0xc0, 0x0f, 0x05, 0x85, 0xc0, 0x74, 1, 0xc3],
+  ...[0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7],
+);
+
+/** Calls a function in machine code. */
+function execute(code: Uint8Array): number {
+  const address = call('mmap', 0, 4096, PROT_ALL, MAP_PRIVATE_ANONYMOUS, -1, 0) as Pointer;
+  new Uint8Array(toArrayBuffer(address, 0, 4096)).set(code);
+  return CFunction({ ptr: address, args: [], returns: 'i32' })();
+}
 
 const closing = (descriptor: number) => withDescriptor(descriptor, () => {});
 
@@ -38,7 +52,7 @@ export const kernel = {
   newNameNamespace: () => call('unshare', CLONE_NEWUTS),
   newMessageNamespace: () => call('unshare', CLONE_NEWIPC),
   enterNamespace: (pid: number, name: string) =>
-    withDescriptor(openSync(`/proc/${pid}/ns/${name}`, 'r'), (descriptor) =>
+    withDescriptor(fs.openSync(`/proc/${pid}/ns/${name}`, 'r'), (descriptor) =>
       call('setns', descriptor, 0),
     ),
   cloneByStructure: () => call('clone3', new Uint8Array(CLONE_ARGUMENTS_BYTES), 1),
@@ -75,7 +89,7 @@ export const kernel = {
   addSwap: () => call('swapon', 'there-is-none', 0),
   removeSwap: () => call('swapoff', 'there-is-none'),
   renameMachine: () => {
-    const name = readFileSync('/proc/sys/kernel/hostname', 'utf8').trim();
+    const name = fs.readFileSync('/proc/sys/kernel/hostname', 'utf8').trim();
     call('sethostname', name, name.length);
   },
   setClock: () => call('clock_settime', 0, words(0, -1)),
@@ -88,19 +102,28 @@ export const kernel = {
 
   /** To be done by a child: the kernel may end whoever tries. */
   callAsX32: () => String(callNumber(X32_BIT | numberOf('getpriority'), [0, 0])),
-  callAs32Bits() {
-    const code = call('mmap', 0, 4096, PROT_ALL, MAP_PRIVATE_ANONYMOUS, -1, 0);
-    const address = code as Pointer;
-    new Uint8Array(toArrayBuffer(address, 0, 4096)).set(GETPID_OF_32_BITS);
-    return String(CFunction({ ptr: address, args: [], returns: 'i32' })());
-  },
+  callAs32Bits: () => String(execute(GETPID_OF_32_BITS)),
 
-  /** Memory that processes find by a number. */
-  makeSharedMemory: (key: number) => call('shmget', key, 4096, IPC_CREAT | IPC_EXCL | 0o600),
-  useSharedMemory: (key: number) => call('shmat', call('shmget', key, 4096, 0o600), 0, 0),
-  removeSharedMemory: (key: number) => call('shmctl', call('shmget', key, 4096, 0), IPC_RMID, 0),
+  /** A process on x64 that is no child of its own, but one of its keeper's. */
+  startSibling: () => String(execute(SIBLING_OF_X64)),
+
+  /** What processes find by a number. Each is removed again. */
+  shareMemory() {
+    const id = call('shmget', IPC_PRIVATE, 4096, IPC_CREAT | 0o600);
+    call('shmctl', id, IPC_RMID, 0);
+  },
+  /** By a number of a neighbour's, which is guessed. */
+  useSharedMemory: (id: number) => call('shmat', id, 0, 0),
+  shareSemaphores: () => call('semctl', call('semget', IPC_PRIVATE, 1, 0o600), 0, IPC_RMID, 0),
+  shareMessages: () => call('msgctl', call('msgget', IPC_PRIVATE, 0o600), IPC_RMID, 0),
+  /** Queues that processes find by a name, which is no path. */
+  shareQueue(name: string) {
+    const flags = fs.constants.O_CREAT | fs.constants.O_RDWR;
+    closing(call('mq_open', name, flags, 0o600, words(0, 1, 1, 0, 0, 0, 0, 0)));
+    call('mq_unlink', name);
+  },
 
   takeCapabilities: () =>
     call('capset', halfWords(CAPABILITY_VERSION, 0), halfWords(-1, -1, 0, -1, -1, 0)),
-  status: () => readFileSync('/proc/self/status', 'utf8'),
+  status: () => fs.readFileSync('/proc/self/status', 'utf8'),
 };

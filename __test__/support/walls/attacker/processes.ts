@@ -8,6 +8,8 @@ const SI_QUEUE = -1;
 const SIGINFO_BYTES = 128;
 const PTRACE_SEIZE = 0x4206;
 const [F_SETFL, F_SETOWN, F_SETSIG, O_ASYNC, O_NONBLOCK] = [4, 8, 10, 0o20000, 0o4000];
+const [F_SETOWN_EX, F_OWNER_TID] = [15, 0];
+const PR_SET_CHILD_SUBREAPER = 36;
 const [RLIMIT_NOFILE, MADV_COLD, IOPRIO_WHO_PROCESS, KCMP_FILE] = [7, 20, 1, 0];
 const CPU_MASK_BYTES = 128;
 const SCHEDULING_BYTES = 48;
@@ -21,6 +23,21 @@ const held: Uint8Array[] = [];
 
 const withPidfd = <T>(pid: number, use: (pidfd: number) => T) =>
   withDescriptor(call('pidfd_open', pid, 0), use);
+
+/** Makes a pipe readable whose reading end has an owner. */
+function signalByDescriptor(own: (reader: number) => void) {
+  const pipe = new Int32Array(2);
+  call('pipe2', new Uint8Array(pipe.buffer), O_NONBLOCK);
+  const [reader = 0, writer = 0] = pipe;
+  withDescriptor(writer, () =>
+    withDescriptor(reader, () => {
+      own(reader);
+      call('fcntl', reader, F_SETSIG, SIGURG);
+      call('fcntl', reader, F_SETFL, O_NONBLOCK | O_ASYNC);
+      call('write', writer, 'x', 1);
+    }),
+  );
+}
 
 /** One piece of memory, as the calls for the memory of others take it. */
 const piece = (address: number | bigint | Uint8Array, length: number) => words(address, length);
@@ -37,6 +54,9 @@ export const processes = {
     held.push(bytes);
     return String(ptr(bytes));
   },
+  /** Its orphans become its children, and not its keeper's. */
+  adoptOrphans: () => call('prctl', PR_SET_CHILD_SUBREAPER, 1),
+
   holdOpen: (path: string) => String(openSync(path, 'r')),
   textAt: (text: string, index: number) => String(held[index]?.toString() === text),
 
@@ -52,19 +72,18 @@ export const processes = {
     call('rt_sigqueueinfo', pid, SIGURG, info);
   },
   /** The kernel sends it to the owner of a descriptor that becomes readable. */
-  signalAsOwner(pid: number) {
-    const pipe = new Int32Array(2);
-    call('pipe2', new Uint8Array(pipe.buffer), O_NONBLOCK);
-    const [reader = 0, writer = 0] = pipe;
-    withDescriptor(writer, () =>
-      withDescriptor(reader, () => {
-        call('fcntl', reader, F_SETOWN, pid);
-        call('fcntl', reader, F_SETSIG, SIGURG);
-        call('fcntl', reader, F_SETFL, O_NONBLOCK | O_ASYNC);
-        call('write', writer, 'x', 1);
-      }),
-    );
-  },
+  signalAsOwner: (pid: number) =>
+    signalByDescriptor((reader) => void call('fcntl', reader, F_SETOWN, pid)),
+
+  /** By the thread, or the group. */
+  signalAsOwningThread: (pid: number) =>
+    signalByDescriptor((reader) => {
+      call('fcntl', reader, F_SETOWN_EX, halfWords(F_OWNER_TID, pid));
+    }),
+  signalAsOwningGroup: (pid: number) =>
+    signalByDescriptor((reader) => {
+      call('fcntl', reader, F_SETOWN, -pid);
+    }),
 
   /** To be done by a child: what it traces is let go at its end. */
   trace: (pid: number) => call('ptrace', PTRACE_SEIZE, pid, 0, 0),

@@ -6,6 +6,7 @@ export const [AF_UNIX, AF_INET, AF_INET6] = [1, 2, 10];
 const [SOCK_STREAM, SOCK_DGRAM, SOCK_NONBLOCK] = [1, 2, 0o4000];
 const [SOL_SOCKET, SO_REUSEADDR, SO_REUSEPORT] = [1, 2, 15];
 const [IPPROTO_IP, IP_LOCAL_PORT_RANGE, IPPROTO_IPV6, IPV6_V6ONLY] = [0, 51, 41, 26];
+const [IPPROTO_TCP, TCP_ULP] = [6, 31];
 const SCM_RIGHTS = 1;
 const MSG_FASTOPEN = 0x2000_0000;
 
@@ -82,6 +83,22 @@ export const sockets = {
 
   /** The kernel chooses a port. */
   listenAnywhere: () => withSocket(AF_INET, SOCK_STREAM, (socket) => call('listen', socket, 1)),
+
+  /** With an address of no family, which the kernel takes for one of IPv4. */
+  listenWithoutFamily: (port: number) =>
+    withSocket(AF_INET, SOCK_STREAM, (socket) => {
+      const address = internet('0.0.0.0', port);
+      address.fill(0, 0, 2);
+      call('setsockopt', socket, SOL_SOCKET, SO_REUSEPORT, halfWords(1), 4);
+      call('bind', socket, address, address.length);
+      call('listen', socket, 1);
+    }),
+
+  /** Has a protocol of the kernel's take the connection over. */
+  putAbove: (protocol: string) =>
+    withSocket(AF_INET, SOCK_STREAM, (socket) =>
+      call('setsockopt', socket, IPPROTO_TCP, TCP_ULP, protocol, protocol.length),
+    ),
 
   bindDatagrams: (host: string, port: number) =>
     withSocket(familyOf(host), SOCK_DGRAM, (socket) => bindTo(socket, host, port)),

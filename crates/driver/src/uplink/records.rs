@@ -195,6 +195,7 @@ object! {
         phase: Phase,
         run: Option<RunId>,
         failures: Option<FailureStatus>,
+        comes_back_at_ms: Option<u64>,
         usage: Option<Usage>,
         history: History,
         release: Release as Unsent,

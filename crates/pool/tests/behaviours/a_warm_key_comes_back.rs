@@ -47,6 +47,29 @@ fn one_that_dies_again_and_again_waits_longer_and_longer_until_it_lasts() {
 }
 
 #[test]
+fn until_then_its_status_says_when() {
+    let mut bench = Bench::new(config());
+    let run = bench.warmed("a");
+    let run = started(&crash(&mut bench, run)).expect("at once");
+    bench.comes_up(run, WARM);
+    crash(&mut bench, run);
+    let comes_back_at_ms =
+        |bench: &Bench| bench.pool.status("a", bench.now).expect("known").comes_back_at_ms;
+    assert_eq!(comes_back_at_ms(&bench), Some(bench.now.wall_ms + 1_000));
+    let run = back_after(&mut bench, 1_000);
+    assert_eq!(comes_back_at_ms(&bench), None, "it is on its way");
+
+    bench.fact(run, Fact::StartFailed(unwilling()));
+    let status = bench.pool.status("a", bench.now).expect("known");
+    let retry_at_ms = status.failures.and_then(|failures| failures.retry_at_ms);
+    assert_eq!((status.phase, status.comes_back_at_ms), (Phase::BackingOff, None));
+    assert_eq!(retry_at_ms, Some(bench.now.wall_ms + 1_000), "until then it is refused");
+    bench.pass(1_000);
+    let wait_ms = bench.pool.next_deadline().expect("it comes back") - bench.now.steady_ms;
+    assert_eq!(comes_back_at_ms(&bench), Some(bench.now.wall_ms + wait_ms));
+}
+
+#[test]
 fn after_a_failed_start_when_its_window_ends() {
     let mut bench = Bench::new(config());
     let run = started(&bench.warm("a")).expect("it starts");

@@ -2,6 +2,7 @@
 
 use super::book::{Book, Must, RunRecord};
 use super::properties::{Verdict, holds};
+use super::warm::Comeback;
 use super::world::key_name;
 use pool::{FailureStatus, Figures, History, Phase, Pool, RunId, Stats};
 
@@ -80,6 +81,7 @@ fn the_statuses_are_right(book: &Book, pool: &Pool) -> Verdict {
             && status.release == book.keys[key].release
             && status.beside.map(|beside| beside.run) == shown_beside(book, key)
             && status.failures == failures
+            && status.comes_back_at_ms == comes_back_at_ms(book, key, status.phase)
             && status.history == book.keys[key].history;
         holds(right, || format!("{status:?}; in truth {phases:?}, {failures:?}"))?;
         holds(pool.status(key_name(key), book.now) == Some(status), || {
@@ -124,6 +126,14 @@ fn shown_beside(book: &Book, key: usize) -> Option<Option<RunId>> {
     let serves = record.live.is_some() || record.is_queued();
     let is_there = record.second.is_some() || record.release_is_waiting();
     (serves && is_there).then_some(record.second)
+}
+
+/// Only of one that has nothing, and is not refused.
+fn comes_back_at_ms(book: &Book, key: usize, phase: Phase) -> Option<u64> {
+    let record = &book.keys[key];
+    let Comeback::At(due_ms) = record.comeback else { return None };
+    let is_shown = matches!(phase, Phase::Stopped | Phase::Checkpointed);
+    is_shown.then(|| book.now.wall_ms - book.now.steady_ms + due_ms)
 }
 
 fn failure_status(book: &Book, key: usize) -> Option<FailureStatus> {
