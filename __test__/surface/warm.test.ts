@@ -93,6 +93,20 @@ test('a warm tenant comes back when it has ended by itself, and not when it was 
   expect(runtime.inspect('warm')!.starts).toBe(4);
 });
 
+test('one that waits for its next start says when that is', async () => {
+  await using bench = setUp({ ...options, backoff: { baseMs: 60_000 } });
+  const { runtime, events, fleet } = bench;
+  runtime.warm(['warm']);
+  for (const count of [1, 2]) {
+    await events.seen('ready', 'warm', count);
+    fleet.the('warm').exit(1);
+    await events.seen('exit', 'warm', count);
+  }
+  const { state, retryAt } = runtime.inspect('warm')!;
+  expect(state).toBe('stopped');
+  expect(retryAt! - Date.now()).toBeWithin(30_000, 60_001);
+});
+
 test('a warm tenant is evicted last', async () => {
   await using bench = setUp({ ...options, idleAfterMs: 0, maxConcurrent: 2 });
   const { runtime, events } = bench;

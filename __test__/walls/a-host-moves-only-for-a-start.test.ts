@@ -1,9 +1,10 @@
 // A host of control groups of version 2 leaves its own group only for a start that needs it, and is
 // back with the last `dispose`. On version 1 it never moves.
 import { expect, test } from 'bun:test';
+import { createRuntime } from '@absolutejs/runtime';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { addConsumer, canLimitTrees, createPool } from '../support/processes/index.ts';
+import { addConsumer, canLimitTrees, createPool, Tenants } from '../support/processes/index.ts';
 
 const limits = { memoryBytes: 256 << 20, processes: 100 };
 const ownGroups = () => readFileSync('/proc/self/cgroup', 'utf8');
@@ -62,6 +63,27 @@ test.skipIf(!canLimitTrees)('so it is after a start that reached no warden', asy
   const error = await pool.runtime.ensure('no-such-tenant').catch((error) => error);
   expect(error.code).toMatch(/^ERR_RUNTIME_/);
   await pool.dispose();
+  expect(ownGroups()).toBe(before);
+  expect(groupsOfHosts(before)).toEqual([]);
+});
+
+test.skipIf(!canLimitTrees)('a start waits for what the last runtime has yet to undo', async () => {
+  const before = ownGroups();
+  await using tenants = new Tenants();
+  addConsumer(tenants, 'app');
+  for (let round = 0; round < 5; round++) {
+    const { promise: exited, resolve } = Promise.withResolvers<void>();
+    const onTransition = ({ type }: { type: string }) => void (type === 'exit' && resolve());
+    const last = createRuntime({ source: tenants.source, limits, onTransition });
+    await last.ensure('app');
+    void last.dispose();
+    // Its warden leaves now, and undoes the leaf of this host.
+    await exited;
+    const next = createRuntime({ source: tenants.source, limits });
+    await next.ensure('app');
+    expect(next.inspect('app')?.limits.memoryBytes?.by).toMatch(/^cgroup[12]$/);
+    await next.dispose();
+  }
   expect(ownGroups()).toBe(before);
   expect(groupsOfHosts(before)).toEqual([]);
 });

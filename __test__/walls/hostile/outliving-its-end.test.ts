@@ -63,9 +63,11 @@ inEachWorld((world) => {
 test.skipIf(!canLimitTrees)('processes that start others all the time are ended', async () => {
   await using pool = createHostilePool(['attacker'], { limits: { processes: 200 } });
   const { pid } = await pool.runtime.ensure('attacker');
-  // Each process starts its successor and ends: whoever signals them one by one comes too late.
-  const runner = 'f() { (sleep 0; f) & }; f; f; f; f';
-  await pool.try('attacker', 'run', ['sh', '-c', runner]);
+  // Whoever signals them one by one comes too late.
+  await pool.try('attacker', 'startRunners');
+  const runners = () => treeOf(pid).filter(({ name }) => name === 'sh');
+  const first = await until('they run', () => runners()[0]);
+  await until('they run on', () => runners().some((runner) => runner.pid > first.pid));
   const keeper = treeOf(pid)[0]!;
   await pool.runtime.kill('attacker');
   assertGone('of runners', [keeper]);

@@ -97,6 +97,7 @@ impl<M: Machine> Driver<M> {
         let asked =
             asked.of(&program.directory, &self.settings.recipe.root).map_err(not_started)?;
         let support = support();
+        engine.predecessors_gone().await;
         let in_force = support
             .take(&asked)
             .map_err(|unsupported| Failure::Unsupported { reason: unsupported.to_string() })?;

@@ -76,6 +76,8 @@ pub trait Engine: Send + Sync + 'static {
     /// does, and the thread is returned to be joined.
     fn give_back(self: Arc<Self>, then: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>>;
 
+    /// Waits until no earlier engine is ending, which would give back the place of control groups.
+    fn predecessors_gone(&self) -> impl Future<Output = ()> + Send;
     /// Waits, in the order of the calls, until a launch may hold descriptors that the warden does
     /// not have yet.
     fn turn(&self) -> impl Future<Output = Self::Turn> + Send;
@@ -196,6 +198,10 @@ impl Engine for linux::engine::Engine {
 
     fn give_back(self: Arc<Self>, then: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {
         Some(self.give_back()?.end(then))
+    }
+
+    fn predecessors_gone(&self) -> impl Future<Output = ()> + Send {
+        self.predecessors_gone()
     }
 
     fn turn(&self) -> impl Future<Output = Turn> + Send {

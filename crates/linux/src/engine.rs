@@ -9,13 +9,33 @@ use crate::warden_link::client::WardenClient;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// The engine that new pools share, and the number of its users.
 static SHARED: Mutex<Option<(Arc<Engine>, usize)>> = Mutex::new(None);
+
+/// How many engines are ending. As long as one is, its warden may still give back the place of the
+/// control groups.
+static ENDING: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// An engine that is ending; counted until this is dropped.
+struct EndingEngine;
+
+impl EndingEngine {
+    fn new() -> EndingEngine {
+        ENDING.send_modify(|count| *count += 1);
+        EndingEngine
+    }
+}
+
+impl Drop for EndingEngine {
+    fn drop(&mut self) {
+        ENDING.send_modify(|count| *count -= 1);
+    }
+}
 
 /// The engine's thread and what lives on it: the warden's client, readiness, the stock of ports.
 ///
@@ -126,6 +146,13 @@ impl Engine {
         self.spawn(async move { ports.fill() });
     }
 
+    /// Waits until no earlier engine is ending: its warden gives back the place of the control
+    /// groups, which a start would otherwise find and lose again.
+    pub async fn predecessors_gone(&self) {
+        // The sender is never dropped, so this never fails.
+        let _ = ENDING.subscribe().wait_for(|count| *count == 0).await;
+    }
+
     /// Returns a port that no tenant has used to the stock.
     pub fn unused_port(&self, port: HeldPort) {
         self.ports.put(port);
@@ -143,9 +170,11 @@ impl Engine {
             return None;
         }
         *shared = None;
+        // Before there can be another engine.
+        let ending = EndingEngine::new();
         drop(shared);
         let (end, thread) = self.end.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(LastUse { engine: self, end, thread })
+        Some(LastUse { engine: self, end, thread, ending })
     }
 }
 
@@ -155,17 +184,19 @@ pub struct LastUse {
     engine: Arc<Engine>,
     end: oneshot::Sender<AtExit>,
     thread: JoinHandle<()>,
+    ending: EndingEngine,
 }
 
 impl LastUse {
     /// Ends the warden, all tasks, and all work off the thread, and does not wait for that. The
     /// engine's thread calls `at_exit` last; joining the thread after that call returns at once.
     pub fn end(self, at_exit: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-        let LastUse { engine, end, thread } = self;
+        let LastUse { engine, end, thread, ending } = self;
         let handle = engine.handle.clone();
         handle.spawn(async move {
             engine.warden.close().await;
             give_back_place();
+            drop(ending);
             // The engine holds descriptors, which are to be closed before `at_exit` runs.
             drop(engine);
             let _ = end.send(Box::new(at_exit));
@@ -195,8 +226,34 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(10);
 
+    /// These tests share the one engine of the process.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[test]
+    fn a_start_of_another_engine_can_wait_until_the_first_has_ended() {
+        let _alone = alone();
+        let first = Engine::share("/no/such/program".into()).unwrap();
+        let last_use = first.give_back().unwrap();
+        let second = Engine::share("/no/such/program".into()).unwrap();
+        let (tell, told) = mpsc::channel();
+        let waiting = second.clone();
+        second.spawn(async move {
+            waiting.predecessors_gone().await;
+            tell.send(()).unwrap();
+        });
+        assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "the first may yet end");
+        let thread = last_use.end(|| {});
+        told.recv_timeout(LONG).unwrap();
+        thread.join().unwrap();
+        second.give_back().unwrap().end(|| {}).join().unwrap();
+    }
+
     #[test]
     fn the_last_user_does_not_wait_for_the_end_and_is_told_when_nothing_is_left() {
+        let _alone = alone();
         let share = || Engine::share("/no/such/program".into()).unwrap();
         let (first, last) = (share(), share());
         let (begun, has_begun) = mpsc::channel();

@@ -40,10 +40,10 @@ export function guestFiles({ architecture, kernel, packages, programs, runs }) {
   const text = (path, text) => add(path, { kind: 'file', text });
   const init = initScript(runs, 'scripts/lib/vm/guest-facts.mjs');
 
-  for (const path of ['/proc', '/sys', '/root', '/home', '/var/tmp'])
-    add(path, { kind: 'directory' });
+  for (const path of ['/proc', '/sys', '/home']) add(path, { kind: 'directory' });
+  for (const path of ['/tmp', '/var/tmp']) add(path, { kind: 'directory', mode: 0o1777 });
+  add('/root', { kind: 'directory', mode: 0o700 });
   add('/dev/console', { kind: 'console' });
-  add('/tmp', { kind: 'directory', mode: 0o1777 });
   add(`/users/${USER.name}`, { kind: 'directory', owner: USER.id });
   add('/init', { kind: 'file', mode: 0o755, text: init });
 

@@ -3,7 +3,6 @@ import { dlopen, type Pointer } from 'bun:ffi';
 import * as fs from 'node:fs';
 import { call, halfWords, withDescriptor } from './calls.ts';
 
-const PAGE_BYTES = 4096;
 const BLOCK_BYTES = 1 << 20;
 const [PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS] = [3, 0x22];
 const F_SETPIPE_SZ = 1031;
@@ -57,8 +56,7 @@ export const usage = {
   fillMapping: (bytes: number) =>
     repeat(bytes / BLOCK_BYTES, () => {
       const at = call('mmap', 0, BLOCK_BYTES, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
-      for (let page = 0; page < BLOCK_BYTES; page += PAGE_BYTES)
-        libc.memset(at as Pointer, 1, page + 1);
+      libc.memset(at as Pointer, 1, BLOCK_BYTES);
     }),
 
   /** A file that is in no directory, in memory. */
@@ -141,6 +139,12 @@ export const usage = {
     for (let index = 0; index < count; index++) {
       held.push(Bun.spawn(['sh', '-c', 'while :; do :; done'], { stdio: [null, null, null] }));
     }
+  },
+
+  /** Processes of which each starts its successor and ends. */
+  startRunners() {
+    const script = 'f() { (sleep 0; f) & }; f; f; f; f';
+    Bun.spawnSync(['sh', '-c', script], { stdio: [null, null, null] });
   },
 
   /** Leaves its tree in every way there is; all that it starts is named `sleep`. */

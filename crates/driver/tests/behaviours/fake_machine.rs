@@ -174,6 +174,7 @@ impl Engine for FakeEngine {
     fn looks_at_groups(&self) -> OffThread {
         OffThread::default()
     }
+    async fn predecessors_gone(&self) {}
     async fn turn(&self) {}
     async fn supervise(
         &self,

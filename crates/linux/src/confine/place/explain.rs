@@ -15,7 +15,8 @@ pub(in super::super) struct Obstacle {
 const DELEGATE: &str = "start the host by `systemd-run --user --scope -p Delegate=yes …`, or as a \
                         systemd service with `Delegate=yes`";
 const WRITABLE_CONTAINER: &str = "start the container with a control group namespace of its own in which /sys/fs/cgroup is \
-     writable (`docker run --privileged`, `podman run --systemd=always`)";
+     writable (`docker run --security-opt writable-cgroups=true`, \
+     `podman run --security-opt unmask=/sys/fs/cgroup`; `--privileged` for version 1)";
 
 impl Obstacle {
     fn new(why: String, change: &str) -> Obstacle {
