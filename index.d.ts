@@ -571,7 +571,7 @@ export type RuntimeOptions = {
   shouldIdleKill?: ShouldIdleKill;
   /**
    * Saves idle tenants before they are stopped, and restores them with the next `ensure`. Only a
-   * stop for idleness saves; `restart` starts afresh. A restored tenant has the port that it had.
+   * stop for idleness saves; `restart` and `replace` start afresh. A restored tenant has its port.
    * If an earlier host took the snapshot, the port is found out from the restored process, unless
    * `readiness` is your own: that is called with a newly held port. A snapshot is dropped once it
    * has been restored.
