@@ -36,8 +36,9 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
         Action::LookForConnections => a_look_is_needed_and_the_only_one(book),
         Action::Checkpoint { run } | Action::AwaitImage { run, .. } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
-            // A start that waits; or a save that began before, when the snapshot driver was busy.
-            if !run.ready || run.saving.is_some() {
+            // A start that waits; or a save that began before, when the snapshot driver was busy. An
+            // abandoned pool lets go of both, one after the other.
+            if !run.ready || run.saving.is_some() || book.abandoned_ms.is_some() {
                 return Ok(());
             }
             only_idle_stops_save(book, run)?;
@@ -135,11 +136,14 @@ fn connections_are_looked_for_first(book: &Book, run: &RunRecord) -> Verdict {
 }
 
 fn a_look_is_needed_and_the_only_one(book: &Book) -> Verdict {
+    let some_retire = book.alive().any(|run| run.is_retired());
     let is_room_wanted = book.keys.iter().any(|key| key.is_queued());
     let may_be_idle = |run: &RunRecord| run.idle_after_ms(&book.config).is_some();
     let matters =
         is_room_wanted || book.config.idle_after_ms.is_some() || book.runs.iter().any(may_be_idle);
-    holds(book.config.heeds_connections && matters, || "connections do not matter".into())?;
+    holds((book.config.heeds_connections && matters) || some_retire, || {
+        "connections do not matter".into()
+    })?;
     holds(book.looking.is_none(), || "a look is under way".into())?;
     holds(book.alive().next().is_some(), || "no run could have connections".into())
 }
