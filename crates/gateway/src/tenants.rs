@@ -23,9 +23,11 @@ pub trait Tenants: Send + Sync + 'static {
 }
 
 /// A tenant in use.
-pub trait InUse: Send + 'static {
+pub trait InUse: Send + Sync + 'static {
     /// Where it listens.
     fn address(&self) -> SocketAddr;
     /// The number of its process, which no other has had: connections to it are kept by it.
     fn run(&self) -> u64;
+    /// Resolves when the tenant is about to be asked to end although it is in use.
+    fn revoked(&self) -> impl Future<Output = ()> + Send + 'static;
 }
