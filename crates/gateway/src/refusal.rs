@@ -68,6 +68,8 @@ causes! {
     ChunkSize = "chunk-size",
     ChunkEnd = "chunk-end",
     Trailer = "trailer",
+    // What has no end.
+    BodyCut = "body-cut",
     // What is too much.
     HeadTooLarge = "head-too-large",
     TooManyFields = "too-many-fields",

@@ -84,6 +84,15 @@ impl Chunks {
     }
 }
 
+/// Whether a trailer of this name is refused.
+pub fn is_forbidden_trailer(name: &[u8]) -> bool {
+    const FORWARDED: &[u8] = b"x-forwarded-";
+    let start = &name[..name.len().min(FORWARDED.len())];
+    NEVER_IN_TRAILERS.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
+        || start.eq_ignore_ascii_case(FORWARDED)
+        || name.contains(&b'_')
+}
+
 fn trailers(bytes: &[u8], limits: HeadLimits) -> Result<(usize, bool), Refusal> {
     if bytes.starts_with(b"\r\n") {
         return Ok((2, true));
@@ -97,15 +106,10 @@ fn trailers(bytes: &[u8], limits: HeadLimits) -> Result<(usize, bool), Refusal> 
     };
     for (index, line) in fields::lines(&bytes[..end + 2]).enumerate() {
         let field = fields::parse(line?)?;
-        let is_ours = field.name.len() >= 2 && field.name[..2].eq_ignore_ascii_case(b"x-");
-        let is_forwarded = is_ours && field.name.len() > 12;
         if index >= limits.fields {
             return Err(Refusal::new(431, Why::TooManyFields));
         }
-        if NEVER_IN_TRAILERS.iter().any(|never| field.is(never))
-            || (is_forwarded && field.name[..12].eq_ignore_ascii_case(b"x-forwarded-"))
-            || field.name.contains(&b'_')
-        {
+        if is_forbidden_trailer(field.name) {
             return Err(Refusal::new(400, Why::Trailer));
         }
     }

@@ -12,6 +12,7 @@ mod tests;
 
 use crate::refusal::{Refusal, Why};
 use chunks::Chunks;
+pub(crate) use chunks::is_forbidden_trailer;
 
 pub use head::{Framing, Head};
 
