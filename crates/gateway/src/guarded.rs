@@ -10,7 +10,7 @@ use crate::strict::{Inspector, Verdict};
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -38,6 +38,7 @@ pub struct Shared {
     is_answered: AtomicBool,
     other_protocol: AtomicBool,
     in_flight: AtomicU32,
+    begun: AtomicU64,
 }
 
 impl Shared {
@@ -57,13 +58,19 @@ impl Shared {
 
     pub(crate) fn begins(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn ends(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn is_busy(&self) -> bool {
+    /// How many requests have begun on the connection.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) > 0
     }
 }

@@ -42,6 +42,23 @@ pub enum StartError {
     Thread(io::Error),
 }
 
+impl StartError {
+    /// The system's name for the cause, such as `EADDRINUSE`.
+    pub fn code(&self) -> Option<&'static str> {
+        let (StartError::Listen { error, .. } | StartError::Thread(error)) = self else {
+            return None;
+        };
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Some("EADDRINUSE"),
+            io::ErrorKind::AddrNotAvailable => Some("EADDRNOTAVAIL"),
+            io::ErrorKind::PermissionDenied => Some("EACCES"),
+            io::ErrorKind::NotFound => Some("ENOENT"),
+            io::ErrorKind::InvalidInput => Some("EINVAL"),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

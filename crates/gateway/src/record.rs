@@ -3,7 +3,7 @@
 
 use crate::clock;
 use crate::guarded;
-use crate::hooks::AccessEvent;
+use crate::hooks::{AccessEvent, WokenOver};
 use crate::stats::{Counters, KeyCounters};
 use std::fmt;
 use std::net::IpAddr;
@@ -11,8 +11,11 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Takes access events.
-pub(crate) type AccessSink = Arc<dyn Fn(AccessEvent) + Send + Sync>;
+/// Is told what is over.
+pub(crate) trait Sink: Send + Sync {
+    fn access(&self, event: AccessEvent);
+    fn woken_over(&self, over: WokenOver);
+}
 
 /// What is known of one request.
 pub struct Record {
@@ -25,19 +28,21 @@ pub struct Record {
     key: OnceLock<Arc<KeyCounters>>,
     waited: OnceLock<Duration>,
     told: Option<Told>,
-    /// The connection of HTTP/1 that the request occupies.
+    traceparent: OnceLock<String>,
+    /// Its number among those that waited, and who is told that it is over.
+    woken: OnceLock<(u64, Arc<dyn Sink>)>,
+    /// The connection that the request came by.
     connection: Option<Arc<guarded::Shared>>,
 }
 
 /// What only an access event tells.
 pub(crate) struct Told {
-    pub sink: AccessSink,
+    pub sink: Arc<dyn Sink>,
     pub host: String,
     pub method: String,
     pub path: String,
     pub address: IpAddr,
     pub at_ms: u64,
-    pub traceparent: Option<String>,
 }
 
 impl Record {
@@ -59,6 +64,8 @@ impl Record {
             key: OnceLock::new(),
             waited: OnceLock::new(),
             told,
+            traceparent: OnceLock::new(),
+            woken: OnceLock::new(),
             connection,
         }
     }
@@ -77,6 +84,16 @@ impl Record {
         self.counters.woke(waited);
         // A second wait of the same request is not told by its event.
         let _ = self.waited.set(waited);
+    }
+
+    /// The tenant gets this trace context.
+    pub(crate) fn is_traced_by(&self, traceparent: String) {
+        let _ = self.traceparent.set(traceparent);
+    }
+
+    /// The request waits, under this number.
+    pub(crate) fn waits_as(&self, id: u64, sink: Arc<dyn Sink>) {
+        let _ = self.woken.set((id, sink));
     }
 
     /// Bytes of the request's body have come.
@@ -107,20 +124,24 @@ impl Drop for Record {
         if let Some(connection) = &self.connection {
             connection.ends();
         }
+        let woke_ms = self.waited.get().map(|waited| waited.as_secs_f64() * 1_000.0);
+        if let Some((id, sink)) = self.woken.take() {
+            sink.woken_over(WokenOver { id, status, woke_ms });
+        }
         if let Some(told) = self.told.take() {
-            (told.sink)(AccessEvent {
+            told.sink.access(AccessEvent {
                 key: key.map(|key| key.key.to_string()),
                 host: told.host,
                 method: told.method,
                 path: told.path,
                 status,
                 duration_ms: (clock::now() - self.began).as_secs_f64() * 1_000.0,
-                woke_ms: self.waited.get().map(|waited| waited.as_secs_f64() * 1_000.0),
+                woke_ms,
                 bytes_in,
                 bytes_out,
                 address: told.address,
                 at_ms: told.at_ms,
-                traceparent: told.traceparent,
+                traceparent: self.traceparent.take(),
             });
         }
     }

@@ -87,6 +87,7 @@ causes! {
     Failed = "failed",
     CalledOff = "called-off",
     BrokeOff = "broke-off",
+    ClientLeft = "client-left",
 }
 
 impl fmt::Display for Refusal {

@@ -33,6 +33,8 @@ pub enum Routed {
     /// Back to the client: the path of a tenant's root has to end in a slash, or the relative links
     /// of its pages would lead elsewhere.
     Redirect {
+        /// The tenant's key.
+        key: String,
         /// The path to go to. The query is kept.
         path: String,
     },
@@ -71,7 +73,7 @@ fn by_path(path: &str) -> Result<Routed, Refusal> {
     let prefix = format!("/{segment}");
     match has_slash {
         true => Ok(Routed::Tenant { key, prefix: Some(prefix) }),
-        false => Ok(Routed::Redirect { path: prefix + "/" }),
+        false => Ok(Routed::Redirect { key, path: prefix + "/" }),
     }
 }
 
@@ -132,7 +134,8 @@ mod tests {
         assert_eq!(of("/shop/a/b"), tenant("shop", Some("/shop")));
         assert_eq!(of("/shop/"), tenant("shop", Some("/shop")));
         assert_eq!(of("/s%68op//"), tenant("shop", Some("/s%68op")));
-        assert_eq!(of("/shop"), Ok(Routed::Redirect { path: "/shop/".to_owned() }));
+        let redirect = Routed::Redirect { key: "shop".to_owned(), path: "/shop/".to_owned() };
+        assert_eq!(of("/shop"), Ok(redirect));
         for path in
             ["/", "//a", "*", "/%2e%2e/a", "/../a", "/a%2fb/", "/%/", "/%ff/", "/a%00/", "/%zz/"]
         {

@@ -25,6 +25,8 @@ pub enum TlsError {
     Key(String),
     /// The key is not that of the certificate.
     Mismatch(String),
+    /// The gateway does not encrypt.
+    NotEncrypted,
     /// A name is none that a client can ask for.
     Name(String),
 }
@@ -40,6 +42,7 @@ impl fmt::Display for TlsError {
             TlsError::Mismatch(why) => {
                 write!(formatter, "the key and the certificate do not belong together: {why}")
             }
+            TlsError::NotEncrypted => write!(formatter, "the gateway was started without tls"),
             TlsError::Name(name) => write!(formatter, "{name:?} is not the name of a server"),
         }
     }
@@ -103,9 +106,7 @@ impl Certificates {
     /// The configuration for a handshake with what a function gave; with `None` it ends in an
     /// alert.
     pub fn config_of(&self, given: Option<CertifiedPem>) -> Result<Arc<ServerConfig>, TlsError> {
-        let Some(given) = given else {
-            return Ok(Arc::new(config(Arc::new(One(None)), None)));
-        };
+        let Some(given) = given else { return Ok(self.none()) };
         let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = parsed.get(&given) {
             return Ok(known.clone());
@@ -117,6 +118,11 @@ impl Certificates {
         }
         parsed.insert(given, config.clone());
         Ok(config)
+    }
+
+    /// The configuration for a handshake that is to end in an alert.
+    pub fn none(&self) -> Arc<ServerConfig> {
+        Arc::new(config(Arc::new(One(None)), None))
     }
 
     fn of(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {

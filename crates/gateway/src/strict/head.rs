@@ -64,7 +64,9 @@ impl Head {
             }
             found.take(fields::parse(text?)?)?;
         }
-        found.refuse_twins()?;
+        if found.has_underscore {
+            refuse_twins(&found.names)?;
+        }
         found.check_host(&line)?;
         let framing = found.framing(&line)?;
         // Without `Connection: Upgrade` the field is for the hop before, and is taken off.
@@ -186,31 +188,6 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
-    /// Refuses `content_length`, and `x_user` beside `x-user`.
-    fn refuse_twins(&self) -> Result<(), Refusal> {
-        if !self.has_underscore {
-            return Ok(());
-        }
-        let with_dashes = |name: &[u8]| -> Vec<u8> {
-            let dash = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-            name.iter().map(dash).collect()
-        };
-        let mut seen: Vec<(Vec<u8>, bool)> = Vec::with_capacity(self.names.len());
-        for name in &self.names {
-            let (read, has_underscore) = (with_dashes(name), name.contains(&b'_'));
-            let decides = NEVER_WITH_UNDERSCORE.iter().any(|never| never.as_bytes() == read)
-                || read.starts_with(b"x-forwarded-");
-            let has_twin = seen
-                .iter()
-                .any(|(other, other_has)| *other == read && *other_has != has_underscore);
-            if has_twin || (has_underscore && decides) {
-                return Err(Refusal::new(400, Why::Underscore));
-            }
-            seen.push((read, has_underscore));
-        }
-        Ok(())
-    }
-
     fn check_host(&self, line: &RequestLine<'_>) -> Result<(), Refusal> {
         let bad = |why| Err(Refusal::new(400, why));
         match self.host {
@@ -238,9 +215,30 @@ impl<'a> Found<'a> {
     }
 }
 
+/// Refuses `content_length`, and `x_user` beside `x-user`.
+pub(super) fn refuse_twins(names: &[&[u8]]) -> Result<(), Refusal> {
+    let with_dashes = |name: &[u8]| -> Vec<u8> {
+        let dash = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        name.iter().map(dash).collect()
+    };
+    let mut seen: Vec<(Vec<u8>, bool)> = Vec::with_capacity(names.len());
+    for name in names {
+        let (read, has_underscore) = (with_dashes(name), name.contains(&b'_'));
+        let decides = NEVER_WITH_UNDERSCORE.iter().any(|never| never.as_bytes() == read)
+            || read.starts_with(b"x-forwarded-");
+        let has_twin =
+            seen.iter().any(|(other, other_has)| *other == read && *other_has != has_underscore);
+        if has_twin || (has_underscore && decides) {
+            return Err(Refusal::new(400, Why::Underscore));
+        }
+        seen.push((read, has_underscore));
+    }
+    Ok(())
+}
+
 /// Digits alone: no sign, no list, no space inside. Numbers that a program could take for negative
 /// are refused.
-fn number(text: &[u8]) -> Option<u64> {
+pub(super) fn number(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok().filter(|text| !text.is_empty())?;
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|number| is_number && i64::try_from(*number).is_ok())
@@ -248,7 +246,7 @@ fn number(text: &[u8]) -> Option<u64> {
 
 /// A name or an address, with a port or without: no user, no list, nothing that a URL could mean
 /// otherwise.
-fn is_host(host: &[u8]) -> bool {
+pub(super) fn is_host(host: &[u8]) -> bool {
     let (name, port) = match host {
         [b'[', rest @ ..] => match rest.iter().position(|byte| *byte == b']') {
             Some(end) => {

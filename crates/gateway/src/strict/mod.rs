@@ -7,6 +7,7 @@
 mod chunks;
 mod fields;
 mod head;
+pub(crate) mod http2;
 #[cfg(test)]
 mod tests;
 
@@ -69,6 +70,20 @@ impl Inspector {
     /// Inspects a connection from its first byte.
     pub fn new(limits: HeadLimits) -> Inspector {
         Inspector { limits, state: State::First, searched: 0 }
+    }
+
+    /// Inspects a connection that is known to speak HTTP/1.
+    pub fn http1(limits: HeadLimits) -> Inspector {
+        Inspector { limits, state: State::Head, searched: 0 }
+    }
+
+    /// Whether the connection speaks HTTP/2; `None` while too little of it was inspected.
+    pub fn is_http2(&self) -> Option<bool> {
+        match self.state {
+            State::First => None,
+            State::Other => Some(true),
+            _ => Some(false),
+        }
     }
 
     /// The connection speaks another protocol from here on: the tenant has agreed to it.
