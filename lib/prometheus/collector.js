@@ -36,7 +36,16 @@ export function createRuntimeCollector(options = {}) {
 
   for (const register of settings.registers) {
     registerWith(register, settings.prefix, families, onceATick(read));
-    registerWith(register, settings.prefix, OF_A_GATEWAY, onceATick(readGateways));
+  }
+
+  let hasRegisteredGateways = false;
+  /** Programs without a gateway see none of its metrics. */
+  function registerGateways() {
+    if (hasRegisteredGateways) return;
+    for (const register of settings.registers) {
+      registerWith(register, settings.prefix, OF_A_GATEWAY, onceATick(readGateways));
+    }
+    hasRegisteredGateways = true;
   }
 
   /**
@@ -85,6 +94,7 @@ export function createRuntimeCollector(options = {}) {
         `labels.${STATUS_LABEL} is given out by the collector itself; choose another name`,
       );
     }
+    registerGateways();
     gateways.set(gateway, { identity, labels: own });
     return gateway;
   }
