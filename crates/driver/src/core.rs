@@ -100,6 +100,7 @@ impl<M: Machine> Driver<M> {
             Action::LookForConnections => self.look_for_connections(core),
             Action::Probe { run } => self.probe(core, run),
             Action::Stop { run, stage } => self.stop(core, run, stage),
+            Action::WatchUses { run } => self.watch_uses(core, run),
             Action::Clear { run } => self.clear(core, run),
             Action::Observe => self.observe(core),
             Action::Sample { run } => self.sample(core, run),

@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::leases::Lease;
 use crate::machine::{Engine, Machine};
 use foldhash::fast::RandomState;
-use pool::{Key, KeyMap, Release, RunId};
+use pool::{Fact, Input, Key, KeyMap, Release, RunId};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -60,12 +60,23 @@ impl fmt::Debug for Tenant {
 }
 
 /// The handle of one use of a tenant. While it lives the tenant is not idle, and is evicted only
-/// if all others are in use too. A kill, a restart and `dispose` stop the tenant all the same.
+/// if all others are in use too. An eviction, a kill, a restart and a replacement wait for its end,
+/// for as long as [`Driver::set_drain_ms`] or the replacement says; `dispose` does not.
 ///
-/// Dropping it, in a panic too, ends the use and touches the tenant.
+/// Dropping it, in a panic too, ends the use and touches the tenant. May be dropped on any thread:
+/// that takes no lock, but for the last use of a tenant that is to end, whose task is woken.
 #[derive(Debug)]
 pub struct InUse {
     tenant: Arc<Tenant>,
+}
+
+impl InUse {
+    /// Resolves when the tenant is asked to end although this use is open. It does not end the use,
+    /// and outlives it. Pending for ever if the tenant ends by itself.
+    pub fn revoked(&self) -> impl Future<Output = ()> + Send + use<> {
+        let tenant = self.tenant.clone();
+        async move { tenant.lease.until_revoked().await }
+    }
 }
 
 impl Deref for InUse {
@@ -145,6 +156,19 @@ impl<M: Machine> Driver<M> {
         });
         handle.tenant = Some(tenant.clone());
         self.directory.insert(tenant);
+    }
+
+    /// Tells the pool when no use of the run is open any more. A task, since a use may end on any
+    /// thread, and under the driver's lock, too.
+    pub(crate) fn watch_uses(self: &Arc<Self>, core: &mut Core<M>, run: RunId) -> Option<Input> {
+        let (lease, engine) = core.leases.lease(run).zip(core.engine.engine())?;
+        let driver = self.clone();
+        engine.spawn(async move {
+            lease.until_unused().await;
+            drop(lease);
+            driver.feed(Input::Fact(run, Fact::Unused));
+        });
+        None
     }
 
     /// Looks up at which address a run listens that the driver has not probed: an adopted process,

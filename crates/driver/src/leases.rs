@@ -13,7 +13,9 @@
 //!
 //! **Rust's side.** Count and claim are one word. A caller adds one, and the previous value tells
 //! it whether the tenant was claimed; the pool sets the claim, and then reads the count. So the
-//! claim sees a caller that was counted first, and a caller that came second sees the claim.
+//! claim sees a caller that was counted first, and a caller that came second sees the claim. What
+//! waits for a word that the claim has changed (the end of the last use, a revocation) is woken by
+//! [`Lease::changed`], which is touched in no other case.
 //!
 //! The cells come in chunks that never move and are never freed while either side can reach them.
 //! A lease's cells are reused only after JavaScript has processed the end of the run that had them
@@ -21,15 +23,20 @@
 
 use pool::{Leases, RunId, RunMap, Touch};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use tokio::sync::Notify;
 
 /// Leases in a chunk: 28 KiB of memory, enough for all tenants of most hosts.
 pub const LEASES_PER_CHUNK: usize = 1024;
 
-/// The bit of [`Lease::state`] that says that the tenant may not be handed out. The other bits are
-/// the count of uses.
+/// The bit of [`Lease::state`] that says that the tenant may not be handed out.
 const CLAIMED: u32 = 1 << 31;
+/// The bit that says that the tenant is asked to end, in use or not.
+const REVOKED: u32 = 1 << 30;
+/// The other bits are the count of uses.
+const USES: u32 = !(CLAIMED | REVOKED);
 
 /// A clock that returns milliseconds since the epoch.
 pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -59,8 +66,10 @@ pub struct Lease {
     chunk: Arc<Chunk>,
     address: LeaseAddress,
     clock: WallClock,
-    /// The count of uses, and whether the tenant is [`CLAIMED`].
+    /// The count of uses, and whether the tenant is [`CLAIMED`] and [`REVOKED`].
     state: AtomicU32,
+    /// Notified when the last use of a claimed tenant has ended, and when one is revoked.
+    changed: Notify,
 }
 
 impl Lease {
@@ -68,9 +77,9 @@ impl Lease {
     /// ended by one [`end_use`](Self::end_use).
     pub(crate) fn begin_use(&self) -> bool {
         if self.state.fetch_add(1, Ordering::SeqCst) & CLAIMED != 0 {
-            // The claim may have seen this count. Then the pool takes the tenant for one in use,
-            // and reopens its lease.
-            self.state.fetch_sub(1, Ordering::SeqCst);
+            // The claim may have seen this count. Then the pool takes the tenant for one in use:
+            // it reopens its lease, or waits for the end of this use.
+            self.count_out();
             return false;
         }
         self.touch((self.clock)());
@@ -81,12 +90,48 @@ impl Lease {
     /// time of a tenant that is not in use begins at its last touch.
     pub(crate) fn end_use(&self) {
         self.touch((self.clock)());
-        self.state.fetch_sub(1, Ordering::SeqCst);
+        self.count_out();
+    }
+
+    fn count_out(&self) {
+        let before = self.state.fetch_sub(1, Ordering::SeqCst);
+        if before & CLAIMED != 0 && before & USES == 1 {
+            self.changed.notify_waiters();
+        }
     }
 
     /// The count of uses.
     pub fn uses(&self) -> u32 {
-        self.state.load(Ordering::SeqCst) & !CLAIMED
+        self.state.load(Ordering::SeqCst) & USES
+    }
+
+    /// The tenant is asked to end, with the uses that are open.
+    pub(crate) fn revoke(&self) {
+        if self.state.fetch_or(REVOKED, Ordering::SeqCst) & REVOKED == 0 {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits until no use of a claimed tenant is open.
+    pub(crate) async fn until_unused(&self) {
+        self.until(|state| state & USES == 0).await;
+    }
+
+    /// Waits until the tenant is asked to end.
+    pub(crate) async fn until_revoked(&self) {
+        self.until(|state| state & REVOKED != 0).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(u32) -> bool) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // Before the look, so that no change after it is missed.
+            changed.as_mut().enable();
+            if is_so(self.state.load(Ordering::SeqCst)) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Stores the time of a touch. Each store invalidates the cache line of the other threads, so
@@ -110,7 +155,7 @@ impl Lease {
     }
 
     fn reopen(&self) {
-        self.state.fetch_and(!CLAIMED, Ordering::SeqCst);
+        self.state.fetch_and(USES, Ordering::SeqCst);
         self.chunk.claimed[self.address.index].swap(0, Ordering::SeqCst);
     }
 }
@@ -200,8 +245,8 @@ impl Leases for LeaseTable {
         store(&chunk.sequence[address.index], 0);
         store(&chunk.touched_in_rust[address.index], 0);
         chunk.claimed[address.index].store(0, Ordering::SeqCst);
-        let (clock, state) = (self.clock.clone(), AtomicU32::new(0));
-        self.by_run.insert(run, Arc::new(Lease { chunk, address, clock, state }));
+        let (clock, state, changed) = (self.clock.clone(), AtomicU32::new(0), Notify::new());
+        self.by_run.insert(run, Arc::new(Lease { chunk, address, clock, state, changed }));
     }
 
     fn touched(&self, run: RunId) -> Touch {

@@ -160,6 +160,12 @@ impl<M: Machine> Driver<M> {
         self.uplink.ring();
     }
 
+    /// From now on a tenant that is in use when it is to end has so long for its uses to end before
+    /// it is asked; 0 (the default) none. Whoever serves tenants to others sets it.
+    pub fn set_drain_ms(self: &Arc<Self>, ms: u64) {
+        self.feed_quietly(Input::DrainTime { ms });
+    }
+
     pub fn stats(&self) -> Stats {
         self.lock().pool.stats(self.now())
     }

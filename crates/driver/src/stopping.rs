@@ -17,6 +17,9 @@ impl<M: Machine> Driver<M> {
     ) -> Option<Input> {
         let handle = core.runs.get_mut(&run)?;
         handle.stop_probing();
+        if let Some(tenant) = &handle.tenant {
+            tenant.lease.revoke();
+        }
         if handle.custody.owner == Owner::User {
             return self.tell(Record::AskKill { run, force: stage == StopStage::Force });
         }

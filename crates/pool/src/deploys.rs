@@ -120,7 +120,12 @@ impl Pool {
         let state = &self.releases.get(key).expect("just seen").tree.state;
         let id = state.run().map(|run| run.id);
         match (state, id) {
-            (State::Stopping(..), Some(id)) => self.hurry_clearing(id),
+            (State::Stopping(..), Some(id)) => {
+                self.hurry_clearing(id);
+                if cause == Cause::Disposed {
+                    self.wait_for_no_use(step, id);
+                }
+            }
             (_, Some(_)) if planted(Bug::SecondTreeStays) => return None,
             (_, Some(id)) => self.begin_stop(step, id, cause),
             (_, None) => self.cancel_queued(key, called_off),

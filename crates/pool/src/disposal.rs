@@ -47,6 +47,7 @@ impl Pool {
                     failed_waiters.into_iter().chain(waiters.into_iter().map(|waiter| waiter.call));
                 calls.for_each(|call| self.refuse(call, Refusal::Disposed));
                 self.hurry_clearing(run);
+                self.wait_for_no_use(step, run);
             }
             State::Starting(run)
             | State::Probing(run)

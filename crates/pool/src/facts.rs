@@ -25,6 +25,7 @@ impl Pool {
             Fact::StopAsked { stage } => self.stop_asked(step, run, stage),
             Fact::StopAnswered { asked } => self.stop_answered(step, run, asked),
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
+            Fact::Unused => self.unused(step, run),
             Fact::IdleAnswered { stop } => self.idle_answered(step, run, stop),
             Fact::ImageLate { text } => self.image_late(step, run, text),
             Fact::Sampled { cpu_ms, rss_bytes, regular } => {
@@ -62,6 +63,7 @@ impl Pool {
         let mut run = Box::new(Run::new(id, process.custody, step.now.steady_ms, false));
         run.pid = Some(process.pid);
         run.holds_gate = false;
+        run.has_no_port = process.port == 0;
         let tenant = self.tenants.get_mut(&key).expect("a queued key has a tenant");
         tenant.state = State::Probing(run);
         self.runs.insert(id, key.clone());
@@ -189,6 +191,10 @@ impl Pool {
             // It cannot become ready any more. Its callers wait for the exit, which a keeper that
             // was stopped does not tell.
             State::Probing(_) => self.actions.push(Action::Clear { run: id }),
+            State::Stopping(_, ref stop) if stop.stage == Stage::AwaitingUses => {
+                self.clear_deadline(id);
+                self.clear(id);
+            }
             _ => {}
         }
     }

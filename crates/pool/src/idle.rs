@@ -13,12 +13,14 @@
 //!
 //! Connections are looked for in all tenants at once, since the kernel lists them all at once:
 //! regularly, so that it is known when one has closed (a look late, never early), and once more
-//! before a tenant is stopped, for being idle or to make room (`eviction.rs`).
+//! before a tenant is stopped, for being idle or to make room (`eviction.rs`). Without
+//! `heeds_connections` they are looked for only while a release retires (`retirement.rs`).
 
 use crate::RunId;
 use crate::messages::{Action, Event};
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
+use crate::retirement::Look;
 use crate::tenant::{Cause, State};
 use std::collections::{HashSet, VecDeque};
 
@@ -90,7 +92,8 @@ pub(crate) struct Looks {
     /// The runs that had an open connection at the last look. A run whose last one has closed
     /// since counts as active until now, since the moment of closing is not known.
     open: HashSet<RunId>,
-    /// Idle runs that wait for the look under way, and how far they had come before.
+    /// Idle runs that wait for the look under way, and how far they had come before. And retired
+    /// ones, which have no steps before.
     asking: Vec<(RunId, IdleStep)>,
     /// Idle runs that wait for the next look: the one under way had begun before they were idle.
     asking_next: Vec<(RunId, IdleStep)>,
@@ -109,6 +112,19 @@ impl Looks {
     /// Whether the run had an open connection at the last look.
     pub fn is_connected(&self, run: RunId) -> bool {
         self.open.contains(&run)
+    }
+
+    /// A retired run waits for a look that begins from now on.
+    pub fn ask_next(&mut self, run: RunId) {
+        self.asking.retain(|(asking, _)| *asking != run);
+        self.asking_next.retain(|(asking, _)| *asking != run);
+        self.asking_next.push((run, IdleStep::Clock));
+    }
+
+    /// Any look that the run waited for began too early.
+    pub fn ask_no_more(&mut self, run: RunId) {
+        self.asking.retain(|(asking, _)| *asking != run);
+        self.asking_next.retain(|(asking, _)| *asking != run);
     }
 
     /// Whether any run had an open connection at the last look.
@@ -223,8 +239,10 @@ impl Pool {
     /// could be idle. Ends every step.
     pub(crate) fn look(&mut self, step: &Step) {
         let (looks, now_ms) = (&mut self.looks, step.now.steady_ms);
+        let heeds = self.config.heeds_connections;
         looks.is_fresh = false;
-        if !self.config.heeds_connections || looks.is_under_way {
+        // Without `heeds_connections` only retired runs wait for a look.
+        if looks.is_under_way || (!heeds && looks.asking_next.is_empty()) {
             return;
         }
         let is_due = looks.at_ms.is_some_and(|at_ms| at_ms <= now_ms);
@@ -237,7 +255,7 @@ impl Pool {
             looks.is_under_way = true;
             looks.at_ms = None;
             self.actions.push(Action::LookForConnections);
-        } else if let Some(idle_after_ms) = looks.shortest_idle_ms {
+        } else if let Some(idle_after_ms) = looks.shortest_idle_ms.filter(|_| heeds) {
             let interval_ms = self.config.sweep_interval_ms.min(idle_after_ms / 2).max(1);
             looks.at_ms.get_or_insert(now_ms.saturating_add(interval_ms));
         }
@@ -250,8 +268,9 @@ impl Pool {
             return;
         }
         self.looks.is_fresh = self.looks.serves_room;
-        if seen {
-            let before = std::mem::replace(&mut self.looks.open, open.into_iter().collect());
+        let open: HashSet<RunId> = open.into_iter().collect();
+        if seen && self.config.heeds_connections {
+            let before = std::mem::replace(&mut self.looks.open, open.clone());
             for id in before.union(&self.looks.open) {
                 let Some(key) = self.runs.get(id) else { continue };
                 let state = &mut self.releases.tree_mut(&mut self.tenants, key, *id).state;
@@ -264,19 +283,29 @@ impl Pool {
         // A run that left `Ready` and is idle again since this look began waits for the next look.
         let idle_again: HashSet<RunId> = asking_next.iter().map(|(id, _)| *id).collect();
         for (id, done) in std::mem::take(&mut self.looks.asking) {
-            if idle_again.contains(&id) || !self.waits_for_look(id) {
+            if idle_again.contains(&id) {
+                continue;
+            }
+            if self.is_retired(id) {
+                let is_unconnected = seen && !open.contains(&id);
+                let look = if is_unconnected { Look::Unconnected } else { Look::Connected };
+                self.consider_retired(step, id, look);
+                continue;
+            }
+            if !self.waits_for_look(id) {
                 continue;
             }
             if seen {
-                let done =
-                    if self.looks.open.contains(&id) { IdleStep::Clock } else { done.looked() };
+                let done = if open.contains(&id) { IdleStep::Clock } else { done.looked() };
                 self.consider_idle(step, id, done);
             } else {
                 self.set_deadline(step, id, self.config.sweep_interval_ms);
             }
         }
         for (id, done) in asking_next {
-            if self.waits_for_look(id) {
+            if self.is_retired(id) {
+                self.looks.ask_next(id);
+            } else if self.waits_for_look(id) {
                 self.consider_idle(step, id, done);
             }
         }

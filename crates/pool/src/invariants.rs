@@ -202,7 +202,7 @@ impl Pool {
             let Custody { owner, may_refuse_stop } = run.custody;
             let timed = run.deadline_ms.is_some();
             let needed = match (stop.stage, may_refuse_stop) {
-                (Stage::Saving, _) => true,
+                (Stage::Saving | Stage::AwaitingUses, _) => true,
                 (Stage::AwaitingProcess, _) => owner == Owner::User,
                 (Stage::Asked, false) => true,
                 // Only of a process of ours, and its exit is on the way.

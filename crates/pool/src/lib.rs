@@ -34,6 +34,7 @@ mod history;
 mod idle;
 mod images;
 mod invariants;
+mod last_uses;
 mod messages;
 mod planted;
 mod pool;

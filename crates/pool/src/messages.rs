@@ -29,6 +29,9 @@ pub enum Input {
     ClearBackoff { key: Key },
     /// No new spawns from now on.
     Drain,
+    /// From now on a tenant that is in use when it is to end has so long for its uses to end before
+    /// it is asked; 0 none.
+    DrainTime { ms: u64 },
     /// Everything is to end; settles when it has.
     Dispose { call: CallId },
     /// The host is going away: end everything soon. No call waits any more.
@@ -77,6 +80,8 @@ pub enum Fact {
     StopAnswered { asked: StopStage },
     /// Ending it in the way asked for failed; it is still there.
     StopRefused { asked: StopStage, failure: Failure },
+    /// The last use of the claimed run has ended. Answers `Action::WatchUses`.
+    Unused,
     /// The user's `shouldIdleKill` has answered.
     IdleAnswered { stop: bool },
     /// The start has waited for the snapshot driver for as long as it may; the text says for what
@@ -191,6 +196,8 @@ pub enum Action {
     Probe { run: RunId },
     /// End it.
     Stop { run: RunId, stage: StopStage },
+    /// Its lease is claimed: tell by `Fact::Unused` when no use of it is open any more.
+    WatchUses { run: RunId },
     /// Its main process has ended by itself: see that the rest of its tree does, too. Its output is
     /// waited for.
     Clear { run: RunId },

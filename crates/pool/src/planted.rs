@@ -98,6 +98,12 @@ pub enum Bug {
     KillForgetsTheSecond,
     /// A retired tenant that is in use counts as left.
     UseEndsWithRelease,
+    /// The connections of a retired tenant are not looked for.
+    RetiredIsNotLookedAt,
+    /// A tenant in use is asked to end at once.
+    UsesAreCutOff,
+    /// That the last use has ended is not heard.
+    LastUseIsNotHeard,
     /// Invariant 12: a release that begins to serve continues, later, from what the one before was.
     ReleaseKeepsImage,
     /// A warm tenant is stopped for being idle.
@@ -202,6 +208,9 @@ mod chosen {
         Bug::SecondTreeStays,
         Bug::KillForgetsTheSecond,
         Bug::UseEndsWithRelease,
+        Bug::RetiredIsNotLookedAt,
+        Bug::UsesAreCutOff,
+        Bug::LastUseIsNotHeard,
         Bug::ReleaseKeepsImage,
         Bug::WarmIsIdle,
         Bug::WarmMakesRoom,

@@ -8,6 +8,7 @@ use crate::idle::{Absences, IdleStep, Looks};
 use crate::images::Images;
 use crate::messages::{Action, Input, Outcome, Refusal};
 use crate::releases::Releases;
+use crate::retirement::Look;
 use crate::room::Room;
 use crate::tenant::{Run, State, Tenant, Waiter, Wants};
 use crate::timers::Timers;
@@ -47,7 +48,8 @@ pub struct Figures {
 ///
 /// Inputs are handled by file: calls in `calls.rs`, `deploys.rs` and `disposal.rs`, facts about runs
 /// in `facts.rs`, what follows from their end in `ends.rs`, answers about idle tenants in `idle.rs`,
-/// answers of the snapshot driver in `snapshots.rs`. Stops are in `stops.rs`; which key gets room
+/// answers of the snapshot driver in `snapshots.rs`. Stops are in `stops.rs`, what waits before
+/// them in `last_uses.rs`; which key gets room
 /// or a permit in `room.rs`, `gate.rs` and `eviction.rs`; what serves and what retires in
 /// `releases.rs` and `retirement.rs`; what holds for single runs in `rules.rs`; which keys are kept
 /// up in `warm.rs`. `status.rs` and this file answer queries.
@@ -82,6 +84,8 @@ pub struct Pool {
     pub(crate) last_refusal: Option<(RunId, Failure)>,
     /// No rule of a run allows for more to end it.
     pub(crate) longest_stop_ms: u64,
+    /// How long open uses of a tenant that is to end are waited for.
+    pub(crate) drain_ms: u64,
     pub(crate) actions: Vec<Action>,
     last_run: u64,
     last_ticket: u64,
@@ -128,6 +132,7 @@ impl Pool {
             became_ready: 0,
             last_refusal: None,
             longest_stop_ms: u64::MAX,
+            drain_ms: 0,
             actions: Vec::new(),
             last_run: 0,
             last_ticket: 0,
@@ -147,6 +152,7 @@ impl Pool {
             Input::Warm { key } => self.warm_up(&mut step, key),
             Input::ClearBackoff { key } => self.clear_backoff(&step, key),
             Input::Drain => self.drain(),
+            Input::DrainTime { ms } => self.drain_ms = ms,
             Input::Dispose { call } => self.dispose(&mut step, Some(call)),
             Input::Abandon => self.abandon(&mut step),
             Input::Fact(run, fact) => self.fact(&mut step, run, fact),
@@ -258,7 +264,7 @@ impl Pool {
                 self.gate.leave(run);
             }
             State::Ready(_) => self.consider_idle(step, id, IdleStep::Clock),
-            State::Retired(..) => self.consider_retired(step, id),
+            State::Retired(..) => self.consider_retired(step, id, Look::Wanted),
             State::Stopping(..) => self.grace_is_over(step, id),
             State::Stranded(run) => self.timers.clear(run),
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {}

@@ -30,6 +30,10 @@ impl Pool {
     /// cause.
     pub(crate) fn begin_clearing(&mut self, step: &mut Step, id: RunId) {
         self.take_out_of_service(step, id, None, None);
+        self.clear(id);
+    }
+
+    pub(crate) fn clear(&mut self, id: RunId) {
         self.set_stage(id, Stage::Clearing);
         self.actions.push(Action::Clear { run: id });
     }
@@ -51,10 +55,13 @@ impl Pool {
         cause: Cause,
         failure: Option<Failure>,
     ) {
-        if self.take_out_of_service(step, id, Some(cause), failure) {
-            self.ask(step, id);
-        } else {
+        let uses_may_last_ms = self.uses_may_last_ms(step, id, cause);
+        if !self.take_out_of_service(step, id, Some(cause), failure) {
             self.await_process(step, id);
+        } else if uses_may_last_ms > 0 && step.leases.is_in_use(id) {
+            self.await_uses(step, id, uses_may_last_ms);
+        } else {
+            self.ask(step, id);
         }
     }
 
@@ -69,6 +76,7 @@ impl Pool {
         let (of_key, serves) = (self.runs[&id].clone(), self.serves(id));
         let Pool { tenants, releases, timers, gate, room, candidates, stranded, failures, .. } =
             self;
+        let looks = &mut self.looks;
         let Tenant { key, state, waiters, .. } = releases.tree_mut(tenants, &of_key, id);
         if matches!(state, State::Ready(run) if run.proven_at_ms <= step.now.steady_ms) {
             failures.clear(key);
@@ -94,6 +102,7 @@ impl Pool {
                     run
                 }
                 State::Retired(run, _) => {
+                    looks.ask_no_more(id);
                     candidates.remove(&run);
                     run
                 }
@@ -234,6 +243,7 @@ impl Pool {
                 self.exited(step, id, crate::Exit::default());
             }
             State::Stopping(_, stop) if stop.stage == Stage::Asked => self.force(id),
+            State::Stopping(_, stop) if stop.stage == Stage::AwaitingUses => self.ask(step, id),
             State::Stopping(_, stop) if stop.stage == Stage::Saving => self.give_up_save(step, id),
             State::Stopping(..) => self.give_up(step, id, Failure::StopTimedOut),
             _ => {}

@@ -51,7 +51,8 @@ pub(crate) enum Wants {
 /// | `Stranded` | yes, or perhaps | yes | `Exited`, `StartFailed`, another stop, which `Started` and `Restored` begin, too |
 ///
 /// While `Stopping` is at [`Stage::Saving`], an `Exited` is put off until it is known whether it
-/// was saved.
+/// was saved. [`Stage::AwaitingUses`] is left by `Unused`, its deadline, `dispose`, `MainEnded` and
+/// `Exited`.
 ///
 /// `Run` is boxed: each change of the state moves it, and a key that waits has none.
 #[derive(Debug)]
@@ -106,6 +107,8 @@ pub(crate) struct Run {
     pub usage: Option<Usage>,
     /// Until when it is known to have had an open connection, on the wall clock; 0 never.
     pub connected_at_ms: u64,
+    /// It was adopted without a port: whether it is connected cannot be seen.
+    pub has_no_port: bool,
     /// `shouldIdleKill` is being asked about it.
     pub idle_is_asked: bool,
     /// What holds for it alone. Boxed: most runs have none.
@@ -132,6 +135,7 @@ impl Run {
             cpu_ms: 0,
             usage: None,
             connected_at_ms: 0,
+            has_no_port: false,
             idle_is_asked: false,
             rules: None,
         }
@@ -196,6 +200,8 @@ pub(crate) enum Stage {
     Saving,
     /// There is no process yet that could be asked.
     AwaitingProcess,
+    /// Uses of it are open that began before its lease was claimed.
+    AwaitingUses,
     Asked,
     /// Its main process has ended by itself; the rest of its tree is being ended.
     Clearing,
@@ -292,6 +298,8 @@ impl State {
             _ if run.refused_at_ticket.is_some() => [SIGTERM, SIGKILL].contains(&signal),
             State::Stopping(_, stop) => match stop.stage {
                 Stage::Forced => [SIGTERM, SIGKILL].contains(&signal),
+                // It has not been asked yet, or ended before it was.
+                Stage::AwaitingUses | Stage::Clearing => false,
                 _ => signal == SIGTERM,
             },
             _ => false,

@@ -13,6 +13,7 @@ mod simulation {
     pub mod idleness;
     pub mod images;
     pub mod inputs;
+    pub mod last_uses;
     pub mod leases;
     pub mod log;
     pub mod origins;

@@ -1,5 +1,7 @@
 use super::*;
+use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll, Waker};
 
 fn table() -> LeaseTable {
     LeaseTable::new(Arc::new(|| 60))
@@ -50,6 +52,45 @@ fn a_use_is_counted_until_it_ends_and_not_begun_once_claimed() {
     assert!(!leases.is_in_use(RunId(1)));
     leases.reopen(RunId(1));
     assert!(lease.begin_use());
+}
+
+/// Polls a future once.
+fn is_ready(future: Pin<&mut impl Future<Output = ()>>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+}
+
+#[test]
+fn the_end_of_the_last_use_of_a_claimed_tenant_is_heard() {
+    let mut leases = table();
+    let lease = open(&mut leases, 1);
+    assert!(lease.begin_use() && lease.begin_use());
+    leases.claim(RunId(1));
+    let mut unused = pin!(lease.until_unused());
+    assert!(!is_ready(unused.as_mut()));
+    lease.end_use();
+    assert!(!is_ready(unused.as_mut()));
+    // One that comes too late is counted for a moment, and is not the last.
+    assert!(!lease.begin_use());
+    assert!(!is_ready(unused.as_mut()));
+    lease.end_use();
+    assert!(is_ready(unused.as_mut()));
+    assert!(is_ready(pin!(lease.until_unused())));
+}
+
+#[test]
+fn a_revocation_is_heard_until_the_lease_is_opened_again() {
+    let mut leases = table();
+    let lease = open(&mut leases, 1);
+    assert!(lease.begin_use());
+    let mut revoked = pin!(lease.until_revoked());
+    assert!(!is_ready(revoked.as_mut()));
+    leases.claim(RunId(1));
+    assert!(!is_ready(revoked.as_mut()));
+    lease.revoke();
+    assert!(is_ready(revoked.as_mut()));
+    assert_eq!(lease.uses(), 1);
+    leases.reopen(RunId(1));
+    assert!(!is_ready(pin!(lease.until_revoked())) && lease.begin_use());
 }
 
 #[test]

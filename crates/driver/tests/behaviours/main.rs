@@ -9,5 +9,6 @@ mod a_tenant_in_use_is_neither_idle_nor_evicted;
 mod dispose_leaves_nothing_behind;
 mod fake_machine;
 mod harness;
+mod last_uses_are_waited_for;
 mod records_of_a_run_come_in_order;
 mod the_directory_hands_out_ready_tenants;

@@ -1,5 +1,4 @@
-//! What another release has replaced is stopped when nothing has used it for the idle time, or its
-//! time is over.
+//! What another release has replaced is stopped when nothing uses it any more, or its time is over.
 
 use crate::support::*;
 use pool::*;
@@ -8,6 +7,7 @@ use pool::*;
 fn when_its_time_is_over() {
     let mut bench = Bench::new(config());
     let old = bench.running("a");
+    bench.leases.begin_use(old);
     bench.deployed("a", 30_000);
     assert_eq!(bench.pool.next_deadline(), Some(bench.now.steady_ms + 30_000));
     assert!(asks_to_stop(&bench.tick_when_due(), old));
@@ -42,33 +42,112 @@ fn the_longest_time_of_the_deploys_that_share_its_successor_counts() {
 }
 
 #[test]
-fn when_nothing_has_touched_it_for_the_idle_time() {
-    let mut bench = Bench::new(Config { idle_after_ms: Some(100), ..config() });
+fn when_a_look_shows_no_connection() {
+    let mut bench = Bench::new(config());
     let old = bench.running("a");
-    bench.deployed("a", 30_000);
-    bench.pass(60);
-    bench.leases.touch(old, bench.now.wall_ms);
-    bench.pass(99);
-    assert!(!asks_to_stop(&bench.handle(Input::Tick), old), "it was touched 99 ms ago");
-    bench.pass(1);
-    let actions = bench.handle(Input::Tick);
-    assert!(asks_to_stop(&actions, old));
-    assert!(!actions.iter().any(|action| matches!(action, Action::Emit(Event::IdleKill { .. }))));
+    bench.pass(1_000);
+    let new = coming(&mut bench, "a");
+    assert!(looks(&bench.fact(new, Fact::Ready)), "it was handed out long ago");
+    assert!(asks_to_stop(&bench.handle(seen(&[])), old));
+    assert_eq!(exit_reason(&bench.exit(old)), Some(ExitReason::Replaced));
 }
 
 #[test]
-fn an_open_connection_keeps_it_until_its_time_is_over() {
-    let mut bench =
-        Bench::new(Config { idle_after_ms: Some(100), heeds_connections: true, ..config() });
+fn a_caller_that_was_handed_it_just_now_has_time_to_connect() {
+    let mut bench = Bench::new(config());
+    let old = bench.running("a");
+    bench.pass(1_000);
+    bench.ensure("a");
+    bench.deployed("a", 30_000);
+    bench.pass(199);
+    assert!(!looks(&bench.handle(Input::Tick)));
+    bench.pass(1);
+    assert!(looks(&bench.handle(Input::Tick)));
+    assert!(asks_to_stop(&bench.handle(seen(&[])), old));
+}
+
+#[test]
+fn an_open_connection_keeps_it_until_that_has_closed() {
+    let mut bench = Bench::new(config());
+    let old = bench.running("a");
+    bench.deployed("a", 30_000);
+    for _ in 0..5 {
+        assert!(looks(&bench.tick_when_due()));
+        assert_eq!(bench.handle(seen(&[old])), []);
+    }
+    assert!(looks(&bench.tick_when_due()));
+    assert!(asks_to_stop(&bench.handle(seen(&[])), old));
+}
+
+#[test]
+fn an_open_connection_keeps_it_no_longer_than_its_time() {
+    let mut bench = Bench::new(config());
     let old = bench.running("a");
     bench.deployed("a", 250);
+    bench.pass(200);
+    assert!(looks(&bench.handle(Input::Tick)));
+    bench.handle(seen(&[old]));
     bench.pass(50);
-    bench.handle(Input::Tick);
-    bench.handle(Input::Connections { open: vec![old], seen: true });
-    bench.pass(100);
-    assert!(!asks_to_stop(&bench.handle(Input::Tick), old));
-    bench.pass(100);
     assert!(asks_to_stop(&bench.handle(Input::Tick), old));
+}
+
+#[test]
+fn not_before_connections_can_be_seen() {
+    let mut bench = Bench::new(config());
+    let old = bench.running("a");
+    bench.deployed("a", 30_000);
+    bench.tick_when_due();
+    assert_eq!(bench.handle(Input::Connections { open: Vec::new(), seen: false }), []);
+    assert!(looks(&bench.tick_when_due()), "and it is tried again");
+    assert!(asks_to_stop(&bench.handle(seen(&[])), old));
+}
+
+#[test]
+fn an_adopted_one_without_a_port_has_its_whole_time() {
+    let mut bench = Bench::new(config());
+    let process = Adopted { port: 0, ..HANDED_OVER };
+    let old = bench.adopt_process("a", process);
+    bench.deployed("a", 30_000);
+    bench.pass(29_999);
+    assert_eq!(bench.handle(Input::Tick), []);
+    bench.pass(1);
+    assert!(asks_to_stop(&bench.handle(Input::Tick), old));
+}
+
+#[test]
+fn a_look_that_began_before_does_not_count() {
+    let mut bench = Bench::new(Config {
+        idle_after_ms: Some(100),
+        sweep_interval_ms: 1_000,
+        heeds_connections: true,
+        ..config()
+    });
+    let old = bench.running("a");
+    bench.running("b");
+    bench.pass(100);
+    let idle = bench.handle(Input::Tick);
+    assert!(looks(&idle));
+    bench.pass(200);
+    let new = coming(&mut bench, "a");
+    bench.fact(new, Fact::Ready);
+    let actions = bench.handle(seen(&[]));
+    assert!(!asks_to_stop(&actions, old) && looks(&actions));
+    assert!(asks_to_stop(&bench.handle(seen(&[])), old));
+}
+
+/// The next release of the key, whose process is there and does not answer yet.
+fn coming(bench: &mut Bench, key: &str) -> RunId {
+    let run = started(&bench.deploy(key, 30_000).1).expect("it starts");
+    bench.process(run);
+    run
+}
+
+fn looks(actions: &[Action]) -> bool {
+    actions.contains(&Action::LookForConnections)
+}
+
+fn seen(open: &[RunId]) -> Input {
+    Input::Connections { open: open.to_vec(), seen: true }
 }
 
 #[test]
@@ -96,21 +175,21 @@ fn one_that_ends_by_itself_is_told_as_that() {
 }
 
 #[test]
-fn not_while_it_is_in_use_whose_end_is_seen_a_sweep_later() {
-    let mut bench =
-        Bench::new(Config { idle_after_ms: Some(100), sweep_interval_ms: 70, ..config() });
+fn not_while_it_is_in_use() {
+    let mut bench = Bench::new(config());
     let old = bench.running("a");
+    bench.pass(1_000);
     bench.leases.begin_use(old);
-    bench.deployed("a", 30_000);
-    for _ in 0..5 {
-        bench.pass(70);
-        assert!(!asks_to_stop(&bench.handle(Input::Tick), old));
-    }
+    let new = coming(&mut bench, "a");
+    let actions = bench.fact(new, Fact::Ready);
+    assert!(actions.contains(&Action::WatchUses { run: old }));
+    assert!(!looks(&actions));
+    bench.pass(10_000);
+    assert_eq!(bench.handle(Input::Tick), []);
     bench.leases.end_use(old, bench.now.wall_ms);
-    bench.pass(70);
-    assert!(!asks_to_stop(&bench.handle(Input::Tick), old), "its last use ended 70 ms ago");
-    bench.pass(30);
-    assert!(asks_to_stop(&bench.handle(Input::Tick), old));
+    assert_eq!(bench.fact(old, Fact::Unused), [], "it was used just now");
+    assert!(looks(&bench.tick_when_due()));
+    assert!(asks_to_stop(&bench.handle(seen(&[])), old));
 }
 
 #[test]

@@ -104,18 +104,6 @@ fn each_release_and_each_restart_has_the_rules_of_its_own_run() {
 }
 
 #[test]
-fn a_retired_run_is_unused_after_its_own_time() {
-    let mut bench = idling();
-    let rules = RunRules { idle_after_ms: Some(Some(3_000)), ..RunRules::default() };
-    let before = ruled(&mut bench, "a", rules);
-    bench.deployed("a", 60_000);
-    bench.pass(2_999);
-    assert!(!asks_to_stop(&bench.handle(Input::Tick), before));
-    bench.pass(1);
-    assert!(asks_to_stop(&bench.handle(Input::Tick), before));
-}
-
-#[test]
 fn rules_that_come_too_late_change_nothing() {
     let mut bench = idling();
     let run = bench.running("a");

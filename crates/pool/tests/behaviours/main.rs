@@ -32,6 +32,7 @@ mod drain_does_not_end_running_tenants;
 mod endless_times_do_not_overflow;
 mod every_key_has_a_status;
 mod kill_cancels_the_respawn;
+mod last_uses_are_waited_for;
 mod may_start_foresees_starts;
 mod nothing_is_given_up_while_kill_is_pending;
 mod one_in_use_makes_room_last;

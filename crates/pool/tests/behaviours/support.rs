@@ -74,6 +74,11 @@ impl Bench {
         self.call(|call| Input::Adopt { key: key.into(), call, process })
     }
 
+    pub fn adopt_process(&mut self, key: &str, process: Adopted) -> RunId {
+        let actions = self.call(|call| Input::Adopt { key: key.into(), call, process }).1;
+        adopted(&actions).expect("there is room")
+    }
+
     pub fn abort(&mut self, key: &str, call: CallId) -> Vec<Action> {
         self.handle(Input::Abort { key: key.into(), call })
     }

@@ -26,6 +26,8 @@ pub struct Book {
     /// When the host did not run, on the wall clock.
     pub absences: Vec<(u64, u64)>,
     pub draining_since: Option<u64>,
+    /// How long the uses of a tenant that is to end may go on.
+    pub drain_ms: u64,
     pub drain_events: u64,
     pub last_tick_ms: u64,
     /// When processes were last observed or, if they never were, since when there is one.
@@ -57,6 +59,7 @@ impl Book {
             failures: 0,
             absences: Vec::new(),
             draining_since: None,
+            drain_ms: 0,
             drain_events: 0,
             last_tick_ms: 0,
             observing_from_ms: None,

@@ -35,12 +35,14 @@ impl Book {
                     run.cause = if is_replaced { Some(ExitReason::Replaced) } else { run.cause };
                     run.stop = Some((*stage, None));
                     run.asked_ms = now_ms;
+                    (run.awaits_uses_ms, run.is_unasked) = (None, false);
                 }
             }
+            Action::WatchUses { run } => self.watch_uses(*run),
             Action::Clear { run } => {
                 self.leaves_service(*run);
                 if let Some(run) = self.run_mut(*run).filter(|run| run.ready) {
-                    run.stop = Some((StopStage::Force, None));
+                    (run.stop, run.awaits_uses_ms) = (Some((StopStage::Force, None)), None);
                 }
             }
             Action::AskIdle { run, .. } => {

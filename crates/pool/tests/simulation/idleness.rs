@@ -135,11 +135,14 @@ fn connections_are_looked_for_first(book: &Book, run: &RunRecord) -> Verdict {
 }
 
 fn a_look_is_needed_and_the_only_one(book: &Book) -> Verdict {
+    let some_retire = book.alive().any(|run| run.is_retired());
     let is_room_wanted = book.keys.iter().any(|key| key.is_queued());
     let may_be_idle = |run: &RunRecord| run.idle_after_ms(&book.config).is_some();
     let matters =
         is_room_wanted || book.config.idle_after_ms.is_some() || book.runs.iter().any(may_be_idle);
-    holds(book.config.heeds_connections && matters, || "connections do not matter".into())?;
+    holds((book.config.heeds_connections && matters) || some_retire, || {
+        "connections do not matter".into()
+    })?;
     holds(book.looking.is_none(), || "a look is under way".into())?;
     holds(book.alive().next().is_some(), || "no run could have connections".into())
 }

@@ -33,6 +33,7 @@ impl Book {
                 }
             }
             Input::Drain => self.drain(),
+            Input::DrainTime { ms } => self.drain_ms = *ms,
             Input::Dispose { .. } => self.dispose(),
             Input::Abandon => self.abandon(),
             Input::Fact(run, fact) => self.fact(*run, fact),
@@ -60,7 +61,9 @@ impl Book {
         }
         if let Some(run) = self.live_run_of_mut(key) {
             // What timed out before keeps its cause.
-            let was_given_up = run.given_up.is_some() && run.stop.is_none() && run.saving.is_none();
+            let is_stopped =
+                run.stop.is_some() || run.saving.is_some() || run.awaits_uses_ms.is_some();
+            let was_given_up = run.given_up.is_some() && !is_stopped;
             let is_first_cause = run.cause.is_none() && !run.ends_by_itself;
             run.makes_room_for_restart |= is_first_cause || was_given_up;
             run.may_make_room_for_restart |= run.is_users() && !run.started;
@@ -240,6 +243,7 @@ impl Book {
                 true => run.idleness.condemned_step = step,
                 false => run.idleness.kept_ms = Some(now_ms),
             },
+            Fact::Unused => run.unused_step = step,
             Fact::Sampled { .. } => run.sampled |= run.started,
             Fact::ImageLate { text } if run.awaits_image && self.image_is_late(id) => {
                 if coming_up {
@@ -281,7 +285,7 @@ impl Book {
         let Some(idle_then) = self.looking.take() else { return };
         let (step, wall_ms) = (self.step, self.now.wall_ms);
         (self.looked_step, self.looked_ms) = (self.step, Some(self.now.steady_ms));
-        if seen {
+        if seen && self.config.heeds_connections {
             // One that was open the last time may have closed a moment ago.
             let before = std::mem::replace(&mut self.connected, open.to_vec());
             for run in before.iter().chain(open) {
@@ -293,7 +297,9 @@ impl Book {
             }
         }
         for run in idle_then.iter().filter(|run| seen && !open.contains(run)) {
-            self.run_mut(*run).expect("it was there").idleness.unconnected_step = step;
+            let run = self.run_mut(*run).expect("it was there");
+            run.idleness.unconnected_step = step;
+            run.unconnected_retired_step = step;
         }
     }
 

@@ -11,6 +11,7 @@ impl World<'_> {
             Action::Adopt { run, .. } => self.process_appeared(*run),
             Action::Probe { run } => self.probe(*run),
             Action::Stop { run, stage } => self.stop(*run, *stage),
+            Action::WatchUses { run } => self.watch_uses(*run),
             Action::Clear { run } => self.stop(*run, StopStage::Force),
             Action::Observe => self.observe(),
             Action::Sample { run } => self.sample(*run, false),

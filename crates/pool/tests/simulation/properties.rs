@@ -171,6 +171,7 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
         Action::Emit(event) => run_of(event),
         Action::Release { run, .. }
         | Action::Stop { run, .. }
+        | Action::WatchUses { run }
         | Action::Clear { run }
         | Action::Probe { run }
         | Action::AskIdle { run, .. }

@@ -43,8 +43,11 @@ impl World<'_> {
     /// Notes the runs that are idle by the clocks of this moment: the look counts for these alone.
     /// (A run that is touched right now may have been idle earlier in this step.)
     pub(super) fn look(&mut self) {
-        let used = self.book.alive().filter(|run| run.is_in_use());
+        let used = self.book.alive().filter(|run| run.is_in_use() || run.is_retired());
         let idle = used.filter(|run| {
+            if run.is_retired() {
+                return true;
+            }
             let idle_ms = self.book.idle_ms(run, self.leases.touched(run.id));
             let idle_after_ms = run.idle_after_ms(&self.book.config).unwrap_or(u64::MAX);
             idle_ms >= idle_after_ms || idle_ms == 0

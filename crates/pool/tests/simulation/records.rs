@@ -40,6 +40,16 @@ pub struct RunRecord {
     pub release: Release,
     /// Another release serves in its place: when that began, and for how long it may go on.
     pub retired: Option<(u64, u64)>,
+    /// It retired in use, and the end of its last use is waited for.
+    pub is_watched: bool,
+    /// Since when the end of its last use has been waited for before it is asked to end.
+    pub awaits_uses_ms: Option<u64>,
+    /// The step in which it was told that no use of it is open.
+    pub unused_step: u64,
+    /// The step in which a look that began when it was retired has shown no connection.
+    pub unconnected_retired_step: u64,
+    /// Its uses were waited for, and it has not been asked to end.
+    pub is_unasked: bool,
     /// It ended beside the one that serves, or was to.
     pub ended_beside: bool,
     /// When it was last seen that its next release was on its way.
@@ -308,6 +318,11 @@ impl RunRecord {
             origin: Origin::Spawned,
             release: Release::default(),
             retired: None,
+            is_watched: false,
+            awaits_uses_ms: None,
+            unused_step: 0,
+            unconnected_retired_step: 0,
+            is_unasked: false,
             ended_beside: false,
             kept_for_deploy_ms: 0,
             evicted_step: 0,
@@ -398,6 +413,7 @@ impl RunRecord {
         signal.filter(|signal| match self.cause {
             None => true,
             Some(cause) if self.is_users() || cause == ExitReason::Checkpointed => *signal == 11,
+            Some(_) if self.is_unasked => true,
             Some(_) => *signal == 11 || (*signal == 9 && !is_forced),
         })
     }
@@ -406,7 +422,7 @@ impl RunRecord {
     pub fn is_in_use(&self) -> bool {
         let is_ending =
             self.over || self.ends_by_itself || self.stop.is_some() || self.saving.is_some();
-        self.ready && self.retired.is_none() && !is_ending
+        self.ready && self.retired.is_none() && !is_ending && self.awaits_uses_ms.is_none()
     }
 
     /// It starts, or is in use.
@@ -423,7 +439,8 @@ impl RunRecord {
 
     /// Another release serves, and it goes on for a while.
     pub fn is_retired(&self) -> bool {
-        self.retired.is_some() && !self.over && !self.ends_by_itself && self.stop.is_none()
+        let is_ending = self.over || self.ends_by_itself || self.stop.is_some();
+        self.retired.is_some() && !is_ending && self.awaits_uses_ms.is_none()
     }
 
     /// Neither ready, nor over, nor called off.

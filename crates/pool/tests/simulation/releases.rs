@@ -7,6 +7,9 @@ use super::warm::Warm;
 use super::world::key_index;
 use pool::{Action, Event, ExitReason, History, Leases, RunId};
 
+/// From a touch until its caller is connected.
+const HANDED_OUT_MS: u64 = 200;
+
 impl Book {
     /// Where a deploy waits that comes now.
     pub fn place_of_a_deploy(&self, key: usize) -> Place {
@@ -242,7 +245,8 @@ fn a_deploy_keeps_its_tenant(book: &Book, action: &Action) -> Verdict {
     holds(!kept, || format!("{run:?} is stopped, and its next release is on its way"))
 }
 
-/// It goes on until its time is over, nothing has used it for long enough, or its room is needed.
+/// It goes on until its time is over; or it is not in use, was handed out long enough ago, and has
+/// no open connection; or its room is needed.
 fn a_retired_release_is_not_cut_short(
     book: &Book,
     leases: &SharedLeases,
@@ -254,10 +258,9 @@ fn a_retired_release_is_not_cut_short(
     };
     let Some((since_ms, retire_ms)) = run.retired else { return Ok(()) };
     let is_over = since_ms + retire_ms <= book.now.steady_ms || run.given_up.is_some();
-    let unused_ms = book.idle_ms(run, leases.touched(run.id));
-    let is_old =
-        run.idle_after_ms(&book.config).is_some_and(|idle_after_ms| unused_ms >= idle_after_ms);
-    let is_unused = is_old && !leases.is_in_use(run.id);
+    let touched_ms = book.now.wall_ms.saturating_sub(leases.touched(run.id).at_ms);
+    let is_unconnected = run.unconnected_retired_step == book.step;
+    let is_unused = touched_ms >= HANDED_OUT_MS && !leases.is_in_use(run.id) && is_unconnected;
     let is_in_the_way = book.keys.iter().any(|key| key.is_queued());
     holds(is_over || is_unused || is_in_the_way, || {
         format!("{run:?} may be in use, and is stopped")

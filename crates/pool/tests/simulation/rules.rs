@@ -16,6 +16,8 @@ pub struct Rules {
     pub deploys: u64,
     /// Of the calls, in percent: keys that are to be kept up.
     pub warmings: u64,
+    /// How long the uses of a tenant that is to end may go on.
+    pub drain_ms: u64,
     /// How late a tick may be.
     pub lag_ms: u64,
     pub faults: Faults,
@@ -99,6 +101,7 @@ impl Rules {
             keys: rng.between(1, 7) as usize,
             calls: rng.between(2, 24),
             horizon_ms: rng.pick(&[40, 150, 400]),
+            drain_ms: rng.pick(&[0, 0, 5, 40, 200]),
             lag_ms: rng.pick(&[0, 0, 3]),
             adoptions: rng.pick(&[0, 0, 10, 30]),
             deploys: rng.pick(&[0, 10, 30, 60]),

@@ -97,6 +97,7 @@ fn phases(book: &Book, key: usize) -> &'static [Phase] {
         Some(run) if run.is_coming_up() => &[Phase::Spawning],
         Some(run) if run.is_in_use() => &[Phase::Ready],
         Some(run) if run.stop.is_some() || run.saving.is_some() => &[Phase::Stopping],
+        Some(run) if run.awaits_uses_ms.is_some() => &[Phase::Stopping],
         Some(run) if run.started => &[Phase::Stuck],
         Some(_) => &[Phase::Stopping, Phase::Stuck],
         None if book.keys[key].is_queued() => &[Phase::Queued],

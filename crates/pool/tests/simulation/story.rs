@@ -29,6 +29,10 @@ pub fn tell(seed: u64, log: &mut Log) -> Verdict {
 
 fn plan_calls(world: &mut World, rules: &Rules) {
     let keys = rules.keys as u64;
+    if rules.drain_ms > 0 {
+        let at_ms = world.rng.pick(&[0, 0, 20]);
+        world.plan(at_ms, Happening::DrainTime(rules.drain_ms));
+    }
     let mut left = rules.calls;
     while left > 0 {
         let at_ms = world.rng.below(rules.horizon_ms);

@@ -7,7 +7,8 @@ use super::log::Log;
 use super::properties::Verdict;
 use super::rng::Rng;
 use super::rules::{Faults, Rules};
-use super::{answers, evictions, idleness, images, origins, properties, releases, statuses, warm};
+use super::{answers, evictions, idleness, images, last_uses, origins};
+use super::{properties, releases, statuses, warm};
 use pool::{CallId, Fact, Input, Key, Now, Pool, RunId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -41,6 +42,8 @@ pub enum Happening {
     ClearBackoff(usize),
     Warm(usize),
     Drain,
+    /// How long uses of a tenant that is to end may go on.
+    DrainTime(u64),
     Abandon,
     Abort(CallId),
     Fact(RunId, Fact),
@@ -75,6 +78,8 @@ pub struct World<'l> {
     held: Vec<Option<RunId>>,
     /// Questions that are not answered until the world mends.
     pub hung: Vec<Hung>,
+    /// The runs whose last use is to be told of.
+    pub watched: Vec<RunId>,
     /// From now on nothing hangs.
     pub mending: bool,
     /// From now on every stop works, and no refusal is on its way any more.
@@ -135,6 +140,7 @@ impl<'l> World<'l> {
             keys: KEYS[..rules.keys].iter().map(|name| Key::from(*name)).collect(),
             held: vec![None; rules.keys],
             hung: Vec::new(),
+            watched: Vec::new(),
             mending: false,
             docile: false,
         }
@@ -212,6 +218,7 @@ impl<'l> World<'l> {
             Happening::EndOfUse(run) => {
                 self.leases.end_use(run);
                 self.log.note(self.book.now, || format!("·  a use of {run:?} ends"));
+                self.a_use_ended(run);
                 Ok(())
             }
             Happening::ClearBackoff(key) => {
@@ -219,6 +226,7 @@ impl<'l> World<'l> {
             }
             Happening::Warm(key) => self.handle(Input::Warm { key: self.keys[key].clone() }),
             Happening::Drain => self.handle(Input::Drain),
+            Happening::DrainTime(ms) => self.handle(Input::DrainTime { ms }),
             Happening::Abandon => self.handle(Input::Abandon),
             Happening::Abort(call) => self.abort(call),
             Happening::Fact(run, fact) => self.tell(run, fact),
@@ -272,7 +280,7 @@ impl<'l> World<'l> {
     }
 
     fn retire_ms_of(&mut self, call: CallId) -> u64 {
-        let retire_ms = self.rng.pick(&[0, 5, 40, 1_000]);
+        let retire_ms = self.rng.pick(&[0, 5, 40, 1_000, 3_000]);
         self.book.calls[call as usize].retire_ms = retire_ms;
         retire_ms
     }
@@ -328,6 +336,7 @@ impl<'l> World<'l> {
             properties::of_action(&self.book, &self.leases, action)?;
             images::of_action(&self.book, action)?;
             evictions::of_action(&self.book, &self.leases, action)?;
+            last_uses::of_action(&self.book, &self.leases, action)?;
             origins::of_action(&self.book, action)?;
             warm::of_action(&self.book, action)?;
             releases::of_action(&self.book, &self.leases, action)?;
@@ -339,6 +348,7 @@ impl<'l> World<'l> {
         self.pool.check_invariants()?;
         properties::of_step(&self.book, &self.leases, self.lag_ms)?;
         evictions::of_step(&self.book, &self.leases, &self.pool)?;
+        last_uses::of_step(&self.book, &self.leases, self.lag_ms)?;
         origins::of_step(&self.book)?;
         warm::of_step(&self.book, &self.pool)?;
         releases::of_step(&self.book, self.lag_ms)?;
