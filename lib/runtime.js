@@ -36,7 +36,8 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {Map<number, Adoption>} adoptions by call
  * @property {import('./observe/telemetry.js').Counts} counts
  * @property {number} startsInHand how many starts the current batch has asked for
- * @property {Set<() => Promise<void>>} gateways the `close` of each open gateway
+ * @property {Map<() => Promise<void>, number>} gateways the `close` of each open gateway, and its
+ *   `drainMs`
  * @property {unknown[]} notStopped why processes could not be stopped, for the next answer to
  *   `dispose`
  * @property {() => void} close ends the runtime, of which no process is left
@@ -85,7 +86,7 @@ function createCore(settings, close) {
     adoptions: new Map(),
     counts: createCounts(),
     startsInHand: 0,
-    gateways: new Set(),
+    gateways: new Map(),
     notStopped: [],
     close,
     wake,
@@ -103,7 +104,7 @@ function createCore(settings, close) {
 }
 
 /** @param {Core} core */
-const closeGateways = ({ gateways }) => Promise.all([...gateways].map((close) => close()));
+const closeGateways = ({ gateways }) => Promise.all([...gateways.keys()].map((close) => close()));
 
 /**
  * @param {import('../index.js').RuntimeOptions} options

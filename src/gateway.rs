@@ -21,7 +21,6 @@ use notices::{NativeNotice, Notices};
 use object::NativeOpened;
 use settings::NativeGateway;
 use std::path::PathBuf;
-use tenants::Tenants;
 
 impl Functions<'_> {
     /// The function that opens a gateway in front of the runtime's tenants. `root`: tenants are the
@@ -34,8 +33,8 @@ impl Functions<'_> {
             if let Some(problem) = opened::problem_of(&certificates) {
                 return Ok(NativeOpened::Problem(problem));
             }
-            let tenants = Tenants::new(driver.clone(), root.clone());
-            let opened = Opened::start(options.settings(), tenants, Notices::new(noticed)?);
+            let notices = Notices::new(noticed)?;
+            let opened = Opened::start(options.settings(), driver, root.clone(), notices);
             environment::add_gateway(&opened);
             Ok(NativeOpened::Gateway(opened))
         })

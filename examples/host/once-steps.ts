@@ -13,6 +13,9 @@ export interface Context {
   pids: Set<number>;
 }
 
+/** How much later than a visitor the page knows. */
+const SHOWN_WITHIN_MS = 2_000;
+
 interface Step {
   name: string;
   run(context: Context): Promise<string>;
@@ -111,10 +114,13 @@ async function crash(context: Context): Promise<string> {
   const response = await request(context.demo, 'crashes', '/');
   const page = await expectBody(response, 502, '<h1>502');
   expect(!page.includes('DATABASE_URL'), `visitors are told what the tenant printed: ${page}`);
-  const lines = context.demo.board.row('crashes')?.lines ?? [];
-  expect(
-    lines.some(({ line }) => line === 'DATABASE_URL is not set'),
+  await untilShown(
+    context.demo,
     'the page does not show why it crashed',
+    () =>
+      context.demo.board
+        .row('crashes')
+        ?.lines.some(({ line }) => line === 'DATABASE_URL is not set') ?? false,
   );
   return 'a visitor got 502 and a plain page; the live page shows the last lines of crashes';
 }
@@ -201,13 +207,36 @@ async function livePage({ demo }: Context): Promise<string> {
   return `the page shows ${tenants.length} tenants, ${stats.running} of them running; an unknown one is answered with 404`;
 }
 
+/**
+ * Resolves once the page shows it: the gateway answers without JavaScript, which hears of a start or
+ * an exit a moment later.
+ */
+function untilShown({ board }: Demo, otherwise: string, isShown: () => boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      if (!isShown()) return;
+      clearTimeout(late);
+      stop();
+      resolve();
+    };
+    const stop = board.onChange(look);
+    const late = setTimeout(() => {
+      stop();
+      reject(new Error(otherwise));
+    }, SHOWN_WITHIN_MS);
+    look();
+  });
+}
+
 /** The running tenant as the page shows it. Records its processes for the check at the end. */
 async function awake(
   { demo, pids }: Context,
   name: string,
 ): Promise<{ pid: number; port: number }> {
-  const { state, pid, port } = demo.board.row(name) ?? fail(`${name} is unknown`);
-  if (state !== 'awake' || pid === null || port === null) return fail(`${name} is ${state}`);
+  const row = demo.board.row(name) ?? fail(`${name} is unknown`);
+  await untilShown(demo, `${name} is ${row.state}`, () => row.state === 'awake');
+  const { pid, port } = row;
+  if (pid === null || port === null) return fail(`${name} has no process`);
   expect(isAlive(pid), `${name}'s process ${pid} is not there`);
   for (const member of await processTree(pid)) pids.add(member);
   return { pid, port };

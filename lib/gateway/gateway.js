@@ -65,7 +65,13 @@ export function createGateway(options) {
     spans?.close();
     clearInterval(keepAlive);
     core.gateways.delete(close);
+    tellDrainMs();
     closed.resolve();
+  }
+
+  /** The longest time of the runtime's gateways counts; without one tenants are asked at once. */
+  function tellDrainMs() {
+    native.setDrainMs(Math.max(0, ...core.gateways.values()));
   }
 
   let isClosing = false;
@@ -92,7 +98,8 @@ export function createGateway(options) {
     if (problem) throw invalidOption(`certificates: ${problem}`);
   }
 
-  core.gateways.add(close);
+  core.gateways.set(close, settings.drainMs);
+  tellDrainMs();
   // For starts that requests lead to: what only JavaScript knows of the host is handed down.
   core.handDown?.();
   core.wake();

@@ -64,6 +64,7 @@ export function readOptions(given) {
     certificate: isFunction(tls)
       ? /** @type {import('../../gateway.js').GatewayCertificateFunction} */ (tls)
       : undefined,
+    drainMs: milliseconds('drainMs', options.drainMs, 30_000, 0),
     native: {
       route: route.native,
       listen: readAt('listen', options.listen, listenAt),
@@ -73,7 +74,6 @@ export function readOptions(given) {
       trust: readAt('trust', options.trust, trustAt),
       wake: wakeOf(options.wake),
       limits: limitsOf(options.limits),
-      drainMs: milliseconds('drainMs', options.drainMs, 30_000, 0),
       hasAccess: onAccess !== undefined,
       hasPage: page !== undefined,
       traces: core.settings.tracerProvider !== undefined,

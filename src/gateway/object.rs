@@ -40,6 +40,13 @@ fn functions<'env>(env: &'env Env, opened: &Arc<Opened>) -> Result<Object<'env>>
         opened.close(Duration::from_secs_f64(grace_ms.max(0.0) / 1_000.0));
         Ok(())
     })?;
+    // How long the runtime's tenants may finish what they have in use: the longest time of all its
+    // gateways.
+    add.function("setDrainMs", |opened, call| {
+        let (drain_ms,) = call.args::<(f64,)>()?;
+        opened.driver.set_drain_ms(drain_ms as u64);
+        Ok(())
+    })?;
     // Returns why they cannot be used, if they cannot.
     add.function("setCertificates", |opened, call| {
         let (certificates,) = call.args::<(Vec<NativeCertificate>,)>()?;

@@ -4,10 +4,12 @@ use super::access::AccessQueue;
 use super::hooks::{Hooks, Questions};
 use super::notices::{NativeAddress, NativeNotice, Notices};
 use super::tenants::Tenants;
+use driver::Driver;
 use gateway::listeners::{Listening, StartError};
 use gateway::settings::{CertifiedPem, Settings};
 use gateway::stats::{KeyStats, Stats};
 use gateway::{Gateway, tls};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ type Running = Gateway<Tenants, Hooks>;
 
 /// One gateway of JavaScript's.
 pub struct Opened {
+    pub driver: Arc<Driver>,
     pub notices: Arc<Notices>,
     pub questions: Arc<Questions>,
     pub access: Arc<AccessQueue>,
@@ -35,10 +38,13 @@ impl Opened {
     /// Starts a gateway. Whether that worked is told by a notice.
     pub fn start(
         settings: Result<Settings, StartError>,
-        tenants: Tenants,
+        driver: &Arc<Driver>,
+        root: Option<PathBuf>,
         notices: Notices,
     ) -> Arc<Opened> {
+        let tenants = Tenants::new(driver.clone(), root);
         let opened = Arc::new(Opened {
+            driver: driver.clone(),
             notices: Arc::new(notices),
             questions: Arc::default(),
             access: Arc::default(),

@@ -63,7 +63,7 @@ impl tenants::InUse for Tenant {
     }
 
     fn revoked(&self) -> impl Future<Output = ()> + Send + 'static {
-        std::future::pending()
+        self.0.revoked()
     }
 }
 
