@@ -117,6 +117,7 @@ export type Tenant = {
  * - `disposed`: stopped by `dispose`
  * - `restarted`: stopped by `restart`
  * - `checkpointed`: stopped after `idleAfterMs` without activity, and saved by `checkpoint.driver`
+ * - `replaced`: stopped because the process that `replace` has started serves in its place
  */
 export type ExitReason =
   | 'crashed'
@@ -127,7 +128,8 @@ export type ExitReason =
   | 'readiness-timeout'
   | 'disposed'
   | 'restarted'
-  | 'checkpointed';
+  | 'checkpointed'
+  | 'replaced';
 
 /** One line of a tenant's output. */
 export type RuntimeLogEvent = {
@@ -190,8 +192,8 @@ export type RuntimeMetricEvent =
  * `resourceId` are those of the tenant that it is about, as in `Tenant`.
  *
  * One order holds for everything that reaches the callbacks: per key `spawn`, `ready`, …, `exit`;
- * the `exit` of one process before the `spawn` of the next; all of a process's log lines, and a
- * last observation, before its `exit`. An event comes before the promise that it settles. Lines
+ * the `exit` of one process before the `spawn` of the next, except with `replace`, where they
+ * overlap; all of a process's log lines, and a last observation, before its `exit`. An event comes before the promise that it settles. Lines
  * that `onLog` cannot take at once wait, while all other events are delivered; waiting lines are
  * delivered from each tenant in turn.
  *
@@ -505,7 +507,7 @@ export type RuntimeOptions = {
     | ((key: string) => Readonly<Record<string, string | undefined>>);
   /**
    * What one tenant is like, where it is unlike the others. Called once for each start, by
-   * `restart`, too, right before it, and may take as long as `readinessTimeoutMs`; a start that is
+   * `restart` and `replace`, too, right before it, and may take as long as `readinessTimeoutMs`; a start that is
    * called off meanwhile does not wait for it. What it leaves out is as in these options. What it
    * throws, or a wrong value, fails that start and reaches the callers of `ensure`: its own error
    * as the same object, or a `TypeError` with the code `ERR_RUNTIME_INVALID_OPTION`. Not called
@@ -885,6 +887,15 @@ export type CallOptions = {
   signal?: AbortSignal;
 };
 
+/** Options of `replace`. */
+export type ReplaceOptions = CallOptions & {
+  /**
+   * How long the old process may go on beside the new one while it has open requests or
+   * connections, in milliseconds; 0: it is asked to end at once. Default 30 000.
+   */
+  drainMs?: number;
+};
+
 /** What is known of a process that `adopt` takes over. */
 export type AdoptOptions = {
   /**
@@ -1009,6 +1020,28 @@ export type Runtime = {
    * ```
    */
   restart: (key: string, options?: CallOptions) => Promise<Tenant>;
+  /**
+   * Replaces a tenant's process without a gap: starts another one beside it, with what `tenant`,
+   * `env`, `limits` and `isolation` say now. Resolves when the new one is ready; from then on
+   * `ensure` returns it. The old one is asked to end when it has no open connection any more, and
+   * no open request of a gateway, at the latest after `drainMs`; its `exit` has the reason
+   * `replaced`. If the new one does not become ready, the old one goes on untouched, and no
+   * back-off follows.
+   *
+   * A tenant that is not running is started, back-off or not. Calls that come before the new
+   * process was asked for share it; later ones share one more, which waits until the old one is
+   * gone. Both take a place of `maxConcurrent` for as long. `kill`, `restart` and `dispose` end
+   * both.
+   *
+   * @throws what `ensure` throws, and a {@link RuntimeError} with `code` `ERR_RUNTIME_OVERLOADED`
+   * when no second process has a place (`maxConcurrent: 1`)
+   *
+   * @example
+   * ```ts
+   * const { pid } = await runtime.replace('acme'); // a new release serves
+   * ```
+   */
+  replace: (key: string, options?: ReplaceOptions) => Promise<Tenant>;
   /**
    * Takes over a running process as the key's tenant: one that survived a restart of its host,
    * say. From then on it is treated like any other tenant. In a full pool it waits for room first.

@@ -4,6 +4,7 @@ import {
   createRuntime,
   type AdoptOptions,
   type CallOptions,
+  type ReplaceOptions,
   type CheckpointDriver,
   type CheckpointMetrics,
   isRuntimeError,
@@ -174,7 +175,7 @@ const notAsync: ReadinessCheck = () => true;
 
 // The runtime: its methods can be destructured, and it disposes itself.
 const { ensure, touch, stats, kill, restart, clearBackoff, drain, dispose } = runtime;
-const { adopt, inspect, list, metrics } = runtime;
+const { adopt, inspect, list, metrics, replace } = runtime;
 assertType<Equal<typeof ensure, (key: string, options?: CallOptions) => Promise<Tenant>>>();
 assertType<Equal<typeof metrics, () => RuntimeMetrics>>();
 assertType<Equal<typeof inspect, (key: string) => TenantStatus | null>>();
@@ -199,6 +200,10 @@ assertType<Equal<typeof touch, (key: string) => void>>();
 assertType<Equal<typeof stats, () => RuntimeStats>>();
 assertType<Equal<typeof kill, (key: string) => Promise<void>>>();
 assertType<Equal<typeof restart, (key: string, options?: CallOptions) => Promise<Tenant>>>();
+assertType<Equal<typeof replace, (key: string, options?: ReplaceOptions) => Promise<Tenant>>>();
+void replace('a', { signal: AbortSignal.timeout(1), drainMs: 5_000 });
+// @ts-expect-error a number
+void replace('a', { drainMs: '5s' });
 assertType<Equal<typeof clearBackoff, (key: string) => void>>();
 assertType<Equal<typeof drain, () => void>>();
 assertType<Equal<typeof dispose, () => Promise<void>>>();

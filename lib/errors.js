@@ -312,7 +312,10 @@ export const overloaded = (key, method, waiting) =>
 /** @param {string} key @param {import('./tenant/calls.js').Method} method */
 export const noRoomBeside = (key, method) =>
   withCode(
-    new Error(`no room beside tenant "${key}", which its next release needs; ${method}() refused`),
+    new Error(
+      `no room beside tenant "${key}" for the process that is to replace it; ${method}() refused: ` +
+        'a larger maxConcurrent has room for both',
+    ),
     'OVERLOADED',
     { key },
   );

@@ -203,12 +203,36 @@ function checkpointOf(checkpoint) {
  * @returns {AbortSignal | undefined}
  */
 export function signalOf(options) {
-  if (typeof options !== 'object' || options === null) return undefined;
+  return optional('signal', callOptions(options, ['signal']).signal, isSignal, 'an AbortSignal');
+}
+
+/** How long what `replace` has replaced may go on. */
+const DRAIN_MS = 30_000;
+
+/**
+ * Reads and checks the options of `replace`, once.
+ * @param {unknown} options
+ */
+export function readReplacement(options) {
+  const { signal, drainMs } = callOptions(options, ['signal', 'drainMs']);
+  return {
+    signal: optional('signal', signal, isSignal, 'an AbortSignal'),
+    drainMs: number('drainMs', drainMs, DRAIN_MS, 0),
+  };
+}
+
+/**
+ * The options of a call that waits; what is no object has none.
+ * @param {unknown} options
+ * @param {('signal' | 'drainMs')[]} names
+ * @returns {import('../index.js').ReplaceOptions}
+ */
+function callOptions(options, names) {
+  if (typeof options !== 'object' || options === null) return {};
   if (readAt('options', options, () => 'aborted' in options)) {
-    throw invalidOption('options must be { signal }, got an AbortSignal itself');
+    throw invalidOption(`options must be { ${names.join(', ')} }, got an AbortSignal itself`);
   }
-  const { signal } = fieldsOf('', /** @type {{ signal?: AbortSignal }} */ (options), ['signal']);
-  return optional('signal', signal, isSignal, 'an AbortSignal');
+  return fieldsOf('', /** @type {import('../index.js').ReplaceOptions} */ (options), names);
 }
 
 /** @param {any} value */

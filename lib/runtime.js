@@ -5,8 +5,9 @@ import { createLazyInbox } from './tenant/lazy-inbox.js';
 import { createCalls, createTickets, unlessAborted } from './tenant/calls.js';
 import { native as loadNative } from './bridge/native.js';
 import { BOARD_DRAINING, BOARD_FAILING, BOARD_RUNNING, BOARD_TOTAL } from './bridge/records.js';
-import { readAdoption, readOptions, signalOf } from './options.js';
+import { readAdoption, readOptions, readReplacement, signalOf } from './options.js';
 import { foreignProcess, isBarePid, usable } from './tenant/processes.js';
+import { createReplacements } from './tenant/replacements.js';
 import { createTenants } from './tenant/tenants.js';
 import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
 
@@ -114,6 +115,7 @@ export function createRuntime(options) {
   const settings = readOptions(options);
   const core = createCore(settings, close);
   const { native, board, calls, tenants, adoptions, counts, wake } = core;
+  const replaceTenant = createReplacements(core, giveUp);
 
   /**
    * Ends the runtime. Only calls of `kill` and `dispose` can be waiting, for processes that are
@@ -174,6 +176,18 @@ export function createRuntime(options) {
         return Promise.reject(errors.unreadableFor(key, 'signal', error));
       }
     },
+    /** @param {string} key @param {import('../index.js').ReplaceOptions} [options] */
+    replace(key, options) {
+      try {
+        const { signal, drainMs } = readReplacement(options);
+        assertKey(key);
+        if (isDisposed) throw errors.disposed(key);
+        core.handDown?.();
+        return replaceTenant(key, signal, drainMs);
+      } catch (error) {
+        return Promise.reject(errors.unreadableFor(key, 'signal', error));
+      }
+    },
     /**
      * @param {string} key
      * @param {any} process
@@ -194,6 +208,7 @@ export function createRuntime(options) {
       if (isDisposed) throw errors.disposed('');
       if (board[BOARD_DRAINING] === 1) throw errors.draining('', 'warm');
       core.handDown?.();
+      calls.passOn();
       for (const key of checked) native.warm(key);
       wake();
     },
@@ -202,6 +217,7 @@ export function createRuntime(options) {
       if (typeof key === 'string') native.clearBackoff(key);
     },
     drain() {
+      calls.passOn();
       native.drain();
       wake();
     },
@@ -317,7 +333,8 @@ export function createRuntime(options) {
     value: () => ({ core, isDisposed }),
   });
   // Programs that list the members see those that they know.
-  Object.defineProperty(runtime, 'warm', { enumerable: false });
+  for (const name of ['warm', 'replace'])
+    Object.defineProperty(runtime, name, { enumerable: false });
   if (Symbol.asyncDispose) {
     Object.defineProperty(runtime, Symbol.asyncDispose, {
       value: runtime.dispose,

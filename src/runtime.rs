@@ -75,6 +75,12 @@ impl Functions<'_> {
             key: Key::from(key),
             call: call as u64,
         })?;
+        // The one before goes on for `drain_ms` at most.
+        self.input("replace", |(key, call, drain_ms): (String, f64, f64)| Input::Deploy {
+            key: Key::from(key),
+            call: call as u64,
+            retire_ms: drain_ms as u64,
+        })?;
         type Adopt = (String, f64, u32, u32, f64);
         self.input("adopt", |(key, call, pid, port, touched_at_ms): Adopt| Input::Adopt {
             key: Key::from(key),

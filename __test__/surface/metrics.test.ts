@@ -15,6 +15,7 @@ const noExits: Record<ExitReason, number> = {
   disposed: 0,
   restarted: 0,
   checkpointed: 0,
+  replaced: 0,
 };
 
 /** All but `uptimeMs`, which never stands still. */

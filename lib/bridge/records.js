@@ -37,8 +37,8 @@ export const EXIT_REASONS = /** @type {const} */ ([
   'readiness-timeout',
   'disposed',
   'restarted',
-  'restarted',
   'checkpointed',
+  'replaced',
 ]);
 
 /** @typedef {(typeof EXIT_REASONS)[number]} ExitReason */

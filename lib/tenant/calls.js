@@ -13,7 +13,7 @@ export const LONGEST_TIMER_MS = 2 ** 31 - 1;
  */
 /**
  * The method of a call: `ensure` stands for `restart`, too.
- * @typedef {'ensure' | 'adopt' | 'kill' | 'dispose'} Method
+ * @typedef {'ensure' | 'replace' | 'adopt' | 'kill' | 'dispose'} Method
  */
 
 /**
@@ -42,6 +42,9 @@ export function createCalls(wake) {
   };
 
   return {
+    /** Passes calls on that are held back; see `replacements.js`. */
+    passOn() {},
+
     /**
      * Opens a call: `make` gets its number. Returns a promise for the answer, which rejects if
      * `make` throws.
@@ -52,6 +55,7 @@ export function createCalls(wake) {
      * @returns {Promise<T>}
      */
     open(key, make, method = 'ensure') {
+      if (method !== 'replace') this.passOn();
       const call = ++last;
       const answer = new Promise(executor);
       pending.set(call, { key, method, resolve, reject });

@@ -21,6 +21,8 @@ const begins = ({ type }: RuntimeTransitionEvent) =>
 
 export class Recorder {
   readonly told: Told[] = [];
+  /** `replace` is called: a key may have two processes. */
+  replaces = false;
   #listeners: ((event: RuntimeTransitionEvent | RuntimeLogEvent) => void)[] = [];
 
   /** To be spread into the options. */
@@ -84,22 +86,31 @@ export class Recorder {
 
   /**
    * Per key: a beginning (spawn, adopt, or restored), then other events with that pid, then its
-   * exit, then the next beginning. With `all` every beginning must have had its exit.
+   * exit, then the next beginning; with `replaces` a second one may have begun before. With `all`
+   * every beginning must have had its exit.
    */
   assertOrder({ all = true } = {}): void {
-    const live = new Map<string, number>();
+    const live = new Map<string, number[]>();
     this.told.forEach(({ of, event }, index) => {
       if (!('pid' in event)) return;
       const { key, pid } = event;
+      const pids = live.get(key) ?? [];
       const what = `${of} ${index} of ${key}: ${JSON.stringify(event).slice(0, 200)}`;
       if (of === 'transition' && begins(event)) {
-        if (live.has(key))
-          throw new Error(`a ${event.type} before the exit of ${live.get(key)}; ${what}`);
-        live.set(key, pid);
+        // Only `replace` starts a second process.
+        if (pids.length > (this.replaces ? 1 : 0))
+          throw new Error(`a ${event.type} before the exit of ${pids}; ${what}`);
+        live.set(key, [...pids, pid]);
         return;
       }
-      if (live.get(key) !== pid) throw new Error(`not about a live process; ${what}`);
-      if (of === 'transition' && event.type === 'exit') live.delete(key);
+      if (!pids.includes(pid)) throw new Error(`not about a live process; ${what}`);
+      if (of !== 'transition' || event.type !== 'exit') return;
+      if (pids.length > 1)
+        live.set(
+          key,
+          pids.filter((other) => other !== pid),
+        );
+      else live.delete(key);
     });
     if (all && live.size > 0) throw new Error(`no exit for ${[...live].join('; ')}`);
   }

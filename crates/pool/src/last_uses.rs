@@ -3,7 +3,7 @@
 //! Whatever ends a tenant claims its lease first, so that no new use begins: who comes then waits
 //! for the next process. Uses that are open (`Leases::is_in_use`) may go on for a time that
 //! `Input::DrainTime` sets, and the run is `Stopping` at [`Stage::AwaitingUses`]. It is asked to
-//! end when the last of them has ended, or that time is over. `dispose` waits for none.
+//! end when the last of them has ended, or that time is over. From `dispose` on none is waited for.
 //!
 //! An idle stop never comes here, since what is in use is not idle. A retired run has waited for
 //! its uses already (`retirement.rs`): it comes here only if it is ended before its time.
@@ -13,12 +13,12 @@ use crate::messages::Action;
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::retirement::Look;
-use crate::tenant::{Cause, Stage, State};
+use crate::tenant::{Stage, State};
 
 impl Pool {
     /// For how long uses of the run are waited for, if it is stopped now.
-    pub(crate) fn uses_may_last_ms(&self, step: &Step, id: RunId, cause: Cause) -> u64 {
-        if cause == Cause::Disposed || planted(Bug::UsesAreCutOff) {
+    pub(crate) fn uses_may_last_ms(&self, step: &Step, id: RunId) -> u64 {
+        if self.disposal.is_some() || planted(Bug::UsesAreCutOff) {
             return 0;
         }
         match &self.tree_of(id).state {

@@ -55,7 +55,7 @@ impl Pool {
         cause: Cause,
         failure: Option<Failure>,
     ) {
-        let uses_may_last_ms = self.uses_may_last_ms(step, id, cause);
+        let uses_may_last_ms = self.uses_may_last_ms(step, id);
         if !self.take_out_of_service(step, id, Some(cause), failure) {
             self.await_process(step, id);
         } else if uses_may_last_ms > 0 && step.leases.is_in_use(id) {

@@ -185,6 +185,7 @@ export async function calls(random) {
     const call = random.one([
       () => runtime.ensure(of, options),
       () => runtime.restart(of, options),
+      () => runtime.replace(of, random.chance(0.5) ? options : spoilt({ drainMs: 1 }, random)),
       () => runtime.kill(of),
       () =>
         runtime.adopt(
@@ -259,7 +260,9 @@ export async function adapters(random) {
   await pause(random);
   for (const key of ['a', 'b'])
     pending.push(
-      settled('a call', () => runtime[random.one(/** @type {const} */ (['kill', 'restart']))](key)),
+      settled('a call', () =>
+        runtime[random.one(/** @type {const} */ (['kill', 'restart', 'replace']))](key),
+      ),
     );
   await pause(random);
   mustNotThrow('metrics', () => runtime.metrics());

@@ -179,9 +179,8 @@ words! {
         ReadinessTimeout = "readiness-timeout",
         Disposed = "disposed",
         Restarted = "restarted",
-        // No public call deploys yet.
-        Replaced = "restarted",
         Checkpointed = "checkpointed",
+        Replaced = "replaced",
     }
 }
 

@@ -117,6 +117,16 @@ fn dispose_does_not_wait() {
 }
 
 #[test]
+fn nor_does_a_kill_of_what_dispose_could_not_end() {
+    let mut bench = draining(external());
+    let run = used(&mut bench, "a");
+    bench.dispose();
+    bench.fact(run, Fact::StopAsked { stage: StopStage::Ask });
+    bench.refuse_stop(run, StopStage::Ask);
+    assert!(asks_to_stop(&bench.kill("a").1, run));
+}
+
+#[test]
 fn one_whose_main_process_ends_is_cleared_away() {
     let mut bench = draining(config());
     let run = used(&mut bench, "a");
