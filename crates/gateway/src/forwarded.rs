@@ -67,11 +67,13 @@ pub struct Client<'a> {
 /// one of the ranges, to which ours are added then.
 pub fn tell(headers: &mut HeaderMap, client: Client<'_>, trusted: &[Cidr]) {
     let is_trusted = trusted.iter().any(|range| range.has(client.peer));
-    let peer = client.peer.to_canonical().to_string();
-    let mut hops: Vec<String> = Vec::new();
+    let mut hops = String::new();
     if is_trusted {
-        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-        hops.extend(headers.get_all(FOR).iter().filter_map(text).filter(|text| !text.is_empty()));
+        let given = headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
+        for hop in given.filter(|hop| !hop.is_empty()) {
+            hops.push_str(hop);
+            hops.push_str(", ");
+        }
     } else {
         for name in [&PROTO, &HOSTS, &PORT, &PREFIX] {
             headers.remove(name);
@@ -79,22 +81,26 @@ pub fn tell(headers: &mut HeaderMap, client: Client<'_>, trusted: &[Cidr]) {
     }
     headers.remove(REAL_IP);
     headers.remove(FORWARDED);
-    hops.push(peer);
-    set(headers, FOR, &hops.join(", "));
-    let proto = if client.is_tls { "https" } else { "http" };
-    set_if_absent(headers, PROTO, proto);
+    let peer = client.peer.to_canonical().to_string();
+    set(headers, FOR, if hops.is_empty() { peer } else { hops + &peer });
+    if !headers.contains_key(PROTO) {
+        let proto = if client.is_tls { "https" } else { "http" };
+        headers.insert(PROTO, HeaderValue::from_static(proto));
+    }
     if let Some(host) = headers.get(HOST).cloned()
         && !headers.contains_key(HOSTS)
     {
         headers.insert(HOSTS, host);
     }
-    if let Some(port) = client.port {
-        set_if_absent(headers, PORT, &port.to_string());
+    if let Some(port) = client.port
+        && !headers.contains_key(PORT)
+    {
+        headers.insert(PORT, HeaderValue::from(port));
     }
     if let Some(prefix) = client.prefix {
         let outer = headers.get(PREFIX).and_then(|value| value.to_str().ok()).unwrap_or("");
         let whole = format!("{}{prefix}", outer.trim_end_matches('/'));
-        set(headers, PREFIX, &whole);
+        set(headers, PREFIX, whole);
     }
 }
 
@@ -117,15 +123,9 @@ pub fn address_of(headers: &HeaderMap, peer: IpAddr, trusted: &[Cidr]) -> IpAddr
     address.to_canonical()
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
-    }
-}
-
-fn set_if_absent(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if !headers.contains_key(&name) {
-        set(headers, name, value);
     }
 }
 

@@ -99,11 +99,14 @@ pub(super) struct TenantBody<T> {
     by: Option<By<T>>,
     is_ended: bool,
     has_failed: bool,
+    /// A failure that is not told yet.
+    failure: Option<BodyError>,
 }
 
 impl<T> TenantBody<T> {
     pub fn new(incoming: Incoming, record: Arc<Record>, by: By<T>) -> TenantBody<T> {
-        TenantBody { incoming, record, by: Some(by), is_ended: false, has_failed: false }
+        let (is_ended, has_failed, failure) = (false, false, None);
+        TenantBody { incoming, record, by: Some(by), is_ended, has_failed, failure }
     }
 
     fn poll_incoming(
@@ -117,15 +120,24 @@ impl<T> TenantBody<T> {
                 }
                 Some(Ok(frame))
             }
-            Some(Err(error)) => {
-                self.has_failed = true;
-                Some(Err(error.into()))
-            }
+            Some(Err(error)) => Some(Err(error.into())),
             None => {
                 self.is_ended = true;
                 None
             }
         })
+    }
+
+    /// Tells a failure, at the next poll: the client gets what came before it first.
+    fn fail(
+        &mut self,
+        context: &mut Context<'_>,
+        error: BodyError,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.has_failed = true;
+        self.failure = Some(error);
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -141,21 +153,24 @@ impl<T> Body for TenantBody<T> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        let frame = this.poll_incoming(context);
-        match &mut this.by {
-            // The first poll has told the connection that the next part is wanted.
-            Some(By::Connection { upstream, .. }) if frame.is_pending() => {
-                let is_over = upstream.poll(context).is_ready();
-                match this.poll_incoming(context) {
-                    // A connection that is over without a word: a body ends only by its own end.
-                    Poll::Pending if is_over => {
-                        this.has_failed = true;
-                        Poll::Ready(Some(Err("the tenant's connection is over".into())))
-                    }
-                    frame => frame,
-                }
+        if let Some(error) = this.failure.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let mut frame = this.poll_incoming(context);
+        // That has told the connection that the next part is wanted.
+        if frame.is_pending()
+            && let Some(By::Connection { upstream, .. }) = &mut this.by
+        {
+            let is_over = upstream.poll(context).is_ready();
+            frame = this.poll_incoming(context);
+            if frame.is_pending() && is_over {
+                // A body ends only by its own end.
+                return this.fail(context, "the tenant's connection is over".into());
             }
-            _ => frame,
+        }
+        match frame {
+            Poll::Ready(Some(Err(error))) => this.fail(context, error),
+            frame => frame,
         }
     }
 

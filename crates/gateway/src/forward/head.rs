@@ -4,6 +4,7 @@ use super::upgrade::Wanted;
 use super::{ClientInfo, ForwardSettings};
 use crate::forwarded::{self, Client};
 use crate::headers::take_off_hop_fields;
+use crate::refusal::{Refusal, Why};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING,
     UPGRADE,
@@ -51,11 +52,16 @@ impl RequestHead {
         &self.method
     }
 
-    /// A body comes with it. Without a length the HTTP library would take a GET for one that has
-    /// none.
-    pub fn has_body(&mut self) {
-        if !self.headers.contains_key(CONTENT_LENGTH) {
+    /// Says whether a body comes with it. Without a length the HTTP library would take a GET for
+    /// one that has none, and a tenant might wait for that of a POST.
+    pub fn say_whether_it_has_a_body(&mut self, has_body: bool) {
+        if self.headers.contains_key(CONTENT_LENGTH) {
+            return;
+        }
+        if has_body {
             self.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        } else if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+            self.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
         }
     }
 
@@ -94,14 +100,34 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Makes a tenant's head one for the client. Returns whether it said in one way only where its body
-/// ends: programs differ in what they make of a length beside an encoding.
-pub(super) fn clean_answer(head: &mut response::Parts) -> bool {
-    let is_encoded = head.headers.contains_key(TRANSFER_ENCODING);
-    // The body ends where the encoding says, as the HTTP library has read it.
-    let had_length = is_encoded && head.headers.remove(CONTENT_LENGTH).is_some();
+/// ends: programs differ in what they make of a length beside an encoding, and of several lengths.
+pub(super) fn clean_answer(head: &mut response::Parts) -> Result<bool, Refusal> {
+    let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let encoding = encodings.next();
+    // Another encoding would be taken off with the field, and never be undone.
+    if encodings.next().is_some() || encoding.is_some_and(|encoding| !is_chunked(encoding)) {
+        return Err(Refusal::new(502, Why::BrokeOff));
+    }
+    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
+    let is_clear = match lengths.next() {
+        Some(length) => encoding.is_none() && lengths.next().is_none() && is_number(length),
+        None => true,
+    };
+    // The body ends where the HTTP library has read that it does, and it says so anew.
+    if !is_clear {
+        head.headers.remove(CONTENT_LENGTH);
+    }
     take_off_hop_fields(&mut head.headers);
     head.version = Version::HTTP_11;
-    !had_length
+    Ok(is_clear)
+}
+
+fn is_chunked(encoding: &HeaderValue) -> bool {
+    encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+}
+
+fn is_number(length: &HeaderValue) -> bool {
+    length.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]

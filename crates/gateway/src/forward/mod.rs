@@ -9,6 +9,8 @@ mod frames;
 mod head;
 mod request_body;
 mod retry;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 mod upgrade;
 mod upstreams;
@@ -169,8 +171,7 @@ impl Forwarder {
         };
         match &wanted {
             Some(wanted) => head.asks_for(wanted),
-            None if has_body => head.has_body(),
-            None => {}
+            None => head.say_whether_it_has_a_body(has_body),
         }
         Ok(Prepared { head, body, wanted, guard, record })
     }
@@ -186,7 +187,7 @@ impl Forwarder {
         let Prepared { body, wanted, guard, record, .. } = prepared;
         let (mut head, incoming) = answer.into_parts();
         let agreed = head.headers.get(header::UPGRADE).cloned();
-        let is_clear = clean_answer(&mut head);
+        let is_clear = clean_answer(&mut head)?;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let wanted = wanted.ok_or(Refusal::new(502, Why::BrokeOff))?;
             let is_websocket = wanted.is_websocket();

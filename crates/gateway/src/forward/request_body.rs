@@ -119,6 +119,7 @@ impl Source {
 
     /// Takes what is left of it and drops that.
     pub async fn drain(&self) {
+        self.state().taken = Taken::More;
         std::future::poll_fn(|context| {
             let mut state = self.state();
             while !state.is_ended && ready!(state.poll(context)).is_ok_and(|frame| frame.is_some())

@@ -54,8 +54,8 @@ impl<T: InUse> Tunnel<T> {
         if is_websocket {
             (down.frames, up.frames) = (Some(Frames::default()), Some(Frames::default()));
         }
-        down.take(&first);
         record.count_out(first.len() as u64);
+        down.take(first);
         let (mut is_leaving, mut end) = (false, None::<Pin<Box<Sleep>>>);
         poll_fn(|context| {
             if is_websocket && !is_leaving && revoked.as_mut().poll(context).is_ready() {
@@ -109,11 +109,11 @@ impl Way {
     }
 
     /// Takes bytes that were read before.
-    fn take(&mut self, bytes: &Bytes) {
+    fn take(&mut self, bytes: Bytes) {
         if let Some(frames) = &mut self.frames {
-            frames.follow(bytes);
+            frames.follow(&bytes);
         }
-        self.held = bytes.clone();
+        self.held = bytes;
     }
 
     /// Ready when nothing more comes this way.
