@@ -49,11 +49,6 @@ enum State {
     Body(u64),
     /// The body of a request is in chunks.
     Chunks(Chunks),
-    /// How many heads were passed on.
-    pub fn heads(&self) -> u64 {
-        self.heads
-    }
-
     /// The last request asked for another protocol. What follows belongs to that if the tenant
     /// agrees, and to nothing otherwise.
     Upgrade,
