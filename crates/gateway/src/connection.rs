@@ -189,7 +189,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         };
         loop {
             if !is_asked && !self.is_asked(&stream, limits.keep_alive - patience.idle).await {
-                return stream.shutdown().await;
+                return tokio::time::timeout(LINGER, stream.shutdown()).await.unwrap_or(Ok(()));
             }
             is_asked = false;
             let (guarded, returned) = Guarded::new(stream, inspector, patience, received);

@@ -2,6 +2,8 @@
 //! tenant sees nothing of it.
 
 use crate::support::*;
+use std::io::Write;
+use std::time::Duration;
 
 /// What is sent, with `~` for the end of a line, and the status of the answer.
 const REQUESTS: &[(&str, u16)] = &[
@@ -158,4 +160,36 @@ fn bytes_that_come_one_by_one_are_the_same_request() {
     }
     let answer = client.answer();
     assert!(answer.status == 200 && answer.body.ends_with("hello"), "{answer:?}");
+}
+
+const UPGRADE: &str =
+    "GET /t/ HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+#[test]
+fn what_follows_an_upgrade_that_the_tenant_does_not_agree_to_is_no_request() {
+    let backend = Backend::start();
+    let gateway = start(settings(), &Scripted::with("t", &backend));
+    let mut client = Client::connect(&gateway);
+    client.send(UPGRADE.to_owned() + &get("/t/smuggled"));
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+    assert!(client.is_closed());
+    assert_eq!(backend.seen(), 1);
+}
+
+#[test]
+fn what_comes_before_the_tenant_agrees_waits_in_the_socket() {
+    let backend = Backend::start();
+    backend.hold(true);
+    let gateway = start(settings(), &Scripted::with("t", &backend));
+    let mut client = Client::connect(&gateway);
+    client.send(UPGRADE);
+    until("it is asked", || backend.seen() == 1);
+    client.stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a socket");
+    let mut sent = 0;
+    while let Ok(count) = client.stream.write(&[0; 64 << 10]) {
+        sent += count;
+        assert!(sent < 64 << 20, "more than the sockets hold");
+    }
+    backend.hold(false);
 }

@@ -84,7 +84,7 @@ fn refusals_of_a_start_have_their_status_and_tell_nothing() {
     for (status, why, retry_ms, retry_after) in [
         (503, Why::BackingOff, Some(4_001), Some("5")),
         (503, Why::Overloaded, Some(1), Some("1")),
-        (503, Why::Draining, None, None),
+        (503, Why::Draining, None, Some("1")),
         (502, Why::Failed, None, None),
     ] {
         let retry_after_ms = retry_ms;
