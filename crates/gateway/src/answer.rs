@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How long the user's function may take for a page.
 const PAGE_DEADLINE: Duration = Duration::from_secs(1);
 
+/// What an answer to `CONNECT` says that can be asked for instead.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// The answer to a request that is refused.
 pub async fn refused<H: Hooks>(
     refusal: &Refusal,
@@ -41,7 +44,7 @@ pub async fn refused<H: Hooks>(
         headers.insert(RETRY_AFTER, seconds.into());
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(http::header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+        headers.insert(http::header::ALLOW, HeaderValue::from_static(METHODS));
     }
     response
 }
@@ -64,8 +67,12 @@ pub fn redirect(path: &str, query: Option<&str>) -> Response<AnswerBody> {
 pub fn bare(refusal: &Refusal) -> Bytes {
     let status = status_of(refusal);
     let body = text(status);
+    let allow = match status {
+        StatusCode::METHOD_NOT_ALLOWED => format!("allow: {METHODS}\r\n"),
+        _ => String::new(),
+    };
     let head = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: text/html; charset=utf-8\r\ncache-control: no-store\r\n\
+        "HTTP/1.1 {} {}\r\n{allow}content-type: text/html; charset=utf-8\r\ncache-control: no-store\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n",
         status.as_u16(),
         status.canonical_reason().unwrap_or(""),
@@ -92,9 +99,11 @@ fn status_of(refusal: &Refusal) -> StatusCode {
     StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Whole seconds, as the field has it: at least one, and none too early.
+/// Whole seconds, as the field has it: at least one, and none too early. What cannot be served now
+/// can be tried again, though it is not known when.
 fn retry_after_seconds(refusal: &Refusal) -> Option<u64> {
-    refusal.retry_after_ms.map(|wait_ms| wait_ms.div_ceil(1_000).max(1))
+    let wait_ms = refusal.retry_after_ms.or((refusal.status == 503).then_some(0));
+    wait_ms.map(|wait_ms| wait_ms.div_ceil(1_000).max(1))
 }
 
 fn text(status: StatusCode) -> String {

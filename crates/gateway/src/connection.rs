@@ -6,6 +6,7 @@
 
 use crate::answer;
 use crate::exchange::{Client, Site, Worker, exchange};
+use crate::forward::AnswerBody;
 use crate::guarded::{Guarded, Patience, Returned, Shared};
 use crate::hooks::Hooks;
 use crate::stream::{Accepted, Socket, Stream};
@@ -13,9 +14,12 @@ use crate::strict::{Inspector, Verdict};
 use crate::tenants::Tenants;
 use crate::tls::Certificates;
 use bytes::BytesMut;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -32,6 +36,8 @@ const LINGER_BYTES: usize = 256 << 10;
 const LINGER: Duration = Duration::from_secs(1);
 /// How often a connection of HTTP/2 is asked for a sign of life, and how long it may take for one.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long a connection of HTTP/2 without requests stays after it was told to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Requests at once on one connection of HTTP/2. Browsers want a hundred.
 const STREAMS: u32 = 128;
 /// How much of requests' bodies is on its way at once: for one stream, and for all of one
@@ -48,6 +54,9 @@ const FAULTY_STREAMS: usize = 64;
 const BUFFER_BYTES: usize = 64 << 10;
 /// As many header fields as the library has room for without another allocation.
 const FIELDS_FOR_FREE: usize = 100;
+
+/// The answer to a request, while it is worked on.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
 
 /// What the gateway does, as its connections are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,7 +189,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         };
         loop {
             if !is_asked && !self.is_asked(&stream, limits.keep_alive - patience.idle).await {
-                return stream.shutdown().await;
+                return tokio::time::timeout(LINGER, stream.shutdown()).await.unwrap_or(Ok(()));
             }
             is_asked = false;
             let (guarded, returned) = Guarded::new(stream, inspector, patience, received);
@@ -231,21 +240,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         returned.await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))
     }
 
-    fn service(
-        &self,
-        shared: Arc<Shared>,
-    ) -> impl Fn(
-        hyper::Request<hyper::body::Incoming>,
-    ) -> Pin<
-        Box<
-            dyn Future<
-                    Output = Result<
-                        hyper::Response<crate::forward::AnswerBody>,
-                        std::convert::Infallible,
-                    >,
-                > + Send,
-        >,
-    > + use<T, H> {
+    fn service(&self, shared: Arc<Shared>) -> impl Fn(Request<Incoming>) -> Answering + use<T, H> {
         let (worker, client) = (self.worker.clone(), self.client.clone());
         move |request| Box::pin(exchange(worker.clone(), client.clone(), shared.clone(), request))
     }
@@ -311,7 +306,13 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             () = is_closing(self.phase) => {}
         }
         connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+        // The client has to confirm that it has heard of it. One that does not is not waited for
+        // when its requests are over.
+        while tokio::time::timeout(FAREWELL, connection.as_mut()).await.is_err() {
+            if !shared.is_busy() {
+                break;
+            }
+        }
         Ok(())
     }
 }

@@ -18,6 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
+/// How much of another protocol is kept before the tenant agrees to it.
+const EARLY_BYTES: usize = 16 << 10;
+
 /// How long the parts of a connection's life may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -97,6 +100,8 @@ struct Inner<S> {
     inspector: Inspector,
     shared: Arc<Shared>,
     patience: Patience,
+    /// How many heads were passed on before the library had the stream.
+    heads_before: u64,
     /// What was received, and is not passed on.
     received: BytesMut,
     /// How much of that may be.
@@ -136,6 +141,7 @@ impl<S> Guarded<S> {
         let (back, returned) = oneshot::channel();
         let inner = Inner {
             stream,
+            heads_before: inspector.heads(),
             inspector,
             shared: Arc::default(),
             patience,
@@ -200,6 +206,13 @@ impl<S: AsyncRead + Unpin> Inner<S> {
                         continue;
                     }
                     Verdict::Refuse(refusal) => return self.refuse(refusal),
+                    // What comes before the tenant agrees to another protocol waits in the socket.
+                    Verdict::Wait
+                        if self.inspector.awaits_agreement()
+                            && self.received.len() >= EARLY_BYTES =>
+                    {
+                        return Poll::Pending;
+                    }
                     Verdict::Wait => {}
                 }
             }
@@ -239,7 +252,7 @@ impl<S: AsyncRead + Unpin> Inner<S> {
     /// Ends what is passed on. A request before the one that is refused gets its answer first: to
     /// the library an end in the midst of it would be its client's leaving.
     fn refuse(&mut self, refusal: Refusal) -> Poll<io::Result<()>> {
-        if self.inspector.is_between_requests() && self.shared.is_busy() {
+        if self.inspector.is_between_requests() && self.is_busy() {
             return Poll::Pending;
         }
         *self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
@@ -251,7 +264,7 @@ impl<S: AsyncRead + Unpin> Inner<S> {
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let awaited = match () {
             // Bodies are timed by those who read them.
-            () if !self.inspector.is_between_requests() || self.shared.is_busy() => None,
+            () if !self.inspector.is_between_requests() || self.is_busy() => None,
             () if self.received.is_empty() => Some(Awaited::Request),
             () => Some(Awaited::Head),
         };
@@ -285,6 +298,12 @@ impl<S: AsyncRead + Unpin> Inner<S> {
 }
 
 impl<S> Inner<S> {
+    /// A request has no whole answer yet. The library reads on before it has one begun.
+    fn is_busy(&self) -> bool {
+        let passed = self.inspector.heads() - self.heads_before;
+        passed > self.shared.begun() || self.shared.is_busy()
+    }
+
     /// An error when the client has taken nothing for too long.
     fn poll_stall<T>(
         &mut self,

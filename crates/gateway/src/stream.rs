@@ -1,14 +1,19 @@
 //! A client's connection, whatever it came by.
 
+use socket2::TcpKeepalive;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
+
+/// After so long without a word from it a client's machine is asked whether it is still there.
+const VANISHED: Duration = Duration::from_secs(60);
 
 /// A socket. The connection and the requests on it share it, so that a request can see that its
 /// client leaves.
@@ -34,6 +39,11 @@ impl Accepted {
                 // Answers are written whole, and small ones should not wait for the client's
                 // acknowledgement of the last.
                 stream.set_nodelay(true)?;
+                // A client that has vanished, such as a laptop that was closed, is noticed though
+                // its WebSocket has nothing to say.
+                let keep_alive =
+                    TcpKeepalive::new().with_time(VANISHED).with_interval(VANISHED / 4);
+                socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
                 Ok(Socket::Tcp(Arc::new(stream)))
             }
             Accepted::Unix(stream) => Ok(Socket::Unix(Arc::new(UnixStream::from_std(stream)?))),

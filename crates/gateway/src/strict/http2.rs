@@ -54,7 +54,8 @@ pub fn check<B>(head: &Request<B>, limits: HeadLimits) -> Result<&str, Refusal> 
         refuse_twins(&names)?;
     }
     let target = head.uri().path();
-    if !target.starts_with('/') && !(target == "*" && head.method() == Method::OPTIONS) {
+    let is_asterisk = target == "*" && head.method() == Method::OPTIONS;
+    if !is_asterisk && !target.starts_with('/') {
         return bad(Why::Target);
     }
     host(head)

@@ -36,6 +36,7 @@ pub struct Inspector {
     state: State,
     /// How much of an incomplete head was searched for its end.
     searched: usize,
+    heads: u64,
 }
 
 #[derive(Debug)]
@@ -69,12 +70,12 @@ pub enum Verdict {
 impl Inspector {
     /// Inspects a connection from its first byte.
     pub fn new(limits: HeadLimits) -> Inspector {
-        Inspector { limits, state: State::First, searched: 0 }
+        Inspector { limits, state: State::First, searched: 0, heads: 0 }
     }
 
     /// Inspects a connection that is known to speak HTTP/1.
     pub fn http1(limits: HeadLimits) -> Inspector {
-        Inspector { limits, state: State::Head, searched: 0 }
+        Inspector { limits, state: State::Head, searched: 0, heads: 0 }
     }
 
     /// Whether the connection speaks HTTP/2; `None` while too little of it was inspected.
@@ -94,6 +95,16 @@ impl Inspector {
     /// The connection is between two requests, or has had none. An idle one may be closed.
     pub fn is_between_requests(&self) -> bool {
         matches!(self.state, State::First | State::Head)
+    }
+
+    /// How many heads were passed on.
+    pub fn heads(&self) -> u64 {
+        self.heads
+    }
+
+    /// The last request asked for another protocol, to which its tenant has not agreed yet.
+    pub fn awaits_agreement(&self) -> bool {
+        matches!(self.state, State::Upgrade)
     }
 
     /// Inspects the bytes that follow those that were passed on.
@@ -174,6 +185,7 @@ impl Inspector {
         self.searched = 0;
         let length = from + end + 4;
         let head = Head::parse(&bytes[..length], self.limits)?;
+        self.heads += 1;
         self.state = match head.framing {
             Framing::None if head.asks_for_upgrade => State::Upgrade,
             Framing::None => State::Head,
