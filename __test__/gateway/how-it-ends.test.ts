@@ -95,3 +95,24 @@ test('a gateway keeps its process alive until it is closed', async () => {
     expect(await within('its end', child.exited)).toBe(0);
   }
 });
+
+test.each(['bun', 'node'])('a gateway ends with its worker, in %s', async (engine) => {
+  const host = new URL('../support/gateway/hosts/worker.mjs', import.meta.url).pathname;
+  const child = Bun.spawn([engine, host], { stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' });
+  const reader = child.stdout.getReader();
+  const line = async () => new TextDecoder().decode((await reader.read()).value).trim();
+  const port = Number(await within('its port', line()));
+  const url = `http://127.0.0.1:${port}/nobody/`;
+  expect((await fetch(url)).status).toBe(404);
+  child.stdin.write('end\n');
+  await child.stdin.flush();
+  expect(await within('the end of the worker', line())).toBe('terminated');
+  const isClosed = () =>
+    fetch(url, { keepalive: false }).then(
+      () => false,
+      () => true,
+    );
+  while (!(await isClosed())) await Bun.sleep(10);
+  child.kill();
+  await within('its end', child.exited);
+});

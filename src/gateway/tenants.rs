@@ -4,7 +4,7 @@ use driver::Driver;
 use driver::directory::InUse;
 use gateway::refusal::{Refusal, Why};
 use gateway::tenants;
-use pool::Failure;
+use pool::{ExitReason, Failure};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,8 +45,25 @@ impl tenants::Tenants for Tenants {
             // An adopted tenant without a port is reached by other means than this.
             Ok(tenant) if tenant.port == 0 => Err(Refusal::new(502, Why::Failed)),
             Ok(tenant) => Ok(Tenant(tenant)),
+            Err(refusal) if self.is_called_off(key, &refusal) => Err(failed(&Failure::CalledOff)),
             Err(refusal) => Err(refused(refusal)),
         }
+    }
+}
+
+impl Tenants {
+    /// Whether the start failed because it was stopped, by `kill` for example. The failure itself
+    /// says only how the process ended.
+    fn is_called_off(&self, key: &str, refusal: &pool::Refusal) -> bool {
+        let pool::Refusal::StartFailed { run: Some(run), .. } = refusal else { return false };
+        let last_exit = self.driver.status(key).and_then(|status| status.history.last_exit);
+        last_exit.is_some_and(|exit| {
+            exit.run == *run
+                && matches!(
+                    exit.reason,
+                    ExitReason::Killed | ExitReason::Restarted | ExitReason::Disposed
+                )
+        })
     }
 }
 
