@@ -1184,6 +1184,11 @@ export type RuntimeErrorCode =
    * cannot keep `limits` or `isolation`.
    */
   | 'ERR_RUNTIME_UNSUPPORTED'
+  /**
+   * A gateway cannot listen; the message says where and why, and `errno` has the system's word,
+   * such as `EADDRINUSE`.
+   */
+  | 'ERR_RUNTIME_LISTEN'
   /** The egress guard refused a request: an `EgressDeniedError`. */
   | 'ERR_RUNTIME_EGRESS_DENIED'
   /**
@@ -1209,6 +1214,8 @@ export type RuntimeError = Error & {
   attempt?: number;
   /** With `ERR_RUNTIME_MAX_FAILURES`: the limit of failures in a row. */
   maxFailures?: number;
+  /** With `ERR_RUNTIME_LISTEN`: the system's word for it, such as `EADDRINUSE`. */
+  errno?: string;
 };
 
 /**

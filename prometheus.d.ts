@@ -27,10 +27,22 @@
  * | `tenant_ready` | gauge | `key` | with `perTenant`: 1 or 0, for tenants that have a process |
  * | `tenants_without_series` | gauge | | with `perTenant`: live tenants beyond the cap |
  *
+ * Of a gateway (`attachGateway`):
+ *
+ * | metric | type | labels | |
+ * |---|---|---|---|
+ * | `gateway_connections` | gauge | | clients' open connections |
+ * | `gateway_requests_in_flight` | gauge | | requests that are not over, those that wait and WebSockets included |
+ * | `gateway_requests_waiting` | gauge | | requests that wait for their tenant to be started |
+ * | `gateway_requests_total` | counter | `status` | requests that are over: `1xx` to `5xx`, each always present |
+ * | `gateway_wake_duration_seconds` | histogram | | how long requests waited for the start of their tenant |
+ * | `gateway_request_body_bytes_total`, `gateway_response_body_bytes_total` | counter | | bytes of bodies |
+ *
  * CPU time and memory are as fresh as the last observation: see the runtime's `observeIntervalMs`.
  *
  * @packageDocumentation
  */
+import type { Gateway } from './gateway.js';
 import type { Runtime, RuntimeOptions } from './index.js';
 
 /**
@@ -114,11 +126,28 @@ export type RuntimeCollector = {
     labels?: Readonly<Record<string, string>>,
   ) => R;
   /**
-   * Forgets a runtime: its series disappear, and its labels can be used again. A disposed runtime
-   * is shown until then, so that its last numbers are scraped. For a runtime that is not attached
-   * nothing happens.
+   * Shows a gateway's figures, too, and returns it.
+   *
+   * @param labels tell this gateway's series from those of others on the same collector. Default
+   * none.
+   * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) when another attached gateway has the same
+   * labels, or one is named `status`
+   *
+   * @example
+   * ```ts
+   * collector.attachGateway(createGateway({ runtime, route: { by: 'path' } }));
+   * ```
    */
-  detach: (runtime: ObservedRuntime) => void;
+  attachGateway: <G extends ObservedGateway>(
+    gateway: G,
+    labels?: Readonly<Record<string, string>>,
+  ) => G;
+  /**
+   * Forgets a runtime or a gateway: its series disappear, and its labels can be used again. One
+   * that is disposed or closed is shown until then, so that its last numbers are scraped. For one
+   * that is not attached nothing happens.
+   */
+  detach: (observed: ObservedRuntime | ObservedGateway) => void;
   /**
    * All metrics as text, and the content type to send along: OpenMetrics 1.0 if `accept` asks for
    * it, and otherwise Prometheus's text format 0.0.4.
@@ -140,6 +169,9 @@ export type RuntimeCollector = {
 
 /** What the collector reads of a runtime. */
 export type ObservedRuntime = Pick<Runtime, 'metrics' | 'list' | 'inspect'>;
+
+/** What the collector reads of a gateway. */
+export type ObservedGateway = Pick<Gateway, 'stats'>;
 
 /** The part of prom-client's `Registry` that is used. */
 export type PromClientRegistry = {

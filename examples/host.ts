@@ -19,7 +19,7 @@ const demo = await startDemo(
 );
 const at = `localhost:${demo.port}`;
 console.log(`
-  Live page   http://${at}
+  Live page   http://localhost:${demo.pagePort}
   Tenants     ${demo.board
     .rows()
     .map(({ name }) => `http://${name}.${at}`)

@@ -353,6 +353,14 @@ export function exhausted(key, maxFailures, last) {
   return withCode(new Error(message), 'MAX_FAILURES', { key, maxFailures });
 }
 
+/**
+ * A gateway could not be started.
+ * @param {string} problem where it was to listen, and why it cannot
+ * @param {string | undefined} errno the system's word for it, such as `EADDRINUSE`
+ */
+export const cannotListen = (problem, errno) =>
+  withCode(new Error(`the gateway ${problem}`), 'LISTEN', errno === undefined ? {} : { errno });
+
 /** @param {string} key @param {string} why */
 export const notStopped = (key, why) =>
   withCode(new Error(`Tenant "${key}" could not be stopped: ${why}`), 'STOP_REFUSED', { key });

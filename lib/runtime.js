@@ -37,6 +37,8 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {Map<number, Adoption>} adoptions by call
  * @property {import('./observe/telemetry.js').Counts} counts
  * @property {number} startsInHand how many starts the current batch has asked for
+ * @property {Map<() => Promise<void>, number>} gateways the `close` of each open gateway, and its
+ *   `drainMs`
  * @property {unknown[]} notStopped why processes could not be stopped, for the next answer to
  *   `dispose`
  * @property {() => void} close ends the runtime, of which no process is left
@@ -85,6 +87,7 @@ function createCore(settings, close) {
     adoptions: new Map(),
     counts: createCounts(),
     startsInHand: 0,
+    gateways: new Map(),
     notStopped: [],
     close,
     wake,
@@ -100,6 +103,9 @@ function createCore(settings, close) {
   inbox = createLazyInbox(core, (opened) => (inbox = opened));
   return core;
 }
+
+/** @param {Core} core */
+const closeGateways = ({ gateways }) => Promise.all([...gateways.keys()].map((close) => close()));
 
 /**
  * @param {import('../index.js').RuntimeOptions} options
@@ -225,7 +231,9 @@ export function createRuntime(options) {
     dispose() {
       if (disposal !== undefined) return disposal;
       isDisposed = true;
-      disposal = calls.open('', (_, call) => native.dispose(call), 'dispose');
+      // Requests of a gateway may end before their tenants are stopped.
+      const stop = () => calls.open('', (_, call) => native.dispose(call), 'dispose');
+      disposal = core.gateways.size === 0 ? stop() : closeGateways(core).then(stop);
       // If a process could not be stopped, the next call tries again.
       disposal.catch(() => (disposal = undefined));
       return disposal;
@@ -326,6 +334,10 @@ export function createRuntime(options) {
     return answer;
   }
 
+  // For gateways: see `gateway/core.js`.
+  Object.defineProperty(runtime.list, Symbol.for('@absolutejs/runtime.core'), {
+    value: () => ({ core, isDisposed }),
+  });
   // Programs that list the members see those that they know.
   for (const name of ['warm', 'replace'])
     Object.defineProperty(runtime, name, { enumerable: false });

@@ -1,6 +1,7 @@
-//! The open runtimes of this thread's JavaScript environment. They are abandoned when it ends:
-//! when a worker is terminated, or when the host exits.
+//! The open runtimes and gateways of this thread's JavaScript environment. They are abandoned when
+//! it ends: when a worker is terminated, or when the host exits.
 
+use super::gateway::Opened;
 use super::guarded;
 use driver::Driver;
 use napi::bindgen_prelude::{Env, Result};
@@ -11,6 +12,9 @@ thread_local! {
     /// The open runtimes; `None` until there was one. They share one cleanup hook, since napi
     /// frees a hook only by calling it.
     static OPEN: RefCell<Option<Vec<Weak<Driver>>>> = const { RefCell::new(None) };
+
+    /// The gateways of these runtimes.
+    static GATEWAYS: RefCell<Vec<Weak<Opened>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Adds a runtime that was opened. An error: the cleanup hook could not be added.
@@ -36,7 +40,16 @@ pub fn remove(driver: &Arc<Driver>) {
     });
 }
 
+/// Adds a gateway that was opened, in front of a runtime that was.
+pub fn add_gateway(gateway: &Arc<Opened>) {
+    GATEWAYS.with_borrow_mut(|gateways| {
+        gateways.retain(|other| other.strong_count() > 0);
+        gateways.push(Arc::downgrade(gateway));
+    });
+}
+
 fn abandon_all() {
+    GATEWAYS.take().iter().filter_map(Weak::upgrade).for_each(|gateway| gateway.abandon());
     let open = OPEN.take().unwrap_or_default();
     open.iter().filter_map(Weak::upgrade).for_each(|driver| driver.abandon());
 }

@@ -50,7 +50,7 @@ impl Functions<'_> {
     }
 
     /// Adds a function that gets the call itself.
-    fn define<R>(
+    pub fn define<R>(
         &mut self,
         name: &str,
         work: impl Fn(&Arc<Driver>, FunctionCallContext) -> Result<R> + 'static,

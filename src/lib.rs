@@ -23,6 +23,7 @@
 mod confinement;
 mod environment;
 mod functions;
+mod gateway;
 mod host;
 mod installation;
 #[allow(unsafe_code, reason = "memory is shared with JavaScript")]

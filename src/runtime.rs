@@ -18,6 +18,7 @@ use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use pool::{Adopted, Callback, Custody, Exit, Fact, Failure, ImageAnswer, Input, Key, StopStage};
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -46,6 +47,7 @@ pub fn open_runtime<'env>(
         .max_queue_size::<1>()
         .callee_handled::<false>()
         .build()?;
+    let root = options.spawn.is_none().then(|| PathBuf::from(&options.root));
     let driver = guarded(|| {
         Driver::new(options.settings(warden_path.into()), move || {
             // An error says that a ring is queued already, or that the environment is closing.
@@ -58,6 +60,7 @@ pub fn open_runtime<'env>(
     functions.process_functions()?;
     functions.external_functions()?;
     functions.memory_functions()?;
+    functions.gateway_functions(root)?;
     Ok(functions.object)
 }
 

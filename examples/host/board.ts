@@ -4,7 +4,6 @@ import type {
   RuntimeLogEvent,
   RuntimeMetricEvent,
   RuntimeTransitionEvent,
-  Tenant,
 } from '@absolutejs/runtime';
 import type { TenantInfo } from './tenants.ts';
 
@@ -20,7 +19,7 @@ export interface TenantRow extends TenantInfo {
   state: TenantState;
   pid: number | null;
   port: number | null;
-  /** Read from the runtime's `Tenant` object, which every touch updates. */
+  /** Asked of the runtime, as every request changes it. */
   lastTouchedAt: number | null;
   cpuMs: number | null;
   /** Share of one core, between the last two observations. */
@@ -38,7 +37,6 @@ export interface TransitionRow {
 export class Board {
   readonly transitions: TransitionRow[] = [];
   readonly #rows = new Map<string, TenantRow>();
-  readonly #tenants = new Map<string, Tenant>();
   readonly #observedAt = new Map<string, number>();
   readonly #listeners = new Set<() => void>();
 
@@ -52,19 +50,15 @@ export class Board {
     return () => this.#listeners.delete(listener);
   }
 
-  rows(): TenantRow[] {
+  rows(lastTouchedAt: (name: string) => number | null = () => null): TenantRow[] {
     return [...this.#rows.values()].map((row) => ({
       ...row,
-      lastTouchedAt: this.#tenants.get(row.name)?.lastTouchedAt ?? null,
+      lastTouchedAt: row.pid === null ? null : lastTouchedAt(row.name),
     }));
   }
 
   row(name: string): TenantRow | undefined {
     return this.#rows.get(name);
-  }
-
-  noteTenant(tenant: Tenant): void {
-    this.#tenants.set(tenant.key, tenant);
   }
 
   readonly onLog = ({ key, stream, line }: RuntimeLogEvent): void => {
@@ -114,7 +108,6 @@ export class Board {
               ? 'did not start'
               : 'asleep',
         });
-        this.#tenants.delete(row.name);
         this.#observedAt.delete(row.name);
         break;
       case 'backoff':

@@ -1,19 +1,24 @@
-// The demo host: one runtime, one web server. `http://<tenant>.localhost` is passed on to the
-// tenant, which is woken first if need be; `http://localhost` shows what goes on.
+// The demo host: a runtime, and a gateway in front of it. `http://<tenant>.localhost` leads to the
+// tenant, which is woken first if need be. A page at a port of its own shows what goes on.
 import { createRuntime, type Runtime, type RuntimeOptions } from '@absolutejs/runtime';
-import type { Server } from 'bun';
+import {
+  createGateway,
+  type Gateway,
+  type GatewayPage,
+  type GatewayRefusal,
+} from '@absolutejs/runtime/gateway';
 import { Board } from './board.ts';
-import { forward } from './http-proxy.ts';
-import { InFlight } from './in-flight.ts';
 import { LivePage } from './live-page.ts';
-import { refusal, text } from './refusal.ts';
-import { forwardSocket, isSocketRequest, socketHandler, type SocketLink } from './socket-proxy.ts';
 import { readTenants, tenantsRoot } from './tenants.ts';
 
 export interface Demo {
   runtime: Runtime;
+  gateway: Gateway;
   board: Board;
+  /** Of the gateway. */
   port: number;
+  /** Of the page. */
+  pagePort: number;
   stop(): Promise<void>;
 }
 
@@ -28,7 +33,6 @@ export type DemoSettings = Omit<
   idleAfterMs: number;
 };
 
-const TENANT_HOST = /^([a-z0-9-]+)\.localhost(?::\d+)?$/i;
 /**
  * The host names at which the page is served. It shows tenants' output, so other names do not get
  * it.
@@ -46,41 +50,31 @@ export async function startDemo(settings: DemoSettings, port: number): Promise<D
     onTransition: board.onTransition,
   });
   const page = new LivePage(board, runtime, settings.idleAfterMs);
-  const inFlight = new InFlight(runtime.touch);
-  const names = new Set(tenants.map(({ name }) => name));
-
-  const server = listen(port, async (request, server) => {
-    const host = request.headers.get('host') ?? '';
-    if (PAGE_HOST.test(host)) return page.respond(request);
-    const name = TENANT_HOST.exec(host)?.[1]?.toLowerCase();
-    if (name === undefined)
-      return text(404, 'There is nothing of this name. A tenant is at <tenant>.localhost.');
-    if (!names.has(name))
-      return text(404, `There is no tenant "${name}". There are: ${[...names].join(', ')}.`);
-    return passOn(name, request, server);
+  const server = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    idleTimeout: 0,
+    development: false,
+    fetch(request) {
+      const host = request.headers.get('host') ?? '';
+      return PAGE_HOST.test(host) ? page.respond(request) : new Response(null, { status: 404 });
+    },
   });
-
-  async function passOn(name: string, request: Request, server: Server<SocketLink>) {
-    try {
-      const tenant = await runtime.ensure(name);
-      board.noteTenant(tenant);
-      const clientAddress = server.requestIP(request)?.address;
-      if (isSocketRequest(request)) {
-        const onActivity = () => runtime.touch(name);
-        return await forwardSocket({ request, server, tenant, clientAddress, onActivity });
-      }
-      return await forward({ request, tenant, clientAddress, onEnd: inFlight.begin(name) });
-    } catch (error) {
-      return refusal(error);
-    }
-  }
+  const names = tenants.map(({ name }) => name);
+  const pagePort = server.port ?? 0;
+  const { gateway, port: gatewayPort } = await openGateway(runtime, port, (refusal) =>
+    pageOf(refusal, names, pagePort),
+  );
+  page.port = gatewayPort;
 
   return {
     runtime,
+    gateway,
     board,
-    port: server.port ?? port,
+    port: gatewayPort,
+    pagePort,
     async stop() {
-      inFlight.dispose();
+      // Closes the gateway first.
       await runtime.dispose();
       page.dispose();
       await server.stop(true);
@@ -88,28 +82,37 @@ export async function startDemo(settings: DemoSettings, port: number): Promise<D
   };
 }
 
-type Handle = (request: Request, server: Server<SocketLink>) => Promise<Response | undefined>;
+type MakePage = (refusal: GatewayRefusal) => GatewayPage | null;
 
-function listen(port: number, fetch: Handle): Server<SocketLink> {
-  // No idle timeout: a request waits while its tenant starts, and may be silent for long. Outside
-  // of development Bun shares a port with another process that has it, unless `reusePort` is
-  // false.
-  const serve = (port: number) =>
-    Bun.serve<SocketLink>({
-      hostname: '127.0.0.1',
-      port,
-      idleTimeout: 0,
-      development: false,
-      reusePort: false,
-      fetch,
-      websocket: socketHandler,
+async function openGateway(
+  runtime: Runtime,
+  port: number,
+  page: MakePage,
+): Promise<{ gateway: Gateway; port: number }> {
+  const open = async (port: number) => {
+    const gateway = createGateway({
+      runtime,
+      route: { by: 'subdomain', domain: 'localhost' },
+      listen: { port },
+      page,
     });
+    const [address] = await gateway.listening;
+    return { gateway, port: address?.port ?? port };
+  };
   try {
-    return serve(port);
+    return await open(port);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    const server = serve(0);
-    console.log(`Port ${port} is taken by another program: using port ${server.port} instead.`);
-    return server;
+    if ((error as { errno?: string }).errno !== 'EADDRINUSE') throw error;
+    const opened = await open(0);
+    console.log(`Port ${port} is taken by another program: using port ${opened.port} instead.`);
+    return opened;
   }
+}
+
+/** Whoever asks for no tenant is told where the page is, and which tenants there are. */
+function pageOf({ status }: GatewayRefusal, names: string[], pagePort: number): GatewayPage | null {
+  if (status !== 404) return null;
+  const text = `There is nothing of this name. The live page is at http://localhost:${pagePort}, a tenant at
+http://<tenant>.localhost. There are: ${names.join(', ')}.\n`;
+  return { headers: { 'content-type': 'text/plain; charset=utf-8' }, body: text };
 }

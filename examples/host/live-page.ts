@@ -1,7 +1,6 @@
 // The live page and the server-sent events that keep it up to date.
 import type { Runtime } from '@absolutejs/runtime';
 import type { Board } from './board.ts';
-import { text } from './refusal.ts';
 
 /** The shortest time between two updates of the page. */
 const UPDATE_EVERY_MS = 150;
@@ -14,6 +13,8 @@ export class LivePage {
   readonly #runtime: Runtime;
   readonly #idleAfterMs: number;
   readonly #subscribers = new Set<Subscriber>();
+  /** Of the gateway, at which the tenants are. */
+  port = 0;
   readonly #stopListening: () => void;
   #updateTimer: Timer | undefined;
 
@@ -28,10 +29,7 @@ export class LivePage {
     const pathname = URL.parse(request.url)?.pathname;
     if (pathname === '/') return new Response(html, { headers: { 'cache-control': 'no-cache' } });
     if (pathname === '/events') return this.#events();
-    return text(
-      404,
-      'There is nothing here. The page is at /, a tenant at http://<tenant>.localhost.',
-    );
+    return new Response('There is nothing here. The page is at /.\n', { status: 404 });
   }
 
   dispose(): void {
@@ -69,8 +67,9 @@ export class LivePage {
     const snapshot = {
       now: Date.now(),
       idleAfterMs: this.#idleAfterMs,
+      port: this.port,
       stats: this.#runtime.stats(),
-      tenants: this.#board.rows(),
+      tenants: this.#board.rows((name) => this.#runtime.inspect(name)?.lastTouchedAt ?? null),
       transitions: this.#board.transitions,
     };
     return new TextEncoder().encode(`data: ${JSON.stringify(snapshot)}\n\n`);

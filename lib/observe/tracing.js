@@ -96,7 +96,7 @@ export function createTracing(tracerProvider) {
  * @param {any} context
  * @returns {string | undefined}
  */
-function traceparentOf(context) {
+export function traceparentOf(context) {
   const { traceId, spanId, traceFlags = 0 } = context ?? {};
   if (typeof traceId !== 'string' || typeof spanId !== 'string') return undefined;
   if (!/^(?!0{32})[0-9a-f]{32}$/.test(traceId) || !/^(?!0{16})[0-9a-f]{16}$/.test(spanId))

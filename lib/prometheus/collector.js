@@ -5,6 +5,7 @@
 import { invalidOption } from '../errors.js';
 import { exposition, formatFor } from './exposition.js';
 import { familiesOf } from './families.js';
+import { OF_A_GATEWAY, STATUS_LABEL } from './gateways.js';
 import { createObserver } from './observer.js';
 import { readAt, shown } from '../checks.js';
 import { labelsOf, readOptions } from './options.js';
@@ -12,6 +13,7 @@ import { registerWith } from './prom-client.js';
 
 /** @typedef {import('../../prometheus.js').RuntimeCollector} RuntimeCollector */
 /** @typedef {import('../../prometheus.js').ObservedRuntime} ObservedRuntime */
+/** @typedef {import('../../prometheus.js').ObservedGateway} ObservedGateway */
 /** @typedef {ReturnType<typeof createObserver>} Observer */
 /** @typedef {ReturnType<Observer['read']>} Snapshot */
 
@@ -27,20 +29,46 @@ export function createRuntimeCollector(options = {}) {
   const read = () =>
     [...attached.values()].map(({ observer }) => observer.read(settings.perTenantMax));
 
+  /** @type {Map<ObservedGateway, { identity: string, labels: Record<string, string> }>} */
+  const gateways = new Map();
+  const readGateways = () =>
+    [...gateways].map(([gateway, { labels }]) => ({ labels, stats: gateway.stats() }));
+
   for (const register of settings.registers) {
     registerWith(register, settings.prefix, families, onceATick(read));
   }
 
-  /** @type {RuntimeCollector['attach']} */
-  function attach(create, runtimeOptions, labels = {}) {
+  let hasRegisteredGateways = false;
+  /** Programs without a gateway see none of its metrics. */
+  function registerGateways() {
+    if (hasRegisteredGateways) return;
+    for (const register of settings.registers) {
+      registerWith(register, settings.prefix, OF_A_GATEWAY, onceATick(readGateways));
+    }
+    hasRegisteredGateways = true;
+  }
+
+  /**
+   * The labels of a runtime or gateway, which no other one may have.
+   * @param {Record<string, string>} labels
+   * @param {ReadonlyMap<unknown, { identity: string }>} others
+   * @param {'runtime' | 'gateway'} kind
+   */
+  function ownLabels(labels, others, kind) {
     const own = { ...settings.labels, ...readAt('labels', labels, labelsOf) };
     const identity = identityOf(own);
-    if ([...attached.values()].some((other) => other.identity === identity)) {
+    if ([...others.values()].some((other) => other.identity === identity)) {
       throw invalidOption(
-        `labels ${JSON.stringify(own).slice(0, 80)} are those of a runtime that is attached already; ` +
-          'series must differ: give each runtime labels of its own, or detach() the other one first',
+        `labels ${JSON.stringify(own).slice(0, 80)} are those of a ${kind} that is attached already; ` +
+          `series must differ: give each ${kind} labels of its own, or detach() the other one first`,
       );
     }
+    return { own, identity };
+  }
+
+  /** @type {RuntimeCollector['attach']} */
+  function attach(create, runtimeOptions, labels = {}) {
+    const { own, identity } = ownLabels(labels, attached, 'runtime');
     if (typeof create !== 'function') {
       throw invalidOption(`create must be a function, got ${shown(create)}`);
     }
@@ -55,18 +83,45 @@ export function createRuntimeCollector(options = {}) {
     return runtime;
   }
 
+  /** @type {RuntimeCollector['attachGateway']} */
+  function attachGateway(gateway, labels = {}) {
+    if (typeof gateway?.stats !== 'function') {
+      throw invalidOption(`gateway must be what createGateway returned, got ${shown(gateway)}`);
+    }
+    const { own, identity } = ownLabels(labels, gateways, 'gateway');
+    if (Object.hasOwn(own, STATUS_LABEL)) {
+      throw invalidOption(
+        `labels.${STATUS_LABEL} is given out by the collector itself; choose another name`,
+      );
+    }
+    registerGateways();
+    gateways.set(gateway, { identity, labels: own });
+    return gateway;
+  }
+
   /** @type {RuntimeCollector['expose']} */
   function expose(accept) {
     const format = formatFor(accept);
     return {
       contentType: format.contentType,
-      body: exposition(settings.prefix, families, read(), format),
+      body: exposition(
+        settings.prefix,
+        [
+          { families, snapshots: read() },
+          { families: OF_A_GATEWAY, snapshots: readGateways() },
+        ],
+        format,
+      ),
     };
   }
 
   return {
     attach,
-    detach: (runtime) => void attached.delete(runtime),
+    attachGateway,
+    detach(observed) {
+      attached.delete(/** @type {ObservedRuntime} */ (observed));
+      gateways.delete(/** @type {ObservedGateway} */ (observed));
+    },
     expose,
     fetch(request) {
       const { contentType, body } = expose(request.headers.get('accept'));
@@ -76,13 +131,14 @@ export function createRuntimeCollector(options = {}) {
 }
 
 /**
- * Reads the runtimes once per scrape: a registry asks for all its metrics in one synchronous loop,
- * and the snapshots are dropped in the next microtask.
- * @param {() => Snapshot[]} read
- * @returns {() => Snapshot[]}
+ * Reads once per scrape: a registry asks for all its metrics in one synchronous loop, and the
+ * snapshots are dropped in the next microtask.
+ * @template S
+ * @param {() => S[]} read
+ * @returns {() => S[]}
  */
 function onceATick(read) {
-  /** @type {Snapshot[] | undefined} */
+  /** @type {S[] | undefined} */
   let snapshots;
   return () => {
     if (snapshots === undefined) {

@@ -2,6 +2,7 @@
 
 /** @typedef {import('./families.js').Family} Family */
 /** @typedef {import('./collector.js').Snapshot} Snapshot */
+/** @typedef {import('./gateways.js').GatewaySnapshot} GatewaySnapshot */
 /** @typedef {{ contentType: string, isOpenMetrics: boolean }} Format */
 
 /** @type {Format} */
@@ -37,13 +38,29 @@ export function formatFor(accept) {
 }
 
 /**
+ * What there is to show: families, and a snapshot of each thing that they are read from.
+ * @template {{ labels: Record<string, string> }} S
+ * @typedef {{ families: readonly import('./families.js').Family<S>[], snapshots: readonly S[] }} Section
+ */
+
+/**
  * @param {string} prefix
- * @param {readonly Family[]} families
- * @param {readonly Snapshot[]} snapshots one for each runtime
+ * @param {readonly [Section<Snapshot>, Section<GatewaySnapshot>]} sections
  * @param {Format} format
  * @returns {string}
  */
-export function exposition(prefix, families, snapshots, { isOpenMetrics }) {
+export function exposition(prefix, [ofRuntimes, ofGateways], format) {
+  const text = sectionText(prefix, ofRuntimes, format) + sectionText(prefix, ofGateways, format);
+  return format.isOpenMetrics ? `${text}# EOF\n` : text;
+}
+
+/**
+ * @template {{ labels: Record<string, string> }} S
+ * @param {string} prefix
+ * @param {Section<S>} section
+ * @param {Format} format
+ */
+function sectionText(prefix, { families, snapshots }, { isOpenMetrics }) {
   const common = snapshots.map(({ labels }) => labelText(labels));
   let text = '';
   for (const family of families) {
@@ -58,10 +75,10 @@ export function exposition(prefix, families, snapshots, { isOpenMetrics }) {
     if (lines !== '')
       text += metadata(isOpenMetrics ? name : name + total, family, isOpenMetrics) + lines;
   }
-  return isOpenMetrics ? `${text}# EOF\n` : text;
+  return text;
 }
 
-/** @param {string} name @param {Family} family @param {boolean} isOpenMetrics */
+/** @param {string} name @param {Pick<Family, 'type' | 'help'>} family @param {boolean} isOpenMetrics */
 function metadata(name, { type, help }, isOpenMetrics) {
   const unit = isOpenMetrics ? /_(seconds|bytes)$/.exec(name)?.[1] : undefined;
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${unit ? `# UNIT ${name} ${unit}\n` : ''}`;

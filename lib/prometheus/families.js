@@ -7,14 +7,17 @@
  * @typedef {import('./collector.js').Snapshot} Snapshot
  * @typedef {import('../../index.js').TenantStatus} TenantStatus
  * @typedef {{ suffix?: string, labels?: Record<string, string>, value: number }} Sample
- *
+ */
+
+/**
+ * @template [S=Snapshot] what it is read from
  * @typedef {object} Family
  * @property {string} name without prefix and `_total`
  * @property {'counter' | 'gauge' | 'histogram'} type
  * @property {string} help
  * @property {'sum' | 'max'} aggregator how prom-client's cluster registry joins the processes'
  * numbers
- * @property {(snapshot: Snapshot) => Sample[]} samples
+ * @property {(snapshot: S) => Sample[]} samples
  */
 
 /** Every reason has a series from the start, so that its first increase is seen. */
@@ -122,33 +125,36 @@ export function familiesOf(perTenantMax) {
 }
 
 /**
+ * @template S
  * @param {string} name
  * @param {string} help
- * @param {Family['samples']} samples
- * @returns {Family}
+ * @param {Family<S>['samples']} samples
+ * @returns {Family<S>}
  */
-function counter(name, help, samples) {
+export function counter(name, help, samples) {
   return { name, type: 'counter', help, aggregator: 'sum', samples };
 }
 
 /**
+ * @template S
  * @param {string} name
  * @param {string} help
- * @param {Family['samples']} samples
+ * @param {Family<S>['samples']} samples
  * @param {Family['aggregator']} aggregator
- * @returns {Family}
+ * @returns {Family<S>}
  */
-function gauge(name, help, samples, aggregator = 'sum') {
+export function gauge(name, help, samples, aggregator = 'sum') {
   return { name, type: 'gauge', help, aggregator, samples };
 }
 
 /**
+ * @template S
  * @param {string} name
  * @param {string} help
- * @param {Family['samples']} samples
- * @returns {Family}
+ * @param {Family<S>['samples']} samples
+ * @returns {Family<S>}
  */
-function histogram(name, help, samples) {
+export function histogram(name, help, samples) {
   return { name, type: 'histogram', help, aggregator: 'sum', samples };
 }
 
@@ -168,7 +174,7 @@ function exits({ metrics, outOfMemory }) {
 }
 
 /** @param {string} name @param {Record<string, number>} values @returns {Sample[]} */
-function labelled(name, values) {
+export function labelled(name, values) {
   return Object.entries(values).map(([label, value]) => ({ labels: { [name]: label }, value }));
 }
 

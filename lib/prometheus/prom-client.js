@@ -4,15 +4,18 @@
  */
 import { invalidOption } from '../errors.js';
 
-/** @typedef {import('./families.js').Family} Family */
-/** @typedef {import('./collector.js').Snapshot} Snapshot */
+/**
+ * @template S
+ * @typedef {import('./families.js').Family<S>} Family
+ */
 /** @typedef {import('../../prometheus.js').PromClientRegistry} PromClientRegistry */
 
 /**
+ * @template {{ labels: Record<string, string> }} S
  * @param {PromClientRegistry} register
  * @param {string} prefix
- * @param {readonly Family[]} families
- * @param {() => Snapshot[]} read gives one snapshot for each runtime
+ * @param {readonly Family<S>[]} families
+ * @param {() => S[]} read gives one snapshot for each runtime, or each gateway
  */
 export function registerWith(register, prefix, families, read) {
   const metrics = families.map((family) => promMetric(prefix, family, read));
@@ -26,7 +29,12 @@ export function registerWith(register, prefix, families, read) {
   for (const metric of metrics) register.registerMetric(metric);
 }
 
-/** @param {string} prefix @param {Family} family @param {() => Snapshot[]} read */
+/**
+ * @template {{ labels: Record<string, string> }} S
+ * @param {string} prefix
+ * @param {Family<S>} family
+ * @param {() => S[]} read
+ */
 function promMetric(prefix, { name, type, help, aggregator, samples }, read) {
   return {
     // A registry that writes OpenMetrics removes `_total` from the name and adds it to each

@@ -21,11 +21,13 @@ const LIB = {
   checkpoint: ['errors.js', 'checks.js', 'tenant'],
   egress: ['errors.js', 'checks.js', 'observe'],
   prometheus: ['errors.js', 'checks.js'],
+  gateway: ['errors.js', 'checks.js', 'bridge', 'observe'],
   'options.js': ['errors.js', 'checks.js', 'confinement.js', 'tenant'],
   'runtime.js': ['errors.js', 'checks.js', 'options.js', 'bridge', 'tenant', 'observe'],
   doctor: ['checks.js', 'bridge', 'runtime.js'],
   // The entries of the bundles.
   'index.js': ['errors.js', 'runtime.js', 'observe', 'checkpoint', 'egress'],
+  'gateway.js': ['gateway'],
   'tenancy.js': ['bridge', 'tenant', 'observe', 'checkpoint'],
 };
 
@@ -37,9 +39,10 @@ const LIB = {
 const CRATES = {
   'crates/pool': [],
   'crates/warden': [],
+  'crates/gateway': [],
   'crates/linux': ['warden'],
   'crates/driver': ['linux', 'pool', 'warden'],
-  '.': ['driver', 'linux', 'pool', 'warden'],
+  '.': ['driver', 'gateway', 'linux', 'pool', 'warden'],
 };
 
 /** The rooms of crates/linux: each may use those before it. */

@@ -77,7 +77,9 @@ export function stages() {
     [
       [bunTests('bun test, processes', '__test__/processes')],
       [
+        bunTests('bun test, gateway', '__test__/gateway'),
         bunTests('bun test, surface', '__test__', [
+          '__test__/gateway/',
           '__test__/node/',
           '__test__/processes/',
           '__test__/readme/',

@@ -2,6 +2,7 @@
 import { createRuntimeCollector } from '@absolutejs/runtime/prometheus';
 import { parser } from '@prometheus-io/lezer-promql';
 import { scrape } from './exposition.ts';
+import { gatewayWith } from './observed-gateway.ts';
 import { attachTo } from './observed.ts';
 
 /**
@@ -24,6 +25,7 @@ export function metricsOf(expr: string): string[] {
 export function exportedNames(): string[] {
   const collector = createRuntimeCollector({ perTenant: { max: 1 } });
   attachTo(collector).set('a', { pid: 1, cpuMs: 1, rssBytes: 1 });
+  collector.attachGateway(gatewayWith());
   return scrape(collector).families.flatMap(({ name, type }) =>
     type === 'HISTOGRAM' ? ['bucket', 'sum', 'count'].map((suffix) => `${name}_${suffix}`) : [name],
   );

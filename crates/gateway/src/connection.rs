@@ -1,0 +1,352 @@
+//! One client's connection, from its first byte to its end.
+//!
+//! While nothing is asked of it, a connection of HTTP/1 is a task and a socket: the library, with
+//! its buffers, is there only from the first byte of a request until a moment after the last
+//! answer.
+
+use crate::answer;
+use crate::exchange::{Client, Site, Worker, exchange};
+use crate::forward::AnswerBody;
+use crate::guarded::{Guarded, Patience, Returned, Shared};
+use crate::hooks::Hooks;
+use crate::stream::{Accepted, Socket, Stream};
+use crate::strict::{Inspector, Verdict};
+use crate::tenants::Tenants;
+use crate::tls::Certificates;
+use bytes::BytesMut;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{oneshot, watch};
+use tokio_rustls::LazyConfigAcceptor;
+
+/// How long the library is kept after an answer: the next request of a page comes sooner.
+const REST_AFTER: Duration = Duration::from_secs(1);
+/// What an ended connection may still send, and for how long, so that the client gets to read why
+/// it ended: the kernel resets a connection that is closed with bytes unread.
+const LINGER_BYTES: usize = 256 << 10;
+const LINGER: Duration = Duration::from_secs(1);
+/// How often a connection of HTTP/2 is asked for a sign of life, and how long it may take for one.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long a connection of HTTP/2 without requests stays after it was told to end.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Requests at once on one connection of HTTP/2. Browsers want a hundred.
+const STREAMS: u32 = 128;
+/// How much of requests' bodies is on its way at once: for one stream, and for all of one
+/// connection. With 50 ms to the client the first is 5 MB a second.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// How much of an answer is kept for a stream that the client does not read.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+/// Streams that the client has reset, and that nothing was done about yet. More end the connection.
+const RESET_STREAMS: usize = 32;
+/// Faults of streams that are the client's. More end the connection.
+const FAULTY_STREAMS: usize = 64;
+/// The library's buffer for one direction of a connection of HTTP/1.
+const BUFFER_BYTES: usize = 64 << 10;
+/// As many header fields as the library has room for without another allocation.
+const FIELDS_FOR_FREE: usize = 100;
+
+/// The answer to a request, while it is worked on.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
+
+/// What the gateway does, as its connections are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Open,
+    /// No further request is taken.
+    Draining,
+    /// All is cut off.
+    Over,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve<T: Tenants, H: Hooks>(
+    worker: Arc<Worker<T, H>>,
+    accepted: Accepted,
+    tls: Option<Tls>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let mut over = phase.clone();
+    let served = async move {
+        let socket = accepted.into_socket()?;
+        let client = Client {
+            peer: socket.peer(),
+            port: socket.port(),
+            is_tls: tls.is_some(),
+            socket: socket.clone(),
+        };
+        let mut connection = Connection { worker, client: Arc::new(client), phase: &mut phase };
+        match tls {
+            Some(tls) => connection.encrypted(socket, tls).await,
+            None => connection.plain(socket).await,
+        }
+    };
+    tokio::select! {
+        // A client that breaks off breaks nothing here.
+        served = served => { let _: io::Result<()> = served; }
+        () = reaches(&mut over, Phase::Over) => {}
+    }
+}
+
+/// Resolves when the gateway takes no further request.
+async fn is_closing(phase: &mut watch::Receiver<Phase>) {
+    reaches(phase, Phase::Draining).await;
+}
+
+/// Resolves when the gateway is so far, and when it is gone.
+async fn reaches(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    let _ = phase.wait_for(|phase| *phase >= wanted).await;
+}
+
+/// How connections are encrypted.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    pub certificates: Arc<Certificates>,
+    /// The user's function gives them.
+    pub asks: bool,
+}
+
+struct Connection<'a, T, H> {
+    worker: Arc<Worker<T, H>>,
+    client: Arc<Client>,
+    phase: &'a mut watch::Receiver<Phase>,
+}
+
+impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
+    fn site(&self) -> &Arc<Site<T, H>> {
+        &self.worker.site
+    }
+
+    async fn encrypted(&mut self, socket: Socket, tls: Tls) -> io::Result<()> {
+        let patience = self.site().limits.headers_timeout;
+        let handshake = Box::pin(handshake(self.site().clone(), socket, tls));
+        let stream = tokio::time::timeout(patience, handshake).await??;
+        let Stream::Tls(tls) = &stream else { return Ok(()) };
+        if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+            return self.http2(stream, BytesMut::new()).await;
+        }
+        let inspector = Inspector::http1(self.site().head_limits());
+        // The request may have come with the end of the handshake.
+        self.http1(stream, inspector, BytesMut::new(), true).await
+    }
+
+    /// Waits for the first bytes, which say what is spoken.
+    async fn plain(&mut self, socket: Socket) -> io::Result<()> {
+        let mut inspector = Inspector::new(self.site().head_limits());
+        let mut received = BytesMut::new();
+        let patience = self.site().limits.headers_timeout;
+        {
+            let mut deadline = pin!(tokio::time::sleep(patience));
+            while inspector.is_http2().is_none() {
+                tokio::select! {
+                    readable = socket.readable() => readable?,
+                    () = &mut deadline => return Ok(()),
+                    () = is_closing(self.phase) => return Ok(()),
+                }
+                let mut room = [0; 24];
+                match socket.try_read(&mut room) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => received.extend_from_slice(&room[..count]),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                    Err(error) => return Err(error),
+                }
+                // What can only be refused is refused by the guarded stream.
+                if let Verdict::Refuse(_) = inspector.inspect(&received) {
+                    break;
+                }
+            }
+        }
+        match inspector.is_http2() {
+            Some(true) => self.http2(Stream::Plain(socket), received).await,
+            _ => {
+                let inspector = Inspector::http1(self.site().head_limits());
+                self.http1(Stream::Plain(socket), inspector, received, true).await
+            }
+        }
+    }
+
+    async fn http1(
+        &mut self,
+        mut stream: Stream,
+        mut inspector: Inspector,
+        mut received: BytesMut,
+        mut is_asked: bool,
+    ) -> io::Result<()> {
+        let limits = self.site().limits;
+        let patience = Patience {
+            head: limits.headers_timeout,
+            idle: REST_AFTER.min(limits.keep_alive),
+            stall: limits.body_idle,
+        };
+        loop {
+            if !is_asked && !self.is_asked(&stream, limits.keep_alive - patience.idle).await {
+                return tokio::time::timeout(LINGER, stream.shutdown()).await.unwrap_or(Ok(()));
+            }
+            is_asked = false;
+            let (guarded, returned) = Guarded::new(stream, inspector, patience, received);
+            // On the heap: the task of an idle connection is small without it.
+            let mut returned = Box::pin(self.requests(guarded, returned)).await?;
+            if !returned.is_idle || *self.phase.borrow() != Phase::Open {
+                return self.end(&mut returned).await;
+            }
+            Returned { stream, inspector, .. } = returned;
+            received = BytesMut::new();
+        }
+    }
+
+    /// Waits for another request; `false` if the connection ends without one.
+    async fn is_asked(&mut self, stream: &Stream, patience: Duration) -> bool {
+        tokio::select! {
+            readable = stream.socket().readable() => readable.is_ok(),
+            () = tokio::time::sleep(patience) => false,
+            () = is_closing(self.phase) => false,
+        }
+    }
+
+    /// Has the library serve requests, until it is done or has none, and returns the stream.
+    async fn requests(
+        &mut self,
+        guarded: Guarded<Stream>,
+        returned: oneshot::Receiver<Returned<Stream>>,
+    ) -> io::Result<Returned<Stream>> {
+        let limits = self.site().limits;
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(BUFFER_BYTES.max(2 * limits.header_bytes));
+        if limits.headers > FIELDS_FOR_FREE {
+            builder.max_headers(limits.headers);
+        }
+        let service = service_fn(self.service(guarded.shared()));
+        {
+            let connection = builder.serve_connection(TokioIo::new(guarded), service);
+            let mut connection = pin!(connection.with_upgrades());
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = is_closing(self.phase) => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+        }
+        // After an upgrade this is the end of the tunnel.
+        returned.await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))
+    }
+
+    fn service(&self, shared: Arc<Shared>) -> impl Fn(Request<Incoming>) -> Answering + use<T, H> {
+        let (worker, client) = (self.worker.clone(), self.client.clone());
+        move |request| Box::pin(exchange(worker.clone(), client.clone(), shared.clone(), request))
+    }
+
+    /// Says why the connection ends, if that is not said, and ends it so that the client can read
+    /// it.
+    async fn end(&self, returned: &mut Returned<Stream>) -> io::Result<()> {
+        let is_whole = returned.inspector.is_between_requests() && returned.refusal.is_none();
+        let stream = &mut returned.stream;
+        let refusal = returned.refusal.take();
+        if let Some(refusal) = &refusal {
+            self.site().count_refused(refusal, self.client.peer);
+        }
+        let ended = async {
+            if let Some(refusal) = &refusal {
+                stream.write_all(&answer::bare(refusal)).await?;
+            }
+            stream.shutdown().await?;
+            let mut unread = if is_whole { 0 } else { LINGER_BYTES };
+            let mut room = BytesMut::new();
+            while unread > 0 {
+                room.clear();
+                match stream.read_buf(&mut room).await? {
+                    0 => break,
+                    count => unread = unread.saturating_sub(count),
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(LINGER, ended).await.unwrap_or(Ok(()))
+    }
+
+    async fn http2(&mut self, stream: Stream, received: BytesMut) -> io::Result<()> {
+        let limits = self.site().limits;
+        let mut inspector = Inspector::http1(self.site().head_limits());
+        inspector.allow_other_protocol();
+        let patience = Patience {
+            head: limits.headers_timeout,
+            idle: limits.keep_alive,
+            stall: limits.body_idle,
+        };
+        let (guarded, _returned) = Guarded::new(stream, inspector, patience, received);
+        let shared = guarded.shared();
+        let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .enable_connect_protocol()
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(header_bytes)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
+            .max_pending_accept_reset_streams(RESET_STREAMS)
+            .max_local_error_reset_streams(FAULTY_STREAMS)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_EVERY)
+            .serve_connection(TokioIo::new(guarded), service_fn(self.service(shared.clone())));
+        let mut connection = Box::pin(connection);
+        let unused = unused(&shared, limits.headers_timeout, limits.keep_alive);
+        tokio::select! {
+            _ = connection.as_mut() => return Ok(()),
+            () = unused => {}
+            () = is_closing(self.phase) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        // The client has to confirm that it has heard of it. One that does not is not waited for
+        // when its requests are over.
+        while tokio::time::timeout(FAREWELL, connection.as_mut()).await.is_err() {
+            if !shared.is_busy() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Resolves when a connection has had no request for so long.
+async fn unused(shared: &Shared, first: Duration, later: Duration) {
+    let mut begun = 0;
+    let mut patience = first;
+    loop {
+        tokio::time::sleep(patience).await;
+        let now = shared.begun();
+        if now == begun && !shared.is_busy() {
+            return;
+        }
+        (begun, patience) = (now, later);
+    }
+}
+
+async fn handshake<T: Tenants, H: Hooks>(
+    site: Arc<Site<T, H>>,
+    socket: Socket,
+    tls: Tls,
+) -> io::Result<Stream> {
+    let start = LazyConfigAcceptor::new(Default::default(), socket).await?;
+    let config = match tls.asks {
+        false => tls.certificates.shared(),
+        true => {
+            let name = start.client_hello().server_name().map(str::to_owned);
+            let given = site.hooks.certificate(name.clone()).await;
+            tls.certificates.config_of(given).unwrap_or_else(|error| {
+                tracing::warn!(?name, %error, "a certificate cannot be used");
+                tls.certificates.none()
+            })
+        }
+    };
+    Ok(Stream::Tls(Box::new(start.into_stream(config).await?)))
+}

@@ -1,0 +1,318 @@
+//! One request: checked, routed, admitted, passed on, and answered. What can be refused is refused
+//! before a tenant is woken for it.
+
+use crate::admission::Rates;
+use crate::answer;
+use crate::clock;
+use crate::forward::{AnswerBody, ClientInfo, Forwarder, Outgoing};
+use crate::forwarded::{Cidr, address_of};
+use crate::guarded;
+use crate::hooks::{AccessEvent, Asked, Hooks, WokenOver, WokenRequest};
+use crate::record::{Record, Sink, Told};
+use crate::refusal::{Refusal, Why};
+use crate::route::{Route, Routed};
+use crate::routing::Answers;
+use crate::settings::{Limits, Wake};
+use crate::stats::{Counters, KeyCounters};
+use crate::stream::Socket;
+use crate::strict::{HeadLimits, http2};
+use crate::tenants::Tenants;
+use crate::trace;
+use crate::wake::Waiter;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, UPGRADE};
+use http::uri::PathAndQuery;
+use http::{Request, Response, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// When another try may find a tenant with fewer requests.
+const RETRY_MS: u64 = 1_000;
+
+/// What all connections of a gateway share.
+pub(crate) struct Site<T, H> {
+    pub tenants: T,
+    pub hooks: H,
+    pub counters: Arc<Counters>,
+    pub by: By,
+    pub trust: Arc<[Cidr]>,
+    pub wake: Wake,
+    pub limits: Limits,
+    pub rates: Option<Rates>,
+    pub access: bool,
+    pub pages: bool,
+    pub trace: bool,
+}
+
+/// How a request leads to a key.
+pub(crate) enum By {
+    Rule(Route),
+    Asking(Answers),
+}
+
+/// What serves the connections of one thread.
+pub(crate) struct Worker<T, H> {
+    pub site: Arc<Site<T, H>>,
+    pub forwarder: Forwarder,
+}
+
+/// Who is at the other end of a connection.
+pub(crate) struct Client {
+    pub peer: IpAddr,
+    pub port: Option<u16>,
+    pub is_tls: bool,
+    pub socket: Socket,
+}
+
+/// What the head of a request says, once it is checked.
+struct Checked {
+    /// As sent.
+    host: String,
+    address: IpAddr,
+    is_http2: bool,
+    asks_for_upgrade: bool,
+}
+
+impl<T: Tenants, H: Hooks> Sink for Site<T, H> {
+    fn access(&self, event: AccessEvent) {
+        self.hooks.access(event);
+    }
+
+    fn woken_over(&self, over: WokenOver) {
+        self.hooks.woken_over(over);
+    }
+}
+
+impl<T: Tenants, H: Hooks> Site<T, H> {
+    pub fn head_limits(&self) -> HeadLimits {
+        HeadLimits { bytes: self.limits.header_bytes, fields: self.limits.headers }
+    }
+
+    /// Counts what was refused before it was a request.
+    pub fn count_refused(self: &Arc<Self>, refusal: &Refusal, address: IpAddr) {
+        let told = self.access.then(|| self.told("", "", "", address));
+        Record::begin(self.counters.clone(), told, None).answered(refusal.status);
+    }
+
+    fn told(self: &Arc<Self>, host: &str, method: &str, path: &str, address: IpAddr) -> Told {
+        Told {
+            sink: self.clone(),
+            host: host.to_owned(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            address,
+            at_ms: clock::epoch_ms(),
+        }
+    }
+}
+
+/// Answers a request, with a refusal if need be.
+pub(crate) async fn exchange<T: Tenants, H: Hooks>(
+    worker: Arc<Worker<T, H>>,
+    client: Arc<Client>,
+    connection: Arc<guarded::Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let site = &worker.site;
+    let checked = site.check(&request);
+    let address = address_of(request.headers(), client.peer, &site.trust);
+    let host = checked.as_ref().map_or("", |checked| &checked.host);
+    let told = site
+        .access
+        .then(|| site.told(host, request.method().as_str(), request.uri().path(), address));
+    let record = Record::begin(site.counters.clone(), told, Some(connection.clone()));
+    let record = Arc::new(record);
+    let ends_connection = checked.as_ref().is_ok_and(|checked| checked.asks_for_upgrade);
+    let mut key = None;
+    let answered = match checked {
+        Ok(checked) => {
+            let checked = Checked { address, ..checked };
+            answered(&worker, &client, &connection, request, &record, checked, &mut key).await
+        }
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = match answered {
+        Ok(response) => response,
+        Err(refusal) => {
+            let hooks = site.pages.then_some(&site.hooks);
+            let response = answer::refused(&refusal, key.as_deref(), hooks).await;
+            record.count_out(response.body().size_hint().exact().unwrap_or(0));
+            response
+        }
+    };
+    record.answered(response.status().as_u16());
+    // What follows such a request belongs to the other protocol, or to nothing.
+    if ends_connection && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+async fn answered<T: Tenants, H: Hooks>(
+    worker: &Arc<Worker<T, H>>,
+    client: &Arc<Client>,
+    connection: &Arc<guarded::Shared>,
+    mut request: Request<Incoming>,
+    record: &Arc<Record>,
+    checked: Checked,
+    answered_key: &mut Option<String>,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let site = &worker.site;
+    if let Some(rates) = &site.rates {
+        rates.admit(checked.address)?;
+    }
+    let (key, prefix) = match site.route(&request, &checked).await? {
+        Routed::Tenant { key, prefix } => (key, prefix),
+        Routed::Redirect { key, path } => {
+            if !site.exists(&key).await {
+                return Err(Refusal::new(404, Why::UnknownKey));
+            }
+            record.is_for(site.counters.of(&key));
+            return Ok(answer::redirect(&path, request.uri().query()));
+        }
+    };
+    let target = target_of(&request, prefix.as_deref())?;
+    let ready = site.tenants.acquire(&key);
+    if ready.is_none() && !site.exists(&key).await {
+        return Err(Refusal::new(404, Why::UnknownKey));
+    }
+    let counters = site.counters.of(&key);
+    *answered_key = Some(key);
+    record.is_for(counters.clone());
+    site.admit(&counters)?;
+    let is_unread = !checked.is_http2 && !request.body().is_end_stream();
+    let waiter = Waiter { key: &counters, record, socket: is_unread.then_some(&client.socket) };
+    let tenant = match ready {
+        Some(tenant) => tenant,
+        None if site.trace => {
+            let woken = site.woken(&request, &checked, &counters);
+            let (tenant, context) = site.wake_traced(&waiter, woken).await?;
+            if let Some(context) = context {
+                trace::set(request.headers_mut(), &context);
+            }
+            tenant
+        }
+        None => site.wake(&waiter).await?,
+    };
+    if site.trace {
+        site.trace(&mut request, record);
+    }
+    let outgoing = Outgoing {
+        request,
+        target,
+        client: ClientInfo { peer: client.peer, is_tls: client.is_tls, port: client.port, prefix },
+        host: checked.host,
+        guard: (!checked.is_http2).then(|| connection.clone()),
+        record: record.clone(),
+    };
+    let next = || async {
+        match site.tenants.acquire(&counters.key) {
+            Some(tenant) => Ok(tenant),
+            None => site.wake(&waiter).await,
+        }
+    };
+    worker.forwarder.forward(tenant, next, outgoing).await
+}
+
+impl<T: Tenants, H: Hooks> Site<T, H> {
+    /// Checks the head. That of HTTP/1 was checked before it was parsed.
+    fn check(&self, request: &Request<Incoming>) -> Result<Checked, Refusal> {
+        let headers = request.headers();
+        let is_http2 = request.version() == Version::HTTP_2;
+        let host = if is_http2 {
+            http2::check(request, self.head_limits())?.to_owned()
+        } else {
+            let authority = || request.uri().authority().map(|authority| authority.as_str());
+            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+            host.or_else(authority).unwrap_or("").to_owned()
+        };
+        if let (Some(most), Some(length)) = (self.limits.body_bytes, headers.get(CONTENT_LENGTH)) {
+            let length = length.to_str().ok().and_then(|length| length.parse::<u64>().ok());
+            if length.is_none_or(|length| length > most) {
+                return Err(Refusal::new(413, Why::BodyTooLarge));
+            }
+        }
+        let asks_for_upgrade = !is_http2 && headers.contains_key(UPGRADE);
+        let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        Ok(Checked { host, address, is_http2, asks_for_upgrade })
+    }
+
+    async fn route(
+        &self,
+        request: &Request<Incoming>,
+        checked: &Checked,
+    ) -> Result<Routed, Refusal> {
+        let path = request.uri().path();
+        match &self.by {
+            By::Rule(route) => route.of(&checked.host, path),
+            By::Asking(answers) => {
+                let asked = |host| Asked {
+                    host,
+                    method: request.method().to_string(),
+                    path: path.to_owned(),
+                    address: checked.address,
+                };
+                answers.of(&self.hooks, &checked.host, asked).await
+            }
+        }
+    }
+
+    /// Looks for the tenant, on a thread for such work.
+    async fn exists(self: &Arc<Self>, key: &str) -> bool {
+        let (site, key) = (self.clone(), key.to_owned());
+        tokio::task::spawn_blocking(move || site.tenants.exists(&key)).await.unwrap_or(false)
+    }
+
+    /// Refuses a request that is one too many for its tenant, itself counted.
+    fn admit(&self, key: &KeyCounters) -> Result<(), Refusal> {
+        match self.limits.requests_per_tenant {
+            Some(most) if key.in_flight.load(Relaxed) > most => {
+                Err(Refusal::new(503, Why::Overloaded).retry_after(RETRY_MS))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn woken(
+        &self,
+        request: &Request<Incoming>,
+        checked: &Checked,
+        key: &KeyCounters,
+    ) -> WokenRequest {
+        WokenRequest {
+            id: trace::next_id(),
+            key: key.key.to_string(),
+            host: checked.host.clone(),
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            address: checked.address,
+            traceparent: trace::of(request.headers()),
+        }
+    }
+
+    /// Begins a trace context for a request that has none.
+    fn trace(&self, request: &mut Request<Incoming>, record: &Record) {
+        let context = trace::of(request.headers()).unwrap_or_else(|| {
+            let begun = trace::begun();
+            trace::set(request.headers_mut(), &begun);
+            begun
+        });
+        record.is_traced_by(context);
+    }
+}
+
+/// The path and query that the tenant gets.
+fn target_of(request: &Request<Incoming>, prefix: Option<&str>) -> Result<PathAndQuery, Refusal> {
+    let target = request.uri().path_and_query();
+    let target = target.cloned().unwrap_or(PathAndQuery::from_static("/"));
+    match prefix {
+        None => Ok(target),
+        Some(prefix) => {
+            let rest = target.as_str().get(prefix.len()..).unwrap_or("/");
+            rest.parse().map_err(|_| Refusal::new(400, Why::Target))
+        }
+    }
+}

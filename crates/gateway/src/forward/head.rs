@@ -1,0 +1,147 @@
+//! The heads of requests and answers, as they are passed on.
+
+use super::upgrade::Wanted;
+use super::{ClientInfo, ForwardSettings};
+use crate::forwarded::{self, Client};
+use crate::headers::take_off_hop_fields;
+use crate::refusal::{Refusal, Why};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Uri, Version, request, response};
+
+/// The head of a request, from which each try to send it takes a copy.
+#[derive(Debug)]
+pub(super) struct RequestHead {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl RequestHead {
+    /// The head for the tenant of what a client sent. `Content-Length` stays as it is.
+    pub fn new(
+        parts: request::Parts,
+        target: PathAndQuery,
+        host: &str,
+        client: &ClientInfo,
+        settings: &ForwardSettings,
+    ) -> RequestHead {
+        let mut headers = parts.headers;
+        take_off_hop_fields(&mut headers);
+        // The gateway answers it when the tenant takes the body.
+        headers.remove(EXPECT);
+        if headers.get(HOST).is_none_or(|value| value != host)
+            && let Ok(value) = HeaderValue::from_str(host)
+        {
+            headers.insert(HOST, value);
+        }
+        if parts.version == Version::HTTP_2 {
+            join_cookies(&mut headers);
+        }
+        let ClientInfo { peer, is_tls, port, prefix } = client;
+        let client =
+            Client { peer: *peer, is_tls: *is_tls, port: *port, prefix: prefix.as_deref() };
+        forwarded::tell(&mut headers, client, &settings.trusted);
+        RequestHead { method: parts.method, uri: Uri::from(target), headers }
+    }
+
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Says whether a body comes with it. Without a length the HTTP library would take a GET for
+    /// one that has none, and a tenant might wait for that of a POST.
+    pub fn say_whether_it_has_a_body(&mut self, has_body: bool) {
+        if self.headers.contains_key(CONTENT_LENGTH) {
+            return;
+        }
+        if has_body {
+            self.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        } else if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+            self.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+        }
+    }
+
+    /// It asks for another protocol.
+    pub fn asks_for(&mut self, wanted: &Wanted) {
+        self.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        self.headers.insert(UPGRADE, wanted.protocol().clone());
+        if self.method == Method::CONNECT {
+            self.method = Method::GET;
+            wanted.complete(&mut self.headers);
+        }
+    }
+
+    /// A request with this head.
+    pub fn with<B>(&self, body: B) -> Request<B> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+}
+
+/// HTTP/2 sends cookies in fields of their own, HTTP/1 in one (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in std::iter::once(second).chain(cookies) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// Makes a tenant's head one for the client. Returns whether it said in one way only where its body
+/// ends: programs differ in what they make of a length beside an encoding, and of several lengths.
+pub(super) fn clean_answer(head: &mut response::Parts) -> Result<bool, Refusal> {
+    let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let encoding = encodings.next();
+    // Another encoding would be taken off with the field, and never be undone.
+    if encodings.next().is_some() || encoding.is_some_and(|encoding| !is_chunked(encoding)) {
+        return Err(Refusal::new(502, Why::BrokeOff));
+    }
+    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
+    let is_clear = match lengths.next() {
+        Some(length) => encoding.is_none() && lengths.next().is_none() && is_number(length),
+        None => true,
+    };
+    // The body ends where the HTTP library has read that it does, and it says so anew.
+    if !is_clear {
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    take_off_hop_fields(&mut head.headers);
+    head.version = Version::HTTP_11;
+    Ok(is_clear)
+}
+
+fn is_chunked(encoding: &HeaderValue) -> bool {
+    encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+}
+
+fn is_number(length: &HeaderValue) -> bool {
+    length.as_bytes().iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_joined() {
+        let mut headers = HeaderMap::new();
+        for cookie in ["a=1", "b=2; c=3", "d=4"] {
+            headers.append(COOKIE, HeaderValue::from_static(cookie));
+        }
+        join_cookies(&mut headers);
+        let left: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(left, ["a=1; b=2; c=3; d=4"]);
+    }
+}

@@ -1,0 +1,296 @@
+//! One request to a tenant, and its answer.
+//!
+//! The request's body is not read before a connection to the tenant stands. Both bodies stream with
+//! back-pressure: a part is read when the other end wants it. A client that leaves ends the exchange
+//! at the tenant, as the future of [`Forwarder::forward`] or the answer's body is dropped then.
+
+mod answer_body;
+mod frames;
+mod head;
+mod request_body;
+mod retry;
+#[cfg(test)]
+mod tests;
+mod tunnel;
+mod upgrade;
+mod upstreams;
+
+use crate::forwarded::Cidr;
+use crate::guarded;
+use crate::record::Record;
+use crate::refusal::{Refusal, Why};
+use crate::tenants::InUse;
+use answer_body::{By, TenantBody};
+use head::{RequestHead, clean_answer};
+use http::uri::PathAndQuery;
+use http::{Method, Response, StatusCode, header};
+use http_body::Body;
+use hyper::body::Incoming;
+use request_body::{RequestBody, Source};
+use retry::{Again, Failed, Tries, Unconnected};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tunnel::Tunnel;
+use upgrade::Wanted;
+use upstreams::{Upstream, Upstreams};
+
+pub use answer_body::{AnswerBody, BodyError};
+
+/// How long the rest of a request's body may take once its answer has ended.
+const REST: Duration = Duration::from_secs(10);
+
+/// Sends requests to tenants. Each worker has one, with connections of its own.
+#[derive(Debug)]
+pub struct Forwarder {
+    settings: ForwardSettings,
+    upstreams: Arc<Upstreams>,
+}
+
+/// What requests to tenants are sent with.
+#[derive(Clone, Debug)]
+pub struct ForwardSettings {
+    /// Bytes of a request's body.
+    pub body_bytes: Option<u64>,
+    /// How long a client may send nothing of a body that is waited for.
+    pub body_idle: Duration,
+    /// Proxies whose words on the client are believed.
+    pub trusted: Arc<[Cidr]>,
+}
+
+/// What is known of a request's client.
+#[derive(Clone, Debug)]
+pub struct ClientInfo {
+    /// The address at the other end of the connection.
+    pub peer: IpAddr,
+    /// The connection is encrypted.
+    pub is_tls: bool,
+    /// The port that it came in at; `None` for a socket without one.
+    pub port: Option<u16>,
+    /// What was taken off the path.
+    pub prefix: Option<String>,
+}
+
+/// A request that is checked, routed and admitted.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// As the client sent it.
+    pub request: http::Request<Incoming>,
+    /// Path and query for the tenant, the prefix taken off.
+    pub target: PathAndQuery,
+    /// What is known of its client.
+    pub client: ClientInfo,
+    /// The one host that was agreed on.
+    pub host: String,
+    /// The stream it came by; `None`: HTTP/2.
+    pub guard: Option<Arc<guarded::Shared>>,
+    /// What is known of it.
+    pub record: Arc<Record>,
+}
+
+/// A request that is ready to be sent.
+struct Prepared {
+    head: RequestHead,
+    /// `None`: it has no body.
+    body: Option<Source>,
+    wanted: Option<Wanted>,
+    guard: Option<Arc<guarded::Shared>>,
+    record: Arc<Record>,
+}
+
+impl Forwarder {
+    /// A forwarder without connections.
+    pub fn new(settings: ForwardSettings) -> Forwarder {
+        Forwarder { settings, upstreams: Arc::default() }
+    }
+
+    /// Sends a request to its tenant and returns the answer, whose body keeps the tenant in use and
+    /// the record until it has ended. `next` gives another tenant of the key: it is called when this
+    /// one is found dead and the request may safely be sent once more.
+    pub async fn forward<T: InUse, F>(
+        &self,
+        mut tenant: T,
+        mut next: impl FnMut() -> F + Send,
+        outgoing: Outgoing,
+    ) -> Result<Response<AnswerBody>, Refusal>
+    where
+        F: Future<Output = Result<T, Refusal>> + Send,
+    {
+        let prepared = self.prepare(outgoing)?;
+        let mut tries = Tries::new(prepared.head.method());
+        let mut must_be_fresh = false;
+        loop {
+            let kept = if must_be_fresh { None } else { self.upstreams.take(tenant.run()) };
+            let connected = match kept {
+                Some(upstream) => Ok(upstream),
+                None => Upstream::connect(tenant.address(), tenant.run()).await,
+            };
+            let mut upstream = match connected {
+                Ok(upstream) => upstream,
+                Err(error) => {
+                    let wait = after_unconnected(&error, &mut tries)?;
+                    tenant = next_after(tenant, &mut next, wait).await?;
+                    continue;
+                }
+            };
+            match prepared.send(&mut upstream).await {
+                Ok(answer) => return self.answer(answer, upstream, tenant, prepared),
+                Err(failed) => match (prepared.failure(), tries.after(failed)) {
+                    (Some(refusal), _) => return Err(refusal),
+                    (None, Again::Nowhere) => return Err(Refusal::new(502, Why::BrokeOff)),
+                    (None, Again::Fresh) => must_be_fresh = true,
+                    (None, Again::Next(wait)) => {
+                        must_be_fresh = false;
+                        tenant = next_after(tenant, &mut next, wait).await?;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Drops the idle connections of a run that is over.
+    pub fn forget(&self, run: u64) {
+        self.upstreams.forget(run);
+    }
+
+    fn prepare(&self, outgoing: Outgoing) -> Result<Prepared, Refusal> {
+        let Outgoing { mut request, target, client, host, guard, record } = outgoing;
+        let wanted = Wanted::of(&mut request);
+        if request.method() == Method::CONNECT && wanted.is_none() {
+            return Err(Refusal::new(405, Why::Connect));
+        }
+        let (parts, incoming) = request.into_parts();
+        let mut head = RequestHead::new(parts, target, &host, &client, &self.settings);
+        // Of a request for another protocol the body is that protocol.
+        let has_body = wanted.is_none() && !incoming.is_end_stream();
+        let body = match has_body {
+            true => Some(Source::new(incoming, &self.settings, &record, guard.clone())?),
+            false => None,
+        };
+        match &wanted {
+            Some(wanted) => head.asks_for(wanted),
+            None => head.say_whether_it_has_a_body(has_body),
+        }
+        Ok(Prepared { head, body, wanted, guard, record })
+    }
+
+    /// The answer for the client of a tenant's answer.
+    fn answer<T: InUse>(
+        &self,
+        answer: Response<Incoming>,
+        upstream: Box<Upstream>,
+        in_use: T,
+        prepared: Prepared,
+    ) -> Result<Response<AnswerBody>, Refusal> {
+        let Prepared { body, wanted, guard, record, .. } = prepared;
+        let (mut head, incoming) = answer.into_parts();
+        let agreed = head.headers.get(header::UPGRADE).cloned();
+        let is_clear = clean_answer(&mut head)?;
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let wanted = wanted.ok_or(Refusal::new(502, Why::BrokeOff))?;
+            let is_websocket = wanted.is_websocket();
+            let client = wanted.agree(&mut head, agreed)?;
+            if let Some(guard) = guard {
+                guard.allow_other_protocol();
+            }
+            let (tenant, first) = upstream.into_socket();
+            let tunnel = Tunnel { client, tenant, first, is_websocket, record, in_use };
+            tokio::spawn(tunnel.run());
+            return Ok(Response::from_parts(head, AnswerBody::empty()));
+        }
+        if let Some(wanted) = wanted {
+            wanted.decline(head.status)?;
+        }
+        let by = match body.filter(|body| !body.is_ended()) {
+            None => {
+                let keep = is_clear.then(|| self.upstreams.clone());
+                By::Connection { upstream, keep, _in_use: in_use }
+            }
+            Some(body) => {
+                let (ended, answer_ended) = oneshot::channel();
+                let in_use = Arc::new(in_use);
+                tokio::spawn(go_on(upstream, body, answer_ended, in_use.clone()));
+                By::Task { ended: Some(ended), _in_use: in_use }
+            }
+        };
+        let body = AnswerBody::of(TenantBody::new(incoming, record, by));
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+impl Prepared {
+    /// Sends it once.
+    async fn send(&self, upstream: &mut Upstream) -> Result<Response<Incoming>, Failed> {
+        let progress = upstream.progress().clone();
+        let body = self.body.as_ref().map_or_else(RequestBody::none, |body| body.body(&progress));
+        let sent = upstream.send(self.head.with(body)).await;
+        sent.map_err(|()| Failed {
+            was_reused: upstream.is_reused(),
+            was_sent: progress.has_sent(),
+            was_answered: progress.has_received(),
+            is_whole: self.body.as_ref().is_none_or(Source::is_whole),
+        })
+    }
+
+    /// Why the client's part of it failed, if it did.
+    fn failure(&self) -> Option<Refusal> {
+        self.body.as_ref().and_then(Source::failure)
+    }
+}
+
+/// What follows when no connection was made: a wait before the next one, or the end.
+fn after_unconnected(error: &std::io::Error, tries: &mut Tries) -> Result<Duration, Refusal> {
+    match Unconnected::of(error) {
+        Unconnected::Dead => tries.after_refusal().ok_or(Refusal::new(502, Why::BrokeOff)),
+        Unconnected::Stuck => Err(Refusal::new(504, Why::NotReady)),
+        Unconnected::Overloaded => Err(Refusal::new(503, Why::Overloaded).retry_after(1_000)),
+    }
+}
+
+/// The next tenant of the key. It is waited for if it is still the one that was found dead, of which
+/// not everything knows yet.
+async fn next_after<T: InUse, F>(
+    dead: T,
+    next: &mut (impl FnMut() -> F + Send),
+    wait: Duration,
+) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<T, Refusal>> + Send,
+{
+    let run = dead.run();
+    // In use it could hold up its own end.
+    drop(dead);
+    let tenant = next().await?;
+    if tenant.run() == run {
+        sleep(wait).await;
+    }
+    Ok(tenant)
+}
+
+/// Drives a connection whose answer came before its request's body had ended. The rest is passed on
+/// while the tenant takes it, and then dropped: a client that is still sending when its connection
+/// ends may never see the answer. Both have an end soon after the answer's.
+async fn go_on<T>(
+    mut upstream: Box<Upstream>,
+    body: Source,
+    answer_ended: oneshot::Receiver<()>,
+    _in_use: Arc<T>,
+) {
+    let rest = async {
+        upstream.finish().await;
+        drop(upstream);
+        body.drain().await;
+    };
+    let bounded = async {
+        // Else the client has left.
+        if answer_ended.await.is_ok() {
+            sleep(REST).await;
+        }
+    };
+    tokio::select! {
+        () = rest => {}
+        () = bounded => {}
+    }
+}

@@ -1,0 +1,245 @@
+//! The body of a request on its way to the tenant: counted, bounded, and with an end to waiting.
+
+use super::upstreams::Progress;
+use super::{BodyError, ForwardSettings};
+use crate::guarded;
+use crate::record::Record;
+use crate::refusal::{Refusal, Why};
+use crate::strict::is_forbidden_trailer;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Sleep, sleep};
+
+/// A body that makes no progress is looked at this many times before it is given up: so no clock is
+/// read for a frame, and no timer set anew.
+const STRIKES_MAX: u32 = 4;
+
+/// A request's body, for one try to send it.
+#[derive(Debug)]
+pub(super) struct RequestBody(Option<Source>);
+
+/// What the tries to send a request take its body from.
+#[derive(Clone, Debug)]
+pub(super) struct Source(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    incoming: Incoming,
+    record: Arc<Record>,
+    /// Bytes that may still come.
+    left: Option<u64>,
+    /// What was taken of it and could be sent once more.
+    taken: Taken,
+    progress: Option<Arc<Progress>>,
+    is_ended: bool,
+    failure: Option<Refusal>,
+    guard: Option<Arc<guarded::Shared>>,
+    idle: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    strikes: u32,
+}
+
+#[derive(Debug)]
+enum Taken {
+    Nothing,
+    /// Only this, which the current try has got, or has not yet.
+    First(Bytes, bool),
+    More,
+}
+
+impl RequestBody {
+    /// No body.
+    pub fn none() -> RequestBody {
+        RequestBody(None)
+    }
+}
+
+impl Source {
+    /// Takes a request's body, unless it says itself that it is too large.
+    pub fn new(
+        incoming: Incoming,
+        settings: &ForwardSettings,
+        record: &Arc<Record>,
+        guard: Option<Arc<guarded::Shared>>,
+    ) -> Result<Source, Refusal> {
+        let left = settings.body_bytes;
+        if left.is_some_and(|left| incoming.size_hint().lower() > left) {
+            return Err(Refusal::new(413, Why::BodyTooLarge));
+        }
+        Ok(Source(Arc::new(Mutex::new(State {
+            incoming,
+            record: record.clone(),
+            left,
+            taken: Taken::Nothing,
+            progress: None,
+            is_ended: false,
+            failure: None,
+            guard,
+            idle: settings.body_idle,
+            timer: None,
+            strikes: 0,
+        }))))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The body from its beginning, for a try on a connection.
+    pub fn body(&self, progress: &Arc<Progress>) -> RequestBody {
+        let mut state = self.state();
+        state.progress = Some(progress.clone());
+        if let Taken::First(_, is_given) = &mut state.taken {
+            *is_given = false;
+        }
+        RequestBody(Some(self.clone()))
+    }
+
+    /// It can be sent from its beginning.
+    pub fn is_whole(&self) -> bool {
+        !matches!(self.state().taken, Taken::More)
+    }
+
+    /// All of it was taken.
+    pub fn is_ended(&self) -> bool {
+        let state = self.state();
+        state.is_ended || state.incoming.is_end_stream()
+    }
+
+    /// Why it broke off, if it did.
+    pub fn failure(&self) -> Option<Refusal> {
+        self.state().failure.clone()
+    }
+
+    /// Takes what is left of it and drops that.
+    pub async fn drain(&self) {
+        self.state().taken = Taken::More;
+        std::future::poll_fn(|context| {
+            let mut state = self.state();
+            while !state.is_ended && ready!(state.poll(context)).is_ok_and(|frame| frame.is_some())
+            {
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+impl State {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
+        if let Some(failure) = &self.failure {
+            return Poll::Ready(Err(failure.to_string().into()));
+        }
+        if let Taken::First(bytes, is_given) = &mut self.taken {
+            if !std::mem::replace(is_given, true) {
+                return Poll::Ready(Ok(Some(Frame::data(bytes.clone()))));
+            }
+            // The next one is taken when something was sent: until then all could be sent on
+            // another connection. The connection sends what it has once this says `Pending`.
+            if !self.progress.as_ref().is_some_and(|progress| progress.has_sent()) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        match Pin::new(&mut self.incoming).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.strikes = 0;
+                self.take(frame).map(Some)
+            }
+            Poll::Ready(Some(Err(_))) => {
+                let refused = self.guard.as_ref().and_then(|guard| guard.take_refusal());
+                self.fail(refused.unwrap_or(Refusal::new(400, Why::BodyCut)))
+            }
+            Poll::Ready(None) => {
+                self.is_ended = true;
+                Ok(None)
+            }
+            Poll::Pending => {
+                ready!(self.poll_strikes(context));
+                self.fail(Refusal::new(408, Why::TooSlow))
+            }
+        }
+        .into()
+    }
+
+    fn take(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        let Some(data) = frame.data_ref() else {
+            // Those of HTTP/1 were inspected before.
+            let mut names = frame.trailers_ref().into_iter().flat_map(HeaderMap::keys);
+            if names.any(|name| is_forbidden_trailer(name.as_str().as_bytes())) {
+                return self.fail(Refusal::new(400, Why::Trailer));
+            }
+            self.taken = Taken::More;
+            return Ok(frame);
+        };
+        let count = data.len() as u64;
+        self.record.count_in(count);
+        match self.left.map(|left| left.checked_sub(count)) {
+            Some(None) => return self.fail(Refusal::new(413, Why::BodyTooLarge)),
+            Some(left) => self.left = left,
+            None => {}
+        }
+        self.taken = match self.taken {
+            Taken::Nothing => Taken::First(data.clone(), true),
+            _ => Taken::More,
+        };
+        Ok(frame)
+    }
+
+    fn fail<T>(&mut self, refusal: Refusal) -> Result<T, BodyError> {
+        let error = refusal.to_string().into();
+        self.failure = Some(refusal);
+        Err(error)
+    }
+
+    /// Ready when the client has sent nothing for as long as it may.
+    fn poll_strikes(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let period = self.idle / STRIKES_MAX;
+        loop {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(period)));
+            ready!(timer.as_mut().poll(context));
+            // From now on, and not from when it fired: the tenant may have wanted nothing since.
+            self.timer = None;
+            self.strikes += 1;
+            if self.strikes > STRIKES_MAX {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &self.0 {
+            Some(source) => source.state().poll(context).map(Result::transpose),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let Some(source) = &self.0 else { return true };
+        let state = source.state();
+        let is_given = !matches!(state.taken, Taken::First(_, false));
+        state.failure.is_none() && is_given && (state.is_ended || state.incoming.is_end_stream())
+    }
+
+    /// Its length is what the head says.
+    fn size_hint(&self) -> SizeHint {
+        match self.0 {
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Connections to tenants: made by hand, so that it is known of each to which process it leads,
+//! whether it is fresh, and what has gone over it. Idle ones are kept for a few seconds.
+//!
+//! A connection has no task of its own: who waits for an answer on it drives it. So a request costs
+//! no switch between tasks, and dropping its future, or its answer's body, ends it at the tenant.
+
+use super::request_body::RequestBody;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::task::unconstrained;
+use tokio::time::{sleep, timeout};
+
+/// The time between two looks for connections that have been idle for too long.
+const TICK: Duration = Duration::from_secs(1);
+/// A connection that was idle for this many looks is dropped, so after 3 to 4 seconds: Node closes
+/// idle connections after 5 s, Bun after 10 s, and a request that meets the end is lost.
+const IDLE_TICKS_MAX: u32 = 4;
+/// Idle connections to one run. More are in use at once where more requests are.
+const IDLE_PER_RUN_MAX: usize = 32;
+/// A tenant whose queue of connections is full does not answer: the kernel tries again after 1, 3
+/// and 7 seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What has gone over a connection since the last request on it began.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    has_sent: AtomicBool,
+    has_received: AtomicBool,
+}
+
+impl Progress {
+    fn begin(&self) {
+        self.has_sent.store(false, Relaxed);
+        self.has_received.store(false, Relaxed);
+    }
+
+    /// The kernel has taken at least a byte of the request.
+    pub fn has_sent(&self) -> bool {
+        self.has_sent.load(Relaxed)
+    }
+
+    /// At least a byte of an answer has come.
+    pub fn has_received(&self) -> bool {
+        self.has_received.load(Relaxed)
+    }
+}
+
+/// A socket that notes its progress.
+#[derive(Debug)]
+pub(super) struct Watched {
+    stream: TcpStream,
+    progress: Arc<Progress>,
+}
+
+impl Watched {
+    /// The socket alone.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.progress.has_received.store(true, Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.progress.has_sent.store(true, Relaxed);
+        Poll::Ready(Ok(count))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts))?;
+        self.progress.has_sent.store(true, Relaxed);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// A connection to a tenant. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    sender: SendRequest<RequestBody>,
+    connection: Connection<TokioIo<Watched>, RequestBody>,
+    progress: Arc<Progress>,
+    run: u64,
+    is_reused: bool,
+    is_over: bool,
+}
+
+impl Upstream {
+    /// Connects to the tenant of this run.
+    pub async fn connect(address: SocketAddr, run: u64) -> io::Result<Box<Upstream>> {
+        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        stream.set_nodelay(true)?;
+        let progress = Arc::<Progress>::default();
+        let watched = Watched { stream, progress: progress.clone() };
+        let (sender, connection) =
+            Builder::new().handshake(TokioIo::new(watched)).await.map_err(io::Error::other)?;
+        let (is_reused, is_over) = (false, false);
+        Ok(Box::new(Upstream { sender, connection, progress, run, is_reused, is_over }))
+    }
+
+    /// A request has gone over it before.
+    pub fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, ()> {
+        self.progress.begin();
+        // It is completed by the connection alone, which has just been polled each time that it is:
+        // its own wakes would only repeat that. Unconstrained, as a wake for its budget counts.
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
+        let (connection, is_over) = (&mut self.connection, &mut self.is_over);
+        poll_fn(|context| {
+            *is_over = *is_over || connection.poll_without_shutdown(context).is_ready();
+            match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => Poll::Ready(answer.map_err(drop)),
+                Poll::Pending if *is_over => Poll::Ready(Err(())),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Lets the connection go on. It is ready when nothing more comes of it.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.is_over {
+            // The error is told by the answer or its body.
+            ready!(self.connection.poll_without_shutdown(context)).ok();
+            self.is_over = true;
+        }
+        Poll::Ready(())
+    }
+
+    /// Lets the connection go on until both bodies have ended, or it is over.
+    pub async fn finish(&mut self) {
+        poll_fn(|context| match self.poll(context) {
+            Poll::Pending if self.sender.is_ready() => Poll::Ready(()),
+            over => over,
+        })
+        .await;
+    }
+
+    /// Whether another request may be sent on it: the last exchange is over, nothing came after it,
+    /// and the tenant has not closed it, as far as that is known.
+    fn is_idle(&mut self) -> bool {
+        self.poll(&mut Context::from_waker(Waker::noop())).is_pending() && self.sender.is_ready()
+    }
+
+    /// Takes the socket after the tenant's agreement to another protocol, and what came after that.
+    pub fn into_socket(self) -> (TcpStream, bytes::Bytes) {
+        let parts = self.connection.into_parts();
+        (parts.io.into_inner().into_stream(), parts.read_buf)
+    }
+}
+
+/// The idle connections of a worker.
+#[derive(Debug, Default)]
+pub(super) struct Upstreams {
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    idle: HashMap<u64, Vec<Idle>>,
+    tick: u32,
+    /// A task looks for connections that are idle for too long.
+    is_swept: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    upstream: Box<Upstream>,
+    since_tick: u32,
+}
+
+impl Upstreams {
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the connection to a run that was used last.
+    pub fn take(&self, run: u64) -> Option<Box<Upstream>> {
+        loop {
+            let mut upstream = self.shelf().idle.get_mut(&run)?.pop()?.upstream;
+            if upstream.is_idle() {
+                upstream.is_reused = true;
+                return Some(upstream);
+            }
+        }
+    }
+
+    /// Keeps a connection after an exchange, if another request may be sent on it.
+    pub fn put(self: &Arc<Self>, mut upstream: Box<Upstream>) {
+        if !upstream.is_idle() {
+            return;
+        }
+        let mut shelf = self.shelf();
+        if !shelf.is_swept {
+            // Without a runtime the worker is ending.
+            let Ok(runtime) = Handle::try_current() else { return };
+            runtime.spawn(sweep(Arc::downgrade(self)));
+            shelf.is_swept = true;
+        }
+        let since_tick = shelf.tick;
+        let idle = shelf.idle.entry(upstream.run).or_default();
+        if idle.len() < IDLE_PER_RUN_MAX {
+            idle.push(Idle { upstream, since_tick });
+        }
+    }
+
+    /// Drops the connections to a run.
+    pub fn forget(&self, run: u64) {
+        let idle = self.shelf().idle.remove(&run);
+        drop(idle);
+    }
+
+    /// Drops what is idle for too long. Returns whether anything is left.
+    fn sweep(&self) -> bool {
+        let mut shelf = self.shelf();
+        shelf.tick = shelf.tick.wrapping_add(1);
+        let tick = shelf.tick;
+        shelf.idle.retain(|_, idle| {
+            idle.retain(|idle| tick.wrapping_sub(idle.since_tick) < IDLE_TICKS_MAX);
+            !idle.is_empty()
+        });
+        shelf.is_swept = !shelf.idle.is_empty();
+        shelf.is_swept
+    }
+}
+
+async fn sweep(upstreams: Weak<Upstreams>) {
+    loop {
+        sleep(TICK).await;
+        if !upstreams.upgrade().is_some_and(|upstreams| upstreams.sweep()) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What is known of one request. The request's body, its answer's body and a tunnel share the
+//! record; when the last of them drops it the request is over, and is counted.
+
+use crate::clock;
+use crate::guarded;
+use crate::hooks::{AccessEvent, WokenOver};
+use crate::stats::{Counters, KeyCounters};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Is told what is over.
+pub(crate) trait Sink: Send + Sync {
+    fn access(&self, event: AccessEvent);
+    fn woken_over(&self, over: WokenOver);
+}
+
+/// What is known of one request.
+pub struct Record {
+    counters: Arc<Counters>,
+    began: Instant,
+    status: AtomicU16,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    /// Set once the key is known to exist.
+    key: OnceLock<Arc<KeyCounters>>,
+    waited: OnceLock<Duration>,
+    told: Option<Told>,
+    traceparent: OnceLock<String>,
+    /// Its number among those that waited, and who is told that it is over.
+    woken: OnceLock<(u64, Arc<dyn Sink>)>,
+    /// The connection that the request came by.
+    connection: Option<Arc<guarded::Shared>>,
+}
+
+/// What only an access event tells.
+pub(crate) struct Told {
+    pub sink: Arc<dyn Sink>,
+    pub host: String,
+    pub method: String,
+    pub path: String,
+    pub address: IpAddr,
+    pub at_ms: u64,
+}
+
+impl Record {
+    pub(crate) fn begin(
+        counters: Arc<Counters>,
+        told: Option<Told>,
+        connection: Option<Arc<guarded::Shared>>,
+    ) -> Record {
+        counters.begins();
+        if let Some(connection) = &connection {
+            connection.begins();
+        }
+        Record {
+            counters,
+            began: clock::now(),
+            status: AtomicU16::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            key: OnceLock::new(),
+            waited: OnceLock::new(),
+            told,
+            traceparent: OnceLock::new(),
+            woken: OnceLock::new(),
+            connection,
+        }
+    }
+
+    /// The request is for this key, which exists.
+    pub(crate) fn is_for(&self, key: Arc<KeyCounters>) {
+        if let Err(key) = self.key.set(key) {
+            debug_assert_eq!(Some(&key.key), self.key.get().map(|known| &known.key));
+        } else if let Some(key) = self.key.get() {
+            key.in_flight.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The request got its tenant after a wait for its start.
+    pub(crate) fn woke(&self, waited: Duration) {
+        self.counters.woke(waited);
+        // A second wait of the same request is not told by its event.
+        let _ = self.waited.set(waited);
+    }
+
+    /// The tenant gets this trace context.
+    pub(crate) fn is_traced_by(&self, traceparent: String) {
+        let _ = self.traceparent.set(traceparent);
+    }
+
+    /// The request waits, under this number.
+    pub(crate) fn waits_as(&self, id: u64, sink: Arc<dyn Sink>) {
+        let _ = self.woken.set((id, sink));
+    }
+
+    /// Bytes of the request's body have come.
+    pub fn count_in(&self, bytes: u64) {
+        self.bytes_in.fetch_add(bytes, Relaxed);
+    }
+
+    /// Bytes of the answer's body were passed on.
+    pub fn count_out(&self, bytes: u64) {
+        self.bytes_out.fetch_add(bytes, Relaxed);
+    }
+
+    /// The status of the answer is known.
+    pub fn answered(&self, status: u16) {
+        self.status.store(status, Relaxed);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let status = match *self.status.get_mut() {
+            0 => 499,
+            status => status,
+        };
+        let (bytes_in, bytes_out) = (*self.bytes_in.get_mut(), *self.bytes_out.get_mut());
+        let key = self.key.get();
+        self.counters.ends(status, key.map(Arc::as_ref), bytes_in, bytes_out);
+        if let Some(connection) = &self.connection {
+            connection.ends();
+        }
+        let woke_ms = self.waited.get().map(|waited| waited.as_secs_f64() * 1_000.0);
+        if let Some((id, sink)) = self.woken.take() {
+            sink.woken_over(WokenOver { id, status, woke_ms });
+        }
+        if let Some(told) = self.told.take() {
+            told.sink.access(AccessEvent {
+                key: key.map(|key| key.key.to_string()),
+                host: told.host,
+                method: told.method,
+                path: told.path,
+                status,
+                duration_ms: (clock::now() - self.began).as_secs_f64() * 1_000.0,
+                woke_ms,
+                bytes_in,
+                bytes_out,
+                address: told.address,
+                at_ms: told.at_ms,
+                traceparent: self.traceparent.take(),
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.key.get().map(|key| &key.key);
+        formatter.debug_struct("Record").field("key", &key).finish_non_exhaustive()
+    }
+}

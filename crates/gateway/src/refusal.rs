@@ -1,0 +1,97 @@
+//! Why the gateway answers a request itself, instead of its tenant.
+
+use std::fmt;
+
+/// The gateway's own answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status of the answer.
+    pub status: u16,
+    /// The cause, for logs and access events; no visitor is told more than the status.
+    pub why: Why,
+    /// When another try may succeed.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal after which another try makes no sense.
+    pub fn new(status: u16, why: Why) -> Refusal {
+        Refusal { status, why, retry_after_ms: None }
+    }
+
+    /// The same, with the time after which another try may succeed.
+    pub fn retry_after(self, retry_after_ms: u64) -> Refusal {
+        Refusal { retry_after_ms: Some(retry_after_ms), ..self }
+    }
+}
+
+/// Writes the causes, their codes and their texts in one table.
+macro_rules! causes {
+    ($($(#[doc = $doc:expr])* $name:ident = $code:literal,)+) => {
+        /// The cause of a refusal.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Why { $(#[doc = $code] $name,)+ }
+
+        impl Why {
+            /// The stable word for it, in access events and in the `page` function's argument.
+            pub fn code(self) -> &'static str {
+                match self { $(Why::$name => $code,)+ }
+            }
+        }
+    };
+}
+
+causes! {
+    // What can be read in two ways.
+    RequestLine = "request-line",
+    Version = "version",
+    Target = "target",
+    Connect = "connect",
+    LineEnd = "line-end",
+    FoldedField = "folded-field",
+    FieldWithoutColon = "field-without-colon",
+    FieldName = "field-name",
+    FieldValue = "field-value",
+    TwoHosts = "two-hosts",
+    NoHost = "no-host",
+    Host = "host",
+    Length = "length",
+    TwoLengths = "two-lengths",
+    LengthAndEncoding = "length-and-encoding",
+    Encoding = "encoding",
+    Connection = "connection",
+    Underscore = "underscore",
+    Upgrade = "upgrade",
+    UpgradeWithBody = "upgrade-with-body",
+    UpgradeIn10 = "upgrade-in-1.0",
+    Http2Upgrade = "http2-upgrade",
+    ChunkSize = "chunk-size",
+    ChunkEnd = "chunk-end",
+    Trailer = "trailer",
+    // What has no end.
+    BodyCut = "body-cut",
+    // What is too much.
+    HeadTooLarge = "head-too-large",
+    TooManyFields = "too-many-fields",
+    BodyTooLarge = "body-too-large",
+    TooManyRequests = "too-many-requests",
+    TooSlow = "too-slow",
+    // Whom it is for.
+    UnknownHost = "unknown-host",
+    UnknownKey = "unknown-key",
+    // What became of it.
+    BackingOff = "backing-off",
+    Draining = "draining",
+    Overloaded = "overloaded",
+    NotReady = "not-ready",
+    Failed = "failed",
+    CalledOff = "called-off",
+    BrokeOff = "broke-off",
+    ClientLeft = "client-left",
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.status, self.why.code())
+    }
+}

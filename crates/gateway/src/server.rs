@@ -1,0 +1,358 @@
+//! The gateway: its threads, and where they listen.
+//!
+//! Each thread serves its own connections, requests and answers included, and has its own
+//! connections to tenants. The first one accepts as well, and hands each connection to the thread
+//! with the fewest.
+//!
+//! Dropping a [`Gateway`] closes it without grace, and does not wait for that. A panic in a
+//! connection ends that connection.
+
+use crate::admission::Rates;
+use crate::connection::{self, Phase, Tls};
+use crate::exchange::{By, Site, Worker};
+use crate::forward::{ForwardSettings, Forwarder};
+use crate::hooks::Hooks;
+use crate::listeners::{Listener, ListenerSocket, Listening, StartError};
+use crate::routing::Answers;
+use crate::settings::{self, CertifiedPem, Routing, Settings};
+use crate::stats::{Counters, KeyStats, Stats};
+use crate::stream::Accepted;
+use crate::tenants::Tenants;
+use crate::tls::{Certificates, TlsError};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// Threads that serve, unless it is said how many.
+const THREADS_MAX: usize = 4;
+/// Threads of one serving thread for what waits for the file system.
+const BLOCKING_THREADS: usize = 2;
+/// After an error of the system, such as too many open files, accepting rests for so long.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// A gateway that runs.
+pub struct Gateway<T: Tenants, H: Hooks> {
+    site: Arc<Site<T, H>>,
+    workers: Vec<Arc<Worker<T, H>>>,
+    listening: Vec<Listening>,
+    certificates: Option<Arc<Certificates>>,
+    /// Closes it, with a grace; dropped, it closes it at once.
+    closing: mpsc::UnboundedSender<Duration>,
+    ended: Arc<Ended>,
+}
+
+/// Who is told that all threads have ended.
+#[derive(Default)]
+struct Ended {
+    state: Mutex<EndedState>,
+}
+
+#[derive(Default)]
+struct EndedState {
+    is_over: bool,
+    told: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+/// Each thread holds it; with the last one the gateway has ended.
+struct EndGuard(Arc<Ended>);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        let told = {
+            let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.is_over = true;
+            std::mem::take(&mut state.told)
+        };
+        for tell in told {
+            tell();
+        }
+    }
+}
+
+/// A thread that serves, as the accepting one sees it.
+#[derive(Clone)]
+struct Seat {
+    inbox: mpsc::UnboundedSender<(Accepted, Permit)>,
+    connections: Arc<AtomicUsize>,
+}
+
+/// The count of one connection.
+struct Permit {
+    counters: Arc<Counters>,
+    seat: Arc<AtomicUsize>,
+    gone: Arc<Notify>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.seat.fetch_sub(1, Relaxed);
+        if self.counters.connections.fetch_sub(1, Relaxed) == 1 {
+            self.gone.notify_one();
+        }
+    }
+}
+
+/// What the accepting thread needs.
+struct Door {
+    seats: Vec<Seat>,
+    counters: Arc<Counters>,
+    most: usize,
+    /// No connection is left.
+    gone: Arc<Notify>,
+    phase: watch::Sender<Phase>,
+}
+
+impl<T: Tenants, H: Hooks> Gateway<T, H> {
+    /// Starts a gateway, which listens when this returns.
+    pub fn start(settings: Settings, tenants: T, hooks: H) -> Result<Gateway<T, H>, StartError> {
+        let tls = match &settings.tls {
+            None => None,
+            Some(settings::Tls::Certificates(given)) => {
+                crate::tls::check(given).map_err(StartError::Tls)?;
+                Some(Tls { certificates: certificates(given)?, asks: false })
+            }
+            Some(settings::Tls::Ask) => Some(Tls { certificates: certificates(&[])?, asks: true }),
+        };
+        let listen = settings.listen.into_iter().map(Listener::open);
+        let listeners = listen.collect::<Result<Vec<_>, _>>()?;
+        let listening = listeners.iter().map(|listener| listener.listening(tls.is_some()));
+        let listening = listening.collect();
+        let counters = Arc::<Counters>::default();
+        let (wake, limits) = (settings.wake, settings.limits);
+        let trust: Arc<[_]> = settings.trust.into();
+        let site = Arc::new(Site {
+            tenants,
+            hooks,
+            counters: counters.clone(),
+            by: match settings.routing {
+                Routing::Rule(route) => By::Rule(route),
+                Routing::Ask { cache } => By::Asking(Answers::new(cache, wake.timeout)),
+            },
+            trust: trust.clone(),
+            wake,
+            limits,
+            rates: limits.requests_per_second_per_address.map(Rates::new),
+            access: settings.access,
+            pages: settings.pages,
+            trace: settings.trace,
+        });
+        let cores = || thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+        let threads = settings.threads.unwrap_or_else(cores).max(1);
+        let (phase, phases) = watch::channel(Phase::Open);
+        let (closing, closed) = mpsc::unbounded_channel();
+        let ended = Arc::<Ended>::default();
+        let guard = Arc::new(EndGuard(ended.clone()));
+        let (mut seats, mut workers, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..threads {
+            let forward = ForwardSettings {
+                body_bytes: limits.body_bytes,
+                body_idle: limits.body_idle,
+                trusted: trust.clone(),
+            };
+            let worker =
+                Arc::new(Worker { site: site.clone(), forwarder: Forwarder::new(forward) });
+            let (inbox, connections) = mpsc::unbounded_channel();
+            workers.push(worker.clone());
+            parts.push((worker, connections));
+            seats.push(Seat { inbox, connections: Arc::default() });
+        }
+        let gone = Arc::default();
+        let door = Door { seats, counters, most: limits.connections, gone, phase };
+        let mut door = Some((door, listeners, closed));
+        for (number, (worker, connections)) in parts.into_iter().enumerate() {
+            let serving = serve(worker, connections, tls.clone(), phases.clone());
+            let door = door.take();
+            let guard = guard.clone();
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(BLOCKING_THREADS)
+                .build()
+                .map_err(StartError::Thread)?;
+            let run = move || {
+                let _guard = guard;
+                runtime.block_on(async {
+                    match door {
+                        Some((door, listeners, closed)) => {
+                            tokio::join!(serving, accept(door, listeners, closed));
+                        }
+                        None => serving.await,
+                    }
+                });
+                // What waits for the file system is not waited for.
+                runtime.shutdown_background();
+            };
+            let thread = thread::Builder::new().name(format!("gateway-{number}"));
+            thread.spawn(run).map_err(StartError::Thread)?;
+        }
+        let certificates = tls.map(|tls| tls.certificates);
+        Ok(Gateway { site, workers, listening, certificates, closing, ended })
+    }
+
+    /// Where it listens, in the order of the settings.
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
+    }
+
+    /// Exchanges the certificates. Connections that are there keep theirs.
+    pub fn set_certificates(&self, given: &[CertifiedPem]) -> Result<(), TlsError> {
+        match &self.certificates {
+            Some(certificates) => certificates.set(given),
+            None => Err(TlsError::NotEncrypted),
+        }
+    }
+
+    /// Its figures now.
+    pub fn stats(&self) -> Stats {
+        self.site.counters.stats()
+    }
+
+    /// The figures of one key; `None` if no request has been for it.
+    pub fn stats_of(&self, key: &str) -> Option<KeyStats> {
+        Some(self.site.counters.known(key)?.stats())
+    }
+
+    /// Drops idle connections to a run that is over.
+    pub fn forget(&self, run: u64) {
+        for worker in &self.workers {
+            worker.forwarder.forget(run);
+        }
+    }
+
+    /// Closes the gateway: takes no further connection and no further request, and cuts off what
+    /// goes on after the grace. May be called again, to shorten the grace.
+    pub async fn close(&self, grace: Duration) {
+        let (sender, closed) = oneshot::channel();
+        self.close_with(grace, move || {
+            let _ = sender.send(());
+        });
+        let _ = closed.await;
+    }
+
+    /// The same; calls back from one of its threads, or at once if it is closed already.
+    pub fn close_with(&self, grace: Duration, closed: impl FnOnce() + Send + 'static) {
+        let mut state = self.ended.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_over {
+            drop(state);
+            return closed();
+        }
+        state.told.push(Box::new(closed));
+        drop(state);
+        // The accepting thread that does not hear it is ending already.
+        let _ = self.closing.send(grace);
+    }
+}
+
+fn certificates(given: &[CertifiedPem]) -> Result<Arc<Certificates>, StartError> {
+    Certificates::new(given).map_err(StartError::Tls)
+}
+
+/// Serves the connections that come in, until none can.
+async fn serve<T: Tenants, H: Hooks>(
+    worker: Arc<Worker<T, H>>,
+    mut connections: mpsc::UnboundedReceiver<(Accepted, Permit)>,
+    tls: Option<Tls>,
+    phase: watch::Receiver<Phase>,
+) {
+    while let Some((accepted, permit)) = connections.recv().await {
+        let served = connection::serve(worker.clone(), accepted, tls.clone(), phase.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            served.await;
+        });
+    }
+}
+
+/// Accepts connections until the gateway closes, and closes it.
+async fn accept(
+    door: Door,
+    listeners: Vec<Listener>,
+    mut closed: mpsc::UnboundedReceiver<Duration>,
+) {
+    let door = Arc::new(door);
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        let door = door.clone();
+        accepting.spawn(async move {
+            if let Err(error) = door.accept(listener).await {
+                tracing::error!(%error, "a gateway cannot listen");
+            }
+        });
+    }
+    let mut grace = closed.recv().await.unwrap_or_default();
+    accepting.shutdown().await;
+    let _ = door.phase.send(Phase::Draining);
+    while !door.is_empty() {
+        tokio::select! {
+            () = door.gone.notified() => {}
+            () = tokio::time::sleep(grace) => break,
+            shorter = closed.recv() => grace = grace.min(shorter.unwrap_or_default()),
+        }
+    }
+    let _ = door.phase.send(Phase::Over);
+}
+
+impl Door {
+    fn is_empty(&self) -> bool {
+        self.counters.connections.load(Relaxed) == 0
+    }
+
+    async fn accept(&self, listener: Listener) -> io::Result<()> {
+        let socket = match &listener.socket {
+            ListenerSocket::Tcp(socket) => {
+                let socket = TcpListener::from_std(socket.try_clone()?)?;
+                AsyncListener::Tcp(socket)
+            }
+            ListenerSocket::Unix(socket) => {
+                let socket = UnixListener::from_std(socket.try_clone()?)?;
+                AsyncListener::Unix(socket)
+            }
+        };
+        loop {
+            match socket.accept().await {
+                Ok(accepted) => self.seat(accepted),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a gateway cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    /// Hands the connection to the thread with the fewest, or closes it.
+    fn seat(&self, accepted: Accepted) {
+        if self.counters.connections.load(Relaxed) >= self.most {
+            return;
+        }
+        let fewest = |seat: &&Seat| seat.connections.load(Relaxed);
+        let Some(seat) = self.seats.iter().min_by_key(fewest) else { return };
+        self.counters.connections.fetch_add(1, Relaxed);
+        seat.connections.fetch_add(1, Relaxed);
+        let permit = Permit {
+            counters: self.counters.clone(),
+            seat: seat.connections.clone(),
+            gone: self.gone.clone(),
+        };
+        let _ = seat.inbox.send((accepted, permit));
+    }
+}
+
+enum AsyncListener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl AsyncListener {
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            AsyncListener::Tcp(socket) => Ok(Accepted::Tcp(socket.accept().await?.0.into_std()?)),
+            AsyncListener::Unix(socket) => Ok(Accepted::Unix(socket.accept().await?.0.into_std()?)),
+        }
+    }
+}

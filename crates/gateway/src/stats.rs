@@ -1,0 +1,143 @@
+//! Counters: what there is now, and what there was in all.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+/// Upper bounds of the buckets into which waits for a start are counted, in milliseconds. The last
+/// bucket has no bound.
+pub const WAKE_BUCKETS_MS: [u64; 12] =
+    [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
+
+/// A gateway's figures at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Connections of clients.
+    pub connections: u64,
+    /// Requests that are not over, those that wait included.
+    pub in_flight: u64,
+    /// Requests that wait for their tenant's start.
+    pub waiting: u64,
+    /// Requests that are over, by the first digit of their status, from 1xx to 5xx.
+    pub requests: [u64; 5],
+    /// Requests that waited for a start and got their tenant.
+    pub wakes: u64,
+    /// How long they waited: how many up to each bound, without those of the bounds before.
+    pub wake_buckets: [u64; WAKE_BUCKETS_MS.len() + 1],
+    /// How long they waited in all, in microseconds.
+    pub wake_us: u64,
+    /// Bytes of requests' bodies.
+    pub bytes_in: u64,
+    /// Bytes of answers' bodies.
+    pub bytes_out: u64,
+}
+
+/// The figures of one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyStats {
+    /// Requests that are not over, those that wait included.
+    pub in_flight: u64,
+    /// Requests that wait for the tenant's start.
+    pub waiting: u64,
+    /// Requests that are over, by the first digit of their status, from 1xx to 5xx.
+    pub requests: [u64; 5],
+}
+
+/// What is counted for a gateway.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub connections: AtomicUsize,
+    pub waiting: AtomicU64,
+    in_flight: AtomicU64,
+    requests: [AtomicU64; 5],
+    wakes: [AtomicU64; WAKE_BUCKETS_MS.len() + 1],
+    wake_us: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    /// Only keys that exist are counted by themselves, so that visitors cannot fill the map.
+    keys: RwLock<HashMap<Box<str>, Arc<KeyCounters>>>,
+}
+
+/// What is counted for a key.
+#[derive(Debug)]
+pub(crate) struct KeyCounters {
+    pub key: Box<str>,
+    pub in_flight: AtomicU32,
+    pub waiting: AtomicU32,
+    requests: [AtomicU64; 5],
+}
+
+impl Counters {
+    pub fn of(&self, key: &str) -> Arc<KeyCounters> {
+        if let Some(known) = self.known(key) {
+            return known;
+        }
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let counters = keys.entry(key.into()).or_insert_with(|| {
+            Arc::new(KeyCounters {
+                key: key.into(),
+                in_flight: AtomicU32::new(0),
+                waiting: AtomicU32::new(0),
+                requests: Default::default(),
+            })
+        });
+        counters.clone()
+    }
+
+    pub fn known(&self, key: &str) -> Option<Arc<KeyCounters>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    pub fn begins(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    pub fn ends(&self, status: u16, key: Option<&KeyCounters>, bytes_in: u64, bytes_out: u64) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.in_flight.fetch_sub(1, Relaxed);
+        self.requests[class].fetch_add(1, Relaxed);
+        self.bytes_in.fetch_add(bytes_in, Relaxed);
+        self.bytes_out.fetch_add(bytes_out, Relaxed);
+        if let Some(key) = key {
+            key.in_flight.fetch_sub(1, Relaxed);
+            key.requests[class].fetch_add(1, Relaxed);
+        }
+    }
+
+    pub fn woke(&self, waited: Duration) {
+        let waited_us = waited.as_micros() as u64;
+        let bucket = WAKE_BUCKETS_MS.partition_point(|bound| bound * 1_000 < waited_us);
+        self.wakes[bucket].fetch_add(1, Relaxed);
+        self.wake_us.fetch_add(waited_us, Relaxed);
+    }
+
+    pub fn stats(&self) -> Stats {
+        let wake_buckets = std::array::from_fn(|bucket| self.wakes[bucket].load(Relaxed));
+        Stats {
+            connections: self.connections.load(Relaxed) as u64,
+            in_flight: self.in_flight.load(Relaxed),
+            waiting: self.waiting.load(Relaxed),
+            requests: loaded(&self.requests),
+            wakes: wake_buckets.iter().sum(),
+            wake_buckets,
+            wake_us: self.wake_us.load(Relaxed),
+            bytes_in: self.bytes_in.load(Relaxed),
+            bytes_out: self.bytes_out.load(Relaxed),
+        }
+    }
+}
+
+impl KeyCounters {
+    pub fn stats(&self) -> KeyStats {
+        KeyStats {
+            in_flight: self.in_flight.load(Relaxed).into(),
+            waiting: self.waiting.load(Relaxed).into(),
+            requests: loaded(&self.requests),
+        }
+    }
+}
+
+fn loaded(counters: &[AtomicU64; 5]) -> [u64; 5] {
+    std::array::from_fn(|class| counters[class].load(Relaxed))
+}

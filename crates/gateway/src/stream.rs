@@ -1,0 +1,264 @@
+//! A client's connection, whatever it came by.
+
+use socket2::TcpKeepalive;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
+
+/// After so long without a word from it a client's machine is asked whether it is still there.
+const VANISHED: Duration = Duration::from_secs(60);
+
+/// A socket. The connection and the requests on it share it, so that a request can see that its
+/// client leaves.
+#[derive(Clone, Debug)]
+pub(crate) enum Socket {
+    Tcp(Arc<TcpStream>),
+    Unix(Arc<UnixStream>),
+}
+
+/// A socket on its way from the thread that accepted it to the one that serves it.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Accepted {
+    /// Registers it with this thread's runtime.
+    pub fn into_socket(self) -> io::Result<Socket> {
+        match self {
+            Accepted::Tcp(stream) => {
+                let stream = TcpStream::from_std(stream)?;
+                // Answers are written whole, and small ones should not wait for the client's
+                // acknowledgement of the last.
+                stream.set_nodelay(true)?;
+                // A client that has vanished, such as a laptop that was closed, is noticed though
+                // its WebSocket has nothing to say.
+                let keep_alive =
+                    TcpKeepalive::new().with_time(VANISHED).with_interval(VANISHED / 4);
+                socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
+                Ok(Socket::Tcp(Arc::new(stream)))
+            }
+            Accepted::Unix(stream) => Ok(Socket::Unix(Arc::new(UnixStream::from_std(stream)?))),
+        }
+    }
+}
+
+/// Does the same with either kind of socket.
+macro_rules! either {
+    ($socket:expr, $stream:ident => $does:expr) => {
+        match $socket {
+            Socket::Tcp($stream) => $does,
+            Socket::Unix($stream) => $does,
+        }
+    };
+}
+
+impl Socket {
+    /// The address at the other end. A unix socket's clients are on this machine.
+    pub fn peer(&self) -> IpAddr {
+        match self {
+            Socket::Tcp(stream) => {
+                let address = stream.peer_addr().map(|address| address.ip().to_canonical());
+                address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+            }
+            Socket::Unix(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+
+    /// The port that the client connected to.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Socket::Tcp(stream) => stream.local_addr().ok().map(|address| address.port()),
+            Socket::Unix(_) => None,
+        }
+    }
+
+    /// Resolves when there is something to read, or the client has left.
+    pub async fn readable(&self) -> io::Result<()> {
+        either!(self, stream => stream.readable().await)
+    }
+
+    pub fn try_read(&self, room: &mut [u8]) -> io::Result<usize> {
+        either!(self, stream => stream.try_read(room))
+    }
+
+    /// Resolves when the client has left, though bytes of it may be unread. Without an end if that
+    /// cannot be seen.
+    pub async fn left(&self) {
+        if self.watch().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Watches a second descriptor of the socket: what is unread hides the end behind it from the
+    /// first, but each thing that happens to the socket is told once to each.
+    async fn watch(&self) -> io::Result<()> {
+        let descriptor: OwnedFd = either!(self, stream => stream.as_fd().try_clone_to_owned()?);
+        let second = match self {
+            Socket::Tcp(_) => Accepted::Tcp(descriptor.into()),
+            Socket::Unix(_) => Accepted::Unix(descriptor.into()),
+        };
+        either!(second.into_socket()?, stream => loop {
+            if stream.ready(Interest::READABLE).await?.is_read_closed() {
+                return Ok(());
+            }
+            let nothing = || Err(io::Error::from(io::ErrorKind::WouldBlock));
+            let _: io::Result<()> = stream.try_io(Interest::READABLE, nothing);
+        })
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(&*self, stream => loop {
+            ready!(stream.poll_read_ready(context))?;
+            let wanted = room.remaining();
+            match stream.try_read_buf(room) {
+                Ok(count) => {
+                    // Less than there was room for: that was all. To say so spares the next look,
+                    // a system call for each request. Events come in on this thread alone, so
+                    // that none has come since.
+                    if count > 0 && count < wanted {
+                        let nothing = || Err(io::Error::from(io::ErrorKind::WouldBlock));
+                        let _: io::Result<()> = stream.try_io(Interest::READABLE, nothing);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        })
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        either!(&*self, stream => loop {
+            ready!(stream.poll_write_ready(context))?;
+            match stream.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(&*self, stream => loop {
+            ready!(stream.poll_write_ready(context))?;
+            match stream.try_write_vectored(parts) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = either!(&*self, stream => socket2::SockRef::from(&**stream)
+            .shutdown(std::net::Shutdown::Write));
+        match socket {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// A connection, encrypted or not.
+pub(crate) enum Stream {
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
+}
+
+impl Stream {
+    pub fn socket(&self) -> &Socket {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(context, room),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, room),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Header fields and trailers, line by line.
+
+use crate::refusal::{Refusal, Why};
+
+/// A field as it stands in the head.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    pub name: &'a [u8],
+    /// Without the white space around it.
+    pub value: &'a [u8],
+}
+
+impl Field<'_> {
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// The elements of a list, without empty ones.
+    pub fn elements(&self) -> impl Iterator<Item = &[u8]> {
+        self.value
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .filter(|element| !element.is_empty())
+    }
+}
+
+/// Reads a line without its end.
+pub fn parse(line: &[u8]) -> Result<Field<'_>, Refusal> {
+    let bad = |why| Err(Refusal::new(400, why));
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return bad(Why::FoldedField);
+    }
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        return bad(Why::FieldWithoutColon);
+    };
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    if !is_token(name) {
+        return bad(Why::FieldName);
+    }
+    // Tabs and spaces only: `trim_ascii` takes more, which the next line refuses.
+    let value = value.trim_ascii();
+    if !value.iter().all(|byte| is_text(*byte)) {
+        return bad(Why::FieldValue);
+    }
+    Ok(Field { name, value })
+}
+
+/// A word of the protocol: at least one character, and none that separates words.
+pub fn is_token(word: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !word.is_empty() && word.iter().all(is_part)
+}
+
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// The lines of a block that ends in CRLF, without their ends. A carriage return or a line feed
+/// elsewhere is an error: some programs take it as the end of a line, others do not.
+pub fn lines(block: &[u8]) -> impl Iterator<Item = Result<&[u8], Refusal>> {
+    let mut rest = block;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr2(b'\r', b'\n', rest);
+        let line = end.filter(|end| rest[*end..].starts_with(b"\r\n"));
+        Some(match line {
+            Some(end) => {
+                let line = &rest[..end];
+                rest = &rest[end + 2..];
+                Ok(line)
+            }
+            None => {
+                rest = &[];
+                Err(Refusal::new(400, Why::LineEnd))
+            }
+        })
+    })
+}

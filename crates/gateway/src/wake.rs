@@ -1,0 +1,101 @@
+//! Requests that wait for their tenant's start.
+
+use crate::clock;
+use crate::exchange::Site;
+use crate::hooks::{Hooks, WokenRequest};
+use crate::record::Record;
+use crate::refusal::{Refusal, Why};
+use crate::stats::{Counters, KeyCounters};
+use crate::stream::Socket;
+use crate::tenants::Tenants;
+use crate::trace;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// How long a request whose tenant is there waits for its trace context.
+const TRACE_PATIENCE: Duration = Duration::from_millis(50);
+/// When another try may find room among those that wait.
+const RETRY_MS: u64 = 1_000;
+
+/// A place among the requests that wait for one tenant. It is free again when this is dropped.
+struct Place {
+    counters: Arc<Counters>,
+    key: Arc<KeyCounters>,
+}
+
+impl Place {
+    fn take(counters: &Arc<Counters>, key: &Arc<KeyCounters>, most: u32) -> Result<Place, Refusal> {
+        counters.waiting.fetch_add(1, Relaxed);
+        let before = key.waiting.fetch_add(1, Relaxed);
+        let place = Place { counters: counters.clone(), key: key.clone() };
+        match before < most {
+            true => Ok(place),
+            false => Err(Refusal::new(503, Why::Overloaded).retry_after(RETRY_MS)),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.counters.waiting.fetch_sub(1, Relaxed);
+        self.key.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request that is to wait.
+pub(crate) struct Waiter<'a> {
+    pub key: &'a Arc<KeyCounters>,
+    pub record: &'a Record,
+    /// The client's socket, if the HTTP library does not see its end: it does not read while a
+    /// body waits to be taken.
+    pub socket: Option<&'a Socket>,
+}
+
+impl<T: Tenants, H: Hooks> Site<T, H> {
+    /// Waits for the key's tenant.
+    pub(crate) async fn wake(&self, waiter: &Waiter<'_>) -> Result<T::InUse, Refusal> {
+        let _place = Place::take(&self.counters, waiter.key, self.wake.queue)?;
+        let began = clock::now();
+        let ready = tokio::time::timeout(self.wake.timeout, self.tenants.wake(&waiter.key.key));
+        let left = async {
+            match waiter.socket {
+                Some(socket) => socket.left().await,
+                None => std::future::pending().await,
+            }
+        };
+        let tenant = tokio::select! {
+            biased;
+            ready = ready => ready.unwrap_or_else(|_| Err(Refusal::new(504, Why::NotReady)))?,
+            () = left => return Err(Refusal::new(499, Why::ClientLeft)),
+        };
+        waiter.record.woke(clock::now() - began);
+        Ok(tenant)
+    }
+
+    /// Waits for the key's tenant, and beside that for the trace context that the request gets.
+    pub(crate) async fn wake_traced(
+        self: &Arc<Self>,
+        waiter: &Waiter<'_>,
+        request: WokenRequest,
+    ) -> Result<(T::InUse, Option<String>), Refusal> {
+        waiter.record.waits_as(request.id, self.clone());
+        let mut woken = pin!(self.hooks.woken(request));
+        let mut tenant = pin!(self.wake(waiter));
+        let mut context = None;
+        let tenant = tokio::select! {
+            biased;
+            tenant = &mut tenant => tenant?,
+            said = &mut woken => {
+                context = Some(said);
+                tenant.await?
+            }
+        };
+        let context = match context {
+            Some(said) => said,
+            None => tokio::time::timeout(TRACE_PATIENCE, woken).await.ok().flatten(),
+        };
+        Ok((tenant, context.filter(|context| trace::is_valid(context))))
+    }
+}

@@ -1,0 +1,138 @@
+use crate::support::*;
+use gateway::settings::{CertifiedPem, Settings, Tls};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+fn certificate(names: &[&str]) -> CertifiedPem {
+    let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    CertifiedPem { cert, key, names: Vec::new() }
+}
+
+fn der(certificate: &CertifiedPem) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(certificate.cert.as_bytes()).expect("a certificate")
+}
+
+/// A connection to the gateway by this name, which trusts this certificate alone.
+fn connect(
+    gateway: &TestGateway,
+    name: &str,
+    trusted: &CertifiedPem,
+    protocols: &[&[u8]],
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(der(trusted)).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().expect("versions");
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let connection = ClientConnection::new(Arc::new(config), name).expect("a connection");
+    let socket = TcpStream::connect(address_of(gateway))?;
+    socket.set_read_timeout(Some(SOON))?;
+    let mut stream = StreamOwned::new(connection, socket);
+    stream.conn.complete_io(&mut stream.sock)?;
+    Ok(stream)
+}
+
+fn status(stream: &mut (impl Read + Write)) -> u16 {
+    stream.write_all(get("/shop/").as_bytes()).expect("written");
+    Reader::new(stream).answer().status
+}
+
+fn encrypted(tls: Tls, scripted: &Scripted) -> TestGateway {
+    start(Settings { tls: Some(tls), ..settings() }, scripted)
+}
+
+#[test]
+fn each_name_has_its_certificate() {
+    let backend = Backend::start();
+    let (one, other) =
+        (certificate(&["one.example", "*.wild.example"]), certificate(&["two.example"]));
+    let given = Tls::Certificates(vec![one.clone(), other.clone()]);
+    let gateway = encrypted(given, &Scripted::with("shop", &backend));
+    assert!(gateway.listening()[0].url.starts_with("https://127.0.0.1:"));
+    for (name, certificate) in
+        [("one.example", &one), ("a.wild.example", &one), ("two.example", &other)]
+    {
+        let mut stream = connect(&gateway, name, certificate, &[]).expect(name);
+        assert_eq!(status(&mut stream), 200, "{name}");
+    }
+    // The first one is for all other names, for which it does not count.
+    assert!(connect(&gateway, "other.example", &one, &[]).is_err());
+    // What is not encrypted is not served.
+    assert!(!Client::connect(&gateway).get_raw("/shop/").starts_with("HTTP/"));
+    let answer = {
+        let mut stream = connect(&gateway, "two.example", &other, &[]).expect("a connection");
+        stream.write_all(get("/shop/").as_bytes()).expect("written");
+        Reader::new(&mut stream).answer()
+    };
+    assert!(answer.body.contains("x-forwarded-proto: https\r\n"), "{}", answer.body);
+}
+
+#[test]
+fn certificates_are_exchanged_while_the_gateway_runs() {
+    let backend = Backend::start();
+    let (old, new) = (certificate(&["one.example"]), certificate(&["one.example"]));
+    let given = Tls::Certificates(vec![old.clone()]);
+    let gateway = encrypted(given, &Scripted::with("shop", &backend));
+    let mut kept = connect(&gateway, "one.example", &old, &[]).expect("the old one");
+    gateway.set_certificates(std::slice::from_ref(&new)).expect("a certificate");
+    assert!(connect(&gateway, "one.example", &old, &[]).is_err());
+    assert_eq!(status(&mut connect(&gateway, "one.example", &new, &[]).expect("the new one")), 200);
+    assert_eq!(status(&mut kept), 200, "a connection that is there goes on");
+    // One that cannot be used changes nothing.
+    let mixed = CertifiedPem { key: old.key.clone(), ..new.clone() };
+    let nonsense = CertifiedPem { cert: "nonsense".to_owned(), ..new.clone() };
+    for bad in [vec![mixed], vec![nonsense], vec![]] {
+        assert!(gateway.set_certificates(&bad).is_err());
+    }
+    assert!(connect(&gateway, "one.example", &new, &[]).is_ok());
+}
+
+#[test]
+fn a_function_gives_certificates_and_null_ends_the_handshake() {
+    let backend = Backend::start();
+    let scripted = Scripted::with("shop", &backend);
+    let (good, bad) = (certificate(&["good.example"]), certificate(&["bad.example"]));
+    scripted.change(|state| {
+        state.certificates.insert("good.example".to_owned(), good.clone());
+        let unreadable = CertifiedPem { key: "nonsense".to_owned(), ..bad.clone() };
+        state.certificates.insert("bad.example".to_owned(), unreadable);
+    });
+    let gateway = encrypted(Tls::Ask, &scripted);
+    for _ in 0..2 {
+        let mut stream = connect(&gateway, "good.example", &good, &[]).expect("a certificate");
+        assert_eq!(status(&mut stream), 200);
+    }
+    assert!(connect(&gateway, "bad.example", &bad, &[]).is_err());
+    let refused = connect(&gateway, "none.example", &good, &[]).expect_err("none");
+    assert!(refused.to_string().contains("alert"), "{refused}");
+    assert_eq!(scripted.script().asked.load(SeqCst), 4);
+}
+
+#[test]
+fn the_protocol_is_agreed_on_in_the_handshake() {
+    let backend = Backend::start();
+    let one = certificate(&["one.example"]);
+    let given = Tls::Certificates(vec![one.clone()]);
+    let gateway = encrypted(given, &Scripted::with("shop", &backend));
+    for (offered, agreed) in [
+        (&[b"h2".as_slice(), b"http/1.1"][..], Some(b"h2".as_slice())),
+        (&[b"http/1.1"], Some(b"http/1.1")),
+        (&[], None),
+    ] {
+        let stream = connect(&gateway, "one.example", &one, offered).expect("a connection");
+        assert_eq!(stream.conn.alpn_protocol(), agreed);
+    }
+    let mut stream = connect(&gateway, "one.example", &one, &[b"h2"]).expect("a connection");
+    stream.write_all(crate::http2::PREFACE).expect("written");
+    stream.write_all(&crate::http2::get("/shop/")).expect("written");
+    assert_eq!(crate::http2::status(&mut stream), Some(200));
+}

@@ -1,0 +1,76 @@
+use crate::support::*;
+use gateway::Gateway;
+use gateway::settings::{Listen, Settings};
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+fn path(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("gateway-{}-{name}.sock", std::process::id()))
+}
+
+fn at(listen: Vec<Listen>) -> Settings {
+    Settings { listen, ..settings() }
+}
+
+fn status(mut stream: UnixStream) -> u16 {
+    stream.write_all(get("/shop/").as_bytes()).expect("written");
+    Reader::new(stream).answer().status
+}
+
+#[test]
+fn a_unix_socket_is_served_and_its_file_removed() {
+    let backend = Backend::start();
+    let path = path("served");
+    // A gateway that was killed has left its file.
+    drop(UnixListener::bind(&path).expect("a socket"));
+    let scripted = Scripted::with("shop", &backend);
+    let gateway = start(at(vec![Listen::Unix(path.clone())]), &scripted);
+    assert_eq!(gateway.listening()[0].path.as_deref(), path.to_str());
+    assert_eq!(status(UnixStream::connect(&path).expect("a connection")), 200);
+    // One that is served is not taken over.
+    let again = at(vec![Listen::Unix(path.clone())]);
+    let Err(error) = Gateway::start(again, scripted.clone(), scripted.clone()) else {
+        panic!("two at one path");
+    };
+    assert_eq!(error.code(), Some("EADDRINUSE"));
+    assert_eq!(status(UnixStream::connect(&path).expect("a connection")), 200);
+    let (sender, closed) = std::sync::mpsc::channel();
+    gateway.close_with(Duration::ZERO, move || sender.send(()).expect("awaited"));
+    closed.recv_timeout(SOON).expect("closed");
+    assert!(!path.exists());
+}
+
+#[test]
+fn an_inherited_socket_is_served() {
+    let backend = Backend::start();
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = tcp.local_addr().expect("an address").port();
+    let path = path("inherited");
+    let unix = UnixListener::bind(&path).expect("a socket");
+    let listen = [OwnedFd::from(tcp), OwnedFd::from(unix)].map(Listen::Descriptor);
+    let gateway = start(at(listen.into()), &Scripted::with("shop", &backend));
+    assert_eq!(gateway.listening()[0].port, Some(port));
+    assert_eq!(Client::connect(&gateway).get("/shop/").status, 200);
+    assert_eq!(status(UnixStream::connect(&path).expect("a connection")), 200);
+    std::fs::remove_file(path).expect("the file is its owner's");
+}
+
+#[test]
+fn a_taken_port_and_what_does_not_listen_are_told() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let listen = Listen::Tcp { hostname: "127.0.0.1".to_owned(), port };
+    let scripted = Scripted::new();
+    let Err(error) = Gateway::start(at(vec![listen]), scripted.clone(), scripted.clone()) else {
+        panic!("two at one port");
+    };
+    assert_eq!(error.code(), Some("EADDRINUSE"));
+    assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
+    let (one, _other) = UnixStream::pair().expect("a pair");
+    let listen = vec![Listen::Descriptor(one.into())];
+    assert!(Gateway::start(at(listen), scripted.clone(), scripted).is_err());
+}
