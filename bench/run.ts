@@ -21,7 +21,10 @@ const { values: options, words: names } = readArguments({
     json: { type: 'string' },
     update: { type: 'boolean', default: false },
   },
-  words: { kind: 'scenario', known: [...scenarios.map(({ name }) => name), 'instructions'] },
+  words: {
+    kind: 'scenario',
+    known: [...scenarios.map(({ name }) => name), ...groups(), 'instructions'],
+  },
   maxWords: Infinity,
 });
 
@@ -32,7 +35,13 @@ if (names.includes('instructions')) {
 }
 
 function chosenScenarios(): readonly Scenario[] {
-  return names.length === 0 ? scenarios : scenarios.filter(({ name }) => names.includes(name));
+  if (names.length === 0) return scenarios;
+  const isNamed = (name?: string) => name !== undefined && names.includes(name);
+  return scenarios.filter(({ name, group }) => isNamed(name) || isNamed(group));
+}
+
+function groups(): string[] {
+  return [...new Set(scenarios.flatMap(({ group }) => group ?? []))];
 }
 
 async function measure(chosen: readonly Scenario[]): Promise<void> {
@@ -71,7 +80,7 @@ async function measureScenario(
         if (options.quick) problems.set(subject, 'takes minutes: left out of a quick run');
         continue;
       }
-      const isOurs = subject !== 'plain' && subject !== 'floor';
+      const isOurs = subject.startsWith('ours');
       const result = await runWorker({
         scenario: scenario.name,
         subject: subject === 'before' ? 'ours' : subject,
@@ -117,7 +126,7 @@ Without a scenario all are measured, and bench/RESULTS.md and bench/results.svg 
   --before DIR also measures the package built in another checkout, in the same rounds
   --json FILE  also writes every observation
 
-scenarios:
+scenarios (all of \`${groups().join('`, `')}\` by that name):
 ${list.join('\n')}
   ${'instructions'.padEnd(24)} instructions of the pool's hot operations, against their budgets (--update sets these)`;
 }

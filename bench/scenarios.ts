@@ -10,6 +10,8 @@ import { importPackage } from './scenarios/import.ts';
 import { logLines, longLine } from './scenarios/logs.ts';
 import { observe10000, observe300, observe300Adapter } from './scenarios/observe.ts';
 import { dispose60, storm60 } from './scenarios/storm.ts';
+import { gateway } from './gateway/scenarios.ts';
+import { waking } from './gateway/waking.ts';
 
 export const scenarios: readonly Scenario[] = [
   coldEnsure,
@@ -29,4 +31,6 @@ export const scenarios: readonly Scenario[] = [
   idle10000,
   dispose60,
   importPackage,
+  ...gateway,
+  ...waking,
 ];

@@ -10,7 +10,7 @@ import {
   verdict,
 } from './figures.ts';
 import { type Machine, machineInWords } from './machine.ts';
-import { COLUMNS, type Metric, type Scenario } from './scenario.ts';
+import { type Columns, type Metric, POOLS, type Scenario } from './scenario.ts';
 
 export interface Measured {
   scenario: Scenario;
@@ -27,37 +27,46 @@ export interface Run {
   measured: readonly Measured[];
 }
 
-const HEADER = [
-  'scenario',
-  '',
-  'floor',
-  'plain pool',
-  'this package',
-  '÷ floor',
-  '÷ plain',
-  'goal',
-  'met',
-];
 const HEADER_OF_BEFORE = ['before', '÷ before'];
 
+const columnsOf = ({ columns = POOLS }: Scenario) => columns;
+
+/** A table for each set of columns, one below the other. */
 export function table(measured: readonly Measured[]): string {
+  const sets = new Set(measured.map(({ scenario }) => columnsOf(scenario)));
+  return [...sets]
+    .map((columns) =>
+      tableOf(
+        columns,
+        measured.filter(({ scenario }) => columnsOf(scenario) === columns),
+      ),
+    )
+    .join('\n\n');
+}
+
+function tableOf(columns: Columns, measured: readonly Measured[]): string {
   const hasBefore = measured.some(({ rounds }) => rounds.before);
-  const header = hasBefore ? [...HEADER, ...HEADER_OF_BEFORE] : HEADER;
+  const names = Object.values(columns);
+  const ratios = references(columns).map((subject) => `÷ ${columns[subject]}`);
+  const header = ['scenario', '', ...names, ...ratios, 'goal', 'met'];
+  if (hasBefore) header.push(...HEADER_OF_BEFORE);
   const rows = [
     header,
     header.map(() => '---'),
-    ...measured.flatMap((scenario) => rowsOf(scenario, hasBefore)),
+    ...measured.flatMap((scenario) => rowsOf(scenario, columns, hasBefore)),
   ];
   return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-function rowsOf({ scenario, rounds }: Measured, hasBefore: boolean): string[][] {
+/** The subjects that the package is compared with. */
+const references = (columns: Columns) => Object.keys(columns).filter((it) => it !== 'ours');
+
+function rowsOf({ scenario, rounds }: Measured, columns: Columns, hasBefore: boolean): string[][] {
   return scenario.metrics.map((metric, index) => [
     index === 0 ? scenario.title : '',
     metric.label,
-    ...COLUMNS.map((column) => shownFigure(rounds, column, metric)),
-    shownRatio(ratio(rounds, metric.id, 'ours', 'floor')),
-    shownRatio(ratio(rounds, metric.id, 'ours', 'plain')),
+    ...Object.keys(columns).map((column) => shownFigure(rounds, column, metric)),
+    ...references(columns).map((it) => shownRatio(ratio(rounds, metric.id, 'ours', it))),
     ...goalCells(rounds, metric),
     ...(hasBefore
       ? [

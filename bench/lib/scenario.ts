@@ -3,9 +3,12 @@ import type { Runtime, RuntimeOptions } from '@absolutejs/runtime';
 import { readFileSync } from 'node:fs';
 
 /**
- * The subjects with a column in the table. A scenario may also measure references, by other names.
+ * The subjects with a column in the table, the package's own last, each with its heading. A scenario
+ * may also measure references, by other names.
  */
-export const COLUMNS = ['floor', 'plain', 'ours'] as const;
+export type Columns = Readonly<Record<string, string>>;
+
+export const POOLS: Columns = { floor: 'floor', plain: 'plain pool', ours: 'this package' };
 
 export type Unit = 'ns' | 'µs' | 'ms' | '%' | 'MB' | 'B' | '/s' | '×' | '';
 
@@ -46,6 +49,10 @@ export interface Scenario {
   note: string;
   metrics: readonly Metric[];
   subjects: Readonly<Record<string, Measure>>;
+  /** {@link POOLS} by default. */
+  columns?: Columns;
+  /** The name by which it can be chosen together with others. */
+  group?: string;
   /** The largest number of rounds, for scenarios that are slow or vary little. */
   maxRounds?: number;
   /** Subjects that take minutes: measured in the first round only, and not in a quick run. */
