@@ -8,7 +8,25 @@ use hyper::ext::Protocol;
 
 type Body = AnswerBody;
 
-async fn connect(gate: &Gate) -> http2::SendRequest<Body> {
+/// A body that is all trailers.
+struct Trailers(Option<http::HeaderMap>);
+
+impl http_body::Body for Trailers {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
+        std::task::Poll::Ready(self.0.take().map(|fields| Ok(http_body::Frame::trailers(fields))))
+    }
+}
+
+async fn connect<B>(gate: &Gate) -> http2::SendRequest<B>
+where
+    B: http_body::Body<Data = Bytes, Error = BodyError> + Send + Unpin + 'static,
+{
     let io = TokioIo::new(gate.connect().await);
     let (sender, connection) =
         http2::Builder::new(TokioExecutor::new()).handshake(io).await.expect("a handshake");
@@ -40,7 +58,7 @@ async fn text(answer: Response<Incoming>) -> Result<String, hyper::Error> {
 async fn a_request_of_http_2_becomes_one_of_http_1() {
     let tenant = Tenant::new().await;
     let gate = Gate::http2(&tenant).await;
-    let mut sender = connect(&gate).await;
+    let mut sender = connect::<Body>(&gate).await;
     let mut request = request(Method::POST, "hello");
     for cookie in ["a=1", "b=2"] {
         request.headers_mut().append("cookie", HeaderValue::from_static(cookie));
@@ -63,7 +81,7 @@ async fn a_request_of_http_2_becomes_one_of_http_1() {
 async fn a_stream_breaks_when_its_tenant_does_and_the_others_go_on() {
     let tenant = Tenant::new().await;
     let gate = Gate::http2(&tenant).await;
-    let mut sender = connect(&gate).await;
+    let mut sender = connect::<Body>(&gate).await;
     let broken = tokio::spawn(sender.send_request(request(Method::GET, "")));
     let (mut stream, _) = tenant.take().await;
     write(&mut stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n").await;
@@ -81,7 +99,7 @@ async fn a_stream_breaks_when_its_tenant_does_and_the_others_go_on() {
 async fn a_stream_that_is_reset_ends_its_exchange_at_the_tenant() {
     let tenant = Tenant::new().await;
     let gate = Gate::http2(&tenant).await;
-    let mut sender = connect(&gate).await;
+    let mut sender = connect::<Body>(&gate).await;
     let answer = tokio::spawn(sender.send_request(request(Method::GET, "")));
     let (mut stream, _) = tenant.take().await;
     answer.abort();
@@ -93,7 +111,7 @@ async fn a_stream_that_is_reset_ends_its_exchange_at_the_tenant() {
 async fn a_websocket_over_http_2_is_one_over_http_1_at_the_tenant() {
     let tenant = Tenant::new().await;
     let gate = Gate::http2(&tenant).await;
-    let mut sender = connect(&gate).await;
+    let mut sender = connect::<Body>(&gate).await;
     let mut ask = request(Method::CONNECT, "");
     ask.extensions_mut().insert(Protocol::from_static("websocket"));
     ask.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("13"));
@@ -130,7 +148,7 @@ async fn a_websocket_over_http_2_is_one_over_http_1_at_the_tenant() {
 async fn an_answer_that_is_no_agreement_does_not_look_like_one() {
     let tenant = Tenant::new().await;
     let gate = Gate::http2(&tenant).await;
-    let mut sender = connect(&gate).await;
+    let mut sender = connect::<Body>(&gate).await;
     for (status, expected) in [("200 OK", 502), ("403 No", 403)] {
         let mut ask = request(Method::CONNECT, "");
         ask.extensions_mut().insert(Protocol::from_static("websocket"));
@@ -141,4 +159,21 @@ async fn an_answer_that_is_no_agreement_does_not_look_like_one() {
         let answer = answer.await.expect("no panic").expect("an answer");
         assert_eq!(answer.status(), expected);
     }
+}
+
+#[tokio::test]
+async fn trailers_that_would_change_the_request_are_refused() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::http2(&tenant).await;
+    let mut sender = connect::<Trailers>(&gate).await;
+    for name in ["authorization", "x-forwarded-for", "x_user"] {
+        let fields = http::HeaderMap::from_iter([(
+            http::HeaderName::from_static(name),
+            HeaderValue::from_static("x"),
+        )]);
+        let ask = request(Method::POST, "").map(|_| Trailers(Some(fields)));
+        let answer = sender.send_request(ask).await.expect("an answer");
+        assert_eq!(answer.status(), 400, "{name}");
+    }
+    tenant.is_unused().await;
 }

@@ -61,6 +61,22 @@ async fn a_connection_is_not_used_again_after_others() {
 }
 
 #[tokio::test]
+async fn what_comes_while_a_connection_is_idle_answers_no_request() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let mut client = gate.send(LAST_GET).await;
+    let (mut stream, _) = tenant.take().await;
+    write(&mut stream, OK).await;
+    to_end(&mut client).await;
+    gate.is_idle().await;
+    write(&mut stream, &OK.replace("ok", "no")).await;
+    let mut client = gate.send(LAST_GET).await;
+    let (mut stream, _) = tenant.take().await;
+    write(&mut stream, OK).await;
+    assert!(to_end(&mut client).await.ends_with("\r\n\r\nok"));
+}
+
+#[tokio::test]
 async fn a_connection_is_not_used_again_before_its_request_has_ended() {
     let tenant = Tenant::new().await;
     let gate = Gate::new(&tenant).await;
@@ -120,7 +136,7 @@ async fn an_idle_connection_is_dropped_after_four_seconds_at_most() {
     assert!(idle >= Duration::from_secs(3) && idle <= Duration::from_millis(4_100), "{idle:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_idle_connections_of_a_run_that_is_over_are_dropped() {
     let tenant = Tenant::new().await;
     let gate = Gate::new(&tenant).await;
@@ -135,6 +151,8 @@ async fn the_idle_connections_of_a_run_that_is_over_are_dropped() {
     write(&mut stream, OK).await;
     to_end(&mut client).await;
     gate.is_idle().await;
+    let began = tokio::time::Instant::now();
     gate.forwarder.forget(tenant.lent.run);
     assert_eq!(to_end(&mut stream).await, "");
+    assert!(began.elapsed() < Duration::from_secs(1));
 }

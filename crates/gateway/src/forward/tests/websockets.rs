@@ -156,6 +156,32 @@ async fn a_websocket_is_closed_between_frames_when_its_tenants_time_is_over() {
     tenant.is_unused().await;
 }
 
+#[tokio::test]
+async fn a_websocket_that_its_tenant_has_closed_is_not_closed_again() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let (mut client, mut stream) = open(&gate, &tenant).await;
+    stream.write_all(&[0x88, 0x02, 0x03, 0xe8]).await.expect("to write");
+    let mut bytes = vec![0; 4];
+    client.read_exact(&mut bytes).await.expect("a frame");
+    tenant.revoke.send(true).expect("a tenant");
+    client.read_to_end(&mut bytes).await.expect("an orderly end");
+    assert_eq!(bytes, [0x88, 0x02, 0x03, 0xe8]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_websocket_of_which_one_end_has_gone_ends_after_a_while() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let (mut client, mut stream) = open(&gate, &tenant).await;
+    client.shutdown().await.expect("to shut down");
+    let began = tokio::time::Instant::now();
+    assert_eq!(to_end(&mut stream).await, "");
+    assert_eq!(to_end(&mut client).await, "");
+    assert!(began.elapsed() < Duration::from_secs(31));
+    tenant.is_unused().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_websocket_whose_ends_do_not_answer_ends_all_the_same() {
     let tenant = Tenant::new().await;
@@ -169,7 +195,7 @@ async fn a_websocket_whose_ends_do_not_answer_ends_all_the_same() {
     assert!(began.elapsed() < Duration::from_secs(2));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn other_protocols_are_left_to_their_tenant() {
     let tenant = Tenant::new().await;
     let gate = Gate::new(&tenant).await;
@@ -178,6 +204,25 @@ async fn other_protocols_are_left_to_their_tenant() {
     write(&mut stream, &AGREED.replace("websocket", "chat")).await;
     head(&mut client).await;
     tenant.revoke.send(true).expect("a tenant");
+    // The clock is the runtime's own, and waits for nothing.
+    sleep(Duration::from_secs(60)).await;
     write(&mut stream, "still here").await;
     until(&mut client, "still here").await;
+}
+
+#[tokio::test]
+async fn an_idle_websocket_holds_no_buffer() {
+    let tenant = Tenant::new().await;
+    let (client, _) = tokio::join!(TcpStream::connect(tenant.lent.address), tenant.accept());
+    let tunnel = Tunnel {
+        client: hyper::upgrade::on(&mut Request::new(())),
+        tenant: client.expect("a connection"),
+        first: Bytes::new(),
+        is_websocket: true,
+        record: Arc::new(Record::begin(Arc::default(), None, None)),
+        in_use: tenant.lent.lend(),
+    };
+    // What its task takes up; the sockets are as large as sockets are.
+    let bytes = size_of_val(&tunnel.run());
+    assert!(bytes <= 1_024, "{bytes}");
 }
