@@ -149,7 +149,10 @@ const memory: Scenario = {
   ],
   subjects: {
     nginx: (context) => idleMemory(context, throughNginx),
-    ours: (context) => idleMemory(context, (tls) => throughGateway(tls ? { tls } : {})),
+    ours: (context) =>
+      idleMemory(context, (tls) =>
+        throughGateway(tls ? { tls: { cert: tls.cert, key: tls.key } } : {}),
+      ),
   },
   maxRounds: 3,
 };
