@@ -193,9 +193,9 @@ export type RuntimeMetricEvent =
  *
  * One order holds for everything that reaches the callbacks: per key `spawn`, `ready`, …, `exit`;
  * the `exit` of one process before the `spawn` of the next, except with `replace`, where they
- * overlap; all of a process's log lines, and a last observation, before its `exit`. An event comes before the promise that it settles. Lines
- * that `onLog` cannot take at once wait, while all other events are delivered; waiting lines are
- * delivered from each tenant in turn.
+ * overlap; all of a process's log lines, and a last observation, before its `exit`. An event comes
+ * before the promise that it settles. Lines that `onLog` cannot take at once wait, while all other
+ * events are delivered; waiting lines are delivered from each tenant in turn.
  *
  * @example
  * ```ts
@@ -507,11 +507,11 @@ export type RuntimeOptions = {
     | ((key: string) => Readonly<Record<string, string | undefined>>);
   /**
    * What one tenant is like, where it is unlike the others. Called once for each start, by
-   * `restart` and `replace`, too, right before it, and may take as long as `readinessTimeoutMs`; a start that is
-   * called off meanwhile does not wait for it. What it leaves out is as in these options. What it
-   * throws, or a wrong value, fails that start and reaches the callers of `ensure`: its own error
-   * as the same object, or a `TypeError` with the code `ERR_RUNTIME_INVALID_OPTION`. Not called
-   * where a snapshot is restored or a process adopted.
+   * `restart` and `replace`, too, right before it, and may take as long as `readinessTimeoutMs`; a
+   * start that is called off meanwhile does not wait for it. What it leaves out is as in these
+   * options. What it throws, or a wrong value, fails that start and reaches the callers of
+   * `ensure`: its own error as the same object, or a `TypeError` with the code
+   * `ERR_RUNTIME_INVALID_OPTION`. Not called where a snapshot is restored or a process adopted.
    *
    * @example
    * ```ts
@@ -571,7 +571,8 @@ export type RuntimeOptions = {
   shouldIdleKill?: ShouldIdleKill;
   /**
    * Saves idle tenants before they are stopped, and restores them with the next `ensure`. Only a
-   * stop for idleness saves; `restart` starts afresh. A restored tenant has the port that it had.
+   * stop for idleness saves; `restart` and `replace` start afresh. A restored tenant has the
+   * port that it had.
    * If an earlier host took the snapshot, the port is found out from the restored process, unless
    * `readiness` is your own: that is called with a newly held port. A snapshot is dropped once it
    * has been restored.

@@ -36,7 +36,14 @@ const EVICTION_DELAY_MS = 1_000;
 const GIVEN_UP_AFTER_MS = 600;
 
 /** Reasons of stops that the runtime makes: it takes an observation right before. */
-const STOPPED = new Set(['killed', 'restarted', 'replaced', 'disposed', 'idle-killed', 'lru-evicted']);
+const STOPPED = new Set([
+  'killed',
+  'restarted',
+  'replaced',
+  'disposed',
+  'idle-killed',
+  'lru-evicted',
+]);
 
 /** Live tenants by port, in all runtimes of the host. @type {Map<number, string>} */
 const ports = new Map();

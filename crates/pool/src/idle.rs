@@ -116,8 +116,7 @@ impl Looks {
 
     /// A retired run waits for a look that begins from now on.
     pub fn ask_next(&mut self, run: RunId) {
-        self.asking.retain(|(asking, _)| *asking != run);
-        self.asking_next.retain(|(asking, _)| *asking != run);
+        self.ask_no_more(run);
         self.asking_next.push((run, IdleStep::Clock));
     }
 

@@ -100,9 +100,9 @@ pub enum Bug {
     UseEndsWithRelease,
     /// The connections of a retired tenant are not looked for.
     RetiredIsNotLookedAt,
-    /// A tenant in use is asked to end at once.
+    /// Invariant 13: a tenant in use is asked to end at once.
     UsesAreCutOff,
-    /// That the last use has ended is not heard.
+    /// Invariant 13: that the last use has ended is not heard.
     LastUseIsNotHeard,
     /// Invariant 12: a release that begins to serve continues, later, from what the one before was.
     ReleaseKeepsImage,

@@ -36,8 +36,9 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
         Action::LookForConnections => a_look_is_needed_and_the_only_one(book),
         Action::Checkpoint { run } | Action::AwaitImage { run, .. } => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
-            // A start that waits; or a save that began before, when the snapshot driver was busy.
-            if !run.ready || run.saving.is_some() {
+            // A start that waits; or a save that began before, when the snapshot driver was busy. An
+            // abandoned pool lets go of both, one after the other.
+            if !run.ready || run.saving.is_some() || book.abandoned_ms.is_some() {
                 return Ok(());
             }
             only_idle_stops_save(book, run)?;

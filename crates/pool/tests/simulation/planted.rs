@@ -6,7 +6,7 @@
 
 use pool::{BUGS, Bug, plant};
 
-/// The rarest takes a few thousand.
+/// The rarest takes some ten thousand.
 const STORIES: u64 = 100_000;
 
 #[test]
