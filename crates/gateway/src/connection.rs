@@ -28,8 +28,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{oneshot, watch};
 use tokio_rustls::LazyConfigAcceptor;
 
-/// How long the library is kept after an answer: the next request of a page comes sooner.
-const REST_AFTER: Duration = Duration::from_secs(1);
+/// How long the library is kept after an answer. To have it again takes some microseconds, which
+/// requests that follow one another closely are spared; and when many connections come at once,
+/// few of them have it at a time.
+const REST_AFTER: Duration = Duration::from_millis(200);
 /// What an ended connection may still send, and for how long, so that the client gets to read why
 /// it ended: the kernel resets a connection that is closed with bytes unread.
 const LINGER_BYTES: usize = 256 << 10;

@@ -266,7 +266,13 @@ impl<S: Read> Reader<S> {
 
     fn more(&mut self) -> bool {
         let mut room = [0; 4096];
-        let count = self.stream.read(&mut room).unwrap_or(0);
+        let count = match self.stream.read(&mut room) {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                panic!("neither bytes nor the end came")
+            }
+            Err(_) => 0,
+        };
         self.buffer.extend_from_slice(&room[..count]);
         count > 0
     }

@@ -209,3 +209,20 @@ async fn other_protocols_are_left_to_their_tenant() {
     write(&mut stream, "still here").await;
     until(&mut client, "still here").await;
 }
+
+#[tokio::test]
+async fn an_idle_websocket_holds_no_buffer() {
+    let tenant = Tenant::new().await;
+    let (client, _) = tokio::join!(TcpStream::connect(tenant.lent.address), tenant.accept());
+    let tunnel = Tunnel {
+        client: hyper::upgrade::on(&mut Request::new(())),
+        tenant: client.expect("a connection"),
+        first: Bytes::new(),
+        is_websocket: true,
+        record: Arc::new(Record::begin(Arc::default(), None, None)),
+        in_use: tenant.lent.lend(),
+    };
+    // What its task takes up; the sockets are as large as sockets are.
+    let bytes = size_of_val(&tunnel.run());
+    assert!(bytes <= 1_024, "{bytes}");
+}
