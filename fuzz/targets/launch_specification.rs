@@ -47,8 +47,7 @@ fuzz_target!(|input: Input| match input {
         let stream = |is_error| if is_error { Descriptor::Stderr } else { Descriptor::Stdout };
         let descriptors = are_errors.into_iter().map(stream).collect();
         let confinement = Confinement { temporary, ..Confinement::default() };
-        let spec =
-            LaunchSpec { cwd, umask, needs_start_script, argv, env, descriptors, confinement };
+        let spec = LaunchSpec { cwd, umask, needs_start_script, argv, env, descriptors, confinement };
         let bytes = spec.to_bytes();
         match LaunchSpec::parse(&bytes) {
             Ok(read) => assert_eq!(read, spec),

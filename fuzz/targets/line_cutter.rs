@@ -5,8 +5,8 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use libfuzzer_sys::fuzz_target;
 use linux::output::lines::{LINE_BYTES, LineCutter};
+use libfuzzer_sys::fuzz_target;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 /// More parts take longer and test nothing more.
@@ -131,8 +131,7 @@ fn plainly(all: &[u8]) -> Vec<String> {
 /// The length of `bytes` without an incomplete character at the end, by the length that its first
 /// byte announces.
 fn whole_characters(bytes: &[u8]) -> usize {
-    let Some(behind) = bytes.iter().rev().take(3).position(|byte| !(0x80..=0xbf).contains(byte))
-    else {
+    let Some(behind) = bytes.iter().rev().take(3).position(|byte| !(0x80..=0xbf).contains(byte)) else {
         return bytes.len();
     };
     let start = bytes.len() - 1 - behind;

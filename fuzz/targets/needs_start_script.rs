@@ -17,8 +17,7 @@ fuzz_target!(|text: &[u8]| {
     let around = [b"\xef\xbb\xbf// \xff\n/**/", text, b"//\n,"].concat();
     assert_eq!(parse(&around).as_ref(), Ok(&read));
     let text = str::from_utf8(text).expect("JSON is UTF-8");
-    let utf16: Vec<u8> =
-        format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(parse(&utf16).as_ref(), Ok(&read));
 });
 

@@ -5,8 +5,8 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use libfuzzer_sys::fuzz_target;
 use linux::net::sock_diag::{Message, messages};
+use libfuzzer_sys::fuzz_target;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const HEADER_BYTES: usize = 16;
@@ -67,10 +67,7 @@ fn encoded(sent: &Sent) -> Vec<u8> {
             let [high, low] = port.to_be_bytes();
             let beginning = [2, *state, 0, 0, high, low];
             let attributes: Vec<u8> = attributes.iter().flat_map(attribute).collect();
-            (
-                SOCK_DIAG_BY_FAMILY,
-                [&beginning, rest.as_slice(), attributes.as_slice(), tail(end)].concat(),
-            )
+            (SOCK_DIAG_BY_FAMILY, [&beginning, rest.as_slice(), attributes.as_slice(), tail(end)].concat())
         }
         Sent::Other { kind, body } => (kind_of_other(*kind), body.clone()),
     };

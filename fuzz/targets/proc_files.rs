@@ -34,15 +34,7 @@ enum State {
 
 fuzz_target!(|input: Input| match input {
     Input::StatLine(line) => drop(stat::parse(&line, 7)),
-    Input::Stat {
-        name,
-        state,
-        ids: [parent, group, session],
-        ticks,
-        threads,
-        started_at,
-        pages,
-    } => {
+    Input::Stat { name, state, ids: [parent, group, session], ticks, threads, started_at, pages } => {
         let letter = match state {
             State::Sleeping => 'S',
             State::Running => 'R',
@@ -56,10 +48,7 @@ fuzz_target!(|input: Input| match input {
         );
         let line = [b"7 (", name.as_slice(), rest.as_bytes()].concat();
         let read = stat::parse(&line, 7).expect("a line as the kernel prints it");
-        assert_eq!(
-            (read.parent, read.group, read.session),
-            (parent.into(), group.into(), session.into())
-        );
+        assert_eq!((read.parent, read.group, read.session), (parent.into(), group.into(), session.into()));
         assert_eq!(read.own_ticks, user.saturating_add(system));
         assert_eq!(read.waited_ticks, waited_user.saturating_add(waited_system));
         assert_eq!((read.started_at_ticks, read.rss_pages), (started_at, pages));
@@ -69,9 +58,6 @@ fuzz_target!(|input: Input| match input {
     Input::Children(pids) => {
         let text: String = pids.iter().map(|pid| format!("{pid} ")).collect();
         let read: Vec<i32> = tree::pids_in(&text).map(|pid| pid.as_raw_pid()).collect();
-        assert_eq!(
-            read,
-            pids.into_iter().filter(|pid| *pid > 0).map(i32::from).collect::<Vec<_>>()
-        );
+        assert_eq!(read, pids.into_iter().filter(|pid| *pid > 0).map(i32::from).collect::<Vec<_>>());
     }
 });

@@ -18,9 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper};
 use warden::confinement::{Group, Hierarchy};
 use warden::{Command, Descriptor, LaunchSpec, Report, Stat, StopStage, host};
 
@@ -158,9 +156,7 @@ impl Host {
                     self.note(report);
                 }
             }
-            Step::Packet { bytes, fds } => {
-                return self.take_packet(bytes, usize::from(*fds) % FDS_MAX);
-            }
+            Step::Packet { bytes, fds } => return self.take_packet(bytes, usize::from(*fds) % FDS_MAX),
         }
         true
     }
@@ -249,19 +245,15 @@ fn send(socket: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
     if !fds.is_empty() {
         assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
     }
-    while sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
-        == Err(Errno::AGAIN)
-    {
+    while sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) == Err(Errno::AGAIN) {
         wait(socket, PollFlags::OUT);
     }
 }
 
 fn null() -> BorrowedFd<'static> {
     static NULL: OnceLock<OwnedFd> = OnceLock::new();
-    let open = || {
-        rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .expect("/dev/null")
-    };
+    let open =
+        || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).expect("/dev/null");
     NULL.get_or_init(open).as_fd()
 }
 
@@ -284,8 +276,7 @@ fn memory_file(program: &Program) -> OwnedFd {
     if let Program::HasGroups { is_v1, is_elsewhere } = program {
         let hierarchy = if *is_v1 { Hierarchy::V1 } else { Hierarchy::V2 };
         let parent = string(if *is_elsewhere { "/proc/no/group" } else { "/dev/null/group" });
-        confinement.groups =
-            vec![Group { hierarchy, parent, settings: vec![string("pids.max=9")] }];
+        confinement.groups = vec![Group { hierarchy, parent, settings: vec![string("pids.max=9")] }];
     }
     let (umask, needs_start_script) = (0o022, false);
     let spec = LaunchSpec { cwd, umask, needs_start_script, argv, env, descriptors, confinement };
@@ -293,8 +284,7 @@ fn memory_file(program: &Program) -> OwnedFd {
 }
 
 fn garbage(bytes: &[u8]) -> OwnedFd {
-    let file =
-        rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC).expect("a memory file");
+    let file = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC).expect("a memory file");
     rustix::io::write(&file, bytes).expect("memory");
     file
 }
