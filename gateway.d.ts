@@ -165,11 +165,17 @@ export type GatewayLimits = {
   headers?: number;
   /** For a request's head to be there: 408, or the connection is closed. Default 30 000. */
   headersTimeoutMs?: number;
-  /** Silence in the middle of a body: 408, or the connection is closed. Default 60 000. */
+  /**
+   * Silence in the middle of a body, or a client that takes nothing of an answer: 408, or the connection, over HTTP/2 the stream, is
+   * closed. Default 60 000.
+   */
   bodyIdleTimeoutMs?: number;
   /** Bytes of a request's body: 413. Default none. */
   bodyBytes?: number;
-  /** Open connections; further ones are closed. Default 10 000. */
+  /**
+   * Open connections; further ones are closed. Requests at once, of which a connection of HTTP/2 may have many, are at most 128
+   * more: 503. Default 10 000.
+   */
   connections?: number;
   /** Requests of one tenant at once: 503. Default none. */
   requestsPerTenant?: number;

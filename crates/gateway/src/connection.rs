@@ -10,6 +10,7 @@ use crate::forward::AnswerBody;
 use crate::guarded::{Guarded, Patience, Returned, Shared};
 use crate::hooks::Hooks;
 use crate::stream::{Accepted, Socket, Stream};
+use crate::streams::Streams;
 use crate::strict::{Inspector, Verdict};
 use crate::tenants::Tenants;
 use crate::tls::Certificates;
@@ -18,7 +19,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
@@ -36,6 +37,11 @@ const REST_AFTER: Duration = Duration::from_millis(200);
 /// it ended: the kernel resets a connection that is closed with bytes unread.
 const LINGER_BYTES: usize = 256 << 10;
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a request takes before it is looked whether its client has left. Most are over by then,
+/// and the library sees most clients leave: but not while it has bytes that it does not read yet,
+/// those of another request or of a body that the tenant does not take.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// How often a connection of HTTP/2 is asked for a sign of life, and how long it may take for one.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long a connection of HTTP/2 without requests stays after it was told to end.
@@ -226,12 +232,15 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         if limits.headers > FIELDS_FOR_FREE {
             builder.max_headers(limits.headers);
         }
-        let service = service_fn(self.service(guarded.shared()));
+        let shared = guarded.shared();
+        let service = service_fn(self.service(shared.clone()));
         {
             let connection = builder.serve_connection(TokioIo::new(guarded), service);
             let mut connection = pin!(connection.with_upgrades());
             tokio::select! {
                 _ = connection.as_mut() => {}
+                // Dropping the connection drops its request.
+                () = is_left(&shared, &self.client.socket) => {}
                 () = is_closing(self.phase) => {
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
@@ -287,7 +296,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         let (guarded, _returned) = Guarded::new(stream, inspector, patience, received);
         let shared = guarded.shared();
         let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let connection = http2::Builder::new(Streams { patience: limits.body_idle })
             .timer(TokioTimer::new())
             .enable_connect_protocol()
             .max_concurrent_streams(STREAMS)
@@ -316,6 +325,20 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             }
         }
         Ok(())
+    }
+}
+
+/// Resolves when the client has left while a request of its takes long.
+async fn is_left(shared: &Shared, socket: &Socket) {
+    loop {
+        let begun = shared.begun();
+        tokio::time::sleep(LOOK_AFTER).await;
+        if shared.is_busy() && shared.begun() == begun {
+            socket.left().await;
+            if shared.is_busy() {
+                return;
+            }
+        }
     }
 }
 

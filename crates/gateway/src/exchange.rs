@@ -15,6 +15,7 @@ use crate::routing::Answers;
 use crate::settings::{Limits, Wake};
 use crate::stats::{Counters, KeyCounters};
 use crate::stream::Socket;
+use crate::streams;
 use crate::strict::{HeadLimits, http2};
 use crate::tenants::Tenants;
 use crate::trace;
@@ -31,6 +32,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// When another try may find a tenant with fewer requests.
 const RETRY_MS: u64 = 1_000;
+/// So many more requests than connections may be at once: one connection of HTTP/2 has them all.
+const REQUESTS_OVER_CONNECTIONS: usize = 128;
 
 /// What all connections of a gateway share.
 pub(crate) struct Site<T, H> {
@@ -144,6 +147,7 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
         }
     };
     record.answered(response.status().as_u16());
+    streams::has_answered();
     // What follows such a request belongs to the other protocol, or to nothing.
     if ends_connection && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -266,14 +270,18 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         tokio::task::spawn_blocking(move || site.tenants.exists(&key)).await.unwrap_or(false)
     }
 
-    /// Refuses a request that is one too many for its tenant, itself counted.
+    /// Refuses a request that is one too many for its tenant or in all, itself counted.
     fn admit(&self, key: &KeyCounters) -> Result<(), Refusal> {
-        match self.limits.requests_per_tenant {
-            Some(most) if key.in_flight.load(Relaxed) > most => {
-                Err(Refusal::new(503, Why::Overloaded).retry_after(RETRY_MS))
-            }
-            _ => Ok(()),
+        let most = self.limits.requests_per_tenant;
+        let is_too_many = most.is_some_and(|most| key.in_flight.load(Relaxed) > most);
+        // Each takes a connection to its tenant, so a descriptor of the host. With HTTP/1 there is
+        // one request for a connection; the streams of HTTP/2 must not make a hundred times as
+        // many of it.
+        let in_all = self.limits.connections.saturating_add(REQUESTS_OVER_CONNECTIONS);
+        if is_too_many || self.counters.in_flight.load(Relaxed) > in_all as u64 {
+            return Err(Refusal::new(503, Why::Overloaded).retry_after(RETRY_MS));
         }
+        Ok(())
     }
 
     fn woken(

@@ -75,9 +75,7 @@ pub fn tell(headers: &mut HeaderMap, client: Client<'_>, trusted: &[Cidr]) {
             hops.push_str(", ");
         }
     } else {
-        for name in [&PROTO, &HOSTS, &PORT, &PREFIX] {
-            headers.remove(name);
-        }
+        take_off_all(headers);
     }
     headers.remove(REAL_IP);
     headers.remove(FORWARDED);
@@ -123,6 +121,16 @@ pub fn address_of(headers: &HeaderMap, peer: IpAddr, trusted: &[Cidr]) -> IpAddr
     address.to_canonical()
 }
 
+/// Takes off every `X-Forwarded-*`, also those that the gateway does not write: frameworks believe
+/// `-Scheme`, `-Ssl` and others as they do `-Proto`.
+fn take_off_all(headers: &mut HeaderMap) {
+    let is_one = |name: &&HeaderName| name.as_str().starts_with("x-forwarded-");
+    let names: Vec<HeaderName> = headers.keys().filter(is_one).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
@@ -154,7 +162,7 @@ mod tests {
         lines
     }
 
-    const FORGED: [(&str, &str); 8] = [
+    const FORGED: [(&str, &str); 10] = [
         ("host", "a.example"),
         ("forwarded", "for=6.6.6.6"),
         ("x-forwarded-for", "6.6.6.6"),
@@ -162,6 +170,8 @@ mod tests {
         ("x-forwarded-host", "evil"),
         ("x-forwarded-proto", "http"),
         ("x-forwarded-port", "1"),
+        ("x-forwarded-scheme", "http"),
+        ("x-forwarded-ssl", "on"),
         ("x-real-ip", "6.6.6.6"),
     ];
 
@@ -188,6 +198,8 @@ mod tests {
             "x-forwarded-port: 1",
             "x-forwarded-prefix: /shop",
             "x-forwarded-proto: http",
+            "x-forwarded-scheme: http",
+            "x-forwarded-ssl: on",
         ];
         assert_eq!(told(&FORGED, "10.0.0.9", &["10.0.0.0/8"]), expected);
     }

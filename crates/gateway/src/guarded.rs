@@ -380,12 +380,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 /// A timer that is set anew only when it has gone off too early: most of its deadlines are moved
 /// on, request by request, long before they are reached.
 #[derive(Default)]
-struct Alarm {
+pub(crate) struct Alarm {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Alarm {
-    fn poll(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
+    pub fn poll(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
         let deadline = tokio::time::Instant::from_std(deadline);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if sleep.deadline() > deadline {

@@ -21,6 +21,7 @@ pub mod server;
 pub mod settings;
 pub mod stats;
 mod stream;
+mod streams;
 pub mod strict;
 pub mod tenants;
 pub mod tls;

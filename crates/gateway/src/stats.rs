@@ -49,7 +49,7 @@ pub struct KeyStats {
 pub(crate) struct Counters {
     pub connections: AtomicUsize,
     pub waiting: AtomicU64,
-    in_flight: AtomicU64,
+    pub in_flight: AtomicU64,
     requests: [AtomicU64; 5],
     wakes: [AtomicU64; WAKE_BUCKETS_MS.len() + 1],
     wake_us: AtomicU64,

@@ -2,6 +2,7 @@
 
 use super::upstreams::{Upstream, Upstreams};
 use crate::record::Record;
+use crate::streams;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -55,7 +56,11 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Tenant(body) => body.as_mut().poll_frame(context),
+            Kind::Tenant(body) => {
+                let frame = body.as_mut().poll_frame(context);
+                streams::was_asked(frame.is_ready());
+                frame
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -34,18 +34,29 @@ const IDLE_PER_RUN_MAX: usize = 32;
 /// A tenant whose queue of connections is full does not answer: the kernel tries again after 1, 3
 /// and 7 seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much a tenant may send before the head of its answer is whole. The library bounds one head,
+/// but not how many interim ones (`100 Continue`) come before it: without an end they would keep a
+/// thread of the gateway busy for as long as the tenant sends them.
+const BEFORE_HEAD_BYTES_MAX: u64 = 1 << 20;
 
 /// What has gone over a connection since the last request on it began.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     has_sent: AtomicBool,
-    has_received: AtomicBool,
+    received_bytes: AtomicU64,
+    /// The head of the answer has come.
+    is_headed: AtomicBool,
 }
 
 impl Progress {
     fn begin(&self) {
         self.has_sent.store(false, Relaxed);
-        self.has_received.store(false, Relaxed);
+        self.received_bytes.store(0, Relaxed);
+        self.is_headed.store(false, Relaxed);
+    }
+
+    fn has_too_much_before_the_head(&self) -> bool {
+        self.received_bytes.load(Relaxed) > BEFORE_HEAD_BYTES_MAX && !self.is_headed.load(Relaxed)
     }
 
     /// The kernel has taken at least a byte of the request.
@@ -55,7 +66,7 @@ impl Progress {
 
     /// At least a byte of an answer has come.
     pub fn has_received(&self) -> bool {
-        self.has_received.load(Relaxed)
+        self.received_bytes.load(Relaxed) > 0
     }
 }
 
@@ -79,11 +90,15 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.progress.has_too_much_before_the_head() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.progress.has_received.store(true, Relaxed);
-        }
+        let count = (buffer.filled().len() - before) as u64;
+        // Only this connection's own task writes it.
+        let so_far = self.progress.received_bytes.load(Relaxed);
+        self.progress.received_bytes.store(so_far + count, Relaxed);
         Poll::Ready(Ok(()))
     }
 }
@@ -163,10 +178,14 @@ impl Upstream {
         // its own wakes would only repeat that. Unconstrained, as a wake for its budget counts.
         let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         let (connection, is_over) = (&mut self.connection, &mut self.is_over);
+        let progress = &self.progress;
         poll_fn(|context| {
             *is_over = *is_over || connection.poll_without_shutdown(context).is_ready();
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(answer) => Poll::Ready(answer.map_err(drop)),
+                Poll::Ready(answer) => {
+                    progress.is_headed.store(true, Relaxed);
+                    Poll::Ready(answer.map_err(drop))
+                }
                 Poll::Pending if *is_over => Poll::Ready(Err(())),
                 Poll::Pending => Poll::Pending,
             }

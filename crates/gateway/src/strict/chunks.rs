@@ -9,19 +9,27 @@ use crate::refusal::{Refusal, Why};
 const SIZE_DIGITS_MAX: usize = 15;
 
 /// Trailers that would change where a request ends, whom it is for, or what it may do.
-const NEVER_IN_TRAILERS: [&str; 12] = [
+const NEVER_IN_TRAILERS: [&str; 20] = [
     "authorization",
     "connection",
     "content-encoding",
     "content-length",
+    "content-range",
     "content-type",
     "cookie",
+    "expect",
     "forwarded",
     "host",
+    "keep-alive",
+    "max-forwards",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-real-ip",
 ];
 
 /// Where in the body the next byte stands.

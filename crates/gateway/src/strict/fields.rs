@@ -10,13 +10,13 @@ pub struct Field<'a> {
     pub value: &'a [u8],
 }
 
-impl Field<'_> {
+impl<'a> Field<'a> {
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// The elements of a list, without empty ones.
-    pub fn elements(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn elements(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.value
             .split(|byte| *byte == b',')
             .map(<[u8]>::trim_ascii)
@@ -37,12 +37,11 @@ pub fn parse(line: &[u8]) -> Result<Field<'_>, Refusal> {
     if !is_token(name) {
         return bad(Why::FieldName);
     }
-    // Tabs and spaces only: `trim_ascii` takes more, which the next line refuses.
-    let value = value.trim_ascii();
     if !value.iter().all(|byte| is_text(*byte)) {
         return bad(Why::FieldValue);
     }
-    Ok(Field { name, value })
+    // Tabs and spaces only: what else `trim_ascii` takes is refused above.
+    Ok(Field { name, value: value.trim_ascii() })
 }
 
 /// A word of the protocol: at least one character, and none that separates words.

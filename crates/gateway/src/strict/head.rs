@@ -64,6 +64,7 @@ impl Head {
             }
             found.take(fields::parse(text?)?)?;
         }
+        found.check_named()?;
         if found.has_underscore {
             refuse_twins(&found.names)?;
         }
@@ -137,6 +138,8 @@ struct Found<'a> {
     is_chunked: bool,
     upgrade: Option<&'a [u8]>,
     is_upgrade_named: bool,
+    /// What `Connection` names besides the fields that are for one hop.
+    named: Vec<&'a [u8]>,
     names: Vec<&'a [u8]>,
     has_underscore: bool,
 }
@@ -173,10 +176,12 @@ impl<'a> Found<'a> {
     }
 
     /// A field that `Connection` names is taken off on the way. The ones that decide anything must
-    /// not be.
+    /// not be, and of those that are there only those for one hop may be.
     fn connection(&mut self, field: Field<'a>) -> Result<(), Refusal> {
         const NEVER_TAKEN_OFF: [&str; 6] =
             ["authorization", "content-length", "cookie", "host", "transfer-encoding", "forwarded"];
+        const FOR_ONE_HOP: [&str; 6] =
+            ["close", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
         for element in field.elements() {
             let is = |name: &str| element.eq_ignore_ascii_case(name.as_bytes());
             let is_ours = element.len() >= 2 && element[..2].eq_ignore_ascii_case(b"x-");
@@ -184,8 +189,21 @@ impl<'a> Found<'a> {
                 return Err(Refusal::new(400, Why::Connection));
             }
             self.is_upgrade_named |= is("upgrade");
+            if !FOR_ONE_HOP.into_iter().any(is) {
+                self.named.push(element);
+            }
         }
         Ok(())
+    }
+
+    /// A program that does not heed `Connection` would pass on what the gateway takes off.
+    fn check_named(&self) -> Result<(), Refusal> {
+        let is_there =
+            |named: &&[u8]| self.names.iter().any(|name| name.eq_ignore_ascii_case(named));
+        match self.named.iter().any(is_there) {
+            true => Err(Refusal::new(400, Why::Connection)),
+            false => Ok(()),
+        }
     }
 
     fn check_host(&self, line: &RequestLine<'_>) -> Result<(), Refusal> {

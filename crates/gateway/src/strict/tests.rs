@@ -171,6 +171,8 @@ fn names_and_values_have_no_odd_characters() {
     is_refused(&get("nonsense\r\n"), Why::FieldWithoutColon);
     is_refused(&get("X: a\0b\r\n"), Why::FieldValue);
     is_refused(&get("X: a\x7fb\r\n"), Why::FieldValue);
+    is_refused(&get("X: \x0ca\r\n"), Why::FieldValue);
+    is_refused(&get("X: a\x0c\r\n"), Why::FieldValue);
 }
 
 #[test]
@@ -250,6 +252,11 @@ fn connection_takes_off_nothing_that_decides() {
     ] {
         is_refused(&get(&format!("Connection: close, {name}\r\n")), Why::Connection);
     }
+    // What is there is not taken off, in whichever order.
+    is_refused(&get("Connection: Origin\r\nOrigin: http://b\r\n"), Why::Connection);
+    is_refused(&get("CF-Connecting-IP: 1\r\nConnection: cf-connecting-ip\r\n"), Why::Connection);
+    is_passed(&get("Connection: keep-alive, TE\r\nKeep-Alive: 1\r\nTE: trailers\r\n"));
+    is_passed(&get("Connection: close, absent\r\n"));
 }
 
 #[test]
@@ -300,9 +307,16 @@ fn chunks_have_plain_sizes_and_whole_ends() {
     }
     assert_eq!(of(&chunked("5\r\nhelloX\r\n")).1, Some(Why::ChunkEnd));
     assert_eq!(of(&chunked("5\r\nhello\n0\r\n\r\n")).1, Some(Why::ChunkEnd));
-    for trailer in
-        ["Content-Length: 5", "Host: b", "X-Forwarded-For: 1", "Authorization: x", "a_b: c"]
-    {
+    for trailer in [
+        "Content-Length: 5",
+        "Host: b",
+        "X-Forwarded-For: 1",
+        "X-Real-IP: 1",
+        "Authorization: x",
+        "Keep-Alive: 1",
+        "Expect: 100-continue",
+        "a_b: c",
+    ] {
         assert_eq!(
             of(&chunked(&format!("0\r\n{trailer}\r\n\r\n"))).1,
             Some(Why::Trailer),

@@ -379,3 +379,80 @@ fn it_is_told_that_the_gateway_closes() {
     assert!(is_told);
     assert_eq!(status, 200);
 }
+
+/// Settings of the client: one parameter.
+fn setting(id: u16, value: u32) -> Vec<u8> {
+    frame(SETTINGS, 0, 0, &[&id.to_be_bytes()[..], &value.to_be_bytes()[..]].concat())
+}
+
+const INITIAL_WINDOW_SIZE: u16 = 4;
+
+#[test]
+fn an_answer_that_is_not_taken_has_its_time() {
+    let backend = Backend::start();
+    let limits = Limits { body_idle: Duration::from_millis(300), ..Limits::default() };
+    let gateway = start(Settings { limits, ..settings() }, &Scripted::with("shop", &backend));
+    let mut stream = connect(&gateway);
+    // The client takes no byte of any answer, and is there all the same.
+    stream.write_all(&setting(INITIAL_WINDOW_SIZE, 0)).expect("sent");
+    stream.write_all(&get("/shop/")).expect("sent");
+    assert_eq!(status(&mut stream), Some(200));
+    let reset = loop {
+        match next(&mut stream).expect("a frame") {
+            (RST_STREAM, _, id, _) => break id,
+            (GOAWAY, ..) => panic!("the connection ends"),
+            _ => {}
+        }
+    };
+    assert_eq!(reset, 1);
+    until("the tenant is not in use", || gateway.stats().in_flight == 0);
+    // The connection goes on.
+    stream.write_all(&frame(PING, 0, 0, b"12345678")).expect("sent");
+    while next(&mut stream).expect("a frame").0 != PING {}
+}
+
+#[test]
+fn an_answer_that_is_taken_slowly_arrives() {
+    let backend = Backend::start();
+    let limits = Limits { body_idle: Duration::from_secs(60), ..Limits::default() };
+    let gateway = start(Settings { limits, ..settings() }, &Scripted::with("shop", &backend));
+    let mut stream = connect(&gateway);
+    stream.write_all(&setting(INITIAL_WINDOW_SIZE, 0)).expect("sent");
+    stream.write_all(&get("/shop/")).expect("sent");
+    assert_eq!(status(&mut stream), Some(200));
+    let mut taken = 0;
+    loop {
+        stream.write_all(&frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes())).expect("sent");
+        let (kind, flags, _, payload) = next(&mut stream).expect("a frame");
+        if kind == DATA {
+            taken += payload.len();
+            if flags & END_STREAM != 0 {
+                break;
+            }
+        }
+    }
+    assert!(taken > 20, "{taken} bytes");
+}
+
+#[test]
+fn requests_at_once_are_bounded_in_all() {
+    let backend = Backend::start();
+    backend.hold(true);
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let gateway = start(Settings { limits, ..settings() }, &Scripted::with("shop", &backend));
+    let heads: Vec<u8> = (0..100)
+        .flat_map(|number| {
+            frame(HEADERS, END_STREAM | END_HEADERS, 2 * number + 1, &head("/shop/", &[]))
+        })
+        .collect();
+    let mut clients = [connect(&gateway), connect(&gateway)];
+    for client in &mut clients {
+        client.write_all(&heads).expect("sent");
+    }
+    // 128 more than connections, and no more.
+    until("the others are refused", || gateway.stats().requests[4] == 70);
+    until("the first ones are there", || backend.seen() == 130);
+    backend.hold(false);
+    until("all are over", || gateway.stats().in_flight == 0);
+    assert_eq!(gateway.stats().requests, [0, 130, 0, 0, 70]);
+}

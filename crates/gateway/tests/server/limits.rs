@@ -138,3 +138,33 @@ fn a_client_that_reads_nothing_has_its_time() {
     client.send(&body);
     until("it is cut off", || gateway.stats().connections == 0);
 }
+
+#[test]
+fn a_client_that_leaves_is_noticed_behind_what_is_not_read() {
+    let backend = Backend::start();
+    backend.hold(true);
+    let gateway = limited(Limits::default(), &backend);
+    let mut client = Client::connect(&gateway);
+    // The second one waits for the first.
+    client.send(get("/shop/").repeat(2));
+    until("the first is there", || backend.seen() == 1);
+    drop(client);
+    until("nothing is left of it", || {
+        let stats = gateway.stats();
+        (stats.in_flight, stats.connections) == (0, 0)
+    });
+    assert_eq!(backend.seen(), 1);
+}
+
+#[test]
+fn a_request_may_take_longer_than_it_takes_to_look_for_its_client() {
+    let backend = Backend::start();
+    backend.hold(true);
+    let gateway = limited(Limits::default(), &backend);
+    let mut client = Client::connect(&gateway);
+    client.send(get("/shop/").repeat(2));
+    // Longer than the gateway takes before it looks.
+    std::thread::park_timeout(Duration::from_millis(5_500));
+    backend.hold(false);
+    assert_eq!((client.answer().status, client.answer().status), (200, 200));
+}

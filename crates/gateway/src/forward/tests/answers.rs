@@ -91,3 +91,33 @@ async fn a_client_that_does_not_read_holds_its_tenant_up() {
     client.read_exact(&mut rest).await.expect("all of it");
     assert_eq!(written.load(Relaxed), ALL);
 }
+
+#[tokio::test]
+async fn interim_answers_have_an_end() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let mut client = gate.send(LAST_GET).await;
+    let (mut stream, _) = tenant.take().await;
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(1_000);
+    // Some are no harm.
+    write(&mut stream, &interim).await;
+    let sending = async { while stream.write_all(interim.as_bytes()).await.is_ok() {} };
+    let (answer, ()) = tokio::join!(to_end(&mut client), sending);
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    gate.is_idle().await;
+}
+
+#[tokio::test]
+async fn interim_answers_are_no_answer() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let mut client = gate.send(LAST_GET).await;
+    let (mut stream, _) = tenant.take().await;
+    write(&mut stream, &"HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000)).await;
+    // More of a body than may come before a head.
+    let body = "x".repeat(3 << 20);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    let sending = async { write(&mut stream, &(head + &body)).await };
+    let (answer, ()) = tokio::join!(to_end(&mut client), sending);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&body), "{}", answer.len());
+}
