@@ -27,7 +27,6 @@ use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// When another try may find a tenant with fewer requests.
 const RETRY_MS: u64 = 1_000;
@@ -137,6 +136,7 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     let mut response = match answered {
         Ok(response) => response,
         Err(refusal) => {
+            record.give_up_place();
             let hooks = site.pages.then_some(&site.hooks);
             let response = answer::refused(&refusal, key.as_deref(), hooks).await;
             record.count_out(response.body().size_hint().exact().unwrap_or(0));
@@ -182,7 +182,7 @@ async fn answered<T: Tenants, H: Hooks>(
     let counters = site.counters.of(&key);
     *answered_key = Some(key);
     record.is_for(counters.clone());
-    site.admit(&counters)?;
+    site.admit(record)?;
     let is_unread = !checked.is_http2 && !request.body().is_end_stream();
     let waiter = Waiter { key: &counters, record, socket: is_unread.then_some(&client.socket) };
     let tenant = match ready {
@@ -266,10 +266,10 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         tokio::task::spawn_blocking(move || site.tenants.exists(&key)).await.unwrap_or(false)
     }
 
-    /// Refuses a request that is one too many for its tenant, itself counted.
-    fn admit(&self, key: &KeyCounters) -> Result<(), Refusal> {
+    /// Refuses a request that is one too many for its tenant.
+    fn admit(&self, record: &Record) -> Result<(), Refusal> {
         match self.limits.requests_per_tenant {
-            Some(most) if key.in_flight.load(Relaxed) > most => {
+            Some(most) if !record.admit(most) => {
                 Err(Refusal::new(503, Why::Overloaded).retry_after(RETRY_MS))
             }
             _ => Ok(()),
