@@ -15,7 +15,7 @@ use crate::routing::Answers;
 use crate::settings::{Limits, Wake};
 use crate::stats::{Counters, KeyCounters};
 use crate::stream::Socket;
-use crate::strict::{HeadLimits, http2};
+use crate::strict::{HeadLimits, http2, is_http2_offer};
 use crate::tenants::Tenants;
 use crate::trace;
 use crate::wake::Waiter;
@@ -235,7 +235,8 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
                 return Err(Refusal::new(413, Why::BodyTooLarge));
             }
         }
-        let asks_for_upgrade = !is_http2 && headers.contains_key(UPGRADE);
+        let upgrade = headers.get(UPGRADE).filter(|upgrade| !is_http2_offer(upgrade.as_bytes()));
+        let asks_for_upgrade = !is_http2 && upgrade.is_some();
         let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Ok(Checked { host, address, is_http2, asks_for_upgrade })
     }
