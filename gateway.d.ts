@@ -20,6 +20,9 @@ import type { Runtime } from './index.js';
  * listens. It keeps the process alive until it is closed. Several may share a runtime, whose
  * `dispose` closes them first.
  *
+ * Tenants that requests start inherit what the host was when the gateway was created, or at a later
+ * call of the runtime's: its variables, limits and priority.
+ *
  * @throws {TypeError} (`ERR_RUNTIME_INVALID_OPTION`) on invalid options, naming the option by its
  * path
  * @throws {RuntimeError} `ERR_RUNTIME_DISPOSED` when the runtime has been disposed;

@@ -141,3 +141,20 @@ test('several gateways share a runtime, at a unix socket too, whose file goes wi
   expect(existsSync(path)).toBeFalse();
   expect((await house.mirrored('hello')).pid).toBe(pid);
 });
+
+test('tenants of a spawn of the user’s own need no directory', async () => {
+  await using house = await open({
+    runtime: {
+      spawn: async ({ env }) =>
+        Bun.spawn(['bun', 'server.ts'], {
+          cwd: `${house.tenants.root}/hello`,
+          env: { ...process.env, ...env },
+          stdio: ['ignore', 'ignore', 'ignore'],
+        }),
+    },
+  });
+  expect((await house.mirrored('made-up')).path).toBe('/');
+  expect(house.starts).toEqual(['made-up']);
+  const gone = house.ask('made-up', '/boom');
+  expect((await gone).status).toBe(502);
+});

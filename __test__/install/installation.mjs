@@ -127,6 +127,8 @@ for (const [manager, install] of Object.entries(managers)) {
         prints(engine, 'tenant.mjs', 'hello from a tenant', cwd));
       test(`${engine.name}: a tenant of the same engine`, () =>
         prints(engine, 'node-tenant.mjs', 'hello from a tenant', cwd));
+      test(`${engine.name}: a tenant within walls`, () =>
+        prints(engine, 'walls.mjs', 'hello from a tenant', cwd));
       test(`${engine.name}: guarded requests`, () =>
         prints(engine, 'egress.mjs', '2 ab 1 c 0 9 302', cwd));
       test(`${engine.name}: a bundle`, () => bundleRuns(engine, cwd));

@@ -1,6 +1,8 @@
 // A forced stop does not wait for a slow onLog: the lines that are left are dropped, and a last
 // line says how many.
 import { expect, test } from 'bun:test';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { createPool, Recorder, within } from '../support/processes/index.ts';
 
 const LINES = 20_000;
@@ -68,11 +70,13 @@ test('no line of a tenant that crashes is dropped, however slow onLog is', async
 test('time in which the host does not call onLog does not count', async () => {
   const { pool, recorded } = createSlowPool(0, 0);
   await using _ = pool;
-  const start = `trap "yes '' | head -n ${LINES}" USR2; bun server.ts & while :; do wait; done`;
+  const writes = `yes '' | head -n ${LINES}; touch written`;
+  const start = `trap "${writes}" USR2; bun server.ts & while :; do wait; done`;
   pool.tenants.add('app', { 'start.sh': start });
   const { pid } = await pool.runtime.ensure('app');
   process.kill(pid, 'SIGUSR2');
-  busy(500);
+  // The host does nothing else until all is written.
+  while (!existsSync(join(pool.tenants.root, 'app', 'written'))) busy(1);
   const killed = pool.runtime.kill('app');
   busy(1_000);
   await within('kill', killed);

@@ -265,6 +265,8 @@ const certificateFile = (name: string) =>
   readFileSync(join(import.meta.dir, '../support/surface/tls', name));
 const CERTIFICATE = { key: certificateFile('server-key.pem'), cert: certificateFile('server.pem') };
 const TIMEOUT = { readinessTimeoutMs: 300 };
+/** An emulated machine needs ten times as long. */
+const PATIENT = { readinessTimeoutMs: process.env.TEST_PATIENCE_MS === undefined ? 1_500 : 15_000 };
 
 test('a tenant that does not answer in time is told with its key, its port and its last lines', async () => {
   await using bench = await answering(TIMEOUT, () => {});
@@ -285,8 +287,7 @@ test.each([
   ['what it answers is no HTTP', (socket: Socket) => void socket.end('ok')],
 ])('what was found instead of an answer is told: %s', async (found, answer) => {
   // A request must be over by then, on a busy machine, too.
-  const patient = { readinessTimeoutMs: 1_500 };
-  await using bench = await answering(patient, answer ?? (() => {}));
+  await using bench = await answering(PATIENT, answer ?? (() => {}));
   if (answer === undefined) bench.fleet.prepare = () => {};
   expect((await rejectionOf(bench.runtime.ensure('a'))).message).toContain(found);
 });
@@ -295,7 +296,7 @@ test.each(['TLS', 'HTTP/2'])(
   'a server that speaks %s alone is not ready, and the error says so',
   async (what) => {
     // It takes three requests and two greetings before the last of them has its answer.
-    await using bench = setUp({ readiness: undefined, readinessTimeoutMs: 1_500 });
+    await using bench = setUp({ readiness: undefined, ...PATIENT });
     const server = what === 'TLS' ? createTlsServer(CERTIFICATE) : createHttp2Server();
     // Node would answer HTTP/1 with an error, which is an answer.
     server.on('unknownProtocol', (socket) => socket.destroy());

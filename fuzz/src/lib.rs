@@ -13,8 +13,6 @@ mod clock;
 mod group;
 #[path = "../../crates/warden/src/group_files.rs"]
 mod group_files;
-#[path = "../../crates/warden/src/tree_kill.rs"]
-mod tree_kill;
 #[path = "../../crates/warden/src/keeper.rs"]
 mod keeper;
 #[path = "../../crates/warden/src/launch.rs"]
@@ -37,6 +35,8 @@ mod parked;
 mod priority;
 #[path = "../../crates/warden/src/roster.rs"]
 mod roster;
+#[path = "../../crates/warden/src/roster_entries.rs"]
+mod roster_entries;
 #[path = "../../crates/warden/src/service.rs"]
 pub mod service;
 #[path = "../../crates/warden/src/spares.rs"]
@@ -45,9 +45,11 @@ mod spares;
 mod start_script;
 #[path = "../../crates/warden/src/sys.rs"]
 pub mod sys;
-#[path = "../../crates/warden/src/tree.rs"]
-pub mod tree;
 #[path = "../../crates/warden/src/temporary.rs"]
 mod temporary;
+#[path = "../../crates/warden/src/tree.rs"]
+pub mod tree;
+#[path = "../../crates/warden/src/tree_kill.rs"]
+mod tree_kill;
 #[path = "../../crates/warden/src/walls/mod.rs"]
 mod walls;

@@ -96,6 +96,12 @@ export function stages() {
         bunTests('bun test, walls', '__test__/walls'),
         otherKernels(),
         soak(),
+        script('soak of the gateway', 'scripts/soak-gateway.mjs', [
+          '--requests',
+          '8000',
+          '--changes',
+          '80',
+        ]),
         script('demo --once', 'examples/host.ts', ['--once'], bun),
       ],
     ],

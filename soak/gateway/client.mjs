@@ -51,8 +51,8 @@ async function ask(key, id) {
   const headers = { host: `${key}.localhost` };
   const outgoing = request({ agent, port, path: `/?${query.join('&')}`, method, headers });
   outgoing.end(method === 'POST' ? BODY : undefined);
-  /** @type {[import('node:http').IncomingMessage]} */
-  const [answer] = await once(outgoing, 'response');
+  const [first] = await once(outgoing, 'response');
+  const answer = /** @type {import('node:http').IncomingMessage} */ (first);
   let text = '';
   for await (const chunk of answer) text += chunk;
   if (answer.statusCode !== 200) return `${method} ${answer.statusCode}: ${text.slice(0, 100)}`;

@@ -228,7 +228,7 @@ fn fill(files: u64) -> std::io::Result<()> {
         }
         // A second time the file is there, and may not be opened.
         if let Ok(file) = std::fs::File::create(directory.join(format!("{number}.file"))) {
-            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0))?;
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o0))?;
         }
     }
     Ok(())

@@ -17,7 +17,7 @@ inEachWorld((world) => {
     world().refuses('read', [`${victim()}/task/${world().tenants.victim.pid}/environ`], 'EACCES'));
 
   test.skipIf(!existsSync(MEMORY))('the memory of the kernel cannot be read', () =>
-    world().refuses('read', [MEMORY], ['EACCES', 'EPERM'], {
+    world().refuses('openToRead', [MEMORY], ['EACCES', 'EPERM'], {
       control: { 'as an ordinary user': ['EACCES', 'EPERM'] },
     }),
   );

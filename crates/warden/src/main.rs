@@ -34,6 +34,7 @@ mod parents;
 mod parked;
 mod priority;
 mod roster;
+mod roster_entries;
 mod service;
 mod setup;
 mod spares;

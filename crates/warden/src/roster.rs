@@ -19,13 +19,10 @@ use crate::group_files::REMOVAL_PATIENCE_MS;
 use crate::launch::Outfit;
 use crate::launching;
 use crate::parents::{self, Parents};
+use crate::roster_entries::{Keeper, Lost};
 use crate::spares::{Spare, Spares};
 use crate::sys::{self, Ending};
 use crate::temporary::{LEFT_STATUS, Temporaries, Temporary};
-
-mod entries;
-
-use entries::{Keeper, Lost};
 
 /// After this time a launch is late: the keeper was stopped, or the tenant's directory is slow to
 /// enter.

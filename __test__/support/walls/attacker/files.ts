@@ -28,6 +28,7 @@ export const files = {
   list: (path: string) => fs.readdirSync(path).join(' '),
   stat: (path: string) => String(fs.statSync(path).size),
   append: (path: string, text = '') => fs.appendFileSync(path, text),
+  openToRead: (path: string) => fs.closeSync(fs.openSync(path, 'r')),
   openToWrite: (path: string) => fs.closeSync(fs.openSync(path, 'r+')),
   truncateToItsSize: (path: string) => call('truncate', path, fs.statSync(path).size),
 

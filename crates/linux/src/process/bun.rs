@@ -1,13 +1,21 @@
 //! Finds programs by `PATH`, `bun` above all.
 
 use rustix::fs::{Access, access};
-use std::fs::{canonicalize, metadata};
+use std::fs::{File, canonicalize, metadata};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Whether this `PATH` leads to a Bun. `not` is a program that does not count, whatever its name.
+/// How much of two programs is compared at a time.
+const PART_BYTES: usize = 1 << 18;
+
+/// Whether this `PATH` leads to a Bun. `not` is a program that does not count, whatever its name,
+/// and neither does a copy of it.
 pub fn is_on_path(path: &str, not: Option<&str>) -> bool {
-    on_path("bun", path).is_some_and(|program| !not.is_some_and(|not| is_same_file(&program, not)))
+    let is_it = |program: &str, not: &str| {
+        is_same_file(program, not) || has_same_content(program, not).unwrap_or(false)
+    };
+    on_path("bun", path).is_some_and(|program| !not.is_some_and(|not| is_it(&program, not)))
 }
 
 /// The file that is executed for this program: where links lead, of what the `PATH` leads to. None
@@ -48,6 +56,24 @@ fn is_program(path: &str) -> bool {
 fn is_same_file(one: &str, other: &str) -> bool {
     let identity = |path| metadata(path).map(|file| (file.dev(), file.ino())).ok();
     identity(one).is_some_and(|one| Some(one) == identity(other))
+}
+
+/// Reads both only when they are of one length: a Bun and a program made with it never are.
+fn has_same_content(one: &str, other: &str) -> io::Result<bool> {
+    let (one, other) = (File::open(one)?, File::open(other)?);
+    if one.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    let [mut one, mut other] = [one, other].map(|file| BufReader::with_capacity(PART_BYTES, file));
+    loop {
+        let (ones, others) = (one.fill_buf()?, other.fill_buf()?);
+        let length = ones.len().min(others.len());
+        if length == 0 || ones[..length] != others[..length] {
+            return Ok(ones.is_empty() && others.is_empty());
+        }
+        one.consume(length);
+        other.consume(length);
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +147,7 @@ mod tests {
     fn the_first_one_counts_and_it_may_be_the_one_that_is_none() {
         let directory = Directory::new("none");
         let host = directory.file("host", 0o755);
+        write(&host, "a program that was made with Bun").unwrap();
         directory.file("has/bun", 0o755);
         create_dir_all(directory.at("is")).unwrap();
         hard_link(&host, directory.at("is/bun")).unwrap();
@@ -129,6 +156,19 @@ mod tests {
         assert!(!is_on_path(&is, Some(&host)));
         assert!(is_on_path(&has, Some(&host)));
         assert!(!is_on_path(&format!("{is}:{has}"), Some(&host)));
+    }
+
+    #[test]
+    fn a_copy_of_the_one_that_is_none_is_none_either() {
+        let directory = Directory::new("copy");
+        let host = directory.file("host", 0o755);
+        let bun = directory.file("is/bun", 0o755);
+        let text = vec![7; 2 * PART_BYTES + 1];
+        write(&host, &text).unwrap();
+        for (copy, is_bun) in [(text.clone(), false), ([&text[1..], b"8"].concat(), true)] {
+            write(&bun, copy).unwrap();
+            assert_eq!(is_on_path(&directory.at("is"), Some(&host)), is_bun);
+        }
     }
 
     #[test]
