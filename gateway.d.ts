@@ -287,8 +287,8 @@ export type Gateway = {
   setCertificates: (certificates: GatewayCertificates) => void;
   /**
    * Takes no more connections, lets open requests end, and closes what is left after `graceMs`
-   * (default 10 000). Resolves when no connection is left. Idempotent; concurrent calls share one.
-   * Tenants go on.
+   * (default 10 000): WebSockets with 1001 (going away), which they have a second to confirm.
+   * Resolves when no connection is left. Idempotent; concurrent calls share one. Tenants go on.
    */
   close: (options?: { graceMs?: number }) => Promise<void>;
   /** The same as `close`, for `await using gateway = createGateway(…)`. */

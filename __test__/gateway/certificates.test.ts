@@ -101,5 +101,6 @@ test('a function may say the certificate, or end the handshake', async () => {
   expect(await handshake(house, 'thrown.test')).toBe('refused');
   expect(await handshake(house, 'odd.test')).toBe('refused');
   expect(await handshake(house)).toBe('second h2');
+  expect(() => house.gateway.setCertificates(certificate('first'))).toThrow(/let it return/);
   expect(asked).toEqual(['a.test', 'none.test', 'thrown.test', 'odd.test', null]);
 });

@@ -39,6 +39,17 @@ test('what is open after the grace is cut', async () => {
   expect(await answer).toBe('cut');
 });
 
+test('a WebSocket that is open after the grace ends with 1001', async () => {
+  await using house = await open();
+  const socket = new WebSocket(`ws://127.0.0.1:${house.port}/`, {
+    headers: { host: 'hello.localhost' },
+  } as never);
+  await within('its opening', new Promise((resolve) => (socket.onopen = resolve)));
+  const closed = new Promise<number>((resolve) => (socket.onclose = ({ code }) => resolve(code)));
+  await within('close', house.gateway.close({ graceMs: 0 }));
+  expect(await within('its close', closed)).toBe(1001);
+});
+
 test('a place that is taken is told, and nothing is left of the gateway', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -74,11 +85,11 @@ test('a gateway keeps its process alive until it is closed', async () => {
     import { createGateway } from '@absolutejs/runtime/gateway';
     const runtime = createRuntime({ source: { kind: 'directory', root: ${JSON.stringify(tenants.root)} } });
     const gateway = createGateway({ runtime, route: { by: 'path' }, listen: { port: 0 } });
-    console.log((await gateway.listening)[0].port);
     process.once('SIGTERM', async () => {
       await gateway.close();
       console.log('closed');
     });
+    console.log((await gateway.listening)[0].port);
   `;
   for (const engine of [
     [process.execPath, '-e'],

@@ -88,6 +88,12 @@ export function createGateway(options) {
 
   /** @param {import('../../gateway.js').GatewayCertificates} given */
   function setCertificates(given) {
+    if (settings.certificate !== undefined) {
+      throw invalidOption(
+        'setCertificates replaces the certificates of the option tls, and here that is a function, ' +
+          'which is asked in each handshake: let it return the new ones',
+      );
+    }
     if (settings.native.certificates === undefined) {
       throw invalidOption(
         'setCertificates replaces those of the option tls, and this gateway has none: give it some ' +

@@ -16,7 +16,7 @@ use crate::settings::{Limits, Wake};
 use crate::stats::{Counters, KeyCounters};
 use crate::stream::Socket;
 use crate::streams;
-use crate::strict::{HeadLimits, http2};
+use crate::strict::{HeadLimits, http2, is_http2_offer};
 use crate::tenants::Tenants;
 use crate::trace;
 use crate::wake::Waiter;
@@ -140,6 +140,7 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     let mut response = match answered {
         Ok(response) => response,
         Err(refusal) => {
+            record.give_up_place();
             let hooks = site.pages.then_some(&site.hooks);
             let response = answer::refused(&refusal, key.as_deref(), hooks).await;
             record.count_out(response.body().size_hint().exact().unwrap_or(0));
@@ -186,7 +187,7 @@ async fn answered<T: Tenants, H: Hooks>(
     let counters = site.counters.of(&key);
     *answered_key = Some(key);
     record.is_for(counters.clone());
-    site.admit(&counters)?;
+    site.admit(record)?;
     let is_unread = !checked.is_http2 && !request.body().is_end_stream();
     let waiter = Waiter { key: &counters, record, socket: is_unread.then_some(&client.socket) };
     let tenant = match ready {
@@ -239,7 +240,8 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
                 return Err(Refusal::new(413, Why::BodyTooLarge));
             }
         }
-        let asks_for_upgrade = !is_http2 && headers.contains_key(UPGRADE);
+        let upgrade = headers.get(UPGRADE).filter(|upgrade| !is_http2_offer(upgrade.as_bytes()));
+        let asks_for_upgrade = !is_http2 && upgrade.is_some();
         let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Ok(Checked { host, address, is_http2, asks_for_upgrade })
     }
@@ -271,14 +273,13 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
     }
 
     /// Refuses a request that is one too many for its tenant or in all, itself counted.
-    fn admit(&self, key: &KeyCounters) -> Result<(), Refusal> {
-        let most = self.limits.requests_per_tenant;
-        let is_too_many = most.is_some_and(|most| key.in_flight.load(Relaxed) > most);
+    fn admit(&self, record: &Record) -> Result<(), Refusal> {
         // Each takes a connection to its tenant, so a descriptor of the host. With HTTP/1 there is
         // one request for a connection; the streams of HTTP/2 must not make a hundred times as
         // many of it.
         let in_all = self.limits.connections.saturating_add(REQUESTS_OVER_CONNECTIONS);
-        if is_too_many || self.counters.in_flight.load(Relaxed) > in_all as u64 {
+        let is_too_many = self.counters.in_flight.load(Relaxed) > in_all as u64;
+        if is_too_many || self.limits.requests_per_tenant.is_some_and(|most| !record.admit(most)) {
             return Err(Refusal::new(503, Why::Overloaded).retry_after(RETRY_MS));
         }
         Ok(())

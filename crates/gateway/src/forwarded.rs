@@ -1,6 +1,9 @@
 //! What a tenant is told of the client: `X-Forwarded-*` and `Forwarded`, which only the gateway, or
 //! a proxy before it that it trusts, may write.
 
+mod field;
+
+use field::Hop;
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 use std::net::IpAddr;
 
@@ -66,21 +69,19 @@ pub struct Client<'a> {
 /// Writes what the tenant is told. A client's own words are dropped, and kept only of a peer in
 /// one of the ranges, to which ours are added then.
 pub fn tell(headers: &mut HeaderMap, client: Client<'_>, trusted: &[Cidr]) {
-    let is_trusted = trusted.iter().any(|range| range.has(client.peer));
-    let mut hops = String::new();
-    if is_trusted {
-        let given = headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
-        for hop in given.filter(|hop| !hop.is_empty()) {
-            hops.push_str(hop);
-            hops.push_str(", ");
-        }
+    let peer = client.peer.to_canonical();
+    if trusted.iter().any(|range| range.has(peer)) {
+        keep_given(headers, peer, client.is_tls, trusted);
     } else {
         take_off_all(headers);
+        headers.remove(FORWARDED);
     }
     headers.remove(REAL_IP);
-    headers.remove(FORWARDED);
-    let peer = client.peer.to_canonical().to_string();
-    set(headers, FOR, if hops.is_empty() { peer } else { hops + &peer });
+    let mut hops: Vec<&str> = given_for(headers).collect();
+    let peer = peer.to_string();
+    hops.push(&peer);
+    let hops = hops.join(", ");
+    set(headers, FOR, hops);
     if !headers.contains_key(PROTO) {
         let proto = if client.is_tls { "https" } else { "http" };
         headers.insert(PROTO, HeaderValue::from_static(proto));
@@ -102,23 +103,77 @@ pub fn tell(headers: &mut HeaderMap, client: Client<'_>, trusted: &[Cidr]) {
     }
 }
 
+/// Keeps what a trusted peer says. Many proxies write `X-Forwarded-For` and pass on a `Forwarded`
+/// of the client's, so that counts only without the other: then the same is told in both.
+fn keep_given(headers: &mut HeaderMap, peer: IpAddr, is_tls: bool, trusted: &[Cidr]) {
+    let hops = believed_hops(headers);
+    if hops.is_empty() {
+        headers.remove(FORWARDED);
+        return;
+    }
+    let ours = field::element(peer, is_tls);
+    if let Ok(ours) = HeaderValue::try_from(ours) {
+        headers.append(FORWARDED, ours);
+    }
+    let client = client_among(hops.iter().map(|hop| hop.from.as_str()), trusted).map(|(at, _)| at);
+    if let Some(Hop { proto, host, .. }) = client.and_then(|at| hops.get(at)) {
+        for (name, given) in [(PROTO, proto), (HOSTS, host)] {
+            if let Some(given) = given
+                && !headers.contains_key(&name)
+            {
+                set(headers, name, given.clone());
+            }
+        }
+    }
+    let hops: Vec<String> = hops.into_iter().map(|hop| hop.from).collect();
+    set(headers, FOR, hops.join(", "));
+}
+
 /// The address of the client: the last one that no trusted peer has vouched for.
 pub fn address_of(headers: &HeaderMap, peer: IpAddr, trusted: &[Cidr]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.has(address));
-    if !is_trusted(peer) {
-        return peer.to_canonical();
+    let peer = peer.to_canonical();
+    if !trusted.iter().any(|range| range.has(peer)) {
+        return peer;
     }
-    let hops = headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = hops.flat_map(|value| value.split(',')).map(str::trim).collect();
-    let mut address = peer;
-    for hop in hops.into_iter().rev() {
-        let Ok(hop) = hop.parse() else { break };
-        address = hop;
-        if !is_trusted(hop) {
+    let hops = believed_hops(headers);
+    let client = match hops.is_empty() {
+        true => {
+            let hops: Vec<&str> = given_for(headers).flat_map(|value| value.split(',')).collect();
+            client_among(hops.into_iter().map(str::trim), trusted)
+        }
+        false => client_among(hops.iter().map(|hop| hop.from.as_str()), trusted),
+    };
+    client.map_or(peer, |(_, address)| address.to_canonical())
+}
+
+/// Which hop is the client, and its address: the last one that is not trusted. What stands before
+/// a hop that is no address was vouched for by nobody.
+fn client_among<'a>(
+    hops: impl DoubleEndedIterator<Item = &'a str> + ExactSizeIterator,
+    trusted: &[Cidr],
+) -> Option<(usize, IpAddr)> {
+    let mut client = None;
+    for (at, hop) in hops.enumerate().rev() {
+        let Ok(address) = hop.parse() else { break };
+        client = Some((at, address));
+        if !trusted.iter().any(|range| range.has(address)) {
             break;
         }
     }
-    address.to_canonical()
+    client
+}
+
+/// What `Forwarded` says, where it counts.
+fn believed_hops(headers: &HeaderMap) -> Vec<Hop> {
+    if headers.contains_key(FOR) || !headers.contains_key(FORWARDED) {
+        return Vec::new();
+    }
+    field::hops(headers).unwrap_or_default()
+}
+
+fn given_for(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let given = headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
+    given.filter(|hops| !hops.is_empty())
 }
 
 /// Takes off every `X-Forwarded-*`, also those that the gateway does not write: frameworks believe
@@ -202,6 +257,37 @@ mod tests {
             "x-forwarded-ssl: on",
         ];
         assert_eq!(told(&FORGED, "10.0.0.9", &["10.0.0.0/8"]), expected);
+    }
+
+    #[test]
+    fn a_trusted_peers_forwarded_counts_where_there_is_no_other() {
+        let forwarded =
+            ("forwarded", "for=6.6.6.6;proto=https, for=\"[fd01::7]:1\";host=b;proto=http");
+        let expected = [
+            "forwarded: for=10.0.0.9;proto=https",
+            "forwarded: for=6.6.6.6;proto=https, for=\"[fd01::7]:1\";host=b;proto=http",
+            "host: a.example",
+            "x-forwarded-for: 6.6.6.6, fd01::7, 10.0.0.9",
+            "x-forwarded-host: b",
+            "x-forwarded-port: 443",
+            "x-forwarded-prefix: /shop",
+            "x-forwarded-proto: http",
+        ];
+        assert_eq!(
+            told(&[("host", "a.example"), forwarded], "10.0.0.9", &["10.0.0.0/8"]),
+            expected
+        );
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED, HeaderValue::from_static(forwarded.1));
+        let trusted = ["10.0.0.0/8", "fd01::/16"].map(|text| Cidr::parse(text).expect(text));
+        assert_eq!(address_of(&headers, ip("10.0.0.9"), &trusted), ip("6.6.6.6"));
+        assert_eq!(address_of(&headers, ip("10.0.0.9"), &trusted[..1]), ip("fd01::7"));
+        assert_eq!(address_of(&headers, ip("9.9.9.9"), &trusted), ip("9.9.9.9"));
+        headers.insert(FORWARDED, HeaderValue::from_static("for=6.6.6.6, for=\"nonsense"));
+        assert_eq!(address_of(&headers, ip("10.0.0.9"), &trusted), ip("10.0.0.9"));
+        let unread = [("forwarded", "for=\"nonsense")];
+        let lines = told(&unread, "10.0.0.9", &["10.0.0.0/8"]);
+        assert!(!lines.iter().any(|line| line.starts_with("forwarded")), "{lines:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use http::header::{
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Takes off what is for one hop, and what `Connection` names. `Trailer` stays, as trailers are
@@ -31,6 +32,7 @@ pub fn take_off_hop_fields(headers: &mut HeaderMap) {
     }
     let always = [
         &CONNECTION,
+        &HTTP2_SETTINGS,
         &KEEP_ALIVE,
         &PROXY_CONNECTION,
         &PROXY_AUTHENTICATE,
@@ -63,6 +65,7 @@ mod tests {
             ("trailer", "x-sum"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
+            ("http2-settings", "AA"),
             ("proxy-authorization", "x"),
         ] {
             headers.append(name, HeaderValue::from_static(value));

@@ -7,7 +7,7 @@ use crate::hooks::{AccessEvent, WokenOver};
 use crate::stats::{Counters, KeyCounters};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ pub struct Record {
     bytes_out: AtomicU64,
     /// Set once the key is known to exist.
     key: OnceLock<Arc<KeyCounters>>,
+    /// It is among the requests that its tenant has to bear.
+    is_admitted: AtomicBool,
     waited: OnceLock<Duration>,
     told: Option<Told>,
     traceparent: OnceLock<String>,
@@ -62,6 +64,7 @@ impl Record {
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             key: OnceLock::new(),
+            is_admitted: AtomicBool::new(false),
             waited: OnceLock::new(),
             told,
             traceparent: OnceLock::new(),
@@ -76,6 +79,25 @@ impl Record {
             debug_assert_eq!(Some(&key.key), self.key.get().map(|known| &known.key));
         } else if let Some(key) = self.key.get() {
             key.in_flight.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Takes one of the places that its tenant has for requests at once, until the request is over
+    /// or refused; `false` if none is free.
+    pub(crate) fn admit(&self, most: u32) -> bool {
+        let Some(key) = self.key.get() else { return true };
+        let add = |count| (count < most).then_some(count + 1);
+        let is_admitted = key.admitted.fetch_update(Relaxed, Relaxed, add).is_ok();
+        self.is_admitted.store(is_admitted, Relaxed);
+        is_admitted
+    }
+
+    /// The request is refused: its place is free, however long its answer takes.
+    pub(crate) fn give_up_place(&self) {
+        if let Some(key) = self.key.get()
+            && self.is_admitted.swap(false, Relaxed)
+        {
+            key.admitted.fetch_sub(1, Relaxed);
         }
     }
 
@@ -114,6 +136,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.give_up_place();
         let status = match *self.status.get_mut() {
             0 => 499,
             status => status,

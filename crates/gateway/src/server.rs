@@ -35,6 +35,8 @@ const THREADS_MAX: usize = 4;
 const BLOCKING_THREADS: usize = 2;
 /// After an error of the system, such as too many open files, accepting rests for so long.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+/// WebSockets end within a second of their farewell; this is for threads that are busy.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A gateway that runs.
 pub struct Gateway<T: Tenants, H: Hooks> {
@@ -106,6 +108,7 @@ struct Door {
     /// No connection is left.
     gone: Arc<Notify>,
     phase: watch::Sender<Phase>,
+    farewell: Arc<watch::Sender<bool>>,
 }
 
 impl<T: Tenants, H: Hooks> Gateway<T, H> {
@@ -145,6 +148,7 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         let cores = || thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
         let threads = settings.threads.unwrap_or_else(cores).max(1);
         let (phase, phases) = watch::channel(Phase::Open);
+        let farewell = Arc::new(watch::Sender::new(false));
         let (closing, closed) = mpsc::unbounded_channel();
         let ended = Arc::<Ended>::default();
         let guard = Arc::new(EndGuard(ended.clone()));
@@ -154,6 +158,7 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
                 body_bytes: limits.body_bytes,
                 body_idle: limits.body_idle,
                 trusted: trust.clone(),
+                farewell: farewell.clone(),
             };
             let worker =
                 Arc::new(Worker { site: site.clone(), forwarder: Forwarder::new(forward) });
@@ -163,7 +168,7 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
             seats.push(Seat { inbox, connections: Arc::default() });
         }
         let gone = Arc::default();
-        let door = Door { seats, counters, most: limits.connections, gone, phase };
+        let door = Door { seats, counters, most: limits.connections, gone, phase, farewell };
         let mut door = Some((door, listeners, closed));
         for (number, (worker, connections)) in parts.into_iter().enumerate() {
             let serving = serve(worker, connections, tls.clone(), phases.clone());
@@ -294,6 +299,9 @@ async fn accept(
             shorter = closed.recv() => grace = grace.min(shorter.unwrap_or_default()),
         }
     }
+    door.farewell.send_replace(true);
+    // It has no receiver when no WebSocket is left.
+    let _ = tokio::time::timeout(FAREWELL, door.farewell.closed()).await;
     let _ = door.phase.send(Phase::Over);
 }
 

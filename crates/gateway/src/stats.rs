@@ -63,7 +63,10 @@ pub(crate) struct Counters {
 #[derive(Debug)]
 pub(crate) struct KeyCounters {
     pub key: Box<str>,
+    /// Requests that are not over, refused ones whose answer is on its way included.
     pub in_flight: AtomicU32,
+    /// Those of them that the tenant has to bear.
+    pub admitted: AtomicU32,
     pub waiting: AtomicU32,
     requests: [AtomicU64; 5],
 }
@@ -78,6 +81,7 @@ impl Counters {
             Arc::new(KeyCounters {
                 key: key.into(),
                 in_flight: AtomicU32::new(0),
+                admitted: AtomicU32::new(0),
                 waiting: AtomicU32::new(0),
                 requests: Default::default(),
             })

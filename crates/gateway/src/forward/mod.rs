@@ -31,7 +31,7 @@ use retry::{Again, Failed, Tries, Unconnected};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 use tunnel::Tunnel;
 use upgrade::Wanted;
@@ -58,6 +58,8 @@ pub struct ForwardSettings {
     pub body_idle: Duration,
     /// Proxies whose words on the client are believed.
     pub trusted: Arc<[Cidr]>,
+    /// Tells WebSockets that it is time to end. Each open one has a receiver of it.
+    pub farewell: Arc<watch::Sender<bool>>,
 }
 
 /// What is known of a request's client.
@@ -196,7 +198,8 @@ impl Forwarder {
                 guard.allow_other_protocol();
             }
             let (tenant, first) = upstream.into_socket();
-            let tunnel = Tunnel { client, tenant, first, is_websocket, record, in_use };
+            let farewell = is_websocket.then(|| self.settings.farewell.subscribe());
+            let tunnel = Tunnel { client, tenant, first, farewell, record, in_use };
             tokio::spawn(tunnel.run());
             return Ok(Response::from_parts(head, AnswerBody::empty()));
         }

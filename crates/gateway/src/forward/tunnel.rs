@@ -18,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 
 /// What is read at a time.
@@ -37,19 +38,28 @@ pub(super) struct Tunnel<T> {
     pub tenant: TcpStream,
     /// What the tenant has sent right after its agreement.
     pub first: Bytes,
-    pub is_websocket: bool,
+    /// Of a WebSocket: is told when the gateway ends it.
+    pub farewell: Option<watch::Receiver<bool>>,
     pub record: Arc<Record>,
     pub in_use: T,
 }
 
 impl<T: InUse> Tunnel<T> {
     /// Passes bytes on until both ends are done, or one has broken off. A WebSocket is closed when
-    /// its tenant's time is over.
+    /// its tenant's time is over, or the gateway's.
     pub async fn run(self) {
-        let Tunnel { client, mut tenant, first, is_websocket, record, in_use } = self;
+        let Tunnel { client, mut tenant, first, mut farewell, record, in_use } = self;
+        let is_websocket = farewell.is_some();
         let Ok(client) = client.await else { return };
         let mut client = TokioIo::new(client);
         let mut revoked = pin!(in_use.revoked());
+        let mut farewell = pin!(farewell.as_mut().map(|farewell| farewell.changed()));
+        let mut is_time = |context: &mut Context<'_>| {
+            // Without its sender the gateway is gone.
+            let farewell = farewell.as_mut().as_pin_mut().map(|said| said.poll(context));
+            farewell.is_some_and(|said| said.is_ready())
+                || revoked.as_mut().poll(context).is_ready()
+        };
         let (mut down, mut up) = (Way::new(&GOING_AWAY), Way::new(&GOING_AWAY_MASKED));
         if is_websocket {
             (down.frames, up.frames) = (Some(Frames::default()), Some(Frames::default()));
@@ -58,7 +68,7 @@ impl<T: InUse> Tunnel<T> {
         down.take(first);
         let (mut is_leaving, mut end) = (false, None::<Pin<Box<Sleep>>>);
         poll_fn(|context| {
-            if is_websocket && !is_leaving && revoked.as_mut().poll(context).is_ready() {
+            if is_websocket && !is_leaving && is_time(context) {
                 is_leaving = true;
                 (down.is_leaving, up.is_leaving) = (true, true);
                 end = Some(Box::pin(sleep(GOODBYE)));

@@ -70,8 +70,13 @@ impl Head {
         }
         found.check_host(&line)?;
         let framing = found.framing(&line)?;
-        // Without `Connection: Upgrade` the field is for the hop before, and is taken off.
-        let asks_for_upgrade = found.upgrade.is_some() && found.is_upgrade_named;
+        // Without `Connection: Upgrade` the field is for the hop before, and is taken off. So is
+        // an offer of HTTP/2, which the gateway does not take up: such a request is one of HTTP/1.
+        let offers_http2 = found.upgrade.is_some_and(is_http2_offer);
+        if found.has_http2_settings && !offers_http2 {
+            return Err(Refusal::new(400, Why::Http2Upgrade));
+        }
+        let asks_for_upgrade = found.upgrade.is_some() && found.is_upgrade_named && !offers_http2;
         if asks_for_upgrade && framing != Framing::None && framing != Framing::Length(0) {
             return Err(Refusal::new(400, Why::UpgradeWithBody));
         }
@@ -140,6 +145,7 @@ struct Found<'a> {
     is_upgrade_named: bool,
     /// What `Connection` names besides the fields that are for one hop.
     named: Vec<&'a [u8]>,
+    has_http2_settings: bool,
     names: Vec<&'a [u8]>,
     has_underscore: bool,
 }
@@ -169,7 +175,9 @@ impl<'a> Found<'a> {
             }
         } else if field.is("connection") {
             self.connection(field)?;
-        } else if field.is("http2-settings") {
+        } else if field.is("http2-settings")
+            && std::mem::replace(&mut self.has_http2_settings, true)
+        {
             return bad(Why::Http2Upgrade);
         }
         Ok(())
@@ -231,6 +239,11 @@ impl<'a> Found<'a> {
             (None, false) => Ok(Framing::None),
         }
     }
+}
+
+/// Whether this value of `Upgrade` offers to go on in HTTP/2, as curl does of itself.
+pub(crate) fn is_http2_offer(protocol: &[u8]) -> bool {
+    protocol.eq_ignore_ascii_case(b"h2c")
 }
 
 /// Refuses `content_length`, and `x_user` beside `x-user`.

@@ -15,6 +15,7 @@ use crate::refusal::{Refusal, Why};
 use chunks::Chunks;
 pub(crate) use chunks::is_forbidden_trailer;
 
+pub(crate) use head::is_http2_offer;
 pub use head::{Framing, Head};
 
 /// How large a request's head may be.

@@ -279,13 +279,23 @@ fn after_an_upgrade_nothing_is_passed_on_before_the_tenant_agrees() {
     is_passed(&(get("Upgrade: websocket\r\n") + &get("")));
     is_refused(&get("Upgrade: websocket\r\nUpgrade: h2c\r\n"), Why::Upgrade);
     is_refused(
-        &get("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"),
-        Why::Http2Upgrade,
-    );
-    is_refused(
         "GET / HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
         Why::UpgradeIn10,
     );
+}
+
+#[test]
+fn an_offer_of_http2_is_not_taken_up() {
+    let offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n";
+    is_passed(&(get(offer) + &get("")));
+    is_passed(&(post(&format!("{offer}Content-Length: 5\r\n"), "hello") + &get("")));
+    for fields in [
+        "HTTP2-Settings: AA\r\n",
+        "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\nHTTP2-Settings: AA\r\n",
+        &format!("{offer}HTTP2-Settings: AA\r\n"),
+    ] {
+        is_refused(&get(fields), Why::Http2Upgrade);
+    }
 }
 
 #[test]

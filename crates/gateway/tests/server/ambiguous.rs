@@ -74,7 +74,8 @@ const REQUESTS: &[(&str, u16)] = &[
     ("GET /t/ HTTP/1.1~Host: a~Connection: Upgrade~Upgrade: a~Upgrade: b~~", 400),
     ("POST /t/ HTTP/1.1~Host: a~Connection: Upgrade~Upgrade: a~Content-Length: 5~~hello", 400),
     ("GET /t/ HTTP/1.0~Host: a~Connection: Upgrade~Upgrade: websocket~~", 400),
-    ("GET /t/ HTTP/1.1~Host: a~Connection: Upgrade~Upgrade: h2c~HTTP2-Settings: AA~~", 400),
+    ("GET /t/ HTTP/1.1~Host: a~Connection: Upgrade~Upgrade: a, h2c~HTTP2-Settings: AA~~", 400),
+    ("GET /t/ HTTP/1.1~Host: a~HTTP2-Settings: AA~~", 400),
     ("\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}", 400),
 ];
 
@@ -91,6 +92,26 @@ fn ambiguous_requests_are_refused_and_the_tenant_sees_nothing() {
     }
     assert_eq!((backend.seen(), gateway.stats().requests[1]), (0, 0));
     assert_eq!(gateway.stats().requests.iter().sum::<u64>(), REQUESTS.len() as u64);
+}
+
+/// As curl sends it of itself where it is asked for HTTP/2 without TLS.
+#[test]
+fn an_offer_of_http2_is_answered_in_http1() {
+    let backend = Backend::start();
+    let gateway = start(settings(), &Scripted::with("t", &backend));
+    let mut client = Client::connect(&gateway);
+    let offer =
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
+    for rest in ["\r\n", "Content-Length: 5\r\n\r\nhello"] {
+        let answer = client.ask(format!("POST /t/ HTTP/1.1\r\nHost: a\r\n{offer}{rest}"));
+        assert_eq!((answer.status, answer.field("connection")), (200, None), "{answer:?}");
+        let seen = answer.body.to_ascii_lowercase();
+        assert!(!seen.contains("upgrade") && !seen.contains("http2-settings"), "{seen}");
+    }
+    // Nothing but a request may follow.
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert_eq!(client.answer().status, 505);
+    assert!(client.is_closed());
 }
 
 /// Bodies that are found odd only after their request was passed on.

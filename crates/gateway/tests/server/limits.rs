@@ -1,5 +1,6 @@
 use crate::support::*;
 use gateway::settings::{Limits, Settings};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 fn limited(limits: Limits, backend: &Backend) -> TestGateway {
@@ -96,6 +97,28 @@ fn requests_at_once_to_a_tenant_are_bounded() {
     clients.iter_mut().for_each(|client| assert_eq!(client.answer().status, 200));
     until("they are over", || gateway.stats().in_flight == 0);
     assert_eq!(third.get("/shop/").status, 200);
+}
+
+#[test]
+fn a_refused_request_takes_no_place_of_its_tenant() {
+    let backend = Backend::start();
+    backend.hold(true);
+    let scripted = Scripted::with("shop", &backend);
+    scripted.change(|state| state.are_pages_held = true);
+    let limits = Limits { requests_per_tenant: Some(1), ..Limits::default() };
+    let gateway = start(Settings { limits, pages: true, ..settings() }, &scripted);
+    let mut first = Client::connect(&gateway);
+    first.send(get("/shop/"));
+    until("it is there", || backend.seen() == 1);
+    let mut second = Client::connect(&gateway);
+    second.send(get("/shop/"));
+    scripted.until("a page is made", |scripted| scripted.script().asked.load(SeqCst) == 1);
+    backend.hold(false);
+    assert_eq!(first.answer().status, 200);
+    until("only the refused one is left", || gateway.stats().in_flight <= 1);
+    assert_eq!(Client::connect(&gateway).get("/shop/").status, 200);
+    scripted.change(|state| state.are_pages_held = false);
+    assert_eq!(second.answer().status, 503);
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub struct State {
     pub refusals: HashMap<String, Refusal>,
     pub keys: HashMap<String, Result<Option<String>, ()>>,
     pub page: Option<Page>,
+    /// No page comes while this is so.
+    pub are_pages_held: bool,
     pub certificates: HashMap<String, CertifiedPem>,
     pub events: Vec<AccessEvent>,
     pub woken: Vec<WokenRequest>,
@@ -181,6 +183,11 @@ impl Hooks for Scripted {
     }
 
     async fn page(&self, _: RefusedRequest) -> Option<Page> {
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        let mut changed = self.0.changed.subscribe();
+        while self.state().are_pages_held {
+            changed.changed().await.ok()?;
+        }
         self.state().page.clone()
     }
 

@@ -142,6 +142,7 @@ impl Gate {
             body_bytes: None,
             body_idle: Duration::from_secs(60),
             trusted: Arc::new([]),
+            farewell: Arc::default(),
         };
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

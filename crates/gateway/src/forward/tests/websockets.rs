@@ -157,6 +157,23 @@ async fn a_websocket_is_closed_between_frames_when_its_tenants_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_websocket_is_closed_when_the_gateways_time_is_over() {
+    let tenant = Tenant::new().await;
+    let farewell = Arc::<watch::Sender<bool>>::default();
+    let said = farewell.clone();
+    let gate = Gate::with(&tenant, Version::Http1, |all| all.farewell = said.clone()).await;
+    let (mut client, mut stream) = open(&gate, &tenant).await;
+    farewell.send_replace(true);
+    let (mut to_tenant, mut to_client) = ([0; 8], [0; 4]);
+    stream.read_exact(&mut to_tenant).await.expect("a goodbye");
+    client.read_exact(&mut to_client).await.expect("a goodbye");
+    assert_eq!((to_tenant, to_client), (GOING_AWAY_MASKED, *b"\x88\x02\x03\xe9"));
+    drop((client, stream));
+    // So the gateway knows that it has ended.
+    farewell.closed().await;
+}
+
+#[tokio::test]
 async fn a_websocket_that_its_tenant_has_closed_is_not_closed_again() {
     let tenant = Tenant::new().await;
     let gate = Gate::new(&tenant).await;
@@ -218,7 +235,7 @@ async fn an_idle_websocket_holds_no_buffer() {
         client: hyper::upgrade::on(Request::new(())),
         tenant: client.expect("a connection"),
         first: Bytes::new(),
-        is_websocket: true,
+        farewell: Some(watch::Sender::new(false).subscribe()),
         record: Arc::new(Record::begin(Arc::default(), None, None)),
         in_use: tenant.lent.lend(),
     };
