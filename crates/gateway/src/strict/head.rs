@@ -188,8 +188,15 @@ impl<'a> Found<'a> {
     fn connection(&mut self, field: Field<'a>) -> Result<(), Refusal> {
         const NEVER_TAKEN_OFF: [&str; 6] =
             ["authorization", "content-length", "cookie", "host", "transfer-encoding", "forwarded"];
-        const FOR_ONE_HOP: [&str; 6] =
-            ["close", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
+        const FOR_ONE_HOP: [&str; 7] = [
+            "close",
+            "http2-settings",
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "upgrade",
+        ];
         for element in field.elements() {
             let is = |name: &str| element.eq_ignore_ascii_case(name.as_bytes());
             let is_ours = element.len() >= 2 && element[..2].eq_ignore_ascii_case(b"x-");
