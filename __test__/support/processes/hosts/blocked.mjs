@@ -30,7 +30,10 @@ const killed = runtime.kill('stopped');
 const until = performance.now() + Number(blockedMs);
 while (performance.now() < until);
 await killed;
+// Lines may come after all that the runtime is waited for, and alone they keep no process alive.
+const staysAlive = setInterval(() => {}, 60_000);
 await hasWritten;
+clearInterval(staysAlive);
 const { port } = await started;
 const body = await (await fetch(`http://127.0.0.1:${port}/`)).text();
 say('unblocked', { body, told, lines, stats: runtime.stats() });
