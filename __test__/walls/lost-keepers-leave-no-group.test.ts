@@ -97,7 +97,8 @@ for (const [kind, options] of Object.entries(kinds)) {
     for (const signal of ['SIGSTOP', 'SIGKILL'] as const)
       [...keepers, warden.pid, host.pid].forEach((pid) => process.kill(pid, signal));
     await until('the host ends', () => host.hasEnded);
-    // Without a host nothing ends these.
+    // Without a host nothing ends these, and no other host may be started meanwhile: the step of the
+    // tests of walls has the machine for itself.
     expect(all.some(isThere)).toBe(true);
 
     tenants.add('next');
