@@ -20,7 +20,8 @@
 //! signal and a busy one have both run since, and both have their handler. A signal that is passed
 //! on late is seen only in programs that drop their handler with the first one. A program that
 //! dropped its handler by executing another program does not count as such: a shell's child does
-//! that, which blocks all signals until it is the command.
+//! that, which blocks all signals until it is the command. Nor does one that only unblocks the
+//! signal: the shell itself blocks all signals until its child has executed the command.
 //!
 //! All of this waiting has [`WAIT_BUDGET_MS`] in all, and ends as soon as there is something to
 //! read on the link: a tree with many slow processes must not keep its keeper from reading that it
@@ -35,7 +36,7 @@ use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
 use warden::planted::{Bug, planted};
 use warden::reaction::{FREEZE_MS, LOOK_MS, WAIT_BUDGET_MS, is_at_work};
-use warden::{Disposition, Reaction, Stat};
+use warden::{Disposition, Reaction};
 
 use crate::clock;
 use crate::link;
@@ -54,9 +55,9 @@ pub struct Asking {
 
 struct Listener {
     started_at_ticks: u64,
-    /// Where the stack of its program began: differs once it has executed another program, which
-    /// begins without handlers.
-    stack_start: u64,
+    /// Where the stack of its program began, if that had a handler: differs once it has executed
+    /// another program, which begins without handlers.
+    stack_start: Option<u64>,
     /// The process above has passed the signal on to it.
     was_passed_it: bool,
 }
@@ -104,7 +105,8 @@ impl Asking {
         let Some(stat) = stat_of(pid) else { return false };
         let is_it = |listener: &&Listener| listener.started_at_ticks == stat.started_at_ticks;
         let Some(listener) = self.listeners.get(&pid).filter(is_it) else { return false };
-        let has_dropped_handler = !disposition.listens && listener.stack_start == stat.stack_start;
+        let has_dropped_handler =
+            !disposition.listens && listener.stack_start == Some(stat.stack_start);
         listener.was_passed_it || disposition.is_pending || has_dropped_handler
     }
 
@@ -124,16 +126,20 @@ impl Asking {
         // of the next one.
         let as_listener = |pid| {
             let stat = stat_of(pid)?;
-            disposition_of(pid).filter(|it| it.listens && !it.has_ended()).map(|_| (pid, stat))
+            let disposition = disposition_of(pid).filter(|it| it.listens && !it.has_ended())?;
+            let stack_start = disposition.catches.then_some(stat.stack_start);
+            let started_at_ticks = stat.started_at_ticks;
+            Some((pid, Listener { started_at_ticks, stack_start, was_passed_it: false }))
         };
-        let listening: Vec<(Pid, Stat)> = members.iter().copied().filter_map(as_listener).collect();
+        let listening: Vec<(Pid, Listener)> =
+            members.iter().copied().filter_map(as_listener).collect();
         let members: HashSet<Pid> = members.into_iter().collect();
         // Processes whose parents end meanwhile become the keeper's children.
         let keeper = getpid();
         let is_parent = |parent: Pid| members.contains(&parent) || parent == keeper;
         let signal = |pid, signal| signal_member(pid, child, is_parent, signal);
-        for &(pid, _) in &listening {
-            signal(pid, Signal::STOP);
+        for (pid, _) in &listening {
+            signal(*pid, Signal::STOP);
         }
         budget.await_stop(&listening);
         // An unreaped child of this process, so its pid was not reused.
@@ -149,8 +155,8 @@ impl Asking {
         let has_waited = !listening.is_empty();
         // Parents come before their children: a process that was passed the signal may pass it on
         // in turn while those below it are still stopped.
-        for (pid, stat) in listening {
-            let was_passed_it = self.note(pid, stat);
+        for (pid, listener) in listening {
+            let was_passed_it = self.note(pid, listener);
             signal(pid, Signal::CONT);
             if was_passed_it {
                 budget.await_reaction(pid);
@@ -163,15 +169,13 @@ impl Asking {
     }
 
     /// Notes a process that would handle the signal. Returns whether it was passed on to it.
-    fn note(&mut self, pid: Pid, stat: Stat) -> bool {
-        let is_pending = disposition_of(pid).is_some_and(|it| it.is_pending);
-        let known = self
-            .listeners
-            .get(&pid)
-            .filter(|known| known.started_at_ticks == stat.started_at_ticks);
-        let was_passed_it = is_pending || known.is_some_and(|known| known.was_passed_it);
-        let Stat { started_at_ticks, stack_start, .. } = stat;
-        self.listeners.insert(pid, Listener { started_at_ticks, stack_start, was_passed_it });
+    fn note(&mut self, pid: Pid, mut listener: Listener) -> bool {
+        let is_it = |known: &&Listener| known.started_at_ticks == listener.started_at_ticks;
+        let known = self.listeners.get(&pid).filter(is_it);
+        listener.was_passed_it = disposition_of(pid).is_some_and(|it| it.is_pending)
+            || known.is_some_and(|known| known.was_passed_it);
+        let was_passed_it = listener.was_passed_it;
+        self.listeners.insert(pid, listener);
         was_passed_it
     }
 }
@@ -184,10 +188,10 @@ struct WaitBudget<'a> {
 }
 
 impl WaitBudget<'_> {
-    fn await_stop(&self, processes: &[(Pid, Stat)]) {
+    fn await_stop(&self, processes: &[(Pid, Listener)]) {
         let due_ms = self.due_ms.min(clock::now_ms() + FREEZE_MS);
-        for &(pid, _) in processes {
-            while disposition_of(pid).is_some_and(|it| !it.is_frozen()) && self.pause(due_ms) {}
+        for (pid, _) in processes {
+            while disposition_of(*pid).is_some_and(|it| !it.is_frozen()) && self.pause(due_ms) {}
         }
     }
 

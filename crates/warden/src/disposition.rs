@@ -18,6 +18,8 @@ pub struct Disposition {
     /// Its own code may handle one: by a handler, or by waiting for the signal while it is
     /// blocked.
     pub listens: bool,
+    /// It has a handler for it.
+    pub catches: bool,
     /// It ignores the signal.
     pub ignores: bool,
     /// Context switches of its first thread.
@@ -43,7 +45,7 @@ impl Disposition {
 
 /// The kernel escapes the name in the first line, so a name cannot imitate another line.
 fn parse(text: &[u8]) -> Option<Disposition> {
-    let (mut found, mut is_caught, mut is_blocked) = (Disposition::default(), false, false);
+    let (mut found, mut is_blocked) = (Disposition::default(), false);
     for line in text.split(|&byte| byte == b'\n') {
         let Some((name, value)) = split(line) else { continue };
         match name {
@@ -51,14 +53,14 @@ fn parse(text: &[u8]) -> Option<Disposition> {
             b"SigPnd" | b"ShdPnd" => found.is_pending |= has_term(value)?,
             b"SigBlk" => is_blocked = has_term(value)?,
             b"SigIgn" => found.ignores = has_term(value)?,
-            b"SigCgt" => is_caught = has_term(value)?,
+            b"SigCgt" => found.catches = has_term(value)?,
             b"voluntary_ctxt_switches" | b"nonvoluntary_ctxt_switches" => {
                 found.switches += std::str::from_utf8(value).ok()?.parse::<u64>().ok()?;
             }
             _ => {}
         }
     }
-    found.listens = (is_caught || is_blocked) && !found.ignores;
+    found.listens = (found.catches || is_blocked) && !found.ignores;
     (found.state != 0).then_some(found)
 }
 
@@ -98,7 +100,8 @@ mod tests {
         let plain = of(status(0, 0, 0, !TERM));
         assert_eq!(plain, Disposition { state: b'S', switches: 42, ..Disposition::default() });
         assert!(of(status(TERM, 0, 0, 0)).is_pending && !plain.is_pending);
-        assert!(of(status(0, TERM, 0, 0)).listens && of(status(0, 0, 0, TERM)).listens);
+        let (waits, catches) = (of(status(0, TERM, 0, 0)), of(status(0, 0, 0, TERM)));
+        assert!(waits.listens && !waits.catches && catches.listens && catches.catches);
         let deaf = of(status(0, TERM, TERM, 0));
         assert!(deaf.ignores && !deaf.listens);
         for broken in ["", "Name:\tsh\n", "State:\n", "State:\tS\nSigCgt:\tx\n"] {
@@ -140,6 +143,7 @@ mod tests {
                     state: status.state.as_bytes()[0],
                     is_pending: has(status.sigpnd | status.shdpnd),
                     listens: has(status.sigcgt | status.sigblk) && !ignores,
+                    catches: has(status.sigcgt),
                     ignores,
                     switches: switches.map_or(0, |(voluntary, not)| voluntary + not),
                 };

@@ -98,8 +98,14 @@ mod tests {
         looks.iter().map(|look| reaction.is_over(look.map(|it| (it, stat(0))), || false)).collect()
     }
 
-    const ASLEEP: Disposition =
-        Disposition { state: b'S', is_pending: false, listens: true, ignores: false, switches: 7 };
+    const ASLEEP: Disposition = Disposition {
+        state: b'S',
+        is_pending: false,
+        listens: true,
+        catches: true,
+        ignores: false,
+        switches: 7,
+    };
 
     #[test]
     fn a_process_has_reacted_when_it_sleeps_and_has_not_run_since() {

@@ -109,6 +109,23 @@ fn a_process_that_executes_another_program_meanwhile_is_asked() {
     assert_eq!(warden.expect_ended(1).how(), exited(3));
 }
 
+/// A shell blocks all signals until its child has executed the command; so does this one until it
+/// is told. It has dropped no handler then.
+#[test]
+fn a_process_that_only_unblocks_the_signal_is_asked() {
+    let child = "$t = POSIX::SigSet->new(SIGTERM); sigprocmask(SIG_BLOCK, $t); $| = 1; \
+                 $SIG{USR1} = sub { sigprocmask(SIG_UNBLOCK, $t) }; print qq(up\\n); sleep 9 while 1";
+    let leader = format!(
+        "trap 'kill -USR1 $c; while grep -q SigBlk:.*4...$ /proc/$c/status; do sleep 0.01; done; exit 3' \
+         TERM; perl -MPOSIX -e '{child}' & c=$!; wait"
+    );
+    let mut warden = Warden::start();
+    let mut tenant = warden.start_script(1, &leader);
+    assert_eq!(tenant.stdout.line(), "up");
+    warden.stop(1, StopStage::Terminate);
+    assert_eq!(warden.expect_ended(1).how(), exited(3));
+}
+
 /// The main process may still need the processes below it.
 #[test]
 fn no_process_is_asked_before_the_main_process_is_gone() {

@@ -48,8 +48,8 @@ pub struct Asking {
     /// Members that have had their `SIGTERM`, from here or from a process above them.
     settled: HashSet<Member>,
     /// Members that would handle the signal when another one was asked, and where the stack of
-    /// their program began then.
-    listeners: HashMap<Member, u64>,
+    /// their program began then, if it had a handler.
+    listeners: HashMap<Member, Option<u64>>,
     /// How many more looks, [`LOOK_MS`] apart, may be spent on waiting.
     looks_left: u64,
 }
@@ -131,7 +131,7 @@ impl Asking {
         // Read after the disposition, so that a program executed meanwhile is not taken for the
         // former one.
         let is_same_program =
-            || seen.member.stat().is_some_and(|stat| stat.stack_start == *stack_start);
+            || seen.member.stat().is_some_and(|stat| Some(stat.stack_start) == *stack_start);
         seen.disposition.is_pending || (!seen.disposition.listens && is_same_program())
     }
 
@@ -142,7 +142,8 @@ impl Asking {
         let mut stopped = Stopped::default();
         for seen in members.iter().filter(|seen| may_pass_it_on && seen.disposition.listens) {
             if stopped.0.len() < MOST_STOPPED && !self.settled.contains(&seen.member) {
-                self.listeners.insert(seen.member, seen.stack_start);
+                let stack_start = seen.disposition.catches.then_some(seen.stack_start);
+                self.listeners.insert(seen.member, stack_start);
                 stopped.add(seen.member);
             }
         }
@@ -258,6 +259,39 @@ mod tests {
             assert_eq!(pair[1].member.stat().unwrap().parent, parent);
         }
         end(leader);
+    }
+
+    /// A shell blocks all signals until its child has executed the command; so does this one until
+    /// it is told.
+    #[test]
+    fn a_member_that_only_unblocks_the_signal_is_asked() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let child = "$t = POSIX::SigSet->new(SIGTERM); sigprocmask(SIG_BLOCK, $t); $| = 1; \
+                     $SIG{USR1} = sub { sigprocmask(SIG_UNBLOCK, $t) }; print qq(up\\n); sleep 9 while 1";
+        let leader = leader(&format!(
+            "trap 'kill -USR1 $c; while grep -q SigBlk:.*4...$ /proc/$c/status; do sleep 0.01; done; exit' \
+             TERM; perl -MPOSIX -e '{child}' & c=$!; wait"
+        ));
+        let pidfd = pidfd_open(Pid::from_child(&leader), PidfdFlags::empty()).unwrap();
+        let members = members_of(leader.id()).unwrap();
+        let member = members[1].member;
+        let has_ended = || member.stat().is_none_or(|stat| stat.has_ended);
+        runtime.block_on(async {
+            let stat = crate::process::proc_stat::of(leader.id()).unwrap();
+            let leader = Member::of(&stat).unwrap();
+            let asking = Asking::of(leader, Arc::new(pidfd), OffThread::default()).await;
+            let ended = async {
+                while !has_ended() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let is_forced = AtomicBool::new(false);
+            let asked = async { tokio::join!(asking.end_rest(&is_forced), ended) };
+            let _ = tokio::time::timeout(Duration::from_secs(20), asked).await;
+        });
+        let has_ended = has_ended();
+        end(leader);
+        assert!(has_ended);
     }
 
     #[test]
