@@ -94,7 +94,7 @@ fn refused(refusal: pool::Refusal) -> Refusal {
         }
         // Only an operator ends this, nobody knows when.
         Exhausted { .. } => Refusal::new(503, Why::BackingOff),
-        Overloaded { .. } | NoRoomBeside => Refusal::new(503, Why::Overloaded).retry_after(SOON_MS),
+        Overloaded { .. } | NoRoomBeside => Refusal::overloaded(),
         StartFailed { failure, .. } => failed(&failure),
         Taken | StopRefused { .. } | StillTracked { .. } => Refusal::new(502, Why::Failed),
     }

@@ -30,8 +30,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// When another try may find a tenant with fewer requests.
-const RETRY_MS: u64 = 1_000;
 /// So many more requests than connections may be at once: one connection of HTTP/2 has them all.
 const REQUESTS_OVER_CONNECTIONS: usize = 128;
 
@@ -280,7 +278,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         let in_all = self.limits.connections.saturating_add(REQUESTS_OVER_CONNECTIONS);
         let is_too_many = self.counters.in_flight.load(Relaxed) > in_all as u64;
         if is_too_many || self.limits.requests_per_tenant.is_some_and(|most| !record.admit(most)) {
-            return Err(Refusal::new(503, Why::Overloaded).retry_after(RETRY_MS));
+            return Err(Refusal::overloaded());
         }
         Ok(())
     }

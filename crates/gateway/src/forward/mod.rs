@@ -248,7 +248,7 @@ fn after_unconnected(error: &std::io::Error, tries: &mut Tries) -> Result<Durati
     match Unconnected::of(error) {
         Unconnected::Dead => tries.after_refusal().ok_or(Refusal::new(502, Why::BrokeOff)),
         Unconnected::Stuck => Err(Refusal::new(504, Why::NotReady)),
-        Unconnected::Overloaded => Err(Refusal::new(503, Why::Overloaded).retry_after(1_000)),
+        Unconnected::Overloaded => Err(Refusal::overloaded()),
     }
 }
 
