@@ -4,8 +4,8 @@
 use crate::admission::Rates;
 use crate::answer;
 use crate::clock;
-use crate::forward::{AnswerBody, ClientInfo, Forwarder, Outgoing};
-use crate::forwarded::{Cidr, address_of};
+use crate::forward::{AnswerBody, Forwarder, Outgoing};
+use crate::forwarded::{self, Cidr, address_of};
 use crate::guarded;
 use crate::hooks::{AccessEvent, Asked, Hooks, WokenOver, WokenRequest};
 use crate::record::{Record, Sink, Told};
@@ -206,7 +206,12 @@ async fn answered<T: Tenants, H: Hooks>(
     let outgoing = Outgoing {
         request,
         target,
-        client: ClientInfo { peer: client.peer, is_tls: client.is_tls, port: client.port, prefix },
+        client: forwarded::Client {
+            peer: client.peer,
+            is_tls: client.is_tls,
+            port: client.port,
+            prefix,
+        },
         host: checked.host,
         guard: (!checked.is_http2).then(|| connection.clone()),
         record: record.clone(),

@@ -227,7 +227,7 @@ impl Served {
     async fn request(self, request: Request<Incoming>) -> Result<Response<AnswerBody>, BodyError> {
         let record = Arc::new(Record::begin(self.counters.clone(), None, None));
         let client =
-            ClientInfo { peer: "10.1.2.3".parse()?, is_tls: false, port: Some(80), prefix: None };
+            Client { peer: "10.1.2.3".parse()?, is_tls: false, port: Some(80), prefix: None };
         let target = request.uri().path_and_query().cloned();
         let target = target.unwrap_or(PathAndQuery::from_static("/"));
         let host = "a.example".to_owned();
