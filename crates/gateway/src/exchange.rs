@@ -72,6 +72,7 @@ pub(crate) struct Client {
 struct Checked {
     /// As sent.
     host: String,
+    /// The client's.
     address: IpAddr,
     is_http2: bool,
     asks_for_upgrade: bool,
@@ -118,8 +119,8 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let site = &worker.site;
-    let checked = site.check(&request);
     let address = address_of(request.headers(), client.peer, &site.trust);
+    let checked = site.check(&request, address);
     let host = checked.as_ref().map_or("", |checked| &checked.host);
     let told = site
         .access
@@ -130,7 +131,6 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     let mut key = None;
     let answered = match checked {
         Ok(checked) => {
-            let checked = Checked { address, ..checked };
             answered(&worker, &client, &connection, request, &record, checked, &mut key).await
         }
         Err(refusal) => Err(refusal),
@@ -227,7 +227,7 @@ async fn answered<T: Tenants, H: Hooks>(
 
 impl<T: Tenants, H: Hooks> Site<T, H> {
     /// Checks the head. That of HTTP/1 was checked before it was parsed.
-    fn check(&self, request: &Request<Incoming>) -> Result<Checked, Refusal> {
+    fn check(&self, request: &Request<Incoming>, address: IpAddr) -> Result<Checked, Refusal> {
         let headers = request.headers();
         let is_http2 = request.version() == Version::HTTP_2;
         let host = if is_http2 {
@@ -245,7 +245,6 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         }
         let upgrade = headers.get(UPGRADE).filter(|upgrade| !is_http2_offer(upgrade.as_bytes()));
         let asks_for_upgrade = !is_http2 && upgrade.is_some();
-        let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Ok(Checked { host, address, is_http2, asks_for_upgrade })
     }
 
