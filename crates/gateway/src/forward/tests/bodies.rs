@@ -170,16 +170,22 @@ async fn the_tenant_hears_of_a_client_that_leaves() {
     tenant.is_unused().await;
 }
 
-#[tokio::test]
-async fn the_rest_of_a_body_is_taken_after_an_early_answer() {
+/// An answer to a request of whose body 4 of 6 bytes are to come, and both ends of it.
+async fn after_an_early_answer() -> (Tenant, Gate, TcpStream, TcpStream) {
     let tenant = Tenant::new().await;
     let gate = Gate::new(&tenant).await;
-    // By the tenant, while it reads.
     let mut client = gate.send(&format!("{POST_LENGTH}12")).await;
     let (mut stream, _) = tenant.take().await;
     until(&mut stream, "12").await;
     write(&mut stream, OK).await;
     until(&mut client, "\r\n\r\nok").await;
+    (tenant, gate, client, stream)
+}
+
+#[tokio::test]
+async fn the_rest_of_a_body_is_taken_after_an_early_answer() {
+    let (tenant, gate, mut client, mut stream) = after_an_early_answer().await;
+    // By the tenant, while it reads.
     write(&mut client, "3456").await;
     until(&mut stream, "3456").await;
     drop(stream);
@@ -200,13 +206,7 @@ async fn the_rest_of_a_body_is_taken_after_an_early_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn the_rest_of_a_body_has_an_end() {
-    let tenant = Tenant::new().await;
-    let gate = Gate::new(&tenant).await;
-    let mut client = gate.send(&format!("{POST_LENGTH}12")).await;
-    let (mut stream, _) = tenant.take().await;
-    until(&mut stream, "12").await;
-    write(&mut stream, OK).await;
-    until(&mut client, "\r\n\r\nok").await;
+    let (tenant, gate, mut client, mut stream) = after_an_early_answer().await;
     let began = tokio::time::Instant::now();
     assert_eq!(to_end(&mut stream).await, "");
     assert!(began.elapsed() < Duration::from_secs(11));
