@@ -2,7 +2,6 @@
 import { rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'bun:test';
-import type { RuntimeOptions } from '@absolutejs/runtime';
 import {
   createPool,
   isRunning,
@@ -29,9 +28,14 @@ Bun.serve({
 process.on('SIGTERM', () => process.exit(0));
 `;
 
-function deployable(options: Partial<RuntimeOptions> = {}) {
-  const pool = createPool(options);
+function replacing(): Pool {
+  const pool = createPool();
   pool.events.replaces = true;
+  return pool;
+}
+
+function deployable() {
+  const pool = replacing();
   pool.tenants.add('a', { start: 'bun server.ts', 'server.ts': SERVER, release: '1' });
   return { pool, release: (name: string) => pool.tenants.write('a/release', name) };
 }
@@ -88,8 +92,7 @@ test('the old one answers what it has begun, and ends then', async () => {
 });
 
 test('an open WebSocket keeps it until it is closed', async () => {
-  await using pool = createPool();
-  pool.events.replaces = true;
+  await using pool = replacing();
   pool.tenants.add('a', patientServer);
   const old = await pool.runtime.ensure('a');
   const socket = await openWebSocket(old.port);
@@ -105,8 +108,7 @@ test('an open WebSocket keeps it until it is closed', async () => {
 });
 
 test('no longer than drainMs', async () => {
-  await using pool = createPool();
-  pool.events.replaces = true;
+  await using pool = replacing();
   pool.tenants.add('a', patientServer);
   const old = await pool.runtime.ensure('a');
   const download = await openTcp(old.port, '/download');
@@ -134,8 +136,7 @@ test('a release that does not start changes nothing for visitors', async () => {
 });
 
 test('a link moved to another release is followed by the new process alone', async () => {
-  await using pool = createPool();
-  pool.events.replaces = true;
+  await using pool = replacing();
   for (const name of ['1', '2'])
     pool.tenants.add(`releases/${name}`, {
       start: 'bun server.ts',
@@ -152,8 +153,7 @@ test('a link moved to another release is followed by the new process alone', asy
 });
 
 test('both are ended by kill, and nothing is left', async () => {
-  await using pool = createPool();
-  pool.events.replaces = true;
+  await using pool = replacing();
   pool.tenants.add('a', patientServer);
   const old = await pool.runtime.ensure('a');
   const socket = await openWebSocket(old.port);
