@@ -121,6 +121,21 @@ async fn a_body_that_becomes_too_large_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_sends_slowly_has_all_of_its_time_again_with_each_part() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let mut client = gate.send(POST_LENGTH).await;
+    let (mut stream, _) = tenant.take().await;
+    for part in ["1", "2", "3", "4", "5", "6"] {
+        sleep(Duration::from_secs(40)).await;
+        write(&mut client, part).await;
+        until(&mut stream, part).await;
+    }
+    write(&mut stream, OK).await;
+    until(&mut client, "\r\n\r\nok").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_stops_sending_is_given_up() {
     let tenant = Tenant::new().await;
     let gate = Gate::new(&tenant).await;
