@@ -52,8 +52,8 @@ export type GatewayOptions = {
   /** Where to listen: one place or several. Default `{ hostname: '127.0.0.1', port: 3000 }`. */
   listen?: GatewayListen | readonly GatewayListen[];
   /**
-   * Certificates, or a function that is asked for one in each handshake. With them every TCP
-   * socket speaks TLS, and HTTP/2 where the client offers it. Default none: HTTP without TLS.
+   * Certificates, or a function that is asked for one in each handshake. With them every socket
+   * speaks TLS, and HTTP/2 where the client offers it. Default none: HTTP without TLS.
    */
   tls?: GatewayCertificates | GatewayCertificateFunction;
   /**
@@ -82,7 +82,8 @@ export type GatewayOptions = {
   onAccess?: (event: GatewayAccessEvent) => void;
   /**
    * Makes the page of an answer that the gateway gives itself. The built-in one is used when it
-   * returns nothing, throws, or takes longer than a second.
+   * returns nothing, throws, or takes longer than a second, and over HTTP/1 for what is refused
+   * unread: a head that is too large, too slow or can be read in two ways.
    */
   page?: (
     refusal: GatewayRefusal,
@@ -126,7 +127,7 @@ export type GatewayAsked = {
 export type GatewayListen =
   /** A TCP socket. Defaults 127.0.0.1 and 3000; port 0 is any that is free. */
   | { hostname?: string; port?: number; path?: undefined; fd?: undefined }
-  /** A unix socket, which is removed at `close`. Never with TLS. */
+  /** A unix socket, which is removed at `close`. With `tls` it speaks TLS, too. */
   | { path: string; hostname?: undefined; port?: undefined; fd?: undefined }
   /** A listening socket that the process has inherited, as from systemd. */
   | { fd: number; hostname?: undefined; port?: undefined; path?: undefined };
@@ -166,15 +167,15 @@ export type GatewayLimits = {
   /** For a request's head to be there: 408, or the connection is closed. Default 30 000. */
   headersTimeoutMs?: number;
   /**
-   * Silence in the middle of a body, or a client that takes nothing of an answer: 408, or the connection, over HTTP/2 the stream, is
-   * closed. Default 60 000.
+   * Silence in the middle of a body, or a client that takes nothing of an answer: 408, or the
+   * connection, over HTTP/2 the stream, is closed. Default 60 000.
    */
   bodyIdleTimeoutMs?: number;
   /** Bytes of a request's body: 413. Default none. */
   bodyBytes?: number;
   /**
-   * Open connections; further ones are closed. Requests at once, of which a connection of HTTP/2 may have many, are at most 128
-   * more: 503. Default 10 000.
+   * Open connections; further ones are closed. Requests at once, of which a connection of HTTP/2
+   * may have many, are at most 128 more: 503. Default 10 000.
    */
   connections?: number;
   /** Requests of one tenant at once: 503. Default none. */
@@ -187,7 +188,7 @@ export type GatewayLimits = {
 export type GatewayAccessEvent = {
   /** `null` if it was for no tenant. */
   key: string | null;
-  /** As the client sent it. */
+  /** As the client sent it. Empty, like `method` and `path`, if it was refused unread. */
   host: string;
   method: string;
   /** Without the query. */
@@ -201,7 +202,7 @@ export type GatewayAccessEvent = {
   bytesIn: number;
   /** Of the answer's body. */
   bytesOut: number;
-  /** The client's; empty for a unix socket. */
+  /** The client's; `127.0.0.1` for a unix socket. */
   address: string;
   /** When it came. */
   at: number;
@@ -263,7 +264,7 @@ export type GatewayStats = GatewayKeyStats & {
   bytesOut: number;
   /** With `onAccess`, once it is not 0: events that were dropped. */
   accessDropped?: number;
-  /** The figures of one key; all 0 if it had no requests, or none lately. */
+  /** The figures of one key; all 0 if it had no requests. */
   byKey: (key: string) => GatewayKeyStats;
 };
 

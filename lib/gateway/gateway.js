@@ -3,7 +3,7 @@ import { fieldsOf } from '../checks.js';
 import { cannotListen, invalidOption } from '../errors.js';
 import { createAccess } from './access.js';
 import { certificatesAt } from './certificates.js';
-import { milliseconds, readOptions } from './options.js';
+import { LONGEST_MS, milliseconds, readOptions } from './options.js';
 import { createQuestions } from './questions.js';
 import { createSpans } from './spans.js';
 
@@ -11,8 +11,6 @@ import { createSpans } from './spans.js';
 
 /** How long open requests may go on after `close`, unless it says otherwise. */
 const GRACE_MS = 10_000;
-/** The longest time that `setInterval` accepts. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * @param {import('../../gateway.js').GatewayOptions} options
@@ -33,7 +31,7 @@ export function createGateway(options) {
     tracerProvider &&
     createSpans(tracerProvider, (ticket, text) => native.answerWoken(ticket, text));
   // It keeps the event loop alive until the gateway is closed, and never fires.
-  const keepAlive = setInterval(() => {}, LONGEST_TIMER_MS);
+  const keepAlive = setInterval(() => {}, LONGEST_MS);
 
   /** What Rust tells and asks. @param {any} notice */
   function noticed(notice) {

@@ -1,5 +1,5 @@
 /**
- * GatewayOptions: read once, checked, and completed with the defaults. `src/gateway/options.rs`
+ * GatewayOptions: read once, checked, and completed with the defaults. `src/gateway/settings.rs`
  * reads `native` of the result.
  */
 import { isIP } from 'node:net';
@@ -38,10 +38,10 @@ const OPTIONS = [
 ];
 
 /** What `setTimeout` and clocks can be trusted with: longer than any host lives at a time. */
-const LONGEST_MS = 2 ** 31 - 1;
+export const LONGEST_MS = 2 ** 31 - 1;
 /** How long what a route's function says is remembered. */
 const ASK_CACHE_MS = 10_000;
-/** How many places, ranges, hosts or certificates a gateway has at most: more is a mistake. */
+/** How many places, ranges or hosts a gateway has at most: more is a mistake. */
 const MOST_ENTRIES = 100_000;
 /** The head of a request is held in memory, for each connection. */
 const MOST_HEADER_BYTES = 1 << 20;
@@ -212,7 +212,7 @@ function placeAt(path, place) {
   }
   return {
     hostname: hostnameAt(`${path}.hostname`, hostname),
-    port: portAt(`${path}.port`, port),
+    port: within(`${path}.port`, port, 3_000, 0, 65_535),
   };
 }
 
@@ -222,14 +222,6 @@ function hostnameAt(path, value) {
   const bare = typeof value === 'string' ? value.replace(/^\[(.*)\]$/, '$1') : '';
   if (isIP(bare) !== 0 || /^[a-z0-9_.-]{1,253}$/i.test(bare)) return bare;
   throw invalidOption(`${path} must be an address or a name, got ${shown(value)}`);
-}
-
-/** @param {string} path @param {unknown} value */
-function portAt(path, value) {
-  if (value === undefined) return 3_000;
-  if (Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535)
-    return Number(value);
-  throw invalidOption(`${path} must be a whole number from 0 to 65535, got ${shown(value)}`);
 }
 
 /** @param {string} path @param {unknown} value */

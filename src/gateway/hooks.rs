@@ -75,8 +75,6 @@ pub struct Hooks {
     pub notices: Arc<Notices>,
     pub questions: Arc<Questions>,
     pub access: Arc<AccessQueue>,
-    /// The user has given `onAccess`.
-    pub has_access: bool,
 }
 
 impl Hooks {
@@ -158,7 +156,7 @@ impl gateway::Hooks for Hooks {
     }
 
     fn access(&self, event: AccessEvent) {
-        if self.has_access && self.access.push(event) {
+        if self.access.push(event) {
             self.notices.tell(NativeNotice::of("access"));
         }
     }

@@ -71,7 +71,6 @@ impl Opened {
             notices: self.notices.clone(),
             questions: self.questions.clone(),
             access: self.access.clone(),
-            has_access: settings.access,
         };
         match Gateway::start(settings, tenants, hooks) {
             Ok(gateway) => self.started(Arc::new(gateway)),

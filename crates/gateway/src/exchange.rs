@@ -4,8 +4,8 @@
 use crate::admission::Rates;
 use crate::answer;
 use crate::clock;
-use crate::forward::{AnswerBody, ClientInfo, Forwarder, Outgoing};
-use crate::forwarded::{Cidr, address_of};
+use crate::forward::{AnswerBody, Forwarder, Outgoing};
+use crate::forwarded::{self, Cidr, address_of};
 use crate::guarded;
 use crate::hooks::{AccessEvent, Asked, Hooks, WokenOver, WokenRequest};
 use crate::record::{Record, Sink, Told};
@@ -30,8 +30,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// When another try may find a tenant with fewer requests.
-const RETRY_MS: u64 = 1_000;
 /// So many more requests than connections may be at once: one connection of HTTP/2 has them all.
 const REQUESTS_OVER_CONNECTIONS: usize = 128;
 
@@ -74,6 +72,7 @@ pub(crate) struct Client {
 struct Checked {
     /// As sent.
     host: String,
+    /// The client's.
     address: IpAddr,
     is_http2: bool,
     asks_for_upgrade: bool,
@@ -120,8 +119,8 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let site = &worker.site;
-    let checked = site.check(&request);
     let address = address_of(request.headers(), client.peer, &site.trust);
+    let checked = site.check(&request, address);
     let host = checked.as_ref().map_or("", |checked| &checked.host);
     let told = site
         .access
@@ -132,7 +131,6 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     let mut key = None;
     let answered = match checked {
         Ok(checked) => {
-            let checked = Checked { address, ..checked };
             answered(&worker, &client, &connection, request, &record, checked, &mut key).await
         }
         Err(refusal) => Err(refusal),
@@ -208,7 +206,12 @@ async fn answered<T: Tenants, H: Hooks>(
     let outgoing = Outgoing {
         request,
         target,
-        client: ClientInfo { peer: client.peer, is_tls: client.is_tls, port: client.port, prefix },
+        client: forwarded::Client {
+            peer: client.peer,
+            is_tls: client.is_tls,
+            port: client.port,
+            prefix,
+        },
         host: checked.host,
         guard: (!checked.is_http2).then(|| connection.clone()),
         record: record.clone(),
@@ -224,7 +227,7 @@ async fn answered<T: Tenants, H: Hooks>(
 
 impl<T: Tenants, H: Hooks> Site<T, H> {
     /// Checks the head. That of HTTP/1 was checked before it was parsed.
-    fn check(&self, request: &Request<Incoming>) -> Result<Checked, Refusal> {
+    fn check(&self, request: &Request<Incoming>, address: IpAddr) -> Result<Checked, Refusal> {
         let headers = request.headers();
         let is_http2 = request.version() == Version::HTTP_2;
         let host = if is_http2 {
@@ -242,7 +245,6 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         }
         let upgrade = headers.get(UPGRADE).filter(|upgrade| !is_http2_offer(upgrade.as_bytes()));
         let asks_for_upgrade = !is_http2 && upgrade.is_some();
-        let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Ok(Checked { host, address, is_http2, asks_for_upgrade })
     }
 
@@ -280,7 +282,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         let in_all = self.limits.connections.saturating_add(REQUESTS_OVER_CONNECTIONS);
         let is_too_many = self.counters.in_flight.load(Relaxed) > in_all as u64;
         if is_too_many || self.limits.requests_per_tenant.is_some_and(|most| !record.admit(most)) {
-            return Err(Refusal::new(503, Why::Overloaded).retry_after(RETRY_MS));
+            return Err(Refusal::overloaded());
         }
         Ok(())
     }

@@ -54,8 +54,8 @@ impl Cidr {
 }
 
 /// What is known of a request that its tenant is to be told.
-#[derive(Clone, Copy, Debug)]
-pub struct Client<'a> {
+#[derive(Clone, Debug)]
+pub struct Client {
     /// The address at the other end of the connection.
     pub peer: IpAddr,
     /// The connection is encrypted.
@@ -63,12 +63,12 @@ pub struct Client<'a> {
     /// The port that it came in at; `None` for a socket without one.
     pub port: Option<u16>,
     /// What was taken off the path.
-    pub prefix: Option<&'a str>,
+    pub prefix: Option<String>,
 }
 
 /// Writes what the tenant is told. A client's own words are dropped, and kept only of a peer in
 /// one of the ranges, to which ours are added then.
-pub fn tell(headers: &mut HeaderMap, client: Client<'_>, trusted: &[Cidr]) {
+pub fn tell(headers: &mut HeaderMap, client: &Client, trusted: &[Cidr]) {
     let peer = client.peer.to_canonical();
     if trusted.iter().any(|range| range.has(peer)) {
         keep_given(headers, peer, client.is_tls, trusted);
@@ -96,7 +96,7 @@ pub fn tell(headers: &mut HeaderMap, client: Client<'_>, trusted: &[Cidr]) {
     {
         headers.insert(PORT, HeaderValue::from(port));
     }
-    if let Some(prefix) = client.prefix {
+    if let Some(prefix) = &client.prefix {
         let outer = headers.get(PREFIX).and_then(|value| value.to_str().ok()).unwrap_or("");
         let whole = format!("{}{prefix}", outer.trim_end_matches('/'));
         set(headers, PREFIX, whole);
@@ -206,9 +206,9 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let trusted: Vec<Cidr> = trusted.iter().filter_map(|text| Cidr::parse(text)).collect();
-        let client =
-            Client { peer: ip(peer), is_tls: true, port: Some(443), prefix: Some("/shop") };
-        tell(&mut headers, client, &trusted);
+        let prefix = Some("/shop".to_owned());
+        let client = Client { peer: ip(peer), is_tls: true, port: Some(443), prefix };
+        tell(&mut headers, &client, &trusted);
         let mut lines: Vec<String> = headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().expect("text")))

@@ -400,3 +400,24 @@ impl Alarm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strict::HeadLimits;
+    use std::task::Waker;
+
+    #[tokio::test]
+    async fn a_client_that_takes_something_has_all_of_its_time_again() {
+        let long = Duration::from_secs(600);
+        let patience = Patience { head: long, idle: long, stall: long };
+        let inspector = Inspector::http1(HeadLimits { bytes: 1_000, fields: 10 });
+        let (mut guarded, _returned) = Guarded::new((), inspector, patience, BytesMut::new());
+        let inner = guarded.inner.as_mut().expect("not dropped");
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(inner.poll_stall::<()>(Poll::Pending, &mut context).is_pending());
+        assert!(inner.stalled.is_some());
+        assert!(inner.poll_stall(Poll::Ready(Ok(1)), &mut context).is_ready());
+        assert_eq!(inner.stalled, None);
+    }
+}

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// When another try may find room, where there is none now.
+const OVERLOADED_RETRY_MS: u64 = 1_000;
+
 /// The gateway's own answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -17,6 +20,11 @@ impl Refusal {
     /// A refusal after which another try makes no sense.
     pub fn new(status: u16, why: Why) -> Refusal {
         Refusal { status, why, retry_after_ms: None }
+    }
+
+    /// There are too many requests for now.
+    pub fn overloaded() -> Refusal {
+        Refusal::new(503, Why::Overloaded).retry_after(OVERLOADED_RETRY_MS)
     }
 
     /// The same, with the time after which another try may succeed.

@@ -85,3 +85,20 @@ impl Answers {
         host
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_hosts_are_remembered_and_no_more() {
+        let answers = Answers::new(Duration::from_secs(600), Duration::from_secs(600));
+        // It is being asked.
+        let first = answers.host("first");
+        for number in 0..3 * HOSTS_MAX {
+            answers.host(&number.to_string());
+        }
+        assert!(answers.hosts.lock().expect("no panic").len() <= HOSTS_MAX);
+        assert!(Arc::ptr_eq(&first, &answers.host("first")));
+    }
+}

@@ -116,8 +116,10 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
     pub fn start(settings: Settings, tenants: T, hooks: H) -> Result<Gateway<T, H>, StartError> {
         let tls = match &settings.tls {
             None => None,
+            Some(settings::Tls::Certificates(given)) if given.is_empty() => {
+                return Err(StartError::Tls(TlsError::None));
+            }
             Some(settings::Tls::Certificates(given)) => {
-                crate::tls::check(given).map_err(StartError::Tls)?;
                 Some(Tls { certificates: certificates(given)?, asks: false })
             }
             Some(settings::Tls::Ask) => Some(Tls { certificates: certificates(&[])?, asks: true }),

@@ -93,3 +93,28 @@ impl Stall {
         Poll::Ready(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    #[tokio::test]
+    async fn each_part_that_a_client_takes_gives_it_all_of_its_time_again() {
+        let (patience, alarm) = (Duration::from_secs(600), Alarm::default());
+        let mut stall = Stall { patience, seen: None, alarm };
+        let mut deadline = |waits_for_client, parts| {
+            let now = clock::now();
+            while clock::now() == now {}
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(stall.poll(Answering { waits_for_client, parts }, &mut context).is_pending());
+            stall.seen.map(|(_, deadline)| deadline)
+        };
+        let first = deadline(true, 1);
+        assert!(first.is_some());
+        assert_eq!(deadline(true, 1), first);
+        assert!(deadline(true, 2) > first);
+        // Its tenant may take as long as it likes.
+        assert_eq!(deadline(false, 3), None);
+    }
+}

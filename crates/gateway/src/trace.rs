@@ -27,15 +27,16 @@ pub(crate) fn set(headers: &mut HeaderMap, traceparent: &str) {
 
 /// A new context, of a trace that is recorded.
 pub(crate) fn begun() -> String {
-    let trace = u128::from(random()) << 64 | u128::from(random());
-    format!("00-{:032x}-{:016x}-01", trace.max(1), random().max(1))
+    format!("00-{:032x}-{:016x}-01", random().max(1), (random() as u64).max(1))
 }
 
 /// A number that differs each time. It keeps no secret.
-fn random() -> u64 {
+pub(crate) fn random() -> u128 {
     static SEED: OnceLock<RandomState> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    SEED.get_or_init(RandomState::new).hash_one(NEXT.fetch_add(1, Ordering::Relaxed))
+    let seed = SEED.get_or_init(RandomState::new);
+    let half = || u128::from(seed.hash_one(NEXT.fetch_add(1, Ordering::Relaxed)));
+    half() << 64 | half()
 }
 
 /// The number of a request that waits: each has its own.

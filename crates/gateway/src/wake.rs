@@ -16,8 +16,6 @@ use std::time::Duration;
 
 /// How long a request whose tenant is there waits for its trace context.
 const TRACE_PATIENCE: Duration = Duration::from_millis(50);
-/// When another try may find room among those that wait.
-const RETRY_MS: u64 = 1_000;
 
 /// A place among the requests that wait for one tenant. It is free again when this is dropped.
 struct Place {
@@ -32,7 +30,7 @@ impl Place {
         let place = Place { counters: counters.clone(), key: key.clone() };
         match before < most {
             true => Ok(place),
-            false => Err(Refusal::new(503, Why::Overloaded).retry_after(RETRY_MS)),
+            false => Err(Refusal::overloaded()),
         }
     }
 }

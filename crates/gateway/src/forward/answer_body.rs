@@ -15,6 +15,9 @@ use tokio::sync::oneshot;
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a poll of a body gives.
+pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
 /// The body of every answer that the gateway gives. A tenant's keeps it in use until it is dropped;
 /// dropping it before its end ends the exchange with the tenant.
 pub struct AnswerBody(Kind);
@@ -50,10 +53,7 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
         match &mut self.0 {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Tenant(body) => {
@@ -114,10 +114,7 @@ impl<T> TenantBody<T> {
         TenantBody { incoming, record, by: Some(by), is_ended, has_failed, failure }
     }
 
-    fn poll_incoming(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_incoming(&mut self, context: &mut Context<'_>) -> Polled {
         Pin::new(&mut self.incoming).poll_frame(context).map(|frame| match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -134,11 +131,7 @@ impl<T> TenantBody<T> {
     }
 
     /// Tells a failure, at the next poll: the client gets what came before it first.
-    fn fail(
-        &mut self,
-        context: &mut Context<'_>,
-        error: BodyError,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn fail(&mut self, context: &mut Context<'_>, error: BodyError) -> Polled {
         self.has_failed = true;
         self.failure = Some(error);
         context.waker().wake_by_ref();
@@ -153,10 +146,7 @@ impl<T> Body for TenantBody<T> {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
         let this = &mut *self;
         if let Some(error) = this.failure.take() {
             return Poll::Ready(Some(Err(error)));

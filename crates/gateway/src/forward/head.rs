@@ -1,7 +1,7 @@
 //! The heads of requests and answers, as they are passed on.
 
+use super::ForwardSettings;
 use super::upgrade::Wanted;
-use super::{ClientInfo, ForwardSettings};
 use crate::forwarded::{self, Client};
 use crate::headers::take_off_hop_fields;
 use crate::refusal::{Refusal, Why};
@@ -26,7 +26,7 @@ impl RequestHead {
         parts: request::Parts,
         target: PathAndQuery,
         host: &str,
-        client: &ClientInfo,
+        client: &Client,
         settings: &ForwardSettings,
     ) -> RequestHead {
         let mut headers = parts.headers;
@@ -41,9 +41,6 @@ impl RequestHead {
         if parts.version == Version::HTTP_2 {
             join_cookies(&mut headers);
         }
-        let ClientInfo { peer, is_tls, port, prefix } = client;
-        let client =
-            Client { peer: *peer, is_tls: *is_tls, port: *port, prefix: prefix.as_deref() };
         forwarded::tell(&mut headers, client, &settings.trusted);
         RequestHead { method: parts.method, uri: Uri::from(target), headers }
     }

@@ -15,7 +15,7 @@ mod tunnel;
 mod upgrade;
 mod upstreams;
 
-use crate::forwarded::Cidr;
+use crate::forwarded::{Cidr, Client};
 use crate::guarded;
 use crate::record::Record;
 use crate::refusal::{Refusal, Why};
@@ -28,7 +28,6 @@ use http_body::Body;
 use hyper::body::Incoming;
 use request_body::{RequestBody, Source};
 use retry::{Again, Failed, Tries, Unconnected};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -62,19 +61,6 @@ pub struct ForwardSettings {
     pub farewell: Arc<watch::Sender<bool>>,
 }
 
-/// What is known of a request's client.
-#[derive(Clone, Debug)]
-pub struct ClientInfo {
-    /// The address at the other end of the connection.
-    pub peer: IpAddr,
-    /// The connection is encrypted.
-    pub is_tls: bool,
-    /// The port that it came in at; `None` for a socket without one.
-    pub port: Option<u16>,
-    /// What was taken off the path.
-    pub prefix: Option<String>,
-}
-
 /// A request that is checked, routed and admitted.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -83,7 +69,7 @@ pub struct Outgoing {
     /// Path and query for the tenant, the prefix taken off.
     pub target: PathAndQuery,
     /// What is known of its client.
-    pub client: ClientInfo,
+    pub client: Client,
     /// The one host that was agreed on.
     pub host: String,
     /// The stream it came by; `None`: HTTP/2.
@@ -248,7 +234,7 @@ fn after_unconnected(error: &std::io::Error, tries: &mut Tries) -> Result<Durati
     match Unconnected::of(error) {
         Unconnected::Dead => tries.after_refusal().ok_or(Refusal::new(502, Why::BrokeOff)),
         Unconnected::Stuck => Err(Refusal::new(504, Why::NotReady)),
-        Unconnected::Overloaded => Err(Refusal::new(503, Why::Overloaded).retry_after(1_000)),
+        Unconnected::Overloaded => Err(Refusal::overloaded()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The body of a request on its way to the tenant: counted, bounded, and with an end to waiting.
 
+use super::answer_body::Polled;
 use super::upstreams::Progress;
 use super::{BodyError, ForwardSettings};
 use crate::guarded;
@@ -218,10 +219,7 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
         match &self.0 {
             Some(source) => source.state().poll(context).map(Result::transpose),
             None => Poll::Ready(None),

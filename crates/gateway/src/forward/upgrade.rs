@@ -2,6 +2,7 @@
 //! `CONNECT` with a protocol of HTTP/2 (RFC 8441), which becomes an `Upgrade` at the tenant.
 
 use crate::refusal::{Refusal, Why};
+use crate::trace;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     UPGRADE,
@@ -9,8 +10,6 @@ use http::header::{
 use http::{Method, Request, StatusCode, Version, response};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 
 const WEBSOCKET: &str = "websocket";
 
@@ -60,11 +59,8 @@ impl Wanted {
         head: &mut response::Parts,
         agreed: Option<HeaderValue>,
     ) -> Result<OnUpgrade, Refusal> {
-        let is = |agreed: &HeaderValue| {
-            let mut words = self.protocol.as_bytes().split(|byte| *byte == b',');
-            words.any(|word| word.trim_ascii().eq_ignore_ascii_case(agreed.as_bytes()))
-        };
-        let agreed = agreed.filter(is).ok_or(Refusal::new(502, Why::BrokeOff))?;
+        let agreed = agreed.filter(|agreed| has_word(&self.protocol, agreed.as_bytes()));
+        let agreed = agreed.ok_or(Refusal::new(502, Why::BrokeOff))?;
         head.headers.remove(CONTENT_LENGTH);
         if self.is_http2 {
             head.headers.remove(SEC_WEBSOCKET_ACCEPT);
@@ -91,20 +87,21 @@ impl Wanted {
 fn asked<B>(request: &Request<B>) -> Option<HeaderValue> {
     let headers = request.headers();
     let protocol = headers.get(UPGRADE)?;
-    let words = |value: &HeaderValue, word: &str| {
-        let mut words = value.as_bytes().split(|byte| *byte == b',');
-        words.any(|found| found.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-    };
-    let is_named = headers.get_all(CONNECTION).iter().any(|value| words(value, "upgrade"));
-    (request.version() == Version::HTTP_11 && is_named && !words(protocol, "h2c"))
+    let is_named = headers.get_all(CONNECTION).iter().any(|value| has_word(value, b"upgrade"));
+    (request.version() == Version::HTTP_11 && is_named && !has_word(protocol, b"h2c"))
         .then(|| protocol.clone())
+}
+
+/// Whether this word is in the list.
+fn has_word(list: &HeaderValue, word: &[u8]) -> bool {
+    let mut words = list.as_bytes().split(|byte| *byte == b',');
+    words.any(|found| found.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 /// 16 bytes that are another time others, in base64. They need not be secret.
 fn new_key() -> HeaderValue {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let number = || u128::from(RandomState::new().hash_one(0u8));
-    let bits = number() << 64 | number();
+    let bits = trace::random();
     // 21 digits of six bits, then one of two bits.
     let digit = |shift: u32| DIGITS[(bits >> shift) as usize & 63];
     let mut key: Vec<u8> = (0..21).map(|index| digit(122 - 6 * index)).collect();

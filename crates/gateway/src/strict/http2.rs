@@ -4,15 +4,10 @@
 use super::HeadLimits;
 use super::fields::is_token;
 use super::head::{is_host, number, refuse_twins};
+use crate::headers::{HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION};
 use crate::refusal::{Refusal, Why};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, Request};
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Checks a head, and returns the one host that it is for.
 pub fn check<B>(head: &Request<B>, limits: HeadLimits) -> Result<&str, Refusal> {

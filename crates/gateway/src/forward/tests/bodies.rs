@@ -121,6 +121,21 @@ async fn a_body_that_becomes_too_large_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_sends_slowly_has_all_of_its_time_again_with_each_part() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let mut client = gate.send(POST_LENGTH).await;
+    let (mut stream, _) = tenant.take().await;
+    for part in ["1", "2", "3", "4", "5", "6"] {
+        sleep(Duration::from_secs(40)).await;
+        write(&mut client, part).await;
+        until(&mut stream, part).await;
+    }
+    write(&mut stream, OK).await;
+    until(&mut client, "\r\n\r\nok").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_stops_sending_is_given_up() {
     let tenant = Tenant::new().await;
     let gate = Gate::new(&tenant).await;
@@ -170,16 +185,22 @@ async fn the_tenant_hears_of_a_client_that_leaves() {
     tenant.is_unused().await;
 }
 
-#[tokio::test]
-async fn the_rest_of_a_body_is_taken_after_an_early_answer() {
+/// An answer to a request of whose body 4 of 6 bytes are to come, and both ends of it.
+async fn after_an_early_answer() -> (Tenant, Gate, TcpStream, TcpStream) {
     let tenant = Tenant::new().await;
     let gate = Gate::new(&tenant).await;
-    // By the tenant, while it reads.
     let mut client = gate.send(&format!("{POST_LENGTH}12")).await;
     let (mut stream, _) = tenant.take().await;
     until(&mut stream, "12").await;
     write(&mut stream, OK).await;
     until(&mut client, "\r\n\r\nok").await;
+    (tenant, gate, client, stream)
+}
+
+#[tokio::test]
+async fn the_rest_of_a_body_is_taken_after_an_early_answer() {
+    let (tenant, gate, mut client, mut stream) = after_an_early_answer().await;
+    // By the tenant, while it reads.
     write(&mut client, "3456").await;
     until(&mut stream, "3456").await;
     drop(stream);
@@ -200,13 +221,7 @@ async fn the_rest_of_a_body_is_taken_after_an_early_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn the_rest_of_a_body_has_an_end() {
-    let tenant = Tenant::new().await;
-    let gate = Gate::new(&tenant).await;
-    let mut client = gate.send(&format!("{POST_LENGTH}12")).await;
-    let (mut stream, _) = tenant.take().await;
-    until(&mut stream, "12").await;
-    write(&mut stream, OK).await;
-    until(&mut client, "\r\n\r\nok").await;
+    let (tenant, gate, mut client, mut stream) = after_an_early_answer().await;
     let began = tokio::time::Instant::now();
     assert_eq!(to_end(&mut stream).await, "");
     assert!(began.elapsed() < Duration::from_secs(11));

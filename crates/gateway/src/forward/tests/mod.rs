@@ -194,6 +194,17 @@ impl Gate {
     }
 }
 
+/// A gate, and a connection to the tenant that has been used.
+async fn used(tenant: &Tenant) -> (Gate, TcpStream) {
+    let gate = Gate::new(tenant).await;
+    let mut client = gate.send(LAST_GET).await;
+    let (mut stream, _) = tenant.take().await;
+    write(&mut stream, OK).await;
+    assert!(to_end(&mut client).await.ends_with("ok"));
+    gate.is_idle().await;
+    (gate, stream)
+}
+
 #[derive(Clone)]
 struct Served {
     forwarder: Arc<Forwarder>,
@@ -227,7 +238,7 @@ impl Served {
     async fn request(self, request: Request<Incoming>) -> Result<Response<AnswerBody>, BodyError> {
         let record = Arc::new(Record::begin(self.counters.clone(), None, None));
         let client =
-            ClientInfo { peer: "10.1.2.3".parse()?, is_tls: false, port: Some(80), prefix: None };
+            Client { peer: "10.1.2.3".parse()?, is_tls: false, port: Some(80), prefix: None };
         let target = request.uri().path_and_query().cloned();
         let target = target.unwrap_or(PathAndQuery::from_static("/"));
         let host = "a.example".to_owned();

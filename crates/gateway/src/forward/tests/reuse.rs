@@ -63,12 +63,7 @@ async fn a_connection_is_not_used_again_after_others() {
 #[tokio::test]
 async fn what_comes_while_a_connection_is_idle_answers_no_request() {
     let tenant = Tenant::new().await;
-    let gate = Gate::new(&tenant).await;
-    let mut client = gate.send(LAST_GET).await;
-    let (mut stream, _) = tenant.take().await;
-    write(&mut stream, OK).await;
-    to_end(&mut client).await;
-    gate.is_idle().await;
+    let (gate, mut stream) = used(&tenant).await;
     write(&mut stream, &OK.replace("ok", "no")).await;
     let mut client = gate.send(LAST_GET).await;
     let (mut stream, _) = tenant.take().await;
@@ -122,14 +117,30 @@ async fn many_requests_at_once_have_many_connections_and_share_them_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_is_dropped_after_four_seconds_at_most() {
+async fn no_more_than_32_idle_connections_are_kept() {
     let tenant = Tenant::new().await;
     let gate = Gate::new(&tenant).await;
-    let mut client = gate.send(LAST_GET).await;
-    let (mut stream, _) = tenant.take().await;
-    write(&mut stream, OK).await;
-    to_end(&mut client).await;
+    let mut open = Vec::new();
+    for _ in 0..33 {
+        let client = gate.send(LAST_GET).await;
+        open.push((client, tenant.take().await.0));
+    }
+    let mut kept = Vec::new();
+    for (mut client, mut stream) in open {
+        write(&mut stream, OK).await;
+        to_end(&mut client).await;
+        kept.push(stream);
+    }
     gate.is_idle().await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(to_end(&mut kept.pop().expect("a connection")).await, "");
+    assert!(began.elapsed() < Duration::from_secs(1), "it was kept for a while");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_dropped_after_four_seconds_at_most() {
+    let tenant = Tenant::new().await;
+    let (_gate, mut stream) = used(&tenant).await;
     let began = tokio::time::Instant::now();
     assert_eq!(to_end(&mut stream).await, "");
     let idle = began.elapsed();
@@ -139,12 +150,7 @@ async fn an_idle_connection_is_dropped_after_four_seconds_at_most() {
 #[tokio::test(start_paused = true)]
 async fn the_idle_connections_of_a_run_that_is_over_are_dropped() {
     let tenant = Tenant::new().await;
-    let gate = Gate::new(&tenant).await;
-    let mut client = gate.send(LAST_GET).await;
-    let (mut stream, _) = tenant.take().await;
-    write(&mut stream, OK).await;
-    to_end(&mut client).await;
-    gate.is_idle().await;
+    let (gate, mut stream) = used(&tenant).await;
     gate.forwarder.forget(tenant.lent.run + 1_000);
     let mut client = gate.send(LAST_GET).await;
     head(&mut stream).await;

@@ -2,17 +2,6 @@
 
 use super::*;
 
-/// A gate, and a connection to the tenant that has been used.
-async fn used(tenant: &Tenant) -> (Gate, TcpStream) {
-    let gate = Gate::new(tenant).await;
-    let mut client = gate.send(LAST_GET).await;
-    let (mut stream, _) = tenant.take().await;
-    write(&mut stream, OK).await;
-    assert!(to_end(&mut client).await.ends_with("ok"));
-    gate.is_idle().await;
-    (gate, stream)
-}
-
 fn last_post(body: &str) -> String {
     let length = body.len();
     format!(
