@@ -4,7 +4,7 @@ import { expect, test } from 'bun:test';
 import type { RuntimeOptions } from '@absolutejs/runtime';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import {
   addShapes,
   assertGone,
@@ -25,14 +25,18 @@ import {
   wardenOf,
   watchExits,
 } from '../support/processes/index.ts';
+import { WALLS } from '../support/walls/kernel.ts';
 
 const kinds: Record<string, Partial<RuntimeOptions>> = {
-  ...(canGroupTrees && { 'within walls': { isolation: 'tenant' } }),
+  ...(canGroupTrees && { 'within walls': { isolation: WALLS } }),
   ...(canLimitTrees && {
     'with limits': { limits: { processes: 500, memoryBytes: 1 << 30 } },
-    'with both': { limits: { processes: 500 }, isolation: 'tenant' },
+    'with both': { limits: { processes: 500 }, isolation: WALLS },
   }),
 };
+
+/** Whether this is the group that a host of version 2 has moved itself into. */
+const isLeaf = (path: string) => basename(path).startsWith('absolute-host-');
 
 /** Control groups and directories for temporary files of this host. */
 function madeBy(host: number): string[] {
@@ -40,7 +44,10 @@ function madeBy(host: number): string[] {
     /^\S+ \S+ \S+ \S+ (\S+) .* - cgroup2? /gm,
   );
   const own = readFileSync('/proc/self/cgroup', 'utf8').matchAll(/^\d+:[^:]*:(.*)$/gm);
-  const groups = [...own].map(([, path = '']) => path);
+  const groups = [...own].flatMap(([, path = '']) => [
+    path,
+    ...(isLeaf(path) ? [dirname(path)] : []),
+  ]);
   const above = [...mounts].flatMap(([, point = '']) => groups.map((group) => join(point, group)));
   const found = [tmpdir(), ...new Set(above)].filter(existsSync).flatMap((directory) => {
     const isIts = (name: string) => /^absolute-/.test(name) && name.includes(`-${host}-`);
@@ -105,6 +112,10 @@ for (const [kind, options] of Object.entries(kinds)) {
     await using next = start('next');
     await next.said('up');
     await untilGone('after the next start', all);
+    await until('the groups are removed', () => madeBy(host.pid).every(isLeaf));
+    // The next host is in the leaf, where there is one.
+    next.say('natural end');
+    await next.exited;
     await until('all is removed', () => madeBy(host.pid).length === 0);
   });
 }

@@ -1,6 +1,7 @@
 //! The leaf of a host. In the second version a group that has processes cannot pass controllers on
 //! to groups below it, so a host that is to make groups moves itself and all others of its group
-//! into a leaf beside its parent of groups. The last of its processes that leaves undoes that:
+//! into a leaf beside its parent of groups. The last of its processes that leaves undoes that, and
+//! the last of a later host's if it was killed with its warden:
 //!
 //! ```text
 //! place                            passes controllers on, and has no processes
@@ -37,51 +38,101 @@ pub const LEAVING: &CStr = c"abs.leaving";
 /// read the directory keeps it: then the leaf stays for the next host.
 const LOCK_MS: u64 = 1_000;
 
-/// A leaf, and the group above it.
-struct Leaf {
+/// A host by its pid and its start in clock ticks.
+type HostId = (u32, u64);
+
+/// The leaves beside a parent that have no other host to undo them: that of the parent's host, and
+/// those of hosts that are gone. A host that is started in the leaf of one that was killed with its
+/// warden uses the group above it, and makes no leaf of its own.
+struct Leaves {
     place: PathBuf,
-    path: PathBuf,
-    /// The host's pid and its start in clock ticks.
-    host: Option<(u32, u64)>,
+    /// The host whose parent it is.
+    host: Option<HostId>,
+    leaves: Vec<Leaf>,
 }
 
-/// Undoes the leaf beside a parent that is gone, if there is one and no other warden or keeper is
-/// in it. Those that leave at the same time do so one after the other, and the last one finds that
-/// it is alone.
+struct Leaf {
+    path: PathBuf,
+}
+
+/// Undoes the leaves beside a parent that is gone, if there are some and no other warden or keeper
+/// is in them. Those that leave at the same time do so one after the other, and the last one finds
+/// that it is alone.
 pub fn undo(parent: &Group) {
-    let Some(leaf) = Leaf::beside(parent) else { return };
-    let Some(_lock) = leaf.lock() else { return };
-    let _ = rustix::thread::set_name(LEAVING);
-    if !path(parent).exists() && leaf.is_left_to_us() && leaf.has_no_sibling() {
-        leaf.undo();
+    if let Some(leaves) = Leaves::beside(parent) {
+        leaves.undo(parent);
     }
 }
 
 /// The same for a keeper without a warden: a host that lives gets another warden.
 pub fn undo_without_host(parent: &Group) {
-    let Some(leaf) = Leaf::beside(parent) else { return };
-    let lives = |(pid, ticks)| {
-        pid_of(pid).and_then(stat_of).is_some_and(|stat| stat.started_at_ticks == ticks)
-    };
-    if leaf.host.is_some_and(|host| !lives(host)) {
-        undo(parent);
+    let Some(leaves) = Leaves::beside(parent) else { return };
+    if leaves.host.is_some_and(|host| !lives(host)) {
+        leaves.undo(parent);
     }
 }
 
-impl Leaf {
-    fn beside(parent: &Group) -> Option<Leaf> {
+fn host_of(id: &str) -> Option<HostId> {
+    let (pid, ticks) = id.split_once('-')?;
+    Some((pid.parse().ok()?, ticks.parse().ok()?))
+}
+
+fn lives((pid, ticks): HostId) -> bool {
+    pid_of(pid).and_then(stat_of).is_some_and(|stat| stat.started_at_ticks == ticks)
+}
+
+fn groups_in(place: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    let groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    groups.map(|entry| entry.path())
+}
+
+impl Leaves {
+    fn beside(parent: &Group) -> Option<Leaves> {
         if parent.hierarchy != Hierarchy::V2 {
             return None;
         }
         let (place, name) = (path(parent).parent()?, path(parent).file_name()?.to_str()?);
         let id = name.strip_prefix(PARENT_PREFIX)?;
-        let host = id
-            .split_once('-')
-            .and_then(|(pid, ticks)| Some((pid.parse().ok()?, ticks.parse().ok()?)));
-        let leaf = place.join(format!("{LEAF_PREFIX}{id}"));
-        leaf.is_dir().then(|| Leaf { place: place.to_owned(), path: leaf, host })
+        let has_no_other_host = |group: &PathBuf| {
+            let name = group.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.strip_prefix(LEAF_PREFIX))
+                .is_some_and(|of| of == id || host_of(of).is_some_and(|host| !lives(host)))
+        };
+        let mut paths: Vec<PathBuf> = groups_in(place).filter(has_no_other_host).collect();
+        // All take the locks in the same order.
+        paths.sort();
+        let leaves: Vec<Leaf> = paths.into_iter().map(|path| Leaf { path }).collect();
+        let (place, host) = (place.to_owned(), host_of(id));
+        (!leaves.is_empty()).then_some(Leaves { place, host, leaves })
     }
 
+    fn undo(&self, parent: &Group) {
+        let locks: Option<Vec<OwnedFd>> = self.leaves.iter().map(Leaf::lock).collect();
+        if locks.is_none() {
+            return;
+        }
+        let _ = rustix::thread::set_name(LEAVING);
+        if path(parent).exists() || !self.leaves.iter().all(Leaf::is_left_to_us) {
+            return;
+        }
+        // Nothing but the leaves needs the controllers.
+        if groups_in(&self.place).all(|group| self.leaves.iter().any(|leaf| leaf.path == group)) {
+            self.take_controllers_back();
+            self.leaves.iter().for_each(|leaf| leaf.undo(&self.place));
+        }
+    }
+
+    fn take_controllers_back(&self) {
+        let control = self.place.join("cgroup.subtree_control");
+        let enabled = fs::read_to_string(&control).unwrap_or_default();
+        for controller in enabled.split_ascii_whitespace() {
+            let _ = put(&control, format!("-{controller}").as_bytes());
+        }
+    }
+}
+
+impl Leaf {
     /// The lock, which goes with the descriptor.
     fn lock(&self) -> Option<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -104,24 +155,12 @@ impl Leaf {
         })
     }
 
-    /// Whether nothing but the leaf needs the controllers.
-    fn has_no_sibling(&self) -> bool {
-        let entries = fs::read_dir(&self.place).into_iter().flatten().flatten();
-        let mut groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        groups.all(|group| group.path() == self.path)
-    }
-
-    /// Takes the controllers back, and moves all that is in the leaf to where it came from.
-    fn undo(&self) {
-        let control = self.place.join("cgroup.subtree_control");
-        let enabled = fs::read_to_string(&control).unwrap_or_default();
-        for controller in enabled.split_ascii_whitespace() {
-            let _ = put(&control, format!("-{controller}").as_bytes());
-        }
+    /// Moves all that is in the leaf to where it came from, and removes it.
+    fn undo(&self, place: &Path) {
         // Processes that it makes meanwhile are in it, too, and one that is about to end can be
         // moved no more: its end is waited for.
         remove_soon(|_| {
-            members(&self.path).into_iter().for_each(|member| move_to(&self.place, member));
+            members(&self.path).into_iter().for_each(|member| move_to(place, member));
             rustix::fs::rmdir(&self.path).is_ok()
         });
     }

@@ -156,6 +156,33 @@ fn the_last_keeper_undoes_it_when_warden_and_host_were_killed() {
     eventually("it is undone", || !place.leaf.exists() && place.parent.is_gone());
 }
 
+/// The next host was started in the leaf of one that was killed with its warden and keepers, and so
+/// has no leaf of its own.
+#[test]
+fn the_leaf_of_a_host_that_is_gone_is_undone_when_the_next_one_leaves() {
+    let Some(mut gone) = Place::new() else { return };
+    gone.passes_controllers_on();
+    let mut next = Command::new("sleep").arg("1000").spawn().expect("sleep starts");
+    gone.take_in(Pid::from_child(&next));
+    let ticks = warden::Stat::of(next.id()).expect("it runs").started_at_ticks;
+    let path = gone.own.path.join(format!("absolute-{}-{ticks}", next.id()));
+    let parent = Parent { hierarchy: Hierarchy::V2, path };
+    let launch = within(sleeper(), vec![parent.group(&[])]);
+    let mut warden = gone.warden();
+    start(&mut warden, 1, &launch);
+    warden.close_and_wait();
+    assert!(gone.leaf.exists() && parent.is_gone(), "its host lives");
+    gone.kill_host();
+    let mut warden = gone.warden();
+    start(&mut warden, 1, &launch);
+    warden.close_and_wait();
+    let is_undone = !gone.leaf.exists() && parent.is_gone();
+    let list = fs::read_to_string(gone.own.path.join("cgroup.procs")).unwrap_or_default();
+    next.kill().expect("it is there");
+    next.wait().expect("its status");
+    assert!(is_undone && list.lines().any(|line| line == next.id().to_string()));
+}
+
 #[test]
 fn keepers_leave_it_to_a_host_that_lives() {
     let Some(place) = Place::new() else { return };
