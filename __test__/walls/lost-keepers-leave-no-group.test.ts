@@ -75,8 +75,9 @@ for (const [kind, options] of Object.entries(kinds)) {
     const before = insides(madeBy(process.pid));
     expect(before.length).toBeGreaterThan(shapeNames.length - 1);
     const keepers = [...trees.values()].flatMap(([keeper]) => keeper?.pid ?? []);
+    // The warden last: as soon as it is gone the host ends what is left.
     for (const signal of ['SIGSTOP', 'SIGKILL'] as const)
-      [warden.pid, ...keepers].forEach((pid) => process.kill(pid, signal));
+      [...keepers, warden.pid].forEach((pid) => process.kill(pid, signal));
     const exits = await Promise.all([...trees.keys()].map(({ key }) => pool.events.exit(key)));
     expect(exits.every(({ reason }) => reason === 'crashed')).toBe(true);
     expect(problems).toEqual([]);
