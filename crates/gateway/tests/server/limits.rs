@@ -179,7 +179,8 @@ fn a_client_that_reads_slowly_gets_all_of_it() {
     // For longer than it may take nothing, and less than the kernel's buffers hold.
     let mut taken = vec![0; 20 << 10];
     for _ in 0..50 {
-        std::thread::sleep(Duration::from_millis(100));
+        // This is the rate, and nothing that is waited for.
+        std::thread::park_timeout(Duration::from_millis(100));
         client.stream.read_exact(&mut taken).expect("more of it");
     }
     let left = body.len() - 50 * taken.len();
