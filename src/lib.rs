@@ -33,6 +33,7 @@ mod options;
 #[allow(unsafe_code, reason = "the conversion to a JavaScript value is an unsafe trait method")]
 mod records;
 mod runtime;
+mod service_manager;
 mod tenant_settings;
 mod tree;
 
