@@ -37,8 +37,7 @@ export async function loadConfig(path) {
   try {
     config = path.endsWith('.json')
       ? JSON.parse(readFileSync(path, 'utf8'))
-      : // Another address for each load, as modules are kept by theirs.
-        (await import(`${pathToFileURL(path).href}?load=${loads}`)).default;
+      : (await import(addressOf(path))).default;
   } catch (error) {
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
     throw new Failure(`${path} cannot be loaded: ${why}`, 'ERR_CONFIG');
@@ -50,6 +49,17 @@ export async function loadConfig(path) {
     throw new UsageError(`${path} must export an object, got ${shown(config)}`);
   }
   return config;
+}
+
+/**
+ * Another address for each load, as modules are kept by theirs. Bun tells them apart by the query
+ * of a path, and not by that of a URL.
+ *
+ * @param {string} path
+ */
+function addressOf(path) {
+  const address = process.versions.bun === undefined ? pathToFileURL(path).href : path;
+  return loads === 1 ? address : `${address}?load=${loads}`;
 }
 
 /** @param {string} path */

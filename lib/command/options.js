@@ -211,7 +211,7 @@ export const OPTIONS = {
   },
   lines: {
     value: 'N',
-    read: whole(0, 1_000_000),
+    read: whole(0, 10_000),
     short: 'n',
     byDefault: '100',
     help: 'how many of the latest',

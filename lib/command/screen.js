@@ -25,7 +25,11 @@ const NAMES = {
   '\x1b[5~': 'page-up',
   '\x1b[6~': 'page-down',
   '\x1b[H': 'home',
+  '\x1bOH': 'home',
+  '\x1b[1~': 'home',
   '\x1b[F': 'end',
+  '\x1bOF': 'end',
+  '\x1b[4~': 'end',
 };
 
 /**

@@ -9,7 +9,7 @@ import {
   rateInWords,
 } from './words.js';
 
-/** @typedef {any} Tenant as the control socket gives it: docs/control.md */
+/** @typedef {import('../../control.js').ControlTenant} Tenant */
 
 /** @type {Record<string, number>} */
 const COLOURS = {
@@ -72,7 +72,7 @@ export const COLUMNS = [
   },
   {
     title: 'LAST ERROR',
-    cell: ({ problem }) => problem?.summary ?? '',
+    cell: ({ problem }) => (problem === null ? '' : summaryOf(problem)),
     rank: 12,
     isElastic: true,
     colour: () => RED,
@@ -81,19 +81,6 @@ export const COLUMNS = [
 
 /** @param {unknown} value */
 const text = (value) => (value === null || value === undefined ? '' : String(value));
-
-const STATES_BY_URGENCY = ['failed', 'backing-off'];
-const OTHER_STATES = ['starting', 'stopping', 'running', 'stopped'];
-
-/** The smaller, the sooner an operator must look at it. @param {Tenant} tenant */
-function urgency(tenant) {
-  if (typeof tenant.rank === 'number') return tenant.rank;
-  const down = STATES_BY_URGENCY.indexOf(tenant.state);
-  if (down >= 0) return down;
-  if (isNearlyFull(tenant)) return 2;
-  if (tenant.problem !== null) return 3;
-  return 4 + OTHER_STATES.indexOf(tenant.state);
-}
 
 /** @type {Record<string, (tenant: Tenant) => number>} figures of which the largest comes first */
 const FIGURES = {
@@ -108,10 +95,13 @@ const FIGURES = {
 export function sorted(tenants, by) {
   const figure = FIGURES[by] ?? (() => 0);
   return tenants.toSorted((a, b) => {
-    const byUrgency = by === 'problems' ? urgency(a) - urgency(b) : 0;
-    return byUrgency || figure(b) - figure(a) || (a.key < b.key ? -1 : 1);
+    const byRank = by === 'problems' ? a.rank - b.rank : 0;
+    return byRank || figure(b) - figure(a) || (a.key < b.key ? -1 : 1);
   });
 }
+
+/** @param {import('../../control.js').ControlProblem} problem */
+const summaryOf = ({ summary, at }) => `${summary}, ${durationInWords(Date.now() - at)} ago`;
 
 /** A line of a tenant's in a list of what is wrong; the rest tells `inspect`. */
 const SHOWN_LINES = 5;
@@ -128,10 +118,10 @@ export function problemOf({ key, problem }, io, most = SHOWN_LINES) {
   if (!problem) return [];
   const room = io.columns();
   const { paint } = io;
-  const heading = clip(`${harmless(key)}: ${harmless(problem.summary)}`, room - 2);
+  const heading = clip(`${harmless(key)}: ${harmless(summaryOf(problem))}`, room - 2);
   const last = problem.lines
     .slice(-most)
-    .map((/** @type {string} */ line) => `    ${paint(DIM, clip(harmless(line), room - 4))}`);
+    .map((line) => `    ${paint(DIM, clip(harmless(line), room - 4))}`);
   const advice = wrapped(`→ ${harmless(problem.advice)}`, io.textColumns() - 4);
   return [
     `${paint(RED, '✘')} ${heading}`,

@@ -7,6 +7,7 @@ export function tenant(key, changes = {}) {
   return {
     key,
     state: 'stopped',
+    rank: 7,
     pid: null,
     port: null,
     address: null,
@@ -16,6 +17,7 @@ export function tenant(key, changes = {}) {
     starts: 0,
     crashes: 0,
     exits: 0,
+    errorsPerSecond: 0,
     inFlight: 0,
     waiting: 0,
     requests: 0,
@@ -40,6 +42,7 @@ export function tenant(key, changes = {}) {
 export function running(key, changes = {}) {
   return tenant(key, {
     state: 'running',
+    rank: 6,
     pid: 4711,
     port: 40_001,
     startedAt: Date.now() - 60_000,
@@ -62,11 +65,12 @@ export function running(key, changes = {}) {
 export function failed(key, problem = {}) {
   return tenant(key, {
     state: 'failed',
+    rank: 0,
     starts: 4,
     crashes: 4,
     problem: {
       code: 'ERR_RUNTIME_EXITED_EARLY',
-      summary: 'crashed 4 times, last with exit code 1, 12 s ago',
+      summary: 'crashed 4 times, last with exit code 1',
       advice: 'mend it, then clear it',
       lines: ['Error: no such database'],
       at: Date.now() - 12_000,

@@ -1,11 +1,7 @@
 /** A whole host: runtime, gateway, control socket, and what else was asked for. */
 import { readFileSync } from 'node:fs';
-import { defaultControlPath } from '../control-path.js';
 import { Failure } from '../mistakes.js';
 import { runtimeOptions } from './tenants.js';
-
-/** @type {string} */
-const CONTROL = '@absolutejs/runtime/control';
 
 /** @typedef {import('../settings.js').Settings} Settings */
 
@@ -13,7 +9,7 @@ const CONTROL = '@absolutejs/runtime/control';
  * @typedef {object} Host
  * @property {import('../../../index.js').Runtime} runtime
  * @property {import('../../../gateway.js').Gateway} gateway
- * @property {any} control
+ * @property {import('../../../control.js').Control} control
  * @property {import('../../../gateway.js').GatewayAddress[]} addresses
  * @property {{ path: string, dashboardUrl?: string }} listening of the control
  * @property {string | undefined} metricsUrl
@@ -24,11 +20,11 @@ const CONTROL = '@absolutejs/runtime/control';
  * Starts all of it, or nothing: what has been started when another part fails is ended.
  *
  * @param {() => Settings} current
- * @param {{ env: NodeJS.ProcessEnv, sockets: { fd: number }[],
+ * @param {{ sockets: { fd: number }[],
  *   onTransition: (event: import('../../../index.js').RuntimeTransitionEvent) => void }} more
  * @returns {Promise<Host>}
  */
-export async function startHost(current, { env, sockets, onTransition }) {
+export async function startHost(current, { sockets, onTransition }) {
   const { values } = current();
   // With tls, before anything is started: the files may not be there.
   const tls = certificates(values);
@@ -53,7 +49,7 @@ export async function startHost(current, { env, sockets, onTransition }) {
     gateway.listening.catch(() => {});
     collector?.attachGateway(gateway);
     // The gateway already serves while the rest is loaded.
-    const control = await openControl(runtime, gateway, values, env);
+    const control = await openControl(runtime, gateway, values);
     const [addresses, listening, metrics] = await Promise.all([
       gateway.listening,
       control.listening,
@@ -73,18 +69,16 @@ export async function startHost(current, { env, sockets, onTransition }) {
 }
 
 /**
- * @param {unknown} runtime
- * @param {unknown} gateway
+ * @param {import('../../../index.js').Runtime} runtime
+ * @param {import('../../../gateway.js').Gateway} gateway
  * @param {Record<string, any>} values
- * @param {NodeJS.ProcessEnv} env
- * @returns {Promise<any>}
  */
-async function openControl(runtime, gateway, values, env) {
-  const { createControl } = await import(CONTROL);
+async function openControl(runtime, gateway, values) {
+  const { createControl } = await import('@absolutejs/runtime/control');
   return createControl({
     runtime,
     gateway,
-    path: values.control ?? defaultControlPath(env),
+    ...(values.control && { path: values.control }),
     name: values.name,
     ...(values['log-dir'] && { logs: { directory: values['log-dir'] } }),
     ...(values.dashboard && { dashboard: values.dashboard }),

@@ -18,7 +18,6 @@ export async function run({ words, options: flags }, io) {
   let settings = await readSettings(sources);
   const manager = serviceManager(io.env, io.complain);
   const host = await startHost(() => settings, {
-    env: io.env,
     sockets: inheritedSockets(io.env, io.complain),
     onTransition: (event) => {
       const text = incident(event);
