@@ -2,5 +2,5 @@
 import { main } from '../lib/command/main.js';
 import { endAsAsked, thisTerminal } from '../lib/command/terminal.js';
 
-const leaveInterrupts = endAsAsked();
-process.exitCode = await main(process.argv.slice(2), { ...thisTerminal(), leaveInterrupts });
+const becomeHost = endAsAsked();
+process.exitCode = await main(process.argv.slice(2), { ...thisTerminal(), becomeHost });

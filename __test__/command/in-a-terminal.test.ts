@@ -44,7 +44,9 @@ for (const engine of ENGINES) {
     terminal.press('End');
     await terminal.shows(/shop-49/);
     terminal.resize(40, 10);
-    await terminal.shows(/^KEY +STATE +UP +MEMORY$/m);
+    await terminal.shows(/^KEY +STATE +UP .*MEMORY$/m);
+    terminal.press('End');
+    await terminal.shows(/shop-49 +running/);
     host.push('changed', { at: 0, tenants: [failed('shop-49')], gone: [] });
     await terminal.shows(/shop-49 +failed/);
     terminal.press('q');

@@ -29,10 +29,10 @@ const WIDEST_TEXT = 100;
  * @property {() => number} columns of the terminal; in a pipe `COLUMNS`, or no end
  * @property {() => number} textColumns for text that is broken into lines
  * @property {(code: number | string | undefined, text: string) => string} paint for stdout
- * @property {() => void} leaveInterrupts from now on ^C is the command's own matter
+ * @property {() => void} becomeHost from now on neither ^C nor a closed pipe ends the command
  */
 
-/** @returns {Omit<Io, 'leaveInterrupts'>} */
+/** @returns {Omit<Io, 'becomeHost'>} */
 export function thisTerminal() {
   const { env, stdout, stderr, stdin } = process;
   const isTerminal = stdout.isTTY === true;
@@ -59,17 +59,22 @@ export function thisTerminal() {
 
 /**
  * A reader that has seen enough, such as `head`, ends the command quietly; ^C ends it with the code
- * that shells know. Returns a function that leaves ^C to the command itself.
+ * that shells know. Returns a function after which it is the command's own matter when it ends.
  */
 export function endAsAsked() {
+  let isHost = false;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
-      // EIO: the terminal is gone.
+      // A host goes on when its log is not read any more. EIO: the terminal is gone.
+      if (isHost) return;
       if (error.code === 'EPIPE' || error.code === 'EIO') process.exit(EXIT_DONE);
       throw error;
     });
   }
   const interrupted = () => process.exit(EXIT_INTERRUPTED);
   process.on('SIGINT', interrupted);
-  return () => void process.off('SIGINT', interrupted);
+  return () => {
+    isHost = true;
+    process.off('SIGINT', interrupted);
+  };
 }

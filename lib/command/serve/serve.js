@@ -1,7 +1,6 @@
 /** `serve`: a whole host for a directory of tenants, until it is told to end. */
 import { openSync, closeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { clientOf } from '../client.js';
 import { EXIT_DONE, EXIT_INTERRUPTED } from '../mistakes.js';
 import { readSettings } from '../settings.js';
 import { asJson, harmless } from '../text.js';
@@ -16,6 +15,7 @@ import { warmTenants } from './tenants.js';
 export async function run({ words, options: flags }, io) {
   const sources = { flags, directory: words[0], env: { ...io.env }, cwd: io.cwd };
   let settings = await readSettings(sources);
+  io.becomeHost();
   const manager = serviceManager(io.env, io.complain);
   const host = await startHost(() => settings, {
     sockets: inheritedSockets(io.env, io.complain),
@@ -52,6 +52,8 @@ export async function run({ words, options: flags }, io) {
  * @param {import('../terminal.js').Io} io
  */
 async function announce(settings, host, wantsJson, io) {
+  // Only now, as the gateway already serves.
+  const { clientOf } = await import('../client.js');
   const client = clientOf({ control: host.listening.path }, io.env);
   const summary = summaryOf(settings, host, await client.get('/host').catch(() => undefined));
   if (wantsJson) io.print(asJson(summary));
@@ -68,7 +70,6 @@ async function announce(settings, host, wantsJson, io) {
  * @returns {Promise<number>}
  */
 function endOnSignals(host, manager, io) {
-  io.leaveInterrupts();
   return new Promise((resolve, reject) => {
     let isEnding = false;
     const end = async (/** @type {NodeJS.Signals} */ signal) => {
