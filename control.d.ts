@@ -265,7 +265,7 @@ export type ControlEvent = {
 
 /** A line of a tenant's output, as it was written: escapes are kept. */
 export type ControlLine = {
-  /** Grows with each line; 0 of a line that was read from a file. */
+  /** Grows with each line; 0 of a line of a host before, which was read from a file. */
   seq: number;
   at: number;
   key: string;

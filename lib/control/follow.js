@@ -12,7 +12,7 @@ const COLLECTED_MS = 50;
 const MOST_COLLECTED = 5_000;
 const MOST_COLLECTED_CHARACTERS = 1 << 20;
 /** What the pattern of a follower may cost in that time: some milliseconds. */
-const STEPS_AT_ONCE = 300_000;
+const STEPS_AT_ONCE = 100_000;
 const HOST_MS = 1_000;
 
 /** @param {View} view @param {Stream} stream @returns {() => void} */

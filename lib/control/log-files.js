@@ -47,6 +47,7 @@ export function createLogFiles({ directory, maxBytes }, tell) {
   let old = [];
   /** Bytes of each tenant's current file, by its directory. @type {Map<string, number>} */
   const current = new Map();
+  const openedAt = Date.now();
   let isFailing = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
@@ -78,9 +79,9 @@ export function createLogFiles({ directory, maxBytes }, tell) {
     }
   }
 
-  /** @param {LogEvent} event */
-  function add({ key, at, pid, stream, line }) {
-    const text = `${new Date(at).toISOString()} ${pid} ${stream} ${line}\n`;
+  /** @param {number} seq of this host's @param {LogEvent} event */
+  function add(seq, { key, at, pid, stream, line }) {
+    const text = `${new Date(at).toISOString()} ${seq} ${pid} ${stream} ${line}\n`;
     if (waitingBytes + text.length > MOST_WAITING_BYTES) {
       droppedLines += 1;
       return;
@@ -181,13 +182,13 @@ export function createLogFiles({ directory, maxBytes }, tell) {
   }
 
   /**
-   * The last `n` lines of a tenant between two times, the oldest first.
-   * @param {{ key: string, n: number, since?: number, until: number, stream?: string,
+   * The last `n` lines of a tenant since a time that come before one of this host's.
+   * @param {{ key: string, n: number, since?: number, before: number, stream?: string,
    *   matches?: import('./logs.js').LineQuery['matches'] }} query
    * @param {import('./pattern.js').Budget} budget
    * @returns {Promise<Line[]>}
    */
-  async function read({ key, n, since = -Infinity, until, stream, matches }, budget) {
+  async function read({ key, n, since = -Infinity, before, stream, matches }, budget) {
     await flush();
     const place = join(directory, nameOf(key));
     const its = old.filter(({ path, endedAt }) => path.startsWith(`${place}/`) && endedAt >= since);
@@ -200,8 +201,8 @@ export function createLogFiles({ directory, maxBytes }, tell) {
       const text = await endOf(path, left);
       left -= text.length;
       for (const line of text.split('\n').reverse()) {
-        const one = lineOf(key, line);
-        if (one === undefined || one.at >= until) continue;
+        const one = lineOf(key, line, openedAt);
+        if (one === undefined || one.seq >= before) continue;
         if (one.at < since || found.length >= n || budget.steps <= 0) break;
         if (stream !== undefined && one.stream !== stream) continue;
         if (matches === undefined || matches(one.line, budget)) found.push(one);
@@ -230,15 +231,21 @@ export function nameOf(key) {
   return `${name.slice(0, MOST_NAME_BYTES)}~${hash}`;
 }
 
-/** A line as it was written; undefined for what is none. @param {string} key @param {string} text */
-function lineOf(key, text) {
-  const [, time = '', pid, stream, line = ''] =
-    /^(\S{24}) (\d+) (stdout|stderr) ([^]*)$/.exec(text) ?? [];
+/**
+ * A line as it was written; undefined for what is none. One of a host before has no number in this
+ * host's order.
+ * @param {string} key
+ * @param {string} text
+ * @param {number} openedAt when this host began
+ * @returns {Line | undefined}
+ */
+function lineOf(key, text, openedAt) {
+  const [, time = '', seq, pid, stream, line = ''] =
+    /^(\S{24}) (\d+) (\d+) (stdout|stderr) ([^]*)$/.exec(text) ?? [];
   const at = Date.parse(time);
   if (Number.isNaN(at)) return undefined;
-  // It has no number in this host's order.
   return {
-    seq: 0,
+    seq: at < openedAt ? 0 : Number(seq),
     at,
     key,
     pid: Number(pid),

@@ -17,7 +17,7 @@ const PER_RUN = 3;
 export function createUsages({ native, runs }) {
   /** By pid. @type {Map<number, Usage>} */
   let usages = new Map();
-  let lookedAt = 0;
+  let lookedAt = -Infinity;
   /** @type {Promise<void> | undefined} */
   let looking;
 

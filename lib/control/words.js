@@ -117,6 +117,16 @@ export function problemOf(condition) {
       at: now,
     };
   }
+  const hasCrashed = lastExit?.reason === 'crashed' && now - lastExit.at < RECENT_MS;
+  if (hasCrashed && lastExit !== null) {
+    return {
+      code: lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED',
+      summary: `crashed ${endText(lastExit)}, and runs again`,
+      advice: adviceFor(lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED'),
+      lines: lastExit.lines,
+      at: lastExit.at,
+    };
+  }
   if (condition.errorsPerSecond > 0) {
     return {
       code: 'SERVER_ERRORS',
@@ -126,22 +136,14 @@ export function problemOf(condition) {
       at: now,
     };
   }
-  const hasCrashed = lastExit?.reason === 'crashed' && now - lastExit.at < RECENT_MS;
-  if (!hasCrashed || lastExit === null) return null;
-  return {
-    code: lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED',
-    summary: `crashed ${endText(lastExit)}, and runs again`,
-    advice: adviceFor(lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED'),
-    lines: lastExit.lines,
-    at: lastExit.at,
-  };
+  return null;
 }
 
 /** Of a tenant that is not running although it should. @param {Condition} condition @returns {Problem} */
 function failureOf({ status, now }) {
   const { lastExit, lastError, attempt, crashes, retryAt } = status;
   const [error = ''] = (lastError ?? '').split('\n');
-  const code = codeOf(status);
+  const code = codeOf(status, error);
   const isCrash = code === 'CRASHED' || (code === 'OUT_OF_MEMORY' && attempt === 0);
   const end = lastExit === null ? '' : endText(lastExit);
   const summary = isCrash
@@ -162,14 +164,17 @@ function failureOf({ status, now }) {
   };
 }
 
-/** @param {TenantStatus} status */
-function codeOf({ lastExit, lastError, attempt }) {
+/**
+ * What kind of failure it was, by the message of the runtime's, which is the first line.
+ * @param {TenantStatus} status
+ * @param {string} error
+ */
+function codeOf({ lastExit, attempt }, error) {
   if (lastExit?.limit === 'memory') return 'OUT_OF_MEMORY';
-  if (attempt === 0 || / after it was ready/.test(lastError ?? '')) return 'CRASHED';
-  if (/^Tenant readiness timed out|readiness check said no/.test(lastError ?? ''))
-    return 'NOT_READY';
-  if (/another|which was to be the tenant's own/.test(lastError ?? '')) return 'PORT_TAKEN';
-  return /before it was ready/.test(lastError ?? '') ? 'EXITED_EARLY' : 'NOT_STARTED';
+  if (attempt === 0 || / ms after it was ready$/.test(error)) return 'CRASHED';
+  if (/^Tenant readiness timed out|: its readiness check said no$/.test(error)) return 'NOT_READY';
+  if (/, which was to be the tenant's own; /.test(error)) return 'PORT_TAKEN';
+  return / before it was ready$/.test(error) ? 'EXITED_EARLY' : 'NOT_STARTED';
 }
 
 /** @type {Record<string, string>} */
