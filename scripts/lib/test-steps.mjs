@@ -78,7 +78,9 @@ export function stages() {
       [bunTests('bun test, processes', '__test__/processes')],
       [
         bunTests('bun test, gateway', '__test__/gateway'),
+        bunTests('bun test, control', '__test__/control'),
         bunTests('bun test, surface', '__test__', [
+          '__test__/control/',
           '__test__/gateway/',
           '__test__/node/',
           '__test__/processes/',
