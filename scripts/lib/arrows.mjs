@@ -22,6 +22,7 @@ const LIB = {
   egress: ['errors.js', 'checks.js', 'observe'],
   prometheus: ['errors.js', 'checks.js'],
   gateway: ['errors.js', 'checks.js', 'bridge', 'observe'],
+  dashboard: ['errors.js', 'checks.js'],
   'options.js': ['errors.js', 'checks.js', 'confinement.js', 'tenant'],
   'runtime.js': ['errors.js', 'checks.js', 'options.js', 'bridge', 'tenant', 'observe'],
   doctor: ['checks.js', 'bridge', 'runtime.js'],
