@@ -1,18 +1,9 @@
 // Pages in Chromium. What the browser has to say against a page is kept, and no test ends with it.
-import { chromium, type Browser, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, expect } from 'bun:test';
-import { findChromium } from '../../../scripts/lib/chromium.mjs';
+import { launch } from './chromium.ts';
 
 let browser: Promise<Browser> | undefined;
-
-export function launch(): Promise<Browser> {
-  const executablePath = findChromium();
-  if (executablePath === undefined) throw new Error('apt install chromium, or set CHROMIUM');
-  // Chromium's own sandbox refuses root.
-  const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  browser ??= chromium.launch({ executablePath, args });
-  return browser;
-}
 
 /** In each file that opens pages: the browser ends with its tests. */
 export function closeAfterwards() {
@@ -29,8 +20,9 @@ export type Look = { width?: number; scheme?: 'light' | 'dark' };
 
 /** A page, closed at the end of the test, which fails if the browser complained. */
 export async function visit(url: string, { width = 1280, scheme = 'light' }: Look = {}) {
+  browser ??= launch();
   const context = await (
-    await launch()
+    await browser
   ).newContext({
     viewport: { width, height: 800 },
     colorScheme: scheme,

@@ -29,6 +29,7 @@ export function openOverview({ link, host, setHost }) {
   let tenants = new Map();
   let movedAt = 0;
   let isComplete = false;
+  let isClosed = false;
   const room = createRoom();
   const table = createTable(sortBy);
   const search = h('input', {
@@ -108,8 +109,12 @@ export function openOverview({ link, host, setHost }) {
   /** @type {Tenant[]} */
   let rows = [];
 
+  /** Rows may be in the wrong order, and have not been moved yet. */
+  let isDue = false;
+
   /** Which tenants are shown, in which order. */
   function order() {
+    isDue = false;
     const fits = FILTERS.find(([id]) => id === kept.filter)?.[2] ?? (() => true);
     const words = kept.text.toLowerCase().split(/\s+/).filter(Boolean);
     const compare = comparison(kept.sort, kept.isUp);
@@ -122,21 +127,40 @@ export function openOverview({ link, host, setHost }) {
     sort.value = kept.sort;
   }
 
+  let isAsked = false;
+
+  /** Once a frame, however much has been told. */
+  function later() {
+    if (isAsked) return;
+    isAsked = true;
+    requestAnimationFrame(() => {
+      isAsked = false;
+      if (!isClosed) show();
+    });
+  }
+
   function show() {
-    const all = [...tenants.values()];
-    room.show(host(), all);
-    FILTERS.forEach(([id, , fits], index) => {
+    room.show(host(), countIn('problems'));
+    FILTERS.forEach(([id], index) => {
       const filter = /** @type {(typeof filters)[number]} */ (filters[index]);
-      const fit = all.reduce((sum, tenant) => sum + (fits(tenant) ? 1 : 0), 0);
+      const fit = countIn(id);
       put(filter.number, count(fit));
       filter.element.hidden = id === 'changing' && fit === 0 && kept.filter !== id;
     });
     const text = kept.text === '' ? '' : `${count(rows.length)} found`;
     if (found.textContent !== text) found.textContent = text;
     empty.hidden = rows.length > 0 || !isComplete;
-    if (!empty.hidden) fill(empty, whyEmpty(all.length));
+    if (!empty.hidden) fill(empty, whyEmpty(tenants.size));
     table.element.hidden = rows.length === 0;
     table.show(rows, link.isLost());
+  }
+
+  /** @param {string} id of a filter */
+  function countIn(id) {
+    const fits = FILTERS.find((filter) => filter[0] === id)?.[2] ?? (() => false);
+    let sum = 0;
+    for (const tenant of tenants.values()) if (fits(tenant)) sum += 1;
+    return sum;
   }
 
   /** @param {number} all */
@@ -145,9 +169,14 @@ export function openOverview({ link, host, setHost }) {
     return `There are no tenants yet. Each directory in ${host()?.root ?? 'the root'} is one.`;
   }
 
-  /** Figures move by themselves; rows only when nobody is about to use them. */
-  function changed() {
-    if (!table.isHeld() && Date.now() - movedAt > HOLD_MS) return order();
+  /**
+   * Figures move by themselves; rows only when nobody is about to use them.
+   * @param {boolean} mayMove whether a tenant is now of another kind
+   */
+  function changed(mayMove) {
+    isDue ||= mayMove || !['state', 'tenant'].includes(kept.sort);
+    const isHeld = table.isHeld() || Date.now() - movedAt < HOLD_MS;
+    if (isDue && !isHeld) return order();
     rows = rows.flatMap(({ key }) => tenants.get(key) ?? []);
   }
 
@@ -166,14 +195,25 @@ export function openOverview({ link, host, setHost }) {
     changed(data) {
       setHostTime(data.at);
       const isNew = data.tenants.some(({ key }) => !tenants.has(key));
+      const mayMove = data.gone.length > 0 || data.tenants.some(isOfAnotherKind);
       for (const tenant of data.tenants) tenants.set(tenant.key, tenant);
       for (const key of data.gone) tenants.delete(key);
       if (isNew) order();
-      else changed();
-      show();
+      else changed(mayMove);
+      later();
     },
-    host: setHost,
+    /** @param {import('./shapes.js').Host} now */
+    host(now) {
+      setHost(now);
+      later();
+    },
   });
+
+  /** @param {Tenant} now */
+  function isOfAnotherKind(now) {
+    const before = tenants.get(now.key);
+    return before?.state !== now.state || before.rank !== now.rank;
+  }
 
   function returnTo() {
     table.open();
@@ -185,7 +225,7 @@ export function openOverview({ link, host, setHost }) {
     title: 'Tenants',
     element,
     focus: () => {},
-    tick: show,
+    tick: later,
     key(event) {
       if (event.key === '/') search.focus();
       else if (event.key === 'ArrowDown') table.move(1);
@@ -195,6 +235,7 @@ export function openOverview({ link, host, setHost }) {
       return true;
     },
     close() {
+      isClosed = true;
       kept.scroll = scrollY;
       const at = document.activeElement?.closest('tr')?.querySelector('a')?.getAttribute('href');
       kept.key = at ? decodeURIComponent(at.slice('#/tenants/'.length)) : '';

@@ -1,7 +1,6 @@
 // The totals, and what room the host has left.
 import { h, put, textNode } from './dom.js';
 import { bytes, count, percent, rate } from './format.js';
-import { isProblem } from './words.js';
 
 /** More than this of anything is worth a second look. */
 const TIGHT = 0.9;
@@ -21,11 +20,9 @@ export function createRoom() {
 
   /**
    * @param {import('./shapes.js').Host | undefined} host
-   * @param {Iterable<import('./shapes.js').Tenant>} tenants
+   * @param {number} wrong how many tenants have a problem
    */
-  function show(host, tenants) {
-    let wrong = 0;
-    for (const tenant of tenants) wrong += isProblem(tenant) ? 1 : 0;
+  function show(host, wrong) {
     problems.show(count(wrong), wrong === 0 ? 'nothing is wrong' : 'listed first below');
     problems.element.classList.toggle('bad', wrong > 0);
     if (host === undefined) return;

@@ -8,6 +8,8 @@ import { COLUMNS, rowClass } from './columns.js';
 
 /** Rows beyond the edges, so that a fast scroll meets rows that are there. */
 const MORE_ROWS = 8;
+/** So many rows go round together: each time the whole table is laid out anew. */
+const TURN_ROWS = 4;
 
 /** @param {(id: string) => void} onSort called with the column whose header was pressed */
 export function createTable(onSort) {
@@ -33,6 +35,8 @@ export function createTable(onSort) {
   let rows = [];
   let start = 0;
   let isOld = false;
+  /** Counts what was told to show, so that a scroll leaves rows alone that are right. */
+  let version = 0;
   let rowHeight = 44;
   let pastHead = 0;
   /** @type {string | undefined} the row that the keyboard is at */
@@ -52,7 +56,7 @@ export function createTable(onSort) {
   function measure() {
     const height = rows[0]?.element.offsetHeight;
     if (height) rowHeight = height;
-    pastHead = above.getBoundingClientRect().top + scrollY;
+    pastHead = body.getBoundingClientRect().top + scrollY;
     later();
   }
 
@@ -60,14 +64,16 @@ export function createTable(onSort) {
   function show(newOrder, nowOld) {
     order = newOrder;
     isOld = nowOld;
+    version += 1;
     element.setAttribute('aria-rowcount', `${order.length + 1}`);
     render();
   }
 
   function render() {
     const hadFocus = body.contains(document.activeElement) || document.activeElement === element;
-    const first = Math.max(0, Math.floor((scrollY - pastHead) / rowHeight) - MORE_ROWS);
-    const fits = Math.ceil(innerHeight / rowHeight) + 2 * MORE_ROWS;
+    const seen = Math.floor((scrollY - pastHead) / rowHeight) - MORE_ROWS;
+    const first = Math.max(0, seen - (seen % TURN_ROWS));
+    const fits = Math.ceil(innerHeight / rowHeight) + 2 * MORE_ROWS + TURN_ROWS;
     const from = Math.min(first, Math.max(0, order.length - fits));
     resize(Math.min(fits, order.length - from));
     shift(from);
@@ -75,7 +81,7 @@ export function createTable(onSort) {
     below.show((order.length - from - rows.length) * rowHeight);
     rows.forEach((row, index) => {
       const tenant = order[from + index];
-      if (tenant !== undefined) row.show(tenant, from + index, isOld);
+      if (tenant !== undefined) row.show(tenant, from + index, isOld, version);
     });
     if (hadFocus) keepFocus();
   }
@@ -218,10 +224,18 @@ function createRow() {
   /** @type {Tenant | undefined} */
   let tenant;
   let shownIndex = -1;
+  let shownVersion = -1;
 
-  /** @param {Tenant} now @param {number} index @param {boolean} isOld */
-  function show(now, index, isOld) {
+  /**
+   * @param {Tenant} now
+   * @param {number} index
+   * @param {boolean} isOld
+   * @param {number} version
+   */
+  function show(now, index, isOld, version) {
+    if (tenant === now && index === shownIndex && version === shownVersion) return;
     tenant = now;
+    shownVersion = version;
     if (index !== shownIndex) {
       shownIndex = index;
       element.setAttribute('aria-rowindex', `${index + 2}`);
