@@ -67,6 +67,7 @@ test('of escapes only colours and weights are left', () => {
 
 test('what cannot be seen is made visible', () => {
   expect(plain('a\u0000b\u0008c')).toBe('a␀b␈c');
+  expect(plain('\u001b[31mred\u001b[0m')).toBe('red');
   expect(plain('evil\u202egnp.exe')).toBe('evil⟨U+202E⟩gnp.exe');
   expect(plain('zero\u200bwidth')).toBe('zero⟨U+200B⟩width');
   expect(plain('täglich 日本 👍')).toBe('täglich 日本 👍');

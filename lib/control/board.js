@@ -11,7 +11,6 @@ import { eventText } from './words.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../control.js').ControlTenant} ControlTenant */
-/** @typedef {import('./traffic.js').GatewaySeam} GatewaySeam */
 /** @typedef {{ changed: ControlTenant[], gone: string[], at: number }} Change */
 
 const FOLLOWED_MS = 1_000;
@@ -36,7 +35,7 @@ const EARLY_MS = 100;
  * @param {object} given
  * @param {Pick<import('../../index.js').Runtime, 'list'>} given.runtime
  * @param {Core} given.core
- * @param {readonly { seam: GatewaySeam, url: string | undefined }[]} given.gateways
+ * @param {readonly import('./traffic.js').Known[]} given.gateways
  * @param {import('./events.js').Events} given.events
  * @param {import('./logs.js').Logs} given.logs
  */
@@ -55,6 +54,7 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
   /** @type {readonly number[]} */
   let boundsMs = [];
   let lookedAt = -Infinity;
+  let listedAt = -Infinity;
   let columnAt = performance.now();
   let stepAt = performance.now();
   let timer = setInterval(tick, COLUMN_MS);
@@ -77,21 +77,28 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
     for (const { traffic } of rows.values()) traffic.step(boundsMs);
   }
 
-  /** Sees what all tenants are now, and tells who follows. */
-  function look() {
-    lookedAt = performance.now();
-    const now = Date.now();
+  /** Asks the runtime for the status of all tenants: half of what a look costs. */
+  function list() {
+    listedAt = performance.now();
     const known = new Set();
-    readGateways();
     for (const status of runtime.list()) {
       rowOf(status.key).status = status;
       known.add(status.key);
     }
     for (const key of directories.keys) rowOf(key);
+    for (const row of rows.values()) if (!known.has(row.key)) row.isUnknown();
+  }
+
+  /** Sees what all tenants are now, and tells who follows. */
+  function look() {
+    lookedAt = performance.now();
+    const now = Date.now();
+    readGateways();
+    // Between two lists only figures change, or an event tells.
+    if (lookedAt - listedAt >= COLUMN_MS - EARLY_MS) list();
     /** @type {Change} */
     const change = { changed: [], gone: [], at: now };
     for (const row of rows.values()) {
-      if (!known.has(row.key)) row.isUnknown();
       if (isGone(row)) {
         rows.delete(row.key);
         for (const part of [events, logs]) part.forget(row.key);
@@ -165,15 +172,16 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
   return {
     /** Looks anew, unless that was just done. */
     async fresh() {
-      if (performance.now() - lookedAt < FRESH_MS) return;
+      if (performance.now() - Math.min(lookedAt, listedAt) < FRESH_MS) return;
       const isOld = usages.ageMs() > FOLLOWED_USAGE_MS;
       await Promise.all([directories.look(), isOld && atMost(USAGE_WAIT_MS, usages.look())]);
+      listedAt = -Infinity;
       look();
     },
     /** A tenant that no look has found, such as one deeper below the root. @param {string} key */
     add: (key) => void rowOf(key),
     /** Something was done: the next question is answered by a new look. */
-    changed: () => void (lookedAt = -Infinity),
+    changed: () => void (listedAt = -Infinity),
     /** @returns {ControlTenant[]} the worst first */
     tenants: () => [...rows.values()].map(({ view }) => view).sort(worstFirst),
     /** @param {string} key @returns {ControlTenant | undefined} */
@@ -211,8 +219,8 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
       } = /** @type {typeof event & { key?: string }} */ (event);
       events.add(type, key, eventText(event), fields);
       if (type === 'exit' && key !== null) rowOf(key).exits += 1;
-      // The next question sees what follows from it.
-      lookedAt = -Infinity;
+      // The next look sees what follows from it.
+      listedAt = -Infinity;
     },
     stop: () => clearInterval(timer),
   };

@@ -27,18 +27,7 @@ const GRACE_MS = 1_000;
 export function createControl(options) {
   const settings = readOptions(options);
   const { core, runtime, name } = settings;
-  const gateways = settings.gateways.map(({ gateway, seam }) => {
-    const known = { seam, gateway, url: /** @type {string | undefined} */ (undefined), urls: [''] };
-    known.urls = [];
-    gateway.listening.then(
-      (addresses) => {
-        known.urls = addresses.map(({ url }) => url);
-        known.url = known.urls.find((url) => url.startsWith('http'));
-      },
-      () => {},
-    );
-    return known;
-  });
+  const gateways = settings.gateways.map(knownGateway);
   const events = createEvents();
   const files = filesOf(settings, events);
   const logs = createLogs({ ...settings.logs, files });
@@ -52,7 +41,7 @@ export function createControl(options) {
   const host = () =>
     readHost({
       ...board.totals(),
-      addresses: gateways.flatMap(({ urls }) => urls),
+      addresses: gateways.flatMap(({ addresses }) => addresses),
       logs: logs.state(),
       control: { path: place.path, name },
       dashboard: dashboardUrl === undefined ? null : { url: dashboardUrl },
@@ -106,6 +95,22 @@ export function createControl(options) {
     Object.defineProperty(control, Symbol.asyncDispose, { value: close, enumerable: false });
   }
   return /** @type {Control} */ (control);
+}
+
+/** @param {Settings['gateways'][number]} given */
+function knownGateway({ gateway, seam }) {
+  /** @type {import('./traffic.js').Known & { gateway: typeof gateway, addresses: string[] }} */
+  const known = { seam, gateway, addresses: [] };
+  gateway.listening.then(
+    (addresses) => {
+      known.addresses = addresses.map(({ url }) => url);
+      const place = known.addresses.find((url) => url.startsWith('http'));
+      if (place !== undefined) known.place = new URL(place);
+    },
+    // Its own caller is told.
+    () => {},
+  );
+  return known;
 }
 
 /** @param {Settings} settings @param {import('./events.js').Events} events */

@@ -5,7 +5,7 @@
 
 /** @param {MadeUpHost} host @returns {import('../../../lib/dashboard/server.js').Api} */
 export function apiOf(host) {
-  return (request, response, { mayAct }) => {
+  return (request, response) => {
     const url = new URL(request.url ?? '/', 'http://host');
     const [part = '', key, action] = url.pathname.slice(1).split('/').map(decodeURIComponent);
     const streams = request.headers.accept === 'text/event-stream';
