@@ -109,7 +109,7 @@ export function stages() {
           '--changes',
           '80',
         ]),
-        script('demo --once', 'examples/host.ts', ['--once'], bun),
+        script('demo --once', 'examples/demo/once.ts', [], bun),
       ],
     ],
   ];
