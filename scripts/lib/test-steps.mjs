@@ -81,8 +81,10 @@ export function stages() {
       [bunTests('bun test, processes', '__test__/processes')],
       [
         bunTests('bun test, gateway', '__test__/gateway'),
+        bunTests('bun test, control', '__test__/control'),
         dashboardTests(),
         bunTests('bun test, surface', '__test__', [
+          '__test__/control/',
           '__test__/dashboard/',
           '__test__/gateway/',
           '__test__/node/',

@@ -1,4 +1,4 @@
-/** From a runtime, which is all that users have, to what a gateway needs of it. */
+/** From a runtime, which is all that users have, to what gateways and controls need of it. */
 import { shown } from '../checks.js';
 import { disposed, invalidOption, unsupported } from '../errors.js';
 
@@ -8,9 +8,10 @@ import { disposed, invalidOption, unsupported } from '../errors.js';
  * runtime is of another bundle.
  * @param {string} path
  * @param {any} runtime
+ * @param {'gateway' | 'control'} whose
  * @returns {import('../runtime.js').Core}
  */
-export function coreOf(path, runtime) {
+export function coreOf(path, runtime, whose) {
   const list = runtime?.list;
   const open =
     typeof list === 'function' ? list[Symbol.for('@absolutejs/runtime.core')] : undefined;
@@ -18,9 +19,10 @@ export function coreOf(path, runtime) {
     throw invalidOption(`${path} must be what createRuntime returned, got ${shown(runtime)}`);
   }
   const { core, isDisposed } = open();
-  if (typeof core?.native?.openGateway !== 'function') {
+  const needed = whose === 'gateway' ? 'openGateway' : 'hearLogs';
+  if (typeof core?.native?.[needed] !== 'function') {
     throw unsupported(
-      'the runtime is of another version of @absolutejs/runtime than the gateway: install one of both',
+      `the runtime is of another version of @absolutejs/runtime than the ${whose}: install one of both`,
     );
   }
   if (isDisposed) throw disposed('');
