@@ -354,13 +354,13 @@ export function exhausted(key, maxFailures, last) {
 }
 
 /**
- * A server could not be started.
+ * A gateway, or a control, could not be started.
  * @param {string} problem where it was to listen, and why it cannot
  * @param {string | undefined} errno the system's word for it, such as `EADDRINUSE`
- * @param {string} [server]
+ * @param {string} [who]
  */
-export const cannotListen = (problem, errno, server = 'the gateway') =>
-  withCode(new Error(`${server} ${problem}`), 'LISTEN', errno === undefined ? {} : { errno });
+export const cannotListen = (problem, errno, who = 'the gateway') =>
+  withCode(new Error(`${who} ${problem}`), 'LISTEN', errno === undefined ? {} : { errno });
 
 /** @param {string} key @param {string} why */
 export const notStopped = (key, why) =>

@@ -56,7 +56,11 @@ export function createDashboard(options, api) {
     if (file === undefined && pathname !== '/access') return api(request, response, { mayAct });
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD');
-      return refuse(response, { status: 405, code: 'METHOD', message: `${pathname} is read only` });
+      return refuse(response, {
+        status: 405,
+        code: 'METHOD_NOT_ALLOWED',
+        message: `${pathname} is read only`,
+      });
     }
     if (file !== undefined) return sendFile(request, response, file);
     sendJson(response, 200, { mayAct });
@@ -104,6 +108,8 @@ export function createDashboard(options, api) {
     });
   });
   listening.catch(() => {});
+  // As the control that it belongs to, it keeps no process alive.
+  server.unref();
 
   /** Streams would go on for ever, so connections are ended. @returns {Promise<void>} */
   function close() {

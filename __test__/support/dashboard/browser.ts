@@ -29,6 +29,8 @@ export async function visit(url: string, { width = 1280, scheme = 'light' }: Loo
     reducedMotion: 'reduce',
   });
   const page: Page = await context.newPage();
+  // Sooner than the test's own, so that it says what was waited for.
+  page.setDefaultTimeout(20_000);
   const complaints: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
@@ -43,6 +45,8 @@ export async function visit(url: string, { width = 1280, scheme = 'light' }: Loo
     forgive: () => void complaints.splice(0),
     async [Symbol.asyncDispose]() {
       await context.close();
+      // Shown also where the test has failed already.
+      if (complaints.length > 0) console.error(complaints.join('\n'));
       expect(complaints).toEqual([]);
     },
   };

@@ -9,7 +9,7 @@ export function apiOf(host) {
     const url = new URL(request.url ?? '/', 'http://host');
     const [part = '', key, action] = url.pathname.slice(1).split('/').map(decodeURIComponent);
     const streams = request.headers.accept === 'text/event-stream';
-    if (request.method === 'POST') return act(host, response, mayAct, part, key, action);
+    if (request.method === 'POST') return act(host, response, part, key, action);
     const tenant = key === undefined ? undefined : host.tenants.get(key);
     if (key !== undefined && tenant === undefined) return fail(response, 404, 'NOT_FOUND', key);
     const send = streams ? openStream(response) : undefined;
@@ -84,13 +84,11 @@ function listen(response, host, listener) {
 /**
  * @param {MadeUpHost} host
  * @param {Response} response
- * @param {boolean} mayAct
  * @param {string} part
  * @param {string | undefined} key
  * @param {string | undefined} action
  */
-function act(host, response, mayAct, part, key, action) {
-  if (!mayAct) return fail(response, 403, 'READ_ONLY', 'no');
+function act(host, response, part, key, action) {
   if (part !== 'tenants' || key === undefined || action === undefined) {
     return fail(response, 404, 'NOT_FOUND', part);
   }

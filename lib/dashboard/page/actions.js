@@ -13,6 +13,7 @@ import { sentence } from './words.js';
  * @property {string} id as in the path
  * @property {string} name
  * @property {string[]} states in which it makes sense
+ * @property {(tenant: Tenant) => boolean} [fits] and when, if not always
  * @property {string} doing
  * @property {(tenant: Tenant) => string} means
  * @property {boolean} [isHard] it interrupts what goes on
@@ -52,6 +53,7 @@ const ACTIONS = [
     name: 'Clear back-off',
     states: ['backing-off', 'failed'],
     doing: 'Clearing',
+    fits: ({ attempt }) => attempt > 0,
     means: () => 'Its failures are forgotten: the next request starts it.',
   },
   {
@@ -83,9 +85,12 @@ export function createActions({ link, mayAct, say }) {
   /** @param {Tenant} tenant */
   function show(tenant) {
     latest = tenant;
-    const state = `${mayAct()} ${link.isLost()} ${tenant.state}`;
-    if (state === shown) return;
-    shown = state;
+    const fitting = ACTIONS.filter(
+      ({ states, fits }) => states.includes(tenant.state) && fits?.(tenant) !== false,
+    );
+    const offer = [mayAct(), link.isLost(), ...fitting.map(({ id }) => id)].join();
+    if (offer === shown) return;
+    shown = offer;
     if (!mayAct()) {
       const why = 'Open the link with the token, which was printed when the dashboard started.';
       return fill(
@@ -93,7 +98,6 @@ export function createActions({ link, mayAct, say }) {
         h('p', { class: 'note', title: why }, 'Read only: actions take the token'),
       );
     }
-    const fitting = ACTIONS.filter(({ states }) => states.includes(tenant.state));
     const hadFocus = element.contains(document.activeElement);
     fill(element, ...fitting.map((action, index) => buttonOf(action, index === 0)));
     // The button that was pressed may have gone with the state.

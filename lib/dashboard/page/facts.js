@@ -6,14 +6,14 @@ import { h } from './dom.js';
  * @typedef {[name: string, value: string | Node, raw?: string]} Fact
  */
 
-/** @param {Fact[]} facts */
+/** @param {(Fact | false)[]} facts `false` is left out */
 export const factList = (facts) =>
   h(
     'dl',
     { class: 'facts' },
-    ...facts.map(([name, value, raw]) =>
-      h('div', { title: raw }, h('dt', {}, name), h('dd', {}, value)),
-    ),
+    ...facts
+      .filter((fact) => fact !== false)
+      .map(([name, value, raw]) => h('div', { title: raw }, h('dt', {}, name), h('dd', {}, value))),
   );
 
 /**

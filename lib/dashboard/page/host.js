@@ -3,7 +3,7 @@ import { fill, h } from './dom.js';
 import { factList, panel } from './facts.js';
 import { bytes, count, duration, hostNow, momentOf, rate } from './format.js';
 import { plain } from './plain.js';
-import { wallRows } from './words.js';
+import { limitRow, wallRows } from './words.js';
 
 /** @typedef {import('./shapes.js').Host} Host */
 
@@ -85,9 +85,7 @@ function panelsOf(host, isOld) {
         ],
         [
           'Load',
-          host.loadAverage === null
-            ? '–'
-            : `${host.loadAverage.map((load) => rate(load)).join(', ')} of ${host.cpuCount}`,
+          `${host.loadAverage.map((load) => rate(load)).join(', ')} of ${host.cpuCount}`,
           'loadAverage, cpuCount',
         ],
         ['Memory free', `${bytes(memory.availableBytes)} of ${bytes(memory.totalBytes)}`, 'memory'],
@@ -97,8 +95,13 @@ function panelsOf(host, isOld) {
     panel(
       'What tenants are kept from',
       factList([
-        ['Limits', protects.limits.join(', ') || 'none', 'protects.limits'],
+        ...protects.limits.map(limitRow),
         ...wallRows(protects.isolation),
+        protects.perTenant && [
+          'Others',
+          'as their own page says',
+          'protects.perTenant: a function says what differs',
+        ],
       ]),
       protects.missing.length > 0 &&
         h('ul', { class: 'missing' }, ...protects.missing.map((text) => h('li', {}, plain(text)))),

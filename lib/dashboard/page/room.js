@@ -36,12 +36,11 @@ export function createRoom() {
     );
     if (gateway === null) requests.show('–', 'no gateway');
     else requests.show(rate(gateway.requestsPerSecond), requestNote(gateway));
-    const load = loadAverage?.[0];
     processors.show(
-      load === undefined ? '–' : rate(load),
+      rate(loadAverage[0]),
       `busy, of ${cpuCount}`,
-      load === undefined ? undefined : load / cpuCount,
-      `loadAverage ${loadAverage?.join(', ')}`,
+      loadAverage[0] / cpuCount,
+      `loadAverage ${loadAverage.join(', ')}`,
     );
     const used = of.totalBytes - of.availableBytes;
     memory.show(

@@ -70,7 +70,7 @@ export function openTenant(context, key) {
     actions.show(tenant);
     showProblem(tenant);
     refresh(facts, factList(factsOf(tenant, isOld)));
-    refresh(walls, factList([...limitRows(tenant), ...wallRows(tenant.isolation)]));
+    refresh(walls, factList([...limitRows(tenant.limits), ...wallRows(tenant.isolation)]));
     charts.show(tenant);
   }
 
@@ -95,12 +95,20 @@ export function openTenant(context, key) {
     );
   }
 
+  function isMissing(why = '') {
+    content.hidden = true;
+    actions.element.hidden = true;
+    missing.hidden = false;
+    missing.textContent = `There is no tenant of this name here. ${plain(why)}`;
+  }
+
   const end = link.follow(`/tenants/${encodeURIComponent(key)}`, {
     /** @param {WholeTenant} whole */
     tenant(whole) {
       tenant = whole;
       missing.hidden = true;
       content.hidden = false;
+      actions.element.hidden = false;
       charts.fill(whole.figures);
       timeline.clear();
       whole.timeline.forEach(timeline.add);
@@ -112,17 +120,14 @@ export function openTenant(context, key) {
       show();
     },
     event: timeline.add,
+    gone: () => isMissing(),
     /** @param {import('./shapes.js').FigureColumn} column */
     figures(column) {
       setHostTime(column.at);
       charts.add(column);
       if (tenant !== undefined) charts.show(tenant);
     },
-    refused(error) {
-      content.hidden = true;
-      missing.hidden = false;
-      missing.textContent = `There is no tenant of this name here. ${plain(error?.message ?? '')}`;
-    },
+    refused: (error) => isMissing(error?.message),
   });
 
   return {

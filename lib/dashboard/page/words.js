@@ -51,9 +51,9 @@ export function sentence(tenant, isOld) {
     return isOld ? word : `${word} for ${duration(hostNow() - startedAt)}`;
   }
   if (state === 'stopped')
-    return starts === 0 ? `${word}, never started` : `${word}: the next request starts it`;
+    return starts === 0 ? `${word}, never started` : `${word}, until the next request`;
   if (state === 'backing-off' && retryAt !== null && retryAt > hostNow()) {
-    return `${word}: starts are refused for ${duration(retryAt - hostNow())} more`;
+    return `${word}, starts are refused for ${duration(retryAt - hostNow())} more`;
   }
   return word;
 }
@@ -72,13 +72,18 @@ const LIMITS = {
   fileBytes: ['Size of a file', bytes],
 };
 
-/** @param {Tenant} tenant @returns {Array<[name: string, value: string, raw: string]>} */
-export const limitRows = ({ limits }) =>
-  Object.entries(limits).map(([raw, { value, by }]) => {
-    const [name, read] = LIMITS[raw] ?? [raw, count];
-    const kept = by === 'none' ? ', which nothing here keeps' : '';
-    return [name, `${read(value)}${kept}`, `limits.${raw}: ${value}, by ${by}`];
-  });
+/** @typedef {[name: string, value: string, raw: string]} Row with the field as the host tells it */
+
+/** @param {Tenant['limits']} limits @returns {Row[]} */
+export const limitRows = (limits) =>
+  Object.entries(limits).map(([name, { value, by }]) => limitRow({ name, value, by }));
+
+/** @param {{ name: string, value: number, by: string }} limit @returns {Row} */
+export function limitRow({ name, value, by }) {
+  const [word, read] = LIMITS[name] ?? [name, count];
+  const kept = by === 'none' ? ', which nothing here keeps' : '';
+  return [word, `${read(value)}${kept}`, `limits.${name}: ${value}, by ${by}`];
+}
 
 /** What a host cannot keep of walls. @type {Record<string, string>} */
 const WALLS = {
@@ -91,19 +96,30 @@ const WALLS = {
   user: 'a user of its own',
 };
 
-/** @param {Tenant['isolation']} isolation @returns {Array<[name: string, value: string, raw: string]>} */
+/**
+ * @param {{ landlock: number | null, seccomp: boolean, user?: number | null, missing?: string[] }
+ *   | null} isolation of a tenant, or of all that the host will start
+ * @returns {Row[]}
+ */
 export function wallRows(isolation) {
   if (!isolation) return [['Walls', 'none', 'isolation: null']];
-  const { landlock, seccomp, user, missing } = isolation;
-  const rows = /** @type {Array<[string, string, string]>} */ ([
+  const { landlock, seccomp, user, missing = [] } = isolation;
+  /** @type {Row[]} */
+  const rows = [
     [
       'Files and ports',
       landlock === null ? 'open' : 'only its own',
       `isolation.landlock: ${landlock}`,
     ],
     ['System calls', seccomp ? 'those of web apps' : 'all', `isolation.seccomp: ${seccomp}`],
-    ['User', user === null ? 'the host’s' : `${user}, its own`, `isolation.user: ${user}`],
-  ]);
+  ];
+  if (user !== undefined) {
+    rows.push([
+      'User',
+      user === null ? 'that of the host' : `${user}, its own`,
+      `isolation.user: ${user}`,
+    ]);
+  }
   if (missing.length > 0) {
     const words = missing.map((name) => WALLS[name] ?? name).join(', ');
     rows.push(['Not kept here', words, `isolation.missing: ${missing.join(', ')}`]);
