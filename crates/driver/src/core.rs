@@ -28,7 +28,7 @@ pub(crate) struct Core<M: Machine> {
     /// What JavaScript has handed down of the host.
     pub host: Host,
     pub engine: EngineUse<M::Engine>,
-    /// Held while the engine is in use; `None` if another runtime had claimed the root before.
+    /// Held while the engine is in use.
     pub root_claim: Option<RootClaim>,
     /// The deadline that the timer sleeps until, in milliseconds on the steady clock.
     pub armed_ms: Option<u64>,
