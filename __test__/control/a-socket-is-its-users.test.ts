@@ -1,4 +1,13 @@
-import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -96,6 +105,35 @@ test('the default is in the user’s own directory, and in none that others coul
   } finally {
     if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
     else process.env.XDG_RUNTIME_DIR = before;
+  }
+});
+
+test("without a directory of the system's it takes one of the user's own, and no other's", async () => {
+  await using desk = await openDesk();
+  const { runtime } = desk.house;
+  const { getuid, env } = process;
+  const before = env.XDG_RUNTIME_DIR;
+  // A user whom this machine does not have, so that no other host is met.
+  const uid = 3_000_000_000 + process.pid;
+  const own = `/tmp/absolute-runtime-${uid}`;
+  delete env.XDG_RUNTIME_DIR;
+  process.getuid = () => uid;
+  try {
+    const error = await rejectionOf(createControl({ runtime }).listening);
+    expect(error).toMatchObject({ code: 'ERR_RUNTIME_LISTEN', errno: 'EACCES' });
+    expect(error.message).toContain(`${own}, which others could write to`);
+    expect(lstatSync(own).mode & 0o777).toBe(0o700);
+    if (getuid?.() !== 0) return;
+    chownSync(own, uid, uid);
+    const control = createControl({ runtime });
+    expect((await control.listening).path).toBe(`${own}/control.sock`);
+    await control.close();
+    chmodSync(own, 0o770);
+    expect((await rejectionOf(createControl({ runtime }).listening)).errno).toBe('EACCES');
+  } finally {
+    if (before !== undefined) env.XDG_RUNTIME_DIR = before;
+    if (getuid !== undefined) process.getuid = getuid;
+    rmSync(own, { recursive: true, force: true });
   }
 });
 

@@ -8,7 +8,7 @@ import { createLogFiles } from './log-files.js';
 import { createLogs } from './logs.js';
 import { listen } from '../observe/listen.js';
 import { readOptions } from './options.js';
-import { defaultPath, listenAt } from './socket.js';
+import { listenAt, readyDefaultPath } from './socket.js';
 import { createView } from './view.js';
 
 /** @typedef {import('../../control.js').Control} Control */
@@ -58,7 +58,7 @@ export function createControl(options) {
   const opened = [];
 
   async function open() {
-    place.path ||= await defaultPath();
+    place.path ||= await readyDefaultPath();
     opened.push(await listenAt(server, place.path), () => closeServer(server));
     server.unref();
     if (settings.dashboard !== undefined) {
