@@ -85,6 +85,12 @@ for (const engine of ENGINES) {
   });
 }
 
+test('a variable that means nothing is a mistake for every command', async () => {
+  const { code, stderr } = await run(['ps'], { env: { ABSOLUTE_RUNTIME_CONTORL: '/x' } });
+  expect(code).toBe(2);
+  expect(stderr).toContain('Unknown variable: ABSOLUTE_RUNTIME_CONTORL; did you mean');
+});
+
 test('what is not there is a failure, and no wrong word', async () => {
   using place = directory();
   const cwd = place.path;
