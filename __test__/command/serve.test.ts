@@ -62,6 +62,9 @@ for (const engine of ENGINES) {
     expect(logs.stdout).toContain('[broken] no such database\n');
     const [{ limits }] = JSON.parse((await run(['ps', 'hello', '--json', ...control])).stdout);
     expect(limits.memoryBytes.value).toBe(512 * 2 ** 20);
+    const wrong = await run(['logs', '--grep', '(', ...control], { engine });
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toContain('grep');
     const stopped = await run(['stop', 'hello', ...control], { engine });
     expect(stopped.stdout).toMatch(/^hello +stopped/m);
     const started = await run(['start', 'hello', ...control], { engine });
