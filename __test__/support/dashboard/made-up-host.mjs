@@ -32,6 +32,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
   /** @type {Set<(name: string, data: any) => void>} */
   const listeners = new Set();
   let [eventSeq, lineSeq] = [0, 0];
+  const is = { draining: false };
   /** @type {Array<{ key: string, action: string }>} */
   const actions = [];
 
@@ -99,7 +100,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
         running: up.length,
         total: up.length,
         maxConcurrent: Math.max(100, Math.ceil(count / 100) * 100),
-        draining: false,
+        draining: is.draining,
         backoff: all.filter(({ state }) => state === 'backing-off').length,
         starts: sum((t) => t.starts),
         crashes: sum((t) => t.crashes),
@@ -173,6 +174,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
     events,
     happen,
     hostNow,
+    is,
     lines,
     listeners,
     put,

@@ -124,7 +124,9 @@ function second() {
       at === undefined
         ? 'Trying to reach it.'
         : `What you see is from ${timeOf(at)}, ${duration(Date.now() - at)} ago. Trying to reach it.`;
-    goneText(`${plain(host?.name ?? 'The host')} does not answer.`, more);
+    const name = plain(host?.name ?? 'The host');
+    const why = plain(link.refusal());
+    goneText(why === '' ? `${name} does not answer.` : `${name} tells nothing: ${why}`, more);
   }
   view?.tick();
 }
