@@ -66,6 +66,18 @@ test('the lines of a host that came back are told once', async () => {
   visitor.forgive();
 });
 
+test('a host that came back with another token is read only', async () => {
+  await using house = await open({ tenants: 3 });
+  await using visitor = await visit(house.link);
+  const { page } = visitor;
+  await page.getByText('Live', { exact: true }).waitFor();
+  await house.end();
+  await page.getByText('Host gone').waitFor();
+  await house.comeBack('another-token-of-it');
+  await page.getByText('Live, read only').waitFor();
+  visitor.forgive();
+});
+
 test('a host that has no stream to give says so', async () => {
   await using house = await open({ tenants: 3 });
   await using visitor = await visit(house.url);

@@ -51,6 +51,13 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
     tell('changed', { at: Date.now(), tenants: [tenants.get(key)], gone: [] });
   }
 
+  /** Its directory is no more. @param {string} key */
+  function remove(key) {
+    tenants.delete(key);
+    tell('changed', { at: Date.now(), tenants: [], gone: [key] });
+    tell('gone', { key });
+  }
+
   /** @param {string | null} key @param {string} type @param {string} text @param {object} [raw] */
   function happen(key, type, text, raw = {}) {
     eventSeq += 1;
@@ -178,6 +185,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
     lines,
     listeners,
     put,
+    remove,
     say,
     tenants,
     tick,
