@@ -254,6 +254,12 @@ export function openOverview({ link, host, setHost }) {
   }
 }
 
+/** `shop-9` before `shop-10`. */
+const names = new Intl.Collator('en', { numeric: true });
+
+/** @param {Tenant} a @param {Tenant} b */
+const byName = (a, b) => names.compare(a.key, b.key) || (a.key < b.key ? -1 : 1);
+
 /**
  * What is not known comes last, and equals are in the order of their names, so that rows do not
  * jump about.
@@ -265,7 +271,8 @@ function comparison(id, isUp) {
   const value = COLUMNS.find((column) => column.id === id)?.value ?? rankOf;
   return (a, b) => {
     const [one, other] = [value(a), value(b)];
-    if (one === other) return a.key < b.key ? -1 : 1;
+    if (one === other || id === 'tenant')
+      return isUp || one === other ? byName(a, b) : byName(b, a);
     if (one === null) return 1;
     if (other === null) return -1;
     return one < other === isUp ? -1 : 1;

@@ -104,7 +104,7 @@ export function openTenant(context, key) {
         'section',
         { 'aria-label': 'What is wrong' },
         h('h2', { title: code }, plain(summary)),
-        h('p', {}, plain(advice)),
+        h('p', {}, ...prose(plain(advice))),
         lines.length > 0 &&
           h('pre', { tabindex: '0', 'aria-label': 'Its last lines' }, lines.map(textOf).join('\n')),
         h('p', { class: 'note' }, `${ago(at)} · ${code}`),
@@ -167,6 +167,10 @@ export function openTenant(context, key) {
     },
   };
 }
+
+/** What stands between backticks is spelt as it is typed. @param {string} text */
+const prose = (text) =>
+  text.split('`').map((part, index) => (index % 2 === 1 ? h('code', {}, part) : part));
 
 /** @param {string} text */
 const plainLines = (text) => text.split('\n').map(plain).join('\n');
