@@ -161,6 +161,16 @@ test('a tenant that nothing happens to is not told again', async () => {
   expect(changed.flatMap(({ data }) => data.tenants)).toEqual([]);
 });
 
+test('what a control looks at is told to nobody else', async () => {
+  const told: string[] = [];
+  const onMetrics = ({ type }: { type: string }) => void told.push(type);
+  await using desk = await openDesk({ runtime: { onMetrics, observeIntervalMs: 0 } });
+  await (await desk.house.ask('hello')).text();
+  using followed = desk.follow('/tenants/hello');
+  await followed.next('figures', ({ cpuPercent }) => cpuPercent !== null);
+  expect(told).toEqual(['spawn']);
+});
+
 test('nothing of a control is left when it is closed', async () => {
   await using desk = await openDesk();
   using followed = desk.follow('/tenants');
