@@ -23,6 +23,12 @@ pub(crate) enum Socket {
     Unix(Arc<UnixStream>),
 }
 
+/// How much of an answer the kernel holds that the client has no room for yet. Without a bound it is
+/// megabytes, of which a third has to go before the socket can be written again: a client that takes
+/// less than that in its time would look like one that takes nothing.
+#[cfg(target_os = "linux")]
+const MOST_UNSENT_BYTES: u32 = 128 << 10;
+
 /// A socket on its way from the thread that accepted it to the one that serves it.
 #[derive(Debug)]
 pub(crate) enum Accepted {
@@ -43,7 +49,10 @@ impl Accepted {
                 // its WebSocket has nothing to say.
                 let keep_alive =
                     TcpKeepalive::new().with_time(VANISHED).with_interval(VANISHED / 4);
-                socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
+                let socket = socket2::SockRef::from(&stream);
+                socket.set_tcp_keepalive(&keep_alive)?;
+                #[cfg(target_os = "linux")]
+                socket.set_tcp_notsent_lowat(MOST_UNSENT_BYTES)?;
                 Ok(Socket::Tcp(Arc::new(stream)))
             }
             Accepted::Unix(stream) => Ok(Socket::Unix(Arc::new(UnixStream::from_std(stream)?))),
