@@ -71,6 +71,20 @@ test('problems come first, and a search or a filter finds the rest', async () =>
   }
 });
 
+test('names are in the order in which people count', async () => {
+  const keys = ['shop-10', 'shop-9', 'shop-100', 'Shop-2'];
+  await using house = await open({ tenants: 0, keys });
+  await using visitor = await visit(house.url);
+  const { page } = visitor;
+  const names = page.locator('tbody a');
+  await names.nth(3).waitFor();
+  expect(await names.allTextContents()).toEqual(['Shop-2', 'shop-9', 'shop-10', 'shop-100']);
+  const head = page.getByRole('columnheader', { name: 'Tenant' });
+  await head.getByRole('button').click();
+  await head.getByRole('button').click();
+  expect(await names.allTextContents()).toEqual(['shop-100', 'shop-10', 'shop-9', 'Shop-2']);
+});
+
 test('the theme that was chosen stays', async () => {
   await using house = await open();
   await using visitor = await visit(house.url, { scheme: 'light' });

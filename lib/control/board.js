@@ -25,7 +25,7 @@ const FRESH_MS = 250;
  * follows, and while none does.
  */
 const FOLLOWED_USAGE_MS = 2_000;
-const USAGE_MS = 10_000;
+const USAGE_MS = 30_000;
 /** How long a question waits for usage: with many tenants it is answered with what was last seen. */
 const USAGE_WAIT_MS = 30;
 /** Timers may fire this much too early for what they count. */

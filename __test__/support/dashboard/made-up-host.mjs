@@ -32,6 +32,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
   /** @type {Set<(name: string, data: any) => void>} */
   const listeners = new Set();
   let [eventSeq, lineSeq] = [0, 0];
+  const is = { draining: false };
   /** @type {Array<{ key: string, action: string }>} */
   const actions = [];
 
@@ -48,6 +49,13 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
   function put(key, tenant) {
     tenants.set(key, { ...tenant, key });
     tell('changed', { at: Date.now(), tenants: [tenants.get(key)], gone: [] });
+  }
+
+  /** Its directory is no more. @param {string} key */
+  function remove(key) {
+    tenants.delete(key);
+    tell('changed', { at: Date.now(), tenants: [], gone: [key] });
+    tell('gone', { key });
   }
 
   /** @param {string | null} key @param {string} type @param {string} text @param {object} [raw] */
@@ -99,7 +107,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
         running: up.length,
         total: up.length,
         maxConcurrent: Math.max(100, Math.ceil(count / 100) * 100),
-        draining: false,
+        draining: is.draining,
         backoff: all.filter(({ state }) => state === 'backing-off').length,
         starts: sum((t) => t.starts),
         crashes: sum((t) => t.crashes),
@@ -173,9 +181,11 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
     events,
     happen,
     hostNow,
+    is,
     lines,
     listeners,
     put,
+    remove,
     say,
     tenants,
     tick,

@@ -26,7 +26,11 @@ export const COLUMNS = [
     value: ({ key }) => key,
     isUp: true,
     make: makeTenant,
-    raw: ({ key, pid, address }) => `key ${plain(key)}, pid ${pid}, address ${address}`,
+    raw: (tenant) => {
+      const { key, pid, address } = tenant;
+      const fields = `key ${plain(key)}, pid ${pid}, address ${address}`;
+      return [plain(trouble(tenant)), fields].filter(Boolean).join('\n');
+    },
   },
   {
     id: 'state',

@@ -9,7 +9,7 @@ export function createRoom() {
   const problems = figure('Problems');
   const running = figure('Running', true);
   const requests = figure('Requests/s');
-  const processors = figure('Processors', true);
+  const processors = figure('Load', true);
   const memory = figure('Memory', true);
   const all = [problems, running, requests, processors, memory];
   const element = h(
@@ -38,7 +38,7 @@ export function createRoom() {
     else requests.show(rate(gateway.requestsPerSecond), requestNote(gateway));
     processors.show(
       rate(loadAverage[0]),
-      `busy, of ${cpuCount}`,
+      `on ${count(cpuCount)} ${cpuCount === 1 ? 'processor' : 'processors'}`,
       loadAverage[0] / cpuCount,
       `loadAverage ${loadAverage.join(', ')}`,
     );

@@ -34,6 +34,13 @@ export function openTenant(context, key) {
   const timeline = createEventList({ hasKeys: false });
   const facts = h('div');
   const walls = h('div');
+  const raw = h('pre', { tabindex: '0', 'aria-label': 'All fields' });
+  const rawFields = h(
+    'details',
+    { class: 'panel', toggle: showRaw },
+    h('summary', {}, 'All fields'),
+    raw,
+  );
   const log = createLog(link, key);
   const charts = createCharts();
   const content = h(
@@ -46,6 +53,7 @@ export function openTenant(context, key) {
       panel('Timeline', timeline.element),
       panel('Now', facts),
       panel('Limits and walls', walls),
+      rawFields,
     ),
   );
   const missing = h('p', { class: 'empty', hidden: true });
@@ -72,6 +80,15 @@ export function openTenant(context, key) {
     refresh(facts, factList(factsOf(tenant, isOld)));
     refresh(walls, factList([...limitRows(tenant.limits), ...wallRows(tenant.isolation)]));
     charts.show(tenant);
+    showRaw();
+  }
+
+  /** As the host tells them, and only for who asks. */
+  function showRaw() {
+    if (!rawFields.open || tenant === undefined) return;
+    const { problem, spark, ...fields } = tenant;
+    const text = plainLines(JSON.stringify({ ...fields, problem: problem?.code ?? null }, null, 2));
+    if (raw.textContent !== text) raw.textContent = text;
   }
 
   /** @param {Tenant} now */
@@ -87,7 +104,7 @@ export function openTenant(context, key) {
         'section',
         { 'aria-label': 'What is wrong' },
         h('h2', { title: code }, plain(summary)),
-        h('p', {}, plain(advice)),
+        h('p', {}, ...prose(plain(advice))),
         lines.length > 0 &&
           h('pre', { tabindex: '0', 'aria-label': 'Its last lines' }, lines.map(textOf).join('\n')),
         h('p', { class: 'note' }, `${ago(at)} · ${code}`),
@@ -104,14 +121,14 @@ export function openTenant(context, key) {
 
   const end = link.follow(`/tenants/${encodeURIComponent(key)}`, {
     /** @param {WholeTenant} whole */
-    tenant(whole) {
-      tenant = whole;
+    tenant({ timeline: past, figures, lastLines, ...now }) {
+      tenant = now;
       missing.hidden = true;
       content.hidden = false;
       actions.element.hidden = false;
-      charts.fill(whole.figures);
+      charts.fill(figures);
       timeline.clear();
-      whole.timeline.forEach(timeline.add);
+      past.forEach(timeline.add);
       show();
     },
     /** @param {Tenant} now */
@@ -150,6 +167,13 @@ export function openTenant(context, key) {
     },
   };
 }
+
+/** What stands between backticks is spelt as it is typed. @param {string} text */
+const prose = (text) =>
+  text.split('`').map((part, index) => (index % 2 === 1 ? h('code', {}, part) : part));
+
+/** @param {string} text */
+const plainLines = (text) => text.split('\n').map(plain).join('\n');
 
 /** @param {string} line */
 const textOf = (line) =>
