@@ -5,7 +5,7 @@ use crate::admission::Rates;
 use crate::answer;
 use crate::clock;
 use crate::forward::{AnswerBody, ClientInfo, Forwarder, Outgoing};
-use crate::forwarded::{Cidr, address_of};
+use crate::forwarded::{self, Cidr, address_of};
 use crate::guarded;
 use crate::hooks::{AccessEvent, Asked, Hooks, WokenOver, WokenRequest};
 use crate::record::{Record, Sink, Told};
@@ -62,8 +62,8 @@ pub(crate) struct Worker<T, H> {
 /// Who is at the other end of a connection.
 pub(crate) struct Client {
     pub peer: IpAddr,
-    pub port: Option<u16>,
-    pub is_tls: bool,
+    /// What tenants are told of it.
+    pub told: Arc<forwarded::Client>,
     pub socket: Socket,
 }
 
@@ -203,7 +203,7 @@ async fn answered<T: Tenants, H: Hooks>(
     let outgoing = Outgoing {
         request,
         target,
-        client: ClientInfo { peer: client.peer, is_tls: client.is_tls, port: client.port, prefix },
+        client: ClientInfo { connection: client.told.clone(), prefix },
         host: checked.host,
         guard: (!checked.is_http2).then(|| connection.clone()),
         record: record.clone(),

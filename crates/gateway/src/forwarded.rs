@@ -50,58 +50,80 @@ impl Cidr {
     }
 }
 
-/// What is known of a request that its tenant is to be told.
-#[derive(Clone, Copy, Debug)]
-pub struct Client<'a> {
-    /// The address at the other end of the connection.
-    pub peer: IpAddr,
-    /// The connection is encrypted.
-    pub is_tls: bool,
+/// What tenants are told of a client's connection, as the values of fields: they are made once.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The address at the other end.
+    peer: IpAddr,
+    peer_value: HeaderValue,
+    proto_value: HeaderValue,
     /// The port that it came in at; `None` for a socket without one.
-    pub port: Option<u16>,
-    /// What was taken off the path.
-    pub prefix: Option<&'a str>,
+    port_value: Option<HeaderValue>,
 }
 
-/// Writes what the tenant is told. A client's own words are dropped, and kept only of a peer in
-/// one of the ranges, to which ours are added then.
-pub fn tell(headers: &mut HeaderMap, client: Client<'_>, trusted: &[Cidr]) {
-    let is_trusted = trusted.iter().any(|range| range.has(client.peer));
+impl Client {
+    /// A client at this address, whose connection came in at this port.
+    pub fn new(peer: IpAddr, is_tls: bool, port: Option<u16>) -> Client {
+        let peer_value = HeaderValue::try_from(peer.to_canonical().to_string());
+        Client {
+            peer,
+            peer_value: peer_value.unwrap_or(HeaderValue::from_static("unknown")),
+            proto_value: HeaderValue::from_static(if is_tls { "https" } else { "http" }),
+            port_value: port.map(HeaderValue::from),
+        }
+    }
+}
+
+/// Writes what the tenant is told, with what was taken off the path. A client's own words are
+/// dropped, and kept only of a peer in one of the ranges, to which ours are added then.
+pub fn tell(headers: &mut HeaderMap, client: &Client, prefix: Option<&str>, trusted: &[Cidr]) {
+    // One look at the names there are, instead of a search for each of those there may be.
+    let has_words = headers.keys().any(is_word_on_clients);
     let mut hops = String::new();
-    if is_trusted {
+    if has_words && trusted.iter().any(|range| range.has(client.peer)) {
         let given = headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
         for hop in given.filter(|hop| !hop.is_empty()) {
             hops.push_str(hop);
             hops.push_str(", ");
         }
-    } else {
+    } else if has_words {
         for name in [&PROTO, &HOSTS, &PORT, &PREFIX] {
             headers.remove(name);
         }
     }
-    headers.remove(REAL_IP);
-    headers.remove(FORWARDED);
-    let peer = client.peer.to_canonical().to_string();
-    set(headers, FOR, if hops.is_empty() { peer } else { hops + &peer });
-    if !headers.contains_key(PROTO) {
-        let proto = if client.is_tls { "https" } else { "http" };
-        headers.insert(PROTO, HeaderValue::from_static(proto));
+    if has_words {
+        headers.remove(REAL_IP);
+        headers.remove(FORWARDED);
     }
-    if let Some(host) = headers.get(HOST).cloned()
-        && !headers.contains_key(HOSTS)
+    match hops.is_empty() {
+        true => drop(headers.insert(FOR, client.peer_value.clone())),
+        false => set(headers, FOR, hops + client.peer_value.to_str().unwrap_or("")),
+    }
+    let lacks = |headers: &HeaderMap, name: HeaderName| !has_words || !headers.contains_key(name);
+    if lacks(headers, PROTO) {
+        headers.insert(PROTO, client.proto_value.clone());
+    }
+    if lacks(headers, HOSTS)
+        && let Some(host) = headers.get(HOST).cloned()
     {
         headers.insert(HOSTS, host);
     }
-    if let Some(port) = client.port
-        && !headers.contains_key(PORT)
+    if lacks(headers, PORT)
+        && let Some(port) = client.port_value.clone()
     {
-        headers.insert(PORT, HeaderValue::from(port));
+        headers.insert(PORT, port);
     }
-    if let Some(prefix) = client.prefix {
+    if let Some(prefix) = prefix {
         let outer = headers.get(PREFIX).and_then(|value| value.to_str().ok()).unwrap_or("");
         let whole = format!("{}{prefix}", outer.trim_end_matches('/'));
         set(headers, PREFIX, whole);
     }
+}
+
+/// Whether the field says whom a request is from, as a proxy does.
+fn is_word_on_clients(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-forwarded-") || matches!(name, "x-real-ip" | "forwarded")
 }
 
 /// The address of the client: the last one that no trusted peer has vouched for.
@@ -143,9 +165,8 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let trusted: Vec<Cidr> = trusted.iter().filter_map(|text| Cidr::parse(text)).collect();
-        let client =
-            Client { peer: ip(peer), is_tls: true, port: Some(443), prefix: Some("/shop") };
-        tell(&mut headers, client, &trusted);
+        let client = Client::new(ip(peer), true, Some(443));
+        tell(&mut headers, &client, Some("/shop"), &trusted);
         let mut lines: Vec<String> = headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().expect("text")))

@@ -294,7 +294,7 @@ async fn accept(
             shorter = closed.recv() => grace = grace.min(shorter.unwrap_or_default()),
         }
     }
-    let _ = door.phase.send(Phase::Over);
+    // With the door the threads end, and with them what goes on.
 }
 
 impl Door {

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
+/// Parts of a body that are copied, as that is cheaper than to keep the buffer they came in.
+const COPIED_BYTES: usize = 512;
+
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -113,12 +116,20 @@ impl<T> TenantBody<T> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.incoming).poll_frame(context).map(|frame| match frame {
+        // What is taken makes room, of which the body tells the connection, and that its task. The
+        // connection is polled before the body is found empty again, so that this is needless.
+        let muted = match &self.by {
+            Some(By::Connection { upstream, .. }) => Some(upstream.mute()),
+            _ => None,
+        };
+        let frame = Pin::new(&mut self.incoming).poll_frame(context);
+        drop(muted);
+        frame.map(|frame| match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     self.record.count_out(data.len() as u64);
                 }
-                Some(Ok(frame))
+                Some(Ok(frame.map_data(of_its_own)))
             }
             Some(Err(error)) => Some(Err(error.into())),
             None => {
@@ -138,6 +149,15 @@ impl<T> TenantBody<T> {
         self.failure = Some(error);
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// A small part is copied out of the connection's buffer, so that the connection reads on into the
+/// same one: another one costs more.
+fn of_its_own(data: Bytes) -> Bytes {
+    match data.len() <= COPIED_BYTES {
+        true => Bytes::copy_from_slice(&data),
+        false => data,
     }
 }
 

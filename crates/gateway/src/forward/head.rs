@@ -2,22 +2,36 @@
 
 use super::upgrade::Wanted;
 use super::{ClientInfo, ForwardSettings};
-use crate::forwarded::{self, Client};
+use crate::forwarded;
 use crate::headers::take_off_hop_fields;
 use crate::refusal::{Refusal, Why};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version, request, response};
 
-/// The head of a request, from which each try to send it takes a copy.
+/// The fields of most requests have room in it.
+const PACKED_BYTES: usize = 768;
+
+/// The head of a request, for each try to send it.
 #[derive(Debug)]
 pub(super) struct RequestHead {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    /// What the headers are made of again for a second try; `None` before the first.
+    packed: Option<Packed>,
+}
+
+/// Header fields in one piece of memory. A second try is rare, and each has to be prepared for: a
+/// copy of the map would take several times as long.
+#[derive(Debug)]
+struct Packed {
+    bytes: Vec<u8>,
+    /// The lengths of names and values, one after the other.
+    lengths: Vec<u32>,
 }
 
 impl RequestHead {
@@ -41,11 +55,9 @@ impl RequestHead {
         if parts.version == Version::HTTP_2 {
             join_cookies(&mut headers);
         }
-        let ClientInfo { peer, is_tls, port, prefix } = client;
-        let client =
-            Client { peer: *peer, is_tls: *is_tls, port: *port, prefix: prefix.as_deref() };
-        forwarded::tell(&mut headers, client, &settings.trusted);
-        RequestHead { method: parts.method, uri: Uri::from(target), headers }
+        let prefix = client.prefix.as_deref();
+        forwarded::tell(&mut headers, &client.connection, prefix, &settings.trusted);
+        RequestHead { method: parts.method, uri: Uri::from(target), headers, packed: None }
     }
 
     pub fn method(&self) -> &Method {
@@ -76,12 +88,51 @@ impl RequestHead {
     }
 
     /// A request with this head.
-    pub fn with<B>(&self, body: B) -> Request<B> {
+    pub fn with<B>(&mut self, body: B) -> Request<B> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = match &self.packed {
+            None => {
+                self.packed = Some(Packed::of(&self.headers));
+                std::mem::take(&mut self.headers)
+            }
+            Some(packed) => packed.unpack(),
+        };
         request
+    }
+}
+
+impl Packed {
+    fn of(headers: &HeaderMap) -> Packed {
+        let mut bytes = Vec::with_capacity(PACKED_BYTES);
+        let mut lengths = Vec::with_capacity(2 * headers.len());
+        for (name, value) in headers {
+            for part in [name.as_str().as_bytes(), value.as_bytes()] {
+                bytes.extend_from_slice(part);
+                lengths.push(part.len() as u32);
+            }
+        }
+        Packed { bytes, lengths }
+    }
+
+    fn unpack(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(self.lengths.len() / 2);
+        let mut rest = self.bytes.as_slice();
+        let mut next = |length: u32| {
+            let (part, after) = rest.split_at(length as usize);
+            rest = after;
+            part
+        };
+        for lengths in self.lengths.chunks_exact(2) {
+            let (name, value) = (next(lengths[0]), next(lengths[1]));
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                headers.append(name, value);
+            }
+        }
+        headers
     }
 }
 
@@ -133,6 +184,21 @@ fn is_number(length: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_try_has_the_fields_of_the_first() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("a", "1"), ("cookie", ""), ("a", "\u{e9}, 2"), ("x-b", " ")] {
+            let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
+            headers.append(HeaderName::from_static(name), value);
+        }
+        let (method, uri) = (Method::GET, Uri::from_static("/a?b"));
+        let mut head = RequestHead { method, uri, headers: headers.clone(), packed: None };
+        for _ in 0..3 {
+            let request = head.with(());
+            assert_eq!((request.headers(), request.uri()), (&headers, &Uri::from_static("/a?b")));
+        }
+    }
 
     #[test]
     fn cookies_are_joined() {

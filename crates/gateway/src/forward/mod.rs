@@ -15,7 +15,7 @@ mod tunnel;
 mod upgrade;
 mod upstreams;
 
-use crate::forwarded::Cidr;
+use crate::forwarded::{self, Cidr};
 use crate::guarded;
 use crate::record::Record;
 use crate::refusal::{Refusal, Why};
@@ -28,7 +28,6 @@ use http_body::Body;
 use hyper::body::Incoming;
 use request_body::{RequestBody, Source};
 use retry::{Again, Failed, Tries, Unconnected};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -63,12 +62,8 @@ pub struct ForwardSettings {
 /// What is known of a request's client.
 #[derive(Clone, Debug)]
 pub struct ClientInfo {
-    /// The address at the other end of the connection.
-    pub peer: IpAddr,
-    /// The connection is encrypted.
-    pub is_tls: bool,
-    /// The port that it came in at; `None` for a socket without one.
-    pub port: Option<u16>,
+    /// Its connection.
+    pub connection: Arc<forwarded::Client>,
     /// What was taken off the path.
     pub prefix: Option<String>,
 }
@@ -118,7 +113,7 @@ impl Forwarder {
     where
         F: Future<Output = Result<T, Refusal>> + Send,
     {
-        let prepared = self.prepare(outgoing)?;
+        let mut prepared = self.prepare(outgoing)?;
         let mut tries = Tries::new(prepared.head.method());
         let mut must_be_fresh = false;
         loop {
@@ -186,9 +181,10 @@ impl Forwarder {
     ) -> Result<Response<AnswerBody>, Refusal> {
         let Prepared { body, wanted, guard, record, .. } = prepared;
         let (mut head, incoming) = answer.into_parts();
-        let agreed = head.headers.get(header::UPGRADE).cloned();
+        let agrees = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let agreed = agrees.then(|| head.headers.get(header::UPGRADE).cloned()).flatten();
         let is_clear = clean_answer(&mut head)?;
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        if agrees {
             let wanted = wanted.ok_or(Refusal::new(502, Why::BrokeOff))?;
             let is_websocket = wanted.is_websocket();
             let client = wanted.agree(&mut head, agreed)?;
@@ -222,7 +218,7 @@ impl Forwarder {
 
 impl Prepared {
     /// Sends it once.
-    async fn send(&self, upstream: &mut Upstream) -> Result<Response<Incoming>, Failed> {
+    async fn send(&mut self, upstream: &mut Upstream) -> Result<Response<Incoming>, Failed> {
         let progress = upstream.progress().clone();
         let body = self.body.as_ref().map_or_else(RequestBody::none, |body| body.body(&progress));
         let sent = upstream.send(self.head.with(body)).await;

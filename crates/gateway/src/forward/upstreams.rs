@@ -9,14 +9,14 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -108,6 +108,10 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // The kernel takes one part, a head without a body, in less time than several.
+        if let [part] = parts {
+            return self.poll_write(context, part);
+        }
         let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts))?;
         self.progress.has_sent.store(true, Relaxed);
         Poll::Ready(Ok(count))
@@ -122,9 +126,61 @@ impl AsyncWrite for Watched {
     }
 }
 
+/// Passes a connection's wakes on to the task that drives it. It is the one waker that the
+/// connection ever sees, so that none has to be exchanged for another request's.
+#[derive(Debug, Default)]
+struct Bell {
+    /// `None` while the connection is idle.
+    task: Mutex<Option<Waker>>,
+    is_muted: AtomicBool,
+    /// Something has happened while the connection was idle.
+    has_rung: AtomicBool,
+}
+
+impl Bell {
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_for(&self, waker: &Waker) {
+        let mut task = self.task();
+        if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
+            *task = Some(waker.clone());
+        }
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.is_muted.load(Relaxed) {
+            return;
+        }
+        match &*self.task() {
+            Some(task) => task.wake_by_ref(),
+            None => self.has_rung.store(true, Relaxed),
+        }
+    }
+}
+
+/// Mutes a connection's bell while it lives.
+pub(super) struct Muted<'a>(&'a Bell);
+
+impl Drop for Muted<'_> {
+    fn drop(&mut self) {
+        self.0.is_muted.store(false, Relaxed);
+    }
+}
+
 /// A connection to a tenant. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Upstream {
+    bell: Arc<Bell>,
+    /// The bell's.
+    waker: Waker,
     sender: SendRequest<RequestBody>,
     connection: Connection<TokioIo<Watched>, RequestBody>,
     progress: Arc<Progress>,
@@ -143,8 +199,19 @@ impl Upstream {
         let watched = Watched { stream, progress: progress.clone() };
         let (sender, connection) =
             Builder::new().handshake(TokioIo::new(watched)).await.map_err(io::Error::other)?;
+        let bell = Arc::<Bell>::default();
+        let waker = Waker::from(bell.clone());
         let (is_reused, is_over) = (false, false);
-        Ok(Box::new(Upstream { sender, connection, progress, run, is_reused, is_over }))
+        Ok(Box::new(Upstream {
+            bell,
+            waker,
+            sender,
+            connection,
+            progress,
+            run,
+            is_reused,
+            is_over,
+        }))
     }
 
     /// A request has gone over it before.
@@ -163,8 +230,11 @@ impl Upstream {
         // its own wakes would only repeat that. Unconstrained, as a wake for its budget counts.
         let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         let (connection, is_over) = (&mut self.connection, &mut self.is_over);
+        let (bell, waker) = (&self.bell, &self.waker);
         poll_fn(|context| {
-            *is_over = *is_over || connection.poll_without_shutdown(context).is_ready();
+            bell.is_for(context.waker());
+            let mut own = Context::from_waker(waker);
+            *is_over = *is_over || connection.poll_without_shutdown(&mut own).is_ready();
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(answer) => Poll::Ready(answer.map_err(drop)),
                 Poll::Pending if *is_over => Poll::Ready(Err(())),
@@ -176,12 +246,24 @@ impl Upstream {
 
     /// Lets the connection go on. It is ready when nothing more comes of it.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.bell.is_for(context.waker());
+        self.poll_own()
+    }
+
+    fn poll_own(&mut self) -> Poll<()> {
         if !self.is_over {
+            let mut own = Context::from_waker(&self.waker);
             // The error is told by the answer or its body.
-            ready!(self.connection.poll_without_shutdown(context)).ok();
+            ready!(self.connection.poll_without_shutdown(&mut own)).ok();
             self.is_over = true;
         }
         Poll::Ready(())
+    }
+
+    /// Keeps the connection from waking the task that drives it, which polls it next by itself.
+    pub fn mute(&self) -> Muted<'_> {
+        self.bell.is_muted.store(true, Relaxed);
+        Muted(&self.bell)
     }
 
     /// Lets the connection go on until both bodies have ended, or it is over.
@@ -196,7 +278,14 @@ impl Upstream {
     /// Whether another request may be sent on it: the last exchange is over, nothing came after it,
     /// and the tenant has not closed it, as far as that is known.
     fn is_idle(&mut self) -> bool {
-        self.poll(&mut Context::from_waker(Waker::noop())).is_pending() && self.sender.is_ready()
+        *self.bell.task() = None;
+        self.bell.has_rung.store(false, Relaxed);
+        self.poll_own().is_pending() && self.sender.is_ready()
+    }
+
+    /// Whether an idle connection still is. One that nothing has happened on is not polled again.
+    fn is_still_idle(&mut self) -> bool {
+        !self.bell.has_rung.load(Relaxed) || self.is_idle()
     }
 
     /// Takes the socket after the tenant's agreement to another protocol, and what came after that.
@@ -214,7 +303,7 @@ pub(super) struct Upstreams {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    idle: HashMap<u64, Vec<Idle>>,
+    idle: BTreeMap<u64, Vec<Idle>>,
     tick: u32,
     /// A task looks for connections that are idle for too long.
     is_swept: bool,
@@ -235,7 +324,7 @@ impl Upstreams {
     pub fn take(&self, run: u64) -> Option<Box<Upstream>> {
         loop {
             let mut upstream = self.shelf().idle.get_mut(&run)?.pop()?.upstream;
-            if upstream.is_idle() {
+            if upstream.is_still_idle() {
                 upstream.is_reused = true;
                 return Some(upstream);
             }

@@ -225,8 +225,8 @@ impl Served {
 
     async fn request(self, request: Request<Incoming>) -> Result<Response<AnswerBody>, BodyError> {
         let record = Arc::new(Record::begin(self.counters.clone(), None, None));
-        let client =
-            ClientInfo { peer: "10.1.2.3".parse()?, is_tls: false, port: Some(80), prefix: None };
+        let connection = forwarded::Client::new("10.1.2.3".parse()?, false, Some(80));
+        let client = ClientInfo { connection: Arc::new(connection), prefix: None };
         let target = request.uri().path_and_query().cloned();
         let target = target.unwrap_or(PathAndQuery::from_static("/"));
         let host = "a.example".to_owned();
