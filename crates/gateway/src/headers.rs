@@ -7,13 +7,18 @@ use http::header::{CONNECTION, HeaderName, HeaderValue, TE, TRAILER};
 /// passed on, and `TE` where it says that they are wanted.
 pub fn take_off_hop_fields(headers: &mut HeaderMap) {
     // One look at the names there are, instead of a search for each of those there may be.
-    if !headers.keys().any(is_for_one_hop) {
-        return;
+    let mut found = headers.keys().filter(|name| is_for_one_hop(name));
+    match (found.next(), found.next()) {
+        (None, _) => return,
+        (Some(name), None) if name == CONNECTION && names_nothing(headers) => {
+            headers.remove(CONNECTION);
+            return;
+        }
+        _ => {}
     }
     let wants_trailers =
         elements(headers, TE).any(|element| element.eq_ignore_ascii_case("trailers"));
     let named: Vec<HeaderName> = elements(headers, CONNECTION)
-        .filter(|element| !is_option(element))
         .filter_map(|name| name.parse().ok())
         .filter(|name| *name != TRAILER)
         .collect();
@@ -42,9 +47,12 @@ fn is_for_one_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Elements of `Connection` that name no further field.
-fn is_option(element: &str) -> bool {
-    element.eq_ignore_ascii_case("keep-alive") || element.eq_ignore_ascii_case("close")
+/// `Connection` says nothing but whether the connection is kept.
+fn names_nothing(headers: &HeaderMap) -> bool {
+    headers.get_all(CONNECTION).iter().all(|value| {
+        let value = value.as_bytes();
+        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+    })
 }
 
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
@@ -79,5 +87,24 @@ mod tests {
             .collect();
         left.sort();
         assert_eq!(left, ["te: trailers", "trailer: x-sum", "x-other: 1"]);
+    }
+
+    #[test]
+    fn a_connection_that_is_kept_or_not_is_all_that_is_taken_off() {
+        for values in [&["keep-alive"][..], &["Close"], &["close", "keep-alive"]] {
+            let mut headers = HeaderMap::new();
+            headers.append("x-other", HeaderValue::from_static("1"));
+            for value in values {
+                headers.append(CONNECTION, HeaderValue::from_static(value));
+            }
+            take_off_hop_fields(&mut headers);
+            assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-other"], "{values:?}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(CONNECTION, HeaderValue::from_static("close"));
+        headers.append(CONNECTION, HeaderValue::from_static("x-other"));
+        headers.append("x-other", HeaderValue::from_static("1"));
+        take_off_hop_fields(&mut headers);
+        assert!(headers.is_empty());
     }
 }

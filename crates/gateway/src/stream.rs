@@ -283,3 +283,16 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_have_room_are_joined() {
+        let parts = ["ab", "", "cde"].map(|part| io::IoSlice::new(part.as_bytes()));
+        assert_eq!(join(&parts, &mut [0; 5]), Some(&b"abcde"[..]));
+        assert_eq!(join(&parts, &mut [0; 6]), Some(&b"abcde"[..]));
+        assert_eq!(join(&parts, &mut [0; 4]), None);
+    }
+}

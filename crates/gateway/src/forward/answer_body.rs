@@ -11,9 +11,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
-/// Parts of a body that are copied, as that is cheaper than to keep the buffer they came in.
-const COPIED_BYTES: usize = 512;
-
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -129,7 +126,7 @@ impl<T> TenantBody<T> {
                 if let Some(data) = frame.data_ref() {
                     self.record.count_out(data.len() as u64);
                 }
-                Some(Ok(frame.map_data(of_its_own)))
+                Some(Ok(frame))
             }
             Some(Err(error)) => Some(Err(error.into())),
             None => {
@@ -149,15 +146,6 @@ impl<T> TenantBody<T> {
         self.failure = Some(error);
         context.waker().wake_by_ref();
         Poll::Pending
-    }
-}
-
-/// A small part is copied out of the connection's buffer, so that the connection reads on into the
-/// same one: another one costs more.
-fn of_its_own(data: Bytes) -> Bytes {
-    match data.len() <= COPIED_BYTES {
-        true => Bytes::copy_from_slice(&data),
-        false => data,
     }
 }
 

@@ -378,3 +378,36 @@ async fn sweep(upstreams: Weak<Upstreams>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_bell_rings_for_its_task_unless_it_is_muted() {
+        let (bell, count) = (Arc::<Bell>::default(), Arc::<Count>::default());
+        bell.is_for(&Waker::from(count.clone()));
+        let waker = Waker::from(bell.clone());
+        waker.wake_by_ref();
+        bell.is_muted.store(true, Relaxed);
+        let muted = Muted(&bell);
+        waker.wake_by_ref();
+        assert_eq!(count.0.load(Relaxed), 1);
+        drop(muted);
+        waker.wake_by_ref();
+        assert_eq!((count.0.load(Relaxed), bell.has_rung.load(Relaxed)), (2, false));
+        *bell.task() = None;
+        waker.wake_by_ref();
+        assert_eq!((count.0.load(Relaxed), bell.has_rung.load(Relaxed)), (2, true));
+    }
+}
