@@ -5,6 +5,7 @@
 //! at the tenant, as the future of [`Forwarder::forward`] or the answer's body is dropped then.
 
 mod answer_body;
+mod bell;
 mod frames;
 mod head;
 mod request_body;

@@ -4,6 +4,7 @@
 //! A connection has no task of its own: who waits for an answer on it drives it. So a request costs
 //! no switch between tasks, and dropping its future, or its answer's body, ends it at the tenant.
 
+use super::bell::{Bell, Muted};
 use super::request_body::RequestBody;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -126,55 +127,6 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// Passes a connection's wakes on to the task that drives it. It is the one waker that the
-/// connection ever sees, so that none has to be exchanged for another request's.
-#[derive(Debug, Default)]
-struct Bell {
-    /// `None` while the connection is idle.
-    task: Mutex<Option<Waker>>,
-    is_muted: AtomicBool,
-    /// Something has happened while the connection was idle.
-    has_rung: AtomicBool,
-}
-
-impl Bell {
-    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_for(&self, waker: &Waker) {
-        let mut task = self.task();
-        if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
-            *task = Some(waker.clone());
-        }
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.is_muted.load(Relaxed) {
-            return;
-        }
-        match &*self.task() {
-            Some(task) => task.wake_by_ref(),
-            None => self.has_rung.store(true, Relaxed),
-        }
-    }
-}
-
-/// Mutes a connection's bell while it lives.
-pub(super) struct Muted<'a>(&'a Bell);
-
-impl Drop for Muted<'_> {
-    fn drop(&mut self) {
-        self.0.is_muted.store(false, Relaxed);
-    }
-}
-
 /// A connection to a tenant. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Upstream {
@@ -262,8 +214,7 @@ impl Upstream {
 
     /// Keeps the connection from waking the task that drives it, which polls it next by itself.
     pub fn mute(&self) -> Muted<'_> {
-        self.bell.is_muted.store(true, Relaxed);
-        Muted(&self.bell)
+        self.bell.mute()
     }
 
     /// Lets the connection go on until both bodies have ended, or it is over.
@@ -278,14 +229,13 @@ impl Upstream {
     /// Whether another request may be sent on it: the last exchange is over, nothing came after it,
     /// and the tenant has not closed it, as far as that is known.
     fn is_idle(&mut self) -> bool {
-        *self.bell.task() = None;
-        self.bell.has_rung.store(false, Relaxed);
+        self.bell.is_for_none();
         self.poll_own().is_pending() && self.sender.is_ready()
     }
 
     /// Whether an idle connection still is. One that nothing has happened on is not polled again.
     fn is_still_idle(&mut self) -> bool {
-        !self.bell.has_rung.load(Relaxed) || self.is_idle()
+        !self.bell.has_rung() || self.is_idle()
     }
 
     /// Takes the socket after the tenant's agreement to another protocol, and what came after that.
@@ -376,38 +326,5 @@ async fn sweep(upstreams: Weak<Upstreams>) {
         if !upstreams.upgrade().is_some_and(|upstreams| upstreams.sweep()) {
             return;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::AtomicU32;
-
-    #[derive(Default)]
-    struct Count(AtomicU32);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
-
-    #[test]
-    fn a_bell_rings_for_its_task_unless_it_is_muted() {
-        let (bell, count) = (Arc::<Bell>::default(), Arc::<Count>::default());
-        bell.is_for(&Waker::from(count.clone()));
-        let waker = Waker::from(bell.clone());
-        waker.wake_by_ref();
-        bell.is_muted.store(true, Relaxed);
-        let muted = Muted(&bell);
-        waker.wake_by_ref();
-        assert_eq!(count.0.load(Relaxed), 1);
-        drop(muted);
-        waker.wake_by_ref();
-        assert_eq!((count.0.load(Relaxed), bell.has_rung.load(Relaxed)), (2, false));
-        *bell.task() = None;
-        waker.wake_by_ref();
-        assert_eq!((count.0.load(Relaxed), bell.has_rung.load(Relaxed)), (2, true));
     }
 }

@@ -215,7 +215,7 @@ async fn an_idle_websocket_holds_no_buffer() {
     let tenant = Tenant::new().await;
     let (client, _) = tokio::join!(TcpStream::connect(tenant.lent.address), tenant.accept());
     let tunnel = Tunnel {
-        client: hyper::upgrade::on(&mut Request::new(())),
+        client: hyper::upgrade::on(Request::new(())),
         tenant: client.expect("a connection"),
         first: Bytes::new(),
         is_websocket: true,
