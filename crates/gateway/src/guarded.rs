@@ -12,7 +12,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
@@ -42,6 +42,8 @@ pub struct Shared {
     other_protocol: AtomicBool,
     in_flight: AtomicU32,
     begun: AtomicU64,
+    /// Is woken when a request is over.
+    awaits_end: Mutex<Option<Waker>>,
 }
 
 impl Shared {
@@ -66,6 +68,15 @@ impl Shared {
 
     pub(crate) fn ends(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let waiting = self.awaits_end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+
+    fn await_end(&self, waker: &Waker) {
+        let mut waiting = self.awaits_end.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting = Some(waker.clone());
     }
 
     /// How many requests have begun on the connection.
@@ -205,7 +216,7 @@ impl<S: AsyncRead + Unpin> Inner<S> {
                         self.passed = count;
                         continue;
                     }
-                    Verdict::Refuse(refusal) => return self.refuse(refusal),
+                    Verdict::Refuse(refusal) => return self.refuse(refusal, context),
                     // What comes before the tenant agrees to another protocol waits in the socket.
                     Verdict::Wait
                         if self.inspector.awaits_agreement()
@@ -251,8 +262,9 @@ impl<S: AsyncRead + Unpin> Inner<S> {
 
     /// Ends what is passed on. A request before the one that is refused gets its answer first: to
     /// the library an end in the midst of it would be its client's leaving.
-    fn refuse(&mut self, refusal: Refusal) -> Poll<io::Result<()>> {
+    fn refuse(&mut self, refusal: Refusal, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.inspector.is_between_requests() && self.is_busy() {
+            self.shared.await_end(context.waker());
             return Poll::Pending;
         }
         *self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
@@ -334,7 +346,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -362,7 +374,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(inner) = &mut self.inner else { return Poll::Ready(Ok(())) };
         let poll = Pin::new(&mut inner.stream).poll_flush(context);
-        inner.poll_stall(poll, context)
+        let poll = inner.poll_stall(poll, context);
+        // The library flushes after an answer, and may not read before the client sends something.
+        // When its time is over the next read says so.
+        if poll.is_ready() && inner.end.is_none() && inner.poll_patience(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+        poll
     }
 
     /// Passes the end of a tunnel on. A connection of HTTP is ended when it has come back.

@@ -115,7 +115,15 @@ impl<T> TenantBody<T> {
     }
 
     fn poll_incoming(&mut self, context: &mut Context<'_>) -> Polled {
-        Pin::new(&mut self.incoming).poll_frame(context).map(|frame| match frame {
+        // What is taken makes room, of which the body tells the connection, and that its task. The
+        // connection is polled before the body is found empty again, so that this is needless.
+        let muted = match &self.by {
+            Some(By::Connection { upstream, .. }) => Some(upstream.mute()),
+            _ => None,
+        };
+        let frame = Pin::new(&mut self.incoming).poll_frame(context);
+        drop(muted);
+        frame.map(|frame| match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     self.record.count_out(data.len() as u64);
