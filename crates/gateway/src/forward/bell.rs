@@ -11,8 +11,10 @@ pub(super) struct Bell {
     /// `None` while the connection is idle.
     task: Mutex<Option<Waker>>,
     is_muted: AtomicBool,
-    /// Something has happened while the connection was idle.
+    /// Something has happened since the connection was last polled.
     has_rung: AtomicBool,
+    /// The same, while it was muted.
+    has_rung_muted: AtomicBool,
 }
 
 impl Bell {
@@ -28,16 +30,28 @@ impl Bell {
         }
     }
 
-    /// Wakes no task from now on, and notes whether it would have.
+    /// Wakes no task from now on.
     pub fn is_for_none(&self) {
         *self.task() = None;
-        self.has_rung.store(false, Relaxed);
     }
 
+    /// Whether it has rung since the connection was last polled, other than muted.
     pub fn has_rung(&self) -> bool {
         self.has_rung.load(Relaxed)
     }
 
+    /// Whether something may come of another poll of the connection.
+    pub fn is_poll_due(&self) -> bool {
+        self.has_rung.load(Relaxed) || self.has_rung_muted.load(Relaxed)
+    }
+
+    /// The connection is about to be polled.
+    pub fn reset(&self) {
+        self.has_rung.store(false, Relaxed);
+        self.has_rung_muted.store(false, Relaxed);
+    }
+
+    /// Wakes no task while what is returned lives. That it has rung is noted.
     pub fn mute(&self) -> Muted<'_> {
         self.is_muted.store(true, Relaxed);
         Muted(self)
@@ -51,11 +65,13 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.is_muted.load(Relaxed) {
+            self.has_rung_muted.store(true, Relaxed);
             return;
         }
-        match &*self.task() {
-            Some(task) => task.wake_by_ref(),
-            None => self.has_rung.store(true, Relaxed),
+        // Before the task is woken, so that it sees it.
+        self.has_rung.store(true, Relaxed);
+        if let Some(task) = &*self.task() {
+            task.wake_by_ref();
         }
     }
 }
@@ -86,17 +102,21 @@ mod tests {
     #[test]
     fn a_bell_rings_for_its_task_unless_it_is_muted() {
         let (bell, count) = (Arc::<Bell>::default(), Arc::<Count>::default());
-        bell.is_for(&Waker::from(count.clone()));
         let waker = Waker::from(bell.clone());
-        waker.wake_by_ref();
+        let ring = || {
+            bell.reset();
+            assert!(!bell.is_poll_due());
+            waker.wake_by_ref();
+            assert!(bell.is_poll_due());
+            (count.0.load(Relaxed), bell.has_rung())
+        };
+        bell.is_for(&Waker::from(count.clone()));
+        assert_eq!(ring(), (1, true));
         let muted = bell.mute();
-        waker.wake_by_ref();
-        assert_eq!(count.0.load(Relaxed), 1);
+        assert_eq!(ring(), (1, false));
         drop(muted);
-        waker.wake_by_ref();
-        assert_eq!((count.0.load(Relaxed), bell.has_rung()), (2, false));
+        assert_eq!(ring(), (2, true));
         bell.is_for_none();
-        waker.wake_by_ref();
-        assert_eq!((count.0.load(Relaxed), bell.has_rung()), (2, true));
+        assert_eq!(ring(), (2, true));
     }
 }

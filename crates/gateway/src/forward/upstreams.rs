@@ -200,6 +200,7 @@ impl Upstream {
         let (progress, bell, waker) = (&self.progress, &self.bell, &self.waker);
         poll_fn(|context| {
             bell.is_for(context.waker());
+            bell.reset();
             let mut own = Context::from_waker(waker);
             *is_over = *is_over || connection.poll_without_shutdown(&mut own).is_ready();
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -222,6 +223,10 @@ impl Upstream {
 
     fn poll_own(&mut self) -> Poll<()> {
         if !self.is_over {
+            if !self.bell.is_poll_due() {
+                return Poll::Pending;
+            }
+            self.bell.reset();
             let mut own = Context::from_waker(&self.waker);
             // The error is told by the answer or its body.
             ready!(self.connection.poll_without_shutdown(&mut own)).ok();
@@ -248,12 +253,9 @@ impl Upstream {
     /// and the tenant has not closed it, as far as that is known.
     fn is_idle(&mut self) -> bool {
         self.bell.is_for_none();
-        self.poll_own().is_pending() && self.sender.is_ready()
-    }
-
-    /// Whether an idle connection still is. One that nothing has happened on is not polled again.
-    fn is_still_idle(&mut self) -> bool {
-        !self.bell.has_rung() || self.is_idle()
+        // It has room for more of a body that has ended: of that alone nothing would come.
+        let is_unchanged = !self.is_over && !self.bell.has_rung() && self.sender.is_ready();
+        is_unchanged || (self.poll_own().is_pending() && self.sender.is_ready())
     }
 
     /// Takes the socket after the tenant's agreement to another protocol, and what came after that.
@@ -292,7 +294,7 @@ impl Upstreams {
     pub fn take(&self, run: u64) -> Option<Box<Upstream>> {
         loop {
             let mut upstream = self.shelf().idle.get_mut(&run)?.pop()?.upstream;
-            if upstream.is_still_idle() {
+            if upstream.is_idle() {
                 upstream.is_reused = true;
                 return Some(upstream);
             }
