@@ -7,6 +7,7 @@
 use crate::answer;
 use crate::exchange::{Client, Site, Worker, exchange};
 use crate::forward::AnswerBody;
+use crate::forwarded;
 use crate::guarded::{Guarded, Patience, Returned, Shared};
 use crate::hooks::Hooks;
 use crate::stream::{Accepted, Socket, Stream};
@@ -18,11 +19,11 @@ use bytes::BytesMut;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -63,17 +64,13 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// As many header fields as the library has room for without another allocation.
 const FIELDS_FOR_FREE: usize = 100;
 
-/// The answer to a request, while it is worked on.
-type Answering = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
-
-/// What the gateway does, as its connections are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What the gateway does, as its connections are told. In the end all that is left of them is cut
+/// off with their threads' runtimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Open,
     /// No further request is taken.
     Draining,
-    /// All is cut off.
-    Over,
 }
 
 /// Serves a connection to its end.
@@ -83,36 +80,24 @@ pub(crate) async fn serve<T: Tenants, H: Hooks>(
     tls: Option<Tls>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let mut over = phase.clone();
     let served = async move {
         let socket = accepted.into_socket()?;
-        let client = Client {
-            peer: socket.peer(),
-            port: socket.port(),
-            is_tls: tls.is_some(),
-            socket: socket.clone(),
-        };
-        let mut connection = Connection { worker, client: Arc::new(client), phase: &mut phase };
+        let peer = socket.peer();
+        let told = Arc::new(forwarded::Client::new(peer, tls.is_some(), socket.port()));
+        let client = Arc::new(Client { peer, told, socket: socket.clone() });
+        let mut connection = Connection { worker, client, phase: &mut phase };
         match tls {
             Some(tls) => connection.encrypted(socket, tls).await,
             None => connection.plain(socket).await,
         }
     };
-    tokio::select! {
-        // A client that breaks off breaks nothing here.
-        served = served => { let _: io::Result<()> = served; }
-        () = reaches(&mut over, Phase::Over) => {}
-    }
+    // A client that breaks off breaks nothing here.
+    let _: io::Result<()> = served.await;
 }
 
 /// Resolves when the gateway takes no further request.
 async fn is_closing(phase: &mut watch::Receiver<Phase>) {
-    reaches(phase, Phase::Draining).await;
-}
-
-/// Resolves when the gateway is so far, and when it is gone.
-async fn reaches(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
-    let _ = phase.wait_for(|phase| *phase >= wanted).await;
+    let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
 }
 
 /// How connections are encrypted.
@@ -121,6 +106,27 @@ pub(crate) struct Tls {
     pub certificates: Arc<Certificates>,
     /// The user's function gives them.
     pub asks: bool,
+}
+
+/// What answers the requests of a connection.
+trait Answers:
+    Service<
+        Request<Incoming>,
+        Response = Response<AnswerBody>,
+        Error = Infallible,
+        Future: Send + 'static,
+    >
+{
+}
+
+impl<S> Answers for S where
+    S: Service<
+            Request<Incoming>,
+            Response = Response<AnswerBody>,
+            Error = Infallible,
+            Future: Send + 'static,
+        >
+{
 }
 
 struct Connection<'a, T, H> {
@@ -233,7 +239,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             builder.max_headers(limits.headers);
         }
         let shared = guarded.shared();
-        let service = service_fn(self.service(shared.clone()));
+        let service = self.service(shared.clone());
         {
             let connection = builder.serve_connection(TokioIo::new(guarded), service);
             let mut connection = pin!(connection.with_upgrades());
@@ -251,9 +257,10 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         returned.await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))
     }
 
-    fn service(&self, shared: Arc<Shared>) -> impl Fn(Request<Incoming>) -> Answering + use<T, H> {
+    /// Answers requests. The library has room for the future of one, so that none is allocated.
+    fn service(&self, shared: Arc<Shared>) -> impl Answers + use<T, H> {
         let (worker, client) = (self.worker.clone(), self.client.clone());
-        move |request| Box::pin(exchange(worker.clone(), client.clone(), shared.clone(), request))
+        service_fn(move |request| exchange(worker.clone(), client.clone(), shared.clone(), request))
     }
 
     /// Says why the connection ends, if that is not said, and ends it so that the client can read
@@ -308,7 +315,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             .max_local_error_reset_streams(FAULTY_STREAMS)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY)
-            .serve_connection(TokioIo::new(guarded), service_fn(self.service(shared.clone())));
+            .serve_connection(TokioIo::new(guarded), self.service(shared.clone()));
         let mut connection = Box::pin(connection);
         let unused = unused(&shared, limits.headers_timeout, limits.keep_alive);
         tokio::select! {

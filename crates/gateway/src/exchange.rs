@@ -63,8 +63,8 @@ pub(crate) struct Worker<T, H> {
 /// Who is at the other end of a connection.
 pub(crate) struct Client {
     pub peer: IpAddr,
-    pub port: Option<u16>,
-    pub is_tls: bool,
+    /// What tenants are told of it.
+    pub told: Arc<forwarded::Client>,
     pub socket: Socket,
 }
 
@@ -107,6 +107,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
             path: path.to_owned(),
             address,
             at_ms: clock::epoch_ms(),
+            began: clock::now(),
         }
     }
 }
@@ -206,12 +207,8 @@ async fn answered<T: Tenants, H: Hooks>(
     let outgoing = Outgoing {
         request,
         target,
-        client: forwarded::Client {
-            peer: client.peer,
-            is_tls: client.is_tls,
-            port: client.port,
-            prefix,
-        },
+        client: client.told.clone(),
+        prefix,
         host: checked.host,
         guard: (!checked.is_http2).then(|| connection.clone()),
         record: record.clone(),

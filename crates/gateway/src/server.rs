@@ -304,7 +304,7 @@ async fn accept(
     door.farewell.send_replace(true);
     // It has no receiver when no WebSocket is left.
     let _ = tokio::time::timeout(FAREWELL, door.farewell.closed()).await;
-    let _ = door.phase.send(Phase::Over);
+    // With the door the threads end, and with them what goes on.
 }
 
 impl Door {
