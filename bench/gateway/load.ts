@@ -66,7 +66,9 @@ export async function whileOpen<T>(
     if (String(chunk).includes('open')) break;
   }
   try {
-    return await look();
+    const seen = await look();
+    if (child.exitCode !== null) throw new Error(`${job}: the connections were closed too early`);
+    return seen;
   } finally {
     child.kill('SIGKILL');
   }

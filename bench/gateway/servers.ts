@@ -30,10 +30,10 @@ export type Front = (behind: Server) => Promise<Server>;
 const children = new Set<ChildProcess>();
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
 
-/** Starts a program that is found in `PATH`, and ends it with this process. */
+/** Starts a program that is found in `PATH`, and ends it with this process. Its input stays open. */
 export function start(command: string, args: readonly string[], env?: object): ChildProcess {
   const child = spawn(command, args, {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
   });
   child.on('error', ({ message }) => {
