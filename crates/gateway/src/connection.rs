@@ -25,6 +25,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{oneshot, watch};
@@ -34,6 +35,11 @@ use tokio_rustls::LazyConfigAcceptor;
 /// requests that follow one another closely are spared; and when many connections come at once,
 /// few of them have it at a time.
 const REST_AFTER: Duration = Duration::from_millis(200);
+/// When so many connections of a thread have the library, others keep it for less. It takes 20 KB,
+/// which the allocator does not return to the system when it is given back: where thousands of
+/// connections come within a second, that would be as much again as the connections take.
+const CROWD: usize = 128;
+const REST_AFTER_IN_A_CROWD: Duration = Duration::from_millis(20);
 /// What an ended connection may still send, and for how long, so that the client gets to read why
 /// it ended: the kernel resets a connection that is closed with bytes unread.
 const LINGER_BYTES: usize = 256 << 10;
@@ -146,7 +152,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         let stream = tokio::time::timeout(patience, handshake).await??;
         let Stream::Tls(tls) = &stream else { return Ok(()) };
         if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
-            return self.http2(stream, BytesMut::new()).await;
+            return Box::pin(self.http2(stream, BytesMut::new())).await;
         }
         let inspector = Inspector::http1(self.site().head_limits());
         // The request may have come with the end of the handshake.
@@ -180,7 +186,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             }
         }
         match inspector.is_http2() {
-            Some(true) => self.http2(Stream::Plain(socket), received).await,
+            Some(true) => Box::pin(self.http2(Stream::Plain(socket), received)).await,
             _ => {
                 let inspector = Inspector::http1(self.site().head_limits());
                 self.http1(Stream::Plain(socket), inspector, received, true).await
@@ -195,30 +201,38 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         mut received: BytesMut,
         mut is_asked: bool,
     ) -> io::Result<()> {
-        let limits = self.site().limits;
-        let patience = Patience {
-            head: limits.headers_timeout,
-            idle: REST_AFTER.min(limits.keep_alive),
-            stall: limits.body_idle,
-        };
+        let mut rested = Duration::ZERO;
         loop {
-            if !is_asked && !self.is_asked(&stream, limits.keep_alive - patience.idle).await {
+            if !is_asked && !self.is_asked(&stream, rested).await {
                 return tokio::time::timeout(LINGER, stream.shutdown()).await.unwrap_or(Ok(()));
             }
             is_asked = false;
+            let patience = self.patience();
+            rested = patience.idle;
             let (guarded, returned) = Guarded::new(stream, inspector, patience, received);
             // On the heap: the task of an idle connection is small without it.
             let mut returned = Box::pin(self.requests(guarded, returned)).await?;
             if !returned.is_idle || *self.phase.borrow() != Phase::Open {
-                return self.end(&mut returned).await;
+                return Box::pin(self.end(&mut returned)).await;
             }
             Returned { stream, inspector, .. } = returned;
             received = BytesMut::new();
         }
     }
 
+    /// How patient the library is for the next requests.
+    fn patience(&self) -> Patience {
+        let limits = &self.site().limits;
+        Patience {
+            head: limits.headers_timeout,
+            idle: rest_after(self.worker.libraries.load(Relaxed)).min(limits.keep_alive),
+            stall: limits.body_idle,
+        }
+    }
+
     /// Waits for another request; `false` if the connection ends without one.
-    async fn is_asked(&mut self, stream: &Stream, patience: Duration) -> bool {
+    async fn is_asked(&mut self, stream: &Stream, rested: Duration) -> bool {
+        let patience = self.site().limits.keep_alive - rested;
         tokio::select! {
             readable = stream.socket().readable() => readable.is_ok(),
             () = tokio::time::sleep(patience) => false,
@@ -241,6 +255,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         let shared = guarded.shared();
         let service = self.service(shared.clone());
         {
+            let _lent = Lent::of(&self.worker.libraries);
             let connection = builder.serve_connection(TokioIo::new(guarded), service);
             let mut connection = pin!(connection.with_upgrades());
             tokio::select! {
@@ -335,6 +350,27 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
     }
 }
 
+/// How long the library is kept after an answer, when so many connections have it.
+fn rest_after(libraries: usize) -> Duration {
+    if libraries < CROWD { REST_AFTER } else { REST_AFTER_IN_A_CROWD }
+}
+
+/// Counts one connection that has the library.
+struct Lent<'a>(&'a AtomicUsize);
+
+impl Lent<'_> {
+    fn of(libraries: &AtomicUsize) -> Lent<'_> {
+        libraries.fetch_add(1, Relaxed);
+        Lent(libraries)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Resolves when the client has left while a request of its takes long.
 async fn is_left(shared: &Shared, socket: &Socket) {
     loop {
@@ -381,4 +417,18 @@ async fn handshake<T: Tenants, H: Hooks>(
         }
     };
     Ok(Stream::Tls(Box::new(start.into_stream(config).await?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_crowd_the_library_is_kept_for_less() {
+        let libraries = AtomicUsize::default();
+        let crowd: Vec<_> = (0..CROWD).map(|_| Lent::of(&libraries)).collect();
+        assert_eq!(rest_after(libraries.load(Relaxed)), REST_AFTER_IN_A_CROWD);
+        drop(crowd);
+        assert_eq!(rest_after(libraries.load(Relaxed)), REST_AFTER);
+    }
 }

@@ -28,7 +28,7 @@ use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// So many more requests than connections may be at once: one connection of HTTP/2 has them all.
 const REQUESTS_OVER_CONNECTIONS: usize = 128;
@@ -58,6 +58,8 @@ pub(crate) enum By {
 pub(crate) struct Worker<T, H> {
     pub site: Arc<Site<T, H>>,
     pub forwarder: Forwarder,
+    /// How many connections of HTTP/1 have the library.
+    pub libraries: AtomicUsize,
 }
 
 /// Who is at the other end of a connection.

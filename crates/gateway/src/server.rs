@@ -162,8 +162,11 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
                 trusted: trust.clone(),
                 farewell: farewell.clone(),
             };
-            let worker =
-                Arc::new(Worker { site: site.clone(), forwarder: Forwarder::new(forward) });
+            let worker = Arc::new(Worker {
+                site: site.clone(),
+                forwarder: Forwarder::new(forward),
+                libraries: AtomicUsize::new(0),
+            });
             let (inbox, connections) = mpsc::unbounded_channel();
             workers.push(worker.clone());
             parts.push((worker, connections));
@@ -267,10 +270,11 @@ async fn serve<T: Tenants, H: Hooks>(
     phase: watch::Receiver<Phase>,
 ) {
     while let Some((accepted, permit)) = connections.recv().await {
-        let served = connection::serve(worker.clone(), accepted, tls.clone(), phase.clone());
+        let (worker, tls, phase) = (worker.clone(), tls.clone(), phase.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            served.await;
+            // Made in here: a future that is handed in has room twice in the task.
+            connection::serve(worker, accepted, tls, phase).await;
         });
     }
 }
