@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'bun:test';
-import { openDesk } from '../support/control/desk.ts';
+import { createControl } from '@absolutejs/runtime/control';
+import { askAt, openDesk } from '../support/control/desk.ts';
 import { markedWith } from '../support/processes/table.ts';
 
 const KEYS = [
@@ -147,6 +148,26 @@ test('columns of figures are kept, and a client that stays gets each', async () 
   expect(figures.at).toContain(data.at);
   expect(figures.everyMs).toBe(2_000);
   expect(figures.cpuPercent).toHaveLength(figures.at.length);
+});
+
+test('rates begin when the control is opened, totals with the gateway', async () => {
+  await using desk = await openDesk();
+  await (await desk.house.ask('hello', '/500')).text();
+  for (let count = 0; count < 30; count += 1) await (await desk.house.ask('hello')).text();
+  const { runtime, gateway } = desk.house;
+  await desk.eventually('all of them', async () => gateway.stats().byKey('hello').inFlight === 0);
+  const path = `${desk.path}.2`;
+  await using control = createControl({ runtime, gateway, path });
+  await control.listening;
+  const hello = async () => (await askAt(path, '/tenants/hello')).body;
+  expect(await hello()).toMatchObject({ requests: 31, errorsPerSecond: 0, p50Ms: null, rank: 6 });
+  const { figures } = await desk.eventually('a column', async () => {
+    const tenant = await hello();
+    return tenant.figures.requestsPerSecond.includes(0) ? tenant : undefined;
+  });
+  expect(figures.requestsPerSecond).toEqual(figures.requestsPerSecond.map(() => 0));
+  await (await desk.house.ask('hello')).text();
+  await desk.eventually('an answer', async () => (await hello()).p50Ms > 0);
 });
 
 test('a client that stays is told what changes, and the host each second', async () => {

@@ -59,6 +59,8 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
   let stepAt = performance.now();
   let timer = setInterval(tick, COLUMN_MS);
   timer.unref?.();
+  readGateways();
+  for (const { traffic } of rows.values()) traffic.begin();
 
   /** @param {string} key */
   function rowOf(key) {
@@ -144,9 +146,15 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
     for (const follower of columnFollowers) follower(column);
   }
 
+  let paceMs = COLUMN_MS;
+
   function setPace() {
+    const wantedMs = followers.size + columnFollowers.size > 0 ? FOLLOWED_MS : COLUMN_MS;
+    // Clients that come and go do not put the next look off.
+    if (wantedMs === paceMs) return;
+    paceMs = wantedMs;
     clearInterval(timer);
-    timer = setInterval(tick, followers.size + columnFollowers.size > 0 ? FOLLOWED_MS : COLUMN_MS);
+    timer = setInterval(tick, paceMs);
     timer.unref?.();
   }
 

@@ -59,10 +59,8 @@ export class Traffic {
     this.waiting = at(numbers, WAITING);
     let requests = 0;
     for (let place = FIRST_CLASS; place < BUCKETS; place += 1) requests += at(numbers, place);
-    const isFirst = this.now === undefined;
-    const hasMoved = requests !== this.requests || isFirst;
+    const hasMoved = requests !== this.requests || this.now === undefined;
     this.now = numbers;
-    if (isFirst) this.#requestsAtColumn = 0;
     this.requests = requests;
     if (hasMoved) this.#reckon(boundsMs);
   }
@@ -77,6 +75,13 @@ export class Traffic {
     this.errorsPerSecond = Math.round((1_000 * errors) / minute) / 1_000;
     this.p50Ms = percentile(0.5, now, before, boundsMs);
     this.p99Ms = percentile(0.99, now, before, boundsMs);
+  }
+
+  /** What was before now is long over: rates and percentiles begin here. */
+  begin() {
+    this.#requestsAtColumn = this.requests;
+    this.#steps = this.now === undefined ? [] : [this.now];
+    this.#reckon([]);
   }
 
   /** A column of the sparkline is over. @param {number} seconds it took */
