@@ -248,6 +248,12 @@ export type GatewayKeyStats = {
   waiting: number;
   /** Requests that are over, by class of their status. */
   requests: Record<'1xx' | '2xx' | '3xx' | '4xx' | '5xx', number>;
+  /**
+   * Of one key: how many answers began within `upToMs` of their request, and later than that of
+   * the bucket before, waits for a start included. The last bucket is up to `Infinity`. It is not
+   * enumerable.
+   */
+  readonly answerHistogram?: { upToMs: number; count: number }[];
 };
 
 /** What a gateway does now, and has done since it was opened. */

@@ -1,11 +1,6 @@
 #!/usr/bin/env node
-import { runCommand } from '../lib/doctor/command.js';
-import { thisHost } from '../lib/doctor/host.js';
+import { main } from '../lib/command/main.js';
+import { endAsAsked, thisTerminal } from '../lib/command/terminal.js';
 
-const { stdout } = process;
-process.exitCode = await runCommand(process.argv.slice(2), thisHost(), {
-  print: (text) => console.log(text),
-  complain: (text) => console.error(text),
-  colour: stdout.isTTY === true && !process.env.NO_COLOR,
-  columns: stdout.columns,
-});
+const becomeHost = endAsAsked();
+process.exitCode = await main(process.argv.slice(2), { ...thisTerminal(), becomeHost });

@@ -354,12 +354,13 @@ export function exhausted(key, maxFailures, last) {
 }
 
 /**
- * A gateway could not be started.
+ * A gateway, or a control, could not be started.
  * @param {string} problem where it was to listen, and why it cannot
  * @param {string | undefined} errno the system's word for it, such as `EADDRINUSE`
+ * @param {string} [who]
  */
-export const cannotListen = (problem, errno) =>
-  withCode(new Error(`the gateway ${problem}`), 'LISTEN', errno === undefined ? {} : { errno });
+export const cannotListen = (problem, errno, who = 'the gateway') =>
+  withCode(new Error(`${who} ${problem}`), 'LISTEN', errno === undefined ? {} : { errno });
 
 /** @param {string} key @param {string} why */
 export const notStopped = (key, why) =>

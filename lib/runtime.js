@@ -39,6 +39,11 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {number} startsInHand how many starts the current batch has asked for
  * @property {Map<() => Promise<void>, number>} gateways the `close` of each open gateway, and its
  *   `drainMs`
+ * @property {Set<() => Promise<void>>} controls the `close` of each open control
+ * @property {readonly import('./observe/listen.js').Listener[]} listeners who are told what the
+ *   user's callbacks are told
+ * @property {(() => void) | undefined} hear sets the callbacks below, of the user and `listeners`
+ * @property {() => any} readHost what this machine offers
  * @property {unknown[]} notStopped why processes could not be stopped, for the next answer to
  *   `dispose`
  * @property {() => void} close ends the runtime, of which no process is left
@@ -88,6 +93,10 @@ function createCore(settings, close) {
     counts: createCounts(),
     startsInHand: 0,
     gateways: new Map(),
+    controls: new Set(),
+    listeners: [],
+    hear: undefined,
+    readHost: /** @type {Core['readHost']} */ (addon.readHost),
     notStopped: [],
     close,
     wake,
@@ -103,6 +112,9 @@ function createCore(settings, close) {
   inbox = createLazyInbox(core, (opened) => (inbox = opened));
   return core;
 }
+
+/** @param {Core} core */
+const closeControls = ({ controls }) => Promise.all([...controls].map((close) => close()));
 
 /** @param {Core} core */
 const closeGateways = ({ gateways }) => Promise.all([...gateways.keys()].map((close) => close()));
@@ -234,6 +246,9 @@ export function createRuntime(options) {
       // Requests of a gateway may end before their tenants are stopped.
       const stop = () => calls.open('', (_, call) => native.dispose(call), 'dispose');
       disposal = core.gateways.size === 0 ? stop() : closeGateways(core).then(stop);
+      // The operator sees how it ends.
+      if (core.controls.size > 0)
+        disposal = disposal.then(() => closeControls(core)).then(() => {});
       // If a process could not be stopped, the next call tries again.
       disposal.catch(() => (disposal = undefined));
       return disposal;
@@ -334,7 +349,7 @@ export function createRuntime(options) {
     return answer;
   }
 
-  // For gateways: see `gateway/core.js`.
+  // For gateways and controls: see `observe/core.js`.
   Object.defineProperty(runtime.list, Symbol.for('@absolutejs/runtime.core'), {
     value: () => ({ core, isDisposed }),
   });

@@ -3,19 +3,19 @@
  * `tenant/lazy-inbox.js`. It is a bundle of its own, with copies of the files that it shares with
  * `index.js`; state that both need, and the classes that users compare, are in `core`.
  */
-import { guarded } from './bridge/callbacks.js';
 import { createExternal } from './tenant/external.js';
 import { createHandDown } from './tenant/environment.js';
 import { handle } from './tenant/handler.js';
 import { createInbox } from './bridge/inbox.js';
+import { hear } from './observe/listen.js';
 import { createTracing } from './observe/tracing.js';
 
 /** Completes the core, and returns its inbox. @param {import('./runtime.js').Core} core */
 export async function openInbox(core) {
   const { settings, calls } = core;
-  core.onLog = guarded(settings.onLog);
-  core.onMetrics = guarded(settings.onMetrics);
-  core.onTransition = guarded(settings.onTransition);
+  // The guards count for this bundle's inbox.
+  core.hear = () => hear(core);
+  core.hear();
   core.external = createExternal(core);
   if (settings.tracerProvider !== undefined) core.tracing = createTracing(settings.tracerProvider);
   if (settings.checkpoint !== undefined) {

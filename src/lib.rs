@@ -28,11 +28,13 @@ mod host;
 mod installation;
 #[allow(unsafe_code, reason = "memory is shared with JavaScript")]
 mod memory;
+mod onlooker;
 #[allow(unsafe_code, reason = "the conversion from a JavaScript value is an unsafe trait method")]
 mod options;
 #[allow(unsafe_code, reason = "the conversion to a JavaScript value is an unsafe trait method")]
 mod records;
 mod runtime;
+mod service_manager;
 mod tenant_settings;
 mod tree;
 

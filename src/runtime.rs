@@ -61,6 +61,7 @@ pub fn open_runtime<'env>(
     functions.external_functions()?;
     functions.memory_functions()?;
     functions.gateway_functions(root)?;
+    functions.onlooker_functions()?;
     Ok(functions.object)
 }
 

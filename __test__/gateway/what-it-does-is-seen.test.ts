@@ -76,6 +76,26 @@ test('figures are those of all requests, and of one key', async () => {
   expect(gateway.stats()).toMatchObject({ connections: 0, requests: { '2xx': 1, '4xx': 1 } });
 });
 
+test('how soon answers begin is counted by key, however long they take to end', async () => {
+  await using house = await open({
+    tenants: {
+      slow: `Bun.serve({ hostname: '127.0.0.1', port: process.env.PORT, 
+        fetch: () => new Response(new ReadableStream({ type: 'direct', async pull(out) {
+          out.write('begin'); await out.flush(); await new Promise(() => {}); } })) });`,
+    },
+  });
+  const response = await house.ask('slow');
+  const { value } = await response.body!.getReader().read();
+  expect(new TextDecoder().decode(value)).toBe('begin');
+  const stats = house.gateway.stats().byKey('slow');
+  expect(stats.inFlight).toBe(1);
+  const histogram = stats.answerHistogram!;
+  expect(histogram.reduce((sum, { count }) => sum + count, 0)).toBe(1);
+  expect(histogram.map(({ upToMs }) => upToMs).slice(0, 3)).toEqual([0.128, 0.192, 0.256]);
+  expect(histogram.at(-1)!.upToMs).toBe(Infinity);
+  expect(Object.keys(stats)).toEqual(['inFlight', 'waiting', 'requests']);
+});
+
 test('a collector shows them', async () => {
   await using house = await open();
   const collector = createRuntimeCollector();

@@ -16,7 +16,7 @@ const ownUrl = import.meta.url;
 
 /**
  * @typedef {{ openRuntime: Function, confinementProblem: Function, readTree: Function, readHost:
- *   Function, wardenPath: string }} Native
+ *   Function, notifyServiceManager: Function, wardenPath: string }} Native
  */
 
 /** @type {Native | undefined} */

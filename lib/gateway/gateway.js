@@ -112,11 +112,15 @@ export function createGateway(options) {
     listening: started.promise,
     stats: () => ({
       ...native.stats(),
-      byKey: (/** @type {string} */ key) => native.statsOf(`${key}`),
+      byKey: (/** @type {string} */ key) => keyStats(native.statsOf(`${key}`)),
     }),
     setCertificates,
     close,
   };
+  // For controls: see `control/gateways.js`.
+  Object.defineProperty(gateway.stats, Symbol.for('@absolutejs/runtime.gateway'), {
+    value: { core, route: settings.native.route, statsOfAll: () => native.statsOfAll() },
+  });
   if (Symbol.asyncDispose) {
     Object.defineProperty(gateway, Symbol.asyncDispose, {
       value: () => close(),
@@ -124,6 +128,11 @@ export function createGateway(options) {
     });
   }
   return /** @type {Gateway} */ (gateway);
+}
+
+/** Programs that list the fields of a key's figures see those that they know. @param {any} stats */
+function keyStats({ answerHistogram, ...stats }) {
+  return Object.defineProperty(stats, 'answerHistogram', { value: answerHistogram });
 }
 
 /** @param {{ graceMs?: number } | undefined} how */

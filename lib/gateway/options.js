@@ -17,7 +17,7 @@ import {
   wholeNumber,
 } from '../checks.js';
 import { invalidOption, isRuntimeError } from '../errors.js';
-import { coreOf } from './core.js';
+import { coreOf } from '../observe/core.js';
 import { certificatesAt } from './certificates.js';
 
 /** @typedef {import('../../gateway.js').GatewayOptions} GatewayOptions */
@@ -55,7 +55,7 @@ export function readOptions(given) {
   const route = routeOf(options.route);
   const onAccess = optional('onAccess', options.onAccess, isFunction, 'a function');
   const page = optional('page', options.page, isFunction, 'a function');
-  const core = readAt('runtime', options.runtime, coreOf);
+  const core = readAt('runtime', options.runtime, (path, given) => coreOf(path, given, 'gateway'));
   return {
     core,
     ask: route.ask,

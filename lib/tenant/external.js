@@ -26,7 +26,8 @@ const KEPT_LENGTH = 1_024;
  * The callers of the user's functions of one runtime.
  * @param {Core} core
  */
-export function createExternal({ native, settings, onLog, wake }) {
+export function createExternal(core) {
+  const { native, settings, wake } = core;
   const { spawn, readiness, shouldIdleKill, stopTimeoutMs } = /** @type {Record<string, any>} */ (
     settings
   );
@@ -131,7 +132,7 @@ export function createExternal({ native, settings, onLog, wake }) {
     const output = (run.output ??= []);
     const kept = line.length > KEPT_LENGTH ? line.slice(0, KEPT_LENGTH) : line;
     if (output.push(kept) > KEPT_LINES) output.shift();
-    onLog?.({ key: run.key, pid: pid ?? run.pid, stream, line, at });
+    core.onLog?.({ key: run.key, pid: pid ?? run.pid, stream, line, at });
   }
 
   /** Calls `readiness`, once. @param {Run} run */

@@ -110,7 +110,8 @@ const HANDLERS = {
   },
   log(core, record) {
     const { key, pid } = runOf(core, record);
-    return new LogText(record, key, pid, core.settings.onLog);
+    const { onLog } = core.listeners.length === 0 ? core.settings : core;
+    return new LogText(record, key, pid, onLog);
   },
   observation(core, record) {
     const { key, pid } = runOf(core, record);

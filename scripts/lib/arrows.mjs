@@ -17,17 +17,23 @@ const LIB = {
   'confinement.js': ['errors.js', 'checks.js'],
   bridge: ['errors.js', 'checks.js'],
   tenant: ['errors.js', 'checks.js', 'confinement.js', 'bridge', 'tenancy.js'],
-  observe: ['errors.js', 'bridge', 'tenant'],
+  observe: ['errors.js', 'checks.js', 'bridge', 'tenant'],
   checkpoint: ['errors.js', 'checks.js', 'tenant'],
   egress: ['errors.js', 'checks.js', 'observe'],
   prometheus: ['errors.js', 'checks.js'],
   gateway: ['errors.js', 'checks.js', 'bridge', 'observe'],
+  // Beyond the public surface it has one seam to a runtime: `listen`, and the core, of `observe`.
+  control: ['errors.js', 'checks.js', 'observe', 'dashboard'],
+  dashboard: ['errors.js', 'checks.js'],
+  // What `serve` needs it imports by its public name, as users do.
+  command: ['checks.js', 'bridge', 'doctor', 'control'],
   'options.js': ['errors.js', 'checks.js', 'confinement.js', 'tenant'],
   'runtime.js': ['errors.js', 'checks.js', 'options.js', 'bridge', 'tenant', 'observe'],
   doctor: ['checks.js', 'bridge', 'runtime.js'],
   // The entries of the bundles.
   'index.js': ['errors.js', 'runtime.js', 'observe', 'checkpoint', 'egress'],
   'gateway.js': ['gateway'],
+  'control.js': ['control'],
   'tenancy.js': ['bridge', 'tenant', 'observe', 'checkpoint'],
 };
 

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { checkArrows } from './arrows.mjs';
+import { whyNoChromium } from './chromium.mjs';
 import {
   countAsOneCheck,
   countBunTests,
@@ -61,6 +62,8 @@ export function stages() {
       [
         cargo('cargo fmt', ['fmt', '--all', '--check']),
         installed('tsc', ['--noEmit']),
+        // Programs of the browser, with its types.
+        installed('tsc, page', ['--project', 'tsconfig.page.json'], 'tsc'),
         installed('prettier', ['--check', '.']),
         cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
         fuzzTargets(),
@@ -78,7 +81,11 @@ export function stages() {
       [bunTests('bun test, processes', '__test__/processes')],
       [
         bunTests('bun test, gateway', '__test__/gateway'),
+        bunTests('bun test, control', '__test__/control'),
+        dashboardTests(),
         bunTests('bun test, surface', '__test__', [
+          '__test__/control/',
+          '__test__/dashboard/',
           '__test__/gateway/',
           '__test__/node/',
           '__test__/processes/',
@@ -102,7 +109,7 @@ export function stages() {
           '--changes',
           '80',
         ]),
-        script('demo --once', 'examples/host.ts', ['--once'], bun),
+        script('demo --once', 'examples/demo/once.ts', [], bun),
       ],
     ],
   ];
@@ -144,12 +151,13 @@ function fuzzTargets() {
 }
 
 /**
- * @param {string} tool
+ * @param {string} name
  * @param {string[]} args
+ * @param {string} [tool]
  * @returns {Step}
  */
-function installed(tool, args) {
-  return { name: tool, command: join(localBin, tool), args, count: countAsOneCheck };
+function installed(name, args, tool = name) {
+  return { name, command: join(localBin, tool), args, count: countAsOneCheck };
 }
 
 /**
@@ -175,6 +183,22 @@ function nodeTests() {
     args,
     count: countNodeTests,
     ...skipWithout(files),
+  };
+}
+
+/**
+ * Tests of the operator's page, in Chromium.
+ *
+ * @returns {Step}
+ */
+function dashboardTests() {
+  const missing = whyNoChromium();
+  return {
+    name: 'dashboard',
+    command: process.execPath,
+    args: ['scripts/test-dashboard.mjs'],
+    count: countBunTests,
+    ...(missing ? { skipBecause: missing } : {}),
   };
 }
 

@@ -3,9 +3,11 @@
 use super::hooks::{Answer, page};
 use super::opened::Opened;
 use super::settings::{NativeCertificate, pems};
-use gateway::stats::{KeyStats, Stats, WAKE_BUCKETS_MS};
+use gateway::stats::{ANSWER_BUCKETS, KeyStats, Stats, WAKE_BUCKETS_MS, answer_bounds_us};
 use napi::Result;
-use napi::bindgen_prelude::{Env, FunctionCallContext, Object, ToNapiValue, Uint8Array};
+use napi::bindgen_prelude::{
+    Env, Float64Array, FunctionCallContext, Object, ToNapiValue, Uint8Array,
+};
 use napi::sys::{napi_env, napi_value};
 use napi_derive::napi;
 use std::sync::Arc;
@@ -59,6 +61,8 @@ fn functions<'env>(env: &'env Env, opened: &Arc<Opened>) -> Result<Object<'env>>
         let (key,) = call.args::<(String,)>()?;
         Ok(NativeKeyStats::of(&opened.stats_of(&key)))
     })?;
+    // For `lib/control/`, which looks at all of them once a second.
+    add.function("statsOfAll", |opened, _| Ok(NativeAllStats::of(opened.stats_of_all())))?;
     add.function("takeAccess", |opened, _| Ok(opened.access.take()))?;
     // Without an answer (`is_known`) the request is refused; without a key there is none.
     add.function("answerAsk", |opened, call| {
@@ -140,6 +144,7 @@ pub struct NativeKeyStats {
     pub in_flight: f64,
     pub waiting: f64,
     pub requests: NativeClasses,
+    pub answer_histogram: Vec<NativeBucket>,
 }
 
 impl NativeKeyStats {
@@ -148,6 +153,43 @@ impl NativeKeyStats {
             in_flight: stats.in_flight as f64,
             waiting: stats.waiting as f64,
             requests: NativeClasses::of(stats.requests),
+            answer_histogram: bounds_ms()
+                .into_iter()
+                .zip(&stats.answers)
+                .map(|(up_to_ms, count)| NativeBucket { up_to_ms, count: *count as f64 })
+                .collect(),
+        }
+    }
+}
+
+/// The upper bounds of the buckets of the times until an answer, in milliseconds.
+fn bounds_ms() -> Vec<f64> {
+    let bounds = answer_bounds_us();
+    bounds.iter().map(|us| *us as f64 / 1_000.0).chain([f64::INFINITY]).collect()
+}
+
+/// The figures of all keys. For each key there are `per_key` numbers: in flight, waiting, the five
+/// classes, and what each bucket has.
+#[napi(object, object_from_js = false)]
+pub struct NativeAllStats {
+    pub keys: Vec<String>,
+    pub numbers: Float64Array,
+    pub per_key: u32,
+    pub bounds_ms: Vec<f64>,
+}
+
+impl NativeAllStats {
+    fn of(all: Vec<(String, KeyStats)>) -> NativeAllStats {
+        let numbers = |(_, stats): &(String, KeyStats)| {
+            let KeyStats { in_flight, waiting, requests, answers } = stats.clone();
+            [in_flight, waiting].into_iter().chain(requests).chain(answers)
+        };
+        let numbers: Vec<f64> = all.iter().flat_map(numbers).map(|count| count as f64).collect();
+        NativeAllStats {
+            per_key: (7 + ANSWER_BUCKETS) as u32,
+            bounds_ms: bounds_ms(),
+            numbers: Float64Array::new(numbers),
+            keys: all.into_iter().map(|(key, _)| key).collect(),
         }
     }
 }

@@ -151,6 +151,10 @@ impl Opened {
         self.gateway().and_then(|gateway| gateway.stats_of(key)).unwrap_or_default()
     }
 
+    pub fn stats_of_all(&self) -> Vec<(String, KeyStats)> {
+        self.gateway().map(|gateway| gateway.stats_of_all()).unwrap_or_default()
+    }
+
     fn gateway(&self) -> Option<Arc<Running>> {
         match &*self.lock() {
             State::Started(gateway) => Some(gateway.clone()),

@@ -25,7 +25,7 @@ mod port_assignment;
 mod port_book;
 mod readiness;
 pub mod recipe;
-mod reports;
+pub mod reports;
 mod run_handle;
 mod starts;
 mod stopping;
@@ -49,6 +49,7 @@ use linux::process::accounting::Sampler;
 use pool::{CallId, Config, Input, Key, Now, Pool, RunId, RunMap, Stats, Status};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -60,7 +61,8 @@ pub struct Settings {
     pub recipe: Recipe,
     /// The helper program beside the addon.
     pub warden_path: PathBuf,
-    /// The user has given `onLog`. Without it, log lines are read and dropped.
+    /// The user has given `onLog`. Without it, log lines are read and dropped, until
+    /// [`Driver::hear_logs`].
     pub has_log: bool,
     /// The user's `readiness` is called instead of asking the port.
     pub custom_readiness: bool,
@@ -98,6 +100,7 @@ pub struct Driver<M: Machine = Linux> {
     pub uplink: Uplink,
     pub board: Arc<Board>,
     pub directory: Directory,
+    hears_logs: AtomicBool,
     core: Mutex<Core<M>>,
     deadline_moved: Notify,
 }
@@ -139,6 +142,7 @@ impl<M: Machine> Driver<M> {
         let board: Arc<Board> = Arc::default();
         Arc::new(Driver {
             machine,
+            hears_logs: AtomicBool::new(settings.has_log),
             settings,
             uplink: Uplink::new(board.clone(), ring),
             board,
@@ -164,6 +168,17 @@ impl<M: Machine> Driver<M> {
     /// it is asked; 0 (the default) none. Whoever serves tenants to others sets it.
     pub fn set_drain_ms(self: &Arc<Self>, ms: u64) {
         self.feed_quietly(Input::DrainTime { ms });
+    }
+
+    /// Whether the lines of processes that are started from now on go to JavaScript.
+    fn hears_logs(&self) -> bool {
+        self.hears_logs.load(Relaxed)
+    }
+
+    /// From now on JavaScript takes the lines of processes that are started, with or without
+    /// `onLog`.
+    pub fn hear_logs(&self) {
+        self.hears_logs.store(true, Relaxed);
     }
 
     pub fn stats(&self) -> Stats {

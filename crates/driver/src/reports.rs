@@ -6,7 +6,7 @@ use crate::core::Core;
 use crate::machine::{Engine, Machine};
 use crate::uplink::Record;
 use linux::net::connections;
-use linux::process::accounting::{self, Root, of_tree};
+use linux::process::accounting::{self, Root, Sampler, of_tree};
 use pool::{CallId, Event, Fact, Input, Outcome, Owner, Phase, Refusal, RunId, Status};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,9 @@ const OBSERVATIONS_PAUSE: Duration = Duration::from_millis(1);
 
 /// The most trees without a sample that `list` reads itself. Each takes a tenth of a millisecond.
 pub(super) const SAMPLED_AT_ONCE: usize = 64;
+
+/// What a run uses.
+pub type Sampled = (RunId, accounting::Usage);
 
 impl<M: Machine> Driver<M> {
     /// Samples a run that has become ready, on the thread for slow work; runs that become ready
@@ -85,22 +88,10 @@ impl<M: Machine> Driver<M> {
     /// Samples all runs, off this thread, and feeds the pool the samples.
     pub(super) fn observe(self: &Arc<Self>, core: &mut Core<M>) -> Option<Input> {
         let engine = core.engine.engine().cloned()?;
-        let mut sampler = core.sampler.take()?;
-        let (runs, roots): (Vec<RunId>, Vec<Root>) =
-            core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?))).unzip();
-        let (driver, shared) = (self.clone(), engine.clone());
+        let sampling = self.sample_all(core)?;
+        let driver = self.clone();
         engine.spawn(async move {
-            let sampling = shared.off_thread(move || (sampler.sample(&roots), sampler));
-            // Without a thread for slow work this sample is left out, and the next one is taken.
-            let (usages, sampler) = sampling.await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "tenants cannot be observed");
-                Default::default()
-            });
-            let observed: Vec<_> = runs
-                .into_iter()
-                .zip(usages)
-                .filter_map(|(run, usage)| Some((run, usage?)))
-                .collect();
+            let (observed, sampler) = sampling.await;
             for (index, portion) in observed.chunks(OBSERVATIONS_AT_ONCE).enumerate() {
                 if index > 0 {
                     tokio::time::sleep(OBSERVATIONS_PAUSE).await;
@@ -117,6 +108,47 @@ impl<M: Machine> Driver<M> {
             driver.lock().sampler = Some(sampler);
         });
         None
+    }
+
+    /// What all runs use now. It is told only here: the pool and the user's `onMetrics` have their
+    /// own samples. `answer` is called on the engine's thread. False, without a call, if no process
+    /// has been started, or another sample is being taken.
+    pub fn look_at_usages(
+        self: &Arc<Self>,
+        answer: impl FnOnce(Vec<Sampled>) + Send + 'static,
+    ) -> bool {
+        let mut core = self.lock();
+        let Some(engine) = core.engine.engine().cloned() else { return false };
+        let Some(sampling) = self.sample_all(&mut core) else { return false };
+        let driver = self.clone();
+        engine.spawn(async move {
+            let (usages, sampler) = sampling.await;
+            driver.lock().sampler = Some(sampler);
+            answer(usages);
+        });
+        true
+    }
+
+    /// Samples all runs, off this thread. The sampler is to be put back. `None` while another
+    /// sample is being taken.
+    fn sample_all(
+        &self,
+        core: &mut Core<M>,
+    ) -> Option<impl Future<Output = (Vec<Sampled>, Sampler)> + Send + 'static> {
+        let engine = core.engine.engine()?;
+        let mut sampler = core.sampler.take()?;
+        let (runs, roots): (Vec<RunId>, Vec<Root>) =
+            core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?))).unzip();
+        let sampling = engine.off_thread(move || (sampler.sample(&roots), sampler));
+        Some(async move {
+            // Without a thread for slow work this sample is left out, and the next one is taken.
+            let (usages, sampler) = sampling.await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "tenants cannot be observed");
+                Default::default()
+            });
+            let sampled = runs.into_iter().zip(usages);
+            (sampled.filter_map(|(run, usage)| Some((run, usage?))).collect(), sampler)
+        })
     }
 
     /// Looks which runs have open connections, off this thread, and tells the pool.

@@ -124,7 +124,7 @@ impl<M: Machine> Driver<M> {
         let handle = core.runs.get_mut(&run)?;
         handle.launched = true;
         let forced = handle.forced.insert(Arc::default()).clone();
-        let log_room = self.settings.has_log.then(|| self.uplink.log_room());
+        let log_room = self.hears_logs().then(|| self.uplink.log_room());
         let supervision =
             Supervision::new(self.clone(), run, handle.tail.clone()?, log_room, forced);
         let (key, settings) = (handle.key.clone(), handle.settings.clone());

@@ -127,9 +127,12 @@ impl Record {
         self.bytes_out.fetch_add(bytes, Relaxed);
     }
 
-    /// The status of the answer is known.
+    /// The status of the answer is known: the time until here is how long its client waited.
     pub fn answered(&self, status: u16) {
         self.status.store(status, Relaxed);
+        if let Some(key) = self.key.get() {
+            key.answered(clock::now() - self.began);
+        }
     }
 }
 

@@ -227,6 +227,12 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         Some(self.site.counters.known(key)?.stats())
     }
 
+    /// The figures of all keys that have had requests.
+    pub fn stats_of_all(&self) -> Vec<(String, KeyStats)> {
+        let all = self.site.counters.all();
+        all.iter().map(|counters| (counters.key.to_string(), counters.stats())).collect()
+    }
+
     /// Drops idle connections to a run that is over.
     pub fn forget(&self, run: u64) {
         for worker in &self.workers {

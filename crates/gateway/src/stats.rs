@@ -10,6 +10,32 @@ use std::time::Duration;
 pub const WAKE_BUCKETS_MS: [u64; 12] =
     [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
 
+/// How many buckets the times until an answer are counted into.
+pub const ANSWER_BUCKETS: usize = 40;
+/// The first bucket is up to 2 to this power, in microseconds. Each power of two has two buckets.
+const FIRST_ANSWER_BITS: u32 = 7;
+
+/// The upper bound of each bucket of the times until an answer, in microseconds: 128, 192, 256, 384
+/// and so on up to 67 s. The last bucket, after these, has no bound.
+pub fn answer_bounds_us() -> [u64; ANSWER_BUCKETS - 1] {
+    std::array::from_fn(|bucket| {
+        let power = 1 << (FIRST_ANSWER_BITS + bucket as u32 / 2);
+        if bucket % 2 == 0 { power } else { power + power / 2 }
+    })
+}
+
+/// The bucket of a time, found by the position of its first bits.
+fn answer_bucket(us: u64) -> usize {
+    let before = us.saturating_sub(1).max(1);
+    let bits = before.ilog2();
+    if bits < FIRST_ANSWER_BITS {
+        return 0;
+    }
+    let upper_half = (before >> (bits - 1)) & 1;
+    let bucket = (bits - FIRST_ANSWER_BITS) as usize * 2 + upper_half as usize + 1;
+    bucket.min(ANSWER_BUCKETS - 1)
+}
+
 /// A gateway's figures at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -34,7 +60,7 @@ pub struct Stats {
 }
 
 /// The figures of one key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyStats {
     /// Requests that are not over, those that wait included.
     pub in_flight: u64,
@@ -42,6 +68,15 @@ pub struct KeyStats {
     pub waiting: u64,
     /// Requests that are over, by the first digit of their status, from 1xx to 5xx.
     pub requests: [u64; 5],
+    /// How many answers began within each of [`answer_bounds_us`], without those of the bounds
+    /// before.
+    pub answers: [u64; ANSWER_BUCKETS],
+}
+
+impl Default for KeyStats {
+    fn default() -> KeyStats {
+        KeyStats { in_flight: 0, waiting: 0, requests: [0; 5], answers: [0; ANSWER_BUCKETS] }
+    }
 }
 
 /// What is counted for a gateway.
@@ -69,6 +104,7 @@ pub(crate) struct KeyCounters {
     pub admitted: AtomicU32,
     pub waiting: AtomicU32,
     requests: [AtomicU64; 5],
+    answers: [AtomicU64; ANSWER_BUCKETS],
 }
 
 impl Counters {
@@ -84,6 +120,7 @@ impl Counters {
                 admitted: AtomicU32::new(0),
                 waiting: AtomicU32::new(0),
                 requests: Default::default(),
+                answers: [const { AtomicU64::new(0) }; ANSWER_BUCKETS],
             })
         });
         counters.clone()
@@ -91,6 +128,12 @@ impl Counters {
 
     pub fn known(&self, key: &str) -> Option<Arc<KeyCounters>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// The figures of all keys that have had requests.
+    pub fn all(&self) -> Vec<Arc<KeyCounters>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().cloned().collect()
     }
 
     pub fn begins(&self) {
@@ -133,15 +176,35 @@ impl Counters {
 }
 
 impl KeyCounters {
+    /// An answer has begun, so long after its request came.
+    pub fn answered(&self, after: Duration) {
+        self.answers[answer_bucket(after.as_micros() as u64)].fetch_add(1, Relaxed);
+    }
+
     pub fn stats(&self) -> KeyStats {
         KeyStats {
             in_flight: self.in_flight.load(Relaxed).into(),
             waiting: self.waiting.load(Relaxed).into(),
             requests: loaded(&self.requests),
+            answers: loaded(&self.answers),
         }
     }
 }
 
-fn loaded(counters: &[AtomicU64; 5]) -> [u64; 5] {
+fn loaded<const N: usize>(counters: &[AtomicU64; N]) -> [u64; N] {
     std::array::from_fn(|class| counters[class].load(Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_counted_in_the_first_bucket_that_holds_it() {
+        let bounds = answer_bounds_us();
+        for us in (0..100_000).chain([1_000_000, 67_000_000, 68_000_000, u64::MAX]) {
+            let expected = bounds.iter().position(|bound| us <= *bound);
+            assert_eq!(answer_bucket(us), expected.unwrap_or(ANSWER_BUCKETS - 1), "{us} us");
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod memory;
 mod mounts;
 pub(crate) mod proc_check;
 mod process;
+pub mod service_manager;
 
 pub use group_limits::GroupLimits;
 pub use groups::{Groups, Hierarchy, Membership};

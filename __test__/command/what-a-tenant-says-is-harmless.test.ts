@@ -1,0 +1,43 @@
+// What tenants write reaches terminals only as text: it neither steers them nor shifts tables.
+import { expect, test } from 'bun:test';
+import { asJson, clip, harmless, harmlessCell, pad, width } from '../../lib/command/text.js';
+
+test('escapes are shown and not sent; colours are left out', () => {
+  expect(harmless('\x1b[31mred\x1b[0m')).toBe('red');
+  expect(harmless('\x1b]0;title\x07')).toBe('␛]0;title␇');
+  expect(harmless('\x1b[2J\x1b[H')).toBe('␛[2J␛[H');
+  expect(harmless('a\rb\x08c\x7f')).toBe('a␍b␈c␡');
+  expect(harmless('\x9b31m')).toBe('<U+009B>31m');
+  expect(harmless('\u202egnp.exe')).toBe('<U+202E>gnp.exe');
+});
+
+test('no character of the control blocks is left', () => {
+  const all = Array.from({ length: 0x2100 }, (_, code) => String.fromCharCode(code)).join('');
+  // The tab is harmless in a line, and a blank in a cell.
+  expect(harmless(all)).not.toMatch(/[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e]/);
+  expect(harmlessCell('a\tb')).toBe('a b');
+});
+
+test('JSON keeps what was said, and sends nothing of it raw', () => {
+  const said = { line: 'a\x1b[31m\x7f\x9b1m\u202e\u2028"' };
+  expect(JSON.parse(asJson(said))).toEqual(said);
+  expect(asJson(said)).toMatch(/^[\x20-\x7e]*$/);
+});
+
+test('wide characters count two columns, marks none', () => {
+  expect(width('abc')).toBe(3);
+  expect(width('日本')).toBe(4);
+  expect(width('🚀')).toBe(2);
+  expect(width('e\u0301')).toBe(1);
+  expect(width('é')).toBe(1);
+});
+
+test('a text is cut to its columns, not to its characters', () => {
+  expect(clip('abcdef', 4)).toBe('abc…');
+  expect(clip('日本語', 4)).toBe('日…');
+  expect(width(clip('日本語', 5))).toBe(5);
+  expect(clip('abc', 3)).toBe('abc');
+  expect(clip('abc', 0)).toBe('');
+  expect(pad('日', 4)).toBe('日  ');
+  expect(pad('日', 4, 'right')).toBe('  日');
+});

@@ -1,0 +1,230 @@
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'bun:test';
+import { createRuntime } from '@absolutejs/runtime';
+import { createControl } from '@absolutejs/runtime/control';
+import { askAt, openDesk } from '../support/control/desk.ts';
+import { Tenants } from '../support/processes/tenants.ts';
+import { until, within } from '../support/processes/until.ts';
+
+const rejectionOf = (promise: Promise<unknown>): Promise<any> =>
+  within(
+    'the refusal',
+    promise.then(
+      () => expect.unreachable(),
+      (error) => error,
+    ),
+  );
+
+/** A directory that is gone after the test. */
+function place(): { path: string } & Disposable {
+  const path = mkdtempSync(join(tmpdir(), 'abs-socket-'));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+test('only its user can connect, whatever the umask is, and its directory has nothing else', async () => {
+  const before = process.umask(0);
+  try {
+    await using desk = await openDesk();
+    expect(lstatSync(desk.path).mode & 0o777).toBe(0o600);
+    expect(readdirSync(desk.directory)).toEqual(['control.sock']);
+  } finally {
+    process.umask(before);
+  }
+});
+
+test('a second host at the same path is refused, and told who listens', async () => {
+  await using desk = await openDesk();
+  const control = createControl({ runtime: desk.house.runtime, path: desk.path });
+  const error = await rejectionOf(control.listening);
+  expect(error).toMatchObject({
+    code: 'ERR_RUNTIME_LISTEN',
+    errno: 'EADDRINUSE',
+    pid: process.pid,
+  });
+  expect(error.message).toContain(`process ${process.pid} listens there already`);
+  await control.close();
+  expect((await desk.ask('/host')).status).toBe(200);
+});
+
+test('what a host that is gone has left makes room', async () => {
+  await using desk = await openDesk();
+  using other = place();
+  const path = join(other.path, 's');
+  // A host that is killed leaves its socket.
+  const script = `const s = Bun.listen({ unix: ${JSON.stringify(path)}, socket: { data() {} } }); process.kill(process.pid, 'SIGKILL')`;
+  await Bun.spawn([process.execPath, '-e', script]).exited;
+  expect(existsSync(path)).toBe(true);
+  await using control = createControl({ runtime: desk.house.runtime, path });
+  await within('listening', control.listening);
+  expect((await askAt(path, '/host')).body.pid).toBe(process.pid);
+});
+
+test('a file that is no socket is left alone', async () => {
+  await using desk = await openDesk();
+  using other = place();
+  const path = join(other.path, 'notes');
+  writeFileSync(path, 'mine');
+  const control = createControl({ runtime: desk.house.runtime, path });
+  const error = await rejectionOf(control.listening);
+  expect(error.message).toContain('there is a file, which is no socket');
+  expect(readdirSync(other.path)).toEqual(['notes']);
+});
+
+test('a path that cannot be is refused with the reason', async () => {
+  await using desk = await openDesk();
+  const { runtime } = desk.house;
+  const errnoOf = async (path: string) =>
+    (await rejectionOf(createControl({ runtime, path }).listening)).errno;
+  expect(await errnoOf('/nowhere/at/all/s')).toBe('ENOENT');
+  expect(await errnoOf(`/tmp/${'x'.repeat(120)}`)).toBe('ENAMETOOLONG');
+});
+
+test('the default is in the user’s own directory, and in none that others could write to', async () => {
+  await using desk = await openDesk();
+  const { runtime } = desk.house;
+  using other = place();
+  const before = process.env.XDG_RUNTIME_DIR;
+  try {
+    process.env.XDG_RUNTIME_DIR = other.path;
+    const control = createControl({ runtime });
+    expect((await control.listening).path).toBe(join(other.path, 'absolute-runtime.sock'));
+    await control.close();
+    expect(readdirSync(other.path)).toEqual([]);
+  } finally {
+    if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
+    else process.env.XDG_RUNTIME_DIR = before;
+  }
+});
+
+test("without a directory of the system's it takes one of the user's own, and no other's", async () => {
+  await using desk = await openDesk();
+  const { runtime } = desk.house;
+  const { getuid, env } = process;
+  const before = env.XDG_RUNTIME_DIR;
+  // A user whom this machine does not have, so that no other host is met.
+  const uid = 3_000_000_000 + process.pid;
+  const own = `/tmp/absolute-runtime-${uid}`;
+  delete env.XDG_RUNTIME_DIR;
+  process.getuid = () => uid;
+  try {
+    const error = await rejectionOf(createControl({ runtime }).listening);
+    expect(error).toMatchObject({ code: 'ERR_RUNTIME_LISTEN', errno: 'EACCES' });
+    expect(error.message).toContain(`${own}, which others could write to`);
+    expect(lstatSync(own).mode & 0o777).toBe(0o700);
+    if (getuid?.() !== 0) return;
+    chownSync(own, uid, uid);
+    const control = createControl({ runtime });
+    expect((await control.listening).path).toBe(`${own}/control.sock`);
+    await control.close();
+    chmodSync(own, 0o770);
+    expect((await rejectionOf(createControl({ runtime }).listening)).errno).toBe('EACCES');
+  } finally {
+    if (before !== undefined) env.XDG_RUNTIME_DIR = before;
+    if (getuid !== undefined) process.getuid = getuid;
+    rmSync(own, { recursive: true, force: true });
+  }
+});
+
+test('dispose closes it last, and removes the socket', async () => {
+  await using tenants = new Tenants().add('app');
+  const runtime = createRuntime({ source: tenants.source });
+  const path = join(tenants.root, 's');
+  const control = createControl({ runtime, path });
+  await control.listening;
+  await runtime.ensure('app');
+  await runtime.dispose();
+  expect(existsSync(path)).toBe(false);
+  await control.close();
+  expect(() => createControl({ runtime })).toThrow('runtime has been disposed');
+});
+
+test('options are checked when it is created', async () => {
+  await using tenants = new Tenants();
+  await using runtime = createRuntime({ source: tenants.source });
+  const problemOf = (options: object) => {
+    try {
+      createControl({ runtime, ...options } as never);
+    } catch (error: any) {
+      return `${error.code}: ${error.message}`;
+    }
+    return 'none';
+  };
+  const prefix = 'ERR_RUNTIME_INVALID_OPTION: ';
+  expect(problemOf({ runtime: {} })).toBe(
+    `${prefix}runtime must be what createRuntime returned, got an object`,
+  );
+  expect(problemOf({ gateway: {} })).toBe(
+    `${prefix}gateway must be what createGateway returned, got an object`,
+  );
+  expect(problemOf({ paht: 'x' })).toBe(`${prefix}paht is not an option; did you mean path?`);
+  expect(problemOf({ path: '' })).toBe(`${prefix}path must be a path, got ""`);
+  expect(problemOf({ name: 'a\nb' })).toContain(
+    `${prefix}name must be a text without control characters`,
+  );
+  expect(problemOf({ logs: { lines: 1 } })).toContain(`${prefix}logs.lines is not an option`);
+  expect(problemOf({ logs: { maxBytes: 1e9 } })).toContain('give logs.directory, too');
+  expect(problemOf({ logs: { linesPerTenant: 0 } })).toContain('of at least 1');
+});
+
+/** What comes back for these bytes; the socket is then closed by the other side, or by us. */
+function raw(path: string, bytes: string, isEnough: (text: string) => boolean): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = connect(path, () => socket.write(bytes));
+    socket.setEncoding('utf8');
+    socket.on('data', (part) => {
+      text += part;
+      if (isEnough(text)) socket.destroy();
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(text));
+    setTimeout(() => reject(new Error(`not enough: ${text}`)), 20_000).unref();
+  });
+}
+
+test('odd clients get their answers, and the others theirs', async () => {
+  await using desk = await openDesk();
+  const ask = (target: string) => `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const statuses = (text: string) =>
+    [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+  const pipelined = await raw(
+    desk.path,
+    ask('/host') + ask('/nothing') + ask('/events'),
+    (text) => statuses(text).length === 3 && text.endsWith('}\n'),
+  );
+  expect(statuses(pipelined)).toEqual(['200', '404', '200']);
+  const ends = (text: string) => statuses(text).length > 0;
+  expect(statuses(await raw(desk.path, ask(`/events?key=${'x'.repeat(100_000)}`), ends))).toEqual([
+    '431',
+  ]);
+  expect(statuses(await raw(desk.path, 'nonsense\r\n\r\n', ends))).toEqual(['400']);
+  expect(statuses(await raw(desk.path, ask('http://x/host'), ends))).toEqual(['404']);
+  expect(statuses(await raw(desk.path, ask('/tenants/../../etc/passwd'), ends))).toEqual(['404']);
+  expect((await desk.ask('/host')).status).toBe(200);
+});
+
+test('only so many clients may stay', async () => {
+  await using desk = await openDesk();
+  const followed = Array.from({ length: 101 }, () => desk.follow('/host'));
+  const told = () =>
+    followed.filter((one) => one.told.some(({ event }) => event === 'host')).length;
+  await until('a hundred', () => told() === 100);
+  expect((await desk.ask('/host', 'GET', { accept: 'text/event-stream' })).status).toBe(503);
+  for (const one of followed) one[Symbol.dispose]();
+  await desk.eventually('room', async () => {
+    using one = desk.follow('/host');
+    return (await one.next('host')) !== undefined;
+  });
+});

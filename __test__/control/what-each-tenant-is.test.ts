@@ -1,0 +1,172 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'bun:test';
+import { openDesk } from '../support/control/desk.ts';
+import { markedWith } from '../support/processes/table.ts';
+
+const KEYS = [
+  ...['key', 'state', 'rank', 'pid', 'port', 'address', 'startedAt', 'uptimeMs', 'lastTouchedAt'],
+  ...['starts', 'crashes', 'exits', 'inFlight', 'waiting', 'requests', 'requestsPerSecond'],
+  ...['errorsPerSecond', 'p50Ms', 'p99Ms', 'cpuPercent', 'cpuMs', 'rssBytes', 'memoryLimitBytes'],
+  ...['limits', 'isolation', 'attempt', 'retryAt', 'problem', 'spark'],
+];
+
+test('every directory is a tenant, also one that was never started', async () => {
+  await using desk = await openDesk();
+  const { at, tenants } = await desk.get('/tenants');
+  expect(at).toBeWithin(Date.now() - 60_000, Date.now() + 1);
+  expect(tenants.map(({ key }: { key: string }) => key)).toEqual(['broken', 'hello']);
+  expect(Object.keys(tenants[0])).toEqual(KEYS);
+  expect(tenants[1]).toMatchObject({ state: 'stopped', pid: null, starts: 0, problem: null });
+});
+
+test('a directory that comes is there, one that goes is not, and files are none', async () => {
+  await using desk = await openDesk();
+  const { tenants } = desk.house;
+  tenants.write('file.txt', '');
+  mkdirSync(join(tenants.root, '.hidden'));
+  tenants.add('late');
+  const keysNow = async () => {
+    const { tenants: all } = await desk.get('/tenants');
+    return all.map(({ key }: { key: string }) => key).join();
+  };
+  await desk.eventually('late', async () => (await keysNow()) === 'broken,hello,late');
+  rmSync(join(tenants.root, 'late'), { recursive: true });
+  await desk.eventually('late is gone', async () => (await keysNow()) === 'broken,hello');
+});
+
+test('a running tenant has its process, its address and its requests', async () => {
+  await using desk = await openDesk();
+  const before = Date.now();
+  for (let count = 0; count < 20; count += 1) await (await desk.house.ask('hello')).text();
+  const hello = await desk.eventually('twenty requests', async () => {
+    const tenant = await desk.tenant('hello');
+    return tenant.requests === 20 && tenant.inFlight === 0 ? tenant : undefined;
+  });
+  const { pid } = desk.house.runtime.inspect('hello')!;
+  expect(hello).toMatchObject({ state: 'running', pid, starts: 1, crashes: 0, exits: 0, rank: 6 });
+  expect(hello.address).toBe(`http://hello.localhost:${desk.house.port}/`);
+  expect(hello.startedAt).toBeWithin(before, Date.now() + 1);
+  expect(hello.p50Ms).toBeGreaterThan(0);
+  expect(hello.p99Ms).toBeGreaterThanOrEqual(hello.p50Ms!);
+  expect(hello.rssBytes).toBeGreaterThan(1e6);
+  expect(hello.timeline.map(({ type }) => type)).toEqual(['spawn', 'ready']);
+  expect(hello.timeline[0]!.text).toBe(`started as process ${pid}`);
+  expect(hello.lastLines.map(({ line }) => line)).toContain('asked');
+});
+
+test('what is wrong comes first, with why and what to do', async () => {
+  await using desk = await openDesk();
+  await (await desk.house.ask('hello')).text();
+  await (await desk.house.ask('broken')).text();
+  const { tenants } = await desk.get('/tenants');
+  expect(tenants.map(({ key, state }: any) => [key, state])).toEqual([
+    ['broken', 'backing-off'],
+    ['hello', 'running'],
+  ]);
+  const { problem, retryAt } = tenants[0];
+  expect(problem.code).toBe('EXITED_EARLY');
+  expect(problem.summary).toContain('exited with code 3 before it was ready');
+  expect(problem.advice).toContain('`clear`');
+  expect(problem.lines).toContain('cannot find the database');
+  expect(problem.at).toBeWithin(retryAt - 5_000, retryAt);
+  expect((await desk.get('/tenants?state=running')).tenants).toHaveLength(1);
+});
+
+test('a crash is told, and a tenant that has crashed is failed until it runs again', async () => {
+  await using desk = await openDesk();
+  await (await desk.house.ask('hello')).text();
+  // A GET would be tried once more.
+  await (await desk.house.ask('hello', '/exit', { method: 'POST' })).text();
+  const crashed = await desk.eventually('the crash', async () => {
+    const tenant = await desk.tenant('hello');
+    return tenant.state === 'failed' ? tenant : undefined;
+  });
+  expect(crashed).toMatchObject({ pid: null, crashes: 1, exits: 1, rank: 0 });
+  expect(crashed.problem).toMatchObject({ code: 'CRASHED', summary: 'crashed with exit code 7' });
+  await (await desk.house.ask('hello')).text();
+  const again = await desk.tenant('hello');
+  expect(again).toMatchObject({ state: 'running', starts: 2 });
+  expect(again.problem?.summary).toBe('crashed with exit code 7, and runs again');
+});
+
+test('5xx in the last minute are a problem', async () => {
+  await using desk = await openDesk();
+  await (await desk.house.ask('hello', '/500')).text();
+  const hello = await desk.eventually('the answer', async () => {
+    const tenant = await desk.tenant('hello');
+    return tenant.problem === null ? undefined : tenant;
+  });
+  expect(hello).toMatchObject({ rank: 3, problem: { code: 'SERVER_ERRORS' } });
+  expect(hello.errorsPerSecond).toBeGreaterThan(0);
+});
+
+test('the host says what it is', async () => {
+  await using desk = await openDesk({ control: { name: 'a host' } });
+  await (await desk.house.ask('hello')).text();
+  const host = await desk.get('/host');
+  expect(host).toMatchObject({
+    name: 'a host',
+    engine: `bun ${process.versions.bun}`,
+    pid: process.pid,
+    runtime: { running: 1, total: 1, maxConcurrent: 100, draining: false, backoff: 0, starts: 1 },
+    root: desk.house.tenants.root,
+    protects: { limits: [], isolation: null, missing: [] },
+    control: { path: desk.path, name: 'a host' },
+    dashboard: null,
+  });
+  expect(host.gateway.addresses).toEqual([`http://127.0.0.1:${desk.house.port}`]);
+  expect(host.memory.availableBytes).toBeWithin(1, host.memory.totalBytes + 1);
+});
+
+test('columns of figures are kept, and a client that stays gets each', async () => {
+  await using desk = await openDesk();
+  await (await desk.house.ask('hello')).text();
+  using followed = desk.follow('/tenants/hello');
+  expect((await followed.next('tenant')).data.key).toBe('hello');
+  const { data } = await followed.next('figures', ({ cpuPercent }) => cpuPercent !== null);
+  expect(data.rssBytes).toBeGreaterThan(1e6);
+  const { figures } = await desk.tenant('hello');
+  expect(figures.at).toContain(data.at);
+  expect(figures.everyMs).toBe(2_000);
+  expect(figures.cpuPercent).toHaveLength(figures.at.length);
+});
+
+test('a client that stays is told what changes, and the host each second', async () => {
+  await using desk = await openDesk();
+  using followed = desk.follow('/tenants');
+  const { data } = await followed.next('tenants');
+  expect(data.tenants).toHaveLength(2);
+  await (await desk.house.ask('hello')).text();
+  const { tenants } = (await followed.next('changed', (changed) => changed.tenants.length > 0))
+    .data;
+  expect(tenants.map(({ key, state }: any) => [key, state])).toEqual([['hello', 'running']]);
+  desk.house.tenants.add('late');
+  await followed.next('changed', (changed) =>
+    changed.tenants.some(({ key }: any) => key === 'late'),
+  );
+  rmSync(join(desk.house.tenants.root, 'late'), { recursive: true });
+  await followed.next('changed', ({ gone }) => gone.includes('late'));
+  await followed.next('host', ({ runtime }) => runtime.running === 1);
+});
+
+test('a tenant that nothing happens to is not told again', async () => {
+  await using desk = await openDesk();
+  await (await desk.house.ask('hello')).text();
+  using followed = desk.follow('/tenants?state=stopped');
+  await followed.next('tenants', ({ tenants }) => tenants.length === 1);
+  const hosts = () => followed.told.filter(({ event }) => event === 'host').length;
+  await desk.eventually('some seconds', async () => hosts() > 3);
+  const changed = followed.told.filter(({ event }) => event === 'changed');
+  expect(changed.flatMap(({ data }) => data.tenants)).toEqual([]);
+});
+
+test('nothing of a control is left when it is closed', async () => {
+  await using desk = await openDesk();
+  using followed = desk.follow('/tenants');
+  await followed.next('tenants');
+  await desk.control.close();
+  await desk.eventually('the end of the stream', async () => followed.isOver);
+  expect(markedWith(desk.path)).toEqual([]);
+  await expect(desk.ask('/host')).rejects.toThrow();
+});

@@ -1,0 +1,2 @@
+// For `require`: see index.cjs.
+exports.defineConfig = (config) => config;

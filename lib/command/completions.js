@@ -1,0 +1,171 @@
+/** Completions for shells, made of the tables of commands and options. */
+import { COMMANDS } from './commands.js';
+import { UsageError } from './mistakes.js';
+import { OPTIONS } from './options.js';
+import { nearest } from '../checks.js';
+import { harmless } from './text.js';
+
+const PROGRAM = 'absolutejs-runtime';
+/** @type {Record<string, () => string>} */
+const SHELLS = { bash, zsh, fish };
+
+/** @type {import('./commands.js').Run} */
+export async function run({ words: [shell = ''] }, io) {
+  const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined;
+  if (script === undefined) {
+    const near = nearest(shell, Object.keys(SHELLS));
+    const hint = near === undefined ? '; there are bash, zsh and fish' : `; did you mean ${near}?`;
+    throw new UsageError(`Unknown shell: ${harmless(shell)}${hint}`);
+  }
+  io.print(script());
+}
+
+/** The flags of `doctor` are its own. */
+const DOCTOR_FLAGS = ['--tenants', '--json', '--help'];
+
+/** @param {string} command @returns {string[]} */
+const flagsOf = (command) =>
+  command === 'doctor'
+    ? DOCTOR_FLAGS
+    : (COMMANDS[command]?.options ?? []).map((name) => `--${name}`);
+
+/** What completes the first argument: known words; null for keys, undefined for nothing. */
+function argumentsOf(/** @type {string} */ command) {
+  const { completes, words } = /** @type {import('./commands.js').Command} */ (COMMANDS[command]);
+  if (completes !== undefined) return completes;
+  return words === undefined ? [] : null;
+}
+
+const optionEntries = () => Object.entries(OPTIONS).filter(([, { value }]) => value !== undefined);
+
+/**
+ * `compgen -W` runs what its words contain, so only words of ours may be given to it: keys are
+ * compared one by one, and quoted.
+ */
+function bash() {
+  const name = `_${PROGRAM.replace('-', '_')}`;
+  const values = optionEntries().map(([option, { words, path }]) => {
+    const files = path && `compgen -${path === 'directory' ? 'd' : 'f'} -- "$word"`;
+    const reply = words ? `compgen -W '${words.join(' ')}' -- "$word"` : files;
+    const body = reply === undefined ? 'COMPREPLY=()' : `mapfile -t COMPREPLY < <(${reply})`;
+    return `    --${option}) ${body}; return ;;`;
+  });
+  const commands = Object.keys(COMMANDS).map((command) => {
+    const words = argumentsOf(command);
+    const flags = `words='${[...flagsOf(command), ...(words ?? [])].join(' ')}'`;
+    const more = words === null ? `${name}_keys` : command === 'serve' ? `${name}_directories` : '';
+    return `    ${command}) ${[flags, more].filter(Boolean).join('; ')} ;;`;
+  });
+  return `${name}_keys() {
+  local key
+  while IFS= read -r key; do
+    [[ $key == "$word"* ]] && COMPREPLY+=("$(printf %q "$key")")
+  done < <(${PROGRAM} ps --quiet 2>/dev/null)
+}
+${name}_directories() { mapfile -t COMPREPLY < <(compgen -d -- "$word"); }
+${name}() {
+  local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words= flag
+  COMPREPLY=()
+  if [[ $COMP_CWORD -eq 1 ]]; then
+    mapfile -t COMPREPLY < <(compgen -W '${Object.keys(COMMANDS).join(' ')}' -- "$word")
+    return
+  fi
+  case $previous in
+${values.join('\n')}
+  esac
+  case \${COMP_WORDS[1]} in
+${commands.join('\n')}
+  esac
+  while IFS= read -r flag; do COMPREPLY+=("$flag"); done < <(compgen -W "$words" -- "$word")
+}
+complete -F ${name} ${PROGRAM}`;
+}
+
+/** @param {string} text within single quotes of a shell */
+const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+function zsh() {
+  const described = Object.entries(COMMANDS).map(
+    ([name, { summary }]) => `    ${quoted(`${name}:${summary.replaceAll(':', '\\:')}`)}`,
+  );
+  const commands = Object.entries(COMMANDS).map(([name, { options }]) => {
+    const flags =
+      name === 'doctor'
+        ? DOCTOR_FLAGS.map(quoted)
+        : options.map((option) => {
+            const { help, value, words, path } = /** @type {import('./options.js').Option} */ (
+              OPTIONS[option]
+            );
+            const about = help.replaceAll(/[[\]:]/g, '\\$&');
+            const files = path === 'directory' ? '_files -/' : path ? '_files' : ' ';
+            const action = words ? `(${words.join(' ')})` : files;
+            const takes = value === undefined ? '' : `:${value.replaceAll(':', '\\:')}:${action}`;
+            return quoted(`--${option}[${about}]${takes}`);
+          });
+    const words = argumentsOf(name);
+    const positional =
+      name === 'serve'
+        ? `'1:directory:_files -/'`
+        : words === null
+          ? `'*:key:_${PROGRAM}_keys'`
+          : words.length > 0 && `'1:word:(${words.join(' ')})'`;
+    return `    ${name}) _arguments ${[...flags, positional].filter(Boolean).join(' ')} ;;`;
+  });
+  return `#compdef ${PROGRAM}
+_${PROGRAM}_keys() {
+  local -a keys=(\${(f)"$(${PROGRAM} ps --quiet 2>/dev/null)"})
+  compadd -a keys
+}
+_${PROGRAM}() {
+  local -a commands=(
+${described.join('\n')}
+  )
+  if (( CURRENT == 2 )); then
+    _describe command commands
+    return
+  fi
+  local command=$words[2]
+  shift words
+  (( CURRENT-- ))
+  case $command in
+${commands.join('\n')}
+  esac
+}
+compdef _${PROGRAM} ${PROGRAM}`;
+}
+
+function fish() {
+  const lines = [`complete -c ${PROGRAM} -f`];
+  for (const [name, { summary, options }] of Object.entries(COMMANDS)) {
+    const isFirst = '__fish_use_subcommand';
+    lines.push(`complete -c ${PROGRAM} -n ${isFirst} -a ${name} -d ${quoted(summary)}`);
+    const within = `-n '__fish_seen_subcommand_from ${name}'`;
+    for (const option of options) {
+      const { help, value, short, words, path } = /** @type {import('./options.js').Option} */ (
+        OPTIONS[option]
+      );
+      const parts = [
+        `complete -c ${PROGRAM} ${within} -l ${option}`,
+        short && `-s ${short}`,
+        value !== undefined && (path ? '-r -F' : '-x'),
+        words && `-a ${quoted(words.join(' '))}`,
+        `-d ${quoted(help)}`,
+      ];
+      lines.push(parts.filter(Boolean).join(' '));
+    }
+    if (name === 'doctor') {
+      for (const flag of DOCTOR_FLAGS) {
+        lines.push(`complete -c ${PROGRAM} ${within} -l ${flag.slice(2)}`);
+      }
+    }
+    const known = argumentsOf(name);
+    if (name === 'serve') {
+      lines.push(`complete -c ${PROGRAM} ${within} -a '(__fish_complete_directories)'`);
+    } else if (known === null) {
+      lines.push(`complete -c ${PROGRAM} ${within} -a '(${PROGRAM} ps --quiet 2>/dev/null)'`);
+    } else if (known.length > 0) {
+      lines.push(`complete -c ${PROGRAM} ${within} -a ${quoted(known.join(' '))}`);
+    }
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,251 @@
+/**
+ * The table of all options. Flags, variables of the environment, keys of the config file, their
+ * checks, the help and the completions are all made from it.
+ */
+import {
+  address,
+  bytes,
+  cores,
+  domain,
+  duration,
+  hostname,
+  networks,
+  oneOf,
+  orWord,
+  pattern,
+  since,
+  text,
+  users,
+  whole,
+} from './values.js';
+
+/**
+ * @typedef {object} Option
+ * @property {string} help
+ * @property {string} [value] what stands for its value in the help; without it, it is a switch
+ * @property {import('./values.js').Read} [read] checks the value
+ * @property {unknown} [byDefault] as it would be given
+ * @property {readonly string[]} [words] that complete its value
+ * @property {string} [short] its letter
+ * @property {'file' | 'directory'} [path] its value is a path
+ * @property {boolean} [isSetting] may stand in the environment and the config file, too
+ * @property {boolean} [isVariable] may stand in the environment, but not in the config file
+ * @property {boolean} [isLive] is applied when the host reads its config file again
+ */
+
+const ROUTES = ['subdomain', 'path'];
+const ISOLATIONS = ['tenant', 'none'];
+const ENFORCEMENTS = ['best-effort', 'required'];
+export const SORTS = ['problems', 'requests', 'cpu', 'memory', 'key'];
+export const STATES = ['stopped', 'starting', 'running', 'stopping', 'backing-off', 'failed'];
+
+/** @type {Record<string, Option>} the settings of `serve`, in the order of its help */
+const SETTINGS = {
+  port: {
+    value: 'PORT',
+    read: whole(0, 65_535),
+    byDefault: '3000',
+    help: 'where the gateway listens; 0 is any that is free',
+  },
+  host: {
+    value: 'ADDRESS',
+    read: hostname,
+    byDefault: '127.0.0.1',
+    help: 'the address that it listens at; 0.0.0.0 is all of them',
+  },
+  domain: {
+    value: 'NAME',
+    read: domain,
+    byDefault: 'localhost',
+    help: 'tenants are KEY.NAME',
+  },
+  route: {
+    value: 'HOW',
+    read: oneOf(ROUTES),
+    words: ROUTES,
+    byDefault: 'subdomain',
+    help: 'subdomain: KEY.localhost, or path: localhost/KEY/',
+  },
+  idle: {
+    value: 'TIME',
+    read: orWord('never', duration),
+    byDefault: '5m',
+    isLive: true,
+    help: 'a tenant without requests is stopped after this long, or never',
+  },
+  max: {
+    value: 'N',
+    read: whole(1),
+    byDefault: '100',
+    help: 'how many tenants may run at once',
+  },
+  memory: {
+    value: 'SIZE',
+    read: orWord('none', bytes),
+    byDefault: '512M',
+    isLive: true,
+    help: 'memory of each tenant, or none',
+  },
+  cpus: {
+    value: 'N',
+    read: orWord('none', cores),
+    byDefault: '1',
+    isLive: true,
+    help: 'cores of each tenant, such as 0.5, or none',
+  },
+  processes: {
+    value: 'N',
+    read: orWord('none', whole(1, 4_194_304)),
+    byDefault: '200',
+    isLive: true,
+    help: 'processes and threads of each tenant, or none',
+  },
+  isolation: {
+    value: 'HOW',
+    read: oneOf(ISOLATIONS),
+    words: ISOLATIONS,
+    byDefault: 'tenant',
+    isLive: true,
+    help: 'tenant: walls around each one, or none',
+  },
+  'user-range': {
+    value: 'FIRST:COUNT',
+    read: orWord('none', users),
+    byDefault: 'none',
+    isLive: true,
+    help: 'a user of its own for each tenant, where the host is root',
+  },
+  enforce: {
+    value: 'HOW',
+    read: oneOf(ENFORCEMENTS),
+    words: ENFORCEMENTS,
+    byDefault: 'best-effort',
+    isLive: true,
+    help: 'best-effort: limits and walls as far as this host can; required: else refuses',
+  },
+  'stop-timeout': {
+    value: 'TIME',
+    read: duration,
+    byDefault: '5s',
+    isLive: true,
+    help: 'between SIGTERM and SIGKILL',
+  },
+  'readiness-timeout': {
+    value: 'TIME',
+    read: duration,
+    byDefault: '30s',
+    isLive: true,
+    help: 'for a tenant to answer, from its start',
+  },
+  'tls-cert': {
+    value: 'FILE',
+    read: text,
+    path: 'file',
+    isLive: true,
+    help: 'PEM file of the certificate; with it the gateway speaks TLS',
+  },
+  'tls-key': {
+    value: 'FILE',
+    read: text,
+    path: 'file',
+    isLive: true,
+    help: 'PEM file of its key',
+  },
+  trust: {
+    value: 'CIDR,…',
+    read: networks,
+    help: 'proxies whose Forwarded and X-Forwarded-* are believed',
+  },
+  metrics: {
+    value: 'ADDRESS',
+    read: orWord('off', address),
+    byDefault: 'off',
+    help: 'figures for Prometheus, such as 127.0.0.1:9464',
+  },
+  dashboard: {
+    value: 'ADDRESS',
+    read: orWord('off', address),
+    byDefault: 'off',
+    help: 'the page for operators, such as 127.0.0.1:3900',
+  },
+  name: {
+    value: 'NAME',
+    read: text,
+    help: 'of this host, in ps and on the page; by default that of the directory',
+  },
+  'log-dir': {
+    value: 'DIR',
+    read: text,
+    path: 'directory',
+    help: 'keeps what tenants print in files there, too, 1 GiB in all',
+  },
+};
+
+/** @type {Record<string, Option>} */
+export const OPTIONS = {
+  ...Object.fromEntries(
+    Object.entries(SETTINGS).map(([name, option]) => [name, { ...option, isSetting: true }]),
+  ),
+  control: {
+    value: 'PATH',
+    read: text,
+    path: 'file',
+    isSetting: true,
+    help: 'the socket of the host; by default absolute-runtime.sock in $XDG_RUNTIME_DIR',
+  },
+  config: {
+    value: 'FILE',
+    read: text,
+    path: 'file',
+    isVariable: true,
+    help: 'by default runtime.config.ts, .js, .mjs or .json in the working directory',
+  },
+  follow: { short: 'f', help: 'goes on with what comes' },
+  since: { value: 'TIME', read: since, help: 'what is no older, such as 10m' },
+  grep: { value: 'REGEXP', read: pattern, help: 'lines whose text matches' },
+  stream: {
+    value: 'NAME',
+    read: oneOf(['stdout', 'stderr']),
+    words: ['stdout', 'stderr'],
+    help: 'only stdout, or only stderr',
+  },
+  lines: {
+    value: 'N',
+    read: whole(0, 10_000),
+    short: 'n',
+    byDefault: '100',
+    help: 'how many of the latest',
+  },
+  state: { value: 'STATE', read: oneOf(STATES), words: STATES, help: 'only tenants in this state' },
+  sort: {
+    value: 'BY',
+    read: oneOf(SORTS),
+    words: SORTS,
+    byDefault: 'problems',
+    help: SORTS.join(', '),
+  },
+  quiet: { short: 'q', help: 'prints the keys alone' },
+  json: { help: 'prints JSON: one value, or a line each with --follow' },
+  help: { short: 'h', help: 'prints this' },
+};
+
+/** The positional argument of `serve`, which may stand in the environment and the config, too. */
+export const DIRECTORY = { read: text, byDefault: 'tenants' };
+
+const PREFIX = 'ABSOLUTE_RUNTIME_';
+/** Variables that are no options: the filter of what the addon writes. */
+const OTHER_VARIABLES = [`${PREFIX}LOG`];
+
+/** @param {string} name `stop-timeout` @returns {string} `stopTimeout` */
+export const configKey = (name) => name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
+/** @param {string} name `stop-timeout` @returns {string} `ABSOLUTE_RUNTIME_STOP_TIMEOUT` */
+export const variable = (name) => PREFIX + name.replaceAll('-', '_').toUpperCase();
+
+/** The names of all settings. */
+export const settingNames = Object.keys(OPTIONS).filter((name) => OPTIONS[name]?.isSetting);
+/** The variables that mean something, and what they set. @type {Map<string, string>} */
+export const variables = new Map(
+  ['dir', 'config', ...settingNames].map((name) => [variable(name), name]),
+);
+/** @param {string} name */
+export const isOurVariable = (name) => name.startsWith(PREFIX) && !OTHER_VARIABLES.includes(name);

@@ -1,0 +1,146 @@
+/** What `serve` says once it serves. */
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { harmless, wrapped } from '../text.js';
+import { bytesInWords, several } from '../words.js';
+import { keysIn } from './tenants.js';
+
+const LABEL_WIDTH = 11;
+/** More addresses than these are told by their pattern. */
+const SHOWN_TENANTS = 10;
+
+/** @typedef {import('./host.js').Host} Host */
+/** @typedef {import('../settings.js').Settings} Settings */
+
+/**
+ * @param {Settings} settings
+ * @param {Host} host
+ * @param {any} shown the host as its control socket shows it
+ */
+export function summaryOf(settings, host, shown) {
+  const { dir, values } = settings;
+  const keys = keysIn(dir);
+  return {
+    name: values.name,
+    pid: process.pid,
+    root: dir,
+    urls: host.addresses.map(({ url }) => url),
+    tenants: keys.map((key) => ({ key, url: urlOf(key, settings, host) })),
+    pattern: urlOf('KEY', settings, host),
+    dashboard: host.listening.dashboardUrl ?? null,
+    metrics: host.metricsUrl ?? null,
+    control: host.listening.path,
+    protects: shown?.protects ?? null,
+  };
+}
+
+/** @param {string} key @param {Settings} settings @param {Host} host */
+function urlOf(key, { values }, { addresses }) {
+  const { port, url = '' } = addresses.find((address) => address.port !== undefined) ?? {};
+  const scheme = values['tls-cert'] === undefined ? 'http' : 'https';
+  const usual = scheme === 'http' ? 80 : 443;
+  const place = port === undefined || port === usual ? '' : `:${port}`;
+  if (values.route === 'path') {
+    const isEverywhere = ['0.0.0.0', '::'].includes(values.host);
+    const base = port === undefined || isEverywhere ? `${scheme}://${values.domain}${place}` : url;
+    return `${base}/${key.split('/').map(encodeURIComponent).join('/')}/`;
+  }
+  return `${scheme}://${encodeURIComponent(key)}.${values.domain}${place}/`;
+}
+
+/**
+ * @param {ReturnType<typeof summaryOf>} summary
+ * @param {Settings} settings
+ * @param {import('../terminal.js').Io} io
+ */
+export function tell(summary, settings, io) {
+  const say = (/** @type {string} */ label, /** @type {string} */ text) => {
+    const lines = wrapped(harmless(text), io.textColumns() - LABEL_WIDTH - 2);
+    lines.forEach((line, index) =>
+      io.complain(`  ${(index === 0 ? label : '').padEnd(LABEL_WIDTH)}${line}`),
+    );
+  };
+  const { tenants, pattern } = summary;
+  io.complain(`${summary.name} serves (pid ${summary.pid}, ${engine()})`);
+  say('tenants', `${several(tenants.length, 'directory', 'directories')} in ${summary.root}`);
+  say('', lifeOf(settings));
+  say('each', protection(settings));
+  for (const text of summary.protects?.missing ?? []) say('not kept', text);
+  if (process.getuid?.() === 0 && !settings.values['user-range']) {
+    say('root', 'tenants run as root within their walls: --user-range 20000:10000 would be better');
+  }
+  if (!isOnPath('bun', io.env.PATH)) {
+    say('no bun', 'there is no bun on PATH, so no tenant can start: install it, or mend PATH');
+  }
+  if (settings.file !== undefined) say('config', settings.file);
+  say('control', `${summary.control} (absolutejs-runtime ps, top, logs)`);
+  if (summary.metrics) say('metrics', summary.metrics);
+  if (summary.dashboard) {
+    say('dashboard', `${harmless(summary.dashboard)} (whoever has this link can act)`);
+  }
+  io.complain('');
+  for (const { url } of tenants.slice(0, SHOWN_TENANTS)) io.print(url);
+  const left = tenants.length - SHOWN_TENANTS;
+  if (tenants.length === 0) io.print(pattern);
+  if (left > 0) io.complain(`and ${left} more: ${pattern}`);
+  if (summary.dashboard) io.print(summary.dashboard);
+}
+
+const engine = () =>
+  process.versions.bun ? `bun ${process.versions.bun}` : `node ${process.versions.node}`;
+
+/** @param {Settings} settings */
+function lifeOf({ values, texts }) {
+  const idle = values.idle
+    ? `stopped after ${texts.idle} without one`
+    : 'never stopped for idleness';
+  return `each started by its first request, ${idle}; ${values.max} at once`;
+}
+
+/** @param {Settings} settings */
+function protection({ values }) {
+  const limits = [
+    values.memory !== null && `${bytesInWords(values.memory)} of memory`,
+    values.cpus !== null && several(values.cpus, 'core'),
+    values.processes !== null && several(values.processes, 'process', 'processes'),
+  ].filter(Boolean);
+  const walls =
+    values.isolation === 'none'
+      ? 'no walls: it can read what this host can'
+      : `its own files and its own port only${values['user-range'] ? ', and a user of its own' : ''}`;
+  return `${limits.join(', ') || 'no limits'}; ${walls}`;
+}
+
+/** @param {string} program @param {string | undefined} path */
+function isOnPath(program, path = '') {
+  return path.split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/**
+ * What happens to tenants that an operator should find in the journal, in a line; undefined for
+ * the rest, which `events` tells.
+ *
+ * @param {import('../../../index.js').RuntimeTransitionEvent} event
+ */
+export function incident(event) {
+  if (event.type === 'exit') {
+    const { key, reason, exitCode, limit, signal } = /** @type {any} */ (event);
+    if (reason !== 'crashed' && reason !== 'readiness-timeout') return undefined;
+    const how = {
+      crashed:
+        limit === 'memory'
+          ? 'ran out of its memory'
+          : `crashed (${signal ?? `exit code ${exitCode}`})`,
+      'readiness-timeout': 'did not answer in time',
+    }[/** @type {'crashed' | 'readiness-timeout'} */ (reason)];
+    return `${harmless(key)} ${how}: absolutejs-runtime inspect ${harmless(key)}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,131 @@
+/** A whole host: runtime, gateway, control socket, and what else was asked for. */
+import { readFileSync } from 'node:fs';
+import { Failure } from '../mistakes.js';
+import { runtimeOptions } from './tenants.js';
+
+/** @typedef {import('../settings.js').Settings} Settings */
+
+/**
+ * @typedef {object} Host
+ * @property {import('../../../index.js').Runtime} runtime
+ * @property {import('../../../gateway.js').Gateway} gateway
+ * @property {import('../../../control.js').Control} control
+ * @property {import('../../../gateway.js').GatewayAddress[]} addresses
+ * @property {{ path: string, dashboardUrl?: string }} listening of the control
+ * @property {string | undefined} metricsUrl
+ * @property {() => Promise<void>} close the gateway first, then tenants, then the rest
+ */
+
+/**
+ * Starts all of it, or nothing: what has been started when another part fails is ended.
+ *
+ * @param {() => Settings} current
+ * @param {{ sockets: { fd: number }[],
+ *   onTransition: (event: import('../../../index.js').RuntimeTransitionEvent) => void }} more
+ * @returns {Promise<Host>}
+ */
+export async function startHost(current, { sockets, onTransition }) {
+  const { values } = current();
+  // With tls, before anything is started: the files may not be there.
+  const tls = certificates(values);
+  const [{ createRuntime }, { createGateway }] = await Promise.all([
+    import('@absolutejs/runtime'),
+    import('@absolutejs/runtime/gateway'),
+  ]);
+  const collector = values.metrics
+    ? (await import('@absolutejs/runtime/prometheus')).createRuntimeCollector()
+    : undefined;
+  const options = { ...runtimeOptions(current), onTransition };
+  const runtime = collector ? collector.attach(createRuntime, options) : createRuntime(options);
+  try {
+    const gateway = createGateway({
+      runtime,
+      route: values.route === 'path' ? { by: 'path' } : { by: 'subdomain', domain: values.domain },
+      listen: sockets.length > 0 ? sockets : { hostname: values.host, port: values.port },
+      trust: values.trust ?? [],
+      ...(tls && { tls }),
+    });
+    // Its failure is told by what is awaited below; control must not make it an unhandled one.
+    gateway.listening.catch(() => {});
+    collector?.attachGateway(gateway);
+    // The gateway already serves while the rest is loaded.
+    const control = await openControl(runtime, gateway, values);
+    const [addresses, listening, metrics] = await Promise.all([
+      gateway.listening,
+      control.listening,
+      collector && serveMetrics(collector, values.metrics),
+    ]);
+    const close = async () => {
+      await gateway.close();
+      await runtime.dispose();
+      await control.close();
+      metrics?.close();
+    };
+    return { runtime, gateway, control, addresses, listening, metricsUrl: metrics?.url, close };
+  } catch (error) {
+    await runtime.dispose().catch(() => {});
+    throw error;
+  }
+}
+
+/**
+ * @param {import('../../../index.js').Runtime} runtime
+ * @param {import('../../../gateway.js').Gateway} gateway
+ * @param {Record<string, any>} values
+ */
+async function openControl(runtime, gateway, values) {
+  const { createControl } = await import('@absolutejs/runtime/control');
+  return createControl({
+    runtime,
+    gateway,
+    ...(values.control && { path: values.control }),
+    name: values.name,
+    ...(values['log-dir'] && { logs: { directory: values['log-dir'] } }),
+    ...(values.dashboard && { dashboard: values.dashboard }),
+  });
+}
+
+/**
+ * The certificate and its key, as they are on disk now; undefined without TLS.
+ *
+ * @param {Record<string, any>} values
+ */
+export function certificates({ 'tls-cert': certFile, 'tls-key': keyFile }) {
+  if (certFile === undefined) return undefined;
+  const read = (/** @type {string} */ file) => {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch (error) {
+      throw new Failure(`${file} cannot be read: ${/** @type {Error} */ (error).message}`);
+    }
+  };
+  return { cert: read(certFile), key: read(keyFile) };
+}
+
+/**
+ * @param {import('../../../prometheus.js').RuntimeCollector} collector
+ * @param {{ hostname: string, port: number }} address
+ */
+async function serveMetrics(collector, { hostname, port }) {
+  const { createServer } = await import('node:http');
+  const server = createServer((request, response) => {
+    const { contentType, body } = collector.expose(request.headers.accept);
+    response.writeHead(200, { 'content-type': contentType });
+    response.end(body);
+  });
+  await new Promise((resolve, reject) => {
+    server.once('error', (error) =>
+      reject(new Failure(`Metrics cannot be served at ${hostname}:${port}: ${error.message}`)),
+    );
+    server.listen(port, hostname, () => resolve(undefined));
+  });
+  const bound = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const shown = hostname.includes(':') ? `[${hostname}]` : hostname;
+  return {
+    url: `http://${shown}:${bound.port}/metrics`,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}

@@ -1,0 +1,117 @@
+/** `serve`: a whole host for a directory of tenants, until it is told to end. */
+import { openSync, closeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { EXIT_DONE, EXIT_INTERRUPTED } from '../mistakes.js';
+import { readSettings } from '../settings.js';
+import { asJson, harmless } from '../text.js';
+import { several, timeInWords } from '../words.js';
+import { incident, summaryOf, tell } from './banner.js';
+import { startHost } from './host.js';
+import { apply } from './reload.js';
+import { inheritedSockets, reloading, serviceManager } from './service.js';
+import { warmTenants } from './tenants.js';
+
+/** SIGINTs that come sooner after the first are the same ^C; people take longer for the next. */
+const SAME_INTERRUPT_MS = 300;
+
+/** @type {import('../commands.js').Run} */
+export async function run({ words, options: flags }, io) {
+  const sources = { flags, directory: words[0], env: { ...io.env }, cwd: io.cwd };
+  let settings = await readSettings(sources);
+  io.becomeHost();
+  const manager = serviceManager(io.env, io.complain);
+  const host = await startHost(() => settings, {
+    sockets: inheritedSockets(io.env, io.complain),
+    onTransition: (event) => {
+      const text = incident(event);
+      if (text !== undefined) io.complain(`${timeInWords(Date.now())} ${text}`);
+    },
+  });
+  const ended = endOnSignals(host, manager, io);
+  process.on('SIGHUP', async () => {
+    if (hasLostItsTerminal(io)) return void process.emit('SIGTERM');
+    await manager.tell(reloading());
+    try {
+      settings = apply(settings, await readSettings(sources), host, io.complain);
+    } catch (error) {
+      const why = harmless(/** @type {Error} */ (error).message);
+      io.complain(`SIGHUP: nothing is changed, as ${why}`);
+    }
+    await manager.tell('READY=1');
+    await warmTenants(host.runtime, settings, io.complain).catch(() => {});
+  });
+  await announce(settings, host, flags.json === true, io);
+  await manager.tell('READY=1');
+  await warmTenants(host.runtime, settings, io.complain);
+  const exitCode = await ended;
+  // Whatever still holds the process, such as a follower of the page, is not waited for.
+  process.exit(exitCode);
+}
+
+/**
+ * @param {import('../settings.js').Settings} settings
+ * @param {import('./host.js').Host} host
+ * @param {boolean} wantsJson
+ * @param {import('../terminal.js').Io} io
+ */
+async function announce(settings, host, wantsJson, io) {
+  // Only now, as the gateway already serves.
+  const { clientOf } = await import('../client.js');
+  const client = clientOf({ control: host.listening.path }, io.env);
+  const summary = summaryOf(settings, host, await client.get('/host').catch(() => undefined));
+  if (wantsJson) io.print(asJson(summary));
+  else tell(summary, settings, io);
+}
+
+/**
+ * Resolves to the exit code once the host has ended: by a signal, or by `drain`. A second signal
+ * ends it at once; tenants do not outlive it.
+ *
+ * @param {import('./host.js').Host} host
+ * @param {{ tell: (state: string) => Promise<void> }} manager
+ * @param {import('../terminal.js').Io} io
+ * @returns {Promise<number>}
+ */
+function endOnSignals(host, manager, io) {
+  return new Promise((resolve, reject) => {
+    let isEnding = false;
+    let endingSince = NaN;
+    const end = async (/** @type {NodeJS.Signals} */ signal) => {
+      // npx gets the terminal's ^C as well, and passes it on.
+      if (signal === 'SIGINT' && performance.now() - endingSince < SAME_INTERRUPT_MS) return;
+      if (isEnding) process.exit(128 + constants.signals[signal]);
+      isEnding = true;
+      endingSince = performance.now();
+      const open = host.gateway.stats().inFlight;
+      const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
+      io.complain(`${signal}: ends in order${waits}; once more ends it at once.`);
+      await manager.tell('STOPPING=1');
+      host.close().then(() => resolve(signal === 'SIGINT' ? EXIT_INTERRUPTED : EXIT_DONE), reject);
+    };
+    process.on('SIGTERM', () => void end('SIGTERM'));
+    process.on('SIGINT', () => void end('SIGINT'));
+    host.control.drained.then(async () => {
+      if (isEnding) return;
+      isEnding = true;
+      await manager.tell('STOPPING=1');
+      io.complain('Drained, as absolutejs-runtime drain asked.');
+      await host.close();
+      resolve(EXIT_DONE);
+    }, reject);
+  });
+}
+
+/**
+ * Whether this SIGHUP is that of a terminal that was closed: then there is nobody to read for.
+ *
+ * @param {import('../terminal.js').Io} io
+ */
+function hasLostItsTerminal({ isTerminal, stdin }) {
+  if (!isTerminal && stdin.isTTY !== true) return false;
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return false;
+  } catch {
+    return true;
+  }
+}

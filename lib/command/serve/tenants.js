@@ -1,0 +1,183 @@
+/** What the settings of `serve` mean for the runtime, and for each tenant at its start. */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { assertKey, nearest } from '../../checks.js';
+import { readValue } from '../arguments.js';
+import { configKey, OPTIONS } from '../options.js';
+
+/** A crash sooner than this after a start counts as a failed start, so that back-off follows. */
+const MIN_UPTIME_MS = 5_000;
+
+/** The settings that `tenant` of the config file may give for one. */
+const OF_TENANT = [
+  'idle',
+  'memory',
+  'cpus',
+  'processes',
+  'isolation',
+  'user-range',
+  'enforce',
+  'stop-timeout',
+  'readiness-timeout',
+];
+/** The options of the library that it may give, too. */
+const OF_LIBRARY = [
+  'idleAfterMs',
+  'stopTimeoutMs',
+  'readinessTimeoutMs',
+  'readinessPath',
+  'command',
+  'env',
+  'limits',
+  'isolation',
+  'warm',
+];
+
+/** @typedef {import('../settings.js').Settings} Settings */
+
+/**
+ * @param {() => Settings} current the settings as they are at that moment
+ * @returns {import('../../../index.js').RuntimeOptions}
+ */
+export function runtimeOptions(current) {
+  const { dir, values } = current();
+  return {
+    source: { kind: 'directory', root: dir },
+    maxConcurrent: values.max,
+    backoff: { minUptimeMs: MIN_UPTIME_MS },
+    ...startOptions(values),
+    // Asked at each start, so what was read anew holds from the next start on.
+    tenant: (key) => tenantOptions(current(), key),
+  };
+}
+
+/** @param {Record<string, any>} values by the names of flags */
+function startOptions(values) {
+  const { enforce, memory, cpus, processes, isolation, 'user-range': user } = values;
+  const limits = {
+    ...(memory !== null && { memoryBytes: memory }),
+    ...(cpus !== null && { cpus }),
+    ...(processes !== null && { processes }),
+  };
+  return {
+    // The library's 0 is never.
+    idleAfterMs: values.idle ?? 0,
+    stopTimeoutMs: values['stop-timeout'],
+    readinessTimeoutMs: values['readiness-timeout'],
+    limits: { ...limits, enforce },
+    isolation:
+      isolation === 'none' ? /** @type {const} */ ('none') : { enforce, ...(user && { user }) },
+  };
+}
+
+/**
+ * @param {Settings} settings
+ * @param {string} key
+ * @returns {import('../../../index.js').TenantSettings | Promise<import('../../../index.js').TenantSettings>}
+ */
+function tenantOptions({ values, tenant, file }, key) {
+  if (tenant === undefined) return startOptions(values);
+  const asked = tenant(key);
+  const merge = (/** @type {any} */ given) => merged(values, given, `${file}: tenant("${key}")`);
+  return typeof asked?.then === 'function' ? asked.then(merge) : merge(asked);
+}
+
+/**
+ * @param {Record<string, any>} values of all tenants
+ * @param {unknown} given for this one
+ * @param {string} where
+ */
+function merged(values, given, where) {
+  if (given === undefined || given === null) return startOptions(values);
+  if (typeof given !== 'object') throw new TypeError(`${where} must return an object`);
+  /** @type {string[]} */
+  const mistakes = [];
+  const own = { ...values };
+  /** @type {Record<string, any>} */
+  const ofLibrary = {};
+  const known = [...new Set([...OF_TENANT.map(configKey), ...OF_LIBRARY])];
+  for (const [key, value] of Object.entries(given)) {
+    const name = OF_TENANT.find((one) => configKey(one) === key);
+    // `isolation` is a word of the flag, or an object as the library takes it.
+    const isFlag = name !== undefined && !(name === 'isolation' && typeof value === 'object');
+    if (value === undefined) continue;
+    if (isFlag) own[name] = readValue(name, value, `${where}.${key}`, mistakes);
+    else if (OF_LIBRARY.includes(key)) ofLibrary[key] = value;
+    else {
+      const near = nearest(key, known);
+      const hint = near === undefined ? '' : `; did you mean ${near}?`;
+      mistakes.push(`${where}.${key} is not a setting of a tenant${hint}`);
+    }
+  }
+  if (mistakes.length > 0) throw new TypeError(mistakes.join('; '));
+  const base = startOptions(own);
+  const { limits, isolation, ...others } = ofLibrary;
+  return {
+    ...base,
+    ...others,
+    limits: { ...base.limits, ...limits },
+    isolation:
+      isolation === undefined
+        ? base.isolation
+        : {
+            enforce: own.enforce,
+            ...(own['user-range'] && { user: own['user-range'] }),
+            ...isolation,
+          },
+  };
+}
+
+/** The settings that one tenant may have, as the types know them. */
+export const liveNames = Object.keys(OPTIONS).filter((name) => OPTIONS[name]?.isLive);
+
+/**
+ * The keys of the directories that are there.
+ *
+ * @param {string} root
+ * @returns {string[]}
+ */
+export function keysIn(root) {
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => !entry.name.startsWith('.') && isDirectory(root, entry))
+    .map(({ name }) => name)
+    .filter(isKey)
+    .sort();
+}
+
+/** @param {string} root @param {import('node:fs').Dirent} entry */
+function isDirectory(root, entry) {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  return statSync(join(root, entry.name), { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** @param {string} name */
+function isKey(name) {
+  try {
+    assertKey(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Starts the tenants that are to be kept up.
+ *
+ * @param {import('../../../index.js').Runtime} runtime
+ * @param {Settings} settings
+ * @param {(text: string) => void} complain
+ */
+export async function warmTenants(runtime, settings, complain) {
+  if (settings.tenant === undefined) return;
+  const warm = await Promise.all(
+    keysIn(settings.dir).map(async (key) => {
+      try {
+        return (await tenantOptions(settings, key)).warm === true ? [key] : [];
+      } catch (error) {
+        complain(`${key} cannot be started: ${/** @type {Error} */ (error).message}`);
+        return [];
+      }
+    }),
+  );
+  if (warm.flat().length > 0) runtime.warm(warm.flat());
+}

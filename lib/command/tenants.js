@@ -1,0 +1,131 @@
+/** Tenants as the commands show them: rows of a table, what is wrong with them, and their order. */
+import { harmless, clip, wrapped } from './text.js';
+import { BOLD, DIM, GREEN, RED, YELLOW } from './terminal.js';
+import {
+  bytesInWords,
+  durationInWords,
+  latencyInWords,
+  percentInWords,
+  rateInWords,
+} from './words.js';
+
+/** @typedef {import('../../control.js').ControlTenant} Tenant */
+
+/** @type {Record<string, number>} */
+const COLOURS = {
+  running: GREEN,
+  failed: RED,
+  'backing-off': RED,
+  starting: YELLOW,
+  stopping: YELLOW,
+  stopped: DIM,
+};
+
+/** The share of its memory from which on a tenant is about to run out of it. */
+const NEARLY_FULL = 0.9;
+/** @param {Tenant} tenant */
+const isNearlyFull = ({ rssBytes, memoryLimitBytes }) =>
+  rssBytes !== null && memoryLimitBytes !== null && rssBytes > NEARLY_FULL * memoryLimitBytes;
+
+/** @param {Tenant} tenant */
+const memory = ({ rssBytes, memoryLimitBytes }) => {
+  const limit = memoryLimitBytes ? `/${bytesInWords(memoryLimitBytes)}` : '';
+  return rssBytes === null ? '' : bytesInWords(rssBytes) + limit;
+};
+
+/** @type {import('./table.js').Column<Tenant>[]} */
+export const COLUMNS = [
+  { title: 'KEY', cell: ({ key }) => key, rank: 0, isElastic: true, colour: () => BOLD },
+  {
+    title: 'STATE',
+    cell: ({ state }) => state.replace('-', ' '),
+    rank: 0,
+    colour: ({ state }) => COLOURS[state],
+  },
+  { title: 'PID', cell: ({ pid }) => text(pid), rank: 6, side: 'right' },
+  { title: 'PORT', cell: ({ port }) => text(port), rank: 9, side: 'right' },
+  { title: 'UP', cell: ({ uptimeMs }) => durationInWords(uptimeMs), rank: 2, side: 'right' },
+  { title: 'STARTS', cell: ({ starts }) => text(starts), rank: 11, side: 'right' },
+  {
+    title: 'CRASHES',
+    cell: ({ crashes }) => text(crashes),
+    rank: 7,
+    side: 'right',
+    colour: ({ crashes }) => (crashes > 0 ? YELLOW : undefined),
+  },
+  {
+    title: 'REQ/S',
+    cell: ({ requestsPerSecond }) => rateInWords(requestsPerSecond),
+    rank: 3,
+    side: 'right',
+  },
+  { title: 'OPEN', cell: ({ inFlight }) => text(inFlight), rank: 8, side: 'right' },
+  { title: 'P50', cell: ({ p50Ms }) => latencyInWords(p50Ms), rank: 10, side: 'right' },
+  { title: 'P99', cell: ({ p99Ms }) => latencyInWords(p99Ms), rank: 5, side: 'right' },
+  { title: 'CPU', cell: ({ cpuPercent }) => percentInWords(cpuPercent), rank: 4, side: 'right' },
+  {
+    title: 'MEMORY',
+    cell: memory,
+    rank: 1,
+    side: 'right',
+    colour: (tenant) => (isNearlyFull(tenant) ? RED : undefined),
+  },
+  {
+    title: 'LAST ERROR',
+    cell: ({ problem }) => (problem === null ? '' : summaryOf(problem)),
+    rank: 12,
+    isElastic: true,
+    colour: () => RED,
+  },
+];
+
+/** @param {unknown} value */
+const text = (value) => (value === null || value === undefined ? '' : String(value));
+
+/** @type {Record<string, (tenant: Tenant) => number>} figures of which the largest comes first */
+const FIGURES = {
+  problems: ({ requestsPerSecond }) => requestsPerSecond ?? 0,
+  requests: ({ requestsPerSecond }) => requestsPerSecond ?? 0,
+  cpu: ({ cpuPercent }) => cpuPercent ?? -1,
+  memory: ({ rssBytes }) => rssBytes ?? -1,
+  key: () => 0,
+};
+
+/** @param {readonly Tenant[]} tenants @param {string} by one of the words of `--sort` */
+export function sorted(tenants, by) {
+  const figure = FIGURES[by] ?? (() => 0);
+  return tenants.toSorted((a, b) => {
+    const byRank = by === 'problems' ? a.rank - b.rank : 0;
+    return byRank || figure(b) - figure(a) || (a.key < b.key ? -1 : 1);
+  });
+}
+
+/** @param {import('../../control.js').ControlProblem} problem */
+const summaryOf = ({ summary, at }) => `${summary}, ${durationInWords(Date.now() - at)} ago`;
+
+/** A line of a tenant's in a list of what is wrong; the rest tells `inspect`. */
+const SHOWN_LINES = 5;
+
+/**
+ * What is wrong with a tenant, in lines: what happened, its last words, what to do.
+ *
+ * @param {Tenant} tenant
+ * @param {import('./terminal.js').Io} io
+ * @param {number} [most] of its last lines
+ * @returns {string[]}
+ */
+export function problemOf({ key, problem }, io, most = SHOWN_LINES) {
+  if (!problem) return [];
+  const room = io.columns();
+  const { paint } = io;
+  const heading = clip(`${harmless(key)}: ${harmless(summaryOf(problem))}`, room - 2);
+  const last = problem.lines
+    .slice(-most)
+    .map((line) => `    ${paint(DIM, clip(harmless(line), room - 4))}`);
+  const advice = wrapped(`→ ${harmless(problem.advice)}`, io.textColumns() - 4);
+  return [
+    `${paint(RED, '✘')} ${heading}`,
+    ...last,
+    ...advice.map((line, index) => `  ${index === 0 ? '' : '  '}${line}`),
+  ];
+}

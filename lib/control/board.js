@@ -1,0 +1,238 @@
+/**
+ * The board: what each tenant is, and its figures over time. It looks once a second while somebody
+ * follows it, and otherwise when it is asked; without followers only requests are counted, every two
+ * seconds, for the sparklines.
+ */
+import { createDirectories } from './directories.js';
+import { FIGURES, Row, worstFirst } from './tenant.js';
+import { addressOf, readTraffic, STEP_MS } from './traffic.js';
+import { createUsages } from './usage.js';
+import { eventText } from './words.js';
+
+/** @typedef {import('../runtime.js').Core} Core */
+/** @typedef {import('../../control.js').ControlTenant} ControlTenant */
+/** @typedef {{ changed: ControlTenant[], gone: string[], at: number }} Change */
+
+const FOLLOWED_MS = 1_000;
+/** A column of figures and sparklines. */
+export const COLUMN_MS = 2_000;
+/** Ten minutes. */
+const COLUMNS = 300;
+/** A look that is younger than this answers a question. */
+const FRESH_MS = 250;
+/**
+ * How often usage is looked at, which takes some 15 µs a tenant, on another thread: while a client
+ * follows, and while none does.
+ */
+const FOLLOWED_USAGE_MS = 2_000;
+const USAGE_MS = 10_000;
+/** How long a question waits for usage: with many tenants it is answered with what was last seen. */
+const USAGE_WAIT_MS = 30;
+/** Timers may fire this much too early for what they count. */
+const EARLY_MS = 100;
+
+/**
+ * @param {object} given
+ * @param {Pick<import('../../index.js').Runtime, 'list'>} given.runtime
+ * @param {Core} given.core
+ * @param {readonly import('./traffic.js').Known[]} given.gateways
+ * @param {import('./events.js').Events} given.events
+ * @param {import('./logs.js').Logs} given.logs
+ */
+export function createBoard({ runtime, core, gateways, events, logs }) {
+  const directories = createDirectories(core.settings.root);
+  const usages = createUsages(core);
+  /** @type {Map<string, Row>} */
+  const rows = new Map();
+  /** @type {Set<(change: Change) => void>} */
+  const followers = new Set();
+  /** @type {Set<(column: number) => void>} */
+  const columnFollowers = new Set();
+  /** When each column ended. */
+  const columnTimes = new Float64Array(COLUMNS);
+  let columns = 0;
+  /** @type {readonly number[]} */
+  let boundsMs = [];
+  let lookedAt = -Infinity;
+  let listedAt = -Infinity;
+  let columnAt = performance.now();
+  let stepAt = performance.now();
+  let timer = setInterval(tick, COLUMN_MS);
+  timer.unref?.();
+
+  /** @param {string} key */
+  function rowOf(key) {
+    let row = rows.get(key);
+    if (row === undefined) rows.set(key, (row = new Row(key)));
+    return row;
+  }
+
+  function readGateways() {
+    const read = readTraffic(gateways.map(({ seam }) => seam));
+    boundsMs = read.boundsMs;
+    for (const [key, numbers] of read.byKey) rowOf(key).traffic.update(numbers, boundsMs);
+    const now = performance.now();
+    if (now - stepAt < STEP_MS - EARLY_MS) return;
+    stepAt = now;
+    for (const { traffic } of rows.values()) traffic.step(boundsMs);
+  }
+
+  /** Asks the runtime for the status of all tenants: half of what a look costs. */
+  function list() {
+    listedAt = performance.now();
+    const known = new Set();
+    for (const status of runtime.list()) {
+      rowOf(status.key).status = status;
+      known.add(status.key);
+    }
+    for (const key of directories.keys) rowOf(key);
+    for (const row of rows.values()) if (!known.has(row.key)) row.isUnknown();
+  }
+
+  /** Sees what all tenants are now, and tells who follows. */
+  function look() {
+    lookedAt = performance.now();
+    const now = Date.now();
+    readGateways();
+    // Between two lists only figures change, or an event tells.
+    if (lookedAt - listedAt >= COLUMN_MS - EARLY_MS) list();
+    /** @type {Change} */
+    const change = { changed: [], gone: [], at: now };
+    for (const row of rows.values()) {
+      if (isGone(row)) {
+        rows.delete(row.key);
+        for (const part of [events, logs]) part.forget(row.key);
+        change.gone.push(row.key);
+        continue;
+      }
+      const { pid } = row.status;
+      const usage = pid === null ? undefined : usages.of(pid);
+      if (row.refresh(addressOf(gateways, row.key), usage, now)) change.changed.push(row.view);
+    }
+    for (const follower of followers) follower(change);
+  }
+
+  /** A tenant whose directory was removed. Below a directory of the root any depth is possible. */
+  const isGone = (/** @type {Row} */ { key, status }) =>
+    core.settings.spawn === undefined &&
+    directories.isKnown &&
+    !key.includes('/') &&
+    status.state === 'stopped' &&
+    !directories.keys.has(key);
+
+  function tick() {
+    const isFollowed = followers.size + columnFollowers.size > 0;
+    void directories.look();
+    const isOld = usages.ageMs() >= (isFollowed ? FOLLOWED_USAGE_MS : USAGE_MS) - EARLY_MS;
+    if (isOld) void usages.look();
+    if (isFollowed || isOld) look();
+    else if (gateways.length > 0) readGateways();
+    const now = performance.now();
+    if (now - columnAt >= COLUMN_MS - EARLY_MS) endColumn((now - columnAt) / 1_000);
+  }
+
+  /** @param {number} seconds */
+  function endColumn(seconds) {
+    columnAt = performance.now();
+    const column = columns % COLUMNS;
+    columnTimes[column] = Date.now();
+    for (const row of rows.values()) {
+      row.traffic.column(seconds);
+      row.note(column, COLUMNS);
+    }
+    columns += 1;
+    for (const follower of columnFollowers) follower(column);
+  }
+
+  function setPace() {
+    clearInterval(timer);
+    timer = setInterval(tick, followers.size + columnFollowers.size > 0 ? FOLLOWED_MS : COLUMN_MS);
+    timer.unref?.();
+  }
+
+  /** @template T @param {Set<T>} set @param {T} follower @returns {() => void} ends it */
+  function follow(set, follower) {
+    set.add(follower);
+    setPace();
+    return () => {
+      set.delete(follower);
+      setPace();
+    };
+  }
+
+  /** @param {Row} row @param {number} column */
+  const figuresAt = ({ figures }, column) =>
+    Object.fromEntries(
+      FIGURES.map((name, index) => {
+        const figure = figures?.[index * COLUMNS + column] ?? NaN;
+        return [name, Number.isNaN(figure) ? null : Math.round(figure * 10) / 10];
+      }),
+    );
+
+  return {
+    /** Looks anew, unless that was just done. */
+    async fresh() {
+      if (performance.now() - Math.min(lookedAt, listedAt) < FRESH_MS) return;
+      const isOld = usages.ageMs() > FOLLOWED_USAGE_MS;
+      await Promise.all([directories.look(), isOld && atMost(USAGE_WAIT_MS, usages.look())]);
+      listedAt = -Infinity;
+      look();
+    },
+    /** A tenant that no look has found, such as one deeper below the root. @param {string} key */
+    add: (key) => void rowOf(key),
+    /** Something was done: the next question is answered by a new look. */
+    changed: () => void (listedAt = -Infinity),
+    /** @returns {ControlTenant[]} the worst first */
+    tenants: () => [...rows.values()].map(({ view }) => view).sort(worstFirst),
+    /** @param {string} key @returns {ControlTenant | undefined} */
+    tenant: (key) => rows.get(key)?.view,
+    /** @param {string} key */
+    figures(key) {
+      const row = rows.get(key);
+      const from = Math.max(0, columns - COLUMNS);
+      const places = Array.from({ length: columns - from }, (_, index) => (from + index) % COLUMNS);
+      const at = places.map((place) => columnTimes[place] ?? 0);
+      const all = row === undefined ? [] : places.map((place) => figuresAt(row, place));
+      const byName = FIGURES.map((name) => [name, all.map((one) => one[name] ?? null)]);
+      return { everyMs: COLUMN_MS, at, ...Object.fromEntries(byName) };
+    },
+    /** Totals over all tenants. */
+    totals() {
+      let requestsPerSecond = 0;
+      for (const { traffic } of rows.values()) requestsPerSecond += traffic.requestsPerSecond;
+      return { requestsPerSecond: Math.round(requestsPerSecond * 10) / 10 };
+    },
+    /** Once a second, what has changed. @param {(change: Change) => void} follower */
+    follow: (follower) => follow(followers, follower),
+    /** @param {string} key @param {(column: Record<string, unknown>) => void} follower */
+    followFigures: (key, follower) =>
+      follow(columnFollowers, (column) => {
+        const row = rows.get(key);
+        if (row !== undefined) follower({ at: columnTimes[column], ...figuresAt(row, column) });
+      }),
+    /** What the runtime tells. @param {import('../../index.js').RuntimeTransitionEvent} event */
+    transition(event) {
+      const {
+        type,
+        key = null,
+        ...fields
+      } = /** @type {typeof event & { key?: string }} */ (event);
+      events.add(type, key, eventText(event), fields);
+      if (type === 'exit' && key !== null) rowOf(key).exits += 1;
+      // The next look sees what follows from it.
+      listedAt = -Infinity;
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+/** @typedef {ReturnType<typeof createBoard>} Board */
+
+/** Waits for the promise, but no longer than this. @param {number} ms @param {Promise<void>} promise */
+async function atMost(ms, promise) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, ms, undefined)));
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,190 @@
+/** One tenant as operators see it. */
+import { Traffic } from './traffic.js';
+import { isNearlyFull, problemOf } from './words.js';
+
+/** @typedef {import('../../control.js').ControlTenant} ControlTenant */
+/** @typedef {import('../../control.js').ControlTenantState} State */
+/** @typedef {import('../../index.js').TenantStatus} TenantStatus */
+/** @typedef {import('./usage.js').Usage} Usage */
+
+/** Which figures a tenant has over time. */
+export const FIGURES = /** @type {const} */ ([
+  'cpuPercent',
+  'rssBytes',
+  'requestsPerSecond',
+  'inFlight',
+]);
+
+/** The status of a tenant that the runtime does not know. @param {string} key @returns {TenantStatus} */
+const unknown = (key) => ({
+  key,
+  state: 'stopped',
+  pid: null,
+  port: null,
+  startedAt: null,
+  lastTouchedAt: null,
+  attempt: 0,
+  retryAt: null,
+  lastError: null,
+  starts: 0,
+  crashes: 0,
+  lastExit: null,
+  cpuMs: null,
+  rssBytes: null,
+  limits: {},
+  isolation: null,
+});
+
+/** @type {Record<import('../../index.js').TenantState, State>} */
+const STATES = {
+  queued: 'starting',
+  spawning: 'starting',
+  ready: 'running',
+  stopping: 'stopping',
+  stuck: 'stopping',
+  'backing-off': 'backing-off',
+  failed: 'failed',
+  stopped: 'stopped',
+  checkpointed: 'stopped',
+};
+
+/** The order of problems: what needs somebody comes first. @type {Record<State, number>} */
+const RANKS = { failed: 0, 'backing-off': 1, starting: 4, stopping: 5, running: 6, stopped: 7 };
+const RANK_NEARLY_FULL = 2;
+const RANK_ERRORS = 3;
+
+/** @param {TenantStatus} status @returns {State} */
+function stateOf({ state, attempt, lastExit }) {
+  const hasFailed = attempt > 0 || lastExit?.reason === 'crashed';
+  return state === 'stopped' && hasFailed ? 'failed' : STATES[state];
+}
+
+/** Fields that make a tenant another one when they change; the rest follows from them. */
+const TOLD = /** @type {const} */ ([
+  ...['state', 'pid', 'port', 'address', 'starts', 'crashes', 'exits', 'attempt', 'retryAt'],
+  ...['inFlight', 'waiting', 'requests', 'requestsPerSecond', 'errorsPerSecond', 'p50Ms', 'p99Ms'],
+  ...['cpuPercent', 'rssBytes', 'rank'],
+]);
+
+export class Row {
+  /** @type {TenantStatus} */
+  status;
+  traffic = new Traffic();
+  exits = 0;
+  /** Columns of the figures, one figure after the other; undefined until it has been started. */
+  figures = /** @type {Float32Array | undefined} */ (undefined);
+  /** @type {ControlTenant} */
+  view;
+  #sparkVersion = 0;
+
+  /** @param {string} key */
+  constructor(key) {
+    this.key = key;
+    this.status = unknown(key);
+    this.view = this.#viewOf(null, undefined, Date.now());
+  }
+
+  /** The runtime no longer knows it. */
+  isUnknown() {
+    this.status = unknown(this.key);
+  }
+
+  /**
+   * Sees what it now is. Returns whether that is another thing to tell than before.
+   * @param {string | null} address
+   * @param {Usage | undefined} usage
+   * @param {number} now
+   */
+  refresh(address, usage, now) {
+    const before = this.view;
+    const view = this.#viewOf(address, usage, now);
+    const isSame =
+      this.#sparkVersion === this.traffic.sparkVersion &&
+      before.problem?.code === view.problem?.code &&
+      before.problem?.summary === view.problem?.summary &&
+      TOLD.every((name) => before[name] === view[name]);
+    this.#sparkVersion = this.traffic.sparkVersion;
+    // A problem without a time of its own began when it was first seen.
+    if (isSame && before.problem !== null && view.problem?.at === now)
+      view.problem = before.problem;
+    this.view = view;
+    return !isSame;
+  }
+
+  /**
+   * @param {string | null} address
+   * @param {Usage | undefined} usage
+   * @param {number} now
+   * @returns {ControlTenant}
+   */
+  #viewOf(address, usage, now) {
+    const { status, traffic, key } = this;
+    const { pid, port, startedAt, limits } = status;
+    const state = stateOf(status);
+    const memory = limits.memoryBytes;
+    const memoryLimitBytes = memory === undefined || memory.by === 'none' ? null : memory.value;
+    const rssBytes = pid === null ? null : (usage?.rssBytes ?? status.rssBytes);
+    const { errorsPerSecond } = traffic;
+    const condition = { status, state, rssBytes, memoryLimitBytes, errorsPerSecond, now };
+    return {
+      key,
+      state,
+      rank: rankOf(condition),
+      pid,
+      port,
+      address,
+      startedAt,
+      uptimeMs: startedAt === null ? null : Math.max(0, now - startedAt),
+      lastTouchedAt: status.lastTouchedAt,
+      starts: status.starts,
+      crashes: status.crashes,
+      exits: this.exits,
+      inFlight: traffic.inFlight,
+      waiting: traffic.waiting,
+      requests: traffic.requests,
+      requestsPerSecond: traffic.requestsPerSecond,
+      errorsPerSecond,
+      p50Ms: traffic.p50Ms,
+      p99Ms: traffic.p99Ms,
+      cpuPercent: pid === null ? null : (usage?.cpuPercent ?? null),
+      cpuMs: pid === null ? null : (usage?.cpuMs ?? status.cpuMs),
+      rssBytes,
+      memoryLimitBytes,
+      limits,
+      isolation: status.isolation,
+      attempt: status.attempt,
+      retryAt: status.retryAt,
+      problem: problemOf(condition),
+      spark: traffic.spark,
+    };
+  }
+
+  /** Notes the figures of a column that is over. @param {number} column @param {number} columns */
+  note(column, columns) {
+    const { view } = this;
+    if (this.figures === undefined) {
+      if (view.pid === null) return;
+      this.figures = new Float32Array(FIGURES.length * columns).fill(NaN);
+    }
+    FIGURES.forEach((name, index) => {
+      const isRunning = view.pid !== null;
+      /** @type {Float32Array} */ (this.figures)[index * columns + column] = isRunning
+        ? (view[name] ?? NaN)
+        : NaN;
+    });
+  }
+}
+
+/** @param {import('./words.js').Condition} condition */
+function rankOf(condition) {
+  const { state, errorsPerSecond } = condition;
+  if (state !== 'running') return RANKS[state];
+  if (isNearlyFull(condition)) return RANK_NEARLY_FULL;
+  return errorsPerSecond > 0 ? RANK_ERRORS : RANKS.running;
+}
+
+/** Worst first; then by requests a second; then by key. @param {ControlTenant} one @param {ControlTenant} other */
+export const worstFirst = (one, other) =>
+  one.rank - other.rank ||
+  other.requestsPerSecond - one.requestsPerSecond ||
+  (one.key < other.key ? -1 : 1);

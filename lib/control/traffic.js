@@ -1,0 +1,189 @@
+/** What gateways count for each tenant: totals, rates, and how soon it answers. */
+import { invalidOption } from '../errors.js';
+import { shown } from '../checks.js';
+
+/** How many columns of requests a second a tenant's sparkline has. */
+export const SPARK_COLUMNS = 30;
+/** Percentiles and errors are those of about a minute: of so many steps, and the one that goes on. */
+const STEPS = 6;
+export const STEP_MS = 10_000;
+
+/** Where the figures are among the numbers of a key: see `NativeAllStats` in `src/gateway/object.rs`. */
+const IN_FLIGHT = 0;
+const WAITING = 1;
+const FIRST_CLASS = 2;
+const SERVER_ERRORS = 6;
+const BUCKETS = 7;
+
+/**
+ * What a control knows of a gateway.
+ * @typedef {object} GatewaySeam
+ * @property {import('../runtime.js').Core} core
+ * @property {{ by: string, domain?: string, hosts?: { host: string, key: string }[] }} route
+ * @property {() => { keys: string[], numbers: Float64Array, perKey: number, boundsMs: number[] }}
+ *   statsOfAll
+ */
+
+/** @param {string} path @param {any} gateway @returns {GatewaySeam} */
+export function gatewaySeamAt(path, gateway) {
+  const seam = gateway?.stats?.[Symbol.for('@absolutejs/runtime.gateway')];
+  if (seam !== undefined) return seam;
+  throw invalidOption(`${path} must be what createGateway returned, got ${shown(gateway)}`);
+}
+
+/** The figures of one tenant. */
+export class Traffic {
+  /** @type {Float64Array | undefined} */
+  now = undefined;
+  inFlight = 0;
+  waiting = 0;
+  requests = 0;
+  requestsPerSecond = 0;
+  /** Of 5xx, over the last minute. */
+  errorsPerSecond = 0;
+  /** @type {number | null} */
+  p50Ms = null;
+  /** @type {number | null} */
+  p99Ms = null;
+  /** @type {number[]} */
+  spark = new Array(SPARK_COLUMNS).fill(0);
+  /** Counts every change of the sparkline. */
+  sparkVersion = 0;
+  #requestsAtColumn = 0;
+  /** The numbers at the beginning of each step, the oldest first. @type {Float64Array[]} */
+  #steps = [];
+
+  /** @param {Float64Array} numbers @param {readonly number[]} boundsMs */
+  update(numbers, boundsMs) {
+    this.inFlight = at(numbers, IN_FLIGHT);
+    this.waiting = at(numbers, WAITING);
+    let requests = 0;
+    for (let place = FIRST_CLASS; place < BUCKETS; place += 1) requests += at(numbers, place);
+    const isFirst = this.now === undefined;
+    const hasMoved = requests !== this.requests || isFirst;
+    this.now = numbers;
+    if (isFirst) this.#requestsAtColumn = 0;
+    this.requests = requests;
+    if (hasMoved) this.#reckon(boundsMs);
+  }
+
+  /** @param {readonly number[]} boundsMs */
+  #reckon(boundsMs) {
+    const { now } = this;
+    if (now === undefined) return;
+    const before = this.#steps[0];
+    const minute = (STEPS * STEP_MS) / 1_000;
+    const errors = at(now, SERVER_ERRORS) - at(before, SERVER_ERRORS);
+    this.errorsPerSecond = Math.round((1_000 * errors) / minute) / 1_000;
+    this.p50Ms = percentile(0.5, now, before, boundsMs);
+    this.p99Ms = percentile(0.99, now, before, boundsMs);
+  }
+
+  /** A column of the sparkline is over. @param {number} seconds it took */
+  column(seconds) {
+    this.requestsPerSecond = round((this.requests - this.#requestsAtColumn) / seconds);
+    this.#requestsAtColumn = this.requests;
+    const hadSome = this.spark.some((height) => height > 0);
+    if (!hadSome && this.requestsPerSecond === 0) return;
+    this.spark = [...this.spark.slice(1), this.requestsPerSecond];
+    this.sparkVersion += 1;
+  }
+
+  /** A step is over. @param {readonly number[]} boundsMs */
+  step(boundsMs) {
+    if (this.now === undefined) return;
+    this.#steps.push(this.now);
+    if (this.#steps.length > STEPS) this.#steps.shift();
+    this.#reckon(boundsMs);
+  }
+}
+
+/** @param {Float64Array | undefined} numbers @param {number} place */
+const at = (numbers, place) => numbers?.[place] ?? 0;
+
+/** @param {number} number */
+export const round = (number) => Math.round(number * 10) / 10;
+
+/**
+ * The time within which this share of the answers since `before` began.
+ * @param {number} share
+ * @param {Float64Array} now
+ * @param {Float64Array | undefined} before
+ * @param {readonly number[]} boundsMs
+ * @returns {number | null} null: there were no answers
+ */
+function percentile(share, now, before, boundsMs) {
+  let all = 0;
+  for (let place = BUCKETS; place < now.length; place += 1)
+    all += at(now, place) - at(before, place);
+  if (all <= 0) return null;
+  let left = all * share;
+  for (let bucket = 0; bucket < boundsMs.length; bucket += 1) {
+    const its = at(now, BUCKETS + bucket) - at(before, BUCKETS + bucket);
+    if (its > 0 && left <= its) {
+      const from = boundsMs[bucket - 1] ?? 0;
+      const to = /** @type {number} */ (boundsMs[bucket]);
+      return to === Infinity ? from : round(from + ((to - from) * left) / its);
+    }
+    left -= its;
+  }
+  return null;
+}
+
+/**
+ * The figures of all tenants of some gateways, by key.
+ * @param {readonly GatewaySeam[]} gateways
+ * @returns {{ byKey: Map<string, Float64Array>, boundsMs: readonly number[] }}
+ */
+export function readTraffic(gateways) {
+  /** @type {Map<string, Float64Array>} */
+  const byKey = new Map();
+  /** @type {readonly number[]} */
+  let boundsMs = [];
+  for (const gateway of gateways) {
+    const all = gateway.statsOfAll();
+    boundsMs = all.boundsMs;
+    all.keys.forEach((key, index) => {
+      const its = all.numbers.subarray(index * all.perKey, (index + 1) * all.perKey);
+      const others = byKey.get(key);
+      byKey.set(
+        key,
+        others === undefined ? its : its.map((count, place) => count + at(others, place)),
+      );
+    });
+  }
+  return { byKey, boundsMs };
+}
+
+/** A gateway, and where it listens once that is known. @typedef {{ seam: GatewaySeam, place?: URL }} Known */
+
+/**
+ * Where visitors reach a tenant; null if that cannot be told.
+ * @param {readonly Known[]} gateways
+ * @param {string} key
+ * @returns {string | null}
+ */
+export function addressOf(gateways, key) {
+  for (const { seam, place } of gateways) {
+    const host = place && hostOf(seam.route, place, key);
+    if (host === undefined) continue;
+    const path =
+      seam.route.by === 'path' ? `${key.split('/').map(encodeURIComponent).join('/')}/` : '';
+    return `${place?.protocol}//${host}${place?.port && `:${place.port}`}/${path}`;
+  }
+  return null;
+}
+
+/** @param {GatewaySeam['route']} route @param {URL} place @param {string} key */
+function hostOf({ by, domain, hosts = [] }, place, key) {
+  switch (by) {
+    case 'path':
+      return place.hostname;
+    case 'host':
+      return hosts.find((one) => one.key === key)?.host;
+    case 'subdomain':
+      return /^[a-z0-9_-]{1,63}$/.test(key) ? `${key}.${domain}` : undefined;
+    default:
+      return undefined;
+  }
+}

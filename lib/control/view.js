@@ -1,0 +1,123 @@
+/** All that a control knows and can do, for the API: in one object. */
+import { assertKey } from '../checks.js';
+import { isKnownDirectory } from './directories.js';
+import { Refusal } from './refusal.js';
+
+/** @typedef {import('../../control.js').ControlHost} ControlHost */
+
+/** The lines that come with a tenant. */
+const LAST_LINES = 20;
+const TIMELINE = 50;
+/** Requests that are open may go on for so long at a drain, whatever the gateways say. */
+const LEAST_DRAIN_MS = 30_000;
+
+export const ACTIONS = /** @type {const} */ (['start', 'stop', 'restart', 'replace', 'clear']);
+/** @typedef {(typeof ACTIONS)[number]} Action */
+
+/**
+ * @param {object} given
+ * @param {import('../../index.js').Runtime} given.runtime
+ * @param {import('../runtime.js').Core} given.core
+ * @param {readonly { close: (how?: { graceMs?: number }) => Promise<void> }[]} given.gateways
+ * @param {import('./board.js').Board} given.board
+ * @param {import('./events.js').Events} given.events
+ * @param {import('./logs.js').Logs} given.logs
+ * @param {() => ControlHost} given.host
+ */
+export function createView({ runtime, core, gateways, board, events, logs, host }) {
+  const drained = Promise.withResolvers?.() ?? withResolvers();
+  let isDraining = false;
+
+  /**
+   * @param {string} key
+   * @param {boolean} [mayBeNew] a `spawn` of the user's may know keys that were not seen yet
+   */
+  async function requireTenant(key, mayBeNew = false) {
+    await board.fresh();
+    if (board.tenant(key) !== undefined) return;
+    const { root, spawn } = core.settings;
+    const isNew = mayBeNew && spawn !== undefined;
+    const isThere = isValid(key) && (isNew || (await isKnownDirectory(root, key)));
+    if (isThere) board.add(key);
+    else throw new Refusal(404, 'NOT_FOUND', `there is no tenant ${shownKey(key)}`, { key });
+  }
+
+  /** @type {Record<Action, (key: string) => unknown>} */
+  const actions = {
+    start: (key) => runtime.ensure(key),
+    stop: (key) => runtime.kill(key),
+    restart: (key) => runtime.restart(key),
+    replace: (key) => runtime.replace(key),
+    clear: (key) => runtime.clearBackoff(key),
+  };
+
+  async function drain() {
+    runtime.drain();
+    const graceMs = Math.max(LEAST_DRAIN_MS, ...core.gateways.values());
+    await Promise.all(gateways.map(({ close }) => close({ graceMs })));
+    await runtime.dispose();
+  }
+
+  return {
+    board,
+    events,
+    logs,
+    host,
+    drained: /** @type {Promise<void>} */ (drained.promise),
+    requireTenant,
+    /** Ends each stream that is open. @type {Set<() => void>} */
+    streams: new Set(),
+    /** @param {string} key of a tenant that is there */
+    detail: (key) => ({
+      ...board.tenant(key),
+      timeline: events.find({ keys: [key], n: TIMELINE }),
+      figures: board.figures(key),
+      lastLines: logs.last(key, LAST_LINES),
+    }),
+    /**
+     * Does it, and says what the tenant then is. Goes on if the client goes away meanwhile.
+     * @param {string} key
+     * @param {Action} action
+     */
+    async act(key, action) {
+      await requireTenant(key, action === 'start');
+      await actions[action](key);
+      board.changed();
+      await board.fresh();
+      return board.tenant(key) ?? null;
+    },
+    /** Ends the host's work in order. Returns at once. */
+    drain() {
+      if (isDraining) return;
+      isDraining = true;
+      drain().then(drained.resolve, (error) => {
+        // Processes that could not be stopped are still tracked, and it may be tried again.
+        isDraining = false;
+        events.add('host', null, `could not end: ${error.message}`, { code: error.code });
+      });
+    },
+  };
+}
+
+/** @typedef {ReturnType<typeof createView>} View */
+
+/** @param {string} key */
+function isValid(key) {
+  try {
+    assertKey(key);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string} key */
+const shownKey = (key) => JSON.stringify(key.slice(0, 80));
+
+/** `Promise.withResolvers`, which Node 20 does not have. */
+function withResolvers() {
+  /** @type {(value?: any) => void} */
+  let resolve = () => {};
+  const promise = new Promise((fulfil) => (resolve = fulfil));
+  return { promise, resolve };
+}

@@ -1,0 +1,192 @@
+/** Events and problems in people's words. */
+import { sizeText } from '../errors.js';
+
+/** @typedef {import('../../index.js').RuntimeTransitionEvent} TransitionEvent */
+/** @typedef {import('../../index.js').TenantStatus} TenantStatus */
+
+/** @param {number} ms */
+export function durationText(ms) {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${Math.round(ms / 100) / 10} s`;
+  if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`;
+  return `${Math.round(ms / 360_000) / 10} h`;
+}
+
+/** Why a process ended. @type {Record<import('../../index.js').ExitReason, string>} */
+const REASONS = {
+  crashed: 'crashed',
+  'exited-clean': 'ended by itself',
+  'idle-killed': 'was stopped: nobody used it',
+  'lru-evicted': 'was stopped to make room for another tenant',
+  killed: 'was stopped',
+  'readiness-timeout': 'was stopped: it did not become ready',
+  disposed: 'was stopped with its host',
+  restarted: 'was stopped to be started again',
+  checkpointed: 'was saved and stopped: nobody used it',
+  replaced: 'was replaced',
+};
+
+/**
+ * How a process ended, in a few words: `with exit code 1`, `by SIGSEGV`.
+ * @param {{ exitCode: number | null, signal?: string | null, limit?: 'memory' }} exit
+ */
+export function endText({ exitCode, signal, limit }) {
+  if (limit === 'memory') return 'out of memory';
+  if (signal) return `by ${signal}`;
+  return exitCode === null ? 'without an exit code' : `with exit code ${exitCode}`;
+}
+
+/** @param {TransitionEvent} event @returns {string} */
+export function eventText(event) {
+  switch (event.type) {
+    case 'spawn':
+      return `started as process ${event.pid}`;
+    case 'ready':
+      return `ready after ${durationText(event.durationMs)}, on port ${event.port}`;
+    case 'adopt':
+      return `taken over as process ${event.pid}`;
+    case 'restored':
+      return `restored from its snapshot in ${durationText(event.durationMs)}`;
+    case 'idle-kill':
+      return `is being stopped: nobody has used it for ${durationText(event.idleMs)}`;
+    case 'lru-evict':
+      return 'is being stopped to make room for another tenant';
+    case 'exit': {
+      const isByItself = event.reason === 'crashed' || event.limit !== undefined;
+      return `${REASONS[event.reason]}${isByItself ? ` (${endText(event)})` : ''}`;
+    }
+    case 'backoff':
+      return `was asked for, and refused after ${times(event.attempt, 'failure')}; the next try is in ${durationText(event.retryAfterMs)}`;
+    case 'drain':
+      return 'the host starts no more tenants';
+  }
+}
+
+/** @param {number} count @param {string} what */
+export const times = (count, what) => `${count} ${what}${count === 1 ? '' : 's'}`;
+
+/** @typedef {{ code: string, summary: string, advice: string, lines: string[], at: number }} Problem */
+
+/** A tenant is almost out of memory above this share of its limit. */
+const NEARLY_FULL = 0.9;
+/** A crash of a tenant that runs again is told for so long. */
+const RECENT_MS = 300_000;
+
+/**
+ * What is known of a tenant that may be a problem.
+ * @typedef {object} Condition
+ * @property {TenantStatus} status
+ * @property {import('../../control.js').ControlTenantState} state
+ * @property {number | null} rssBytes
+ * @property {number | null} memoryLimitBytes
+ * @property {number} errorsPerSecond
+ * @property {number} now
+ */
+
+/** Whether a tenant is nearly out of its memory. @param {Condition} condition */
+export const isNearlyFull = ({ rssBytes, memoryLimitBytes }) =>
+  rssBytes !== null && memoryLimitBytes !== null && rssBytes > NEARLY_FULL * memoryLimitBytes;
+
+/**
+ * What is wrong with a tenant, if anything is; the worst only.
+ * @param {Condition} condition
+ * @returns {Problem | null}
+ */
+export function problemOf(condition) {
+  const { status, state, now } = condition;
+  const { lastExit } = status;
+  if (status.state === 'stuck') {
+    return {
+      code: 'STUCK',
+      summary: 'does not end, although it was killed',
+      advice:
+        'Its process waits in the kernel, for a disk or a network file system: see what hangs there.',
+      lines: lastExit?.lines ?? [],
+      at: now,
+    };
+  }
+  if (state === 'failed' || state === 'backing-off') return failureOf(condition);
+  if (state !== 'running') return null;
+  if (isNearlyFull(condition)) {
+    const { rssBytes, memoryLimitBytes } = condition;
+    return {
+      code: 'MEMORY_NEARLY_FULL',
+      summary: `uses more than 90 % of its ${sizeText(memoryLimitBytes ?? 0)} of memory`,
+      advice: `At the limit the kernel ends it. Raise limits.memoryBytes, or look for what it keeps (${sizeText(rssBytes ?? 0)} now).`,
+      lines: [],
+      at: now,
+    };
+  }
+  const hasCrashed = lastExit?.reason === 'crashed' && now - lastExit.at < RECENT_MS;
+  if (hasCrashed && lastExit !== null) {
+    return {
+      code: lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED',
+      summary: `crashed ${endText(lastExit)}, and runs again`,
+      advice: adviceFor(lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED'),
+      lines: lastExit.lines,
+      at: lastExit.at,
+    };
+  }
+  if (condition.errorsPerSecond > 0) {
+    return {
+      code: 'SERVER_ERRORS',
+      summary: 'has answered with 5xx in the last minute',
+      advice: 'See its log for what it failed at.',
+      lines: [],
+      at: now,
+    };
+  }
+  return null;
+}
+
+/** Of a tenant that is not running although it should. @param {Condition} condition @returns {Problem} */
+function failureOf({ status, now }) {
+  const { lastExit, lastError, attempt, crashes, retryAt } = status;
+  const [error = ''] = (lastError ?? '').split('\n');
+  const code = codeOf(status, error);
+  const isCrash = code === 'CRASHED' || (code === 'OUT_OF_MEMORY' && attempt === 0);
+  const end = lastExit === null ? '' : endText(lastExit);
+  const summary = isCrash
+    ? `crashed ${crashes > 1 ? `${crashes} times, last ` : ''}${end}`
+    : `${attempt > 1 ? `could not be started ${attempt} times; last: ` : 'could not be started: '}${error || end}`;
+  const wait =
+    retryAt !== null && retryAt > now
+      ? ' It may be started again when its wait is over, or at once after `clear`.'
+      : attempt > 0
+        ? ' `clear` lets it be started again.'
+        : '';
+  return {
+    code,
+    summary,
+    advice: adviceFor(code) + wait,
+    lines: lastExit?.lines ?? [],
+    at: lastExit?.at ?? now,
+  };
+}
+
+/**
+ * What kind of failure it was, by the message of the runtime's, which is the first line.
+ * @param {TenantStatus} status
+ * @param {string} error
+ */
+function codeOf({ lastExit, attempt }, error) {
+  if (lastExit?.limit === 'memory') return 'OUT_OF_MEMORY';
+  if (attempt === 0 || / ms after it was ready$/.test(error)) return 'CRASHED';
+  if (/^Tenant readiness timed out|: its readiness check said no$/.test(error)) return 'NOT_READY';
+  if (/, which was to be the tenant's own; /.test(error)) return 'PORT_TAKEN';
+  return / before it was ready$/.test(error) ? 'EXITED_EARLY' : 'NOT_STARTED';
+}
+
+/** @type {Record<string, string>} */
+const ADVICE = {
+  OUT_OF_MEMORY:
+    'It needs more memory than its limit: raise limits.memoryBytes, or find what grows.',
+  CRASHED: 'Its last lines say why. It is started again by the next request, or by `start`.',
+  NOT_READY: 'It must listen on the port that the variable PORT names, and answer there.',
+  PORT_TAKEN: 'Another program has taken its port; the next start gets another one.',
+  EXITED_EARLY: 'It ended before it listened: its last lines say why.',
+  NOT_STARTED: 'See what the message names: its directory, its package.json, its command.',
+};
+
+/** @param {string} code */
+const adviceFor = (code) => ADVICE[code] ?? '';
