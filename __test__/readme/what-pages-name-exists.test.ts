@@ -59,7 +59,14 @@ test('the README is an entrance: 250 lines at most', () => {
 
 test("a host of one's own with everything that `serve` has takes 30 lines at most", () => {
   const [, host = ''] = /```js\n(\/\/ host\.mjs\n[^]*?)```/.exec(textOf('README.md')) ?? [];
-  for (const part of ['createGateway', 'createControl', 'dashboard', 'Collector', 'limits', 'isolation'])
+  for (const part of [
+    'createGateway',
+    'createControl',
+    'dashboard',
+    'Collector',
+    'limits',
+    'isolation',
+  ])
     expect(host).toContain(part);
   expect(host.trimEnd().split('\n').length).toBeLessThanOrEqual(30);
 });
