@@ -1,8 +1,9 @@
 // A whole host by one command, with real tenants.
 import { expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import {
   Command,
   directory,
@@ -173,6 +174,40 @@ test('SIGHUP reads the config again, applies what it can, and says what it canno
   host.process.kill('SIGHUP');
   await host.says(/nothing is changed, as runtime\.config\.mjs: memroy is not a setting/, 'stderr');
   expect(await memory()).toBe(400);
+  await host.end('SIGTERM');
+});
+
+test('TLS, whose files are read again on SIGHUP', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const put = (name: string) => {
+    for (const [from, to] of [
+      [name, 'cert'],
+      [`${name}-key`, 'key'],
+    ]) {
+      copyFileSync(
+        join(import.meta.dir, `../support/gateway/tls/${from}.pem`),
+        join(place.path, `${to}.pem`),
+      );
+    }
+  };
+  const certificate = (port: number) =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+        resolve(socket.getPeerCertificate().serialNumber);
+        socket.destroy();
+      });
+      socket.once('error', reject);
+    });
+  put('first');
+  const args = ['--tls-cert', 'cert.pem', '--tls-key', 'key.pem'];
+  const { host, port } = await serve(place, tenants.root, args);
+  expect(host.stdout).toContain('https://hello.localhost');
+  const before = await certificate(port);
+  put('renewed');
+  host.process.kill('SIGHUP');
+  await host.says(/from the next start on: certificates/, 'stderr');
+  expect(await certificate(port)).not.toBe(before);
   await host.end('SIGTERM');
 });
 
