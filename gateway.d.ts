@@ -221,7 +221,11 @@ export type GatewayRefusal = {
 
 /** The page of an answer that the gateway gives itself. */
 export type GatewayPage = {
-  /** Without a `content-type` it is HTML. */
+  /**
+   * Without a `content-type` it is HTML. Names and values are ASCII. With one that the gateway sets
+   * itself (`connection`, `content-length`, `date`, `keep-alive`, `retry-after`, `te`,
+   * `trailer`, `transfer-encoding`, `upgrade`) the built-in page is used.
+   */
   headers?: Readonly<Record<string, string>>;
   body: string | Uint8Array;
 };

@@ -1,4 +1,13 @@
-import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,6 +108,35 @@ test('the default is in the user’s own directory, and in none that others coul
   }
 });
 
+test("without a directory of the system's it takes one of the user's own, and no other's", async () => {
+  await using desk = await openDesk();
+  const { runtime } = desk.house;
+  const { getuid, env } = process;
+  const before = env.XDG_RUNTIME_DIR;
+  // A user whom this machine does not have, so that no other host is met.
+  const uid = 3_000_000_000 + process.pid;
+  const own = `/tmp/absolute-runtime-${uid}`;
+  delete env.XDG_RUNTIME_DIR;
+  process.getuid = () => uid;
+  try {
+    const error = await rejectionOf(createControl({ runtime }).listening);
+    expect(error).toMatchObject({ code: 'ERR_RUNTIME_LISTEN', errno: 'EACCES' });
+    expect(error.message).toContain(`${own}, which others could write to`);
+    expect(lstatSync(own).mode & 0o777).toBe(0o700);
+    if (getuid?.() !== 0) return;
+    chownSync(own, uid, uid);
+    const control = createControl({ runtime });
+    expect((await control.listening).path).toBe(`${own}/control.sock`);
+    await control.close();
+    chmodSync(own, 0o770);
+    expect((await rejectionOf(createControl({ runtime }).listening)).errno).toBe('EACCES');
+  } finally {
+    if (before !== undefined) env.XDG_RUNTIME_DIR = before;
+    if (getuid !== undefined) process.getuid = getuid;
+    rmSync(own, { recursive: true, force: true });
+  }
+});
+
 test('dispose closes it last, and removes the socket', async () => {
   await using tenants = new Tenants().add('app');
   const runtime = createRuntime({ source: tenants.source });
@@ -113,6 +151,7 @@ test('dispose closes it last, and removes the socket', async () => {
 });
 
 test('options are checked when it is created', async () => {
+  await using desk = await openDesk();
   await using tenants = new Tenants();
   await using runtime = createRuntime({ source: tenants.source });
   const problemOf = (options: object) => {
@@ -129,6 +168,10 @@ test('options are checked when it is created', async () => {
   );
   expect(problemOf({ gateway: {} })).toBe(
     `${prefix}gateway must be what createGateway returned, got an object`,
+  );
+  const { gateway } = desk.house;
+  expect(problemOf({ gateway: [gateway] })).toBe(
+    `${prefix}gateway[0] is in front of another runtime`,
   );
   expect(problemOf({ paht: 'x' })).toBe(`${prefix}paht is not an option; did you mean path?`);
   expect(problemOf({ path: '' })).toBe(`${prefix}path must be a path, got ""`);

@@ -27,7 +27,7 @@ const WARM_UP_SECONDS = 1;
 
 /** At most as many times what nginx takes. */
 const timesNginx = (factor: number): Goal => ({
-  text: `≤ ${factor} × nginx`,
+  text: `≤ ${factor.toFixed(2)} × nginx`,
   limit: (of) => {
     const nginx = of('nginx');
     return nginx === undefined ? undefined : nginx * factor;

@@ -11,7 +11,6 @@ import { eventText } from './words.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../control.js').ControlTenant} ControlTenant */
-/** @typedef {import('./traffic.js').GatewaySeam} GatewaySeam */
 /** @typedef {{ changed: ControlTenant[], gone: string[], at: number }} Change */
 
 const FOLLOWED_MS = 1_000;
@@ -26,7 +25,7 @@ const FRESH_MS = 250;
  * follows, and while none does.
  */
 const FOLLOWED_USAGE_MS = 2_000;
-const USAGE_MS = 10_000;
+const USAGE_MS = 30_000;
 /** How long a question waits for usage: with many tenants it is answered with what was last seen. */
 const USAGE_WAIT_MS = 30;
 /** Timers may fire this much too early for what they count. */
@@ -36,7 +35,7 @@ const EARLY_MS = 100;
  * @param {object} given
  * @param {Pick<import('../../index.js').Runtime, 'list'>} given.runtime
  * @param {Core} given.core
- * @param {readonly { seam: GatewaySeam, url: string | undefined }[]} given.gateways
+ * @param {readonly import('./traffic.js').Known[]} given.gateways
  * @param {import('./events.js').Events} given.events
  * @param {import('./logs.js').Logs} given.logs
  */
@@ -55,10 +54,13 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
   /** @type {readonly number[]} */
   let boundsMs = [];
   let lookedAt = -Infinity;
+  let listedAt = -Infinity;
   let columnAt = performance.now();
   let stepAt = performance.now();
   let timer = setInterval(tick, COLUMN_MS);
   timer.unref?.();
+  readGateways();
+  for (const { traffic } of rows.values()) traffic.begin();
 
   /** @param {string} key */
   function rowOf(key) {
@@ -77,21 +79,28 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
     for (const { traffic } of rows.values()) traffic.step(boundsMs);
   }
 
-  /** Sees what all tenants are now, and tells who follows. */
-  function look() {
-    lookedAt = performance.now();
-    const now = Date.now();
+  /** Asks the runtime for the status of all tenants: half of what a look costs. */
+  function list() {
+    listedAt = performance.now();
     const known = new Set();
-    readGateways();
     for (const status of runtime.list()) {
       rowOf(status.key).status = status;
       known.add(status.key);
     }
     for (const key of directories.keys) rowOf(key);
+    for (const row of rows.values()) if (!known.has(row.key)) row.isUnknown();
+  }
+
+  /** Sees what all tenants are now, and tells who follows. */
+  function look() {
+    lookedAt = performance.now();
+    const now = Date.now();
+    readGateways();
+    // Between two lists only figures change, or an event tells.
+    if (lookedAt - listedAt >= COLUMN_MS - EARLY_MS) list();
     /** @type {Change} */
     const change = { changed: [], gone: [], at: now };
     for (const row of rows.values()) {
-      if (!known.has(row.key)) row.isUnknown();
       if (isGone(row)) {
         rows.delete(row.key);
         for (const part of [events, logs]) part.forget(row.key);
@@ -137,9 +146,15 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
     for (const follower of columnFollowers) follower(column);
   }
 
+  let paceMs = COLUMN_MS;
+
   function setPace() {
+    const wantedMs = followers.size + columnFollowers.size > 0 ? FOLLOWED_MS : COLUMN_MS;
+    // Clients that come and go do not put the next look off.
+    if (wantedMs === paceMs) return;
+    paceMs = wantedMs;
     clearInterval(timer);
-    timer = setInterval(tick, followers.size + columnFollowers.size > 0 ? FOLLOWED_MS : COLUMN_MS);
+    timer = setInterval(tick, paceMs);
     timer.unref?.();
   }
 
@@ -165,15 +180,16 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
   return {
     /** Looks anew, unless that was just done. */
     async fresh() {
-      if (performance.now() - lookedAt < FRESH_MS) return;
+      if (performance.now() - Math.min(lookedAt, listedAt) < FRESH_MS) return;
       const isOld = usages.ageMs() > FOLLOWED_USAGE_MS;
       await Promise.all([directories.look(), isOld && atMost(USAGE_WAIT_MS, usages.look())]);
+      listedAt = -Infinity;
       look();
     },
     /** A tenant that no look has found, such as one deeper below the root. @param {string} key */
     add: (key) => void rowOf(key),
     /** Something was done: the next question is answered by a new look. */
-    changed: () => void (lookedAt = -Infinity),
+    changed: () => void (listedAt = -Infinity),
     /** @returns {ControlTenant[]} the worst first */
     tenants: () => [...rows.values()].map(({ view }) => view).sort(worstFirst),
     /** @param {string} key @returns {ControlTenant | undefined} */
@@ -211,8 +227,8 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
       } = /** @type {typeof event & { key?: string }} */ (event);
       events.add(type, key, eventText(event), fields);
       if (type === 'exit' && key !== null) rowOf(key).exits += 1;
-      // The next question sees what follows from it.
-      lookedAt = -Infinity;
+      // The next look sees what follows from it.
+      listedAt = -Infinity;
     },
     stop: () => clearInterval(timer),
   };

@@ -8,7 +8,7 @@ import { createLogFiles } from './log-files.js';
 import { createLogs } from './logs.js';
 import { listen } from '../observe/listen.js';
 import { readOptions } from './options.js';
-import { defaultPath, listenAt } from './socket.js';
+import { listenAt, readyDefaultPath } from './socket.js';
 import { createView } from './view.js';
 
 /** @typedef {import('../../control.js').Control} Control */
@@ -17,6 +17,8 @@ import { createView } from './view.js';
 /** A client has so long to send its question. */
 const REQUEST_MS = 10_000;
 const KEPT_ALIVE_MS = 5_000;
+/** What is known of the host is known anew after this time. */
+const FRESH_MS = 200;
 /** Open answers may end for so long at the end of the control. */
 const GRACE_MS = 1_000;
 
@@ -27,18 +29,7 @@ const GRACE_MS = 1_000;
 export function createControl(options) {
   const settings = readOptions(options);
   const { core, runtime, name } = settings;
-  const gateways = settings.gateways.map(({ gateway, seam }) => {
-    const known = { seam, gateway, url: /** @type {string | undefined} */ (undefined), urls: [''] };
-    known.urls = [];
-    gateway.listening.then(
-      (addresses) => {
-        known.urls = addresses.map(({ url }) => url);
-        known.url = known.urls.find((url) => url.startsWith('http'));
-      },
-      () => {},
-    );
-    return known;
-  });
+  const gateways = settings.gateways.map(knownGateway);
   const events = createEvents();
   const files = filesOf(settings, events);
   const logs = createLogs({ ...settings.logs, files });
@@ -49,14 +40,15 @@ export function createControl(options) {
   const place = { path: settings.path ?? '' };
   /** @type {string | undefined} */
   let dashboardUrl;
-  const host = () =>
+  const host = forAWhile(() =>
     readHost({
       ...board.totals(),
-      addresses: gateways.flatMap(({ urls }) => urls),
+      addresses: gateways.flatMap(({ addresses }) => addresses),
       logs: logs.state(),
       control: { path: place.path, name },
       dashboard: dashboardUrl === undefined ? null : { url: dashboardUrl },
-    });
+    }),
+  );
   const view = createView({ runtime, core, gateways: own, board, events, logs, host });
   const api = createApi(view);
   const stopListening = listen(core, { onLog: logs.add, onTransition: board.transition });
@@ -69,7 +61,7 @@ export function createControl(options) {
   const opened = [];
 
   async function open() {
-    place.path ||= await defaultPath();
+    place.path ||= await readyDefaultPath();
     opened.push(await listenAt(server, place.path), () => closeServer(server));
     server.unref();
     if (settings.dashboard !== undefined) {
@@ -106,6 +98,39 @@ export function createControl(options) {
     Object.defineProperty(control, Symbol.asyncDispose, { value: close, enumerable: false });
   }
   return /** @type {Control} */ (control);
+}
+
+/**
+ * A function whose value is made anew only after a while: many clients may ask for it.
+ * @template T
+ * @param {() => T} make
+ * @returns {() => T}
+ */
+function forAWhile(make) {
+  /** @type {{ value: T, at: number } | undefined} */
+  let last;
+  return () => {
+    if (last === undefined || performance.now() - last.at > FRESH_MS) {
+      last = { value: make(), at: performance.now() };
+    }
+    return last.value;
+  };
+}
+
+/** @param {Settings['gateways'][number]} given */
+function knownGateway({ gateway, seam }) {
+  /** @type {import('./traffic.js').Known & { gateway: typeof gateway, addresses: string[] }} */
+  const known = { seam, gateway, addresses: [] };
+  gateway.listening.then(
+    (addresses) => {
+      known.addresses = addresses.map(({ url }) => url);
+      const place = known.addresses.find((url) => url.startsWith('http'));
+      if (place !== undefined) known.place = new URL(place);
+    },
+    // Its own caller is told.
+    () => {},
+  );
+  return known;
 }
 
 /** @param {Settings} settings @param {import('./events.js').Events} events */

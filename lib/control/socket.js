@@ -3,6 +3,7 @@ import { chmod, link, lstat, mkdir, mkdtemp, rm, rmdir, unlink } from 'node:fs/p
 import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 import { cannotListen } from '../errors.js';
+import { defaultPath, ownDirectory } from './default-path.js';
 
 /** The longest path of a unix socket on Linux. */
 const MOST_PATH_BYTES = 107;
@@ -13,19 +14,17 @@ const ASKED_MS = 1_000;
 const refused = (problem, errno, fields) =>
   Object.assign(cannotListen(problem, errno, 'the control'), fields);
 
-/** Where a control listens if nothing else is said; the directory is made if it is ours. */
-export async function defaultPath() {
-  const { XDG_RUNTIME_DIR: directory } = process.env;
-  if (directory?.startsWith('/')) return join(directory, 'absolute-runtime.sock');
+/** The default path. Its directory is made if it is the user's own, and is checked. */
+export async function readyDefaultPath() {
+  const path = defaultPath();
+  const own = ownDirectory();
+  if (dirname(path) !== own) return path;
   const uid = process.getuid?.() ?? 0;
-  const own = `/tmp/absolute-runtime-${uid}`;
   await mkdir(own, { mode: 0o700 }).catch((error) => {
     if (error.code !== 'EEXIST') throw refused(`cannot make ${own}: ${error.message}`, error.code);
   });
   const found = await lstat(own);
-  if (found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0) {
-    return join(own, 'control.sock');
-  }
+  if (found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0) return path;
   throw refused(
     `does not listen in ${own}, which others could write to: it must be a directory of user ${uid} with mode 0700. ` +
       'Remove it, or set XDG_RUNTIME_DIR, or give a path',

@@ -102,7 +102,7 @@ export class Row {
       this.#sparkVersion === this.traffic.sparkVersion &&
       before.problem?.code === view.problem?.code &&
       before.problem?.summary === view.problem?.summary &&
-      TOLD.every((name) => Reflect.get(before, name) === Reflect.get(view, name));
+      TOLD.every((name) => before[name] === view[name]);
     this.#sparkVersion = this.traffic.sparkVersion;
     // A problem without a time of its own began when it was first seen.
     if (isSame && before.problem !== null && view.problem?.at === now)

@@ -59,10 +59,8 @@ export class Traffic {
     this.waiting = at(numbers, WAITING);
     let requests = 0;
     for (let place = FIRST_CLASS; place < BUCKETS; place += 1) requests += at(numbers, place);
-    const isFirst = this.now === undefined;
-    const hasMoved = requests !== this.requests || isFirst;
+    const hasMoved = requests !== this.requests || this.now === undefined;
     this.now = numbers;
-    if (isFirst) this.#requestsAtColumn = 0;
     this.requests = requests;
     if (hasMoved) this.#reckon(boundsMs);
   }
@@ -77,6 +75,13 @@ export class Traffic {
     this.errorsPerSecond = Math.round((1_000 * errors) / minute) / 1_000;
     this.p50Ms = percentile(0.5, now, before, boundsMs);
     this.p99Ms = percentile(0.99, now, before, boundsMs);
+  }
+
+  /** What was before now is long over: rates and percentiles begin here. */
+  begin() {
+    this.#requestsAtColumn = this.requests;
+    this.#steps = this.now === undefined ? [] : [this.now];
+    this.#reckon([]);
   }
 
   /** A column of the sparkline is over. @param {number} seconds it took */
@@ -155,26 +160,35 @@ export function readTraffic(gateways) {
   return { byKey, boundsMs };
 }
 
+/** A gateway, and where it listens once that is known. @typedef {{ seam: GatewaySeam, place?: URL }} Known */
+
 /**
  * Where visitors reach a tenant; null if that cannot be told.
- * @param {readonly { seam: GatewaySeam, url: string | undefined }[]} gateways
+ * @param {readonly Known[]} gateways
  * @param {string} key
  * @returns {string | null}
  */
 export function addressOf(gateways, key) {
-  for (const { seam, url } of gateways) {
-    if (url === undefined || !/^https?:/.test(url)) continue;
-    const { by, domain, hosts = [] } = seam.route;
-    const place = new URL(url);
-    if (by === 'path')
-      return new URL(`/${key.split('/').map(encodeURIComponent).join('/')}/`, url).href;
-    const host =
-      by === 'host'
-        ? hosts.find((one) => one.key === key)?.host
-        : by === 'subdomain' && /^[a-z0-9_-]{1,63}$/.test(key)
-          ? `${key}.${domain}`
-          : undefined;
-    if (host !== undefined) return `${place.protocol}//${host}${place.port && `:${place.port}`}/`;
+  for (const { seam, place } of gateways) {
+    const host = place && hostOf(seam.route, place, key);
+    if (host === undefined) continue;
+    const path =
+      seam.route.by === 'path' ? `${key.split('/').map(encodeURIComponent).join('/')}/` : '';
+    return `${place?.protocol}//${host}${place?.port && `:${place.port}`}/${path}`;
   }
   return null;
+}
+
+/** @param {GatewaySeam['route']} route @param {URL} place @param {string} key */
+function hostOf({ by, domain, hosts = [] }, place, key) {
+  switch (by) {
+    case 'path':
+      return place.hostname;
+    case 'host':
+      return hosts.find((one) => one.key === key)?.host;
+    case 'subdomain':
+      return /^[a-z0-9_-]{1,63}$/.test(key) ? `${key}.${domain}` : undefined;
+    default:
+      return undefined;
+  }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Core<M: Machine> {
     /// What JavaScript has handed down of the host.
     pub host: Host,
     pub engine: EngineUse<M::Engine>,
-    /// Held while the engine is in use; `None` if another runtime had claimed the root before.
+    /// Held while the engine is in use.
     pub root_claim: Option<RootClaim>,
     /// The deadline that the timer sleeps until, in milliseconds on the steady clock.
     pub armed_ms: Option<u64>,
@@ -47,6 +47,8 @@ pub(crate) struct Core<M: Machine> {
     pub absences: u64,
     /// `None` while a sample is being taken.
     pub sampler: Option<Sampler>,
+    /// That of looks which the pool is not told of; `None` while one is being taken.
+    pub looking_sampler: Option<Sampler>,
     /// Runs that have become ready and wait for their first sample; `None` while no task takes
     /// them.
     pub to_sample: Option<Vec<RunId>>,

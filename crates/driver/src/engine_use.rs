@@ -4,7 +4,7 @@ use crate::Driver;
 use crate::core::Core;
 use crate::machine::{Engine, Machine};
 use crate::uplink::Record;
-use linux::process::root_claim::{Claimed, RootClaim};
+use linux::process::root_claim::RootClaim;
 use pool::CallId;
 use std::io;
 use std::path::PathBuf;
@@ -80,13 +80,15 @@ impl<M: Machine> Driver<M> {
         let claiming = engine.off_thread(move || RootClaim::try_new(&root));
         engine.spawn(async move {
             match claiming.await.and_then(|claimed| claimed) {
-                Ok(Claimed::First(claim)) => {
-                    let mut core = driver.lock();
-                    core.root_claim = core.engine.engine().map(|_| claim);
-                }
-                Ok(Claimed::Taken(pid)) => {
-                    driver.uplink.push(Record::SharedRoot { pid });
-                    driver.uplink.ring();
+                Ok(claimed) => {
+                    {
+                        let mut core = driver.lock();
+                        core.root_claim = core.engine.engine().and(claimed.claim);
+                    }
+                    if let Some(other) = claimed.other {
+                        driver.uplink.push(Record::SharedRoot { pid: other.pid });
+                        driver.uplink.ring();
+                    }
                 }
                 Err(error) => {
                     tracing::debug!(%error, "whether the root is shared cannot be found out")

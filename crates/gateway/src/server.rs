@@ -162,8 +162,11 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
                 trusted: trust.clone(),
                 farewell: farewell.clone(),
             };
-            let worker =
-                Arc::new(Worker { site: site.clone(), forwarder: Forwarder::new(forward) });
+            let worker = Arc::new(Worker {
+                site: site.clone(),
+                forwarder: Forwarder::new(forward),
+                libraries: AtomicUsize::new(0),
+            });
             let (inbox, connections) = mpsc::unbounded_channel();
             workers.push(worker.clone());
             parts.push((worker, connections));
@@ -273,10 +276,11 @@ async fn serve<T: Tenants, H: Hooks>(
     phase: watch::Receiver<Phase>,
 ) {
     while let Some((accepted, permit)) = connections.recv().await {
-        let served = connection::serve(worker.clone(), accepted, tls.clone(), phase.clone());
+        let (worker, tls, phase) = (worker.clone(), tls.clone(), phase.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            served.await;
+            // Made in here: a future that is handed in has room twice in the task.
+            connection::serve(worker, accepted, tls, phase).await;
         });
     }
 }
@@ -310,7 +314,7 @@ async fn accept(
     door.farewell.send_replace(true);
     // It has no receiver when no WebSocket is left.
     let _ = tokio::time::timeout(FAREWELL, door.farewell.closed()).await;
-    let _ = door.phase.send(Phase::Over);
+    // With the door the threads end, and with them what goes on.
 }
 
 impl Door {

@@ -1,5 +1,6 @@
 use crate::support::*;
 use gateway::settings::{Limits, Settings};
+use std::io::Read;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -160,6 +161,30 @@ fn a_client_that_reads_nothing_has_its_time() {
         .send(format!("POST /shop/ HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()));
     client.send(&body);
     until("it is cut off", || gateway.stats().connections == 0);
+}
+
+#[test]
+fn a_client_that_reads_slowly_gets_all_of_it() {
+    let backend = Backend::start();
+    let limits = Limits { body_idle: Duration::from_secs(1), ..Limits::default() };
+    let gateway = limited(limits, &backend);
+    let mut client = Client::connect(&gateway);
+    // With a small buffer it says often how much it has taken.
+    let socket = socket2::SockRef::from(&client.stream);
+    socket.set_recv_buffer_size(64 << 10).expect("a socket");
+    let body = vec![b'x'; 24 << 20];
+    client
+        .send(format!("POST /shop/ HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()));
+    client.send(&body);
+    // For longer than it may take nothing, and less than the kernel's buffers hold.
+    let mut taken = vec![0; 20 << 10];
+    for _ in 0..50 {
+        // This is the rate, and nothing that is waited for.
+        std::thread::park_timeout(Duration::from_millis(100));
+        client.stream.read_exact(&mut taken).expect("more of it");
+    }
+    let left = body.len() - 50 * taken.len();
+    assert_eq!(client.rest_of(left).len(), left);
 }
 
 #[test]

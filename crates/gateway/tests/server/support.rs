@@ -407,6 +407,11 @@ impl Client {
         String::from_utf8_lossy(&self.reader.rest()).into_owned()
     }
 
+    /// So many bytes, or all until the connection ends.
+    pub fn rest_of(&mut self, length: usize) -> Vec<u8> {
+        self.reader.exactly(length)
+    }
+
     pub fn is_closed(&mut self) -> bool {
         self.rest().is_empty()
     }

@@ -5,6 +5,9 @@
 //! A claim is an abstract socket whose name is made of the root's identity. The kernel gives a
 //! name to one socket only, tells which process has it, and frees it when that process ends in any
 //! way; no file is left. Claims of all users in the same network namespace are seen.
+//!
+//! A root has several such names, and each runtime has one of them, so that a third one is told of
+//! the second though the first has ended.
 
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
@@ -21,17 +24,25 @@ use std::path::Path;
 /// connection is accepted; once it is full, the owner stays unknown.
 const QUEUE: i32 = 4_096;
 
-/// A claimed root. While it is held, other runtimes find the root taken; dropping it frees the
-/// root.
+/// How many runtimes can hold a claim of one root. A further one is told of them, and is not seen by
+/// those after it.
+const CLAIMS: u32 = 8;
+
+/// A claim of a root. While it is held, other runtimes find the root taken; dropping it frees it.
 pub struct RootClaim {
     _socket: OwnedFd,
 }
 
 /// The result of a claim.
-pub enum Claimed {
-    First(RootClaim),
-    /// Another runtime has the root; its pid, where that can be known.
-    Taken(Option<u32>),
+pub struct Claimed {
+    pub claim: Option<RootClaim>,
+    /// Another runtime that has claimed the root before.
+    pub other: Option<Other>,
+}
+
+pub struct Other {
+    /// `None` where it cannot be known.
+    pub pid: Option<u32>,
 }
 
 impl RootClaim {
@@ -39,17 +50,26 @@ impl RootClaim {
     /// forbidden.
     pub fn try_new(root: &Path) -> io::Result<Claimed> {
         let of_root = fs::metadata(root)?;
-        let name = format!("absolutejs-runtime/tenants/{}:{}", of_root.dev(), of_root.ino());
-        let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
-        let socket = new_socket()?;
-        match bind(&socket, &address) {
-            Ok(()) => {
-                listen(&socket, QUEUE)?;
-                Ok(Claimed::First(RootClaim { _socket: socket }))
+        let root = format!("absolutejs-runtime/tenants/{}:{}", of_root.dev(), of_root.ino());
+        let mut claimed = Claimed { claim: None, other: None };
+        for number in 0..CLAIMS {
+            let name = if number == 0 { root.clone() } else { format!("{root}/{number}") };
+            let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
+            let socket = new_socket()?;
+            match bind(&socket, &address) {
+                // A socket beside the claim only showed that the name is free.
+                Ok(()) if claimed.claim.is_some() => {}
+                Ok(()) => {
+                    listen(&socket, QUEUE)?;
+                    claimed.claim = Some(RootClaim { _socket: socket });
+                }
+                Err(Errno::ADDRINUSE) => {
+                    claimed.other.get_or_insert_with(|| Other { pid: owner(&address) });
+                }
+                Err(errno) => return Err(errno.into()),
             }
-            Err(Errno::ADDRINUSE) => Ok(Claimed::Taken(owner(&address))),
-            Err(errno) => Err(errno.into()),
         }
+        Ok(claimed)
     }
 }
 
@@ -72,17 +92,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_root_is_claimed_once_by_whatever_path_until_it_is_dropped() {
+    fn a_claim_by_any_path_tells_of_the_others_until_they_are_dropped() {
         let root = std::env::temp_dir().join(format!("root-claim-{}", std::process::id()));
         fs::create_dir_all(&root).unwrap();
         let link = root.with_extension("link");
         std::os::unix::fs::symlink(&root, &link).unwrap();
         let first = RootClaim::try_new(&root).unwrap();
-        assert!(matches!(first, Claimed::First(_)));
+        assert!(first.claim.is_some() && first.other.is_none());
         let own = Some(std::process::id());
-        assert!(matches!(RootClaim::try_new(&link).unwrap(), Claimed::Taken(pid) if pid == own));
+        let second = RootClaim::try_new(&link).unwrap();
+        assert!(second.other.is_some_and(|other| other.pid == own));
         drop(first);
-        assert!(matches!(RootClaim::try_new(&link).unwrap(), Claimed::First(_)));
+        let third = RootClaim::try_new(&link).unwrap();
+        assert!(third.other.is_some(), "the second one is there");
+        drop((second.claim, third.claim));
+        assert!(RootClaim::try_new(&link).unwrap().other.is_none());
         fs::remove_file(&link).unwrap();
         fs::remove_dir(&root).unwrap();
         assert!(RootClaim::try_new(&root).is_err());
