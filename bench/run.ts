@@ -23,13 +23,17 @@ const { values: options, words: names } = readArguments({
   },
   words: {
     kind: 'scenario',
-    known: [...scenarios.map(({ name }) => name), ...groups(), 'instructions'],
+    known: [...scenarios.map(({ name }) => name), ...groups(), 'instructions', 'dashboard'],
   },
   maxWords: Infinity,
 });
 
 if (names.includes('instructions')) {
   process.exitCode = await runInstructions(options.update);
+} else if (names.includes('dashboard')) {
+  // On demand: the others do without a browser.
+  const { runDashboard } = await import('./dashboard/run.ts');
+  process.exitCode = await runDashboard();
 } else {
   await measure(chosenScenarios());
 }
@@ -128,5 +132,6 @@ Without a scenario all are measured, and bench/RESULTS.md and bench/results.svg 
 
 scenarios (all of \`${groups().join('`, `')}\` by that name):
 ${list.join('\n')}
-  ${'instructions'.padEnd(24)} instructions of the pool's hot operations, against their budgets (--update sets these)`;
+  ${'instructions'.padEnd(24)} instructions of the pool's hot operations, against their budgets (--update sets these)
+  ${'dashboard'.padEnd(24)} the operator's page with 1,000 tenants, in Chromium`;
 }

@@ -17,7 +17,6 @@ const refused = [
     /^✘ Unknown flag: --onec; did you mean --once\?\n\nusage: npm run demo/,
   ],
   ['node', 'scripts/demo.mjs once', /^✘ Unknown argument: once; did you mean --once\?\n/],
-  ['bun', 'examples/host.ts --onec', /^✘ Unknown flag: --onec; did you mean --once\?\n/],
   ['bun', 'bench/run.ts --ronds 3', /^✘ Unknown flag: --ronds; did you mean --rounds\?\n/],
   [
     'bun',

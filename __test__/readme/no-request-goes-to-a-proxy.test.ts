@@ -69,7 +69,7 @@ test(
       patienceMs: PATIENCE_MS,
       env: trap.environment(PROXY_VARIABLES),
     };
-    await using demo = new Program(['bun', 'examples/host.ts', '--once'], options);
+    await using demo = new Program(['bun', 'examples/demo/once.ts'], options);
     const { code } = await demo.ended();
     expect({ code, seen: trap.seen }, demo.output).toEqual({ code: 0, seen: [] });
   },

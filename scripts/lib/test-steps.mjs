@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { checkArrows } from './arrows.mjs';
+import { whyNoChromium } from './chromium.mjs';
 import {
   countAsOneCheck,
   countBunTests,
@@ -62,6 +63,8 @@ export function stages() {
       [
         cargo('cargo fmt', ['fmt', '--all', '--check']),
         installed('tsc', ['--noEmit']),
+        // Programs of the browser, with its types.
+        installed('tsc, page', ['--project', 'tsconfig.page.json'], 'tsc'),
         installed('prettier', ['--check', '.']),
         cargo('cargo clippy', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
         fuzzTargets(),
@@ -81,9 +84,11 @@ export function stages() {
         bunTests('bun test, gateway', '__test__/gateway'),
         bunTests('bun test, control', '__test__/control'),
         commandTests(),
+        dashboardTests(),
         bunTests('bun test, surface', '__test__', [
           '__test__/command/',
           '__test__/control/',
+          '__test__/dashboard/',
           '__test__/gateway/',
           '__test__/node/',
           '__test__/processes/',
@@ -107,7 +112,7 @@ export function stages() {
           '--changes',
           '80',
         ]),
-        script('demo --once', 'examples/host.ts', ['--once'], bun),
+        script('demo --once', 'examples/demo/once.ts', [], bun),
       ],
     ],
   ];
@@ -149,12 +154,13 @@ function fuzzTargets() {
 }
 
 /**
- * @param {string} tool
+ * @param {string} name
  * @param {string[]} args
+ * @param {string} [tool]
  * @returns {Step}
  */
-function installed(tool, args) {
-  return { name: tool, command: join(localBin, tool), args, count: countAsOneCheck };
+function installed(name, args, tool = name) {
+  return { name, command: join(localBin, tool), args, count: countAsOneCheck };
 }
 
 /**
@@ -194,6 +200,22 @@ function commandTests() {
     name: 'commands',
     command: process.execPath,
     args: ['scripts/test-command.mjs'],
+    count: countBunTests,
+    ...(missing ? { skipBecause: missing } : {}),
+  };
+}
+
+/**
+ * Tests of the operator's page, in Chromium.
+ *
+ * @returns {Step}
+ */
+function dashboardTests() {
+  const missing = whyNoChromium();
+  return {
+    name: 'dashboard',
+    command: process.execPath,
+    args: ['scripts/test-dashboard.mjs'],
     count: countBunTests,
     ...(missing ? { skipBecause: missing } : {}),
   };

@@ -11,6 +11,9 @@ import { apply } from './reload.js';
 import { inheritedSockets, reloading, serviceManager } from './service.js';
 import { warmTenants } from './tenants.js';
 
+/** SIGINTs that come sooner after the first are the same ^C; people take longer for the next. */
+const SAME_INTERRUPT_MS = 300;
+
 /** @type {import('../commands.js').Run} */
 export async function run({ words, options: flags }, io) {
   const sources = { flags, directory: words[0], env: { ...io.env }, cwd: io.cwd };
@@ -74,6 +77,7 @@ async function announce(settings, host, wantsJson, io) {
  */
 function endOnSignals(host, manager, io) {
   let isEnding = false;
+  let endingSince = NaN;
   /** @type {(exitCode: number) => void} */
   let resolve = () => {};
   /** @type {(error: unknown) => void} */
@@ -83,6 +87,7 @@ function endOnSignals(host, manager, io) {
   const end = async (/** @type {NodeJS.Signals} */ signal) => {
     if (isEnding) return;
     isEnding = true;
+    endingSince = performance.now();
     const open = host.gateway.stats().inFlight;
     const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
     io.complain(`${signal}: ends in order${waits}; once more ends it at once.`);
@@ -92,6 +97,8 @@ function endOnSignals(host, manager, io) {
   };
   for (const signal of /** @type {const} */ (['SIGTERM', 'SIGINT'])) {
     process.on(signal, () => {
+      // npx gets the terminal's ^C as well, and passes it on.
+      if (signal === 'SIGINT' && performance.now() - endingSince < SAME_INTERRUPT_MS) return;
       if (isEnding) process.exit(128 + constants.signals[signal]);
       void end(signal);
     });

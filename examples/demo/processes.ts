@@ -1,7 +1,9 @@
 // The processes of a tenant, according to the system and not to the runtime that started them.
 import { readdir, readFile, readlink } from 'node:fs/promises';
-import type { Context } from './once-steps.ts';
-import { tenantsRoot } from './tenants.ts';
+import { fileURLToPath } from 'node:url';
+import type { Context } from './steps.ts';
+
+export const tenantsRoot = fileURLToPath(new URL('../tenants', import.meta.url));
 
 /** How long an ended process may still be in the process table. */
 const GONE_WITHIN_MS = 1_000;

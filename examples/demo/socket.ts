@@ -1,23 +1,6 @@
-// Requests to a tenant as any program can make them: the Host header names the tenant.
-import type { Demo } from './demo.ts';
-import './no-proxy.ts';
+// A WebSocket to a tenant, with a promise for its opening, its next message and its end.
+import type { Host } from './host.ts';
 
-const REQUEST_TIMEOUT_MS = 20_000;
-
-export function request(
-  demo: Demo,
-  tenant: string,
-  path: string,
-  init: RequestInit = {},
-): Promise<Response> {
-  return fetch(`http://127.0.0.1:${demo.port}${path}`, {
-    signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
-    ...init,
-    headers: { ...hostHeader(demo, tenant), ...(init.headers as Record<string, string>) },
-  });
-}
-
-/** A WebSocket with a promise for its opening, its next message and its end. */
 export class Socket {
   readonly #socket: WebSocket;
   readonly #messages: (string | Uint8Array)[] = [];
@@ -37,13 +20,13 @@ export class Socket {
   }
 
   static async open(
-    demo: Demo,
+    host: Host,
     tenant: string,
     path: string,
     protocols: string[] = [],
   ): Promise<Socket> {
-    const headers = hostHeader(demo, tenant);
-    const webSocket = new WebSocket(`ws://127.0.0.1:${demo.port}${path}`, { headers, protocols });
+    const headers = { host: host.nameOf(tenant) };
+    const webSocket = new WebSocket(`ws://127.0.0.1:${host.port}${path}`, { headers, protocols });
     const socket = new Socket(webSocket);
     const opened = new Promise<void>((resolve) =>
       webSocket.addEventListener('open', () => resolve()),
@@ -72,8 +55,4 @@ export class Socket {
   close(): void {
     this.#socket.close();
   }
-}
-
-function hostHeader(demo: Demo, tenant: string): { host: string } {
-  return { host: `${tenant}.localhost:${demo.port}` };
 }

@@ -1,0 +1,53 @@
+// Pages in Chromium. What the browser has to say against a page is kept, and no test ends with it.
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, expect } from 'bun:test';
+import { launch } from './chromium.ts';
+
+let browser: Promise<Browser> | undefined;
+
+/** In each file that opens pages: the browser ends with its tests. */
+export function closeAfterwards() {
+  afterAll(async () => {
+    const launched = await browser;
+    browser = undefined;
+    await launched?.close();
+  });
+}
+
+export const WIDTHS = [360, 900, 1600];
+
+export type Look = { width?: number; scheme?: 'light' | 'dark' };
+
+/** A page, closed at the end of the test, which fails if the browser complained. */
+export async function visit(url: string, { width = 1280, scheme = 'light' }: Look = {}) {
+  browser ??= launch();
+  const context = await (
+    await browser
+  ).newContext({
+    viewport: { width, height: 800 },
+    colorScheme: scheme,
+    reducedMotion: 'reduce',
+  });
+  const page: Page = await context.newPage();
+  // Sooner than the test's own, so that it says what was waited for.
+  page.setDefaultTimeout(20_000);
+  const complaints: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(`${error.stack}`));
+  await page.goto(url);
+  await page.locator('main > *').first().waitFor();
+  return {
+    page,
+    complaints,
+    /** A host that is gone is a console error of the browser's own. */
+    forgive: () => void complaints.splice(0),
+    async [Symbol.asyncDispose]() {
+      await context.close();
+      // Shown also where the test has failed already.
+      if (complaints.length > 0) console.error(complaints.join('\n'));
+      expect(complaints).toEqual([]);
+    },
+  };
+}

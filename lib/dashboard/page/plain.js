@@ -1,0 +1,101 @@
+// What tenants write, made harmless: names and lines are shown as they are spelt, and of terminal
+// escapes only colours and weights are left, as classes from a list.
+
+/** Control characters, and those that turn the direction of the text around them. */
+const HIDDEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
+
+/**
+ * A name or a sentence of a tenant's, with what could not be seen made visible.
+ * @param {string} text
+ */
+export const plain = (text) => withoutEscapes(`${text}`).replace(HIDDEN, visible);
+
+/** @param {string} character */
+function visible(character) {
+  const code = character.charCodeAt(0);
+  if (code < 0x20) return String.fromCharCode(0x2400 + code);
+  return code === 0x7f
+    ? '\u2421'
+    : `\u27e8U+${code.toString(16).toUpperCase().padStart(4, '0')}\u27e9`;
+}
+
+/**
+ * Terminal escapes: CSI with its parameters; OSC, DCS, APC, PM and SOS up to their end, or of the
+ * line; and those of two characters. The first group is what a CSI says, the second its kind.
+ */
+const ESCAPE =
+  /(?:\u001b\[|\u009b)([0-?]*)[ -/]*([@-~])|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c|$)|\u001b[ -/]*[0-~]?/g;
+
+/** @param {string} text */
+export const withoutEscapes = (text) => text.replace(ESCAPE, '');
+
+const COLOURS = ['black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white'];
+/** The classes that an attribute of a terminal becomes. */
+const ATTRIBUTES = /** @type {Record<number, string>} */ ({
+  1: 'bold',
+  2: 'dim',
+  3: 'italic',
+  4: 'underline',
+});
+/** Which of them 22, 23 and 24 end. */
+const ENDS = /** @type {Record<number, string[]>} */ ({
+  22: ['bold', 'dim'],
+  23: ['italic'],
+  24: ['underline'],
+});
+/** What is shown of a line; the rest is told by its length. */
+export const LONGEST = 4000;
+
+/**
+ * A line as spans: text, and the classes that it has.
+ * @param {string} line
+ * @returns {Array<{ text: string, classes: string }>}
+ */
+export function spansOf(line) {
+  const shown = line.length > LONGEST ? line.slice(0, LONGEST) : line;
+  /** @type {Array<{ text: string, classes: string }>} */
+  const spans = [];
+  let colour = '';
+  /** @type {Set<string>} */
+  const attributes = new Set();
+  const push = (/** @type {string} */ text) => {
+    const classes = [colour && `ansi-${colour}`, ...[...attributes].map((name) => `ansi-${name}`)];
+    if (text !== '')
+      spans.push({
+        text: text.replace(HIDDEN, visible),
+        classes: classes.filter(Boolean).join(' '),
+      });
+  };
+  let from = 0;
+  for (const match of shown.matchAll(ESCAPE)) {
+    push(shown.slice(from, match.index));
+    from = match.index + match[0].length;
+    if (match[2] === 'm') apply(match[1] ?? '');
+  }
+  push(shown.slice(from));
+  if (shown !== line)
+    spans.push({ text: ` … ${line.length - LONGEST} characters more`, classes: 'ansi-dim' });
+  return spans;
+
+  function reset() {
+    colour = '';
+    attributes.clear();
+  }
+
+  /** @param {string} parameters */
+  function apply(parameters) {
+    const codes = parameters.split(/[;:]/).map(Number);
+    for (let at = 0; at < codes.length; at += 1) {
+      const code = codes[at] ?? 0;
+      // A colour of 256 or of 16 million: its parts are no codes of their own.
+      if (code === 38 || code === 48) at += codes[at + 1] === 5 ? 2 : 4;
+      else if (code === 0) reset();
+      else if (code === 39) colour = '';
+      else if (code >= 30 && code <= 37) colour = COLOURS[code - 30] ?? '';
+      else if (code >= 90 && code <= 97) colour = COLOURS[code - 90] ?? '';
+      else if (ATTRIBUTES[code] !== undefined) attributes.add(ATTRIBUTES[code]);
+      else ENDS[code]?.forEach((name) => attributes.delete(name));
+    }
+  }
+}
