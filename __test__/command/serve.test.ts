@@ -177,6 +177,21 @@ test('SIGHUP reads the config again, applies what it can, and says what it canno
   await host.end('SIGTERM');
 });
 
+test('the dashboard is there when it is asked for, and its link is printed', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const { host } = await serve(place, tenants.root, ['--dashboard', '127.0.0.1:0']);
+  const [link = ''] = await host.says(/http:\/\/127\.0\.0\.1:\d+\/\?token=\S+/);
+  const page = await fetch(link);
+  expect(page.status).toBe(200);
+  const restart = new URL('/tenants/hello/restart', link);
+  expect((await fetch(restart, { method: 'POST' })).status).toBe(403);
+  const authorization = `Bearer ${new URL(link).searchParams.get('token')}`;
+  const acted = await fetch(restart, { method: 'POST', headers: { authorization } });
+  expect(await acted.json()).toMatchObject({ key: 'hello', state: 'running' });
+  expect((await host.end('SIGTERM')).code).toBe(0);
+});
+
 test('TLS, whose files are read again on SIGHUP', async () => {
   using place = directory();
   await using tenants = tenantsOf();
