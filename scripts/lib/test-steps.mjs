@@ -190,22 +190,6 @@ function nodeTests() {
 }
 
 /**
- * Tests of the operator's page, in Chromium.
- *
- * @returns {Step}
- */
-function dashboardTests() {
-  const missing = whyNoChromium();
-  return {
-    name: 'dashboard',
-    command: process.execPath,
-    args: ['scripts/test-dashboard.mjs'],
-    count: countBunTests,
-    ...(missing ? { skipBecause: missing } : {}),
-  };
-}
-
-/**
  * Tests of the commands, in pipes and in a terminal.
  *
  * @returns {Step}
@@ -216,6 +200,22 @@ function commandTests() {
     name: 'commands',
     command: process.execPath,
     args: ['scripts/test-command.mjs'],
+    count: countBunTests,
+    ...(missing ? { skipBecause: missing } : {}),
+  };
+}
+
+/**
+ * Tests of the operator's page, in Chromium.
+ *
+ * @returns {Step}
+ */
+function dashboardTests() {
+  const missing = whyNoChromium();
+  return {
+    name: 'dashboard',
+    command: process.execPath,
+    args: ['scripts/test-dashboard.mjs'],
     count: countBunTests,
     ...(missing ? { skipBecause: missing } : {}),
   };

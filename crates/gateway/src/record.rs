@@ -20,6 +20,7 @@ pub(crate) trait Sink: Send + Sync {
 /// What is known of one request.
 pub struct Record {
     counters: Arc<Counters>,
+    began: Instant,
     status: AtomicU16,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -44,7 +45,6 @@ pub(crate) struct Told {
     pub path: String,
     pub address: IpAddr,
     pub at_ms: u64,
-    pub began: Instant,
 }
 
 impl Record {
@@ -59,6 +59,7 @@ impl Record {
         }
         Record {
             counters,
+            began: clock::now(),
             status: AtomicU16::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -160,7 +161,7 @@ impl Drop for Record {
                 method: told.method,
                 path: told.path,
                 status,
-                duration_ms: (clock::now() - told.began).as_secs_f64() * 1_000.0,
+                duration_ms: (clock::now() - self.began).as_secs_f64() * 1_000.0,
                 woke_ms,
                 bytes_in,
                 bytes_out,
