@@ -28,3 +28,19 @@ test('lines that are read and a value that is selected stay while figures and ti
   expect(await page.evaluate<string>('document.activeElement.textContent')).toBe('one\ntwo');
   expect(await page.evaluate<string>('`${getSelection()}`')).toBe(`${pid}`);
 });
+
+test('a value that is selected on the page of the host stays', async () => {
+  await using house = await open({ tenants: 3 });
+  await using visitor = await visit(`${house.url}#/host`);
+  const { page } = visitor;
+  const path = page.getByRole('definition').getByText('/srv/tenants');
+  await path.selectText();
+  const started = page.getByRole('definition').getByText(/ago$/);
+  const connections = page.getByRole('definition').getByText('214', { exact: true });
+  await connections.waitFor();
+  house.host.is.connections = 215;
+  house.host.tick();
+  await page.getByRole('definition').getByText('215', { exact: true }).waitFor();
+  expect(await started.count()).toBe(1);
+  expect(await page.evaluate<string>('`${getSelection()}`')).toBe('/srv/tenants');
+});

@@ -37,13 +37,6 @@ export function createFacts() {
   return { element, show };
 }
 
-/** @param {(Fact | false)[]} facts */
-export function factList(facts) {
-  const list = createFacts();
-  list.show(facts);
-  return list.element;
-}
-
 /**
  * @param {string} title
  * @param {...import('./dom.js').Child} content
