@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { closeAfterwards, visit, WIDTHS } from '../support/dashboard/browser.ts';
+import { closeAfterwards, go, visit, WIDTHS } from '../support/dashboard/browser.ts';
 import { open } from '../support/dashboard/house.ts';
 
 closeAfterwards();
@@ -17,8 +17,7 @@ for (const width of WIDTHS) {
       await using visitor = await visit(house.link, { width, scheme });
       const { page } = visitor;
       for (const view of views) {
-        await page.goto(house.url + view);
-        await page.locator('main h1').waitFor({ state: 'attached' });
+        await go(page, house.url + view);
         await page.getByText('Live').waitFor();
         house.host.tick();
         const wide = await page.evaluate('document.documentElement.scrollWidth');

@@ -32,7 +32,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
   /** @type {Set<(name: string, data: any) => void>} */
   const listeners = new Set();
   let [eventSeq, lineSeq] = [0, 0];
-  const is = { draining: false };
+  const is = { draining: false, connections: 214 };
   /** @type {Array<{ key: string, action: string }>} */
   const actions = [];
 
@@ -114,7 +114,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
       },
       gateway: {
         addresses: ['http://127.0.0.1:3000/'],
-        connections: 214,
+        connections: is.connections,
         inFlight: sum((t) => t.inFlight),
         waiting: 0,
         requests: { '1xx': 12, '2xx': 184_220, '3xx': 2_031, '4xx': 811, '5xx': 42 },

@@ -123,7 +123,8 @@ function second() {
     const more =
       at === undefined
         ? 'Trying to reach it.'
-        : `What you see is from ${timeOf(at)}, ${duration(Date.now() - at)} ago. Trying to reach it.`;
+        : `What you see is from ${timeOf(at)}, ${duration(Date.now() - at)} ago. ` +
+          'Trying to reach it.';
     const name = plain(host?.name ?? 'The host');
     const why = plain(link.refusal());
     goneText(why === '' ? `${name} does not answer.` : `${name} tells nothing: ${why}`, more);

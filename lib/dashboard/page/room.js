@@ -32,7 +32,8 @@ export function createRoom() {
       count(runtime.running),
       `${count(Math.max(0, places))} of ${count(runtime.maxConcurrent)} places free`,
       runtime.total / runtime.maxConcurrent,
-      `runtime.running ${runtime.running}, total ${runtime.total}, maxConcurrent ${runtime.maxConcurrent}`,
+      `running ${runtime.running}, total ${runtime.total}, ` +
+        `maxConcurrent ${runtime.maxConcurrent}`,
     );
     if (gateway === null) requests.show('–', 'no gateway');
     else requests.show(rate(gateway.requestsPerSecond), requestNote(gateway));

@@ -4,7 +4,7 @@ import { createChart } from './chart.js';
 import { createMark, rowClass } from './columns.js';
 import { fill, h, put, textNode } from './dom.js';
 import { createEventList } from './events.js';
-import { factList, panel } from './facts.js';
+import { createFacts, panel } from './facts.js';
 import { ago, bytes, count, milliseconds, percent, rate, setHostTime } from './format.js';
 import { createLog } from './log.js';
 import { plain, spansOf } from './plain.js';
@@ -30,10 +30,12 @@ export function openTenant(context, key) {
   const how = textNode();
   const head = h('p', { class: 'how' }, mark.element, h('span', {}, how));
   const actions = createActions(context);
-  const problem = h('div', { class: 'failure', hidden: true });
+  const problem = h('section', { class: 'failure', 'aria-label': 'What is wrong', hidden: true });
+  const since = textNode();
+  let toldProblem = '';
   const timeline = createEventList({ hasKeys: false });
-  const facts = h('div');
-  const walls = h('div');
+  const facts = createFacts();
+  const walls = createFacts();
   const raw = h('pre', { tabindex: '0', 'aria-label': 'All fields' });
   const rawFields = h(
     'details',
@@ -51,8 +53,8 @@ export function openTenant(context, key) {
       'div',
       { class: 'side' },
       panel('Timeline', timeline.element),
-      panel('Now', facts),
-      panel('Limits and walls', walls),
+      panel('Now', facts.element),
+      panel('Limits and walls', walls.element),
       rawFields,
     ),
   );
@@ -77,8 +79,8 @@ export function openTenant(context, key) {
     head.className = `how ${rowClass(tenant)}`;
     actions.show(tenant);
     showProblem(tenant);
-    refresh(facts, factList(factsOf(tenant, isOld)));
-    refresh(walls, factList([...limitRows(tenant.limits), ...wallRows(tenant.isolation)]));
+    facts.show(factsOf(tenant, isOld));
+    walls.show([...limitRows(tenant.limits), ...wallRows(tenant.isolation)]);
     charts.show(tenant);
     showRaw();
   }
@@ -98,17 +100,18 @@ export function openTenant(context, key) {
     const { code, summary, advice, lines, at } = now.problem;
     problem.classList.toggle('over', !isProblem(now));
     problem.classList.toggle('warned', now.state === 'running');
-    refresh(
+    put(since, `${ago(at)} · ${code}`);
+    const told = JSON.stringify([code, summary, advice, lines]);
+    // Whoever reads or copies the lines is not disturbed.
+    if (told === toldProblem) return;
+    toldProblem = told;
+    fill(
       problem,
-      h(
-        'section',
-        { 'aria-label': 'What is wrong' },
-        h('h2', { title: code }, plain(summary)),
-        h('p', {}, ...prose(plain(advice))),
-        lines.length > 0 &&
-          h('pre', { tabindex: '0', 'aria-label': 'Its last lines' }, lines.map(textOf).join('\n')),
-        h('p', { class: 'note' }, `${ago(at)} · ${code}`),
-      ),
+      h('h2', { title: code }, plain(summary)),
+      h('p', {}, ...prose(plain(advice))),
+      lines.length > 0 &&
+        h('pre', { tabindex: '0', 'aria-label': 'Its last lines' }, lines.map(textOf).join('\n')),
+      h('p', { class: 'note' }, since),
     );
   }
 
@@ -180,15 +183,6 @@ const textOf = (line) =>
   spansOf(line)
     .map(({ text }) => text)
     .join('');
-
-/**
- * Replaces what is there only if it reads otherwise, so that a selection lasts.
- * @param {Element} place
- * @param {Element} now
- */
-function refresh(place, now) {
-  if (place.firstElementChild?.textContent !== now.textContent) fill(place, now);
-}
 
 /** @param {Tenant} tenant @param {boolean} isOld @returns {import('./facts.js').Fact[]} */
 function factsOf(tenant, isOld) {
