@@ -38,14 +38,17 @@ async function serveToFirstAnswer(place: string) {
   const serve = (port: number) => ['serve', tenants, '--port', `${port}`, '--control', control];
   const times = await sideBySide({
     bare: () => firstAnswer('bun', ['run', 'start'], directory),
+    'nothing in node': () => wholeProcess('node', ['-e', '0']),
+    'nothing in bun': () => wholeProcess('bun', ['-e', '0']),
     node: () => firstAnswer('node', (port) => [program, ...serve(port)], place),
     bun: () => firstAnswer('bun', (port) => [program, ...serve(port)], place),
   });
   return (['node', 'bun'] as const).map((engine) => {
-    const over = times[engine] - times.bare;
+    const own = times.bare + times[`nothing in ${engine}`];
+    const over = times[engine] - own;
     return {
-      what: `serve in ${engine} → first 200 of a cold tenant, over the bare app's own`,
-      value: `${ms(over)} (${ms(times[engine])} beside ${ms(times.bare)}; goal ≤ 150 ms)`,
+      what: `serve in ${engine} → first 200 of a cold tenant, over what engine and app take bare`,
+      value: `${ms(over)} (${ms(times[engine])} beside ${ms(own)}; goal ≤ 150 ms)`,
       isMet: over <= 150,
     };
   });
