@@ -3,6 +3,7 @@
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { watchLoop } from '../lib/probes.ts';
 
 const [job = '', portText, countText, security] = process.argv.slice(2);
 const [port, count] = [Number(portText), Number(countText)];
@@ -17,6 +18,7 @@ const JOBS: Record<string, () => Promise<object>> = {
   download: () => timed(`/download?count=${count}`),
   upload,
   storm,
+  loop,
 };
 
 console.log(JSON.stringify(await JOBS[job]?.()));
@@ -68,6 +70,14 @@ async function echo(): Promise<object> {
     ),
   );
   return { ms: performance.now() - startedAt };
+}
+
+/** Watches a loop that has nothing to do until its input ends. */
+async function loop(): Promise<object> {
+  const { stop } = watchLoop();
+  console.log(JSON.stringify({ watches: true }));
+  for await (const _ of Bun.stdin.stream());
+  return stop();
 }
 
 async function timed(path: string): Promise<object> {

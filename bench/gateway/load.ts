@@ -3,7 +3,10 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
+import type { LoopLag } from '../lib/probes.ts';
 import { NotPossible } from '../lib/scenario.ts';
 import { start } from './servers.ts';
 
@@ -66,8 +69,25 @@ export async function whileOpen<T>(
     if (String(chunk).includes('open')) break;
   }
   try {
-    return await look();
+    const seen = await look();
+    if (child.exitCode !== null) throw new Error(`${job}: the connections were closed too early`);
+    return seen;
   } finally {
     child.kill('SIGKILL');
   }
+}
+
+/** Watches an event loop that has nothing to do, in a process of its own, while something goes on. */
+export async function besideBareLoop<T>(goOn: () => Promise<T>): Promise<[T, LoopLag]> {
+  const file = new URL('client.ts', import.meta.url).pathname;
+  const child = start(process.execPath, [file, 'loop']);
+  const said = createInterface({ input: child.stdout ?? Readable.from([]) })[
+    Symbol.asyncIterator
+  ]();
+  // The first line says that it watches.
+  await said.next();
+  const result = await goOn();
+  child.stdin?.end();
+  const { value } = await said.next();
+  return [result, JSON.parse(value ?? '')];
 }

@@ -30,10 +30,10 @@ export type Front = (behind: Server) => Promise<Server>;
 const children = new Set<ChildProcess>();
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
 
-/** Starts a program that is found in `PATH`, and ends it with this process. */
+/** Starts a program that is found in `PATH`, and ends it with this process. Its input stays open. */
 export function start(command: string, args: readonly string[], env?: object): ChildProcess {
   const child = spawn(command, args, {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
   });
   child.on('error', ({ message }) => {
@@ -99,6 +99,10 @@ http { access_log off; ${temporary} keepalive_timeout 1h; keepalive_requests 100
   const master = start('nginx', ['-c', file, '-p', directory]);
   if (master.pid === undefined) throw new NotPossible('needs nginx: apt-get install nginx-light');
   await listens(port);
+  // The port is open before there is a worker, which not every kernel shows.
+  for (let tries = 0; tries < 1_000 && childrenOf(master.pid).length === 0; tries += 1) {
+    await Bun.sleep(1);
+  }
   const worker = childrenOf(master.pid)[0] ?? master.pid;
   return server(port, worker);
 }
@@ -155,7 +159,11 @@ function residentBytesOf(pid: number): number {
 
 function childrenOf(parent: number): number[] {
   return readdirSync(`/proc/${parent}/task/${parent}`).includes('children')
-    ? readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ').map(Number)
+    ? readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8')
+        .trim()
+        .split(' ')
+        .filter(Boolean)
+        .map(Number)
     : [];
 }
 

@@ -1,17 +1,10 @@
 // A request to a tenant that does not run: one at a time, twenty at once, and a storm.
 import { watchLoop } from '../lib/probes.ts';
-import {
-  atMost,
-  type Context,
-  lagMetrics,
-  loadPool,
-  type Sample,
-  type Scenario,
-} from '../lib/scenario.ts';
+import { atMost, type Context, loadPool, type Sample, type Scenario } from '../lib/scenario.ts';
 import { firstOk, realTenants, tenantRoot, tenantVariables } from '../lib/tenants.ts';
 import { freePorts, spawnBare } from '../scenarios/cold.ts';
 import type { Runtime, RuntimeOptions } from '@absolutejs/runtime';
-import { client } from './load.ts';
+import { besideBareLoop, client } from './load.ts';
 import { FRONTS, group } from './scenarios.ts';
 import { listening } from './servers.ts';
 
@@ -149,23 +142,48 @@ const wake20: Scenario = {
 const storm: Scenario = {
   name: 'gateway-storm',
   title: `${STORM.requests.toLocaleString('en')} requests to ${STORM.tenants} cold tenants`,
-  note: `There is room for ${STORM.room}. Each request has to be answered, or refused with a status.`,
+  note:
+    `There is room for ${STORM.room}. Each request has to be answered, or refused with a status. The cores are taken by tenants ` +
+    'that start: what that alone does to an event loop is seen in a second process at the same time, which has nothing to do.',
   columns: FRONTS,
   group,
   metrics: [
     { id: 'allMs', label: 'all answered or refused', unit: 'ms' },
     { id: 'unanswered', label: 'without an answer', unit: '', goal: atMost(0, '') },
     { id: 'refused', label: 'refused', unit: '' },
-    ...lagMetrics({ lagMs: 10 }),
+    {
+      id: 'lagMs',
+      label: 'host loop lag, max',
+      unit: 'ms',
+      goal: { text: '≤ a bare loop + 10 ms', limit: (of) => plus(of('ours', 'bareLagMs'), 1, 10) },
+    },
+    { id: 'bareLagMs', label: '… of a bare loop beside it', unit: 'ms' },
+    {
+      id: 'busyMs',
+      label: '… CPU time of the thread in it, max',
+      unit: 'ms',
+      goal: atMost(10, 'ms'),
+    },
   ],
   subjects: {
     ours: async () => {
       const { root } = tenantRoot(STORM.tenants);
       const { port } = await gatewayOver(root, { maxConcurrent: STORM.room });
-      const loop = watchLoop();
-      const { ms, statuses } = await client('storm', port, STORM.requests);
-      const { 200: ok = 0, none = 0 } = statuses;
-      return { allMs: ms, unanswered: none, refused: STORM.requests - ok - none, ...loop.stop() };
+      const [{ storm, lag }, bare] = await besideBareLoop(async () => {
+        const answers = client('storm', port, STORM.requests);
+        // The client is started by now, which takes this thread some milliseconds.
+        const loop = watchLoop();
+        return { storm: await answers, lag: loop.stop() };
+      });
+      const { 200: ok = 0, none = 0 } = storm.statuses;
+      return {
+        allMs: storm.ms,
+        unanswered: none,
+        refused: STORM.requests - ok - none,
+        lagMs: lag.lagMs,
+        busyMs: lag.busyMs,
+        bareLagMs: bare.lagMs,
+      };
     },
   },
   maxRounds: 2,

@@ -11,32 +11,36 @@ export interface LoopLag {
   lagMs: number;
   /** The same without the time in which the thread waited for a core. */
   heldMs: number;
+  /** The most CPU time that the thread itself used between two looks. */
+  busyMs: number;
 }
 
 /** Starts to measure how late a timer of 1 ms is. */
 export function watchLoop(): { stop: () => LoopLag } {
-  const waiting = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
+  const schedstat = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
   const buffer = Buffer.alloc(64);
-  /** How long the JavaScript thread has waited for a core so far. */
-  const waitedMs = () => {
-    const length = readSync(waiting, buffer, 0, buffer.length, 0);
-    return Number(buffer.toString('latin1', 0, length).split(' ')[1]) / NS_PER_MS;
+  /** How long the JavaScript thread has run and has waited for a core so far. */
+  const times = () => {
+    const length = readSync(schedstat, buffer, 0, buffer.length, 0);
+    const [ran = NaN, waited = NaN] = buffer.toString('latin1', 0, length).split(' ').map(Number);
+    return { now: performance.now(), ranMs: ran / NS_PER_MS, waitedMs: waited / NS_PER_MS };
   };
-  let [last, lastWaitedMs] = [performance.now(), waitedMs()];
-  const most = { lagMs: 0, heldMs: 0 };
+  let last = times();
+  const most = { lagMs: 0, heldMs: 0, busyMs: 0 };
   const look = () => {
-    const [now, nowWaitedMs] = [performance.now(), waitedMs()];
-    const lagMs = now - last - LAG_TIMER_MS;
+    const next = times();
+    const lagMs = next.now - last.now - LAG_TIMER_MS;
     most.lagMs = Math.max(most.lagMs, lagMs);
-    most.heldMs = Math.max(most.heldMs, lagMs - (nowWaitedMs - lastWaitedMs));
-    [last, lastWaitedMs] = [now, nowWaitedMs];
+    most.heldMs = Math.max(most.heldMs, lagMs - (next.waitedMs - last.waitedMs));
+    most.busyMs = Math.max(most.busyMs, next.ranMs - last.ranMs);
+    last = next;
   };
   const timer = setInterval(look, LAG_TIMER_MS);
   return {
     stop() {
       look();
       clearInterval(timer);
-      closeSync(waiting);
+      closeSync(schedstat);
       return most;
     },
   };

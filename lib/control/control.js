@@ -126,6 +126,8 @@ function knownGateway({ gateway, seam }) {
       known.addresses = addresses.map(({ url }) => url);
       const place = known.addresses.find((url) => url.startsWith('http'));
       if (place !== undefined) known.place = new URL(place);
+      // From the first call on the gateway counts how soon answers begin.
+      seam.statsOfAll();
     },
     // Its own caller is told.
     () => {},

@@ -7,6 +7,7 @@
 use crate::answer;
 use crate::exchange::{Client, Site, Worker, exchange};
 use crate::forward::AnswerBody;
+use crate::forwarded;
 use crate::guarded::{Guarded, Patience, Returned, Shared};
 use crate::hooks::Hooks;
 use crate::stream::{Accepted, Socket, Stream};
@@ -18,12 +19,13 @@ use bytes::BytesMut;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{oneshot, watch};
@@ -33,6 +35,11 @@ use tokio_rustls::LazyConfigAcceptor;
 /// requests that follow one another closely are spared; and when many connections come at once,
 /// few of them have it at a time.
 const REST_AFTER: Duration = Duration::from_millis(200);
+/// When so many connections of a thread have the library, others keep it for less. It takes 20 KB,
+/// which the allocator does not return to the system when it is given back: where thousands of
+/// connections come within a second, that would be as much again as the connections take.
+const CROWD: usize = 128;
+const REST_AFTER_IN_A_CROWD: Duration = Duration::from_millis(20);
 /// What an ended connection may still send, and for how long, so that the client gets to read why
 /// it ended: the kernel resets a connection that is closed with bytes unread.
 const LINGER_BYTES: usize = 256 << 10;
@@ -63,17 +70,13 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// As many header fields as the library has room for without another allocation.
 const FIELDS_FOR_FREE: usize = 100;
 
-/// The answer to a request, while it is worked on.
-type Answering = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
-
-/// What the gateway does, as its connections are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What the gateway does, as its connections are told. In the end all that is left of them is cut
+/// off with their threads' runtimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Open,
     /// No further request is taken.
     Draining,
-    /// All is cut off.
-    Over,
 }
 
 /// Serves a connection to its end.
@@ -83,36 +86,24 @@ pub(crate) async fn serve<T: Tenants, H: Hooks>(
     tls: Option<Tls>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let mut over = phase.clone();
     let served = async move {
         let socket = accepted.into_socket()?;
-        let client = Client {
-            peer: socket.peer(),
-            port: socket.port(),
-            is_tls: tls.is_some(),
-            socket: socket.clone(),
-        };
-        let mut connection = Connection { worker, client: Arc::new(client), phase: &mut phase };
+        let peer = socket.peer();
+        let told = Arc::new(forwarded::Client::new(peer, tls.is_some(), socket.port()));
+        let client = Arc::new(Client { peer, told, socket: socket.clone() });
+        let mut connection = Connection { worker, client, phase: &mut phase };
         match tls {
             Some(tls) => connection.encrypted(socket, tls).await,
             None => connection.plain(socket).await,
         }
     };
-    tokio::select! {
-        // A client that breaks off breaks nothing here.
-        served = served => { let _: io::Result<()> = served; }
-        () = reaches(&mut over, Phase::Over) => {}
-    }
+    // A client that breaks off breaks nothing here.
+    let _: io::Result<()> = served.await;
 }
 
 /// Resolves when the gateway takes no further request.
 async fn is_closing(phase: &mut watch::Receiver<Phase>) {
-    reaches(phase, Phase::Draining).await;
-}
-
-/// Resolves when the gateway is so far, and when it is gone.
-async fn reaches(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
-    let _ = phase.wait_for(|phase| *phase >= wanted).await;
+    let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
 }
 
 /// How connections are encrypted.
@@ -121,6 +112,27 @@ pub(crate) struct Tls {
     pub certificates: Arc<Certificates>,
     /// The user's function gives them.
     pub asks: bool,
+}
+
+/// What answers the requests of a connection.
+trait Answers:
+    Service<
+        Request<Incoming>,
+        Response = Response<AnswerBody>,
+        Error = Infallible,
+        Future: Send + 'static,
+    >
+{
+}
+
+impl<S> Answers for S where
+    S: Service<
+            Request<Incoming>,
+            Response = Response<AnswerBody>,
+            Error = Infallible,
+            Future: Send + 'static,
+        >
+{
 }
 
 struct Connection<'a, T, H> {
@@ -140,7 +152,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         let stream = tokio::time::timeout(patience, handshake).await??;
         let Stream::Tls(tls) = &stream else { return Ok(()) };
         if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
-            return self.http2(stream, BytesMut::new()).await;
+            return Box::pin(self.http2(stream, BytesMut::new())).await;
         }
         let inspector = Inspector::http1(self.site().head_limits());
         // The request may have come with the end of the handshake.
@@ -174,7 +186,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             }
         }
         match inspector.is_http2() {
-            Some(true) => self.http2(Stream::Plain(socket), received).await,
+            Some(true) => Box::pin(self.http2(Stream::Plain(socket), received)).await,
             _ => {
                 let inspector = Inspector::http1(self.site().head_limits());
                 self.http1(Stream::Plain(socket), inspector, received, true).await
@@ -189,30 +201,38 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         mut received: BytesMut,
         mut is_asked: bool,
     ) -> io::Result<()> {
-        let limits = self.site().limits;
-        let patience = Patience {
-            head: limits.headers_timeout,
-            idle: REST_AFTER.min(limits.keep_alive),
-            stall: limits.body_idle,
-        };
+        let mut rested = Duration::ZERO;
         loop {
-            if !is_asked && !self.is_asked(&stream, limits.keep_alive - patience.idle).await {
+            if !is_asked && !self.is_asked(&stream, rested).await {
                 return tokio::time::timeout(LINGER, stream.shutdown()).await.unwrap_or(Ok(()));
             }
             is_asked = false;
+            let patience = self.patience();
+            rested = patience.idle;
             let (guarded, returned) = Guarded::new(stream, inspector, patience, received);
             // On the heap: the task of an idle connection is small without it.
             let mut returned = Box::pin(self.requests(guarded, returned)).await?;
             if !returned.is_idle || *self.phase.borrow() != Phase::Open {
-                return self.end(&mut returned).await;
+                return Box::pin(self.end(&mut returned)).await;
             }
             Returned { stream, inspector, .. } = returned;
             received = BytesMut::new();
         }
     }
 
+    /// How patient the library is for the next requests.
+    fn patience(&self) -> Patience {
+        let limits = &self.site().limits;
+        Patience {
+            head: limits.headers_timeout,
+            idle: rest_after(self.worker.libraries.load(Relaxed)).min(limits.keep_alive),
+            stall: limits.body_idle,
+        }
+    }
+
     /// Waits for another request; `false` if the connection ends without one.
-    async fn is_asked(&mut self, stream: &Stream, patience: Duration) -> bool {
+    async fn is_asked(&mut self, stream: &Stream, rested: Duration) -> bool {
+        let patience = self.site().limits.keep_alive - rested;
         tokio::select! {
             readable = stream.socket().readable() => readable.is_ok(),
             () = tokio::time::sleep(patience) => false,
@@ -233,8 +253,9 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             builder.max_headers(limits.headers);
         }
         let shared = guarded.shared();
-        let service = service_fn(self.service(shared.clone()));
+        let service = self.service(shared.clone());
         {
+            let _lent = Lent::of(&self.worker.libraries);
             let connection = builder.serve_connection(TokioIo::new(guarded), service);
             let mut connection = pin!(connection.with_upgrades());
             tokio::select! {
@@ -251,9 +272,10 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         returned.await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))
     }
 
-    fn service(&self, shared: Arc<Shared>) -> impl Fn(Request<Incoming>) -> Answering + use<T, H> {
+    /// Answers requests. The library has room for the future of one, so that none is allocated.
+    fn service(&self, shared: Arc<Shared>) -> impl Answers + use<T, H> {
         let (worker, client) = (self.worker.clone(), self.client.clone());
-        move |request| Box::pin(exchange(worker.clone(), client.clone(), shared.clone(), request))
+        service_fn(move |request| exchange(worker.clone(), client.clone(), shared.clone(), request))
     }
 
     /// Says why the connection ends, if that is not said, and ends it so that the client can read
@@ -308,7 +330,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             .max_local_error_reset_streams(FAULTY_STREAMS)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY)
-            .serve_connection(TokioIo::new(guarded), service_fn(self.service(shared.clone())));
+            .serve_connection(TokioIo::new(guarded), self.service(shared.clone()));
         let mut connection = Box::pin(connection);
         let unused = unused(&shared, limits.headers_timeout, limits.keep_alive);
         tokio::select! {
@@ -325,6 +347,27 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             }
         }
         Ok(())
+    }
+}
+
+/// How long the library is kept after an answer, when so many connections have it.
+fn rest_after(libraries: usize) -> Duration {
+    if libraries < CROWD { REST_AFTER } else { REST_AFTER_IN_A_CROWD }
+}
+
+/// Counts one connection that has the library.
+struct Lent<'a>(&'a AtomicUsize);
+
+impl Lent<'_> {
+    fn of(libraries: &AtomicUsize) -> Lent<'_> {
+        libraries.fetch_add(1, Relaxed);
+        Lent(libraries)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -374,4 +417,18 @@ async fn handshake<T: Tenants, H: Hooks>(
         }
     };
     Ok(Stream::Tls(Box::new(start.into_stream(config).await?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_crowd_the_library_is_kept_for_less() {
+        let libraries = AtomicUsize::default();
+        let crowd: Vec<_> = (0..CROWD).map(|_| Lent::of(&libraries)).collect();
+        assert_eq!(rest_after(libraries.load(Relaxed)), REST_AFTER_IN_A_CROWD);
+        drop(crowd);
+        assert_eq!(rest_after(libraries.load(Relaxed)), REST_AFTER);
+    }
 }

@@ -28,7 +28,7 @@ use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// So many more requests than connections may be at once: one connection of HTTP/2 has them all.
 const REQUESTS_OVER_CONNECTIONS: usize = 128;
@@ -58,13 +58,15 @@ pub(crate) enum By {
 pub(crate) struct Worker<T, H> {
     pub site: Arc<Site<T, H>>,
     pub forwarder: Forwarder,
+    /// How many connections of HTTP/1 have the library.
+    pub libraries: AtomicUsize,
 }
 
 /// Who is at the other end of a connection.
 pub(crate) struct Client {
     pub peer: IpAddr,
-    pub port: Option<u16>,
-    pub is_tls: bool,
+    /// What tenants are told of it.
+    pub told: Arc<forwarded::Client>,
     pub socket: Socket,
 }
 
@@ -107,6 +109,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
             path: path.to_owned(),
             address,
             at_ms: clock::epoch_ms(),
+            began: clock::now(),
         }
     }
 }
@@ -206,12 +209,8 @@ async fn answered<T: Tenants, H: Hooks>(
     let outgoing = Outgoing {
         request,
         target,
-        client: forwarded::Client {
-            peer: client.peer,
-            is_tls: client.is_tls,
-            port: client.port,
-            prefix,
-        },
+        client: client.told.clone(),
+        prefix,
         host: checked.host,
         guard: (!checked.is_http2).then(|| connection.clone()),
         record: record.clone(),

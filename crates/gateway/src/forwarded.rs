@@ -53,50 +53,61 @@ impl Cidr {
     }
 }
 
-/// What is known of a request that its tenant is to be told.
+/// What tenants are told of a client's connection, as the values of fields: they are made once.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// The address at the other end of the connection.
-    pub peer: IpAddr,
-    /// The connection is encrypted.
-    pub is_tls: bool,
+    /// The address at the other end.
+    peer: IpAddr,
+    peer_value: HeaderValue,
+    is_tls: bool,
     /// The port that it came in at; `None` for a socket without one.
-    pub port: Option<u16>,
-    /// What was taken off the path.
-    pub prefix: Option<String>,
+    port_value: Option<HeaderValue>,
 }
 
-/// Writes what the tenant is told. A client's own words are dropped, and kept only of a peer in
-/// one of the ranges, to which ours are added then.
-pub fn tell(headers: &mut HeaderMap, client: &Client, trusted: &[Cidr]) {
-    let peer = client.peer.to_canonical();
-    if trusted.iter().any(|range| range.has(peer)) {
-        keep_given(headers, peer, client.is_tls, trusted);
-    } else {
-        take_off_all(headers);
-        headers.remove(FORWARDED);
+impl Client {
+    /// A client at this address, whose connection came in at this port.
+    pub fn new(peer: IpAddr, is_tls: bool, port: Option<u16>) -> Client {
+        let peer = peer.to_canonical();
+        let peer_value = HeaderValue::try_from(peer.to_string());
+        let peer_value = peer_value.unwrap_or(HeaderValue::from_static("unknown"));
+        Client { peer, peer_value, is_tls, port_value: port.map(HeaderValue::from) }
     }
-    headers.remove(REAL_IP);
-    let mut hops: Vec<&str> = given_for(headers).collect();
-    let peer = peer.to_string();
-    hops.push(&peer);
-    let hops = hops.join(", ");
-    set(headers, FOR, hops);
-    if !headers.contains_key(PROTO) {
+}
+
+/// Writes what the tenant is told, with what was taken off the path. A client's own words are
+/// dropped, and kept only of a peer in one of the ranges, to which ours are added then.
+pub fn tell(headers: &mut HeaderMap, client: &Client, prefix: Option<&str>, trusted: &[Cidr]) {
+    // One look at the names there are, instead of a search for each of those there may be.
+    let has_words = headers.keys().any(is_word_on_clients);
+    if has_words && trusted.iter().any(|range| range.has(client.peer)) {
+        keep_given(headers, client, trusted);
+        headers.remove(REAL_IP);
+        let mut hops: Vec<&str> = given_for(headers).collect();
+        hops.extend(client.peer_value.to_str());
+        let hops = hops.join(", ");
+        set(headers, FOR, hops);
+    } else {
+        if has_words {
+            take_off_all(headers);
+        }
+        headers.insert(FOR, client.peer_value.clone());
+    }
+    let lacks = |headers: &HeaderMap, name: HeaderName| !has_words || !headers.contains_key(name);
+    if lacks(headers, PROTO) {
         let proto = if client.is_tls { "https" } else { "http" };
         headers.insert(PROTO, HeaderValue::from_static(proto));
     }
-    if let Some(host) = headers.get(HOST).cloned()
-        && !headers.contains_key(HOSTS)
+    if lacks(headers, HOSTS)
+        && let Some(host) = headers.get(HOST).cloned()
     {
         headers.insert(HOSTS, host);
     }
-    if let Some(port) = client.port
-        && !headers.contains_key(PORT)
+    if lacks(headers, PORT)
+        && let Some(port) = client.port_value.clone()
     {
-        headers.insert(PORT, HeaderValue::from(port));
+        headers.insert(PORT, port);
     }
-    if let Some(prefix) = &client.prefix {
+    if let Some(prefix) = prefix {
         let outer = headers.get(PREFIX).and_then(|value| value.to_str().ok()).unwrap_or("");
         let whole = format!("{}{prefix}", outer.trim_end_matches('/'));
         set(headers, PREFIX, whole);
@@ -105,13 +116,13 @@ pub fn tell(headers: &mut HeaderMap, client: &Client, trusted: &[Cidr]) {
 
 /// Keeps what a trusted peer says. Many proxies write `X-Forwarded-For` and pass on a `Forwarded`
 /// of the client's, so that counts only without the other: then the same is told in both.
-fn keep_given(headers: &mut HeaderMap, peer: IpAddr, is_tls: bool, trusted: &[Cidr]) {
+fn keep_given(headers: &mut HeaderMap, client: &Client, trusted: &[Cidr]) {
     let hops = believed_hops(headers);
     if hops.is_empty() {
         headers.remove(FORWARDED);
         return;
     }
-    let ours = field::element(peer, is_tls);
+    let ours = field::element(client.peer, client.is_tls);
     if let Ok(ours) = HeaderValue::try_from(ours) {
         headers.append(FORWARDED, ours);
     }
@@ -127,6 +138,13 @@ fn keep_given(headers: &mut HeaderMap, peer: IpAddr, is_tls: bool, trusted: &[Ci
     }
     let hops: Vec<String> = hops.into_iter().map(|hop| hop.from).collect();
     set(headers, FOR, hops.join(", "));
+}
+
+/// Whether the field says whom a request is from, as a proxy does. Also those `X-Forwarded-*` that
+/// the gateway does not write: frameworks believe `-Scheme`, `-Ssl` and others as they do `-Proto`.
+fn is_word_on_clients(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-forwarded-") || matches!(name, "x-real-ip" | "forwarded")
 }
 
 /// The address of the client: the last one that no trusted peer has vouched for.
@@ -176,12 +194,8 @@ fn given_for(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     given.filter(|hops| !hops.is_empty())
 }
 
-/// Takes off every `X-Forwarded-*`, also those that the gateway does not write: frameworks believe
-/// `-Scheme`, `-Ssl` and others as they do `-Proto`.
 fn take_off_all(headers: &mut HeaderMap) {
-    let is_one = |name: &&HeaderName| name.as_str().starts_with("x-forwarded-");
-    let names: Vec<HeaderName> = headers.keys().filter(is_one).cloned().collect();
-    for name in names {
+    while let Some(name) = headers.keys().find(|name| is_word_on_clients(name)).cloned() {
         headers.remove(name);
     }
 }
@@ -206,9 +220,8 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let trusted: Vec<Cidr> = trusted.iter().filter_map(|text| Cidr::parse(text)).collect();
-        let prefix = Some("/shop".to_owned());
-        let client = Client { peer: ip(peer), is_tls: true, port: Some(443), prefix };
-        tell(&mut headers, &client, &trusted);
+        let client = Client::new(ip(peer), true, Some(443));
+        tell(&mut headers, &client, Some("/shop"), &trusted);
         let mut lines: Vec<String> = headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().expect("text")))

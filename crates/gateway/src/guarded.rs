@@ -4,19 +4,23 @@
 //! The bytes are inspected in the library's own buffer. Only those that cannot be passed on yet,
 //! such as the first part of a head, are kept here.
 
+mod shared;
+mod writing;
+
+use crate::alarm::Alarm;
 use crate::clock;
 use crate::refusal::{Refusal, Why};
 use crate::strict::{Inspector, Verdict};
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::oneshot;
-use tokio::time::Sleep;
+
+pub use shared::Shared;
 
 /// How much of another protocol is kept before the tenant agrees to it.
 const EARLY_BYTES: usize = 16 << 10;
@@ -31,51 +35,6 @@ pub(crate) struct Patience {
     pub idle: Duration,
     /// While the client takes nothing of what is written to it.
     pub stall: Duration,
-}
-
-/// What the stream and the requests on it tell each other.
-#[derive(Debug, Default)]
-pub struct Shared {
-    refusal: Mutex<Option<Refusal>>,
-    /// The refusal was answered as the answer to a request whose body it was found in.
-    is_answered: AtomicBool,
-    other_protocol: AtomicBool,
-    in_flight: AtomicU32,
-    begun: AtomicU64,
-}
-
-impl Shared {
-    /// Why the connection ends, if what the client sent was refused. The caller answers it.
-    pub fn take_refusal(&self) -> Option<Refusal> {
-        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if refusal.is_some() {
-            self.is_answered.store(true, Ordering::Relaxed);
-        }
-        refusal
-    }
-
-    /// The tenant has agreed to another protocol.
-    pub fn allow_other_protocol(&self) {
-        self.other_protocol.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn begins(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.begun.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn ends(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// How many requests have begun on the connection.
-    pub(crate) fn begun(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn is_busy(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) > 0
-    }
 }
 
 /// What is left when the library is done with a stream.
@@ -164,13 +123,12 @@ impl<S> Guarded<S> {
 impl<S> Drop for Guarded<S> {
     fn drop(&mut self) {
         let (Some(inner), Some(back)) = (self.inner.take(), self.back.take()) else { return };
-        let is_answered = inner.shared.is_answered.load(Ordering::Relaxed);
-        let refusal = inner.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let refusal = inner.shared.untold_refusal();
         // Nobody waits for it when the connection is cut off.
         let _ = back.send(Returned {
             stream: inner.stream,
             inspector: inner.inspector,
-            refusal: refusal.filter(|_| !is_answered),
+            refusal,
             is_idle: inner.end == Some(End::Idle),
         });
     }
@@ -182,7 +140,7 @@ impl<S: AsyncRead + Unpin> Inner<S> {
         context: &mut Context<'_>,
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.shared.other_protocol.load(Ordering::Acquire) {
+        if self.shared.has_other_protocol() {
             self.inspector.allow_other_protocol();
         }
         loop {
@@ -205,7 +163,7 @@ impl<S: AsyncRead + Unpin> Inner<S> {
                         self.passed = count;
                         continue;
                     }
-                    Verdict::Refuse(refusal) => return self.refuse(refusal),
+                    Verdict::Refuse(refusal) => return self.refuse(refusal, context),
                     // What comes before the tenant agrees to another protocol waits in the socket.
                     Verdict::Wait
                         if self.inspector.awaits_agreement()
@@ -251,11 +209,12 @@ impl<S: AsyncRead + Unpin> Inner<S> {
 
     /// Ends what is passed on. A request before the one that is refused gets its answer first: to
     /// the library an end in the midst of it would be its client's leaving.
-    fn refuse(&mut self, refusal: Refusal) -> Poll<io::Result<()>> {
+    fn refuse(&mut self, refusal: Refusal, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.inspector.is_between_requests() && self.is_busy() {
+            self.shared.await_end(context.waker());
             return Poll::Pending;
         }
-        *self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        self.shared.refuse(refusal);
         self.end = Some(End::Refused);
         Poll::Ready(Ok(()))
     }
@@ -289,7 +248,7 @@ impl<S: AsyncRead + Unpin> Inner<S> {
             Awaited::Request => End::Idle,
             Awaited::Head => {
                 let refusal = Refusal::new(408, Why::TooSlow);
-                *self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+                self.shared.refuse(refusal);
                 End::Refused
             }
         });
@@ -303,22 +262,6 @@ impl<S> Inner<S> {
         let passed = self.inspector.heads() - self.heads_before;
         passed > self.shared.begun() || self.shared.is_busy()
     }
-
-    /// An error when the client has taken nothing for too long.
-    fn poll_stall<T>(
-        &mut self,
-        poll: Poll<io::Result<T>>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<T>> {
-        if poll.is_ready() {
-            self.stalled = None;
-            return poll;
-        }
-        let patience = self.patience.stall;
-        let deadline = *self.stalled.get_or_insert_with(|| clock::now() + patience);
-        ready!(self.stall_sleep.poll(deadline, context));
-        Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
@@ -331,93 +274,5 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
             Some(inner) => inner.poll_read(context, room),
             None => Poll::Ready(Ok(())),
         }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(Ok(0)) };
-        let poll = Pin::new(&mut inner.stream).poll_write(context, bytes);
-        inner.poll_stall(poll, context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.as_ref().is_some_and(|inner| inner.stream.is_write_vectored())
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(Ok(0)) };
-        let poll = Pin::new(&mut inner.stream).poll_write_vectored(context, parts);
-        inner.poll_stall(poll, context)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(Ok(())) };
-        let poll = Pin::new(&mut inner.stream).poll_flush(context);
-        inner.poll_stall(poll, context)
-    }
-
-    /// Passes the end of a tunnel on. A connection of HTTP is ended when it has come back.
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.inner {
-            Some(inner) if inner.shared.other_protocol.load(Ordering::Acquire) => {
-                let poll = Pin::new(&mut inner.stream).poll_shutdown(context);
-                inner.poll_stall(poll, context)
-            }
-            _ => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-/// A timer that is set anew only when it has gone off too early: most of its deadlines are moved
-/// on, request by request, long before they are reached.
-#[derive(Default)]
-pub(crate) struct Alarm {
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Alarm {
-    pub fn poll(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
-        let deadline = tokio::time::Instant::from_std(deadline);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() > deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        loop {
-            ready!(sleep.as_mut().poll(context));
-            if sleep.deadline() >= deadline {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(deadline);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::strict::HeadLimits;
-    use std::task::Waker;
-
-    #[tokio::test]
-    async fn a_client_that_takes_something_has_all_of_its_time_again() {
-        let long = Duration::from_secs(600);
-        let patience = Patience { head: long, idle: long, stall: long };
-        let inspector = Inspector::http1(HeadLimits { bytes: 1_000, fields: 10 });
-        let (mut guarded, _returned) = Guarded::new((), inspector, patience, BytesMut::new());
-        let inner = guarded.inner.as_mut().expect("not dropped");
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(inner.poll_stall::<()>(Poll::Pending, &mut context).is_pending());
-        assert!(inner.stalled.is_some());
-        assert!(inner.poll_stall(Poll::Ready(Ok(1)), &mut context).is_ready());
-        assert_eq!(inner.stalled, None);
     }
 }

@@ -1,10 +1,7 @@
 //! Fields that are for one hop, and are not passed on.
 
 use http::HeaderMap;
-use http::header::{
-    CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderName, HeaderValue, TE, TRAILER};
 
 pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub(crate) const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
@@ -13,40 +10,59 @@ pub(crate) const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-c
 /// Takes off what is for one hop, and what `Connection` names. `Trailer` stays, as trailers are
 /// passed on, and `TE` where it says that they are wanted.
 pub fn take_off_hop_fields(headers: &mut HeaderMap) {
-    let wants_trailers = headers
-        .get_all(TE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|element| element.trim().eq_ignore_ascii_case("trailers"));
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+    // One look at the names there are, instead of a search for each of those there may be.
+    let mut found = headers.keys().filter(|name| is_for_one_hop(name));
+    match (found.next(), found.next()) {
+        (None, _) => return,
+        (Some(name), None) if name == CONNECTION && names_nothing(headers) => {
+            headers.remove(CONNECTION);
+            return;
+        }
+        _ => {}
+    }
+    let wants_trailers =
+        elements(headers, TE).any(|element| element.eq_ignore_ascii_case("trailers"));
+    let named: Vec<HeaderName> = elements(headers, CONNECTION)
+        .filter_map(|name| name.parse().ok())
         .filter(|name| *name != TRAILER)
         .collect();
     for name in named {
         headers.remove(name);
     }
-    let always = [
-        &CONNECTION,
-        &HTTP2_SETTINGS,
-        &KEEP_ALIVE,
-        &PROXY_CONNECTION,
-        &PROXY_AUTHENTICATE,
-        &PROXY_AUTHORIZATION,
-        &TE,
-        &TRANSFER_ENCODING,
-        &UPGRADE,
-    ];
-    for name in always {
+    while let Some(name) = headers.keys().find(|name| is_for_one_hop(name)).cloned() {
         headers.remove(name);
     }
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
+}
+
+fn is_for_one_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// `Connection` says nothing but whether the connection is kept.
+fn names_nothing(headers: &HeaderMap) -> bool {
+    headers.get_all(CONNECTION).iter().all(|value| {
+        let value = value.as_bytes();
+        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+    })
+}
+
+fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 #[cfg(test)]
@@ -77,5 +93,24 @@ mod tests {
             .collect();
         left.sort();
         assert_eq!(left, ["te: trailers", "trailer: x-sum", "x-other: 1"]);
+    }
+
+    #[test]
+    fn a_connection_that_is_kept_or_not_is_all_that_is_taken_off() {
+        for values in [&["keep-alive"][..], &["Close"], &["close", "keep-alive"]] {
+            let mut headers = HeaderMap::new();
+            headers.append("x-other", HeaderValue::from_static("1"));
+            for value in values {
+                headers.append(CONNECTION, HeaderValue::from_static(value));
+            }
+            take_off_hop_fields(&mut headers);
+            assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-other"], "{values:?}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(CONNECTION, HeaderValue::from_static("close"));
+        headers.append(CONNECTION, HeaderValue::from_static("x-other"));
+        headers.append("x-other", HeaderValue::from_static("1"));
+        take_off_hop_fields(&mut headers);
+        assert!(headers.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod alarm;
 mod answer;
 mod clock;
 mod connection;

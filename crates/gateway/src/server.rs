@@ -162,8 +162,11 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
                 trusted: trust.clone(),
                 farewell: farewell.clone(),
             };
-            let worker =
-                Arc::new(Worker { site: site.clone(), forwarder: Forwarder::new(forward) });
+            let worker = Arc::new(Worker {
+                site: site.clone(),
+                forwarder: Forwarder::new(forward),
+                libraries: AtomicUsize::new(0),
+            });
             let (inbox, connections) = mpsc::unbounded_channel();
             workers.push(worker.clone());
             parts.push((worker, connections));
@@ -219,13 +222,16 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         self.site.counters.stats()
     }
 
-    /// The figures of one key; `None` if no request has been for it.
+    /// The figures of one key; `None` if no request has been for it. From the first call on it is
+    /// counted how soon answers begin.
     pub fn stats_of(&self, key: &str) -> Option<KeyStats> {
+        self.site.counters.time_answers();
         Some(self.site.counters.known(key)?.stats())
     }
 
-    /// The figures of all keys that have had requests.
+    /// The figures of all keys that have had requests. It counts as a call of `stats_of`.
     pub fn stats_of_all(&self) -> Vec<(String, KeyStats)> {
+        self.site.counters.time_answers();
         let all = self.site.counters.all();
         all.iter().map(|counters| (counters.key.to_string(), counters.stats())).collect()
     }
@@ -273,10 +279,11 @@ async fn serve<T: Tenants, H: Hooks>(
     phase: watch::Receiver<Phase>,
 ) {
     while let Some((accepted, permit)) = connections.recv().await {
-        let served = connection::serve(worker.clone(), accepted, tls.clone(), phase.clone());
+        let (worker, tls, phase) = (worker.clone(), tls.clone(), phase.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            served.await;
+            // Made in here: a future that is handed in has room twice in the task.
+            connection::serve(worker, accepted, tls, phase).await;
         });
     }
 }
@@ -310,7 +317,7 @@ async fn accept(
     door.farewell.send_replace(true);
     // It has no receiver when no WebSocket is left.
     let _ = tokio::time::timeout(FAREWELL, door.farewell.closed()).await;
-    let _ = door.phase.send(Phase::Over);
+    // With the door the threads end, and with them what goes on.
 }
 
 impl Door {

@@ -1,6 +1,7 @@
 //! A client's connection, whatever it came by.
 
 use socket2::TcpKeepalive;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,6 +15,9 @@ use tokio_rustls::server::TlsStream;
 
 /// After so long without a word from it a client's machine is asked whether it is still there.
 const VANISHED: Duration = Duration::from_secs(60);
+
+/// Parts of so many bytes in all are joined before they are written.
+const JOINED_BYTES: usize = 1 << 10;
 
 /// A socket. The connection and the requests on it share it, so that a request can see that its
 /// client leaves.
@@ -90,9 +94,10 @@ impl Socket {
         }
     }
 
-    /// Resolves when there is something to read, or the client has left.
+    /// Resolves when there is something to read, or the client has left. For the task that reads:
+    /// there is one place for a waker, which takes less than a wait of its own.
     pub async fn readable(&self) -> io::Result<()> {
-        either!(self, stream => stream.readable().await)
+        poll_fn(|context| either!(self, stream => stream.poll_read_ready(context))).await
     }
 
     pub fn try_read(&self, room: &mut [u8]) -> io::Result<usize> {
@@ -176,6 +181,14 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // The kernel takes one part in less time than several, and most answers are small.
+        if let [part] = parts {
+            return self.poll_write(context, part);
+        }
+        let mut room = [0; JOINED_BYTES];
+        if let Some(joined) = join(parts, &mut room) {
+            return self.poll_write(context, joined);
+        }
         either!(&*self, stream => loop {
             ready!(stream.poll_write_ready(context))?;
             match stream.try_write_vectored(parts) {
@@ -197,6 +210,16 @@ impl AsyncWrite for Socket {
             _ => Poll::Ready(Ok(())),
         }
     }
+}
+
+/// The parts in one piece; `None` if there is not enough room.
+fn join<'a>(parts: &[io::IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut end = 0;
+    for part in parts {
+        room.get_mut(end..end + part.len())?.copy_from_slice(part);
+        end += part.len();
+    }
+    room.get(..end)
 }
 
 /// A connection, encrypted or not.
@@ -269,5 +292,18 @@ impl AsyncWrite for Stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_have_room_are_joined() {
+        let parts = ["ab", "", "cde"].map(|part| io::IoSlice::new(part.as_bytes()));
+        assert_eq!(join(&parts, &mut [0; 5]), Some(&b"abcde"[..]));
+        assert_eq!(join(&parts, &mut [0; 6]), Some(&b"abcde"[..]));
+        assert_eq!(join(&parts, &mut [0; 4]), None);
     }
 }

@@ -2,8 +2,8 @@
 //! socket says nothing of it: a client may go on with other streams and never read this one, whose
 //! tenant would be in use for ever.
 
+use crate::alarm::Alarm;
 use crate::clock;
-use crate::guarded::Alarm;
 use hyper::rt::Executor;
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -3,14 +3,18 @@
 use super::upstreams::{Upstream, Upstreams};
 use crate::record::Record;
 use crate::streams;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
+
+/// Small parts that are there at once are joined, up to so many bytes: for the client each would be
+/// a chunk of its own, and a call of the system for every few of them.
+const JOINED_BYTES: usize = 16 << 10;
 
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -102,20 +106,40 @@ pub(super) struct TenantBody<T> {
     record: Arc<Record>,
     /// `None` once it was let go.
     by: Option<By<T>>,
+    /// A part that was taken, and is not passed on yet.
+    next: Option<Frame<Bytes>>,
     is_ended: bool,
     has_failed: bool,
     /// A failure that is not told yet.
     failure: Option<BodyError>,
+    /// What came before the failure was passed on.
+    is_failure_due: bool,
 }
 
 impl<T> TenantBody<T> {
     pub fn new(incoming: Incoming, record: Arc<Record>, by: By<T>) -> TenantBody<T> {
-        let (is_ended, has_failed, failure) = (false, false, None);
-        TenantBody { incoming, record, by: Some(by), is_ended, has_failed, failure }
+        TenantBody {
+            incoming,
+            record,
+            by: Some(by),
+            next: None,
+            is_ended: false,
+            has_failed: false,
+            failure: None,
+            is_failure_due: false,
+        }
     }
 
     fn poll_incoming(&mut self, context: &mut Context<'_>) -> Polled {
-        Pin::new(&mut self.incoming).poll_frame(context).map(|frame| match frame {
+        // What is taken makes room, of which the body tells the connection, and that its task. The
+        // connection is polled before the body is found empty again, so that this is needless.
+        let muted = match &self.by {
+            Some(By::Connection { upstream, .. }) => Some(upstream.mute()),
+            _ => None,
+        };
+        let frame = Pin::new(&mut self.incoming).poll_frame(context);
+        drop(muted);
+        frame.map(|frame| match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     self.record.count_out(data.len() as u64);
@@ -130,12 +154,66 @@ impl<T> TenantBody<T> {
         })
     }
 
-    /// Tells a failure, at the next poll: the client gets what came before it first.
-    fn fail(&mut self, context: &mut Context<'_>, error: BodyError) -> Polled {
+    fn fail(&mut self, error: BodyError) -> Polled {
         self.has_failed = true;
         self.failure = Some(error);
-        context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// The next part that the tenant has sent.
+    fn poll_part(&mut self, context: &mut Context<'_>) -> Polled {
+        let mut frame = self.poll_incoming(context);
+        // That has told the connection that the next part is wanted.
+        if frame.is_pending()
+            && let Some(By::Connection { upstream, .. }) = &mut self.by
+        {
+            let is_over = upstream.poll(context).is_ready();
+            frame = self.poll_incoming(context);
+            if frame.is_pending() && is_over {
+                // A body ends only by its own end.
+                return self.fail("the tenant's connection is over".into());
+            }
+        }
+        match frame {
+            Poll::Ready(Some(Err(error))) => self.fail(error),
+            frame => frame,
+        }
+    }
+
+    /// The next part, with those joined to it that are there already.
+    fn poll_parts(&mut self, context: &mut Context<'_>) -> Polled {
+        if let Some(next) = self.next.take() {
+            return Poll::Ready(Some(Ok(next)));
+        }
+        let first = match ready!(self.poll_part(context)) {
+            Some(Ok(frame)) => frame.into_data(),
+            end => return Poll::Ready(end),
+        };
+        let frame = first.map(|first| Frame::data(self.join(first, context)));
+        Poll::Ready(Some(Ok(frame.unwrap_or_else(|trailers| trailers))))
+    }
+
+    fn join(&mut self, first: Bytes, context: &mut Context<'_>) -> Bytes {
+        let mut joined: Option<BytesMut> = None;
+        loop {
+            let length = joined.as_ref().map_or(first.len(), BytesMut::len);
+            if length >= JOINED_BYTES || self.is_end_stream() {
+                break;
+            }
+            let Poll::Ready(Some(Ok(frame))) = self.poll_part(context) else { break };
+            match frame.data_ref() {
+                Some(data) if length + data.len() <= JOINED_BYTES => {
+                    joined
+                        .get_or_insert_with(|| BytesMut::from(&first[..]))
+                        .extend_from_slice(data);
+                }
+                _ => {
+                    self.next = Some(frame);
+                    break;
+                }
+            }
+        }
+        joined.map_or(first, BytesMut::freeze)
     }
 }
 
@@ -148,33 +226,29 @@ impl<T> Body for TenantBody<T> {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
         let this = &mut *self;
-        if let Some(error) = this.failure.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        let mut frame = this.poll_incoming(context);
-        // That has told the connection that the next part is wanted.
-        if frame.is_pending()
-            && let Some(By::Connection { upstream, .. }) = &mut this.by
-        {
-            let is_over = upstream.poll(context).is_ready();
-            frame = this.poll_incoming(context);
-            if frame.is_pending() && is_over {
-                // A body ends only by its own end.
-                return this.fail(context, "the tenant's connection is over".into());
+        if this.failure.is_none() || this.next.is_some() {
+            let parts = this.poll_parts(context);
+            if parts.is_ready() || this.failure.is_none() {
+                return parts;
             }
         }
-        match frame {
-            Poll::Ready(Some(Err(error))) => this.fail(context, error),
-            frame => frame,
+        // The client gets what came before the failure first: the library writes that once this has
+        // said `Pending`.
+        if !std::mem::replace(&mut this.is_failure_due, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        Poll::Ready(this.failure.take().map(Err))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_ended || self.incoming.is_end_stream()
+        self.next.is_none() && (self.is_ended || self.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let hint = self.incoming.size_hint();
+        let next = self.next.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
+        hint.exact().map_or(hint, |rest| SizeHint::with_exact(rest + next as u64))
     }
 }
 

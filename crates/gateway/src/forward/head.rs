@@ -6,19 +6,29 @@ use crate::forwarded::{self, Client};
 use crate::headers::take_off_hop_fields;
 use crate::refusal::{Refusal, Why};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version, request, response};
 
-/// The head of a request, from which each try to send it takes a copy.
+/// The fields of most requests have room in it.
+const PACKED_BYTES: usize = 1_000;
+
+/// The head of a request, for each try to send it.
 #[derive(Debug)]
 pub(super) struct RequestHead {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    /// What the headers are made of again for a second try; `None` before the first.
+    packed: Option<Packed>,
 }
+
+/// Header fields in one piece of memory, each part after its length. A second try is rare, and each
+/// has to be prepared for: a copy of the map would take several times as long.
+#[derive(Debug)]
+struct Packed(Vec<u8>);
 
 impl RequestHead {
     /// The head for the tenant of what a client sent. `Content-Length` stays as it is.
@@ -27,6 +37,7 @@ impl RequestHead {
         target: PathAndQuery,
         host: &str,
         client: &Client,
+        prefix: Option<&str>,
         settings: &ForwardSettings,
     ) -> RequestHead {
         let mut headers = parts.headers;
@@ -41,8 +52,8 @@ impl RequestHead {
         if parts.version == Version::HTTP_2 {
             join_cookies(&mut headers);
         }
-        forwarded::tell(&mut headers, client, &settings.trusted);
-        RequestHead { method: parts.method, uri: Uri::from(target), headers }
+        forwarded::tell(&mut headers, client, prefix, &settings.trusted);
+        RequestHead { method: parts.method, uri: Uri::from(target), headers, packed: None }
     }
 
     pub fn method(&self) -> &Method {
@@ -73,12 +84,50 @@ impl RequestHead {
     }
 
     /// A request with this head.
-    pub fn with<B>(&self, body: B) -> Request<B> {
+    pub fn with<B>(&mut self, body: B) -> Request<B> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = match &self.packed {
+            None => {
+                self.packed = Some(Packed::of(&self.headers));
+                std::mem::take(&mut self.headers)
+            }
+            Some(packed) => packed.unpack(),
+        };
         request
+    }
+}
+
+impl Packed {
+    fn of(headers: &HeaderMap) -> Packed {
+        let mut bytes = Vec::with_capacity(PACKED_BYTES);
+        for (name, value) in headers {
+            for part in [name.as_str().as_bytes(), value.as_bytes()] {
+                bytes.extend_from_slice(&(part.len() as u32).to_ne_bytes());
+                bytes.extend_from_slice(part);
+            }
+        }
+        Packed(bytes)
+    }
+
+    fn unpack(&self) -> HeaderMap {
+        let mut rest = self.0.as_slice();
+        let mut next = || {
+            let (length, after) = rest.split_first_chunk()?;
+            let (part, after) = after.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
+            rest = after;
+            Some(part)
+        };
+        let mut headers = HeaderMap::new();
+        while let (Some(name), Some(value)) = (next(), next()) {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                headers.append(name, value);
+            }
+        }
+        headers
     }
 }
 
@@ -130,6 +179,21 @@ fn is_number(length: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_try_has_the_fields_of_the_first() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("a", "1"), ("cookie", ""), ("a", "\u{e9}, 2"), ("x-b", " ")] {
+            let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
+            headers.append(HeaderName::from_static(name), value);
+        }
+        let (method, uri) = (Method::GET, Uri::from_static("/a?b"));
+        let mut head = RequestHead { method, uri, headers: headers.clone(), packed: None };
+        for _ in 0..3 {
+            let request = head.with(());
+            assert_eq!((request.headers(), request.uri()), (&headers, &Uri::from_static("/a?b")));
+        }
+    }
 
     #[test]
     fn cookies_are_joined() {

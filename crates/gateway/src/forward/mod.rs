@@ -5,6 +5,7 @@
 //! at the tenant, as the future of [`Forwarder::forward`] or the answer's body is dropped then.
 
 mod answer_body;
+mod bell;
 mod frames;
 mod head;
 mod request_body;
@@ -68,8 +69,10 @@ pub struct Outgoing {
     pub request: http::Request<Incoming>,
     /// Path and query for the tenant, the prefix taken off.
     pub target: PathAndQuery,
-    /// What is known of its client.
-    pub client: Client,
+    /// What its tenant is told of its client.
+    pub client: Arc<Client>,
+    /// What was taken off the path.
+    pub prefix: Option<String>,
     /// The one host that was agreed on.
     pub host: String,
     /// The stream it came by; `None`: HTTP/2.
@@ -106,7 +109,7 @@ impl Forwarder {
     where
         F: Future<Output = Result<T, Refusal>> + Send,
     {
-        let prepared = self.prepare(outgoing)?;
+        let mut prepared = self.prepare(outgoing)?;
         let mut tries = Tries::new(prepared.head.method());
         let mut must_be_fresh = false;
         loop {
@@ -144,13 +147,14 @@ impl Forwarder {
     }
 
     fn prepare(&self, outgoing: Outgoing) -> Result<Prepared, Refusal> {
-        let Outgoing { mut request, target, client, host, guard, record } = outgoing;
+        let Outgoing { mut request, target, client, prefix, host, guard, record } = outgoing;
         let wanted = Wanted::of(&mut request);
         if request.method() == Method::CONNECT && wanted.is_none() {
             return Err(Refusal::new(405, Why::Connect));
         }
         let (parts, incoming) = request.into_parts();
-        let mut head = RequestHead::new(parts, target, &host, &client, &self.settings);
+        let mut head =
+            RequestHead::new(parts, target, &host, &client, prefix.as_deref(), &self.settings);
         // Of a request for another protocol the body is that protocol.
         let has_body = wanted.is_none() && !incoming.is_end_stream();
         let body = match has_body {
@@ -174,9 +178,10 @@ impl Forwarder {
     ) -> Result<Response<AnswerBody>, Refusal> {
         let Prepared { body, wanted, guard, record, .. } = prepared;
         let (mut head, incoming) = answer.into_parts();
-        let agreed = head.headers.get(header::UPGRADE).cloned();
+        let agrees = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let agreed = agrees.then(|| head.headers.get(header::UPGRADE).cloned()).flatten();
         let is_clear = clean_answer(&mut head)?;
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        if agrees {
             let wanted = wanted.ok_or(Refusal::new(502, Why::BrokeOff))?;
             let is_websocket = wanted.is_websocket();
             let client = wanted.agree(&mut head, agreed)?;
@@ -211,7 +216,7 @@ impl Forwarder {
 
 impl Prepared {
     /// Sends it once.
-    async fn send(&self, upstream: &mut Upstream) -> Result<Response<Incoming>, Failed> {
+    async fn send(&mut self, upstream: &mut Upstream) -> Result<Response<Incoming>, Failed> {
         let progress = upstream.progress().clone();
         let body = self.body.as_ref().map_or_else(RequestBody::none, |body| body.body(&progress));
         let sent = upstream.send(self.head.with(body)).await;

@@ -4,12 +4,13 @@
 //! A connection has no task of its own: who waits for an answer on it drives it. So a request costs
 //! no switch between tasks, and dropping its future, or its answer's body, ends it at the tenant.
 
+use super::bell::{Bell, Muted};
 use super::request_body::RequestBody;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -123,6 +124,10 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // The kernel takes one part, a head without a body, in less time than several.
+        if let [part] = parts {
+            return self.poll_write(context, part);
+        }
         let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts))?;
         self.progress.has_sent.store(true, Relaxed);
         Poll::Ready(Ok(count))
@@ -140,6 +145,9 @@ impl AsyncWrite for Watched {
 /// A connection to a tenant. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Upstream {
+    bell: Arc<Bell>,
+    /// The bell's.
+    waker: Waker,
     sender: SendRequest<RequestBody>,
     connection: Connection<TokioIo<Watched>, RequestBody>,
     progress: Arc<Progress>,
@@ -158,8 +166,19 @@ impl Upstream {
         let watched = Watched { stream, progress: progress.clone() };
         let (sender, connection) =
             Builder::new().handshake(TokioIo::new(watched)).await.map_err(io::Error::other)?;
+        let bell = Arc::<Bell>::default();
+        let waker = Waker::from(bell.clone());
         let (is_reused, is_over) = (false, false);
-        Ok(Box::new(Upstream { sender, connection, progress, run, is_reused, is_over }))
+        Ok(Box::new(Upstream {
+            bell,
+            waker,
+            sender,
+            connection,
+            progress,
+            run,
+            is_reused,
+            is_over,
+        }))
     }
 
     /// A request has gone over it before.
@@ -178,9 +197,12 @@ impl Upstream {
         // its own wakes would only repeat that. Unconstrained, as a wake for its budget counts.
         let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         let (connection, is_over) = (&mut self.connection, &mut self.is_over);
-        let progress = &self.progress;
+        let (progress, bell, waker) = (&self.progress, &self.bell, &self.waker);
         poll_fn(|context| {
-            *is_over = *is_over || connection.poll_without_shutdown(context).is_ready();
+            bell.is_for(context.waker());
+            bell.reset();
+            let mut own = Context::from_waker(waker);
+            *is_over = *is_over || connection.poll_without_shutdown(&mut own).is_ready();
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(answer) => {
                     progress.is_headed.store(true, Relaxed);
@@ -195,12 +217,27 @@ impl Upstream {
 
     /// Lets the connection go on. It is ready when nothing more comes of it.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.bell.is_for(context.waker());
+        self.poll_own()
+    }
+
+    fn poll_own(&mut self) -> Poll<()> {
         if !self.is_over {
+            if !self.bell.is_poll_due() {
+                return Poll::Pending;
+            }
+            self.bell.reset();
+            let mut own = Context::from_waker(&self.waker);
             // The error is told by the answer or its body.
-            ready!(self.connection.poll_without_shutdown(context)).ok();
+            ready!(self.connection.poll_without_shutdown(&mut own)).ok();
             self.is_over = true;
         }
         Poll::Ready(())
+    }
+
+    /// Keeps the connection from waking the task that drives it, which polls it next by itself.
+    pub fn mute(&self) -> Muted<'_> {
+        self.bell.mute()
     }
 
     /// Lets the connection go on until both bodies have ended, or it is over.
@@ -215,7 +252,10 @@ impl Upstream {
     /// Whether another request may be sent on it: the last exchange is over, nothing came after it,
     /// and the tenant has not closed it, as far as that is known.
     fn is_idle(&mut self) -> bool {
-        self.poll(&mut Context::from_waker(Waker::noop())).is_pending() && self.sender.is_ready()
+        self.bell.is_for_none();
+        // It has room for more of a body that has ended: of that alone nothing would come.
+        let is_unchanged = !self.is_over && !self.bell.has_rung() && self.sender.is_ready();
+        is_unchanged || (self.poll_own().is_pending() && self.sender.is_ready())
     }
 
     /// Takes the socket after the tenant's agreement to another protocol, and what came after that.
@@ -233,7 +273,7 @@ pub(super) struct Upstreams {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    idle: HashMap<u64, Vec<Idle>>,
+    idle: BTreeMap<u64, Vec<Idle>>,
     tick: u32,
     /// A task looks for connections that are idle for too long.
     is_swept: bool,

@@ -46,9 +46,25 @@ pub fn parse(line: &[u8]) -> Result<Field<'_>, Refusal> {
 
 /// A word of the protocol: at least one character, and none that separates words.
 pub fn is_token(word: &[u8]) -> bool {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !word.is_empty() && word.iter().all(is_part)
+    !word.is_empty() && word.iter().all(|byte| IN_TOKENS[usize::from(*byte)])
 }
+
+/// Which bytes may be in a token (RFC 9110, 5.6.2).
+const IN_TOKENS: [bool; 256] = {
+    let mut table = [false; 256];
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)

@@ -14,6 +14,8 @@ mod tests;
 use crate::refusal::{Refusal, Why};
 use chunks::Chunks;
 pub(crate) use chunks::is_forbidden_trailer;
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 pub(crate) use head::is_http2_offer;
 pub use head::{Framing, Head};
@@ -29,6 +31,9 @@ pub struct HeadLimits {
 
 /// The first bytes of HTTP/2 without TLS.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Made once, as that takes longer than most searches.
+static END_OF_HEAD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
 /// Inspects what a client sends on one connection.
 #[derive(Debug)]
@@ -171,7 +176,7 @@ impl Inspector {
         // A head that can only be refused is refused at its first line, and at its first byte.
         head::check_start(seen)?;
         let from = self.searched.saturating_sub(3).min(seen.len());
-        let Some(end) = memchr::memmem::find(&seen[from..], b"\r\n\r\n") else {
+        let Some(end) = END_OF_HEAD.find(&seen[from..]) else {
             // Without this look a client that ends lines otherwise would wait for an answer.
             let mut ends = memchr::memchr_iter(b'\n', &seen[from..]).map(|end| from + end);
             if ends.any(|end| end == 0 || seen[end - 1] != b'\r') {

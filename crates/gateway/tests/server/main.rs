@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod support;
+mod tls;
 
 mod access;
 mod ambiguous;

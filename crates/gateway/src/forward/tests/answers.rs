@@ -31,7 +31,7 @@ async fn an_answer_that_breaks_off_never_looks_whole() {
     for (answer, told) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", "ok"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", "2\r\nok\r\n"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n5\r\nok", "\nok\r\n"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n5\r\nok", "\nokok\r\n"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", "2\r\nok\r\n"),
     ] {
         let mut client = gate.send(GET).await;
@@ -60,6 +60,32 @@ async fn events_arrive_one_by_one() {
     }
     drop(stream);
     until(&mut client, "0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn small_parts_that_are_there_at_once_arrive_as_one() {
+    let tenant = Tenant::new().await;
+    let gate = Gate::new(&tenant).await;
+    let mut client = gate.send(LAST_GET).await;
+    let (mut stream, _) = tenant.take().await;
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n";
+    write(&mut stream, answer).await;
+    let start = until(&mut client, "two\r\n").await;
+    assert!(start.ends_with("\r\n6\r\nonetwo\r\n"), "{start}");
+    // Some of these are there at once, and are too many for one.
+    let parts: Vec<String> = (0..40).map(|part| format!("{part:02}").repeat(3_000)).collect();
+    for part in &parts {
+        write(&mut stream, &format!("{:x}\r\n{part}\r\n", part.len())).await;
+    }
+    write(&mut stream, "0\r\n\r\n").await;
+    let all = to_end(&mut client).await;
+    let (mut rest, mut body) = (all.as_str(), String::new());
+    while let Some((length, after)) = rest.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).expect("a length");
+        body.push_str(&after[..length]);
+        rest = &after[length + 2..];
+    }
+    assert!(body == parts.concat(), "{} bytes, or others", body.len());
 }
 
 #[tokio::test]

@@ -237,13 +237,19 @@ impl Served {
 
     async fn request(self, request: Request<Incoming>) -> Result<Response<AnswerBody>, BodyError> {
         let record = Arc::new(Record::begin(self.counters.clone(), None, None));
-        let client =
-            Client { peer: "10.1.2.3".parse()?, is_tls: false, port: Some(80), prefix: None };
+        let client = Arc::new(Client::new("10.1.2.3".parse()?, false, Some(80)));
         let target = request.uri().path_and_query().cloned();
         let target = target.unwrap_or(PathAndQuery::from_static("/"));
         let host = "a.example".to_owned();
-        let outgoing =
-            Outgoing { request, target, client, host, guard: None, record: record.clone() };
+        let outgoing = Outgoing {
+            request,
+            target,
+            client,
+            prefix: None,
+            host,
+            guard: None,
+            record: record.clone(),
+        };
         let next = || {
             self.next_asked.fetch_add(1, Relaxed);
             let nexts = self.nexts.clone();

@@ -1,0 +1,122 @@
+//! The waker of a connection to a tenant.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+
+/// Passes a connection's wakes on to the task that drives it. It is the one waker that the
+/// connection ever sees, so that none has to be exchanged for another request's.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    /// `None` while the connection is idle.
+    task: Mutex<Option<Waker>>,
+    is_muted: AtomicBool,
+    /// Something has happened since the connection was last polled.
+    has_rung: AtomicBool,
+    /// The same, while it was muted.
+    has_rung_muted: AtomicBool,
+}
+
+impl Bell {
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes this task from now on.
+    pub fn is_for(&self, waker: &Waker) {
+        let mut task = self.task();
+        if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
+            *task = Some(waker.clone());
+        }
+    }
+
+    /// Wakes no task from now on.
+    pub fn is_for_none(&self) {
+        *self.task() = None;
+    }
+
+    /// Whether it has rung since the connection was last polled, other than muted.
+    pub fn has_rung(&self) -> bool {
+        self.has_rung.load(Relaxed)
+    }
+
+    /// Whether something may come of another poll of the connection.
+    pub fn is_poll_due(&self) -> bool {
+        self.has_rung.load(Relaxed) || self.has_rung_muted.load(Relaxed)
+    }
+
+    /// The connection is about to be polled.
+    pub fn reset(&self) {
+        self.has_rung.store(false, Relaxed);
+        self.has_rung_muted.store(false, Relaxed);
+    }
+
+    /// Wakes no task while what is returned lives. That it has rung is noted.
+    pub fn mute(&self) -> Muted<'_> {
+        self.is_muted.store(true, Relaxed);
+        Muted(self)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.is_muted.load(Relaxed) {
+            self.has_rung_muted.store(true, Relaxed);
+            return;
+        }
+        // Before the task is woken, so that it sees it.
+        self.has_rung.store(true, Relaxed);
+        if let Some(task) = &*self.task() {
+            task.wake_by_ref();
+        }
+    }
+}
+
+/// Mutes a connection's bell while it lives.
+pub(super) struct Muted<'a>(&'a Bell);
+
+impl Drop for Muted<'_> {
+    fn drop(&mut self) {
+        self.0.is_muted.store(false, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_bell_rings_for_its_task_unless_it_is_muted() {
+        let (bell, count) = (Arc::<Bell>::default(), Arc::<Count>::default());
+        let waker = Waker::from(bell.clone());
+        let ring = || {
+            bell.reset();
+            assert!(!bell.is_poll_due());
+            waker.wake_by_ref();
+            assert!(bell.is_poll_due());
+            (count.0.load(Relaxed), bell.has_rung())
+        };
+        bell.is_for(&Waker::from(count.clone()));
+        assert_eq!(ring(), (1, true));
+        let muted = bell.mute();
+        assert_eq!(ring(), (1, false));
+        drop(muted);
+        assert_eq!(ring(), (2, true));
+        bell.is_for_none();
+        assert_eq!(ring(), (2, true));
+    }
+}
