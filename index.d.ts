@@ -1186,7 +1186,7 @@ export type RuntimeErrorCode =
    */
   | 'ERR_RUNTIME_UNSUPPORTED'
   /**
-   * A gateway cannot listen; the message says where and why, and `errno` has the system's word,
+   * A gateway, or a control, cannot listen; the message says where and why, and `errno` has the system's word,
    * such as `EADDRINUSE`.
    */
   | 'ERR_RUNTIME_LISTEN'
@@ -1217,6 +1217,8 @@ export type RuntimeError = Error & {
   maxFailures?: number;
   /** With `ERR_RUNTIME_LISTEN`: the system's word for it, such as `EADDRINUSE`. */
   errno?: string;
+  /** With `ERR_RUNTIME_LISTEN` of a control: the host that listens there. */
+  pid?: number;
 };
 
 /**

@@ -151,6 +151,7 @@ test('dispose closes it last, and removes the socket', async () => {
 });
 
 test('options are checked when it is created', async () => {
+  await using desk = await openDesk();
   await using tenants = new Tenants();
   await using runtime = createRuntime({ source: tenants.source });
   const problemOf = (options: object) => {
@@ -167,6 +168,10 @@ test('options are checked when it is created', async () => {
   );
   expect(problemOf({ gateway: {} })).toBe(
     `${prefix}gateway must be what createGateway returned, got an object`,
+  );
+  const { gateway } = desk.house;
+  expect(problemOf({ gateway: [gateway] })).toBe(
+    `${prefix}gateway[0] is in front of another runtime`,
   );
   expect(problemOf({ paht: 'x' })).toBe(`${prefix}paht is not an option; did you mean path?`);
   expect(problemOf({ path: '' })).toBe(`${prefix}path must be a path, got ""`);

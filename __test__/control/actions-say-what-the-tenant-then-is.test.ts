@@ -48,6 +48,22 @@ test('only tenants that are there are acted on', async () => {
   expect(desk.house.starts).toEqual(['org/app']);
 });
 
+test('keys of every kind have their address', async () => {
+  const keys = ['ü ber', 'a%2Fb', '%2e%2e', '__proto__', 'constructor', 'a?b&c#d', '日本'];
+  await using desk = await openDesk({ tenants: {} });
+  for (const key of keys) desk.house.tenants.add(key);
+  await desk.eventually(
+    'all of them',
+    async () => (await desk.get('/tenants')).tenants.length === 7,
+  );
+  for (const key of keys) {
+    const address = `/tenants/${encodeURIComponent(key)}`;
+    expect((await desk.get(address)).key).toBe(key);
+    expect((await desk.get(`${address}/logs`)).lines).toEqual([]);
+    expect((await desk.ask(`${address}/clear`, 'POST')).body.key).toBe(key);
+  }
+});
+
 test('an address takes its methods and parameters, and no others', async () => {
   await using desk = await openDesk();
   const answers = async (path: string, method: string) => {

@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'bun:test';
-import { openDesk } from '../support/control/desk.ts';
+import { createControl } from '@absolutejs/runtime/control';
+import { askAt, openDesk } from '../support/control/desk.ts';
 import { markedWith } from '../support/processes/table.ts';
 
 const KEYS = [
@@ -66,11 +67,28 @@ test('what is wrong comes first, with why and what to do', async () => {
   ]);
   const { problem, retryAt } = tenants[0];
   expect(problem.code).toBe('EXITED_EARLY');
-  expect(problem.summary).toContain('exited with code 3 before it was ready');
+  expect(problem.summary).toBe('exited with code 3 before it was ready');
   expect(problem.advice).toContain('`clear`');
   expect(problem.lines).toContain('cannot find the database');
   expect(problem.at).toBeWithin(retryAt - 5_000, retryAt);
   expect((await desk.get('/tenants?state=running')).tenants).toHaveLength(1);
+});
+
+test('each problem is said once, and how often it has come', async () => {
+  await using desk = await openDesk({ runtime: { backoff: { baseMs: 1 } } });
+  desk.house.tenants.add('empty', { 'package.json': '{}' });
+  const summaryOf = async (key: string) => (await desk.tenant(key)).problem?.summary;
+  await desk.ask('/tenants/empty/start', 'POST');
+  expect(await summaryOf('empty')).toMatch(/^could not be started: (?!.*Tenant)/);
+  for (let count = 0; count < 3; count += 1) {
+    await desk.eventually('a try', async () => {
+      const { body } = await desk.ask('/tenants/broken/start', 'POST');
+      return body.error.code === 'ERR_RUNTIME_EXITED_EARLY';
+    });
+  }
+  expect(await summaryOf('broken')).toBe(
+    'exited with code 3 before it was ready (3 times in a row)',
+  );
 });
 
 test('a crash is told, and a tenant that has crashed is failed until it runs again', async () => {
@@ -132,6 +150,26 @@ test('columns of figures are kept, and a client that stays gets each', async () 
   expect(figures.cpuPercent).toHaveLength(figures.at.length);
 });
 
+test('rates begin when the control is opened, totals with the gateway', async () => {
+  await using desk = await openDesk();
+  await (await desk.house.ask('hello', '/500')).text();
+  for (let count = 0; count < 30; count += 1) await (await desk.house.ask('hello')).text();
+  const { runtime, gateway } = desk.house;
+  await desk.eventually('all of them', async () => gateway.stats().byKey('hello').inFlight === 0);
+  const path = `${desk.path}.2`;
+  await using control = createControl({ runtime, gateway, path });
+  await control.listening;
+  const hello = async () => (await askAt(path, '/tenants/hello')).body;
+  expect(await hello()).toMatchObject({ requests: 31, errorsPerSecond: 0, p50Ms: null, rank: 6 });
+  const { figures } = await desk.eventually('a column', async () => {
+    const tenant = await hello();
+    return tenant.figures.requestsPerSecond.includes(0) ? tenant : undefined;
+  });
+  expect(figures.requestsPerSecond).toEqual(figures.requestsPerSecond.map(() => 0));
+  await (await desk.house.ask('hello')).text();
+  await desk.eventually('an answer', async () => (await hello()).p50Ms > 0);
+});
+
 test('a client that stays is told what changes, and the host each second', async () => {
   await using desk = await openDesk();
   using followed = desk.follow('/tenants');
@@ -159,6 +197,16 @@ test('a tenant that nothing happens to is not told again', async () => {
   await desk.eventually('some seconds', async () => hosts() > 3);
   const changed = followed.told.filter(({ event }) => event === 'changed');
   expect(changed.flatMap(({ data }) => data.tenants)).toEqual([]);
+});
+
+test('what a control looks at is told to nobody else', async () => {
+  const told: string[] = [];
+  const onMetrics = ({ type }: { type: string }) => void told.push(type);
+  await using desk = await openDesk({ runtime: { onMetrics, observeIntervalMs: 0 } });
+  await (await desk.house.ask('hello')).text();
+  using followed = desk.follow('/tenants/hello');
+  await followed.next('figures', ({ cpuPercent }) => cpuPercent !== null);
+  expect(told).toEqual(['spawn']);
 });
 
 test('nothing of a control is left when it is closed', async () => {

@@ -17,6 +17,8 @@ import { createView } from './view.js';
 /** A client has so long to send its question. */
 const REQUEST_MS = 10_000;
 const KEPT_ALIVE_MS = 5_000;
+/** What is known of the host is known anew after this time. */
+const FRESH_MS = 200;
 /** Open answers may end for so long at the end of the control. */
 const GRACE_MS = 1_000;
 
@@ -38,14 +40,15 @@ export function createControl(options) {
   const place = { path: settings.path ?? '' };
   /** @type {string | undefined} */
   let dashboardUrl;
-  const host = () =>
+  const host = forAWhile(() =>
     readHost({
       ...board.totals(),
       addresses: gateways.flatMap(({ addresses }) => addresses),
       logs: logs.state(),
       control: { path: place.path, name },
       dashboard: dashboardUrl === undefined ? null : { url: dashboardUrl },
-    });
+    }),
+  );
   const view = createView({ runtime, core, gateways: own, board, events, logs, host });
   const api = createApi(view);
   const stopListening = listen(core, { onLog: logs.add, onTransition: board.transition });
@@ -97,6 +100,23 @@ export function createControl(options) {
   return /** @type {Control} */ (control);
 }
 
+/**
+ * A function whose value is made anew only after a while: many clients may ask for it.
+ * @template T
+ * @param {() => T} make
+ * @returns {() => T}
+ */
+function forAWhile(make) {
+  /** @type {{ value: T, at: number } | undefined} */
+  let last;
+  return () => {
+    if (last === undefined || performance.now() - last.at > FRESH_MS) {
+      last = { value: make(), at: performance.now() };
+    }
+    return last.value;
+  };
+}
+
 /** @param {Settings['gateways'][number]} given */
 function knownGateway({ gateway, seam }) {
   /** @type {import('./traffic.js').Known & { gateway: typeof gateway, addresses: string[] }} */
@@ -106,6 +126,8 @@ function knownGateway({ gateway, seam }) {
       known.addresses = addresses.map(({ url }) => url);
       const place = known.addresses.find((url) => url.startsWith('http'));
       if (place !== undefined) known.place = new URL(place);
+      // From the first call on the gateway counts how soon answers begin.
+      seam.statsOfAll();
     },
     // Its own caller is told.
     () => {},

@@ -47,6 +47,7 @@ export function createLogFiles({ directory, maxBytes }, tell) {
   let old = [];
   /** Bytes of each tenant's current file, by its directory. @type {Map<string, number>} */
   const current = new Map();
+  let totalBytes = 0;
   const openedAt = Date.now();
   let isFailing = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -74,8 +75,8 @@ export function createLogFiles({ directory, maxBytes }, tell) {
         name === CURRENT ? NaN : Number(/^(\d+)(?:-\d+)?\.log$/.exec(name)?.[1] ?? -1);
       if (endedAt === -1) continue;
       const { size } = await stat(join(place, name));
-      if (Number.isNaN(endedAt)) current.set(place, size);
-      else old.push({ path: join(place, name), bytes: size, endedAt });
+      if (Number.isNaN(endedAt)) setCurrent(place, size);
+      else addOld({ path: join(place, name), bytes: size, endedAt });
     }
   }
 
@@ -144,7 +145,7 @@ export function createLogFiles({ directory, maxBytes }, tell) {
       await file.writeFile(kept);
     } finally {
       await file.close();
-      current.set(place, (await stat(join(place, CURRENT))).size);
+      setCurrent(place, (await stat(join(place, CURRENT))).size);
     }
   }
 
@@ -155,30 +156,36 @@ export function createLogFiles({ directory, maxBytes }, tell) {
     let path = join(place, `${endedAt}.log`);
     for (let more = 1; isTaken(path); more += 1) path = join(place, `${endedAt}-${more}.log`);
     await rename(join(place, CURRENT), path);
-    current.set(place, 0);
-    old.push({ path, bytes, endedAt });
+    setCurrent(place, 0);
+    addOld({ path, bytes, endedAt });
+  }
+
+  /** @param {string} place @param {number} bytes */
+  function setCurrent(place, bytes) {
+    totalBytes += bytes - (current.get(place) ?? 0);
+    current.set(place, bytes);
+  }
+
+  /** @param {Old} file */
+  function addOld(file) {
+    totalBytes += file.bytes;
+    old.push(file);
   }
 
   /** Removes the oldest files until so many bytes more fit. */
   async function makeRoom(more = 0) {
-    while (total() + more > maxBytes) {
+    while (totalBytes + more > maxBytes) {
       const oldest = old.shift();
       if (oldest === undefined) {
         const largest = [...current].sort(([, one], [, other]) => other - one)[0];
         if (largest === undefined || largest[1] === 0) return;
         await rm(join(largest[0], CURRENT), { force: true });
-        current.set(largest[0], 0);
+        setCurrent(largest[0], 0);
       } else {
+        totalBytes -= oldest.bytes;
         await rm(oldest.path, { force: true });
       }
     }
-  }
-
-  function total() {
-    let bytes = 0;
-    for (const { bytes: its } of old) bytes += its;
-    for (const its of current.values()) bytes += its;
-    return bytes;
   }
 
   /**
@@ -216,7 +223,7 @@ export function createLogFiles({ directory, maxBytes }, tell) {
     read,
     /** Writes what waits. */
     flush,
-    state: () => ({ directory, bytes: total(), maxBytes, droppedLines, isFailing }),
+    state: () => ({ directory, bytes: totalBytes, maxBytes, droppedLines, isFailing }),
   };
 }
 

@@ -43,7 +43,7 @@ export function readOptions(given) {
   return {
     core,
     runtime: options.runtime,
-    gateways: gatewaysAt(options.gateway),
+    gateways: gatewaysAt(options.gateway, core),
     path: path === undefined ? undefined : directoryAt('path', path),
     name,
     logs: logsOf(options.logs),
@@ -53,8 +53,8 @@ export function readOptions(given) {
 
 /** @typedef {ReturnType<typeof readOptions>} Settings */
 
-/** @param {unknown} given */
-function gatewaysAt(given) {
+/** @param {unknown} given @param {import('../runtime.js').Core} core */
+function gatewaysAt(given, core) {
   if (given === undefined) return [];
   const all = Array.isArray(given) ? copyOf(given, MOST_GATEWAYS) : [given];
   if (all === undefined)
@@ -62,6 +62,7 @@ function gatewaysAt(given) {
   return all.map((one, index) => {
     const path = Array.isArray(given) ? `gateway[${index}]` : 'gateway';
     const seam = readAt(path, one, gatewaySeamAt);
+    if (seam.core !== core) throw invalidOption(`${path} is in front of another runtime`);
     return { seam, gateway: /** @type {import('../../gateway.js').Gateway} */ (one) };
   });
 }

@@ -4,11 +4,11 @@ import { shown } from '../checks.js';
 
 /** How many columns of requests a second a tenant's sparkline has. */
 export const SPARK_COLUMNS = 30;
-/** Percentiles and errors are those of about a minute: of so many steps, and the one that goes on. */
+/** Percentiles and errors are those of about a minute: of so many steps, and the present one. */
 const STEPS = 6;
 export const STEP_MS = 10_000;
 
-/** Where the figures are among the numbers of a key: see `NativeAllStats` in `src/gateway/object.rs`. */
+/** Where figures are among a key's numbers: see `NativeAllStats` in `src/gateway/object.rs`. */
 const IN_FLIGHT = 0;
 const WAITING = 1;
 const FIRST_CLASS = 2;
@@ -59,10 +59,8 @@ export class Traffic {
     this.waiting = at(numbers, WAITING);
     let requests = 0;
     for (let place = FIRST_CLASS; place < BUCKETS; place += 1) requests += at(numbers, place);
-    const isFirst = this.now === undefined;
-    const hasMoved = requests !== this.requests || isFirst;
+    const hasMoved = requests !== this.requests || this.now === undefined;
     this.now = numbers;
-    if (isFirst) this.#requestsAtColumn = 0;
     this.requests = requests;
     if (hasMoved) this.#reckon(boundsMs);
   }
@@ -77,6 +75,13 @@ export class Traffic {
     this.errorsPerSecond = Math.round((1_000 * errors) / minute) / 1_000;
     this.p50Ms = percentile(0.5, now, before, boundsMs);
     this.p99Ms = percentile(0.99, now, before, boundsMs);
+  }
+
+  /** What was before now is long over: rates and percentiles begin here. */
+  begin() {
+    this.#requestsAtColumn = this.requests;
+    this.#steps = this.now === undefined ? [] : [this.now];
+    this.#reckon([]);
   }
 
   /** A column of the sparkline is over. @param {number} seconds it took */
@@ -155,7 +160,10 @@ export function readTraffic(gateways) {
   return { byKey, boundsMs };
 }
 
-/** A gateway, and where it listens once that is known. @typedef {{ seam: GatewaySeam, place?: URL }} Known */
+/**
+ * A gateway, and where it listens once that is known.
+ * @typedef {{ seam: GatewaySeam, place?: URL }} Known
+ */
 
 /**
  * Where visitors reach a tenant; null if that cannot be told.

@@ -81,8 +81,12 @@ export function createView({ runtime, core, gateways, board, events, logs, host 
      */
     async act(key, action) {
       await requireTenant(key, action === 'start');
-      await actions[action](key);
-      board.changed();
+      try {
+        await actions[action](key);
+      } finally {
+        // A start that fails before there is a process has no event.
+        board.changed();
+      }
       await board.fresh();
       return board.tenant(key) ?? null;
     },

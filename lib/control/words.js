@@ -65,7 +65,7 @@ export function eventText(event) {
 /** @param {number} count @param {string} what */
 export const times = (count, what) => `${count} ${what}${count === 1 ? '' : 's'}`;
 
-/** @typedef {{ code: string, summary: string, advice: string, lines: string[], at: number }} Problem */
+/** @typedef {import('../../control.js').ControlProblem} Problem */
 
 /** A tenant is almost out of memory above this share of its limit. */
 const NEARLY_FULL = 0.9;
@@ -139,16 +139,20 @@ export function problemOf(condition) {
   return null;
 }
 
-/** Of a tenant that is not running although it should. @param {Condition} condition @returns {Problem} */
+/**
+ * Of a tenant that is not running although it should.
+ * @param {Condition} condition
+ * @returns {Problem}
+ */
 function failureOf({ status, now }) {
   const { lastExit, lastError, attempt, crashes, retryAt } = status;
   const [error = ''] = (lastError ?? '').split('\n');
   const code = codeOf(status, error);
   const isCrash = code === 'CRASHED' || (code === 'OUT_OF_MEMORY' && attempt === 0);
   const end = lastExit === null ? '' : endText(lastExit);
-  const summary = isCrash
-    ? `crashed ${crashes > 1 ? `${crashes} times, last ` : ''}${end}`
-    : `${attempt > 1 ? `could not be started ${attempt} times; last: ` : 'could not be started: '}${error || end}`;
+  const times = isCrash ? crashes : attempt;
+  const what = isCrash ? `crashed ${end}` : failureWords(error || end);
+  const summary = times > 1 ? `${what} (${times} times${isCrash ? '' : ' in a row'})` : what;
   const wait =
     retryAt !== null && retryAt > now
       ? ' It may be started again when its wait is over, or at once after `clear`.'
@@ -162,6 +166,17 @@ function failureOf({ status, now }) {
     lines: lastExit?.lines ?? [],
     at: lastExit?.at ?? now,
   };
+}
+
+/**
+ * The runtime's message of a failed start, as it is said of a tenant whose key stands beside it.
+ * @param {string} error
+ */
+function failureWords(error) {
+  const [, ended] = /^Runtime process for ".*?" (exited .+|ran out .+)$/.exec(error) ?? [];
+  if (ended !== undefined) return ended;
+  const [, why = error] = /^Tenant ".*?" (?:could not be|was not) started: (.+)$/.exec(error) ?? [];
+  return `could not be started: ${why}`;
 }
 
 /**

@@ -47,6 +47,8 @@ pub(crate) struct Core<M: Machine> {
     pub absences: u64,
     /// `None` while a sample is being taken.
     pub sampler: Option<Sampler>,
+    /// That of looks which the pool is not told of; `None` while one is being taken.
+    pub looking_sampler: Option<Sampler>,
     /// Runs that have become ready and wait for their first sample; `None` while no task takes
     /// them.
     pub to_sample: Option<Vec<RunId>>,

@@ -137,6 +137,7 @@ impl<M: Machine> Driver<M> {
             abandoned: false,
             absences: machine.last_absence().0,
             sampler: Some(Sampler::default()),
+            looking_sampler: Some(Sampler::default()),
             to_sample: None,
         };
         let board: Arc<Board> = Arc::default();

@@ -23,6 +23,28 @@ pub(super) const SAMPLED_AT_ONCE: usize = 64;
 /// What a run uses.
 pub type Sampled = (RunId, accounting::Usage);
 
+/// Samples all runs, off this thread, with this sampler, which is to be put back. `None` while it
+/// is in use.
+fn sample_all<M: Machine>(
+    core: &mut Core<M>,
+    engine: &M::Engine,
+    sampler: impl FnOnce(&mut Core<M>) -> &mut Option<Sampler>,
+) -> Option<impl Future<Output = (Vec<Sampled>, Sampler)> + Send + 'static> {
+    let mut sampler = sampler(core).take()?;
+    let (runs, roots): (Vec<RunId>, Vec<Root>) =
+        core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?))).unzip();
+    let sampling = engine.off_thread(move || (sampler.sample(&roots), sampler));
+    Some(async move {
+        // Without a thread for slow work this sample is left out, and the next one is taken.
+        let (usages, sampler) = sampling.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "tenants cannot be observed");
+            Default::default()
+        });
+        let sampled = runs.into_iter().zip(usages);
+        (sampled.filter_map(|(run, usage)| Some((run, usage?))).collect(), sampler)
+    })
+}
+
 impl<M: Machine> Driver<M> {
     /// Samples a run that has become ready, on the thread for slow work; runs that become ready
     /// meanwhile are sampled together after it.
@@ -88,7 +110,7 @@ impl<M: Machine> Driver<M> {
     /// Samples all runs, off this thread, and feeds the pool the samples.
     pub(super) fn observe(self: &Arc<Self>, core: &mut Core<M>) -> Option<Input> {
         let engine = core.engine.engine().cloned()?;
-        let sampling = self.sample_all(core)?;
+        let sampling = sample_all(core, &engine, |core| &mut core.sampler)?;
         let driver = self.clone();
         engine.spawn(async move {
             let (observed, sampler) = sampling.await;
@@ -111,44 +133,25 @@ impl<M: Machine> Driver<M> {
     }
 
     /// What all runs use now. It is told only here: the pool and the user's `onMetrics` have their
-    /// own samples. `answer` is called on the engine's thread. False, without a call, if no process
-    /// has been started, or another sample is being taken.
+    /// own samples, which go on meanwhile. `answer` is called on the engine's thread. False, without
+    /// a call, if no process has been started, or such a look is being taken already.
     pub fn look_at_usages(
         self: &Arc<Self>,
         answer: impl FnOnce(Vec<Sampled>) + Send + 'static,
     ) -> bool {
         let mut core = self.lock();
         let Some(engine) = core.engine.engine().cloned() else { return false };
-        let Some(sampling) = self.sample_all(&mut core) else { return false };
+        let Some(sampling) = sample_all(&mut core, &engine, |core| &mut core.looking_sampler)
+        else {
+            return false;
+        };
         let driver = self.clone();
         engine.spawn(async move {
             let (usages, sampler) = sampling.await;
-            driver.lock().sampler = Some(sampler);
+            driver.lock().looking_sampler = Some(sampler);
             answer(usages);
         });
         true
-    }
-
-    /// Samples all runs, off this thread. The sampler is to be put back. `None` while another
-    /// sample is being taken.
-    fn sample_all(
-        &self,
-        core: &mut Core<M>,
-    ) -> Option<impl Future<Output = (Vec<Sampled>, Sampler)> + Send + 'static> {
-        let engine = core.engine.engine()?;
-        let mut sampler = core.sampler.take()?;
-        let (runs, roots): (Vec<RunId>, Vec<Root>) =
-            core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?))).unzip();
-        let sampling = engine.off_thread(move || (sampler.sample(&roots), sampler));
-        Some(async move {
-            // Without a thread for slow work this sample is left out, and the next one is taken.
-            let (usages, sampler) = sampling.await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "tenants cannot be observed");
-                Default::default()
-            });
-            let sampled = runs.into_iter().zip(usages);
-            (sampled.filter_map(|(run, usage)| Some((run, usage?))).collect(), sampler)
-        })
     }
 
     /// Looks which runs have open connections, off this thread, and tells the pool.
