@@ -1,8 +1,10 @@
 // In a real terminal: colours, `top`, and that the terminal is given back on every way out.
 import { expect, test } from 'bun:test';
+import { existsSync } from 'node:fs';
 import { failed, fakeHost, host as shownHost, running } from '../support/command/fake-host.mjs';
 import { directory, ENGINES } from '../support/command/run.ts';
-import { processes, signal } from '../support/processes/table.ts';
+import { isThere, processes, signal } from '../support/processes/table.ts';
+import { Tenants } from '../support/processes/tenants.ts';
 import { Terminal } from '../support/command/terminal.ts';
 import { until } from '../support/processes/until.ts';
 
@@ -97,6 +99,18 @@ for (const engine of ENGINES) {
     terminal.press('q');
     await until('the shell', () => terminal.program === 'bash');
     expect(terminal.state).toEqual({ alternate: false, cursor: true });
+  });
+
+  test(`${engine}: a host whose terminal is closed ends in order`, async () => {
+    using place = directory();
+    await using tenants = new Tenants().add('hello');
+    const terminal = new Terminal(100, 20, { engine });
+    terminal.type(`runtime serve ${tenants.root} --port 0 --control ${place.socket}`);
+    await terminal.shows(/http:\/\/hello/);
+    const command = await commandIn(terminal);
+    terminal[Symbol.dispose]();
+    await until('its end', () => !isThere(command));
+    expect(existsSync(place.socket)).toBeFalse();
   });
 
   test(`${engine}: colours in a terminal, none with NO_COLOR`, async () => {

@@ -1,8 +1,9 @@
 // A whole host by one command, with real tenants.
 import { expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import {
   Command,
   directory,
@@ -62,6 +63,9 @@ for (const engine of ENGINES) {
     expect(logs.stdout).toContain('[broken] no such database\n');
     const [{ limits }] = JSON.parse((await run(['ps', 'hello', '--json', ...control])).stdout);
     expect(limits.memoryBytes.value).toBe(512 * 2 ** 20);
+    const wrong = await run(['logs', '--grep', '(', ...control], { engine });
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toContain('grep');
     const stopped = await run(['stop', 'hello', ...control], { engine });
     expect(stopped.stdout).toMatch(/^hello +stopped/m);
     const started = await run(['start', 'hello', ...control], { engine });
@@ -170,6 +174,55 @@ test('SIGHUP reads the config again, applies what it can, and says what it canno
   host.process.kill('SIGHUP');
   await host.says(/nothing is changed, as runtime\.config\.mjs: memroy is not a setting/, 'stderr');
   expect(await memory()).toBe(400);
+  await host.end('SIGTERM');
+});
+
+test('the dashboard is there when it is asked for, and its link is printed', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const { host } = await serve(place, tenants.root, ['--dashboard', '127.0.0.1:0']);
+  const [link = ''] = await host.says(/http:\/\/127\.0\.0\.1:\d+\/\?token=\S+/);
+  const page = await fetch(link);
+  expect(page.status).toBe(200);
+  const restart = new URL('/tenants/hello/restart', link);
+  expect((await fetch(restart, { method: 'POST' })).status).toBe(403);
+  const authorization = `Bearer ${new URL(link).searchParams.get('token')}`;
+  const acted = await fetch(restart, { method: 'POST', headers: { authorization } });
+  expect(await acted.json()).toMatchObject({ key: 'hello', state: 'running' });
+  expect((await host.end('SIGTERM')).code).toBe(0);
+});
+
+test('TLS, whose files are read again on SIGHUP', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const put = (name: string) => {
+    for (const [from, to] of [
+      [name, 'cert'],
+      [`${name}-key`, 'key'],
+    ]) {
+      copyFileSync(
+        join(import.meta.dir, `../support/gateway/tls/${from}.pem`),
+        join(place.path, `${to}.pem`),
+      );
+    }
+  };
+  const certificate = (port: number) =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+        resolve(socket.getPeerCertificate().serialNumber);
+        socket.destroy();
+      });
+      socket.once('error', reject);
+    });
+  put('first');
+  const args = ['--tls-cert', 'cert.pem', '--tls-key', 'key.pem'];
+  const { host, port } = await serve(place, tenants.root, args);
+  expect(host.stdout).toContain('https://hello.localhost');
+  const before = await certificate(port);
+  put('renewed');
+  host.process.kill('SIGHUP');
+  await host.says(/from the next start on: certificates/, 'stderr');
+  expect(await certificate(port)).not.toBe(before);
   await host.end('SIGTERM');
 });
 

@@ -55,7 +55,7 @@ test('paths of the config file are relative to it', async () => {
 test('by default a tenant has limits and walls, as far as the host can', async () => {
   using place = directory();
   const settings = await read(place.path, '');
-  const { tenant, ...options } = runtimeOptions(() => settings);
+  const options = runtimeOptions(() => settings);
   const each = {
     idleAfterMs: 300_000,
     stopTimeoutMs: 5000,
@@ -69,7 +69,9 @@ test('by default a tenant has limits and walls, as far as the host can', async (
     backoff: { minUptimeMs: 5000 },
     ...each,
   });
-  expect(await tenant!('any')).toEqual(each);
+  // With a config file it may become another at each start.
+  const configured = await read(place.path, '{}');
+  expect(await runtimeOptions(() => configured).tenant!('any')).toEqual(each);
 });
 
 test('a tenant has what the function of the key says in place of that', async () => {
@@ -110,4 +112,8 @@ test('what is read again holds as far as a running host can take it', async () =
   expect(applied).toEqual(['memory (1G → 2G)']);
   expect(refused).toEqual(['port (1 → 2)', 'tls-cert (none → a)', 'tls-key (none → b)']);
   expect(settings.values).toMatchObject({ memory: 2048 * MIB, port: 1 });
+  // Without a file at its start a host asks nothing at the starts of tenants.
+  const without = { ...before, file: undefined };
+  expect(reloaded(without, now).applied).toEqual([]);
+  expect(reloaded(without, now).refused).toContain('memory (1G → 2G)');
 });

@@ -32,6 +32,11 @@ test('tenants of a real host are started, seen, stopped and explained', async ()
   expect(page.url()).not.toContain('token');
   await page.getByRole('banner').getByText(name).waitFor();
 
+  // What is the page's alone is so of the API's answers, too.
+  const { headers } = await fetch(new URL('/tenants', dashboardUrl));
+  expect(headers.get('content-security-policy')).toStartWith("default-src 'none'");
+  expect(headers.get('x-content-type-options')).toBe('nosniff');
+
   await page.getByRole('link', { name: 'hello' }).click();
   await page.getByText('Stopped, never started').waitFor();
   await act('Start');
@@ -40,6 +45,8 @@ test('tenants of a real host are started, seen, stopped and explained', async ()
   await page.locator('.events').getByText('started as process').waitFor();
   const [place] = await gateway.listening;
   expect(await (await fetch(new URL('/hello/', place?.url))).text()).toBe('hello');
+  await page.getByText('All fields').click();
+  await page.getByText(/"key": "hello",/).waitFor();
   await act('Replace');
   await act('Stop');
   await page.locator('.how').getByText('Stopped, until the next request').waitFor();

@@ -56,6 +56,20 @@ test('an action that fails says so where it was asked for', async () => {
   visitor.forgive();
 });
 
+test('a tenant whose directory is removed is no more', async () => {
+  await using house = await open({ tenants: 3 });
+  await using visitor = await visit(house.link);
+  const { page } = visitor;
+  await page.getByRole('link', { name: 'birch-books' }).waitFor();
+  house.host.remove('birch-books');
+  await page.getByRole('link', { name: 'birch-books' }).waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'amber-books' }).click();
+  await page.getByRole('button', { name: 'Stop' }).waitFor();
+  house.host.remove('amber-books');
+  await page.getByText('There is no tenant of this name here').waitFor();
+  expect(await page.getByRole('button', { name: 'Stop' }).isVisible()).toBe(false);
+});
+
 test('a tenant that is not there is told so', async () => {
   await using house = await open({ tenants: 1 });
   await using visitor = await visit(`${house.url}#/tenants/nobody`);

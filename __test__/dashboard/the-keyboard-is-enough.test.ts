@@ -70,6 +70,25 @@ test('focus stays with its tenant while figures change and the order does', asyn
   expect(await page.locator('tr:has(a:focus)').getAttribute('aria-rowindex')).not.toBe(before);
 });
 
+test('a new problem comes first, also while the keyboard is in the table', async () => {
+  await using house = await open({ tenants: 60 });
+  const { host } = house;
+  await using visitor = await visit(house.url);
+  const { page } = visitor;
+  await page.clock.install();
+  await page.reload();
+  await page.getByRole('link', { name: 'ember-books', exact: true }).focus();
+  host.crash('kestrel-cafe');
+  await page.getByRole('radio', { name: 'Problems 1' }).waitFor();
+  const first = () => page.locator('tbody a').first().textContent();
+  // Not while a row is about to be used.
+  expect(await first()).not.toBe('kestrel-cafe');
+  await page.clock.fastForward(3_000);
+  host.tick();
+  await page.locator('tr[aria-rowindex="2"]').getByText('kestrel-cafe').waitFor();
+  expect(await page.evaluate<string>(focused)).toBe('ember-books');
+});
+
 test('a question mark tells the keys, and Esc closes it', async () => {
   await using house = await open();
   await using visitor = await visit(house.url);

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { closeAfterwards, visit, WIDTHS } from '../support/dashboard/browser.ts';
+import { closeAfterwards, go, visit, WIDTHS } from '../support/dashboard/browser.ts';
 import { open } from '../support/dashboard/house.ts';
 
 closeAfterwards();
@@ -17,8 +17,7 @@ for (const width of WIDTHS) {
       await using visitor = await visit(house.link, { width, scheme });
       const { page } = visitor;
       for (const view of views) {
-        await page.goto(house.url + view);
-        await page.locator('main h1').waitFor({ state: 'attached' });
+        await go(page, house.url + view);
         await page.getByText('Live').waitFor();
         house.host.tick();
         const wide = await page.evaluate('document.documentElement.scrollWidth');
@@ -69,6 +68,20 @@ test('problems come first, and a search or a filter finds the rest', async () =>
     await page.locator(`table[aria-rowcount="${wanted.length + 1}"]`).waitFor();
     expect(await names()).toEqual(wanted);
   }
+});
+
+test('names are in the order in which people count', async () => {
+  const keys = ['shop-10', 'shop-9', 'shop-100', 'Shop-2'];
+  await using house = await open({ tenants: 0, keys });
+  await using visitor = await visit(house.url);
+  const { page } = visitor;
+  const names = page.locator('tbody a');
+  await names.nth(3).waitFor();
+  expect(await names.allTextContents()).toEqual(['Shop-2', 'shop-9', 'shop-10', 'shop-100']);
+  const head = page.getByRole('columnheader', { name: 'Tenant' });
+  await head.getByRole('button').click();
+  await head.getByRole('button').click();
+  expect(await names.allTextContents()).toEqual(['shop-100', 'shop-10', 'shop-9', 'Shop-2']);
 });
 
 test('the theme that was chosen stays', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { closeAfterwards, visit, WIDTHS } from '../support/dashboard/browser.ts';
+import { closeAfterwards, go, visit, WIDTHS } from '../support/dashboard/browser.ts';
 import { open } from '../support/dashboard/house.ts';
 
 closeAfterwards();
@@ -67,8 +67,7 @@ test('everything that can be pressed has a name and is large enough to be hit', 
     await using visitor = await visit(house.link, { width });
     const { page } = visitor;
     for (const view of ['#/', '#/tenants/amber-books', '#/events', '#/host']) {
-      await page.goto(house.url + view);
-      await page.locator('main h1').waitFor({ state: 'attached' });
+      await go(page, house.url + view);
       const controls = page.locator(':is(button, input, select, nav a, [tabindex="0"]):visible');
       for (const control of await controls.all()) {
         const [line = ''] = (await control.ariaSnapshot()).split('\n');
@@ -90,7 +89,7 @@ test('text can be read in both schemes', async () => {
     await using visitor = await visit(house.link, { scheme });
     const { page } = visitor;
     for (const view of ['#/', '#/tenants/amber-books', '#/host']) {
-      await page.goto(house.url + view);
+      await go(page, house.url + view);
       await page.getByText('Live', { exact: true }).waitFor();
       expect([scheme, view, await page.evaluate(CONTRASTS)]).toEqual([scheme, view, []]);
     }

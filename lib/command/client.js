@@ -1,6 +1,6 @@
 /** Asks a host over its control socket: once, or as a stream of server-sent events. */
 import { request } from 'node:http';
-import { Failure } from './mistakes.js';
+import { Failure, UsageError } from './mistakes.js';
 import { defaultControlPath } from './control-path.js';
 import { harmless } from './text.js';
 
@@ -90,6 +90,7 @@ function parsed(path, status, text) {
   }
   if (status < 400) return body;
   const { code, message = `HTTP ${status}`, key } = body?.error ?? {};
+  if (code === 'BAD_QUERY') throw new UsageError(message);
   throw new Failure(message, code, key);
 }
 
@@ -155,7 +156,8 @@ async function follow(path, target, { onEvent, onLost, onBack, isOnce = false })
 
 /** Whether the host has answered, and said no. @param {any} error */
 const isRefusal = (error) =>
-  error instanceof Failure && !/^(?:E[A-Z]+|ERR_NO_HOST|ERR_STREAM.*)$/.test(error.code);
+  error instanceof UsageError ||
+  (error instanceof Failure && !/^(?:E[A-Z]+|ERR_NO_HOST|ERR_STREAM.*)$/.test(error.code));
 
 /**
  * The events of a stream, as their format is defined: fields in lines, an empty line after each.

@@ -12,7 +12,6 @@ import {
   networks,
   oneOf,
   orWord,
-  pattern,
   since,
   text,
   users,
@@ -202,7 +201,8 @@ export const OPTIONS = {
   },
   follow: { short: 'f', help: 'goes on with what comes' },
   since: { value: 'TIME', read: since, help: 'what is no older, such as 10m' },
-  grep: { value: 'REGEXP', read: pattern, help: 'lines whose text matches' },
+  // The host says what it understands.
+  grep: { value: 'REGEXP', read: text, help: 'lines whose text matches; (?i) ignores case' },
   stream: {
     value: 'NAME',
     read: oneOf(['stdout', 'stderr']),

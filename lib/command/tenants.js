@@ -100,8 +100,12 @@ export function sorted(tenants, by) {
   });
 }
 
+/** Problems that are not of a moment. */
+const LASTING = ['MEMORY_NEARLY_FULL', 'SERVER_ERRORS'];
+
 /** @param {import('../../control.js').ControlProblem} problem */
-const summaryOf = ({ summary, at }) => `${summary}, ${durationInWords(Date.now() - at)} ago`;
+const summaryOf = ({ code, summary, at }) =>
+  LASTING.includes(code) ? summary : `${summary}, ${durationInWords(Date.now() - at)} ago`;
 
 /** A line of a tenant's in a list of what is wrong; the rest tells `inspect`. */
 const SHOWN_LINES = 5;

@@ -3,6 +3,8 @@
  * to columns.
  */
 
+/** What most texts are: nothing in them can be wide, or steer. */
+const ASCII = /^[\x20-\x7e]*$/;
 /** A colour, as terminals ask for it: `ESC [ … m`. It is dropped, as it says nothing in words. */
 const COLOURS = /\x1b\[[\d;:]*m/g;
 /**
@@ -19,6 +21,7 @@ const STEERING =
  * @param {string} text
  */
 export function harmless(text) {
+  if (ASCII.test(text)) return text;
   return text.replace(COLOURS, '').replace(STEERING, shownInstead);
 }
 
@@ -45,7 +48,6 @@ export const asJson = (value) =>
 /** What {@link harmless} gives, for a cell of a table, in which a tab would shift what follows. @param {string} text */
 export const harmlessCell = (text) => harmless(text).replaceAll('\t', ' ');
 
-const ASCII = /^[\x20-\x7e]*$/;
 /** Marks that are drawn over the character before them, and characters without a width. */
 const NARROW = /[\p{Mn}\p{Me}\p{Cf}\ufe00-\ufe0f]/u;
 /** What terminals draw over two columns. */

@@ -150,17 +150,6 @@ export function text(value) {
   throw new Mismatch('a text that is not empty');
 }
 
-/** @type {Read} */
-export function pattern(value) {
-  const source = textOf(value);
-  try {
-    new RegExp(source);
-    return source;
-  } catch (error) {
-    throw new Mismatch(`a regular expression (${/** @type {Error} */ (error).message})`);
-  }
-}
-
 /** How long ago, or a point in time: milliseconds since the epoch. @type {Read} */
 export function since(value) {
   try {

@@ -22,8 +22,8 @@ const TOKEN_BYTES = 32;
 /** For every answer, the API's included: nothing of it is for another site. */
 const HEADERS = {
   'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
-    "base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+    "img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'cross-origin-resource-policy': 'same-origin',
@@ -76,8 +76,8 @@ export function createDashboard(options, api) {
     const cookie = access.cookieFor(request, query.get('token'));
     if (cookie === undefined) {
       const message =
-        'this is not the token of this dashboard, which makes a new one at each start unless one is ' +
-        'given: open the link that was printed last, or the page without a token to look only';
+        'this is not the token of this dashboard, which makes a new one at each start unless one ' +
+        'is given: open the link that was printed last, or the page without a token to look only';
       return refuse(response, { status: 403, code: 'WRONG_TOKEN', message });
     }
     response.setHeader('set-cookie', cookie);

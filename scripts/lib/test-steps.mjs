@@ -14,6 +14,7 @@ import {
 import { checkForbiddenText } from './forbidden-text.mjs';
 import { bun, localBin, root } from './paths.mjs';
 import { platformTriple } from './platform.mjs';
+import { whyNoTmux } from './tmux.mjs';
 import { checkVersions } from './versions.mjs';
 import { architectures } from './vm/architectures.mjs';
 import { whatIsMissing } from './vm/requirements.mjs';
@@ -82,8 +83,10 @@ export function stages() {
       [
         bunTests('bun test, gateway', '__test__/gateway'),
         bunTests('bun test, control', '__test__/control'),
+        commandTests(),
         dashboardTests(),
         bunTests('bun test, surface', '__test__', [
+          '__test__/command/',
           '__test__/control/',
           '__test__/dashboard/',
           '__test__/gateway/',
@@ -183,6 +186,22 @@ function nodeTests() {
     args,
     count: countNodeTests,
     ...skipWithout(files),
+  };
+}
+
+/**
+ * Tests of the commands, in pipes and in a terminal.
+ *
+ * @returns {Step}
+ */
+function commandTests() {
+  const missing = whyNoTmux();
+  return {
+    name: 'commands',
+    command: process.execPath,
+    args: ['scripts/test-command.mjs'],
+    count: countBunTests,
+    ...(missing ? { skipBecause: missing } : {}),
   };
 }
 

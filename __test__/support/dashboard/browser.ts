@@ -51,3 +51,12 @@ export async function visit(url: string, { width = 1280, scheme = 'light' }: Loo
     },
   };
 }
+
+/** Another view of the page that is open; there once its heading is. */
+export async function go(page: Page, url: string): Promise<void> {
+  await page.goto(url);
+  const [, part = '', key] = new URL(url).hash.split('/');
+  const names: Record<string, string> = { '': 'Tenants', events: 'Events', host: 'Host' };
+  const name = part === 'tenants' && key ? decodeURIComponent(key) : names[part];
+  await page.getByRole('heading', { level: 1, name, exact: true }).waitFor({ state: 'attached' });
+}

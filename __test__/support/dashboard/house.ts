@@ -25,8 +25,8 @@ export async function open(setup: Setup = {}) {
     /** The host ends, as far as anybody outside can tell. */
     end: () => dashboard.close(),
     /** Another one comes up at the same address. */
-    async comeBack() {
-      dashboard = start({ port: Number(new URL(url).port), token });
+    async comeBack(itsToken = token) {
+      dashboard = start({ port: Number(new URL(url).port), token: itsToken });
       await dashboard.listening;
     },
     [Symbol.asyncDispose]: () => dashboard.close(),

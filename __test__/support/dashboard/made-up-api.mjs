@@ -51,13 +51,14 @@ function tenantPage(response, send, host, { key }) {
   if (send === undefined) return json(response, 200, whole);
   send('tenant', whole);
   listen(response, host, (name, data) => {
-    if (name === 'event' && data.key === key) send('event', data);
+    if ((name === 'event' || name === 'gone') && data.key === key) send(name, data);
     if (name === 'changed') {
       const mine = data.tenants.find((/** @type {any} */ tenant) => tenant.key === key);
       if (mine !== undefined) send('changed', mine);
     }
     if (name !== 'tick') return;
     const now = host.tenants.get(key);
+    if (now === undefined) return;
     const { cpuPercent, rssBytes, requestsPerSecond, inFlight } = now;
     send('figures', { at: Date.now(), cpuPercent, rssBytes, requestsPerSecond, inFlight });
   });

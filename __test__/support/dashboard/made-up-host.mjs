@@ -32,6 +32,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
   /** @type {Set<(name: string, data: any) => void>} */
   const listeners = new Set();
   let [eventSeq, lineSeq] = [0, 0];
+  const is = { draining: false, connections: 214 };
   /** @type {Array<{ key: string, action: string }>} */
   const actions = [];
 
@@ -48,6 +49,13 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
   function put(key, tenant) {
     tenants.set(key, { ...tenant, key });
     tell('changed', { at: Date.now(), tenants: [tenants.get(key)], gone: [] });
+  }
+
+  /** Its directory is no more. @param {string} key */
+  function remove(key) {
+    tenants.delete(key);
+    tell('changed', { at: Date.now(), tenants: [], gone: [key] });
+    tell('gone', { key });
   }
 
   /** @param {string | null} key @param {string} type @param {string} text @param {object} [raw] */
@@ -99,14 +107,14 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
         running: up.length,
         total: up.length,
         maxConcurrent: Math.max(100, Math.ceil(count / 100) * 100),
-        draining: false,
+        draining: is.draining,
         backoff: all.filter(({ state }) => state === 'backing-off').length,
         starts: sum((t) => t.starts),
         crashes: sum((t) => t.crashes),
       },
       gateway: {
         addresses: ['http://127.0.0.1:3000/'],
-        connections: 214,
+        connections: is.connections,
         inFlight: sum((t) => t.inFlight),
         waiting: 0,
         requests: { '1xx': 12, '2xx': 184_220, '3xx': 2_031, '4xx': 811, '5xx': 42 },
@@ -173,9 +181,11 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
     events,
     happen,
     hostNow,
+    is,
     lines,
     listeners,
     put,
+    remove,
     say,
     tenants,
     tick,

@@ -15,14 +15,17 @@ import { liveNames } from './tenants.js';
 export function reloaded(before, now) {
   const names = new Set([...Object.keys(before.texts), ...Object.keys(now.texts)]);
   const changed = [...names].filter((name) => before.texts[name] !== now.texts[name]);
-  const applied = changed.filter((name) => liveNames.includes(name) && isTakable(name, before));
+  // A host that began without a config file does not ask anything at the starts of tenants.
+  const isAsked = before.file !== undefined;
+  const applied = changed.filter(
+    (name) => isAsked && liveNames.includes(name) && isTakable(name, before),
+  );
   const refused = changed.filter((name) => !applied.includes(name));
   const settings = {
     ...before,
     values: { ...before.values },
     texts: { ...before.texts },
-    tenant: now.tenant,
-    file: now.file,
+    ...(isAsked && { tenant: now.tenant, file: now.file }),
   };
   for (const name of applied) {
     settings.values[name] = now.values[name];
@@ -36,6 +39,7 @@ export function reloaded(before, now) {
     applied: applied.map(change),
     refused: [
       ...refused.map(change),
+      ...(!isAsked && now.tenant ? ['tenant'] : []),
       ...(isMoved ? [harmless(`dir (${before.dir} → ${now.dir})`)] : []),
     ],
   };

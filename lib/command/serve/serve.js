@@ -27,9 +27,10 @@ export async function run({ words, options: flags }, io) {
       if (text !== undefined) io.complain(`${timeInWords(Date.now())} ${text}`);
     },
   });
-  const ended = endOnSignals(host, manager, io);
+  const { ended, end } = endOnSignals(host, manager, io);
   process.on('SIGHUP', async () => {
-    if (hasLostItsTerminal(io)) return void process.emit('SIGTERM');
+    // A shell passes on the SIGHUP that the kernel has sent already.
+    if (hasLostItsTerminal(io)) return end('SIGHUP');
     await manager.tell(reloading());
     try {
       settings = apply(settings, await readSettings(sources), host, io.complain);
@@ -44,6 +45,8 @@ export async function run({ words, options: flags }, io) {
   await manager.tell('READY=1');
   await warmTenants(host.runtime, settings, io.complain);
   const exitCode = await ended;
+  // Node aborts with a core dump when it cannot set its terminal back.
+  if (hasLostItsTerminal(io)) process.kill(process.pid, 'SIGKILL');
   // Whatever still holds the process, such as a follower of the page, is not waited for.
   process.exit(exitCode);
 }
@@ -64,41 +67,51 @@ async function announce(settings, host, wantsJson, io) {
 }
 
 /**
- * Resolves to the exit code once the host has ended: by a signal, or by `drain`. A second signal
- * ends it at once; tenants do not outlive it.
+ * `ended` resolves to the exit code once the host has ended: by a signal, or by `drain`. A second
+ * signal ends it at once; tenants do not outlive it.
  *
  * @param {import('./host.js').Host} host
  * @param {{ tell: (state: string) => Promise<void> }} manager
  * @param {import('../terminal.js').Io} io
- * @returns {Promise<number>}
+ * @returns {{ ended: Promise<number>, end: (signal: NodeJS.Signals) => Promise<void> }}
  */
 function endOnSignals(host, manager, io) {
-  return new Promise((resolve, reject) => {
-    let isEnding = false;
-    let endingSince = NaN;
-    const end = async (/** @type {NodeJS.Signals} */ signal) => {
+  let isEnding = false;
+  let endingSince = NaN;
+  /** @type {(exitCode: number) => void} */
+  let resolve = () => {};
+  /** @type {(error: unknown) => void} */
+  let reject = () => {};
+  /** @type {Promise<number>} */
+  const ended = new Promise((...settle) => ([resolve, reject] = settle));
+  const end = async (/** @type {NodeJS.Signals} */ signal) => {
+    if (isEnding) return;
+    isEnding = true;
+    endingSince = performance.now();
+    const open = host.gateway.stats().inFlight;
+    const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
+    io.complain(`${signal}: ends in order${waits}; once more ends it at once.`);
+    await manager.tell('STOPPING=1');
+    const exitCode = signal === 'SIGINT' ? EXIT_INTERRUPTED : EXIT_DONE;
+    host.close().then(() => resolve(exitCode), reject);
+  };
+  for (const signal of /** @type {const} */ (['SIGTERM', 'SIGINT'])) {
+    process.on(signal, () => {
       // npx gets the terminal's ^C as well, and passes it on.
       if (signal === 'SIGINT' && performance.now() - endingSince < SAME_INTERRUPT_MS) return;
       if (isEnding) process.exit(128 + constants.signals[signal]);
-      isEnding = true;
-      endingSince = performance.now();
-      const open = host.gateway.stats().inFlight;
-      const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
-      io.complain(`${signal}: ends in order${waits}; once more ends it at once.`);
-      await manager.tell('STOPPING=1');
-      host.close().then(() => resolve(signal === 'SIGINT' ? EXIT_INTERRUPTED : EXIT_DONE), reject);
-    };
-    process.on('SIGTERM', () => void end('SIGTERM'));
-    process.on('SIGINT', () => void end('SIGINT'));
-    host.control.drained.then(async () => {
-      if (isEnding) return;
-      isEnding = true;
-      await manager.tell('STOPPING=1');
-      io.complain('Drained, as absolutejs-runtime drain asked.');
-      await host.close();
-      resolve(EXIT_DONE);
-    }, reject);
-  });
+      void end(signal);
+    });
+  }
+  host.control.drained.then(async () => {
+    if (isEnding) return;
+    isEnding = true;
+    await manager.tell('STOPPING=1');
+    io.complain('Drained, as absolutejs-runtime drain asked.');
+    await host.close();
+    resolve(EXIT_DONE);
+  }, reject);
+  return { ended, end };
 }
 
 /**

@@ -40,14 +40,15 @@ const OF_LIBRARY = [
  * @returns {import('../../../index.js').RuntimeOptions}
  */
 export function runtimeOptions(current) {
-  const { dir, values } = current();
+  const { dir, values, file } = current();
   return {
     source: { kind: 'directory', root: dir },
     maxConcurrent: values.max,
     backoff: { minUptimeMs: MIN_UPTIME_MS },
     ...startOptions(values),
-    // Asked at each start, so what was read anew holds from the next start on.
-    tenant: (key) => tenantOptions(current(), key),
+    // Asked at each start, so what was read anew holds from the next start on. Without a config
+    // file nothing can change, and starts need no turn of JavaScript.
+    ...(file !== undefined && { tenant: (key) => tenantOptions(current(), key) }),
   };
 }
 

@@ -91,6 +91,7 @@ export function createActions({ link, mayAct, say }) {
     const offer = [mayAct(), link.isLost(), ...fitting.map(({ id }) => id)].join();
     if (offer === shown) return;
     shown = offer;
+    if (mayAct() === undefined) return;
     if (!mayAct()) {
       const why = 'Open the link with the token, which was printed when the dashboard started.';
       return fill(

@@ -26,7 +26,11 @@ export const COLUMNS = [
     value: ({ key }) => key,
     isUp: true,
     make: makeTenant,
-    raw: ({ key, pid, address }) => `key ${plain(key)}, pid ${pid}, address ${address}`,
+    raw: (tenant) => {
+      const { key, pid, address } = tenant;
+      const fields = `key ${plain(key)}, pid ${pid}, address ${address}`;
+      return [plain(trouble(tenant)), fields].filter(Boolean).join('\n');
+    },
   },
   {
     id: 'state',
@@ -49,7 +53,7 @@ export const COLUMNS = [
     name: 'Answers in',
     value: ({ p99Ms }) => p99Ms,
     make: texts(({ p50Ms, p99Ms }) =>
-      p50Ms === null ? '–' : `${milliseconds(p50Ms).replace(/ ms$/, '')} – ${milliseconds(p99Ms)}`,
+      p50Ms === null ? '–' : spanOf(milliseconds(p50Ms), milliseconds(p99Ms)),
     ),
     raw: ({ p50Ms, p99Ms }) =>
       `half of the last minute's answers, and 99 of 100: p50Ms ${p50Ms}, p99Ms ${p99Ms}`,
@@ -95,6 +99,9 @@ export const COLUMNS = [
     raw: ({ startedAt }) => `startedAt ${startedAt}`,
   },
 ];
+
+/** The unit once. @param {string} from @param {string} to */
+const spanOf = (from, to) => `${from.replace(/ ms$/, '')} – ${to}`;
 
 /** @param {(tenant: Tenant, isOld: boolean) => string} read @returns {Column['make']} */
 function texts(read) {

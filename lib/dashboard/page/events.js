@@ -39,10 +39,15 @@ export function createEventList({ hasKeys }) {
   return { element, add, clear, isEmpty: () => element.childElementCount === 0 };
 }
 
+/** A process ended as it should not have. @param {HostEvent} event */
+const isFailure = ({ type, reason, limit }) =>
+  type === 'exit' &&
+  (reason === 'crashed' || reason === 'readiness-timeout' || limit !== undefined);
+
 /** @param {HostEvent} event @param {boolean} hasKey */
 function itemOf(event, hasKey) {
   const { seq, at, type, key, text, ...raw } = event;
-  const kind = type === 'exit' && /crash|memory|time/i.test(text) ? 'bad' : (KINDS[type] ?? '');
+  const kind = isFailure(event) ? 'bad' : (KINDS[type] ?? '');
   const fields = Object.entries(raw).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
   const title = [type, ...fields].join(', ');
   return h(

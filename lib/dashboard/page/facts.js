@@ -1,20 +1,41 @@
 // Lists of names and values.
-import { h } from './dom.js';
+import { fill, h, put, textNode } from './dom.js';
 
 /**
  * `raw` is the field as the host tells it.
- * @typedef {[name: string, value: string | Node, raw?: string]} Fact
+ * @typedef {[name: string, value: string, raw?: string]} Fact
  */
 
-/** @param {(Fact | false)[]} facts `false` is left out */
-export const factList = (facts) =>
-  h(
-    'dl',
-    { class: 'facts' },
-    ...facts
-      .filter((fact) => fact !== false)
-      .map(([name, value, raw]) => h('div', { title: raw }, h('dt', {}, name), h('dd', {}, value))),
-  );
+/**
+ * A list that can be told other values: what reads the same is left as it is, so that a selection
+ * in it lasts.
+ */
+export function createFacts() {
+  const element = h('dl', { class: 'facts' });
+  /** @type {Array<{ name: string, row: HTMLElement, value: Text }>} */
+  let rows = [];
+
+  /** @param {(Fact | false)[]} told `false` is left out */
+  function show(told) {
+    const facts = told.filter((fact) => fact !== false);
+    const isSame =
+      facts.length === rows.length && facts.every(([name], index) => rows[index]?.name === name);
+    if (!isSame) {
+      rows = facts.map(([name]) => {
+        const value = textNode();
+        return { name, value, row: h('div', {}, h('dt', {}, name), h('dd', {}, value)) };
+      });
+      fill(element, ...rows.map(({ row }) => row));
+    }
+    facts.forEach(([, text, raw = ''], index) => {
+      const { row, value } = /** @type {(typeof rows)[number]} */ (rows[index]);
+      put(value, text);
+      if (row.title !== raw) row.title = raw;
+    });
+  }
+
+  return { element, show };
+}
 
 /**
  * @param {string} title

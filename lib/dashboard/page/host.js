@@ -1,27 +1,48 @@
 // The host itself: what runs, what room it has, and what it keeps tenants from.
 import { fill, h } from './dom.js';
-import { factList, panel } from './facts.js';
+import { createFacts, panel } from './facts.js';
 import { bytes, count, duration, hostNow, momentOf, rate } from './format.js';
 import { plain } from './plain.js';
 import { limitRow, wallRows } from './words.js';
 
 /** @typedef {import('./shapes.js').Host} Host */
 
+/** @typedef {import('./facts.js').Fact} Fact */
+
 /** @param {import('./shapes.js').Context} context @returns {import('./shapes.js').View} */
 export function openHost({ link, host, setHost }) {
   const heading = h('h1', { tabindex: '-1' }, 'Host');
-  const places = h('div', { class: 'panels' });
-  const element = h('div', { class: 'narrow' }, heading, places);
-  let shown = '';
+  const [runs, room, kept, gateway] = [createFacts(), createFacts(), createFacts(), createFacts()];
+  const missing = h('ul', { class: 'missing', hidden: true });
+  const none = h('p', { class: 'empty', hidden: true }, 'This host has none.');
+  const element = h(
+    'div',
+    { class: 'narrow' },
+    heading,
+    h(
+      'div',
+      { class: 'panels' },
+      panel('What runs', runs.element),
+      panel('Room', room.element),
+      panel('What tenants are kept from', kept.element, missing),
+      panel('Gateway', gateway.element, none),
+    ),
+  );
+  let toldMissing = '';
 
   function show() {
     const now = host();
     if (now === undefined) return;
-    const panels = panelsOf(now, link.isLost());
-    const text = panels.map((each) => each.textContent).join();
-    if (text === shown) return;
-    shown = text;
-    fill(places, ...panels);
+    runs.show(whatRuns(now, link.isLost()));
+    room.show(whatRoom(now));
+    kept.show(whatIsKept(now.protects));
+    gateway.show(now.gateway === null ? [] : whatGateway(now.gateway));
+    none.hidden = now.gateway !== null;
+    const texts = now.protects.missing.map(plain);
+    missing.hidden = texts.length === 0;
+    if (toldMissing === texts.join('\n')) return;
+    toldMissing = texts.join('\n');
+    fill(missing, ...texts.map((text) => h('li', {}, text)));
   }
 
   const end = link.follow('/host', {
@@ -31,6 +52,7 @@ export function openHost({ link, host, setHost }) {
       show();
     },
   });
+  show();
   return {
     title: 'Host',
     element,
@@ -41,91 +63,65 @@ export function openHost({ link, host, setHost }) {
   };
 }
 
-/** @param {Host} host @param {boolean} isOld */
-function panelsOf(host, isOld) {
-  const { runtime, gateway, protects, logs, memory } = host;
+/** @param {Host} host @param {boolean} isOld @returns {Fact[]} */
+function whatRuns(
+  { name, version, engine, pid, hostRssBytes, startedAt, root, control, logs },
+  isOld,
+) {
+  const since = isOld ? '' : `, ${duration(hostNow() - startedAt)} ago`;
+  const { files } = logs;
+  const kept =
+    files === null
+      ? `${bytes(logs.bytes)} in memory`
+      : `${bytes(files.bytes)} of ${bytes(files.maxBytes)} in ${plain(files.directory)}`;
   return [
-    panel(
-      'What runs',
-      factList([
-        ['Name', plain(host.name), 'name'],
-        ['Version', `${host.version}, ${host.engine}`, 'version, engine'],
-        ['Process', `${host.pid}, ${bytes(host.hostRssBytes)}`, 'pid, hostRssBytes'],
-        [
-          'Started',
-          isOld
-            ? momentOf(host.startedAt)
-            : `${momentOf(host.startedAt)}, ${duration(hostNow() - host.startedAt)} ago`,
-          'startedAt',
-        ],
-        ['Tenants in', plain(host.root), 'root'],
-        ['Control socket', plain(host.control.path), 'control.path'],
-        [
-          'Output kept',
-          logs.files === null
-            ? `${bytes(logs.bytes)} in memory`
-            : `${bytes(logs.files.bytes)} of ${bytes(logs.files.maxBytes)} in ${plain(logs.files.directory)}`,
-          'logs',
-        ],
-      ]),
-    ),
-    panel(
-      'Room',
-      factList([
-        [
-          'Running',
-          `${count(runtime.running)} of ${count(runtime.maxConcurrent)}`,
-          'runtime.running, maxConcurrent',
-        ],
-        ['Backing off', count(runtime.backoff), 'runtime.backoff'],
-        [
-          'Starts, crashes',
-          `${count(runtime.starts)}, ${count(runtime.crashes)}`,
-          'runtime.starts, crashes',
-        ],
-        [
-          'Load',
-          `${host.loadAverage.map((load) => rate(load)).join(', ')} of ${host.cpuCount}`,
-          'loadAverage, cpuCount',
-        ],
-        ['Memory free', `${bytes(memory.availableBytes)} of ${bytes(memory.totalBytes)}`, 'memory'],
-        ['New tenants', runtime.draining ? 'refused: it is draining' : 'taken', 'runtime.draining'],
-      ]),
-    ),
-    panel(
-      'What tenants are kept from',
-      factList([
-        ...protects.limits.map(limitRow),
-        ...wallRows(protects.isolation),
-        protects.perTenant && [
-          'Others',
-          'as their own page says',
-          'protects.perTenant: a function says what differs',
-        ],
-      ]),
-      protects.missing.length > 0 &&
-        h('ul', { class: 'missing' }, ...protects.missing.map((text) => h('li', {}, plain(text)))),
-    ),
-    panel(
-      'Gateway',
-      gateway === null ? h('p', { class: 'empty' }, 'This host has none.') : gatewayFacts(gateway),
-    ),
+    ['Name', plain(name), 'name'],
+    ['Version', `${version}, ${engine}`, 'version, engine'],
+    ['Process', `${pid}, ${bytes(hostRssBytes)}`, 'pid, hostRssBytes'],
+    ['Started', `${momentOf(startedAt)}${since}`, 'startedAt'],
+    ['Tenants in', plain(root), 'root'],
+    ['Control socket', plain(control.path), 'control.path'],
+    ['Output kept', kept, 'logs'],
+    ...(files?.isFailing ? [/** @type {Fact} */ (['Files of output', 'cannot be written'])] : []),
   ];
 }
 
-/** @param {NonNullable<Host['gateway']>} gateway */
-const gatewayFacts = ({ addresses, connections, inFlight, waiting, requests, requestsPerSecond }) =>
-  factList([
-    ['Addresses', addresses.map(plain).join(', '), 'gateway.addresses'],
-    ['Connections', count(connections), 'gateway.connections'],
-    ['Under way, waiting', `${count(inFlight)}, ${count(waiting)}`, 'gateway.inFlight, waiting'],
-    ['Requests a second', rate(requestsPerSecond), 'gateway.requestsPerSecond'],
-    ...Object.entries(requests).map(
-      ([status, sum]) =>
-        /** @type {[string, string, string]} */ ([
-          `Answers ${status}`,
-          count(sum),
-          `gateway.requests.${status}`,
-        ]),
-    ),
-  ]);
+/** @param {Host} host @returns {Fact[]} */
+function whatRoom({ runtime, loadAverage, cpuCount, memory }) {
+  const { running, maxConcurrent, backoff, starts, crashes, draining } = runtime;
+  const loads = loadAverage.map((load) => rate(load)).join(', ');
+  return [
+    ['Running', `${count(running)} of ${count(maxConcurrent)}`, 'runtime.running, maxConcurrent'],
+    ['Backing off', count(backoff), 'runtime.backoff'],
+    ['Starts, crashes', `${count(starts)}, ${count(crashes)}`, 'runtime.starts, crashes'],
+    ['Load', `${loads} on ${cpuCount}`, 'loadAverage, cpuCount'],
+    ['Memory free', `${bytes(memory.availableBytes)} of ${bytes(memory.totalBytes)}`, 'memory'],
+    ['New tenants', draining ? 'refused: it is draining' : 'taken', 'runtime.draining'],
+  ];
+}
+
+/** @param {Host['protects']} protects @returns {(Fact | false)[]} */
+const whatIsKept = ({ limits, isolation, perTenant }) => [
+  ...limits.map(limitRow),
+  ...wallRows(isolation),
+  perTenant && ['Others', 'as their own pages say', 'protects.perTenant: a function says them'],
+];
+
+/** @param {NonNullable<Host['gateway']>} gateway @returns {Fact[]} */
+const whatGateway = ({
+  addresses,
+  connections,
+  inFlight,
+  waiting,
+  requests,
+  requestsPerSecond,
+}) => [
+  ['Addresses', addresses.map(plain).join(', '), 'gateway.addresses'],
+  ['Connections', count(connections), 'gateway.connections'],
+  ['Under way, waiting', `${count(inFlight)}, ${count(waiting)}`, 'gateway.inFlight, waiting'],
+  ['Requests a second', rate(requestsPerSecond), 'gateway.requestsPerSecond'],
+  ...Object.entries(requests).map(
+    ([status, sum]) =>
+      /** @type {Fact} */ ([`Answers ${status}`, count(sum), `gateway.requests.${status}`]),
+  ),
+];

@@ -14,6 +14,8 @@ const HIDDEN_MS = 10_000;
 /** @param {() => void} onChange when the host is lost or found */
 export function createLink(onChange) {
   let isLost = false;
+  /** What a host says that answers, but gives no stream. */
+  let refusal = '';
   /** @type {number | undefined} */
   let heardAt;
   /** Since when something is to be heard. */
@@ -23,6 +25,7 @@ export function createLink(onChange) {
 
   function heard() {
     heardAt = Date.now();
+    refusal = '';
     set(false);
   }
 
@@ -92,8 +95,11 @@ export function createLink(onChange) {
       pause();
       const { status, error } = await ask(path);
       if (isEnded || source !== undefined) return;
-      if (status === undefined) set(true);
-      else if (status >= 400 && status < 500) return handlers.refused?.(error);
+      if (status !== undefined && status >= 400 && status < 500) return handlers.refused?.(error);
+      if (status === undefined || status >= 500) {
+        refusal = error?.message ?? '';
+        set(true);
+      }
       retry = setTimeout(resume, RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
       tries += 1;
     }
@@ -118,7 +124,7 @@ export function createLink(onChange) {
     };
   }
 
-  return { follow, isLost: () => isLost, heardAt: () => heardAt };
+  return { follow, isLost: () => isLost, heardAt: () => heardAt, refusal: () => refusal };
 }
 
 /**

@@ -20,7 +20,8 @@ const link = createLink(linkChanged);
 let host;
 /** @type {View | undefined} */
 let view;
-let mayAct = false;
+/** @type {boolean | undefined} not known yet */
+let mayAct;
 
 /** @type {import('./shapes.js').Context} */
 const context = { link, say, mayAct: () => mayAct, host: () => host, setHost };
@@ -80,9 +81,9 @@ function showTop() {
     ? 'Host gone'
     : heardAt === undefined
       ? 'Connecting'
-      : mayAct
-        ? 'Live'
-        : 'Live, read only';
+      : mayAct === false
+        ? 'Live, read only'
+        : 'Live';
   if (state.textContent !== text) state.textContent = text;
   const draining = host?.runtime.draining === true && !isLost;
   byId('gone').hidden = !isLost && !draining;
@@ -111,7 +112,7 @@ function goneText(what, more) {
 
 function linkChanged() {
   document.documentElement.dataset.link = link.isLost() ? 'lost' : 'live';
-  if (!link.isLost()) void learnRights();
+  if (!link.isLost()) void learn();
   second();
 }
 
@@ -122,17 +123,21 @@ function second() {
     const more =
       at === undefined
         ? 'Trying to reach it.'
-        : `What you see is from ${timeOf(at)}, ${duration(Date.now() - at)} ago. Trying to reach it.`;
-    goneText(`${plain(host?.name ?? 'The host')} does not answer.`, more);
+        : `What you see is from ${timeOf(at)}, ${duration(Date.now() - at)} ago. ` +
+          'Trying to reach it.';
+    const name = plain(host?.name ?? 'The host');
+    const why = plain(link.refusal());
+    goneText(why === '' ? `${name} does not answer.` : `${name} tells nothing: ${why}`, more);
   }
   view?.tick();
 }
 
-/** The host that came back may have another token. */
-async function learnRights() {
-  const { value } = await ask('/access');
-  if (value?.mayAct === undefined || value.mayAct === mayAct) return;
-  mayAct = value.mayAct;
+/** Whose page this is, and what it may do there: a host that came back may have another token. */
+async function learn() {
+  const [rights, itself] = await Promise.all([ask('/access'), ask('/host')]);
+  if (itself.status === 200) setHost(itself.value);
+  if (rights.status !== 200 || rights.value.mayAct === mayAct) return;
+  mayAct = rights.value.mayAct;
   second();
 }
 
@@ -195,5 +200,5 @@ document.querySelector('.skip')?.addEventListener('click', (event) => {
 });
 theme(false);
 openView();
-void learnRights();
+void learn();
 setInterval(second, 1000);

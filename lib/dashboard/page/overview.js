@@ -17,7 +17,7 @@ const FILTERS = [
   ['stopped', 'Stopped', ({ state }) => state === 'stopped'],
 ];
 
-/** For how long after a move of the pointer rows keep their places: nobody hits the wrong one. */
+/** For how long after a move in the table rows keep their places: nobody hits the wrong one. */
 const HOLD_MS = 2000;
 
 /** What is left as it was when the view is opened again. */
@@ -77,7 +77,9 @@ export function openOverview({ link, host, setHost }) {
     table.element,
     empty,
   );
-  table.element.addEventListener('pointermove', () => (movedAt = Date.now()));
+  for (const use of ['pointermove', 'focusin', 'keydown']) {
+    table.element.addEventListener(use, () => (movedAt = Date.now()));
+  }
 
   /** @param {string} id @param {string} name */
   function createFilter(id, name) {
@@ -175,8 +177,7 @@ export function openOverview({ link, host, setHost }) {
    */
   function changed(mayMove) {
     isDue ||= mayMove || !['state', 'tenant'].includes(kept.sort);
-    const isHeld = table.isHeld() || Date.now() - movedAt < HOLD_MS;
-    if (isDue && !isHeld) return order();
+    if (isDue && Date.now() - movedAt > HOLD_MS) return order();
     rows = rows.flatMap(({ key }) => tenants.get(key) ?? []);
   }
 
@@ -253,6 +254,12 @@ export function openOverview({ link, host, setHost }) {
   }
 }
 
+/** `shop-9` before `shop-10`. */
+const names = new Intl.Collator('en', { numeric: true });
+
+/** @param {Tenant} a @param {Tenant} b */
+const byName = (a, b) => names.compare(a.key, b.key) || (a.key < b.key ? -1 : 1);
+
 /**
  * What is not known comes last, and equals are in the order of their names, so that rows do not
  * jump about.
@@ -264,7 +271,8 @@ function comparison(id, isUp) {
   const value = COLUMNS.find((column) => column.id === id)?.value ?? rankOf;
   return (a, b) => {
     const [one, other] = [value(a), value(b)];
-    if (one === other) return a.key < b.key ? -1 : 1;
+    if (one === other || id === 'tenant')
+      return isUp || one === other ? byName(a, b) : byName(b, a);
     if (one === null) return 1;
     if (other === null) return -1;
     return one < other === isUp ? -1 : 1;

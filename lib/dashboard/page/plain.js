@@ -20,12 +20,16 @@ function visible(character) {
     : `\u27e8U+${code.toString(16).toUpperCase().padStart(4, '0')}\u27e9`;
 }
 
-/**
- * Terminal escapes: CSI with its parameters; OSC, DCS, APC, PM and SOS up to their end, or of the
- * line; and those of two characters. The first group is what a CSI says, the second its kind.
- */
-const ESCAPE =
-  /(?:\u001b\[|\u009b)([0-?]*)[ -/]*([@-~])|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c|$)|\u001b[ -/]*[0-~]?/g;
+/** Of terminal escapes: each kind, by how it begins and ends. */
+const ESCAPES = [
+  // CSI: the first group is what it says, the second its kind.
+  /(?:\u001b\[|\u009b)([0-?]*)[ -/]*([@-~])/,
+  // OSC, DCS, APC, PM and SOS, up to their end, or to that of the line.
+  /(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c|$)/,
+  // Those of two characters, and what is cut off.
+  /\u001b[ -/]*[0-~]?/,
+];
+const ESCAPE = new RegExp(ESCAPES.map(({ source }) => source).join('|'), 'g');
 
 /** @param {string} text */
 export const withoutEscapes = (text) => text.replace(ESCAPE, '');

@@ -9,7 +9,7 @@ export function createRoom() {
   const problems = figure('Problems');
   const running = figure('Running', true);
   const requests = figure('Requests/s');
-  const processors = figure('Processors', true);
+  const processors = figure('Load', true);
   const memory = figure('Memory', true);
   const all = [problems, running, requests, processors, memory];
   const element = h(
@@ -32,13 +32,14 @@ export function createRoom() {
       count(runtime.running),
       `${count(Math.max(0, places))} of ${count(runtime.maxConcurrent)} places free`,
       runtime.total / runtime.maxConcurrent,
-      `runtime.running ${runtime.running}, total ${runtime.total}, maxConcurrent ${runtime.maxConcurrent}`,
+      `running ${runtime.running}, total ${runtime.total}, ` +
+        `maxConcurrent ${runtime.maxConcurrent}`,
     );
     if (gateway === null) requests.show('–', 'no gateway');
     else requests.show(rate(gateway.requestsPerSecond), requestNote(gateway));
     processors.show(
       rate(loadAverage[0]),
-      `busy, of ${cpuCount}`,
+      `on ${count(cpuCount)} ${cpuCount === 1 ? 'processor' : 'processors'}`,
       loadAverage[0] / cpuCount,
       `loadAverage ${loadAverage.join(', ')}`,
     );

@@ -22,8 +22,8 @@ export type Context = {
   link: import('./link.js').Link;
   /** Says something once, where screen readers hear it, too. */
   say: (text: string) => void;
-  /** Whether this page may act. */
-  mayAct: () => boolean;
+  /** Whether this page may act; not known at once. */
+  mayAct: () => boolean | undefined;
   /** The last that the host told of itself. */
   host: () => Host | undefined;
   setHost: (host: Host) => void;

@@ -185,7 +185,6 @@ export function createTable(onSort) {
     focus,
     move,
     sorted,
-    isHeld: () => body.contains(document.activeElement),
     open() {
       observer.observe(document.body);
       measure();

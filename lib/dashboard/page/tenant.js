@@ -4,7 +4,7 @@ import { createChart } from './chart.js';
 import { createMark, rowClass } from './columns.js';
 import { fill, h, put, textNode } from './dom.js';
 import { createEventList } from './events.js';
-import { factList, panel } from './facts.js';
+import { createFacts, panel } from './facts.js';
 import { ago, bytes, count, milliseconds, percent, rate, setHostTime } from './format.js';
 import { createLog } from './log.js';
 import { plain, spansOf } from './plain.js';
@@ -30,10 +30,19 @@ export function openTenant(context, key) {
   const how = textNode();
   const head = h('p', { class: 'how' }, mark.element, h('span', {}, how));
   const actions = createActions(context);
-  const problem = h('div', { class: 'failure', hidden: true });
+  const problem = h('section', { class: 'failure', 'aria-label': 'What is wrong', hidden: true });
+  const since = textNode();
+  let toldProblem = '';
   const timeline = createEventList({ hasKeys: false });
-  const facts = h('div');
-  const walls = h('div');
+  const facts = createFacts();
+  const walls = createFacts();
+  const raw = h('pre', { tabindex: '0', 'aria-label': 'All fields' });
+  const rawFields = h(
+    'details',
+    { class: 'panel', toggle: showRaw },
+    h('summary', {}, 'All fields'),
+    raw,
+  );
   const log = createLog(link, key);
   const charts = createCharts();
   const content = h(
@@ -44,8 +53,9 @@ export function openTenant(context, key) {
       'div',
       { class: 'side' },
       panel('Timeline', timeline.element),
-      panel('Now', facts),
-      panel('Limits and walls', walls),
+      panel('Now', facts.element),
+      panel('Limits and walls', walls.element),
+      rawFields,
     ),
   );
   const missing = h('p', { class: 'empty', hidden: true });
@@ -69,9 +79,18 @@ export function openTenant(context, key) {
     head.className = `how ${rowClass(tenant)}`;
     actions.show(tenant);
     showProblem(tenant);
-    refresh(facts, factList(factsOf(tenant, isOld)));
-    refresh(walls, factList([...limitRows(tenant.limits), ...wallRows(tenant.isolation)]));
+    facts.show(factsOf(tenant, isOld));
+    walls.show([...limitRows(tenant.limits), ...wallRows(tenant.isolation)]);
     charts.show(tenant);
+    showRaw();
+  }
+
+  /** As the host tells them, and only for who asks. */
+  function showRaw() {
+    if (!rawFields.open || tenant === undefined) return;
+    const { problem, spark, ...fields } = tenant;
+    const text = plainLines(JSON.stringify({ ...fields, problem: problem?.code ?? null }, null, 2));
+    if (raw.textContent !== text) raw.textContent = text;
   }
 
   /** @param {Tenant} now */
@@ -81,17 +100,18 @@ export function openTenant(context, key) {
     const { code, summary, advice, lines, at } = now.problem;
     problem.classList.toggle('over', !isProblem(now));
     problem.classList.toggle('warned', now.state === 'running');
-    refresh(
+    put(since, `${ago(at)} · ${code}`);
+    const told = JSON.stringify([code, summary, advice, lines]);
+    // Whoever reads or copies the lines is not disturbed.
+    if (told === toldProblem) return;
+    toldProblem = told;
+    fill(
       problem,
-      h(
-        'section',
-        { 'aria-label': 'What is wrong' },
-        h('h2', { title: code }, plain(summary)),
-        h('p', {}, plain(advice)),
-        lines.length > 0 &&
-          h('pre', { tabindex: '0', 'aria-label': 'Its last lines' }, lines.map(textOf).join('\n')),
-        h('p', { class: 'note' }, `${ago(at)} · ${code}`),
-      ),
+      h('h2', { title: code }, plain(summary)),
+      h('p', {}, ...prose(plain(advice))),
+      lines.length > 0 &&
+        h('pre', { tabindex: '0', 'aria-label': 'Its last lines' }, lines.map(textOf).join('\n')),
+      h('p', { class: 'note' }, since),
     );
   }
 
@@ -104,14 +124,14 @@ export function openTenant(context, key) {
 
   const end = link.follow(`/tenants/${encodeURIComponent(key)}`, {
     /** @param {WholeTenant} whole */
-    tenant(whole) {
-      tenant = whole;
+    tenant({ timeline: past, figures, lastLines, ...now }) {
+      tenant = now;
       missing.hidden = true;
       content.hidden = false;
       actions.element.hidden = false;
-      charts.fill(whole.figures);
+      charts.fill(figures);
       timeline.clear();
-      whole.timeline.forEach(timeline.add);
+      past.forEach(timeline.add);
       show();
     },
     /** @param {Tenant} now */
@@ -151,20 +171,18 @@ export function openTenant(context, key) {
   };
 }
 
+/** What stands between backticks is spelt as it is typed. @param {string} text */
+const prose = (text) =>
+  text.split('`').map((part, index) => (index % 2 === 1 ? h('code', {}, part) : part));
+
+/** @param {string} text */
+const plainLines = (text) => text.split('\n').map(plain).join('\n');
+
 /** @param {string} line */
 const textOf = (line) =>
   spansOf(line)
     .map(({ text }) => text)
     .join('');
-
-/**
- * Replaces what is there only if it reads otherwise, so that a selection lasts.
- * @param {Element} place
- * @param {Element} now
- */
-function refresh(place, now) {
-  if (place.firstElementChild?.textContent !== now.textContent) fill(place, now);
-}
 
 /** @param {Tenant} tenant @param {boolean} isOld @returns {import('./facts.js').Fact[]} */
 function factsOf(tenant, isOld) {
