@@ -151,8 +151,7 @@ function filesOf({ logs: { directory, maxBytes } }, events) {
  * @returns {Promise<{ listening: Promise<{ url: string, link: string }>, close(): Promise<void> }>}
  */
 async function openDashboard(options, api) {
-  const part = '#dashboard';
-  const { createDashboard } = await import(part);
+  const { createDashboard } = await import('#dashboard');
   return createDashboard(options, api);
 }
 
