@@ -146,9 +146,8 @@ function filesOf({ logs: { directory, maxBytes } }, events) {
 
 /**
  * The dashboard is loaded when it is asked for.
- * @param {object} options
+ * @param {any} options checked there
  * @param {ReturnType<typeof createApi>} api
- * @returns {Promise<{ listening: Promise<{ url: string, link: string }>, close(): Promise<void> }>}
  */
 async function openDashboard(options, api) {
   const { createDashboard } = await import('#dashboard');
