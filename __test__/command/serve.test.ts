@@ -177,6 +177,16 @@ test('SIGHUP reads the config again, applies what it can, and says what it canno
   await host.end('SIGTERM');
 });
 
+test('a directory whose name no host can have is told', async () => {
+  using place = directory();
+  await using tenants = tenantsOf().add('MyApp');
+  const { host } = await serve(place, tenants.root);
+  await host.says(/unreachable +MyApp: no name of a host/, 'stderr');
+  await host.says(/hello/);
+  expect(host.stdout).not.toContain('MyApp');
+  await host.end('SIGTERM');
+});
+
 test('the dashboard is there when it is asked for, and its link is printed', async () => {
   using place = directory();
   await using tenants = tenantsOf();

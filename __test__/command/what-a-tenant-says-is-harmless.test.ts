@@ -1,6 +1,6 @@
 // What tenants write reaches terminals only as text: it neither steers them nor shifts tables.
 import { expect, test } from 'bun:test';
-import { asJson, clip, harmless, harmlessCell, pad, width } from '../../lib/command/text.js';
+import { asJson, clip, harmless, harmlessCell, width } from '../../lib/command/text.js';
 
 test('escapes are shown and not sent; colours are left out', () => {
   expect(harmless('\x1b[31mred\x1b[0m')).toBe('red');
@@ -38,6 +38,4 @@ test('a text is cut to its columns, not to its characters', () => {
   expect(width(clip('日本語', 5))).toBe(5);
   expect(clip('abc', 3)).toBe('abc');
   expect(clip('abc', 0)).toBe('');
-  expect(pad('日', 4)).toBe('日  ');
-  expect(pad('日', 4, 'right')).toBe('  日');
 });

@@ -1,5 +1,5 @@
 /** A table that fits its width: the columns that matter least go first. */
-import { clip, harmlessCell, pad, width } from './text.js';
+import { clip, harmlessCell, width } from './text.js';
 
 /**
  * @template T
@@ -25,29 +25,33 @@ const LEAST_ELASTIC = 8;
  * @returns {string[]} lines, the titles first
  */
 export function table(rows, columns, room, paint) {
-  const cells = columns.map((column) => rows.map((row) => harmlessCell(column.cell(row))));
-  const natural = columns.map(({ title }, index) =>
-    Math.max(width(title), ...(cells[index] ?? []).map(width)),
-  );
+  // Each cell is looked at once: with a thousand tenants there are many.
+  const cells = columns.map(({ title, cell }) => {
+    const texts = [title, ...rows.map((row) => harmlessCell(cell(row)))];
+    return { texts, widths: texts.map(width) };
+  });
+  const natural = cells.map(({ widths }) => widths.reduce((a, b) => Math.max(a, b), 0));
   const shown = fitting(columns, natural, room);
   const widths = elastic(columns, natural, shown, room);
-  const line = (/** @type {(index: number) => string} */ cellAt, /** @type {T} */ row) =>
-    shown
-      .map((index) => {
-        const { side, colour } = /** @type {Column<T>} */ (columns[index]);
-        const columnWidth = /** @type {number} */ (widths.get(index));
-        const isLast = index === shown.at(-1);
-        const text = clip(cellAt(index), columnWidth);
-        const padded = isLast && side !== 'right' ? text : pad(text, columnWidth, side);
-        return row === undefined ? padded : paint(colour?.(row), padded);
-      })
-      .join(GAP)
-      .trimEnd();
-  const titles = line((index) => columns[index]?.title ?? '', /** @type {any} */ (undefined));
-  return [
-    paint(1, titles),
-    ...rows.map((row, at) => line((index) => cells[index]?.[at] ?? '', row)),
-  ];
+  /** @type {string[]} */
+  const lines = Array(rows.length + 1).fill('');
+  shown.forEach((index, place) => {
+    const { side = 'left', colour } = /** @type {Column<T>} */ (columns[index]);
+    const given = /** @type {number} */ (widths.get(index));
+    const { texts, widths: own } = /** @type {typeof cells[0]} */ (cells[index]);
+    const isLast = place === shown.length - 1;
+    for (let at = 0; at < lines.length; at += 1) {
+      const isCut = /** @type {number} */ (own[at]) > given;
+      const text = isCut ? clip(texts[at] ?? '', given) : (texts[at] ?? '');
+      const blank = ' '.repeat(Math.max(0, given - (isCut ? width(text) : (own[at] ?? 0))));
+      const row = at === 0 ? undefined : rows[at - 1];
+      const painted = text === '' || row === undefined ? text : paint(colour?.(row), text);
+      const gap = place === 0 ? '' : GAP;
+      lines[at] += gap + (side === 'right' ? blank + painted : painted + (isLast ? '' : blank));
+    }
+  });
+  const [titles = '', ...others] = lines.map((line) => line.trimEnd());
+  return [paint(1, titles), ...others];
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Text for terminals: what a tenant says, made harmless; how many columns it takes; cut and padded
- * to columns.
+ * Text for terminals: what a tenant says, made harmless; how many columns it takes; cut to
+ * columns.
  */
 
 /** What most texts are: nothing in them can be wide, or steer. */
@@ -82,16 +82,6 @@ export function clip(text, columns) {
     kept += character;
   }
   return `${kept}…`;
-}
-
-/**
- * @param {string} text harmless
- * @param {number} columns
- * @param {'left' | 'right'} [side] where the text stands
- */
-export function pad(text, columns, side = 'left') {
-  const blank = ' '.repeat(Math.max(0, columns - width(text)));
-  return side === 'left' ? text + blank : blank + text;
 }
 
 /**

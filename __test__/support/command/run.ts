@@ -26,6 +26,12 @@ const clean = Object.fromEntries(
   ),
 ) as Record<string, string>;
 
+/** What a test that failed has left is ended with the tests. */
+const started = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of started) child.kill('SIGKILL');
+});
+
 export class Command {
   stdout = '';
   stderr = '';
@@ -36,11 +42,13 @@ export class Command {
 
   constructor(process: ChildProcess) {
     this.process = process;
+    started.add(process);
     process.stdout?.setEncoding('utf8').on('data', (text: string) => void (this.stdout += text));
     process.stderr?.setEncoding('utf8').on('data', (text: string) => void (this.stderr += text));
     this.ended = new Promise((resolve) =>
       process.once('close', (code) => {
         this.code = code;
+        started.delete(process);
         resolve(this);
       }),
     );

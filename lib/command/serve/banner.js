@@ -5,9 +5,12 @@ import { harmless, wrapped } from '../text.js';
 import { bytesInWords, several } from '../words.js';
 import { keysIn } from './tenants.js';
 
-const LABEL_WIDTH = 11;
+const LABEL_WIDTH = 13;
 /** More addresses than these are told by their pattern. */
 const SHOWN_TENANTS = 10;
+
+/** What a host name can have as one label: they are compared in lower case. */
+const HOST_LABEL = /^[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d_])?$/;
 
 /** @typedef {import('./host.js').Host} Host */
 /** @typedef {import('../settings.js').Settings} Settings */
@@ -25,7 +28,10 @@ export function summaryOf(settings, host, shown) {
     pid: process.pid,
     root: dir,
     urls: host.addresses.map(({ url }) => url),
-    tenants: keys.map((key) => ({ key, url: urlOf(key, settings, host) })),
+    tenants: keys.map((key) => ({
+      key,
+      url: values.route === 'path' || HOST_LABEL.test(key) ? urlOf(key, settings, host) : null,
+    })),
     pattern: urlOf('KEY', settings, host),
     dashboard: host.listening.dashboardUrl ?? null,
     metrics: host.metricsUrl ?? null,
@@ -73,15 +79,24 @@ export function tell(summary, settings, io) {
     say('no bun', 'there is no bun on PATH, so no tenant can start: install it, or mend PATH');
   }
   if (settings.file !== undefined) say('config', settings.file);
+  const unnamed = tenants.filter(({ url }) => url === null).map(({ key }) => key);
+  if (unnamed.length > 0) {
+    say(
+      'unreachable',
+      `${unnamed.slice(0, SHOWN_TENANTS).join(', ')}: no name of a host, which has small letters, ` +
+        'digits and - only: rename it, or use --route path',
+    );
+  }
   say('control', `${summary.control} (absolutejs-runtime ps, top, logs)`);
   if (summary.metrics) say('metrics', summary.metrics);
   if (summary.dashboard) {
     say('dashboard', `${harmless(summary.dashboard)} (whoever has this link can act)`);
   }
   io.complain('');
-  for (const { url } of tenants.slice(0, SHOWN_TENANTS)) io.print(url);
-  const left = tenants.length - SHOWN_TENANTS;
-  if (tenants.length === 0) io.print(pattern);
+  const urls = tenants.flatMap(({ url }) => url ?? []);
+  for (const url of urls.slice(0, SHOWN_TENANTS)) io.print(url);
+  const left = urls.length - SHOWN_TENANTS;
+  if (urls.length === 0) io.print(pattern);
   if (left > 0) io.complain(`and ${left} more: ${pattern}`);
   if (summary.dashboard) io.print(summary.dashboard);
 }
