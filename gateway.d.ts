@@ -250,8 +250,8 @@ export type GatewayKeyStats = {
   requests: Record<'1xx' | '2xx' | '3xx' | '4xx' | '5xx', number>;
   /**
    * Of one key: how many answers began within `upToMs` of their request, and later than that of
-   * the bucket before, waits for a start included. The last bucket is up to `Infinity`. It is not
-   * enumerable.
+   * the bucket before, waits for a start included. The last bucket is up to `Infinity`. Counted of
+   * requests that come after the first call of `byKey`. It is not enumerable.
    */
   readonly answerHistogram?: { upToMs: number; count: number }[];
 };

@@ -1,7 +1,7 @@
 /**
- * The board: what each tenant is, and its figures over time. It looks once a second while somebody
- * follows it, and otherwise when it is asked; without followers only requests are counted, every two
- * seconds, for the sparklines.
+ * The board: what each tenant is, and its figures over time. It looks once a second while a client
+ * follows it, and otherwise when it is asked. Without followers only requests are counted, every
+ * two seconds, for the sparklines, and usage is looked at once in a while.
  */
 import { createDirectories } from './directories.js';
 import { FIGURES, Row, worstFirst } from './tenant.js';
@@ -26,7 +26,7 @@ const FRESH_MS = 250;
  */
 const FOLLOWED_USAGE_MS = 2_000;
 const USAGE_MS = 30_000;
-/** How long a question waits for usage: with many tenants it is answered with what was last seen. */
+/** A question waits so long for usage: with many tenants its answer has what was last seen. */
 const USAGE_WAIT_MS = 30;
 /** Timers may fire this much too early for what they count. */
 const EARLY_MS = 100;
@@ -236,7 +236,11 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
 
 /** @typedef {ReturnType<typeof createBoard>} Board */
 
-/** Waits for the promise, but no longer than this. @param {number} ms @param {Promise<void>} promise */
+/**
+ * Waits for the promise, but no longer than this.
+ * @param {number} ms
+ * @param {Promise<void>} promise
+ */
 async function atMost(ms, promise) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;

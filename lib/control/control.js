@@ -126,6 +126,8 @@ function knownGateway({ gateway, seam }) {
       known.addresses = addresses.map(({ url }) => url);
       const place = known.addresses.find((url) => url.startsWith('http'));
       if (place !== undefined) known.place = new URL(place);
+      // From the first call on the gateway counts how soon answers begin.
+      seam.statsOfAll();
     },
     // Its own caller is told.
     () => {},
@@ -144,13 +146,11 @@ function filesOf({ logs: { directory, maxBytes } }, events) {
 
 /**
  * The dashboard is loaded when it is asked for.
- * @param {object} options
+ * @param {any} options checked there
  * @param {ReturnType<typeof createApi>} api
- * @returns {Promise<{ listening: Promise<{ url: string, link: string }>, close(): Promise<void> }>}
  */
 async function openDashboard(options, api) {
-  const part = '#dashboard';
-  const { createDashboard } = await import(part);
+  const { createDashboard } = await import('#dashboard');
   return createDashboard(options, api);
 }
 

@@ -1,6 +1,6 @@
 /**
- * Where a control listens if nothing else is said. Its clients look there, too, and start fast: this
- * file imports nothing.
+ * Where a control listens if nothing else is said. Its clients look there, too, and start fast:
+ * this file imports nothing.
  */
 
 /** The directory of a user without `$XDG_RUNTIME_DIR`. */

@@ -3,7 +3,7 @@
  * that text. Lines are in chunks, the oldest of which is dropped as a whole.
  */
 
-/** The size of the first chunk, of which each further one is four times as large, up to the most. */
+/** The size of the first chunk; each further one is four times as large, up to the most. */
 const FIRST_CHUNK_BYTES = 1 << 10;
 const MOST_CHUNK_BYTES = 1 << 14;
 /** What a line takes up besides its text. */

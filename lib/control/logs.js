@@ -21,7 +21,9 @@ const MOST_OF_ALL = 1 << 14;
 /** What a search with a pattern may cost: some 100 ms of JavaScript. */
 const SEARCH_STEPS = 3_000_000;
 
-/** @param {{ linesPerTenant: number, bytesPerTenant: number, files: LogFiles | undefined }} settings */
+/**
+ * @param {{ linesPerTenant: number, bytesPerTenant: number, files: LogFiles | undefined }} settings
+ */
 export function createLogs({ linesPerTenant, bytesPerTenant, files }) {
   /** @type {Map<string, LogRing>} */
   const rings = new Map();

@@ -18,7 +18,10 @@ const MOST_CHARACTERS = 500;
  *   | { op: 'match' }} Instruction
  */
 
-/** How much more a search may do; a search that is over it ends. @typedef {{ steps: number }} Budget */
+/**
+ * How much more a search may do; a search that is over it ends.
+ * @typedef {{ steps: number }} Budget
+ */
 
 /**
  * @param {string} source `(?i)` at its beginning: in upper or lower case
@@ -114,7 +117,11 @@ const isAtWordEdge = (text, at) =>
   isWord(at > 0 ? text.charCodeAt(at - 1) : 0) !==
   isWord(at < text.length ? text.charCodeAt(at) : 0);
 
-/** A reader of a pattern, which writes the program. @param {string} source @returns {Instruction[]} */
+/**
+ * A reader of a pattern, which writes the program.
+ * @param {string} source
+ * @returns {Instruction[]}
+ */
 function compile(source) {
   const ignoresCase = source.startsWith('(?i)');
   let at = ignoresCase ? 4 : 0;
@@ -132,7 +139,10 @@ function compile(source) {
     return program.push(instruction) - 1;
   }
 
-  /** Each part writes itself anew when it is called, so that repetitions can. @typedef {() => void} Part */
+  /**
+   * Each part writes itself anew when it is called, so that repetitions can.
+   * @typedef {() => void} Part
+   */
 
   /** @returns {Part} */
   function alternatives() {

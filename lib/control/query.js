@@ -107,7 +107,10 @@ export function linesOf(keys, query, now) {
   };
 }
 
-/** The number after which a client wants to go on. @param {import('node:http').IncomingHttpHeaders} headers */
+/**
+ * The number after which a client wants to go on.
+ * @param {import('node:http').IncomingHttpHeaders} headers
+ */
 export function lastEventOf(headers) {
   const text = String(headers['last-event-id'] ?? '');
   return /^\d{1,15}$/.test(text) ? Number(text) : undefined;

@@ -82,7 +82,11 @@ function listening(server, path) {
   });
 }
 
-/** Gives the socket its path. What a host that is gone has left there makes room. @param {string} hidden @param {string} path */
+/**
+ * Gives the socket its path. What a host that is gone has left there makes room.
+ * @param {string} hidden
+ * @param {string} path
+ */
 async function publish(hidden, path) {
   for (let isSecond = false; ; isSecond = true) {
     try {

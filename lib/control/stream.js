@@ -48,7 +48,10 @@ export function openStream(response) {
     /** @param {string} event @param {unknown} data @param {number} [id] */
     send: (event, data, id) => write(textOfEvent(event, data, id)),
     write,
-    /** What is to be done when the client is gone, which it may be already. @param {() => void} ended */
+    /**
+     * What is to be done when the client is gone, which it may be already.
+     * @param {() => void} ended
+     */
     onEnd: (ended) => void (isOpen ? onEnd.push(ended) : ended()),
   };
 }

@@ -15,7 +15,11 @@ export const FIGURES = /** @type {const} */ ([
   'inFlight',
 ]);
 
-/** The status of a tenant that the runtime does not know. @param {string} key @returns {TenantStatus} */
+/**
+ * The status of a tenant that the runtime does not know.
+ * @param {string} key
+ * @returns {TenantStatus}
+ */
 const unknown = (key) => ({
   key,
   state: 'stopped',
@@ -183,7 +187,11 @@ function rankOf(condition) {
   return errorsPerSecond > 0 ? RANK_ERRORS : RANKS.running;
 }
 
-/** Worst first; then by requests a second; then by key. @param {ControlTenant} one @param {ControlTenant} other */
+/**
+ * Worst first; then by requests a second; then by key.
+ * @param {ControlTenant} one
+ * @param {ControlTenant} other
+ */
 export const worstFirst = (one, other) =>
   one.rank - other.rank ||
   other.requestsPerSecond - one.requestsPerSecond ||

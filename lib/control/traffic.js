@@ -4,11 +4,11 @@ import { shown } from '../checks.js';
 
 /** How many columns of requests a second a tenant's sparkline has. */
 export const SPARK_COLUMNS = 30;
-/** Percentiles and errors are those of about a minute: of so many steps, and the one that goes on. */
+/** Percentiles and errors are those of about a minute: of so many steps, and the present one. */
 const STEPS = 6;
 export const STEP_MS = 10_000;
 
-/** Where the figures are among the numbers of a key: see `NativeAllStats` in `src/gateway/object.rs`. */
+/** Where figures are among a key's numbers: see `NativeAllStats` in `src/gateway/object.rs`. */
 const IN_FLIGHT = 0;
 const WAITING = 1;
 const FIRST_CLASS = 2;
@@ -160,7 +160,10 @@ export function readTraffic(gateways) {
   return { byKey, boundsMs };
 }
 
-/** A gateway, and where it listens once that is known. @typedef {{ seam: GatewaySeam, place?: URL }} Known */
+/**
+ * A gateway, and where it listens once that is known.
+ * @typedef {{ seam: GatewaySeam, place?: URL }} Known
+ */
 
 /**
  * Where visitors reach a tenant; null if that cannot be told.

@@ -65,7 +65,7 @@ export function eventText(event) {
 /** @param {number} count @param {string} what */
 export const times = (count, what) => `${count} ${what}${count === 1 ? '' : 's'}`;
 
-/** @typedef {{ code: string, summary: string, advice: string, lines: string[], at: number }} Problem */
+/** @typedef {import('../../control.js').ControlProblem} Problem */
 
 /** A tenant is almost out of memory above this share of its limit. */
 const NEARLY_FULL = 0.9;
@@ -139,7 +139,11 @@ export function problemOf(condition) {
   return null;
 }
 
-/** Of a tenant that is not running although it should. @param {Condition} condition @returns {Problem} */
+/**
+ * Of a tenant that is not running although it should.
+ * @param {Condition} condition
+ * @returns {Problem}
+ */
 function failureOf({ status, now }) {
   const { lastExit, lastError, attempt, crashes, retryAt } = status;
   const [error = ''] = (lastError ?? '').split('\n');

@@ -109,6 +109,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
             path: path.to_owned(),
             address,
             at_ms: clock::epoch_ms(),
+            began: clock::now(),
         }
     }
 }

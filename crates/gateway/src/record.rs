@@ -20,7 +20,8 @@ pub(crate) trait Sink: Send + Sync {
 /// What is known of one request.
 pub struct Record {
     counters: Arc<Counters>,
-    began: Instant,
+    /// Known if the times until answers are counted: see [`Counters::time_answers`].
+    began: Option<Instant>,
     status: AtomicU16,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -45,6 +46,7 @@ pub(crate) struct Told {
     pub path: String,
     pub address: IpAddr,
     pub at_ms: u64,
+    pub began: Instant,
 }
 
 impl Record {
@@ -58,8 +60,8 @@ impl Record {
             connection.begins();
         }
         Record {
+            began: counters.times_answers().then(clock::now),
             counters,
-            began: clock::now(),
             status: AtomicU16::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -131,8 +133,8 @@ impl Record {
     /// The status of the answer is known: the time until here is how long its client waited.
     pub fn answered(&self, status: u16) {
         self.status.store(status, Relaxed);
-        if let Some(key) = self.key.get() {
-            key.answered(clock::now() - self.began);
+        if let (Some(began), Some(key)) = (self.began, self.key.get()) {
+            key.answered(clock::now() - began);
         }
     }
 }
@@ -161,7 +163,7 @@ impl Drop for Record {
                 method: told.method,
                 path: told.path,
                 status,
-                duration_ms: (clock::now() - self.began).as_secs_f64() * 1_000.0,
+                duration_ms: (clock::now() - told.began).as_secs_f64() * 1_000.0,
                 woke_ms,
                 bytes_in,
                 bytes_out,

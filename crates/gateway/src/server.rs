@@ -222,13 +222,16 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         self.site.counters.stats()
     }
 
-    /// The figures of one key; `None` if no request has been for it.
+    /// The figures of one key; `None` if no request has been for it. From the first call on it is
+    /// counted how soon answers begin.
     pub fn stats_of(&self, key: &str) -> Option<KeyStats> {
+        self.site.counters.time_answers();
         Some(self.site.counters.known(key)?.stats())
     }
 
-    /// The figures of all keys that have had requests.
+    /// The figures of all keys that have had requests. It counts as a call of `stats_of`.
     pub fn stats_of_all(&self) -> Vec<(String, KeyStats)> {
+        self.site.counters.time_answers();
         let all = self.site.counters.all();
         all.iter().map(|counters| (counters.key.to_string(), counters.stats())).collect()
     }

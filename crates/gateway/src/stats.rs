@@ -1,7 +1,7 @@
 //! Counters: what there is now, and what there was in all.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -90,6 +90,7 @@ pub(crate) struct Counters {
     wake_us: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    times_answers: AtomicBool,
     /// Only keys that exist are counted by themselves, so that visitors cannot fill the map.
     keys: RwLock<HashMap<Box<str>, Arc<KeyCounters>>>,
 }
@@ -128,6 +129,17 @@ impl Counters {
 
     pub fn known(&self, key: &str) -> Option<Arc<KeyCounters>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Whether it is counted how soon answers begin: that takes two looks at the clock a request,
+    /// and most gateways are never asked for it.
+    pub fn times_answers(&self) -> bool {
+        self.times_answers.load(Relaxed)
+    }
+
+    /// The figures of keys are asked for: from now on it is counted.
+    pub fn time_answers(&self) {
+        self.times_answers.store(true, Relaxed);
     }
 
     /// The figures of all keys that have had requests.

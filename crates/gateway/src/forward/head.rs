@@ -15,6 +15,9 @@ use http::{Method, Request, Uri, Version, request, response};
 /// The fields of most requests have room in it.
 const PACKED_BYTES: usize = 1_000;
 
+/// What the names of the cookies of operators' pages begin with: see `lib/dashboard/access.js`.
+const OPERATORS_COOKIE: &[u8] = b"absolute-runtime-";
+
 /// The head of a request, for each try to send it.
 #[derive(Debug)]
 pub(super) struct RequestHead {
@@ -52,6 +55,7 @@ impl RequestHead {
         if parts.version == Version::HTTP_2 {
             join_cookies(&mut headers);
         }
+        take_off_operators_cookies(&mut headers);
         forwarded::tell(&mut headers, client, prefix, &settings.trusted);
         RequestHead { method: parts.method, uri: Uri::from(target), headers, packed: None }
     }
@@ -131,6 +135,32 @@ impl Packed {
     }
 }
 
+/// Browsers send a host's cookies to all of its ports, and so that of the operator's page to tenants
+/// that are served under the same name. It lets act who has it, and is none of theirs.
+fn take_off_operators_cookies(headers: &mut HeaderMap) {
+    if !headers.get_all(COOKIE).iter().any(|cookies| has_operators(cookies.as_bytes())) {
+        return;
+    }
+    let mut kept: Vec<HeaderValue> = Vec::new();
+    for cookies in headers.get_all(COOKIE) {
+        let pairs = cookies.as_bytes().split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let others: Vec<&[u8]> =
+            pairs.filter(|pair| !pair.is_empty() && !pair.starts_with(OPERATORS_COOKIE)).collect();
+        let others = others.join(&b"; "[..]);
+        if !others.is_empty() {
+            kept.extend(HeaderValue::from_bytes(&others));
+        }
+    }
+    headers.remove(COOKIE);
+    for cookies in kept {
+        headers.append(COOKIE, cookies);
+    }
+}
+
+fn has_operators(cookies: &[u8]) -> bool {
+    memchr::memmem::find(cookies, OPERATORS_COOKIE).is_some()
+}
+
 /// HTTP/2 sends cookies in fields of their own, HTTP/1 in one (RFC 9113, 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let mut cookies = headers.get_all(COOKIE).iter();
@@ -193,6 +223,25 @@ mod tests {
             let request = head.with(());
             assert_eq!((request.headers(), request.uri()), (&headers, &Uri::from_static("/a?b")));
         }
+    }
+
+    #[test]
+    fn tenants_see_no_cookie_of_the_operators_page() {
+        let left = |fields: &[&'static str]| -> Vec<String> {
+            let mut headers = HeaderMap::new();
+            for cookies in fields {
+                headers.append(COOKIE, HeaderValue::from_static(cookies));
+            }
+            take_off_operators_cookies(&mut headers);
+            headers.get_all(COOKIE).iter().map(|it| it.to_str().unwrap().to_owned()).collect()
+        };
+        let none: Vec<String> = Vec::new();
+        assert_eq!(left(&["absolute-runtime-3900=t0k3n"]), none);
+        assert_eq!(left(&["a=1; absolute-runtime-3900=t; b=2;"]), ["a=1; b=2"]);
+        assert_eq!(left(&["a=1", " absolute-runtime-1=t;absolute-runtime-2=t"]), ["a=1"]);
+        let others = "a=absolute-runtime-1; xabsolute-runtime-1=2";
+        assert_eq!(left(&[others, "b=\"1\";;c"]), [others, "b=\"1\"; c"]);
+        assert_eq!(left(&["b=\"1\";;c"]), ["b=\"1\";;c"]);
     }
 
     #[test]
