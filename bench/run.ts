@@ -23,7 +23,13 @@ const { values: options, words: names } = readArguments({
   },
   words: {
     kind: 'scenario',
-    known: [...scenarios.map(({ name }) => name), ...groups(), 'instructions', 'dashboard'],
+    known: [
+      ...scenarios.map(({ name }) => name),
+      ...groups(),
+      'instructions',
+      'dashboard',
+      'command',
+    ],
   },
   maxWords: Infinity,
 });
@@ -34,6 +40,9 @@ if (names.includes('instructions')) {
   // On demand: the others do without a browser.
   const { runDashboard } = await import('./dashboard/run.ts');
   process.exitCode = await runDashboard();
+} else if (names.includes('command')) {
+  const { runCommand } = await import('./command/run.ts');
+  process.exitCode = await runCommand();
 } else {
   await measure(chosenScenarios());
 }
@@ -133,5 +142,6 @@ Without a scenario all are measured, and bench/RESULTS.md and bench/results.svg 
 scenarios (all of \`${groups().join('`, `')}\` by that name):
 ${list.join('\n')}
   ${'instructions'.padEnd(24)} instructions of the pool's hot operations, against their budgets (--update sets these)
-  ${'dashboard'.padEnd(24)} the operator's page with 1,000 tenants, in Chromium`;
+  ${'dashboard'.padEnd(24)} the operator's page with 1,000 tenants, in Chromium
+  ${'command'.padEnd(24)} serve until the first answer, ps with 1,000 tenants, the page's weight`;
 }

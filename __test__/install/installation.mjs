@@ -11,8 +11,9 @@ import { addonOf, packageOf, targets, WARDEN } from '../../scripts/lib/targets.m
 import { PROXY_VARIABLES, ProxyTrap } from '../support/readme/proxy-trap.mjs';
 import { checkoutBun, engines, requireEngines, toolsBin, tsc } from './support/engines.mjs';
 import { tarballs } from './support/packages.mjs';
+import { followFirstMinute } from './support/first-minute.mjs';
 import { createProject, managers, placeOf, run } from './support/projects.mjs';
-import { writeQuickStart } from './support/quick-start.mjs';
+import { writeOwnHost } from './support/own-host.mjs';
 import { manifestIn, serveTarballs } from './support/registry.mjs';
 
 /** @typedef {import('./support/engines.mjs').Engine} Engine */
@@ -142,8 +143,20 @@ for (const [manager, install] of Object.entries(managers)) {
   });
 }
 
+describe("a new user does what README.md's first minute says, in an empty directory", () => {
+  for (const engine of engines.filter(({ kind }) => kind === 'node')) {
+    test(engine.name, () =>
+      followFirstMinute(
+        projectOf(`first-minute-${engine.name}`.replace(' ', '-')),
+        engine,
+        registry.url,
+      ),
+    );
+  }
+});
+
 // Also with a proxy in the environment, to which Bun would send requests for tenants.
-describe("a new user does what README.md's quick start says", { concurrency }, () => {
+describe("a new user runs README.md's host of one's own", { concurrency }, () => {
   const cwd = projectOf('reader');
   let expected = /(?!)/;
   before(async () => {
@@ -152,18 +165,17 @@ describe("a new user does what README.md's quick start says", { concurrency }, (
     assert.ok(installed);
     assert.equal(installed.code, 0, installed.output);
     rmSync(join(cwd, 'tenants'), { recursive: true });
-    expected = writeQuickStart(cwd);
+    expected = writeOwnHost(cwd);
   });
 
   for (const engine of engines) {
     for (const names of [[], ...PROXY_VARIABLES.map((name) => [name])]) {
       test(`${engine.name}${names.length > 0 ? ` with ${names}` : ''}`, async () => {
         const trap = await ProxyTrap.open();
-        const env = trap.environment(names);
-        const { code, output } = await run(engine.program, [join(cwd, 'host.mjs')], {
-          cwd: placeOf(cwd),
-          env,
-        });
+        const place = placeOf(cwd);
+        const env = { ...trap.environment(names), XDG_RUNTIME_DIR: place };
+        const program = [join(cwd, 'host.mjs')];
+        const { code, output } = await run(engine.program, program, { cwd: place, env });
         await trap.close();
         assert.match(output, expected);
         assert.deepEqual([code, trap.seen], [0, []]);

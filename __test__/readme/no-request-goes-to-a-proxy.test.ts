@@ -26,16 +26,16 @@ async function asked(
   return trap.seen;
 }
 
-const isQuickStart = ({ code }: Block) => code.startsWith('bun host.mjs');
+const isHost = ({ code }: Block) => code.startsWith('// host.mjs');
 const isRouter = ({ code, run }: Block) => run === 'bun' && code.includes("from './proxy.ts'");
 const isSocketRouter = ({ code, run }: Block) =>
   run === 'bun' && code.includes("from './sockets.ts'");
 
 for (const name of PROXY_VARIABLES) {
   test(
-    `the quick start and the routers ask no proxy: ${name}`,
+    `the host and the routers ask no proxy: ${name}`,
     async () => {
-      const inReadme = (block: Block) => isQuickStart(block) || isRouter(block);
+      const inReadme = (block: Block) => isHost(block) || isRouter(block);
       expect(await asked('README.md', [name], inReadme)).toEqual([]);
       expect(await asked('docs/routing.md', [name], isSocketRouter)).toEqual([]);
     },

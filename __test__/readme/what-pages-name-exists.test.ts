@@ -57,6 +57,20 @@ test('the README is an entrance: 250 lines at most', () => {
   expect(textOf('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(250);
 });
 
+test("a host of one's own with everything that `serve` has takes 30 lines at most", () => {
+  const [, host = ''] = /```js\n(\/\/ host\.mjs\n[^]*?)```/.exec(textOf('README.md')) ?? [];
+  for (const part of [
+    'createGateway',
+    'createControl',
+    'dashboard',
+    'Collector',
+    'limits',
+    'isolation',
+  ])
+    expect(host).toContain(part);
+  expect(host.trimEnd().split('\n').length).toBeLessThanOrEqual(30);
+});
+
 const exists = (path: string) =>
   ['', '.rs', '.test.ts', '.test.mjs'].some((ending) => existsSync(join(checkout, path + ending)));
 

@@ -1,5 +1,4 @@
 // The arguments of `npm run demo`, and what it is: `serve` for the directory of examples.
-import { mkdtempSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,4 +60,4 @@ function isInUse(path) {
   });
 }
 
-const otherSocket = () => join(mkdtempSync(join(tmpdir(), 'runtime-demo-')), 'control.sock');
+const otherSocket = () => join(tmpdir(), `absolute-runtime-demo-${process.pid}.sock`);

@@ -109,7 +109,7 @@ export function run(program, args, { cwd, env = {} }) {
 }
 
 /** The environment without the variables that `npm test` and `node --test` set. */
-function userEnvironment() {
+export function userEnvironment() {
   const isOfTheTest = (/** @type {string} */ name) => /^(?:npm_|NODE_|INIT_CWD$)/.test(name);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !isOfTheTest(name)));
 }

@@ -33,9 +33,10 @@ export class MarkdownDocument implements Disposable {
     } = {},
   ) {
     this.#leavingPatienceMs = leavingPatienceMs;
-    this.#env = env;
     this.blocks = parseBlocks(markdown);
     this.#project = new Project([...given, ...this.blocks]);
+    // Where the control sockets of its hosts are: not with those of other pages and of this machine.
+    this.#env = { XDG_RUNTIME_DIR: this.directory, ...env };
   }
 
   get directory() {

@@ -1,8 +1,8 @@
-// The quick start of README.md, word for word but for the port.
+// The host of one's own of README.md, word for word but for the ports.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-const FILE = /<!-- file: (\S+) -->\n```\w+\n([^]*?)```/g;
+const TENANT_FILE = /<!-- file: (tenants\/\S+) -->\n```\w+\n([^]*?)```/g;
 const HOST = /```js\n(\/\/ host\.mjs\n[^]*?)```/;
 
 /**
@@ -23,22 +23,19 @@ visitor.on('end', () => {
 `;
 
 /**
- * Writes the files of the quick start. Its host ends when it has answered once.
+ * Writes it, and its tenants. It ends when it has answered once.
  *
  * @param {string} directory
  * @returns {RegExp} what the host prints
  */
-export function writeQuickStart(directory) {
+export function writeOwnHost(directory) {
   const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-  const [, section = ''] = /^## Quick start\n([^]*?)^## /m.exec(readme) ?? [];
-  for (const [, name = '', content = ''] of section.matchAll(FILE)) {
+  for (const [, name = '', content = ''] of readme.matchAll(TENANT_FILE)) {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
     writeFileSync(join(directory, name), content);
   }
-  const [, host = ''] = HOST.exec(section) ?? [];
-  const visited = host
-    .replace('\ncreateGateway(', '\nconst gateway = createGateway(')
-    .replace('port: 3000', 'port: 0');
-  writeFileSync(join(directory, 'host.mjs'), visited + VISIT);
+  const [, host = ''] = HOST.exec(readme) ?? [];
+  const anyPort = host.replaceAll(/\b(?:3000|3900|9464)\b/g, '0');
+  writeFileSync(join(directory, 'host.mjs'), anyPort + VISIT);
   return /^answered: hello$/m;
 }
