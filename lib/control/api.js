@@ -76,7 +76,9 @@ function actionAt([first, key = '', last, ...more]) {
 async function act(view, asked) {
   if (asked === 'drain') {
     view.drain();
-    return { status: 202, body: view.host() };
+    const host = view.host();
+    // The engine's figures say so a moment later.
+    return { status: 202, body: { ...host, runtime: { ...host.runtime, draining: true } } };
   }
   const { key, action } = asked;
   try {
