@@ -56,11 +56,12 @@ export function readOptions(given) {
 /** @param {unknown} given @param {import('../runtime.js').Core} core */
 function gatewaysAt(given, core) {
   if (given === undefined) return [];
-  const all = Array.isArray(given) ? copyOf(given, MOST_GATEWAYS) : [given];
+  const isList = readAt('gateway', given, () => Array.isArray(given));
+  const all = isList ? copyOf(/** @type {unknown[]} */ (given), MOST_GATEWAYS) : [given];
   if (all === undefined)
     throw invalidOption(`gateway must be a gateway or several, got ${shown(given)}`);
   return all.map((one, index) => {
-    const path = Array.isArray(given) ? `gateway[${index}]` : 'gateway';
+    const path = isList ? `gateway[${index}]` : 'gateway';
     const seam = readAt(path, one, gatewaySeamAt);
     if (seam.core !== core) throw invalidOption(`${path} is in front of another runtime`);
     return { seam, gateway: /** @type {import('../../gateway.js').Gateway} */ (one) };

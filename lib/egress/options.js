@@ -77,11 +77,10 @@ export function readEgressOptions(given) {
  */
 function isCoarse(options) {
   const isGiven = (/** @type {keyof EgressGuardOptions} */ name) => options[name] !== undefined;
-  return (
-    !OWN.some(isGiven) &&
-    !Array.isArray(options.allow) &&
-    (isFunction(options.allow) || OTHERS.some(isGiven))
-  );
+  const { allow } = options;
+  if (OWN.some(isGiven)) return false;
+  // A function first: one that is a revoked proxy may not be asked whether it is an array.
+  return isFunction(allow) || (!Array.isArray(allow) && OTHERS.some(isGiven));
 }
 
 /**

@@ -80,13 +80,16 @@ function endlessArray() {
 }
 
 /**
- * Whether the value holds an endless or huge iterable: the engines' own `Headers` and `String`
- * would read it forever.
+ * Whether the value holds an endless or huge iterable, or one of its values does, as those of
+ * headers: the engines' own `Headers` and `String` would read it forever.
  * @param {any} value
+ * @param {number} depth
  */
-export function isWithoutEnd(value) {
+export function isWithoutEnd(value, depth = 3) {
+  if (withoutEnd.has(value) || value?.length > 1e6) return true;
+  if (depth === 0 || typeof value !== 'object') return false;
   try {
-    return Object.values(value ?? {}).some((one) => withoutEnd.has(one) || one?.length > 1e6);
+    return Object.values(value ?? {}).some((one) => isWithoutEnd(one, depth - 1));
   } catch {
     return false;
   }
