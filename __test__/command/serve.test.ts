@@ -1,8 +1,8 @@
 // A whole host by one command, with real tenants.
 import { expect, test } from 'bun:test';
-import { spawn } from 'node:child_process';
-import { copyFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync, spawn } from 'node:child_process';
+import { copyFileSync, existsSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { connect } from 'node:tls';
 import {
   Command,
@@ -93,12 +93,16 @@ test('an open request may end first; a second signal ends it at once', async () 
       if (request.url.endsWith('/never')) { console.log('asked'); await new Promise(() => {}); }
       return new Response('hello'); } });`,
   });
+  tenants.add('idle');
   const { host, port, control } = await serve(place, tenants.root);
   const never = get(port, 'slow', '/never').catch((error) => error);
   const logs = start(['logs', '-f', ...control]);
   await logs.says(/asked/);
   host.process.kill('SIGTERM');
   await host.says(/SIGTERM: ends in order, 1 open request may end first/, 'stderr');
+  // Meanwhile nothing is started.
+  const refused = await run(['start', 'idle', '--json', ...control]);
+  expect(JSON.parse(refused.stderr).error.code).toBe('ERR_RUNTIME_DRAINING');
   expect((await host.end('SIGTERM')).code).toBe(143);
   await never;
   await logs.end();
@@ -174,6 +178,35 @@ test('SIGHUP reads the config again, applies what it can, and says what it canno
   host.process.kill('SIGHUP');
   await host.says(/nothing is changed, as runtime\.config\.mjs: memroy is not a setting/, 'stderr');
   expect(await memory()).toBe(400);
+  await host.end('SIGTERM');
+});
+
+test('without bun it says so at its start, and which starts fail', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const node = dirname(execFileSync('which', ['node'], { encoding: 'utf8' }));
+  // A directory with node alone.
+  symlinkSync(join(node, 'node'), join(place.path, 'node'));
+  const env = { PATH: place.path };
+  const { host, port } = await serve(place, tenants.root, [], { engine: 'node', env });
+  expect(host.stderr).toContain('there is no bun on PATH');
+  expect((await get(port, 'hello')).status).toBe(502);
+  await host.says(
+    /hello.*program "bun" was not found.*: absolutejs-runtime inspect hello/,
+    'stderr',
+  );
+  await host.end('SIGTERM');
+});
+
+test('files of logs that cannot be written are told', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const logDir = join(place.path, 'log');
+  const { host, port } = await serve(place, tenants.root, ['--log-dir', logDir]);
+  rmSync(logDir, { recursive: true, force: true });
+  writeFileSync(logDir, '');
+  await get(port, 'broken');
+  await host.says(/lines are not written to files: /, 'stderr');
   await host.end('SIGTERM');
 });
 

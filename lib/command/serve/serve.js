@@ -10,6 +10,7 @@ import { startHost } from './host.js';
 import { apply } from './reload.js';
 import { inheritedSockets, reloading, serviceManager } from './service.js';
 import { warmTenants } from './tenants.js';
+import { watchHost, watchStarts } from './watch.js';
 
 /** SIGINTs that come sooner after the first are the same ^C; people take longer for the next. */
 const SAME_INTERRUPT_MS = 300;
@@ -20,11 +21,12 @@ export async function run({ words, options: flags }, io) {
   let settings = await readSettings(sources);
   io.becomeHost();
   const manager = serviceManager(io.env, io.complain);
+  const journal = (/** @type {string} */ text) => io.complain(`${timeInWords(Date.now())} ${text}`);
   const host = await startHost(() => settings, {
     sockets: inheritedSockets(io.env, io.complain),
     onTransition: (event) => {
       const text = incident(event);
-      if (text !== undefined) io.complain(`${timeInWords(Date.now())} ${text}`);
+      if (text !== undefined) journal(text);
     },
   });
   const { ended, end } = endOnSignals(host, manager, io);
@@ -42,9 +44,12 @@ export async function run({ words, options: flags }, io) {
     await warmTenants(host.runtime, settings, io.complain).catch(() => {});
   });
   await announce(settings, host, flags.json === true, io);
+  const endWatch = watchStarts(host.runtime, journal);
+  // Files of logs are what a host can fail at.
+  if (settings.values['log-dir']) watchHost(host.listening.path, io.env, journal);
   await manager.tell('READY=1');
   await warmTenants(host.runtime, settings, io.complain);
-  const exitCode = await ended;
+  const exitCode = await ended.finally(endWatch);
   // Node aborts with a core dump when it cannot set its terminal back.
   if (hasLostItsTerminal(io)) process.kill(process.pid, 'SIGKILL');
   // Whatever still holds the process, such as a follower of the page, is not waited for.
@@ -88,6 +93,8 @@ function endOnSignals(host, manager, io) {
     if (isEnding) return;
     isEnding = true;
     endingSince = performance.now();
+    // Nothing is started any more, also not by request over the control, which closes last.
+    host.runtime.drain();
     const open = host.gateway.stats().inFlight;
     const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
     io.complain(`${signal}: ends in order${waits}; once more ends it at once.`);
