@@ -2,6 +2,7 @@
 import { expect, test } from 'bun:test';
 import { execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { connect } from 'node:tls';
 import {
@@ -233,6 +234,28 @@ test('the dashboard is there when it is asked for, and its link is printed', asy
   const acted = await fetch(restart, { method: 'POST', headers: { authorization } });
   expect(await acted.json()).toMatchObject({ key: 'hello', state: 'running' });
   expect((await host.end('SIGTERM')).code).toBe(0);
+});
+
+test('a dashboard at all addresses has a link that works, and says who can read', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const { host } = await serve(place, tenants.root, ['--dashboard', '0.0.0.0:0']);
+  const [, port = '', path = ''] = await host.says(/http:\/\/localhost:(\d+)(\/\?token=\S+)/);
+  const ask = (name: string) =>
+    fetch(`http://127.0.0.1:${port}${path}`, { headers: { host: `${name}:${port}` } });
+  expect((await ask('localhost')).status).toBe(200);
+  expect((await ask(hostname())).status).toBe(200);
+  await host.says(/everybody who reaches 0\.0\.0\.0 can read all output, in clear/, 'stderr');
+  await host.end('SIGTERM');
+});
+
+test('without walls it does not speak of walls', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const { host } = await serve(place, tenants.root, ['--isolation', 'none']);
+  await host.says(/each .* no walls/, 'stderr');
+  expect(host.stderr).not.toContain('within their walls');
+  await host.end('SIGTERM');
 });
 
 test('TLS, whose files are read again on SIGHUP', async () => {
