@@ -177,7 +177,7 @@ test('SIGHUP reads the config again, applies what it can, and says what it canno
   expect(await memory()).toBe(400);
   config(`memroy: '1G'`);
   host.process.kill('SIGHUP');
-  await host.says(/nothing is changed, as runtime\.config\.mjs: memroy is not a setting/, 'stderr');
+  await host.says(/nothing is changed: runtime\.config\.mjs: memroy is not a setting/, 'stderr');
   expect(await memory()).toBe(400);
   await host.end('SIGTERM');
 });

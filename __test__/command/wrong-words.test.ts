@@ -118,6 +118,32 @@ test('a config file that throws, and one that exports nothing', async () => {
   expect(empty.stderr).toContain('exports no default');
 });
 
+for (const engine of ENGINES) {
+  test(`${engine}: a config file that cannot be loaded is told by its line, and none of ours`, async () => {
+    using place = directory();
+    const cwd = place.path;
+    mkdirSync(join(cwd, 'tenants'));
+    const told = async (name: string, text: string) => {
+      writeFileSync(join(cwd, name), text);
+      const { code, stderr } = await run(['serve', '--config', name], { engine, cwd });
+      expect(code).toBe(1);
+      expect(stderr).toStartWith(join(cwd, name));
+      expect(stderr).toMatch(/^[^\n]+\n$/);
+      return stderr;
+    };
+    expect(await told('a.mjs', 'export default {\n  port: 3,\n  }}\n')).toMatch(
+      /a\.mjs cannot be loaded: SyntaxError: Unexpected .*\(.*a\.mjs:3\)\n$/,
+    );
+    expect(await told('b.mjs', 'const x = 1;\nthrow new Error("no database");\n')).toMatch(
+      /b\.mjs cannot be loaded: Error: no database \(.*b\.mjs:2\)\n$/,
+    );
+    expect(await told('c.json', '{ "port": 3,\n "x" }')).toMatch(
+      /c\.json cannot be loaded: SyntaxError: .*\n$/,
+    );
+    expect(await told('d.yaml', 'port: 3')).toContain('must end in .ts, .js, .mjs or .json');
+  });
+}
+
 test('a config in TypeScript says what to do where Node does not read it', async () => {
   using place = directory();
   writeFileSync(join(place.path, 'runtime.config.ts'), 'export default {} satisfies object');

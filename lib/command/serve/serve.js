@@ -37,8 +37,8 @@ export async function run({ words, options: flags }, io) {
     try {
       settings = apply(settings, await readSettings(sources), host, io.complain);
     } catch (error) {
-      const why = harmless(/** @type {Error} */ (error).message);
-      io.complain(`SIGHUP: nothing is changed, as ${why}`);
+      const lines = /** @type {Error} */ (error).message.split('\n').map(harmless);
+      io.complain(`SIGHUP: nothing is changed: ${lines.join('\n  ')}`);
     }
     await manager.tell('READY=1');
     await warmTenants(host.runtime, settings, io.complain).catch(() => {});
