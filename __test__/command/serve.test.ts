@@ -105,6 +105,8 @@ test('an open request may end first; a second signal ends it at once', async () 
   const refused = await run(['start', 'idle', '--json', ...control]);
   expect(JSON.parse(refused.stderr).error.code).toBe('ERR_RUNTIME_DRAINING');
   expect((await host.end('SIGTERM')).code).toBe(143);
+  expect(host.stderr).toContain('SIGTERM: ended at once');
+  expect(existsSync(place.socket)).toBeFalse();
   await never;
   await logs.end();
 });

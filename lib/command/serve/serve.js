@@ -1,5 +1,5 @@
 /** `serve`: a whole host for a directory of tenants, until it is told to end. */
-import { openSync, closeSync } from 'node:fs';
+import { closeSync, openSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { EXIT_DONE, EXIT_INTERRUPTED } from '../mistakes.js';
 import { readSettings } from '../settings.js';
@@ -106,7 +106,12 @@ function endOnSignals(host, manager, io) {
     process.on(signal, () => {
       // npx gets the terminal's ^C as well, and passes it on.
       if (signal === 'SIGINT' && performance.now() - endingSince < SAME_INTERRUPT_MS) return;
-      if (isEnding) process.exit(128 + constants.signals[signal]);
+      if (isEnding) {
+        io.complain(`${signal}: ended at once.`);
+        // The control cannot do it any more.
+        rmSync(host.listening.path, { force: true });
+        process.exit(128 + constants.signals[signal]);
+      }
       void end(signal);
     });
   }
