@@ -277,7 +277,7 @@ export type ControlLine = {
 /** The body of an answer that is no success. */
 export type ControlError = {
   error: {
-    /** `ERR_RUNTIME_…`, `NOT_FOUND`, `BAD_QUERY`, `METHOD_NOT_ALLOWED`, `FORBIDDEN`, … */
+    /** `ERR_RUNTIME_…`, `NOT_FOUND`, `BAD_QUERY`, `METHOD_NOT_ALLOWED`, `UNAUTHORIZED`, … */
     code: string;
     message: string;
     key?: string;

@@ -4,6 +4,7 @@ import {
   existsSync,
   lstatSync,
   mkdtempSync,
+  readFileSync,
   readdirSync,
   rmSync,
   writeFileSync,
@@ -38,10 +39,30 @@ test('only its user can connect, whatever the umask is, and its directory has no
   try {
     await using desk = await openDesk();
     expect(lstatSync(desk.path).mode & 0o777).toBe(0o600);
-    expect(readdirSync(desk.directory)).toEqual(['control.sock']);
+    expect(lstatSync(`${desk.path}.token`).mode & 0o777).toBe(0o600);
+    expect(readdirSync(desk.directory).sort()).toEqual(['control.sock', 'control.sock.token']);
   } finally {
     process.umask(before);
   }
+});
+
+test('without the token beside the socket nothing is told, and nothing done', async () => {
+  await using desk = await openDesk();
+  const paths = ['/host', '/tenants', '/tenants/hello/logs', '/events', '/nothing'];
+  for (const wrong of ['', 'Bearer', `Bearer ${'x'.repeat(43)}`]) {
+    const headers = { authorization: wrong };
+    const asked = paths.map((path) => desk.ask(path, 'GET', headers));
+    asked.push(
+      desk.ask('/tenants/hello/start', 'POST', headers),
+      desk.ask('/drain', 'POST', headers),
+    );
+    for (const { status, body } of await Promise.all(asked)) {
+      expect([status, body.error.code]).toEqual([401, 'UNAUTHORIZED']);
+    }
+  }
+  expect(await desk.tenant('hello')).toMatchObject({ state: 'stopped', starts: 0 });
+  await desk.control.close();
+  expect(readdirSync(desk.directory)).toEqual([]);
 });
 
 test('a second host at the same path is refused, and told who listens', async () => {
@@ -201,7 +222,8 @@ function raw(path: string, bytes: string, isEnough: (text: string) => boolean): 
 
 test('odd clients get their answers, and the others theirs', async () => {
   await using desk = await openDesk();
-  const ask = (target: string) => `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const token = readFileSync(`${desk.path}.token`, 'utf8').trim();
+  const ask = (target: string) => `GET ${target} HTTP/1.1\r\nHost: x\r\n${token}\r\n\r\n`;
   const statuses = (text: string) =>
     [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
   const pipelined = await raw(

@@ -1,3 +1,4 @@
+import { fieldsFor } from '../../lib/control/token.js';
 import { expect, test } from 'bun:test';
 import { createRuntime } from '@absolutejs/runtime';
 import { createControl } from '@absolutejs/runtime/control';
@@ -99,7 +100,7 @@ test('a client that does not read costs no more than a bound, and is told what i
     socketPath: desk.path,
     path: '/logs?n=0',
     agent: false,
-    headers: { accept },
+    headers: { accept, ...fieldsFor(desk.path) },
   });
   const response = await new Promise<any>((resolve) => asked.on('response', resolve).end());
   response.pause();

@@ -138,6 +138,22 @@ test('a full disk is a host event, and tenants go on', async () => {
   expect(await (await desk.house.ask('hello')).text()).toBe('yes');
 });
 
+test('a directory that cannot be made is a host event, and holds nothing up', async () => {
+  using file = place();
+  const plain = join(file.path, 'plain');
+  writeFileSync(plain, '');
+  // The kernel says that the first is not there, and also when it is to be made.
+  for (const directory of ['/proc/x/logs', plain, join(plain, 'logs')]) {
+    await using desk = await openDesk({ control: { logs: { directory } } });
+    const told = await desk.eventually('the event', async () => {
+      const { events } = await desk.get('/events');
+      return events.find(({ type }: any) => type === 'host');
+    });
+    expect(told.text).toStartWith('lines are not written to files: E');
+    expect(await (await desk.house.ask('hello')).text()).toBe('yes');
+  }
+});
+
 test('the name of a directory is its tenant’s alone, and stays below', () => {
   const names = [
     'a',

@@ -1,3 +1,4 @@
+import { fieldsFor } from '../../lib/control/token.js';
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request } from 'node:http';
@@ -19,7 +20,8 @@ const FILES = {
 
 /** @param {string} socketPath @param {string} path @param {import('node:http').RequestOptions} [options] */
 async function answerAt(socketPath, path, options = {}) {
-  const asked = request({ socketPath, path, agent: false, ...options });
+  const headers = { ...fieldsFor(socketPath), ...options.headers };
+  const asked = request({ socketPath, path, agent: false, ...options, headers });
   asked.end();
   const [answer] = await within(path, once(asked, 'response'));
   return answer;

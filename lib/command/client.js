@@ -1,6 +1,7 @@
 /** Asks a host over its control socket: once, or as a stream of server-sent events. */
 import { statSync } from 'node:fs';
 import { request } from 'node:http';
+import { fieldsFor } from '../control/token.js';
 import { Failure, UsageError } from './mistakes.js';
 import { defaultControlPath } from './control-path.js';
 import { harmless } from './text.js';
@@ -61,7 +62,14 @@ export function queryOf(query) {
  */
 function open(path, method, target, headers) {
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: path, method, path: target, headers, agent: false });
+    const fields = { ...fieldsFor(path), ...headers };
+    const asked = request({
+      socketPath: path,
+      method,
+      path: target,
+      headers: fields,
+      agent: false,
+    });
     asked.on('response', resolve);
     asked.on('error', (error) => reject(notReached(path, error)));
     if (method === 'GET') {

@@ -16,22 +16,27 @@ import { ACTIONS } from './view.js';
  * @property {(stream: Stream) => (() => void) | Promise<() => void>} [follow] returns what ends it
  */
 
-/** Clients that stay, at most. */
+/**
+ * Clients that stay, at most: of those that may act, and of those that may only look, who are not to
+ * keep the others out.
+ */
 const MOST_STREAMS = 100;
 const MOST_AFTER = 10_000;
 
 /**
  * @param {View} view
- * @returns {(request: Request, response: Response, who: { mayAct: boolean }) => void}
+ * @returns {(request: Request, response: Response, who: Who) => void}
  */
 export function createApi(view) {
   const { streams } = view;
+  const following = { actors: 0, lookers: 0 };
 
-  /** @param {Request} request @param {Response} response @param {boolean} mayAct */
-  async function answer(request, response, mayAct) {
-    const { segments, query } = targetOf(request.url ?? '/');
+  /** @param {Request} request @param {Response} response @param {Who} who */
+  async function answer(request, response, { mayAct, mayLook = true }) {
     // What a client sends beside its question is not read.
     request.resume();
+    if (!mayLook) throw unauthorized();
+    const { segments, query } = targetOf(request.url ?? '/');
     const action = actionAt(segments);
     const { method = '' } = request;
     if (action !== undefined) {
@@ -46,21 +51,35 @@ export function createApi(view) {
     const isStream = String(request.headers.accept ?? '').includes(EVENT_STREAM);
     if (!isStream || method === 'HEAD' || resource.follow === undefined)
       return send(response, 200, await resource.get(), method === 'HEAD');
-    if (streams.size >= MOST_STREAMS) {
+    const kind = mayAct ? 'actors' : 'lookers';
+    if (following[kind] >= MOST_STREAMS) {
       throw new Refusal(503, 'TOO_MANY_STREAMS', `${MOST_STREAMS} clients follow already`);
     }
     const stream = openStream(response);
     const end = () => void response.end();
     streams.add(end);
-    stream.onEnd(() => streams.delete(end));
+    following[kind] += 1;
+    stream.onEnd(() => {
+      streams.delete(end);
+      following[kind] -= 1;
+    });
     stream.onEnd(await resource.follow(stream));
   }
 
-  return (request, response, { mayAct }) => {
-    answer(request, response, mayAct).catch((error) => refuse(response, error));
+  return (request, response, who) => {
+    answer(request, response, who).catch((error) => refuse(response, error));
   };
 }
 
+const unauthorized = () =>
+  new Refusal(
+    401,
+    'UNAUTHORIZED',
+    'the token is missing or wrong: send the line of the file <socket>.token as a header field',
+    { headers: { 'www-authenticate': 'Bearer' } },
+  );
+
+/** Who asks. `mayLook` is true unless said otherwise. @typedef {{ mayAct: boolean, mayLook?: boolean }} Who */
 /** @typedef {{ key: string, action: (typeof ACTIONS)[number] } | 'drain'} AskedAction */
 
 /** @param {readonly string[]} segments @returns {AskedAction | undefined} */

@@ -9,6 +9,7 @@ import { createLogs } from './logs.js';
 import { listen } from '../observe/listen.js';
 import { readOptions } from './options.js';
 import { listenAt, readyDefaultPath } from './socket.js';
+import { hasToken, newToken } from './token.js';
 import { createView } from './view.js';
 
 /** @typedef {import('../../control.js').Control} Control */
@@ -53,16 +54,20 @@ export function createControl(options) {
   const api = createApi(view);
   const stopListening = listen(core, { onLog: logs.add, onTransition: board.transition });
 
+  const token = newToken();
   const server = createServer(
     { requestTimeout: REQUEST_MS, keepAliveTimeout: KEPT_ALIVE_MS },
-    (request, response) => api(request, response, { mayAct: true }),
+    (request, response) => {
+      const mayAct = hasToken(request.headers, token);
+      api(request, response, { mayAct, mayLook: mayAct });
+    },
   );
   /** What is to be closed, the last first. @type {(() => Promise<void>)[]} */
   const opened = [];
 
   async function open() {
     place.path ||= await readyDefaultPath();
-    opened.push(await listenAt(server, place.path), () => closeServer(server));
+    opened.push(await listenAt(server, place.path, token), () => closeServer(server));
     server.unref();
     if (settings.dashboard !== undefined) {
       const dashboard = await openDashboard(settings.dashboard, api);

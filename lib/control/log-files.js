@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { textOf } from '../errors.js';
 
 /** How long lines are collected before they are written. */
@@ -57,7 +57,7 @@ export function createLogFiles({ directory, maxBytes }, tell) {
   /** Finds what a host before has left. */
   async function lookAround() {
     try {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await makeDirectory(directory);
       for (const entry of await readdir(directory, { withFileTypes: true })) {
         if (entry.isDirectory()) await lookInto(join(directory, entry.name));
       }
@@ -134,7 +134,7 @@ export function createLogFiles({ directory, maxBytes }, tell) {
   /** @param {string} place @param {Buffer} bytes */
   async function append(place, bytes) {
     const known = current.get(place);
-    if (known === undefined) await mkdir(place, { recursive: true, mode: 0o700 });
+    if (known === undefined) await makeDirectory(place);
     if (known !== undefined && known > 0 && known + bytes.length > fileBytes)
       await rotate(place, known);
     // A batch that is larger than a whole share loses its beginning.
@@ -284,4 +284,22 @@ async function endOf(path, most) {
 function lastLinesOf(bytes, most) {
   const end = bytes.subarray(bytes.length - most);
   return end.subarray(end.indexOf(10) + 1);
+}
+
+/**
+ * Makes a directory and those above it. Not by `recursive`, which never returns where the kernel says
+ * of one that can never be made that it is not there, as below `/proc`.
+ * @param {string} directory
+ */
+async function makeDirectory(directory) {
+  const make = () => mkdir(directory, { mode: 0o700 });
+  try {
+    await make();
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (code === 'EEXIST' && (await stat(directory)).isDirectory()) return;
+    if (code !== 'ENOENT' || dirname(directory) === directory) throw error;
+    await makeDirectory(dirname(directory));
+    await make();
+  }
 }

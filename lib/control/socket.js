@@ -1,9 +1,21 @@
 /** The unix socket: where it is, that only its user can connect, and who else listens there. */
-import { chmod, link, lstat, mkdir, mkdtemp, rm, rmdir, unlink } from 'node:fs/promises';
+import {
+  chmod,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  rename,
+  rm,
+  rmdir,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 import { cannotListen } from '../errors.js';
 import { defaultPath, ownDirectory } from './default-path.js';
+import { fieldsFor, fileTextOf, tokenFileOf } from './token.js';
 
 /** The longest path of a unix socket on Linux. */
 const MOST_PATH_BYTES = 107;
@@ -34,12 +46,13 @@ export async function readyDefaultPath() {
 
 /**
  * Listens at the path, for this user alone. The socket is made in a directory that nobody else
- * can enter, and appears at its path with its mode.
+ * can enter, and appears at its path with its mode, after the file with its token.
  * @param {import('node:http').Server} server
  * @param {string} path
- * @returns {Promise<() => Promise<void>>} removes the socket
+ * @param {string} token
+ * @returns {Promise<() => Promise<void>>} removes both
  */
-export async function listenAt(server, path) {
+export async function listenAt(server, path, token) {
   if (Buffer.byteLength(path) > MOST_PATH_BYTES) {
     throw refused(
       `cannot listen at ${path}: the path of a unix socket has ${MOST_PATH_BYTES} bytes at most`,
@@ -50,16 +63,14 @@ export async function listenAt(server, path) {
     throw refused(`cannot listen at ${path}: ${error.message}`, error.code);
   });
   const hidden = join(directory, 's');
+  const hiddenToken = join(directory, 't');
   try {
     await listening(server, hidden);
     await chmod(hidden, 0o600);
-    await publish(hidden, path);
-    const { ino, dev } = await lstat(path);
-    return async () => {
-      const found = await lstat(path).catch(() => undefined);
-      // Another host may have taken the place meanwhile.
-      if (found?.ino === ino && found.dev === dev) await unlink(path).catch(() => {});
-    };
+    await writeFile(hiddenToken, fileTextOf(token), { mode: 0o600 });
+    await publish(hidden, hiddenToken, path);
+    const removals = await Promise.all([path, tokenFileOf(path)].map(removalOf));
+    return async () => void (await Promise.all(removals.map((remove) => remove())));
   } catch (error) {
     server.close();
     if (Reflect.get(Object(error), 'code') === 'ERR_RUNTIME_LISTEN') throw error;
@@ -67,8 +78,19 @@ export async function listenAt(server, path) {
     throw refused(`cannot listen at ${path}: ${message}`, code);
   } finally {
     await rm(hidden, { force: true });
+    await rm(hiddenToken, { force: true });
     await rmdir(directory).catch(() => {});
   }
+}
+
+/** @param {string} path */
+async function removalOf(path) {
+  const { ino, dev } = await lstat(path);
+  return async () => {
+    const found = await lstat(path).catch(() => undefined);
+    // Another host may have taken the place meanwhile.
+    if (found?.ino === ino && found.dev === dev) await unlink(path).catch(() => {});
+  };
 }
 
 /** @param {import('node:http').Server} server @param {string} path */
@@ -83,34 +105,36 @@ function listening(server, path) {
 }
 
 /**
- * Gives the socket its path. What a host that is gone has left there makes room.
+ * Gives the socket its path, and the token its own before that: who sees the socket can read it. What
+ * a host that is gone has left there makes room.
  * @param {string} hidden
+ * @param {string} hiddenToken
  * @param {string} path
  */
-async function publish(hidden, path) {
-  for (let isSecond = false; ; isSecond = true) {
-    try {
-      return await link(hidden, path);
-    } catch (error) {
-      const { code } = /** @type {NodeJS.ErrnoException} */ (error);
-      if (code !== 'EEXIST' || isSecond) throw error;
-    }
-    const found = await lstat(path);
-    if (!found.isSocket()) {
-      throw refused(`does not listen at ${path}: there is a file, which is no socket`, 'EEXIST');
-    }
-    const owner = await ownerOf(path);
-    if (owner !== undefined) {
-      const who = owner.pid === undefined ? 'another program' : `process ${owner.pid}`;
-      const hint = 'give each host a path of its own, or end that one first';
-      throw refused(
-        `does not listen at ${path}: ${who} listens there already; ${hint}`,
-        'EADDRINUSE',
-        owner,
-      );
-    }
-    await unlink(path);
+async function publish(hidden, hiddenToken, path) {
+  await makeRoom(path);
+  await rename(hiddenToken, tokenFileOf(path));
+  await link(hidden, path);
+}
+
+/** @param {string} path */
+async function makeRoom(path) {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    throw refused(`does not listen at ${path}: there is a file, which is no socket`, 'EEXIST');
   }
+  const owner = await ownerOf(path);
+  if (owner !== undefined) {
+    const who = owner.pid === undefined ? 'another program' : `process ${owner.pid}`;
+    const hint = 'give each host a path of its own, or end that one first';
+    throw refused(
+      `does not listen at ${path}: ${who} listens there already; ${hint}`,
+      'EADDRINUSE',
+      owner,
+    );
+  }
+  await unlink(path);
 }
 
 /**
@@ -120,7 +144,9 @@ async function publish(hidden, path) {
  */
 function ownerOf(path) {
   return new Promise((resolve) => {
-    const asked = request({ socketPath: path, path: '/host', agent: false, timeout: ASKED_MS });
+    const headers = fieldsFor(path);
+    const socketPath = path;
+    const asked = request({ socketPath, path: '/host', agent: false, headers, timeout: ASKED_MS });
     const isThere = () => resolve({});
     asked.on('timeout', () => asked.destroy());
     asked.on('error', (/** @type {NodeJS.ErrnoException} */ { code }) =>

@@ -11,6 +11,7 @@ import {
   type ControlOptions,
   type ControlTenantDetail,
 } from '@absolutejs/runtime/control';
+import { fieldsFor } from '../../../lib/control/token.js';
 import { House, open, type Setup } from '../gateway/house.ts';
 import { until, within } from '../processes/until.ts';
 
@@ -114,7 +115,8 @@ export class Followed implements Disposable {
 
   constructor(socketPath: string, path: string, headers: Record<string, string>) {
     const accept = 'text/event-stream';
-    this.#asked = request({ socketPath, path, agent: false, headers: { accept, ...headers } });
+    const fields = { ...fieldsFor(socketPath), accept, ...headers };
+    this.#asked = request({ socketPath, path, agent: false, headers: fields });
     this.#asked.on('response', (response) => {
       response.setEncoding('utf8');
       response.on('data', (text) => this.#read(text));
@@ -159,7 +161,8 @@ export function askAt(
   headers: Record<string, string> = {},
 ): Promise<Answer> {
   const answer = new Promise<Answer>((resolve, reject) => {
-    const asked = request({ socketPath, path, method, headers, agent: false });
+    const fields = { ...fieldsFor(socketPath), ...headers };
+    const asked = request({ socketPath, path, method, headers: fields, agent: false });
     asked.on('error', reject);
     asked.on('response', (response) => {
       let text = '';
