@@ -1,6 +1,7 @@
 /** `serve`: a whole host for a directory of tenants, until it is told to end. */
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
+import { tokenFileOf } from '../../control/token.js';
 import { EXIT_DONE, EXIT_INTERRUPTED } from '../mistakes.js';
 import { readSettings } from '../settings.js';
 import { asJson, harmless } from '../text.js';
@@ -109,7 +110,8 @@ function endOnSignals(host, manager, io) {
       if (isEnding) {
         io.complain(`${signal}: ended at once.`);
         // The control cannot do it any more.
-        rmSync(host.listening.path, { force: true });
+        const { path } = host.listening;
+        for (const file of [path, tokenFileOf(path)]) rmSync(file, { force: true });
         process.exit(128 + constants.signals[signal]);
       }
       void end(signal);
