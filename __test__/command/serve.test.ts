@@ -106,7 +106,9 @@ test('an open request may end first; a second signal ends it at once', async () 
   expect(JSON.parse(refused.stderr).error.code).toBe('ERR_RUNTIME_DRAINING');
   expect((await host.end('SIGTERM')).code).toBe(143);
   expect(host.stderr).toContain('SIGTERM: ended at once');
-  expect(existsSync(place.socket)).toBeFalse();
+  for (const file of [place.socket, `${place.socket}.token`]) {
+    expect(existsSync(file)).toBeFalse();
+  }
   await never;
   await logs.end();
 });
@@ -215,11 +217,12 @@ test('files of logs that cannot be written are told', async () => {
 
 test('a directory whose name no host can have is told', async () => {
   using place = directory();
-  await using tenants = tenantsOf().add('MyApp');
+  await using tenants = tenantsOf().add('MyApp').add('my app').add('bell\x07');
   const { host } = await serve(place, tenants.root);
-  await host.says(/unreachable +MyApp: no name of a host/, 'stderr');
+  await host.says(/unreachable +MyApp, my app: no name of a host/, 'stderr');
+  await host.says(/left out +bell␇: no name of a tenant/, 'stderr');
   await host.says(/hello/);
-  expect(host.stdout).not.toContain('MyApp');
+  expect(host.stdout).not.toMatch(/MyApp|my/);
   await host.end('SIGTERM');
 });
 

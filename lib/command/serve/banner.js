@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { harmless, wrapped } from '../text.js';
 import { bytesInWords, several } from '../words.js';
 import { isEveryAddress, isLoopback } from './host.js';
-import { keysIn } from './tenants.js';
+import { keysIn, strangersIn } from './tenants.js';
 
 const LABEL_WIDTH = 13;
 /** More addresses than these are told by their pattern. */
@@ -88,6 +88,11 @@ export function tell(summary, settings, io) {
       `${unnamed.slice(0, SHOWN_TENANTS).join(', ')}: no name of a host, which has small letters, ` +
         'digits and - only: rename it, or use --route path',
     );
+  }
+  const strangers = strangersIn(summary.root);
+  if (strangers.length > 0) {
+    const shown = strangers.slice(0, SHOWN_TENANTS).map(harmless).join(', ');
+    say('left out', `${shown}: no name of a tenant, which has no control characters: rename it`);
   }
   say('control', `${summary.control} (absolutejs-runtime ps, top, logs)`);
   if (summary.metrics) say('metrics', summary.metrics);
