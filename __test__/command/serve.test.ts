@@ -1,46 +1,14 @@
 // A whole host by one command, with real tenants.
 import { expect, test } from 'bun:test';
-import { execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
-import { dirname, join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { copyFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { connect } from 'node:tls';
-import {
-  Command,
-  directory,
-  ENGINES,
-  type Options,
-  PATH,
-  PROGRAM,
-  run,
-  start,
-} from '../support/command/run.ts';
+import { Command, directory, ENGINES, PATH, PROGRAM, run, start } from '../support/command/run.ts';
 import { ServiceManager } from '../support/command/service-manager.ts';
+import { get, serve, tenantsOf } from '../support/command/serving.ts';
 import { Tenants } from '../support/processes/tenants.ts';
 import { until } from '../support/processes/until.ts';
-
-const CRASHES = 'console.error("no such database"); process.exit(3)';
-
-function tenantsOf() {
-  return new Tenants().add('hello').add('broken', { 'server.ts': CRASHES });
-}
-
-/** Starts it, and resolves once it has said where it serves. */
-async function serve(
-  place: { path: string; socket: string },
-  root: string,
-  args: string[] = [],
-  options: Options = {},
-) {
-  const given = ['serve', root, '--port', '0', '--control', place.socket, ...args];
-  const host = start(given, { cwd: place.path, ...options });
-  const [, port] = await host.says(/:(\d+)\//);
-  return { host, port: Number(port), control: ['--control', place.socket] };
-}
-
-/** A request for a tenant, by its name. */
-const get = (port: number, key: string, path = '/') =>
-  fetch(`http://127.0.0.1:${port}${path}`, { headers: { host: `${key}.localhost` } });
 
 for (const engine of ENGINES) {
   test(`${engine}: it serves, shows what it serves, and SIGTERM ends all of it`, async () => {
@@ -183,83 +151,6 @@ test('SIGHUP reads the config again, applies what it can, and says what it canno
   host.process.kill('SIGHUP');
   await host.says(/nothing is changed: runtime\.config\.mjs: memroy is not a setting/, 'stderr');
   expect(await memory()).toBe(400);
-  await host.end('SIGTERM');
-});
-
-test('without bun it says so at its start, and which starts fail', async () => {
-  using place = directory();
-  await using tenants = tenantsOf();
-  const node = dirname(execFileSync('which', ['node'], { encoding: 'utf8' }));
-  // A directory with node alone.
-  symlinkSync(join(node, 'node'), join(place.path, 'node'));
-  const env = { PATH: place.path };
-  const { host, port } = await serve(place, tenants.root, [], { engine: 'node', env });
-  expect(host.stderr).toContain('there is no bun on PATH');
-  expect((await get(port, 'hello')).status).toBe(502);
-  await host.says(
-    /hello.*program "bun" was not found.*: absolutejs-runtime inspect hello/,
-    'stderr',
-  );
-  await host.end('SIGTERM');
-});
-
-test('files of logs that cannot be written are told', async () => {
-  using place = directory();
-  await using tenants = tenantsOf();
-  const logDir = join(place.path, 'log');
-  const { host, port } = await serve(place, tenants.root, ['--log-dir', logDir]);
-  rmSync(logDir, { recursive: true, force: true });
-  writeFileSync(logDir, '');
-  await get(port, 'broken');
-  await host.says(/lines are not written to files: /, 'stderr');
-  await host.end('SIGTERM');
-});
-
-test('a directory whose name no host can have is told', async () => {
-  using place = directory();
-  await using tenants = tenantsOf().add('MyApp').add('my app').add('bell\x07');
-  const { host } = await serve(place, tenants.root);
-  await host.says(/unreachable +MyApp, my app: no name of a host/, 'stderr');
-  await host.says(/left out +bell␇: no name of a tenant/, 'stderr');
-  await host.says(/hello/);
-  expect(host.stdout).not.toMatch(/MyApp|my/);
-  await host.end('SIGTERM');
-});
-
-test('the dashboard is there when it is asked for, and its link is printed', async () => {
-  using place = directory();
-  await using tenants = tenantsOf();
-  const { host } = await serve(place, tenants.root, ['--dashboard', '127.0.0.1:0']);
-  const [link = ''] = await host.says(/http:\/\/127\.0\.0\.1:\d+\/\?token=\S+/);
-  const page = await fetch(link);
-  expect(page.status).toBe(200);
-  const restart = new URL('/tenants/hello/restart', link);
-  expect((await fetch(restart, { method: 'POST' })).status).toBe(403);
-  const authorization = `Bearer ${new URL(link).searchParams.get('token')}`;
-  const acted = await fetch(restart, { method: 'POST', headers: { authorization } });
-  expect(await acted.json()).toMatchObject({ key: 'hello', state: 'running' });
-  expect((await host.end('SIGTERM')).code).toBe(0);
-});
-
-test('a dashboard at all addresses has a link that works, and says who can read', async () => {
-  using place = directory();
-  await using tenants = tenantsOf();
-  const { host } = await serve(place, tenants.root, ['--dashboard', '0.0.0.0:0']);
-  const [, port = '', path = ''] = await host.says(/http:\/\/localhost:(\d+)(\/\?token=\S+)/);
-  const ask = (name: string) =>
-    fetch(`http://127.0.0.1:${port}${path}`, { headers: { host: `${name}:${port}` } });
-  expect((await ask('localhost')).status).toBe(200);
-  expect((await ask(hostname())).status).toBe(200);
-  await host.says(/everybody who reaches 0\.0\.0\.0 can read all output, in clear/, 'stderr');
-  await host.end('SIGTERM');
-});
-
-test('without walls it does not speak of walls', async () => {
-  using place = directory();
-  await using tenants = tenantsOf();
-  const { host } = await serve(place, tenants.root, ['--isolation', 'none']);
-  await host.says(/each .* no walls/, 'stderr');
-  expect(host.stderr).not.toContain('within their walls');
   await host.end('SIGTERM');
 });
 

@@ -92,7 +92,10 @@ export function tell(summary, settings, io) {
   const strangers = strangersIn(summary.root);
   if (strangers.length > 0) {
     const shown = strangers.slice(0, SHOWN_TENANTS).map(harmless).join(', ');
-    say('left out', `${shown}: no name of a tenant, which has no control characters: rename it`);
+    say(
+      'left out',
+      `${shown}: no name of a tenant, with a control character or a backslash in it: rename it`,
+    );
   }
   say('control', `${summary.control} (absolutejs-runtime ps, top, logs)`);
   if (summary.metrics) say('metrics', summary.metrics);
