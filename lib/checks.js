@@ -277,7 +277,8 @@ export function plain(value) {
 
 /**
  * The nearest of some words, if it is near enough to be meant: one letter in three may differ, or
- * two in a short word. Case does not count.
+ * two in a short word, but no more than half. The beginning of a word counts as near. Case does not
+ * count.
  * @param {string} word
  * @param {readonly string[]} words
  * @returns {string | undefined}
@@ -288,12 +289,17 @@ export function nearest(word, words) {
   let best;
   let least = Infinity;
   for (const other of words) {
-    const changes = changesBetween(meant, other.toLowerCase());
-    if (changes < least && changes <= Math.max(2, other.length / 3))
-      [best, least] = [other, changes];
+    const known = other.toLowerCase();
+    const isBegun = meant.length >= LEAST_BEGINNING && known.startsWith(meant);
+    const changes = isBegun ? Number(known !== meant) : changesBetween(meant, known);
+    const most = Math.min(Math.max(2, other.length / 3), other.length / 2);
+    if (changes < least && changes <= most) [best, least] = [other, changes];
   }
   return best;
 }
+
+/** Fewer letters begin too many words. */
+const LEAST_BEGINNING = 3;
 
 /**
  * Longer than every known word. The rest of a longer one is ignored: comparing it would take long.

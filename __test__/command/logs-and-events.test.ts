@@ -123,6 +123,14 @@ test('each action prints what the tenant then is; a refusal says why', async () 
   });
   const json = await run(['start', 'acme', '--json'], { env });
   expect(JSON.parse(json.stderr).error).toMatchObject({ code: 'ERR_RUNTIME_BACKOFF', key: 'acme' });
+  const all = await run(['start', 'acme', 'amce', '--json'], { env });
+  expect(
+    all.stderr
+      .trim()
+      .split('\n')
+      .map((row) => JSON.parse(row).error)
+      .map(({ code, key }) => `${key}: ${code}`),
+  ).toEqual(['acme: ERR_RUNTIME_BACKOFF', 'amce: NOT_FOUND']);
   const unknown = await run(['stop', 'amce'], { env });
   expect(unknown.stderr).toBe('There is no tenant amce; did you mean acme?\n');
   expect(acted).toContain('clear acme');

@@ -44,6 +44,15 @@ for (const engine of ENGINES) {
   });
 }
 
+test('without a process inspect says nothing of limits and walls in force', () =>
+  withHost({ tenants }, async (control) => {
+    const inspect = async (key: string) =>
+      (await run(['inspect', key, '--control', control])).stdout;
+    expect(await inspect('shop')).toMatch(/^walls +none in force$/m);
+    expect(await inspect('acme')).toMatch(/^acme +failed/);
+    expect(await inspect('acme')).not.toContain('in force');
+  }));
+
 test('in a pipe the width is that of COLUMNS, and what matters least is left out', () =>
   withHost({ tenants }, async (control) => {
     const at = async (columns: number) => {

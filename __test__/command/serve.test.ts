@@ -4,42 +4,11 @@ import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import {
-  Command,
-  directory,
-  ENGINES,
-  type Options,
-  PATH,
-  PROGRAM,
-  run,
-  start,
-} from '../support/command/run.ts';
+import { Command, directory, ENGINES, PATH, PROGRAM, run, start } from '../support/command/run.ts';
 import { ServiceManager } from '../support/command/service-manager.ts';
+import { get, serve, tenantsOf } from '../support/command/serving.ts';
 import { Tenants } from '../support/processes/tenants.ts';
 import { until } from '../support/processes/until.ts';
-
-const CRASHES = 'console.error("no such database"); process.exit(3)';
-
-function tenantsOf() {
-  return new Tenants().add('hello').add('broken', { 'server.ts': CRASHES });
-}
-
-/** Starts it, and resolves once it has said where it serves. */
-async function serve(
-  place: { path: string; socket: string },
-  root: string,
-  args: string[] = [],
-  options: Options = {},
-) {
-  const given = ['serve', root, '--port', '0', '--control', place.socket, ...args];
-  const host = start(given, { cwd: place.path, ...options });
-  const [, port] = await host.says(/:(\d+)\//);
-  return { host, port: Number(port), control: ['--control', place.socket] };
-}
-
-/** A request for a tenant, by its name. */
-const get = (port: number, key: string, path = '/') =>
-  fetch(`http://127.0.0.1:${port}${path}`, { headers: { host: `${key}.localhost` } });
 
 for (const engine of ENGINES) {
   test(`${engine}: it serves, shows what it serves, and SIGTERM ends all of it`, async () => {
@@ -93,13 +62,21 @@ test('an open request may end first; a second signal ends it at once', async () 
       if (request.url.endsWith('/never')) { console.log('asked'); await new Promise(() => {}); }
       return new Response('hello'); } });`,
   });
+  tenants.add('idle');
   const { host, port, control } = await serve(place, tenants.root);
   const never = get(port, 'slow', '/never').catch((error) => error);
   const logs = start(['logs', '-f', ...control]);
   await logs.says(/asked/);
   host.process.kill('SIGTERM');
   await host.says(/SIGTERM: ends in order, 1 open request may end first/, 'stderr');
+  // Meanwhile nothing is started.
+  const refused = await run(['start', 'idle', '--json', ...control]);
+  expect(JSON.parse(refused.stderr).error.code).toBe('ERR_RUNTIME_DRAINING');
   expect((await host.end('SIGTERM')).code).toBe(143);
+  expect(host.stderr).toContain('SIGTERM: ended at once');
+  for (const file of [place.socket, `${place.socket}.token`]) {
+    expect(existsSync(file)).toBeFalse();
+  }
   await never;
   await logs.end();
 });
@@ -172,34 +149,9 @@ test('SIGHUP reads the config again, applies what it can, and says what it canno
   expect(await memory()).toBe(400);
   config(`memroy: '1G'`);
   host.process.kill('SIGHUP');
-  await host.says(/nothing is changed, as runtime\.config\.mjs: memroy is not a setting/, 'stderr');
+  await host.says(/nothing is changed: runtime\.config\.mjs: memroy is not a setting/, 'stderr');
   expect(await memory()).toBe(400);
   await host.end('SIGTERM');
-});
-
-test('a directory whose name no host can have is told', async () => {
-  using place = directory();
-  await using tenants = tenantsOf().add('MyApp');
-  const { host } = await serve(place, tenants.root);
-  await host.says(/unreachable +MyApp: no name of a host/, 'stderr');
-  await host.says(/hello/);
-  expect(host.stdout).not.toContain('MyApp');
-  await host.end('SIGTERM');
-});
-
-test('the dashboard is there when it is asked for, and its link is printed', async () => {
-  using place = directory();
-  await using tenants = tenantsOf();
-  const { host } = await serve(place, tenants.root, ['--dashboard', '127.0.0.1:0']);
-  const [link = ''] = await host.says(/http:\/\/127\.0\.0\.1:\d+\/\?token=\S+/);
-  const page = await fetch(link);
-  expect(page.status).toBe(200);
-  const restart = new URL('/tenants/hello/restart', link);
-  expect((await fetch(restart, { method: 'POST' })).status).toBe(403);
-  const authorization = `Bearer ${new URL(link).searchParams.get('token')}`;
-  const acted = await fetch(restart, { method: 'POST', headers: { authorization } });
-  expect(await acted.json()).toMatchObject({ key: 'hello', state: 'running' });
-  expect((await host.end('SIGTERM')).code).toBe(0);
 });
 
 test('TLS, whose files are read again on SIGHUP', async () => {

@@ -1,10 +1,11 @@
 // A mistake in a command, a flag, a variable or the config file is told with the nearest right word
 // before anything is started.
 import { expect, test } from 'bun:test';
+import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { COMMANDS } from '../../lib/command/commands.js';
-import { directory, ENGINES, run } from '../support/command/run.ts';
+import { Command, directory, ENGINES, PATH, PROGRAM, run } from '../support/command/run.ts';
 
 const wrong: [string, string][] = [
   ['', 'A command is missing.'],
@@ -27,6 +28,14 @@ const wrong: [string, string][] = [
     'serve --memory 512',
     '--memory must be a size of at least 1M, or none, got 512; did you mean 512M?',
   ],
+  ['serve --memory 0', '--memory must be a size of at least 1M, or none, got 0\n'],
+  ['serve --readiness-timeout 0', '--readiness-timeout must be a time of at least 1ms, got 0'],
+  [
+    'serve --idle 0s',
+    '--idle must be a time of at least 1ms, or never, got 0s; did you mean never?',
+  ],
+  ['ps --sort mem', 'got mem; did you mean memory?'],
+  ['help foo', 'Unknown command: foo\n'],
   ['serve --memory lots', '--memory must be a size such as 512M or 1G, or none, got lots'],
   [
     'serve --idle 300',
@@ -117,6 +126,54 @@ test('a config file that throws, and one that exports nothing', async () => {
   expect(empty.code).toBe(2);
   expect(empty.stderr).toContain('exports no default');
 });
+
+for (const engine of ENGINES) {
+  test(`${engine}: output that cannot be written is told in a line`, async () => {
+    const script = `exec "$0" "$1" help > /dev/full`;
+    const full = new Command(
+      spawn('sh', ['-c', script, engine, PROGRAM], {
+        env: { ...process.env, PATH },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    );
+    const { code, stderr } = await full.ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^stdout cannot be written: ENOSPC[^\n]+\n$/);
+  });
+}
+
+test('what is no socket is told as such', async () => {
+  using place = directory();
+  const { code, stderr } = await run(['ps', '--control', place.path]);
+  expect(code).toBe(1);
+  expect(stderr).toStartWith(`${place.path} is no socket`);
+});
+
+for (const engine of ENGINES) {
+  test(`${engine}: a config file that cannot be loaded is told by its line, and none of ours`, async () => {
+    using place = directory();
+    const cwd = place.path;
+    mkdirSync(join(cwd, 'tenants'));
+    const told = async (name: string, text: string) => {
+      writeFileSync(join(cwd, name), text);
+      const { code, stderr } = await run(['serve', '--config', name], { engine, cwd });
+      expect(code).toBe(1);
+      expect(stderr).toStartWith(join(cwd, name));
+      expect(stderr).toMatch(/^[^\n]+\n$/);
+      return stderr;
+    };
+    expect(await told('a.mjs', 'export default {\n  port: 3,\n  }}\n')).toMatch(
+      /a\.mjs cannot be loaded: SyntaxError: Unexpected .*\(.*a\.mjs:3\)\n$/,
+    );
+    expect(await told('b.mjs', 'const x = 1;\nthrow new Error("no database");\n')).toMatch(
+      /b\.mjs cannot be loaded: Error: no database \(.*b\.mjs:2\)\n$/,
+    );
+    expect(await told('c.json', '{ "port": 3,\n "x" }')).toMatch(
+      /c\.json cannot be loaded: SyntaxError: .*\n$/,
+    );
+    expect(await told('d.yaml', 'port: 3')).toContain('must end in .ts, .js, .mjs or .json');
+  });
+}
 
 test('a config in TypeScript says what to do where Node does not read it', async () => {
   using place = directory();

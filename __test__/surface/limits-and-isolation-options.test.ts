@@ -60,7 +60,8 @@ const wrongLimits: [object, string | RegExp][] = [
     'limits.swapBytes is swap on top of limits.memoryBytes, which must be given, too',
   ],
   [{ enforce: 'strict' }, 'limits.enforce must be "required" or "best-effort", got "strict"'],
-  [{ memory: 1 }, /^limits\.memory is not an option; there are memoryBytes, /],
+  [{ ram: 1 }, /^limits\.ram is not an option; there are memoryBytes, /],
+  [{ memory: 1 }, 'limits.memory is not an option; did you mean limits.memoryBytes?'],
   [{ memoryByte: 1 }, 'limits.memoryByte is not an option; did you mean limits.memoryBytes?'],
 ];
 

@@ -1,6 +1,6 @@
 /** `start`, `stop`, `restart`, `replace` and `clear`: each prints what the tenant then is. */
 import { clientOf, tenantPath } from './client.js';
-import { EXIT_DONE, EXIT_FAILED, Failure } from './mistakes.js';
+import { EXIT_DONE, EXIT_FAILED, Failure, mistakeInJson } from './mistakes.js';
 import { listing, unknownKey } from './ps.js';
 import { asJson, harmless } from './text.js';
 
@@ -16,7 +16,8 @@ export async function run({ command, words, options }, io) {
   else if (tenants.length > 0) io.print(listing(tenants, true, io).join('\n'));
   if (failures.length === 1 && answers.length === 1) throw failures[0].error;
   for (const { key, error } of failures) {
-    io.complain(`${harmless(key)}: ${error.message.split('\n').map(harmless).join('\n')}`);
+    if (options.json) io.complain(asJson(mistakeInJson(error, key)));
+    else io.complain(`${harmless(key)}: ${error.message.split('\n').map(harmless).join('\n')}`);
   }
   return failures.length > 0 ? EXIT_FAILED : EXIT_DONE;
 }

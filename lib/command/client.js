@@ -1,4 +1,5 @@
 /** Asks a host over its control socket: once, or as a stream of server-sent events. */
+import { statSync } from 'node:fs';
 import { request } from 'node:http';
 import { fieldsFor } from '../control/token.js';
 import { Failure, UsageError } from './mistakes.js';
@@ -114,6 +115,10 @@ async function textOf(response) {
 function notReached(path, error) {
   const where = harmless(path);
   const elsewhere = 'start one with absolutejs-runtime serve, or name its socket with --control';
+  const isSocket = statSync(path, { throwIfNoEntry: false })?.isSocket() !== false;
+  if (error.code === 'ECONNREFUSED' && !isSocket) {
+    return new Failure(`${where} is no socket: name that of a host with --control.`, 'ENOTSOCK');
+  }
   const why = {
     ENOENT: `No host is running: there is no socket ${where}; ${elsewhere}`,
     ECONNREFUSED: `No host is running: the one that listened at ${where} is gone; ${elsewhere}`,

@@ -1,7 +1,8 @@
 /** Finds the config file, and loads what it exports. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isRecord, shown } from '../checks.js';
 import { Failure, UsageError } from './mistakes.js';
 
@@ -31,6 +32,7 @@ let loads = 0;
  * @returns {Promise<Record<string, unknown>>}
  */
 export async function loadConfig(path) {
+  refuseKind(path);
   refuseTypesWithout(path);
   loads += 1;
   let config;
@@ -39,8 +41,7 @@ export async function loadConfig(path) {
       ? JSON.parse(readFileSync(path, 'utf8'))
       : (await import(addressOf(path))).default;
   } catch (error) {
-    const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    throw new Failure(`${path} cannot be loaded: ${why}`, 'ERR_CONFIG');
+    throw new Failure(`${path} cannot be loaded: ${whyOf(error, path)}`, 'ERR_CONFIG');
   }
   if (config === undefined) {
     throw new UsageError(`${path} exports no default: it must be export default { … }`);
@@ -60,6 +61,53 @@ export async function loadConfig(path) {
 function addressOf(path) {
   const address = process.versions.bun === undefined ? pathToFileURL(path).href : path;
   return loads === 1 ? address : `${address}?load=${loads}`;
+}
+
+/** @param {string} path */
+function refuseKind(path) {
+  if (/\.(?:[cm]?[jt]s|json)$/.test(path)) return;
+  throw new Failure(`${path} is no config file: its name must end in .ts, .js, .mjs or .json.`);
+}
+
+/**
+ * What is wrong, and where in the user's files, in a line. The rest of the stack is not theirs.
+ *
+ * @param {any} error
+ * @param {string} path
+ */
+function whyOf(error, path) {
+  if (!(error instanceof Error) && typeof error?.message !== 'string') return String(error);
+  const name = error.position ? 'SyntaxError' : (error.name ?? 'Error');
+  const message = String(error.message).replace(/\s*\n\s*/g, ' ');
+  const place = placeIn(error) ?? (name === 'SyntaxError' ? lineOfSyntax(path) : undefined);
+  return `${name}: ${message}${place === undefined ? '' : ` (${place})`}`;
+}
+
+/** Where Bun or the stack says that it was. @param {any} error @returns {string | undefined} */
+function placeIn({ position, stack = '' }) {
+  if (position?.file) return `${position.file}:${position.line}`;
+  for (const frame of String(stack).split('\n').slice(1)) {
+    const [, file, line] =
+      /^ +at (?:[^/]*\(|async )?((?:file:\/\/)?\/[^()]*?)(?:\?load=\d+)?:(\d+):\d+\)?$/.exec(
+        frame,
+      ) ?? [];
+    if (file === undefined) continue;
+    const path = file.startsWith('file:') ? fileURLToPath(file) : file;
+    // What has asked for the file is ours.
+    return path.startsWith(OWN) ? undefined : `${path}:${line}`;
+  }
+  return undefined;
+}
+
+/** The directory of the commands. */
+const OWN = fileURLToPath(new URL('.', import.meta.url));
+
+/** Node tells the line of a module's mistake only to those who ask it to check. @param {string} path */
+function lineOfSyntax(path) {
+  if (process.versions.bun !== undefined || path.endsWith('.json')) return undefined;
+  const { stderr } = spawnSync(process.execPath, ['--check', path], { encoding: 'utf8' });
+  const [, place] = /^(?:file:\/\/)?(\/.*:\d+)$/m.exec(stderr) ?? [];
+  return place;
 }
 
 /** @param {string} path */

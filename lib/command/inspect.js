@@ -78,8 +78,9 @@ function facts(tenant) {
         bytesInWords(tenant.rssBytes) +
           (tenant.memoryLimitBytes ? ` of ${bytesInWords(tenant.memoryLimitBytes)}` : ''),
     ],
-    ['limits', limitsInWords(tenant.limits ?? {})],
-    ['walls', wallsInWords(tenant.isolation)],
+    // Without a process there are none, and this says nothing of those of its next one.
+    ['limits', pid !== null && limitsInWords(tenant.limits ?? {})],
+    ['walls', pid !== null && wallsInWords(tenant.isolation)],
   ]);
   return /** @type {[string, string][]} */ (rows.filter(([, text]) => text !== false));
 }

@@ -2,7 +2,14 @@
 import { nearest } from '../checks.js';
 import { parse, readOptions } from './arguments.js';
 import { COMMANDS } from './commands.js';
-import { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from './mistakes.js';
+import {
+  EXIT_DONE,
+  EXIT_FAILED,
+  EXIT_USAGE,
+  Failure,
+  mistakeInJson,
+  UsageError,
+} from './mistakes.js';
 import { asJson, harmless } from './text.js';
 
 /**
@@ -82,8 +89,7 @@ async function tellMistake(command, error, wantsJson, io) {
   const text = isExplained ? error.message : (error?.stack ?? String(error));
   const lines = String(text).split('\n').map(harmless).join('\n');
   if (wantsJson) {
-    const { code = 'ERR_FAILED', key } = error ?? {};
-    io.complain(asJson({ error: { code, message: String(text), ...(key && { key }) } }));
+    io.complain(asJson(mistakeInJson(error)));
     return exitCode;
   }
   io.complain(lines);

@@ -26,3 +26,15 @@ export class Failure extends Error {
     this.key = key;
   }
 }
+
+/**
+ * What `--json` says of an error.
+ *
+ * @param {any} error
+ * @param {string} [tenant] whose it is, if the error does not say so
+ */
+export function mistakeInJson(error, tenant) {
+  const { code = 'ERR_FAILED', key = tenant } = error ?? {};
+  const message = String(error?.message ?? error);
+  return { error: { code, message, ...(key && { key }) } };
+}

@@ -13,6 +13,7 @@ import {
   oneOf,
   orWord,
   since,
+  someTime,
   text,
   users,
   whole,
@@ -67,7 +68,7 @@ const SETTINGS = {
   },
   idle: {
     value: 'TIME',
-    read: orWord('never', duration),
+    read: orWord('never', someTime('never')),
     byDefault: '5m',
     isLive: true,
     help: 'a tenant without requests is stopped after this long, or never',
@@ -131,7 +132,7 @@ const SETTINGS = {
   },
   'readiness-timeout': {
     value: 'TIME',
-    read: duration,
+    read: someTime(),
     byDefault: '30s',
     isLive: true,
     help: 'for a tenant to answer, from its start',

@@ -2,7 +2,7 @@
  * Where a command prints: what was asked for to stdout, all else to stderr. Colour only in a
  * terminal, and not if `NO_COLOR` says so.
  */
-import { EXIT_DONE, EXIT_INTERRUPTED } from './mistakes.js';
+import { EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED } from './mistakes.js';
 
 export const DIM = 2;
 export const BOLD = 1;
@@ -65,10 +65,14 @@ export function endAsAsked() {
   let isHost = false;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
-      // A host goes on when its log is not read any more. EIO: the terminal is gone.
+      // A host goes on when its log is not read any more.
       if (isHost) return;
-      if (error.code === 'EPIPE' || error.code === 'EIO') process.exit(EXIT_DONE);
-      throw error;
+      // EIO of a terminal: it is gone.
+      const isGone = error.code === 'EPIPE' || (error.code === 'EIO' && stream.isTTY);
+      if (isGone) process.exit(EXIT_DONE);
+      if (stream === process.stdout)
+        process.stderr.write(`stdout cannot be written: ${error.message}\n`);
+      process.exit(EXIT_FAILED);
     });
   }
   const interrupted = () => process.exit(EXIT_INTERRUPTED);

@@ -26,7 +26,7 @@ export function bytes(value) {
     throw new Mismatch('a size such as 512M or 1G');
   }
   if (size < LEAST_MEMORY) {
-    const meant = unit === '' ? `; did you mean ${amount}M?` : '';
+    const meant = unit === '' && Number(amount) >= 1 ? `; did you mean ${amount}M?` : '';
     throw new Mismatch(`a size of at least 1M${meant}`);
   }
   return Math.round(size);
@@ -48,6 +48,14 @@ export function duration(value) {
   }
   return total;
 }
+
+/** A time of a millisecond at least. @param {string} [hint] what 0 may stand for @returns {Read} */
+export const someTime = (hint) => (value) => {
+  const ms = duration(value);
+  if (ms >= 1) return ms;
+  const meant = hint === undefined ? '' : `; did you mean ${hint}?`;
+  throw new Mismatch(`a time of at least 1ms${meant}`);
+};
 
 /** @param {number} least @param {number} [most] @returns {Read} */
 export const whole =

@@ -1,9 +1,11 @@
 /** What `serve` says once it serves. */
 import { accessSync, constants } from 'node:fs';
+import { hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { harmless, wrapped } from '../text.js';
 import { bytesInWords, several } from '../words.js';
-import { keysIn } from './tenants.js';
+import { isEveryAddress, isLoopback } from './host.js';
+import { keysIn, strangersIn } from './tenants.js';
 
 const LABEL_WIDTH = 13;
 /** More addresses than these are told by their pattern. */
@@ -33,7 +35,7 @@ export function summaryOf(settings, host, shown) {
       url: values.route === 'path' || HOST_LABEL.test(key) ? urlOf(key, settings, host) : null,
     })),
     pattern: urlOf('KEY', settings, host),
-    dashboard: host.listening.dashboardUrl ?? null,
+    dashboard: linkOf(host.listening.dashboardUrl),
     metrics: host.metricsUrl ?? null,
     control: host.listening.path,
     protects: shown?.protects ?? null,
@@ -47,8 +49,10 @@ function urlOf(key, { values }, { addresses }) {
   const usual = scheme === 'http' ? 80 : 443;
   const place = port === undefined || port === usual ? '' : `:${port}`;
   if (values.route === 'path') {
-    const isEverywhere = ['0.0.0.0', '::'].includes(values.host);
-    const base = port === undefined || isEverywhere ? `${scheme}://${values.domain}${place}` : url;
+    const base =
+      port === undefined || isEveryAddress(values.host)
+        ? `${scheme}://${values.domain}${place}`
+        : url;
     return `${base}/${key.split('/').map(encodeURIComponent).join('/')}/`;
   }
   return `${scheme}://${encodeURIComponent(key)}.${values.domain}${place}/`;
@@ -72,9 +76,7 @@ export function tell(summary, settings, io) {
   say('', lifeOf(settings));
   say('each', protection(settings));
   for (const text of summary.protects?.missing ?? []) say('not kept', text);
-  if (process.getuid?.() === 0 && !settings.values['user-range']) {
-    say('root', 'tenants run as root within their walls: --user-range 20000:10000 would be better');
-  }
+  if (process.getuid?.() === 0 && !settings.values['user-range']) say('root', asRoot(settings));
   if (!isOnPath('bun', io.env.PATH)) {
     say('no bun', 'there is no bun on PATH, so no tenant can start: install it, or mend PATH');
   }
@@ -87,10 +89,20 @@ export function tell(summary, settings, io) {
         'digits and - only: rename it, or use --route path',
     );
   }
+  const strangers = strangersIn(summary.root);
+  if (strangers.length > 0) {
+    const shown = strangers.slice(0, SHOWN_TENANTS).map(harmless).join(', ');
+    say(
+      'left out',
+      `${shown}: no name of a tenant, with a control character or a backslash in it: rename it`,
+    );
+  }
   say('control', `${summary.control} (absolutejs-runtime ps, top, logs)`);
   if (summary.metrics) say('metrics', summary.metrics);
   if (summary.dashboard) {
     say('dashboard', `${harmless(summary.dashboard)} (whoever has this link can act)`);
+    const address = settings.values.dashboard.hostname;
+    if (!isLoopback(address)) say('', openToAll(address));
   }
   io.complain('');
   const urls = tenants.flatMap(({ url }) => url ?? []);
@@ -99,6 +111,24 @@ export function tell(summary, settings, io) {
   if (urls.length === 0) io.print(pattern);
   if (left > 0) io.complain(`and ${left} more: ${pattern}`);
   if (summary.dashboard) io.print(summary.dashboard);
+}
+
+/**
+ * The link as a browser on this machine can open it: an address for all addresses is none of them.
+ *
+ * @param {string | undefined} link
+ */
+function linkOf(link) {
+  if (link === undefined) return null;
+  const url = new URL(link);
+  if (isEveryAddress(url.hostname)) url.hostname = 'localhost';
+  return url.href;
+}
+
+/** What is to be known of a dashboard that others reach. @param {string} address */
+function openToAll(address) {
+  const names = isEveryAddress(address) ? `; elsewhere it is ${hostname()} or an address` : '';
+  return `everybody who reaches ${address} can read all output, in clear${names}`;
 }
 
 const engine = () =>
@@ -125,6 +155,13 @@ function protection({ values }) {
       : `its own files and its own port only${values['user-range'] ? ', and a user of its own' : ''}`;
   return `${limits.join(', ') || 'no limits'}; ${walls}`;
 }
+
+/** @param {Settings} settings */
+const asRoot = ({ values }) =>
+  values.isolation === 'none'
+    ? 'tenants run as root, and can do all that root can: --isolation tenant --user-range ' +
+      '20000:10000 would be better'
+    : 'tenants run as root within their walls: --user-range 20000:10000 would be better';
 
 /** @param {string} program @param {string | undefined} path */
 function isOnPath(program, path = '') {

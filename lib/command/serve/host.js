@@ -1,5 +1,6 @@
 /** A whole host: runtime, gateway, control socket, and what else was asked for. */
 import { readFileSync } from 'node:fs';
+import { hostname as machineName } from 'node:os';
 import { Failure } from '../mistakes.js';
 import { runtimeOptions } from './tenants.js';
 
@@ -81,9 +82,30 @@ async function openControl(runtime, gateway, values) {
     ...(values.control && { path: values.control }),
     name: values.name,
     ...(values['log-dir'] && { logs: { directory: values['log-dir'] } }),
-    ...(values.dashboard && { dashboard: values.dashboard }),
+    ...(values.dashboard && {
+      dashboard: { ...values.dashboard, names: namesAt(values.dashboard) },
+    }),
   });
 }
+
+/**
+ * What others on the network call this machine, where the dashboard is to be reached by them.
+ *
+ * @param {{ hostname: string }} address
+ */
+function namesAt({ hostname }) {
+  const name = machineName();
+  return isEveryAddress(hostname) && HOST_NAME.test(name) ? [name] : [];
+}
+
+/** A name that may stand in the Host of a request. */
+const HOST_NAME = /^[a-z\d](?:[a-z\d.-]*[a-z\d])?$/i;
+
+/** @param {string} address in brackets or without */
+export const isEveryAddress = (address) => ['0.0.0.0', '::', '[::]'].includes(address);
+
+/** @param {string} address */
+export const isLoopback = (address) => /^(?:localhost|127\..*|::1)$/.test(address);
 
 /**
  * The certificate and its key, as they are on disk now; undefined without TLS.

@@ -1,6 +1,7 @@
 /** `serve`: a whole host for a directory of tenants, until it is told to end. */
-import { openSync, closeSync } from 'node:fs';
+import { closeSync, openSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
+import { tokenFileOf } from '../../control/token.js';
 import { EXIT_DONE, EXIT_INTERRUPTED } from '../mistakes.js';
 import { readSettings } from '../settings.js';
 import { asJson, harmless } from '../text.js';
@@ -10,6 +11,7 @@ import { startHost } from './host.js';
 import { apply } from './reload.js';
 import { inheritedSockets, reloading, serviceManager } from './service.js';
 import { warmTenants } from './tenants.js';
+import { watchHost, watchStarts } from './watch.js';
 
 /** SIGINTs that come sooner after the first are the same ^C; people take longer for the next. */
 const SAME_INTERRUPT_MS = 300;
@@ -20,11 +22,12 @@ export async function run({ words, options: flags }, io) {
   let settings = await readSettings(sources);
   io.becomeHost();
   const manager = serviceManager(io.env, io.complain);
+  const journal = (/** @type {string} */ text) => io.complain(`${timeInWords(Date.now())} ${text}`);
   const host = await startHost(() => settings, {
     sockets: inheritedSockets(io.env, io.complain),
     onTransition: (event) => {
       const text = incident(event);
-      if (text !== undefined) io.complain(`${timeInWords(Date.now())} ${text}`);
+      if (text !== undefined) journal(text);
     },
   });
   const { ended, end } = endOnSignals(host, manager, io);
@@ -35,16 +38,19 @@ export async function run({ words, options: flags }, io) {
     try {
       settings = apply(settings, await readSettings(sources), host, io.complain);
     } catch (error) {
-      const why = harmless(/** @type {Error} */ (error).message);
-      io.complain(`SIGHUP: nothing is changed, as ${why}`);
+      const lines = /** @type {Error} */ (error).message.split('\n').map(harmless);
+      io.complain(`SIGHUP: nothing is changed: ${lines.join('\n  ')}`);
     }
     await manager.tell('READY=1');
     await warmTenants(host.runtime, settings, io.complain).catch(() => {});
   });
   await announce(settings, host, flags.json === true, io);
+  const endWatch = watchStarts(host.runtime, journal);
+  // Files of logs are what a host can fail at.
+  if (settings.values['log-dir']) watchHost(host.listening.path, io.env, journal);
   await manager.tell('READY=1');
   await warmTenants(host.runtime, settings, io.complain);
-  const exitCode = await ended;
+  const exitCode = await ended.finally(endWatch);
   // Node aborts with a core dump when it cannot set its terminal back.
   if (hasLostItsTerminal(io)) process.kill(process.pid, 'SIGKILL');
   // Whatever still holds the process, such as a follower of the page, is not waited for.
@@ -88,6 +94,8 @@ function endOnSignals(host, manager, io) {
     if (isEnding) return;
     isEnding = true;
     endingSince = performance.now();
+    // Nothing is started any more, also not by request over the control, which closes last.
+    host.runtime.drain();
     const open = host.gateway.stats().inFlight;
     const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
     io.complain(`${signal}: ends in order${waits}; once more ends it at once.`);
@@ -99,7 +107,13 @@ function endOnSignals(host, manager, io) {
     process.on(signal, () => {
       // npx gets the terminal's ^C as well, and passes it on.
       if (signal === 'SIGINT' && performance.now() - endingSince < SAME_INTERRUPT_MS) return;
-      if (isEnding) process.exit(128 + constants.signals[signal]);
+      if (isEnding) {
+        io.complain(`${signal}: ended at once.`);
+        // The control cannot do it any more.
+        const { path } = host.listening;
+        for (const file of [path, tokenFileOf(path)]) rmSync(file, { force: true });
+        process.exit(128 + constants.signals[signal]);
+      }
       void end(signal);
     });
   }

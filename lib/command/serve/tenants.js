@@ -131,17 +131,17 @@ function merged(values, given, where) {
 /** The settings that one tenant may have, as the types know them. */
 export const liveNames = Object.keys(OPTIONS).filter((name) => OPTIONS[name]?.isLive);
 
-/**
- * The keys of the directories that are there.
- *
- * @param {string} root
- * @returns {string[]}
- */
-export function keysIn(root) {
+/** The keys of the directories that are there. @param {string} root @returns {string[]} */
+export const keysIn = (root) => directoriesIn(root).filter(isKey);
+
+/** Those whose names no tenant can have. @param {string} root @returns {string[]} */
+export const strangersIn = (root) => directoriesIn(root).filter((name) => !isKey(name));
+
+/** All but the hidden ones. @param {string} root */
+function directoriesIn(root) {
   return readdirSync(root, { withFileTypes: true })
     .filter((entry) => !entry.name.startsWith('.') && isDirectory(root, entry))
     .map(({ name }) => name)
-    .filter(isKey)
     .sort();
 }
 

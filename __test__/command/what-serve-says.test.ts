@@ -1,0 +1,85 @@
+// What a host says of itself at its start and while it serves, to those who read its journal.
+import { expect, test } from 'bun:test';
+import { execFileSync } from 'node:child_process';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { directory } from '../support/command/run.ts';
+import { get, serve, tenantsOf } from '../support/command/serving.ts';
+
+test('without bun it says so at its start, and which starts fail', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const node = dirname(execFileSync('which', ['node'], { encoding: 'utf8' }));
+  // A directory with node alone.
+  symlinkSync(join(node, 'node'), join(place.path, 'node'));
+  const env = { PATH: place.path };
+  const { host, port } = await serve(place, tenants.root, [], { engine: 'node', env });
+  expect(host.stderr).toContain('there is no bun on PATH');
+  expect((await get(port, 'hello')).status).toBe(502);
+  await host.says(
+    /hello.*program "bun" was not found.*: absolutejs-runtime inspect hello/,
+    'stderr',
+  );
+  await host.end('SIGTERM');
+});
+
+test('files of logs that cannot be written are told', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const logDir = join(place.path, 'log');
+  const { host, port } = await serve(place, tenants.root, ['--log-dir', logDir]);
+  rmSync(logDir, { recursive: true, force: true });
+  writeFileSync(logDir, '');
+  await get(port, 'broken');
+  await host.says(/lines are not written to files: /, 'stderr');
+  await host.end('SIGTERM');
+});
+
+test('a directory whose name no host can have is told', async () => {
+  using place = directory();
+  await using tenants = tenantsOf().add('MyApp').add('my app').add('bell\x07');
+  const { host } = await serve(place, tenants.root);
+  await host.says(/unreachable +MyApp, my app: no name of a host/, 'stderr');
+  await host.says(/left out +bell␇: no name of a tenant/, 'stderr');
+  await host.says(/hello/);
+  expect(host.stdout).not.toMatch(/MyApp|my/);
+  await host.end('SIGTERM');
+});
+
+test('the dashboard is there when it is asked for, and its link is printed', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const { host } = await serve(place, tenants.root, ['--dashboard', '127.0.0.1:0']);
+  const [link = ''] = await host.says(/http:\/\/127\.0\.0\.1:\d+\/\?token=\S+/);
+  const page = await fetch(link);
+  expect(page.status).toBe(200);
+  const restart = new URL('/tenants/hello/restart', link);
+  expect((await fetch(restart, { method: 'POST' })).status).toBe(403);
+  const authorization = `Bearer ${new URL(link).searchParams.get('token')}`;
+  const acted = await fetch(restart, { method: 'POST', headers: { authorization } });
+  expect(await acted.json()).toMatchObject({ key: 'hello', state: 'running' });
+  expect((await host.end('SIGTERM')).code).toBe(0);
+});
+
+test('a dashboard at all addresses has a link that works, and says who can read', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const { host } = await serve(place, tenants.root, ['--dashboard', '0.0.0.0:0']);
+  const [, port = '', path = ''] = await host.says(/http:\/\/localhost:(\d+)(\/\?token=\S+)/);
+  const ask = (name: string) =>
+    fetch(`http://127.0.0.1:${port}${path}`, { headers: { host: `${name}:${port}` } });
+  expect((await ask('localhost')).status).toBe(200);
+  expect((await ask(hostname())).status).toBe(200);
+  await host.says(/everybody who reaches 0\.0\.0\.0 can read all output, in clear/, 'stderr');
+  await host.end('SIGTERM');
+});
+
+test('without walls it does not speak of walls', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const { host } = await serve(place, tenants.root, ['--isolation', 'none']);
+  await host.says(/each .* no walls/, 'stderr');
+  expect(host.stderr).not.toContain('within their walls');
+  await host.end('SIGTERM');
+});
