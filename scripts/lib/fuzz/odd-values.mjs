@@ -84,11 +84,12 @@ function endlessArray() {
  * headers: the engines' own `Headers` and `String` would read it forever.
  * @param {any} value
  * @param {number} depth
+ * @returns {boolean}
  */
 export function isWithoutEnd(value, depth = 3) {
-  if (withoutEnd.has(value) || value?.length > 1e6) return true;
-  if (depth === 0 || typeof value !== 'object') return false;
   try {
+    if (withoutEnd.has(value) || value?.length > 1e6) return true;
+    if (depth === 0 || typeof value !== 'object') return false;
     return Object.values(value ?? {}).some((one) => isWithoutEnd(one, depth - 1));
   } catch {
     return false;
