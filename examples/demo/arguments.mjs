@@ -2,7 +2,7 @@
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { defaultControlPath } from '../../lib/command/control-path.js';
+import { defaultPath } from '../../lib/control/default-path.js';
 import { readArguments } from '../../scripts/lib/arguments.mjs';
 
 const USAGE = `usage: npm run demo [-- --once]
@@ -11,7 +11,7 @@ const USAGE = `usage: npm run demo [-- --once]
 
 export const program = 'bin/absolutejs-runtime.js';
 /** Where it is if nothing else is. */
-const USUAL = { port: 3_000, dashboard: 3_900, control: defaultControlPath(process.env) };
+const USUAL = { port: 3_000, dashboard: 3_900, control: defaultPath(process.env) };
 
 /** Whether the demo is to try everything by itself. */
 export function isOnce() {

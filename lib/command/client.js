@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { request } from 'node:http';
 import { fieldsFor } from '../control/token.js';
 import { Failure, UsageError } from './mistakes.js';
-import { defaultControlPath } from './control-path.js';
+import { defaultPath } from '../control/default-path.js';
 import { harmless } from './text.js';
 
 /** A host that takes longer is stuck. Starts and stops of tenants take as long as they take. */
@@ -28,7 +28,7 @@ const RECONNECT_MS = 500;
 
 /** @param {Record<string, any>} options @param {NodeJS.ProcessEnv} env @returns {Client} */
 export function clientOf(options, env) {
-  const path = options.control ?? defaultControlPath(env);
+  const path = options.control ?? defaultPath(env);
   const ask = (/** @type {string} */ method, /** @type {string} */ target) =>
     answer(path, method, target);
   return {

@@ -1,6 +1,6 @@
 // What this machine needs so that another one can run in it.
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { isDebian } from '../debian.mjs';
 import { platformTriple } from '../platform.mjs';
 import { run, ScriptError } from '../run.mjs';
 
@@ -34,14 +34,6 @@ export async function requireEmulator({ emulator, emulatorPackage }) {
   const install = ['-qq', 'install', '--yes', '--no-install-recommends', emulatorPackage];
   const { exitCode } = await run('apt-get', install, { env, collectStdout: true });
   if (exitCode !== 0) throw new ScriptError(`apt-get could not install ${emulatorPackage}`);
-}
-
-function isDebian() {
-  try {
-    return /^ID=debian$/m.test(readFileSync('/etc/os-release', 'utf8'));
-  } catch {
-    return false;
-  }
 }
 
 /** @param {string} program */
