@@ -44,7 +44,8 @@ export type ControlOptions = {
   gateway?: Gateway | readonly Gateway[];
   /**
    * The unix socket. By default `absolute-runtime.sock` in `$XDG_RUNTIME_DIR`, or
-   * `/tmp/absolute-runtime-<uid>/control.sock`. Its mode is 0600. One that a host has left is
+   * `/tmp/absolute-runtime-<uid>/control.sock`. Its mode is 0600. Requests send the
+   * header field that stands in the file `<path>.token` beside it. One that a host has left is
    * replaced.
    */
   path?: string;
