@@ -45,7 +45,7 @@ export type ControlOptions = {
   /**
    * The unix socket. By default `absolute-runtime.sock` in `$XDG_RUNTIME_DIR`, or
    * `/tmp/absolute-runtime-<uid>/control.sock`. Its mode is 0600. Requests send the
-   * header field that stands in the file `<path>.token` beside it. One that a host has left is
+   * header field that stands in the file `<path>.token` beside it. A socket that a host has left is
    * replaced.
    */
   path?: string;
