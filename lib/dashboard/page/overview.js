@@ -95,8 +95,14 @@ export function openOverview({ link, host, setHost }) {
       },
     });
     input.checked = kept.filter === id;
-    const label = h('label', {}, input, h('span', {}, name, ' ', h('b', {}, number)));
+    const hidden = isNeedless(id, 0);
+    const label = h('label', { hidden }, input, h('span', {}, name, ' ', h('b', {}, number)));
     return { element: label, input, number };
+  }
+
+  /** What is seldom there takes no room meanwhile. @param {string} id @param {number} fit */
+  function isNeedless(id, fit) {
+    return id === 'changing' && fit === 0 && kept.filter !== id;
   }
 
   /** @param {string} id @param {boolean} [isChosen] in the list, where it is not turned round */
@@ -142,16 +148,18 @@ export function openOverview({ link, host, setHost }) {
   }
 
   function show() {
+    // Until they are known there is nothing to count, and "nothing is wrong" would be a guess.
+    if (!isComplete) return;
     room.show(host(), countIn('problems'));
     FILTERS.forEach(([id], index) => {
       const filter = /** @type {(typeof filters)[number]} */ (filters[index]);
       const fit = countIn(id);
       put(filter.number, count(fit));
-      filter.element.hidden = id === 'changing' && fit === 0 && kept.filter !== id;
+      filter.element.hidden = isNeedless(id, fit);
     });
     const text = kept.text === '' ? '' : `${count(rows.length)} found`;
     if (found.textContent !== text) found.textContent = text;
-    empty.hidden = rows.length > 0 || !isComplete;
+    empty.hidden = rows.length > 0;
     if (!empty.hidden) fill(empty, whyEmpty(tenants.size));
     table.element.hidden = rows.length === 0;
     table.show(rows, link.isLost());
