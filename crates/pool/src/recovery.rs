@@ -90,7 +90,7 @@ impl Pool {
     fn found_run(&mut self, step: &Step, id: RunId, process: &Recovered) -> Box<Run> {
         let mut run = Box::new(Run::new(id, Custody::OURS, step.now.steady_ms, false));
         run.pid = Some(process.pid);
-        (run.was_found, run.holds_gate) = (true, false);
+        run.holds_gate = false;
         run.cpu_ms = if planted(Bug::CpuTimeBeginsAnew) { 0 } else { process.cpu_ms };
         run.ready_before_ms = process.ready_for_ms.unwrap_or(0);
         if process.rules != RunRules::default() {
@@ -182,7 +182,7 @@ impl Pool {
         }
         let mut run = self.found_run(step, id, &process);
         self.tell_of(id, &process);
-        run.was_ready = process.ready_for_ms.is_some();
+        (run.was_ending, run.was_ready) = (true, process.ready_for_ms.is_some());
         run.proven_at_ms = if run.was_ready { step.now.steady_ms } else { u64::MAX };
         run.cause = Cause::of(reason);
         self.became_ready += usize::from(run.was_ready);
