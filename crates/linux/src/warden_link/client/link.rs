@@ -134,6 +134,13 @@ impl Link {
                     let _ = pending.ended.send(Ended { exit_code, signal, cpu_us, out_of_memory });
                 }
             }
+            // Of a surviving warden.
+            Report::Found { .. }
+            | Report::FoundListener { .. }
+            | Report::RosterEnd { .. }
+            | Report::Yield { .. }
+            | Report::Fenced { .. }
+            | Report::PredecessorGone => {}
         }
     }
 
