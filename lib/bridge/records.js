@@ -118,6 +118,8 @@ export function readFailure(batch) {
 /**
  * @typedef {(
  *   | { kind: 'disposed' }
+ *   | { kind: 'inUse', pid: number, version: string | null }
+ *   | { kind: 'notRecovered', reason: string }
  *   | { kind: 'draining' }
  *   | { kind: 'taken' }
  *   | { kind: 'exhausted', maxFailures: number, last: Failure }
@@ -136,31 +138,35 @@ export function readRefusal(batch) {
     case 0:
       return { kind: 'disposed' };
     case 1:
-      return { kind: 'draining' };
+      return { kind: 'inUse', pid: batch.number(), version: batch.bool() ? batch.text() : null };
     case 2:
-      return { kind: 'taken' };
+      return { kind: 'notRecovered', reason: batch.text() };
     case 3:
-      return { kind: 'exhausted', maxFailures: batch.number(), last: readFailure(batch) };
+      return { kind: 'draining' };
     case 4:
+      return { kind: 'taken' };
+    case 5:
+      return { kind: 'exhausted', maxFailures: batch.number(), last: readFailure(batch) };
+    case 6:
       return {
         kind: 'backingOff',
         failures: batch.number(),
         retryAfterMs: batch.number(),
         last: readFailure(batch),
       };
-    case 5:
-      return { kind: 'overloaded', waiting: batch.number() };
-    case 6:
-      return { kind: 'noRoomBeside' };
     case 7:
+      return { kind: 'overloaded', waiting: batch.number() };
+    case 8:
+      return { kind: 'noRoomBeside' };
+    case 9:
       return {
         kind: 'startFailed',
         run: batch.bool() ? batch.number() : null,
         failure: readFailure(batch),
       };
-    case 8:
+    case 10:
       return { kind: 'stopRefused', run: batch.number(), failure: readFailure(batch) };
-    case 9:
+    case 11:
       return { kind: 'stillTracked' };
     default:
       return unknown();

@@ -100,6 +100,8 @@ impl<M: Machine> Driver<M> {
             Action::AwaitImage { run, key } => self.tell(Record::AwaitImage { run, key }),
             Action::DropImage { key } => self.tell(Record::DropImage { key }),
             Action::LookForConnections => self.look_for_connections(core),
+            // Told of runtimes that survive their host only.
+            Action::Recover { .. } | Action::Retire { .. } | Action::LetGo { .. } => None,
             Action::Probe { run } => self.probe(core, run),
             Action::Stop { run, stage } => self.stop(core, run, stage),
             Action::WatchUses { run } => self.watch_uses(core, run),

@@ -215,6 +215,8 @@ impl<M: Machine> Driver<M> {
                 Record::Backoff { key, attempt, retry_after_ms }
             }
             Event::Drain => Record::Drain,
+            // Told of runtimes that survive their host only.
+            Event::Recover { .. } | Event::Detach => return None,
         };
         self.tell(record)
     }

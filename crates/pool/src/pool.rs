@@ -10,10 +10,12 @@ use crate::messages::{Action, Input, Outcome, Refusal};
 use crate::releases::Releases;
 use crate::retirement::Look;
 use crate::room::Room;
-use crate::tenant::{Run, State, Tenant, Waiter, Wants};
+use crate::tenant::{Cause, Run, State, Tenant, Waiter, Wants};
 use crate::timers::Timers;
 use crate::warm::WarmBook;
-use crate::{CallId, Config, Failure, Key, KeyMap, Leases, Now, Release, RunId, RunMap};
+use crate::{
+    CallId, Config, ExitReason, Failure, Key, KeyMap, Leases, Now, Release, RunId, RunMap,
+};
 use std::collections::BTreeSet;
 
 /// How many tenants there are, as users see it.
@@ -147,6 +149,8 @@ impl Pool {
             Input::Restart { key, call } => self.restart(&mut step, key, call),
             Input::Deploy { key, call, retire_ms } => self.deploy(&mut step, key, call, retire_ms),
             Input::Adopt { key, call, process } => self.adopt(key, call, process),
+            Input::Recover { key, process } => self.recover(&mut step, key, process),
+            Input::Refuse { refusal } => self.refuse_from_now_on(&mut step, refusal),
             Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),
             Input::Warm { key } => self.warm_up(&mut step, key),
@@ -154,6 +158,7 @@ impl Pool {
             Input::Drain => self.drain(),
             Input::DrainTime { ms } => self.drain_ms = ms,
             Input::Dispose { call } => self.dispose(&mut step, Some(call)),
+            Input::Detach { call } => self.detach(&mut step, call),
             Input::Abandon => self.abandon(&mut step),
             Input::Fact(run, fact) => self.fact(&mut step, run, fact),
             Input::Image { key, answer } => self.image_answered(&mut step, &key, answer),
@@ -223,6 +228,12 @@ impl Pool {
     /// Which release of its key a live run is of.
     pub fn release_of(&self, run: RunId) -> Option<Release> {
         self.runs.contains_key(&run).then(|| self.tree_of(run).release)
+    }
+
+    /// Why a live run is being stopped, if it is: what its exit will say.
+    pub fn cause_of(&self, run: RunId) -> Option<ExitReason> {
+        let run = self.runs.contains_key(&run).then(|| self.tree_of(run).state.run())?;
+        run?.cause.map(Cause::exit_reason)
     }
 
     /// Whether the call waits for the key's tenant: it has not been answered, nor is it about to be

@@ -128,6 +128,8 @@ one_of! { Outcome { Tenant(run: RunId), Done, Refused(refusal: Refusal) } }
 one_of! {
     Refusal {
         Disposed,
+        InUse { pid: u32, version: Option<String> },
+        NotRecovered { reason: String },
         Draining,
         Taken,
         Exhausted { max_failures: u64, last: Failure },

@@ -38,6 +38,7 @@ impl Book {
                     (run.awaits_uses_ms, run.is_unasked) = (None, false);
                 }
             }
+            Action::Recover { .. } | Action::Retire { .. } | Action::LetGo { .. } => {}
             Action::WatchUses { run } => self.watch_uses(*run),
             Action::Clear { run } => {
                 self.leaves_service(*run);
@@ -143,7 +144,7 @@ impl Book {
         let Some(run) = run_of(event).and_then(|run| self.run_mut(run)) else { return };
         match event {
             Event::Spawn { .. } => run.told.spawn = true,
-            Event::Adopt { .. } | Event::Restored { .. } => {
+            Event::Adopt { .. } | Event::Restored { .. } | Event::Recover { .. } => {
                 (run.told.spawn, run.told.ready) = (true, true)
             }
             Event::Ready { .. } => run.told.ready = true,
@@ -160,7 +161,7 @@ impl Book {
                 run.cause.get_or_insert(ExitReason::LruEvicted);
             }
             Event::Observation { cpu_ms, .. } => (run.cpu_ms, run.observed_step) = (*cpu_ms, step),
-            Event::Backoff { .. } | Event::Drain => {}
+            Event::Backoff { .. } | Event::Drain | Event::Detach => {}
         }
     }
 }
@@ -171,10 +172,11 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::Ready { run, .. }
         | Event::Adopt { run, .. }
         | Event::Restored { run, .. }
+        | Event::Recover { run, .. }
         | Event::IdleKill { run, .. }
         | Event::LruEvict { run }
         | Event::Observation { run, .. }
         | Event::Exit { run, .. } => Some(*run),
-        Event::Backoff { .. } | Event::Drain => None,
+        Event::Backoff { .. } | Event::Drain | Event::Detach => None,
     }
 }

@@ -39,6 +39,7 @@ impl Book {
             Input::Fact(run, fact) => self.fact(*run, fact),
             Input::Connections { open, seen } => self.connections(open, *seen),
             Input::Absent { from_ms, to_ms } => self.absences.push((*from_ms, *to_ms)),
+            Input::Recover { .. } | Input::Refuse { .. } | Input::Detach { .. } => {}
             Input::Tick => self.tick(),
             Input::Ensure { .. } | Input::Deploy { .. } | Input::Adopt { .. } => {}
             Input::Warm { key } => self.warm_up(key_index(key)),

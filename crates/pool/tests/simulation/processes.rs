@@ -9,6 +9,7 @@ impl World<'_> {
             Action::Start { run, cold: true, .. } | Action::StartCold { run } => self.start(*run),
             Action::Start { cold: false, .. } => {}
             Action::Adopt { run, .. } => self.process_appeared(*run),
+            Action::Recover { .. } | Action::Retire { .. } | Action::LetGo { .. } => {}
             Action::Probe { run } => self.probe(*run),
             Action::Stop { run, stage } => self.stop(*run, *stage),
             Action::WatchUses { run } => self.watch_uses(*run),

@@ -170,6 +170,8 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
     let run = match action {
         Action::Emit(event) => run_of(event),
         Action::Release { run, .. }
+        | Action::Retire { run, .. }
+        | Action::LetGo { run }
         | Action::Stop { run, .. }
         | Action::WatchUses { run }
         | Action::Clear { run }
@@ -183,6 +185,7 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
         | Action::AwaitImage { run, .. } => Some(*run),
         Action::Start { .. }
         | Action::Adopt { .. }
+        | Action::Recover { .. }
         | Action::DropImage { .. }
         | Action::LookForConnections
         | Action::Observe
@@ -229,7 +232,8 @@ fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {
         Event::LruEvict { .. } => told.ready && !run.over,
         Event::Observation { .. } => told.spawn && (told.ready || run.over),
         Event::Exit { .. } => told.spawn && run.over && !told.exit,
-        Event::Backoff { .. } | Event::Drain => true,
+        Event::Recover { .. } => !told.spawn,
+        Event::Backoff { .. } | Event::Drain | Event::Detach => true,
     };
     holds(in_order, || format!("{event:?} comes out of order"))
 }
