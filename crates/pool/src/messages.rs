@@ -352,6 +352,11 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
+    /// Of a process that ended by itself.
+    pub(crate) fn by_itself(exit_code: Option<i32>) -> ExitReason {
+        if exit_code == Some(0) { ExitReason::ExitedClean } else { ExitReason::Crashed }
+    }
+
     /// Whether a process that ended for it counts as crashed: in its key's history and, soon after
     /// its start, as a failed start.
     pub fn is_crash(self) -> bool {

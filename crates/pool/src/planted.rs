@@ -130,6 +130,16 @@ pub enum Bug {
     OneStopTimeForAll,
     /// A run is idle after the pool's own time, whatever its rules say.
     OneIdleTimeForAll,
+    /// Of two releases that were found the earlier one serves.
+    EarlierReleaseServes,
+    /// The CPU time of a tenant that was found begins anew.
+    CpuTimeBeginsAnew,
+    /// A warm tenant that has ended while there was no host is not started again.
+    FoundDeadStaysDown,
+    /// A host that leaves stops the starts that calls wait for.
+    DetachCutsStartsShort,
+    /// A host that leaves lets go of what it has asked to end.
+    WhatEndsIsLetGo,
 }
 
 /// Whether the bug is there.
@@ -224,5 +234,10 @@ mod chosen {
         Bug::RetiredStaysWarm,
         Bug::OneStopTimeForAll,
         Bug::OneIdleTimeForAll,
+        Bug::EarlierReleaseServes,
+        Bug::CpuTimeBeginsAnew,
+        Bug::FoundDeadStaysDown,
+        Bug::DetachCutsStartsShort,
+        Bug::WhatEndsIsLetGo,
     ];
 }

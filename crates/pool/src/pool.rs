@@ -1,12 +1,14 @@
 //! The pool itself: its parts, the one way in, and what every step ends with.
 
 use crate::backoff::FailureBook;
+use crate::disposal::Disposal;
 use crate::eviction::Candidates;
 use crate::gate::Gate;
 use crate::history::HistoryBook;
 use crate::idle::{Absences, IdleStep, Looks};
 use crate::images::Images;
 use crate::messages::{Action, Input, Outcome, Refusal};
+use crate::recovery::Endings;
 use crate::releases::Releases;
 use crate::retirement::Look;
 use crate::room::Room;
@@ -62,6 +64,8 @@ pub struct Pool {
     /// for twice as many.
     pub(crate) tenants: KeyMap<Box<Tenant>>,
     pub(crate) runs: RunMap<Key>,
+    /// Runs that had ended when they were found, and are still to be told so.
+    pub(crate) endings: Endings,
     /// The second trees of the few keys that have one.
     pub(crate) releases: Releases,
     pub(crate) room: Room,
@@ -93,15 +97,6 @@ pub struct Pool {
     last_ticket: u64,
 }
 
-/// Dispose was called: nothing is started any more.
-#[derive(Debug, Default)]
-pub(crate) struct Disposal {
-    /// Calls to be settled when nothing is being stopped any more.
-    pub calls: Vec<CallId>,
-    /// The runs that could not be ended since these calls came.
-    pub refused: Vec<(RunId, Failure)>,
-}
-
 /// What a step has at hand besides the pool.
 pub(crate) struct Step<'a> {
     pub now: Now,
@@ -121,6 +116,7 @@ impl Pool {
             config,
             tenants: KeyMap::default(),
             runs: RunMap::default(),
+            endings: Endings::default(),
             releases: Releases::default(),
             timers: Timers::default(),
             observe_at_ms: None,
@@ -166,6 +162,7 @@ impl Pool {
             Input::Absent { from_ms, to_ms } => self.absences.add(from_ms, to_ms),
             Input::Tick => self.tick(&mut step),
         }
+        self.let_go_of_tenants(&mut step);
         self.admit(&mut step);
         self.look(&step);
         self.settle_disposal();
@@ -174,11 +171,15 @@ impl Pool {
 
     /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs'
     /// deadlines (see `timers.rs`), the end of the victim's tenure, the next observation, the next
-    /// look for connections and the next start of a warm key. May change with every step.
+    /// look for connections, the next start of a warm key and the end of a detachment. May change
+    /// with every step.
     pub fn next_deadline(&self) -> Option<u64> {
         let end_of_tenure_ms = self.candidates.awaited_end_of_tenure_ms();
         let warm_due_ms = self.warm.first_due_ms();
-        [self.timers.first(), end_of_tenure_ms, self.observe_at_ms, self.looks.at_ms, warm_due_ms]
+        let [observe_at_ms, look_at_ms] = [self.observe_at_ms, self.looks.at_ms];
+        let run_due_ms = self.timers.first();
+        let detachment_ms = self.detachment_ends_ms();
+        [run_due_ms, end_of_tenure_ms, observe_at_ms, look_at_ms, warm_due_ms, detachment_ms]
             .into_iter()
             .flatten()
             .min()
@@ -216,7 +217,7 @@ impl Pool {
 
     /// Whether any run is left, whatever its state.
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.runs.is_empty() && self.endings.is_empty()
     }
 
     /// Whether the run's process is still wanted: asked for, not yet known, and not called off.
@@ -257,6 +258,9 @@ impl Pool {
             self.deadline(step, run);
         }
         self.start_due_warm_keys(step);
+        if self.detachment_ends_ms().is_some_and(|ends_ms| ends_ms <= now_ms) {
+            self.hurry_detachment(step);
+        }
     }
 
     /// Observations go on for as long as there is a process to observe.
