@@ -197,6 +197,7 @@ impl Host {
                 told.final_reports += 1;
                 told.keeper = None;
             }
+            other => panic!("{other:?} is a surviving warden's"),
         }
         assert!(told.final_reports <= told.launches, "two final reports");
     }

@@ -22,11 +22,18 @@ impl<M: Machine> Driver<M> {
     /// Ends the runtime without JavaScript, as when its worker was terminated: all processes are
     /// stopped, and no record is queued any more.
     pub fn abandon(self: &Arc<Self>) {
-        self.uplink.close();
         let mut core = self.lock();
+        core.runs.values().filter_map(|run| run.surviving.as_ref()).for_each(|surviving| {
+            surviving.record.tells_no_more();
+        });
+        self.uplink.close();
         core.abandoned = true;
         core.release_foreign();
-        self.feed_locked(&mut core, Input::Abandon);
+        if core.survival.is_some() {
+            self.abandon_to_next(&mut core);
+        } else {
+            self.feed_locked(&mut core, Input::Abandon);
+        }
     }
 
     /// Releases everything after `dispose` was answered: ports, foreign processes, the engine and

@@ -24,9 +24,14 @@ impl<M: Machine> Driver<M> {
     /// A run gets its port when its record is taken, so that a burst of starts in one turn does
     /// not hold a port each. Records of runs that were called off are left out.
     pub fn take_records(self: &Arc<Self>, has_lines: bool) -> Vec<Record> {
-        let (mut records, recycled) = self.uplink.take(has_lines);
+        let (mut records, released) = self.uplink.take(has_lines);
         let mut core = self.lock();
-        recycled.into_iter().for_each(|lease| core.leases.recycle(lease));
+        let recycled = released.iter().filter_map(|(_, lease)| *lease);
+        recycled.for_each(|lease| core.leases.recycle(lease));
+        if core.survival.is_some() && !released.is_empty() {
+            let runs: Vec<RunId> = released.iter().map(|(run, _)| *run).collect();
+            self.ends_are_told(&mut core, &runs);
+        }
         records.retain_mut(|record| match record {
             Record::Prepare { run, port, started_at_ms, .. } => {
                 self.prepare(&mut core, *run, port, started_at_ms)
@@ -107,8 +112,9 @@ impl<M: Machine> Driver<M> {
             self.feed_locked(&mut core, Input::Fact(run, failure));
             return None;
         }
-        let begun = self.begin_launch(&mut core, run)?;
+        let mut begun = self.begin_launch(&mut core, run)?;
         let started_at_ms = self.assign_port(&mut core, run);
+        begun.started_at_ms = started_at_ms;
         let Launching { key, port, .. } = &begun;
         self.tell(Record::Starting { run, key: key.clone(), port: *port, started_at_ms });
         let noted = core.host.noted.as_ref().map_or_else(Noted::here, Noted::again);
@@ -129,7 +135,9 @@ impl<M: Machine> Driver<M> {
             Supervision::new(self.clone(), run, handle.tail.clone()?, log_room, forced);
         let (key, settings) = (handle.key.clone(), handle.settings.clone());
         let patience = self.readiness_timeout(handle);
-        Some(Launching { run, key, port: handle.port, settings, patience, supervision })
+        let port = handle.port;
+        let started_at_ms = self.machine.wall_ms();
+        Some(Launching { run, key, port, settings, patience, supervision, started_at_ms })
     }
 
     /// Spawns the run's program and supervises it until its tree is reaped.
@@ -141,14 +149,19 @@ impl<M: Machine> Driver<M> {
         noted: Noted,
         turn: <M::Engine as Engine>::Turn,
     ) {
-        let Launching { run, key, port, settings, patience, supervision } = begun;
+        let Launching { run, key, port, settings, patience, mut supervision, started_at_ms } =
+            begun;
         let its = settings.as_deref();
         let confined = async {
             let program = self.program(engine, &key, port, variables, its).await?;
-            match self.asked(its) {
-                None => Ok(program),
-                Some(asked) => self.confine(engine, run, program, asked, port, its).await,
+            let mut program = match self.asked(its) {
+                None => program,
+                Some(asked) => self.confine(engine, run, program, asked, port, its).await?,
+            };
+            if let Some(surviving) = self.keep(run, &mut program, started_at_ms)? {
+                supervision.survives(&surviving);
             }
+            Ok(program)
         };
         match confined.await {
             Ok(program) => {
@@ -289,4 +302,6 @@ struct Launching<M: Machine> {
     /// How long it has until its program runs.
     patience: Duration,
     supervision: Supervision<M>,
+    /// In milliseconds since the epoch.
+    started_at_ms: u64,
 }

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use lines::Text;
-pub use log_room::{LogRoom, charge};
+pub use log_room::{CountTold, LogRoom, charge};
 pub use records::{RECORD_NUMBERS, Record, Stream, write_records, write_statuses};
 
 /// The most records of a batch: few enough that handling them does not block the event loop for
@@ -55,8 +55,8 @@ struct Queue {
     /// The room of the log text in the batch that JavaScript has.
     rooms_in_batch: Vec<Room>,
     portion: Portion,
-    /// The leases of the runs whose release is in that batch.
-    leases_in_batch: Vec<LeaseAddress>,
+    /// The runs whose release is in that batch, with their leases.
+    released_in_batch: Vec<(RunId, Option<LeaseAddress>)>,
     /// The bell was rung for the records in the queue. Never true for an empty queue: JavaScript
     /// does not take a batch when the board shows no records, so the next record would never be
     /// rung for.
@@ -146,10 +146,10 @@ impl Uplink {
     /// Takes the next batch, which is empty if the queue is.
     ///
     /// To take it says that JavaScript is done with the batch before: its room is released, and
-    /// the leases of the runs that were released in it are returned to be recycled. With
+    /// the runs that were released in it are returned, with their leases to be recycled. With
     /// `has_lines` JavaScript still has lines of the batch before: their room stays, and this
     /// batch has no lines.
-    pub fn take(&self, has_lines: bool) -> (Vec<Record>, Vec<LeaseAddress>) {
+    pub fn take(&self, has_lines: bool) -> (Vec<Record>, Vec<(RunId, Option<LeaseAddress>)>) {
         let mut queue = self.lock();
         queue.rung = false;
         self.turns.fetch_add(1, Ordering::Relaxed);
@@ -159,7 +159,7 @@ impl Uplink {
             queue.rooms_in_batch.clear();
             queue.portion.begin_next();
         }
-        let recycled = std::mem::take(&mut queue.leases_in_batch);
+        let released = std::mem::take(&mut queue.released_in_batch);
         let mut batch = Vec::new();
         let (mut log_charge, mut starts) = (0, 0);
         while batch.len() < BATCH_RECORDS
@@ -171,14 +171,14 @@ impl Uplink {
             log_charge += cost;
             match &record {
                 Record::Prepare { .. } | Record::RestoreImage { .. } => starts += 1,
-                Record::Release { lease, .. } => queue.leases_in_batch.extend(*lease),
+                Record::Release { run, lease } => queue.released_in_batch.push((*run, *lease)),
                 _ => {}
             }
             batch.push(record);
         }
         queue.overdue_up_to = queue.arrived;
         self.board.show_queued(queue.len());
-        (batch, recycled)
+        (batch, released)
     }
 
     /// Ends the queue because JavaScript is gone. Records that are added later are dropped.

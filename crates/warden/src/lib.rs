@@ -15,6 +15,8 @@
 //! - [`remove_tree`] removes a directory, whatever its maker has put into it;
 //! - [`names`] is how control groups and temporary directories are named;
 //! - [`host`] sends and receives packets for the host's side;
+//! - [`hello`] is how a host and a warden meet that were not started together, [`surviving`] the
+//!   host's side of that, and [`ring`] what a tenant has written without a host;
 //! - [`socket_failure`] says what an error of the socket means, for both sides;
 //! - [`stat`] reads what the kernel tells of a process, [`disposition`] what the process does
 //!   about `SIGTERM`, and [`reaction`] whether it has reacted to it, for both sides.
@@ -30,6 +32,7 @@ pub mod disposition;
 pub mod excerpt;
 pub mod filter;
 pub mod group_tree;
+pub mod hello;
 pub mod host;
 pub mod names;
 pub mod planted;
@@ -37,14 +40,17 @@ pub mod protocol;
 pub mod reaction;
 pub mod refused_calls;
 pub mod remove_tree;
+pub mod ring;
 pub mod socket_failure;
 pub mod spec;
 pub mod stat;
+pub mod surviving;
 
 pub use confinement::Confinement;
 pub use disposition::Disposition;
 pub use protocol::{
-    COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage,
+    COMMAND_BYTES, Command, LaunchStep, Mark, Marks, PROTOCOL, ProtocolError, REPORT_BYTES, Report,
+    StopStage,
 };
 pub use reaction::Reaction;
 pub use socket_failure::SocketFailure;

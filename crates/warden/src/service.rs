@@ -218,6 +218,11 @@ impl Service {
                     }
                     Ok(Command::Stop { run, stage }) => self.roster.stop(run, stage),
                     Ok(Command::Continue) => self.roster.continue_all(),
+                    Ok(command) => {
+                        let message = format!("{command:?} is for a surviving warden");
+                        self.misuse = Some(io::Error::new(io::ErrorKind::InvalidData, message));
+                        return self.leave();
+                    }
                     Err(error) => {
                         self.misuse = Some(io::Error::new(io::ErrorKind::InvalidData, error));
                         return self.leave();
