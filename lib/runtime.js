@@ -158,8 +158,9 @@ export function createRuntime(options) {
   function leave() {
     if (detachment !== undefined) return detachment;
     isDisposed = true;
-    const drained = drainGateways(core);
+    // First, since gateways of a runtime that leaves leave their sockets, too.
     const released = calls.open('', (_, call) => native.detach(call), 'detach');
+    const drained = drainGateways(core);
     return (detachment = drained
       .then(() => released)
       .finally(() => closeControls(core).then(close)));

@@ -170,10 +170,12 @@ const HANDLERS = {
     core.onTransition?.(withResource(run, event));
   },
   /** The last record of the run. */
-  release({ runs, tracing }, { run: id }) {
+  release({ runs, tracing, settings, native }, { run: id }) {
     const run = runs.get(id);
     runs.delete(id);
     if (run !== undefined) tracing?.release(run);
+    // What has not been told yet is left to the next host.
+    if (settings.survive !== undefined) native.endTold(id);
   },
 
   // Answers, and records that belong to no run.
