@@ -92,7 +92,11 @@ impl Pool {
         run.pid = Some(process.pid);
         run.holds_gate = false;
         run.cpu_ms = if planted(Bug::CpuTimeBeginsAnew) { 0 } else { process.cpu_ms };
-        run.ready_before_ms = process.ready_for_ms.unwrap_or(0);
+        if let Some(ready_for_ms) = process.ready_for_ms {
+            let left_ms = self.config.backoff.min_uptime_ms.saturating_sub(ready_for_ms);
+            run.ready_before_ms = ready_for_ms;
+            run.proven_at_ms = step.now.steady_ms.saturating_add(left_ms);
+        }
         if process.rules != RunRules::default() {
             self.heed_rules(&mut run, process.rules);
         }
@@ -183,7 +187,6 @@ impl Pool {
         let mut run = self.found_run(step, id, &process);
         self.tell_of(id, &process);
         (run.was_ending, run.was_ready) = (true, process.ready_for_ms.is_some());
-        run.proven_at_ms = if run.was_ready { step.now.steady_ms } else { u64::MAX };
         run.cause = Cause::of(reason);
         self.became_ready += usize::from(run.was_ready);
         let waiters =
