@@ -114,6 +114,7 @@ impl Pool {
             }
         }
         if self.trees().next().is_none()
+            && self.endings.is_empty()
             && let Some(disposal) = &mut self.disposal
             && let Some(detachment) = &mut disposal.detachment
         {
@@ -163,5 +164,8 @@ impl Pool {
         }
         self.end_all(step);
         self.hurry_stops(step);
+        let mut untold: Vec<RunId> = self.endings.drain().map(|(run, _)| run).collect();
+        untold.sort();
+        self.actions.extend(untold.into_iter().map(|run| Action::LetGo { run }));
     }
 }

@@ -226,6 +226,11 @@ impl Pool {
         is_live && matches!(self.tree_of(run).state, State::Starting(_))
     }
 
+    /// Whether the run serves its key, and may be handed out.
+    pub fn is_ready(&self, run: RunId) -> bool {
+        self.runs.contains_key(&run) && matches!(self.tree_of(run).state, State::Ready(_))
+    }
+
     /// Which release of its key a live run is of.
     pub fn release_of(&self, run: RunId) -> Option<Release> {
         self.runs.contains_key(&run).then(|| self.tree_of(run).release)

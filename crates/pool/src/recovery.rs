@@ -90,9 +90,13 @@ impl Pool {
     fn found_run(&mut self, step: &Step, id: RunId, process: &Recovered) -> Box<Run> {
         let mut run = Box::new(Run::new(id, Custody::OURS, step.now.steady_ms, false));
         run.pid = Some(process.pid);
-        (run.was_found, run.holds_gate) = (true, false);
+        run.holds_gate = false;
         run.cpu_ms = if planted(Bug::CpuTimeBeginsAnew) { 0 } else { process.cpu_ms };
-        run.ready_before_ms = process.ready_for_ms.unwrap_or(0);
+        if let Some(ready_for_ms) = process.ready_for_ms {
+            let left_ms = self.config.backoff.min_uptime_ms.saturating_sub(ready_for_ms);
+            run.ready_before_ms = ready_for_ms;
+            run.proven_at_ms = step.now.steady_ms.saturating_add(left_ms);
+        }
         if process.rules != RunRules::default() {
             self.heed_rules(&mut run, process.rules);
         }
@@ -182,8 +186,7 @@ impl Pool {
         }
         let mut run = self.found_run(step, id, &process);
         self.tell_of(id, &process);
-        run.was_ready = process.ready_for_ms.is_some();
-        run.proven_at_ms = if run.was_ready { step.now.steady_ms } else { u64::MAX };
+        (run.was_ending, run.was_ready) = (true, process.ready_for_ms.is_some());
         run.cause = Cause::of(reason);
         self.became_ready += usize::from(run.was_ready);
         let waiters =

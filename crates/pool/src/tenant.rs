@@ -84,8 +84,8 @@ pub(crate) struct Run {
     /// Known from `Started` on, which is also when `spawn` is emitted.
     pub pid: Option<u32>,
     pub started_steady_ms: u64,
-    /// It was started by an earlier host.
-    pub was_found: bool,
+    /// It was being ended when it was found.
+    pub was_ending: bool,
     /// For how long it was ready before it was found.
     pub ready_before_ms: u64,
     pub was_ready: bool,
@@ -126,7 +126,7 @@ impl Run {
             custody,
             pid: None,
             started_steady_ms: now_ms,
-            was_found: false,
+            was_ending: false,
             ready_before_ms: 0,
             was_ready: false,
             main_ended_ms: None,
@@ -340,7 +340,7 @@ impl State {
             State::Stopping(_, stop) => match stop.stage {
                 Stage::Forced => by_our_stop(signal),
                 // The warden ends what its host was ending, in its own time.
-                Stage::Asked if run.was_found => by_our_stop(signal),
+                Stage::Asked if run.was_ending => by_our_stop(signal),
                 // It has not been asked yet, or ended before it was.
                 Stage::AwaitingUses | Stage::Clearing => false,
                 _ => signal == SIGTERM,

@@ -15,6 +15,7 @@ mod simulation {
     pub mod inputs;
     pub mod last_uses;
     pub mod leases;
+    pub mod lives;
     pub mod log;
     pub mod origins;
     #[cfg(feature = "planted")]
@@ -23,6 +24,7 @@ mod simulation {
     pub mod properties;
     pub mod questions;
     pub mod records;
+    pub mod recovery;
     pub mod releases;
     pub mod rng;
     pub mod rules;

@@ -20,9 +20,11 @@ pub fn tell(seed: u64, log: &mut Log) -> Verdict {
     let mut world = World::new(rng, &rules, log);
     plan_calls(&mut world, &rules);
     run_until(&mut world, |world| world.now_ms() >= START.steady_ms + rules.horizon_ms)?;
+    world.lives.no_more_losses();
     wind_up(&mut world)?;
-    if world.rng.chance(50) {
+    if world.rng.chance(50) || rules.losses > 0 {
         dispose(&mut world)?;
+        world.lives.every_process_has_one_exit()?;
     }
     properties::only_those_that_may_refuse_do(&world.book)
 }
@@ -80,7 +82,10 @@ fn random_happening(rng: &mut Rng, key: usize) -> Happening {
 }
 
 fn run_until(world: &mut World, enough: impl Fn(&World) -> bool) -> Verdict {
-    while !enough(world) && world.advance()? {}
+    world.hosts_come_and_go()?;
+    while !enough(world) && world.advance()? {
+        world.hosts_come_and_go()?;
+    }
     Ok(())
 }
 
