@@ -56,7 +56,7 @@ impl Lives {
     pub fn new(rules: &Rules) -> Self {
         Lives {
             losses_left: rules.losses,
-            lost_at_step: None,
+            lost_at_step: rules.lost_at_step,
             life: 0,
             leaving: None,
             pids: BTreeMap::new(),
@@ -175,7 +175,7 @@ impl World<'_> {
         self.lives.pids.clear();
         self.lives.ended.clear();
         let mut config = self.book.config.clone();
-        let max = config.max_concurrent;
+        let (max, drain_ms) = (config.max_concurrent, self.book.drain_ms);
         config.max_concurrent = self.rng.pick(&[max, max, max, 1, 3, 6]);
         let now = self.book.now;
         self.pool = Pool::new(config.clone());
@@ -189,10 +189,8 @@ impl World<'_> {
         if self.rng.chance(30) {
             self.handle(Input::Absent { from_ms, to_ms: now.wall_ms })?;
         }
-        if self.rng.chance(50) {
-            let ms = self.rng.pick(&[5, 40, 200]);
-            self.handle(Input::DrainTime { ms })?;
-        }
+        let ms = self.rng.pick(&[drain_ms, drain_ms, 5, 200]);
+        self.handle(Input::DrainTime { ms })?;
         let mut left = self.in_order_of_recovery(left);
         // A host may be lost while it recovers.
         let is_cut = self.lives.losses_left > 0 && self.rng.chance(12);
@@ -257,7 +255,6 @@ impl World<'_> {
                 | Happening::ClearBackoff(_)
                 | Happening::Warm(_)
                 | Happening::Drain
-                | Happening::DrainTime(_)
                 | Happening::Abandon
                 | Happening::Absence(_) => stays.push(entry),
                 _ => {}

@@ -2,8 +2,8 @@
 
 use super::warm::{Comeback, Warm};
 use pool::{
-    Adopted, Config, Custody, Exit, ExitReason, Failure, History, Owner, Release, RunId, RunRules,
-    StopStage,
+    Adopted, Config, Custody, Exit, ExitReason, Failure, History, Owner, Recovered, Release, RunId,
+    RunRules, StopStage,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,8 @@ pub struct RunRecord {
     pub told: Told,
     /// What holds for it alone, if that was told.
     pub rules: Option<RunRules>,
+    /// As it was found.
+    pub found: Option<Recovered>,
     /// For how long it was ready before it was found.
     pub ready_before_ms: u64,
     /// It was being ended when it was found.
@@ -368,6 +370,7 @@ impl RunRecord {
             may_make_room_for_restart: false,
             told: Told::default(),
             rules: None,
+            found: None,
             ready_before_ms: 0,
             was_ending: false,
             is_found_dead: false,

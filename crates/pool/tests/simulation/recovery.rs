@@ -1,11 +1,12 @@
 //! What the book knows of processes that outlive a host, and what must hold of them.
 
 use super::book::{Book, Origin, RunRecord};
+use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
 use super::warm::{Comeback, Warm};
 use pool::{
-    Action, Custody, Exit, ExitReason, Fact, History, LastExit, Part, Recovered, Release, RunId,
-    StopStage,
+    Action, Custody, Event, Exit, ExitReason, Fact, History, LastExit, Leases, Part, Recovered,
+    Release, RunId, StopStage,
 };
 
 /// For how long a host that leaves waits for starts and stops.
@@ -18,6 +19,7 @@ impl Book {
         let mut run = RunRecord::new(id, key, step, now_ms, Custody::OURS);
         (run.origin, run.started, run.release) = (Origin::Recovered, true, process.release);
         (run.rules, run.cpu_ms) = (Some(process.rules), process.cpu_ms);
+        run.found = Some(*process);
         run.ready_before_ms = process.ready_for_ms.unwrap_or(0);
         self.runs.push(run);
         if !matches!(process.part, Part::HasEnded { .. }) {
@@ -180,9 +182,10 @@ impl Book {
 }
 
 /// Looks at one action before it is carried out.
-pub fn of_action(book: &Book, action: &Action) -> Verdict {
+pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict {
     match action {
         Action::LetGo { run } => what_is_let_go_is_a_tenant(book, *run),
+        Action::Emit(Event::Recover { run, .. }) => idleness_goes_on(book, leases, *run),
         Action::Stop { run, .. } => a_start_that_is_waited_for_is_not_cut_short(book, *run),
         _ => Ok(()),
     }
@@ -195,6 +198,18 @@ pub fn of_step(book: &Book) -> Verdict {
     let expected = u64::from(book.detached);
     holds(book.detach_events >= expected && book.detach_events <= 1, || {
         format!("{} detach events", book.detach_events)
+    })
+}
+
+/// What is in service and was found is idle by its last touch. (A racing caller may touch a victim.)
+fn idleness_goes_on(book: &Book, leases: &SharedLeases, run: RunId) -> Verdict {
+    let Some(run) = book.run(run).filter(|run| run.in_service && book.surplus() == 0) else {
+        return Ok(());
+    };
+    let found = run.found.map(|process| process.touched_at_ms.min(book.now.wall_ms));
+    let touched_at_ms = leases.touched(run.id).at_ms;
+    holds(found == Some(touched_at_ms), || {
+        format!("{:?} was touched at {found:?}, not at {touched_at_ms}", run.id)
     })
 }
 

@@ -12,10 +12,11 @@ use super::world::{Happening, START, World};
 /// Longer than any chain of stops that have to be given up.
 const LONG_ENOUGH_MS: u64 = 200_000;
 
-/// Tells the story of `seed`; the error says what was wrong in it.
-pub fn tell(seed: u64, log: &mut Log) -> Verdict {
+/// Tells the story of `seed`; the error says what was wrong in it. The host may be lost when so many
+/// steps have been taken.
+pub fn tell(seed: u64, lost_at_step: Option<u64>, log: &mut Log) -> Verdict {
     let mut rng = Rng::new(seed);
-    let rules = Rules::draw(&mut rng);
+    let rules = Rules { lost_at_step, ..Rules::draw(&mut rng, lost_at_step.is_some()) };
     log.note(START, || format!("{rules:#?}"));
     let mut world = World::new(rng, &rules, log);
     plan_calls(&mut world, &rules);

@@ -348,7 +348,7 @@ impl<'l> World<'l> {
             releases::of_action(&self.book, &self.leases, action)?;
             idleness::of_action(&self.book, &self.leases, action)?;
             answers::of_action(&self.book, action)?;
-            recovery::of_action(&self.book, action)?;
+            recovery::of_action(&self.book, &self.leases, action)?;
             self.lives.of_action(action)?;
             self.book.action(action);
             self.carry_out(action);
