@@ -24,14 +24,9 @@ impl<M: Machine> Driver<M> {
     /// A run gets its port when its record is taken, so that a burst of starts in one turn does
     /// not hold a port each. Records of runs that were called off are left out.
     pub fn take_records(self: &Arc<Self>, has_lines: bool) -> Vec<Record> {
-        let (mut records, released) = self.uplink.take(has_lines);
+        let (mut records, recycled) = self.uplink.take(has_lines);
         let mut core = self.lock();
-        let recycled = released.iter().filter_map(|(_, lease)| *lease);
-        recycled.for_each(|lease| core.leases.recycle(lease));
-        if core.survival.is_some() && !released.is_empty() {
-            let runs: Vec<RunId> = released.iter().map(|(run, _)| *run).collect();
-            self.ends_are_told(&mut core, &runs);
-        }
+        recycled.into_iter().for_each(|lease| core.leases.recycle(lease));
         records.retain_mut(|record| match record {
             Record::Prepare { run, port, started_at_ms, .. } => {
                 self.prepare(&mut core, *run, port, started_at_ms)

@@ -13,6 +13,7 @@ mod leaving;
 mod listeners;
 mod recovery;
 
+use crate::Driver;
 use crate::core::Core;
 use crate::machine::Machine;
 use crate::uplink::CountTold;
@@ -96,6 +97,13 @@ pub(crate) struct Surviving {
     /// Of one that was found: when it was started, in milliseconds since the epoch, and the lines
     /// that were lost.
     pub found: Option<(u64, u64)>,
+}
+
+impl<M: Machine> Driver<M> {
+    /// Whether tenants may outlive their host.
+    pub fn survives(&self) -> bool {
+        self.settings.survive.is_some()
+    }
 }
 
 impl<M: Machine> Core<M> {

@@ -55,8 +55,8 @@ struct Queue {
     /// The room of the log text in the batch that JavaScript has.
     rooms_in_batch: Vec<Room>,
     portion: Portion,
-    /// The runs whose release is in that batch, with their leases.
-    released_in_batch: Vec<(RunId, Option<LeaseAddress>)>,
+    /// The leases of the runs whose release is in that batch.
+    leases_in_batch: Vec<LeaseAddress>,
     /// The bell was rung for the records in the queue. Never true for an empty queue: JavaScript
     /// does not take a batch when the board shows no records, so the next record would never be
     /// rung for.
@@ -146,10 +146,10 @@ impl Uplink {
     /// Takes the next batch, which is empty if the queue is.
     ///
     /// To take it says that JavaScript is done with the batch before: its room is released, and
-    /// the runs that were released in it are returned, with their leases to be recycled. With
+    /// the leases of the runs that were released in it are returned to be recycled. With
     /// `has_lines` JavaScript still has lines of the batch before: their room stays, and this
     /// batch has no lines.
-    pub fn take(&self, has_lines: bool) -> (Vec<Record>, Vec<(RunId, Option<LeaseAddress>)>) {
+    pub fn take(&self, has_lines: bool) -> (Vec<Record>, Vec<LeaseAddress>) {
         let mut queue = self.lock();
         queue.rung = false;
         self.turns.fetch_add(1, Ordering::Relaxed);
@@ -159,7 +159,7 @@ impl Uplink {
             queue.rooms_in_batch.clear();
             queue.portion.begin_next();
         }
-        let released = std::mem::take(&mut queue.released_in_batch);
+        let recycled = std::mem::take(&mut queue.leases_in_batch);
         let mut batch = Vec::new();
         let (mut log_charge, mut starts) = (0, 0);
         while batch.len() < BATCH_RECORDS
@@ -171,14 +171,14 @@ impl Uplink {
             log_charge += cost;
             match &record {
                 Record::Prepare { .. } | Record::RestoreImage { .. } => starts += 1,
-                Record::Release { run, lease } => queue.released_in_batch.push((*run, *lease)),
+                Record::Release { lease, .. } => queue.leases_in_batch.extend(*lease),
                 _ => {}
             }
             batch.push(record);
         }
         queue.overdue_up_to = queue.arrived;
         self.board.show_queued(queue.len());
-        (batch, released)
+        (batch, recycled)
     }
 
     /// Ends the queue because JavaScript is gone. Records that are added later are dropped.

@@ -149,7 +149,7 @@ impl Pool {
             failures.clear(&tenant.key);
         }
         step.leases.open(id, touched_at_ms);
-        if !was_found {
+        if !was_found || planted(Bug::FoundHasTenure) {
             run.begin_tenure(step.now.steady_ms);
         }
         tenant.warm = Warm::when_ready(tenant.warm);

@@ -45,12 +45,19 @@ impl Pool {
         let id = self.next_run();
         self.releases.heed(process.release);
         self.actions.push(Action::Recover { run: id, key: key.clone(), process });
+        let serves_again = planted(Bug::RetiredServesAgain) && !self.tenants.contains_key(&key);
         match process.part {
+            Part::Retires { .. } if serves_again => self.serve_found(step, id, key, process),
             Part::Serves if self.serves_later(step, &key, &process) => {
                 self.retire_found(step, id, key, process, None)
             }
             Part::Serves => self.serve_found(step, id, key, process),
             Part::Retires { for_ms } => self.retire_found(step, id, key, process, Some(for_ms)),
+            Part::Ends { reason, .. } if planted(Bug::FoundEndingIsOver) => {
+                self.tell_of(id, &process);
+                let part = Part::HasEnded { reason: Some(reason) };
+                self.endings.insert(id, (key, Recovered { part, ..process }));
+            }
             Part::Ends { reason, within_ms } => {
                 self.end_found(step, id, key, process, reason, within_ms)
             }
@@ -92,7 +99,11 @@ impl Pool {
         run.pid = Some(process.pid);
         run.holds_gate = false;
         run.cpu_ms = if planted(Bug::CpuTimeBeginsAnew) { 0 } else { process.cpu_ms };
-        run.ready_before_ms = process.ready_for_ms.unwrap_or(0);
+        if let Some(ready_for_ms) = process.ready_for_ms {
+            let left_ms = self.config.backoff.min_uptime_ms.saturating_sub(ready_for_ms);
+            run.ready_before_ms = ready_for_ms;
+            run.proven_at_ms = step.now.steady_ms.saturating_add(left_ms);
+        }
         if process.rules != RunRules::default() {
             self.heed_rules(&mut run, process.rules);
         }
@@ -127,7 +138,7 @@ impl Pool {
         if self.serves(id) {
             self.begin_found_history(&key, process.release);
         }
-        let touched_at_ms = process.touched_at_ms.min(step.now.wall_ms);
+        let touched_at_ms = touched_at_ms(step, &process);
         let wants_fresh = self.waiters_for_fresh(id);
         self.becomes_ready(step, id, touched_at_ms, Arrival::Recovered(process));
         self.restart_or_deploy(step, id, key, wants_fresh);
@@ -150,7 +161,7 @@ impl Pool {
         self.tell_of(id, &process);
         run.was_ready = true;
         self.became_ready += 1;
-        let touched_at_ms = process.touched_at_ms.min(step.now.wall_ms);
+        let touched_at_ms = touched_at_ms(step, &process);
         step.leases.open(id, touched_at_ms);
         self.place(id, &key, State::Ready(run), process.release, Place::Beside);
         let Pool { tenants, releases, candidates, .. } = self;
@@ -183,7 +194,6 @@ impl Pool {
         let mut run = self.found_run(step, id, &process);
         self.tell_of(id, &process);
         (run.was_ending, run.was_ready) = (true, process.ready_for_ms.is_some());
-        run.proven_at_ms = if run.was_ready { step.now.steady_ms } else { u64::MAX };
         run.cause = Cause::of(reason);
         self.became_ready += usize::from(run.was_ready);
         let waiters =
@@ -294,4 +304,12 @@ impl Pool {
         let refusal = &self.disposal.as_ref()?.refusal;
         (*refusal != Refusal::Disposed).then(|| refusal.clone())
     }
+}
+
+/// The clock of the host before may have been ahead of ours.
+fn touched_at_ms(step: &Step, process: &Recovered) -> u64 {
+    if planted(Bug::FoundIsTouched) {
+        return step.now.wall_ms;
+    }
+    process.touched_at_ms.min(step.now.wall_ms)
 }

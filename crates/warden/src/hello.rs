@@ -95,7 +95,8 @@ pub struct Welcome {
     pub owner_pid: u32,
     /// Counts the owners.
     pub epoch: u64,
-    /// Since when the owner owns it, or nobody does.
+    /// Since when the owner owns it, or nobody does. With [`Answer::Owner`] since when nobody did; 0
+    /// where it was handed over at once, and for the first owner.
     pub since_unix_ms: u64,
     /// The highest number of a run so far; the owner goes on behind it.
     pub last_run: u64,

@@ -43,6 +43,10 @@ pub enum Bug {
     OutOfMemoryIsNotTold,
     /// Tenants are started without their walls.
     WallsAreNotPutUp,
+    /// A run that was starting or ending when its host was lost goes on.
+    UnfinishedOutlivesItsHost,
+    /// An end that a lost host was told counts as taken.
+    UntakenEndIsForgotten,
 }
 
 /// Whether the bug is there.

@@ -195,7 +195,8 @@ pub fn send_leave(socket: impl AsFd) -> io::Result<()> {
     transmit(socket, &Command::Leave.encode(), &[])
 }
 
-fn transmit(socket: impl AsFd, packet: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+/// Sends one packet, with at most [`KEPT_FDS_MAX`] descriptors.
+pub fn transmit(socket: impl AsFd, packet: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(KEPT_FDS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {

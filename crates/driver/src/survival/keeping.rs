@@ -141,17 +141,16 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// JavaScript has read the last record of these runs: the warden need not keep their ends.
-    pub(crate) fn ends_are_told(self: &Arc<Self>, core: &mut Core<M>, runs: &[RunId]) {
-        let (Some(survival), Some(engine)) = (&mut core.survival, core.engine.engine()) else {
-            return;
-        };
-        for run in runs {
-            if let Some(number) = survival.untold_ends.remove(run) {
-                engine.end_is_told(number);
-            }
+    /// JavaScript has told the end of the run: the warden need not keep it.
+    pub fn end_is_told(self: &Arc<Self>, run: RunId) {
+        let mut core = self.lock();
+        let number = core.survival.as_mut().and_then(|own| own.untold_ends.remove(&run));
+        if let Some((number, engine)) = number.zip(core.engine.engine()) {
+            engine.end_is_told(number);
         }
-        self.leave_if_done(core);
+        self.leave_if_done(&mut core);
+        drop(core);
+        self.uplink.ring();
     }
 }
 

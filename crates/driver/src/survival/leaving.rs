@@ -18,6 +18,11 @@ impl<M: Machine> Driver<M> {
         self.uplink.ring();
     }
 
+    /// Whether this host leaves, or has.
+    pub fn is_leaving(&self) -> bool {
+        self.lock().survival.as_ref().is_some_and(|own| !matches!(own.leave, Leave::No))
+    }
+
     /// JavaScript has gone, and with it this host or its part of it: tenants wait for the next one.
     pub(crate) fn abandon_to_next(self: &Arc<Self>, core: &mut Core<M>) {
         if let Some(survival) = &mut core.survival {

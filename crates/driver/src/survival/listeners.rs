@@ -3,6 +3,7 @@
 
 use crate::Driver;
 use crate::machine::{Engine, Machine};
+use linux::warden_link::surviving::FoundListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -10,10 +11,15 @@ impl<M: Machine> Driver<M> {
     /// Takes a listener that an earlier host has left, if there is one for which this holds.
     pub fn take_listener(&self, is_it: impl Fn(BorrowedFd<'_>) -> bool) -> Option<(u64, OwnedFd)> {
         let mut core = self.lock();
+        let engine = core.engine.engine().cloned()?;
         let listeners = &mut core.survival.as_mut()?.listeners;
         let found = listeners.iter().position(|found| is_it(found.socket.as_fd()))?;
-        let found = listeners.swap_remove(found);
-        Some((found.slot, found.socket))
+        let FoundListener { slot, socket } = listeners.remove(found);
+        if let Ok(copy) = socket.try_clone() {
+            // It is kept already, but not for a warden that is started after this one was lost.
+            engine.keep_listener(slot, copy);
+        }
+        Some((slot, socket))
     }
 
     /// Has the warden keep a listener. Returns its slot; `None` if this runtime's do not outlive it.

@@ -70,6 +70,11 @@ pub trait LineSink: Sync {
     fn has_read(&self, _stream: Stream, _bytes: &[u8]) {}
 }
 
+/// Makes reads of this end of a pipe not wait, as [`pump`] needs it.
+pub fn unblocked(pipe: &OwnedFd) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(pipe, true)?)
+}
+
 /// Delivers all output of the pipe, until its end, or until the tree is let go: the beginning of a
 /// line that was read then stays in the cutter.
 pub async fn pump(

@@ -1,7 +1,7 @@
 //! Follows one tenant's process from its launch to its end, and reports it as a series of facts.
 
 use crate::host::proc_check;
-use crate::output::lines::{Course, LineCutter, LineSink, Stream, deliver_lines, pump};
+use crate::output::lines::{Course, LineCutter, LineSink, Stream, deliver_lines, pump, unblocked};
 use crate::threads::watched::watch;
 use crate::warden_link::client::{
     Ended, Launch, LaunchError, Launched, Started, Turn, WardenClient,
@@ -372,7 +372,7 @@ fn prepare(
 /// A pipe whose read end, ours, does not block; the tenant's end does, as programs expect.
 fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    rustix::io::ioctl_fionbio(&reader, true)?;
+    unblocked(&reader)?;
     Ok((reader, writer))
 }
 

@@ -38,7 +38,9 @@ impl Book {
                     (run.awaits_uses_ms, run.is_unasked) = (None, false);
                 }
             }
-            Action::Recover { .. } | Action::Retire { .. } | Action::LetGo { .. } => {}
+            Action::Recover { run, key, process } => self.recover(*run, key_index(key), process),
+            Action::LetGo { run } => self.let_go(*run),
+            Action::Retire { .. } => {}
             Action::WatchUses { run } => self.watch_uses(*run),
             Action::Clear { run } => {
                 self.leaves_service(*run);
@@ -82,7 +84,9 @@ impl Book {
                 }
             }
             Action::Release { run, .. } => {
+                let abandoned = self.abandoned_ms.is_some();
                 if let Some(run) = self.run_mut(*run) {
+                    run.over |= run.is_found_dead && abandoned;
                     run.told.released = true;
                 }
             }
@@ -140,6 +144,7 @@ impl Book {
         if *event == Event::Drain {
             self.drain_events += 1;
         }
+        self.detach_events += u64::from(*event == Event::Detach);
         let saves = self.config.checkpoint_timeout_ms.is_some();
         let Some(run) = run_of(event).and_then(|run| self.run_mut(run)) else { return };
         match event {

@@ -47,7 +47,7 @@ pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
 }
 
 fn never_more_alive_than_allowed(book: &Book) -> Verdict {
-    let (alive, max) = (book.alive().count(), book.config.max_concurrent);
+    let (alive, max) = (book.alive().count(), book.config.max_concurrent.max(book.most_alive));
     holds(alive <= max, || format!("{alive} alive, {max} allowed"))
 }
 
@@ -56,7 +56,7 @@ fn never_more_alive_than_allowed(book: &Book) -> Verdict {
 fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
     let Action::Start { run, key, .. } = action else { return Ok(()) };
     let index = key_index(key);
-    holds(!book.disposed, || format!("{run:?} starts after dispose"))?;
+    holds(!book.disposed || book.detached, || format!("{run:?} starts after dispose"))?;
     if warm::may_start(book, index) {
         return Ok(());
     }

@@ -18,6 +18,10 @@ pub struct Rules {
     pub warmings: u64,
     /// How long the uses of a tenant that is to end may go on.
     pub drain_ms: u64,
+    /// How often the host is lost, or leaves, and another takes over what it has left.
+    pub losses: u64,
+    /// The first time, after so many steps.
+    pub lost_at_step: Option<u64>,
     /// How late a tick may be.
     pub lag_ms: u64,
     pub faults: Faults,
@@ -66,7 +70,8 @@ pub struct Faults {
 }
 
 impl Rules {
-    pub fn draw(rng: &mut Rng) -> Self {
+    /// `loses`: the host is lost in any case.
+    pub fn draw(rng: &mut Rng, loses: bool) -> Self {
         let custody = rng.pick(&[Custody::OURS, Custody::USERS]);
         let idle_after_ms = if rng.chance(60) { Some(rng.between(10, 80)) } else { None };
         let observe_interval_ms = if rng.chance(30) { Some(rng.between(10, 60)) } else { None };
@@ -95,15 +100,22 @@ impl Rules {
             heeds_connections: rng.chance(20),
             checkpoint_timeout_ms: if rng.chance(30) { Some(rng.between(1, 60)) } else { None },
         };
+        let losses = if loses || rng.chance(35) { rng.between(1, 3) } else { 0 };
+        let mut config = config;
+        if losses > 0 {
+            (config.custody, config.checkpoint_timeout_ms) = (Custody::OURS, None);
+        }
         let saves = config.checkpoint_timeout_ms.is_some();
         Rules {
             config,
+            losses,
+            lost_at_step: None,
             keys: rng.between(1, 7) as usize,
             calls: rng.between(2, 24),
             horizon_ms: rng.pick(&[40, 150, 400]),
             drain_ms: rng.pick(&[0, 0, 5, 40, 200]),
             lag_ms: rng.pick(&[0, 0, 3]),
-            adoptions: rng.pick(&[0, 0, 10, 30]),
+            adoptions: if losses > 0 { 0 } else { rng.pick(&[0, 0, 10, 30]) },
             deploys: rng.pick(&[0, 10, 30, 60]),
             warmings: rng.pick(&[0, 0, 10, 30]),
             faults: Faults::draw(rng, saves),
