@@ -17,6 +17,8 @@ mod group_files;
 pub mod hosted;
 #[path = "../../crates/warden/src/kept.rs"]
 mod kept;
+#[path = "../../crates/warden/src/kept_run.rs"]
+mod kept_run;
 #[path = "../../crates/warden/src/keeper.rs"]
 mod keeper;
 #[path = "../../crates/warden/src/launch.rs"]
@@ -37,7 +39,7 @@ mod open_files;
 mod outbox;
 #[path = "../../crates/warden/src/owner.rs"]
 mod owner;
-#[path = "../../crates/warden/src/owners.rs"]
+#[path = "../../crates/warden/src/owners/mod.rs"]
 mod owners;
 #[path = "../../crates/warden/src/parents.rs"]
 mod parents;

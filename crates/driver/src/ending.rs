@@ -60,6 +60,9 @@ impl<M: Machine> Driver<M> {
     /// else when it has ended and no warden, task or descriptor of it is left.
     pub(super) fn release_engine(self: &Arc<Self>, core: &mut Core<M>, call: Option<CallId>) {
         core.root_claim = None;
+        if let Some(survival) = &mut core.survival {
+            survival.listeners.clear();
+        }
         core.engine = match mem::take(&mut core.engine) {
             EngineUse::InUse { engine, timer } => {
                 timer.abort();

@@ -111,6 +111,8 @@ struct Door {
     /// No connection is left.
     gone: Arc<Notify>,
     phase: watch::Sender<Phase>,
+    /// Another gateway goes on with the sockets.
+    stays: Arc<AtomicBool>,
     farewell: Arc<watch::Sender<bool>>,
 }
 
@@ -192,7 +194,8 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
             seats.push(Seat { inbox, connections: Arc::default() });
         }
         let gone = Arc::default();
-        let door = Door { seats, counters, most: limits.connections, gone, phase, farewell };
+        let most = limits.connections;
+        let door = Door { seats, counters, most, gone, phase, stays: stays.clone(), farewell };
         let mut door = Some((door, listeners, closed));
         for (number, (worker, connections)) in parts.into_iter().enumerate() {
             let serving = serve(worker, connections, tls.clone(), phases.clone());
@@ -336,7 +339,8 @@ async fn accept(
     }
     let mut grace = closed.recv().await.unwrap_or_default();
     accepting.shutdown().await;
-    let _ = door.phase.send(Phase::Draining);
+    let is_leaving = door.stays.load(Relaxed);
+    let _ = door.phase.send(if is_leaving { Phase::Leaving } else { Phase::Draining });
     while !door.is_empty() {
         tokio::select! {
             () = door.gone.notified() => {}

@@ -18,9 +18,10 @@ pub enum Input {
     /// A process that is running already is to be the key's tenant; settles with it or with why
     /// not.
     Adopt { key: Key, call: CallId, process: Adopted },
-    /// A process of the key has outlived the host that started it. To be told of each that was
+    /// A process of the key has outlived the host that started it. (Boxed, as in the action: most
+    /// hosts find none.) To be told of each that was
     /// found before any call is passed on; those that end come before those that live.
-    Recover { key: Key, process: Recovered },
+    Recover { key: Key, process: Box<Recovered> },
     /// What earlier hosts have left cannot be had: every call is refused with this from now on,
     /// those that wait, too.
     Refuse { refusal: Refusal },
@@ -204,7 +205,7 @@ pub enum Action {
     /// The process that this call handed over is the run.
     Adopt { run: RunId, key: Key, call: CallId, process: Adopted },
     /// This process that was found is the run.
-    Recover { run: RunId, key: Key, process: Recovered },
+    Recover { run: RunId, key: Key, process: Box<Recovered> },
     /// The run, which was ready, does not serve any more. It is stopped when nothing uses it, for
     /// which it has so long.
     Retire { run: RunId, for_ms: u64 },

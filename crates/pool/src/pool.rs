@@ -145,7 +145,7 @@ impl Pool {
             Input::Restart { key, call } => self.restart(&mut step, key, call),
             Input::Deploy { key, call, retire_ms } => self.deploy(&mut step, key, call, retire_ms),
             Input::Adopt { key, call, process } => self.adopt(key, call, process),
-            Input::Recover { key, process } => self.recover(&mut step, key, process),
+            Input::Recover { key, process } => self.recover(&mut step, key, *process),
             Input::Refuse { refusal } => self.refuse_from_now_on(&mut step, refusal),
             Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),

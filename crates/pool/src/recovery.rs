@@ -44,7 +44,8 @@ impl Pool {
     pub(crate) fn recover(&mut self, step: &mut Step, key: Key, process: Recovered) {
         let id = self.next_run();
         self.releases.heed(process.release);
-        self.actions.push(Action::Recover { run: id, key: key.clone(), process });
+        let found = Box::new(process);
+        self.actions.push(Action::Recover { run: id, key: key.clone(), process: found });
         let serves_again = planted(Bug::RetiredServesAgain) && !self.tenants.contains_key(&key);
         match process.part {
             Part::Retires { .. } if serves_again => self.serve_found(step, id, key, process),

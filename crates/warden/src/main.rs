@@ -26,6 +26,7 @@ mod group_files;
 mod hosted;
 mod keeper;
 mod kept;
+mod kept_run;
 mod launch;
 mod launching;
 mod leaf;

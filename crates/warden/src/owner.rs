@@ -12,7 +12,8 @@ use warden::socket_failure::SocketFailure;
 
 use crate::clock;
 use crate::hosted::{COMMANDS_PER_ROUND, launch, launch_failed};
-use crate::kept::{Files, Item, Kept};
+use crate::kept::{Item, Kept};
+use crate::kept_run::Files;
 use crate::link::{self, Received};
 use crate::listener::Peer;
 use crate::outbox::Outbox;

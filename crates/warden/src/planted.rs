@@ -47,6 +47,10 @@ pub enum Bug {
     UnfinishedOutlivesItsHost,
     /// An end that a lost host was told counts as taken.
     UntakenEndIsForgotten,
+    /// Lines that a tenant has written without a host are lost and not counted.
+    LostLinesAreNotCounted,
+    /// A host that does not detach keeps its place.
+    OwnerIsNeverFenced,
 }
 
 /// Whether the bug is there.

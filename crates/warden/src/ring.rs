@@ -15,6 +15,7 @@
 
 use std::collections::VecDeque;
 
+use crate::planted::{Bug, planted};
 use crate::protocol::{put, take};
 
 /// The most text that is kept of a tenant.
@@ -110,7 +111,9 @@ impl Ring {
     fn drop_oldest(&mut self) {
         let Some(Held { stream, bytes, .. }) = self.pieces.pop_front() else { return };
         let dropped: Vec<u8> = self.text.drain(..bytes).collect();
-        self.lost_lines[stream as usize] += lines_in(&dropped);
+        if !planted(Bug::LostLinesAreNotCounted) {
+            self.lost_lines[stream as usize] += lines_in(&dropped);
+        }
         self.is_cut[stream as usize] = dropped.last() != Some(&b'\n');
     }
 

@@ -13,6 +13,8 @@ use rustix::process::{
 };
 use rustix::stdio;
 
+use warden::planted::{Bug, planted};
+
 use crate::hosted::Host;
 use crate::listener::{self, Listener};
 use crate::open_files;
@@ -69,6 +71,8 @@ pub fn become_warden() -> io::Result<Served> {
 /// Goes on in a process that is nobody's child. The one that was started waits until something is
 /// written to the descriptor that is returned, which says that hosts can connect, and exits.
 fn go_on_alone() -> io::Result<OwnedFd> {
+    // A bug's name is looked for in the parents, which this process has and the next one has not.
+    planted(Bug::WardenStays);
     let (waits, listens) = pipe_with(PipeFlags::CLOEXEC)?;
     let mut listens = Some(listens);
     sys::go_on_in_child(|| {

@@ -82,6 +82,36 @@ fn a_take_over_passes_everything_on_and_the_former_owner_is_a_guest() {
 }
 
 #[test]
+fn what_a_host_that_detaches_has_not_finished_ends() {
+    let (name, mut old) = Name::owned();
+    old.start_ready(1, &sleeper());
+    old.start(2, &sleeper());
+    old.start_ready(3, &sleeper());
+    old.mark(3, Mark::Stopping, 5);
+    old.start_ready(4, &sleeper());
+    old.mark(4, Mark::Retired, 0);
+    old.detach();
+    let mut new = loop {
+        let (socket, warden, welcome) = name.meet(&hello(Wish::Own));
+        if welcome.answer == Answer::Owner {
+            break Host::of(socket, warden, welcome);
+        }
+    };
+    assert!(new.welcome.since_unix_ms > 0);
+    let told = new.told();
+    for run in [2, 3] {
+        assert_eq!(new.take(run).how(), SIGTERM, "run {run}");
+    }
+    // The guest finishes what its retired one has.
+    for run in [1, 4] {
+        assert!(process::exists(told.runs[&run].main()), "run {run}");
+    }
+    new.assert_silent();
+    drop(old);
+    new.leave();
+}
+
+#[test]
 fn an_owner_that_does_not_detach_is_fenced_and_its_late_orders_do_nothing() {
     let (name, mut old) = Name::owned();
     let tenant = old.start_ready(1, &sleeper());
@@ -281,13 +311,13 @@ fn a_tenant_is_not_heard() {
     let path = path.to_str().unwrap();
     // Itself, and a daemon that has left its session and its parent.
     let text = format!("python3 -c '{CONNECT}' {path} {look}");
-    let daemon = format!("(setsid sh -c \"sleep 0.1; $CONNECT\" &) ; sleep 1000");
+    let daemon = "(setsid sh -c \"sleep 0.1; $CONNECT\" &) ; sleep 1000";
     let mut spec = script(&text);
     let mut tenant = host.start(1, &spec);
     let closed = ["0\n", "Broken pipe\n", "Connection reset by peer\n"];
     assert!(closed.contains(&&*tenant.stdout.rest()));
     host.take(1);
-    spec = script(&daemon);
+    spec = script(daemon);
     let connect = format!("CONNECT=python3 -c '{CONNECT}' {path} {look}");
     spec.env.push(c_string(&connect));
     let mut tenant = host.start(2, &spec);

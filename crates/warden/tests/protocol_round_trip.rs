@@ -193,7 +193,7 @@ fn the_first_packets_are_the_same_in_every_version() {
         version: "0.1.0-rc.1".to_owned(),
     };
     let expected = b"ABSH\x02\x01\x01\0\x06\x05\x04\x03\x08\x07\0\0\x0a\x09\0\0\0\0\0\0\
-                     \x0c\x0b\0\0\0\0\0\00.1.0-rc.1";
+                     \x0c\x0b\0\0\0\0\0\x000.1.0-rc.1";
     assert_eq!(hello.encode()[..expected.len()], *expected);
     assert!(hello.encode()[expected.len()..].iter().all(|byte| *byte == 0));
     let welcome = Welcome {

@@ -8,6 +8,7 @@ use crate::warden_link::client::{
 };
 use crate::warden_link::main_process::MainProcess;
 use crate::warden_link::surroundings::{Noted, Surroundings};
+use rustix::fs::ftruncate;
 use rustix::io::{Errno, pwrite};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::convert::Infallible;
@@ -153,6 +154,8 @@ pub async fn supervise_found(found: FoundOutput, sink: &impl RunSink) {
         cutter.push(&text);
         deliver_lines(cutter, stream, Some(at_unix_ms), sink).await;
     }
+    // All is told, and its memory is freed.
+    let _ = ftruncate(&ring, 0);
     drop(ring);
     follow(main, Start { ended, stdout, stderr }, cutters, sink).await;
 }

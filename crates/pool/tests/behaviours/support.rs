@@ -81,7 +81,7 @@ impl Bench {
 
     /// A process of the key has outlived the host that started it.
     pub fn recover(&mut self, key: &str, process: Recovered) -> (RunId, Vec<Action>) {
-        let actions = self.handle(Input::Recover { key: key.into(), process });
+        let actions = self.handle(Input::Recover { key: key.into(), process: Box::new(process) });
         let Action::Recover { run, .. } = actions[0] else { panic!("{actions:?}") };
         (run, actions)
     }

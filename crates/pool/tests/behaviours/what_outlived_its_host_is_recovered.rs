@@ -15,7 +15,7 @@ fn first_event(actions: &[Action]) -> Option<&Event> {
 fn what_served_serves_at_once() {
     let mut bench = Bench::new(config());
     let (run, actions) = bench.recover("a", FOUND);
-    let recovered = Action::Recover { run, key: "a".into(), process: FOUND };
+    let recovered = Action::Recover { run, key: "a".into(), process: Box::new(FOUND) };
     assert_eq!(actions[0], recovered, "before all else of the run");
     let told = Event::Recover { run, pid: FOUND.pid, port: FOUND.port, cpu_ms: FOUND.cpu_ms };
     assert_eq!(first_event(&actions), Some(&told));

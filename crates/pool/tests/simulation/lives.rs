@@ -198,7 +198,7 @@ impl World<'_> {
         let unfed = left.split_off(fed);
         self.lives.left = left.clone();
         for (index, one) in left.into_iter().enumerate() {
-            let process = Recovered { found: index as u64, ..one.process };
+            let process = Box::new(Recovered { found: index as u64, ..one.process });
             self.handle(Input::Recover { key: self.key(one.key), process })?;
         }
         self.leases.used_when_opened = false;

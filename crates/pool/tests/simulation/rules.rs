@@ -70,8 +70,7 @@ pub struct Faults {
 }
 
 impl Rules {
-    /// `loses`: the host is lost in any case.
-    pub fn draw(rng: &mut Rng, loses: bool) -> Self {
+    pub fn draw(rng: &mut Rng) -> Self {
         let custody = rng.pick(&[Custody::OURS, Custody::USERS]);
         let idle_after_ms = if rng.chance(60) { Some(rng.between(10, 80)) } else { None };
         let observe_interval_ms = if rng.chance(30) { Some(rng.between(10, 60)) } else { None };
@@ -100,26 +99,34 @@ impl Rules {
             heeds_connections: rng.chance(20),
             checkpoint_timeout_ms: if rng.chance(30) { Some(rng.between(1, 60)) } else { None },
         };
-        let losses = if loses || rng.chance(35) { rng.between(1, 3) } else { 0 };
-        let mut config = config;
-        if losses > 0 {
-            (config.custody, config.checkpoint_timeout_ms) = (Custody::OURS, None);
-        }
         let saves = config.checkpoint_timeout_ms.is_some();
         Rules {
             config,
-            losses,
+            losses: 0,
             lost_at_step: None,
             keys: rng.between(1, 7) as usize,
             calls: rng.between(2, 24),
             horizon_ms: rng.pick(&[40, 150, 400]),
             drain_ms: rng.pick(&[0, 0, 5, 40, 200]),
             lag_ms: rng.pick(&[0, 0, 3]),
-            adoptions: if losses > 0 { 0 } else { rng.pick(&[0, 0, 10, 30]) },
+            adoptions: rng.pick(&[0, 0, 10, 30]),
             deploys: rng.pick(&[0, 10, 30, 60]),
             warmings: rng.pick(&[0, 0, 10, 30]),
             faults: Faults::draw(rng, saves),
         }
+    }
+}
+
+impl Rules {
+    /// The same, but the host is lost now and then. What it has left can only be found of processes
+    /// of ours.
+    pub fn with_losses(mut self, losses: u64, lost_at_step: Option<u64>) -> Self {
+        (self.losses, self.lost_at_step) = (losses, lost_at_step);
+        if losses > 0 {
+            (self.config.custody, self.config.checkpoint_timeout_ms) = (Custody::OURS, None);
+            (self.adoptions, self.faults.earlier_images) = (0, 0);
+        }
+        self
     }
 }
 

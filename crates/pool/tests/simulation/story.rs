@@ -16,7 +16,11 @@ const LONG_ENOUGH_MS: u64 = 200_000;
 /// steps have been taken.
 pub fn tell(seed: u64, lost_at_step: Option<u64>, log: &mut Log) -> Verdict {
     let mut rng = Rng::new(seed);
-    let rules = Rules { lost_at_step, ..Rules::draw(&mut rng, lost_at_step.is_some()) };
+    // Drawn apart, so that a story without losses is told as if there were none.
+    let mut of_losses = Rng::new(!seed);
+    let has_losses = lost_at_step.is_some() || of_losses.chance(35);
+    let losses = if has_losses { of_losses.between(1, 3) } else { 0 };
+    let rules = Rules::draw(&mut rng).with_losses(losses, lost_at_step);
     log.note(START, || format!("{rules:#?}"));
     let mut world = World::new(rng, &rules, log);
     plan_calls(&mut world, &rules);

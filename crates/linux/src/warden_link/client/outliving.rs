@@ -16,6 +16,7 @@ use super::errand::{Errand, Order, Packet, Pending};
 use super::link::Link;
 use super::{Ended, LaunchError, WardenClient};
 use crate::confine::Traces;
+use crate::host::proc_check;
 use crate::process::orphans;
 use crate::threads::watched::watch_shared;
 use crate::warden_link::program::Program;
@@ -31,7 +32,7 @@ const END_TIME: Duration = Duration::from_secs(2);
 pub struct Outliving {
     survive: Survive,
     notices: mpsc::UnboundedSender<Notice>,
-    received: tokio::sync::Mutex<mpsc::UnboundedReceiver<Notice>>,
+    received: tokio::sync::Mutex<Received>,
     /// Only one of them meets it at a time.
     meeting: tokio::sync::Mutex<()>,
     /// This host has left, or ends the warden: its socket closes, and that is no loss.
@@ -42,13 +43,19 @@ pub struct Outliving {
     not_ours: Arc<Mutex<Vec<Pending>>>,
 }
 
+struct Received {
+    notices: mpsc::UnboundedReceiver<Notice>,
+    /// One that came with the last.
+    next: Option<Notice>,
+}
+
 impl Outliving {
     pub fn new(survive: Survive) -> Outliving {
         let (notices, received) = mpsc::unbounded_channel();
         Outliving {
             survive,
             notices,
-            received: received.into(),
+            received: Received { notices: received, next: None }.into(),
             meeting: tokio::sync::Mutex::default(),
             has_left: Arc::default(),
             listeners: Mutex::default(),
@@ -72,7 +79,7 @@ impl WardenClient {
     pub(in crate::warden_link) async fn until_met(&self) -> Result<(), LaunchError> {
         let Some(outliving) = &self.outliving else { return Ok(()) };
         let _meeting = outliving.meeting.lock().await;
-        if self.lock().iter().any(|connection| !connection.closed.is_finished()) {
+        if self.lock().iter().any(|connection| !connection.errands.is_closed()) {
             return Ok(());
         }
         let met = self.meet(outliving).await;
@@ -84,6 +91,7 @@ impl WardenClient {
 
     async fn meet(&self, outliving: &Outliving) -> Result<Recovery, NotRecovered> {
         let failed = |error: io::Error| NotRecovered::Failed(error.to_string());
+        proc_check::require_own().map_err(NotRecovered::Failed)?;
         let program = Program::held(&self.path).map_err(failed)?;
         let survive = outliving.survive.clone();
         let (tell, told) = oneshot::channel();
@@ -172,9 +180,23 @@ impl WardenClient {
         }
     }
 
-    /// What the warden tells next of other hosts.
+    /// What the warden tells next of other hosts. A host that was stopped hears only that it is
+    /// fenced, and not first that it is asked to leave.
     pub async fn notice(&self) -> Option<Notice> {
-        self.outliving.as_ref()?.received.lock().await.recv().await
+        let outliving = self.outliving.as_ref()?;
+        let mut received = outliving.received.lock().await;
+        let Received { notices, next } = &mut *received;
+        let notice = match next.take() {
+            Some(notice) => notice,
+            None => notices.recv().await?,
+        };
+        if let Notice::Yield { .. } = notice {
+            *next = notices.try_recv().ok();
+            if *next == Some(Notice::Fenced) {
+                return next.take();
+            }
+        }
+        Some(notice)
     }
 
     /// Notes how far a run has come.
@@ -218,6 +240,7 @@ impl WardenClient {
     /// Ends a warden whose tenants are not left to another host.
     pub(super) async fn leave(&self) {
         let Some(outliving) = &self.outliving else { return };
+        outliving.listeners.lock().unwrap_or_else(PoisonError::into_inner).clear();
         if outliving.has_left.swap(true, Ordering::Relaxed) {
             return;
         }
