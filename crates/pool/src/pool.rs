@@ -50,8 +50,9 @@ pub struct Figures {
 
 /// The tenants of one runtime. The crate's page says how to drive it.
 ///
-/// Inputs are handled by file: calls in `calls.rs`, `deploys.rs` and `disposal.rs`, facts about runs
-/// in `facts.rs`, what follows from their end in `ends.rs`, answers about idle tenants in `idle.rs`,
+/// Inputs are handled by file: calls in `calls.rs`, `deploys.rs` and `disposal.rs`, what an earlier
+/// host has left in `recovery.rs` and what this one leaves in `detachment.rs`, facts about runs in
+/// `facts.rs`, what follows from their end in `ends.rs`, answers about idle tenants in `idle.rs`,
 /// answers of the snapshot driver in `snapshots.rs`. Stops are in `stops.rs`, what waits before
 /// them in `last_uses.rs`; which key gets room
 /// or a permit in `room.rs`, `gate.rs` and `eviction.rs`; what serves and what retires in

@@ -98,7 +98,7 @@ impl Pool {
     fn found_run(&mut self, step: &Step, id: RunId, process: &Recovered) -> Box<Run> {
         let mut run = Box::new(Run::new(id, Custody::OURS, step.now.steady_ms, false));
         run.pid = Some(process.pid);
-        run.holds_gate = false;
+        (run.holds_gate, run.has_no_port) = (false, process.port == 0);
         run.cpu_ms = if planted(Bug::CpuTimeBeginsAnew) { 0 } else { process.cpu_ms };
         if let Some(ready_for_ms) = process.ready_for_ms {
             let left_ms = self.config.backoff.min_uptime_ms.saturating_sub(ready_for_ms);

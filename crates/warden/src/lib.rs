@@ -4,7 +4,8 @@
 //! and to [stop] runs, and it [reports] how they start and end. The two are connected by a
 //! `SOCK_SEQPACKET` socket pair whose one end is the warden's descriptor [`HOST_SOCKET_FD`]. When
 //! the host's end closes, every tenant's tree is asked to end and killed 0.6 s later, and the
-//! warden exits.
+//! warden exits. A surviving warden has a socket that is bound to a path there, and goes on without
+//! a host for a while, see [`surviving`].
 //!
 //! - [`protocol`] is the packets, pure encoding and decoding;
 //! - [`spec`] describes a tenant's start, in tagged parts, and travels in a memory file;

@@ -15,6 +15,9 @@
 //! the process inside already (spares.rs, parked.rs). A keeper whose socket to the warden closes
 //! asks its tree to end and kills it 0.6 s later. A warden whose socket to the host closes has all
 //! keepers do that, and exits after them.
+//!
+//! A surviving warden differs in whom it serves (owners/ in place of hosted.rs): one host of a name
+//! after the other, for whom it keeps what they need to go on (kept.rs).
 
 #![deny(unsafe_code)]
 

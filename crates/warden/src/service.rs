@@ -106,7 +106,9 @@ impl Service {
             }
             self.roster.pass_on_stops();
             self.roster.continue_late();
-            self.flush();
+            if self.flush() {
+                continue;
+            }
             let events = self.wait();
             if events.are_none && self.leaving.is_none() && self.roster.has_spares_to_make() {
                 self.roster.make_spares();
@@ -181,13 +183,16 @@ impl Service {
         }
     }
 
-    /// Sends the reports that there is room for, and does what is due.
-    fn flush(&mut self) {
+    /// Sends the reports that there is room for, and does what is due. Returns whether this process
+    /// is to leave since: there may be nothing to wait for.
+    fn flush(&mut self) -> bool {
+        let was_leaving = self.leaving.is_some();
         let verdict = match &mut self.side {
             Side::Host(host) => host.flush(),
             Side::Owners(owners) => owners.go_on(&mut self.roster),
         };
         self.abide_by(verdict);
+        !was_leaving && self.leaving.is_some()
     }
 
     fn wait(&self) -> Events {

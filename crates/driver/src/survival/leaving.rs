@@ -135,6 +135,8 @@ impl<M: Machine> Driver<M> {
         let Leave::Soon { calls, .. } = std::mem::replace(&mut survival.leave, Leave::Done) else {
             return;
         };
+        // They stay with the warden.
+        survival.listeners.clear();
         // The next host is not to be told of this one.
         core.root_claim = None;
         if let Some(engine) = core.engine.engine() {

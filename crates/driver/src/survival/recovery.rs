@@ -126,7 +126,7 @@ impl<M: Machine> Driver<M> {
             if let Some(survival) = &mut core.survival {
                 survival.found.insert(process.found, found);
             }
-            self.feed_locked(&mut core, Input::Recover { key, process });
+            self.feed_locked(&mut core, Input::Recover { key, process: Box::new(process) });
         }
         if let Some(engine) = core.engine.engine().cloned() {
             self.claim_root(&engine);
@@ -178,7 +178,7 @@ impl<M: Machine> Driver<M> {
         core: &mut Core<M>,
         run: RunId,
         key: Key,
-        process: Recovered,
+        process: Box<Recovered>,
     ) -> Option<Input> {
         let found = core.survival.as_mut()?.found.remove(&process.found)?;
         let engine = core.engine.engine()?.clone();

@@ -280,7 +280,8 @@ impl World<'_> {
         let is_unmarked = self.rng.chance(20);
         let run = self.book.run(id).filter(|run| !run.over || run.let_go)?;
         // Its launch may not have come to the warden.
-        if !run.started && !(is_lucky && launched.is_some()) {
+        let may_have_begun = run.started || (is_lucky && launched.is_some());
+        if !may_have_begun {
             return None;
         }
         let part = self.part_of(run, has_left, is_unmarked);

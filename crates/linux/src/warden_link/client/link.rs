@@ -197,6 +197,8 @@ impl Link {
                 }
                 SocketFailure::Closed => {
                     tracing::error!(%error, number, "writing to the warden failed");
+                    // What it has said before it went is heard.
+                    self.receive().await?;
                     return Err(Lost);
                 }
             }
@@ -234,7 +236,7 @@ mod tests {
     use super::*;
     use crate::threads::watched::watch_shared;
     use crate::warden_link::client::{Launch, Launched, Turn};
-    use rustix::net::{RecvFlags, recv};
+    use rustix::net::{RecvFlags, SendFlags, recv};
     use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     use std::ffi::CStr;
@@ -315,6 +317,22 @@ mod tests {
             commands.push(Command::decode(&packet[..length]).unwrap());
         }
         commands
+    }
+
+    #[tokio::test]
+    async fn what_a_warden_has_said_before_it_went_is_heard_also_by_one_who_writes_to_it() {
+        let (ours, warden) = host::connection().unwrap();
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let link = Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver);
+        let (notices, mut noticed) = mpsc::unbounded_channel();
+        let mut link = link.surviving(HashMap::new(), Traces::default(), notices);
+        rustix::net::send(&warden, &Report::Fenced { pid: 1 }.encode(), SendFlags::empty())
+            .unwrap();
+        drop(warden);
+        // The event of the socket has not been seen yet.
+        assert!(link.carry_out(stop(1)).await.is_err());
+        assert_eq!(noticed.try_recv(), Ok(Notice::Fenced));
+        drop(orders);
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use super::connection::{Connection, continue_stopped, reap_ended};
 use super::errand::{Errand, Order, Packet, Pending};
 use super::link::Link;
 use super::{Ended, LaunchError, WardenClient};
-use crate::confine::Traces;
+use crate::confine::{self, Traces};
 use crate::host::proc_check;
 use crate::process::orphans;
 use crate::threads::watched::watch_shared;
@@ -109,6 +109,7 @@ impl WardenClient {
         let Met { socket, warden, last_run, found, early, listeners, unowned_since_ms } = met;
         self.next_number.fetch_max(last_run + 1, Ordering::Relaxed);
         let process = Arc::new(pidfd_open(warden, PidfdFlags::empty())?);
+        confine::note_staying(warden);
         rustix::io::ioctl_fionbio(&socket, true)?;
         let socket = Arc::new(socket);
         let weak = Arc::downgrade(&socket);
