@@ -1,6 +1,7 @@
 // The option `survive` is checked when it is given, and what takes it is refused without it.
 import { expect, test } from 'bun:test';
 import { createRuntime, type RuntimeOptions } from '@absolutejs/runtime';
+import * as errors from '../../lib/errors.js';
 import { namesDirectory, survivalOf } from '../../lib/survive/option.js';
 import { setUp, source } from '../support/surface/bench.ts';
 import { rejectionOf } from '../support/surface/wait.ts';
@@ -105,6 +106,24 @@ test('a name that is too long for its directory is refused', () => {
     if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
     else process.env.XDG_RUNTIME_DIR = before;
   }
+});
+
+test('what is refused for a name says whose it is, and what to do', () => {
+  const ours = errors.inUse('a', 'apps', 7, null);
+  expect<object>({ ...ours }).toEqual({ code: 'ERR_RUNTIME_IN_USE', pid: 7, key: 'a' });
+  expect(ours.message).toBe(
+    'the tenants of the name "apps" belong to process 7, and a name has one host at a time: end or ' +
+      'detach that one, give this one another survive.name, or take over with survive.takeOver',
+  );
+  const other = errors.inUse('', 'apps', 7, '0.3.0');
+  expect<object>({ ...other }).toEqual({ code: 'ERR_RUNTIME_IN_USE', pid: 7, version: '0.3.0' });
+  expect(other.message).toBe(
+    'the tenants of the name "apps" are held by process 7 of @absolutejs/runtime 0.3.0, with which ' +
+      'this version cannot speak: start a host of that version, or end them with ' +
+      '`npx @absolutejs/runtime end apps`',
+  );
+  const lost = errors.notRecovered('', 'apps', 'there is no room');
+  expect<object>({ ...lost }).toEqual({ code: 'ERR_RUNTIME_UNSUPPORTED' });
 });
 
 test('without it there is nothing to recover, and nothing to leave', async () => {

@@ -40,7 +40,9 @@ export async function run({ words, options, said }, io) {
  */
 async function withoutHost(error, env) {
   if (error.code !== 'ENOENT' && error.code !== 'ECONNREFUSED') throw error;
-  const left = (await lookAtAll(env).catch(() => [])).filter(({ ownerPid }) => ownerPid === 0);
+  const left = (await lookAtAll(env).catch(() => [])).filter(
+    ({ ownerPid, problem }) => ownerPid === 0 && !problem,
+  );
   const lines = left.map((owned) => `${leftInWords(owned)}.`);
   throw new Failure([error.message, ...lines].join('\n'), error.code);
 }

@@ -18,6 +18,7 @@ const SOCKET = '.sock';
  * @property {number} epoch how many hosts have had it
  * @property {number} sinceMs since when that host has it, or none has; since the epoch
  * @property {number} runs how many tenants there are
+ * @property {string} [problem] why none of this can be said
  */
 
 /**
@@ -38,7 +39,7 @@ export async function lookAt(name, env) {
   return found && { name, ...found };
 }
 
-/** All names that have a warden. @param {NodeJS.ProcessEnv} env @returns {Promise<Owned[]>} */
+/** All names that have a warden, or a socket that cannot be asked. @param {NodeJS.ProcessEnv} env @returns {Promise<Owned[]>} */
 export async function lookAtAll(env) {
   const all = await Promise.all(namesIn(env).map((name) => lookAt(name, env)));
   return all.filter((owned) => owned !== null);

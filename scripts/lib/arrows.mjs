@@ -24,7 +24,7 @@ const LIB = {
   prometheus: ['errors.js', 'checks.js'],
   gateway: ['errors.js', 'checks.js', 'bridge', 'observe'],
   // Beyond the public surface it has one seam to a runtime: `listen`, and the core, of `observe`.
-  control: ['errors.js', 'checks.js', 'observe', 'dashboard', 'survive'],
+  control: ['errors.js', 'checks.js', 'observe', 'dashboard'],
   dashboard: ['errors.js', 'checks.js'],
   // What `serve` needs it imports by its public name, as users do.
   command: ['checks.js', 'bridge', 'doctor', 'control', 'survive'],
