@@ -188,9 +188,11 @@ test('a client that stays is told what changes, and the host each second', async
   const { data } = await followed.next('tenants');
   expect(data.tenants).toHaveLength(2);
   await (await desk.house.ask('hello')).text();
-  const { tenants } = (await followed.next('changed', (changed) => changed.tenants.length > 0))
+  // A start that takes longer is told as such before.
+  const isRunning = ({ state }: any) => state === 'running';
+  const { tenants } = (await followed.next('changed', ({ tenants }) => tenants.some(isRunning)))
     .data;
-  expect(tenants.map(({ key, state }: any) => [key, state])).toEqual([['hello', 'running']]);
+  expect(tenants.map(({ key }: any) => key)).toEqual(['hello']);
   desk.house.tenants.add('late');
   await followed.next('changed', (changed) =>
     changed.tenants.some(({ key }: any) => key === 'late'),
