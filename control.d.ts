@@ -77,7 +77,7 @@ export type ControlDashboardOptions = {
   port: number;
   /** What lets a browser act. By default a new one, which `listening` tells. */
   token?: string;
-  /** Names of this host that browsers may use, beside its address and `localhost`. */
+  /** Names of this host that browsers may use, beside addresses and `localhost`. */
   names?: readonly string[];
   /** With a certificate it speaks HTTPS. */
   tls?: { cert: string; key: string };

@@ -122,7 +122,7 @@ export function problemOf(condition) {
     return {
       code: lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED',
       summary: `crashed ${endText(lastExit)}, and runs again`,
-      advice: adviceFor(lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED'),
+      advice: adviceFor(lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED', lastExit),
       lines: lastExit.lines,
       at: lastExit.at,
     };
@@ -162,7 +162,7 @@ function failureOf({ status, now }) {
   return {
     code,
     summary,
-    advice: adviceFor(code) + wait,
+    advice: adviceFor(code, lastExit) + wait,
     lines: lastExit?.lines ?? [],
     at: lastExit?.at ?? now,
   };
@@ -197,11 +197,21 @@ const ADVICE = {
   OUT_OF_MEMORY:
     'It needs more memory than its limit: raise limits.memoryBytes, or find what grows.',
   CRASHED: 'Its last lines say why. It is started again by the next request, or by `start`.',
+  KILLED:
+    'The kernel does that when the machine or the container is out of memory (its log says so): ' +
+    'bound what tenants use by limits, or give it more. Else another program has sent the signal.',
   NOT_READY: 'It must listen on the port that the variable PORT names, and answer there.',
   PORT_TAKEN: 'Another program has taken its port; the next start gets another one.',
   EXITED_EARLY: 'It ended before it listened: its last lines say why.',
   NOT_STARTED: 'See what the message names: its directory, its package.json, its command.',
 };
 
-/** @param {string} code */
-const adviceFor = (code) => ADVICE[code] ?? '';
+/**
+ * A tenant that neither its host nor its own limit killed has no last words about it.
+ * @param {string} code
+ * @param {TenantStatus['lastExit']} lastExit
+ */
+function adviceFor(code, lastExit) {
+  const isKilled = code === 'CRASHED' && lastExit?.signal === 'SIGKILL';
+  return ADVICE[isKilled ? 'KILLED' : code] ?? '';
+}
