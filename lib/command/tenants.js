@@ -111,6 +111,16 @@ const summaryOf = ({ code, summary, at }) =>
 const SHOWN_LINES = 5;
 
 /**
+ * The last lines of a process, below what they explain.
+ *
+ * @param {readonly string[]} lines
+ * @param {import('./terminal.js').Io} io
+ * @param {number} [most]
+ */
+export const lastWords = (lines, io, most = SHOWN_LINES) =>
+  lines.slice(-most).map((line) => `    ${io.paint(DIM, clip(harmless(line), io.columns() - 4))}`);
+
+/**
  * What is wrong with a tenant, in lines: what happened, its last words, what to do.
  *
  * @param {Tenant} tenant
@@ -118,14 +128,12 @@ const SHOWN_LINES = 5;
  * @param {number} [most] of its last lines
  * @returns {string[]}
  */
-export function problemOf({ key, problem }, io, most = SHOWN_LINES) {
+export function problemOf({ key, problem }, io, most) {
   if (!problem) return [];
   const room = io.columns();
   const { paint } = io;
   const heading = clip(`${harmless(key)}: ${harmless(summaryOf(problem))}`, room - 2);
-  const last = problem.lines
-    .slice(-most)
-    .map((line) => `    ${paint(DIM, clip(harmless(line), room - 4))}`);
+  const last = lastWords(problem.lines, io, most);
   const advice = wrapped(`→ ${harmless(problem.advice)}`, io.textColumns() - 4);
   return [
     `${paint(RED, '✘')} ${heading}`,

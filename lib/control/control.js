@@ -52,7 +52,11 @@ export function createControl(options) {
   );
   const view = createView({ runtime, core, gateways: own, board, events, logs, host });
   const api = createApi(view);
-  const stopListening = listen(core, { onLog: logs.add, onTransition: board.transition });
+  const stopListening = listen(core, {
+    onLog: logs.add,
+    onTransition: board.transition,
+    onFailure: board.failure,
+  });
 
   const token = newToken();
   const server = createServer(

@@ -48,7 +48,10 @@ export function createView({ runtime, core, gateways, board, events, logs, host 
     stop: (key) => runtime.kill(key),
     restart: (key) => runtime.restart(key),
     replace: (key) => runtime.replace(key),
-    clear: (key) => runtime.clearBackoff(key),
+    clear(key) {
+      runtime.clearBackoff(key);
+      board.cleared(key);
+    },
   };
 
   async function drain() {
@@ -84,7 +87,6 @@ export function createView({ runtime, core, gateways, board, events, logs, host 
       try {
         await actions[action](key);
       } finally {
-        // A start that fails before there is a process has no event.
         board.changed();
       }
       await board.fresh();

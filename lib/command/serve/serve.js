@@ -11,7 +11,7 @@ import { startHost } from './host.js';
 import { apply } from './reload.js';
 import { inheritedSockets, reloading, serviceManager } from './service.js';
 import { warmTenants } from './tenants.js';
-import { watchHost, watchStarts } from './watch.js';
+import { watchHost } from './watch.js';
 
 /** SIGINTs that come sooner after the first are the same ^C; people take longer for the next. */
 const SAME_INTERRUPT_MS = 300;
@@ -45,12 +45,10 @@ export async function run({ words, options: flags }, io) {
     await warmTenants(host.runtime, settings, io.complain).catch(() => {});
   });
   await announce(settings, host, flags.json === true, io);
-  const endWatch = watchStarts(host.runtime, journal);
-  // Files of logs are what a host can fail at.
-  if (settings.values['log-dir']) watchHost(host.listening.path, io.env, journal);
+  watchHost(host.listening.path, io.env, journal);
   await manager.tell('READY=1');
   await warmTenants(host.runtime, settings, io.complain);
-  const exitCode = await ended.finally(endWatch);
+  const exitCode = await ended;
   // Node aborts with a core dump when it cannot set its terminal back.
   if (hasLostItsTerminal(io)) process.kill(process.pid, 'SIGKILL');
   // Whatever still holds the process, such as a follower of the page, is not waited for.
