@@ -67,6 +67,12 @@ export type ControlOptions = {
   };
   /** A page for browsers, and the same API over TCP. Default: none. */
   dashboard?: ControlDashboardOptions;
+  /**
+   * What operators of this host call an option of the runtime, where a text tells them to change one:
+   * `(option) => (option === 'limits.memoryBytes' ? 'memory in apps.toml' : option)`. `key` is the
+   * tenant that the text is about, if it is about one. Default: the option's own name.
+   */
+  optionName?: (option: string, key: string | null) => string;
 };
 
 /** Where the dashboard listens, and who may act. */

@@ -100,11 +100,7 @@ async function act(view, asked) {
     return { status: 202, body: { ...host, runtime: { ...host.runtime, draining: true } } };
   }
   const { key, action } = asked;
-  try {
-    return { status: 200, body: await view.act(key, action) };
-  } catch (error) {
-    throw refusalOf(error, key);
-  }
+  return { status: 200, body: view.act(key, action) };
 }
 
 /**

@@ -7,6 +7,7 @@ import { failedStartOf } from '../observe/telemetry.js';
 import { createDirectories } from './directories.js';
 import { failureOf } from './failures.js';
 import { FIGURES, Row, worstFirst } from './tenant.js';
+import { inTerms } from './terms.js';
 import { addressOf, readTraffic, STEP_MS } from './traffic.js';
 import { createUsages } from './usage.js';
 import { eventText, failureWords, replacementText } from './words.js';
@@ -42,8 +43,9 @@ const EARLY_MS = 100;
  * @param {readonly import('./traffic.js').Known[]} given.gateways
  * @param {import('./events.js').Events} given.events
  * @param {import('./logs.js').Logs} given.logs
+ * @param {import('./terms.js').OptionName} given.optionName
  */
-export function createBoard({ runtime, core, gateways, events, logs }) {
+export function createBoard({ runtime, core, gateways, events, logs, optionName }) {
   const directories = createDirectories(core.settings.root);
   const usages = createUsages(core);
   /** @type {Map<string, Row>} */
@@ -69,7 +71,7 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
   /** @param {string} key */
   function rowOf(key) {
     let row = rows.get(key);
-    if (row === undefined) rows.set(key, (row = new Row(key)));
+    if (row === undefined) rows.set(key, (row = new Row(key, optionName)));
     return row;
   }
 
@@ -102,7 +104,8 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
     if (failed === undefined || isKnown(row.failedStart, failed)) return;
     const { attempt, retryAt, error } = failed;
     row.failedStart = { at: Date.now(), attempt, retryAt };
-    events.add('start-failed', key, failureWords(error.split('\n', 1)[0] ?? ''), { attempt });
+    const text = inTerms(failureWords(error.split('\n', 1)[0] ?? ''), optionName, key);
+    events.add('start-failed', key, text, { attempt });
   }
 
   /** Calls that shared a replacement are answered at once, with one error. @type {unknown} */
@@ -113,7 +116,8 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
     if (error === lastError) return;
     lastError = error;
     setImmediate(() => (lastError = undefined));
-    const { why, lines, code, kind } = failureOf(error);
+    const { why: told, lines, code, kind } = failureOf(error);
+    const why = inTerms(told, optionName, key);
     const status = runtime.inspect(key);
     const pid = status?.state === 'ready' ? status.pid : null;
     const failed = { why, lines, code, kind, pid, at: Date.now() };

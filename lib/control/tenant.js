@@ -1,4 +1,5 @@
 /** One tenant as operators see it. */
+import { inTerms } from './terms.js';
 import { Traffic } from './traffic.js';
 import { isNearlyFull, openReplacement, problemOf } from './words.js';
 
@@ -83,9 +84,10 @@ export class Row {
   view;
   #sparkVersion = 0;
 
-  /** @param {string} key */
-  constructor(key) {
+  /** @param {string} key @param {import('./terms.js').OptionName} optionName */
+  constructor(key, optionName) {
     this.key = key;
+    this.optionName = optionName;
     this.status = unknown(key);
     this.view = this.#viewOf(null, undefined, Date.now());
   }
@@ -164,8 +166,20 @@ export class Row {
       isolation: status.isolation,
       attempt: status.attempt,
       retryAt: status.retryAt,
-      problem: problemOf(condition),
+      problem: this.#inTerms(problemOf(condition)),
       spark: traffic.spark,
+    };
+  }
+
+  /** @param {ControlTenant['problem']} problem */
+  #inTerms(problem) {
+    if (problem === null) return null;
+    const { optionName, key } = this;
+    const { summary, advice } = problem;
+    return {
+      ...problem,
+      summary: inTerms(summary, optionName, key),
+      advice: inTerms(advice, optionName, key),
     };
   }
 

@@ -1,7 +1,8 @@
 /** All that a control knows and can do, for the API: in one object. */
 import { assertKey } from '../checks.js';
 import { isKnownDirectory } from './directories.js';
-import { Refusal } from './refusal.js';
+import { Refusal, refusalOf } from './refusal.js';
+import { inTerms } from './terms.js';
 
 /** @typedef {import('../../control.js').ControlHost} ControlHost */
 
@@ -23,8 +24,10 @@ export const ACTIONS = /** @type {const} */ (['start', 'stop', 'restart', 'repla
  * @param {import('./events.js').Events} given.events
  * @param {import('./logs.js').Logs} given.logs
  * @param {() => ControlHost} given.host
+ * @param {import('./terms.js').OptionName} given.optionName
  */
-export function createView({ runtime, core, gateways, board, events, logs, host }) {
+export function createView(given) {
+  const { runtime, core, gateways, board, events, logs, host, optionName } = given;
   const drained = Promise.withResolvers?.() ?? withResolvers();
   let isDraining = false;
 
@@ -86,6 +89,9 @@ export function createView({ runtime, core, gateways, board, events, logs, host 
       await requireTenant(key, action === 'start');
       try {
         await actions[action](key);
+      } catch (error) {
+        const { status, code, message, headers } = refusalOf(error);
+        throw new Refusal(status, code, inTerms(message, optionName, key), { key, headers });
       } finally {
         board.changed();
       }

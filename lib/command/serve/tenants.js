@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { assertKey, nearest } from '../../checks.js';
 import { readValue } from '../arguments.js';
 import { configKey, OPTIONS } from '../options.js';
+import { namesIn } from './terms.js';
 
 /** A crash sooner than this after a start counts as a failed start, so that back-off follows. */
 const MIN_UPTIME_MS = 5_000;
@@ -37,9 +38,10 @@ const OF_LIBRARY = [
 
 /**
  * @param {() => Settings} current the settings as they are at that moment
+ * @param {import('./terms.js').Said} [said] is told what `tenant` says
  * @returns {import('../../../index.js').RuntimeOptions}
  */
-export function runtimeOptions(current) {
+export function runtimeOptions(current, said) {
   const { dir, values, file } = current();
   return {
     source: { kind: 'directory', root: dir },
@@ -48,7 +50,7 @@ export function runtimeOptions(current) {
     ...startOptions(values),
     // Asked at each start, so what was read anew holds from the next start on. Without a config
     // file nothing can change, and starts need no turn of JavaScript.
-    ...(file !== undefined && { tenant: (key) => tenantOptions(current(), key) }),
+    ...(file !== undefined && { tenant: (key) => tenantOptions(current(), key, said) }),
   };
 }
 
@@ -74,12 +76,17 @@ function startOptions(values) {
 /**
  * @param {Settings} settings
  * @param {string} key
+ * @param {import('./terms.js').Said} [said]
  * @returns {import('../../../index.js').TenantSettings | Promise<import('../../../index.js').TenantSettings>}
  */
-function tenantOptions({ values, tenant, file }, key) {
+function tenantOptions({ values, tenant, file }, key, said) {
+  said?.delete(key);
   if (tenant === undefined) return startOptions(values);
   const asked = tenant(key);
-  const merge = (/** @type {any} */ given) => merged(values, given, `${file}: tenant("${key}")`);
+  const merge = (/** @type {any} */ given) => {
+    said?.set(key, namesIn(given ?? {}));
+    return merged(values, given, `${file}: tenant("${key}")`);
+  };
   return typeof asked?.then === 'function' ? asked.then(merge) : merge(asked);
 }
 
