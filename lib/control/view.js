@@ -9,8 +9,9 @@ import { inTerms } from './terms.js';
 /** The lines that come with a tenant. */
 const LAST_LINES = 20;
 const TIMELINE = 50;
-/** Requests that are open may go on for so long at a drain, whatever the gateways say. */
-const LEAST_DRAIN_MS = 30_000;
+/** States of a tenant that has a process, or is about to have one. */
+const COMING_UP = ['queued', 'spawning'];
+const UP = [...COMING_UP, 'ready', 'stopping', 'stuck'];
 
 export const ACTIONS = /** @type {const} */ (['start', 'stop', 'restart', 'replace', 'clear']);
 /** @typedef {(typeof ACTIONS)[number]} Action */
@@ -19,7 +20,7 @@ export const ACTIONS = /** @type {const} */ (['start', 'stop', 'restart', 'repla
  * @param {object} given
  * @param {import('../../index.js').Runtime} given.runtime
  * @param {import('../runtime.js').Core} given.core
- * @param {readonly { close: (how?: { graceMs?: number }) => Promise<void> }[]} given.gateways
+ * @param {readonly { close: () => Promise<void> }[]} given.gateways
  * @param {import('./board.js').Board} given.board
  * @param {import('./events.js').Events} given.events
  * @param {import('./logs.js').Logs} given.logs
@@ -57,11 +58,25 @@ export function createView(given) {
     },
   };
 
+  /**
+   * Gateways close last: until then they answer what comes with 503. What could not be stopped is
+   * told by `dispose`.
+   */
   async function drain() {
     runtime.drain();
-    const graceMs = Math.max(LEAST_DRAIN_MS, ...core.gateways.values());
-    await Promise.all(gateways.map(({ close }) => close({ graceMs })));
+    const up = runtime.list().filter(({ state }) => UP.includes(state));
+    await Promise.allSettled(up.map(end));
+    await Promise.all(gateways.map(({ close }) => close()));
     await runtime.dispose();
+  }
+
+  /**
+   * Ends a tenant once its open requests are over. Who waits for its start is answered first.
+   * @param {{ key: string, state: string }} tenant
+   */
+  async function end({ key, state }) {
+    if (COMING_UP.includes(state)) await runtime.ensure(key).catch(() => {});
+    await runtime.kill(key);
   }
 
   return {
