@@ -103,9 +103,9 @@ export function createBoard({ runtime, core, gateways, events, logs, optionName 
     const row = rowOf(key);
     if (failed === undefined || isKnown(row.failedStart, failed)) return;
     const { attempt, retryAt, error } = failed;
-    row.failedStart = { at: Date.now(), attempt, retryAt };
     const text = inTerms(failureWords(error.split('\n', 1)[0] ?? ''), optionName, key);
-    events.add('start-failed', key, text, { attempt });
+    const { at } = events.add('start-failed', key, text, { attempt });
+    row.failedStart = { at, attempt, retryAt };
   }
 
   /** Calls that shared a replacement are answered at once, with one error. @type {unknown} */
@@ -120,10 +120,10 @@ export function createBoard({ runtime, core, gateways, events, logs, optionName 
     const why = inTerms(told, optionName, key);
     const status = runtime.inspect(key);
     const pid = status?.state === 'ready' ? status.pid : null;
-    const failed = { why, lines, code, kind, pid, at: Date.now() };
-    rowOf(key).failedReplacement = failed;
+    const failed = { why, lines, code, kind, pid };
     const fields = { code, reason: why, servingPid: pid, lines };
-    events.add('replace-failed', key, replacementText(failed), fields);
+    const { at } = events.add('replace-failed', key, replacementText(failed), fields);
+    rowOf(key).failedReplacement = { ...failed, at };
   }
 
   /** Sees what all tenants are now, and tells who follows. */

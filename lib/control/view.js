@@ -1,6 +1,5 @@
 /** All that a control knows and can do, for the API: in one object. */
-import { assertKey } from '../checks.js';
-import { isKnownDirectory } from './directories.js';
+import { isKey, isKnownDirectory } from './directories.js';
 import { Refusal, refusalOf } from './refusal.js';
 import { inTerms } from './terms.js';
 
@@ -41,7 +40,7 @@ export function createView(given) {
     if (board.tenant(key) !== undefined) return;
     const { root, spawn } = core.settings;
     const isNew = mayBeNew && spawn !== undefined;
-    const isThere = isValid(key) && (isNew || (await isKnownDirectory(root, key)));
+    const isThere = isKey(key) && (isNew || (await isKnownDirectory(root, key)));
     if (isThere) board.add(key);
     else throw new Refusal(404, 'NOT_FOUND', `there is no tenant ${shownKey(key)}`, { key });
   }
@@ -127,16 +126,6 @@ export function createView(given) {
 }
 
 /** @typedef {ReturnType<typeof createView>} View */
-
-/** @param {string} key */
-function isValid(key) {
-  try {
-    assertKey(key);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** @param {string} key */
 const shownKey = (key) => JSON.stringify(key.slice(0, 80));

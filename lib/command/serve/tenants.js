@@ -1,7 +1,8 @@
 /** What the settings of `serve` mean for the runtime, and for each tenant at its start. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { assertKey, nearest } from '../../checks.js';
+import { nearest, TENANT_SETTINGS } from '../../checks.js';
+import { isKey, isLeftOut } from '../../control/directories.js';
 import { readValue } from '../arguments.js';
 import { configKey, OPTIONS } from '../options.js';
 import { namesIn } from './terms.js';
@@ -21,18 +22,8 @@ const OF_TENANT = [
   'stop-timeout',
   'readiness-timeout',
 ];
-/** The options of the library that it may give, too. */
-const OF_LIBRARY = [
-  'idleAfterMs',
-  'stopTimeoutMs',
-  'readinessTimeoutMs',
-  'readinessPath',
-  'command',
-  'env',
-  'limits',
-  'isolation',
-  'warm',
-];
+/** The settings of the library, which it may give, too. @type {readonly string[]} */
+const OF_LIBRARY = TENANT_SETTINGS;
 
 /** @typedef {import('../settings.js').Settings} Settings */
 
@@ -144,10 +135,10 @@ export const keysIn = (root) => directoriesIn(root).filter(isKey);
 /** Those whose names no tenant can have. @param {string} root @returns {string[]} */
 export const strangersIn = (root) => directoriesIn(root).filter((name) => !isKey(name));
 
-/** All but the hidden ones. @param {string} root */
+/** All that may be meant as tenants. @param {string} root */
 function directoriesIn(root) {
   return readdirSync(root, { withFileTypes: true })
-    .filter((entry) => !entry.name.startsWith('.') && isDirectory(root, entry))
+    .filter((entry) => !isLeftOut(entry.name) && isDirectory(root, entry))
     .map(({ name }) => name)
     .sort();
 }
@@ -156,16 +147,6 @@ function directoriesIn(root) {
 function isDirectory(root, entry) {
   if (!entry.isSymbolicLink()) return entry.isDirectory();
   return statSync(join(root, entry.name), { throwIfNoEntry: false })?.isDirectory() === true;
-}
-
-/** @param {string} name */
-function isKey(name) {
-  try {
-    assertKey(name);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /**
