@@ -34,6 +34,8 @@ export async function visit(url: string, look: Look = {}) {
     colorScheme: scheme,
     reducedMotion: 'reduce',
     forcedColors,
+    // The tests sign their certificates themselves.
+    ignoreHTTPSErrors: true,
   });
   const page: Page = await context.newPage();
   // Sooner than the test's own, so that it says what was waited for.
