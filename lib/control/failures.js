@@ -34,18 +34,26 @@ export function failureOf(error) {
   };
 }
 
+/** Messages about a process, each with what it did instead of becoming ready. */
+const ENDED = /^Runtime process for ".*?" (exited .+|ran out .+)$/;
+const SILENT =
+  /^Tenant readiness timed out after (\S+): tenant ".*?" has not answered (.+? on its port \d+): (.+)$/;
+
 /**
- * How a process ended before it was ready; undefined if the failure was another.
- * @param {string} message
+ * What a process did instead of becoming ready; undefined if there was none.
+ * @param {string} message the first line of an error's
  */
-export const endIn = (message) =>
-  /^Runtime process for ".*?" (exited .+|ran out .+)$/.exec(message)?.[1];
+export function deedIn(message) {
+  const [, time, request, found] = SILENT.exec(message) ?? [];
+  if (time !== undefined) return `did not answer ${request} within ${time}: ${found}`;
+  return ENDED.exec(message)?.[1];
+}
 
 /** @param {string} message the first line of an error's */
 export function whyOf(message) {
   const [, why = message] =
     /^Tenant ".*?" (?:could not be|was not) started: (.+)$/.exec(message) ?? [];
-  return endIn(message) ?? why;
+  return deedIn(message) ?? why;
 }
 
 /** What kind of problem a failed start is. @param {string} message the first line of its error's */

@@ -1,6 +1,6 @@
 /** Events and problems in people's words. */
 import { sizeText } from '../errors.js';
-import { endIn, kindOf, whyOf } from './failures.js';
+import { deedIn, kindOf, whyOf } from './failures.js';
 
 /** @typedef {import('../../index.js').RuntimeTransitionEvent} TransitionEvent */
 /** @typedef {import('../../index.js').TenantStatus} TenantStatus */
@@ -206,7 +206,7 @@ function failureOf({ status, failedStart, now }) {
  * A failed start, as it is said of a tenant whose key stands beside it.
  * @param {string} error the first line of the runtime's message
  */
-export const failureWords = (error) => endIn(error) ?? `could not be started: ${whyOf(error)}`;
+export const failureWords = (error) => deedIn(error) ?? `could not be started: ${whyOf(error)}`;
 
 /**
  * What kind of failure it was.
