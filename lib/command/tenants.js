@@ -21,12 +21,6 @@ const COLOURS = {
   stopped: DIM,
 };
 
-/** The share of its memory from which on a tenant is about to run out of it. */
-const NEARLY_FULL = 0.9;
-/** @param {Tenant} tenant */
-const isNearlyFull = ({ rssBytes, memoryLimitBytes }) =>
-  rssBytes !== null && memoryLimitBytes !== null && rssBytes > NEARLY_FULL * memoryLimitBytes;
-
 /** @param {Tenant} tenant */
 const memory = ({ rssBytes, memoryLimitBytes }) => {
   const limit = memoryLimitBytes ? `/${bytesInWords(memoryLimitBytes)}` : '';
@@ -68,7 +62,7 @@ export const COLUMNS = [
     cell: memory,
     rank: 1,
     side: 'right',
-    colour: (tenant) => (isNearlyFull(tenant) ? RED : undefined),
+    colour: ({ problem }) => (problem?.code === 'MEMORY_NEARLY_FULL' ? RED : undefined),
   },
   {
     title: 'LAST ERROR',

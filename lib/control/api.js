@@ -2,6 +2,7 @@
 import { followEvents, followHost, followLines, followTenant, followTenants } from './follow.js';
 import { countOf, keysOf, lastEventOf, linesOf, onlyWith, sinceOf, targetOf } from './query.js';
 import { Refusal, refusalOf } from './refusal.js';
+import { STATES } from './states.js';
 import { EVENT_STREAM, openStream } from './stream.js';
 import { ACTIONS } from './view.js';
 
@@ -169,8 +170,6 @@ async function resourceAt(view, segments, query, { headers }) {
     };
   }
 }
-
-const STATES = ['stopped', 'starting', 'running', 'stopping', 'backing-off', 'failed'];
 
 /**
  * @param {View} view
