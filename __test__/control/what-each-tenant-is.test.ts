@@ -91,6 +91,19 @@ test('each problem is said once, and how often it has come', async () => {
   );
 });
 
+test('a tenant that does not answer is told in a sentence of its own', async () => {
+  await using desk = await openDesk({
+    tenants: { mute: 'setInterval(() => {}, 1_000)' },
+    runtime: { readinessTimeoutMs: 50 },
+  });
+  await desk.ask('/tenants/mute/start', 'POST');
+  const { problem } = await desk.tenant('mute');
+  expect(problem).toMatchObject({
+    code: 'NOT_READY',
+    summary: expect.stringMatching(/^did not answer GET \/ on its port \d+ within 0.05s: nothing/),
+  });
+});
+
 test('a crash is told, and a tenant that has crashed is failed until it runs again', async () => {
   await using desk = await openDesk();
   await (await desk.house.ask('hello')).text();

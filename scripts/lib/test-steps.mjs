@@ -14,7 +14,7 @@ import {
 import { checkForbiddenText } from './forbidden-text.mjs';
 import { bun, localBin, root } from './paths.mjs';
 import { platformTriple } from './platform.mjs';
-import { whyNoTmux } from './tmux.mjs';
+import { whyNoTerminal } from './terminal.mjs';
 import { checkVersions } from './versions.mjs';
 import { architectures } from './vm/architectures.mjs';
 import { whatIsMissing } from './vm/requirements.mjs';
@@ -199,7 +199,7 @@ function nodeTests() {
  * @returns {Step}
  */
 function commandTests() {
-  const missing = whyNoTmux();
+  const missing = whyNoTerminal();
   return {
     name: 'commands',
     command: process.execPath,
