@@ -237,7 +237,7 @@ const ADVICE = {
 /**
  * A tenant that neither its host nor its own limit killed has no last words about it.
  * @param {string} code
- * @param {TenantStatus['lastExit']} lastExit
+ * @param {TenantStatus['lastExit']} [lastExit]
  */
 function adviceFor(code, lastExit) {
   const isKilled = code === 'CRASHED' && lastExit?.signal === 'SIGKILL';
