@@ -9,6 +9,6 @@ const [directory] = readArguments({ usage: USAGE, maxWords: 1 }).words;
 if (directory === undefined) wrongUse('DIRECTORY is missing', USAGE);
 await runScript(async () => {
   await requireChromium();
-  const { exitCode } = await run(bun, ['test', '--timeout=30000', `./${directory}`]);
+  const { exitCode } = await run(bun, ['test', '--timeout=60000', `./${directory}`]);
   return exitCode;
 });

@@ -39,7 +39,7 @@ export async function visit(url: string, look: Look = {}) {
   });
   const page: Page = await context.newPage();
   // Sooner than the test's own, so that it says what was waited for.
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(45_000);
   const complaints: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());

@@ -62,6 +62,6 @@ export async function newPage(): Promise<{ page: Page } & AsyncDisposable> {
     httpCredentials: { username: 'me', password: 'secret' },
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(45_000);
   return { page, [Symbol.asyncDispose]: () => context.close() };
 }
