@@ -57,6 +57,15 @@ export type RuntimeConfig = ConfigOfTenant & {
   dashboard?: string | number;
   /** The host's name, as `ps` and the page show it. Default that of the directory. */
   name?: string;
+  /**
+   * A name by which tenants outlive this host and are found by the next one; `'on'`: one made of
+   * the directory. Default `'off'`.
+   */
+  survive?: string;
+  /** How long they wait for the next host. Default `'1m'`. */
+  surviveFor?: ConfigTime | 'forever';
+  /** Asks a host that has the name to leave its tenants to this one. Default `false`. */
+  takeOver?: boolean;
   /** Keeps what tenants print in files there, too. */
   logDir?: string;
   /** The control socket. */

@@ -144,6 +144,14 @@ export type ControlHost = {
   } | null;
   /** The directory of the tenants. */
   root: string;
+  /** Whether its tenants outlive it, as the option `survive` says. `null`: they do not. */
+  survive: {
+    name: string;
+    /** How long they wait for the next host. `null`: until there is one. */
+    forMs: number | null;
+    /** Since when it has them. `null`: it does not have them yet. */
+    ownedSince: number | null;
+  } | null;
   protects: {
     /** For all tenants. */
     limits: { name: string; value: number; by: string }[];

@@ -303,6 +303,37 @@ export type RuntimeTransitionEvent =
       /** `drain` was called. Told once, however often it is called. */
       type: 'drain';
       reason: 'drain-requested';
+    }
+  | {
+      /**
+       * With `survive`: a tenant that has outlived an earlier host belongs to this one now. The
+       * first event with its pid, in place of `spawn` and `ready`. Exactly one `exit` follows: at
+       * once, if it has ended meanwhile.
+       */
+      type: 'recover';
+      key: string;
+      pid: number;
+      port: number;
+      /** When its process was started. */
+      startedAt: number;
+      /** CPU time of its tree since its start. Observations go on from there. */
+      cpuMs: number;
+      /**
+       * Lines of output that `onLog` does not get: those that were on their way to a host that was
+       * killed, and those beyond the 256 KiB that are kept while there is no host. What is kept
+       * follows, with the times at which it was written.
+       */
+      linesLost: number;
+    }
+  | {
+      /** With `survive`: this host leaves its tenants to a later one. It has no `exit` of theirs. */
+      type: 'detach';
+      /**
+       * `"asked"`: `detach` was called. `"take-over"`: another host of the name has asked.
+       * `"fenced"`: this host did not answer another one for 30 seconds, as when it was stopped,
+       * and its orders count no more.
+       */
+      reason: 'asked' | 'take-over' | 'fenced';
     };
 
 /** The event `spawn` of `onTransition`. */
@@ -323,6 +354,10 @@ export type RuntimeExitEvent = Extract<RuntimeTransitionEvent, { type: 'exit' }>
 export type RuntimeBackoffEvent = Extract<RuntimeTransitionEvent, { type: 'backoff' }>;
 /** The event `drain`. */
 export type RuntimeDrainEvent = Extract<RuntimeTransitionEvent, { type: 'drain' }>;
+/** The event `recover`. */
+export type RuntimeRecoverEvent = Extract<RuntimeTransitionEvent, { type: 'recover' }>;
+/** The event `detach`. */
+export type RuntimeDetachEvent = Extract<RuntimeTransitionEvent, { type: 'detach' }>;
 /** The event `spawn` of `onMetrics`. */
 export type RuntimeSpawnMetricEvent = Extract<RuntimeMetricEvent, { type: 'spawn' }>;
 /** The event `observation` of `onMetrics`. */
@@ -548,6 +583,17 @@ export type RuntimeOptions = {
    */
   isolation?: TenantIsolationSetting | ((key: string) => TenantIsolationSetting);
   /**
+   * Lets tenants outlive this host, however it ends but by `dispose`, and be found again by the
+   * next one of the same name. By default nothing outlives the host. Refused together with `spawn`
+   * and `checkpoint`. See {@link Runtime.recovered} and {@link Runtime.detach}.
+   *
+   * @example
+   * ```ts
+   * survive: { name: 'apps', takeOver: true }
+   * ```
+   */
+  survive?: RuntimeSurvival;
+  /**
    * What counts as activity. `"untouched"`, the default: `touch` and `ensure`. `"connections"`:
    * these, and any TCP connection to the tenant's port for as long as it is open, as the kernel
    * lists them. So a WebSocket or a long download keeps the tenant without calls of `touch`, and
@@ -596,6 +642,27 @@ export type RuntimeOptions = {
   onMetrics?: (event: RuntimeMetricEvent) => void;
   /** Every change of a tenant's state. What it throws breaks nothing. */
   onTransition?: (event: RuntimeTransitionEvent) => void;
+};
+
+/** The option `survive`. */
+export type RuntimeSurvival = {
+  /**
+   * What the hosts are found by that have these tenants one after the other: 1 to 64 letters,
+   * digits, `.`, `_` and `-`, not beginning with `.`. A name has one host at a time, is of one user
+   * of one machine, and stands for one `root`.
+   */
+  name: string;
+  /**
+   * How long tenants wait for the next host. Then they are asked to end, and killed after
+   * `stopTimeoutMs`. `Infinity`: until there is one. Default 60 000.
+   */
+  forMs?: number;
+  /**
+   * `true`: if another host has the name, it is asked to `detach`, and this one waits for that: an
+   * upgrade without a gap. A host that does not answer for 30 seconds is fenced. `false`, the
+   * default: then nothing is started here, and calls reject with `ERR_RUNTIME_IN_USE`.
+   */
+  takeOver?: boolean;
 };
 
 /**
@@ -953,8 +1020,8 @@ export type Runtime = {
    * `ERR_RUNTIME_INVALID_KEY` at once, without starting anything, and so `ERR_RUNTIME_OVERLOADED`
    * when 100,000 keys wait already; `ERR_RUNTIME_SPAWN`, `ERR_RUNTIME_READINESS_TIMEOUT`,
    * `ERR_RUNTIME_PORT_TAKEN` or `ERR_RUNTIME_NO_PORT` when it did not start;
-   * `ERR_RUNTIME_UNSUPPORTED` when nothing can be started on this host;
-   * `ERR_RUNTIME_INVALID_OPTION` for invalid options, and `ERR_RUNTIME_ABORTED` once `signal` is
+   * `ERR_RUNTIME_UNSUPPORTED` when nothing can be started on this host; with `survive`,
+   * `ERR_RUNTIME_IN_USE`; `ERR_RUNTIME_INVALID_OPTION` for invalid options, and `ERR_RUNTIME_ABORTED` once `signal` is
    * aborted.
    * @throws what your own `spawn` or `readiness` threw
    *
@@ -1123,6 +1190,40 @@ export type Runtime = {
    * ```
    */
   dispose: () => Promise<void>;
+  /**
+   * With `survive`: resolves when all tenants are known that have outlived an earlier host. Until
+   * then `ensure` waits, and `list` does not have them. Without `survive` it is resolved.
+   *
+   * @throws {RuntimeError} `ERR_RUNTIME_IN_USE`, with the `pid` of the host that has the name, and
+   * `ERR_RUNTIME_UNSUPPORTED` where they cannot be asked for: then nothing is started, and all
+   * calls that would start a tenant reject likewise
+   *
+   * @example
+   * ```ts
+   * await runtime.recovered;
+   * console.log(`${runtime.stats().running} tenants have lived on`);
+   * ```
+   */
+  readonly recovered: Promise<void>;
+  /**
+   * With `survive`: leaves the tenants to the next host of the name, for which they wait for
+   * `survive.forMs`. Those that are ready go on; the others end. Gateways of the runtime take no
+   * connection any more, and finish what they have within their `drainMs`; then it resolves, and
+   * nothing of the runtime keeps the process alive. From the call on, all calls that would start a
+   * tenant reject as after `dispose`, and `dispose` stops nothing and waits for it. Idempotent.
+   *
+   * @throws {RuntimeError} `ERR_RUNTIME_UNSUPPORTED` without `survive`, `ERR_RUNTIME_DISPOSED`
+   * after `dispose`
+   *
+   * @example
+   * ```ts
+   * process.once('SIGUSR2', async () => {
+   *   await runtime.detach(); // the next host finds them
+   *   process.exit(0);
+   * });
+   * ```
+   */
+  detach: () => Promise<void>;
   /** The same as `dispose`, for `await using runtime = createRuntime(…)`. */
   [Symbol.asyncDispose]: () => Promise<void>;
 };
@@ -1144,6 +1245,11 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_ABORTED'
   /** 100,000 keys wait to be started already. */
   | 'ERR_RUNTIME_OVERLOADED'
+  /**
+   * With `survive`: another host has the tenants of the name, whose `pid` the error has; or they are
+   * held by another `version` of this package, with which this one cannot speak.
+   */
+  | 'ERR_RUNTIME_IN_USE'
   /** `adopt` of a key that has a process, or for which one is being started. */
   | 'ERR_RUNTIME_ALREADY_REGISTERED'
   /** The tenant backs off after failed starts. The error has `retryAfterMs` and `attempt`. */
@@ -1181,8 +1287,9 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_CHECKPOINT'
   /**
    * The package does not run on this machine; its addon, or a part that is loaded on demand, is
-   * missing; `/proc` is missing, is another pid namespace's, or hides processes; or this host
-   * cannot keep `limits` or `isolation`.
+   * missing; `/proc` is missing, is another pid namespace's, or hides processes; this host cannot
+   * keep `limits` or `isolation`; or with `survive`, what outlived an earlier host cannot be asked
+   * for.
    */
   | 'ERR_RUNTIME_UNSUPPORTED'
   /**
@@ -1217,8 +1324,13 @@ export type RuntimeError = Error & {
   maxFailures?: number;
   /** With `ERR_RUNTIME_LISTEN`: the system's word for it, such as `EADDRINUSE`. */
   errno?: string;
-  /** With `ERR_RUNTIME_LISTEN` of a control: the host that listens there. */
+  /**
+   * With `ERR_RUNTIME_LISTEN` of a control: the host that listens there. With `ERR_RUNTIME_IN_USE`:
+   * the host that has the name; if there is none, the process that holds its tenants.
+   */
   pid?: number;
+  /** With `ERR_RUNTIME_IN_USE`: the other version, if this one cannot speak with it. */
+  version?: string;
 };
 
 /**

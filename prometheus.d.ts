@@ -12,6 +12,7 @@
  * | `spawns_total` | counter | | processes started |
  * | `exits_total` | counter | `reason` | processes ended; each reason always present |
  * | `adoptions_total` | counter | | running processes taken over |
+ * | `recoveries_total` | counter | | tenants found that have outlived an earlier host |
  * | `backoff_entries_total` | counter | | failed starts that put a tenant into back-off |
  * | `backoff_refusals_total` | counter | | calls refused because the tenant was backing off |
  * | `spawn_duration_seconds` | histogram | | from the start being decided until the process existed, as the host saw it, to the millisecond |

@@ -14,6 +14,7 @@ import {
   type Runtime,
   type RuntimeAdoptEvent,
   type RuntimeBackoffEvent,
+  type RuntimeDetachEvent,
   type RuntimeCheckpointOptions,
   type RuntimeDrainEvent,
   type RuntimeError,
@@ -28,9 +29,11 @@ import {
   type RuntimeOptions,
   type RuntimeProcess,
   type RuntimeReadyEvent,
+  type RuntimeRecoverEvent,
   type RuntimeRestoredEvent,
   type RuntimeSpawnEvent,
   type RuntimeSpawnMetricEvent,
+  type RuntimeSurvival,
   type RuntimeStats,
   type RuntimeTransitionEvent,
   type ShouldIdleKill,
@@ -74,6 +77,7 @@ const everyOption: Required<RuntimeOptions> = {
   env: 'inherit',
   limits: (key) => ({ memoryBytes: key.length }),
   isolation: 'tenant',
+  survive: { name: 'apps', forMs: 60_000, takeOver: true },
   tenant: async (key) => ({ readinessPath: `/${key}` }),
   idle: 'connections',
   shouldIdleKill: ({ idleMs, key, tenant }) => idleMs > 0 && key === tenant.key,
@@ -207,6 +211,14 @@ void replace('a', { drainMs: '5s' });
 assertType<Equal<typeof clearBackoff, (key: string) => void>>();
 assertType<Equal<typeof drain, () => void>>();
 assertType<Equal<typeof dispose, () => Promise<void>>>();
+assertType<Equal<Runtime['recovered'], Promise<void>>>();
+assertType<Equal<Runtime['detach'], () => Promise<void>>>();
+const survive: RuntimeSurvival = { name: 'apps' };
+createRuntime({ source, survive });
+// @ts-expect-error a name is required
+createRuntime({ source, survive: { forMs: 1 } });
+// @ts-expect-error it cannot be set
+runtime.recovered = Promise.resolve();
 assertType<
   Equal<RuntimeStats, { running: number; total: number; draining: boolean; backoff: number }>
 >();
@@ -244,6 +256,13 @@ export function describeTransition(event: RuntimeTransitionEvent): string {
     case 'drain':
       // @ts-expect-error a drain is about no tenant
       return `${event.key} ${event.reason}`;
+    case 'recover':
+      assertType<Equal<typeof event.linesLost, number>>();
+      return `${event.key} ${event.pid} ${event.port} ${event.startedAt} ${event.cpuMs}`;
+    case 'detach':
+      assertType<Equal<typeof event.reason, 'asked' | 'fenced' | 'take-over'>>();
+      // @ts-expect-error a detachment is about no tenant
+      return `${event.key}`;
   }
 }
 export function describeMetric(event: RuntimeMetricEvent): number {
@@ -288,6 +307,8 @@ assertType<Equal<RuntimeLruEvictEvent['reason'], 'max-concurrent'>>();
 assertType<Equal<RuntimeExitEvent['reason'], ExitReason>>();
 assertType<Equal<RuntimeBackoffEvent['attempt'], number>>();
 assertType<Equal<RuntimeDrainEvent['reason'], 'drain-requested'>>();
+assertType<Equal<RuntimeRecoverEvent['cpuMs'], number>>();
+assertType<Equal<RuntimeDetachEvent['type'], 'detach'>>();
 assertType<Equal<RuntimeSpawnMetricEvent['durationMs'], number>>();
 assertType<Equal<RuntimeObservationEvent['cpuMs'], number>>();
 assertType<Equal<RuntimeMetrics['checkpoints'], CheckpointMetrics>>();

@@ -29,6 +29,7 @@ const { values: options, words: names } = readArguments({
       'instructions',
       'dashboard',
       'command',
+      'survival',
     ],
   },
   maxWords: Infinity,
@@ -43,6 +44,9 @@ if (names.includes('instructions')) {
 } else if (names.includes('command')) {
   const { runCommand } = await import('./command/run.ts');
   process.exitCode = await runCommand();
+} else if (names.includes('survival')) {
+  const { runSurvival } = await import('./survival/run.ts');
+  process.exitCode = await runSurvival();
 } else {
   await measure(chosenScenarios());
 }

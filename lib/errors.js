@@ -293,6 +293,46 @@ export const draining = (key, method) =>
     key === '' ? {} : { key },
   );
 
+/**
+ * Another host has the tenants of this name, or a warden of another version holds them.
+ * @param {string} key of the call; empty if it concerns no key
+ * @param {string} name of the option `survive`
+ * @param {number} pid of the host, or of the warden if there is no host
+ * @param {string | null} version of the other, if this one cannot speak with it
+ */
+export const inUse = (key, name, pid, version) =>
+  withCode(
+    new Error(
+      version === null
+        ? `the tenants of the name "${name}" belong to process ${pid}, and a name has one host at a time: ` +
+            'end or detach that one, give this one another survive.name, or take over with survive.takeOver'
+        : `the tenants of the name "${name}" are held by process ${pid} of @absolutejs/runtime ${version}, ` +
+            'with which this version cannot speak: start a host of that version, or end them with ' +
+            `\`npx @absolutejs/runtime end ${name}\``,
+    ),
+    'IN_USE',
+    { pid, ...(version !== null && { version }), ...(key !== '' && { key }) },
+  );
+
+/**
+ * What has outlived an earlier host could not be asked for, and nothing is started beside it.
+ * @param {string} key of the call; empty if it concerns no key
+ * @param {string} name of the option `survive`
+ * @param {string} reason
+ */
+export const notRecovered = (key, name, reason) =>
+  unsupported(
+    `the tenants of the name "${name}" cannot be found or started: ${reason}`,
+    undefined,
+    key === '' ? {} : { key },
+  );
+
+export const nothingSurvives = () =>
+  unsupported(
+    'detach() leaves tenants running for the next host, which takes the option survive: without ' +
+      'it they end with this one',
+  );
+
 /** @param {string} key */
 export const taken = (key) =>
   withCode(new Error(`Tenant "${key}" is already registered`), 'ALREADY_REGISTERED', { key });

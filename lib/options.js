@@ -18,6 +18,7 @@ import {
   wholeNumber,
 } from './checks.js';
 import { isolationAt, limitsAt } from './confinement.js';
+import { survivalOf } from './survive/option.js';
 import { isPort } from './tenant/processes.js';
 
 /** @typedef {import('../index.js').RuntimeOptions} RuntimeOptions */
@@ -57,6 +58,7 @@ const RUNTIME_OPTIONS = [
   'tenant',
   'limits',
   'isolation',
+  'survive',
   'backoff',
   'idle',
   'shouldIdleKill',
@@ -76,12 +78,13 @@ const RUNTIME_OPTIONS = [
  */
 export function readOptions(given) {
   const options = fieldsOf('', given, RUNTIME_OPTIONS);
-  const { command, env, limits, isolation, backoff, checkpoint } = options;
+  const { command, env, limits, isolation, survive, backoff, checkpoint } = options;
   const spawn = optional('spawn', options.spawn, isFunction, 'a function');
   const onMetrics = optional('onMetrics', options.onMetrics, isFunction, 'a function');
   if (limits !== undefined) refuseBesideOthersProcesses('limits', options);
   if (isolation !== undefined && isolation !== 'none')
     refuseBesideOthersProcesses('isolation', options);
+  if (survive !== undefined) refuseBesideOthersProcesses('survive', options);
   const gate = wholeNumber('spawnConcurrency', options.spawnConcurrency, undefined, 0);
   return {
     root: rootOf(options.source),
@@ -116,6 +119,7 @@ export function readOptions(given) {
     isolationOf: isFunction(isolation)
       ? /** @type {(key: string) => TenantIsolationSetting} */ (isolation)
       : undefined,
+    survive: survive === undefined ? undefined : survivalOf(survive),
     backoff: backoff === undefined ? BACKOFF : backoffOf(backoff),
     shouldIdleKill: optional('shouldIdleKill', options.shouldIdleKill, isFunction, 'a function'),
     idle: optional('idle', options.idle, isIdle, '"untouched" or "connections"'),
@@ -136,17 +140,24 @@ export function readOptions(given) {
 
 /** @typedef {ReturnType<typeof readOptions>} Settings */
 
+/** What holds for processes that the runtime starts, and for no others. */
+const OF_OURS_ALONE = {
+  limits: ['limits can be kept of', 'of '],
+  isolation: ['isolation can be kept of', 'of '],
+  survive: ['a host can be outlived by', 'by '],
+};
+
 /**
- * Limits and walls can be kept of processes that the runtime starts, and of no others.
- * @param {'limits' | 'isolation'} name
+ * @param {keyof typeof OF_OURS_ALONE} name
  * @param {RuntimeOptions} options
  */
 function refuseBesideOthersProcesses(name, { spawn, checkpoint }) {
   const other = spawn !== undefined ? 'spawn' : checkpoint !== undefined ? 'checkpoint' : undefined;
   if (other === undefined) return;
   const whose = other === 'spawn' ? 'what your own spawn starts' : 'what your driver restores';
+  const [what, of] = OF_OURS_ALONE[name];
   throw invalidOption(
-    `${name} and ${other} are given together: ${name} can be kept of processes that the runtime starts, not of ${whose}`,
+    `${name} and ${other} are given together: ${what} processes that the runtime starts, not ${of}${whose}`,
   );
 }
 

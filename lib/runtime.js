@@ -37,8 +37,8 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {Map<number, Adoption>} adoptions by call
  * @property {import('./observe/telemetry.js').Counts} counts
  * @property {number} startsInHand how many starts the current batch has asked for
- * @property {Map<() => Promise<void>, number>} gateways the `close` of each open gateway, and its
- *   `drainMs`
+ * @property {Map<(how?: { graceMs: number }) => Promise<void>, number>} gateways the `close` of
+ *   each open gateway, and its `drainMs`
  * @property {Set<() => Promise<void>>} controls the `close` of each open control
  * @property {readonly import('./observe/listen.js').Listener[]} listeners who are told what the
  *   user's callbacks are told
@@ -47,6 +47,9 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {unknown[]} notStopped why processes could not be stopped, for the next answer to
  *   `dispose`
  * @property {() => void} close ends the runtime, of which no process is left
+ * @property {() => void} leave leaves the tenants to a later host, as `detach` does
+ * @property {Promise<void> | undefined} recovered resolves when all is known that has outlived an
+ *   earlier host; undefined without `survive`
  * @property {(texts?: import('./bridge/batch.js').Texts) => void} wake schedules a look for
  *   records that a call into Rust has led to; `texts` is what that call returned
  * @property {(() => void) | undefined} handDown hands the host's variables and surroundings down
@@ -68,10 +71,10 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
 
 /**
  * @param {import('./options.js').Settings} settings
- * @param {Core['close']} close
+ * @param {Pick<Core, 'close' | 'leave'>} ends
  * @returns {Core}
  */
-function createCore(settings, close) {
+function createCore(settings, { close, leave }) {
   const addon = loadNative();
   if (settings.limits !== undefined || settings.isolation !== undefined) {
     const problem = addon.confinementProblem(settings.limits, settings.isolation, settings.root);
@@ -101,6 +104,8 @@ function createCore(settings, close) {
     readHost: /** @type {Core['readHost']} */ (addon.readHost),
     notStopped: [],
     close,
+    leave,
+    recovered: undefined,
     wake,
     handDown: undefined,
     failureError: errors.failureError,
@@ -122,13 +127,17 @@ const closeControls = ({ controls }) => Promise.all([...controls].map((close) =>
 /** @param {Core} core */
 const closeGateways = ({ gateways }) => Promise.all([...gateways.keys()].map((close) => close()));
 
+/** Takes no connection any more; what is open has its `drainMs`. @param {Core} core */
+const drainGateways = ({ gateways }) =>
+  Promise.all([...gateways].map(([close, drainMs]) => close({ graceMs: drainMs })));
+
 /**
  * @param {import('../index.js').RuntimeOptions} options
  * @returns {Runtime}
  */
 export function createRuntime(options) {
   const settings = readOptions(options);
-  const core = createCore(settings, close);
+  const core = createCore(settings, { close, leave: () => void leave().catch(() => {}) });
   const { native, board, calls, tenants, adoptions, counts, wake } = core;
   const replaceTenant = createReplacements(core, giveUp);
 
@@ -144,6 +153,24 @@ export function createRuntime(options) {
     calls.resolveAll();
   }
 
+  /**
+   * Leaves the tenants to a later host. Gateways take no connection from now on; the runtime ends
+   * when their last request has.
+   * @returns {Promise<void>}
+   */
+  function leave() {
+    if (detachment !== undefined) return detachment;
+    isDisposed = true;
+    // First, since gateways of a runtime that leaves leave their sockets, too.
+    const released = calls.open('', (_, call) => native.detach(call), 'detach');
+    const drained = drainGateways(core);
+    return (detachment = drained
+      .then(() => released)
+      .finally(() => closeControls(core).then(close)));
+  }
+
+  /** @type {Promise<void> | undefined} */
+  let detachment;
   /** @type {Promise<void> | undefined} */
   let disposal;
   // True from the first `dispose` on, even if a process could not be stopped and is still tracked.
@@ -244,6 +271,8 @@ export function createRuntime(options) {
     },
     /** @returns {Promise<void>} */
     dispose() {
+      // What was left to a later host is not this one's to stop.
+      if (detachment !== undefined) return detachment;
       if (disposal !== undefined) return disposal;
       isDisposed = true;
       // Requests of a gateway may end before their tenants are stopped.
@@ -255,6 +284,12 @@ export function createRuntime(options) {
       // If a process could not be stopped, the next call tries again.
       disposal.catch(() => (disposal = undefined));
       return disposal;
+    },
+    /** @returns {Promise<void>} */
+    detach() {
+      if (settings.survive === undefined) return Promise.reject(errors.nothingSurvives());
+      if (isDisposed && detachment === undefined) return Promise.reject(errors.disposed(''));
+      return leave();
     },
   };
 
@@ -358,8 +393,15 @@ export function createRuntime(options) {
     value: () => ({ core, isDisposed }),
   });
   // Programs that list the members see those that they know.
-  for (const name of ['warm', 'replace'])
+  for (const name of ['warm', 'replace', 'detach'])
     Object.defineProperty(runtime, name, { enumerable: false });
+  Object.defineProperty(runtime, 'recovered', { get: () => core.recovered ?? Promise.resolve() });
+  if (settings.survive !== undefined) {
+    // At once, since tenants that wait for a host of this name do not wait for its first request.
+    core.recovered = calls.open('', (_, call) => native.recover(call), 'recover');
+    // Each call that it fails is told.
+    core.recovered.catch(() => {});
+  }
   if (Symbol.asyncDispose) {
     Object.defineProperty(runtime, Symbol.asyncDispose, {
       value: runtime.dispose,

@@ -1,7 +1,7 @@
 // `npm run planted`: plants one bug at a time, and checks that the tests find each. Bugs in the
 // pool's decisions are looked for by its simulation; bugs that only real processes show (ports,
 // output, descriptors, memory, trees) by the soak, with an addon and a warden of their own; and those
-// in limits and walls by the warden's own tests, which need less time than the soak.
+// in limits, walls and what outlives a host by the warden's own tests, which need less time than the soak.
 import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readArguments } from './lib/arguments.mjs';
@@ -25,6 +25,10 @@ const TESTS_OF = new Map([
   ['TemporaryDirectoryStays', 'temporary_directory'],
   ['OutOfMemoryIsNotTold', 'memory_limits'],
   ['WallsAreNotPutUp', 'within_walls_files'],
+  ['UnfinishedOutlivesItsHost', 'a_lost_host_leaves_what_is_ready'],
+  ['UntakenEndIsForgotten', 'a_lost_host_leaves_what_is_ready'],
+  ['LostLinesAreNotCounted', 'a_lost_host_leaves_what_is_ready'],
+  ['OwnerIsNeverFenced', 'one_host_owns_a_name'],
 ]);
 
 const known = bugsOfTheWarden();

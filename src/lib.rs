@@ -35,6 +35,7 @@ mod options;
 mod records;
 mod runtime;
 mod service_manager;
+mod surviving;
 mod tenant_settings;
 mod tree;
 

@@ -3,6 +3,7 @@
 use super::confinement::{NativeIsolation, NativeLimits, asked};
 use driver::Settings;
 use driver::recipe::Recipe;
+use linux::warden_link::surviving::Survive;
 use napi::bindgen_prelude::{FromNapiValue, Result};
 use napi::sys;
 use napi_derive::napi;
@@ -40,6 +41,7 @@ pub struct NativeOptions {
     pub spawn_concurrency: Option<f64>,
     pub spawn_patience_ms: Option<f64>,
     pub tenant: Option<GivenFunction>,
+    pub survive: Option<NativeSurvive>,
     pub backoff: NativeBackoff,
     pub idle: Option<String>,
     pub checkpoint: Option<NativeCheckpoint>,
@@ -48,6 +50,14 @@ pub struct NativeOptions {
     pub readiness: Option<GivenFunction>,
     pub on_log: Option<GivenFunction>,
     pub on_metrics: Option<GivenFunction>,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct NativeSurvive {
+    pub name: String,
+    pub directory: String,
+    pub for_ms: f64,
+    pub take_over: bool,
 }
 
 #[napi(object, object_to_js = false)]
@@ -101,8 +111,16 @@ impl NativeOptions {
                 .map(|checkpoint| checkpoint.restore_timeout_ms as u64),
             custody: if self.spawn.is_some() { Custody::USERS } else { Custody::OURS },
         };
+        let survive = self.survive.map(|survive| Survive {
+            directory: survive.directory.into(),
+            name: survive.name,
+            for_ms: survive.for_ms as u64,
+            stop_grace_ms: self.stop_timeout_ms as u64,
+            take_over: survive.take_over,
+        });
         Settings {
             pool,
+            survive,
             recipe: Recipe {
                 root: self.root,
                 command: self.command,
@@ -157,6 +175,7 @@ mod tests {
             spawn_concurrency: Some(number),
             spawn_patience_ms: None,
             tenant: None,
+            survive: None,
             backoff: NativeBackoff {
                 base_ms: number,
                 max_ms: number,

@@ -107,6 +107,12 @@ impl Functions<'_> {
         })?;
         self.add_plain("drain", |driver| driver.feed_quietly(Input::Drain))?;
         self.add("dispose", |driver, (call,): (f64,)| driver.dispose(call as u64))?;
+        // Tenants that outlive their host: finds those of earlier hosts, and leaves these to the
+        // next one. The calls are settled.
+        self.add("recover", |driver, (call,): (f64,)| driver.recover(call as u64))?;
+        // The user was told that the run has ended.
+        self.add("endTold", |driver, (run,): (f64,)| driver.end_is_told(run_id(run)))?;
+        self.add("detach", |driver, (call,): (f64,)| driver.detach(call as u64))?;
         // Returns the number of keys that `ensure` would refuse now because they are backing off.
         self.add_plain("backingOff", |driver| driver.stats().backoff as u32)?;
         self.add("inspect", |driver, (key,): (String,)| {

@@ -154,6 +154,7 @@ test('the host says what it is', async () => {
     pid: process.pid,
     runtime: { running: 1, total: 1, maxConcurrent: 100, draining: false, backoff: 0, starts: 1 },
     root: desk.house.tenants.root,
+    survive: null,
     protects: { limits: [], isolation: null, missing: [] },
     control: { path: desk.path, name: 'a host' },
     dashboard: null,

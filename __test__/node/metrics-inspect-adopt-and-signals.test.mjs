@@ -25,7 +25,7 @@ test('metrics, inspect and list agree with the events, within callbacks and afte
     ...{ source, spawn },
     readiness: async ({ key }) => key !== 'bad',
     onTransition(event) {
-      if (event.type === 'drain') return;
+      if (event.type === 'drain' || event.type === 'detach') return;
       const { totalSpawns, totalExits } = runtime.metrics();
       const exits = Object.values(totalExits).reduce((sum, count) => sum + count, 0);
       seen.push(

@@ -373,7 +373,7 @@ test('it can be called in every callback, and never names a process that has end
   const seen: [string, string | undefined, number | null | undefined][] = [];
   await using bench = setUp({
     onTransition(event) {
-      if (event.type === 'drain') return;
+      if (event.type === 'drain' || event.type === 'detach') return;
       const { state, pid } = bench.runtime.inspect(event.key) ?? {};
       seen.push([event.type, state, pid]);
     },

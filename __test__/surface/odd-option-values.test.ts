@@ -70,6 +70,7 @@ names.push(
   'tenant',
   'limits',
   'isolation',
+  'survive',
   'idle',
   'shouldIdleKill',
   'checkpoint',

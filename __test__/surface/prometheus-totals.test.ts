@@ -75,6 +75,16 @@ test('refused calls and adoptions are counted from the events', () => {
   expect(scrape(collector).value('adoptions_total')).toBe(1);
 });
 
+test('a tenant that has outlived an earlier host counts from what it had used by then', () => {
+  const collector = createRuntimeCollector();
+  const runtime = attachTo(collector);
+  const found = { port: 1, startedAt: 0, cpuMs: 5_000, linesLost: 0 };
+  runtime.transition({ type: 'recover', key: 'a', pid: 1, ...found });
+  runtime.observe('a', 1, 7_000, 10);
+  expect(scrape(collector).value('recoveries_total')).toBe(1);
+  expect(scrape(collector).value('cpu_seconds_total')).toBe(2);
+});
+
 test('CPU time is the sum over all processes and does not fall when they end', () => {
   const collector = createRuntimeCollector();
   const runtime = attachTo(collector);

@@ -16,7 +16,10 @@ export type Unit = 'ns' | 'µs' | 'ms' | '%' | 'MB' | 'B' | '/s' | '×' | '';
 export type Sample = Record<string, number | readonly number[]>;
 
 /** The part of the documented surface that every pool under test has. */
-export type Pool = Omit<Runtime, 'adopt' | 'inspect' | 'list' | 'metrics' | 'replace' | 'warm'>;
+export type Pool = Omit<
+  Runtime,
+  'adopt' | 'detach' | 'inspect' | 'list' | 'metrics' | 'recovered' | 'replace' | 'warm'
+>;
 export type CreateRuntime = (options: RuntimeOptions) => Pool;
 
 export interface Context {

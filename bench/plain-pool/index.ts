@@ -32,7 +32,10 @@ interface Entry {
 
 export function createRuntime(
   options: RuntimeOptions,
-): Omit<Runtime, 'adopt' | 'inspect' | 'list' | 'metrics' | 'replace' | 'warm'> {
+): Omit<
+  Runtime,
+  'adopt' | 'detach' | 'inspect' | 'list' | 'metrics' | 'recovered' | 'replace' | 'warm'
+> {
   const idleAfterMs = options.idleAfterMs ?? 300_000;
   const maxConcurrent = options.maxConcurrent ?? 100;
   const sweepIntervalMs = options.sweepIntervalMs ?? 10_000;

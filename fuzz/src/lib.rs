@@ -13,6 +13,12 @@ mod clock;
 mod group;
 #[path = "../../crates/warden/src/group_files.rs"]
 mod group_files;
+#[path = "../../crates/warden/src/hosted.rs"]
+pub mod hosted;
+#[path = "../../crates/warden/src/kept.rs"]
+mod kept;
+#[path = "../../crates/warden/src/kept_run.rs"]
+mod kept_run;
 #[path = "../../crates/warden/src/keeper.rs"]
 mod keeper;
 #[path = "../../crates/warden/src/launch.rs"]
@@ -23,10 +29,18 @@ mod launching;
 mod leaf;
 #[path = "../../crates/warden/src/link.rs"]
 mod link;
+#[path = "../../crates/warden/src/listener.rs"]
+pub mod listener;
 #[path = "../../crates/warden/src/memory_watch.rs"]
 mod memory_watch;
+#[path = "../../crates/warden/src/open_files.rs"]
+mod open_files;
 #[path = "../../crates/warden/src/outbox.rs"]
 mod outbox;
+#[path = "../../crates/warden/src/owner.rs"]
+mod owner;
+#[path = "../../crates/warden/src/owners/mod.rs"]
+mod owners;
 #[path = "../../crates/warden/src/parents.rs"]
 mod parents;
 #[path = "../../crates/warden/src/parked.rs"]
@@ -51,5 +65,7 @@ mod temporary;
 pub mod tree;
 #[path = "../../crates/warden/src/tree_kill.rs"]
 mod tree_kill;
+#[path = "../../crates/warden/src/visitors.rs"]
+mod visitors;
 #[path = "../../crates/warden/src/walls/mod.rs"]
 mod walls;

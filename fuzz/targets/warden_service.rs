@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
-use fuzz::{service, sys};
+use fuzz::{hosted, service, sys};
 use libfuzzer_sys::fuzz_target;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -73,7 +73,7 @@ enum Program {
 fuzz_target!(init: prepare(), |steps: Vec<Step>| {
     let (ours, wardens) = host::connection().expect("a pair of sockets");
     let host = std::thread::spawn(move || Host::new(ours).play(&steps));
-    let served = service::serve((wardens, getpid()));
+    let served = service::serve(service::Served::Host(hosted::Host::new(wardens, getpid())));
     let is_misused = host.join().expect("the host's assertions hold");
     assert_eq!(served.is_err(), is_misused);
     assert!(matches!(sys::reap(), sys::Reaped::NoChildren), "something is left");
@@ -197,6 +197,7 @@ impl Host {
                 told.final_reports += 1;
                 told.keeper = None;
             }
+            other => panic!("{other:?} is a surviving warden's"),
         }
         assert!(told.final_reports <= told.launches, "two final reports");
     }

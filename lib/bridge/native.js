@@ -16,7 +16,8 @@ const ownUrl = import.meta.url;
 
 /**
  * @typedef {{ openRuntime: Function, confinementProblem: Function, readTree: Function, readHost:
- *   Function, notifyServiceManager: Function, wardenPath: string }} Native
+ *   Function, notifyServiceManager: Function, lookAtOwner: Function, endOwned: Function,
+ *   wardenPath: string }} Native
  */
 
 /** @type {Native | undefined} */

@@ -43,6 +43,10 @@ export const EXIT_REASONS = /** @type {const} */ ([
 
 /** @typedef {(typeof EXIT_REASONS)[number]} ExitReason */
 
+export const DETACH_REASONS = /** @type {const} */ (['take-over', 'asked', 'fenced']);
+
+/** @typedef {(typeof DETACH_REASONS)[number]} DetachReason */
+
 export const STREAMS = /** @type {const} */ (['stdout', 'stderr']);
 
 /** @typedef {(typeof STREAMS)[number]} Stream */
@@ -118,6 +122,8 @@ export function readFailure(batch) {
 /**
  * @typedef {(
  *   | { kind: 'disposed' }
+ *   | { kind: 'inUse', pid: number, version: string | null }
+ *   | { kind: 'notRecovered', reason: string }
  *   | { kind: 'draining' }
  *   | { kind: 'taken' }
  *   | { kind: 'exhausted', maxFailures: number, last: Failure }
@@ -136,31 +142,35 @@ export function readRefusal(batch) {
     case 0:
       return { kind: 'disposed' };
     case 1:
-      return { kind: 'draining' };
+      return { kind: 'inUse', pid: batch.number(), version: batch.bool() ? batch.text() : null };
     case 2:
-      return { kind: 'taken' };
+      return { kind: 'notRecovered', reason: batch.text() };
     case 3:
-      return { kind: 'exhausted', maxFailures: batch.number(), last: readFailure(batch) };
+      return { kind: 'draining' };
     case 4:
+      return { kind: 'taken' };
+    case 5:
+      return { kind: 'exhausted', maxFailures: batch.number(), last: readFailure(batch) };
+    case 6:
       return {
         kind: 'backingOff',
         failures: batch.number(),
         retryAfterMs: batch.number(),
         last: readFailure(batch),
       };
-    case 5:
-      return { kind: 'overloaded', waiting: batch.number() };
-    case 6:
-      return { kind: 'noRoomBeside' };
     case 7:
+      return { kind: 'overloaded', waiting: batch.number() };
+    case 8:
+      return { kind: 'noRoomBeside' };
+    case 9:
       return {
         kind: 'startFailed',
         run: batch.bool() ? batch.number() : null,
         failure: readFailure(batch),
       };
-    case 8:
+    case 10:
       return { kind: 'stopRefused', run: batch.number(), failure: readFailure(batch) };
-    case 9:
+    case 11:
       return { kind: 'stillTracked' };
     default:
       return unknown();
@@ -395,6 +405,21 @@ export function readStatus(batch) {
  */
 
 /**
+ * The run was found: its process has outlived the host that started it.
+ * @typedef {object} RecoverRecord
+ * @property {number} run
+ * @property {string} key
+ * @property {number} pid
+ * @property {number} port
+ * @property {number} startedAt
+ * @property {number} cpuMs
+ * @property {number} linesLost
+ * @property {boolean} atIpv6 As in `Ready`.
+ * @property {LeaseAddress | null} lease `None`: it is no tenant, since it ends, or another release
+ *   serves.
+ */
+
+/**
  * The run was restored from a snapshot, and answers.
  * @typedef {object} RestoredRecord
  * @property {number} run
@@ -451,6 +476,12 @@ export function readStatus(batch) {
  * @property {string} key
  * @property {number} attempt
  * @property {number} retryAfterMs
+ */
+
+/**
+ * This host leaves, and its tenants stay.
+ * @typedef {object} DetachRecord
+ * @property {DetachReason} reason
  */
 
 /**
@@ -519,6 +550,7 @@ export function readStatus(batch) {
  * @property {(core: C, record: CheckpointRecord) => R} checkpoint
  * @property {(core: C, record: SpawnRecord) => R} spawn
  * @property {(core: C, record: AdoptRecord) => R} adopt
+ * @property {(core: C, record: RecoverRecord) => R} recover
  * @property {(core: C, record: RestoredRecord) => R} restored
  * @property {(core: C, record: ReadyRecord) => R} ready
  * @property {(core: C, record: IdleKillRecord) => R} idleKill
@@ -527,6 +559,7 @@ export function readStatus(batch) {
  * @property {(core: C, record: ExitRecord) => R} exit
  * @property {(core: C, record: BackoffRecord) => R} backoff
  * @property {(core: C) => R} drain The runtime drains: no new spawns from now on.
+ * @property {(core: C, record: DetachRecord) => R} detach
  * @property {(core: C, record: LogRecord) => R} log
  * @property {(core: C, record: NotStoppedRecord) => R} notStopped
  * @property {(core: C, record: SettleRecord) => R} settle
@@ -596,6 +629,18 @@ export function handleRecord(batch, core, handlers) {
     case 12:
       return handlers.adopt(core, { run: batch.number(), lease: readLeaseAddress(batch) });
     case 13:
+      return handlers.recover(core, {
+        run: batch.number(),
+        key: batch.text(),
+        pid: batch.number(),
+        port: batch.number(),
+        startedAt: batch.number(),
+        cpuMs: batch.number(),
+        linesLost: batch.number(),
+        atIpv6: batch.bool(),
+        lease: batch.bool() ? readLeaseAddress(batch) : null,
+      });
+    case 14:
       return handlers.restored(core, {
         run: batch.number(),
         pid: batch.number(),
@@ -603,25 +648,25 @@ export function handleRecord(batch, core, handlers) {
         durationMs: batch.number(),
         lease: readLeaseAddress(batch),
       });
-    case 14:
+    case 15:
       return handlers.ready(core, {
         run: batch.number(),
         durationMs: batch.number(),
         lease: readLeaseAddress(batch),
         atIpv6: batch.bool(),
       });
-    case 15:
-      return handlers.idleKill(core, { run: batch.number(), idleMs: batch.number() });
     case 16:
-      return handlers.lruEvict(core, { run: batch.number() });
+      return handlers.idleKill(core, { run: batch.number(), idleMs: batch.number() });
     case 17:
+      return handlers.lruEvict(core, { run: batch.number() });
+    case 18:
       return handlers.observation(core, {
         run: batch.number(),
         cpuMs: batch.number(),
         rssBytes: batch.number(),
         at: batch.number(),
       });
-    case 18:
+    case 19:
       return handlers.exit(core, {
         run: batch.number(),
         exitCode: batch.bool() ? batch.number() : null,
@@ -629,39 +674,43 @@ export function handleRecord(batch, core, handlers) {
         reason: /** @type {ExitReason} */ (EXIT_REASONS[batch.number()]),
         outOfMemory: batch.bool() ? batch.number() : null,
       });
-    case 19:
+    case 20:
       return handlers.backoff(core, {
         key: batch.text(),
         attempt: batch.number(),
         retryAfterMs: batch.number(),
       });
-    case 20:
-      return handlers.drain(core);
     case 21:
+      return handlers.drain(core);
+    case 22:
+      return handlers.detach(core, {
+        reason: /** @type {DetachReason} */ (DETACH_REASONS[batch.number()]),
+      });
+    case 23:
       return handlers.log(core, {
         run: batch.number(),
         stream: /** @type {Stream} */ (STREAMS[batch.number()]),
         at: batch.number(),
         text: batch.text(),
       });
-    case 22:
+    case 24:
       return handlers.notStopped(core, { run: batch.number(), failure: readFailure(batch) });
-    case 23:
+    case 25:
       return handlers.settle(core, {
         call: batch.number(),
         outcome: readOutcome(batch),
         output: batch.bool() ? batch.text() : null,
       });
-    case 24:
+    case 26:
       return handlers.answer(core, {
         ticket: batch.number(),
         answer: batch.bool() ? batch.number() : null,
       });
-    case 25:
-      return handlers.release(core, { run: batch.number() });
-    case 26:
-      return handlers.disposed(core, { call: batch.number() });
     case 27:
+      return handlers.release(core, { run: batch.number() });
+    case 28:
+      return handlers.disposed(core, { call: batch.number() });
+    case 29:
       return handlers.sharedRoot(core, { pid: batch.bool() ? batch.number() : null });
     default:
       return unknown();

@@ -39,7 +39,8 @@ export const COMMANDS = {
       'with the first request, and stopped when it is not used.\n' +
       'Flags come before ABSOLUTE_RUNTIME_* (such as ABSOLUTE_RUNTIME_STOP_TIMEOUT), and these ' +
       'before the config file, whose keys are the flags in camel case, dir, and tenant: (key) => ' +
-      'what differs for one. SIGTERM drains the host, SIGHUP reads the config file again.',
+      'what differs for one. SIGTERM drains the host, SIGHUP reads the config file again, and with ' +
+      '--survive SIGUSR2 leaves its tenants to the next host.',
     example: 'absolutejs-runtime serve ./tenants --memory 256M --dashboard 127.0.0.1:3900',
     options: [
       ...Object.keys(OPTIONS).slice(0, Object.keys(OPTIONS).indexOf('follow')),
@@ -125,6 +126,16 @@ export const COMMANDS = {
     example: 'absolutejs-runtime drain --control /run/apps.sock',
     options: CLIENT,
     load: () => import('./drain.js'),
+  },
+  end: {
+    words: 'NAME',
+    count: [1, 1],
+    summary: 'ends the tenants that a host has left, whose name with --survive that was',
+    more: 'Of a name that a host has it ends nothing. It waits until all is gone.',
+    example: 'absolutejs-runtime end apps',
+    options: ['json', 'help'],
+    completes: [],
+    load: () => import('./end.js'),
   },
   doctor: {
     count: [0, 0],

@@ -15,9 +15,11 @@ import {
   orWord,
   since,
   someTime,
+  survivalName,
   text,
   users,
   whole,
+  yesOrNo,
 } from './values.js';
 
 /**
@@ -172,6 +174,22 @@ const SETTINGS = {
     value: 'NAME',
     read: text,
     help: 'of this host, in ps and on the page; by default that of the directory',
+  },
+  survive: {
+    value: 'NAME',
+    read: orWord('off', survivalName),
+    byDefault: 'off',
+    help: 'tenants outlive this host, and are found by the next one of the name; on: one made of DIR',
+  },
+  'survive-for': {
+    value: 'TIME',
+    read: orWord('forever', someTime()),
+    byDefault: '1m',
+    help: 'how long they wait for it, or forever',
+  },
+  'take-over': {
+    read: yesOrNo,
+    help: 'asks a host that has the name to leave its tenants to this one',
   },
   'log-dir': {
     value: 'DIR',

@@ -1,7 +1,9 @@
 /** `ps`: the tenants as they are now. */
 import { nearest } from '../checks.js';
+import { lookAtAll } from '../survive/names.js';
 import { clientOf } from './client.js';
 import { Failure } from './mistakes.js';
+import { leftInWords } from './survival.js';
 import { COLUMNS, problemOf, sorted } from './tenants.js';
 import { table } from './table.js';
 import { DIM } from './terminal.js';
@@ -13,7 +15,9 @@ const SHOWN_PROBLEMS = 8;
 
 /** @type {import('./commands.js').Run} */
 export async function run({ words, options, said }, io) {
-  const { tenants: all } = await clientOf(options, io.env).get('/tenants');
+  const { tenants: all } = await clientOf(options, io.env)
+    .get('/tenants')
+    .catch((error) => withoutHost(error, io.env));
   const tenants = chosen(all, words, options.state);
   // The host gives them in the order of what is wrong.
   const shown = said.has('sort') ? sorted(tenants, options.sort) : tenants;
@@ -25,6 +29,22 @@ export async function run({ words, options, said }, io) {
   }
   io.print(listing(shown, words.length > 0, io).join('\n'));
   if (shown.length === 0) io.complain(nothing(all.length, options.state));
+}
+
+/**
+ * Where there is no host, tenants may have outlived one.
+ *
+ * @param {any} error
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {Promise<never>}
+ */
+async function withoutHost(error, env) {
+  if (error.code !== 'ENOENT' && error.code !== 'ECONNREFUSED') throw error;
+  const left = (await lookAtAll(env).catch(() => [])).filter(
+    ({ ownerPid, problem }) => ownerPid === 0 && !problem,
+  );
+  const lines = left.map((owned) => `${leftInWords(owned)}.`);
+  throw new Failure([error.message, ...lines].join('\n'), error.code);
 }
 
 /**

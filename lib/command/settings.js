@@ -10,6 +10,7 @@ import { findConfig, loadConfig } from './config-file.js';
 import { Failure, UsageError } from './mistakes.js';
 import { configKey, DIRECTORY, OPTIONS, settingNames, variable } from './options.js';
 import { harmless } from './text.js';
+import { nameOfHost } from './survival.js';
 
 /**
  * @typedef {object} Settings
@@ -76,6 +77,7 @@ export async function readSettings({ flags, directory, env, cwd }) {
   const root = resolve(base, dir);
   assertDirectory(root, given.value === undefined);
   values.name ??= basename(root);
+  if (values.survive === 'on') values.survive = nameOfHost(values.name, root);
   return { dir: root, values, texts, origins, tenant: /** @type {any} */ (tenant), file };
 }
 
@@ -113,9 +115,11 @@ function wrongKeys(file, config) {
 /** Settings that make no sense together. @param {Record<string, any>} values */
 function contradictions(values) {
   const { 'tls-cert': cert, 'tls-key': key, 'user-range': range, isolation } = values;
+  const { survive, 'take-over': takesOver } = values;
   return [
     ...(cert !== undefined && key === undefined ? ['--tls-cert also needs --tls-key'] : []),
     ...(key !== undefined && cert === undefined ? ['--tls-key also needs --tls-cert'] : []),
+    ...(takesOver && !survive ? ['--take-over also needs --survive'] : []),
     ...(range && isolation === 'none' ? ['--user-range needs --isolation tenant'] : []),
   ];
 }

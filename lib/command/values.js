@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { nearest } from '../checks.js';
+import { isName, NAME_RULE } from '../survive/option.js';
 
 /** What is wrong with a value; the caller says whose value it is. */
 export class Mismatch extends Error {}
@@ -142,6 +143,23 @@ export function networks(value) {
     if (version !== 0 && fits && rest.length === 0) return part.trim();
     throw new Mismatch('addresses of proxies, such as 10.0.0.0/8');
   });
+}
+
+/** A name of hosts that tenants outlive, or `on`, which stands for one made of the directory. */
+/** @type {Read} */
+export function survivalName(value) {
+  const given = value === true ? 'on' : textOf(value);
+  if (isName(given)) return given;
+  throw new Mismatch(`on, or a name of ${NAME_RULE}`);
+}
+
+/** A switch, where it is not a flag. @type {Read} */
+export function yesOrNo(value) {
+  if (typeof value === 'boolean') return value;
+  const text = textOf(value).toLowerCase();
+  if (['1', 'true', 'yes', 'on'].includes(text)) return true;
+  if (['0', 'false', 'no', 'off'].includes(text)) return false;
+  throw new Mismatch('true or false');
 }
 
 /** `20000:10000`: the first user and how many. @type {Read} */

@@ -8,7 +8,7 @@ import { createLogFiles } from './log-files.js';
 import { createLogs } from './logs.js';
 import { listen } from '../observe/listen.js';
 import { readOptions } from './options.js';
-import { listenAt, readyDefaultPath } from './socket.js';
+import { listenAt, readyDefaultPath, whenLeft } from './socket.js';
 import { hasToken, newToken } from './token.js';
 import { createView } from './view.js';
 
@@ -20,6 +20,8 @@ const REQUEST_MS = 10_000;
 const KEPT_ALIVE_MS = 5_000;
 /** What is known of the host is known anew after this time. */
 const FRESH_MS = 200;
+/** A host that has left its tenants to this one has so long to leave its addresses. */
+const LEAVING_MS = 10_000;
 /** Open answers may end for so long at the end of the control. */
 const GRACE_MS = 1_000;
 
@@ -55,7 +57,11 @@ export function createControl(options) {
   const api = createApi(view);
   const stopListening = listen(core, {
     onLog: logs.add,
-    onTransition: board.transition,
+    onTransition(event) {
+      board.transition(event);
+      // The next host listens at the same places.
+      if (event.type === 'detach') void close();
+    },
     onFailure: board.failure,
   });
 
@@ -71,11 +77,16 @@ export function createControl(options) {
   const opened = [];
 
   async function open() {
+    // What has outlived an earlier host is shown from the first look on.
+    await core.recovered;
     place.path ||= await readyDefaultPath();
+    const { takeOver = false } = core.settings.survive ?? {};
+    if (takeOver) await whenLeft(place.path, LEAVING_MS);
     opened.push(await listenAt(server, place.path, token), () => closeServer(server));
     server.unref();
     if (settings.dashboard !== undefined) {
-      const dashboard = await openDashboard(settings.dashboard, api);
+      const patienceMs = takeOver ? LEAVING_MS : 0;
+      const dashboard = await openDashboard(settings.dashboard, api, patienceMs);
       opened.push(() => dashboard.close());
       const { url, link } = await dashboard.listening;
       dashboardUrl = url;
@@ -158,10 +169,11 @@ function filesOf({ logs: { directory, maxBytes } }, events) {
  * The dashboard is loaded when it is asked for.
  * @param {any} options checked there
  * @param {ReturnType<typeof createApi>} api
+ * @param {number} patienceMs how long its address may be another host's that leaves
  */
-async function openDashboard(options, api) {
+async function openDashboard(options, api, patienceMs) {
   const { createDashboard } = await import('#dashboard');
-  return createDashboard(options, api);
+  return createDashboard(options, api, patienceMs);
 }
 
 /** @param {import('node:http').Server} server @returns {Promise<void>} */

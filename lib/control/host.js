@@ -25,6 +25,7 @@ const packageRoot = () =>
 export function createHost({ runtime, core, gateways, name, optionName }) {
   const protects = once(() => protectsOf(core, optionName));
   const version = once(packageVersion);
+  const survival = survivalOf(core);
   const { bun } = process.versions;
   const engine = bun === undefined ? `node ${process.versions.node}` : `bun ${bun}`;
 
@@ -60,10 +61,29 @@ export function createHost({ runtime, core, gateways, name, optionName }) {
       },
       gateway: gateways.length === 0 ? null : { addresses, ...sumOf(gateways), requestsPerSecond },
       root: core.settings.root,
+      survive: survival(),
       protects: protects(),
       ...more,
     };
   };
+}
+
+/**
+ * Whether this host has the tenants of its name, and since when.
+ * @param {Core} core
+ * @returns {() => ControlHost['survive']}
+ */
+function survivalOf({ settings, recovered }) {
+  const { survive } = settings;
+  if (survive === undefined) return () => null;
+  const { name, forMs } = survive;
+  /** @type {number | null} */
+  let ownedSince = null;
+  recovered?.then(
+    () => (ownedSince = Date.now()),
+    () => {},
+  );
+  return () => ({ name, forMs: Number.isFinite(forMs) ? forMs : null, ownedSince });
 }
 
 /** @template T @param {() => T} make @returns {() => T} */

@@ -137,6 +137,25 @@ async function makeRoom(path) {
   await unlink(path);
 }
 
+/** How often it is looked whether another host has left. */
+const LOOK_MS = 50;
+
+/**
+ * Waits until no other host listens at the path, for so long at most. One that leaves says by
+ * nothing else that it does.
+ * @param {string} path
+ * @param {number} patienceMs
+ */
+export async function whenLeft(path, patienceMs) {
+  const until = performance.now() + patienceMs;
+  const isThere = async () =>
+    (await lstat(path).catch(() => undefined))?.isSocket() === true &&
+    (await ownerOf(path)) !== undefined;
+  while (performance.now() < until && (await isThere())) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
 /**
  * Who listens at the path; undefined: nobody.
  * @param {string} path

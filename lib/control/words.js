@@ -37,6 +37,13 @@ export function endText({ exitCode, signal, limit }) {
   return exitCode === null ? 'without an exit code' : `with exit code ${exitCode}`;
 }
 
+/** How a host leaves its tenants. */
+const DETACHMENTS = {
+  asked: 'the host leaves its tenants to the next one',
+  'take-over': 'the host leaves its tenants to another one, which has asked for them',
+  fenced: 'the host did not answer, and its tenants were given to another one',
+};
+
 /** @param {TransitionEvent} event @returns {string} */
 export function eventText(event) {
   switch (event.type) {
@@ -48,6 +55,11 @@ export function eventText(event) {
       return `taken over as process ${event.pid}`;
     case 'restored':
       return `restored from its snapshot in ${durationText(event.durationMs)}`;
+    case 'recover': {
+      const lost =
+        event.linesLost === 0 ? '' : `; ${times(event.linesLost, 'line')} of its output lost`;
+      return `has outlived an earlier host as process ${event.pid}${lost}`;
+    }
     case 'idle-kill':
       return `is being stopped: nobody has used it for ${durationText(event.idleMs)}`;
     case 'lru-evict':
@@ -60,6 +72,8 @@ export function eventText(event) {
       return `was asked for, and refused after ${times(event.attempt, 'failure')}; the next try is in ${durationText(event.retryAfterMs)}`;
     case 'drain':
       return 'the host starts no more tenants';
+    case 'detach':
+      return DETACHMENTS[event.reason];
   }
 }
 

@@ -17,6 +17,8 @@ import { readOptions } from './options.js';
 /** @typedef {(request: Request, response: Response, rights: { mayAct: boolean }) => void} Api */
 /** @typedef {{ url: string, link: string }} Addresses without and with the token */
 
+/** How often an address is tried that another host is about to leave. */
+const RETRY_MS = 50;
 /** 256 bits. */
 const TOKEN_BYTES = 32;
 
@@ -34,9 +36,10 @@ const HEADERS = {
 /**
  * @param {import('./options.js').DashboardOptions} options
  * @param {Api} api answers all paths that are not the page's
+ * @param {number} [patienceMs] how long the address may be another host's that leaves
  * @returns {{ listening: Promise<Addresses>, close: () => Promise<void> }}
  */
-export function createDashboard(options, api) {
+export function createDashboard(options, api, patienceMs = 0) {
   const { port, hostname, token: given, names, tls } = readOptions('dashboard', options);
   const token = given ?? randomBytes(TOKEN_BYTES).toString('base64url');
   const access = createAccess({ token, names, isSecure: tls !== undefined });
@@ -98,15 +101,20 @@ export function createDashboard(options, api) {
   /** @type {Promise<Addresses>} */
   const listening = new Promise((resolve, reject) => {
     const place = `${isIP(hostname) === 6 ? `[${hostname}]` : hostname}`;
-    server.once('error', (/** @type {any} */ error) => {
+    const until = performance.now() + patienceMs;
+    const listen = () => server.listen({ port, host: hostname });
+    server.on('error', (/** @type {any} */ error) => {
+      if (error.code === 'EADDRINUSE' && performance.now() < until)
+        return void setTimeout(listen, RETRY_MS);
       const problem = `cannot listen on ${place}:${port}: ${error.message}`;
       reject(cannotListen(problem, error.code, 'the dashboard'));
     });
-    server.listen({ port, host: hostname }, () => {
+    server.once('listening', () => {
       const { port: bound } = /** @type {import('node:net').AddressInfo} */ (server.address());
       const url = `${tls === undefined ? 'http' : 'https'}://${place}:${bound}/`;
       files.then(() => resolve({ url, link: `${url}?token=${token}` }), reject);
     });
+    listen();
   });
   listening.catch(() => {});
   // As the control that it belongs to, it keeps no process alive.

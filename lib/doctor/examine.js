@@ -4,6 +4,7 @@ import { note } from './findings.js';
 import * as kernel from './kernel.js';
 import * as limits from './limits.js';
 import * as memory from './memory.js';
+import { names } from './names.js';
 import * as programs from './programs.js';
 import * as surroundings from './surroundings.js';
 
@@ -84,6 +85,7 @@ export async function examine(host, { tenants }) {
         surroundings.container(host, facts),
         ...surroundings.temporary(facts),
         await surroundings.firstProcess(facts, host),
+        ...(await names(host)),
       ],
     },
   ];

@@ -7,6 +7,7 @@ import os from 'node:os';
 import { native } from '../bridge/native.js';
 import { readFacts } from './facts.js';
 import { startTrialTenant } from './trial.js';
+import { lookAtAll } from '../survive/names.js';
 
 /**
  * @typedef {object} Host
@@ -28,6 +29,8 @@ import { startTrialTenant } from './trial.js';
  * @property {() => import('./facts.js').Facts | undefined} facts as of now; undefined when there
  * is no addon that loads
  * @property {(command: string[] | undefined) => Promise<import('./trial.js').Trial>} startTenant
+ * @property {() => Promise<import('../survive/names.js').Owned[]>} owned the names whose tenants
+ * outlive their host
  * @property {(ms: number) => Promise<void>} pause
  */
 
@@ -52,6 +55,7 @@ export function thisHost() {
     loadAddon: native,
     facts: readFacts,
     startTenant: startTrialTenant,
+    owned: () => lookAtAll(process.env),
     pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   };
 }

@@ -40,7 +40,7 @@ export function createGateway(options) {
         return started.resolve(notice.addresses);
       case 'notStarted':
         ended();
-        return started.reject(cannotListen(notice.problem, notice.code));
+        return whenRecovered(() => started.reject(cannotListen(notice.problem, notice.code)));
       case 'closed':
         return void (access === undefined ? ended() : access.flush().then(ended));
       case 'access':
@@ -56,6 +56,16 @@ export function createGateway(options) {
       case 'certificate':
         return questions.certificate(notice);
     }
+  }
+
+  /**
+   * Without what has outlived an earlier host there is nothing to serve, and why is told in place
+   * of what follows from it.
+   * @param {() => void} otherwise
+   */
+  function whenRecovered(otherwise) {
+    if (core.recovered === undefined) return otherwise();
+    core.recovered.then(otherwise, started.reject);
   }
 
   /** No connection is left, and nothing of it will be told any more. */

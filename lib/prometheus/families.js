@@ -41,6 +41,9 @@ const OF_THE_POOL = [
   counter('spawns', 'Processes started.', ({ metrics }) => [{ value: metrics.totalSpawns }]),
   counter('exits', 'Processes ended, by reason.', exits),
   counter('adoptions', 'Running processes taken over.', ({ adoptions }) => [{ value: adoptions }]),
+  counter('recoveries', 'Tenants found running after an earlier host.', ({ recoveries }) => [
+    { value: recoveries },
+  ]),
   counter('backoff_entries', 'Failed starts that put a tenant into back-off.', ({ metrics }) => [
     { value: metrics.totalBackoffEntries },
   ]),

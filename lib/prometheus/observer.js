@@ -34,6 +34,7 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
   let cpuMs = 0;
   let residentBytes = 0;
   let adoptions = 0;
+  let recoveries = 0;
   let refusals = 0;
   /** Processes that ran out of their memory, by the reason of their exit. @type {Map<string, number>} */
   const outOfMemory = new Map();
@@ -114,6 +115,10 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
         adoptions += 1;
         // NaN: CPU time before the adoption was counted by the earlier host.
         return void begin(event.key, event.pid, NaN);
+      case 'recover':
+        recoveries += 1;
+        // CPU time before was counted by the earlier host.
+        return void begin(event.key, event.pid, event.cpuMs);
       case 'restored':
         restoreDuration.observe(event.durationMs);
         return void begin(event.key, event.pid);
@@ -166,6 +171,7 @@ export function createObserver(labels, maxTenants = DEFAULT_MAX_TENANTS) {
         cpuMs,
         residentBytes,
         adoptions,
+        recoveries,
         refusals,
         outOfMemory,
         spawnDuration,

@@ -13,7 +13,7 @@ export const LONGEST_TIMER_MS = 2 ** 31 - 1;
  */
 /**
  * The method of a call: `ensure` stands for `restart`, too.
- * @typedef {'ensure' | 'replace' | 'adopt' | 'kill' | 'dispose'} Method
+ * @typedef {'ensure' | 'replace' | 'adopt' | 'kill' | 'dispose' | 'recover' | 'detach'} Method
  */
 
 /**

@@ -119,6 +119,26 @@ const HANDLERS = {
     core.onMetrics?.({ type: 'observation', key, pid, cpuMs, rssBytes, at });
   },
 
+  // What has outlived an earlier host, and this host's leaving its own to a later one.
+
+  /** The first record of a run that an earlier host has started. */
+  recover(core, record) {
+    const { key, pid, port, startedAt, cpuMs, linesLost } = record;
+    const run = createRun(record.run, key, port, startedAt);
+    run.pid = pid;
+    if (record.atIpv6) run.host = '::1';
+    core.runs.set(run.id, run);
+    // One that ends, or that another release has replaced, is handed out no more.
+    if (record.lease !== null) core.tenants.open(run, record.lease);
+    core.tracing?.begin(run);
+    core.tracing?.spawned(run);
+    core.onTransition?.({ type: 'recover', key, pid, port, startedAt, cpuMs, linesLost });
+  },
+  detach(core, { reason }) {
+    core.onTransition?.({ type: 'detach', reason });
+    core.leave();
+  },
+
   // From the decision to stop a run to its last record.
 
   askIdle: (core, record) => void core.external.askIdle(runOf(core, record), record.idleMs),
@@ -150,12 +170,15 @@ const HANDLERS = {
     core.onTransition?.(withResource(run, event));
   },
   /** The last record of the run. */
-  release({ runs, tracing, onFailure }, { run: id }) {
+  release({ runs, tracing, onFailure, settings, native }, { run: id }) {
     const run = runs.get(id);
     runs.delete(id);
-    if (run === undefined) return;
-    tracing?.release(run);
-    if (run.pid === 0) onFailure?.({ type: 'start', key: run.key });
+    if (run !== undefined) {
+      tracing?.release(run);
+      if (run.pid === 0) onFailure?.({ type: 'start', key: run.key });
+    }
+    // What has not been told yet is left to the next host.
+    if (settings.survive !== undefined) native.endTold(id);
   },
 
   // Answers, and records that belong to no run.

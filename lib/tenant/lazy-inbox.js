@@ -23,7 +23,7 @@ let tenancy;
 function answerWithoutPart({ calls, native, close }, cause) {
   let isDisposed = false;
   for (const [call, { key, method }] of calls.waiting()) {
-    if (method === 'kill' || method === 'dispose') {
+    if (method === 'kill' || method === 'dispose' || method === 'detach') {
       isDisposed ||= method === 'dispose';
       calls.close(call)?.resolve(undefined);
     } else {

@@ -34,12 +34,18 @@ export function refuse(core, number, refusal, output) {
  * @returns {unknown}
  */
 function errorOf(core, { key, method }, refusal, output) {
-  const { runs, notStopped } = core;
+  const { runs, notStopped, settings } = core;
+  // Only a runtime with `survive` is refused for its name.
+  const name = settings.survive?.name ?? '';
   switch (refusal.kind) {
     case 'disposed':
       return errors.disposed(key);
     case 'draining':
       return errors.draining(key, method);
+    case 'inUse':
+      return errors.inUse(key, name, refusal.pid, refusal.version);
+    case 'notRecovered':
+      return errors.notRecovered(key, name, refusal.reason);
     case 'taken':
       return errors.taken(key);
     case 'noRoomBeside':

@@ -16,6 +16,7 @@ const LIB = {
   'checks.js': ['errors.js'],
   'confinement.js': ['errors.js', 'checks.js'],
   bridge: ['errors.js', 'checks.js'],
+  survive: ['errors.js', 'checks.js', 'bridge'],
   tenant: ['errors.js', 'checks.js', 'confinement.js', 'bridge', 'tenancy.js'],
   observe: ['errors.js', 'checks.js', 'bridge', 'tenant'],
   checkpoint: ['errors.js', 'checks.js', 'tenant'],
@@ -26,10 +27,10 @@ const LIB = {
   control: ['errors.js', 'checks.js', 'observe', 'dashboard'],
   dashboard: ['errors.js', 'checks.js'],
   // What `serve` needs it imports by its public name, as users do.
-  command: ['checks.js', 'bridge', 'doctor', 'control'],
-  'options.js': ['errors.js', 'checks.js', 'confinement.js', 'tenant'],
+  command: ['checks.js', 'bridge', 'doctor', 'control', 'survive'],
+  'options.js': ['errors.js', 'checks.js', 'confinement.js', 'survive', 'tenant'],
   'runtime.js': ['errors.js', 'checks.js', 'options.js', 'bridge', 'tenant', 'observe'],
-  doctor: ['checks.js', 'bridge', 'runtime.js'],
+  doctor: ['checks.js', 'bridge', 'runtime.js', 'survive'],
   // The entries of the bundles.
   'index.js': ['errors.js', 'runtime.js', 'observe', 'checkpoint', 'egress'],
   'gateway.js': ['gateway'],

@@ -82,7 +82,10 @@ export function stages() {
       ],
     ],
     [
-      [bunTests('bun test, processes', '__test__/processes')],
+      [
+        bunTests('bun test, processes', '__test__/processes'),
+        bunTests('bun test, survive', '__test__/survive'),
+      ],
       [
         bunTests('bun test, gateway', '__test__/gateway', [IN_BROWSERS]),
         bunTests('bun test, control', '__test__/control'),
@@ -97,6 +100,7 @@ export function stages() {
           '__test__/node/',
           '__test__/processes/',
           '__test__/readme/',
+          '__test__/survive/',
           '__test__/walls/',
         ]),
         nodeTests(),

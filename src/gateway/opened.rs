@@ -5,10 +5,12 @@ use super::hooks::{Hooks, Questions};
 use super::notices::{NativeAddress, NativeNotice, Notices};
 use super::tenants::Tenants;
 use driver::Driver;
-use gateway::listeners::{Listening, StartError};
-use gateway::settings::{CertifiedPem, Settings};
+use gateway::listeners::{Listening, Place, StartError};
+use gateway::settings::{CertifiedPem, Listen, Settings};
 use gateway::stats::{KeyStats, Stats};
 use gateway::{Gateway, tls};
+use pool::Refusal;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,7 +24,12 @@ pub struct Opened {
     pub questions: Arc<Questions>,
     pub access: Arc<AccessQueue>,
     state: Mutex<State>,
+    /// The slots in which its sockets are kept, of a runtime whose tenants outlive their host.
+    slots: Mutex<Vec<u64>>,
 }
+
+/// How long a gateway that is left may go on, unless JavaScript says it.
+const LEFT_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 enum State {
     /// It is about to listen: a name may have to be resolved for that. What is asked of it
@@ -49,6 +56,7 @@ impl Opened {
             questions: Arc::default(),
             access: Arc::default(),
             state: Mutex::new(State::Starting { close: None, certificates: None }),
+            slots: Mutex::default(),
         });
         let settings = match settings {
             Ok(settings) => settings,
@@ -66,19 +74,34 @@ impl Opened {
         opened
     }
 
-    fn listen(&self, settings: Settings, tenants: Tenants) {
+    fn listen(self: &Arc<Self>, mut settings: Settings, tenants: Tenants) {
+        let mut taken = Vec::new();
+        if let Some(recovered) = self.driver.when_recovered() {
+            match recovered.blocking_recv() {
+                Ok(Ok(())) => taken = self.take_sockets(&mut settings.listen),
+                Ok(Err(refusal)) => return self.failed(&StartError::NoTenants(why(refusal))),
+                Err(_) => {
+                    return self.failed(&StartError::NoTenants("the runtime has ended".into()));
+                }
+            }
+        }
         let hooks = Hooks {
             notices: self.notices.clone(),
             questions: self.questions.clone(),
             access: self.access.clone(),
         };
-        match Gateway::start(settings, tenants, hooks) {
+        let keep = |place: usize, socket: BorrowedFd<'_>| {
+            if taken.get(place) == Some(&false) {
+                self.keep_socket(socket);
+            }
+        };
+        match Gateway::start_and_show(settings, tenants, hooks, keep) {
             Ok(gateway) => self.started(Arc::new(gateway)),
             Err(error) => self.failed(&error),
         }
     }
 
-    fn started(&self, gateway: Arc<Running>) {
+    fn started(self: &Arc<Self>, gateway: Arc<Running>) {
         let addresses = gateway.listening().iter().map(address).collect();
         let mut state = self.lock();
         let State::Starting { close, certificates } =
@@ -97,6 +120,51 @@ impl Opened {
         if let Some(grace) = close {
             self.close(grace);
         }
+        let left = Arc::downgrade(self);
+        self.driver.when_leaving(move || {
+            if let Some(opened) = left.upgrade() {
+                opened.leave(LEFT_GRACE);
+            }
+        });
+    }
+
+    /// Takes sockets that a gateway of an earlier host has left, in place of new ones. Returns for
+    /// which places that was so, or no socket is to be kept: it came from elsewhere.
+    fn take_sockets(&self, listen: &mut [Listen]) -> Vec<bool> {
+        let take = |listen: &mut Listen| {
+            let Some(place) = Place::of(listen) else { return true };
+            let found = self.driver.take_listener(|socket| place.is_of(socket));
+            let is_found = found.is_some();
+            if let Some((slot, socket)) = found {
+                *listen = Listen::Inherited(socket);
+                self.slots().push(slot);
+            }
+            is_found
+        };
+        listen.iter_mut().map(take).collect()
+    }
+
+    /// Has the warden keep a socket that this gateway listens at.
+    fn keep_socket(&self, socket: BorrowedFd<'_>) {
+        if let Ok(socket) = socket.try_clone_to_owned() {
+            self.slots().extend(self.driver.keep_listener(socket));
+        }
+    }
+
+    /// This host leaves: the gateway accepts nothing more, and finishes what it has.
+    fn leave(&self, grace: Duration) {
+        match &mut *self.lock() {
+            State::Starting { close, .. } => *close = Some(grace),
+            State::Started(gateway) => {
+                gateway.leave_sockets();
+                gateway.begin_to_close(grace);
+            }
+            State::Ended => {}
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failed(&self, error: &StartError) {
@@ -111,6 +179,9 @@ impl Opened {
     /// Ends the gateway when its open requests are over, or after this time. The end is told by a
     /// notice.
     pub fn close(&self, grace: Duration) {
+        if !self.driver.is_leaving() {
+            self.slots().drain(..).for_each(|slot| self.driver.drop_listener(slot));
+        }
         let gateway = match &mut *self.lock() {
             State::Starting { close, .. } => {
                 *close = Some(grace);
@@ -125,6 +196,9 @@ impl Opened {
 
     /// Drops the gateway, which ends it at once, since JavaScript has gone.
     pub fn abandon(&self) {
+        if self.driver.survives() {
+            self.leave(Duration::ZERO);
+        }
         *self.lock() = State::Ended;
     }
 
@@ -173,6 +247,14 @@ pub fn problem_of(given: &[CertifiedPem]) -> Option<String> {
         let error = tls::check(std::slice::from_ref(one)).err()?;
         Some(if given.len() == 1 { error.to_string() } else { format!("[{index}]: {error}") })
     })
+}
+
+fn why(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::InUse { pid, .. } => format!("the tenants are in use by process {pid}"),
+        Refusal::NotRecovered { reason } => reason,
+        other => format!("the runtime refuses: {other:?}"),
+    }
 }
 
 fn address(listening: &Listening) -> NativeAddress {

@@ -88,7 +88,9 @@ impl tenants::InUse for Tenant {
 fn refused(refusal: pool::Refusal) -> Refusal {
     use pool::Refusal::*;
     match refusal {
-        Disposed | Draining => Refusal::new(503, Why::Draining).retry_after(SOON_MS),
+        Disposed | Draining | InUse { .. } | NotRecovered { .. } => {
+            Refusal::new(503, Why::Draining).retry_after(SOON_MS)
+        }
         BackingOff { retry_after_ms, .. } => {
             Refusal::new(503, Why::BackingOff).retry_after(retry_after_ms)
         }

@@ -64,6 +64,7 @@ export function host(changes = {}) {
     runtime: { running: 1, total: 1, maxConcurrent: 100, draining: false, backoff: 0 },
     gateway: null,
     root: '/srv/tenants',
+    survive: null,
     protects: { limits: [], isolation: null, missing: [] },
     ...changes,
   };

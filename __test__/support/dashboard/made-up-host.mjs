@@ -126,6 +126,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
         requestsPerSecond: Math.round(sum((t) => t.requestsPerSecond) * 10) / 10,
       },
       root: '/srv/tenants',
+      survive: { name: 'apps', forMs: 60_000, ownedSince: startedAt },
       protects: {
         limits: [
           { name: 'memoryBytes', value: 512 * 2 ** 20, by: 'cgroup2' },

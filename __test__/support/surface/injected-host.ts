@@ -101,6 +101,7 @@ export function injectedHost({ facts = {}, ...changes }: Changes = {}): Host {
       }
     },
     startTenant: async () => ({ readyMs: 14, asksKernel: true }),
+    owned: async () => [],
     pause: async () => {},
     ...changes,
   };

@@ -21,7 +21,7 @@ export class Recorder {
   readonly callbacks = {
     onTransition: (event) => {
       this.transitions.push(event);
-      this.#note(event.type === 'drain' ? 'drain' : `${event.type} ${event.key}`);
+      this.#note('key' in event ? `${event.type} ${event.key}` : event.type);
     },
     onMetrics: (event) => {
       this.metrics.push(event);

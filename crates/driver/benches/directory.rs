@@ -72,6 +72,7 @@ static HOST: LazyLock<Arc<Driver>> = LazyLock::new(|| {
         custom_readiness: false,
         asks_for_settings: false,
         readiness_timeout: Duration::from_secs(1),
+        survive: None,
     };
     let driver = Driver::new(settings, || ());
     for tenant in 0..TENANTS {

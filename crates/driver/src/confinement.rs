@@ -14,6 +14,7 @@ use linux::confine::{self, InForce, Isolation, Limits, StartFacts, support};
 use linux::process::bun;
 use linux::warden_link::run::Program;
 use pool::{Failure, RunId};
+use std::ffi::CString;
 use warden::confinement::Group;
 
 /// Programs that start scripts execute beside those of the system.
@@ -38,6 +39,8 @@ pub(crate) struct Confined {
     pub in_force: InForce,
     /// Where it has its control groups.
     pub groups: Vec<Group>,
+    /// Where it has its private temporary directory.
+    pub temporary: Option<CString>,
 }
 
 impl Asked {
@@ -110,11 +113,12 @@ impl<M: Machine> Driver<M> {
         }
         let parts = support.confinement(&asked, &StartFacts { port, programs: &programs });
         let parts = parts.map_err(|error| not_started(error.to_string()))?;
-        let groups = parts.confinement.groups.clone();
+        let (groups, temporary) =
+            (parts.confinement.groups.clone(), parts.confinement.temporary.clone());
         program.confinement = parts.confinement;
         program.umask = parts.umask;
         if let Some(handle) = self.lock().runs.get_mut(&run) {
-            handle.confined = Some(Box::new(Confined { in_force, groups }));
+            handle.confined = Some(Box::new(Confined { in_force, groups, temporary }));
         }
         Ok(program)
     }

@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::port_book::PortBook;
 use crate::recipe::Host;
 use crate::run_handle::RunHandle;
+use crate::survival::Survival;
 use crate::uplink::Record;
 use linux::process::accounting::Sampler;
 use linux::process::root_claim::RootClaim;
@@ -52,12 +53,15 @@ pub(crate) struct Core<M: Machine> {
     /// Runs that have become ready and wait for their first sample; `None` while no task takes
     /// them.
     pub to_sample: Option<Vec<RunId>>,
+    /// `None`: tenants do not outlive their host.
+    pub survival: Option<Box<Survival>>,
 }
 
 impl<M: Machine> Driver<M> {
     /// Takes one step of the pool and carries out its actions, and the steps that follow from
     /// those.
     pub(crate) fn feed_locked(self: &Arc<Self>, core: &mut Core<M>, input: Input) {
+        let Some(input) = core.hold_call(input) else { return };
         let mut next = Some(input);
         // A stack of inputs that the actions have led to: those of the latest step are fed first,
         // in the order of its actions.
@@ -75,7 +79,9 @@ impl<M: Machine> Driver<M> {
         if next_ms.is_some_and(|next_ms| core.armed_ms.is_none_or(|armed_ms| next_ms < armed_ms)) {
             self.deadline_moved.notify_one();
         }
-        if core.abandoned && core.pool.is_empty() {
+        if core.survival.is_some() {
+            self.leave_if_done(core);
+        } else if core.abandoned && core.pool.is_empty() {
             self.release_engine(core, None);
         }
     }
@@ -100,6 +106,9 @@ impl<M: Machine> Driver<M> {
             Action::AwaitImage { run, key } => self.tell(Record::AwaitImage { run, key }),
             Action::DropImage { key } => self.tell(Record::DropImage { key }),
             Action::LookForConnections => self.look_for_connections(core),
+            Action::Recover { run, key, process } => self.take_in_found(core, run, key, process),
+            Action::Retire { run, for_ms } => self.mark_retired(core, run, for_ms),
+            Action::LetGo { run } => self.let_go(core, run),
             Action::Probe { run } => self.probe(core, run),
             Action::Stop { run, stage } => self.stop(core, run, stage),
             Action::WatchUses { run } => self.watch_uses(core, run),

@@ -48,6 +48,9 @@ impl<M: Machine> Driver<M> {
             if let Some(engine) = core.engine.engine().filter(|_| !core.runs.is_empty()) {
                 engine.continue_helpers();
             }
+            if core.survival.is_some() {
+                self.store_touches(&core);
+            }
         }
     }
 

@@ -22,11 +22,18 @@ impl<M: Machine> Driver<M> {
     /// Ends the runtime without JavaScript, as when its worker was terminated: all processes are
     /// stopped, and no record is queued any more.
     pub fn abandon(self: &Arc<Self>) {
-        self.uplink.close();
         let mut core = self.lock();
+        core.runs.values().filter_map(|run| run.surviving.as_ref()).for_each(|surviving| {
+            surviving.record.tells_no_more();
+        });
+        self.uplink.close();
         core.abandoned = true;
         core.release_foreign();
-        self.feed_locked(&mut core, Input::Abandon);
+        if core.survival.is_some() {
+            self.abandon_to_next(&mut core);
+        } else {
+            self.feed_locked(&mut core, Input::Abandon);
+        }
     }
 
     /// Releases everything after `dispose` was answered: ports, foreign processes, the engine and
@@ -53,6 +60,9 @@ impl<M: Machine> Driver<M> {
     /// else when it has ended and no warden, task or descriptor of it is left.
     pub(super) fn release_engine(self: &Arc<Self>, core: &mut Core<M>, call: Option<CallId>) {
         core.root_claim = None;
+        if let Some(survival) = &mut core.survival {
+            survival.listeners.clear();
+        }
         core.engine = match mem::take(&mut core.engine) {
             EngineUse::InUse { engine, timer } => {
                 timer.abort();

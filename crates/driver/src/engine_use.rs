@@ -67,7 +67,10 @@ impl<M: Machine> Driver<M> {
                     tokio::join!(driver.keep_deadlines(), driver.sweep());
                 });
                 core.engine = EngineUse::InUse { engine: engine.clone(), timer };
-                self.claim_root(&engine);
+                // A host before this one may own the root, and is no other.
+                if core.survival.is_none() {
+                    self.claim_root(&engine);
+                }
                 Ok(engine)
             }
         }

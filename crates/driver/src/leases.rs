@@ -149,6 +149,11 @@ impl Lease {
         Touch { at_ms, sequence: load(&chunk.sequence[index]) }
     }
 
+    /// When the tenant was last touched, in milliseconds since the epoch.
+    pub(crate) fn touched_at_ms(&self) -> u64 {
+        self.touched().at_ms
+    }
+
     fn claim(&self) {
         self.chunk.claimed[self.address.index].swap(1, Ordering::SeqCst);
         self.state.fetch_or(CLAIMED, Ordering::SeqCst);
@@ -170,6 +175,8 @@ pub struct LeaseTable {
     /// Leases that JavaScript has no use for, until no thread in Rust has them.
     lingering: Vec<Arc<Lease>>,
     free: Vec<LeaseAddress>,
+    /// Leases that were opened while tenants may be in use by the host before; `None`: none is.
+    others: Option<Vec<Arc<Lease>>>,
 }
 
 impl LeaseTable {
@@ -181,6 +188,7 @@ impl LeaseTable {
             retired: HashMap::new(),
             lingering: Vec::new(),
             free: Vec::new(),
+            others: None,
         }
     }
 
@@ -195,6 +203,17 @@ impl LeaseTable {
     /// The side of the run's lease that threads in Rust use.
     pub fn lease(&self, run: RunId) -> Option<Arc<Lease>> {
         self.by_run.get(&run).cloned()
+    }
+
+    /// From now on what is opened is in use by the host before, too, until
+    /// [`end_others_uses`](Self::end_others_uses).
+    pub fn begin_others_uses(&mut self) {
+        self.others = Some(Vec::new());
+    }
+
+    /// The host before is gone. What it did is no touch of this host's.
+    pub fn end_others_uses(&mut self) {
+        self.others.take().into_iter().flatten().for_each(|lease| lease.count_out());
     }
 
     /// Takes the lease from a run that is over. Its cells are [`recycle`](Self::recycle)d once
@@ -246,7 +265,12 @@ impl Leases for LeaseTable {
         store(&chunk.touched_in_rust[address.index], 0);
         chunk.claimed[address.index].store(0, Ordering::SeqCst);
         let (clock, state, changed) = (self.clock.clone(), AtomicU32::new(0), Notify::new());
-        self.by_run.insert(run, Arc::new(Lease { chunk, address, clock, state, changed }));
+        let lease = Arc::new(Lease { chunk, address, clock, state, changed });
+        if let Some(others) = &mut self.others {
+            lease.state.fetch_add(1, Ordering::SeqCst);
+            others.push(lease.clone());
+        }
+        self.by_run.insert(run, lease);
     }
 
     fn touched(&self, run: RunId) -> Touch {

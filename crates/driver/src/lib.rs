@@ -30,6 +30,7 @@ mod run_handle;
 mod starts;
 mod stopping;
 mod supervision;
+mod survival;
 pub mod tenant_settings;
 pub mod uplink;
 pub mod users;
@@ -44,8 +45,11 @@ use crate::machine::{Linux, Machine};
 use crate::port_book::PortBook;
 use crate::recipe::{Host, Recipe};
 use crate::reports::SAMPLED_AT_ONCE;
+pub use crate::survival::DetachReason;
+use crate::survival::Survival;
 use crate::uplink::Uplink;
 use linux::process::accounting::Sampler;
+use linux::warden_link::surviving::Survive;
 use pool::{CallId, Config, Input, Key, Now, Pool, RunId, RunMap, Stats, Status};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -71,13 +75,15 @@ pub struct Settings {
     pub asks_for_settings: bool,
     /// How long a start waits for its port to answer, unless it has a setting of its own.
     pub readiness_timeout: Duration,
+    /// Tenants may outlive their host.
+    pub survive: Option<Survive>,
 }
 
 /// The handle of one runtime. `M` is the machine that it drives.
 ///
 /// **Methods by section.** Inputs and queries: this file. Starts, and batches of records:
 /// `starts.rs`; their ports: `port_assignment.rs`. Readiness: `readiness.rs`. Stops:
-/// `stopping.rs`. Usage, events and answers: `reports.rs`. Callers in Rust: `callers.rs`. The
+/// `stopping.rs`. Tenants that outlive their host: `survival.rs`. Usage, events and answers: `reports.rs`. Callers in Rust: `callers.rs`. The
 /// directory: `directory.rs`. Processes that the runtime did not start: `foreign.rs`. Variables
 /// and programs: `recipe.rs`. Deadlines: `deadlines.rs`. The engine: `engine_use.rs`. The end:
 /// `ending.rs`.
@@ -108,7 +114,8 @@ pub struct Driver<M: Machine = Linux> {
 impl Driver {
     /// A driver of this machine. `ring` is called when records wait; see [`Uplink::new`].
     pub fn new(settings: Settings, ring: impl Fn() + Send + Sync + 'static) -> Arc<Driver> {
-        let machine = Linux { warden_path: settings.warden_path.clone() };
+        let machine =
+            Linux { warden_path: settings.warden_path.clone(), survive: settings.survive.clone() };
         Driver::with(Arc::new(machine), settings, ring)
     }
 }
@@ -139,6 +146,7 @@ impl<M: Machine> Driver<M> {
             sampler: Some(Sampler::default()),
             looking_sampler: Some(Sampler::default()),
             to_sample: None,
+            survival: settings.survive.is_some().then(|| Box::new(Survival::default())),
         };
         let board: Arc<Board> = Arc::default();
         Arc::new(Driver {
@@ -224,7 +232,7 @@ impl<M: Machine> Driver<M> {
     /// is on the way.
     pub fn abort(self: &Arc<Self>, key: Key, call: CallId) -> bool {
         let mut core = self.lock();
-        let was_waiting = core.pool.is_waiting(&key, call);
+        let was_waiting = core.is_held(call) || core.pool.is_waiting(&key, call);
         self.feed_locked(&mut core, Input::Abort { key, call });
         was_waiting
     }

@@ -9,16 +9,18 @@ use linux::net::readiness::NotReady;
 use linux::threads::clock::{self, Sleep};
 use linux::threads::off_thread::OffThread;
 use linux::warden_link::client::Turn;
-use linux::warden_link::run::{Program, RunSink, supervise};
+use linux::warden_link::run::{FoundOutput, Program, RunSink, supervise, supervise_found};
 use linux::warden_link::surroundings::Noted;
+use linux::warden_link::surviving::{NotRecovered, Notice, Recovery, Survive};
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::task::AbortHandle;
-use warden::StopStage;
+use warden::{Mark, StopStage};
 
 /// Clocks, ports, and where the engine comes from.
 pub trait Machine: Send + Sync + 'static {
@@ -45,11 +47,15 @@ pub trait Machine: Send + Sync + 'static {
     fn reserve_port(&self, tries: usize, is_free: impl Fn(u16) -> bool) -> Option<Self::Port>;
     /// Holds this port; `None` if it is in use.
     fn hold_port(&self, port: u16) -> Option<Self::Port>;
+    /// The port that this socket of an earlier host holds; `None` if it holds none.
+    fn found_port(&self, socket: OwnedFd) -> Option<Self::Port>;
 }
 
 /// A port that is held by a socket. Dropping it frees the port.
 pub trait Port: Send + 'static {
     fn number(&self) -> u16;
+    /// Another descriptor of the socket. An error: no descriptor is left.
+    fn descriptor(&self) -> io::Result<OwnedFd>;
 }
 
 /// The thread on which the tasks of all runtimes run, with the warden and the port stock. A
@@ -95,6 +101,27 @@ pub trait Engine: Send + Sync + 'static {
     /// Continues the warden and its keepers, in case they were stopped.
     fn continue_helpers(&self);
 
+    /// Finds out what earlier hosts have left, and has it from then on. Only of an engine whose
+    /// tenants outlive their host, as all up to `drop_listener`.
+    fn recover(&self) -> impl Future<Output = Result<Recovery, NotRecovered>> + Send;
+    /// What the warden tells next of other hosts; `None`: nothing more.
+    fn notice(&self) -> impl Future<Output = Option<Notice>> + Send;
+    /// Reports a run that was found to `sink` until its tree is reaped, or it is let go.
+    fn supervise_found(
+        &self,
+        found: FoundOutput,
+        sink: &(impl RunSink + Send + Sync),
+    ) -> impl Future<Output = ()> + Send;
+    /// Notes how far the run with this number has come, with why.
+    fn mark(&self, number: u64, mark: Mark, detail: u8);
+    /// The end of the run with this number was told.
+    fn end_is_told(&self, number: u64);
+    /// This host has left: the next one may have all runs.
+    fn detach(&self);
+    /// Has a listener kept in this slot.
+    fn keep_listener(&self, slot: u64, socket: OwnedFd);
+    fn drop_listener(&self, slot: u64);
+
     /// A port that was reserved in advance, if one fits.
     fn port_in_stock(&self, is_free: impl Fn(u16) -> bool) -> Option<Self::Port>;
     /// Reserves a port where free ones are rare. Errors: no port (`AddrInUse`), or no descriptor.
@@ -131,6 +158,8 @@ pub trait Engine: Send + Sync + 'static {
 pub struct Linux {
     /// The helper program beside the addon.
     pub warden_path: PathBuf,
+    /// Tenants may outlive this host.
+    pub survive: Option<Survive>,
 }
 
 impl Machine for Linux {
@@ -138,7 +167,12 @@ impl Machine for Linux {
     type Engine = linux::engine::Engine;
 
     fn share_engine(&self) -> io::Result<Arc<Self::Engine>> {
-        linux::engine::Engine::share(self.warden_path.clone())
+        match &self.survive {
+            None => linux::engine::Engine::share(self.warden_path.clone()),
+            Some(survive) => {
+                linux::engine::Engine::surviving(self.warden_path.clone(), survive.clone())
+            }
+        }
     }
 
     fn steady_ms(&self) -> u64 {
@@ -168,11 +202,19 @@ impl Machine for Linux {
     fn hold_port(&self, port: u16) -> Option<HeldPort> {
         HeldPort::hold(port).ok()
     }
+
+    fn found_port(&self, socket: OwnedFd) -> Option<HeldPort> {
+        HeldPort::of_socket(socket).ok()
+    }
 }
 
 impl Port for HeldPort {
     fn number(&self) -> u16 {
         self.port()
+    }
+
+    fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.descriptor()
     }
 }
 
@@ -225,6 +267,42 @@ impl Engine for linux::engine::Engine {
 
     fn continue_helpers(&self) {
         self.warden.continue_helpers();
+    }
+
+    fn recover(&self) -> impl Future<Output = Result<Recovery, NotRecovered>> + Send {
+        self.warden.recover()
+    }
+
+    fn notice(&self) -> impl Future<Output = Option<Notice>> + Send {
+        self.warden.notice()
+    }
+
+    fn supervise_found(
+        &self,
+        found: FoundOutput,
+        sink: &(impl RunSink + Send + Sync),
+    ) -> impl Future<Output = ()> + Send {
+        supervise_found(found, sink)
+    }
+
+    fn mark(&self, number: u64, mark: Mark, detail: u8) {
+        self.warden.mark(number, mark, detail);
+    }
+
+    fn end_is_told(&self, number: u64) {
+        self.warden.end_is_told(number);
+    }
+
+    fn detach(&self) {
+        self.warden.detach();
+    }
+
+    fn keep_listener(&self, slot: u64, socket: OwnedFd) {
+        self.warden.keep_listener(slot, socket);
+    }
+
+    fn drop_listener(&self, slot: u64) {
+        self.warden.drop_listener(slot);
     }
 
     fn port_in_stock(&self, is_free: impl Fn(u16) -> bool) -> Option<HeldPort> {

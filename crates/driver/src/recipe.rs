@@ -75,6 +75,12 @@ enum Search {
 }
 
 impl Recipe {
+    /// The directory of the key's tenant.
+    pub(crate) fn directory_of(&self, key: &str) -> String {
+        let separator = if self.root.ends_with('/') { "" } else { "/" };
+        format!("{}{separator}{key}", self.root)
+    }
+
     /// The program of the tenant with these variables. `PORT` and `NODE_ENV` are set here,
     /// whatever the variables say.
     fn program(
@@ -85,12 +91,11 @@ impl Recipe {
         its: Option<&TenantSettings>,
     ) -> Program {
         let its_command = its.and_then(|its| its.command.as_ref());
-        let separator = if self.root.ends_with('/') { "" } else { "/" };
         let is_ours =
             |variable: &String| variable.starts_with("PORT=") || variable.starts_with("NODE_ENV=");
         let ours = ["NODE_ENV=production".to_owned(), format!("PORT={port}")];
         Program {
-            directory: format!("{}{separator}{key}", self.root),
+            directory: self.directory_of(key),
             command: its_command.unwrap_or(&self.command).clone(),
             environment: variables
                 .iter()
@@ -101,6 +106,7 @@ impl Recipe {
             runs_start_script: self.runs_start_script && its_command.is_none(),
             confinement: Confinement::default(),
             umask: None,
+            kept: None,
         }
     }
 }

@@ -176,6 +176,35 @@ impl<M: Machine> Driver<M> {
         None
     }
 
+    /// The record of a run that was found. Its tenant, if it is one, enters the directory.
+    fn recover_record(
+        &self,
+        core: &mut Core<M>,
+        run: RunId,
+        pid: u32,
+        port: u16,
+        cpu_ms: u64,
+    ) -> Option<Record> {
+        let lease = core.leases.address(run).filter(|_| core.pool.is_ready(run));
+        if lease.is_some() {
+            self.enter_directory(core, run);
+        }
+        let handle = core.runs.get(&run)?;
+        let (started_at_ms, lines_lost) = handle.surviving.as_ref()?.found?;
+        let (key, at_ipv6) = (handle.key.clone(), handle.at_ipv6);
+        Some(Record::Recover {
+            run,
+            key,
+            pid,
+            port,
+            started_at_ms,
+            cpu_ms,
+            lines_lost,
+            at_ipv6,
+            lease,
+        })
+    }
+
     /// Makes the record of an event, and keeps the directory up to date.
     pub(super) fn emit(&self, core: &mut Core<M>, event: Event) -> Option<Input> {
         let record = match event {
@@ -190,6 +219,7 @@ impl<M: Machine> Driver<M> {
                 }
                 handle.was_ready = true;
                 let at_ipv6 = handle.at_ipv6;
+                self.mark_ready(core, run, duration_ms);
                 self.enter_directory(core, run);
                 Record::Ready { run, duration_ms, lease: core.leases.address(run)?, at_ipv6 }
             }
@@ -206,15 +236,21 @@ impl<M: Machine> Driver<M> {
             Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
             Event::LruEvict { run } => Record::LruEvict { run },
             Event::Observation { run, cpu_ms, rss_bytes } => {
+                core.store_usage(run, cpu_ms);
                 Record::Observation { run, cpu_ms, rss_bytes, at_ms: self.machine.wall_ms() }
             }
             Event::Exit { run, exit_code, signal, reason, out_of_memory } => {
+                core.note_untold_end(run);
                 Record::Exit { run, exit_code, signal, reason, out_of_memory }
             }
             Event::Backoff { key, attempt, retry_after_ms } => {
                 Record::Backoff { key, attempt, retry_after_ms }
             }
             Event::Drain => Record::Drain,
+            Event::Recover { run, pid, port, cpu_ms } => {
+                self.recover_record(core, run, pid, port, cpu_ms)?
+            }
+            Event::Detach => self.leaving(core)?,
         };
         self.tell(record)
     }
@@ -232,6 +268,9 @@ impl<M: Machine> Driver<M> {
         let disposing = core.dispose_calls.remove(&call);
         if disposing && outcome == Outcome::Done {
             self.release_engine(core, Some(call));
+            return None;
+        }
+        if self.settle_leaving(core, call, &outcome) {
             return None;
         }
         if let Outcome::Refused(Refusal::StillTracked { refused }) = &outcome {

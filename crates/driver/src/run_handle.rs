@@ -2,6 +2,7 @@
 
 use crate::confinement::Confined;
 use crate::directory::Tenant;
+use crate::survival::Surviving;
 use crate::tenant_settings::TenantSettings;
 use linux::output::lines::Tail;
 use linux::process::accounting::Root;
@@ -53,6 +54,8 @@ pub(crate) struct RunHandle<P> {
     pub confined: Option<Box<Confined>>,
     /// The task that asks whether it is ready.
     pub probe: Option<AbortHandle>,
+    /// `None`: it does not outlive its host.
+    pub surviving: Option<Surviving>,
 }
 
 impl<P> RunHandle<P> {
@@ -78,6 +81,7 @@ impl<P> RunHandle<P> {
             settings: None,
             confined: None,
             probe: None,
+            surviving: None,
         }
     }
 

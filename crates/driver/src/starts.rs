@@ -107,8 +107,9 @@ impl<M: Machine> Driver<M> {
             self.feed_locked(&mut core, Input::Fact(run, failure));
             return None;
         }
-        let begun = self.begin_launch(&mut core, run)?;
+        let mut begun = self.begin_launch(&mut core, run)?;
         let started_at_ms = self.assign_port(&mut core, run);
+        begun.started_at_ms = started_at_ms;
         let Launching { key, port, .. } = &begun;
         self.tell(Record::Starting { run, key: key.clone(), port: *port, started_at_ms });
         let noted = core.host.noted.as_ref().map_or_else(Noted::here, Noted::again);
@@ -129,7 +130,9 @@ impl<M: Machine> Driver<M> {
             Supervision::new(self.clone(), run, handle.tail.clone()?, log_room, forced);
         let (key, settings) = (handle.key.clone(), handle.settings.clone());
         let patience = self.readiness_timeout(handle);
-        Some(Launching { run, key, port: handle.port, settings, patience, supervision })
+        let port = handle.port;
+        let started_at_ms = self.machine.wall_ms();
+        Some(Launching { run, key, port, settings, patience, supervision, started_at_ms })
     }
 
     /// Spawns the run's program and supervises it until its tree is reaped.
@@ -141,14 +144,19 @@ impl<M: Machine> Driver<M> {
         noted: Noted,
         turn: <M::Engine as Engine>::Turn,
     ) {
-        let Launching { run, key, port, settings, patience, supervision } = begun;
+        let Launching { run, key, port, settings, patience, mut supervision, started_at_ms } =
+            begun;
         let its = settings.as_deref();
         let confined = async {
             let program = self.program(engine, &key, port, variables, its).await?;
-            match self.asked(its) {
-                None => Ok(program),
-                Some(asked) => self.confine(engine, run, program, asked, port, its).await,
+            let mut program = match self.asked(its) {
+                None => program,
+                Some(asked) => self.confine(engine, run, program, asked, port, its).await?,
+            };
+            if let Some(surviving) = self.keep(run, &mut program, started_at_ms)? {
+                supervision.survives(&surviving);
             }
+            Ok(program)
         };
         match confined.await {
             Ok(program) => {
@@ -289,4 +297,6 @@ struct Launching<M: Machine> {
     /// How long it has until its program runs.
     patience: Duration,
     supervision: Supervision<M>,
+    /// In milliseconds since the epoch.
+    started_at_ms: u64,
 }

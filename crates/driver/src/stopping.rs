@@ -15,6 +15,7 @@ impl<M: Machine> Driver<M> {
         run: RunId,
         stage: StopStage,
     ) -> Option<Input> {
+        core.mark_stopping(run);
         let handle = core.runs.get_mut(&run)?;
         handle.stop_probing();
         if let Some(tenant) = &handle.tenant {

@@ -7,6 +7,7 @@
 
 use crate::Driver;
 use crate::machine::Machine;
+use crate::survival::Surviving;
 use crate::uplink::{self, LogRoom, Text, charge};
 use linux::output::lines::{self, LineSink, Lines, Tail};
 use linux::warden_link::client::{Ended, Started};
@@ -34,6 +35,7 @@ pub struct Supervision<M: Machine> {
     run: RunId,
     tail: Arc<Mutex<Tail>>,
     output: Option<Output>,
+    surviving: Option<Surviving>,
 }
 
 /// The way of a run's lines to JavaScript.
@@ -62,7 +64,12 @@ impl<M: Machine> Supervision<M> {
             given_up: watch::Sender::new(false),
             dropped_lines: AtomicUsize::new(0),
         });
-        Supervision { driver, run, tail, output }
+        Supervision { driver, run, tail, output, surviving: None }
+    }
+
+    /// The run outlives its host: what is read of its output and told is counted in its record.
+    pub fn survives(&mut self, surviving: &Surviving) {
+        self.surviving = Some(surviving.share());
     }
 
     fn report(&self, fact: Fact) {
@@ -119,7 +126,8 @@ impl Output {
 }
 
 impl<M: Machine> LineSink for Supervision<M> {
-    async fn deliver(&self, stream: lines::Stream, Lines { text, count: lines }: Lines) {
+    async fn deliver(&self, stream: lines::Stream, written: Lines) {
+        let Lines { text, count: lines, ends, written_at_ms } = written;
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).add(stream, &text);
         if planted_once_in(500, Bug::LineIsLost) {
             return;
@@ -132,12 +140,22 @@ impl<M: Machine> LineSink for Supervision<M> {
         }
         tokio::select! {
             biased;
-            room = output.room.reserve(charge(text.len(), lines)) => if let Some(room) = room {
+            room = output.room.reserve(charge(text.len(), lines)) => if let Some(mut room) = room {
+                if let Some(surviving) = &self.surviving {
+                    room.tell(surviving.told.clone(), ends);
+                }
                 let stream = stream_of(stream);
-                let text = Text { stream, at_ms: self.driver.machine.wall_ms(), text, lines, room };
+                let at_ms = written_at_ms.unwrap_or_else(|| self.driver.machine.wall_ms());
+                let text = Text { stream, at_ms, text, lines, room };
                 self.driver.uplink.push_log(run, text);
             },
             () = output.until_given_up() => output.drop_lines(lines),
+        }
+    }
+
+    fn has_read(&self, stream: lines::Stream, bytes: &[u8]) {
+        if let Some(surviving) = &self.surviving {
+            surviving.record.has_read(stream, bytes);
         }
     }
 }
@@ -193,5 +211,21 @@ impl<M: Machine> RunSink for Supervision<M> {
         let out_of_memory = self.driver.memory_limit(self.run).filter(|_| out_of_memory);
         let exit = Exit { exit_code, signal, output, cpu_ms, out_of_memory };
         self.driver.ended(self.run, exit);
+    }
+
+    async fn until_let_go(&self) {
+        match &self.surviving {
+            Some(surviving) => surviving.let_go.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn let_go(&self, begun: Vec<(lines::Stream, Vec<u8>)>) {
+        if let Some(surviving) = &self.surviving
+            && let Err(error) = surviving.record.leave(&begun)
+        {
+            tracing::error!(%error, "the beginnings of lines could not be left to the next host");
+        }
+        self.driver.has_left(self.run);
     }
 }

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use lines::Text;
-pub use log_room::{LogRoom, charge};
+pub use log_room::{CountTold, LogRoom, charge};
 pub use records::{RECORD_NUMBERS, Record, Stream, write_records, write_statuses};
 
 /// The most records of a batch: few enough that handling them does not block the event loop for

@@ -53,7 +53,19 @@ impl Users {
     }
 }
 
+/// The tenant in this directory runs as this user, which an earlier host has given it.
+pub(crate) fn hold(uid: u32, directory: &str) {
+    let mut book = BOOK.lock().unwrap_or_else(PoisonError::into_inner);
+    book.get_or_insert_default().hold(uid, directory);
+}
+
 impl UserBook {
+    fn hold(&mut self, uid: u32, directory: &str) {
+        if !self.owners.contains_key(&uid) {
+            self.give(uid, directory);
+        }
+    }
+
     fn assign(&mut self, users: Users, directory: &str) -> Result<Assigned, String> {
         match users {
             Users::One(user) => {
@@ -143,6 +155,16 @@ mod tests {
         // Its number is not of this range: it gets another one, and keeps both.
         assert_eq!(of(&mut book, range(200, 1), "/1/a"), 200);
         assert_eq!(of(&mut book, high, "/1/a"), 101);
+    }
+
+    #[test]
+    fn a_number_that_an_earlier_host_gave_stays_its_tenants() {
+        let mut book = UserBook::default();
+        book.hold(20_001, "/b");
+        book.hold(20_001, "/c");
+        let users = range(20_000, 3);
+        let numbers = ["/a", "/b", "/c"].map(|key| number(&mut book, users, key));
+        assert_eq!(numbers, [20_000, 20_001, 20_002]);
     }
 
     #[test]

@@ -49,6 +49,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// and the library sees most clients leave: but not while it has bytes that it does not read yet,
 /// those of another request or of a body that the tenant does not take.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
+/// How long a gateway that leaves waits for the first request of a connection, and how often it
+/// looks.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
+const FIRST_REQUEST_PAUSE: Duration = Duration::from_millis(2);
 /// How often a connection of HTTP/2 is asked for a sign of life, and how long it may take for one.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long a connection of HTTP/2 without requests stays after it was told to end.
@@ -77,6 +81,9 @@ pub(crate) enum Phase {
     Open,
     /// No further request is taken.
     Draining,
+    /// Another gateway goes on with the sockets. No further request is taken, but for the first one
+    /// of a connection that was accepted: its client cannot know that it should ask again.
+    Leaving,
 }
 
 /// Serves a connection to its end.
@@ -103,7 +110,17 @@ pub(crate) async fn serve<T: Tenants, H: Hooks>(
 
 /// Resolves when the gateway takes no further request.
 async fn is_closing(phase: &mut watch::Receiver<Phase>) {
-    let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
+    let _ = phase.wait_for(|phase| *phase != Phase::Open).await;
+}
+
+/// Resolves when a request has been taken, or none comes in time.
+async fn has_begun(shared: &Shared) {
+    let begun = async {
+        while shared.begun() == 0 {
+            tokio::time::sleep(FIRST_REQUEST_PAUSE).await;
+        }
+    };
+    let _ = tokio::time::timeout(FIRST_REQUEST, begun).await;
 }
 
 /// How connections are encrypted.
@@ -166,11 +183,20 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         let patience = self.site().limits.headers_timeout;
         {
             let mut deadline = pin!(tokio::time::sleep(patience));
+            let mut is_open = true;
             while inspector.is_http2().is_none() {
                 tokio::select! {
                     readable = socket.readable() => readable?,
                     () = &mut deadline => return Ok(()),
-                    () = is_closing(self.phase) => return Ok(()),
+                    () = is_closing(self.phase), if is_open => {
+                        if *self.phase.borrow() != Phase::Leaving {
+                            return Ok(());
+                        }
+                        is_open = false;
+                        let last = tokio::time::Instant::now() + FIRST_REQUEST.min(patience);
+                        deadline.as_mut().reset(last);
+                        continue;
+                    }
                 }
                 let mut room = [0; 24];
                 match socket.try_read(&mut room) {
@@ -202,6 +228,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         mut is_asked: bool,
     ) -> io::Result<()> {
         let mut rested = Duration::ZERO;
+        let mut is_first = true;
         loop {
             if !is_asked && !self.is_asked(&stream, rested).await {
                 return tokio::time::timeout(LINGER, stream.shutdown()).await.unwrap_or(Ok(()));
@@ -211,7 +238,8 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             rested = patience.idle;
             let (guarded, returned) = Guarded::new(stream, inspector, patience, received);
             // On the heap: the task of an idle connection is small without it.
-            let mut returned = Box::pin(self.requests(guarded, returned)).await?;
+            let mut returned = Box::pin(self.requests(guarded, returned, is_first)).await?;
+            is_first = false;
             if !returned.is_idle || *self.phase.borrow() != Phase::Open {
                 return Box::pin(self.end(&mut returned)).await;
             }
@@ -245,6 +273,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         &mut self,
         guarded: Guarded<Stream>,
         returned: oneshot::Receiver<Returned<Stream>>,
+        is_first: bool,
     ) -> io::Result<Returned<Stream>> {
         let limits = self.site().limits;
         let mut builder = http1::Builder::new();
@@ -263,6 +292,12 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
                 // Dropping the connection drops its request.
                 () = is_left(&shared, &self.client.socket) => {}
                 () = is_closing(self.phase) => {
+                    if is_first && *self.phase.borrow() == Phase::Leaving {
+                        tokio::select! {
+                            _ = connection.as_mut() => {}
+                            () = has_begun(&shared) => {}
+                        }
+                    }
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
                 }

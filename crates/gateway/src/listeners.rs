@@ -1,13 +1,16 @@
 //! Where clients connect: TCP ports, unix sockets, and sockets that came from elsewhere.
 
 use crate::settings::Listen;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// How many connections may wait to be accepted. The kernel takes less if it is told to
 /// (`net.core.somaxconn`).
@@ -40,6 +43,8 @@ pub enum StartError {
     Tls(crate::tls::TlsError),
     /// There is no thread for it.
     Thread(io::Error),
+    /// What it is to stand in front of is not there; the text says why.
+    NoTenants(String),
 }
 
 impl StartError {
@@ -64,6 +69,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Listen { at, error } => write!(formatter, "cannot listen at {at}: {error}"),
             StartError::Tls(error) => error.fmt(formatter),
+            StartError::NoTenants(reason) => formatter.write_str(reason),
             StartError::Thread(error) => write!(formatter, "cannot start a thread: {error}"),
         }
     }
@@ -77,6 +83,8 @@ pub(crate) struct Listener {
     pub socket: ListenerSocket,
     /// The unix socket's file, which is removed when the listener is dropped.
     file: Option<PathBuf>,
+    /// Another gateway goes on with the socket: its file stays.
+    pub stays: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -87,7 +95,7 @@ pub(crate) enum ListenerSocket {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(file) = &self.file {
+        if let Some(file) = self.file.as_ref().filter(|_| !self.stays.load(Relaxed)) {
             let _ = std::fs::remove_file(file);
         }
     }
@@ -99,14 +107,37 @@ impl Listener {
         let at = match &listen {
             Listen::Tcp { hostname, port } => format!("{hostname}:{port}"),
             Listen::Unix(path) => path.display().to_string(),
-            Listen::Descriptor(descriptor) => format!("{descriptor:?}"),
+            Listen::Descriptor(descriptor) | Listen::Inherited(descriptor) => {
+                format!("{descriptor:?}")
+            }
         };
         let opened = match listen {
             Listen::Tcp { hostname, port } => tcp(&hostname, port),
             Listen::Unix(path) => unix(path),
             Listen::Descriptor(descriptor) => inherited(Socket::from(descriptor)),
+            Listen::Inherited(descriptor) => {
+                let file = path_of(descriptor.as_fd());
+                inherited(Socket::from(descriptor)).map(|listener| listener.with_file(file))
+            }
         };
         opened.map_err(|error| StartError::Listen { at, error })
+    }
+
+    fn new(socket: ListenerSocket) -> Listener {
+        Listener { socket, file: None, stays: Arc::default() }
+    }
+
+    fn with_file(mut self, file: Option<PathBuf>) -> Listener {
+        self.file = file;
+        self
+    }
+
+    /// Its socket.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            ListenerSocket::Tcp(socket) => socket.as_fd(),
+            ListenerSocket::Unix(socket) => socket.as_fd(),
+        }
     }
 
     /// Where it listens.
@@ -137,18 +168,62 @@ impl Listener {
     }
 }
 
-fn tcp(hostname: &str, port: u16) -> io::Result<Listener> {
+/// Where a socket of a gateway before this one has to listen, to take a place of its.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// At one of these addresses; port 0: any.
+    Tcp(Vec<SocketAddr>),
+    /// At this path.
+    Unix(PathBuf),
+}
+
+impl Place {
+    /// The place; `None` where no other socket can take it. A name may have to be resolved.
+    pub fn of(listen: &Listen) -> Option<Place> {
+        match listen {
+            Listen::Tcp { hostname, port } => Some(Place::Tcp(addresses(hostname, *port).ok()?)),
+            Listen::Unix(path) => Some(Place::Unix(path.clone())),
+            Listen::Descriptor(_) | Listen::Inherited(_) => None,
+        }
+    }
+
+    /// Whether the socket listens there.
+    pub fn is_of(&self, socket: BorrowedFd<'_>) -> bool {
+        match self {
+            Place::Tcp(addresses) => {
+                let at = SockRef::from(&socket).local_addr().ok().and_then(|at| at.as_socket());
+                let is_there = |at: SocketAddr, one: &SocketAddr| {
+                    one.ip() == at.ip() && (one.port() == 0 || one.port() == at.port())
+                };
+                at.is_some_and(|at| addresses.iter().any(|one| is_there(at, one)))
+            }
+            Place::Unix(path) => path_of(socket).is_some_and(|found| found == *path),
+        }
+    }
+}
+
+/// The path of a unix socket.
+fn path_of(socket: BorrowedFd<'_>) -> Option<PathBuf> {
+    let address = SockRef::from(&socket).local_addr().ok()?;
+    address.as_pathname().map(Path::to_path_buf)
+}
+
+fn addresses(hostname: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let bare = hostname.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let hostname = bare.unwrap_or(hostname);
-    let addresses: Vec<SocketAddr> = match hostname.parse::<IpAddr>() {
-        Ok(address) => vec![(address, port).into()],
-        Err(_) => (hostname, port).to_socket_addrs()?.collect(),
-    };
+    match hostname.parse::<IpAddr>() {
+        Ok(address) => Ok(vec![(address, port).into()]),
+        Err(_) => Ok((hostname, port).to_socket_addrs()?.collect()),
+    }
+}
+
+fn tcp(hostname: &str, port: u16) -> io::Result<Listener> {
+    let addresses = addresses(hostname, port)?;
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match bound(address) {
             Ok(socket) => {
-                return Ok(Listener { socket: ListenerSocket::Tcp(socket), file: None });
+                return Ok(Listener::new(ListenerSocket::Tcp(socket)));
             }
             Err(error) => failure = error,
         }
@@ -183,7 +258,7 @@ fn unix(path: PathBuf) -> io::Result<Listener> {
     }?;
     // An abstract name has no file.
     let file = Some(path).filter(|path| !path.as_os_str().is_empty());
-    Ok(Listener { socket: ListenerSocket::Unix(socket), file })
+    Ok(Listener::new(ListenerSocket::Unix(socket)).with_file(file))
 }
 
 /// The file is a socket at which no process listens: one that was killed has left it.
@@ -202,5 +277,5 @@ fn inherited(socket: Socket) -> io::Result<Listener> {
         Domain::UNIX => ListenerSocket::Unix(socket.into()),
         _ => ListenerSocket::Tcp(socket.into()),
     };
-    Ok(Listener { socket, file: None })
+    Ok(Listener::new(socket))
 }

@@ -20,7 +20,8 @@ use crate::stream::Accepted;
 use crate::tenants::Tenants;
 use crate::tls::{Certificates, TlsError};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct Gateway<T: Tenants, H: Hooks> {
     /// Closes it, with a grace; dropped, it closes it at once.
     closing: mpsc::UnboundedSender<Duration>,
     ended: Arc<Ended>,
+    /// Another gateway goes on with its sockets: their files stay.
+    stays: Arc<AtomicBool>,
 }
 
 /// Who is told that all threads have ended.
@@ -108,12 +111,25 @@ struct Door {
     /// No connection is left.
     gone: Arc<Notify>,
     phase: watch::Sender<Phase>,
+    /// Another gateway goes on with the sockets.
+    stays: Arc<AtomicBool>,
     farewell: Arc<watch::Sender<bool>>,
 }
 
 impl<T: Tenants, H: Hooks> Gateway<T, H> {
     /// Starts a gateway, which listens when this returns.
     pub fn start(settings: Settings, tenants: T, hooks: H) -> Result<Gateway<T, H>, StartError> {
+        Gateway::start_and_show(settings, tenants, hooks, |_, _| ())
+    }
+
+    /// The same; shows each socket that it listens at, by the place of its settings, before a
+    /// connection is accepted.
+    pub fn start_and_show(
+        settings: Settings,
+        tenants: T,
+        hooks: H,
+        mut show: impl FnMut(usize, BorrowedFd<'_>),
+    ) -> Result<Gateway<T, H>, StartError> {
         let tls = match &settings.tls {
             None => None,
             Some(settings::Tls::Certificates(given)) if given.is_empty() => {
@@ -125,7 +141,12 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
             Some(settings::Tls::Ask) => Some(Tls { certificates: certificates(&[])?, asks: true }),
         };
         let listen = settings.listen.into_iter().map(Listener::open);
-        let listeners = listen.collect::<Result<Vec<_>, _>>()?;
+        let mut listeners = listen.collect::<Result<Vec<_>, _>>()?;
+        let stays = Arc::<AtomicBool>::default();
+        for (place, listener) in listeners.iter_mut().enumerate() {
+            listener.stays = stays.clone();
+            show(place, listener.descriptor());
+        }
         let listening = listeners.iter().map(|listener| listener.listening(tls.is_some()));
         let listening = listening.collect();
         let counters = Arc::<Counters>::default();
@@ -173,7 +194,8 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
             seats.push(Seat { inbox, connections: Arc::default() });
         }
         let gone = Arc::default();
-        let door = Door { seats, counters, most: limits.connections, gone, phase, farewell };
+        let most = limits.connections;
+        let door = Door { seats, counters, most, gone, phase, stays: stays.clone(), farewell };
         let mut door = Some((door, listeners, closed));
         for (number, (worker, connections)) in parts.into_iter().enumerate() {
             let serving = serve(worker, connections, tls.clone(), phases.clone());
@@ -201,7 +223,7 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
             thread.spawn(run).map_err(StartError::Thread)?;
         }
         let certificates = tls.map(|tls| tls.certificates);
-        Ok(Gateway { site, workers, listening, certificates, closing, ended })
+        Ok(Gateway { site, workers, listening, certificates, closing, ended, stays })
     }
 
     /// Where it listens, in the order of the settings.
@@ -253,7 +275,18 @@ impl<T: Tenants, H: Hooks> Gateway<T, H> {
         let _ = closed.await;
     }
 
-    /// The same; calls back from one of its threads, or at once if it is closed already.
+    /// Another gateway goes on with its sockets, whose files stay when this one closes.
+    pub fn leave_sockets(&self) {
+        self.stays.store(true, Relaxed);
+    }
+
+    /// Closes it as `close` does, without being told of the end.
+    pub fn begin_to_close(&self, grace: Duration) {
+        // The accepting thread that does not hear it is ending already.
+        let _ = self.closing.send(grace);
+    }
+
+    /// The same as `close`; calls back from one of its threads, or at once if it is closed already.
     pub fn close_with(&self, grace: Duration, closed: impl FnOnce() + Send + 'static) {
         let mut state = self.ended.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_over {
@@ -306,7 +339,8 @@ async fn accept(
     }
     let mut grace = closed.recv().await.unwrap_or_default();
     accepting.shutdown().await;
-    let _ = door.phase.send(Phase::Draining);
+    let is_leaving = door.stays.load(Relaxed);
+    let _ = door.phase.send(if is_leaving { Phase::Leaving } else { Phase::Draining });
     while !door.is_empty() {
         tokio::select! {
             () = door.gone.notified() => {}

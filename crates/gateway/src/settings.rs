@@ -63,6 +63,11 @@ pub enum Listen {
         /// A TCP or a unix socket.
         OwnedFd,
     ),
+    /// A socket that listens already, of a gateway before this one, whose place it takes.
+    Inherited(
+        /// A TCP or a unix socket. Of the latter the file is removed at the end.
+        OwnedFd,
+    ),
 }
 
 /// Where certificates come from.

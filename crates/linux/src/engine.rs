@@ -6,6 +6,7 @@ use crate::net::ports::{HeldPort, PortStock};
 use crate::net::readiness::Readiness;
 use crate::threads::off_thread::OffThread;
 use crate::warden_link::client::WardenClient;
+use crate::warden_link::surviving::Survive;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ pub struct Engine {
     /// What ends the thread, taken by the last user. Dropping the engine waits for nothing, so it
     /// may happen on any thread.
     end: Mutex<Option<(oneshot::Sender<AtExit>, JoinHandle<()>)>>,
+    /// False: it has one user.
+    is_shared: bool,
 }
 
 /// Ports that are tried for one start before it fails: where only one in a hundred is free, nearly
@@ -73,12 +76,18 @@ impl Engine {
             *users += 1;
             return Ok(engine.clone());
         }
-        let engine = Arc::new(Engine::start(warden_path)?);
+        let engine = Arc::new(Engine::start(warden_path, None)?);
         *shared = Some((engine.clone(), 1));
         Ok(engine)
     }
 
-    fn start(warden_path: PathBuf) -> io::Result<Engine> {
+    /// An engine of one runtime's own, whose tenants may outlive this host. It is given back as a
+    /// shared one is.
+    pub fn surviving(warden_path: PathBuf, survive: Survive) -> io::Result<Arc<Engine>> {
+        Ok(Arc::new(Engine::start(warden_path, Some(survive))?))
+    }
+
+    fn start(warden_path: PathBuf, survive: Option<Survive>) -> io::Result<Engine> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel::<AtExit>();
@@ -95,10 +104,11 @@ impl Engine {
                 at_exit();
             }
         })?;
-        let warden = WardenClient::new(warden_path, off_thread.clone());
+        let is_shared = survive.is_none();
+        let warden = WardenClient::new(warden_path, survive, off_thread.clone());
         let ports = Arc::new(PortStock::default());
         let end = Mutex::new(Some((end, thread)));
-        Ok(Engine { handle, warden, readiness, ports, off_thread, looks_at_groups, end })
+        Ok(Engine { handle, warden, readiness, ports, off_thread, looks_at_groups, end, is_shared })
     }
 
     /// Runs a task on the engine's thread.
@@ -160,9 +170,16 @@ impl Engine {
 
     /// Gives the engine back. The last user gets a [`LastUse`] and must call [`LastUse::end`].
     pub fn give_back(self: Arc<Engine>) -> Option<LastUse> {
+        let ending = if self.is_shared { self.end_shared()? } else { EndingEngine::new() };
+        let (end, thread) = self.end.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(LastUse { engine: self, end, thread, ending })
+    }
+
+    /// Counts off a user of the shared engine. `None` if it was not the last.
+    fn end_shared(self: &Arc<Engine>) -> Option<EndingEngine> {
         let mut shared = shared();
         let (engine, users) = shared.as_mut()?;
-        if !Arc::ptr_eq(engine, &self) {
+        if !Arc::ptr_eq(engine, self) {
             return None;
         }
         *users -= 1;
@@ -171,10 +188,7 @@ impl Engine {
         }
         *shared = None;
         // Before there can be another engine.
-        let ending = EndingEngine::new();
-        drop(shared);
-        let (end, thread) = self.end.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(LastUse { engine: self, end, thread, ending })
+        Some(EndingEngine::new())
     }
 }
 

@@ -14,7 +14,7 @@ const WAITING_KEYS: usize = 100_000;
 impl Pool {
     pub(crate) fn ensure(&mut self, step: &mut Step, key: Key, call: CallId) {
         if self.disposal.is_some() && !planted(Bug::StartsAfterDispose) {
-            return self.refuse(call, Refusal::Disposed);
+            return self.refuse_as_closed(call);
         }
         let Some(tenant) = self.tenants.get_mut(&key) else {
             return self.ensure_new(step, key, call);
@@ -70,7 +70,7 @@ impl Pool {
     /// Takes a process that is running already in as the key's tenant, as soon as there is room.
     pub(crate) fn adopt(&mut self, key: Key, call: CallId, process: Adopted) {
         if self.disposal.is_some() {
-            self.refuse(call, Refusal::Disposed);
+            self.refuse_as_closed(call);
         } else if self.draining {
             self.refuse(call, Refusal::Draining);
         } else if self.tenants.contains_key(&key) || self.releases.get(&key).is_some() {
@@ -202,7 +202,7 @@ impl Pool {
 
     pub(crate) fn restart(&mut self, step: &mut Step, key: Key, call: CallId) {
         if self.disposal.is_some() {
-            return self.refuse(call, Refusal::Disposed);
+            return self.refuse_as_closed(call);
         }
         if self.draining {
             return self.refuse(call, Refusal::Draining);
@@ -235,6 +235,9 @@ impl Pool {
     }
 
     pub(crate) fn kill(&mut self, step: &mut Step, key: Key, call: CallId) {
+        if let Some(refusal) = self.failed_recovery() {
+            return self.refuse(call, refusal);
+        }
         let beside = self.end_beside(step, &key, Cause::Killed);
         if !planted(Bug::KillForgetsNoWarmth) {
             self.warm.take(&key);

@@ -22,7 +22,7 @@ impl Pool {
     /// until the new one is ready, and `retire_ms` longer at most.
     pub(crate) fn deploy(&mut self, step: &mut Step, key: Key, call: CallId, retire_ms: u64) {
         if self.disposal.is_some() {
-            return self.refuse(call, Refusal::Disposed);
+            return self.refuse_as_closed(call);
         }
         if self.draining {
             return self.refuse(call, Refusal::Draining);
@@ -143,7 +143,7 @@ impl Pool {
     /// The same, and refuses every call that waits for the second tree or for the next.
     pub(crate) fn dispose_beside(&mut self, step: &mut Step, key: &str) {
         let calls = self.releases.get_mut(key).map(Beside::take_calls).unwrap_or_default();
-        calls.into_iter().for_each(|call| self.refuse(call, Refusal::Disposed));
+        calls.into_iter().for_each(|call| self.refuse_as_closed(call));
         self.end_beside(step, key, Cause::Disposed);
     }
 

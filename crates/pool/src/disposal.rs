@@ -1,14 +1,28 @@
 //! The end of a pool: no new starts, no tenants, no host.
 
+use crate::detachment::Detachment;
 use crate::messages::{Event, Outcome, Refusal};
 use crate::planted::{Bug, planted};
-use crate::pool::{Disposal, Pool, Step};
+use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Stage, State};
 use crate::{Action, CallId, Failure, Key, Owner, RunId, StopStage};
 
 /// The grace of our own processes when the host is going away. Nothing of them is to be left a
 /// second later.
 const ABANDONED_GRACE_MS: u64 = 600;
+
+/// Nothing is started any more.
+#[derive(Debug)]
+pub(crate) struct Disposal {
+    /// What calls are refused with.
+    pub refusal: Refusal,
+    /// Calls to be settled when nothing is being stopped any more.
+    pub calls: Vec<CallId>,
+    /// The runs that could not be ended since these calls came.
+    pub refused: Vec<(RunId, Failure)>,
+    /// Tenants are let go and not ended (`detachment.rs`).
+    pub detachment: Option<Detachment>,
+}
 
 impl Pool {
     pub(crate) fn drain(&mut self) {
@@ -19,25 +33,60 @@ impl Pool {
     }
 
     pub(crate) fn dispose(&mut self, step: &mut Step, call: Option<CallId>) {
-        self.disposal.get_or_insert_with(Disposal::default).calls.extend(call);
+        let disposal = self.close(Refusal::Disposed);
+        disposal.calls.extend(call);
+        disposal.detachment = None;
+        self.end_all(step);
+    }
+
+    /// Nothing is started from now on, and calls are refused with this, unless that is so already.
+    pub(crate) fn close(&mut self, refusal: Refusal) -> &mut Disposal {
+        let (calls, refused, detachment) = (Vec::new(), Vec::new(), None);
+        let disposal = Disposal { refusal, calls, refused, detachment };
+        self.disposal.get_or_insert(disposal)
+    }
+
+    pub(crate) fn refuse_as_closed(&mut self, call: CallId) {
+        let refusal = self.closed_with();
+        self.refuse(call, refusal);
+    }
+
+    pub(crate) fn closed_with(&self) -> Refusal {
+        self.disposal.as_ref().map_or(Refusal::Disposed, |disposal| disposal.refusal.clone())
+    }
+
+    /// Ends every tenant, and refuses all calls that wait for one.
+    pub(crate) fn end_all(&mut self, step: &mut Step) {
         self.warm.forget_all();
         self.tenants.values_mut().for_each(|tenant| tenant.warm = None);
-        let second = self.releases.iter().map(|(key, _)| key);
-        let mut keys: Vec<Key> = self.tenants.keys().chain(second).cloned().collect();
-        // Sorted: in the order of a hash map two runs of one story would differ.
-        keys.sort();
-        keys.dedup();
-        for key in keys {
+        for key in self.keys_in_order() {
             self.dispose_beside(step, &key);
             self.dispose_tenant(step, &key);
         }
+    }
+
+    /// Every key that has a tree. Sorted: in the order of a hash map two runs of one story would
+    /// differ.
+    pub(crate) fn keys_in_order(&self) -> Vec<Key> {
+        let second = self.releases.iter().map(|(key, _)| key);
+        let mut keys: Vec<Key> = self.tenants.keys().chain(second).cloned().collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    pub(crate) fn runs_in_order(&self) -> Vec<RunId> {
+        let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
+        runs.sort();
+        runs
     }
 
     fn dispose_tenant(&mut self, step: &mut Step, key: &Key) {
         let Some(tenant) = self.tenants.get_mut(key) else { return };
         match &mut tenant.state {
             State::AwaitingRoom { .. } | State::AwaitingGate { .. } => {
-                self.cancel_queued(key, Refusal::Disposed);
+                let refusal = self.closed_with();
+                self.cancel_queued(key, refusal);
             }
             State::Stopping(run, stop) => {
                 let run = run.id;
@@ -45,7 +94,7 @@ impl Pool {
                 let waiters = std::mem::take(&mut tenant.waiters);
                 let calls =
                     failed_waiters.into_iter().chain(waiters.into_iter().map(|waiter| waiter.call));
-                calls.for_each(|call| self.refuse(call, Refusal::Disposed));
+                calls.for_each(|call| self.refuse_as_closed(call));
                 self.hurry_clearing(run);
                 self.wait_for_no_use(step, run);
             }
@@ -55,7 +104,7 @@ impl Pool {
             | State::Stranded(run) => {
                 let run = run.id;
                 let waiters = std::mem::take(&mut tenant.waiters);
-                waiters.into_iter().for_each(|waiter| self.refuse(waiter.call, Refusal::Disposed));
+                waiters.into_iter().for_each(|waiter| self.refuse_as_closed(waiter.call));
                 self.begin_stop(step, run, Cause::Disposed);
             }
             State::Retired(..) => unreachable!("what serves is not retired"),
@@ -64,9 +113,15 @@ impl Pool {
 
     /// Answers `dispose` once nothing is being stopped any more. Ends every step.
     pub(crate) fn settle_disposal(&mut self) {
-        if self.disposal.as_ref().is_none_or(|disposal| disposal.calls.is_empty())
-            || self.trees().any(|tree| matches!(tree.state, State::Stopping(..)))
-        {
+        let Some(disposal) = self.disposal.as_ref().filter(|disposal| !disposal.calls.is_empty())
+        else {
+            return;
+        };
+        let is_under_way = match disposal.detaches() {
+            true => self.trees().next().is_some(),
+            false => self.trees().any(|tree| matches!(tree.state, State::Stopping(..))),
+        };
+        if is_under_way || !self.endings.is_empty() {
             return;
         }
         let Some(disposal) = &mut self.disposal else { return };
@@ -88,16 +143,28 @@ impl Pool {
     pub(crate) fn abandon(&mut self, step: &mut Step) {
         self.shorten_stops(ABANDONED_GRACE_MS);
         self.dispose(step, None);
+        for run in self.runs_in_order() {
+            let run_of = self.tenant_of(run).state.run();
+            if run_of.is_some_and(|run| run.custody.owner == Owner::User) {
+                self.set_stage(run, Stage::Forced);
+                self.exited(step, run, crate::Exit::default());
+            }
+        }
+        self.hurry_stops(step);
+        // Nothing passes their output on any more.
+        let mut endings: Vec<RunId> = self.endings.drain().map(|(run, _)| run).collect();
+        endings.sort();
+        self.actions
+            .extend(endings.into_iter().map(|run| Action::Release { run, keeps_port: false }));
+    }
+
+    /// Gives what is being stopped no more than a moment to end.
+    pub(crate) fn hurry_stops(&mut self, step: &mut Step) {
+        self.shorten_stops(ABANDONED_GRACE_MS);
         let due_ms = step.now.steady_ms.saturating_add(ABANDONED_GRACE_MS);
-        let mut runs: Vec<RunId> = self.runs.keys().copied().collect();
-        runs.sort();
-        for run in runs {
+        for run in self.runs_in_order() {
             let awaits_image = self.awaits_image(run);
             match &self.tenant_of(run).state {
-                state if state.run().is_some_and(|run| run.custody.owner == Owner::User) => {
-                    self.set_stage(run, Stage::Forced);
-                    self.exited(step, run, crate::Exit::default());
-                }
                 // The snapshot driver, which would answer the save, is gone with the host.
                 State::Stopping(_, stop) if stop.stage == Stage::Saving => {
                     self.give_up_save(step, run)

@@ -88,7 +88,7 @@ impl Pool {
 
     /// Removes the run's tree; with the deploys that wait for its end, if it is the second tree of
     /// its key.
-    fn take_tree(&mut self, key: &str, id: RunId) -> (Box<Tenant>, Option<Vec<Waiter>>) {
+    pub(crate) fn take_tree(&mut self, key: &str, id: RunId) -> (Box<Tenant>, Option<Vec<Waiter>>) {
         if self.releases.get(key).is_some_and(|beside| beside.tree.state.is_of(id)) {
             let Beside { tree, later } = self.releases.remove(key).expect("just seen");
             return (tree, Some(later));
@@ -96,7 +96,7 @@ impl Pool {
         (self.tenants.remove(key).expect("a live run has a tree"), None)
     }
 
-    fn release_deadline_and_permit(&mut self, run: &mut Run) {
+    pub(crate) fn release_deadline_and_permit(&mut self, run: &mut Run) {
         self.became_ready -= usize::from(run.was_ready);
         if !planted(Bug::DeadlineStays) {
             self.timers.clear(run);

@@ -152,7 +152,7 @@ impl Pool {
         self.looks.is_wanted_for_room = false;
     }
 
-    /// Asks a tenant to leave if more keys wait than places are about to become free, and turns the
+    /// Asks a tenant to leave if more places are needed than are about to become free, and turns the
     /// first key away if no tenant will. Returns whether it did either.
     pub(crate) fn make_room(&mut self, step: &mut Step) -> bool {
         let Some(since_ticket) = self.room.wanted_since() else { return false };
@@ -173,6 +173,9 @@ impl Pool {
             return true;
         }
         if self.may_still_make_room() {
+            return false;
+        }
+        if self.room.waiting() == 0 {
             return false;
         }
         // A release that no tenant makes room for gives way, and what it would have kept can be

@@ -5,12 +5,16 @@ use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::tenant::{Cause, Run, Stage, State, Tenant, Waiter, Wants};
 use crate::warm::Warm;
-use crate::{Action, Adopted, CallId, Failure, Key, LastExit, RunId, Touch, Usage};
+use crate::{Action, Adopted, CallId, Failure, Key, LastExit, Recovered, RunId, Touch, Usage};
 
 impl Pool {
     /// Takes in one fact. Facts about runs that are over are dropped.
     pub(crate) fn fact(&mut self, step: &mut Step, run: RunId, fact: Fact) {
         if !self.runs.contains_key(&run) {
+            // Mostly none was found.
+            if !self.endings.is_empty() {
+                self.fact_of_ending(step, run, fact);
+            }
             return;
         }
         match fact {
@@ -71,11 +75,7 @@ impl Pool {
         self.actions.push(Action::Adopt { run: id, key, call, process });
         self.moves_past_image(id);
         let Adopted { pid, port, touched_at_ms, .. } = process;
-        let wants_fresh: Vec<Waiter> = self
-            .tenant_of(id)
-            .waiters
-            .extract_if(.., |waiter| waiter.wants != Wants::Any)
-            .collect();
+        let wants_fresh = self.waiters_for_fresh(id);
         // Calls that came for the tenant meanwhile touch it. And its owner's clock may be ahead of
         // ours.
         let others_want_it = self.tenant_of(id).waiters.iter().any(|waiter| waiter.call != call);
@@ -83,11 +83,28 @@ impl Pool {
         let touched_at_ms = if others_want_it { now_ms } else { touched_at_ms.min(now_ms) };
         self.becomes_ready(step, id, touched_at_ms, Arrival::Adopted { pid, port });
         self.schedule_first_observation(step);
+        self.restart_or_deploy(step, id, of_key, wants_fresh);
+    }
+
+    /// Takes the calls that want a process which is started after they came.
+    pub(crate) fn waiters_for_fresh(&mut self, id: RunId) -> Vec<Waiter> {
+        let waiters = &mut self.tenant_of(id).waiters;
+        waiters.extract_if(.., |waiter| waiter.wants != Wants::Any).collect()
+    }
+
+    /// Does for these calls what is to be done beside, or after, a process that runs already.
+    pub(crate) fn restart_or_deploy(
+        &mut self,
+        step: &mut Step,
+        id: RunId,
+        key: Key,
+        wants_fresh: Vec<Waiter>,
+    ) {
         if wants_fresh.iter().any(|waiter| waiter.wants == Wants::Fresh) {
             self.tenant_of(id).waiters = wants_fresh;
             self.begin_stop(step, id, Cause::Restarted);
         } else if !wants_fresh.is_empty() {
-            self.begin_deploys(step, of_key, wants_fresh);
+            self.begin_deploys(step, key, wants_fresh);
         }
     }
 
@@ -106,7 +123,7 @@ impl Pool {
         arrival: Arrival,
     ) {
         let Pool { tenants, runs, releases, timers, gate, candidates, failures, .. } = self;
-        let Pool { actions, config, became_ready, .. } = self;
+        let Pool { actions, config, became_ready, absences, drain_ms, .. } = self;
         let tenant = releases.tree_mut(tenants, &runs[&id], id);
         let State::Probing(run) = &mut tenant.state else { return };
         let duration_ms = step.now.steady_ms - run.started_steady_ms;
@@ -115,30 +132,38 @@ impl Pool {
             Arrival::Started => Event::Ready { run: id, duration_ms },
             Arrival::Restored { pid, port } => Event::Restored { run: id, pid, port, duration_ms },
             Arrival::Adopted { pid, port } => Event::Adopt { run: id, pid, port },
+            Arrival::Recovered(Recovered { pid, port, cpu_ms, .. }) => {
+                Event::Recover { run: id, pid, port, cpu_ms }
+            }
         };
+        let was_found = matches!(event, Event::Recover { .. });
         gate.leave(run);
         timers.clear(run);
         run.was_ready = true;
         *became_ready += 1;
         let is_start = !matches!(event, Event::Adopt { .. });
         let min_uptime_ms = if is_start { config.backoff.min_uptime_ms } else { 0 };
+        let min_uptime_ms = min_uptime_ms.saturating_sub(run.ready_before_ms);
         run.proven_at_ms = step.now.steady_ms.saturating_add(min_uptime_ms);
         if min_uptime_ms == 0 {
             failures.clear(&tenant.key);
         }
         step.leases.open(id, touched_at_ms);
-        run.begin_tenure(step.now.steady_ms);
+        if !was_found || planted(Bug::FoundHasTenure) {
+            run.begin_tenure(step.now.steady_ms);
+        }
         tenant.warm = Warm::when_ready(tenant.warm);
         let touch = Touch { at_ms: touched_at_ms, sequence: 0 };
         candidates.add(run, touch, tenant.warm.is_some());
         if let Some(idle_after_ms) = run.idle_after_ms(tenant.warm, config) {
-            let left_ms =
-                idle_after_ms.saturating_sub(step.now.wall_ms.saturating_sub(touched_at_ms));
+            let idle_ms = absences.running_ms(touched_at_ms, step.now.wall_ms);
+            let left_ms = idle_after_ms.saturating_sub(idle_ms);
             timers.set(run, step.now.steady_ms.saturating_add(left_ms.max(1)));
         }
         actions.push(Action::Emit(event));
         let of_another = planted(Bug::AnothersTenant).then(|| runs.keys().copied().min()).flatten();
-        let mut retire_ms = 0;
+        // The deploy of a release that was found is gone, and with it what it gave the one before.
+        let mut retire_ms = if was_found { *drain_ms } else { 0 };
         for waiter in std::mem::take(&mut tenant.waiters) {
             if let Wants::Release { retire_ms: wanted_ms } = waiter.wants {
                 retire_ms = wanted_ms.max(retire_ms);
@@ -216,11 +241,8 @@ impl Pool {
         }
         let failed_start = matches!(tenant.state, State::Starting(_) | State::Probing(_));
         let run = tenant.state.run().expect("an exit belongs to a run");
-        let reason = match (run.cause, exit.exit_code) {
-            (Some(cause), _) => cause.exit_reason(),
-            (None, Some(0)) => ExitReason::ExitedClean,
-            (None, _) => ExitReason::Crashed,
-        };
+        let by_itself = ExitReason::by_itself(exit.exit_code);
+        let reason = run.cause.map_or(by_itself, Cause::exit_reason);
         let Exit { exit_code, output, out_of_memory, .. } = exit;
         let signal = exit.signal.filter(|signal| !tenant.state.may_have_sent(*signal));
         let has_process = run.pid.is_some();
@@ -285,7 +307,7 @@ impl Pool {
         }
     }
 
-    fn tells_observations(&self) -> bool {
+    pub(crate) fn tells_observations(&self) -> bool {
         self.config.tells_observations && self.config.observe_interval_ms.is_some()
     }
 
@@ -332,6 +354,7 @@ pub(crate) enum Arrival {
         pid: u32,
         port: u16,
     },
+    Recovered(Recovered),
 }
 
 /// How long a run was ready.

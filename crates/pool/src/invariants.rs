@@ -110,7 +110,12 @@ impl Pool {
                 (occupied, leaving, ready)
             )
         })?;
-        ensure(occupied <= max, || format!("{occupied} alive of at most {max}"))
+        let surplus = self.room.surplus();
+        let leaves = surplus <= self.room.leaving || self.may_still_make_room();
+        ensure(occupied <= max || self.room.has_expected_surplus(), || {
+            format!("{occupied} alive of at most {max}")
+        })?;
+        ensure(leaves, || format!("{surplus} found too many, and none leaves"))
     }
 
     /// Free room is given away at once, and so is a permit. While a key waits for room, some
@@ -118,7 +123,7 @@ impl Pool {
     fn free_room_is_given_away_at_once(&self) -> Result<(), String> {
         let (waiting, occupied) = (self.room.waiting(), self.room.occupied);
         let in_all = waiting + self.room.standing_aside();
-        ensure(in_all == 0 || occupied == self.config.max_concurrent, || {
+        ensure(in_all == 0 || occupied >= self.config.max_concurrent, || {
             format!("{in_all} wait for room, but only {occupied} are alive")
         })?;
         ensure(waiting == 0 || self.may_still_make_room(), || {
@@ -172,6 +177,7 @@ impl Pool {
     }
 
     fn calls_wait_only_where_they_will_be_answered(&self) -> Result<(), String> {
+        let ends_all = self.disposal.as_ref().is_some_and(|disposal| !disposal.detaches());
         for tenant in self.tenants.values() {
             let (key, waiters) = (&tenant.key, tenant.waiters.len());
             let settled = matches!(tenant.state, State::Ready(_) | State::Stranded(_));
@@ -182,7 +188,7 @@ impl Pool {
             ensure(tenant.state.run().is_some() || is_wanted, || {
                 format!("{key} is queued, and no call waits for it")
             })?;
-            ensure(self.disposal.is_none() || waiters == 0, || {
+            ensure(!ends_all || waiters == 0, || {
                 format!("{waiters} calls wait for {key}, disposed")
             })?;
         }

@@ -25,6 +25,7 @@
 mod backoff;
 mod calls;
 mod deploys;
+mod detachment;
 mod disposal;
 mod ends;
 mod eviction;
@@ -39,6 +40,7 @@ mod messages;
 mod planted;
 mod pool;
 mod queue;
+mod recovery;
 mod releases;
 mod retirement;
 mod room;
@@ -65,6 +67,6 @@ pub use pool::{Figures, Pool, Stats};
 pub use rules::RunRules;
 pub use status::{BesideStatus, FailureStatus, Phase, Status, Usage};
 pub use types::{
-    Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, Release, RunId, RunMap,
-    Touch,
+    Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, Part, Recovered, Release,
+    RunId, RunMap, Touch,
 };

@@ -1,7 +1,7 @@
 //! What goes into the pool and what comes out of it.
 #![allow(missing_docs, reason = "each variant says what its fields mean")]
 
-use crate::{Adopted, CallId, Key, Release, RunId, RunRules};
+use crate::{Adopted, CallId, Key, Recovered, Release, RunId, RunRules};
 use std::sync::Arc;
 
 /// Everything the pool can be told.
@@ -18,6 +18,13 @@ pub enum Input {
     /// A process that is running already is to be the key's tenant; settles with it or with why
     /// not.
     Adopt { key: Key, call: CallId, process: Adopted },
+    /// A process of the key has outlived the host that started it. (Boxed, as in the action: most
+    /// hosts find none.) To be told of each that was
+    /// found before any call is passed on; those that end come before those that live.
+    Recover { key: Key, process: Box<Recovered> },
+    /// What earlier hosts have left cannot be had: every call is refused with this from now on,
+    /// those that wait, too.
+    Refuse { refusal: Refusal },
     /// The caller of `ensure`, `restart`, `deploy` or `adopt` no longer waits, and needs no answer.
     Abort { key: Key, call: CallId },
     /// The key's process is to end; settles when it has.
@@ -34,6 +41,11 @@ pub enum Input {
     DrainTime { ms: u64 },
     /// Everything is to end; settles when it has.
     Dispose { call: CallId },
+    /// This host leaves, and its tenants stay for the next one: those that were ready are let go.
+    /// What is being started or stopped has a few seconds to become ready or end. Settles when
+    /// nothing is left; with `None` no call waits for that. Nothing is started any more, as after
+    /// `Dispose`; after that it is one more call of it.
+    Detach { call: Option<CallId> },
     /// The host is going away: end everything soon. No call waits any more.
     Abandon,
     /// Something happened to a run. Facts about runs that are over are dropped.
@@ -192,6 +204,14 @@ pub enum Action {
     StartCold { run: RunId },
     /// The process that this call handed over is the run.
     Adopt { run: RunId, key: Key, call: CallId, process: Adopted },
+    /// This process that was found is the run.
+    Recover { run: RunId, key: Key, process: Box<Recovered> },
+    /// The run, which was ready, does not serve any more. It is stopped when nothing uses it, for
+    /// which it has so long.
+    Retire { run: RunId, for_ms: u64 },
+    /// The run is over for the pool, and its process lives on for the next host. Its lease is as it
+    /// was: callers that had the tenant may go on using it. No `Release` follows.
+    LetGo { run: RunId },
     /// Find out whether it answers.
     Probe { run: RunId },
     /// End it.
@@ -245,8 +265,13 @@ pub enum Outcome {
 /// Why a call was refused, in the order in which reasons are looked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
-    /// The runtime has been disposed.
+    /// The runtime has been disposed, or has left.
     Disposed,
+    /// Another host owns the tenants: this process; with the version of its package, if that
+    /// cannot be asked to leave by ours.
+    InUse { pid: u32, version: Option<String> },
+    /// It could not be found out what earlier hosts have left; the text says why.
+    NotRecovered { reason: String },
     /// The runtime is draining.
     Draining,
     /// The key to be adopted has a process already, or is about to.
@@ -276,6 +301,8 @@ pub enum Event {
     Ready { run: RunId, duration_ms: u64 },
     /// A process that was running already is a tenant now.
     Adopt { run: RunId, pid: u32, port: u16 },
+    /// It has outlived the host that started it, and has used so much CPU time.
+    Recover { run: RunId, pid: u32, port: u16, cpu_ms: u64 },
     /// It was brought back from a snapshot, and answers.
     Restored { run: RunId, pid: u32, port: u16, duration_ms: u64 },
     /// It is being stopped because it was not touched for `idle_ms`.
@@ -296,6 +323,8 @@ pub enum Event {
     Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
     /// No new spawns from now on.
     Drain,
+    /// The host leaves, and its tenants stay.
+    Detach,
 }
 
 /// Why a process ended. The first cause wins.
@@ -324,6 +353,11 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
+    /// Of a process that ended by itself.
+    pub(crate) fn by_itself(exit_code: Option<i32>) -> ExitReason {
+        if exit_code == Some(0) { ExitReason::ExitedClean } else { ExitReason::Crashed }
+    }
+
     /// Whether a process that ended for it counts as crashed: in its key's history and, soon after
     /// its start, as a failed start.
     pub fn is_crash(self) -> bool {

@@ -130,6 +130,26 @@ pub enum Bug {
     OneStopTimeForAll,
     /// A run is idle after the pool's own time, whatever its rules say.
     OneIdleTimeForAll,
+    /// Of two releases that were found the earlier one serves.
+    EarlierReleaseServes,
+    /// A retired release that was found serves again, if no other does.
+    RetiredServesAgain,
+    /// A tenant that was found counts as just touched.
+    FoundIsTouched,
+    /// A tenant that was found has a tenure.
+    FoundHasTenure,
+    /// A key is started while what was being ended of it, when it was found, still lives.
+    FoundEndingIsOver,
+    /// Of those that were found too many stay.
+    SurplusStays,
+    /// The CPU time of a tenant that was found begins anew.
+    CpuTimeBeginsAnew,
+    /// A warm tenant that has ended while there was no host is not started again.
+    FoundDeadStaysDown,
+    /// A host that leaves stops the starts that calls wait for.
+    DetachCutsStartsShort,
+    /// A host that leaves lets go of what it has asked to end.
+    WhatEndsIsLetGo,
 }
 
 /// Whether the bug is there.
@@ -224,5 +244,15 @@ mod chosen {
         Bug::RetiredStaysWarm,
         Bug::OneStopTimeForAll,
         Bug::OneIdleTimeForAll,
+        Bug::EarlierReleaseServes,
+        Bug::RetiredServesAgain,
+        Bug::FoundIsTouched,
+        Bug::FoundHasTenure,
+        Bug::FoundEndingIsOver,
+        Bug::SurplusStays,
+        Bug::CpuTimeBeginsAnew,
+        Bug::FoundDeadStaysDown,
+        Bug::DetachCutsStartsShort,
+        Bug::WhatEndsIsLetGo,
     ];
 }

@@ -1,19 +1,23 @@
 //! The pool itself: its parts, the one way in, and what every step ends with.
 
 use crate::backoff::FailureBook;
+use crate::disposal::Disposal;
 use crate::eviction::Candidates;
 use crate::gate::Gate;
 use crate::history::HistoryBook;
 use crate::idle::{Absences, IdleStep, Looks};
 use crate::images::Images;
 use crate::messages::{Action, Input, Outcome, Refusal};
+use crate::recovery::Endings;
 use crate::releases::Releases;
 use crate::retirement::Look;
 use crate::room::Room;
-use crate::tenant::{Run, State, Tenant, Waiter, Wants};
+use crate::tenant::{Cause, Run, State, Tenant, Waiter, Wants};
 use crate::timers::Timers;
 use crate::warm::WarmBook;
-use crate::{CallId, Config, Failure, Key, KeyMap, Leases, Now, Release, RunId, RunMap};
+use crate::{
+    CallId, Config, ExitReason, Failure, Key, KeyMap, Leases, Now, Release, RunId, RunMap,
+};
 use std::collections::BTreeSet;
 
 /// How many tenants there are, as users see it.
@@ -46,8 +50,9 @@ pub struct Figures {
 
 /// The tenants of one runtime. The crate's page says how to drive it.
 ///
-/// Inputs are handled by file: calls in `calls.rs`, `deploys.rs` and `disposal.rs`, facts about runs
-/// in `facts.rs`, what follows from their end in `ends.rs`, answers about idle tenants in `idle.rs`,
+/// Inputs are handled by file: calls in `calls.rs`, `deploys.rs` and `disposal.rs`, what an earlier
+/// host has left in `recovery.rs` and what this one leaves in `detachment.rs`, facts about runs in
+/// `facts.rs`, what follows from their end in `ends.rs`, answers about idle tenants in `idle.rs`,
 /// answers of the snapshot driver in `snapshots.rs`. Stops are in `stops.rs`, what waits before
 /// them in `last_uses.rs`; which key gets room
 /// or a permit in `room.rs`, `gate.rs` and `eviction.rs`; what serves and what retires in
@@ -60,6 +65,8 @@ pub struct Pool {
     /// for twice as many.
     pub(crate) tenants: KeyMap<Box<Tenant>>,
     pub(crate) runs: RunMap<Key>,
+    /// Runs that had ended when they were found, and are still to be told so.
+    pub(crate) endings: Endings,
     /// The second trees of the few keys that have one.
     pub(crate) releases: Releases,
     pub(crate) room: Room,
@@ -91,15 +98,6 @@ pub struct Pool {
     last_ticket: u64,
 }
 
-/// Dispose was called: nothing is started any more.
-#[derive(Debug, Default)]
-pub(crate) struct Disposal {
-    /// Calls to be settled when nothing is being stopped any more.
-    pub calls: Vec<CallId>,
-    /// The runs that could not be ended since these calls came.
-    pub refused: Vec<(RunId, Failure)>,
-}
-
 /// What a step has at hand besides the pool.
 pub(crate) struct Step<'a> {
     pub now: Now,
@@ -119,6 +117,7 @@ impl Pool {
             config,
             tenants: KeyMap::default(),
             runs: RunMap::default(),
+            endings: Endings::default(),
             releases: Releases::default(),
             timers: Timers::default(),
             observe_at_ms: None,
@@ -147,6 +146,8 @@ impl Pool {
             Input::Restart { key, call } => self.restart(&mut step, key, call),
             Input::Deploy { key, call, retire_ms } => self.deploy(&mut step, key, call, retire_ms),
             Input::Adopt { key, call, process } => self.adopt(key, call, process),
+            Input::Recover { key, process } => self.recover(&mut step, key, *process),
+            Input::Refuse { refusal } => self.refuse_from_now_on(&mut step, refusal),
             Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),
             Input::Warm { key } => self.warm_up(&mut step, key),
@@ -154,6 +155,7 @@ impl Pool {
             Input::Drain => self.drain(),
             Input::DrainTime { ms } => self.drain_ms = ms,
             Input::Dispose { call } => self.dispose(&mut step, Some(call)),
+            Input::Detach { call } => self.detach(&mut step, call),
             Input::Abandon => self.abandon(&mut step),
             Input::Fact(run, fact) => self.fact(&mut step, run, fact),
             Input::Image { key, answer } => self.image_answered(&mut step, &key, answer),
@@ -161,6 +163,7 @@ impl Pool {
             Input::Absent { from_ms, to_ms } => self.absences.add(from_ms, to_ms),
             Input::Tick => self.tick(&mut step),
         }
+        self.let_go_of_tenants(&mut step);
         self.admit(&mut step);
         self.look(&step);
         self.settle_disposal();
@@ -169,11 +172,15 @@ impl Pool {
 
     /// When the next [`Input::Tick`] is due, on the steady clock: the earliest of the runs'
     /// deadlines (see `timers.rs`), the end of the victim's tenure, the next observation, the next
-    /// look for connections and the next start of a warm key. May change with every step.
+    /// look for connections, the next start of a warm key and the end of a detachment. May change
+    /// with every step.
     pub fn next_deadline(&self) -> Option<u64> {
         let end_of_tenure_ms = self.candidates.awaited_end_of_tenure_ms();
         let warm_due_ms = self.warm.first_due_ms();
-        [self.timers.first(), end_of_tenure_ms, self.observe_at_ms, self.looks.at_ms, warm_due_ms]
+        let [observe_at_ms, look_at_ms] = [self.observe_at_ms, self.looks.at_ms];
+        let run_due_ms = self.timers.first();
+        let detachment_ms = self.detachment_ends_ms();
+        [run_due_ms, end_of_tenure_ms, observe_at_ms, look_at_ms, warm_due_ms, detachment_ms]
             .into_iter()
             .flatten()
             .min()
@@ -211,7 +218,7 @@ impl Pool {
 
     /// Whether any run is left, whatever its state.
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.runs.is_empty() && self.endings.is_empty()
     }
 
     /// Whether the run's process is still wanted: asked for, not yet known, and not called off.
@@ -220,9 +227,20 @@ impl Pool {
         is_live && matches!(self.tree_of(run).state, State::Starting(_))
     }
 
+    /// Whether the run serves its key, and may be handed out.
+    pub fn is_ready(&self, run: RunId) -> bool {
+        self.runs.contains_key(&run) && matches!(self.tree_of(run).state, State::Ready(_))
+    }
+
     /// Which release of its key a live run is of.
     pub fn release_of(&self, run: RunId) -> Option<Release> {
         self.runs.contains_key(&run).then(|| self.tree_of(run).release)
+    }
+
+    /// Why a live run is being stopped, if it is: what its exit will say.
+    pub fn cause_of(&self, run: RunId) -> Option<ExitReason> {
+        let run = self.runs.contains_key(&run).then(|| self.tree_of(run).state.run())?;
+        run?.cause.map(Cause::exit_reason)
     }
 
     /// Whether the call waits for the key's tenant: it has not been answered, nor is it about to be
@@ -246,6 +264,9 @@ impl Pool {
             self.deadline(step, run);
         }
         self.start_due_warm_keys(step);
+        if self.detachment_ends_ms().is_some_and(|ends_ms| ends_ms <= now_ms) {
+            self.hurry_detachment(step);
+        }
     }
 
     /// Observations go on for as long as there is a process to observe.

@@ -143,6 +143,11 @@ impl Releases {
         self.last > 0
     }
 
+    /// A release of an earlier host was found: the next one of this host is later.
+    pub fn heed(&mut self, release: Release) {
+        self.last = self.last.max(release.0);
+    }
+
     pub fn next(&mut self) -> Release {
         self.last += 1;
         Release(self.last)

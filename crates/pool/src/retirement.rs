@@ -40,6 +40,11 @@ pub(crate) enum Look {
 
 impl Pool {
     pub(crate) fn retire(&mut self, step: &mut Step, id: RunId, retire_ms: u64) {
+        self.actions.push(Action::Retire { run: id, for_ms: retire_ms });
+        self.begin_retirement(step, id, retire_ms);
+    }
+
+    pub(crate) fn begin_retirement(&mut self, step: &mut Step, id: RunId, retire_ms: u64) {
         if !planted(Bug::RetiredIsHandedOut) {
             step.leases.claim(id);
         }

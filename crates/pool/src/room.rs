@@ -24,6 +24,8 @@ pub(crate) struct Room {
     pub occupied: usize,
     /// Of these, the ones being stopped whose room no key takes over.
     pub leaving: usize,
+    /// When more than may be alive were last found: the ticket of then.
+    surplus_since: u64,
     queue: Queue,
     /// Warm keys without callers, for which no tenant leaves: they get what the queue leaves free.
     aside: Queue,
@@ -31,7 +33,14 @@ pub(crate) struct Room {
 
 impl Room {
     pub fn new(capacity: usize) -> Self {
-        Room { capacity, occupied: 0, leaving: 0, queue: Queue::default(), aside: Queue::default() }
+        Room {
+            capacity,
+            occupied: 0,
+            leaving: 0,
+            surplus_since: 0,
+            queue: Queue::default(),
+            aside: Queue::default(),
+        }
     }
 
     pub fn capacity(&self) -> usize {
@@ -66,11 +75,32 @@ impl Room {
         Some(key)
     }
 
-    /// Whether more keys wait than places are about to become free, and since when the first of
-    /// them does.
+    /// A tenant was found at this ticket, perhaps beyond the capacity.
+    pub fn expect_surplus(&mut self, ticket: u64) {
+        if self.surplus() > 0 {
+            self.surplus_since = ticket;
+        }
+    }
+
+    /// Whether more were ever found than may be alive.
+    pub fn has_expected_surplus(&self) -> bool {
+        self.surplus_since > 0
+    }
+
+    /// How many more hold room than may.
+    pub fn surplus(&self) -> usize {
+        if planted(Bug::SurplusStays) {
+            return 0;
+        }
+        self.occupied.saturating_sub(self.capacity)
+    }
+
+    /// Whether more places are needed, by keys that wait or for those that are alive, than are
+    /// about to become free; and since when the first of these keys waits.
     pub fn wanted_since(&self) -> Option<u64> {
-        let (ticket, _) = self.queue.first()?;
-        (self.queue.len() > self.leaving).then_some(ticket)
+        let wanted = self.queue.len() + self.surplus();
+        let first = self.queue.first().map(|(ticket, _)| ticket);
+        (wanted > self.leaving).then(|| first.unwrap_or(self.surplus_since))
     }
 
     pub fn first_waiting(&self) -> Option<&Key> {
@@ -81,9 +111,9 @@ impl Room {
         self.queue.len()
     }
 
-    /// Whether any key waits, in the queue or aside.
+    /// Whether any key waits, in the queue or aside, or some tenant has to leave.
     pub fn is_anyone_waiting(&self) -> bool {
-        self.queue.len() + self.aside.len() > 0
+        self.queue.len() + self.aside.len() + self.surplus() > 0
     }
 
     pub fn standing_aside(&self) -> usize {

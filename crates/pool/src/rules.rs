@@ -27,6 +27,11 @@ impl Run {
         own.filter(|_| !planted(Bug::OneIdleTimeForAll)).unwrap_or(config.idle_after_ms)
     }
 
+    fn take_rules(&mut self, rules: RunRules, longest_stop_ms: u64) {
+        let stop_timeout_ms = rules.stop_timeout_ms.map(|ms| ms.min(longest_stop_ms));
+        self.rules = Some(Box::new(RunRules { stop_timeout_ms, ..rules }));
+    }
+
     /// From asking the run to end until it is forced to.
     pub fn stop_timeout_ms(&self, config: &Config) -> u64 {
         let own = self.rules.as_ref().and_then(|rules| rules.stop_timeout_ms);
@@ -35,14 +40,20 @@ impl Run {
 }
 
 impl Pool {
+    /// The rules of a run that was found.
+    pub(crate) fn heed_rules(&mut self, run: &mut Run, rules: RunRules) {
+        run.take_rules(rules, self.longest_stop_ms);
+        self.looks.heed_idle_time(rules.idle_after_ms.flatten());
+        self.warm.has_any |= rules.is_warm;
+    }
+
     /// The rules of a run are known, before its process is.
     pub(crate) fn ruled(&mut self, id: RunId, rules: RunRules) {
         let Pool { tenants, runs, releases, looks, warm, longest_stop_ms, .. } = self;
         let tenant = releases.tree_mut(tenants, &runs[&id], id);
         let is_wanted = matches!(tenant.state, State::Starting(_));
         let Some(run) = tenant.state.run_mut().filter(|run| run.pid.is_none()) else { return };
-        let stop_timeout_ms = rules.stop_timeout_ms.map(|ms| ms.min(*longest_stop_ms));
-        run.rules = Some(Box::new(RunRules { stop_timeout_ms, ..rules }));
+        run.take_rules(rules, *longest_stop_ms);
         looks.heed_idle_time(rules.idle_after_ms.flatten());
         // What is stopped already says nothing about the next start.
         if is_wanted {

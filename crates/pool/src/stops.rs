@@ -121,18 +121,8 @@ impl Pool {
             if !keeps_room {
                 room.leaving += 1;
             }
-            let stop = Stop {
-                stage: Stage::AwaitingProcess,
-                is_delivered: false,
-                grace_ends_ms: 0,
-                open_kills_ms: [None; 2],
-                failure,
-                failed_waiters,
-                keeps_room,
-                kills: Vec::new(),
-                idle_ms: 0,
-                exit: None,
-            };
+            let stop = Stop::new(Stage::AwaitingProcess);
+            let stop = Stop { failure, failed_waiters, keeps_room, ..stop };
             let has_process = run.pid.is_some();
             (State::Stopping(run, Box::new(stop)), has_process)
         });

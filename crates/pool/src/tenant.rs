@@ -84,6 +84,10 @@ pub(crate) struct Run {
     /// Known from `Started` on, which is also when `spawn` is emitted.
     pub pid: Option<u32>,
     pub started_steady_ms: u64,
+    /// It was being ended when it was found.
+    pub was_ending: bool,
+    /// For how long it was ready before it was found.
+    pub ready_before_ms: u64,
     pub was_ready: bool,
     /// Its process is gone; others of its tree may not be.
     pub main_ended_ms: Option<u64>,
@@ -122,6 +126,8 @@ impl Run {
             custody,
             pid: None,
             started_steady_ms: now_ms,
+            was_ending: false,
+            ready_before_ms: 0,
             was_ready: false,
             main_ended_ms: None,
             fresh,
@@ -173,7 +179,27 @@ pub(crate) struct Stop {
     pub exit: Option<Exit>,
 }
 
+/// Whether one of our stops may have sent this signal.
+pub(crate) fn by_our_stop(signal: i32) -> bool {
+    [SIGTERM, SIGKILL].contains(&signal)
+}
+
 impl Stop {
+    pub fn new(stage: Stage) -> Self {
+        Stop {
+            stage,
+            is_delivered: false,
+            grace_ends_ms: 0,
+            open_kills_ms: [None; 2],
+            failure: None,
+            failed_waiters: Vec::new(),
+            keeps_room: false,
+            kills: Vec::new(),
+            idle_ms: 0,
+            exit: None,
+        }
+    }
+
     pub fn enter(&mut self, stage: Stage) {
         self.stage = stage;
         self.is_delivered = false;
@@ -228,6 +254,21 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// Of a run that ends for this reason; `None` if it ends by itself.
+    pub fn of(reason: ExitReason) -> Option<Cause> {
+        Some(match reason {
+            ExitReason::Crashed | ExitReason::ExitedClean => return None,
+            ExitReason::IdleKilled => Cause::Idle,
+            ExitReason::LruEvicted => Cause::Evicted,
+            ExitReason::Killed => Cause::Killed,
+            ExitReason::ReadinessTimeout => Cause::NotReady,
+            ExitReason::Disposed => Cause::Disposed,
+            ExitReason::Restarted => Cause::Restarted,
+            ExitReason::Checkpointed => Cause::Saved,
+            ExitReason::Replaced => Cause::Replaced,
+        })
+    }
+
     pub fn exit_reason(self) -> ExitReason {
         match self {
             Cause::Idle => ExitReason::IdleKilled,
@@ -295,9 +336,11 @@ impl State {
                 !FAULTS.contains(&signal)
             }
             // An earlier stop was given up, and may have worked late.
-            _ if run.refused_at_ticket.is_some() => [SIGTERM, SIGKILL].contains(&signal),
+            _ if run.refused_at_ticket.is_some() => by_our_stop(signal),
             State::Stopping(_, stop) => match stop.stage {
-                Stage::Forced => [SIGTERM, SIGKILL].contains(&signal),
+                Stage::Forced => by_our_stop(signal),
+                // The warden ends what its host was ending, in its own time.
+                Stage::Asked if run.was_ending => by_our_stop(signal),
                 // It has not been asked yet, or ended before it was.
                 Stage::AwaitingUses | Stage::Clearing => false,
                 _ => signal == SIGTERM,

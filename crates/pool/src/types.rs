@@ -1,6 +1,6 @@
 //! The small values everything else is made of.
 
-use crate::{Backoff, GateConfig};
+use crate::{Backoff, ExitReason, GateConfig, RunRules};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -186,4 +186,54 @@ pub struct Adopted {
     pub touched_at_ms: u64,
     /// What it is to us from now on.
     pub custody: Custody,
+}
+
+/// A process of ours that was found alive, or whose end was not told, after the host that started
+/// it has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Which of those that were found it is; chosen by the caller, echoed in
+    /// [`crate::Action::Recover`].
+    pub found: u64,
+    /// Its process.
+    pub pid: u32,
+    /// Where it listens.
+    pub port: u16,
+    /// Which version of its key's tenant it is.
+    pub release: Release,
+    /// When it was last active, in milliseconds since the epoch.
+    pub touched_at_ms: u64,
+    /// For how long it has been ready; `None` if it never was.
+    pub ready_for_ms: Option<u64>,
+    /// The CPU time of its tree, as far as it is known.
+    pub cpu_ms: u64,
+    /// What holds for it alone.
+    pub rules: RunRules,
+    /// What it is to its key.
+    pub part: Part,
+}
+
+/// What a process that was found is to its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The tenant, unless a later release was found that serves, too.
+    Serves,
+    /// Another release serves or served in its place, and it may be in use for so long.
+    Retires {
+        /// At most.
+        for_ms: u64,
+    },
+    /// It was asked to end, or is being ended since its host has gone. It is forced to if that has
+    /// not happened in time.
+    Ends {
+        /// What its exit is to say.
+        reason: ExitReason,
+        /// The rest of its time.
+        within_ms: u64,
+    },
+    /// It is gone with its whole tree: `Fact::Exited` follows when its output has been passed on.
+    HasEnded {
+        /// What its exit is to say, if it was asked to end.
+        reason: Option<ExitReason>,
+    },
 }

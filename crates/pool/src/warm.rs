@@ -76,7 +76,7 @@ impl Warm {
 
     /// One more run has ended by itself. Returns how long the next start waits.
     fn run_ended(&mut self, run: &Run, now_ms: u64, rules: &Backoff) -> u64 {
-        let lived_ms = now_ms.saturating_sub(run.started_steady_ms);
+        let lived_ms = now_ms.saturating_sub(run.started_steady_ms) + run.ready_before_ms;
         let has_lasted = run.was_ready && lived_ms >= rules.max_ms;
         self.early_ends = if has_lasted { 1 } else { self.early_ends.saturating_add(1) };
         match self.early_ends {

@@ -15,6 +15,7 @@ mod simulation {
     pub mod inputs;
     pub mod last_uses;
     pub mod leases;
+    pub mod lives;
     pub mod log;
     pub mod origins;
     #[cfg(feature = "planted")]
@@ -23,6 +24,7 @@ mod simulation {
     pub mod properties;
     pub mod questions;
     pub mod records;
+    pub mod recovery;
     pub mod releases;
     pub mod rng;
     pub mod rules;
@@ -42,6 +44,10 @@ const STORIES: u64 = 100_000;
 
 /// The order in which threads take stories; small enough to stop soon after a failure.
 const STORIES_AT_ONCE: u64 = 64;
+
+/// Stories in which the host is lost after each of so many steps.
+const SEEDS_OF_LOSSES: u64 = 60;
+const STEPS_WITH_A_LOSS: u64 = 80;
 
 #[test]
 fn every_story_ends_well() {
@@ -97,6 +103,21 @@ fn a_seed_is_a_story() {
     }
 }
 
+/// The same stories, each with a host that is lost or leaves after one step more.
+#[test]
+fn a_host_may_be_lost_at_every_step() {
+    for seed in 0..SEEDS_OF_LOSSES {
+        for step in 1..=STEPS_WITH_A_LOSS {
+            let mut log = Log::default();
+            if tell_with_loss(seed, Some(step), &mut log).is_err() {
+                log.wanted = true;
+                let error = tell_with_loss(seed, Some(step), &mut log).expect_err("it failed");
+                panic!("{}\n\nseed {seed}, lost at step {step}: {error}", log.lines.join("\n"));
+            }
+        }
+    }
+}
+
 fn assert_ends_well(seed: u64) {
     let mut log = Log { wanted: true, ..Log::default() };
     if let Err(error) = tell(seed, &mut log) {
@@ -107,7 +128,12 @@ fn assert_ends_well(seed: u64) {
 
 /// A story in which something panics has not ended well either.
 fn tell(seed: u64, log: &mut Log) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(|| story::tell(seed, log))).unwrap_or_else(|panic| {
+    tell_with_loss(seed, None, log)
+}
+
+fn tell_with_loss(seed: u64, lost_at_step: Option<u64>, log: &mut Log) -> Result<(), String> {
+    let telling = AssertUnwindSafe(|| story::tell(seed, lost_at_step, log));
+    catch_unwind(telling).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
         Err(format!("panicked: {}", text.unwrap_or_default()))

@@ -279,7 +279,7 @@ impl Keeper {
                     }
                     Ok(Command::Stop { stage: StopStage::Kill, .. }) => self.kill(),
                     // The warden, which is the same program, sends no other commands.
-                    Ok(Command::Launch { .. } | Command::Continue) | Err(_) => {}
+                    Ok(_) | Err(_) => {}
                 },
             }
         }

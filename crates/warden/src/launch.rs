@@ -16,6 +16,7 @@ use warden::protocol::{LaunchStep, Report};
 use warden::spec::{Descriptor, LaunchSpec};
 
 use crate::group::Groups;
+use crate::open_files;
 use crate::start_script;
 use crate::sys;
 use crate::temporary::Temporary;
@@ -81,6 +82,7 @@ fn start(
     // All of these are close-on-exec too, but entering a directory can take long, and their other
     // ends must not wait for that.
     sys::close_all_except(&[0, 1, 2, status.as_raw_fd()]);
+    open_files::fall_back();
     umask(Mode::from_raw_mode(spec.umask));
     chdir(spec.cwd.as_c_str()).map_err(at(LaunchStep::ChangeDirectory))?;
     let temporary = Temporary::of(&spec.confinement, run);

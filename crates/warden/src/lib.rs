@@ -4,7 +4,8 @@
 //! and to [stop] runs, and it [reports] how they start and end. The two are connected by a
 //! `SOCK_SEQPACKET` socket pair whose one end is the warden's descriptor [`HOST_SOCKET_FD`]. When
 //! the host's end closes, every tenant's tree is asked to end and killed 0.6 s later, and the
-//! warden exits.
+//! warden exits. A surviving warden has a socket that is bound to a path there, and goes on without
+//! a host for a while, see [`surviving`].
 //!
 //! - [`protocol`] is the packets, pure encoding and decoding;
 //! - [`spec`] describes a tenant's start, in tagged parts, and travels in a memory file;
@@ -16,6 +17,8 @@
 //! - [`names`] is how control groups and temporary directories are named, [`host_id`] how those of
 //!   a host are;
 //! - [`host`] sends and receives packets for the host's side;
+//! - [`hello`] is how a host and a warden meet that were not started together, [`surviving`] the
+//!   host's side of that, and [`ring`] what a tenant has written without a host;
 //! - [`socket_failure`] says what an error of the socket means, for both sides;
 //! - [`stat`] reads what the kernel tells of a process, [`disposition`] what the process does
 //!   about `SIGTERM`, and [`reaction`] whether it has reacted to it, for both sides.
@@ -31,6 +34,7 @@ pub mod disposition;
 pub mod excerpt;
 pub mod filter;
 pub mod group_tree;
+pub mod hello;
 pub mod host;
 pub mod host_id;
 pub mod names;
@@ -39,15 +43,18 @@ pub mod protocol;
 pub mod reaction;
 pub mod refused_calls;
 pub mod remove_tree;
+pub mod ring;
 pub mod socket_failure;
 pub mod spec;
 pub mod stat;
+pub mod surviving;
 
 pub use confinement::Confinement;
 pub use disposition::Disposition;
 pub use host_id::HostId;
 pub use protocol::{
-    COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage,
+    COMMAND_BYTES, Command, LaunchStep, Mark, Marks, PROTOCOL, ProtocolError, REPORT_BYTES, Report,
+    StopStage,
 };
 pub use reaction::Reaction;
 pub use socket_failure::SocketFailure;

@@ -2,7 +2,7 @@
 
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::io::Errno;
@@ -11,15 +11,17 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Uid};
 
+use warden::hello::HELLO_BYTES;
 use warden::protocol::{COMMAND_BYTES, LAUNCH_FDS_MAX, REPORT_BYTES};
 use warden::socket_failure::SocketFailure;
+use warden::surviving;
 
 use crate::priority;
 use crate::sys;
 
 /// Room for the largest packet and one byte, so that a longer packet is refused instead of cut.
-const PACKET_ROOM_BYTES: usize =
-    if COMMAND_BYTES > REPORT_BYTES { COMMAND_BYTES + 1 } else { REPORT_BYTES + 1 };
+const PACKET_ROOM_BYTES: usize = HELLO_BYTES + 1;
+const _: () = assert!(HELLO_BYTES >= COMMAND_BYTES && HELLO_BYTES >= REPORT_BYTES);
 
 /// Room for more descriptors than a launch may carry, so that surplus ones are noticed.
 const FD_ROOM: usize = LAUNCH_FDS_MAX + 5;
@@ -108,6 +110,15 @@ pub fn transmit(socket: impl AsFd, packet: &[u8]) -> Sent {
             SocketFailure::Closed | SocketFailure::Refused => Sent::Closed,
         },
     }
+}
+
+/// Sends one packet with descriptors, if there is room for it.
+pub fn transmit_with(
+    socket: impl AsFd,
+    packet: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> Result<(), SocketFailure> {
+    surviving::transmit(socket, packet, fds).map_err(|error| SocketFailure::from(&error))
 }
 
 /// The exit status of a process that cannot wait for events any more.

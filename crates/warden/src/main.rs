@@ -15,6 +15,9 @@
 //! the process inside already (spares.rs, parked.rs). A keeper whose socket to the warden closes
 //! asks its tree to end and kills it 0.6 s later. A warden whose socket to the host closes has all
 //! keepers do that, and exits after them.
+//!
+//! A surviving warden differs in whom it serves (owners/ in place of hosted.rs): one host of a name
+//! after the other, for whom it keeps what they need to go on (kept.rs).
 
 #![deny(unsafe_code)]
 
@@ -23,13 +26,20 @@ mod bun_json;
 mod clock;
 mod group;
 mod group_files;
+mod hosted;
 mod keeper;
+mod kept;
+mod kept_run;
 mod launch;
 mod launching;
 mod leaf;
 mod link;
+mod listener;
 mod memory_watch;
+mod open_files;
 mod outbox;
+mod owner;
+mod owners;
 mod parents;
 mod parked;
 mod priority;
@@ -44,6 +54,7 @@ mod sys;
 mod temporary;
 mod tree;
 mod tree_kill;
+mod visitors;
 mod walls;
 
 use std::process::ExitCode;

@@ -43,6 +43,14 @@ pub enum Bug {
     OutOfMemoryIsNotTold,
     /// Tenants are started without their walls.
     WallsAreNotPutUp,
+    /// A run that was starting or ending when its host was lost goes on.
+    UnfinishedOutlivesItsHost,
+    /// An end that a lost host was told counts as taken.
+    UntakenEndIsForgotten,
+    /// Lines that a tenant has written without a host are lost and not counted.
+    LostLinesAreNotCounted,
+    /// A host that does not detach keeps its place.
+    OwnerIsNeverFenced,
 }
 
 /// Whether the bug is there.

@@ -7,15 +7,33 @@
 //! | offset | command      | report                                                        |
 //! |--------|--------------|---------------------------------------------------------------|
 //! | 0      | tag          | tag                                                           |
-//! | 1      | stop stage   | launch step, or which of exit code (1) and signal (2) are set and |
-//! |        |              | whether the tree ran out of its memory (4)                    |
-//! | 2–7    | zero         | zero                                                          |
-//! | 8–15   | run          | run                                                           |
+//! | 1      | stop stage or mark | launch step, marks, or which of exit code (1) and signal (2) |
+//! |        |              | are set and whether the tree ran out of its memory (4)        |
+//! | 2      | detail of a mark | detail of the last mark                                   |
+//! | 3–7    | zero         | zero                                                          |
+//! | 8–15   | run or slot  | run or slot                                                   |
 //! | 16–19  |              | pid, errno or exit code                                       |
 //! | 20–23  |              | keeper's pid or signal                                        |
-//! | 24–31  |              | CPU time in microseconds, or the number of the control group  |
+//! | 24–31  |              | CPU time in microseconds, the number of the control group, or a count |
+//!
+//! A warden of one host and a surviving one speak the same protocol; what only the latter is told,
+//! and tells, says so. Two processes that were not started together, as a surviving warden and its
+//! next host, compare [`PROTOCOL`] first (see [`hello`](crate::hello)).
 
 use thiserror::Error;
+
+mod launch_step;
+mod marks;
+mod report;
+
+pub use launch_step::LaunchStep;
+pub use marks::{Mark, Marks};
+pub use report::Report;
+
+/// The version of all that two ends say to each other after the
+/// [`Hello`](crate::hello::Hello), and of what they pass in memory files. Within a minor version of
+/// the package it stays the same.
+pub const PROTOCOL: u16 = 1;
 
 /// The size of every [`Command`] on the wire.
 pub const COMMAND_BYTES: usize = 16;
@@ -32,13 +50,13 @@ pub const LAUNCH_FDS_MAX: usize = 8;
 const TAG_LAUNCH: u8 = 1;
 const TAG_STOP: u8 = 2;
 const TAG_CONTINUE: u8 = 3;
-const TAG_STARTED: u8 = 1;
-const TAG_LAUNCH_FAILED: u8 = 2;
-const TAG_ENDED: u8 = 3;
-
-const HAS_EXIT_CODE: u8 = 1;
-const HAS_SIGNAL: u8 = 2;
-const OUT_OF_MEMORY: u8 = 4;
+const TAG_KEEP: u8 = 4;
+const TAG_MARK: u8 = 5;
+const TAG_KEEP_LISTENER: u8 = 6;
+const TAG_DROP_LISTENER: u8 = 7;
+const TAG_DETACH: u8 = 8;
+const TAG_TAKEN: u8 = 9;
+const TAG_LEAVE: u8 = 10;
 
 /// What the host asks of the warden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +77,43 @@ pub enum Command {
     },
     /// Continue the keepers, in case they were stopped.
     Continue,
+    /// Keep these descriptors for the run that the next [`Command::Launch`] starts: its record (a
+    /// memory file of the host's, which the warden does not read), the read ends of its standard
+    /// output and error, and the socket that holds its port. To a surviving warden only, as all
+    /// that follow; it starts nothing without this.
+    Keep {
+        /// Which start.
+        run: u64,
+    },
+    /// Note how far a run has come, for the next host and for what becomes of the run without one.
+    Mark {
+        /// Which start.
+        run: u64,
+        /// How far.
+        mark: Mark,
+        /// A number of the host's, given back with [`Report::Found`].
+        detail: u8,
+    },
+    /// Keep a listening socket, which travels with this. One that was kept in the slot is dropped.
+    KeepListener {
+        /// A number of the host's, given back with [`Report::FoundListener`].
+        slot: u64,
+    },
+    /// Drop it.
+    DropListener {
+        /// Which one.
+        slot: u64,
+    },
+    /// The host leaves, and its tenants stay. From now on it is a guest: nothing that it sends
+    /// counts, but the next host is told when its connection closes.
+    Detach,
+    /// The end of a run was told to the host's user, so the warden forgets the run.
+    Taken {
+        /// Which start.
+        run: u64,
+    },
+    /// The host is done: end what is left, as when the host of an ordinary warden goes, and leave.
+    Leave,
 }
 
 /// How a tenant is stopped; the later stage is the stronger one.
@@ -69,75 +124,6 @@ pub enum StopStage {
     Terminate,
     /// `SIGKILL` until no process of the tree is left.
     Kill,
-}
-
-/// What the warden tells the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// The tenant's program runs: its `execve` has succeeded.
-    Started {
-        /// Which start.
-        run: u64,
-        /// The tenant's main process, which also leads its process group.
-        pid: u32,
-        /// The keeper, which adopts every orphan of the tenant: the tree is exactly its
-        /// descendants.
-        keeper_pid: u32,
-        /// The name of the tenant's control group below each parent; 0 if it has none.
-        group: u64,
-    },
-    /// The tenant's program never ran, and no process of it exists.
-    LaunchFailed {
-        /// Which start.
-        run: u64,
-        /// What failed.
-        step: LaunchStep,
-        /// Why, as the operating system's error number.
-        errno: i32,
-    },
-    /// The whole tree is gone and reaped.
-    Ended {
-        /// Which start.
-        run: u64,
-        /// The main process's exit code, if it exited.
-        exit_code: Option<i32>,
-        /// The signal that ended the main process, if one did.
-        signal: Option<i32>,
-        /// User and system time of all processes of the tree.
-        cpu_us: u64,
-        /// The tree was killed because it needed more memory than its control group may have.
-        out_of_memory: bool,
-    },
-}
-
-/// The step at which a launch failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LaunchStep {
-    /// The [`LaunchSpec`](crate::spec::LaunchSpec) could not be read, or its descriptors did not
-    /// arrive.
-    ReadSpec,
-    /// No process could be made for the tenant, or it was lost before the program ran.
-    Fork,
-    /// The working directory could not be entered.
-    ChangeDirectory,
-    /// The program could not be executed.
-    Execute,
-    /// The host has become another user since it started the warden.
-    CheckUser,
-    /// The directory needs a start script and has none. The reason is written to the tenant's
-    /// standard error, as text.
-    CheckStartScript,
-    /// The tenant's control group could not be made or entered.
-    EnterGroup,
-    /// A limit could not be set.
-    SetLimit,
-    /// The private temporary directory could not be made.
-    MakeTemporary,
-    /// The program could not become its user, or the directory belongs to another one. The reason
-    /// may be on the tenant's standard error, as text.
-    BecomeUser,
-    /// The walls could not be put up. The reason may be on the tenant's standard error, as text.
-    PutUpWalls,
 }
 
 /// A packet that neither side would send.
@@ -172,11 +158,16 @@ pub enum ProtocolError {
 }
 
 impl Command {
-    /// The run this command is about; 0 for all.
+    /// The run this command is about, or the slot; 0 for all.
     pub fn run(&self) -> u64 {
         match *self {
-            Command::Launch { run } | Command::Stop { run, .. } => run,
-            Command::Continue => 0,
+            Command::Launch { run }
+            | Command::Stop { run, .. }
+            | Command::Keep { run }
+            | Command::Mark { run, .. }
+            | Command::Taken { run } => run,
+            Command::KeepListener { slot } | Command::DropListener { slot } => slot,
+            Command::Continue | Command::Detach | Command::Leave => 0,
         }
     }
 
@@ -190,6 +181,15 @@ impl Command {
                 packet[1] = stage.to_byte();
             }
             Command::Continue => packet[0] = TAG_CONTINUE,
+            Command::Keep { .. } => packet[0] = TAG_KEEP,
+            Command::Mark { mark, detail, .. } => {
+                (packet[0], packet[1], packet[2]) = (TAG_MARK, mark.to_byte(), detail);
+            }
+            Command::KeepListener { .. } => packet[0] = TAG_KEEP_LISTENER,
+            Command::DropListener { .. } => packet[0] = TAG_DROP_LISTENER,
+            Command::Detach => packet[0] = TAG_DETACH,
+            Command::Taken { .. } => packet[0] = TAG_TAKEN,
+            Command::Leave => packet[0] = TAG_LEAVE,
         }
         put(&mut packet, 8, self.run().to_le_bytes());
         packet
@@ -198,95 +198,31 @@ impl Command {
     /// What a packet says.
     pub fn decode(packet: &[u8]) -> Result<Command, ProtocolError> {
         let packet: &[u8; COMMAND_BYTES] = exactly(packet)?;
-        require_zero(packet, 2..8)?;
-        let run = u64::from_le_bytes(take(packet, 8));
+        require_zero(packet, 3..8)?;
+        let number = u64::from_le_bytes(take(packet, 8));
+        let detail = packet[2];
+        if packet[0] == TAG_MARK {
+            let mark = Mark::from_byte(packet[1])?;
+            return Ok(Command::Mark { run: number, mark, detail });
+        }
+        require_zero(packet, 2..3)?;
+        if packet[0] == TAG_STOP {
+            return Ok(Command::Stop { run: number, stage: StopStage::from_byte(packet[1])? });
+        }
+        require_zero(packet, 1..2)?;
+        let of_all = |command| require_zero(packet, 8..COMMAND_BYTES).map(|()| command);
         match packet[0] {
-            TAG_LAUNCH => require_zero(packet, 1..2).map(|()| Command::Launch { run }),
-            TAG_CONTINUE => {
-                require_zero(packet, 1..2)?;
-                require_zero(packet, 8..COMMAND_BYTES).map(|()| Command::Continue)
-            }
-            TAG_STOP => Ok(Command::Stop { run, stage: StopStage::from_byte(packet[1])? }),
+            TAG_LAUNCH => Ok(Command::Launch { run: number }),
+            TAG_CONTINUE => of_all(Command::Continue),
+            TAG_KEEP => Ok(Command::Keep { run: number }),
+            TAG_KEEP_LISTENER => Ok(Command::KeepListener { slot: number }),
+            TAG_DROP_LISTENER => Ok(Command::DropListener { slot: number }),
+            TAG_DETACH => of_all(Command::Detach),
+            TAG_TAKEN => Ok(Command::Taken { run: number }),
+            TAG_LEAVE => of_all(Command::Leave),
             value => Err(ProtocolError::Unknown { field: "the command's tag", value }),
         }
     }
-}
-
-impl Report {
-    /// The run this report is about.
-    pub fn run(&self) -> u64 {
-        match *self {
-            Report::Started { run, .. }
-            | Report::LaunchFailed { run, .. }
-            | Report::Ended { run, .. } => run,
-        }
-    }
-
-    /// The packet that says this.
-    pub fn encode(&self) -> [u8; REPORT_BYTES] {
-        let mut packet = [0; REPORT_BYTES];
-        put(&mut packet, 8, self.run().to_le_bytes());
-        match *self {
-            Report::Started { pid, keeper_pid, group, .. } => {
-                packet[0] = TAG_STARTED;
-                put(&mut packet, 16, pid.to_le_bytes());
-                put(&mut packet, 20, keeper_pid.to_le_bytes());
-                put(&mut packet, 24, group.to_le_bytes());
-            }
-            Report::LaunchFailed { step, errno, .. } => {
-                packet[0] = TAG_LAUNCH_FAILED;
-                packet[1] = step.to_byte();
-                put(&mut packet, 16, errno.to_le_bytes());
-            }
-            Report::Ended { exit_code, signal, cpu_us, out_of_memory, .. } => {
-                packet[0] = TAG_ENDED;
-                packet[1] = flag(exit_code.is_some(), HAS_EXIT_CODE)
-                    | flag(signal.is_some(), HAS_SIGNAL)
-                    | flag(out_of_memory, OUT_OF_MEMORY);
-                put(&mut packet, 16, exit_code.unwrap_or(0).to_le_bytes());
-                put(&mut packet, 20, signal.unwrap_or(0).to_le_bytes());
-                put(&mut packet, 24, cpu_us.to_le_bytes());
-            }
-        }
-        packet
-    }
-
-    /// What a packet says.
-    pub fn decode(packet: &[u8]) -> Result<Report, ProtocolError> {
-        let packet: &[u8; REPORT_BYTES] = exactly(packet)?;
-        require_zero(packet, 2..8)?;
-        let run = u64::from_le_bytes(take(packet, 8));
-        match packet[0] {
-            TAG_STARTED => {
-                require_zero(packet, 1..2)?;
-                let pid = u32::from_le_bytes(take(packet, 16));
-                let keeper_pid = u32::from_le_bytes(take(packet, 20));
-                let group = u64::from_le_bytes(take(packet, 24));
-                Ok(Report::Started { run, pid, keeper_pid, group })
-            }
-            TAG_LAUNCH_FAILED => {
-                require_zero(packet, 20..REPORT_BYTES)?;
-                let step = LaunchStep::from_byte(packet[1])?;
-                Ok(Report::LaunchFailed { run, step, errno: i32::from_le_bytes(take(packet, 16)) })
-            }
-            TAG_ENDED => decode_ended(run, packet),
-            value => Err(ProtocolError::Unknown { field: "the report's tag", value }),
-        }
-    }
-}
-
-fn decode_ended(run: u64, packet: &[u8; REPORT_BYTES]) -> Result<Report, ProtocolError> {
-    let set = packet[1];
-    if set & !(HAS_EXIT_CODE | HAS_SIGNAL | OUT_OF_MEMORY) != 0 {
-        return Err(ProtocolError::Unknown { field: "the set of results", value: set });
-    }
-    Ok(Report::Ended {
-        run,
-        exit_code: optional(packet, set & HAS_EXIT_CODE != 0, 16)?,
-        signal: optional(packet, set & HAS_SIGNAL != 0, 20)?,
-        cpu_us: u64::from_le_bytes(take(packet, 24)),
-        out_of_memory: set & OUT_OF_MEMORY != 0,
-    })
 }
 
 impl StopStage {
@@ -306,58 +242,6 @@ impl StopStage {
     }
 }
 
-impl LaunchStep {
-    /// Every step.
-    pub const ALL: [LaunchStep; 11] = {
-        use LaunchStep::*;
-        [
-            ReadSpec,
-            Fork,
-            ChangeDirectory,
-            Execute,
-            CheckUser,
-            CheckStartScript,
-            EnterGroup,
-            SetLimit,
-            MakeTemporary,
-            BecomeUser,
-            PutUpWalls,
-        ]
-    };
-
-    fn to_byte(self) -> u8 {
-        match self {
-            LaunchStep::ReadSpec => 1,
-            LaunchStep::Fork => 2,
-            LaunchStep::ChangeDirectory => 3,
-            LaunchStep::Execute => 4,
-            LaunchStep::CheckUser => 5,
-            LaunchStep::CheckStartScript => 6,
-            LaunchStep::EnterGroup => 7,
-            LaunchStep::SetLimit => 8,
-            LaunchStep::MakeTemporary => 9,
-            LaunchStep::BecomeUser => 10,
-            LaunchStep::PutUpWalls => 11,
-        }
-    }
-
-    fn from_byte(value: u8) -> Result<Self, ProtocolError> {
-        let step = LaunchStep::ALL.into_iter().find(|step| step.to_byte() == value);
-        step.ok_or(ProtocolError::Unknown { field: "the launch's step", value })
-    }
-}
-
-fn flag(is_set: bool, flag: u8) -> u8 {
-    if is_set { flag } else { 0 }
-}
-
-fn optional(packet: &[u8], is_set: bool, offset: usize) -> Result<Option<i32>, ProtocolError> {
-    if is_set {
-        return Ok(Some(i32::from_le_bytes(take(packet, offset))));
-    }
-    require_zero(packet, offset..offset + 4).map(|()| None)
-}
-
 fn exactly<const N: usize>(packet: &[u8]) -> Result<&[u8; N], ProtocolError> {
     packet.try_into().map_err(|_| ProtocolError::Length { expected: N, actual: packet.len() })
 }
@@ -369,11 +253,11 @@ fn require_zero(packet: &[u8], range: std::ops::Range<usize>) -> Result<(), Prot
     }
 }
 
-fn put<const N: usize>(packet: &mut [u8], offset: usize, bytes: [u8; N]) {
+pub(crate) fn put<const N: usize>(packet: &mut [u8], offset: usize, bytes: [u8; N]) {
     packet[offset..offset + N].copy_from_slice(&bytes);
 }
 
-fn take<const N: usize>(packet: &[u8], offset: usize) -> [u8; N] {
+pub(crate) fn take<const N: usize>(packet: &[u8], offset: usize) -> [u8; N] {
     let mut bytes = [0; N];
     bytes.copy_from_slice(&packet[offset..offset + N]);
     bytes

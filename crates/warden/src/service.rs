@@ -2,18 +2,19 @@
 //! everything when the host is gone.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::io::Errno;
-use rustix::process::{Pid, Uid, getpid, getuid};
+use rustix::process::{Pid, getpid};
 
 use warden::planted::{Bug, planted};
-use warden::protocol::{Command, LaunchStep, Report};
+use warden::protocol::Report;
 
 use crate::clock;
-use crate::link::{self, Received};
-use crate::outbox::Outbox;
+use crate::hosted::{Host, Verdict};
+use crate::link;
+use crate::listener::Listener;
+use crate::owners::{Owners, Token};
 use crate::priority;
 use crate::roster::Roster;
 use crate::sys::{self, Reaped};
@@ -25,27 +26,42 @@ use crate::tree_kill::{Found, TreeKill};
 /// it and its tree.
 const KEEPERS_GRACE_MS: u64 = 850;
 
-/// The most commands that are taken in one round, so that a host with many does not keep the
-/// keepers waiting.
-const COMMANDS_PER_ROUND: usize = 64;
+/// Whom the warden is to serve.
+pub enum Served {
+    /// The one host that has started it.
+    Host(Host),
+    /// One host of a name after the other.
+    Name(Listener),
+}
 
-/// Serves the host until it is gone, and then ends every process of every tenant. A host of
-/// another protocol cannot be served: that ends everything too, and is an error.
-pub fn serve((host, host_pid): (OwnedFd, Pid)) -> io::Result<()> {
+/// Serves until the host is gone, or no host of the name has come for long enough, and then ends
+/// every process of every tenant. A host of another protocol cannot be served: that ends everything
+/// too, and is an error.
+pub fn serve(served: Served) -> io::Result<()> {
     priority::raise_priority();
     let child_signals = sys::child_signals()?;
+    let side = match served {
+        Served::Host(host) => Side::Host(host),
+        Served::Name(listener) => Side::Owners(Box::new(Owners::of(listener))),
+    };
     let mut service = Service {
-        host,
-        host_pid,
+        side,
         child_signals,
         roster: Roster::default(),
-        outbox: Outbox::default(),
         strays: None,
         leaving: None,
         misuse: None,
     };
     service.run();
     service.misuse.map_or(Ok(()), Err)
+}
+
+/// Whom the warden serves.
+enum Side {
+    /// The host that has started it.
+    Host(Host),
+    /// The hosts of a name.
+    Owners(Box<Owners>),
 }
 
 /// The state after the host is gone.
@@ -55,12 +71,9 @@ struct Leaving {
 }
 
 struct Service {
-    host: OwnedFd,
-    host_pid: Pid,
+    side: Side,
     child_signals: OwnedFd,
     roster: Roster,
-    /// Reports for the host.
-    outbox: Outbox,
     /// The killing of processes without a keeper, while it is under way.
     strays: Option<TreeKill>,
     leaving: Option<Leaving>,
@@ -70,7 +83,8 @@ struct Service {
 
 /// The events of one wait.
 struct Events {
-    host: PollFlags,
+    /// From the side that the warden serves.
+    side: Vec<(Token, PollFlags)>,
     keepers: Vec<Pid>,
     /// Nothing has happened.
     are_none: bool,
@@ -92,7 +106,9 @@ impl Service {
             }
             self.roster.pass_on_stops();
             self.roster.continue_late();
-            self.flush();
+            if self.flush() {
+                continue;
+            }
             let events = self.wait();
             if events.are_none && self.leaving.is_none() && self.roster.has_spares_to_make() {
                 self.roster.make_spares();
@@ -100,11 +116,14 @@ impl Service {
             for pid in events.keepers {
                 self.relay(|roster, reports| roster.listen(pid, reports));
             }
-            if events.host.intersects(PollFlags::HUP | PollFlags::ERR) {
-                self.leave();
-            } else if events.host.contains(PollFlags::IN) {
-                self.obey();
-            }
+            let verdict = match &mut self.side {
+                Side::Host(host) => {
+                    let flags = events.side.first().map_or(PollFlags::empty(), |event| event.1);
+                    host.hear(flags, &mut self.roster)
+                }
+                Side::Owners(owners) => owners.hear(&events.side, &mut self.roster),
+            };
+            self.abide_by(verdict);
         }
     }
 
@@ -112,7 +131,10 @@ impl Service {
     fn relay(&mut self, hear: impl FnOnce(&mut Roster, &mut Vec<Report>)) {
         let mut reports = Vec::new();
         hear(&mut self.roster, &mut reports);
-        self.outbox.extend(reports);
+        match &mut self.side {
+            Side::Host(host) => host.tell(reports),
+            Side::Owners(owners) => owners.tell(reports),
+        }
     }
 
     /// Reaps the keepers that have ended; false if no child is left.
@@ -161,11 +183,16 @@ impl Service {
         }
     }
 
-    /// Sends the host the reports that the socket has room for.
-    fn flush(&mut self) {
-        if !self.outbox.flush(&self.host) {
-            self.leave();
-        }
+    /// Sends the reports that there is room for, and does what is due. Returns whether this process
+    /// is to leave since: there may be nothing to wait for.
+    fn flush(&mut self) -> bool {
+        let was_leaving = self.leaving.is_some();
+        let verdict = match &mut self.side {
+            Side::Host(host) => host.flush(),
+            Side::Owners(owners) => owners.go_on(&mut self.roster),
+        };
+        self.abide_by(verdict);
+        !was_leaving && self.leaving.is_some()
     }
 
     fn wait(&self) -> Events {
@@ -175,9 +202,19 @@ impl Service {
         let mut fds = vec![PollFd::new(&self.child_signals, PollFlags::IN)];
         fds.extend(links);
         // Once the host is gone its socket is always readable, so it is not waited for.
+        let mut tokens = Vec::new();
         if self.leaving.is_none() {
-            let interest = PollFlags::IN | self.outbox.interest();
-            fds.push(PollFd::from_borrowed_fd(self.host.as_fd(), interest));
+            let interests = match &self.side {
+                Side::Host(host) => {
+                    let (socket, interest) = host.interest();
+                    vec![(Token::Owner, socket, interest)]
+                }
+                Side::Owners(owners) => owners.interests(),
+            };
+            for (token, socket, interest) in interests {
+                tokens.push(token);
+                fds.push(PollFd::from_borrowed_fd(socket, interest));
+            }
         }
         link::wait(&mut fds, self.timeout_ms());
         if !fds[0].revents().is_empty() {
@@ -185,58 +222,40 @@ impl Service {
         }
         let flags: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         let are_none = flags.iter().all(|flags| flags.is_empty());
-        let host = flags.get(1 + pids.len()).copied().unwrap_or(PollFlags::empty());
+        let (of_keepers, of_side) = flags[1..].split_at(pids.len());
+        let side = tokens.into_iter().zip(of_side.iter().copied());
+        let side = side.filter(|(_, flags)| !flags.is_empty()).collect();
         let keepers = pids
             .into_iter()
-            .zip(&flags[1..])
+            .zip(of_keepers)
             .filter(|(_, flags)| !flags.is_empty())
             .map(|(pid, _)| pid)
             .collect();
-        Events { host, keepers, are_none }
+        Events { side, keepers, are_none }
     }
 
     fn timeout_ms(&self) -> Option<u64> {
         let now_ms = clock::now_ms();
         let strays_ms = self.strays.as_ref().map(|tree_kill| tree_kill.remaining_ms(now_ms));
-        let keepers_due_ms = self.leaving.as_ref().and_then(|leaving| leaving.keepers_due_ms);
-        let keepers_ms = keepers_due_ms.map(|due_ms| due_ms.saturating_sub(now_ms));
-        let late_ms = self.roster.next_late_ms().map(|late_ms| late_ms.saturating_sub(now_ms));
-        let spares_ms = self.roster.has_spares_to_make().then_some(0);
-        [strays_ms, keepers_ms, late_ms, spares_ms].into_iter().flatten().min()
-    }
-
-    fn obey(&mut self) {
-        for _ in 0..COMMANDS_PER_ROUND {
-            match link::receive(&self.host, self.host_pid) {
-                Received::Forged => {}
-                Received::Nothing => return,
-                Received::Closed => return self.leave(),
-                Received::Packet { bytes, user, fds, fds_lost } => match Command::decode(&bytes) {
-                    Ok(Command::Launch { run }) => {
-                        priority::give_way();
-                        self.launch(run, user, fds, fds_lost);
-                    }
-                    Ok(Command::Stop { run, stage }) => self.roster.stop(run, stage),
-                    Ok(Command::Continue) => self.roster.continue_all(),
-                    Err(error) => {
-                        self.misuse = Some(io::Error::new(io::ErrorKind::InvalidData, error));
-                        return self.leave();
-                    }
-                },
-            }
-        }
-    }
-
-    /// Refuses a host that runs as another user than when it started the warden: tenants must not
-    /// have privileges that their host has given up. The host can still stop runs.
-    fn launch(&mut self, run: u64, user: Uid, fds: Vec<OwnedFd>, fds_lost: bool) {
-        let launched = if user == getuid() {
-            self.roster.launch(run, fds, fds_lost)
-        } else {
-            Err((LaunchStep::CheckUser, Errno::PERM))
+        let side_due_ms = match &self.side {
+            Side::Owners(owners) if self.leaving.is_none() => owners.due_ms(),
+            _ => None,
         };
-        if let Err((step, errno)) = launched {
-            self.outbox.push(Report::LaunchFailed { run, step, errno: errno.raw_os_error() });
+        let keepers_due_ms = self.leaving.as_ref().and_then(|leaving| leaving.keepers_due_ms);
+        let due_ms = [keepers_due_ms, self.roster.next_late_ms(), side_due_ms];
+        let due_ms = due_ms.into_iter().flatten().map(|due_ms| due_ms.saturating_sub(now_ms));
+        let spares_ms = self.roster.has_spares_to_make().then_some(0);
+        due_ms.chain(strays_ms).chain(spares_ms).min()
+    }
+
+    fn abide_by(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Stay => {}
+            Verdict::Leave => self.leave(),
+            Verdict::Misuse(error) => {
+                self.misuse = Some(error);
+                self.leave();
+            }
         }
     }
 
@@ -245,7 +264,10 @@ impl Service {
         if self.leaving.is_none() && !planted(Bug::WardenStays) {
             self.leaving =
                 Some(Leaving { keepers_due_ms: Some(clock::now_ms() + KEEPERS_GRACE_MS) });
-            self.outbox.clear();
+            match &mut self.side {
+                Side::Host(host) => host.leave(),
+                Side::Owners(owners) => owners.leave(),
+            }
             self.roster.end_all();
         }
     }

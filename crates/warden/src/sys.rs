@@ -28,6 +28,18 @@ pub fn fork_into(child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     child_id(pid).ok_or_else(last_errno)
 }
 
+/// Goes on in a child, which nobody has as its child once this process has ended: that runs
+/// `parent` and then exits.
+pub fn go_on_in_child(parent: impl FnOnce() -> i32) -> Result<(), Errno> {
+    // SAFETY: as for `fork_into`, with the parts changed.
+    let pid = unsafe { libc::fork() };
+    match child_id(pid) {
+        Some(_) => exit_now(catch_unwind(AssertUnwindSafe(parent)).unwrap_or(PANIC_STATUS)),
+        None if pid == 0 => Ok(()),
+        None => Err(last_errno()),
+    }
+}
+
 /// The same, and the child begins in the control group of the second version with this directory.
 pub fn fork_into_group(group: impl AsFd, child: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let arguments = CloneArguments {
@@ -321,6 +333,21 @@ fn close_listed(first: RawFd, last: RawFd) {
         // descriptor, closed by now, is refused with an error.
         unsafe { libc::close(fd) };
     }
+}
+
+/// The process that has connected to the other end of a socket, and its user. The pid is 0 if the
+/// process is not visible from here.
+pub fn peer_of(socket: impl AsFd) -> Result<(u32, u32), Errno> {
+    let mut peer = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: libc::gid_t::MAX };
+    let mut bytes = size_of::<libc::ucred>() as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes at most as many bytes as there are. A `Pid` of rustix could not be
+    // 0.
+    let result = unsafe {
+        let peer = (&raw mut peer).cast();
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, peer, &raw mut bytes)
+    };
+    if result == 0 { Ok((peer.pid.cast_unsigned(), peer.uid)) } else { Err(last_errno()) }
 }
 
 /// The pid in the result of a system call; zero and negative results are none.

@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { harmless, wrapped } from '../text.js';
-import { bytesInWords, several } from '../words.js';
+import { bytesInWords, durationInWords, several } from '../words.js';
 import { isEveryAddress, isLoopback } from './host.js';
 import { keysIn, strangersIn } from './tenants.js';
 
@@ -38,6 +38,13 @@ export function summaryOf(settings, host, shown) {
     dashboard: linkOf(host.listening.dashboardUrl),
     metrics: host.metricsUrl ?? null,
     control: host.listening.path,
+    survive: values.survive
+      ? {
+          name: values.survive,
+          forMs: values['survive-for'],
+          takeOver: values['take-over'] === true,
+        }
+      : null,
     protects: shown?.protects ?? null,
   };
 }
@@ -97,6 +104,7 @@ export function tell(summary, settings, io) {
       `${shown}: no name of a tenant, with a control character or a backslash in it: rename it`,
     );
   }
+  if (summary.survive) say('survive', survivalInWords(summary.survive));
   say('control', `${summary.control} (absolutejs-runtime ps, top, logs)`);
   if (summary.metrics) say('metrics', summary.metrics);
   if (summary.dashboard) {
@@ -129,6 +137,12 @@ function linkOf(link) {
 function openToAll(address) {
   const names = isEveryAddress(address) ? `; elsewhere it is ${hostname()} or an address` : '';
   return `everybody who reaches ${address} can read all output, in clear${names}`;
+}
+
+/** @param {{ name: string, forMs: number | null }} survive */
+function survivalInWords({ name, forMs }) {
+  const wait = forMs === null ? 'until there is another host' : `for ${durationInWords(forMs)}`;
+  return `tenants outlive this host as ${name}, ${wait} (absolutejs-runtime end ${name})`;
 }
 
 const engine = () =>

@@ -17,6 +17,7 @@ import { runtimeOptions } from './tenants.js';
  * @property {{ path: string, dashboardUrl?: string }} listening of the control
  * @property {string | undefined} metricsUrl
  * @property {() => Promise<void>} close the gateway first, then tenants, then the rest
+ * @property {() => Promise<void>} leave leaves the tenants to the next host of the name
  */
 
 /**
@@ -29,6 +30,8 @@ import { runtimeOptions } from './tenants.js';
  */
 export async function startHost(current, { sockets, onTransition }) {
   const { values } = current();
+  // A host that leaves its tenants to this one lets go of its addresses in its own time.
+  const patienceMs = values['take-over'] ? ADDRESS_MS : 0;
   // With tls, before anything is started: the files may not be there.
   const tls = certificates(values);
   const [{ createRuntime }, { createGateway }] = await Promise.all([
@@ -60,7 +63,7 @@ export async function startHost(current, { sockets, onTransition }) {
     const [addresses, listening, metrics] = await Promise.all([
       gateway.listening,
       control.listening,
-      collector && serveMetrics(collector, values.metrics),
+      collector && serveMetrics(collector, values.metrics, runtime, patienceMs),
     ]);
     const close = async () => {
       await gateway.close();
@@ -68,7 +71,12 @@ export async function startHost(current, { sockets, onTransition }) {
       await control.close();
       metrics?.close();
     };
-    return { runtime, gateway, control, addresses, listening, metricsUrl: metrics?.url, close };
+    const leave = async () => {
+      metrics?.close();
+      await runtime.detach();
+    };
+    const metricsUrl = metrics?.url;
+    return { runtime, gateway, control, addresses, listening, metricsUrl, close, leave };
   } catch (error) {
     await runtime.dispose().catch(() => {});
     throw error;
@@ -151,22 +159,34 @@ export function certificates({ 'tls-cert': certFile, 'tls-key': keyFile }) {
   return { cert: read(certFile), key: read(keyFile) };
 }
 
+/** How long an address may be another host's that leaves, and how often it is tried. */
+const ADDRESS_MS = 10_000;
+const RETRY_MS = 50;
+
 /**
  * @param {import('../../../prometheus.js').RuntimeCollector} collector
  * @param {{ hostname: string, port: number }} address
+ * @param {import('../../../index.js').Runtime} runtime
+ * @param {number} patienceMs how long the address may be another host's
  */
-async function serveMetrics(collector, { hostname, port }) {
+async function serveMetrics(collector, { hostname, port }, runtime, patienceMs) {
   const { createServer } = await import('node:http');
   const server = createServer((request, response) => {
     const { contentType, body } = collector.expose(request.headers.accept);
     response.writeHead(200, { 'content-type': contentType });
     response.end(body);
   });
+  // The host before has left only when this one has its tenants. Whether it has is told elsewhere.
+  await runtime.recovered.catch(() => {});
+  const until = performance.now() + patienceMs;
   await new Promise((resolve, reject) => {
-    server.once('error', (error) =>
-      reject(new Failure(`Metrics cannot be served at ${hostname}:${port}: ${error.message}`)),
-    );
-    server.listen(port, hostname, () => resolve(undefined));
+    const listen = () => server.listen(port, hostname);
+    server.on('error', (/** @type {NodeJS.ErrnoException} */ { code, message }) => {
+      if (code === 'EADDRINUSE' && performance.now() < until) return setTimeout(listen, RETRY_MS);
+      reject(new Failure(`Metrics cannot be served at ${hostname}:${port}: ${message}`));
+    });
+    server.once('listening', () => resolve(undefined));
+    listen();
   });
   const bound = /** @type {import('node:net').AddressInfo} */ (server.address());
   const shown = hostname.includes(':') ? `[${hostname}]` : hostname;

@@ -23,16 +23,21 @@ export async function run({ words, options: flags }, io) {
   let settings = await readSettings(sources);
   io.becomeHost();
   const manager = serviceManager(io.env, io.complain);
+  let isLeft = () => {};
+  const left = new Promise((resolve) => (isLeft = () => resolve(undefined)));
   const journal = (/** @type {string} */ text) => io.complain(`${timeInWords(Date.now())} ${text}`);
   const host = await startHost(() => settings, {
     sockets: inheritedSockets(io.env, io.complain),
     onTransition: (event) => {
       const text = incident(event);
       if (text !== undefined) journal(text);
+      if (event.type === 'detach') isLeft();
     },
   });
-  const { ended, end } = endOnSignals(host, manager, io);
+  const { ended, end, leave } = endOnSignals(host, settings.values.survive !== null, manager, io);
   watchStarter(io.env, (starter) => void end(`${harmless(starter)} has gone`));
+  // Told by another host, or by SIGUSR2.
+  void left.then(() => leave('Left to the next host'));
   process.on('SIGHUP', async () => {
     // A shell passes on the SIGHUP that the kernel has sent already.
     if (hasLostItsTerminal(io)) return end('SIGHUP');
@@ -73,16 +78,20 @@ async function announce(settings, host, wantsJson, io) {
 }
 
 /**
- * `ended` resolves to the exit code once the host has ended: by a signal, or by `drain`. A second
- * signal ends it at once; tenants do not outlive it.
+ * `ended` resolves to the exit code once the host has ended: by a signal, by `drain`, or when it
+ * has left its tenants. A second signal ends it at once. Tenants do not outlive it but with
+ * `--survive`, where those that are not being stopped yet wait for the next host.
  *
  * @param {import('./host.js').Host} host
+ * @param {boolean} survives whether its tenants may outlive it
  * @param {{ tell: (state: string) => Promise<void> }} manager
  * @param {import('../terminal.js').Io} io
- * @returns {{ ended: Promise<number>, end: (why: string, exitCode?: number) => Promise<void> }}
+ * @returns {{ ended: Promise<number>, end: (why: string, exitCode?: number) => Promise<void>,
+ *   leave: (why: string) => Promise<void> }}
  */
-function endOnSignals(host, manager, io) {
+function endOnSignals(host, survives, manager, io) {
   let isEnding = false;
+  let isLeaving = false;
   let endingSince = NaN;
   /** @type {(exitCode: number) => void} */
   let resolve = () => {};
@@ -102,15 +111,28 @@ function endOnSignals(host, manager, io) {
     await manager.tell('STOPPING=1');
     host.close().then(() => resolve(exitCode), reject);
   };
+  /** Leaves the tenants to the next host; what is open may end first. */
+  const leave = async (/** @type {string} */ why) => {
+    if (isEnding) return;
+    isEnding = true;
+    isLeaving = true;
+    const open = host.gateway.stats().inFlight;
+    const waits = open > 0 ? `; ${several(open, 'open request')} may end first` : '';
+    io.complain(`${why}: its tenants run on${waits}.`);
+    await manager.tell('STOPPING=1');
+    host.leave().then(() => resolve(EXIT_DONE), reject);
+  };
+  if (survives) process.on('SIGUSR2', () => void leave('SIGUSR2'));
   for (const signal of /** @type {const} */ (['SIGTERM', 'SIGINT'])) {
     process.on(signal, () => {
       // npx gets the terminal's ^C as well, and passes it on.
       if (signal === 'SIGINT' && performance.now() - endingSince < SAME_INTERRUPT_MS) return;
       if (isEnding) {
         io.complain(`${signal}: ended at once.`);
-        // The control cannot do it any more.
+        // The control cannot do it any more. The next host's may be there already.
         const { path } = host.listening;
-        for (const file of [path, tokenFileOf(path)]) rmSync(file, { force: true });
+        const files = isLeaving ? [] : [path, tokenFileOf(path)];
+        for (const file of files) rmSync(file, { force: true });
         process.exit(128 + constants.signals[signal]);
       }
       void end(signal, signal === 'SIGINT' ? EXIT_INTERRUPTED : EXIT_DONE);
@@ -124,7 +146,7 @@ function endOnSignals(host, manager, io) {
     await host.close();
     resolve(EXIT_DONE);
   }, reject);
-  return { ended, end };
+  return { ended, end, leave };
 }
 
 /**

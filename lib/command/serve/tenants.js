@@ -38,12 +38,21 @@ export function runtimeOptions(current, said) {
     source: { kind: 'directory', root: dir },
     maxConcurrent: values.max,
     backoff: { minUptimeMs: MIN_UPTIME_MS },
+    ...(values.survive && { survive: survivalOf(values) }),
     ...startOptions(values),
     // Asked at each start, so what was read anew holds from the next start on. Without a config
     // file nothing can change, and starts need no turn of JavaScript.
     ...(file !== undefined && { tenant: (key) => tenantOptions(current(), key, said) }),
   };
 }
+
+/** @param {Record<string, any>} values by the names of flags */
+const survivalOf = ({ survive: name, 'survive-for': forMs, 'take-over': takeOver = false }) => ({
+  name,
+  // The word for it is null.
+  forMs: forMs ?? Infinity,
+  takeOver,
+});
 
 /** @param {Record<string, any>} values by the names of flags */
 function startOptions(values) {

@@ -65,7 +65,7 @@ export function openHost({ link, host, setHost }) {
 
 /** @param {Host} host @param {boolean} isOld @returns {Fact[]} */
 function whatRuns(
-  { name, version, engine, pid, hostRssBytes, startedAt, root, control, logs },
+  { name, version, engine, pid, hostRssBytes, startedAt, root, survive, control, logs },
   isOld,
 ) {
   const since = isOld ? '' : `, ${duration(hostNow() - startedAt)} ago`;
@@ -80,9 +80,22 @@ function whatRuns(
     ['Process', `${pid}, ${bytes(hostRssBytes)}`, 'pid, hostRssBytes'],
     ['Started', `${momentOf(startedAt)}${since}`, 'startedAt'],
     ['Tenants in', plain(root), 'root'],
+    ...(survive === null ? [] : [whoOwns(survive)]),
     ['Control socket', plain(control.path), 'control.path'],
     ['Output kept', kept, 'logs'],
     ...(files?.isFailing ? [/** @type {Fact} */ (['Files of output', 'cannot be written'])] : []),
+  ];
+}
+
+/** @param {NonNullable<Host['survive']>} survive @returns {Fact} */
+function whoOwns({ name, forMs, ownedSince }) {
+  const since =
+    ownedSince === null ? 'not this host’s yet' : `this host’s since ${momentOf(ownedSince)}`;
+  const wait = forMs === null ? 'until there is another' : `for ${duration(forMs)}`;
+  return [
+    'They outlive it',
+    `as ${plain(name)}, ${since}; they wait for the next ${wait}`,
+    'survive',
   ];
 }
 

@@ -132,7 +132,7 @@ impl Waiting {
         self.given_bytes += end + 1;
         self.text.lines -= lines;
         let cost = charge(end, lines);
-        (text, cost, self.text.room.split(cost))
+        (text, cost, self.text.room.split(cost, lines))
     }
 
     /// Takes the lines that are left.

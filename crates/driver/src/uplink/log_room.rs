@@ -62,7 +62,7 @@ impl LogRoom {
         } else {
             Some(self.shared.clone().acquire_many_owned(permits).await.ok()?)
         };
-        Some(Room { own, shared })
+        Some(Room { own, shared, told: None })
     }
 
     /// Waits until all room of the run is free: JavaScript is done with its lines.
@@ -75,16 +75,43 @@ impl LogRoom {
 pub struct Room {
     own: OwnedSemaphorePermit,
     shared: Option<OwnedSemaphorePermit>,
+    /// Of a run that outlives its host.
+    told: Option<Told>,
+}
+
+/// Is told of lines that JavaScript is done with.
+pub type CountTold = Arc<dyn Fn(usize) + Send + Sync>;
+
+struct Told {
+    count: CountTold,
+    lines: usize,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        (self.count)(self.lines);
+    }
 }
 
 impl Room {
-    /// Splits off the room for this charge, or all that is left.
-    pub fn split(&mut self, charge: usize) -> Room {
+    /// So many of its lines came with their ends: they are counted when JavaScript is done with
+    /// them.
+    pub fn tell(&mut self, count: CountTold, lines: usize) {
+        self.told = Some(Told { count, lines });
+    }
+
+    /// Splits off the room for this charge and so many lines, or all that is left.
+    pub fn split(&mut self, charge: usize, lines: usize) -> Room {
+        let told = self.told.as_mut().map(|told| {
+            let lines = lines.min(told.lines);
+            told.lines -= lines;
+            Told { count: told.count.clone(), lines }
+        });
         let split = |permit: &mut OwnedSemaphorePermit| {
             let part = permit.split(charge.min(permit.num_permits()));
             part.expect("no more than there is")
         };
-        Room { own: split(&mut self.own), shared: self.shared.as_mut().map(split) }
+        Room { own: split(&mut self.own), shared: self.shared.as_mut().map(split), told }
     }
 }
 
@@ -112,7 +139,7 @@ mod tests {
         let room = SharedRoom::new().room_for_run();
         let mut held = block_on(room.reserve(RUN_ROOM_BYTES)).unwrap();
         assert!(is_waiting(room.reserve(1)), "the run's room is full");
-        let part = held.split(100);
+        let part = held.split(100, 1);
         drop(part);
         assert!(!is_waiting(room.reserve(100)));
         assert!(is_waiting(room.reserve(101)));

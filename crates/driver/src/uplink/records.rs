@@ -8,6 +8,7 @@
 
 use super::wire::*;
 use crate::leases::LeaseAddress;
+use crate::survival::DetachReason;
 use pool::{
     BesideStatus, CallId, Callback, ExitReason, Failure, FailureStatus, History, Key, LastExit,
     Outcome, Phase, Refusal, Release, RunId, Status, Usage,
@@ -65,6 +66,20 @@ records! {
         Spawn { run: RunId, pid: u32, port: u16 },
         /// The process that `adopt` handed over is a ready tenant.
         Adopt { run: RunId, lease: LeaseAddress },
+        /// The run was found: its process has outlived the host that started it.
+        Recover {
+            run: RunId,
+            key: Key,
+            pid: u32,
+            port: u16,
+            started_at_ms: u64,
+            cpu_ms: u64,
+            lines_lost: u64,
+            /// As in `Ready`.
+            at_ipv6: bool,
+            /// `None`: it is no tenant, since it ends, or another release serves.
+            lease: Option<LeaseAddress>,
+        },
         /// The run was restored from a snapshot, and answers.
         Restored { run: RunId, pid: u32, port: u16, duration_ms: u64, lease: LeaseAddress },
         /// The run is a ready tenant.
@@ -94,6 +109,8 @@ records! {
         Backoff { key: Key, attempt: u64, retry_after_ms: u64 },
         /// The runtime drains: no new spawns from now on.
         Drain,
+        /// This host leaves, and its tenants stay.
+        Detach { reason: DetachReason },
         /// One or more whole lines, without the last line's end.
         Log { run: RunId, stream: Stream, at_ms: u64, text: String },
         /// A process that `dispose` could not stop. The answer to the call follows.
@@ -128,6 +145,8 @@ one_of! { Outcome { Tenant(run: RunId), Done, Refused(refusal: Refusal) } }
 one_of! {
     Refusal {
         Disposed,
+        InUse { pid: u32, version: Option<String> },
+        NotRecovered { reason: String },
         Draining,
         Taken,
         Exhausted { max_failures: u64, last: Failure },
@@ -166,6 +185,8 @@ one_of! {
         StopTimedOut,
     }
 }
+
+words! { DetachReason { TakeOver = "take-over", Asked = "asked", Fenced = "fenced" } }
 
 words! { Callback { Spawn = "spawn", Readiness = "readiness", Kill = "kill" } }
 

@@ -5,19 +5,21 @@ use linux::net::ownership::{Owner, Stranger};
 use linux::net::readiness::NotReady;
 use linux::threads::clock::Sleep;
 use linux::threads::off_thread::OffThread;
-use linux::warden_link::run::{Program, RunSink};
+use linux::warden_link::run::{FoundOutput, Program, RunSink, supervise_found};
 use linux::warden_link::surroundings::Noted;
+use linux::warden_link::surviving::{NotRecovered, Notice, Recovery};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc as unbounded, oneshot, watch};
 use tokio::task::AbortHandle;
-use warden::StopStage;
+use warden::{Mark, StopStage};
 
 /// The wall clock at the begin of each test.
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -45,6 +47,17 @@ pub struct FakeEngine {
     pub listening: Mutex<BTreeMap<u16, IpAddr>>,
     pub unused: Mutex<Vec<u16>>,
     pub released: Mutex<Vec<u16>>,
+    /// What `recover` answers, when the test says it.
+    recovery: Mutex<Option<oneshot::Receiver<Result<Recovery, NotRecovered>>>>,
+    notices: tokio::sync::Mutex<unbounded::UnboundedReceiver<Notice>>,
+    /// What the warden was told of runs and listeners since this was taken.
+    pub told: Mutex<Vec<String>>,
+}
+
+/// What the test says in the place of a surviving warden.
+pub struct FakeWarden {
+    pub recovery: Option<oneshot::Sender<Result<Recovery, NotRecovered>>>,
+    pub notices: unbounded::UnboundedSender<Notice>,
 }
 
 pub struct FakePort {
@@ -55,6 +68,9 @@ pub struct FakePort {
 impl Port for FakePort {
     fn number(&self) -> u16 {
         self.number
+    }
+    fn descriptor(&self) -> io::Result<OwnedFd> {
+        Ok(std::fs::File::open("/dev/null")?.into())
     }
 }
 
@@ -67,7 +83,10 @@ impl Drop for FakePort {
 impl FakeMachine {
     /// The engine's thread ends only when `end` receives, or when its sender is dropped. Must be
     /// called in a tokio runtime, which runs the engine's tasks.
-    pub fn new(end: mpsc::Receiver<()>) -> Arc<FakeMachine> {
+    pub fn new(end: mpsc::Receiver<()>) -> (Arc<FakeMachine>, FakeWarden) {
+        let (tell, recovery) = oneshot::channel();
+        let (notices, noticed) = unbounded::unbounded_channel();
+        let warden = FakeWarden { recovery: Some(tell), notices };
         let engine = FakeEngine {
             tasks: Handle::current(),
             users: AtomicUsize::new(0),
@@ -79,14 +98,18 @@ impl FakeMachine {
             listening: Mutex::default(),
             unused: Mutex::default(),
             released: Mutex::default(),
+            recovery: Mutex::new(Some(recovery)),
+            notices: noticed.into(),
+            told: Mutex::default(),
         };
-        Arc::new(FakeMachine {
+        let machine = Arc::new(FakeMachine {
             steady_ms: watch::Sender::new(1),
             held: Arc::default(),
             next_port: AtomicU16::new(40_000),
             has_no_engine: AtomicBool::new(false),
             engine: Arc::new(engine),
-        })
+        });
+        (machine, warden)
     }
 
     /// Moves both clocks on.
@@ -145,6 +168,9 @@ impl Machine for FakeMachine {
         let is_new = self.held.lock().unwrap().insert(port);
         is_new.then(|| FakePort { number: port, held: self.held.clone() })
     }
+    fn found_port(&self, _socket: OwnedFd) -> Option<FakePort> {
+        None
+    }
 }
 
 impl Engine for FakeEngine {
@@ -190,6 +216,31 @@ impl Engine for FakeEngine {
         self.stops.lock().unwrap().push((number, stage));
     }
     fn continue_helpers(&self) {}
+    async fn recover(&self) -> Result<Recovery, NotRecovered> {
+        let recovery = self.recovery.lock().unwrap().take();
+        recovery.expect("it is asked once").await.expect("the test says what is found")
+    }
+    async fn notice(&self) -> Option<Notice> {
+        self.notices.lock().await.recv().await
+    }
+    async fn supervise_found(&self, found: FoundOutput, sink: &(impl RunSink + Send + Sync)) {
+        supervise_found(found, sink).await;
+    }
+    fn mark(&self, number: u64, mark: Mark, detail: u8) {
+        self.told.lock().unwrap().push(format!("{mark:?} {number} {detail}"));
+    }
+    fn end_is_told(&self, number: u64) {
+        self.told.lock().unwrap().push(format!("taken {number}"));
+    }
+    fn detach(&self) {
+        self.told.lock().unwrap().push("detach".into());
+    }
+    fn keep_listener(&self, slot: u64, _socket: OwnedFd) {
+        self.told.lock().unwrap().push(format!("keep {slot}"));
+    }
+    fn drop_listener(&self, slot: u64) {
+        self.told.lock().unwrap().push(format!("drop {slot}"));
+    }
     fn port_in_stock(&self, _is_free: impl Fn(u16) -> bool) -> Option<FakePort> {
         None
     }

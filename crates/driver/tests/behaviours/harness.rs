@@ -1,12 +1,13 @@
 //! The harness: a driver on a fake machine (`fake_machine.rs`). The test plays the part of
 //! JavaScript.
 
-use crate::fake_machine::FakeMachine;
+use crate::fake_machine::{FakeMachine, FakeWarden};
 use driver::confinement::Asked;
 use driver::recipe::Recipe;
 use driver::uplink::Record;
 use driver::{Driver, Settings};
 use linux::warden_link::client::Started;
+use linux::warden_link::surviving::Survive;
 use pool::{CallId, Config, Exit, Fact, ImageAnswer, Input, Outcome, RunId};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, mpsc};
@@ -21,6 +22,7 @@ const TURNS: usize = 50;
 pub struct Harness {
     pub machine: Arc<FakeMachine>,
     pub driver: Arc<Driver<FakeMachine>>,
+    pub warden: FakeWarden,
     rings: mpsc::Receiver<()>,
     end: Option<mpsc::Sender<()>>,
     last_call: CallId,
@@ -39,17 +41,29 @@ pub fn spawned(pid: u32) -> Started {
 impl Harness {
     /// Must be called in a tokio runtime, which runs the engine's tasks.
     pub fn new(pool: Config) -> Harness {
-        Harness::with(pool, false)
+        Harness::with(pool, false, None)
+    }
+
+    /// One whose tenants outlive their host.
+    pub fn surviving(pool: Config) -> Harness {
+        let survive = Survive {
+            directory: "/no/such/directory".into(),
+            name: "test".into(),
+            for_ms: 60_000,
+            stop_grace_ms: 5_000,
+            take_over: false,
+        };
+        Harness::with(pool, false, Some(survive))
     }
 
     /// One in which functions of the user's say what each start is like.
     pub fn asking(pool: Config) -> Harness {
-        Harness::with(pool, true)
+        Harness::with(pool, true, None)
     }
 
-    fn with(pool: Config, asks_for_settings: bool) -> Harness {
+    fn with(pool: Config, asks_for_settings: bool, survive: Option<Survive>) -> Harness {
         let (end, ends) = mpsc::channel();
-        let machine = FakeMachine::new(ends);
+        let (machine, warden) = FakeMachine::new(ends);
         let settings = Settings {
             pool,
             recipe: Recipe {
@@ -64,10 +78,11 @@ impl Harness {
             custom_readiness: false,
             asks_for_settings,
             readiness_timeout: Duration::from_secs(30),
+            survive,
         };
         let (bell, rings) = mpsc::channel();
         let driver = Driver::with(machine.clone(), settings, move || bell.send(()).unwrap());
-        Harness { machine, driver, rings, end: Some(end), last_call: 0 }
+        Harness { machine, driver, warden, rings, end: Some(end), last_call: 0 }
     }
 
     /// Makes a call as JavaScript. Returns its number.

@@ -1,4 +1,6 @@
 use crate::support::*;
+use gateway::Gateway;
+use gateway::settings::{Listen, Settings};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -74,4 +76,40 @@ fn a_gateway_that_is_dropped_ends() {
     drop(gateway);
     assert!(client.is_closed());
     until("nothing listens", || std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn one_that_leaves_answers_the_first_request_of_each_connection_and_leaves_its_socket() {
+    let backend = Backend::start();
+    let mut shown = Vec::new();
+    let scripted = Scripted::with("shop", &backend);
+    let gateway =
+        Gateway::start_and_show(settings(), scripted.clone(), scripted.clone(), |place, socket| {
+            shown.push((place, socket.try_clone_to_owned().expect("a descriptor")))
+        });
+    let gateway = gateway.expect("it starts");
+    let (mut idle, mut fresh, mut half) =
+        (Client::connect(&gateway), Client::connect(&gateway), Client::connect(&gateway));
+    assert_eq!(idle.get("/shop/").status, 200);
+    let request = get("/shop/");
+    half.send(&request[..10]);
+    until("they are accepted", || gateway.stats().connections == 3);
+    gateway.leave_sockets();
+    gateway.begin_to_close(Duration::from_secs(600));
+    assert!(idle.is_closed());
+    half.send(&request[10..]);
+    assert_eq!(half.answer().status, 200);
+    let answer = fresh.get("/shop/");
+    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+    assert!(fresh.is_closed() && half.is_closed());
+
+    // Who comes meanwhile waits for the gateway that goes on with the socket.
+    assert_eq!(shown.len(), 1);
+    let mut waiting = Client::connect(&gateway);
+    waiting.send(get("/shop/"));
+    let (_, socket) = shown.remove(0);
+    let next = Settings { listen: vec![Listen::Inherited(socket)], ..settings() };
+    let next = start(next, &scripted);
+    assert_eq!(waiting.answer().status, 200);
+    assert_eq!(next.listening(), gateway.listening());
 }

@@ -1,9 +1,10 @@
 use crate::support::*;
 use gateway::Gateway;
+use gateway::listeners::Place;
 use gateway::settings::{Listen, Settings};
 use std::io::Write;
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,4 +74,55 @@ fn a_taken_port_and_what_does_not_listen_are_told() {
     let (one, _other) = UnixStream::pair().expect("a pair");
     let listen = vec![Listen::Descriptor(one.into())];
     assert!(Gateway::start(at(listen), scripted.clone(), scripted).is_err());
+}
+
+#[test]
+fn a_socket_is_known_by_the_place_that_it_is_for() {
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = tcp.local_addr().expect("an address").port();
+    let path = path("place");
+    let unix = UnixListener::bind(&path).expect("a socket");
+    let at = |hostname: &str, port| Listen::Tcp { hostname: hostname.to_owned(), port };
+    let is_of =
+        |listen: Listen, socket: BorrowedFd<'_>| Place::of(&listen).expect("a place").is_of(socket);
+    for (listen, is_its) in [
+        (at("127.0.0.1", port), true),
+        (at("localhost", port), true),
+        (at("127.0.0.1", 0), true),
+        (at("127.0.0.1", port ^ 1), false),
+        (at("0.0.0.0", port), false),
+        (Listen::Unix(path.clone()), false),
+    ] {
+        assert_eq!(is_of(listen, tcp.as_fd()), is_its);
+    }
+    assert!(is_of(Listen::Unix(path.clone()), unix.as_fd()));
+    assert!(!is_of(Listen::Unix(path.with_extension("other")), unix.as_fd()));
+    assert!(!is_of(at("127.0.0.1", 0), unix.as_fd()));
+    std::fs::remove_file(path).expect("the file is its owner's");
+    assert!(Place::of(&Listen::Descriptor(tcp.into())).is_none(), "it comes from elsewhere");
+}
+
+#[test]
+fn the_file_of_a_socket_stays_when_another_gateway_goes_on_with_it() {
+    let backend = Backend::start();
+    let path = path("stays");
+    let scripted = Scripted::with("shop", &backend);
+    let mut left = None;
+    let show = |_: usize, socket: BorrowedFd<'_>| left = socket.try_clone_to_owned().ok();
+    let first = at(vec![Listen::Unix(path.clone())]);
+    let first = Gateway::start_and_show(first, scripted.clone(), scripted.clone(), show);
+    let first = first.expect("it starts");
+    let close = |gateway: &TestGateway| {
+        let (sender, closed) = std::sync::mpsc::channel();
+        gateway.close_with(Duration::ZERO, move || sender.send(()).expect("awaited"));
+        closed.recv_timeout(SOON).expect("closed");
+    };
+    first.leave_sockets();
+    close(&first);
+    assert!(path.exists());
+    let next = at(vec![Listen::Inherited(left.expect("a descriptor"))]);
+    let next = start(next, &scripted);
+    assert_eq!(status(UnixStream::connect(&path).expect("a connection")), 200);
+    close(&next);
+    assert!(!path.exists(), "the last one removes it");
 }

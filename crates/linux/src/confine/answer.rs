@@ -2,6 +2,14 @@
 
 use std::fmt;
 
+/// The names of limits.
+pub(crate) const LIMITS: &[&str] =
+    &["memoryBytes", "swapBytes", "cpus", "cpuWeight", "processes", "openFiles", "fileBytes"];
+
+/// The promises that may be missing from an isolation.
+pub(crate) const PROMISES: &[&str] =
+    &["files", "truncate", "ports", "signals", "abstract-sockets", "system-calls", "user"];
+
 /// What keeps a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {

@@ -34,6 +34,7 @@ mod walls;
 
 pub use answer::{By, InForce, InForceIsolation, InForceLimit, Reason, Unsupported};
 pub use asked::{Asked, Isolation, Limits};
+pub(crate) use predecessors::note_staying;
 pub use support::{Foreseen, Parts, StartFacts, Support, give_back_place, support};
 pub use traces::Traces;
 pub use warden::confinement::User;

@@ -18,6 +18,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use warden::group_tree::remove_group;
 use warden::host_id::own_pid_namespace;
@@ -31,6 +32,19 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 /// group: it asks its tenants to end, kills them 0.6 s later, and then moves back what the host
 /// had moved.
 const WARDENS_TIME: Duration = Duration::from_millis(1_500);
+
+/// Wardens that stay although the host in whose leaf they are has gone: they obey this one now.
+static STAYING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// The warden, of a host that is gone, obeys this one now. Its leaving is not waited for.
+pub fn note_staying(warden: Pid) {
+    let mut staying = STAYING.lock().unwrap_or_else(PoisonError::into_inner);
+    staying.push(warden.as_raw_pid().cast_unsigned());
+}
+
+fn stays(pid: u32) -> bool {
+    STAYING.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid)
+}
 
 /// The pause between two looks.
 const PAUSE_NS: i64 = 5_000_000;
@@ -98,7 +112,7 @@ impl Left {
                 let is_leaf = name.starts_with(LEAF_PREFIX);
                 if is_in_charge(&group, is_leaf) {
                     left.in_charge = true;
-                    left.holds_leaf |= is_leaf;
+                    left.holds_leaf |= is_leaf && !members(&group).into_iter().any(stays);
                 } else if is_leaf {
                     // What else is in there is not the host's, and nobody's to end.
                     let _ = fs::remove_dir(&group);

@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 use warden::Confinement;
+use warden::confinement::Group;
 use warden::names;
 use warden::remove_tree::remove_tree;
 
@@ -33,13 +34,18 @@ pub struct Traces {
 impl Traces {
     /// Notes where a launch leaves something.
     pub fn add(&mut self, confinement: &Confinement) {
-        for group in &confinement.groups {
+        self.add_made(&confinement.groups, confinement.temporary.as_ref());
+    }
+
+    /// Notes where an earlier launch has left something.
+    pub fn add_made(&mut self, groups: &[Group], temporary: Option<&CString>) {
+        for group in groups {
             let parent = group.parent.to_string_lossy();
             if !self.groups.contains(&*parent) {
                 self.groups.insert(parent.into_owned());
             }
         }
-        if let Some(parent) = &confinement.temporary
+        if let Some(parent) = temporary
             && !self.temporary.contains(parent)
         {
             self.temporary.insert(parent.clone());

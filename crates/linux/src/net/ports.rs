@@ -24,7 +24,9 @@ pub use self::set::PortSet;
 pub use self::stock::PortStock;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt,
+};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,7 +39,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct HeldPort {
     port: u16,
-    _socket: OwnedFd,
+    socket: OwnedFd,
 }
 
 impl HeldPort {
@@ -49,7 +51,7 @@ impl HeldPort {
         // Set after the bind: before it, the bind would also succeed on a port that another host
         // process holds.
         sockopt::set_socket_reuseaddr(&socket, true)?;
-        Ok(HeldPort { port, _socket: socket })
+        Ok(HeldPort { port, socket })
     }
 
     /// Reserves a certain port that is not listened on: at 127.0.0.1 alone where the port is in
@@ -66,11 +68,25 @@ impl HeldPort {
         // minute.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         bind(&socket, &SocketAddr::new(address, port))?;
-        Ok(HeldPort { port, _socket: socket })
+        Ok(HeldPort { port, socket })
+    }
+
+    /// The port that a socket of an earlier host holds. An error: it is no such socket.
+    pub fn of_socket(socket: OwnedFd) -> io::Result<HeldPort> {
+        let address = SocketAddr::try_from(getsockname(&socket)?)?;
+        match address.port() {
+            0 => Err(io::ErrorKind::InvalidInput.into()),
+            port => Ok(HeldPort { port, socket }),
+        }
     }
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Another descriptor of the socket.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.socket.try_clone()
     }
 }
 
@@ -249,6 +265,18 @@ mod tests {
         let held = HeldPort::hold(port).unwrap();
         assert_eq!(held.port(), port);
         assert!(TcpListener::bind(("127.0.0.1", port)).is_ok(), "its server can come back");
+    }
+
+    #[test]
+    fn a_port_stays_held_by_a_copy_of_its_socket_which_says_which_it_is() {
+        let held = reserve();
+        let (port, copy) = (held.port(), held.descriptor().unwrap());
+        drop(held);
+        let held = HeldPort::of_socket(copy).unwrap();
+        assert_eq!(held.port(), port);
+        let (other, everywhere) = open_socket().unwrap();
+        assert_eq!(bind(&other, &SocketAddr::new(everywhere, port)), Err(Errno::ADDRINUSE));
+        assert!(HeldPort::of_socket(open_socket().unwrap().0).is_err(), "it is not bound");
     }
 
     #[test]

@@ -43,29 +43,74 @@ pub enum Stream {
 pub struct Lines {
     pub text: String,
     pub count: usize,
+    /// How many of them came with their ends: all, or of a piece of a longer line none.
+    pub ends: usize,
+    /// When they were written, in milliseconds since the epoch; `None`: just now.
+    pub written_at_ms: Option<u64>,
+}
+
+/// How far the output of a tree is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// The tree is there.
+    Running,
+    /// The tree is gone: no more is read than the pipe can hold, even if a process outside the tree
+    /// has the write end open.
+    Ended,
+    /// Another host goes on: nothing more is read.
+    LetGo,
 }
 
 /// The receiver of lines.
 pub trait LineSink: Sync {
     /// Takes lines. No more output is read until the future is done.
     fn deliver(&self, stream: Stream, lines: Lines) -> impl Future<Output = ()> + Send;
+
+    /// These bytes were taken from the pipe.
+    fn has_read(&self, _stream: Stream, _bytes: &[u8]) {}
 }
 
-/// Delivers all output of the pipe, until its end. `ended` turns true when the process tree is
-/// gone: from then on no more is read than the pipe can hold, even if a process outside the tree
-/// has the write end open.
+/// Makes reads of this end of a pipe not wait, as [`pump`] needs it.
+pub fn unblocked(pipe: &OwnedFd) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(pipe, true)?)
+}
+
+/// Delivers all output of the pipe, until its end, or until the tree is let go: the beginning of a
+/// line that was read then stays in the cutter.
 pub async fn pump(
     pipe: OwnedFd,
     stream: Stream,
     sink: &impl LineSink,
-    mut ended: flag::Receiver<bool>,
+    cutter: &mut LineCutter,
+    mut course: flag::Receiver<Course>,
 ) {
-    let mut cutter = LineCutter::default();
-    if let Err(error) = read_to_end(pipe, stream, sink, &mut cutter, &mut ended).await {
+    if let Err(error) = read_to_end(pipe, stream, sink, cutter, &mut course).await {
         tracing::warn!(%error, ?stream, "reading a tenant's output failed");
+    }
+    if *course.borrow() == Course::LetGo {
+        return;
     }
     if let Some(lines) = cutter.finish() {
         sink.deliver(stream, lines).await;
+    }
+}
+
+/// Delivers the whole lines that the cutter has. Bounded, so that other tasks get their turn beside
+/// a tenant that writes without end, and beside one with very many short lines in a single read.
+pub async fn deliver_lines(
+    cutter: &mut LineCutter,
+    stream: Stream,
+    written_at_ms: Option<u64>,
+    sink: &impl LineSink,
+) {
+    let mut lines_left = LINES_PER_TURN;
+    while let Some(lines) = cutter.cut() {
+        if lines_left < lines.count {
+            tokio::task::yield_now().await;
+            lines_left = LINES_PER_TURN;
+        }
+        lines_left -= lines.count;
+        sink.deliver(stream, Lines { written_at_ms, ..lines }).await;
     }
 }
 
@@ -74,15 +119,19 @@ async fn read_to_end(
     stream: Stream,
     sink: &impl LineSink,
     cutter: &mut LineCutter,
-    ended: &mut flag::Receiver<bool>,
+    course: &mut flag::Receiver<Course>,
 ) -> io::Result<()> {
     let pipe = watch(pipe)?;
     // Bytes that the tree can have left in the pipe, once it is gone.
     let mut left_bytes = None;
     let mut capacity = Capacity::new();
     loop {
-        if left_bytes.is_none() && *ended.borrow() {
-            left_bytes = Some(fcntl_getpipe_size(pipe.get_ref())?);
+        match *course.borrow() {
+            Course::LetGo => return Ok(()),
+            Course::Ended if left_bytes.is_none() => {
+                left_bytes = Some(fcntl_getpipe_size(pipe.get_ref())?);
+            }
+            Course::Ended | Course::Running => {}
         }
         if left_bytes == Some(0) {
             return Ok(());
@@ -91,18 +140,9 @@ async fn read_to_end(
             Ok(0) => return Ok(()),
             Ok(bytes) => {
                 left_bytes = left_bytes.map(|left_bytes| left_bytes.saturating_sub(bytes));
+                sink.has_read(stream, cutter.newest(bytes));
                 capacity.after_read(pipe.get_ref(), bytes, clock::steady_ms());
-                // Bounded, so that other tasks get their turn beside a tenant that writes without
-                // end, and beside one with very many short lines in a single read.
-                let mut lines_left = LINES_PER_TURN;
-                while let Some(lines) = cutter.cut() {
-                    if lines_left < lines.count {
-                        tokio::task::yield_now().await;
-                        lines_left = LINES_PER_TURN;
-                    }
-                    lines_left -= lines.count;
-                    sink.deliver(stream, lines).await;
-                }
+                deliver_lines(cutter, stream, None, sink).await;
                 tokio::task::yield_now().await;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -114,7 +154,7 @@ async fn read_to_end(
                 cutter.free_buffer();
                 tokio::select! {
                     ready = pipe.readable() => ready?.clear_ready(),
-                    _ = ended.changed() => {}
+                    _ = course.changed() => {}
                 }
             }
             Err(error) => return Err(error),
@@ -180,8 +220,8 @@ mod tests {
             while rustix::io::write(&writer, &noise).is_ok() {}
         });
         let lines = Seen(Default::default());
-        let (_tell, ended) = flag::channel(true);
-        pump(reader, Stream::Stdout, &lines, ended).await;
+        let (_tell, course) = flag::channel(Course::Ended);
+        pump(reader, Stream::Stdout, &lines, &mut LineCutter::default(), course).await;
         outsider.join().unwrap();
         let lines = lines.0.into_inner().unwrap();
         assert_eq!(lines[0], "from the tree");
@@ -204,7 +244,8 @@ mod tests {
             }
         }
         let counted = Counted(Default::default());
-        let (_tell, ended) = flag::channel(true);
+        let (_tell, course) = flag::channel(Course::Ended);
+        let mut cutter = LineCutter::default();
         let count = || counted.0.load(std::sync::atomic::Ordering::Relaxed);
         let others = async {
             let mut most_between = 0;
@@ -215,9 +256,31 @@ mod tests {
             }
             most_between
         };
-        let ((), most_between) =
-            tokio::join!(biased; pump(reader, Stream::Stdout, &counted, ended), others);
+        let ((), most_between) = tokio::join!(biased; pump(reader, Stream::Stdout, &counted, &mut cutter, course), others);
         assert!(most_between <= LINES_PER_TURN, "{most_between} lines in a row");
+    }
+
+    #[tokio::test]
+    async fn a_pipe_that_is_let_go_is_read_no_more_and_the_begun_line_is_kept() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reader, true).unwrap();
+        rustix::io::write(&writer, b"whole\nbegun").unwrap();
+        let lines = Seen(Default::default());
+        let mut cutter = LineCutter::default();
+        let (tell, course) = flag::channel(Course::Running);
+        let next = reader.try_clone().unwrap();
+        let let_go = async {
+            while lines.0.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            tell.send_replace(Course::LetGo);
+        };
+        tokio::join!(pump(reader, Stream::Stdout, &lines, &mut cutter, course), let_go);
+        assert_eq!(lines.0.into_inner().unwrap(), ["whole"]);
+        assert_eq!(cutter.take_begun(), b"begun");
+        rustix::io::write(&writer, b" ended\n").unwrap();
+        let mut room = [0; 16];
+        assert_eq!(rustix::io::read(&next, &mut room).unwrap(), 7, "it is left to the next host");
     }
 
     #[test]

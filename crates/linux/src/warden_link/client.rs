@@ -10,6 +10,7 @@ mod connection;
 mod errand;
 mod inherited;
 mod link;
+mod outliving;
 
 use rustix::process::Pid;
 use std::io;
@@ -23,11 +24,14 @@ use warden::{LaunchSpec, LaunchStep, StopStage, host};
 use self::connection::{Connection, continue_stopped, open};
 use self::errand::{Errand, Order, Packet, Pending};
 use self::inherited::InheritedWardens;
+use self::outliving::Outliving;
 use crate::confine::{self, Traces};
 use crate::host::proc_check;
 use crate::threads::off_thread::OffThread;
 use crate::warden_link::program::Program;
+use crate::warden_link::run::Kept;
 use crate::warden_link::surroundings::Surroundings;
+use crate::warden_link::surviving::Survive;
 
 /// The most launches that hold descriptors which the warden does not have yet: a port, the ends of
 /// the pipes and a memory file. Without this bound a thousand starts in one tick would need some
@@ -42,6 +46,8 @@ pub struct Launch {
     pub spec: LaunchSpec,
     /// The descriptors of `spec.descriptors`, in that order.
     pub descriptors: Vec<OwnedFd>,
+    /// What a surviving warden keeps, with the read ends of the output.
+    pub kept: Option<(Kept, [OwnedFd; 2])>,
     /// Dropped when the warden has the descriptors and the host has closed its copies.
     pub turn: Option<Turn>,
 }
@@ -130,10 +136,13 @@ pub struct WardenClient {
     lost: Arc<Mutex<Traces>>,
     next_number: std::sync::atomic::AtomicU64,
     in_hand: Arc<Semaphore>,
+    /// `None`: the wardens end with this host.
+    outliving: Option<Outliving>,
 }
 
 impl WardenClient {
-    pub fn new(path: PathBuf, off_thread: OffThread) -> Self {
+    /// With `survive` there is one warden, which may outlive this host.
+    pub fn new(path: PathBuf, survive: Option<Survive>, off_thread: OffThread) -> Self {
         WardenClient {
             path,
             off_thread,
@@ -142,6 +151,7 @@ impl WardenClient {
             lost: Arc::default(),
             next_number: 1.into(),
             in_hand: Arc::new(Semaphore::new(LAUNCHES_IN_HAND)),
+            outliving: survive.map(Outliving::new),
         }
     }
 
@@ -170,22 +180,11 @@ impl WardenClient {
 
     /// Asks a tenant to end, or kills its tree. Does nothing if it has ended.
     pub fn stop(&self, number: u64, stage: StopStage) {
-        // Only one warden knows the number; the others ignore it.
+        // Only one warden knows the number; the others ignore it. The stop may overtake an order
+        // without harm: a run is stopped only once it has started, and of two stops the later stage
+        // counts.
         for connection in &*self.lock() {
-            let packet = Packet::Stop(stage);
-            // Sent from this thread if the socket has room: on a busy machine the engine's thread
-            // may wait long for a processor. The stop may overtake an order without harm: a run is
-            // stopped only once it has started, and of two stops the later stage counts.
-            let is_sent = connection
-                .socket
-                .upgrade()
-                .is_some_and(|socket| packet.send(&socket, number).is_ok());
-            if !is_sent {
-                // If the link is gone the warden is lost, and its keepers end the tenants by
-                // themselves.
-                let order = Order { number, packet, pending: None };
-                let _ = connection.errands.send(Errand::Order(order));
-            }
+            connection.send_now(number, Packet::Stop(stage));
             continue_stopped(&connection.process);
         }
     }
@@ -218,6 +217,10 @@ impl WardenClient {
         let Some(errand) = self.order_of_open(Errand::Order(order), surroundings) else {
             return Ok(());
         };
+        if self.outliving.is_some() {
+            // It was lost between `until_met` and this.
+            return Err(LaunchError::WardenLost);
+        }
         // Without the lock: JavaScript's thread takes it for each stop, and starting a warden
         // lasts until its program is executed.
         let opened = self.open(surroundings)?;
@@ -235,8 +238,10 @@ impl WardenClient {
     fn order_of_open(&self, mut errand: Errand, surroundings: &Surroundings) -> Option<Errand> {
         let mut connections = self.lock();
         connections.retain(|connection| !connection.closed.is_finished());
+        // A surviving warden goes on with what its first host was.
+        let is_any = self.outliving.is_some();
         for connection in
-            connections.iter().filter(|open| open.surroundings.are_those_of(surroundings))
+            connections.iter().filter(|open| is_any || open.surroundings.are_those_of(surroundings))
         {
             match connection.errands.send(errand) {
                 Ok(()) => return None,
@@ -263,6 +268,7 @@ impl WardenClient {
 
     /// Ends every warden, and waits until all are gone.
     pub async fn close(&self) {
+        self.leave().await;
         let connections = std::mem::take(&mut *self.lock());
         let closed: Vec<_> = connections.into_iter().map(|connection| connection.closed).collect();
         for closed in closed {
@@ -288,7 +294,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_crowd_of_launches_takes_turns_in_holding_descriptors() {
-        let warden = WardenClient::new("/no/such/program".into(), OffThread::default());
+        let warden = WardenClient::new("/no/such/program".into(), None, OffThread::default());
         let mut turns = Vec::new();
         for _ in 0..LAUNCHES_IN_HAND {
             turns.push(warden.turn().await);

@@ -3,5 +3,9 @@
 pub mod client;
 mod main_process;
 pub mod program;
+mod record;
 pub mod run;
 pub mod surroundings;
+pub mod surviving;
+
+pub use record::{Figures, FoundRecord, RecordFile, RunRecord};

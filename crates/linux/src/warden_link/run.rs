@@ -1,14 +1,15 @@
 //! Follows one tenant's process from its launch to its end, and reports it as a series of facts.
 
 use crate::host::proc_check;
-use crate::output::lines::{LineSink, Stream, pump};
+use crate::output::lines::{Course, LineCutter, LineSink, Stream, deliver_lines, pump, unblocked};
 use crate::threads::watched::watch;
 use crate::warden_link::client::{
     Ended, Launch, LaunchError, Launched, Started, Turn, WardenClient,
 };
 use crate::warden_link::main_process::MainProcess;
 use crate::warden_link::surroundings::{Noted, Surroundings};
-use rustix::io::Errno;
+use rustix::fs::ftruncate;
+use rustix::io::{Errno, pwrite};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, NulError};
@@ -16,6 +17,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch as channel};
+use warden::ring::{self, Piece};
 use warden::{Confinement, Descriptor, LaunchSpec, LaunchStep, StopStage};
 
 /// How long the processes of a start that met the loss of the warden have to be gone. The keeper
@@ -43,6 +45,35 @@ pub struct Program {
     pub confinement: Confinement,
     /// The umask; `None`: the host's.
     pub umask: Option<u32>,
+    /// What a surviving warden keeps for the run; `None`: the run does not outlive its host.
+    pub kept: Option<Kept>,
+}
+
+/// What a surviving warden keeps for a run, beside the read ends of its output.
+pub struct Kept {
+    pub record: OwnedFd,
+    /// The socket that holds its port.
+    pub port: OwnedFd,
+}
+
+impl Kept {
+    fn try_clone(&self) -> io::Result<Kept> {
+        Ok(Kept { record: self.record.try_clone()?, port: self.port.try_clone()? })
+    }
+}
+
+/// A run that outlived its host, to be followed from now on.
+pub struct FoundOutput {
+    pub started: Started,
+    pub ended: oneshot::Receiver<Ended>,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+    /// The beginnings of lines that were read before.
+    pub begun: Vec<(Stream, Vec<u8>)>,
+    /// What was written while there was no host, and the memory file in which it is noted how much
+    /// of it was told.
+    pub written: Vec<Piece>,
+    pub ring: OwnedFd,
 }
 
 /// The receiver of a run's facts, in their order.
@@ -62,6 +93,15 @@ pub trait RunSink: LineSink {
     fn tree_ended(&self) -> impl Future<Output = Infallible> + Send;
     /// The tree is gone, and all of its output has been delivered.
     fn ended(&self, ended: Ended) -> impl Future<Output = ()> + Send;
+    /// Resolves when the run is to be followed no more, although its tree may be there. Never, for
+    /// a run that does not outlive its host.
+    fn until_let_go(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+    /// The run is followed no more; the beginnings of lines that were read from its pipes.
+    fn let_go(&self, _begun: Vec<(Stream, Vec<u8>)>) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }
 
 /// Runs the program to its end, with the rights and limits that were noted. Every error ends in
@@ -81,38 +121,88 @@ pub async fn supervise(
         }
         tried => tried,
     };
-    let (main, Start { ended: tree_ended, stdout, stderr }) = match tried {
+    match tried {
         Ok((number, started, start)) => {
             let main = MainProcess::of(started);
             sink.started(number, started);
-            (main, start)
+            follow(main, start, Default::default(), sink).await;
         }
-        Err(Failed { error: LaunchError::Unsupported(reason), .. }) => {
-            return sink.unsupported(reason);
-        }
-        Err(Failed { error, outputs }) => {
-            return sink.not_started(explain(&program, error, &outputs));
-        }
-    };
-    let (tell_ended, ended) = channel::channel(false);
+        Err(Failed { error: LaunchError::Unsupported(reason), .. }) => sink.unsupported(reason),
+        Err(Failed { error, outputs }) => sink.not_started(explain(&program, error, &outputs)),
+    }
+}
+
+/// Follows a run that outlived its host. What was written meanwhile comes first.
+pub async fn supervise_found(found: FoundOutput, sink: &impl RunSink) {
+    let FoundOutput { started, ended, stdout, stderr, begun, written, ring } = found;
+    let main = MainProcess::of(started);
+    let mut cutters = <[LineCutter; 2]>::default();
+    for (stream, bytes) in begun {
+        sink.has_read(stream, &bytes);
+        cutters[stream as usize].push(&bytes);
+        deliver_lines(&mut cutters[stream as usize], stream, None, sink).await;
+    }
+    for (number, Piece { at_unix_ms, stream, text }) in (1..).zip(written) {
+        let stream = match stream {
+            ring::Stream::Stdout => Stream::Stdout,
+            ring::Stream::Stderr => Stream::Stderr,
+        };
+        // From here on it is counted in the record, as what is read from the pipes.
+        sink.has_read(stream, &text);
+        let _ = pwrite(&ring, &ring::told(true, number), 0);
+        let cutter = &mut cutters[stream as usize];
+        cutter.push(&text);
+        deliver_lines(cutter, stream, Some(at_unix_ms), sink).await;
+    }
+    // All is told, and its memory is freed.
+    let _ = ftruncate(&ring, 0);
+    drop(ring);
+    follow(main, Start { ended, stdout, stderr }, cutters, sink).await;
+}
+
+/// Passes on a run's output and its end, or lets it go. The cutters have what was read before.
+async fn follow(
+    main: Option<MainProcess>,
+    start: Start,
+    mut cutters: [LineCutter; 2],
+    sink: &impl RunSink,
+) {
+    let Start { ended: tree_ended, stdout, stderr } = start;
+    let (tell, course) = channel::channel(Course::Running);
     let end = async {
         let lost = Ended { exit_code: None, signal: None, cpu_us: None, out_of_memory: false };
-        let end = tree_ended.await.unwrap_or(lost);
-        let _ = tell_ended.send(true);
-        end
+        tokio::select! {
+            biased;
+            end = tree_ended => {
+                tell.send_replace(Course::Ended);
+                Some(end.unwrap_or(lost))
+            }
+            () = sink.until_let_go() => {
+                tell.send_replace(Course::LetGo);
+                None
+            }
+        }
     };
     let pass_on = async {
+        let [out, err] = &mut cutters;
         let (end, (), (), ()) = tokio::join!(
             end,
-            watch_main(main, sink, ended.clone()),
-            pump(stdout, Stream::Stdout, sink, ended.clone()),
-            pump(stderr, Stream::Stderr, sink, ended.clone()),
+            watch_main(main, sink, course.clone()),
+            pump(stdout, Stream::Stdout, sink, out, course.clone()),
+            pump(stderr, Stream::Stderr, sink, err, course.clone()),
         );
-        sink.ended(end).await;
+        match end {
+            Some(end) => sink.ended(end).await,
+            None => {
+                let begun = [(Stream::Stdout, out), (Stream::Stderr, err)];
+                let begun = begun.map(|(stream, cutter)| (stream, cutter.take_begun()));
+                sink.let_go(begun.into()).await;
+            }
+        }
     };
-    let mut is_ended = ended.clone();
+    let mut is_ended = course.clone();
     let meanwhile = async {
-        let _ = is_ended.wait_for(|ended| *ended).await;
+        let _ = is_ended.wait_for(|course| *course == Course::Ended).await;
         sink.tree_ended().await
     };
     tokio::select! {
@@ -125,12 +215,12 @@ pub async fn supervise(
 async fn watch_main(
     main: Option<MainProcess>,
     sink: &impl RunSink,
-    mut ended: channel::Receiver<bool>,
+    mut course: channel::Receiver<Course>,
 ) {
     let Some(main) = main else { return };
     tokio::select! {
         biased;
-        _ = ended.wait_for(|ended| *ended) => {}
+        _ = course.wait_for(|course| *course != Course::Running) => {}
         () = main.end() => sink.main_ended(),
     }
 }
@@ -209,6 +299,7 @@ async fn start(
         Err(reason) => LaunchError::Unsupported(reason),
         Ok(()) => LaunchError::Prepare(error),
     })?;
+    warden.until_met().await?;
     let prepared = prepare(program, &surroundings, turn);
     let (launch, stdout, stderr) = prepared.map_err(LaunchError::Prepare)?;
     let mut launched = warden.launch(launch, &surroundings)?;
@@ -273,14 +364,18 @@ fn prepare(
         descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
         confinement: program.confinement.clone(),
     };
-    let launch = Launch { spec, descriptors: vec![stdout, stderr], turn };
+    let readers = || Ok::<_, io::Error>([stdout_reader.try_clone()?, stderr_reader.try_clone()?]);
+    let kept =
+        program.kept.as_ref().map(|kept| Ok::<_, io::Error>((kept.try_clone()?, readers()?)));
+    let kept = kept.transpose()?;
+    let launch = Launch { spec, descriptors: vec![stdout, stderr], kept, turn };
     Ok((launch, stdout_reader, stderr_reader))
 }
 
 /// A pipe whose read end, ours, does not block; the tenant's end does, as programs expect.
 fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    rustix::io::ioctl_fionbio(&reader, true)?;
+    unblocked(&reader)?;
     Ok((reader, writer))
 }
 

@@ -79,6 +79,18 @@ impl Bench {
         adopted(&actions).expect("there is room")
     }
 
+    /// A process of the key has outlived the host that started it.
+    pub fn recover(&mut self, key: &str, process: Recovered) -> (RunId, Vec<Action>) {
+        let actions = self.handle(Input::Recover { key: key.into(), process: Box::new(process) });
+        let Action::Recover { run, .. } = actions[0] else { panic!("{actions:?}") };
+        (run, actions)
+    }
+
+    /// The host leaves.
+    pub fn detach(&mut self) -> (CallId, Vec<Action>) {
+        self.call(|call| Input::Detach { call: Some(call) })
+    }
+
     pub fn abort(&mut self, key: &str, call: CallId) -> Vec<Action> {
         self.handle(Input::Abort { key: key.into(), call })
     }
@@ -167,6 +179,19 @@ pub const WARM: RunRules = RunRules { idle_after_ms: None, stop_timeout_ms: None
 pub const HANDED_OVER: Adopted =
     Adopted { pid: 9, port: 9_000, touched_at_ms: 0, custody: Custody::USERS };
 
+/// A tenant of an earlier host.
+pub const FOUND: Recovered = Recovered {
+    found: 1,
+    pid: 5_000,
+    port: 5_000,
+    release: Release(0),
+    touched_at_ms: 1_000_000,
+    ready_for_ms: Some(60_000),
+    cpu_ms: 70,
+    rules: RunRules { idle_after_ms: None, stop_timeout_ms: None, is_warm: false },
+    part: Part::Serves,
+};
+
 pub fn unwilling() -> Failure {
     Failure::Thrown { by: Callback::Kill, text: "not now".into() }
 }
@@ -215,6 +240,10 @@ pub fn forces_to_stop(actions: &[Action], run: RunId) -> bool {
     actions.contains(&Action::Stop { run, stage: StopStage::Force })
 }
 
+pub fn lets_go(actions: &[Action], run: RunId) -> bool {
+    actions.contains(&Action::LetGo { run })
+}
+
 pub fn exit_reason(actions: &[Action]) -> Option<ExitReason> {
     actions.iter().find_map(|action| match action {
         Action::Emit(Event::Exit { reason, .. }) => Some(*reason),
@@ -229,6 +258,9 @@ pub struct Clocks {
     in_use: HashMap<RunId, u32>,
     /// These are counted in use at the moment of the next claim.
     pub used_at_claim: Vec<RunId>,
+    /// Those that are opened from now on are in use: by the host before.
+    pub used_when_opened: bool,
+    pub claims: u32,
 }
 
 impl Clocks {
@@ -245,6 +277,9 @@ impl Clocks {
 impl Leases for Clocks {
     fn open(&mut self, run: RunId, wall_ms: u64) {
         self.touches.insert(run, Touch { at_ms: wall_ms, sequence: 0 });
+        if self.used_when_opened {
+            self.begin_use(run);
+        }
     }
     fn touched(&self, run: RunId) -> Touch {
         self.touches[&run]
@@ -257,6 +292,7 @@ impl Leases for Clocks {
         self.touches.insert(run, Touch { at_ms: wall_ms, sequence });
     }
     fn claim(&mut self, run: RunId) -> Touch {
+        self.claims += 1;
         if self.used_at_claim.contains(&run) {
             self.begin_use(run);
             self.used_at_claim.retain(|used| *used != run);

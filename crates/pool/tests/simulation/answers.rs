@@ -2,6 +2,7 @@
 
 use super::book::{Ask, Book, CallRecord, Must, Origin, Place, RunRecord};
 use super::properties::{Verdict, holds};
+use super::recovery;
 use super::world::key_index;
 use pool::{Action, Event, Failure, Now, Outcome, Pool, Refusal, RunId};
 
@@ -47,6 +48,7 @@ pub fn nothing_is_left(book: &Book, pool: &Pool) -> Verdict {
     holds(pool.next_deadline().is_none(), || "a deadline outlives dispose".into())?;
     let unfinished =
         book.runs.iter().find(|run| !run.told.released || run.told.exit != run.told.spawn);
+    let unfinished = unfinished.filter(|run| !run.let_go && !run.is_found_dead);
     holds(unfinished.is_none(), || format!("unfinished: {unfinished:?}"))
 }
 
@@ -97,9 +99,13 @@ fn the_outcome_fits_the_call(book: &Book, call: &CallRecord, outcome: &Outcome) 
         (Ask::Kill, Outcome::Refused(Refusal::StopRefused { run, .. })) => {
             a_stop_was_refused(book, *run)
         }
-        (Ask::Dispose, Outcome::Done) => holds(book.alive().next().is_none(), || {
+        (Ask::Kill, Outcome::Refused(Refusal::Disposed)) => {
+            holds(book.detached, || "only a host that leaves refuses a kill".into())
+        }
+        (Ask::Dispose | Ask::Detach, Outcome::Done) => holds(book.alive().next().is_none(), || {
             format!("{:?} lives", book.alive().next().map(|run| run.id))
-        }),
+        })
+        .and_then(|()| recovery::every_end_is_told(book)),
         (Ask::Dispose, Outcome::Refused(Refusal::StillTracked { refused })) => {
             what_is_still_tracked_is_named(book, refused.iter().map(|(run, _)| *run).collect())
         }
@@ -188,6 +194,7 @@ fn the_start_is_refused_rightly(book: &Book, call: &CallRecord, refusal: &Refusa
         Refusal::Taken => holds(call.must == Must::BeRefusedAsTaken, || {
             "only adopt hears that, and at once".into()
         }),
+        Refusal::InUse { .. } | Refusal::NotRecovered { .. } => Err("all is recovered".into()),
         Refusal::Overloaded { .. } => Err("too few wait for that".into()),
         Refusal::StillTracked { .. } => Err("only dispose hears that".into()),
     }

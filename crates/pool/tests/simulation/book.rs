@@ -41,6 +41,13 @@ pub struct Book {
     pub looked_ms: Option<u64>,
     pub disposed: bool,
     pub abandoned_ms: Option<u64>,
+    /// The host leaves, and its tenants stay.
+    pub detached: bool,
+    /// When it waits no longer for starts and stops.
+    pub detachment_ends_ms: Option<u64>,
+    pub detach_events: u64,
+    /// As many as were found are alive for a while, at most.
+    pub most_alive: usize,
 }
 
 impl Book {
@@ -68,6 +75,10 @@ impl Book {
             looked_ms: None,
             disposed: false,
             abandoned_ms: None,
+            detached: false,
+            detachment_ends_ms: None,
+            detach_events: 0,
+            most_alive: 0,
         }
     }
 
@@ -141,10 +152,11 @@ impl Book {
     }
 
     pub fn open_call(&mut self, ask: Ask, key: usize) -> CallId {
-        let live = if ask == Ask::Dispose { None } else { self.live_run_of(key) };
+        let of_all = matches!(ask, Ask::Dispose | Ask::Detach);
+        let live = if of_all { None } else { self.live_run_of(key) };
         let record = &self.keys[key];
         let has_deploys = record.deploys_beside + record.deploys_later > 0;
-        let second_then = record.second.filter(|_| ask != Ask::Dispose);
+        let second_then = record.second.filter(|_| !of_all);
         let place = if ask == Ask::Deploy { self.place_of_a_deploy(key) } else { Place::Serving };
         self.calls.push(CallRecord {
             ask,
@@ -182,7 +194,11 @@ impl Book {
                 Must::BeRefusedAsTaken
             }
             (Ask::Adopt, _) if self.keys[key].is_queued() => Must::BeRefusedAsTaken,
-            (Ask::Deploy, Some(run)) if run.is_up() && self.config.max_concurrent == 1 => {
+            (Ask::Deploy, Some(run))
+                if run.is_up()
+                    && self.config.max_concurrent == 1
+                    && self.keys[key].second.is_none() =>
+            {
                 Must::BeRefusedForWantOfRoom
             }
             (Ask::Ensure, Some(run)) if run.is_in_use() => Must::GetTheTenant(run.id),
@@ -230,6 +246,7 @@ impl Book {
             key.had_no_caller =
                 key.live.is_none() && (key.had_no_caller || key.waits_without_caller());
         }
+        self.most_alive = self.most_alive.min(self.alive().count());
         let used = self.alive().any(|run| run.is_in_use());
         self.looked_ms = used.then(|| self.looked_ms.unwrap_or(self.now.steady_ms));
     }

@@ -38,6 +38,9 @@ impl Book {
                     (run.awaits_uses_ms, run.is_unasked) = (None, false);
                 }
             }
+            Action::Recover { run, key, process } => self.recover(*run, key_index(key), process),
+            Action::LetGo { run } => self.let_go(*run),
+            Action::Retire { .. } => {}
             Action::WatchUses { run } => self.watch_uses(*run),
             Action::Clear { run } => {
                 self.leaves_service(*run);
@@ -81,7 +84,9 @@ impl Book {
                 }
             }
             Action::Release { run, .. } => {
+                let abandoned = self.abandoned_ms.is_some();
                 if let Some(run) = self.run_mut(*run) {
+                    run.over |= run.is_found_dead && abandoned;
                     run.told.released = true;
                 }
             }
@@ -139,11 +144,12 @@ impl Book {
         if *event == Event::Drain {
             self.drain_events += 1;
         }
+        self.detach_events += u64::from(*event == Event::Detach);
         let saves = self.config.checkpoint_timeout_ms.is_some();
         let Some(run) = run_of(event).and_then(|run| self.run_mut(run)) else { return };
         match event {
             Event::Spawn { .. } => run.told.spawn = true,
-            Event::Adopt { .. } | Event::Restored { .. } => {
+            Event::Adopt { .. } | Event::Restored { .. } | Event::Recover { .. } => {
                 (run.told.spawn, run.told.ready) = (true, true)
             }
             Event::Ready { .. } => run.told.ready = true,
@@ -160,7 +166,7 @@ impl Book {
                 run.cause.get_or_insert(ExitReason::LruEvicted);
             }
             Event::Observation { cpu_ms, .. } => (run.cpu_ms, run.observed_step) = (*cpu_ms, step),
-            Event::Backoff { .. } | Event::Drain => {}
+            Event::Backoff { .. } | Event::Drain | Event::Detach => {}
         }
     }
 }
@@ -171,10 +177,11 @@ pub fn run_of(event: &Event) -> Option<RunId> {
         | Event::Ready { run, .. }
         | Event::Adopt { run, .. }
         | Event::Restored { run, .. }
+        | Event::Recover { run, .. }
         | Event::IdleKill { run, .. }
         | Event::LruEvict { run }
         | Event::Observation { run, .. }
         | Event::Exit { run, .. } => Some(*run),
-        Event::Backoff { .. } | Event::Drain => None,
+        Event::Backoff { .. } | Event::Drain | Event::Detach => None,
     }
 }

@@ -59,12 +59,14 @@ fn no_tenant_is_evicted_in_its_tenure(book: &Book, victim: &RunRecord) -> Verdic
 fn none_leaves_for_a_key_that_stands_aside(book: &Book, victim: &RunRecord) -> Verdict {
     let pushes = |key: &KeyRecord| key.waits_without_caller() && !key.stands_aside;
     let is_needed = book.keys.iter().any(|key| key.is_waiting() || pushes(key));
-    holds(is_needed, || format!("{:?} leaves for a key that was evicted itself", victim.id))
+    holds(is_needed || book.surplus() > 0, || {
+        format!("{:?} leaves for a key that was evicted itself", victim.id)
+    })
 }
 
 fn a_warm_tenant_leaves_only_for_a_call(book: &Book, victim: &RunRecord) -> Verdict {
     let has_caller = book.keys.iter().any(|key| key.is_waiting());
-    holds(has_caller || !book.is_warm(victim), || {
+    holds(has_caller || book.surplus() > 0 || !book.is_warm(victim), || {
         format!("{:?} is warm, and is evicted for a key without a caller", victim.id)
     })
 }
@@ -151,7 +153,7 @@ fn activity(
 /// If more keys wait for room than there are tenants on their way out: the others that have not
 /// refused since. (Where there is a gate, some may wait for that.)
 fn those_who_could_leave(book: &Book) -> impl Iterator<Item = &RunRecord> {
-    let waiting = book.keys.iter().filter(|key| key.is_waiting()).count();
+    let waiting = book.keys.iter().filter(|key| key.is_waiting()).count() + book.surplus();
     let stays = |run: &&RunRecord| run.is_in_use() || run.is_coming_up() || run.is_retired();
     let leaving = book.alive().filter(|run| !stays(run)).count();
     let since =
@@ -163,7 +165,7 @@ fn those_who_could_leave(book: &Book) -> impl Iterator<Item = &RunRecord> {
 }
 
 fn first_waits_since(book: &Book) -> Option<u64> {
-    if book.queue_is_unknown() {
+    if book.queue_is_unknown() || book.surplus() > 0 {
         return Some(0);
     }
     let waiting = book.keys.iter().filter(|key| key.is_waiting());

@@ -19,8 +19,8 @@ pub fn of_action(book: &Book, leases: &SharedLeases, action: &Action) -> Verdict
         }
         Action::Emit(Event::Exit { run, reason, .. }) => {
             let Some(run) = book.run(*run) else { return Err(format!("{run:?} is unknown")) };
-            // An abandoned pool tells no idle stops.
-            if book.abandoned_ms.is_some() {
+            // An abandoned pool tells no idle stops, and the host before has told its own.
+            if book.abandoned_ms.is_some() || run.was_ending || run.is_found_dead {
                 Ok(())
             } else {
                 an_idle_stop_is_told_unless_it_was_saved(run, *reason)
@@ -137,7 +137,7 @@ fn connections_are_looked_for_first(book: &Book, run: &RunRecord) -> Verdict {
 
 fn a_look_is_needed_and_the_only_one(book: &Book) -> Verdict {
     let some_retire = book.alive().any(|run| run.is_retired());
-    let is_room_wanted = book.keys.iter().any(|key| key.is_queued());
+    let is_room_wanted = book.surplus() > 0 || book.keys.iter().any(|key| key.is_queued());
     let may_be_idle = |run: &RunRecord| run.idle_after_ms(&book.config).is_some();
     let matters =
         is_room_wanted || book.config.idle_after_ms.is_some() || book.runs.iter().any(may_be_idle);

@@ -34,11 +34,19 @@ impl Book {
             }
             Input::Drain => self.drain(),
             Input::DrainTime { ms } => self.drain_ms = *ms,
-            Input::Dispose { .. } => self.dispose(),
-            Input::Abandon => self.abandon(),
+            Input::Dispose { .. } => {
+                (self.detached, self.detachment_ends_ms) = (false, None);
+                self.dispose();
+            }
+            Input::Abandon => {
+                (self.detached, self.detachment_ends_ms) = (false, None);
+                self.abandon();
+            }
             Input::Fact(run, fact) => self.fact(*run, fact),
             Input::Connections { open, seen } => self.connections(open, *seen),
             Input::Absent { from_ms, to_ms } => self.absences.push((*from_ms, *to_ms)),
+            Input::Detach { .. } => self.detach(),
+            Input::Recover { .. } | Input::Refuse { .. } => {}
             Input::Tick => self.tick(),
             Input::Ensure { .. } | Input::Deploy { .. } | Input::Adopt { .. } => {}
             Input::Warm { key } => self.warm_up(key_index(key)),
@@ -115,9 +123,10 @@ impl Book {
         self.give_hanging_stops_up();
         self.give_long_saves_up();
         self.warm_keys_are_due();
+        self.detachment_is_over();
     }
 
-    fn dispose(&mut self) {
+    pub fn dispose(&mut self) {
         self.disposed = true;
         for key in 0..self.keys.len() {
             self.refuse_deploys(key);
@@ -155,6 +164,9 @@ impl Book {
     fn fact(&mut self, id: RunId, fact: &Fact) {
         let (now_ms, step) = (self.now.steady_ms, self.step);
         let patience_ms = self.config.kill_patience_ms;
+        if self.run(id).is_some_and(|run| run.is_found_dead) {
+            return self.fact_of_found_dead(id, fact);
+        }
         let Some(run) = self.run_mut(id).filter(|run| !run.over) else { return };
         let (key, coming_up) = (run.key, run.is_coming_up());
         match fact {
@@ -359,7 +371,7 @@ impl Book {
         let Some((key, ready_ms, run)) = run else { return };
         let (exit_code, signal) = (exit.exit_code, run.signal_of_others(exit.signal));
         let ended_ms = run.main_ended_ms.unwrap_or(self.now.steady_ms);
-        let uptime_ms = ended_ms - ready_ms;
+        let uptime_ms = ended_ms - ready_ms + run.ready_before_ms.min(min_uptime_ms);
         if ended_ms >= run.proven_at_ms(min_uptime_ms) {
             self.forget_failures(key);
         } else if run.reason(exit_code) == ExitReason::Crashed {
@@ -442,7 +454,7 @@ impl Book {
     }
 
     /// Becoming ready is enough unless it has to stay so for a while.
-    fn forget_failures_of_ready(&mut self, key: usize) {
+    pub fn forget_failures_of_ready(&mut self, key: usize) {
         if self.config.backoff.min_uptime_ms == 0 {
             self.forget_failures(key);
         }

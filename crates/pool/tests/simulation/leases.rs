@@ -17,6 +17,8 @@ pub struct SharedLeases {
     /// Runs that were taken into use in the moment before a claim: each of these uses is still to
     /// end.
     pub taken_at_claim: Vec<RunId>,
+    /// What is opened is in use by the host before.
+    pub used_when_opened: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -38,6 +40,7 @@ impl SharedLeases {
             wall_ms: 0,
             turned_back: Vec::new(),
             taken_at_claim: Vec::new(),
+            used_when_opened: false,
         }
     }
 
@@ -84,7 +87,8 @@ impl SharedLeases {
 impl Leases for SharedLeases {
     fn open(&mut self, run: RunId, wall_ms: u64) {
         let touch = Touch { at_ms: wall_ms, sequence: 0 };
-        let before = self.leases.insert(run, Lease { open: true, touch, at_claim: touch, uses: 0 });
+        let uses = u32::from(self.used_when_opened);
+        let before = self.leases.insert(run, Lease { open: true, touch, at_claim: touch, uses });
         assert!(before.is_none(), "the lease of {run:?} is opened twice");
     }
 

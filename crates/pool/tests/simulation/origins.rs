@@ -76,6 +76,7 @@ fn a_beginning_is_told_as_what_it_was(book: &Book, event: &Event) -> Verdict {
         Event::Spawn { run, .. } => (run, Origin::Spawned),
         Event::Adopt { run, .. } => (run, Origin::Adopted),
         Event::Restored { run, .. } => (run, Origin::Restored),
+        Event::Recover { run, .. } => (run, Origin::Recovered),
         _ => return Ok(()),
     };
     let origin = book.run(*run).map(|run| run.origin);

@@ -9,6 +9,8 @@ impl World<'_> {
             Action::Start { run, cold: true, .. } | Action::StartCold { run } => self.start(*run),
             Action::Start { cold: false, .. } => {}
             Action::Adopt { run, .. } => self.process_appeared(*run),
+            Action::Recover { run, process, .. } => self.found(*run, process),
+            Action::Retire { .. } | Action::LetGo { .. } => {}
             Action::Probe { run } => self.probe(*run),
             Action::Stop { run, stage } => self.stop(*run, *stage),
             Action::WatchUses { run } => self.watch_uses(*run),
@@ -65,7 +67,7 @@ impl World<'_> {
             return self.plan_fact(after_ms, run, Fact::StartFailed(failure));
         }
         self.rule(run, after_ms);
-        let (pid, port) = (100 + run.0 as u32, 4_000 + run.0 as u16);
+        let (pid, port) = (self.lives.new_pid(run), 4_000 + run.0 as u16);
         self.plan_fact(after_ms, run, Fact::Started { pid, port });
         // A user's process may be over before its `spawn` function has told us that it was there.
         if by_user && self.rng.chance(self.faults.dies / 10) {
@@ -110,7 +112,7 @@ impl World<'_> {
         self.plan_fact(after_ms, run, Fact::Exited(exit));
     }
 
-    fn exit(&mut self) -> Exit {
+    pub(super) fn exit(&mut self) -> Exit {
         let exit_code = self.rng.pick(&[None, Some(0), Some(1)]);
         let cpu_ms = if self.rng.chance(50) { Some(self.rng.below(50)) } else { None };
         let signal = if exit_code.is_none() {

@@ -47,7 +47,7 @@ pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
 }
 
 fn never_more_alive_than_allowed(book: &Book) -> Verdict {
-    let (alive, max) = (book.alive().count(), book.config.max_concurrent);
+    let (alive, max) = (book.alive().count(), book.config.max_concurrent.max(book.most_alive));
     holds(alive <= max, || format!("{alive} alive, {max} allowed"))
 }
 
@@ -56,7 +56,7 @@ fn never_more_alive_than_allowed(book: &Book) -> Verdict {
 fn starts_are_wanted(book: &Book, action: &Action) -> Verdict {
     let Action::Start { run, key, .. } = action else { return Ok(()) };
     let index = key_index(key);
-    holds(!book.disposed, || format!("{run:?} starts after dispose"))?;
+    holds(!book.disposed || book.detached, || format!("{run:?} starts after dispose"))?;
     if warm::may_start(book, index) {
         return Ok(());
     }
@@ -170,6 +170,8 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
     let run = match action {
         Action::Emit(event) => run_of(event),
         Action::Release { run, .. }
+        | Action::Retire { run, .. }
+        | Action::LetGo { run }
         | Action::Stop { run, .. }
         | Action::WatchUses { run }
         | Action::Clear { run }
@@ -183,6 +185,7 @@ fn nothing_is_told_after_the_end(book: &Book, action: &Action) -> Verdict {
         | Action::AwaitImage { run, .. } => Some(*run),
         Action::Start { .. }
         | Action::Adopt { .. }
+        | Action::Recover { .. }
         | Action::DropImage { .. }
         | Action::LookForConnections
         | Action::Observe
@@ -229,7 +232,8 @@ fn events_keep_their_order(book: &Book, action: &Action) -> Verdict {
         Event::LruEvict { .. } => told.ready && !run.over,
         Event::Observation { .. } => told.spawn && (told.ready || run.over),
         Event::Exit { .. } => told.spawn && run.over && !told.exit,
-        Event::Backoff { .. } | Event::Drain => true,
+        Event::Recover { .. } => !told.spawn,
+        Event::Backoff { .. } | Event::Drain | Event::Detach => true,
     };
     holds(in_order, || format!("{event:?} comes out of order"))
 }

@@ -2,8 +2,8 @@
 
 use super::warm::{Comeback, Warm};
 use pool::{
-    Adopted, Config, Custody, Exit, ExitReason, Failure, History, Owner, Release, RunId, RunRules,
-    StopStage,
+    Adopted, Config, Custody, Exit, ExitReason, Failure, History, Owner, Recovered, Release, RunId,
+    RunRules, StopStage,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,7 @@ pub enum Ask {
     Adopt,
     Kill,
     Dispose,
+    Detach,
 }
 
 impl Ask {
@@ -28,6 +29,7 @@ pub enum Origin {
     Spawned,
     Adopted,
     Restored,
+    Recovered,
 }
 
 #[derive(Debug)]
@@ -113,6 +115,16 @@ pub struct RunRecord {
     pub told: Told,
     /// What holds for it alone, if that was told.
     pub rules: Option<RunRules>,
+    /// As it was found.
+    pub found: Option<Recovered>,
+    /// For how long it was ready before it was found.
+    pub ready_before_ms: u64,
+    /// It was being ended when it was found.
+    pub was_ending: bool,
+    /// It had ended when it was found, and that is still to be told.
+    pub is_found_dead: bool,
+    /// It lives on for the next host.
+    pub let_go: bool,
 }
 
 /// What has been found out about whether a tenant is idle.
@@ -279,7 +291,7 @@ impl KeyRecord {
             Ask::Ensure => Some(&mut self.ensures),
             Ask::Restart => Some(&mut self.restarts),
             Ask::Adopt => Some(&mut self.adoptions),
-            Ask::Kill | Ask::Dispose => None,
+            Ask::Kill | Ask::Dispose | Ask::Detach => None,
         }
     }
 
@@ -358,6 +370,11 @@ impl RunRecord {
             may_make_room_for_restart: false,
             told: Told::default(),
             rules: None,
+            found: None,
+            ready_before_ms: 0,
+            was_ending: false,
+            is_found_dead: false,
+            let_go: false,
         }
     }
 
@@ -394,14 +411,17 @@ impl RunRecord {
 
     /// Until then it is not evicted: it stays for as long as its start took.
     pub fn tenure_ends_ms(&self) -> u64 {
-        self.ready_ms + (self.ready_ms - self.start_ms).clamp(1, 1_000)
+        match self.origin {
+            Origin::Recovered => 0,
+            _ => self.ready_ms + (self.ready_ms - self.start_ms).clamp(1, 1_000),
+        }
     }
 
     /// When it has been ready for so long that its start was no failure.
     pub fn proven_at_ms(&self, min_uptime_ms: u64) -> u64 {
         match self.ready {
             true if self.origin == Origin::Adopted => self.ready_ms,
-            true => self.ready_ms + min_uptime_ms,
+            true => self.ready_ms + min_uptime_ms.saturating_sub(self.ready_before_ms),
             false => u64::MAX,
         }
     }
@@ -414,6 +434,7 @@ impl RunRecord {
             None => true,
             Some(cause) if self.is_users() || cause == ExitReason::Checkpointed => *signal == 11,
             Some(_) if self.is_unasked => true,
+            Some(_) if self.was_ending => *signal == 11,
             Some(_) => *signal == 11 || (*signal == 9 && !is_forced),
         })
     }

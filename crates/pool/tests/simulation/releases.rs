@@ -202,7 +202,8 @@ fn at_most_one_is_in_use_per_key(book: &Book) -> Verdict {
 
 fn at_most_two_trees_per_key(book: &Book) -> Verdict {
     for key in 0..book.keys.len() {
-        let trees = book.runs.iter().filter(|run| run.key == key && !run.over).count();
+        let trees = book.runs.iter().filter(|run| run.key == key && !run.over);
+        let trees = trees.filter(|run| !run.is_found_dead).count();
         holds(trees <= 2, || format!("{trees} trees of a key"))?;
     }
     Ok(())
@@ -261,7 +262,7 @@ fn a_retired_release_is_not_cut_short(
     let touched_ms = book.now.wall_ms.saturating_sub(leases.touched(run.id).at_ms);
     let is_unconnected = run.unconnected_retired_step == book.step;
     let is_unused = touched_ms >= HANDED_OUT_MS && !leases.is_in_use(run.id) && is_unconnected;
-    let is_in_the_way = book.keys.iter().any(|key| key.is_queued());
+    let is_in_the_way = book.surplus() > 0 || book.keys.iter().any(|key| key.is_queued());
     holds(is_over || is_unused || is_in_the_way, || {
         format!("{run:?} may be in use, and is stopped")
     })

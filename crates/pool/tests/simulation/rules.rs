@@ -18,6 +18,10 @@ pub struct Rules {
     pub warmings: u64,
     /// How long the uses of a tenant that is to end may go on.
     pub drain_ms: u64,
+    /// How often the host is lost, or leaves, and another takes over what it has left.
+    pub losses: u64,
+    /// The first time, after so many steps.
+    pub lost_at_step: Option<u64>,
     /// How late a tick may be.
     pub lag_ms: u64,
     pub faults: Faults,
@@ -98,6 +102,8 @@ impl Rules {
         let saves = config.checkpoint_timeout_ms.is_some();
         Rules {
             config,
+            losses: 0,
+            lost_at_step: None,
             keys: rng.between(1, 7) as usize,
             calls: rng.between(2, 24),
             horizon_ms: rng.pick(&[40, 150, 400]),
@@ -108,6 +114,19 @@ impl Rules {
             warmings: rng.pick(&[0, 0, 10, 30]),
             faults: Faults::draw(rng, saves),
         }
+    }
+}
+
+impl Rules {
+    /// The same, but the host is lost now and then. What it has left can only be found of processes
+    /// of ours.
+    pub fn with_losses(mut self, losses: u64, lost_at_step: Option<u64>) -> Self {
+        (self.losses, self.lost_at_step) = (losses, lost_at_step);
+        if losses > 0 {
+            (self.config.custody, self.config.checkpoint_timeout_ms) = (Custody::OURS, None);
+            (self.adoptions, self.faults.earlier_images) = (0, 0);
+        }
+        self
     }
 }
 

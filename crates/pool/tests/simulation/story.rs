@@ -12,17 +12,24 @@ use super::world::{Happening, START, World};
 /// Longer than any chain of stops that have to be given up.
 const LONG_ENOUGH_MS: u64 = 200_000;
 
-/// Tells the story of `seed`; the error says what was wrong in it.
-pub fn tell(seed: u64, log: &mut Log) -> Verdict {
+/// Tells the story of `seed`; the error says what was wrong in it. The host may be lost when so many
+/// steps have been taken.
+pub fn tell(seed: u64, lost_at_step: Option<u64>, log: &mut Log) -> Verdict {
     let mut rng = Rng::new(seed);
-    let rules = Rules::draw(&mut rng);
+    // Drawn apart, so that a story without losses is told as if there were none.
+    let mut of_losses = Rng::new(!seed);
+    let has_losses = lost_at_step.is_some() || of_losses.chance(35);
+    let losses = if has_losses { of_losses.between(1, 3) } else { 0 };
+    let rules = Rules::draw(&mut rng).with_losses(losses, lost_at_step);
     log.note(START, || format!("{rules:#?}"));
     let mut world = World::new(rng, &rules, log);
     plan_calls(&mut world, &rules);
     run_until(&mut world, |world| world.now_ms() >= START.steady_ms + rules.horizon_ms)?;
+    world.lives.no_more_losses();
     wind_up(&mut world)?;
-    if world.rng.chance(50) {
+    if world.rng.chance(50) || rules.losses > 0 {
         dispose(&mut world)?;
+        world.lives.every_process_has_one_exit()?;
     }
     properties::only_those_that_may_refuse_do(&world.book)
 }
@@ -80,7 +87,10 @@ fn random_happening(rng: &mut Rng, key: usize) -> Happening {
 }
 
 fn run_until(world: &mut World, enough: impl Fn(&World) -> bool) -> Verdict {
-    while !enough(world) && world.advance()? {}
+    world.hosts_come_and_go()?;
+    while !enough(world) && world.advance()? {
+        world.hosts_come_and_go()?;
+    }
     Ok(())
 }
 

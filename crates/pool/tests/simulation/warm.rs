@@ -140,8 +140,9 @@ impl Book {
     pub fn warm_run_is_over(&mut self, id: RunId) {
         let run = self.run(id).expect("it lives");
         let (key, cause) = (run.key, run.cause);
-        let has_lasted =
-            run.ready && self.now.steady_ms - run.start_ms >= self.config.backoff.max_ms;
+        let has_lasted = run.ready
+            && run.ready_before_ms + self.now.steady_ms - run.start_ms
+                >= self.config.backoff.max_ms;
         let warm = self.keys[key].warm.take();
         let Some(warm) = warm.filter(|warm| warm.basis != Basis::Once) else { return };
         if self.draining_since.is_some() || self.disposed {

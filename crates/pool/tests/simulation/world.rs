@@ -3,12 +3,13 @@
 use super::book::{Ask, Book};
 use super::images::Image;
 use super::leases::SharedLeases;
+use super::lives::Lives;
 use super::log::Log;
 use super::properties::Verdict;
 use super::rng::Rng;
 use super::rules::{Faults, Rules};
 use super::{answers, evictions, idleness, images, last_uses, origins};
-use super::{properties, releases, statuses, warm};
+use super::{properties, recovery, releases, statuses, warm};
 use pool::{CallId, Fact, Input, Key, Now, Pool, RunId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -70,16 +71,18 @@ pub struct World<'l> {
     pub pool: Pool,
     pub book: Book,
     pub leases: SharedLeases,
-    agenda: BinaryHeap<Reverse<Entry>>,
+    pub(super) agenda: BinaryHeap<Reverse<Entry>>,
     entries: u64,
     pub log: &'l mut Log,
-    keys: Vec<Key>,
+    pub(super) keys: Vec<Key>,
     /// The runs that callers hold a tenant of, by key.
-    held: Vec<Option<RunId>>,
+    pub(super) held: Vec<Option<RunId>>,
     /// Questions that are not answered until the world mends.
     pub hung: Vec<Hung>,
     /// The runs whose last use is to be told of.
     pub watched: Vec<RunId>,
+    /// The hosts before this one, and what they have left.
+    pub lives: Lives,
     /// From now on nothing hangs.
     pub mending: bool,
     /// From now on every stop works, and no refusal is on its way any more.
@@ -98,10 +101,10 @@ pub enum Hung {
 }
 
 /// Happenings of the same instant come in a random order.
-struct Entry {
-    at_ms: u64,
+pub(super) struct Entry {
+    pub at_ms: u64,
     lot: u64,
-    happening: Happening,
+    pub happening: Happening,
 }
 
 impl PartialEq for Entry {
@@ -141,6 +144,7 @@ impl<'l> World<'l> {
             held: vec![None; rules.keys],
             hung: Vec::new(),
             watched: Vec::new(),
+            lives: Lives::new(rules),
             mending: false,
             docile: false,
         }
@@ -199,7 +203,7 @@ impl<'l> World<'l> {
         Ok(true)
     }
 
-    fn move_clock(&mut self, at_ms: u64) {
+    pub(super) fn move_clock(&mut self, at_ms: u64) {
         let at_ms = at_ms.max(self.now_ms());
         self.book.now.wall_ms += at_ms - self.book.now.steady_ms;
         self.book.now.steady_ms = at_ms;
@@ -253,6 +257,7 @@ impl<'l> World<'l> {
         if self.docile && matches!(fact, Fact::StopRefused { .. }) {
             return Ok(());
         }
+        self.note_end_of_what_was_let_go(run, &fact);
         let appears = matches!(fact, Fact::Started { .. } | Fact::Restored { .. });
         self.handle(Input::Fact(run, fact))?;
         if appears {
@@ -275,6 +280,7 @@ impl<'l> World<'l> {
             Ask::Adopt => Input::Adopt { key, call, process: self.hand_over(call) },
             Ask::Kill => Input::Kill { key, call },
             Ask::Dispose => Input::Dispose { call },
+            Ask::Detach => Input::Detach { call: Some(call) },
         };
         self.step(input)
     }
@@ -305,7 +311,7 @@ impl<'l> World<'l> {
         let Some(run) = self.held[key] else { return Ok(false) };
         let open = self.leases.touch_as_caller(run);
         self.log.note(self.book.now, || format!("·  touch of {run:?}, the lease is open: {open}"));
-        let in_use = self.book.run(run).is_some_and(|run| run.is_in_use());
+        let in_use = self.book.run(run).is_some_and(|run| run.is_in_use() || run.let_go);
         properties::holds(!open || in_use, || format!("{run:?} is handed out and not in use"))?;
         Ok(open)
     }
@@ -317,7 +323,7 @@ impl<'l> World<'l> {
         self.log.note(self.book.now, || format!("·  {run:?} is in use"));
         let Some(run) = run else { return self.call(Ask::Ensure, key) };
         self.plan(for_ms, Happening::EndOfUse(run));
-        let in_use = self.book.run(run).is_some_and(|run| run.is_in_use());
+        let in_use = self.book.run(run).is_some_and(|run| run.is_in_use() || run.let_go);
         properties::holds(in_use, || format!("{run:?} is taken into use, and is out of service"))
     }
 
@@ -342,6 +348,8 @@ impl<'l> World<'l> {
             releases::of_action(&self.book, &self.leases, action)?;
             idleness::of_action(&self.book, &self.leases, action)?;
             answers::of_action(&self.book, action)?;
+            recovery::of_action(&self.book, &self.leases, action)?;
+            self.lives.of_action(action)?;
             self.book.action(action);
             self.carry_out(action);
         }
@@ -354,6 +362,7 @@ impl<'l> World<'l> {
         releases::of_step(&self.book, self.lag_ms)?;
         idleness::of_step(&self.book, &self.leases, self.lag_ms)?;
         answers::of_step(&self.book)?;
+        recovery::of_step(&self.book)?;
         statuses::of_step(&self.book, &self.pool)?;
         self.book.close_step();
         for run in std::mem::take(&mut self.leases.taken_at_claim) {

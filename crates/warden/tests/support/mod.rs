@@ -7,6 +7,7 @@
 pub mod groups;
 pub mod output;
 pub mod process;
+pub mod surviving;
 pub mod walls;
 
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! The read end of a tenant's output.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
@@ -18,6 +18,15 @@ pub fn pipe() -> (Output, OwnedFd) {
 }
 
 impl Output {
+    /// Reads a pipe from here on.
+    pub fn of(fd: OwnedFd) -> Output {
+        Output { fd, buffer: Vec::new() }
+    }
+
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// The next line, without its end.
     pub fn line(&mut self) -> String {
         loop {

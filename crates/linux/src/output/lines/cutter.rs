@@ -31,6 +31,24 @@ impl LineCutter {
         Ok(rustix::io::read(pipe, spare_capacity(&mut self.bytes))?)
     }
 
+    /// The bytes that the last read has added.
+    pub fn newest(&self, bytes: usize) -> &[u8] {
+        &self.bytes[self.bytes.len() - bytes..]
+    }
+
+    /// Adds bytes that came by another way than a pipe. The caller then calls
+    /// [`cut`](Self::cut) until it returns `None`.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.drop_cut();
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Takes the beginning of a line whose end has not come.
+    pub fn take_begun(&mut self) -> Vec<u8> {
+        self.drop_cut();
+        std::mem::take(&mut self.bytes)
+    }
+
     /// Frees the buffer while there is nothing to read: most tenants are quiet most of the time.
     pub fn free_buffer(&mut self) {
         self.drop_cut();
@@ -45,26 +63,26 @@ impl LineCutter {
     /// next piece of a longer line.
     pub fn cut(&mut self) -> Option<Lines> {
         let left = &self.bytes[self.cut..];
-        let (text, count, bytes) = if let Some(last) = last_end(left, self.searched) {
+        let (text, count, ends, bytes) = if let Some(last) = last_end(left, self.searched) {
             let (end, count) = end_of_most(&left[..last]);
-            (joined(&left[..end]), count, end + 1)
+            (joined(&left[..end]), count, count, end + 1)
         } else if is_too_long(left) {
             let piece = whole_characters(&left[..LINE_BYTES]);
-            (decode(&left[..piece]), 1, piece)
+            (decode(&left[..piece]), 1, 0, piece)
         } else {
             self.searched = left.len();
             return None;
         };
         self.cut += bytes;
         self.searched = 0;
-        Some(Lines { text, count })
+        Some(Lines { text, count, ends, written_at_ms: None })
     }
 
     /// The last line, if it had no end.
     pub fn finish(&mut self) -> Option<Lines> {
-        self.drop_cut();
-        let rest = std::mem::take(&mut self.bytes);
-        (!rest.is_empty()).then(|| Lines { text: decode(&rest), count: 1 })
+        let rest = self.take_begun();
+        let text = (!rest.is_empty()).then(|| decode(&rest))?;
+        Some(Lines { text, count: 1, ends: 0, written_at_ms: None })
     }
 }
 
@@ -147,7 +165,7 @@ mod tests {
         let mut lines = Vec::new();
         for chunk in input.chunks(portion) {
             cutter.bytes.extend_from_slice(chunk);
-            while let Some(Lines { text, count }) = cutter.cut() {
+            while let Some(Lines { text, count, .. }) = cutter.cut() {
                 assert_eq!(text.split('\n').count(), count);
                 assert!(count <= MOST_LINES);
                 lines.extend(text.split('\n').map(str::to_owned));

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use warden::host;
 
-use super::errand::Errand;
+use super::errand::{Errand, Order, Packet};
 use super::link::Link;
 use crate::confine::Traces;
 use crate::process::orphans;
@@ -34,6 +34,26 @@ pub struct Connection {
     pub errands: mpsc::UnboundedSender<Errand>,
     /// Ends when the warden's end has been seen, and what was left of its tenants is cleared.
     pub closed: tokio::task::JoinHandle<()>,
+}
+
+impl Connection {
+    /// Sends a packet from this thread if the socket has room: on a busy machine the engine's thread
+    /// may wait long for a processor. It may overtake an order.
+    pub fn send_now(&self, number: u64, packet: Packet) {
+        let is_sent =
+            self.socket.upgrade().is_some_and(|socket| packet.send(&socket, number).is_ok());
+        if !is_sent {
+            // If the link is gone the warden is lost, and its keepers end the tenants by
+            // themselves.
+            self.send_in_turn(number, packet);
+        }
+    }
+
+    /// Sends a packet after all orders that were given before.
+    pub fn send_in_turn(&self, number: u64, packet: Packet) {
+        let order = Order { number, packet, pending: None };
+        let _ = self.errands.send(Errand::Order(order));
+    }
 }
 
 /// Continues a warden that may have been stopped, so that it reads what it is sent. If the host
@@ -102,7 +122,7 @@ pub fn open(
 }
 
 /// Waits until the warden has ended, and returns whether it has. It is still to be reaped.
-async fn end(process: &Arc<OwnedFd>) -> bool {
+pub(super) async fn end(process: &Arc<OwnedFd>) -> bool {
     continue_stopped(process);
     let Ok(watched) = watch_shared(process.clone()) else { return false };
     let exit = tokio::time::timeout(Duration::from_millis(EXIT_GRACE_MS), watched.readable());

@@ -3,7 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use tokio::sync::oneshot;
-use warden::{StopStage, host};
+use warden::surviving::{self, KeptFiles};
+use warden::{Mark, StopStage, host};
 
 use super::{Ended, Launch, LaunchError, Started};
 
@@ -23,20 +24,49 @@ pub struct Order {
 }
 
 pub enum Packet {
-    Launch { launch: Box<Launch>, memory_file: OwnedFd },
+    Launch {
+        launch: Box<Launch>,
+        memory_file: OwnedFd,
+    },
     Stop(StopStage),
     Continue,
+    Mark(Mark, u8),
+    /// The end of the run was told.
+    Taken,
+    /// The number is that of the slot.
+    KeepListener(OwnedFd),
+    DropListener,
+    Detach,
+    Leave,
 }
 
 impl Packet {
     pub fn send(&self, socket: &OwnedFd, number: u64) -> io::Result<()> {
         match self {
             Packet::Launch { launch, memory_file } => {
+                if let Some((kept, [stdout, stderr])) = &launch.kept {
+                    let files = KeptFiles {
+                        record: kept.record.as_fd(),
+                        stdout: stdout.as_fd(),
+                        stderr: stderr.as_fd(),
+                        port: Some(kept.port.as_fd()),
+                    };
+                    // Sent again with each try of the launch: what was kept is replaced.
+                    surviving::send_keep(socket, number, &files)?;
+                }
                 let descriptors: Vec<_> = launch.descriptors.iter().map(AsFd::as_fd).collect();
                 host::send_launch(socket, number, memory_file.as_fd(), &descriptors)
             }
             Packet::Stop(stage) => host::send_stop(socket, number, *stage),
             Packet::Continue => host::send_continue(socket),
+            Packet::Mark(mark, detail) => surviving::send_mark(socket, number, *mark, *detail),
+            Packet::Taken => surviving::send_taken(socket, number),
+            Packet::KeepListener(listener) => {
+                surviving::send_keep_listener(socket, number, listener.as_fd())
+            }
+            Packet::DropListener => surviving::send_drop_listener(socket, number),
+            Packet::Detach => surviving::send_detach(socket),
+            Packet::Leave => surviving::send_leave(socket),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::errand::{Errand, Order, Packet, Pending};
 use super::{Ended, LaunchError, Started};
 use crate::confine::Traces;
 use crate::threads::clock;
+use crate::warden_link::surviving::Notice;
 
 /// The pause between two tries after a shortage whose end no event tells. Most shortages pass in
 /// about the time in which the warden reads what it was sent.
@@ -34,6 +35,8 @@ pub struct Link {
     pending: HashMap<u64, Pending>,
     leaves_when_idle: bool,
     traces: Traces,
+    /// Of a surviving warden.
+    notices: Option<mpsc::UnboundedSender<Notice>>,
 }
 
 /// The warden is gone.
@@ -52,7 +55,18 @@ impl Link {
             pending: HashMap::new(),
             leaves_when_idle: false,
             traces: Traces::default(),
+            notices: None,
         }
+    }
+
+    /// A link to a surviving warden: these runs are there already, and something was made for them.
+    pub fn surviving(
+        self,
+        pending: HashMap<u64, Pending>,
+        traces: Traces,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Link {
+        Link { pending, traces, notices: Some(notices), ..self }
     }
 
     /// Runs until the warden is lost, or is idle and told to leave, or the client is dropped.
@@ -112,7 +126,12 @@ impl Link {
         }
     }
 
-    fn pass_on(&mut self, report: Report) {
+    pub fn warden(&self) -> Pid {
+        self.warden
+    }
+
+    /// Passes on a report, as when it is read.
+    pub fn pass_on(&mut self, report: Report) {
         tracing::trace!(?report, "warden");
         match report {
             Report::Started { run, pid, keeper_pid, group } => {
@@ -134,6 +153,17 @@ impl Link {
                     let _ = pending.ended.send(Ended { exit_code, signal, cpu_us, out_of_memory });
                 }
             }
+            Report::Yield { pid } => self.notice(Notice::Yield { pid }),
+            Report::Fenced { .. } => self.notice(Notice::Fenced),
+            Report::PredecessorGone => self.notice(Notice::PredecessorGone),
+            // They are read before there is a link.
+            Report::Found { .. } | Report::FoundListener { .. } | Report::RosterEnd { .. } => {}
+        }
+    }
+
+    fn notice(&self, notice: Notice) {
+        if let Some(notices) = &self.notices {
+            let _ = notices.send(notice);
         }
     }
 
@@ -167,6 +197,8 @@ impl Link {
                 }
                 SocketFailure::Closed => {
                     tracing::error!(%error, number, "writing to the warden failed");
+                    // What it has said before it went is heard.
+                    self.receive().await?;
                     return Err(Lost);
                 }
             }
@@ -204,7 +236,7 @@ mod tests {
     use super::*;
     use crate::threads::watched::watch_shared;
     use crate::warden_link::client::{Launch, Launched, Turn};
-    use rustix::net::{RecvFlags, recv};
+    use rustix::net::{RecvFlags, SendFlags, recv};
     use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     use std::ffi::CStr;
@@ -262,7 +294,7 @@ mod tests {
             descriptors: vec![Descriptor::Stdout, Descriptor::Stderr],
             confinement: Default::default(),
         };
-        let launch = Launch { spec, descriptors: vec![null(), null()], turn: None };
+        let launch = Launch { spec, descriptors: vec![null(), null()], kept: None, turn: None };
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
         let pending = Some(Pending { started: Some(started), ended, keeper_pid: 0 });
@@ -285,6 +317,22 @@ mod tests {
             commands.push(Command::decode(&packet[..length]).unwrap());
         }
         commands
+    }
+
+    #[tokio::test]
+    async fn what_a_warden_has_said_before_it_went_is_heard_also_by_one_who_writes_to_it() {
+        let (ours, warden) = host::connection().unwrap();
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let link = Link::new(watch_shared(Arc::new(ours)).unwrap(), getpid(), receiver);
+        let (notices, mut noticed) = mpsc::unbounded_channel();
+        let mut link = link.surviving(HashMap::new(), Traces::default(), notices);
+        rustix::net::send(&warden, &Report::Fenced { pid: 1 }.encode(), SendFlags::empty())
+            .unwrap();
+        drop(warden);
+        // The event of the socket has not been seen yet.
+        assert!(link.carry_out(stop(1)).await.is_err());
+        assert_eq!(noticed.try_recv(), Ok(Notice::Fenced));
+        drop(orders);
     }
 
     #[tokio::test]
