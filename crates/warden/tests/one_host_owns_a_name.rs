@@ -410,7 +410,7 @@ fn the_warden_is_nobodys_child_and_leaves_its_host_nothing_to_wait_for() {
 }
 
 #[test]
-fn a_warden_that_nobody_comes_to_is_of_no_use_without_a_path() {
+fn a_socket_that_is_bound_to_no_path_is_that_of_one_host() {
     // A socket that is not bound is no name.
     let mut command = Command::new(env!("CARGO_BIN_EXE_warden"));
     let (ours, theirs) = warden::host::connection().unwrap();
