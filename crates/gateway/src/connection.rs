@@ -193,8 +193,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
                             return Ok(());
                         }
                         is_open = false;
-                        let last = tokio::time::Instant::now() + FIRST_REQUEST.min(patience);
-                        deadline.as_mut().reset(last);
+                        deadline.set(tokio::time::sleep(FIRST_REQUEST.min(patience)));
                         continue;
                     }
                 }

@@ -178,9 +178,9 @@ impl<M: Machine> Driver<M> {
         core: &mut Core<M>,
         run: RunId,
         key: Key,
-        process: Box<Recovered>,
+        found: u64,
     ) -> Option<Input> {
-        let found = core.survival.as_mut()?.found.remove(&process.found)?;
+        let found = core.survival.as_mut()?.found.remove(&found)?;
         let engine = core.engine.engine()?.clone();
         let root = root_of(&found);
         let FoundRun { number, record: file, known, lines_lost, port, marks, output, .. } = found;
