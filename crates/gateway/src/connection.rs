@@ -5,6 +5,7 @@
 //! answer.
 
 use crate::answer;
+use crate::beside::Beside;
 use crate::exchange::{Client, Site, Worker, exchange};
 use crate::forward::AnswerBody;
 use crate::forwarded;
@@ -22,10 +23,12 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{oneshot, watch};
@@ -258,11 +261,21 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             let _lent = Lent::of(&self.worker.libraries);
             let connection = builder.serve_connection(TokioIo::new(guarded), service);
             let mut connection = pin!(connection.with_upgrades());
-            tokio::select! {
-                _ = connection.as_mut() => {}
+            let mut called_off = pin!(async {
+                tokio::select! {
+                    () = is_left(&shared, &self.client.socket) => CalledOff::Left,
+                    () = is_closing(self.phase) => CalledOff::Closing,
+                }
+            });
+            let mut called_off = Beside::new(called_off.as_mut());
+            let called_off = poll_fn(|context| match connection.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(None),
+                Poll::Pending => called_off.poll(context).map(Some),
+            });
+            match called_off.await {
                 // Dropping the connection drops its request.
-                () = is_left(&shared, &self.client.socket) => {}
-                () = is_closing(self.phase) => {
+                None | Some(CalledOff::Left) => {}
+                Some(CalledOff::Closing) => {
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
                 }
@@ -348,6 +361,14 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         }
         Ok(())
     }
+}
+
+/// Why a connection takes no further request before its client ends it.
+enum CalledOff {
+    /// The client has left.
+    Left,
+    /// The gateway closes.
+    Closing,
 }
 
 /// How long the library is kept after an answer, when so many connections have it.
