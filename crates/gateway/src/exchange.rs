@@ -4,7 +4,7 @@
 use crate::admission::Rates;
 use crate::answer;
 use crate::clock;
-use crate::forward::{AnswerBody, Forwarder, Outgoing};
+use crate::forward::{AnswerBody, AsSent, Forwarder, Outgoing};
 use crate::forwarded::{self, Cidr, address_of};
 use crate::guarded;
 use crate::hooks::{AccessEvent, Asked, Hooks, WokenOver, WokenRequest};
@@ -122,6 +122,7 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let site = &worker.site;
+    let mut request = request.map(Some);
     let address = address_of(request.headers(), client.peer, &site.trust);
     let checked = site.check(&request, address);
     let host = checked.as_ref().map_or("", |checked| &checked.host);
@@ -134,10 +135,12 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     let mut key = None;
     let answered = match checked {
         Ok(checked) => {
-            answered(&worker, &client, &connection, request, &record, checked, &mut key).await
+            answered(&worker, &client, &connection, &mut request, &record, checked, &mut key).await
         }
         Err(refusal) => Err(refusal),
     };
+    // A body that was not taken is not waited for.
+    drop(request);
     let mut response = match answered {
         Ok(response) => response,
         Err(refusal) => {
@@ -161,7 +164,7 @@ async fn answered<T: Tenants, H: Hooks>(
     worker: &Arc<Worker<T, H>>,
     client: &Arc<Client>,
     connection: &Arc<guarded::Shared>,
-    mut request: Request<Incoming>,
+    request: &mut AsSent,
     record: &Arc<Record>,
     checked: Checked,
     answered_key: &mut Option<String>,
@@ -170,7 +173,7 @@ async fn answered<T: Tenants, H: Hooks>(
     if let Some(rates) = &site.rates {
         rates.admit(checked.address)?;
     }
-    let (key, prefix) = match site.route(&request, &checked).await? {
+    let (key, prefix) = match site.route(request, &checked).await? {
         Routed::Tenant { key, prefix } => (key, prefix),
         Routed::Redirect { key, path } => {
             if !site.exists(&key).await {
@@ -180,7 +183,7 @@ async fn answered<T: Tenants, H: Hooks>(
             return Ok(answer::redirect(&path, request.uri().query()));
         }
     };
-    let target = target_of(&request, prefix.as_deref())?;
+    let target = target_of(request, prefix.as_deref())?;
     let ready = site.tenants.acquire(&key);
     if ready.is_none() && !site.exists(&key).await {
         return Err(Refusal::new(404, Why::UnknownKey));
@@ -189,12 +192,13 @@ async fn answered<T: Tenants, H: Hooks>(
     *answered_key = Some(key);
     record.is_for(counters.clone());
     site.admit(record)?;
-    let is_unread = !checked.is_http2 && !request.body().is_end_stream();
+    let has_body = request.body().as_ref().is_some_and(|body| !body.is_end_stream());
+    let is_unread = !checked.is_http2 && has_body;
     let waiter = Waiter { key: &counters, record, socket: is_unread.then_some(&client.socket) };
     let tenant = match ready {
         Some(tenant) => tenant,
         None if site.trace => {
-            let woken = site.woken(&request, &checked, &counters);
+            let woken = site.woken(request, &checked, &counters);
             let (tenant, context) = site.wake_traced(&waiter, woken).await?;
             if let Some(context) = context {
                 trace::set(request.headers_mut(), &context);
@@ -204,7 +208,7 @@ async fn answered<T: Tenants, H: Hooks>(
         None => site.wake(&waiter).await?,
     };
     if site.trace {
-        site.trace(&mut request, record);
+        site.trace(request, record);
     }
     let outgoing = Outgoing {
         request,
@@ -226,7 +230,7 @@ async fn answered<T: Tenants, H: Hooks>(
 
 impl<T: Tenants, H: Hooks> Site<T, H> {
     /// Checks the head. That of HTTP/1 was checked before it was parsed.
-    fn check(&self, request: &Request<Incoming>, address: IpAddr) -> Result<Checked, Refusal> {
+    fn check(&self, request: &AsSent, address: IpAddr) -> Result<Checked, Refusal> {
         let headers = request.headers();
         let is_http2 = request.version() == Version::HTTP_2;
         let host = if is_http2 {
@@ -247,11 +251,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         Ok(Checked { host, address, is_http2, asks_for_upgrade })
     }
 
-    async fn route(
-        &self,
-        request: &Request<Incoming>,
-        checked: &Checked,
-    ) -> Result<Routed, Refusal> {
+    async fn route(&self, request: &AsSent, checked: &Checked) -> Result<Routed, Refusal> {
         let path = request.uri().path();
         match &self.by {
             By::Rule(route) => route.of(&checked.host, path),
@@ -286,12 +286,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         Ok(())
     }
 
-    fn woken(
-        &self,
-        request: &Request<Incoming>,
-        checked: &Checked,
-        key: &KeyCounters,
-    ) -> WokenRequest {
+    fn woken(&self, request: &AsSent, checked: &Checked, key: &KeyCounters) -> WokenRequest {
         WokenRequest {
             id: trace::next_id(),
             key: key.key.to_string(),
@@ -304,7 +299,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
     }
 
     /// Begins a trace context for a request that has none.
-    fn trace(&self, request: &mut Request<Incoming>, record: &Record) {
+    fn trace(&self, request: &mut AsSent, record: &Record) {
         let context = trace::of(request.headers()).unwrap_or_else(|| {
             let begun = trace::begun();
             trace::set(request.headers_mut(), &begun);
@@ -315,7 +310,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
 }
 
 /// The path and query that the tenant gets.
-fn target_of(request: &Request<Incoming>, prefix: Option<&str>) -> Result<PathAndQuery, Refusal> {
+fn target_of(request: &AsSent, prefix: Option<&str>) -> Result<PathAndQuery, Refusal> {
     let target = request.uri().path_and_query();
     let target = target.cloned().unwrap_or(PathAndQuery::from_static("/"));
     match prefix {

@@ -241,8 +241,9 @@ impl Served {
         let target = request.uri().path_and_query().cloned();
         let target = target.unwrap_or(PathAndQuery::from_static("/"));
         let host = "a.example".to_owned();
+        let mut request = request.map(Some);
         let outgoing = Outgoing {
-            request,
+            request: &mut request,
             target,
             client,
             prefix: None,
