@@ -15,6 +15,7 @@ mod tests;
 mod tunnel;
 mod upgrade;
 mod upstreams;
+mod watched;
 
 use crate::forwarded::{Cidr, Client};
 use crate::guarded;
