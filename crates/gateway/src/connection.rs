@@ -298,7 +298,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         let stream = &mut returned.stream;
         let refusal = returned.refusal.take();
         if let Some(refusal) = &refusal {
-            self.site().count_refused(refusal, self.client.peer);
+            self.site().count_refused(&self.worker.tally, refusal, self.client.peer);
         }
         let ended = async {
             if let Some(refusal) = &refusal {

@@ -13,7 +13,7 @@ use crate::refusal::{Refusal, Why};
 use crate::route::{Route, Routed};
 use crate::routing::Answers;
 use crate::settings::{Limits, Wake};
-use crate::stats::{Counters, KeyCounters};
+use crate::stats::{Counters, KeyCounters, Tally};
 use crate::stream::Socket;
 use crate::streams;
 use crate::strict::{HeadLimits, http2, is_http2_offer};
@@ -28,7 +28,7 @@ use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
 
 /// So many more requests than connections may be at once: one connection of HTTP/2 has them all.
 const REQUESTS_OVER_CONNECTIONS: usize = 128;
@@ -37,7 +37,7 @@ const REQUESTS_OVER_CONNECTIONS: usize = 128;
 pub(crate) struct Site<T, H> {
     pub tenants: T,
     pub hooks: H,
-    pub counters: Arc<Counters>,
+    pub counters: Counters,
     pub by: By,
     pub trust: Arc<[Cidr]>,
     pub wake: Wake,
@@ -58,6 +58,8 @@ pub(crate) enum By {
 pub(crate) struct Worker<T, H> {
     pub site: Arc<Site<T, H>>,
     pub forwarder: Forwarder,
+    /// What it has counted.
+    pub tally: Arc<Tally>,
     /// How many connections of HTTP/1 have the library.
     pub libraries: AtomicUsize,
 }
@@ -96,9 +98,9 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
     }
 
     /// Counts what was refused before it was a request.
-    pub fn count_refused(self: &Arc<Self>, refusal: &Refusal, address: IpAddr) {
+    pub fn count_refused(self: &Arc<Self>, tally: &Arc<Tally>, refusal: &Refusal, address: IpAddr) {
         let told = self.access.then(|| self.told("", "", "", address));
-        Record::begin(self.counters.clone(), told, None).answered(refusal.status);
+        Record::begin(tally.clone(), told, None).answered(refusal.status);
     }
 
     fn told(self: &Arc<Self>, host: &str, method: &str, path: &str, address: IpAddr) -> Told {
@@ -129,7 +131,7 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     let told = site
         .access
         .then(|| site.told(host, request.method().as_str(), request.uri().path(), address));
-    let record = Record::begin(site.counters.clone(), told, Some(connection.clone()));
+    let record = Record::begin(worker.tally.clone(), told, Some(connection.clone()));
     let record = Arc::new(record);
     let ends_connection = checked.as_ref().is_ok_and(|checked| checked.asks_for_upgrade);
     let mut key = None;
@@ -179,7 +181,7 @@ async fn answered<T: Tenants, H: Hooks>(
             if !site.exists(&key).await {
                 return Err(Refusal::new(404, Why::UnknownKey));
             }
-            record.is_for(site.counters.of(&key));
+            record.is_for(worker.tally.of(&key));
             return Ok(answer::redirect(&path, request.uri().query()));
         }
     };
@@ -188,17 +190,17 @@ async fn answered<T: Tenants, H: Hooks>(
     if ready.is_none() && !site.exists(&key).await {
         return Err(Refusal::new(404, Why::UnknownKey));
     }
-    let counters = site.counters.of(&key);
+    let tally = worker.tally.of(&key);
     *answered_key = Some(key);
-    record.is_for(counters.clone());
+    record.is_for(tally.clone());
     site.admit(record)?;
     let has_body = request.body().as_ref().is_some_and(|body| !body.is_end_stream());
     let is_unread = !checked.is_http2 && has_body;
-    let waiter = Waiter { key: &counters, record, socket: is_unread.then_some(&client.socket) };
+    let waiter = Waiter { key: &tally.all, record, socket: is_unread.then_some(&client.socket) };
     let tenant = match ready {
         Some(tenant) => tenant,
         None if site.trace => {
-            let woken = site.woken(request, &checked, &counters);
+            let woken = site.woken(request, &checked, &tally.all);
             let (tenant, context) = site.wake_traced(&waiter, woken).await?;
             if let Some(context) = context {
                 trace::set(request.headers_mut(), &context);
@@ -220,7 +222,7 @@ async fn answered<T: Tenants, H: Hooks>(
         record: record.clone(),
     };
     let next = || async {
-        match site.tenants.acquire(&counters.key) {
+        match site.tenants.acquire(&tally.all.key) {
             Some(tenant) => Ok(tenant),
             None => site.wake(&waiter).await,
         }
@@ -279,7 +281,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         // one request for a connection; the streams of HTTP/2 must not make a hundred times as
         // many of it.
         let in_all = self.limits.connections.saturating_add(REQUESTS_OVER_CONNECTIONS);
-        let is_too_many = self.counters.in_flight.load(Relaxed) > in_all as u64;
+        let is_too_many = self.counters.in_flight() > in_all as u64;
         if is_too_many || self.limits.requests_per_tenant.is_some_and(|most| !record.admit(most)) {
             return Err(Refusal::overloaded());
         }
