@@ -7,6 +7,7 @@ use crate::clock;
 use crate::forward::{AnswerBody, AsSent, Forwarder, Outgoing};
 use crate::forwarded::{self, Cidr, address_of};
 use crate::guarded;
+use crate::headers::which;
 use crate::hooks::{AccessEvent, Asked, Hooks, WokenOver, WokenRequest};
 use crate::record::{Record, Sink, Told};
 use crate::refusal::{Refusal, Why};
@@ -242,13 +243,16 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
             let host = headers.get(HOST).and_then(|host| host.to_str().ok());
             host.or_else(authority).unwrap_or("").to_owned()
         };
-        if let (Some(most), Some(length)) = (self.limits.body_bytes, headers.get(CONTENT_LENGTH)) {
+        let [has_length, has_upgrade] = which(headers, [CONTENT_LENGTH, UPGRADE]);
+        let length = has_length.then(|| headers.get(CONTENT_LENGTH)).flatten();
+        if let (Some(most), Some(length)) = (self.limits.body_bytes, length) {
             let length = length.to_str().ok().and_then(|length| length.parse::<u64>().ok());
             if length.is_none_or(|length| length > most) {
                 return Err(Refusal::new(413, Why::BodyTooLarge));
             }
         }
-        let upgrade = headers.get(UPGRADE).filter(|upgrade| !is_http2_offer(upgrade.as_bytes()));
+        let upgrade = has_upgrade.then(|| headers.get(UPGRADE)).flatten();
+        let upgrade = upgrade.filter(|upgrade| !is_http2_offer(upgrade.as_bytes()));
         let asks_for_upgrade = !is_http2 && upgrade.is_some();
         Ok(Checked { host, address, is_http2, asks_for_upgrade })
     }

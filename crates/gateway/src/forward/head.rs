@@ -3,7 +3,7 @@
 use super::upgrade::Wanted;
 use super::{AsSent, ForwardSettings};
 use crate::forwarded::{self, Client};
-use crate::headers::take_off_hop_fields;
+use crate::headers::{take_off_hop_fields, which};
 use crate::refusal::{Refusal, Why};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -46,17 +46,22 @@ impl<'a> RequestHead<'a> {
         let is_http2 = request.version() == Version::HTTP_2;
         let headers = request.headers_mut();
         take_off_hop_fields(headers);
-        // The gateway answers it when the tenant takes the body.
-        headers.remove(EXPECT);
+        let [expects, has_cookies] = which(headers, [EXPECT, COOKIE]);
+        if expects {
+            // The gateway answers it when the tenant takes the body.
+            headers.remove(EXPECT);
+        }
         if headers.get(HOST).is_none_or(|value| value != host)
             && let Ok(value) = HeaderValue::from_str(host)
         {
             headers.insert(HOST, value);
         }
-        if is_http2 {
-            join_cookies(headers);
+        if has_cookies {
+            if is_http2 {
+                join_cookies(headers);
+            }
+            take_off_operators_cookies(headers);
         }
-        take_off_operators_cookies(headers);
         forwarded::tell(headers, client, prefix, &settings.trusted);
         RequestHead { request, target, packed: None }
     }
@@ -182,16 +187,17 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// Makes a tenant's head one for the client. Returns whether it said in one way only where its body
 /// ends: programs differ in what they make of a length beside an encoding, and of several lengths.
 pub(super) fn clean_answer(head: &mut response::Parts) -> Result<bool, Refusal> {
-    let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    let encoding = encodings.next();
-    // Another encoding would be taken off with the field, and never be undone.
-    if encodings.next().is_some() || encoding.is_some_and(|encoding| !is_chunked(encoding)) {
-        return Err(Refusal::new(502, Why::BrokeOff));
+    let [is_encoded, has_length] = which(&head.headers, [TRANSFER_ENCODING, CONTENT_LENGTH]);
+    if is_encoded {
+        let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
+        // Another encoding would be taken off with the field, and never be undone.
+        if !encodings.next().is_some_and(is_chunked) || encodings.next().is_some() {
+            return Err(Refusal::new(502, Why::BrokeOff));
+        }
     }
-    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
-    let is_clear = match lengths.next() {
-        Some(length) => encoding.is_none() && lengths.next().is_none() && is_number(length),
-        None => true,
+    let is_clear = !has_length || {
+        let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
+        !is_encoded && lengths.next().is_some_and(is_number) && lengths.next().is_none()
     };
     // The body ends where the HTTP library has read that it does, and it says so anew.
     if !is_clear {
