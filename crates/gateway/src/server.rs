@@ -7,27 +7,27 @@
 //! Dropping a [`Gateway`] closes it without grace, and does not wait for that. A panic in a
 //! connection ends that connection.
 
+mod door;
+
 use crate::admission::Rates;
 use crate::connection::{self, Phase, Tls};
 use crate::exchange::{By, Site, Worker};
 use crate::forward::{ForwardSettings, Forwarder};
 use crate::hooks::Hooks;
-use crate::listeners::{Listener, ListenerSocket, Listening, StartError};
+use crate::listeners::{Listener, Listening, StartError};
 use crate::routing::Answers;
 use crate::settings::{self, CertifiedPem, Routing, Settings};
-use crate::stats::{Counters, KeyStats, Stats, Totals};
+use crate::stats::{Counters, KeyStats, Stats};
 use crate::stream::Accepted;
 use crate::tenants::Tenants;
 use crate::tls::{Certificates, TlsError};
-use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use door::{Door, Permit, Seat, accept};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Threads that serve, at most, unless it is said how many.
 const THREADS_MAX: usize = 4;
@@ -38,11 +38,6 @@ const THREADS_MAX: usize = 4;
 const CORES_PER_THREAD: usize = 2;
 /// Threads of one serving thread for what waits for the file system.
 const BLOCKING_THREADS: usize = 2;
-/// After an error of the system, such as too many open files, accepting rests for so long.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
-/// WebSockets end within a second of their farewell; this is for threads that are busy.
-const FAREWELL: Duration = Duration::from_secs(2);
-
 /// A gateway that runs.
 pub struct Gateway<T: Tenants, H: Hooks> {
     site: Arc<Site<T, H>>,
@@ -80,40 +75,6 @@ impl Drop for EndGuard {
             tell();
         }
     }
-}
-
-/// A thread that serves, as the accepting one sees it.
-#[derive(Clone)]
-struct Seat {
-    inbox: mpsc::UnboundedSender<(Accepted, Permit)>,
-    connections: Arc<AtomicUsize>,
-}
-
-/// The count of one connection.
-struct Permit {
-    all: Arc<Totals>,
-    seat: Arc<AtomicUsize>,
-    gone: Arc<Notify>,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.seat.fetch_sub(1, Relaxed);
-        if self.all.connections.fetch_sub(1, Relaxed) == 1 {
-            self.gone.notify_one();
-        }
-    }
-}
-
-/// What the accepting thread needs.
-struct Door {
-    seats: Vec<Seat>,
-    all: Arc<Totals>,
-    most: usize,
-    /// No connection is left.
-    gone: Arc<Notify>,
-    phase: watch::Sender<Phase>,
-    farewell: Arc<watch::Sender<bool>>,
 }
 
 impl<T: Tenants, H: Hooks> Gateway<T, H> {
@@ -296,98 +257,6 @@ async fn serve<T: Tenants, H: Hooks>(
             // Made in here: a future that is handed in has room twice in the task.
             connection::serve(worker, accepted, tls, phase).await;
         });
-    }
-}
-
-/// Accepts connections until the gateway closes, and closes it.
-async fn accept(
-    door: Door,
-    listeners: Vec<Listener>,
-    mut closed: mpsc::UnboundedReceiver<Duration>,
-) {
-    let door = Arc::new(door);
-    let mut accepting = JoinSet::new();
-    for listener in listeners {
-        let door = door.clone();
-        accepting.spawn(async move {
-            if let Err(error) = door.accept(listener).await {
-                tracing::error!(%error, "a gateway cannot listen");
-            }
-        });
-    }
-    let mut grace = closed.recv().await.unwrap_or_default();
-    accepting.shutdown().await;
-    let _ = door.phase.send(Phase::Draining);
-    while !door.is_empty() {
-        tokio::select! {
-            () = door.gone.notified() => {}
-            () = tokio::time::sleep(grace) => break,
-            shorter = closed.recv() => grace = grace.min(shorter.unwrap_or_default()),
-        }
-    }
-    door.farewell.send_replace(true);
-    // It has no receiver when no WebSocket is left.
-    let _ = tokio::time::timeout(FAREWELL, door.farewell.closed()).await;
-    // With the door the threads end, and with them what goes on.
-}
-
-impl Door {
-    fn is_empty(&self) -> bool {
-        self.all.connections.load(Relaxed) == 0
-    }
-
-    async fn accept(&self, listener: Listener) -> io::Result<()> {
-        let socket = match &listener.socket {
-            ListenerSocket::Tcp(socket) => {
-                let socket = TcpListener::from_std(socket.try_clone()?)?;
-                AsyncListener::Tcp(socket)
-            }
-            ListenerSocket::Unix(socket) => {
-                let socket = UnixListener::from_std(socket.try_clone()?)?;
-                AsyncListener::Unix(socket)
-            }
-        };
-        loop {
-            match socket.accept().await {
-                Ok(accepted) => self.seat(accepted),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    tracing::warn!(%error, "a gateway cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_REST).await;
-                }
-            }
-        }
-    }
-
-    /// Hands the connection to the thread with the fewest, or closes it.
-    fn seat(&self, accepted: Accepted) {
-        if self.all.connections.load(Relaxed) >= self.most {
-            return;
-        }
-        let fewest = |seat: &&Seat| seat.connections.load(Relaxed);
-        let Some(seat) = self.seats.iter().min_by_key(fewest) else { return };
-        self.all.connections.fetch_add(1, Relaxed);
-        seat.connections.fetch_add(1, Relaxed);
-        let permit = Permit {
-            all: self.all.clone(),
-            seat: seat.connections.clone(),
-            gone: self.gone.clone(),
-        };
-        let _ = seat.inbox.send((accepted, permit));
-    }
-}
-
-enum AsyncListener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl AsyncListener {
-    async fn accept(&self) -> io::Result<Accepted> {
-        match self {
-            AsyncListener::Tcp(socket) => Ok(Accepted::Tcp(socket.accept().await?.0.into_std()?)),
-            AsyncListener::Unix(socket) => Ok(Accepted::Unix(socket.accept().await?.0.into_std()?)),
-        }
     }
 }
 
