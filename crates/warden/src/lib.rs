@@ -13,7 +13,8 @@
 //! - [`refused_calls`] is the system calls that walls refuse, and [`filter`] makes the kernel's
 //!   program of them;
 //! - [`remove_tree`] removes a directory, whatever its maker has put into it;
-//! - [`names`] is how control groups and temporary directories are named;
+//! - [`names`] is how control groups and temporary directories are named, [`host_id`] how those of
+//!   a host are;
 //! - [`host`] sends and receives packets for the host's side;
 //! - [`socket_failure`] says what an error of the socket means, for both sides;
 //! - [`stat`] reads what the kernel tells of a process, [`disposition`] what the process does
@@ -31,6 +32,7 @@ pub mod excerpt;
 pub mod filter;
 pub mod group_tree;
 pub mod host;
+pub mod host_id;
 pub mod names;
 pub mod planted;
 pub mod protocol;
@@ -43,6 +45,7 @@ pub mod stat;
 
 pub use confinement::Confinement;
 pub use disposition::Disposition;
+pub use host_id::HostId;
 pub use protocol::{
     COMMAND_BYTES, Command, LaunchStep, ProtocolError, REPORT_BYTES, Report, StopStage,
 };
