@@ -150,10 +150,12 @@ const HANDLERS = {
     core.onTransition?.(withResource(run, event));
   },
   /** The last record of the run. */
-  release({ runs, tracing }, { run: id }) {
+  release({ runs, tracing, onFailure }, { run: id }) {
     const run = runs.get(id);
     runs.delete(id);
-    if (run !== undefined) tracing?.release(run);
+    if (run === undefined) return;
+    tracing?.release(run);
+    if (run.pid === 0) onFailure?.({ type: 'start', key: run.key });
   },
 
   // Answers, and records that belong to no run.
