@@ -67,6 +67,12 @@ export type ControlOptions = {
   };
   /** A page for browsers, and the same API over TCP. Default: none. */
   dashboard?: ControlDashboardOptions;
+  /**
+   * What operators of this host call an option of the runtime, where a text tells them to change one:
+   * `(option) => (option === 'limits.memoryBytes' ? 'memory in apps.toml' : option)`. `key` is the
+   * tenant that the text is about, if it is about one. Default: the option's own name.
+   */
+  optionName?: (option: string, key: string | null) => string;
 };
 
 /** Where the dashboard listens, and who may act. */
@@ -77,7 +83,7 @@ export type ControlDashboardOptions = {
   port: number;
   /** What lets a browser act. By default a new one, which `listening` tells. */
   token?: string;
-  /** Names of this host that browsers may use, beside its address and `localhost`. */
+  /** Names of this host that browsers may use, beside addresses and `localhost`. */
   names?: readonly string[];
   /** With a certificate it speaks HTTPS. */
   tls?: { cert: string; key: string };
@@ -183,8 +189,8 @@ export type ControlTenant = {
   key: string;
   state: ControlTenantState;
   /**
-   * The worst first: 0 failed, 1 backing off, 2 uses over 90 % of its memory, 3 has answered with 5xx
-   * in the last minute, 4 starting, 5 stopping, 6 running, 7 stopped.
+   * The worst first: 0 failed, 1 backing off, 2 uses over 90 % of its memory, 3 could not be replaced,
+   * or has answered with 5xx in the last minute, 4 starting, 5 stopping, 6 running, 7 stopped.
    */
   rank: number;
   pid: number | null;
@@ -228,7 +234,7 @@ export type ControlTenant = {
 export type ControlProblem = {
   /**
    * `CRASHED`, `OUT_OF_MEMORY`, `EXITED_EARLY`, `NOT_READY`, `NOT_STARTED`, `PORT_TAKEN`, `STUCK`,
-   * `MEMORY_NEARLY_FULL`, `SERVER_ERRORS`.
+   * `MEMORY_NEARLY_FULL`, `REPLACE_FAILED`, `SERVER_ERRORS`.
    */
   code: string;
   /** In people's words, without when: that is `at`. */
@@ -263,7 +269,7 @@ export type ControlFigures = {
 export type ControlEvent = {
   seq: number;
   at: number;
-  /** The type of a `RuntimeTransitionEvent`, or `host`. */
+  /** The type of a `RuntimeTransitionEvent`, `start-failed`, `replace-failed`, or `host`. */
   type: string;
   /** `null`: it concerns the host. */
   key: string | null;

@@ -26,6 +26,7 @@ createControl({
   name: 'a host',
   logs: { linesPerTenant: 10, bytesPerTenant: 4_096, directory: './logs', maxBytes: 1e9 },
   dashboard: { port: 0, hostname: '::1', token: 'x', names: ['host.example'] },
+  optionName: (option, key) => (key === null ? option : `${option} of ${key}`),
 });
 // @ts-expect-error: a runtime is needed
 createControl({});
@@ -35,7 +36,10 @@ createControl({ runtime, socket: '/run/host.sock' });
 createControl({ runtime, dashboard: {} });
 
 assertType<
-  Equal<keyof ControlOptions, 'runtime' | 'gateway' | 'path' | 'name' | 'logs' | 'dashboard'>
+  Equal<
+    keyof ControlOptions,
+    'runtime' | 'gateway' | 'path' | 'name' | 'logs' | 'dashboard' | 'optionName'
+  >
 >();
 assertType<Equal<Awaited<Control['listening']>['dashboardUrl'], string | undefined>>();
 assertType<Equal<ControlTenant['state'], ControlTenantState>>();

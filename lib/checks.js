@@ -83,6 +83,22 @@ export function directoryAt(path, value) {
   return `/${segments.join('/')}`;
 }
 
+/**
+ * What `tenant` may say of one; anything else is refused.
+ * @type {(keyof import('../index.js').TenantSettings)[]}
+ */
+export const TENANT_SETTINGS = [
+  'idleAfterMs',
+  'stopTimeoutMs',
+  'readinessTimeoutMs',
+  'readinessPath',
+  'command',
+  'env',
+  'limits',
+  'isolation',
+  'warm',
+];
+
 /** More arguments than any program gets. A longer array is refused: to copy it would take long. */
 const MAX_ARGUMENTS = 10_000;
 

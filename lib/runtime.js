@@ -61,6 +61,8 @@ import { createCounts, metricsOf, statusesOf } from './observe/telemetry.js';
  * @property {((event: import('../index.js').RuntimeMetricEvent) => void) | undefined} onMetrics
  * @property {((event: import('../index.js').RuntimeTransitionEvent) => void) | undefined}
  *   onTransition
+ * @property {((failed: import('./observe/listen.js').Failed) => void) | undefined} onFailure of
+ *   parts that look on
  * @property {import('./tenant/external.js').External} external the user's `spawn`, `readiness`,
  *   `kill` and `shouldIdleKill`
  * @property {ReturnType<typeof import('./observe/tracing.js').createTracing> | undefined} tracing
@@ -110,6 +112,7 @@ function createCore(settings, { close, leave }) {
     onLog: undefined,
     onMetrics: undefined,
     onTransition: undefined,
+    onFailure: undefined,
     external: /** @type {any} */ (undefined),
     tracing: undefined,
     checkpoints: undefined,
@@ -344,6 +347,7 @@ export function createRuntime(options) {
     if (entry === undefined) return;
     native.abort(key, call);
     wake();
+    if (entry.method === 'replace') core.onFailure?.({ type: entry.method, key, error });
     entry.reject(error);
   }
 

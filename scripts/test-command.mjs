@@ -2,11 +2,11 @@
 import { readArguments } from './lib/arguments.mjs';
 import { bun } from './lib/paths.mjs';
 import { run, runScript } from './lib/run.mjs';
-import { requireTmux } from './lib/tmux.mjs';
+import { requireTerminal } from './lib/terminal.mjs';
 
 readArguments({ usage: 'usage: node scripts/test-command.mjs' });
 await runScript(async () => {
-  await requireTmux();
+  await requireTerminal();
   const { exitCode } = await run(bun, ['test', '--timeout=30000', './__test__/command']);
   return exitCode;
 });

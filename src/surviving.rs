@@ -89,13 +89,10 @@ pub fn end_owned(
 }
 
 /// Does the work on a thread of its own, and calls back with what comes of it.
-fn answer_from_thread<T: ToNapiValue + Send + 'static>(
+fn answer_from_thread<T: ToNapiValue + JsValuesTupleIntoVec + Send + 'static>(
     answered: Function<T, ()>,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<()>
-where
-    T: JsValuesTupleIntoVec,
-{
+) -> Result<()> {
     let answered: ThreadsafeFunction<T, (), T, Status, false> =
         answered.build_threadsafe_function::<T>().callee_handled::<false>().build()?;
     let answer = move || {

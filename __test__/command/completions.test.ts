@@ -1,8 +1,12 @@
 import { expect, test } from 'bun:test';
 import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { fakeHost, running } from '../support/command/fake-host.mjs';
-import { directory, PROGRAM, run, shell } from '../support/command/run.ts';
+import { directory, PATH, PROGRAM, run, shell } from '../support/command/run.ts';
+import { Terminal } from '../support/command/terminal.ts';
+
+/** What a shell that ran it would leave a file of. */
+const HOSTILE = '$(touch pwned)`touch pwned`;x y';
 
 /** What bash offers for the last word of a line. */
 async function offered(line: string, cwd: string, control = '/none') {
@@ -33,8 +37,7 @@ test('bash: commands, flags, their values, directories', async () => {
 
 test('bash: keys of tenants, which are never run', async () => {
   using place = directory();
-  const key = '$(touch pwned)`touch pwned`;x y';
-  const host = await fakeHost(place.socket, { tenants: [running('shop'), running(key)] });
+  const host = await fakeHost(place.socket, { tenants: [running('shop'), running(HOSTILE)] });
   const keys = await offered('absolutejs-runtime logs ', place.path, place.socket);
   await host.close();
   expect(keys).toContain('shop');
@@ -42,12 +45,93 @@ test('bash: keys of tenants, which are never run', async () => {
   expect(existsSync(join(place.path, 'pwned'))).toBeFalse();
 });
 
+/** A directory with the command under its own name, which shells look for in PATH. */
+function withCommand(place: { path: string; socket: string }) {
+  const file = join(place.path, 'absolutejs-runtime');
+  writeFileSync(file, `#!/bin/sh\nexec bun ${PROGRAM} "$@"\n`, { mode: 0o755 });
+  return { PATH: `${place.path}${delimiter}${PATH}`, ABSOLUTE_RUNTIME_CONTROL: place.socket };
+}
+
+/** Keys as a stranger could name them, and one that is a command as well. */
+const KEYS = ['shop', 'show room', HOSTILE, 'ps', "it's", 'a:b', '[x]', '~root', 'org/app'];
+
+test('fish: commands, flags, their values, keys', async () => {
+  using place = directory();
+  const env = withCommand(place);
+  const host = await fakeHost(place.socket, { tenants: KEYS.map((key) => running(key)) });
+  const lines = ['re', 'ps --st', 'ps --state s', 'completions z', 'doctor --t', 'help res'];
+  const asked = [...lines, 'logs ', 'logs ps --st'].map(
+    (line) => `complete -C ${JSON.stringify(`absolutejs-runtime ${line}`)}; echo ---`,
+  );
+  const script = `absolutejs-runtime completions fish | source; ${asked.join('; ')}`;
+  const { stdout, stderr } = await shell(`fish --no-config -c '${script}'`, {
+    cwd: place.path,
+    env,
+  });
+  await host.close();
+  expect(stderr).toBe('');
+  const words = stdout.split('---\n').map((part) =>
+    part
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => line.split('\t')[0]),
+  );
+  expect(words.slice(0, lines.length)).toEqual([
+    ['replace', 'restart'],
+    ['--state'],
+    ['starting', 'stopped', 'stopping'],
+    ['zsh'],
+    ['--tenants'],
+    ['restart'],
+  ]);
+  expect(words[lines.length]?.toSorted()).toEqual(KEYS.toSorted() as string[]);
+  // A tenant that is called as a command is none.
+  expect(words[lines.length + 1]).toEqual(['--stream']);
+  expect(existsSync(join(place.path, 'pwned'))).toBeFalse();
+});
+
+for (const how of ['sourced', 'found in $fpath'] as const) {
+  test(`zsh, ${how}: commands, flags, their values, keys`, async () => {
+    using place = directory();
+    const env = withCommand(place);
+    const host = await fakeHost(place.socket, { tenants: KEYS.map((key) => running(key)) });
+    using terminal = new Terminal(110, 20, { env });
+    const { stdout } = await run(['completions', 'zsh']);
+    writeFileSync(join(place.path, '_absolutejs-runtime'), stdout);
+    terminal.type(`cd ${place.path} && exec zsh -f -i`);
+    const load = how === 'sourced' ? 'source ./_absolutejs-runtime' : ':';
+    if (how !== 'sourced') terminal.type('fpath=($PWD $fpath)');
+    terminal.type(`autoload -Uz compinit && compinit -u -D && ${load} && clear && print go on`);
+    await terminal.shows(/^go on$/m);
+    /** What the line has become after a tab, and what is listed below it. */
+    const completed = async (line: string, shown: RegExp) => {
+      terminal.press('C-l');
+      terminal.write(`absolutejs-runtime ${line}`);
+      terminal.press('Tab');
+      await terminal.shows(shown);
+      terminal.press('C-u');
+    };
+    await completed('re', /replace +-- starts a new .*\nrestart +-- stops it/);
+    await completed('ps --st', /ps --state/);
+    await completed('ps --state s', /ps --state st/);
+    await completed('completions z', /completions zsh/);
+    await completed('doctor --t', /doctor --tenants/);
+    await completed('logs -', /--follow +-f +-- goes on with what comes/);
+    await completed('logs -n 5 org', /logs -n 5 org\/app/);
+    await completed('logs sh', /logs sho/);
+    await completed('logs \\$', /logs \\\$\\\(touch\\ pwned\\\)\\`touch\\ pwned\\`\\;x\\ y/);
+    await completed('logs it', /logs it\\'s/);
+    await host.close();
+    expect(existsSync(join(place.path, 'pwned'))).toBeFalse();
+  });
+}
+
 for (const [name, check] of [
   ['bash', 'bash -n'],
   ['zsh', 'zsh -n'],
   ['fish', 'fish --no-execute'],
 ] as const) {
-  test.skipIf(Bun.which(name) === null)(`${name} can read its completions`, async () => {
+  test(`${name} can read its completions`, async () => {
     using place = directory();
     const { stdout } = await run(['completions', name]);
     writeFileSync(join(place.path, 'script'), stdout);

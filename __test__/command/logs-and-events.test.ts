@@ -91,6 +91,25 @@ test('events in words, and as JSON lines', async () => {
   await host.close();
 });
 
+test('an event that a process explains has its last lines below it', async () => {
+  using place = directory();
+  const lines = ['1', '2', '3', '4', 'cannot find the database', 'gone\x1b[2J'];
+  const event = {
+    seq: 1,
+    at,
+    type: 'replace-failed',
+    key: 'acme',
+    text: 'was not replaced',
+    lines,
+  };
+  const host = await fakeHost(place.socket, { tenants, events: [event] });
+  const { stdout } = await run(['events', '--control', place.socket]);
+  expect(stdout).toMatch(
+    / acme was not replaced\n {4}2\n {4}3\n {4}4\n {4}cannot find .*\n {4}gone␛/,
+  );
+  await host.close();
+});
+
 test('each action prints what the tenant then is; a refusal says why', async () => {
   using place = directory();
   const acted: string[] = [];

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import { directory } from '../support/command/run.ts';
+import { directory, run } from '../support/command/run.ts';
 import { get, serve, tenantsOf } from '../support/command/serving.ts';
 
 test('without bun it says so at its start, and which starts fail', async () => {
@@ -24,6 +24,25 @@ test('without bun it says so at its start, and which starts fail', async () => {
   await host.end('SIGTERM');
 });
 
+test('a replacement that fails stands in the journal, in events and in inspect', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const { host, port, control } = await serve(place, tenants.root);
+  expect((await get(port, 'hello')).status).toBe(200);
+  tenants.write('hello/server.ts', 'console.error("no such table"); process.exit(4)');
+  expect((await run(['replace', 'hello', ...control])).code).toBe(1);
+  const said =
+    /hello could not be replaced: exited with code 4 before it was ready; process \d+ goes on/;
+  await host.says(new RegExp(`${said.source}: absolutejs-runtime inspect hello`), 'stderr');
+  const events = await run(['events', 'hello', ...control]);
+  expect(events.stdout).toMatch(new RegExp(`${said.source}\n(?:    .*\n)*    no such table`));
+  const ps = await run(['ps', ...control]);
+  expect(ps.stdout).toMatch(/✘ hello: could not be replaced: exited with code 4/);
+  const { stdout } = await run(['inspect', 'hello', ...control]);
+  expect(stdout).toMatch(/→ It ended before it listened.* Process\s+\d+\s+serves\s+as\s+before/s);
+  await host.end('SIGTERM');
+});
+
 test('files of logs that cannot be written are told', async () => {
   using place = directory();
   await using tenants = tenantsOf();
@@ -38,12 +57,12 @@ test('files of logs that cannot be written are told', async () => {
 
 test('a directory whose name no host can have is told', async () => {
   using place = directory();
-  await using tenants = tenantsOf().add('MyApp').add('my app').add('bell\x07');
+  await using tenants = tenantsOf().add('MyApp').add('my app').add('bell\x07').add('node_modules');
   const { host } = await serve(place, tenants.root);
   await host.says(/unreachable +MyApp, my app: no name of a host/, 'stderr');
   await host.says(/left out +bell␇: no name of a tenant/, 'stderr');
   await host.says(/hello/);
-  expect(host.stdout).not.toMatch(/MyApp|my/);
+  expect(host.stdout).not.toMatch(/MyApp|my|node_modules/);
   await host.end('SIGTERM');
 });
 

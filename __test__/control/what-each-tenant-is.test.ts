@@ -91,6 +91,19 @@ test('each problem is said once, and how often it has come', async () => {
   );
 });
 
+test('a tenant that does not answer is told in a sentence of its own', async () => {
+  await using desk = await openDesk({
+    tenants: { mute: 'setInterval(() => {}, 1_000)' },
+    runtime: { readinessTimeoutMs: 50 },
+  });
+  await desk.ask('/tenants/mute/start', 'POST');
+  const { problem } = await desk.tenant('mute');
+  expect(problem).toMatchObject({
+    code: 'NOT_READY',
+    summary: expect.stringMatching(/^did not answer GET \/ on its port \d+ within 0.05s: nothing/),
+  });
+});
+
 test('a crash is told, and a tenant that has crashed is failed until it runs again', async () => {
   await using desk = await openDesk();
   await (await desk.house.ask('hello')).text();
@@ -106,6 +119,18 @@ test('a crash is told, and a tenant that has crashed is failed until it runs aga
   const again = await desk.tenant('hello');
   expect(again).toMatchObject({ state: 'running', starts: 2 });
   expect(again.problem?.summary).toBe('crashed with exit code 7, and runs again');
+});
+
+test('of a tenant that something else killed, memory is named', async () => {
+  await using desk = await openDesk();
+  await (await desk.house.ask('hello')).text();
+  process.kill((await desk.tenant('hello')).pid!, 'SIGKILL');
+  const killed = await desk.eventually('the crash', async () => {
+    const tenant = await desk.tenant('hello');
+    return tenant.state === 'failed' ? tenant : undefined;
+  });
+  expect(killed.problem).toMatchObject({ code: 'CRASHED', summary: 'crashed by SIGKILL' });
+  expect(killed.problem?.advice).toContain('out of memory');
 });
 
 test('5xx in the last minute are a problem', async () => {
@@ -177,9 +202,11 @@ test('a client that stays is told what changes, and the host each second', async
   const { data } = await followed.next('tenants');
   expect(data.tenants).toHaveLength(2);
   await (await desk.house.ask('hello')).text();
-  const { tenants } = (await followed.next('changed', (changed) => changed.tenants.length > 0))
+  // A start that takes longer is told as such before.
+  const isRunning = ({ state }: any) => state === 'running';
+  const { tenants } = (await followed.next('changed', ({ tenants }) => tenants.some(isRunning)))
     .data;
-  expect(tenants.map(({ key, state }: any) => [key, state])).toEqual([['hello', 'running']]);
+  expect(tenants.map(({ key }: any) => key)).toEqual(['hello']);
   desk.house.tenants.add('late');
   await followed.next('changed', (changed) =>
     changed.tenants.some(({ key }: any) => key === 'late'),

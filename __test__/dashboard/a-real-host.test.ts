@@ -47,13 +47,25 @@ test('tenants of a real host are started, seen, stopped and explained', async ()
   expect(await (await fetch(new URL('/hello/', place?.url))).text()).toBe('hello');
   await page.getByText('All fields').click();
   await page.getByText(/"key": "hello",/).waitFor();
+  tenants.write('hello/server.ts', `console.error('no <i>table</i>'); process.exit(4);`);
+  await ask('Replace');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('alert').getByText('no <i>table</i>').waitFor();
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('heading', { name: /could not be replaced: exited with code 4/ }).waitFor();
+  await page.locator('.failure pre').getByText('no <i>table</i>').waitFor();
+  await page
+    .locator('.events .bad')
+    .getByText(/could not be replaced.* goes on/)
+    .waitFor();
+  tenants.write('hello/server.ts', HELLO);
   await act('Replace');
+  await page.locator('.failure').waitFor({ state: 'hidden' });
   await act('Stop');
   await page.locator('.how').getByText('Stopped, until the next request').waitFor();
 
   await page.goto(new URL('/#/tenants/broken', dashboardUrl).href);
   await page.getByRole('button', { name: 'Start', exact: true }).click();
-  const dialog = page.getByRole('dialog');
   await dialog.getByRole('button', { name: 'Start' }).click();
   await dialog.getByRole('alert').getByText('no <i>database</i>').waitFor();
   await dialog.getByRole('button', { name: 'Cancel' }).click();
@@ -74,9 +86,13 @@ test('tenants of a real host are started, seen, stopped and explained', async ()
   visitor.forgive();
   rmSync(directory, { recursive: true });
 
-  async function act(action: string) {
+  async function ask(action: string) {
     await page.getByRole('button', { name: action, exact: true }).click();
     await page.getByRole('dialog').getByRole('button', { name: action, exact: true }).click();
+  }
+
+  async function act(action: string) {
+    await ask(action);
     await page.getByRole('dialog').waitFor({ state: 'detached' });
   }
 });

@@ -1,8 +1,13 @@
+import type { Locator } from 'playwright-core';
 import { expect, test } from 'bun:test';
 import { closeAfterwards, go, visit, WIDTHS } from '../support/dashboard/browser.ts';
 import { open } from '../support/dashboard/house.ts';
 
 closeAfterwards();
+
+/** As the browser has worked it out. */
+const styleOf = (element: Locator, name: string): Promise<string> =>
+  element.evaluate((it, property) => (globalThis as any).getComputedStyle(it)[property], name);
 
 const views = ['#/', '#/tenants/birch-books', '#/tenants/amber-books', '#/events', '#/host'];
 
@@ -26,6 +31,58 @@ for (const width of WIDTHS) {
     });
   }
 }
+
+for (const width of WIDTHS) {
+  test(`at ${width} pixels the head of the table has the corners of the table`, async () => {
+    await using house = await open();
+    await using visitor = await visit(house.url, { width });
+    const table = visitor.page.getByRole('table');
+    await table.locator('tbody a').first().waitFor();
+    const heads = table.locator('thead th').filter({ visible: true });
+    for (const [head, side] of [
+      [heads.first(), 'left'] as const,
+      [heads.last(), 'right'] as const,
+    ]) {
+      const corner = `border-top-${side}-radius`;
+      expect([side, await styleOf(head, corner)]).toEqual([side, await styleOf(table, corner)]);
+    }
+  });
+
+  for (const scheme of ['light', 'dark'] as const) {
+    test(`at ${width} pixels with the system's colours (${scheme}), what is chosen and where the focus is are seen`, async () => {
+      await using house = await open();
+      house.host.crash('amber-books');
+      await using visitor = await visit(house.url, { width, scheme, forcedColors: 'active' });
+      const { page } = visitor;
+      const styleAt = (selector: string, name: string) =>
+        styleOf(page.locator(selector).first(), name);
+      await page.locator('tbody a').first().waitFor();
+      const [chosen, other] = ['[aria-current]', ':not([aria-current])'].map((which) =>
+        styleAt(`nav a${which}`, 'border-bottom-color'),
+      );
+      expect(await chosen).not.toBe(await other);
+      expect(await other).toBe(await styleAt('body', 'background-color'));
+      const filter = (which: string) =>
+        styleAt(`.filters input${which} + span`, 'background-color');
+      expect(await filter(':checked')).not.toBe(await filter(':not(:checked)'));
+      expect(await styleAt('tbody a', 'outline-style')).toBe('none');
+      await page.keyboard.press('ArrowDown');
+      await page.locator('tbody a:focus-visible').waitFor();
+      expect(await styleAt('tbody a:focus-visible', 'outline-style')).toBe('solid');
+      if (width < 700) {
+        expect(await styleAt('tr.bad.down td.memory', 'font-size')).toBe('0px');
+      }
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
+    });
+  }
+}
+
+test('without the token it fits a phone as well', async () => {
+  await using house = await open();
+  await using visitor = await visit(house.url, { width: 360 });
+  await visitor.page.getByText('Live, read only').waitFor();
+  expect(await visitor.page.evaluate('document.documentElement.scrollWidth')).toBe(360);
+});
 
 test('a thousand tenants are a few rows, and all of them can be reached', async () => {
   await using house = await open({ tenants: 1000 });

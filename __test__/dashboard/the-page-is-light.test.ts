@@ -45,11 +45,11 @@ test('a file that the browser has is not sent again', async () => {
   }
 });
 
-test('every module is asked for at once, and the page names no other', () => {
+test('every module and style sheet is asked for at once, and the page names no other', () => {
   const html = readFileSync(new URL('index.html', PAGE), 'utf8');
-  const modules = names.filter((name) => name.endsWith('.js') && name !== 'theme.js');
-  const named = [...html.matchAll(/\/page\/([\w-]+\.js)/g)].map(([, name]) => name);
-  expect(named.filter((name) => name !== 'theme.js').toSorted()).toEqual(modules.toSorted());
+  const files = names.filter((name) => /\.(?:js|css|svg)$/.test(name));
+  const named = [...html.matchAll(/\/page\/([\w-]+\.\w+)/g)].map(([, name]) => name);
+  expect(named.toSorted()).toEqual(files.toSorted());
 });
 
 test('no file has markup that runs, or speaks to another place', () => {

@@ -73,6 +73,9 @@ test('a name that was led here is not answered', async () => {
   const { port } = new URL(house.url);
   for (const host of [
     `127.0.0.1:${port}`,
+    // Of a machine in front, which passes the connection on.
+    '192.0.2.1:8080',
+    '[2001:db8::1]',
     `localhost:${port}`,
     'LOCALHOST',
     'ops.example.org:81',
@@ -82,8 +85,8 @@ test('a name that was led here is not answered', async () => {
   for (const host of [
     'evil.example',
     'localhost.evil.example',
-    '127.0.0.2',
-    '[::1]',
+    '127.0.0.1.evil.example',
+    '1.2.3',
     'a@localhost',
   ]) {
     expect([host, (await house.ask('/host', { headers: { host } })).status]).toEqual([host, 403]);

@@ -27,11 +27,16 @@ export interface Server {
 /** What is in front of a server. */
 export type Front = (behind: Server) => Promise<Server>;
 
-const children = new Set<ChildProcess>();
-process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+const children = new Map<ChildProcess, NodeJS.Signals>();
+process.on('exit', () => children.forEach((signal, child) => child.kill(signal)));
 
 /** Starts a program that is found in `PATH`, and ends it with this process. Its input stays open. */
-export function start(command: string, args: readonly string[], env?: object): ChildProcess {
+export function start(
+  command: string,
+  args: readonly string[],
+  env?: object,
+  endsBy: NodeJS.Signals = 'SIGKILL',
+): ChildProcess {
   const child = spawn(command, args, {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
@@ -39,7 +44,7 @@ export function start(command: string, args: readonly string[], env?: object): C
   child.on('error', ({ message }) => {
     throw new NotPossible(`${command} cannot be started: ${message}`);
   });
-  children.add(child);
+  children.set(child, endsBy);
   return child;
 }
 
@@ -96,7 +101,8 @@ worker_rlimit_nofile 65536;
 events { worker_connections 32768; }
 http { access_log off; ${temporary} keepalive_timeout 1h; keepalive_requests 1000000; ${servers(port)} }`,
   );
-  const master = start('nginx', ['-c', file, '-p', directory]);
+  // A master that is killed leaves its worker behind.
+  const master = start('nginx', ['-c', file, '-p', directory], {}, 'SIGTERM');
   if (master.pid === undefined) throw new NotPossible('needs nginx: apt-get install nginx-light');
   await listens(port);
   // The port is open before there is a worker, which not every kernel shows.

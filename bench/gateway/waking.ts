@@ -22,6 +22,8 @@ interface Wakeable {
 async function bare(root: string, keys: readonly string[]): Promise<Wakeable> {
   const ports = await freePorts(keys.length);
   const running = new Map<string, ReturnType<typeof spawnBare>>();
+  // Nothing else ends them, and thousands of idle servers would be a load on what is measured next.
+  process.on('exit', () => running.forEach((child) => child.kill()));
   return {
     wake: async (key) => {
       const port = ports[keys.indexOf(key)] ?? 0;

@@ -93,14 +93,14 @@ function zsh() {
       name === 'doctor'
         ? DOCTOR_FLAGS.map(quoted)
         : options.map((option) => {
-            const { help, value, words, path } = /** @type {import('./options.js').Option} */ (
-              OPTIONS[option]
-            );
+            const { help, value, short, words, path } =
+              /** @type {import('./options.js').Option} */ (OPTIONS[option]);
             const about = help.replaceAll(/[[\]:]/g, '\\$&');
             const files = path === 'directory' ? '_files -/' : path ? '_files' : ' ';
             const action = words ? `(${words.join(' ')})` : files;
             const takes = value === undefined ? '' : `:${value.replaceAll(':', '\\:')}:${action}`;
-            return quoted(`--${option}[${about}]${takes}`);
+            const forms = short === undefined ? [`--${option}`] : [`-${short}`, `--${option}`];
+            return forms.map((form) => quoted(`${form}[${about}]${takes}`)).join(' ');
           });
     const words = argumentsOf(name);
     const positional =
@@ -131,15 +131,27 @@ ${described.join('\n')}
 ${commands.join('\n')}
   esac
 }
-compdef _${PROGRAM} ${PROGRAM}`;
+# In a directory of $fpath this file is the function itself.
+if [[ $funcstack[1] == _${PROGRAM} ]]; then
+  _${PROGRAM} "$@"
+else
+  compdef _${PROGRAM} ${PROGRAM}
+fi`;
 }
 
 function fish() {
-  const lines = [`complete -c ${PROGRAM} -f`];
+  const is = `__${PROGRAM.replace('-', '_')}_is`;
+  // The command is the first word alone: a tenant may be called as another command is.
+  const lines = [
+    `function ${is}`,
+    '  set -l words (commandline -opc)',
+    '  test "$words[2]" = "$argv[1]"',
+    'end',
+    `complete -c ${PROGRAM} -f`,
+  ];
   for (const [name, { summary, options }] of Object.entries(COMMANDS)) {
-    const isFirst = '__fish_use_subcommand';
-    lines.push(`complete -c ${PROGRAM} -n ${isFirst} -a ${name} -d ${quoted(summary)}`);
-    const within = `-n '__fish_seen_subcommand_from ${name}'`;
+    lines.push(`complete -c ${PROGRAM} -n '${is} ""' -a ${name} -d ${quoted(summary)}`);
+    const within = `-n '${is} ${name}'`;
     for (const option of options) {
       const { help, value, short, words, path } = /** @type {import('./options.js').Option} */ (
         OPTIONS[option]

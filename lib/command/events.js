@@ -1,18 +1,30 @@
 /** `events`: what happened to tenants and to the host. */
 import { clientOf, queryOf } from './client.js';
+import { lastWords } from './tenants.js';
 import { BOLD, DIM, GREEN, RED, YELLOW } from './terminal.js';
 import { asJson, harmless } from './text.js';
 import { timeInWords } from './words.js';
 
 /** @type {Record<string, number>} */
-const COLOURS = { ready: GREEN, backoff: RED, 'lru-evict': YELLOW, drain: YELLOW };
+const COLOURS = {
+  ready: GREEN,
+  backoff: RED,
+  'start-failed': RED,
+  'replace-failed': RED,
+  'lru-evict': YELLOW,
+  drain: YELLOW,
+};
 
 /** @type {import('./commands.js').Run} */
 export async function run({ words, options }, io) {
   const client = clientOf(options, io.env);
   const target = `/events${queryOf({ key: words, n: options.lines, since: options.since })}`;
   const show = (/** @type {any} */ event) =>
-    io.print(options.json ? asJson(event) : eventInWords(event, io));
+    io.print(
+      options.json
+        ? asJson(event)
+        : [eventInWords(event, io), ...lastWords(event.lines ?? [], io)].join('\n'),
+    );
   if (!options.follow) {
     const { events } = await client.get(target);
     for (const event of events) show(event);

@@ -2,6 +2,7 @@
  * The table of all options. Flags, variables of the environment, keys of the config file, their
  * checks, the help and the completions are all made from it.
  */
+import { STATES } from '../control/states.js';
 import {
   address,
   bytes,
@@ -39,7 +40,6 @@ const ROUTES = ['subdomain', 'path'];
 const ISOLATIONS = ['tenant', 'none'];
 const ENFORCEMENTS = ['best-effort', 'required'];
 export const SORTS = ['problems', 'requests', 'cpu', 'memory', 'key'];
-export const STATES = ['stopped', 'starting', 'running', 'stopping', 'backing-off', 'failed'];
 
 /** @type {Record<string, Option>} the settings of `serve`, in the order of its help */
 const SETTINGS = {

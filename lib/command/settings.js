@@ -17,6 +17,7 @@ import { nameOfHost } from './survival.js';
  * @property {string} dir absolute
  * @property {Record<string, any>} values of all settings, by the names of their flags
  * @property {Record<string, string>} texts the same, as they were given or are by default
+ * @property {Record<string, string>} origins how to say where they were given, or can be
  * @property {((key: string) => any) | undefined} tenant of the config file
  * @property {string | undefined} file the path of the config file
  */
@@ -44,12 +45,15 @@ export async function readSettings({ flags, directory, env, cwd }) {
   const values = {};
   /** @type {Record<string, string>} */
   const texts = {};
+  /** @type {Record<string, string>} */
+  const origins = {};
   const from = (/** @type {string} */ name, /** @type {unknown} */ flag) =>
     sourceOf({ name, flag, env, config, shownFile });
   for (const name of settingNames) {
     const { byDefault, path } = /** @type {import('./options.js').Option} */ (OPTIONS[name]);
     const { value = byDefault, origin, isOfConfig } = from(name, flags[name]);
     if (value === undefined) continue;
+    origins[name] = isOfConfig ? `${configKey(name)} in ${shownFile}` : origin;
     const read = readValue(name, value, origin, mistakes);
     const base = isOfConfig && file !== undefined ? dirname(file) : cwd;
     values[name] = path && typeof read === 'string' ? resolve(base, read) : read;
@@ -74,7 +78,7 @@ export async function readSettings({ flags, directory, env, cwd }) {
   assertDirectory(root, given.value === undefined);
   values.name ??= basename(root);
   if (values.survive === 'on') values.survive = nameOfHost(values.name, root);
-  return { dir: root, values, texts, tenant: /** @type {any} */ (tenant), file };
+  return { dir: root, values, texts, origins, tenant: /** @type {any} */ (tenant), file };
 }
 
 /**

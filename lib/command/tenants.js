@@ -21,12 +21,6 @@ const COLOURS = {
   stopped: DIM,
 };
 
-/** The share of its memory from which on a tenant is about to run out of it. */
-const NEARLY_FULL = 0.9;
-/** @param {Tenant} tenant */
-const isNearlyFull = ({ rssBytes, memoryLimitBytes }) =>
-  rssBytes !== null && memoryLimitBytes !== null && rssBytes > NEARLY_FULL * memoryLimitBytes;
-
 /** @param {Tenant} tenant */
 const memory = ({ rssBytes, memoryLimitBytes }) => {
   const limit = memoryLimitBytes ? `/${bytesInWords(memoryLimitBytes)}` : '';
@@ -68,7 +62,7 @@ export const COLUMNS = [
     cell: memory,
     rank: 1,
     side: 'right',
-    colour: (tenant) => (isNearlyFull(tenant) ? RED : undefined),
+    colour: ({ problem }) => (problem?.code === 'MEMORY_NEARLY_FULL' ? RED : undefined),
   },
   {
     title: 'LAST ERROR',
@@ -111,6 +105,16 @@ const summaryOf = ({ code, summary, at }) =>
 const SHOWN_LINES = 5;
 
 /**
+ * The last lines of a process, below what they explain.
+ *
+ * @param {readonly string[]} lines
+ * @param {import('./terminal.js').Io} io
+ * @param {number} [most]
+ */
+export const lastWords = (lines, io, most = SHOWN_LINES) =>
+  lines.slice(-most).map((line) => `    ${io.paint(DIM, clip(harmless(line), io.columns() - 4))}`);
+
+/**
  * What is wrong with a tenant, in lines: what happened, its last words, what to do.
  *
  * @param {Tenant} tenant
@@ -118,14 +122,12 @@ const SHOWN_LINES = 5;
  * @param {number} [most] of its last lines
  * @returns {string[]}
  */
-export function problemOf({ key, problem }, io, most = SHOWN_LINES) {
+export function problemOf({ key, problem }, io, most) {
   if (!problem) return [];
   const room = io.columns();
   const { paint } = io;
   const heading = clip(`${harmless(key)}: ${harmless(summaryOf(problem))}`, room - 2);
-  const last = problem.lines
-    .slice(-most)
-    .map((line) => `    ${paint(DIM, clip(harmless(line), room - 4))}`);
+  const last = lastWords(problem.lines, io, most);
   const advice = wrapped(`→ ${harmless(problem.advice)}`, io.textColumns() - 4);
   return [
     `${paint(RED, '✘')} ${heading}`,

@@ -1,7 +1,8 @@
 /** `top`: the tenants as they change, over the whole terminal. */
 import { clientOf } from './client.js';
 import { EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED } from './mistakes.js';
-import { SORTS, STATES } from './options.js';
+import { STATES } from '../control/states.js';
+import { SORTS } from './options.js';
 import * as ps from './ps.js';
 import { takeScreen } from './screen.js';
 import { COLUMNS, sorted } from './tenants.js';

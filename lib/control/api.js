@@ -2,6 +2,7 @@
 import { followEvents, followHost, followLines, followTenant, followTenants } from './follow.js';
 import { countOf, keysOf, lastEventOf, linesOf, onlyWith, sinceOf, targetOf } from './query.js';
 import { Refusal, refusalOf } from './refusal.js';
+import { STATES } from './states.js';
 import { EVENT_STREAM, openStream } from './stream.js';
 import { ACTIONS } from './view.js';
 
@@ -100,11 +101,7 @@ async function act(view, asked) {
     return { status: 202, body: { ...host, runtime: { ...host.runtime, draining: true } } };
   }
   const { key, action } = asked;
-  try {
-    return { status: 200, body: await view.act(key, action) };
-  } catch (error) {
-    throw refusalOf(error, key);
-  }
+  return { status: 200, body: view.act(key, action) };
 }
 
 /**
@@ -173,8 +170,6 @@ async function resourceAt(view, segments, query, { headers }) {
     };
   }
 }
-
-const STATES = ['stopped', 'starting', 'running', 'stopping', 'backing-off', 'failed'];
 
 /**
  * @param {View} view

@@ -3,11 +3,14 @@
  * follows it, and otherwise when it is asked. Without followers only requests are counted, every
  * two seconds, for the sparklines, and usage is looked at once in a while.
  */
+import { failedStartOf } from '../observe/telemetry.js';
 import { createDirectories } from './directories.js';
+import { failureOf } from './failures.js';
 import { FIGURES, Row, worstFirst } from './tenant.js';
+import { inTerms } from './terms.js';
 import { addressOf, readTraffic, STEP_MS } from './traffic.js';
 import { createUsages } from './usage.js';
-import { eventText } from './words.js';
+import { eventText, failureWords, replacementText } from './words.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../control.js').ControlTenant} ControlTenant */
@@ -28,18 +31,21 @@ const FOLLOWED_USAGE_MS = 2_000;
 const USAGE_MS = 30_000;
 /** A question waits so long for usage: with many tenants its answer has what was last seen. */
 const USAGE_WAIT_MS = 30;
+/** The same moment is computed anew each time, from two clocks. */
+const SAME_MS = 50;
 /** Timers may fire this much too early for what they count. */
 const EARLY_MS = 100;
 
 /**
  * @param {object} given
- * @param {Pick<import('../../index.js').Runtime, 'list'>} given.runtime
+ * @param {Pick<import('../../index.js').Runtime, 'list' | 'inspect'>} given.runtime
  * @param {Core} given.core
  * @param {readonly import('./traffic.js').Known[]} given.gateways
  * @param {import('./events.js').Events} given.events
  * @param {import('./logs.js').Logs} given.logs
+ * @param {import('./terms.js').OptionName} given.optionName
  */
-export function createBoard({ runtime, core, gateways, events, logs }) {
+export function createBoard({ runtime, core, gateways, events, logs, optionName }) {
   const directories = createDirectories(core.settings.root);
   const usages = createUsages(core);
   /** @type {Map<string, Row>} */
@@ -65,7 +71,7 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
   /** @param {string} key */
   function rowOf(key) {
     let row = rows.get(key);
-    if (row === undefined) rows.set(key, (row = new Row(key)));
+    if (row === undefined) rows.set(key, (row = new Row(key, optionName)));
     return row;
   }
 
@@ -89,6 +95,35 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
     }
     for (const key of directories.keys) rowOf(key);
     for (const row of rows.values()) if (!known.has(row.key)) row.isUnknown();
+  }
+
+  /** A start has failed before it had a process, or was called off. @param {string} key */
+  function startFailed(key) {
+    const failed = failedStartOf(core, key);
+    const row = rowOf(key);
+    if (failed === undefined || isKnown(row.failedStart, failed)) return;
+    const { attempt, retryAt, error } = failed;
+    const text = inTerms(failureWords(error.split('\n', 1)[0] ?? ''), optionName, key);
+    const { at } = events.add('start-failed', key, text, { attempt });
+    row.failedStart = { at, attempt, retryAt };
+  }
+
+  /** Calls that shared a replacement are answered at once, with one error. @type {unknown} */
+  let lastError;
+
+  /** @param {string} key @param {unknown} error */
+  function replacementFailed(key, error) {
+    if (error === lastError) return;
+    lastError = error;
+    setImmediate(() => (lastError = undefined));
+    const { why: told, lines, code, kind } = failureOf(error);
+    const why = inTerms(told, optionName, key);
+    const status = runtime.inspect(key);
+    const pid = status?.state === 'ready' ? status.pid : null;
+    const failed = { why, lines, code, kind, pid };
+    const fields = { code, reason: why, servingPid: pid, lines };
+    const { at } = events.add('replace-failed', key, replacementText(failed), fields);
+    rowOf(key).failedReplacement = { ...failed, at };
   }
 
   /** Sees what all tenants are now, and tells who follows. */
@@ -227,14 +262,35 @@ export function createBoard({ runtime, core, gateways, events, logs }) {
       } = /** @type {typeof event & { key?: string }} */ (event);
       events.add(type, key, eventText(event), fields);
       if (type === 'exit' && key !== null) rowOf(key).exits += 1;
+      // A start that had a process has come after it.
+      if ((type === 'exit' || type === 'ready') && key !== null) rowOf(key).failedStart = undefined;
       // The next look sees what follows from it.
       listedAt = -Infinity;
+    },
+    /** What no transition tells. @param {import('../observe/listen.js').Failed} failed */
+    failure(failed) {
+      if (failed.type === 'start') startFailed(failed.key);
+      else replacementFailed(failed.key, failed.error);
+      listedAt = -Infinity;
+    },
+    /** Its failures are forgotten. @param {string} key */
+    cleared(key) {
+      const row = rowOf(key);
+      row.failedStart = row.failedReplacement = undefined;
     },
     stop: () => clearInterval(timer),
   };
 }
 
 /** @typedef {ReturnType<typeof createBoard>} Board */
+
+/**
+ * Whether it is the same failure: a start that is called off leaves the one before it.
+ * @param {import('./words.js').FailedStart | undefined} told
+ * @param {{ attempt: number, retryAt: number | null }} now
+ */
+const isKnown = (told, { attempt, retryAt }) =>
+  told?.attempt === attempt && Math.abs((told.retryAt ?? 0) - (retryAt ?? 0)) < SAME_MS;
 
 /**
  * Waits for the promise, but no longer than this.

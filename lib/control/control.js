@@ -31,14 +31,14 @@ const GRACE_MS = 1_000;
  */
 export function createControl(options) {
   const settings = readOptions(options);
-  const { core, runtime, name } = settings;
+  const { core, runtime, name, optionName } = settings;
   const gateways = settings.gateways.map(knownGateway);
   const events = createEvents();
   const files = filesOf(settings, events);
   const logs = createLogs({ ...settings.logs, files });
-  const board = createBoard({ runtime, core, gateways, events, logs });
+  const board = createBoard({ runtime, core, gateways, events, logs, optionName });
   const own = gateways.map(({ gateway }) => gateway);
-  const readHost = createHost({ runtime, core, gateways: own, name });
+  const readHost = createHost({ runtime, core, gateways: own, name, optionName });
   /** @type {{ path: string, dashboardUrl?: string }} */
   const place = { path: settings.path ?? '' };
   /** @type {string | undefined} */
@@ -52,7 +52,8 @@ export function createControl(options) {
       dashboard: dashboardUrl === undefined ? null : { url: dashboardUrl },
     }),
   );
-  const view = createView({ runtime, core, gateways: own, board, events, logs, host });
+  const parts = { runtime, core, gateways: own, board, events, logs, host, optionName };
+  const view = createView(parts);
   const api = createApi(view);
   const stopListening = listen(core, {
     onLog: logs.add,
@@ -61,6 +62,7 @@ export function createControl(options) {
       // The next host listens at the same places.
       if (event.type === 'detach') void close();
     },
+    onFailure: board.failure,
   });
 
   const token = newToken();

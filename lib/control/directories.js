@@ -26,7 +26,8 @@ export function createDirectories(root) {
       const entries = await readdir(root, { withFileTypes: true });
       const found = new Set();
       for (const entry of entries) {
-        if (isKey(entry.name) && (await isDirectory(root, entry))) found.add(entry.name);
+        const { name } = entry;
+        if (!isLeftOut(name) && isKey(name) && (await isDirectory(root, entry))) found.add(name);
       }
       [keys, listedAt, isKnown] = [found, performance.now(), true];
       changedAtMs = Date.now() - mtimeMs > CLOCK_STEP_MS ? mtimeMs : NaN;
@@ -59,9 +60,11 @@ async function isDirectory(root, entry) {
   }
 }
 
+/** A directory that nobody means as a tenant. @param {string} name */
+export const isLeftOut = (name) => name.startsWith('.') || name === 'node_modules';
+
 /** @param {string} name */
-function isKey(name) {
-  if (name.startsWith('.') || name === 'node_modules') return false;
+export function isKey(name) {
   try {
     assertKey(name);
     return true;

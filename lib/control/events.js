@@ -24,6 +24,7 @@ export function createEvents() {
      * @param {string | null} key
      * @param {string} text
      * @param {Record<string, unknown>} [fields] beside these
+     * @returns {ControlEvent}
      */
     add(type, key, text, fields = {}) {
       const event = { seq: ++seq, at: Date.now(), type, key, text, ...fields };
@@ -37,6 +38,7 @@ export function createEvents() {
         byKey.set(key, its);
       }
       for (const follower of followers) follower(event);
+      return event;
     },
     /**
      * @param {{ keys?: readonly string[], n: number, since?: number, after?: number }} query

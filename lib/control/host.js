@@ -1,6 +1,7 @@
 /** The host as operators see it. */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import { inTerms } from './terms.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../control.js').ControlHost} ControlHost */
@@ -19,9 +20,10 @@ const packageRoot = () =>
  * @param {Core} given.core
  * @param {readonly { stats: () => import('../../gateway.js').GatewayStats }[]} given.gateways
  * @param {string} given.name
+ * @param {import('./terms.js').OptionName} given.optionName
  */
-export function createHost({ runtime, core, gateways, name }) {
-  const protects = once(() => protectsOf(core));
+export function createHost({ runtime, core, gateways, name, optionName }) {
+  const protects = once(() => protectsOf(core, optionName));
   const version = once(packageVersion);
   const survival = survivalOf(core);
   const { bun } = process.versions;
@@ -134,9 +136,10 @@ function meminfo() {
  * What tenants are held within, as far as it is the same for all, and what this host cannot keep
  * of it.
  * @param {Core} core
+ * @param {import('./terms.js').OptionName} optionName
  * @returns {ControlHost['protects']}
  */
-function protectsOf({ settings, readHost }) {
+function protectsOf({ settings, readHost }, optionName) {
   const { limits, limitsOf, isolation, isolationOf, tenant } = settings;
   const { isRequired: _, ...asked } = limits ?? { isRequired: true };
   const walls = isolation;
@@ -153,7 +156,11 @@ function protectsOf({ settings, readHost }) {
   });
   /** @type {{ name: string, why?: string }[]} */
   const broken = walls === undefined ? [] : confinement.missing;
-  const unkept = [...kept.filter(({ by }) => by === 'none'), ...broken];
+  const without = kept.filter(({ by }) => by === 'none');
+  const unkept = [
+    ...without.map(({ name, why }) => ({ name: `limits.${name}`, why })),
+    ...broken,
+  ].map(({ name, why }) => `${name}: ${why ?? 'this host cannot keep it'}`);
   return {
     limits: kept.map(({ name, value, by }) => ({ name, value, by })),
     isolation:
@@ -161,6 +168,6 @@ function protectsOf({ settings, readHost }) {
         ? null
         : { landlock: confinement.landlock ?? null, seccomp: confinement.refusesSystemCalls },
     perTenant,
-    missing: unkept.map(({ name, why }) => `${name}: ${why ?? 'this host cannot keep it'}`),
+    missing: unkept.map((text) => inTerms(text, optionName, null)),
   };
 }

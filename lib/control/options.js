@@ -3,20 +3,21 @@ import {
   copyOf,
   directoryAt,
   fieldsOf,
+  isFunction,
   isRecord,
   optional,
   readAt,
   shown,
   wholeNumber,
 } from '../checks.js';
-import { invalidOption } from '../errors.js';
+import { invalidOption, textOf } from '../errors.js';
 import { coreOf } from '../observe/core.js';
 import { gatewaySeamAt } from './traffic.js';
 
 /** @typedef {import('../../control.js').ControlOptions} ControlOptions */
 
 /** @type {(keyof ControlOptions)[]} */
-const OPTIONS = ['runtime', 'gateway', 'path', 'name', 'logs', 'dashboard'];
+const OPTIONS = ['runtime', 'gateway', 'path', 'name', 'logs', 'dashboard', 'optionName'];
 const LOG_OPTIONS = /** @type {const} */ ([
   'linesPerTenant',
   'bytesPerTenant',
@@ -48,6 +49,23 @@ export function readOptions(given) {
     name,
     logs: logsOf(options.logs),
     dashboard: optional('dashboard', dashboard, isRecord, 'an object'),
+    optionName: optionNameOf(options.optionName),
+  };
+}
+
+/**
+ * The user's function, which may throw: then the option has its own name.
+ * @param {ControlOptions['optionName']} given
+ * @returns {import('./terms.js').OptionName}
+ */
+function optionNameOf(given) {
+  const nameOf = optional('optionName', given, isFunction, 'a function');
+  return (option, key) => {
+    try {
+      return textOf(nameOf?.(option, key) ?? option);
+    } catch {
+      return option;
+    }
   };
 }
 

@@ -33,16 +33,15 @@ const PASSING = [
 /**
  * The refusal that says what was thrown.
  * @param {unknown} thrown
- * @param {string} [key] that was acted on
  * @returns {Refusal}
  */
-export function refusalOf(thrown, key) {
+export function refusalOf(thrown) {
   if (thrown instanceof Refusal) return thrown;
-  if (!isRuntimeError(thrown)) return new Refusal(500, 'INTERNAL', textOf(thrown), { key });
+  if (!isRuntimeError(thrown)) return new Refusal(500, 'INTERNAL', textOf(thrown));
   const { code, message, retryAfterMs } = thrown;
   const status = PASSING.includes(code) ? 503 : code === 'ERR_RUNTIME_INVALID_KEY' ? 400 : 409;
   const headers = retryAfterMs === undefined ? {} : retryAfter(retryAfterMs);
-  return new Refusal(status, code, message, { key: thrown.key ?? key, headers });
+  return new Refusal(status, code, message, { key: thrown.key, headers });
 }
 
 /** @param {number} ms */

@@ -1,6 +1,7 @@
 /** One tenant as operators see it. */
+import { inTerms } from './terms.js';
 import { Traffic } from './traffic.js';
-import { isNearlyFull, problemOf } from './words.js';
+import { isNearlyFull, openReplacement, problemOf } from './words.js';
 
 /** @typedef {import('../../control.js').ControlTenant} ControlTenant */
 /** @typedef {import('../../control.js').ControlTenantState} State */
@@ -55,7 +56,7 @@ const STATES = {
 /** The order of problems: what needs somebody comes first. @type {Record<State, number>} */
 const RANKS = { failed: 0, 'backing-off': 1, starting: 4, stopping: 5, running: 6, stopped: 7 };
 const RANK_NEARLY_FULL = 2;
-const RANK_ERRORS = 3;
+const RANK_TROUBLED = 3;
 
 /** @param {TenantStatus} status @returns {State} */
 function stateOf({ state, attempt, lastExit }) {
@@ -75,15 +76,18 @@ export class Row {
   status;
   traffic = new Traffic();
   exits = 0;
+  failedStart = /** @type {import('./words.js').FailedStart | undefined} */ (undefined);
+  failedReplacement = /** @type {import('./words.js').FailedReplacement | undefined} */ (undefined);
   /** Columns of the figures, one figure after the other; undefined until it has been started. */
   figures = /** @type {Float32Array | undefined} */ (undefined);
   /** @type {ControlTenant} */
   view;
   #sparkVersion = 0;
 
-  /** @param {string} key */
-  constructor(key) {
+  /** @param {string} key @param {import('./terms.js').OptionName} optionName */
+  constructor(key, optionName) {
     this.key = key;
+    this.optionName = optionName;
     this.status = unknown(key);
     this.view = this.#viewOf(null, undefined, Date.now());
   }
@@ -106,6 +110,7 @@ export class Row {
       this.#sparkVersion === this.traffic.sparkVersion &&
       before.problem?.code === view.problem?.code &&
       before.problem?.summary === view.problem?.summary &&
+      before.problem?.advice === view.problem?.advice &&
       TOLD.every((name) => before[name] === view[name]);
     this.#sparkVersion = this.traffic.sparkVersion;
     // A problem without a time of its own began when it was first seen.
@@ -129,7 +134,10 @@ export class Row {
     const memoryLimitBytes = memory === undefined || memory.by === 'none' ? null : memory.value;
     const rssBytes = pid === null ? null : (usage?.rssBytes ?? status.rssBytes);
     const { errorsPerSecond } = traffic;
-    const condition = { status, state, rssBytes, memoryLimitBytes, errorsPerSecond, now };
+    const { failedStart, failedReplacement } = this;
+    const failures = { failedStart, failedReplacement };
+    const seen = { state, rssBytes, memoryLimitBytes, errorsPerSecond };
+    const condition = { status, ...seen, ...failures, now };
     return {
       key,
       state,
@@ -158,8 +166,20 @@ export class Row {
       isolation: status.isolation,
       attempt: status.attempt,
       retryAt: status.retryAt,
-      problem: problemOf(condition),
+      problem: this.#inTerms(problemOf(condition)),
       spark: traffic.spark,
+    };
+  }
+
+  /** @param {ControlTenant['problem']} problem */
+  #inTerms(problem) {
+    if (problem === null) return null;
+    const { optionName, key } = this;
+    const { summary, advice } = problem;
+    return {
+      ...problem,
+      summary: inTerms(summary, optionName, key),
+      advice: inTerms(advice, optionName, key),
     };
   }
 
@@ -184,7 +204,8 @@ function rankOf(condition) {
   const { state, errorsPerSecond } = condition;
   if (state !== 'running') return RANKS[state];
   if (isNearlyFull(condition)) return RANK_NEARLY_FULL;
-  return errorsPerSecond > 0 ? RANK_ERRORS : RANKS.running;
+  const isTroubled = errorsPerSecond > 0 || openReplacement(condition) !== undefined;
+  return isTroubled ? RANK_TROUBLED : RANKS.running;
 }
 
 /**

@@ -1,15 +1,16 @@
 /** All that a control knows and can do, for the API: in one object. */
-import { assertKey } from '../checks.js';
-import { isKnownDirectory } from './directories.js';
-import { Refusal } from './refusal.js';
+import { isKey, isKnownDirectory } from './directories.js';
+import { Refusal, refusalOf } from './refusal.js';
+import { inTerms } from './terms.js';
 
 /** @typedef {import('../../control.js').ControlHost} ControlHost */
 
 /** The lines that come with a tenant. */
 const LAST_LINES = 20;
 const TIMELINE = 50;
-/** Requests that are open may go on for so long at a drain, whatever the gateways say. */
-const LEAST_DRAIN_MS = 30_000;
+/** States of a tenant that has a process, or is about to have one. */
+const COMING_UP = ['queued', 'spawning'];
+const UP = [...COMING_UP, 'ready', 'stopping', 'stuck'];
 
 export const ACTIONS = /** @type {const} */ (['start', 'stop', 'restart', 'replace', 'clear']);
 /** @typedef {(typeof ACTIONS)[number]} Action */
@@ -18,13 +19,15 @@ export const ACTIONS = /** @type {const} */ (['start', 'stop', 'restart', 'repla
  * @param {object} given
  * @param {import('../../index.js').Runtime} given.runtime
  * @param {import('../runtime.js').Core} given.core
- * @param {readonly { close: (how?: { graceMs?: number }) => Promise<void> }[]} given.gateways
+ * @param {readonly { close: () => Promise<void> }[]} given.gateways
  * @param {import('./board.js').Board} given.board
  * @param {import('./events.js').Events} given.events
  * @param {import('./logs.js').Logs} given.logs
  * @param {() => ControlHost} given.host
+ * @param {import('./terms.js').OptionName} given.optionName
  */
-export function createView({ runtime, core, gateways, board, events, logs, host }) {
+export function createView(given) {
+  const { runtime, core, gateways, board, events, logs, host, optionName } = given;
   const drained = Promise.withResolvers?.() ?? withResolvers();
   let isDraining = false;
 
@@ -37,7 +40,7 @@ export function createView({ runtime, core, gateways, board, events, logs, host 
     if (board.tenant(key) !== undefined) return;
     const { root, spawn } = core.settings;
     const isNew = mayBeNew && spawn !== undefined;
-    const isThere = isValid(key) && (isNew || (await isKnownDirectory(root, key)));
+    const isThere = isKey(key) && (isNew || (await isKnownDirectory(root, key)));
     if (isThere) board.add(key);
     else throw new Refusal(404, 'NOT_FOUND', `there is no tenant ${shownKey(key)}`, { key });
   }
@@ -48,14 +51,31 @@ export function createView({ runtime, core, gateways, board, events, logs, host 
     stop: (key) => runtime.kill(key),
     restart: (key) => runtime.restart(key),
     replace: (key) => runtime.replace(key),
-    clear: (key) => runtime.clearBackoff(key),
+    clear(key) {
+      runtime.clearBackoff(key);
+      board.cleared(key);
+    },
   };
 
+  /**
+   * Gateways close last: until then they answer what comes with 503. What could not be stopped is
+   * told by `dispose`.
+   */
   async function drain() {
     runtime.drain();
-    const graceMs = Math.max(LEAST_DRAIN_MS, ...core.gateways.values());
-    await Promise.all(gateways.map(({ close }) => close({ graceMs })));
+    const up = runtime.list().filter(({ state }) => UP.includes(state));
+    await Promise.allSettled(up.map(end));
+    await Promise.all(gateways.map(({ close }) => close()));
     await runtime.dispose();
+  }
+
+  /**
+   * Ends a tenant once its open requests are over. Who waits for its start is answered first.
+   * @param {{ key: string, state: string }} tenant
+   */
+  async function end({ key, state }) {
+    if (COMING_UP.includes(state)) await runtime.ensure(key).catch(() => {});
+    await runtime.kill(key);
   }
 
   return {
@@ -83,8 +103,10 @@ export function createView({ runtime, core, gateways, board, events, logs, host 
       await requireTenant(key, action === 'start');
       try {
         await actions[action](key);
+      } catch (error) {
+        const { status, code, message, headers } = refusalOf(error);
+        throw new Refusal(status, code, inTerms(message, optionName, key), { key, headers });
       } finally {
-        // A start that fails before there is a process has no event.
         board.changed();
       }
       await board.fresh();
@@ -104,16 +126,6 @@ export function createView({ runtime, core, gateways, board, events, logs, host 
 }
 
 /** @typedef {ReturnType<typeof createView>} View */
-
-/** @param {string} key */
-function isValid(key) {
-  try {
-    assertKey(key);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** @param {string} key */
 const shownKey = (key) => JSON.stringify(key.slice(0, 80));

@@ -1,5 +1,6 @@
 /** Events and problems in people's words. */
 import { sizeText } from '../errors.js';
+import { deedIn, kindOf, whyOf } from './failures.js';
 
 /** @typedef {import('../../index.js').RuntimeTransitionEvent} TransitionEvent */
 /** @typedef {import('../../index.js').TenantStatus} TenantStatus */
@@ -94,8 +95,27 @@ const RECENT_MS = 300_000;
  * @property {number | null} rssBytes
  * @property {number | null} memoryLimitBytes
  * @property {number} errorsPerSecond
+ * @property {FailedStart | undefined} failedStart the last one that had no process
+ * @property {FailedReplacement | undefined} failedReplacement the last one
  * @property {number} now
  */
+/** @typedef {{ at: number, attempt: number, retryAt: number | null }} FailedStart */
+/**
+ * `pid` is the process that it left serving.
+ * @typedef {import('./failures.js').Failure & { at: number, pid: number | null }} FailedReplacement
+ */
+
+/**
+ * A replacement has failed, and what was to be replaced goes on.
+ * @param {Condition} condition
+ * @returns {FailedReplacement | undefined}
+ */
+export const openReplacement = ({ failedReplacement: failed, status }) =>
+  status.state === 'ready' && failed?.pid === status.pid ? failed : undefined;
+
+/** @param {import('./failures.js').Failure & { pid: number | null }} failed */
+export const replacementText = ({ why, pid }) =>
+  `could not be replaced: ${why}; ${pid === null ? 'nothing serves' : `process ${pid} goes on`}`;
 
 /** Whether a tenant is nearly out of its memory. @param {Condition} condition */
 export const isNearlyFull = ({ rssBytes, memoryLimitBytes }) =>
@@ -131,12 +151,23 @@ export function problemOf(condition) {
       at: now,
     };
   }
+  const failed = openReplacement(condition);
+  if (failed !== undefined) {
+    const advice = failed.kind === undefined ? '' : `${adviceFor(failed.kind)} `;
+    return {
+      code: 'REPLACE_FAILED',
+      summary: `could not be replaced: ${failed.why}`,
+      advice: `${advice}Process ${failed.pid} serves as before; \`replace\` tries again.`,
+      lines: failed.lines,
+      at: failed.at,
+    };
+  }
   const hasCrashed = lastExit?.reason === 'crashed' && now - lastExit.at < RECENT_MS;
   if (hasCrashed && lastExit !== null) {
     return {
       code: lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED',
       summary: `crashed ${endText(lastExit)}, and runs again`,
-      advice: adviceFor(lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED'),
+      advice: adviceFor(lastExit.limit === 'memory' ? 'OUT_OF_MEMORY' : 'CRASHED', lastExit),
       lines: lastExit.lines,
       at: lastExit.at,
     };
@@ -158,10 +189,13 @@ export function problemOf(condition) {
  * @param {Condition} condition
  * @returns {Problem}
  */
-function failureOf({ status, now }) {
-  const { lastExit, lastError, attempt, crashes, retryAt } = status;
+function failureOf({ status, failedStart, now }) {
+  const { lastError, attempt, crashes, retryAt } = status;
+  // A start without a process says nothing of the one that ended before it.
+  const began = failedStart?.attempt === attempt ? failedStart : undefined;
+  const lastExit = began === undefined ? status.lastExit : null;
   const [error = ''] = (lastError ?? '').split('\n');
-  const code = codeOf(status, error);
+  const code = codeOf(lastExit, attempt, error);
   const isCrash = code === 'CRASHED' || (code === 'OUT_OF_MEMORY' && attempt === 0);
   const end = lastExit === null ? '' : endText(lastExit);
   const times = isCrash ? crashes : attempt;
@@ -176,34 +210,28 @@ function failureOf({ status, now }) {
   return {
     code,
     summary,
-    advice: adviceFor(code) + wait,
+    advice: adviceFor(code, lastExit) + wait,
     lines: lastExit?.lines ?? [],
-    at: lastExit?.at ?? now,
+    at: lastExit?.at ?? began?.at ?? now,
   };
 }
 
 /**
- * The runtime's message of a failed start, as it is said of a tenant whose key stands beside it.
- * @param {string} error
+ * A failed start, as it is said of a tenant whose key stands beside it.
+ * @param {string} error the first line of the runtime's message
  */
-function failureWords(error) {
-  const [, ended] = /^Runtime process for ".*?" (exited .+|ran out .+)$/.exec(error) ?? [];
-  if (ended !== undefined) return ended;
-  const [, why = error] = /^Tenant ".*?" (?:could not be|was not) started: (.+)$/.exec(error) ?? [];
-  return `could not be started: ${why}`;
-}
+export const failureWords = (error) => deedIn(error) ?? `could not be started: ${whyOf(error)}`;
 
 /**
- * What kind of failure it was, by the message of the runtime's, which is the first line.
- * @param {TenantStatus} status
- * @param {string} error
+ * What kind of failure it was.
+ * @param {TenantStatus['lastExit']} lastExit
+ * @param {number} attempt
+ * @param {string} error the first line of the runtime's message
  */
-function codeOf({ lastExit, attempt }, error) {
+function codeOf(lastExit, attempt, error) {
   if (lastExit?.limit === 'memory') return 'OUT_OF_MEMORY';
   if (attempt === 0 || / ms after it was ready$/.test(error)) return 'CRASHED';
-  if (/^Tenant readiness timed out|: its readiness check said no$/.test(error)) return 'NOT_READY';
-  if (/, which was to be the tenant's own; /.test(error)) return 'PORT_TAKEN';
-  return / before it was ready$/.test(error) ? 'EXITED_EARLY' : 'NOT_STARTED';
+  return kindOf(error);
 }
 
 /** @type {Record<string, string>} */
@@ -211,11 +239,21 @@ const ADVICE = {
   OUT_OF_MEMORY:
     'It needs more memory than its limit: raise limits.memoryBytes, or find what grows.',
   CRASHED: 'Its last lines say why. It is started again by the next request, or by `start`.',
+  KILLED:
+    'The kernel does that when the machine or the container is out of memory (its log says so): ' +
+    'bound what tenants use by limits, or give it more. Else another program has sent the signal.',
   NOT_READY: 'It must listen on the port that the variable PORT names, and answer there.',
   PORT_TAKEN: 'Another program has taken its port; the next start gets another one.',
   EXITED_EARLY: 'It ended before it listened: its last lines say why.',
   NOT_STARTED: 'See what the message names: its directory, its package.json, its command.',
 };
 
-/** @param {string} code */
-const adviceFor = (code) => ADVICE[code] ?? '';
+/**
+ * A tenant that neither its host nor its own limit killed has no last words about it.
+ * @param {string} code
+ * @param {TenantStatus['lastExit']} [lastExit]
+ */
+function adviceFor(code, lastExit) {
+  const isKilled = code === 'CRASHED' && lastExit?.signal === 'SIGKILL';
+  return ADVICE[isKilled ? 'KILLED' : code] ?? '';
+}

@@ -1,7 +1,8 @@
 /**
  * Who may do what. Anybody who reaches the dashboard may look; to act takes the token. A page of
  * another site that the operator's browser has open may neither: Host keeps out names that were
- * led to this address, Origin keeps out the other site's own requests.
+ * led to this address, Origin keeps out the other site's own requests. An address in Host cannot be
+ * led elsewhere, and may be one that only the browser knows, as that of a container's machine.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -37,7 +38,7 @@ export function createAccess({ token, names, isSecure }) {
   /** @param {Request} request */
   function isKnownHost(request) {
     const name = nameIn(request.headers.host ?? '');
-    return known.has(name) || (isIP(name) !== 0 && isOwnAddress(name, request));
+    return known.has(name) || isIP(name) !== 0;
   }
 
   /**
@@ -51,7 +52,7 @@ export function createAccess({ token, names, isSecure }) {
         status: 403,
         code: 'FORBIDDEN_HOST',
         message:
-          'this dashboard answers to its address and to localhost; give it other names in the ' +
+          'this dashboard answers to addresses and to localhost; give it other names in the ' +
           'option names',
       };
     }
@@ -103,17 +104,6 @@ const digestOf = (text) => createHash('sha256').update(text).digest();
 function nameIn(host) {
   const [, address, name = ''] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(host) ?? [];
   return (address ?? name).toLowerCase();
-}
-
-/**
- * The address that this connection came to, which on a host that listens everywhere is one of
- * many.
- * @param {string} address
- * @param {Request} request
- */
-function isOwnAddress(address, request) {
-  const local = request.socket.localAddress ?? '';
-  return address === local || `::ffff:${address}` === local;
 }
 
 /** @param {Request} request @param {string} name */

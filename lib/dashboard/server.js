@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { isIP } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { cannotListen, invalidOption } from '../errors.js';
 import { createAccess } from './access.js';
 import { readFiles, sendFile } from './files.js';
@@ -133,6 +134,8 @@ export function createDashboard(options, api, patienceMs = 0) {
 /** @param {{ cert: string, key: string }} tls */
 function serverWith(tls) {
   try {
+    // Bun's server looks at them only when it listens.
+    createSecureContext(tls);
     return createTlsServer(tls);
   } catch (error) {
     const { message } = /** @type {Error} */ (error);

@@ -127,7 +127,7 @@ export function createGateway(options) {
     setCertificates,
     close,
   };
-  // For controls: see `control/gateways.js`.
+  // For controls: see `control/traffic.js`.
   Object.defineProperty(gateway.stats, Symbol.for('@absolutejs/runtime.gateway'), {
     value: { core, route: settings.native.route, statsOfAll: () => native.statsOfAll() },
   });

@@ -3,9 +3,17 @@ import { guarded } from '../bridge/callbacks.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../index.js').RuntimeOptions} RuntimeOptions */
-/** @typedef {Pick<RuntimeOptions, 'onLog' | 'onMetrics' | 'onTransition'>} Listener */
+/**
+ * A failure that no transition tells: of a start without a process, or of a call of `replace`.
+ * @typedef {{ type: 'start', key: string } | { type: 'replace', key: string, error: unknown }} Failed
+ */
+/**
+ * `onFailure` is for parts that look on alone: users are told by the promises of their calls.
+ * @typedef {Pick<RuntimeOptions, 'onLog' | 'onMetrics' | 'onTransition'> &
+ *   { onFailure?: (failed: Failed) => void }} Listener
+ */
 
-const NAMES = /** @type {const} */ (['onLog', 'onMetrics', 'onTransition']);
+const NAMES = /** @type {const} */ (['onLog', 'onMetrics', 'onTransition', 'onFailure']);
 
 /**
  * Has the listener called after the user's callbacks, with the same events. Lines are those of
@@ -32,7 +40,9 @@ export function hear(core) {
 
 /** @param {Core} core @param {(typeof NAMES)[number]} name */
 function heardBy({ settings, listeners }, name) {
-  const all = [settings, ...listeners].flatMap((one) => {
+  /** @type {readonly Listener[]} */
+  const heard = [settings, ...listeners];
+  const all = heard.flatMap((one) => {
     const call = guarded(/** @type {((event: any) => void) | undefined} */ (one[name]));
     return call === undefined ? [] : [call];
   });

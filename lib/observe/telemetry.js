@@ -79,6 +79,22 @@ export function statusesOf({ numbers, texts }, { runs, settings, native: ours })
 }
 
 /**
+ * The failed starts of a key whose last one had no process that could have ended.
+ * @param {Pick<Core, 'native'>} core
+ * @param {string} key
+ * @returns {{ attempt: number, retryAt: number | null, error: string } | undefined}
+ */
+export function failedStartOf({ native: ours }, key) {
+  const { numbers, texts } = ours.inspect(key);
+  const batch = new Batch(numbers);
+  batch.begin(texts);
+  const failures = batch.hasNumbers ? readStatus(batch).failures : null;
+  if (failures === null || failures.isOfLastExit) return undefined;
+  const { count: attempt, retryAt, last } = failures;
+  return { attempt, retryAt, error: failureText(key, last) };
+}
+
+/**
  * Whether tenants may have limits or walls.
  * @param {Core['settings']} settings
  */

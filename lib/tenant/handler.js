@@ -170,10 +170,13 @@ const HANDLERS = {
     core.onTransition?.(withResource(run, event));
   },
   /** The last record of the run. */
-  release({ runs, tracing, settings, native }, { run: id }) {
+  release({ runs, tracing, onFailure, settings, native }, { run: id }) {
     const run = runs.get(id);
     runs.delete(id);
-    if (run !== undefined) tracing?.release(run);
+    if (run !== undefined) {
+      tracing?.release(run);
+      if (run.pid === 0) onFailure?.({ type: 'start', key: run.key });
+    }
     // What has not been told yet is left to the next host.
     if (settings.survive !== undefined) native.endTold(id);
   },

@@ -18,7 +18,11 @@ export function refuse(core, number, refusal, output) {
     return core.native.dispose(number);
   }
   const call = core.calls.close(number);
-  call?.reject(errorOf(core, call, refusal, output));
+  if (call === undefined) return;
+  const error = errorOf(core, call, refusal, output);
+  const { key, method } = call;
+  if (method === 'replace') core.onFailure?.({ type: method, key, error });
+  call.reject(error);
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   number,
   optional,
   readAt,
+  TENANT_SETTINGS,
   variablesAt,
 } from '../checks.js';
 import { isolationAt, limitsAt } from '../confinement.js';
@@ -38,18 +39,6 @@ import { LONGEST_TIMER_MS } from './calls.js';
 
 /** @typedef {Partial<Record<keyof import('../../index.js').TenantSettings, any>>} Said */
 
-/** What `tenant` may say; anything else is refused. @type {(keyof Said)[]} */
-const TENANT_SETTINGS = [
-  'idleAfterMs',
-  'stopTimeoutMs',
-  'readinessTimeoutMs',
-  'readinessPath',
-  'command',
-  'env',
-  'limits',
-  'isolation',
-  'warm',
-];
 /** What it may not say where processes are not the runtime's own. @type {(keyof Said)[]} */
 const OURS_ALONE = ['command', 'limits', 'isolation'];
 

@@ -1,4 +1,4 @@
-// The browser in which the dashboard is tested: one that is installed, or Debian's.
+// The browser in which pages are tested: one that is installed, or Debian's.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -17,7 +17,7 @@ export function findChromium() {
   );
 }
 
-/** Why the dashboard cannot be tested here, or undefined. In CI that is a failure, and no reason. */
+/** Why pages cannot be tested here, or undefined. In CI that is a failure, and no reason. */
 export function whyNoChromium() {
   if (process.env.CI || canInstall() || findChromium() !== undefined) return undefined;
   return 'there is no chromium here: apt install chromium, or set CHROMIUM to the path of one';

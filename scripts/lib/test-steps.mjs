@@ -14,7 +14,7 @@ import {
 import { checkForbiddenText } from './forbidden-text.mjs';
 import { bun, localBin, root } from './paths.mjs';
 import { platformTriple } from './platform.mjs';
-import { whyNoTmux } from './tmux.mjs';
+import { whyNoTerminal } from './terminal.mjs';
 import { checkVersions } from './versions.mjs';
 import { architectures } from './vm/architectures.mjs';
 import { whatIsMissing } from './vm/requirements.mjs';
@@ -37,6 +37,9 @@ export const ownSteps = [
 
 /** Tests start real processes, on a machine that may be busy; bun's own limit is 5 s a test. */
 const BUN_TEST_TIMEOUT_MS = 30_000;
+
+/** Tests of the gateway that need a browser. */
+const IN_BROWSERS = '__test__/gateway/browsers';
 
 /** The pool's simulation with bugs that can be switched on; `planted` is the test that does so. */
 export const POOL_WITH_BUGS = [
@@ -84,10 +87,11 @@ export function stages() {
         bunTests('bun test, survive', '__test__/survive'),
       ],
       [
-        bunTests('bun test, gateway', '__test__/gateway'),
+        bunTests('bun test, gateway', '__test__/gateway', [IN_BROWSERS]),
         bunTests('bun test, control', '__test__/control'),
         commandTests(),
-        dashboardTests(),
+        inBrowser('dashboard', '__test__/dashboard'),
+        inBrowser('gateway in a browser', IN_BROWSERS),
         bunTests('bun test, surface', '__test__', [
           '__test__/command/',
           '__test__/control/',
@@ -199,7 +203,7 @@ function nodeTests() {
  * @returns {Step}
  */
 function commandTests() {
-  const missing = whyNoTmux();
+  const missing = whyNoTerminal();
   return {
     name: 'commands',
     command: process.execPath,
@@ -210,16 +214,18 @@ function commandTests() {
 }
 
 /**
- * Tests of the operator's page, in Chromium.
+ * Tests with pages in Chromium.
  *
+ * @param {string} name
+ * @param {string} directory
  * @returns {Step}
  */
-function dashboardTests() {
+function inBrowser(name, directory) {
   const missing = whyNoChromium();
   return {
-    name: 'dashboard',
+    name,
     command: process.execPath,
-    args: ['scripts/test-dashboard.mjs'],
+    args: ['scripts/test-in-browser.mjs', directory],
     count: countBunTests,
     ...(missing ? { skipBecause: missing } : {}),
   };

@@ -1,42 +1,10 @@
 // A control socket without a runtime behind it: answers what a test says, in the shapes of
 // docs/control.md.
 import { createServer } from 'node:http';
+import { stopped } from '../dashboard/made-up-tenants.mjs';
 
 /** @param {string} key @param {Record<string, unknown>} [changes] */
-export function tenant(key, changes = {}) {
-  return {
-    key,
-    state: 'stopped',
-    rank: 7,
-    pid: null,
-    port: null,
-    address: null,
-    startedAt: null,
-    uptimeMs: null,
-    lastTouchedAt: null,
-    starts: 0,
-    crashes: 0,
-    exits: 0,
-    errorsPerSecond: 0,
-    inFlight: 0,
-    waiting: 0,
-    requests: 0,
-    requestsPerSecond: 0,
-    p50Ms: null,
-    p99Ms: null,
-    cpuPercent: null,
-    cpuMs: null,
-    rssBytes: null,
-    memoryLimitBytes: null,
-    limits: {},
-    isolation: null,
-    attempt: 0,
-    retryAt: null,
-    problem: null,
-    spark: [],
-    ...changes,
-  };
-}
+export const tenant = (key, changes = {}) => ({ ...stopped(key), spark: [], ...changes });
 
 /** @param {string} key @param {Record<string, unknown>} [changes] */
 export function running(key, changes = {}) {

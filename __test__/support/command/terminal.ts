@@ -7,10 +7,14 @@ let count = 0;
 
 export class Terminal implements Disposable {
   readonly #server = `abs-${process.pid}-${(count += 1)}`;
+  /** tmux gives its windows the PATH of who opens them, whatever `-e` says. */
+  readonly #path: string;
 
   /** A shell whose prompt is `$ `, in which `runtime` is the command. */
   constructor(width: number, height: number, { engine = 'bun' as Engine, env = {} } = {}) {
-    const variables = Object.entries({ PATH, PS1: '$ ', NO_COLOR: '', ...env });
+    const given: Record<string, string> = { PATH, PS1: '$ ', NO_COLOR: '', ...env };
+    this.#path = given.PATH!;
+    const variables = Object.entries(given);
     const settings = variables.flatMap(([name, value]) => ['-e', `${name}=${value}`]);
     const size = ['-x', String(width), '-y', String(height)];
     // Without a status line the window is as high as the terminal.
@@ -31,6 +35,7 @@ export class Terminal implements Disposable {
   #tmux(...args: string[]): string {
     const { status, stdout, stderr } = spawnSync('tmux', ['-L', this.#server, ...args], {
       encoding: 'utf8',
+      env: { ...process.env, PATH: this.#path },
     });
     if (status !== 0) throw new Error(`tmux ${args.join(' ')}: ${stderr}`);
     return stdout;
@@ -38,8 +43,13 @@ export class Terminal implements Disposable {
 
   /** Types a line, and Enter. */
   type(line: string): void {
-    this.#tmux('send-keys', '-l', line);
+    this.write(line);
     this.press('Enter');
+  }
+
+  /** Types text, and no Enter. */
+  write(text: string): void {
+    this.#tmux('send-keys', '-l', text);
   }
 
   /** Presses keys by their names: `q`, `C-c`, `Up`. */

@@ -16,10 +16,16 @@ export function closeAfterwards() {
 
 export const WIDTHS = [360, 900, 1600];
 
-export type Look = { width?: number; scheme?: 'light' | 'dark' };
+export type Look = {
+  width?: number;
+  scheme?: 'light' | 'dark';
+  /** The system gives the colours, as it does for people who ask it for more contrast. */
+  forcedColors?: 'active';
+};
 
 /** A page, closed at the end of the test, which fails if the browser complained. */
-export async function visit(url: string, { width = 1280, scheme = 'light' }: Look = {}) {
+export async function visit(url: string, look: Look = {}) {
+  const { width = 1280, scheme = 'light', forcedColors = 'none' } = look;
   browser ??= launch();
   const context = await (
     await browser
@@ -27,10 +33,13 @@ export async function visit(url: string, { width = 1280, scheme = 'light' }: Loo
     viewport: { width, height: 800 },
     colorScheme: scheme,
     reducedMotion: 'reduce',
+    forcedColors,
+    // The tests sign their certificates themselves.
+    ignoreHTTPSErrors: true,
   });
   const page: Page = await context.newPage();
   // Sooner than the test's own, so that it says what was waited for.
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(45_000);
   const complaints: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());

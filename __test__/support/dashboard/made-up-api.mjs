@@ -5,7 +5,7 @@
 
 /** @param {MadeUpHost} host @returns {import('../../../lib/dashboard/server.js').Api} */
 export function apiOf(host) {
-  return (request, response) => {
+  return async (request, response) => {
     const url = new URL(request.url ?? '/', 'http://host');
     const [part = '', key, action] = url.pathname.slice(1).split('/').map(decodeURIComponent);
     const streams = request.headers.accept === 'text/event-stream';
@@ -21,6 +21,8 @@ export function apiOf(host) {
     if (part === 'tenants' && key === undefined) {
       const value = { at: Date.now(), tenants: [...host.tenants.values()] };
       if (send === undefined) return json(response, 200, value);
+      if (host.is.held !== undefined) send('host', host.hostNow());
+      await host.is.held;
       send('tenants', value);
       send('host', host.hostNow());
       return listen(response, host, (name, data) => {

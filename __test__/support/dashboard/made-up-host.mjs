@@ -32,7 +32,12 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
   /** @type {Set<(name: string, data: any) => void>} */
   const listeners = new Set();
   let [eventSeq, lineSeq] = [0, 0];
-  const is = { draining: false, connections: 214 };
+  const is = {
+    draining: false,
+    connections: 214,
+    /** Until then a stream has the host, and not its tenants. @type {Promise<void> | undefined} */
+    held: undefined,
+  };
   /** @type {Array<{ key: string, action: string }>} */
   const actions = [];
 

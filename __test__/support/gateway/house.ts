@@ -2,7 +2,7 @@
 // `await using house = await open(…)`.
 import { createRuntime, type Runtime, type RuntimeOptions } from '@absolutejs/runtime';
 import { createGateway, type Gateway, type GatewayOptions } from '@absolutejs/runtime/gateway';
-import { Tenants } from '../processes/tenants.ts';
+import { Tenants, type TenantFiles } from '../processes/tenants.ts';
 import { within } from '../processes/until.ts';
 
 /** Tells of each request what the tenant was sent; `/boom` ends the tenant. */
@@ -34,8 +34,8 @@ export type Mirrored = {
 export type Setup = {
   runtime?: Partial<RuntimeOptions>;
   gateway?: Partial<GatewayOptions>;
-  /** The source of each tenant's server. By default `hello` is a mirror. */
-  tenants?: Record<string, string>;
+  /** The source of each tenant's server, or its files. By default `hello` is a mirror. */
+  tenants?: Record<string, string | TenantFiles>;
 };
 
 export class House implements AsyncDisposable {
@@ -46,8 +46,8 @@ export class House implements AsyncDisposable {
   port = 0;
 
   constructor({ runtime = {}, gateway = {}, tenants = { hello: MIRROR } }: Setup) {
-    for (const [key, source] of Object.entries(tenants))
-      this.tenants.add(key, { 'server.ts': source });
+    for (const [key, files] of Object.entries(tenants))
+      this.tenants.add(key, typeof files === 'string' ? { 'server.ts': files } : files);
     this.runtime = createRuntime({
       source: this.tenants.source,
       onTransition: (event) => void (event.type === 'spawn' && this.starts.push(event.key)),

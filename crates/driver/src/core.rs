@@ -106,7 +106,9 @@ impl<M: Machine> Driver<M> {
             Action::AwaitImage { run, key } => self.tell(Record::AwaitImage { run, key }),
             Action::DropImage { key } => self.tell(Record::DropImage { key }),
             Action::LookForConnections => self.look_for_connections(core),
-            Action::Recover { run, key, process } => self.take_in_found(core, run, key, process),
+            Action::Recover { run, key, process } => {
+                self.take_in_found(core, run, key, process.found)
+            }
             Action::Retire { run, for_ms } => self.mark_retired(core, run, for_ms),
             Action::LetGo { run } => self.let_go(core, run),
             Action::Probe { run } => self.probe(core, run),

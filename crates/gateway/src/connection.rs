@@ -4,28 +4,32 @@
 //! its buffers, is there only from the first byte of a request until a moment after the last
 //! answer.
 
+mod http2;
+
 use crate::answer;
+use crate::beside::Beside;
 use crate::exchange::{Client, Site, Worker, exchange};
 use crate::forward::AnswerBody;
 use crate::forwarded;
 use crate::guarded::{Guarded, Patience, Returned, Shared};
 use crate::hooks::Hooks;
 use crate::stream::{Accepted, Socket, Stream};
-use crate::streams::Streams;
 use crate::strict::{Inspector, Verdict};
 use crate::tenants::Tenants;
 use crate::tls::Certificates;
 use bytes::BytesMut;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{oneshot, watch};
@@ -53,22 +57,6 @@ const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// looks.
 const FIRST_REQUEST: Duration = Duration::from_secs(2);
 const FIRST_REQUEST_PAUSE: Duration = Duration::from_millis(2);
-/// How often a connection of HTTP/2 is asked for a sign of life, and how long it may take for one.
-const PING_EVERY: Duration = Duration::from_secs(20);
-/// How long a connection of HTTP/2 without requests stays after it was told to end.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// Requests at once on one connection of HTTP/2. Browsers want a hundred.
-const STREAMS: u32 = 128;
-/// How much of requests' bodies is on its way at once: for one stream, and for all of one
-/// connection. With 50 ms to the client the first is 5 MB a second.
-const STREAM_WINDOW_BYTES: u32 = 256 << 10;
-const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
-/// How much of an answer is kept for a stream that the client does not read.
-const SEND_BUFFER_BYTES: usize = 64 << 10;
-/// Streams that the client has reset, and that nothing was done about yet. More end the connection.
-const RESET_STREAMS: usize = 32;
-/// Faults of streams that are the client's. More end the connection.
-const FAULTY_STREAMS: usize = 64;
 /// The library's buffer for one direction of a connection of HTTP/1.
 const BUFFER_BYTES: usize = 64 << 10;
 /// As many header fields as the library has room for without another allocation.
@@ -108,9 +96,10 @@ pub(crate) async fn serve<T: Tenants, H: Hooks>(
     let _: io::Result<()> = served.await;
 }
 
-/// Resolves when the gateway takes no further request.
-async fn is_closing(phase: &mut watch::Receiver<Phase>) {
-    let _ = phase.wait_for(|phase| *phase != Phase::Open).await;
+/// Resolves when the gateway takes no further request, and says whether another one goes on.
+async fn is_closing(phase: &mut watch::Receiver<Phase>) -> Phase {
+    let closing = phase.wait_for(|phase| *phase != Phase::Open).await;
+    closing.map_or(Phase::Draining, |phase| *phase)
 }
 
 /// Resolves when a request has been taken, or none comes in time.
@@ -188,13 +177,12 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
                 tokio::select! {
                     readable = socket.readable() => readable?,
                     () = &mut deadline => return Ok(()),
-                    () = is_closing(self.phase), if is_open => {
-                        if *self.phase.borrow() != Phase::Leaving {
+                    phase = is_closing(self.phase), if is_open => {
+                        if phase != Phase::Leaving {
                             return Ok(());
                         }
                         is_open = false;
-                        let last = tokio::time::Instant::now() + FIRST_REQUEST.min(patience);
-                        deadline.as_mut().reset(last);
+                        deadline.set(tokio::time::sleep(FIRST_REQUEST.min(patience)));
                         continue;
                     }
                 }
@@ -264,7 +252,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         tokio::select! {
             readable = stream.socket().readable() => readable.is_ok(),
             () = tokio::time::sleep(patience) => false,
-            () = is_closing(self.phase) => false,
+            _ = is_closing(self.phase) => false,
         }
     }
 
@@ -287,19 +275,31 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
             let _lent = Lent::of(&self.worker.libraries);
             let connection = builder.serve_connection(TokioIo::new(guarded), service);
             let mut connection = pin!(connection.with_upgrades());
-            tokio::select! {
-                _ = connection.as_mut() => {}
+            let mut called_off = pin!(async {
+                tokio::select! {
+                    () = is_left(&shared, &self.client.socket) => CalledOff::Left,
+                    phase = is_closing(self.phase) => CalledOff::Closing(phase),
+                }
+            });
+            let mut called_off = Beside::new(called_off.as_mut());
+            let called_off = poll_fn(|context| match connection.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(None),
+                Poll::Pending => called_off.poll(context).map(Some),
+            });
+            match called_off.await {
                 // Dropping the connection drops its request.
-                () = is_left(&shared, &self.client.socket) => {}
-                () = is_closing(self.phase) => {
-                    if is_first && *self.phase.borrow() == Phase::Leaving {
-                        tokio::select! {
-                            _ = connection.as_mut() => {}
-                            () = has_begun(&shared) => {}
-                        }
+                None | Some(CalledOff::Left) => {}
+                Some(CalledOff::Closing(phase)) => {
+                    let is_over = is_first
+                        && phase == Phase::Leaving
+                        && tokio::select! {
+                            _ = connection.as_mut() => true,
+                            () = has_begun(&shared) => false,
+                        };
+                    if !is_over {
+                        connection.as_mut().graceful_shutdown();
+                        let _ = connection.await;
                     }
-                    connection.as_mut().graceful_shutdown();
-                    let _ = connection.await;
                 }
             }
         }
@@ -320,7 +320,7 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         let stream = &mut returned.stream;
         let refusal = returned.refusal.take();
         if let Some(refusal) = &refusal {
-            self.site().count_refused(refusal, self.client.peer);
+            self.site().count_refused(&self.worker.tally, refusal, self.client.peer);
         }
         let ended = async {
             if let Some(refusal) = &refusal {
@@ -340,49 +340,14 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         };
         tokio::time::timeout(LINGER, ended).await.unwrap_or(Ok(()))
     }
+}
 
-    async fn http2(&mut self, stream: Stream, received: BytesMut) -> io::Result<()> {
-        let limits = self.site().limits;
-        let mut inspector = Inspector::http1(self.site().head_limits());
-        inspector.allow_other_protocol();
-        let patience = Patience {
-            head: limits.headers_timeout,
-            idle: limits.keep_alive,
-            stall: limits.body_idle,
-        };
-        let (guarded, _returned) = Guarded::new(stream, inspector, patience, received);
-        let shared = guarded.shared();
-        let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
-        let connection = http2::Builder::new(Streams { patience: limits.body_idle })
-            .timer(TokioTimer::new())
-            .enable_connect_protocol()
-            .max_concurrent_streams(STREAMS)
-            .max_header_list_size(header_bytes)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_send_buf_size(SEND_BUFFER_BYTES)
-            .max_pending_accept_reset_streams(RESET_STREAMS)
-            .max_local_error_reset_streams(FAULTY_STREAMS)
-            .keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_EVERY)
-            .serve_connection(TokioIo::new(guarded), self.service(shared.clone()));
-        let mut connection = Box::pin(connection);
-        let unused = unused(&shared, limits.headers_timeout, limits.keep_alive);
-        tokio::select! {
-            _ = connection.as_mut() => return Ok(()),
-            () = unused => {}
-            () = is_closing(self.phase) => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        // The client has to confirm that it has heard of it. One that does not is not waited for
-        // when its requests are over.
-        while tokio::time::timeout(FAREWELL, connection.as_mut()).await.is_err() {
-            if !shared.is_busy() {
-                break;
-            }
-        }
-        Ok(())
-    }
+/// Why a connection takes no further request before its client ends it.
+enum CalledOff {
+    /// The client has left.
+    Left,
+    /// The gateway closes.
+    Closing(Phase),
 }
 
 /// How long the library is kept after an answer, when so many connections have it.

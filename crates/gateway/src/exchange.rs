@@ -4,16 +4,17 @@
 use crate::admission::Rates;
 use crate::answer;
 use crate::clock;
-use crate::forward::{AnswerBody, Forwarder, Outgoing};
+use crate::forward::{AnswerBody, AsSent, Forwarder, Outgoing};
 use crate::forwarded::{self, Cidr, address_of};
 use crate::guarded;
+use crate::headers::which;
 use crate::hooks::{AccessEvent, Asked, Hooks, WokenOver, WokenRequest};
 use crate::record::{Record, Sink, Told};
 use crate::refusal::{Refusal, Why};
 use crate::route::{Route, Routed};
 use crate::routing::Answers;
 use crate::settings::{Limits, Wake};
-use crate::stats::{Counters, KeyCounters};
+use crate::stats::{Counters, KeyCounters, Tally};
 use crate::stream::Socket;
 use crate::streams;
 use crate::strict::{HeadLimits, http2, is_http2_offer};
@@ -28,7 +29,7 @@ use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
 
 /// So many more requests than connections may be at once: one connection of HTTP/2 has them all.
 const REQUESTS_OVER_CONNECTIONS: usize = 128;
@@ -37,7 +38,7 @@ const REQUESTS_OVER_CONNECTIONS: usize = 128;
 pub(crate) struct Site<T, H> {
     pub tenants: T,
     pub hooks: H,
-    pub counters: Arc<Counters>,
+    pub counters: Counters,
     pub by: By,
     pub trust: Arc<[Cidr]>,
     pub wake: Wake,
@@ -58,6 +59,8 @@ pub(crate) enum By {
 pub(crate) struct Worker<T, H> {
     pub site: Arc<Site<T, H>>,
     pub forwarder: Forwarder,
+    /// What it has counted.
+    pub tally: Arc<Tally>,
     /// How many connections of HTTP/1 have the library.
     pub libraries: AtomicUsize,
 }
@@ -96,9 +99,9 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
     }
 
     /// Counts what was refused before it was a request.
-    pub fn count_refused(self: &Arc<Self>, refusal: &Refusal, address: IpAddr) {
+    pub fn count_refused(self: &Arc<Self>, tally: &Arc<Tally>, refusal: &Refusal, address: IpAddr) {
         let told = self.access.then(|| self.told("", "", "", address));
-        Record::begin(self.counters.clone(), told, None).answered(refusal.status);
+        Record::begin(tally.clone(), told, None).answered(refusal.status);
     }
 
     fn told(self: &Arc<Self>, host: &str, method: &str, path: &str, address: IpAddr) -> Told {
@@ -122,22 +125,25 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let site = &worker.site;
+    let mut request = request.map(Some);
     let address = address_of(request.headers(), client.peer, &site.trust);
     let checked = site.check(&request, address);
     let host = checked.as_ref().map_or("", |checked| &checked.host);
     let told = site
         .access
         .then(|| site.told(host, request.method().as_str(), request.uri().path(), address));
-    let record = Record::begin(site.counters.clone(), told, Some(connection.clone()));
+    let record = Record::begin(worker.tally.clone(), told, Some(connection.clone()));
     let record = Arc::new(record);
     let ends_connection = checked.as_ref().is_ok_and(|checked| checked.asks_for_upgrade);
     let mut key = None;
     let answered = match checked {
         Ok(checked) => {
-            answered(&worker, &client, &connection, request, &record, checked, &mut key).await
+            answered(&worker, &client, &connection, &mut request, &record, checked, &mut key).await
         }
         Err(refusal) => Err(refusal),
     };
+    // A body that was not taken is not waited for.
+    drop(request);
     let mut response = match answered {
         Ok(response) => response,
         Err(refusal) => {
@@ -161,7 +167,7 @@ async fn answered<T: Tenants, H: Hooks>(
     worker: &Arc<Worker<T, H>>,
     client: &Arc<Client>,
     connection: &Arc<guarded::Shared>,
-    mut request: Request<Incoming>,
+    request: &mut AsSent,
     record: &Arc<Record>,
     checked: Checked,
     answered_key: &mut Option<String>,
@@ -170,31 +176,32 @@ async fn answered<T: Tenants, H: Hooks>(
     if let Some(rates) = &site.rates {
         rates.admit(checked.address)?;
     }
-    let (key, prefix) = match site.route(&request, &checked).await? {
+    let (key, prefix) = match site.route(request, &checked).await? {
         Routed::Tenant { key, prefix } => (key, prefix),
         Routed::Redirect { key, path } => {
             if !site.exists(&key).await {
                 return Err(Refusal::new(404, Why::UnknownKey));
             }
-            record.is_for(site.counters.of(&key));
+            record.is_for(worker.tally.of(&key));
             return Ok(answer::redirect(&path, request.uri().query()));
         }
     };
-    let target = target_of(&request, prefix.as_deref())?;
+    let target = target_of(request, prefix.as_deref())?;
     let ready = site.tenants.acquire(&key);
     if ready.is_none() && !site.exists(&key).await {
         return Err(Refusal::new(404, Why::UnknownKey));
     }
-    let counters = site.counters.of(&key);
+    let tally = worker.tally.of(&key);
     *answered_key = Some(key);
-    record.is_for(counters.clone());
+    record.is_for(tally.clone());
     site.admit(record)?;
-    let is_unread = !checked.is_http2 && !request.body().is_end_stream();
-    let waiter = Waiter { key: &counters, record, socket: is_unread.then_some(&client.socket) };
+    let has_body = request.body().as_ref().is_some_and(|body| !body.is_end_stream());
+    let is_unread = !checked.is_http2 && has_body;
+    let waiter = Waiter { key: &tally.all, record, socket: is_unread.then_some(&client.socket) };
     let tenant = match ready {
         Some(tenant) => tenant,
         None if site.trace => {
-            let woken = site.woken(&request, &checked, &counters);
+            let woken = site.woken(request, &checked, &tally.all);
             let (tenant, context) = site.wake_traced(&waiter, woken).await?;
             if let Some(context) = context {
                 trace::set(request.headers_mut(), &context);
@@ -204,7 +211,7 @@ async fn answered<T: Tenants, H: Hooks>(
         None => site.wake(&waiter).await?,
     };
     if site.trace {
-        site.trace(&mut request, record);
+        site.trace(request, record);
     }
     let outgoing = Outgoing {
         request,
@@ -216,7 +223,7 @@ async fn answered<T: Tenants, H: Hooks>(
         record: record.clone(),
     };
     let next = || async {
-        match site.tenants.acquire(&counters.key) {
+        match site.tenants.acquire(&tally.all.key) {
             Some(tenant) => Ok(tenant),
             None => site.wake(&waiter).await,
         }
@@ -226,7 +233,7 @@ async fn answered<T: Tenants, H: Hooks>(
 
 impl<T: Tenants, H: Hooks> Site<T, H> {
     /// Checks the head. That of HTTP/1 was checked before it was parsed.
-    fn check(&self, request: &Request<Incoming>, address: IpAddr) -> Result<Checked, Refusal> {
+    fn check(&self, request: &AsSent, address: IpAddr) -> Result<Checked, Refusal> {
         let headers = request.headers();
         let is_http2 = request.version() == Version::HTTP_2;
         let host = if is_http2 {
@@ -236,22 +243,21 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
             let host = headers.get(HOST).and_then(|host| host.to_str().ok());
             host.or_else(authority).unwrap_or("").to_owned()
         };
-        if let (Some(most), Some(length)) = (self.limits.body_bytes, headers.get(CONTENT_LENGTH)) {
+        let [has_length, has_upgrade] = which(headers, [CONTENT_LENGTH, UPGRADE]);
+        let length = has_length.then(|| headers.get(CONTENT_LENGTH)).flatten();
+        if let (Some(most), Some(length)) = (self.limits.body_bytes, length) {
             let length = length.to_str().ok().and_then(|length| length.parse::<u64>().ok());
             if length.is_none_or(|length| length > most) {
                 return Err(Refusal::new(413, Why::BodyTooLarge));
             }
         }
-        let upgrade = headers.get(UPGRADE).filter(|upgrade| !is_http2_offer(upgrade.as_bytes()));
+        let upgrade = has_upgrade.then(|| headers.get(UPGRADE)).flatten();
+        let upgrade = upgrade.filter(|upgrade| !is_http2_offer(upgrade.as_bytes()));
         let asks_for_upgrade = !is_http2 && upgrade.is_some();
         Ok(Checked { host, address, is_http2, asks_for_upgrade })
     }
 
-    async fn route(
-        &self,
-        request: &Request<Incoming>,
-        checked: &Checked,
-    ) -> Result<Routed, Refusal> {
+    async fn route(&self, request: &AsSent, checked: &Checked) -> Result<Routed, Refusal> {
         let path = request.uri().path();
         match &self.by {
             By::Rule(route) => route.of(&checked.host, path),
@@ -279,19 +285,14 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         // one request for a connection; the streams of HTTP/2 must not make a hundred times as
         // many of it.
         let in_all = self.limits.connections.saturating_add(REQUESTS_OVER_CONNECTIONS);
-        let is_too_many = self.counters.in_flight.load(Relaxed) > in_all as u64;
+        let is_too_many = self.counters.in_flight() > in_all as u64;
         if is_too_many || self.limits.requests_per_tenant.is_some_and(|most| !record.admit(most)) {
             return Err(Refusal::overloaded());
         }
         Ok(())
     }
 
-    fn woken(
-        &self,
-        request: &Request<Incoming>,
-        checked: &Checked,
-        key: &KeyCounters,
-    ) -> WokenRequest {
+    fn woken(&self, request: &AsSent, checked: &Checked, key: &KeyCounters) -> WokenRequest {
         WokenRequest {
             id: trace::next_id(),
             key: key.key.to_string(),
@@ -304,7 +305,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
     }
 
     /// Begins a trace context for a request that has none.
-    fn trace(&self, request: &mut Request<Incoming>, record: &Record) {
+    fn trace(&self, request: &mut AsSent, record: &Record) {
         let context = trace::of(request.headers()).unwrap_or_else(|| {
             let begun = trace::begun();
             trace::set(request.headers_mut(), &begun);
@@ -315,7 +316,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
 }
 
 /// The path and query that the tenant gets.
-fn target_of(request: &Request<Incoming>, prefix: Option<&str>) -> Result<PathAndQuery, Refusal> {
+fn target_of(request: &AsSent, prefix: Option<&str>) -> Result<PathAndQuery, Refusal> {
     let target = request.uri().path_and_query();
     let target = target.cloned().unwrap_or(PathAndQuery::from_static("/"));
     match prefix {

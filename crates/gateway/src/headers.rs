@@ -7,6 +7,18 @@ pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub(crate) const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 pub(crate) const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// Which of these fields are among the header's. Of a few fields each is looked at in less time than
+/// it takes to search for one that is not there.
+pub(crate) fn which<const N: usize>(headers: &HeaderMap, fields: [HeaderName; N]) -> [bool; N] {
+    let mut found = [false; N];
+    for name in headers.keys() {
+        for (found, field) in found.iter_mut().zip(&fields) {
+            *found |= name == field;
+        }
+    }
+    found
+}
+
 /// Takes off what is for one hop, and what `Connection` names. `Trailer` stays, as trailers are
 /// passed on, and `TE` where it says that they are wanted.
 pub fn take_off_hop_fields(headers: &mut HeaderMap) {
@@ -68,6 +80,19 @@ fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_that_are_there_are_found() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(which(&headers, [TE, CONNECTION]), [false, false]);
+        headers.append(TE, HeaderValue::from_static("trailers"));
+        headers.append("x-other", HeaderValue::from_static("1"));
+        assert_eq!(which(&headers, [TE, CONNECTION]), [true, false]);
+        assert_eq!(
+            which(&headers, [CONNECTION, HeaderName::from_static("x-other")]),
+            [false, true]
+        );
+    }
 
     #[test]
     fn what_is_for_one_hop_is_taken_off() {

@@ -5,6 +5,7 @@
 mod admission;
 mod alarm;
 mod answer;
+mod beside;
 mod clock;
 mod connection;
 mod exchange;

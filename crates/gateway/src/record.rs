@@ -4,7 +4,7 @@
 use crate::clock;
 use crate::guarded;
 use crate::hooks::{AccessEvent, WokenOver};
-use crate::stats::{Counters, KeyCounters};
+use crate::stats::{KeyTally, Tally};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
@@ -19,14 +19,15 @@ pub(crate) trait Sink: Send + Sync {
 
 /// What is known of one request.
 pub struct Record {
-    counters: Arc<Counters>,
-    /// Known if the times until answers are counted: see [`Counters::time_answers`].
+    /// That of the thread that it came to.
+    tally: Arc<Tally>,
+    /// Known if the times until answers are counted: see `Totals::time_answers`.
     began: Option<Instant>,
     status: AtomicU16,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     /// Set once the key is known to exist.
-    key: OnceLock<Arc<KeyCounters>>,
+    key: OnceLock<Arc<KeyTally>>,
     /// It is among the requests that its tenant has to bear.
     is_admitted: AtomicBool,
     waited: OnceLock<Duration>,
@@ -51,17 +52,17 @@ pub(crate) struct Told {
 
 impl Record {
     pub(crate) fn begin(
-        counters: Arc<Counters>,
+        tally: Arc<Tally>,
         told: Option<Told>,
         connection: Option<Arc<guarded::Shared>>,
     ) -> Record {
-        counters.begins();
+        tally.begins();
         if let Some(connection) = &connection {
             connection.begins();
         }
         Record {
-            began: counters.times_answers().then(clock::now),
-            counters,
+            began: tally.all.times_answers().then(clock::now),
+            tally,
             status: AtomicU16::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -76,11 +77,11 @@ impl Record {
     }
 
     /// The request is for this key, which exists.
-    pub(crate) fn is_for(&self, key: Arc<KeyCounters>) {
+    pub(crate) fn is_for(&self, key: Arc<KeyTally>) {
         if let Err(key) = self.key.set(key) {
-            debug_assert_eq!(Some(&key.key), self.key.get().map(|known| &known.key));
+            debug_assert_eq!(Some(&key.all.key), self.key.get().map(|known| &known.all.key));
         } else if let Some(key) = self.key.get() {
-            key.in_flight.fetch_add(1, Relaxed);
+            key.begins();
         }
     }
 
@@ -89,7 +90,7 @@ impl Record {
     pub(crate) fn admit(&self, most: u32) -> bool {
         let Some(key) = self.key.get() else { return true };
         let add = |count| (count < most).then_some(count + 1);
-        let is_admitted = key.admitted.fetch_update(Relaxed, Relaxed, add).is_ok();
+        let is_admitted = key.all.admitted.fetch_update(Relaxed, Relaxed, add).is_ok();
         self.is_admitted.store(is_admitted, Relaxed);
         is_admitted
     }
@@ -99,13 +100,13 @@ impl Record {
         if let Some(key) = self.key.get()
             && self.is_admitted.swap(false, Relaxed)
         {
-            key.admitted.fetch_sub(1, Relaxed);
+            key.all.admitted.fetch_sub(1, Relaxed);
         }
     }
 
     /// The request got its tenant after a wait for its start.
     pub(crate) fn woke(&self, waited: Duration) {
-        self.counters.woke(waited);
+        self.tally.all.woke(waited);
         // A second wait of the same request is not told by its event.
         let _ = self.waited.set(waited);
     }
@@ -148,7 +149,7 @@ impl Drop for Record {
         };
         let (bytes_in, bytes_out) = (*self.bytes_in.get_mut(), *self.bytes_out.get_mut());
         let key = self.key.get();
-        self.counters.ends(status, key.map(Arc::as_ref), bytes_in, bytes_out);
+        self.tally.ends(status, key.map(Arc::as_ref), bytes_in, bytes_out);
         if let Some(connection) = &self.connection {
             connection.ends();
         }
@@ -158,7 +159,7 @@ impl Drop for Record {
         }
         if let Some(told) = self.told.take() {
             told.sink.access(AccessEvent {
-                key: key.map(|key| key.key.to_string()),
+                key: key.map(|key| key.all.key.to_string()),
                 host: told.host,
                 method: told.method,
                 path: told.path,
@@ -177,7 +178,7 @@ impl Drop for Record {
 
 impl fmt::Debug for Record {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = self.key.get().map(|key| &key.key);
+        let key = self.key.get().map(|key| &key.all.key);
         formatter.debug_struct("Record").field("key", &key).finish_non_exhaustive()
     }
 }

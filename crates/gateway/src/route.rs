@@ -1,6 +1,7 @@
 //! Which tenant a request is for.
 
 use crate::refusal::{Refusal, Why};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// How a request's host and path lead to a key.
@@ -52,7 +53,7 @@ impl Route {
                 Ok(Routed::Tenant { key: key.to_owned(), prefix: None })
             }
             Route::Hosts(keys) => {
-                let key = keys.get(&name_of(host)).ok_or(Refusal::new(404, Why::UnknownHost))?;
+                let key = keys.get(&*name_of(host)).ok_or(Refusal::new(404, Why::UnknownHost))?;
                 Ok(Routed::Tenant { key: key.clone(), prefix: None })
             }
             Route::Path => by_path(path),
@@ -78,13 +79,17 @@ fn by_path(path: &str) -> Result<Routed, Refusal> {
 }
 
 /// The host's name in lower case, without port and without a dot at its end.
-pub fn name_of(host: &str) -> String {
+pub fn name_of(host: &str) -> Cow<'_, str> {
     let end = match host.strip_prefix('[').and_then(|rest| rest.find(']')) {
         Some(end) => end + 2,
         None => host.find(':').unwrap_or(host.len()),
     };
     let name = host.get(..end).unwrap_or(host);
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+    let name = name.strip_suffix('.').unwrap_or(name);
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
+    }
 }
 
 /// The segment without percent signs; `None` if it cannot be read.

@@ -55,7 +55,8 @@ impl Answers {
         let key = match known {
             Some(known) => known.key.clone(),
             None => {
-                let asking = tokio::time::timeout(self.deadline, hooks.ask(asked(name)));
+                let asking =
+                    tokio::time::timeout(self.deadline, hooks.ask(asked(name.into_owned())));
                 let key = asking.await.unwrap_or(Err(()));
                 *answer = Some(Answer { key: key.clone(), at: clock::now() });
                 key

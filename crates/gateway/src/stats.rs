@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 /// Upper bounds of the buckets into which waits for a start are counted, in milliseconds. The last
@@ -79,56 +79,131 @@ impl Default for KeyStats {
     }
 }
 
-/// What is counted for a gateway.
-#[derive(Debug, Default)]
+/// What is counted for a gateway. Each of its threads counts requests in a [`Tally`] of its own: what
+/// two threads write to goes to and fro between their processors, which takes longer than a request
+/// needs for all else.
+#[derive(Debug)]
 pub(crate) struct Counters {
+    pub all: Arc<Totals>,
+    tallies: Box<[Arc<Tally>]>,
+}
+
+/// What is counted by all threads together, which is not done for each request.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
     pub connections: AtomicUsize,
     pub waiting: AtomicU64,
-    pub in_flight: AtomicU64,
-    requests: [AtomicU64; 5],
     wakes: [AtomicU64; WAKE_BUCKETS_MS.len() + 1],
     wake_us: AtomicU64,
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
     times_answers: AtomicBool,
     /// Only keys that exist are counted by themselves, so that visitors cannot fill the map.
     keys: RwLock<HashMap<Box<str>, Arc<KeyCounters>>>,
 }
 
-/// What is counted for a key.
+/// What is counted for a key by all threads together.
 #[derive(Debug)]
 pub(crate) struct KeyCounters {
     pub key: Box<str>,
-    /// Requests that are not over, refused ones whose answer is on its way included.
-    pub in_flight: AtomicU32,
-    /// Those of them that the tenant has to bear.
+    /// Requests that the tenant has to bear, where their number has a bound.
     pub admitted: AtomicU32,
     pub waiting: AtomicU32,
+}
+
+/// The requests of one thread. Two cache lines are its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Tally {
+    pub all: Arc<Totals>,
+    in_flight: AtomicU64,
+    requests: [AtomicU64; 5],
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    keys: RwLock<HashMap<Box<str>, Arc<KeyTally>>>,
+}
+
+/// The requests for a key on one thread.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct KeyTally {
+    pub all: Arc<KeyCounters>,
+    /// Requests that are not over, refused ones whose answer is on its way included.
+    in_flight: AtomicU32,
     requests: [AtomicU64; 5],
     answers: [AtomicU64; ANSWER_BUCKETS],
 }
 
 impl Counters {
-    pub fn of(&self, key: &str) -> Arc<KeyCounters> {
-        if let Some(known) = self.known(key) {
-            return known;
-        }
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let counters = keys.entry(key.into()).or_insert_with(|| {
-            Arc::new(KeyCounters {
-                key: key.into(),
-                in_flight: AtomicU32::new(0),
-                admitted: AtomicU32::new(0),
-                waiting: AtomicU32::new(0),
-                requests: Default::default(),
-                answers: [const { AtomicU64::new(0) }; ANSWER_BUCKETS],
-            })
-        });
-        counters.clone()
+    /// Counters with a tally for each of so many threads.
+    pub fn new(threads: usize) -> Counters {
+        let all = Arc::<Totals>::default();
+        let tallies = (0..threads).map(|_| Arc::new(Tally::new(&all))).collect();
+        Counters { all, tallies }
     }
 
-    pub fn known(&self, key: &str) -> Option<Arc<KeyCounters>> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    pub fn tallies(&self) -> &[Arc<Tally>] {
+        &self.tallies
+    }
+
+    /// Requests that are not over.
+    pub fn in_flight(&self) -> u64 {
+        self.tallies.iter().map(|tally| tally.in_flight.load(Relaxed)).sum()
+    }
+
+    /// The figures of a key, if requests have been for it.
+    pub fn stats_of(&self, key: &str) -> Option<KeyStats> {
+        let known = self.all.keys().get(key).cloned()?;
+        Some(self.key_stats(&known))
+    }
+
+    /// The figures of all keys that have had requests.
+    pub fn stats_of_all(&self) -> Vec<(String, KeyStats)> {
+        let known: Vec<_> = self.all.keys().values().cloned().collect();
+        known.iter().map(|known| (known.key.to_string(), self.key_stats(known))).collect()
+    }
+
+    fn key_stats(&self, known: &KeyCounters) -> KeyStats {
+        let waiting = known.waiting.load(Relaxed).into();
+        let mut stats = KeyStats { waiting, ..KeyStats::default() };
+        for tally in self.tallies.iter().filter_map(|tally| tally.known(&known.key)) {
+            stats.in_flight += u64::from(tally.in_flight.load(Relaxed));
+            add(&mut stats.requests, &tally.requests);
+            add(&mut stats.answers, &tally.answers);
+        }
+        stats
+    }
+
+    pub fn stats(&self) -> Stats {
+        let wake_buckets = std::array::from_fn(|bucket| self.all.wakes[bucket].load(Relaxed));
+        let mut stats = Stats {
+            connections: self.all.connections.load(Relaxed) as u64,
+            in_flight: self.in_flight(),
+            waiting: self.all.waiting.load(Relaxed),
+            wakes: wake_buckets.iter().sum(),
+            wake_buckets,
+            wake_us: self.all.wake_us.load(Relaxed),
+            ..Stats::default()
+        };
+        for tally in &self.tallies {
+            add(&mut stats.requests, &tally.requests);
+            stats.bytes_in += tally.bytes_in.load(Relaxed);
+            stats.bytes_out += tally.bytes_out.load(Relaxed);
+        }
+        stats
+    }
+}
+
+impl Totals {
+    fn keys(&self) -> RwLockReadGuard<'_, HashMap<Box<str>, Arc<KeyCounters>>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, key: &str) -> Arc<KeyCounters> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let counters = keys.entry(key.into()).or_insert_with(|| {
+            let (admitted, waiting) = (AtomicU32::new(0), AtomicU32::new(0));
+            Arc::new(KeyCounters { key: key.into(), admitted, waiting })
+        });
+        counters.clone()
     }
 
     /// Whether it is counted how soon answers begin: that takes two looks at the clock a request,
@@ -142,17 +217,52 @@ impl Counters {
         self.times_answers.store(true, Relaxed);
     }
 
-    /// The figures of all keys that have had requests.
-    pub fn all(&self) -> Vec<Arc<KeyCounters>> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.values().cloned().collect()
+    pub fn woke(&self, waited: Duration) {
+        let waited_us = waited.as_micros() as u64;
+        let bucket = WAKE_BUCKETS_MS.partition_point(|bound| bound * 1_000 < waited_us);
+        self.wakes[bucket].fetch_add(1, Relaxed);
+        self.wake_us.fetch_add(waited_us, Relaxed);
+    }
+}
+
+impl Tally {
+    fn new(all: &Arc<Totals>) -> Tally {
+        Tally {
+            all: all.clone(),
+            in_flight: AtomicU64::new(0),
+            requests: Default::default(),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            keys: RwLock::default(),
+        }
+    }
+
+    pub fn of(&self, key: &str) -> Arc<KeyTally> {
+        if let Some(known) = self.known(key) {
+            return known;
+        }
+        let all = self.all.of(key);
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let tally = keys.entry(key.into()).or_insert_with(|| {
+            Arc::new(KeyTally {
+                all,
+                in_flight: AtomicU32::new(0),
+                requests: Default::default(),
+                answers: [const { AtomicU64::new(0) }; ANSWER_BUCKETS],
+            })
+        });
+        tally.clone()
+    }
+
+    fn known(&self, key: &str) -> Option<Arc<KeyTally>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     pub fn begins(&self) {
         self.in_flight.fetch_add(1, Relaxed);
     }
 
-    pub fn ends(&self, status: u16, key: Option<&KeyCounters>, bytes_in: u64, bytes_out: u64) {
+    pub fn ends(&self, status: u16, key: Option<&KeyTally>, bytes_in: u64, bytes_out: u64) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.in_flight.fetch_sub(1, Relaxed);
         self.requests[class].fetch_add(1, Relaxed);
@@ -163,48 +273,24 @@ impl Counters {
             key.requests[class].fetch_add(1, Relaxed);
         }
     }
-
-    pub fn woke(&self, waited: Duration) {
-        let waited_us = waited.as_micros() as u64;
-        let bucket = WAKE_BUCKETS_MS.partition_point(|bound| bound * 1_000 < waited_us);
-        self.wakes[bucket].fetch_add(1, Relaxed);
-        self.wake_us.fetch_add(waited_us, Relaxed);
-    }
-
-    pub fn stats(&self) -> Stats {
-        let wake_buckets = std::array::from_fn(|bucket| self.wakes[bucket].load(Relaxed));
-        Stats {
-            connections: self.connections.load(Relaxed) as u64,
-            in_flight: self.in_flight.load(Relaxed),
-            waiting: self.waiting.load(Relaxed),
-            requests: loaded(&self.requests),
-            wakes: wake_buckets.iter().sum(),
-            wake_buckets,
-            wake_us: self.wake_us.load(Relaxed),
-            bytes_in: self.bytes_in.load(Relaxed),
-            bytes_out: self.bytes_out.load(Relaxed),
-        }
-    }
 }
 
-impl KeyCounters {
+impl KeyTally {
+    /// A request is for the key.
+    pub fn begins(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
     /// An answer has begun, so long after its request came.
     pub fn answered(&self, after: Duration) {
         self.answers[answer_bucket(after.as_micros() as u64)].fetch_add(1, Relaxed);
     }
-
-    pub fn stats(&self) -> KeyStats {
-        KeyStats {
-            in_flight: self.in_flight.load(Relaxed).into(),
-            waiting: self.waiting.load(Relaxed).into(),
-            requests: loaded(&self.requests),
-            answers: loaded(&self.answers),
-        }
-    }
 }
 
-fn loaded<const N: usize>(counters: &[AtomicU64; N]) -> [u64; N] {
-    std::array::from_fn(|class| counters[class].load(Relaxed))
+fn add<const N: usize>(sums: &mut [u64; N], counters: &[AtomicU64; N]) {
+    for (sum, counter) in sums.iter_mut().zip(counters) {
+        *sum += counter.load(Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -218,5 +304,27 @@ mod tests {
             let expected = bounds.iter().position(|bound| us <= *bound);
             assert_eq!(answer_bucket(us), expected.unwrap_or(ANSWER_BUCKETS - 1), "{us} us");
         }
+    }
+
+    #[test]
+    fn what_threads_count_is_one_figure() {
+        let counters = Counters::new(3);
+        for (tally, status) in counters.tallies().iter().zip([200, 404, 204]) {
+            let key = tally.of("a");
+            tally.begins();
+            key.begins();
+            assert_eq!(counters.in_flight(), 1);
+            assert_eq!(counters.stats_of("a").map(|stats| stats.in_flight), Some(1));
+            key.answered(Duration::from_micros(1));
+            tally.ends(status, Some(&key), 1, 2);
+        }
+        counters.tallies()[1].begins();
+        counters.tallies()[1].ends(502, None, 0, 0);
+        let stats = counters.stats();
+        assert_eq!((stats.in_flight, stats.requests), (0, [0, 2, 0, 1, 1]));
+        assert_eq!((stats.bytes_in, stats.bytes_out), (3, 6));
+        let [(name, of_key)] = &counters.stats_of_all()[..] else { panic!("one key") };
+        assert_eq!((name.as_str(), of_key.requests, of_key.answers[0]), ("a", [0, 2, 0, 1, 0], 3));
+        assert_eq!(counters.stats_of("b"), None);
     }
 }

@@ -5,7 +5,7 @@ use crate::exchange::Site;
 use crate::hooks::{Hooks, WokenRequest};
 use crate::record::Record;
 use crate::refusal::{Refusal, Why};
-use crate::stats::{Counters, KeyCounters};
+use crate::stats::{KeyCounters, Totals};
 use crate::stream::Socket;
 use crate::tenants::Tenants;
 use crate::trace;
@@ -19,15 +19,15 @@ const TRACE_PATIENCE: Duration = Duration::from_millis(50);
 
 /// A place among the requests that wait for one tenant. It is free again when this is dropped.
 struct Place {
-    counters: Arc<Counters>,
+    all: Arc<Totals>,
     key: Arc<KeyCounters>,
 }
 
 impl Place {
-    fn take(counters: &Arc<Counters>, key: &Arc<KeyCounters>, most: u32) -> Result<Place, Refusal> {
-        counters.waiting.fetch_add(1, Relaxed);
+    fn take(all: &Arc<Totals>, key: &Arc<KeyCounters>, most: u32) -> Result<Place, Refusal> {
+        all.waiting.fetch_add(1, Relaxed);
         let before = key.waiting.fetch_add(1, Relaxed);
-        let place = Place { counters: counters.clone(), key: key.clone() };
+        let place = Place { all: all.clone(), key: key.clone() };
         match before < most {
             true => Ok(place),
             false => Err(Refusal::overloaded()),
@@ -37,7 +37,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.counters.waiting.fetch_sub(1, Relaxed);
+        self.all.waiting.fetch_sub(1, Relaxed);
         self.key.waiting.fetch_sub(1, Relaxed);
     }
 }
@@ -54,7 +54,7 @@ pub(crate) struct Waiter<'a> {
 impl<T: Tenants, H: Hooks> Site<T, H> {
     /// Waits for the key's tenant.
     pub(crate) async fn wake(&self, waiter: &Waiter<'_>) -> Result<T::InUse, Refusal> {
-        let _place = Place::take(&self.counters, waiter.key, self.wake.queue)?;
+        let _place = Place::take(&self.counters.all, waiter.key, self.wake.queue)?;
         let began = clock::now();
         let ready = tokio::time::timeout(self.wake.timeout, self.tenants.wake(&waiter.key.key));
         let left = async {

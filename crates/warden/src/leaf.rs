@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! place                            passes controllers on, and has no processes
-//! ├─ absolute-host-<pid>-<ticks>   the leaf
-//! └─ absolute-<pid>-<ticks>        the parent
+//! ├─ absolute-host-<host>          the leaf
+//! └─ absolute-<host>               the parent
 //! ```
 
 use std::ffi::CStr;
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, getpid};
 
+use warden::HostId;
 use warden::confinement::{Group, Hierarchy};
 
 use crate::clock;
@@ -37,9 +38,6 @@ pub const LEAVING: &CStr = c"abs.leaving";
 /// How long the lock of a leaf is waited for. It is held for moments, unless a stranger that may
 /// read the directory keeps it: then the leaf stays for the next host.
 const LOCK_MS: u64 = 1_000;
-
-/// A host by its pid and its start in clock ticks.
-type HostId = (u32, u64);
 
 /// The leaves beside a parent that have no other host to undo them: that of the parent's host, and
 /// those of hosts that are gone. A host that is started in the leaf of one that was killed with its
@@ -72,13 +70,11 @@ pub fn undo_without_host(parent: &Group) {
     }
 }
 
-fn host_of(id: &str) -> Option<HostId> {
-    let (pid, ticks) = id.split_once('-')?;
-    Some((pid.parse().ok()?, ticks.parse().ok()?))
-}
-
-fn lives((pid, ticks): HostId) -> bool {
-    pid_of(pid).and_then(stat_of).is_some_and(|stat| stat.started_at_ticks == ticks)
+/// A host of another PID namespace counts as alive.
+fn lives(host: HostId) -> bool {
+    let stat = || pid_of(host.pid).and_then(stat_of);
+    !host.can_be_judged()
+        || stat().is_some_and(|stat| stat.started_at_ticks == host.started_at_ticks)
 }
 
 fn groups_in(place: &Path) -> impl Iterator<Item = PathBuf> {
@@ -97,13 +93,13 @@ impl Leaves {
         let has_no_other_host = |group: &PathBuf| {
             let name = group.file_name().and_then(|name| name.to_str());
             name.and_then(|name| name.strip_prefix(LEAF_PREFIX))
-                .is_some_and(|of| of == id || host_of(of).is_some_and(|host| !lives(host)))
+                .is_some_and(|of| of == id || HostId::parse(of).is_some_and(|host| !lives(host)))
         };
         let mut paths: Vec<PathBuf> = groups_in(place).filter(has_no_other_host).collect();
         // All take the locks in the same order.
         paths.sort();
         let leaves: Vec<Leaf> = paths.into_iter().map(|path| Leaf { path }).collect();
-        let (place, host) = (place.to_owned(), host_of(id));
+        let (place, host) = (place.to_owned(), HostId::parse(id));
         (!leaves.is_empty()).then_some(Leaves { place, host, leaves })
     }
 

@@ -14,7 +14,8 @@
 //! - [`refused_calls`] is the system calls that walls refuse, and [`filter`] makes the kernel's
 //!   program of them;
 //! - [`remove_tree`] removes a directory, whatever its maker has put into it;
-//! - [`names`] is how control groups and temporary directories are named;
+//! - [`names`] is how control groups and temporary directories are named, [`host_id`] how those of
+//!   a host are;
 //! - [`host`] sends and receives packets for the host's side;
 //! - [`hello`] is how a host and a warden meet that were not started together, [`surviving`] the
 //!   host's side of that, and [`ring`] what a tenant has written without a host;
@@ -35,6 +36,7 @@ pub mod filter;
 pub mod group_tree;
 pub mod hello;
 pub mod host;
+pub mod host_id;
 pub mod names;
 pub mod planted;
 pub mod protocol;
@@ -49,6 +51,7 @@ pub mod surviving;
 
 pub use confinement::Confinement;
 pub use disposition::Disposition;
+pub use host_id::HostId;
 pub use protocol::{
     COMMAND_BYTES, Command, LaunchStep, Mark, Marks, PROTOCOL, ProtocolError, REPORT_BYTES, Report,
     StopStage,

@@ -269,10 +269,11 @@ fn a_tenant_that_writes_a_lot_is_never_blocked_and_loses_counted_lines() {
 #[test]
 fn what_a_lost_host_has_not_told_is_handed_to_the_next() {
     let (name, mut host) = Name::owned();
-    let mut tenant =
-        host.start_ready(1, &script("echo up; sleep 0.01; echo a; echo b; sleep 1000"));
+    let text = "trap 'echo a; echo b' USR1; echo up; while :; do sleep 0.01; done";
+    let mut tenant = host.start_ready(1, &script(text));
     tenant.stdout.line();
     drop(host);
+    kill_process(tenant.pid, Signal::USR1).unwrap();
     let (host, found) = own_when(&name, |it| text_in(it, Stream::Stdout).ends_with("b\n"));
     // Lost in the middle of telling it.
     let pieces = found.written().pieces.len() as u32;

@@ -12,7 +12,9 @@ use std::process::{Child, Command};
 use rustix::process::Pid;
 use support::groups::{Parent, sleeper, start, within};
 use support::{Warden, eventually, process};
+use warden::HostId;
 use warden::confinement::Hierarchy;
+use warden::host_id::own_pid_namespace;
 
 /// A group that stands for the one that the host was started in, with a leaf and a process in it
 /// that stands for the host.
@@ -23,15 +25,24 @@ struct Place {
     host: Child,
 }
 
+fn id_of(host: &Child) -> HostId {
+    let stat = warden::Stat::of(host.id()).expect("it runs");
+    HostId {
+        pid: host.id(),
+        started_at_ticks: stat.started_at_ticks,
+        pid_namespace: own_pid_namespace(),
+    }
+}
+
 impl Place {
     fn new() -> Option<Place> {
         let own = Parent::v2()?;
         let host = Command::new("sleep").arg("1000").spawn().expect("sleep starts");
         let pid = Pid::from_child(&host);
-        let ticks = warden::Stat::of(host.id()).expect("it runs").started_at_ticks;
-        let leaf = own.path.join(format!("absolute-host-{}-{ticks}", host.id()));
+        let id = id_of(&host);
+        let leaf = own.path.join(format!("absolute-host-{id}"));
         fs::create_dir_all(&leaf).expect("a group");
-        let name = format!("absolute-{}-{ticks}", host.id());
+        let name = format!("absolute-{id}");
         let parent = Parent { hierarchy: Hierarchy::V2, path: own.path.join(name) };
         let place = Place { own, leaf, parent, host };
         place.take_in(pid);
@@ -164,8 +175,7 @@ fn the_leaf_of_a_host_that_is_gone_is_undone_when_the_next_one_leaves() {
     gone.passes_controllers_on();
     let mut next = Command::new("sleep").arg("1000").spawn().expect("sleep starts");
     gone.take_in(Pid::from_child(&next));
-    let ticks = warden::Stat::of(next.id()).expect("it runs").started_at_ticks;
-    let path = gone.own.path.join(format!("absolute-{}-{ticks}", next.id()));
+    let path = gone.own.path.join(format!("absolute-{}", id_of(&next)));
     let parent = Parent { hierarchy: Hierarchy::V2, path };
     let launch = within(sleeper(), vec![parent.group(&[])]);
     let mut warden = gone.warden();

@@ -81,6 +81,33 @@ fn a_take_over_passes_everything_on_and_the_former_owner_is_a_guest() {
     assert!(name.is_free());
 }
 
+/// Has the host say this while its warden is stopped, and go.
+fn say_and_go(host: Host, say: impl FnOnce(&Host)) -> Pid {
+    let warden = host.warden;
+    kill_process(warden, Signal::STOP).unwrap();
+    say(&host);
+    drop(host);
+    kill_process(warden, Signal::CONT).unwrap();
+    warden
+}
+
+#[test]
+fn the_last_words_of_a_host_that_has_gone_are_heard_but_nothing_is_started() {
+    let (name, mut host) = Name::owned();
+    let tenant = host.start(1, &sleeper());
+    say_and_go(host, |host| {
+        host.mark(1, Mark::Ready, 0);
+        host.launch(2, &sleeper());
+    });
+    let mut next = name.own();
+    assert_eq!(next.told().runs.keys().copied().collect::<Vec<_>>(), [1]);
+    assert!(process::exists(tenant.pid));
+    next.assert_silent();
+    let warden = say_and_go(next, |next| surviving::send_leave(next.socket()).unwrap());
+    assert!(process::wait_for_end(warden, support::DEADLINE));
+    assert!(!process::exists(tenant.pid) && name.is_free());
+}
+
 #[test]
 fn what_a_host_that_detaches_has_not_finished_ends() {
     let (name, mut old) = Name::owned();
@@ -383,7 +410,7 @@ fn the_warden_is_nobodys_child_and_leaves_its_host_nothing_to_wait_for() {
 }
 
 #[test]
-fn a_warden_that_nobody_comes_to_is_of_no_use_without_a_path() {
+fn a_socket_that_is_bound_to_no_path_is_that_of_one_host() {
     // A socket that is not bound is no name.
     let mut command = Command::new(env!("CARGO_BIN_EXE_warden"));
     let (ours, theirs) = warden::host::connection().unwrap();

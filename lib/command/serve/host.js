@@ -1,7 +1,9 @@
 /** A whole host: runtime, gateway, control socket, and what else was asked for. */
 import { readFileSync } from 'node:fs';
 import { hostname as machineName } from 'node:os';
+import { inTerms } from '../../control/terms.js';
 import { Failure } from '../mistakes.js';
+import { optionNames } from './terms.js';
 import { runtimeOptions } from './tenants.js';
 
 /** @typedef {import('../settings.js').Settings} Settings */
@@ -39,8 +41,12 @@ export async function startHost(current, { sockets, onTransition }) {
   const collector = values.metrics
     ? (await import('@absolutejs/runtime/prometheus')).createRuntimeCollector()
     : undefined;
-  const options = { ...runtimeOptions(current), onTransition };
-  const runtime = collector ? collector.attach(createRuntime, options) : createRuntime(options);
+  const said = new Map();
+  const optionName = optionNames(current, said);
+  const options = { ...runtimeOptions(current, said), onTransition };
+  const runtime = inOurTerms(optionName, () =>
+    collector ? collector.attach(createRuntime, options) : createRuntime(options),
+  );
   try {
     const gateway = createGateway({
       runtime,
@@ -53,7 +59,7 @@ export async function startHost(current, { sockets, onTransition }) {
     gateway.listening.catch(() => {});
     collector?.attachGateway(gateway);
     // The gateway already serves while the rest is loaded.
-    const control = await openControl(runtime, gateway, values);
+    const control = await openControl(runtime, gateway, values, optionName);
     const [addresses, listening, metrics] = await Promise.all([
       gateway.listening,
       control.listening,
@@ -78,17 +84,38 @@ export async function startHost(current, { sockets, onTransition }) {
 }
 
 /**
+ * Calls `create`. What an error of its names is named as it was given to `serve`.
+ *
+ * @template T
+ * @param {(option: string, key: string | null) => string} optionName
+ * @param {() => T} create
+ * @returns {T}
+ */
+function inOurTerms(optionName, create) {
+  try {
+    return create();
+  } catch (error) {
+    const { message } = /** @type {Error} */ (error);
+    throw Object.assign(/** @type {Error} */ (error), {
+      message: inTerms(message, optionName, null),
+    });
+  }
+}
+
+/**
  * @param {import('../../../index.js').Runtime} runtime
  * @param {import('../../../gateway.js').Gateway} gateway
  * @param {Record<string, any>} values
+ * @param {(option: string, key: string | null) => string} optionName
  */
-async function openControl(runtime, gateway, values) {
+async function openControl(runtime, gateway, values, optionName) {
   const { createControl } = await import('@absolutejs/runtime/control');
   return createControl({
     runtime,
     gateway,
     ...(values.control && { path: values.control }),
     name: values.name,
+    optionName,
     ...(values['log-dir'] && { logs: { directory: values['log-dir'] } }),
     ...(values.dashboard && {
       dashboard: { ...values.dashboard, names: namesAt(values.dashboard) },

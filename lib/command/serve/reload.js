@@ -25,11 +25,13 @@ export function reloaded(before, now) {
     ...before,
     values: { ...before.values },
     texts: { ...before.texts },
+    origins: { ...before.origins },
     ...(isAsked && { tenant: now.tenant, file: now.file }),
   };
   for (const name of applied) {
     settings.values[name] = now.values[name];
     settings.texts[name] = /** @type {string} */ (now.texts[name]);
+    settings.origins[name] = /** @type {string} */ (now.origins[name]);
   }
   const change = (/** @type {string} */ name) =>
     harmless(`${name} (${before.texts[name] ?? 'none'} → ${now.texts[name] ?? 'none'})`);

@@ -10,8 +10,9 @@ import { incident, summaryOf, tell } from './banner.js';
 import { startHost } from './host.js';
 import { apply } from './reload.js';
 import { inheritedSockets, reloading, serviceManager } from './service.js';
+import { watchStarter } from './starter.js';
 import { warmTenants } from './tenants.js';
-import { watchHost, watchStarts } from './watch.js';
+import { watchHost } from './watch.js';
 
 /** SIGINTs that come sooner after the first are the same ^C; people take longer for the next. */
 const SAME_INTERRUPT_MS = 300;
@@ -34,6 +35,7 @@ export async function run({ words, options: flags }, io) {
     },
   });
   const { ended, end, leave } = endOnSignals(host, settings.values.survive !== null, manager, io);
+  watchStarter(io.env, (starter) => void end(`${harmless(starter)} has gone`));
   // Told by another host, or by SIGUSR2.
   void left.then(() => leave('Left to the next host'));
   process.on('SIGHUP', async () => {
@@ -50,12 +52,10 @@ export async function run({ words, options: flags }, io) {
     await warmTenants(host.runtime, settings, io.complain).catch(() => {});
   });
   await announce(settings, host, flags.json === true, io);
-  const endWatch = watchStarts(host.runtime, journal);
-  // Files of logs are what a host can fail at.
-  if (settings.values['log-dir']) watchHost(host.listening.path, io.env, journal);
+  watchHost(host.listening.path, io.env, journal);
   await manager.tell('READY=1');
   await warmTenants(host.runtime, settings, io.complain);
-  const exitCode = await ended.finally(endWatch);
+  const exitCode = await ended;
   // Node aborts with a core dump when it cannot set its terminal back.
   if (hasLostItsTerminal(io)) process.kill(process.pid, 'SIGKILL');
   // Whatever still holds the process, such as a follower of the page, is not waited for.
@@ -86,7 +86,7 @@ async function announce(settings, host, wantsJson, io) {
  * @param {boolean} survives whether its tenants may outlive it
  * @param {{ tell: (state: string) => Promise<void> }} manager
  * @param {import('../terminal.js').Io} io
- * @returns {{ ended: Promise<number>, end: (signal: NodeJS.Signals) => Promise<void>,
+ * @returns {{ ended: Promise<number>, end: (why: string, exitCode?: number) => Promise<void>,
  *   leave: (why: string) => Promise<void> }}
  */
 function endOnSignals(host, survives, manager, io) {
@@ -99,7 +99,7 @@ function endOnSignals(host, survives, manager, io) {
   let reject = () => {};
   /** @type {Promise<number>} */
   const ended = new Promise((...settle) => ([resolve, reject] = settle));
-  const end = async (/** @type {NodeJS.Signals} */ signal) => {
+  const end = async (/** @type {string} */ why, exitCode = EXIT_DONE) => {
     if (isEnding) return;
     isEnding = true;
     endingSince = performance.now();
@@ -107,9 +107,8 @@ function endOnSignals(host, survives, manager, io) {
     host.runtime.drain();
     const open = host.gateway.stats().inFlight;
     const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
-    io.complain(`${signal}: ends in order${waits}; once more ends it at once.`);
+    io.complain(`${why}: ends in order${waits}; once more ends it at once.`);
     await manager.tell('STOPPING=1');
-    const exitCode = signal === 'SIGINT' ? EXIT_INTERRUPTED : EXIT_DONE;
     host.close().then(() => resolve(exitCode), reject);
   };
   /** Leaves the tenants to the next host; what is open may end first. */
@@ -136,7 +135,7 @@ function endOnSignals(host, survives, manager, io) {
         for (const file of files) rmSync(file, { force: true });
         process.exit(128 + constants.signals[signal]);
       }
-      void end(signal);
+      void end(signal, signal === 'SIGINT' ? EXIT_INTERRUPTED : EXIT_DONE);
     });
   }
   host.control.drained.then(async () => {

@@ -1,9 +1,11 @@
 /** What the settings of `serve` mean for the runtime, and for each tenant at its start. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { assertKey, nearest } from '../../checks.js';
+import { nearest, TENANT_SETTINGS } from '../../checks.js';
+import { isKey, isLeftOut } from '../../control/directories.js';
 import { readValue } from '../arguments.js';
 import { configKey, OPTIONS } from '../options.js';
+import { namesIn } from './terms.js';
 
 /** A crash sooner than this after a start counts as a failed start, so that back-off follows. */
 const MIN_UPTIME_MS = 5_000;
@@ -20,26 +22,17 @@ const OF_TENANT = [
   'stop-timeout',
   'readiness-timeout',
 ];
-/** The options of the library that it may give, too. */
-const OF_LIBRARY = [
-  'idleAfterMs',
-  'stopTimeoutMs',
-  'readinessTimeoutMs',
-  'readinessPath',
-  'command',
-  'env',
-  'limits',
-  'isolation',
-  'warm',
-];
+/** The settings of the library, which it may give, too. @type {readonly string[]} */
+const OF_LIBRARY = TENANT_SETTINGS;
 
 /** @typedef {import('../settings.js').Settings} Settings */
 
 /**
  * @param {() => Settings} current the settings as they are at that moment
+ * @param {import('./terms.js').Said} [said] is told what `tenant` says
  * @returns {import('../../../index.js').RuntimeOptions}
  */
-export function runtimeOptions(current) {
+export function runtimeOptions(current, said) {
   const { dir, values, file } = current();
   return {
     source: { kind: 'directory', root: dir },
@@ -49,7 +42,7 @@ export function runtimeOptions(current) {
     ...startOptions(values),
     // Asked at each start, so what was read anew holds from the next start on. Without a config
     // file nothing can change, and starts need no turn of JavaScript.
-    ...(file !== undefined && { tenant: (key) => tenantOptions(current(), key) }),
+    ...(file !== undefined && { tenant: (key) => tenantOptions(current(), key, said) }),
   };
 }
 
@@ -83,12 +76,17 @@ function startOptions(values) {
 /**
  * @param {Settings} settings
  * @param {string} key
+ * @param {import('./terms.js').Said} [said]
  * @returns {import('../../../index.js').TenantSettings | Promise<import('../../../index.js').TenantSettings>}
  */
-function tenantOptions({ values, tenant, file }, key) {
+function tenantOptions({ values, tenant, file }, key, said) {
+  said?.delete(key);
   if (tenant === undefined) return startOptions(values);
   const asked = tenant(key);
-  const merge = (/** @type {any} */ given) => merged(values, given, `${file}: tenant("${key}")`);
+  const merge = (/** @type {any} */ given) => {
+    said?.set(key, namesIn(given ?? {}));
+    return merged(values, given, `${file}: tenant("${key}")`);
+  };
   return typeof asked?.then === 'function' ? asked.then(merge) : merge(asked);
 }
 
@@ -146,10 +144,10 @@ export const keysIn = (root) => directoriesIn(root).filter(isKey);
 /** Those whose names no tenant can have. @param {string} root @returns {string[]} */
 export const strangersIn = (root) => directoriesIn(root).filter((name) => !isKey(name));
 
-/** All but the hidden ones. @param {string} root */
+/** All that may be meant as tenants. @param {string} root */
 function directoriesIn(root) {
   return readdirSync(root, { withFileTypes: true })
-    .filter((entry) => !entry.name.startsWith('.') && isDirectory(root, entry))
+    .filter((entry) => !isLeftOut(entry.name) && isDirectory(root, entry))
     .map(({ name }) => name)
     .sort();
 }
@@ -158,16 +156,6 @@ function directoriesIn(root) {
 function isDirectory(root, entry) {
   if (!entry.isSymbolicLink()) return entry.isDirectory();
   return statSync(join(root, entry.name), { throwIfNoEntry: false })?.isDirectory() === true;
-}
-
-/** @param {string} name */
-function isKey(name) {
-  try {
-    assertKey(name);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /**

@@ -63,6 +63,22 @@ export function put(text, now) {
   if (text.data !== now) text.data = now;
 }
 
+/**
+ * Returns what asks for a call before the next frame: one, however often it is asked for.
+ * @param {() => void} call
+ */
+export function onceAFrame(call) {
+  let isAsked = false;
+  return () => {
+    if (isAsked) return;
+    isAsked = true;
+    requestAnimationFrame(() => {
+      isAsked = false;
+      call();
+    });
+  };
+}
+
 /** @param {string} [text] */
 export const textNode = (text = '') => document.createTextNode(text);
 

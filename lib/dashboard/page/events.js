@@ -16,6 +16,8 @@ const KINDS = {
   limited: 'warn',
   ready: 'good',
   restored: 'good',
+  'start-failed': 'bad',
+  'replace-failed': 'bad',
 };
 
 /** @param {{ hasKeys: boolean }} settings whether events are of several tenants */

@@ -1,6 +1,6 @@
 // The first view: what room the host has, and all its tenants, with what is wrong first.
 import { COLUMNS } from './columns.js';
-import { fill, h, put, textNode } from './dom.js';
+import { fill, h, onceAFrame, put, textNode } from './dom.js';
 import { count, setHostTime } from './format.js';
 import { createRoom } from './room.js';
 import { createTable } from './table.js';
@@ -135,17 +135,8 @@ export function openOverview({ link, host, setHost }) {
     sort.value = kept.sort;
   }
 
-  let isAsked = false;
-
-  /** Once a frame, however much has been told. */
-  function later() {
-    if (isAsked) return;
-    isAsked = true;
-    requestAnimationFrame(() => {
-      isAsked = false;
-      if (!isClosed) show();
-    });
-  }
+  /** However much has been told. */
+  const later = onceAFrame(() => void (isClosed || show()));
 
   function show() {
     // Until they are known there is nothing to count, and "nothing is wrong" would be a guess.

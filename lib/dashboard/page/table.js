@@ -1,6 +1,6 @@
 // A table of any length: only the rows that can be seen exist, with some above and below. It is
 // the page that scrolls.
-import { h } from './dom.js';
+import { h, onceAFrame } from './dom.js';
 import { COLUMNS, rowClass } from './columns.js';
 
 /** @typedef {import('./shapes.js').Tenant} Tenant */
@@ -41,17 +41,9 @@ export function createTable(onSort) {
   let pastHead = 0;
   /** @type {string | undefined} the row that the keyboard is at */
   let active;
-  let isAsked = false;
 
   /** What is seen has changed: rows are put right before the next frame. */
-  function later() {
-    if (isAsked) return;
-    isAsked = true;
-    requestAnimationFrame(() => {
-      isAsked = false;
-      render();
-    });
-  }
+  const later = onceAFrame(render);
 
   function measure() {
     const height = rows[0]?.element.offsetHeight;

@@ -10,7 +10,7 @@ use crate::run_handle::RunHandle;
 use crate::supervision::Supervision;
 use crate::uplink::Record;
 use crate::users;
-use linux::process::accounting::{Root, Usage, sample_once};
+use linux::process::accounting::{Root, Sampler, Usage};
 use linux::warden_link::surviving::{FoundRun, NotRecovered, Notice, Recovery};
 use pool::{
     CallId, Custody, ExitReason, Input, Key, Outcome, Part, Recovered, Refusal, Release, RunId,
@@ -89,7 +89,9 @@ impl<M: Machine> Driver<M> {
             return Vec::new();
         }
         let roots: Vec<Root> = runs.iter().map(root_of).collect();
-        engine.off_thread(move || sample_once(&roots)).await.unwrap_or_default()
+        // Reads by hand, since all requests wait for it.
+        let sample = move || Sampler::default().sample(&roots);
+        engine.off_thread(sample).await.unwrap_or_default()
     }
 
     /// Tells the pool what was found: runs that have ended or end first, then those that serve, the
@@ -178,9 +180,9 @@ impl<M: Machine> Driver<M> {
         core: &mut Core<M>,
         run: RunId,
         key: Key,
-        process: Box<Recovered>,
+        found: u64,
     ) -> Option<Input> {
-        let found = core.survival.as_mut()?.found.remove(&process.found)?;
+        let found = core.survival.as_mut()?.found.remove(&found)?;
         let engine = core.engine.engine()?.clone();
         let root = root_of(&found);
         let FoundRun { number, record: file, known, lines_lost, port, marks, output, .. } = found;

@@ -11,6 +11,7 @@ use pool::{Exit, ExitReason, Input, Outcome, Refusal};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use tokio::sync::oneshot;
+use warden::ring::{self, Piece};
 
 const READY: FoundMarks =
     FoundMarks { is_ready: true, is_retired: false, stopping: None, has_ended: false };
@@ -254,4 +255,34 @@ async fn lines_that_are_begun_when_a_host_leaves_are_in_the_record() {
     assert_eq!(known.begun, [(Stream::Stdout, b"begun".to_vec())]);
     assert_eq!(known.figures.lines_open, 0);
     let _ = harness.call(|call| Input::Kill { key: "a".into(), call });
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn lines_that_javascript_does_not_hear_are_not_lost() {
+    let mut harness = Harness::surviving(config());
+    harness.driver.recover(1_000);
+    let (mut run, _end) = found(9, "a", READY);
+    let record = run.record.descriptor().unwrap();
+    let text = b"one\ntwo\nbegun".to_vec();
+    run.output.written = vec![Piece { at_unix_ms: 5, stream: ring::Stream::Stdout, text }];
+    harness.finds(recovery(vec![run])).await;
+    let (_, known) = RecordFile::found(record).unwrap();
+    let figures = known.figures;
+    assert_eq!((figures.lines_read, figures.lines_told, figures.lines_open), (2, 2, 1));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_host_that_leaves_before_it_knows_what_was_found_leaves_all_of_it() {
+    for keys in [&["a"][..], &[]] {
+        let mut harness = Harness::surviving(config());
+        harness.driver.recover(1_000);
+        harness.driver.detach(2_000);
+        let (runs, _ends): (Vec<_>, Vec<_>) = keys.iter().map(|key| found(9, key, READY)).unzip();
+        harness.finds(recovery(runs)).await;
+        assert_eq!(harness.told(), ["detach"]);
+        let records = harness.records();
+        let names = records.iter().map(name).filter(|name| name != "Recover");
+        assert_eq!(names.collect::<Vec<_>>(), ["Settle", "Detach", "Settle"]);
+        assert_eq!(answer(&records, 2_000), Some(&Outcome::Done));
+    }
 }

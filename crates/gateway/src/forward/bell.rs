@@ -15,6 +15,8 @@ pub(super) struct Bell {
     has_rung: AtomicBool,
     /// The same, while it was muted.
     has_rung_muted: AtomicBool,
+    /// There was nothing to read, and it has not rung since.
+    awaits_read: AtomicBool,
 }
 
 impl Bell {
@@ -51,6 +53,22 @@ impl Bell {
         self.has_rung_muted.store(false, Relaxed);
     }
 
+    /// The socket is about to be read. It was read when `has_read` follows; otherwise there was
+    /// nothing, and it rings when there is.
+    pub fn reads(&self) {
+        self.awaits_read.store(true, Relaxed);
+    }
+
+    pub fn has_read(&self) {
+        self.awaits_read.store(false, Relaxed);
+    }
+
+    /// Whether another look at the socket would find nothing to read: events come in on the
+    /// connection's own thread, and each of them rings.
+    pub fn awaits_read(&self) -> bool {
+        self.awaits_read.load(Relaxed)
+    }
+
     /// Wakes no task while what is returned lives. That it has rung is noted.
     pub fn mute(&self) -> Muted<'_> {
         self.is_muted.store(true, Relaxed);
@@ -64,6 +82,7 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        self.awaits_read.store(false, Relaxed);
         if self.is_muted.load(Relaxed) {
             self.has_rung_muted.store(true, Relaxed);
             return;
@@ -118,5 +137,20 @@ mod tests {
         assert_eq!(ring(), (2, true));
         bell.is_for_none();
         assert_eq!(ring(), (2, true));
+    }
+
+    #[test]
+    fn a_look_for_what_there_is_to_read_is_due_when_it_has_rung() {
+        let bell = Arc::<Bell>::default();
+        for is_muted in [false, true] {
+            assert!(!bell.awaits_read());
+            bell.reads();
+            bell.reset();
+            assert!(bell.awaits_read());
+            let muted = is_muted.then(|| bell.mute());
+            Waker::from(bell.clone()).wake();
+            drop(muted);
+        }
+        assert!(!bell.awaits_read());
     }
 }

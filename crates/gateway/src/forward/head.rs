@@ -1,16 +1,16 @@
 //! The heads of requests and answers, as they are passed on.
 
-use super::ForwardSettings;
 use super::upgrade::Wanted;
+use super::{AsSent, ForwardSettings};
 use crate::forwarded::{self, Client};
-use crate::headers::take_off_hop_fields;
+use crate::headers::{take_off_hop_fields, which};
 use crate::refusal::{Refusal, Why};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
-use http::{Method, Request, Uri, Version, request, response};
+use http::{Method, Request, Uri, Version, response};
 
 /// The fields of most requests have room in it.
 const PACKED_BYTES: usize = 1_000;
@@ -20,10 +20,10 @@ const OPERATORS_COOKIE: &[u8] = b"absolute-runtime-";
 
 /// The head of a request, for each try to send it.
 #[derive(Debug)]
-pub(super) struct RequestHead {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+pub(super) struct RequestHead<'a> {
+    /// Its method and header fields are those of the head; the fields are in it until the first try.
+    request: &'a mut AsSent,
+    target: PathAndQuery,
     /// What the headers are made of again for a second try; `None` before the first.
     packed: Option<Packed>,
 }
@@ -33,69 +33,78 @@ pub(super) struct RequestHead {
 #[derive(Debug)]
 struct Packed(Vec<u8>);
 
-impl RequestHead {
+impl<'a> RequestHead<'a> {
     /// The head for the tenant of what a client sent. `Content-Length` stays as it is.
     pub fn new(
-        parts: request::Parts,
+        request: &'a mut AsSent,
         target: PathAndQuery,
         host: &str,
         client: &Client,
         prefix: Option<&str>,
         settings: &ForwardSettings,
-    ) -> RequestHead {
-        let mut headers = parts.headers;
-        take_off_hop_fields(&mut headers);
-        // The gateway answers it when the tenant takes the body.
-        headers.remove(EXPECT);
+    ) -> RequestHead<'a> {
+        let is_http2 = request.version() == Version::HTTP_2;
+        let headers = request.headers_mut();
+        take_off_hop_fields(headers);
+        let [expects, has_cookies] = which(headers, [EXPECT, COOKIE]);
+        if expects {
+            // The gateway answers it when the tenant takes the body.
+            headers.remove(EXPECT);
+        }
         if headers.get(HOST).is_none_or(|value| value != host)
             && let Ok(value) = HeaderValue::from_str(host)
         {
             headers.insert(HOST, value);
         }
-        if parts.version == Version::HTTP_2 {
-            join_cookies(&mut headers);
+        if has_cookies {
+            if is_http2 {
+                join_cookies(headers);
+            }
+            take_off_operators_cookies(headers);
         }
-        take_off_operators_cookies(&mut headers);
-        forwarded::tell(&mut headers, client, prefix, &settings.trusted);
-        RequestHead { method: parts.method, uri: Uri::from(target), headers, packed: None }
+        forwarded::tell(headers, client, prefix, &settings.trusted);
+        RequestHead { request, target, packed: None }
     }
 
     pub fn method(&self) -> &Method {
-        &self.method
+        self.request.method()
     }
 
     /// Says whether a body comes with it. Without a length the HTTP library would take a GET for
     /// one that has none, and a tenant might wait for that of a POST.
     pub fn say_whether_it_has_a_body(&mut self, has_body: bool) {
-        if self.headers.contains_key(CONTENT_LENGTH) {
+        let is_expected = matches!(*self.method(), Method::POST | Method::PUT | Method::PATCH);
+        let headers = self.request.headers_mut();
+        if (!has_body && !is_expected) || headers.contains_key(CONTENT_LENGTH) {
             return;
         }
-        if has_body {
-            self.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        } else if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
-            self.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
-        }
+        match has_body {
+            true => headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+            false => headers.insert(CONTENT_LENGTH, HeaderValue::from(0)),
+        };
     }
 
     /// It asks for another protocol.
     pub fn asks_for(&mut self, wanted: &Wanted) {
-        self.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        self.headers.insert(UPGRADE, wanted.protocol().clone());
-        if self.method == Method::CONNECT {
-            self.method = Method::GET;
-            wanted.complete(&mut self.headers);
+        let is_connect = self.method() == Method::CONNECT;
+        let headers = self.request.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, wanted.protocol().clone());
+        if is_connect {
+            wanted.complete(headers);
+            *self.request.method_mut() = Method::GET;
         }
     }
 
     /// A request with this head.
     pub fn with<B>(&mut self, body: B) -> Request<B> {
         let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
+        *request.method_mut() = self.method().clone();
+        *request.uri_mut() = Uri::from(self.target.clone());
         *request.headers_mut() = match &self.packed {
             None => {
-                self.packed = Some(Packed::of(&self.headers));
-                std::mem::take(&mut self.headers)
+                self.packed = Some(Packed::of(self.request.headers()));
+                std::mem::take(self.request.headers_mut())
             }
             Some(packed) => packed.unpack(),
         };
@@ -178,16 +187,17 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// Makes a tenant's head one for the client. Returns whether it said in one way only where its body
 /// ends: programs differ in what they make of a length beside an encoding, and of several lengths.
 pub(super) fn clean_answer(head: &mut response::Parts) -> Result<bool, Refusal> {
-    let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    let encoding = encodings.next();
-    // Another encoding would be taken off with the field, and never be undone.
-    if encodings.next().is_some() || encoding.is_some_and(|encoding| !is_chunked(encoding)) {
-        return Err(Refusal::new(502, Why::BrokeOff));
+    let [is_encoded, has_length] = which(&head.headers, [TRANSFER_ENCODING, CONTENT_LENGTH]);
+    if is_encoded {
+        let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
+        // Another encoding would be taken off with the field, and never be undone.
+        if !encodings.next().is_some_and(is_chunked) || encodings.next().is_some() {
+            return Err(Refusal::new(502, Why::BrokeOff));
+        }
     }
-    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
-    let is_clear = match lengths.next() {
-        Some(length) => encoding.is_none() && lengths.next().is_none() && is_number(length),
-        None => true,
+    let is_clear = !has_length || {
+        let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
+        !is_encoded && lengths.next().is_some_and(is_number) && lengths.next().is_none()
     };
     // The body ends where the HTTP library has read that it does, and it says so anew.
     if !is_clear {
@@ -217,8 +227,10 @@ mod tests {
             let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
             headers.append(HeaderName::from_static(name), value);
         }
-        let (method, uri) = (Method::GET, Uri::from_static("/a?b"));
-        let mut head = RequestHead { method, uri, headers: headers.clone(), packed: None };
+        let mut request = Request::new(None);
+        *request.headers_mut() = headers.clone();
+        let target = PathAndQuery::from_static("/a?b");
+        let mut head = RequestHead { request: &mut request, target, packed: None };
         for _ in 0..3 {
             let request = head.with(());
             assert_eq!((request.headers(), request.uri()), (&headers, &Uri::from_static("/a?b")));

@@ -1,7 +1,7 @@
 //! The body of a request on its way to the tenant: counted, bounded, and with an end to waiting.
 
 use super::answer_body::Polled;
-use super::upstreams::Progress;
+use super::watched::Progress;
 use super::{BodyError, ForwardSettings};
 use crate::guarded;
 use crate::record::Record;

@@ -6,20 +6,19 @@
 
 use super::bell::{Bell, Muted};
 use super::request_body::RequestBody;
+use super::watched::{Progress, Watched};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::unconstrained;
@@ -35,113 +34,6 @@ const IDLE_PER_RUN_MAX: usize = 32;
 /// A tenant whose queue of connections is full does not answer: the kernel tries again after 1, 3
 /// and 7 seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How much a tenant may send before the head of its answer is whole. The library bounds one head,
-/// but not how many interim ones (`100 Continue`) come before it: without an end they would keep a
-/// thread of the gateway busy for as long as the tenant sends them.
-const BEFORE_HEAD_BYTES_MAX: u64 = 1 << 20;
-
-/// What has gone over a connection since the last request on it began.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    has_sent: AtomicBool,
-    received_bytes: AtomicU64,
-    /// The head of the answer has come.
-    is_headed: AtomicBool,
-}
-
-impl Progress {
-    fn begin(&self) {
-        self.has_sent.store(false, Relaxed);
-        self.received_bytes.store(0, Relaxed);
-        self.is_headed.store(false, Relaxed);
-    }
-
-    fn has_too_much_before_the_head(&self) -> bool {
-        self.received_bytes.load(Relaxed) > BEFORE_HEAD_BYTES_MAX && !self.is_headed.load(Relaxed)
-    }
-
-    /// The kernel has taken at least a byte of the request.
-    pub fn has_sent(&self) -> bool {
-        self.has_sent.load(Relaxed)
-    }
-
-    /// At least a byte of an answer has come.
-    pub fn has_received(&self) -> bool {
-        self.received_bytes.load(Relaxed) > 0
-    }
-}
-
-/// A socket that notes its progress.
-#[derive(Debug)]
-pub(super) struct Watched {
-    stream: TcpStream,
-    progress: Arc<Progress>,
-}
-
-impl Watched {
-    /// The socket alone.
-    pub fn into_stream(self) -> TcpStream {
-        self.stream
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.progress.has_too_much_before_the_head() {
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        let count = (buffer.filled().len() - before) as u64;
-        // Only this connection's own task writes it.
-        let so_far = self.progress.received_bytes.load(Relaxed);
-        self.progress.received_bytes.store(so_far + count, Relaxed);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.progress.has_sent.store(true, Relaxed);
-        Poll::Ready(Ok(count))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        // The kernel takes one part, a head without a body, in less time than several.
-        if let [part] = parts {
-            return self.poll_write(context, part);
-        }
-        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, parts))?;
-        self.progress.has_sent.store(true, Relaxed);
-        Poll::Ready(Ok(count))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 /// A connection to a tenant. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Upstream {
@@ -162,11 +54,10 @@ impl Upstream {
         let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
         let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         stream.set_nodelay(true)?;
-        let progress = Arc::<Progress>::default();
-        let watched = Watched { stream, progress: progress.clone() };
+        let (progress, bell) = (Arc::<Progress>::default(), Arc::<Bell>::default());
+        let watched = Watched::new(stream, bell.clone(), progress.clone());
         let (sender, connection) =
             Builder::new().handshake(TokioIo::new(watched)).await.map_err(io::Error::other)?;
-        let bell = Arc::<Bell>::default();
         let waker = Waker::from(bell.clone());
         let (is_reused, is_over) = (false, false);
         Ok(Box::new(Upstream {
@@ -205,7 +96,7 @@ impl Upstream {
             *is_over = *is_over || connection.poll_without_shutdown(&mut own).is_ready();
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(answer) => {
-                    progress.is_headed.store(true, Relaxed);
+                    progress.has_head();
                     Poll::Ready(answer.map_err(drop))
                 }
                 Poll::Pending if *is_over => Poll::Ready(Err(())),

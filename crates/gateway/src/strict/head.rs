@@ -1,7 +1,7 @@
 //! The head of a request: its line, and the fields that say whom it is for and where it ends.
 
 use super::HeadLimits;
-use super::fields::{self, Field, is_token};
+use super::fields::{self, Field, all, is_token};
 use crate::refusal::{Refusal, Why};
 
 /// What the gateway has to know of a head before it is parsed.
@@ -54,7 +54,8 @@ pub fn check_start(bytes: &[u8]) -> Result<(), Refusal> {
 impl Head {
     /// Reads a head, with its last empty line.
     pub fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Head, Refusal> {
-        let mut lines = fields::lines(&bytes[..bytes.len() - 2]);
+        let bytes = &bytes[..bytes.len() - 2];
+        let mut lines = fields::lines(bytes);
         let request = lines.next().unwrap_or(Err(Refusal::new(400, Why::RequestLine)))?;
         let line = RequestLine::parse(request)?;
         let mut found = Found::default();
@@ -64,9 +65,12 @@ impl Head {
             }
             found.take(fields::parse(text?)?)?;
         }
-        found.check_named()?;
-        if found.has_underscore {
-            refuse_twins(&found.names)?;
+        if found.has_underscore || !found.named.is_empty() {
+            let names = names_in(bytes);
+            found.check_named(&names)?;
+            if found.has_underscore {
+                refuse_twins(&names)?;
+            }
         }
         found.check_host(&line)?;
         let framing = found.framing(&line)?;
@@ -114,7 +118,7 @@ impl RequestLine<'_> {
             _ if version.starts_with(b"HTTP/") => return Err(Refusal::new(505, Why::Version)),
             _ => return bad(Why::RequestLine),
         };
-        let is_visible = target.iter().all(|byte| *byte > b' ' && *byte != 0x7f && *byte != b'#');
+        let is_visible = all(target, |byte| byte > b' ' && byte != 0x7f && byte != b'#');
         let is_origin = target.starts_with(b"/");
         let is_asterisk = target == b"*" && method == b"OPTIONS";
         if !is_visible || !(is_origin || is_asterisk || authority(target).is_some()) {
@@ -146,14 +150,12 @@ struct Found<'a> {
     /// What `Connection` names besides the fields that are for one hop.
     named: Vec<&'a [u8]>,
     has_http2_settings: bool,
-    names: Vec<&'a [u8]>,
     has_underscore: bool,
 }
 
 impl<'a> Found<'a> {
     fn take(&mut self, field: Field<'a>) -> Result<(), Refusal> {
         let bad = |why| Err(Refusal::new(400, why));
-        self.names.push(field.name);
         self.has_underscore |= field.name.contains(&b'_');
         if field.is("host") {
             if self.host.replace(field.value).is_some() {
@@ -212,9 +214,8 @@ impl<'a> Found<'a> {
     }
 
     /// A program that does not heed `Connection` would pass on what the gateway takes off.
-    fn check_named(&self) -> Result<(), Refusal> {
-        let is_there =
-            |named: &&[u8]| self.names.iter().any(|name| name.eq_ignore_ascii_case(named));
+    fn check_named(&self, names: &[&[u8]]) -> Result<(), Refusal> {
+        let is_there = |named: &&[u8]| names.iter().any(|name| name.eq_ignore_ascii_case(named));
         match self.named.iter().any(is_there) {
             true => Err(Refusal::new(400, Why::Connection)),
             false => Ok(()),
@@ -246,6 +247,12 @@ impl<'a> Found<'a> {
             (None, false) => Ok(Framing::None),
         }
     }
+}
+
+/// The names of a head's fields, each of which was read before: few heads need all of them at once.
+fn names_in(head: &[u8]) -> Vec<&[u8]> {
+    let fields = fields::lines(head).skip(1).flatten().map(fields::parse);
+    fields.flatten().map(|field| field.name).collect()
 }
 
 /// Whether this value of `Upgrade` offers to go on in HTTP/2, as curl does of itself.
@@ -296,9 +303,10 @@ pub(super) fn is_host(host: &[u8]) -> bool {
         },
         _ => {
             let end = host.iter().position(|byte| *byte == b':').unwrap_or(host.len());
-            let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+            let is_name =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             let name = &host[..end];
-            (if name.iter().all(is_name) { name } else { &[][..] }, &host[end..])
+            (if all(name, is_name) { name } else { &[][..] }, &host[end..])
         }
     };
     let is_port = match port {

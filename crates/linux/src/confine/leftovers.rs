@@ -8,6 +8,7 @@ use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use warden::HostId;
 use warden::remove_tree::remove_tree;
 
 const PREFIX: &str = "absolute-";
@@ -15,7 +16,7 @@ const PREFIX: &str = "absolute-";
 impl Me {
     /// The directory of the tenants' private temporary directories.
     pub(super) fn temporary(&self) -> PathBuf {
-        let name = format!("{PREFIX}{}-{}-{}", self.uid, self.pid, self.started_at_ticks);
+        let name = format!("{PREFIX}{}-{}", self.uid, self.id);
         directory().join(name)
     }
 }
@@ -42,18 +43,15 @@ pub(super) fn clear(me: &Me) {
 fn left_in(directory: &Path, uid: u32) -> Vec<CString> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let is_left = |name: &String| {
-        named(name).is_some_and(|(of, pid, start)| of == uid && !is_alive(pid, start))
-    };
+    let is_left =
+        |name: &String| named(name).is_some_and(|(of, host)| of == uid && !is_alive(host));
     names.filter(is_left).filter_map(|name| CString::new(name).ok()).collect()
 }
 
-/// The user, the pid and the start of the host that a name is made of.
-fn named(name: &str) -> Option<(u32, u32, u64)> {
-    let mut parts = name.strip_prefix(PREFIX)?.split('-');
-    let named =
-        (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    parts.next().is_none().then_some(named)
+/// The user and the host that a name is made of.
+fn named(name: &str) -> Option<(u32, HostId)> {
+    let (uid, host) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    Some((uid.parse().ok()?, HostId::parse(host)?))
 }
 
 /// Removes a directory unless it is another user's, or a warden or keeper still has it locked.
@@ -83,19 +81,20 @@ mod tests {
     #[test]
     fn only_unlocked_directories_of_hosts_that_are_gone_are_removed() {
         let me = Me::here();
-        let all = std::env::temp_dir().join(format!("leftovers-{}", me.pid));
+        let all = std::env::temp_dir().join(format!("leftovers-{}", me.id.pid));
         let make = |name: String| {
             fs::create_dir_all(all.join(&name).join("tenant/deeper")).unwrap();
             fs::write(all.join(&name).join("tenant/deeper/file"), "x").unwrap();
             all.join(name)
         };
-        let gone = make(format!("absolute-{}-{GONE}-1", me.uid));
+        let gone_host = |started_at_ticks| HostId { pid: GONE, started_at_ticks, ..me.id };
+        let gone = make(format!("absolute-{}-{}", me.uid, gone_host(1)));
         fs::set_permissions(gone.join("tenant/deeper"), fs::Permissions::from_mode(0o000)).unwrap();
-        let locked = make(format!("absolute-{}-{GONE}-2", me.uid));
-        let alive = make(format!("absolute-{}-{}-{}", me.uid, me.pid, me.started_at_ticks));
-        let others = make(format!("absolute-{}-{GONE}-1", me.uid + 1));
+        let locked = make(format!("absolute-{}-{}", me.uid, gone_host(2)));
+        let alive = make(format!("absolute-{}-{}", me.uid, me.id));
+        let others = make(format!("absolute-{}-{}", me.uid + 1, gone_host(1)));
         let outside = make("outside".to_owned());
-        symlink(&outside, all.join(format!("absolute-{}-{GONE}-3", me.uid))).unwrap();
+        symlink(&outside, all.join(format!("absolute-{}-{}", me.uid, gone_host(3)))).unwrap();
         let lock = fs::File::open(&locked).unwrap();
         flock(&lock, FlockOperation::LockShared).unwrap();
 

@@ -39,22 +39,22 @@ pub use support::{Foreseen, Parts, StartFacts, Support, give_back_place, support
 pub use traces::Traces;
 pub use warden::confinement::User;
 
+use warden::HostId;
+use warden::host_id::own_pid_namespace;
+
 /// This process: names that are made of it never come to mean another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Me {
     pub uid: u32,
-    pub pid: u32,
-    pub started_at_ticks: u64,
+    pub id: HostId,
 }
 
 impl Me {
     /// Without `/proc` the start is 0, and nothing is started anyway.
     pub fn here() -> Me {
         let pid = std::process::id();
-        Me {
-            uid: rustix::process::geteuid().as_raw(),
-            pid,
-            started_at_ticks: warden::Stat::of(pid).map_or(0, |stat| stat.started_at_ticks),
-        }
+        let started_at_ticks = warden::Stat::of(pid).map_or(0, |stat| stat.started_at_ticks);
+        let id = HostId { pid, started_at_ticks, pid_namespace: own_pid_namespace() };
+        Me { uid: rustix::process::geteuid().as_raw(), id }
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! own group                        passes controllers on, and has no processes any more
-//! ├─ absolute-host-<pid>-<start>   the leaf: what was in the own group
-//! └─ absolute-<pid>-<start>        the parent of the tenants' groups
+//! ├─ absolute-host-<host>          the leaf: what was in the own group
+//! └─ absolute-<host>               the parent of the tenants' groups
 //!    └─ 7                          a tenant's group, which the warden makes
 //! ```
 //!
@@ -65,15 +65,15 @@ impl Place {
 impl Me {
     /// The name of the group above those of this host's tenants.
     pub(super) fn parent(&self) -> String {
-        format!("{PREFIX}{}-{}", self.pid, self.started_at_ticks)
+        format!("{PREFIX}{}", self.id)
     }
 
     fn leaf(&self) -> String {
-        format!("{LEAF_PREFIX}{}-{}", self.pid, self.started_at_ticks)
+        format!("{LEAF_PREFIX}{}", self.id)
     }
 
     fn probe(&self) -> String {
-        format!("{PROBE_PREFIX}{}-{}", self.pid, self.started_at_ticks)
+        format!("{PROBE_PREFIX}{}", self.id)
     }
 }
 

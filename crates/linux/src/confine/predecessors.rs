@@ -1,6 +1,7 @@
 //! Ends and removes what hosts have left that are gone, and their wardens with them.
 //!
-//! A group belongs to a host by its name: `absolute-<pid>-<start>`. As long as a warden or a keeper
+//! A group belongs to a host by its name: `absolute-<pid>-<start>-<PID namespace>`. What hosts of
+//! other PID namespaces have made is left alone as long as anything may live there. As long as a warden or a keeper
 //! of the host lives, it clears up itself, and is left alone. It is known by being the parent of
 //! what is in the group without being in there itself, which no tenant can be.
 
@@ -15,11 +16,13 @@ use rustix::thread::nanosleep;
 use std::collections::HashSet;
 use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use warden::Stat;
 use warden::group_tree::remove_group;
+use warden::host_id::own_pid_namespace;
+use warden::{HostId, Stat};
 
 /// How long this process waits for what it has killed, and then leaves it to a thread.
 const AT_ONCE: Duration = Duration::from_millis(200);
@@ -102,7 +105,7 @@ impl Left {
         let mut left = Left::default();
         for above in above {
             for name in directories_in(above) {
-                if host_of(&name).is_none_or(|(pid, start)| is_alive(pid, start)) {
+                if host_of(&name).is_none_or(is_alive) {
                     continue;
                 }
                 let group = format!("{above}/{name}");
@@ -126,20 +129,35 @@ impl Left {
     }
 }
 
-/// The pid and the start of the host that a name is made of.
-pub(super) fn host_of(name: &str) -> Option<(u32, u64)> {
-    let mut parts = name.strip_prefix(PREFIX)?.rsplitn(3, '-');
-    let (start, pid) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    matches!(parts.next(), None | Some("host" | "probe")).then_some((pid, start))
+/// The host that a name is made of.
+pub(super) fn host_of(name: &str) -> Option<HostId> {
+    let id = name.strip_prefix(PREFIX)?;
+    let of_kind = |kind| id.strip_prefix(kind);
+    HostId::parse(of_kind("host-").or_else(|| of_kind("probe-")).unwrap_or(id))
 }
 
-/// Whether a host lives. A zombie has closed everything that it had. Where that cannot be seen now,
-/// as without a descriptor to spare, it lives.
-pub(super) fn is_alive(pid: u32, start: u64) -> bool {
-    match look_at(pid) {
-        Ok(stat) => stat.is_some_and(|stat| stat.started_at_ticks == start && !stat.has_ended),
-        Err(_) => true,
+/// Whether a host lives. A zombie has closed everything that it had. Where that cannot be seen, as
+/// without a descriptor to spare, it lives.
+pub(super) fn is_alive(host: HostId) -> bool {
+    if host.pid_namespace != own_pid_namespace() {
+        return may_live(host.pid_namespace);
     }
+    let is_it = |stat: Stat| stat.started_at_ticks == host.started_at_ticks && !stat.has_ended;
+    look_at(host.pid).map_or(true, |stat| stat.is_some_and(is_it))
+}
+
+/// Whether another PID namespace may have processes. Only the machine's first one sees all others.
+fn may_live(pid_namespace: u64) -> bool {
+    /// The kernel's `PROC_PID_INIT_INO`.
+    const FIRST: u64 = 0xEFFF_FFFC;
+    if own_pid_namespace() != FIRST {
+        return true;
+    }
+    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    processes.flatten().any(|process| {
+        let namespace = fs::metadata(process.path().join("ns/pid"));
+        namespace.is_ok_and(|namespace| namespace.ino() == pid_namespace)
+    })
 }
 
 fn look_at(pid: u32) -> Result<Option<Stat>, Errno> {
@@ -246,7 +264,7 @@ impl Me {
     /// Whether a name is one of this host's.
     #[cfg(test)]
     fn has_named(&self, name: &str) -> bool {
-        host_of(name) == Some((self.pid, self.started_at_ticks))
+        host_of(name) == Some(self.id)
     }
 }
 
@@ -316,6 +334,27 @@ mod tests {
         (keeper, said.trim().parse().unwrap())
     }
 
+    /// A process in a PID namespace of its own, and that namespace. `None` where none may be made.
+    fn contained() -> Option<(Child, u64)> {
+        let mut contained = Command::new("unshare");
+        contained.args(["--pid", "--fork", "--kill-child", "sh", "-c", "echo; exec sleep 1000"]);
+        let mut contained = contained.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let mut said = String::new();
+        BufReader::new(contained.stdout.take()?).read_line(&mut said).ok()?;
+        if said.is_empty() {
+            contained.wait().unwrap();
+            return None;
+        }
+        let namespace = format!("/proc/{}/ns/pid_for_children", contained.id());
+        let namespace = fs::metadata(namespace).unwrap().ino();
+        Some((contained, namespace))
+    }
+
+    /// Whether this process sees those of all PID namespaces.
+    fn sees_all() -> bool {
+        !may_live(1)
+    }
+
     fn remove_programs() {
         let _ = fs::remove_dir_all(
             std::env::temp_dir().join(format!("predecessor-{}", std::process::id())),
@@ -334,13 +373,18 @@ mod tests {
             groups.inspect(|group| fs::create_dir_all(group).unwrap()).collect()
         };
         let me = Me::here();
-        let own = make(&format!("absolute-{}-{}", me.pid, me.started_at_ticks));
+        let gone = |started_at_ticks| HostId { pid: GONE, started_at_ticks, ..me.id };
+        let own = make(&format!("absolute-{}", me.id));
+        let mut contained = contained();
+        let elsewhere = contained.as_ref().map_or_else(Vec::new, |(_, pid_namespace)| {
+            make(&format!("absolute-{}", HostId { pid_namespace: *pid_namespace, ..gone(1) }))
+        });
         let other = make("someone-elses");
-        let empty = make(&format!("absolute-{GONE}-1"));
-        let probe = make(&format!("absolute-probe-{GONE}-1"));
-        let leaf = make(&format!("absolute-host-{GONE}-1"));
-        let left = make(&format!("absolute-{GONE}-2/7/made/by/the-tenant"));
-        let kept = make(&format!("absolute-{GONE}-3/7"));
+        let empty = make(&format!("absolute-{}", gone(1)));
+        let probe = make(&format!("absolute-probe-{}", gone(1)));
+        let leaf = make(&format!("absolute-host-{}", gone(1)));
+        let left = make(&format!("absolute-{}/7/made/by/the-tenant", gone(2)));
+        let kept = make(&format!("absolute-{}/7", gone(3)));
         let (mut orphaned, tenant) = keeper("some-shell", &left);
         let (mut alive, held) = keeper("abs-keeper", &kept);
 
@@ -349,15 +393,23 @@ mod tests {
         for gone in [&empty, &probe, &leaf, &left].into_iter().flatten() {
             assert!(!Path::new(gone).exists(), "{gone}");
         }
-        for stays in [&own, &other, &kept].into_iter().flatten() {
+        for stays in [&own, &other, &kept, &elsewhere].into_iter().flatten() {
             assert!(Path::new(stays).exists(), "{stays}");
         }
         assert!(is_running(held), "its keeper clears it up");
+        if let Some((host, pid_namespace)) = &mut contained {
+            host.kill().unwrap();
+            host.wait().unwrap();
+            while may_live(*pid_namespace) && sees_all() {
+                pause();
+            }
+        }
 
         alive.kill().unwrap();
         alive.wait().unwrap();
         clear(places);
         assert!(!is_running(held) && !Path::new(&kept[0]).exists());
+        assert!(!sees_all() || elsewhere.iter().all(|group| !Path::new(group).exists()));
         orphaned.wait().unwrap();
         remove_programs();
     }
@@ -368,14 +420,18 @@ mod tests {
 
     #[test]
     fn a_name_says_whose_it_is() {
-        assert_eq!(host_of("absolute-12-345"), Some((12, 345)));
-        assert_eq!(host_of("absolute-host-12-345"), Some((12, 345)));
-        assert_eq!(host_of("absolute-probe-12-345"), Some((12, 345)));
-        for other in ["absolute-12", "absolute--1-2", "absolute-x-1-2", "12-345", "absolute-12-a"] {
+        let id = HostId { pid: 12, started_at_ticks: 345, pid_namespace: 6 };
+        for name in ["absolute-12-345-6", "absolute-host-12-345-6", "absolute-probe-12-345-6"] {
+            assert_eq!(host_of(name), Some(id), "{name}");
+        }
+        for other in ["absolute-12-345", "absolute--1-2-3", "absolute-x-1-2-3", "12-345-6"] {
             assert_eq!(host_of(other), None, "{other}");
         }
         let me = Me::here();
-        assert!(me.has_named(&me.parent()) && is_alive(me.pid, me.started_at_ticks));
-        assert!(!is_alive(me.pid, me.started_at_ticks + 1) && !is_alive(GONE, 1));
+        assert!(me.has_named(&me.parent()) && is_alive(me.id));
+        let later = HostId { started_at_ticks: me.id.started_at_ticks + 1, ..me.id };
+        assert!(!is_alive(later) && !is_alive(HostId { pid: GONE, ..me.id }));
+        let ended_elsewhere = HostId { pid_namespace: 1, ..me.id };
+        assert_eq!(is_alive(ended_elsewhere), !sees_all());
     }
 }

@@ -64,7 +64,7 @@ pub struct Foreseen {
 pub fn support() -> Arc<Support> {
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
     match &*found {
-        Some(support) if support.me.pid == std::process::id() => support.clone(),
+        Some(support) if support.me.id.pid == std::process::id() => support.clone(),
         _ => found.insert(Arc::new(Support::find(&ThisMachine, Me::here()))).clone(),
     }
 }
@@ -73,7 +73,7 @@ pub fn support() -> Arc<Support> {
 /// warden has done so, and none lives that will.
 pub fn give_back_place() {
     let found = FOUND.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some(support) = found.filter(|support| support.me.pid == std::process::id()) {
+    if let Some(support) = found.filter(|support| support.me.id.pid == std::process::id()) {
         support.give_back_in(&ThisMachine);
     }
 }

@@ -24,8 +24,10 @@
 //! After the parts come the beginnings of lines that a host which has detached had read: the stream
 //! (1 or 2), the number of bytes, and the bytes.
 
-use crate::confine::answer::{LIMITS, PROMISES};
-use crate::confine::{By, InForce, InForceIsolation, InForceLimit};
+mod parts;
+
+use self::parts::Bytes;
+use crate::confine::InForce;
 use crate::output::lines::Stream;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{Errno, pread, pwrite};
@@ -33,7 +35,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
-use warden::confinement::{Group, Hierarchy};
+use warden::confinement::Group;
 
 const MAGIC: [u8; 8] = *b"ABSR\0\0\0\0";
 const TOUCHED: u64 = 8;
@@ -247,143 +249,10 @@ impl FoundRecord {
     }
 }
 
-/// The tags of the parts, as they are written.
-mod tag {
-    pub const KEY: u64 = 1;
-    pub const ROOT: u64 = 2;
-    pub const PORT: u64 = 3;
-    pub const STARTED: u64 = 4;
-    pub const RULES: u64 = 5;
-    pub const GROUP: u64 = 6;
-    pub const TEMPORARY: u64 = 7;
-    pub const IN_FORCE: u64 = 8;
-    pub const LIMIT: u64 = 9;
-    pub const ISOLATION: u64 = 10;
-    pub const MISSING: u64 = 11;
-}
-
-impl RunRecord {
-    fn to_parts(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut part = |tag: u64, body: &[&[u8]]| {
-            out.extend(tag.to_le_bytes());
-            out.extend((body.iter().map(|bytes| bytes.len()).sum::<usize>() as u64).to_le_bytes());
-            body.iter().for_each(|bytes| out.extend(*bytes));
-        };
-        part(tag::KEY, &[self.key.as_bytes()]);
-        part(tag::ROOT, &[self.root.as_bytes()]);
-        part(tag::PORT, &[&numbers(&[u64::from(self.port), self.release])]);
-        part(tag::STARTED, &[&numbers(&[self.started_at_ms, self.since_boot_ms])]);
-        part(tag::RULES, &[&numbers(&self.rules)]);
-        for Group { hierarchy, parent, .. } in &self.groups {
-            part(tag::GROUP, &[&numbers(&[*hierarchy as u64]), parent.as_bytes()]);
-        }
-        if let Some(temporary) = &self.temporary {
-            part(tag::TEMPORARY, &[temporary.as_bytes()]);
-        }
-        let Some(InForce { limits, isolation }) = &self.in_force else { return out };
-        part(tag::IN_FORCE, &[]);
-        for InForceLimit { name, value, by } in limits {
-            part(tag::LIMIT, &[&numbers(&[value.to_bits(), *by as u64]), name.as_bytes()]);
-        }
-        if let Some(InForceIsolation { landlock, seccomp, user, missing }) = isolation {
-            let number = |number: &Option<u32>| number.map_or(u64::MAX, u64::from);
-            let walls = [number(landlock), u64::from(*seccomp), number(user)];
-            part(tag::ISOLATION, &[&numbers(&walls)]);
-            missing.iter().for_each(|name| part(tag::MISSING, &[name.as_bytes()]));
-        }
-        out
-    }
-
-    fn of_parts(parts: &[u8]) -> Option<RunRecord> {
-        let mut record = RunRecord::default();
-        let mut parts = Bytes(parts);
-        while !parts.0.is_empty() {
-            let tag = parts.number()?;
-            let length = usize::try_from(parts.number()?).ok()?;
-            record.take_part(tag, Bytes(parts.take(length)?))?;
-        }
-        (!record.key.is_empty()).then_some(record)
-    }
-
-    fn take_part(&mut self, tag: u64, mut body: Bytes<'_>) -> Option<()> {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-        match tag {
-            tag::KEY => self.key = text(body.0)?,
-            tag::ROOT => self.root = text(body.0)?,
-            tag::PORT => {
-                self.port = body.number()?.try_into().ok()?;
-                self.release = body.number()?;
-            }
-            tag::STARTED => {
-                (self.started_at_ms, self.since_boot_ms) = body.number().zip(body.number())?
-            }
-            tag::RULES => {
-                while !body.0.is_empty() {
-                    self.rules.push(body.number()?);
-                }
-            }
-            tag::GROUP => {
-                let hierarchies = [Hierarchy::V1, Hierarchy::V2].into_iter();
-                let number = body.number()?;
-                let hierarchy = hierarchies.into_iter().find(|one| *one as u64 == number)?;
-                let parent = CString::new(body.0).ok()?;
-                self.groups.push(Group { hierarchy, parent, settings: Vec::new() });
-            }
-            tag::TEMPORARY => self.temporary = Some(CString::new(body.0).ok()?),
-            tag::IN_FORCE => self.in_force = Some(InForce::default()),
-            tag::LIMIT => {
-                let (value, by) = (f64::from_bits(body.number()?), body.number()?);
-                let ways = [By::Cgroup2, By::Cgroup1, By::Rlimit, By::None];
-                let by = ways.into_iter().find(|one| *one as u64 == by)?;
-                let limits = &mut self.in_force.as_mut()?.limits;
-                // A limit that this version does not know is not told.
-                limits.extend(known(LIMITS, body.0).map(|name| InForceLimit { name, value, by }));
-            }
-            tag::ISOLATION => {
-                let number = |number: u64| u32::try_from(number).ok();
-                let (landlock, seccomp) = (number(body.number()?), body.number()? == 1);
-                let (user, missing) = (number(body.number()?), Vec::new());
-                self.in_force.as_mut()?.isolation =
-                    Some(InForceIsolation { landlock, seccomp, user, missing });
-            }
-            tag::MISSING => {
-                let isolation = self.in_force.as_mut()?.isolation.as_mut()?;
-                isolation.missing.extend(known(PROMISES, body.0));
-            }
-            _ => {}
-        }
-        Some(())
-    }
-}
-
-fn known(names: &[&'static str], name: &[u8]) -> Option<&'static str> {
-    names.iter().copied().find(|known| known.as_bytes() == name)
-}
-
 fn bit(stream: Stream) -> u64 {
     match stream {
         Stream::Stdout => 1,
         Stream::Stderr => 2,
-    }
-}
-
-fn numbers(numbers: &[u64]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
-}
-
-/// What is left to read.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        self.take(8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
     }
 }
 
@@ -418,120 +287,4 @@ pub(super) fn read_all(file: impl AsFd) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record() -> RunRecord {
-        let limit = |name, value, by| InForceLimit { name, value, by };
-        RunRecord {
-            key: "org/app".into(),
-            root: "/srv".into(),
-            port: 40_000,
-            release: 3,
-            started_at_ms: 1_700_000_000_000,
-            since_boot_ms: 12_345,
-            rules: vec![1, u64::MAX],
-            groups: vec![Group {
-                hierarchy: Hierarchy::V2,
-                parent: c"/sys/fs/cgroup/absolute-1-2".into(),
-                settings: Vec::new(),
-            }],
-            temporary: Some(c"/tmp/absolute".into()),
-            in_force: Some(InForce {
-                limits: vec![limit("cpus", 0.5, By::Cgroup1), limit("openFiles", 9.0, By::None)],
-                isolation: Some(InForceIsolation {
-                    landlock: Some(4),
-                    seccomp: true,
-                    user: None,
-                    missing: vec![PROMISES[0]],
-                }),
-            }),
-        }
-    }
-
-    fn found(file: &RecordFile) -> FoundRecord {
-        RecordFile::found(file.descriptor().unwrap()).unwrap().1
-    }
-
-    #[test]
-    fn the_next_host_reads_what_the_one_before_has_written() {
-        for record in [record(), RunRecord { key: "a".into(), ..RunRecord::default() }] {
-            let file = RecordFile::new(&record).unwrap();
-            let FoundRecord { record: read, figures, begun } = found(&file);
-            assert_eq!((read, figures), (record, Figures::default()));
-            assert!(begun.is_empty());
-        }
-    }
-
-    #[test]
-    fn figures_are_there_as_they_were_last_stored() {
-        let file = RecordFile::new(&record()).unwrap();
-        file.touched(7);
-        file.has_used(8);
-        file.is_ready(0, 9, true);
-        file.retires(10);
-        file.has_read(Stream::Stdout, b"one\ntwo\nthr");
-        file.has_read(Stream::Stderr, b"open");
-        file.has_read(Stream::Stderr, b"ed\n");
-        file.has_told(1);
-        let expected = Figures {
-            touched_at_ms: 7,
-            lines_read: 3,
-            lines_open: 1,
-            lines_told: 1,
-            cpu_ms: 8,
-            ready: Some((0, 9)),
-            at_ipv6: true,
-            retires_at_ms: 10,
-        };
-        assert_eq!(found(&file).figures, expected);
-        // The next host counts anew.
-        let counted = Figures { lines_read: 0, lines_open: 0, lines_told: 0, ..expected };
-        assert_eq!(found(&file).figures, counted);
-    }
-
-    #[test]
-    fn a_host_that_detaches_leaves_the_beginnings_of_lines_and_nothing_is_lost() {
-        let file = RecordFile::new(&record()).unwrap();
-        file.has_read(Stream::Stdout, b"one\nbeg");
-        file.has_told(1);
-        let begun = [(Stream::Stdout, b"beg".to_vec()), (Stream::Stderr, Vec::new())];
-        file.leave(&begun).unwrap();
-        let read = found(&file);
-        assert_eq!(read.begun, begun[..1]);
-        assert_eq!((read.figures.lines_read, read.figures.lines_open), (0, 0));
-        assert!(found(&file).begun.is_empty(), "they are taken once");
-        assert_eq!(found(&file).record, record());
-    }
-
-    #[test]
-    fn lines_that_javascript_was_not_told_before_it_went_are_lost() {
-        let file = RecordFile::new(&record()).unwrap();
-        file.has_read(Stream::Stdout, b"one\ntwo\nbeg");
-        file.has_told(1);
-        file.tells_no_more();
-        file.has_told(1);
-        file.leave(&[(Stream::Stdout, b"beg".to_vec())]).unwrap();
-        let figures = found(&file).figures;
-        assert_eq!((figures.lines_read, figures.lines_open, figures.lines_told), (2, 0, 1));
-    }
-
-    #[test]
-    fn what_is_no_record_is_refused_and_unknown_parts_are_skipped() {
-        let file = |bytes: &[u8]| {
-            let file = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
-            write_at(&file, bytes, 0).unwrap();
-            file
-        };
-        let whole = read_all(RecordFile::new(&record()).unwrap().file).unwrap();
-        for length in 0..whole.len() {
-            assert!(RecordFile::found(file(&whole[..length])).is_err(), "{length}");
-        }
-        let mut unknown = whole.clone();
-        unknown.extend(numbers(&[99, 3]));
-        unknown.extend(b"new");
-        let length = (unknown.len() - HEAD_BYTES) as u64;
-        unknown[PARTS_LENGTH as usize..HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
-        assert_eq!(RecordFile::found(file(&unknown)).unwrap().1.record, record());
-    }
-}
+mod tests;

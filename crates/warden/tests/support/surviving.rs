@@ -169,6 +169,13 @@ pub struct Host {
     unread: VecDeque<Report>,
 }
 
+/// A child that another test forks has a copy of the socket until it executes its program.
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+}
+
 /// A run that an owner was told of.
 pub struct FoundRun {
     pub pid: u32,

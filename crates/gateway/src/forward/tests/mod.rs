@@ -151,7 +151,7 @@ impl Gate {
         let gate = Gate {
             address,
             forwarder: Arc::new(Forwarder::new(settings)),
-            counters: Arc::default(),
+            counters: Arc::new(Counters::new(1)),
             next,
             next_asked: Arc::default(),
         };
@@ -236,13 +236,14 @@ impl Served {
     }
 
     async fn request(self, request: Request<Incoming>) -> Result<Response<AnswerBody>, BodyError> {
-        let record = Arc::new(Record::begin(self.counters.clone(), None, None));
+        let record = Arc::new(Record::begin(self.counters.tallies()[0].clone(), None, None));
         let client = Arc::new(Client::new("10.1.2.3".parse()?, false, Some(80)));
         let target = request.uri().path_and_query().cloned();
         let target = target.unwrap_or(PathAndQuery::from_static("/"));
         let host = "a.example".to_owned();
+        let mut request = request.map(Some);
         let outgoing = Outgoing {
-            request,
+            request: &mut request,
             target,
             client,
             prefix: None,

@@ -236,7 +236,7 @@ async fn an_idle_websocket_holds_no_buffer() {
         tenant: client.expect("a connection"),
         first: Bytes::new(),
         farewell: Some(watch::Sender::new(false).subscribe()),
-        record: Arc::new(Record::begin(Arc::default(), None, None)),
+        record: Arc::new(Record::begin(Counters::new(1).tallies()[0].clone(), None, None)),
         in_use: tenant.lent.lend(),
     };
     // What its task takes up; the sockets are as large as sockets are.

@@ -3,8 +3,9 @@
 use super::made_up::{Kind, MadeUp, PID};
 use super::*;
 use crate::host::{Files, ThisMachine};
+use warden::HostId;
 
-const ME: Me = Me { uid: 0, pid: PID, started_at_ticks: 7 };
+const ME: Me = Me { uid: 0, id: HostId { pid: PID, started_at_ticks: 7, pid_namespace: 5 } };
 const USER: Me = Me { uid: 1000, ..ME };
 const ALL: [&str; 3] = ["memory", "cpu", "pids"];
 const V2: &str = "/sys/fs/cgroup";
@@ -40,10 +41,10 @@ fn in_version_1_groups_are_made_below_the_own_group_of_each_hierarchy() {
     assert_eq!(
         parents(&found),
         [
-            (Hierarchy::V1, "/sys/fs/cgroup/cpu,cpuacct/absolute-100-7", vec!["cpu"]),
-            (Hierarchy::V1, "/sys/fs/cgroup/memory/docker/abc/absolute-100-7", vec!["memory"]),
-            (Hierarchy::V1, "/sys/fs/cgroup/pids/absolute-100-7", vec!["pids"]),
-            (Hierarchy::V2, "/sys/fs/cgroup/unified/a/absolute-100-7", vec![]),
+            (Hierarchy::V1, "/sys/fs/cgroup/cpu,cpuacct/absolute-100-7-5", vec!["cpu"]),
+            (Hierarchy::V1, "/sys/fs/cgroup/memory/docker/abc/absolute-100-7-5", vec!["memory"]),
+            (Hierarchy::V1, "/sys/fs/cgroup/pids/absolute-100-7-5", vec!["pids"]),
+            (Hierarchy::V2, "/sys/fs/cgroup/unified/a/absolute-100-7-5", vec![]),
         ],
         "and in version 2 beside them, without leaving its group there"
     );
@@ -59,7 +60,7 @@ fn only_hierarchies_of_the_controllers_that_are_needed_are_used() {
         .with("/v2", Kind::V2 { offers: "", is_namespace: false }, "/");
     let found = Places::find(&machine, &ME, &["memory"]);
     let used: Vec<&str> = parents(&found).iter().map(|(_, parent, _)| *parent).collect();
-    assert_eq!(used, ["/memory/absolute-100-7", "/v2/absolute-100-7"]);
+    assert_eq!(used, ["/memory/absolute-100-7-5", "/v2/absolute-100-7-5"]);
 }
 
 #[test]
@@ -70,13 +71,13 @@ fn a_service_moves_into_a_leaf_with_all_of_its_group_and_passes_controllers_on()
     let own = "/sys/fs/cgroup/system.slice/app.service";
     assert_eq!(
         parents(&found),
-        [(Hierarchy::V2, &*format!("{own}/absolute-100-7"), vec!["memory", "pids"])]
+        [(Hierarchy::V2, &*format!("{own}/absolute-100-7-5"), vec!["memory", "pids"])]
     );
     assert_eq!(machine.passed_on(own), "memory pids");
     let below = machine.seen(own);
-    let expected = [("/absolute-100-7".to_owned(), 0), ("/absolute-host-100-7".to_owned(), 3)];
+    let expected = [("/absolute-100-7-5".to_owned(), 0), ("/absolute-host-100-7-5".to_owned(), 3)];
     assert_eq!(below, expected);
-    assert_eq!(machine.passed_on(&format!("{own}/absolute-100-7")), "memory pids");
+    assert_eq!(machine.passed_on(&format!("{own}/absolute-100-7-5")), "memory pids");
     let files = &found.places[0].files;
     assert_eq!(files[..], ["memory.max", "memory.swap.max", "memory.oom.group", "pids.max"]);
 
@@ -90,7 +91,10 @@ fn a_service_moves_into_a_leaf_with_all_of_its_group_and_passes_controllers_on()
 fn the_root_of_the_machine_need_not_be_left() {
     let machine = MadeUp::root().with(V2, MACHINE, "/");
     let found = Places::find(&machine, &ME, &["memory"]);
-    assert_eq!(parents(&found), [(Hierarchy::V2, "/sys/fs/cgroup/absolute-100-7", vec!["memory"])]);
+    assert_eq!(
+        parents(&found),
+        [(Hierarchy::V2, "/sys/fs/cgroup/absolute-100-7-5", vec!["memory"])]
+    );
     assert!(machine.seen(V2).is_empty());
 }
 
@@ -100,7 +104,7 @@ fn the_root_that_a_container_sees_is_left_by_all() {
     machine.add(V2, "/", &[1, 50], false);
     let found = Places::find(&machine, &ME, &ALL);
     assert!(found.obstacles.is_empty());
-    let expected = [("/absolute-100-7".to_owned(), 0), ("/absolute-host-100-7".to_owned(), 3)];
+    let expected = [("/absolute-100-7-5".to_owned(), 0), ("/absolute-host-100-7-5".to_owned(), 3)];
     assert_eq!(machine.seen(V2), expected);
 }
 
@@ -173,16 +177,16 @@ fn in_version_1_only_root_makes_groups() {
 fn a_host_in_the_leaf_of_another_stays_there_and_uses_the_group_above() {
     let machine = service(MadeUp::root());
     Places::find(&machine, &ME, &["memory"]);
-    let other = Me { pid: 200, ..ME };
+    let other = Me { id: HostId { pid: 200, ..ME.id }, ..ME };
     let found = Places::find(&machine, &other, &["memory", "cpu"]);
     let own = "/sys/fs/cgroup/system.slice/app.service";
     assert_eq!(
         parents(&found),
-        [(Hierarchy::V2, &*format!("{own}/absolute-200-7"), vec!["memory", "cpu"])]
+        [(Hierarchy::V2, &*format!("{own}/absolute-200-7-5"), vec!["memory", "cpu"])]
     );
     assert_eq!(machine.passed_on(own), "memory cpu");
     assert_eq!(machine.cleared.borrow()[..], [own, own], "what others have left there is ended");
-    let expected = [("/absolute-100-7".to_owned(), 0), ("/absolute-host-100-7".to_owned(), 1)];
+    let expected = [("/absolute-100-7-5".to_owned(), 0), ("/absolute-host-100-7-5".to_owned(), 1)];
     assert_eq!(machine.seen(own), expected);
 }
 
@@ -194,7 +198,7 @@ fn what_was_found_holds_until_the_process_is_moved() {
     assert!(!found.are_current(&machine, &["memory", "cpu"]), "one more is needed");
     let own = "/sys/fs/cgroup/system.slice/app.service";
     // As the warden does when it leaves.
-    machine.write(&format!("{own}/absolute-host-100-7/cgroup.procs"), "100").unwrap();
+    machine.write(&format!("{own}/absolute-host-100-7-5/cgroup.procs"), "100").unwrap();
     assert!(found.are_current(&machine, &["memory"]));
     machine.add(V2, "/other.service", &[], false);
     machine.write("/sys/fs/cgroup/other.service/cgroup.procs", "100").unwrap();
@@ -203,7 +207,8 @@ fn what_was_found_holds_until_the_process_is_moved() {
 
 #[test]
 fn on_this_machine_a_place_is_found_or_an_obstacle_is_told_and_nothing_is_left() {
-    let me = Me { pid: 1 << 30, ..Me::here() };
+    let me = Me::here();
+    let me = Me { id: HostId { pid: 1 << 30, ..me.id }, ..me };
     let groups = Groups::of(&ThisMachine, &Mounts::of(&ThisMachine));
     let is_v1 = groups.0.iter().any(|one| one.hierarchy == Hierarchy::V1 && one.has("memory"));
     // In version 2 the processes of the test would be moved.

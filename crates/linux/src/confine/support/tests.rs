@@ -2,9 +2,10 @@
 
 use super::super::place::made_up::{Kind, MadeUp, PID};
 use super::*;
+use warden::HostId;
 use warden::confinement::Access;
 
-const ME: Me = Me { uid: 0, pid: PID, started_at_ticks: 7 };
+const ME: Me = Me { uid: 0, id: HostId { pid: PID, started_at_ticks: 7, pid_namespace: 5 } };
 const V2: Kind = Kind::V2 { offers: "cpu memory pids", is_namespace: false };
 const NO_SECCOMP: &str = "/proc/sys/kernel/seccomp/actions_avail";
 const START: StartFacts = StartFacts { port: 4_000, programs: &[] };
@@ -121,14 +122,14 @@ fn a_launch_gets_a_group_in_each_hierarchy_of_its_limits() {
         seen,
         [
             (
-                "/memory/a/absolute-100-7",
+                "/memory/a/absolute-100-7-5",
                 vec![
                     "memory.limit_in_bytes=268435456",
                     "memory.memsw.limit_in_bytes=536870912",
                     "memory.kmem.tcp.limit_in_bytes=268435456"
                 ]
             ),
-            ("/v2/absolute-100-7", vec![])
+            ("/v2/absolute-100-7-5", vec![])
         ]
     );
     assert_eq!(parts.umask, None);
@@ -154,10 +155,10 @@ fn walls_alone_have_a_group_of_version_2_where_one_can_be_made() {
     let alone = |parent: &str| vec![(parent.to_owned(), Vec::new())];
     let none_at_all = Vec::<(String, Vec<CString>)>::new();
     let unified = root().with("/v2", V2, "/a").passing_on("/v2", &["memory", "pids"]);
-    assert_eq!(groups(&unified, &walls), alone("/v2/a/absolute-100-7"));
+    assert_eq!(groups(&unified, &walls), alone("/v2/a/absolute-100-7-5"));
     assert_eq!(unified.seen("/v2"), [("/a".to_owned(), 1)], "the host is not moved for it");
     let beside = root().with("/memory", Kind::V1("memory"), "/").with("/v2", none, "/");
-    assert_eq!(groups(&beside, &walls), alone("/v2/absolute-100-7"));
+    assert_eq!(groups(&beside, &walls), alone("/v2/absolute-100-7-5"));
     let read_only = root().with("/v2", V2, "/a").read_only();
     assert_eq!(groups(&read_only, &walls), none_at_all, "it is no promise of theirs");
     assert_eq!(groups(&root().with("/v1", Kind::V1("memory"), "/"), &walls), none_at_all);
@@ -170,7 +171,7 @@ fn walls_alone_have_a_group_of_version_2_where_one_can_be_made() {
         support.take_in(&unified, asked).unwrap();
         let parts = support.confinement_in(&unified, asked, &START).unwrap();
         let parents = parts.confinement.groups.iter().map(|group| group.parent.to_str().unwrap());
-        assert_eq!(parents.collect::<Vec<_>>(), ["/v2/a/absolute-100-7"]);
+        assert_eq!(parents.collect::<Vec<_>>(), ["/v2/a/absolute-100-7-5"]);
     }
 }
 
@@ -277,7 +278,7 @@ fn walls_hold_what_is_the_tenants_what_is_listed_and_what_is_the_systems() {
     let Parts { confinement, umask } = parts;
     assert_eq!(umask, Some(0o027));
     let temporary = confinement.temporary.unwrap();
-    assert!(temporary.to_str().unwrap().ends_with("/absolute-0-100-7"), "{temporary:?}");
+    assert!(temporary.to_str().unwrap().ends_with("/absolute-0-100-7-5"), "{temporary:?}");
     let walls = confinement.walls.unwrap();
     let landlock = walls.landlock.unwrap();
     assert!(walls.refuses_system_calls);
@@ -355,7 +356,7 @@ fn a_check_moves_nothing_a_start_does_and_giving_the_place_back_undoes_that() {
         let foreseen = support.check_in(&machine, &limits(true)).unwrap();
         assert_eq!(state(), before);
         let group = |name: &str| (name.to_owned(), if name.contains("host") { 2 } else { 0 });
-        let below = vec![group("/absolute-100-7"), group("/absolute-host-100-7")];
+        let below = vec![group("/absolute-100-7-5"), group("/absolute-host-100-7-5")];
         assert_eq!(support.take_in(&machine, &limits(true)).unwrap(), foreseen);
         assert_eq!(state(), (below.clone(), "memory pids".to_owned()));
         assert_eq!(support.check_in(&machine, &limits(true)).unwrap(), foreseen);
@@ -379,15 +380,15 @@ fn a_place_is_not_given_back_as_long_as_something_depends_on_it() {
     };
     // A warden, another program's group, and a tenant's.
     let (machine, support) = with(root().text("/proc/55/comm", "abs-warden\n"));
-    machine.add("/sys/fs/cgroup", "/app.service/absolute-host-100-7", &[55], false);
+    machine.add("/sys/fs/cgroup", "/app.service/absolute-host-100-7-5", &[55], false);
     support.give_back_in(&machine);
     assert_eq!(machine.passed_on(own), "memory pids");
-    for other in ["/app.service/others", "/app.service/absolute-100-7/1"] {
+    for other in ["/app.service/others", "/app.service/absolute-100-7-5/1"] {
         let (machine, support) = with(root());
         machine.add("/sys/fs/cgroup", other, &[], false);
         support.give_back_in(&machine);
         assert_eq!(machine.passed_on(own), "memory pids", "{other}");
-        assert!(machine.seen(own).contains(&("/absolute-host-100-7".to_owned(), 1)));
+        assert!(machine.seen(own).contains(&("/absolute-host-100-7-5".to_owned(), 1)));
     }
 }
 

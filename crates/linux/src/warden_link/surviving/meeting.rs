@@ -10,6 +10,7 @@ use crate::warden_link::record::{FoundRecord, RecordFile, read_all};
 use crate::warden_link::run::FoundOutput;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::thread::nanosleep;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -23,7 +24,7 @@ use warden::surviving::{self, Delivery, FoundFiles};
 
 /// How long a warden may take to be there: another host starts it, or the one before ends.
 const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 /// An answer, which takes a fraction of this, is late after it: the warden may have been stopped.
 const LATE_MS: i64 = 1_000;
 /// So many late answers in a row are no answer.
@@ -89,7 +90,8 @@ pub fn meet(program: &Program, survive: &Survive) -> Result<Met, NotRecovered> {
                 survive.name, place.socket
             )));
         }
-        std::thread::sleep(PAUSE);
+        // No event tells when a warden listens, or is gone.
+        let _ = nanosleep(&PAUSE);
     }
 }
 

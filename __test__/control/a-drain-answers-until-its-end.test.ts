@@ -1,0 +1,61 @@
+import { expect, test } from 'bun:test';
+import { openDesk, TALKER } from '../support/control/desk.ts';
+import { within } from '../support/processes/until.ts';
+
+/** Answers `/slow` when it is told to by another request; others at once. */
+const SLOW = `
+let answer;
+const told = new Promise((resolve) => (answer = resolve));
+Bun.serve({
+  hostname: '127.0.0.1',
+  port: process.env.PORT,
+  async fetch(request) {
+    const { pathname } = new URL(request.url);
+    if (pathname === '/answer') answer();
+    if (pathname === '/slow') {
+      console.log('has the slow one');
+      await told;
+    }
+    return new Response('yes');
+  },
+});
+`;
+const STARTING = `
+const go = process.cwd() + '/go';
+while (!(await Bun.file(go).exists())) await Bun.sleep(5);
+${TALKER}
+`;
+
+test('what is open ends first, and what comes meanwhile is answered with 503', async () => {
+  await using desk = await openDesk({ tenants: { slow: SLOW, other: TALKER } });
+  const { house } = desk;
+  await (await house.ask('other')).text();
+  const open = house.ask('slow', '/slow');
+  await desk.line('slow', 'has the slow one');
+  const port = house.runtime.inspect('slow')!.port;
+  expect((await desk.ask('/drain', 'POST')).status).toBe(202);
+  await desk.eventually('the idle one is gone', async () => {
+    const { tenants } = await desk.get('/tenants?state=stopped');
+    return tenants.some(({ key }: { key: string }) => key === 'other');
+  });
+  for (const key of ['slow', 'other']) {
+    const refused = await house.ask(key, '/', { headers: { connection: 'close' } });
+    expect([key, refused.status]).toEqual([key, 503]);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    await refused.text();
+  }
+  await (await fetch(`http://127.0.0.1:${port}/answer`)).text();
+  expect(await (await open).text()).toBe('yes');
+  await within('the end', desk.control.drained);
+  await expect(fetch(`http://127.0.0.1:${house.port}/`)).rejects.toThrow();
+});
+
+test('who waits for a start is answered by it', async () => {
+  await using desk = await openDesk({ tenants: { late: STARTING } });
+  const waiting = desk.house.ask('late');
+  await desk.eventually('its process', async () => (await desk.tenant('late')).pid !== null);
+  expect((await desk.ask('/drain', 'POST')).status).toBe(202);
+  desk.house.tenants.write('late/go', '');
+  expect(await (await waiting).text()).toBe('yes');
+  await within('the end', desk.control.drained);
+});

@@ -1,0 +1,2 @@
+/** The states of a tenant, as operators see it. Clients have the same words: this imports nothing. */
+export const STATES = ['stopped', 'starting', 'running', 'stopping', 'backing-off', 'failed'];
