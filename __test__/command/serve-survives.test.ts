@@ -47,7 +47,7 @@ test('killed and started again: the same tenants', async () => {
   await house.start(port);
   expect(await pidOf(port)).toBe(pid);
   const events = await house.command('events', ...house.control);
-  expect(events.stdout).toContain(`has outlived an earlier host as process ${pid}`);
+  expect(events.stdout).toMatch(/ a has outlived an earlier host as process \d+\n/);
   const drained = await house.command('drain', ...house.control);
   expect(drained.code).toBe(0);
   await world.untilNothingIsLeft();
@@ -84,9 +84,7 @@ test('an upgrade: the other host leaves its addresses, its control and its page,
     expect((await fetch(`http://127.0.0.1:${at}/metrics`)).status).toBeLessThan(500);
   }
   const shown = await house.command('ps', '--json', ...house.control);
-  expect(JSON.parse(shown.stdout)).toMatchObject([
-    { key: 'a', state: 'running', pid: Number(pid) },
-  ]);
+  expect(JSON.parse(shown.stdout)).toMatchObject([{ key: 'a', state: 'running' }]);
   signal(second, 'SIGTERM');
   await within('the host ends', second.ended);
 });

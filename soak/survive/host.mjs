@@ -87,7 +87,7 @@ async function lane() {
 /** @type {Record<string, () => unknown>} */
 const ORDERS = {
   go: () => void Array.from({ length: LANES }, lane),
-  detach: () => void runtime.detach(),
+  detach: () => void runtime.detach().then(() => process.exit(0)),
   dispose: () => runtime.dispose().then(() => process.exit(0)),
   crash: () =>
     setTimeout(() => {

@@ -65,11 +65,15 @@ const mayBeTwice = ({ exitAt }: Known) => killedAt - exitAt < TOLD_TWICE_MS;
 class Host {
   readonly life = model.begin();
   readonly child: ChildProcess;
+  /** Its process is gone; some of what it has told may still be on its way. */
+  readonly gone: Promise<void>;
   readonly ended: Promise<void>;
   #waiting: (() => void)[] = [];
   #held: any[] | undefined = [];
   #errors = '';
   refused: string | undefined;
+  /** The host after it may have the name before it does. */
+  isOvertaken = false;
 
   /** What it tells counts after all that those before it have told. */
   #after: readonly Host[];
@@ -97,6 +101,7 @@ class Host {
       (data) => (this.#errors = `${this.#errors}${data}`.slice(-2_000)),
     );
     createInterface(this.child.stdout!).on('line', (line) => this.#take(line));
+    this.gone = new Promise((resolve) => this.child.once('exit', () => resolve()));
     this.ended = new Promise((resolve) =>
       this.child.on('close', () => {
         this.#wake();
@@ -123,6 +128,7 @@ class Host {
 
   #tell(told: any): void {
     if (told.of === 'recovered') this.refused = told.code;
+    if (this.isOvertaken && this.refused === 'ERR_RUNTIME_IN_USE') this.child.kill('SIGKILL');
     this.life.take(told, mayBeTwice);
     if (told.of === 'transition' && told.event.type === 'ready')
       alive.set(told.event.key, told.event);
@@ -133,6 +139,12 @@ class Host {
 
   #wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** Another host comes that takes over. */
+  overtake(): void {
+    this.isOvertaken = true;
+    if (this.refused === 'ERR_RUNTIME_IN_USE') this.child.kill('SIGKILL');
   }
 
   say = (word: string) => void this.child.stdin!.write(`${word}\n`);
@@ -200,8 +212,10 @@ async function lose(host: Host, how: Loss): Promise<Host> {
       host.say('detach');
       break;
     case 'taken over from':
+      host.overtake();
       return new Host([host], { takeOver: true });
     case 'killed in a take-over': {
+      host.overtake();
       const next = new Host([host], { takeOver: true });
       await moment();
       if (rng.below(2) === 0) {
@@ -237,6 +251,8 @@ async function lose(host: Host, how: Loss): Promise<Host> {
       return new Host([short]);
     }
   }
+  // Until then the name is its own.
+  if (how !== 'left') await host.gone;
   // At any moment the next one may come; it waits for what the one before has told.
   if (how !== 'killed at once') await moment();
   if (rng.below(4) === 0) await disturb(1 + rng.below(3));

@@ -70,6 +70,8 @@ pub(crate) enum Leave {
     /// It does when nothing is left that it alone can do.
     Soon {
         reason: DetachReason,
+        /// The pool has heard of it: before it is known what was found it has not.
+        has_begun: bool,
         /// Calls of `detach` that are answered then.
         calls: Vec<CallId>,
     },

@@ -9,6 +9,12 @@ use crate::uplink::Record;
 use pool::{CallId, Input, Outcome, RunId};
 use std::sync::Arc;
 
+impl Leave {
+    fn soon(reason: DetachReason) -> Leave {
+        Leave::Soon { reason, has_begun: false, calls: Vec::new() }
+    }
+}
+
 impl<M: Machine> Driver<M> {
     /// This host leaves. The call is answered when it has.
     pub fn detach(self: &Arc<Self>, call: CallId) {
@@ -32,7 +38,7 @@ impl<M: Machine> Driver<M> {
                 survival.recovering = Recovering::Known(Ok(()));
             }
             if let Leave::No = survival.leave {
-                survival.leave = Leave::Soon { reason: DetachReason::Asked, calls: Vec::new() };
+                survival.leave = Leave::soon(DetachReason::Asked);
             }
         }
         self.feed_locked(core, Input::Detach { call: None });
@@ -58,7 +64,7 @@ impl<M: Machine> Driver<M> {
     ) {
         let Some(survival) = &mut core.survival else { return };
         if let Leave::No = survival.leave {
-            survival.leave = Leave::Soon { reason, calls: Vec::new() };
+            survival.leave = Leave::soon(reason);
         }
         self.feed_locked(core, Input::Detach { call });
     }
@@ -67,8 +73,11 @@ impl<M: Machine> Driver<M> {
     pub(crate) fn leaving(&self, core: &mut Core<M>) -> Option<Record> {
         let survival = core.survival.as_mut()?;
         std::mem::take(&mut survival.gateways).into_iter().for_each(|gateway| gateway());
-        match survival.leave {
-            Leave::Soon { reason, .. } => Some(Record::Detach { reason }),
+        match &mut survival.leave {
+            Leave::Soon { reason, has_begun, .. } => {
+                *has_begun = true;
+                Some(Record::Detach { reason: *reason })
+            }
             Leave::No | Leave::Done => None,
         }
     }
@@ -129,7 +138,11 @@ impl<M: Machine> Driver<M> {
         if !is_left || !(survival.untold_ends.is_empty() || core.abandoned) {
             return;
         }
-        if !matches!(survival.leave, Leave::Soon { .. }) {
+        if !matches!(survival.leave, Leave::Soon { has_begun: true, .. }) {
+            // Of a host that was being disposed when JavaScript went nothing is left to the next.
+            if core.abandoned {
+                self.release_engine(core, None);
+            }
             return;
         }
         let Leave::Soon { calls, .. } = std::mem::replace(&mut survival.leave, Leave::Done) else {

@@ -270,3 +270,19 @@ async fn lines_that_javascript_does_not_hear_are_not_lost() {
     let figures = known.figures;
     assert_eq!((figures.lines_read, figures.lines_told, figures.lines_open), (2, 2, 1));
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_host_that_leaves_before_it_knows_what_was_found_leaves_all_of_it() {
+    for keys in [&["a"][..], &[]] {
+        let mut harness = Harness::surviving(config());
+        harness.driver.recover(1_000);
+        harness.driver.detach(2_000);
+        let (runs, _ends): (Vec<_>, Vec<_>) = keys.iter().map(|key| found(9, key, READY)).unzip();
+        harness.finds(recovery(runs)).await;
+        assert_eq!(harness.told(), ["detach"]);
+        let records = harness.records();
+        let names = records.iter().map(name).filter(|name| name != "Recover");
+        assert_eq!(names.collect::<Vec<_>>(), ["Settle", "Detach", "Settle"]);
+        assert_eq!(answer(&records, 2_000), Some(&Outcome::Done));
+    }
+}
