@@ -120,6 +120,7 @@ export function stages() {
           '--changes',
           '80',
         ]),
+        script('soak of lost hosts', 'scripts/soak-survive.mjs', ['--losses', '60']),
         script('demo --once', 'examples/demo/once.ts', [], bun),
       ],
     ],
