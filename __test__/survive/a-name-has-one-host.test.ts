@@ -38,6 +38,16 @@ test('the name is free again when its host has been disposed', async () => {
   await second.ensure('a');
 });
 
+test('a host that was killed and is not gone yet is waited for', async () => {
+  await using world = setUp(['a']);
+  const first = await world.startAndRecover();
+  await first.ensure('a');
+  for (let n = 0; n < 4; n += 1) await first.ask('grow', 256 << 20);
+  first.kill('SIGKILL');
+  const second = await world.startAndRecover();
+  expect(second.all('recover')).toMatchObject([{ key: 'a' }]);
+});
+
 test.each([0, 1, 2, 3, 4])('of two that come at once one has it (%i)', async () => {
   await using world = setUp(['a']);
   const both = [world.start(), world.start()];

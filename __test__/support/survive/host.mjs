@@ -44,6 +44,9 @@ runtime.recovered.then(
   (error) => tell({ of: 'recovered', error: asJson(error) }),
 );
 
+/** @type {Buffer[]} */
+const heap = [];
+
 /** @type {Record<string, (...args: any[]) => unknown>} */
 const acts = {
   .../** @type {any} */ (runtime),
@@ -55,6 +58,8 @@ const acts = {
     const until = performance.now() + ms;
     while (performance.now() < until);
   },
+  /** Has memory that takes the kernel long to free. @param {number} bytes */
+  grow: (bytes) => void heap.push(Buffer.alloc(bytes, 1)),
   exit: (code) => process.exit(code),
 };
 

@@ -7,6 +7,7 @@ pub(crate) mod children;
 pub mod cpu_clock;
 #[allow(unsafe_code, reason = "kcmp has no safe wrapper")]
 pub(crate) mod descriptor_table;
+pub(crate) mod dying;
 pub mod foreign;
 mod foreign_group;
 pub mod group_usage;

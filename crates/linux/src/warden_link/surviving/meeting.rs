@@ -3,6 +3,7 @@
 
 use super::place::Place;
 use super::{FoundListener, FoundMarks, FoundRun, NotRecovered, Survive};
+use crate::process::dying::is_dying;
 use crate::threads::clock;
 use crate::warden_link::client::{Ended, Started};
 use crate::warden_link::program::Program;
@@ -159,6 +160,12 @@ fn ask(socket: OwnedFd, survive: &Survive) -> io::Result<Asked> {
         match welcome.answer {
             Answer::Owner => {
                 return read_kept(socket, warden, &welcome).map(|met| Asked::Owner(Box::new(met)));
+            }
+            // It is asked again until the host that was killed is gone.
+            Answer::InUse if is_dying(*owner_pid) => {
+                return Err(io::Error::other(format!(
+                    "host {owner_pid} was killed and is not gone"
+                )));
             }
             Answer::InUse => {
                 return Ok(Asked::Refused(NotRecovered::InUse { pid: owner_or_warden }));
