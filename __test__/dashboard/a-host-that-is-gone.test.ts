@@ -11,7 +11,7 @@ for (const view of ['#/', '#/tenants/amber-books', '#/events', '#/host']) {
     await using visitor = await visit(house.link);
     const { page } = visitor;
     await go(page, house.url + view);
-    await page.getByText('Live', { exact: true }).waitFor();
+    await page.getByText(/^Live\b/).waitFor();
     if (view.includes('amber')) await page.getByRole('button', { name: 'Restart' }).waitFor();
     await house.end();
     const alert = page.getByRole('alert');
@@ -29,7 +29,7 @@ for (const view of ['#/', '#/tenants/amber-books', '#/events', '#/host']) {
       expect(await page.getByRole('button', { name: 'Restart' }).isDisabled()).toBe(true);
     }
     await house.comeBack();
-    await page.getByText('Live', { exact: true }).waitFor();
+    await page.getByText(/^Live\b/).waitFor();
     await alert.waitFor({ state: 'hidden' });
     if (view.includes('amber')) await page.getByRole('button', { name: 'Restart' }).waitFor();
     visitor.forgive();
@@ -42,7 +42,7 @@ test('a host that says nothing is as good as gone', async () => {
   const { page } = visitor;
   await page.clock.install();
   await page.reload();
-  await page.getByText('Live').waitFor();
+  await page.getByText(/^Live\b/).waitFor();
   // The connection is open, but nothing comes.
   await page.clock.fastForward(11_000);
   await page.getByRole('alert').getByText('does not answer').waitFor();
@@ -70,7 +70,7 @@ test('a host that came back with another token is read only', async () => {
   await using house = await open({ tenants: 3 });
   await using visitor = await visit(house.link);
   const { page } = visitor;
-  await page.getByText('Live', { exact: true }).waitFor();
+  await page.getByText(/^Live\b/).waitFor();
   await house.end();
   await page.getByText('Host gone').waitFor();
   await house.comeBack('another-token-of-it');
@@ -82,7 +82,7 @@ test('a host that has no stream to give says so', async () => {
   await using house = await open({ tenants: 3 });
   await using visitor = await visit(house.url);
   const { page } = visitor;
-  await page.getByText('Live').waitFor();
+  await page.getByText(/^Live\b/).waitFor();
   const error = { code: 'TOO_MANY_STREAMS', message: 'too many streams are open' };
   await page.route('**/tenants', (route) => route.fulfill({ status: 503, json: { error } }));
   await page.reload();

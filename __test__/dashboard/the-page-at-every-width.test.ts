@@ -23,7 +23,7 @@ for (const width of WIDTHS) {
       const { page } = visitor;
       for (const view of views) {
         await go(page, house.url + view);
-        await page.getByText('Live').waitFor();
+        await page.getByText(/^Live\b/).waitFor();
         house.host.tick();
         const wide = await page.evaluate('document.documentElement.scrollWidth');
         expect([view, wide]).toEqual([view, width]);

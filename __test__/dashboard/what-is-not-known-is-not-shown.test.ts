@@ -12,7 +12,7 @@ test('until its tenants are known nothing is counted, and nothing is said to be 
   await using visitor = await visit(house.link);
   const { page } = visitor;
   // The host has been heard, so that only the tenants are missing.
-  await page.getByText('Live').waitFor();
+  await page.getByText(/^Live\b/).waitFor();
   const shown = async () => ({
     figures: await page.locator('.figure strong').allTextContents(),
     notes: (await page.locator('.figure .note').allTextContents()).join(''),
