@@ -138,7 +138,11 @@ class View {
     return io.paint(BOLD, clip(parts.join('   '), room));
   }
 
-  /** With what is wrong with the host before it. @param {import('./terminal.js').Io} io @param {number} room */
+  /**
+   * With what is wrong with the host before it.
+   * @param {import('./terminal.js').Io} io
+   * @param {number} room
+   */
   #filter(io, room) {
     const trouble = hostTrouble(this.host);
     const parts = [

@@ -110,7 +110,10 @@ export function createBoard({ runtime, core, gateways, events, logs, optionName 
     row.failedStart = { at, attempt, retryAt };
   }
 
-  /** A process was started where none serves: what was answered until now was not its. @param {Row} row */
+  /**
+   * A process was started where none serves: what was answered until now was not its.
+   * @param {Row} row
+   */
   function began(row) {
     const numbers = numbersOf(gateways, row.key);
     if (numbers !== undefined) row.traffic.began(numbers, boundsMs);

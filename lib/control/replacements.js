@@ -12,7 +12,10 @@ export class Replacements {
     this.#inspect = inspect;
   }
 
-  /** Takes the next event, and returns whether it is one of such a process. @param {TransitionEvent} event */
+  /**
+   * Takes the next event, and returns whether it is one of such a process.
+   * @param {TransitionEvent} event
+   */
   take(event) {
     if (event.type === 'spawn') {
       const { key, pid } = event;
