@@ -45,6 +45,17 @@ test('bash: keys of tenants, which are never run', async () => {
   expect(existsSync(join(place.path, 'pwned'))).toBeFalse();
 });
 
+test('bash: a key that looks like a flag is offered after -- alone, where flags are not', async () => {
+  using place = directory();
+  const host = await fakeHost(place.socket, { tenants: [running('shop'), running('-n')] });
+  const after = (line: string) => offered(`absolutejs-runtime ${line}`, place.path, place.socket);
+  expect(await after('logs -')).not.toContain('-n');
+  expect(await after('logs ')).not.toContain('-n');
+  expect(await after('logs -- -')).toEqual(['-n']);
+  expect((await after('logs -- ')).toSorted()).toEqual(['-n', 'shop']);
+  await host.close();
+});
+
 /** A directory with the command under its own name, which shells look for in PATH. */
 function withCommand(place: { path: string; socket: string }) {
   const file = join(place.path, 'absolutejs-runtime');
@@ -54,13 +65,17 @@ function withCommand(place: { path: string; socket: string }) {
 
 /** Keys as a stranger could name them, and one that is a command as well. */
 const KEYS = ['shop', 'show room', HOSTILE, 'ps', "it's", 'a:b', '[x]', '~root', 'org/app'];
+/** One that is a key after `--` alone. */
+const FLAG = '-flag';
 
 test('fish: commands, flags, their values, keys', async () => {
   using place = directory();
   const env = withCommand(place);
-  const host = await fakeHost(place.socket, { tenants: KEYS.map((key) => running(key)) });
+  const host = await fakeHost(place.socket, {
+    tenants: [...KEYS, FLAG].map((key) => running(key)),
+  });
   const lines = ['re', 'ps --st', 'ps --state s', 'completions z', 'doctor --t', 'help res'];
-  const asked = [...lines, 'logs ', 'logs ps --st'].map(
+  const asked = [...lines, 'logs ', 'logs ps --st', 'logs -- ', 'logs -- -'].map(
     (line) => `complete -C ${JSON.stringify(`absolutejs-runtime ${line}`)}; echo ---`,
   );
   const script = `absolutejs-runtime completions fish | source; ${asked.join('; ')}`;
@@ -87,6 +102,8 @@ test('fish: commands, flags, their values, keys', async () => {
   expect(words[lines.length]?.toSorted()).toEqual(KEYS.toSorted() as string[]);
   // A tenant that is called as a command is none.
   expect(words[lines.length + 1]).toEqual(['--stream']);
+  expect(words[lines.length + 2]?.toSorted()).toEqual([...KEYS, FLAG].toSorted() as string[]);
+  expect(words[lines.length + 3]).toEqual([FLAG]);
   expect(existsSync(join(place.path, 'pwned'))).toBeFalse();
 });
 
@@ -94,7 +111,9 @@ for (const how of ['sourced', 'found in $fpath'] as const) {
   test(`zsh, ${how}: commands, flags, their values, keys`, async () => {
     using place = directory();
     const env = withCommand(place);
-    const host = await fakeHost(place.socket, { tenants: KEYS.map((key) => running(key)) });
+    const host = await fakeHost(place.socket, {
+      tenants: [...KEYS, FLAG].map((key) => running(key)),
+    });
     using terminal = new Terminal(110, 20, { env });
     const { stdout } = await run(['completions', 'zsh']);
     writeFileSync(join(place.path, '_absolutejs-runtime'), stdout);
@@ -121,6 +140,14 @@ for (const how of ['sourced', 'found in $fpath'] as const) {
     await completed('logs sh', /logs sho/);
     await completed('logs \\$', /logs \\\$\\\(touch\\ pwned\\\)\\`touch\\ pwned\\`\\;x\\ y/);
     await completed('logs it', /logs it\\'s/);
+    await completed('logs -- -', /logs -- -flag/);
+    // What is typed after a tab that has completed nothing comes at once.
+    terminal.press('C-l');
+    terminal.write('absolutejs-runtime logs -fl');
+    terminal.press('Tab');
+    terminal.write('x');
+    await terminal.shows(/logs -flx/);
+    terminal.press('C-u');
     await host.close();
     expect(existsSync(join(place.path, 'pwned'))).toBeFalse();
   });

@@ -19,6 +19,23 @@ const many = [
 const commandIn = (terminal: Terminal) =>
   until('the command', () => processes().find(({ parent }) => parent === terminal.pid));
 
+test('top says that the host cannot write its log files, until it can', async () => {
+  using place = directory();
+  const files = { directory: '/var/log/apps', bytes: 1, maxBytes: 2, droppedLines: 0 };
+  const told = (isFailing: boolean) =>
+    shownHost({ logs: { bytes: 1, files: { ...files, isFailing } } });
+  const host = await fakeHost(place.socket, { tenants: many, host: told(true) });
+  using terminal = new Terminal(120, 20, {});
+  terminal.type(`runtime top --control ${place.socket}`);
+  await terminal.shows(/✘ the host cannot write its log files in \/var\/log\/apps: see/);
+  host.push('host', told(false));
+  await terminal.shows(/^by problems/m);
+  expect(terminal.screen()).not.toContain('log files');
+  terminal.press('q');
+  await until('the shell', () => terminal.program === 'bash');
+  await host.close();
+});
+
 for (const engine of ENGINES) {
   test(`${engine}: top shows, sorts, searches, scrolls, and gives the terminal back`, async () => {
     using place = directory();

@@ -1,5 +1,11 @@
 import { expect, test } from 'bun:test';
-import { failed, fakeHost, running, tenant } from '../support/command/fake-host.mjs';
+import {
+  failed,
+  fakeHost,
+  host as shownHost,
+  running,
+  tenant,
+} from '../support/command/fake-host.mjs';
 import { directory, ENGINES, run, shell } from '../support/command/run.ts';
 import { width } from '../../lib/command/text.js';
 
@@ -43,6 +49,23 @@ for (const engine of ENGINES) {
     });
   });
 }
+
+test('a host that cannot write its log files is told beside its tenants', async () => {
+  const files = { directory: '/var/log/apps', bytes: 1, maxBytes: 2, droppedLines: 12 };
+  const host = (isFailing: boolean) =>
+    shownHost({ logs: { bytes: 1, files: { ...files, isFailing } } });
+  const ps = (isFailing: boolean, ...more: string[]) =>
+    withHost({ tenants, host: host(isFailing) }, (control) =>
+      run(['ps', '--control', control, ...more]),
+    );
+  const { code, stderr } = await ps(true);
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: '✘ the host cannot write its log files in /var/log/apps, 12 lines lost: see `events`\n',
+  });
+  expect((await ps(false)).stderr).toBe('');
+  expect((await ps(true, '--quiet')).stderr).toBe('');
+});
 
 test('without a process inspect says nothing of limits and walls in force', () =>
   withHost({ tenants }, async (control) => {

@@ -33,7 +33,12 @@ test('a replacement that fails stands in the journal, in events and in inspect',
   expect((await run(['replace', 'hello', ...control])).code).toBe(1);
   const said =
     /hello could not be replaced: exited with code 4 before it was ready; process \d+ goes on/;
-  await host.says(new RegExp(`${said.source}: absolutejs-runtime inspect hello`), 'stderr');
+  await host.says(
+    new RegExp(`${said.source}, "no such table": absolutejs-runtime inspect hello`),
+    'stderr',
+  );
+  // The tenant that serves has not crashed.
+  expect(host.stderr).not.toContain('hello crashed');
   const events = await run(['events', 'hello', ...control]);
   expect(events.stdout).toMatch(new RegExp(`${said.source}\n(?:    .*\n)*    no such table`));
   const ps = await run(['ps', ...control]);
@@ -43,15 +48,33 @@ test('a replacement that fails stands in the journal, in events and in inspect',
   await host.end('SIGTERM');
 });
 
+test('a crash stands in the journal with the line of its error, and so it does in ps', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  tenants.write('hello/server.ts', "throw new Error('DATABASE_URL is missing')");
+  const { host, port, control } = await serve(place, tenants.root);
+  expect((await get(port, 'hello')).status).toBe(502);
+  await host.says(
+    /hello crashed \(exit code 1\), "error: DATABASE_URL is missing": absolutejs-runtime inspect/,
+    'stderr',
+  );
+  const { stdout } = await run(['ps', ...control]);
+  expect(stdout).toMatch(/^✘ hello: exited with code 1 .*\n(?: {4}.*\n)* {4}error: DATABASE_URL/m);
+  expect(stdout).not.toMatch(/^ +(?:Bun v|error: script|$)/m);
+  await host.end('SIGTERM');
+});
+
 test('files of logs that cannot be written are told', async () => {
   using place = directory();
   await using tenants = tenantsOf();
   const logDir = join(place.path, 'log');
-  const { host, port } = await serve(place, tenants.root, ['--log-dir', logDir]);
+  const { host, port, control } = await serve(place, tenants.root, ['--log-dir', logDir]);
   rmSync(logDir, { recursive: true, force: true });
   writeFileSync(logDir, '');
   await get(port, 'broken');
   await host.says(/lines are not written to files: /, 'stderr');
+  const ps = await run(['ps', ...control]);
+  expect(ps.stderr).toMatch(/^✘ the host cannot write its log files in .*, \d+ lines? lost: see /);
   await host.end('SIGTERM');
 });
 

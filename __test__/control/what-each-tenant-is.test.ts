@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'bun:test';
 import { createControl } from '@absolutejs/runtime/control';
-import { askAt, openDesk } from '../support/control/desk.ts';
+import { askAt, BROKEN, openDesk, TALKER } from '../support/control/desk.ts';
 import { markedWith } from '../support/processes/table.ts';
 
 const KEYS = [
@@ -142,6 +142,60 @@ test('5xx in the last minute are a problem', async () => {
   });
   expect(hello).toMatchObject({ rank: 3, problem: { code: 'SERVER_ERRORS' } });
   expect(hello.errorsPerSecond).toBeGreaterThan(0);
+});
+
+test('what the gateway refused before a process was there is not held against it', async () => {
+  await using desk = await openDesk({ tenants: { shop: BROKEN } });
+  for (let count = 0; count < 3; count += 1) await (await desk.house.ask('shop')).text();
+  const refused = await desk.eventually('three refusals', async () => {
+    const tenant = await desk.tenant('shop');
+    return tenant.requests === 3 && tenant.inFlight === 0 ? tenant : undefined;
+  });
+  expect(refused.errorsPerSecond).toBeGreaterThan(0);
+  desk.house.tenants.write('shop/server.ts', TALKER);
+  await desk.ask('/tenants/shop/restart', 'POST');
+  expect(await desk.tenant('shop')).toMatchObject({
+    ...{ state: 'running', rank: 6, problem: { code: 'CRASHED' }, requests: 3 },
+    ...{ errorsPerSecond: 0, p50Ms: null, p99Ms: null },
+  });
+  await (await desk.house.ask('shop', '/500')).text();
+  await desk.eventually('its own', async () => (await desk.tenant('shop')).errorsPerSecond > 0);
+});
+
+test('each state says once, and truly, how its tenant is started again', async () => {
+  const runtime = { backoff: { baseMs: 60_000, maxFailures: 2, minUptimeMs: 600_000 } };
+  await using desk = await openDesk({ runtime });
+  const adviceOf = async (key: string) => (await desk.tenant(key)).problem!.advice;
+  await desk.ask('/tenants/broken/start', 'POST');
+  expect(await adviceOf('broken')).toEndWith(
+    '. The first request after its wait starts it; `restart` does so at once, and `clear` ends its wait.',
+  );
+  const waiting = await desk.ask('/tenants/broken/start', 'POST');
+  expect(waiting.body.error.message).toMatch(
+    /; retry in \d+ms, at once by `restart`, or after `clear`\. Last error: /,
+  );
+  await desk.ask('/tenants/broken/restart', 'POST');
+  expect((await desk.tenant('broken')).state).toBe('failed');
+  expect(await adviceOf('broken')).toEndWith(
+    '. Requests do not start it any more: `restart` does, and after `clear` the next request.',
+  );
+});
+
+test('after its wait, or after a crash, the next request starts a tenant, and that is said once', async () => {
+  await using desk = await openDesk({ runtime: { backoff: { baseMs: 1, minUptimeMs: 600_000 } } });
+  const again = '. The next request starts it, and so does `start`.';
+  await desk.ask('/tenants/broken/start', 'POST');
+  const failedOf = (key: string) => async () => {
+    const tenant = await desk.tenant(key);
+    return tenant.state === 'failed' ? tenant.problem! : undefined;
+  };
+  const { advice } = await desk.eventually('the end of its wait', failedOf('broken'));
+  expect(advice).toEndWith(again);
+  expect(advice).not.toContain('clear');
+  await (await desk.house.ask('hello')).text();
+  await (await desk.house.ask('hello', '/exit', { method: 'POST' })).text();
+  const crash = await desk.eventually('the crash', failedOf('hello'));
+  expect([crash.code, crash.advice]).toEqual(['CRASHED', `Its last lines say why${again}`]);
 });
 
 test('the host says what it is', async () => {

@@ -39,6 +39,27 @@ test('a replacement that fails is an event and a problem, until one succeeds', a
   expect(after.pid).not.toBe(before.pid);
 });
 
+test('the end of a process that was to replace another is told as that, not as a crash', async () => {
+  await using desk = await openDesk();
+  const { body: before } = await desk.ask('/tenants/hello/start', 'POST');
+  deploys(desk, 'process.exit(3)');
+  await desk.ask('/tenants/hello/replace', 'POST');
+  const exits = (await desk.tenant('hello')).timeline.filter(({ type }) => type === 'exit');
+  expect(exits).toHaveLength(1);
+  const { pid, text } = exits[0] as unknown as { pid: number; text: string };
+  expect(pid).not.toBe(before.pid);
+  expect(text).toBe(`its replacement (process ${pid}) ended with exit code 3`);
+  expect(exits[0]).toMatchObject({ isReplacement: true });
+  // What serves is told as itself.
+  await (await desk.house.ask('hello', '/exit', { method: 'POST' })).text();
+  const crash = await desk.eventually('the crash', async () => {
+    const { timeline } = await desk.tenant('hello');
+    return timeline.find(({ type, ...event }) => type === 'exit' && event.pid === before.pid);
+  });
+  expect(crash.text).toBe('crashed (with exit code 7)');
+  expect('isReplacement' in crash).toBeFalse();
+});
+
 test('a replacement that failed is no problem any more once its tenant is stopped', async () => {
   await using desk = await openDesk();
   await desk.ask('/tenants/hello/start', 'POST');

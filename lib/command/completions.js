@@ -59,23 +59,27 @@ function bash() {
   return `${name}_keys() {
   local key
   while IFS= read -r key; do
+    # One that looks like a flag is a key after -- alone.
+    [[ $key == -* && -z $after ]] && continue
     [[ $key == "$word"* ]] && COMPREPLY+=("$(printf %q "$key")")
   done < <(${PROGRAM} ps --quiet 2>/dev/null)
 }
 ${name}_directories() { mapfile -t COMPREPLY < <(compgen -d -- "$word"); }
 ${name}() {
-  local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words= flag
+  local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words= flag after=
   COMPREPLY=()
   if [[ $COMP_CWORD -eq 1 ]]; then
     mapfile -t COMPREPLY < <(compgen -W '${Object.keys(COMMANDS).join(' ')}' -- "$word")
     return
   fi
-  case $previous in
+  for flag in "\${COMP_WORDS[@]:2:COMP_CWORD-2}"; do [[ $flag == -- ]] && after=yes; done
+  [[ -n $after ]] || case $previous in
 ${values.join('\n')}
   esac
   case \${COMP_WORDS[1]} in
 ${commands.join('\n')}
   esac
+  [[ -n $after ]] && return
   while IFS= read -r flag; do COMPREPLY+=("$flag"); done < <(compgen -W "$words" -- "$word")
 }
 complete -F ${name} ${PROGRAM}`;
@@ -109,12 +113,14 @@ function zsh() {
         : words === null
           ? `'*:key:_${PROGRAM}_keys'`
           : words.length > 0 && `'1:word:(${words.join(' ')})'`;
-    return `    ${name}) _arguments ${[...flags, positional].filter(Boolean).join(' ')} ;;`;
+    return `    ${name}) _arguments -S ${[...flags, positional].filter(Boolean).join(' ')} ;;`;
   });
   return `#compdef ${PROGRAM}
 _${PROGRAM}_keys() {
   local -a keys=(\${(f)"$(${PROGRAM} ps --quiet 2>/dev/null)"})
-  compadd -a keys
+  # One that looks like a flag is a key after -- alone.
+  (( \${words[(I)--]} && \${words[(I)--]} < CURRENT )) || keys=(\${keys:#-*})
+  compadd -a -- keys
 }
 _${PROGRAM}() {
   local -a commands=(
@@ -147,6 +153,15 @@ function fish() {
     '  set -l words (commandline -opc)',
     '  test "$words[2]" = "$argv[1]"',
     'end',
+    // A key that looks like a flag is one after -- alone.
+    `function ${is}_key`,
+    `  set -l keys (${PROGRAM} ps --quiet 2>/dev/null)`,
+    '  if contains -- -- (commandline -opc)',
+    "    printf '%s\\n' $keys",
+    '  else',
+    "    string match -rv -- '^-' $keys",
+    '  end',
+    'end',
     `complete -c ${PROGRAM} -f`,
   ];
   for (const [name, { summary, options }] of Object.entries(COMMANDS)) {
@@ -174,7 +189,7 @@ function fish() {
     if (name === 'serve') {
       lines.push(`complete -c ${PROGRAM} ${within} -a '(__fish_complete_directories)'`);
     } else if (known === null) {
-      lines.push(`complete -c ${PROGRAM} ${within} -a '(${PROGRAM} ps --quiet 2>/dev/null)'`);
+      lines.push(`complete -c ${PROGRAM} ${within} -a '(${is}_key)'`);
     } else if (known.length > 0) {
       lines.push(`complete -c ${PROGRAM} ${within} -a ${quoted(known.join(' '))}`);
     }

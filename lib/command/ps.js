@@ -3,6 +3,7 @@ import { nearest } from '../checks.js';
 import { lookAtAll } from '../survive/names.js';
 import { clientOf } from './client.js';
 import { Failure } from './mistakes.js';
+import { hostTrouble } from './host.js';
 import { leftInWords } from './survival.js';
 import { COLUMNS, problemOf, sorted } from './tenants.js';
 import { table } from './table.js';
@@ -15,7 +16,10 @@ const SHOWN_PROBLEMS = 8;
 
 /** @type {import('./commands.js').Run} */
 export async function run({ words, options, said }, io) {
-  const { tenants: all } = await clientOf(options, io.env)
+  const client = clientOf(options, io.env);
+  const isForPeople = !options.json && !options.quiet;
+  const host = isForPeople ? client.get('/host').catch(() => null) : null;
+  const { tenants: all } = await client
     .get('/tenants')
     .catch((error) => withoutHost(error, io.env));
   const tenants = chosen(all, words, options.state);
@@ -29,6 +33,8 @@ export async function run({ words, options, said }, io) {
   }
   io.print(listing(shown, words.length > 0, io).join('\n'));
   if (shown.length === 0) io.complain(nothing(all.length, options.state));
+  const trouble = hostTrouble(await host);
+  if (trouble !== undefined) io.complain(trouble);
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Tenants as the commands show them: rows of a table, what is wrong with them, and their order. */
+import { tellingOf } from '../dashboard/page/telling.js';
 import { harmless, clip, wrapped } from './text.js';
 import { BOLD, DIM, GREEN, RED, YELLOW } from './terminal.js';
 import {
@@ -105,14 +106,16 @@ const summaryOf = ({ code, summary, at }) =>
 const SHOWN_LINES = 5;
 
 /**
- * The last lines of a process, below what they explain.
+ * The last lines of a process, below what they explain: those that tell most of why it ended.
  *
  * @param {readonly string[]} lines
  * @param {import('./terminal.js').Io} io
  * @param {number} [most]
  */
 export const lastWords = (lines, io, most = SHOWN_LINES) =>
-  lines.slice(-most).map((line) => `    ${io.paint(DIM, clip(harmless(line), io.columns() - 4))}`);
+  (most === Infinity ? lines : tellingOf(lines, most)).map(
+    (line) => `    ${io.paint(DIM, clip(harmless(line), io.columns() - 4))}`,
+  );
 
 /**
  * What is wrong with a tenant, in lines: what happened, its last words, what to do.

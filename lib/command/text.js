@@ -2,17 +2,14 @@
  * Text for terminals: what a tenant says, made harmless; how many columns it takes; cut to
  * columns.
  */
+import { HIDDEN, spelt } from '../dashboard/page/hidden.js';
 
 /** What most texts are: nothing in them can be wide, or steer. */
 const ASCII = /^[\x20-\x7e]*$/;
 /** A colour, as terminals ask for it: `ESC [ … m`. It is dropped, as it says nothing in words. */
 const COLOURS = /\x1b\[[\d;:]*m/g;
-/**
- * Characters that steer a terminal, or how the text around them is read: control characters but
- * for the tab, marks of direction, and separators of lines and paragraphs.
- */
-const STEERING =
-  /[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+/** What {@link harmless} shows instead of sending it: what is hidden, and the line feed. */
+const STEERING = new RegExp(`${HIDDEN.source}|\\n`, HIDDEN.flags);
 
 /**
  * What another wrote, without the power to steer a terminal: colours are left out, and every other
@@ -26,13 +23,7 @@ export function harmless(text) {
 }
 
 /** @param {string} character */
-function shownInstead(character) {
-  const code = character.charCodeAt(0);
-  // The symbols for control characters have a block of their own.
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
-  if (code === 0x7f) return '\u2421';
-  return `<U+${code.toString(16).toUpperCase().padStart(4, '0')}>`;
-}
+const shownInstead = (character) => spelt(character, '<', '>');
 
 /**
  * A value as JSON. What steers a terminal is written as `\u…`, which is the same value.
@@ -40,9 +31,12 @@ function shownInstead(character) {
  * @param {unknown} value
  */
 export const asJson = (value) =>
-  JSON.stringify(value).replace(
-    STEERING,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  JSON.stringify(value).replace(STEERING, (character) =>
+    // Beyond the first plane a character is two of these.
+    Array.from(
+      { length: character.length },
+      (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+    ).join(''),
   );
 
 /** What {@link harmless} gives, for a cell of a table, in which a tab would shift what follows. @param {string} text */

@@ -1,5 +1,6 @@
 /** `top`: the tenants as they change, over the whole terminal. */
 import { clientOf } from './client.js';
+import { hostTrouble } from './host.js';
 import { EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED } from './mistakes.js';
 import { STATES } from '../control/states.js';
 import { SORTS } from './options.js';
@@ -7,7 +8,7 @@ import * as ps from './ps.js';
 import { takeScreen } from './screen.js';
 import { COLUMNS, sorted } from './tenants.js';
 import { table } from './table.js';
-import { BOLD, DIM } from './terminal.js';
+import { BOLD, DIM, RED } from './terminal.js';
 import { clip, harmless } from './text.js';
 import { bytesInWords, durationInWords, rateInWords, several, timeInWords } from './words.js';
 
@@ -112,7 +113,7 @@ class View {
     const lines = [
       this.#heading(io, room),
       old(clip(totals(this.host, [...this.tenants.values()]), room)),
-      clip(this.#filter(), room),
+      this.#filter(io, room),
       ...tenants.map(old),
     ];
     while (lines.length < height - 1) lines.push('');
@@ -137,14 +138,22 @@ class View {
     return io.paint(BOLD, clip(parts.join('   '), room));
   }
 
-  #filter() {
+  /**
+   * With what is wrong with the host before it.
+   * @param {import('./terminal.js').Io} io
+   * @param {number} room
+   */
+  #filter(io, room) {
+    const trouble = hostTrouble(this.host);
     const parts = [
+      trouble,
       `by ${this.sort}`,
       this.state && `only ${this.state}`,
       (this.isSearching || this.search) &&
         `/${harmless(this.search)}${this.isSearching ? '_' : ''}`,
     ];
-    return parts.filter(Boolean).join('   ');
+    const text = clip(parts.filter(Boolean).join('   '), room);
+    return trouble === undefined || this.lostAt !== null ? text : io.paint(RED, text);
   }
 }
 

@@ -6,11 +6,12 @@
 import { failedStartOf } from '../observe/telemetry.js';
 import { createDirectories } from './directories.js';
 import { failureOf } from './failures.js';
+import { Replacements } from './replacements.js';
 import { FIGURES, Row, worstFirst } from './tenant.js';
 import { inTerms } from './terms.js';
-import { addressOf, readTraffic, STEP_MS } from './traffic.js';
+import { addressOf, numbersOf, readTraffic, STEP_MS } from './traffic.js';
 import { createUsages } from './usage.js';
-import { eventText, failureWords, replacementText } from './words.js';
+import { eventText, failureWords, replacementEndText, replacementText } from './words.js';
 
 /** @typedef {import('../runtime.js').Core} Core */
 /** @typedef {import('../../control.js').ControlTenant} ControlTenant */
@@ -48,6 +49,7 @@ const EARLY_MS = 100;
 export function createBoard({ runtime, core, gateways, events, logs, optionName }) {
   const directories = createDirectories(core.settings.root);
   const usages = createUsages(core);
+  const replacements = new Replacements(runtime.inspect);
   /** @type {Map<string, Row>} */
   const rows = new Map();
   /** @type {Set<(change: Change) => void>} */
@@ -106,6 +108,15 @@ export function createBoard({ runtime, core, gateways, events, logs, optionName 
     const text = inTerms(failureWords(error.split('\n', 1)[0] ?? ''), optionName, key);
     const { at } = events.add('start-failed', key, text, { attempt });
     row.failedStart = { at, attempt, retryAt };
+  }
+
+  /**
+   * A process was started where none serves: what was answered until now was not its.
+   * @param {Row} row
+   */
+  function began(row) {
+    const numbers = numbersOf(gateways, row.key);
+    if (numbers !== undefined) row.traffic.began(numbers, boundsMs);
   }
 
   /** Calls that shared a replacement are answered at once, with one error. @type {unknown} */
@@ -260,7 +271,11 @@ export function createBoard({ runtime, core, gateways, events, logs, optionName 
         key = null,
         ...fields
       } = /** @type {typeof event & { key?: string }} */ (event);
-      events.add(type, key, eventText(event), fields);
+      const isReplacement = replacements.take(event);
+      if (event.type === 'exit' && isReplacement)
+        events.add(type, key, replacementEndText(event), { ...fields, isReplacement });
+      else events.add(type, key, eventText(event), fields);
+      if (type === 'spawn' && key !== null && !isReplacement) began(rowOf(key));
       if (type === 'exit' && key !== null) rowOf(key).exits += 1;
       // A start that had a process has come after it.
       if ((type === 'exit' || type === 'ready') && key !== null) rowOf(key).failedStart = undefined;

@@ -11,6 +11,7 @@ const OPTIONS =
 
 /** Methods that operators do not call, but by the actions of a control. */
 const CLEAR = /clearBackoff\(\) to retry/g;
+const WAITING = /^(Tenant ".*?" is backing off after \d+ failure\(s\); retry in \d+ms)(?=\. )/s;
 const REFUSED = /[;,] (?:ensure|restart|replace)\(\) refused/g;
 
 /**
@@ -26,5 +27,8 @@ export function inTerms(text, optionName, key) {
     const name = optionName(option, key);
     return name === option ? mention : name;
   });
-  return options.replace(CLEAR, '`clear` lets it be started again').replace(REFUSED, '');
+  return options
+    .replace(CLEAR, '`clear` lets it be started again')
+    .replace(WAITING, '$1, at once by `restart`, or after `clear`')
+    .replace(REFUSED, '');
 }

@@ -22,6 +22,8 @@ const BUCKETS = 7;
  * @property {{ by: string, domain?: string, hosts?: { host: string, key: string }[] }} route
  * @property {() => { keys: string[], numbers: Float64Array, perKey: number, boundsMs: number[] }}
  *   statsOfAll
+ * @property {(key: string) => { inFlight: number, waiting: number,
+ *   requests: Record<string, number>, answerHistogram: { count: number }[] }} statsOf
  */
 
 /** @param {string} path @param {any} gateway @returns {GatewaySeam} */
@@ -75,6 +77,17 @@ export class Traffic {
     this.errorsPerSecond = Math.round((1_000 * errors) / minute) / 1_000;
     this.p50Ms = percentile(0.5, now, before, boundsMs);
     this.p99Ms = percentile(0.99, now, before, boundsMs);
+  }
+
+  /**
+   * A process was started: the answers until now, such as refusals during a back-off, are not its.
+   * @param {Float64Array} numbers
+   * @param {readonly number[]} boundsMs
+   */
+  began(numbers, boundsMs) {
+    this.update(numbers, boundsMs);
+    this.#steps = [numbers];
+    this.#reckon(boundsMs);
   }
 
   /** What was before now is long over: rates and percentiles begin here. */
@@ -158,6 +171,25 @@ export function readTraffic(gateways) {
     });
   }
   return { byKey, boundsMs };
+}
+
+/**
+ * The figures of one tenant, as of this moment; undefined without a gateway.
+ * @param {readonly Known[]} gateways
+ * @param {string} key
+ */
+export function numbersOf(gateways, key) {
+  /** @type {Float64Array | undefined} */
+  let sum;
+  for (const { seam } of gateways) {
+    const { inFlight, waiting, requests, answerHistogram } = seam.statsOf(key);
+    const classes = ['1xx', '2xx', '3xx', '4xx', '5xx'].map((name) => requests[name] ?? 0);
+    const buckets = answerHistogram.map(({ count }) => count);
+    const its = Float64Array.of(inFlight, waiting, ...classes, ...buckets);
+    const others = sum;
+    sum = others === undefined ? its : its.map((count, place) => count + at(others, place));
+  }
+  return sum;
 }
 
 /**

@@ -77,6 +77,17 @@ export function eventText(event) {
   }
 }
 
+/**
+ * The end of a process that was to replace another, which goes on.
+ * @param {Extract<TransitionEvent, { type: 'exit' }>} event
+ */
+export function replacementEndText(event) {
+  const { pid, reason } = event;
+  const isByItself = reason === 'crashed' || reason === 'exited-clean' || event.limit !== undefined;
+  const how = isByItself ? `ended ${endText(event)}` : REASONS[reason];
+  return `its replacement (process ${pid}) ${how}`;
+}
+
 /** @param {number} count @param {string} what */
 export const times = (count, what) => `${count} ${what}${count === 1 ? '' : 's'}`;
 
@@ -175,8 +186,10 @@ export function problemOf(condition) {
   if (condition.errorsPerSecond > 0) {
     return {
       code: 'SERVER_ERRORS',
-      summary: 'has answered with 5xx in the last minute',
-      advice: 'See its log for what it failed at.',
+      summary: 'requests for it were answered with 5xx in the last minute',
+      advice:
+        'See its log for what it failed at. If that says nothing, the gateway may have answered ' +
+        'them itself, as it does when too many requests come at once.',
       lines: [],
       at: now,
     };
@@ -190,7 +203,7 @@ export function problemOf(condition) {
  * @returns {Problem}
  */
 function failureOf({ status, failedStart, now }) {
-  const { lastError, attempt, crashes, retryAt } = status;
+  const { lastError, attempt, crashes } = status;
   // A start without a process says nothing of the one that ended before it.
   const began = failedStart?.attempt === attempt ? failedStart : undefined;
   const lastExit = began === undefined ? status.lastExit : null;
@@ -201,19 +214,26 @@ function failureOf({ status, failedStart, now }) {
   const times = isCrash ? crashes : attempt;
   const what = isCrash ? `crashed ${end}` : failureWords(error || end);
   const summary = times > 1 ? `${what} (${times} times${isCrash ? '' : ' in a row'})` : what;
-  const wait =
-    retryAt !== null && retryAt > now
-      ? ' It may be started again when its wait is over, or at once after `clear`.'
-      : attempt > 0
-        ? ' `clear` lets it be started again.'
-        : '';
   return {
     code,
     summary,
-    advice: adviceFor(code, lastExit) + wait,
+    advice: `${adviceFor(code, lastExit)} ${nextStart(status, now)}`.trim(),
     lines: lastExit?.lines ?? [],
     at: lastExit?.at ?? began?.at ?? now,
   };
+}
+
+/**
+ * When a tenant without a process is started again.
+ * @param {TenantStatus} status
+ * @param {number} now
+ */
+function nextStart({ state, retryAt }, now) {
+  if (state === 'failed')
+    return 'Requests do not start it any more: `restart` does, and after `clear` the next request.';
+  if (retryAt !== null && retryAt > now)
+    return 'The first request after its wait starts it; `restart` does so at once, and `clear` ends its wait.';
+  return 'The next request starts it, and so does `start`.';
 }
 
 /**
@@ -238,7 +258,7 @@ function codeOf(lastExit, attempt, error) {
 const ADVICE = {
   OUT_OF_MEMORY:
     'It needs more memory than its limit: raise limits.memoryBytes, or find what grows.',
-  CRASHED: 'Its last lines say why. It is started again by the next request, or by `start`.',
+  CRASHED: 'Its last lines say why.',
   KILLED:
     'The kernel does that when the machine or the container is out of memory (its log says so): ' +
     'bound what tenants use by limits, or give it more. Else another program has sent the signal.',

@@ -129,7 +129,12 @@ export function createGateway(options) {
   };
   // For controls: see `control/traffic.js`.
   Object.defineProperty(gateway.stats, Symbol.for('@absolutejs/runtime.gateway'), {
-    value: { core, route: settings.native.route, statsOfAll: () => native.statsOfAll() },
+    value: {
+      core,
+      route: settings.native.route,
+      statsOfAll: () => native.statsOfAll(),
+      statsOf: (/** @type {string} */ key) => native.statsOf(key),
+    },
   });
   if (Symbol.asyncDispose) {
     Object.defineProperty(gateway, Symbol.asyncDispose, {

@@ -27,7 +27,8 @@ const LIB = {
   control: ['errors.js', 'checks.js', 'observe', 'dashboard'],
   dashboard: ['errors.js', 'checks.js'],
   // What `serve` needs it imports by its public name, as users do.
-  command: ['checks.js', 'bridge', 'doctor', 'control', 'survive'],
+  // Of `dashboard` what a browser loads as well: which characters are hidden, which lines tell.
+  command: ['checks.js', 'bridge', 'doctor', 'control', 'dashboard', 'survive'],
   'options.js': ['errors.js', 'checks.js', 'confinement.js', 'survive', 'tenant'],
   'runtime.js': ['errors.js', 'checks.js', 'options.js', 'bridge', 'tenant', 'observe'],
   doctor: ['checks.js', 'bridge', 'runtime.js', 'survive'],

@@ -37,6 +37,8 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
     connections: 214,
     /** Until then a stream has the host, and not its tenants. @type {Promise<void> | undefined} */
     held: undefined,
+    /** Its files of output. @type {Record<string, unknown> | null} */
+    files: null,
   };
   /** @type {Array<{ key: string, action: string }>} */
   const actions = [];
@@ -137,7 +139,7 @@ export function madeUpHost({ tenants: count = 40, seed = 1, keys = [], busy = 1,
         perTenant: false,
         missing: ['Tenants run as one user: give --user-range so that each has its own.'],
       },
-      logs: { bytes: 1_204_113, files: null },
+      logs: { bytes: 1_204_113, files: is.files },
       control: { path: '/run/user/1000/absolute-runtime.sock', name: name ?? 'web-1' },
       dashboard: { url: 'http://127.0.0.1:3900/' },
     };

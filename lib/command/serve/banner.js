@@ -2,7 +2,8 @@
 import { accessSync, constants } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { harmless, wrapped } from '../text.js';
+import { tellingOf } from '../../dashboard/page/telling.js';
+import { clip, harmless, wrapped } from '../text.js';
 import { bytesInWords, durationInWords, several } from '../words.js';
 import { isEveryAddress, isLoopback } from './host.js';
 import { keysIn, strangersIn } from './tenants.js';
@@ -194,19 +195,34 @@ function isOnPath(program, path = '') {
  * the rest, which `events` tells.
  *
  * @param {import('../../../index.js').RuntimeTransitionEvent} event
+ * @param {(key: string) => import('../../../index.js').TenantStatus | null} statusOf
  */
-export function incident(event) {
-  if (event.type === 'exit') {
-    const { key, reason, exitCode, limit, signal } = /** @type {any} */ (event);
-    if (reason !== 'crashed' && reason !== 'readiness-timeout') return undefined;
-    const how = {
-      crashed:
-        limit === 'memory'
-          ? 'ran out of its memory'
-          : `crashed (${signal ?? `exit code ${exitCode}`})`,
-      'readiness-timeout': 'did not answer in time',
-    }[/** @type {'crashed' | 'readiness-timeout'} */ (reason)];
-    return `${harmless(key)} ${how}: absolutejs-runtime inspect ${harmless(key)}`;
-  }
-  return undefined;
+export function incident(event, statusOf) {
+  if (event.type !== 'exit') return undefined;
+  const { key, reason, exitCode, limit, signal } = /** @type {any} */ (event);
+  if (reason !== 'crashed' && reason !== 'readiness-timeout') return undefined;
+  const how = {
+    crashed:
+      limit === 'memory'
+        ? 'ran out of its memory'
+        : `crashed (${signal ?? `exit code ${exitCode}`})`,
+    'readiness-timeout': 'did not answer in time',
+  }[/** @type {'crashed' | 'readiness-timeout'} */ (reason)];
+  return inTheJournal(key, how, statusOf(key)?.lastExit?.lines);
+}
+
+/** Of its last words the journal has as much. */
+const SHOWN_COLUMNS = 200;
+
+/**
+ * What has happened to a tenant, with the line that tells most, in a line of the journal.
+ *
+ * @param {string} key
+ * @param {string} what
+ * @param {readonly string[]} [lines] the last ones of its process
+ */
+export function inTheJournal(key, what, lines = []) {
+  const [line] = tellingOf(lines, 1);
+  const words = line === undefined ? '' : `, "${clip(harmless(line).trim(), SHOWN_COLUMNS)}"`;
+  return `${harmless(key)} ${harmless(what)}${words}: absolutejs-runtime inspect ${harmless(key)}`;
 }

@@ -6,6 +6,7 @@ import { EXIT_DONE, EXIT_INTERRUPTED } from '../mistakes.js';
 import { readSettings } from '../settings.js';
 import { asJson, harmless } from '../text.js';
 import { several, timeInWords } from '../words.js';
+import { Replacements } from '../../control/replacements.js';
 import { incident, summaryOf, tell } from './banner.js';
 import { startHost } from './host.js';
 import { apply } from './reload.js';
@@ -26,14 +27,20 @@ export async function run({ words, options: flags }, io) {
   let isLeft = () => {};
   const left = new Promise((resolve) => (isLeft = () => resolve(undefined)));
   const journal = (/** @type {string} */ text) => io.complain(`${timeInWords(Date.now())} ${text}`);
+  /** @type {import('./host.js').Host['runtime'] | undefined} */
+  let runtime;
+  const statusOf = (/** @type {string} */ key) => runtime?.inspect(key) ?? null;
+  const replacements = new Replacements(statusOf);
   const host = await startHost(() => settings, {
     sockets: inheritedSockets(io.env, io.complain),
     onTransition: (event) => {
-      const text = incident(event);
+      // Of a replacement that fails `watchHost` tells.
+      const text = replacements.take(event) ? undefined : incident(event, statusOf);
       if (text !== undefined) journal(text);
       if (event.type === 'detach') isLeft();
     },
   });
+  ({ runtime } = host);
   const { ended, end, leave } = endOnSignals(host, settings.values.survive !== null, manager, io);
   watchStarter(io.env, (starter) => void end(`${harmless(starter)} has gone`));
   // Told by another host, or by SIGUSR2.

@@ -1,9 +1,6 @@
 // What tenants write, made harmless: names and lines are shown as they are spelt, and of terminal
 // escapes only colours and weights are left, as classes from a list.
-
-/** Control characters, and those that turn the direction of the text around them. */
-const HIDDEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
+import { HIDDEN, spelt } from './hidden.js';
 
 /**
  * A name or a sentence of a tenant's, with what could not be seen made visible.
@@ -12,13 +9,7 @@ const HIDDEN =
 export const plain = (text) => withoutEscapes(`${text}`).replace(HIDDEN, visible);
 
 /** @param {string} character */
-function visible(character) {
-  const code = character.charCodeAt(0);
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
-  return code === 0x7f
-    ? '\u2421'
-    : `\u27e8U+${code.toString(16).toUpperCase().padStart(4, '0')}\u27e9`;
-}
+const visible = (character) => spelt(character, '\u27e8', '\u27e9');
 
 /** Of terminal escapes: each kind, by how it begins and ends. */
 const ESCAPES = [

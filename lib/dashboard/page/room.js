@@ -5,6 +5,9 @@ import { bytes, count, percent, rate } from './format.js';
 /** More than this of anything is worth a second look. */
 const TIGHT = 0.9;
 
+const WELL = 'nothing is wrong';
+const FILES_FAIL = 'files of output cannot be written';
+
 export function createRoom() {
   const problems = figure('Problems');
   const running = figure('Running', true);
@@ -23,8 +26,9 @@ export function createRoom() {
    * @param {number} wrong how many tenants have a problem
    */
   function show(host, wrong) {
-    problems.show(count(wrong), wrong === 0 ? 'nothing is wrong' : 'listed first below');
-    problems.element.classList.toggle('bad', wrong > 0);
+    const isFailing = host?.logs.files?.isFailing === true;
+    problems.show(count(wrong), isFailing ? FILES_FAIL : wrong === 0 ? WELL : 'listed first below');
+    problems.element.classList.toggle('bad', wrong > 0 || isFailing);
     if (host === undefined) return;
     const { runtime, gateway, loadAverage, cpuCount, memory: of } = host;
     const places = runtime.maxConcurrent - runtime.total;

@@ -8,12 +8,15 @@ import { createFacts, panel } from './facts.js';
 import { ago, bytes, count, milliseconds, percent, rate, setHostTime } from './format.js';
 import { createLog } from './log.js';
 import { plain, spansOf } from './plain.js';
+import { tellingOf } from './telling.js';
 import { isProblem, limitRows, sentence, wallRows } from './words.js';
 
 /** @typedef {import('./shapes.js').Tenant} Tenant */
 /** @typedef {import('./shapes.js').WholeTenant} WholeTenant */
 /** @typedef {import('./shapes.js').FigureName} FigureName */
 
+/** Lines of a problem; all of them are in the log. */
+const MOST_LINES = 10;
 /** Columns of figures that are kept: an hour of one each two seconds. */
 const MOST_COLUMNS = 1800;
 
@@ -105,12 +108,13 @@ export function openTenant(context, key) {
     // Whoever reads or copies the lines is not disturbed.
     if (told === toldProblem) return;
     toldProblem = told;
+    const telling = tellingOf(lines, MOST_LINES);
     fill(
       problem,
       h('h2', { title: code }, plain(summary)),
       h('p', {}, ...prose(plain(advice))),
-      lines.length > 0 &&
-        h('pre', { tabindex: '0', 'aria-label': 'Its last lines' }, lines.map(textOf).join('\n')),
+      telling.length > 0 &&
+        h('pre', { tabindex: '0', 'aria-label': 'Its last lines' }, telling.map(textOf).join('\n')),
       h('p', { class: 'note' }, since),
     );
   }
