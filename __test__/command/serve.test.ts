@@ -47,6 +47,22 @@ for (const engine of ENGINES) {
   });
 }
 
+for (const engine of ENGINES) {
+  test(`${engine}: a tenant with env of its own has PATH and none of the host's secrets`, async () => {
+    using place = directory();
+    await using tenants = new Tenants().add('greeter', {
+      'server.ts': `const { GREETING, A_SECRET } = process.env;
+        Bun.serve({ port: process.env.PORT, fetch: () => Response.json({ GREETING, A_SECRET }) });`,
+    });
+    const config = `export default { tenant: () => ({ env: { GREETING: 'hi' } }) }`;
+    writeFileSync(join(place.path, 'runtime.config.mjs'), config);
+    const env = { A_SECRET: 'of the host' };
+    const { host, port } = await serve(place, tenants.root, [], { engine, env });
+    expect(await (await get(port, 'greeter')).text()).toBe('{"GREETING":"hi"}');
+    await host.end('SIGTERM');
+  });
+}
+
 test('^C ends it in order, with the code of ^C', async () => {
   using place = directory();
   await using tenants = tenantsOf();

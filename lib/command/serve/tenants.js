@@ -1,7 +1,7 @@
 /** What the settings of `serve` mean for the runtime, and for each tenant at its start. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { nearest, TENANT_SETTINGS } from '../../checks.js';
+import { isHarmless, isRecord, nearest, shown, TENANT_SETTINGS } from '../../checks.js';
 import { isKey, isLeftOut } from '../../control/directories.js';
 import { readValue } from '../arguments.js';
 import { configKey, OPTIONS } from '../options.js';
@@ -97,7 +97,9 @@ function tenantOptions({ values, tenant, file }, key, said) {
  */
 function merged(values, given, where) {
   if (given === undefined || given === null) return startOptions(values);
-  if (typeof given !== 'object') throw new TypeError(`${where} must return an object`);
+  if (!isRecord(given)) {
+    throw new TypeError(`${where} must return an object, got ${shown(given)}`);
+  }
   /** @type {string[]} */
   const mistakes = [];
   const own = { ...values };
@@ -119,10 +121,11 @@ function merged(values, given, where) {
   }
   if (mistakes.length > 0) throw new TypeError(mistakes.join('; '));
   const base = startOptions(own);
-  const { limits, isolation, ...others } = ofLibrary;
+  const { limits, isolation, env, ...others } = ofLibrary;
   return {
     ...base,
     ...others,
+    ...(env !== undefined && { env: addedTo(env) }),
     limits: { ...base.limits, ...limits },
     isolation:
       isolation === undefined
@@ -133,6 +136,20 @@ function merged(values, given, where) {
             ...isolation,
           },
   };
+}
+
+/**
+ * The variables that are given for a tenant on top of those that each has. Replacing them, as the
+ * library does, would take away PATH, and so Bun.
+ *
+ * @param {unknown} env as the library takes it, which also refuses what is wrong
+ * @returns {any}
+ */
+function addedTo(env) {
+  if (typeof env === 'function') return (/** @type {string} */ key) => addedTo(env(key));
+  if (!isRecord(env)) return env;
+  const own = Object.entries(process.env).filter(([name]) => isHarmless(name));
+  return { ...Object.fromEntries(own), ...env };
 }
 
 /** The settings that one tenant may have, as the types know them. */
