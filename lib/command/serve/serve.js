@@ -21,6 +21,9 @@ const SAME_INTERRUPT_MS = 300;
 export async function run({ words, options: flags }, io) {
   const sources = { flags, directory: words[0], env: { ...io.env }, cwd: io.cwd };
   let settings = await readSettings(sources);
+  if (settings.values['log-dir'] !== undefined) {
+    await (await import('./log-directory.js')).readyLogDirectory(settings);
+  }
   io.becomeHost();
   const manager = serviceManager(io.env, io.complain);
   let isLeft = () => {};
