@@ -112,7 +112,13 @@ function endOnSignals(host, survives, manager, io) {
     const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
     io.complain(`${why}: ends in order${waits}; once more ends it at once.`);
     await manager.tell('STOPPING=1');
-    host.close().then(() => resolve(exitCode), reject);
+    host.close().then(({ brokenOff }) => {
+      if (brokenOff > 0) {
+        const were = brokenOff === 1 ? 'was' : 'were';
+        io.complain(`${several(brokenOff, 'open request')} ${were} broken off.`);
+      }
+      resolve(exitCode);
+    }, reject);
   };
   /** Leaves the tenants to the next host; what is open may end first. */
   const leave = async (/** @type {string} */ why) => {
