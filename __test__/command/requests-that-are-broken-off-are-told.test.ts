@@ -41,7 +41,7 @@ test('what is open when its time is up is counted, and what ends before is not',
     const closing = closeGateway(gateway, graceMs);
     if (how === 'ends') {
       // Until the tenant has it.
-      for (let isOver = false; !isOver; ) {
+      for (let isOver = false; !isOver;) {
         await fetch(`http://127.0.0.1:${tenant.port}/end`);
         isOver = await Promise.race([waiting.then(() => true), Bun.sleep(20).then(() => false)]);
       }
@@ -50,19 +50,15 @@ test('what is open when its time is up is counted, and what ends before is not',
   }
 });
 
-test(
-  'a host says at its end how many requests it has broken off',
-  async () => {
-    using place = directory();
-    await using tenants = new Tenants().add('slow', SLOW);
-    const { host, port, control } = await serve(place, tenants.root);
-    const waiting = get(port, 'slow', '/wait').catch(() => {});
-    const logs = start(['logs', '-f', ...control]);
-    await logs.says(/asked/);
-    expect((await host.end('SIGTERM')).code).toBe(0);
-    expect(host.stderr).toContain('1 open request may end first');
-    expect(host.stderr).toEndWith('1 open request was broken off.\n');
-    await Promise.all([waiting, logs.end()]);
-  },
-  30_000,
-);
+test('a host says at its end how many requests it has broken off', async () => {
+  using place = directory();
+  await using tenants = new Tenants().add('slow', SLOW);
+  const { host, port, control } = await serve(place, tenants.root);
+  const waiting = get(port, 'slow', '/wait').catch(() => {});
+  const logs = start(['logs', '-f', ...control]);
+  await logs.says(/asked/);
+  expect((await host.end('SIGTERM')).code).toBe(0);
+  expect(host.stderr).toContain('1 open request may end first');
+  expect(host.stderr).toEndWith('1 open request was broken off.\n');
+  await Promise.all([waiting, logs.end()]);
+}, 30_000);
