@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { tokenFileOf } from '../../control/token.js';
 import { EXIT_DONE, EXIT_INTERRUPTED } from '../mistakes.js';
 import { readSettings } from '../settings.js';
+import { exit } from '../terminal.js';
 import { asJson, harmless } from '../text.js';
 import { several, timeInWords } from '../words.js';
 import { incident, summaryOf, tell } from './banner.js';
@@ -62,7 +63,7 @@ export async function run({ words, options: flags }, io) {
   // Node aborts with a core dump when it cannot set its terminal back.
   if (hasLostItsTerminal(io)) process.kill(process.pid, 'SIGKILL');
   // Whatever still holds the process, such as a follower of the page, is not waited for.
-  process.exit(exitCode);
+  exit(exitCode);
 }
 
 /**
@@ -142,7 +143,7 @@ function endOnSignals(host, survives, manager, io) {
         const { path } = host.listening;
         const files = isLeaving ? [] : [path, tokenFileOf(path)];
         for (const file of files) rmSync(file, { force: true });
-        process.exit(128 + constants.signals[signal]);
+        exit(128 + constants.signals[signal]);
       }
       void end(signal, signal === 'SIGINT' ? EXIT_INTERRUPTED : EXIT_DONE);
     });
