@@ -180,17 +180,21 @@ export function variablesAt(path, env) {
   return variables;
 }
 
+/** Where Bun keeps its files, which a tenant within walls cannot reach. */
+const OF_BUN = ['BUN_INSTALL', 'BUN_TMPDIR', 'BUN_RUNTIME_TRANSPILER_CACHE_PATH', 'XDG_CACHE_HOME'];
 /**
  * The host's variables that a tenant gets by default, besides LC_*: where it runs, where Bun keeps
  * its files, and no secrets.
  */
 const HARMLESS = new Set([
   ...['PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'USER', 'LOGNAME', 'SHELL'],
-  ...['BUN_INSTALL', 'BUN_TMPDIR', 'BUN_RUNTIME_TRANSPILER_CACHE_PATH', 'XDG_CACHE_HOME'],
+  ...OF_BUN,
 ]);
 
 /** @param {string} name of a variable */
 export const isHarmless = (name) => HARMLESS.has(name) || name.startsWith('LC_');
+/** @param {string} name of one of them */
+export const isOfBun = (name) => OF_BUN.includes(name);
 
 /**
  * A number option.
