@@ -104,7 +104,9 @@ export type ConfigOfTenant = {
 
 /**
  * What one tenant has instead: keys of the config, or options of the library. Of `limits` and
- * `isolation` only the fields that are given replace those of all tenants.
+ * `isolation` only the fields that are given replace those of all tenants. `env` comes on top of
+ * the few variables of the host that each tenant has, such as PATH; one that is undefined is left
+ * out.
  */
 export type TenantConfig = Omit<ConfigOfTenant, 'isolation'> &
   Omit<TenantSettings, 'isolation'> & { isolation?: TenantIsolationSetting };

@@ -526,7 +526,8 @@ export type RuntimeOptions = {
    * What tenants get besides `PORT` and `NODE_ENV`: a record, a function of the tenant's key, or
    * `"inherit"` for the host's whole environment. Undefined values are left out. By default a
    * short list of harmless variables of the host's (PATH, HOME, LANG, LC_*, TZ, TMPDIR, USER,
-   * SHELL, and what Bun needs) and nothing else of it. The host's variables are those of the moment
+   * SHELL, and what Bun needs) and nothing else of it. A record takes the place of that list, so it
+   * needs a PATH on which the command is found. The host's variables are those of the moment
    * in which the tenant is asked for; a function is called when the tenant is started, which may be
    * later. This decides what is passed on, and hides nothing: a tenant that runs as the host's user
    * can read the host's environment in `/proc`.

@@ -180,6 +180,22 @@ export function variablesAt(path, env) {
   return variables;
 }
 
+/** Where Bun keeps its files, which a tenant within walls cannot reach. */
+const OF_BUN = ['BUN_INSTALL', 'BUN_TMPDIR', 'BUN_RUNTIME_TRANSPILER_CACHE_PATH', 'XDG_CACHE_HOME'];
+/**
+ * The host's variables that a tenant gets by default, besides LC_*: where it runs, where Bun keeps
+ * its files, and no secrets.
+ */
+const HARMLESS = new Set([
+  ...['PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'USER', 'LOGNAME', 'SHELL'],
+  ...OF_BUN,
+]);
+
+/** @param {string} name of a variable */
+export const isHarmless = (name) => HARMLESS.has(name) || name.startsWith('LC_');
+/** @param {string} name of one of them */
+export const isOfBun = (name) => OF_BUN.includes(name);
+
 /**
  * A number option.
  * @template {number | undefined} D
@@ -293,8 +309,8 @@ export function plain(value) {
 
 /**
  * The nearest of some words, if it is near enough to be meant: one letter in three may differ, or
- * two in a short word, but no more than half. The beginning of a word counts as near. Case does not
- * count.
+ * two in a short word that begins alike, but no more than half. The beginning of a word counts as
+ * near. Case does not count.
  * @param {string} word
  * @param {readonly string[]} words
  * @returns {string | undefined}
@@ -308,7 +324,8 @@ export function nearest(word, words) {
     const known = other.toLowerCase();
     const isBegun = meant.length >= LEAST_BEGINNING && known.startsWith(meant);
     const changes = isBegun ? Number(known !== meant) : changesBetween(meant, known);
-    const most = Math.min(Math.max(2, other.length / 3), other.length / 2);
+    const few = known[0] === meant[0] ? 2 : 1;
+    const most = Math.min(Math.max(few, other.length / 3), other.length / 2);
     if (changes < least && changes <= most) [best, least] = [other, changes];
   }
   return best;

@@ -53,6 +53,16 @@ test('an option is named by where it was set, or can be', async () => {
   );
 });
 
+test('what tenant says of one is named once', async () => {
+  const said = { bad: { limits: { cpus: -1 }, isolation: { read: 1 } } };
+  const optionName = await namesWith('{ tenant: () => ({}) }', said);
+  for (const option of ['limits.cpus', 'isolation.read']) {
+    expect(inTerms(`tenant("bad").${option} must be else`, optionName, 'bad')).toBe(
+      `${option} of tenant("bad") in runtime.config.mjs must be else`,
+    );
+  }
+});
+
 test('no text that a host shows has a name of the library left', async () => {
   const optionName = await namesWith('');
   const files = [...SOURCES.map((name) => `lib/${name}`), ...RUST];

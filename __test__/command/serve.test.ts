@@ -47,6 +47,32 @@ for (const engine of ENGINES) {
   });
 }
 
+for (const engine of ENGINES) {
+  test(`${engine}: a tenant with env of its own has what the others have, and that`, async () => {
+    using place = directory();
+    const server = `const { PORT, ...all } = process.env;
+      Bun.serve({ port: PORT, fetch: () => Response.json(all) });`;
+    await using tenants = new Tenants();
+    for (const key of ['greeter', 'plain']) tenants.add(key, { 'server.ts': server });
+    const tenant = `(key) => (key === 'greeter' ? { env: { GREETING: 'hi' } } : {})`;
+    writeFileSync(join(place.path, 'runtime.config.mjs'), `export default { tenant: ${tenant} }`);
+    const env = { A_SECRET: 'of the host', BUN_INSTALL: place.path, XDG_CACHE_HOME: place.path };
+    const { host, port } = await serve(place, tenants.root, [], { engine, env });
+    const envOf = async (key: string) => {
+      const all: any = await (await get(port, key)).json();
+      expect(all).not.toHaveProperty('A_SECRET');
+      // Each has places of its own.
+      return JSON.parse(JSON.stringify(all).replaceAll(`${tenants.root}/${key}`, 'ITS'));
+    };
+    const { GREETING, ...rest } = await envOf('greeter');
+    const { ...plain } = await envOf('plain');
+    for (const all of [rest, plain]) delete all.TMPDIR;
+    expect(GREETING).toBe('hi');
+    expect(rest).toEqual(plain);
+    await host.end('SIGTERM');
+  });
+}
+
 test('^C ends it in order, with the code of ^C', async () => {
   using place = directory();
   await using tenants = tenantsOf();

@@ -83,6 +83,7 @@ test('a tenant has what the function of the key says in place of that', async ()
     none: undefined,
     wrong: { memroy: 1 },
     worse: { memory: 'lots' },
+    list: [],
   })[key] }`;
   const settings = await read(place.path, config);
   const tenant = async (key: string) => runtimeOptions(() => settings).tenant!(key);
@@ -98,10 +99,41 @@ test('a tenant has what the function of the key says in place of that', async ()
     isolation: { enforce: 'best-effort', read: ['/srv'] },
   });
   expect(await tenant('none')).toMatchObject({ idleAfterMs: 300_000 });
+  expect(tenant('list')).rejects.toThrow(
+    /tenant\("list"\) must return an object, got an empty array$/,
+  );
   expect(tenant('wrong')).rejects.toThrow(
     'memroy is not a setting of a tenant; did you mean memory?',
   );
   expect(tenant('worse')).rejects.toThrow('tenant("worse").memory must be a size such as 512M');
+});
+
+test('env of a tenant comes on top of what each has, and can leave some of that out', async () => {
+  using place = directory();
+  const config = `{ tenant: (key) => ({
+    record: { env: { GREETING: 'hi', HOME: undefined, LANG: 'C' } },
+    called: { env: (key) => ({ GREETING: key }) },
+    all: { env: 'inherit' },
+    wrong: { env: 5 },
+  })[key] }`;
+  const settings = await read(place.path, config);
+  const envOf = async (key: string): Promise<any> =>
+    (await runtimeOptions(() => settings).tenant!(key)).env;
+  process.env.A_SECRET = 'of the host';
+  try {
+    const env = await envOf('record');
+    expect(env).toMatchObject({ PATH: process.env.PATH, GREETING: 'hi', LANG: 'C' });
+    expect(env.HOME).toBeUndefined();
+    expect(env).not.toHaveProperty('A_SECRET');
+    expect((await envOf('called'))('x')).toMatchObject({
+      PATH: process.env.PATH,
+      GREETING: 'x',
+    });
+  } finally {
+    delete process.env.A_SECRET;
+  }
+  expect(await envOf('all')).toBe('inherit');
+  expect(await envOf('wrong')).toBe(5);
 });
 
 test('what is read again holds as far as a running host can take it', async () => {

@@ -78,6 +78,35 @@ test('files of logs that cannot be written are told', async () => {
   await host.end('SIGTERM');
 });
 
+test('a directory for logs that cannot be is told before anything starts', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const file = join(place.path, 'file');
+  writeFileSync(file, '');
+  for (const [logDir, why] of [
+    [file, 'ENOTDIR|EEXIST'],
+    [join(file, 'logs'), 'ENOTDIR'],
+    ['/proc/logs', 'ENOENT'],
+    ['/proc', 'ENOENT|EACCES'],
+  ] as const) {
+    const args = ['serve', tenants.root, '--port', '0', '--control', place.socket];
+    const { code, stdout, stderr } = await run([...args, '--log-dir', logDir]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(
+      new RegExp(`^--log-dir: no files can be written in ${logDir}: (?:${why})[^\n]*\n$`),
+    );
+  }
+});
+
+test('where lines are kept stands in the summary', async () => {
+  using place = directory();
+  await using tenants = tenantsOf();
+  const logDir = join(place.path, 'deep', 'log');
+  const { host } = await serve(place, tenants.root, ['--log-dir', logDir]);
+  expect(host.stderr).toMatch(/logs +\S*deep\/log \(what tenants print, 1 GiB in all\)/);
+  await host.end('SIGTERM');
+});
+
 test('a directory whose name no host can have is told', async () => {
   using place = directory();
   await using tenants = tenantsOf().add('MyApp').add('my app').add('bell\x07').add('node_modules');

@@ -36,6 +36,8 @@ const wrong: [string, string][] = [
   ],
   ['ps --sort mem', 'got mem; did you mean memory?'],
   ['help foo', 'Unknown command: foo\n'],
+  ['bogus', 'Unknown command: bogus\n'],
+  ['help bogus', 'Unknown command: bogus\n'],
   ['serve --memory lots', '--memory must be a size such as 512M or 1G, or none, got lots'],
   [
     'serve --idle 300',
@@ -64,6 +66,14 @@ for (const [line, message] of wrong) {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain(message);
     expect(stderr).toContain('\nUsage: ');
+  });
+}
+
+for (const command of ['ps', 'inspect', 'stop', 'logs', 'events', 'top']) {
+  test(`${command} refuses an empty key, such as that of an unset variable`, async () => {
+    const { code, stderr } = await run([command, '']);
+    expect(code).toBe(2);
+    expect(stderr).toStartWith(`${command} got an empty KEY.\n`);
   });
 }
 

@@ -3,6 +3,7 @@ import {
   chownSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
@@ -90,6 +91,62 @@ test('what a host that is gone has left makes room', async () => {
   await using control = createControl({ runtime: desk.house.runtime, path });
   await within('listening', control.listening);
   expect((await askAt(path, '/host')).body.pid).toBe(process.pid);
+});
+
+/** Runs a host in Node that is ended or stopped by `signal` while it opens its control. */
+async function openingHost(path: string, signal: NodeJS.Signals) {
+  const script = `
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    const rename = fs.promises.rename;
+    fs.promises.rename = async (...places) => {
+      process.kill(process.pid, '${signal}');
+      await rename(...places);
+    };
+    syncBuiltinESMExports();
+    const { createRuntime } = await import('@absolutejs/runtime');
+    const { createControl } = await import('@absolutejs/runtime/control');
+    const runtime = createRuntime({ source: { kind: 'directory', root: '/tmp' } });
+    const control = createControl({ runtime, path: ${JSON.stringify(path)} });
+    await control.listening;
+    console.log('listens');
+    setInterval(() => {}, 1e6);`;
+  const args = ['node', '--input-type=module', '-e', script];
+  return Bun.spawn(args, { cwd: join(import.meta.dir, '..', '..'), stdout: 'pipe' });
+}
+
+test('what a host that was killed while it opened has left is removed by the next one', async () => {
+  await using desk = await openDesk();
+  using other = place();
+  const path = join(other.path, 's');
+  const gone = await openingHost(path, 'SIGKILL');
+  await within('the end of that host', gone.exited);
+  expect(readdirSync(other.path)).toEqual([expect.stringMatching(/^\.rt-/)]);
+  mkdirSync(join(other.path, '.rt-mine'));
+  await using control = createControl({ runtime: desk.house.runtime, path });
+  await within('listening', control.listening);
+  expect(readdirSync(other.path).sort()).toEqual(['.rt-mine', 's', 's.token']);
+});
+
+test('of a host that is still opening nothing is removed', async () => {
+  await using desk = await openDesk();
+  using other = place();
+  const opening = await openingHost(join(other.path, 'first'), 'SIGSTOP');
+  try {
+    const isStopped = () => /\) T /.test(readFileSync(`/proc/${opening.pid}/stat`, 'utf8'));
+    await until('the stop', isStopped);
+    const path = join(other.path, 's');
+    await using control = createControl({ runtime: desk.house.runtime, path });
+    await within('listening', control.listening);
+    opening.kill('SIGCONT');
+    const reader = opening.stdout.getReader();
+    const { value } = await within('its start', reader.read());
+    expect(new TextDecoder().decode(value)).toBe('listens\n');
+    expect(readdirSync(other.path).sort()).toEqual(['first', 'first.token', 's', 's.token']);
+  } finally {
+    opening.kill('SIGKILL');
+    await opening.exited;
+  }
 });
 
 test('a file that is no socket is left alone', async () => {

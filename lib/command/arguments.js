@@ -33,6 +33,9 @@ export function parse(command, args) {
     const extra = harmless(words.slice(most).join(' '));
     throw new UsageError(`${command} takes ${wanted || 'no argument'}, and not also: ${extra}`);
   }
+  if (wanted.includes('KEY') && words.includes('')) {
+    throw new UsageError(`${command} got an empty KEY.`);
+  }
   return { words, flags: /** @type {any} */ (flags) };
 }
 

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isRecord, shown } from '../checks.js';
+import { guardedLoad } from './guarded-load.js';
 import { Failure, UsageError } from './mistakes.js';
 
 const NAMES = ['ts', 'js', 'mjs', 'json'].map((extension) => `runtime.config.${extension}`);
@@ -34,13 +35,13 @@ let loads = 0;
 export async function loadConfig(path) {
   refuseKind(path);
   refuseTypesWithout(path);
-  loads += 1;
   let config;
   try {
     config = path.endsWith('.json')
       ? JSON.parse(readFileSync(path, 'utf8'))
-      : (await import(addressOf(path))).default;
+      : (await loadInTurn(path)).default;
   } catch (error) {
+    if (error instanceof Failure) throw error;
     throw new Failure(`${path} cannot be loaded: ${whyOf(error, path)}`, 'ERR_CONFIG');
   }
   if (config === undefined) {
@@ -50,6 +51,19 @@ export async function loadConfig(path) {
     throw new UsageError(`${path} must export an object, got ${shown(config)}`);
   }
   return config;
+}
+
+/** The load that is under way, or was the last. @type {Promise<any>} */
+let loading = Promise.resolve();
+
+/** One at a time: what guards one would take away what guards another. @param {string} path */
+function loadInTurn(path) {
+  const next = () => {
+    loads += 1;
+    return guardedLoad(path, () => import(addressOf(path)), loads > 1);
+  };
+  loading = loading.then(next, next);
+  return loading;
 }
 
 /**

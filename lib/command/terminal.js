@@ -13,6 +13,9 @@ export const BLUE = 34;
 export const MAGENTA = 35;
 export const CYAN = 36;
 
+/** Ends the process, also while a config file is loaded, which must not. */
+export const exit = process.exit.bind(process);
+
 /** Text is broken no later, however wide the terminal is. */
 const WIDEST_TEXT = 100;
 
@@ -69,13 +72,13 @@ export function endAsAsked() {
       if (isHost) return;
       // EIO of a terminal: it is gone.
       const isGone = error.code === 'EPIPE' || (error.code === 'EIO' && stream.isTTY);
-      if (isGone) process.exit(EXIT_DONE);
+      if (isGone) exit(EXIT_DONE);
       if (stream === process.stdout)
         process.stderr.write(`stdout cannot be written: ${error.message}\n`);
-      process.exit(EXIT_FAILED);
+      exit(EXIT_FAILED);
     });
   }
-  const interrupted = () => process.exit(EXIT_INTERRUPTED);
+  const interrupted = () => exit(EXIT_INTERRUPTED);
   process.on('SIGINT', interrupted);
   return () => {
     isHost = true;

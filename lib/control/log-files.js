@@ -291,7 +291,7 @@ function lastLinesOf(bytes, most) {
  * of one that can never be made that it is not there, as below `/proc`.
  * @param {string} directory
  */
-async function makeDirectory(directory) {
+export async function makeDirectory(directory) {
   const make = () => mkdir(directory, { mode: 0o700 });
   try {
     await make();

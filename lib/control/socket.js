@@ -1,20 +1,10 @@
 /** The unix socket: where it is, that only its user can connect, and who else listens there. */
-import {
-  chmod,
-  link,
-  lstat,
-  mkdir,
-  mkdtemp,
-  rename,
-  rm,
-  rmdir,
-  unlink,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, link, lstat, mkdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { cannotListen } from '../errors.js';
 import { defaultPath, ownDirectory } from './default-path.js';
+import { makePlace } from './making-place.js';
 import { fieldsFor, fileTextOf, tokenFileOf } from './token.js';
 
 /** The longest path of a unix socket on Linux. */
@@ -59,16 +49,14 @@ export async function listenAt(server, path, token) {
       'ENAMETOOLONG',
     );
   }
-  const directory = await mkdtemp(join(dirname(path), '.rt-')).catch((error) => {
+  const hidden = await makePlace(dirname(path)).catch((error) => {
     throw refused(`cannot listen at ${path}: ${error.message}`, error.code);
   });
-  const hidden = join(directory, 's');
-  const hiddenToken = join(directory, 't');
   try {
-    await listening(server, hidden);
-    await chmod(hidden, 0o600);
-    await writeFile(hiddenToken, fileTextOf(token), { mode: 0o600 });
-    await publish(hidden, hiddenToken, path);
+    await listening(server, hidden.socket);
+    await chmod(hidden.socket, 0o600);
+    await writeFile(hidden.token, fileTextOf(token), { mode: 0o600 });
+    await publish(hidden.socket, hidden.token, path);
     const removals = await Promise.all([path, tokenFileOf(path)].map(removalOf));
     return async () => void (await Promise.all(removals.map((remove) => remove())));
   } catch (error) {
@@ -77,9 +65,7 @@ export async function listenAt(server, path, token) {
     const { message, code } = /** @type {NodeJS.ErrnoException} */ (error);
     throw refused(`cannot listen at ${path}: ${message}`, code);
   } finally {
-    await rm(hidden, { force: true });
-    await rm(hiddenToken, { force: true });
-    await rmdir(directory).catch(() => {});
+    await hidden.remove();
   }
 }
 

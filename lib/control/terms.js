@@ -5,9 +5,12 @@
 
 /** @typedef {(option: string, key: string | null) => string} OptionName */
 
-/** Each mention of an option: between backticks, or as no other word is written. */
+/**
+ * Each mention of an option: between backticks, or as no other word is written; what was said of
+ * one tenant with that before it.
+ */
 const OPTIONS =
-  /the option `(?<bare>\w+)`|`(?<user>user)`|\b(?<path>(?:limits|isolation)\.\w+|isolation(?= \(")|idleAfterMs|maxConcurrent|readinessPath|(?:readiness|stop)TimeoutMs)\b/g;
+  /the option `(?<bare>\w+)`|`(?<user>user)`|(?:\btenant\("(?:[^"\\]|\\.)*"\)\.)?\b(?<path>(?:limits|isolation)\.\w+|isolation(?= \(")|idleAfterMs|maxConcurrent|readinessPath|(?:readiness|stop)TimeoutMs)\b/g;
 
 /** Methods that operators do not call, but by the actions of a control. */
 const CLEAR = /clearBackoff\(\) to retry/g;

@@ -4,22 +4,13 @@
  * `NODE_ENV` and a Bun: `crates/driver/src/recipe.rs`.
  */
 import { spawnFailed } from '../errors.js';
-import { isPromise, isRecord, problemOfVariable, shown } from '../checks.js';
+import { isHarmless, isPromise, isRecord, problemOfVariable, shown } from '../checks.js';
 import { asksForSettings } from './settings.js';
 
 /**
  * @typedef {Record<string, string | undefined>} Variables
  * @typedef {undefined | 'inherit' | Variables | ((key: string) => Variables)} EnvSetting
  */
-
-/**
- * The host's variables that a tenant gets by default, besides LC_*: where it runs, where Bun keeps
- * its files, and no secrets.
- */
-const HARMLESS = new Set([
-  ...['PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'USER', 'LOGNAME', 'SHELL'],
-  ...['BUN_INSTALL', 'BUN_TMPDIR', 'BUN_RUNTIME_TRANSPILER_CACHE_PATH', 'XDG_CACHE_HOME'],
-]);
 
 /**
  * Makes the function that is called before each call that may lead to a start. It hands the host's
@@ -156,10 +147,7 @@ function createCachedView(isWanted, make) {
   };
 }
 
-const harmless = createCachedView(
-  (name) => HARMLESS.has(name) || name.startsWith('LC_'),
-  (variables) => variables,
-);
+const harmless = createCachedView(isHarmless, (variables) => variables);
 
 const inherited = createCachedView(
   () => true,

@@ -39,6 +39,7 @@ export function summaryOf(settings, host, shown) {
     dashboard: linkOf(host.listening.dashboardUrl),
     metrics: host.metricsUrl ?? null,
     control: host.listening.path,
+    logs: values['log-dir'] ?? null,
     survive: values.survive
       ? {
           name: values.survive,
@@ -107,6 +108,7 @@ export function tell(summary, settings, io) {
   }
   if (summary.survive) say('survive', survivalInWords(summary.survive));
   say('control', `${summary.control} (absolutejs-runtime ps, top, logs)`);
+  if (summary.logs) say('logs', `${summary.logs} (what tenants print, 1 GiB in all)`);
   if (summary.metrics) say('metrics', summary.metrics);
   if (summary.dashboard) {
     say('dashboard', `${harmless(summary.dashboard)} (whoever has this link can act)`);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hostname as machineName } from 'node:os';
 import { inTerms } from '../../control/terms.js';
 import { Failure } from '../mistakes.js';
+import { closeGateway, GRACE_MS } from './last-requests.js';
 import { optionNames } from './terms.js';
 import { runtimeOptions } from './tenants.js';
 
@@ -16,7 +17,8 @@ import { runtimeOptions } from './tenants.js';
  * @property {import('../../../gateway.js').GatewayAddress[]} addresses
  * @property {{ path: string, dashboardUrl?: string }} listening of the control
  * @property {string | undefined} metricsUrl
- * @property {() => Promise<void>} close the gateway first, then tenants, then the rest
+ * @property {() => Promise<{ brokenOff: number }>} close the gateway first, then tenants, then the
+ * rest; tells how many requests had to be broken off
  * @property {() => Promise<void>} leave leaves the tenants to the next host of the name
  */
 
@@ -66,10 +68,11 @@ export async function startHost(current, { sockets, onTransition }) {
       collector && serveMetrics(collector, values.metrics, runtime, patienceMs),
     ]);
     const close = async () => {
-      await gateway.close();
+      const brokenOff = await closeGateway(gateway, GRACE_MS);
       await runtime.dispose();
       await control.close();
       metrics?.close();
+      return { brokenOff };
     };
     const leave = async () => {
       metrics?.close();

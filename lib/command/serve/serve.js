@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { tokenFileOf } from '../../control/token.js';
 import { EXIT_DONE, EXIT_INTERRUPTED } from '../mistakes.js';
 import { readSettings } from '../settings.js';
+import { exit } from '../terminal.js';
 import { asJson, harmless } from '../text.js';
 import { several, timeInWords } from '../words.js';
 import { Replacements } from '../../control/replacements.js';
@@ -22,6 +23,9 @@ const SAME_INTERRUPT_MS = 300;
 export async function run({ words, options: flags }, io) {
   const sources = { flags, directory: words[0], env: { ...io.env }, cwd: io.cwd };
   let settings = await readSettings(sources);
+  if (settings.values['log-dir'] !== undefined) {
+    await (await import('./log-directory.js')).readyLogDirectory(settings);
+  }
   io.becomeHost();
   const manager = serviceManager(io.env, io.complain);
   let isLeft = () => {};
@@ -66,7 +70,7 @@ export async function run({ words, options: flags }, io) {
   // Node aborts with a core dump when it cannot set its terminal back.
   if (hasLostItsTerminal(io)) process.kill(process.pid, 'SIGKILL');
   // Whatever still holds the process, such as a follower of the page, is not waited for.
-  process.exit(exitCode);
+  exit(exitCode);
 }
 
 /**
@@ -116,7 +120,13 @@ function endOnSignals(host, survives, manager, io) {
     const waits = open > 0 ? `, ${several(open, 'open request')} may end first` : '';
     io.complain(`${why}: ends in order${waits}; once more ends it at once.`);
     await manager.tell('STOPPING=1');
-    host.close().then(() => resolve(exitCode), reject);
+    host.close().then(({ brokenOff }) => {
+      if (brokenOff > 0) {
+        const were = brokenOff === 1 ? 'was' : 'were';
+        io.complain(`${several(brokenOff, 'open request')} ${were} broken off.`);
+      }
+      resolve(exitCode);
+    }, reject);
   };
   /** Leaves the tenants to the next host; what is open may end first. */
   const leave = async (/** @type {string} */ why) => {
@@ -140,7 +150,7 @@ function endOnSignals(host, survives, manager, io) {
         const { path } = host.listening;
         const files = isLeaving ? [] : [path, tokenFileOf(path)];
         for (const file of files) rmSync(file, { force: true });
-        process.exit(128 + constants.signals[signal]);
+        exit(128 + constants.signals[signal]);
       }
       void end(signal, signal === 'SIGINT' ? EXIT_INTERRUPTED : EXIT_DONE);
     });

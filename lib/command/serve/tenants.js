@@ -1,7 +1,7 @@
 /** What the settings of `serve` mean for the runtime, and for each tenant at its start. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { nearest, TENANT_SETTINGS } from '../../checks.js';
+import { isHarmless, isOfBun, isRecord, nearest, shown, TENANT_SETTINGS } from '../../checks.js';
 import { isKey, isLeftOut } from '../../control/directories.js';
 import { readValue } from '../arguments.js';
 import { configKey, OPTIONS } from '../options.js';
@@ -79,13 +79,13 @@ function startOptions(values) {
  * @param {import('./terms.js').Said} [said]
  * @returns {import('../../../index.js').TenantSettings | Promise<import('../../../index.js').TenantSettings>}
  */
-function tenantOptions({ values, tenant, file }, key, said) {
+function tenantOptions({ dir, values, tenant, file }, key, said) {
   said?.delete(key);
   if (tenant === undefined) return startOptions(values);
   const asked = tenant(key);
   const merge = (/** @type {any} */ given) => {
     said?.set(key, namesIn(given ?? {}));
-    return merged(values, given, `${file}: tenant("${key}")`);
+    return merged(values, given, `${file}: tenant("${key}")`, join(dir, key));
   };
   return typeof asked?.then === 'function' ? asked.then(merge) : merge(asked);
 }
@@ -94,10 +94,13 @@ function tenantOptions({ values, tenant, file }, key, said) {
  * @param {Record<string, any>} values of all tenants
  * @param {unknown} given for this one
  * @param {string} where
+ * @param {string} directory of the tenant
  */
-function merged(values, given, where) {
+function merged(values, given, where, directory) {
   if (given === undefined || given === null) return startOptions(values);
-  if (typeof given !== 'object') throw new TypeError(`${where} must return an object`);
+  if (!isRecord(given)) {
+    throw new TypeError(`${where} must return an object, got ${shown(given)}`);
+  }
   /** @type {string[]} */
   const mistakes = [];
   const own = { ...values };
@@ -119,20 +122,40 @@ function merged(values, given, where) {
   }
   if (mistakes.length > 0) throw new TypeError(mistakes.join('; '));
   const base = startOptions(own);
-  const { limits, isolation, ...others } = ofLibrary;
+  const { limits, isolation: walls, env, ...others } = ofLibrary;
+  const isolation =
+    walls === undefined
+      ? base.isolation
+      : {
+          enforce: own.enforce,
+          ...(own['user-range'] && { user: own['user-range'] }),
+          ...walls,
+        };
+  const home = isolation === 'none' ? undefined : directory;
   return {
     ...base,
     ...others,
+    ...(env !== undefined && { env: addedTo(env, home) }),
     limits: { ...base.limits, ...limits },
-    isolation:
-      isolation === undefined
-        ? base.isolation
-        : {
-            enforce: own.enforce,
-            ...(own['user-range'] && { user: own['user-range'] }),
-            ...isolation,
-          },
+    isolation,
   };
+}
+
+/**
+ * The variables that are given for a tenant on top of those that each has. Replacing them, as the
+ * library does, would take away PATH, and so Bun.
+ *
+ * @param {unknown} env as the library takes it, which also refuses what is wrong
+ * @param {string | undefined} home of a tenant within walls, which reaches no other
+ * @returns {any}
+ */
+function addedTo(env, home) {
+  if (typeof env === 'function') return (/** @type {string} */ key) => addedTo(env(key), home);
+  if (!isRecord(env)) return env;
+  const own = Object.entries(process.env).filter(
+    ([name]) => isHarmless(name) && !(home !== undefined && isOfBun(name)),
+  );
+  return { ...Object.fromEntries(own), ...(home !== undefined && { HOME: home }), ...env };
 }
 
 /** The settings that one tenant may have, as the types know them. */

@@ -1,0 +1,64 @@
+// At the end of a host open requests have some time; those that need more are counted.
+import { expect, test } from 'bun:test';
+import { createRuntime } from '@absolutejs/runtime';
+import { createGateway } from '@absolutejs/runtime/gateway';
+import { closeGateway } from '../../lib/command/serve/last-requests.js';
+import { directory, start } from '../support/command/run.ts';
+import { get, serve } from '../support/command/serving.ts';
+import { Tenants } from '../support/processes/tenants.ts';
+import { until } from '../support/processes/until.ts';
+
+const SLOW = {
+  'server.ts': `const ends = [];
+    Bun.serve({ port: process.env.PORT, fetch: async ({ url }) => {
+      if (url.endsWith('/end')) ends.forEach((end) => end());
+      if (url.endsWith('/wait')) {
+        console.log('asked');
+        await new Promise((end) => ends.push(end));
+      }
+      return new Response('hello'); } });`,
+};
+
+test('what is open when its time is up is counted, and what ends before is not', async () => {
+  await using tenants = new Tenants().add('slow', SLOW);
+  await using runtime = createRuntime({ source: { kind: 'directory', root: tenants.root } });
+  for (const [how, graceMs, brokenOff] of [
+    ['ends', 20_000, 0],
+    ['goes on', 300, 1],
+  ] as const) {
+    const gateway = createGateway({
+      runtime,
+      route: { by: 'subdomain', domain: 'localhost' },
+      listen: { hostname: '127.0.0.1', port: 0 },
+    });
+    const port = (await gateway.listening)[0]!.port!;
+    const waiting = get(port, 'slow', '/wait').then(
+      () => 'ends',
+      () => 'is broken off',
+    );
+    await until('the open request', () => gateway.stats().inFlight === 1);
+    const tenant = await runtime.ensure('slow');
+    const closing = closeGateway(gateway, graceMs);
+    if (how === 'ends') {
+      // Until the tenant has it.
+      for (let isOver = false; !isOver;) {
+        await fetch(`http://127.0.0.1:${tenant.port}/end`);
+        isOver = await Promise.race([waiting.then(() => true), Bun.sleep(20).then(() => false)]);
+      }
+    }
+    expect(await closing).toBe(brokenOff);
+  }
+});
+
+test('a host says at its end how many requests it has broken off', async () => {
+  using place = directory();
+  await using tenants = new Tenants().add('slow', SLOW);
+  const { host, port, control } = await serve(place, tenants.root);
+  const waiting = get(port, 'slow', '/wait').catch(() => {});
+  const logs = start(['logs', '-f', ...control]);
+  await logs.says(/asked/);
+  expect((await host.end('SIGTERM')).code).toBe(0);
+  expect(host.stderr).toContain('1 open request may end first');
+  expect(host.stderr).toEndWith('1 open request was broken off.\n');
+  await Promise.all([waiting, logs.end()]);
+}, 30_000);
