@@ -47,7 +47,7 @@ test('killed and started again: the same tenants', async () => {
   await house.start(port);
   expect(await pidOf(port)).toBe(pid);
   const events = await house.command('events', ...house.control);
-  expect(events.stdout).toMatch(/ a has outlived an earlier host as process \d+\n/);
+  expect(events.stdout).toMatch(/ a has outlived an earlier host as process \d+[;\n]/);
   const drained = await house.command('drain', ...house.control);
   expect(drained.code).toBe(0);
   await world.untilNothingIsLeft();

@@ -39,6 +39,8 @@ export async function startHost(current, { sockets, onTransition }) {
   const [{ createRuntime }, { createGateway }] = await Promise.all([
     import('@absolutejs/runtime'),
     import('@absolutejs/runtime/gateway'),
+    // Loaded before there is something to hear: what has outlived an earlier host is told at once.
+    values.survive && import('@absolutejs/runtime/control'),
   ]);
   const collector = values.metrics
     ? (await import('@absolutejs/runtime/prometheus')).createRuntimeCollector()
