@@ -70,9 +70,10 @@ function urlOf(key, { values }, { addresses }) {
 /**
  * @param {ReturnType<typeof summaryOf>} summary
  * @param {Settings} settings
+ * @param {string | undefined} unit of systemd that the next host cannot be started in
  * @param {import('../terminal.js').Io} io
  */
-export function tell(summary, settings, io) {
+export function tell(summary, settings, unit, io) {
   const say = (/** @type {string} */ label, /** @type {string} */ text) => {
     const lines = wrapped(harmless(text), io.textColumns() - LABEL_WIDTH - 2);
     lines.forEach((line, index) =>
@@ -107,6 +108,7 @@ export function tell(summary, settings, io) {
     );
   }
   if (summary.survive) say('survive', survivalInWords(summary.survive));
+  if (unit !== undefined) say('no next host', besideInWords(unit));
   say('control', `${summary.control} (absolutejs-runtime ps, top, logs)`);
   if (summary.logs) say('logs', `${summary.logs} (what tenants print, 1 GiB in all)`);
   if (summary.metrics) say('metrics', summary.metrics);
@@ -147,6 +149,11 @@ function survivalInWords({ name, forMs }) {
   const wait = forMs === null ? 'until there is another host' : `for ${durationInWords(forMs)}`;
   return `tenants outlive this host as ${name}, ${wait} (absolutejs-runtime end ${name})`;
 }
+
+/** @param {string} unit */
+const besideInWords = (unit) =>
+  `systemd cannot start one in ${unit} while tenants with limits are left: set ` +
+  'DelegateSubgroup=absolute-host-apps there (systemd 254), or see docs/survival.md, With systemd';
 
 const engine = () =>
   process.versions.bun ? `bun ${process.versions.bun}` : `node ${process.versions.node}`;

@@ -11,13 +11,15 @@ import { Replacements } from '../../control/replacements.js';
 import { incident, summaryOf, tell } from './banner.js';
 import { startHost } from './host.js';
 import { apply } from './reload.js';
-import { inheritedSockets, reloading, serviceManager } from './service.js';
+import { inheritedSockets, reloading, serviceManager, unitInTheWay } from './service.js';
 import { watchStarter } from './starter.js';
 import { warmTenants } from './tenants.js';
 import { watchHost } from './watch.js';
 
 /** SIGINTs that come sooner after the first are the same ^C; people take longer for the next. */
 const SAME_INTERRUPT_MS = 300;
+
+/** @typedef {import('../settings.js').Settings} Settings */
 
 /** @type {import('../commands.js').Run} */
 export async function run({ words, options: flags }, io) {
@@ -28,6 +30,8 @@ export async function run({ words, options: flags }, io) {
   }
   io.becomeHost();
   const manager = serviceManager(io.env, io.complain);
+  // The first tenant with limits moves this process out of the group that is looked at.
+  const unit = isBoundAndLasting(settings) ? unitInTheWay(io.env) : undefined;
   let isLeft = () => {};
   const left = new Promise((resolve) => (isLeft = () => resolve(undefined)));
   const journal = (/** @type {string} */ text) => io.complain(`${timeInWords(Date.now())} ${text}`);
@@ -62,7 +66,7 @@ export async function run({ words, options: flags }, io) {
     await manager.tell('READY=1');
     await warmTenants(host.runtime, settings, io.complain).catch(() => {});
   });
-  await announce(settings, host, flags.json === true, io);
+  await announce(settings, host, { unit, wantsJson: flags.json === true }, io);
   watchHost(host.listening.path, io.env, journal);
   await manager.tell('READY=1');
   await warmTenants(host.runtime, settings, io.complain);
@@ -74,19 +78,23 @@ export async function run({ words, options: flags }, io) {
 }
 
 /**
- * @param {import('../settings.js').Settings} settings
+ * @param {Settings} settings
  * @param {import('./host.js').Host} host
- * @param {boolean} wantsJson
+ * @param {{ unit: string | undefined, wantsJson: boolean }} more
  * @param {import('../terminal.js').Io} io
  */
-async function announce(settings, host, wantsJson, io) {
+async function announce(settings, host, { unit, wantsJson }, io) {
   // Only now, as the gateway already serves.
   const { clientOf } = await import('../client.js');
   const client = clientOf({ control: host.listening.path }, io.env);
   const summary = summaryOf(settings, host, await client.get('/host').catch(() => undefined));
   if (wantsJson) io.print(asJson(summary));
-  else tell(summary, settings, io);
+  else tell(summary, settings, unit, io);
 }
+
+/** Whether tenants outlive this host, and have limits. @param {Settings} settings */
+const isBoundAndLasting = ({ values: { survive, memory, cpus, processes } }) =>
+  survive !== null && [memory, cpus, processes].some((limit) => limit !== null);
 
 /**
  * `ended` resolves to the exit code once the host has ended: by a signal, by `drain`, or when it

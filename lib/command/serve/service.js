@@ -1,4 +1,6 @@
-/** What a service manager such as systemd hands over and is told. */
+/** What a service manager such as systemd hands over and is told, and what it needs of a host. */
+import { accessSync, constants, readFileSync } from 'node:fs';
+
 /** The first descriptor that is handed over. */
 const FIRST_FD = 3;
 
@@ -53,3 +55,36 @@ export function serviceManager(env, complain) {
 
 /** What systemd is told of a reload: it compares the moment with its own clock. */
 export const reloading = () => `RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1_000n}`;
+
+/**
+ * The unit of systemd below whose own control group limits will make others. Such a group, of
+ * version 2, takes no process any more, so the next host cannot be started in that unit beside what
+ * this one leaves.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @param {{ pid: number, groups: () => string, mayWrite: (file: string) => boolean }} [machine]
+ * @returns {string | undefined} its name; undefined where nothing is in the next host's way
+ */
+export function unitInTheWay(env, { pid, groups, mayWrite } = thisMachine) {
+  // The unit's main process, and not one that was started by hand somewhere below a unit.
+  if (Number(env.SYSTEMD_EXEC_PID) !== pid) return undefined;
+  const text = groups();
+  // Groups of version 1 take processes, whatever is below them.
+  if (/^\d+:(?:[^:]*,)?(?:memory|cpu|pids)(?:,[^:]*)?:/m.test(text)) return undefined;
+  const [, group, unit] = /^0::(\/.*?([^/]+\.service))$/m.exec(text) ?? [];
+  if (unit === undefined || !mayWrite(`/sys/fs/cgroup${group}/cgroup.procs`)) return undefined;
+  return unit;
+}
+
+const thisMachine = {
+  pid: process.pid,
+  groups: () => readFileSync('/proc/self/cgroup', 'utf8'),
+  mayWrite: (/** @type {string} */ file) => {
+    try {
+      accessSync(file, constants.W_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+};
