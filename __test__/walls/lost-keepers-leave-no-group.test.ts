@@ -51,11 +51,21 @@ function madeBy(host: number): string[] {
   const above = [...mounts].flatMap(([, point = '']) => groups.map((group) => join(point, group)));
   const found = [tmpdir(), ...new Set(above)].filter(existsSync).flatMap((directory) => {
     const isIts = (name: string) => /^absolute-/.test(name) && name.includes(`-${host}-`);
-    return readdirSync(directory)
+    return namesIn(directory)
       .filter(isIts)
       .map((name) => join(directory, name));
   });
   return [...new Set(found)];
+}
+
+/** None if it was removed meanwhile. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 /** What wardens have made there for their tenants. */

@@ -85,7 +85,7 @@ pub(super) fn clear(above: &[String]) {
     }
 }
 
-fn pause() {
+pub(super) fn pause() {
     let _ = nanosleep(&rustix::thread::Timespec { tv_sec: 0, tv_nsec: PAUSE_NS });
 }
 

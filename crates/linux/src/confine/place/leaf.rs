@@ -1,15 +1,19 @@
 //! Leaves a group of version 2, so that it can pass controllers on.
 
 use super::super::Me;
-use super::super::predecessors::HELPERS;
+use super::super::predecessors::{HELPERS, pause};
 use super::super::tree::Tree;
 use super::LEAF_PREFIX;
 use super::explain::Obstacle;
 use crate::host::Membership;
+use std::io;
 
 /// How often the processes of the group are looked for again: those that were being forked
 /// meanwhile are found by the next look.
 const MOST_LOOKS: usize = 50;
+/// How often a group without processes is tried again that is busy all the same: the kernel counts
+/// those that are about to be gone, and does not show them any more.
+const MOST_TRIES: usize = 200;
 
 /// The group in which the tenants' groups are made: the own one, or the one above if the own one
 /// is a leaf.
@@ -45,7 +49,16 @@ pub(super) fn pass_on(
         let words: Vec<String> = missing.iter().map(|name| format!("+{name}")).collect();
         tree.write(&format!("{group}/cgroup.subtree_control"), &words.join(" "))
     };
-    if let Err(error) = enable(group) {
+    let mut enabled = enable(group);
+    for _ in 0..MOST_TRIES {
+        if !is_left || !enabled.as_ref().is_err_and(is_busy) {
+            break;
+        }
+        pause();
+        empty(tree, group, &leaf)?;
+        enabled = enable(group);
+    }
+    if let Err(error) = enabled {
         if is_left {
             come_back(tree, group, &leaf);
         }
@@ -57,7 +70,7 @@ pub(super) fn pass_on(
         let parent = format!("{group}/{}", me.parent());
         let made = match tree.make(&parent) {
             // It was made for tenants that have walls and no limits.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             made => made,
         };
         let made = made.and_then(|()| enable(&parent));
@@ -66,6 +79,10 @@ pub(super) fn pass_on(
         }
     }
     Ok(())
+}
+
+fn is_busy(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ResourceBusy
 }
 
 /// The root of the machine may have processes and pass controllers on. Any other group has a
@@ -83,7 +100,7 @@ fn processes(tree: &impl Tree, group: &str) -> Vec<u32> {
 /// Moves all processes of the group into the leaf.
 fn empty(tree: &impl Tree, group: &str, leaf: &str) -> Result<(), Obstacle> {
     match tree.make(leaf) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(Obstacle::not_made(group, &error));
         }
         _ => {}
@@ -130,7 +147,7 @@ pub(super) fn give_back(tree: &impl Tree, me: &Me, group: &str) {
     }
     let parent = format!("{group}/{}", me.parent());
     if let Err(error) = tree.remove(&parent)
-        && error.kind() != std::io::ErrorKind::NotFound
+        && error.kind() != io::ErrorKind::NotFound
     {
         tracing::debug!(%error, parent, "the group above the tenants' is still in use");
         return;

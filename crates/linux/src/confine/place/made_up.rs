@@ -3,7 +3,7 @@
 use super::super::Me;
 use super::super::tree::Tree;
 use crate::host::Files;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -42,6 +42,8 @@ pub struct MadeUp {
     is_root: bool,
     /// Where leftovers were looked for.
     pub cleared: RefCell<Vec<String>>,
+    /// How often a group that was left is busy all the same, with processes that are not shown.
+    pub dying: Cell<usize>,
 }
 
 impl MadeUp {
@@ -55,6 +57,7 @@ impl MadeUp {
             is_read_only: false,
             is_root: true,
             cleared: RefCell::default(),
+            dying: Cell::new(0),
         }
     }
 
@@ -278,6 +281,10 @@ impl Tree for MadeUp {
                     }
                     groups.get_mut(group).unwrap().passed_on.retain(|one| one != name);
                     return Ok(());
+                }
+                if self.dying.get() > 0 {
+                    self.dying.set(self.dying.get() - 1);
+                    return refused(libc::EBUSY);
                 }
                 let offered = self.offered(group);
                 let names: Vec<String> =

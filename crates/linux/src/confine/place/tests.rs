@@ -191,6 +191,14 @@ fn a_host_in_the_leaf_of_another_stays_there_and_uses_the_group_above() {
 }
 
 #[test]
+fn processes_that_are_about_to_be_gone_and_are_not_shown_are_waited_for() {
+    let machine = service(MadeUp::root());
+    machine.dying.set(3);
+    let found = Places::find(&machine, &ME, &["memory"]);
+    assert!(found.place_of("memory").is_some(), "{:?}", found.obstacle("memory"));
+}
+
+#[test]
 fn what_was_found_holds_until_the_process_is_moved() {
     let machine = service(MadeUp::root());
     let found = Places::find(&machine, &ME, &["memory"]);
