@@ -100,6 +100,10 @@ test('the lines of several tenants come in their order, and can be followed', as
 test('a client that does not read costs no more than a bound, and is told what it has missed', async () => {
   await using desk = await openDesk();
   await (await desk.house.ask('hello')).text();
+  // Nothing of before may come later.
+  for (const line of ['$ bun server.ts', '\u001b[31mred\u001b[0m', 'asked']) {
+    await desk.line('hello', line);
+  }
   const accept = 'text/event-stream';
   const asked = request({
     socketPath: desk.path,

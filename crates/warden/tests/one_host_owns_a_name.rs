@@ -84,7 +84,7 @@ fn a_take_over_passes_everything_on_and_the_former_owner_is_a_guest() {
 /// Has the host say this while its warden is stopped, and go.
 fn say_and_go(host: Host, say: impl FnOnce(&Host)) -> Pid {
     let warden = host.warden;
-    kill_process(warden, Signal::STOP).unwrap();
+    process::stop(warden);
     say(&host);
     drop(host);
     kill_process(warden, Signal::CONT).unwrap();
@@ -166,7 +166,7 @@ fn orders_that_a_fenced_owner_has_sent_and_that_were_not_read_do_nothing() {
     let tenant = old.start_ready(1, &sleeper());
     let patience = Hello { fence_after_ms: 200, ..hello(Wish::TakeOver) };
     let mut new = claimant(&name, &patience);
-    kill_process(new.warden, Signal::STOP).unwrap();
+    process::stop(new.warden);
     std::thread::sleep(Duration::from_millis(250));
     for _ in 0..10 {
         old.stop(1, StopStage::Kill);
@@ -388,7 +388,7 @@ fn a_stopped_warden_can_be_continued_by_who_connects() {
     let (name, mut host) = Name::owned();
     host.start_ready(1, &sleeper());
     let warden = host.warden;
-    kill_process(warden, Signal::STOP).unwrap();
+    process::stop(warden);
     drop(host);
     let socket = surviving::connect(&name.socket()).unwrap();
     assert_eq!(surviving::peer(&socket).unwrap(), (warden, getuid()));

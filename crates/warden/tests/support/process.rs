@@ -5,13 +5,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::is_readable;
 
 /// Whether there is such a process, a zombie included.
 pub fn exists(pid: Pid) -> bool {
     Path::new(&format!("/proc/{}", pid.as_raw_pid())).exists()
+}
+
+/// Stops a process, and waits until it is stopped: until then it may take what it is sent.
+pub fn stop(pid: Pid) {
+    kill_process(pid, Signal::STOP).expect("it is there");
+    while status_field(pid, "State").is_some_and(|state| !state.starts_with('T')) {}
 }
 
 /// Waits until a process has ended, reaped or not.
