@@ -59,6 +59,8 @@ for (const version of VERSIONS) {
     while ((await seen()).left === 0);
     // The page itself comes back as it was, and is not loaded again.
     await page.goto(`${site.origin}/kept`);
+    // With a request under way browsers do not keep it.
+    await page.locator('body[data-told]').waitFor({ state: 'attached' });
     await page.evaluate(`void setTimeout(() => (location.href = '/and-back'), 1)`);
     while ((await seen()).shown.length < 2);
     expect((await seen()).shown).toEqual(['false', 'true']);

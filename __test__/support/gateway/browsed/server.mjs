@@ -72,7 +72,10 @@ const routes = {
   '/tries.js': () => file(readFileSync('tries.js', 'utf8'), 'text/javascript'),
   '/kept': () =>
     page(`<script>
-      onpageshow = ({ persisted }) => fetch('/shown', { method: 'POST', body: String(persisted) });
+      onpageshow = async ({ persisted }) => {
+        await (await fetch('/shown', { method: 'POST', body: String(persisted) })).text();
+        document.body.dataset.told = '';
+      };
     </script>`),
   '/and-back': () => page('<script>onload = () => setTimeout(() => history.back(), 1)</script>'),
   '/shown': async (request) => {
