@@ -1,7 +1,8 @@
 // `serve --survive`: a host that is killed, left or taken over from, and what the commands say.
 import { expect, test } from 'bun:test';
+import { createServer } from 'node:http';
 import { endLeft, lookAt } from '../../lib/survive/names.js';
-import { run, type Command } from '../support/command/run.ts';
+import { run, start, type Command } from '../support/command/run.ts';
 import { get, serve } from '../support/command/serving.ts';
 import { freePort, setUp, type World } from '../support/survive/world.ts';
 import { until, within } from '../support/processes/until.ts';
@@ -87,6 +88,53 @@ test('an upgrade: the other host leaves its addresses, its control and its page,
   expect(JSON.parse(shown.stdout)).toMatchObject([{ key: 'a', state: 'running' }]);
   signal(second, 'SIGTERM');
   await within('the host ends', second.ended);
+});
+
+/** Holds an address, as a host does that has not left it yet, and counts who asks there. */
+async function held(at: number | string) {
+  let asked = 0;
+  const server = createServer((_, answer) => {
+    asked += 1;
+    answer.end('{"host":{"pid":1}}');
+  });
+  await new Promise<void>((resolve) => {
+    if (typeof at === 'string') server.listen(at, resolve);
+    else server.listen(at, '127.0.0.1', resolve);
+  });
+  return {
+    asked: () => asked,
+    leave() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+test('a host that takes over waits for the addresses that the other one still holds', async () => {
+  await using world = setUp(['a']);
+  const socket = `${world.runtimeDirectory}/control`;
+  const [page, metrics] = await Promise.all([freePort(), freePort()]);
+  const [control, ...others] = await Promise.all([held(socket), held(page), held(metrics)]);
+  const args = ['--port', '0', '--control', socket, '--survive', world.name, '--take-over'];
+  const places = ['--dashboard', `127.0.0.1:${page}`, '--metrics', `127.0.0.1:${metrics}`];
+  const host = start(['serve', world.tenants.root, ...args, ...places], { env: world.env });
+  await until('it looks again', () => control!.asked() > 2 || host.code !== undefined);
+  control!.leave();
+  // That its control answers shows that it lives, however often it looks for the others.
+  for (let answers = 0; answers < 3;) {
+    const { code, stderr } = await run(['ps', '--control', socket], { env: world.env });
+    if (code === 0) answers += 1;
+    else if (host.code !== undefined) throw new Error(`it ended: ${host.stderr}${stderr}`);
+  }
+  for (const other of others) other.leave();
+  await host.says(/:\d+\//);
+  for (const [at, path] of [
+    [page, '/'],
+    [metrics, '/metrics'],
+  ] as const) {
+    expect((await fetch(`http://127.0.0.1:${at}${path}`)).status).toBe(200);
+  }
+  expect((await host.end('SIGTERM')).code).toBe(0);
 });
 
 test('a second host without --take-over says who has the name, and ends', async () => {

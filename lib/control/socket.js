@@ -3,6 +3,7 @@ import { chmod, link, lstat, mkdir, rename, unlink, writeFile } from 'node:fs/pr
 import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { cannotListen } from '../errors.js';
+import { LOOK_MS } from '../leaving.js';
 import { defaultPath, ownDirectory } from './default-path.js';
 import { makePlace } from './making-place.js';
 import { fieldsFor, fileTextOf, tokenFileOf } from './token.js';
@@ -122,9 +123,6 @@ async function makeRoom(path) {
   }
   await unlink(path);
 }
-
-/** How often it is looked whether another host has left. */
-const LOOK_MS = 50;
 
 /**
  * Waits until no other host listens at the path, for so long at most. One that leaves says by
