@@ -4,12 +4,10 @@ import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { cannotListen } from '../errors.js';
 import { LOOK_MS } from '../leaving.js';
-import { defaultPath, ownDirectory } from './default-path.js';
+import { defaultPath, MOST_PATH_BYTES, ownDirectory } from '../socket-paths.js';
 import { makePlace } from './making-place.js';
 import { fieldsFor, fileTextOf, tokenFileOf } from './token.js';
 
-/** The longest path of a unix socket on Linux. */
-const MOST_PATH_BYTES = 107;
 /** How long the one who listens already has to say who it is. */
 const ASKED_MS = 1_000;
 
