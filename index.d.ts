@@ -649,8 +649,8 @@ export type RuntimeOptions = {
 export type RuntimeSurvival = {
   /**
    * What the hosts are found by that have these tenants one after the other: 1 to 64 letters,
-   * digits, `.`, `_` and `-`, not beginning with `.`. A name has one host at a time, is of one user
-   * of one machine, and stands for one `root`.
+   * digits, `.`, `_` and `-`, not beginning with `.`, and not `control`. A name has one host at a
+   * time, is of one user of one machine, and stands for one `root`.
    */
   name: string;
   /**

@@ -181,6 +181,10 @@ test('doctor tells who has a name', async () => {
 
 test.each([
   [['--survive', 'a/b'], /--survive must be on, or a name of 1 to 64 letters.*, or off, got a\/b/],
+  [
+    ['--survive', 'control'],
+    /, and not "control", as the control's socket is called, or off, got /,
+  ],
   [['--take-over'], /--take-over also needs --survive/],
   [
     ['--survive', 'x', '--survive-for', '0'],

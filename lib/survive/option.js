@@ -7,10 +7,14 @@ import { MOST_PATH_BYTES, namesDirectory, TAKEN } from '../socket-paths.js';
 const FOR_MS = 60_000;
 /** Also the name of a file, so nothing in it leads out of its directory. */
 const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
-export const NAME_RULE = '1 to 64 letters, digits, ".", "_" and "-", not beginning with "."';
+const RULE = '1 to 64 letters, digits, ".", "_" and "-", not beginning with "."';
 
 /** @param {unknown} name @returns {name is string} */
 export const isName = (name) => typeof name === 'string' && NAME.test(name) && name !== TAKEN;
+
+/** What a name must be, as it is said of one that is none. @param {unknown} name */
+export const nameRule = (name) =>
+  name === TAKEN ? `${RULE}, and not "${TAKEN}", as the control's socket is called` : RULE;
 
 /** @param {string} directory @param {string} name */
 const socketOf = (directory, name) => `${directory}/${name}.sock`;
@@ -22,10 +26,8 @@ export function survivalOf(given) {
     /** @type {import('../../index.js').RuntimeSurvival} */ (given),
     ['name', 'forMs', 'takeOver'],
   );
-  if (!isName(name)) {
-    const but = name === TAKEN ? `, and not "${TAKEN}", as the control's socket is called` : '';
-    throw invalidOption(`survive.name must be ${NAME_RULE}${but}, got ${shown(name)}`);
-  }
+  if (!isName(name))
+    throw invalidOption(`survive.name must be ${nameRule(name)}, got ${shown(name)}`);
   const directory = namesDirectory();
   if (Buffer.byteLength(socketOf(directory, name)) > MOST_PATH_BYTES) {
     throw invalidOption(
