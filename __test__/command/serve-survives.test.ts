@@ -147,6 +147,7 @@ test('a second host without --take-over says who has the name, and ends', async 
   );
   expect(second.code).toBe(1);
   expect(second.stderr).toContain(`belong to process ${first.process.pid}, `);
+  expect(second.stderr).toContain('give this one another --survive, or take over with --take-over');
 });
 
 test('end ends what was left, and nothing that a host has', async () => {

@@ -49,9 +49,13 @@ export async function startHost(current, { sockets, onTransition }) {
   const said = new Map();
   const optionName = optionNames(current, said);
   const options = { ...runtimeOptions(current, said), onTransition };
-  const runtime = inOurTerms(optionName, () =>
-    collector ? collector.attach(createRuntime, options) : createRuntime(options),
-  );
+  /** @type {Host['runtime']} */
+  let runtime;
+  try {
+    runtime = collector ? collector.attach(createRuntime, options) : createRuntime(options);
+  } catch (error) {
+    throw inOurTerms(error, optionName);
+  }
   try {
     const gateway = createGateway({
       runtime,
@@ -85,27 +89,19 @@ export async function startHost(current, { sockets, onTransition }) {
     return { runtime, gateway, control, addresses, listening, metricsUrl, close, leave };
   } catch (error) {
     await runtime.dispose().catch(() => {});
-    throw error;
+    throw inOurTerms(error, optionName);
   }
 }
 
 /**
- * Calls `create`. What an error of its names is named as it was given to `serve`.
+ * The error, in which options are named as they were given to `serve`.
  *
- * @template T
+ * @param {unknown} error
  * @param {(option: string, key: string | null) => string} optionName
- * @param {() => T} create
- * @returns {T}
  */
-function inOurTerms(optionName, create) {
-  try {
-    return create();
-  } catch (error) {
-    const { message } = /** @type {Error} */ (error);
-    throw Object.assign(/** @type {Error} */ (error), {
-      message: inTerms(message, optionName, null),
-    });
-  }
+function inOurTerms(error, optionName) {
+  if (error instanceof Error) error.message = inTerms(error.message, optionName, null);
+  return error;
 }
 
 /**
