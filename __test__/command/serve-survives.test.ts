@@ -70,6 +70,23 @@ test('SIGUSR2 leaves the tenants, and SIGTERM ends them', async () => {
   await world.untilNothingIsLeft();
 });
 
+test('a host that leaves and is told to end at once takes nothing from the next one', async () => {
+  await using world = setUp(['a']);
+  await using house = serving(world);
+  const port = await freePort();
+  const first = await house.start(port);
+  const slow = get(port, 'a', '/slow?ms=60000').catch(() => {});
+  const shown = async () =>
+    JSON.parse((await house.command('ps', '--json', ...house.control)).stdout);
+  while ((await shown())[0].inFlight !== 1);
+  signal(first, 'SIGUSR2');
+  await first.says(/SIGUSR2: its tenants run on; 1 open request may end first/, 'stderr');
+  await house.start(port);
+  expect((await first.end('SIGTERM')).code).toBe(143);
+  await slow;
+  expect(await shown()).toMatchObject([{ key: 'a', state: 'running' }]);
+});
+
 test('an upgrade: the other host leaves its addresses, its control and its page, and ends', async () => {
   await using world = setUp(['a']);
   await using house = serving(world);
