@@ -71,7 +71,8 @@ export type GatewayOptions = {
   /** What is too much. */
   limits?: GatewayLimits;
   /**
-   * How long the open requests and WebSockets of a tenant that is to end may go on. Default 30 000.
+   * How long the open requests and WebSockets of a tenant that is to end may go on, and all of them
+   * where the host leaves its tenants (`runtime.detach()`). Default 30 000.
    */
   drainMs?: number;
   /**

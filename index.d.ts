@@ -649,8 +649,8 @@ export type RuntimeOptions = {
 export type RuntimeSurvival = {
   /**
    * What the hosts are found by that have these tenants one after the other: 1 to 64 letters,
-   * digits, `.`, `_` and `-`, not beginning with `.`. A name has one host at a time, is of one user
-   * of one machine, and stands for one `root`.
+   * digits, `.`, `_` and `-`, not beginning with `.`, and not `control`. A name has one host at a
+   * time, is of one user of one machine, and stands for one `root`.
    */
   name: string;
   /**
@@ -1208,9 +1208,10 @@ export type Runtime = {
   readonly recovered: Promise<void>;
   /**
    * With `survive`: leaves the tenants to the next host of the name, for which they wait for
-   * `survive.forMs`. Those that are ready go on; the others end. Gateways of the runtime take no
-   * connection any more, and finish what they have within their `drainMs`; then it resolves, and
-   * nothing of the runtime keeps the process alive. From the call on, all calls that would start a
+   * `survive.forMs`. Those that are ready go on; those that are starting have five seconds for it
+   * if a call waits for them, and all others end. Gateways of the runtime take no connection any
+   * more, and finish what they have within their `drainMs`; then it resolves, and nothing of the
+   * runtime keeps the process alive. From the call on, all calls that would start a
    * tenant reject as after `dispose`, and `dispose` stops nothing and waits for it. Idempotent.
    *
    * @throws {RuntimeError} `ERR_RUNTIME_UNSUPPORTED` without `survive`, `ERR_RUNTIME_DISPOSED`

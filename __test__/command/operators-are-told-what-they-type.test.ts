@@ -9,7 +9,13 @@ import { directory, run } from '../support/command/run.ts';
 import { get, serve, tenantsOf } from '../support/command/serving.ts';
 import { canLimitTrees } from '../support/processes/index.ts';
 
-const SOURCES = ['errors.js', 'tenant/settings.js', 'control/words.js', 'control/failures.js'];
+const SOURCES = [
+  'errors.js',
+  'survive/option.js',
+  'tenant/settings.js',
+  'control/words.js',
+  'control/failures.js',
+];
 const RUST = [
   'crates/warden/src/start_script.rs',
   'crates/linux/src/confine/walls.rs',
@@ -17,7 +23,7 @@ const RUST = [
   'crates/linux/src/confine/place/explain.rs',
 ];
 const LIBRARY =
-  /limits\.\w+|isolation\.\w+|idleAfterMs|maxConcurrent|\w+TimeoutMs|the option `\w+`/;
+  /limits\.\w+|isolation\.\w+|survive\.\w+|idleAfterMs|maxConcurrent|\w+TimeoutMs|the option `\w+`/;
 const root = join(import.meta.dir, '../..');
 
 /** The names that `serve` gives options with these settings, said by their sources. */

@@ -1,7 +1,8 @@
 // `serve --survive`: a host that is killed, left or taken over from, and what the commands say.
 import { expect, test } from 'bun:test';
+import { createServer } from 'node:http';
 import { endLeft, lookAt } from '../../lib/survive/names.js';
-import { run, type Command } from '../support/command/run.ts';
+import { run, start, type Command } from '../support/command/run.ts';
 import { get, serve } from '../support/command/serving.ts';
 import { freePort, setUp, type World } from '../support/survive/world.ts';
 import { until, within } from '../support/processes/until.ts';
@@ -69,6 +70,23 @@ test('SIGUSR2 leaves the tenants, and SIGTERM ends them', async () => {
   await world.untilNothingIsLeft();
 });
 
+test('a host that leaves and is told to end at once takes nothing from the next one', async () => {
+  await using world = setUp(['a']);
+  await using house = serving(world);
+  const port = await freePort();
+  const first = await house.start(port);
+  const slow = get(port, 'a', '/slow?ms=60000').catch(() => {});
+  const shown = async () =>
+    JSON.parse((await house.command('ps', '--json', ...house.control)).stdout);
+  while ((await shown())[0].inFlight !== 1);
+  signal(first, 'SIGUSR2');
+  await first.says(/SIGUSR2: its tenants run on; 1 open request may end first/, 'stderr');
+  await house.start(port);
+  expect((await first.end('SIGTERM')).code).toBe(143);
+  await slow;
+  expect(await shown()).toMatchObject([{ key: 'a', state: 'running' }]);
+});
+
 test('an upgrade: the other host leaves its addresses, its control and its page, and ends', async () => {
   await using world = setUp(['a']);
   await using house = serving(world);
@@ -89,6 +107,53 @@ test('an upgrade: the other host leaves its addresses, its control and its page,
   await within('the host ends', second.ended);
 });
 
+/** Holds an address, as a host does that has not left it yet, and counts who asks there. */
+async function held(at: number | string) {
+  let asked = 0;
+  const server = createServer((_, answer) => {
+    asked += 1;
+    answer.end('{"host":{"pid":1}}');
+  });
+  await new Promise<void>((resolve) => {
+    if (typeof at === 'string') server.listen(at, resolve);
+    else server.listen(at, '127.0.0.1', resolve);
+  });
+  return {
+    asked: () => asked,
+    leave() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+test('a host that takes over waits for the addresses that the other one still holds', async () => {
+  await using world = setUp(['a']);
+  const socket = `${world.runtimeDirectory}/control`;
+  const [page, metrics] = await Promise.all([freePort(), freePort()]);
+  const [control, ...others] = await Promise.all([held(socket), held(page), held(metrics)]);
+  const args = ['--port', '0', '--control', socket, '--survive', world.name, '--take-over'];
+  const places = ['--dashboard', `127.0.0.1:${page}`, '--metrics', `127.0.0.1:${metrics}`];
+  const host = start(['serve', world.tenants.root, ...args, ...places], { env: world.env });
+  await until('it looks again', () => control!.asked() > 2 || host.code !== undefined);
+  control!.leave();
+  // That its control answers shows that it lives, however often it looks for the others.
+  for (let answers = 0; answers < 3;) {
+    const { code, stderr } = await run(['ps', '--control', socket], { env: world.env });
+    if (code === 0) answers += 1;
+    else if (host.code !== undefined) throw new Error(`it ended: ${host.stderr}${stderr}`);
+  }
+  for (const other of others) other.leave();
+  await host.says(/:\d+\//);
+  for (const [at, path] of [
+    [page, '/'],
+    [metrics, '/metrics'],
+  ] as const) {
+    expect((await fetch(`http://127.0.0.1:${at}${path}`)).status).toBe(200);
+  }
+  expect((await host.end('SIGTERM')).code).toBe(0);
+});
+
 test('a second host without --take-over says who has the name, and ends', async () => {
   await using world = setUp(['a']);
   await using house = serving(world);
@@ -99,6 +164,7 @@ test('a second host without --take-over says who has the name, and ends', async 
   );
   expect(second.code).toBe(1);
   expect(second.stderr).toContain(`belong to process ${first.process.pid}, `);
+  expect(second.stderr).toContain('give this one another --survive, or take over with --take-over');
 });
 
 test('end ends what was left, and nothing that a host has', async () => {
@@ -133,6 +199,10 @@ test('doctor tells who has a name', async () => {
 
 test.each([
   [['--survive', 'a/b'], /--survive must be on, or a name of 1 to 64 letters.*, or off, got a\/b/],
+  [
+    ['--survive', 'control'],
+    /, and not "control", as the control's socket is called, or off, got /,
+  ],
   [['--take-over'], /--take-over also needs --survive/],
   [
     ['--survive', 'x', '--survive-for', '0'],

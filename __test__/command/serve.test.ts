@@ -56,7 +56,11 @@ for (const engine of ENGINES) {
     for (const key of ['greeter', 'plain']) tenants.add(key, { 'server.ts': server });
     const tenant = `(key) => (key === 'greeter' ? { env: { GREETING: 'hi' } } : {})`;
     writeFileSync(join(place.path, 'runtime.config.mjs'), `export default { tenant: ${tenant} }`);
-    const env = { A_SECRET: 'of the host', BUN_INSTALL: place.path, XDG_CACHE_HOME: place.path };
+    // Rust takes these from a tenant within walls whose env is not given; of the given one `serve` does.
+    const ofBun = ['BUN_INSTALL', 'BUN_TMPDIR', 'XDG_CACHE_HOME'];
+    ofBun.push('BUN_RUNTIME_TRANSPILER_CACHE_PATH');
+    const places = Object.fromEntries(ofBun.map((name) => [name, place.path]));
+    const env = { A_SECRET: 'of the host', ...places };
     const { host, port } = await serve(place, tenants.root, [], { engine, env });
     const envOf = async (key: string) => {
       const all: any = await (await get(port, key)).json();

@@ -39,6 +39,24 @@ test('the first that says something counts', async () => {
   });
 });
 
+test('a switch is on or off in words where it is no flag', async () => {
+  using place = directory();
+  const takesOver = async (config: string, given?: string) => {
+    const env: Record<string, string> =
+      given === undefined ? {} : { ABSOLUTE_RUNTIME_TAKE_OVER: given };
+    return (await read(place.path, config, { env })).values['take-over'];
+  };
+  const config = (value: unknown) => `{ survive: 'apps', takeOver: ${value} }`;
+  for (const word of ['1', 'true', 'yes', 'On'])
+    expect(await takesOver(config(false), word)).toBe(true);
+  for (const word of ['0', 'false', 'no', 'OFF'])
+    expect(await takesOver(config(true), word)).toBe(false);
+  expect(await takesOver(config(true))).toBe(true);
+  expect(takesOver(config(true), 'maybe')).rejects.toThrow(
+    'ABSOLUTE_RUNTIME_TAKE_OVER must be true or false, got maybe',
+  );
+});
+
 test('paths of the config file are relative to it', async () => {
   using place = directory();
   const { path } = place;

@@ -33,6 +33,17 @@ test('an error stays, however much is said after it; of the rest the latest does
   expect(tellingOf(lines, 3)).toEqual(['TypeError: no url', 'closing 7', 'closing 8']);
 });
 
+test('an error is one however its terminal is asked to show it', () => {
+  for (const [before, after] of [
+    ['\x1b[38:5:9m', '\x1b[m'],
+    ['\x1b[2K', ''],
+    ['\x1b]8;;file:///srv/shop\x07', '\x1b]8;;\x07'],
+  ]) {
+    const line = `${before}${ERROR}${after}`;
+    expect(tellingOf(['starting', line, 'ends'], 1)).toEqual([line]);
+  }
+});
+
 test('what the program that runs the command says is left out, unless there is nothing else', () => {
   const wrapper = ['$ bun server.ts', 'error: script "start" exited with code 1', ''];
   expect(tellingOf(['no database', ...wrapper], 5)).toEqual(['no database']);

@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'bun:test';
 import { createControl } from '@absolutejs/runtime/control';
+import { problemOf } from '../../lib/control/words.js';
 import { askAt, BROKEN, openDesk, TALKER } from '../support/control/desk.ts';
 import { markedWith } from '../support/processes/table.ts';
 
@@ -198,6 +199,16 @@ test('after its wait, or after a crash, the next request starts a tenant, and th
   await (await desk.house.ask('hello', '/exit', { method: 'POST' })).text();
   const crash = await desk.eventually('the crash', failedOf('hello'));
   expect([crash.code, crash.advice]).toEqual(['CRASHED', `Its last lines say why${again}`]);
+});
+
+test('a wait that is over is not told, whatever clock its end is of', () => {
+  const lastExit = { reason: 'crashed', exitCode: 7, at: 1_000, lines: [] };
+  const status = { state: 'stopped', attempt: 1, crashes: 1, retryAt: 1_002, lastExit };
+  const seen = { state: 'failed', rssBytes: null, memoryLimitBytes: null, errorsPerSecond: 0 };
+  const adviceIn = (state: string) =>
+    problemOf({ ...seen, status: { ...status, state }, now: 1_001 } as never)!.advice;
+  expect(adviceIn('stopped')).toEndWith('The next request starts it, and so does `start`.');
+  expect(adviceIn('backing-off')).toContain('after its wait');
 });
 
 test('the host says what it is', async () => {

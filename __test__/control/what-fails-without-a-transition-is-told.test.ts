@@ -157,3 +157,51 @@ test('a start that is called off is no failure', async () => {
   const { timeline, problem } = await desk.tenant('slow');
   expect([timeline, problem]).toEqual([[], null]);
 });
+
+test('a start that is called off tells nothing of the one that failed before it', async () => {
+  let isHeld = false;
+  await using desk = await openDesk({
+    runtime: {
+      backoff: { baseMs: 1 },
+      tenant: () => (isHeld ? new Promise(() => {}) : {}),
+    },
+  });
+  const { runtime } = desk.house;
+  desk.house.tenants.add('empty', { 'package.json': '{}' });
+  await desk.ask('/tenants/empty/start', 'POST');
+  isHeld = true;
+  await desk.eventually(
+    'the end of its wait',
+    async () => (await desk.tenant('empty')).state === 'failed',
+  );
+  const started = runtime.ensure('empty');
+  started.catch(() => {});
+  await desk.ask('/tenants/empty/stop', 'POST');
+  await expect(started).rejects.toThrow('stopped before it was started');
+  const { timeline } = await desk.tenant('empty');
+  expect(timeline.map(({ type }) => type)).toEqual(['start-failed']);
+});
+
+test('a process that fails is told with its lines, whatever failed before the last that served', async () => {
+  await using desk = await openDesk({ runtime: { backoff: { baseMs: 1, minUptimeMs: 0 } } });
+  const script = (start: string) =>
+    desk.house.tenants.write('app/package.json', JSON.stringify({ scripts: { start } }));
+  desk.house.tenants.add('app', { 'package.json': '{}' });
+  await desk.ask('/tenants/app/start', 'POST');
+  expect((await desk.tenant('app')).problem?.code).toBe('NOT_STARTED');
+  script('bun server.ts');
+  desk.house.tenants.write('app/server.ts', TALKER);
+  await desk.eventually(
+    'its start',
+    async () => (await desk.ask('/tenants/app/start', 'POST')).status === 200,
+  );
+  await desk.ask('/tenants/app/stop', 'POST');
+  desk.house.tenants.write('app/server.ts', `console.error('no such table'); process.exit(3);`);
+  await desk.ask('/tenants/app/start', 'POST');
+  const { attempt, problem } = await desk.tenant('app');
+  expect(attempt).toBe(1);
+  expect(problem).toMatchObject({
+    code: 'EXITED_EARLY',
+    lines: expect.arrayContaining(['no such table']),
+  });
+});

@@ -2,7 +2,8 @@
 import { expect, test } from 'bun:test';
 import { createRuntime, type RuntimeOptions } from '@absolutejs/runtime';
 import * as errors from '../../lib/errors.js';
-import { namesDirectory, survivalOf } from '../../lib/survive/option.js';
+import { namesDirectory } from '../../lib/socket-paths.js';
+import { survivalOf } from '../../lib/survive/option.js';
 import { setUp, source } from '../support/surface/bench.ts';
 import { rejectionOf } from '../support/surface/wait.ts';
 

@@ -82,6 +82,18 @@ test('an ensure that comes before all is known waits, and gets the tenant that l
   expect(second.all('spawn')).toEqual([]);
 });
 
+test('a tenant that listens at ::1 alone is handed out there', async () => {
+  const server =
+    "Bun.serve({ hostname: '::1', port: process.env.PORT, fetch: () => new Response('hello') });";
+  await using world = setUp(['a'], server);
+  const first = await world.startAndRecover();
+  const a = await first.ensure('a');
+  expect(a.host).toBe('::1');
+  await first.murder();
+  const second = await world.startAndRecover();
+  expect(await second.ensure('a')).toMatchObject({ pid: a.pid, host: '::1' });
+});
+
 test('a host may be lost again and again', async () => {
   await using world = setUp();
   const pids = new Set<number>();

@@ -3,9 +3,11 @@
 // engine takes for an empty program, and for a host that nothing has outlived until it listens.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, connect } from 'node:net';
+import { connect } from 'node:net';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { median } from '../lib/figures.ts';
+import { freePort } from '../scenarios/cold.ts';
 
 const ROUNDS = 11;
 const TENANTS = 100;
@@ -83,9 +85,6 @@ async function timed(act: () => Promise<unknown>): Promise<number> {
   return performance.now() - from;
 }
 
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
-
 const listening = (host: ChildProcess) =>
   new Promise((resolve, reject) => {
     host.stdout!.once('data', resolve);
@@ -114,12 +113,4 @@ function answered(port: number, key: string): Promise<void> {
     socket.on('error', reject);
     socket.on('end', () => reject(new Error(`${key} was not answered`)));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -2,7 +2,7 @@
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { defaultPath } from '../../lib/control/default-path.js';
+import { defaultPath } from '../../lib/socket-paths.js';
 import { readArguments } from '../../scripts/lib/arguments.mjs';
 
 const USAGE = `usage: npm run demo [-- --once]

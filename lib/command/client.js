@@ -2,8 +2,8 @@
 import { statSync } from 'node:fs';
 import { request } from 'node:http';
 import { fieldsFor } from '../control/token.js';
+import { defaultPath } from '../socket-paths.js';
 import { Failure, UsageError } from './mistakes.js';
-import { defaultPath } from '../control/default-path.js';
 import { harmless } from './text.js';
 
 /** A host that takes longer is stuck. Starts and stops of tenants take as long as they take. */

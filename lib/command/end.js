@@ -1,5 +1,5 @@
 /** `end`: ends what a host has left, whose tenants outlive it, and waits until all is gone. */
-import { NAME_RULE, isName } from '../survive/option.js';
+import { isName, nameRule } from '../survive/option.js';
 import { endLeft, lookAtAll } from '../survive/names.js';
 import { nearest } from '../checks.js';
 import { Failure, UsageError } from './mistakes.js';
@@ -8,7 +8,7 @@ import { several } from './words.js';
 
 /** @type {import('./commands.js').Run} */
 export async function run({ words: [name = ''], options }, io) {
-  if (!isName(name)) throw new UsageError(`NAME must be ${NAME_RULE}, got ${harmless(name)}`);
+  if (!isName(name)) throw new UsageError(`NAME must be ${nameRule(name)}, got ${harmless(name)}`);
   const { outcome, pid, runs = 0, reason } = await endLeft(name, io.env);
   switch (outcome) {
     case 'ended':

@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { nearest } from '../checks.js';
-import { isName, NAME_RULE } from '../survive/option.js';
+import { isName, nameRule } from '../survive/option.js';
 
 /** What is wrong with a value; the caller says whose value it is. */
 export class Mismatch extends Error {}
@@ -150,7 +150,7 @@ export function networks(value) {
 export function survivalName(value) {
   const given = value === true ? 'on' : textOf(value);
   if (isName(given)) return given;
-  throw new Mismatch(`on, or a name of ${NAME_RULE}`);
+  throw new Mismatch(`on, or a name of ${nameRule(given)}`);
 }
 
 /** A switch, where it is not a flag. @type {Read} */

@@ -4,6 +4,7 @@ import { createApi } from './api.js';
 import { createBoard } from './board.js';
 import { createEvents } from './events.js';
 import { createHost } from './host.js';
+import { LEAVING_MS } from '../leaving.js';
 import { createLogFiles } from './log-files.js';
 import { createLogs } from './logs.js';
 import { listen } from '../observe/listen.js';
@@ -20,8 +21,6 @@ const REQUEST_MS = 10_000;
 const KEPT_ALIVE_MS = 5_000;
 /** What is known of the host is known anew after this time. */
 const FRESH_MS = 200;
-/** A host that has left its tenants to this one has so long to leave its addresses. */
-const LEAVING_MS = 10_000;
 /** Open answers may end for so long at the end of the control. */
 const GRACE_MS = 1_000;
 

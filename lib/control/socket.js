@@ -3,12 +3,11 @@ import { chmod, link, lstat, mkdir, rename, unlink, writeFile } from 'node:fs/pr
 import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { cannotListen } from '../errors.js';
-import { defaultPath, ownDirectory } from './default-path.js';
+import { LOOK_MS } from '../leaving.js';
+import { defaultPath, MOST_PATH_BYTES, ownDirectory } from '../socket-paths.js';
 import { makePlace } from './making-place.js';
 import { fieldsFor, fileTextOf, tokenFileOf } from './token.js';
 
-/** The longest path of a unix socket on Linux. */
-const MOST_PATH_BYTES = 107;
 /** How long the one who listens already has to say who it is. */
 const ASKED_MS = 1_000;
 
@@ -122,9 +121,6 @@ async function makeRoom(path) {
   }
   await unlink(path);
 }
-
-/** How often it is looked whether another host has left. */
-const LOOK_MS = 50;
 
 /**
  * Waits until no other host listens at the path, for so long at most. One that leaves says by

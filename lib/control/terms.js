@@ -10,7 +10,7 @@
  * one tenant with that before it.
  */
 const OPTIONS =
-  /the option `(?<bare>\w+)`|`(?<user>user)`|(?:\btenant\("(?:[^"\\]|\\.)*"\)\.)?\b(?<path>(?:limits|isolation)\.\w+|isolation(?= \(")|idleAfterMs|maxConcurrent|readinessPath|(?:readiness|stop)TimeoutMs)\b/g;
+  /the option `(?<bare>\w+)`|`(?<user>user)`|(?:\btenant\("(?:[^"\\]|\\.)*"\)\.)?\b(?<path>(?:limits|isolation|survive)\.\w+|isolation(?= \(")|idleAfterMs|maxConcurrent|readinessPath|(?:readiness|stop)TimeoutMs)\b/g;
 
 /** Methods that operators do not call, but by the actions of a control. */
 const CLEAR = /clearBackoff\(\) to retry/g;

@@ -217,21 +217,21 @@ function failureOf({ status, failedStart, now }) {
   return {
     code,
     summary,
-    advice: `${adviceFor(code, lastExit)} ${nextStart(status, now)}`.trim(),
+    advice: `${adviceFor(code, lastExit)} ${nextStart(status)}`.trim(),
     lines: lastExit?.lines ?? [],
     at: lastExit?.at ?? began?.at ?? now,
   };
 }
 
 /**
- * When a tenant without a process is started again.
+ * When a tenant without a process is started again. By its state, which knows whether its wait is
+ * over: `retryAt` is of another clock, or when one that is to be kept up is started by itself.
  * @param {TenantStatus} status
- * @param {number} now
  */
-function nextStart({ state, retryAt }, now) {
+function nextStart({ state }) {
   if (state === 'failed')
     return 'Requests do not start it any more: `restart` does, and after `clear` the next request.';
-  if (retryAt !== null && retryAt > now)
+  if (state === 'backing-off')
     return 'The first request after its wait starts it; `restart` does so at once, and `clear` ends its wait.';
   return 'The next request starts it, and so does `start`.';
 }

@@ -8,6 +8,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { cannotListen, invalidOption } from '../errors.js';
+import { listenWhenLeft } from '../leaving.js';
 import { createAccess } from './access.js';
 import { readFiles, sendFile } from './files.js';
 import { readOptions } from './options.js';
@@ -17,8 +18,6 @@ import { readOptions } from './options.js';
 /** @typedef {(request: Request, response: Response, rights: { mayAct: boolean }) => void} Api */
 /** @typedef {{ url: string, link: string }} Addresses without and with the token */
 
-/** How often an address is tried that another host is about to leave. */
-const RETRY_MS = 50;
 /** 256 bits. */
 const TOKEN_BYTES = 32;
 
@@ -98,27 +97,25 @@ export function createDashboard(options, api, patienceMs = 0) {
     });
   });
 
-  /** @type {Promise<Addresses>} */
-  const listening = new Promise((resolve, reject) => {
-    const place = `${isIP(hostname) === 6 ? `[${hostname}]` : hostname}`;
-    const until = performance.now() + patienceMs;
-    const listen = () => server.listen({ port, host: hostname });
-    server.on('error', (/** @type {any} */ error) => {
-      if (error.code === 'EADDRINUSE' && performance.now() < until)
-        return void setTimeout(listen, RETRY_MS);
-      const problem = `cannot listen on ${place}:${port}: ${error.message}`;
-      reject(cannotListen(problem, error.code, 'the dashboard'));
-    });
-    server.once('listening', () => {
-      const { port: bound } = /** @type {import('node:net').AddressInfo} */ (server.address());
-      const url = `${tls === undefined ? 'http' : 'https'}://${place}:${bound}/`;
-      files.then(() => resolve({ url, link: `${url}?token=${token}` }), reject);
-    });
-    listen();
-  });
+  const listening = open();
   listening.catch(() => {});
   // As the control that it belongs to, it keeps no process alive.
   server.unref();
+
+  /** @returns {Promise<Addresses>} */
+  async function open() {
+    const place = isIP(hostname) === 6 ? `[${hostname}]` : hostname;
+    try {
+      await listenWhenLeft(server, { port, host: hostname }, patienceMs);
+    } catch (error) {
+      const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
+      throw cannotListen(`cannot listen on ${place}:${port}: ${message}`, code, 'the dashboard');
+    }
+    const { port: bound } = /** @type {import('node:net').AddressInfo} */ (server.address());
+    const url = `${tls === undefined ? 'http' : 'https'}://${place}:${bound}/`;
+    await files;
+    return { url, link: `${url}?token=${token}` };
+  }
 
   /** Streams would go on for ever, so connections are ended. @returns {Promise<void>} */
   function close() {

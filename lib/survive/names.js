@@ -4,7 +4,8 @@
  */
 import { readdirSync } from 'node:fs';
 import { native } from '../bridge/native.js';
-import { isName, namesDirectory } from './option.js';
+import { namesDirectory } from '../socket-paths.js';
+import { isName } from './option.js';
 
 const SOCKET = '.sock';
 

@@ -1,29 +1,20 @@
-/** The option `survive`, and where on this machine the names of such hosts are kept. */
+/** The option `survive`. */
 import { fieldsOf, number, optional, shown } from '../checks.js';
 import { invalidOption } from '../errors.js';
+import { MOST_PATH_BYTES, namesDirectory, TAKEN } from '../socket-paths.js';
 
 /** How long tenants wait for a host of their name. */
 const FOR_MS = 60_000;
 /** Also the name of a file, so nothing in it leads out of its directory. */
 const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
-export const NAME_RULE = '1 to 64 letters, digits, ".", "_" and "-", not beginning with "."';
-/** The socket of a control is in the same directory where there is no `$XDG_RUNTIME_DIR`. */
-const TAKEN = 'control';
-/** The longest path of a unix socket on Linux. */
-const MOST_PATH_BYTES = 107;
+const RULE = '1 to 64 letters, digits, ".", "_" and "-", not beginning with "."';
 
 /** @param {unknown} name @returns {name is string} */
 export const isName = (name) => typeof name === 'string' && NAME.test(name) && name !== TAKEN;
 
-/**
- * The directory in which the wardens of all names of this user listen. The addon makes it.
- * @param {NodeJS.ProcessEnv} [env]
- */
-export function namesDirectory({ XDG_RUNTIME_DIR: directory } = process.env) {
-  return directory?.startsWith('/')
-    ? `${directory.replace(/\/+$/, '')}/absolute-runtime`
-    : `/tmp/absolute-runtime-${process.getuid?.() ?? 0}`;
-}
+/** What a name must be, as it is said of one that is none. @param {unknown} name */
+export const nameRule = (name) =>
+  name === TAKEN ? `${RULE}, and not "${TAKEN}", as the control's socket is called` : RULE;
 
 /** @param {string} directory @param {string} name */
 const socketOf = (directory, name) => `${directory}/${name}.sock`;
@@ -35,10 +26,8 @@ export function survivalOf(given) {
     /** @type {import('../../index.js').RuntimeSurvival} */ (given),
     ['name', 'forMs', 'takeOver'],
   );
-  if (!isName(name)) {
-    const but = name === TAKEN ? `, and not "${TAKEN}", as the control's socket is called` : '';
-    throw invalidOption(`survive.name must be ${NAME_RULE}${but}, got ${shown(name)}`);
-  }
+  if (!isName(name))
+    throw invalidOption(`survive.name must be ${nameRule(name)}, got ${shown(name)}`);
   const directory = namesDirectory();
   if (Buffer.byteLength(socketOf(directory, name)) > MOST_PATH_BYTES) {
     throw invalidOption(

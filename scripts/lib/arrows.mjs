@@ -14,9 +14,11 @@ import { ScriptError } from './run.mjs';
 const LIB = {
   'errors.js': [],
   'checks.js': ['errors.js'],
+  'leaving.js': [],
+  'socket-paths.js': [],
   'confinement.js': ['errors.js', 'checks.js'],
   bridge: ['errors.js', 'checks.js'],
-  survive: ['errors.js', 'checks.js', 'bridge'],
+  survive: ['errors.js', 'checks.js', 'socket-paths.js', 'bridge'],
   tenant: ['errors.js', 'checks.js', 'confinement.js', 'bridge', 'tenancy.js'],
   observe: ['errors.js', 'checks.js', 'bridge', 'tenant'],
   checkpoint: ['errors.js', 'checks.js', 'tenant'],
@@ -24,11 +26,20 @@ const LIB = {
   prometheus: ['errors.js', 'checks.js'],
   gateway: ['errors.js', 'checks.js', 'bridge', 'observe'],
   // Beyond the public surface it has one seam to a runtime: `listen`, and the core, of `observe`.
-  control: ['errors.js', 'checks.js', 'observe', 'dashboard'],
-  dashboard: ['errors.js', 'checks.js'],
+  control: ['errors.js', 'checks.js', 'leaving.js', 'socket-paths.js', 'observe', 'dashboard'],
+  dashboard: ['errors.js', 'checks.js', 'leaving.js'],
   // What `serve` needs it imports by its public name, as users do.
   // Of `dashboard` what a browser loads as well: which characters are hidden, which lines tell.
-  command: ['checks.js', 'bridge', 'doctor', 'control', 'dashboard', 'survive'],
+  command: [
+    'checks.js',
+    'leaving.js',
+    'socket-paths.js',
+    'bridge',
+    'doctor',
+    'control',
+    'dashboard',
+    'survive',
+  ],
   'options.js': ['errors.js', 'checks.js', 'confinement.js', 'survive', 'tenant'],
   'runtime.js': ['errors.js', 'checks.js', 'options.js', 'bridge', 'tenant', 'observe'],
   doctor: ['checks.js', 'bridge', 'runtime.js', 'survive'],

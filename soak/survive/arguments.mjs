@@ -1,4 +1,4 @@
-// The arguments of the soak of hosts that are lost. Checked before anything is built, and by run.mjs.
+// The arguments of the soak of hosts that are lost. Checked before anything is built, and by run.ts.
 import { readArguments, wrongUse } from '../../scripts/lib/arguments.mjs';
 
 const USAGE = `usage: npm run soak:survive -- [--losses N] [--tenants N] [--engine bun|node|both] [--seed S]

@@ -1,18 +1,9 @@
 // Pages in Chromium. What the browser has to say against a page is kept, and no test ends with it.
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, expect } from 'bun:test';
-import { launch } from './chromium.ts';
+import type { Page } from 'playwright-core';
+import { expect } from 'bun:test';
+import { closeAfterwards, sharedBrowser } from './shared-browser.ts';
 
-let browser: Promise<Browser> | undefined;
-
-/** In each file that opens pages: the browser ends with its tests. */
-export function closeAfterwards() {
-  afterAll(async () => {
-    const launched = await browser;
-    browser = undefined;
-    await launched?.close();
-  });
-}
+export { closeAfterwards };
 
 export const WIDTHS = [360, 900, 1600];
 
@@ -26,10 +17,8 @@ export type Look = {
 /** A page, closed at the end of the test, which fails if the browser complained. */
 export async function visit(url: string, look: Look = {}) {
   const { width = 1280, scheme = 'light', forcedColors = 'none' } = look;
-  browser ??= launch();
-  const context = await (
-    await browser
-  ).newContext({
+  const browser = await sharedBrowser();
+  const context = await browser.newContext({
     viewport: { width, height: 800 },
     colorScheme: scheme,
     reducedMotion: 'reduce',

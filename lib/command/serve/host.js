@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname as machineName } from 'node:os';
 import { inTerms } from '../../control/terms.js';
+import { LEAVING_MS, listenWhenLeft } from '../../leaving.js';
 import { Failure } from '../mistakes.js';
 import { closeGateway, GRACE_MS } from './last-requests.js';
 import { optionNames } from './terms.js';
@@ -33,7 +34,7 @@ import { runtimeOptions } from './tenants.js';
 export async function startHost(current, { sockets, onTransition }) {
   const { values } = current();
   // A host that leaves its tenants to this one lets go of its addresses in its own time.
-  const patienceMs = values['take-over'] ? ADDRESS_MS : 0;
+  const patienceMs = values['take-over'] ? LEAVING_MS : 0;
   // With tls, before anything is started: the files may not be there.
   const tls = certificates(values);
   const [{ createRuntime }, { createGateway }] = await Promise.all([
@@ -48,9 +49,13 @@ export async function startHost(current, { sockets, onTransition }) {
   const said = new Map();
   const optionName = optionNames(current, said);
   const options = { ...runtimeOptions(current, said), onTransition };
-  const runtime = inOurTerms(optionName, () =>
-    collector ? collector.attach(createRuntime, options) : createRuntime(options),
-  );
+  /** @type {Host['runtime']} */
+  let runtime;
+  try {
+    runtime = collector ? collector.attach(createRuntime, options) : createRuntime(options);
+  } catch (error) {
+    throw inOurTerms(error, optionName);
+  }
   try {
     const gateway = createGateway({
       runtime,
@@ -84,27 +89,19 @@ export async function startHost(current, { sockets, onTransition }) {
     return { runtime, gateway, control, addresses, listening, metricsUrl, close, leave };
   } catch (error) {
     await runtime.dispose().catch(() => {});
-    throw error;
+    throw inOurTerms(error, optionName);
   }
 }
 
 /**
- * Calls `create`. What an error of its names is named as it was given to `serve`.
+ * The error, in which options are named as they were given to `serve`.
  *
- * @template T
+ * @param {unknown} error
  * @param {(option: string, key: string | null) => string} optionName
- * @param {() => T} create
- * @returns {T}
  */
-function inOurTerms(optionName, create) {
-  try {
-    return create();
-  } catch (error) {
-    const { message } = /** @type {Error} */ (error);
-    throw Object.assign(/** @type {Error} */ (error), {
-      message: inTerms(message, optionName, null),
-    });
-  }
+function inOurTerms(error, optionName) {
+  if (error instanceof Error) error.message = inTerms(error.message, optionName, null);
+  return error;
 }
 
 /**
@@ -164,10 +161,6 @@ export function certificates({ 'tls-cert': certFile, 'tls-key': keyFile }) {
   return { cert: read(certFile), key: read(keyFile) };
 }
 
-/** How long an address may be another host's that leaves, and how often it is tried. */
-const ADDRESS_MS = 10_000;
-const RETRY_MS = 50;
-
 /**
  * @param {import('../../../prometheus.js').RuntimeCollector} collector
  * @param {{ hostname: string, port: number }} address
@@ -183,16 +176,12 @@ async function serveMetrics(collector, { hostname, port }, runtime, patienceMs) 
   });
   // The host before has left only when this one has its tenants. Whether it has is told elsewhere.
   await runtime.recovered.catch(() => {});
-  const until = performance.now() + patienceMs;
-  await new Promise((resolve, reject) => {
-    const listen = () => server.listen(port, hostname);
-    server.on('error', (/** @type {NodeJS.ErrnoException} */ { code, message }) => {
-      if (code === 'EADDRINUSE' && performance.now() < until) return setTimeout(listen, RETRY_MS);
-      reject(new Failure(`Metrics cannot be served at ${hostname}:${port}: ${message}`));
-    });
-    server.once('listening', () => resolve(undefined));
-    listen();
-  });
+  try {
+    await listenWhenLeft(server, { port, host: hostname }, patienceMs);
+  } catch (error) {
+    const { message } = /** @type {Error} */ (error);
+    throw new Failure(`Metrics cannot be served at ${hostname}:${port}: ${message}`);
+  }
   const bound = /** @type {import('node:net').AddressInfo} */ (server.address());
   const shown = hostname.includes(':') ? `[${hostname}]` : hostname;
   return {

@@ -18,6 +18,9 @@ const FLAGS = {
   maxConcurrent: 'max',
   stopTimeoutMs: 'stop-timeout',
   readinessTimeoutMs: 'readiness-timeout',
+  'survive.name': 'survive',
+  'survive.forMs': 'survive-for',
+  'survive.takeOver': 'take-over',
 };
 
 /**

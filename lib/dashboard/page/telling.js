@@ -1,7 +1,5 @@
 // Which of a process's last lines tell why it ended: one rule, for the page and for the commands.
-
-/** Colours and weights, as terminals ask for them. */
-const COLOURS = /\u001b\[[\d;]*m/g;
+import { withoutEscapes } from './plain.js';
 
 /** What says nothing of the cause: blank lines, and those of the program that ran the command. */
 const SILENT = [
@@ -25,7 +23,7 @@ const STACK = /^\s+at /;
  * @returns {string[]}
  */
 export function tellingOf(lines, most) {
-  const seen = lines.map((line) => ({ line, text: line.replace(COLOURS, '') }));
+  const seen = lines.map((line) => ({ line, text: withoutEscapes(line) }));
   const own = seen.filter(({ text }) => !SILENT.some((silent) => silent.test(text)));
   // Where there is nothing else, even that says more than nothing.
   const left = own.length > 0 ? own : seen.filter(({ text }) => text.trim() !== '');

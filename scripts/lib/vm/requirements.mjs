@@ -1,8 +1,7 @@
 // What this machine needs so that another one can run in it.
 import { spawnSync } from 'node:child_process';
-import { isDebian } from '../debian.mjs';
+import { install, isDebian } from '../debian.mjs';
 import { platformTriple } from '../platform.mjs';
-import { run, ScriptError } from '../run.mjs';
 
 /** @typedef {import('./architectures.mjs').Architecture} Architecture */
 
@@ -28,12 +27,7 @@ export function whatIsMissing(architecture) {
 /** @param {Architecture} architecture */
 export async function requireEmulator({ emulator, emulatorPackage }) {
   if (isThere(emulator)) return;
-  console.log(`› installing ${emulatorPackage} (apt-get)`);
-  const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  await run('apt-get', ['-qq', 'update'], { env });
-  const install = ['-qq', 'install', '--yes', '--no-install-recommends', emulatorPackage];
-  const { exitCode } = await run('apt-get', install, { env, collectStdout: true });
-  if (exitCode !== 0) throw new ScriptError(`apt-get could not install ${emulatorPackage}`);
+  await install(emulatorPackage);
 }
 
 /** @param {string} program */

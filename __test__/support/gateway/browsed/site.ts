@@ -1,8 +1,7 @@
 // A site that browsers visit: tenants behind a gateway that speaks HTTP/1.1, or TLS and HTTP/2.
-import { afterAll } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import type { Browser, Page } from 'playwright-core';
-import { launch } from '../../dashboard/chromium.ts';
+import type { Page } from 'playwright-core';
+import { closeAfterwards, sharedBrowser } from '../../dashboard/shared-browser.ts';
 import { open, type House, type Setup } from '../house.ts';
 
 const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
@@ -37,27 +36,16 @@ export async function originBeside(house: House, key: string): Promise<string> {
   return `http://${key}.localhost:${port}`;
 }
 
-let browser: Promise<Browser> | undefined;
-
-/** In each file that opens pages: the browser ends with its tests. */
-export function closeAfterwards() {
-  afterAll(async () => {
-    const launched = await browser;
-    browser = undefined;
-    await launched?.close();
-  });
-}
+export { closeAfterwards };
 
 /** A page of a browser that has never been here, closed at the end of the test. */
 export async function newPage(): Promise<{ page: Page } & AsyncDisposable> {
-  browser ??= launch({
+  const browser = await sharedBrowser({
     // The certificate is of the tests' own making. Service workers are strict about that, too.
     args: ['--ignore-certificate-errors', '--autoplay-policy=no-user-gesture-required'],
     without: ['--disable-back-forward-cache'],
   });
-  const context = await (
-    await browser
-  ).newContext({
+  const context = await browser.newContext({
     ignoreHTTPSErrors: true,
     httpCredentials: { username: 'me', password: 'secret' },
   });
