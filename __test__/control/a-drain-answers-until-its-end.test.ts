@@ -2,19 +2,17 @@ import { expect, test } from 'bun:test';
 import { openDesk, TALKER } from '../support/control/desk.ts';
 import { within } from '../support/processes/until.ts';
 
-/** Answers `/slow` when it is told to by another request; others at once. */
+/** Answers `/slow` once there is a file `go`, and others at once. */
 const SLOW = `
-let answer;
-const told = new Promise((resolve) => (answer = resolve));
+const go = Bun.file(process.cwd() + '/go');
 Bun.serve({
   hostname: '127.0.0.1',
   port: process.env.PORT,
   async fetch(request) {
     const { pathname } = new URL(request.url);
-    if (pathname === '/answer') answer();
     if (pathname === '/slow') {
       console.log('has the slow one');
-      await told;
+      while (!(await go.exists())) await Bun.sleep(5);
     }
     return new Response('yes');
   },
@@ -32,7 +30,6 @@ test('what is open ends first, and what comes meanwhile is answered with 503', a
   await (await house.ask('other')).text();
   const open = house.ask('slow', '/slow');
   await desk.line('slow', 'has the slow one');
-  const port = house.runtime.inspect('slow')!.port;
   expect((await desk.ask('/drain', 'POST')).status).toBe(202);
   await desk.eventually('the idle one is gone', async () => {
     const { tenants } = await desk.get('/tenants?state=stopped');
@@ -44,7 +41,7 @@ test('what is open ends first, and what comes meanwhile is answered with 503', a
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
     await refused.text();
   }
-  await (await fetch(`http://127.0.0.1:${port}/answer`)).text();
+  house.tenants.write('slow/go', '');
   expect(await (await open).text()).toBe('yes');
   await within('the end', desk.control.drained);
   await expect(fetch(`http://127.0.0.1:${house.port}/`)).rejects.toThrow();

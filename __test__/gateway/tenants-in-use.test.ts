@@ -2,17 +2,16 @@ import { expect, test } from 'bun:test';
 import { open } from '../support/gateway/house.ts';
 import { until, within } from '../support/processes/until.ts';
 
-/** Answers `/slow` when the test says so by `/go`. */
+/** Answers `/slow` once there is a file `go`: its process may end as soon as that is answered. */
 const HELD = `
-const { promise, resolve } = Promise.withResolvers();
+const go = Bun.file(process.cwd() + '/go');
 Bun.serve({
   hostname: '127.0.0.1',
   port: process.env.PORT,
   async fetch(request, server) {
     if (request.headers.get('upgrade')) return void server.upgrade(request);
     const { pathname } = new URL(request.url);
-    if (pathname === '/go') resolve();
-    if (pathname === '/slow') await promise;
+    if (pathname === '/slow') while (!(await go.exists())) await Bun.sleep(5);
     return new Response(String(process.pid));
   },
   websocket: { message: (socket, text) => void socket.send(text) },
@@ -28,7 +27,7 @@ test('a kill waits for the open request of its tenant', async () => {
   await until('its end has begun', () => house.runtime.inspect('held')?.state === 'stopping');
   // It goes on as if nothing were to come.
   for (let i = 0; i < 100; i += 1) await (await fetch(`http://127.0.0.1:${port}/`)).text();
-  await fetch(`http://127.0.0.1:${port}/go`);
+  house.tenants.write('held/go', '');
   expect((await answer).status).toBe(200);
   await within('the kill', killed);
 });
@@ -42,7 +41,7 @@ test('a request that comes during a restart waits for the next process', async (
   await until('its end has begun', () => house.runtime.inspect('held')?.state === 'stopping');
   const meanwhile = house.ask('held');
   await until('it waits', () => house.gateway.stats().waiting === 1);
-  await fetch(`http://127.0.0.1:${port}/go`);
+  house.tenants.write('held/go', '');
   const next = await within('the restart', restarted);
   expect(next.pid).not.toBe(pid);
   expect((await before).status).toBe(200);
@@ -73,7 +72,7 @@ test('an open request keeps its tenant from an idle stop', async () => {
     () => house.runtime.inspect('other')?.state === 'stopped',
   );
   const { port } = await house.runtime.ensure('held');
-  await fetch(`http://127.0.0.1:${port}/go`);
+  house.tenants.write('held/go', '');
   expect((await answer).status).toBe(200);
   expect(house.starts.filter((key) => key === 'held').length).toBe(1);
 });
