@@ -7,6 +7,7 @@
  * @property {boolean} isReady it has been
  * @property {number} exits how many were told
  * @property {number} exitAt when, of this process's clock
+ * @property {number} exitAtMs when, in milliseconds since the epoch
  * @property {number} cpuMs
  * @property {number[]} next the number of the next line of stdout and stderr
  * @property {number} missing lines that were not told
@@ -52,7 +53,7 @@ export class Model {
     const before = this.find(key, pid);
     if (before !== undefined && before.exits === 0) this.#violation(`${key} ${pid} began twice`);
     const known = {
-      ...{ key, pid, isReady: false, exits: 0, exitAt: 0, cpuMs: 0 },
+      ...{ key, pid, isReady: false, exits: 0, exitAt: 0, exitAtMs: 0, cpuMs: 0 },
       ...{ next: [0, 0], missing: 0, counted: 0 },
     };
     this.#known.set(Model.#name(known), known);
@@ -120,8 +121,10 @@ export class Life {
         return void model.add(key, pid);
       case 'recover': {
         figures.recoveries += 1;
-        // Its spawn may have been on its way to a host that was lost.
-        const found = known === undefined ? model.add(key, pid) : known;
+        // Its spawn may have been on its way to a host that was lost. Then it is told of here first,
+        // and an earlier process of the key may have had its pid.
+        const isKnown = known && !(known.exits > 0 && event.startedAt > known.exitAtMs);
+        const found = isKnown ? known : model.add(key, pid);
         if (found.exits > 0) {
           if (!mayBeTwice(found)) model.wrong(`${key} ${pid} was recovered after its exit`);
           figures.exitsToldTwice += 1;
@@ -142,6 +145,7 @@ export class Life {
         if (known === undefined) return model.wrong(`${key} ${pid} has ended and is unknown`);
         known.exits += 1;
         known.exitAt = performance.now();
+        known.exitAtMs = Date.now();
         if (known.exits > 1) model.wrong(`${key} ${pid} has ended twice`);
         return model.close(known);
       case 'detach':

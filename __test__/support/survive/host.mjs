@@ -58,6 +58,11 @@ const acts = {
     const until = performance.now() + ms;
     while (performance.now() < until);
   },
+  /** Leaves with all that has come meanwhile still to be told. @param {number} ms */
+  leaveAfterBlock(ms) {
+    this.block?.(ms);
+    return runtime.detach();
+  },
   /** Has memory that takes the kernel long to free. @param {number} bytes */
   grow: (bytes) => void heap.push(Buffer.alloc(bytes, 1)),
   exit: (code) => process.exit(code),
