@@ -189,10 +189,9 @@ async function disturb(count: number): Promise<void> {
       '/exit?3',
       '/abort',
     ]);
-    await fetch(`http://127.0.0.1:${port}${path}`).then(
-      (response) => response.text(),
-      () => {}, // It has ended by this, or before.
-    );
+    await fetch(`http://127.0.0.1:${port}${path}`)
+      .then((response) => response.text())
+      .catch(() => {}); // It has ended by this, or before.
   }
 }
 
