@@ -141,6 +141,16 @@ class Host {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
+  /** Resolves when it has ended, as it was told to. */
+  async left(): Promise<void> {
+    const late = setTimeout(() => {
+      violation(`host ${this.child.pid} has not left within ${PATIENCE_MS} ms: ${this.#errors}`);
+      this.kill('SIGKILL');
+    }, PATIENCE_MS);
+    await this.ended;
+    clearTimeout(late);
+  }
+
   /** Another host comes that takes over. */
   overtake(): void {
     this.isOvertaken = true;
@@ -255,7 +265,7 @@ async function lose(host: Host, how: Loss): Promise<Host> {
   // At any moment the next one may come; it waits for what the one before has told.
   if (how !== 'killed at once') await moment();
   if (rng.below(4) === 0) await disturb(1 + rng.below(3));
-  if (how === 'left') await host.ended;
+  if (how === 'left') await host.left();
   return new Host([host]);
 }
 
@@ -307,7 +317,7 @@ async function soak(): Promise<void> {
   losses -= 1;
   await host.recovered();
   host.say('dispose');
-  await host.ended;
+  await host.left();
   for (const known of model.living())
     violation(`${known.key} ${known.pid}: its end was never told`);
 }

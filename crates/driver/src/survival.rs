@@ -20,7 +20,7 @@ use crate::uplink::CountTold;
 use linux::warden_link::RecordFile;
 use linux::warden_link::surviving::{FoundListener, FoundRun};
 use pool::{CallId, Input, Refusal, RunId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
 
@@ -43,8 +43,8 @@ pub(crate) struct Survival {
     gateways: Vec<Box<dyn FnOnce() + Send>>,
     /// The warden's numbers of runs that have ended, until JavaScript has read it.
     pub untold_ends: BTreeMap<RunId, u64>,
-    /// How many runs were let go, and have not left what was begun.
-    pub leaving: usize,
+    /// Runs that were let go, and have not left what was begun.
+    pub leaving: BTreeSet<RunId>,
     pub leave: Leave,
 }
 

@@ -179,6 +179,27 @@ async fn a_host_that_leaves_lets_its_tenants_go_and_its_gateways_still_get_them(
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_tenant_that_ends_as_it_is_let_go_holds_nothing_up_and_its_end_is_left() {
+    let mut harness = Harness::surviving(config());
+    harness.driver.recover(1_000);
+    let (run, end) = found(9, "a", READY);
+    let record = run.record.descriptor().unwrap();
+    harness.finds(recovery(vec![run])).await;
+    harness.records();
+    let ended = Ended { exit_code: Some(3), signal: None, cpu_us: None, out_of_memory: false };
+    end.send(ended).unwrap();
+    harness.driver.detach(2_000);
+    for _ in 0..3 {
+        harness.run_tasks().await;
+    }
+    let records = harness.records();
+    assert_eq!(records.iter().map(name).collect::<Vec<_>>(), ["Detach", "Settle"]);
+    assert_eq!(harness.told(), ["detach"], "the warden keeps its end");
+    let (_, left) = RecordFile::found(record).unwrap();
+    assert_eq!((left.figures.lines_read, left.figures.lines_open), (0, 0));
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn another_host_that_asks_makes_this_one_leave_without_javascript() {
     let mut harness = Harness::surviving(config());
     harness.driver.recover(1_000);
