@@ -76,6 +76,8 @@ causes! {
     ChunkSize = "chunk-size",
     ChunkEnd = "chunk-end",
     Trailer = "trailer",
+    // What belongs elsewhere.
+    Unencrypted = "unencrypted",
     // What has no end.
     BodyCut = "body-cut",
     // What is too much.
