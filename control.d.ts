@@ -100,8 +100,11 @@ export type Control = {
     /** With the token. */
     dashboardUrl?: string;
   }>;
-  /** Resolves when `POST /drain` has ended the host's work: all tenants and gateways are gone. */
-  readonly drained: Promise<void>;
+  /**
+   * Resolves when `POST /drain` has ended the host's work: all tenants and gateways are gone.
+   * `brokenOff` is how many requests were still open when their time was up.
+   */
+  readonly drained: Promise<{ brokenOff: number }>;
   /** Closes it: clients are cut off, and the socket is removed. Idempotent. */
   close: () => Promise<void>;
   /** The same as `close`, for `await using control = createControl(…)`. */
