@@ -193,7 +193,7 @@ export type ControlTenant = {
   state: ControlTenantState;
   /**
    * The worst first: 0 failed, 1 backing off, 2 uses over 90 % of its memory, 3 could not be replaced,
-   * or requests for it were answered with 5xx in the last minute, 4 starting, 5 stopping, 6 running, 7 stopped.
+   * or answered with 5xx in the last minute, 4 starting, 5 stopping, 6 running, 7 stopped.
    */
   rank: number;
   pid: number | null;
@@ -212,9 +212,11 @@ export type ControlTenant = {
   /** All that are over. */
   requests: number;
   requestsPerSecond: number;
-  /** Answers of 5xx a second, over the last minute, since it was last started. */
+  /** Its answers of 5xx a second, over the last minute, since it was last started; what it broke off included. */
   errorsPerSecond: number;
-  /** Within which time half of the answers of the last minute began; `null` without answers. */
+  /** The same of what the gateway refused with 5xx, as when too many requests come at once. */
+  refusedPerSecond: number;
+  /** Within which time half of its answers of the last minute began; `null` without answers. */
   p50Ms: number | null;
   p99Ms: number | null;
   /** 100 is a whole core. */
