@@ -47,6 +47,7 @@ assertType<Equal<ControlHost['runtime']['draining'], boolean>>();
 
 async function use() {
   await using own = createControl({ runtime });
-  await own.drained;
+  const { brokenOff } = await own.drained;
+  assertType<Equal<typeof brokenOff, number>>();
 }
 void use;

@@ -5,6 +5,7 @@
 //! answer.
 
 mod http2;
+mod opening;
 
 use crate::answer;
 use crate::beside::Beside;
@@ -13,6 +14,7 @@ use crate::forward::AnswerBody;
 use crate::forwarded;
 use crate::guarded::{Guarded, Patience, Returned, Shared};
 use crate::hooks::Hooks;
+use crate::refusal::{Refusal, Why};
 use crate::stream::{Accepted, Socket, Stream};
 use crate::strict::{Inspector, Verdict};
 use crate::tenants::Tenants;
@@ -23,6 +25,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
+use opening::{Unopened, opening};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
@@ -33,7 +36,6 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{oneshot, watch};
-use tokio_rustls::LazyConfigAcceptor;
 
 /// How long the library is kept after an answer. To have it again takes some microseconds, which
 /// requests that follow one another closely are spared; and when many connections come at once,
@@ -156,13 +158,21 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         let patience = self.site().limits.headers_timeout;
         let handshake = Box::pin(handshake(self.site().clone(), socket, tls));
         let stream = tokio::time::timeout(patience, handshake).await??;
-        let Stream::Tls(tls) = &stream else { return Ok(()) };
+        let Stream::Tls(tls) = &stream else { return self.refuse_clear(stream).await };
         if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
             return Box::pin(self.http2(stream, BytesMut::new())).await;
         }
         let inspector = Inspector::http1(self.site().head_limits());
         // The request may have come with the end of the handshake.
         self.http1(stream, inspector, BytesMut::new(), true).await
+    }
+
+    /// Tells a client that speaks HTTP in clear what to do. Nothing that it sent is looked at.
+    async fn refuse_clear(&self, stream: Stream) -> io::Result<()> {
+        let inspector = Inspector::http1(self.site().head_limits());
+        let refusal = Some(Refusal::new(400, Why::Unencrypted));
+        let mut returned = Returned { stream, inspector, refusal, is_idle: false };
+        Box::pin(self.end(&mut returned)).await
     }
 
     /// Waits for the first bytes, which say what is spoken.
@@ -399,12 +409,17 @@ async fn unused(shared: &Shared, first: Duration, later: Duration) {
     }
 }
 
+/// The encrypted stream; the plain one of a client that does not ask for a handshake.
 async fn handshake<T: Tenants, H: Hooks>(
     site: Arc<Site<T, H>>,
     socket: Socket,
     tls: Tls,
 ) -> io::Result<Stream> {
-    let start = LazyConfigAcceptor::new(Default::default(), socket).await?;
+    let start = match opening(socket).await {
+        Ok(start) => start,
+        Err(Unopened::Clear(socket)) => return Ok(Stream::Plain(socket)),
+        Err(Unopened::Failed(error)) => return Err(error),
+    };
     let config = match tls.asks {
         false => tls.certificates.shared(),
         true => {

@@ -147,7 +147,7 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
     let mut response = match answered {
         Ok(response) => response,
         Err(refusal) => {
-            record.give_up_place();
+            record.refused(&refusal);
             let hooks = site.pages.then_some(&site.hooks);
             let response = answer::refused(&refusal, key.as_deref(), hooks).await;
             record.count_out(response.body().size_hint().exact().unwrap_or(0));
