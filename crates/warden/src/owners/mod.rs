@@ -188,6 +188,7 @@ impl Owners {
         }
         self.kept.kill_late(roster);
         self.visitors.go_on();
+        self.look_at_path(roster);
         self.fence_late(roster);
         let now_ms = clock::now_ms();
         match self.seat {
@@ -258,6 +259,15 @@ impl Owners {
             Heard::Left => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Without an owner, and at a path that leads elsewhere, nobody finds what is kept: another
+    /// host of the name would start each tenant a second time.
+    fn look_at_path(&mut self, roster: &mut Roster) {
+        let may_be_found = self.visitors.may_come();
+        if !may_be_found && matches!(self.seat, Seat::Vacant { .. }) {
+            self.begin_to_end(roster);
+        }
     }
 
     /// A guest has closed its connection.

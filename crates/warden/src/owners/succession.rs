@@ -66,6 +66,7 @@ impl Owners {
         self.kept.go_on_alone(has_detached, roster);
         // The next one's tenants have groups below another parent.
         roster.dismiss_spares();
+        self.visitors.look_soon();
         match std::mem::replace(&mut self.seat, Seat::Vacant { due_ms }) {
             Seat::Owner(owner) => Some(owner),
             _ => None,
