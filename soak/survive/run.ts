@@ -14,11 +14,9 @@ import { processes } from '../../__test__/support/processes/table.ts';
 import { until } from '../../__test__/support/processes/until.ts';
 import { Rng } from '../host/rng.mjs';
 import { readSurviveArguments } from './arguments.mjs';
-import { type Known, Model } from './model.mjs';
+import { Model } from './model.mjs';
 
 const PATIENCE_MS = 60_000;
-/** An exit may have been told to a host so shortly before its end that the warden did not learn it. */
-const TOLD_TWICE_MS = 250;
 const MOST_TOLD = 10;
 
 /** How a host is lost, and the next one comes. */
@@ -58,9 +56,6 @@ let losses = 0;
 /** How the last host was lost. */
 let lossKind: Loss | '' = '';
 let recoveredMs: number[] = [];
-/** When the last host was killed, and may have told an exit of which nobody else knew. */
-let killedAt = -Infinity;
-const mayBeTwice = ({ exitAt }: Known) => killedAt - exitAt < TOLD_TWICE_MS;
 
 class Host {
   readonly life = model.begin();
@@ -129,7 +124,7 @@ class Host {
   #tell(told: any): void {
     if (told.of === 'recovered') this.refused = told.code;
     if (this.isOvertaken && this.refused === 'ERR_RUNTIME_IN_USE') this.child.kill('SIGKILL');
-    this.life.take(told, mayBeTwice);
+    this.life.take(told);
     if (told.of === 'transition' && told.event.type === 'ready')
       alive.set(told.event.key, told.event);
     if (told.of === 'transition' && told.event.type === 'exit') alive.delete(told.event.key);
@@ -159,7 +154,6 @@ class Host {
 
   say = (word: string) => void this.child.stdin!.write(`${word}\n`);
   kill(signal: NodeJS.Signals): void {
-    if (signal === 'SIGKILL') killedAt = performance.now();
     this.child.kill(signal);
   }
 
@@ -215,7 +209,6 @@ async function lose(host: Host, how: Loss): Promise<Host> {
       break;
     case 'crashed':
       host.say('crash');
-      killedAt = performance.now();
       break;
     case 'left':
       host.say('detach');

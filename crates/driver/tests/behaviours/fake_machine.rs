@@ -43,6 +43,8 @@ pub struct FakeEngine {
     /// The ports that were asked, and what for.
     pub asked: Mutex<Vec<(u16, String)>>,
     pub launched: AtomicUsize,
+    /// How much work was to be done on other threads.
+    pub looks: AtomicUsize,
     pub stops: Mutex<Vec<(u64, StopStage)>>,
     pub listening: Mutex<BTreeMap<u16, IpAddr>>,
     pub unused: Mutex<Vec<u16>>,
@@ -94,6 +96,7 @@ impl FakeMachine {
             probes: Mutex::default(),
             asked: Mutex::default(),
             launched: AtomicUsize::new(0),
+            looks: AtomicUsize::new(0),
             stops: Mutex::default(),
             listening: Mutex::default(),
             unused: Mutex::default(),
@@ -185,6 +188,7 @@ impl Engine for FakeEngine {
         &self,
         _work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send + 'static {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         std::future::ready(Err(io::Error::other("there is nothing to look at")))
     }
     fn give_back(self: Arc<Self>, then: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {

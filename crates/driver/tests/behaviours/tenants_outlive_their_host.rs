@@ -10,6 +10,7 @@ use linux::warden_link::{RecordFile, RunRecord};
 use pool::{Exit, ExitReason, Input, Outcome, Refusal};
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use warden::ring::{self, Piece};
 
@@ -98,6 +99,17 @@ async fn calls_wait_until_it_is_known_what_was_found_and_get_it() {
     assert_eq!(answer(&records, 1_000), Some(&Outcome::Done));
     let in_use = harness.driver.directory.acquire("a").unwrap();
     assert_eq!((in_use.port, in_use.run), (50_009, *run));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_all_of_them_use_is_read_at_once_and_not_again() {
+    let mut harness = Harness::surviving(config());
+    harness.driver.recover(1_000);
+    let (runs, _ends): (Vec<_>, Vec<_>) =
+        ["a", "b", "c"].into_iter().zip(9..).map(|(key, number)| found(number, key, READY)).unzip();
+    harness.finds(recovery(runs)).await;
+    // The other look is for whoever has the same root.
+    assert_eq!(harness.machine.engine.looks.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(flavor = "current_thread")]
