@@ -86,6 +86,8 @@ export class Life {
   #model;
   /** What was recovered, before all was known. @type {Set<Known>} */
   #found = new Set();
+  /** What it has begun itself, which may be told before it is that all is known. @type {Set<Known>} */
+  #begun = new Set();
   isRecovered = false;
   isLeft = false;
   /** @param {Model} model */
@@ -120,7 +122,7 @@ export class Life {
     switch (type) {
       case 'spawn':
         figures.spawns += 1;
-        return void model.add(key, pid);
+        return void this.#begun.add(model.add(key, pid));
       case 'recover': {
         figures.recoveries += 1;
         // Its spawn may have been on its way to a host that was lost. Then it is told of here first,
@@ -198,7 +200,7 @@ export class Life {
     this.isRecovered = true;
     const model = this.#model;
     for (const known of model.living()) {
-      if (this.#found.has(known)) continue;
+      if (this.#found.has(known) || this.#begun.has(known)) continue;
       if (known.isReady)
         model.wrong(`${known.key} ${known.pid} was ready, and was not found again`);
       else model.figures.startsWithoutExit += 1;
