@@ -1,13 +1,15 @@
 //! What is known of one request. The request's body, its answer's body and a tunnel share the
-//! record; when the last of them drops it the request is over, and is counted.
+//! record; when the last of them drops it the request is over, and is counted. All of them are on the
+//! thread that the request came to.
 
 use crate::clock;
+use crate::count::Count;
 use crate::guarded;
 use crate::hooks::{AccessEvent, WokenOver};
 use crate::stats::{KeyTally, Tally};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -24,8 +26,8 @@ pub struct Record {
     /// Known if the times until answers are counted: see `Totals::time_answers`.
     began: Option<Instant>,
     status: AtomicU16,
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
+    bytes_in: Count,
+    bytes_out: Count,
     /// Set once the key is known to exist.
     key: OnceLock<Arc<KeyTally>>,
     /// It is among the requests that its tenant has to bear.
@@ -64,8 +66,8 @@ impl Record {
             began: tally.all.times_answers().then(clock::now),
             tally,
             status: AtomicU16::new(0),
-            bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
+            bytes_in: Count::new(),
+            bytes_out: Count::new(),
             key: OnceLock::new(),
             is_admitted: AtomicBool::new(false),
             waited: OnceLock::new(),
@@ -98,8 +100,9 @@ impl Record {
     /// The request is refused: its place is free, however long its answer takes.
     pub(crate) fn give_up_place(&self) {
         if let Some(key) = self.key.get()
-            && self.is_admitted.swap(false, Relaxed)
+            && self.is_admitted.load(Relaxed)
         {
+            self.is_admitted.store(false, Relaxed);
             key.all.admitted.fetch_sub(1, Relaxed);
         }
     }
@@ -123,12 +126,12 @@ impl Record {
 
     /// Bytes of the request's body have come.
     pub fn count_in(&self, bytes: u64) {
-        self.bytes_in.fetch_add(bytes, Relaxed);
+        self.bytes_in.add(bytes);
     }
 
     /// Bytes of the answer's body were passed on.
     pub fn count_out(&self, bytes: u64) {
-        self.bytes_out.fetch_add(bytes, Relaxed);
+        self.bytes_out.add(bytes);
     }
 
     /// The status of the answer is known: the time until here is how long its client waited.
@@ -147,7 +150,7 @@ impl Drop for Record {
             0 => 499,
             status => status,
         };
-        let (bytes_in, bytes_out) = (*self.bytes_in.get_mut(), *self.bytes_out.get_mut());
+        let (bytes_in, bytes_out) = (self.bytes_in.get(), self.bytes_out.get());
         let key = self.key.get();
         self.tally.ends(status, key.map(Arc::as_ref), bytes_in, bytes_out);
         if let Some(connection) = &self.connection {
