@@ -163,12 +163,13 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // Nearly always there is room, and the task need not be noted for when there is.
         either!(&*self, stream => loop {
-            ready!(stream.poll_write_ready(context))?;
             match stream.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
+            ready!(stream.poll_write_ready(context))?;
         })
     }
 

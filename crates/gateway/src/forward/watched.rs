@@ -109,7 +109,13 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        // Nearly always there is room, and the task need not be noted for when there is.
+        let count = match self.stream.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?
+            }
+            written => written?,
+        };
         self.progress.has_sent.store(true, Relaxed);
         Poll::Ready(Ok(count))
     }
