@@ -8,7 +8,7 @@ mod http2;
 
 use crate::answer;
 use crate::beside::Beside;
-use crate::exchange::{Client, Site, Worker, exchange};
+use crate::exchange::{Client, Site, Visit, Worker, exchange};
 use crate::forward::AnswerBody;
 use crate::forwarded;
 use crate::guarded::{Guarded, Patience, Returned, Shared};
@@ -84,7 +84,7 @@ pub(crate) async fn serve<T: Tenants, H: Hooks>(
     let served = async move {
         let socket = accepted.into_socket()?;
         let peer = socket.peer();
-        let told = Arc::new(forwarded::Client::new(peer, tls.is_some(), socket.port()));
+        let told = forwarded::Client::new(peer, tls.is_some(), socket.port());
         let client = Arc::new(Client { peer, told, socket: socket.clone() });
         let mut connection = Connection { worker, client, phase: &mut phase };
         match tls {
@@ -308,9 +308,10 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
     }
 
     /// Answers requests. The library has room for the future of one, so that none is allocated.
-    fn service(&self, shared: Arc<Shared>) -> impl Answers + use<T, H> {
+    fn service(&self, connection: Arc<Shared>) -> impl Answers + use<T, H> {
         let (worker, client) = (self.worker.clone(), self.client.clone());
-        service_fn(move |request| exchange(worker.clone(), client.clone(), shared.clone(), request))
+        let visit = Arc::new(Visit { worker, client, connection });
+        service_fn(move |request| exchange(visit.clone(), request))
     }
 
     /// Says why the connection ends, if that is not said, and ends it so that the client can read

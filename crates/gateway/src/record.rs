@@ -79,12 +79,16 @@ impl Record {
     }
 
     /// The request is for this key, which exists.
-    pub(crate) fn is_for(&self, key: Arc<KeyTally>) {
-        if let Err(key) = self.key.set(key) {
-            debug_assert_eq!(Some(&key.all.key), self.key.get().map(|known| &known.all.key));
-        } else if let Some(key) = self.key.get() {
+    pub(crate) fn is_for(&self, key: Arc<KeyTally>) -> &KeyTally {
+        self.key.get_or_init(|| {
             key.begins();
-        }
+            key
+        })
+    }
+
+    /// Whom it is for, once that is known to exist.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.get().map(|key| &*key.all.key)
     }
 
     /// Takes one of the places that its tenant has for requests at once, until the request is over

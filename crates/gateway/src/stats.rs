@@ -1,6 +1,7 @@
 //! Counters: what there is now, and what there was in all.
 
 use crate::count::Count;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -119,7 +120,8 @@ pub(crate) struct Tally {
     requests: [Count; 5],
     bytes_in: Count,
     bytes_out: Count,
-    keys: RwLock<HashMap<Box<str>, Arc<KeyTally>>>,
+    /// With a fast hash, as all of the keys exist.
+    keys: RwLock<HashMap<Box<str>, Arc<KeyTally>, RandomState>>,
 }
 
 /// The requests for a key on one thread, which alone counts them.
