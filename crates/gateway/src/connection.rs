@@ -50,8 +50,8 @@ const LINGER_BYTES: usize = 256 << 10;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a request takes before it is looked whether its client has left. Most are over by then,
-/// and the library sees most clients leave: but not while it has bytes that it does not read yet,
-/// those of another request or of a body that the tenant does not take.
+/// and most clients are seen to leave at once: but not while there are bytes that the library does
+/// not read yet, those of another request or of a body that the tenant does not take.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// How long a gateway that leaves waits for the first request of a connection, and how often it
 /// looks.
@@ -269,6 +269,9 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         if limits.headers > FIELDS_FOR_FREE {
             builder.max_headers(limits.headers);
         }
+        // To see a client leave the library would read, and for that it would need another buffer for
+        // each request: the fields of the request are in the one that it has.
+        builder.half_close(guarded.sees_leaving());
         let shared = guarded.shared();
         let service = self.service(shared.clone());
         {
