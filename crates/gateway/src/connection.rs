@@ -10,7 +10,7 @@ mod opening;
 use crate::answer;
 use crate::beside::Beside;
 use crate::clock;
-use crate::exchange::{Client, Site, Worker, exchange};
+use crate::exchange::{Client, Site, Visit, Worker, exchange};
 use crate::forward::AnswerBody;
 use crate::forwarded;
 use crate::guarded::{Guarded, Patience, Returned, Shared};
@@ -53,8 +53,8 @@ const LINGER_BYTES: usize = 256 << 10;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a request takes before it is looked whether its client has left. Most are over by then,
-/// and the library sees most clients leave: but not while it has bytes that it does not read yet,
-/// those of another request or of a body that the tenant does not take.
+/// and most clients are seen to leave at once: but not while there are bytes that the library does
+/// not read yet, those of another request or of a body that the tenant does not take.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// How long a gateway that leaves waits for the last request of a connection. Clients that ask all
 /// the time do so by then.
@@ -87,7 +87,7 @@ pub(crate) async fn serve<T: Tenants, H: Hooks>(
     let served = async move {
         let socket = accepted.into_socket()?;
         let peer = socket.peer();
-        let told = Arc::new(forwarded::Client::new(peer, tls.is_some(), socket.port()));
+        let told = forwarded::Client::new(peer, tls.is_some(), socket.port());
         let client = Arc::new(Client { peer, told, socket: socket.clone() });
         let mut connection = Connection { worker, client, phase: &mut phase };
         match tls {
@@ -265,6 +265,9 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
         if limits.headers > FIELDS_FOR_FREE {
             builder.max_headers(limits.headers);
         }
+        // To see a client leave the library would read, and for that it would need another buffer for
+        // each request: the fields of the request are in the one that it has.
+        builder.half_close(guarded.sees_leaving());
         let shared = guarded.shared();
         let service = self.service(shared.clone());
         {
@@ -304,9 +307,10 @@ impl<T: Tenants, H: Hooks> Connection<'_, T, H> {
     }
 
     /// Answers requests. The library has room for the future of one, so that none is allocated.
-    fn service(&self, shared: Arc<Shared>) -> impl Answers + use<T, H> {
+    fn service(&self, connection: Arc<Shared>) -> impl Answers + use<T, H> {
         let (worker, client) = (self.worker.clone(), self.client.clone());
-        service_fn(move |request| exchange(worker.clone(), client.clone(), shared.clone(), request))
+        let visit = Arc::new(Visit { worker, client, connection });
+        service_fn(move |request| exchange(visit.clone(), request))
     }
 
     /// Says why the connection ends, if that is not said, and ends it so that the client can read

@@ -71,18 +71,32 @@ pub(crate) struct Worker<T, H> {
 pub(crate) struct Client {
     pub peer: IpAddr,
     /// What tenants are told of it.
-    pub told: Arc<forwarded::Client>,
+    pub told: forwarded::Client,
     pub socket: Socket,
+}
+
+/// What the requests of a connection share.
+pub(crate) struct Visit<T, H> {
+    pub worker: Arc<Worker<T, H>>,
+    pub client: Arc<Client>,
+    pub connection: Arc<guarded::Shared>,
 }
 
 /// What the head of a request says, once it is checked.
 struct Checked {
     /// As sent.
-    host: String,
+    host: HeaderValue,
     /// The client's.
     address: IpAddr,
     is_http2: bool,
     asks_for_upgrade: bool,
+}
+
+impl Checked {
+    fn host(&self) -> &str {
+        // That it is visible ASCII was checked, which `to_str` would do again byte by byte.
+        std::str::from_utf8(self.host.as_bytes()).unwrap_or("")
+    }
 }
 
 impl<T: Tenants, H: Hooks> Sink for Site<T, H> {
@@ -121,28 +135,24 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
 
 /// Answers a request, with a refusal if need be.
 pub(crate) async fn exchange<T: Tenants, H: Hooks>(
-    worker: Arc<Worker<T, H>>,
-    client: Arc<Client>,
-    connection: Arc<guarded::Shared>,
+    visit: Arc<Visit<T, H>>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
+    let Visit { worker, client, connection } = &*visit;
     let site = &worker.site;
     let mut request = request.map(Some);
     let address = address_of(request.headers(), client.peer, &site.trust);
     let checked = site.check(&request, address);
-    let host = checked.as_ref().map_or("", |checked| &checked.host);
-    let told = site
-        .access
-        .then(|| site.told(host, request.method().as_str(), request.uri().path(), address));
+    let told = site.access.then(|| {
+        let host = checked.as_ref().map_or("", Checked::host);
+        site.told(host, request.method().as_str(), request.uri().path(), address)
+    });
     let record = Record::begin(worker.tally.clone(), told, Some(connection.clone()));
     let record = Arc::new(record);
     let asks_for_upgrade = checked.as_ref().is_ok_and(|checked| checked.asks_for_upgrade);
     let is_http2 = request.version() == Version::HTTP_2;
-    let mut key = None;
     let answered = match checked {
-        Ok(checked) => {
-            answered(&worker, &client, &connection, &mut request, &record, checked, &mut key).await
-        }
+        Ok(checked) => answered(&visit, &mut request, &record, checked).await,
         Err(refusal) => Err(refusal),
     };
     // A body that was not taken is not waited for.
@@ -152,7 +162,7 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
         Err(refusal) => {
             record.refused(&refusal);
             let hooks = site.pages.then_some(&site.hooks);
-            let response = answer::refused(&refusal, key.as_deref(), hooks).await;
+            let response = answer::refused(&refusal, record.key(), hooks).await;
             record.count_out(response.body().size_hint().exact().unwrap_or(0));
             response
         }
@@ -168,14 +178,12 @@ pub(crate) async fn exchange<T: Tenants, H: Hooks>(
 }
 
 async fn answered<T: Tenants, H: Hooks>(
-    worker: &Arc<Worker<T, H>>,
-    client: &Arc<Client>,
-    connection: &Arc<guarded::Shared>,
+    visit: &Visit<T, H>,
     request: &mut AsSent,
     record: &Arc<Record>,
     checked: Checked,
-    answered_key: &mut Option<String>,
 ) -> Result<Response<AnswerBody>, Refusal> {
+    let Visit { worker, client, connection } = visit;
     let site = &worker.site;
     if let Some(rates) = &site.rates {
         rates.admit(checked.address)?;
@@ -195,9 +203,7 @@ async fn answered<T: Tenants, H: Hooks>(
     if ready.is_none() && !site.exists(&key).await {
         return Err(Refusal::new(404, Why::UnknownKey));
     }
-    let tally = worker.tally.of(&key);
-    *answered_key = Some(key);
-    record.is_for(tally.clone());
+    let tally = record.is_for(worker.tally.of(&key));
     site.admit(record)?;
     let has_body = request.body().as_ref().is_some_and(|body| !body.is_end_stream());
     let is_unread = !checked.is_http2 && has_body;
@@ -220,10 +226,10 @@ async fn answered<T: Tenants, H: Hooks>(
     let outgoing = Outgoing {
         request,
         target,
-        client: client.told.clone(),
+        client: &client.told,
         prefix,
         host: checked.host,
-        guard: (!checked.is_http2).then(|| connection.clone()),
+        guard: (!checked.is_http2).then_some(connection),
         record: record.clone(),
     };
     let next = || async {
@@ -241,12 +247,12 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         let headers = request.headers();
         let is_http2 = request.version() == Version::HTTP_2;
         let host = if is_http2 {
-            http2::check(request, self.head_limits())?.to_owned()
+            HeaderValue::from_str(http2::check(request, self.head_limits())?).ok()
         } else {
-            let authority = || request.uri().authority().map(|authority| authority.as_str());
-            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-            host.or_else(authority).unwrap_or("").to_owned()
+            let authority = || HeaderValue::from_str(request.uri().authority()?.as_str()).ok();
+            headers.get(HOST).cloned().or_else(authority)
         };
+        let host = host.unwrap_or(HeaderValue::from_static(""));
         let [has_length, has_upgrade] = which(headers, [CONTENT_LENGTH, UPGRADE]);
         let length = has_length.then(|| headers.get(CONTENT_LENGTH)).flatten();
         if let (Some(most), Some(length)) = (self.limits.body_bytes, length) {
@@ -261,10 +267,14 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         Ok(Checked { host, address, is_http2, asks_for_upgrade })
     }
 
-    async fn route(&self, request: &AsSent, checked: &Checked) -> Result<Routed, Refusal> {
+    async fn route<'a>(
+        &'a self,
+        request: &'a AsSent,
+        checked: &'a Checked,
+    ) -> Result<Routed<'a>, Refusal> {
         let path = request.uri().path();
         match &self.by {
-            By::Rule(route) => route.of(&checked.host, path),
+            By::Rule(route) => route.of(checked.host(), path),
             By::Asking(answers) => {
                 let asked = |host| Asked {
                     host,
@@ -272,7 +282,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
                     path: path.to_owned(),
                     address: checked.address,
                 };
-                answers.of(&self.hooks, &checked.host, asked).await
+                answers.of(&self.hooks, checked.host(), asked).await
             }
         }
     }
@@ -300,7 +310,7 @@ impl<T: Tenants, H: Hooks> Site<T, H> {
         WokenRequest {
             id: trace::next_id(),
             key: key.key.to_string(),
-            host: checked.host.clone(),
+            host: checked.host().to_owned(),
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
             address: checked.address,

@@ -4,7 +4,7 @@
 mod field;
 
 use field::Hop;
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use std::net::IpAddr;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -74,43 +74,58 @@ impl Client {
     }
 }
 
-/// Writes what the tenant is told, with what was taken off the path. A client's own words are
-/// dropped, and kept only of a peer in one of the ranges, to which ours are added then.
-pub fn tell(headers: &mut HeaderMap, client: &Client, prefix: Option<&str>, trusted: &[Cidr]) {
-    // One look at the names there are, instead of a search for each of those there may be.
-    let has_words = headers.keys().any(is_word_on_clients);
-    if has_words && trusted.iter().any(|range| range.has(client.peer)) {
-        keep_given(headers, client, trusted);
-        headers.remove(REAL_IP);
-        let mut hops: Vec<&str> = given_for(headers).collect();
-        hops.extend(client.peer_value.to_str());
-        let hops = hops.join(", ");
-        set(headers, FOR, hops);
-    } else {
-        if has_words {
-            take_off_all(headers);
+/// What a tenant is told with a request.
+#[derive(Debug)]
+pub struct Words<'a> {
+    /// Who is at the other end of the request's connection.
+    pub client: &'a Client,
+    /// The host that it is for.
+    pub host: HeaderValue,
+    /// What was taken off the path.
+    pub prefix: Option<String>,
+    /// Whose words are believed.
+    pub trusted: &'a [Cidr],
+}
+
+impl Words<'_> {
+    /// Writes it. A client's own words are dropped, and kept only of a peer in one of the ranges, to
+    /// which ours are added then.
+    pub fn tell(&self, headers: &mut HeaderMap) {
+        let Words { client, host, prefix, trusted } = self;
+        // One look at the names there are, instead of a search for each of those there may be.
+        let has_words = headers.keys().any(is_word_on_clients);
+        if has_words && trusted.iter().any(|range| range.has(client.peer)) {
+            keep_given(headers, client, trusted);
+            headers.remove(REAL_IP);
+            let mut hops: Vec<&str> = given_for(headers).collect();
+            hops.extend(client.peer_value.to_str());
+            let hops = hops.join(", ");
+            set(headers, FOR, hops);
+        } else {
+            if has_words {
+                take_off_all(headers);
+            }
+            headers.insert(FOR, client.peer_value.clone());
         }
-        headers.insert(FOR, client.peer_value.clone());
-    }
-    let lacks = |headers: &HeaderMap, name: HeaderName| !has_words || !headers.contains_key(name);
-    if lacks(headers, PROTO) {
-        let proto = if client.is_tls { "https" } else { "http" };
-        headers.insert(PROTO, HeaderValue::from_static(proto));
-    }
-    if lacks(headers, HOSTS)
-        && let Some(host) = headers.get(HOST).cloned()
-    {
-        headers.insert(HOSTS, host);
-    }
-    if lacks(headers, PORT)
-        && let Some(port) = client.port_value.clone()
-    {
-        headers.insert(PORT, port);
-    }
-    if let Some(prefix) = prefix {
-        let outer = headers.get(PREFIX).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let whole = format!("{}{prefix}", outer.trim_end_matches('/'));
-        set(headers, PREFIX, whole);
+        let lacks =
+            |headers: &HeaderMap, name: HeaderName| !has_words || !headers.contains_key(name);
+        if lacks(headers, PROTO) {
+            let proto = if client.is_tls { "https" } else { "http" };
+            headers.insert(PROTO, HeaderValue::from_static(proto));
+        }
+        if lacks(headers, HOSTS) {
+            headers.insert(HOSTS, host.clone());
+        }
+        if lacks(headers, PORT)
+            && let Some(port) = client.port_value.clone()
+        {
+            headers.insert(PORT, port);
+        }
+        if let Some(prefix) = prefix {
+            let outer = headers.get(PREFIX).and_then(|value| value.to_str().ok()).unwrap_or("");
+            let whole = format!("{}{prefix}", outer.trim_end_matches('/'));
+            set(headers, PREFIX, whole);
+        }
     }
 }
 
@@ -221,7 +236,9 @@ mod tests {
         }
         let trusted: Vec<Cidr> = trusted.iter().filter_map(|text| Cidr::parse(text)).collect();
         let client = Client::new(ip(peer), true, Some(443));
-        tell(&mut headers, &client, Some("/shop"), &trusted);
+        let host = HeaderValue::from_static("a.example");
+        let prefix = Some("/shop".to_owned());
+        Words { client: &client, host, prefix, trusted: &trusted }.tell(&mut headers);
         let mut lines: Vec<String> = headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().expect("text")))

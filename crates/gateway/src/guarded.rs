@@ -1,5 +1,6 @@
 //! The stream of a client's connection, of which the HTTP library sees only what the inspector has
-//! passed on. It ends when a client is too slow, and when nothing is asked of it for a while.
+//! passed on. It ends when a client is too slow, when it leaves before it has its answer, and when
+//! nothing is asked of it for a while.
 //!
 //! The bytes are inspected in the library's own buffer. Only those that cannot be passed on yet,
 //! such as the first part of a head, are kept here.
@@ -45,6 +46,15 @@ pub(crate) struct Returned<S> {
     pub refusal: Option<Refusal>,
     /// It was idle, and may go on.
     pub is_idle: bool,
+}
+
+/// A stream of which may be seen that its client has left, though nothing is read of it.
+pub(crate) trait Leaving {
+    /// Whether it is seen.
+    fn is_seen(&self) -> bool;
+    /// Ready when the client has left. Without a wake while something is unread, behind which the
+    /// end is not seen.
+    fn poll_left(&self, context: &mut Context<'_>) -> Poll<()>;
 }
 
 /// A client's stream.
@@ -117,6 +127,14 @@ impl<S> Guarded<S> {
 
     pub fn shared(&self) -> Arc<Shared> {
         self.inner.as_ref().map(|inner| inner.shared.clone()).unwrap_or_default()
+    }
+}
+
+impl<S: Leaving> Guarded<S> {
+    /// Whether it fails by itself when the client leaves before it has its answer. Otherwise the
+    /// library has to read meanwhile.
+    pub fn sees_leaving(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.stream.is_seen())
     }
 }
 
@@ -257,6 +275,11 @@ impl<S: AsyncRead + Unpin> Inner<S> {
 }
 
 impl<S> Inner<S> {
+    /// All of a request is passed on, and its answer is to come.
+    fn is_answering(&self) -> bool {
+        self.inspector.is_between_requests() && self.received.is_empty() && self.is_busy()
+    }
+
     /// A request has no whole answer yet. The library reads on before it has one begun.
     fn is_busy(&self) -> bool {
         let passed = self.inspector.heads() - self.heads_before;

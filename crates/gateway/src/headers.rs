@@ -22,15 +22,19 @@ pub(crate) fn which<const N: usize>(headers: &HeaderMap, fields: [HeaderName; N]
 /// Takes off what is for one hop, and what `Connection` names. `Trailer` stays, as trailers are
 /// passed on, and `TE` where it says that they are wanted.
 pub fn take_off_hop_fields(headers: &mut HeaderMap) {
-    // One look at the names there are, instead of a search for each of those there may be.
-    let mut found = headers.keys().filter(|name| is_for_one_hop(name));
-    match (found.next(), found.next()) {
-        (None, _) => return,
-        (Some(name), None) if name == CONNECTION && names_nothing(headers) => {
-            headers.remove(CONNECTION);
-            return;
+    // One look at the fields there are, instead of a search for each of those there may be.
+    let (mut has_connection, mut has_others) = (false, false);
+    for (name, value) in headers.iter().filter(|(name, _)| is_for_one_hop(name)) {
+        match name == CONNECTION && names_nothing(value) {
+            true => has_connection = true,
+            false => has_others = true,
         }
-        _ => {}
+    }
+    if !has_others {
+        if has_connection {
+            headers.remove(CONNECTION);
+        }
+        return;
     }
     let wants_trailers =
         elements(headers, TE).any(|element| element.eq_ignore_ascii_case("trailers"));
@@ -64,12 +68,10 @@ fn is_for_one_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// `Connection` says nothing but whether the connection is kept.
-fn names_nothing(headers: &HeaderMap) -> bool {
-    headers.get_all(CONNECTION).iter().all(|value| {
-        let value = value.as_bytes();
-        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
-    })
+/// This value of `Connection` says nothing but whether the connection is kept.
+fn names_nothing(value: &HeaderValue) -> bool {
+    let value = value.as_bytes();
+    value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
 }
 
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {

@@ -8,6 +8,7 @@ mod answer;
 mod beside;
 mod clock;
 mod connection;
+mod count;
 mod exchange;
 pub mod forward;
 pub mod forwarded;

@@ -1,14 +1,16 @@
 //! What is known of one request. The request's body, its answer's body and a tunnel share the
-//! record; when the last of them drops it the request is over, and is counted.
+//! record; when the last of them drops it the request is over, and is counted. All of them are on the
+//! thread that the request came to.
 
 use crate::clock;
+use crate::count::Count;
 use crate::guarded;
 use crate::hooks::{AccessEvent, WokenOver};
 use crate::refusal::Refusal;
 use crate::stats::{KeyTally, Over, Tally};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -25,8 +27,8 @@ pub struct Record {
     /// Known if the times until answers are counted: see `Totals::time_answers`.
     began: Option<Instant>,
     status: AtomicU16,
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
+    bytes_in: Count,
+    bytes_out: Count,
     /// Set once the key is known to exist.
     key: OnceLock<Arc<KeyTally>>,
     /// It is among the requests that its tenant has to bear.
@@ -67,8 +69,8 @@ impl Record {
             began: tally.all.times_answers().then(clock::now),
             tally,
             status: AtomicU16::new(0),
-            bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
+            bytes_in: Count::new(),
+            bytes_out: Count::new(),
             key: OnceLock::new(),
             is_admitted: AtomicBool::new(false),
             is_refused: AtomicBool::new(false),
@@ -81,12 +83,16 @@ impl Record {
     }
 
     /// The request is for this key, which exists.
-    pub(crate) fn is_for(&self, key: Arc<KeyTally>) {
-        if let Err(key) = self.key.set(key) {
-            debug_assert_eq!(Some(&key.all.key), self.key.get().map(|known| &known.all.key));
-        } else if let Some(key) = self.key.get() {
+    pub(crate) fn is_for(&self, key: Arc<KeyTally>) -> &KeyTally {
+        self.key.get_or_init(|| {
             key.begins();
-        }
+            key
+        })
+    }
+
+    /// Whom it is for, once that is known to exist.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.get().map(|key| &*key.all.key)
     }
 
     /// Takes one of the places that its tenant has for requests at once, until the request is over
@@ -107,8 +113,9 @@ impl Record {
 
     fn give_up_place(&self) {
         if let Some(key) = self.key.get()
-            && self.is_admitted.swap(false, Relaxed)
+            && self.is_admitted.load(Relaxed)
         {
+            self.is_admitted.store(false, Relaxed);
             key.all.admitted.fetch_sub(1, Relaxed);
         }
     }
@@ -132,12 +139,12 @@ impl Record {
 
     /// Bytes of the request's body have come.
     pub fn count_in(&self, bytes: u64) {
-        self.bytes_in.fetch_add(bytes, Relaxed);
+        self.bytes_in.add(bytes);
     }
 
     /// Bytes of the answer's body were passed on.
     pub fn count_out(&self, bytes: u64) {
-        self.bytes_out.fetch_add(bytes, Relaxed);
+        self.bytes_out.add(bytes);
     }
 
     /// The status of the answer is known: the time until here is how long its client waited for the
@@ -160,7 +167,7 @@ impl Drop for Record {
             0 => 499,
             status => status,
         };
-        let (bytes_in, bytes_out) = (*self.bytes_in.get_mut(), *self.bytes_out.get_mut());
+        let (bytes_in, bytes_out) = (self.bytes_in.get(), self.bytes_out.get());
         let is_refused = *self.is_refused.get_mut();
         let key = self.key.get();
         let key_tally = key.map(Arc::as_ref);

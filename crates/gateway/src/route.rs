@@ -1,6 +1,7 @@
 //! Which tenant a request is for.
 
 use crate::refusal::{Refusal, Why};
+use foldhash::fast::RandomState;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -16,18 +17,19 @@ pub enum Route {
     Path,
     /// Each host has its key.
     Hosts(
-        /// By host in lower case, without port and without a dot at its end.
-        HashMap<String, String>,
+        /// By host in lower case, without port and without a dot at its end. The hosts are the
+        /// user's, so that a fast hash will do: what visitors send is only looked up.
+        HashMap<String, String, RandomState>,
     ),
 }
 
 /// Whom a request is for, and how it is passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Routed {
+pub enum Routed<'a> {
     /// To a tenant.
     Tenant {
         /// Its key.
-        key: String,
+        key: Cow<'a, str>,
         /// What was taken off the path's beginning, and is told as `X-Forwarded-Prefix`.
         prefix: Option<String>,
     },
@@ -35,7 +37,7 @@ pub enum Routed {
     /// of its pages would lead elsewhere.
     Redirect {
         /// The tenant's key.
-        key: String,
+        key: Cow<'a, str>,
         /// The path to go to. The query is kept.
         path: String,
     },
@@ -43,25 +45,32 @@ pub enum Routed {
 
 impl Route {
     /// Routes a request by its `Host`, as sent, and its path, without the query.
-    pub fn of(&self, host: &str, path: &str) -> Result<Routed, Refusal> {
+    pub fn of<'a>(&'a self, host: &'a str, path: &'a str) -> Result<Routed<'a>, Refusal> {
         match self {
             Route::Subdomain { domain } => {
-                let host = name_of(host);
-                let key = host.strip_suffix(domain.as_str()).and_then(|key| key.strip_suffix('.'));
-                let key = key.filter(|key| !key.is_empty() && !key.contains('.'));
+                let key = match name_of(host) {
+                    Cow::Borrowed(name) => label_below(domain, name).map(Cow::Borrowed),
+                    Cow::Owned(name) => label_below(domain, &name).map(|key| key.to_owned().into()),
+                };
                 let key = key.ok_or(Refusal::new(404, Why::UnknownHost))?;
-                Ok(Routed::Tenant { key: key.to_owned(), prefix: None })
+                Ok(Routed::Tenant { key, prefix: None })
             }
             Route::Hosts(keys) => {
                 let key = keys.get(&*name_of(host)).ok_or(Refusal::new(404, Why::UnknownHost))?;
-                Ok(Routed::Tenant { key: key.clone(), prefix: None })
+                Ok(Routed::Tenant { key: key.into(), prefix: None })
             }
             Route::Path => by_path(path),
         }
     }
 }
 
-fn by_path(path: &str) -> Result<Routed, Refusal> {
+/// The one label that the host's name has before the domain.
+fn label_below<'a>(domain: &str, name: &'a str) -> Option<&'a str> {
+    let label = name.strip_suffix(domain)?.strip_suffix('.')?;
+    Some(label).filter(|label| !label.is_empty() && !label.contains('.'))
+}
+
+fn by_path(path: &str) -> Result<Routed<'_>, Refusal> {
     let unknown = || Refusal::new(404, Why::UnknownKey);
     let rest = path.strip_prefix('/').ok_or_else(unknown)?;
     let (segment, has_slash) = match rest.split_once('/') {
@@ -82,7 +91,7 @@ fn by_path(path: &str) -> Result<Routed, Refusal> {
 pub fn name_of(host: &str) -> Cow<'_, str> {
     let end = match host.strip_prefix('[').and_then(|rest| rest.find(']')) {
         Some(end) => end + 2,
-        None => host.find(':').unwrap_or(host.len()),
+        None => host.bytes().position(|byte| byte == b':').unwrap_or(host.len()),
     };
     let name = host.get(..end).unwrap_or(host);
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -93,7 +102,10 @@ pub fn name_of(host: &str) -> Cow<'_, str> {
 }
 
 /// The segment without percent signs; `None` if it cannot be read.
-fn decoded(segment: &str) -> Option<String> {
+fn decoded(segment: &str) -> Option<Cow<'_, str>> {
+    if !segment.contains('%') {
+        return Some(segment.into());
+    }
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();
     while let Some(byte) = rest.next() {
@@ -103,15 +115,15 @@ fn decoded(segment: &str) -> Option<String> {
             _ => byte,
         });
     }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tenant(key: &str, prefix: Option<&str>) -> Result<Routed, Refusal> {
-        Ok(Routed::Tenant { key: key.to_owned(), prefix: prefix.map(str::to_owned) })
+    fn tenant<'a>(key: &'a str, prefix: Option<&str>) -> Result<Routed<'a>, Refusal> {
+        Ok(Routed::Tenant { key: key.into(), prefix: prefix.map(str::to_owned) })
     }
 
     #[test]
@@ -139,7 +151,7 @@ mod tests {
         assert_eq!(of("/shop/a/b"), tenant("shop", Some("/shop")));
         assert_eq!(of("/shop/"), tenant("shop", Some("/shop")));
         assert_eq!(of("/s%68op//"), tenant("shop", Some("/s%68op")));
-        let redirect = Routed::Redirect { key: "shop".to_owned(), path: "/shop/".to_owned() };
+        let redirect = Routed::Redirect { key: "shop".into(), path: "/shop/".to_owned() };
         assert_eq!(of("/shop"), Ok(redirect));
         for path in
             ["/", "//a", "*", "/%2e%2e/a", "/../a", "/a%2fb/", "/%/", "/%ff/", "/a%00/", "/%zz/"]
@@ -151,11 +163,10 @@ mod tests {
     #[test]
     fn a_host_has_its_key() {
         let route = Route::Hosts(
-            [
-                ("shop.example".to_owned(), "shop".to_owned()),
-                ("[::1]".to_owned(), "six".to_owned()),
-            ]
-            .into(),
+            [("shop.example", "shop"), ("[::1]", "six")]
+                .map(|(host, key)| (host.to_owned(), key.to_owned()))
+                .into_iter()
+                .collect(),
         );
         assert_eq!(route.of("SHOP.example.:80", "/"), tenant("shop", None));
         assert_eq!(route.of("[::1]:3000", "/"), tenant("six", None));

@@ -43,7 +43,7 @@ impl Answers {
         hooks: &H,
         host: &str,
         asked: impl FnOnce(String) -> Asked,
-    ) -> Result<Routed, Refusal> {
+    ) -> Result<Routed<'static>, Refusal> {
         let came = clock::now();
         let name = name_of(host);
         let host = self.host(&name);
@@ -63,7 +63,7 @@ impl Answers {
             }
         };
         match key {
-            Ok(Some(key)) => Ok(Routed::Tenant { key, prefix: None }),
+            Ok(Some(key)) => Ok(Routed::Tenant { key: key.into(), prefix: None }),
             Ok(None) => Err(Refusal::new(404, Why::UnknownHost)),
             Err(()) => Err(Refusal::new(502, Why::Failed)),
         }

@@ -1,5 +1,7 @@
 //! Counters: what there is now, and what there was in all.
 
+use crate::count::Count;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -117,16 +119,17 @@ pub(crate) struct KeyCounters {
     pub waiting: AtomicU32,
 }
 
-/// The requests of one thread. Two cache lines are its own.
+/// The requests of one thread, which alone counts them. Two cache lines are its own.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Tally {
     pub all: Arc<Totals>,
-    in_flight: AtomicU64,
-    requests: [AtomicU64; 5],
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
-    keys: RwLock<HashMap<Box<str>, Arc<KeyTally>>>,
+    in_flight: Count,
+    requests: [Count; 5],
+    bytes_in: Count,
+    bytes_out: Count,
+    /// With a fast hash, as all of the keys exist.
+    keys: RwLock<HashMap<Box<str>, Arc<KeyTally>, RandomState>>,
 }
 
 /// What is counted of a request that is over.
@@ -140,16 +143,16 @@ pub(crate) struct Over<'a> {
     pub bytes_out: u64,
 }
 
-/// The requests for a key on one thread.
+/// The requests for a key on one thread, which alone counts them.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct KeyTally {
     pub all: Arc<KeyCounters>,
     /// Requests that are not over, refused ones whose answer is on its way included.
-    in_flight: AtomicU32,
-    requests: [AtomicU64; 5],
-    refused: AtomicU64,
-    answers: [AtomicU64; ANSWER_BUCKETS],
+    in_flight: Count,
+    requests: [Count; 5],
+    refused: Count,
+    answers: [Count; ANSWER_BUCKETS],
 }
 
 impl Counters {
@@ -166,7 +169,7 @@ impl Counters {
 
     /// Requests that are not over.
     pub fn in_flight(&self) -> u64 {
-        self.tallies.iter().map(|tally| tally.in_flight.load(Relaxed)).sum()
+        self.tallies.iter().map(|tally| tally.in_flight.get()).sum()
     }
 
     /// The figures of a key, if requests have been for it.
@@ -185,9 +188,9 @@ impl Counters {
         let waiting = known.waiting.load(Relaxed).into();
         let mut stats = KeyStats { waiting, ..KeyStats::default() };
         for tally in self.tallies.iter().filter_map(|tally| tally.known(&known.key)) {
-            stats.in_flight += u64::from(tally.in_flight.load(Relaxed));
+            stats.in_flight += tally.in_flight.get();
             add(&mut stats.requests, &tally.requests);
-            stats.refused += tally.refused.load(Relaxed);
+            stats.refused += tally.refused.get();
             add(&mut stats.answers, &tally.answers);
         }
         stats
@@ -206,8 +209,8 @@ impl Counters {
         };
         for tally in &self.tallies {
             add(&mut stats.requests, &tally.requests);
-            stats.bytes_in += tally.bytes_in.load(Relaxed);
-            stats.bytes_out += tally.bytes_out.load(Relaxed);
+            stats.bytes_in += tally.bytes_in.get();
+            stats.bytes_out += tally.bytes_out.get();
         }
         stats
     }
@@ -250,10 +253,10 @@ impl Tally {
     fn new(all: &Arc<Totals>) -> Tally {
         Tally {
             all: all.clone(),
-            in_flight: AtomicU64::new(0),
+            in_flight: Count::new(),
             requests: Default::default(),
-            bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
+            bytes_in: Count::new(),
+            bytes_out: Count::new(),
             keys: RwLock::default(),
         }
     }
@@ -267,10 +270,10 @@ impl Tally {
         let tally = keys.entry(key.into()).or_insert_with(|| {
             Arc::new(KeyTally {
                 all,
-                in_flight: AtomicU32::new(0),
+                in_flight: Count::new(),
                 requests: Default::default(),
-                refused: AtomicU64::new(0),
-                answers: [const { AtomicU64::new(0) }; ANSWER_BUCKETS],
+                refused: Count::new(),
+                answers: [const { Count::new() }; ANSWER_BUCKETS],
             })
         });
         tally.clone()
@@ -281,21 +284,21 @@ impl Tally {
     }
 
     pub fn begins(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
+        self.in_flight.add(1);
     }
 
     pub fn ends(&self, over: Over<'_>) {
         let Over { status, is_refused, key, bytes_in, bytes_out } = over;
         let class = usize::from(status / 100).clamp(1, 5) - 1;
-        self.in_flight.fetch_sub(1, Relaxed);
-        self.requests[class].fetch_add(1, Relaxed);
-        self.bytes_in.fetch_add(bytes_in, Relaxed);
-        self.bytes_out.fetch_add(bytes_out, Relaxed);
+        self.in_flight.take_off(1);
+        self.requests[class].add(1);
+        self.bytes_in.add(bytes_in);
+        self.bytes_out.add(bytes_out);
         if let Some(key) = key {
-            key.in_flight.fetch_sub(1, Relaxed);
-            key.requests[class].fetch_add(1, Relaxed);
+            key.in_flight.take_off(1);
+            key.requests[class].add(1);
             if is_refused && status >= 500 {
-                key.refused.fetch_add(1, Relaxed);
+                key.refused.add(1);
             }
         }
     }
@@ -304,18 +307,18 @@ impl Tally {
 impl KeyTally {
     /// A request is for the key.
     pub fn begins(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
+        self.in_flight.add(1);
     }
 
     /// An answer of the tenant's has begun, so long after its request came.
     pub fn answered(&self, after: Duration) {
-        self.answers[answer_bucket(after.as_micros() as u64)].fetch_add(1, Relaxed);
+        self.answers[answer_bucket(after.as_micros() as u64)].add(1);
     }
 }
 
-fn add<const N: usize>(sums: &mut [u64; N], counters: &[AtomicU64; N]) {
-    for (sum, counter) in sums.iter_mut().zip(counters) {
-        *sum += counter.load(Relaxed);
+fn add<const N: usize>(sums: &mut [u64; N], counts: &[Count; N]) {
+    for (sum, count) in sums.iter_mut().zip(counts) {
+        *sum += count.get();
     }
 }
 

@@ -1,8 +1,10 @@
 //! A client's connection, whatever it came by.
 
-use socket2::TcpKeepalive;
+use crate::guarded::Leaving;
+use socket2::{SockRef, TcpKeepalive};
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
@@ -53,7 +55,7 @@ impl Accepted {
                 // its WebSocket has nothing to say.
                 let keep_alive =
                     TcpKeepalive::new().with_time(VANISHED).with_interval(VANISHED / 4);
-                let socket = socket2::SockRef::from(&stream);
+                let socket = SockRef::from(&stream);
                 socket.set_tcp_keepalive(&keep_alive)?;
                 #[cfg(target_os = "linux")]
                 socket.set_tcp_notsent_lowat(MOST_UNSENT_BYTES)?;
@@ -112,6 +114,21 @@ impl Socket {
         }
     }
 
+    /// Ready when the client has left, and nothing of it is unread.
+    fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
+        either!(self, stream => loop {
+            if ready!(stream.poll_read_ready(context)).is_err() {
+                return Poll::Ready(());
+            }
+            let peek = || SockRef::from(&**stream).peek(&mut [MaybeUninit::uninit()]);
+            match stream.try_io(Interest::READABLE, peek) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(1..) => return Poll::Pending,
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
+        })
+    }
+
     /// Watches a second descriptor of the socket: what is unread hides the end behind it from the
     /// first, but each thing that happens to the socket is told once to each.
     async fn watch(&self) -> io::Result<()> {
@@ -163,12 +180,13 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // Nearly always there is room, and the task need not be noted for when there is.
         either!(&*self, stream => loop {
-            ready!(stream.poll_write_ready(context))?;
             match stream.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
+            ready!(stream.poll_write_ready(context))?;
         })
     }
 
@@ -203,7 +221,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let socket = either!(&*self, stream => socket2::SockRef::from(&**stream)
+        let socket = either!(&*self, stream => SockRef::from(&**stream)
             .shutdown(std::net::Shutdown::Write));
         match socket {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
@@ -233,6 +251,20 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket,
             Stream::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl Leaving for Stream {
+    /// With TLS the client's farewell has to be read: nothing else tells it from more of a request.
+    fn is_seen(&self) -> bool {
+        matches!(self, Stream::Plain(_))
+    }
+
+    fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Stream::Plain(socket) => socket.poll_left(context),
+            Stream::Tls(_) => Poll::Pending,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 /// Passes a connection's wakes on to the task that drives it. It is the one waker that the
-/// connection ever sees, so that none has to be exchanged for another request's.
+/// connection ever sees, so that none has to be exchanged for another request's; its socket is read
+/// with [`Bell::reader`].
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     /// `None` while the connection is idle.
@@ -15,8 +16,23 @@ pub(super) struct Bell {
     has_rung: AtomicBool,
     /// The same, while it was muted.
     has_rung_muted: AtomicBool,
-    /// There was nothing to read, and it has not rung since.
+    /// There was nothing to read, and its reader was not woken since.
     awaits_read: AtomicBool,
+}
+
+/// The waker that the socket is read with. It rings the bell, too; not each of the connection's
+/// wakes is one for which the socket has to be looked at.
+struct Reader(Arc<Bell>);
+
+impl Wake for Reader {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.awaits_read.store(false, Relaxed);
+        self.0.wake_by_ref();
+    }
 }
 
 impl Bell {
@@ -53,8 +69,13 @@ impl Bell {
         self.has_rung_muted.store(false, Relaxed);
     }
 
+    /// The waker to read the connection's socket with.
+    pub fn reader(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::new(Reader(self.clone())))
+    }
+
     /// The socket is about to be read. It was read when `has_read` follows; otherwise there was
-    /// nothing, and it rings when there is.
+    /// nothing, and the reader is woken when there is.
     pub fn reads(&self) {
         self.awaits_read.store(true, Relaxed);
     }
@@ -64,7 +85,7 @@ impl Bell {
     }
 
     /// Whether another look at the socket would find nothing to read: events come in on the
-    /// connection's own thread, and each of them rings.
+    /// connection's own thread, and each of them wakes the reader.
     pub fn awaits_read(&self) -> bool {
         self.awaits_read.load(Relaxed)
     }
@@ -82,7 +103,6 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.awaits_read.store(false, Relaxed);
         if self.is_muted.load(Relaxed) {
             self.has_rung_muted.store(true, Relaxed);
             return;
@@ -140,15 +160,18 @@ mod tests {
     }
 
     #[test]
-    fn a_look_for_what_there_is_to_read_is_due_when_it_has_rung() {
+    fn a_look_for_what_there_is_to_read_is_due_when_its_reader_was_woken() {
         let bell = Arc::<Bell>::default();
         for is_muted in [false, true] {
             assert!(!bell.awaits_read());
             bell.reads();
             bell.reset();
-            assert!(bell.awaits_read());
             let muted = is_muted.then(|| bell.mute());
             Waker::from(bell.clone()).wake();
+            assert!(bell.awaits_read());
+            bell.reset();
+            bell.reader().wake();
+            assert!(bell.is_poll_due());
             drop(muted);
         }
         assert!(!bell.awaits_read());

@@ -1,8 +1,8 @@
 //! The heads of requests and answers, as they are passed on.
 
+use super::AsSent;
 use super::upgrade::Wanted;
-use super::{AsSent, ForwardSettings};
-use crate::forwarded::{self, Client};
+use crate::forwarded::Words;
 use crate::headers::{take_off_hop_fields, which};
 use crate::refusal::{Refusal, Why};
 use http::header::{
@@ -24,6 +24,8 @@ pub(super) struct RequestHead<'a> {
     /// Its method and header fields are those of the head; the fields are in it until the first try.
     request: &'a mut AsSent,
     target: PathAndQuery,
+    /// What is added to the fields, for each try.
+    words: Words<'a>,
     /// What the headers are made of again for a second try; `None` before the first.
     packed: Option<Packed>,
 }
@@ -35,26 +37,18 @@ struct Packed(Vec<u8>);
 
 impl<'a> RequestHead<'a> {
     /// The head for the tenant of what a client sent. `Content-Length` stays as it is.
-    pub fn new(
-        request: &'a mut AsSent,
-        target: PathAndQuery,
-        host: &str,
-        client: &Client,
-        prefix: Option<&str>,
-        settings: &ForwardSettings,
-    ) -> RequestHead<'a> {
+    pub fn new(request: &'a mut AsSent, target: PathAndQuery, words: Words<'a>) -> RequestHead<'a> {
         let is_http2 = request.version() == Version::HTTP_2;
         let headers = request.headers_mut();
         take_off_hop_fields(headers);
-        let [expects, has_cookies] = which(headers, [EXPECT, COOKIE]);
+        let [expects, has_cookies, has_host] = which(headers, [EXPECT, COOKIE, HOST]);
         if expects {
             // The gateway answers it when the tenant takes the body.
             headers.remove(EXPECT);
         }
-        if headers.get(HOST).is_none_or(|value| value != host)
-            && let Ok(value) = HeaderValue::from_str(host)
-        {
-            headers.insert(HOST, value);
+        // That of HTTP/1 is what was agreed on, if there is one.
+        if is_http2 || !has_host {
+            headers.insert(HOST, words.host.clone());
         }
         if has_cookies {
             if is_http2 {
@@ -62,8 +56,7 @@ impl<'a> RequestHead<'a> {
             }
             take_off_operators_cookies(headers);
         }
-        forwarded::tell(headers, client, prefix, &settings.trusted);
-        RequestHead { request, target, packed: None }
+        RequestHead { request, target, words, packed: None }
     }
 
     pub fn method(&self) -> &Method {
@@ -101,13 +94,15 @@ impl<'a> RequestHead<'a> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method().clone();
         *request.uri_mut() = Uri::from(self.target.clone());
-        *request.headers_mut() = match &self.packed {
+        let headers = request.headers_mut();
+        *headers = match &self.packed {
             None => {
                 self.packed = Some(Packed::of(self.request.headers()));
                 std::mem::take(self.request.headers_mut())
             }
             Some(packed) => packed.unpack(),
         };
+        self.words.tell(headers);
         request
     }
 }
@@ -187,18 +182,22 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// Makes a tenant's head one for the client. Returns whether it said in one way only where its body
 /// ends: programs differ in what they make of a length beside an encoding, and of several lengths.
 pub(super) fn clean_answer(head: &mut response::Parts) -> Result<bool, Refusal> {
-    let [is_encoded, has_length] = which(&head.headers, [TRANSFER_ENCODING, CONTENT_LENGTH]);
-    if is_encoded {
-        let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
-        // Another encoding would be taken off with the field, and never be undone.
-        if !encodings.next().is_some_and(is_chunked) || encodings.next().is_some() {
-            return Err(Refusal::new(502, Why::BrokeOff));
+    let (mut encodings, mut are_understood) = (0, true);
+    let (mut lengths, mut are_numbers) = (0, true);
+    for (name, value) in &head.headers {
+        if name == TRANSFER_ENCODING {
+            encodings += 1;
+            are_understood &= is_chunked(value);
+        } else if name == CONTENT_LENGTH {
+            lengths += 1;
+            are_numbers &= is_number(value);
         }
     }
-    let is_clear = !has_length || {
-        let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
-        !is_encoded && lengths.next().is_some_and(is_number) && lengths.next().is_none()
-    };
+    // Another encoding would be taken off with the field, and never be undone.
+    if encodings > 1 || !are_understood {
+        return Err(Refusal::new(502, Why::BrokeOff));
+    }
+    let is_clear = lengths == 0 || (encodings == 0 && lengths == 1 && are_numbers);
     // The body ends where the HTTP library has read that it does, and it says so anew.
     if !is_clear {
         head.headers.remove(CONTENT_LENGTH);
@@ -219,6 +218,7 @@ fn is_number(length: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forwarded::Client;
 
     #[test]
     fn a_second_try_has_the_fields_of_the_first() {
@@ -230,7 +230,11 @@ mod tests {
         let mut request = Request::new(None);
         *request.headers_mut() = headers.clone();
         let target = PathAndQuery::from_static("/a?b");
-        let mut head = RequestHead { request: &mut request, target, packed: None };
+        let client = Client::new("10.0.0.9".parse().expect("an address"), false, None);
+        let host = HeaderValue::from_static("h");
+        let words = Words { client: &client, host, prefix: None, trusted: &[] };
+        words.tell(&mut headers);
+        let mut head = RequestHead { request: &mut request, target, words, packed: None };
         for _ in 0..3 {
             let request = head.with(());
             assert_eq!((request.headers(), request.uri()), (&headers, &Uri::from_static("/a?b")));

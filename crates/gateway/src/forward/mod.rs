@@ -17,7 +17,7 @@ mod upgrade;
 mod upstreams;
 mod watched;
 
-use crate::forwarded::{Cidr, Client};
+use crate::forwarded::{Cidr, Client, Words};
 use crate::guarded;
 use crate::record::Record;
 use crate::refusal::{Refusal, Why};
@@ -25,7 +25,7 @@ use crate::tenants::InUse;
 use answer_body::{By, TenantBody};
 use head::{RequestHead, clean_answer};
 use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use request_body::{RequestBody, Source};
@@ -75,13 +75,13 @@ pub struct Outgoing<'a> {
     /// Path and query for the tenant, the prefix taken off.
     pub target: PathAndQuery,
     /// What its tenant is told of its client.
-    pub client: Arc<Client>,
+    pub client: &'a Client,
     /// What was taken off the path.
     pub prefix: Option<String>,
     /// The one host that was agreed on.
-    pub host: String,
+    pub host: HeaderValue,
     /// The stream it came by; `None`: HTTP/2.
-    pub guard: Option<Arc<guarded::Shared>>,
+    pub guard: Option<&'a Arc<guarded::Shared>>,
     /// What is known of it.
     pub record: Arc<Record>,
 }
@@ -92,7 +92,7 @@ struct Prepared<'a> {
     /// `None`: it has no body.
     body: Option<Source>,
     wanted: Option<Wanted>,
-    guard: Option<Arc<guarded::Shared>>,
+    guard: Option<&'a Arc<guarded::Shared>>,
     record: Arc<Record>,
 }
 
@@ -151,20 +151,20 @@ impl Forwarder {
         self.upstreams.forget(run);
     }
 
-    fn prepare<'a>(&self, outgoing: Outgoing<'a>) -> Result<Prepared<'a>, Refusal> {
+    fn prepare<'a>(&'a self, outgoing: Outgoing<'a>) -> Result<Prepared<'a>, Refusal> {
         let Outgoing { request, target, client, prefix, host, guard, record } = outgoing;
         let wanted = Wanted::of(request);
         if request.method() == Method::CONNECT && wanted.is_none() {
             return Err(Refusal::new(405, Why::Connect));
         }
         let incoming = request.body_mut().take();
-        let mut head =
-            RequestHead::new(request, target, &host, &client, prefix.as_deref(), &self.settings);
+        let words = Words { client, host, prefix, trusted: &self.settings.trusted };
+        let mut head = RequestHead::new(request, target, words);
         // Of a request for another protocol the body is that protocol.
         let incoming = incoming.filter(|body| wanted.is_none() && !body.is_end_stream());
         let has_body = incoming.is_some();
         let body = incoming
-            .map(|incoming| Source::new(incoming, &self.settings, &record, guard.clone()))
+            .map(|incoming| Source::new(incoming, &self.settings, &record, guard.cloned()))
             .transpose()?;
         match &wanted {
             Some(wanted) => head.asks_for(wanted),
@@ -222,13 +222,13 @@ impl Forwarder {
 impl Prepared<'_> {
     /// Sends it once.
     async fn send(&mut self, upstream: &mut Upstream) -> Result<Response<Incoming>, Failed> {
-        let progress = upstream.progress().clone();
-        let body = self.body.as_ref().map_or_else(RequestBody::none, |body| body.body(&progress));
+        let body = self.body.as_ref();
+        let body = body.map_or_else(RequestBody::none, |body| body.body(upstream.progress()));
         let sent = upstream.send(self.head.with(body)).await;
         sent.map_err(|()| Failed {
             was_reused: upstream.is_reused(),
-            was_sent: progress.has_sent(),
-            was_answered: progress.has_received(),
+            was_sent: upstream.progress().has_sent(),
+            was_answered: upstream.progress().has_received(),
             is_whole: self.body.as_ref().is_none_or(Source::is_whole),
         })
     }

@@ -143,7 +143,6 @@ impl Upstream {
     /// Whether another request may be sent on it: the last exchange is over, nothing came after it,
     /// and the tenant has not closed it, as far as that is known.
     fn is_idle(&mut self) -> bool {
-        self.bell.is_for_none();
         // It has room for more of a body that has ended: of that alone nothing would come.
         let is_unchanged = !self.is_over && !self.bell.has_rung() && self.sender.is_ready();
         is_unchanged || (self.poll_own().is_pending() && self.sender.is_ready())
@@ -194,6 +193,7 @@ impl Upstreams {
 
     /// Keeps a connection after an exchange, if another request may be sent on it.
     pub fn put(self: &Arc<Self>, mut upstream: Box<Upstream>) {
+        upstream.bell.is_for_none();
         if !upstream.is_idle() {
             return;
         }

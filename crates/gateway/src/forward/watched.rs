@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -57,13 +57,15 @@ pub(super) struct Watched {
     stream: TcpStream,
     /// The one that the connection is polled with.
     bell: Arc<Bell>,
+    /// The bell's.
+    reader: Waker,
     progress: Arc<Progress>,
 }
 
 impl Watched {
     /// Watches a socket of a connection that is polled with this bell alone.
     pub fn new(stream: TcpStream, bell: Arc<Bell>, progress: Arc<Progress>) -> Watched {
-        Watched { stream, bell, progress }
+        Watched { stream, reader: bell.reader(), bell, progress }
     }
 
     /// The socket alone.
@@ -75,7 +77,7 @@ impl Watched {
 impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.progress.has_too_much_before_the_head() {
@@ -87,9 +89,11 @@ impl AsyncRead for Watched {
         }
         let before = buffer.filled().len();
         // A task whose budget is used up gets nothing either, and is woken while it is told so.
-        self.bell.reads();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        self.bell.has_read();
+        let this = &mut *self;
+        this.bell.reads();
+        let mut context = Context::from_waker(&this.reader);
+        let read = ready!(Pin::new(&mut this.stream).poll_read(&mut context, buffer));
+        this.bell.has_read();
         read?;
         let count = (buffer.filled().len() - before) as u64;
         // Only this connection's own task writes it.
@@ -105,7 +109,13 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        // Nearly always there is room, and the task need not be noted for when there is.
+        let count = match self.stream.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?
+            }
+            written => written?,
+        };
         self.progress.has_sent.store(true, Relaxed);
         Poll::Ready(Ok(count))
     }

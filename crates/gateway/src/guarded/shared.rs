@@ -1,21 +1,23 @@
 //! What a client's stream and the requests on it tell each other.
 
+use crate::count::Count;
 use crate::refusal::Refusal;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
-/// What the stream and the requests on it tell each other.
+/// What the stream and the requests on it tell each other. All of them are on one thread.
 #[derive(Debug, Default)]
 pub struct Shared {
     refusal: Mutex<Option<Refusal>>,
     /// The refusal was answered as the answer to a request whose body it was found in.
     is_answered: AtomicBool,
     other_protocol: AtomicBool,
-    in_flight: AtomicU32,
-    begun: AtomicU64,
-    /// Is woken when a request is over.
+    in_flight: Count,
+    begun: Count,
+    /// Is woken when a request is over. Hardly ever there: the flag spares most requests the lock.
     awaits_end: Mutex<Option<Waker>>,
+    is_end_awaited: AtomicBool,
 }
 
 impl Shared {
@@ -49,12 +51,16 @@ impl Shared {
     }
 
     pub(crate) fn begins(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.add(1);
+        self.begun.add(1);
     }
 
     pub(crate) fn ends(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.in_flight.take_off(1);
+        if !self.is_end_awaited.load(Ordering::Relaxed) {
+            return;
+        }
+        self.is_end_awaited.store(false, Ordering::Relaxed);
         let waiting = self.awaits_end.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waker) = waiting {
             waker.wake();
@@ -65,14 +71,15 @@ impl Shared {
     pub(super) fn await_end(&self, waker: &Waker) {
         let mut waiting = self.awaits_end.lock().unwrap_or_else(PoisonError::into_inner);
         *waiting = Some(waker.clone());
+        self.is_end_awaited.store(true, Ordering::Relaxed);
     }
 
     /// How many requests have begun on the connection.
     pub(crate) fn begun(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
+        self.begun.get()
     }
 
     pub(crate) fn is_busy(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) > 0
+        self.in_flight.get() > 0
     }
 }

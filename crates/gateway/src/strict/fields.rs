@@ -55,9 +55,11 @@ pub fn all(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
 }
 
 /// Which bytes may be in a token (RFC 9110, 5.6.2).
-const IN_TOKENS: [bool; 256] = {
+const IN_TOKENS: [bool; 256] = alphanumeric_or(b"!#$%&'*+-.^_`|~");
+
+/// Which bytes are letters, digits, or one of these others.
+pub const fn alphanumeric_or(others: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
-    let others = b"!#$%&'*+-.^_`|~";
     let mut byte = 0;
     while byte < table.len() {
         table[byte] = (byte as u8).is_ascii_alphanumeric();
@@ -69,7 +71,7 @@ const IN_TOKENS: [bool; 256] = {
         index += 1;
     }
     table
-};
+}
 
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)

@@ -38,6 +38,9 @@ const NEVER_WITH_UNDERSCORE: [&str; 9] = [
     "x-real-ip",
 ];
 
+/// Which bytes may be in the name of a host.
+const IN_NAMES: [bool; 256] = fields::alphanumeric_or(b"-._");
+
 /// The longest method; longer ones than those that are registered are no methods.
 const METHOD_BYTES_MAX: usize = 32;
 
@@ -303,17 +306,19 @@ pub(super) fn is_host(host: &[u8]) -> bool {
         },
         _ => {
             let end = host.iter().position(|byte| *byte == b':').unwrap_or(host.len());
-            let is_name =
-                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             let name = &host[..end];
-            (if all(name, is_name) { name } else { &[][..] }, &host[end..])
+            let is_name = name.iter().all(|byte| IN_NAMES[usize::from(*byte)]);
+            (if is_name { name } else { &[][..] }, &host[end..])
         }
     };
     let is_port = match port {
         [] => true,
         [b':', digits @ ..] => {
-            let digits = std::str::from_utf8(digits).unwrap_or("");
-            digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+            let port = digits.iter().try_fold(0u16, |port, digit| {
+                let digit = char::from(*digit).to_digit(10)?;
+                port.checked_mul(10)?.checked_add(digit as u16)
+            });
+            !digits.is_empty() && port.is_some()
         }
         _ => false,
     };

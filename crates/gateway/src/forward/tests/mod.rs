@@ -237,15 +237,15 @@ impl Served {
 
     async fn request(self, request: Request<Incoming>) -> Result<Response<AnswerBody>, BodyError> {
         let record = Arc::new(Record::begin(self.counters.tallies()[0].clone(), None, None));
-        let client = Arc::new(Client::new("10.1.2.3".parse()?, false, Some(80)));
+        let client = Client::new("10.1.2.3".parse()?, false, Some(80));
         let target = request.uri().path_and_query().cloned();
         let target = target.unwrap_or(PathAndQuery::from_static("/"));
-        let host = "a.example".to_owned();
+        let host = HeaderValue::from_static("a.example");
         let mut request = request.map(Some);
         let outgoing = Outgoing {
             request: &mut request,
             target,
-            client,
+            client: &client,
             prefix: None,
             host,
             guard: None,
