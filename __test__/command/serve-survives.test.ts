@@ -81,6 +81,7 @@ test('a host that leaves and is told to end at once takes nothing from the next 
   while ((await shown())[0].inFlight !== 1);
   signal(first, 'SIGUSR2');
   await first.says(/SIGUSR2: its tenants run on; 1 open request may end first/, 'stderr');
+  while ((await world.look())?.ownerPid !== 0);
   await house.start(port);
   expect((await first.end('SIGTERM')).code).toBe(143);
   await slow;
