@@ -6,7 +6,7 @@ import { closeGateway } from '../../lib/control/last-requests.js';
 import { endLeft } from '../../lib/survive/names.js';
 import { directory, start } from '../support/command/run.ts';
 import { get, serve } from '../support/command/serving.ts';
-import { setUp } from '../support/survive/world.ts';
+import { setUp, type World } from '../support/survive/world.ts';
 import { Tenants } from '../support/processes/tenants.ts';
 import { until, within } from '../support/processes/until.ts';
 
@@ -74,30 +74,34 @@ test.concurrent(
   async () => {
     using place = directory();
     await using tenants = new Tenants().add('slow', SLOW);
-    await using world = setUp([]);
-    world.tenants.add('slow', SLOW);
-    const survivor = { path: world.runtimeDirectory, socket: `${world.runtimeDirectory}/control` };
-    const named = ['--survive', world.name];
-    const hosts = await Promise.all([
-      serve(place, tenants.root),
-      serve(survivor, world.tenants.root, named, { env: world.env }),
-    ]);
-    const [drained, left] = hosts;
+    const worlds = [setUp([]), setUp([])] as const;
+    await using asked = worlds[0];
+    await using taken = worlds[1];
+    const survives = (world: World, ...args: string[]) => {
+      const socket = `${world.runtimeDirectory}/control`;
+      const given = ['--survive', world.name, ...args];
+      const { env } = world;
+      return serve({ path: world.runtimeDirectory, socket }, world.tenants.root, given, { env });
+    };
+    for (const world of worlds) world.tenants.add('slow', SLOW);
+    const hosts = await Promise.all([serve(place, tenants.root), survives(asked), survives(taken)]);
     const waiting = hosts.map(({ port }) => get(port, 'slow', '/wait').catch(() => {}));
     for (const { control } of hosts) {
       const logs = start(['logs', '-f', ...control]);
       await logs.says(/asked/);
       await logs.end();
     }
-    const drain = start(['drain', ...drained.control]);
-    left.host.process.kill('SIGUSR2');
+    const drain = start(['drain', ...hosts[0].control]);
+    hosts[1].host.process.kill('SIGUSR2');
+    const next = survives(taken, '--take-over');
     for (const { host } of hosts) {
       expect((await within('the end', host.ended, 60_000)).code).toBe(0);
       expect(host.stderr).toEndWith('1 open request was broken off.\n');
     }
     expect((await drain.ended).code).toBe(0);
     await Promise.all(waiting);
-    await endLeft(world.name, world.env);
+    expect((await (await next).host.end('SIGTERM')).code).toBe(0);
+    for (const world of worlds) await endLeft(world.name, world.env);
   },
   90_000,
 );
