@@ -36,6 +36,9 @@ export function createCounts() {
       restoreFailures: 0,
       lastRestoreMs: 0,
     },
+    /** Runs that are asleep. @type {Set<number>} */
+    asleep: new Set(),
+    sleep: { sleeps: 0, wakes: 0, lastWakeMs: 0 },
   };
 }
 
@@ -54,6 +57,7 @@ export function metricsOf(stats, { counts, board }) {
     // Rounded up to whole milliseconds.
     uptimeMs: Math.ceil((counts.closedAt ?? performance.now()) - counts.openedAt),
     checkpoints: { ...counts.checkpoints },
+    sleep: { asleep: counts.asleep.size, ...counts.sleep },
   };
 }
 
