@@ -1,5 +1,6 @@
 //! Ports and sockets.
 
+mod accepting;
 mod answer_kind;
 pub mod connections;
 pub mod listeners;
