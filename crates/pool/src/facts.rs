@@ -31,6 +31,13 @@ impl Pool {
             Fact::StopRefused { asked, failure } => self.stop_refused(step, run, asked, failure),
             Fact::Unused => self.unused(step, run),
             Fact::IdleAnswered { stop } => self.idle_answered(step, run, stop),
+            Fact::Rested { .. }
+            | Fact::RestFailed
+            | Fact::Roused
+            | Fact::RouseFailed
+            | Fact::Activity { .. }
+            | Fact::SleepAnswered { .. }
+            | Fact::Knocked => {}
             Fact::ImageLate { text } => self.image_late(step, run, text),
             Fact::Sampled { cpu_ms, rss_bytes, regular } => {
                 self.sampled(run, cpu_ms, rss_bytes, regular)

@@ -67,6 +67,6 @@ pub use pool::{Figures, Pool, Stats};
 pub use rules::RunRules;
 pub use status::{BesideStatus, FailureStatus, Phase, Status, Usage};
 pub use types::{
-    Adopted, CallId, Config, Custody, Key, KeyMap, Leases, Now, Owner, Part, Recovered, Release,
-    RunId, RunMap, Touch,
+    Adopted, CallId, Config, Custody, Depth, Key, KeyMap, Leases, Now, Outgoing, Owner, Part,
+    Recovered, Release, RunId, RunMap, Sleep, Touch,
 };

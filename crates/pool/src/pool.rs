@@ -42,6 +42,8 @@ pub struct Figures {
     pub total: usize,
     /// As in [`Stats`].
     pub draining: bool,
+    /// Of those that run, the ones that sleep.
+    pub asleep: usize,
     /// Keys whose failures are remembered: without any, none is backing off.
     pub failing: usize,
     /// Failures of starts so far: each begins a back-off.
@@ -151,6 +153,7 @@ impl Pool {
             Input::Abort { key, call } => self.abort(&mut step, &key, call),
             Input::Kill { key, call } => self.kill(&mut step, key, call),
             Input::Warm { key } => self.warm_up(&mut step, key),
+            Input::Touch { key: _ } | Input::Pressure { is_short: _ } => {}
             Input::ClearBackoff { key } => self.clear_backoff(&step, key),
             Input::Drain => self.drain(),
             Input::DrainTime { ms } => self.drain_ms = ms,
@@ -206,6 +209,7 @@ impl Pool {
             running: self.became_ready,
             total: self.room.occupied,
             draining: self.draining,
+            asleep: 0,
             failing: self.failures.remembered(),
             failures: self.failures.recorded(),
         }
