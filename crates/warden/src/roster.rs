@@ -11,7 +11,7 @@ use warden::confinement::Group;
 use warden::excerpt::confinement_in;
 use warden::host::signed_pair;
 use warden::planted::{Bug, planted_once_in};
-use warden::protocol::{LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
+use warden::protocol::{Command, LAUNCH_FDS_MAX, LaunchStep, Report, StopStage};
 
 use crate::clock;
 use crate::group::Groups;
@@ -90,6 +90,7 @@ impl Roster {
             temporary,
             stop_asked: None,
             stop_sent: None,
+            rests: Vec::new(),
         });
         Ok(())
     }
@@ -153,18 +154,26 @@ impl Roster {
             || self.lost.iter().any(|lost| lost.run == Some(run))
     }
 
-    /// Passes a stop on to the run's keeper, now or with [`pass_on_stops`](Self::pass_on_stops).
+    /// Passes a stop on to the run's keeper, now or with [`pass_on_orders`](Self::pass_on_orders).
     /// Each stage is passed on once, so a link never fills up.
     pub fn stop(&mut self, run: u64, stage: StopStage) {
         if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.run == run) {
             keeper.stop_asked = keeper.stop_asked.max(Some(stage));
-            keeper.pass_on_stop();
+            keeper.pass_on();
         }
     }
 
-    /// Passes on the stops that could not be sent earlier.
-    pub fn pass_on_stops(&mut self) {
-        self.keepers.iter_mut().for_each(Keeper::pass_on_stop);
+    /// Passes an order to sleep or to wake on to the run's keeper, as a stop.
+    pub fn rest(&mut self, order: Command) {
+        if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.run == order.run()) {
+            keeper.add_rest(order);
+            keeper.pass_on();
+        }
+    }
+
+    /// Passes on the orders that could not be sent earlier.
+    pub fn pass_on_orders(&mut self) {
+        self.keepers.iter_mut().for_each(Keeper::pass_on);
     }
 
     /// Continues every keeper that is late with its first report.
@@ -193,8 +202,7 @@ impl Roster {
     /// The links to wait on and what for, by the keepers' pids.
     pub fn links(&self) -> impl Iterator<Item = (Pid, BorrowedFd<'_>, PollFlags)> {
         self.keepers.iter().filter_map(|keeper| {
-            let interest =
-                if keeper.unsent_stop().is_some() { PollFlags::OUT } else { PollFlags::empty() };
+            let interest = if keeper.has_unsent() { PollFlags::OUT } else { PollFlags::empty() };
             Some((keeper.pid, keeper.link.as_ref()?.as_fd(), PollFlags::IN | interest))
         })
     }
@@ -330,6 +338,7 @@ mod tests {
             temporary: None,
             stop_asked: None,
             stop_sent: None,
+            rests: Vec::new(),
         });
         let interest = |roster: &Roster| roster.links().next().expect("the one").2;
         fill(roster.keepers[0].link.as_ref().expect("open"));
@@ -337,13 +346,13 @@ mod tests {
         roster.stop(1, StopStage::Kill);
         assert_eq!(interest(&roster), PollFlags::IN | PollFlags::OUT);
         read_all(&theirs);
-        roster.pass_on_stops();
+        roster.pass_on_orders();
         let kill = Command::Stop { run: 1, stage: StopStage::Kill }.encode();
         assert_eq!(read_all(&theirs), [kill]);
         assert_eq!(interest(&roster), PollFlags::IN);
         roster.stop(1, StopStage::Kill);
         roster.stop(1, StopStage::Terminate);
-        roster.pass_on_stops();
+        roster.pass_on_orders();
         assert!(read_all(&theirs).is_empty());
     }
 }
