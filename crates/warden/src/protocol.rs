@@ -83,8 +83,8 @@ pub enum Command {
     /// Continue the keepers, in case they were stopped.
     Continue,
     /// Let the tree fall asleep, or sleep deeper. Answered by one [`Report::Slept`] or
-    /// [`Report::SleepFailed`], unless a [`Command::Wake`] comes before that, or the tree ends or is
-    /// asked to. Ignored for a run that is unknown or has ended.
+    /// [`Report::SleepFailed`], unless the tree ends or is asked to. Ignored for a run that is
+    /// unknown or has ended.
     Sleep {
         /// Which start.
         run: u64,
@@ -92,7 +92,8 @@ pub enum Command {
         depth: Depth,
     },
     /// Wake the tree. Answered by one [`Report::Awake`], also if it is awake, unless it ends or is
-    /// asked to. A [`Command::Stop`] needs none before it.
+    /// asked to. A [`Command::Sleep`] that is not answered yet has failed, which is told first. A
+    /// [`Command::Stop`] needs no wake before it.
     Wake {
         /// Which start.
         run: u64,

@@ -1,6 +1,7 @@
 //! What the warden knows of its keepers: which run each serves, what it has reported, and what the
 //! host is still to be told. Nothing here waits.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::PollFlags;
@@ -90,7 +91,7 @@ impl Roster {
             temporary,
             stop_asked: None,
             stop_sent: None,
-            rests: Vec::new(),
+            rests: VecDeque::new(),
         });
         Ok(())
     }
@@ -166,7 +167,7 @@ impl Roster {
     /// Passes an order to sleep or to wake on to the run's keeper, as a stop.
     pub fn rest(&mut self, order: Command) {
         if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.run == order.run()) {
-            keeper.add_rest(order);
+            keeper.rests.push_back(order);
             keeper.pass_on();
         }
     }
@@ -320,15 +321,15 @@ impl Roster {
 mod tests {
     use super::*;
     use crate::link::testing::{fill, pair, read_all};
-    use warden::protocol::Command;
+    use warden::protocol::Depth;
 
-    #[test]
-    fn a_stop_that_there_is_no_room_for_is_sent_later_and_once() {
+    /// A roster with one keeper, and the keeper's end of the link. This process stands for the
+    /// keeper: the tests only send it SIGCONT.
+    fn roster_of_one() -> (Roster, OwnedFd) {
         let (ours, theirs) = pair();
         let mut roster = Roster::default();
         roster.keepers.push(Keeper {
             run: 1,
-            // This process stands for the keeper: the test only sends it SIGCONT.
             pid: getpid(),
             link: Some(ours),
             has_started: true,
@@ -338,9 +339,18 @@ mod tests {
             temporary: None,
             stop_asked: None,
             stop_sent: None,
-            rests: Vec::new(),
+            rests: VecDeque::new(),
         });
-        let interest = |roster: &Roster| roster.links().next().expect("the one").2;
+        (roster, theirs)
+    }
+
+    fn interest(roster: &Roster) -> PollFlags {
+        roster.links().next().expect("the one").2
+    }
+
+    #[test]
+    fn a_stop_that_there_is_no_room_for_is_sent_later_and_once() {
+        let (mut roster, theirs) = roster_of_one();
         fill(roster.keepers[0].link.as_ref().expect("open"));
         roster.stop(1, StopStage::Terminate);
         roster.stop(1, StopStage::Kill);
@@ -354,5 +364,23 @@ mod tests {
         roster.stop(1, StopStage::Terminate);
         roster.pass_on_orders();
         assert!(read_all(&theirs).is_empty());
+    }
+
+    #[test]
+    fn orders_to_sleep_and_to_wake_keep_their_order_also_without_room() {
+        let (mut roster, theirs) = roster_of_one();
+        let sleep = Command::Sleep { run: 1, depth: Depth::Frozen };
+        let wake = Command::Wake { run: 1 };
+        roster.rest(sleep);
+        roster.rest(Command::Wake { run: 2 });
+        assert_eq!(read_all(&theirs), [sleep.encode()]);
+        fill(roster.keepers[0].link.as_ref().expect("open"));
+        let orders = [wake, sleep, wake];
+        orders.into_iter().for_each(|order| roster.rest(order));
+        assert_eq!(interest(&roster), PollFlags::IN | PollFlags::OUT);
+        read_all(&theirs);
+        roster.pass_on_orders();
+        assert_eq!(read_all(&theirs), orders.map(|order| order.encode()));
+        assert_eq!(interest(&roster), PollFlags::IN);
     }
 }

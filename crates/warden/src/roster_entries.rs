@@ -1,5 +1,6 @@
 //! What the roster holds: live keepers, and runs whose keeper was lost.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
@@ -32,8 +33,8 @@ pub struct Keeper {
     /// The last stop that the host asked for, and the last one that was sent to the keeper.
     pub stop_asked: Option<StopStage>,
     pub stop_sent: Option<StopStage>,
-    /// Orders to sleep and to wake that were not sent yet: at most one of each, the wake first.
-    pub rests: Vec<Command>,
+    /// Orders to sleep and to wake that were not sent yet.
+    pub rests: VecDeque<Command>,
 }
 
 /// A run whose keeper died without a result: it was killed. The warden clears what is left of the
@@ -56,13 +57,6 @@ impl Keeper {
         self.stop_asked.filter(|_| self.stop_asked > self.stop_sent)
     }
 
-    /// Adds an order to sleep or to wake. A later one takes the place of those that it undoes.
-    pub fn add_rest(&mut self, order: Command) {
-        let is_wake = matches!(order, Command::Wake { .. });
-        self.rests.retain(|known| !is_wake && matches!(known, Command::Wake { .. }));
-        self.rests.push(order);
-    }
-
     /// Whether something that was asked for was not sent.
     pub fn has_unsent(&self) -> bool {
         self.unsent_stop().is_some() || !self.rests.is_empty()
@@ -80,11 +74,11 @@ impl Keeper {
             }
             self.stop_sent = Some(stage);
         }
-        while let Some(order) = self.rests.first().copied() {
+        while let Some(order) = self.rests.front().copied() {
             if !self.send(order) {
                 return;
             }
-            self.rests.remove(0);
+            self.rests.pop_front();
         }
     }
 

@@ -67,7 +67,7 @@ pub enum Report {
         /// The memory that it has in RAM.
         rss_bytes: u64,
     },
-    /// The tree could not be made to stand, and runs on.
+    /// The tree could not be made to stand, or was woken before it did (`ECANCELED`), and runs on.
     SleepFailed {
         /// Which start.
         run: u64,
