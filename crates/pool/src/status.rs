@@ -138,7 +138,10 @@ impl Pool {
         let failures = if is_proven { None } else { self.failure_status(&tenant.key, now) };
         let (usage, history) = (run.and_then(|run| run.usage), self.history(&tenant.key));
         let (key, run, comes_back_at_ms) = (tenant.key.clone(), run.map(|run| run.id), None);
-        let depth = None;
+        let depth = match &tenant.state {
+            State::Asleep(_, slumber) => slumber.depth,
+            _ => None,
+        };
         Status {
             key,
             phase,
@@ -209,7 +212,8 @@ fn phase_of(state: &State) -> Phase {
     match state {
         State::AwaitingRoom { .. } | State::AwaitingGate { .. } => Phase::Queued,
         State::Starting(_) | State::Probing(_) => Phase::Spawning,
-        State::Ready(_) => Phase::Ready,
+        State::Asleep(_, slumber) if slumber.depth.is_some() => Phase::Asleep,
+        State::Ready(_) | State::Asleep(..) => Phase::Ready,
         State::Retired(..) | State::Stopping(..) => Phase::Stopping,
         State::Stranded(_) => Phase::Stuck,
     }
