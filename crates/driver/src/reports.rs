@@ -5,7 +5,6 @@ use crate::callers::Callers;
 use crate::core::Core;
 use crate::machine::{Engine, Machine};
 use crate::uplink::Record;
-use linux::net::connections;
 use linux::process::accounting::{self, Root, Sampler, of_tree};
 use pool::{CallId, Event, Fact, Input, Outcome, Owner, Phase, Refusal, RunId, Status};
 use std::sync::Arc;
@@ -159,12 +158,12 @@ impl<M: Machine> Driver<M> {
         let Some(engine) = core.engine.engine().cloned() else {
             return Some(Input::Connections { open: Vec::new(), seen: false });
         };
+        self.drop_unused_connections(core);
         let (runs, tenants): (Vec<RunId>, Vec<(u16, Option<Root>)>) =
             core.runs.iter().map(|(run, handle)| (*run, (handle.port, handle.root))).unzip();
         let (driver, shared) = (self.clone(), engine.clone());
         engine.spawn(async move {
-            let look = move || connections::of_tenants(&tenants);
-            let connected = shared.off_thread(look).await.and_then(|looked| looked);
+            let connected = shared.connected(tenants).await;
             let seen = connected.is_ok();
             let connected = connected.unwrap_or_else(|error| {
                 tracing::warn!(%error, "connections cannot be seen");
@@ -235,6 +234,8 @@ impl<M: Machine> Driver<M> {
             }
             Event::IdleKill { run, idle_ms } => Record::IdleKill { run, idle_ms },
             Event::LruEvict { run } => Record::LruEvict { run },
+            Event::Sleep { run, depth, rss_bytes } => Record::Sleep { run, depth, rss_bytes },
+            Event::Wake { run, duration_ms, depth } => Record::Wake { run, duration_ms, depth },
             Event::Observation { run, cpu_ms, rss_bytes } => {
                 core.store_usage(run, cpu_ms);
                 Record::Observation { run, cpu_ms, rss_bytes, at_ms: self.machine.wall_ms() }
@@ -300,6 +301,9 @@ impl<M: Machine> Driver<M> {
         keeps_port: bool,
     ) -> Option<Input> {
         core.asked.remove(&run);
+        if let Some(sleeping) = &mut core.sleeping {
+            sleeping.forget(run);
+        }
         if let Some(mut handle) = core.runs.remove(&run) {
             handle.stop_probing();
             if let Some(tenant) = handle.tenant.take() {

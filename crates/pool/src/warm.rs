@@ -183,7 +183,11 @@ impl Pool {
             State::Starting(run) if run.rules.is_none() => {
                 tenant.warm.get_or_insert(Warm::wanted(None));
             }
-            State::Starting(_) | State::Probing(_) | State::Ready(_) | State::Retired(..) => {}
+            State::Starting(_)
+            | State::Probing(_)
+            | State::Ready(_)
+            | State::Asleep(..)
+            | State::Retired(..) => {}
             State::Stopping(..) => tenant.warm = Some(Warm::wanted_again(tenant.warm)),
             State::Stranded(run) => {
                 let run = run.id;
@@ -306,6 +310,9 @@ impl Pool {
 
     /// Whether the key that has waited for room the longest has no caller.
     pub(crate) fn first_has_no_caller(&self) -> bool {
+        if self.room.first_waking().is_some() {
+            return false;
+        }
         let first = self.room.first_waiting().and_then(|key| self.tenants.get(key));
         let tenant = first.filter(|tenant| matches!(tenant.state, State::AwaitingRoom { .. }));
         tenant.is_some_and(|tenant| tenant.waiters.is_empty())

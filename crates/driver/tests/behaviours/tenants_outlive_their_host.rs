@@ -10,11 +10,16 @@ use linux::warden_link::{RecordFile, RunRecord};
 use pool::{Exit, ExitReason, Input, Outcome, Refusal};
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use warden::ring::{self, Piece};
 
-const READY: FoundMarks =
-    FoundMarks { is_ready: true, is_retired: false, stopping: None, has_ended: false };
+const READY: FoundMarks = FoundMarks {
+    is_ready: true,
+    is_retired: false,
+    stopping: None,
+    asleep: None,
+    has_ended: false,
+};
 
 /// A run that was found, and the sender of its end.
 fn found(number: u64, key: &str, marks: FoundMarks) -> (FoundRun, oneshot::Sender<Ended>) {
@@ -40,6 +45,7 @@ fn found(number: u64, key: &str, marks: FoundMarks) -> (FoundRun, oneshot::Sende
     let output = FoundOutput {
         started,
         ended,
+        rests: mpsc::unbounded_channel().1,
         stdout: reader(),
         stderr: reader(),
         begun: Vec::new(),

@@ -54,6 +54,26 @@ pub fn ask(socket: &OwnedFd, question: &Question) -> io::Result<()> {
     Ok(())
 }
 
+/// Asks for the one socket that is this end of a connection.
+pub fn ask_of_connection(
+    socket: &OwnedFd,
+    local: SocketAddr,
+    remote: SocketAddr,
+) -> io::Result<()> {
+    let family = if local.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let bound_to = Some((local.ip(), local.port()));
+    let mut bytes = request(&Question { family, flags: 0, states: u32::MAX, bound_to });
+    let mut put =
+        |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
+    put(HEADER_BYTES + 10, &remote.port().to_be_bytes());
+    match remote.ip() {
+        IpAddr::V4(address) => put(HEADER_BYTES + 28, &address.octets()),
+        IpAddr::V6(address) => put(HEADER_BYTES + 28, &address.octets()),
+    }
+    sendto(socket, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    Ok(())
+}
+
 /// Encodes a `nlmsghdr` and an `inet_diag_req_v2`.
 fn request(question: &Question) -> [u8; REQUEST_BYTES] {
     let mut bytes = [0u8; REQUEST_BYTES];

@@ -98,6 +98,8 @@ impl Rules {
             asks_before_idle: rng.chance(25),
             heeds_connections: rng.chance(20),
             checkpoint_timeout_ms: if rng.chance(30) { Some(rng.between(1, 60)) } else { None },
+            sleep: None,
+            evicts_by_cost: false,
         };
         let saves = config.checkpoint_timeout_ms.is_some();
         Rules {

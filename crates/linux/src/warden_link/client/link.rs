@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use warden::{Report, SocketFailure, host};
 
 use super::errand::{Errand, Order, Packet, Pending};
-use super::{Ended, LaunchError, Started};
+use super::{Ended, LaunchError, Rest, Started};
 use crate::confine::Traces;
 use crate::threads::clock;
 use crate::warden_link::surviving::Notice;
@@ -153,11 +153,22 @@ impl Link {
                     let _ = pending.ended.send(Ended { exit_code, signal, cpu_us, out_of_memory });
                 }
             }
+            Report::Slept { run, depth, rss_bytes } => {
+                self.rested(run, Rest::Slept { depth, rss_bytes });
+            }
+            Report::SleepFailed { run, errno } => self.rested(run, Rest::Failed { errno }),
+            Report::Awake { run } => self.rested(run, Rest::Awake),
             Report::Yield { pid } => self.notice(Notice::Yield { pid }),
             Report::Fenced { .. } => self.notice(Notice::Fenced),
             Report::PredecessorGone => self.notice(Notice::PredecessorGone),
             // They are read before there is a link.
             Report::Found { .. } | Report::FoundListener { .. } | Report::RosterEnd { .. } => {}
+        }
+    }
+
+    fn rested(&self, run: u64, rest: Rest) {
+        if let Some(pending) = self.pending.get(&run) {
+            let _ = pending.rest.send(rest);
         }
     }
 
@@ -297,11 +308,12 @@ mod tests {
         let launch = Launch { spec, descriptors: vec![null(), null()], kept: None, turn: None };
         let (started, started_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
-        let pending = Some(Pending { started: Some(started), ended, keeper_pid: 0 });
+        let (rest, rests) = mpsc::unbounded_channel();
+        let pending = Some(Pending { started: Some(started), ended, rest, keeper_pid: 0 });
         let packet = Packet::Launch { launch: Box::new(launch), memory_file: null() };
         (
             Order { number, packet, pending },
-            Launched { number, started: started_receiver, ended: ended_receiver },
+            Launched { number, started: started_receiver, ended: ended_receiver, rests },
         )
     }
 

@@ -1,0 +1,173 @@
+//! Stops a whole tree by signals, so that it can be continued: the way to freeze where the tree has
+//! no control group, or a process of it has left that.
+//!
+//! A process makes no child any more once all of its threads stand, so the children that are listed
+//! after that are all that it has. The tree is looked at again and again, parents before children,
+//! until a look has found every member standing before its children were listed, and none that is
+//! new or has ended since the last one: children of a process that ends become the keeper's, and
+//! are found at the next look.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fs;
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
+
+use crate::clock;
+use crate::tree::{Kinship, Scope, signal_member, stat_of};
+use warden::planted::{Bug, planted};
+
+/// How long a tree may need to stand. Each process needs a processor to stop, for which it may wait
+/// long on a busy machine.
+pub const FALL_MS: u64 = 1_000;
+
+/// The time between the first two looks, and the longest between two.
+const LOOK_FIRST_US: i64 = 150;
+const LOOK_MAX_US: i64 = 5_000;
+
+/// A tree that stands. Dropping it continues nothing.
+#[derive(Debug, Default)]
+pub struct Halted {
+    /// The processes that were stopped, parents before their children.
+    stopped: Vec<(Pid, u64)>,
+    members: HashSet<Pid>,
+}
+
+struct Member {
+    started_at_ticks: u64,
+    /// It was stopped from here.
+    is_ours: bool,
+    /// All of its threads stood when it was last looked at.
+    stands: bool,
+    /// The number of the look that saw it last.
+    seen_at: usize,
+}
+
+struct Looks<'a> {
+    scope: Scope<'a>,
+    is_frozen: &'a dyn Fn(Pid) -> bool,
+    members: HashMap<Pid, Member>,
+    /// In the order in which they were found.
+    order: Vec<Pid>,
+    taken: usize,
+}
+
+/// Stops every process of the tree but those that `is_frozen` says stand already. An error means
+/// that the tree runs on: it could not be made to stand in time, or may not be signalled, or an
+/// order has come on the link (`ECANCELED`), which may be to wake it.
+pub fn halt(
+    scope: Scope<'_>,
+    is_frozen: &dyn Fn(Pid) -> bool,
+    link: Option<&OwnedFd>,
+) -> Result<Halted, Errno> {
+    let due_ms = clock::now_ms() + FALL_MS;
+    let mut pause_us = LOOK_FIRST_US;
+    let (members, order) = (HashMap::new(), Vec::new());
+    let mut looks = Looks { scope, is_frozen, members, order, taken: 0 };
+    loop {
+        let failed = match looks.take() {
+            Ok(true) => return Ok(looks.halted()),
+            Ok(false) if has_order(link, pause_us) => Some(Errno::CANCELED),
+            Ok(false) if clock::now_ms() < due_ms => None,
+            Ok(false) => Some(Errno::TIMEDOUT),
+            Err(errno) => Some(errno),
+        };
+        if let Some(errno) = failed {
+            looks.halted().resume(scope);
+            return Err(errno);
+        }
+        pause_us = (pause_us * 2).min(LOOK_MAX_US);
+    }
+}
+
+/// Waits for the next look; true if there is something to read on the link before that.
+fn has_order(link: Option<&OwnedFd>, pause_us: i64) -> bool {
+    let pause = Timespec { tv_sec: 0, tv_nsec: pause_us * 1_000 };
+    let mut link: Vec<PollFd<'_>> =
+        link.iter().map(|link| PollFd::new(*link, PollFlags::IN)).collect();
+    poll(&mut link, Some(&pause)).is_ok_and(|ready| ready > 0)
+}
+
+impl Halted {
+    /// Continues these processes and no others: one that had stopped before stays so. Children come
+    /// before their parents, so that no parent that waits for a child sees it stopped.
+    pub fn resume(self, scope: Scope<'_>) {
+        let is_member = |pid: Pid| self.members.contains(&pid);
+        for (pid, started_at_ticks) in self.stopped.iter().rev() {
+            if stat_of(*pid).is_some_and(|stat| stat.started_at_ticks == *started_at_ticks) {
+                signal_member(*pid, scope.root, is_member, Signal::CONT);
+            }
+        }
+    }
+}
+
+impl Looks<'_> {
+    /// Looks at the whole tree, and stops what runs. Returns whether all of it stands.
+    fn take(&mut self) -> Result<bool, Errno> {
+        self.taken += 1;
+        let kinship = Kinship::look(self.scope.root)?;
+        let mut to_visit: VecDeque<Pid> = kinship.children_of_root(self.scope.root)?.into();
+        to_visit.retain(|child| !self.scope.spared.contains(child));
+        let mut all_stand = true;
+        while let Some(pid) = to_visit.pop_front() {
+            all_stand &= self.visit(pid)?;
+            to_visit.extend(kinship.children_of(pid));
+        }
+        // One that has gone during this look has left its children to the keeper.
+        let before = self.members.len();
+        let taken = self.taken;
+        self.members.retain(|pid, it| it.seen_at == taken || stat_of(*pid).is_some());
+        all_stand &= before == self.members.len();
+        all_stand &= self.members.values().all(|member| member.seen_at == taken);
+        Ok(all_stand || planted(Bug::FallLooksOnce))
+    }
+
+    /// Stops a process unless it stands. Returns whether it stands, and was known before: then the
+    /// children that are listed next are all that it has.
+    fn visit(&mut self, pid: Pid) -> Result<bool, Errno> {
+        let Some(stat) = stat_of(pid) else { return Ok(false) };
+        let started_at_ticks = stat.started_at_ticks;
+        let known = self.members.get(&pid).filter(|it| it.started_at_ticks == started_at_ticks);
+        let (was_known, was_ours) = (known.is_some(), known.is_some_and(|it| it.is_ours));
+        let stood = known.is_some_and(|it| it.stands) && stat.is_stopped;
+        let is_frozen = (self.is_frozen)(pid);
+        let stands = is_frozen || stood || stat.has_ended || stands(pid);
+        let is_ours = was_ours || !stands || planted(Bug::WakeContinuesAll);
+        let member = Member { started_at_ticks, is_ours, stands, seen_at: self.taken };
+        if self.members.insert(pid, member).is_none() {
+            self.order.push(pid);
+        }
+        if !stands {
+            let is_member = |parent: Pid| self.members.contains_key(&parent);
+            let sent = signal_member(pid, self.scope.root, is_member, Signal::STOP);
+            if sent.is_some_and(|sent| !sent.needs_no_more) {
+                return Err(Errno::PERM);
+            }
+        }
+        // The kernel has frozen it before this look.
+        Ok(is_frozen || stands && was_known)
+    }
+
+    fn halted(&self) -> Halted {
+        let ours = |pid: &Pid| {
+            let member = self.members.get(pid).filter(|member| member.is_ours)?;
+            Some((*pid, member.started_at_ticks))
+        };
+        let stopped = self.order.iter().filter_map(ours).collect();
+        Halted { stopped, members: self.members.keys().copied().collect() }
+    }
+}
+
+/// Whether no thread of a process runs, nor will. One in uninterruptible sleep stops before it runs
+/// again, and makes no child until then.
+fn stands(pid: Pid) -> bool {
+    let Ok(threads) = fs::read_dir(format!("{}/task", pid.as_raw_pid())) else { return false };
+    let mut states = threads.flatten().map(|thread| {
+        let line = fs::read(thread.path().join("stat")).unwrap_or_default();
+        let name_end = line.iter().rposition(|&byte| byte == b')').unwrap_or(0);
+        line.get(name_end + 2).copied()
+    });
+    states.all(|state| !matches!(state, Some(b'R' | b'S' | b'I')))
+}
