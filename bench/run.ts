@@ -30,6 +30,7 @@ const { values: options, words: names } = readArguments({
       'dashboard',
       'command',
       'survival',
+      'density',
     ],
   },
   maxWords: Infinity,
@@ -47,6 +48,9 @@ if (names.includes('instructions')) {
 } else if (names.includes('survival')) {
   const { runSurvival } = await import('./survival/run.ts');
   process.exitCode = await runSurvival();
+} else if (names.includes('density')) {
+  const { runDensity } = await import('./density/run.ts');
+  process.exitCode = await runDensity();
 } else {
   await measure(chosenScenarios());
 }

@@ -117,7 +117,8 @@ const mayConfine = ({ limits, isolation, tenant, limitsOf, isolationOf }) =>
  * @param {{ limits: LimitInForce[], isolation?: IsolationInForce } | null} [inForce]
  * @returns {TenantStatus}
  */
-function statusOf({ key, phase, failures, comesBackAt, usage, history }, started, inForce) {
+function statusOf(known, started, inForce) {
+  const { key, phase, depth, failures, comesBackAt, usage, history } = known;
   /** @type {TenantStatus} */
   const status = {
     key,
@@ -139,6 +140,7 @@ function statusOf({ key, phase, failures, comesBackAt, usage, history }, started
     ),
     isolation: inForce?.isolation ? isolationOf(inForce.isolation) : null,
   };
+  if (depth !== null) status.depth = depth;
   if (started?.host !== undefined) status.host = started.host;
   if (started?.resourceId !== undefined) status.resourceId = started.resourceId;
   return status;
