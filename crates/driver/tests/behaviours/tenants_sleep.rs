@@ -220,8 +220,7 @@ async fn a_sleeper_is_woken_and_then_asked_to_end() {
     assert_eq!(harness.stops(), [(run.0, StopStage::Terminate)]);
     harness.exit(run).await;
     let names = harness.record_names();
-    assert_eq!(names[..2], ["Wake", "Exit"]);
-    assert_eq!(harness.driver.statuses(), []);
+    assert_eq!(names[..2], ["Wake", "Exit"], "{names:?}");
 }
 
 #[tokio::test]
@@ -231,7 +230,7 @@ async fn short_memory_pages_sleepers_out() {
     pass(&harness, 5_000).await;
     assert_eq!(harness.rests(), []);
     harness.machine.is_short.store(true, Relaxed);
-    pass(&harness, 2_000).await;
+    pass(&harness, 1_000).await;
     assert_eq!(harness.rests(), [(run.0, Some(Depth::PagedOut))]);
     harness.rested(run, Rest::Slept { depth: Depth::PagedOut, rss_bytes: 1_000 }).await;
     let records = harness.records();
