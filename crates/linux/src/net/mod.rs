@@ -1,5 +1,6 @@
 //! Ports and sockets.
 
+pub mod activity;
 mod answer_kind;
 pub mod connections;
 pub mod listeners;
