@@ -9,9 +9,8 @@
 //! | visitors who come around the gateway | `knocks.rs` |
 //! | connections to tenants that gateways keep | `kept_connections.rs` |
 //!
-//! **Answers.** The pool gets one answer for each order, in the order of the orders. The keeper
-//! does not answer an order to sleep that an order to wake has overtaken: this is told as failed
-//! before the wake.
+//! **Answers.** The pool gets one answer for each order, in the order of the orders. An order to sleep
+//! that has no answer when the run is awake, or its wake is late, is told as failed before that.
 
 mod activity;
 mod answering;
@@ -104,6 +103,10 @@ impl Sleeping {
         }
     }
 
+    fn is_ordered(&self, run: RunId) -> bool {
+        self.orders.get(&run).is_some_and(|orders| !orders.is_empty())
+    }
+
     fn awaits_rouse(&self, run: RunId, wake: u64) -> bool {
         let mut orders = self.orders.get(&run).into_iter().flatten();
         orders.any(|order| matches!(order, Order::Rouse { wake: of, .. } if *of == wake))
@@ -165,8 +168,11 @@ impl<M: Machine> Driver<M> {
                 self.feed_locked(&mut core, Input::Fact(run, Fact::Rested { depth, rss_bytes }));
             }
             Rest::Failed { errno } if sleeping.take_rest(run) => {
-                tracing::warn!(?run, errno, "a tenant cannot be frozen");
-                sleeping.is_up(run);
+                // Else another order follows, by which it was overtaken, or which is the last word.
+                if !sleeping.is_ordered(run) {
+                    tracing::warn!(?run, errno, "a tenant cannot be frozen");
+                    sleeping.is_up(run);
+                }
                 self.feed_locked(&mut core, Input::Fact(run, Fact::RestFailed));
             }
             Rest::Awake => self.is_awake(&mut core, run, Fact::Roused),
