@@ -101,6 +101,8 @@ async fn a_tenant_that_was_woken_and_takes_no_connection_in_is_killed() {
     harness.machine.engine.takes_none.store(true, Relaxed);
     harness.ensure("a");
     harness.rested(run, Rest::Awake).await;
+    assert_eq!(harness.stops(), []);
+    pass(&harness, 100).await;
     assert_eq!(harness.stops(), [(run.0, StopStage::Kill)]);
 }
 
