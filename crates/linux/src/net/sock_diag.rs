@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 pub const TCP_ESTABLISHED: u8 = 1;
 /// Of UDP: anybody may send to the socket.
 pub const UDP_UNCONNECTED: u8 = 7;
+pub const TCP_SYN_RECV: u8 = 3;
 pub const TCP_LISTEN: u8 = 10;
 /// Asks for every socket that fits, in as many messages as it takes.
 pub const DUMP: u16 = 0x300;
