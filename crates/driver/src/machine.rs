@@ -29,8 +29,8 @@ use warden::{Depth, Mark, StopStage};
 /// What a tree does by itself, and has used so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Looked {
-    pub activity: Activity,
-    /// `None`: it is gone, or cannot be seen.
+    /// `None`, as below: it is gone, or cannot be seen.
+    pub activity: Option<Activity>,
     pub cpu_ms: Option<u64>,
 }
 

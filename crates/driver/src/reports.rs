@@ -4,6 +4,7 @@ use crate::Driver;
 use crate::callers::Callers;
 use crate::core::Core;
 use crate::machine::{Engine, Machine};
+use crate::sleep::usages::{self, ToSample};
 use crate::uplink::Record;
 use linux::process::accounting::{self, Root, Sampler, of_tree};
 use pool::{CallId, Event, Fact, Input, Outcome, Owner, Phase, Refusal, RunId, Status};
@@ -28,19 +29,17 @@ fn sample_all<M: Machine>(
     core: &mut Core<M>,
     engine: &M::Engine,
     sampler: impl FnOnce(&mut Core<M>) -> &mut Option<Sampler>,
-) -> Option<impl Future<Output = (Vec<Sampled>, Sampler)> + Send + 'static> {
+) -> Option<impl Future<Output = (usages::Sampled, Sampler)> + Send + 'static> {
     let mut sampler = sampler(core).take()?;
-    let (runs, roots): (Vec<RunId>, Vec<Root>) =
-        core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?))).unzip();
-    let sampling = engine.off_thread(move || (sampler.sample(&roots), sampler));
+    let trees = core.runs.iter().filter_map(|(run, handle)| Some((*run, handle.root?)));
+    let to_sample = ToSample::new(trees, core.sleeping.as_deref());
+    let sampling = engine.off_thread(move || (to_sample.sample(&mut sampler), sampler));
     Some(async move {
         // Without a thread for slow work this sample is left out, and the next one is taken.
-        let (usages, sampler) = sampling.await.unwrap_or_else(|error| {
+        sampling.await.unwrap_or_else(|error| {
             tracing::warn!(%error, "tenants cannot be observed");
             Default::default()
-        });
-        let sampled = runs.into_iter().zip(usages);
-        (sampled.filter_map(|(run, usage)| Some((run, usage?))).collect(), sampler)
+        })
     })
 }
 
@@ -113,7 +112,8 @@ impl<M: Machine> Driver<M> {
         let driver = self.clone();
         engine.spawn(async move {
             let (observed, sampler) = sampling.await;
-            for (index, portion) in observed.chunks(OBSERVATIONS_AT_ONCE).enumerate() {
+            observed.keep(driver.lock().sleeping.as_deref_mut());
+            for (index, portion) in observed.usages.chunks(OBSERVATIONS_AT_ONCE).enumerate() {
                 if index > 0 {
                     tokio::time::sleep(OBSERVATIONS_PAUSE).await;
                 }
@@ -146,9 +146,13 @@ impl<M: Machine> Driver<M> {
         };
         let driver = self.clone();
         engine.spawn(async move {
-            let (usages, sampler) = sampling.await;
-            driver.lock().looking_sampler = Some(sampler);
-            answer(usages);
+            let (looked, sampler) = sampling.await;
+            {
+                let mut core = driver.lock();
+                looked.keep(core.sleeping.as_deref_mut());
+                core.looking_sampler = Some(sampler);
+            }
+            answer(looked.usages);
         });
         true
     }

@@ -8,21 +8,23 @@
 //! | what a tenant does by itself: connections, UDP, CPU | `activity.rs`, `cpu_marks.rs` |
 //! | visitors who come around the gateway | `knocks.rs` |
 //! | connections to tenants that gateways keep | `kept_connections.rs` |
+//! | what sleepers use, which is read once | `usages.rs` |
 //!
-//! **Answers.** The pool gets one answer for each order, in the order of the orders. The keeper
-//! does not answer an order to sleep that an order to wake has overtaken: this is told as failed
-//! before the wake.
+//! **Answers.** The pool gets one answer for each order, in the order of the orders. An order to sleep
+//! that has no answer when the run is awake, or its wake is late, is told as failed before that.
 
 mod activity;
 mod answering;
 mod cpu_marks;
 mod kept_connections;
 mod knocks;
+pub(crate) mod usages;
 
 use self::cpu_marks::CpuMarks;
 use crate::Driver;
 use crate::core::Core;
 use crate::machine::{Engine, Machine};
+use linux::process::accounting::Usage;
 use linux::warden_link::client::Rest;
 use pool::{Depth, Fact, Input, RunId, RunMap};
 use std::collections::{HashMap, VecDeque};
@@ -36,8 +38,9 @@ pub(crate) struct Sleeping {
     orders: RunMap<VecDeque<Order>>,
     /// Counts orders to wake, so that one that is late is not taken for a later one.
     last_wake: u64,
-    /// The ports of runs that were told to rest and not to wake since.
-    resting: RunMap<u16>,
+    /// Runs that were told to rest and not to wake since.
+    resting: RunMap<Resting>,
+    last_rest: u64,
     /// The same the other way round, for visitors. A run without a port has none.
     run_at: HashMap<u16, RunId>,
     /// The task that looks for visitors.
@@ -48,6 +51,15 @@ pub(crate) struct Sleeping {
     cpu_marks: RunMap<CpuMarks>,
     /// Have gateways drop the connections that they keep to a run.
     droppers: Vec<kept_connections::Dropper>,
+}
+
+/// A run that rests, or is about to.
+struct Resting {
+    port: u16,
+    /// Which of all rests it is: counted anew when its tree stands.
+    rest: u64,
+    /// What it uses, once that was read while its tree stood.
+    usage: Option<Usage>,
 }
 
 /// An order that the keeper has not answered.
@@ -63,16 +75,25 @@ enum Order {
 
 impl Sleeping {
     fn rests(&mut self, run: RunId, port: u16) {
-        self.resting.insert(run, port);
+        self.last_rest += 1;
+        self.resting.insert(run, Resting { port, rest: self.last_rest, usage: None });
         if port != 0 {
             self.run_at.insert(port, run);
         }
         self.cpu_marks.remove(&run);
     }
 
+    /// The tree stands, as deep as it was told: what was read of it before is old.
+    fn stands(&mut self, run: RunId) {
+        if let Some(resting) = self.resting.get_mut(&run) {
+            self.last_rest += 1;
+            (resting.rest, resting.usage) = (self.last_rest, None);
+        }
+    }
+
     fn is_up(&mut self, run: RunId) {
-        if let Some(port) = self.resting.remove(&run) {
-            self.run_at.remove(&port);
+        if let Some(resting) = self.resting.remove(&run) {
+            self.run_at.remove(&resting.port);
         }
     }
 
@@ -102,6 +123,10 @@ impl Sleeping {
             Some(Order::Rouse { is_to_answer, .. }) => Some((place, is_to_answer)),
             _ => None,
         }
+    }
+
+    fn is_ordered(&self, run: RunId) -> bool {
+        self.orders.get(&run).is_some_and(|orders| !orders.is_empty())
     }
 
     fn awaits_rouse(&self, run: RunId, wake: u64) -> bool {
@@ -162,11 +187,15 @@ impl<M: Machine> Driver<M> {
                     warden::Depth::Frozen => Depth::Frozen,
                     warden::Depth::PagedOut => Depth::PagedOut,
                 };
+                sleeping.stands(run);
                 self.feed_locked(&mut core, Input::Fact(run, Fact::Rested { depth, rss_bytes }));
             }
             Rest::Failed { errno } if sleeping.take_rest(run) => {
-                tracing::warn!(?run, errno, "a tenant cannot be frozen");
-                sleeping.is_up(run);
+                // Where another order follows, it was overtaken by that, or does not matter any more.
+                if !sleeping.is_ordered(run) {
+                    tracing::warn!(?run, errno, "a tenant cannot be frozen");
+                    sleeping.is_up(run);
+                }
                 self.feed_locked(&mut core, Input::Fact(run, Fact::RestFailed));
             }
             Rest::Awake => self.is_awake(&mut core, run, Fact::Roused),

@@ -22,12 +22,13 @@ fn saves(mark: &str, parent: Option<&Parent>) -> LaunchSpec {
     within(spec, parent.iter().map(|parent| parent.group(&[])).collect())
 }
 
-fn asleep(warden: &mut Warden, spec: &LaunchSpec) -> Tenant {
-    let mut tenant = groups::start(warden, 1, spec).0;
+/// A tenant that sleeps, and the number of its group.
+fn asleep(warden: &mut Warden, spec: &LaunchSpec) -> (Tenant, u64) {
+    let (mut tenant, group) = groups::start(warden, 1, spec);
     assert_eq!(tenant.stdout.line(), "up");
     warden.sleep(1, Depth::Frozen);
     warden.expect_slept(1);
-    tenant
+    (tenant, group)
 }
 
 #[test]
@@ -35,7 +36,7 @@ fn one_that_is_asked_to_end_is_woken_for_it() {
     for parent in each_way() {
         let mark = process::new_mark();
         let mut warden = Warden::start();
-        let mut tenant = asleep(&mut warden, &saves(&mark, parent.as_ref()));
+        let (mut tenant, _) = asleep(&mut warden, &saves(&mark, parent.as_ref()));
         warden.stop(1, StopStage::Terminate);
         assert_eq!(warden.expect_ended(1).how(), exited(7));
         assert_eq!(tenant.stdout.rest(), "saved\n");
@@ -49,7 +50,7 @@ fn one_that_is_killed_runs_nothing_before() {
     for parent in each_way() {
         let mark = process::new_mark();
         let mut warden = Warden::start();
-        let mut tenant = asleep(&mut warden, &saves(&mark, parent.as_ref()));
+        let (mut tenant, _) = asleep(&mut warden, &saves(&mark, parent.as_ref()));
         warden.stop(1, StopStage::Kill);
         assert_eq!(warden.expect_ended(1).how(), SIGKILL);
         assert_eq!(tenant.stdout.rest(), "");
@@ -62,7 +63,7 @@ fn one_whose_main_process_is_killed_ends() {
     for parent in each_way() {
         let mark = process::new_mark();
         let mut warden = Warden::start();
-        let tenant = asleep(&mut warden, &saves(&mark, parent.as_ref()));
+        let (tenant, _) = asleep(&mut warden, &saves(&mark, parent.as_ref()));
         kill_process(tenant.pid, Signal::KILL).expect("it is there");
         assert_eq!(warden.expect_ended(1).how(), SIGKILL);
         assert_eq!(process::marked(&mark), Vec::<i32>::new());
@@ -74,7 +75,7 @@ fn one_whose_host_is_gone_is_woken_and_asked() {
     for parent in each_way() {
         let mark = process::new_mark();
         let mut warden = Warden::start();
-        let mut tenant = asleep(&mut warden, &saves(&mark, parent.as_ref()));
+        let (mut tenant, _) = asleep(&mut warden, &saves(&mark, parent.as_ref()));
         warden.close_and_wait();
         assert_eq!(tenant.stdout.rest(), "saved\n");
         assert_eq!(process::marked(&mark), Vec::<i32>::new());
@@ -88,8 +89,7 @@ fn one_whose_keeper_or_warden_is_killed_ends() {
         for is_of_warden in [false, true] {
             let mark = process::new_mark();
             let mut warden = Warden::start();
-            let tenant = asleep(&mut warden, &saves(&mark, parent.as_ref()));
-            let groups = parent.as_ref().map(Parent::groups).unwrap_or_default();
+            let (tenant, group) = asleep(&mut warden, &saves(&mark, parent.as_ref()));
             if is_of_warden {
                 warden.kill();
             } else {
@@ -97,11 +97,8 @@ fn one_whose_keeper_or_warden_is_killed_ends() {
                 assert_eq!(warden.expect_ended(1).how(), SIGKILL);
             }
             eventually("all are gone", || process::marked(&mark).is_empty());
-            // Another one may wait there for the next launch.
-            let members = |group: &u64| parent.as_ref().map(|parent| parent.members(*group));
-            eventually("its group is empty", || {
-                groups.iter().filter_map(members).all(|members| members.is_empty())
-            });
+            let is_gone = || parent.as_ref().is_none_or(|parent| !parent.at(group).exists());
+            eventually("its group is gone", is_gone);
         }
     }
 }

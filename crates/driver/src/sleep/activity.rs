@@ -60,7 +60,7 @@ impl<M: Machine> Driver<M> {
     /// Answers the pool; or looks once more, if it is not known for long enough what the run uses.
     fn tell_activity(self: &Arc<Self>, engine: &M::Engine, run: RunId, looked: Option<Looked>) {
         let mut core = self.lock();
-        let Some(Looked { activity, cpu_ms: Some(cpu_ms) }) = looked else {
+        let Some(Looked { activity: Some(activity), cpu_ms: Some(cpu_ms) }) = looked else {
             return self.feed_locked(&mut core, Input::Fact(run, unseen()));
         };
         let Some((sleep, touched_at_ms)) =

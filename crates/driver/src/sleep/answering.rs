@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// How long a tree has until it runs, and then until it answers.
 const WAKE_LIMIT_MS: u64 = 1_000;
+/// When it is seen whether it answers: not while the visitor for whom it was woken waits.
+const SEEN_AFTER_MS: u64 = 50;
 
 impl<M: Machine> Driver<M> {
     /// Gives the order to wake of this number up when its time is over.
@@ -41,15 +43,18 @@ impl<M: Machine> Driver<M> {
         };
         let Some(tenant) = handle.tenant.as_ref().filter(|tenant| tenant.port != 0) else { return };
         let server = SocketAddr::new(tenant.host, tenant.port);
-        let (driver, limit) = (self.clone(), Duration::from_millis(WAKE_LIMIT_MS));
-        let shared = engine.clone();
+        let limit = Duration::from_millis(WAKE_LIMIT_MS - SEEN_AFTER_MS);
+        let (driver, shared) = (self.clone(), engine.clone());
+        let seen_at_ms = self.machine.steady_ms() + SEEN_AFTER_MS;
+        // One that sleeps again, or is being stopped, takes none in.
+        let is_up = move |core: &Core<M>| !core.is_resting(run) && core.pool.is_ready(run);
         engine.spawn(async move {
-            if shared.takes_connections(server, limit).await {
+            while !driver.machine.sleep_until(seen_at_ms, Sleep::Attentive).await {}
+            if !is_up(&driver.lock()) || shared.takes_connections(server, limit).await {
                 return;
             }
             let core = driver.lock();
-            // One that sleeps again, or is being stopped, takes none in.
-            if core.is_resting(run) || !core.pool.is_ready(run) {
+            if !is_up(&core) {
                 return;
             }
             tracing::warn!(?run, "it was woken, does not answer, and is killed");

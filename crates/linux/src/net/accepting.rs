@@ -2,10 +2,12 @@
 //! would see.
 //!
 //! The kernel completes a connection before the server has taken it in. Until then no process has
-//! its socket, which the kernel tells as the inode 0.
+//! its socket, which the kernel tells as the inode 0. Many servers, Bun's among them, have the kernel
+//! wait for the first bytes (`TCP_DEFER_ACCEPT`), so an empty line is sent: HTTP has a server skip
+//! those before a request, which does not follow.
 
 use crate::net::proc_net;
-use crate::net::sock_diag::{self, TCP_ESTABLISHED};
+use crate::net::sock_diag::{self, TCP_ESTABLISHED, TCP_SYN_RECV};
 use crate::threads::off_thread::OffThread;
 use rustix::net::{RecvFlags, SocketFlags, recv};
 use std::io;
@@ -21,6 +23,7 @@ const PAUSES: [Duration; 3] =
 /// Waits until the server has taken this connection to it in, or has closed it.
 pub(super) async fn until_taken(connection: &TcpStream, off_thread: &OffThread) -> io::Result<()> {
     let (server, client) = (connection.peer_addr()?, connection.local_addr()?);
+    connection.try_write(b"\r\n")?;
     let mut pauses = PAUSES.into_iter();
     let mut pause = PAUSES[0];
     loop {
@@ -45,7 +48,8 @@ fn asked(server: SocketAddr, client: SocketAddr) -> io::Result<bool> {
     let (length, _) = recv(&socket, &mut answer, RecvFlags::empty())?;
     let message = sock_diag::messages(&answer[..length]).next();
     let message = message.ok_or(io::ErrorKind::UnexpectedEof)?;
-    let found = message.socket().filter(|found| found.state == TCP_ESTABLISHED);
+    let is_open = |state| matches!(state, TCP_ESTABLISHED | TCP_SYN_RECV);
+    let found = message.socket().filter(|found| is_open(found.state));
     match found {
         Some(found) => Ok(found.inode == 0),
         // Without the kernel's module every question is answered by an error.

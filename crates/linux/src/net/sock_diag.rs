@@ -8,7 +8,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
+/// A UDP socket that is connected has this state, too.
 pub const TCP_ESTABLISHED: u8 = 1;
+/// Of UDP: anybody may send to the socket.
+pub const UDP_UNCONNECTED: u8 = 7;
+pub const TCP_SYN_RECV: u8 = 3;
 pub const TCP_LISTEN: u8 = 10;
 /// Asks for every socket that fits, in as many messages as it takes.
 pub const DUMP: u16 = 0x300;
@@ -20,7 +24,6 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 1;
-const IPPROTO_TCP: u8 = 6;
 const REQUEST_BYTES: usize = 72;
 const HEADER_BYTES: usize = 16;
 /// The size of an `inet_diag_msg`, which attributes follow.
@@ -30,8 +33,16 @@ const INET_DIAG_SKV6ONLY: u16 = 11;
 /// The attribute with the number of the control group that the socket was made in.
 const INET_DIAG_CGROUP_ID: u16 = 21;
 
-/// Which TCP sockets are asked for.
+/// The protocol of sockets, by its number.
+#[derive(Clone, Copy)]
+pub enum Protocol {
+    Tcp = 6,
+    Udp = 17,
+}
+
+/// Which sockets are asked for.
 pub struct Question {
+    pub protocol: Protocol,
     pub family: AddressFamily,
     pub flags: u16,
     /// One bit for each TCP state.
@@ -62,7 +73,9 @@ pub fn ask_of_connection(
 ) -> io::Result<()> {
     let family = if local.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let bound_to = Some((local.ip(), local.port()));
-    let mut bytes = request(&Question { family, flags: 0, states: u32::MAX, bound_to });
+    let question =
+        Question { protocol: Protocol::Tcp, family, flags: 0, states: u32::MAX, bound_to };
+    let mut bytes = request(&question);
     let mut put =
         |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
     put(HEADER_BYTES + 10, &remote.port().to_be_bytes());
@@ -82,7 +95,7 @@ fn request(question: &Question) -> [u8; REQUEST_BYTES] {
     put(0, &(REQUEST_BYTES as u32).to_ne_bytes());
     put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     put(6, &(NLM_F_REQUEST | question.flags).to_ne_bytes());
-    put(HEADER_BYTES, &[question.family.as_raw() as u8, IPPROTO_TCP]);
+    put(HEADER_BYTES, &[question.family.as_raw() as u8, question.protocol as u8]);
     put(HEADER_BYTES + 4, &question.states.to_ne_bytes());
     if let Some((address, port)) = question.bound_to {
         put(HEADER_BYTES + 8, &port.to_be_bytes());
@@ -166,6 +179,12 @@ impl Message<'_> {
         };
         let inode = u32::from_ne_bytes(bytes[68..72].try_into().ok()?).into();
         Some(Connection { local: end(4, 8)?, remote: end(6, 24)?, inode })
+    }
+
+    /// How many connections a listening socket has that wait to be accepted.
+    pub fn waiting(&self) -> Option<u32> {
+        let bytes = self.body.get(..SOCKET_BYTES).filter(|_| self.kind == SOCK_DIAG_BY_FAMILY)?;
+        Some(u32::from_ne_bytes(bytes[56..60].try_into().ok()?))
     }
 
     /// Finds an attribute. Each is a length (header included), a type and a value, and begins at a
