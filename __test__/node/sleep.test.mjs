@@ -33,8 +33,7 @@ test(
     try {
       const asleep = next('sleep');
       const tenant = await within('ready', runtime.ensure('a'));
-      // Longer than the ten seconds in which its own use of the processor is looked at.
-      const { depth, pid } = await asleep;
+      const { depth, pid } = await within('sleep', asleep);
       assert.deepEqual([depth, pid], ['frozen', tenant.pid]);
       assert.ok(questions >= 2);
       assert.equal(runtime.inspect('a')?.state, 'asleep');

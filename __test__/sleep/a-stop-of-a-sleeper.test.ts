@@ -13,7 +13,7 @@ const stops: [ExitReason, (pool: Pool) => unknown, string[], Partial<RuntimeOpti
   ['killed', ({ runtime }) => runtime.kill('a'), [], {}],
   ['restarted', ({ runtime }) => runtime.restart('a'), [], {}],
   ['disposed', ({ runtime }) => runtime.dispose(), [], {}],
-  ['idle-killed', () => {}, ['idle-kill'], { idleAfterMs: 25_000 }],
+  ['idle-killed', () => {}, ['idle-kill'], { idleAfterMs: 2_000 }],
   ['replaced', ({ runtime }) => runtime.replace('a'), [], {}],
 ];
 

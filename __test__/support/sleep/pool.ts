@@ -7,7 +7,7 @@ import { createPool, type Pool, treeOf, until, within } from '../processes/index
 /** Much shorter than the defaults. Nothing is paged out: not every machine has swap. */
 export const SOON = { afterMs: 150, pageOutAfterMs: 0, minAwakeMs: 0 };
 
-/** The guard of a tenant's own CPU time looks at ten seconds. */
+/** What keeps a tenant awake is looked for now and then, and looked at for a while. */
 const PATIENCE_MS = 3 * Number(process.env.TEST_PATIENCE_MS ?? 20_000);
 
 /**
