@@ -21,9 +21,14 @@ export interface Host {
   waits: (rounds: number, prepare: () => Promise<void>) => Promise<number[]>;
 }
 
-/** Without a depth nobody sleeps. */
+/** Without a depth nobody sleeps. With `isPatient` they sleep as late as by default. */
 export async function withTenants<T>(
-  { app, count, depth }: { app: App; count: number; depth?: SleepDepth },
+  {
+    app,
+    count,
+    depth,
+    isPatient = false,
+  }: { app: App; count: number; depth?: SleepDepth; isPatient?: boolean },
   work: (host: Host) => Promise<T>,
 ): Promise<T> {
   const root = mkdtempSync(join(tmpdir(), 'bench-d-'));
@@ -34,9 +39,12 @@ export async function withTenants<T>(
     env: tenantVariables(),
     idleAfterMs: 0,
     maxConcurrent: count,
-    sweepIntervalMs: 1_000,
+    ...(!isPatient && { sweepIntervalMs: 1_000 }),
     ...(depth !== undefined && {
-      sleep: { afterMs: 1, minAwakeMs: 0, pageOutAfterMs: depth === 'frozen' ? 0 : 1 },
+      sleep: {
+        pageOutAfterMs: depth === 'frozen' ? 0 : 1,
+        ...(!isPatient && { afterMs: 1, minAwakeMs: 0 }),
+      },
     }),
   });
   try {

@@ -16,9 +16,12 @@ export function privateBytes(pids: readonly number[]): number[] {
   return pids.map((pid) => treeOf(pid, below).reduce((sum, each) => sum + own(each), 0));
 }
 
-/** CPU time of a process and all below it so far. */
-export function cpuMsOf(pid: number): number {
-  const ticks = treeOf(pid, children()).map((each) => {
+/** A process and all below it. */
+export const treeNow = (pid: number): number[] => treeOf(pid, children());
+
+/** CPU time of processes so far. The first is read first: what it takes to read all is not in it. */
+export function cpuMsOf(pids: readonly number[]): number {
+  const ticks = pids.map((each) => {
     const fields = statOf(each);
     return Number(fields[11]) + Number(fields[12]);
   });
