@@ -46,6 +46,11 @@ impl Pool {
             }
             State::Asleep(ref mut run, ref slumber) => {
                 self.sleepers.leave(run, slumber, &mut self.room, &mut self.looks);
+                // They were accepted since they needed no start.
+                if self.draining && !self.releases.has_coming(&key) {
+                    let calls = std::mem::take(&mut waiters);
+                    calls.iter().for_each(|waiter| self.refuse(waiter.call, Refusal::Draining));
+                }
                 self.release_deadline_and_permit(run);
             }
             State::Starting(ref mut run) | State::Probing(ref mut run) => {

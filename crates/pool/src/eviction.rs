@@ -184,7 +184,9 @@ impl Pool {
     /// first key away if no tenant will. Returns whether it did either.
     pub(crate) fn make_room(&mut self, step: &mut Step) -> bool {
         let Some(since_ticket) = self.room.wanted_since() else { return false };
-        if self.make_room_by_sleep(step) {
+        self.make_room_by_sleep(step);
+        // Only when it is known who may not sleep does anyone leave.
+        if self.candidates.asked() > 0 {
             return false;
         }
         match self.evict(step, since_ticket) {
@@ -334,7 +336,6 @@ impl Pool {
             };
             let is_eligible = run.refused_at_ticket.is_none_or(|ticket| ticket < since_ticket)
                 && held_now <= held
-                && !run.may_make_room_by_sleep()
                 && !is_kept;
             is_eligible.then_some(Victim {
                 run: id,

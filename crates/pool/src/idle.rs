@@ -338,12 +338,13 @@ impl Pool {
             return;
         }
         let is_due = looks.at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        let is_wanted_for_room = looks.is_wanted_for_room || self.pressure.awaits_look;
         let is_anyone_there = self.candidates.len() > 0 || self.sleepers.is_any_checked();
         if !is_anyone_there || self.disposal.is_some() {
             looks.asking_next.clear();
             looks.at_ms = None;
-        } else if is_due || looks.is_wanted_for_room || !looks.asking_next.is_empty() {
-            looks.serves_room = looks.is_wanted_for_room;
+        } else if is_due || is_wanted_for_room || !looks.asking_next.is_empty() {
+            looks.serves_room = is_wanted_for_room;
             looks.asking = std::mem::take(&mut looks.asking_next);
             looks.is_under_way = true;
             looks.at_ms = None;

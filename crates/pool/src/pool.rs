@@ -176,9 +176,9 @@ impl Pool {
             Input::Tick => self.tick(&mut step),
         }
         self.let_go_of_tenants(&mut step);
-        self.stop_surplus_sleepers(&mut step);
         self.relieve(&mut step);
         self.admit(&mut step);
+        self.stop_surplus_sleepers(&mut step);
         self.look(&step);
         self.watch_backlogs();
         self.settle_disposal();

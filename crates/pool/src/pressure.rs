@@ -23,6 +23,8 @@ const PAGED_OUT_AT_ONCE: usize = 8;
 pub(crate) struct Pressure {
     /// When the next step is due, while the host is short of memory.
     pub next_ms: Option<u64>,
+    /// A tenant is to be stopped, and connections are looked for before that.
+    pub awaits_look: bool,
 }
 
 impl Pool {
@@ -38,17 +40,24 @@ impl Pool {
         if self.disposal.is_some() || planted(Bug::PressureIsIgnored) {
             self.pressure.next_ms = None;
         }
+        self.pressure.awaits_look &= self.pressure.next_ms.is_some();
+        if self.pressure.awaits_look && self.looks.is_fresh {
+            self.pressure.awaits_look = false;
+            return self.stop_one(step);
+        }
         if self.pressure.next_ms.is_none_or(|next_ms| next_ms > now_ms) {
             return;
         }
         self.pressure.next_ms = Some(now_ms.saturating_add(STEP_INTERVAL_MS));
-        if self.page_some_out(step) || self.put_one_to_sleep(step) {
+        if self.candidates.asked() > 0 || self.page_some_out(step) || self.put_one_to_sleep(step) {
             return;
         }
         if let Some(sleeper) = self.sleeper_to_free(step) {
             self.begin_stop(step, sleeper, Cause::Evicted);
-        } else if let Some(victim) = self.tenant_to_free(step) {
-            self.free(step, victim);
+        } else if self.config.heeds_connections {
+            self.pressure.awaits_look = self.tenant_to_stop(step).is_some();
+        } else {
+            self.stop_one(step);
         }
     }
 
@@ -68,9 +77,6 @@ impl Pool {
         if !self.sleeps() || self.sleepers.cannot_sink {
             return false;
         }
-        if self.candidates.asked() > 0 {
-            return true;
-        }
         let Some(run) = self.next_to_sleep(step) else { return false };
         self.ask_to_sleep(step, run);
         true
@@ -84,14 +90,13 @@ impl Pool {
         cold.filter(|id| self.tree_of(*id).warm.is_none()).max_by_key(|id| self.cost_of(step, *id))
     }
 
-    fn tenant_to_free(&mut self, step: &Step) -> Option<RunId> {
+    fn tenant_to_stop(&mut self, step: &Step) -> Option<RunId> {
         let by_cost = self.config.evicts_by_cost;
         let now_ms = step.now.steady_ms;
         self.choose_candidate(step, false, by_cost, |(releases, looks), tree, run| {
             let is_free = matches!(tree.state, State::Ready(_))
                 && run.tenure_ends_ms <= now_ms
                 && run.refused_at_ticket.is_none()
-                && !run.may_make_room_by_sleep()
                 && !step.leases.is_in_use(run.id)
                 && !looks.is_connected(run.id)
                 && !releases.has_coming(&tree.key);
@@ -100,7 +105,8 @@ impl Pool {
     }
 
     /// Stops a tenant, unless it is used at this moment.
-    fn free(&mut self, step: &mut Step, id: RunId) {
+    fn stop_one(&mut self, step: &mut Step) {
+        let Some(id) = self.tenant_to_stop(step) else { return };
         let before = step.leases.touched(id);
         if step.leases.claim(id) > before || step.leases.is_in_use(id) {
             return step.leases.reopen(id);

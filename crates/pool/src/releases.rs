@@ -206,6 +206,8 @@ impl Pool {
             Some(tenant) if tenant.state.is_up() => return,
             Some(tenant) => {
                 swap(tenant, &mut beside.tree);
+                // Calls that waited for it to wake.
+                tenant.waiters.append(&mut beside.tree.waiters);
                 tenant.inherit_warmth(Warm::inherited(beside.tree.warm.take()));
             }
             None => {

@@ -201,8 +201,12 @@ impl Pool {
     pub(crate) fn fall_asleep(&mut self, step: &mut Step, id: RunId) {
         self.end_row(id);
         let breathes = self.sleep().is_some_and(|sleep| sleep.outgoing == Outgoing::Breathe);
-        let Pool { tenants, runs, releases, timers, candidates, room, actions, .. } = self;
+        let Pool { tenants, runs, releases, timers, candidates, room, failures, actions, .. } =
+            self;
         let tenant = releases.tree_mut(tenants, &runs[&id], id);
+        if matches!(&tenant.state, State::Ready(run) if run.proven_at_ms <= step.now.steady_ms) {
+            failures.clear(&tenant.key);
+        }
         tenant.state.change(|state| match state {
             State::Ready(mut run) => {
                 timers.clear(&mut run);
@@ -218,16 +222,16 @@ impl Pool {
     }
 
     /// Asks the least recently active tenant that may sleep to make room, for each place that is
-    /// needed. Returns whether enough are asked.
-    pub(crate) fn make_room_by_sleep(&mut self, step: &mut Step) -> bool {
+    /// needed, as far as there are any.
+    pub(crate) fn make_room_by_sleep(&mut self, step: &mut Step) {
         if !self.sleeps() || self.disposal.is_some() {
-            return false;
+            return;
         }
-        while self.room.wanted() > self.candidates.asked() {
-            let Some(run) = self.next_to_sleep(step) else { return false };
+        while self.room.wanted() > self.candidates.asked()
+            && let Some(run) = self.next_to_sleep(step)
+        {
             self.ask_to_sleep(step, run);
         }
-        true
     }
 
     /// The tenant is to sleep before its time, if it may.
@@ -267,11 +271,6 @@ impl Run {
     fn may_ever_sleep(&self, has_place: bool) -> bool {
         let is_ours = self.custody == Custody::OURS;
         is_ours && self.main_ended_ms.is_none() && self.wakefulness.owed.is_none() && has_place
-    }
-
-    /// Whether it is being found out if the run may sleep so that another key has room.
-    pub fn may_make_room_by_sleep(&self) -> bool {
-        matches!(self.wakefulness.row, Some((Aim::MakeRoom, _)))
     }
 
     /// For how long the run stays awake, whether it is used or not.

@@ -342,7 +342,8 @@ impl Pool {
         }
     }
 
-    /// Stops those sleepers that are too many. Ends every step.
+    /// Stops those sleepers that are too many: not before those that can wake have, by the end of
+    /// every step.
     pub(crate) fn stop_surplus_sleepers(&mut self, step: &mut Step) {
         let Some(sleep) = self.sleep() else { return };
         let max_asleep =

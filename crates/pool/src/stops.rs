@@ -81,12 +81,12 @@ impl Pool {
         failure: Option<Failure>,
     ) -> bool {
         let (of_key, serves) = (self.runs[&id].clone(), self.serves(id));
+        let has_coming = self.releases.has_coming(&of_key);
         let Pool { tenants, releases, timers, gate, room, candidates, stranded, failures, .. } =
             self;
         let (looks, sleepers) = (&mut self.looks, &mut self.sleepers);
         let Tenant { key, state, waiters, .. } = releases.tree_mut(tenants, &of_key, id);
-        if matches!(state, State::Ready(run) | State::Asleep(run, _) if run.proven_at_ms <= step.now.steady_ms)
-        {
+        if matches!(state, State::Ready(run) if run.proven_at_ms <= step.now.steady_ms) {
             failures.clear(key);
         }
         // Only the serving tree of a restarted key hands its room on: one process follows both
@@ -98,6 +98,8 @@ impl Pool {
             && !planted(Bug::RestartLosesRoom);
         let mut slumber = None;
         let mut failed_waiters = Vec::new();
+        let is_drained = self.draining && !has_coming;
+        let mut drained = Vec::new();
         let has_process = state.change(|state| {
             let mut run = match state {
                 State::Starting(run) | State::Probing(run) => {
@@ -118,6 +120,8 @@ impl Pool {
                     slumber = Some(sleeps);
                     if cause == Some(Cause::Killed) {
                         failed_waiters = calls_of(waiters);
+                    } else if is_drained {
+                        drained = calls_of(waiters);
                     }
                     run
                 }
@@ -148,6 +152,7 @@ impl Pool {
             let has_process = run.pid.is_some();
             (State::Stopping(run, Box::new(stop)), has_process)
         });
+        drained.into_iter().for_each(|call| self.refuse(call, Refusal::Draining));
         self.let_coming_release_take_over(&of_key);
         has_process
     }

@@ -275,6 +275,8 @@ pub(crate) enum Cause {
     Restarted,
     Saved,
     Replaced,
+    /// It sleeps, and did not wake.
+    NotWoken,
 }
 
 impl Cause {
@@ -303,6 +305,7 @@ impl Cause {
             Cause::Restarted => ExitReason::Restarted,
             Cause::Saved => ExitReason::Checkpointed,
             Cause::Replaced => ExitReason::Replaced,
+            Cause::NotWoken => ExitReason::Crashed,
         }
     }
 }
@@ -354,12 +357,6 @@ impl State {
     /// Whether the signal that ended the run may have been sent to stop it, by us or by the user's
     /// functions. What those send is not known.
     pub fn may_have_sent(&self, signal: i32) -> bool {
-        // A sleeper that did not wake was forced, and has crashed.
-        if let State::Stopping(run, stop) = self
-            && (run.cause, run.main_ended_ms, stop.stage) == (None, None, Stage::Forced)
-        {
-            return by_our_stop(signal);
-        }
         let Some((run, cause)) = self.run().and_then(|run| Some((run, run.cause?))) else {
             return false;
         };

@@ -119,7 +119,7 @@ impl Pool {
     pub(crate) fn rouse_failed(&mut self, step: &mut Step, id: RunId) {
         match &self.tenant_of(id).state {
             State::Asleep(..) => {
-                self.take_out_of_service(step, id, None, None);
+                self.take_out_of_service(step, id, Some(Cause::NotWoken), None);
                 self.force(id);
             }
             State::Stopping(_, stop) if stop.stage == Stage::Rousing => {

@@ -250,7 +250,9 @@ impl Pool {
         let now_ms = step.now.steady_ms;
         let pause_ms = match run.cause {
             None if planted(Bug::WarmStaysDown) => return None,
-            None | Some(Cause::NotReady) => warm.run_ended(run, now_ms, &self.failures.rules()),
+            None | Some(Cause::NotReady | Cause::NotWoken) => {
+                warm.run_ended(run, now_ms, &self.failures.rules())
+            }
             Some(_) => 0,
         };
         let yields = run.cause == Some(Cause::Evicted) && is_ruled;
