@@ -23,7 +23,7 @@ use warden::planted::{Bug, planted};
 /// long on a busy machine.
 pub const FALL_MS: u64 = 1_000;
 
-/// The time between the first two looks, and the longest between two.
+/// The time between two looks at a tree that grows, and the longest between two.
 const LOOK_FIRST_US: i64 = 150;
 const LOOK_MAX_US: i64 = 5_000;
 
@@ -52,6 +52,8 @@ struct Looks<'a> {
     /// In the order in which they were found.
     order: Vec<Pid>,
     taken: usize,
+    /// The last look has found a member that was not known.
+    has_grown: bool,
 }
 
 /// Stops every process of the tree but those that `is_frozen` says stand already. An error means
@@ -65,7 +67,7 @@ pub fn halt(
     let due_ms = clock::now_ms() + FALL_MS;
     let mut pause_us = LOOK_FIRST_US;
     let (members, order) = (HashMap::new(), Vec::new());
-    let mut looks = Looks { scope, is_frozen, members, order, taken: 0 };
+    let mut looks = Looks { scope, is_frozen, members, order, taken: 0, has_grown: false };
     loop {
         let failed = match looks.take() {
             Ok(true) => return Ok(looks.halted()),
@@ -78,7 +80,9 @@ pub fn halt(
             looks.halted().resume(scope);
             return Err(errno);
         }
-        pause_us = (pause_us * 2).min(LOOK_MAX_US);
+        // A tree that grows is to be overtaken; one that does not only needs processors.
+        let grows = std::mem::take(&mut looks.has_grown);
+        pause_us = if grows { LOOK_FIRST_US } else { (pause_us * 2).min(LOOK_MAX_US) };
     }
 }
 
@@ -138,6 +142,7 @@ impl Looks<'_> {
         let member = Member { started_at_ticks, is_ours, stands, seen_at: self.taken };
         if self.members.insert(pid, member).is_none() {
             self.order.push(pid);
+            self.has_grown = true;
         }
         if !stands {
             let is_member = |parent: Pid| self.members.contains_key(&parent);
