@@ -6,8 +6,8 @@ mod support;
 use std::fs;
 
 use support::groups::{self, Parent, within};
-use support::{Tenant, Warden, eventually, script};
-use warden::protocol::{Depth, Report};
+use support::{SIGKILL, Tenant, Warden, eventually, script};
+use warden::protocol::{Depth, Report, StopStage};
 
 const BYTES: u64 = 24 << 20;
 
@@ -83,6 +83,21 @@ fn an_order_to_wake_does_not_wait_for_all_of_it() {
         warden.sleep(1, Depth::Frozen);
         let (_, after) = warden.expect_slept(1);
         assert!(after > before / 2, "{before} -> {after}");
+    }
+}
+
+#[test]
+fn nothing_of_it_is_told_of_one_that_is_killed_meanwhile() {
+    if !has_swap() {
+        return eprintln!("skipped: the machine has no swap");
+    }
+    for parent in each_way() {
+        let mut warden = Warden::start();
+        let _tenant = holder(&mut warden, parent.as_ref());
+        warden.sleep(1, Depth::PagedOut);
+        warden.stop(1, StopStage::Kill);
+        assert_eq!(warden.expect_ended(1).how(), SIGKILL);
+        assert_eq!(warden.surplus_reports(), []);
     }
 }
 
