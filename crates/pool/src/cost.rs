@@ -4,12 +4,12 @@
 //! Its memory is as it was last observed, the time of its start as it was measured. A tenant that
 //! was found, or handed over, has a usual start.
 
+use crate::RunId;
 use crate::idle::Looks;
 use crate::planted::{Bug, planted};
 use crate::pool::{Pool, Step};
 use crate::releases::Releases;
 use crate::tenant::{Run, Tenant};
-use crate::{Now, RunId};
 
 /// A start that was not measured: a small app's.
 const USUAL_START_MS: u64 = 150;
@@ -47,11 +47,8 @@ impl Pool {
     /// What it costs to keep the run, which is not used at this moment.
     pub(crate) fn cost_of(&self, step: &Step, id: RunId) -> u128 {
         let Some(run) = self.tree_of(id).state.run() else { return 0 };
-        if planted(Bug::MostRecentLeaves) {
-            return 0;
-        }
-        let Now { wall_ms, .. } = step.now;
         let active_ms = step.leases.touched(id).at_ms.max(run.connected_at_ms);
-        run.cost(self.absences.running_ms(active_ms, wall_ms))
+        let cost = run.cost(self.absences.running_ms(active_ms, step.now.wall_ms));
+        if planted(Bug::CheapestLeaves) { u128::MAX - cost } else { cost }
     }
 }

@@ -209,10 +209,10 @@ impl Pool {
 
     /// Sets the deadline of a ready run to when it may take its next step down.
     pub(crate) fn schedule_step_down(&mut self, step: &Step, id: RunId) {
-        let left_ms = [Aim::Stop, Aim::Sleep]
-            .into_iter()
-            .filter_map(|aim| self.left_ms(step, id, aim, Claim::Before))
-            .min();
+        let stop_ms = self.left_ms(step, id, Aim::Stop, Claim::Before);
+        let sleep_ms = self.left_ms(step, id, Aim::Sleep, Claim::Before);
+        let sleep_ms = sleep_ms.map(|left_ms| self.falls_with_others_ms(step, left_ms));
+        let left_ms = stop_ms.into_iter().chain(sleep_ms).min();
         match left_ms.filter(|_| self.disposal.is_none()) {
             Some(left_ms) => self.set_deadline(step, id, left_ms),
             None => self.clear_deadline(id),

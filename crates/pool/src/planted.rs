@@ -170,6 +170,8 @@ pub enum Bug {
     StopsAsleep,
     /// A host that is short of memory is left alone.
     PressureIsIgnored,
+    /// The tenant that costs least makes room.
+    CheapestLeaves,
 }
 
 /// Whether the bug is there.
@@ -284,5 +286,6 @@ mod chosen {
         Bug::WakesWithoutRoom,
         Bug::StopsAsleep,
         Bug::PressureIsIgnored,
+        Bug::CheapestLeaves,
     ];
 }

@@ -62,6 +62,9 @@ impl Pool {
     }
 
     fn page_some_out(&mut self, step: &Step) -> bool {
+        if self.sleepers.cannot_sink {
+            return false;
+        }
         let mut shallow: Vec<RunId> =
             self.sleepers.iter().filter(|id| self.may_sink(*id)).collect();
         if self.config.evicts_by_cost {

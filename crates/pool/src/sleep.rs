@@ -10,7 +10,7 @@
 //! 3. it uses the CPU, or listens on UDP; or it has outgoing connections, and those that have stay;
 //! 4. the user's `shouldSleep` says so.
 //!
-//! What keeps it awake is looked at again a sweep later. Only processes of ours sleep, which our
+//! What keeps it awake is looked at again a sweep later, or with the next of those that are. Only processes of ours sleep, which our
 //! warden freezes; and none does while its next release comes up, or where idle tenants are saved.
 //!
 //! A tenant also falls asleep so that another key has room, before its time, with the same
@@ -28,6 +28,11 @@ use crate::{Custody, Depth, Outgoing, RunId, Sleep};
 
 /// How long a key that needs room waits for the answer of `shouldSleep`.
 const ANSWERED_IN_MS: u64 = 1_000;
+
+/// Tenants that are to fall asleep within so long do so at once, after one look at all connections.
+const TOGETHER_MS: u64 = 500;
+/// If they sleep only after so long: then half a second more is not noticed.
+const LONG_MS: u64 = 10_000;
 
 /// Why an idle tenant is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +91,15 @@ impl Pool {
             && step.leases.touched(id) <= run.indexed_touch
             && run.awake_for_ms(&self.sleep()?, step.now.steady_ms) == 0;
         Some(if is_unused { 0 } else { left_ms.max(1) })
+    }
+
+    /// In how long a run is looked at that may sleep in `left_ms`: where that makes little
+    /// difference, together with others.
+    pub(crate) fn falls_with_others_ms(&self, step: &Step, left_ms: u64) -> u64 {
+        let is_long = self.sleep().is_some_and(|sleep| sleep.after_ms >= LONG_MS);
+        let due_ms = step.now.steady_ms.saturating_add(left_ms);
+        let together_ms = due_ms.checked_next_multiple_of(TOGETHER_MS).unwrap_or(due_ms);
+        if is_long { together_ms - step.now.steady_ms } else { left_ms }
     }
 
     fn is_used(&self, step: &Step, id: RunId, claim: Claim) -> bool {
@@ -171,7 +185,11 @@ impl Pool {
 
     /// The run stays awake for a sweep at least.
     pub(crate) fn keep_awake(&mut self, step: &Step, id: RunId) {
-        let until_ms = step.now.steady_ms.saturating_add(self.config.sweep_interval_ms.max(1));
+        // All that are kept awake are looked at again at once, since each look lists the sockets of
+        // the whole machine.
+        let sweep_ms = self.config.sweep_interval_ms.max(1);
+        let until_ms = step.now.steady_ms.saturating_add(sweep_ms);
+        let until_ms = until_ms.checked_next_multiple_of(sweep_ms).unwrap_or(until_ms);
         if let Some(run) = self.tenant_of(id).state.run_mut() {
             run.wakefulness.kept_until_ms = until_ms;
         }

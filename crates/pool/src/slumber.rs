@@ -100,7 +100,7 @@ pub(crate) struct Sleepers {
     checked: BTreeSet<RunId>,
     /// Their backlogs are being looked at.
     are_watched: bool,
-    /// This machine cannot page them out.
+    /// The last of them that was to be paged out could not be.
     pub cannot_sink: bool,
 }
 
@@ -192,11 +192,10 @@ impl Pool {
 
     /// It was to be paged out, and is if that is possible here.
     fn sunk(&mut self, id: RunId, depth: Depth, rss_bytes: u64) {
+        self.sleepers.cannot_sink = depth == Depth::Frozen;
         let Some((_, slumber)) = self.slumber_of(id) else { return };
         slumber.may_sink = false;
-        if depth == Depth::Frozen {
-            self.sleepers.cannot_sink = true;
-        } else if slumber.depth == Some(Depth::Frozen) {
+        if depth == Depth::PagedOut && slumber.depth == Some(Depth::Frozen) {
             slumber.depth = Some(depth);
             self.actions.push(Action::Emit(Event::Sleep { run: id, depth, rss_bytes }));
         }
@@ -290,7 +289,7 @@ impl Pool {
     pub(crate) fn may_sink(&self, id: RunId) -> bool {
         let State::Asleep(_, slumber) = &self.tree_of(id).state else { return false };
         let is_shallow = slumber.depth == Some(Depth::Frozen) && slumber.may_sink;
-        slumber.doze == Doze::Resting && is_shallow && !self.sleepers.cannot_sink
+        slumber.doze == Doze::Resting && is_shallow
     }
 
     fn left_until_sunk_ms(&self, step: &Step, id: RunId) -> Option<u64> {
@@ -345,6 +344,9 @@ impl Pool {
     /// Stops those sleepers that are too many: not before those that can wake have, by the end of
     /// every step.
     pub(crate) fn stop_surplus_sleepers(&mut self, step: &mut Step) {
+        if self.sleepers.len() == 0 {
+            return;
+        }
         let Some(sleep) = self.sleep() else { return };
         let max_asleep =
             sleep.max_asleep.saturating_add(usize::from(planted(Bug::OneSleepsTooMany)));

@@ -6,6 +6,9 @@
 //! until a look has found every member standing before its children were listed, and none that is
 //! new or has ended since the last one: children of a process that ends become the keeper's, and
 //! are found at the next look.
+//!
+//! A parent may hear of a child that stops, also when it is about to stop itself. So for a while a
+//! process is stopped only once its parent stands.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
@@ -23,7 +26,10 @@ use warden::planted::{Bug, planted};
 /// long on a busy machine.
 pub const FALL_MS: u64 = 1_000;
 
-/// The time between the first two looks, and the longest between two.
+/// For how long processes are stopped after their parents. On a busy machine each needs its turn.
+const PARENTS_FIRST_MS: u64 = 5;
+
+/// The time between two looks at a tree that grows, and the longest between two.
 const LOOK_FIRST_US: i64 = 150;
 const LOOK_MAX_US: i64 = 5_000;
 
@@ -39,10 +45,19 @@ struct Member {
     started_at_ticks: u64,
     /// It was stopped from here.
     is_ours: bool,
-    /// All of its threads stood when it was last looked at.
-    stands: bool,
+    state: State,
     /// The number of the look that saw it last.
     seen_at: usize,
+}
+
+/// What a look finds of a process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Runs,
+    /// No thread of it runs, nor will.
+    Stands,
+    /// Its children have become the keeper's.
+    Ended,
 }
 
 struct Looks<'a> {
@@ -52,6 +67,10 @@ struct Looks<'a> {
     /// In the order in which they were found.
     order: Vec<Pid>,
     taken: usize,
+    /// From then on all are stopped at once.
+    parents_first_until_ms: u64,
+    /// The last look has found a member that was not known.
+    has_grown: bool,
 }
 
 /// Stops every process of the tree but those that `is_frozen` says stand already. An error means
@@ -62,10 +81,18 @@ pub fn halt(
     is_frozen: &dyn Fn(Pid) -> bool,
     link: Option<&OwnedFd>,
 ) -> Result<Halted, Errno> {
-    let due_ms = clock::now_ms() + FALL_MS;
+    let begin_ms = clock::now_ms();
+    let due_ms = begin_ms + FALL_MS;
     let mut pause_us = LOOK_FIRST_US;
-    let (members, order) = (HashMap::new(), Vec::new());
-    let mut looks = Looks { scope, is_frozen, members, order, taken: 0 };
+    let mut looks = Looks {
+        scope,
+        is_frozen,
+        members: HashMap::new(),
+        order: Vec::new(),
+        taken: 0,
+        parents_first_until_ms: begin_ms + PARENTS_FIRST_MS,
+        has_grown: false,
+    };
     loop {
         let failed = match looks.take() {
             Ok(true) => return Ok(looks.halted()),
@@ -78,7 +105,9 @@ pub fn halt(
             looks.halted().resume(scope);
             return Err(errno);
         }
-        pause_us = (pause_us * 2).min(LOOK_MAX_US);
+        // A tree that grows is to be overtaken; one that does not only needs processors.
+        let grows = std::mem::take(&mut looks.has_grown);
+        pause_us = if grows { LOOK_FIRST_US } else { (pause_us * 2).min(LOOK_MAX_US) };
     }
 }
 
@@ -108,12 +137,17 @@ impl Looks<'_> {
     fn take(&mut self) -> Result<bool, Errno> {
         self.taken += 1;
         let kinship = Kinship::look(self.scope.root)?;
-        let mut to_visit: VecDeque<Pid> = kinship.children_of_root(self.scope.root)?.into();
-        to_visit.retain(|child| !self.scope.spared.contains(child));
+        let children = kinship.children_of_root(self.scope.root)?.into_iter();
+        let children = children.filter(|child| !self.scope.spared.contains(child));
+        // Each with whether it may be stopped.
+        let mut to_visit: VecDeque<(Pid, bool)> = children.map(|child| (child, true)).collect();
+        let are_all_stopped = clock::now_ms() >= self.parents_first_until_ms;
         let mut all_stand = true;
-        while let Some(pid) = to_visit.pop_front() {
-            all_stand &= self.visit(pid)?;
-            to_visit.extend(kinship.children_of(pid));
+        while let Some((pid, may_stop)) = to_visit.pop_front() {
+            all_stand &= self.visit(pid, may_stop)?;
+            let stands = self.members.get(&pid).is_some_and(|it| it.state != State::Runs);
+            let may_stop = stands || are_all_stopped;
+            to_visit.extend(kinship.children_of(pid).into_iter().map(|child| (child, may_stop)));
         }
         // One that has gone during this look has left its children to the keeper.
         let before = self.members.len();
@@ -124,30 +158,40 @@ impl Looks<'_> {
         Ok(all_stand || planted(Bug::FallLooksOnce))
     }
 
-    /// Stops a process unless it stands. Returns whether it stands, and was known before: then the
-    /// children that are listed next are all that it has.
-    fn visit(&mut self, pid: Pid) -> Result<bool, Errno> {
+    /// Stops a process that runs, if it is to be stopped yet. Returns whether the children that are
+    /// listed next are all that it has.
+    fn visit(&mut self, pid: Pid, may_stop: bool) -> Result<bool, Errno> {
         let Some(stat) = stat_of(pid) else { return Ok(false) };
         let started_at_ticks = stat.started_at_ticks;
         let known = self.members.get(&pid).filter(|it| it.started_at_ticks == started_at_ticks);
-        let (was_known, was_ours) = (known.is_some(), known.is_some_and(|it| it.is_ours));
-        let stood = known.is_some_and(|it| it.stands) && stat.is_stopped;
+        let (before, was_ours) = (known.map(|it| it.state), known.is_some_and(|it| it.is_ours));
         let is_frozen = (self.is_frozen)(pid);
-        let stands = is_frozen || stood || stat.has_ended || stands(pid);
-        let is_ours = was_ours || !stands || planted(Bug::WakeContinuesAll);
-        let member = Member { started_at_ticks, is_ours, stands, seen_at: self.taken };
+        let state = match before {
+            _ if is_frozen => State::Stands,
+            Some(State::Stands) if stat.is_stopped => State::Stands,
+            _ if stat.has_ended => State::Ended,
+            _ => state_of(pid, was_ours),
+        };
+        let is_stopped_now = may_stop && state == State::Runs;
+        let is_ours = was_ours || is_stopped_now || planted(Bug::WakeContinuesAll);
+        let member = Member { started_at_ticks, is_ours, state, seen_at: self.taken };
         if self.members.insert(pid, member).is_none() {
             self.order.push(pid);
+            self.has_grown = true;
         }
-        if !stands {
+        if is_stopped_now {
             let is_member = |parent: Pid| self.members.contains_key(&parent);
             let sent = signal_member(pid, self.scope.root, is_member, Signal::STOP);
             if sent.is_some_and(|sent| !sent.needs_no_more) {
                 return Err(Errno::PERM);
             }
         }
-        // The kernel has frozen it before this look.
-        Ok(is_frozen || stands && was_known)
+        Ok(match state {
+            State::Runs => false,
+            State::Stands => is_frozen || before.is_some(),
+            // The keeper's children were listed before it ended, unless that was seen earlier.
+            State::Ended => before == Some(State::Ended),
+        })
     }
 
     fn halted(&self) -> Halted {
@@ -160,14 +204,20 @@ impl Looks<'_> {
     }
 }
 
-/// Whether no thread of a process runs, nor will. One in uninterruptible sleep stops before it runs
-/// again, and makes no child until then.
-fn stands(pid: Pid) -> bool {
-    let Ok(threads) = fs::read_dir(format!("{}/task", pid.as_raw_pid())) else { return false };
-    let mut states = threads.flatten().map(|thread| {
+/// A thread in uninterruptible sleep stops before it runs again, and makes no child until then, if its
+/// process was sent the signal.
+fn state_of(pid: Pid, was_sent_stop: bool) -> State {
+    let threads = fs::read_dir(format!("{}/task", pid.as_raw_pid()));
+    let mut state = State::Ended;
+    for thread in threads.into_iter().flatten().flatten() {
         let line = fs::read(thread.path().join("stat")).unwrap_or_default();
         let name_end = line.iter().rposition(|&byte| byte == b')').unwrap_or(0);
-        line.get(name_end + 2).copied()
-    });
-    states.all(|state| !matches!(state, Some(b'R' | b'S' | b'I')))
+        match line.get(name_end + 2) {
+            None | Some(b'Z' | b'X') => {}
+            Some(b'T' | b't') => state = State::Stands,
+            Some(b'D') if was_sent_stop => state = State::Stands,
+            Some(_) => return State::Runs,
+        }
+    }
+    state
 }

@@ -88,8 +88,7 @@ impl Sockets {
     }
 
     fn asked() -> io::Result<Sockets> {
-        let (mut established, mut listening, mut udp) =
-            (Vec::new(), HashMap::new(), HashSet::new());
+        let (mut established, mut listening) = (Vec::new(), HashMap::new());
         let socket = sock_diag::open(SocketFlags::empty())?;
         let states = 1 << TCP_ESTABLISHED | 1 << TCP_LISTEN;
         dump(&socket, Protocol::Tcp, states, |message| match message.socket() {
@@ -99,10 +98,9 @@ impl Sockets {
             Some(_) => established.extend(message.connection()),
             None => {}
         })?;
-        dump(&socket, Protocol::Udp, 1 << UDP_UNCONNECTED, |message| {
-            udp.extend(message.socket().map(|socket| socket.inode));
-        })?;
-        Ok(Sockets { established, listening, udp })
+        // The kernel has a module of its own for them.
+        let udp = asked_udp(&socket).or_else(|_| proc_net::open_to_datagrams("self"))?;
+        Ok(Sockets { established, listening, udp: udp.into_iter().collect() })
     }
 
     /// Those in the network namespace of a process.
@@ -137,6 +135,14 @@ impl Sockets {
             listens_on_udp: own.iter().any(|inode| self.udp.contains(inode)),
         }
     }
+}
+
+fn asked_udp(socket: &OwnedFd) -> io::Result<Vec<u64>> {
+    let mut found = Vec::new();
+    dump(socket, Protocol::Udp, 1 << UDP_UNCONNECTED, |message| {
+        found.extend(message.socket().map(|socket| socket.inode));
+    })?;
+    Ok(found)
 }
 
 /// Asks for all sockets in these states. A server on all addresses has IPv4 connections on an IPv6

@@ -47,11 +47,12 @@ fn a_sleeper_is_paged_out_and_says_so_if_that_was_possible() {
 fn a_connection_or_an_unseen_one_keeps_it_awake_for_a_sweep() {
     let mut bench = Bench::new(sleepy());
     let run = bench.running("a");
+    let mut next_sweep_ms = 10_000;
     for (open, seen) in [(vec![run], true), (vec![], false)] {
         bench.tick_when_due();
-        let before_ms = bench.now.steady_ms;
         assert_eq!(bench.handle(Input::Connections { open, seen }), []);
-        assert_eq!(bench.pool.next_deadline(), Some(before_ms + 10_000));
+        next_sweep_ms += 10_000;
+        assert_eq!(bench.pool.next_deadline(), Some(next_sweep_ms));
     }
     bench.tick_when_due();
     bench.falls_asleep(run);
@@ -114,7 +115,7 @@ fn the_user_has_a_say_and_the_last_one() {
     bench.look(&[]);
     assert_eq!(bench.fact(run, QUIET), [Action::AskSleep { run, idle_ms: 1_000 }]);
     assert_eq!(bench.fact(run, Fact::SleepAnswered { sleep: false }), []);
-    assert_eq!(bench.pool.next_deadline(), Some(11_000));
+    assert_eq!(bench.pool.next_deadline(), Some(20_000), "a sweep later at least");
     bench.tick_when_due();
     bench.look(&[]);
     bench.fact(run, QUIET);
@@ -175,7 +176,7 @@ fn a_tree_that_cannot_be_frozen_stays_a_tenant_like_any_other() {
     assert_eq!(bench.fact(run, Fact::RestFailed), []);
     let (call, actions) = bench.ensure("a");
     assert_eq!(answer(&actions, call), Some(&Outcome::Tenant(run)));
-    assert_eq!(bench.pool.next_deadline(), Some(11_000), "it is tried again a sweep later");
+    assert_eq!(bench.pool.next_deadline(), Some(20_000), "it is tried again a sweep later");
 }
 
 #[test]
@@ -197,4 +198,32 @@ fn one_whose_next_release_comes_up_stays_awake() {
     bench.tick_when_due();
     assert!(bench.pool.is_ready(run));
     assert_eq!(bench.pool.next_deadline(), Some(11_000));
+}
+
+#[test]
+fn those_that_are_due_at_about_the_same_time_fall_asleep_after_one_look() {
+    let sleep = Some(Sleep { after_ms: 30_000, page_out_after_ms: None, ..SLEEP });
+    let mut bench = Bench::new(Config { sleep, ..config() });
+    bench.pass(1);
+    let runs = ["a", "b", "c"].map(|key| {
+        bench.pass(100);
+        bench.running(key)
+    });
+    assert_eq!(bench.tick_when_due(), [Action::LookForConnections]);
+    assert_eq!(bench.now.steady_ms, 30_500);
+    assert_eq!(bench.look(&[]), runs.map(|run| Action::LookAtActivity { run }));
+}
+
+#[test]
+fn those_that_are_kept_awake_are_looked_at_again_at_once() {
+    let mut bench = Bench::new(sleepy());
+    for key in ["a", "b", "c"] {
+        let run = bench.running(key);
+        bench.tick_when_due();
+        bench.look(&[run]);
+    }
+    assert_eq!(bench.tick_when_due(), [Action::LookForConnections]);
+    assert_eq!(bench.now.steady_ms, 20_000);
+    let looked_at = bench.look(&[]);
+    assert_eq!(looked_at.len(), 3, "{looked_at:?}");
 }

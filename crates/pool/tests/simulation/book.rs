@@ -55,6 +55,10 @@ pub struct Book {
     pub wanted_ms: Option<u64>,
     /// The host is short of memory.
     pub is_short: bool,
+    /// The step in which it became so, and something slept; and in which any tenant was last told
+    /// to rest or to run, or was asked about.
+    pub short_step: u64,
+    pub relieved_step: u64,
     /// Backlogs of sleepers are being looked at.
     pub watches_backlogs: bool,
 }
@@ -91,6 +95,8 @@ impl Book {
             looked_at: Vec::new(),
             wanted_ms: None,
             is_short: false,
+            short_step: 0,
+            relieved_step: 0,
             watches_backlogs: false,
         }
     }

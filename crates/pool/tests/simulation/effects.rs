@@ -106,10 +106,8 @@ impl Book {
             | Action::Rouse { .. }
             | Action::WatchBacklogs { .. } => self.sleep_action(action),
             // `World` notes which runs are idle now: it has the clocks.
-            Action::LookForConnections
-            | Action::Observe
-            | Action::Sample { .. }
-            | Action::Probe { .. } => {}
+            Action::LookForConnections => self.relieved_step = step,
+            Action::Observe | Action::Sample { .. } | Action::Probe { .. } => {}
             Action::FindImage { .. } | Action::RestoreImage { .. } | Action::DropImage { .. } => {}
         }
         self.image_action(action);

@@ -1,6 +1,6 @@
 //! What must hold of evictions: who makes room, and when.
 
-use super::book::{Book, KeyRecord, RunRecord};
+use super::book::{Book, KeyRecord, Origin, RunRecord};
 use super::leases::SharedLeases;
 use super::properties::{Verdict, holds};
 use super::sleep::a_sleeper_that_is_stopped_is_told_to_be;
@@ -118,7 +118,7 @@ fn the_victim_is_the_least_recently_active(
     })?;
     let at_claim = activity(book, leases, victim, leases.at_claim(victim.id));
     if book.config.evicts_by_cost {
-        return Ok(());
+        return the_victim_costs_most(book, leases, victim, first_waits_since);
     }
     let others = book.alive().filter(|other| other.id != victim.id && could_be_asked(book, other));
     for other in others {
@@ -132,6 +132,45 @@ fn the_victim_is_the_least_recently_active(
         })?;
     }
     Ok(())
+}
+
+/// Of those that are held by no more than it is.
+fn the_victim_costs_most(
+    book: &Book,
+    leases: &SharedLeases,
+    victim: &RunRecord,
+    first_waits_since: u64,
+) -> Verdict {
+    let held = |run: &RunRecord, touched| {
+        let (is_warm, in_use, is_connected, _) = activity(book, leases, run, touched);
+        (is_warm, in_use, is_connected)
+    };
+    let at_claim = leases.at_claim(victim.id);
+    let (held_by, cost) = (held(victim, at_claim), cost(book, victim, at_claim));
+    let others = book.alive().filter(|other| other.id != victim.id && could_be_asked(book, other));
+    let others = others.filter(|other| !has_refused(other, first_waits_since));
+    for other in others {
+        let touched = leases.touched(other.id);
+        let (other_held_by, other_cost) = (held(other, touched), self::cost(book, other, touched));
+        let leaves_later = (held_by, other_cost) <= (other_held_by, cost);
+        holds(leaves_later, || {
+            format!(
+                "{:?} costs {cost} and is evicted; {:?} costs {other_cost}",
+                victim.id, other.id
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Memory times idleness, for each millisecond of its start; a usual one if that was not seen.
+fn cost(book: &Book, run: &RunRecord, touched: Touch) -> u128 {
+    let start_ms = match run.origin {
+        Origin::Spawned | Origin::Restored => run.ready_ms - run.start_ms,
+        Origin::Adopted | Origin::Recovered => 150,
+    };
+    let idle_ms = book.idle_ms(run, touched);
+    u128::from(run.rss_bytes) * u128::from(idle_ms) / u128::from(start_ms.max(1))
 }
 
 /// No key waits for room beyond the tenure of the victim, or beyond the look for connections.

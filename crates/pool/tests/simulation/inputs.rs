@@ -52,7 +52,7 @@ impl Book {
             Input::Deploy { .. } | Input::Adopt { .. } => {}
             Input::Warm { key } => self.warm_up(key_index(key)),
             Input::Touch { key } => self.want_key(key_index(key)),
-            Input::Pressure { is_short } => self.is_short = *is_short,
+            Input::Pressure { is_short } => self.pressure(*is_short),
         }
         self.lose_deploys();
         (0..self.keys.len()).for_each(|key| self.let_coming_release_take_over(key));
@@ -260,7 +260,10 @@ impl Book {
                 false => run.idleness.kept_ms = Some(now_ms),
             },
             Fact::Unused => run.unused_step = step,
-            Fact::Sampled { .. } => run.sampled |= run.started,
+            Fact::Sampled { rss_bytes, .. } => {
+                run.sampled |= run.started;
+                run.rss_bytes = if run.started { *rss_bytes } else { run.rss_bytes };
+            }
             Fact::Rested { .. }
             | Fact::RestFailed
             | Fact::Roused

@@ -106,6 +106,8 @@ pub struct RunRecord {
     pub cpu_ms: u64,
     /// It was seen what it uses.
     pub sampled: bool,
+    /// The memory that it was last seen to use.
+    pub rss_bytes: u64,
     /// The step in which that was last told.
     pub observed_step: u64,
     /// It is being stopped for a restart that takes its room over.
@@ -367,6 +369,7 @@ impl RunRecord {
             out_of_memory: None,
             cpu_ms: 0,
             sampled: false,
+            rss_bytes: 0,
             observed_step: 0,
             makes_room_for_restart: false,
             may_make_room_for_restart: false,

@@ -100,6 +100,23 @@ impl Book {
         })
     }
 
+    pub fn pressure(&mut self, is_short: bool) {
+        let rests = |run: &RunRecord| {
+            let SleepRecord { stands, told, wanted, is_doubtful, rests, rouses, .. } = run.sleep;
+            let is_left_alone = !(wanted || is_doubtful) && !self.is_kept(run.key);
+            run.is_asleep()
+                && is_left_alone
+                && !self.is_warm(run)
+                && (stands, told.is_some(), rests, rouses) == (true, true, 0, 0)
+        };
+        let begins = is_short && !self.is_short && !self.disposed && self.looking.is_none();
+        let is_asked = self.alive().any(|run| run.sleep.asked.is_some());
+        if begins && !is_asked && self.alive().any(rests) {
+            self.short_step = self.step;
+        }
+        self.is_short = is_short;
+    }
+
     fn wants_room(&self) -> bool {
         let waits = self.keys.iter().any(|key| key.is_queued());
         waits || self.surplus() > 0 || self.wakers().next().is_some() || self.is_short
@@ -132,8 +149,9 @@ impl Book {
 
     pub fn sleep_action(&mut self, action: &Action) {
         let now_ms = self.now.steady_ms;
-        if let Action::WatchBacklogs { on } = action {
-            self.watches_backlogs = *on;
+        match action {
+            Action::WatchBacklogs { on } => self.watches_backlogs = *on,
+            _ => self.relieved_step = self.step,
         }
         let (Action::LookAtActivity { run }
         | Action::AskSleep { run, .. }
@@ -170,7 +188,8 @@ impl Book {
         let is_ready = run.is_in_use();
         let sleep = &mut run.sleep;
         match fact {
-            Fact::Rested { .. } => {
+            Fact::Rested { rss_bytes, .. } => {
+                run.rss_bytes = *rss_bytes;
                 (sleep.rests, sleep.stands) = (sleep.rests - 1, sleep.rouses == 0);
                 sleep.rested_ms = now_ms;
                 sleep.is_checked = sleep.falls && sleep.stands && !sleep.wanted;
@@ -501,9 +520,16 @@ fn a_rouse_has_a_reason(book: &Book, run: &RunRecord, is_to_answer: bool) -> Ver
     holds(may && run.sleep.sleeps, || format!("{run:?} is roused, to answer: {is_to_answer}"))
 }
 
+/// The first step down the ladder is taken at once, where anything sleeps that could take one.
+fn a_host_short_of_memory_is_relieved(book: &Book) -> Verdict {
+    let is_ignored = book.short_step == book.step && book.relieved_step != book.step;
+    holds(!is_ignored, || "the host is short of memory, and nothing is done".into())
+}
+
 /// Looks at everything after a step.
 pub fn of_step(book: &Book, leases: &SharedLeases, lag_ms: u64) -> Verdict {
     what_is_in_use_runs(book)?;
+    a_host_short_of_memory_is_relieved(book)?;
     no_more_sleep_than_may(book)?;
     a_sleeper_that_is_wanted_takes_free_room(book)?;
     backlogs_of_sleepers_are_watched(book)?;
@@ -564,7 +590,7 @@ fn an_unused_tenant_falls_asleep_in_time(
         ];
         let looked_ms = looked_ms.into_iter().max().unwrap_or(0);
         let late_ms = idle_ms.saturating_sub(sleep.after_ms).min(now_ms.saturating_sub(looked_ms));
-        let allowed_ms = book.config.sweep_interval_ms + lag_ms;
+        let allowed_ms = 2 * book.config.sweep_interval_ms + lag_ms;
         holds(late_ms <= allowed_ms, || {
             format!("{:?} should sleep for {late_ms} ms: {run:?}", run.id)
         })?;
