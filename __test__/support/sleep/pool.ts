@@ -11,12 +11,12 @@ export const SOON = { afterMs: 150, pageOutAfterMs: 0, minAwakeMs: 0 };
 const PATIENCE_MS = 3 * Number(process.env.TEST_PATIENCE_MS ?? 20_000);
 
 /**
- * Prints a line five times a second, which takes too little of a core to keep it awake, and one for
- * its end. The path says what else it does.
+ * Prints a line each second, which takes too little of a core to keep it awake, of an emulated one, too,
+ * and one for its end. The path says what else it does.
  */
 export const TICKER = `
 let ticks = 0;
-setInterval(() => console.log('tick', ++ticks), 200);
+setInterval(() => console.log('tick', ++ticks), 1000);
 process.on('SIGTERM', () => {
   console.log('goodbye');
   process.exit(0);
@@ -67,8 +67,18 @@ export async function expectStandsStill({ pid }: Pick<Tenant, 'pid'>): Promise<v
       .map(({ pid }) => cpuTicksOf(pid));
   const before = used();
   expect(before.length).toBeGreaterThan(0);
-  await Bun.sleep(500);
+  // It would print a line meanwhile.
+  await Bun.sleep(1_500);
   expect(used()).toEqual(before);
+}
+
+/** Memory that no other process has, of all in the tenant's tree. It is not woken by that. */
+export function privateBytesOf({ pid }: Pick<Tenant, 'pid'>): number {
+  const own = treeOf(pid)
+    .slice(1)
+    .map((process) => readFileSync(`/proc/${process.pid}/smaps_rollup`, 'utf8'));
+  const sizes = [...own.join('\n').matchAll(/^Private_\w+: +(\d+) kB$/gm)];
+  return sizes.reduce((sum, [, size]) => sum + Number(size) * 1_024, 0);
 }
 
 function cpuTicksOf(pid: number): number {
